@@ -1,0 +1,101 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { formatDomainXml } from "../src/driver/compute/libvirt/domain-xml.ts";
+import { type RealCloud, run } from "./real-node.ts";
+
+/** As many as our driver gives libvirt at once. */
+const THREADS = 3;
+
+export type BareOrder =
+  | { readonly kind: "create"; readonly xml: string }
+  | { readonly kind: "remove"; readonly name: string };
+
+/** Domains like ours, by nothing but libvirt's calls and the command that makes a tap. */
+export interface BareLibvirt {
+  /** Makes what stands before: the disk and the folder. */
+  prepare(name: string): Promise<void>;
+  /** Makes the tap, defines the domain and starts it. */
+  create(name: string): Promise<void>;
+  /** Destroys and undefines the domain. */
+  remove(name: string): Promise<void>;
+  /** Removes the tap, the disk and the folder. */
+  cleanUp(name: string): Promise<void>;
+}
+
+/** Ends with the cloud, whose names and folder it uses. */
+export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvirt {
+  const idle = Array.from(
+    { length: THREADS },
+    () => new Worker(new URL("./bare-libvirt-worker.ts", import.meta.url)),
+  );
+  const workers = [...idle];
+  const waiting: ((worker: Worker) => void)[] = [];
+  const order = async (what: BareOrder): Promise<void> => {
+    const worker = idle.pop() ?? (await new Promise<Worker>((resolve) => waiting.push(resolve)));
+    const answer = await new Promise<string | undefined>((resolve) => {
+      worker.once("message", resolve);
+      worker.postMessage(what);
+    });
+    const next = waiting.shift();
+    if (next === undefined) idle.push(worker);
+    else next(worker);
+    if (answer !== undefined) throw new Error(`bare libvirt: ${answer}`);
+  };
+  const prepared = new Set<string>();
+  const tapOf = (name: string) => `${prefix}${name}`;
+  const diskOf = (name: string) => join(folder, `${name}.qcow2`);
+  const folderOf = (name: string) => join(folder, name);
+  defer(async () => {
+    for (const name of prepared) {
+      // Left by a measurement that failed: some of it may never have been made.
+      await order({ kind: "remove", name: `${prefix}${name}` }).catch(() => undefined);
+      await run("ip", "link", "delete", tapOf(name)).catch(() => undefined);
+    }
+    for (const worker of workers) await worker.terminate();
+  });
+  return {
+    async prepare(name) {
+      prepared.add(name);
+      mkdirSync(folderOf(name));
+      await run("qemu-img", "create", "-q", "-f", "qcow2", diskOf(name), "1G");
+    },
+    async create(name) {
+      await run("ip", "tuntap", "add", "mode", "tap", "name", tapOf(name));
+      await order({ kind: "create", xml: xmlOf(name) });
+    },
+    remove: (name) => order({ kind: "remove", name: `${prefix}${name}` }),
+    async cleanUp(name) {
+      prepared.delete(name);
+      await run("ip", "link", "delete", tapOf(name));
+      rmSync(folderOf(name), { recursive: true });
+      rmSync(diskOf(name));
+    },
+  };
+
+  function xmlOf(name: string): string {
+    const path = (file: string) => join(folderOf(name), file);
+    return formatDomainXml({
+      spec: {
+        name,
+        uuid: randomUUID(),
+        vcpus: 1,
+        cpuMilliCores: 10,
+        memoryBytes: 64n << 20n,
+        disks: [{ path: diskOf(name), format: "qcow2", device: "disk" }],
+        nics: [{ tapName: tapOf(name), hardwareAddress: "52:54:00:00:00:01" }],
+      },
+      mark: { owner: "bench", transactionId: "floor" },
+      prefix,
+      paths: {
+        folder: folderOf(name),
+        vncSocket: path("vnc.sock"),
+        serialSocket: path("serial.sock"),
+        serialLog: path("serial.log"),
+      },
+      accelerator: "tcg",
+      cpuShares: undefined,
+    });
+  }
+}

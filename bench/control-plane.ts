@@ -1,0 +1,169 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { type OpenedApi, openApi } from "../src/api/api.ts";
+import { sqliteDatastore } from "../src/datastore/sqlite/sqlite-datastore.ts";
+import { ImageService } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
+import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
+import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
+import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { listen } from "../src/rpc/listen.ts";
+import { API_PORT_DEFAULT, openTransport } from "../src/rpc/transport.ts";
+import { systemClock } from "../src/util/clock.ts";
+import { openLog } from "../src/util/log.ts";
+import { systemRandom } from "../src/util/random.ts";
+import { type FakeNode, newFakeNode } from "../test/fake-node.ts";
+import { spread } from "./measurement.ts";
+
+export interface Clients {
+  readonly nodes: Client<typeof NodeService>;
+  readonly networks: Client<typeof NetworkService>;
+  readonly blockStorages: Client<typeof BlockStorageService>;
+  readonly virtualMachines: Client<typeof VirtualMachineService>;
+  readonly images: Client<typeof ImageService>;
+}
+
+export function clientsOf(transport: Transport): Clients {
+  return {
+    nodes: createClient(NodeService, transport),
+    networks: createClient(NetworkService, transport),
+    blockStorages: createClient(BlockStorageService, transport),
+    virtualMachines: createClient(VirtualMachineService, transport),
+    images: createClient(ImageService, transport),
+  };
+}
+
+/** As n0core serves it: a SQLite file with `synchronous = FULL`, a real socket, and a line of log for each call. */
+export interface ControlPlane extends Clients, AsyncDisposable {
+  readonly url: string;
+  readonly opened: OpenedApi;
+}
+
+export interface ControlPlaneOptions {
+  /** Of the SQLite file; default: one of its own, removed at the end. */
+  readonly folder?: string;
+  readonly openTransactionsMax?: number;
+  /** The way to the node with that address. */
+  readonly agentTransport: (address: string) => Transport;
+}
+
+/** Opens an API and serves it on a free port of the loopback. */
+export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  await using stack = new AsyncDisposableStack();
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), "n0-bench-"));
+  if (options.folder === undefined) stack.defer(() => rmSync(folder, { recursive: true }));
+  const log = openLog({ level: "info", file: "/dev/null" });
+  const opened = stack.use(
+    await openApi({
+      datastore: sqliteDatastore({ path: join(folder, "n0core.sqlite") }),
+      agentTransport: options.agentTransport,
+      links: { consoleUrl: (name) => name, downloadUrl: (name) => name },
+      nameservers: [],
+      openTransactionsMax: options.openTransactionsMax ?? 1_000,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+    }),
+  );
+  const listener = await listen({ host: "127.0.0.1", port: 0, log, routes: opened.routes });
+  stack.defer(() => listener.stop(1_000));
+  const transport = openTransport(listener.url, API_PORT_DEFAULT);
+  stack.defer(() => transport.close());
+  const parts = stack.move();
+  return {
+    ...clientsOf(transport),
+    url: listener.url,
+    opened,
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+export interface FakeNodes extends AsyncDisposable {
+  readonly list: readonly FakeNode[];
+  readonly transportTo: (address: string) => Transport;
+}
+
+/** Real agents over fake drivers, in this process. */
+export function openFakeNodes(count: number): FakeNodes {
+  const peers = new Map<string, FakeNode>();
+  const list = Array.from({ length: count }, (_, i) =>
+    newFakeNode({ peers, address: addressOf(i) }),
+  );
+  return {
+    list,
+    transportTo: (address) => peers.get(address)!.transport,
+    async [Symbol.asyncDispose]() {
+      for (const node of list) await node.stop();
+    },
+  };
+}
+
+const HEARTBEAT_MS = 5_000;
+
+export const nodeName = (index: number) => `node-${index + 1}`;
+const addressOf = (index: number) => `${nodeName(index)}:20181`;
+
+export interface Heart extends Disposable {
+  /** Has every node heard now: for measurements that leave no time for it. */
+  beat(): Promise<void>;
+}
+
+/** Registers that many large nodes, and keeps them READY until it is disposed of. */
+export async function registerNodes(nodes: Clients["nodes"], count: number): Promise<Heart> {
+  for (let i = 0; i < count; i++) {
+    await nodes.applyNode({
+      name: nodeName(i),
+      address: addressOf(i),
+      cpuMilliCores: 1_000_000,
+      memoryBytes: 1n << 50n,
+      storageBytes: 1n << 60n,
+    });
+  }
+  return keepReady(nodes, count);
+}
+
+/** Keeps nodes READY that are registered already. */
+export function keepReady(nodes: Clients["nodes"], count: number): Heart {
+  const beat = async () => {
+    await spread(count, 50, (i) => nodes.heartbeatNode({ name: nodeName(i) }));
+  };
+  // A beat that is missed is made up for by the next.
+  const heart = setInterval(() => void beat().catch(() => undefined), HEARTBEAT_MS);
+  return { beat, [Symbol.dispose]: () => clearInterval(heart) };
+}
+
+export interface FakeCloud extends ControlPlane {
+  readonly fakes: FakeNodes;
+  readonly heart: Heart;
+}
+
+/** A control plane whose nodes have fake drivers, with a network `net`. */
+export async function openFakeCloud(nodeCount: number): Promise<FakeCloud> {
+  await using stack = new AsyncDisposableStack();
+  const fakes = stack.use(openFakeNodes(nodeCount));
+  const plane = stack.use(await openControlPlane({ agentTransport: fakes.transportTo }));
+  const heart = stack.use(await registerNodes(plane.nodes, nodeCount));
+  await plane.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/12" });
+  const parts = stack.move();
+  return { ...plane, fakes, heart, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+}
+
+/** A request for a small disk. */
+export function diskRequest(name: string) {
+  return { name, requestBytes: 1n << 20n, limitBytes: 1n << 30n };
+}
+
+/** A request for a small virtual machine with one disk and one nic in `net`. */
+export function machineRequest(name: string, disk: string) {
+  return {
+    name,
+    requestCpuMilliCore: 10,
+    limitCpuMilliCore: 1000,
+    requestMemoryBytes: 64n << 20n,
+    limitMemoryBytes: 64n << 20n,
+    blockStorageNames: [disk],
+    nics: [{ networkName: "net" }],
+  };
+}

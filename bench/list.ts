@@ -1,0 +1,53 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  ListVirtualMachinesRequestSchema,
+  ListVirtualMachinesResponseSchema,
+} from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { openFakeCloud } from "./control-plane.ts";
+import { inTurn, type Measurement, median, timed } from "./measurement.ts";
+import { seedMachines } from "./seed-machines.ts";
+
+const MACHINES = 20_000;
+const PAGE = 100;
+
+/** ListVirtualMachines over a socket, until the client has the whole answer; it decodes it after that. */
+export const list: Measurement = {
+  name: "list",
+  async run({ runs }) {
+    await using cloud = await openFakeCloud(20);
+    await seedMachines(cloud, MACHINES);
+    const get = async (pageSize: number) => {
+      let bytes = new Uint8Array();
+      const tookMs = await timed(async () => {
+        bytes = await listBytes(cloud.url, pageSize);
+      });
+      const { virtualMachines } = fromBinary(ListVirtualMachinesResponseSchema, bytes);
+      const wanted = pageSize === 0 ? MACHINES : pageSize;
+      if (virtualMachines.length !== wanted) throw new Error("the list is not whole");
+      return tookMs;
+    };
+    const { whole, page } = await inTurn(runs, { whole: () => get(0), page: () => get(PAGE) });
+    return [
+      { what: "list 20,000 VMs, whole", unit: "ms", ours: median(whole), bar: { atMost: 300 } },
+      {
+        what: "the first page of 100 of them",
+        unit: "ms",
+        ours: median(page),
+        bar: { atMost: 10 },
+      },
+    ];
+  },
+};
+
+/** The answer as it is on the wire: the unary protocol of Connect is a bare message over HTTP. */
+async function listBytes(url: string, pageSize: number): Promise<Uint8Array<ArrayBuffer>> {
+  const method = "n0stack.provisioning.v0.VirtualMachineService/ListVirtualMachines";
+  const request = create(ListVirtualMachinesRequestSchema, { pageSize });
+  const response = await fetch(`${url}/${method}`, {
+    method: "POST",
+    headers: { "content-type": "application/proto" },
+    body: new Uint8Array(toBinary(ListVirtualMachinesRequestSchema, request)),
+  });
+  if (!response.ok) throw new Error(await response.text());
+  return new Uint8Array(await response.arrayBuffer());
+}

@@ -1,0 +1,23 @@
+import { API_PORT_DEFAULT, openTransport } from "../src/rpc/transport.ts";
+import { clientsOf } from "./control-plane.ts";
+import type { LoadOrder } from "./load.ts";
+import { spread, timed } from "./measurement.ts";
+
+// Sends CreateVirtualMachine requests to an API in another process, and reports how long each took.
+process.on("message", (order: LoadOrder) => void load(order));
+process.send!({ kind: "ready" });
+
+async function load({ url, requests, width }: LoadOrder): Promise<void> {
+  const transport = openTransport(url, API_PORT_DEFAULT);
+  const { virtualMachines } = clientsOf(transport);
+  await virtualMachines.listVirtualMachines({ pageSize: 1 });
+  let tookMs: number[] = [];
+  const totalMs = await timed(async () => {
+    tookMs = await spread(requests.length, width, (i) =>
+      virtualMachines.createVirtualMachine(requests[i]!),
+    );
+  });
+  transport.close();
+  process.send!({ kind: "report", tookMs, totalMs });
+  process.disconnect();
+}

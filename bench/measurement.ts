@@ -1,0 +1,125 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+
+/** How good it must be: `measured` (the ratio where there is a floor, else ours) is held to one of these. */
+export type Bar = { readonly atMost: number } | { readonly atLeast: number };
+
+/** One line of the table. */
+export interface Row {
+  readonly what: string;
+  readonly unit: "ms" | "s" | "/s" | "MiB" | "";
+  /** The same done without us, in the same run. */
+  readonly floor?: number;
+  readonly ours: number;
+  /** Undefined: only for information. */
+  readonly bar?: Bar;
+  /** What the numbers were taken from, and what they do not say. */
+  readonly note?: string;
+}
+
+export interface Options {
+  /** How many times each thing is measured; the median counts. */
+  readonly runs: number;
+}
+
+export interface Measurement {
+  /** As `--only` takes it. */
+  readonly name: string;
+  /** Starts real virtual machines: needs root, libvirt, qemu and network namespaces. */
+  readonly isOnNode?: boolean;
+  run(options: Options): Promise<readonly Row[]>;
+}
+
+/** What a row is held to its bar by. */
+export function measured({ floor, ours }: Row): number {
+  return floor === undefined ? ours : ours / floor;
+}
+
+/** Undefined where there is no bar. */
+export function isMet(row: Row): boolean | undefined {
+  if (row.bar === undefined) return undefined;
+  return "atMost" in row.bar ? measured(row) <= row.bar.atMost : measured(row) >= row.bar.atLeast;
+}
+
+/** The middle one, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
+}
+
+/** The least value that `share` of all are not above; 0.99 for p99. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
+/** Milliseconds that `work` takes. */
+export async function timed(work: () => Promise<unknown>): Promise<number> {
+  const startMs = performance.now();
+  await work();
+  return performance.now() - startMs;
+}
+
+/** Calls `work` with 0 to `count` - 1, `width` at a time, and answers how long each took. */
+export async function spread(
+  count: number,
+  width: number,
+  work: (index: number) => Promise<unknown>,
+): Promise<number[]> {
+  const tookMs: number[] = [];
+  let next = 0;
+  const line = async () => {
+    while (next < count) {
+      const index = next++;
+      tookMs.push(await timed(() => work(index)));
+    }
+  };
+  await Promise.all(Array.from({ length: width }, line));
+  return tookMs;
+}
+
+/**
+ * Measures things in turn, so that whatever else the machine does meets all of them alike: once to warm
+ * up, then `runs` times, forwards and backwards. Each answers milliseconds, or any other number.
+ */
+export async function inTurn<K extends string>(
+  runs: number,
+  things: Readonly<Record<K, (run: number) => Promise<number>>>,
+): Promise<Record<K, number[]>> {
+  const names = Object.keys(things) as K[];
+  const values = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<
+    K,
+    number[]
+  >;
+  for (let run = 0; run <= runs; run++) {
+    for (const name of run % 2 === 0 ? names : names.toReversed()) {
+      const value = await things[name](run);
+      if (run > 0) values[name].push(value);
+      await nextTurn();
+    }
+  }
+  return values;
+}
+
+/** Processor milliseconds of this process since it was made, all threads. */
+export function cpuMeter(): () => number {
+  const start = process.cpuUsage();
+  return () => {
+    const { user, system } = process.cpuUsage(start);
+    return (user + system) / 1000;
+  };
+}
+
+/** Polls until `isTrue`. @throws Error after `deadlineMs`. */
+export async function until(
+  what: string,
+  deadlineMs: number,
+  isTrue: () => Promise<boolean> | boolean,
+): Promise<void> {
+  const endMs = performance.now() + deadlineMs;
+  while (!(await isTrue())) {
+    if (performance.now() > endMs) throw new Error(`${what} took longer than ${deadlineMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

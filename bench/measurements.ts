@@ -1,0 +1,29 @@
+import { cliStart } from "./cli-start.ts";
+import { crash } from "./crash.ts";
+import { createAmongMany } from "./create-among-many.ts";
+import { createsPerSecond } from "./creates-per-second.ts";
+import { generate } from "./generate.ts";
+import { get } from "./get.ts";
+import { hundredCreates } from "./hundred-creates.ts";
+import { idle } from "./idle.ts";
+import { list } from "./list.ts";
+import type { Measurement } from "./measurement.ts";
+import { placements } from "./placements.ts";
+import { realBurst } from "./real-burst.ts";
+import { realMachine } from "./real-machine.ts";
+
+/** In the order of the table. */
+export const measurements: readonly Measurement[] = [
+  realMachine,
+  generate,
+  createsPerSecond,
+  placements,
+  list,
+  get,
+  hundredCreates,
+  crash,
+  createAmongMany,
+  realBurst,
+  idle,
+  cliStart,
+];

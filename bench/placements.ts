@@ -1,0 +1,46 @@
+import { computeWish, countedOn, schedule } from "../src/api/node/schedule.ts";
+import { openFakeCloud } from "./control-plane.ts";
+import { cpuMeter, inTurn, type Measurement, median } from "./measurement.ts";
+
+const NODES = 1_000;
+const PLACEMENTS = 500;
+
+/** Choosing a node and holding what is asked for there, as each create does. */
+export const placements: Measurement = {
+  name: "placements",
+  async run({ runs }) {
+    await using cloud = await openFakeCloud(NODES);
+    const { inventory } = cloud.opened.api;
+    const wish = computeWish({
+      requestCpuMilliCore: 10,
+      limitCpuMilliCore: 1_000,
+      requestMemoryBytes: 64n << 20n,
+      limitMemoryBytes: 64n << 20n,
+    });
+    const cpuMs: number[] = [];
+    const chosen = new Set<string>();
+    const place = async () => {
+      await cloud.heart.beat();
+      const startMs = performance.now();
+      const cpu = cpuMeter();
+      using holds = new DisposableStack();
+      for (let i = 0; i < PLACEMENTS; i++) {
+        const nodeName = schedule(inventory.viewsWithHolds(), { what: "a machine", ...wish });
+        holds.use(inventory.hold(nodeName, countedOn(inventory.get(nodeName).node, wish)));
+        chosen.add(nodeName);
+      }
+      cpuMs.push(cpu() / PLACEMENTS);
+      return (PLACEMENTS * 1000) / (performance.now() - startMs);
+    };
+    const { rate } = await inTurn(runs, { rate: place });
+    return [
+      {
+        what: "placements, 1,000 nodes",
+        unit: "/s",
+        ours: median(rate),
+        bar: { atLeast: 2_000 },
+        note: `each held, so that the next goes elsewhere: ${chosen.size} nodes were chosen; ${median(cpuMs).toFixed(2)} ms of processor time each`,
+      },
+    ];
+  },
+};

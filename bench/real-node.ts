@@ -1,0 +1,95 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { openDrivers } from "../src/agent/drivers.ts";
+import { newKeyedQueue } from "../src/agent/keyed-queue.ts";
+import { agentRoutes } from "../src/agent/routes.ts";
+import { runCommand } from "../src/driver/command/run-command.ts";
+import { serverInterceptors } from "../src/rpc/interceptors.ts";
+import { localTransport } from "../src/rpc/local-transport.ts";
+import { systemClock } from "../src/util/clock.ts";
+import { openLog } from "../src/util/log.ts";
+import { type ControlPlane, nodeName, openControlPlane, registerNodes } from "./control-plane.ts";
+import { until } from "./measurement.ts";
+
+/** This machine as a node of its own cloud: the real drivers, under names that nobody else uses. */
+export interface RealCloud extends ControlPlane {
+  /** Begins the names of domains and devices. */
+  readonly prefix: string;
+  /** For files of the floor; removed at the end. */
+  readonly folder: string;
+  /** Has `work` done before all else at the end, also when the process is told to end. */
+  defer(work: () => Promise<void>): void;
+}
+
+export const NODE = nodeName(0);
+
+/** As `n0core serve standalone` puts it together, with a network `net` that is on the node. */
+export async function openRealCloud(): Promise<RealCloud> {
+  await using stack = new AsyncDisposableStack();
+  const id = randomBytes(2).toString("hex");
+  const baseDirectory = `/tmp/n0b${id}`;
+  const folder = join(baseDirectory, "floor");
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  stack.defer(() => rmSync(baseDirectory, { recursive: true, force: true }));
+  const log = openLog({ level: "info", file: "/dev/null" });
+  const drivers = stack.use(
+    await openDrivers(
+      {
+        baseDirectory,
+        libvirtUri: "qemu:///system",
+        accelerator: "tcg",
+        resourcePrefix: `n0b${id}-`,
+        allowedFileFolders: [folder],
+        allowLocalSources: false,
+        virtualSizeBytesMax: 1n << 40n,
+      },
+      log,
+    ),
+  );
+  const end = new AbortController();
+  const queue = newKeyedQueue({ signal: end.signal });
+  stack.defer(() => queue.whenIdle());
+  stack.defer(() => end.abort());
+  const connectPeer = () => {
+    throw new Error("there is one node");
+  };
+  const agent = localTransport(
+    agentRoutes({ ...drivers, queue, connectPeer, clock: systemClock, log }),
+    { interceptors: serverInterceptors(log) },
+  );
+  const plane = stack.use(await openControlPlane({ agentTransport: () => agent }));
+  stack.use(await registerNodes(plane.nodes, 1));
+  await plane.networks.applyNetwork({ name: "net", ipv4Cidr: "10.231.0.0/22" });
+  // Where a measurement fails in the middle, what it has made goes all the same.
+  stack.defer(() => removeMachines(plane));
+  const parts = stack.move();
+  const onSignal = () => void parts.disposeAsync().finally(() => process.exit(130));
+  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  return {
+    ...plane,
+    prefix: `n0b${id}-`,
+    folder,
+    defer: (work) => parts.defer(work),
+    async [Symbol.asyncDispose]() {
+      await parts.disposeAsync();
+      process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+    },
+  };
+}
+
+async function removeMachines({ virtualMachines }: ControlPlane): Promise<void> {
+  await until("removing what is left", 180_000, async () => {
+    const left = (await virtualMachines.listVirtualMachines({})).virtualMachines;
+    for (const { name } of left) {
+      // Refused while its create is still running: it is tried again.
+      await virtualMachines.deleteVirtualMachine({ name }).catch(() => undefined);
+    }
+    return left.length === 0;
+  });
+}
+
+/** Whatever the bench starts, it takes as long as it takes. */
+export function run(file: string, ...args: readonly string[]): Promise<string> {
+  return runCommand(file, args, { timeoutMs: 60_000 });
+}

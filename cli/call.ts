@@ -1,0 +1,119 @@
+import type {
+  DescMessage,
+  DescMethodStreaming,
+  DescMethodUnary,
+  Message,
+} from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { ConnectError } from "@connectrpc/connect";
+import type { CliContext } from "./context.ts";
+import { failureLine } from "./failure.ts";
+import { lossOf } from "./lost.ts";
+import { withRetry } from "./retry.ts";
+
+export interface CallOptions {
+  /** Ends the call; otherwise the first interrupt does. */
+  readonly signal?: AbortSignal;
+  /** Ends only the waiting for another try. */
+  readonly waitSignal?: AbortSignal;
+  /** Where a line about waiting goes; stderr otherwise. */
+  onWait?(line: string): void;
+}
+
+/** True for an RPC that the proto marks as changing nothing. */
+export function isRead(method: DescMethodUnary): boolean {
+  return method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+}
+
+/**
+ * One unary call. A call that changes something carries an `idempotency-key`, one for all its tries.
+ *
+ * @throws ConnectError as the server, or the connection, gave it.
+ */
+export async function callUnary<I extends DescMessage, O extends DescMessage>(
+  cli: CliContext,
+  method: DescMethodUnary<I, O>,
+  request: Message,
+  options: CallOptions = {},
+) {
+  const reads = isRead(method);
+  const transport = await cli.transport();
+  const { timeout, wait } = cli.flags();
+  const signal = options.signal ?? cli.signal;
+  const header = reads ? undefined : { "idempotency-key": cli.io.random.uuid() };
+  if (!reads) cli.interruptNotice = CANCELLED_CHANGE;
+  const call = async () => {
+    const input = create<DescMessage>(method.input, request);
+    try {
+      const { message } = await transport.unary<DescMessage, O>(
+        method,
+        signal,
+        timeout,
+        header,
+        input,
+      );
+      return message;
+    } catch (reason) {
+      const consequence = reads ? "" : await unknownOutcome(method, request);
+      throw reason instanceof ConnectError ? lossOf(reason, signal, consequence) : reason;
+    }
+  };
+  if (wait === false) return await call();
+  const say = options.onWait ?? cli.say;
+  return await withRetry(
+    {
+      clock: cli.io.clock,
+      random: cli.io.random,
+      isRead: reads,
+      signal: options.waitSignal ?? signal,
+      onWait: (ms, refusal) =>
+        say(`---> Waiting ${(ms / 1000).toFixed(1)} s to try again: ${failureLine(refusal)}`),
+    },
+    call,
+  );
+}
+
+async function unknownOutcome(method: DescMethodUnary, request: Message): Promise<string> {
+  const { RESOURCES } = await import("./resources.ts");
+  const resource = RESOURCES.find(({ service }) => service.typeName === method.parent.typeName);
+  const name = "name" in request && typeof request.name === "string" ? ` ${request.name}` : "";
+  const thing = resource === undefined ? "" : ` ${resource.name}${name}`;
+  return `; it may or may not have been done: look with n0cli get${thing}`;
+}
+
+const CANCELLED_CHANGE =
+  "Cancelled: unless it was done already, the server undoes what it had begun. Look with n0cli get.";
+
+/** A call with a stream of answers, of requests, or both. An interrupt only detaches from it. */
+export async function callStream<I extends DescMessage, O extends DescMessage>(
+  cli: CliContext,
+  method: DescMethodStreaming<I, O>,
+  requests: AsyncIterable<Message>,
+  signal: AbortSignal = cli.signal,
+) {
+  const transport = await cli.transport();
+  cli.interruptNotice = "Detached; nothing was changed.";
+  const inputs = createAll(method.input, requests);
+  const { timeout } = cli.flags();
+  return untilLost(signal, async () => {
+    const stream = transport.stream<DescMessage, O>(method, signal, timeout, undefined, inputs);
+    return (await stream).message;
+  });
+}
+
+async function* untilLost<T>(signal: AbortSignal, open: () => Promise<AsyncIterable<T>>) {
+  try {
+    yield* await open();
+  } catch (reason) {
+    throw reason instanceof ConnectError ? lossOf(reason, signal) : reason;
+  }
+}
+
+async function* createAll(desc: DescMessage, requests: AsyncIterable<Message>) {
+  for await (const request of requests) yield create<DescMessage>(desc, request);
+}
+
+export async function* only(request: Message): AsyncGenerator<Message> {
+  yield request;
+}

@@ -1,0 +1,101 @@
+import type {
+  DescMethod,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  JsonValue,
+} from "@bufbuild/protobuf";
+import { Command } from "commander";
+import { callStream, callUnary, only } from "../call.ts";
+import type { CliContext } from "../context.ts";
+import { messageFromJson } from "../convert/flags.ts";
+import { didYouMean } from "../convert/suggest.ts";
+import { CliError } from "../errors.ts";
+import { withExamples } from "../examples.ts";
+import { readAll } from "../input.ts";
+import { formatValue, messageToJson } from "../output.ts";
+import { groupCommand } from "../rpc-command.ts";
+import { servedMethods } from "../served.ts";
+import { SERVICES } from "../services.ts";
+
+export function apiCommand(cli: CliContext): Command {
+  const commands = [callCommand(cli), listCommand(cli)];
+  const examples = ["api list", "api call NodeService/ListNodes"];
+  return groupCommand(["api"], "call any RPC", commands, examples);
+}
+
+function callCommand(cli: CliContext): Command {
+  const command = new Command("call")
+    .description("call one RPC and print what it answers")
+    .argument("<Service/Method>")
+    .argument("[json]", "the request, with proto field names; - for standard input", "{}");
+  withExamples(command, [
+    "api call NodeService/ListNodes",
+    'api call VirtualMachineService/GetVirtualMachine \'{"name": "web-1"}\'',
+    "api call n0stack.pool.v0.NetworkService/WatchNetworks | jq .network.name",
+  ]);
+  return command.action(async (path: string, text: string) => {
+    const method = findMethod(path);
+    const json = parseJson(text === "-" ? await readAll(cli.io.stdin) : text);
+    const request = messageFromJson(method.input, json);
+    const asked = cli.flags().output;
+    const print = async (answer: Awaited<ReturnType<typeof callUnary>>, isStream: boolean) => {
+      const format = asked === "yaml" || asked === "jsonl" ? asked : isStream ? "jsonl" : "json";
+      cli.io.stdout.print(await formatValue(format, messageToJson(method.output, answer)));
+    };
+    if (method.methodKind === "unary") {
+      await print(await callUnary(cli, method as DescMethodUnary, request), false);
+    } else if (method.methodKind === "server_streaming") {
+      const answers = await callStream(cli, method as DescMethodServerStreaming, only(request));
+      for await (const answer of answers) await print(answer, true);
+    } else {
+      throw new CliError(`${method.name} takes a stream of requests, which api call cannot send`);
+    }
+  });
+}
+
+function listCommand(cli: CliContext): Command {
+  const command = new Command("list").description("print the RPCs that the server serves");
+  withExamples(command, ["api list"]);
+  return command.action(async () => {
+    const served = await servedMethods(cli);
+    if (served === undefined) {
+      cli.say(
+        "The server does not tell what it serves; these are the RPCs that this client knows.",
+      );
+    }
+    const known = () => SERVICES.flatMap((s) => s.methods.map((m) => `${s.typeName}/${m.name}`));
+    for (const path of served ?? known()) cli.io.stdout.print(`${path}\n`);
+  });
+}
+
+/** The service by its full name, or by its last word where that is one service's only. */
+function findMethod(path: string): DescMethod {
+  const [serviceName = "", methodName = "", ...rest] = path.replace(/^\//, "").split("/");
+  if (methodName === "" || rest.length > 0) {
+    throw new CliError(`"${path}" is no RPC: write Service/Method, as n0cli api list does`);
+  }
+  const service = SERVICES.find((s) => s.typeName === serviceName || s.name === serviceName);
+  if (service === undefined) {
+    const hint = didYouMean(
+      serviceName,
+      SERVICES.map((s) => s.name),
+    );
+    throw new CliError(`there is no service "${serviceName}"${hint}: see n0cli api list`);
+  }
+  const method = service.methods.find((m) => m.name === methodName);
+  if (method === undefined) {
+    const names = service.methods.map((m) => m.name);
+    const hint = didYouMean(methodName, names) || `; there are ${names.join(", ")}`;
+    throw new CliError(`${service.name} has no method "${methodName}"${hint}`);
+  }
+  return method;
+}
+
+function parseJson(text: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch (reason) {
+    const why = reason instanceof Error ? reason.message : "it cannot be read";
+    throw new CliError(`the request is no JSON: ${why}`, undefined, reason);
+  }
+}

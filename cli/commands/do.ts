@@ -1,0 +1,141 @@
+import { readFile } from "node:fs/promises";
+import { Command, InvalidArgumentError } from "commander";
+import { stringify } from "yaml";
+import { callUnary } from "../call.ts";
+import type { CliContext } from "../context.ts";
+import type { Task, TaskText } from "../do/check.ts";
+import { checkTasks } from "../do/check.ts";
+import { formatProblems } from "../do/problems.ts";
+import type { Report } from "../do/report.ts";
+import { newReport } from "../do/report.ts";
+import { runTasks } from "../do/run.ts";
+import { CliError } from "../errors.ts";
+import { withExamples } from "../examples.ts";
+import { EXIT } from "../exit-code.ts";
+import { readAll } from "../input.ts";
+import { messageToJson } from "../output.ts";
+
+interface Flags {
+  readonly parallel: number;
+  readonly check?: true;
+}
+
+type Answer = ReturnType<typeof messageToJson>;
+
+export function doCommand(cli: CliContext): Command {
+  const command = new Command("do")
+    .description(
+      "Run the tasks of YAML files, each when all that it depends on is done. The whole is checked\n" +
+        "before anything runs. Several files are one graph; - is standard input.",
+    )
+    .argument("<files...>")
+    .option("-p, --parallel <count>", "run at most this many tasks at once", parseCount, 10)
+    .option("--check", "check the files and run nothing");
+  withExamples(command, [
+    "do examples/boot-vm.yaml",
+    "do --check disks.yaml machines.yaml",
+    "do --parallel 50 - < tasks.yaml",
+  ]);
+  command.addHelpText("after", FORMAT);
+  return command.action(async (files: readonly string[], flags: Flags) => {
+    const { tasks, problems } = checkTasks(await readTexts(cli, files));
+    if (problems.length > 0) {
+      for (const text of formatProblems(problems, files)) cli.say(text);
+      const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+      throw new CliError(`${count}; nothing was run`);
+    }
+    if (flags.check === true) cli.say(`${tasks.size} tasks are right; nothing was run`);
+    else await runAll(cli, tasks, flags.parallel);
+  });
+}
+
+const FORMAT = `
+A task:
+  name-of-task:
+    type: block_storage           # or node, network, virtual_machine, image, user
+    action: CreateBlockStorage    # an RPC of that service (n0cli api list)
+    args: {name: data, request_bytes: 1GiB, limit_bytes: 10GiB}
+    depends_on: [another-task]    # optional
+    ignore_error: true            # optional: go on when it fails`;
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,5}$/.test(text) || count < 1) throw new InvalidArgumentError("a number from 1 up");
+  return count;
+}
+
+async function readTexts(cli: CliContext, files: readonly string[]): Promise<readonly TaskText[]> {
+  const repeated = files.find((file, i) => files.indexOf(file) !== i);
+  if (repeated !== undefined) throw new CliError(`${repeated} is named twice`);
+  const texts: TaskText[] = [];
+  for (const file of files) {
+    const text = file === "-" ? await readAll(cli.io.stdin) : await readTaskFile(file);
+    texts.push({ file, text });
+  }
+  return texts;
+}
+
+async function readTaskFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (reason) {
+    const isMissing = (reason as NodeJS.ErrnoException).code === "ENOENT";
+    throw new CliError(
+      isMissing ? `there is no file ${file}` : `cannot read ${file}`,
+      undefined,
+      reason,
+    );
+  }
+}
+
+/** The first interrupt ends the starting, the second one the calls that run. */
+async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, parallel: number) {
+  // Opened before the first task, so that a wrong setting is not the failure of some task.
+  await cli.transport();
+  const { baseUrl } = await cli.connection();
+  const stop = new AbortController();
+  const abort = new AbortController();
+  const release = cli.takeInterrupts(() => (stop.signal.aborted ? abort : stop).abort());
+  const report: Report<Answer> = newReport<Answer>({
+    io: cli.io,
+    total: tasks.size,
+    endpoint: baseUrl,
+    answerText: (name, answer) => answerText(cli, report.isLive, name, answer),
+  });
+  const failing = new AbortController();
+  const waitSignal = AbortSignal.any([stop.signal, failing.signal]);
+  const call = async (task: Task) => {
+    const { signal } = abort;
+    const options = { signal, waitSignal, onWait: report.note };
+    return messageToJson(
+      task.method.output,
+      await callUnary(cli, task.method, task.request, options),
+    );
+  };
+  const result = await runTasks(tasks, {
+    parallel,
+    call,
+    stop: stop.signal,
+    observer: {
+      ...report,
+      stopping: () => {
+        failing.abort();
+        report.stopping();
+      },
+    },
+  });
+  release();
+  report.summary(result);
+  const isWhole = result.failed.length === 0 && result.notStarted.length === 0;
+  if (!isWhole) cli.exitCode = stop.signal.aborted ? EXIT.interrupted : EXIT.failed;
+}
+
+/** JSON of each answer, as the original prints it; a terminal that shows one live line is spared them. */
+function answerText(cli: CliContext, isLive: boolean, name: string, answer: Answer): string {
+  const asked = cli.flags().output;
+  if (asked === "jsonl") return `${JSON.stringify({ task: name, response: answer })}\n`;
+  if (asked === "yaml") return `---\n${stringify(answer)}`;
+  if (asked === "name") return `${name}\n`;
+  if (asked === undefined && isLive && cli.io.stdout.isTerminal) return "";
+  return `${JSON.stringify(answer, null, 2)}\n\n`;
+}

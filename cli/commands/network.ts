@@ -1,0 +1,33 @@
+import type { CliContext } from "../context.ts";
+import { getCommand } from "../get-command.ts";
+import { findResource, unaryMethod } from "../resources.ts";
+import { groupCommand, rpcCommand } from "../rpc-command.ts";
+
+export function networkCommand(cli: CliContext) {
+  const network = findResource("network");
+  if (network === undefined) throw new Error("there is no resource network");
+  return groupCommand(
+    ["network", "net"],
+    "networks of virtual machines",
+    [
+      getCommand(cli, network),
+      rpcCommand(cli, {
+        name: "apply",
+        aliases: ["create"],
+        method: unaryMethod(network, "ApplyNetwork"),
+        summary: "make a network, or change it",
+        examples: [
+          "network apply lab --ipv4_cidr 10.1.0.0/24 --domain lab.example",
+          "network apply lab --ipv4_cidr 10.1.0.0/24 --labels team=blue --labels stage=test",
+        ],
+      }),
+      rpcCommand(cli, {
+        name: "delete",
+        method: unaryMethod(network, "DeleteNetwork"),
+        summary: "delete a network that no virtual machine uses",
+        examples: ["network delete lab"],
+      }),
+    ],
+    ["network get", "network apply lab --ipv4_cidr 10.1.0.0/24"],
+  );
+}

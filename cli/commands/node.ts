@@ -1,0 +1,31 @@
+import type { CliContext } from "../context.ts";
+import { getCommand } from "../get-command.ts";
+import { findResource, unaryMethod } from "../resources.ts";
+import { groupCommand, rpcCommand } from "../rpc-command.ts";
+
+export function nodeCommand(cli: CliContext) {
+  const node = findResource("node");
+  if (node === undefined) throw new Error("there is no resource node");
+  return groupCommand(
+    ["node"],
+    "the machines of the cloud",
+    [
+      getCommand(cli, node),
+      rpcCommand(cli, {
+        name: "apply",
+        method: unaryMethod(node, "ApplyNode"),
+        summary: "make a node known, or change what is known of it",
+        examples: [
+          "node apply rack1-3 --address 10.0.0.3 --cpu_milli_cores 8000 --memory_bytes 64GiB",
+        ],
+      }),
+      rpcCommand(cli, {
+        name: "delete",
+        method: unaryMethod(node, "DeleteNode"),
+        summary: "forget a node on which nothing is reserved",
+        examples: ["node delete rack1-3"],
+      }),
+    ],
+    ["node get", "node get --watch"],
+  );
+}

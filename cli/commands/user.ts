@@ -1,0 +1,47 @@
+import type { Command } from "commander";
+import type { CliContext } from "../context.ts";
+import { getCommand } from "../get-command.ts";
+import type { Resource } from "../resources.ts";
+import { findResource, unaryMethod } from "../resources.ts";
+import { groupCommand, rpcCommand } from "../rpc-command.ts";
+import { addKeyCommand } from "./user-add-key.ts";
+
+export function userCommand(cli: CliContext) {
+  const user = findResource("user");
+  if (user === undefined) throw new Error("there is no resource user");
+  const keyCommands = [addKeyCommand(cli, "add"), deleteKeyCommand(cli, user, "delete")];
+  const key = groupCommand(["key"], "SSH public keys of a user", keyCommands);
+  return groupCommand(
+    ["user"],
+    "people and their SSH public keys",
+    [
+      getCommand(cli, user),
+      rpcCommand(cli, {
+        name: "create",
+        method: unaryMethod(user, "CreateUser"),
+        summary: "make a user",
+        examples: ["user create alice"],
+      }),
+      rpcCommand(cli, {
+        name: "delete",
+        method: unaryMethod(user, "DeleteUser"),
+        summary: "delete a user",
+        examples: ["user delete alice"],
+      }),
+      addKeyCommand(cli, "add_ssh_public_key"),
+      deleteKeyCommand(cli, user, "delete_ssh_public_key"),
+      key,
+    ],
+    ["user create alice", "user key add alice laptop --file ~/.ssh/id_ed25519.pub"],
+  );
+}
+
+function deleteKeyCommand(cli: CliContext, user: Resource, name: string): Command {
+  return rpcCommand(cli, {
+    name,
+    method: unaryMethod(user, "DeleteSshPublicKey"),
+    args: ["user_name", "ssh_public_key_name"],
+    summary: "take an SSH public key from a user",
+    examples: ["user key delete alice laptop"],
+  });
+}

@@ -1,0 +1,48 @@
+import { create } from "@bufbuild/protobuf";
+import { Command, InvalidArgumentError } from "commander";
+import {
+  ConsoleService,
+  ForwardRequestSchema,
+} from "../../src/gen/n0stack/provisioning/v1alpha1/console_pb.ts";
+import { callStream } from "../call.ts";
+import type { CliContext } from "../context.ts";
+import { withExamples } from "../examples.ts";
+import type { Input } from "../io.ts";
+
+export function forwardCommand(cli: CliContext): Command {
+  const command = new Command("forward")
+    .description("join standard input and output to a TCP port of a virtual machine")
+    .argument("<name>")
+    .argument("<port>", "1 to 65535", parsePort)
+    .option("--address <ip>", "which of its addresses (default: the first)");
+  withExamples(command, [
+    "vm forward web-1 80 < request.txt",
+    "vm forward web-1 22   # what vm ssh uses as the ProxyCommand",
+  ]);
+  return command.action(async (name: string, port: number, flags: { address?: string }) => {
+    const requests = sentMessages(name, flags.address ?? "", port, cli.io.stdin);
+    const method = ConsoleService.method.forward;
+    for await (const { data } of await callStream(cli, method, requests)) {
+      await cli.io.stdout.send(data);
+    }
+  });
+}
+
+/** Its end, when standard input ends, is what the guest sees as the end of the connection's one half. */
+async function* sentMessages(
+  virtualMachineName: string,
+  address: string,
+  port: number,
+  stdin: Input,
+) {
+  yield create(ForwardRequestSchema, { virtualMachineName, address, port });
+  for await (const data of stdin.chunks()) yield create(ForwardRequestSchema, { data });
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65535) {
+    throw new InvalidArgumentError("a port from 1 to 65535");
+  }
+  return port;
+}

@@ -1,0 +1,25 @@
+import { create } from "@bufbuild/protobuf";
+import { Command } from "commander";
+import {
+  ConsoleService,
+  ReadSerialLogRequestSchema,
+} from "../../src/gen/n0stack/provisioning/v1alpha1/console_pb.ts";
+import { callStream, only } from "../call.ts";
+import type { CliContext } from "../context.ts";
+import { withExamples } from "../examples.ts";
+
+export function logCommand(cli: CliContext): Command {
+  const command = new Command("log")
+    .description("print what a virtual machine wrote to its serial console")
+    .argument("<name>")
+    .option("-f, --follow", "stay, and print what it writes from now on");
+  withExamples(command, ["vm log web-1", "vm log web-1 -f"]);
+  return command.action(async (virtualMachineName: string, flags: { follow?: true }) => {
+    const follow = flags.follow === true;
+    const request = create(ReadSerialLogRequestSchema, { virtualMachineName, follow });
+    const method = ConsoleService.method.readSerialLog;
+    for await (const { data } of await callStream(cli, method, only(request))) {
+      await cli.io.stdout.send(data);
+    }
+  });
+}

@@ -1,0 +1,126 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { Command } from "commander";
+import {
+  BlockStorageService,
+  GetBlockStorageRequestSchema,
+} from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import {
+  GetVirtualMachineRequestSchema,
+  VirtualMachineService,
+  VirtualMachine_VirtualMachineState as VirtualMachineState,
+} from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { callUnary } from "../call.ts";
+import type { CliContext } from "../context.ts";
+import { CliError } from "../errors.ts";
+import { withExamples } from "../examples.ts";
+import { EXIT } from "../exit-code.ts";
+import { checkIdentity, withPrivateIdentity } from "../identity.ts";
+import { configFolder } from "../settings.ts";
+
+interface Flags {
+  readonly identity?: string;
+  readonly login?: string;
+  readonly address?: string;
+  readonly port: string;
+}
+
+export function sshCommand(cli: CliContext): Command {
+  const command = new Command("ssh")
+    .description("log in to a virtual machine through the API; its network need not be reachable")
+    .argument("<name>")
+    .argument("[command...]", "what to run there, after --")
+    .option("-i, --identity <path>", "the private key to log in with")
+    .option("-l, --login <user>", "log in as (default: its login_username)")
+    .option("--address <ip>", "which of its addresses (default: the first)")
+    .option("--port <port>", "where its SSH server listens", "22");
+  withExamples(command, ["vm ssh example-vm -i examples/id_ed25519", "vm ssh web-1 -- uname -a"]);
+  return command.action(async (name: string, words: readonly string[], flags: Flags) => {
+    if (flags.identity !== undefined) await checkIdentity(flags.identity);
+    const request = create(GetVirtualMachineRequestSchema, { name });
+    const method = VirtualMachineService.method.getVirtualMachine;
+    const vm = await callUnary(cli, method, request);
+    if (vm.state !== VirtualMachineState.RUNNING) {
+      const hint = `start it with n0cli vm boot ${name}`;
+      throw new CliError(`virtual machine "${name}" is not running; ${hint}`, EXIT.conflict);
+    }
+    const folder = join(configFolder(cli.io), "known_hosts");
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const knownHosts = join(folder, await knownHostsName(cli, vm));
+    const { baseUrl } = await cli.connection();
+    const proxy = proxyCommand(cli, baseUrl, vm.name, flags);
+    // ssh gets the interrupts of the terminal itself.
+    const release = cli.takeInterrupts(() => {});
+    try {
+      cli.exitCode = await withPrivateIdentity(cli, flags.identity, async (identity) => {
+        const args = sshArgs(vm, flags, { proxy, knownHosts, words, identity });
+        return await cli.io.exec("ssh", args).catch((reason: unknown) => {
+          throw new CliError("cannot run ssh: install the OpenSSH client", EXIT.failed, reason);
+        });
+      });
+    } finally {
+      release();
+    }
+  });
+}
+
+/**
+ * The guest keeps its host key on its disk, so they are known by the disk that it boots from: a machine
+ * made anew under the same name, and so with the same uuid, on a new disk has another key.
+ */
+async function knownHostsName(cli: CliContext, vm: VirtualMachine): Promise<string> {
+  const [name] = vm.blockStorageNames;
+  if (name === undefined) return vm.name;
+  const request = create(GetBlockStorageRequestSchema, { name });
+  const { volumeId } = await callUnary(cli, BlockStorageService.method.getBlockStorage, request);
+  return /^[a-zA-Z0-9._-]{1,128}$/.test(volumeId) ? `${vm.name}-${volumeId}` : vm.name;
+}
+
+/** The command line of this program that joins ssh to the guest, for the shell that ssh starts. */
+export function proxyCommand(
+  cli: Pick<CliContext, "io" | "flags">,
+  endpoint: string,
+  name: string,
+  flags: Pick<Flags, "address" | "port">,
+): string {
+  const { tokenFile, tlsCa, context } = cli.flags();
+  const words = [
+    ...cli.io.self,
+    ...["--api-endpoint", endpoint],
+    ...(context === undefined ? [] : ["--context", context]),
+    ...(tokenFile === undefined ? [] : ["--token-file", tokenFile]),
+    ...(tlsCa === undefined ? [] : ["--tls-ca", tlsCa]),
+    ...["vm", "forward"],
+    ...(flags.address === undefined ? [] : ["--address", flags.address]),
+    ...["--", name, flags.port],
+  ];
+  // A shell reads it, after ssh has put values in the place of each % and letter.
+  return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`.replaceAll("%", "%%")).join(" ");
+}
+
+interface SshSetting {
+  readonly proxy: string;
+  readonly knownHosts: string;
+  readonly words: readonly string[];
+  readonly identity: string | undefined;
+}
+
+function sshArgs(vm: VirtualMachine, flags: Flags, setting: SshSetting) {
+  const { proxy, knownHosts, words, identity } = setting;
+  const user = flags.login ?? vm.loginUsername;
+  // Quoted for ssh's own reading of its options, where blanks part values.
+  const file = `"${knownHosts.replaceAll("%", "%%")}"`;
+  return [
+    ...["-o", `ProxyCommand=${proxy}`],
+    ...["-o", `HostKeyAlias=${vm.name}`],
+    ...["-o", `UserKnownHostsFile=${file}`],
+    ...["-o", "StrictHostKeyChecking=accept-new"],
+    ...(identity === undefined ? [] : ["-i", identity, "-o", "IdentitiesOnly=yes"]),
+    ...(user === "" ? [] : ["-l", user]),
+    "--",
+    vm.name,
+    ...words,
+  ];
+}

@@ -1,0 +1,108 @@
+import type { Command, Option } from "commander";
+import { callUnary } from "./call.ts";
+import type { CliContext } from "./context.ts";
+import { newContext } from "./context.ts";
+import { requestFromFlags } from "./convert/flags.ts";
+import type { Io } from "./io.ts";
+import { messageToJson } from "./output.ts";
+import { addCommands, newProgram, operandsOf } from "./program.ts";
+import { findResource, listMethod, recordField } from "./resources.ts";
+import type { GlobalFlags } from "./settings.ts";
+import type { Row } from "./table.ts";
+import { textOf } from "./table.ts";
+
+/** A shell waits for this, so an API that is slow completes nothing. */
+const NAMES_TIMEOUT_MS = 1000;
+
+/** Prints what may stand where the last of `words` is begun: a candidate a line, a tab and what it is. */
+export async function complete(words: readonly string[], io: Io): Promise<number> {
+  const begun = words.at(-1) ?? "";
+  const before = words.slice(0, -1);
+  const program = newProgram(io);
+  const cli = newContext(io, () => program.opts<GlobalFlags>());
+  try {
+    // A flag whose value is being written has none yet, which the parser would refuse.
+    const whole = before.at(-1)?.startsWith("-") === true ? before.slice(0, -1) : before;
+    const operands = operandsOf(whole, io);
+    await addCommands(program, cli, operands);
+    readGlobalFlags(program, whole);
+    const { command, rest } = walk(program, operands);
+    const candidates = await candidatesFor(cli, program, command, rest, before.at(-1) ?? "", begun);
+    for (const [word, about] of candidates) {
+      if (word.startsWith(begun))
+        io.stdout.print(about === "" ? `${word}\n` : `${word}\t${about}\n`);
+    }
+  } catch {
+    // Completion is a help: where it cannot, because of a wrong flag or a server, it stays silent.
+  } finally {
+    cli.close();
+  }
+  return 0;
+}
+
+function readGlobalFlags(program: Command, before: readonly string[]): void {
+  const silent = { writeOut: () => {}, writeErr: () => {} };
+  program.configureOutput(silent).parseOptions([...before]);
+}
+
+/** Down to the command that the words name, and the words after it. */
+function walk(program: Command, operands: readonly string[]) {
+  let command = program;
+  let depth = 0;
+  for (const word of operands) {
+    const next = command.commands.find((c) => c.name() === word || c.aliases().includes(word));
+    if (next === undefined) break;
+    command = next;
+    depth += 1;
+  }
+  return { command, rest: operands.slice(depth) };
+}
+
+type Candidate = readonly [word: string, about: string];
+
+async function candidatesFor(
+  cli: CliContext,
+  program: Command,
+  command: Command,
+  rest: readonly string[],
+  previous: string,
+  begun: string,
+): Promise<readonly Candidate[]> {
+  const options = [...command.options, ...program.options].filter((o) => !o.hidden);
+  const waiting = options.find((o) => o.required && (o.long === previous || o.short === previous));
+  if (waiting !== undefined) return (waiting.argChoices ?? []).map((choice) => [choice, ""]);
+  if (begun.startsWith("-")) return options.map((o): Candidate => [flagOf(o), o.description]);
+  if (command.commands.length > 0) {
+    return command.commands.map((c): Candidate => [c.name(), firstLine(c.description())]);
+  }
+  const argument = command.registeredArguments[rest.length];
+  if (argument?.argChoices !== undefined) return argument.argChoices.map((c) => [c, ""]);
+  return rest.length === 0 ? await namesFor(cli, command) : [];
+}
+
+function flagOf(option: Option): string {
+  return option.long ?? option.short ?? "";
+}
+
+function firstLine(text: string): string {
+  return text.split("\n")[0] ?? "";
+}
+
+/** The names of what a command is about: those of `vm` for `vm boot`, and for `get vm`. */
+async function namesFor(cli: CliContext, command: Command): Promise<readonly Candidate[]> {
+  const makes = ["create", "apply", "fetch", "copy"].includes(command.name());
+  const words = [
+    command.name(),
+    command.parent?.name() ?? "",
+    command.parent?.parent?.name() ?? "",
+  ];
+  const resource = words.map(findResource).find((found) => found !== undefined);
+  if (resource === undefined || makes) return [];
+  const method = listMethod(resource);
+  const signal = AbortSignal.any([AbortSignal.timeout(NAMES_TIMEOUT_MS), cli.signal]);
+  const answer = await callUnary(cli, method, requestFromFlags(method.input, {}), { signal });
+  const records = (messageToJson(method.output, answer) as Row)[
+    recordField(resource, method.output)
+  ] as readonly Row[] | undefined;
+  return (records ?? []).map((record) => [textOf(record["name"]), textOf(record["state"])]);
+}

@@ -1,0 +1,88 @@
+import type { Transport } from "@connectrpc/connect";
+import { CliError } from "./errors.ts";
+import type { Io, OpenTransport } from "./io.ts";
+import type { Connection, GlobalFlags, OutputFormat } from "./settings.ts";
+import { isTokenExposed, resolveConnection } from "./settings.ts";
+
+/** What a command gets: the flags that all take, the way to the API, and where to print. */
+export interface CliContext {
+  readonly io: Io;
+  flags(): GlobalFlags;
+  /** The format asked for, else a table on a terminal and JSON in a pipe. */
+  format(): OutputFormat;
+  connection(): Promise<Connection>;
+  /** Opened on first use, so that `--help` needs no server. */
+  transport(): Promise<Transport>;
+  /** A line on stderr. */
+  say(line: string): void;
+  /** Aborts at the first interrupt, unless a command has taken interrupts over. */
+  readonly signal: AbortSignal;
+  /** What to tell the user when an interrupt ended the call that is under way. */
+  interruptNotice: string;
+  /** Takes interrupts over until the returned function is called. */
+  takeInterrupts(handler: () => void): () => void;
+  /** The exit code where no error is thrown. */
+  exitCode: number;
+  close(): void;
+}
+
+const TOKEN_WARNING =
+  "Warning: the token goes over the network unencrypted; use an https:// endpoint.";
+
+/** `flags` is read when a command runs, after the command line is parsed. */
+export function newContext(io: Io, flags: () => GlobalFlags): CliContext {
+  const interrupt = new AbortController();
+  const handlers: (() => void)[] = [() => interrupt.abort()];
+  const release = io.onInterrupt(() => handlers.at(-1)?.());
+  let connection: Promise<Connection> | undefined;
+  let opened: Promise<OpenTransport> | undefined;
+  let close = () => {};
+
+  const cli: CliContext = {
+    io,
+    flags,
+    format: () => flags().output ?? (io.stdout.isTerminal ? "table" : "json"),
+    connection() {
+      connection ??= readNamed(io, flags()).then((n) => resolveConnection(flags(), io.env, n));
+      return connection;
+    },
+    async transport() {
+      opened ??= cli.connection().then((c) => {
+        if (isTokenExposed(c)) cli.say(TOKEN_WARNING);
+        return io.openTransport(c);
+      });
+      const open = await opened;
+      close = open.close;
+      return open.transport;
+    },
+    say: (line) => io.stderr.print(`${line}\n`),
+    signal: interrupt.signal,
+    interruptNotice: "Interrupted.",
+    takeInterrupts(handler) {
+      handlers.push(handler);
+      return () => {
+        const i = handlers.lastIndexOf(handler);
+        if (i > 0) handlers.splice(i, 1);
+      };
+    },
+    exitCode: 0,
+    close() {
+      release();
+      close();
+    },
+  };
+  return cli;
+}
+
+async function readNamed(io: Io, flags: GlobalFlags) {
+  const { readConfig, findContext } = await import("./config-file.ts");
+  const name = flags.context ?? io.env["N0CLI_CONTEXT"];
+  const config = await readConfig(io);
+  const wanted = name === undefined || name === "" ? config.current : name;
+  if (wanted === undefined) return {};
+  const found = findContext(config, wanted);
+  if (found === undefined) {
+    throw new CliError(`there is no context "${wanted}": see n0cli context list`);
+  }
+  return found;
+}

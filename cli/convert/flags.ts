@@ -1,0 +1,169 @@
+import type { DescField, DescMessage, JsonObject, JsonValue, Message } from "@bufbuild/protobuf";
+import { fromJson, ScalarType } from "@bufbuild/protobuf";
+import { Option } from "commander";
+import { N0Error } from "../../src/util/errors.ts";
+import { CliError } from "../errors.ts";
+import { fieldMaskFromPaths, isFieldMask } from "./field-mask.ts";
+import type { Leaf } from "./scalar.ts";
+import { scalarFromText } from "./scalar.ts";
+import { didYouMean } from "./suggest.ts";
+
+/** A flag's texts by its name as commander stores it. */
+export type FlagValues = Readonly<Record<string, unknown>>;
+
+/**
+ * The options of one request field: `--request_memory_bytes`, and hidden `--request-memory-bytes` for those
+ * who write dashes. Lists and maps are flags that may be repeated.
+ */
+export function optionsOf(field: DescField): readonly Option[] {
+  const names = [field.name, field.name.replaceAll("_", "-")];
+  return [...new Set(names)].map((name, i) => {
+    if (isSwitch(field)) return hide(new Option(`--${name}`, describe(field)), i > 0);
+    const option = new Option(`--${name} <${placeholder(field)}>`, describe(field));
+    option.argParser((text: string, before: readonly string[] | undefined) => [
+      ...(before ?? []),
+      text,
+    ]);
+    return hide(option, i > 0);
+  });
+}
+
+function hide(option: Option, isHidden: boolean): Option {
+  return isHidden ? option.hideHelp() : option;
+}
+
+function isSwitch(field: DescField): boolean {
+  return field.fieldKind === "scalar" && field.scalar === ScalarType.BOOL;
+}
+
+function placeholder(field: DescField): string {
+  switch (field.fieldKind) {
+    case "map":
+      return "key=value";
+    case "message":
+      return isFieldMask(field.message) ? "field,…" : "json";
+    case "list":
+      return field.listKind === "message" ? "field=value,… or json" : "text";
+    case "enum":
+      return field.enum.values.map((v) => v.name).join("|");
+    default:
+      if (field.scalar === ScalarType.STRING) return "text";
+      return field.name.endsWith("_bytes") ? "size" : "number";
+  }
+}
+
+function describe(field: DescField): string {
+  if (field.fieldKind === "list" || field.fieldKind === "map") return "may be repeated";
+  return field.name.endsWith("_bytes") ? "bytes, or a size such as 10GiB" : "";
+}
+
+/**
+ * The request of a command: its flags, and what its arguments mean as fields.
+ *
+ * @throws CliError naming the flag.
+ */
+export function requestFromFlags(
+  desc: DescMessage,
+  values: FlagValues,
+  fixed: JsonObject = {},
+): Message {
+  const json: JsonObject = { ...fixed };
+  for (const field of desc.fields) {
+    if (field.name in fixed) continue;
+    const given = flagOf(field, values);
+    if (given === undefined) continue;
+    try {
+      json[field.name] = given === true ? true : fieldFromTexts(field, given);
+    } catch (reason) {
+      if (!(reason instanceof N0Error)) throw reason;
+      throw new CliError(`--${field.name}: ${reason.message}`);
+    }
+  }
+  return messageFromJson(desc, json);
+}
+
+/** @throws CliError with what protobuf finds wrong. */
+export function messageFromJson(desc: DescMessage, json: JsonValue): Message {
+  try {
+    return fromJson(desc, json);
+  } catch (reason) {
+    const why = reason instanceof Error ? reason.message : String(reason);
+    throw new CliError(`the request is no ${desc.name}: ${why}`);
+  }
+}
+
+function flagOf(field: DescField, values: FlagValues): readonly string[] | true | undefined {
+  const camel = field.name.replace(/_([a-z0-9])/g, (_, c: string) => c.toUpperCase());
+  const given = [...new Set([field.name, camel])]
+    .map((n) => values[n])
+    .filter((v) => v !== undefined);
+  if (given.length === 0) return undefined;
+  return given.includes(true) ? true : given.flat().map(String);
+}
+
+function fieldFromTexts(field: DescField, texts: readonly string[]): JsonValue {
+  switch (field.fieldKind) {
+    case "map":
+      return Object.fromEntries(
+        texts.map((text) => {
+          const [key, value] = splitPair(text);
+          return [key, scalarFromText(field, value)];
+        }),
+      );
+    case "list":
+      if (field.listKind !== "message") return texts.map((text) => scalarFromText(field, text));
+      return texts.flatMap((text) => messagesFromText(field.message, text));
+    case "message":
+      if (isFieldMask(field.message)) return fieldMaskFromPaths(texts.flatMap((t) => t.split(",")));
+      return parseJson(last(field, texts));
+    default:
+      return scalarFromText(field, last(field, texts));
+  }
+}
+
+function last(field: DescField, texts: readonly string[]): string {
+  if (texts.length > 1)
+    throw wrong(`is there ${texts.length} times; ${field.name} takes one value`);
+  return texts[0] ?? "";
+}
+
+/** `key=value`, or `key:value` as the original wrote it: whichever sign comes first parts them. */
+function splitPair(text: string): [string, string] {
+  const at = text.search(/[=:]/);
+  if (at <= 0) throw wrong(`"${text}" is no pair; write key=value`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** `{"network_name": "net"}`, a JSON list of such, or `network_name=net,ipv4_address=10.0.0.1`. */
+function messagesFromText(desc: DescMessage, text: string): JsonValue[] {
+  if (/^\s*[[{]/.test(text)) {
+    const json = parseJson(text);
+    return Array.isArray(json) ? json : [json];
+  }
+  const json: JsonObject = {};
+  for (const pair of text.split(",")) {
+    const [name, value] = splitPair(pair);
+    const field = desc.fields.find((f) => f.name === name);
+    if (field === undefined) {
+      const names = desc.fields.map((f) => f.name);
+      throw wrong(`${desc.name} has no field "${name}"${didYouMean(name, names)}`);
+    }
+    if (field.fieldKind !== "scalar" && field.fieldKind !== "enum") {
+      throw wrong(`${name} is no plain value; write the whole as JSON`);
+    }
+    json[name] = scalarFromText(field satisfies Leaf, value);
+  }
+  return [json];
+}
+
+function parseJson(text: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch (reason) {
+    throw wrong(`is no JSON: ${reason instanceof Error ? reason.message : "it cannot be read"}`);
+  }
+}
+
+function wrong(message: string): N0Error {
+  return new N0Error("invalid_argument", message);
+}

@@ -1,0 +1,123 @@
+import type { DescMethodUnary, Message } from "@bufbuild/protobuf";
+import { findCycle } from "../../src/util/dag.ts";
+import { didYouMean } from "../convert/suggest.ts";
+import type { Resource } from "../resources.ts";
+import { RESOURCES } from "../resources.ts";
+import { convertArgs } from "./convert.ts";
+import type { Place, Problem } from "./problems.ts";
+import { formatPlace } from "./problems.ts";
+import type { Word, WrittenTask } from "./task-file.ts";
+import { readTasks } from "./task-file.ts";
+
+/** A task that can be run: its RPC is known and its request is built. */
+export interface Task {
+  readonly name: string;
+  readonly method: DescMethodUnary;
+  readonly request: Message;
+  readonly dependsOn: readonly string[];
+  readonly ignoreError: boolean;
+}
+
+export interface TaskText {
+  /** As the user named it; `-` for standard input. */
+  readonly file: string;
+  readonly text: string;
+}
+
+export interface Checked {
+  readonly tasks: ReadonlyMap<string, Task>;
+  /** Everything that is wrong. Where there is something, nothing may be run. */
+  readonly problems: readonly Problem[];
+}
+
+const TYPES: ReadonlyMap<string, Resource> = new Map(
+  RESOURCES.flatMap((resource) => [
+    [resource.name, resource],
+    [resource.typeName, resource],
+  ]),
+);
+
+/** Reads and checks the files as one graph, before anything runs. */
+export function checkTasks(texts: readonly TaskText[]): Checked {
+  const problems: Problem[] = [];
+  const written = new Map<string, WrittenTask>();
+  for (const { file, text } of texts) {
+    for (const task of readTasks(file, text, problems)) {
+      const before = written.get(task.name);
+      if (before === undefined) written.set(task.name, task);
+      else {
+        const message = `task "${task.name}" is there already, at ${formatPlace(before.place)}`;
+        problems.push({ ...task.place, message });
+      }
+    }
+  }
+  checkDependencies(written, problems);
+  const tasks = new Map<string, Task>();
+  for (const task of written.values()) {
+    const whole = resolveTask(task, problems);
+    if (whole !== undefined) tasks.set(task.name, whole);
+  }
+  return { tasks, problems };
+}
+
+function checkDependencies(written: ReadonlyMap<string, WrittenTask>, problems: Problem[]): void {
+  for (const task of written.values()) {
+    for (const { text, place } of task.dependsOn) {
+      if (written.has(text)) continue;
+      const hint = didYouMean(text, written.keys());
+      problems.push({ ...place, message: `Depended task '${text}' do not exist${hint}` });
+    }
+  }
+  const dag = new Map([...written].map(([name, t]) => [name, t.dependsOn.map((d) => d.text)]));
+  const cycle = findCycle(dag);
+  const start = cycle === undefined ? undefined : written.get(cycle[0] ?? "");
+  if (cycle === undefined || start === undefined) return;
+  const place =
+    start.dependsOn.find((d) => d.text === (cycle[1] ?? cycle[0]))?.place ?? start.place;
+  const way = [...cycle, cycle[0]].map((name) => `'${name}'`).join(" -> ");
+  problems.push({ ...place, message: `This request is not DAG: ${way} depend on each other` });
+}
+
+function resolveTask(task: WrittenTask, problems: Problem[]): Task | undefined {
+  const { name, type, action, ignoreError } = task;
+  if (type === undefined || action === undefined) return undefined;
+  const resource = TYPES.get(type.text);
+  if (resource === undefined) {
+    const hint = didYouMean(type.text, TYPES.keys());
+    const known = RESOURCES.map((r) => r.name).join(", ");
+    const message = `Resource type '${type.text}' do not exist${hint}; there are ${known}`;
+    problems.push({ ...type.place, message });
+    return undefined;
+  }
+  const method = resolveAction(resource, type, action, problems);
+  if (method === undefined) return undefined;
+  const request = convertArgs(method.input, task.args, task.place, problems);
+  if (request === undefined) return undefined;
+  const dependsOn = [...new Set(task.dependsOn.map((d) => d.text))];
+  return { name, method, request, dependsOn, ignoreError };
+}
+
+function resolveAction(
+  resource: Resource,
+  type: Word,
+  action: Word,
+  problems: Problem[],
+): DescMethodUnary | undefined {
+  const wrong = (place: Place, message: string) => {
+    problems.push({ ...place, message });
+    return undefined;
+  };
+  const method = resource.service.methods.find((m) => m.name === action.text);
+  const known = resource.service.methods.filter((m) => m.methodKind === "unary").map((m) => m.name);
+  if (method === undefined) {
+    const hint = didYouMean(action.text, known) || `; there are ${known.join(", ")}`;
+    return wrong(
+      action.place,
+      `Resource type '${type.text}' do not have action '${action.text}'${hint}`,
+    );
+  }
+  if (method.methodKind !== "unary") {
+    return wrong(action.place, `${action.text} answers with a stream, which no task can wait for`);
+  }
+  return method as DescMethodUnary;
+}

@@ -1,0 +1,153 @@
+import type { DescField, DescMessage, JsonObject, JsonValue, Message } from "@bufbuild/protobuf";
+import { fromJson, ScalarType } from "@bufbuild/protobuf";
+import { N0Error } from "../../src/util/errors.ts";
+import { fieldMaskFromPaths, isFieldMask } from "../convert/field-mask.ts";
+import type { Leaf } from "../convert/scalar.ts";
+import { scalarFromText } from "../convert/scalar.ts";
+import { didYouMean } from "../convert/suggest.ts";
+import type { Place, Problem } from "./problems.ts";
+import type { Tree } from "./yaml-tree.ts";
+
+/**
+ * The request that `args` describe: fields by proto name, enums by name or number, sizes where a field is
+ * bytes, FieldMasks as lists of proto names. Everything that does not fit is added to `problems`, at any
+ * depth; the answer is undefined where there was something. A plain value fits where its text does, so
+ * an unquoted 18.04 is the text "18.04" in a text field.
+ */
+export function convertArgs(
+  desc: DescMessage,
+  tree: Tree | undefined,
+  place: Place,
+  problems: Problem[],
+): Message | undefined {
+  const before = problems.length;
+  const json = tree === undefined ? {} : messageJson(desc, tree, "args", problems);
+  if (problems.length > before) return undefined;
+  try {
+    return fromJson(desc, json ?? {});
+  } catch (reason) {
+    // What protobuf alone knows to refuse, such as a Timestamp that is none.
+    const why = reason instanceof Error ? reason.message : String(reason);
+    problems.push({ ...(tree?.place ?? place), message: `args: ${why}` });
+    return undefined;
+  }
+}
+
+function messageJson(desc: DescMessage, tree: Tree, path: string, problems: Problem[]) {
+  if (isFieldMask(desc)) return fieldMaskJson(tree, path, problems);
+  if (desc.typeName.startsWith("google.protobuf.") && tree.kind === "leaf") return tree.text;
+  if (tree.kind !== "table") {
+    problems.push({ ...tree.place, message: `${path}: must be a map, not ${kindOf(tree)}` });
+    return undefined;
+  }
+  const json: JsonObject = {};
+  for (const { key, place, value } of tree.entries) {
+    const field = desc.fields.find((f) => f.name === key);
+    if (field === undefined) {
+      const names = desc.fields.map((f) => f.name);
+      const hint = didYouMean(key, names) || `; there are ${names.join(", ")}`;
+      problems.push({ ...place, message: `${path}: ${desc.name} has no field "${key}"${hint}` });
+      continue;
+    }
+    if (value.kind === "leaf" && value.isNull) continue;
+    const fieldJson = fieldValueJson(field, value, `${path}.${key}`, problems);
+    if (fieldJson !== undefined) json[key] = fieldJson;
+  }
+  return json;
+}
+
+function fieldValueJson(
+  field: DescField,
+  tree: Tree,
+  path: string,
+  problems: Problem[],
+): JsonValue | undefined {
+  switch (field.fieldKind) {
+    case "message":
+      return messageJson(field.message, tree, path, problems);
+    case "list":
+      return listJson(field, tree, path, problems);
+    case "map":
+      return mapJson(field, tree, path, problems);
+    default:
+      return leafJson(field, tree, path, problems);
+  }
+}
+
+function listJson(
+  field: DescField & { fieldKind: "list" },
+  tree: Tree,
+  path: string,
+  problems: Problem[],
+): JsonValue | undefined {
+  if (tree.kind !== "list") {
+    problems.push({ ...tree.place, message: `${path}: must be a list, not ${kindOf(tree)}` });
+    return undefined;
+  }
+  return tree.items.map((item, i) => {
+    const at = `${path}[${i}]`;
+    const json =
+      field.listKind === "message"
+        ? messageJson(field.message, item, at, problems)
+        : leafJson(field, item, at, problems);
+    return json ?? null;
+  });
+}
+
+function mapJson(
+  field: DescField & { fieldKind: "map" },
+  tree: Tree,
+  path: string,
+  problems: Problem[],
+): JsonValue | undefined {
+  if (tree.kind !== "table") {
+    problems.push({ ...tree.place, message: `${path}: must be a map, not ${kindOf(tree)}` });
+    return undefined;
+  }
+  const entries = tree.entries.map(({ key, value }): [string, JsonValue] => {
+    const at = `${path}.${key}`;
+    const json =
+      field.mapKind === "message"
+        ? messageJson(field.message, value, at, problems)
+        : leafJson({ name: "", scalar: field.scalar, enum: field.enum }, value, at, problems);
+    return [key, json ?? null];
+  });
+  return Object.fromEntries(entries);
+}
+
+function leafJson(
+  leaf: Leaf,
+  tree: Tree,
+  path: string,
+  problems: Problem[],
+): JsonValue | undefined {
+  if (tree.kind !== "leaf" || tree.isNull) {
+    const message = `${path}: must be ${leaf.scalar === ScalarType.STRING ? "text" : "one value"}, not ${kindOf(tree)}`;
+    problems.push({ ...tree.place, message });
+    return undefined;
+  }
+  try {
+    return scalarFromText(leaf, tree.text);
+  } catch (reason) {
+    if (!(reason instanceof N0Error)) throw reason;
+    problems.push({ ...tree.place, message: `${path}: ${reason.message}` });
+    return undefined;
+  }
+}
+
+/** A list of proto names, or one text with commas. */
+function fieldMaskJson(tree: Tree, path: string, problems: Problem[]): JsonValue | undefined {
+  const items = tree.kind === "list" ? tree.items : [tree];
+  const paths = items.flatMap((item) => {
+    if (item.kind === "leaf" && !item.isNull) return item.text.split(",").map((p) => p.trim());
+    problems.push({ ...item.place, message: `${path}: must be a list of field names` });
+    return [];
+  });
+  return fieldMaskFromPaths(paths);
+}
+
+function kindOf(tree: Tree): string {
+  if (tree.kind === "list") return "a list";
+  if (tree.kind === "table") return "a map";
+  return tree.isNull ? "nothing" : `"${tree.text.slice(0, 40)}"`;
+}

@@ -1,0 +1,13 @@
+import { types } from "node:util";
+import { runInNewContext } from "node:vm";
+
+/** Ends work that never awaits, which no timer can: the engine's own watchdog throws into it. */
+export function withDeadline<T>(timeoutMs: number, work: () => T): T {
+  return runInNewContext("work()", { work }, { timeout: timeoutMs }) as T;
+}
+
+/** The error is of another realm, so `instanceof Error` does not know it. */
+export function isPastDeadline(reason: unknown): boolean {
+  if (!types.isNativeError(reason)) return false;
+  return "code" in reason && reason.code === "ERR_SCRIPT_EXECUTION_TIMEOUT";
+}

@@ -1,0 +1,24 @@
+/** A place in a task file. Lines and columns count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface Problem extends Place {
+  readonly message: string;
+}
+
+export function formatPlace({ file, line, column }: Place): string {
+  return `${file}:${line}:${column}`;
+}
+
+/** `boot-vm.yaml:12:5: tasks.vm…`, in the order of the files as they were given, then of their lines. */
+export function formatProblems(problems: readonly Problem[], files: readonly string[]): string[] {
+  return [...problems]
+    .sort(
+      (a, b) =>
+        files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
+    )
+    .map((problem) => `${formatPlace(problem)}: ${problem.message}`);
+}

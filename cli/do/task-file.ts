@@ -1,0 +1,102 @@
+import { didYouMean } from "../convert/suggest.ts";
+import type { Place, Problem } from "./problems.ts";
+import type { Tree } from "./yaml-tree.ts";
+import { readTree } from "./yaml-tree.ts";
+
+/** A task as it is written, before its type, action and arguments are looked at. */
+export interface WrittenTask {
+  readonly name: string;
+  readonly place: Place;
+  readonly type: Word | undefined;
+  readonly action: Word | undefined;
+  readonly args: Tree | undefined;
+  readonly dependsOn: readonly Word[];
+  readonly ignoreError: boolean;
+}
+
+export interface Word {
+  readonly text: string;
+  readonly place: Place;
+}
+
+const KEYS = ["type", "action", "args", "depends_on", "ignore_error"] as const;
+
+/** The tasks of one file, as many as can be read; what cannot be is added to `problems`. */
+export function readTasks(file: string, text: string, problems: Problem[]): readonly WrittenTask[] {
+  const before = problems.length;
+  const tree = readTree(file, text, problems);
+  if (problems.length > before && tree === undefined) return [];
+  const top = { file, line: 1, column: 1 };
+  const isEmpty = tree === undefined || (tree.kind === "leaf" && tree.isNull);
+  if (isEmpty || (tree.kind === "table" && tree.entries.length === 0)) {
+    problems.push({ ...top, message: "the file has no tasks" });
+    return [];
+  }
+  if (tree.kind !== "table") {
+    problems.push({ ...tree.place, message: "must be a map of task names to tasks" });
+    return [];
+  }
+  return tree.entries.flatMap(({ key, place, value }) => readTask(key, place, value, problems));
+}
+
+function readTask(name: string, place: Place, tree: Tree, problems: Problem[]): WrittenTask[] {
+  if (tree.kind !== "table") {
+    const message = `task "${name}" must be a map with type, action, args, depends_on and ignore_error`;
+    problems.push({ ...place, message });
+    return [];
+  }
+  const values = new Map<string, Tree>();
+  for (const { key, place: keyPlace, value } of tree.entries) {
+    if (KEYS.some((k) => k === key)) values.set(key, value);
+    else {
+      const message = `task "${name}" has no key "${key}"${didYouMean(key, KEYS)}; there are ${KEYS.join(", ")}`;
+      problems.push({ ...keyPlace, message });
+    }
+  }
+  const args = values.get("args");
+  return [
+    {
+      name,
+      place,
+      type: requiredWord(name, place, "type", values, problems),
+      action: requiredWord(name, place, "action", values, problems),
+      args: args?.kind === "leaf" && args.isNull ? undefined : args,
+      dependsOn: words(values.get("depends_on"), problems),
+      ignoreError: flag(values.get("ignore_error"), problems),
+    },
+  ];
+}
+
+function requiredWord(
+  task: string,
+  place: Place,
+  key: string,
+  values: ReadonlyMap<string, Tree>,
+  problems: Problem[],
+): Word | undefined {
+  const tree = values.get(key);
+  if (tree === undefined) problems.push({ ...place, message: `task "${task}" has no ${key}` });
+  else if (tree.kind === "leaf" && !tree.isNull) return { text: tree.text, place: tree.place };
+  else problems.push({ ...tree.place, message: `${key} must be text` });
+  return undefined;
+}
+
+/** A list of task names, or one. */
+function words(tree: Tree | undefined, problems: Problem[]): readonly Word[] {
+  if (tree === undefined || (tree.kind === "leaf" && tree.isNull)) return [];
+  const items = tree.kind === "list" ? tree.items : [tree];
+  return items.flatMap((item) => {
+    if (item.kind === "leaf" && !item.isNull) return [{ text: item.text, place: item.place }];
+    problems.push({ ...item.place, message: "depends_on must be a list of task names" });
+    return [];
+  });
+}
+
+function flag(tree: Tree | undefined, problems: Problem[]): boolean {
+  if (tree === undefined || (tree.kind === "leaf" && tree.isNull)) return false;
+  const text = tree.kind === "leaf" ? tree.text : "";
+  if (/^(true|yes|on)$/i.test(text)) return true;
+  if (/^(false|no|off)$/i.test(text)) return false;
+  problems.push({ ...tree.place, message: "ignore_error must be true or false" });
+  return false;
+}

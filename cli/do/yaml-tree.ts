@@ -1,0 +1,251 @@
+import type { Alias, Node, ParsedNode, Scalar } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from "yaml";
+import { isPastDeadline, withDeadline } from "./deadline.ts";
+import type { Place, Problem } from "./problems.ts";
+
+/** Thousands of tasks; what is longer is refused before the parser, which takes seconds for it, sees it. */
+const TEXT_BYTES_MAX = 2 << 20;
+const ALIASES_MAX = 10_000;
+
+/** The parser's time grows with the square of the brackets that are open at once. */
+const OPEN_BRACKETS_MAX = 500;
+
+/** How many nodes a file may come to once its aliases are followed. */
+const NODES_MAX = 200_000;
+const DEPTH_MAX = 64;
+
+const PARSE_TIMEOUT_MS = 10_000;
+
+/** A value of a task file: what YAML holds, with aliases followed and each part's place kept. */
+export type Tree = Leaf | List | Table;
+
+export interface Leaf {
+  readonly kind: "leaf";
+  readonly place: Place;
+  /** The value's own text: an unquoted 18.04 or 0x10 is "18.04" and "0x10". */
+  readonly text: string;
+  readonly isNull: boolean;
+}
+
+export interface List {
+  readonly kind: "list";
+  readonly place: Place;
+  readonly items: readonly Tree[];
+}
+
+export interface Table {
+  readonly kind: "table";
+  readonly place: Place;
+  readonly entries: readonly {
+    readonly key: string;
+    readonly place: Place;
+    readonly value: Tree;
+  }[];
+}
+
+/**
+ * The tree of one file, or undefined and at least one problem. Takes at most `timeoutMs`: there are short
+ * texts, such as one of quote marks only, for which the parser's time grows with the square of their length.
+ */
+export function readTree(
+  file: string,
+  text: string,
+  problems: Problem[],
+  timeoutMs = PARSE_TIMEOUT_MS,
+): Tree | undefined {
+  const top = { file, line: 1, column: 1 };
+  const excess = findExcess(text);
+  if (excess !== undefined) {
+    problems.push({ ...top, message: excess });
+    return undefined;
+  }
+  const lines = new LineCounter();
+  const before = problems.length;
+  try {
+    return withDeadline(timeoutMs, () => parse(file, text, lines, problems));
+  } catch (reason) {
+    if (isPastDeadline(reason)) {
+      const message = `the file takes more than ${timeoutMs / 1000} s to read; is it YAML? If so, split it`;
+      problems.splice(before, Infinity, { ...top, message });
+    } else if (reason instanceof TooMuch)
+      problems.push({ ...reason.place, message: reason.message });
+    // The parser recurses; a hundred thousand brackets end its stack.
+    else if (reason instanceof RangeError) {
+      problems.push({ ...top, message: NESTED_TOO_DEEPLY });
+    } else throw reason;
+    return undefined;
+  } finally {
+    problems.splice(before + PROBLEMS_MAX);
+  }
+}
+
+/**
+ * What would keep the parser busy for long, found without parsing. Brackets and asterisks inside quoted text
+ * count too, so the limits are far above what such text holds.
+ */
+function findExcess(text: string): string | undefined {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > TEXT_BYTES_MAX) {
+    return `the file is too large: ${bytes} bytes, and at most ${TEXT_BYTES_MAX} are read`;
+  }
+  let aliases = 0;
+  let open = 0;
+  for (const [token] of text.matchAll(/[[{\]}]|(?<![^\s,:[{-])\*[^\s,\]}]/g)) {
+    if (token.startsWith("*")) aliases += 1;
+    else if (token === "[" || token === "{") open += 1;
+    else open = Math.max(0, open - 1);
+    if (open > OPEN_BRACKETS_MAX) return NESTED_TOO_DEEPLY;
+  }
+  // A list in a list in a list, all on one line.
+  if (/(?:[-?][ \t]+){100}/.test(text)) return NESTED_TOO_DEEPLY;
+  return aliases > ALIASES_MAX ? `the file has more than ${ALIASES_MAX} aliases` : undefined;
+}
+
+const NESTED_TOO_DEEPLY = "the file is nested too deeply";
+
+/** A file of rubbish has as many errors as characters; the first ones say it all. */
+const PROBLEMS_MAX = 100;
+
+class TooMuch extends Error {
+  readonly place: Place;
+  constructor(place: Place, message: string) {
+    super(message);
+    this.place = place;
+  }
+}
+
+function parse(file: string, text: string, lines: LineCounter, problems: Problem[]) {
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
+  };
+  // Keys are checked for being there twice by the builder: the parser's own check is quadratic.
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, merge: false });
+  for (const error of document.errors) {
+    const isStack = error.message.startsWith("Maximum call stack");
+    const message = isStack ? NESTED_TOO_DEEPLY : withoutPlace(error.message);
+    problems.push({ ...placeAt(error.pos[0]), message });
+  }
+  if (document.errors.length > 0) return undefined;
+  const contents = document.contents as ParsedNode | null;
+  if (contents === null) return undefined;
+  const build = newBuilder(placeAt, aliasTargets(contents), problems);
+  return build(contents, 0);
+}
+
+/** The parser's own words end with the place and the text around it. */
+function withoutPlace(message: string): string {
+  return message.split(/ at line \d+/)[0] ?? message;
+}
+
+/** Each alias with the node that its anchor names: the last one before it, in the order of the file. */
+function aliasTargets(contents: Node): ReadonlyMap<Alias, Node> {
+  const anchors = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  visit(contents, {
+    Alias: (_, alias) => {
+      const target = anchors.get(alias.source);
+      if (target !== undefined) targets.set(alias, target);
+    },
+    Value: (_, node) => {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return targets;
+}
+
+/** Builds each node once; an alias shares what its anchor came to, and counts as much. */
+function newBuilder(
+  placeAt: (offset: number) => Place,
+  targets: ReadonlyMap<Alias, Node>,
+  problems: Problem[],
+) {
+  let nodes = 0;
+  const built = new Map<Node, { readonly tree: Tree; readonly nodes: number } | "begun">();
+  const placeOf = (node: Node | null) => placeAt(node?.range?.[0] ?? 0);
+  const count = (more: number, place: Place) => {
+    nodes += more;
+    if (nodes > NODES_MAX) {
+      throw new TooMuch(place, `the aliases come to more than ${NODES_MAX} values; write less`);
+    }
+  };
+
+  const build = (node: Node | null, depth: number): Tree => {
+    const place = placeOf(node);
+    count(1, place);
+    if (depth > DEPTH_MAX) throw new TooMuch(place, `is nested more than ${DEPTH_MAX} deep`);
+    if (isAlias(node)) return buildAlias(node, place);
+    if (node?.anchor === undefined) return buildValue(node, place, depth);
+    built.set(node, "begun");
+    const before = nodes;
+    const tree = buildValue(node, place, depth);
+    built.set(node, { tree, nodes: nodes - before });
+    return tree;
+  };
+
+  const buildAlias = (alias: Alias, place: Place): Tree => {
+    const target = targets.get(alias);
+    const shared = target === undefined ? undefined : built.get(target);
+    if (shared === "begun") throw new TooMuch(place, `*${alias.source} stands in what it names`);
+    if (shared !== undefined) {
+      count(shared.nodes, place);
+      return shared.tree;
+    }
+    problems.push({ ...place, message: `there is no anchor &${alias.source} before this` });
+    return { kind: "leaf", place, text: "", isNull: true };
+  };
+
+  const buildValue = (node: Node | null, place: Place, depth: number): Tree => {
+    if (isSeq(node)) {
+      const items = node.items.map((item) => build(item as Node | null, depth + 1));
+      return { kind: "list", place, items };
+    }
+    if (isMap(node)) return buildTable(node.items as readonly Entry[], place, depth);
+    return leaf(isScalar(node) ? node : undefined, place);
+  };
+
+  const buildTable = (items: readonly Entry[], place: Place, depth: number): Table => {
+    const entries = new Map<string, Table["entries"][number]>();
+    const merged: Table["entries"][number][] = [];
+    for (const { key, value } of items) {
+      const keyPlace = placeOf(key);
+      if (!isScalar(key)) {
+        problems.push({ ...keyPlace, message: "a key must be plain text" });
+        continue;
+      }
+      const name = textOf(key);
+      const tree = build(value, depth + 1);
+      if (name === "<<") merged.push(...mergedEntries(tree, problems));
+      else if (entries.has(name)) {
+        problems.push({ ...keyPlace, message: `"${name}" is there twice` });
+      } else entries.set(name, { key: name, place: keyPlace, value: tree });
+    }
+    for (const entry of merged) if (!entries.has(entry.key)) entries.set(entry.key, entry);
+    return { kind: "table", place, entries: [...entries.values()] };
+  };
+  return build;
+}
+
+interface Entry {
+  readonly key: Node | null;
+  readonly value: Node | null;
+}
+
+/** What `<<: *base` and `<<: [*a, *b]` bring in; what the table has itself wins. */
+function mergedEntries(tree: Tree, problems: Problem[]): readonly Table["entries"][number][] {
+  if (tree.kind === "table") return tree.entries;
+  if (tree.kind === "list") return tree.items.flatMap((item) => mergedEntries(item, problems));
+  problems.push({ ...tree.place, message: "<< takes a map, or a list of maps" });
+  return [];
+}
+
+function textOf(scalar: Scalar): string {
+  return typeof scalar.value === "string" ? scalar.value : (scalar.source ?? String(scalar.value));
+}
+
+function leaf(scalar: Scalar | undefined, place: Place): Leaf {
+  if (scalar === undefined || scalar.value === null) {
+    return { kind: "leaf", place, text: "", isNull: true };
+  }
+  return { kind: "leaf", place, text: textOf(scalar), isNull: false };
+}

@@ -1,0 +1,97 @@
+import type { ConnectError } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
+import { errorInfo, retryDelayMs } from "./error-details.ts";
+import { EXIT } from "./exit-code.ts";
+import { isLost } from "./lost.ts";
+
+/** What a failed call comes to: lines for people and a code for programs. */
+export interface Failure {
+  readonly exitCode: number;
+  readonly lines: readonly string[];
+}
+
+const EXIT_CODE_OF: Readonly<Record<Code, number>> = {
+  // By the server: what an interrupt of the user ends is told elsewhere.
+  [Code.Canceled]: EXIT.failed,
+  [Code.Unknown]: EXIT.failed,
+  [Code.InvalidArgument]: EXIT.wrongUse,
+  [Code.DeadlineExceeded]: EXIT.timedOut,
+  [Code.NotFound]: EXIT.notFound,
+  [Code.AlreadyExists]: EXIT.conflict,
+  [Code.PermissionDenied]: EXIT.notAllowed,
+  [Code.ResourceExhausted]: EXIT.noCapacity,
+  [Code.FailedPrecondition]: EXIT.conflict,
+  [Code.Aborted]: EXIT.conflict,
+  [Code.OutOfRange]: EXIT.wrongUse,
+  [Code.Unimplemented]: EXIT.failed,
+  [Code.Internal]: EXIT.failed,
+  [Code.Unavailable]: EXIT.failed,
+  [Code.DataLoss]: EXIT.failed,
+  [Code.Unauthenticated]: EXIT.notAllowed,
+};
+
+/** `[NotFound] virtual machine "x" does not exist`: the first line of any failed call, and all of it in `do`. */
+export function failureLine(error: ConnectError): string {
+  return `[${Code[error.code]}] ${error.rawMessage}`;
+}
+
+/** `endpoint` is where the call went, for the hint about a server that does not answer. */
+export function explainFailure(error: ConnectError, endpoint: string): Failure {
+  const { transactionId, rollback } = errorInfo(error);
+  const undo = undoLine(rollback, transactionId);
+  const lines = [failureLine(error)];
+  // Once it is undone, or will be, it is not still running: to look or to wait longer is no help.
+  const isSettled = undo !== undefined && error.code === Code.DeadlineExceeded;
+  const hint = isSettled || rollback === "needs_operator" ? undefined : nextStep(error, endpoint);
+  if (hint !== undefined) lines.push(hint);
+  if (transactionId !== undefined) lines.push(`transaction: ${transactionId}`);
+  if (undo !== undefined) lines.push(undo);
+  if (rollback === "needs_operator") return { exitCode: EXIT.needsOperator, lines };
+  return { exitCode: isSettled ? EXIT.failed : EXIT_CODE_OF[error.code], lines };
+}
+
+function undoLine(rollback: string | undefined, transactionId: string | undefined) {
+  switch (rollback) {
+    case "done":
+      return "What it had begun is undone: all is as it was before.";
+    case "going_on":
+      return "What it had begun is being undone; nothing must be done.";
+    case "needs_operator":
+      return (
+        "What it had begun could not be undone, and an operator must look at it: n0core's log has " +
+        `"a transaction needs an operator"${transactionId === undefined ? "" : ` with ${transactionId}`}, ` +
+        "and there the step and the reason."
+      );
+    default:
+      return undefined;
+  }
+}
+
+function nextStep(error: ConnectError, endpoint: string): string | undefined {
+  const delayMs = retryDelayMs(error);
+  switch (error.code) {
+    case Code.Unavailable:
+      if (errorInfo(error).isOurs) return "Try again later.";
+      if (isLost(error)) return undefined;
+      return `Nothing answers at ${endpoint}. Is n0core running there? Name another place with --api-endpoint.`;
+    case Code.Unauthenticated:
+      return "Name a file that holds your token with --token-file or N0CLI_TOKEN_FILE.";
+    case Code.PermissionDenied:
+      return "Ask whoever runs this n0stack for the permission, or use another token.";
+    case Code.NotFound:
+      return "See what is there with n0cli get <resource>.";
+    case Code.Aborted:
+      return delayMs === undefined
+        ? "Nothing is wrong with the request: send it again."
+        : `Nothing is wrong with the request: send it again in ${Math.ceil(delayMs / 1000)} s.`;
+    case Code.DeadlineExceeded:
+      return "It may still be running: look with n0cli get, or give it longer with --timeout.";
+    case Code.Unimplemented:
+      return "The server does not know this call: it may be older than this client (n0cli version).";
+    case Code.Internal:
+    case Code.Unknown:
+      return "The log of the API says more.";
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,61 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { Command } from "commander";
+import { callUnary } from "./call.ts";
+import type { CliContext } from "./context.ts";
+import type { FlagValues } from "./convert/flags.ts";
+import { optionsOf, requestFromFlags } from "./convert/flags.ts";
+import { CliError } from "./errors.ts";
+import { withExamples } from "./examples.ts";
+import { messageToJson, printList, printMessage } from "./output.ts";
+import type { Resource } from "./resources.ts";
+import { getMethod, listMethod, otherNames, recordField } from "./resources.ts";
+import type { Row } from "./table.ts";
+import { textOf } from "./table.ts";
+import { watchRecords } from "./watch.ts";
+
+/** What one request asks for where the user sets no page size; the pages are put together. */
+const PAGE_SIZE = 1000;
+
+/** `n0cli vm get [name]`, and `n0cli get vm [name]` where it is named after its resource. */
+export function getCommand(cli: CliContext, resource: Resource, name = "get"): Command {
+  const command = new Command(name)
+    .aliases(name === "get" ? [] : otherNames(resource))
+    .description(`show one ${resource.name}, or all of them`)
+    .argument("[name]")
+    .option("-w, --watch", "stay, and print each change");
+  for (const field of listMethod(resource).input.fields) {
+    for (const option of optionsOf(field)) command.addOption(option);
+  }
+  const words = name === "get" ? `${resource.name} get` : `get ${resource.name}`;
+  withExamples(command, [words, `${words} NAME -o yaml`, `${words} --watch`]);
+  return command.action(async (wanted: string | undefined, flags: FlagValues) => {
+    if (flags["watch"] === true) return await watchRecords(cli, resource, wanted);
+    if (wanted !== undefined) return await showOne(cli, resource, wanted);
+    return await showAll(cli, resource, flags);
+  });
+}
+
+async function showOne(cli: CliContext, resource: Resource, name: string): Promise<void> {
+  if (name === "") throw new CliError("the name is empty; leave it out to see all of them");
+  const method = getMethod(resource);
+  const request = requestFromFlags(method.input, {}, { name });
+  await printMessage(cli, method.output, await callUnary(cli, method, request));
+}
+
+async function showAll(cli: CliContext, resource: Resource, flags: FlagValues): Promise<void> {
+  const method = listMethod(resource);
+  const isPaged = (flags["page_size"] ?? flags["pageSize"]) !== undefined;
+  const field = recordField(resource, method.output);
+  const records: JsonValue[] = [];
+  for (let token = ""; ; ) {
+    const next = token === "" ? {} : { page_token: token };
+    const fixed = isPaged ? {} : { page_size: PAGE_SIZE, ...next };
+    const answer = await callUnary(cli, method, requestFromFlags(method.input, flags, fixed));
+    const page = messageToJson(method.output, answer) as Row;
+    if (isPaged) return await printList(cli, resource, field, page);
+    records.push(...((page[field] ?? []) as readonly JsonValue[]));
+    token = textOf(page["next_page_token"]);
+    if (token === "") break;
+  }
+  await printList(cli, resource, field, records.length === 0 ? {} : { [field]: records });
+}

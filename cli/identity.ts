@@ -1,0 +1,39 @@
+import { access, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { CliContext } from "./context.ts";
+import { CliError } from "./errors.ts";
+
+/** Before anything is asked of the API. @throws CliError where there is no such file. */
+export async function checkIdentity(path: string): Promise<void> {
+  await access(path).catch((reason: unknown) => {
+    throw new CliError(`--identity: there is no file ${path}`, undefined, reason);
+  });
+}
+
+/**
+ * Runs `use` with a key that ssh takes: the file itself or, where others can read it, as after a checkout
+ * by git, which keeps no such permissions, a private copy that is removed at the end.
+ */
+export async function withPrivateIdentity<T>(
+  cli: CliContext,
+  path: string | undefined,
+  use: (path: string | undefined) => Promise<T>,
+): Promise<T> {
+  if (path === undefined || path.endsWith(".pub")) return await use(path);
+  if (((await stat(path)).mode & 0o077) === 0) return await use(path);
+  const key = await readFile(path).catch((reason: unknown) => {
+    throw new CliError(`--identity: cannot read ${path}`, undefined, reason);
+  });
+  cli.say(
+    `${path} can be read by others, which ssh does not take: using a private copy, removed afterwards.`,
+  );
+  const folder = await mkdtemp(join(tmpdir(), "n0cli-identity-"));
+  try {
+    const copy = join(folder, "key");
+    await writeFile(copy, key, { mode: 0o600, flag: "wx" });
+    return await use(copy);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,29 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { errorInfo } from "./error-details.ts";
+
+/** What Node and the transport say of a stream or a connection that ended too early, whatever the code. */
+const LOSS_WORDS =
+  /http\/2 (stream|session|connection)|connection aborted|ECONNRESET|EPIPE|ETIMEDOUT|ERR_HTTP2|ERR_STREAM|GOAWAY|PING timed out|premature|socket hang up|sentinel completed early|missing (status|output message)|HTTP 50[234]/i;
+
+/** The request did not get as far as a server, or the server says that it has not looked at it. */
+const NEVER_SENT_WORDS = /^(connect|getaddrinfo) |REFUSED_STREAM/;
+
+const LOST = "connection lost";
+
+/**
+ * The same failure as one of the connection, where the connection was lost: as it comes from below, a
+ * server that was killed says "canceled", as if the user had. `consequence` tells what that leaves open.
+ */
+export function lossOf(error: ConnectError, signal: AbortSignal, consequence = ""): ConnectError {
+  const words = error.rawMessage;
+  const isLoss = error.code === Code.Canceled || LOSS_WORDS.test(words);
+  if (signal.aborted || errorInfo(error).isOurs || !isLoss) return error;
+  if (NEVER_SENT_WORDS.test(words) || isLost(error)) return error;
+  const message = `${LOST}${consequence} (${words})`;
+  return new ConnectError(message, Code.Unavailable, error.metadata, undefined, error);
+}
+
+/** True for what `lossOf` made. */
+export function isLost(error: ConnectError): boolean {
+  return error.code === Code.Unavailable && error.rawMessage.startsWith(LOST);
+}

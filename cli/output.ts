@@ -1,0 +1,54 @@
+import type { DescMessage, JsonValue, Message } from "@bufbuild/protobuf";
+import { createRegistry, toJson } from "@bufbuild/protobuf";
+import type { CliContext } from "./context.ts";
+import type { Resource } from "./resources.ts";
+import { resourceOfMessage } from "./resources.ts";
+import type { OutputFormat } from "./settings.ts";
+import type { Row } from "./table.ts";
+import { formatTable } from "./table.ts";
+
+/** As the original prints it: proto field names, enums as names, 64-bit integers as text, defaults left out. */
+export function messageToJson(desc: DescMessage, message: Message): JsonValue {
+  return toJson(desc, message, { useProtoFieldName: true, registry: createRegistry(desc.file) });
+}
+
+/** Text of one document. `jsonl` is one line. */
+export async function formatValue(format: OutputFormat, value: JsonValue): Promise<string> {
+  if (format === "jsonl") return `${JSON.stringify(value)}\n`;
+  if (format !== "yaml") return `${JSON.stringify(value, null, 2)}\n`;
+  const { stringify } = await import("yaml");
+  return stringify(value);
+}
+
+/** Prints what an RPC answered: one record, or a message that is none. An empty one prints nothing. */
+export async function printMessage(cli: CliContext, desc: DescMessage, message: Message) {
+  if (desc.typeName === "google.protobuf.Empty") return;
+  const json = messageToJson(desc, message);
+  const resource = resourceOfMessage(desc);
+  const format = cli.format();
+  const isTable = format === "table" || format === "wide" || format === "name";
+  if (resource === undefined || !isTable) {
+    cli.io.stdout.print(await formatValue(format, json));
+    return;
+  }
+  cli.io.stdout.print(formatRecords(resource, format, [json as Row]));
+}
+
+/** Prints a whole list. `json` and `yaml` are the answer of the List RPC; `jsonl` is a record a line. */
+export async function printList(cli: CliContext, resource: Resource, field: string, answer: Row) {
+  const format = cli.format();
+  if (format === "json" || format === "yaml") {
+    cli.io.stdout.print(await formatValue(format, answer as JsonValue));
+    return;
+  }
+  const rows = (answer[field] ?? []) as readonly Row[];
+  if (rows.length === 0 && format !== "jsonl") cli.say(`There is no ${resource.name} yet.`);
+  else cli.io.stdout.print(formatRecords(resource, format, rows));
+}
+
+/** A table, names, or JSON lines. */
+function formatRecords(resource: Resource, format: OutputFormat, rows: readonly Row[]): string {
+  if (format === "jsonl") return rows.map((row) => `${JSON.stringify(row)}\n`).join("");
+  if (format === "name") return rows.map((row) => `${String(row["name"])}\n`).join("");
+  return formatTable(resource.columns, format === "wide", rows);
+}

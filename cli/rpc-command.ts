@@ -1,0 +1,73 @@
+import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { Command } from "commander";
+import { callUnary } from "./call.ts";
+import type { CliContext } from "./context.ts";
+import type { FlagValues } from "./convert/flags.ts";
+import { optionsOf, requestFromFlags } from "./convert/flags.ts";
+import { withExamples } from "./examples.ts";
+import { printMessage } from "./output.ts";
+
+/** A command that is one unary RPC: its flags are the fields of the request. */
+export interface RpcCommandSpec {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly method: DescMethodUnary;
+  /** Request fields that are arguments instead of flags, in order. */
+  readonly args?: readonly string[];
+  readonly summary: string;
+  /** Each without the program's name. */
+  readonly examples: readonly string[];
+}
+
+export function rpcCommand(cli: CliContext, spec: RpcCommandSpec): Command {
+  const args = spec.args ?? ["name"];
+  const { input, output } = spec.method;
+  const command = new Command(spec.name).description(spec.summary).aliases(spec.aliases ?? []);
+  for (const arg of args) command.argument(`<${arg}>`);
+  for (const field of input.fields) {
+    if (args.includes(field.name)) continue;
+    for (const option of optionsOf(field)) command.addOption(option);
+  }
+  withExamples(command, spec.examples);
+  return command.action(async () => {
+    const fixed = Object.fromEntries(args.map((arg, i) => [arg, command.args[i] ?? ""]));
+    const request = requestFromFlags(input, command.opts<FlagValues>(), fixed);
+    const answer = await callUnary(cli, spec.method, request);
+    await printMessage(cli, output, answer);
+    if (output.typeName === "google.protobuf.Empty") {
+      cli.say(`${command.parent?.name() ?? ""} ${command.args[0] ?? ""}: ${spec.name} done`);
+    }
+  });
+}
+
+/** A group of commands, such as `n0cli network …`. */
+export function groupCommand(
+  names: readonly [string, ...string[]],
+  summary: string,
+  commands: readonly Command[],
+  examples: readonly string[] = [],
+): Command {
+  const [name, ...aliases] = names;
+  const group = new Command(name).aliases(aliases).description(summary);
+  for (const command of commands) group.addCommand(command);
+  addSynonyms(group);
+  return examples.length === 0 ? group : withExamples(group, examples);
+}
+
+/** What other tools call the same; a command of that name wins. */
+const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
+  get: ["list", "ls"],
+  list: ["ls"],
+  delete: ["rm"],
+  boot: ["start"],
+  shutdown: ["stop"],
+};
+
+function addSynonyms(group: Command): void {
+  const taken = new Set(group.commands.flatMap((c) => [c.name(), ...c.aliases()]));
+  for (const command of group.commands) {
+    for (const synonym of SYNONYMS[command.name()] ?? []) {
+      if (!taken.has(synonym)) command.alias(synonym);
+    }
+  }
+}

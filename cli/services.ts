@@ -1,0 +1,19 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { Health } from "../src/gen/grpc/health/v1/health_pb.ts";
+import { ComputeAgentService } from "../src/gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { NetworkAgentService } from "../src/gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { VolumeAgentService } from "../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import { VirtualRouterService } from "../src/gen/n0stack/provisioning/v0/virtual_router_pb.ts";
+import { ConsoleService } from "../src/gen/n0stack/provisioning/v1alpha1/console_pb.ts";
+import { RESOURCES } from "./resources.ts";
+
+/** Every service that `api call` knows: those of the API, then those of an agent. */
+export const SERVICES: readonly DescService[] = [
+  ...RESOURCES.map((resource) => resource.service),
+  VirtualRouterService,
+  ConsoleService,
+  ComputeAgentService,
+  NetworkAgentService,
+  VolumeAgentService,
+  Health,
+];

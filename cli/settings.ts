@@ -1,0 +1,116 @@
+import { join } from "node:path";
+import { CliError } from "./errors.ts";
+import type { Io } from "./io.ts";
+
+export const OUTPUT_FORMATS = ["table", "wide", "json", "yaml", "jsonl", "name"] as const;
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+
+/** The flags that every command takes, as commander hands them over. */
+export interface GlobalFlags {
+  readonly apiEndpoint?: string;
+  readonly apiUrl?: string;
+  readonly context?: string;
+  readonly tokenFile?: string;
+  readonly tlsCa?: string;
+  readonly timeout?: number;
+  readonly output?: OutputFormat;
+  /** False for `--no-wait`. */
+  readonly wait?: boolean;
+}
+
+/** Where the API is and how to speak to it. */
+export interface Connection {
+  /** `http://host:port` or `https://host:port`. */
+  readonly baseUrl: string;
+  readonly tokenFile?: string;
+  /** A PEM file of the authority that signed the API's certificate. */
+  readonly tlsCa?: string;
+}
+
+/** One entry of the config file. */
+export interface NamedConnection {
+  readonly api_endpoint?: string;
+  readonly token_file?: string;
+  readonly tls_ca?: string;
+}
+
+const DEFAULT_ENDPOINT = "localhost:20180";
+const DEFAULT_PORT = "20180";
+
+export function configFolder(io: Pick<Io, "env" | "homeFolder">): string {
+  const base = io.env["XDG_CONFIG_HOME"];
+  const isSet = base !== undefined && base !== "";
+  return join(isSet ? base : join(io.homeFolder, ".config"), "n0stack");
+}
+
+/** A flag wins over the environment, the environment over the context of the config file. */
+export function resolveConnection(
+  flags: GlobalFlags,
+  env: Io["env"],
+  named: NamedConnection,
+): Connection {
+  const endpoint =
+    flags.apiEndpoint ??
+    flags.apiUrl ??
+    nonEmpty(env["N0CLI_API_ENDPOINT"]) ??
+    nonEmpty(env["N0CLI_API_URL"]) ??
+    named.api_endpoint ??
+    DEFAULT_ENDPOINT;
+  const tokenFile = flags.tokenFile ?? nonEmpty(env["N0CLI_TOKEN_FILE"]) ?? named.token_file;
+  const tlsCa = flags.tlsCa ?? nonEmpty(env["N0CLI_TLS_CA"]) ?? named.tls_ca;
+  return {
+    baseUrl: parseEndpoint(endpoint, tlsCa !== undefined),
+    ...(tokenFile === undefined ? {} : { tokenFile }),
+    ...(tlsCa === undefined ? {} : { tlsCa }),
+  };
+}
+
+/**
+ * `host:port`, `grpc://host:port`, `http://…` and `https://…`. Without a scheme, or with `grpc://`, it is
+ * TLS where an authority is given to check it with. The port defaults to that of the API.
+ *
+ * @throws CliError for what is no endpoint.
+ */
+export function parseEndpoint(text: string, isTls: boolean): string {
+  const wrong = new CliError(
+    `"${text}" is no API endpoint: write host:port, http://host:port or https://host:port`,
+  );
+  const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `grpc://${text}`;
+  const match = /^(grpc|grpcs|http|https):\/\/([^/?#@\s]+)\/?$/i.exec(withScheme);
+  const scheme = match?.[1]?.toLowerCase();
+  const authority = match?.[2];
+  if (scheme === undefined || authority === undefined) throw wrong;
+  const isSecure = scheme === "https" || scheme === "grpcs" || (scheme === "grpc" && isTls);
+  const hasPort = /:\d+$/.test(authority);
+  const protocol = isSecure ? "https" : "http";
+  const port = scheme.startsWith("http") && !hasPort ? "" : hasPort ? "" : `:${DEFAULT_PORT}`;
+  const url = URL.parse(`${protocol}://${authority}${port}`);
+  if (url === null || url.hostname === "") throw wrong;
+  return url.origin;
+}
+
+/** True where somebody on the way could read the token. */
+export function isTokenExposed({ baseUrl, tokenFile }: Connection): boolean {
+  const { protocol, hostname } = new URL(baseUrl);
+  const isLoopback =
+    hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
+  return tokenFile !== undefined && protocol === "http:" && !isLoopback;
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
+}
+
+const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)?$/;
+const MS_OF_UNIT = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+
+/** `30s`, `1.5m`, `500ms`, `2h`; a bare number is seconds. */
+export function parseDuration(text: string): number {
+  const match = DURATION.exec(text);
+  const unit = (match?.[2] ?? "s") as keyof typeof MS_OF_UNIT;
+  const ms = Math.round(Number(match?.[1]) * MS_OF_UNIT[unit]);
+  if (match === null || ms < 1 || ms > 2 ** 31 - 1) {
+    throw new CliError(`"${text}" is no duration: write 500ms, 30s, 5m or 1h`);
+  }
+  return ms;
+}

@@ -1,0 +1,41 @@
+import { readFile } from "node:fs/promises";
+import type { Interceptor } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { CliError } from "./errors.ts";
+import type { OpenTransport } from "./io.ts";
+import type { Connection } from "./settings.ts";
+
+/** Finds a connection that died without a word, such as behind a NAT, while a long call is under way. */
+const PING_INTERVAL_MS = 20_000;
+
+/** gRPC over one HTTP/2 connection, which also carries streams in both directions. Connects on first use. */
+export async function openGrpcTransport(connection: Connection): Promise<OpenTransport> {
+  const { baseUrl, tokenFile, tlsCa } = connection;
+  const ca = tlsCa === undefined ? undefined : await readSetting(tlsCa, "--tls-ca");
+  const token = tokenFile === undefined ? undefined : await readSetting(tokenFile, "--token-file");
+  const sessionManager = new Http2SessionManager(
+    baseUrl,
+    { pingIntervalMs: PING_INTERVAL_MS },
+    ca === undefined ? {} : { ca },
+  );
+  const interceptors = token === undefined ? [] : [bearer(token.trim())];
+  return {
+    transport: createGrpcTransport({ baseUrl, sessionManager, interceptors }),
+    close: () => sessionManager.abort(),
+  };
+}
+
+function bearer(token: string): Interceptor {
+  return (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
+}
+
+async function readSetting(path: string, flag: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (reason) {
+    throw new CliError(`${flag}: cannot read ${path}`, undefined, reason);
+  }
+}

@@ -1,0 +1,51 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { callStream, only } from "./call.ts";
+import type { CliContext } from "./context.ts";
+import { requestFromFlags } from "./convert/flags.ts";
+import { formatValue, messageToJson } from "./output.ts";
+import type { Resource } from "./resources.ts";
+import { recordField, watchMethod } from "./resources.ts";
+import type { Row, TableWriter } from "./table.ts";
+import { newTable } from "./table.ts";
+
+/**
+ * Prints each record as it is, then each change, until an interrupt. Tables get their widths from what is
+ * there at the start; every other format prints each answer of the Watch RPC by itself.
+ */
+export async function watchRecords(cli: CliContext, resource: Resource, name: string | undefined) {
+  const method = watchMethod(resource);
+  const field = recordField(resource, method.output);
+  const request = requestFromFlags(method.input, {}, name === undefined ? {} : { name });
+  const format = cli.format();
+  const isTable = format === "table" || format === "wide" || format === "name";
+  const print = isTable ? newTablePrinter(cli, resource, field) : undefined;
+  for await (const answer of await callStream(cli, method, only(request))) {
+    const event = messageToJson(method.output, answer) as Row;
+    if (print !== undefined) print(event);
+    else
+      cli.io.stdout.print(
+        await formatValue(format === "yaml" ? "yaml" : "jsonl", event as JsonValue),
+      );
+  }
+}
+
+function newTablePrinter(cli: CliContext, resource: Resource, field: string) {
+  const first: Row[] = [];
+  let table: TableWriter | undefined;
+  const { stdout } = cli.io;
+  const isNames = cli.format() === "name";
+  const rowText = (row: Row) => (isNames ? `${String(row["name"])}\n` : (table?.row(row) ?? ""));
+
+  return (event: Row) => {
+    const record = event[field] as Row | undefined;
+    const deleted = event["deleted_name"];
+    const isStart = table === undefined;
+    if (isStart && record !== undefined) first.push(record);
+    else if (record !== undefined) stdout.print(rowText(record));
+    if (deleted !== undefined) stdout.print(rowText({ name: deleted, state: "(deleted)" }));
+    if (!isStart || event["synced"] !== true) return;
+    table = newTable(resource.columns, cli.format() === "wide", first);
+    if (!isNames) stdout.print(table.header());
+    for (const row of first) stdout.print(rowText(row));
+  };
+}

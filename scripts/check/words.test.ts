@@ -1,0 +1,25 @@
+import process from "node:process";
+import { expect, test } from "vitest";
+import { checkWords, wrongWords } from "./words.ts";
+
+test.each([
+  ["src/a.ts", "// TODO: more", "unfinished"],
+  ["proto/a.proto", "// FIXME", "unfinished"],
+  ["src/a.test.ts", 'test.only("a", () => {});', "runs alone"],
+  ["src/a.test.ts", 'describe.skip("a", () => {});', "left out"],
+  ["src/a.ts", "const a = b as unknown as C;", "silenced"],
+  ["README.md", "cd /home/somebody/n0stack", "machine"],
+  ["docs/a.md", `cd ${process.cwd()}`, "machine"],
+])("%s: %s is found", (path, text, what) => {
+  expect(wrongWords(path, `fine\n${text}\n`).join()).toContain(what);
+  expect(wrongWords(path, `fine\n${text}\n`).join()).toContain(`${path}:2:`);
+});
+
+test("what only looks like it is right", () => {
+  expect(wrongWords("src/a.test.ts", 'test.runIf(canRun)("todo lists", () => {});')).toEqual([]);
+  expect(wrongWords("examples/seed.yaml", "path: /home/n0/file")).toEqual([]);
+});
+
+test("a check that sees no file fails", () => {
+  expect(checkWords([]).join()).toContain("proved nothing");
+});

@@ -1,0 +1,68 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import process from "node:process";
+
+/** Text files may hold any word; these may hold what is looked for because they look for it. */
+const NOT_READ = /^(?:scripts\/check\/words(?:\.test)?\.ts|package-lock\.json|src\/gen\/)|\.binpb$/;
+
+interface Rule {
+  readonly what: string;
+  readonly pattern: RegExp;
+  readonly files: RegExp;
+}
+
+const RULES: readonly Rule[] = [
+  {
+    what: "a marker of unfinished work",
+    pattern: /\b(?:TODO|FIXME|XXX|HACK)\b/,
+    files: /\.(?:ts|sh|proto|yaml|md|js|html|py)$|^(?:bin|\.ci)\//,
+  },
+  {
+    what: "a test that is left out or runs alone",
+    pattern: /\b(?:describe|test|it|suite)(?:\.\w+)*\.(?:only|skip|todo|fails)\b/,
+    files: /\.ts$/,
+  },
+  {
+    what: "a silenced type error",
+    pattern: /@ts-(?:ignore|nocheck)|as unknown as/,
+    files: /\.ts$/,
+  },
+  // A place that exists on one machine only.
+  { what: "a path of somebody's machine", pattern: machinePaths(), files: /./ },
+];
+
+/** Homes of people, and where this very checkout lies. Short paths, such as /n, would match by chance. */
+function machinePaths(): RegExp {
+  const here = [process.cwd(), homedir()].filter((path) => path.split("/").length > 2);
+  const literal = here.map((path) => `${path.replaceAll(/[^\w/]/g, "\\$&")}(?![\\w-])`);
+  return new RegExp(["/home/(?!n0/)\\w+/", "/Users/\\w+/", ...literal].join("|"));
+}
+
+/** What a file says that the project must not say, each with its line. */
+export function wrongWords(path: string, text: string): readonly string[] {
+  const rules = RULES.filter((rule) => rule.files.test(path));
+  return text
+    .split("\n")
+    .flatMap((line, index) =>
+      rules
+        .filter(({ pattern }) => pattern.test(line))
+        .map(({ what }) => `${path}:${index + 1}: ${what}: ${line.trim().slice(0, 100)}`),
+    );
+}
+
+export function checkWords(files: readonly string[]): readonly string[] {
+  if (files.length === 0) return ["saw no file, so proved nothing"];
+  return files
+    .filter((path) => !NOT_READ.test(path))
+    .flatMap((path) => wrongWords(path, readText(path)));
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    // git lists what was deleted and not committed yet.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}

@@ -1,0 +1,21 @@
+import { join } from "node:path";
+
+/** The project's folder; the examples and programs that the quickstart uses are there. */
+export const PROJECT = join(import.meta.dirname, "../..");
+
+/** n0core's own default, and where examples/boot-vm.yaml fetches its image from. */
+export const BASE_DIRECTORY = "/var/lib/n0core";
+export const IMAGE = join(BASE_DIRECTORY, "images/tiny.qcow2");
+
+/** n0core's own default. */
+export const API_ENDPOINT = "127.0.0.1:20180";
+
+/** What the quickstart itself keeps. */
+export const OWN_FOLDER = join(BASE_DIRECTORY, "quickstart");
+export const MADE_FILE = join(OWN_FOLDER, "made.json");
+export const LIBVIRTD_RECORD = join(OWN_FOLDER, "libvirtd");
+export const PID_FILE = join(OWN_FOLDER, "n0core.pid");
+export const LOG_FILE = join(OWN_FOLDER, "n0core.log");
+
+/** Its private half is in the project: it opens the example, and nothing real. */
+export const KEY_FILE = "examples/id_ed25519";

@@ -1,0 +1,80 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import process from "node:process";
+import { API_ENDPOINT, OWN_FOLDER, PROJECT } from "./places.ts";
+import { QuickstartError } from "./progress.ts";
+
+// What the user has set for another cloud must not lead ours there, least of all to remove something.
+const inherited = Object.entries(process.env).filter(([key]) => !/^N0(?:CLI|CORE)_/.test(key));
+
+/** For everything that is started. */
+export const ENVIRONMENT: NodeJS.ProcessEnv = {
+  ...Object.fromEntries(inherited),
+  N0CLI_API_ENDPOINT: API_ENDPOINT,
+  // n0cli's contexts, and what ssh knows of the guest: removed with the rest.
+  XDG_CONFIG_HOME: OWN_FOLDER,
+  // Compiled code goes to the project, not to the user's home.
+  NODE_COMPILE_CACHE: join(PROJECT, ".cache/node"),
+};
+
+export interface Answer {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program of the project to its end and keeps what it prints. */
+export async function ask(program: string, args: readonly string[]): Promise<Answer> {
+  const stdio = ["ignore", "pipe", "pipe"] as const;
+  const child = spawn(join(PROJECT, program), args, {
+    cwd: PROJECT,
+    stdio: [...stdio],
+    env: ENVIRONMENT,
+  });
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
+  const code = await ended(child);
+  return { code, stdout: stdout(), stderr: stderr() };
+}
+
+/**
+ * Runs a program of the project, with its messages among ours. What it prints on stdout is the answer,
+ * which is shown too if `isShown`.
+ *
+ * @throws QuickstartError if it fails.
+ */
+export async function must(
+  program: string,
+  args: readonly string[],
+  { input = "", isShown = false }: { input?: string; isShown?: boolean } = {},
+): Promise<string> {
+  const child = spawn(join(PROJECT, program), args, {
+    cwd: PROJECT,
+    stdio: ["pipe", "pipe", "inherit"],
+    env: ENVIRONMENT,
+  });
+  // A program that does not read it may have ended before it is written.
+  child.stdin.on("error", () => {}).end(input);
+  const stdout = collect(child.stdout);
+  if (isShown) child.stdout.pipe(process.stdout, { end: false });
+  const code = await ended(child);
+  if (code !== 0) throw new QuickstartError(`${program} ${args.join(" ")} failed; see above`);
+  return stdout();
+}
+
+/** n0cli, asked for something. */
+export function askN0cli(...args: readonly string[]): Promise<Answer> {
+  return ask("bin/n0cli", args);
+}
+
+function collect(stream: NodeJS.ReadableStream): () => string {
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  return () => Buffer.concat(chunks).toString("utf8");
+}
+
+async function ended(child: ReturnType<typeof spawn>): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  child.on("error", reject).on("close", (code, signal) => resolve(code ?? (signal ? 1 : 0)));
+  return await promise;
+}

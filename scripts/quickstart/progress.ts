@@ -1,0 +1,50 @@
+import { styleText } from "node:util";
+
+const STILL_AT_IT_MS = 10_000;
+const startedMs = performance.now();
+
+/** A failure that the user can do something about: shown without a stack. */
+export class QuickstartError extends Error {}
+
+/** Seconds since the start. */
+export function elapsedSeconds(): number {
+  return (performance.now() - startedMs) / 1000;
+}
+
+/** One line, with the time since the start before it. */
+export function say(text: string): void {
+  const seconds = `${elapsedSeconds().toFixed(0).padStart(4)} s`;
+  console.log(`${styleText("dim", seconds)}  ${text}`);
+}
+
+/** Does one part and says so; one that takes long says that it is still at it. */
+export async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
+  say(styleText("bold", title));
+  const stepStartedMs = performance.now();
+  const still = setInterval(() => {
+    const seconds = ((performance.now() - stepStartedMs) / 1000).toFixed(0);
+    say(`  … still at it, ${seconds} s`);
+  }, STILL_AT_IT_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(still);
+  }
+}
+
+/**
+ * Tries until it holds.
+ *
+ * @throws QuickstartError with what `onTimeout` says after `timeoutMs`.
+ */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs: number,
+  onTimeout: () => string,
+): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  while (!(await holds())) {
+    if (performance.now() > endMs) throw new QuickstartError(onTimeout());
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}

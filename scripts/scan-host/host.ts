@@ -1,0 +1,57 @@
+import { join } from "node:path";
+import { type Domain, readDomains, readProcesses } from "./domains.ts";
+import {
+  type Device,
+  type Namespace,
+  readDevices,
+  readMounts,
+  readNamespaces,
+  readTables,
+} from "./network.ts";
+import { type FolderFiles, readMachineFolders, readVolumes, type VolumeFile } from "./volumes.ts";
+
+/** One agent's share of this machine. */
+export interface Place {
+  readonly prefix: string;
+  readonly baseDirectory: string;
+  readonly libvirtUri?: string;
+  /** The node that it is; where not given, all nodes of the API are this one. */
+  readonly nodeName?: string;
+}
+
+/** What is there, read by the system's own tools. */
+export interface Host {
+  readonly domains: Readonly<Record<string, Domain>>;
+  readonly volumes: Readonly<Record<string, VolumeFile>>;
+  readonly machine_folders: Readonly<Record<string, FolderFiles>>;
+  readonly namespaces: Readonly<Record<string, Namespace>>;
+  readonly devices: Readonly<Record<string, Device>>;
+  readonly tables: Readonly<Record<string, readonly string[]>>;
+  readonly processes: readonly string[];
+  readonly mounts: readonly string[];
+}
+
+export async function readHost(place: Place): Promise<Host> {
+  const { prefix, baseDirectory, libvirtUri = "qemu:///system" } = place;
+  const [domains, volumes, machineFolders, namespaces, devices, tables, processes, mounts] =
+    await Promise.all([
+      readDomains(libvirtUri, prefix),
+      readVolumes(join(baseDirectory, "volumes")),
+      readMachineFolders(join(baseDirectory, "vm")),
+      readNamespaces(prefix),
+      readDevices(prefix),
+      readTables(prefix),
+      readProcesses(prefix, baseDirectory),
+      readMounts([`/run/netns/${prefix}`, `${baseDirectory}/`]),
+    ]);
+  return {
+    domains,
+    volumes,
+    machine_folders: machineFolders,
+    namespaces,
+    devices,
+    tables,
+    processes,
+    mounts,
+  };
+}

@@ -1,0 +1,113 @@
+import { partsOf } from "./domains.ts";
+import type { Finding } from "./findings.ts";
+import type { Host, Place } from "./host.ts";
+import type { Records, VirtualMachineRecord } from "./records.ts";
+
+/** Taps, namespaces, uplinks and rules against the machines that need them. */
+export function networkFindings(
+  place: Place,
+  host: Host,
+  records: Records,
+  machines: readonly VirtualMachineRecord[],
+): Finding[] {
+  return [
+    ...tapFindings(place, host, machines),
+    ...remainFindings(place, host),
+    ...interfaceFindings(records, machines),
+  ];
+}
+
+function tapFindings(
+  { prefix }: Place,
+  { domains, namespaces }: Host,
+  machines: readonly VirtualMachineRecord[],
+): Finding[] {
+  const findings: Finding[] = [];
+  const owned = new Set<string>();
+  for (const vm of machines) {
+    const domain = domains[`${prefix}${vm.name}`];
+    const taps = domain === undefined ? [] : partsOf(domain).taps;
+    for (const [i, { network_name: networkName }] of (vm.nics ?? []).entries()) {
+      const tap = taps[i] ?? "";
+      owned.add(`${prefix}${networkName}/${tap}`);
+      const isActive = domain?.state === "running" || domain?.state === "paused";
+      const device = namespaces[`${prefix}${networkName}`]?.devices[tap];
+      if (isActive && (device?.master === undefined || !device.isUp)) {
+        findings.push({ code: "NIC_WITHOUT_TAP", what: `${vm.name}: ${networkName}/${tap}` });
+      }
+    }
+  }
+  for (const [name, { devices }] of Object.entries(namespaces)) {
+    const taps = Object.entries(devices).filter(([, { kind }]) => kind === "tun");
+    if (taps.length === 0) findings.push({ code: "NAMESPACE_WITHOUT_OWNER", what: name });
+    for (const [tap] of taps) {
+      if (!owned.has(`${name}/${tap}`)) {
+        findings.push({ code: "TAP_WITHOUT_OWNER", what: `${name}/${tap}` });
+      }
+    }
+  }
+  return findings;
+}
+
+function remainFindings({ prefix }: Place, { namespaces, devices, tables, mounts }: Host) {
+  const findings: Finding[] = [];
+  const names = Object.keys(namespaces);
+  const uplinks = new Set<string>();
+  for (const [device, { kind, alias = "" }] of Object.entries(devices)) {
+    const network = /:network\/([^:]+):/.exec(alias)?.[1] ?? "";
+    const namespace = `${prefix}${network}`;
+    if (kind !== "veth" || !names.includes(namespace)) {
+      findings.push({ code: "DEVICE_WITHOUT_OWNER", what: `${device} (${kind})` });
+    } else if (uplinks.has(namespace)) {
+      findings.push({ code: "UPLINK_TWICE", what: device });
+    } else uplinks.add(namespace);
+  }
+  for (const name of names) {
+    if (!uplinks.has(name)) findings.push({ code: "NAMESPACE_WITHOUT_UPLINK", what: name });
+  }
+  const isRuled = Object.keys(tables).length > 0;
+  if (isRuled && names.length === 0) {
+    findings.push({ code: "RULES_WITHOUT_OWNER", what: Object.keys(tables).join() });
+  } else if (!isRuled && names.length > 0) {
+    findings.push({ code: "RULES_MISSING", what: `n0stack-${prefix}` });
+  }
+  const expected = new Set(names.map((name) => `/run/netns/${name}`));
+  for (const mount of mounts) {
+    if (!expected.has(mount)) findings.push({ code: "MOUNT_WITHOUT_OWNER", what: mount });
+  }
+  for (const name of expected) {
+    if (!mounts.includes(name)) findings.push({ code: "NAMESPACE_NOT_MOUNTED", what: name });
+  }
+  return findings;
+}
+
+const OWNER = "n0core/provisioning/virtual_machine/virtual_machine/reserved_by";
+
+function interfaceFindings(
+  { networks, virtual_machines: all }: Records,
+  machines: readonly VirtualMachineRecord[],
+) {
+  const findings: Finding[] = [];
+  for (const vm of machines) {
+    for (const [i, nic] of (vm.nics ?? []).entries()) {
+      const name = vm.network_interface_names?.[i] ?? "";
+      const reserved = networks[nic.network_name]?.reserved_network_interfaces?.[name];
+      if (reserved?.hardware_address !== nic.hardware_address) {
+        findings.push({
+          code: "INTERFACE_MISSING",
+          what: `${vm.name}: ${nic.network_name}/${name}`,
+        });
+      }
+    }
+  }
+  for (const network of Object.values(networks)) {
+    const interfaces = Object.entries(network.reserved_network_interfaces ?? {});
+    for (const [name, { annotations }] of interfaces) {
+      const owner = annotations?.[OWNER];
+      if (owner !== undefined && all[owner]?.network_interface_names?.includes(name) !== true) {
+        findings.push({ code: "INTERFACE_WITHOUT_OWNER", what: `${network.name}/${name}` });
+      }
+    }
+  }
+  return findings;
+}

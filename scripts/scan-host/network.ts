@@ -1,0 +1,101 @@
+import { readdir, readFile } from "node:fs/promises";
+import { crc32 } from "node:zlib";
+import { byKey, lines, read, readJson } from "./tools.ts";
+
+/** A device, without what is another at each making: its number, a random hardware address. */
+export interface Device {
+  readonly kind: string;
+  readonly alias?: string;
+  readonly master?: string;
+  readonly isUp: boolean;
+  readonly addresses: readonly string[];
+}
+
+export interface Namespace {
+  readonly devices: Readonly<Record<string, Device>>;
+  readonly routes: readonly string[];
+  readonly rules: readonly string[];
+}
+
+interface IpLink {
+  readonly ifname: string;
+  readonly ifalias?: string;
+  readonly group?: string;
+  readonly master?: string;
+  readonly address?: string;
+  readonly flags?: readonly string[];
+  readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: { group?: unknown } };
+  readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
+}
+
+const NETNS_FOLDER = "/run/netns";
+/** Of the links between namespaces and node, the next free one is taken. */
+const TRANSIT = /\b100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.\d+\.\d+(?:\/\d+)?/g;
+
+export async function readNamespaces(prefix: string): Promise<Record<string, Namespace>> {
+  const files = await readdir(NETNS_FOLDER).catch(() => []);
+  const names = files.filter((name) => name.startsWith(prefix));
+  return byKey(
+    await Promise.all(names.map(async (name) => [name, await readNamespace(name)] as const)),
+  );
+}
+
+async function readNamespace(name: string): Promise<Namespace> {
+  const [links, routes, rules] = await Promise.all([
+    readJson("ip", "-n", name, "-json", "-details", "address", "show"),
+    read("ip", "-n", name, "route", "show"),
+    read("ip", "netns", "exec", name, "nft", "-s", "list", "ruleset"),
+  ]);
+  const devices = ((links ?? []) as readonly IpLink[]).filter(({ ifname }) => ifname !== "lo");
+  return {
+    devices: byKey(devices.map((link) => [link.ifname, deviceOf(link)] as const)),
+    routes: lines(routes).map((line) => line.replace(TRANSIT, "<transit>").trim()),
+    rules: lines(rules).map((line) => line.trim()),
+  };
+}
+
+/** Devices of the node's own namespace that bear the prefix's mark or, made but not marked yet, its group. */
+export async function readDevices(prefix: string): Promise<Record<string, Device>> {
+  const all = (await readJson("ip", "-json", "-details", "address", "show")) as readonly IpLink[];
+  const group = String(0x6e300000 + (crc32(prefix) & 0xffff));
+  const own = all.filter(
+    ({ ifalias, group: linkGroup, linkinfo }) =>
+      ifalias?.startsWith(`n0stack:${prefix}:`) === true ||
+      linkGroup === group ||
+      String(linkinfo?.info_data?.group) === group,
+  );
+  return byKey(own.map((link) => [link.ifname, deviceOf(link)] as const));
+}
+
+function deviceOf({ linkinfo, ifalias, master, flags = [], addr_info = [] }: IpLink): Device {
+  const addresses = addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+  return {
+    kind: linkinfo?.info_kind ?? "",
+    ...(ifalias === undefined ? {} : { alias: ifalias }),
+    ...(master === undefined ? {} : { master }),
+    isUp: flags.includes("UP"),
+    addresses: addresses.map((address) => address.replace(TRANSIT, "<transit>")),
+  };
+}
+
+/** The rules of each table of the prefix in the node's own namespace. */
+export async function readTables(prefix: string): Promise<Record<string, readonly string[]>> {
+  const tables = lines(await read("nft", "list", "tables")).map((line) =>
+    line.replace(/^table /, ""),
+  );
+  const own = tables.filter((table) => table.split(" ")[1] === `n0stack-${prefix}`);
+  const rules = async (table: string) =>
+    lines(await read("nft", "-s", "list", "table", ...table.split(" ")));
+  return byKey(await Promise.all(own.map(async (table) => [table, await rules(table)] as const)));
+}
+
+/** Mount points below one of `places`. */
+export async function readMounts(places: readonly string[]): Promise<string[]> {
+  const points = lines(await readFile("/proc/self/mountinfo", "utf8")).map(
+    (line) => line.split(" ")[4] ?? "",
+  );
+  // A namespace may be mounted twice at one place where the mounts of /run are shared.
+  return [
+    ...new Set(points.filter((point) => places.some((place) => point.startsWith(place)))),
+  ].sort();
+}

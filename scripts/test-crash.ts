@@ -1,0 +1,16 @@
+// npm run test:crash: a sample of deaths, whose seed is printed. With --all the whole matrix, which
+// writes docs/crash-matrix.md. Other arguments go to vitest.
+//
+//   N0_CRASH_SEED=7 N0_CRASH_SECONDS=300 npm run test:crash
+//   N0_CRASH_ONLY=CreateVirtualMachine npm run test:crash -- --all
+import process from "node:process";
+import { runShown } from "./run-shown.ts";
+
+const given = process.argv.slice(2);
+if (given.includes("--all")) process.env["N0_CRASH_ALL"] = "1";
+const others = given.filter((argument) => argument !== "--all");
+// What is found is said when it is found: the whole matrix takes long.
+const shown = "--disable-console-intercept";
+if (!(await runShown("vitest", "run", "--project", "crash", shown, ...others))) {
+  process.exitCode = 1;
+}

@@ -1,0 +1,27 @@
+import type { Client } from "@connectrpc/connect";
+import type { ComputeDriver } from "../driver/compute/compute-driver.ts";
+import type { NetworkDriver } from "../driver/network/network-driver.ts";
+import type { SeedDriver } from "../driver/seed/seed-driver.ts";
+import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
+import type { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import type { Clock } from "../util/clock.ts";
+import type { Log } from "../util/log.ts";
+import type { KeyedQueue } from "./keyed-queue.ts";
+
+/** What touches the node. */
+export interface Drivers {
+  readonly compute: ComputeDriver;
+  readonly volume: VolumeDriver;
+  readonly network: NetworkDriver;
+  readonly seed: SeedDriver;
+}
+
+export type VolumePeer = Client<typeof VolumeAgentService>;
+
+export interface AgentDeps extends Drivers {
+  readonly queue: KeyedQueue;
+  /** The agent of another node, to read its volumes. `address` is `host`, `host:port` or a URL. */
+  readonly connectPeer: (address: string) => VolumePeer;
+  readonly clock: Clock;
+  readonly log: Log;
+}

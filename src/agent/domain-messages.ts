@@ -1,0 +1,99 @@
+import { basename } from "node:path";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { DomainInfo, DomainSpec, DomainState } from "../driver/compute/compute-driver.ts";
+import type { Mark } from "../driver/mark.ts";
+import type { Seed, SeedNic } from "../driver/seed/seed-driver.ts";
+import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
+import type {
+  Domain,
+  EnsureSeedRequest,
+  ListedDomainSchema,
+  SeedNic as SeedNicMessage,
+} from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { DomainState as WireState } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { Drivers } from "./agent-deps.ts";
+
+const STATE_TO_WIRE: Readonly<Record<DomainState, WireState>> = {
+  absent: WireState.ABSENT,
+  running: WireState.RUNNING,
+  paused: WireState.PAUSED,
+  shut_off: WireState.SHUT_OFF,
+  crashed: WireState.CRASHED,
+};
+
+export function stateToWire(state: DomainState): WireState {
+  return STATE_TO_WIRE[state];
+}
+
+/** The volumes as disks in their order, then the seed as a cdrom if the domain has one. */
+export async function domainSpec(
+  drivers: Drivers,
+  domain: Domain,
+  mark: Mark,
+): Promise<DomainSpec> {
+  const { compute, volume, seed } = drivers;
+  const { name, uuid, vcpus, cpuMilliCores, memoryBytes } = domain;
+  const seedPath = await seed.find(await compute.ensureFolder(name, mark));
+  const disks = domain.volumeIds.map((id) => ({
+    path: volume.path(id),
+    format: "qcow2" as const,
+    device: "disk" as const,
+  }));
+  const cdroms =
+    seedPath === undefined
+      ? []
+      : [{ path: seedPath, format: "raw" as const, device: "cdrom" as const }];
+  const nics = domain.nics.map(({ tapName, hardwareAddress }) => ({ tapName, hardwareAddress }));
+  return { name, uuid, vcpus, cpuMilliCores, memoryBytes, disks: [...disks, ...cdroms], nics };
+}
+
+/** What the node knows of a domain: not its share of the processor, which is the API's to remember. */
+export function domainToWire(
+  volume: VolumeDriver,
+  info: DomainInfo,
+): MessageInitShape<typeof ListedDomainSchema> {
+  const { name, uuid, vcpus, memoryBytes, nics } = info;
+  const volumeIds = info.diskPaths
+    .map((path) => volumeIdOf(volume, path))
+    .filter((id) => id !== undefined);
+  return {
+    domain: { name, uuid, vcpus, memoryBytes, volumeIds, nics: nics.map((nic) => ({ ...nic })) },
+    state: stateToWire(info.state),
+    owner: info.mark.owner,
+    transactionId: info.mark.transactionId,
+  };
+}
+
+const VOLUME_ID = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/;
+
+/** Undefined for a seed, and for a disk outside the volume folder. */
+function volumeIdOf(volume: VolumeDriver, path: string): string | undefined {
+  const file = basename(path);
+  const stem = file.replace(/\.[^.]*$/, "");
+  return [stem, file].find((id) => VOLUME_ID.test(id) && volume.path(id) === path);
+}
+
+export function seedFromWire(request: EnsureSeedRequest): Seed {
+  const { instanceId, hostname, loginUsername, sshAuthorizedKeys } = request;
+  return {
+    instanceId,
+    hostname,
+    ...(loginUsername === "" ? {} : { loginUsername }),
+    sshAuthorizedKeys,
+    nics: request.nics.map(seedNicFromWire),
+  };
+}
+
+function seedNicFromWire(nic: SeedNicMessage): SeedNic {
+  const { hardwareAddress, nameservers, searchDomains } = nic;
+  const { ipv4Address, ipv6Address, ipv4Gateway, ipv6Gateway } = nic;
+  return {
+    hardwareAddress,
+    ...(ipv4Address === "" ? {} : { ipv4Address }),
+    ...(ipv6Address === "" ? {} : { ipv6Address }),
+    ...(ipv4Gateway === "" ? {} : { ipv4Gateway }),
+    ...(ipv6Gateway === "" ? {} : { ipv6Gateway }),
+    nameservers,
+    searchDomains,
+  };
+}

@@ -1,0 +1,67 @@
+import { join } from "node:path";
+import type { Accelerator } from "../driver/compute/compute-driver.ts";
+import { openLibvirtComputeDriver } from "../driver/compute/libvirt/libvirt-compute-driver.ts";
+import { newNetnsNetworkDriver } from "../driver/network/netns/netns-network-driver.ts";
+import type { ReadNodeFacts } from "../driver/node-facts/node-facts.ts";
+import { newNodeFacts } from "../driver/node-facts/node-facts.ts";
+import { newIsoSeedDriver } from "../driver/seed/iso-seed-driver.ts";
+import { newQcow2VolumeDriver } from "../driver/volume/qcow2/qcow2-volume-driver.ts";
+import type { Log } from "../util/log.ts";
+import type { Drivers } from "./agent-deps.ts";
+
+export interface DriversConfig {
+  /** Holds all files of the node's: `vm/<name>/` and `volumes/`. At most 28 bytes. */
+  readonly baseDirectory: string;
+  /** Such as `qemu:///system`. */
+  readonly libvirtUri: string;
+  readonly accelerator: "auto" | Accelerator;
+  /** Begins the names of what is made on the node, so that two instances never meet. Such as `n0-`. */
+  readonly resourcePrefix: string;
+  /** Where `file:` images may be read from. */
+  readonly allowedFileFolders: readonly string[];
+  /** Whether `http(s):` images may come from loopback and link-local addresses. */
+  readonly allowLocalSources: boolean;
+  /** No volume may be larger. */
+  readonly virtualSizeBytesMax: bigint;
+}
+
+export interface NodeDrivers extends Drivers, AsyncDisposable {
+  readonly readFacts: ReadNodeFacts;
+}
+
+/**
+ * Opens what touches this node. Libvirt need not answer yet. One process at a time may have a base
+ * directory open.
+ *
+ * @throws N0Error `invalid_argument` for a base directory or prefix that cannot be used.
+ */
+export async function openDrivers(config: DriversConfig, log: Log): Promise<NodeDrivers> {
+  const { baseDirectory, resourcePrefix: prefix } = config;
+  const volumeFolder = join(baseDirectory, "volumes");
+  const network = newNetnsNetworkDriver({ prefix });
+  const volume = await newQcow2VolumeDriver({
+    directory: volumeFolder,
+    allowedFileFolders: config.allowedFileFolders,
+    allowLocalSources: config.allowLocalSources,
+    virtualSizeBytesMax: config.virtualSizeBytesMax,
+  });
+  // Last, for it alone has to be closed: nothing after it can fail.
+  const compute = await openLibvirtComputeDriver({
+    baseDirectory,
+    uri: config.libvirtUri,
+    prefix,
+    accelerator: config.accelerator,
+    log: {
+      info: (fields, message) => log.info(message, { ...fields }),
+      warn: (fields, message) => log.warn(message, { ...fields }),
+    },
+  });
+  return {
+    compute,
+    volume,
+    network,
+    seed: newIsoSeedDriver(),
+    readFacts: newNodeFacts({ volumeFolder }),
+    [Symbol.asyncDispose]: () => compute[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,73 @@
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { NetworkSpec } from "../driver/network/network-driver.ts";
+import type { ConnectRequest, NodeNetwork } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { NetworkAgentService } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { invalid } from "../util/errors.ts";
+import type { AgentDeps } from "./agent-deps.ts";
+import { change, keys, makerOf, required } from "./change.ts";
+import { dataOf, pipe, takeFirst } from "./pipe.ts";
+
+export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
+  const { network, queue } = deps;
+
+  router.service(NetworkAgentService, {
+    async ensureTap({ tapName, operation }) {
+      await change(queue, keys.tap(tapName), operation, (mark, signal) =>
+        network.ensureTap(tapName, mark, signal),
+      );
+      return {};
+    },
+
+    async ensureTapAttached(request) {
+      const { tapName, operation } = request;
+      const spec = networkFromWire(required("network", request.network));
+      await change(queue, keys.tap(tapName), operation, (_mark, signal) =>
+        network.ensureAttached(tapName, spec, signal),
+      );
+      return {};
+    },
+
+    async ensureTapAbsent({ tapName, networkName, operation, onlyOfTransaction }) {
+      await change(queue, keys.tap(tapName), operation, (mark, signal) =>
+        network.ensureTapAbsent(tapName, networkName, makerOf(mark, onlyOfTransaction), signal),
+      );
+      return {};
+    },
+
+    async listTaps(_request, { signal }) {
+      const taps = await network.listTaps(signal);
+      return { taps: taps.map(({ mark, ...tap }) => ({ ...tap, ...mark })) };
+    },
+
+    async listNodeNetworks(_request, { signal }) {
+      const networks = await network.listNetworks(signal);
+      return {
+        networks: networks.map(({ name, mark, tapNames, gateways }) => ({
+          name,
+          tapNames: [...tapNames],
+          gateways: [...gateways],
+          owner: mark.owner,
+          transactionId: mark.transactionId,
+        })),
+      };
+    },
+
+    async *connect(requests: AsyncIterable<ConnectRequest>, { signal }: HandlerContext) {
+      const { first, others } = await takeFirst(requests);
+      const { networkName, address, port } = first;
+      if (networkName === "") throw invalid("network_name", "must be set in the first message");
+      if (address === "") throw invalid("address", "must be set in the first message");
+      if (port === 0) throw invalid("port", "must be set in the first message");
+      const connection = await network.connect(networkName, address, port, signal);
+      for await (const data of pipe(dataOf(first, others), connection, signal)) yield { data };
+    },
+  });
+}
+
+function networkFromWire({ name, ipv4Gateway, ipv6Gateway }: NodeNetwork): NetworkSpec {
+  return {
+    name,
+    ...(ipv4Gateway === "" ? {} : { ipv4Gateway }),
+    ...(ipv6Gateway === "" ? {} : { ipv6Gateway }),
+  };
+}

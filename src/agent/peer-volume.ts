@@ -1,0 +1,43 @@
+import { fromConnectError } from "../rpc/errors.ts";
+import { N0Error } from "../util/errors.ts";
+import type { AgentDeps } from "./agent-deps.ts";
+
+/**
+ * A volume of another node as one self-contained qcow2 file, read from its agent as far as it is read
+ * here. `onTotal` is told its size before the first bytes.
+ *
+ * @throws N0Error, while it is read, `failed_precondition` if the volume is not there; `unavailable`
+ *   if the agent does not answer or stops in the middle.
+ */
+export async function* readPeerVolume(
+  connectPeer: AgentDeps["connectPeer"],
+  address: string,
+  id: string,
+  signal: AbortSignal,
+  onTotal: (totalBytes: bigint) => void,
+): AsyncGenerator<Uint8Array, void> {
+  let totalBytes: bigint | undefined;
+  let readBytes = 0n;
+  try {
+    for await (const message of connectPeer(address).readVolume({ id }, { signal })) {
+      if (totalBytes === undefined) {
+        totalBytes = message.totalBytes;
+        onTotal(totalBytes);
+      }
+      readBytes += BigInt(message.data.length);
+      if (message.data.length > 0) yield message.data;
+    }
+  } catch (reason) {
+    signal.throwIfAborted();
+    throw peerError(address, reason);
+  }
+  if (readBytes === totalBytes) return;
+  throw new N0Error("unavailable", `the agent at ${address} stopped in the middle of the volume`);
+}
+
+function peerError(address: string, cause: unknown): N0Error {
+  const { kind, message } = fromConnectError(cause);
+  // Neither is the fault of who asked: the volume should be there, and its agent is of our making.
+  const ours = kind === "not_found" || kind === "invalid_argument" ? "failed_precondition" : kind;
+  return new N0Error(ours, `the agent at ${address}: ${message}`, { cause });
+}

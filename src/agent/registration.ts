@@ -1,0 +1,156 @@
+import type { Client } from "@connectrpc/connect";
+import type { NodeFacts, ReadNodeFacts } from "../driver/node-facts/node-facts.ts";
+import type { Node, NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
+import { fromConnectError } from "../rpc/errors.ts";
+import type { Clock } from "../util/clock.ts";
+import type { N0Error } from "../util/errors.ts";
+import type { Log } from "../util/log.ts";
+import type { Random } from "../util/random.ts";
+import type { Location } from "./location.ts";
+
+export const AGENT_VERSION_ANNOTATION = "github.com/n0stack/n0stack/n0core/agent_version";
+
+/** What an agent tells of its node. */
+export interface NodeIdentity {
+  readonly name: string;
+  /** Where the API reaches this agent; empty: where the registration came from. */
+  readonly address: string;
+  readonly location: Location;
+  readonly accelerator: string;
+  /** No overcommitment: the API reserves limits instead of requests. */
+  readonly reserveLimits: boolean;
+  readonly version: string;
+  /** Instead of what the machine has. */
+  readonly capacity?: Partial<Pick<NodeFacts, "cpuMilliCores" | "memoryBytes" | "storageBytes">>;
+}
+
+export interface RegistrationOptions {
+  readonly nodes: Client<typeof NodeService>;
+  readonly identity: NodeIdentity;
+  readonly readFacts: ReadNodeFacts;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** The end of the agent. */
+  readonly signal: AbortSignal;
+}
+
+const CALL_TIMEOUT_MS = 10_000;
+/** A node that is not heard for 15 s is NOT_READY: no heartbeat may hang for longer than one is late. */
+const HEARTBEAT_TIMEOUT_MS = 5_000;
+/** Where the API names none. */
+const HEARTBEAT_INTERVAL_MS = 5_000;
+const HEARTBEAT_INTERVAL_MS_MIN = 100;
+const BACKOFF_MS_FIRST = 250;
+/** Below the 15 s, so that a node is back soon after its API is. */
+const BACKOFF_MS_MAX = 5_000;
+
+/**
+ * Makes the node known to the API and keeps saying that it is alive, until `signal` aborts; then it
+ * resolves. Never gives up:
+ *
+ *     ▶ registering ──done──▶ beating ──not_found, or no answer──▶ registering
+ *         └─failed: backoff─┘    └─each interval─┘
+ */
+export async function keepRegistered(options: RegistrationOptions): Promise<void> {
+  const { clock, random, log, signal } = options;
+  let failures = 0;
+  let lastFailure: string | undefined;
+  while (!signal.aborted) {
+    try {
+      await register(options);
+      log.info("the node is registered", { node: options.identity.name });
+      failures = 0;
+      lastFailure = undefined;
+      await keepBeating(options);
+      // A pause also here, or an API that forgets at once would be asked without end.
+      await slept(clock, backoffMs(0, random), signal);
+    } catch (reason) {
+      if (signal.aborted) return;
+      const error = fromConnectError(reason);
+      // While the API is away this repeats for ever: one line says it.
+      if (error.message !== lastFailure)
+        log.warn("the node is not registered, trying again", { error });
+      lastFailure = error.message;
+      if (!(await slept(clock, backoffMs(failures, random), signal))) return;
+      failures += 1;
+    }
+  }
+}
+
+/** Capped, and jittered by half: a hundred nodes do not come back in the same moment. */
+function backoffMs(failures: number, random: Random): number {
+  const ms = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** failures);
+  return ms / 2 + (ms / 2) * random.fraction();
+}
+
+async function register(options: RegistrationOptions): Promise<void> {
+  const { nodes, identity, readFacts, signal } = options;
+  const { name, address, accelerator, reserveLimits, version, location } = identity;
+  const facts: NodeFacts = { ...(await readFacts()), ...identity.capacity };
+  const call = { signal, timeoutMs: CALL_TIMEOUT_MS };
+  const before = await findNode(nodes, name, call);
+  await nodes.applyNode(
+    {
+      name,
+      // Labels and annotations are the user's too.
+      labels: before?.labels ?? {},
+      annotations: { ...before?.annotations, [AGENT_VERSION_ANNOTATION]: version },
+      address,
+      ipmiAddress: before?.ipmiAddress ?? "",
+      serial: facts.serial,
+      cpuMilliCores: facts.cpuMilliCores,
+      memoryBytes: facts.memoryBytes,
+      storageBytes: facts.storageBytes,
+      ...location,
+      reserveLimits,
+      accelerator,
+    },
+    call,
+  );
+}
+
+async function findNode(
+  nodes: Client<typeof NodeService>,
+  name: string,
+  call: { readonly signal: AbortSignal; readonly timeoutMs: number },
+): Promise<Node | undefined> {
+  try {
+    return await nodes.getNode({ name }, call);
+  } catch (reason) {
+    if (fromConnectError(reason).kind === "not_found") return undefined;
+    throw reason;
+  }
+}
+
+/** Resolves when the API does not know the node, or `signal` aborts. @throws when the API is away. */
+async function keepBeating(options: RegistrationOptions): Promise<void> {
+  const { nodes, identity, clock, log, signal } = options;
+  const { name } = identity;
+  for (;;) {
+    let intervalMs: number;
+    try {
+      const call = { signal, timeoutMs: HEARTBEAT_TIMEOUT_MS };
+      ({ intervalMilliseconds: intervalMs } = await nodes.heartbeatNode({ name }, call));
+    } catch (reason) {
+      const error: N0Error = fromConnectError(reason);
+      if (error.kind !== "not_found") throw error;
+      log.info("the API has forgotten the node", { node: name });
+      return;
+    }
+    const waitMs =
+      intervalMs === 0 ? HEARTBEAT_INTERVAL_MS : Math.max(HEARTBEAT_INTERVAL_MS_MIN, intervalMs);
+    if (!(await slept(clock, waitMs, signal))) return;
+  }
+}
+
+/** False when `signal` aborted first. */
+async function slept(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await clock.sleep(ms, signal);
+    return true;
+  } catch (reason) {
+    if (signal.aborted) return false;
+    throw reason;
+  }
+}

@@ -1,0 +1,14 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import type { AgentDeps } from "./agent-deps.ts";
+import { computeRoutes } from "./compute-routes.ts";
+import { networkRoutes } from "./network-routes.ts";
+import { volumeRoutes } from "./volume-routes.ts";
+
+/** All that an agent serves. */
+export function agentRoutes(deps: AgentDeps): (router: ConnectRouter) => void {
+  return (router) => {
+    computeRoutes(router, deps);
+    volumeRoutes(router, deps);
+    networkRoutes(router, deps);
+  };
+}

@@ -1,0 +1,78 @@
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { ComputeAgentService } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { NetworkAgentService } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import { onNode } from "../rpc/errors.ts";
+import { N0Error } from "../util/errors.ts";
+import type { Inventory } from "./node/inventory.ts";
+
+/** The agent of one node. Each call is bounded and fails in words of the user's request. */
+export interface Agent {
+  readonly nodeName: string;
+  readonly address: string;
+  compute<T>(call: (client: Client<typeof ComputeAgentService>) => Promise<T>): Promise<T>;
+  volume<T>(call: (client: Client<typeof VolumeAgentService>) => Promise<T>): Promise<T>;
+  network<T>(call: (client: Client<typeof NetworkAgentService>) => Promise<T>): Promise<T>;
+}
+
+interface Clients {
+  readonly compute: Client<typeof ComputeAgentService>;
+  readonly volume: Client<typeof VolumeAgentService>;
+  readonly network: Client<typeof NetworkAgentService>;
+}
+
+/** Finds the agent of a node by the node's name. */
+export class Agents {
+  readonly #inventory: Inventory;
+  readonly #transport: (address: string) => Transport;
+  readonly #clients = new Map<string, Clients>();
+
+  constructor(inventory: Inventory, transport: (address: string) => Transport) {
+    this.#inventory = inventory;
+    this.#transport = transport;
+  }
+
+  /** @throws N0Error `failed_precondition` for a node that was deleted; `unavailable` for one that is silent. */
+  get(nodeName: string): Agent {
+    const view = this.#inventory.find(nodeName);
+    if (view === undefined) {
+      throw new N0Error("failed_precondition", `node "${nodeName}" does not exist any more`, {
+        resource: `node/${nodeName}`,
+      });
+    }
+    if (!view.isReady) {
+      throw new N0Error("unavailable", `node "${nodeName}" is NOT_READY: its agent is not heard`, {
+        resource: `node/${nodeName}`,
+        retryAfterMs: 5_000,
+      });
+    }
+    const { address } = view.node;
+    const { compute, volume, network } = this.#clientsOf(address);
+    return {
+      nodeName,
+      address,
+      compute: (call) => onNode(nodeName, () => call(compute)),
+      volume: (call) => onNode(nodeName, () => call(volume)),
+      network: (call) => onNode(nodeName, () => call(network)),
+    };
+  }
+
+  /** The bare clients, for streams that outlive a call. */
+  clients(nodeName: string): Clients {
+    return this.#clientsOf(this.get(nodeName).address);
+  }
+
+  #clientsOf(address: string): Clients {
+    let clients = this.#clients.get(address);
+    if (clients === undefined) {
+      const transport = this.#transport(address);
+      clients = {
+        compute: createClient(ComputeAgentService, transport),
+        volume: createClient(VolumeAgentService, transport),
+        network: createClient(NetworkAgentService, transport),
+      };
+      this.#clients.set(address, clients);
+    }
+    return clients;
+  }
+}

@@ -1,0 +1,153 @@
+import type { ConnectRouter, Transport } from "@connectrpc/connect";
+import type { Datastore } from "../datastore/datastore.ts";
+import { datastoreJournal } from "../datastore/datastore-journal.ts";
+import { pruneHistory } from "../datastore/history.ts";
+import { LockTable } from "../datastore/lock-table.ts";
+import { Records } from "../datastore/records.ts";
+import { ImageService } from "../gen/n0stack/deployment/v0/image_pb.ts";
+import { UserService } from "../gen/n0stack/iam/v0/user_pb.ts";
+import { NetworkService } from "../gen/n0stack/pool/v0/network_pb.ts";
+import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
+import { BlockStorageService } from "../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { VirtualMachineService } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { TransactionEngine } from "../transaction/engine.ts";
+import { type Faults, noFaults } from "../transaction/faults.ts";
+import type { Clock } from "../util/clock.ts";
+import type { Log } from "../util/log.ts";
+import type { Random } from "../util/random.ts";
+import { Agents } from "./agents.ts";
+import { ProgressBoard } from "./block-storage/progress.ts";
+import { blockStorageRoutes } from "./block-storage/routes.ts";
+import type { ConsoleLinks } from "./console-links.ts";
+import type { Api } from "./context.ts";
+import { imageRoutes } from "./image/routes.ts";
+import { AddressBook } from "./network/address-book.ts";
+import { networkRoutes } from "./network/routes.ts";
+import { Inventory } from "./node/inventory.ts";
+import { nodeRoutes } from "./node/routes.ts";
+import { stepRegistry } from "./step-registry.ts";
+import { userRoutes } from "./user/routes.ts";
+import { ObservedStates } from "./virtual-machine/observed-states.ts";
+import { virtualMachineRoutes } from "./virtual-machine/routes.ts";
+
+/** How long it can be looked up what a transaction did. */
+const HISTORY_MS = 7 * 24 * 3600 * 1000;
+const GIVE_UP_AFTER_MS = 30_000;
+const PRUNE_EVERY_MS = 3600 * 1000;
+
+export interface ApiOptions {
+  /** Closed with the API. */
+  readonly datastore: Datastore;
+  /** The way to an agent, by the address of its node. */
+  readonly agentTransport: (address: string) => Transport;
+  readonly links: ConsoleLinks;
+  /** What guests are told to resolve names with. */
+  readonly nameservers: readonly string[];
+  readonly openTransactionsMax: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly faults?: Faults;
+  /** How long an undo may fail at least before it needs an operator; half a minute unless told. */
+  readonly giveUpAfterMs?: number;
+}
+
+/** The control plane, ready to be served. */
+export interface OpenedApi extends AsyncDisposable {
+  readonly api: Api;
+  readonly routes: (router: ConnectRouter) => void;
+  /** How many transactions of an earlier process were open. */
+  readonly recovered: number;
+}
+
+/**
+ * Opens the control plane on a datastore, having taken over every transaction that an earlier process
+ * left open: their keys are held before this resolves, so it is safe to listen then.
+ */
+export async function openApi(options: ApiOptions): Promise<OpenedApi> {
+  const { datastore, clock, random, log } = options;
+  const stop = new AbortController();
+  const inventory = await Inventory.open(datastore, clock);
+  const addressBook = await AddressBook.open(datastore);
+  const agents = new Agents(inventory, options.agentTransport);
+  const observed = new ObservedStates(agents, inventory, clock, log);
+  const engine = new TransactionEngine({
+    journal: datastoreJournal(datastore),
+    registry: stepRegistry(),
+    faults: options.faults ?? noFaults,
+    clock,
+    random,
+    shutdown: stop.signal,
+    giveUpAfterMs: options.giveUpAfterMs ?? GIVE_UP_AFTER_MS,
+    openMax: options.openTransactionsMax,
+    onChange: ({ id, kind, state, error }) => {
+      const fields = { transactionId: id, kind, state, ...(error === undefined ? {} : { error }) };
+      if (state === "needs_operator") log.error("a transaction needs an operator", fields);
+      else log.debug("a transaction has changed", fields);
+    },
+  });
+  const api: Api = {
+    datastore,
+    records: new Records(datastore),
+    locks: new LockTable(),
+    engine,
+    inventory,
+    addressBook,
+    agents,
+    observed,
+    progress: new ProgressBoard(),
+    links: options.links,
+    nameservers: [...options.nameservers],
+    clock,
+    random,
+    log,
+    shutdown: stop.signal,
+  };
+
+  const recovered = await engine.recover(async ({ guards, kind }) => {
+    const held = api.locks.tryAcquire(guards, kind);
+    return { context: { api, held }, onRest: () => held.release() };
+  });
+  if (recovered > 0) log.info("took over open transactions", { count: recovered });
+  observed.start(datastore);
+  const pruning = keepPruning(datastore, clock, stop.signal, log);
+
+  return {
+    api,
+    recovered,
+    routes: (router) => {
+      router.service(NodeService, nodeRoutes(api));
+      router.service(NetworkService, networkRoutes(api));
+      router.service(BlockStorageService, blockStorageRoutes(api));
+      router.service(VirtualMachineService, virtualMachineRoutes(api));
+      router.service(ImageService, imageRoutes(api));
+      router.service(UserService, userRoutes(api));
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await observed[Symbol.asyncDispose]();
+      await engine.settled();
+      await pruning;
+      addressBook[Symbol.dispose]();
+      inventory[Symbol.dispose]();
+      await datastore[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Until the signal aborts, forgets what the history need not hold any more. */
+async function keepPruning(
+  datastore: Datastore,
+  clock: Clock,
+  signal: AbortSignal,
+  log: Log,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await pruneHistory(datastore, clock.nowMs() - HISTORY_MS);
+    } catch (error) {
+      log.warn("the history could not be pruned", { error });
+    }
+    await clock.sleep(PRUNE_EVERY_MS, signal).catch(() => undefined);
+  }
+}

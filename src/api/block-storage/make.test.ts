@@ -1,0 +1,228 @@
+import { createHash } from "node:crypto";
+import { expect, test } from "vitest";
+import { newGate } from "../../../test/gate.ts";
+import { refused } from "../../../test/refused.ts";
+import { GiB, MiB, REQUEST_NODE } from "../../../test/scenario.ts";
+import { newWorld, type World } from "../../../test/world.ts";
+import { blankQcow2 } from "../../driver/volume/image/blank-qcow2.ts";
+import { BlockStorage_BlockStorageState as State } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { BLOCK_STORAGE_URL, COPY_FROM, FETCH_FROM } from "../annotations.ts";
+
+const size = { requestBytes: GiB, limitBytes: 2n * GiB };
+const URL = "https://images.example/disk.qcow2";
+const IMAGE = blankQcow2(64n * MiB);
+
+function offer(world: World, url = URL, image: Uint8Array = IMAGE): void {
+  for (const { drivers } of world.fakeNodes) drivers.volume.sources.set(url, image);
+}
+
+test("a disk is made AVAILABLE as large as its limit, and is listed", async () => {
+  await using world = await newWorld();
+  expect((await world.blockStorages.listBlockStorages({})).blockStorages).toEqual([]);
+  const made = await world.blockStorages.createBlockStorage({
+    name: "disk",
+    ...size,
+    labels: { a: "b" },
+    annotations: { mine: "yes" },
+  });
+  expect(made).toMatchObject({
+    name: "disk",
+    ...size,
+    state: State.AVAILABLE,
+    nodeName: "node-1",
+    storageName: "disk",
+    transactionId: "",
+    labels: { a: "b" },
+  });
+  expect(made.annotations).toMatchObject({
+    mine: "yes",
+    [BLOCK_STORAGE_URL]: expect.stringMatching(/^file:\/\/\/.*disk\..*\.qcow2$/),
+  });
+  const [volume] = world.fakeNodes[0]?.snapshot().volumes ?? [];
+  expect(volume).toMatchObject({ id: made.volumeId, virtualSizeBytes: 2n * GiB });
+  const { reservedStorages } = await world.nodes.getNode({ name: "node-1" });
+  expect(reservedStorages["disk"]).toMatchObject({
+    ...size,
+    annotations: { "n0core/provisioning/block_storage/reserved_by": "disk" },
+  });
+  expect(await world.blockStorages.getBlockStorage({ name: "disk" })).toEqual(made);
+  expect((await world.blockStorages.listBlockStorages({})).blockStorages).toEqual([made]);
+});
+
+test("a name is had once", async () => {
+  await using world = await newWorld();
+  await world.blockStorages.createBlockStorage({ name: "disk", ...size });
+  const before = await world.residue();
+  expect(
+    await refused(world.blockStorages.createBlockStorage({ name: "disk", ...size })),
+  ).toMatchObject({ code: "AlreadyExists", resource: "block_storage/disk" });
+  expect(await world.residue()).toEqual(before);
+});
+
+test.for([
+  ["name", { name: "" }],
+  ["request_bytes", { requestBytes: 0n }],
+  ["limit_bytes", { limitBytes: 0n }],
+  ["limit_bytes", { limitBytes: GiB - 1n }],
+] as const)("a wrong %s is refused, and nothing is written: %o", async ([field, change]) => {
+  await using world = await newWorld();
+  const before = await world.residue();
+  const refusal = await refused(
+    world.blockStorages.createBlockStorage({ name: "disk", ...size, ...change }),
+  );
+  expect(refusal).toMatchObject({ code: "InvalidArgument", field });
+  expect(await world.residue()).toEqual(before);
+});
+
+test("a fetched disk says where it is from, and its progress while it is fetched", async () => {
+  await using world = await newWorld();
+  offer(world);
+  const gate = newGate();
+  world.fakeNodes[0]!.drivers.volume.after = async ({ method }) => {
+    if (method === "ensureFetched") await gate.pass();
+  };
+  const fetching = world.blockStorages.fetchBlockStorage({ name: "disk", ...size, sourceUrl: URL });
+  await gate.reached;
+  const get = () => world.blockStorages.getBlockStorage({ name: "disk" });
+  await expect
+    .poll(get)
+    .toMatchObject({ state: State.PENDING, progressTotalBytes: BigInt(IMAGE.length) });
+  expect((await get()).transactionId).not.toBe("");
+  expect((await world.blockStorages.listBlockStorages({})).blockStorages[0]).toMatchObject({
+    progressDoneBytes: BigInt(IMAGE.length),
+  });
+  gate.open();
+  const made = await fetching;
+  expect(made).toMatchObject({ state: State.AVAILABLE, progressTotalBytes: 0n });
+  expect(made.annotations[FETCH_FROM]).toBe(URL);
+});
+
+test.for([
+  ["source_url", "InvalidArgument", { sourceUrl: "" }],
+  ["source_url", "InvalidArgument", { sourceUrl: "no url" }],
+  ["source_url", "InvalidArgument", { sourceUrl: "ftp://images.example/disk" }],
+  ["checksum", "InvalidArgument", { checksum: "md5:00" }],
+  ["request_bytes", "InvalidArgument", { requestBytes: 0n }],
+] as const)("a fetch with a wrong %s is refused as %s: %o", async ([field, code, change]) => {
+  await using world = await newWorld();
+  const before = await world.residue();
+  const request = { name: "disk", ...size, sourceUrl: URL, ...change };
+  const refusal = await refused(world.blockStorages.fetchBlockStorage(request));
+  expect(refusal).toMatchObject({ code, field });
+  expect(await world.residue()).toEqual(before);
+});
+
+test.for([
+  ["a checksum that differs", { checksum: `sha256:${"0".repeat(64)}` }, IMAGE],
+  ["an image larger than the limit", { limitBytes: 1n * MiB, requestBytes: MiB }, IMAGE],
+  ["a truncated qcow2", {}, IMAGE.subarray(0, 50)],
+  ["no image file at the source", {}, undefined],
+] as const)("%s: refused, and nothing is left", async ([, change, image]) => {
+  await using world = await newWorld();
+  if (image !== undefined) offer(world, URL, image);
+  const before = await world.residue();
+  const request = { name: "disk", ...size, sourceUrl: URL, ...change };
+  const refusal = await refused(world.blockStorages.fetchBlockStorage(request));
+  expect(refusal.code).toMatch(/^(FailedPrecondition|InvalidArgument|Unavailable)$/);
+  expect(refusal.rollback).toBe("done");
+  expect(await world.residue()).toEqual(before);
+});
+
+test("a checksum that matches is accepted", async () => {
+  await using world = await newWorld();
+  offer(world);
+  const checksum = `sha256:${createHash("sha256").update(IMAGE).digest("hex")}`;
+  const request = { name: "disk", ...size, sourceUrl: URL, checksum };
+  expect(await world.blockStorages.fetchBlockStorage(request)).toMatchObject({
+    state: State.AVAILABLE,
+  });
+});
+
+test("a node that is full says so, and nothing is left", async () => {
+  await using world = await newWorld();
+  world.fakeNodes[0]!.drivers.volume.capacityBytes = GiB;
+  const before = await world.residue();
+  const refusal = await refused(world.blockStorages.createBlockStorage({ name: "disk", ...size }));
+  expect(refusal.code).toBe("ResourceExhausted");
+  expect(await world.residue()).toEqual(before);
+});
+
+test.for([["node-1"], ["node-2"]] as const)("a disk is copied to %s", async ([target]) => {
+  await using world = await newWorld({ nodeCount: 2 });
+  const annotations = { [REQUEST_NODE]: "node-1" };
+  await world.blockStorages.createBlockStorage({ name: "source", ...size, annotations });
+  const copy = await world.blockStorages.copyBlockStorage({
+    name: "copy",
+    ...size,
+    sourceBlockStorage: "source",
+    annotations: { [REQUEST_NODE]: target },
+  });
+  expect(copy).toMatchObject({ state: State.AVAILABLE, nodeName: target, baseVolumeId: "" });
+  expect(copy.annotations[COPY_FROM]).toBe("source");
+});
+
+test.for([
+  ["a source that does not exist", "NotFound", {}, undefined],
+  ["a smaller limit", "InvalidArgument", { limitBytes: GiB }, "available"],
+  ["a source in use", "FailedPrecondition", {}, "in use"],
+  ["a deleted source", "FailedPrecondition", {}, "deleted"],
+] as const)("no copy of %s: %s", async ([, code, change, source]) => {
+  await using world = await newWorld();
+  const name = "source";
+  if (source !== undefined) await world.blockStorages.createBlockStorage({ name, ...size });
+  if (source === "in use") await world.blockStorages.setInuseBlockStorage({ name });
+  if (source === "deleted") await world.blockStorages.deleteBlockStorage({ name });
+  const before = await world.residue();
+  const request = { name: "copy", ...size, sourceBlockStorage: name, ...change };
+  expect(await refused(world.blockStorages.copyBlockStorage(request))).toMatchObject({ code });
+  expect(await world.residue()).toEqual(before);
+});
+
+test("a disk under the name of a soft-deleted one replaces it, or leaves it where it fails", async () => {
+  await using world = await newWorld();
+  const old = await world.blockStorages.createBlockStorage({ name: "disk", ...size });
+  await world.blockStorages.deleteBlockStorage({ name: "disk" });
+
+  const before = await world.residue();
+  const failing = { name: "disk", ...size, sourceUrl: "https://nobody.example/" };
+  await refused(world.blockStorages.fetchBlockStorage(failing));
+  expect(await world.residue()).toEqual(before);
+  expect(await world.blockStorages.getBlockStorage({ name: "disk" })).toMatchObject({
+    state: State.DELETED,
+    volumeId: old.volumeId,
+  });
+
+  const made = await world.blockStorages.createBlockStorage({ name: "disk", ...size });
+  expect(made.volumeId).not.toBe(old.volumeId);
+  const ids = world.fakeNodes[0]?.snapshot().volumes.map(({ id }) => id);
+  expect(ids).toEqual([made.volumeId]);
+  const { reservedStorages } = await world.nodes.getNode({ name: "node-1" });
+  expect(Object.keys(reservedStorages)).toEqual(["disk"]);
+});
+
+test("what is read is the disk, from an offset if one is given, and not while a guest may write", async () => {
+  await using world = await newWorld();
+  await world.blockStorages.createBlockStorage({ name: "disk", ...size });
+  const read = async (range = {}) => {
+    const chunks: Uint8Array[] = [];
+    const stream = world.blockStorages.readBlockStorage({ name: "disk", ...range });
+    for await (const { data } of stream) chunks.push(data);
+    return Buffer.concat(chunks);
+  };
+  const whole = Buffer.from(blankQcow2(2n * GiB));
+  expect(await read()).toEqual(whole);
+  expect(await read({ offset: 3n, length: 5n })).toEqual(whole.subarray(3, 8));
+  const { downloadUrl } = await world.blockStorages.downloadBlockStorage({ name: "disk" });
+  expect(downloadUrl).toContain("disk");
+  await world.virtualMachines.createVirtualMachine({
+    name: "vm",
+    requestCpuMilliCore: 100,
+    limitCpuMilliCore: 1000,
+    requestMemoryBytes: GiB,
+    limitMemoryBytes: GiB,
+    blockStorageNames: ["disk"],
+  });
+  expect(await refused(read())).toMatchObject({ code: "FailedPrecondition" });
+  await world.virtualMachines.shutdownVirtualMachine({ name: "vm", hard: true });
+  expect(await read()).toEqual(whole);
+});

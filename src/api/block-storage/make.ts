@@ -1,0 +1,162 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type BlockStorage,
+  BlockStorageSchema,
+  BlockStorage_BlockStorageState as State,
+} from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { invalid, N0Error } from "../../util/errors.ts";
+import {
+  BLOCK_STORAGE_RESERVED_BY,
+  BLOCK_STORAGE_URL,
+  REQUEST_NODE_OF_BLOCK_STORAGE,
+} from "../annotations.ts";
+import { blockStorages } from "../collections.ts";
+import type { Api, Call, Tx } from "../context.ts";
+import { countedOn, schedule, storageWish } from "../node/schedule.ts";
+import { reserveStorage } from "../node/steps.ts";
+import { runSaga } from "../saga.ts";
+import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./block-storage-record.ts";
+import { removalOf } from "./removal.ts";
+import type { VolumePlace } from "./volume-steps.ts";
+
+/** What every request that makes a block storage says. */
+export interface MakeRequest {
+  readonly name: string;
+  readonly annotations: { readonly [key: string]: string };
+  readonly labels: { readonly [key: string]: string };
+  readonly requestBytes: bigint;
+  readonly limitBytes: bigint;
+}
+
+/** How the volume comes to be; what it has besides is written into the record. */
+export interface Making {
+  readonly kind: string;
+  /** Other objects that must not change meanwhile. */
+  readonly keys?: readonly string[];
+  readonly annotations?: { readonly [key: string]: string };
+  /** Runs under the keys, before anything is written. */
+  check?(): Promise<void>;
+  /** Runs the steps that make the volume. @returns its path and what it rests on. */
+  make(tx: Tx, place: VolumePlace): Promise<Made>;
+}
+
+export interface Made {
+  readonly path: string;
+  readonly base?: { readonly blockStorageName: string; readonly volumeId: string };
+}
+
+/**
+ * Makes a block storage, in the place of a soft-deleted one of its name if there is one: that is purged
+ * when this one stands.
+ *
+ * @throws N0Error `invalid_argument`, `already_exists`, `resource_exhausted`, `unavailable`, `aborted`.
+ */
+export async function makeBlockStorage(
+  api: Api,
+  call: Call,
+  request: MakeRequest,
+  making: Making,
+): Promise<BlockStorage> {
+  validateSizes(request);
+  const { name } = request;
+  const keys = [blockStorages.key(name), ...(making.keys ?? [])];
+  return await runSaga(api, call, { kind: making.kind, keys }, async (tx) => {
+    const replaced = await findReplaced(api, name);
+    await making.check?.();
+    using placed = place(api, request);
+    const blank = newRecord(tx, request, making, placed.nodeName, api.random.uuid());
+    await tx.run(blockStorageSteps.put, blockStorageSteps.replacement(name, replaced, blank));
+    await tx.run(reserveStorage, {
+      nodeName: placed.nodeName,
+      id: blank.volumeId,
+      storage: reservationOf(blank),
+    });
+    placed[Symbol.dispose]();
+
+    const made = await making.make(tx, {
+      nodeName: placed.nodeName,
+      volumeId: blank.volumeId,
+      name,
+      sizeBytes: request.limitBytes.toString(),
+    });
+    const finished = finish(blank, made);
+    await tx.commit(
+      tx.context.held.put(blockStorages, name, finished),
+      ...(replaced === undefined ? [] : await removalOf(api, replaced)),
+    );
+    return finished;
+  });
+}
+
+function validateSizes({ requestBytes, limitBytes }: MakeRequest): void {
+  if (requestBytes === 0n) throw invalid("request_bytes", "must be more than 0");
+  if (limitBytes < requestBytes) {
+    throw invalid("limit_bytes", `must not be below request_bytes, which is ${requestBytes}`);
+  }
+}
+
+/** @throws N0Error `already_exists` unless the name is free or that of a soft-deleted one. */
+async function findReplaced(api: Api, name: string): Promise<BlockStorage | undefined> {
+  const present = (await api.records.find(blockStorages, name))?.value;
+  if (present === undefined) return undefined;
+  if (present.state !== State.DELETED) {
+    throw new N0Error("already_exists", `block storage "${name}" exists already`, {
+      resource: ownerOf(name),
+    });
+  }
+  await throwIfBase(api, present);
+  return present;
+}
+
+function place(api: Api, request: MakeRequest): Disposable & { readonly nodeName: string } {
+  const wish = storageWish(request);
+  const wanted = request.annotations[REQUEST_NODE_OF_BLOCK_STORAGE];
+  const nodeName = schedule(api.inventory.viewsWithHolds(), {
+    what: `block storage "${request.name}"`,
+    ...wish,
+    ...(wanted === undefined ? {} : { nodeName: wanted }),
+  });
+  const hold = api.inventory.hold(nodeName, countedOn(api.inventory.get(nodeName).node, wish));
+  return { nodeName, [Symbol.dispose]: () => hold[Symbol.dispose]() };
+}
+
+function newRecord(
+  tx: Tx,
+  request: MakeRequest,
+  making: Making,
+  nodeName: string,
+  uuid: string,
+): BlockStorage {
+  const { name, labels, requestBytes, limitBytes } = request;
+  return create(BlockStorageSchema, {
+    name,
+    annotations: { ...request.annotations, ...making.annotations },
+    labels: { ...labels },
+    requestBytes,
+    limitBytes,
+    state: State.PENDING,
+    transactionId: tx.id,
+    nodeName,
+    storageName: name,
+    // A file name is never used twice, so that the old one can go after the new one stands.
+    volumeId: `${name}.${uuid.replaceAll("-", "").slice(0, 12)}`,
+  });
+}
+
+export function reservationOf({ name, requestBytes, limitBytes }: BlockStorage) {
+  return {
+    name,
+    owner: ownerOf(name),
+    annotations: { [BLOCK_STORAGE_RESERVED_BY]: name },
+    requestBytes: requestBytes.toString(),
+    limitBytes: limitBytes.toString(),
+  };
+}
+
+function finish(blank: BlockStorage, { path, base }: Made): BlockStorage {
+  const finished = settled(blank, State.AVAILABLE);
+  finished.annotations[BLOCK_STORAGE_URL] = `file://${path}`;
+  finished.baseBlockStorageName = base?.blockStorageName ?? "";
+  finished.baseVolumeId = base?.volumeId ?? "";
+  return finished;
+}

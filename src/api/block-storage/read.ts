@@ -1,0 +1,44 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type BlockStorage,
+  type BlockStorageChunk,
+  BlockStorageChunkSchema,
+  type ReadBlockStorageRequest,
+  BlockStorage_BlockStorageState as State,
+} from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { onNodeStream } from "../../rpc/errors.ts";
+import { N0Error } from "../../util/errors.ts";
+import type { Api, Call } from "../context.ts";
+import { getBlockStorage, ownerOf, throwUnlessIn } from "./block-storage-record.ts";
+
+const READABLE = [State.AVAILABLE, State.IN_USE, State.PROTECTED, State.DELETED];
+
+/** @throws N0Error `not_found`; `failed_precondition` while it is being made or a guest may write to it. */
+export async function getReadable(api: Api, name: string): Promise<BlockStorage> {
+  const { value } = await getBlockStorage(api, name);
+  throwUnlessIn(value, READABLE);
+  if (value.usedBy !== "" && (await api.observed.isActive(value.usedBy, value.nodeName))) {
+    throw new N0Error(
+      "failed_precondition",
+      `block storage "${name}" is in use by virtual machine "${value.usedBy}", which is running: shut it down first`,
+      { resource: ownerOf(name) },
+    );
+  }
+  return value;
+}
+
+/** The disk as one qcow2 file, from `offset`. */
+export async function* readBlockStorage(
+  api: Api,
+  call: Call,
+  { name, offset, length }: ReadBlockStorageRequest,
+): AsyncGenerator<BlockStorageChunk> {
+  const { nodeName, volumeId } = await getReadable(api, name);
+  const { volume } = api.agents.clients(nodeName);
+  const answers = onNodeStream(nodeName, () =>
+    volume.readVolume({ id: volumeId, offset, length }, { signal: call.signal }),
+  );
+  for await (const { data } of answers) {
+    if (data.length > 0) yield create(BlockStorageChunkSchema, { data });
+  }
+}

@@ -1,0 +1,188 @@
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as State,
+  type UpdateBlockStorageRequest,
+} from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { type Later, later } from "../../transaction/step.ts";
+import { invalid, N0Error } from "../../util/errors.ts";
+import {
+  BLOCK_STORAGE_URL,
+  COPY_FROM,
+  FETCH_FROM,
+  REQUEST_NODE_OF_BLOCK_STORAGE,
+} from "../annotations.ts";
+import { blockStorages, storages, virtualMachines } from "../collections.ts";
+import type { Api, Call, Tx } from "../context.ts";
+import { maskOf } from "../field-mask.ts";
+import { schedule, storageWish } from "../node/schedule.ts";
+import { changeStorage, reserveStorage } from "../node/steps.ts";
+import { operation, quick } from "../operation.ts";
+import { runSaga } from "../saga.ts";
+import {
+  blockStorageSteps,
+  changed,
+  getBlockStorage,
+  ownerOf,
+  pending,
+  throwIfBase,
+  throwUnlessIn,
+} from "./block-storage-record.ts";
+import { reservationOf } from "./make.ts";
+import { removeFile } from "./removal.ts";
+import { ensureReplicated, growDomainDisk, growVolume } from "./volume-steps.ts";
+
+/** Annotations that say what is so; a user's update does not change them. */
+const OWN_ANNOTATIONS = [BLOCK_STORAGE_URL, FETCH_FROM, COPY_FROM];
+const FIELDS = ["annotations", "labels", "request_bytes", "limit_bytes"] as const;
+
+/**
+ * Changes labels and annotations, grows a disk (also one in use), or moves one that is not in use to
+ * the node that the annotation asks for.
+ *
+ * @throws N0Error `not_found`, `invalid_argument` for a smaller size, `failed_precondition`,
+ *   `resource_exhausted`, `unavailable`, `aborted`.
+ */
+export async function updateBlockStorage(
+  api: Api,
+  call: Call,
+  request: UpdateBlockStorageRequest,
+): Promise<BlockStorage> {
+  const { name } = request;
+  const user = (await getBlockStorage(api, name)).value.usedBy;
+  const keys = [blockStorages.key(name), ...(user === "" ? [] : [virtualMachines.key(user)])];
+  return await runSaga(api, call, { kind: "UpdateBlockStorage", keys }, async (tx) => {
+    const before = (await getBlockStorage(api, name)).value;
+    throwUnlessIn(before, [State.AVAILABLE, State.IN_USE]);
+    if (before.usedBy !== user) {
+      throw new N0Error("aborted", `block storage "${name}" has just changed: try again`);
+    }
+    const after = wanted(before, request);
+    const target = after.annotations[REQUEST_NODE_OF_BLOCK_STORAGE] ?? before.nodeName;
+    if (after.limitBytes !== before.limitBytes || target !== before.nodeName) {
+      await throwIfBase(api, before);
+    }
+    if (target !== before.nodeName) return await move(api, tx, before, after, target);
+    if (isSameSize(before, after)) {
+      await tx.commit(tx.context.held.put(blockStorages, name, after));
+      return after;
+    }
+    return await grow(api, tx, before, after);
+  });
+}
+
+function wanted(before: BlockStorage, request: UpdateBlockStorageRequest): BlockStorage {
+  const mask = maskOf(request, request.updateMask, FIELDS);
+  const after = changed(before, (copy) => {
+    if (mask.has("labels")) copy.labels = { ...request.labels };
+    if (mask.has("annotations")) {
+      const own = Object.entries(before.annotations).filter(([key]) =>
+        OWN_ANNOTATIONS.includes(key),
+      );
+      copy.annotations = { ...request.annotations, ...Object.fromEntries(own) };
+    }
+    if (mask.has("request_bytes")) copy.requestBytes = request.requestBytes;
+    if (mask.has("limit_bytes")) copy.limitBytes = request.limitBytes;
+  });
+  if (after.requestBytes === 0n) throw invalid("request_bytes", "must be more than 0");
+  if (after.limitBytes < before.limitBytes) {
+    throw invalid("limit_bytes", `a disk cannot shrink: it has ${before.limitBytes}`);
+  }
+  if (after.limitBytes < after.requestBytes) {
+    throw invalid("limit_bytes", `must not be below request_bytes, which is ${after.requestBytes}`);
+  }
+  return after;
+}
+
+function isSameSize(a: BlockStorage, b: BlockStorage): boolean {
+  return a.requestBytes === b.requestBytes && a.limitBytes === b.limitBytes;
+}
+
+async function grow(
+  api: Api,
+  tx: Tx,
+  before: BlockStorage,
+  after: BlockStorage,
+): Promise<BlockStorage> {
+  const { name, nodeName, volumeId } = before;
+  // Everything that can fail comes before the pivot: the node may be silent, or refuse the size.
+  await checkGrowth(api, tx, after);
+  const { put, replacement, settle, settlement } = blockStorageSteps;
+  await tx.run(put, replacement(name, before, pending(before, tx.id)));
+  const was = await api.records.find(storages, nodeName, volumeId);
+  const transactionId = was?.value.transactionId ?? tx.id;
+  const storage = { ...reservationOf(after), transactionId };
+  await tx.run(changeStorage, {
+    nodeName,
+    id: volumeId,
+    before: { ...reservationOf(before), transactionId },
+    after: storage,
+  });
+  const reserved = api.inventory.settleStorage(nodeName, volumeId, storage);
+  await tx.commit(reserved, growthOf(after), later(settle, settlement(name, after)));
+  return after;
+}
+
+/** @throws whatever would keep the file from growing to its new size. */
+async function checkGrowth(api: Api, tx: Tx, after: BlockStorage): Promise<void> {
+  const { name, nodeName, volumeId, limitBytes } = after;
+  const scope = { transactionId: tx.id, generation: tx.generation, signal: api.shutdown };
+  await api.agents.get(nodeName).volume((client) =>
+    client.ensureVolumeSize(
+      {
+        operation: operation(ownerOf(name), scope),
+        volume: { id: volumeId, sizeBytes: limitBytes },
+        checkOnly: true,
+      },
+      quick(scope),
+    ),
+  );
+}
+
+/** How the file is to grow. */
+function growthOf({ name, nodeName, volumeId, usedBy, limitBytes }: BlockStorage): Later {
+  const place = { nodeName, volumeId, name, sizeBytes: limitBytes.toString() };
+  return usedBy === ""
+    ? later(growVolume, place)
+    : later(growDomainDisk, { ...place, virtualMachineName: usedBy });
+}
+
+/** Offline: a new volume on the other node, and the old one goes when the record says so. */
+async function move(
+  api: Api,
+  tx: Tx,
+  before: BlockStorage,
+  after: BlockStorage,
+  target: string,
+): Promise<BlockStorage> {
+  throwUnlessIn(before, [State.AVAILABLE]);
+  const { name, nodeName, volumeId, baseVolumeId } = before;
+  schedule(api.inventory.views(), {
+    what: `block storage "${name}"`,
+    ...storageWish(after),
+    nodeName: target,
+  });
+  const movedId = `${name}.${api.random.uuid().replaceAll("-", "").slice(0, 12)}`;
+  const { put, replacement } = blockStorageSteps;
+  await tx.run(put, replacement(name, before, pending(before, tx.id)));
+  await tx.run(reserveStorage, { nodeName: target, id: movedId, storage: reservationOf(after) });
+  const path = await tx.run(ensureReplicated, {
+    nodeName: target,
+    volumeId: movedId,
+    name,
+    sizeBytes: after.limitBytes.toString(),
+    sourceId: volumeId,
+    sourceNodeName: nodeName,
+  });
+  const moved = changed(after, (copy) => {
+    copy.nodeName = target;
+    copy.volumeId = movedId;
+    copy.annotations[BLOCK_STORAGE_URL] = `file://${path}`;
+    copy.baseBlockStorageName = "";
+    copy.baseVolumeId = "";
+  });
+  await tx.commit(
+    tx.context.held.put(blockStorages, name, moved),
+    ...removeFile(name, { nodeName, volumeId, baseVolumeId, replicaOf: "" }),
+  );
+  return moved;
+}

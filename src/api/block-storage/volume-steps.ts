@@ -1,0 +1,208 @@
+import { putNew, remove, unchanged } from "../../datastore/collection.ts";
+import { ConflictError, merge } from "../../datastore/datastore.ts";
+import { DomainState } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
+import { N0Error } from "../../util/errors.ts";
+import { blockStorages, overlays } from "../collections.ts";
+import type { SagaContext } from "../context.ts";
+import { operation, patient, quick } from "../operation.ts";
+
+/** A volume on a node, and whose it is. */
+export type VolumePlace = {
+  readonly nodeName: string;
+  readonly volumeId: string;
+  /** The block storage it is made for. */
+  readonly name: string;
+  /** Decimal. */
+  readonly sizeBytes: string;
+};
+
+type Progressing = {
+  readonly progress?: { readonly doneBytes: bigint; readonly totalBytes: bigint } | undefined;
+  readonly path: string;
+};
+
+/** Undoes every step that makes a volume. */
+async function removeVolume(
+  { api }: SagaContext,
+  { nodeName, volumeId, name }: VolumePlace,
+  scope: StepScope,
+): Promise<void> {
+  const request = { operation: operation(`block_storage/${name}`, scope), id: volumeId };
+  await api.agents
+    .get(nodeName)
+    .volume((client) => client.ensureVolumeAbsent(request, patient(scope)));
+}
+
+function requestFor({ volumeId, name, sizeBytes }: VolumePlace, scope: StepScope) {
+  return {
+    operation: operation(`block_storage/${name}`, scope),
+    volume: { id: volumeId, sizeBytes: BigInt(sizeBytes) },
+  };
+}
+
+/** Shows the progress until the volume is there, and answers its path. */
+async function follow(
+  { api }: SagaContext,
+  { nodeName, name }: VolumePlace,
+  answers: AsyncIterable<Progressing>,
+): Promise<string> {
+  let path = "";
+  try {
+    for await (const answer of answers) {
+      if (answer.progress !== undefined) api.progress.set(name, answer.progress);
+      if (answer.path !== "") path = answer.path;
+    }
+  } finally {
+    api.progress.delete(name);
+  }
+  if (path === "") throw new N0Error("unavailable", `node "${nodeName}" ended before it was done`);
+  return path;
+}
+
+export const ensureEmpty: Step<SagaContext, VolumePlace, string> = {
+  name: "volume.ensure_empty",
+  async act({ api }, place, scope) {
+    const request = requestFor(place, scope);
+    const agent = api.agents.get(place.nodeName);
+    const { path } = await agent.volume((c) => c.ensureEmptyVolume(request, quick(scope)));
+    return path;
+  },
+  undo: removeVolume,
+};
+
+export const ensureOverlay: Step<SagaContext, VolumePlace & { readonly baseId: string }, string> = {
+  name: "volume.ensure_overlay",
+  async act({ api }, place, scope) {
+    const request = { ...requestFor(place, scope), baseId: place.baseId };
+    const agent = api.agents.get(place.nodeName);
+    const { path } = await agent.volume((c) => c.ensureOverlayVolume(request, quick(scope)));
+    return path;
+  },
+  undo: removeVolume,
+};
+
+export const ensureFetched: Step<
+  SagaContext,
+  VolumePlace & { readonly sourceUrl: string; readonly checksum: string },
+  string
+> = {
+  name: "volume.ensure_fetched",
+  async act(context, place, scope) {
+    const { sourceUrl, checksum } = place;
+    const request = { ...requestFor(place, scope), sourceUrl, checksum };
+    return await context.api.agents
+      .get(place.nodeName)
+      .volume((c) =>
+        follow(context, place, c.ensureFetchedVolume(request, { signal: scope.signal })),
+      );
+  },
+  undo: removeVolume,
+};
+
+export const ensureCopied: Step<SagaContext, VolumePlace & { readonly sourceId: string }, string> =
+  {
+    name: "volume.ensure_copied",
+    async act(context, place, scope) {
+      const request = { ...requestFor(place, scope), sourceId: place.sourceId };
+      return await context.api.agents
+        .get(place.nodeName)
+        .volume((c) =>
+          follow(context, place, c.ensureCopiedVolume(request, { signal: scope.signal })),
+        );
+    },
+    undo: removeVolume,
+  };
+
+export const ensureReplicated: Step<
+  SagaContext,
+  VolumePlace & { readonly sourceId: string; readonly sourceNodeName: string },
+  string
+> = {
+  name: "volume.ensure_replicated",
+  async act(context, place, scope) {
+    const { agents } = context.api;
+    const { sourceId, sourceNodeName } = place;
+    const sourceAddress = agents.get(sourceNodeName).address;
+    const request = { ...requestFor(place, scope), sourceId, sourceAddress };
+    return await agents
+      .get(place.nodeName)
+      .volume((c) =>
+        follow(context, place, c.ensureReplicatedVolume(request, { signal: scope.signal })),
+      );
+  },
+  undo: removeVolume,
+};
+
+/** After the pivot: the file goes. */
+export const removeVolumeLater: Retriable<SagaContext, VolumePlace> = {
+  name: "volume.remove",
+  act: removeVolume,
+};
+
+/** After the pivot: the file grows. It can be repeated, but not undone. */
+export const growVolume: Retriable<SagaContext, VolumePlace> = {
+  name: "volume.grow",
+  async act({ api }, place, scope) {
+    const request = requestFor(place, scope);
+    await api.agents.get(place.nodeName).volume((c) => c.ensureVolumeSize(request, quick(scope)));
+  },
+};
+
+/**
+ * As `growVolume`, for a disk of a virtual machine: through its domain while that has the file open, which
+ * is found out each time, since a guest may power off at any moment.
+ */
+export const growDomainDisk: Retriable<
+  SagaContext,
+  VolumePlace & { readonly virtualMachineName: string }
+> = {
+  name: "domain.grow_disk",
+  async act(context, place, scope) {
+    const { api } = context;
+    const { nodeName, volumeId, sizeBytes, virtualMachineName } = place;
+    const state = await api.observed.read(nodeName, virtualMachineName, scope.signal);
+    if (state !== DomainState.RUNNING && state !== DomainState.PAUSED) {
+      return await growVolume.act(context, place, scope);
+    }
+    const request = {
+      operation: operation(`virtual_machine/${virtualMachineName}`, scope),
+      name: virtualMachineName,
+      volumeId,
+      sizeBytes: BigInt(sizeBytes),
+    };
+    await api.agents.get(nodeName).compute((c) => c.growDomainDisk(request, quick(scope)));
+  },
+};
+
+/** Notes that an overlay rests on a base, on the condition that the base is still what it was. */
+export const recordOverlay: Step<
+  SagaContext,
+  {
+    readonly baseId: string;
+    readonly volumeId: string;
+    readonly name: string;
+    readonly sourceName: string;
+    readonly sourceRevision: number;
+  }
+> = {
+  name: "volume.record_overlay",
+  async act({ api }, { baseId, volumeId, name, sourceName, sourceRevision }) {
+    try {
+      await api.datastore.batch(
+        merge(
+          putNew(overlays, [baseId, volumeId], { blockStorage: name }),
+          unchanged(blockStorages, [sourceName], sourceRevision),
+        ),
+      );
+    } catch (cause) {
+      if (!(cause instanceof ConflictError)) throw cause;
+      if ((await api.records.find(overlays, baseId, volumeId)) !== undefined) return;
+      const message = `block storage "${sourceName}" is being changed: try again`;
+      throw new N0Error("aborted", message, { cause, retryAfterMs: 200 });
+    }
+  },
+  async undo({ api }, { baseId, volumeId }) {
+    await api.datastore.batch(remove(overlays, baseId, volumeId));
+  },
+};

@@ -1,0 +1,29 @@
+import type { Client } from "@connectrpc/connect";
+import type { ComputeAgentService } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { NetworkAgentService } from "../../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import type { VolumeAgentService } from "../../gen/n0stack/agent/v1alpha1/volume_pb.ts";
+
+/** Where the screen, the serial console and the ports of a virtual machine are. */
+export interface ConsoleTarget {
+  readonly nodeName: string;
+  readonly compute: Pick<
+    Client<typeof ComputeAgentService>,
+    "openVnc" | "openSerial" | "readSerialLog"
+  >;
+  readonly network: Pick<Client<typeof NetworkAgentService>, "connect">;
+  /** The guest's own addresses, without prefix length, in the order of its nics. */
+  readonly addresses: readonly { readonly networkName: string; readonly address: string }[];
+}
+
+/** @throws N0Error `not_found`; `failed_precondition` for one that has no node; `unavailable`. */
+export type FindConsole = (virtualMachineName: string) => Promise<ConsoleTarget>;
+
+/** Where the file of a block storage is. */
+export interface VolumeTarget {
+  readonly nodeName: string;
+  readonly volume: Pick<Client<typeof VolumeAgentService>, "readVolume">;
+  readonly volumeId: string;
+}
+
+/** @throws N0Error `not_found`; `failed_precondition` for one that is still being made; `unavailable`. */
+export type FindVolume = (blockStorageName: string) => Promise<VolumeTarget>;

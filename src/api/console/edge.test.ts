@@ -1,0 +1,236 @@
+import { createClient } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { ConsoleService } from "../../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
+import type { Listener } from "../../rpc/listen.ts";
+import { listen } from "../../rpc/listen.ts";
+import type { PeerTransport } from "../../rpc/transport.ts";
+import { openTransport } from "../../rpc/transport.ts";
+import { systemClock } from "../../util/clock.ts";
+import { silentLog } from "../../util/log.ts";
+import { systemRandom } from "../../util/random.ts";
+import { consoleRoutes } from "./console-service.ts";
+import { downloadHandler } from "./download.ts";
+import { novncHandler } from "./novnc.ts";
+import type { TestAgent } from "./testing.ts";
+import { startTestAgent, VOLUME_BYTES } from "./testing.ts";
+import { createConsoleTokens } from "./tokens.ts";
+import { consoleUrl, downloadUrl } from "./urls.ts";
+import { vncSocketHandler } from "./vnc-socket.ts";
+
+const tokens = createConsoleTokens({ clock: systemClock, random: systemRandom });
+let agent: TestAgent;
+let api: Listener;
+let transport: PeerTransport;
+
+beforeAll(async () => {
+  agent = await startTestAgent();
+  const { findConsole, findVolume } = agent;
+  const deps = { tokens, log: silentLog, findConsole, findVolume };
+  api = await listen({
+    host: "127.0.0.1",
+    port: 0,
+    log: silentLog,
+    token: "a-token-of-16-characters",
+    routes: (router) => consoleRoutes(router, findConsole),
+    httpHandlers: [await novncHandler(), downloadHandler(deps)],
+    upgradeHandlers: [vncSocketHandler(deps)],
+  });
+  transport = openTransport(api.url, 1, { token: "a-token-of-16-characters" });
+});
+
+afterAll(async () => {
+  transport.close();
+  await api.stop(0);
+  await agent[Symbol.asyncDispose]();
+});
+
+function openScreen(name: string, token = tokens.issue("vnc", name)) {
+  const path = `/n0core/api/v0/virtual_machines/${name}/vncwebsocket?token=${token}`;
+  const socket = new WebSocket(api.url.replace("http", "ws") + path, ["binary"]);
+  const got: string[] = [];
+  socket.on("message", (data) => got.push(String(data)));
+  return { socket, got };
+}
+
+/** The status that an upgrade was refused with. */
+function refusal(name: string, token?: string): Promise<number | undefined> {
+  const { socket } = openScreen(name, token);
+  return new Promise((resolve) => {
+    socket.on("error", () => {});
+    socket.on("unexpected-response", (request, response) => {
+      resolve(response.statusCode);
+      request.destroy();
+    });
+  });
+}
+
+describe("the screen", () => {
+  test("is joined with the agent's stream, as noVNC asks for it", async () => {
+    const { socket, got } = openScreen("web");
+    await expect.poll(() => got).toEqual(["web"]);
+    expect(socket.protocol).toBe("binary");
+    socket.send("RFB 003.008\n");
+    await expect.poll(() => got).toEqual(["web", "RFB 003.008\n"]);
+    expect(agent.openStreams()).toBe(1);
+    socket.close();
+    await expect.poll(() => agent.openStreams()).toBe(0);
+  });
+
+  test("carries much, in order", async () => {
+    const { socket, got } = openScreen("web");
+    await expect.poll(() => got).toEqual(["web"]);
+    const blocks = Array.from({ length: 64 }, (_, i) =>
+      String.fromCharCode(65 + (i % 26)).repeat(65536),
+    );
+    for (const block of blocks) socket.send(block);
+    const expected = `web${blocks.join("")}`;
+    await expect.poll(() => got.join("").length, { timeout: 10_000 }).toBe(expected.length);
+    expect(got.join("") === expected).toBe(true);
+    socket.terminate();
+    await expect.poll(() => agent.openStreams()).toBe(0);
+  });
+
+  test("a token opens it once", async () => {
+    const token = tokens.issue("vnc", "web");
+    const { socket, got } = openScreen("web", token);
+    await expect.poll(() => got).toEqual(["web"]);
+    expect(await refusal("web", token)).toBe(403);
+    socket.close();
+  });
+
+  test("is refused without a token, with another's, and where there is none", async () => {
+    expect(await refusal("web", "")).toBe(403);
+    expect(await refusal("web", tokens.issue("vnc", "other"))).toBe(403);
+    expect(await refusal("other")).toBe(404);
+    expect(await refusal("a%2fb", "x")).toBe(404);
+  });
+
+  test("says why the agent refused", async () => {
+    const { socket } = openScreen("broken");
+    const closed = await new Promise((resolve) =>
+      socket.on("close", (code, reason) => resolve([code, String(reason)])),
+    );
+    expect(closed).toEqual([1011, 'node "n1": the domain is shut off']);
+  });
+});
+
+describe("the page", () => {
+  const fetchStatic = (path: string) => fetch(`${api.url}/n0core/static/virtual_machines/${path}`);
+
+  test("opens without the server's token, and finds its modules", async () => {
+    const page = await fetch(consoleUrl(api.url, "web", "tok"));
+    expect(page.status).toBe(200);
+    expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
+    expect(page.headers.get("content-security-policy")).toContain("script-src 'self'");
+    for (const path of ["vnc.js", "vnc.css", "core/rfb.js", "core/util/logging.js"]) {
+      expect((await fetchStatic(path)).status).toBe(200);
+    }
+    // As a browser asks for a module, also of the same origin.
+    const headers = { origin: "http://cloud.example" };
+    expect(
+      (await fetch(`${api.url}/n0core/static/virtual_machines/vnc.js`, { headers })).status,
+    ).toBe(200);
+    expect(await (await fetchStatic("core/rfb.js")).text()).toContain("class RFB");
+  });
+
+  test.each([
+    "",
+    "core",
+    "core/",
+    "../api/v0",
+    "core/../../package.json",
+    "core/%2e%2e/package.json",
+    "%2e%2e/package.json",
+    "package.json",
+    "/etc/passwd",
+    "LICENSE.txt",
+    "core/rfb.js/",
+    "..%2f..%2fpackage.json",
+    "core%00.js",
+  ])("serves nothing else: %j", async (path) => {
+    expect((await fetchStatic(path)).status).toBe(404);
+  });
+});
+
+describe("a download", () => {
+  const link = () => downloadUrl(api.url, "disk", tokens.issue("download", "disk"));
+  const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
+
+  test("is the whole file", async () => {
+    const response = await fetch(link());
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-length")).toBe("1000");
+    expect(response.headers.get("content-disposition")).toBe('attachment; filename="disk.qcow2"');
+    expect(await bytesOf(response)).toEqual(VOLUME_BYTES);
+  });
+
+  test("goes on where it stopped, by the same link", async () => {
+    const url = link();
+    const etag = (await fetch(url, { method: "HEAD" })).headers.get("etag") ?? "";
+    const range = await fetch(url, { headers: { range: "bytes=400-", "if-range": etag } });
+    expect([range.status, range.headers.get("content-range")]).toEqual([206, "bytes 400-999/1000"]);
+    expect(await bytesOf(range)).toEqual(VOLUME_BYTES.subarray(400));
+    const tail = await fetch(url, { headers: { range: "bytes=-10" } });
+    expect(await bytesOf(tail)).toEqual(VOLUME_BYTES.subarray(990));
+    const changed = await fetch(url, { headers: { range: "bytes=400-", "if-range": '"old"' } });
+    expect([changed.status, (await bytesOf(changed)).length]).toEqual([200, 1000]);
+    const beyond = await fetch(url, { headers: { range: "bytes=1000-" } });
+    expect([beyond.status, beyond.headers.get("content-range")]).toEqual([416, "bytes */1000"]);
+  });
+
+  test("is refused without a token, for another name, and in another way", async () => {
+    const other = downloadUrl(api.url, "disk", tokens.issue("download", "other"));
+    expect((await fetch(other)).status).toBe(403);
+    const missing = downloadUrl(api.url, "none", tokens.issue("download", "none"));
+    expect((await fetch(missing)).status).toBe(404);
+    expect((await fetch(link(), { method: "POST" })).status).toBe(405);
+  });
+});
+
+describe("the RPCs", () => {
+  const client = () => createClient(ConsoleService, transport);
+  const text = async (messages: AsyncIterable<{ readonly data: Uint8Array }>) => {
+    let all = "";
+    for await (const { data } of messages) all += Buffer.from(data).toString();
+    return all;
+  };
+  async function* sending<T>(...messages: T[]) {
+    yield* messages;
+  }
+  const data = (s: string) => Buffer.from(s);
+
+  test("read the serial log", async () => {
+    const messages = client().readSerialLog({ virtualMachineName: "web", follow: true });
+    expect(await text(messages)).toBe("web true");
+  });
+
+  test("attach to the serial console", async () => {
+    const requests = sending({ virtualMachineName: "web" }, { data: data("ls\n") });
+    expect(await text(client().attachSerial(requests))).toBe("webls\n");
+  });
+
+  test("forward to an address of the guest, the first one by default", async () => {
+    const requests = sending({ virtualMachineName: "web", port: 22 }, { data: data("SSH") });
+    expect(await text(client().forward(requests))).toBe("net 10.0.0.1 22 SSH");
+  });
+
+  test("forward nowhere else", async () => {
+    const first = { virtualMachineName: "web", port: 22, address: "10.0.0.2" };
+    await expect(text(client().forward(sending(first)))).rejects.toThrow(
+      '[invalid_argument] address: virtual machine "web" does not have it; it has 10.0.0.1',
+    );
+    const noAddress = { virtualMachineName: "broken", port: 22 };
+    await expect(text(client().forward(sending(noAddress)))).rejects.toThrow("has no address");
+  });
+
+  test("say what is missing in the first message, and what is not there", async () => {
+    await expect(text(client().attachSerial(sending()))).rejects.toThrow("[invalid_argument]");
+    await expect(text(client().attachSerial(sending({})))).rejects.toThrow("virtual_machine_name");
+    await expect(text(client().forward(sending({ virtualMachineName: "web" })))).rejects.toThrow(
+      "port",
+    );
+    const none = client().attachSerial(sending({ virtualMachineName: "none" }));
+    await expect(text(none)).rejects.toThrow('[not_found] virtual machine "none" does not exist');
+  });
+});

@@ -1,0 +1,11 @@
+import type { ConsoleLinks } from "../console-links.ts";
+import type { ConsoleTokens } from "./tokens.ts";
+import { consoleUrl, downloadUrl } from "./urls.ts";
+
+/** @param publicUrl How browsers reach this API; asked each time, since a free port is known late. */
+export function createConsoleLinks(tokens: ConsoleTokens, publicUrl: () => string): ConsoleLinks {
+  return {
+    consoleUrl: (name) => consoleUrl(publicUrl(), name, tokens.issue("vnc", name)),
+    downloadUrl: (name) => downloadUrl(publicUrl(), name, tokens.issue("download", name)),
+  };
+}

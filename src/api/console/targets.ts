@@ -1,0 +1,26 @@
+import { getReadable } from "../block-storage/read.ts";
+import type { Api } from "../context.ts";
+import { getSettled } from "../virtual-machine/virtual-machine-record.ts";
+import type { FindConsole, FindVolume } from "./console-target.ts";
+
+/** Finds virtual machines in the records, and their node's agent. */
+export function consoleFinder(api: Api): FindConsole {
+  return async (name) => {
+    const { computeNodeName: nodeName, nics } = await getSettled(api, name);
+    const { compute, network } = api.agents.clients(nodeName);
+    const addresses = nics.flatMap(({ networkName, ipv4Address, ipv6Address }) =>
+      [ipv4Address, ipv6Address]
+        .filter((address) => address !== "")
+        .map((address) => ({ networkName, address })),
+    );
+    return { nodeName, compute, network, addresses };
+  };
+}
+
+/** Finds block storages that may be read, and their node's agent. */
+export function volumeFinder(api: Api): FindVolume {
+  return async (name) => {
+    const { nodeName, volumeId } = await getReadable(api, name);
+    return { nodeName, volumeId, volume: api.agents.clients(nodeName).volume };
+  };
+}

@@ -1,0 +1,149 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { WebSocket } from "ws";
+import { createWebSocketStream, WebSocketServer } from "ws";
+import { fromConnectError, onNodeStream } from "../../rpc/errors.ts";
+import type { UpgradeHandler } from "../../rpc/http.ts";
+import { refuseUpgrade, requestUrl } from "../../rpc/http.ts";
+import { errorChain, N0Error } from "../../util/errors.ts";
+import type { Log } from "../../util/log.ts";
+import type { ConsoleTarget, FindConsole } from "./console-target.ts";
+import type { ConsoleTokens } from "./tokens.ts";
+import { VIRTUAL_MACHINE_PREFIX, vncSocketName } from "./urls.ts";
+
+const MESSAGE_BYTES_MAX = 1 << 20;
+const PING_INTERVAL_MS = 30_000;
+/** The close codes of RFC 6455, section 7.4.1. */
+const CLOSE_NORMAL = 1000;
+const CLOSE_INTERNAL_ERROR = 1011;
+/** What a close frame holds, in bytes. */
+const CLOSE_REASON_LENGTH_MAX = 120;
+
+export interface VncSocketDeps {
+  readonly tokens: ConsoleTokens;
+  readonly findConsole: FindConsole;
+  readonly log: Log;
+}
+
+/**
+ * The screen of a virtual machine: RFB in binary WebSocket messages (as noVNC and websockify speak
+ * it), joined with the agent's OpenVnc stream. The token is used up by the attempt, whatever becomes
+ * of it.
+ */
+export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
+  const server = new WebSocketServer({
+    noServer: true,
+    maxPayload: MESSAGE_BYTES_MAX,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has("binary") ? "binary" : false),
+  });
+  return {
+    pathPrefix: VIRTUAL_MACHINE_PREFIX,
+    handle: async (request, socket, head) => {
+      const url = requestUrl(request);
+      const name = vncSocketName(url?.pathname ?? "");
+      if (url === undefined || name === undefined) return refuseUpgrade(socket, 404, "Not Found");
+      if (!deps.tokens.take("vnc", name, url.searchParams.get("token") ?? "")) {
+        return refuseUpgrade(socket, 403, "Forbidden");
+      }
+      const target = await findTarget(deps, name, socket);
+      if (target === undefined) return;
+      const webSocket = await upgraded(server, request, socket, head);
+      await carry(deps.log, webSocket, name, target);
+    },
+  };
+}
+
+async function findTarget(
+  { findConsole, log }: VncSocketDeps,
+  name: string,
+  socket: Duplex,
+): Promise<ConsoleTarget | undefined> {
+  // Until the upgrade nobody else hears that the client hung up, which would end the process.
+  const ignore = () => socket.destroy();
+  socket.on("error", ignore);
+  try {
+    return await findConsole(name);
+  } catch (error) {
+    if (!(error instanceof N0Error)) throw error;
+    log.info("a console was refused", { name, refusal: errorChain(error) });
+    if (error.kind === "not_found") refuseUpgrade(socket, 404, "Not Found");
+    else refuseUpgrade(socket, 503, "Service Unavailable");
+    return undefined;
+  } finally {
+    socket.off("error", ignore);
+  }
+}
+
+function upgraded(
+  server: WebSocketServer,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<WebSocket> {
+  return new Promise((resolve) => server.handleUpgrade(request, socket, head, resolve));
+}
+
+/** Joins the two until either ends. */
+async function carry(
+  log: Log,
+  webSocket: WebSocket,
+  name: string,
+  { nodeName, compute }: ConsoleTarget,
+): Promise<void> {
+  const ended = new AbortController();
+  webSocket.once("close", () => ended.abort());
+  const stopPinging = pingRegularly(webSocket);
+  const browser = createWebSocketStream(webSocket);
+  // Whatever breaks it also breaks the reading below, where it is dealt with.
+  browser.on("error", () => ended.abort());
+  log.info("a console was opened", { name, node: nodeName });
+  try {
+    const messages = onNodeStream(nodeName, () =>
+      compute.openVnc(typed(name, browser), { signal: ended.signal }),
+    );
+    await pipeline(dataOf(messages), browser, { end: false });
+    webSocket.close(CLOSE_NORMAL);
+  } catch (reason) {
+    if (!ended.signal.aborted) {
+      log.warn("a console broke", { name, node: nodeName, error: reason });
+      const { kind, message } = fromConnectError(reason);
+      const text = kind === "internal" ? "internal error" : message;
+      webSocket.close(CLOSE_INTERNAL_ERROR, asciiHead(text));
+    }
+  } finally {
+    stopPinging();
+    ended.abort();
+    log.info("a console was closed", { name, node: nodeName });
+  }
+}
+
+/** A close reason is bounded in bytes, and must not be cut within a character. */
+function asciiHead(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, CLOSE_REASON_LENGTH_MAX);
+}
+
+async function* typed(name: string, browser: AsyncIterable<Uint8Array>) {
+  yield { name };
+  for await (const data of browser) yield { data };
+}
+
+async function* dataOf(messages: AsyncIterable<{ readonly data: Uint8Array }>) {
+  // The first message is empty: it only says that the connection stands.
+  for await (const { data } of messages) if (data.length > 0) yield data;
+}
+
+/** Ends the connection of a browser that answers no ping: its machine is gone without a word. */
+function pingRegularly(webSocket: WebSocket): () => void {
+  let isAlive = true;
+  webSocket.on("pong", () => {
+    isAlive = true;
+  });
+  const timer = setInterval(() => {
+    if (!isAlive) return webSocket.terminate();
+    isAlive = false;
+    webSocket.ping();
+  }, PING_INTERVAL_MS);
+  return () => clearInterval(timer);
+}

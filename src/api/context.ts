@@ -1,0 +1,52 @@
+import type { Datastore, Writes } from "../datastore/datastore.ts";
+import type { Held, LockTable } from "../datastore/lock-table.ts";
+import type { Records } from "../datastore/records.ts";
+import type { TransactionEngine } from "../transaction/engine.ts";
+import type { Transaction } from "../transaction/transaction.ts";
+import type { Clock } from "../util/clock.ts";
+import type { Log } from "../util/log.ts";
+import type { Random } from "../util/random.ts";
+import type { Agents } from "./agents.ts";
+import type { ProgressBoard } from "./block-storage/progress.ts";
+import type { ConsoleLinks } from "./console-links.ts";
+import type { AddressBook } from "./network/address-book.ts";
+import type { Inventory } from "./node/inventory.ts";
+import type { ObservedStates } from "./virtual-machine/observed-states.ts";
+
+/** Everything that a handler works with. Built once, in `api.ts`. */
+export interface Api {
+  readonly datastore: Datastore;
+  readonly records: Records;
+  readonly locks: LockTable;
+  readonly engine: TransactionEngine<SagaContext, Writes>;
+  readonly inventory: Inventory;
+  readonly addressBook: AddressBook;
+  readonly agents: Agents;
+  readonly observed: ObservedStates;
+  readonly progress: ProgressBoard;
+  readonly links: ConsoleLinks;
+  /** What guests are told to resolve names with. */
+  readonly nameservers: readonly string[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Aborts with the process. */
+  readonly shutdown: AbortSignal;
+}
+
+/** What the steps of one transaction may touch. */
+export interface SagaContext {
+  readonly api: Api;
+  /** The keys that the transaction holds; objects are written through it. */
+  readonly held: Held;
+}
+
+export type Tx = Transaction<SagaContext, Writes>;
+
+/** The part of a request that is not its message. */
+export interface Call {
+  /** Aborts when the client hangs up or its deadline passes. */
+  readonly signal: AbortSignal;
+  readonly responseHeader: Headers;
+  readonly requestHeader: Headers;
+}

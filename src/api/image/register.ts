@@ -1,0 +1,142 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { merge } from "../../datastore/datastore.ts";
+import {
+  type Image,
+  Image_RegisteredBlockStorageSchema,
+  type RegisterBlockStorageRequest,
+  type TagImageRequest,
+  type UnregisterBlockStorageRequest,
+  type UntagImageRequest,
+} from "../../gen/n0stack/deployment/v0/image_pb.ts";
+import { BlockStorage_BlockStorageState as State } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { N0Error } from "../../util/errors.ts";
+import { getBlockStorage, settled, throwUnlessIn } from "../block-storage/block-storage-record.ts";
+import { blockStorages, images } from "../collections.ts";
+import type { Api, Call } from "../context.ts";
+import { runSaga } from "../saga.ts";
+import {
+  changed,
+  getImage,
+  isRegistered,
+  ownerOf,
+  tagged,
+  throwUnlessRegistered,
+  throwUnlessTag,
+} from "./image-record.ts";
+
+/**
+ * Registers a disk in an image and protects it; waits for one that is still being made. Tags that
+ * pointed elsewhere move to it.
+ *
+ * @throws N0Error `not_found`; `already_exists`; `failed_precondition` for a disk that is not AVAILABLE.
+ */
+export async function registerBlockStorage(
+  api: Api,
+  call: Call,
+  { imageName, blockStorageName, tags }: RegisterBlockStorageRequest,
+): Promise<Image> {
+  tags.forEach((tag, i) => throwUnlessTag(`tags[${i}]`, tag));
+  const keys = [images.key(imageName), blockStorages.key(blockStorageName)];
+  const options = { kind: "RegisterBlockStorage", keys, waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const before = await getImage(api, imageName);
+    if (isRegistered(before, blockStorageName)) {
+      throw new N0Error(
+        "already_exists",
+        `block storage "${blockStorageName}" is registered in image "${imageName}" already`,
+        { resource: ownerOf(imageName) },
+      );
+    }
+    const disk = (await getBlockStorage(api, blockStorageName)).value;
+    throwUnlessIn(disk, [State.AVAILABLE]);
+    const image = changed(before, (copy) => {
+      copy.registeredBlockStorages.push(
+        create(Image_RegisteredBlockStorageSchema, {
+          blockStorageName,
+          registeredAt: timestampFromMs(api.clock.nowMs()),
+        }),
+      );
+      for (const tag of tags) copy.tags[tag] = blockStorageName;
+    });
+    const { held } = tx.context;
+    await tx.commit(
+      merge(
+        held.put(images, imageName, image),
+        held.put(blockStorages, blockStorageName, settled(disk, State.PROTECTED)),
+      ),
+    );
+    return image;
+  });
+}
+
+/** Takes a disk out of an image, with the tags that point to it. */
+export async function unregisterBlockStorage(
+  api: Api,
+  call: Call,
+  { imageName, blockStorageName }: UnregisterBlockStorageRequest,
+): Promise<Image> {
+  const keys = [images.key(imageName), blockStorages.key(blockStorageName)];
+  const options = { kind: "UnregisterBlockStorage", keys, waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const before = await getImage(api, imageName);
+    throwUnlessRegistered(before, blockStorageName);
+    const image = changed(before, (copy) => {
+      copy.registeredBlockStorages = copy.registeredBlockStorages.filter(
+        (r) => r.blockStorageName !== blockStorageName,
+      );
+      for (const [tag, name] of Object.entries(copy.tags)) {
+        if (name === blockStorageName) delete copy.tags[tag];
+      }
+    });
+    const { held } = tx.context;
+    const disk = await api.records.find(blockStorages, blockStorageName);
+    const isProtected = disk?.value.state === State.PROTECTED;
+    await tx.commit(
+      merge(
+        held.put(images, imageName, image),
+        isProtected
+          ? held.put(blockStorages, blockStorageName, settled(disk.value, State.AVAILABLE))
+          : {},
+      ),
+    );
+    return image;
+  });
+}
+
+/** Points a tag to a registered disk. */
+export async function tagImage(
+  api: Api,
+  call: Call,
+  { name, tag, registeredBlockStorageName }: TagImageRequest,
+): Promise<Image> {
+  throwUnlessTag("tag", tag);
+  const options = { kind: "TagImage", keys: [images.key(name)], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const before = await getImage(api, name);
+    throwUnlessRegistered(before, registeredBlockStorageName);
+    const image = changed(before, (copy) => {
+      copy.tags[tag] = registeredBlockStorageName;
+    });
+    await tx.commit(tx.context.held.put(images, name, image));
+    return image;
+  });
+}
+
+/** Removes a tag. */
+export async function untagImage(
+  api: Api,
+  call: Call,
+  { name, tag }: UntagImageRequest,
+): Promise<Image> {
+  const options = { kind: "UntagImage", keys: [images.key(name)], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const before = await getImage(api, name);
+    tagged(before, tag);
+    const image = changed(before, (copy) => {
+      delete copy.tags[tag];
+    });
+    await tx.commit(tx.context.held.put(images, name, image));
+    return image;
+  });
+}

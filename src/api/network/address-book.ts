@@ -1,0 +1,105 @@
+import type { Datastore } from "../../datastore/datastore.ts";
+import {
+  type Cidr,
+  contains,
+  type Family,
+  formatAddress,
+  hostRange,
+  parseAddress,
+} from "../../util/cidr.ts";
+import { N0Error } from "../../util/errors.ts";
+import { interfaces } from "../collections.ts";
+import { Mirror } from "../mirror.ts";
+
+/** The addresses of one family that are taken in one network: all from `first` to below `lowestFree` are. */
+interface Taken {
+  /** Held by a record. */
+  readonly written: Set<bigint>;
+  /** Given to a request of this process that has not written it yet. */
+  readonly chosen: Set<bigint>;
+  /** The first host address of the CIDR that this was counted for; a network of this name may get another. */
+  first: bigint;
+  lowestFree: bigint;
+}
+
+/** An address that nobody else of this process is given until it is let go, or written. */
+export interface ChosenAddress extends Disposable {
+  readonly address: string;
+}
+
+/**
+ * Which addresses of the networks are free. It only chooses; that an address is had once is made sure
+ * by the record that is put for it.
+ */
+export class AddressBook implements Disposable {
+  readonly #taken = new Map<string, Taken>();
+  #mirror!: Disposable;
+
+  static async open(datastore: Datastore): Promise<AddressBook> {
+    const book = new AddressBook();
+    book.#mirror = await Mirror.open(datastore, interfaces, (key, before, after) => {
+      const networkName = interfaces.parts(key)[0]!;
+      for (const family of [4, 6] as const) {
+        const was = before === undefined ? undefined : addressOf(before.value, family);
+        const is = after === undefined ? undefined : addressOf(after.value, family);
+        const taken = book.#takenIn(networkName, family);
+        if (was !== undefined && was !== is) free(taken, taken.written, was);
+        if (is !== undefined) taken.written.add(is);
+      }
+    });
+    return book;
+  }
+
+  /**
+   * The lowest free address of the network.
+   *
+   * @throws N0Error `resource_exhausted` when there is none.
+   */
+  choose(networkName: string, cidr: Cidr): ChosenAddress {
+    const taken = this.#takenIn(networkName, cidr.family);
+    const { first, last } = hostRange(cidr);
+    if (taken.first !== first) Object.assign(taken, { first, lowestFree: first });
+    let address = taken.lowestFree;
+    while (taken.written.has(address) || taken.chosen.has(address)) address += 1n;
+    taken.lowestFree = address;
+    if (address > last || !contains(cidr, address)) {
+      throw new N0Error(
+        "resource_exhausted",
+        `network "${networkName}" has no free IPv${cidr.family} address`,
+        { resource: `network/${networkName}` },
+      );
+    }
+    taken.chosen.add(address);
+    return {
+      address: formatAddress(address, cidr.family),
+      [Symbol.dispose]: () => free(taken, taken.chosen, address),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#mirror[Symbol.dispose]();
+  }
+
+  #takenIn(networkName: string, family: Family): Taken {
+    const key = `${networkName}/${family}`;
+    let taken = this.#taken.get(key);
+    if (taken === undefined) {
+      taken = { written: new Set(), chosen: new Set(), first: 0n, lowestFree: 0n };
+      this.#taken.set(key, taken);
+    }
+    return taken;
+  }
+}
+
+function free(taken: Taken, from: Set<bigint>, address: bigint): void {
+  from.delete(address);
+  if (address >= taken.first && address < taken.lowestFree) taken.lowestFree = address;
+}
+
+function addressOf(
+  { ipv4Address, ipv6Address }: { ipv4Address: string; ipv6Address: string },
+  family: Family,
+): bigint | undefined {
+  const text = family === 4 ? ipv4Address : ipv6Address;
+  return text === "" ? undefined : parseAddress(text, family);
+}

@@ -1,0 +1,197 @@
+import { put, putNew, remove, unchanged } from "../../datastore/collection.ts";
+import { ConflictError, merge, type Writes } from "../../datastore/datastore.ts";
+import type { Network } from "../../gen/n0stack/pool/v0/network_pb.ts";
+import type { Step } from "../../transaction/step.ts";
+import { hardwareAddress } from "../../util/checksum.ts";
+import {
+  contains,
+  type Family,
+  formatAddress,
+  formatCidr,
+  hostRange,
+  parseAddress,
+} from "../../util/cidr.ts";
+import { invalid, N0Error } from "../../util/errors.ts";
+import {
+  addresses,
+  hardwareAddresses,
+  type InterfaceReservation,
+  interfaceAllocations,
+  interfaces,
+  networks,
+  taps,
+} from "../collections.ts";
+import type { Api, SagaContext } from "../context.ts";
+import { cidrsOf } from "./network-record.ts";
+
+/** What a nic, or a request to reserve an interface, asks for. Empty: choose one. */
+export interface InterfaceWish {
+  readonly name: string;
+  readonly hardwareAddress: string;
+  readonly ipv4Address: string;
+  readonly ipv6Address: string;
+  /** Put before the names of fields in messages: `nics[0].`, or nothing. */
+  readonly fieldPrefix: string;
+}
+
+export interface ChosenInterface extends Disposable {
+  readonly hardwareAddress: string;
+  readonly ipv4Address: string;
+  readonly ipv6Address: string;
+}
+
+/**
+ * Checks what is asked for and chooses what is not. Changes nothing.
+ *
+ * @throws N0Error `invalid_argument` for addresses that are none or that no host of the network may
+ *   have; `resource_exhausted` when there is no free one.
+ */
+export async function chooseInterface(
+  api: Api,
+  network: Network,
+  wish: InterfaceWish,
+): Promise<ChosenInterface> {
+  const mac = wish.hardwareAddress.toLowerCase();
+  if (mac !== "" && !/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac)) {
+    throw invalid(
+      `${wish.fieldPrefix}hardware_address`,
+      `"${wish.hardwareAddress}" is no unicast MAC address such as 52:54:00:12:34:56`,
+    );
+  }
+  const chosenMac = mac === "" ? await chooseHardwareAddress(api, network.name, wish.name) : mac;
+  const stack = new DisposableStack();
+  const choose = (family: Family): string => {
+    const cidr = cidrsOf(network)[`ipv${family}`];
+    const asked = family === 4 ? wish.ipv4Address : wish.ipv6Address;
+    const field = `${wish.fieldPrefix}ipv${family}_address`;
+    if (cidr === undefined) {
+      if (asked !== "") throw invalid(field, `network "${network.name}" has no ipv${family}_cidr`);
+      return "";
+    }
+    if (asked === "") return stack.use(api.addressBook.choose(network.name, cidr)).address;
+    const address = parseAddress(asked, family);
+    if (address === undefined) throw invalid(field, `"${asked}" is no IPv${family} address`);
+    const { first, last } = hostRange(cidr);
+    if (!contains(cidr, address) || address < first || address > last) {
+      throw invalid(
+        field,
+        `${asked} is no host address of ${formatCidr(cidr)}, network "${network.name}"`,
+      );
+    }
+    return formatAddress(address, family);
+  };
+  try {
+    const [ipv4Address, ipv6Address] = [choose(4), choose(6)];
+    return {
+      hardwareAddress: chosenMac,
+      ipv4Address,
+      ipv6Address,
+      [Symbol.dispose]: () => stack.dispose(),
+    };
+  } catch (reason) {
+    stack.dispose();
+    throw reason;
+  }
+}
+
+/** That of the names, or where its checksum is another interface's as well, that of the names with a number. */
+async function chooseHardwareAddress(
+  api: Api,
+  networkName: string,
+  interfaceName: string,
+): Promise<string> {
+  const id = `${networkName}/${interfaceName}`;
+  for (let salt = 0; ; salt++) {
+    const mac = hardwareAddress(salt === 0 ? id : `${id}#${salt}`);
+    const taken = await api.records.find(hardwareAddresses, networkName, mac);
+    if (taken === undefined || taken.value.usedBy === interfaceName) return mac;
+  }
+}
+
+export type ReserveInterface = {
+  readonly networkName: string;
+  /** The revision of the network that the addresses were chosen for. */
+  readonly networkRevision: number;
+  readonly interface: Omit<InterfaceReservation, "transactionId">;
+};
+
+/** Reserves an interface with its addresses, and the device on the node where it has one. */
+export const reserveInterface: Step<SagaContext, ReserveInterface> = {
+  name: "network.reserve_interface",
+  async act({ api }, { networkName, networkRevision, interface: asked }, { transactionId }) {
+    const reserved = { ...asked, transactionId };
+    try {
+      await api.datastore.batch(
+        merge(
+          unchanged(networks, [networkName], networkRevision),
+          // The name before what hangs on it, so that a refusal speaks of the name.
+          putNew(interfaces, [networkName, reserved.name], reserved),
+          ...uniques(networkName, reserved).map(({ of, parts }) =>
+            putNew(of, parts, { usedBy: reserved.name }),
+          ),
+          put(interfaceAllocations, [networkName], {}),
+        ),
+      );
+    } catch (reason) {
+      if (!(reason instanceof ConflictError)) throw reason;
+      const present = await api.records.find(interfaces, networkName, reserved.name);
+      if (present?.value.transactionId === transactionId) return;
+      throw refusal(networkName, reserved, reason.key);
+    }
+  },
+  async undo({ api }, { networkName, interface: { name } }, { transactionId }) {
+    const stored = await api.records.find(interfaces, networkName, name);
+    if (stored?.value.transactionId !== transactionId) return;
+    await api.datastore.batch(
+      merge(
+        releaseInterface(networkName, stored.value),
+        unchanged(interfaces, [networkName, name], stored.revision),
+      ),
+    );
+  },
+};
+
+/** Everything of an interface that nobody else may have. */
+function uniques(networkName: string, reserved: InterfaceReservation) {
+  const { ipv4Address, ipv6Address, nodeName, tapName } = reserved;
+  return [
+    { of: hardwareAddresses, parts: [networkName, reserved.hardwareAddress] },
+    ...[ipv4Address, ipv6Address]
+      .filter((address) => address !== "")
+      .map((address) => ({ of: addresses, parts: [networkName, address] })),
+    ...(tapName === "" ? [] : [{ of: taps, parts: [nodeName, tapName] }]),
+  ];
+}
+
+/** Removes an interface and all that is reserved with it, as part of a batch. */
+export function releaseInterface(networkName: string, reserved: InterfaceReservation): Writes {
+  return merge(
+    remove(interfaces, networkName, reserved.name),
+    ...uniques(networkName, reserved).map(({ of, parts }) => remove(of, ...parts)),
+    put(interfaceAllocations, [networkName], {}),
+  );
+}
+
+function refusal(networkName: string, asked: InterfaceReservation, key: string): N0Error {
+  const facts = { resource: `network/${networkName}` };
+  const where = `network "${networkName}"`;
+  if (key.startsWith(interfaces.prefix)) {
+    return new N0Error(
+      "already_exists",
+      `${where} has an interface "${asked.name}" already`,
+      facts,
+    );
+  }
+  if (key.startsWith(addresses.prefix)) {
+    const address = addresses.parts(key)[1];
+    return new N0Error("resource_exhausted", `${where}: address ${address} is taken`, facts);
+  }
+  if (key.startsWith(hardwareAddresses.prefix)) {
+    const message = `${where}: hardware address ${asked.hardwareAddress} is taken: ask for another one`;
+    return new N0Error("already_exists", message, facts);
+  }
+  return new N0Error("aborted", `${where} has just changed: try again`, {
+    ...facts,
+    retryAfterMs: 100,
+  });
+}

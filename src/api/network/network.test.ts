@@ -1,0 +1,197 @@
+import { expect, test } from "vitest";
+import { refused } from "../../../test/refused.ts";
+import { prepareDisk, webRequest } from "../../../test/scenario.ts";
+import { newWorld } from "../../../test/world.ts";
+import { Network_NetworkState as State } from "../../gen/n0stack/pool/v0/network_pb.ts";
+
+const LOCK_OFF = "n0core/pool/network/disable_deletion_lock";
+const dual = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
+
+test("a cloud without networks has an empty list of them", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  expect((await world.networks.listNetworks({})).networks).toEqual([]);
+  expect(await refused(world.networks.getNetwork({ name: "net" }))).toMatchObject({
+    code: "NotFound",
+  });
+  expect(await refused(world.networks.getNetwork({ name: "" }))).toMatchObject({
+    code: "InvalidArgument",
+    field: "name",
+  });
+});
+
+test("a network is AVAILABLE, with its gateway reserved, and goes with it", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const before = await world.residue();
+  const made = await world.networks.applyNetwork({
+    ...dual,
+    domain: "example.internal",
+    labels: { a: "b" },
+    annotations: { "n0core/provisioning/virtual_machine/vlan_id": "100" },
+  });
+  expect(made).toMatchObject({
+    ...dual,
+    state: State.AVAILABLE,
+    domain: "example.internal",
+    labels: { a: "b" },
+    annotations: { "n0core/provisioning/virtual_machine/vlan_id": "100" },
+  });
+  expect(Object.keys(made.reservedNetworkInterfaces)).toEqual(["default-gateway"]);
+  expect(made.reservedNetworkInterfaces["default-gateway"]).toMatchObject({
+    ipv4Address: "10.0.0.254",
+    ipv6Address: "fd00::1",
+    annotations: {
+      "n0core/provisioning/virtual_machine/is_gateway": "true",
+      [LOCK_OFF]: "true",
+    },
+  });
+  expect(await world.networks.getNetwork({ name: "net" })).toEqual(made);
+  await world.networks.deleteNetwork({ name: "net" });
+  expect(await world.residue()).toEqual(before);
+  expect(await refused(world.networks.deleteNetwork({ name: "net" }))).toMatchObject({
+    code: "NotFound",
+  });
+});
+
+test("applying again changes labels and domain, keeps interfaces, and cannot move the network", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork({ ...dual, labels: { old: "1" } });
+  await world.networks.reserveNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "i",
+  });
+  const again = await world.networks.applyNetwork({ ...dual, domain: "d.example" });
+  expect(again).toMatchObject({ labels: {}, domain: "d.example" });
+  expect(Object.keys(again.reservedNetworkInterfaces).sort()).toEqual(["default-gateway", "i"]);
+
+  const before = await world.residue();
+  for (const [field, change] of [
+    ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/25" }],
+    ["ipv4_cidr", { ipv4Cidr: "" }],
+    ["ipv6_cidr", { ipv6Cidr: "fd01::/64" }],
+    ["ipv6_cidr", { ipv6Cidr: "" }],
+  ] as const) {
+    expect(await refused(world.networks.applyNetwork({ ...dual, ...change }))).toMatchObject({
+      code: "InvalidArgument",
+      field,
+    });
+  }
+  expect(await world.residue()).toEqual(before);
+});
+
+test("the same CIDR written in another way is the same", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork(dual);
+  const again = { name: "net", ipv4Cidr: "10.0.0.77/24", ipv6Cidr: "FD00:0::9/64" };
+  expect(await world.networks.applyNetwork(again)).toMatchObject(dual);
+});
+
+test.for([
+  ["ipv4_cidr", { ipv4Cidr: "" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/33" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.256/24" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/31" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/32" }],
+  ["ipv4_cidr", { ipv4Cidr: "fd00::/64" }],
+  ["ipv6_cidr", { ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "10.0.0.0/24" }],
+  ["ipv6_cidr", { ipv6Cidr: "fd00::/128" }],
+  ["ipv6_cidr", { ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "garbage" }],
+  ["domain", { ipv4Cidr: "10.0.0.0/24", domain: "no domain" }],
+] as const)("a wrong %s is refused: %j", async ([field, request]) => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const before = await world.residue();
+  const refusal = await refused(world.networks.applyNetwork({ name: "net", ...request }));
+  expect(refusal).toMatchObject({ code: "InvalidArgument", field });
+  expect(refusal.message).toContain(field);
+  expect(await world.residue()).toEqual(before);
+});
+
+test.for([
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.128/25" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/8" }],
+  ["ipv6_cidr", { ipv6Cidr: "fd00::/48" }],
+] as const)("a network whose %s overlaps another's is refused: %j", async ([field, request]) => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork(dual);
+  const before = await world.residue();
+  const refusal = await refused(world.networks.applyNetwork({ name: "other", ...request }));
+  expect(refusal).toMatchObject({ code: "InvalidArgument", field });
+  expect(refusal.message).toContain('"net"');
+  expect(await world.residue()).toEqual(before);
+});
+
+test("of networks that overlap and are made at once one is made, and others are not in the way", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const overlapping = Array.from({ length: 10 }, (_, i) =>
+    world.networks.applyNetwork({ name: `same-${i}`, ipv4Cidr: `10.0.0.0/${16 + i}` }),
+  );
+  const apart = Array.from({ length: 20 }, (_, i) =>
+    world.networks.applyNetwork({ name: `apart-${i}`, ipv4Cidr: `10.1.${i}.0/24` }),
+  );
+  const results = await Promise.allSettled(overlapping);
+  expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  for (const { code } of await Promise.all(
+    overlapping.filter((_, i) => results[i]?.status === "rejected").map(refused),
+  )) {
+    expect(code).toBe("InvalidArgument");
+  }
+  await Promise.all(apart);
+  expect((await world.networks.listNetworks({})).networks).toHaveLength(21);
+});
+
+test("a network with interfaces is locked for deletion, whatever a virtual machine's nic says", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.networks.reserveNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "by-hand",
+  });
+  const locked = await refused(world.networks.deleteNetwork({ name: "net" }));
+  expect(locked).toMatchObject({ code: "FailedPrecondition", resource: "network/net" });
+  expect(locked.message).toContain('"by-hand"');
+  await world.networks.releaseNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "by-hand",
+  });
+
+  const nic = { networkName: "net", annotations: { [LOCK_OFF]: "true" } };
+  await world.virtualMachines.createVirtualMachine({ ...webRequest(), nics: [nic] });
+  expect(await refused(world.networks.deleteNetwork({ name: "net" }))).toMatchObject({
+    code: "FailedPrecondition",
+    message: expect.stringContaining('"web0"'),
+  });
+  await world.virtualMachines.deleteVirtualMachine({ name: "web" });
+
+  await world.networks.reserveNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "unlocked",
+    annotations: { [LOCK_OFF]: "" },
+  });
+  await world.networks.deleteNetwork({ name: "net" });
+});
+
+test("of a deletion and reservations at once, none is left without its network", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork(dual);
+  const reserving = Array.from({ length: 20 }, (_, i) =>
+    world.networks.reserveNetworkInterface({
+      networkName: "net",
+      networkInterfaceName: `i${i}`,
+    }),
+  );
+  const deleting = world.networks.deleteNetwork({ name: "net" });
+  const [deleted, ...reserved] = await Promise.allSettled([deleting, ...reserving]);
+  const { records } = await world.residue();
+  const left = Object.keys(records).filter((key) => /^(interface|address|hardware)/.test(key));
+  if (deleted?.status === "fulfilled") expect(left).toEqual([]);
+  else expect(reserved.some(({ status }) => status === "fulfilled")).toBe(true);
+  const codes = await Promise.all(
+    [deleting, ...reserving].map((call) =>
+      call.then(
+        () => "ok",
+        async () => (await refused(call)).code,
+      ),
+    ),
+  );
+  expect(codes).not.toContain("Internal");
+});

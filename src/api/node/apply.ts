@@ -1,0 +1,33 @@
+import { create } from "@bufbuild/protobuf";
+import { put } from "../../datastore/collection.ts";
+import { merge } from "../../datastore/datastore.ts";
+import { type ApplyNodeRequest, type Node, NodeSchema } from "../../gen/n0stack/pool/v0/node_pb.ts";
+import { invalid } from "../../util/errors.ts";
+import { heartbeats, nodes } from "../collections.ts";
+import type { Api, Call } from "../context.ts";
+import { runSaga } from "../saga.ts";
+import { toWire } from "./node-record.ts";
+
+/**
+ * Adds a node, or changes one. Agents call it when they start. A machine that has become smaller than what
+ * is reserved on it is taken as it is: what runs there goes on, and nothing more is placed.
+ *
+ * @throws N0Error `invalid_argument`; `aborted` when the node is busy.
+ */
+export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest): Promise<Node> {
+  if (request.address === "") {
+    throw invalid("address", "must be the agent's host, host:port or URL");
+  }
+  const options = { kind: "ApplyNode", keys: [nodes.key(request.name)] };
+  return await runSaga(api, call, options, async (tx) => {
+    const { $typeName: _, $unknown: __, ...fields } = request;
+    const node = create(NodeSchema, fields);
+    await tx.commit(
+      merge(
+        tx.context.held.put(nodes, node.name, node),
+        put(heartbeats, [node.name], { atMs: api.clock.nowMs() }),
+      ),
+    );
+    return await toWire(api, node);
+  });
+}

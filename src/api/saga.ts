@@ -1,0 +1,52 @@
+import { ConflictError } from "../datastore/datastore.ts";
+import { TRANSACTION_HEADER } from "../rpc/errors.ts";
+import { N0Error } from "../util/errors.ts";
+import { addLogFields } from "../util/log.ts";
+import type { Api, Call, Tx } from "./context.ts";
+
+export interface SagaOptions {
+  /** The RPC, said to whoever finds the keys held. */
+  readonly kind: string;
+  /** The objects that it changes. */
+  readonly keys: readonly string[];
+  /** Waits in line for held keys, as long as the caller does, instead of being refused. */
+  readonly waits?: boolean;
+  /** Runs within another transaction, which was admitted for both. */
+  readonly isNested?: boolean;
+}
+
+/** Takes the keys and runs `saga` as one transaction; they are let go when it rests. */
+export async function runSaga<T>(
+  api: Api,
+  call: Call,
+  { kind, keys, waits = false, isNested = false }: SagaOptions,
+  saga: (tx: Tx) => Promise<T>,
+): Promise<T> {
+  const held = await api.locks.acquire(
+    keys,
+    waits ? { action: kind, waitUntil: call.signal } : { action: kind },
+  );
+  const options = {
+    kind,
+    guards: held.keys,
+    context: { api, held },
+    cancel: call.signal,
+    onRest: () => held.release(),
+    isNested,
+  };
+  return await api.engine.run(options, async (tx) => {
+    call.responseHeader.set(TRANSACTION_HEADER, tx.id);
+    addLogFields({ transactionId: tx.id });
+    try {
+      return await saga(tx);
+    } catch (reason) {
+      throw reason instanceof ConflictError ? overtaken(reason) : reason;
+    }
+  });
+}
+
+/** A condition that failed is somebody else's change, which the next try sees. */
+function overtaken(cause: ConflictError): N0Error {
+  const message = "something that this rests on has just changed: try again";
+  return new N0Error("aborted", message, { retryAfterMs: 100, cause });
+}

@@ -1,0 +1,67 @@
+import { StepRegistry } from "../transaction/registry.ts";
+import { blockStorageSteps } from "./block-storage/block-storage-record.ts";
+import { forgetBlockStorage } from "./block-storage/purge.ts";
+import { forgetVolume } from "./block-storage/removal.ts";
+import {
+  ensureCopied,
+  ensureEmpty,
+  ensureFetched,
+  ensureOverlay,
+  ensureReplicated,
+  growDomainDisk,
+  growVolume,
+  recordOverlay,
+  removeVolumeLater,
+} from "./block-storage/volume-steps.ts";
+import type { SagaContext } from "./context.ts";
+import { reserveInterface } from "./network/interfaces.ts";
+import { changeCompute, changeStorage, reserveCompute, reserveStorage } from "./node/steps.ts";
+import { forgetVirtualMachine } from "./virtual-machine/delete.ts";
+import {
+  pauseDomain,
+  powerOffLater,
+  pressPowerButton,
+  rebootDomain,
+  redefineDomain,
+  releaseDomain,
+  removeDomainLater,
+  resumeDomain,
+  rewriteSeed,
+  startDomain,
+  startNewDomain,
+  writeNewSeed,
+} from "./virtual-machine/domain-steps.ts";
+import { reserveUuid } from "./virtual-machine/reservations.ts";
+import { attachTap, makeTap, removeTapLater } from "./virtual-machine/tap-steps.ts";
+import { virtualMachineSteps } from "./virtual-machine/virtual-machine-record.ts";
+
+/** Every step that a journal of this version may name. */
+export function stepRegistry(): StepRegistry<SagaContext> {
+  return new StepRegistry<SagaContext>()
+    .add(blockStorageSteps.put, virtualMachineSteps.put)
+    .add(reserveCompute)
+    .add(reserveStorage)
+    .add(changeCompute)
+    .add(changeStorage)
+    .add(reserveInterface)
+    .add(reserveUuid)
+    .add(ensureEmpty)
+    .add(ensureOverlay)
+    .add(ensureFetched)
+    .add(ensureCopied)
+    .add(ensureReplicated)
+    .add(recordOverlay)
+    .add(writeNewSeed, rewriteSeed)
+    .add(startNewDomain, startDomain)
+    .add(releaseDomain, resumeDomain, pauseDomain, pressPowerButton)
+    .add(redefineDomain)
+    .add(rebootDomain)
+    .add(makeTap, attachTap)
+    .addRetriable(blockStorageSteps.settle, virtualMachineSteps.settle)
+    .addRetriable(removeVolumeLater, growVolume)
+    .addRetriable(growDomainDisk)
+    .addRetriable(forgetVolume)
+    .addRetriable(forgetBlockStorage, forgetVirtualMachine)
+    .addRetriable(powerOffLater, removeDomainLater)
+    .addRetriable(removeTapLater);
+}

@@ -1,0 +1,96 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type AddSshPublicKeyRequest,
+  type CreateUserRequest,
+  type DeleteSshPublicKeyRequest,
+  type User,
+  User_UserState,
+  UserSchema,
+} from "../../gen/n0stack/iam/v0/user_pb.ts";
+import { invalid, N0Error } from "../../util/errors.ts";
+import { parseSshPublicKey } from "../../util/ssh-key.ts";
+import { users, virtualMachines } from "../collections.ts";
+import type { Api, Call } from "../context.ts";
+import { runSaga } from "../saga.ts";
+import { changed, getUser } from "./user-record.ts";
+
+/** @throws N0Error `already_exists`. */
+export async function createUser(
+  api: Api,
+  call: Call,
+  { name, annotations, labels }: CreateUserRequest,
+): Promise<User> {
+  return await runSaga(api, call, { kind: "CreateUser", keys: [users.key(name)] }, async (tx) => {
+    if ((await api.records.find(users, name)) !== undefined) {
+      throw new N0Error("already_exists", `user "${name}" exists already`, {
+        resource: `user/${name}`,
+      });
+    }
+    const state = User_UserState.AVAILABLE;
+    const user = create(UserSchema, { name, annotations, labels, state });
+    await tx.commit(tx.context.held.put(users, name, user));
+    return user;
+  });
+}
+
+/** @throws N0Error `not_found`; `failed_precondition` while a virtual machine names the user. */
+export async function deleteUser(api: Api, call: Call, name: string): Promise<void> {
+  await runSaga(api, call, { kind: "DeleteUser", keys: [users.key(name)] }, async (tx) => {
+    await getUser(api, name);
+    const vms = await api.records.list(virtualMachines);
+    const using = vms.find(({ value }) => value.userNames.includes(name));
+    if (using !== undefined) {
+      throw new N0Error(
+        "failed_precondition",
+        `user "${name}" has its keys on virtual machine "${using.value.name}": delete that first`,
+        { resource: `user/${name}` },
+      );
+    }
+    await tx.commit(tx.context.held.remove(users, name));
+  });
+}
+
+/** Adds a key, or replaces the one of that name. Virtual machines get it when they boot next. */
+export async function addSshPublicKey(
+  api: Api,
+  call: Call,
+  { userName, sshPublicKeyName, sshPublicKey }: AddSshPublicKeyRequest,
+): Promise<User> {
+  const key = parseSshPublicKey(sshPublicKey);
+  if (key === undefined) {
+    throw invalid("ssh_public_key", "is no SSH public key such as: ssh-ed25519 AAAA… me@home");
+  }
+  return await changeKeys(api, call, "AddSshPublicKey", userName, (keys) => {
+    keys[sshPublicKeyName] = key;
+  });
+}
+
+/** @throws N0Error `not_found` for the user or the key. */
+export async function deleteSshPublicKey(
+  api: Api,
+  call: Call,
+  { userName, sshPublicKeyName }: DeleteSshPublicKeyRequest,
+): Promise<User> {
+  return await changeKeys(api, call, "DeleteSshPublicKey", userName, (keys) => {
+    if (!Object.hasOwn(keys, sshPublicKeyName)) {
+      const message = `user "${userName}" has no SSH public key "${sshPublicKeyName}"`;
+      throw new N0Error("not_found", message, { resource: `user/${userName}` });
+    }
+    delete keys[sshPublicKeyName];
+  });
+}
+
+async function changeKeys(
+  api: Api,
+  call: Call,
+  kind: string,
+  name: string,
+  change: (keys: { [key: string]: string }) => void,
+): Promise<User> {
+  const options = { kind, keys: [users.key(name)], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const user = changed(await getUser(api, name), (copy) => change(copy.sshPublicKeys));
+    await tx.commit(tx.context.held.put(users, name, user));
+    return user;
+  });
+}

@@ -1,0 +1,37 @@
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as State,
+} from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import {
+  blockStorageSteps,
+  changed,
+  getBlockStorage,
+  settled,
+  throwIfBase,
+  throwUnlessIn,
+} from "../block-storage/block-storage-record.ts";
+import type { Api, Tx } from "../context.ts";
+
+/** @throws N0Error `not_found`; `failed_precondition` for a disk that somebody uses or that others rest on. */
+export async function getClaimable(api: Api, name: string): Promise<BlockStorage> {
+  const { value } = await getBlockStorage(api, name);
+  throwUnlessIn(value, [State.AVAILABLE]);
+  await throwIfBase(api, value);
+  return value;
+}
+
+/** Gives the virtual machine exclusive use of the disk. */
+export async function claim(tx: Tx, disk: BlockStorage, virtualMachineName: string): Promise<void> {
+  const claimed = changed(disk, (copy) => {
+    copy.state = State.IN_USE;
+    copy.usedBy = virtualMachineName;
+  });
+  const { put, replacement } = blockStorageSteps;
+  await tx.run(put, replacement(disk.name, disk, claimed));
+}
+
+/** Takes it back. */
+export async function unclaim(tx: Tx, disk: BlockStorage): Promise<void> {
+  const { put, replacement } = blockStorageSteps;
+  await tx.run(put, replacement(disk.name, disk, settled(disk, State.AVAILABLE)));
+}

@@ -1,0 +1,232 @@
+import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
+import { kindOf } from "../../util/errors.ts";
+import type { Agent } from "../agents.ts";
+import type { SagaContext } from "../context.ts";
+import { operation, patient, quick } from "../operation.ts";
+import { ownerOf } from "./virtual-machine-record.ts";
+
+/** A virtual machine on its node. */
+export type DomainPlace = { readonly nodeName: string; readonly name: string };
+
+/** What a domain is made of. Byte counts are decimal. */
+export type DomainShape = DomainPlace & {
+  readonly uuid: string;
+  readonly vcpus: number;
+  readonly cpuMilliCores: number;
+  readonly memoryBytes: string;
+  readonly volumeIds: readonly string[];
+  readonly nics: readonly { readonly tapName: string; readonly hardwareAddress: string }[];
+};
+
+export type SeedContent = DomainPlace & {
+  readonly instanceId: string;
+  readonly hostname: string;
+  readonly loginUsername: string;
+  readonly sshAuthorizedKeys: readonly string[];
+  readonly nics: readonly {
+    readonly hardwareAddress: string;
+    readonly ipv4Address: string;
+    readonly ipv6Address: string;
+    readonly ipv4Gateway: string;
+    readonly ipv6Gateway: string;
+    readonly nameservers: readonly string[];
+    readonly searchDomains: readonly string[];
+  }[];
+};
+
+type Context = SagaContext;
+
+function about(context: Context, { nodeName, name }: DomainPlace, scope: StepScope) {
+  const agent: Agent = context.api.agents.get(nodeName);
+  return { agent, request: { operation: operation(ownerOf(name), scope), name } };
+}
+
+async function removeDomain(context: Context, place: DomainPlace, scope: StepScope): Promise<void> {
+  const { agent, request } = about(context, place, scope);
+  await agent.compute((c) => c.ensureDomainAbsent(request, patient(scope)));
+}
+
+/** What another transaction left under the name, and the act refused, stays as it is. */
+async function removeOwnDomain(
+  context: Context,
+  place: DomainPlace,
+  scope: StepScope,
+): Promise<void> {
+  const { agent, request } = about(context, place, scope);
+  const message = { ...request, onlyOfTransaction: true };
+  await agent.compute((c) => c.ensureDomainAbsent(message, patient(scope)));
+}
+
+async function powerOff(context: Context, place: DomainPlace, scope: StepScope): Promise<void> {
+  const { agent, request } = about(context, place, scope);
+  await agent.compute((c) => c.ensureDomainOff(request, patient(scope)));
+}
+
+async function writeSeed(
+  context: Context,
+  seed: SeedContent,
+  scope: StepScope,
+  isNew: boolean,
+): Promise<void> {
+  const { agent, request } = about(context, seed, scope);
+  const { nodeName: _, nics, sshAuthorizedKeys, ...rest } = seed;
+  const message = {
+    ...rest,
+    ...request,
+    isNew,
+    sshAuthorizedKeys: [...sshAuthorizedKeys],
+    nics: nics.map((nic) => ({
+      ...nic,
+      nameservers: [...nic.nameservers],
+      searchDomains: [...nic.searchDomains],
+    })),
+  };
+  await agent.compute((c) => c.ensureSeed(message, quick(scope)));
+}
+
+function domainMessage({ nodeName: _, memoryBytes, volumeIds, nics, ...rest }: DomainShape) {
+  return {
+    ...rest,
+    memoryBytes: BigInt(memoryBytes),
+    volumeIds: [...volumeIds],
+    nics: nics.map((nic) => ({ ...nic })),
+  };
+}
+
+async function start(
+  context: Context,
+  shape: DomainShape,
+  scope: StepScope,
+  isNew: boolean,
+): Promise<void> {
+  const { agent, request } = about(context, shape, scope);
+  const message = { operation: request.operation, domain: domainMessage(shape), isNew };
+  await agent.compute((c) => c.ensureDomainStarted(message, patient(scope)));
+}
+
+async function define(context: Context, shape: DomainShape, scope: StepScope): Promise<void> {
+  const { agent, request } = about(context, shape, scope);
+  const message = { operation: request.operation, domain: domainMessage(shape) };
+  await agent.compute((c) => c.ensureDomainDefined(message, patient(scope)));
+}
+
+async function resume(context: Context, place: DomainPlace, scope: StepScope): Promise<void> {
+  const { agent, request } = about(context, place, scope);
+  await agent.compute((c) => c.ensureDomainResumed(request, patient(scope)));
+}
+
+async function pause(context: Context, place: DomainPlace, scope: StepScope): Promise<void> {
+  const { agent, request } = about(context, place, scope);
+  await agent.compute((c) => c.ensureDomainPaused(request, patient(scope)));
+}
+
+/** Undoes a pause or a resume. A guest that has gone off meanwhile is as it would be without either. */
+function whileActive(
+  undo: (context: Context, place: DomainPlace, scope: StepScope) => Promise<void>,
+): (context: Context, place: DomainPlace, scope: StepScope) => Promise<void> {
+  return async (context, place, scope) => {
+    const { observed } = context.api;
+    const isActive = () => observed.isActive(place.name, place.nodeName);
+    if (!(await isActive())) return;
+    try {
+      await undo(context, place, scope);
+    } catch (reason) {
+      if (kindOf(reason) !== "failed_precondition" || (await isActive())) throw reason;
+    }
+  };
+}
+
+/** The undo of what an earlier step's undo takes away as well, or of what cannot be taken back. */
+const nothing = async (): Promise<void> => {};
+
+/**
+ * The seed of a virtual machine that is being made; its folder goes with the domain. Refused where the
+ * node has a domain or a folder of that name from another transaction, such as one that an older database
+ * knew.
+ */
+export const writeNewSeed: Step<Context, SeedContent> = {
+  name: "domain.write_new_seed",
+  act: (context, seed, scope) => writeSeed(context, seed, scope, true),
+  undo: removeOwnDomain,
+};
+
+/** The seed of one that was there before: written anew at every boot, so the newest may stay. */
+export const rewriteSeed: Step<Context, SeedContent> = {
+  name: "domain.rewrite_seed",
+  act: (context, seed, scope) => writeSeed(context, seed, scope, false),
+  undo: nothing,
+};
+
+/** Defines a domain that was not there and starts it with its processors stopped. Refused as the seed is. */
+export const startNewDomain: Step<Context, DomainShape> = {
+  name: "domain.start_new",
+  act: (context, shape, scope) => start(context, shape, scope, true),
+  undo: removeOwnDomain,
+};
+
+/** Starts one that is shut off. */
+export const startDomain: Step<Context, DomainShape> = {
+  name: "domain.start",
+  act: (context, shape, scope) => start(context, shape, scope, false),
+  undo: powerOff,
+};
+
+/** Lets a domain run that this transaction started: undoing the start ends it. */
+export const releaseDomain: Step<Context, DomainPlace> = {
+  name: "domain.release",
+  act: resume,
+  undo: nothing,
+};
+
+export const resumeDomain: Step<Context, DomainPlace> = {
+  name: "domain.resume",
+  act: resume,
+  undo: whileActive(pause),
+};
+
+export const pauseDomain: Step<Context, DomainPlace> = {
+  name: "domain.pause",
+  act: pause,
+  undo: whileActive(resume),
+};
+
+/** Redefines a domain that is shut off. */
+export const redefineDomain: Step<
+  Context,
+  { readonly before: DomainShape; readonly after: DomainShape }
+> = {
+  name: "domain.redefine",
+  act: (context, { after }, scope) => define(context, after, scope),
+  undo: (context, { before }, scope) => define(context, before, scope),
+};
+
+/** Presses the power button: a guest cannot be made to forget that. */
+export const pressPowerButton: Step<Context, DomainPlace> = {
+  name: "domain.press_power_button",
+  async act(context, place, scope) {
+    const { agent, request } = about(context, place, scope);
+    await agent.compute((c) => c.requestDomainShutdown(request, quick(scope)));
+  },
+  undo: nothing,
+};
+
+export const rebootDomain: Step<Context, DomainPlace & { readonly hard: boolean }> = {
+  name: "domain.reboot",
+  async act(context, place, scope) {
+    const { agent, request } = about(context, place, scope);
+    await agent.compute((c) => c.rebootDomain({ ...request, hard: place.hard }, quick(scope)));
+  },
+  undo: nothing,
+};
+
+/** After the pivot: the power goes. */
+export const powerOffLater: Retriable<Context, DomainPlace> = {
+  name: "domain.power_off",
+  act: powerOff,
+};
+
+/** After the pivot: the domain goes, with its folder, whichever transaction made it. */
+export const removeDomainLater: Retriable<Context, DomainPlace> = {
+  name: "domain.remove",
+  act: removeDomain,
+};

@@ -1,0 +1,154 @@
+import { expect, test } from "vitest";
+import { refused } from "../../../test/refused.ts";
+import { prepareDisk, webRequest } from "../../../test/scenario.ts";
+import { newWorld, type World } from "../../../test/world.ts";
+import { deviceName, hardwareAddress } from "../../util/checksum.ts";
+
+const GATEWAY = "n0core/provisioning/virtual_machine/is_gateway";
+
+async function networks(world: World): Promise<void> {
+  await world.networks.applyNetwork({
+    name: "one",
+    ipv4Cidr: "10.0.1.0/24",
+    ipv6Cidr: "fd01::/64",
+    domain: "one.example",
+  });
+  await world.networks.applyNetwork({ name: "two", ipv4Cidr: "10.0.2.0/24" });
+}
+
+function request(
+  name: string,
+  ...nics: { networkName: string; annotations?: Record<string, string> }[]
+) {
+  return { ...webRequest(name, []), nics };
+}
+
+function seedOf(world: World, name = "web") {
+  const { seeds } = world.fakeNodes[0]!.snapshot();
+  return Object.entries(seeds).find(([path]) => path.includes(`/${name}/`))?.[1];
+}
+
+test("a nic that asks for nothing gets addresses of each family and names of its own", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  const vm = await world.virtualMachines.createVirtualMachine(
+    request("web", { networkName: "one" }, { networkName: "one" }),
+  );
+  expect(vm.networkInterfaceNames).toEqual(["web0", "web1"]);
+  expect(vm.nics[0]).toMatchObject({
+    hardwareAddress: hardwareAddress("one/web0"),
+    ipv4Address: "10.0.1.1",
+    ipv6Address: "fd01::2",
+    annotations: { "n0core/provisioning/virtual_machine/virtual_machine/reserved_by": "web" },
+  });
+  expect(vm.nics[1]).toMatchObject({ ipv4Address: "10.0.1.2", ipv6Address: "fd01::3" });
+  const { network } = world.fakeNodes[0]!.snapshot();
+  expect(Object.keys(network.taps)).toEqual([deviceName("web0"), deviceName("web1")]);
+  expect(network.networks["one"]).toMatchObject({ gateways: ["10.0.1.254/24", "fd01::1/64"] });
+  const { reservedNetworkInterfaces } = await world.networks.getNetwork({ name: "one" });
+  expect(Object.keys(reservedNetworkInterfaces).sort()).toEqual([
+    "default-gateway",
+    "web0",
+    "web1",
+  ]);
+});
+
+test.for([
+  ["the first nic", undefined, 0],
+  ["the nic that is annotated", "", 1],
+] as const)("the default route goes through %s", async ([, annotation, carrier]) => {
+  await using world = await newWorld();
+  await networks(world);
+  const annotations: Record<string, string> =
+    annotation === undefined ? {} : { [GATEWAY]: annotation };
+  await world.virtualMachines.createVirtualMachine(
+    request("web", { networkName: "one" }, { networkName: "two", annotations }),
+  );
+  const nics = seedOf(world)?.nics ?? [];
+  expect(nics.map((nic) => nic.ipv4Address)).toEqual(["10.0.1.1/24", "10.0.2.1/24"]);
+  const gateways = [
+    ["10.0.1.254", undefined],
+    [undefined, "10.0.2.254"],
+  ];
+  expect(nics.map((nic) => nic.ipv4Gateway)).toEqual(gateways[carrier]);
+  expect(nics.map((nic) => nic.nameservers.length)).toEqual(carrier === 0 ? [1, 0] : [0, 1]);
+  expect(nics.map((nic) => nic.searchDomains)).toEqual([["one.example"], []]);
+  // The network's own gateway is what it was, whatever the nic is annotated with.
+  const { reservedNetworkInterfaces } = await world.networks.getNetwork({ name: "two" });
+  expect(reservedNetworkInterfaces["default-gateway"]?.ipv4Address).toBe("10.0.2.254");
+});
+
+test("the seed names the guest as a host may be named", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  await world.virtualMachines.createVirtualMachine(request("Web_1.a.", { networkName: "two" }));
+  expect(seedOf(world, "Web_1.a.")).toMatchObject({ hostname: "Web-1-a", loginUsername: "n0" });
+});
+
+test("interfaces of two virtual machines with one name are refused, and no one's is released", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  await world.virtualMachines.createVirtualMachine(request("vm1", { networkName: "one" }));
+  const before = await world.residue();
+  const eleven = Array.from({ length: 11 }, () => ({ networkName: "one" }));
+  expect(
+    await refused(world.virtualMachines.createVirtualMachine(request("vm", ...eleven))),
+  ).toMatchObject({ code: "AlreadyExists", rollback: "done" });
+  expect(await world.residue()).toEqual(before);
+  // On another network the name is free, and the device is another one.
+  const elsewhere = Array.from({ length: 11 }, () => ({ networkName: "two" }));
+  await world.virtualMachines.createVirtualMachine(request("vm", ...elsewhere));
+  expect(Object.keys(world.fakeNodes[0]!.snapshot().network.taps)).toHaveLength(12);
+});
+
+test("names whose devices have the same checksum get different devices", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  const [first, second] = collidingNames();
+  await world.virtualMachines.createVirtualMachine(request(first, { networkName: "one" }));
+  await world.virtualMachines.createVirtualMachine(request(second, { networkName: "one" }));
+  const { taps } = world.fakeNodes[0]!.snapshot().network;
+  expect(Object.values(taps).map(({ mark }) => mark.owner)).toEqual([
+    `virtual_machine/${first}`,
+    `virtual_machine/${second}`,
+  ]);
+});
+
+/** Two names whose first nics have the same device name: the same head, and 16 bits of checksum. */
+function collidingNames(): readonly [string, string] {
+  const seen = new Map<string, string>();
+  for (let i = 0; ; i++) {
+    const name = `long-name-of-${i}-`;
+    const device = deviceName(`${name}0`);
+    const other = seen.get(device);
+    if (other !== undefined) return [other, name];
+    seen.set(device, name);
+  }
+}
+
+test("50 virtual machines at once get 50 addresses, and give all of them back", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  const before = await world.residue();
+  const names = Array.from({ length: 50 }, (_, i) => `vm-${i}`);
+  const made = await Promise.all(
+    names.map((name) =>
+      world.virtualMachines.createVirtualMachine(request(name, { networkName: "one" })),
+    ),
+  );
+  expect(new Set(made.map(({ nics }) => nics[0]?.ipv4Address)).size).toBe(50);
+  await Promise.all(names.map((name) => world.virtualMachines.deleteVirtualMachine({ name })));
+  expect(await world.residue()).toEqual(before);
+});
+
+test("a network that changes its labels while a virtual machine is made does not matter much", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  const [made, applied] = await Promise.allSettled([
+    world.virtualMachines.createVirtualMachine(webRequest()),
+    world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24", labels: { a: "b" } }),
+  ]);
+  expect(applied.status).toBe("fulfilled");
+  if (made.status === "rejected")
+    expect((await refused(Promise.reject(made.reason))).code).toBe("Aborted");
+});

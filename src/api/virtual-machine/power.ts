@@ -1,0 +1,188 @@
+import { DomainState } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import {
+  type RebootVirtualMachineRequest,
+  type ShutdownVirtualMachineRequest,
+  VirtualMachine_VirtualMachineState as State,
+  type VirtualMachine,
+} from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { later } from "../../transaction/step.ts";
+import { N0Error } from "../../util/errors.ts";
+import { virtualMachines } from "../collections.ts";
+import type { Api, Call, Tx } from "../context.ts";
+import { runSaga } from "../saga.ts";
+import {
+  pauseDomain,
+  powerOffLater,
+  pressPowerButton,
+  rebootDomain,
+  releaseDomain,
+  resumeDomain,
+  rewriteSeed,
+  startDomain,
+} from "./domain-steps.ts";
+import { planOf } from "./plan.ts";
+import { attachTap, makeTap, removeTapLater } from "./tap-steps.ts";
+import {
+  getSettled,
+  ownerOf,
+  pending,
+  settled,
+  stateOf,
+  virtualMachineSteps,
+} from "./virtual-machine-record.ts";
+
+const SHUTDOWN_DEADLINE_MS = 60_000;
+const POLL_MS = 100;
+
+/** Runs `saga` with the virtual machine PENDING and its state as its node says it is. */
+async function onSettled(
+  api: Api,
+  call: Call,
+  kind: string,
+  name: string,
+  saga: (tx: Tx, vm: VirtualMachine, state: State) => Promise<VirtualMachine>,
+): Promise<VirtualMachine> {
+  const options = { kind, keys: [virtualMachines.key(name)], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const vm = await getSettled(api, name);
+    const state = stateOf(await api.observed.read(vm.computeNodeName, name, call.signal));
+    const { put, replacement } = virtualMachineSteps;
+    await tx.run(put, replacement(name, vm, pending(vm, tx.id)));
+    return await saga(tx, vm, state);
+  });
+}
+
+async function rest(tx: Tx, vm: VirtualMachine, state: State): Promise<VirtualMachine> {
+  const after = settled(vm, state);
+  await tx.commit(tx.context.held.put(virtualMachines, vm.name, after));
+  note(tx, after);
+  return after;
+}
+
+function note(tx: Tx, { computeNodeName, name, state }: VirtualMachine): void {
+  const domain =
+    state === State.RUNNING
+      ? DomainState.RUNNING
+      : state === State.PAUSED
+        ? DomainState.PAUSED
+        : DomainState.SHUT_OFF;
+  tx.context.api.observed.note(computeNodeName, name, domain);
+}
+
+/** Starts one that is shut down, resumes one that is paused; one that runs is left as it is. */
+export async function bootVirtualMachine(
+  api: Api,
+  call: Call,
+  name: string,
+): Promise<VirtualMachine> {
+  return await onSettled(api, call, "BootVirtualMachine", name, async (tx, vm, state) => {
+    const place = { nodeName: vm.computeNodeName, name };
+    if (state === State.PAUSED) await tx.run(resumeDomain, place);
+    else if (state !== State.RUNNING) {
+      const plan = await planOf(api, vm);
+      await tx.run(rewriteSeed, plan.seed);
+      for (const tap of plan.taps) await tx.run(makeTap, tap);
+      await tx.run(startDomain, plan.domain);
+      for (const tap of plan.taps) await tx.run(attachTap, tap);
+      await tx.run(releaseDomain, place);
+    }
+    return await rest(tx, vm, State.RUNNING);
+  });
+}
+
+/** Pauses it: its memory stays, its processors stop. Boot resumes it. */
+export async function saveVirtualMachine(
+  api: Api,
+  call: Call,
+  name: string,
+): Promise<VirtualMachine> {
+  return await onSettled(api, call, "SaveVirtualMachine", name, async (tx, vm, state) => {
+    throwUnlessActive(vm, state);
+    if (state === State.RUNNING) {
+      await tx.run(pauseDomain, { nodeName: vm.computeNodeName, name });
+    }
+    return await rest(tx, vm, State.PAUSED);
+  });
+}
+
+/** Asks the guest to reboot, or with `hard` presses the reset button. */
+export async function rebootVirtualMachine(
+  api: Api,
+  call: Call,
+  { name, hard }: RebootVirtualMachineRequest,
+): Promise<VirtualMachine> {
+  return await onSettled(api, call, "RebootVirtualMachine", name, async (tx, vm, state) => {
+    throwUnlessActive(vm, state);
+    await tx.run(rebootDomain, { nodeName: vm.computeNodeName, name, hard });
+    return await rest(tx, vm, state);
+  });
+}
+
+/**
+ * Presses the power button and waits for the guest, or with `hard` takes the power away.
+ *
+ * @throws N0Error also `deadline_exceeded` when the guest is still up after `deadline_seconds`.
+ */
+export async function shutdownVirtualMachine(
+  api: Api,
+  call: Call,
+  { name, hard, deadlineSeconds }: ShutdownVirtualMachineRequest,
+): Promise<VirtualMachine> {
+  return await onSettled(api, call, "ShutdownVirtualMachine", name, async (tx, vm, state) => {
+    const place = { nodeName: vm.computeNodeName, name };
+    if (state === State.PAUSED && !hard) {
+      throw new N0Error(
+        "failed_precondition",
+        `virtual machine "${name}" is PAUSED and cannot hear the power button: boot it first, or use hard`,
+        { resource: ownerOf(name) },
+      );
+    }
+    if (state === State.RUNNING && !hard) {
+      await tx.run(pressPowerButton, place);
+      const deadlineMs = deadlineSeconds === 0 ? SHUTDOWN_DEADLINE_MS : deadlineSeconds * 1000;
+      await waitUntilOff(api, call, vm, deadlineMs);
+    }
+    const { taps } = await planOf(api, vm);
+    const after = settled(vm, State.SHUTDOWN);
+    const { settle, settlement } = virtualMachineSteps;
+    await tx.commit(
+      {},
+      later(powerOffLater, place),
+      ...taps.map((tap) => later(removeTapLater, tap)),
+      later(settle, settlement(name, after)),
+    );
+    note(tx, after);
+    return after;
+  });
+}
+
+async function waitUntilOff(
+  api: Api,
+  call: Call,
+  { name, computeNodeName }: VirtualMachine,
+  deadlineMs: number,
+): Promise<void> {
+  const endMs = api.clock.monotonicMs() + deadlineMs;
+  for (;;) {
+    const state = stateOf(await api.observed.read(computeNodeName, name, call.signal));
+    if (state !== State.RUNNING && state !== State.PAUSED) return;
+    if (api.clock.monotonicMs() >= endMs) {
+      throw new N0Error(
+        "deadline_exceeded",
+        `virtual machine "${name}" did not shut down within ${deadlineMs / 1000} s: try again, or use hard`,
+        { resource: ownerOf(name) },
+      );
+    }
+    await api.clock.sleep(POLL_MS, AbortSignal.any([call.signal, api.shutdown])).catch((cause) => {
+      const message = `virtual machine "${name}" was not waited for: try again, or use hard`;
+      throw new N0Error("aborted", message, { resource: ownerOf(name), cause });
+    });
+  }
+}
+
+function throwUnlessActive({ name }: VirtualMachine, state: State): void {
+  if (state === State.RUNNING || state === State.PAUSED) return;
+  throw new N0Error("failed_precondition", `virtual machine "${name}" is SHUTDOWN: boot it first`, {
+    resource: ownerOf(name),
+  });
+}

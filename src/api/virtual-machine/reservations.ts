@@ -1,0 +1,44 @@
+import { putNew, remove } from "../../datastore/collection.ts";
+import { ConflictError } from "../../datastore/datastore.ts";
+import type { VirtualMachine } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { Step } from "../../transaction/step.ts";
+import { N0Error } from "../../util/errors.ts";
+import { VIRTUAL_MACHINE_RESERVED_BY } from "../annotations.ts";
+import { uuids } from "../collections.ts";
+import type { SagaContext } from "../context.ts";
+import { ownerOf } from "./virtual-machine-record.ts";
+
+/** No two domains can have the same UUID. */
+export const reserveUuid: Step<SagaContext, { readonly uuid: string; readonly name: string }> = {
+  name: "virtual_machine.reserve_uuid",
+  async act({ api }, { uuid, name }) {
+    try {
+      await api.datastore.batch(putNew(uuids, [uuid], { usedBy: name }));
+    } catch (cause) {
+      if (!(cause instanceof ConflictError)) throw cause;
+      const present = await api.records.find(uuids, uuid);
+      if (present?.value.usedBy === name) return;
+      throw new N0Error(
+        "already_exists",
+        `uuid: ${uuid} is that of virtual machine "${present?.value.usedBy ?? ""}"`,
+        { field: "uuid", resource: ownerOf(name), cause },
+      );
+    }
+  },
+  async undo({ api }, { uuid, name }) {
+    const present = await api.records.find(uuids, uuid);
+    if (present?.value.usedBy === name) await api.datastore.batch(remove(uuids, uuid));
+  },
+};
+
+export function computeReservationOf(vm: VirtualMachine) {
+  return {
+    name: vm.name,
+    owner: ownerOf(vm.name),
+    annotations: { [VIRTUAL_MACHINE_RESERVED_BY]: vm.name },
+    requestCpuMilliCore: vm.requestCpuMilliCore,
+    limitCpuMilliCore: vm.limitCpuMilliCore,
+    requestMemoryBytes: vm.requestMemoryBytes.toString(),
+    limitMemoryBytes: vm.limitMemoryBytes.toString(),
+  };
+}

@@ -1,0 +1,68 @@
+import type { CreateVirtualMachineRequest } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { invalid } from "../../util/errors.ts";
+import { parseSshPublicKey } from "../../util/ssh-key.ts";
+import { parseUuid, uuidV5 } from "../../util/uuid.ts";
+
+/** The original's, so that a name gives the same UUID. */
+const UUID_NAMESPACE = "a015d18d-b2c3-4181-8028-6f707ef31c95";
+const MEMORY_BYTES_MIN = 16n << 20n;
+
+export interface Size {
+  readonly requestCpuMilliCore: number;
+  readonly limitCpuMilliCore: number;
+  readonly requestMemoryBytes: bigint;
+  readonly limitMemoryBytes: bigint;
+}
+
+/** @throws N0Error `invalid_argument`: what is reserved must be what the guest can count on. */
+export function checkSize(size: Size): void {
+  const { requestCpuMilliCore, limitCpuMilliCore, requestMemoryBytes, limitMemoryBytes } = size;
+  if (requestCpuMilliCore === 0) throw invalid("request_cpu_milli_core", "must be more than 0");
+  if (limitCpuMilliCore === 0 || limitCpuMilliCore % 1000 !== 0) {
+    throw invalid("limit_cpu_milli_core", "must be a multiple of 1000: 1000 is one vCPU");
+  }
+  if (limitCpuMilliCore < requestCpuMilliCore) {
+    throw invalid("limit_cpu_milli_core", "must not be below request_cpu_milli_core");
+  }
+  if (requestMemoryBytes < MEMORY_BYTES_MIN) {
+    throw invalid("request_memory_bytes", `must be at least ${MEMORY_BYTES_MIN}`);
+  }
+  if (requestMemoryBytes !== limitMemoryBytes) {
+    throw invalid(
+      "limit_memory_bytes",
+      "must equal request_memory_bytes: memory is not overcommitted",
+    );
+  }
+}
+
+export interface CheckedCreate {
+  readonly uuid: string;
+  readonly sshAuthorizedKeys: readonly string[];
+}
+
+/** What the rules of the proto do not say. @throws N0Error `invalid_argument` naming the field. */
+export function checkCreate(request: CreateVirtualMachineRequest): CheckedCreate {
+  checkSize(request);
+  const uuid = request.uuid === "" ? uuidV5(UUID_NAMESPACE, request.name) : parseUuid(request.uuid);
+  if (uuid === undefined) throw invalid("uuid", `"${request.uuid}" is no UUID`);
+  if (request.loginUsername !== "" && !/^[a-z_][a-z0-9_-]{0,31}$/.test(request.loginUsername)) {
+    throw invalid(
+      "login_username",
+      "must be a lower-case letter or _, then up to 31 lower-case letters, digits, _ or -",
+    );
+  }
+  const sshAuthorizedKeys = request.sshAuthorizedKeys.map((text, i) => {
+    const key = parseSshPublicKey(text);
+    if (key === undefined) {
+      throw invalid(
+        `ssh_authorized_keys[${i}]`,
+        "is no SSH public key such as: ssh-ed25519 AAAA… me@home",
+      );
+    }
+    return key;
+  });
+  request.nics.forEach(({ networkName }, i) => {
+    if (networkName === "") throw invalid(`nics[${i}].network_name`, "must be set");
+  });
+  return { uuid, sshAuthorizedKeys };
+}

@@ -1,0 +1,91 @@
+import { clone } from "@bufbuild/protobuf";
+import type { Stored } from "../../datastore/records.ts";
+import { DomainState } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import {
+  VirtualMachine_VirtualMachineState as State,
+  type VirtualMachine,
+  VirtualMachineSchema,
+} from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error, notFound } from "../../util/errors.ts";
+import { virtualMachines } from "../collections.ts";
+import type { Api } from "../context.ts";
+import { recordSteps } from "../record-steps.ts";
+
+export const virtualMachineSteps = recordSteps(virtualMachines);
+
+export function ownerOf(name: string): string {
+  return `virtual_machine/${name}`;
+}
+
+/** @throws N0Error `not_found`. */
+export async function getVirtualMachine(api: Api, name: string): Promise<Stored<VirtualMachine>> {
+  const stored = await api.records.find(virtualMachines, name);
+  if (stored === undefined) throw notFound("virtual machine", name);
+  return stored;
+}
+
+/** As `getVirtualMachine`. @throws also `failed_precondition` for one that a transaction has left PENDING. */
+export async function getSettled(api: Api, name: string): Promise<VirtualMachine> {
+  const { value } = await getVirtualMachine(api, name);
+  if (value.state !== State.PENDING) return value;
+  throw new N0Error(
+    "failed_precondition",
+    `virtual machine "${name}" is PENDING: transaction ${value.transactionId} is at work on it or needs an operator`,
+    { resource: ownerOf(name) },
+  );
+}
+
+/** The record with some fields changed; the one that was read stays as it is. */
+export function changed(
+  vm: VirtualMachine,
+  change: (copy: VirtualMachine) => void,
+): VirtualMachine {
+  const copy = clone(VirtualMachineSchema, vm);
+  change(copy);
+  return copy;
+}
+
+export function pending(vm: VirtualMachine, transactionId: string): VirtualMachine {
+  return changed(vm, (copy) => {
+    copy.state = State.PENDING;
+    copy.transactionId = transactionId;
+  });
+}
+
+export function settled(vm: VirtualMachine, state: State): VirtualMachine {
+  return changed(vm, (copy) => {
+    copy.state = state;
+    copy.transactionId = "";
+  });
+}
+
+/** As clients see it: in the state that its node says it is in, not the one that was last asked for. */
+export function toWire(api: Api, vm: VirtualMachine): VirtualMachine {
+  if (vm.state === State.PENDING) return vm;
+  const state = observedState(api, vm);
+  return state === vm.state ? vm : changed(vm, (copy) => (copy.state = state));
+}
+
+function observedState(api: Api, { computeNodeName, name, state }: VirtualMachine): State {
+  // What a silent node said last says nothing about now, even where its connection still stands.
+  if (api.inventory.find(computeNodeName)?.isReady !== true) {
+    return State.VIRTUAL_MACHINE_UNSPECIFIED;
+  }
+  const observed = api.observed.find(computeNodeName, name);
+  return observed === undefined ? state : stateOf(observed);
+}
+
+/** What is on the node, in the original's words. UNSPECIFIED where nothing is there that should be. */
+export function stateOf(domain: DomainState): State {
+  switch (domain) {
+    case DomainState.RUNNING:
+      return State.RUNNING;
+    case DomainState.PAUSED:
+      return State.PAUSED;
+    case DomainState.SHUT_OFF:
+    case DomainState.CRASHED:
+      return State.SHUTDOWN;
+    default:
+      return State.VIRTUAL_MACHINE_UNSPECIFIED;
+  }
+}

@@ -1,0 +1,73 @@
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { Json } from "../util/json.ts";
+import type { Writes } from "./datastore.ts";
+
+/** A kind of records, all under one prefix. The only maker of keys: no part of a name can leave it. */
+export interface Collection<T> {
+  readonly prefix: string;
+  key(...parts: readonly string[]): string;
+  /** The prefix of the records whose keys begin with these parts. */
+  under(...parts: readonly string[]): string;
+  /** The parts that a key was made of. */
+  parts(key: string): readonly string[];
+  encode(value: T): Uint8Array;
+  decode(bytes: Uint8Array): T;
+}
+
+function collection<T>(
+  name: string,
+  codec: Pick<Collection<T>, "encode" | "decode">,
+): Collection<T> {
+  const prefix = `${name}/`;
+  const join = (parts: readonly string[]) => parts.map(encodeURIComponent).join("/");
+  return {
+    prefix,
+    key: (...parts) => prefix + join(parts),
+    under: (...parts) => (parts.length === 0 ? prefix : `${prefix}${join(parts)}/`),
+    parts: (key) => key.slice(prefix.length).split("/").map(decodeURIComponent),
+    ...codec,
+  };
+}
+
+export function protoCollection<D extends DescMessage>(
+  name: string,
+  schema: D,
+): Collection<MessageShape<D>> {
+  return collection(name, {
+    encode: (value) => toBinary(schema, value),
+    decode: (bytes) => fromBinary(schema, bytes),
+  });
+}
+
+const utf8 = { encoder: new TextEncoder(), decoder: new TextDecoder() };
+
+/** Records that only this process's own code reads. */
+export function jsonCollection<T extends Json>(name: string): Collection<T> {
+  return collection(name, {
+    encode: (value) => utf8.encoder.encode(JSON.stringify(value)),
+    decode: (bytes) => JSON.parse(utf8.decoder.decode(bytes)),
+  });
+}
+
+export function put<T>(of: Collection<T>, parts: readonly string[], value: T): Writes {
+  return { puts: [{ key: of.key(...parts), value: of.encode(value) }] };
+}
+
+/** A put that fails when the record exists: how a name, an address or a device is made unique. */
+export function putNew<T>(of: Collection<T>, parts: readonly string[], value: T): Writes {
+  const key = of.key(...parts);
+  return { puts: [{ key, value: of.encode(value) }], conditions: [{ key, revision: 0 }] };
+}
+
+export function remove<T>(of: Collection<T>, ...parts: readonly string[]): Writes {
+  return { deletes: [of.key(...parts)] };
+}
+
+/** Holds while the record is at this revision; 0: while there is none. */
+export function unchanged<T>(
+  of: Collection<T>,
+  parts: readonly string[],
+  revision: number,
+): Writes {
+  return { conditions: [{ key: of.key(...parts), revision }] };
+}

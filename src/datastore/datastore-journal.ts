@@ -1,0 +1,54 @@
+import type { Journal, StepRow, TransactionHeader } from "../transaction/journal.ts";
+import type { Json } from "../util/json.ts";
+import { jsonCollection, put, putNew, remove } from "./collection.ts";
+import { type Datastore, merge, type Writes } from "./datastore.ts";
+import { Records } from "./records.ts";
+
+/** Headers of all transactions that are kept; their ids sort by the time they began. */
+export const transactionCollection = jsonCollection<Row<TransactionHeader>>("transaction");
+export const stepCollection = jsonCollection<Row<StepRow>>("transaction_step");
+/** One record for each transaction that is not at rest, so that start-up need not read the history. */
+const openCollection = jsonCollection<Row<Record<string, never>>>("transaction_open");
+
+type Row<T> = T & { readonly [key: string]: Json | undefined };
+
+/** The journal, kept among the records, so that a commit writes both in one batch. */
+export function datastoreJournal(datastore: Datastore): Journal<Writes> {
+  const records = new Records(datastore);
+  const step = (id: string, row: StepRow) =>
+    put<Row<StepRow>>(stepCollection, [id, row.seq.toString().padStart(6, "0")], { ...row });
+  const header = (row: TransactionHeader) =>
+    put<Row<TransactionHeader>>(transactionCollection, [row.id], { ...row });
+  const openMark = ({ id, state }: TransactionHeader) =>
+    state === "done" || state === "unwound" ? remove(openCollection, id) : {};
+
+  return {
+    begin: (row) =>
+      datastore.batch(
+        merge(
+          putNew<Row<TransactionHeader>>(transactionCollection, [row.id], { ...row }),
+          put(openCollection, [row.id], {}),
+        ),
+      ),
+    stepStarted: (id, row) => datastore.batch(step(id, row)),
+    stepUndone: (id, row) => datastore.batch(step(id, row)),
+    retriableDone: (id, row) => datastore.batch(step(id, row)),
+    commit: (row, writes, retriables) =>
+      datastore.batch(
+        merge(writes, header(row), openMark(row), ...retriables.map((r) => step(row.id, r))),
+      ),
+    update: (row) => datastore.batch(merge(header(row), openMark(row))),
+
+    async listOpen() {
+      const open = await records.list(openCollection);
+      const ids = open.map(({ key }) => openCollection.parts(key)[0]!);
+      const found = await Promise.all(ids.map((id) => records.find(transactionCollection, id)));
+      return found.flatMap((stored) => (stored === undefined ? [] : [stored.value]));
+    },
+
+    async listSteps(id) {
+      const rows = await records.list(stepCollection, [id]);
+      return rows.map(({ value }) => value);
+    },
+  };
+}

@@ -1,0 +1,82 @@
+/** One record. `revision` is that of the batch that wrote it last. */
+export interface Entry {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly revision: number;
+}
+
+/** Holds while the key's revision is this; 0 means that there is no such record. */
+export interface Condition {
+  readonly key: string;
+  readonly revision: number;
+}
+
+export interface Writes {
+  readonly puts?: readonly { readonly key: string; readonly value: Uint8Array }[];
+  readonly deletes?: readonly string[];
+  readonly conditions?: readonly Condition[];
+}
+
+/** What a batch changed: an entry that is there now, or the key of one that is gone. */
+export type Change =
+  | { readonly kind: "put"; readonly entry: Entry }
+  | { readonly kind: "delete"; readonly key: string };
+
+export type WatchListener = (changes: readonly Change[], revision: number) => void;
+
+export interface Page {
+  /** Only keys after this one. */
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/**
+ * Ordered records under string keys. Implementations pass `datastore.suite.ts`.
+ *
+ * Keys are printable ASCII, as a collection makes them, and sort by their bytes. Revisions grow by every
+ * batch and are never used again. What cannot be read is N0Error `unavailable`.
+ */
+export interface Datastore extends AsyncDisposable {
+  get(key: string): Promise<Entry | undefined>;
+
+  /** The records whose keys begin with `prefix`, in key order. */
+  list(prefix: string, page?: Page): Promise<readonly Entry[]>;
+
+  /**
+   * Writes all or nothing, durably, if every condition holds. Batches take effect in the order they are
+   * asked for. A key stands in `puts` or in `deletes`, once: etcd takes no other.
+   *
+   * @returns the batch's revision.
+   * @throws ConflictError when a condition does not hold; N0Error `unavailable` when it could not be
+   *   written, and then it surely was not.
+   */
+  batch(writes: Writes): Promise<number>;
+
+  /**
+   * Calls `listener` with what each later batch changed under `prefix`, in order, a batch at a time, and
+   * before the batch resolves for its writer. A listener that throws ends the process.
+   *
+   * @returns a function that ends it.
+   */
+  watch(prefix: string, listener: WatchListener): () => void;
+}
+
+/** A condition of a batch did not hold: somebody else was faster. */
+export class ConflictError extends Error {
+  override name = "ConflictError";
+  readonly key: string;
+
+  constructor(key: string) {
+    super(`the record ${key} has changed`);
+    this.key = key;
+  }
+}
+
+/** All of these, as one batch. */
+export function merge(...parts: readonly Writes[]): Writes {
+  return {
+    puts: parts.flatMap((part) => part.puts ?? []),
+    deletes: parts.flatMap((part) => part.deletes ?? []),
+    conditions: parts.flatMap((part) => part.conditions ?? []),
+  };
+}

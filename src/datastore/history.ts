@@ -1,0 +1,33 @@
+import type { Datastore } from "./datastore.ts";
+import { stepCollection, transactionCollection } from "./datastore-journal.ts";
+import { Records } from "./records.ts";
+
+/** Transactions forgotten in one batch. */
+const BATCH_MAX = 100;
+
+/**
+ * Forgets the transactions that came to rest and began before `beforeMs`, with their steps. Those that are
+ * open stay, however old.
+ *
+ * @returns how many it forgot.
+ */
+export async function pruneHistory(datastore: Datastore, beforeMs: number): Promise<number> {
+  const records = new Records(datastore);
+  let forgotten = 0;
+  let after: string | undefined;
+  for (;;) {
+    const page = { limit: BATCH_MAX, ...(after === undefined ? {} : { after }) };
+    const headers = await records.list(transactionCollection, [], page);
+    // Ids sort by the time they were made, so the old ones come first.
+    const old = headers.filter(({ value }) => value.startedAtMs < beforeMs);
+    const resting = old.filter(({ value }) => value.state === "done" || value.state === "unwound");
+    const steps = await Promise.all(
+      resting.map(({ value }) => records.list(stepCollection, [value.id])),
+    );
+    const deletes = [...resting, ...steps.flat()].map(({ key }) => key);
+    if (deletes.length > 0) await datastore.batch({ deletes });
+    forgotten += resting.length;
+    if (old.length < BATCH_MAX) return forgotten;
+    after = old.at(-1)!.key;
+  }
+}

@@ -1,0 +1,50 @@
+import { type Change, ConflictError, type Datastore, type Entry } from "../datastore.ts";
+import { Watchers } from "../watchers.ts";
+
+/** Records that live as long as the process: for tests and for the simulation. */
+export function memoryDatastore(): Datastore {
+  const entries = new Map<string, Entry>();
+  const watchers = new Watchers();
+  let revision = 0;
+
+  return {
+    async get(key) {
+      return entries.get(key);
+    },
+
+    async list(prefix, { after = "", limit } = { limit: Number.POSITIVE_INFINITY }) {
+      return [...entries.values()]
+        .filter(({ key }) => key.startsWith(prefix) && compareBytes(key, after) > 0)
+        .sort((a, b) => compareBytes(a.key, b.key))
+        .slice(0, limit);
+    },
+
+    async batch({ puts = [], deletes = [], conditions = [] }) {
+      for (const condition of conditions) {
+        if ((entries.get(condition.key)?.revision ?? 0) !== condition.revision) {
+          throw new ConflictError(condition.key);
+        }
+      }
+      revision += 1;
+      const changes: Change[] = [];
+      for (const key of deletes) {
+        if (entries.delete(key)) changes.push({ kind: "delete", key });
+      }
+      for (const { key, value } of puts) {
+        const entry = { key, value, revision };
+        entries.set(key, entry);
+        changes.push({ kind: "put", entry });
+      }
+      watchers.notify(changes, revision);
+      return revision;
+    },
+
+    watch: (prefix, listener) => watchers.add(prefix, listener),
+
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+function compareBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,61 @@
+import type { Collection } from "./collection.ts";
+import type { Datastore, Entry, Page } from "./datastore.ts";
+
+/** A decoded record. Never changed in place: others may hold the same one. */
+export interface Stored<T> {
+  readonly key: string;
+  readonly revision: number;
+  readonly value: T;
+}
+
+const CACHE_ENTRIES_MAX = 50_000;
+
+/** Reads records of any collection. A record is decoded once for each revision it has. */
+export class Records {
+  readonly #datastore: Datastore;
+  readonly #cache = new Map<string, Stored<unknown>>();
+
+  constructor(datastore: Datastore) {
+    this.#datastore = datastore;
+  }
+
+  async find<T>(of: Collection<T>, ...parts: readonly string[]): Promise<Stored<T> | undefined> {
+    const entry = await this.#datastore.get(of.key(...parts));
+    return entry === undefined ? undefined : this.#decode(of, entry);
+  }
+
+  /** In key order. `parts` narrow it to the records under them. */
+  async list<T>(
+    of: Collection<T>,
+    parts: readonly string[] = [],
+    page?: Page,
+  ): Promise<readonly Stored<T>[]> {
+    return await this.listPrefix(of, of.under(...parts), page);
+  }
+
+  /** As `list`, by the beginning of the last part. */
+  async listPrefix<T>(
+    of: Collection<T>,
+    prefix: string,
+    page?: Page,
+  ): Promise<readonly Stored<T>[]> {
+    const entries = await this.#datastore.list(prefix, page);
+    return entries.map((entry) => this.#decode(of, entry));
+  }
+
+  #decode<T>(of: Collection<T>, entry: Entry): Stored<T> {
+    const known = this.#cache.get(entry.key);
+    // A key belongs to one collection, so what was cached under it has its type.
+    if (known?.revision === entry.revision) return known as Stored<T>;
+    const { key, revision } = entry;
+    const stored = { key, revision, value: of.decode(entry.value) };
+    if (this.#cache.size >= CACHE_ENTRIES_MAX) {
+      for (const oldest of this.#cache.keys()) {
+        this.#cache.delete(oldest);
+        if (this.#cache.size < CACHE_ENTRIES_MAX) break;
+      }
+    }
+    this.#cache.set(key, stored);
+    return stored;
+  }
+}

@@ -1,0 +1,25 @@
+import type Database from "better-sqlite3";
+
+/** Each entry is applied once, in order; `user_version` counts those applied. Never edit one that was released. */
+const MIGRATIONS = [
+  `CREATE TABLE record (
+     key TEXT PRIMARY KEY,
+     value BLOB NOT NULL,
+     revision INTEGER NOT NULL
+   ) WITHOUT ROWID;
+   CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+   INSERT INTO counter (name, value) VALUES ('revision', 0);`,
+];
+
+/** @throws Error when the file was written by a newer version. */
+export function migrate(database: Database.Database): void {
+  database.exec("BEGIN IMMEDIATE");
+  const applied = Number(database.pragma("user_version", { simple: true }));
+  if (applied > MIGRATIONS.length) {
+    database.exec("ROLLBACK");
+    throw new Error(`the database has schema ${applied}, this version knows ${MIGRATIONS.length}`);
+  }
+  for (const migration of MIGRATIONS.slice(applied)) database.exec(migration);
+  database.pragma(`user_version = ${MIGRATIONS.length}`);
+  database.exec("COMMIT");
+}

@@ -1,0 +1,208 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import Database from "better-sqlite3";
+import { systemClock } from "../../util/clock.ts";
+import { N0Error } from "../../util/errors.ts";
+import { type Change, ConflictError, type Datastore, type Writes } from "../datastore.ts";
+import { Watchers } from "../watchers.ts";
+import { migrate } from "./migrations.ts";
+import { prepare, type Row, type Statements } from "./statements.ts";
+
+export interface SqliteOptions {
+  /** The file; made, with its folder, if it is not there. */
+  readonly path: string;
+}
+
+interface Waiting {
+  readonly writes: Writes;
+  resolve(revision: number): void;
+  reject(reason: unknown): void;
+}
+
+/** Batches that one SQLite transaction takes at most, so that a flood does not delay those in front. */
+const GROUP_MAX = 256;
+
+/**
+ * How much of the write-ahead log is kept before it goes into the file, which takes two more flushes of
+ * the disk: 32 MiB, read in a few hundredths of a second after a crash. SQLite's own 4 MiB are reached
+ * every ten commits when it is busy.
+ */
+const CHECKPOINT_PAGES = 8_192;
+
+/**
+ * Records in one SQLite file, which this process alone has open. Batches that are asked for at the same
+ * time share one durable commit: each still holds or fails by itself. See docs/adr/0005.
+ *
+ * @throws N0Error `failed_precondition` when another process has the file open.
+ */
+export function sqliteDatastore({ path }: SqliteOptions): Datastore {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const database = open(path);
+  const statements = prepare(database);
+  const watchers = new Watchers();
+  // Above the clock, so that they go on growing where an older copy of the file was put back: agents
+  // refuse what is older than what they have seen.
+  let revision = Math.max(statements.readRevision(), systemClock.nowMs() * 1_000);
+  let waiting: Waiting[] = [];
+  let isScheduled = false;
+
+  function flush(): void {
+    isScheduled = false;
+    const group = waiting.slice(0, GROUP_MAX);
+    waiting = waiting.slice(GROUP_MAX);
+    if (waiting.length > 0) schedule();
+    write(group);
+  }
+
+  /** One durable commit for all of them. */
+  function write(group: readonly Waiting[]): void {
+    if (group.length === 0) return;
+    const settled: (() => void)[] = [];
+    const before = revision;
+    try {
+      statements.begin.run();
+      for (const { writes, resolve, reject } of group) {
+        const conflict = findConflict(statements, writes);
+        if (conflict !== undefined) {
+          settled.push(() => reject(new ConflictError(conflict)));
+          continue;
+        }
+        revision += 1;
+        const own = revision;
+        const changes = apply(statements, writes, own);
+        settled.push(() => {
+          watchers.notify(changes, own);
+          resolve(own);
+        });
+      }
+      if (revision === before) statements.rollback.run();
+      else {
+        statements.writeRevision(revision);
+        statements.commit.run();
+      }
+    } catch (cause) {
+      revision = before;
+      rollBack();
+      // One of them may be all that is wrong, such as a value too large: it must not fail the others.
+      if (group.length > 1) for (const waiter of group) write([waiter]);
+      else group[0]?.reject(asN0Error(database, cause));
+      return;
+    }
+    for (const settle of settled) settle();
+  }
+
+  function rollBack(): void {
+    try {
+      if (database.inTransaction) statements.rollback.run();
+    } catch {
+      // SQLite has rolled back by itself then, or the next BEGIN fails and says why.
+    }
+  }
+
+  function read<T>(work: () => T): Promise<T> {
+    try {
+      return Promise.resolve(work());
+    } catch (cause) {
+      return Promise.reject(asN0Error(database, cause));
+    }
+  }
+
+  function schedule(): void {
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(flush);
+  }
+
+  return {
+    get: (key) =>
+      read(() => {
+        const row = statements.get.get(key);
+        return row === undefined ? undefined : toEntry(row);
+      }),
+
+    list: (prefix, { after, limit } = { limit: -1 }) =>
+      read(() => {
+        const start = after === undefined || after < prefix ? prefix : `${after}\0`;
+        return statements.list.all(start, endOf(prefix), limit).map(toEntry);
+      }),
+
+    batch(writes) {
+      return new Promise((resolve, reject) => {
+        waiting.push({ writes, resolve, reject });
+        schedule();
+      });
+    },
+
+    watch: (prefix, listener) => watchers.add(prefix, listener),
+
+    async [Symbol.asyncDispose]() {
+      while (waiting.length > 0) flush();
+      database.close();
+    },
+  };
+}
+
+function open(path: string): Database.Database {
+  const database = new Database(path, { timeout: 1_000 });
+  try {
+    // Exclusive: a second API process on the same file would not see this one's locks.
+    database.pragma("locking_mode = EXCLUSIVE");
+    database.pragma("journal_mode = WAL");
+    database.pragma("synchronous = FULL");
+    database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    migrate(database);
+    return database;
+  } catch (cause) {
+    database.close();
+    if (cause instanceof Database.SqliteError && cause.code.startsWith("SQLITE_BUSY")) {
+      throw new N0Error("failed_precondition", `another process has ${path} open: stop it first`, {
+        cause,
+      });
+    }
+    throw cause;
+  }
+}
+
+function findConflict(statements: Statements, { conditions = [] }: Writes): string | undefined {
+  return conditions.find(
+    ({ key, revision }) => (statements.revisionOf.get(key)?.revision ?? 0) !== revision,
+  )?.key;
+}
+
+function apply(statements: Statements, writes: Writes, revision: number): Change[] {
+  const changes: Change[] = [];
+  for (const key of writes.deletes ?? []) {
+    if (statements.delete.run(key).changes > 0) changes.push({ kind: "delete", key });
+  }
+  for (const { key, value } of writes.puts ?? []) {
+    statements.put.run(key, value, revision);
+    changes.push({ kind: "put", entry: { key, value, revision } });
+  }
+  return changes;
+}
+
+function toEntry({ key, value, revision }: Row) {
+  return { key, value, revision };
+}
+
+/** The first key after all that begin with `prefix`: keys are ASCII, so 0x7f sorts behind them. */
+function endOf(prefix: string): string {
+  return `${prefix}\x7f`;
+}
+
+/** Codes that say the statement or the record is at fault: the same again would fail again. */
+const BUG_CODES = /^SQLITE_(CONSTRAINT|TOOBIG|MISMATCH|RANGE|ERROR|MISUSE|AUTH)/;
+
+function asN0Error(database: Database.Database, cause: unknown): N0Error {
+  const code = cause instanceof Database.SqliteError ? cause.code : undefined;
+  if (database.open && (code === undefined || BUG_CODES.test(code))) {
+    return new N0Error("internal", "the datastore cannot take this record", { cause });
+  }
+  return new N0Error(
+    "unavailable",
+    code === "SQLITE_FULL"
+      ? "the datastore's disk is full: free some space on it"
+      : "the datastore could not be read or written: try again",
+    { cause, retryAfterMs: 1_000 },
+  );
+}

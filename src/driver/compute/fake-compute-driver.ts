@@ -1,0 +1,355 @@
+import { type Duplex, duplexPair } from "node:stream";
+import { N0Error } from "../../util/errors.ts";
+import { isMadeBy, type Mark } from "../mark.ts";
+import type {
+  ComputeDriver,
+  DomainEvent,
+  DomainInfo,
+  DomainSpec,
+  DomainState,
+} from "./compute-driver.ts";
+import { refuseLeftover } from "./leftover.ts";
+
+/** The methods that take a signal, and so can be made to fail or hang. */
+export type FakeComputeMethod =
+  | "requireNew"
+  | "ensureStarted"
+  | "ensureDefined"
+  | "ensureResumed"
+  | "ensurePaused"
+  | "requestShutdown"
+  | "reboot"
+  | "ensureOff"
+  | "ensureAbsent"
+  | "state"
+  | "list"
+  | "growDisk";
+
+export interface FakeFault {
+  /** `after`: the thing is done, and the answer lost. */
+  readonly when: "before" | "after";
+  /** `hang` waits for the signal. */
+  readonly what: Error | "hang";
+}
+
+export interface FakeComputeDriver extends ComputeDriver {
+  /** Happens at each call of that method, until it is deleted. */
+  readonly faults: Map<FakeComputeMethod, FakeFault>;
+  /** The guest powers off by itself. */
+  powerOff(name: string): void;
+  /** QEMU dies. */
+  crash(name: string): void;
+  /** The guest prints on its serial console. */
+  print(name: string, text: string): void;
+  /** What was typed on the serial console. */
+  typed(name: string): string;
+  /** A domain of somebody else's under the same name on the hypervisor. */
+  addForeign(name: string, uuid: string): void;
+  /** Everything on the node, as plain data: for comparing before and after. */
+  snapshot(): FakeComputeSnapshot;
+}
+
+export interface FakeComputeSnapshot {
+  readonly domains: readonly DomainInfo[];
+  readonly foreign: readonly { readonly name: string; readonly uuid: string }[];
+  readonly folders: readonly string[];
+  readonly diskSizes: Readonly<Record<string, bigint>>;
+}
+
+export interface FakeComputeOptions {
+  /** Of all active domains together. Default: without limit. */
+  readonly memoryBytesMax?: bigint;
+  /** Tells which disks and taps are on the node. Default: all. */
+  readonly hasDisk?: (path: string) => boolean;
+  readonly hasTap?: (tapName: string) => boolean;
+}
+
+interface FakeDomain {
+  info: Omit<DomainInfo, "state">;
+  state: DomainState;
+  viewers: Set<Duplex>;
+  typed: string;
+}
+
+interface FakeFolder {
+  readonly mark: Mark;
+  log: string;
+}
+
+/** A node's hypervisor in memory. Passes the same suite as the real one. */
+export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeComputeDriver {
+  const { memoryBytesMax, hasDisk = () => true, hasTap = () => true } = options;
+  const domains = new Map<string, FakeDomain>();
+  const foreign = new Map<string, string>();
+  /** The name that each uuid was defined under last. */
+  const names = new Map<string, string>();
+  const folders = new Map<string, FakeFolder>();
+  const diskSizes = new Map<string, bigint>();
+  const listeners = new Set<(event: DomainEvent) => void>();
+  const faults = new Map<FakeComputeMethod, FakeFault>();
+
+  async function guarded<T>(
+    method: FakeComputeMethod,
+    signal: AbortSignal,
+    act: () => T,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    const fault = faults.get(method);
+    if (fault?.when === "before") await failAs(fault, signal);
+    const answer = act();
+    if (fault?.when === "after") await failAs(fault, signal);
+    return answer;
+  }
+
+  function setState(name: string, state: DomainState): void {
+    const domain = domains.get(name);
+    if (domain === undefined || domain.state === state) return;
+    domain.state = state;
+    if (!isActive(domain)) {
+      for (const viewer of domain.viewers) viewer.destroy();
+      domain.viewers.clear();
+    }
+    if (state === "absent") domains.delete(name);
+    // Later, as a real hypervisor's: never inside the call that caused it.
+    queueMicrotask(() => {
+      for (const listener of [...listeners]) listener({ name, state });
+    });
+  }
+
+  function active(name: string): FakeDomain {
+    const domain = domains.get(name);
+    if (domain === undefined || !isActive(domain))
+      throw wrongState(name, "is not active: boot it first");
+    return domain;
+  }
+
+  function refuseForeign(name: string): void {
+    if (foreign.has(name)) throw wrongState(name, "has the name of a domain that is not ours");
+  }
+
+  function define(spec: DomainSpec, mark: Mark): FakeDomain {
+    checkName(spec.name);
+    refuseForeign(spec.name);
+    if (hasUuidOfAnother(spec)) {
+      throw wrongState(spec.name, "has the uuid of another domain");
+    }
+    const old = domains.get(spec.name);
+    const domain = old ?? {
+      info: infoOf(spec, mark),
+      state: "absent",
+      viewers: new Set(),
+      typed: "",
+    };
+    const made = old?.info.mark;
+    domain.info = infoOf(spec, made?.owner === mark.owner ? made : mark);
+    domains.set(spec.name, domain);
+    names.set(spec.uuid, spec.name);
+    if (old === undefined) setState(spec.name, "shut_off");
+    return domain;
+  }
+
+  function hasUuidOfAnother({ name, uuid }: DomainSpec): boolean {
+    const other = names.get(uuid);
+    if (other !== undefined && other !== name && domains.get(other)?.info.uuid === uuid)
+      return true;
+    return foreign.values().some((other) => other === uuid);
+  }
+
+  function requireParts({ name, disks, nics }: DomainSpec): void {
+    const disk = disks.findIndex(({ path }) => !hasDisk(path));
+    const nic = nics.findIndex(({ tapName }) => !hasTap(tapName));
+    if (disk >= 0) throw wrongState(name, `misses disks[${disk}] on the node: make it first`);
+    if (nic >= 0) throw wrongState(name, `misses nics[${nic}] on the node: make it first`);
+  }
+
+  function requireMemory(spec: DomainSpec): void {
+    if (memoryBytesMax === undefined) return;
+    const used = [...domains.values()]
+      .filter(isActive)
+      .reduce((sum, d) => sum + d.info.memoryBytes, 0n);
+    if (used + spec.memoryBytes <= memoryBytesMax) return;
+    throw new N0Error(
+      "resource_exhausted",
+      `virtual machine "${spec.name}" needs more memory than the node has`,
+    );
+  }
+
+  function folderOf(name: string, mark: Mark): FakeFolder {
+    const folder = folders.get(name) ?? { mark, log: "" };
+    folders.set(name, folder);
+    return folder;
+  }
+
+  return {
+    accelerator: "tcg",
+    faults,
+    requireNew: (name, mark, signal) =>
+      guarded("requireNew", signal, () => {
+        checkName(name);
+        refuseForeign(name);
+        refuseLeftover("domain", name, domains.get(name)?.info.mark, mark);
+        refuseLeftover("folder", name, folders.get(name)?.mark, mark);
+      }),
+    ensureStarted: (spec, mark, signal) =>
+      guarded("ensureStarted", signal, () => {
+        checkName(spec.name);
+        const present = domains.get(spec.name);
+        if (present !== undefined && isActive(present)) return;
+        refuseForeign(spec.name);
+        requireParts(spec);
+        folderOf(spec.name, mark);
+        define(spec, mark);
+        requireMemory(spec);
+        setState(spec.name, "paused");
+      }),
+    ensureDefined: (spec, mark, signal) =>
+      guarded("ensureDefined", signal, () => {
+        const present = domains.get(spec.name);
+        if (present !== undefined && isActive(present))
+          throw wrongState(spec.name, "is active: shut it down first");
+        define(spec, mark);
+      }),
+    ensureResumed: (name, signal) =>
+      guarded("ensureResumed", signal, () => {
+        active(name);
+        setState(name, "running");
+      }),
+    ensurePaused: (name, signal) =>
+      guarded("ensurePaused", signal, () => {
+        active(name);
+        setState(name, "paused");
+      }),
+    requestShutdown: (name, signal) => guarded("requestShutdown", signal, () => void active(name)),
+    reboot: (name, _hard, signal) => guarded("reboot", signal, () => void active(name)),
+    ensureOff: (name, signal) =>
+      guarded("ensureOff", signal, () => {
+        const domain = domains.get(name);
+        if (domain !== undefined && isActive(domain)) setState(name, "shut_off");
+      }),
+    ensureAbsent: (name, maker, signal) =>
+      guarded("ensureAbsent", signal, () => {
+        const domain = domains.get(name);
+        if (domain !== undefined && !isMadeBy(domain.info.mark, maker)) return;
+        setState(name, "absent");
+        const folder = folders.get(name);
+        if (folder !== undefined && isMadeBy(folder.mark, maker)) folders.delete(name);
+      }),
+    state: (name, signal) => guarded("state", signal, () => domains.get(name)?.state ?? "absent"),
+    list: (signal) =>
+      guarded("list", signal, () =>
+        [...domains.values()].map(({ info, state }) => ({ ...info, state })),
+      ),
+    growDisk: (name, path, sizeBytes, signal) =>
+      guarded("growDisk", signal, () => {
+        if (!active(name).info.diskPaths.includes(path)) throw wrongState(name, "has no such disk");
+        if ((diskSizes.get(path) ?? 0n) > sizeBytes)
+          throw wrongState(name, "has a disk larger than that");
+        diskSizes.set(path, sizeBytes);
+      }),
+    onEvent(listener) {
+      const entry = (event: DomainEvent) => listener(event);
+      listeners.add(entry);
+      return () => listeners.delete(entry);
+    },
+    async openVnc(name) {
+      const { viewers } = active(name);
+      const [viewer, screen] = duplexPair();
+      viewers.add(viewer);
+      screen.resume().write("RFB 003.008\n");
+      return viewer;
+    },
+    async openSerial(name) {
+      const domain = active(name);
+      const [viewer, guest] = duplexPair();
+      guest.on("data", (chunk: Buffer) => {
+        domain.typed += chunk.toString();
+      });
+      domain.viewers.add(guest);
+      viewer.once("close", () => {
+        domain.viewers.delete(guest);
+        guest.destroy();
+      });
+      guest.once("close", () => viewer.destroy());
+      return viewer;
+    },
+    async *readSerialLog(name, follow, signal) {
+      let position = 0;
+      for (;;) {
+        const log = folders.get(name)?.log;
+        if (log !== undefined && log.length > position) {
+          yield Buffer.from(log.slice(position));
+          position = log.length;
+        }
+        if (!follow || signal.aborted || log === undefined) return;
+        // Nothing is awaited but the next turn, so that tests need no time.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+    async ensureFolder(name, mark) {
+      folderOf(name, mark);
+      return `/fake/vm/${name}`;
+    },
+    powerOff: (name) => {
+      active(name);
+      setState(name, "shut_off");
+    },
+    crash: (name) => {
+      active(name);
+      setState(name, "crashed");
+    },
+    print(name, text) {
+      const { viewers, info } = active(name);
+      folderOf(name, info.mark).log += text;
+      for (const viewer of viewers) viewer.write(text);
+    },
+    typed: (name) => active(name).typed,
+    addForeign: (name, uuid) => void foreign.set(name, uuid),
+    snapshot: () => ({
+      domains: [...domains.values()].map(({ info, state }) => ({ ...info, state })),
+      foreign: [...foreign].map(([name, uuid]) => ({ name, uuid })),
+      folders: [...folders.keys()],
+      diskSizes: Object.fromEntries(diskSizes),
+    }),
+    async [Symbol.asyncDispose]() {
+      listeners.clear();
+    },
+  };
+}
+
+function checkName(name: string): void {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/.test(name)) {
+    throw new N0Error("invalid_argument", "name: is not one of a virtual machine", {
+      field: "name",
+    });
+  }
+}
+
+function isActive({ state }: { readonly state: DomainState }): boolean {
+  return state === "running" || state === "paused";
+}
+
+function infoOf(spec: DomainSpec, mark: Mark): Omit<DomainInfo, "state"> {
+  return {
+    name: spec.name,
+    uuid: spec.uuid,
+    mark,
+    vcpus: spec.vcpus,
+    memoryBytes: ((spec.memoryBytes + 1023n) / 1024n) * 1024n,
+    diskPaths: spec.disks.map(({ path }) => path),
+    nics: spec.nics,
+  };
+}
+
+function wrongState(name: string, what: string): N0Error {
+  return new N0Error("failed_precondition", `virtual machine "${name}" ${what}`, {
+    resource: `virtual_machine/${name}`,
+  });
+}
+
+async function failAs({ what }: FakeFault, signal: AbortSignal): Promise<never> {
+  if (what !== "hang") throw what;
+  return await new Promise((_resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    if (signal.aborted) reject(signal.reason);
+  });
+}

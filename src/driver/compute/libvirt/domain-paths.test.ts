@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { checkBaseDirectory, domainPaths } from "./domain-paths.ts";
+
+test("the sockets of the longest name below the longest base fit into a socket's address", () => {
+  const base = `/${"b".repeat(27)}`;
+  checkBaseDirectory(base);
+  const { serialSocket, vncSocket } = domainPaths(base, "n".repeat(63));
+  expect(Buffer.byteLength(serialSocket)).toBe(107);
+  expect(Buffer.byteLength(vncSocket)).toBeLessThan(107);
+});
+
+test("a base that is longer, relative or ends with a slash is refused with the reason", () => {
+  for (const base of [`/${"b".repeat(28)}`, "/é".repeat(10), "var/n0", "/var/n0/"]) {
+    expect(() => checkBaseDirectory(base)).toThrow("at most 28 bytes");
+  }
+});
+
+test("a name that is none never becomes a path", () => {
+  for (const name of ["..", ".", "", "a/b", "-a", "a\0"]) {
+    expect(() => domainPaths("/base", name)).toThrow("name: must match");
+  }
+});

@@ -1,0 +1,58 @@
+import { isAbsolute, join } from "node:path";
+import { N0Error } from "../../../util/errors.ts";
+
+/** Where the files of one virtual machine lie on the node. */
+export interface DomainPaths {
+  readonly folder: string;
+  readonly vncSocket: string;
+  readonly serialSocket: string;
+  /** Rotated by virtlogd to `serial.log.0` (newest) and up. */
+  readonly serialLog: string;
+}
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
+const PREFIX = /^[a-zA-Z0-9._-]{0,16}$/;
+
+/**
+ * A unix socket's path is at most 107 bytes (sun_path is 108, with the terminating zero): a base of
+ * 28, "/vm/", a name of 63 and "/serial.sock" are 107.
+ */
+const BASE_BYTES_MAX = 28;
+
+/** @throws N0Error `invalid_argument` if sockets of a virtual machine could not be made below it. */
+export function checkBaseDirectory(baseDirectory: string): void {
+  const bytes = Buffer.byteLength(baseDirectory);
+  if (!isAbsolute(baseDirectory) || bytes > BASE_BYTES_MAX || baseDirectory.endsWith("/")) {
+    throw new N0Error(
+      "invalid_argument",
+      `the base directory must be an absolute path of at most ${BASE_BYTES_MAX} bytes without a trailing slash, ` +
+        `because the sockets of virtual machines lie below it: choose a shorter one than "${baseDirectory}" (${bytes} bytes)`,
+    );
+  }
+}
+
+/** @throws N0Error `invalid_argument` for a prefix that libvirt could not hold. */
+export function checkPrefix(prefix: string): void {
+  if (!PREFIX.test(prefix)) {
+    throw new N0Error("invalid_argument", `the domain prefix must match ${PREFIX.source}`);
+  }
+}
+
+/** Names become paths, so they are checked here once more, whoever calls. */
+export function checkName(name: string): void {
+  if (!NAME.test(name)) {
+    throw new N0Error("invalid_argument", `name: must match ${NAME.source}`, { field: "name" });
+  }
+}
+
+/** @throws N0Error `invalid_argument` for a name that is none. */
+export function domainPaths(baseDirectory: string, name: string): DomainPaths {
+  checkName(name);
+  const folder = join(baseDirectory, "vm", name);
+  return {
+    folder,
+    vncSocket: join(folder, "vnc.sock"),
+    serialSocket: join(folder, "serial.sock"),
+    serialLog: join(folder, "serial.log"),
+  };
+}

@@ -1,0 +1,26 @@
+import type { DomainState } from "../compute-driver.ts";
+
+/** virDomainState (libvirt/libvirt-domain.h). */
+const VIR_DOMAIN = { paused: 3, shutOff: 5, crashed: 6, suspendedByGuest: 7 } as const;
+/** virDomainShutoffReason: QEMU ended without saying that the guest powered off. */
+const SHUTOFF_CRASHED = 3;
+
+/** A guest that is shutting down (4) or blocked (2) still runs. */
+export function toDomainState({ state, reason }: { state: number; reason: number }): DomainState {
+  switch (state) {
+    case VIR_DOMAIN.paused:
+    case VIR_DOMAIN.suspendedByGuest:
+      return "paused";
+    case VIR_DOMAIN.shutOff:
+      return reason === SHUTOFF_CRASHED ? "crashed" : "shut_off";
+    case VIR_DOMAIN.crashed:
+      return "crashed";
+    default:
+      return "running";
+  }
+}
+
+/** With a QEMU process. `on_crash` is destroy, so a crashed domain has none. */
+export function isActive(state: DomainState): boolean {
+  return state === "running" || state === "paused";
+}

@@ -1,0 +1,168 @@
+import { N0Error } from "../../../util/errors.ts";
+import type { Mark } from "../../mark.ts";
+import type { Accelerator, DiskSpec, DomainInfo, DomainSpec, NicSpec } from "../compute-driver.ts";
+import type { DomainPaths } from "./domain-paths.ts";
+import { findElement, findElements, parseXml, type XmlElement, escapeXml as x } from "./xml.ts";
+
+/** The namespace of our element in `<metadata>`. */
+export const METADATA_NAMESPACE = "urn:n0stack:domain:1";
+
+/** The four places of the two IDE buses that the machine type `pc` has. */
+const CDROMS_MAX = 4;
+
+export interface DomainXmlInput {
+  readonly spec: DomainSpec;
+  readonly mark: Mark;
+  /** Tells instances on one node apart; the domain's name on libvirt is the prefix and `spec.name`. */
+  readonly prefix: string;
+  readonly paths: DomainPaths;
+  readonly accelerator: Accelerator;
+  /** For `<cputune><shares>`; undefined leaves it out. */
+  readonly cpuShares: number | undefined;
+}
+
+/**
+ * libvirt's description of a domain (https://libvirt.org/formatdomain.html).
+ *
+ * The machine is `pc`, which starts quicker than q35 and needs no port for each device. A network card
+ * has no boot ROM, since nothing boots from the network. Nothing listens on TCP.
+ *
+ * @throws N0Error `failed_precondition` for more than four cdroms.
+ */
+export function formatDomainXml(input: DomainXmlInput): string {
+  const { spec, mark, prefix, paths, accelerator, cpuShares } = input;
+  return `<domain type='${accelerator === "kvm" ? "kvm" : "qemu"}'>
+  <name>${x(prefix + spec.name)}</name>
+  <uuid>${x(spec.uuid)}</uuid>
+  <metadata>
+    <n0:domain xmlns:n0='${METADATA_NAMESPACE}' prefix='${x(prefix)}' owner='${x(mark.owner)}' transactionId='${x(mark.transactionId)}'/>
+  </metadata>
+  <memory unit='KiB'>${(spec.memoryBytes + 1023n) / 1024n}</memory>
+  <vcpu placement='static'>${spec.vcpus}</vcpu>
+  ${cpuShares === undefined ? "" : `<cputune><shares>${cpuShares}</shares></cputune>`}
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <features><acpi/><apic/></features>
+  ${formatCpu(accelerator, spec.vcpus)}
+  <clock offset='utc'/>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>restart</on_reboot>
+  <on_crash>destroy</on_crash>
+  <pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm>
+  <devices>
+${formatDisks(spec)}
+${spec.nics.map(formatNic).join("\n")}
+    <serial type='unix'>
+      <source mode='bind' path='${x(paths.serialSocket)}'/>
+      <log file='${x(paths.serialLog)}' append='on'/>
+      <target type='isa-serial' port='0'/>
+    </serial>
+    <graphics type='vnc' socket='${x(paths.vncSocket)}'/>
+    <video><model type='vga'/></video>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+    <controller type='usb' model='none'/>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+`;
+}
+
+/**
+ * Under TCG a named model, as old as x86-64-v2 that today's distributions ask for: AVX, which `maximum`
+ * would show, makes guests choose code paths that are slow to emulate.
+ */
+function formatCpu(accelerator: Accelerator, vcpus: number): string {
+  const topology = `<topology sockets='1' dies='1' cores='${vcpus}' threads='1'/>`;
+  return accelerator === "kvm"
+    ? `<cpu mode='host-passthrough' check='none'>${topology}</cpu>`
+    : `<cpu mode='custom' match='exact' check='none'><model fallback='allow'>Nehalem</model>${topology}</cpu>`;
+}
+
+function formatDisks({ name, disks }: DomainSpec): string {
+  let diskCount = 0;
+  let cdromCount = 0;
+  const formatted = disks.map((disk, index) => {
+    const isCdrom = disk.device === "cdrom";
+    const target = isCdrom ? deviceLetters("hd", cdromCount++) : deviceLetters("vd", diskCount++);
+    return formatDisk(disk, target, index + 1);
+  });
+  if (cdromCount > CDROMS_MAX) {
+    throw new N0Error(
+      "failed_precondition",
+      `virtual machine "${name}" has ${cdromCount} cdroms, of which a machine can have ${CDROMS_MAX}: detach some`,
+      { resource: `virtual_machine/${name}` },
+    );
+  }
+  return formatted.join("\n");
+}
+
+function formatDisk({ path, format, device }: DiskSpec, target: string, order: number): string {
+  const isCdrom = device === "cdrom";
+  return `    <disk type='file' device='${device}'>
+      <driver name='qemu' type='${format}'${isCdrom ? "" : " discard='unmap'"}/>
+      <source file='${x(path)}'/>
+      <target dev='${target}' bus='${isCdrom ? "ide" : "virtio"}'/>
+      <boot order='${order}'/>${isCdrom ? "<readonly/>" : ""}
+    </disk>`;
+}
+
+/** `a` … `z`, `aa`, `ab` …: as libvirt and Linux count disks. */
+export function deviceLetters(head: string, index: number): string {
+  let letters = "";
+  for (let rest = index; rest >= 0; rest = Math.floor(rest / 26) - 1) {
+    letters = String.fromCharCode(97 + (rest % 26)) + letters;
+  }
+  return head + letters;
+}
+
+/** `managed='no'`: the tap is ours, made before and moved into a netns later. */
+function formatNic({ tapName, hardwareAddress }: NicSpec): string {
+  return `    <interface type='ethernet'>
+      <mac address='${x(hardwareAddress)}'/>
+      <target dev='${x(tapName)}' managed='no'/>
+      <model type='virtio'/>
+      <rom enabled='no'/>
+    </interface>`;
+}
+
+/** The mark in our metadata element, as libvirt prints the element alone; undefined if it is another instance's. */
+export function parseMark(element: XmlElement, prefix: string): Mark | undefined {
+  const { attributes } = element;
+  const owner = attributes.get("owner");
+  const transactionId = attributes.get("transactionId");
+  if (attributes.get("prefix") !== prefix || owner === undefined || transactionId === undefined) {
+    return undefined;
+  }
+  return { owner, transactionId };
+}
+
+/** What a domain's XML says of it, or undefined if the domain is not ours. Its state is not in the XML. */
+export function parseDomainXml(xml: string, prefix: string): Omit<DomainInfo, "state"> | undefined {
+  const domain = parseXml(xml);
+  const libvirtName = findElement(domain, "name")?.text ?? "";
+  const mark = findOurMark(domain, prefix);
+  if (mark === undefined || !libvirtName.startsWith(prefix)) return undefined;
+  return {
+    name: libvirtName.slice(prefix.length),
+    uuid: findElement(domain, "uuid")?.text ?? "",
+    mark,
+    vcpus: Number(findElement(domain, "vcpu")?.text),
+    memoryBytes: BigInt(findElement(domain, "memory")?.text ?? "0") * 1024n,
+    diskPaths: findElements(domain, "devices", "disk", "source").flatMap(
+      ({ attributes }) => attributes.get("file") ?? [],
+    ),
+    nics: findElements(domain, "devices", "interface").map((nic) => ({
+      tapName: findElement(nic, "target")?.attributes.get("dev") ?? "",
+      hardwareAddress: findElement(nic, "mac")?.attributes.get("address") ?? "",
+    })),
+  };
+}
+
+function findOurMark(domain: XmlElement, prefix: string): Mark | undefined {
+  for (const element of findElement(domain, "metadata")?.children ?? []) {
+    const [, namespacePrefix] = /^(.*):domain$/.exec(element.name) ?? [];
+    const declaration = namespacePrefix === undefined ? "xmlns" : `xmlns:${namespacePrefix}`;
+    if (element.attributes.get(declaration) === METADATA_NAMESPACE)
+      return parseMark(element, prefix);
+  }
+  return undefined;
+}

@@ -1,0 +1,166 @@
+import { type Clock, systemClock } from "../../../util/clock.ts";
+import type { Accelerator, ComputeDriver } from "../compute-driver.ts";
+import { chooseAccelerator } from "./accelerator.ts";
+import { type ComputeLog, openConnection } from "./connection.ts";
+import { detectCpuController } from "./cpu-shares.ts";
+import { checkBaseDirectory, checkName, checkPrefix, domainPaths } from "./domain-paths.ts";
+import { ensureMarkedFolder } from "./folder-mark.ts";
+import { createSerialHub } from "./serial-hub.ts";
+import { readSerialLogFiles } from "./serial-log.ts";
+import { connectToDomain } from "./sockets.ts";
+import { createStateWatcher } from "./state-watcher.ts";
+import type { DriverSettings } from "./worker-protocol.ts";
+
+export interface LibvirtComputeDriverOptions {
+  /** At most 28 bytes, for sockets lie below it: `<base>/vm/<name>/`. */
+  readonly baseDirectory: string;
+  /** Default `qemu:///system`. */
+  readonly uri?: string;
+  /** Put before the names of domains; tells instances on one node apart. Default `n0-`. */
+  readonly prefix?: string;
+  /** Default `auto`. */
+  readonly accelerator?: "auto" | Accelerator;
+  /** How many changes libvirt is given at once. Default 3: libvirt starts domains no faster with more. */
+  readonly changeThreads?: number;
+  /** Default 60,000. */
+  readonly changeTimeoutMs?: number;
+  /** Default 10,000. */
+  readonly readTimeoutMs?: number;
+  /** How long to wait for libvirt at the beginning, before going on without it. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+  readonly clock?: Clock;
+  readonly log?: ComputeLog;
+}
+
+const silent: ComputeLog = { info() {}, warn() {} };
+const RESYNC_RETRY_MS = 1_000;
+
+/**
+ * Domains of this node's libvirt. A domain of ours is one that bears our element in its metadata with
+ * our prefix; others are never touched: what needs a machine answers `failed_precondition` where
+ * theirs has the name, and what removes succeeds without doing anything.
+ *
+ * A signal that aborts, or a timeout, abandons the answer of a call that libvirt has begun and not the
+ * call itself; the next on the same name waits until it has ended.
+ *
+ * @throws N0Error `invalid_argument` for a base directory or a prefix that cannot be used.
+ */
+export async function openLibvirtComputeDriver(
+  options: LibvirtComputeDriverOptions,
+): Promise<ComputeDriver> {
+  const { baseDirectory, prefix = "n0-", clock = systemClock, log = silent } = options;
+  checkBaseDirectory(baseDirectory);
+  checkPrefix(prefix);
+  const settings: DriverSettings = {
+    uri: options.uri ?? "qemu:///system",
+    prefix,
+    baseDirectory,
+    accelerator: chooseAccelerator(options.accelerator ?? "auto"),
+    cpuController: detectCpuController(),
+  };
+  if (settings.cpuController === "none") {
+    log.warn(
+      {},
+      "no cgroup controller for the cpu: the cpu that a machine reserves is not guaranteed",
+    );
+  }
+
+  const closed = new AbortController();
+  const ready = new AbortController();
+  const connection = openConnection({
+    settings,
+    changeThreads: options.changeThreads ?? 3,
+    changeTimeoutMs: options.changeTimeoutMs ?? 60_000,
+    readTimeoutMs: options.readTimeoutMs ?? 10_000,
+    clock,
+    log,
+    onConnected: () => void resync().then(() => ready.abort()),
+    onDomainEvent: (libvirtName) => {
+      if (libvirtName.startsWith(prefix)) watcher.touch(libvirtName.slice(prefix.length));
+    },
+  });
+  const watcher = createStateWatcher({
+    observe: (name) => connection.read({ kind: "observe", name }),
+    list: () => connection.read({ kind: "list" }),
+  });
+  const pathsOf = (name: string) => domainPaths(baseDirectory, name);
+  const serialHub = createSerialHub((name) => connectToDomain(pathsOf(name).serialSocket, name));
+
+  async function resync(): Promise<void> {
+    while (!closed.signal.aborted) {
+      try {
+        return await watcher.resync();
+      } catch (reason) {
+        log.warn({ err: reason }, "cannot read the states of the domains, trying again");
+        // Aborted: the loop's condition ends it.
+        await clock.sleep(RESYNC_RETRY_MS, closed.signal).catch(() => {});
+      }
+    }
+  }
+
+  // Without libvirt the driver goes on and answers `unavailable`; the reason is in the log already.
+  const deadline = clock.sleep(options.connectTimeoutMs ?? 10_000, ready.signal);
+  // Rejected by `ready`: what was waited for.
+  await deadline.catch(() => {});
+
+  return {
+    accelerator: settings.accelerator,
+    async requireNew(name, mark, signal) {
+      checkName(name);
+      await connection.read({ kind: "require_new", name, mark }, signal);
+    },
+    async ensureStarted(spec, mark, signal) {
+      checkName(spec.name);
+      await connection.change({ kind: "start", spec, mark }, signal);
+    },
+    async ensureDefined(spec, mark, signal) {
+      checkName(spec.name);
+      await connection.change({ kind: "define", spec, mark }, signal);
+    },
+    ensureResumed: (name, signal) => change("resume", name, signal),
+    ensurePaused: (name, signal) => change("pause", name, signal),
+    requestShutdown: (name, signal) => change("shutdown", name, signal),
+    reboot: (name, hard, signal) => change(hard ? "reset" : "reboot", name, signal),
+    ensureOff: (name, signal) => change("off", name, signal),
+    async ensureAbsent(name, maker, signal) {
+      checkName(name);
+      await connection.change({ kind: "remove", name, maker }, signal);
+    },
+    async state(name, signal) {
+      checkName(name);
+      return await connection.read({ kind: "observe", name }, signal);
+    },
+    list: (signal) => connection.read({ kind: "list" }, signal),
+    async growDisk(name, path, sizeBytes, signal) {
+      checkName(name);
+      await connection.change({ kind: "grow", name, path, sizeBytes }, signal);
+    },
+    onEvent: (listener) => watcher.onEvent(listener),
+    openVnc: async (name) => await connectToDomain(pathsOf(name).vncSocket, name),
+    async openSerial(name) {
+      checkName(name);
+      return await serialHub.open(name);
+    },
+    readSerialLog: (name, follow, signal) =>
+      readSerialLogFiles(pathsOf(name).serialLog, follow, clock, signal),
+    async ensureFolder(name, mark) {
+      const { folder } = pathsOf(name);
+      ensureMarkedFolder(folder, mark);
+      return folder;
+    },
+    async [Symbol.asyncDispose]() {
+      closed.abort();
+      serialHub.close();
+      await connection[Symbol.asyncDispose]();
+    },
+  };
+
+  async function change(
+    kind: "resume" | "pause" | "shutdown" | "reset" | "reboot" | "off",
+    name: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    checkName(name);
+    await connection.change({ kind, name }, signal);
+  }
+}

@@ -1,0 +1,110 @@
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Clock } from "../../../util/clock.ts";
+
+const POLL_MS = 100;
+const CHUNK_BYTES = 64 * 1024;
+
+/**
+ * The bytes of a log that virtlogd writes and rotates: `log` is the newest, `log.0` the one before it,
+ * and so on up. Oldest first. A log that is not there is empty.
+ *
+ * With `follow` goes on as it grows, also over rotations, until `signal` aborts or its folder is gone.
+ */
+export async function* readSerialLogFiles(
+  path: string,
+  follow: boolean,
+  clock: Clock,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  /** The file read last, by inode, for its name changes. */
+  let current: FileHandle | undefined;
+  try {
+    for (;;) {
+      // What was written before the next file appeared must be read before it.
+      const files = await listFiles(path);
+      if (current !== undefined) yield* readToEnd(current);
+      const next = await findNext(files, current);
+      if (next !== undefined) {
+        // A list made in the middle of a rotation may lack a file: go on only when it stands still.
+        const confirmed = await findNext(await listFiles(path), current);
+        if (confirmed?.path !== next.path || confirmed.inode !== next.inode) continue;
+        const opened = await openIfThere(next);
+        if (opened === undefined) continue;
+        await current?.close();
+        current = opened;
+        continue;
+      }
+      if (!follow || signal.aborted || files === undefined) return;
+      await clock.sleep(POLL_MS, signal).catch(() => {
+        // Aborted: what has been written until now is still read, then the loop ends.
+      });
+    }
+  } finally {
+    await current?.close();
+  }
+}
+
+interface LogFile {
+  readonly path: string;
+  readonly inode: number;
+}
+
+/** Oldest first; undefined if the folder is gone. */
+async function listFiles(path: string): Promise<LogFile[] | undefined> {
+  const folder = dirname(path);
+  const name = basename(path);
+  const entries = await ifThere(readdir(folder));
+  if (entries === undefined) return undefined;
+  const backups = entries
+    .filter((entry) => entry.startsWith(`${name}.`) && /^\d+$/.test(entry.slice(name.length + 1)))
+    .map((entry) => Number(entry.slice(name.length + 1)))
+    .sort((a, b) => b - a)
+    .map((number) => join(folder, `${name}.${number}`));
+  const files: LogFile[] = [];
+  for (const candidate of [...backups, path]) {
+    const found = await ifThere(stat(candidate));
+    if (found !== undefined) files.push({ path: candidate, inode: found.ino });
+  }
+  return files;
+}
+
+/** The file after `current`, or the oldest where there is none yet or it has been rotated away. */
+async function findNext(
+  files: readonly LogFile[] | undefined,
+  current: FileHandle | undefined,
+): Promise<LogFile | undefined> {
+  const inode = (await current?.stat())?.ino;
+  const index = files?.findIndex((file) => file.inode === inode) ?? -1;
+  return files?.[index + 1];
+}
+
+/** Undefined also where the file has been rotated since it was listed: the next round lists again. */
+async function openIfThere({ path, inode }: LogFile): Promise<FileHandle | undefined> {
+  const handle = await ifThere(open(path, "r"));
+  if (handle === undefined || (await handle.stat()).ino === inode) return handle;
+  await handle.close();
+  return undefined;
+}
+
+async function* readToEnd(handle: FileHandle): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const { bytesRead, buffer } = await handle.read(
+      Buffer.alloc(CHUNK_BYTES),
+      0,
+      CHUNK_BYTES,
+      null,
+    );
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+async function ifThere<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}

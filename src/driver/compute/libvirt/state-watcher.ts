@@ -1,0 +1,72 @@
+import type { DomainEvent, DomainInfo, DomainState } from "../compute-driver.ts";
+
+export interface StateReader {
+  /** `absent` for what is not ours. */
+  readonly observe: (name: string) => Promise<DomainState>;
+  readonly list: () => Promise<readonly DomainInfo[]>;
+}
+
+export interface StateWatcher {
+  /** Something happened to that domain; its state is read and, if it changed, told. */
+  touch(name: string): void;
+  /** Reads all states; from the second time on, what changed unseen is told. */
+  resync(): Promise<void>;
+  onEvent(listener: (event: DomainEvent) => void): () => void;
+}
+
+/**
+ * Turns "something happened" into changes of state. libvirt's events say what happened and not what
+ * is, come for domains that are not ours, and are missed while there is no connection; so an event
+ * only says when to look.
+ */
+export function createStateWatcher({ observe, list }: StateReader): StateWatcher {
+  const listeners = new Set<(event: DomainEvent) => void>();
+  const known = new Map<string, DomainState>();
+  /** Names that are being looked at; true if they were touched again meanwhile. */
+  const looking = new Map<string, boolean>();
+  let isFirstSync = true;
+
+  function learn(name: string, state: DomainState, isTold: boolean): void {
+    if ((known.get(name) ?? "absent") === state) return;
+    if (state === "absent") known.delete(name);
+    else known.set(name, state);
+    if (!isTold) return;
+    for (const listener of [...listeners]) listener({ name, state });
+  }
+
+  async function look(name: string): Promise<void> {
+    do {
+      looking.set(name, false);
+      learn(name, await observe(name), true);
+    } while (looking.get(name) === true);
+  }
+
+  return {
+    touch(name) {
+      if (looking.has(name)) {
+        looking.set(name, true);
+        return;
+      }
+      looking.set(name, false);
+      look(name)
+        .catch(() => {
+          // The connection is lost: what changed is seen by `resync` when there is one again.
+        })
+        .finally(() => looking.delete(name));
+    },
+    async resync() {
+      const found = await list();
+      const isTold = !isFirstSync;
+      isFirstSync = false;
+      const names = new Set(found.map(({ name }) => name));
+      for (const name of [...known.keys()]) if (!names.has(name)) learn(name, "absent", isTold);
+      for (const { name, state } of found) learn(name, state, isTold);
+    },
+    onEvent(listener) {
+      // A function of its own, so that one listener given twice is called twice and removed once.
+      const entry = (event: DomainEvent) => listener(event);
+      listeners.add(entry);
+      return () => listeners.delete(entry);
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import type { ErrorKind } from "../../../util/errors.ts";
+import type { Maker, Mark } from "../../mark.ts";
+import type { Accelerator, DomainInfo, DomainSpec, DomainState } from "../compute-driver.ts";
+import type { Pointer } from "./bindings.ts";
+import type { CpuController } from "./cpu-shares.ts";
+
+/** What all workers are told when they start. */
+export interface DriverSettings {
+  readonly uri: string;
+  readonly prefix: string;
+  readonly baseDirectory: string;
+  readonly accelerator: Accelerator;
+  readonly cpuController: CpuController;
+}
+
+/** One whole piece of work on one domain, done by one worker without a pause. */
+export type Operation =
+  | { readonly kind: "start"; readonly spec: DomainSpec; readonly mark: Mark }
+  | { readonly kind: "define"; readonly spec: DomainSpec; readonly mark: Mark }
+  | {
+      readonly kind: "resume" | "pause" | "shutdown" | "reset" | "reboot" | "off" | "observe";
+      readonly name: string;
+    }
+  | { readonly kind: "require_new"; readonly name: string; readonly mark: Mark }
+  | { readonly kind: "remove"; readonly name: string; readonly maker: Maker }
+  | {
+      readonly kind: "grow";
+      readonly name: string;
+      readonly path: string;
+      readonly sizeBytes: bigint;
+    }
+  | { readonly kind: "list" };
+
+/** What the operation answers; the others answer nothing. */
+export interface OperationResults {
+  readonly observe: DomainState;
+  readonly list: readonly DomainInfo[];
+}
+
+export type OperationResult<K extends Operation["kind"]> = K extends keyof OperationResults
+  ? OperationResults[K]
+  : void;
+
+/** The user that QEMU runs as, who must be able to make its sockets in the folder of a machine. */
+export interface QemuUser {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export type ToRpcWorker =
+  | {
+      readonly kind: "attach";
+      readonly connection: Pointer;
+      readonly qemuUser: QemuUser | undefined;
+    }
+  | { readonly kind: "run"; readonly id: number; readonly operation: Operation }
+  | { readonly kind: "stop" };
+
+/** An error class does not survive the way between threads, so its parts travel. */
+export interface WireError {
+  readonly kind: ErrorKind;
+  readonly message: string;
+  readonly resource: string | undefined;
+  /** The cause chain in one line. */
+  readonly cause: string;
+}
+
+export type FromRpcWorker =
+  | { readonly kind: "done"; readonly id: number; readonly result: unknown }
+  | { readonly kind: "failed"; readonly id: number; readonly error: WireError };
+
+export type FromEventWorker =
+  /** Each RPC worker is handed one reference to the connection, to close when it gets the next. */
+  | {
+      readonly kind: "connected";
+      readonly connection: Pointer;
+      readonly qemuUser: QemuUser | undefined;
+    }
+  | { readonly kind: "lost"; readonly reason: string }
+  /** Something happened to the domain of that libvirt name. */
+  | { readonly kind: "event"; readonly libvirtName: string };
+
+export interface ToEventWorker {
+  readonly kind: "stop";
+}
+
+export interface EventWorkerData {
+  readonly settings: DriverSettings;
+  /** How many references to the connection to make at each opening. */
+  readonly rpcWorkerCount: number;
+}

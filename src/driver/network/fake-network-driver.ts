@@ -1,0 +1,139 @@
+import type { Duplex } from "node:stream";
+import { isMadeBy, type Mark } from "../mark.ts";
+import { checkEndpoint, checkNetworkName, checkTapName, gatewaysOf } from "./network-check.ts";
+import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
+import {
+  networkNotHere,
+  nobodyAnswers,
+  notOurs,
+  tapElsewhere,
+  tapMissing,
+  tapOfAnother,
+} from "./network-errors.ts";
+
+export type NetworkMethod = keyof NetworkDriver;
+
+type ConnectHandler = (
+  networkName: string,
+  address: string,
+  port: number,
+  signal: AbortSignal,
+) => Duplex | Promise<Duplex>;
+
+export interface FakeNetworkDriver extends NetworkDriver {
+  /** What is on the node, as plain data, to compare with what was there before. */
+  snapshot(): { taps: Record<string, FakeTap>; networks: Record<string, FakeNetwork> };
+  hasTap(tapName: string): boolean;
+  /** Names of devices on the node that are not ours. */
+  readonly foreignDevices: Set<string>;
+  /** Called before a method does anything; may throw, or wait for ever, to make it fail or hang. */
+  before: (method: NetworkMethod, signal: AbortSignal) => void | Promise<void>;
+  /** Called when a method has done its work: a throw here is an answer that was lost. */
+  after: (method: NetworkMethod, signal: AbortSignal) => void | Promise<void>;
+  /** Answers `connect`; nobody does while it is undefined. */
+  connectHandler: ConnectHandler | undefined;
+}
+
+interface FakeTap {
+  readonly mark: Mark;
+  readonly networkName?: string;
+}
+
+interface FakeNetwork {
+  readonly mark: Mark;
+  readonly gateways: readonly string[];
+}
+
+/** Keeps taps and Networks in memory. */
+export function newFakeNetworkDriver(): FakeNetworkDriver {
+  const taps = new Map<string, FakeTap>();
+  const networks = new Map<string, FakeNetwork>();
+
+  async function during<T>(method: NetworkMethod, signal: AbortSignal, work: () => T): Promise<T> {
+    signal.throwIfAborted();
+    await fake.before(method, signal);
+    signal.throwIfAborted();
+    const result = work();
+    await fake.after(method, signal);
+    return result;
+  }
+  const tapNamesOf = (networkName: string) =>
+    [...taps].filter(([, tap]) => tap.networkName === networkName).map(([name]) => name);
+
+  function attach(tapName: string, network: NetworkSpec): void {
+    checkTapName(tapName);
+    checkNetworkName(network.name);
+    const gateways = gatewaysOf(network);
+    const tap = taps.get(tapName);
+    if (tap === undefined) {
+      throw fake.foreignDevices.has(tapName) ? notOurs(tapName) : tapMissing(tapName);
+    }
+    if (tap.networkName !== undefined && tap.networkName !== network.name) {
+      throw tapElsewhere(tapName, tap.networkName);
+    }
+    const { transactionId } = tap.mark;
+    const mark = networks.get(network.name)?.mark ?? {
+      owner: `network/${network.name}`,
+      transactionId,
+    };
+    networks.set(network.name, { mark, gateways });
+    taps.set(tapName, { mark: tap.mark, networkName: network.name });
+  }
+
+  const fake: FakeNetworkDriver = {
+    foreignDevices: new Set(),
+    before: () => {},
+    after: () => {},
+    connectHandler: undefined,
+    hasTap: (tapName) => taps.has(tapName),
+    snapshot: () =>
+      structuredClone({ taps: Object.fromEntries(taps), networks: Object.fromEntries(networks) }),
+
+    ensureTap: (tapName, mark, signal) =>
+      during("ensureTap", signal, () => {
+        checkTapName(tapName);
+        if (fake.foreignDevices.has(tapName)) throw notOurs(tapName);
+        const old = taps.get(tapName);
+        if (old !== undefined && !isMadeBy(old.mark, { owner: mark.owner })) {
+          throw tapOfAnother(tapName, old.mark);
+        }
+        taps.set(tapName, { mark: { ...mark } });
+      }),
+    ensureAttached: (tapName, network, signal) =>
+      during("ensureAttached", signal, () => attach(tapName, network)),
+    ensureTapAbsent: (tapName, networkName, maker, signal) =>
+      during("ensureTapAbsent", signal, () => {
+        checkTapName(tapName);
+        checkNetworkName(networkName);
+        const tap = taps.get(tapName);
+        if (tap !== undefined && isMadeBy(tap.mark, maker)) taps.delete(tapName);
+        if (tapNamesOf(networkName).length === 0) networks.delete(networkName);
+      }),
+    ensureNetworkAbsent: (networkName, signal) =>
+      during("ensureNetworkAbsent", signal, () => {
+        checkNetworkName(networkName);
+        for (const name of tapNamesOf(networkName)) taps.delete(name);
+        networks.delete(networkName);
+      }),
+    listTaps: (signal) =>
+      during("listTaps", signal, () => [...taps].map(([name, tap]) => ({ name, ...tap }))),
+    listNetworks: (signal) =>
+      during("listNetworks", signal, () =>
+        [...networks].map(([name, network]) => ({ name, ...network, tapNames: tapNamesOf(name) })),
+      ),
+    async connect(networkName, address, port, signal) {
+      await during("connect", signal, () => {
+        checkNetworkName(networkName);
+        checkEndpoint(address, port);
+        if (!networks.has(networkName)) throw networkNotHere(networkName);
+      });
+      if (fake.connectHandler === undefined) throw nobodyAnswers(networkName, address, port);
+      const stream = await fake.connectHandler(networkName, address, port, signal);
+      const onAbort = () => stream.destroy(new DOMException("aborted", "AbortError"));
+      signal.addEventListener("abort", onAbort, { once: true });
+      stream.once("close", () => signal.removeEventListener("abort", onAbort));
+      return stream;
+    },
+  };
+  return fake;
+}

@@ -1,0 +1,54 @@
+import { once } from "node:events";
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { checkEndpoint } from "../network-check.ts";
+import { networkNotHere, nobodyAnswers } from "../network-errors.ts";
+import { namespaceAt, tcpSocketIn } from "./namespace.ts";
+
+/** A neighbour that does not answer is given up by the kernel after 3 s; one that drops, never soon. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/**
+ * Connects from inside the namespace at `path`: a socket belongs to the namespace that it was made
+ * in, whoever uses it, so no process has to run in there.
+ */
+export async function connectIn(
+  path: string,
+  networkName: string,
+  host: string,
+  port: number,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const version = checkEndpoint(host, port);
+  signal.throwIfAborted();
+  const socket = new Socket({ fd: openSocket(path, networkName, version), allowHalfOpen: true });
+  const onAbort = () => socket.destroy(abortError(signal));
+  signal.addEventListener("abort", onAbort, { once: true });
+  socket.once("close", () => signal.removeEventListener("abort", onAbort));
+
+  socket.connect({ host, port });
+  try {
+    await once(socket, "connect", {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]),
+    });
+    return socket;
+  } catch (cause) {
+    socket.on("error", () => {}); // What destroying it now says was said by `cause`.
+    socket.destroy();
+    signal.throwIfAborted();
+    throw nobodyAnswers(networkName, host, port, cause);
+  }
+}
+
+function openSocket(path: string, networkName: string, version: 4 | 6): number {
+  try {
+    return tcpSocketIn(path, version);
+  } catch (cause) {
+    if (namespaceAt(path) !== "namespace") throw networkNotHere(networkName, cause);
+    throw cause;
+  }
+}
+
+function abortError(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error("aborted");
+}

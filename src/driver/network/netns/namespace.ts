@@ -1,0 +1,112 @@
+import { closeSync, openSync, statfsSync } from "node:fs";
+import { endianness } from "node:os";
+import koffi from "koffi";
+import { lazily } from "./lazily.ts";
+
+export const NETNS_FOLDER = "/run/netns";
+
+const CLONE_NEWNET = 0x40000000;
+const NSFS_MAGIC = 0x6e736673n;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
+const SIOCGIFINDEX = 0x8933;
+const IFREQ_BYTES = 40;
+const IFNAME_BYTES = 16;
+
+const libc = lazily(() => {
+  const loaded = koffi.load("libc.so.6");
+  return {
+    setns: loaded.func("int setns(int fd, int type)"),
+    socket: loaded.func("int socket(int domain, int type, int protocol)"),
+    ioctl: loaded.func("int ioctl(int fd, unsigned long request, void *argument)"),
+  };
+});
+
+/**
+ * Runs `work` inside the network namespace, and nothing else: only this thread changes over, and it is
+ * back before anything else of JavaScript runs. So `work` must not wait for anything.
+ *
+ * It saves starting a process: 0.1 ms instead of 3 ms, and a socket made inside stays inside (setns(2)).
+ */
+export function inNamespace<T>(path: string, work: () => T): T {
+  // The thread's own, for /proc/self is the main thread's, and this may be a worker.
+  const home = openSync("/proc/thread-self/ns/net", "r");
+  try {
+    enter(path);
+    try {
+      return work();
+    } finally {
+      // A thread that cannot come back would work on the wrong namespace for ever.
+      if (libc().setns(home, CLONE_NEWNET) !== 0) process.abort();
+    }
+  } finally {
+    closeSync(home);
+  }
+}
+
+function enter(path: string): void {
+  const there = openSync(path, "r");
+  try {
+    if (libc().setns(there, CLONE_NEWNET) !== 0) throw systemError("setns", path);
+  } finally {
+    closeSync(there);
+  }
+}
+
+/** What stands at the path: a namespace, nothing, or something that is none. */
+export function namespaceAt(path: string): "namespace" | "nothing" | "other" {
+  try {
+    return statfsSync(path, { bigint: true }).type === NSFS_MAGIC ? "namespace" : "other";
+  } catch (error) {
+    if (isCode(error, "ENOENT")) return "nothing";
+    throw error;
+  }
+}
+
+/** A TCP socket of the namespace, not connected yet; the caller closes the descriptor. */
+export function tcpSocketIn(path: string, version: 4 | 6): number {
+  return inNamespace(path, () =>
+    newSocket(version === 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC),
+  );
+}
+
+/** The index of the device of that name in the namespace, or where undefined in the node's own. */
+export function deviceIndex(path: string | undefined, deviceName: string): number | undefined {
+  return path === undefined
+    ? deviceIndexHere(deviceName)
+    : inNamespace(path, () => deviceIndexHere(deviceName));
+}
+
+/** See netdevice(7): the name goes in and the index comes back at the same place after it. */
+function deviceIndexHere(deviceName: string): number | undefined {
+  const fd = newSocket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC);
+  try {
+    const request = Buffer.alloc(IFREQ_BYTES);
+    request.write(deviceName, 0, IFNAME_BYTES - 1);
+    return libc().ioctl(fd, SIOCGIFINDEX, request) === 0
+      ? readNativeInt(request, IFNAME_BYTES)
+      : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function newSocket(domain: number, type: number): number {
+  const fd: number = libc().socket(domain, type, 0);
+  if (fd < 0) throw systemError("socket", String(domain));
+  return fd;
+}
+
+function readNativeInt(bytes: Buffer, offset: number): number {
+  return endianness() === "LE" ? bytes.readInt32LE(offset) : bytes.readInt32BE(offset);
+}
+
+function systemError(call: string, subject: string): Error {
+  return new Error(`${call} ${subject}: errno ${koffi.errno()}`);
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}

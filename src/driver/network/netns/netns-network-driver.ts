@@ -1,0 +1,147 @@
+import { newKeyedMutex } from "../../../util/keyed-mutex.ts";
+import { type RunCommand, runCommand } from "../../command/run-command.ts";
+import type { Maker } from "../../mark.ts";
+import { checkNetworkName, checkTapName, gatewaysOf } from "../network-check.ts";
+import type { NetworkDriver, NetworkSpec } from "../network-driver.ts";
+import { notOurs, tapElsewhere, tapMissing } from "../network-errors.ts";
+import { connectIn } from "./connect.ts";
+import type { Context } from "./context.ts";
+import { listNetworks, listTaps } from "./inventory.ts";
+import { ipv6Off, newIp } from "./links.ts";
+import { namesFor } from "./names.ts";
+import { deviceIndex } from "./namespace.ts";
+import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
+import { isOurTap, isTapOf, makeTap, markOfTap, removeTap, whereIs } from "./tap.ts";
+
+export interface NetnsNetworkDriverOptions {
+  /** Tells this instance's things from another's on the same node. Defaults to `n0-`. */
+  readonly prefix?: string;
+  /** IPv4 range for the links between the node and its Networks. Defaults to `100.127.0.0/16`. */
+  readonly transitPool?: string;
+  readonly run?: RunCommand;
+}
+
+/**
+ * Networks on this node, made with iproute2 and nft. Needs root, and to be in the node's own network
+ * namespace. Sets `net.ipv4.ip_forward` there and never back, for others may have come to rely on it.
+ *
+ * Guests reach the world by IPv4 alone. IPv6 stays within the Network: forwarding it would make the node
+ * ignore the router advertisements from which it may have its own address.
+ */
+export function newNetnsNetworkDriver({
+  prefix = "n0-",
+  transitPool = "100.127.0.0/16",
+  run = runCommand,
+}: NetnsNetworkDriverOptions = {}): NetworkDriver {
+  const names = namesFor(prefix);
+  const context: Context = { ip: newIp(run), names, transitPool, mutex: newKeyedMutex() };
+
+  const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>
+    context.mutex.run(`tap/${tapName}`, async () => {
+      signal.throwIfAborted();
+      return await work();
+    });
+  const holdingNetwork = <T>(networkName: string, signal: AbortSignal, work: () => Promise<T>) =>
+    context.mutex.run(`network/${networkName}`, async () => {
+      signal.throwIfAborted();
+      return await work();
+    });
+
+  return {
+    async ensureTap(tapName, mark, signal) {
+      checkTapName(tapName);
+      await holdingTap(tapName, signal, () => makeTap(context, tapName, mark, signal));
+    },
+    async ensureAttached(tapName, network, signal) {
+      checkTapName(tapName);
+      checkNetworkName(network.name);
+      gatewaysOf(network); // Refuses what is none before anything is made.
+      await holdingTap(tapName, signal, () =>
+        holdingNetwork(network.name, signal, () => attach(context, tapName, network, signal)),
+      );
+    },
+    async ensureTapAbsent(tapName, networkName, maker, signal) {
+      checkTapName(tapName);
+      checkNetworkName(networkName);
+      await holdingTap(tapName, signal, () =>
+        holdingNetwork(networkName, signal, () =>
+          detach(context, tapName, networkName, maker, signal),
+        ),
+      );
+    },
+    async ensureNetworkAbsent(networkName, signal) {
+      checkNetworkName(networkName);
+      await holdingNetwork(networkName, signal, async () =>
+        removeNetwork(
+          context,
+          networkName,
+          await readNetwork(context, networkName, signal),
+          signal,
+        ),
+      );
+    },
+    listTaps: async (signal) => listTaps(context, signal),
+    listNetworks: async (signal) => listNetworks(context, signal),
+    async connect(networkName, address, port, signal) {
+      checkNetworkName(networkName);
+      return await connectIn(names.netnsPath(networkName), networkName, address, port, signal);
+    },
+  };
+}
+
+/** The caller holds the tap and the Network. */
+async function attach(
+  context: Context,
+  tapName: string,
+  network: NetworkSpec,
+  signal: AbortSignal,
+): Promise<void> {
+  const { ip, names } = context;
+  const netns = names.netnsName(network.name);
+  const bridge = names.bridge(network.name);
+  const places = await whereIs(context, tapName);
+  if (places.length === 0) throw tapMissing(tapName);
+  const place = places.includes(network.name) ? network.name : places[0];
+  if (place !== undefined && place !== network.name) throw tapElsewhere(tapName, place);
+
+  const [tap, before] = await Promise.all([
+    ip.link(place === undefined ? undefined : netns, tapName, signal),
+    readNetwork(context, network.name, signal),
+  ]);
+  if (tap === undefined) throw tapMissing(tapName);
+  if (!isOurTap(names, tap)) throw notOurs(tapName);
+  await ensureNetwork(context, network, before, markOfTap(names, tap).transactionId, signal);
+
+  if (place !== undefined && tap.master === bridge && tap.flags.includes("UP")) return;
+  // Moved, connected and set up by one message of netlink, which the kernel takes in this order: so the
+  // bridge is given by its index over there. Moving keeps the alias and the group.
+  const index = deviceIndex(names.netnsPath(network.name), bridge);
+  const move = place === undefined ? `netns ${netns} ` : "";
+  const line = `link set dev ${tapName} ${move}master if${index}${ipv6Off()} up`;
+  await ip.batch(place === undefined ? undefined : netns, [line], signal);
+}
+
+/** The caller holds the tap and the Network. */
+async function detach(
+  context: Context,
+  tapName: string,
+  networkName: string,
+  maker: Maker,
+  signal: AbortSignal,
+): Promise<void> {
+  const { ip, names } = context;
+  for (const place of await whereIs(context, tapName)) {
+    if (place !== networkName) await removeTap(context, tapName, place, maker, signal);
+  }
+  const network = await readNetwork(context, networkName, signal);
+  if (network.kind === "namespace") {
+    const taps = network.links.filter((link) => isOurTap(names, link));
+    const gone = taps.filter((link) => link.name === tapName && isTapOf(names, link, maker));
+    if (taps.length > gone.length) {
+      const lines = gone.map(({ name }) => `link delete dev ${name}`);
+      await ip.batch(names.netnsName(networkName), lines, signal);
+      return;
+    }
+  }
+  await removeNetwork(context, networkName, network, signal);
+}

@@ -1,0 +1,170 @@
+import { lstatSync } from "node:fs";
+import { formatLinkMark, type LinkMark, parseLinkMark } from "../link-mark.ts";
+import { gatewaysOf } from "../network-check.ts";
+import type { NetworkSpec } from "../network-driver.ts";
+import { networkNotOurs } from "../network-errors.ts";
+import type { Context } from "./context.ts";
+import type { Link } from "./links.ts";
+import type { Names } from "./names.ts";
+import { namespaceAt } from "./namespace.ts";
+import { ensureNodeRules, ensureNodeRulesAbsent, prepareInside } from "./rules.ts";
+import { makeUplink, removeOrphans, uplinkWorks } from "./uplink.ts";
+
+/** On the bridge when all else is in place; without it everything is looked after again. */
+const READY = "ready";
+
+/** What the kernel puts into every new namespace by itself, depending on its modules. */
+const KERNEL_DEVICES = new Set(
+  "lo tunl0 gre0 gretap0 erspan0 ip_vti0 sit0 ip6tnl0 ip6gre0 ip6_vti0".split(" "),
+);
+
+export type NetworkState =
+  | { readonly kind: "nothing" }
+  /** A name without a namespace: a maker died between the two. */
+  | { readonly kind: "name" }
+  /** A namespace of ours; `mark` is undefined while it is half-made. */
+  | {
+      readonly kind: "namespace";
+      readonly links: readonly Link[];
+      readonly bridge: Link | undefined;
+      readonly mark: LinkMark | undefined;
+    }
+  /** What stands there is not ours. */
+  | { readonly kind: "foreign" };
+
+export async function readNetwork(
+  { ip, names }: Context,
+  networkName: string,
+  signal: AbortSignal,
+): Promise<NetworkState> {
+  const path = names.netnsPath(networkName);
+  switch (namespaceAt(path)) {
+    case "nothing":
+      return { kind: "nothing" };
+    case "other": {
+      const stat = lstatSync(path);
+      return stat.isFile() && stat.size === 0 ? { kind: "name" } : { kind: "foreign" };
+    }
+    case "namespace":
+  }
+  const links = await ip.links(names.netnsName(networkName), signal);
+  const bridge = links.find(({ name }) => name === names.bridge(networkName));
+  const mark = parseLinkMark(names.prefix, bridge?.alias);
+  const namespace: NetworkState = { kind: "namespace", links, bridge, mark };
+  if (mark?.owner === `network/${networkName}`) return namespace;
+  // Half-made: nothing in it yet, or a bridge of our group, whose alias comes last.
+  const halfMade =
+    bridge === undefined
+      ? links.every(({ name, group }) => KERNEL_DEVICES.has(name) || group === names.group)
+      : bridge.alias === undefined && bridge.group === names.group;
+  return halfMade ? namespace : { kind: "foreign" };
+}
+
+/** Makes the Network, or what is missing of it. The caller holds the Network. */
+export async function ensureNetwork(
+  context: Context,
+  network: NetworkSpec,
+  before: NetworkState,
+  transactionId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { ip, names, mutex } = context;
+  if (before.kind === "foreign") throw networkNotOurs(network.name);
+  const netns = names.netnsName(network.name);
+  if (before.kind === "name") await ip.netns("delete", netns, signal);
+
+  const { links, bridge, mark } =
+    before.kind === "namespace" ? before : { links: [], bridge: undefined, mark: undefined };
+  const isReady = mark?.state === READY;
+  const { owner, transactionId: maker } = mark ?? {
+    owner: `network/${network.name}`,
+    transactionId,
+  };
+  const alias = formatLinkMark(names.prefix, { owner, transactionId: maker });
+
+  const frame = frameLines(names, network.name, before.kind === "namespace", bridge !== undefined);
+  const uplink: string[] = [];
+  if (uplinkWorks(links)) {
+    ensureNodeRules(names);
+    await ip.batch(undefined, frame, signal);
+  } else {
+    await mutex.run("node", async () => {
+      ensureNodeRules(names);
+      uplink.push(...(await makeUplink(context, network.name, links, alias, frame, signal)));
+    });
+  }
+  if (!isReady) prepareInside(names, names.netnsPath(network.name));
+  const lines = [...bridgeLines(names, network, links, bridge), ...uplink];
+  if (!isReady) {
+    const ready = formatLinkMark(names.prefix, { owner, transactionId: maker, state: READY });
+    lines.push(`link set dev ${names.bridge(network.name)} alias ${ready}`);
+  }
+  await ip.batch(netns, lines, signal);
+}
+
+/** The namespace and the bridge: what can be made from outside, and so in one process with the uplink. */
+function frameLines(
+  names: Names,
+  networkName: string,
+  hasNamespace: boolean,
+  hasBridge: boolean,
+): string[] {
+  const netns = names.netnsName(networkName);
+  const lines = hasNamespace ? [] : [`netns add ${netns}`];
+  if (!hasBridge) {
+    const its = `group ${names.group} address ${names.bridgeAddress(networkName)} netns ${netns}`;
+    // No spanning tree, for it makes a new port wait; no snooping, for nobody asks for memberships.
+    const options = "stp_state 0 forward_delay 0 mcast_snooping 0";
+    lines.push(`link add name ${names.bridge(networkName)} ${its} type bridge ${options}`);
+  }
+  return lines;
+}
+
+/** What is missing of the gateways; nothing where all is as it should be. */
+function bridgeLines(
+  names: Names,
+  network: NetworkSpec,
+  links: readonly Link[],
+  found: Link | undefined,
+): string[] {
+  const bridge = names.bridge(network.name);
+  const wanted = gatewaysOf(network);
+  const there = found?.addresses ?? [];
+  const isUp = (name: string) => links.some((l) => l.name === name && l.flags.includes("UP"));
+
+  const lines = isUp("lo") ? [] : ["link set dev lo up"];
+  for (const address of there) {
+    if (!wanted.includes(address)) lines.push(`address delete ${address} dev ${bridge}`);
+  }
+  for (const address of wanted) {
+    // No duplicate address detection: the guests' first packets would meet a gateway that is not there.
+    const flags = address.includes(":") ? " nodad" : "";
+    if (!there.includes(address)) lines.push(`address add ${address} dev ${bridge}${flags}`);
+  }
+  if (!isUp(bridge)) lines.push(`link set dev ${bridge} up`);
+  return lines;
+}
+
+/** Removes the Network and all that is in it. The caller holds the Network. */
+export async function removeNetwork(
+  context: Context,
+  networkName: string,
+  before: NetworkState,
+  signal: AbortSignal,
+): Promise<void> {
+  const { ip, names, mutex } = context;
+  if (before.kind === "foreign") return;
+  const netns = names.netnsName(networkName);
+  if (before.kind === "namespace" && before.links.some(({ group }) => group === names.group)) {
+    // All at once, the uplink's outer end too. The kernel would remove them with the namespace, but later.
+    await ip.batch(netns, [`link delete group ${names.group}`], signal);
+  }
+  if (before.kind !== "nothing") await ip.netns("delete", netns, signal);
+
+  await mutex.run("node", async () => {
+    const links = await ip.links(undefined, signal);
+    const outside = await removeOrphans(context, networkName, links, signal);
+    const isUplink = ({ kind, group }: Link) => kind === "veth" && group === names.group;
+    if (!outside.some(isUplink)) ensureNodeRulesAbsent(names);
+  });
+}

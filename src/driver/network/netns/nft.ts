@@ -1,0 +1,43 @@
+import koffi from "koffi";
+import { lazily } from "./lazily.ts";
+
+/** Loaded when it is first needed: a machine that runs no agent need not have it. */
+const library = lazily(() => {
+  const loaded = koffi.load("libnftables.so.1");
+  return {
+    newContext: loaded.func("void *nft_ctx_new(uint32_t flags)"),
+    freeContext: loaded.func("void nft_ctx_free(void *context)"),
+    bufferOutput: loaded.func("int nft_ctx_buffer_output(void *context)"),
+    bufferError: loaded.func("int nft_ctx_buffer_error(void *context)"),
+    output: loaded.func("const char *nft_ctx_get_output_buffer(void *context)"),
+    errors: loaded.func("const char *nft_ctx_get_error_buffer(void *context)"),
+    run: loaded.func("int nft_run_cmd_from_buffer(void *context, const char *text)"),
+  };
+});
+
+/**
+ * Applies a script in nft's own language, all of it or nothing, in the namespace that the thread is in.
+ * Answers what it prints. Through libnftables, for it takes 1 to 5 ms where the command takes 20.
+ */
+export function nft(script: string): string {
+  const { newContext, freeContext, bufferOutput, bufferError, output, errors, run } = library();
+  const context = newContext(0);
+  if (context === null) throw new Error("nft: no context");
+  try {
+    bufferOutput(context);
+    bufferError(context);
+    const result: number = run(context, script);
+    if (result !== 0) throw new Error(`nft: ${String(errors(context)).trim().slice(0, 1000)}`);
+    return String(output(context));
+  } finally {
+    freeContext(context);
+  }
+}
+
+/** The comment of a table, "" where it has none; undefined where there is no such table. */
+export function tableComment(family: "inet", table: string): string | undefined {
+  // Only names are listed here: what a table of somebody else holds may be large.
+  const exists = nft(`list tables ${family}`).split("\n").includes(`table ${family} ${table}`);
+  if (!exists) return undefined;
+  return /^\tcomment "([^"]*)"$/m.exec(nft(`list table ${family} ${table}`))?.[1] ?? "";
+}

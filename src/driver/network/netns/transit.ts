@@ -1,0 +1,78 @@
+import { crc32 } from "node:zlib";
+
+/** A range of IPv4 addresses as numbers, both ends included. */
+interface Range {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The two addresses of one uplink, with their prefix length. */
+export interface Transit {
+  readonly outside: string;
+  readonly inside: string;
+  /** The outside one without its prefix length: the way out for the namespace. */
+  readonly via: string;
+}
+
+/** A /30 each: the subnet's own address, the node's end, the Network's end, the broadcast address. */
+const SUBNET_LENGTH = 30;
+const SUBNET_ADDRESSES = 2 ** (32 - SUBNET_LENGTH);
+
+/**
+ * Picks a subnet of `pool` that overlaps nothing in `taken` (addresses or routes, such as `10.0.0.0/8` or
+ * `10.0.0.1`). Where it begins to look depends on `seed`, so that two instances on one node, which
+ * may both look before either has taken, rarely want the same one.
+ *
+ * A range that holds the whole pool takes nothing: an uplink's subnet is narrower and wins.
+ *
+ * @returns undefined when the pool is full.
+ */
+export function pickTransit(
+  pool: string,
+  taken: readonly string[],
+  seed: string,
+): Transit | undefined {
+  const { first, last } = rangeOf(pool);
+  const count = Math.floor((last - first + 1) / SUBNET_ADDRESSES);
+  const used = new Set<number>();
+  for (const range of taken.map(rangeOf)) {
+    if (range.last < first || range.first > last) continue;
+    if (range.first <= first && range.last >= last) continue;
+    const from = Math.max(0, Math.floor((range.first - first) / SUBNET_ADDRESSES));
+    const to = Math.min(count - 1, Math.floor((range.last - first) / SUBNET_ADDRESSES));
+    for (let subnet = from; subnet <= to; subnet++) used.add(subnet);
+  }
+  const start = crc32(seed);
+  for (let n = 0; n < count; n++) {
+    const subnet = (start + n) % count;
+    if (!used.has(subnet)) return transitAt(first + subnet * SUBNET_ADDRESSES);
+  }
+  return undefined;
+}
+
+function transitAt(first: number): Transit {
+  const via = formatIpv4(first + 1);
+  return {
+    outside: `${via}/${SUBNET_LENGTH}`,
+    inside: `${formatIpv4(first + 2)}/${SUBNET_LENGTH}`,
+    via,
+  };
+}
+
+/** True where two ranges, written as `pickTransit` takes them, have an address in common. */
+export function overlaps(a: string, b: string): boolean {
+  const [left, right] = [rangeOf(a), rangeOf(b)];
+  return left.first <= right.last && right.first <= left.last;
+}
+
+function rangeOf(cidr: string): Range {
+  const [address = "", length = "32"] = cidr.split("/");
+  const size = 2 ** (32 - Number(length));
+  const value = address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
+  const first = Math.floor(value / size) * size;
+  return { first, last: first + size - 1 };
+}
+
+function formatIpv4(value: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
+}

@@ -1,0 +1,119 @@
+import { N0Error } from "../../../util/errors.ts";
+import { parseLinkMark } from "../link-mark.ts";
+import type { Context } from "./context.ts";
+import { ipv6Off, type Link } from "./links.ts";
+import { type Names, UPLINK_INSIDE } from "./names.ts";
+import { overlaps, pickTransit, type Transit } from "./transit.ts";
+
+/** Each attempt takes another name and subnet, so this is a bound and not a number of tries to hope for. */
+const ATTEMPTS_MAX = 16;
+
+/** Whether the Network's end of the uplink is there, addressed, and has a living end outside. */
+export function uplinkWorks(inside: readonly Link[]): boolean {
+  const uplink = inside.find(({ name }) => name === UPLINK_INSIDE);
+  if (uplink === undefined) return false;
+  // LOWER_UP is the carrier: a veth has it while its other end is up.
+  const isUp = uplink.flags.includes("UP") && uplink.flags.includes("LOWER_UP");
+  return isUp && uplink.addresses.length > 0;
+}
+
+/**
+ * Makes the uplink anew, and before it whatever `frame` makes. Answers the lines that remain to be run
+ * inside. The caller holds the node: two at once in this process would pick the same subnet.
+ * Another process may still do, so what was picked is looked at again after it was taken.
+ */
+export async function makeUplink(
+  context: Context,
+  networkName: string,
+  inside: readonly Link[],
+  alias: string,
+  frame: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { ip, names } = context;
+  const netns = names.netnsName(networkName);
+  if (inside.some(({ name }) => name === UPLINK_INSIDE)) {
+    await ip.batch(netns, [`link delete dev ${UPLINK_INSIDE}`], signal);
+  }
+  const [routes, links] = await Promise.all([ip.routes(signal), ip.links(undefined, signal)]);
+  let outside = await removeOrphans(context, networkName, links, signal);
+  let before = frame;
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const device = names.uplinkOutside(networkName, attempt);
+    if (outside.some(({ name }) => name === device)) continue;
+    const taken = [...routes, ...outside.flatMap(({ addresses }) => addresses.filter(isIpv4))];
+    const transit = pickTransit(context.transitPool, taken, `${netns} ${attempt}`);
+    if (transit === undefined) throw poolIsFull(networkName, context.transitPool);
+
+    const lines = outsideLines(names, networkName, device, transit, alias);
+    await ip.batch(undefined, [...before, ...lines], signal);
+    before = [];
+    outside = await ip.links(undefined, signal);
+    if (!outside.some((link) => link.name !== device && isRival(link, transit))) {
+      return insideLines(transit, alias);
+    }
+    await ip.batch(undefined, [`link delete dev ${device}`], signal);
+  }
+  throw new N0Error("aborted", `no free uplink was found for network "${networkName}": try again`);
+}
+
+function outsideLines(
+  names: Names,
+  networkName: string,
+  device: string,
+  transit: Transit,
+  alias: string,
+): string[] {
+  const peer = `name ${UPLINK_INSIDE} netns ${names.netnsName(networkName)} group ${names.group}`;
+  return [
+    `link add name ${device} group ${names.group} type veth peer ${peer}`,
+    `link set dev ${device} alias ${alias}${ipv6Off()} up`,
+    `address add ${transit.outside} dev ${device}`,
+  ];
+}
+
+function insideLines(transit: Transit, alias: string): string[] {
+  return [
+    `link set dev ${UPLINK_INSIDE} alias ${alias}${ipv6Off()} up`,
+    `address add ${transit.inside} dev ${UPLINK_INSIDE}`,
+    `route replace default via ${transit.via} dev ${UPLINK_INSIDE}`,
+  ];
+}
+
+/**
+ * Removes uplinks of the Network whose other end is lost: somebody removed the namespace's name while a
+ * connection kept it alive. Answers those of `outside` that remain.
+ */
+export async function removeOrphans(
+  { ip, names }: Context,
+  networkName: string,
+  outside: readonly Link[],
+  signal: AbortSignal,
+): Promise<readonly Link[]> {
+  const isOrphan = ({ kind, alias }: Link) =>
+    kind === "veth" && parseLinkMark(names.prefix, alias)?.owner === `network/${networkName}`;
+  const orphans = outside.filter(isOrphan);
+  await ip.batch(
+    undefined,
+    orphans.map(({ name }) => `link delete dev ${name}`),
+    signal,
+  );
+  return outside.filter((link) => !isOrphan(link));
+}
+
+function isIpv4(cidr: string): boolean {
+  return !cidr.includes(":");
+}
+
+/** A wider net that happens to hold ours is no rival: it was there when ours was picked. */
+function isRival({ addresses }: Link, transit: Transit): boolean {
+  return addresses.some((a) => isIpv4(a) && a.endsWith("/30") && overlaps(a, transit.outside));
+}
+
+function poolIsFull(networkName: string, pool: string): N0Error {
+  return new N0Error(
+    "resource_exhausted",
+    `the node has no subnet free in ${pool} for the uplink of network "${networkName}"`,
+    { resource: `network/${networkName}` },
+  );
+}

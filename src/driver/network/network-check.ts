@@ -1,0 +1,48 @@
+import { isIP, SocketAddress } from "node:net";
+import { invalid } from "../../util/errors.ts";
+import type { NetworkSpec } from "./network-driver.ts";
+
+const NETWORK_NAME_RULE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
+/** IFNAMSIZ is 16, with the terminating zero. */
+const TAP_NAME_RULE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/;
+
+/** The driver's own last check, whatever its caller checked: names become paths and command words. */
+export function checkNetworkName(name: string): void {
+  if (!NETWORK_NAME_RULE.test(name)) throw invalid("network", `must match ${NETWORK_NAME_RULE}`);
+}
+
+export function checkTapName(name: string): void {
+  if (!TAP_NAME_RULE.test(name)) throw invalid("tap", `must match ${TAP_NAME_RULE}`);
+}
+
+/** The gateways of a Network as the kernel prints them. */
+export function gatewaysOf(spec: NetworkSpec): string[] {
+  const gateways: string[] = [];
+  if (spec.ipv4Gateway !== undefined) gateways.push(cidr("ipv4_gateway", spec.ipv4Gateway, 4));
+  if (spec.ipv6Gateway !== undefined) gateways.push(cidr("ipv6_gateway", spec.ipv6Gateway, 6));
+  return gateways;
+}
+
+function cidr(field: string, text: string, version: 4 | 6): string {
+  const [address = "", length = "", ...rest] = text.split("/");
+  const lengthMax = version === 4 ? 32 : 128;
+  const lengthIsRight = /^\d{1,3}$/.test(length) && Number(length) <= lengthMax;
+  // A zone (`fe80::1%eth0`) names a device of the node, which is not there in a Network.
+  if (isIP(address) !== version || address.includes("%") || !lengthIsRight || rest.length > 0) {
+    throw invalid(field, `must be an IPv${version} address with its prefix length, got "${text}"`);
+  }
+  const family = version === 4 ? "ipv4" : "ipv6";
+  return `${new SocketAddress({ address, family }).address}/${Number(length)}`;
+}
+
+/** @throws N0Error `invalid_argument` */
+export function checkEndpoint(address: string, port: number): 4 | 6 {
+  const version = isIP(address);
+  if ((version !== 4 && version !== 6) || address.includes("%")) {
+    throw invalid("address", `must be an IP address, got "${address}"`);
+  }
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw invalid("port", `must be from 1 to 65535, got ${port}`);
+  }
+  return version;
+}

@@ -1,0 +1,274 @@
+import { text } from "node:stream/consumers";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { kindOf } from "../../util/errors.ts";
+import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
+
+export interface NetworkDriverUnderTest {
+  readonly driver: NetworkDriver;
+  /** A tap name that nothing else on the node has; the same for the same number. */
+  readonly tapName: (number: number) => string;
+  /** Puts a device on the node that is not the driver's. */
+  readonly addForeignDevice: (name: string) => Promise<void>;
+  readonly hasDevice: (name: string) => Promise<boolean>;
+  /** Serves TCP echo on the port, on all addresses inside the Network's namespace. */
+  readonly serveEcho: (networkName: string, port: number) => Promise<void>;
+  /** Removes what the test left and checks that nothing else is left. */
+  readonly dispose: () => Promise<void>;
+}
+
+const markA = { owner: "virtual_machine/a", transactionId: "transaction-a" };
+const markB = { owner: "virtual_machine/b", transactionId: "transaction-b" };
+/** The same owner's, of a later transaction. */
+const markLater = { ...markA, transactionId: "transaction-later" };
+const blue: NetworkSpec = {
+  name: "blue",
+  ipv4Gateway: "10.11.0.254/24",
+  ipv6Gateway: "fd00:11::fe/64",
+};
+const green: NetworkSpec = { name: "green", ipv4Gateway: "10.11.0.254/24" };
+
+/** What every NetworkDriver does. */
+export function networkDriverSuite(
+  name: string,
+  make: () => Promise<NetworkDriverUnderTest>,
+): void {
+  describe(`${name} keeps the contract of NetworkDriver`, () => {
+    let world: NetworkDriverUnderTest;
+    let driver: NetworkDriver;
+    let tap1: string;
+    let tap2: string;
+    const soon = () => AbortSignal.timeout(30_000);
+
+    beforeEach(async () => {
+      world = await make();
+      driver = world.driver;
+      tap1 = world.tapName(1);
+      tap2 = world.tapName(2);
+    });
+    afterEach(() => world.dispose());
+
+    const attachNew = async (tapName: string, network: NetworkSpec, mark = markA) => {
+      await driver.ensureTap(tapName, mark, soon());
+      await driver.ensureAttached(tapName, network, soon());
+    };
+    const taps = async () =>
+      [...(await driver.listTaps(soon()))].sort((a, b) => (a.name < b.name ? -1 : 1));
+    const networkNames = async () =>
+      (await driver.listNetworks(soon())).map((network) => network.name).sort();
+
+    test("finds nothing where nothing was made", async () => {
+      expect(await taps()).toEqual([]);
+      expect(await networkNames()).toEqual([]);
+    });
+
+    test("a new tap is outside and bears its mark", async () => {
+      await driver.ensureTap(tap1, markA, soon());
+      expect(await taps()).toEqual([{ name: tap1, mark: markA }]);
+      await driver.ensureTap(tap1, markLater, soon());
+      expect(await taps()).toEqual([{ name: tap1, mark: markLater }]);
+    });
+
+    test("attaching makes the Network and connects the tap; again is success", async () => {
+      await driver.ensureTap(tap1, markA, soon());
+      for (const _ of [1, 2]) {
+        await driver.ensureAttached(tap1, blue, soon());
+        expect(await taps()).toEqual([{ name: tap1, mark: markA, networkName: "blue" }]);
+        expect(await driver.listNetworks(soon())).toEqual([
+          {
+            name: "blue",
+            mark: { owner: "network/blue", transactionId: "transaction-a" },
+            tapNames: [tap1],
+            gateways: ["10.11.0.254/24", "fd00:11::fe/64"],
+          },
+        ]);
+      }
+    });
+
+    test("a Network takes the gateways that were asked for last", async () => {
+      await attachNew(tap1, { name: "blue" });
+      expect((await driver.listNetworks(soon()))[0]?.gateways).toEqual([]);
+      await driver.ensureAttached(tap1, { name: "blue", ipv4Gateway: "10.1.0.1/16" }, soon());
+      expect((await driver.listNetworks(soon()))[0]?.gateways).toEqual(["10.1.0.1/16"]);
+      await driver.ensureAttached(tap1, { name: "blue", ipv4Gateway: "10.2.0.1/16" }, soon());
+      expect((await driver.listNetworks(soon()))[0]?.gateways).toEqual(["10.2.0.1/16"]);
+    });
+
+    test("a tap that does not exist cannot be attached, and no Network is made for it", async () => {
+      const attached = driver.ensureAttached(tap1, blue, soon());
+      expect(kindOf(await attached.catch((e) => e))).toBe("failed_precondition");
+      expect(await networkNames()).toEqual([]);
+    });
+
+    test("a tap of one Network cannot be attached to another", async () => {
+      await attachNew(tap1, blue);
+      const moved = driver.ensureAttached(tap1, green, soon());
+      expect(kindOf(await moved.catch((e) => e))).toBe("failed_precondition");
+      expect(await taps()).toEqual([{ name: tap1, mark: markA, networkName: "blue" }]);
+      expect(await networkNames()).toEqual(["blue"]);
+    });
+
+    test("a fresh tap replaces one of the same owner that is connected", async () => {
+      await attachNew(tap1, blue);
+      await driver.ensureTap(tap1, markLater, soon());
+      expect(await taps()).toEqual([{ name: tap1, mark: markLater }]);
+      await driver.ensureAttached(tap1, green, soon());
+      expect(await taps()).toEqual([{ name: tap1, mark: markLater, networkName: "green" }]);
+    });
+
+    test("a tap of another owner is refused and not touched, connected or not", async () => {
+      for (const attach of [false, true]) {
+        if (attach) await driver.ensureAttached(tap1, blue, soon());
+        else await driver.ensureTap(tap1, markA, soon());
+        const before = [await taps(), await driver.listNetworks(soon())];
+        const made = driver.ensureTap(tap1, markB, soon());
+        expect(kindOf(await made.catch((e) => e))).toBe("failed_precondition");
+        await driver.ensureTapAbsent(tap1, "blue", markB, soon());
+        await driver.ensureTapAbsent(tap1, "blue", { owner: markB.owner }, soon());
+        expect([await taps(), await driver.listNetworks(soon())]).toEqual(before);
+      }
+    });
+
+    test("removing one transaction's tap leaves another's of the same owner, with its Network", async () => {
+      await attachNew(tap1, blue);
+      const before = [await taps(), await driver.listNetworks(soon())];
+      await driver.ensureTapAbsent(tap1, "blue", markLater, soon());
+      await driver.ensureTapAbsent(tap1, "green", markLater, soon());
+      expect([await taps(), await driver.listNetworks(soon())]).toEqual(before);
+      await driver.ensureTapAbsent(tap1, "blue", { owner: markA.owner }, soon());
+      expect([await taps(), await driver.listNetworks(soon())]).toEqual([[], []]);
+    });
+
+    test("the Network stays until its last tap is removed", async () => {
+      await attachNew(tap1, blue);
+      await attachNew(tap2, blue, markB);
+      await driver.ensureTapAbsent(tap1, "blue", markA, soon());
+      expect(await taps()).toEqual([{ name: tap2, mark: markB, networkName: "blue" }]);
+      expect(await networkNames()).toEqual(["blue"]);
+      await driver.ensureTapAbsent(tap1, "blue", markA, soon());
+      expect(await networkNames()).toEqual(["blue"]);
+      await driver.ensureTapAbsent(tap2, "blue", markB, soon());
+      expect(await taps()).toEqual([]);
+      expect(await networkNames()).toEqual([]);
+    });
+
+    test("removing a tap that was not attached yet leaves the Network's others alone", async () => {
+      await attachNew(tap1, blue);
+      await driver.ensureTap(tap2, markB, soon());
+      await driver.ensureTapAbsent(tap2, "blue", markB, soon());
+      expect(await taps()).toEqual([{ name: tap1, mark: markA, networkName: "blue" }]);
+    });
+
+    test("removing what is not there is success, any number of times", async () => {
+      for (const _ of [1, 2]) {
+        await driver.ensureTapAbsent(tap1, "blue", markA, soon());
+        await driver.ensureNetworkAbsent("blue", soon());
+      }
+    });
+
+    test("removing a Network takes its taps along, and nobody else's", async () => {
+      await attachNew(tap1, blue);
+      await attachNew(tap2, green, markB);
+      for (const _ of [1, 2]) {
+        await driver.ensureNetworkAbsent("blue", soon());
+        expect(await taps()).toEqual([{ name: tap2, mark: markB, networkName: "green" }]);
+        expect(await networkNames()).toEqual(["green"]);
+      }
+    });
+
+    test("a device that is not ours is refused and never touched", async () => {
+      await world.addForeignDevice(tap1);
+      const refused = [
+        driver.ensureTap(tap1, markA, soon()),
+        driver.ensureAttached(tap1, blue, soon()),
+      ];
+      const kinds = refused.map((made) => made.catch(kindOf));
+      expect(await Promise.all(kinds)).toEqual(refused.map(() => "failed_precondition"));
+      await driver.ensureTapAbsent(tap1, "blue", markA, soon());
+      expect(await world.hasDevice(tap1)).toBe(true);
+      expect(await taps()).toEqual([]);
+      expect(await networkNames()).toEqual([]);
+    });
+
+    test("names and addresses that are none are refused before anything is made", async () => {
+      await driver.ensureTap(tap1, markA, soon());
+      const refused = [
+        driver.ensureTap("../x", markA, soon()),
+        driver.ensureTap("a b", markA, soon()),
+        driver.ensureAttached(tap1, { name: "../blue" }, soon()),
+        driver.ensureAttached(tap1, { name: "blue", ipv4Gateway: "10.0.0.1" }, soon()),
+        driver.ensureTapAbsent(tap1, "..", markA, soon()),
+        driver.ensureNetworkAbsent("", soon()),
+        driver.connect("a/b", "10.0.0.1", 22, soon()),
+        driver.connect("blue", "localhost", 22, soon()),
+      ];
+      const kinds = refused.map((made) => made.catch(kindOf));
+      expect(await Promise.all(kinds)).toEqual(refused.map(() => "invalid_argument"));
+      expect(await taps()).toEqual([{ name: tap1, mark: markA }]);
+      expect(await networkNames()).toEqual([]);
+    });
+
+    test("an aborted call changes nothing", async () => {
+      await attachNew(tap1, blue);
+      const aborted = AbortSignal.abort();
+      await expect(driver.ensureTap(tap2, markA, aborted)).rejects.toThrow();
+      await expect(driver.ensureTapAbsent(tap1, "blue", markA, aborted)).rejects.toThrow();
+      await expect(driver.ensureNetworkAbsent("blue", aborted)).rejects.toThrow();
+      await expect(driver.listTaps(aborted)).rejects.toThrow();
+      expect(await taps()).toEqual([{ name: tap1, mark: markA, networkName: "blue" }]);
+    });
+
+    test("calls at once for one Network and for several do not disturb each other", async () => {
+      const numbers = Array.from({ length: 8 }, (_, n) => n);
+      const specOf = (n: number) => (n % 2 === 0 ? blue : green);
+      const made = numbers.map((n) => attachNew(world.tapName(n), specOf(n)));
+      expect((await Promise.allSettled(made)).map(({ status }) => status)).toEqual(
+        numbers.map(() => "fulfilled"),
+      );
+      expect(await taps()).toEqual(
+        numbers.map((n) => ({ name: world.tapName(n), mark: markA, networkName: specOf(n).name })),
+      );
+      const gone = numbers.map((n) =>
+        driver.ensureTapAbsent(world.tapName(n), specOf(n).name, markA, soon()),
+      );
+      expect((await Promise.allSettled(gone)).map(({ status }) => status)).toEqual(
+        numbers.map(() => "fulfilled"),
+      );
+      expect(await taps()).toEqual([]);
+      expect(await networkNames()).toEqual([]);
+    });
+
+    test("connects to a TCP port inside the Network, each half closing by itself", async () => {
+      await attachNew(tap1, blue);
+      await world.serveEcho("blue", 7001);
+      for (const address of ["10.11.0.254", "fd00:11::fe"]) {
+        const stream = await driver.connect("blue", address, 7001, soon());
+        stream.end("said before the end");
+        expect(await text(stream)).toBe("said before the end");
+      }
+    });
+
+    test("says unavailable, and soon, where nobody answers", async () => {
+      await attachNew(tap1, blue);
+      for (const address of ["10.11.0.254", "fd00:11::fe"]) {
+        const refused = driver.connect("blue", address, 7002, soon());
+        expect(kindOf(await refused.catch((e) => e))).toBe("unavailable");
+      }
+    });
+
+    test("connects to no Network that is not here", async () => {
+      const refused = driver.connect("blue", "10.11.0.254", 7001, soon());
+      expect(kindOf(await refused.catch((e) => e))).toBe("failed_precondition");
+    });
+
+    test("the signal ends a connection", async () => {
+      await attachNew(tap1, blue);
+      await world.serveEcho("blue", 7001);
+      const controller = new AbortController();
+      const stream = await driver.connect("blue", "10.11.0.254", 7001, controller.signal);
+      const ended = text(stream).catch((e) => e);
+      controller.abort();
+      expect(await ended).toBeInstanceOf(Error);
+      expect(stream.destroyed).toBe(true);
+    });
+  });
+}

@@ -1,0 +1,82 @@
+import type { Duplex } from "node:stream";
+import type { Maker, Mark } from "../mark.ts";
+
+export interface NetworkSpec {
+  /** The Network's name, `[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}`. */
+  readonly name: string;
+  /** The gateway's address with its prefix length, such as `10.0.0.254/24`. */
+  readonly ipv4Gateway?: string;
+  /** Such as `fd00::1/64`. */
+  readonly ipv6Gateway?: string;
+}
+
+export interface TapInfo {
+  readonly name: string;
+  /** Its owner is "" where the maker died before it could say: nobody's, and to be removed. */
+  readonly mark: Mark;
+  /** Undefined while the tap is still outside, in the node's own network namespace. */
+  readonly networkName?: string;
+}
+
+export interface NetworkInfo {
+  readonly name: string;
+  /** The owner is `network/<name>`; the transaction is the one whose tap was the first in it. */
+  readonly mark: Mark;
+  readonly tapNames: readonly string[];
+  readonly gateways: readonly string[];
+}
+
+/**
+ * Networks of this node: one network namespace per Network holds all of it — the bridge, the taps, the
+ * gateway address, and a veth to the node through which the guests reach the world by NAT. Overlapping
+ * networks never meet, and removing a Network from the node is removing one namespace.
+ *
+ * Every `ensure…` can be repeated. Implementations pass `network-driver.suite.ts`.
+ */
+export interface NetworkDriver {
+  /**
+   * Makes a fresh persistent tap in the node's own namespace, up, ready for a domain to open it. A tap
+   * of that name of the same owner is removed first, wherever it is and whichever transaction made it:
+   * the domain that used it is not running.
+   *
+   * @throws N0Error `failed_precondition` if a device that is not ours has the name, or a tap of another
+   *   owner; nothing is touched.
+   */
+  ensureTap(tapName: string, mark: Mark, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Makes the Network on this node if it is not there, moves the tap into it and connects it. A tap
+   * that is already connected to it is success.
+   *
+   * @throws N0Error `failed_precondition` if the tap does not exist.
+   */
+  ensureAttached(tapName: string, network: NetworkSpec, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Removes the tap of `maker` wherever it is, and the Network from this node when that was its last
+   * tap. Success if there is none. A tap that is nobody's goes as well.
+   */
+  ensureTapAbsent(
+    tapName: string,
+    networkName: string,
+    maker: Maker,
+    signal: AbortSignal,
+  ): Promise<void>;
+
+  /** Removes the Network from this node with all that is in it. */
+  ensureNetworkAbsent(networkName: string, signal: AbortSignal): Promise<void>;
+
+  listTaps(signal: AbortSignal): Promise<readonly TapInfo[]>;
+
+  listNetworks(signal: AbortSignal): Promise<readonly NetworkInfo[]>;
+
+  /**
+   * A TCP connection to an address inside the Network, made from within its namespace. Each half ends
+   * by itself: whoever has heard the end still has to end its own. The signal destroys the connection at
+   * any time, also when it has long been made.
+   *
+   * @throws N0Error `failed_precondition` if the Network is not on this node; `unavailable` if nobody
+   *   answers there.
+   */
+  connect(networkName: string, address: string, port: number, signal: AbortSignal): Promise<Duplex>;
+}

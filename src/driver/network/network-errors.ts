@@ -1,0 +1,62 @@
+import { N0Error } from "../../util/errors.ts";
+import type { Mark } from "../mark.ts";
+
+export function notOurs(deviceName: string, cause?: unknown): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `the node has a network device "${deviceName}" that n0stack did not make: rename or remove it`,
+    { cause },
+  );
+}
+
+export function tapOfAnother(tapName: string, { owner, transactionId }: Mark): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `the node has a tap "${tapName}" of "${owner}" from transaction "${transactionId}": remove it from the node`,
+    { resource: owner },
+  );
+}
+
+export function networkNotOurs(networkName: string, cause?: unknown): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `the node has something in the place of network "${networkName}" that n0stack did not make: remove it`,
+    { resource: `network/${networkName}`, cause },
+  );
+}
+
+export function tapMissing(tapName: string): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `the tap "${tapName}" is not on the node: make it first`,
+  );
+}
+
+export function tapElsewhere(tapName: string, networkName: string): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `the tap "${tapName}" is connected to network "${networkName}": remove it there first`,
+    { resource: `network/${networkName}` },
+  );
+}
+
+export function networkNotHere(networkName: string, cause?: unknown): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `network "${networkName}" is not on this node: start a virtual machine in it here first`,
+    { resource: `network/${networkName}`, cause },
+  );
+}
+
+export function nobodyAnswers(
+  networkName: string,
+  address: string,
+  port: number,
+  cause?: unknown,
+): N0Error {
+  const place = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return new N0Error("unavailable", `nobody answers at ${place} in network "${networkName}"`, {
+    resource: `network/${networkName}`,
+    cause,
+  });
+}

@@ -1,0 +1,88 @@
+import { stringify } from "yaml";
+import type { IsoFile } from "./iso9660.ts";
+import type { Seed, SeedNic } from "./seed-driver.ts";
+
+/** What cloud-init's NoCloud source looks for. */
+export const SEED_LABEL = "cidata";
+
+/** The files of a NoCloud seed: `user-data`, `meta-data`, `network-config`. */
+export function seedFiles(seed: Seed): IsoFile[] {
+  return [
+    { name: "user-data", content: Buffer.from(userData(seed)) },
+    { name: "meta-data", content: Buffer.from(metaData(seed)) },
+    { name: "network-config", content: Buffer.from(networkConfig(seed.nics)) },
+  ];
+}
+
+/** https://cloudinit.readthedocs.io/en/22.4.2/reference/modules.html#users-and-groups */
+export function userData({ loginUsername, sshAuthorizedKeys }: Seed): string {
+  const keys = sshAuthorizedKeys.length === 0 ? {} : { ssh_authorized_keys: sshAuthorizedKeys };
+  const config =
+    loginUsername === undefined
+      ? // cloud-init's default. It stands here because a cloud-config without any key is none.
+        { disable_root: true, ...keys }
+      : {
+          users: [
+            {
+              name: loginUsername,
+              groups: "sudo",
+              shell: "/bin/bash",
+              sudo: "ALL=(ALL) NOPASSWD:ALL",
+              lock_passwd: true,
+              ...keys,
+            },
+          ],
+        };
+  return `#cloud-config\n${toYaml(config)}`;
+}
+
+export function metaData({ instanceId, hostname }: Seed): string {
+  return toYaml({ "instance-id": instanceId, "local-hostname": hostname });
+}
+
+/**
+ * Version 2 (https://cloudinit.readthedocs.io/en/22.4.2/reference/network-config-format-v2.html), each
+ * nic found by its hardware address and named `eth<index>`.
+ *
+ * The default route is `gateway4` and `gateway6`, not `routes`: of a route cloud-init 22.4 (Debian 12)
+ * makes `post-up route add … || true` in /etc/network/interfaces, and Debian 12 has no `route` command;
+ * nor does it know `to: default`. Newer cloud-init and netplan still take `gateway4`.
+ */
+export function networkConfig(nics: readonly SeedNic[]): string {
+  const ethernets = Object.fromEntries(
+    nics.map((nic, index) => [`eth${index}`, ethernet(nic, index)]),
+  );
+  return toYaml({ version: 2, ...(nics.length === 0 ? {} : { ethernets }) });
+}
+
+function ethernet(nic: SeedNic, index: number): object {
+  const addresses = [nic.ipv4Address, nic.ipv6Address].filter((address) => address !== undefined);
+  const nameservers = {
+    ...(nic.nameservers.length === 0 ? {} : { addresses: nic.nameservers }),
+    ...(nic.searchDomains.length === 0 ? {} : { search: nic.searchDomains }),
+  };
+  return {
+    match: { macaddress: nic.hardwareAddress.toLowerCase() },
+    "set-name": `eth${index}`,
+    ...(addresses.length === 0 ? { dhcp4: true } : { addresses }),
+    ...(nic.ipv4Gateway === undefined ? {} : { gateway4: nic.ipv4Gateway }),
+    ...(nic.ipv6Gateway === undefined ? {} : { gateway6: nic.ipv6Gateway }),
+    ...(Object.keys(nameservers).length === 0 ? {} : { nameservers }),
+  };
+}
+
+/**
+ * One key a line, block style, double quotes where they are needed. YAML 1.1, which is what cloud-init
+ * reads: there `52:54:00:12:34:56` without quotes is a number, and `yes` is true.
+ */
+function toYaml(value: object): string {
+  return stringify(value, {
+    version: "1.1",
+    aliasDuplicateObjects: false,
+    blockQuote: false,
+    singleQuote: false,
+    doubleQuotedAsJSON: true,
+    doubleQuotedMinMultiLineLength: Number.MAX_SAFE_INTEGER,
+    lineWidth: 0,
+  });
+}

@@ -1,0 +1,34 @@
+import { join } from "node:path";
+import type { Seed, SeedDriver } from "./seed-driver.ts";
+
+export interface FakeSeedDriver extends SeedDriver {
+  /** By path; what stands there until somebody removes the folder. */
+  readonly seeds: Map<string, Seed>;
+  /** Called first; may throw, or wait for ever, to make the call fail or hang. */
+  before: (signal: AbortSignal) => void | Promise<void>;
+  /** Stands for the removal of a folder, which is its owner's business. */
+  removeFolder(folder: string): void;
+}
+
+/** Keeps seeds in memory. */
+export function newFakeSeedDriver(): FakeSeedDriver {
+  const seeds = new Map<string, Seed>();
+  return {
+    seeds,
+    before: () => {},
+    async ensure(folder, seed, signal) {
+      signal.throwIfAborted();
+      await this.before(signal);
+      const path = join(folder, "seed.iso");
+      seeds.set(path, structuredClone(seed));
+      return path;
+    },
+    async find(folder) {
+      const path = join(folder, "seed.iso");
+      return seeds.has(path) ? path : undefined;
+    },
+    removeFolder(folder) {
+      seeds.delete(join(folder, "seed.iso"));
+    },
+  };
+}

@@ -1,0 +1,261 @@
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
+import { N0Error } from "../../util/errors.ts";
+import type { Mark } from "../mark.ts";
+import { blankQcow2 } from "./image/blank-qcow2.ts";
+import { imageFormat } from "./image/image-format.ts";
+import { ImageFormatError, parseQcow2Header } from "./image/qcow2-header.ts";
+import type { VolumeDriver, VolumeInfo } from "./volume-driver.ts";
+import {
+  badImage,
+  cannotShrink,
+  checkedSize,
+  checkImageSize,
+  checkOwner,
+  checkVolumeId,
+  diskFull,
+  isBase,
+  noSource,
+  noVolume,
+  refused,
+  tooSmall,
+} from "./volume-errors.ts";
+
+export interface VolumeCall {
+  readonly method: keyof VolumeDriver;
+  /** Of the volume; empty for `list`. */
+  readonly id: string;
+  readonly signal: AbortSignal;
+}
+
+export interface FakeVolumeDriver extends VolumeDriver {
+  /** Called before a method does anything. May throw to make it fail, or answer `untilAborted(signal)` to hang it. */
+  before: (call: VolumeCall) => void | Promise<void>;
+  /** Called when a method has done all: a failure here is a lost answer. */
+  after: (call: VolumeCall) => void | Promise<void>;
+  /** The sum of all sizes but those of overlays never exceeds it. Default: without limit. */
+  capacityBytes: bigint | undefined;
+  /** What `ensureFetched` finds, by URL. */
+  readonly sources: Map<string, Uint8Array>;
+  /** The id of the volume at a path, if there is one. */
+  idAt(path: string): string | undefined;
+  /** All that is on the node, by id, as plain data to compare. */
+  snapshot(): readonly VolumeInfo[];
+}
+
+/** Never resolves; rejects once the signal aborts. */
+export function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+const VIRTUAL_SIZE_BYTES_MAX = 4n * 1024n ** 4n;
+const OVERLAY_BYTES = 196_624n;
+
+/** Keeps volumes in memory, without their contents: each reads as a blank image of its size. */
+export function newFakeVolumeDriver(): FakeVolumeDriver {
+  const volumes = new Map<string, VolumeInfo>();
+
+  const path = (id: string) => {
+    checkVolumeId(id);
+    return `/fake/volumes/${id}.qcow2`;
+  };
+
+  async function around<T>(call: VolumeCall, act: () => T | Promise<T>): Promise<T> {
+    call.signal.throwIfAborted();
+    await driver.before(call);
+    const result = await act();
+    await driver.after(call);
+    return result;
+  }
+
+  function usedBytes(): bigint {
+    return volumes.values().reduce((sum, { actualSizeBytes }) => sum + actualSizeBytes, 0n);
+  }
+
+  function overlaysOn(id: string): string[] {
+    return [...volumes.values()].filter(({ baseId }) => baseId === id).map((volume) => volume.id);
+  }
+
+  function snapshot(): VolumeInfo[] {
+    const byId = (a: VolumeInfo, b: VolumeInfo) => (a.id < b.id ? -1 : 1);
+    return [...volumes.values()].map((volume) => structuredClone(volume)).sort(byId);
+  }
+
+  function present(id: string, orElse: (id: string) => N0Error): VolumeInfo {
+    const volume = volumes.get(id);
+    if (volume === undefined) throw orElse(id);
+    return volume;
+  }
+
+  /** The volume to grow; undefined where it has that size. */
+  function growable(id: string, sizeBytes: bigint): VolumeInfo | undefined {
+    checkVolumeId(id);
+    const size = checkedSize(sizeBytes, VIRTUAL_SIZE_BYTES_MAX);
+    const volume = present(id, noVolume);
+    if (size === volume.virtualSizeBytes) return undefined;
+    if (size < volume.virtualSizeBytes) throw cannotShrink(id, volume.virtualSizeBytes);
+    if (overlaysOn(id).length > 0) throw isBase(id, overlaysOn(id));
+    return volume;
+  }
+
+  function reserve(addedBytes: bigint): void {
+    const { capacityBytes } = driver;
+    if (capacityBytes !== undefined && usedBytes() + addedBytes > capacityBytes) throw diskFull();
+  }
+
+  /** `check` throws where the volume cannot be made; it answers the base if there is one. */
+  async function make(
+    call: VolumeCall,
+    sizeBytes: bigint,
+    mark: Mark,
+    check: (size: bigint) => Promise<string | undefined> | string | undefined,
+  ): Promise<void> {
+    const { id, signal } = call;
+    checkVolumeId(id);
+    const size = checkedSize(sizeBytes, VIRTUAL_SIZE_BYTES_MAX);
+    await around(call, async () => {
+      const found = volumes.get(id);
+      if (found !== undefined) return checkOwner(id, found.mark, mark);
+      const baseId = await check(size);
+      signal.throwIfAborted();
+      const actualSizeBytes = baseId === undefined ? size : OVERLAY_BYTES;
+      reserve(baseId === undefined ? size : 0n);
+      const info = {
+        id,
+        mark: { ...mark },
+        path: path(id),
+        virtualSizeBytes: size,
+        actualSizeBytes,
+      };
+      volumes.set(id, baseId === undefined ? info : { ...info, baseId });
+    });
+  }
+
+  const driver: FakeVolumeDriver = {
+    before: () => {},
+    after: () => {},
+    capacityBytes: undefined,
+    sources: new Map(),
+    idAt(at) {
+      const id = basename(at, ".qcow2");
+      return volumes.get(id)?.path === at ? id : undefined;
+    },
+    snapshot,
+
+    ensureEmpty: (id, sizeBytes, mark, signal) =>
+      make({ method: "ensureEmpty", id, signal }, sizeBytes, mark, () => undefined),
+
+    ensureFetched: (id, { url, checksum }, sizeBytes, mark, { signal, onProgress }) =>
+      make({ method: "ensureFetched", id, signal }, sizeBytes, mark, (size) => {
+        const bytes = driver.sources.get(url);
+        if (bytes === undefined) {
+          throw new N0Error("unavailable", "source_url: does not answer", { field: "source_url" });
+        }
+        checkDigest(bytes, checksum);
+        inspect(bytes, size);
+        onProgress?.({ doneBytes: BigInt(bytes.length), totalBytes: BigInt(bytes.length) });
+        return undefined;
+      }),
+
+    ensureOverlay: (id, baseId, sizeBytes, mark, signal) =>
+      make({ method: "ensureOverlay", id, signal }, sizeBytes, mark, (size) => {
+        const { virtualSizeBytes } = present(baseId, noSource);
+        if (size < virtualSizeBytes) throw tooSmall("the base", virtualSizeBytes, size);
+        return baseId;
+      }),
+
+    ensureCopy: (id, sourceId, sizeBytes, mark, { signal, onProgress }) =>
+      make({ method: "ensureCopy", id, signal }, sizeBytes, mark, (size) => {
+        const { virtualSizeBytes } = present(sourceId, noSource);
+        if (size < virtualSizeBytes) throw tooSmall("the source", virtualSizeBytes, size);
+        onProgress?.({ doneBytes: virtualSizeBytes, totalBytes: virtualSizeBytes });
+        return undefined;
+      }),
+
+    ensureReceived: (id, bytes, sizeBytes, mark, { signal, onProgress }) =>
+      make({ method: "ensureReceived", id, signal }, sizeBytes, mark, async (size) => {
+        const chunks: Uint8Array[] = [];
+        let doneBytes = 0n;
+        for await (const chunk of bytes) {
+          signal.throwIfAborted();
+          chunks.push(chunk);
+          doneBytes += BigInt(chunk.length);
+          onProgress?.({ doneBytes });
+        }
+        inspect(Buffer.concat(chunks), size);
+        return undefined;
+      }),
+
+    async checkSize(id, sizeBytes, signal) {
+      await around({ method: "checkSize", id, signal }, () => void growable(id, sizeBytes));
+    },
+
+    async ensureSize(id, size, signal) {
+      await around({ method: "ensureSize", id, signal }, () => {
+        const volume = growable(id, size);
+        if (volume === undefined) return;
+        const { virtualSizeBytes, baseId, actualSizeBytes } = volume;
+        const addedBytes = baseId === undefined ? size - virtualSizeBytes : 0n;
+        reserve(addedBytes);
+        const actual = actualSizeBytes + addedBytes;
+        volumes.set(id, { ...volume, virtualSizeBytes: size, actualSizeBytes: actual });
+      });
+    },
+
+    async ensureAbsent(id, signal) {
+      checkVolumeId(id);
+      await around({ method: "ensureAbsent", id, signal }, () => {
+        if (overlaysOn(id).length > 0) throw isBase(id, overlaysOn(id));
+        volumes.delete(id);
+      });
+    },
+
+    async find(id, signal) {
+      checkVolumeId(id);
+      return await around({ method: "find", id, signal }, () => structuredClone(volumes.get(id)));
+    },
+
+    list: (signal) => around({ method: "list", id: "", signal }, snapshot),
+
+    path,
+
+    async read(id, { offset, length }, signal) {
+      checkVolumeId(id);
+      return await around({ method: "read", id, signal }, () => {
+        const image = blankQcow2(present(id, noVolume).virtualSizeBytes);
+        const end = length === undefined ? undefined : Number(offset + length);
+        return {
+          totalBytes: BigInt(image.length),
+          bytes: once(image.subarray(Number(offset), end)),
+        };
+      });
+    },
+  };
+  return driver;
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes;
+}
+
+function checkDigest(bytes: Uint8Array, checksum: string | undefined): void {
+  const [algorithm, hex] = checksum?.split(":") ?? [];
+  if (algorithm === undefined) return;
+  const digest = createHash(algorithm).update(bytes).digest("hex");
+  if (digest !== hex) throw refused(`checksum: the source has ${algorithm}:${digest}`);
+}
+
+function inspect(bytes: Uint8Array, sizeBytes: bigint): void {
+  let imageBytes: bigint;
+  try {
+    const format = imageFormat(bytes, BigInt(bytes.length));
+    imageBytes =
+      format === "qcow2" ? parseQcow2Header(bytes).virtualSizeBytes : BigInt(bytes.length);
+  } catch (cause) {
+    throw cause instanceof ImageFormatError ? badImage(cause) : cause;
+  }
+  checkImageSize(imageBytes, sizeBytes, VIRTUAL_SIZE_BYTES_MAX);
+}

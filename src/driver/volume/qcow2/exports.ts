@@ -1,0 +1,146 @@
+import { chmod, rename, rm, stat } from "node:fs/promises";
+import { isMissing } from "./files.ts";
+import type { Layout } from "./layout.ts";
+
+export interface Exports {
+  /** The flattened copy of the volume as it is now, made if it is not there. It stands for a while yet. */
+  path(id: string, signal: AbortSignal): Promise<string>;
+  /** Says that it is still being read. */
+  touch(path: string): void;
+  /** Ends those of the volume that this driver is making or has made, and removes them. */
+  remove(id: string): Promise<void>;
+}
+
+export interface ExportsOptions {
+  readonly layout: Layout;
+  readonly flatten: (id: string, to: string, signal: AbortSignal) => Promise<void>;
+  /** How long one stands after its last use. */
+  readonly idleMs: number;
+}
+
+interface Export {
+  readonly id: string;
+  readonly made: Promise<void>;
+  readonly abort: AbortController;
+  waiting: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** Flattened copies of overlays, each made once for all who read, and removed when nobody does. */
+export function newExports({ layout, flatten, idleMs }: ExportsOptions): Exports {
+  /** What readers may use, by path. */
+  const exports = new Map<string, Export>();
+  /** What is being made, also for nobody any more. */
+  const making = new Set<Export>();
+
+  function start(id: string, path: string): Export {
+    const abort = new AbortController();
+    const made = make(id, path, abort.signal);
+    const entry: Export = { id, made, abort, waiting: 0, timer: undefined };
+    exports.set(path, entry);
+    making.add(entry);
+    const end = () => making.delete(entry);
+    // A failed one is forgotten, for the next reader to try again. Who waits is told by `made` itself.
+    made.then(end, () => {
+      end();
+      forget(path, entry);
+    });
+    return entry;
+  }
+
+  async function make(id: string, path: string, signal: AbortSignal): Promise<void> {
+    const partial = layout.partial(id);
+    try {
+      await flatten(id, partial, signal);
+      await chmod(partial, 0o600);
+      await rename(partial, path);
+    } catch (cause) {
+      await rm(partial, { force: true });
+      throw cause;
+    }
+  }
+
+  function forget(path: string, entry: Export): void {
+    clearTimeout(entry.timer);
+    if (exports.get(path) === entry) exports.delete(path);
+  }
+
+  function touch(path: string): void {
+    const entry = exports.get(path);
+    if (entry === undefined) return;
+    clearTimeout(entry.timer);
+    entry.timer = setTimeout(() => {
+      forget(path, entry);
+      // Left for the next start of the driver if it fails; there is nobody here to tell.
+      rm(path, { force: true }).catch(() => {});
+    }, idleMs);
+    entry.timer.unref();
+  }
+
+  /** Ends those of the volume, but for the one at `current`, and removes their files. */
+  async function removeOthers(id: string, current?: string): Promise<void> {
+    const old = [...exports].filter(([path, entry]) => entry.id === id && path !== current);
+    for (const [path, entry] of old) {
+      forget(path, entry);
+      entry.abort.abort();
+      // Made or not, it has ended then; its file is removed in both cases.
+      await entry.made.catch(() => {});
+      await rm(path, { force: true });
+    }
+  }
+
+  async function wait(path: string, entry: Export, signal: AbortSignal): Promise<void> {
+    entry.waiting += 1;
+    try {
+      await settled(entry.made, signal);
+    } finally {
+      entry.waiting -= 1;
+      if (entry.waiting === 0 && making.has(entry)) {
+        entry.abort.abort();
+        forget(path, entry);
+      }
+    }
+  }
+
+  return {
+    async path(id, signal) {
+      for (;;) {
+        const { mtimeNs } = await stat(layout.volume(id), { bigint: true });
+        const path = layout.export(id, mtimeNs);
+        await removeOthers(id, path);
+        const entry = exports.get(path) ?? start(id, path);
+        await wait(path, entry, signal);
+        touch(path);
+        if (await exists(path)) return path;
+        // Somebody else has removed it; it is made again.
+        forget(path, entry);
+      }
+    },
+    touch,
+    async remove(id) {
+      await removeOthers(id);
+      for (const entry of making) {
+        if (entry.id === id) await entry.made.catch(() => {});
+      }
+    },
+  };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+function settled(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.finally(() => signal.removeEventListener("abort", onAbort)).then(resolve, reject);
+    if (signal.aborted) onAbort();
+  });
+}

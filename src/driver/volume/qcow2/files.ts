@@ -1,0 +1,88 @@
+import { open, rm } from "node:fs/promises";
+import { N0Error } from "../../../util/errors.ts";
+import type { SparseFile } from "../image/blank-qcow2.ts";
+
+export function isMissing(error: unknown): boolean {
+  return errorCode(error) === "ENOENT";
+}
+
+/** ENOSPC, and a quota, which is the same to whoever asked. */
+export function isDiskFull(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+export function errorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/** The first `bytes` of a file, or all of a shorter one. */
+export async function readHead(path: string, bytes: number): Promise<Uint8Array> {
+  await using file = await open(path, "r");
+  const buffer = Buffer.alloc(bytes);
+  let length = 0;
+  while (length < bytes) {
+    const { bytesRead } = await file.read(buffer, length, bytes - length, length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return buffer.subarray(0, length);
+}
+
+/** A new file; what lies between the pieces takes no room. */
+export async function writeSparse(
+  path: string,
+  { lengthBytes, pieces }: SparseFile,
+): Promise<void> {
+  await using file = await open(path, "wx", 0o600);
+  await file.truncate(lengthBytes);
+  for (const { offset, bytes } of pieces) await file.write(bytes, 0, bytes.length, offset);
+}
+
+/** Makes a file's content, or a folder's names, outlive a power cut. */
+export async function sync(path: string): Promise<void> {
+  await using handle = await open(path, "r");
+  await handle.sync();
+}
+
+const AT_ONCE = 16;
+
+/** Reads about each of `items`, several at once, answers in their order. Not for what changes anything. */
+export async function readEach<T, R>(
+  items: readonly T[],
+  read: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  for (let at = 0; at < items.length; at += AT_ONCE) {
+    results.push(...(await Promise.all(items.slice(at, at + AT_ONCE).map(read))));
+  }
+  return results;
+}
+
+export async function removeAll(paths: readonly string[]): Promise<void> {
+  for (const path of paths) await rm(path, { force: true });
+}
+
+const READ_BYTES = 256 * 1024;
+
+/** The bytes of a file from `offset` to before `end`. The file is open only while somebody reads. */
+export async function* readRange(
+  path: string,
+  offset: bigint,
+  end: bigint,
+  signal: AbortSignal,
+  onRead: () => void,
+): AsyncGenerator<Uint8Array> {
+  if (offset >= end) return;
+  await using file = await open(path, "r");
+  for (let at = Number(offset); at < Number(end); ) {
+    signal.throwIfAborted();
+    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, Number(end) - at));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+    if (bytesRead === 0) throw new N0Error("aborted", "the volume changed while it was read");
+    at += bytesRead;
+    onRead();
+    yield buffer.subarray(0, bytesRead);
+  }
+}

@@ -1,0 +1,217 @@
+import { mkdir, stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { N0Error } from "../../../util/errors.ts";
+import { type Random, systemRandom } from "../../../util/random.ts";
+import { sparseQcow2 } from "../image/blank-qcow2.ts";
+import type { VolumeDriver, VolumeInfo } from "../volume-driver.ts";
+import {
+  cannotShrink,
+  checkedSize,
+  checkVolumeId,
+  damaged,
+  isBase,
+  noSource,
+  noVolume,
+  tooSmall,
+} from "../volume-errors.ts";
+import { newBaseIndex, volumeIds } from "./base-index.ts";
+import { newExports } from "./exports.ts";
+import { readEach, readRange, writeSparse } from "./files.ts";
+import { importImage, portion } from "./import-image.ts";
+import { parseChecksum } from "./intake.ts";
+import { newLayout, volumeFileName } from "./layout.ts";
+import { newQemuImg, QEMU_IMG_TIMEOUTS, type QemuImgTimeouts } from "./qemu-img.ts";
+import { openSource } from "./source.ts";
+import { newUseGuard } from "./use-guard.ts";
+import { findVolume, makeVolume, removeStale, removeVolume } from "./volume-files.ts";
+
+export interface Qcow2VolumeDriverOptions {
+  /** Made if it is not there. One driver at a time may use it. */
+  readonly directory: string;
+  /** Folders that `file:` sources may lie in, and below. Default: none. */
+  readonly allowedFileFolders?: readonly string[];
+  /** Whether `http(s):` sources may be on loopback or link-local addresses. Default: false. */
+  readonly allowLocalSources?: boolean;
+  /** No guest sees a larger disk. Default: 4 TiB. */
+  readonly virtualSizeBytesMax?: bigint;
+  /** Longest wait for a source's first answer. Default: 30 s. */
+  readonly responseTimeoutMs?: number;
+  /** Longest wait for a source's next bytes. Default: 60 s. */
+  readonly idleTimeoutMs?: number;
+  /** How long a flattened overlay stands after it was last read. Default: 10 min. */
+  readonly exportIdleMs?: number;
+  readonly qemuImgTimeouts?: QemuImgTimeouts;
+  readonly random?: Random;
+}
+
+const TIB = 1024n ** 4n;
+/** QEMU may run as another user and must get through; nobody need see the names. */
+const DIRECTORY_MODE = 0o711;
+
+/** Volumes as qcow2 files, with qemu-img for what has data. What a process before left half-made is removed first. */
+export async function newQcow2VolumeDriver(
+  options: Qcow2VolumeDriverOptions,
+): Promise<VolumeDriver> {
+  const layout = newLayout(resolve(options.directory), options.random ?? systemRandom);
+  await mkdir(layout.directory, { recursive: true, mode: DIRECTORY_MODE });
+  await removeStale(layout);
+
+  const virtualSizeBytesMax = options.virtualSizeBytesMax ?? 4n * TIB;
+  const importLimits = { virtualSizeBytesMax, idleTimeoutMs: options.idleTimeoutMs ?? 60_000 };
+  const sourceOptions = {
+    allowedFileFolders: options.allowedFileFolders ?? [],
+    responseTimeoutMs: options.responseTimeoutMs ?? 30_000,
+    allowLocalSources: options.allowLocalSources ?? false,
+  };
+  const qemuImg = newQemuImg(options.qemuImgTimeouts ?? QEMU_IMG_TIMEOUTS);
+  const guard = newUseGuard();
+  const bases = newBaseIndex(layout);
+  const exports = newExports({
+    layout,
+    idleMs: options.exportIdleMs ?? 10 * 60_000,
+    flatten: (id, to, signal) =>
+      qemuImg.convert({ path: layout.volume(id), format: "qcow2" }, to, signal),
+  });
+
+  async function present(id: string, orElse: (id: string) => N0Error): Promise<VolumeInfo> {
+    const volume = await findVolume(layout, id);
+    if (volume === undefined) throw orElse(id);
+    if (volume.virtualSizeBytes === 0n) throw damaged(id);
+    return volume;
+  }
+
+  async function refuseBase(id: string): Promise<void> {
+    const overlays = await bases.overlaysOn(id);
+    if (overlays.length > 0) throw isBase(id, overlays);
+  }
+
+  /** The file to grow, and to what size in whole sectors; undefined where it has that size. */
+  async function growable(id: string, sizeBytes: bigint) {
+    checkVolumeId(id);
+    const size = checkedSize(sizeBytes, virtualSizeBytesMax);
+    const { path, virtualSizeBytes } = await present(id, noVolume);
+    if (size === virtualSizeBytes) return undefined;
+    if (size < virtualSizeBytes) throw cannotShrink(id, virtualSizeBytes);
+    await refuseBase(id);
+    return { path, size };
+  }
+
+  return {
+    async ensureEmpty(id, sizeBytes, mark, signal) {
+      checkVolumeId(id);
+      const size = checkedSize(sizeBytes, virtualSizeBytesMax);
+      using _ = guard.change(id);
+      await makeVolume(layout, { id, mark, sizeBytes: size }, signal, (partial) =>
+        writeSparse(partial, sparseQcow2(size)),
+      );
+    },
+
+    async ensureFetched(id, { url, checksum }, sizeBytes, mark, work) {
+      checkVolumeId(id);
+      const size = checkedSize(sizeBytes, virtualSizeBytesMax);
+      const wanted = checksum === undefined ? undefined : parseChecksum(checksum);
+      using _ = guard.change(id);
+      await makeVolume(layout, { id, mark, sizeBytes: size }, work.signal, async (to) => {
+        await using source = await openSource(url, sourceOptions, work.signal);
+        const { bytes, totalBytes } = source;
+        const scratch = layout.partial(id);
+        const image = { bytes, totalBytes, checksum: wanted, to, scratch, sizeBytes: size };
+        await importImage(qemuImg, importLimits, image, work);
+      });
+    },
+
+    async ensureOverlay(id, baseId, sizeBytes, mark, signal) {
+      checkVolumeId(id);
+      checkVolumeId(baseId);
+      const size = checkedSize(sizeBytes, virtualSizeBytesMax);
+      using _ = guard.change(id);
+      using __ = guard.use(baseId);
+      bases.forget(id);
+      await makeVolume(layout, { id, mark, sizeBytes: size, baseId }, signal, async (partial) => {
+        const base = await present(baseId, noSource);
+        if (size < base.virtualSizeBytes) throw tooSmall("the base", base.virtualSizeBytes, size);
+        // The bare name, which QEMU looks up beside the overlay: the folder may be moved.
+        await writeSparse(partial, sparseQcow2(size, volumeFileName(baseId)));
+      });
+    },
+
+    async ensureCopy(id, sourceId, sizeBytes, mark, { signal, onProgress }) {
+      checkVolumeId(id);
+      checkVolumeId(sourceId);
+      const size = checkedSize(sizeBytes, virtualSizeBytesMax);
+      using _ = guard.change(id);
+      using __ = guard.use(sourceId);
+      await makeVolume(layout, { id, mark, sizeBytes: size }, signal, async (partial) => {
+        const { path, virtualSizeBytes } = await present(sourceId, noSource);
+        if (size < virtualSizeBytes) throw tooSmall("the source", virtualSizeBytes, size);
+        await qemuImg.convert({ path, format: "qcow2" }, partial, signal, (fraction) =>
+          onProgress?.(portion(fraction, virtualSizeBytes)),
+        );
+        if (virtualSizeBytes < size) await qemuImg.resize(partial, size, signal);
+      });
+    },
+
+    async ensureReceived(id, bytes, sizeBytes, mark, work) {
+      checkVolumeId(id);
+      const size = checkedSize(sizeBytes, virtualSizeBytesMax);
+      using _ = guard.change(id);
+      await makeVolume(layout, { id, mark, sizeBytes: size }, work.signal, async (to) => {
+        const image = { bytes, to, scratch: layout.partial(id), sizeBytes: size };
+        await importImage(qemuImg, importLimits, image, work);
+      });
+    },
+
+    async ensureSize(id, sizeBytes, signal) {
+      signal.throwIfAborted();
+      using _ = guard.change(id);
+      const file = await growable(id, sizeBytes);
+      if (file !== undefined) await qemuImg.resize(file.path, file.size, signal);
+    },
+
+    async checkSize(id, sizeBytes, signal) {
+      signal.throwIfAborted();
+      await growable(id, sizeBytes);
+    },
+
+    async ensureAbsent(id, signal) {
+      checkVolumeId(id);
+      signal.throwIfAborted();
+      using _ = guard.change(id);
+      await refuseBase(id);
+      await exports.remove(id);
+      await removeVolume(layout, id);
+      bases.forget(id);
+    },
+
+    async find(id, signal) {
+      checkVolumeId(id);
+      signal.throwIfAborted();
+      return await findVolume(layout, id);
+    },
+
+    async list(signal) {
+      signal.throwIfAborted();
+      const found = await readEach(await volumeIds(layout), (id) => findVolume(layout, id));
+      // Undefined is what was removed since the folder was read.
+      return found.filter((volume) => volume !== undefined);
+    },
+
+    path(id) {
+      checkVolumeId(id);
+      return layout.volume(id);
+    },
+
+    async read(id, { offset, length }, signal) {
+      checkVolumeId(id);
+      signal.throwIfAborted();
+      const volume = await present(id, noVolume);
+      const path = volume.baseId === undefined ? volume.path : await exports.path(id, signal);
+      const { size } = await stat(path, { bigint: true });
+      const end = length === undefined || offset + length > size ? size : offset + length;
+      return {
+        totalBytes: size,
+        bytes: readRange(path, offset, end, signal, () => exports.touch(path)),
+      };
+    },
+  };
+}

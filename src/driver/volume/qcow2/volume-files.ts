@@ -1,0 +1,161 @@
+import { chmod, rename, rm, stat } from "node:fs/promises";
+import { N0Error } from "../../../util/errors.ts";
+import type { Mark } from "../../mark.ts";
+import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
+import type { VolumeInfo } from "../volume-driver.ts";
+import { checkOwner, diskFull, refused } from "../volume-errors.ts";
+import { isDiskFull, isMissing, readHead, removeAll, sync } from "./files.ts";
+import type { Layout } from "./layout.ts";
+import { readSidecar, SIDECAR_KIND, type Sidecar, writeSidecar } from "./sidecar.ts";
+
+/** `stat` counts in these, whatever the file system's blocks are. */
+const STAT_BLOCK_BYTES = 512n;
+/** In our own files the backing file's name follows the header. */
+const OWN_HEAD_BYTES = 4096;
+const FILE_MODE = 0o600;
+
+export interface NewVolume {
+  readonly id: string;
+  readonly mark: Mark;
+  readonly sizeBytes: bigint;
+  readonly baseId?: string;
+}
+
+/** The volume, or undefined unless both its files are there. */
+export async function findVolume(layout: Layout, id: string): Promise<VolumeInfo | undefined> {
+  const sidecar = await readSidecar(layout.sidecar(id));
+  if (sidecar === undefined || sidecar === "unreadable") return undefined;
+  const path = layout.volume(id);
+  try {
+    const { blocks } = await stat(path, { bigint: true });
+    const virtualSizeBytes = sizeIn(await readHead(path, OWN_HEAD_BYTES));
+    return {
+      id,
+      mark: sidecar.mark,
+      path,
+      virtualSizeBytes,
+      actualSizeBytes: blocks * STAT_BLOCK_BYTES,
+      ...(sidecar.baseId === undefined ? {} : { baseId: sidecar.baseId }),
+    };
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** 0 for what is no qcow2: one damaged file must not hide all others from `list`. */
+function sizeIn(head: Uint8Array): bigint {
+  try {
+    return parseQcow2Header(head).virtualSizeBytes;
+  } catch (error) {
+    if (error instanceof ImageFormatError) return 0n;
+    throw error;
+  }
+}
+
+/**
+ * Makes a volume whole or not at all. `build` writes the file under the temporary name it is given.
+ *
+ * The sidecar is written meanwhile, and both are on the disk before the rename that makes the volume
+ * appear. So a death at any point leaves a partial, a sidecar alone, or both: none of them is a volume,
+ * and each is removed by the next `ensureAbsent` or start, or replaced by the next attempt.
+ */
+export async function makeVolume(
+  layout: Layout,
+  volume: NewVolume,
+  signal: AbortSignal,
+  build: (partial: string) => Promise<void>,
+): Promise<void> {
+  const { id } = volume;
+  signal.throwIfAborted();
+  if (await isMadeBefore(layout, volume)) return;
+  const partial = layout.partial(id);
+  try {
+    const results = await Promise.allSettled([
+      build(partial),
+      writeSidecar(layout.sidecar(id), sidecarOf(volume)),
+    ]);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+    // What qemu-img made is readable for everybody.
+    await chmod(partial, FILE_MODE);
+    await sync(partial);
+    signal.throwIfAborted();
+    await rename(partial, layout.volume(id));
+    await sync(layout.directory);
+  } catch (cause) {
+    await removeRemains(id, [partial, layout.volume(id), layout.sidecar(id)], cause);
+    throw isDiskFull(cause) ? diskFull(cause) : cause;
+  }
+}
+
+/** The volume's file goes first: a sidecar alone is no volume. */
+export async function removeVolume(layout: Layout, id: string): Promise<void> {
+  const entries = (await layout.entries()).filter((entry) => entry.id === id);
+  await rm(layout.volume(id), { force: true });
+  await removeAll(entries.map(({ path }) => path));
+  if (entries.length > 0) await sync(layout.directory);
+}
+
+/** What a process that died left in the folder. There must be no other that still uses it. */
+export async function removeStale(layout: Layout): Promise<void> {
+  const entries = await layout.entries();
+  const volumes = new Set(entries.filter(({ kind }) => kind === "volume").map(({ id }) => id));
+  for (const { id, kind, path } of entries) {
+    if (kind === "partial" || kind === "export") await rm(path, { force: true });
+    else if (kind === "sidecar" && !volumes.has(id) && (await isSidecar(path))) {
+      await rm(path, { force: true });
+    }
+  }
+}
+
+async function isMadeBefore(layout: Layout, { id, mark }: NewVolume): Promise<boolean> {
+  const sidecar = await readSidecar(layout.sidecar(id));
+  if (sidecar === undefined) {
+    // A file without a sidecar is no volume; a new sidecar must not make it one.
+    await rm(layout.volume(id), { force: true });
+    return false;
+  }
+  if (!(await isFile(layout.volume(id)))) return false;
+  if (sidecar === "unreadable") {
+    throw refused(
+      `volume "${id}" is there, but nobody can tell whose it is: its sidecar is damaged`,
+    );
+  }
+  checkOwner(id, sidecar.mark, mark);
+  return true;
+}
+
+async function removeRemains(id: string, paths: readonly string[], reason: unknown): Promise<void> {
+  try {
+    await removeAll(paths);
+  } catch (error) {
+    const cause = new AggregateError([reason, error]);
+    throw new N0Error("internal", `what was left of volume "${id}" could not be removed`, {
+      cause,
+    });
+  }
+}
+
+function sidecarOf({ mark, sizeBytes, baseId }: NewVolume): Sidecar {
+  const { owner, transactionId } = mark;
+  return {
+    kind: SIDECAR_KIND,
+    mark: { owner, transactionId },
+    ...(baseId === undefined ? {} : { baseId }),
+    createdSizeBytes: `${sizeBytes}`,
+  };
+}
+
+async function isSidecar(path: string): Promise<boolean> {
+  const sidecar = await readSidecar(path);
+  return sidecar !== undefined && sidecar !== "unreadable";
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}

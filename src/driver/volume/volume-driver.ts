@@ -1,0 +1,121 @@
+import type { Mark } from "../mark.ts";
+
+export interface VolumeInfo {
+  readonly id: string;
+  readonly mark: Mark;
+  readonly path: string;
+  /** What the guest sees. 0 where the file was damaged from outside. */
+  readonly virtualSizeBytes: bigint;
+  /** What it takes on the node. */
+  readonly actualSizeBytes: bigint;
+  /** The volume this one is an overlay on. */
+  readonly baseId?: string;
+}
+
+export interface FetchSource {
+  /** `http:`, `https:`, or `file:` inside a folder that the agent allows. */
+  readonly url: string;
+  /** `sha256:<hex>` or `sha512:<hex>`. */
+  readonly checksum?: string;
+}
+
+/** Bytes done of bytes in all; `totalBytes` is undefined where the source does not tell. */
+export interface Progress {
+  readonly doneBytes: bigint;
+  readonly totalBytes?: bigint;
+}
+
+export interface WorkOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/**
+ * Keeps the disks of virtual machines on this node, as qcow2 files in one folder.
+ *
+ * A volume's `id` is `[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}` and is chosen by the caller, never used again
+ * after the volume is removed. Every `ensure…` can be repeated; one that fails leaves no file. A volume
+ * appears whole: it is made under a temporary name and renamed. A volume of the same owner that is there
+ * already is success, whatever its size. Implementations pass `volume-driver.suite.ts`.
+ *
+ * @throws N0Error from each `ensure…`: `failed_precondition` where the id is in use by another owner;
+ *   `invalid_argument` for an id or a size that no volume can have; `aborted` while another call changes
+ *   the volume or makes another one from it.
+ */
+export interface VolumeDriver {
+  /** @throws N0Error `resource_exhausted` when the disk is full. */
+  ensureEmpty(id: string, sizeBytes: bigint, mark: Mark, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Brings an image from outside. It is inspected before it is used: an allowed format (qcow2, raw,
+   * vmdk, vdi, vhdx; ISO 9660 is raw), no backing file, no external data file, not truncated, not over the
+   * size limit; and converted to qcow2 where it is something else, then grown to `sizeBytes`. Progress
+   * is that of the transfer, then afresh that of the conversion.
+   *
+   * @throws N0Error `invalid_argument` for a scheme or folder that is not allowed;
+   *   `failed_precondition` for an image that must not be used, a wrong checksum, one larger than
+   *   `sizeBytes`, or a source that answers no; `unavailable` for a source that does not answer;
+   *   `resource_exhausted` when the disk is full.
+   */
+  ensureFetched(
+    id: string,
+    source: FetchSource,
+    sizeBytes: bigint,
+    mark: Mark,
+    options: WorkOptions,
+  ): Promise<void>;
+
+  /** An overlay on `baseId`: takes milliseconds. @throws N0Error `failed_precondition` without the base or if `sizeBytes` is below its size. */
+  ensureOverlay(
+    id: string,
+    baseId: string,
+    sizeBytes: bigint,
+    mark: Mark,
+    signal: AbortSignal,
+  ): Promise<void>;
+
+  /** A full copy of a volume on this node, flattened. @throws N0Error `failed_precondition` without the source or if `sizeBytes` is below its size. */
+  ensureCopy(
+    id: string,
+    sourceId: string,
+    sizeBytes: bigint,
+    mark: Mark,
+    options: WorkOptions,
+  ): Promise<void>;
+
+  /** A volume from the bytes that another node's `read` gave. Inspected as a fetched one is. */
+  ensureReceived(
+    id: string,
+    bytes: AsyncIterable<Uint8Array>,
+    sizeBytes: bigint,
+    mark: Mark,
+    options: WorkOptions,
+  ): Promise<void>;
+
+  /** Grows a volume that no running domain uses. @throws N0Error `not_found`; `failed_precondition` for a smaller size, for a base of others, or while a domain uses it. */
+  ensureSize(id: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
+
+  /** Throws what `ensureSize` would find out before it changes anything. */
+  checkSize(id: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
+
+  /** Removes the volume, and whatever a died attempt to make it left. Success if there is none. @throws N0Error `failed_precondition` while it is the base of an overlay. */
+  ensureAbsent(id: string, signal: AbortSignal): Promise<void>;
+
+  find(id: string, signal: AbortSignal): Promise<VolumeInfo | undefined>;
+
+  list(signal: AbortSignal): Promise<readonly VolumeInfo[]>;
+
+  /** Where the volume's file is or would be. */
+  path(id: string): string;
+
+  /**
+   * The volume as one self-contained qcow2 file, from `offset`, at most `length` bytes. An overlay is
+   * flattened into a temporary file first, which is kept for later ranges while the volume is unchanged.
+   * A range beyond the end is empty. The volume must not be in use. @throws N0Error `not_found`.
+   */
+  read(
+    id: string,
+    range: { readonly offset: bigint; readonly length?: bigint },
+    signal: AbortSignal,
+  ): Promise<{ readonly totalBytes: bigint; readonly bytes: AsyncIterable<Uint8Array> }>;
+}

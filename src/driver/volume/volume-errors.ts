@@ -1,0 +1,83 @@
+import { invalid, N0Error, notFound } from "../../util/errors.ts";
+import type { Mark } from "../mark.ts";
+import type { ImageFormatError } from "./image/qcow2-header.ts";
+
+const VOLUME_ID = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/;
+/** What qcow2 counts sizes in. */
+const SECTOR_BYTES = 512n;
+
+/** @throws N0Error `invalid_argument`. */
+export function checkVolumeId(id: string): void {
+  if (!VOLUME_ID.test(id)) throw invalid("id", `must match ${VOLUME_ID.source}`);
+}
+
+/** `sizeBytes` rounded up to whole sectors. @throws N0Error `invalid_argument` for none or over `maxBytes`. */
+export function checkedSize(sizeBytes: bigint, maxBytes: bigint): bigint {
+  if (sizeBytes <= 0n || sizeBytes > maxBytes) {
+    throw invalid("limit_bytes", `must be from 1 to ${maxBytes}`);
+  }
+  return ((sizeBytes + SECTOR_BYTES - 1n) / SECTOR_BYTES) * SECTOR_BYTES;
+}
+
+/** @throws N0Error `failed_precondition` where the volume that stands there is somebody else's. */
+export function checkOwner(id: string, found: Mark, wanted: Mark): void {
+  if (found.owner !== wanted.owner) {
+    throw refused(`volume "${id}" is already in use by ${found.owner}`);
+  }
+}
+
+/** @throws N0Error `failed_precondition` for an image that is larger than is allowed or was asked for. */
+export function checkImageSize(imageBytes: bigint, sizeBytes: bigint, maxBytes: bigint): void {
+  if (imageBytes > maxBytes) {
+    throw refused(`the image is ${imageBytes} bytes large; this node takes at most ${maxBytes}`);
+  }
+  if (imageBytes > sizeBytes) throw tooSmall("the image", imageBytes, sizeBytes);
+}
+
+export function tooSmall(what: string, neededBytes: bigint, sizeBytes: bigint): N0Error {
+  const rule = `is ${sizeBytes}, but ${what} needs at least ${neededBytes}`;
+  return new N0Error("failed_precondition", `limit_bytes: ${rule}`, { field: "limit_bytes" });
+}
+
+export function cannotShrink(id: string, nowBytes: bigint): N0Error {
+  const rule = `volume "${id}" is ${nowBytes} bytes large and cannot shrink`;
+  return new N0Error("failed_precondition", `limit_bytes: ${rule}`, { field: "limit_bytes" });
+}
+
+export function badImage(cause: ImageFormatError): N0Error {
+  return refused(`the image ${cause.message}`, cause);
+}
+
+export function isBase(id: string, overlays: readonly string[]): N0Error {
+  const named = overlays.slice(0, 3).join(", ");
+  return refused(
+    `volume "${id}" is the base of ${overlays.length} others (${named}); remove them first`,
+  );
+}
+
+export function damaged(id: string): N0Error {
+  return refused(`volume "${id}" is damaged: its file is no qcow2 any more; restore or remove it`);
+}
+
+export function noVolume(id: string): N0Error {
+  return notFound("volume", id);
+}
+
+/** For a volume that another one was to be made from. */
+export function noSource(id: string): N0Error {
+  return refused(`volume "${id}" is not on this node`);
+}
+
+export function diskFull(cause?: unknown): N0Error {
+  return new N0Error(
+    "resource_exhausted",
+    "the node's disk is full; free space or use another node",
+    {
+      cause,
+    },
+  );
+}
+
+export function refused(message: string, cause?: unknown): N0Error {
+  return new N0Error("failed_precondition", message, { cause });
+}

@@ -1,0 +1,50 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+
+export interface Deadline extends Disposable {
+  /** Aborts when a given signal does, or when the time is over. */
+  readonly signal: AbortSignal;
+  /** What is left; undefined without a limit. */
+  readonly leftMs: () => number | undefined;
+  /** The result of `work`, or a ConnectError as soon as the signal aborts. */
+  race<T>(work: Promise<T>): Promise<T>;
+}
+
+/** Starts a call that ends when any of `signals` aborts, or after the least of `timeoutsMs`. */
+export function startDeadline(
+  signals: readonly (AbortSignal | undefined)[],
+  ...timeoutsMs: readonly (number | undefined)[]
+): Deadline {
+  const controller = new AbortController();
+  const aborted = Promise.withResolvers<never>();
+  const giveUp = (reason: unknown) => {
+    controller.abort(reason);
+    aborted.reject(ConnectError.from(reason, Code.Canceled));
+  };
+  // Nobody races when the call fails before its work has begun.
+  aborted.promise.catch(() => {});
+
+  const listening = signals.flatMap((signal) => {
+    if (signal === undefined) return [];
+    const onAbort = () => giveUp(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    return [{ signal, onAbort }];
+  });
+  const limitMs = Math.min(...timeoutsMs.filter((ms): ms is number => ms !== undefined && ms > 0));
+  const endsAtMs = performance.now() + limitMs;
+  const timer = Number.isFinite(limitMs)
+    ? setTimeout(
+        () => giveUp(new ConnectError("the operation timed out", Code.DeadlineExceeded)),
+        limitMs,
+      )
+    : undefined;
+  return {
+    signal: controller.signal,
+    leftMs: () => (timer === undefined ? undefined : Math.ceil(endsAtMs - performance.now())),
+    race: (work) => Promise.race([work, aborted.promise]),
+    [Symbol.dispose]: () => {
+      clearTimeout(timer);
+      for (const { signal, onAbort } of listening) signal.removeEventListener("abort", onAbort);
+    },
+  };
+}

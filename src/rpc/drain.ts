@@ -1,0 +1,54 @@
+import type { Interceptor } from "@connectrpc/connect";
+import { N0Error } from "../util/errors.ts";
+
+/** Streams that go on until the client has enough of them; all others end by themselves. */
+function isEndless(method: { readonly name: string; readonly methodKind: string }): boolean {
+  return (
+    method.methodKind === "bidi_streaming" ||
+    method.name.startsWith("Watch") ||
+    method.name === "ReadSerialLog"
+  );
+}
+
+/**
+ * Ends endless streams with `unavailable` when the server begins to stop: waiting for them would take
+ * all of the grace that the others need.
+ */
+export function drainInterceptor(stopping: AbortSignal): Interceptor {
+  return (next) => async (request) => {
+    const response = await next(request);
+    if (!response.stream || !isEndless(request.method)) return response;
+    return { ...response, message: until(response.message, stopping) };
+  };
+}
+
+async function* until<T>(
+  messages: AsyncIterable<T>,
+  stopping: AbortSignal,
+): AsyncGenerator<T, void> {
+  const source = messages[Symbol.asyncIterator]();
+  let fail: ((reason: N0Error) => void) | undefined;
+  const stop = () => fail?.(stoppingError());
+  stopping.addEventListener("abort", stop, { once: true });
+  try {
+    for (;;) {
+      // No Promise.race: it would keep something of every message until the server stops.
+      const step = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        fail = reject;
+        if (stopping.aborted) stop();
+        else source.next().then(resolve, reject);
+      });
+      if (step.done === true) return;
+      yield step.value;
+    }
+  } finally {
+    stopping.removeEventListener("abort", stop);
+    // Not awaited: a source that waits for its next message returns only after that, and whatever
+    // it throws then has no reader.
+    void Promise.resolve(source.return?.()).catch(() => {});
+  }
+}
+
+function stoppingError(): N0Error {
+  return new N0Error("unavailable", "the server is stopping; try again", { retryAfterMs: 1000 });
+}

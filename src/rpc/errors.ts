@@ -1,0 +1,275 @@
+import type { Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../gen/google/rpc/error_details_pb.ts";
+import type { ErrorFacts, ErrorKind } from "../util/errors.ts";
+import { ERROR_KINDS, errorChain, N0Error } from "../util/errors.ts";
+import type { Log } from "../util/log.ts";
+import { guardMessages } from "./messages.ts";
+
+/** The `domain` of our ErrorInfo details; details of other domains are not ours to read. */
+export const ERROR_DOMAIN = "n0stack";
+
+/** Names the transaction that failed, beside the details, for clients that read only headers. */
+export const TRANSACTION_HEADER = "n0-transaction-id";
+
+const CODE_OF: Readonly<Record<ErrorKind, Code>> = {
+  invalid_argument: Code.InvalidArgument,
+  not_found: Code.NotFound,
+  already_exists: Code.AlreadyExists,
+  failed_precondition: Code.FailedPrecondition,
+  aborted: Code.Aborted,
+  resource_exhausted: Code.ResourceExhausted,
+  unavailable: Code.Unavailable,
+  deadline_exceeded: Code.DeadlineExceeded,
+  unauthenticated: Code.Unauthenticated,
+  permission_denied: Code.PermissionDenied,
+  unimplemented: Code.Unimplemented,
+  internal: Code.Internal,
+};
+
+/** An answer that names no kind of ours: whether it came at all is what counts. */
+const KIND_OF: Readonly<Record<Code, ErrorKind>> = {
+  [Code.Canceled]: "unavailable",
+  [Code.Unknown]: "internal",
+  [Code.InvalidArgument]: "invalid_argument",
+  [Code.DeadlineExceeded]: "unavailable",
+  [Code.NotFound]: "not_found",
+  [Code.AlreadyExists]: "already_exists",
+  [Code.PermissionDenied]: "permission_denied",
+  [Code.ResourceExhausted]: "resource_exhausted",
+  [Code.FailedPrecondition]: "failed_precondition",
+  [Code.Aborted]: "aborted",
+  [Code.OutOfRange]: "invalid_argument",
+  [Code.Unimplemented]: "unimplemented",
+  [Code.Internal]: "internal",
+  [Code.Unavailable]: "unavailable",
+  [Code.DataLoss]: "internal",
+  [Code.Unauthenticated]: "unauthenticated",
+};
+
+/** What a client is told of a bug. The chain of causes is logged instead. */
+const INTERNAL_MESSAGE = "internal error";
+
+/** One field that breaks a rule, as `BadRequest` carries it. */
+export interface FieldViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** `invalid_argument` for several fields at once; `facts.field` is the first of them. */
+export class ViolationsError extends N0Error {
+  readonly violations: readonly FieldViolation[];
+
+  constructor(violations: readonly FieldViolation[]) {
+    const field = violations[0]?.field;
+    super(
+      "invalid_argument",
+      violations
+        .map((v) => (v.field === "" ? v.description : `${v.field}: ${v.description}`))
+        .join("; "),
+      field === undefined || field === "" ? {} : { field },
+    );
+    this.violations = violations;
+  }
+}
+
+/**
+ * The error as it goes over the wire. An N0Error of any kind keeps its message, which is written for
+ * clients, and gets the details ErrorInfo
+ * (`reason` is the kind), BadRequest and RetryInfo; a ConnectError of this process (a deadline, a
+ * message too large) stays as it is; all else is a bug and says nothing but "internal error". So is
+ * a ConnectError that came from another server: `onNode` turns those into words of ours.
+ */
+export function toConnectError(reason: unknown): ConnectError {
+  if (reason instanceof N0Error) return n0ConnectError(reason);
+  if (reason instanceof ConnectError && !reason.isWireError) return reason;
+  if (reason instanceof DOMException && reason.name === "AbortError") {
+    return new ConnectError("the call was cancelled", Code.Canceled, undefined, [], reason);
+  }
+  if (reason instanceof DOMException && reason.name === "TimeoutError") {
+    return n0ConnectError(
+      new N0Error("deadline_exceeded", "the call took too long", { cause: reason }),
+    );
+  }
+  return n0ConnectError(new N0Error("internal", INTERNAL_MESSAGE, { cause: reason }));
+}
+
+function n0ConnectError(error: N0Error): ConnectError {
+  const { resource, field, transactionId, rollback } = error.facts;
+  const metadata: Record<string, string> = {};
+  if (resource !== undefined) metadata["resource"] = resource;
+  if (field !== undefined) metadata["field"] = field;
+  if (transactionId !== undefined) metadata["transaction_id"] = transactionId;
+  if (rollback !== undefined) metadata["rollback"] = rollback;
+
+  const headers = new Headers();
+  // A header's value is ASCII; whatever else an identifier held would break the whole answer.
+  if (transactionId !== undefined && /^[\x21-\x7e]+$/.test(transactionId)) {
+    headers.set(TRANSACTION_HEADER, transactionId);
+  }
+  const info = { reason: error.kind, domain: ERROR_DOMAIN, metadata };
+  return new ConnectError(
+    error.message,
+    CODE_OF[error.kind],
+    headers,
+    [{ desc: ErrorInfoSchema, value: info }, ...badRequestDetails(error), ...retryDetails(error)],
+    error,
+  );
+}
+
+function badRequestDetails(error: N0Error) {
+  const { field } = error.facts;
+  const alone = field === undefined ? [] : [{ field, description: error.message }];
+  const fieldViolations = error instanceof ViolationsError ? [...error.violations] : alone;
+  return fieldViolations.length === 0
+    ? []
+    : [{ desc: BadRequestSchema, value: { fieldViolations } }];
+}
+
+function retryDetails({ facts: { retryAfterMs } }: N0Error) {
+  if (retryAfterMs === undefined) return [];
+  const ms = Math.max(0, Math.ceil(retryAfterMs));
+  const retryDelay = { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 };
+  return [{ desc: RetryInfoSchema, value: { retryDelay } }];
+}
+
+/**
+ * The inverse, on a client: the kind that the server named, else the one that the code stands for.
+ * No answer at all (cancelled, too late, no connection) is `unavailable`. Never throws.
+ */
+export function fromConnectError(reason: unknown): N0Error {
+  if (reason instanceof N0Error) return reason;
+  const error = ConnectError.from(reason);
+  const info = errorInfo(error);
+  const facts: { -readonly [K in keyof ErrorFacts]: ErrorFacts[K] } = { cause: reason };
+  const { resource, field, transaction_id: transactionId, rollback } = info?.metadata ?? {};
+  if (resource !== undefined) facts.resource = resource;
+  if (field !== undefined) facts.field = field;
+  if (transactionId !== undefined) facts.transactionId = transactionId;
+  if (rollback === "done" || rollback === "going_on" || rollback === "needs_operator") {
+    facts.rollback = rollback;
+  }
+  const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  if (delay !== undefined) facts.retryAfterMs = Number(delay.seconds) * 1000 + delay.nanos / 1e6;
+  return new N0Error(info?.kind ?? KIND_OF[error.code], error.rawMessage, facts);
+}
+
+function errorInfo(error: ConnectError) {
+  const info = error.findDetails(ErrorInfoSchema).find((i) => i.domain === ERROR_DOMAIN);
+  const kind = ERROR_KINDS.find((k) => k === info?.reason);
+  return info === undefined || kind === undefined ? undefined : { kind, metadata: info.metadata };
+}
+
+/** What the API makes of an agent's refusal: the user asked the API, not the node. */
+const KIND_FROM_NODE: Readonly<Record<ErrorKind, ErrorKind>> = {
+  invalid_argument: "invalid_argument",
+  // What the agent does not find is not what the user named, but something that should be there.
+  not_found: "failed_precondition",
+  already_exists: "failed_precondition",
+  failed_precondition: "failed_precondition",
+  aborted: "aborted",
+  resource_exhausted: "resource_exhausted",
+  unavailable: "unavailable",
+  deadline_exceeded: "unavailable",
+  // The API's own token is not accepted: nothing that the user could change in the request.
+  unauthenticated: "unavailable",
+  permission_denied: "unavailable",
+  unimplemented: "failed_precondition",
+  internal: "internal",
+};
+
+/**
+ * Runs a call to the agent of a node. What it throws is in the words of the user's request, and its
+ * message begins with `node "x":`.
+ *
+ * @throws N0Error `unavailable` when the agent does not answer, or what answers is no agent of ours.
+ */
+export async function onNode<T>(nodeName: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (reason) {
+    throw fromNode(nodeName, reason);
+  }
+}
+
+/** The same for a stream of answers. */
+export async function* onNodeStream<T>(
+  nodeName: string,
+  call: () => AsyncIterable<T>,
+): AsyncGenerator<T, void> {
+  try {
+    yield* call();
+  } catch (reason) {
+    throw fromNode(nodeName, reason);
+  }
+}
+
+function fromNode(nodeName: string, reason: unknown): N0Error {
+  const error = fromConnectError(reason);
+  const facts = { resource: error.facts.resource ?? `node/${nodeName}`, cause: reason };
+  const retryAfterMs = error.facts.retryAfterMs;
+  const withRetry = retryAfterMs === undefined ? facts : { ...facts, retryAfterMs };
+  const { kind, problem } = nodeProblem(error, reason);
+  return new N0Error(kind, `node "${nodeName}": ${problem}`, withRetry);
+}
+
+function nodeProblem(error: N0Error, reason: unknown): { kind: ErrorKind; problem: string } {
+  const kind = KIND_FROM_NODE[error.kind];
+  if (reason instanceof N0Error) return { kind, problem: error.message };
+  if (error.kind === "unauthenticated" || error.kind === "permission_denied") {
+    return { kind, problem: "its agent refuses the token of this API" };
+  }
+  if (!(reason instanceof ConnectError)) return { kind, problem: error.message };
+  if (errorInfo(reason) !== undefined) return { kind, problem: error.message };
+  return unnamedProblem(kind, reason);
+}
+
+/** A failure in which our agent had no say: the connection, a proxy, or rubbish. */
+function unnamedProblem(
+  kind: ErrorKind,
+  reason: ConnectError,
+): { kind: ErrorKind; problem: string } {
+  switch (reason.code) {
+    case Code.Canceled:
+    case Code.DeadlineExceeded:
+      return { kind: "unavailable", problem: "its agent did not answer in time" };
+    case Code.Unavailable:
+      return { kind: "unavailable", problem: "its agent does not answer" };
+    case Code.ResourceExhausted:
+      return { kind, problem: reason.rawMessage };
+    case Code.Unimplemented:
+      return { kind: "unavailable", problem: "what answers there is no agent of this version" };
+    default:
+      return { kind: "unavailable", problem: "what answers there is no agent of n0stack" };
+  }
+}
+
+/**
+ * The outermost interceptor of every server: turns what a handler throws, also while it streams, into
+ * what the wire carries, and logs the causes of what the client is not told.
+ */
+export function errorInterceptor(log: Log): Interceptor {
+  const rethrow = (method: string, reason: unknown): never => {
+    const error = toConnectError(reason);
+    if (error.code === Code.Internal || error.code === Code.Unknown) {
+      log.error("a handler failed", { method, error: reason });
+    } else if (reason instanceof N0Error && reason.facts.cause !== undefined) {
+      log.debug("a call was refused", { method, chain: errorChain(reason) });
+    }
+    throw error;
+  };
+  return (next) => async (request) => {
+    const method = `${request.service.typeName}/${request.method.name}`;
+    try {
+      const response = await next(request);
+      if (!response.stream) return response;
+      return { ...response, message: guardMessages(response.message, (r) => rethrow(method, r)) };
+    } catch (reason) {
+      return rethrow(method, reason);
+    }
+  };
+}

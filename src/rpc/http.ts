@@ -1,0 +1,64 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { connectNodeAdapter } from "@connectrpc/connect-node";
+
+type NodeHandler = ReturnType<typeof connectNodeAdapter>;
+
+/** Tells, on every answer, which version of n0stack it is from. */
+export const VERSION_HEADER = "n0-version";
+
+/** A request of HTTP/1.1 or HTTP/2. */
+export type NodeServerRequest = Parameters<NodeHandler>[0];
+export type NodeServerResponse = Parameters<NodeHandler>[1];
+
+/** A plain HTTP route, on the port of the RPCs. */
+export interface HttpHandler {
+  /** The beginning of the paths that are its own, such as `/n0core/static/`. */
+  readonly pathPrefix: string;
+  /**
+   * `server` (the default): the server's own token is asked for, where one is set. `own`: the handler
+   * decides by itself, since a browser that follows a link can send no header.
+   */
+  readonly authentication?: "server" | "own";
+  /** Answers the request. What it throws becomes a 500 that says nothing, and is logged. */
+  handle(request: NodeServerRequest, response: NodeServerResponse): Promise<void> | void;
+}
+
+/** A WebSocket route. It authenticates by itself: a browser's WebSocket can send no header. */
+export interface UpgradeHandler {
+  readonly pathPrefix: string;
+  /** Takes the socket over. Must answer or destroy it. */
+  handle(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> | void;
+}
+
+/** The path and query of a request; undefined where the client sent none that can be read. */
+export function requestUrl(request: { readonly url?: string | undefined }): URL | undefined {
+  const target = request.url ?? "";
+  // A target that starts with two slashes would name another host.
+  if (!target.startsWith("/") || target.startsWith("//")) return undefined;
+  return URL.parse(target, "http://localhost") ?? undefined;
+}
+
+/** A short answer in plain text. */
+export function answerText(
+  response: NodeServerResponse,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, {
+    "content-type": "text/plain; charset=utf-8",
+    "x-content-type-options": "nosniff",
+    ...headers,
+  });
+  response.end(`${text}\n`);
+}
+
+/** Refuses an upgrade, in the raw HTTP/1.1 that a socket without a response object needs. */
+export function refuseUpgrade(socket: Duplex, status: number, reason: string): void {
+  // Whoever hung up meanwhile needs no answer, and an unheard error would end the process.
+  socket.on("error", () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () =>
+    socket.destroy(),
+  );
+}

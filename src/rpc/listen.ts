@@ -1,0 +1,183 @@
+import { createServer as createHttpServer } from "node:http";
+import { createServer as createHttp2Server, createSecureServer } from "node:http2";
+import type { AddressInfo, Server } from "node:net";
+import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { Health } from "../gen/grpc/health/v1/health_pb.ts";
+import { N0Error } from "../util/errors.ts";
+import type { Log } from "../util/log.ts";
+import type { OriginRule } from "./cors.ts";
+import { drainInterceptor } from "./drain.ts";
+import { healthRoutes } from "./health.ts";
+import { hostRule } from "./host.ts";
+import type { HttpHandler, UpgradeHandler } from "./http.ts";
+import { serverInterceptors } from "./interceptors.ts";
+import { reflectionRoutes } from "./reflection.ts";
+import { requestListener, upgradeListener } from "./request-listener.ts";
+import { sniffingServer } from "./sniff.ts";
+import { tokenGate } from "./token-auth.ts";
+import type { ConnectionTracker } from "./track.ts";
+import { trackConnections } from "./track.ts";
+
+const HEADERS_TIMEOUT_MS = 10_000;
+const READ_BYTES_MAX = 16 << 20;
+/** Nothing is compressed: on a node's own network that costs more time than it saves. */
+const COMPRESS_BYTES_MIN = 0xffff_ffff;
+const CONCURRENT_STREAMS_MAX = 1000;
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly log: Log;
+  /** PEM. With `clientCa` a client needs a certificate of that authority. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
+  /** Asked of every call, except health and handlers that authenticate by themselves. */
+  readonly token?: string;
+  readonly routes: (router: ConnectRouter) => void;
+  /** Inside the common ones. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Tried in order before the RPCs. */
+  readonly httpHandlers?: readonly HttpHandler[];
+  readonly upgradeHandlers?: readonly UpgradeHandler[];
+  /** Default: no page of another origin. */
+  readonly isOriginAllowed?: OriginRule;
+  /**
+   * Hosts by which clients reach it, besides localhost and `host`. Only a server without a token
+   * looks: see `hostRule`. Asked again at each request.
+   */
+  readonly publicHosts?: () => readonly string[];
+  /** Told in the header `n0-version` of every answer. */
+  readonly version?: string;
+  /** How long a client may take to send its headers. Default 10 s. */
+  readonly headersTimeoutMs?: number;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  /**
+   * Stops accepting, tells connected clients to go (GOAWAY), ends endless streams, waits for what
+   * runs for at most `graceMs`, then cuts the rest. May be called again, with less.
+   */
+  stop(graceMs: number): Promise<void>;
+}
+
+/**
+ * Serves Connect, gRPC, gRPC-web (over HTTP/1.1 and HTTP/2), plain HTTP and WebSocket on one port,
+ * with health and reflection.
+ *
+ * @throws N0Error `failed_precondition` when the address cannot be listened on.
+ */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const stopping = new AbortController();
+  const cutting = new AbortController();
+  const rpc = rpcHandler(options, stopping.signal, cutting.signal);
+  const tracker = trackConnections();
+  const { token, host, publicHosts = () => [] } = options;
+  // A page that has no token to send gets nothing, by whatever name it came.
+  const isOwnHost = token === undefined ? hostRule(host, publicHosts) : undefined;
+  const checked = { ...options, isOwnHost };
+  const server = createServer(options, tracker, {
+    onRequest: tracker.counted(requestListener(checked, rpc)),
+    onUpgrade: upgradeListener(checked),
+  });
+  await opened(server, options);
+  const { address, port } = addressOf(server);
+  const scheme = options.tls === undefined ? "http" : "https";
+  return {
+    host: address,
+    port,
+    url: `${scheme}://${address.includes(":") ? `[${address}]` : address}:${port}`,
+    stop: async (graceMs) => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      stopping.abort();
+      await tracker.drain(graceMs);
+      cutting.abort();
+      tracker.cut();
+      await closed;
+    },
+  };
+}
+
+function rpcHandler(options: ListenOptions, stopping: AbortSignal, cutting: AbortSignal) {
+  const adapterOptions = {
+    routes: (router: ConnectRouter) => {
+      options.routes(router);
+      const services = [...new Set(router.handlers.map((handler) => handler.service))];
+      const names = new Set(services.map((service) => service.typeName));
+      healthRoutes(router, names, () => !stopping.aborted);
+      reflectionRoutes(router, [...services, Health]);
+    },
+    interceptors: [
+      ...serverInterceptors(options.log),
+      drainInterceptor(stopping),
+      ...(options.interceptors ?? []),
+    ],
+    ...(options.token === undefined ? {} : { requestGate: tokenGate(options.token) }),
+    readMaxBytes: READ_BYTES_MAX,
+    compressMinBytes: COMPRESS_BYTES_MIN,
+    shutdownSignal: cutting,
+  } satisfies Parameters<typeof connectNodeAdapter>[0];
+  return connectNodeAdapter(adapterOptions);
+}
+
+interface Listeners {
+  readonly onRequest: ReturnType<typeof connectNodeAdapter>;
+  readonly onUpgrade: ReturnType<typeof upgradeListener>;
+}
+
+function createServer(
+  options: ListenOptions,
+  tracker: ConnectionTracker,
+  { onRequest, onUpgrade }: Listeners,
+): Server {
+  const headersTimeout = options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS;
+  const settings = { maxConcurrentStreams: CONCURRENT_STREAMS_MAX };
+  const timeouts = { headersTimeout, connectionsCheckingInterval: Math.min(headersTimeout, 5000) };
+  if (options.tls !== undefined) {
+    const { cert, key, clientCa } = options.tls;
+    const server = createSecureServer(
+      {
+        allowHTTP1: true,
+        cert,
+        key,
+        minVersion: "TLSv1.2",
+        handshakeTimeout: headersTimeout,
+        settings,
+        ...timeouts,
+        ...(clientCa === undefined ? {} : { ca: clientCa, requestCert: true }),
+      },
+      onRequest,
+    );
+    server.on("upgrade", onUpgrade);
+    tracker.watch({ sockets: server, sessions: server, http1: undefined });
+    return server;
+  }
+  const http1 = createHttpServer(timeouts, onRequest);
+  http1.on("upgrade", onUpgrade);
+  const http2 = createHttp2Server({ settings }, onRequest);
+  const server = sniffingServer(http1, http2, headersTimeout);
+  tracker.watch({ sockets: server, sessions: http2, http1 });
+  return server;
+}
+
+async function opened(server: Server, { host, port }: ListenOptions): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) =>
+      reject(
+        new N0Error("failed_precondition", `cannot listen on ${host}:${port}: ${cause.message}`, {
+          cause,
+        }),
+      ),
+    );
+    server.listen({ host, port }, resolve);
+  });
+}
+
+function addressOf(server: Server): AddressInfo {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("a server without a port");
+  return address;
+}

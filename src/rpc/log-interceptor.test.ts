@@ -1,0 +1,110 @@
+import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
+import { N0Error } from "../util/errors.ts";
+import { addLogFields, openLog } from "../util/log.ts";
+import { errorInterceptor } from "./errors.ts";
+import { logInterceptor } from "./log-interceptor.ts";
+
+/** A client of a server that logs to `lines`. */
+function world(refusal?: N0Error) {
+  const lines: Record<string, unknown>[] = [];
+  const log = openLog({ level: "debug", write: (line) => lines.push(JSON.parse(line)) });
+  const transport = createRouterTransport(
+    ({ service }) =>
+      service(NodeService, {
+        getNode: async ({ name }) => {
+          await Promise.resolve();
+          addLogFields({ transactionId: "t-1" });
+          log.info("inside");
+          if (refusal !== undefined) throw refusal;
+          return { name };
+        },
+        async *watchNodes() {
+          yield { deletedName: "one" };
+          log.info("inside");
+          addLogFields({ transactionId: "t-2" });
+          yield { deletedName: "two" };
+        },
+      }),
+    { router: { interceptors: [logInterceptor(log), errorInterceptor(log)] } },
+  );
+  return { lines, client: createClient(NodeService, transport) };
+}
+
+describe("one line per call", () => {
+  test("with method, name, code, duration, request and transaction", async () => {
+    const { lines, client } = world();
+    let answeredId: string | null = null;
+    await client.getNode(
+      { name: "n1" },
+      {
+        headers: { "x-request-id": "r-1" },
+        onHeader: (headers) => {
+          answeredId = headers.get("x-request-id");
+        },
+      },
+    );
+    expect(answeredId).toBe("r-1");
+    expect(lines).toMatchObject([
+      { level: "info", message: "inside", requestId: "r-1", transactionId: "t-1" },
+      {
+        level: "info",
+        message: "rpc",
+        method: "n0stack.pool.v0.NodeService/GetNode",
+        name: "n1",
+        code: "ok",
+        durationMs: expect.any(Number),
+        requestId: "r-1",
+        transactionId: "t-1",
+      },
+    ]);
+    expect(lines[0]?.["time"]).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  });
+
+  test("with the code and words of a refusal", async () => {
+    const { lines, client } = world(
+      new N0Error("failed_precondition", "busy", { transactionId: "t-9" }),
+    );
+    await expect(client.getNode({ name: "n1" })).rejects.toThrow("busy");
+    expect(lines.at(-1)).toMatchObject({
+      message: "rpc",
+      code: "failed_precondition",
+      refusal: "busy",
+      transactionId: "t-1",
+      requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    });
+  });
+
+  test("about nothing in particular has no name", async () => {
+    const { lines, client } = world();
+    await client.listNodes({}).catch(() => {});
+    expect(lines.at(-1)).toMatchObject({ message: "rpc" });
+    expect(lines.at(-1)).not.toHaveProperty("name");
+  });
+
+  test("of a stream, with what was logged in it", async () => {
+    const { lines, client } = world();
+    for await (const _ of client.watchNodes({}, { headers: { "x-request-id": "r-2" } })) continue;
+    expect(lines).toMatchObject([
+      { message: "inside", requestId: "r-2" },
+      { message: "rpc", code: "ok", requestId: "r-2", transactionId: "t-2" },
+    ]);
+  });
+
+  test("of a stream that the client leaves", async () => {
+    const { lines, client } = world();
+    const leaving = new AbortController();
+    const reading = (async () => {
+      for await (const _ of client.watchNodes({}, { signal: leaving.signal })) leaving.abort();
+    })();
+    await expect(reading).rejects.toThrow();
+    await expect.poll(() => lines.at(-1)).toMatchObject({ message: "rpc", code: "canceled" });
+  });
+});
+
+test("a request id that cannot be a header is replaced", async () => {
+  const { lines, client } = world();
+  await client.getNode({ name: "n1" }, { headers: { "x-request-id": "a b" } });
+  expect(lines.at(-1)?.["requestId"]).toMatch(/^[0-9a-f-]{36}$/);
+});

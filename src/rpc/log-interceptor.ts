@@ -1,0 +1,155 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { randomUUID } from "node:crypto";
+import type { Message } from "@bufbuild/protobuf";
+import type { Interceptor, StreamResponse } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Log } from "../util/log.ts";
+import { logFields, withLogFields } from "../util/log.ts";
+import { TRANSACTION_HEADER, toConnectError } from "./errors.ts";
+
+export const REQUEST_ID_HEADER = "x-request-id";
+const REQUEST_ID_PATTERN = /^[\x21-\x7e]{1,128}$/;
+
+/** Asked every few seconds by machines: worth a line only when it goes wrong. */
+const QUIET_METHODS: ReadonlySet<string> = new Set([
+  "grpc.health.v1.Health/Check",
+  "n0stack.pool.v0.NodeService/HeartbeatNode",
+]);
+
+/**
+ * One line per RPC, when it ends: method, the name of what it is about, code and duration. Every line
+ * logged within the call bears its `requestId`: the client's own (header `x-request-id`), or a new
+ * one; the answer's header tells it. The outermost interceptor.
+ */
+export function logInterceptor(log: Log): Interceptor {
+  return (next) => (request) => {
+    const given = request.header.get(REQUEST_ID_HEADER);
+    const requestId = given !== null && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
+    return withLogFields({ requestId }, async () => {
+      const line = startLine(log, `${request.service.typeName}/${request.method.name}`);
+      if (request.stream) {
+        const { signal } = request;
+        // Nobody reads on when a client hangs up between two messages.
+        signal.addEventListener("abort", () => line.end(hangUp(signal.reason)), { once: true });
+        const sent = named(request.message, line.name);
+        return await answered(() => next({ ...request, message: sent }), requestId, line);
+      }
+      line.name(request.message);
+      return await answered(() => next(request), requestId, line);
+    });
+  };
+}
+
+async function answered<R extends { readonly stream: boolean; readonly header: Headers }>(
+  call: () => Promise<R>,
+  requestId: string,
+  line: Line,
+): Promise<R> {
+  try {
+    const response = await call();
+    response.header.set(REQUEST_ID_HEADER, requestId);
+    if (isStream(response)) return { ...response, message: within(response.message, line.end) };
+    line.end();
+    return response;
+  } catch (reason) {
+    const error = toConnectError(reason);
+    error.metadata.set(REQUEST_ID_HEADER, requestId);
+    line.end(error);
+    throw error;
+  }
+}
+
+function isStream(response: { readonly stream: boolean }): response is StreamResponse {
+  return response.stream;
+}
+
+interface Line {
+  name(message: Message): void;
+  /** Writes the line, once. Undefined: it went well. */
+  end(reason?: unknown): void;
+}
+
+function startLine(log: Log, method: string): Line {
+  const startMs = performance.now();
+  const scope = logFields();
+  let resource: string | undefined;
+  let ended = false;
+  return {
+    name: (message) => {
+      resource ??= resourceName(message);
+    },
+    end: (reason) => {
+      if (ended) return;
+      ended = true;
+      const error = reason === undefined ? undefined : ConnectError.from(reason);
+      const transactionId =
+        scope["transactionId"] ?? error?.metadata.get(TRANSACTION_HEADER) ?? undefined;
+      const fields = {
+        method,
+        ...(resource === undefined ? {} : { name: resource }),
+        code: error === undefined ? "ok" : codeName(error.code),
+        durationMs: Math.round((performance.now() - startMs) * 100) / 100,
+        ...scope,
+        ...(transactionId === undefined ? {} : { transactionId }),
+        ...(error === undefined ? {} : { refusal: error.rawMessage }),
+      };
+      if (error?.code === Code.Internal || error?.code === Code.Unknown) log.error("rpc", fields);
+      else if (error === undefined && QUIET_METHODS.has(method)) log.debug("rpc", fields);
+      else log.info("rpc", fields);
+    },
+  };
+}
+
+function hangUp(reason: unknown): ConnectError {
+  if (reason instanceof ConnectError) return reason;
+  return new ConnectError("the client hung up", Code.Canceled);
+}
+
+/** As the wire spells it, such as `failed_precondition`. */
+function codeName(code: Code): string {
+  return (Code[code] ?? "unknown").replace(/(?<=[a-z])[A-Z]/g, (c) => `_${c}`).toLowerCase();
+}
+
+/** `name`, or the first field that is some `…Name`. */
+function resourceName(message: Message): string | undefined {
+  const entries = Object.entries(message);
+  const found =
+    entries.find(([key]) => key === "name") ??
+    entries.find(([key]) => key !== "$typeName" && key.endsWith("Name"));
+  return typeof found?.[1] === "string" && found[1] !== "" ? found[1] : undefined;
+}
+
+async function* named(
+  messages: AsyncIterable<Message>,
+  name: (message: Message) => void,
+): AsyncGenerator<Message, void> {
+  for await (const message of messages) {
+    name(message);
+    yield message;
+  }
+}
+
+/**
+ * The same stream, each step of it taken within the fields of the call: the framework reads it from
+ * outside. `end` is told how it ended, also when the reader stops early.
+ */
+function within(messages: AsyncIterable<Message>, end: (reason?: unknown) => void) {
+  const inScope = AsyncLocalStorage.snapshot();
+  const source = messages[Symbol.asyncIterator]();
+  async function* steps(): AsyncGenerator<Message, void> {
+    try {
+      for (;;) {
+        const step = await inScope(() => source.next());
+        if (step.done === true) return end();
+        yield step.value;
+      }
+    } catch (reason) {
+      end(toConnectError(reason));
+      throw reason;
+    } finally {
+      end(hangUp(undefined));
+      await source.return?.();
+    }
+  }
+  return steps();
+}

@@ -1,0 +1,89 @@
+import type { Server as HttpServer } from "node:http";
+import type { ServerHttp2Session } from "node:http2";
+import type { Duplex } from "node:stream";
+import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
+
+type RequestListener = (request: NodeServerRequest, response: NodeServerResponse) => void;
+
+/** How long clients have to notice the end before they are cut. */
+const LINGER_MS = 300;
+
+interface Emitter<T> {
+  on(event: string, listener: (subject: T) => void): unknown;
+}
+
+export interface ConnectionTracker {
+  /** The servers whose connections are to be ended; `http1` where it does not listen by itself. */
+  watch(servers: {
+    readonly sockets: Emitter<Duplex>;
+    readonly sessions: Emitter<ServerHttp2Session>;
+    readonly http1: HttpServer | undefined;
+  }): void;
+  /** The same listener, with the requests that it is answering counted. */
+  counted(listener: RequestListener): RequestListener;
+  /** Lets idle connections go and waits until nothing is being answered, for at most `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+  /** Destroys every connection. */
+  cut(): void;
+}
+
+/** Knows all connections of a server: `net.Server.close` ends none of them. */
+export function trackConnections(): ConnectionTracker {
+  const sockets = new Set<Duplex>();
+  const sessions = new Set<ServerHttp2Session>();
+  const answering = new Set<NodeServerResponse>();
+  const gone = Promise.withResolvers<void>();
+  const idle = Promise.withResolvers<void>();
+  let http1: HttpServer | undefined;
+  let draining = false;
+  const ended = (response: NodeServerResponse) => {
+    answering.delete(response);
+    if (draining && answering.size === 0) idle.resolve();
+  };
+  return {
+    watch: (servers) => {
+      http1 = servers.http1;
+      servers.sessions.on("session", (session) => {
+        sessions.add(session);
+        session.once("close", () => sessions.delete(session));
+      });
+      servers.sockets.on("connection", (socket) => {
+        sockets.add(socket);
+        socket.once("close", () => {
+          sockets.delete(socket);
+          if (draining && sockets.size === 0) gone.resolve();
+        });
+      });
+    },
+    counted: (listener) => (request, response) => {
+      answering.add(response);
+      response.once("close", () => ended(response));
+      if (draining && request.httpVersionMajor === 1) response.setHeader("connection", "close");
+      listener(request, response);
+    },
+    drain: async (graceMs) => {
+      draining = true;
+      // Its close also ends the timer that looks for slow clients; it says that it never listened.
+      http1?.close(() => {});
+      for (const session of sessions) session.close();
+      if (answering.size === 0) idle.resolve();
+      await waitAtMost(idle.promise, graceMs);
+      // A socket destroyed with something unread resets the connection, and what the client has not
+      // read yet is lost: end first, and let the client end too.
+      for (const socket of sockets) socket.end();
+      if (sockets.size === 0) gone.resolve();
+      await waitAtMost(gone.promise, Math.min(graceMs, LINGER_MS));
+    },
+    cut: () => {
+      for (const session of sessions) session.destroy();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+async function waitAtMost(promise: Promise<void>, ms: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([promise, late.promise]);
+  clearTimeout(timer);
+}

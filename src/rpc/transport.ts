@@ -1,0 +1,99 @@
+import type { Interceptor, Transport } from "@connectrpc/connect";
+import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { N0Error } from "../util/errors.ts";
+import { unaryTimeoutInterceptor } from "./timeout.ts";
+
+export const API_PORT_DEFAULT = 20180;
+export const AGENT_PORT_DEFAULT = 20181;
+
+const PING_INTERVAL_MS = 10_000;
+const PING_TIMEOUT_MS = 5_000;
+const IDLE_TIMEOUT_MS = 5 * 60_000;
+
+/** Between our own processes: Connect over HTTP/2, one connection for all calls. */
+export interface PeerTransport extends Transport {
+  /** Ends the connection and all calls on it; a later call opens a new one. */
+  close(): void;
+}
+
+export interface PeerOptions {
+  readonly token?: string;
+  /** PEM of the authority that signed the peer's certificate; default: the system's. */
+  readonly ca?: string;
+  /** PEM of our own certificate, for a peer that asks for one. */
+  readonly cert?: string;
+  readonly key?: string;
+  /** For calls with a single answer. Default: none. */
+  readonly unaryTimeoutMs?: number;
+}
+
+/**
+ * Opens a transport to an API or an agent. Nothing is connected before the first call. A peer that
+ * does not answer a ping within 5 s is taken for dead, and its calls end.
+ *
+ * @throws N0Error `invalid_argument` for an address that is none.
+ */
+export function openTransport(
+  address: string,
+  defaultPort: number,
+  options: PeerOptions = {},
+): PeerTransport {
+  const baseUrl = baseUrlOf(address, defaultPort);
+  const { ca, cert, key, token, unaryTimeoutMs } = options;
+  const tls = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+  const sessionManager = new Http2SessionManager(
+    baseUrl,
+    {
+      pingIntervalMs: PING_INTERVAL_MS,
+      pingTimeoutMs: PING_TIMEOUT_MS,
+      idleConnectionTimeoutMs: IDLE_TIMEOUT_MS,
+    },
+    tls,
+  );
+  const transport = createConnectTransport({
+    httpVersion: "2",
+    baseUrl,
+    sessionManager,
+    interceptors: [
+      ...(unaryTimeoutMs === undefined ? [] : [unaryTimeoutInterceptor(unaryTimeoutMs)]),
+      ...(token === undefined ? [] : [tokenInterceptor(token)]),
+    ],
+    acceptCompression: [],
+  });
+  return { ...transport, close: () => sessionManager.abort() };
+}
+
+function tokenInterceptor(token: string): Interceptor {
+  return (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
+}
+
+/**
+ * The URL that an address stands for: `host`, `host:port`, `[::1]`, `[::1]:port`, `::1`, or a URL of
+ * `http`, `https` or, as the original wrote it, `grpc`. Without a port it is `defaultPort`.
+ *
+ * @throws N0Error `invalid_argument`
+ */
+export function baseUrlOf(address: string, defaultPort: number): string {
+  const bareIpv6 = /^[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(address);
+  const authority = bareIpv6 ? `[${address}]` : address;
+  const spelled = /^[a-z]+:\/\//i.test(authority) ? authority : `http://${authority}`;
+  const url = URL.parse(spelled.replace(/^grpc:/i, "http:"));
+  const isBare = url !== null && /^\/?$/.test(url.pathname) && url.search === "" && url.hash === "";
+  if (!isBare || url.username !== "" || !/^https?:$/.test(url.protocol) || url.hostname === "") {
+    throw new N0Error(
+      "invalid_argument",
+      `address ${JSON.stringify(address)}: must be host, host:port or http(s)://host:port`,
+    );
+  }
+  // A URL drops the port that its scheme implies, so what was written has to be asked.
+  const hasPort = /:\d+\/?$/.test(spelled.replace(/^[a-z]+:\/\//i, ""));
+  const port = hasPort ? url.port || (url.protocol === "https:" ? "443" : "80") : defaultPort;
+  return `${url.protocol}//${url.hostname}:${port}`;
+}

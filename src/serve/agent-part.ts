@@ -1,0 +1,103 @@
+import { join } from "node:path";
+import type { ConnectRouter, Transport } from "@connectrpc/connect";
+import { createClient } from "@connectrpc/connect";
+import type { DriversConfig } from "../agent/drivers.ts";
+import { openDrivers } from "../agent/drivers.ts";
+import { newKeyedQueue } from "../agent/keyed-queue.ts";
+import { keepRegistered } from "../agent/registration.ts";
+import { agentRoutes } from "../agent/routes.ts";
+import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
+import { systemClock } from "../util/clock.ts";
+import type { Log } from "../util/log.ts";
+import { systemRandom } from "../util/random.ts";
+import { lockFolder } from "./folder-lock.ts";
+import type { NodeSettings } from "./settings.ts";
+import { readVersion } from "./version.ts";
+
+/** The agent of this machine, however it is reached. */
+export interface AgentPart extends AsyncDisposable {
+  readonly routes: (router: ConnectRouter) => void;
+  /**
+   * Keeps the node known to the API, until what it returns is called. `address` is where the API
+   * reaches `routes`.
+   */
+  register(api: Transport, address: string): () => Promise<void>;
+}
+
+/**
+ * Opens the drivers of this machine. Of one base directory there is one agent at a time.
+ *
+ * @throws N0Error `failed_precondition` when another one runs, or something the drivers need is not there.
+ */
+export async function openAgent(
+  settings: NodeSettings,
+  log: Log,
+  transportTo: (address: string) => Transport,
+): Promise<AgentPart> {
+  await using opened = new AsyncDisposableStack();
+  opened.use(lockFolder(settings.baseDirectory, "agent"));
+  const ending = new AbortController();
+  const drivers = opened.use(await openDrivers(driversConfig(settings), log));
+  const queue = newKeyedQueue({ signal: ending.signal });
+  opened.defer(() => queue.whenIdle());
+  opened.defer(() => ending.abort());
+  const routes = agentRoutes({
+    ...drivers,
+    queue,
+    connectPeer: (address) => createClient(VolumeAgentService, transportTo(address)),
+    clock: systemClock,
+    log,
+  });
+  const parts = opened.move();
+  return {
+    routes,
+    register: (api, address) => {
+      const leaving = new AbortController();
+      const registration = keepRegistered({
+        nodes: createClient(NodeService, api),
+        identity: identityOf(settings, address, drivers.compute.accelerator),
+        readFacts: drivers.readFacts,
+        clock: systemClock,
+        random: systemRandom,
+        log,
+        signal: leaving.signal,
+      });
+      return async () => {
+        leaving.abort();
+        await registration;
+      };
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+function driversConfig(settings: NodeSettings): DriversConfig {
+  const { baseDirectory, accelerator, libvirtUri, resourcePrefix, imageSizeMax } = settings;
+  return {
+    baseDirectory,
+    accelerator,
+    libvirtUri,
+    resourcePrefix,
+    allowedFileFolders: settings.allowedFileFolders ?? [join(baseDirectory, "images")],
+    allowLocalSources: settings.allowLocalSources,
+    virtualSizeBytesMax: imageSizeMax,
+  };
+}
+
+function identityOf(settings: NodeSettings, address: string, accelerator: string) {
+  const { cpuCapacityMilliCores, memoryCapacityBytes, storageCapacityBytes } = settings;
+  return {
+    name: settings.name,
+    address,
+    location: settings.location,
+    accelerator,
+    reserveLimits: !settings.overcommit,
+    version: readVersion(),
+    capacity: {
+      ...(cpuCapacityMilliCores === undefined ? {} : { cpuMilliCores: cpuCapacityMilliCores }),
+      ...(memoryCapacityBytes === undefined ? {} : { memoryBytes: memoryCapacityBytes }),
+      ...(storageCapacityBytes === undefined ? {} : { storageBytes: storageCapacityBytes }),
+    },
+  };
+}

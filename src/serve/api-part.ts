@@ -1,0 +1,113 @@
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { ConnectRouter, Transport } from "@connectrpc/connect";
+import { openApi } from "../api/api.ts";
+import { consoleRoutes } from "../api/console/console-service.ts";
+import { downloadHandler } from "../api/console/download.ts";
+import { createConsoleLinks } from "../api/console/links.ts";
+import { novncHandler } from "../api/console/novnc.ts";
+import { consoleFinder, volumeFinder } from "../api/console/targets.ts";
+import { createConsoleTokens } from "../api/console/tokens.ts";
+import { vncSocketHandler } from "../api/console/vnc-socket.ts";
+import { sqliteDatastore } from "../datastore/sqlite/sqlite-datastore.ts";
+import { originRule } from "../rpc/cors.ts";
+import { isUnspecified, urlHost } from "../rpc/host.ts";
+import type { Listener } from "../rpc/listen.ts";
+import { listen } from "../rpc/listen.ts";
+import { systemClock } from "../util/clock.ts";
+import type { Log } from "../util/log.ts";
+import { systemRandom } from "../util/random.ts";
+import type { Protection } from "./exposure.ts";
+import { isLoopback } from "./exposure.ts";
+import { faultsFromEnvironment } from "./faults.ts";
+import { lockFolder } from "./folder-lock.ts";
+import type { Settings } from "./settings.ts";
+import { readVersion } from "./version.ts";
+
+type ApiSettings = Settings<"api"> | Settings<"standalone">;
+
+export interface ApiPart extends AsyncDisposable {
+  readonly routes: (router: ConnectRouter) => void;
+  /** Serves it; only then is it known which port was free. */
+  listen(): Promise<Listener>;
+}
+
+/**
+ * Opens the datastore, and takes over what an earlier process left open, before anything listens.
+ *
+ * @throws N0Error `failed_precondition` when another API uses the base directory.
+ */
+export async function openApiPart(
+  settings: ApiSettings,
+  protection: Protection,
+  log: Log,
+  agentTransport: (address: string) => Transport,
+): Promise<ApiPart> {
+  await using opened = new AsyncDisposableStack();
+  opened.use(lockFolder(settings.baseDirectory, "api"));
+  const tokens = createConsoleTokens({ clock: systemClock, random: systemRandom });
+  let port = settings.bindPort;
+  const publicUrl = () => settings.publicUrl ?? ownUrl(settings, protection, port);
+  const { api, routes } = opened.use(
+    await openApi({
+      datastore: sqliteDatastore({ path: join(settings.baseDirectory, "api", "n0core.sqlite") }),
+      agentTransport,
+      links: createConsoleLinks(tokens, publicUrl),
+      nameservers: settings.nameservers,
+      openTransactionsMax: settings.openTransactionsMax,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      faults: faultsFromEnvironment(process.env, log),
+    }),
+  );
+  const findConsole = consoleFinder(api);
+  const handlers = { tokens, log, findConsole, findVolume: volumeFinder(api) };
+  const isListed = originRule(settings.corsOrigins);
+  const isOwn = (origin: string) =>
+    origin === publicUrl() || ownOrigins(settings, protection, port).includes(origin);
+  const novnc = await novncHandler();
+  const parts = opened.move();
+  return {
+    routes,
+    listen: async () => {
+      const listener = await listen({
+        host: settings.bindAddress,
+        port: settings.bindPort,
+        log,
+        routes: (router) => {
+          routes(router);
+          consoleRoutes(router, findConsole);
+        },
+        httpHandlers: [novnc, downloadHandler(handlers)],
+        upgradeHandlers: [vncSocketHandler(handlers)],
+        isOriginAllowed: (origin) => isListed(origin) || isOwn(origin),
+        publicHosts: () => [new URL(publicUrl()).hostname],
+        version: readVersion(),
+        ...protection,
+      });
+      port = listener.port;
+      return listener;
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+function ownUrl({ bindAddress }: ApiSettings, { tls }: Protection, port: number): string {
+  return `${tls === undefined ? "http" : "https"}://${publicHost(bindAddress)}:${port}`;
+}
+
+/** The origins of pages that this server itself serves. */
+function ownOrigins(settings: ApiSettings, protection: Protection, port: number): string[] {
+  const { bindAddress } = settings;
+  // What `localhost` is to a browser elsewhere is none of ours.
+  const addresses = isLoopback(bindAddress) ? ["localhost", "127.0.0.1", "::1"] : [bindAddress];
+  return addresses.map(
+    (address) => new URL(ownUrl({ ...settings, bindAddress: address }, protection, port)).origin,
+  );
+}
+
+/** The part of a URL that names this machine; where it listens everywhere, by the host's name. */
+function publicHost(bindAddress: string): string {
+  return isUnspecified(bindAddress) ? hostname() : urlHost(bindAddress);
+}

@@ -1,0 +1,61 @@
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { z } from "zod";
+import {
+  FAULT_POINTS,
+  type FaultPlace,
+  type Faults,
+  killAt,
+  noFaults,
+} from "../transaction/faults.ts";
+import { systemClock } from "../util/clock.ts";
+import type { Log } from "../util/log.ts";
+
+const HOLD_POLL_MS = 5;
+
+/** What a test writes into its file. */
+const planSchema = z.object({
+  point: z.enum(FAULT_POINTS),
+  kind: z.string(),
+  step: z.string(),
+  seq: z.number(),
+  /** `hold` says so in `<file>.held`, and goes on when the file is gone. */
+  action: z.enum(["kill", "hold"]),
+});
+
+/**
+ * For tests that kill a process at a chosen moment; no settings, and said loudly in the log.
+ *
+ * - `N0_FAULT=after_act:domain.start_new:1` makes it kill itself with SIGKILL when that point is reached.
+ * - `N0_FAULT_FILE` names a file that is read at each point: a place, and whether to die or to stop there.
+ * - `N0_FAULT_TRACE` names a file that gets a line of JSON for each point reached.
+ */
+export function faultsFromEnvironment(env: NodeJS.ProcessEnv, log: Log): Faults {
+  const kill = () => process.kill(process.pid, "SIGKILL");
+  const found: Faults[] = [];
+  const trace = env["N0_FAULT_TRACE"] ?? "";
+  const text = env["N0_FAULT"] ?? "";
+  const file = env["N0_FAULT_FILE"] ?? "";
+  if (trace !== "") found.push((place) => appendFileSync(trace, `${JSON.stringify(place)}\n`));
+  if (text !== "") found.push(killAt(text, kill));
+  if (file !== "") found.push(planned(file, kill));
+  if (found.length === 0) return noFaults;
+  log.warn("this process may kill itself", { at: text, file, trace });
+  return async (place) => {
+    for (const fault of found) await fault(place);
+  };
+}
+
+function planned(file: string, kill: () => void): Faults {
+  return async (place) => {
+    if (!existsSync(file)) return;
+    const plan = planSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+    if (!isAt(plan, place)) return;
+    if (plan.action === "kill") return kill();
+    writeFileSync(`${file}.held`, "");
+    while (existsSync(file)) await systemClock.sleep(HOLD_POLL_MS);
+  };
+}
+
+function isAt(a: FaultPlace, b: FaultPlace): boolean {
+  return a.point === b.point && a.kind === b.kind && a.step === b.step && a.seq === b.seq;
+}

@@ -1,0 +1,42 @@
+import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import koffi from "koffi";
+import { N0Error } from "../util/errors.ts";
+
+/** <sys/file.h> */
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/**
+ * Makes sure that one process alone keeps its things in `folder` under `part`. The lock is the kernel's
+ * (flock), so that it ends with the process, however that ends.
+ *
+ * @throws N0Error `failed_precondition` naming the process that has it.
+ */
+export function lockFolder(folder: string, part: "api" | "agent"): Disposable {
+  const path = join(folder, `${part}.lock`);
+  const file = openLockFile(folder, path);
+  const flock = koffi.load("libc.so.6").func("int flock(int fd, int operation)");
+  if (flock(file, LOCK_EX | LOCK_NB) !== 0) {
+    const holder = readFileSync(path, "utf8").trim();
+    closeSync(file);
+    throw new N0Error(
+      "failed_precondition",
+      `another n0core ${part} (process ${holder}) uses ${folder}: stop it, or give another --base-directory`,
+    );
+  }
+  ftruncateSync(file);
+  writeSync(file, `${process.pid}\n`, 0);
+  return { [Symbol.dispose]: () => closeSync(file) };
+}
+
+function openLockFile(folder: string, path: string): number {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    return openSync(path, "a+", 0o644);
+  } catch (cause) {
+    throw new N0Error("failed_precondition", `base directory ${folder} cannot be written to`, {
+      cause,
+    });
+  }
+}

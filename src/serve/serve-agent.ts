@@ -1,0 +1,68 @@
+import { isUnspecified } from "../rpc/host.ts";
+import type { Listener } from "../rpc/listen.ts";
+import { listen } from "../rpc/listen.ts";
+import {
+  AGENT_PORT_DEFAULT,
+  API_PORT_DEFAULT,
+  baseUrlOf,
+  openTransport,
+} from "../rpc/transport.ts";
+import { N0Error } from "../util/errors.ts";
+import type { Log } from "../util/log.ts";
+import { openAgent } from "./agent-part.ts";
+import { readProtection } from "./exposure.ts";
+import { openPeers } from "./peers.ts";
+import type { Served } from "./run.ts";
+import type { Settings } from "./settings.ts";
+import { readVersion } from "./version.ts";
+
+/** Serves one node: the agent's RPCs, and its registration with the API. */
+export async function serveAgent(settings: Settings<"agent">, log: Log): Promise<Served> {
+  const protection = readProtection(settings, log);
+  checkAdvertised(settings);
+  const { advertiseAddress } = settings;
+  const advertised =
+    advertiseAddress === undefined
+      ? []
+      : [new URL(baseUrlOf(advertiseAddress, AGENT_PORT_DEFAULT)).hostname];
+  await using opened = new AsyncDisposableStack();
+  const peers = opened.use(openPeers(protection.peer));
+  const api = opened.adopt(
+    openTransport(settings.nodeApiEndpoint, API_PORT_DEFAULT, protection.peer),
+    (transport) => transport.close(),
+  );
+  const agent = opened.use(await openAgent(settings, log, peers.transportTo));
+  const listener = await listen({
+    host: settings.bindAddress,
+    port: settings.bindPort,
+    log,
+    routes: agent.routes,
+    publicHosts: () => advertised,
+    version: readVersion(),
+    ...protection,
+  });
+  const unregister = agent.register(api, advertiseAddress ?? addressOf(listener));
+  const parts = opened.move();
+  return {
+    url: listener.url,
+    stop: async (graceMs) => {
+      await unregister();
+      await listener.stop(graceMs);
+      await parts.disposeAsync();
+    },
+  };
+}
+
+/** @throws N0Error `invalid_argument` where no other machine could know where to call. */
+function checkAdvertised({ bindAddress, advertiseAddress }: Settings<"agent">): void {
+  if (!isUnspecified(bindAddress) || advertiseAddress !== undefined) return;
+  throw new N0Error(
+    "invalid_argument",
+    `advertise-address: must be given when the agent listens on every address (${bindAddress}): it is where the API calls it`,
+  );
+}
+
+/** A URL only with TLS: without, the address is written as the original wrote it. */
+function addressOf({ url }: Listener): string {
+  return url.replace(/^http:\/\//, "");
+}

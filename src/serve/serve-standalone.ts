@@ -1,0 +1,45 @@
+import type { Transport } from "@connectrpc/connect";
+import { serverInterceptors } from "../rpc/interceptors.ts";
+import { localTransport } from "../rpc/local-transport.ts";
+import type { Log } from "../util/log.ts";
+import { openAgent } from "./agent-part.ts";
+import { openApiPart } from "./api-part.ts";
+import { readProtection } from "./exposure.ts";
+import { openPeers } from "./peers.ts";
+import type { Served } from "./run.ts";
+import type { Settings } from "./settings.ts";
+
+/** Stands in the node's record where another node has an address; no host can be called so. */
+const IN_PROCESS_ADDRESS = "in-process";
+
+/**
+ * Serves the API and the agent of this machine in one process. They speak to each other through the
+ * same RPCs as on two machines, only without a socket.
+ */
+export async function serveStandalone(settings: Settings<"standalone">, log: Log): Promise<Served> {
+  const protection = readProtection(settings, log);
+  const unaryTimeoutMs = settings.agentTimeout;
+  await using opened = new AsyncDisposableStack();
+  const peers = opened.use(openPeers({ ...protection.peer, unaryTimeoutMs }));
+  const agentLog = log.child({ part: "agent" });
+  const transportTo = (address: string): Transport =>
+    address === IN_PROCESS_ADDRESS ? toAgent : peers.transportTo(address);
+  const agent = opened.use(await openAgent(settings, agentLog, transportTo));
+  const toAgent = localTransport(agent.routes, {
+    interceptors: serverInterceptors(agentLog),
+    unaryTimeoutMs,
+  });
+  const part = opened.use(await openApiPart(settings, protection, log, transportTo));
+  const listener = await part.listen();
+  const toApi = localTransport(part.routes, { interceptors: serverInterceptors(log) });
+  const unregister = agent.register(toApi, IN_PROCESS_ADDRESS);
+  const parts = opened.move();
+  return {
+    url: listener.url,
+    stop: async (graceMs) => {
+      await unregister();
+      await listener.stop(graceMs);
+      await parts.disposeAsync();
+    },
+  };
+}

@@ -1,0 +1,240 @@
+import { getServers } from "node:dns";
+import { isIP } from "node:net";
+import { hostname } from "node:os";
+import { z } from "zod";
+import { AGENT_PORT_DEFAULT, API_PORT_DEFAULT } from "../rpc/transport.ts";
+import { LOG_LEVELS } from "../util/log.ts";
+import {
+  baseUrl,
+  bytes,
+  duration,
+  flag,
+  list,
+  location,
+  name,
+  oneOf,
+  path,
+  setting,
+  text,
+  wholeNumber,
+} from "./setting.ts";
+
+/**
+ * What the help says of a setting. `kind` is how its value is written where it is not obvious from
+ * its type: durations are milliseconds inside.
+ */
+interface About {
+  readonly argument: string;
+  readonly description: string;
+  readonly kind?: "duration" | "bytes" | "location" | "flag";
+}
+
+function about<S extends z.ZodType>(schema: S, meta: About): S {
+  return schema.meta({ ...meta });
+}
+
+const port = (defaultPort: number) =>
+  about(setting(wholeNumber(0, 65535)).default(defaultPort), {
+    argument: "<port>",
+    description: "port to listen on; 0 takes a free one",
+  });
+
+const base = {
+  bindAddress: about(setting(text).default("127.0.0.1"), {
+    argument: "<address>",
+    description: "address to listen on; any but loopback needs --tls-cert, --tls-key, --token-file",
+  }),
+  baseDirectory: about(setting(path).default("/var/lib/n0core"), {
+    argument: "<folder>",
+    description: "where everything is kept",
+  }),
+  logLevel: about(setting(oneOf(LOG_LEVELS)).default("info"), {
+    argument: "<level>",
+    description: LOG_LEVELS.join(", "),
+  }),
+  logFile: about(setting(path).optional(), {
+    argument: "<file>",
+    description: "appends the log to this file instead of writing it to standard error",
+  }),
+  pidFile: about(setting(path).optional(), {
+    argument: "<file>",
+    description: "holds the process id while the server is ready",
+  }),
+  stopTimeout: about(setting(duration).default(20_000), {
+    argument: "<duration>",
+    description: "how long running calls have to end when the server is stopped",
+    kind: "duration",
+  }),
+  tlsCert: about(setting(path).optional(), {
+    argument: "<file>",
+    description: "certificate, PEM, with its chain",
+  }),
+  tlsKey: about(setting(path).optional(), {
+    argument: "<file>",
+    description: "private key of the certificate, PEM",
+  }),
+  tlsClientCa: about(setting(path).optional(), {
+    argument: "<file>",
+    description: "clients need a certificate signed by this authority, PEM",
+  }),
+  tlsCa: about(setting(path).optional(), {
+    argument: "<file>",
+    description: "authority of the other n0core servers' certificates, PEM; default: the system's",
+  }),
+  tokenFile: about(setting(path).optional(), {
+    argument: "<file>",
+    description: "token that clients must send; the same one on the API and on all agents",
+  }),
+  insecure: about(setting(flag).default(false), {
+    argument: "[boolean]",
+    description: "listens on any address without TLS or token: whoever reaches it has root here",
+    kind: "flag",
+  }),
+};
+
+const api = {
+  publicUrl: about(setting(baseUrl).optional(), {
+    argument: "<url>",
+    description:
+      "how browsers reach this API, for console and download links; default: its address",
+  }),
+  corsOrigins: about(setting(list(text)).default([]), {
+    argument: "<origins>",
+    description:
+      "origins of web pages that may call, separated by commas; * for all; the API's own always may",
+  }),
+  agentTimeout: about(setting(duration).default(120_000), {
+    argument: "<duration>",
+    description: "how long an agent may take to answer a call that moves no data",
+    kind: "duration",
+  }),
+  openTransactionsMax: about(setting(wholeNumber(1, 1_000_000)).default(1000), {
+    argument: "<count>",
+    description: "more open transactions than this are refused with a retry delay",
+  }),
+  nameservers: about(setting(list(text)).default(hostNameservers), {
+    argument: "<addresses>",
+    description: "what guests resolve names with, separated by commas; default: the host's",
+  }),
+};
+
+/** Those that a guest could reach too. */
+function hostNameservers(): readonly string[] {
+  return getServers().filter(
+    (address) => isIP(address) !== 0 && !/^(127\.|::1$|fe80:)/i.test(address),
+  );
+}
+
+const node = {
+  name: about(
+    setting(name).default(() => hostname()),
+    {
+      argument: "<name>",
+      description: "the node's name; default: the host's",
+    },
+  ),
+  location: about(
+    setting(location).default(() => location("////0")),
+    {
+      argument: "<location>",
+      description: "<datacenter>/<availability zone>/<cell>/<rack>/<unit>",
+      kind: "location",
+    },
+  ),
+  cpuCapacityMilliCores: about(setting(wholeNumber(1, 100_000_000)).optional(), {
+    argument: "<count>",
+    description: "processor time to give away, 1000 a core; default: all of it",
+  }),
+  memoryCapacityBytes: about(setting(bytes).optional(), {
+    argument: "<size>",
+    description: "memory to give away; default: all of it",
+    kind: "bytes",
+  }),
+  storageCapacityBytes: about(setting(bytes).optional(), {
+    argument: "<size>",
+    description: "disk to give away; default: the size of the base directory's file system",
+    kind: "bytes",
+  }),
+  overcommit: about(setting(flag).default(true), {
+    argument: "[boolean]",
+    description: "false reserves limits instead of requests",
+    kind: "flag",
+  }),
+  accelerator: about(setting(oneOf(["auto", "kvm", "tcg"])).default("auto"), {
+    argument: "<name>",
+    description: "auto, kvm or tcg",
+  }),
+  libvirtUri: about(setting(text).default("qemu:///system"), {
+    argument: "<uri>",
+    description: "the libvirt daemon of this node",
+  }),
+  resourcePrefix: about(setting(text).default("n0-"), {
+    argument: "<prefix>",
+    description: "put before the names of domains and namespaces, for several agents on one host",
+  }),
+  allowedFileFolders: about(setting(list(path)).optional(), {
+    argument: "<folders>",
+    description:
+      "folders that file:// images come from, separated by commas; default: <base>/images",
+  }),
+  allowLocalSources: about(setting(flag).default(false), {
+    argument: "[boolean]",
+    description: "fetches images from web servers on loopback and link-local addresses too",
+    kind: "flag",
+  }),
+  imageSizeMax: about(setting(bytes).default(1n << 40n), {
+    argument: "<size>",
+    description: "images of a larger virtual size are refused",
+    kind: "bytes",
+  }),
+};
+
+/** The settings of each command. Keys are camelCase here; `bind-port` and `N0CORE_BIND_PORT` outside. */
+export const SCHEMAS = {
+  api: z.object({ ...base, bindPort: port(API_PORT_DEFAULT), ...api }),
+  agent: z.object({
+    ...base,
+    bindPort: port(AGENT_PORT_DEFAULT),
+    ...node,
+    advertiseAddress: about(setting(text).optional(), {
+      argument: "<address>",
+      description: "how the API reaches this agent; default: the address that it listens on",
+    }),
+    nodeApiEndpoint: about(setting(text).default(`http://127.0.0.1:${API_PORT_DEFAULT}`), {
+      argument: "<url>",
+      description: "the API that this agent registers with",
+    }),
+  }),
+  standalone: z.object({ ...base, bindPort: port(API_PORT_DEFAULT), ...api, ...node }),
+};
+
+export type Role = keyof typeof SCHEMAS;
+export type Settings<R extends Role> = z.infer<(typeof SCHEMAS)[R]>;
+export type BaseSettings = Settings<"api"> | Settings<"agent"> | Settings<"standalone">;
+export type NodeSettings = Settings<"agent"> | Settings<"standalone">;
+
+export interface SettingInfo {
+  readonly key: string;
+  readonly about: About;
+  /** Undefined where there is none, or where only the machine knows it. */
+  readonly defaultValue: unknown;
+}
+
+/** The settings of a role in the order of the help. */
+export function settingsOf(role: Role): readonly SettingInfo[] {
+  return Object.entries(SCHEMAS[role].shape).map(([key, schema]) => {
+    const { argument, description = "", kind } = schema.meta() ?? {};
+    const isKind =
+      kind === "duration" || kind === "bytes" || kind === "location" || kind === "flag";
+    return {
+      key,
+      about: { argument: String(argument), description, ...(isKind ? { kind } : {}) },
+      defaultValue: description.includes("default:") ? undefined : schema.parse(undefined),
+    };
+  });
+}
+
+/** `bindPort` → `bind-port`. */
+export function kebabCase(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

@@ -1,0 +1,65 @@
+import type { Clock } from "../util/clock.ts";
+import { isPassing, kindOf } from "../util/errors.ts";
+import type { Random } from "../util/random.ts";
+import { SimulatedCrash } from "./faults.ts";
+
+const HARD_FAILURES_MAX = 5;
+const DELAY_FIRST_MS = 100;
+const DELAY_MAX_MS = 5_000;
+
+/** Thrown when work keeps failing for a reason that waiting will not cure. */
+export class GaveUpError extends Error {
+  override name = "GaveUpError";
+}
+
+export interface PersistOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Ends the waiting, with its reason: the process is going down, and recovery will go on. */
+  readonly signal: AbortSignal;
+  /** Not before this: whoever repairs a node needs a moment. */
+  readonly giveUpAfterMs: number;
+  readonly onFailure?: (reason: unknown, tries: number) => void | Promise<void>;
+  /** How many failures that waiting will not cure are taken, 5 unless told. */
+  readonly hardFailuresMax?: number;
+}
+
+/** What is full may have room again. */
+function passes(reason: unknown): boolean {
+  return isPassing(reason) || kindOf(reason) === "resource_exhausted";
+}
+
+/**
+ * Repeats `work` until it succeeds: for ever while the reason is that something is unavailable or full,
+ * else a few times and for a while. The delay doubles up to a cap, with full jitter.
+ *
+ * @throws GaveUpError whose cause is the last reason.
+ */
+export async function persist(work: () => Promise<void>, options: PersistOptions): Promise<void> {
+  const {
+    clock,
+    random,
+    signal,
+    giveUpAfterMs,
+    onFailure,
+    hardFailuresMax = HARD_FAILURES_MAX,
+  } = options;
+  let hardFailures = 0;
+  const startedMs = clock.monotonicMs();
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (reason) {
+      if (reason instanceof SimulatedCrash) throw reason;
+      signal.throwIfAborted();
+      if (!passes(reason)) hardFailures += 1;
+      await onFailure?.(reason, tries);
+      const isLong = clock.monotonicMs() - startedMs >= giveUpAfterMs;
+      if (hardFailures >= hardFailuresMax && isLong) {
+        throw new GaveUpError(`gave up after ${tries} tries`, { cause: reason });
+      }
+      const capMs = Math.min(DELAY_MAX_MS, DELAY_FIRST_MS * 2 ** Math.min(tries, 20));
+      await clock.sleep(capMs * (0.5 + random.fraction() / 2), signal);
+    }
+  }
+}

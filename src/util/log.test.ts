@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { N0Error } from "./errors.ts";
+import { addLogFields, logFields, openLog, withLogFields, withoutLogFields } from "./log.ts";
+
+function capture(level: "debug" | "info" = "info") {
+  const lines: Record<string, unknown>[] = [];
+  return { lines, log: openLog({ level, write: (line) => lines.push(JSON.parse(line)) }) };
+}
+
+test("a line has a level name, an ISO time and its fields", () => {
+  const { lines, log } = capture();
+  log.child({ part: "api" }).warn("slow", { bytes: 10n });
+  expect(lines).toMatchObject([{ level: "warn", message: "slow", part: "api", bytes: "10" }]);
+});
+
+test("less severe lines are left out", () => {
+  const { lines, log } = capture();
+  log.debug("x");
+  expect(lines).toEqual([]);
+});
+
+test("an expected failure is its chain; a bug has a stack too", () => {
+  const { lines, log } = capture();
+  log.error("a", { error: new N0Error("aborted", "busy") });
+  log.error("b", { error: new N0Error("internal", "x", { cause: new TypeError("y") }) });
+  expect(lines[0]).toMatchObject({ error: "N0Error: busy" });
+  expect(lines[0]).not.toHaveProperty("stack");
+  expect(lines[1]).toMatchObject({
+    error: "N0Error: x <- TypeError: y",
+    stack: expect.stringContaining("log.test.ts"),
+  });
+});
+
+test("scopes nest, and what is added is seen by whoever opened the scope", async () => {
+  const { lines, log } = capture();
+  await withLogFields({ requestId: "r" }, async () => {
+    await withLogFields({ step: "s" }, async () => {
+      await Promise.resolve();
+      log.info("inner");
+    });
+    addLogFields({ transactionId: "t" });
+    expect(logFields()).toEqual({ requestId: "r", transactionId: "t" });
+  });
+  addLogFields({ lost: true });
+  log.info("outer");
+  expect(lines[0]).toMatchObject({ requestId: "r", step: "s" });
+  expect(lines[1]).not.toHaveProperty("requestId");
+});
+
+test("what is set off outside of every scope bears nothing of the call that set it off", async () => {
+  const { lines, log } = capture();
+  const end = Promise.withResolvers<void>();
+  let background: Promise<void> | undefined;
+  await withLogFields({ transactionId: "t" }, async () => {
+    background = withoutLogFields(async () => {
+      await end.promise;
+      addLogFields({ lost: true });
+      log.info("background");
+    });
+    await Promise.resolve();
+    log.info("call");
+  });
+  end.resolve();
+  await background;
+  expect(lines[0]).toMatchObject({ message: "call", transactionId: "t" });
+  expect(Object.keys(lines[1] ?? {})).toEqual(["level", "time", "message"]);
+});

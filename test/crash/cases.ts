@@ -1,0 +1,135 @@
+import type { FaultPlace } from "../../src/transaction/faults.ts";
+import type { ClusterKind } from "./cluster.ts";
+import type { Scenario } from "./scenarios.ts";
+
+/** Who dies, and how. */
+export type Death =
+  | "API and agent"
+  | "API"
+  | "agent"
+  | "agent in the middle"
+  | "agent frozen"
+  | "QEMU"
+  | "libvirtd"
+  | "client";
+
+/**
+ * What must be found when all is at rest: the world as it was, as it is after the call, one of the two,
+ * or only one that is consistent.
+ */
+export type Expectation = "before" | "after" | "either" | "consistent";
+
+export interface Case {
+  readonly death: Death;
+  readonly place: FaultPlace;
+  readonly expectation: Expectation;
+  /** Dies here first, and at `place` while that is being undone. */
+  readonly first?: FaultPlace;
+}
+
+/** Every death of a scenario that can be told from the places that a clean run of it reaches. */
+export function casesOf(
+  kind: ClusterKind,
+  scenario: Scenario,
+  trace: readonly FaultPlace[],
+): Case[] {
+  const expected = expectationsFor(scenario, trace);
+  const isRefused = scenario.isRefused === true;
+  const whole: Death = kind === "standalone" ? "API and agent" : "API";
+  const deaths: Case[] = trace.map((place, i) => ({
+    death: whole,
+    place,
+    expectation: expected(i),
+  }));
+  const unwinding = trace.flatMap((first, i) =>
+    first.point === "before_commit"
+      ? unwindPlaces(trace.slice(0, i), first.kind).map((place) => ({
+          death: whole,
+          place,
+          first,
+          expectation: expected(i),
+        }))
+      : [],
+  );
+  return [
+    ...deaths,
+    ...unwinding,
+    ...(kind === "split" ? heldCases(ALONE, trace, expected, isRefused) : []),
+  ];
+}
+
+const NEEDS_DOMAIN: ReadonlySet<Death> = new Set<Death>(["QEMU", "libvirtd"]);
+const ALONE: readonly Death[] = [
+  "agent",
+  "agent in the middle",
+  "agent frozen",
+  "QEMU",
+  "libvirtd",
+  "client",
+];
+
+const HELD_AT: Readonly<Partial<Record<Death, readonly FaultPlace["point"][]>>> = {
+  agent: ["before_act", "after_act", "before_retriable", "after_retriable"],
+  "agent in the middle": ["before_act", "before_retriable"],
+  "agent frozen": ["before_act", "before_retriable"],
+  QEMU: ["before_act", "after_act", "before_retriable", "after_retriable"],
+  libvirtd: ["before_act", "after_act", "before_retriable", "after_retriable"],
+  client: ["after_begin", "before_act", "after_act", "before_commit", "after_commit"],
+};
+
+function heldCases(
+  deaths: readonly Death[],
+  trace: readonly FaultPlace[],
+  expected: (at: number) => Expectation,
+  isRefused: boolean,
+): Case[] {
+  const hasDomain = trace.some(({ step }) => step.startsWith("domain."));
+  const possible = deaths.filter((death) => hasDomain || !NEEDS_DOMAIN.has(death));
+  const isPlain = trace.every(({ kind }) => kind === trace[0]?.kind);
+  return possible.flatMap((death) =>
+    trace.flatMap((place, i): Case[] => {
+      if (HELD_AT[death]?.includes(place.point) !== true) return [];
+      const isAfter = expected(i) === "after";
+      // Before the pivot the step may succeed in spite of it; after the pivot it must, in the end.
+      const either = isAfter ? "after" : isRefused ? "before" : "either";
+      const expectation = death === "QEMU" || !isPlain ? "consistent" : either;
+      return [{ death, place, expectation }];
+    }),
+  );
+}
+
+/** Where recovery comes along that undoes what was started by then. */
+function unwindPlaces(trace: readonly FaultPlace[], kind: string): FaultPlace[] {
+  const started = trace.filter((place) => place.point === "before_act" && place.kind === kind);
+  const whole = { kind, step: "", seq: -1 };
+  return [
+    { point: "before_unwind", ...whole },
+    ...started.toReversed().flatMap(({ step, seq }): FaultPlace[] => [
+      { point: "before_undo", kind, step, seq },
+      { point: "after_undo", kind, step, seq },
+    ]),
+    { point: "before_rest", ...whole },
+  ];
+}
+
+/** By the place's number in the trace. */
+function expectationsFor(
+  { isRefused = false }: Scenario,
+  trace: readonly FaultPlace[],
+): (at: number) => Expectation {
+  const outer = trace[0]?.kind;
+  const pivotAt = trace.findIndex(({ point, kind }) => point === "after_commit" && kind === outer);
+  // A transaction that an RPC runs for something that is kept: its result stays, whatever comes after.
+  const innerAt = trace.findIndex(({ point, kind }) => point === "after_commit" && kind !== outer);
+  return (at) => {
+    if (isRefused) return "before";
+    if (pivotAt !== -1 && at >= pivotAt) return "after";
+    return innerAt !== -1 && at >= innerAt ? "consistent" : "before";
+  };
+}
+
+export function describeCase({ death, place, first }: Case): string {
+  const step = place.step === "" ? "" : ` ${place.step}#${place.seq}`;
+  const during = first === undefined ? "" : " in the unwind";
+  return `${death} at ${place.point}${step} of ${place.kind}${during}`;
+}

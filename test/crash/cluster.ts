@@ -1,0 +1,147 @@
+import { randomBytes, randomInt } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import type { Place } from "../../scripts/scan-host/host.ts";
+import type { FaultPlace } from "../../src/transaction/faults.ts";
+import { type Libvirtd, openLibvirtd } from "./libvirtd.ts";
+import { newProgram, type Program, until } from "./program.ts";
+import { removeRemains } from "./remains.ts";
+import { call } from "./remote.ts";
+
+/**
+ * `standalone` dies as a whole, on the machine's libvirtd; `split` has an API, its agents, and a libvirtd of
+ * its own, which die alone.
+ */
+export type ClusterKind = "standalone" | "split";
+
+export interface Cluster extends AsyncDisposable {
+  readonly kind: ClusterKind;
+  /** No other run on this machine has it. */
+  readonly tag: string;
+  readonly endpoint: string;
+  /** Holds everything of all places. */
+  readonly folder: string;
+  readonly places: readonly Required<Place>[];
+  readonly database: string;
+  /** The server with the fault points. */
+  readonly api: Program;
+  /** Those of `split`. */
+  readonly agents: readonly Program[];
+  readonly libvirtd?: Libvirtd;
+  /** Starts what does not run. @returns false when the API died before it was ready. */
+  start(): Promise<boolean>;
+  /** What happens when the API gets there; undefined for nothing. */
+  plan(place?: FaultPlace, action?: "kill" | "hold"): void;
+  /** True once it is held at the planned place. */
+  isHeld(): boolean;
+  /** The places that were reached since the last call. */
+  takeTrace(): FaultPlace[];
+}
+
+const READY_TIMEOUT_MS = 30_000;
+
+export interface ClusterOptions {
+  readonly kind: ClusterKind;
+  readonly nodeCount?: number;
+}
+
+export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Promise<Cluster> {
+  const id = randomBytes(3).toString("hex");
+  const folder = `/tmp/n0x-${id}`;
+  const faultFile = join(folder, "fault");
+  const traceFile = join(folder, "trace");
+  mkdirSync(join(folder, "1"), { recursive: true });
+  const libvirtd = kind === "split" ? await openLibvirtd(join(folder, "libvirt")) : undefined;
+  const libvirtUri = libvirtd?.uri ?? "qemu:///system";
+  const places = Array.from({ length: nodeCount }, (_, i) => ({
+    prefix: `n0x${id}${i + 1}-`,
+    baseDirectory: join(folder, String(i + 1)),
+    nodeName: `node-${i + 1}`,
+    libvirtUri,
+  }));
+  const port = await freePort();
+  const endpoint = `http://127.0.0.1:${port}`;
+  const apiFlags = ["--bind-port", String(port), "--nameservers", "192.0.2.53"];
+  const env = { N0_FAULT_FILE: faultFile, N0_FAULT_TRACE: traceFile };
+  const nodeFlags = ({ prefix, baseDirectory, nodeName }: (typeof places)[number]) => [
+    ...["--name", nodeName, "--base-directory", baseDirectory],
+    ...["--resource-prefix", prefix, "--accelerator", "tcg"],
+    ...["--libvirt-uri", libvirtUri],
+    // The same on every machine, so that a look compares.
+    ...["--cpu-capacity-milli-cores", "16000", "--memory-capacity-bytes", "64GiB"],
+    ...["--storage-capacity-bytes", "1TiB"],
+  ];
+  const isWhole = kind === "standalone";
+  const api = newProgram({
+    name: isWhole ? "standalone" : "api",
+    folder,
+    env,
+    args: isWhole
+      ? ["standalone", ...apiFlags, ...nodeFlags(places[0]!)]
+      : ["api", ...apiFlags, "--base-directory", join(folder, "1")],
+  });
+  const agents = await Promise.all(
+    (isWhole ? [] : places).map(async (place) => {
+      const flags = ["--bind-port", String(await freePort()), "--node-api-endpoint", endpoint];
+      const args = ["agent", ...flags, ...nodeFlags(place)];
+      return newProgram({ name: place.nodeName, folder, args });
+    }),
+  );
+  const cluster: Cluster = {
+    kind,
+    tag: id,
+    endpoint,
+    folder,
+    places,
+    database: join(folder, "1", "api", "n0core.sqlite"),
+    api,
+    agents,
+    ...(libvirtd === undefined ? {} : { libvirtd }),
+    async start() {
+      const stopped = [api, ...agents].filter((program) => !program.isRunning);
+      const isUp = await Promise.all(stopped.map((program) => program.start()));
+      if (!api.isRunning || !isUp.every(Boolean)) return false;
+      await until(READY_TIMEOUT_MS, () => isReady(endpoint, nodeCount), "the nodes being READY");
+      return true;
+    },
+    plan(place, action = "kill") {
+      rmSync(`${faultFile}.held`, { force: true });
+      if (place === undefined) return rmSync(faultFile, { force: true });
+      writeFileSync(`${faultFile}.new`, JSON.stringify({ ...place, action }));
+      renameSync(`${faultFile}.new`, faultFile);
+    },
+    isHeld: () => existsSync(`${faultFile}.held`),
+    takeTrace() {
+      if (!existsSync(traceFile)) return [];
+      const lines = readFileSync(traceFile, "utf8").trim().split("\n");
+      rmSync(traceFile);
+      return lines.map((line) => JSON.parse(line) as FaultPlace);
+    },
+    async [Symbol.asyncDispose]() {
+      for (const program of [...agents, api]) program.signal("SIGKILL");
+      for (const program of [...agents, api]) await program.ended();
+      for (const { prefix } of places) await removeRemains(prefix, libvirtUri);
+      await libvirtd?.[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  return cluster;
+}
+
+async function isReady(endpoint: string, nodeCount: number): Promise<true | undefined> {
+  const { body } = await call(endpoint, ["NodeService/ListNodes", {}]);
+  const { nodes = [] } = body as { nodes?: { state?: string }[] };
+  return nodes.filter(({ state }) => state === "READY").length >= nodeCount ? true : undefined;
+}
+
+/** Below those that the system gives to outgoing connections: one of them would take it while the server is dead. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(21_000, 32_000);
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const server = createServer().on("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    if (await promise) return port;
+  }
+}

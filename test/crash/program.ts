@@ -1,0 +1,89 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+
+export const PROJECT = join(import.meta.dirname, "../..");
+const START_TIMEOUT_MS = 60_000;
+const POLL_MS = 10;
+
+/** One of the servers under test, over all its lives. */
+export interface Program {
+  readonly name: string;
+  readonly pid: number;
+  readonly isRunning: boolean;
+  /** Starts it and waits until it is ready. @returns false when it died before that. */
+  start(): Promise<boolean>;
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves when it has ended; at once when it does not run. */
+  ended(): Promise<void>;
+  log(): string;
+}
+
+export interface ProgramOptions {
+  readonly name: string;
+  /** Holds its pid file and its log. */
+  readonly folder: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export function newProgram({ name, folder, args, env = {} }: ProgramOptions): Program {
+  const pidFile = join(folder, `${name}.pid`);
+  const logFile = join(folder, `${name}.log`);
+  let child: ChildProcess | undefined;
+  let end: Promise<void> = Promise.resolve();
+  const program: Program = {
+    name,
+    get pid() {
+      if (child?.pid === undefined) throw new Error(`${name} was never started`);
+      return child.pid;
+    },
+    get isRunning() {
+      return child !== undefined && child.exitCode === null && child.signalCode === null;
+    },
+    async start() {
+      rmSync(pidFile, { force: true });
+      const log = openSync(logFile, "a");
+      const started = spawn(
+        join(PROJECT, "bin/n0core"),
+        ["serve", ...args, "--pid-file", pidFile, "--log-file", logFile],
+        {
+          cwd: "/",
+          stdio: ["ignore", log, log],
+          env: { ...process.env, NODE_COMPILE_CACHE: join(PROJECT, ".cache/node"), ...env },
+        },
+      );
+      closeSync(log);
+      child = started;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      started.on("exit", () => resolve());
+      end = promise;
+      return await until(START_TIMEOUT_MS, () =>
+        existsSync(pidFile) ? true : program.isRunning ? undefined : false,
+      );
+    },
+    signal(signal) {
+      child?.kill(signal);
+    },
+    ended: () => end,
+    log: () => readFileSync(logFile, "utf8").slice(-20_000),
+  };
+  return program;
+}
+
+/** Asks until the answer is not undefined. @throws Error after `timeoutMs`. */
+export async function until<T>(
+  timeoutMs: number,
+  ask: () => T | undefined | Promise<T | undefined>,
+  what = "what was waited for",
+  pollMs = POLL_MS,
+): Promise<T> {
+  const endMs = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (performance.now() > endMs) throw new Error(`${what} did not come within ${timeoutMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}

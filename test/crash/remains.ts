@@ -1,0 +1,31 @@
+import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Removes what bears the prefix, for a run that failed half-way. What is not there is no failure. */
+export async function removeRemains(prefix: string, libvirtUri: string): Promise<void> {
+  const { stdout } = await run("virsh", ["-c", libvirtUri, "-q", "list", "--all", "--name"]);
+  for (const domain of stdout.split("\n").filter((name) => name.startsWith(prefix))) {
+    await attempt("virsh", "-c", libvirtUri, "-q", "destroy", domain);
+    await attempt("virsh", "-c", libvirtUri, "-q", "undefine", domain);
+  }
+  const namespaces = await readdir("/run/netns").catch(() => []);
+  for (const name of namespaces.filter((file) => file.startsWith(prefix))) {
+    await attempt("ip", "netns", "delete", name);
+  }
+  const links = JSON.parse((await run("ip", ["-json", "link"])).stdout) as {
+    ifname: string;
+    ifalias?: string;
+  }[];
+  for (const { ifname, ifalias } of links) {
+    if (ifalias?.startsWith(`n0stack:${prefix}:`)) await attempt("ip", "link", "delete", ifname);
+  }
+  await attempt("nft", "delete", "table", "inet", `n0stack-${prefix}`);
+}
+
+/** Fails where there is nothing to remove. */
+async function attempt(file: string, ...args: string[]): Promise<void> {
+  await run(file, args).catch(() => undefined);
+}

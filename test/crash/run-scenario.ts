@@ -1,0 +1,196 @@
+import type { FaultPlace } from "../../src/transaction/faults.ts";
+import { type Case, casesOf, describeCase, type Expectation } from "./cases.ts";
+import type { Cluster } from "./cluster.ts";
+import { makeDeath } from "./kill.ts";
+import { difference, type Look, look, openTransactions } from "./look.ts";
+import { call, must, type Request } from "./remote.ts";
+import { rpcOf, type Scenario } from "./scenarios.ts";
+import { troubleOf } from "./trouble.ts";
+
+/** How long recovery and undos may take until nothing moves any more. */
+const REST_TIMEOUT_MS = 40_000;
+const POLL_MS = 100;
+
+export interface Result {
+  readonly scenario: Scenario;
+  readonly dying: Case;
+  /** What is not as it should be; empty for a case that passed. */
+  readonly leftovers: readonly string[];
+}
+
+export interface Run {
+  readonly results: Result[];
+  /** Scenarios that could not be run to their end. */
+  readonly broken: string[];
+  /** Names of the steps whose undo ran to its end at least once. */
+  readonly undone: Set<string>;
+  /** Those that acted. */
+  readonly acted: Set<string>;
+}
+
+export const newRun = (): Run => ({ results: [], broken: [], undone: new Set(), acted: new Set() });
+
+/** Says which of the cases are to be run. */
+export type Choice = (cases: readonly Case[]) => readonly Case[];
+
+/** The world of a scenario before and after its call, when nothing dies. */
+interface Bounds {
+  readonly before: Look;
+  readonly after: Look;
+}
+
+/** Runs a scenario once as it is, and then with the chosen deaths. Leaves the base as it was. */
+export async function runScenario(
+  cluster: Cluster,
+  scenario: Scenario,
+  choose: Choice,
+  run: Run,
+): Promise<void> {
+  const base = await look(cluster);
+  await doAll(cluster, scenario.prepare);
+  const before = await look(cluster);
+  const trace = await runClean(cluster, scenario, run);
+  const bounds = { before, after: await look(cluster) };
+  throwUnless("the clean run", bounds.after.open.length === 0 ? [] : bounds.after.open);
+  throwUnless("the clean run", bounds.after.findings);
+  let now = await revert(cluster, scenario, bounds);
+
+  for (const dying of choose(casesOf(cluster.kind, scenario, trace))) {
+    const { leftovers, left } = await runCase(cluster, scenario, dying, { ...bounds, now });
+    note(cluster, run);
+    run.results.push({ scenario, dying, leftovers });
+    if (left !== undefined) now = left;
+    else {
+      console.error(
+        `${scenario.name}: ${describeCase(dying)}\n  ${leftovers.join("\n  ")}\n${troubleOf(cluster)}`,
+      );
+      await cluster.start();
+      now = await reset(cluster, scenario, bounds);
+    }
+  }
+  await doAll(cluster, scenario.cleanUp);
+  throwUnless("cleaning up", difference(base, await look(cluster), true));
+}
+
+async function runClean(cluster: Cluster, scenario: Scenario, run: Run): Promise<FaultPlace[]> {
+  note(cluster, run);
+  const { isOk, body } = await call(cluster.endpoint, fill(cluster, scenario.call));
+  if (isOk === (scenario.isRefused === true)) {
+    throw new Error(`${scenario.name}: ${isOk ? "was not refused" : JSON.stringify(body)}`);
+  }
+  const trace = cluster.takeTrace();
+  record(trace, run);
+  // An agent tells of itself at any time.
+  return trace.filter(({ kind }) => kind !== "ApplyNode" || rpcOf(scenario) === "ApplyNode");
+}
+
+/** @returns the world that the next case begins with, where this one has passed. */
+async function runCase(
+  cluster: Cluster,
+  scenario: Scenario,
+  dying: Case,
+  bounds: Bounds & { readonly now: Look },
+): Promise<{ readonly leftovers: readonly string[]; readonly left?: Look }> {
+  try {
+    await makeDeath(cluster, fill(cluster, scenario.call), dying);
+    const end = await comeToRest(cluster, dying.expectation, bounds.now, bounds.after);
+    if (end.leftovers.length > 0) return { leftovers: end.leftovers };
+    if (dying.expectation === "consistent") {
+      return { leftovers: [], left: await reset(cluster, scenario, bounds) };
+    }
+    const left = end.isAfter ? await revert(cluster, scenario, bounds) : end.now;
+    return { leftovers: [], left };
+  } catch (error) {
+    return { leftovers: [`it failed: ${error instanceof Error ? error.message : String(error)}`] };
+  }
+}
+
+interface End {
+  readonly now: Look;
+  readonly isAfter: boolean;
+  readonly leftovers: readonly string[];
+}
+
+async function comeToRest(
+  cluster: Cluster,
+  expectation: Expectation,
+  before: Look,
+  after: Look,
+): Promise<End> {
+  const endMs = performance.now() + REST_TIMEOUT_MS;
+  for (;;) {
+    // While something is being undone, what is looked at may go meanwhile.
+    const open = openTransactions(cluster);
+    if (open.length === 0) {
+      const now = await look(cluster);
+      const end = judge(expectation, before, now, after);
+      if (end.leftovers.length === 0 || performance.now() > endMs) return end;
+    } else if (performance.now() > endMs) {
+      throw new Error(`transactions are still open: ${open.join()}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+function judge(expectation: Expectation, before: Look, now: Look, after: Look): End {
+  // What died before the pivot leaves not even an id changed; what is new has ids of its own.
+  const fromBefore = difference(before, now, false);
+  const fromAfter = difference(after, now, true);
+  const isBefore = fromBefore.length === 0;
+  const isExpected =
+    expectation === "consistent" ||
+    (isBefore && expectation !== "after") ||
+    (fromAfter.length === 0 && expectation !== "before");
+  const changes = expectation === "after" ? fromAfter : fromBefore;
+  const unrest = [...now.open, ...now.findings];
+  return { now, isAfter: !isBefore, leftovers: [...unrest, ...(isExpected ? [] : changes)] };
+}
+
+async function revert(cluster: Cluster, scenario: Scenario, { before }: Bounds): Promise<Look> {
+  await doAll(cluster, scenario.revert);
+  const now = await look(cluster);
+  throwUnless("taking it back", difference(before, now, true));
+  return now;
+}
+
+/** To where the scenario begins, from wherever it is. */
+async function reset(cluster: Cluster, scenario: Scenario, { before }: Bounds): Promise<Look> {
+  for (const request of [...scenario.cleanUp, ...scenario.revert, ...scenario.cleanUp]) {
+    // What is not there, or not in that state, is refused.
+    await call(cluster.endpoint, fill(cluster, request));
+  }
+  await doAll(cluster, scenario.prepare);
+  const now = await look(cluster);
+  throwUnless("beginning anew", difference(before, now, true));
+  return now;
+}
+
+export async function doAll(cluster: Cluster, requests: readonly Request[]): Promise<void> {
+  for (const request of requests) await must(cluster.endpoint, fill(cluster, request));
+}
+
+/**
+ * `<base>` stands for the base directory of the first node, `<web>` for a machine's name: on this host
+ * no other run has it, for their taps are made in the same place before they go to their networks.
+ */
+function fill({ places, tag }: Cluster, [method, body]: Request): Request {
+  const text = JSON.stringify(body)
+    .replaceAll("<base>", places[0]?.baseDirectory ?? "")
+    .replaceAll("<web>", `web-${tag}`);
+  return [method, JSON.parse(text) as Request[1]];
+}
+
+function note(cluster: Cluster, run: Run): void {
+  record(cluster.takeTrace(), run);
+}
+
+function record(trace: readonly FaultPlace[], run: Run): void {
+  for (const { point, step } of trace) {
+    if (point === "after_undo") run.undone.add(step);
+    if (point === "after_act" || point === "after_retriable") run.acted.add(step);
+  }
+}
+
+function throwUnless(what: string, problems: readonly string[]): void {
+  if (problems.length > 0) throw new Error(`${what} left:\n  ${problems.join("\n  ")}`);
+}

@@ -1,0 +1,158 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Finding } from "../../scripts/scan-host/findings.ts";
+import { scanHost } from "../../scripts/scan-host.ts";
+import { requirement } from "../node/requirements.ts";
+import { type Cluster, openCluster } from "./cluster.ts";
+import { PROJECT } from "./program.ts";
+import { must, type Request, remoteReader } from "./remote.ts";
+
+const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
+const MiB = 1 << 20;
+
+interface Printed {
+  readonly host: unknown;
+  readonly records: unknown;
+  readonly findings: readonly Finding[];
+}
+
+/** One thing out of place, and how it is put back. */
+interface Drift {
+  readonly code: string;
+  readonly make: (place: Cluster["places"][number], name: string) => void;
+  readonly unmake: (place: Cluster["places"][number], name: string) => void;
+}
+
+function run(file: string, ...args: string[]): void {
+  execFileSync(file, args, { stdio: "pipe" });
+}
+
+const DRIFTS: readonly Drift[] = [
+  {
+    code: "FILE_WITHOUT_RECORD",
+    make: ({ baseDirectory }) => writeFileSync(join(baseDirectory, "volumes/stray.qcow2"), ""),
+    unmake: ({ baseDirectory }) => rmSync(join(baseDirectory, "volumes/stray.qcow2")),
+  },
+  {
+    code: "FOLDER_WITHOUT_MACHINE",
+    make: ({ baseDirectory }) => run("mkdir", join(baseDirectory, "vm/stray")),
+    unmake: ({ baseDirectory }) => rmSync(join(baseDirectory, "vm/stray"), { recursive: true }),
+  },
+  {
+    code: "NAMESPACE_WITHOUT_OWNER",
+    make: ({ prefix }) => run("ip", "netns", "add", `${prefix}stray`),
+    unmake: ({ prefix }) => run("ip", "netns", "delete", `${prefix}stray`),
+  },
+  {
+    code: "DEVICE_WITHOUT_OWNER",
+    make: ({ prefix }, name) => {
+      run("ip", "link", "add", `x${name}`, "type", "bridge");
+      run("ip", "link", "set", `x${name}`, "alias", `n0stack:${prefix}:network/stray:1`);
+    },
+    unmake: (_, name) => run("ip", "link", "delete", `x${name}`),
+  },
+  {
+    code: "TAP_WITHOUT_OWNER",
+    make: ({ prefix }, name) =>
+      run("ip", "-n", `${prefix}net`, "tuntap", "add", `x${name}`, "mode", "tap"),
+    unmake: ({ prefix }, name) => run("ip", "-n", `${prefix}net`, "link", "delete", `x${name}`),
+  },
+  {
+    code: "STATE_DIFFERS",
+    make: ({ prefix }, name) => run("virsh", "suspend", `${prefix}${name}`),
+    unmake: ({ prefix }, name) => run("virsh", "resume", `${prefix}${name}`),
+  },
+  {
+    code: "DEFINITION_DIFFERS",
+    make: ({ prefix }, name) => run("virsh", "setmaxmem", `${prefix}${name}`, "192MiB", "--config"),
+    unmake: ({ prefix }, name) =>
+      run("virsh", "setmaxmem", `${prefix}${name}`, "128MiB", "--config"),
+  },
+];
+
+describe.runIf(isPossible)("scan-host", () => {
+  const opened = new AsyncDisposableStack();
+  let cluster: Cluster;
+  let name: string;
+
+  beforeAll(async () => {
+    cluster = opened.use(await openCluster({ kind: "standalone" }));
+    name = `vm${cluster.tag}`;
+    await cluster.start();
+    const requests: readonly Request[] = [
+      ["NetworkService/ApplyNetwork", { name: "net", ipv4Cidr: "10.231.9.0/24" }],
+      [
+        "BlockStorageService/CreateBlockStorage",
+        { name: "root", requestBytes: MiB, limitBytes: MiB },
+      ],
+      [
+        "VirtualMachineService/CreateVirtualMachine",
+        {
+          name,
+          requestCpuMilliCore: 100,
+          limitCpuMilliCore: 2000,
+          requestMemoryBytes: 128 * MiB,
+          limitMemoryBytes: 128 * MiB,
+          blockStorageNames: ["root"],
+          nics: [{ networkName: "net" }],
+        },
+      ],
+    ];
+    for (const request of requests) await must(cluster.endpoint, request);
+  });
+  afterAll(() => opened.disposeAsync());
+
+  /** As a person runs it. */
+  function scan(): { code: number | null; printed: Printed } {
+    const [place] = cluster.places;
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [
+        join(PROJECT, "scripts/scan-host.ts"),
+        ...["--prefix", place?.prefix ?? "", "--base-directory", place?.baseDirectory ?? ""],
+        ...["--api-endpoint", cluster.endpoint],
+      ],
+      { encoding: "utf8" },
+    );
+    expect(stderr).toBe("");
+    return { code: status, printed: JSON.parse(stdout) as Printed };
+  }
+
+  test("a machine that runs is clean, and n0cli and the tests' reader tell the same", async () => {
+    const { code, printed } = scan();
+    expect(printed.findings).toEqual([]);
+    expect(code).toBe(0);
+    const { hosts, records } = await scanHost(cluster.places, remoteReader(cluster.endpoint));
+    expect(records).toEqual(printed.records);
+    expect(Object.values(hosts)).toEqual([printed.host]);
+  });
+
+  test.each(DRIFTS)("$code is found, and nothing when it is put back", async (drift) => {
+    const look = () => scanHost(cluster.places, remoteReader(cluster.endpoint));
+    const clean = await look();
+    drift.make(cluster.places[0]!, name);
+    try {
+      const { findings, records } = await look();
+      const codes = findings.map((finding) => finding.code);
+      // What libvirt tells at once the API may know as well by then.
+      if (drift.code === "STATE_DIFFERS") expect(records).not.toEqual(clean.records);
+      else expect(codes).toContain(drift.code);
+      if (drift === DRIFTS[0]) expect(scan().code).toBe(3);
+    } finally {
+      drift.unmake(cluster.places[0]!, name);
+    }
+    await expect.poll(look, { timeout: 10_000 }).toEqual(clean);
+  });
+
+  test("without an API it could not look", () => {
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [join(PROJECT, "scripts/scan-host.ts"), "--api-endpoint", "127.0.0.1:1"],
+      { encoding: "utf8" },
+    );
+    expect(stderr).toMatch(/^scan-host: /);
+    expect(status).toBe(1);
+  });
+});

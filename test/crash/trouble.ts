@@ -1,0 +1,12 @@
+import type { Cluster } from "./cluster.ts";
+
+/** What the servers had to complain about lately. */
+export function troubleOf(cluster: Cluster | undefined): string {
+  const lines = [cluster?.api, ...(cluster?.agents ?? [])].flatMap((program) =>
+    (program?.log() ?? "").split("\n"),
+  );
+  return lines
+    .filter((line) => /"level":"(?:warn|error)"/.test(line))
+    .slice(-8)
+    .join("\n");
+}

@@ -1,0 +1,185 @@
+import { existsSync } from "node:fs";
+import { enumToJson } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { VirtualMachine_VirtualMachineStateSchema } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { requirement } from "../node/requirements.ts";
+import { type Clients, openClients } from "./clients.ts";
+import { example } from "./example.ts";
+import { inGuest, untilSshAnswers } from "./guest.ts";
+import { newPlace, type Place } from "./place.ts";
+import { must, run, start, until } from "./program.ts";
+import { filesBelow, recordKeys, scan } from "./scan.ts";
+import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
+
+const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
+const VM = "example-vm";
+/** How soon the API has to know that a guest powered off. */
+const OBSERVED_WITHIN_MS = 2000;
+
+describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
+  const opened = new AsyncDisposableStack();
+  let place: Place;
+  let server: Server;
+  let cli: Cli;
+  let clients: Clients;
+  let before: unknown;
+
+  beforeAll(async () => {
+    place = opened.use(await newPlace());
+    server = await startServer(place, {
+      role: "standalone",
+      flags: ["--name", "node-1", ...nodeFlags(place)],
+    });
+    opened.defer(async () => void (await server.stop()));
+    cli = newCli(server, place);
+    clients = opened.use(openClients(server));
+    await untilReady(cli, 1);
+    before = await everything();
+  });
+  afterAll(() => opened.disposeAsync());
+
+  /** All that this instance has on the machine but its logs, and but the folders for machines and disks. */
+  async function everything() {
+    const files = await filesBelow(place.baseDirectory);
+    return {
+      ...(await scan(place.prefix)),
+      files: files.filter((path) => !/^(?:test|api)\/|\.log$|^(?:vm|volumes)$/.test(path)),
+    };
+  }
+
+  async function state(): Promise<string> {
+    const { state } = await clients.machines.getVirtualMachine({ name: VM });
+    return String(enumToJson(VirtualMachine_VirtualMachineStateSchema, state));
+  }
+
+  async function untilState(wanted: string, timeoutMs: number): Promise<number> {
+    const startMs = performance.now();
+    await until(`${VM} is ${wanted}`, timeoutMs, async () => (await state()) === wanted);
+    return performance.now() - startMs;
+  }
+
+  test("makes a guest that answers on SSH as its login user", async () => {
+    const { code, stderr } = await cli.do(await example("boot-vm", place.baseDirectory));
+    expect(`${code}\n${stderr}`).toMatch(/^0\n[^]*DAG tasks are completed\n$/);
+    const seconds = await untilSshAnswers(cli, place, VM);
+    console.info(`boot-vm: SSH ${seconds.toFixed(1)} s after n0cli do`);
+    const said = await inGuest(cli, place, VM, "id -un; hostname; ip -4 -o addr show dev eth0");
+    expect(said).toMatch(new RegExp(`^n0\n${VM}\n.*inet 10\\.99\\.0\\.10/24`));
+    const table = await cli.must("vm", "get", VM, "-o", "table");
+    expect(table).toMatch(/^NAME +.*STATE/);
+    expect(table).toMatch(new RegExp(`^${VM} +.*RUNNING.*10\\.99\\.0\\.10`, "m"));
+  });
+
+  test("what the guest prints is read, followed and typed to", async () => {
+    expect(await cli.must("vm", "log", VM)).toContain(`ready ${VM}`);
+    const follow = cli.start("vm", "log", VM, "-f");
+    const serial = cli.start("vm", "console", VM, "--serial");
+    try {
+      await until("vm log -f shows the boot", 10_000, () => follow.stdout().includes("ready"));
+      // The session's console lists what is printed from when it is attached.
+      await until("both streams carry what the guest prints", 20_000, async () => {
+        await inGuest(cli, place, VM, "sudo sh -c 'echo marked-$((6*7)) >/dev/console'");
+        return follow.stdout().includes("marked-42") && serial.stdout().includes("marked-42");
+      });
+    } finally {
+      follow.child.kill("SIGINT");
+      serial.child.kill("SIGINT");
+      await Promise.all([follow.ended, serial.ended]);
+    }
+  });
+
+  test("the guest reaches what is beyond its network through the node's uplink", async () => {
+    const name = `${place.prefix}host`;
+    await using host = await newHost(name);
+    const said = await inGuest(cli, place, VM, `nc -w 10 ${host.address} ${host.port} </dev/null`);
+    // NAT: the other side sees the node, which it can answer, and not the guest.
+    expect(said).toMatch(/^hello 198\.18\./);
+  });
+
+  test("a guest that powers itself off is SHUTDOWN at once, and keeps what it wrote", async () => {
+    await inGuest(cli, place, VM, "sudo sh -c 'echo kept >/data/note; sync'");
+    const [pid] = (await scan(place.prefix)).processes;
+    // The connection goes with the guest, and is not waited for.
+    const ssh = cli.start("vm", "ssh", VM, "-i", place.keyFile, "--", "sudo poweroff");
+    await until("QEMU ends", 30_000, () => !existsSync(`/proc/${pid}`));
+    expect(await untilState("SHUTDOWN", 10_000)).toBeLessThan(OBSERVED_WITHIN_MS);
+    ssh.child.kill();
+    await ssh.ended;
+    await cli.must("vm", "boot", VM);
+    expect(await state()).toBe("RUNNING");
+    await untilSshAnswers(cli, place, VM);
+    expect(await inGuest(cli, place, VM, "cat /data/note")).toBe("kept\n");
+  });
+
+  test("is paused, goes on, and is shut down by its power button", async () => {
+    const uptime = async () =>
+      Number((await inGuest(cli, place, VM, "cat /proc/uptime")).split(" ")[0]);
+    const atFirst = await uptime();
+    await cli.must("vm", "save", VM);
+    expect(await state()).toBe("PAUSED");
+    await cli.must("vm", "resume", VM);
+    expect(await state()).toBe("RUNNING");
+    await untilSshAnswers(cli, place, VM);
+    // It went on; it did not begin anew.
+    expect(await uptime()).toBeGreaterThan(atFirst);
+    await cli.must("vm", "shutdown", VM, "--deadline_seconds", "60");
+    expect(await state()).toBe("SHUTDOWN");
+    await cli.must("vm", "boot", VM);
+    await cli.must("vm", "shutdown", VM, "--hard");
+    expect(await state()).toBe("SHUTDOWN");
+    await cli.must("vm", "boot", VM);
+  });
+
+  test("boot-vm.yaml again says what is there, and changes nothing", async () => {
+    const { code, stderr } = await cli.do(await example("boot-vm", place.baseDirectory));
+    expect(code).toBe(1);
+    expect(stderr).toContain("exists already");
+    expect(await state()).toBe("RUNNING");
+  });
+
+  test("delete-vm.yaml leaves nothing", async () => {
+    const { code, stderr } = await cli.do(await example("delete-vm", place.baseDirectory));
+    expect(`${code}\n${stderr}`).toMatch(/^0\n[^]*DAG tasks are completed\n$/);
+    expect(await everything()).toEqual(before);
+  });
+
+  test("the server ends when it is asked to", async () => {
+    expect(await server.stop()).toBe(0);
+    const { domains, processes, namespaces, links } = await scan(place.prefix);
+    expect([...domains, ...processes, ...namespaces, ...links]).toEqual([]);
+    expect(recordKeys(place.baseDirectory)).toEqual(["node/node-1"]);
+    const complaints = server.log().filter(({ level }) => level === "error");
+    expect(complaints).toEqual([]);
+  });
+});
+
+/** A machine beyond the node: a namespace on a wire of its own, with a server that tells who calls. */
+async function newHost(name: string): Promise<AsyncDisposable & { address: string; port: number }> {
+  const undo = new AsyncDisposableStack();
+  const port = 7777;
+  const wire = `${name.slice(3, 9)}w`;
+  await must("ip", ["netns", "add", name]);
+  undo.defer(async () => void (await run("ip", ["netns", "delete", name])));
+  await must("ip", ["link", "add", wire, "type", "veth", "peer", "name", "w0", "netns", name]);
+  await must("ip", ["address", "add", "198.18.77.1/30", "dev", wire]);
+  await must("ip", ["link", "set", wire, "up"]);
+  await must("ip", ["-n", name, "address", "add", "198.18.77.2/30", "dev", "w0"]);
+  await must("ip", ["-n", name, "link", "set", "w0", "up"]);
+  const listener = `TCP-LISTEN:${port},fork,reuseaddr`;
+  const socat = start("ip", [
+    "netns",
+    "exec",
+    name,
+    "socat",
+    listener,
+    "SYSTEM:echo hello $SOCAT_PEERADDR",
+  ]);
+  undo.defer(async () => {
+    socat.child.kill();
+    await socat.ended;
+  });
+  await until("the host listens", 5000, async () =>
+    (await must("ip", ["netns", "exec", name, "ss", "-Hltn"])).includes(`:${port}`),
+  );
+  return { address: "198.18.77.2", port, [Symbol.asyncDispose]: () => undo.disposeAsync() };
+}

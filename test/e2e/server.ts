@@ -1,0 +1,122 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Place } from "./place.ts";
+import { type Answer, must, type ProgramOptions, run, start, until } from "./program.ts";
+
+export interface Server {
+  /** `http://127.0.0.1:port` or with https. */
+  readonly url: string;
+  readonly pid: number;
+  /** The lines of its log. */
+  log(): readonly Readonly<Record<string, unknown>>[];
+  /** Sends the signal and waits for the end; the exit code, -1 when a signal ended it. */
+  stop(signal?: NodeJS.Signals): Promise<number>;
+}
+
+export interface ServerOptions {
+  readonly role: "standalone" | "api" | "agent";
+  /** Tells those of one place apart. */
+  readonly name?: string;
+  readonly flags?: readonly string[];
+}
+
+const START_TIMEOUT_MS = 60_000;
+
+/** Starts `n0core serve` and waits until it is ready. It takes a free port unless the flags say another. */
+export async function startServer(
+  place: Pick<Place, "baseDirectory">,
+  options: ServerOptions,
+): Promise<Server> {
+  const { role, name = role, flags = [] } = options;
+  const pidFile = join(place.baseDirectory, `${name}.pid`);
+  const logFile = join(place.baseDirectory, `${name}.log`);
+  const earlier = readLog(logFile).length;
+  const port = flags.includes("--bind-port") ? [] : ["--bind-port", "0"];
+  const files = ["--pid-file", pidFile, "--log-file", logFile];
+  const program = start("bin/n0core", ["serve", role, ...port, ...files, ...flags]);
+  let code: number | undefined;
+  const ended = program.ended.then((value) => {
+    code = value;
+    return value;
+  });
+  const explain = () =>
+    `${program.stderr()}\n${JSON.stringify(readLog(logFile).slice(-5), null, 1)}`;
+  const ready = await until(
+    `${name} is ready`,
+    START_TIMEOUT_MS,
+    () => {
+      if (code !== undefined) throw new Error(`${name} ended with ${code}: ${explain()}`);
+      return readLog(logFile)
+        .slice(earlier)
+        .find(({ message }) => message === "ready");
+    },
+    explain,
+  );
+  return {
+    url: String(ready["url"]),
+    pid: Number(ready["pid"]),
+    log: () => readLog(logFile),
+    async stop(signal = "SIGTERM") {
+      program.child.kill(signal);
+      return await ended;
+    },
+  };
+}
+
+/** The flags of an agent, or of standalone, on this place. */
+export function nodeFlags({ baseDirectory, prefix }: Pick<Place, "baseDirectory" | "prefix">) {
+  return [
+    ...["--base-directory", baseDirectory],
+    ...["--resource-prefix", prefix],
+    ...["--accelerator", "tcg"],
+  ];
+}
+
+/** n0cli against one server. */
+export interface Cli {
+  run(...args: readonly string[]): Promise<Answer>;
+  /** What it prints. @throws Error if it fails. */
+  must(...args: readonly string[]): Promise<string>;
+  /** What it prints as JSON. */
+  json(...args: readonly string[]): Promise<Json>;
+  start(...args: readonly string[]): ReturnType<typeof start>;
+  /** A task file from standard input. */
+  do(yaml: string): Promise<Answer>;
+}
+
+export type Json = { readonly [key: string]: Json } & readonly Json[] & string;
+
+export function newCli(
+  server: Pick<Server, "url">,
+  place: Place,
+  flags: readonly string[] = [],
+): Cli {
+  const options: ProgramOptions = {
+    env: { XDG_CONFIG_HOME: place.configHome, N0CLI_API_ENDPOINT: server.url },
+    timeoutMs: 170_000,
+  };
+  const program = "bin/n0cli";
+  const cli: Cli = {
+    run: (...args) => run(program, [...flags, ...args], options),
+    must: (...args) => must(program, [...flags, ...args], options),
+    json: async (...args) => JSON.parse(await cli.must(...args, "-o", "json")) as Json,
+    start: (...args) => start(program, [...flags, ...args], options),
+    do: (yaml) => run(program, [...flags, "do", "-"], { ...options, input: yaml }),
+  };
+  return cli;
+}
+
+/** Waits until as many nodes are READY. */
+export async function untilReady(cli: Cli, count: number): Promise<void> {
+  await until(`${count} nodes are READY`, 30_000, async () => {
+    const { nodes = [] } = (await cli.json("get", "node")) as { nodes?: { state?: string }[] };
+    return nodes.filter(({ state }) => state === "READY").length === count;
+  });
+}
+
+function readLog(path: string): readonly Readonly<Record<string, unknown>>[] {
+  if (!existsSync(path)) return [];
+  // The last line may be half written.
+  const whole = readFileSync(path, "utf8").split("\n").slice(0, -1);
+  return whole.map((line) => JSON.parse(line) as Record<string, unknown>);
+}

@@ -1,0 +1,53 @@
+import { dirname } from "node:path";
+import type { FakeComputeDriver } from "../src/driver/compute/fake-compute-driver.ts";
+import { createFakeComputeDriver } from "../src/driver/compute/fake-compute-driver.ts";
+import { newFakeNetworkDriver } from "../src/driver/network/fake-network-driver.ts";
+import type { FakeSeedDriver } from "../src/driver/seed/fake-seed-driver.ts";
+import { newFakeSeedDriver } from "../src/driver/seed/fake-seed-driver.ts";
+import type { FakeVolumeDriver } from "../src/driver/volume/fake-volume-driver.ts";
+import { newFakeVolumeDriver } from "../src/driver/volume/fake-volume-driver.ts";
+import type { FakeDrivers } from "./fake-node.ts";
+
+/**
+ * Fake drivers of one node, joined where a real node joins them: a domain needs its disks and taps to
+ * be there, a disk that is grown in use is a larger volume, and a seed goes with its folder.
+ */
+export function newFakeDrivers(): FakeDrivers {
+  const volume = newFakeVolumeDriver();
+  const network = newFakeNetworkDriver();
+  const seed = newFakeSeedDriver();
+  const compute = createFakeComputeDriver({
+    hasDisk: (path) => seed.seeds.has(path) || volume.idAt(path) !== undefined,
+    hasTap: (tapName) => network.hasTap(tapName),
+  });
+  return { compute: joined(compute, volume, seed), volume, network, seed };
+}
+
+function joined(
+  compute: FakeComputeDriver,
+  volume: FakeVolumeDriver,
+  seed: FakeSeedDriver,
+): FakeComputeDriver {
+  return {
+    ...compute,
+    async growDisk(name, path, sizeBytes, signal) {
+      await compute.growDisk(name, path, sizeBytes, signal);
+      const id = volume.idAt(path);
+      if (id !== undefined) await volume.ensureSize(id, sizeBytes, signal);
+    },
+    async ensureAbsent(name, maker, signal) {
+      try {
+        await compute.ensureAbsent(name, maker, signal);
+      } finally {
+        // Also where the answer is lost: the folder decides, and what was in it is gone with it.
+        dropSeed(compute, seed, name);
+      }
+    },
+  };
+}
+
+function dropSeed(compute: FakeComputeDriver, seed: FakeSeedDriver, name: string): void {
+  if (compute.snapshot().folders.includes(name)) return;
+  const path = seed.seeds.keys().find((known) => known.endsWith(`/${name}/seed.iso`));
+  if (path !== undefined) seed.removeFolder(dirname(path));
+}

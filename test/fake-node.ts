@@ -1,0 +1,129 @@
+import type { Transport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import type { VolumePeer } from "../src/agent/agent-deps.ts";
+import type { KeyedQueue } from "../src/agent/keyed-queue.ts";
+import { newKeyedQueue } from "../src/agent/keyed-queue.ts";
+import { agentRoutes } from "../src/agent/routes.ts";
+import type { FakeComputeDriver } from "../src/driver/compute/fake-compute-driver.ts";
+import type { FakeNetworkDriver } from "../src/driver/network/fake-network-driver.ts";
+import type { FakeSeedDriver } from "../src/driver/seed/fake-seed-driver.ts";
+import type { FakeVolumeDriver } from "../src/driver/volume/fake-volume-driver.ts";
+import { VolumeAgentService } from "../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import { serverInterceptors } from "../src/rpc/interceptors.ts";
+import { localTransport } from "../src/rpc/local-transport.ts";
+import type { Clock } from "../src/util/clock.ts";
+import { systemClock } from "../src/util/clock.ts";
+import type { Log } from "../src/util/log.ts";
+import { silentLog } from "../src/util/log.ts";
+import { newFakeDrivers } from "./fake-drivers.ts";
+
+export interface FakeDrivers {
+  readonly compute: FakeComputeDriver;
+  readonly volume: FakeVolumeDriver;
+  readonly network: FakeNetworkDriver;
+  readonly seed: FakeSeedDriver;
+}
+
+/** A node in this process: the real agent over fake drivers. */
+export interface FakeNode {
+  readonly address: string;
+  readonly drivers: FakeDrivers;
+  /** Reaches the agent, also after a restart. What crosses it is serialized, as on a wire. */
+  readonly transport: Transport;
+  /** While true nothing reaches the agent: `unavailable`. What runs on it goes on. */
+  isDown: boolean;
+  /** The running agent's. */
+  readonly queue: KeyedQueue;
+  /** All that is on the node, as plain data, to compare with what was there before. */
+  snapshot(): FakeNodeSnapshot;
+  /** Ends the agent and starts another on the same node: what is on the node stays, nothing else. */
+  restart(): Promise<void>;
+  /** Ends the agent. Resolves when nothing runs on the node. */
+  stop(): Promise<void>;
+}
+
+export type FakeNodeSnapshot = ReturnType<typeof snapshotOf>;
+
+export interface FakeNodeOptions {
+  readonly address?: string;
+  /** Where this node's agent finds others by address, and they it. */
+  readonly peers?: Map<string, FakeNode>;
+  readonly clock?: Clock;
+  readonly log?: Log;
+}
+
+/** Starts an agent on a fresh fake node. */
+export function newFakeNode(options: FakeNodeOptions = {}): FakeNode {
+  const { address = "node-1:20181", peers = new Map<string, FakeNode>() } = options;
+  const { clock = systemClock, log = silentLog } = options;
+  const drivers = newFakeDrivers();
+
+  const connectPeer = (peerAddress: string): VolumePeer => {
+    const peer = peers.get(peerAddress);
+    if (peer === undefined) throw new ConnectError("no such host", Code.Unavailable);
+    return createClient(VolumeAgentService, peer.transport);
+  };
+  const start = () => startAgent(drivers, connectPeer, clock, log);
+  let agent = start();
+
+  const reach = (): Transport => {
+    if (node.isDown) throw new ConnectError("connection refused", Code.Unavailable);
+    return agent.transport;
+  };
+  const node: FakeNode = {
+    address,
+    drivers,
+    transport: {
+      unary: async (...call) => await reach().unary(...call),
+      stream: async (...call) => await reach().stream(...call),
+    },
+    isDown: false,
+    get queue() {
+      return agent.queue;
+    },
+    snapshot: () => snapshotOf(drivers),
+    async restart() {
+      await agent.stop();
+      agent = start();
+    },
+    stop: () => agent.stop(),
+  };
+  peers.set(address, node);
+  return node;
+}
+
+/** `count` nodes, `node-1:20181` and so on, whose agents reach each other. */
+export function newFakeNodes(count: number, options: Omit<FakeNodeOptions, "address"> = {}) {
+  const peers = options.peers ?? new Map<string, FakeNode>();
+  return Array.from({ length: count }, (_, n) =>
+    newFakeNode({ ...options, peers, address: `node-${n + 1}:20181` }),
+  );
+}
+
+function startAgent(
+  drivers: FakeDrivers,
+  connectPeer: (address: string) => VolumePeer,
+  clock: Clock,
+  log: Log,
+) {
+  const end = new AbortController();
+  const queue = newKeyedQueue({ signal: end.signal });
+  const transport = localTransport(agentRoutes({ ...drivers, queue, connectPeer, clock, log }), {
+    interceptors: serverInterceptors(log),
+    shutdownSignal: end.signal,
+  });
+  const stop = async () => {
+    end.abort(new ConnectError("the agent is stopping", Code.Unavailable));
+    await queue.whenIdle();
+  };
+  return { queue, transport, stop };
+}
+
+function snapshotOf({ compute, volume, network, seed }: FakeDrivers) {
+  return {
+    compute: compute.snapshot(),
+    volumes: volume.snapshot(),
+    network: network.snapshot(),
+    seeds: Object.fromEntries(seed.seeds),
+  };
+}

@@ -1,0 +1,98 @@
+import { execFileSync } from "node:child_process";
+import { createClient } from "@connectrpc/connect";
+import { chromium } from "playwright-core";
+import { afterAll, expect, test } from "vitest";
+import { downloadHandler } from "../../src/api/console/download.ts";
+import { novncHandler } from "../../src/api/console/novnc.ts";
+import { createConsoleTokens } from "../../src/api/console/tokens.ts";
+import { consoleUrl } from "../../src/api/console/urls.ts";
+import { vncSocketHandler } from "../../src/api/console/vnc-socket.ts";
+import { ComputeAgentService } from "../../src/gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { NetworkAgentService } from "../../src/gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { listen } from "../../src/rpc/listen.ts";
+import { openTransport } from "../../src/rpc/transport.ts";
+import { systemClock } from "../../src/util/clock.ts";
+import { N0Error } from "../../src/util/errors.ts";
+import { silentLog } from "../../src/util/log.ts";
+import { systemRandom } from "../../src/util/random.ts";
+import { requirement } from "./requirements.ts";
+import { rfbServer } from "./rfb-server.ts";
+
+const opened = new AsyncDisposableStack();
+afterAll(() => opened.disposeAsync());
+
+/** An agent whose one virtual machine shows an orange screen. */
+async function startAgent(typed: number[]) {
+  const agent = await listen({
+    host: "127.0.0.1",
+    port: 0,
+    log: silentLog,
+    routes: ({ service }) =>
+      service(ComputeAgentService, {
+        openVnc: (requests) => rfbServer(requests, [255, 128, 0], (key) => typed.push(key)),
+      }),
+  });
+  opened.defer(() => agent.stop(0));
+  const transport = openTransport(agent.url, 1);
+  opened.defer(() => transport.close());
+  return async () => ({
+    nodeName: "n1",
+    compute: createClient(ComputeAgentService, transport),
+    network: createClient(NetworkAgentService, transport),
+    addresses: [],
+  });
+}
+
+test.runIf(requirement("chromium"))(
+  "the console page shows the screen, types on it, and opens it only once",
+  async () => {
+    const typed: number[] = [];
+    const tokens = createConsoleTokens({ clock: systemClock, random: systemRandom });
+    const findVolume = () => Promise.reject(new N0Error("not_found", "there are no disks here"));
+    const deps = { tokens, log: silentLog, findConsole: await startAgent(typed), findVolume };
+    const api = await listen({
+      host: "127.0.0.1",
+      port: 0,
+      log: silentLog,
+      routes: () => {},
+      httpHandlers: [await novncHandler(), downloadHandler(deps)],
+      upgradeHandlers: [vncSocketHandler(deps)],
+    });
+    opened.defer(() => api.stop(0));
+
+    const executablePath = execFileSync("which", ["chromium"], { encoding: "utf8" }).trim();
+    const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+    opened.defer(() => browser.close());
+    const page = await browser.newPage();
+    const complaints: string[] = [];
+    page.on("console", (message) => {
+      if (message.type() === "error") complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(error.message));
+
+    const url = consoleUrl(api.url, "web", tokens.issue("vnc", "web"));
+    await page.goto(url);
+    await page.getByText("Connected", { exact: true }).waitFor({ timeout: 20_000 });
+    expect(await page.title()).toContain("web");
+    expect(page.url()).not.toContain("token");
+
+    // The one screen is the canvas of noVNC; its pixels are those that the server painted.
+    await expect
+      .poll(() => page.evaluate(pixelOfCanvas), { timeout: 10_000 })
+      .toEqual([255, 128, 0]);
+    await page.keyboard.press("a");
+    await expect.poll(() => typed).toContain("a".charCodeAt(0));
+    expect(complaints).toEqual([]);
+
+    const second = await browser.newPage();
+    await second.goto(url);
+    await second.getByText("could not be made").waitFor({ timeout: 20_000 });
+  },
+  60_000,
+);
+
+/** Runs in the page, whose types are not known here. */
+const pixelOfCanvas = `(() => {
+  const canvas = document.querySelector("canvas");
+  return [...canvas.getContext("2d").getImageData(5, 5, 1, 1).data.slice(0, 3)];
+})()`;

@@ -1,0 +1,187 @@
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type Server } from "node:net";
+import { threadId } from "node:worker_threads";
+import { expect } from "vitest";
+import { COMMAND_ENV, runCommand } from "../../src/driver/command/run-command.ts";
+import { namesFor } from "../../src/driver/network/netns/names.ts";
+import { inNamespace } from "../../src/driver/network/netns/namespace.ts";
+import { newNetnsNetworkDriver } from "../../src/driver/network/netns/netns-network-driver.ts";
+import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
+
+/** Of this process and thread alone, so that test files can run at once on one node. */
+export const id = `${process.pid.toString(36)}${threadId === 0 ? "" : `t${threadId}`}`;
+export const prefix = `t${id}-`;
+export const names = namesFor(prefix);
+export const tapName = (number: number) => `t${id}tap${number}`;
+export const mark = { owner: "virtual_machine/a", transactionId: "transaction-a" };
+export const soon = () => AbortSignal.timeout(30_000);
+
+export const run = (file: string, ...args: string[]) =>
+  runCommand(file, args, { timeoutMs: 10_000 });
+export const ip = (...args: string[]) => run("ip", ...args);
+export const fails = (file: string, ...args: string[]) =>
+  run(file, ...args).then(
+    () => false,
+    () => true,
+  );
+
+/** All things of these kinds on the node that this process can have made. */
+export async function onNode(): Promise<unknown> {
+  const isOurs = (line: string) => line.includes(id);
+  const links: { ifname?: string }[] = JSON.parse(await ip("-json", "link"));
+  return {
+    netns: (await ip("netns", "list")).split("\n").filter(isOurs).sort(),
+    links: links.flatMap(({ ifname }) => ifname ?? []).filter(isOurs),
+    tables: (await run("nft", "list", "tables")).split("\n").filter(isOurs),
+  };
+}
+
+/** The node's and the other's address of a link to a machine outside, each process's own (RFC 2544). */
+function outsideAddress(host: 1 | 2): string {
+  const number = ((process.pid + threadId) % 2 ** 15) * 4 + host;
+  return `198.${18 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
+}
+export const outside = outsideAddress(2);
+
+/** A node with a driver, stand-ins for guests and for machines outside, and servers. */
+export interface NetworkWorld {
+  readonly driver: NetworkDriver;
+  addNetns(name: string): Promise<void>;
+  attach(tapNumber: number, network: string, ipv4Gateway: string): Promise<void>;
+  /** A guest without a machine: a namespace with a veth on the Network's bridge. */
+  addGuest(network: string, address: string, gateway: string): Promise<void>;
+  /** A machine beside the node, at `outside`, with no way back to guests, that echoes on port 7100. */
+  addOutside(): Promise<void>;
+  /** Listens on all addresses of the namespace and answers what it hears. */
+  serveEcho(netns: string, port: number): Promise<void>;
+  keepServer(server: Server): void;
+  closeServers(): Promise<void>;
+  /** Removes everything and checks that nothing is left. */
+  dispose(): Promise<void>;
+}
+
+export const guestOf = (network: string) => `g${id}-${network}`;
+export const netnsOf = (network: string) => names.netnsName(network);
+export const pathOf = (netns: string) => `/run/netns/${netns}`;
+
+export async function newNetworkWorld(): Promise<NetworkWorld> {
+  const driver = newNetnsNetworkDriver({ prefix });
+  const before = await onNode();
+  const servers: Server[] = [];
+  const namespaces: string[] = [];
+
+  const world: NetworkWorld = {
+    driver,
+    async addNetns(name) {
+      await ip("netns", "add", name);
+      namespaces.push(name);
+      await ip("-n", name, "link", "set", "dev", "lo", "up");
+    },
+    async attach(tapNumber, name, ipv4Gateway) {
+      await driver.ensureTap(tapName(tapNumber), mark, soon());
+      await driver.ensureAttached(tapName(tapNumber), { name, ipv4Gateway }, soon());
+    },
+    async addGuest(network, address, gateway) {
+      const [guest, netns] = [guestOf(network), netnsOf(network)];
+      await world.addNetns(guest);
+      const peer = ["peer", "name", "eth0", "netns", guest];
+      await ip("-n", netns, "link", "add", "name", "stand-in", "type", "veth", ...peer);
+      const bridge = names.bridge(network);
+      await ip("-n", netns, "link", "set", "dev", "stand-in", "master", bridge, "up");
+      await ip("-n", guest, "link", "set", "dev", "eth0", "up");
+      await ip("-n", guest, "address", "add", address, "dev", "eth0");
+      await ip("-n", guest, "route", "add", "default", "via", gateway);
+    },
+    async addOutside() {
+      const netns = `o${id}`;
+      await world.addNetns(netns);
+      const peer = ["peer", "name", "eth0", "netns", netns];
+      await ip("link", "add", "name", `v${id}`, "type", "veth", ...peer);
+      await ip("address", "add", `${outsideAddress(1)}/30`, "dev", `v${id}`);
+      await ip("link", "set", "dev", `v${id}`, "up");
+      await ip("-n", netns, "address", "add", `${outside}/30`, "dev", "eth0");
+      await ip("-n", netns, "link", "set", "dev", "eth0", "up");
+      await world.serveEcho(netns, 7100);
+    },
+    async serveEcho(netns, port) {
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
+        socket.on("error", () => {}); // The client may leave in any way it likes.
+        socket.pipe(socket);
+      });
+      servers.push(server);
+      const listening = once(server, "listening");
+      // Without a host it is bound at once, and so inside.
+      inNamespace(pathOf(netns), () => server.listen({ port }));
+      await listening;
+    },
+    keepServer: (server) => void servers.push(server),
+    async closeServers() {
+      for (const server of servers.splice(0)) {
+        const closed = once(server, "close");
+        server.close();
+        await closed;
+      }
+    },
+    async dispose() {
+      await world.closeServers();
+      for (const name of namespaces) {
+        // A veth goes with its other end at once; with its namespace it would go later.
+        await ip("-n", name, "link", "delete", "dev", "eth0").catch(() => {});
+        await ip("netns", "delete", name);
+      }
+      await removeAll(driver);
+      expect(await onNode()).toEqual(before);
+    },
+  };
+  return world;
+}
+
+/** Through the driver's own lists, as an operator would. */
+export async function removeAll(driver: NetworkDriver): Promise<void> {
+  for (const tap of await driver.listTaps(soon())) {
+    await driver.ensureTapAbsent(tap.name, tap.networkName ?? "none", tap.mark, soon());
+  }
+  for (const network of await driver.listNetworks(soon())) {
+    await driver.ensureNetworkAbsent(network.name, soon());
+  }
+}
+
+/** What the guest hears back when it says "hello" to a TCP port. */
+export async function echoFrom(network: string, address: string, port: number): Promise<string> {
+  return await echo(["ip", "netns", "exec", guestOf(network)], address, port);
+}
+
+export async function echoFromNode(address: string, port: number): Promise<string> {
+  return await echo([], address, port);
+}
+
+async function echo(inside: string[], address: string, port: number): Promise<string> {
+  const target = `TCP:${address}:${port},connect-timeout=1`;
+  const [file, ...args] = [...inside, "socat", "-t5", "-", target];
+  const answered = runCommand(file, args, { timeoutMs: 10_000, input: "hello" });
+  return await answered.catch(() => "no answer");
+}
+
+/** True where an ICMP echo request of the guest is answered (RFC 792). */
+export async function ping(network: string, address: string): Promise<boolean> {
+  // Type 8, code 0, checksum, identifier 0x6e30, sequence 1.
+  const request = Buffer.from([8, 0, 0, 0, 0x6e, 0x30, 0, 1]);
+  request.writeUInt16BE(0xffff - (0x0800 + 0x6e30 + 0x0001), 2);
+  const inside = ["netns", "exec", guestOf(network)];
+  const args = [...inside, "socat", "-t2", "-T2", "-", `IP4-DATAGRAM:${address}:1`];
+  const answer = await new Promise<Buffer>((resolve) => {
+    const options = { encoding: "buffer", timeout: 5_000, env: COMMAND_ENV } as const;
+    const child = execFile("ip", args, options, (_error, stdout) => resolve(stdout));
+    child.stdin?.write(request);
+    child.stdout?.once("data", (data: Buffer) => {
+      resolve(data);
+      child.kill();
+    });
+    // It exits when its input ends and it has heard nothing for the time of -t.
+    child.stdin?.end();
+  });
+  // A raw socket hands over the IP header too.
+  const icmp = answer.subarray((answer[0] ?? 0) % 16 === 5 ? 20 : 0);
+  return icmp.length >= 8 && icmp[0] === 0 && icmp.readUInt16BE(4) === 0x6e30;
+}

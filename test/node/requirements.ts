@@ -1,0 +1,40 @@
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+
+/** What a test of the real node needs. */
+export type Requirement = "root" | "libvirt" | "qemu-img" | "netns" | "chromium" | "python3-grpc";
+
+const PROBES: Readonly<Record<Requirement, () => boolean>> = {
+  root: () => process.getuid?.() === 0,
+  libvirt: () => succeeds("virsh", "--connect", "qemu:///system", "version"),
+  "qemu-img": () => succeeds("qemu-img", "--version"),
+  netns: () => succeeds("unshare", "--net", "ip", "link", "add", "n0-probe", "type", "bridge"),
+  chromium: () => succeeds("chromium", "--version"),
+  // Debian's; another one on the PATH knows nothing of its packages.
+  "python3-grpc": () => succeeds("/usr/bin/python3", "-c", "import grpc, grpc_tools"),
+};
+
+const found = new Map<Requirement, boolean>();
+
+/**
+ * True if the node has it: `describe.runIf(requirement("root") && requirement("libvirt"))(…)`.
+ * Without it a test is skipped loudly; on CI, where everything is to run, it fails instead.
+ *
+ * @throws Error with CI=true in the environment and the requirement missing.
+ */
+export function requirement(name: Requirement): boolean {
+  const known = found.get(name);
+  if (known !== undefined) return known;
+  const isThere = PROBES[name]();
+  found.set(name, isThere);
+  if (isThere) return true;
+  if (process.env["CI"] === "true") {
+    throw new Error(`${name} is missing, and CI=true: the tests that need it must run here`);
+  }
+  console.warn(`SKIPPED: the tests that need ${name}, which this machine does not have`);
+  return false;
+}
+
+function succeeds(file: string, ...args: string[]): boolean {
+  return spawnSync(file, args, { stdio: "ignore", timeout: 20_000 }).status === 0;
+}

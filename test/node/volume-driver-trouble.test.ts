@@ -1,0 +1,392 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { networkInterfaces } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { afterEach, describe, expect, test } from "vitest";
+import { blankQcow2 } from "../../src/driver/volume/image/blank-qcow2.ts";
+import { newQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
+import { chunks } from "../../src/driver/volume/volume-driver.suite.ts";
+import type { Progress } from "../../src/driver/volume/volume-driver.ts";
+import { requirement } from "./requirements.ts";
+import {
+  type Handle,
+  isRunning,
+  MIB,
+  mark,
+  newVolumeWorld,
+  newWebServer,
+  noise,
+  run,
+  signal,
+  soon,
+  type VolumeWorld,
+} from "./volume-world.ts";
+
+const child = fileURLToPath(new URL("volume-child.ts", import.meta.url));
+
+/** Of this machine and not loopback, nor one that another test's network has for a while. */
+const address = Object.values(networkInterfaces())
+  .flatMap((addresses) => addresses ?? [])
+  .map((info) => (info.internal || info.family !== "IPv4" ? "" : info.address))
+  .find((found) => found !== "" && !/^(169\.254|100\.127)\./.test(found));
+
+let made: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const thing of made.reverse()) await thing[Symbol.asyncDispose]();
+  made = [];
+});
+
+async function world(options: Parameters<typeof newVolumeWorld>[0] = {}): Promise<VolumeWorld> {
+  const created = await newVolumeWorld(options);
+  made.push(created);
+  return created;
+}
+
+async function webServer(handle: Handle, address?: string): Promise<string> {
+  const server = await newWebServer(handle, address);
+  made.push(server);
+  return server.url;
+}
+
+describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () => {
+  test("a volume grows to whole sectors", async () => {
+    const { driver } = await world();
+    await driver.ensureEmpty("a", MIB, mark, signal());
+    for (let time = 0; time < 2; time += 1) {
+      await driver.ensureSize("a", 2_000_001n, signal());
+      expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: 2_000_384n });
+    }
+  });
+
+  describe("a source on the web", () => {
+    const image = blankQcow2(MIB);
+
+    test("is fetched with its checksum, its progress, and through redirects", async () => {
+      const { driver } = await world();
+      const url = await webServer((request, response) => {
+        if (request.url === "/") response.writeHead(302, { location: "/next" }).end();
+        else if (request.url === "/next") response.writeHead(307, { location: "image?x=1" }).end();
+        else response.writeHead(200, { "content-length": image.length }).end(image);
+      });
+      const seen: Progress[] = [];
+      const onProgress = (progress: Progress) => seen.push(progress);
+      const checksum = `sha512:${createHash("sha512").update(image).digest("hex")}`;
+      const work = { signal: signal(), onProgress };
+      await driver.ensureFetched("a", { url, checksum }, 2n * MIB, mark, work);
+      expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: 2n * MIB });
+      const total = BigInt(image.length);
+      expect(seen.at(-1)).toEqual({ doneBytes: total, totalBytes: total });
+      for (const { totalBytes } of seen) expect(totalBytes).toBe(total);
+    });
+
+    test("is fetched where it does not tell its length", async () => {
+      const { driver } = await world();
+      const url = await webServer((_, response) => {
+        for (let at = 0; at < image.length; at += 50_000)
+          response.write(image.subarray(at, at + 50_000));
+        response.end();
+      });
+      const seen: Progress[] = [];
+      const onProgress = (progress: Progress) => seen.push(progress);
+      await driver.ensureFetched("a", { url }, MIB, mark, { signal: signal(), onProgress });
+      expect(seen.at(-1)).toEqual({ doneBytes: BigInt(image.length) });
+    });
+
+    test("is decoded where a server encodes it unasked", async () => {
+      const { driver } = await world();
+      const packed = gzipSync(image);
+      const url = await webServer((_, response) => {
+        const headers = { "content-encoding": "gzip", "content-length": packed.length };
+        response.writeHead(200, headers).end(packed);
+      });
+      const checksum = `sha256:${createHash("sha256").update(image).digest("hex")}`;
+      await driver.ensureFetched("a", { url, checksum }, MIB, mark, { signal: signal() });
+      expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: MIB });
+    });
+
+    test("on loopback is refused unless that is allowed", async () => {
+      const { driver, names } = await world({ allowLocalSources: false });
+      const url = await webServer((_, response) => response.end(image));
+      const fetched = driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
+      await expect(fetched).rejects.toThrow(/loopback or link-local/);
+      expect(await names()).toEqual([]);
+    });
+
+    test.runIf(address !== undefined)("does not lead to loopback by a redirect", async () => {
+      const { driver, names } = await world({ allowLocalSources: false });
+      const inner = await webServer((_, response) => response.end(image));
+      const outer = await webServer((request, response) => {
+        if (request.url === "/image") response.end(image);
+        else response.writeHead(302, { location: inner }).end();
+      }, address);
+      const fetchFrom = (url: string) =>
+        driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
+      await expect(fetchFrom(outer)).rejects.toThrow(/loopback or link-local/);
+      expect(await names()).toEqual([]);
+      await fetchFrom(`${outer}/image`);
+    });
+
+    test.each<[string, Handle, string, RegExp]>([
+      [
+        "answers 404",
+        (_, response) => response.writeHead(404).end("none"),
+        "failed_precondition",
+        /answers 404/,
+      ],
+      [
+        "answers 503",
+        (_, response) => response.writeHead(503).end(),
+        "failed_precondition",
+        /answers 503/,
+      ],
+      [
+        "redirects to a file",
+        (_, response) => response.writeHead(302, { location: "file:///etc/passwd" }).end(),
+        "failed_precondition",
+        /redirects to file:/,
+      ],
+      [
+        "redirects for ever",
+        (_, response) => response.writeHead(302, { location: "/" }).end(),
+        "failed_precondition",
+        /more than 10 redirects/,
+      ],
+      ["never answers", () => {}, "unavailable", /does not answer/],
+      ["hangs up", (request) => request.socket.destroy(), "unavailable", /does not answer/],
+      [
+        "dies in the middle",
+        (_, response) => {
+          response.writeHead(200, { "content-length": image.length });
+          response.write(image.subarray(0, 1000), () => response.destroy());
+        },
+        "unavailable",
+        /broke off/,
+      ],
+      [
+        "stops in the middle",
+        (_, response) => {
+          response.writeHead(200, { "content-length": image.length });
+          response.write(image.subarray(0, 1000));
+        },
+        "unavailable",
+        /no bytes for/,
+      ],
+      [
+        "says that it is too long",
+        (_, response) => {
+          response.writeHead(200, { "content-length": `${2n ** 40n}` });
+          response.flushHeaders();
+        },
+        "failed_precondition",
+        /longer than/,
+      ],
+      [
+        "is a web page",
+        (_, response) => response.end("<!DOCTYPE html><title>Sign in</title>"),
+        "failed_precondition",
+        /web page/,
+      ],
+    ])("that %s is an error, and nothing is left", async (_, handle, kind, message) => {
+      const { driver, names } = await world({ responseTimeoutMs: 500, idleTimeoutMs: 500 });
+      const url = await webServer(handle);
+      const fetched = driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
+      await expect(fetched).rejects.toMatchObject({ kind });
+      await expect(fetched).rejects.toThrow(message);
+      expect(await names()).toEqual([]);
+    });
+  });
+
+  test.each([
+    "ftp://example.com/image",
+    "http://user:secret@127.0.0.1/",
+    "image.qcow2",
+    "file://otherhost/etc/passwd",
+    "file:///etc/passwd",
+    "file:///no/such/file",
+    "file:///%2Fetc/passwd",
+    "data:,x",
+    "",
+  ])("the source %j is refused", async (url) => {
+    const { driver, names } = await world();
+    const fetched = driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
+    await expect(fetched).rejects.toMatchObject({
+      kind: "invalid_argument",
+      facts: { field: "source_url" },
+    });
+    expect(await names()).toEqual([]);
+  });
+
+  test.each(["sha256:12", "md5:d41d8cd98f00b204e9800998ecf8427e", "", `sha512:${"0".repeat(64)}`])(
+    "the checksum %j is refused",
+    async (checksum) => {
+      const { driver } = await world();
+      const source = { url: "http://127.0.0.1:9/", checksum };
+      const fetched = driver.ensureFetched("a", source, MIB, mark, { signal: signal() });
+      await expect(fetched).rejects.toMatchObject({
+        kind: "invalid_argument",
+        facts: { field: "checksum" },
+      });
+    },
+  );
+
+  test("a file is taken from an allowed folder alone, however the way there looks", async () => {
+    const { driver, allowed, scratch, names } = await world();
+    const secret = join(scratch, "secret");
+    await writeFile(secret, noise(512));
+    await symlink(secret, join(allowed, "link"));
+    await symlink(scratch, join(allowed, "folder"));
+    await symlink("inner", join(allowed, "good"));
+    await writeFile(join(allowed, "inner"), noise(512));
+    await mkdir(join(allowed, "directory"));
+    await run("mkfifo", join(allowed, "pipe"));
+
+    const fetchFrom = (path: string) =>
+      driver.ensureFetched("a", { url: `file://${path}` }, MIB, mark, { signal: signal() });
+    for (const path of ["link", "folder/secret", "../scratch/secret", "folder/none", "."]) {
+      await expect(fetchFrom(join(allowed, path)), path).rejects.toMatchObject({
+        kind: "invalid_argument",
+      });
+    }
+    await expect(fetchFrom(`${allowed}/../scratch/secret`)).rejects.toMatchObject({
+      kind: "invalid_argument",
+    });
+    for (const path of ["none", "directory", "pipe"]) {
+      await expect(fetchFrom(join(allowed, path)), path).rejects.toMatchObject({
+        kind: "failed_precondition",
+      });
+    }
+    expect(await names()).toEqual([]);
+    await fetchFrom(join(allowed, "good"));
+  });
+
+  describe.runIf(requirement("root"))("a full disk", () => {
+    async function smallWorld(): Promise<VolumeWorld & { small: string }> {
+      const { scratch } = await world();
+      const small = join(scratch, "small");
+      await mkdir(small);
+      await run("mount", "-t", "tmpfs", "-o", "size=8m", "none", small);
+      made.push({ [Symbol.asyncDispose]: async () => void (await run("umount", small)) });
+      const created = await world({ directory: small });
+      return { ...created, small, [Symbol.asyncDispose]: created[Symbol.asyncDispose] };
+    }
+    const full = { kind: "resource_exhausted" };
+    const work = () => ({ signal: signal() });
+
+    test("in the middle of a transfer, a conversion or a copy leaves nothing", async () => {
+      const { driver, names } = await smallWorld();
+      const received = driver.ensureReceived(
+        "a",
+        chunks(noise(20 * 2 ** 20)),
+        32n * MIB,
+        mark,
+        work(),
+      );
+      await expect(received).rejects.toMatchObject(full);
+      expect(await names()).toEqual([]);
+
+      const converted = driver.ensureReceived(
+        "a",
+        chunks(noise(5 * 2 ** 20)),
+        32n * MIB,
+        mark,
+        work(),
+      );
+      await expect(converted).rejects.toMatchObject(full);
+      expect(await names()).toEqual([]);
+
+      await driver.ensureReceived("a", chunks(noise(3 * 2 ** 20)), 32n * MIB, mark, work());
+      await driver.ensureCopy("b", "a", 32n * MIB, mark, work());
+      const before = await names();
+      await expect(driver.ensureCopy("c", "a", 32n * MIB, mark, work())).rejects.toMatchObject(
+        full,
+      );
+      expect(await names()).toEqual(before);
+    });
+
+    test("leaves nothing of an empty volume, an overlay or an export", async () => {
+      const { driver, names, small } = await smallWorld();
+      await driver.ensureReceived("a", chunks(noise(2 ** 20)), MIB, mark, work());
+      await driver.ensureOverlay("b", "a", MIB, mark, signal());
+      const before = [...(await names()), "filler"].sort();
+      await writeFile(join(small, "filler"), noise(8 * 2 ** 20)).catch(() => {});
+      await expect(driver.ensureEmpty("c", MIB, mark, signal())).rejects.toMatchObject(full);
+      await expect(driver.ensureOverlay("c", "a", MIB, mark, signal())).rejects.toMatchObject(full);
+      await expect(driver.read("b", { offset: 0n }, signal())).rejects.toMatchObject(full);
+      expect((await names()).sort()).toEqual(before);
+      await rm(join(small, "filler"));
+      await driver.ensureEmpty("c", MIB, mark, signal());
+    });
+  });
+
+  describe("in the middle of its work", () => {
+    /** Large enough that copying it takes a while. */
+    const LARGE_BYTES = 64 * 2 ** 20;
+
+    async function worldWithLargeVolume(): Promise<VolumeWorld> {
+      const created = await world();
+      const large = noise(LARGE_BYTES);
+      await created.driver.ensureReceived("a", chunks(large), 64n * MIB, mark, {
+        signal: signal(),
+      });
+      return created;
+    }
+
+    test("an abort ends a copy, and nothing is left", async () => {
+      const { driver, directory, names } = await worldWithLargeVolume();
+      const abort = new AbortController();
+      const work = { signal: abort.signal, onProgress: () => abort.abort(new Error("enough")) };
+      await expect(driver.ensureCopy("b", "a", 64n * MIB, mark, work)).rejects.toThrow("enough");
+      expect(await isRunning("qemu-img", directory)).toBe(false);
+      expect((await names()).sort()).toEqual(["a.json", "a.qcow2"]);
+    });
+
+    test("an abort ends a transfer from a source that hangs, and nothing is left", async () => {
+      const { driver, names } = await world();
+      const abort = new AbortController();
+      const url = await webServer((_, response) => response.write("x"));
+      const work = { signal: abort.signal, onProgress: () => abort.abort(new Error("enough")) };
+      await expect(driver.ensureFetched("b", { url }, MIB, mark, work)).rejects.toThrow("enough");
+      expect(await names()).toEqual([]);
+    });
+
+    test("nothing that is being copied can be removed, nor what is being made be made twice", async () => {
+      const { driver } = await worldWithLargeVolume();
+      const refusals: unknown[] = [];
+      const onProgress = () => {
+        if (refusals.length > 0) return;
+        refusals.push(
+          driver.ensureAbsent("a", signal()),
+          driver.ensureEmpty("b", MIB, mark, signal()),
+        );
+        for (const refusal of refusals) Promise.resolve(refusal).catch(() => {});
+      };
+      await driver.ensureCopy("b", "a", 64n * MIB, mark, { signal: signal(), onProgress });
+      await expect(refusals[0]).rejects.toMatchObject({ kind: "failed_precondition" });
+      await expect(refusals[1]).rejects.toMatchObject({ kind: "aborted" });
+    });
+
+    test.each(["copy", "receive"])("a kill during %s leaves nothing for long", async (what) => {
+      const { directory, names } = await worldWithLargeVolume();
+      const process_ = spawn(process.execPath, [child, directory, what], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      await once(process_.stdout, "data");
+      expect(await names()).not.toEqual(["a.json", "a.qcow2"]);
+      process_.kill("SIGKILL");
+      await once(process_, "exit");
+      await soon(async () => !(await isRunning("qemu-img", directory)));
+
+      const again = await newQcow2VolumeDriver({ directory });
+      await again.ensureAbsent("b", signal());
+      expect((await names()).sort()).toEqual(["a.json", "a.qcow2"]);
+      const left = await readFile(again.path("a"));
+      expect(left.length).toBeGreaterThan(LARGE_BYTES);
+      await again.ensureAbsent("a", signal());
+      expect(await names()).toEqual([]);
+    });
+  });
+});

@@ -1,0 +1,115 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import {
+  newQcow2VolumeDriver,
+  type Qcow2VolumeDriverOptions,
+} from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
+import type { VolumeDriver } from "../../src/driver/volume/volume-driver.ts";
+
+export const MIB = 1024n ** 2n;
+export const TIB = 1024n ** 4n;
+export const mark = { owner: "block_storage/mine", transactionId: "transaction-1" };
+export const signal = () => AbortSignal.timeout(60_000);
+
+const DEADLINE_MS = 15_000;
+const POLL_MS = 20;
+
+export interface VolumeWorld extends AsyncDisposable {
+  readonly driver: VolumeDriver;
+  /** Of the volumes. */
+  readonly directory: string;
+  /** The one that `file:` URLs may name. */
+  readonly allowed: string;
+  /** For what the test itself makes. */
+  readonly scratch: string;
+  /** Every name in `directory`. */
+  readonly names: () => Promise<string[]>;
+}
+
+export async function newVolumeWorld(
+  options: Partial<Qcow2VolumeDriverOptions> = {},
+): Promise<VolumeWorld> {
+  const root = await mkdtemp(join(tmpdir(), "n0-volume-"));
+  const [directory, allowed, scratch] = ["volumes", "allowed", "scratch"].map((x) => join(root, x));
+  for (const folder of [directory!, allowed!, scratch!]) await mkdir(folder);
+  const driver = await newQcow2VolumeDriver({
+    directory: directory!,
+    allowedFileFolders: [allowed!],
+    allowLocalSources: true,
+    responseTimeoutMs: 5000,
+    idleTimeoutMs: 5000,
+    ...options,
+  });
+  return {
+    driver,
+    directory: directory!,
+    allowed: allowed!,
+    scratch: scratch!,
+    names: () => readdir(options.directory ?? directory!),
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
+  };
+}
+
+export type Handle = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** A server, on loopback unless another address is given, that ends, with all its connections, when it is disposed of. */
+export async function newWebServer(
+  handle: Handle,
+  address = "127.0.0.1",
+): Promise<AsyncDisposable & { readonly url: string; readonly server: Server }> {
+  const server = createServer(handle).listen(0, address);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://${address}:${port}`,
+    server,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+export async function run(file: string, ...args: string[]): Promise<string> {
+  return (await promisify(execFile)(file, args)).stdout;
+}
+
+/** Data that no format takes for its own and no conversion leaves out. */
+export function noise(bytes: number): Buffer {
+  const block = randomBytes(65_536);
+  block[0] = 0;
+  return Buffer.alloc(bytes, block);
+}
+
+export async function writeNoise(path: string, bytes: number): Promise<string> {
+  await writeFile(path, noise(bytes));
+  return path;
+}
+
+/** Whether a process runs that names `text` on its command line. */
+export async function isRunning(file: string, text: string): Promise<boolean> {
+  for (const pid of await readdir("/proc")) {
+    if (!/^\d+$/.test(pid)) continue;
+    // A process may end between the two.
+    const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (line.split("\0")[0] === file && line.includes(text)) return true;
+  }
+  return false;
+}
+
+export async function soon(isTrue: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + DEADLINE_MS;
+  while (!(await isTrue())) {
+    if (performance.now() > end)
+      throw new Error(`not so within ${DEADLINE_MS} ms: ${String(isTrue)}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}

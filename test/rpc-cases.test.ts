@@ -1,0 +1,48 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { expect, test } from "vitest";
+import { stepRegistry } from "../src/api/step-registry.ts";
+import { ImageService } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
+import { UserService } from "../src/gen/n0stack/iam/v0/user_pb.ts";
+import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
+import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
+import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { blockStorageCases } from "./rpc-cases/block-storage.ts";
+import { otherCases } from "./rpc-cases/others.ts";
+import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
+import { newWorld } from "./world.ts";
+
+const SERVICES: readonly DescService[] = [
+  NodeService,
+  NetworkService,
+  BlockStorageService,
+  VirtualMachineService,
+  ImageService,
+  UserService,
+];
+/** What changes nothing, and the heartbeat, which changes no object of a user's. */
+const NO_SAGA = /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat)/;
+
+/** A guest that has heard it is off, whatever is undone, so it has tests of its own: power.test.ts. */
+const NOT_UNDOABLE = "domain.press_power_button";
+
+const cases = [...virtualMachineCases, ...blockStorageCases, ...otherCases];
+
+test("every RPC that changes something has its unwind cases", () => {
+  const rpcs = SERVICES.flatMap(({ methods }) => methods.map(({ name }) => name));
+  const changing = rpcs.filter((name) => !NO_SAGA.test(name));
+  expect(new Set(cases.map(({ rpc }) => rpc))).toEqual(new Set([...changing, "CopyBase"]));
+});
+
+test("every step of the registry is run by one of them", async () => {
+  const run = new Set([NOT_UNDOABLE]);
+  for (const { nodeCount = 1, prepare, call } of cases) {
+    await using world = await newWorld({ nodeCount, inMemory: true });
+    world.faults = ({ step }) => void run.add(step);
+    await prepare(world);
+    await call(world);
+    await world.opened.api.engine.settled();
+  }
+  const { steps, retriables } = stepRegistry().names();
+  expect([...steps, ...retriables].filter((name) => !run.has(name))).toEqual([]);
+});

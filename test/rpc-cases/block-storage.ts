@@ -1,0 +1,147 @@
+import { blankQcow2 } from "../../src/driver/volume/image/blank-qcow2.ts";
+import type { RpcCase } from "../saga-cases.ts";
+import { GiB, prepareDisk, prepareImage, REQUEST_NODE, webRequest } from "../scenario.ts";
+import type { World } from "../world.ts";
+
+const SIZE = { requestBytes: GiB, limitBytes: 2n * GiB };
+const SOURCE_URL = "http://images.test/disk.qcow2";
+
+async function prepareDeleted(world: World): Promise<void> {
+  await prepareImage(world);
+  const { blockStorages } = world;
+  await blockStorages.createBlockStorage({ name: "old", ...SIZE });
+  await blockStorages.deleteBlockStorage({ name: "old" });
+}
+
+async function prepareInUse(world: World): Promise<void> {
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+}
+
+/** On the second node, where there is no copy of the base yet. */
+function generate({ images }: World, blockStorageName: string) {
+  return images.generateBlockStorage({
+    imageName: "debian",
+    tag: "12",
+    blockStorageName,
+    ...SIZE,
+    annotations: { [REQUEST_NODE]: "node-2" },
+  });
+}
+
+export const blockStorageCases: readonly RpcCase[] = [
+  {
+    rpc: "CreateBlockStorage",
+    prepare: prepareImage,
+    call: ({ blockStorages }) => blockStorages.createBlockStorage({ name: "new", ...SIZE }),
+  },
+  {
+    rpc: "CreateBlockStorage",
+    about: "in the place of a soft-deleted one",
+    prepare: prepareDeleted,
+    call: ({ blockStorages }) => blockStorages.createBlockStorage({ name: "old", ...SIZE }),
+  },
+  {
+    rpc: "FetchBlockStorage",
+    prepare: async (world) => {
+      await prepareImage(world);
+      for (const { drivers } of world.fakeNodes)
+        drivers.volume.sources.set(SOURCE_URL, blankQcow2(GiB));
+    },
+    call: ({ blockStorages }) =>
+      blockStorages.fetchBlockStorage({ name: "new", ...SIZE, sourceUrl: SOURCE_URL }),
+  },
+  {
+    rpc: "CopyBlockStorage",
+    nodeCount: 2,
+    about: "to another node",
+    prepare: prepareImage,
+    call: ({ blockStorages }) =>
+      blockStorages.copyBlockStorage({
+        name: "new",
+        ...SIZE,
+        sourceBlockStorage: "base",
+        annotations: { [REQUEST_NODE]: "node-2" },
+      }),
+  },
+  {
+    rpc: "CopyBlockStorage",
+    about: "on its own node",
+    prepare: prepareImage,
+    call: ({ blockStorages }) =>
+      blockStorages.copyBlockStorage({ name: "new", ...SIZE, sourceBlockStorage: "base" }),
+  },
+  {
+    rpc: "GenerateBlockStorage",
+    nodeCount: 2,
+    about: "where there is a copy of the base",
+    prepare: async (world) => {
+      await prepareImage(world);
+      await generate(world, "first");
+    },
+    call: (world) => generate(world, "new"),
+  },
+  {
+    rpc: "CopyBase",
+    nodeCount: 2,
+    about: "for GenerateBlockStorage",
+    leaves: ["replica/"],
+    prepare: prepareImage,
+    call: (world) => generate(world, "new"),
+  },
+  {
+    rpc: "UpdateBlockStorage",
+    about: "growing one in use",
+    prepare: prepareInUse,
+    call: ({ blockStorages }) =>
+      blockStorages.updateBlockStorage({ name: "root", limitBytes: 20n * GiB }),
+  },
+  {
+    rpc: "UpdateBlockStorage",
+    about: "growing one that nobody uses",
+    prepare: prepareDisk,
+    call: ({ blockStorages }) =>
+      blockStorages.updateBlockStorage({ name: "root", limitBytes: 20n * GiB }),
+  },
+  {
+    rpc: "UpdateBlockStorage",
+    about: "moving one",
+    nodeCount: 2,
+    prepare: async ({ blockStorages }) => {
+      const annotations = { [REQUEST_NODE]: "node-1" };
+      await blockStorages.createBlockStorage({ name: "data", ...SIZE, annotations });
+    },
+    call: ({ blockStorages }) =>
+      blockStorages.updateBlockStorage({ name: "data", annotations: { [REQUEST_NODE]: "node-2" } }),
+  },
+  {
+    rpc: "DeleteBlockStorage",
+    prepare: prepareDisk,
+    call: ({ blockStorages }) => blockStorages.deleteBlockStorage({ name: "root" }),
+  },
+  {
+    rpc: "PurgeBlockStorage",
+    prepare: prepareDeleted,
+    call: ({ blockStorages }) => blockStorages.purgeBlockStorage({ name: "old" }),
+  },
+  {
+    rpc: "UndeleteBlockStorage",
+    prepare: prepareDeleted,
+    call: ({ blockStorages }) => blockStorages.undeleteBlockStorage({ name: "old" }),
+  },
+  {
+    rpc: "SetInuseBlockStorage",
+    prepare: prepareDisk,
+    call: ({ blockStorages }) => blockStorages.setInuseBlockStorage({ name: "root" }),
+  },
+  {
+    rpc: "SetProtectedBlockStorage",
+    prepare: prepareDisk,
+    call: ({ blockStorages }) => blockStorages.setProtectedBlockStorage({ name: "root" }),
+  },
+  {
+    rpc: "SetAvailableBlockStorage",
+    prepare: prepareDisk,
+    call: ({ blockStorages }) => blockStorages.setAvailableBlockStorage({ name: "root" }),
+  },
+];

@@ -1,0 +1,140 @@
+import type { RpcCase } from "../saga-cases.ts";
+import { GiB, prepareDisk, prepareImage, SSH_KEY } from "../scenario.ts";
+import type { World } from "../world.ts";
+
+const COMPUTE = { nodeName: "node-1", computeName: "mine" };
+const STORAGE = { nodeName: "node-1", storageName: "mine" };
+const INTERFACE = { networkName: "net", networkInterfaceName: "mine" };
+
+async function prepareUser({ users }: World): Promise<void> {
+  await users.createUser({ name: "other" });
+  await users.createUser({ name: "me" });
+}
+
+export const otherCases: readonly RpcCase[] = [
+  {
+    rpc: "ApplyNode",
+    prepare: prepareDisk,
+    call: ({ nodes }) =>
+      nodes.applyNode({ name: "node-9", address: "node-9:20181", cpuMilliCores: 1000 }),
+  },
+  {
+    rpc: "DeleteNode",
+    nodeCount: 2,
+    prepare: async () => {},
+    call: ({ nodes }) => nodes.deleteNode({ name: "node-2" }),
+  },
+  {
+    rpc: "ReserveCompute",
+    prepare: prepareDisk,
+    call: ({ nodes }) =>
+      nodes.reserveCompute({ ...COMPUTE, requestCpuMilliCore: 100, requestMemoryBytes: GiB }),
+  },
+  {
+    rpc: "ReleaseCompute",
+    prepare: async ({ nodes }) => {
+      await nodes.reserveCompute({ ...COMPUTE, requestCpuMilliCore: 100, requestMemoryBytes: GiB });
+    },
+    call: ({ nodes }) => nodes.releaseCompute(COMPUTE),
+  },
+  {
+    rpc: "ReserveStorage",
+    prepare: prepareDisk,
+    call: ({ nodes }) => nodes.reserveStorage({ ...STORAGE, requestBytes: GiB }),
+  },
+  {
+    rpc: "ReleaseStorage",
+    prepare: async ({ nodes }) => {
+      await nodes.reserveStorage({ ...STORAGE, requestBytes: GiB });
+    },
+    call: ({ nodes }) => nodes.releaseStorage(STORAGE),
+  },
+  {
+    rpc: "ApplyNetwork",
+    prepare: prepareDisk,
+    call: ({ networks }) => networks.applyNetwork({ name: "new", ipv4Cidr: "10.1.0.0/24" }),
+  },
+  {
+    rpc: "DeleteNetwork",
+    prepare: prepareDisk,
+    call: ({ networks }) => networks.deleteNetwork({ name: "net" }),
+  },
+  {
+    rpc: "ReserveNetworkInterface",
+    prepare: prepareDisk,
+    call: ({ networks }) => networks.reserveNetworkInterface(INTERFACE),
+  },
+  {
+    rpc: "ReleaseNetworkInterface",
+    prepare: async (world) => {
+      await prepareDisk(world);
+      await world.networks.reserveNetworkInterface(INTERFACE);
+    },
+    call: ({ networks }) => networks.releaseNetworkInterface(INTERFACE),
+  },
+  {
+    rpc: "ApplyImage",
+    prepare: prepareImage,
+    call: ({ images }) => images.applyImage({ name: "new" }),
+  },
+  {
+    rpc: "DeleteImage",
+    prepare: prepareImage,
+    call: ({ images }) => images.deleteImage({ name: "debian" }),
+  },
+  {
+    rpc: "RegisterBlockStorage",
+    prepare: async (world) => {
+      await prepareImage(world);
+      await prepareDisk(world);
+    },
+    call: ({ images }) =>
+      images.registerBlockStorage({
+        imageName: "debian",
+        blockStorageName: "root",
+        tags: ["12"],
+      }),
+  },
+  {
+    rpc: "UnregisterBlockStorage",
+    prepare: prepareImage,
+    call: ({ images }) =>
+      images.unregisterBlockStorage({ imageName: "debian", blockStorageName: "base" }),
+  },
+  {
+    rpc: "TagImage",
+    prepare: prepareImage,
+    call: ({ images }) =>
+      images.tagImage({ name: "debian", tag: "new", registeredBlockStorageName: "base" }),
+  },
+  {
+    rpc: "UntagImage",
+    prepare: prepareImage,
+    call: ({ images }) => images.untagImage({ name: "debian", tag: "12" }),
+  },
+  {
+    rpc: "CreateUser",
+    prepare: prepareUser,
+    call: ({ users }) => users.createUser({ name: "new" }),
+  },
+  {
+    rpc: "DeleteUser",
+    prepare: prepareUser,
+    call: ({ users }) => users.deleteUser({ name: "me" }),
+  },
+  {
+    rpc: "AddSshPublicKey",
+    prepare: prepareUser,
+    call: ({ users }) =>
+      users.addSshPublicKey({ userName: "me", sshPublicKeyName: "k", sshPublicKey: SSH_KEY }),
+  },
+  {
+    rpc: "DeleteSshPublicKey",
+    prepare: async (world) => {
+      await prepareUser(world);
+      const key = { userName: "me", sshPublicKeyName: "k", sshPublicKey: SSH_KEY };
+      await world.users.addSshPublicKey(key);
+    },
+    call: ({ users }) => users.deleteSshPublicKey({ userName: "me", sshPublicKeyName: "k" }),
+  },
+];

@@ -1,0 +1,86 @@
+import type { RpcCase } from "../saga-cases.ts";
+import { GiB, prepareDisk, webRequest } from "../scenario.ts";
+import type { World } from "../world.ts";
+
+/** Another virtual machine with a disk and a nic of its own, which nothing may touch. */
+async function prepareOther(world: World): Promise<void> {
+  await prepareDisk(world);
+  const { blockStorages, virtualMachines } = world;
+  for (const name of ["other", "data"]) {
+    await blockStorages.createBlockStorage({ name, requestBytes: GiB, limitBytes: GiB });
+  }
+  await virtualMachines.createVirtualMachine(webRequest("other", ["other"]));
+}
+
+async function prepareRunning(world: World): Promise<void> {
+  await prepareOther(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+}
+
+async function prepareOff(world: World): Promise<void> {
+  await prepareRunning(world);
+  await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+}
+
+async function preparePaused(world: World): Promise<void> {
+  await prepareRunning(world);
+  await world.virtualMachines.saveVirtualMachine({ name: "web" });
+}
+
+export const virtualMachineCases: readonly RpcCase[] = [
+  {
+    rpc: "CreateVirtualMachine",
+    prepare: prepareOther,
+    call: ({ virtualMachines }) =>
+      virtualMachines.createVirtualMachine({
+        ...webRequest("web", ["root", "data"]),
+        nics: [{ networkName: "net" }, { networkName: "net" }],
+      }),
+  },
+  {
+    rpc: "DeleteVirtualMachine",
+    prepare: prepareRunning,
+    call: ({ virtualMachines }) => virtualMachines.deleteVirtualMachine({ name: "web" }),
+  },
+  {
+    rpc: "BootVirtualMachine",
+    about: "one that is shut down",
+    prepare: prepareOff,
+    call: ({ virtualMachines }) => virtualMachines.bootVirtualMachine({ name: "web" }),
+  },
+  {
+    rpc: "BootVirtualMachine",
+    about: "one that is paused",
+    prepare: preparePaused,
+    call: ({ virtualMachines }) => virtualMachines.bootVirtualMachine({ name: "web" }),
+  },
+  {
+    rpc: "SaveVirtualMachine",
+    prepare: prepareRunning,
+    call: ({ virtualMachines }) => virtualMachines.saveVirtualMachine({ name: "web" }),
+  },
+  {
+    rpc: "ShutdownVirtualMachine",
+    about: "hard",
+    prepare: prepareRunning,
+    call: ({ virtualMachines }) =>
+      virtualMachines.shutdownVirtualMachine({ name: "web", hard: true }),
+  },
+  {
+    rpc: "RebootVirtualMachine",
+    prepare: prepareRunning,
+    call: ({ virtualMachines }) =>
+      virtualMachines.rebootVirtualMachine({ name: "web", hard: true }),
+  },
+  {
+    rpc: "UpdateVirtualMachine",
+    about: "its size and its disks",
+    prepare: prepareOff,
+    call: ({ virtualMachines }) =>
+      virtualMachines.updateVirtualMachine({
+        name: "web",
+        limitCpuMilliCore: 4000,
+        blockStorageNames: ["data"],
+      }),
+  },
+];

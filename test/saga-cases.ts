@@ -1,0 +1,98 @@
+import { stepRegistry } from "../src/api/step-registry.ts";
+import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
+import { Held } from "../src/datastore/lock-table.ts";
+import type { StepRow } from "../src/transaction/journal.ts";
+import { systemClock } from "../src/util/clock.ts";
+import { unwindCases } from "./unwind-cases.ts";
+import { newWorld, type Residue, type World } from "./world.ts";
+
+/** One RPC, in a world where it can succeed. */
+export interface RpcCase {
+  /** The RPC, which is the kind of its transaction. */
+  readonly rpc: string;
+  /** What is different about this case, where an RPC has several. */
+  readonly about?: string;
+  readonly nodeCount?: number;
+  prepare(world: World): Promise<void>;
+  call(world: World): Promise<unknown>;
+  /** Only records under these prefixes count for what it leaves, where it is part of a larger whole. */
+  readonly leaves?: readonly string[];
+}
+
+/** Its wall clock stands still, so that two runs write the same times. */
+const clock = { ...systemClock, nowMs: () => 1_700_000_000_000 };
+
+/** Registers the unwind cases of each of these RPCs. */
+export async function rpcUnwindCases(cases: readonly RpcCase[]): Promise<void> {
+  for (const { rpc, about, nodeCount = 1, prepare, call, leaves } of cases) {
+    await unwindCases<World>({
+      name: about === undefined ? rpc : `${rpc}, ${about}`,
+      kind: rpc,
+      newWorld: async () => {
+        const world = await newWorld({ nodeCount, clock, inMemory: true });
+        await prepare(world);
+        return world;
+      },
+      async run(world, faults) {
+        world.faults = faults;
+        try {
+          return await call(world);
+        } finally {
+          await world.opened.api.engine.settled();
+        }
+      },
+      residue: (world) => world.residue(),
+      outcome: async (world) => comparable(only(await world.residue(), leaves)),
+      restart: (world, faults) => world.restart(faults),
+      stepsOf: (world) => lastSteps(world, rpc),
+      actAgain: (world, row) => actAgain(world, rpc, row),
+    });
+  }
+}
+
+async function lastSteps(world: World, rpc: string): Promise<readonly StepRow[]> {
+  return (await lastTransaction(world, rpc)).steps.map(({ value }) => value);
+}
+
+async function lastTransaction(world: World, rpc: string) {
+  const { records } = world.opened.api;
+  // The clock stands still, so the ids do not tell which came last; the one written last does.
+  const [last] = (await records.list(transactionCollection))
+    .filter(({ value }) => value.kind === rpc)
+    .sort((a, b) => b.revision - a.revision);
+  const steps = last === undefined ? [] : await records.list(stepCollection, [last.value.id]);
+  return { header: last?.value, steps };
+}
+
+/** As a request that is delivered twice would. */
+async function actAgain(world: World, rpc: string, { seq, name, input }: StepRow): Promise<void> {
+  const { header, steps } = await lastTransaction(world, rpc);
+  const { api } = world.opened;
+  const context = { api, held: new Held(header?.guards ?? [], () => {}) };
+  await stepRegistry()
+    .step(name)
+    .act(context, input, {
+      transactionId: header?.id ?? "",
+      // A step acts with the revision of its row.
+      generation: steps.find(({ value }) => value.seq === seq)?.revision ?? 0,
+      signal: AbortSignal.timeout(30_000),
+    });
+}
+
+function only(residue: Residue, prefixes: readonly string[] | undefined): unknown {
+  if (prefixes === undefined) return residue;
+  const records = Object.entries(residue.records);
+  return records.filter(([key]) => prefixes.some((prefix) => key.startsWith(prefix)));
+}
+
+/** What two runs leave differs in what they drew at random: transaction ids and the ends of volume ids. */
+function comparable(residue: unknown): unknown {
+  const text = JSON.stringify(residue, (_, value: unknown) =>
+    typeof value === "bigint" ? `${value}n` : value,
+  );
+  return JSON.parse(
+    text
+      .replaceAll(/[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{4}/g, "<transaction>")
+      .replaceAll(/(?<=[a-z])\.[0-9a-f]{12}\b/g, ".<random>"),
+  );
+}

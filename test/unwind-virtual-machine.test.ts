@@ -1,0 +1,4 @@
+import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
+import { rpcUnwindCases } from "./saga-cases.ts";
+
+await rpcUnwindCases(virtualMachineCases);

@@ -1,0 +1,178 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { type OpenedApi, openApi } from "../src/api/api.ts";
+import type { Datastore } from "../src/datastore/datastore.ts";
+import { memoryDatastore } from "../src/datastore/memory/memory-datastore.ts";
+import { sqliteDatastore } from "../src/datastore/sqlite/sqlite-datastore.ts";
+import { ImageService } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
+import { UserService } from "../src/gen/n0stack/iam/v0/user_pb.ts";
+import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
+import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
+import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { serverInterceptors } from "../src/rpc/interceptors.ts";
+import { localTransport } from "../src/rpc/local-transport.ts";
+import { type Faults, noFaults } from "../src/transaction/faults.ts";
+import { type Clock, systemClock } from "../src/util/clock.ts";
+import { silentLog } from "../src/util/log.ts";
+import { systemRandom } from "../src/util/random.ts";
+import { type FakeNode, newFakeNode } from "./fake-node.ts";
+
+export interface Clients {
+  readonly nodes: Client<typeof NodeService>;
+  readonly networks: Client<typeof NetworkService>;
+  readonly blockStorages: Client<typeof BlockStorageService>;
+  readonly virtualMachines: Client<typeof VirtualMachineService>;
+  readonly images: Client<typeof ImageService>;
+  readonly users: Client<typeof UserService>;
+}
+
+/** A whole control plane in one process: a real SQLite file, real transactions, nodes with fake drivers. */
+export interface World extends Clients, AsyncDisposable {
+  readonly fakeNodes: readonly FakeNode[];
+  readonly transport: Transport;
+  /** What is there now; another one after a restart. */
+  readonly opened: OpenedApi;
+  /** Set to make faults in every transaction that begins after. */
+  faults: Faults;
+  /** Everything that a request could leave behind: records, locks, and what is on the nodes. */
+  residue(): Promise<Residue>;
+  /**
+   * As if the API process had died and come back: it is opened anew on the same file, and what was open
+   * is brought to rest, with these faults. What it had running is abandoned as it stands.
+   */
+  restart(faults?: Faults): Promise<void>;
+}
+
+export interface Residue {
+  readonly records: { readonly [key: string]: string };
+  readonly nodes: readonly unknown[];
+  readonly locks: number;
+}
+
+export interface WorldOptions {
+  readonly nodeCount?: number;
+  readonly openTransactionsMax?: number;
+  readonly clock?: Clock;
+  /** Keeps the records in memory, where they outlive a restart of the API but not the world: quicker. */
+  readonly inMemory?: boolean;
+}
+
+const HEARTBEAT_MS = 3_000;
+
+/** Records of how things came about rather than of what there is. */
+const NOT_RESIDUE = [
+  "transaction/",
+  "transaction_step/",
+  "allocation/",
+  "interface_allocation/",
+  "cidr_allocation/",
+  "heartbeat/",
+];
+
+export async function newWorld({
+  nodeCount = 1,
+  openTransactionsMax = 1_000,
+  clock = systemClock,
+  inMemory = false,
+}: WorldOptions = {}): Promise<World> {
+  const folder = mkdtempSync(join(tmpdir(), "n0-world-"));
+  const memory = memoryDatastore();
+  const peers = new Map<string, FakeNode>();
+  const fakeNodes = Array.from({ length: nodeCount }, (_, i) =>
+    newFakeNode({ peers, address: `node-${i + 1}:20181` }),
+  );
+  let datastore: Datastore;
+  const open = async () => {
+    datastore = inMemory ? memory : sqliteDatastore({ path: join(folder, "n0core.sqlite") });
+    return await openApi({
+      datastore,
+      agentTransport: (address) => peers.get(address)!.transport,
+      links: {
+        consoleUrl: (name) => `http://test/${name}`,
+        downloadUrl: (name) => `http://test/${name}`,
+      },
+      nameservers: ["192.0.2.53"],
+      openTransactionsMax,
+      clock,
+      random: systemRandom,
+      log: silentLog,
+      faults: (place) => world.faults(place),
+      giveUpAfterMs: 0,
+    });
+  };
+  const serve = (opened: OpenedApi) =>
+    localTransport(opened.routes, { interceptors: serverInterceptors(silentLog) });
+  let opened!: OpenedApi;
+  let transport!: Transport;
+  // Goes to the process that is there at the moment of the call.
+  const route: Transport = {
+    unary: (...call) => transport.unary(...call),
+    stream: (...call) => transport.stream(...call),
+  };
+  const world: World = {
+    ...clientsOf(route),
+    fakeNodes,
+    transport: route,
+    faults: () => {},
+    get opened() {
+      return opened;
+    },
+    async residue() {
+      const entries = (await datastore.list("")).filter(
+        ({ key }) => !NOT_RESIDUE.some((prefix) => key.startsWith(prefix)),
+      );
+      return {
+        records: Object.fromEntries(
+          entries.map(({ key, value }) => [key, Buffer.from(value).toString("latin1")]),
+        ),
+        nodes: fakeNodes.map((node) => node.snapshot()),
+        locks: opened.api.locks.size,
+      };
+    },
+    async restart(faults = noFaults) {
+      world.faults = faults;
+      await opened[Symbol.asyncDispose]();
+      opened = await open();
+      transport = serve(opened);
+      await opened.api.engine.settled();
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(heart);
+      await opened[Symbol.asyncDispose]();
+      for (const node of fakeNodes) await node.stop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+  opened = await open();
+  transport = serve(opened);
+  // What the agents' registration does, for tests that take long. A node that is gone is told so.
+  const heart = setInterval(() => {
+    for (const [i, node] of fakeNodes.entries()) {
+      if (!node.isDown) world.nodes.heartbeatNode({ name: `node-${i + 1}` }).catch(() => undefined);
+    }
+  }, HEARTBEAT_MS);
+  for (const [i, { address }] of fakeNodes.entries()) {
+    await world.nodes.applyNode({
+      name: `node-${i + 1}`,
+      address,
+      cpuMilliCores: 64_000,
+      memoryBytes: 256n << 30n,
+      storageBytes: 4096n << 30n,
+    });
+  }
+  return world;
+}
+
+function clientsOf(transport: Transport): Clients {
+  return {
+    nodes: createClient(NodeService, transport),
+    networks: createClient(NetworkService, transport),
+    blockStorages: createClient(BlockStorageService, transport),
+    virtualMachines: createClient(VirtualMachineService, transport),
+    images: createClient(ImageService, transport),
+    users: createClient(UserService, transport),
+  };
+}
