@@ -6,8 +6,7 @@
 # SET is one of: node, image, debian, test, or any package name. Does nothing, quickly, when all is
 # there. --check installs nothing and fails when something is missing.
 set -euo pipefail
-# A package list older than this is fetched again before anything is installed from it.
-lists_max_age_minutes=1440
+. "$(dirname "${BASH_SOURCE[0]}")/package-lists.sh"
 
 progress() { printf 'packages: %s\n' "$*" >&2; }
 fail() { progress "$*" && exit 1; }
@@ -55,21 +54,14 @@ done
 progress "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 
-# apt-get update passes every list through this folder; the lists themselves bear the mirror's times.
-fresh="$(find /var/lib/apt/lists/partial -maxdepth 0 -mmin -"$lists_max_age_minutes" 2>/dev/null || true)"
-compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || fresh=""
-update() {
-	progress "fetching the package lists"
-	apt-get update -q=2 >&2 || fail "apt-get update failed; is there a network and a right /etc/apt/sources.list?"
-}
 install() {
 	# Another apt-get may be at work: wait for it a while.
 	apt-get install -q=2 -y --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "${missing[@]}" >&2
 }
-if [ -z "$fresh" ]; then update; fi
+lists_are_fresh || update_lists
 if ! install; then
 	# Lists may be younger than a day and yet name versions that the mirror has dropped.
-	update
+	update_lists
 	install || fail "cannot install ${missing[*]}; see above"
 fi
 progress "done"

@@ -5,11 +5,13 @@
 #
 # The kernel is the cloud kernel, everything else is one initramfs: busybox, dropbear and the scripts
 # in tiny/. The disk: an MBR, a FAT partition that syslinux boots from, and an ext4 partition for
-# what has to survive a reboot, which grows with the disk. Needs no root and no loop device.
+# what has to survive a reboot, which grows with the disk. Needs no loop device, and no root but where
+# the package lists are to be fetched first.
 # A finished image is kept under .cache/images and built again when this recipe changes.
 set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin"
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$root/scripts/host/package-lists.sh"
 
 image="$images/tiny-$(recipe_hash tiny tiny.sh lib.sh).qcow2"
 if cached "$image" "${1:-}"; then
@@ -28,15 +30,23 @@ rootfs="$work/rootfs" # what the guest gets
 kernel_options="console=tty0 console=ttyS0,115200 quiet cryptomgr.notests lsm=capability audit=0"
 kernel_options+=" mitigations=off rcupdate.rcu_expedited=1 8250.nr_uarts=1"
 
+# apt-get leaves alone what is there already and whole.
+download() { (cd "$packages" && apt-get download -q=2 -o APT::Sandbox::User=root "$@" >&2); }
+
 fetch_packages() {
 	local kernel wanted name
+	# All packages may be installed and the lists gone, as on an image made small.
+	lists_are_fresh || update_lists
 	kernel="$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)"
-	[ -n "$kernel" ] || fail "no linux-image-cloud-amd64 in the package lists; run apt-get update"
+	[ -n "$kernel" ] || fail "no linux-image-cloud-amd64 in the package lists; is this Debian on amd64?"
 	wanted=("$kernel" busybox-static dropbear-bin libtomcrypt1 libtommath1 libgmp10 zlib1g libcrypt1 libc6
 		e2fsprogs libext2fs2 libcom-err2)
 	progress "fetching ${#wanted[@]} packages, $kernel among them"
-	# apt-get leaves alone what is there already and whole.
-	(cd "$packages" && apt-get download -q=2 -o APT::Sandbox::User=root "${wanted[@]}" >&2)
+	download "${wanted[@]}" || {
+		# Lists may be younger than a day and yet name versions that the mirror has dropped.
+		update_lists
+		download "${wanted[@]}"
+	}
 	mkdir -p "$tree"
 	for name in "${wanted[@]}"; do
 		# The newest, if an older version is still there.
