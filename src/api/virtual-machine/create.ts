@@ -57,6 +57,7 @@ export async function createVirtualMachine(
     for (const disk of disks) await claim(tx, disk, name);
     for (const nic of nics.steps) await tx.run(reserveNics.step, nic);
 
+    using sighting = api.observed.sight(placed.nodeName, name);
     const plan = await planOf(api, asked);
     await tx.run(writeNewSeed, plan.seed);
     for (const tap of plan.taps) await tx.run(makeTap, tap);
@@ -66,7 +67,7 @@ export async function createVirtualMachine(
 
     const running = settled(asked, State.RUNNING);
     await tx.commit(tx.context.held.put(virtualMachines, name, running));
-    api.observed.note(placed.nodeName, name, DomainState.RUNNING);
+    sighting.note(DomainState.RUNNING);
     return running;
   });
 }

@@ -10,6 +10,15 @@ import type { Inventory } from "../node/inventory.ts";
 /** Between two tries to watch a node whose agent does not answer. */
 const RETRY_MS = 1_000;
 
+/** What a node says of one domain while something is being done to it. */
+export interface Sighting extends Disposable {
+  /**
+   * What was done has led to this state; the agent's own word may follow. Changes nothing where the agent
+   * has said so already: the guest may have gone on to another state since.
+   */
+  note(state: DomainState): void;
+}
+
 /**
  * What the agents say of their domains, as they say it. It is shown beside the records and never
  * written into them.
@@ -24,6 +33,8 @@ export class ObservedStates implements AsyncDisposable {
   readonly #states = new Map<string, Map<string, DomainState>>();
   readonly #watched = new Map<string, Promise<void>>();
   readonly #listeners = new Set<(name: string) => void>();
+  /** The states seen since each of them began. */
+  readonly #sightings = new Set<{ nodeName: string; name: string; seen: Set<DomainState> }>();
 
   constructor(agents: Agents, inventory: Inventory, clock: Clock, log: Log) {
     this.#agents = agents;
@@ -66,10 +77,18 @@ export class ObservedStates implements AsyncDisposable {
     return state === DomainState.RUNNING || state === DomainState.PAUSED;
   }
 
-  /** What the API itself has just seen to; the agent's own word follows. */
-  note(nodeName: string, name: string, state: DomainState): void {
-    this.#states.get(nodeName)?.set(name, state);
-    this.#tell(name);
+  /** To be begun before the domain is changed. */
+  sight(nodeName: string, name: string): Sighting {
+    const sighting = { nodeName, name, seen: new Set<DomainState>() };
+    this.#sightings.add(sighting);
+    return {
+      note: (state) => {
+        if (sighting.seen.has(state)) return;
+        this.#states.get(nodeName)?.set(name, state);
+        this.#tell(name);
+      },
+      [Symbol.dispose]: () => void this.#sightings.delete(sighting),
+    };
   }
 
   onChange(listener: (name: string) => void): () => void {
@@ -116,7 +135,14 @@ export class ObservedStates implements AsyncDisposable {
       if (name === "") continue;
       if (state === DomainState.ABSENT) states.delete(name);
       else states.set(name, state);
+      this.#see(nodeName, name, state);
       this.#tell(name);
+    }
+  }
+
+  #see(nodeName: string, name: string, state: DomainState): void {
+    for (const sighting of this.#sightings) {
+      if (sighting.name === name && sighting.nodeName === nodeName) sighting.seen.add(state);
     }
   }
 

@@ -5,6 +5,7 @@ import { refused } from "../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../test/scenario.ts";
 import { newShiftingClock } from "../../../test/shifting-clock.ts";
 import { newWorld, type World, type WorldOptions } from "../../../test/world.ts";
+import { DomainState } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../util/errors.ts";
 
@@ -74,6 +75,33 @@ test("no verb finds a virtual machine that does not exist", async () => {
     code: "NotFound",
   });
 });
+
+test.for(["create", "boot"] as const)(
+  "a guest that powers off before its %s is answered is seen as off",
+  async (verb) => {
+    await using world = await newWorld();
+    await prepareDisk(world);
+    const act = () =>
+      verb === "create"
+        ? world.virtualMachines.createVirtualMachine(webRequest())
+        : world.virtualMachines.bootVirtualMachine({ name });
+    if (verb === "boot") {
+      await world.virtualMachines.createVirtualMachine(webRequest());
+      await verbs.powerOff(world);
+    }
+    const seen = Promise.withResolvers<void>();
+    world.faults = async ({ point }) => {
+      if (point !== "before_commit") return;
+      world.opened.api.observed.onChange(() => {
+        if (world.opened.api.observed.find("node-1", name) === DomainState.SHUT_OFF) seen.resolve();
+      });
+      world.fakeNodes[0]!.drivers.compute.powerOff(name);
+      await seen.promise;
+    };
+    await act();
+    expect(await stateOf(world)).toBe(State.SHUTDOWN);
+  },
+);
 
 test("a shutdown leaves disks claimed and addresses reserved, and a boot finds all as it was", async () => {
   await using world = await running();

@@ -45,28 +45,25 @@ async function onSettled(
   const options = { kind, keys: [virtualMachines.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const vm = await getSettled(api, name);
+    using sighting = api.observed.sight(vm.computeNodeName, name);
     const state = stateOf(await api.observed.read(vm.computeNodeName, name, call.signal));
     const { put, replacement } = virtualMachineSteps;
     await tx.run(put, replacement(name, vm, pending(vm, tx.id)));
-    return await saga(tx, vm, state);
+    const after = await saga(tx, vm, state);
+    if (after.state !== state) sighting.note(domainStateOf(after));
+    return after;
   });
 }
 
 async function rest(tx: Tx, vm: VirtualMachine, state: State): Promise<VirtualMachine> {
   const after = settled(vm, state);
   await tx.commit(tx.context.held.put(virtualMachines, vm.name, after));
-  note(tx, after);
   return after;
 }
 
-function note(tx: Tx, { computeNodeName, name, state }: VirtualMachine): void {
-  const domain =
-    state === State.RUNNING
-      ? DomainState.RUNNING
-      : state === State.PAUSED
-        ? DomainState.PAUSED
-        : DomainState.SHUT_OFF;
-  tx.context.api.observed.note(computeNodeName, name, domain);
+function domainStateOf({ state }: VirtualMachine): DomainState {
+  if (state === State.RUNNING) return DomainState.RUNNING;
+  return state === State.PAUSED ? DomainState.PAUSED : DomainState.SHUT_OFF;
 }
 
 /** Starts one that is shut down, resumes one that is paused; one that runs is left as it is. */
@@ -151,7 +148,6 @@ export async function shutdownVirtualMachine(
       ...taps.map((tap) => later(removeTapLater, tap)),
       later(settle, settlement(name, after)),
     );
-    note(tx, after);
     return after;
   });
 }

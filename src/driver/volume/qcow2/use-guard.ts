@@ -1,5 +1,4 @@
 import { N0Error } from "../../../util/errors.ts";
-import { refused } from "../volume-errors.ts";
 
 /**
  * Keeps the calls of one driver out of each other's way where they are about two volumes: nothing is
@@ -9,7 +8,7 @@ import { refused } from "../volume-errors.ts";
 export interface UseGuard {
   /** @throws N0Error `aborted` while the volume is being changed. */
   use(id: string): Disposable;
-  /** @throws N0Error `failed_precondition` while it is used, `aborted` while another call changes it. */
+  /** @throws N0Error `aborted` while it is used or another call changes it. */
   change(id: string): Disposable;
 }
 
@@ -17,12 +16,10 @@ export function newUseGuard(): UseGuard {
   const users = new Map<string, number>();
   const changing = new Set<string>();
 
+  const busy = (message: string) => new N0Error("aborted", message, { retryAfterMs: 1000 });
+
   function refuseWhileChanging(id: string): void {
-    if (changing.has(id)) {
-      throw new N0Error("aborted", `volume "${id}" is being changed; try again`, {
-        retryAfterMs: 1000,
-      });
-    }
+    if (changing.has(id)) throw busy(`volume "${id}" is being changed; try again`);
   }
 
   return {
@@ -39,8 +36,9 @@ export function newUseGuard(): UseGuard {
     },
     change(id) {
       refuseWhileChanging(id);
-      if (users.has(id))
-        throw refused(`another volume is being made from volume "${id}"; try again`);
+      if (users.has(id)) {
+        throw busy(`another volume is being made from volume "${id}"; try again`);
+      }
       changing.add(id);
       return { [Symbol.dispose]: () => changing.delete(id) };
     },
