@@ -1,4 +1,4 @@
-import type { Collection } from "../datastore/collection.ts";
+import { type Collection, decodeRecord } from "../datastore/collection.ts";
 import type { Change, Datastore } from "../datastore/datastore.ts";
 import type { Stored } from "../datastore/records.ts";
 
@@ -58,7 +58,7 @@ export class Mirror<T> implements Disposable {
       return;
     }
     const { revision, value } = change.entry;
-    const after = { key, revision, value: this.#of.decode(value) };
+    const after = { key, revision, value: decodeRecord(this.#of, key, value) };
     this.#stored.set(key, after);
     this.#listener(key, before, after);
   }

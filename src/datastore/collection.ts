@@ -49,6 +49,17 @@ export function jsonCollection<T extends Json>(name: string): Collection<T> {
   });
 }
 
+/** @throws Error that names the record, where its bytes are not what `of` holds. */
+export function decodeRecord<T>(of: Collection<T>, key: string, bytes: Uint8Array): T {
+  try {
+    return of.decode(bytes);
+  } catch (cause) {
+    throw new Error(`record ${key} cannot be read: damaged, or written by a newer version`, {
+      cause,
+    });
+  }
+}
+
 export function put<T>(of: Collection<T>, parts: readonly string[], value: T): Writes {
   return { puts: [{ key: of.key(...parts), value: of.encode(value) }] };
 }

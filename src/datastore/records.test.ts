@@ -61,3 +61,10 @@ test("a list is narrowed by the first parts and by the beginning of the last, an
   expect(ns(await records.listPrefix(vms, vms.key("a", "2")))).toEqual([1, 2]);
   expect(ns(await records.list(vms, [], { after: vms.key("a", "2"), limit: 1 }))).toEqual([2]);
 });
+
+test("a record that cannot be read is named", async () => {
+  const { datastore, vms, records } = newRecords();
+  await datastore.batch({ puts: [{ key: vms.key("a"), value: new Uint8Array([1, 2]) }] });
+  await expect(records.find(vms, "a")).rejects.toThrow("record vm/a cannot be read");
+  await expect(records.list(vms)).rejects.toThrow("record vm/a cannot be read");
+});

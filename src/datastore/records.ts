@@ -1,4 +1,4 @@
-import type { Collection } from "./collection.ts";
+import { type Collection, decodeRecord } from "./collection.ts";
 import type { Datastore, Entry, Page } from "./datastore.ts";
 
 /** A decoded record. Never changed in place: others may hold the same one. */
@@ -48,7 +48,7 @@ export class Records {
     // A key belongs to one collection, so what was cached under it has its type.
     if (known?.revision === entry.revision) return known as Stored<T>;
     const { key, revision } = entry;
-    const stored = { key, revision, value: of.decode(entry.value) };
+    const stored = { key, revision, value: decodeRecord(of, key, entry.value) };
     if (this.#cache.size >= CACHE_ENTRIES_MAX) {
       for (const oldest of this.#cache.keys()) {
         this.#cache.delete(oldest);

@@ -34,18 +34,28 @@ export async function fetchBlockStorage(
   request: FetchBlockStorageRequest,
 ): Promise<BlockStorage> {
   const { sourceUrl, checksum } = request;
-  const scheme = URL.parse(sourceUrl)?.protocol;
-  if (scheme === undefined) throw invalid("source_url", `"${sourceUrl}" is no URL`);
-  if (!FETCH_SCHEMES.includes(scheme)) {
-    throw invalid("source_url", `"${scheme}" cannot be fetched: use http:, https: or file:`);
+  const url = URL.parse(sourceUrl);
+  if (url === null) throw invalid("source_url", `"${sourceUrl}" is no URL`);
+  if (!FETCH_SCHEMES.includes(url.protocol)) {
+    throw invalid("source_url", `"${url.protocol}" cannot be fetched: use http:, https: or file:`);
   }
   return await makeBlockStorage(api, call, request, {
     kind: "FetchBlockStorage",
-    annotations: { [FETCH_FROM]: sourceUrl },
+    annotations: { [FETCH_FROM]: withoutSecrets(sourceUrl, url) },
     make: async (tx, place) => ({
       path: await tx.run(ensureFetched, { ...place, sourceUrl, checksum }),
     }),
   });
+}
+
+/** Whoever may read the disk is not to learn what fetched it: a password, or the signature in a query. */
+function withoutSecrets(text: string, { username, password, search, href }: URL): string {
+  if (username === "" && password === "" && search === "") return text;
+  const shown = new URL(href);
+  shown.username = "";
+  shown.password = "";
+  shown.search = "";
+  return shown.href;
 }
 
 /** Makes a full copy of another disk, which must not be in use. */

@@ -97,6 +97,14 @@ test("a fetched disk says where it is from, and its progress while it is fetched
   expect(made.annotations[FETCH_FROM]).toBe(URL);
 });
 
+test("a disk does not show the secrets of the URL that it was fetched from", async () => {
+  await using world = await newWorld();
+  const sourceUrl = "https://ann:secret@images.example/disk?signature=secret";
+  world.fakeNodes[0]!.drivers.volume.sources.set(sourceUrl, IMAGE);
+  const made = await world.blockStorages.fetchBlockStorage({ name: "disk", ...size, sourceUrl });
+  expect(made.annotations[FETCH_FROM]).toBe("https://images.example/disk");
+});
+
 test.for([
   ["source_url", "InvalidArgument", { sourceUrl: "" }],
   ["source_url", "InvalidArgument", { sourceUrl: "no url" }],

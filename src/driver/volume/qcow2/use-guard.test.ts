@@ -18,7 +18,7 @@ test("many may use a volume, and nobody changes it meanwhile", () => {
     {
       using _second = guard.use("a");
     }
-    expect(kindOfFailure(() => guard.change("a"))).toBe("failed_precondition");
+    expect(kindOfFailure(() => guard.change("a"))).toBe("aborted");
     using _other = guard.change("b");
   }
   using _changed = guard.change("a");
