@@ -17,6 +17,8 @@ interface Taken {
   readonly written: Set<bigint>;
   /** Given to a request of this process that has not written it yet. */
   readonly chosen: Set<bigint>;
+  /** Asked for by name by requests of this process that are going on, and by how many. */
+  readonly asked: Map<bigint, number>;
   /** The first host address of the CIDR that this was counted for; a network of this name may get another. */
   first: bigint;
   lowestFree: bigint;
@@ -43,7 +45,10 @@ export class AddressBook implements Disposable {
         const was = before === undefined ? undefined : addressOf(before.value, family);
         const is = after === undefined ? undefined : addressOf(after.value, family);
         const taken = book.#takenIn(networkName, family);
-        if (was !== undefined && was !== is) free(taken, taken.written, was);
+        if (was !== undefined && was !== is) {
+          taken.written.delete(was);
+          makeFree(taken, was);
+        }
         if (is !== undefined) taken.written.add(is);
       }
     });
@@ -60,7 +65,9 @@ export class AddressBook implements Disposable {
     const { first, last } = hostRange(cidr);
     if (taken.first !== first) Object.assign(taken, { first, lowestFree: first });
     let address = taken.lowestFree;
-    while (taken.written.has(address) || taken.chosen.has(address)) address += 1n;
+    while (taken.written.has(address) || taken.chosen.has(address) || taken.asked.has(address)) {
+      address += 1n;
+    }
     taken.lowestFree = address;
     if (address > last || !contains(cidr, address)) {
       throw new N0Error(
@@ -72,7 +79,36 @@ export class AddressBook implements Disposable {
     taken.chosen.add(address);
     return {
       address: formatAddress(address, cidr.family),
-      [Symbol.dispose]: () => free(taken, taken.chosen, address),
+      [Symbol.dispose]: () => {
+        taken.chosen.delete(address);
+        makeFree(taken, address);
+      },
+    };
+  }
+
+  /**
+   * Keeps an address that was asked for from being chosen for others. Whether it is free is not looked at.
+   *
+   * @throws N0Error `aborted` when it has just been chosen for another request.
+   */
+  keep(networkName: string, family: Family, address: bigint): Disposable {
+    const taken = this.#takenIn(networkName, family);
+    if (taken.chosen.has(address)) {
+      const text = formatAddress(address, family);
+      throw new N0Error(
+        "aborted",
+        `network "${networkName}": address ${text} is being given to another interface: try again`,
+        { resource: `network/${networkName}`, retryAfterMs: 100 },
+      );
+    }
+    taken.asked.set(address, (taken.asked.get(address) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = taken.asked.get(address)! - 1;
+        if (left > 0) taken.asked.set(address, left);
+        else taken.asked.delete(address);
+        makeFree(taken, address);
+      },
     };
   }
 
@@ -84,15 +120,21 @@ export class AddressBook implements Disposable {
     const key = `${networkName}/${family}`;
     let taken = this.#taken.get(key);
     if (taken === undefined) {
-      taken = { written: new Set(), chosen: new Set(), first: 0n, lowestFree: 0n };
+      taken = {
+        written: new Set(),
+        chosen: new Set(),
+        asked: new Map(),
+        first: 0n,
+        lowestFree: 0n,
+      };
       this.#taken.set(key, taken);
     }
     return taken;
   }
 }
 
-function free(taken: Taken, from: Set<bigint>, address: bigint): void {
-  from.delete(address);
+/** It may still be taken in another way, which `choose` looks at. */
+function makeFree(taken: Taken, address: bigint): void {
   if (address >= taken.first && address < taken.lowestFree) taken.lowestFree = address;
 }
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { newGate } from "../../../test/gate.ts";
 import { refused } from "../../../test/refused.ts";
 import { newWorld, type World } from "../../../test/world.ts";
 import { deviceName, hardwareAddress } from "../../util/checksum.ts";
@@ -38,6 +39,26 @@ test("addresses that are not asked for are chosen, the lowest free one of each f
   });
   expect(await reserve(world, "c")).toMatchObject({ ipv4Address: "10.0.0.2" });
   expect(await reserve(world, "d")).toMatchObject({ ipv4Address: "10.0.0.4" });
+});
+
+test("an address that somebody is just asking for is not chosen, and one just chosen not given", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+  const gate = newGate();
+  world.faults = async ({ point, kind }) => {
+    if (kind === "ReserveNetworkInterface" && point === "before_act") await gate.pass();
+  };
+  const asking = reserve(world, "a", { ipv4Address: "10.0.0.1" });
+  await gate.reached;
+  const choosing = reserve(world, "b");
+  expect(await refused(reserve(world, "c", { ipv4Address: "10.0.0.2" }))).toMatchObject({
+    code: "Aborted",
+    message: expect.stringContaining("10.0.0.2"),
+  });
+  gate.open();
+  expect(await asking).toMatchObject({ ipv4Address: "10.0.0.1" });
+  expect(await choosing).toMatchObject({ ipv4Address: "10.0.0.2" });
+  expect(await reserve(world, "d")).toMatchObject({ ipv4Address: "10.0.0.3" });
 });
 
 test("an address that is released is free again, and nothing is left of it", async () => {

@@ -44,7 +44,7 @@ export interface ChosenInterface extends Disposable {
  * Checks what is asked for and chooses what is not. Changes nothing.
  *
  * @throws N0Error `invalid_argument` for addresses that are none or that no host of the network may
- *   have; `resource_exhausted` when there is no free one.
+ *   have; `resource_exhausted` when there is no free one; `aborted` for one that is just being given away.
  */
 export async function chooseInterface(
   api: Api,
@@ -78,6 +78,7 @@ export async function chooseInterface(
         `${asked} is no host address of ${formatCidr(cidr)}, network "${network.name}"`,
       );
     }
+    stack.use(api.addressBook.keep(network.name, family, address));
     return formatAddress(address, family);
   };
   try {
@@ -92,6 +93,23 @@ export async function chooseInterface(
     stack.dispose();
     throw reason;
   }
+}
+
+/** Keeps the addresses that are asked for, so that they are not chosen for another nic of the same request. */
+export function keepAsked(
+  api: Api,
+  networkName: string,
+  { ipv4Address, ipv6Address }: Pick<InterfaceWish, "ipv4Address" | "ipv6Address">,
+): Disposable {
+  using stack = new DisposableStack();
+  for (const [family, asked] of [
+    [4, ipv4Address],
+    [6, ipv6Address],
+  ] as const) {
+    const address = parseAddress(asked, family);
+    if (address !== undefined) stack.use(api.addressBook.keep(networkName, family, address));
+  }
+  return stack.move();
 }
 
 /** That of the names, or where its checksum is another interface's as well, that of the names with a number. */

@@ -18,7 +18,11 @@ async function networks(world: World): Promise<void> {
 
 function request(
   name: string,
-  ...nics: { networkName: string; annotations?: Record<string, string> }[]
+  ...nics: {
+    networkName: string;
+    ipv4Address?: string;
+    annotations?: Record<string, string>;
+  }[]
 ) {
   return { ...webRequest(name, []), nics };
 }
@@ -51,6 +55,15 @@ test("a nic that asks for nothing gets addresses of each family and names of its
     "web0",
     "web1",
   ]);
+});
+
+test("a nic that asks for nothing leaves another one what it asks for", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  const { nics } = await world.virtualMachines.createVirtualMachine(
+    request("web", { networkName: "two" }, { networkName: "two", ipv4Address: "10.0.2.1" }),
+  );
+  expect(nics.map((nic) => nic.ipv4Address)).toEqual(["10.0.2.2", "10.0.2.1"]);
 });
 
 test.for([

@@ -10,7 +10,12 @@ import { deviceName } from "../../util/checksum.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../annotations.ts";
 import { taps } from "../collections.ts";
 import type { Api } from "../context.ts";
-import { chooseInterface, type ReserveInterface, reserveInterface } from "../network/interfaces.ts";
+import {
+  chooseInterface,
+  keepAsked,
+  type ReserveInterface,
+  reserveInterface,
+} from "../network/interfaces.ts";
 import { getNetwork } from "../network/network-record.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
@@ -33,6 +38,7 @@ async function choose(
   try {
     const networks: Stored<Network>[] = [];
     for (const { networkName } of nics) networks.push(await getNetwork(api, networkName));
+    for (const nic of nics) stack.use(keepAsked(api, nic.networkName, nic));
     const steps: ReserveInterface[] = [];
     const chosen = { nics: [] as VirtualMachineNIC[], networkInterfaceNames: [] as string[] };
     for (const [i, nic] of nics.entries()) {
