@@ -53,7 +53,7 @@ export const realMachine: Measurement = {
         floor: median(removeMs.floor),
         ours: median(removeMs.ours),
         bar: { atMost: 1.15 },
-        note: "ours removes the tap and the folder as well; libvirt's destroy polls every 200 ms",
+        note: "ours removes the tap and the folder as well, and does not wait as libvirt's destroy does, which looks every 200 ms",
       },
     ];
   },

@@ -235,6 +235,18 @@ export function computeDriverSuite(
       expect(await stateOf(spec.name)).toBe("paused");
     });
 
+    test("a removal that died when it had ended QEMU is finished by the next, and so is a hard power-off", async () => {
+      await driver.ensureStarted(spec, mark, signal);
+      await world.powerOff(spec.name);
+      await driver.ensureOff(spec.name, signal);
+      expect(await stateOf(spec.name)).toBe("shut_off");
+      await driver.ensureStarted(spec, mark, signal);
+      await world.powerOff(spec.name);
+      await driver.ensureAbsent(spec.name, mark, signal);
+      expect(await stateOf(spec.name)).toBe("absent");
+      expect(await world.hasFolder(spec.name)).toBe(false);
+    });
+
     test("a disk of an active machine grows, and never shrinks", async () => {
       const disk = await world.newDisk();
       await driver.ensureStarted({ ...spec, disks: [disk] }, mark, signal);

@@ -121,10 +121,11 @@ export async function openLibvirtComputeDriver(
     ensurePaused: (name, signal) => change("pause", name, signal),
     requestShutdown: (name, signal) => change("shutdown", name, signal),
     reboot: (name, hard, signal) => change(hard ? "reset" : "reboot", name, signal),
-    ensureOff: (name, signal) => change("off", name, signal),
+    // On its way off, a domain is for libvirt "shutting down" for a moment, even one that was paused.
+    ensureOff: (name, signal) => watcher.during(name, () => change("off", name, signal)),
     async ensureAbsent(name, maker, signal) {
       checkName(name);
-      await connection.change({ kind: "remove", name, maker }, signal);
+      await watcher.during(name, () => connection.change({ kind: "remove", name, maker }, signal));
     },
     async state(name, signal) {
       checkName(name);

@@ -5,11 +5,12 @@ import type { DomainInfo, DomainSpec, DomainState } from "../compute-driver.ts";
 import { refuseLeftover } from "../leftover.ts";
 import type { Libvirt, Pointer } from "./bindings.ts";
 import { cpuShares } from "./cpu-shares.ts";
-import { domainPaths } from "./domain-paths.ts";
+import { domainPaths, pidFile } from "./domain-paths.ts";
 import { isActive, toDomainState } from "./domain-state.ts";
 import { formatDomainXml, METADATA_NAMESPACE, parseDomainXml, parseMark } from "./domain-xml.ts";
 import { ensureMarkedFolder, readFolderMark } from "./folder-mark.ts";
 import { toN0Error, VIR_ERR } from "./libvirt-error.ts";
+import type { QemuEnder } from "./qemu-process.ts";
 import type { DriverSettings, Operation, QemuUser } from "./worker-protocol.ts";
 import { parseXml } from "./xml.ts";
 
@@ -33,6 +34,7 @@ export interface OperationContext {
   readonly connection: Pointer;
   readonly settings: DriverSettings;
   readonly qemuUser: QemuUser | undefined;
+  readonly qemu: QemuEnder;
 }
 
 /** Does one operation. Synchronous: libvirt keeps the error of a call for the thread that made it. */
@@ -189,9 +191,11 @@ function pause(context: OperationContext, name: string): void {
 
 function powerOff(context: OperationContext, found: FoundDomain): void {
   if (!isActive(found.state)) return;
-  const answer = context.libvirt.domainDestroy(found.pointer, 0);
+  const { libvirt, qemu, settings } = context;
+  using _ended = qemu.end(pidFile(settings.prefix, found.name), uuidOf(libvirt, found.pointer));
+  const answer = libvirt.domainDestroy(found.pointer, 0);
   if (answer < 0 && !hasGone(context)) {
-    throw toN0Error("stop", found.name, context.libvirt.lastError());
+    throw toN0Error("stop", found.name, libvirt.lastError());
   }
 }
 

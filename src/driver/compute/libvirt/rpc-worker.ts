@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { errorChain, kindOf, N0Error } from "../../../util/errors.ts";
 import { loadLibvirt, type Pointer } from "./bindings.ts";
 import { runOperation } from "./operations.ts";
+import { loadQemuEnder } from "./qemu-process.ts";
 import type {
   DriverSettings,
   FromRpcWorker,
@@ -18,6 +19,7 @@ import type {
 const settings = workerData as DriverSettings;
 const port = parentPort!;
 const libvirt = loadLibvirt();
+const qemu = loadQemuEnder();
 let connection: Pointer | undefined;
 let qemuUser: QemuUser | undefined;
 
@@ -42,7 +44,7 @@ function answer(id: number, operation: Operation): FromRpcWorker {
     if (connection === undefined) {
       throw new N0Error("unavailable", "the hypervisor is not connected, try again");
     }
-    const result = runOperation({ libvirt, connection, settings, qemuUser }, operation);
+    const result = runOperation({ libvirt, connection, settings, qemuUser, qemu }, operation);
     return { kind: "done", id, result };
   } catch (error) {
     return { kind: "failed", id, error: toWireError(error) };

@@ -9,6 +9,8 @@ export interface StateReader {
 export interface StateWatcher {
   /** Something happened to that domain; its state is read and, if it changed, told. */
   touch(name: string): void;
+  /** Does `work`; what the domain of that name passes through meanwhile is not told, only where it ends. */
+  during<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** Reads all states; from the second time on, what changed unseen is told. */
   resync(): Promise<void>;
   onEvent(listener: (event: DomainEvent) => void): () => void;
@@ -24,6 +26,8 @@ export function createStateWatcher({ observe, list }: StateReader): StateWatcher
   const known = new Map<string, DomainState>();
   /** Names that are being looked at; true if they were touched again meanwhile. */
   const looking = new Map<string, boolean>();
+  /** Names that are being worked on: how often, and whether they are to be looked at after it. */
+  const working = new Map<string, { count: number; isTouched: boolean }>();
   let isFirstSync = true;
 
   function learn(name: string, state: DomainState, isTold: boolean): void {
@@ -35,24 +39,50 @@ export function createStateWatcher({ observe, list }: StateReader): StateWatcher
   }
 
   async function look(name: string): Promise<void> {
-    do {
-      looking.set(name, false);
-      learn(name, await observe(name), true);
-    } while (looking.get(name) === true);
+    try {
+      do {
+        looking.set(name, false);
+        const state = await observe(name);
+        if (isLeftForLater(name)) return;
+        learn(name, state, true);
+      } while (looking.get(name) === true);
+    } finally {
+      looking.delete(name);
+    }
+  }
+
+  function isLeftForLater(name: string): boolean {
+    const work = working.get(name);
+    if (work !== undefined) work.isTouched = true;
+    return work !== undefined;
+  }
+
+  function touch(name: string): void {
+    if (isLeftForLater(name)) return;
+    if (looking.has(name)) {
+      looking.set(name, true);
+      return;
+    }
+    look(name).catch(() => {
+      // The connection is lost: what changed is seen by `resync` when there is one again.
+    });
   }
 
   return {
-    touch(name) {
-      if (looking.has(name)) {
-        looking.set(name, true);
-        return;
+    touch,
+    async during(name, work) {
+      const mine = working.get(name) ?? { count: 0, isTouched: false };
+      working.set(name, mine);
+      mine.count += 1;
+      try {
+        return await work();
+      } finally {
+        mine.count -= 1;
+        if (mine.count === 0) {
+          working.delete(name);
+          if (mine.isTouched) touch(name);
+        }
       }
-      looking.set(name, false);
-      look(name)
-        .catch(() => {
-          // The connection is lost: what changed is seen by `resync` when there is one again.
-        })
-        .finally(() => looking.delete(name));
     },
     async resync() {
       const found = await list();

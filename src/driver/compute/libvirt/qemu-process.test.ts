@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { loadQemuEnder } from "./qemu-process.ts";
+
+const ender = loadQemuEnder();
+const uuid = randomUUID();
+let folder: string;
+let pidFile: string;
+let child: ChildProcess | undefined;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "n0-qemu-"));
+  pidFile = join(folder, "vm.pid");
+});
+afterEach(async () => {
+  if (child !== undefined && child.exitCode === null && child.signalCode === null) {
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+  child = undefined;
+  rmSync(folder, { recursive: true });
+});
+
+/** A process that looks like a QEMU as far as it is looked at; its standard output is a socket. */
+async function start(script = ""): Promise<ChildProcess> {
+  const code = `${script}; console.log("ready"); setInterval(() => {}, 1000)`;
+  child = spawn(process.execPath, ["-e", code, "--", "-uuid", uuid.toUpperCase()]);
+  await once(child.stdout!, "data");
+  writeFileSync(pidFile, `${child.pid}\n`);
+  return child;
+}
+
+/** As proc(5) has it: `S` sleeping, `R` running, `Z` ended and not yet fetched. */
+function stateOf({ pid }: ChildProcess): string | undefined {
+  return /^\d+ \(.*\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
+}
+
+test("the process has ended when it answers, and its sockets stay open until that is disposed of", async () => {
+  const qemu = await start();
+  let isClosed = false;
+  const closed = once(qemu, "close").then(() => {
+    isClosed = true;
+  });
+  const ended = ender.end(pidFile, uuid);
+  expect(stateOf(qemu)).toBe("Z");
+  expect(await once(qemu, "exit")).toEqual([null, "SIGTERM"]);
+  await new Promise(setImmediate);
+  expect(isClosed).toBe(false);
+  ended[Symbol.dispose]();
+  await closed;
+});
+
+test("a process that does not listen to the signal is left after the time", async () => {
+  const qemu = await start("process.on('SIGTERM', () => {})");
+  const startMs = performance.now();
+  ender.end(pidFile, uuid, 50)[Symbol.dispose]();
+  expect(performance.now() - startMs).toBeGreaterThanOrEqual(49);
+  expect(stateOf(qemu)).toMatch(/[SR]/);
+});
+
+test("the process of another domain, which has the number now, is not touched", async () => {
+  const qemu = await start("process.on('SIGTERM', () => process.exit(1))");
+  ender.end(pidFile, randomUUID())[Symbol.dispose]();
+  expect(stateOf(qemu)).toMatch(/[SR]/);
+  ender.end(pidFile, uuid)[Symbol.dispose]();
+  expect(await once(qemu, "exit")).toEqual([1, null]);
+});
+
+test.each([undefined, "", "0\n", "-1\n", "1 2\n", "4194305\n", "99999999999\n"])(
+  "%j for a number is nobody's",
+  (text) => {
+    if (text !== undefined) writeFileSync(pidFile, text);
+    ender.end(pidFile, uuid)[Symbol.dispose]();
+  },
+);
