@@ -14,6 +14,8 @@ export interface RpcCommandSpec {
   readonly method: DescMethodUnary;
   /** Request fields that are arguments instead of flags, in order. */
   readonly args?: readonly string[];
+  /** Request fields that the command itself sets. */
+  readonly fixed?: Readonly<Record<string, string>>;
   readonly summary: string;
   /** Each without the program's name. */
   readonly examples: readonly string[];
@@ -25,12 +27,13 @@ export function rpcCommand(cli: CliContext, spec: RpcCommandSpec): Command {
   const command = new Command(spec.name).description(spec.summary).aliases(spec.aliases ?? []);
   for (const arg of args) command.argument(`<${arg}>`);
   for (const field of input.fields) {
-    if (args.includes(field.name)) continue;
+    if (args.includes(field.name) || spec.fixed?.[field.name] !== undefined) continue;
     for (const option of optionsOf(field)) command.addOption(option);
   }
   withExamples(command, spec.examples);
   return command.action(async () => {
-    const fixed = Object.fromEntries(args.map((arg, i) => [arg, command.args[i] ?? ""]));
+    const given = Object.fromEntries(args.map((arg, i) => [arg, command.args[i] ?? ""]));
+    const fixed = { ...given, ...spec.fixed };
     const request = requestFromFlags(input, command.opts<FlagValues>(), fixed);
     const answer = await callUnary(cli, spec.method, request);
     await printMessage(cli, output, answer);

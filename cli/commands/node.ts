@@ -22,8 +22,23 @@ export function nodeCommand(cli: CliContext) {
       rpcCommand(cli, {
         name: "delete",
         method: unaryMethod(node, "DeleteNode"),
-        summary: "forget a node on which nothing is reserved",
-        examples: ["node delete rack1-3"],
+        summary:
+          "forget a node: one on which nothing is reserved, or one that is lost, with all its objects",
+        examples: ["node delete rack1-3", "node delete rack1-3 --with_objects"],
+      }),
+      rpcCommand(cli, {
+        name: "lost",
+        method: unaryMethod(node, "SetNodeLost"),
+        fixed: { lost: "true" },
+        summary: "give up a machine that will never come back: nothing waits for it any more",
+        examples: ["node lost rack1-3"],
+      }),
+      rpcCommand(cli, {
+        name: "found",
+        method: unaryMethod(node, "SetNodeLost"),
+        fixed: { lost: "false" },
+        summary: "take back that a node is lost",
+        examples: ["node found rack1-3"],
       }),
     ],
     ["node get", "node get --watch"],

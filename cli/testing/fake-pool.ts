@@ -37,6 +37,9 @@ export function newFakePool(): FakePool {
           nodes.delete(name);
           return {};
         },
+        setNodeLost({ name, lost }) {
+          return nodes.put({ ...nodes.get(name), lost });
+        },
         async *watchNodes({ name }, { signal }) {
           for await (const change of nodes.watch(name, signal)) {
             if (change === undefined) yield { synced: true };

@@ -32,7 +32,18 @@ export class Agents {
     this.#transport = transport;
   }
 
-  /** @throws N0Error `failed_precondition` for a node that was deleted; `unavailable` for one that is silent. */
+  /**
+   * Whether the machine counts as gone with all that was on it: declared lost, or deleted. There is nothing
+   * to be removed there, and nothing to wait for.
+   */
+  isLost(nodeName: string): boolean {
+    return this.#inventory.find(nodeName)?.node.lost ?? true;
+  }
+
+  /**
+   * @throws N0Error `failed_precondition` for a node that was deleted or is lost; `unavailable` for one that
+   *   is silent.
+   */
   get(nodeName: string): Agent {
     const view = this.#inventory.find(nodeName);
     if (view === undefined) {
@@ -40,6 +51,7 @@ export class Agents {
         resource: `node/${nodeName}`,
       });
     }
+    if (view.node.lost) throw lost(nodeName);
     if (!view.isReady) {
       throw new N0Error("unavailable", `node "${nodeName}" is NOT_READY: its agent is not heard`, {
         resource: `node/${nodeName}`,
@@ -75,4 +87,13 @@ export class Agents {
     }
     return clients;
   }
+}
+
+/** The answer to what needs a node that an operator has given up. */
+export function lost(nodeName: string): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `node "${nodeName}" was declared lost: if the machine is back, say so with "n0cli node found ${nodeName}"`,
+    { resource: `node/${nodeName}` },
+  );
 }

@@ -37,6 +37,7 @@ const calls: Record<string, Calls> = {
     getNode: ({ nodes }, name) => nodes.getNode({ name }),
     applyNode: ({ nodes }, name) => nodes.applyNode({ name, address: "node-1:20181" }),
     deleteNode: ({ nodes }, name) => nodes.deleteNode({ name }),
+    setNodeLost: ({ nodes }, name) => nodes.setNodeLost({ name, lost: true }),
     heartbeatNode: ({ nodes }, name) => nodes.heartbeatNode({ name }),
     getNetwork: ({ networks }, name) => networks.getNetwork({ name }),
     applyNetwork: ({ networks }, name) => networks.applyNetwork({ name, ipv4Cidr: "10.0.0.0/8" }),

@@ -1,10 +1,20 @@
 import { create } from "@bufbuild/protobuf";
 import { OperationSchema } from "../gen/n0stack/agent/v1alpha1/operation_pb.ts";
 import type { StepScope } from "../transaction/step.ts";
+import type { SagaContext } from "./context.ts";
 
 /** On whose behalf an agent is asked. */
 export function operation(owner: string, { transactionId, generation }: StepScope) {
   return create(OperationSchema, { owner, transactionId, generation: BigInt(generation) });
+}
+
+/** What is undone or removed on a node is gone already where the node is. */
+export function unlessLost<I extends { readonly nodeName: string }>(
+  act: (context: SagaContext, input: I, scope: StepScope) => Promise<void>,
+): (context: SagaContext, input: I, scope: StepScope) => Promise<void> {
+  return async (context, input, scope) => {
+    if (!context.api.agents.isLost(input.nodeName)) await act(context, input, scope);
+  };
 }
 
 /** For work that an agent does at once. */

@@ -305,6 +305,7 @@ const pairs: readonly (readonly [
       cpuMilliCores: 1000,
       memoryBytes: MiB,
     }),
+    node("SetNodeLost", { name: "other", lost: false }),
     node("DeleteNode", { name: "other" }),
   ],
   [

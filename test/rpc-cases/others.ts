@@ -1,10 +1,22 @@
+import { clone } from "@bufbuild/protobuf";
+import { nodes } from "../../src/api/collections.ts";
+import { put } from "../../src/datastore/collection.ts";
+import { NodeSchema } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
 import type { RpcCase } from "../saga-cases.ts";
-import { GiB, prepareDisk, prepareImage, SSH_KEY } from "../scenario.ts";
+import { GiB, prepareDisk, prepareImage, REQUEST_NODE, SSH_KEY, webRequest } from "../scenario.ts";
 import type { World } from "../world.ts";
 
 const COMPUTE = { nodeName: "node-1", computeName: "mine" };
 const STORAGE = { nodeName: "node-1", storageName: "mine" };
+const SIZE = { requestBytes: GiB, limitBytes: 2n * GiB };
 const INTERFACE = { networkName: "net", networkInterfaceName: "mine" };
+
+/** As SetNodeLost leaves it; that itself needs a node that is silent, and the clock stands still here. */
+async function giveUp({ opened: { api } }: World, name: string): Promise<void> {
+  const node = clone(NodeSchema, (await api.records.find(nodes, name))!.value);
+  node.lost = true;
+  await api.datastore.batch(put(nodes, [name], node));
+}
 
 async function prepareUser({ users }: World): Promise<void> {
   await users.createUser({ name: "other" });
@@ -23,6 +35,42 @@ export const otherCases: readonly RpcCase[] = [
     nodeCount: 2,
     prepare: async () => {},
     call: ({ nodes }) => nodes.deleteNode({ name: "node-2" }),
+  },
+  {
+    rpc: "DeleteNode",
+    about: "lost, with its objects",
+    nodeCount: 2,
+    prepare: async (world) => {
+      await prepareImage(world);
+      await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+      const onNode = { annotations: { [REQUEST_NODE]: "node-1" } };
+      await world.blockStorages.createBlockStorage({ name: "root", ...SIZE, ...onNode });
+      await world.virtualMachines.createVirtualMachine(webRequest());
+      await giveUp(world, "node-1");
+    },
+    call: ({ nodes }) => nodes.deleteNode({ name: "node-1", withObjects: true }),
+  },
+  {
+    rpc: "DeleteNode",
+    about: "lost, with a base of which another node has an outdated copy",
+    nodeCount: 2,
+    prepare: async (world) => {
+      await prepareImage(world);
+      const { blockStorages, images } = world;
+      const copy = { imageName: "debian", tag: "12", blockStorageName: "copy", ...SIZE };
+      await images.generateBlockStorage({ ...copy, annotations: { [REQUEST_NODE]: "node-2" } });
+      await blockStorages.deleteBlockStorage({ name: "copy" });
+      await blockStorages.purgeBlockStorage({ name: "copy" });
+      await images.deleteImage({ name: "debian" });
+      await giveUp(world, "node-1");
+    },
+    call: ({ nodes }) => nodes.deleteNode({ name: "node-1", withObjects: true }),
+  },
+  {
+    rpc: "SetNodeLost",
+    nodeCount: 2,
+    prepare: (world) => giveUp(world, "node-2"),
+    call: ({ nodes }) => nodes.setNodeLost({ name: "node-2", lost: false }),
   },
   {
     rpc: "ReserveCompute",

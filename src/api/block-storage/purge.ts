@@ -31,7 +31,7 @@ export async function purgeBlockStorage(api: Api, call: Call, name: string): Pro
   await runSaga(api, call, options, async (tx) => {
     const { value } = await getBlockStorage(api, name);
     throwUnlessIn(value, [State.DELETED]);
-    api.agents.get(value.nodeName);
+    if (!api.agents.isLost(value.nodeName)) api.agents.get(value.nodeName);
     const { put, replacement } = blockStorageSteps;
     // First PENDING, then the look for overlays: one that is being made meanwhile meets a changed record.
     await tx.run(put, replacement(name, value, pending(value, tx.id)));

@@ -5,7 +5,7 @@ import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
 import { N0Error } from "../../util/errors.ts";
 import { blockStorages, overlays } from "../collections.ts";
 import type { SagaContext } from "../context.ts";
-import { operation, patient, quick } from "../operation.ts";
+import { operation, patient, quick, unlessLost } from "../operation.ts";
 
 /** A volume on a node, and whose it is. */
 export type VolumePlace = {
@@ -23,16 +23,13 @@ type Progressing = {
 };
 
 /** Undoes every step that makes a volume. */
-async function removeVolume(
-  { api }: SagaContext,
-  { nodeName, volumeId, name }: VolumePlace,
-  scope: StepScope,
-): Promise<void> {
-  const request = { operation: operation(`block_storage/${name}`, scope), id: volumeId };
-  await api.agents
-    .get(nodeName)
-    .volume((client) => client.ensureVolumeAbsent(request, patient(scope)));
-}
+const removeVolume = unlessLost<VolumePlace>(
+  async ({ api }, { nodeName, volumeId, name }, scope) => {
+    const request = { operation: operation(`block_storage/${name}`, scope), id: volumeId };
+    const agent = api.agents.get(nodeName);
+    await agent.volume((client) => client.ensureVolumeAbsent(request, patient(scope)));
+  },
+);
 
 function requestFor({ volumeId, name, sizeBytes }: VolumePlace, scope: StepScope) {
   return {
@@ -143,10 +140,10 @@ export const removeVolumeLater: Retriable<SagaContext, VolumePlace> = {
 /** After the pivot: the file grows. It can be repeated, but not undone. */
 export const growVolume: Retriable<SagaContext, VolumePlace> = {
   name: "volume.grow",
-  async act({ api }, place, scope) {
+  act: unlessLost(async ({ api }, place, scope) => {
     const request = requestFor(place, scope);
     await api.agents.get(place.nodeName).volume((c) => c.ensureVolumeSize(request, quick(scope)));
-  },
+  }),
 };
 
 /**
@@ -158,7 +155,7 @@ export const growDomainDisk: Retriable<
   VolumePlace & { readonly virtualMachineName: string }
 > = {
   name: "domain.grow_disk",
-  async act(context, place, scope) {
+  act: unlessLost(async (context, place, scope) => {
     const { api } = context;
     const { nodeName, volumeId, sizeBytes, virtualMachineName } = place;
     const state = await api.observed.read(nodeName, virtualMachineName, scope.signal);
@@ -172,7 +169,7 @@ export const growDomainDisk: Retriable<
       sizeBytes: BigInt(sizeBytes),
     };
     await api.agents.get(nodeName).compute((c) => c.growDomainDisk(request, quick(scope)));
-  },
+  }),
 };
 
 /** Notes that an overlay rests on a base, on the condition that the base is still what it was. */

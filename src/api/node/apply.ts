@@ -3,6 +3,7 @@ import { put } from "../../datastore/collection.ts";
 import { merge } from "../../datastore/datastore.ts";
 import { type ApplyNodeRequest, type Node, NodeSchema } from "../../gen/n0stack/pool/v0/node_pb.ts";
 import { invalid } from "../../util/errors.ts";
+import { lost } from "../agents.ts";
 import { heartbeats, nodes } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
 import { runSaga } from "../saga.ts";
@@ -12,7 +13,7 @@ import { toWire } from "./node-record.ts";
  * Adds a node, or changes one. Agents call it when they start. A machine that has become smaller than what
  * is reserved on it is taken as it is: what runs there goes on, and nothing more is placed.
  *
- * @throws N0Error `invalid_argument`; `aborted` when the node is busy.
+ * @throws N0Error `invalid_argument`; `failed_precondition` for one that is lost; `aborted` when it is busy.
  */
 export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest): Promise<Node> {
   if (request.address === "") {
@@ -20,6 +21,8 @@ export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest)
   }
   const options = { kind: "ApplyNode", keys: [nodes.key(request.name)] };
   return await runSaga(api, call, options, async (tx) => {
+    if ((await api.records.find(nodes, request.name))?.value.lost === true)
+      throw lost(request.name);
     const { $typeName: _, $unknown: __, ...fields } = request;
     const node = create(NodeSchema, fields);
     await tx.commit(

@@ -4,13 +4,16 @@ import { put, unchanged } from "../../datastore/collection.ts";
 import { ConflictError, merge } from "../../datastore/datastore.ts";
 import { ListNodesResponseSchema, type NodeService } from "../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../util/errors.ts";
+import { lost } from "../agents.ts";
 import { computes, heartbeats, nodes, storages } from "../collections.ts";
 import type { Api } from "../context.ts";
 import { listPage } from "../list.ts";
 import { watchObjects } from "../watch.ts";
 import { applyNode } from "./apply.ts";
 import { deleteNode } from "./delete.ts";
+import { deleteLostNode } from "./delete-lost.ts";
 import { SILENCE_MS } from "./inventory.ts";
+import { setNodeLost } from "./lost.ts";
 import { toWire } from "./node-record.ts";
 import { onReadinessChange } from "./readiness.ts";
 import {
@@ -35,10 +38,11 @@ export function nodeRoutes(api: Api): ServiceImpl<typeof NodeService> {
       return await toWire(api, stored.value);
     },
     applyNode: (request, call) => applyNode(api, call, request),
-    deleteNode: async ({ name }, call) => {
-      await deleteNode(api, call, name);
+    deleteNode: async ({ name, withObjects }, call) => {
+      await (withObjects ? deleteLostNode(api, call, name) : deleteNode(api, call, name));
       return {};
     },
+    setNodeLost: (request, call) => setNodeLost(api, call, request),
     scheduleCompute: (request) => scheduleCompute(api, request),
     scheduleStorage: (request) => scheduleStorage(api, request),
     reserveCompute: (request, call) => reserveCompute(api, call, request),
@@ -73,6 +77,7 @@ export function nodeRoutes(api: Api): ServiceImpl<typeof NodeService> {
 async function heartbeat(api: Api, name: string): Promise<void> {
   const stored = await api.records.find(nodes, name);
   if (stored === undefined) throw notFound("node", name);
+  if (stored.value.lost) throw lost(name);
   try {
     await api.datastore.batch(
       merge(

@@ -75,7 +75,9 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
     }
     const plan = await planOf(api, vm);
     // Everything that can fail comes before the pivot: a node that is not heard is found out here.
-    await api.observed.read(vm.computeNodeName, name, call.signal);
+    if (!api.agents.isLost(vm.computeNodeName)) {
+      await api.observed.read(vm.computeNodeName, name, call.signal);
+    }
     const { put, replacement } = virtualMachineSteps;
     await tx.run(put, replacement(name, vm, pending(vm, tx.id)));
     await tx.commit(

@@ -2,7 +2,7 @@ import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
 import { kindOf } from "../../util/errors.ts";
 import type { Agent } from "../agents.ts";
 import type { SagaContext } from "../context.ts";
-import { operation, patient, quick } from "../operation.ts";
+import { operation, patient, quick, unlessLost } from "../operation.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
 /** A virtual machine on its node. */
@@ -41,26 +41,22 @@ function about(context: Context, { nodeName, name }: DomainPlace, scope: StepSco
   return { agent, request: { operation: operation(ownerOf(name), scope), name } };
 }
 
-async function removeDomain(context: Context, place: DomainPlace, scope: StepScope): Promise<void> {
+const removeDomain = unlessLost<DomainPlace>(async (context, place, scope) => {
   const { agent, request } = about(context, place, scope);
   await agent.compute((c) => c.ensureDomainAbsent(request, patient(scope)));
-}
+});
 
 /** What another transaction left under the name, and the act refused, stays as it is. */
-async function removeOwnDomain(
-  context: Context,
-  place: DomainPlace,
-  scope: StepScope,
-): Promise<void> {
+const removeOwnDomain = unlessLost<DomainPlace>(async (context, place, scope) => {
   const { agent, request } = about(context, place, scope);
   const message = { ...request, onlyOfTransaction: true };
   await agent.compute((c) => c.ensureDomainAbsent(message, patient(scope)));
-}
+});
 
-async function powerOff(context: Context, place: DomainPlace, scope: StepScope): Promise<void> {
+const powerOff = unlessLost<DomainPlace>(async (context, place, scope) => {
   const { agent, request } = about(context, place, scope);
   await agent.compute((c) => c.ensureDomainOff(request, patient(scope)));
-}
+});
 
 async function writeSeed(
   context: Context,
@@ -124,7 +120,7 @@ async function pause(context: Context, place: DomainPlace, scope: StepScope): Pr
 function whileActive(
   undo: (context: Context, place: DomainPlace, scope: StepScope) => Promise<void>,
 ): (context: Context, place: DomainPlace, scope: StepScope) => Promise<void> {
-  return async (context, place, scope) => {
+  return unlessLost(async (context, place, scope) => {
     const { observed } = context.api;
     const isActive = () => observed.isActive(place.name, place.nodeName);
     if (!(await isActive())) return;
@@ -133,7 +129,7 @@ function whileActive(
     } catch (reason) {
       if (kindOf(reason) !== "failed_precondition" || (await isActive())) throw reason;
     }
-  };
+  });
 }
 
 /** The undo of what an earlier step's undo takes away as well, or of what cannot be taken back. */
@@ -197,7 +193,7 @@ export const redefineDomain: Step<
 > = {
   name: "domain.redefine",
   act: (context, { after }, scope) => define(context, after, scope),
-  undo: (context, { before }, scope) => define(context, before, scope),
+  undo: (context, { before }, scope) => unlessLost(define)(context, before, scope),
 };
 
 /** Presses the power button: a guest cannot be made to forget that. */

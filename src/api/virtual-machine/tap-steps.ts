@@ -1,6 +1,6 @@
-import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
+import type { Retriable, Step } from "../../transaction/step.ts";
 import type { SagaContext } from "../context.ts";
-import { operation, quick } from "../operation.ts";
+import { operation, quick, unlessLost } from "../operation.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
 /** A nic of a virtual machine, as its node sees it. */
@@ -15,21 +15,16 @@ export type Tap = {
   readonly ipv6Gateway: string;
 };
 
-async function removeTap(
-  { api }: SagaContext,
-  tap: Tap,
-  scope: StepScope,
-  onlyOfTransaction: boolean,
-): Promise<void> {
-  const { nodeName, tapName, networkName, name } = tap;
-  const request = {
-    operation: operation(ownerOf(name), scope),
-    tapName,
-    networkName,
-    onlyOfTransaction,
-  };
-  await api.agents.get(nodeName).network((c) => c.ensureTapAbsent(request, quick(scope)));
-}
+const removeTap = (onlyOfTransaction: boolean) =>
+  unlessLost<Tap>(async ({ api }, { nodeName, tapName, networkName, name }, scope) => {
+    const request = {
+      operation: operation(ownerOf(name), scope),
+      tapName,
+      networkName,
+      onlyOfTransaction,
+    };
+    await api.agents.get(nodeName).network((c) => c.ensureTapAbsent(request, quick(scope)));
+  });
 
 /**
  * Makes the tap where a domain can open it. One that the same virtual machine had before is replaced, at a
@@ -42,7 +37,7 @@ export const makeTap: Step<SagaContext, Tap> = {
     const request = { operation: operation(ownerOf(name), scope), tapName };
     await api.agents.get(nodeName).network((c) => c.ensureTap(request, quick(scope)));
   },
-  undo: (context, tap, scope) => removeTap(context, tap, scope, true),
+  undo: removeTap(true),
 };
 
 /** Moves the tap of a started domain into its network, which comes to the node with its first tap. */
@@ -65,5 +60,5 @@ export const attachTap: Step<SagaContext, Tap> = {
 /** After the pivot: the tap goes, and the network from the node with its last one. */
 export const removeTapLater: Retriable<SagaContext, Tap> = {
   name: "network.remove_tap",
-  act: (context, tap, scope) => removeTap(context, tap, scope, false),
+  act: removeTap(false),
 };

@@ -1,0 +1,168 @@
+import { remove, unchanged } from "../../datastore/collection.ts";
+import { merge, type Writes } from "../../datastore/datastore.ts";
+import type { Stored } from "../../datastore/records.ts";
+import type { Image } from "../../gen/n0stack/deployment/v0/image_pb.ts";
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as DiskState,
+} from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import {
+  type VirtualMachine,
+  VirtualMachine_VirtualMachineState as VmState,
+} from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error, notFound } from "../../util/errors.ts";
+import { removeFile } from "../block-storage/removal.ts";
+import {
+  allocations,
+  blockStorages,
+  computes,
+  heartbeats,
+  images,
+  interfaces,
+  nodes,
+  type Replica,
+  replicas,
+  storages,
+  uuids,
+  virtualMachines,
+} from "../collections.ts";
+import type { Api, Call } from "../context.ts";
+import { changed as changedImage, isRegistered } from "../image/image-record.ts";
+import { releaseInterface } from "../network/interfaces.ts";
+import { runSaga } from "../saga.ts";
+import { ownerOf as vmOwner } from "../virtual-machine/virtual-machine-record.ts";
+import { type Fate, fateOf, writeFate } from "./lost-disk.ts";
+
+/** Everything that was on the node, or names something that was. */
+interface Remains {
+  readonly vms: readonly VirtualMachine[];
+  readonly disks: readonly { readonly disk: BlockStorage; readonly fate: Fate }[];
+  /** Those in which one of the disks that go is registered. */
+  readonly images: readonly Image[];
+  /** The copies there of bases that are elsewhere. */
+  readonly copies: readonly Stored<Replica>[];
+}
+
+/**
+ * Forgets a node that is lost, with its virtual machines and disks, all at once. A base of which another
+ * node has a copy that disks rest on, or may, goes on there.
+ *
+ * @throws N0Error `not_found`; `failed_precondition` for a node that is not lost, or while one of its
+ *   objects is PENDING; `aborted` when one of them is busy.
+ */
+export async function deleteLostNode(api: Api, call: Call, name: string): Promise<void> {
+  const keys = keysOf(name, await remainsOf(api, name));
+  await runSaga(api, call, { kind: "DeleteNode", keys }, async (tx) => {
+    const node = (await api.records.find(nodes, name))?.value;
+    if (node === undefined) throw notFound("node", name);
+    if (!node.lost) {
+      throw new N0Error(
+        "failed_precondition",
+        `node "${name}" is not lost: delete what is on it first, or if the machine will never come back, say so with "n0cli node lost ${name}"`,
+        { resource: `node/${name}`, field: "with_objects" },
+      );
+    }
+    const guard = await api.records.find(allocations, name);
+    const remains = await remainsOf(api, name);
+    if (!keysOf(name, remains).every((key) => tx.context.held.keys.includes(key))) {
+      const message = `something on node "${name}" has just changed: try again`;
+      throw new N0Error("aborted", message, { resource: `node/${name}`, retryAfterMs: 100 });
+    }
+    throwIfPending(remains);
+    const { held } = tx.context;
+    const reserved = [
+      ...(await api.records.list(computes, [name])),
+      ...(await api.records.list(storages, [name])),
+    ];
+    const gone = new Set(
+      remains.disks.flatMap(({ disk, fate }) => (fate.kind === "goes" ? [disk.name] : [])),
+    );
+    await tx.commit(
+      merge(
+        ...(await Promise.all(remains.vms.map((vm) => forgetVm(api, vm)))),
+        ...remains.vms.map((vm) => held.remove(virtualMachines, vm.name)),
+        ...remains.disks.map(({ disk, fate }) => writeFate(held, disk, fate)),
+        ...remains.images.map((image) => held.put(images, image.name, without(image, gone))),
+        { deletes: [...remains.copies, ...reserved].map(({ key }) => key) },
+        held.remove(nodes, name),
+        unchanged(allocations, [name], guard?.revision ?? 0),
+        remove(allocations, name),
+        remove(heartbeats, name),
+      ),
+      ...remains.disks.flatMap(({ disk, fate }) =>
+        fate.kind === "goes"
+          ? fate.copies.flatMap((copy) => removeFile(disk.name, { ...copy, replicaOf: disk.name }))
+          : [],
+      ),
+    );
+  });
+}
+
+async function remainsOf(api: Api, nodeName: string): Promise<Remains> {
+  const vms = (await api.records.list(virtualMachines))
+    .map(({ value }) => value)
+    .filter((vm) => vm.computeNodeName === nodeName);
+  const all = (await api.records.list(images)).map(({ value }) => value);
+  const disks: Remains["disks"][number][] = [];
+  for (const { value: disk } of await api.records.list(blockStorages)) {
+    if (disk.nodeName === nodeName) disks.push({ disk, fate: await fateOf(api, disk, all) });
+  }
+  const goes = disks.filter(({ fate }) => fate.kind === "goes").map(({ disk }) => disk.name);
+  return {
+    vms,
+    disks,
+    images: all.filter((image) => goes.some((disk) => isRegistered(image, disk))),
+    copies: (await api.records.list(replicas)).filter(
+      ({ key }) => replicas.parts(key)[1] === nodeName,
+    ),
+  };
+}
+
+function keysOf(nodeName: string, { vms, disks, images: of, copies }: Remains): string[] {
+  return [
+    nodes.key(nodeName),
+    ...vms.map((vm) => virtualMachines.key(vm.name)),
+    ...disks.map(({ disk }) => blockStorages.key(disk.name)),
+    ...of.map((image) => images.key(image.name)),
+    ...copies.map(({ key }) => key),
+  ];
+}
+
+function throwIfPending({ vms, disks }: Remains): void {
+  const pending = [
+    ...vms
+      .filter((vm) => vm.state === VmState.PENDING)
+      .map((vm) => ({ kind: "virtual machine", ...vm })),
+    ...disks
+      .filter(({ disk }) => disk.state === DiskState.PENDING)
+      .map(({ disk }) => ({ kind: "block storage", ...disk })),
+  ];
+  const [first] = pending;
+  if (first === undefined) return;
+  throw new N0Error(
+    "failed_precondition",
+    `${first.kind} "${first.name}" is PENDING: transaction ${first.transactionId} is at work on it or needs an operator`,
+    { resource: `${first.kind.replace(" ", "_")}/${first.name}` },
+  );
+}
+
+/** Its disks are on the same node, so they have fates of their own; its compute goes with the node's. */
+async function forgetVm(api: Api, vm: VirtualMachine): Promise<Writes> {
+  const writes: Writes[] = [remove(uuids, vm.uuid)];
+  for (const [i, { networkName }] of vm.nics.entries()) {
+    const reserved = await api.records.find(interfaces, networkName, vm.networkInterfaceNames[i]!);
+    if (reserved?.value.owner === vmOwner(vm.name)) {
+      writes.push(releaseInterface(networkName, reserved.value));
+    }
+  }
+  return merge(...writes);
+}
+
+function without(image: Image, disks: ReadonlySet<string>): Image {
+  return changedImage(image, (copy) => {
+    copy.registeredBlockStorages = copy.registeredBlockStorages.filter(
+      (r) => !disks.has(r.blockStorageName),
+    );
+    for (const [tag, disk] of Object.entries(copy.tags)) if (disks.has(disk)) delete copy.tags[tag];
+  });
+}
