@@ -106,3 +106,32 @@ test("a virtual machine of a user who does not exist is refused", async () => {
   expect(refusal.message).toContain("user_names[0]");
   expect(await world.residue()).toEqual(before);
 });
+
+test("a guest made anew is another one for cloud-init exactly if it has other keys, users or addresses", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  const request = { ...webRequest(), userNames: ["ann"] };
+  const instanceId = () => {
+    const [seed] = Object.values(world.fakeNodes[0]!.snapshot().seeds);
+    return seed?.instanceId;
+  };
+  const remade = async (change: Partial<typeof request> = {}) => {
+    await world.virtualMachines.deleteVirtualMachine({ name: "web" });
+    const made = await world.virtualMachines.createVirtualMachine({ ...request, ...change });
+    expect(instanceId()).toBe(made.instanceId);
+    return made.instanceId;
+  };
+  await world.users.createUser({ name: "ann" });
+  await world.users.addSshPublicKey(key);
+  const { instanceId: first } = await world.virtualMachines.createVirtualMachine(request);
+  expect(instanceId()).toBe(first);
+  expect(await remade()).toBe(first);
+  const others = [await remade({ loginUsername: "bob" }), await remade({ sshAuthorizedKeys: [] })];
+  await remade();
+  await world.users.addSshPublicKey({ ...key, sshPublicKeyName: "desk" });
+  await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+  await world.virtualMachines.bootVirtualMachine({ name: "web" });
+  expect(instanceId()).toBe(first);
+  others.push(await remade());
+  expect(new Set([first, ...others]).size).toBe(4);
+});

@@ -8,6 +8,7 @@ import {
   VirtualMachineSchema,
 } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../util/errors.ts";
+import { uuidV5 } from "../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../annotations.ts";
 import { blockStorages, virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
@@ -40,13 +41,14 @@ export async function createVirtualMachine(
   const keys = [virtualMachines.key(name), ...blockStorageNames.map((n) => blockStorages.key(n))];
   return await runSaga(api, call, { kind: "CreateVirtualMachine", keys }, async (tx) => {
     await throwIfExists(api, name);
-    await keysOf(api, request.userNames);
+    const userKeys = await keysOf(api, request.userNames);
     const disks: BlockStorage[] = [];
     for (const diskName of blockStorageNames) disks.push(await getClaimable(api, diskName));
     using placed = place(api, request, disks);
     using nics = await reserveNics.choose(api, request, placed.nodeName);
 
     const asked = newRecord(tx, request, checked, placed.nodeName, nics.chosen);
+    asked.instanceId = instanceIdOf(asked, userKeys);
     await tx.run(virtualMachineSteps.put, virtualMachineSteps.replacement(name, undefined, asked));
     await tx.run(reserveUuid, { uuid: asked.uuid, name });
     await tx.run(reserveCompute, {
@@ -70,6 +72,15 @@ export async function createVirtualMachine(
     sighting.note(DomainState.RUNNING);
     return running;
   });
+}
+
+/** The same for the same wishes, whoever makes the machine and whenever. */
+function instanceIdOf(
+  { uuid, loginUsername, sshAuthorizedKeys, nics }: VirtualMachine,
+  userKeys: readonly string[],
+): string {
+  const addresses = nics.map((nic) => [nic.hardwareAddress, nic.ipv4Address, nic.ipv6Address]);
+  return uuidV5(uuid, JSON.stringify([loginUsername, sshAuthorizedKeys, userKeys, addresses]));
 }
 
 async function throwIfExists(api: Api, name: string): Promise<void> {

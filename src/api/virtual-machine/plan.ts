@@ -94,7 +94,7 @@ async function seedOf(
   return {
     nodeName: vm.computeNodeName,
     name: vm.name,
-    instanceId: vm.uuid,
+    instanceId: vm.instanceId,
     hostname: hostnameOf(vm.name),
     loginUsername: vm.loginUsername,
     sshAuthorizedKeys: [
