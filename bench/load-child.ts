@@ -1,9 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { API_PORT_DEFAULT, openTransport } from "../src/rpc/transport.ts";
 import { clientsOf } from "./control-plane.ts";
 import type { LoadOrder } from "./load.ts";
 import { spread, timed } from "./measurement.ts";
 
-// Sends CreateVirtualMachine requests to an API in another process, and reports how long each took.
+// Sends CreateVirtualMachine requests to an API in another process, as n0cli does each under a key of its
+// own, and reports how long each took.
 process.on("message", (order: LoadOrder) => void load(order));
 process.send!({ kind: "ready" });
 
@@ -14,7 +16,9 @@ async function load({ url, requests, width }: LoadOrder): Promise<void> {
   let tookMs: number[] = [];
   const totalMs = await timed(async () => {
     tookMs = await spread(requests.length, width, (i) =>
-      virtualMachines.createVirtualMachine(requests[i]!),
+      virtualMachines.createVirtualMachine(requests[i]!, {
+        headers: { "idempotency-key": randomUUID() },
+      }),
     );
   });
   transport.close();

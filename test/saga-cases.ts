@@ -20,7 +20,7 @@ export interface RpcCase {
 }
 
 /** Its wall clock stands still, so that two runs write the same times. */
-const clock = { ...systemClock, nowMs: () => 1_700_000_000_000 };
+export const stillClock = { ...systemClock, nowMs: () => 1_700_000_000_000 };
 
 /** Registers the unwind cases of each of these RPCs. */
 export async function rpcUnwindCases(cases: readonly RpcCase[]): Promise<void> {
@@ -29,7 +29,7 @@ export async function rpcUnwindCases(cases: readonly RpcCase[]): Promise<void> {
       name: about === undefined ? rpc : `${rpc}, ${about}`,
       kind: rpc,
       newWorld: async () => {
-        const world = await newWorld({ nodeCount, clock, inMemory: true });
+        const world = await newWorld({ nodeCount, clock: stillClock, inMemory: true });
         await prepare(world);
         return world;
       },
@@ -86,7 +86,7 @@ function only(residue: Residue, prefixes: readonly string[] | undefined): unknow
 }
 
 /** What two runs leave differs in what they drew at random: transaction ids and the ends of volume ids. */
-function comparable(residue: unknown): unknown {
+export function comparable(residue: unknown): unknown {
   const text = JSON.stringify(residue, (_, value: unknown) =>
     typeof value === "bigint" ? `${value}n` : value,
   );

@@ -146,7 +146,7 @@ export interface ToyWorld extends AsyncDisposable {
   create(name: string, cancel?: AbortSignal): Promise<string>;
   run<T>(
     saga: (tx: ToyTransaction) => Promise<T>,
-    options?: Partial<RunOptions<ToyContext>>,
+    options?: Partial<RunOptions<ToyContext, Writes>>,
   ): Promise<T>;
   /** As a graceful stop does: ends the waiting, and waits for what cannot be ended. */
   stop(): Promise<void>;

@@ -56,6 +56,7 @@ export interface WorldOptions {
   readonly nodeCount?: number;
   readonly openTransactionsMax?: number;
   readonly clock?: Clock;
+  readonly idempotencyRetentionMs?: number;
   /** Keeps the records in memory, where they outlive a restart of the API but not the world: quicker. */
   readonly inMemory?: boolean;
 }
@@ -70,12 +71,14 @@ const NOT_RESIDUE = [
   "interface_allocation/",
   "cidr_allocation/",
   "heartbeat/",
+  "idempotency/",
 ];
 
 export async function newWorld({
   nodeCount = 1,
   openTransactionsMax = 1_000,
   clock = systemClock,
+  idempotencyRetentionMs,
   inMemory = false,
 }: WorldOptions = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "n0-world-"));
@@ -96,6 +99,7 @@ export async function newWorld({
       },
       nameservers: ["192.0.2.53"],
       openTransactionsMax,
+      ...(idempotencyRetentionMs === undefined ? {} : { idempotencyRetentionMs }),
       clock,
       random: systemRandom,
       log: silentLog,
@@ -164,6 +168,24 @@ export async function newWorld({
     });
   }
   return world;
+}
+
+export type Unary = Transport["unary"];
+
+/** The same world, whose clients make their calls through what `wrap` makes of the way they have. */
+export function through(world: World, wrap: (unary: Unary) => Unary): World {
+  const { unary, stream } = world.transport;
+  const transport = { unary: wrap(unary), stream };
+  return Object.assign(Object.create(world), { transport }, clientsOf(transport));
+}
+
+/** The same world, whose clients send these headers. */
+export function withHeaders(world: World, headers: Readonly<Record<string, string>>): World {
+  return through(
+    world,
+    (unary) => (method, signal, timeoutMs, _, input, values) =>
+      unary(method, signal, timeoutMs, headers, input, values),
+  );
 }
 
 function clientsOf(transport: Transport): Clients {

@@ -20,6 +20,9 @@ import { ProgressBoard } from "./block-storage/progress.ts";
 import { blockStorageRoutes } from "./block-storage/routes.ts";
 import type { ConsoleLinks } from "./console-links.ts";
 import type { Api } from "./context.ts";
+import { KeyedRequests } from "./idempotency/keyed-requests.ts";
+import { keyedRoutes } from "./idempotency/keyed-routes.ts";
+import { pruneKeptRequests } from "./idempotency/prune.ts";
 import { imageRoutes } from "./image/routes.ts";
 import { AddressBook } from "./network/address-book.ts";
 import { networkRoutes } from "./network/routes.ts";
@@ -33,7 +36,8 @@ import { virtualMachineRoutes } from "./virtual-machine/routes.ts";
 /** How long it can be looked up what a transaction did. */
 const HISTORY_MS = 7 * 24 * 3600 * 1000;
 const GIVE_UP_AFTER_MS = 30_000;
-const PRUNE_EVERY_MS = 3600 * 1000;
+const IDEMPOTENCY_RETENTION_MS = 24 * 3600 * 1000;
+const PRUNE_EVERY_MS = 600 * 1000;
 
 export interface ApiOptions {
   /** Closed with the API. */
@@ -44,6 +48,8 @@ export interface ApiOptions {
   /** What guests are told to resolve names with. */
   readonly nameservers: readonly string[];
   readonly openTransactionsMax: number;
+  /** How long an idempotency key is known; a day unless told. */
+  readonly idempotencyRetentionMs?: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -110,18 +116,33 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   });
   if (recovered > 0) log.info("took over open transactions", { count: recovered });
   observed.start(datastore);
-  const pruning = keepPruning(datastore, clock, stop.signal, log);
+  const { idempotencyRetentionMs: retentionMs = IDEMPOTENCY_RETENTION_MS } = options;
+  const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs });
+  const pruning = Promise.all([
+    keepPruning(clock, stop.signal, log, "the history", () =>
+      pruneHistory(datastore, clock.nowMs() - HISTORY_MS),
+    ),
+    keepPruning(clock, stop.signal, log, "the idempotency keys", () =>
+      pruneKeptRequests(datastore, clock.nowMs() - retentionMs),
+    ),
+  ]);
 
   return {
     api,
     recovered,
     routes: (router) => {
-      router.service(NodeService, nodeRoutes(api));
-      router.service(NetworkService, networkRoutes(api));
-      router.service(BlockStorageService, blockStorageRoutes(api));
-      router.service(VirtualMachineService, virtualMachineRoutes(api));
-      router.service(ImageService, imageRoutes(api));
-      router.service(UserService, userRoutes(api));
+      router.service(NodeService, keyedRoutes(NodeService, nodeRoutes(api), keyed));
+      router.service(NetworkService, keyedRoutes(NetworkService, networkRoutes(api), keyed));
+      router.service(
+        BlockStorageService,
+        keyedRoutes(BlockStorageService, blockStorageRoutes(api), keyed),
+      );
+      router.service(
+        VirtualMachineService,
+        keyedRoutes(VirtualMachineService, virtualMachineRoutes(api), keyed),
+      );
+      router.service(ImageService, keyedRoutes(ImageService, imageRoutes(api), keyed));
+      router.service(UserService, keyedRoutes(UserService, userRoutes(api), keyed));
     },
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -135,18 +156,19 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   };
 }
 
-/** Until the signal aborts, forgets what the history need not hold any more. */
+/** Until the signal aborts, forgets what need not be kept any more. */
 async function keepPruning(
-  datastore: Datastore,
   clock: Clock,
   signal: AbortSignal,
   log: Log,
+  what: string,
+  prune: () => Promise<unknown>,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      await pruneHistory(datastore, clock.nowMs() - HISTORY_MS);
+      await prune();
     } catch (error) {
-      log.warn("the history could not be pruned", { error });
+      log.warn(`${what} could not be pruned`, { error });
     }
     await clock.sleep(PRUNE_EVERY_MS, signal).catch(() => undefined);
   }

@@ -1,4 +1,4 @@
-import type { Datastore, Writes } from "../datastore/datastore.ts";
+import type { Datastore } from "../datastore/datastore.ts";
 import type { Held, LockTable } from "../datastore/lock-table.ts";
 import type { Records } from "../datastore/records.ts";
 import type { TransactionEngine } from "../transaction/engine.ts";
@@ -9,6 +9,8 @@ import type { Random } from "../util/random.ts";
 import type { Agents } from "./agents.ts";
 import type { ProgressBoard } from "./block-storage/progress.ts";
 import type { ConsoleLinks } from "./console-links.ts";
+import type { Answered } from "./idempotency/answer.ts";
+import type { Attempt } from "./idempotency/attempt.ts";
 import type { AddressBook } from "./network/address-book.ts";
 import type { Inventory } from "./node/inventory.ts";
 import type { ObservedStates } from "./virtual-machine/observed-states.ts";
@@ -18,7 +20,7 @@ export interface Api {
   readonly datastore: Datastore;
   readonly records: Records;
   readonly locks: LockTable;
-  readonly engine: TransactionEngine<SagaContext, Writes>;
+  readonly engine: TransactionEngine<SagaContext, Answered>;
   readonly inventory: Inventory;
   readonly addressBook: AddressBook;
   readonly agents: Agents;
@@ -39,9 +41,11 @@ export interface SagaContext {
   readonly api: Api;
   /** The keys that the transaction holds; objects are written through it. */
   readonly held: Held;
+  /** Where the request bears an idempotency key. */
+  readonly attempt?: Attempt;
 }
 
-export type Tx = Transaction<SagaContext, Writes>;
+export type Tx = Transaction<SagaContext, Answered>;
 
 /** The part of a request that is not its message. */
 export interface Call {
@@ -49,4 +53,6 @@ export interface Call {
   readonly signal: AbortSignal;
   readonly responseHeader: Headers;
   readonly requestHeader: Headers;
+  /** Where the request bears an idempotency key. */
+  readonly attempt?: Attempt;
 }

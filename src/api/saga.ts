@@ -15,38 +15,47 @@ export interface SagaOptions {
   readonly isNested?: boolean;
 }
 
-/** Takes the keys and runs `saga` as one transaction; they are let go when it rests. */
+/**
+ * Takes the keys and runs `saga` as one transaction; they are let go when it rests. Who waits for a key has
+ * been admitted, so that not even those who wait are more than may be open.
+ */
 export async function runSaga<T>(
   api: Api,
   call: Call,
   { kind, keys, waits = false, isNested = false }: SagaOptions,
   saga: (tx: Tx) => Promise<T>,
 ): Promise<T> {
+  using _place = isNested ? undefined : api.engine.admit();
   const held = await api.locks.acquire(
     keys,
     waits ? { action: kind, waitUntil: call.signal } : { action: kind },
   );
+  const attempt = isNested ? undefined : call.attempt;
   const options = {
     kind,
     guards: held.keys,
-    context: { api, held },
+    context: { api, held, ...(attempt === undefined ? {} : { attempt }) },
     cancel: call.signal,
     onRest: () => held.release(),
-    isNested,
+    isAdmitted: true,
+    ...(attempt === undefined ? {} : { alongside: attempt }),
   };
-  return await api.engine.run(options, async (tx) => {
-    call.responseHeader.set(TRANSACTION_HEADER, tx.id);
-    addLogFields({ transactionId: tx.id });
-    try {
-      return await saga(tx);
-    } catch (reason) {
-      throw reason instanceof ConflictError ? overtaken(reason) : reason;
-    }
-  });
+  return await orOvertaken(() =>
+    api.engine.run(options, (tx) => {
+      call.responseHeader.set(TRANSACTION_HEADER, tx.id);
+      addLogFields({ transactionId: tx.id });
+      return orOvertaken(() => saga(tx));
+    }),
+  );
 }
 
 /** A condition that failed is somebody else's change, which the next try sees. */
-function overtaken(cause: ConflictError): N0Error {
-  const message = "something that this rests on has just changed: try again";
-  return new N0Error("aborted", message, { retryAfterMs: 100, cause });
+async function orOvertaken<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!(cause instanceof ConflictError)) throw cause;
+    const message = "something that this rests on has just changed: try again";
+    throw new N0Error("aborted", message, { retryAfterMs: 100, cause });
+  }
 }

@@ -23,11 +23,12 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
     state === "done" || state === "unwound" ? remove(openCollection, id) : {};
 
   return {
-    begin: (row) =>
+    begin: (row, writes = {}) =>
       datastore.batch(
         merge(
           putNew<Row<TransactionHeader>>(transactionCollection, [row.id], { ...row }),
           put(openCollection, [row.id], {}),
+          writes,
         ),
       ),
     stepStarted: (id, row) => datastore.batch(step(id, row)),
@@ -37,7 +38,7 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
       datastore.batch(
         merge(writes, header(row), openMark(row), ...retriables.map((r) => step(row.id, r))),
       ),
-    update: (row) => datastore.batch(merge(header(row), openMark(row))),
+    update: (row, writes = {}) => datastore.batch(merge(header(row), openMark(row), writes)),
 
     async listOpen() {
       const open = await records.list(openCollection);

@@ -55,6 +55,7 @@ export async function openApiPart(
       links: createConsoleLinks(tokens, publicUrl),
       nameservers: settings.nameservers,
       openTransactionsMax: settings.openTransactionsMax,
+      idempotencyRetentionMs: settings.idempotencyRetention,
       clock: systemClock,
       random: systemRandom,
       log,

@@ -112,6 +112,11 @@ const api = {
     argument: "<count>",
     description: "more open transactions than this are refused with a retry delay",
   }),
+  idempotencyRetention: about(setting(duration).default(24 * 3600_000), {
+    argument: "<duration>",
+    description: "how long a request that is sent again under its idempotency-key is known",
+    kind: "duration",
+  }),
   nameservers: about(setting(list(text)).default(hostNameservers), {
     argument: "<addresses>",
     description: "what guests resolve names with, separated by commas; default: the host's",

@@ -1,4 +1,5 @@
 import { errorChain, N0Error, withFacts } from "../util/errors.ts";
+import { Admission } from "./admission.ts";
 import { SimulatedCrash } from "./faults.ts";
 import { type FinishParts, giveUp, goForward, readSteps, unwind } from "./finish.ts";
 import type { TransactionHeader } from "./journal.ts";
@@ -6,14 +7,20 @@ import { Transaction } from "./transaction.ts";
 
 /** How long a client whose request failed is kept waiting for the unwind; it goes on after that. */
 const UNWIND_PATIENCE_MS = 10_000;
-const ADMISSION_RETRY_MS = 1_000;
 
 export interface EngineOptions<C, W> extends FinishParts<C, W> {
-  /** More open transactions than this and a new one is refused before anything is written. */
+  /** More that clients wait for than this, and a new one is refused before anything is written. */
   readonly openMax: number;
 }
 
-export interface RunOptions<C> {
+/** What is written in the batches in which a transaction begins and comes to rest. */
+export interface Alongside<W> {
+  begun(transactionId: string): W;
+  /** With the state `unwound`, in the process that ran it; `reason` is what it failed for. */
+  unwound(transactionId: string, reason: unknown): W | undefined;
+}
+
+export interface RunOptions<C, W> {
   /** The RPC, such as `CreateVirtualMachine`. */
   readonly kind: string;
   /** Keys that the transaction holds while it is open; recovery takes them again. */
@@ -23,8 +30,9 @@ export interface RunOptions<C> {
   readonly cancel: AbortSignal;
   /** Called once, when the transaction rests or needs an operator. */
   readonly onRest: () => void;
-  /** Runs within another transaction, which was admitted for both. */
-  readonly isNested?: boolean;
+  /** The caller holds a place from `admit`, or it runs within another transaction that has one. */
+  readonly isAdmitted?: boolean;
+  readonly alongside?: Alongside<W>;
 }
 
 type State = TransactionHeader["state"];
@@ -40,16 +48,37 @@ export class TransactionEngine<C, W> {
   readonly #options: EngineOptions<C, W>;
   /** Ends of the transactions that are not at rest. None rejects. */
   readonly #open = new Set<Promise<unknown>>();
-  /** Those that a client waits for: what goes on in the background is in nobody's way. */
-  #waitedFor = 0;
+  /** The same, of those that have begun, by their ids. */
+  readonly #ends = new Map<string, Promise<unknown>>();
+  /** Of those that a client waits for: what goes on in the background is in nobody's way. */
+  readonly #admission: Admission;
 
   constructor(options: EngineOptions<C, W>) {
     this.#options = options;
+    this.#admission = new Admission(options.openMax, options.clock);
   }
 
   /** Transactions that this process runs or brings to rest. Those that need an operator are not among them. */
   get openCount(): number {
     return this.#open.size;
+  }
+
+  /**
+   * A place for a transaction that will run, until it is disposed of. Asked for before anything else is
+   * taken, such as locks that others wait for.
+   *
+   * @throws N0Error `resource_exhausted` with a delay when too many are open.
+   */
+  admit(): Disposable {
+    return this.#admission.admit();
+  }
+
+  /**
+   * Resolves when the transaction is at rest, needs an operator or is left to the next process; undefined
+   * where this process does not bring it to rest.
+   */
+  restOf(transactionId: string): Promise<unknown> | undefined {
+    return this.#ends.get(transactionId);
   }
 
   /**
@@ -59,23 +88,22 @@ export class TransactionEngine<C, W> {
    *   `resource_exhausted` when too many are open; `deadline_exceeded` when the client gave up while
    *   what is committed was still being finished.
    */
-  async run<T>(options: RunOptions<C>, saga: (tx: Transaction<C, W>) => Promise<T>): Promise<T> {
-    if (options.isNested !== true) this.#admit(options);
-    this.#waitedFor += 1;
+  async run<T>(options: RunOptions<C, W>, saga: (tx: Transaction<C, W>) => Promise<T>): Promise<T> {
+    using _place = options.isAdmitted === true ? undefined : this.#admit(options);
     const end = Promise.withResolvers<unknown>();
-    this.#track(end.promise);
+    const tracked = this.#track(end.promise);
     try {
       const tx = await this.#begin(options);
+      this.#keepEnd(tx.id, tracked);
       return await this.#run(tx, options, saga, end.resolve);
     } finally {
-      this.#waitedFor -= 1;
       end.resolve(undefined);
     }
   }
 
   async #run<T>(
     tx: Transaction<C, W>,
-    options: RunOptions<C>,
+    options: RunOptions<C, W>,
     saga: (tx: Transaction<C, W>) => Promise<T>,
     endWith: (rest: Promise<unknown>) => void,
   ): Promise<T> {
@@ -92,7 +120,14 @@ export class TransactionEngine<C, W> {
       const rest = this.#bringToRest(tx.header, options, () =>
         tx.header.isCommitted
           ? goForward(this.#options, options.context, tx.header, tx.retriables)
-          : unwind(this.#options, options.context, tx.header, tx.rows, errorChain(reason)),
+          : unwind(
+              this.#options,
+              options.context,
+              tx.header,
+              tx.rows,
+              errorChain(reason),
+              options.alongside?.unwound(tx.id, reason),
+            ),
       );
       endWith(rest);
       throw await this.#failure(tx, rest, reason);
@@ -120,11 +155,14 @@ export class TransactionEngine<C, W> {
     for (const header of open) {
       try {
         const taken = await takeOver(header);
-        this.#track(this.#bringToRest(header, taken, () => this.#resume(header, taken.context)));
+        const rest = this.#bringToRest(header, taken, () => this.#resume(header, taken.context));
+        this.#keepEnd(header.id, this.#track(rest));
       } catch (reason) {
         const error = `it cannot be taken over: ${errorChain(reason)}`;
         const nobody = { onRest: () => {} };
-        this.#track(this.#bringToRest(header, nobody, () => giveUp(this.#options, header, error)));
+        void this.#track(
+          this.#bringToRest(header, nobody, () => giveUp(this.#options, header, error)),
+        );
       }
     }
     return open.length;
@@ -143,16 +181,16 @@ export class TransactionEngine<C, W> {
     while (this.#open.size > 0) await Promise.all(this.#open);
   }
 
-  #admit({ onRest }: RunOptions<C>): void {
-    const { openMax } = this.#options;
-    if (this.#waitedFor < openMax) return;
-    onRest();
-    throw new N0Error("resource_exhausted", `${openMax} transactions are open: try again later`, {
-      retryAfterMs: ADMISSION_RETRY_MS,
-    });
+  #admit({ onRest }: RunOptions<C, W>): Disposable {
+    try {
+      return this.admit();
+    } catch (reason) {
+      onRest();
+      throw reason;
+    }
   }
 
-  async #begin(options: RunOptions<C>): Promise<Transaction<C, W>> {
+  async #begin(options: RunOptions<C, W>): Promise<Transaction<C, W>> {
     const { journal, faults, clock, random, shutdown } = this.#options;
     const nowMs = clock.nowMs();
     const header: TransactionHeader = {
@@ -165,7 +203,7 @@ export class TransactionEngine<C, W> {
     };
     try {
       await faults({ point: "before_begin", kind: header.kind, step: "", seq: -1 });
-      const generation = await journal.begin(header);
+      const generation = await journal.begin(header, options.alongside?.begun(header.id));
       const { context, cancel } = options;
       const parts = { header, context, generation, journal, faults, clock, shutdown, cancel };
       return new Transaction(parts);
@@ -228,10 +266,16 @@ export class TransactionEngine<C, W> {
     }
   }
 
-  #track(end: Promise<unknown>): void {
+  #track(end: Promise<unknown>): Promise<unknown> {
     // A simulated crash rejects, and it has nobody to tell: what it stands for ends the process.
     const tracked = end.catch(() => {}).finally(() => this.#open.delete(tracked));
     this.#open.add(tracked);
+    return tracked;
+  }
+
+  #keepEnd(transactionId: string, tracked: Promise<unknown>): void {
+    const end = tracked.finally(() => this.#ends.delete(transactionId));
+    this.#ends.set(transactionId, end);
   }
 }
 

@@ -26,7 +26,7 @@ const ERROR_LENGTH_MAX = 2_000;
 /**
  * Undoes every started step, the last one first, and rests at `unwound`. An undo that cannot be done
  * ends at `needs_operator`: the steps below it rest on it (releasing an address whose tap still stands
- * would hand it to somebody else), so they stay.
+ * would hand it to somebody else), so they stay. `alongside` is written with the state at rest.
  */
 export async function unwind<C, W>(
   parts: FinishParts<C, W>,
@@ -34,6 +34,7 @@ export async function unwind<C, W>(
   started: TransactionHeader,
   rows: readonly StepRow[],
   reason: string,
+  alongside?: W,
 ): Promise<TransactionHeader> {
   const { journal, registry, faults } = parts;
   const mover = new Mover(parts, { ...started, state: "unwinding", error: clip(reason) });
@@ -50,7 +51,7 @@ export async function unwind<C, W>(
     });
     if (!done) return mover.header;
   }
-  return await mover.rest("unwound");
+  return await mover.rest("unwound", alongside);
 }
 
 /** Finishes what the pivot left to be done, in order, and rests at `done`. */
@@ -127,11 +128,11 @@ class Mover<C, W> {
   }
 
   /** Writes the header, for ever if need be: without it nothing may go on. */
-  async write(point?: FaultPoint): Promise<void> {
+  async write(point?: FaultPoint, alongside?: W): Promise<void> {
     const { journal, faults, onChange } = this.#parts;
     const work = async () => {
       if (point !== undefined) await faults({ point, kind: this.header.kind, step: "", seq: -1 });
-      this.#generation = await journal.update(this.header);
+      this.#generation = await journal.update(this.header, alongside);
     };
     await persist(work, { ...this.#persistence(), hardFailuresMax: Number.POSITIVE_INFINITY });
     onChange(this.header);
@@ -161,10 +162,10 @@ class Mover<C, W> {
     }
   }
 
-  async rest(state: "unwound" | "done"): Promise<TransactionHeader> {
+  async rest(state: "unwound" | "done", alongside?: W): Promise<TransactionHeader> {
     const { clock } = this.#parts;
     this.header = { ...this.header, state, finishedAtMs: clock.nowMs() };
-    await this.write("before_rest");
+    await this.write("before_rest", alongside);
     return this.header;
   }
 

@@ -49,17 +49,17 @@ export interface StepRow {
  * Durable memory of what was begun. Each call is durable when it resolves, and answers a number that is
  * larger than any it answered before: the generation of what follows.
  *
- * `W` is what a commit writes besides, in the same batch.
+ * `W` is what a commit writes besides, in the same batch; the beginning and the end may as well.
  */
 export interface Journal<W> {
-  begin(header: TransactionHeader): Promise<number>;
+  begin(header: TransactionHeader, writes?: W): Promise<number>;
   stepStarted(id: string, row: StepRow): Promise<number>;
   stepUndone(id: string, row: StepRow): Promise<number>;
   /** The pivot: the final records, `committed` and what is still to be finished stand together or not at all. */
   commit(header: TransactionHeader, writes: W, retriables: readonly StepRow[]): Promise<number>;
   retriableDone(id: string, row: StepRow): Promise<number>;
   /** Writes a header whose state or error has changed. */
-  update(header: TransactionHeader): Promise<number>;
+  update(header: TransactionHeader, writes?: W): Promise<number>;
   listOpen(): Promise<readonly TransactionHeader[]>;
   /** In the order of `seq`. */
   listSteps(id: string): Promise<readonly StepRow[]>;

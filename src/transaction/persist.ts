@@ -25,7 +25,7 @@ export interface PersistOptions {
 }
 
 /** What is full may have room again. */
-function passes(reason: unknown): boolean {
+export function passes(reason: unknown): boolean {
   return isPassing(reason) || kindOf(reason) === "resource_exhausted";
 }
 

@@ -2,6 +2,7 @@ import { BlockStorage_BlockStorageState as State } from "../../gen/n0stack/provi
 import { later, type Retriable } from "../../transaction/step.ts";
 import { blockStorages } from "../collections.ts";
 import type { Api, Call, SagaContext } from "../context.ts";
+import { answering, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import {
   blockStorageSteps,
@@ -36,6 +37,10 @@ export async function purgeBlockStorage(api: Api, call: Call, name: string): Pro
     // First PENDING, then the look for overlays: one that is being made meanwhile meets a changed record.
     await tx.run(put, replacement(name, value, pending(value, tx.id)));
     await throwIfBase(api, value);
-    await tx.commit({}, ...(await removalOf(api, value)), later(forgetBlockStorage, { name }));
+    await tx.commit(
+      answering(tx, DONE),
+      ...(await removalOf(api, value)),
+      later(forgetBlockStorage, { name }),
+    );
   });
 }

@@ -14,6 +14,7 @@ import {
 import { blockStorages, storages, virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
 import { maskOf } from "../field-mask.ts";
+import { answering } from "../idempotency/answer.ts";
 import { schedule, storageWish } from "../node/schedule.ts";
 import { changeStorage, reserveStorage } from "../node/steps.ts";
 import { operation, quick } from "../operation.ts";
@@ -63,7 +64,7 @@ export async function updateBlockStorage(
     }
     if (target !== before.nodeName) return await move(api, tx, before, after, target);
     if (isSameSize(before, after)) {
-      await tx.commit(tx.context.held.put(blockStorages, name, after));
+      await tx.commit(answering(tx, after, tx.context.held.put(blockStorages, name, after)));
       return after;
     }
     return await grow(api, tx, before, after);
@@ -118,7 +119,11 @@ async function grow(
     after: storage,
   });
   const reserved = api.inventory.settleStorage(nodeName, volumeId, storage);
-  await tx.commit(reserved, growthOf(after), later(settle, settlement(name, after)));
+  await tx.commit(
+    answering(tx, after, reserved),
+    growthOf(after),
+    later(settle, settlement(name, after)),
+  );
   return after;
 }
 
@@ -181,7 +186,7 @@ async function move(
     copy.baseVolumeId = "";
   });
   await tx.commit(
-    tx.context.held.put(blockStorages, name, moved),
+    answering(tx, moved, tx.context.held.put(blockStorages, name, moved)),
     ...removeFile(name, { nodeName, volumeId, baseVolumeId, replicaOf: "" }),
   );
   return moved;

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { merge, type Writes } from "../../datastore/datastore.ts";
+import type { Writes } from "../../datastore/datastore.ts";
 import {
   type ApplyImageRequest,
   type Image,
@@ -10,6 +10,7 @@ import { N0Error } from "../../util/errors.ts";
 import { settled } from "../block-storage/block-storage-record.ts";
 import { blockStorages, images } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { answering, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import { getImage } from "./image-record.ts";
 
@@ -21,7 +22,7 @@ export async function applyImage(api: Api, call: Call, request: ApplyImageReques
     const present = (await api.records.find(images, name))?.value;
     const { registeredBlockStorages = [], tags = {} } = present ?? {};
     const image = create(ImageSchema, { name, annotations, labels, registeredBlockStorages, tags });
-    await tx.commit(tx.context.held.put(images, name, image));
+    await tx.commit(answering(tx, image, tx.context.held.put(images, name, image)));
     return image;
   });
 }
@@ -41,7 +42,7 @@ export async function deleteImage(api: Api, call: Call, name: string): Promise<v
       const free = settled(disk.value, State.AVAILABLE);
       writes.push(tx.context.held.put(blockStorages, blockStorageName, free));
     }
-    await tx.commit(merge(...writes));
+    await tx.commit(answering(tx, DONE, ...writes));
   });
 }
 

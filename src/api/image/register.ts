@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { merge } from "../../datastore/datastore.ts";
 import {
   type Image,
   Image_RegisteredBlockStorageSchema,
@@ -14,6 +13,7 @@ import { N0Error } from "../../util/errors.ts";
 import { getBlockStorage, settled, throwUnlessIn } from "../block-storage/block-storage-record.ts";
 import { blockStorages, images } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { answering } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import {
   changed,
@@ -61,7 +61,9 @@ export async function registerBlockStorage(
     });
     const { held } = tx.context;
     await tx.commit(
-      merge(
+      answering(
+        tx,
+        image,
         held.put(images, imageName, image),
         held.put(blockStorages, blockStorageName, settled(disk, State.PROTECTED)),
       ),
@@ -93,7 +95,9 @@ export async function unregisterBlockStorage(
     const disk = await api.records.find(blockStorages, blockStorageName);
     const isProtected = disk?.value.state === State.PROTECTED;
     await tx.commit(
-      merge(
+      answering(
+        tx,
+        image,
         held.put(images, imageName, image),
         isProtected
           ? held.put(blockStorages, blockStorageName, settled(disk.value, State.AVAILABLE))
@@ -118,7 +122,7 @@ export async function tagImage(
     const image = changed(before, (copy) => {
       copy.tags[tag] = registeredBlockStorageName;
     });
-    await tx.commit(tx.context.held.put(images, name, image));
+    await tx.commit(answering(tx, image, tx.context.held.put(images, name, image)));
     return image;
   });
 }
@@ -136,7 +140,7 @@ export async function untagImage(
     const image = changed(before, (copy) => {
       delete copy.tags[tag];
     });
-    await tx.commit(tx.context.held.put(images, name, image));
+    await tx.commit(answering(tx, image, tx.context.held.put(images, name, image)));
     return image;
   });
 }

@@ -8,6 +8,7 @@ import { removeFile } from "../block-storage/removal.ts";
 import { ensureReplicated } from "../block-storage/volume-steps.ts";
 import { blockStorages, overlays, type Replica, replicas } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { asAnswered } from "../idempotency/answer.ts";
 import { reserveStorage } from "../node/steps.ts";
 import { runSaga } from "../saga.ts";
 
@@ -38,7 +39,8 @@ export async function ensureReplica(
     const found = await api.records.find(replicas, base.name, nodeName);
     const usable = found === undefined ? undefined : await findUsable(api, found, registration);
     if (found !== undefined && usable !== undefined) {
-      await tx.commit(writeReplica(base.name, nodeName, { volumeId: usable, registration }, found));
+      const same = writeReplica(base.name, nodeName, { volumeId: usable, registration }, found);
+      await tx.commit(asAnswered(same));
       return usable;
     }
     const volumeId = `${base.name}.${api.random.uuid().replaceAll("-", "").slice(0, 12)}`;
@@ -52,9 +54,11 @@ export async function ensureReplica(
       sourceNodeName: base.nodeName,
     });
     await tx.commit(
-      merge(
-        writeReplica(base.name, nodeName, { volumeId, registration }, found),
-        unchanged(blockStorages, [base.name], source.revision),
+      asAnswered(
+        merge(
+          writeReplica(base.name, nodeName, { volumeId, registration }, found),
+          unchanged(blockStorages, [base.name], source.revision),
+        ),
       ),
       ...(found === undefined ? [] : removeOutdated(base.name, nodeName, found.value.volumeId)),
     );

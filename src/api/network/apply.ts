@@ -22,10 +22,12 @@ import {
   addresses,
   cidrAllocation,
   hardwareAddresses,
+  type InterfaceReservation,
   interfaces,
   networks,
 } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
+import { answering } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import {
   cidrsOf,
@@ -33,6 +35,7 @@ import {
   gatewayAddresses,
   type NetworkCidrs,
   toWire,
+  withInterfaces,
 } from "./network-record.ts";
 
 const CONFLICTS_MAX = 64;
@@ -63,9 +66,10 @@ export async function applyNetwork(
     });
     if (present !== undefined) throwIfMoved(present.value, network);
     const record = tx.context.held.put(networks, network.name, network);
-    if (present === undefined) await commitAlone(api, tx, network, record);
-    else await tx.commit(record);
-    return await toWire(api, network);
+    if (present === undefined) return await commitAlone(api, tx, network, record);
+    const seen = await toWire(api, network);
+    await tx.commit(answering(tx, seen, record));
+    return seen;
   });
 }
 
@@ -111,12 +115,14 @@ function throwIfMoved(before: Network, after: Network): void {
 }
 
 /** Commits a network that is new, on the condition that it overlaps none that came meanwhile. */
-async function commitAlone(api: Api, tx: Tx, network: Network, record: Writes): Promise<void> {
+async function commitAlone(api: Api, tx: Tx, network: Network, record: Writes): Promise<Network> {
+  const gateway = gatewayOf(tx, network);
+  const seen = withInterfaces(network, [gateway]);
   for (let conflicts = 0; ; conflicts++) {
     const alone = await throwIfOverlapping(api, network.name, cidrsOf(network));
     try {
-      await tx.commit(merge(record, alone, reserveGateway(tx, network)));
-      return;
+      await tx.commit(answering(tx, seen, record, alone, reserveGateway(network, gateway)));
+      return seen;
     } catch (reason) {
       if (!(reason instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw reason;
     }
@@ -145,24 +151,25 @@ async function throwIfOverlapping(api: Api, name: string, cidrs: NetworkCidrs): 
   );
 }
 
-function reserveGateway(tx: Tx, network: Network): Writes {
-  const { ipv4Address, ipv6Address } = gatewayAddresses(cidrsOf(network));
-  const mac = hardwareAddress(`${network.name}/${DEFAULT_GATEWAY}`);
+function gatewayOf(tx: Tx, network: Network): InterfaceReservation {
+  return {
+    name: DEFAULT_GATEWAY,
+    owner: `network/${network.name}`,
+    transactionId: tx.id,
+    annotations: { [IS_GATEWAY]: "true", [DISABLE_NETWORK_DELETION_LOCK]: "true" },
+    hardwareAddress: hardwareAddress(`${network.name}/${DEFAULT_GATEWAY}`),
+    ...gatewayAddresses(cidrsOf(network)),
+    nodeName: "",
+    tapName: "",
+  };
+}
+
+function reserveGateway(network: Network, gateway: InterfaceReservation): Writes {
   const usedBy = { usedBy: DEFAULT_GATEWAY };
   return merge(
-    putNew(interfaces, [network.name, DEFAULT_GATEWAY], {
-      name: DEFAULT_GATEWAY,
-      owner: `network/${network.name}`,
-      transactionId: tx.id,
-      annotations: { [IS_GATEWAY]: "true", [DISABLE_NETWORK_DELETION_LOCK]: "true" },
-      hardwareAddress: mac,
-      ipv4Address,
-      ipv6Address,
-      nodeName: "",
-      tapName: "",
-    }),
-    putNew(hardwareAddresses, [network.name, mac], usedBy),
-    ...[ipv4Address, ipv6Address]
+    putNew(interfaces, [network.name, DEFAULT_GATEWAY], gateway),
+    putNew(hardwareAddresses, [network.name, gateway.hardwareAddress], usedBy),
+    ...[gateway.ipv4Address, gateway.ipv6Address]
       .filter((address) => address !== "")
       .map((address) => putNew(addresses, [network.name, address], usedBy)),
   );

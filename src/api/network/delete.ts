@@ -1,9 +1,9 @@
 import { put, remove, unchanged } from "../../datastore/collection.ts";
-import { merge } from "../../datastore/datastore.ts";
 import { N0Error } from "../../util/errors.ts";
 import { DISABLE_NETWORK_DELETION_LOCK } from "../annotations.ts";
 import { cidrAllocation, interfaceAllocations, interfaces, networks } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { answering, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import { releaseInterface } from "./interfaces.ts";
 import { getNetwork } from "./network-record.ts";
@@ -31,7 +31,9 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       );
     }
     await tx.commit(
-      merge(
+      answering(
+        tx,
+        DONE,
         tx.context.held.remove(networks, name),
         ...reserved.map((i) => releaseInterface(name, i)),
         unchanged(interfaceAllocations, [name], guard?.revision ?? 0),

@@ -1,5 +1,4 @@
 import { unchanged } from "../../datastore/collection.ts";
-import { merge } from "../../datastore/datastore.ts";
 import type {
   Network,
   ReleaseNetworkInterfaceRequest,
@@ -8,6 +7,7 @@ import type {
 import { N0Error, notFound } from "../../util/errors.ts";
 import { interfaces } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { answering, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import { chooseInterface, releaseInterface, reserveInterface } from "./interfaces.ts";
 import { getNetwork, toWire } from "./network-record.ts";
@@ -43,8 +43,9 @@ export async function reserveNetworkInterface(
         tapName: "",
       },
     });
-    await tx.commit({});
-    return await toWire(api, network.value);
+    const seen = await toWire(api, network.value);
+    await tx.commit(answering(tx, seen));
+    return seen;
   });
 }
 
@@ -71,7 +72,9 @@ export async function releaseNetworkInterface(
       );
     }
     await tx.commit(
-      merge(
+      answering(
+        tx,
+        DONE,
         releaseInterface(networkName, stored.value),
         unchanged(interfaces, [networkName, name], stored.revision),
       ),

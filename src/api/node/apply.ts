@@ -1,11 +1,17 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { put } from "../../datastore/collection.ts";
-import { merge } from "../../datastore/datastore.ts";
-import { type ApplyNodeRequest, type Node, NodeSchema } from "../../gen/n0stack/pool/v0/node_pb.ts";
+import {
+  type ApplyNodeRequest,
+  type Node,
+  Node_NodeState,
+  NodeSchema,
+} from "../../gen/n0stack/pool/v0/node_pb.ts";
 import { invalid } from "../../util/errors.ts";
 import { lost } from "../agents.ts";
 import { heartbeats, nodes } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { answering } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import { toWire } from "./node-record.ts";
 
@@ -25,12 +31,19 @@ export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest)
       throw lost(request.name);
     const { $typeName: _, $unknown: __, ...fields } = request;
     const node = create(NodeSchema, fields);
+    const atMs = api.clock.nowMs();
+    const seen = await toWire(api, node);
+    // As it will be: it is heard with this very call.
+    seen.state = Node_NodeState.READY;
+    seen.lastHeartbeatAt = timestampFromMs(atMs);
     await tx.commit(
-      merge(
+      answering(
+        tx,
+        seen,
         tx.context.held.put(nodes, node.name, node),
-        put(heartbeats, [node.name], { atMs: api.clock.nowMs() }),
+        put(heartbeats, [node.name], { atMs }),
       ),
     );
-    return await toWire(api, node);
+    return seen;
   });
 }

@@ -27,6 +27,7 @@ import {
   virtualMachines,
 } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { answering, DONE } from "../idempotency/answer.ts";
 import { changed as changedImage, isRegistered } from "../image/image-record.ts";
 import { releaseInterface } from "../network/interfaces.ts";
 import { runSaga } from "../saga.ts";
@@ -78,7 +79,9 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
       remains.disks.flatMap(({ disk, fate }) => (fate.kind === "goes" ? [disk.name] : [])),
     );
     await tx.commit(
-      merge(
+      answering(
+        tx,
+        DONE,
         ...(await Promise.all(remains.vms.map((vm) => forgetVm(api, vm)))),
         ...remains.vms.map((vm) => held.remove(virtualMachines, vm.name)),
         ...remains.disks.map(({ disk, fate }) => writeFate(held, disk, fate)),

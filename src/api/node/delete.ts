@@ -1,9 +1,9 @@
 import { remove, unchanged } from "../../datastore/collection.ts";
-import { merge } from "../../datastore/datastore.ts";
 import { N0Error, notFound } from "../../util/errors.ts";
 import { DISABLE_NODE_DELETION_LOCK } from "../annotations.ts";
 import { allocations, computes, heartbeats, nodes, storages } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { answering, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while something is reserved there; `aborted`. */
@@ -28,7 +28,9 @@ export async function deleteNode(api: Api, call: Call, name: string): Promise<vo
       );
     }
     await tx.commit(
-      merge(
+      answering(
+        tx,
+        DONE,
         tx.context.held.remove(nodes, name),
         { deletes: reserved.map(({ key }) => key) },
         unchanged(allocations, [name], guard?.revision ?? 0),

@@ -7,6 +7,7 @@ import {
 import { N0Error, notFound } from "../../util/errors.ts";
 import { nodes } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { answering } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import { toWire } from "./node-record.ts";
 
@@ -34,7 +35,8 @@ export async function setNodeLost(
     }
     const node = clone(NodeSchema, stored.value);
     node.lost = lost;
-    await tx.commit(tx.context.held.put(nodes, name, node));
-    return await toWire(api, node);
+    const seen = await toWire(api, node);
+    await tx.commit(answering(tx, seen, tx.context.held.put(nodes, name, node)));
+    return seen;
   });
 }

@@ -1,5 +1,4 @@
 import { type Collection, unchanged } from "../../datastore/collection.ts";
-import { merge } from "../../datastore/datastore.ts";
 import type {
   Node,
   ReleaseComputeRequest,
@@ -17,6 +16,7 @@ import {
   storages,
 } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
+import { answering, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import { release } from "./inventory.ts";
 import { toWire } from "./node-record.ts";
@@ -72,8 +72,9 @@ export async function reserveCompute(
         limitMemoryBytes: request.limitMemoryBytes.toString(),
       },
     });
-    await tx.commit({});
-    return await toWire(api, node);
+    const seen = await toWire(api, node);
+    await tx.commit(answering(tx, seen));
+    return seen;
   });
 }
 
@@ -101,8 +102,9 @@ export async function reserveStorage(
         limitBytes: request.limitBytes.toString(),
       },
     });
-    await tx.commit({});
-    return await toWire(api, node);
+    const seen = await toWire(api, node);
+    await tx.commit(answering(tx, seen));
+    return seen;
   });
 }
 
@@ -146,7 +148,7 @@ async function releaseByHand<T extends ComputeReservation | StorageReservation>(
       );
     }
     const same = unchanged(of, [nodeName, name], stored.revision);
-    await tx.commit(merge(release(of, nodeName, name), same));
+    await tx.commit(answering(tx, DONE, release(of, nodeName, name), same));
   });
 }
 

@@ -7,6 +7,7 @@ import { N0Error } from "../../util/errors.ts";
 import { settled as settledDisk } from "../block-storage/block-storage-record.ts";
 import { blockStorages, computes, interfaces, uuids, virtualMachines } from "../collections.ts";
 import type { Api, Call, SagaContext } from "../context.ts";
+import { answering, DONE } from "../idempotency/answer.ts";
 import { releaseInterface } from "../network/interfaces.ts";
 import { release } from "../node/inventory.ts";
 import { runSaga } from "../saga.ts";
@@ -81,7 +82,7 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
     const { put, replacement } = virtualMachineSteps;
     await tx.run(put, replacement(name, vm, pending(vm, tx.id)));
     await tx.commit(
-      {},
+      answering(tx, DONE),
       later(removeDomainLater, { nodeName: vm.computeNodeName, name }),
       ...plan.taps.map((tap) => later(removeTapLater, tap)),
       later(forgetVirtualMachine, { name }),

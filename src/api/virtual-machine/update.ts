@@ -1,4 +1,3 @@
-import { merge } from "../../datastore/datastore.ts";
 import {
   VirtualMachine_VirtualMachineState as State,
   type UpdateVirtualMachineRequest,
@@ -9,6 +8,7 @@ import { getBlockStorage } from "../block-storage/block-storage-record.ts";
 import { blockStorages, computes, virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
 import { maskOf } from "../field-mask.ts";
+import { answering } from "../idempotency/answer.ts";
 import { changeCompute } from "../node/steps.ts";
 import { runSaga } from "../saga.ts";
 import { claim, getClaimable, unclaim } from "./claims.ts";
@@ -64,8 +64,9 @@ export async function updateVirtualMachine(
     }
     const after = wanted(before, request);
     if (isSameHardware(before, after)) {
-      await tx.commit(tx.context.held.put(virtualMachines, name, after));
-      return toWire(api, after);
+      const seen = toWire(api, after);
+      await tx.commit(answering(tx, seen, tx.context.held.put(virtualMachines, name, after)));
+      return seen;
     }
     checkSize(after);
     const state = stateOf(await api.observed.read(before.computeNodeName, name, call.signal));
@@ -147,7 +148,9 @@ async function changeHardware(
   });
   const final = settled(after, State.SHUTDOWN);
   await tx.commit(
-    merge(
+    answering(
+      tx,
+      final,
       tx.context.held.put(virtualMachines, name, final),
       api.inventory.settleCompute(nodeName, compute),
     ),

@@ -1,0 +1,27 @@
+import { create, type Message } from "@bufbuild/protobuf";
+import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import { merge, type Writes } from "../../datastore/datastore.ts";
+import type { SagaContext } from "../context.ts";
+
+declare const answered: unique symbol;
+
+/** What a transaction commits. Only the functions here make one, so that no RPC forgets its answer. */
+export type Answered = Writes & { readonly [answered]: true };
+
+/** The answer of an RPC that says no more than that it is done. */
+export const DONE = create(EmptySchema);
+
+/** These writes, and `answer` for a client that sends the request again. It is what the RPC returns. */
+export function answering(
+  { context: { attempt } }: { readonly context: SagaContext },
+  answer: Message,
+  ...writes: readonly Writes[]
+): Answered {
+  const kept = attempt === undefined ? [] : [attempt.answered(answer)];
+  return asAnswered(merge(...writes, ...kept));
+}
+
+/** For what no client has asked for, such as a transaction within another. */
+export function asAnswered(writes: Writes): Answered {
+  return writes as Answered;
+}

@@ -1,0 +1,120 @@
+import { create, type DescMessage } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { transactionCollection } from "../src/datastore/datastore-journal.ts";
+import { type FaultPoint, SimulatedCrash } from "../src/transaction/faults.ts";
+import { until } from "./collect.ts";
+import { refused } from "./refused.ts";
+import { blockStorageCases } from "./rpc-cases/block-storage.ts";
+import { otherCases } from "./rpc-cases/others.ts";
+import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
+import { comparable, type RpcCase, stillClock } from "./saga-cases.ts";
+import { newWorld, through, type World, withHeaders } from "./world.ts";
+
+const HEADERS = { "idempotency-key": "4f1c2d0e-once" };
+
+/** A copy of a base is made on behalf of a GenerateBlockStorage, which has cases of its own. */
+const cases = [...virtualMachineCases, ...blockStorageCases, ...otherCases].filter(
+  ({ rpc }) => rpc !== "CopyBase",
+);
+
+async function prepared({ nodeCount = 1, prepare }: RpcCase): Promise<World> {
+  const world = await newWorld({ nodeCount, clock: stillClock, inMemory: true });
+  await prepare(world);
+  return world;
+}
+
+const named = cases.map((rpcCase) => [[rpcCase.rpc, rpcCase.about].join(" "), rpcCase] as const);
+
+describe.each(named)("%s", (_, rpcCase) => {
+  const { rpc, call } = rpcCase;
+  const send = (world: World) => call(withHeaders(world, HEADERS));
+  const outcome = async (world: World) => comparable(await world.residue());
+
+  /** What was committed under the RPC's name since `before`. */
+  async function committed({ opened }: World): Promise<number> {
+    const headers = await opened.api.records.list(transactionCollection);
+    return headers.filter(({ value }) => value.kind === rpc && value.isCommitted).length;
+  }
+
+  async function cleanOutcome(): Promise<unknown> {
+    await using world = await prepared(rpcCase);
+    await send(world);
+    await world.opened.api.engine.settled();
+    return await outcome(world);
+  }
+
+  test("is done once, however often it is sent, and answers the same", async () => {
+    await using world = await prepared(rpcCase);
+    const before = await committed(world);
+    const answer = await send(world);
+    await world.opened.api.engine.settled();
+    const residue = await world.residue();
+    for (let i = 0; i < 3; i++) expect(await send(world)).toEqual(answer);
+    expect(await world.residue()).toEqual(residue);
+    expect(await committed(world)).toBe(before + 1);
+    await world.restart();
+    expect(await send(world)).toEqual(answer);
+    expect(await world.residue()).toEqual(residue);
+  });
+
+  test("is waited for by those that come while it runs", async () => {
+    await using world = await prepared(rpcCase);
+    const before = await committed(world);
+    const gate = Promise.withResolvers<void>();
+    let held = 0;
+    world.faults = async ({ point, kind }) => {
+      if (point !== "before_commit" || kind !== rpc) return;
+      held += 1;
+      await gate.promise;
+    };
+    const answers = [send(world), send(world)];
+    await until(() => held > 0);
+    answers.push(send(world));
+    gate.resolve();
+    const [first, ...others] = await Promise.all(answers);
+    expect(others).toEqual([first, first]);
+    expect(held).toBe(1);
+    expect(await committed(world)).toBe(before + 1);
+  });
+
+  test("is another request when it says something else", async () => {
+    await using world = await prepared(rpcCase);
+    await send(world);
+    await world.opened.api.engine.settled();
+    const residue = await world.residue();
+    const refusal = await refused(call(saysMore(withHeaders(world, HEADERS))));
+    expect(refusal).toMatchObject({ code: "InvalidArgument", field: "idempotency-key" });
+    expect(await world.residue()).toEqual(residue);
+  });
+
+  const deaths: readonly FaultPoint[] = ["after_begin", "before_commit", "after_commit"];
+  test.each(deaths)("is done once when the API dies %s and it is sent again", async (at) => {
+    await using world = await prepared(rpcCase);
+    const before = await committed(world);
+    let deaths = 0;
+    world.faults = ({ point, kind }) => {
+      if (point !== at || kind !== rpc || deaths > 0) return;
+      deaths += 1;
+      throw new SimulatedCrash("died");
+    };
+    await expect(send(world)).rejects.toThrow();
+    expect(deaths).toBe(1);
+    await world.restart();
+    const answer = await send(world);
+    await world.opened.api.engine.settled();
+    expect(await send(world)).toEqual(answer);
+    expect(await committed(world)).toBe(before + 1);
+    expect(await outcome(world)).toEqual(await cleanOutcome());
+  });
+});
+
+/** Adds a field that nobody knows to what the clients send. */
+function saysMore(world: World): World {
+  const $unknown = [{ no: 99_999, wireType: 0, data: Uint8Array.of(1) }];
+  return through(world, (unary) => (method, signal, timeoutMs, header, input, values) => {
+    const request = Object.assign(create<DescMessage>(method.input, input), {
+      $unknown,
+    }) as typeof input;
+    return unary(method, signal, timeoutMs, header, request, values);
+  });
+}
