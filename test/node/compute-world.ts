@@ -123,6 +123,7 @@ export interface Proxy extends AsyncDisposable {
 export async function openProxy(path: string, target: string): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let server: Server;
+  let isHungNow = false;
   const listen = () =>
     new Promise<void>((resolve, reject) => {
       server = createServer((client) => {
@@ -139,6 +140,7 @@ export async function openProxy(path: string, target: string): Promise<Proxy> {
           });
           // "close" follows.
           from.on("error", () => {});
+          if (isHungNow) from.pause();
         }
       });
       server.once("error", reject);
@@ -154,6 +156,7 @@ export async function openProxy(path: string, target: string): Promise<Proxy> {
     cut,
     restore: listen,
     setHung(isHung) {
+      isHungNow = isHung;
       for (const socket of sockets) {
         if (isHung) socket.pause();
         else socket.resume();

@@ -23,6 +23,10 @@ export type LifecycleCallback = (
   opaque: Pointer | null,
 ) => void;
 
+/** A daemon that does not answer for 20 s is lost. */
+const KEEP_ALIVE_INTERVAL_S = 5;
+const KEEP_ALIVE_COUNT = 4;
+
 type Native<Arguments extends unknown[], Result> = (...args: Arguments) => Result;
 type Int = Native<[Pointer], number>;
 type IntWithFlags = Native<[Pointer, number], number>;
@@ -52,6 +56,12 @@ export function loadLibvirt() {
   const call = (name: string): Int => get(name, "int", ["void *"]);
   const callWithFlags = (name: string): IntWithFlags => get(name, "int", ["void *", "uint"]);
 
+  const open: Native<[string], Pointer | null> = get("virConnectOpen", "void *", ["str"]);
+  const setKeepAlive: Native<[Pointer, number, number], number> = get(
+    "virConnectSetKeepAlive",
+    "int",
+    ["void *", "int", "uint"],
+  );
   const lastError: Native<[], Pointer | null> = get("virGetLastError", "void *", []);
   const setErrorFunc: Native<[null, Pointer], void> = get("virSetErrorFunc", "void", [
     "void *",
@@ -93,15 +103,15 @@ export function loadLibvirt() {
       return pointer === null ? undefined : (koffi.decode(pointer, errorType) as VirError);
     },
 
-    connectOpen: get<[string], Pointer | null>("virConnectOpen", "void *", ["str"]),
-    connectRef: call("virConnectRef"),
+    /** Opens a connection that notices when the daemon hangs, while the event loop runs. */
+    connectOpen(uri: string): Pointer | null {
+      const pointer = open(uri);
+      // The test driver of libvirt has no keep-alive, and does not need one.
+      if (pointer !== null) setKeepAlive(pointer, KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_COUNT);
+      return pointer;
+    },
     connectClose: call("virConnectClose"),
     connectIsAlive: call("virConnectIsAlive"),
-    connectSetKeepAlive: get<[Pointer, number, number], number>("virConnectSetKeepAlive", "int", [
-      "void *",
-      "int",
-      "uint",
-    ]),
     connectGetCapabilities: get<[Pointer], string | null>(
       "virConnectGetCapabilities",
       ownedString,

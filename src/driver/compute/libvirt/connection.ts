@@ -2,14 +2,15 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../../../util/clock.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { createWorkerPool, type WorkerPool } from "./worker-pool.ts";
+import { createWorkerPool, type Lane } from "./worker-pool.ts";
 import type {
   DriverSettings,
-  EventWorkerData,
   FromEventWorker,
   Operation,
   OperationResult,
+  QemuUser,
   ToEventWorker,
+  ToRpcWorker,
 } from "./worker-protocol.ts";
 
 /** As much of pino as is used. */
@@ -18,11 +19,16 @@ export interface ComputeLog {
   warn(fields: object, message: string): void;
 }
 
+type CallOf = <O extends Operation>(
+  operation: O,
+  signal?: AbortSignal,
+) => Promise<OperationResult<O["kind"]>>;
+
 export interface LibvirtConnection extends AsyncDisposable {
-  /** Changes: may take long, so they have threads of their own. */
-  readonly change: WorkerPool["call"];
+  /** Changes: may take long. */
+  readonly change: CallOf;
   /** Reads: quick, and never behind a change. */
-  readonly read: WorkerPool["call"];
+  readonly read: CallOf;
 }
 
 export interface ConnectionOptions {
@@ -38,6 +44,9 @@ export interface ConnectionOptions {
 }
 
 const STOP_TIMEOUT_MS = 3_000;
+const READ_THREADS = 1;
+/** Longer than what lies between the steps of one virtual machine. */
+const THREAD_IDLE_MS = 30_000;
 
 /**
  * libvirt's event loop is one for the whole process. A second event worker would be handed callbacks of
@@ -46,9 +55,9 @@ const STOP_TIMEOUT_MS = 3_000;
 let isLoopTaken = false;
 
 /**
- * The threads that talk to libvirt: one that opens the connection and runs the event loop, and some
- * that do calls, which block. When the connection is lost it is opened again for ever; calls answer
- * `unavailable` meanwhile.
+ * The threads that talk to libvirt: one that hears its events, and as many as are needed that do calls,
+ * which block. When the connection is lost it is opened again for ever; calls answer `unavailable`
+ * meanwhile.
  */
 export function openConnection(options: ConnectionOptions): LibvirtConnection {
   if (isLoopTaken) {
@@ -59,17 +68,29 @@ export function openConnection(options: ConnectionOptions): LibvirtConnection {
   }
   isLoopTaken = true;
   const { settings, clock, log, onConnected, onDomainEvent } = options;
-  const newThread = () =>
-    new Worker(new URL("./rpc-worker.ts", import.meta.url), { workerData: settings });
-  const changeThreads = Array.from({ length: options.changeThreads }, newThread);
-  const readThreads = [newThread()];
-  const changes = createWorkerPool(changeThreads, options.changeTimeoutMs, clock);
-  const reads = createWorkerPool(readThreads, options.readTimeoutMs, clock);
-  const workerData: EventWorkerData = {
-    settings,
-    rpcWorkerCount: changeThreads.length + readThreads.length,
+  const threads = new Set<Worker>();
+  const newThread = (file: string) => {
+    const thread = new Worker(new URL(file, import.meta.url), { workerData: settings });
+    threads.add(thread);
+    thread.once("exit", () => threads.delete(thread));
+    return thread;
   };
-  const eventThread = new Worker(new URL("./event-worker.ts", import.meta.url), { workerData });
+  let qemuUser: QemuUser | undefined;
+  const known = (): ToRpcWorker => ({ kind: "know", qemuUser });
+  const pool = createWorkerPool({
+    startThread() {
+      const thread = newThread("./rpc-worker.ts");
+      thread.postMessage(known());
+      return thread;
+    },
+    lanes: {
+      change: { width: options.changeThreads, timeoutMs: options.changeTimeoutMs },
+      read: { width: READ_THREADS, timeoutMs: options.readTimeoutMs },
+    },
+    idleMs: THREAD_IDLE_MS,
+    clock,
+  });
+  const eventThread = newThread("./event-worker.ts");
 
   let state: "connecting" | "connected" | "lost" | "closed" = "connecting";
 
@@ -82,11 +103,9 @@ export function openConnection(options: ConnectionOptions): LibvirtConnection {
   eventThread.on("message", (message: FromEventWorker) => {
     switch (message.kind) {
       case "connected":
-        const { connection, qemuUser } = message;
-        for (const pool of [changes, reads]) {
-          pool.broadcast({ kind: "attach", connection, qemuUser });
-        }
         if (state === "closed") break;
+        ({ qemuUser } = message);
+        pool.broadcast(known());
         state = "connected";
         log.info({ uri: settings.uri }, "connected to libvirt");
         onConnected();
@@ -103,31 +122,25 @@ export function openConnection(options: ConnectionOptions): LibvirtConnection {
     onLost(error instanceof Error ? error.message : String(error)),
   );
 
-  const through =
-    (pool: WorkerPool): WorkerPool["call"] =>
-    async <O extends Operation>(
-      operation: O,
-      signal?: AbortSignal,
-    ): Promise<OperationResult<O["kind"]>> => {
+  const inLane =
+    (lane: Lane): CallOf =>
+    async (operation, signal) => {
       if (state !== "connected") {
         throw new N0Error("unavailable", "the hypervisor of the node does not answer, try again");
       }
-      return await pool.call(operation, signal);
+      return await pool.call(lane, operation, signal);
     };
 
   return {
-    change: through(changes),
-    read: through(reads),
+    change: inLane("change"),
+    read: inLane("read"),
     async [Symbol.asyncDispose]() {
       if (state === "closed") return;
       state = "closed";
-      for (const pool of [changes, reads]) {
-        pool.close();
-        pool.broadcast({ kind: "stop" });
-      }
+      pool.close();
       const stop: ToEventWorker = { kind: "stop" };
       eventThread.postMessage(stop);
-      isLoopTaken = !(await stopAll([eventThread, ...changeThreads, ...readThreads], clock, log));
+      isLoopTaken = !(await stopAll([...threads], clock, log));
     },
   };
 }

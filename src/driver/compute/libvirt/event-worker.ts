@@ -1,7 +1,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { loadLibvirt, type Pointer } from "./bindings.ts";
 import type {
-  EventWorkerData,
+  DriverSettings,
   FromEventWorker,
   QemuUser,
   ToEventWorker,
@@ -9,22 +9,25 @@ import type {
 import { findElement, findElements, parseXml } from "./xml.ts";
 
 /**
- * The thread that opens the connection, opens it again when it is lost, and runs libvirt's event loop.
+ * The thread that hears libvirt's events: it opens a connection, opens it again when it is lost, and runs
+ * libvirt's event loop, which the connections of the other threads need as well.
  * It never returns to its own JavaScript event loop, so it looks at its port between two rounds.
  *
  * A lost connection is found by asking, not by virConnectRegisterCloseCallback: libvirt calls that one
  * on whichever thread notices, and a JavaScript callback called on another thread than its own, while
  * its own sits in native code, blocks both for ever.
  */
-const { settings, rpcWorkerCount } = workerData as EventWorkerData;
+const settings = workerData as DriverSettings;
 const port = parentPort!;
 const libvirt = loadLibvirt();
 
+/**
+ * virDomainEventType: QEMU is about to end, also where it was paused. Until the event that it has ended,
+ * which follows, the state is one that counts as running.
+ */
+const EVENT_SHUTDOWN = 6;
 /** How soon a message and a lost connection are noticed. Events themselves wake the loop at once. */
 const WAKE_UP_MS = 200;
-/** A daemon that does not answer for 20 s is lost. */
-const KEEP_ALIVE_INTERVAL_S = 5;
-const KEEP_ALIVE_COUNT = 4;
 const BACKOFF_MIN_MS = 200;
 const BACKOFF_MAX_MS = 5_000;
 
@@ -43,9 +46,8 @@ function openConnection(): OpenConnection | undefined {
     post({ kind: "lost", reason: libvirt.lastError()?.message ?? "cannot connect" });
     return undefined;
   }
-  // The test driver of libvirt has no keep-alive, and does not need one.
-  libvirt.connectSetKeepAlive(pointer, KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_COUNT);
-  const callbackId = libvirt.registerLifecycle(pointer, (_connection, domain) => {
+  const callbackId = libvirt.registerLifecycle(pointer, (_connection, domain, event) => {
+    if (event === EVENT_SHUTDOWN) return;
     post({ kind: "event", libvirtName: libvirt.domainGetName(domain) });
   });
   if (callbackId < 0) {
@@ -54,8 +56,7 @@ function openConnection(): OpenConnection | undefined {
     return undefined;
   }
   const qemuUser = readQemuUser(pointer);
-  for (let i = 0; i < rpcWorkerCount; i++) libvirt.connectRef(pointer);
-  post({ kind: "connected", connection: pointer, qemuUser });
+  post({ kind: "connected", qemuUser });
   return { pointer, callbackId };
 }
 

@@ -13,8 +13,8 @@ import type {
 } from "./worker-protocol.ts";
 
 /**
- * A thread that does operations one after the other, blocking. The connection is opened by the event
- * worker; this thread owns one reference to it.
+ * A thread that does operations one after the other, blocking, on a connection of its own: so it can come
+ * and go. The event loop that the connection needs runs in the event worker.
  */
 const settings = workerData as DriverSettings;
 const port = parentPort!;
@@ -25,9 +25,8 @@ let qemuUser: QemuUser | undefined;
 
 port.on("message", (message: ToRpcWorker) => {
   switch (message.kind) {
-    case "attach":
-      release();
-      ({ connection, qemuUser } = message);
+    case "know":
+      ({ qemuUser } = message);
       break;
     case "run":
       port.postMessage(answer(message.id, message.operation));
@@ -41,14 +40,25 @@ port.on("message", (message: ToRpcWorker) => {
 
 function answer(id: number, operation: Operation): FromRpcWorker {
   try {
-    if (connection === undefined) {
-      throw new N0Error("unavailable", "the hypervisor is not connected, try again");
-    }
-    const result = runOperation({ libvirt, connection, settings, qemuUser, qemu }, operation);
-    return { kind: "done", id, result };
+    const context = { libvirt, connection: connected(), settings, qemuUser, qemu };
+    return { kind: "done", id, result: runOperation(context, operation) };
   } catch (error) {
     return { kind: "failed", id, error: toWireError(error) };
   }
+}
+
+/** Opens the connection if there is none, or if it has been lost. Opening takes about a millisecond. */
+function connected(): Pointer {
+  if (connection !== undefined && libvirt.connectIsAlive(connection) === 1) return connection;
+  release();
+  const opened = libvirt.connectOpen(settings.uri);
+  if (opened === null) {
+    throw new N0Error("unavailable", "the hypervisor is not connected, try again", {
+      cause: new Error(`libvirt: ${libvirt.lastError()?.message ?? "cannot connect"}`),
+    });
+  }
+  connection = opened;
+  return opened;
 }
 
 function toWireError(error: unknown): WireError {

@@ -32,94 +32,169 @@ class ScriptedThread implements RpcThread {
   }
 }
 
-function newPool({ threadCount = 2, timeoutMs = 60_000 } = {}) {
-  const threads = Array.from({ length: threadCount }, () => new ScriptedThread());
-  return { threads, pool: createWorkerPool(threads, timeoutMs, systemClock) };
+const MINUTE_MS = 60_000;
+
+function newPool({ width = 2, timeoutMs = MINUTE_MS, idleMs = MINUTE_MS } = {}) {
+  const threads: ScriptedThread[] = [];
+  const startThread = () => {
+    const thread = new ScriptedThread();
+    threads.push(thread);
+    return thread;
+  };
+  const lanes = { change: { width, timeoutMs }, read: { width: 1, timeoutMs } };
+  const pool = createWorkerPool({ startThread, lanes, idleMs, clock: systemClock });
+  const namesOf = () => threads.map((thread) => thread.names());
+  return { threads, pool, namesOf };
 }
 
 test("operations on one name wait for each other, those on others do not", async () => {
-  const { threads, pool } = newPool();
-  const [first, second] = threads as [ScriptedThread, ScriptedThread];
-  const a1 = pool.call({ kind: "resume", name: "a" });
-  const a2 = pool.call({ kind: "off", name: "a" });
-  const b = pool.call({ kind: "resume", name: "b" });
-  expect([first.names(), second.names()]).toEqual([["a"], ["b"]]);
+  const { threads, pool, namesOf } = newPool();
+  const a1 = pool.call("change", { kind: "resume", name: "a" });
+  const a2 = pool.call("change", { kind: "off", name: "a" });
+  const b = pool.call("change", { kind: "resume", name: "b" });
+  expect(namesOf()).toEqual([["a"], ["b"]]);
 
-  second.finish();
+  threads[1]!.finish();
   await b;
-  expect([first.names(), second.names()]).toEqual([["a"], ["b"]]);
-  first.finish();
+  expect(namesOf()).toEqual([["a"], ["b"]]);
+  threads[0]!.finish();
   await a1;
-  expect(first.names()).toEqual(["a", "a"]);
-  first.finish();
+  expect(namesOf()).toEqual([["a", "a"], ["b"]]);
+  threads[0]!.finish();
   await a2;
 });
 
+test("a thread is started only when the others are busy, up to the width of the lane", async () => {
+  const { threads, pool, namesOf } = newPool();
+  const call = (name: string) => pool.call("change", { kind: "resume", name });
+  expect(threads).toHaveLength(0);
+  const first = call("a");
+  threads[0]!.finish();
+  await first;
+  const others = ["b", "c", "d"].map(call);
+  expect(namesOf()).toEqual([["a", "b"], ["c"]]);
+  threads[0]!.finish();
+  expect(namesOf()).toEqual([["a", "b", "d"], ["c"]]);
+  threads[0]!.finish();
+  threads[1]!.finish();
+  await Promise.all(others);
+});
+
+test("a read never waits for a change, not even on the same name", async () => {
+  const { threads, pool, namesOf } = newPool({ width: 1 });
+  const changes = ["a", "b"].map((name) => pool.call("change", { kind: "resume", name }));
+  const read = pool.call("read", { kind: "observe", name: "a" });
+  expect(namesOf()).toEqual([["a"], ["a"]]);
+  threads[1]!.finish("running");
+  expect(await read).toBe("running");
+  threads[0]!.finish();
+  threads[0]!.finish();
+  await Promise.all(changes);
+});
+
+test("threads that have nothing to do are ended but for one, and started again", async () => {
+  const { threads, pool, namesOf } = newPool({ idleMs: 20 });
+  const calls = ["a", "b"].map((name) => pool.call("change", { kind: "resume", name }));
+  for (const thread of threads) thread.finish();
+  await Promise.all(calls);
+  const isStopped = (thread: ScriptedThread) => thread.received.at(-1)?.kind === "stop";
+  await expect.poll(() => threads.filter(isStopped)).toHaveLength(1);
+  const [left] = threads.filter((thread) => !isStopped(thread));
+
+  const again = ["c", "d"].map((name) => pool.call("change", { kind: "resume", name }));
+  expect(left!.names().slice(1)).toEqual(["c"]);
+  expect(namesOf()[2]).toEqual(["d"]);
+  left!.finish();
+  threads[2]!.finish();
+  await Promise.all(again);
+});
+
 test("the end of an abandoned operation is waited for by the next on that name", async () => {
-  const { threads, pool } = newPool();
-  const [first, second] = threads as [ScriptedThread, ScriptedThread];
+  const { threads, pool, namesOf } = newPool();
   const controller = new AbortController();
-  const started = pool.call({ kind: "resume", name: "a" }, controller.signal);
+  const started = pool.call("change", { kind: "resume", name: "a" }, controller.signal);
   controller.abort(new Error("hung up"));
   await expect(started).rejects.toThrow("hung up");
 
-  const removed = pool.call({ kind: "off", name: "a" });
-  expect([first.names(), second.names()]).toEqual([["a"], []]);
-  first.finish();
-  first.finish();
+  const removed = pool.call("change", { kind: "off", name: "a" });
+  expect(namesOf()).toEqual([["a"]]);
+  threads[0]!.finish();
+  threads[0]!.finish();
   await removed;
 });
 
 test("an operation abandoned while it waits is never done", async () => {
-  const { threads, pool } = newPool({ threadCount: 1 });
-  const [only] = threads as [ScriptedThread];
-  const running = pool.call({ kind: "resume", name: "a" });
+  const { threads, pool, namesOf } = newPool({ width: 1 });
+  const running = pool.call("change", { kind: "resume", name: "a" });
   const controller = new AbortController();
-  const waiting = pool.call({ kind: "resume", name: "b" }, controller.signal);
+  const waiting = pool.call("change", { kind: "resume", name: "b" }, controller.signal);
   controller.abort(new Error("hung up"));
   await expect(waiting).rejects.toThrow("hung up");
-  only.finish();
+  threads[0]!.finish();
   await running;
-  expect(only.names()).toEqual(["a"]);
+  expect(namesOf()).toEqual([["a"]]);
 });
 
-test("a thread that does not answer in time is passed over, and used again when it has answered", async () => {
-  const { threads, pool } = newPool({ timeoutMs: 20 });
-  const [first, second] = threads as [ScriptedThread, ScriptedThread];
-  const stuck = { kind: "unavailable" };
-  await expect(pool.call({ kind: "resume", name: "a" })).rejects.toMatchObject(stuck);
-  await expect(pool.call({ kind: "off", name: "a" })).rejects.toMatchObject(stuck);
-  const other = pool.call({ kind: "resume", name: "b" });
-  second.finish();
+const stuck = { kind: "unavailable" };
+
+test("a call that hangs is made up for by another thread, which is used on when it answers after all", async () => {
+  const { threads, pool, namesOf } = newPool({ width: 1, timeoutMs: 20 });
+  await expect(pool.call("change", { kind: "resume", name: "a" })).rejects.toMatchObject(stuck);
+  await expect(pool.call("change", { kind: "off", name: "a" })).rejects.toMatchObject(stuck);
+  const other = pool.call("change", { kind: "resume", name: "b" });
+  threads[1]!.finish();
   await other;
 
-  first.finish();
-  const again = pool.call({ kind: "off", name: "a" });
-  first.finish();
+  threads[0]!.finish();
+  const again = pool.call("change", { kind: "off", name: "a" });
+  threads[0]!.finish();
   await again;
-  expect(first.names()).toEqual(["a", "a"]);
+  expect(namesOf()).toEqual([["a", "a"], ["b"]]);
 });
 
-test("when no thread is left, what waits is refused instead of waiting for ever", async () => {
-  const { threads, pool } = newPool({ threadCount: 1 });
-  const [only] = threads as [ScriptedThread];
-  const calls = [pool.call({ kind: "resume", name: "a" }), pool.call({ kind: "list" })];
-  only.emit("error", new Error("died"));
-  for (const call of calls) await expect(call).rejects.toMatchObject({ kind: "unavailable" });
-  await expect(pool.call({ kind: "list" })).rejects.toMatchObject({ kind: "unavailable" });
+test("when too many calls hang, what waits is refused; the other lane goes on", async () => {
+  const { threads, pool } = newPool({ width: 1, timeoutMs: 20 });
+  const names = ["a", "b", "c", "d", "e", "f", "g"];
+  const calls = names.map((name) => pool.call("change", { kind: "resume", name }));
+  const outcomes = await Promise.allSettled(calls);
+  expect(outcomes.map(({ status }) => status)).toEqual(names.map(() => "rejected"));
+  expect(threads).toHaveLength(5);
+
+  const read = pool.call("read", { kind: "list" });
+  threads.at(-1)!.finish([]);
+  expect(await read).toEqual([]);
+});
+
+test("a thread that dies fails what it did, and another one does the rest", async () => {
+  const { threads, pool } = newPool({ width: 1 });
+  const failing = pool.call("change", { kind: "resume", name: "a" });
+  const next = pool.call("change", { kind: "resume", name: "b" });
+  threads[0]!.emit("error", new Error("died"));
+  await expect(failing).rejects.toMatchObject({ kind: "unavailable", cause: new Error("died") });
+  threads[1]!.finish();
+  await next;
+  expect(threads[1]!.names()).toEqual(["b"]);
+});
+
+test("a pool that is closed ends its threads and refuses what waits and what comes", async () => {
+  const { threads, pool } = newPool({ width: 1 });
+  const calls = ["a", "b"].map((name) => pool.call("change", { kind: "resume", name }));
+  pool.close();
+  for (const call of calls) await expect(call).rejects.toMatchObject(stuck);
+  await expect(pool.call("read", { kind: "list" })).rejects.toMatchObject(stuck);
+  expect(threads.map(({ received }) => received.at(-1)?.kind)).toEqual(["stop"]);
 });
 
 test("an error of the operation comes back with its kind, and its cause for the log", async () => {
-  const { threads, pool } = newPool({ threadCount: 1 });
-  const [only] = threads as [ScriptedThread];
-  const call = pool.call({ kind: "resume", name: "a" });
+  const { threads, pool } = newPool();
+  const call = pool.call("change", { kind: "resume", name: "a" });
   const error = {
     kind: "resource_exhausted",
     message: "full",
     resource: "virtual_machine/a",
     cause: "c",
   };
-  only.emit("message", { kind: "failed", id: 1, error });
+  threads[0]!.emit("message", { kind: "failed", id: 1, error });
   await expect(call).rejects.toMatchObject({
     kind: "resource_exhausted",
     message: "full",

@@ -15,10 +15,27 @@ export interface RpcThread {
   on(event: "error", listener: (error: unknown) => void): unknown;
 }
 
+/** Changes may take long; reads are quick, and never wait behind a change. */
+export type Lane = "change" | "read";
+
+export interface LaneLimits {
+  /** How many of them are done at once. */
+  readonly width: number;
+  readonly timeoutMs: number;
+}
+
+export interface PoolOptions {
+  readonly startThread: () => RpcThread;
+  readonly lanes: Readonly<Record<Lane, LaneLimits>>;
+  /** A thread that has had nothing to do for so long is ended; the last one stays. */
+  readonly idleMs: number;
+  readonly clock: Clock;
+}
+
 export interface WorkerPool {
   /**
-   * Does the operation on the first free thread. Operations on one name are done one after the other,
-   * in the order of the calls.
+   * Does the operation on a free thread, or on a new one. Those of a lane on one name are done one
+   * after the other, in the order of the calls.
    *
    * When `signal` aborts, one that waits is never done; of one that has begun only the answer is
    * abandoned, and the next on the same name still waits for its end. So it is with the timeout,
@@ -27,18 +44,23 @@ export interface WorkerPool {
    * @throws N0Error what the operation throws; `unavailable` for a timeout. The signal's reason.
    */
   call<O extends Operation>(
+    lane: Lane,
     operation: O,
     signal?: AbortSignal,
   ): Promise<OperationResult<O["kind"]>>;
   /** To all threads, behind what they are doing. */
   broadcast(message: ToRpcWorker): void;
-  /** Answers `unavailable` to whatever waits or runs, now and later. */
+  /** Ends the threads, and answers `unavailable` to whatever waits or runs, now and later. */
   close(): void;
 }
+
+/** In each lane so many calls that may never answer are made up for by a thread more. */
+const STUCK_MAX = 4;
 
 type Outcome = FromRpcWorker | { readonly kind: "thrown"; readonly reason: unknown };
 
 interface Job {
+  readonly lane: Lane;
   readonly operation: Operation;
   /** The name that it works on; a read of all has none. */
   readonly key: string | undefined;
@@ -51,46 +73,82 @@ interface Job {
 interface Slot {
   readonly thread: RpcThread;
   job: Job | undefined;
-  /** The job has timed out, or the thread has died: it may never answer. */
+  /** The job has timed out: it may never answer. */
   isStuck: boolean;
+  /** Aborted when there is something to do again. */
+  idle: AbortController;
 }
 
-export function createWorkerPool(
-  threads: readonly RpcThread[],
-  timeoutMs: number,
-  clock: Clock,
-): WorkerPool {
-  const slots = threads.map((thread): Slot => ({ thread, job: undefined, isStuck: false }));
+/** Threads that are started when they are needed: each takes 15 MB, and most of the time one is enough. */
+export function createWorkerPool({ startThread, lanes, idleMs, clock }: PoolOptions): WorkerPool {
+  /** Those in front are used first, so that the others can end. */
+  let slots: readonly Slot[] = [];
   let queue: Job[] = [];
   let runCount = 0;
   let isClosed = false;
 
   /** Begins what can begin, in order; refuses what would wait for a thread that may never answer. */
   function pump(): void {
-    const isHopeless = isClosed || slots.every(({ isStuck }) => isStuck);
     queue = queue.filter((job) => {
-      const ahead = slots.find((slot) => slot.job !== undefined && slot.job.key === job.key);
-      if (isHopeless || (ahead?.isStuck === true && job.key !== undefined)) {
-        job.settle({
-          kind: "thrown",
-          reason: unanswered("every thread that could do it is stuck"),
-        });
+      const ahead = job.key === undefined ? undefined : running(job.lane, job.key);
+      if (isClosed || ahead?.isStuck === true || isHopeless(job.lane)) {
+        job.settle(failed("every thread that could do it is stuck"));
         return false;
       }
-      const free = slots.find((slot) => slot.job === undefined && !slot.isStuck);
-      if (free === undefined || (ahead !== undefined && job.key !== undefined)) return true;
-      begin(free, job);
+      if (ahead !== undefined || !hasRoom(job.lane)) return true;
+      try {
+        begin(slots.find((slot) => slot.job === undefined) ?? start(), job);
+      } catch (reason) {
+        job.settle(failed(reason));
+      }
       return false;
     });
   }
 
+  function running(lane: Lane, key: string): Slot | undefined {
+    return slots.find(({ job }) => job?.lane === lane && job.key === key);
+  }
+
+  function hasRoom(lane: Lane): boolean {
+    const taken = slots.filter(({ job }) => job?.lane === lane);
+    const stuckCount = taken.filter(({ isStuck }) => isStuck).length;
+    return taken.length < lanes[lane].width + Math.min(stuckCount, STUCK_MAX);
+  }
+
+  function isHopeless(lane: Lane): boolean {
+    const stuck = slots.filter(({ job, isStuck }) => isStuck && job?.lane === lane);
+    return stuck.length >= lanes[lane].width + STUCK_MAX;
+  }
+
+  function start(): Slot {
+    const thread = startThread();
+    const slot: Slot = { thread, job: undefined, isStuck: false, idle: new AbortController() };
+    thread.on("message", (message) => {
+      const { job } = slot;
+      slot.job = undefined;
+      slot.isStuck = false;
+      job?.settle(message);
+      pump();
+      if (slot.job === undefined) endWhenIdle(slot);
+    });
+    thread.on("error", (reason) => {
+      drop(slot);
+      slot.job?.settle(failed(reason));
+      pump();
+    });
+    slots = [...slots, slot];
+    return slot;
+  }
+
   function begin(slot: Slot, job: Job): void {
+    slot.idle.abort();
     slot.job = job;
     slot.thread.postMessage({ kind: "run", id: ++runCount, operation: job.operation });
+    const { timeoutMs } = lanes[job.lane];
     clock.sleep(timeoutMs, job.settled).then(
       () => {
         slot.isStuck = slot.job === job;
-        job.settle({ kind: "thrown", reason: unanswered(`no answer in ${timeoutMs} ms`) });
+        job.settle(failed(`no answer in ${timeoutMs} ms`));
         pump();
       },
       () => {
@@ -99,23 +157,27 @@ export function createWorkerPool(
     );
   }
 
-  for (const slot of slots) {
-    slot.thread.on("message", (message) => {
-      const { job } = slot;
-      slot.job = undefined;
-      slot.isStuck = false;
-      job?.settle(message);
-      pump();
-    });
-    slot.thread.on("error", (reason) => {
-      slot.isStuck = true;
-      slot.job?.settle({ kind: "thrown", reason: unanswered(reason) });
-      pump();
-    });
+  function endWhenIdle(slot: Slot): void {
+    slot.idle = new AbortController();
+    clock.sleep(idleMs, slot.idle.signal).then(
+      () => {
+        if (!slots.some((other) => other !== slot && !other.isStuck)) return;
+        drop(slot);
+        slot.thread.postMessage({ kind: "stop" });
+      },
+      () => {
+        // It has something to do, or all is closed.
+      },
+    );
+  }
+
+  function drop(slot: Slot): void {
+    slots = slots.filter((other) => other !== slot);
+    slot.idle.abort();
   }
 
   return {
-    async call<O extends Operation>(operation: O, signal?: AbortSignal) {
+    async call<O extends Operation>(lane: Lane, operation: O, signal?: AbortSignal) {
       signal?.throwIfAborted();
       const { promise, resolve, reject } = Promise.withResolvers<unknown>();
       const settled = new AbortController();
@@ -124,6 +186,7 @@ export function createWorkerPool(
         job.settle({ kind: "thrown", reason: signal?.reason });
       };
       const job: Job = {
+        lane,
         operation,
         key: keyOf(operation),
         settled: settled.signal,
@@ -144,7 +207,11 @@ export function createWorkerPool(
     },
     close() {
       isClosed = true;
-      for (const { job } of slots) job?.settle({ kind: "thrown", reason: unanswered("closed") });
+      for (const { thread, job, idle } of slots) {
+        job?.settle(failed("closed"));
+        idle.abort();
+        thread.postMessage({ kind: "stop" });
+      }
       pump();
     },
   };
@@ -160,6 +227,8 @@ function fromWireError({ kind, message, resource, cause }: WireError): N0Error {
   return new N0Error(kind, message, facts);
 }
 
-function unanswered(cause: unknown): N0Error {
-  return new N0Error("unavailable", "the hypervisor does not answer, try again", { cause });
+/** It was not done, or nobody knows. */
+function failed(cause: unknown): Outcome {
+  const message = "the hypervisor does not answer, try again";
+  return { kind: "thrown", reason: new N0Error("unavailable", message, { cause }) };
 }

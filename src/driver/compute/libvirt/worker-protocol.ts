@@ -1,7 +1,6 @@
 import type { ErrorKind } from "../../../util/errors.ts";
 import type { Maker, Mark } from "../../mark.ts";
 import type { Accelerator, DomainInfo, DomainSpec, DomainState } from "../compute-driver.ts";
-import type { Pointer } from "./bindings.ts";
 import type { CpuController } from "./cpu-shares.ts";
 
 /** What all workers are told when they start. */
@@ -48,11 +47,8 @@ export interface QemuUser {
 }
 
 export type ToRpcWorker =
-  | {
-      readonly kind: "attach";
-      readonly connection: Pointer;
-      readonly qemuUser: QemuUser | undefined;
-    }
+  /** What was found out about libvirt; comes before the first operation. */
+  | { readonly kind: "know"; readonly qemuUser: QemuUser | undefined }
   | { readonly kind: "run"; readonly id: number; readonly operation: Operation }
   | { readonly kind: "stop" };
 
@@ -70,22 +66,11 @@ export type FromRpcWorker =
   | { readonly kind: "failed"; readonly id: number; readonly error: WireError };
 
 export type FromEventWorker =
-  /** Each RPC worker is handed one reference to the connection, to close when it gets the next. */
-  | {
-      readonly kind: "connected";
-      readonly connection: Pointer;
-      readonly qemuUser: QemuUser | undefined;
-    }
+  | { readonly kind: "connected"; readonly qemuUser: QemuUser | undefined }
   | { readonly kind: "lost"; readonly reason: string }
   /** Something happened to the domain of that libvirt name. */
   | { readonly kind: "event"; readonly libvirtName: string };
 
 export interface ToEventWorker {
   readonly kind: "stop";
-}
-
-export interface EventWorkerData {
-  readonly settings: DriverSettings;
-  /** How many references to the connection to make at each opening. */
-  readonly rpcWorkerCount: number;
 }
