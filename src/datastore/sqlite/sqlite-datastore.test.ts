@@ -88,6 +88,29 @@ test("a file of a newer version is refused and left as it is", () => {
   after.close();
 });
 
+test("a file of the first version is taken over with its records and revisions", async () => {
+  const path = join(newPath(), "..", "..", "older.sqlite");
+  const database = new Database(path);
+  database.exec(`
+    CREATE TABLE record (
+      key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO counter (name, value) VALUES ('revision', 9000000000000000);
+    INSERT INTO record (key, value, revision) VALUES ('b', x'02', 8), ('a', x'01', 7);
+    PRAGMA user_version = 1;`);
+  database.close();
+
+  await using datastore = sqliteDatastore({ path });
+  expect(await datastore.list("")).toEqual([
+    { key: "a", value: Buffer.from([1]), revision: 7 },
+    { key: "b", value: Buffer.from([2]), revision: 8 },
+  ]);
+  await datastore.batch({ conditions: [{ key: "a", revision: 7 }], ...record("a") });
+  expect(await datastore.batch({ deletes: ["b"] })).toBeGreaterThan(9_000_000_000_000_000);
+  expect((await datastore.list("")).map(({ key }) => key)).toEqual(["a"]);
+});
+
 test("batches that come together share one durable commit", async () => {
   await using datastore = sqliteDatastore({ path: newPath() });
   const alone = await batchesPerSecond(datastore, 1, 300);

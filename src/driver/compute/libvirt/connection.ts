@@ -46,7 +46,7 @@ export interface ConnectionOptions {
 const STOP_TIMEOUT_MS = 3_000;
 const READ_THREADS = 1;
 /** Longer than what lies between the steps of one virtual machine. */
-const THREAD_IDLE_MS = 30_000;
+const THREAD_IDLE_MS = 60_000;
 
 /**
  * libvirt's event loop is one for the whole process. A second event worker would be handed callbacks of
