@@ -8,8 +8,9 @@ import { create } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import type { CliContext } from "./context.ts";
+import { errorInfo } from "./error-details.ts";
 import { failureLine } from "./failure.ts";
-import { lossOf } from "./lost.ts";
+import { isLost, lossOf, withConsequence } from "./lost.ts";
 import { withRetry } from "./retry.ts";
 
 export interface CallOptions {
@@ -27,7 +28,8 @@ export function isRead(method: DescMethodUnary): boolean {
 }
 
 /**
- * One unary call. A call that changes something carries an `idempotency-key`, one for all its tries.
+ * One unary call. A call that changes something carries an `idempotency-key`, one for all its tries: it
+ * is done once, however often it is sent.
  *
  * @throws ConnectError as the server, or the connection, gave it.
  */
@@ -40,38 +42,54 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
   const reads = isRead(method);
   const transport = await cli.transport();
   const { timeout, wait } = cli.flags();
+  const { clock, random } = cli.io;
   const signal = options.signal ?? cli.signal;
-  const header = reads ? undefined : { "idempotency-key": cli.io.random.uuid() };
+  const header = reads ? undefined : { "idempotency-key": random.uuid() };
   if (!reads) cli.interruptNotice = CANCELLED_CHANGE;
+  const startMs = clock.monotonicMs();
+  const leftMs = () =>
+    timeout === undefined
+      ? undefined
+      : Math.max(1, Math.ceil(timeout - (clock.monotonicMs() - startMs)));
   const call = async () => {
     const input = create<DescMessage>(method.input, request);
     try {
-      const { message } = await transport.unary<DescMessage, O>(
-        method,
-        signal,
-        timeout,
-        header,
-        input,
-      );
-      return message;
+      const answer = await transport.unary<DescMessage, O>(method, signal, leftMs(), header, input);
+      cli.isApiKnown = true;
+      return answer.message;
     } catch (reason) {
-      const consequence = reads ? "" : await unknownOutcome(method, request);
-      throw reason instanceof ConnectError ? lossOf(reason, signal, consequence) : reason;
+      if (!(reason instanceof ConnectError)) throw reason;
+      cli.isApiKnown ||= errorInfo(reason).isOurs;
+      throw lossOf(reason, signal);
     }
   };
-  if (wait === false) return await call();
-  const say = options.onWait ?? cli.say;
-  return await withRetry(
-    {
-      clock: cli.io.clock,
-      random: cli.io.random,
-      isRead: reads,
-      signal: options.waitSignal ?? signal,
-      onWait: (ms, refusal) =>
-        say(`---> Waiting ${(ms / 1000).toFixed(1)} s to try again: ${failureLine(refusal)}`),
+  try {
+    if (wait === false) return await call();
+    const waitSignal = options.waitSignal ?? signal;
+    const limits = { timeoutMs: timeout, signal: waitSignal, isKnown: () => cli.isApiKnown };
+    const lines = waitingLines(options.onWait ?? cli.say);
+    return await withRetry({ clock, random, ...limits, ...lines }, call);
+  } catch (reason) {
+    if (reads || !(reason instanceof ConnectError) || !isLost(reason)) throw reason;
+    throw withConsequence(reason, await unknownOutcome(method, request));
+  }
+}
+
+/** What is said of waiting, once for each reason. */
+function waitingLines(say: (line: string) => void) {
+  let last = "";
+  return {
+    onWait(ms: number, refusal: ConnectError) {
+      const line = failureLine(refusal);
+      if (line !== last) say(`---> Waiting ${(ms / 1000).toFixed(1)} s to try again: ${line}`);
+      last = line;
     },
-    call,
-  );
+    onGone(upToMs: number, failure: ConnectError) {
+      const line = failureLine(failure);
+      say(`---> Trying again for up to ${upToMs / 1000} s: ${line}`);
+      last = line;
+    },
+  };
 }
 
 async function unknownOutcome(method: DescMethodUnary, request: Message): Promise<string> {
@@ -79,7 +97,7 @@ async function unknownOutcome(method: DescMethodUnary, request: Message): Promis
   const resource = RESOURCES.find(({ service }) => service.typeName === method.parent.typeName);
   const name = "name" in request && typeof request.name === "string" ? ` ${request.name}` : "";
   const thing = resource === undefined ? "" : ` ${resource.name}${name}`;
-  return `; it may or may not have been done: look with n0cli get${thing}`;
+  return `it may or may not have been done: look with n0cli get${thing}`;
 }
 
 const CANCELLED_CHANGE =

@@ -17,6 +17,8 @@ export interface CliContext {
   say(line: string): void;
   /** Aborts at the first interrupt, unless a command has taken interrupts over. */
   readonly signal: AbortSignal;
+  /** True once the API has answered something. */
+  isApiKnown: boolean;
   /** What to tell the user when an interrupt ended the call that is under way. */
   interruptNotice: string;
   /** Takes interrupts over until the returned function is called. */
@@ -57,6 +59,7 @@ export function newContext(io: Io, flags: () => GlobalFlags): CliContext {
     },
     say: (line) => io.stderr.print(`${line}\n`),
     signal: interrupt.signal,
+    isApiKnown: false,
     interruptNotice: "Interrupted.",
     takeInterrupts(handler) {
       handlers.push(handler);

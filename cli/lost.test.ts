@@ -2,13 +2,14 @@ import { once } from "node:events";
 import type { Http2Server, ServerHttp2Session } from "node:http2";
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.ts";
 import { explainFailure } from "./failure.ts";
-import { lossOf } from "./lost.ts";
+import { isLost, lossOf, withConsequence } from "./lost.ts";
 import { run } from "./program.ts";
+import type { Connection } from "./settings.ts";
 import { newFakeApi } from "./testing/fake-api.ts";
 import { newTestIo } from "./testing/test-io.ts";
 import { openGrpcTransport } from "./transport.ts";
@@ -17,6 +18,15 @@ const api = newFakeApi();
 const sessions = new Set<ServerHttp2Session>();
 let server: Http2Server;
 
+/** As when the server's process is killed: its sockets close, and nothing is said. */
+async function dropUnanswered(): Promise<void> {
+  for (const session of sessions) session.socket.destroy();
+  await new Promise(setImmediate);
+  throw new Error("died before it did anything");
+}
+
+const keysSent = () => api.calls.map(({ header }) => header.get("idempotency-key"));
+
 beforeAll(async () => {
   server = createServer(connectNodeAdapter(api.server)).listen(0, "127.0.0.1");
   server.on("session", (session) => {
@@ -24,15 +34,20 @@ beforeAll(async () => {
     session.on("close", () => sessions.delete(session));
   });
   await once(server, "listening");
-  // As when the server's process is killed: its sockets close, and nothing is said.
-  api.before = async () => {
-    for (const session of sessions) session.socket.destroy();
-    await new Promise(setImmediate);
-  };
+});
+beforeEach(() => {
+  api.calls.length = 0;
+  api.before = dropUnanswered;
 });
 afterAll(() => {
   server.close();
 });
+
+const CREATE = "bs create data --request_bytes 1GiB --limit_bytes 1GiB";
+const TWO_TASKS = `
+a: {type: user, action: CreateUser, args: {name: a}}
+b: {type: user, action: CreateUser, args: {name: b}, depends_on: [a]}
+`;
 
 async function n0cli(line: string) {
   const { port } = server.address() as AddressInfo;
@@ -41,25 +56,81 @@ async function n0cli(line: string) {
   return { exitCode, stderr: t.stderr() };
 }
 
-test("a server that dies during a change leaves open whether it was done, and is no interrupt", async () => {
-  const { exitCode, stderr } = await n0cli(
-    "bs create data --request_bytes 1GiB --limit_bytes 1GiB",
-  );
+test("a server that stays away during a change leaves open whether it was done, and is no interrupt", async () => {
+  const { exitCode, stderr } = await n0cli(CREATE);
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(
-    /^\[Unavailable\] connection lost; it may or may not have been done: look with n0cli get block_storage data \(.+\)\n$/,
+    /^---> Trying again for up to 60 s: \[Unavailable\] connection lost \(.+\)\n\[Unavailable\] connection lost; it may or may not have been done: look with n0cli get block_storage data \(.+\)\n$/,
   );
+  expect(api.calls.length).toBeGreaterThan(5);
+  expect(new Set(keysSent()).size).toBe(1);
 });
 
-test.each(["get bs data", "get bs --watch"])("%s only tells the loss", async (line) => {
-  const { exitCode, stderr } = await n0cli(line);
+test("a change whose answer was lost is sent again under its key, which is said in one line", async () => {
+  api.before = async (call) => {
+    if (api.calls.length <= 3) await dropUnanswered();
+    else expect(call.header.get("idempotency-key")).toBe(keysSent()[0]);
+  };
+  const { exitCode, stderr } = await n0cli(CREATE);
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(/^---> Trying again for up to 60 s: .*connection lost.*\n$/);
+  expect(api.calls).toHaveLength(4);
+  api.disks.delete("data");
+});
+
+test("a server that has answered is waited for when it is not there for a while", async () => {
+  const { port } = server.address() as AddressInfo;
+  const t = newTestIo({ env: { N0CLI_API_ENDPOINT: `127.0.0.1:${port}` }, stdin: [TWO_TASKS] });
+  let absences = 0;
+  api.before = async () => {};
+  const io = {
+    ...t.io,
+    async openTransport(connection: Connection) {
+      const { transport, close } = await openGrpcTransport(connection);
+      const unary: Transport["unary"] = async (...call) => {
+        if (api.calls.length === 1 && absences++ < 3) {
+          throw new ConnectError("connect ECONNREFUSED 127.0.0.1:1", Code.Unavailable);
+        }
+        return await transport.unary(...call);
+      };
+      return { transport: { ...transport, unary }, close };
+    },
+  };
+  expect(await run(["do", "-"], io)).toBe(0);
+  expect(t.stderr()).toContain("Trying again for up to 60 s: [Unavailable] connect ECONNREFUSED");
+  expect(api.calls).toHaveLength(2);
+});
+
+test("one that never answered is not waited for", async () => {
+  const t = newTestIo({ env: { N0CLI_API_ENDPOINT: "127.0.0.1:1" } });
+  const io = { ...t.io, openTransport: openGrpcTransport };
+  expect(await run(CREATE.split(" "), io)).toBe(1);
+  expect(t.stderr()).toContain("Nothing answers at http://127.0.0.1:1");
+  expect(t.sleptMs).toEqual([]);
+});
+
+test("with --no-wait a call is sent once, and with --timeout as long as that", async () => {
+  await n0cli(`${CREATE} --no-wait`);
+  expect(api.calls).toHaveLength(1);
+  api.calls.length = 0;
+  await n0cli(`${CREATE} --timeout 300ms`);
+  expect(api.calls.length).toBeLessThan(4);
+});
+
+test("get bs data only tells the loss", async () => {
+  const { exitCode, stderr } = await n0cli("get bs data");
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/\n\[Unavailable\] connection lost \(.+\)\n$/);
+});
+
+test("so does a stream, which is not begun anew", async () => {
+  const { exitCode, stderr } = await n0cli("get bs --watch");
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(/^\[Unavailable\] connection lost \(.+\)\n$/);
 });
 
 const going = new AbortController().signal;
-const words = (message: string, code: Code) =>
-  lossOf(new ConnectError(message, code), going, "; x");
+const words = (message: string, code: Code) => lossOf(new ConnectError(message, code), going);
 
 test.each([
   ["http/2 stream closed with error code CANCEL (0x8)", Code.Canceled],
@@ -70,7 +141,10 @@ test.each([
   ["HTTP 502", Code.Unavailable],
 ])("%j is a loss", (message, code) => {
   const loss = words(message, code);
-  expect(loss.message).toBe(`[unavailable] connection lost; x (${message})`);
+  expect(loss.message).toBe(`[unavailable] connection lost (${message})`);
+  const told = withConsequence(loss, "look");
+  expect(told.message).toBe(`[unavailable] connection lost; look (${message})`);
+  expect(isLost(told)).toBe(true);
   expect(explainFailure(loss, "http://x").lines).toHaveLength(1);
 });
 

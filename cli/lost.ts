@@ -12,15 +12,20 @@ const LOST = "connection lost";
 
 /**
  * The same failure as one of the connection, where the connection was lost: as it comes from below, a
- * server that was killed says "canceled", as if the user had. `consequence` tells what that leaves open.
+ * server that was killed says "canceled", as if the user had.
  */
-export function lossOf(error: ConnectError, signal: AbortSignal, consequence = ""): ConnectError {
+export function lossOf(error: ConnectError, signal: AbortSignal): ConnectError {
   const words = error.rawMessage;
   const isLoss = error.code === Code.Canceled || LOSS_WORDS.test(words);
   if (signal.aborted || errorInfo(error).isOurs || !isLoss) return error;
   if (NEVER_SENT_WORDS.test(words) || isLost(error)) return error;
-  const message = `${LOST}${consequence} (${words})`;
-  return new ConnectError(message, Code.Unavailable, error.metadata, undefined, error);
+  return new ConnectError(`${LOST} (${words})`, Code.Unavailable, error.metadata, undefined, error);
+}
+
+/** The same loss, which also tells what it leaves open. */
+export function withConsequence(loss: ConnectError, consequence: string): ConnectError {
+  const message = loss.rawMessage.replace(LOST, `${LOST}; ${consequence}`);
+  return new ConnectError(message, loss.code, loss.metadata, undefined, loss);
 }
 
 /** True for what `lossOf` made. */

@@ -118,8 +118,15 @@ export function newProgram(io: Io): Command {
     .option("--context <name>", "use this context of the config file (N0CLI_CONTEXT)")
     .option("--token-file <path>", "a file that holds your token (N0CLI_TOKEN_FILE)")
     .option("--tls-ca <path>", "check the API's certificate with this PEM file (N0CLI_TLS_CA)")
-    .option("--timeout <duration>", "give up waiting for a call, such as 30s or 5m", durationFlag)
-    .option("--no-wait", "do not try again where the server asks to wait")
+    .option(
+      "--timeout <duration>",
+      "give up waiting for a call and its repeats, such as 30s or 5m",
+      durationFlag,
+    )
+    .option(
+      "--no-wait",
+      "do not send a call again where the server asks to wait or the connection is lost",
+    )
     .addOption(
       new Option(
         "-o, --output <format>",

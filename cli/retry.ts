@@ -2,60 +2,119 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Clock } from "../src/util/clock.ts";
 import type { Random } from "../src/util/random.ts";
 import { errorInfo, retryDelayMs } from "./error-details.ts";
+import { isLost } from "./lost.ts";
 
 export interface RetryPolicy {
   readonly clock: Clock;
   readonly random: Random;
-  /** True for a call that changes nothing. */
-  readonly isRead: boolean;
-  /** Ends the waiting; the last refusal is then what the caller gets. */
+  /** How long all of it may take; without it there is no limit but those on waiting. */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the waiting; the last failure is then what the caller gets. */
   readonly signal?: AbortSignal | undefined;
-  /** Told before each wait, so that a user sees why nothing happens. */
+  /** True once the API has answered something: then it is worth waiting for when it cannot be reached. */
+  isKnown(): boolean;
+  /** Told before each wait that the server asks for, so that a user sees why nothing happens. */
   onWait(delayMs: number, refusal: ConnectError): void;
+  /** Told once for each time that the server is gone. */
+  onGone(upToMs: number, failure: ConnectError): void;
 }
 
 const WAIT_TOTAL_MAX_MS = 300_000;
 const DELAY_MIN_MS = 50;
 const DELAY_MAX_MS = 30_000;
+/** Long enough for a server to be started again and to take over what it left. */
+const GONE_MAX_MS = 60_000;
+const GONE_DELAY_FIRST_MS = 100;
+const GONE_DELAY_MAX_MS = 5_000;
 
 /**
- * Runs a call again where the server said when (RetryInfo) and surely nothing was written: a refusal at
- * admission or at a lock. A lost connection or a deadline is never repeated here, for nobody knows
- * what became of the first try. Waits at most five minutes in all, a little longer each time.
+ * Runs a call again where the server says when (RetryInfo), or where the connection to it was lost. That
+ * is safe for what changes nothing and for what bears an idempotency key, the same each time: it is done
+ * once. Waits at most five minutes in all where the server asks for it, a little longer each time, and a
+ * minute for a server that is gone; one that never answered is not waited for.
  */
 export async function withRetry<T>(policy: RetryPolicy, call: () => Promise<T>): Promise<T> {
-  const startMs = policy.clock.monotonicMs();
-  for (let attempt = 0; ; attempt += 1) {
+  const waits = new Waits(policy);
+  for (;;) {
     try {
       return await call();
     } catch (reason) {
-      const refusal = ConnectError.from(reason);
-      const askedMs = isRefusedWhole(refusal, policy.isRead) ? retryDelayMs(refusal) : undefined;
-      if (askedMs === undefined) throw reason;
-      const backoffMs = DELAY_MIN_MS * 2 ** Math.min(attempt, 10) * policy.random.fraction();
-      const delayMs = Math.min(DELAY_MAX_MS, Math.max(DELAY_MIN_MS, askedMs) + backoffMs);
-      const spentMs = policy.clock.monotonicMs() - startMs;
-      if (spentMs + delayMs > WAIT_TOTAL_MAX_MS) throw reason;
-      policy.onWait(delayMs, refusal);
-      if (!(await slept(policy, delayMs))) throw reason;
+      await waits.after(reason);
     }
   }
 }
 
-async function slept({ clock, signal }: RetryPolicy, delayMs: number): Promise<boolean> {
-  try {
-    await clock.sleep(delayMs, signal);
-    return true;
-  } catch (reason) {
-    if (signal?.aborted === true) return false;
-    throw reason;
+class Waits {
+  readonly #policy: RetryPolicy;
+  readonly #startMs: number;
+  #askedCount = 0;
+  #askedTotalMs = 0;
+  /** Since when the server is gone, and what was the first to say so. */
+  #gone: { readonly sinceMs: number; readonly reason: unknown; tries: number } | undefined;
+
+  constructor(policy: RetryPolicy) {
+    this.#policy = policy;
+    this.#startMs = policy.clock.monotonicMs();
+  }
+
+  /** Resolves when it is time to try again. @throws what the caller is to get. */
+  async after(reason: unknown): Promise<void> {
+    const error = ConnectError.from(reason);
+    if (this.#isGone(error)) return await this.#waitForServer(reason, error);
+    this.#gone = undefined;
+    const askedMs = isRefusedForNow(error) ? retryDelayMs(error) : undefined;
+    if (askedMs === undefined) throw reason;
+    await this.#waitAsAsked(askedMs, reason, error);
+  }
+
+  #isGone(error: ConnectError): boolean {
+    if (isLost(error)) return true;
+    const isUnreachable = error.code === Code.Unavailable && !errorInfo(error).isOurs;
+    return isUnreachable && (this.#gone !== undefined || this.#policy.isKnown());
+  }
+
+  async #waitForServer(reason: unknown, error: ConnectError): Promise<void> {
+    const { clock, random, onGone } = this.#policy;
+    const nowMs = clock.monotonicMs();
+    if (this.#gone === undefined) onGone(GONE_MAX_MS, error);
+    this.#gone ??= { sinceMs: nowMs, reason, tries: 0 };
+    const gone = this.#gone;
+    const capMs = Math.min(GONE_DELAY_MAX_MS, GONE_DELAY_FIRST_MS * 2 ** gone.tries);
+    const delayMs = capMs * (0.5 + random.fraction() / 2);
+    gone.tries += 1;
+    // The first one says what was lost; those after it only that nobody is there.
+    if (nowMs - gone.sinceMs + delayMs > GONE_MAX_MS) throw gone.reason;
+    await this.#sleep(delayMs, gone.reason);
+  }
+
+  async #waitAsAsked(askedMs: number, reason: unknown, error: ConnectError): Promise<void> {
+    const { random, onWait } = this.#policy;
+    const backoffMs = DELAY_MIN_MS * 2 ** Math.min(this.#askedCount, 10) * random.fraction();
+    const delayMs = Math.min(DELAY_MAX_MS, Math.max(DELAY_MIN_MS, askedMs) + backoffMs);
+    this.#askedCount += 1;
+    this.#askedTotalMs += delayMs;
+    if (this.#askedTotalMs > WAIT_TOTAL_MAX_MS) throw reason;
+    onWait(delayMs, error);
+    await this.#sleep(delayMs, reason);
+  }
+
+  async #sleep(delayMs: number, reason: unknown): Promise<void> {
+    const { clock, signal, timeoutMs } = this.#policy;
+    const spentMs = clock.monotonicMs() - this.#startMs;
+    if (timeoutMs !== undefined && spentMs + delayMs >= timeoutMs) throw reason;
+    try {
+      await clock.sleep(delayMs, signal);
+    } catch (cause) {
+      throw signal?.aborted === true ? reason : cause;
+    }
   }
 }
 
-/** With a transaction in the answer something had begun, and only a finished undo makes it safe again. */
-function isRefusedWhole(refusal: ConnectError, isRead: boolean): boolean {
-  if (refusal.code === Code.Unavailable) return isRead;
-  if (refusal.code !== Code.Aborted && refusal.code !== Code.ResourceExhausted) return false;
-  const { transactionId, rollback } = errorInfo(refusal);
-  return isRead || transactionId === undefined || rollback === "done";
+/** What was begun is undone, or will be: a repeat under the same key waits for that. */
+function isRefusedForNow(refusal: ConnectError): boolean {
+  const passes =
+    refusal.code === Code.Aborted ||
+    refusal.code === Code.ResourceExhausted ||
+    refusal.code === Code.Unavailable;
+  return passes && errorInfo(refusal).rollback !== "needs_operator";
 }

@@ -14,7 +14,7 @@ export interface GlobalFlags {
   readonly tlsCa?: string;
   readonly timeout?: number;
   readonly output?: OutputFormat;
-  /** False for `--no-wait`. */
+  /** False for `--no-wait`: a call is sent once. */
   readonly wait?: boolean;
 }
 

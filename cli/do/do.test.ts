@@ -173,8 +173,24 @@ test("--no-wait takes a refusal as the answer", async () => {
 });
 
 test.each([
-  ["the outcome is not known", refusal(Code.Unavailable)],
-  ["a transaction had begun", refusal(Code.Aborted, { transaction_id: "t1" })],
+  ["a server is going down", refusal(Code.Unavailable)],
+  [
+    "what had begun is being undone",
+    refusal(Code.Aborted, { transaction_id: "t1", rollback: "going_on" }),
+  ],
+])("under its key a change is tried again where %s", async (_, error) => {
+  const api = newFakeApi();
+  api.before = () => {
+    if (api.calls.length === 1) throw error;
+  };
+  expect((await doText(DISKS, api)).exitCode).toBe(0);
+  expect(api.calls[0]?.header.get("idempotency-key")).toBe(
+    api.calls[1]?.header.get("idempotency-key"),
+  );
+});
+
+test.each([
+  ["an operator must look", refusal(Code.Unavailable, { rollback: "needs_operator" })],
   ["nothing says when", new ConnectError("busy", Code.Aborted)],
 ])("a change is not tried again where %s", async (_, error) => {
   const api = newFakeApi();

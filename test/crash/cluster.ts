@@ -136,7 +136,7 @@ async function isReady(endpoint: string, nodeCount: number): Promise<true | unde
 }
 
 /** Below those that the system gives to outgoing connections: one of them would take it while the server is dead. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(21_000, 32_000);
     const { promise, resolve } = Promise.withResolvers<boolean>();

@@ -35,11 +35,12 @@ export async function call(
   endpoint: string,
   [method, body]: Request,
   signal: AbortSignal = AbortSignal.timeout(120_000),
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<RemoteAnswer> {
   const service = method.split("/")[0] ?? "";
   const response = await fetch(`${endpoint}/${PACKAGES[service]}.${method}`, {
     method: "POST",
-    headers: { "content-type": "application/json", connection: "close" },
+    headers: { "content-type": "application/json", connection: "close", ...headers },
     body: JSON.stringify(body),
     signal,
   });

@@ -1,0 +1,38 @@
+import { newKeyedQueue } from "../src/agent/keyed-queue.ts";
+import { agentRoutes } from "../src/agent/routes.ts";
+import { listen } from "../src/rpc/listen.ts";
+import { systemClock } from "../src/util/clock.ts";
+import { silentLog } from "../src/util/log.ts";
+import { newFakeDrivers } from "./fake-drivers.ts";
+import type { FakeDrivers } from "./fake-node.ts";
+
+/** A node with fake drivers whose agent an API in another process can reach. */
+export interface ServedNode extends AsyncDisposable {
+  readonly url: string;
+  readonly drivers: FakeDrivers;
+}
+
+export async function serveFakeNode(): Promise<ServedNode> {
+  const drivers = newFakeDrivers();
+  const end = new AbortController();
+  const queue = newKeyedQueue({ signal: end.signal });
+  const routes = agentRoutes({
+    ...drivers,
+    queue,
+    connectPeer: () => {
+      throw new Error("there is one node only");
+    },
+    clock: systemClock,
+    log: silentLog,
+  });
+  const listener = await listen({ host: "127.0.0.1", port: 0, log: silentLog, routes });
+  return {
+    url: listener.url,
+    drivers,
+    async [Symbol.asyncDispose]() {
+      await listener.stop(0);
+      end.abort();
+      await queue.whenIdle();
+    },
+  };
+}
