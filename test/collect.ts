@@ -13,3 +13,24 @@ export async function until(holds: () => boolean | Promise<boolean>, timeoutMs =
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
+
+/** Reads a stream one message at a time. */
+export function reader<T>(stream: AsyncIterable<T>) {
+  const iterator = stream[Symbol.asyncIterator]();
+  const next = async (): Promise<T> => {
+    const { done, value } = await iterator.next();
+    if (done === true) throw new Error("the stream has ended");
+    return value;
+  };
+  return {
+    next,
+    /** Skips to the first that `holds` for: an object is sent as it is now, so steps can be left out. */
+    async find(holds: (message: T) => boolean): Promise<T> {
+      for (;;) {
+        const message = await next();
+        if (holds(message)) return message;
+      }
+    },
+    ended: async () => (await iterator.next()).done === true,
+  };
+}

@@ -1,4 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { stepRegistry } from "../src/api/step-registry.ts";
 import { ImageService } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
@@ -7,10 +8,12 @@ import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
 import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
 import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { Phase } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { fromConnectError, TRANSACTION_HEADER } from "../src/rpc/errors.ts";
 import { blockStorageCases } from "./rpc-cases/block-storage.ts";
 import { otherCases } from "./rpc-cases/others.ts";
 import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
-import { newWorld } from "./world.ts";
+import { newWorld, through, type World } from "./world.ts";
 
 const SERVICES: readonly DescService[] = [
   NodeService,
@@ -46,3 +49,34 @@ test("every step of the registry is run by one of them", async () => {
   const { steps, retriables } = stepRegistry().names();
   expect([...steps, ...retriables].filter((name) => !run.has(name))).toEqual([]);
 });
+
+/** The same world, whose answers tell `onHeader` their headers. */
+function observed(world: World, onHeader: (header: Headers) => void): World {
+  return through(world, (unary) => async (...call) => {
+    const answer = await unary(...call);
+    onHeader(answer.header);
+    return answer;
+  });
+}
+
+test.for(cases.filter(({ rpc }) => rpc !== "CopyBase"))(
+  "$rpc names its transaction in its answer, and in its error",
+  async ({ rpc, nodeCount = 1, prepare, call }) => {
+    await using world = await newWorld({ nodeCount, inMemory: true });
+    await prepare(world);
+    world.faults = ({ kind, point }) => {
+      if (kind === rpc && point === "before_commit") throw new Error("injected");
+    };
+    const reason = await call(world).catch((thrown: unknown) => thrown);
+    const failed = ConnectError.from(reason).metadata.get(TRANSACTION_HEADER);
+    const find = (id: string | null) => world.transactions.getTransaction({ id: id ?? "" });
+    expect(fromConnectError(reason).facts.transactionId).toBe(failed);
+    expect((await find(failed)).transaction).toMatchObject({ rpc, phase: Phase.UNDONE });
+
+    world.faults = () => {};
+    const headers: Headers[] = [];
+    await call(observed(world, (header) => headers.push(header)));
+    const done = headers.at(-1)?.get(TRANSACTION_HEADER) ?? null;
+    expect((await find(done)).transaction).toMatchObject({ rpc, phase: Phase.DONE });
+  },
+);

@@ -146,7 +146,10 @@ const bugs: Readonly<Record<string, Partial<ToyOptions>>> = {
   "a recovery that undoes the first step first": {
     wrapJournal: (journal) => ({
       ...journal,
-      listSteps: async (id) => (await journal.listSteps(id)).toReversed(),
+      listSteps: async (id) => {
+        const rows = await journal.listSteps(id);
+        return rows.map((row, i) => ({ ...row, seq: rows.at(-1 - i)!.seq }));
+      },
     }),
   },
   "a recovery that forgets the last step": {

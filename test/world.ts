@@ -12,6 +12,7 @@ import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
 import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
 import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { TransactionService } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
 import { localTransport } from "../src/rpc/local-transport.ts";
 import { type Faults, noFaults } from "../src/transaction/faults.ts";
@@ -27,6 +28,7 @@ export interface Clients {
   readonly virtualMachines: Client<typeof VirtualMachineService>;
   readonly images: Client<typeof ImageService>;
   readonly users: Client<typeof UserService>;
+  readonly transactions: Client<typeof TransactionService>;
 }
 
 /** A whole control plane in one process: a real SQLite file, real transactions, nodes with fake drivers. */
@@ -196,5 +198,6 @@ function clientsOf(transport: Transport): Clients {
     virtualMachines: createClient(VirtualMachineService, transport),
     images: createClient(ImageService, transport),
     users: createClient(UserService, transport),
+    transactions: createClient(TransactionService, transport),
   };
 }

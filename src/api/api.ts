@@ -10,6 +10,7 @@ import { NetworkService } from "../gen/n0stack/pool/v0/network_pb.ts";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { BlockStorageService } from "../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachineService } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { TransactionEngine } from "../transaction/engine.ts";
 import { type Faults, noFaults } from "../transaction/faults.ts";
 import type { Clock } from "../util/clock.ts";
@@ -29,6 +30,8 @@ import { networkRoutes } from "./network/routes.ts";
 import { Inventory } from "./node/inventory.ts";
 import { nodeRoutes } from "./node/routes.ts";
 import { stepRegistry } from "./step-registry.ts";
+import { takeOver } from "./take-over.ts";
+import { transactionRoutes } from "./transaction/routes.ts";
 import { userRoutes } from "./user/routes.ts";
 import { ObservedStates } from "./virtual-machine/observed-states.ts";
 import { virtualMachineRoutes } from "./virtual-machine/routes.ts";
@@ -110,10 +113,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     shutdown: stop.signal,
   };
 
-  const recovered = await engine.recover(async ({ guards, kind }) => {
-    const held = api.locks.tryAcquire(guards, kind);
-    return { context: { api, held }, onRest: () => held.release() };
-  });
+  const recovered = await engine.recover(async (header) => takeOver(api, header));
   if (recovered > 0) log.info("took over open transactions", { count: recovered });
   observed.start(datastore);
   const { idempotencyRetentionMs: retentionMs = IDEMPOTENCY_RETENTION_MS } = options;
@@ -143,6 +143,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       );
       router.service(ImageService, keyedRoutes(ImageService, imageRoutes(api), keyed));
       router.service(UserService, keyedRoutes(UserService, userRoutes(api), keyed));
+      router.service(TransactionService, transactionRoutes(api));
     },
     async [Symbol.asyncDispose]() {
       stop.abort();

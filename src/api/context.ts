@@ -1,3 +1,4 @@
+import type { ContextValues } from "@connectrpc/connect";
 import type { Datastore } from "../datastore/datastore.ts";
 import type { Held, LockTable } from "../datastore/lock-table.ts";
 import type { Records } from "../datastore/records.ts";
@@ -55,4 +56,7 @@ export interface Call {
   readonly requestHeader: Headers;
   /** Where the request bears an idempotency key. */
   readonly attempt?: Attempt;
+  /** What is left of the time that the client waits. */
+  readonly timeoutMs?: () => number | undefined;
+  readonly values?: ContextValues;
 }

@@ -1,7 +1,10 @@
 import { ConflictError } from "../datastore/datastore.ts";
+import type { Held } from "../datastore/lock-table.ts";
 import { TRANSACTION_HEADER } from "../rpc/errors.ts";
+import type { LiveTransaction } from "../transaction/live.ts";
 import { N0Error } from "../util/errors.ts";
 import { addLogFields } from "../util/log.ts";
+import { askerOf } from "./asker.ts";
 import type { Api, Call, Tx } from "./context.ts";
 
 export interface SagaOptions {
@@ -11,8 +14,8 @@ export interface SagaOptions {
   readonly keys: readonly string[];
   /** Waits in line for held keys, as long as the caller does, instead of being refused. */
   readonly waits?: boolean;
-  /** Runs within another transaction, which was admitted for both. */
-  readonly isNested?: boolean;
+  /** The transaction that it runs within, and that was admitted for both. */
+  readonly within?: Tx;
 }
 
 /**
@@ -22,15 +25,20 @@ export interface SagaOptions {
 export async function runSaga<T>(
   api: Api,
   call: Call,
-  { kind, keys, waits = false, isNested = false }: SagaOptions,
+  { kind, keys, waits = false, within }: SagaOptions,
   saga: (tx: Tx) => Promise<T>,
 ): Promise<T> {
-  using _place = isNested ? undefined : api.engine.admit();
-  const held = await api.locks.acquire(
-    keys,
-    waits ? { action: kind, waitUntil: call.signal } : { action: kind },
-  );
-  const attempt = isNested ? undefined : call.attempt;
+  using _place = within === undefined ? api.engine.admit() : undefined;
+  const leftMs = call.timeoutMs?.();
+  const live = api.engine.enter({
+    kind,
+    guards: keys,
+    asker: askerOf(call),
+    ...(leftMs === undefined ? {} : { deadlineAtMs: api.clock.nowMs() + leftMs }),
+  });
+  using _wait = within === undefined ? undefined : waitingFor(api, within, live);
+  const held = await takeKeys(api, call, live, waits);
+  const attempt = within === undefined ? call.attempt : undefined;
   const options = {
     kind,
     guards: held.keys,
@@ -39,6 +47,7 @@ export async function runSaga<T>(
     onRest: () => held.release(),
     isAdmitted: true,
     ...(attempt === undefined ? {} : { alongside: attempt }),
+    live,
   };
   return await orOvertaken(() =>
     api.engine.run(options, (tx) => {
@@ -47,6 +56,43 @@ export async function runSaga<T>(
       return orOvertaken(() => saga(tx));
     }),
   );
+}
+
+/** What is refused here has begun nothing, so there is no transaction of it to be named. */
+async function takeKeys(
+  api: Api,
+  call: Call,
+  live: LiveTransaction,
+  waits: boolean,
+): Promise<Held> {
+  const { guards: keys, kind: action } = live.header;
+  const onAbort = () => live.stop(call.signal.reason);
+  try {
+    if (!waits) return api.locks.tryAcquire(keys, action, live.id);
+    if (call.signal.aborted) onAbort();
+    call.signal.addEventListener("abort", onAbort, { once: true });
+    const onWait = (key: string | undefined) => {
+      live.waiting =
+        key === undefined ? undefined : { for: "lock", key, sinceMs: api.clock.nowMs() };
+    };
+    const options = { action, transactionId: live.id, waitUntil: live.signal, onWait };
+    return await api.locks.acquire(keys, options);
+  } catch (reason) {
+    api.engine.live.remove(live);
+    throw live.cancelled === undefined ? reason : live.cancelledError(reason);
+  } finally {
+    call.signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Shows in a transaction that it waits for one within it. */
+function waitingFor(api: Api, { live }: Tx, inner: LiveTransaction): Disposable {
+  live.waiting = { for: "transaction", id: inner.id, sinceMs: api.clock.nowMs() };
+  return {
+    [Symbol.dispose]: () => {
+      live.waiting = undefined;
+    },
+  };
 }
 
 /** A condition that failed is somebody else's change, which the next try sees. */

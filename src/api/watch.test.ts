@@ -1,31 +1,11 @@
 import { expect, test } from "vitest";
+import { reader } from "../../test/collect.ts";
 import { newGate } from "../../test/gate.ts";
 import { GiB, prepareDisk, webRequest } from "../../test/scenario.ts";
 import { newShiftingClock } from "../../test/shifting-clock.ts";
 import { newWorld } from "../../test/world.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-
-/** Reads a stream one message at a time. */
-function reader<T>(stream: AsyncIterable<T>) {
-  const iterator = stream[Symbol.asyncIterator]();
-  const next = async (): Promise<T> => {
-    const { done, value } = await iterator.next();
-    if (done === true) throw new Error("the stream has ended");
-    return value;
-  };
-  return {
-    next,
-    /** Skips to the first that `holds` for: an object is sent as it is now, so steps can be left out. */
-    async find(holds: (message: T) => boolean): Promise<T> {
-      for (;;) {
-        const message = await next();
-        if (holds(message)) return message;
-      }
-    },
-    ended: async () => (await iterator.next()).done === true,
-  };
-}
 
 test("a watch sends what is there, says so, and then each change", async () => {
   await using world = await newWorld({ nodeCount: 0 });

@@ -62,7 +62,7 @@ export async function* watchObjects<T>(
 }
 
 /** A queue of names, each in it once, that can be awaited. */
-class ChangedNames implements Disposable {
+export class ChangedNames implements Disposable {
   readonly #names = new Set<string>();
   readonly #signal: AbortSignal;
   #wake: () => void = () => {};

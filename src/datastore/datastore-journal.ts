@@ -8,7 +8,7 @@ import { Records } from "./records.ts";
 export const transactionCollection = jsonCollection<Row<TransactionHeader>>("transaction");
 export const stepCollection = jsonCollection<Row<StepRow>>("transaction_step");
 /** One record for each transaction that is not at rest, so that start-up need not read the history. */
-const openCollection = jsonCollection<Row<Record<string, never>>>("transaction_open");
+export const openCollection = jsonCollection<Row<Record<string, never>>>("transaction_open");
 
 type Row<T> = T & { readonly [key: string]: Json | undefined };
 
@@ -38,7 +38,14 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
       datastore.batch(
         merge(writes, header(row), openMark(row), ...retriables.map((r) => step(row.id, r))),
       ),
-    update: (row, writes = {}) => datastore.batch(merge(header(row), openMark(row), writes)),
+    update: (row, { writes = {}, rows = [] } = {}) =>
+      datastore.batch(
+        merge(header(row), openMark(row), writes, ...rows.map((r) => step(row.id, r))),
+      ),
+
+    async find(id) {
+      return (await records.find(transactionCollection, id))?.value;
+    },
 
     async listOpen() {
       const open = await records.list(openCollection);

@@ -105,6 +105,22 @@ export function datastoreSuite(newWorld: () => Promise<DatastoreWorld>): void {
     expect(seen).toEqual(keys);
   });
 
+  test("pages from the last key to the first have each record once, and no others", async () => {
+    await using world = await newWorld();
+    const wanted = Array.from({ length: 10 }, (_, i) => `b/${i}`);
+    for (const key of ["a/1", ...wanted, "b~", "c/1"]) await world.datastore.batch(put(key));
+    const page = async (after?: string) => {
+      const asked = { limit: 4, isDescending: true, ...(after === undefined ? {} : { after }) };
+      return (await world.datastore.list("b/", asked)).map(({ key }) => key);
+    };
+    expect(await page()).toEqual(["b/9", "b/8", "b/7", "b/6"]);
+    expect(await page("b/6")).toEqual(["b/5", "b/4", "b/3", "b/2"]);
+    expect(await page("b/2")).toEqual(["b/1", "b/0"]);
+    expect(await page("b/0")).toEqual([]);
+    expect(await page("a/1")).toEqual([]);
+    expect(await page("c/1")).toEqual(["b/9", "b/8", "b/7", "b/6"]);
+  });
+
   test("a page after a key before the prefix begins at the prefix, after one behind it there is none", async () => {
     await using world = await newWorld();
     for (const key of ["a/1", "b/1", "b/2", "c/1"]) await world.datastore.batch(put(key));

@@ -25,9 +25,11 @@ export type Change =
 export type WatchListener = (changes: readonly Change[], revision: number) => void;
 
 export interface Page {
-  /** Only keys after this one. */
+  /** Only keys after this one, in the order asked for. */
   readonly after?: string;
   readonly limit: number;
+  /** The last key first. */
+  readonly isDescending?: boolean;
 }
 
 /**
@@ -39,7 +41,7 @@ export interface Page {
 export interface Datastore extends AsyncDisposable {
   get(key: string): Promise<Entry | undefined>;
 
-  /** The records whose keys begin with `prefix`, in key order. */
+  /** The records whose keys begin with `prefix`, in key order unless the page says otherwise. */
   list(prefix: string, page?: Page): Promise<readonly Entry[]>;
 
   /**

@@ -48,20 +48,27 @@ export class Held implements Disposable {
   }
 }
 
-export interface AcquireOptions {
-  /** What the holder is doing, said to whoever is refused: `CreateVirtualMachine`. */
+/** Who holds a key. */
+export interface Holder {
+  /** What it is doing, said to whoever is refused: `CreateVirtualMachine`. */
   readonly action: string;
+  readonly transactionId?: string;
+}
+
+export interface AcquireOptions extends Holder {
   /** Waits in line until this aborts; without it a held key is refused at once. */
   readonly waitUntil?: AbortSignal;
+  /** Told which key is waited for; undefined when the wait is over. */
+  readonly onWait?: (key: string | undefined) => void;
 }
 
 interface Waiter {
-  readonly action: string;
+  readonly holder: Holder;
   grant(): void;
 }
 
 interface Lock {
-  action: string;
+  holder: Holder;
   readonly waiters: Waiter[];
 }
 
@@ -78,17 +85,24 @@ export class LockTable {
     return this.#locks.size;
   }
 
+  /** Who holds this key now. */
+  holderOf(key: string): Holder | undefined {
+    return this.#locks.get(key)?.holder;
+  }
+
   /**
    * @throws N0Error `aborted` naming the key and the action of its holder, at once or when `waitUntil`
    *   aborts first.
    */
   async acquire(keys: readonly string[], options: AcquireOptions): Promise<Held> {
     const sorted = [...new Set(keys)].sort();
-    if (options.waitUntil === undefined) return this.tryAcquire(sorted, options.action);
+    const { action, transactionId, waitUntil, onWait } = options;
+    const holder = transactionId === undefined ? { action } : { action, transactionId };
+    if (waitUntil === undefined) return this.#take(sorted, holder);
     const taken: string[] = [];
     try {
       for (const key of sorted) {
-        await this.#wait(key, options.action, options.waitUntil);
+        await this.#wait(key, holder, waitUntil, onWait);
         taken.push(key);
       }
     } catch (reason) {
@@ -99,35 +113,47 @@ export class LockTable {
   }
 
   /** All of them now, or none. */
-  tryAcquire(keys: readonly string[], action: string): Held {
-    const sorted = [...new Set(keys)].sort();
+  tryAcquire(keys: readonly string[], action: string, transactionId?: string): Held {
+    const holder = transactionId === undefined ? { action } : { action, transactionId };
+    return this.#take([...new Set(keys)].sort(), holder);
+  }
+
+  #take(sorted: readonly string[], holder: Holder): Held {
     for (const key of sorted) {
       const lock = this.#locks.get(key);
-      if (lock !== undefined) throw busy(key, lock.action);
+      if (lock !== undefined) throw busy(key, lock.holder);
     }
-    for (const key of sorted) this.#locks.set(key, { action, waiters: [] });
+    for (const key of sorted) this.#locks.set(key, { holder, waiters: [] });
     return new Held(sorted, () => this.#release(sorted));
   }
 
-  #wait(key: string, action: string, waitUntil: AbortSignal): Promise<void> {
+  #wait(
+    key: string,
+    holder: Holder,
+    waitUntil: AbortSignal,
+    onWait: AcquireOptions["onWait"],
+  ): Promise<void> {
     const lock = this.#locks.get(key);
     if (lock === undefined) {
-      this.#locks.set(key, { action, waiters: [] });
+      this.#locks.set(key, { holder, waiters: [] });
       return Promise.resolve();
     }
-    if (waitUntil.aborted) return Promise.reject(busy(key, lock.action));
+    if (waitUntil.aborted) return Promise.reject(busy(key, lock.holder));
     return new Promise((resolve, reject) => {
       const onAbort = () => {
         lock.waiters.splice(lock.waiters.indexOf(waiter), 1);
-        reject(busy(key, lock.action));
+        onWait?.(undefined);
+        reject(busy(key, lock.holder));
       };
       const waiter: Waiter = {
-        action,
+        holder,
         grant: () => {
           waitUntil.removeEventListener("abort", onAbort);
+          onWait?.(undefined);
           resolve();
         },
       };
+      onWait?.(key);
       lock.waiters.push(waiter);
       waitUntil.addEventListener("abort", onAbort, { once: true });
     });
@@ -139,14 +165,14 @@ export class LockTable {
       const next = lock?.waiters.shift();
       if (lock === undefined || next === undefined) this.#locks.delete(key);
       else {
-        lock.action = next.action;
+        lock.holder = next.holder;
         next.grant();
       }
     }
   }
 }
 
-function busy(key: string, action: string): N0Error {
+function busy(key: string, { action }: Holder): N0Error {
   return new N0Error("aborted", `${decodeURIComponent(key)} is busy with ${action}: try again`, {
     resource: decodeURIComponent(key),
     retryAfterMs: RETRY_AFTER_MS,

@@ -22,6 +22,7 @@ const CODE_OF: Readonly<Record<ErrorKind, Code>> = {
   already_exists: Code.AlreadyExists,
   failed_precondition: Code.FailedPrecondition,
   aborted: Code.Aborted,
+  canceled: Code.Canceled,
   resource_exhausted: Code.ResourceExhausted,
   unavailable: Code.Unavailable,
   deadline_exceeded: Code.DeadlineExceeded,
@@ -172,6 +173,8 @@ const KIND_FROM_NODE: Readonly<Record<ErrorKind, ErrorKind>> = {
   already_exists: "failed_precondition",
   failed_precondition: "failed_precondition",
   aborted: "aborted",
+  // The API itself ended the call, or nobody: to the user the node did not answer.
+  canceled: "unavailable",
   resource_exhausted: "resource_exhausted",
   unavailable: "unavailable",
   deadline_exceeded: "unavailable",

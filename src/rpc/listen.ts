@@ -12,6 +12,7 @@ import { healthRoutes } from "./health.ts";
 import { hostRule } from "./host.ts";
 import type { HttpHandler, UpgradeHandler } from "./http.ts";
 import { serverInterceptors } from "./interceptors.ts";
+import { valuesOf } from "./peer.ts";
 import { reflectionRoutes } from "./reflection.ts";
 import { requestListener, upgradeListener } from "./request-listener.ts";
 import { sniffingServer } from "./sniff.ts";
@@ -116,6 +117,7 @@ function rpcHandler(options: ListenOptions, stopping: AbortSignal, cutting: Abor
       ...(options.interceptors ?? []),
     ],
     ...(options.token === undefined ? {} : { requestGate: tokenGate(options.token) }),
+    contextValues: valuesOf,
     readMaxBytes: READ_BYTES_MAX,
     compressMinBytes: COMPRESS_BYTES_MIN,
     shutdownSignal: cutting,

@@ -1,8 +1,9 @@
-import { errorChain, N0Error, withFacts } from "../util/errors.ts";
+import { errorChain, kindOf, N0Error, withFacts } from "../util/errors.ts";
 import { Admission } from "./admission.ts";
 import { SimulatedCrash } from "./faults.ts";
 import { type FinishParts, giveUp, goForward, readSteps, unwind } from "./finish.ts";
-import type { TransactionHeader } from "./journal.ts";
+import type { Asker, TransactionHeader } from "./journal.ts";
+import { type LiveTransaction, LiveTransactions } from "./live.ts";
 import { Transaction } from "./transaction.ts";
 
 /** How long a client whose request failed is kept waiting for the unwind; it goes on after that. */
@@ -20,14 +21,23 @@ export interface Alongside<W> {
   unwound(transactionId: string, reason: unknown): W | undefined;
 }
 
-export interface RunOptions<C, W> {
+/** What is known of a transaction when it is asked for. */
+export interface EnterOptions {
   /** The RPC, such as `CreateVirtualMachine`. */
   readonly kind: string;
   /** Keys that the transaction holds while it is open; recovery takes them again. */
   readonly guards: readonly string[];
+  readonly asker?: Asker;
+  /** Until when its client waits. */
+  readonly deadlineAtMs?: number;
+}
+
+export interface RunOptions<C, W> extends EnterOptions {
   readonly context: C;
   /** Aborts when the client gave up. */
   readonly cancel: AbortSignal;
+  /** What `enter` answered, for a transaction that others were to see before it runs. */
+  readonly live?: LiveTransaction;
   /** Called once, when the transaction rests or needs an operator. */
   readonly onRest: () => void;
   /** The caller holds a place from `admit`, or it runs within another transaction that has one. */
@@ -45,6 +55,8 @@ export interface TakenOver<C> {
 
 /** Runs sagas, and brings to rest whatever any of them began. */
 export class TransactionEngine<C, W> {
+  /** Those that this process has in hand, for looking at them and for stopping them. */
+  readonly live = new LiveTransactions();
   readonly #options: EngineOptions<C, W>;
   /** Ends of the transactions that are not at rest. None rejects. */
   readonly #open = new Set<Promise<unknown>>();
@@ -56,6 +68,11 @@ export class TransactionEngine<C, W> {
   constructor(options: EngineOptions<C, W>) {
     this.#options = options;
     this.#admission = new Admission(options.openMax, options.clock);
+    const { shutdown } = options;
+    const stopAll = () => {
+      for (const live of this.live.all()) live.stop(shutdown.reason);
+    };
+    shutdown.addEventListener("abort", stopAll, { once: true });
   }
 
   /** Transactions that this process runs or brings to rest. Those that need an operator are not among them. */
@@ -89,16 +106,42 @@ export class TransactionEngine<C, W> {
    *   what is committed was still being finished.
    */
   async run<T>(options: RunOptions<C, W>, saga: (tx: Transaction<C, W>) => Promise<T>): Promise<T> {
-    using _place = options.isAdmitted === true ? undefined : this.#admit(options);
+    const { cancel, live = this.enter(options) } = options;
+    using _place = options.isAdmitted === true ? undefined : this.#admit(options, live);
     const end = Promise.withResolvers<unknown>();
     const tracked = this.#track(end.promise);
+    const onCancel = () => live.stop(cancel.reason);
+    if (cancel.aborted) onCancel();
+    else cancel.addEventListener("abort", onCancel, { once: true });
     try {
-      const tx = await this.#begin(options);
+      const tx = await this.#begin(options, live);
       this.#keepEnd(tx.id, tracked);
       return await this.#run(tx, options, saga, end.resolve);
     } finally {
+      cancel.removeEventListener("abort", onCancel);
       end.resolve(undefined);
     }
+  }
+
+  /**
+   * Makes a transaction known before it runs, while it waits for what it needs: `run` it, or have
+   * `live.remove` forget it.
+   */
+  enter({ kind, guards, asker, deadlineAtMs }: EnterOptions): LiveTransaction {
+    const { clock, random, shutdown } = this.#options;
+    const nowMs = clock.nowMs();
+    const live = this.live.add({
+      id: transactionId(nowMs, random.uuid()),
+      kind,
+      guards,
+      startedAtMs: nowMs,
+      state: "running",
+      isCommitted: false,
+      ...(asker === undefined ? {} : { asker }),
+      ...(deadlineAtMs === undefined ? {} : { deadlineAtMs }),
+    });
+    if (shutdown.aborted) live.stop(shutdown.reason);
+    return live;
   }
 
   async #run<T>(
@@ -113,31 +156,43 @@ export class TransactionEngine<C, W> {
       await faults({ point: "after_begin", kind: options.kind, step: "", seq: -1 });
       result = await saga(tx);
       if (!tx.header.isCommitted) throw new Error(`${options.kind} ended without a commit`);
-    } catch (reason) {
+    } catch (thrown) {
       const closed = tx.close();
-      if (reason instanceof SimulatedCrash) throw reason;
+      if (thrown instanceof SimulatedCrash) {
+        this.live.remove(tx.live);
+        throw thrown;
+      }
       await closed;
-      const rest = this.#bringToRest(tx.header, options, () =>
+      const reason = whyOf(tx.live, thrown);
+      const rest = this.#bringToRest(tx.live, options, () =>
         tx.header.isCommitted
-          ? goForward(this.#options, options.context, tx.header, tx.retriables)
-          : unwind(
-              this.#options,
-              options.context,
-              tx.header,
-              tx.rows,
-              errorChain(reason),
-              options.alongside?.unwound(tx.id, reason),
-            ),
+          ? goForward(this.#options, options.context, tx.live)
+          : this.#unwind(tx, options, reason),
       );
       endWith(rest);
       throw await this.#failure(tx, rest, reason);
     }
-    const rest = this.#bringToRest(tx.header, options, () =>
-      goForward(this.#options, options.context, tx.header, tx.retriables),
+    const rest = this.#bringToRest(tx.live, options, () =>
+      goForward(this.#options, options.context, tx.live),
     );
     endWith(rest);
     await this.#waitFor(rest, tx, options.cancel);
     return result;
+  }
+
+  async #unwind(
+    tx: Transaction<C, W>,
+    { context, alongside }: RunOptions<C, W>,
+    reason: unknown,
+  ): Promise<TransactionHeader> {
+    const { cancelled } = tx.live;
+    const header = {
+      ...tx.header,
+      ...tx.ended,
+      ...(cancelled === undefined ? {} : { cancel: cancelled }),
+    };
+    const written = alongside?.unwound(tx.id, reason);
+    return await unwind(this.#options, context, tx.live, header, errorChain(reason), written);
   }
 
   /**
@@ -153,27 +208,60 @@ export class TransactionEngine<C, W> {
     const isStuck = ({ state }: TransactionHeader) => Number(state === "needs_operator");
     const open = headers.toSorted((a, b) => isStuck(a) - isStuck(b));
     for (const header of open) {
+      const live = this.#adopt(header);
       try {
         const taken = await takeOver(header);
-        const rest = this.#bringToRest(header, taken, () => this.#resume(header, taken.context));
-        this.#keepEnd(header.id, this.#track(rest));
+        const rest = this.#bringToRest(live, taken, () => this.#resume(live, taken.context));
+        this.#keepEnd(live.id, this.#track(rest));
       } catch (reason) {
         const error = `it cannot be taken over: ${errorChain(reason)}`;
         const nobody = { onRest: () => {} };
-        void this.#track(
-          this.#bringToRest(header, nobody, () => giveUp(this.#options, header, error)),
-        );
+        void this.#track(this.#bringToRest(live, nobody, () => giveUp(this.#options, live, error)));
       }
     }
     return open.length;
   }
 
-  async #resume(header: TransactionHeader, context: C): Promise<TransactionHeader> {
-    const rows = await readSteps(this.#options, header);
-    if ("state" in rows) return rows;
-    if (header.isCommitted) return await goForward(this.#options, context, header, rows);
-    const reason = header.error ?? "the process ended while it was running";
-    return await unwind(this.#options, context, header, rows, reason);
+  /**
+   * Takes a transaction up again that needs an operator, or ends the wait before the next try of one that
+   * is on its way. It goes on in the background.
+   *
+   * @returns undefined where there is nothing to take up: it is at rest, or there is none.
+   * @throws whatever `takeOver` throws; the transaction is then as it was.
+   */
+  async retry(
+    id: string,
+    takeOver: (header: TransactionHeader) => Promise<TakenOver<C>>,
+  ): Promise<LiveTransaction | undefined> {
+    const header = await this.#options.journal.find(id);
+    const known = this.live.find(id);
+    known?.hurry();
+    if (known !== undefined || header?.state !== "needs_operator") return known;
+    const live = this.#adopt(header);
+    try {
+      const taken = await takeOver(header);
+      const rest = this.#bringToRest(live, taken, () => this.#resume(live, taken.context));
+      this.#keepEnd(id, this.#track(rest));
+      return live;
+    } catch (reason) {
+      this.live.remove(live);
+      throw reason;
+    }
+  }
+
+  #adopt(header: TransactionHeader): LiveTransaction {
+    const live = this.live.add(header);
+    live.isJournaled = true;
+    return live;
+  }
+
+  async #resume(live: LiveTransaction, context: C): Promise<TransactionHeader> {
+    const stuck = await readSteps(this.#options, live);
+    if (stuck !== undefined) return stuck;
+    if (live.header.isCommitted) return await goForward(this.#options, context, live);
+    const { reason, error } = live.header;
+    const why = reason ?? error ?? "the process ended while it was running";
+    return await unwind(this.#options, context, live, live.header, why);
   }
 
   /** Resolves when this process has none open any more: after shutdown some are left to the next one. */
@@ -181,34 +269,27 @@ export class TransactionEngine<C, W> {
     while (this.#open.size > 0) await Promise.all(this.#open);
   }
 
-  #admit({ onRest }: RunOptions<C, W>): Disposable {
+  #admit({ onRest }: RunOptions<C, W>, live: LiveTransaction): Disposable {
     try {
       return this.admit();
     } catch (reason) {
+      this.live.remove(live);
       onRest();
       throw reason;
     }
   }
 
-  async #begin(options: RunOptions<C, W>): Promise<Transaction<C, W>> {
-    const { journal, faults, clock, random, shutdown } = this.#options;
-    const nowMs = clock.nowMs();
-    const header: TransactionHeader = {
-      id: `${nowMs.toString(16).padStart(12, "0")}-${random.uuid().slice(0, 13)}`,
-      kind: options.kind,
-      guards: options.guards,
-      startedAtMs: nowMs,
-      state: "running",
-      isCommitted: false,
-    };
+  async #begin(options: RunOptions<C, W>, live: LiveTransaction): Promise<Transaction<C, W>> {
+    const { journal, faults, clock, shutdown } = this.#options;
+    const { context, onRest, alongside } = options;
     try {
-      await faults({ point: "before_begin", kind: header.kind, step: "", seq: -1 });
-      const generation = await journal.begin(header, options.alongside?.begun(header.id));
-      const { context, cancel } = options;
-      const parts = { header, context, generation, journal, faults, clock, shutdown, cancel };
-      return new Transaction(parts);
+      await faults({ point: "before_begin", kind: live.header.kind, step: "", seq: -1 });
+      const generation = await journal.begin(live.header, alongside?.begun(live.id));
+      live.isJournaled = true;
+      return new Transaction({ live, context, generation, journal, faults, clock, shutdown });
     } catch (reason) {
-      if (!(reason instanceof SimulatedCrash)) options.onRest();
+      this.live.remove(live);
+      if (!(reason instanceof SimulatedCrash)) onRest();
       throw reason;
     }
   }
@@ -250,11 +331,12 @@ export class TransactionEngine<C, W> {
 
   /** @returns the state at rest; undefined when the process ends before that. Rejects for a simulated crash only. */
   async #bringToRest(
-    header: TransactionHeader,
+    live: LiveTransaction,
     options: Pick<TakenOver<C>, "onRest">,
     move: () => Promise<TransactionHeader>,
   ): Promise<State | undefined> {
     const { shutdown, onChange } = this.#options;
+    const { header } = live;
     try {
       if (header.state === "done") onChange(header);
       const { state } = header.state === "done" ? header : await move();
@@ -263,6 +345,8 @@ export class TransactionEngine<C, W> {
     } catch (reason) {
       if (shutdown.aborted && !(reason instanceof SimulatedCrash)) return undefined;
       throw reason;
+    } finally {
+      this.live.remove(live);
     }
   }
 
@@ -290,4 +374,21 @@ async function firstOf<T>(work: Promise<T>, signal: AbortSignal): Promise<T | un
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Why a saga failed: what its acts threw when they were stopped says less than who stopped them. */
+function whyOf(live: LiveTransaction, thrown: unknown): unknown {
+  const { cancelled, header } = live;
+  if (cancelled === undefined || header.isCommitted || kindOf(thrown) === "canceled") return thrown;
+  return live.cancelledError(thrown);
+}
+
+/** Ids sort by the time that they were made at. */
+function transactionId(nowMs: number, uuid: string): string {
+  return `${timePrefix(nowMs)}-${uuid.slice(0, 13)}`;
+}
+
+/** What the ids of transactions that are asked for at this time begin with. */
+export function timePrefix(nowMs: number): string {
+  return nowMs.toString(16).padStart(12, "0");
 }

@@ -2,7 +2,16 @@ import type { Clock } from "../util/clock.ts";
 import { errorChain, kindOf } from "../util/errors.ts";
 import type { Random } from "../util/random.ts";
 import type { FaultPoint, Faults } from "./faults.ts";
-import type { Journal, StepRow, TransactionHeader } from "./journal.ts";
+import {
+  type Besides,
+  clip,
+  type Journal,
+  nodesOf,
+  type StepRow,
+  type TransactionHeader,
+  type Tried,
+} from "./journal.ts";
+import type { LiveTransaction } from "./live.ts";
 import { GaveUpError, persist } from "./persist.ts";
 import type { StepRegistry } from "./registry.ts";
 import type { StepScope } from "./step.ts";
@@ -21,8 +30,6 @@ export interface FinishParts<C, W> {
   readonly onChange: (header: TransactionHeader) => void;
 }
 
-const ERROR_LENGTH_MAX = 2_000;
-
 /**
  * Undoes every started step, the last one first, and rests at `unwound`. An undo that cannot be done
  * ends at `needs_operator`: the steps below it rest on it (releasing an address whose tap still stands
@@ -31,23 +38,39 @@ const ERROR_LENGTH_MAX = 2_000;
 export async function unwind<C, W>(
   parts: FinishParts<C, W>,
   context: C,
+  live: LiveTransaction,
   started: TransactionHeader,
-  rows: readonly StepRow[],
   reason: string,
   alongside?: W,
 ): Promise<TransactionHeader> {
   const { journal, registry, faults } = parts;
-  const mover = new Mover(parts, { ...started, state: "unwinding", error: clip(reason) });
+  const { reason: _, hinderedBySeq: __, ...rest } = started;
+  const header: TransactionHeader = {
+    ...rest,
+    ...nodesOf(live.rows),
+    state: "unwinding",
+    error: clip(reason),
+  };
+  const mover = new Mover(parts, live, header);
   await mover.write("before_unwind");
 
-  for (const row of rows.toReversed()) {
+  for (const row of live.rows.toReversed()) {
     if (row.phase === "undone") continue;
     const place = { kind: started.kind, step: row.name, seq: row.seq };
-    const done = await mover.attempt(row, async (scope) => {
-      await faults({ point: "before_undo", ...place });
-      await registry.step(row.name).undo(context, row.input, scope);
-      await faults({ point: "after_undo", ...place });
-      await journal.stepUndone(started.id, { ...row, phase: "undone" });
+    const done = await mover.attempt({
+      row,
+      before: row.undo,
+      show: (undo) => ({ ...row, undo }),
+      async act(scope) {
+        await faults({ point: "before_undo", ...place });
+        await registry.step(row.name).undo(context, row.input, scope);
+        await faults({ point: "after_undo", ...place });
+      },
+      async write(undo) {
+        const undone: StepRow = { ...row, phase: "undone", undo };
+        await journal.stepUndone(started.id, undone);
+        return undone;
+      },
     });
     if (!done) return mover.header;
   }
@@ -58,20 +81,29 @@ export async function unwind<C, W>(
 export async function goForward<C, W>(
   parts: FinishParts<C, W>,
   context: C,
-  committed: TransactionHeader,
-  rows: readonly StepRow[],
+  live: LiveTransaction,
 ): Promise<TransactionHeader> {
   const { journal, registry, faults } = parts;
-  const mover = new Mover(parts, { ...committed, state: "committed" });
+  const { error: _, reason: __, hinderedBySeq: ___, ...header } = live.header;
+  const mover = new Mover(parts, live, { ...header, state: "committed" });
   await mover.write();
-  for (const row of rows) {
+  for (const row of live.rows) {
     if (row.phase !== "pending") continue;
-    const place = { kind: committed.kind, step: row.name, seq: row.seq };
-    const done = await mover.attempt(row, async (scope) => {
-      await faults({ point: "before_retriable", ...place });
-      await registry.retriable(row.name).act(context, row.input, scope);
-      await faults({ point: "after_retriable", ...place });
-      await journal.retriableDone(committed.id, { ...row, phase: "done" });
+    const place = { kind: live.header.kind, step: row.name, seq: row.seq };
+    const done = await mover.attempt({
+      row,
+      before: row.tries === undefined ? undefined : { ...row, tries: row.tries },
+      show: (tried) => ({ ...row, ...tried }),
+      async act(scope) {
+        await faults({ point: "before_retriable", ...place });
+        await registry.retriable(row.name).act(context, row.input, scope);
+        await faults({ point: "after_retriable", ...place });
+      },
+      async write(tried) {
+        const finished: StepRow = { ...row, ...tried, phase: "done" };
+        await journal.retriableDone(live.id, finished);
+        return finished;
+      },
     });
     if (!done) return mover.header;
   }
@@ -82,35 +114,54 @@ export async function goForward<C, W>(
  * Reads the steps of a transaction of an earlier process. Those of one that cannot be read (written by
  * a newer version, damaged) are no reason to stop the others: it needs an operator.
  *
- * @returns the header as it is then where that happened.
+ * @returns the header as it is then where that happened, else undefined.
  */
 export async function readSteps<C, W>(
   parts: FinishParts<C, W>,
-  header: TransactionHeader,
-): Promise<readonly StepRow[] | TransactionHeader> {
+  live: LiveTransaction,
+): Promise<TransactionHeader | undefined> {
   const { journal, clock, random, shutdown, giveUpAfterMs } = parts;
-  let rows: readonly StepRow[] = [];
   const read = async () => {
-    rows = await journal.listSteps(header.id);
+    for (const row of await journal.listSteps(live.id)) live.setRow(row);
   };
   try {
     await persist(read, { clock, random, signal: shutdown, giveUpAfterMs });
-    return rows;
+    return undefined;
   } catch (reason) {
     if (!(reason instanceof GaveUpError)) throw reason;
-    return await giveUp(parts, header, `its steps cannot be read: ${errorChain(reason.cause)}`);
+    return await giveUp(parts, live, `its steps cannot be read: ${errorChain(reason.cause)}`);
   }
 }
 
 /** Leaves a transaction to an operator. */
 export async function giveUp<C, W>(
   parts: FinishParts<C, W>,
-  header: TransactionHeader,
+  live: LiveTransaction,
   error: string,
 ): Promise<TransactionHeader> {
-  const mover = new Mover(parts, { ...header, state: "needs_operator", error: clip(error) });
+  const { header: before } = live;
+  const reason = before.reason ?? before.error;
+  const header: TransactionHeader = {
+    ...before,
+    state: "needs_operator",
+    error: clip(error),
+    ...(reason === undefined ? {} : { reason }),
+  };
+  const mover = new Mover(parts, live, header);
   await mover.write();
   return mover.header;
+}
+
+/** One thing that a Mover does until it is done: the undo of a step, or the act of one after the pivot. */
+interface Move {
+  readonly row: StepRow;
+  /** How it went so far, in a process that ended or gave up. */
+  readonly before: Pick<Tried, "startedAtMs" | "tries"> | undefined;
+  /** The row while it is being tried. */
+  show(tried: Tried): StepRow;
+  act(scope: StepScope): Promise<void>;
+  /** Makes it durable that it is done, and answers the row as it is then. */
+  write(tried: Tried): Promise<StepRow>;
 }
 
 /** Keeps the header of a transaction that is being brought to rest, and writes its changes. */
@@ -119,45 +170,63 @@ class Mover<C, W> {
   /** Why it is being moved, as first told: an undo that fails for a while does not hide it. */
   readonly #reason: string | undefined;
   readonly #parts: FinishParts<C, W>;
+  readonly #live: LiveTransaction;
   #generation = 0;
 
-  constructor(parts: FinishParts<C, W>, header: TransactionHeader) {
+  constructor(parts: FinishParts<C, W>, live: LiveTransaction, header: TransactionHeader) {
     this.#parts = parts;
+    this.#live = live;
     this.header = header;
-    this.#reason = header.error;
+    this.#reason = header.reason ?? header.error;
   }
 
   /** Writes the header, for ever if need be: without it nothing may go on. */
-  async write(point?: FaultPoint, alongside?: W): Promise<void> {
+  async write(point?: FaultPoint, besides?: Besides<W>): Promise<void> {
     const { journal, faults, onChange } = this.#parts;
     const work = async () => {
       if (point !== undefined) await faults({ point, kind: this.header.kind, step: "", seq: -1 });
-      this.#generation = await journal.update(this.header, alongside);
+      this.#generation = await journal.update(this.header, besides);
     };
     await persist(work, { ...this.#persistence(), hardFailuresMax: Number.POSITIVE_INFINITY });
+    this.#live.header = this.header;
     onChange(this.header);
   }
 
   /** @returns false when the transaction now needs an operator. */
-  async attempt(row: StepRow, work: (scope: StepScope) => Promise<void>): Promise<boolean> {
+  async attempt(move: Move): Promise<boolean> {
+    const { clock } = this.#parts;
+    const { before, row } = move;
+    let notedTries = before?.tries ?? 0;
+    let tried: Tried = { startedAtMs: before?.startedAtMs ?? clock.nowMs(), tries: notedTries };
+    const work = async () => {
+      tried = { ...tried, tries: tried.tries + 1 };
+      this.#live.setRow(move.show(tried));
+      await move.act(this.#scope());
+      this.#live.setRow(await move.write({ ...tried, endedAtMs: clock.nowMs() }));
+    };
     try {
-      await persist(() => work(this.#scope()), {
+      await persist(work, {
         ...this.#persistence(),
+        sleep: (ms) => this.#live.nap(clock, row.seq, ms, this.#parts.shutdown),
         onFailure: async (reason) => {
-          const text = clip(`${row.name}: ${errorChain(reason)}`);
-          // What is refused as too old needs a newer generation, which writing the header gives.
-          if (text === this.header.error && kindOf(reason) !== "aborted") return;
-          this.header = { ...this.header, error: text };
-          await this.write();
+          tried = { ...tried, error: clip(errorChain(reason)) };
+          this.#live.setRow(move.show(tried));
+          const header = this.#hindered(row, reason);
+          // Each failure is known to this process; the journal is told what is new, and ever more seldom
+          // how often. What is refused as too old needs a newer generation, which writing gives.
+          const isNew = header.error !== this.header.error || kindOf(reason) === "aborted";
+          if (!isNew && tried.tries < 2 * notedTries) return;
+          notedTries = tried.tries;
+          this.header = header;
+          await this.write(undefined, { rows: [move.show(tried)] });
         },
       });
       this.#clearFailure();
       return true;
     } catch (reason) {
       if (!(reason instanceof GaveUpError)) throw reason;
-      const error = clip(`${row.name}: ${errorChain(reason.cause)}`);
-      this.header = { ...this.header, state: "needs_operator", error };
-      await this.write();
+      this.header = { ...this.#hindered(row, reason.cause), state: "needs_operator" };
+      await this.write(undefined, { rows: [move.show(tried)] });
       return false;
     }
   }
@@ -165,8 +234,17 @@ class Mover<C, W> {
   async rest(state: "unwound" | "done", alongside?: W): Promise<TransactionHeader> {
     const { clock } = this.#parts;
     this.header = { ...this.header, state, finishedAtMs: clock.nowMs() };
-    await this.write("before_rest", alongside);
+    await this.write("before_rest", alongside === undefined ? {} : { writes: alongside });
     return this.header;
+  }
+
+  #hindered({ name, seq }: StepRow, reason: unknown): TransactionHeader {
+    return {
+      ...this.header,
+      error: clip(`${name}: ${errorChain(reason)}`),
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      hinderedBySeq: seq,
+    };
   }
 
   #scope(): StepScope {
@@ -178,7 +256,7 @@ class Mover<C, W> {
   }
 
   #clearFailure(): void {
-    const { error: _, ...header } = this.header;
+    const { error: _, reason: __, hinderedBySeq: ___, ...header } = this.header;
     this.header = this.#reason === undefined ? header : { ...header, error: this.#reason };
   }
 
@@ -186,8 +264,4 @@ class Mover<C, W> {
     const { clock, random, shutdown, giveUpAfterMs } = this.#parts;
     return { clock, random, signal: shutdown, giveUpAfterMs };
   }
-}
-
-function clip(text: string): string {
-  return text.slice(0, ERROR_LENGTH_MAX);
 }

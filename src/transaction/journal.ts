@@ -19,6 +19,20 @@ export type TransactionState =
   | "unwound"
   | "done";
 
+/** Who asked for something, as far as it is known. */
+export type Asker = {
+  /** The address that the request came from. */
+  readonly peer?: string;
+  readonly userAgent?: string;
+  readonly requestId?: string;
+};
+
+/** That somebody wants a transaction to be undone. */
+export type Cancel = { readonly asker: Asker; readonly atMs: number };
+
+/** When the acts of steps ended. Written with whatever is written next, so that it costs no write. */
+export type Ended = readonly (readonly [seq: number, atMs: number])[];
+
 export interface TransactionHeader {
   readonly id: string;
   /** The RPC, such as `CreateVirtualMachine`. */
@@ -29,9 +43,32 @@ export interface TransactionHeader {
   readonly state: TransactionState;
   /** Set once the pivot is behind: what is left is to be finished, not undone. */
   readonly isCommitted: boolean;
+  /** Why it is undone; while something hinders it on its way, that. */
   readonly error?: string;
+  /** Why it is undone, while `error` says what hinders it. */
+  readonly reason?: string;
+  /** The step that hinders it. */
+  readonly hinderedBySeq?: number;
   readonly finishedAtMs?: number;
+  readonly asker?: Asker;
+  /** Until when its client waits. */
+  readonly deadlineAtMs?: number;
+  readonly cancel?: Cancel;
+  readonly ended?: Ended;
+  /** The nodes that its steps were at work on. Known once it is committed or undone. */
+  readonly nodes?: readonly string[];
 }
+
+/** How doing something went that may take several tries. */
+export type Tried = {
+  /** When it was tried first. */
+  readonly startedAtMs: number;
+  readonly endedAtMs?: number;
+  /** In the journal at least this many are known, until it is done: not every one is worth a write. */
+  readonly tries: number;
+  /** Of the last try that failed. */
+  readonly error?: string;
+};
 
 export type StepPhase = "started" | "undone" | "pending" | "done";
 
@@ -42,7 +79,22 @@ export interface StepRow {
   /** A compensatable step is `started` and perhaps `undone`; a retriable one `pending` and then `done`. */
   readonly phase: StepPhase;
   readonly startedAtMs: number;
+  /** When the act ended, well or not. Of most steps it is not in their own row but in a later one's `ended`. */
+  readonly endedAtMs?: number;
+  /** Of the act: 1 where it is not said. */
+  readonly tries?: number;
+  /** Why the act failed the last time. */
   readonly error?: string;
+  readonly undo?: Tried;
+  /** Of earlier steps. */
+  readonly ended?: Ended;
+}
+
+/** What is written in the same batch as a header. */
+export interface Besides<W> {
+  readonly writes?: W;
+  /** Of steps that failed. */
+  readonly rows?: readonly StepRow[];
 }
 
 /**
@@ -59,7 +111,8 @@ export interface Journal<W> {
   commit(header: TransactionHeader, writes: W, retriables: readonly StepRow[]): Promise<number>;
   retriableDone(id: string, row: StepRow): Promise<number>;
   /** Writes a header whose state or error has changed. */
-  update(header: TransactionHeader, writes?: W): Promise<number>;
+  update(header: TransactionHeader, besides?: Besides<W>): Promise<number>;
+  find(id: string): Promise<TransactionHeader | undefined>;
   listOpen(): Promise<readonly TransactionHeader[]>;
   /** In the order of `seq`. */
   listSteps(id: string): Promise<readonly StepRow[]>;
@@ -73,4 +126,33 @@ export function laterRows(steps: readonly Later[], seqFirst: number, nowMs: numb
     phase: "pending",
     startedAtMs: nowMs,
   }));
+}
+
+const ERROR_LENGTH_MAX = 2_000;
+
+/** An error's text, as much of it as is kept. */
+export function clip(text: string): string {
+  return text.slice(0, ERROR_LENGTH_MAX);
+}
+
+/** The node that a step is at work on: the `nodeName` of its input. */
+export function nodeOf({ input }: Pick<StepRow, "input">): string | undefined {
+  return textOf(input, "nodeName");
+}
+
+/** What a step is about, such as the name of a virtual machine: the `name` of its input. */
+export function subjectOf({ input }: Pick<StepRow, "input">): string | undefined {
+  return textOf(input, "name");
+}
+
+function textOf(input: Json, key: string): string | undefined {
+  if (typeof input !== "object" || input === null || !(key in input)) return undefined;
+  const value = (input as { readonly [key: string]: Json | undefined })[key];
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** The nodes that these steps were at work on, in the order of the steps. */
+export function nodesOf(rows: readonly StepRow[]): { readonly nodes?: readonly string[] } {
+  const nodes = new Set(rows.map(nodeOf).filter((name) => name !== undefined));
+  return nodes.size === 0 ? {} : { nodes: [...nodes] };
 }

@@ -22,6 +22,8 @@ export interface PersistOptions {
   readonly onFailure?: (reason: unknown, tries: number) => void | Promise<void>;
   /** How many failures that waiting will not cure are taken, 5 unless told. */
   readonly hardFailuresMax?: number;
+  /** Waits before the next try, and rejects when `signal` aborts; by the clock unless told. */
+  readonly sleep?: (ms: number) => Promise<void>;
 }
 
 /** What is full may have room again. */
@@ -43,6 +45,7 @@ export async function persist(work: () => Promise<void>, options: PersistOptions
     giveUpAfterMs,
     onFailure,
     hardFailuresMax = HARD_FAILURES_MAX,
+    sleep = (ms) => clock.sleep(ms, signal),
   } = options;
   let hardFailures = 0;
   const startedMs = clock.monotonicMs();
@@ -59,7 +62,7 @@ export async function persist(work: () => Promise<void>, options: PersistOptions
         throw new GaveUpError(`gave up after ${tries} tries`, { cause: reason });
       }
       const capMs = Math.min(DELAY_MAX_MS, DELAY_FIRST_MS * 2 ** Math.min(tries, 20));
-      await clock.sleep(capMs * (0.5 + random.fraction() / 2), signal);
+      await sleep(capMs * (0.5 + random.fraction() / 2));
     }
   }
 }

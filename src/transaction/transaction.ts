@@ -1,14 +1,23 @@
 import type { Clock } from "../util/clock.ts";
-import { N0Error } from "../util/errors.ts";
+import { errorChain, N0Error } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { Faults } from "./faults.ts";
-import { type Journal, laterRows, type StepRow, type TransactionHeader } from "./journal.ts";
+import {
+  clip,
+  type Ended,
+  type Journal,
+  laterRows,
+  nodesOf,
+  type StepRow,
+  type TransactionHeader,
+} from "./journal.ts";
+import type { LiveTransaction } from "./live.ts";
 import type { Later, Step } from "./step.ts";
 
 const NO_STEP = { name: "", seq: -1 } as const;
 
 export interface TransactionParts<C, W> {
-  readonly header: TransactionHeader;
+  readonly live: LiveTransaction;
   readonly context: C;
   readonly generation: number;
   readonly journal: Journal<W>;
@@ -16,20 +25,17 @@ export interface TransactionParts<C, W> {
   readonly clock: Clock;
   /** Aborts with the process. */
   readonly shutdown: AbortSignal;
-  /** Aborts when the client gave up. Has no effect after the pivot. */
-  readonly cancel: AbortSignal;
 }
 
 /** What a saga works with: `run` its steps one by one, then `commit` once. Made by the engine. */
 export class Transaction<C, W> {
   readonly context: C;
   readonly #parts: TransactionParts<C, W>;
-  /** Aborts with the process, or when the client gave up. */
-  readonly #signal: AbortSignal;
-  #header: TransactionHeader;
+  readonly #live: LiveTransaction;
   #generation: number;
-  #rows: StepRow[] = [];
   #stepCount = 0;
+  /** Acts that ended since the last step began. */
+  #ended: [seq: number, atMs: number][] = [];
   #retriables: readonly StepRow[] = [];
   readonly #inFlight = new Set<Promise<unknown>>();
   #isClosed = false;
@@ -37,17 +43,26 @@ export class Transaction<C, W> {
   constructor(parts: TransactionParts<C, W>) {
     this.context = parts.context;
     this.#parts = parts;
-    this.#signal = AbortSignal.any([parts.shutdown, parts.cancel]);
-    this.#header = parts.header;
+    this.#live = parts.live;
     this.#generation = parts.generation;
   }
 
   get id(): string {
-    return this.#header.id;
+    return this.#live.id;
+  }
+
+  /** As others see it and stop it. */
+  get live(): LiveTransaction {
+    return this.#live;
   }
 
   get header(): TransactionHeader {
-    return this.#header;
+    return this.#live.header;
+  }
+
+  /** Aborts when what it does should stop: the client gave up, somebody cancelled it, the process ends. */
+  get signal(): AbortSignal {
+    return this.#live.signal;
   }
 
   get generation(): number {
@@ -56,7 +71,7 @@ export class Transaction<C, W> {
 
   /** Started steps, first one first. */
   get rows(): readonly StepRow[] {
-    return this.#rows.toSorted((a, b) => a.seq - b.seq);
+    return this.#live.rows;
   }
 
   /** What is to be finished after the pivot. */
@@ -69,7 +84,7 @@ export class Transaction<C, W> {
    * that an action that fails half-way, or whose answer is lost, is undone like one that succeeded.
    */
   async run<I extends Json, O>(step: Step<C, I, O>, input: I): Promise<O> {
-    if (this.#header.isCommitted) throw new Error(`${step.name} runs after the commit`);
+    if (this.header.isCommitted) throw new Error(`${step.name} runs after the commit`);
     if (this.#isClosed) throw new Error(`${step.name} runs after its transaction has failed`);
     const running = this.#run(step, input);
     this.#inFlight.add(running);
@@ -82,7 +97,8 @@ export class Transaction<C, W> {
 
   async #run<I extends Json, O>(step: Step<C, I, O>, input: I): Promise<O> {
     const { journal, faults, clock } = this.#parts;
-    this.#throwIfCancelled();
+    const live = this.#live;
+    this.#throwIfStopped();
     // Counted at once: steps that are fanned out must not share a row.
     const seq = this.#stepCount++;
     const row: StepRow = {
@@ -91,19 +107,34 @@ export class Transaction<C, W> {
       input,
       phase: "started",
       startedAtMs: clock.nowMs(),
+      ...this.ended,
     };
-    const place = { kind: this.#header.kind, step: step.name, seq };
+    this.#ended = [];
+    const place = { kind: this.header.kind, step: step.name, seq };
 
     await faults({ point: "before_journal", ...place });
-    this.#rows.push(row);
-    const generation = await journal.stepStarted(this.id, row);
-    this.#generation = Math.max(this.#generation, generation);
+    live.setRow(row);
+    try {
+      const generation = await journal.stepStarted(this.id, row);
+      this.#generation = Math.max(this.#generation, generation);
 
-    await faults({ point: "before_act", ...place });
-    const scope = { transactionId: this.id, generation, signal: this.#signal };
-    const output = await step.act(this.context, input, scope);
-    await faults({ point: "after_act", ...place });
-    return output;
+      await faults({ point: "before_act", ...place });
+      const scope = { transactionId: this.id, generation, signal: live.signal };
+      const output = await step.act(this.context, input, scope);
+      await faults({ point: "after_act", ...place });
+      const endedAtMs = clock.nowMs();
+      live.setRow({ ...row, endedAtMs });
+      this.#ended.push([seq, endedAtMs]);
+      return output;
+    } catch (reason) {
+      live.setRow({ ...row, endedAtMs: clock.nowMs(), error: clip(errorChain(reason)) });
+      throw reason;
+    }
+  }
+
+  /** Which acts have ended since the last step began: the next write takes it with it. */
+  get ended(): { readonly ended?: Ended } {
+    return this.#ended.length === 0 ? {} : { ended: this.#ended };
   }
 
   /**
@@ -112,25 +143,30 @@ export class Transaction<C, W> {
    */
   async commit(writes: W, ...retriables: readonly Later[]): Promise<void> {
     const { journal, faults, clock } = this.#parts;
-    const { kind } = this.#header;
-    if (this.#header.isCommitted) throw new Error(`${kind} commits a second time`);
+    const live = this.#live;
+    const { kind } = live.header;
+    if (live.header.isCommitted) throw new Error(`${kind} commits a second time`);
     if (this.#isClosed) throw new Error(`${kind} commits after it has failed`);
     if (this.#inFlight.size > 0) throw new Error(`${kind} commits while its steps still run`);
-    this.#throwIfCancelled();
     const place = { kind, step: NO_STEP.name, seq: NO_STEP.seq };
     const rows = laterRows(retriables, this.#stepCount, clock.nowMs());
     const isAtRest = rows.length === 0;
     const header: TransactionHeader = {
-      ...this.#header,
+      ...live.header,
       isCommitted: true,
       state: isAtRest ? "done" : "committed",
       ...(isAtRest ? { finishedAtMs: clock.nowMs() } : {}),
+      ...nodesOf([...live.rows, ...rows]),
+      ...this.ended,
     };
 
     await faults({ point: "before_commit", ...place });
+    // The last moment: whoever stops it from here on finds it committed, if this can be written.
+    this.#throwIfStopped();
     this.#generation = await journal.commit(header, writes, rows);
-    this.#header = header;
     this.#retriables = rows;
+    for (const row of rows) live.setRow(row);
+    live.header = header;
     await faults({ point: "after_commit", ...place });
   }
 
@@ -143,17 +179,17 @@ export class Transaction<C, W> {
     await Promise.allSettled(this.#inFlight);
   }
 
-  #throwIfCancelled(): void {
-    const { cancel, shutdown } = this.#parts;
-    if (shutdown.aborted) {
+  #throwIfStopped(): void {
+    const live = this.#live;
+    if (!live.signal.aborted) return;
+    if (this.#parts.shutdown.aborted) {
       throw new N0Error("unavailable", "the API is shutting down: try again", {
         retryAfterMs: 1_000,
       });
     }
-    if (cancel.aborted) {
-      throw new N0Error("aborted", "the client gave up before it was done", {
-        cause: cancel.reason,
-      });
-    }
+    if (live.cancelled !== undefined) throw live.cancelledError();
+    throw new N0Error("aborted", "the client gave up before it was done", {
+      cause: live.signal.reason,
+    });
   }
 }

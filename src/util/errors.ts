@@ -5,6 +5,7 @@ export type ErrorKind =
   | "already_exists"
   | "failed_precondition"
   | "aborted"
+  | "canceled"
   | "resource_exhausted"
   | "unavailable"
   | "deadline_exceeded"
@@ -19,6 +20,7 @@ export const ERROR_KINDS = [
   "already_exists",
   "failed_precondition",
   "aborted",
+  "canceled",
   "resource_exhausted",
   "unavailable",
   "deadline_exceeded",

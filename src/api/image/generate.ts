@@ -50,7 +50,7 @@ export async function generateBlockStorage(
       const baseId =
         source.value.nodeName === place.nodeName
           ? source.value.volumeId
-          : await ensureReplica(api, call, source, place.nodeName, registration);
+          : await ensureReplica(api, call, tx, source, place.nodeName, registration);
       return await overlay(tx, place, source, baseId);
     },
   });

@@ -7,7 +7,7 @@ import { reservationOf } from "../block-storage/make.ts";
 import { removeFile } from "../block-storage/removal.ts";
 import { ensureReplicated } from "../block-storage/volume-steps.ts";
 import { blockStorages, overlays, type Replica, replicas } from "../collections.ts";
-import type { Api, Call } from "../context.ts";
+import type { Api, Call, Tx } from "../context.ts";
 import { asAnswered } from "../idempotency/answer.ts";
 import { reserveStorage } from "../node/steps.ts";
 import { runSaga } from "../saga.ts";
@@ -20,6 +20,7 @@ import { runSaga } from "../saga.ts";
 export async function ensureReplica(
   api: Api,
   call: Call,
+  outer: Tx,
   source: Stored<BlockStorage>,
   nodeName: string,
   registration: string,
@@ -31,10 +32,10 @@ export async function ensureReplica(
     kind: "CopyBase",
     keys: [replicas.key(base.name, nodeName)],
     waits: true,
-    isNested: true,
+    within: outer,
   };
   // Its id is not what the client asked for, so it is not the one that the answer names.
-  const inner = { ...call, responseHeader: new Headers() };
+  const inner = { ...call, signal: outer.signal, responseHeader: new Headers() };
   return await runSaga(api, inner, options, async (tx) => {
     const found = await api.records.find(replicas, base.name, nodeName);
     const usable = found === undefined ? undefined : await findUsable(api, found, registration);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { newGate } from "../../../test/gate.ts";
 import { refused } from "../../../test/refused.ts";
 import {
   GiB,
@@ -189,13 +190,12 @@ test("a lost node is not deleted while something there is not at rest", async ()
   const call = { timeoutMs: 500 };
   await refused(world.virtualMachines.createVirtualMachine(webRequest(), call));
   await silence(world, clock);
-  world.faults = async ({ point }) => {
-    // Keeps the transaction from coming to rest.
-    if (point === "before_undo") await new Promise(() => {});
-  };
+  // Keeps the transaction from coming to rest.
+  const gate = newGate();
+  world.faults = ({ point }) => (point === "before_undo" ? gate.pass() : undefined);
   await world.nodes.setNodeLost({ name, lost: true });
   const before = await world.residue();
   expect((await refused(world.nodes.deleteNode({ name, withObjects: true }))).code).toBe("Aborted");
   expect(await world.residue()).toEqual(before);
-  world.faults = () => {};
+  gate.open();
 });

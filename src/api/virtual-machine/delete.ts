@@ -77,7 +77,7 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
     const plan = await planOf(api, vm);
     // Everything that can fail comes before the pivot: a node that is not heard is found out here.
     if (!api.agents.isLost(vm.computeNodeName)) {
-      await api.observed.read(vm.computeNodeName, name, call.signal);
+      await api.observed.read(vm.computeNodeName, name, tx.signal);
     }
     const { put, replacement } = virtualMachineSteps;
     await tx.run(put, replacement(name, vm, pending(vm, tx.id)));

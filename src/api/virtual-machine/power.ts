@@ -47,7 +47,7 @@ async function onSettled(
   return await runSaga(api, call, options, async (tx) => {
     const vm = await getSettled(api, name);
     using sighting = api.observed.sight(vm.computeNodeName, name);
-    const state = stateOf(await api.observed.read(vm.computeNodeName, name, call.signal));
+    const state = stateOf(await api.observed.read(vm.computeNodeName, name, tx.signal));
     const { put, replacement } = virtualMachineSteps;
     await tx.run(put, replacement(name, vm, pending(vm, tx.id)));
     const after = await saga(tx, vm, state);
@@ -138,7 +138,7 @@ export async function shutdownVirtualMachine(
     if (state === State.RUNNING && !hard) {
       await tx.run(pressPowerButton, place);
       const deadlineMs = deadlineSeconds === 0 ? SHUTDOWN_DEADLINE_MS : deadlineSeconds * 1000;
-      await waitUntilOff(api, call, vm, deadlineMs);
+      await waitUntilOff(api, tx, vm, deadlineMs);
     }
     const { taps } = await planOf(api, vm);
     const after = settled(vm, State.SHUTDOWN);
@@ -155,13 +155,13 @@ export async function shutdownVirtualMachine(
 
 async function waitUntilOff(
   api: Api,
-  call: Call,
+  { signal }: Tx,
   { name, computeNodeName }: VirtualMachine,
   deadlineMs: number,
 ): Promise<void> {
   const endMs = api.clock.monotonicMs() + deadlineMs;
   for (;;) {
-    const state = stateOf(await api.observed.read(computeNodeName, name, call.signal));
+    const state = stateOf(await api.observed.read(computeNodeName, name, signal));
     if (state !== State.RUNNING && state !== State.PAUSED) return;
     if (api.clock.monotonicMs() >= endMs) {
       throw new N0Error(
@@ -170,7 +170,7 @@ async function waitUntilOff(
         { resource: ownerOf(name) },
       );
     }
-    await api.clock.sleep(POLL_MS, AbortSignal.any([call.signal, api.shutdown])).catch((cause) => {
+    await api.clock.sleep(POLL_MS, signal).catch((cause) => {
       const message = `virtual machine "${name}" was not waited for: try again, or use hard`;
       throw new N0Error("aborted", message, { resource: ownerOf(name), cause });
     });

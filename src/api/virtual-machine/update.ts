@@ -69,7 +69,7 @@ export async function updateVirtualMachine(
       return seen;
     }
     checkSize(after);
-    const state = stateOf(await api.observed.read(before.computeNodeName, name, call.signal));
+    const state = stateOf(await api.observed.read(before.computeNodeName, name, tx.signal));
     if (state === State.RUNNING || state === State.PAUSED) {
       throw new N0Error(
         "failed_precondition",

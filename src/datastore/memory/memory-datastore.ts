@@ -12,10 +12,15 @@ export function memoryDatastore(): Datastore {
       return entries.get(key);
     },
 
-    async list(prefix, { after = "", limit } = { limit: Number.POSITIVE_INFINITY }) {
+    async list(
+      prefix,
+      { after, limit, isDescending = false } = { limit: Number.POSITIVE_INFINITY },
+    ) {
+      const sign = isDescending ? -1 : 1;
+      const isAfter = (key: string) => after === undefined || sign * compareBytes(key, after) > 0;
       return [...entries.values()]
-        .filter(({ key }) => key.startsWith(prefix) && compareBytes(key, after) > 0)
-        .sort((a, b) => compareBytes(a.key, b.key))
+        .filter(({ key }) => key.startsWith(prefix) && isAfter(key))
+        .sort((a, b) => sign * compareBytes(a.key, b.key))
         .slice(0, limit);
     },
 

@@ -120,10 +120,15 @@ export function sqliteDatastore({ path }: SqliteOptions): Datastore {
         return row === undefined ? undefined : toEntry(row);
       }),
 
-    list: (prefix, { after, limit } = { limit: -1 }) =>
+    list: (prefix, { after, limit, isDescending = false } = { limit: -1 }) =>
       read(() => {
+        const end = endOf(prefix);
+        if (isDescending) {
+          const before = after === undefined || after > end ? end : after;
+          return statements.listDescending.all(prefix, before, limit).map(toEntry);
+        }
         const start = after === undefined || after < prefix ? prefix : `${after}\0`;
-        return statements.list.all(start, endOf(prefix), limit).map(toEntry);
+        return statements.list.all(start, end, limit).map(toEntry);
       }),
 
     batch(writes) {

@@ -25,6 +25,9 @@ export function prepare(database: Database.Database) {
     list: database.prepare<[string, string, number], Row>(
       "SELECT key, value, revision FROM record WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
     ),
+    listDescending: database.prepare<[string, string, number], Row>(
+      "SELECT key, value, revision FROM record WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT ?",
+    ),
     put: database.prepare<[string, Uint8Array, number]>(
       "INSERT INTO record (key, value, revision) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision",
     ),

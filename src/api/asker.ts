@@ -1,0 +1,19 @@
+import { peerOf } from "../rpc/peer.ts";
+import type { Asker } from "../transaction/journal.ts";
+import { logFields } from "../util/log.ts";
+import type { Call } from "./context.ts";
+
+/** What a client says of itself is kept, but no more of it than this. */
+const TEXT_LENGTH_MAX = 128;
+
+/** Who sent a request, as far as it can be told. */
+export function askerOf({ requestHeader, values }: Call): Asker {
+  const peer = values === undefined ? "" : peerOf(values);
+  const userAgent = requestHeader.get("user-agent") ?? "";
+  const requestId = logFields()["requestId"];
+  return {
+    ...(peer === "" ? {} : { peer }),
+    ...(userAgent === "" ? {} : { userAgent: userAgent.slice(0, TEXT_LENGTH_MAX) }),
+    ...(typeof requestId === "string" ? { requestId } : {}),
+  };
+}

@@ -1,0 +1,36 @@
+import type { Transaction } from "../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import type { LiveTransaction } from "../../transaction/live.ts";
+import type { Api, Call } from "../context.ts";
+import { takeOver } from "../take-over.ts";
+import { getTransaction } from "./find.ts";
+
+/** How long a client is kept waiting; what is taken up goes on after that. */
+const PATIENCE_MS = 10_000;
+
+/**
+ * Takes up at once what needs an operator or waits for its next try, and answers how it ended or, where
+ * that takes longer or fails again, as it is then.
+ *
+ * @throws N0Error `not_found`; `aborted` while somebody else holds its keys: it is as it was then.
+ */
+export async function retryTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
+  const live = await api.engine.retry(id, async (header) => takeOver(api, header));
+  if (live !== undefined) await untilDecided(api, call, live);
+  return await getTransaction(api, id);
+}
+
+async function untilDecided(api: Api, call: Call, live: LiveTransaction): Promise<void> {
+  const patience = new AbortController();
+  const late = api.clock.sleep(PATIENCE_MS, patience.signal).then(
+    () => patience.abort(),
+    () => undefined,
+  );
+  const isDecided = () =>
+    api.engine.live.find(live.id) !== live || live.waiting?.for === "next_try";
+  try {
+    await api.engine.live.until(live, isDecided, AbortSignal.any([patience.signal, call.signal]));
+  } finally {
+    patience.abort();
+    await late;
+  }
+}
