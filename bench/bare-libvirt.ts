@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { cpuShares, detectCpuController } from "../src/driver/compute/libvirt/cpu-shares.ts";
 import { formatDomainXml } from "../src/driver/compute/libvirt/domain-xml.ts";
-import { type RealCloud, run } from "./real-node.ts";
+import { CPU_MILLI_CORES, type RealCloud, run } from "./real-node.ts";
 
 /** As many as our driver gives libvirt at once. */
 const THREADS = 3;
@@ -12,9 +13,12 @@ export type BareOrder =
   | { readonly kind: "create"; readonly xml: string }
   | { readonly kind: "remove"; readonly name: string };
 
-/** Domains like ours, by nothing but libvirt's calls and the command that makes a tap. */
+/** A seed is about that large. */
+const SEED_BYTES = 64 << 10;
+
+/** The same domains as ours, by nothing but libvirt's calls and the command that makes a tap. */
 export interface BareLibvirt {
-  /** Makes what stands before: the disk and the folder. */
+  /** Makes what stands before: the disk, and the folder with something in place of a seed. */
   prepare(name: string): Promise<void>;
   /** Makes the tap, defines the domain and starts it. */
   create(name: string): Promise<void>;
@@ -47,6 +51,8 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
   const tapOf = (name: string) => `${prefix}${name}`;
   const diskOf = (name: string) => join(folder, `${name}.qcow2`);
   const folderOf = (name: string) => join(folder, name);
+  const seedOf = (name: string) => join(folderOf(name), "seed.iso");
+  const cpuController = detectCpuController();
   defer(async () => {
     for (const name of prepared) {
       // Left by a measurement that failed: some of it may never have been made.
@@ -59,6 +65,7 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
     async prepare(name) {
       prepared.add(name);
       mkdirSync(folderOf(name));
+      writeFileSync(seedOf(name), Buffer.alloc(SEED_BYTES));
       await run("qemu-img", "create", "-q", "-f", "qcow2", diskOf(name), "1G");
     },
     async create(name) {
@@ -81,9 +88,12 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
         name,
         uuid: randomUUID(),
         vcpus: 1,
-        cpuMilliCores: 10,
+        cpuMilliCores: CPU_MILLI_CORES,
         memoryBytes: 64n << 20n,
-        disks: [{ path: diskOf(name), format: "qcow2", device: "disk" }],
+        disks: [
+          { path: diskOf(name), format: "qcow2", device: "disk" },
+          { path: seedOf(name), format: "raw", device: "cdrom" },
+        ],
         nics: [{ tapName: tapOf(name), hardwareAddress: "52:54:00:00:00:01" }],
       },
       mark: { owner: "bench", transactionId: "floor" },
@@ -95,7 +105,7 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
         serialLog: path("serial.log"),
       },
       accelerator: "tcg",
-      cpuShares: undefined,
+      cpuShares: cpuShares(cpuController, CPU_MILLI_CORES),
     });
   }
 }

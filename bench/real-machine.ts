@@ -1,7 +1,7 @@
 import { openBareLibvirt } from "./bare-libvirt.ts";
-import { diskRequest, machineRequest } from "./control-plane.ts";
+import { diskRequest } from "./control-plane.ts";
 import { inTurn, type Measurement, median, timed } from "./measurement.ts";
-import { openRealCloud } from "./real-node.ts";
+import { openRealCloud, realMachineRequest } from "./real-node.ts";
 
 /** One virtual machine made and deleted, against the same domain by bare libvirt calls. */
 export const realMachine: Measurement = {
@@ -18,7 +18,7 @@ export const realMachine: Measurement = {
     };
     // The network stays on the node as long as it has a machine there.
     await blockStorages.createBlockStorage(diskRequest("anchor"));
-    await virtualMachines.createVirtualMachine(machineRequest("anchor", "anchor"));
+    await virtualMachines.createVirtualMachine(realMachineRequest("anchor"));
     const { floor, ours } = await inTurn(runs, {
       async floor(run) {
         const name = `bare${run}`;
@@ -31,7 +31,7 @@ export const realMachine: Measurement = {
       async ours(run) {
         const name = `ours${run}`;
         await blockStorages.createBlockStorage(diskRequest(name));
-        const request = machineRequest(name, name);
+        const request = realMachineRequest(name);
         const ms = await timed(() => virtualMachines.createVirtualMachine(request));
         await remove("ours", run, () => virtualMachines.deleteVirtualMachine({ name }));
         return ms;

@@ -9,7 +9,13 @@ import { serverInterceptors } from "../src/rpc/interceptors.ts";
 import { localTransport } from "../src/rpc/local-transport.ts";
 import { systemClock } from "../src/util/clock.ts";
 import { openLog } from "../src/util/log.ts";
-import { type ControlPlane, nodeName, openControlPlane, registerNodes } from "./control-plane.ts";
+import {
+  type ControlPlane,
+  machineRequest,
+  nodeName,
+  openControlPlane,
+  registerNodes,
+} from "./control-plane.ts";
 import { until } from "./measurement.ts";
 
 /** This machine as a node of its own cloud: the real drivers, under names that nobody else uses. */
@@ -23,6 +29,17 @@ export interface RealCloud extends ControlPlane {
 }
 
 export const NODE = nodeName(0);
+
+/**
+ * What each machine is promised, of ours and of the floor. With much less, QEMU gets so little beside
+ * whatever else runs here that starting it takes seconds, and nothing else is measured.
+ */
+export const CPU_MILLI_CORES = 1000;
+
+/** A request for a small virtual machine with the disk of the same name. */
+export function realMachineRequest(name: string) {
+  return { ...machineRequest(name, name), requestCpuMilliCore: CPU_MILLI_CORES };
+}
 
 /** As `n0core serve standalone` puts it together, with a network `net` that is on the node. */
 export async function openRealCloud(): Promise<RealCloud> {

@@ -126,6 +126,38 @@ describe.runIf(requirement("netns"))("what died in the middle left", { timeout: 
       }
     });
   }
+
+  test("a death in the middle of removing several taps at once: absent removes the rest", async () => {
+    const before = await onNode();
+    for (let changes = 0, died = true; died; changes++) {
+      for (const number of [1, 2, 3, 4]) await world.attach(number, "blue", gateway);
+      const mortal = newNetnsNetworkDriver({ prefix: names.prefix, run: dyingAfter(changes) });
+      const removed = await Promise.allSettled(
+        [1, 2, 3].map((number) => mortal.ensureTapAbsent(tapName(number), "blue", mark, soon())),
+      );
+      died = removed.some(({ status }) => status === "rejected");
+      const left = await driver.listTaps(soon());
+      expect(left.some(({ name }) => name === tapName(4))).toBe(true);
+      // The first goes alone, and the others together, for they came while it was on its way.
+      expect(left).toHaveLength(died ? (changes === 0 ? 4 : 3) : 1);
+      // The last first, so that what the death left is there when its Network goes.
+      for (const number of [4, 3, 2, 1]) {
+        await driver.ensureTapAbsent(tapName(number), "blue", mark, soon());
+      }
+      expect(await onNode(), `after ${changes} changes`).toEqual(before);
+    }
+  });
+
+  test("a Network that died when only a tap on its way out was left goes with it", async () => {
+    const before = await onNode();
+    for (const number of [1, 2]) await world.attach(number, "blue", gateway);
+    const leaving = ["group", String(names.leavingGroup)];
+    await ip("-n", netns, "link", "set", "dev", tapName(1), ...leaving);
+    await ip("-n", netns, "link", "delete", ...group);
+    await driver.ensureTapAbsent(tapName(2), "blue", mark, soon());
+    await driver.ensureTapAbsent(tapName(1), "blue", mark, soon());
+    expect(await onNode()).toEqual(before);
+  });
 });
 
 /** Makes and removes a tap and its Network, and dies after that many changes; false if it lived. */

@@ -138,6 +138,21 @@ export function networkDriverSuite(
       expect([await taps(), await driver.listNetworks(soon())]).toEqual([[], []]);
     });
 
+    test("taps that are removed at the same time go each for its own maker, and the Network with the last", async () => {
+      await attachNew(tap1, blue);
+      await attachNew(tap2, blue, markB);
+      const tap3 = world.tapName(3);
+      await attachNew(tap3, blue, markB);
+      const remove = (...tapNames: string[]) =>
+        Promise.all(tapNames.map((tap) => driver.ensureTapAbsent(tap, "blue", markB, soon())));
+      await remove(tap1, tap2, tap3);
+      expect(await taps()).toEqual([{ name: tap1, mark: markA, networkName: "blue" }]);
+      await attachNew(tap2, blue, markB);
+      await Promise.all([remove(tap2), driver.ensureTapAbsent(tap1, "blue", markA, soon())]);
+      expect(await taps()).toEqual([]);
+      expect(await networkNames()).toEqual([]);
+    });
+
     test("the Network stays until its last tap is removed", async () => {
       await attachNew(tap1, blue);
       await attachNew(tap2, blue, markB);

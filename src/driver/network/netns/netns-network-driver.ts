@@ -1,17 +1,17 @@
 import { newKeyedMutex } from "../../../util/keyed-mutex.ts";
 import { type RunCommand, runCommand } from "../../command/run-command.ts";
-import type { Maker } from "../../mark.ts";
 import { checkNetworkName, checkTapName, gatewaysOf } from "../network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "../network-driver.ts";
 import { notOurs, tapElsewhere, tapMissing } from "../network-errors.ts";
 import { connectIn } from "./connect.ts";
 import type { Context } from "./context.ts";
+import { newDetach } from "./detach.ts";
 import { listNetworks, listTaps } from "./inventory.ts";
 import { ipv6Off, newIp } from "./links.ts";
 import { namesFor } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
 import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
-import { isOurTap, isTapOf, makeTap, markOfTap, removeTap, whereIs } from "./tap.ts";
+import { isOurTap, makeTap, markOfTap, whereIs } from "./tap.ts";
 
 export interface NetnsNetworkDriverOptions {
   /** Tells this instance's things from another's on the same node. Defaults to `n0-`. */
@@ -35,6 +35,7 @@ export function newNetnsNetworkDriver({
 }: NetnsNetworkDriverOptions = {}): NetworkDriver {
   const names = namesFor(prefix);
   const context: Context = { ip: newIp(run), names, transitPool, mutex: newKeyedMutex() };
+  const detach = newDetach(context);
 
   const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>
     context.mutex.run(`tap/${tapName}`, async () => {
@@ -63,11 +64,7 @@ export function newNetnsNetworkDriver({
     async ensureTapAbsent(tapName, networkName, maker, signal) {
       checkTapName(tapName);
       checkNetworkName(networkName);
-      await holdingTap(tapName, signal, () =>
-        holdingNetwork(networkName, signal, () =>
-          detach(context, tapName, networkName, maker, signal),
-        ),
-      );
+      await holdingTap(tapName, signal, () => detach(networkName, { tapName, maker }, signal));
     },
     async ensureNetworkAbsent(networkName, signal) {
       checkNetworkName(networkName);
@@ -119,29 +116,4 @@ async function attach(
   const move = place === undefined ? `netns ${netns} ` : "";
   const line = `link set dev ${tapName} ${move}master if${index}${ipv6Off()} up`;
   await ip.batch(place === undefined ? undefined : netns, [line], signal);
-}
-
-/** The caller holds the tap and the Network. */
-async function detach(
-  context: Context,
-  tapName: string,
-  networkName: string,
-  maker: Maker,
-  signal: AbortSignal,
-): Promise<void> {
-  const { ip, names } = context;
-  for (const place of await whereIs(context, tapName)) {
-    if (place !== networkName) await removeTap(context, tapName, place, maker, signal);
-  }
-  const network = await readNetwork(context, networkName, signal);
-  if (network.kind === "namespace") {
-    const taps = network.links.filter((link) => isOurTap(names, link));
-    const gone = taps.filter((link) => link.name === tapName && isTapOf(names, link, maker));
-    if (taps.length > gone.length) {
-      const lines = gone.map(({ name }) => `link delete dev ${name}`);
-      await ip.batch(names.netnsName(networkName), lines, signal);
-      return;
-    }
-  }
-  await removeNetwork(context, networkName, network, signal);
 }

@@ -55,9 +55,13 @@ export async function readNetwork(
   // Half-made: nothing in it yet, or a bridge of our group, whose alias comes last.
   const halfMade =
     bridge === undefined
-      ? links.every(({ name, group }) => KERNEL_DEVICES.has(name) || group === names.group)
+      ? links.every(({ name, group }) => KERNEL_DEVICES.has(name) || isOurGroup(names, group))
       : bridge.alias === undefined && bridge.group === names.group;
   return halfMade ? namespace : { kind: "foreign" };
+}
+
+function isOurGroup({ group, leavingGroup }: Names, found: number): boolean {
+  return found === group || found === leavingGroup;
 }
 
 /** Makes the Network, or what is missing of it. The caller holds the Network. */

@@ -1,0 +1,71 @@
+import { newTogether } from "../../../util/together.ts";
+import type { Maker } from "../../mark.ts";
+import type { Context } from "./context.ts";
+import { readNetwork, removeNetwork } from "./network.ts";
+import { isOurTap, isTapOf, removeTap, whereIs } from "./tap.ts";
+
+interface Leaving {
+  readonly tapName: string;
+  readonly maker: Maker;
+}
+
+export type Detach = (networkName: string, leaving: Leaving, signal: AbortSignal) => Promise<void>;
+
+/**
+ * Answers what removes a tap wherever it is, and its Network with the last one. The caller holds the tap.
+ *
+ * Taps of one Network that are removed at the same time go together: the kernel waits 15 ms for each
+ * device that goes, and as long for many of one group. What has begun is finished in spite of a signal,
+ * for it is others' too.
+ */
+export function newDetach(context: Context): Detach {
+  const together = newTogether<Leaving & { readonly networkName: string }>(
+    context.mutex,
+    async (_key, leaving) => {
+      await detachAll(context, leaving[0]!.networkName, leaving);
+    },
+  );
+  return async (networkName, leaving, signal) => {
+    for (const place of await whereIs(context, leaving.tapName)) {
+      if (place === networkName) continue;
+      await removeTap(context, leaving.tapName, place, leaving.maker, signal);
+    }
+    await together(`network/${networkName}`, { ...leaving, networkName });
+  };
+}
+
+/** The caller holds the taps and the Network. */
+async function detachAll(
+  context: Context,
+  networkName: string,
+  leaving: readonly Leaving[],
+): Promise<void> {
+  const { ip, names } = context;
+  // Bounded by the time that each command may take.
+  const { signal } = new AbortController();
+  const network = await readNetwork(context, networkName, signal);
+  if (network.kind === "namespace") {
+    const taps = network.links.filter((link) => isOurTap(names, link));
+    const gone = taps.filter((link) =>
+      leaving.some(({ tapName, maker }) => link.name === tapName && isTapOf(names, link, maker)),
+    );
+    if (taps.length > gone.length) {
+      const lines = removalLines(
+        gone.map(({ name }) => name),
+        names.leavingGroup,
+      );
+      await ip.batch(names.netnsName(networkName), lines, signal);
+      return;
+    }
+  }
+  await removeNetwork(context, networkName, network, signal);
+}
+
+/** Several are put into a group of their own, which goes at once. */
+function removalLines(tapNames: readonly string[], group: number): string[] {
+  if (tapNames.length < 2) return tapNames.map((name) => `link delete dev ${name}`);
+  return [
+    ...tapNames.map((name) => `link set dev ${name} group ${group}`),
+    `link delete group ${group}`,
+  ];
+}
