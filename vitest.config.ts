@@ -23,7 +23,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{src,cli,scripts,bench}/**/*.test.ts", "test/*.test.ts"],
+          include: ["{src,cli,scripts,bench}/**/*.test.ts", "test/*.test.ts", "test/sim/*.test.ts"],
           sequence: { groupOrder: 0 },
           // Generous: two shared cores are slow at times, and a test that hangs is rare.
           testTimeout: 30_000,

@@ -1,0 +1,159 @@
+import { blockStorageSteps, settled } from "../../src/api/block-storage/block-storage-record.ts";
+import { allocations, blockStorages, interfaces, storages } from "../../src/api/collections.ts";
+import { releaseInterface, reserveInterface } from "../../src/api/network/interfaces.ts";
+import { countStorage, toAmounts } from "../../src/api/node/amounts.ts";
+import { Inventory, whyNot } from "../../src/api/node/inventory.ts";
+import { reserveStorage } from "../../src/api/node/steps.ts";
+import { put, putNew } from "../../src/datastore/collection.ts";
+import { type Datastore, merge, type Writes } from "../../src/datastore/datastore.ts";
+import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
+import { Held, LockTable } from "../../src/datastore/lock-table.ts";
+import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { StepRow } from "../../src/transaction/journal.ts";
+import { N0Error } from "../../src/util/errors.ts";
+import type { Bug } from "./simulation.ts";
+
+/** The row of a step that is about to act, where a batch is nothing else. */
+function startedRow({ puts = [], deletes = [] }: Writes): (StepRow & { id: string }) | undefined {
+  const [only, ...others] = puts;
+  if (only === undefined || others.length > 0 || deletes.length > 0) return undefined;
+  if (!only.key.startsWith(stepCollection.prefix)) return undefined;
+  const row: StepRow = stepCollection.decode(only.value);
+  return row.phase === "started" ? { ...row, id: stepCollection.parts(only.key)[0]! } : undefined;
+}
+
+/** Another function in the place of an object's own, until it is disposed of. */
+function replaced<T extends object, K extends keyof T>(of: T, key: K, by: T[K]): Disposable {
+  const own = of[key];
+  of[key] = by;
+  return { [Symbol.dispose]: () => void (of[key] = own) };
+}
+
+function journalAfterTheAct(datastore: Datastore): Datastore {
+  /** By transaction: what is still to be journaled. */
+  const owed = new Map<string, Writes>();
+  return {
+    ...datastore,
+    async batch(writes) {
+      const row = startedRow(writes);
+      if (row !== undefined) {
+        owed.set(row.id, merge(owed.get(row.id) ?? {}, writes));
+        return await datastore.batch({});
+      }
+      const ids = (writes.puts ?? []).map(({ key }) => key.split("/")[1]!);
+      const late = ids.flatMap((id) => {
+        const found = owed.get(id);
+        owed.delete(id);
+        return found === undefined ? [] : [found];
+      });
+      const given = new Set((writes.puts ?? []).map(({ key }) => key));
+      const rows = merge(...late).puts?.filter(({ key }) => !given.has(key)) ?? [];
+      return await datastore.batch(merge({ puts: rows }, writes));
+    },
+  };
+}
+
+function forgottenJournalWrite(datastore: Datastore): Datastore {
+  return {
+    ...datastore,
+    batch: (writes) =>
+      datastore.batch(startedRow(writes)?.name === "volume.ensure_empty" ? {} : writes),
+  };
+}
+
+function recoveryInForwardOrder(datastore: Datastore): Datastore {
+  return {
+    ...datastore,
+    async list(prefix, page) {
+      const entries = await datastore.list(prefix, page);
+      const [id] = stepCollection.parts(prefix);
+      if (!prefix.startsWith(stepCollection.prefix) || id === undefined) return entries;
+      const header = await datastore.get(transactionCollection.key(id));
+      const isBack =
+        header !== undefined && !transactionCollection.decode(header.value).isCommitted;
+      return isBack ? entries.toReversed() : entries;
+    },
+  };
+}
+
+/** Planted one at a time, each must be found. */
+export const BUGS: readonly Bug[] = [
+  { name: "the journal is written after the act", wrapDatastore: journalAfterTheAct },
+  { name: "a journal write is forgotten", wrapDatastore: forgottenJournalWrite },
+  { name: "recovery undoes in forward order", wrapDatastore: recoveryInForwardOrder },
+  {
+    // The original's: one undo for all disks of a machine, whoever had them before.
+    name: "one undo for a loop",
+    plant: () => {
+      const { put: step } = blockStorageSteps;
+      const own = step.undo;
+      return replaced(step, "undo", async (context, input, scope) => {
+        const { usedBy } = blockStorages.decode(Buffer.from(input.after, "base64"));
+        if (usedBy === "") return await own.call(step, context, input, scope);
+        const { api, held } = context;
+        for (const { value } of await api.records.list(blockStorages)) {
+          if (value.usedBy !== usedBy || !held.keys.includes(blockStorages.key(value.name)))
+            continue;
+          const free = settled(value, DiskState.AVAILABLE);
+          await api.datastore.batch(held.put(blockStorages, value.name, free));
+        }
+      });
+    },
+  },
+  {
+    name: "an undo does not ask whose it is",
+    plant: () =>
+      replaced(reserveInterface, "undo", async ({ api }, { networkName, interface: { name } }) => {
+        const stored = await api.records.find(interfaces, networkName, name);
+        if (stored === undefined) return;
+        await api.datastore.batch(releaseInterface(networkName, stored.value));
+      }),
+  },
+  {
+    name: "a lock is not taken",
+    plant: () =>
+      replaced(LockTable.prototype, "acquire", async (keys) => {
+        return new Held([...new Set(keys)].sort(), () => {});
+      }),
+  },
+  {
+    name: "an agent does not look at generations",
+    wrapQueue: (queue) => {
+      let count = 0n;
+      return {
+        ...queue,
+        get busyKeys() {
+          return queue.busyKeys;
+        },
+        get idleKeys() {
+          return queue.idleKeys;
+        },
+        run: (key, _generation, work) => queue.run(key, count++, work),
+      };
+    },
+  },
+  {
+    name: "capacity is granted without a condition",
+    plant: () => {
+      const stack = new DisposableStack();
+      const noHold = { [Symbol.dispose]: () => {} };
+      stack.use(replaced(Inventory.prototype, "hold", () => noHold));
+      stack.use(
+        replaced(reserveStorage, "act", async ({ api }, { nodeName, id, storage }, scope) => {
+          const { transactionId } = scope;
+          const view = api.inventory.get(nodeName);
+          const counted = countStorage({ ...storage, transactionId }, view.node);
+          if (whyNot(view, toAmounts(counted)) !== undefined) {
+            throw new N0Error("resource_exhausted", "no room");
+          }
+          // As long as writing something else first takes.
+          await api.clock.sleep(10);
+          const reserved = { ...storage, transactionId, counted };
+          const writes = putNew(storages, [nodeName, id], reserved);
+          await api.datastore.batch(merge(writes, put(allocations, [nodeName], {})));
+        }),
+      );
+      return stack;
+    },
+  },
+];

@@ -1,0 +1,133 @@
+import type { Datastore, Writes } from "../../src/datastore/datastore.ts";
+import { N0Error } from "../../src/util/errors.ts";
+import type { Dice } from "./dice.ts";
+import { type Delivery, deliveryNow, never } from "./network.ts";
+import type { Process, Timeline } from "./timeline.ts";
+
+/** What the disk under the datastore does, while it lasts. */
+export type DiskTrouble = "busy" | "full" | "slow";
+
+export interface Batch {
+  readonly writes: Writes;
+  readonly revision: number;
+  /** On whose behalf it was asked for; undefined for the recovery and other work of the process's own. */
+  readonly delivery: Delivery | undefined;
+}
+
+export interface SimulatedDatastoreOptions {
+  /** What is durable: it outlives the process. */
+  readonly durable: Datastore;
+  readonly process: Process;
+  readonly timeline: Timeline;
+  readonly dice: Dice;
+  readonly trouble: () => DiskTrouble | undefined;
+  /** Called at each call of it, before it does anything: the process may die here. */
+  readonly onPort: () => void;
+  /** Called when a batch has become durable, before anybody is told. */
+  readonly onBatch: (batch: Batch) => void;
+}
+
+interface Waiting {
+  readonly writes: Writes;
+  readonly delivery: Delivery | undefined;
+  resolve(revision: number): void;
+  reject(reason: unknown): void;
+}
+
+const GROUP_MAX = 256;
+
+/**
+ * One process's view of a datastore: what is asked for at the same time shares one flush of the disk, which
+ * takes its time, and what was not flushed when the process dies is lost. A dead process neither changes
+ * anything nor is told anything.
+ */
+export function simulatedDatastore(options: SimulatedDatastoreOptions): Datastore {
+  const { durable, process, timeline, dice, trouble, onPort, onBatch } = options;
+  const stops = new Set<() => void>();
+  let waiting: Waiting[] = [];
+  let isScheduled = false;
+  process.onDeath(() => {
+    for (const stop of stops) stop();
+    // A flush that was under way may have come through, whole, with nobody left to be told.
+    if (isScheduled && trouble() === undefined && dice.chance(0.3)) {
+      flush(waiting.slice(0, GROUP_MAX));
+    }
+  });
+
+  const flushMs = () =>
+    trouble() === "slow" ? dice.between(50, 2_000) : dice.between(0.1, dice.chance(0.05) ? 20 : 2);
+
+  function schedule(): void {
+    if (isScheduled || waiting.length === 0) return;
+    isScheduled = true;
+    timeline.after(flushMs(), process, () => {
+      const group = waiting.slice(0, GROUP_MAX);
+      waiting = waiting.slice(GROUP_MAX);
+      isScheduled = false;
+      schedule();
+      flush(group);
+    });
+  }
+
+  function flush(group: readonly Waiting[]): void {
+    const wrong = trouble();
+    if (wrong === "full" || wrong === "busy") {
+      const message = `the datastore's disk is ${wrong}`;
+      for (const waiter of group) {
+        waiter.reject(new N0Error("unavailable", message, { retryAfterMs: 1_000 }));
+      }
+      return;
+    }
+    for (const { writes, delivery, resolve, reject } of group) {
+      durable.batch(writes).then(
+        (revision) => {
+          onBatch({ writes, revision, delivery });
+          if (process.isAlive) resolve(revision);
+        },
+        (reason: unknown) => {
+          if (process.isAlive) reject(reason);
+        },
+      );
+    }
+  }
+
+  /** Most reads come from memory and take no time; some let others go first. */
+  async function read<T>(work: () => Promise<T>): Promise<T> {
+    if (!process.isAlive) return await never();
+    if (dice.chance(0.1)) await pause();
+    const result = await work();
+    if (dice.chance(0.05)) await pause();
+    return process.isAlive ? result : await never();
+  }
+
+  function pause(): Promise<void> {
+    return new Promise((resolve) => {
+      timeline.after(dice.between(0.01, 2), process, resolve);
+    });
+  }
+
+  return {
+    get: (key) => read(() => durable.get(key)),
+    list: (prefix, page) => read(() => durable.list(prefix, page)),
+    batch(writes) {
+      if (process.isAlive) onPort();
+      if (!process.isAlive) return never();
+      return new Promise((resolve, reject) => {
+        waiting.push({ writes, delivery: deliveryNow(), resolve, reject });
+        schedule();
+      });
+    },
+    watch(prefix, listener) {
+      if (!process.isAlive) return () => {};
+      const stop = durable.watch(prefix, listener);
+      stops.add(stop);
+      return () => {
+        stops.delete(stop);
+        stop();
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      for (const stop of stops) stop();
+    },
+  };
+}

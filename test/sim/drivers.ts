@@ -1,0 +1,131 @@
+import type { ComputeDriver } from "../../src/driver/compute/compute-driver.ts";
+import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
+import type { SeedDriver } from "../../src/driver/seed/seed-driver.ts";
+import type { VolumeDriver } from "../../src/driver/volume/volume-driver.ts";
+import { diskFull } from "../../src/driver/volume/volume-errors.ts";
+import { N0Error } from "../../src/util/errors.ts";
+import type { FakeDrivers } from "../fake-node.ts";
+import type { Dice } from "./dice.ts";
+import { never } from "./network.ts";
+import type { Process, Timeline } from "./timeline.ts";
+
+/** What befalls the next call that changes something on the node. */
+export type DriverFate = "fails" | "fails-late" | "unavailable" | "disk-full" | "slow";
+
+export interface NodeFates {
+  readonly next: DriverFate[];
+  readonly happened: Map<string, number>;
+  /** Calls that are being done. */
+  busy: number;
+  /** Somebody pressed the power button of that guest. */
+  onPress: (name: string) => void;
+}
+
+type Drivers = {
+  readonly compute: ComputeDriver;
+  readonly volume: VolumeDriver;
+  readonly network: NetworkDriver;
+  readonly seed: SeedDriver;
+};
+
+/** Those that change the node; all that can be awaited takes its time. */
+const CHANGES = /^(?:ensure|request|reboot|grow)/;
+const WAITS = /^(?:ensure|request|reboot|grow|state$|list|find$|read$|checkSize$|requireNew$)/;
+
+/**
+ * The drivers as one agent process sees them: each call takes its time and may fail, before or after it has
+ * done its work. When the agent dies, what it had asked the hypervisor for may still be done.
+ */
+export function simulatedDrivers(
+  drivers: FakeDrivers,
+  fates: NodeFates,
+  process: Process,
+  timeline: Timeline,
+  dice: Dice,
+): Drivers {
+  const slowly = <D extends object>(driver: D, mayOutlive: boolean): D =>
+    new Proxy(driver, {
+      get(target, name: string & keyof D) {
+        const method: unknown = target[name];
+        if (typeof method !== "function" || !WAITS.test(name)) return method;
+        return (...given: unknown[]) => {
+          const act = () => Reflect.apply(method, target, given) as Promise<unknown>;
+          return perform(name, given, act, mayOutlive);
+        };
+      },
+    });
+
+  async function perform(
+    name: string,
+    given: readonly unknown[],
+    act: () => Promise<unknown>,
+    mayOutlive: boolean,
+  ): Promise<unknown> {
+    if (!process.isAlive) return await never();
+    const signal = signalIn(given);
+    const fate = CHANGES.test(name) ? fates.next.shift() : undefined;
+    if (fate !== undefined) {
+      fates.happened.set(fate, (fates.happened.get(fate) ?? 0) + 1);
+      timeline.note(`${process.name} ${name} ${fate}`);
+    }
+    fates.busy += 1;
+    let isActing = false;
+    const forget = process.onDeath(() => {
+      fates.busy -= 1;
+      if (mayOutlive && !isActing && dice.chance(0.3)) void act().catch(() => undefined);
+    });
+    try {
+      const isDeaf = dice.chance(0.5);
+      await wait(
+        fate === "slow" ? dice.between(1_000, 60_000) : quickMs(),
+        isDeaf ? undefined : signal,
+      );
+      if (fate === "unavailable")
+        throw new N0Error("unavailable", "the hypervisor does not answer");
+      if (fate === "disk-full") throw diskFull();
+      if (fate === "fails") throw new Error("the driver failed");
+      isActing = true;
+      const result = await act();
+      if (name === "requestShutdown") fates.onPress(String(given[0]));
+      if (fate === "fails-late") throw new Error("the driver failed when it had done its work");
+      if (dice.chance(0.3)) await wait(quickMs(), isDeaf ? undefined : signal);
+      return process.isAlive ? result : await never();
+    } finally {
+      if (process.isAlive) {
+        forget();
+        fates.busy -= 1;
+      }
+    }
+  }
+
+  const quickMs = () => (dice.chance(0.05) ? dice.between(5, 300) : dice.between(0.1, 4));
+
+  function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        cancel();
+        reject(signal?.reason);
+      };
+      const cancel = timeline.after(ms, process, () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      });
+      if (signal?.aborted === true) return onAbort();
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  return {
+    compute: slowly<ComputeDriver>(drivers.compute, true),
+    volume: slowly<VolumeDriver>(drivers.volume, false),
+    network: slowly<NetworkDriver>(drivers.network, true),
+    seed: slowly<SeedDriver>(drivers.seed, false),
+  };
+}
+
+function signalIn(given: readonly unknown[]): AbortSignal | undefined {
+  const last = given.at(-1);
+  if (last instanceof AbortSignal) return last;
+  const signal = (last as { readonly signal?: unknown } | undefined)?.signal;
+  return signal instanceof AbortSignal ? signal : undefined;
+}

@@ -1,0 +1,279 @@
+import { settled } from "../../src/api/block-storage/block-storage-record.ts";
+import {
+  blockStorages,
+  images,
+  networks,
+  nodes,
+  users,
+  virtualMachines,
+} from "../../src/api/collections.ts";
+import type { Collection } from "../../src/datastore/collection.ts";
+import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
+import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
+import type { Batch } from "./datastore.ts";
+
+/** The objects of the users', whose records are compared as they are. */
+export const OBJECTS: readonly Pick<Collection<unknown>, "prefix" | "decode">[] = [
+  nodes,
+  networks,
+  blockStorages,
+  virtualMachines,
+  images,
+  users,
+];
+
+/** `shut_off` by a request, `gone_off` by the guest itself; `any` where both happened at once. */
+export type Power = "running" | "paused" | "shut_off" | "gone_off" | "any";
+
+export interface KnownTransaction {
+  readonly id: string;
+  readonly kind: string;
+  readonly guards: readonly string[];
+  /** The call that asked for it, and which delivery of it. */
+  readonly call: string | undefined;
+  readonly copy: number;
+  state: TransactionHeader["state"];
+  isCommitted: boolean;
+  error: string | undefined;
+  readonly rows: Map<number, StepRow>;
+  /** A guest did something of its own while it was open. */
+  isDisturbed: boolean;
+}
+
+/**
+ * What must be there, told by what has been committed and by nothing else: the journal as it becomes
+ * durable. What a transaction wrote before its commit counts from the commit on.
+ */
+export class Model {
+  /** By key: the bytes of the users' objects. */
+  readonly expected = new Map<string, Uint8Array>();
+  /** Keys of what users reserved by hand. */
+  readonly byHand = new Set<string>();
+  /** By name of the virtual machine. */
+  readonly power = new Map<string, Power>();
+  readonly transactions = new Map<string, KnownTransaction>();
+  readonly violations: string[] = [];
+  /** By kind: how many were committed, and how many unwound. */
+  readonly committed = new Map<string, number>();
+  readonly unwound = new Map<string, number>();
+  readonly #versions = new Map<string, number>();
+
+  get<T>(of: Collection<T>, name: string): T | undefined {
+    const bytes = this.expected.get(of.key(name));
+    return bytes === undefined ? undefined : of.decode(bytes);
+  }
+
+  list<T>(of: Collection<T>): T[] {
+    const found: T[] = [];
+    for (const [key, bytes] of this.expected) {
+      if (key.startsWith(of.prefix)) found.push(of.decode(bytes));
+    }
+    return found;
+  }
+
+  open(): KnownTransaction[] {
+    return [...this.transactions.values()].filter(
+      ({ state }) => state !== "done" && state !== "unwound",
+    );
+  }
+
+  /** Undefined while a transaction is at work on the key; else a number that changes with each. */
+  versionOf(key: string): number | undefined {
+    if (this.open().some(({ guards }) => guards.includes(key))) return undefined;
+    return this.#versions.get(key) ?? 0;
+  }
+
+  onBatch({ writes, delivery }: Batch): void {
+    for (const { key, value } of writes.puts ?? []) {
+      if (key.startsWith(stepCollection.prefix)) this.#onStep(key, stepCollection.decode(value));
+    }
+    for (const { key, value } of writes.puts ?? []) {
+      if (!key.startsWith(transactionCollection.prefix)) continue;
+      this.#onHeader(transactionCollection.decode(value), { writes, revision: 0, delivery });
+    }
+  }
+
+  /** A guest went off by itself. */
+  onGuest(name: string): void {
+    const key = virtualMachines.key(name);
+    let isGuarded = false;
+    for (const transaction of this.open()) {
+      if (!transaction.guards.includes(key)) continue;
+      transaction.isDisturbed = true;
+      isGuarded = true;
+    }
+    this.power.set(name, isGuarded ? "any" : "gone_off");
+  }
+
+  /** Forgets the transactions that rest. */
+  prune(): void {
+    for (const { id, state } of this.transactions.values()) {
+      if (state === "done" || state === "unwound") this.transactions.delete(id);
+    }
+  }
+
+  #wrong(text: string): void {
+    this.violations.push(text);
+  }
+
+  #onStep(key: string, row: StepRow): void {
+    const [id = ""] = stepCollection.parts(key);
+    const transaction = this.transactions.get(id);
+    // The rows of the batch that begins or commits come with its header, which is looked at after them.
+    if (transaction === undefined) return;
+    const what = `${transaction.kind} ${id}: step ${row.seq} ${row.name}`;
+    if (row.phase === "undone") {
+      if (transaction.isCommitted) this.#wrong(`${what} is undone after the commit`);
+      for (const later of transaction.rows.values()) {
+        if (later.seq > row.seq && later.phase === "started") {
+          this.#wrong(`${what} is undone before step ${later.seq} ${later.name}`);
+        }
+      }
+    }
+    if (row.phase === "done") {
+      for (const earlier of transaction.rows.values()) {
+        if (earlier.seq < row.seq && earlier.phase === "pending") {
+          this.#wrong(`${what} is finished before step ${earlier.seq} ${earlier.name}`);
+        }
+      }
+    }
+    transaction.rows.set(row.seq, row);
+  }
+
+  #onHeader(header: TransactionHeader, batch: Batch): void {
+    const { id, kind, guards, state, isCommitted, error } = header;
+    const { delivery } = batch;
+    let known = this.transactions.get(id);
+    if (known === undefined) {
+      const begun = { id, kind, guards, call: delivery?.call, copy: delivery?.copy ?? 0 };
+      const fresh = { state, isCommitted: false, error, rows: new Map(), isDisturbed: false };
+      known = { ...begun, ...fresh };
+      this.transactions.set(id, known);
+    }
+    const before = known.state;
+    if (before === "done" || before === "unwound") {
+      this.#wrong(`${kind} ${id} was ${before} and is now ${state}`);
+    }
+    if (known.isCommitted && !isCommitted) this.#wrong(`${kind} ${id} is no longer committed`);
+    if (isCommitted && !known.isCommitted) this.#onCommit(known, batch);
+    Object.assign(known, { state, error });
+    if (state === "unwound") {
+      this.unwound.set(kind, (this.unwound.get(kind) ?? 0) + 1);
+      if (isCommitted) this.#wrong(`${kind} ${id} is unwound after its commit`);
+      if (known.isDisturbed) this.#setPower(known, "any");
+    }
+    if (state === "done" || state === "unwound") this.#onRest(known);
+    for (const key of guards) this.#versions.set(key, (this.#versions.get(key) ?? 0) + 1);
+  }
+
+  #onRest({ id, kind, state, rows }: KnownTransaction): void {
+    const left = [...rows.values()].filter(({ phase }) =>
+      state === "unwound" ? phase !== "undone" : phase === "pending",
+    );
+    for (const { seq, name, phase } of left) {
+      this.#wrong(`${kind} ${id} is ${state}, and its step ${seq} ${name} is ${phase}`);
+    }
+  }
+
+  #onCommit(known: KnownTransaction, { writes }: Batch): void {
+    known.isCommitted = true;
+    this.committed.set(known.kind, (this.committed.get(known.kind) ?? 0) + 1);
+    for (const { key, value } of writes.puts ?? []) {
+      if (!key.startsWith(stepCollection.prefix)) continue;
+      const row: StepRow = stepCollection.decode(value);
+      if (stepCollection.parts(key)[0] === known.id) known.rows.set(row.seq, row);
+    }
+    const rows = [...known.rows.values()].sort((a, b) => a.seq - b.seq);
+    for (const row of rows) this.#onCommittedRow(row);
+    for (const { key, value } of writes.puts ?? []) {
+      if (isObject(key)) this.expected.set(key, value);
+    }
+    for (const key of writes.deletes ?? []) {
+      if (isObject(key)) this.expected.delete(key);
+      this.byHand.delete(key);
+    }
+    for (const row of rows) this.#onPromisedRow(row, known);
+    this.#onPower(known);
+  }
+
+  /** What the steps before the commit had written. */
+  #onCommittedRow({ name, input, phase }: StepRow): void {
+    if (phase !== "started") return;
+    const given = input as Record<string, never>;
+    if (name.endsWith(".put_record")) {
+      this.#expect(name, given["name"]!, given["after"]!);
+    } else if (name === "node.reserve_compute" && ownerIn(given["compute"]) === null) {
+      this.byHand.add(`compute/${given["nodeName"]!}/${nameIn(given["compute"])}`);
+    } else if (name === "node.reserve_storage" && ownerIn(given["storage"]) === null) {
+      this.byHand.add(`storage/${given["nodeName"]!}/${given["id"]!}`);
+    } else if (name === "network.reserve_interface" && ownerIn(given["interface"]) === null) {
+      this.byHand.add(`interface/${given["networkName"]!}/${nameIn(given["interface"])}`);
+    }
+  }
+
+  /** What the steps after the commit will write. */
+  #onPromisedRow({ name, input, phase }: StepRow, { guards }: KnownTransaction): void {
+    if (phase !== "pending") return;
+    const given = input as Record<string, string>;
+    if (name.endsWith(".settle_record")) this.#expect(name, given["name"]!, given["after"]!);
+    if (name === "block_storage.forget") this.expected.delete(blockStorages.key(given["name"]!));
+    if (name !== "virtual_machine.forget") return;
+    this.expected.delete(virtualMachines.key(given["name"]!));
+    for (const key of guards) {
+      const bytes = this.expected.get(key);
+      if (!key.startsWith(blockStorages.prefix) || bytes === undefined) continue;
+      const disk = blockStorages.decode(bytes);
+      if (disk.usedBy !== given["name"]) continue;
+      this.expected.set(key, blockStorages.encode(settled(disk, DiskState.AVAILABLE)));
+    }
+  }
+
+  #expect(step: string, name: string, after: string): void {
+    const resource = step.slice(0, step.indexOf("."));
+    this.expected.set(`${resource}/${encodeURIComponent(name)}`, Buffer.from(after, "base64"));
+  }
+
+  #onPower(known: KnownTransaction): void {
+    const after = POWER_AFTER[known.kind];
+    if (after !== undefined) {
+      // Whatever the guest did, a shutdown leaves it off.
+      const isSure = !known.isDisturbed || after === "shut_off";
+      this.#setPower(known, isSure ? after : "any");
+    }
+    if (known.kind === "DeleteVirtualMachine") {
+      for (const name of machinesIn(known)) this.power.delete(name);
+    }
+  }
+
+  #setPower(known: KnownTransaction, power: Power): void {
+    for (const name of machinesIn(known)) {
+      if (this.expected.has(virtualMachines.key(name))) this.power.set(name, power);
+    }
+  }
+}
+
+const POWER_AFTER: Readonly<Record<string, Power>> = {
+  CreateVirtualMachine: "running",
+  BootVirtualMachine: "running",
+  SaveVirtualMachine: "paused",
+  ShutdownVirtualMachine: "shut_off",
+};
+
+function machinesIn({ guards }: KnownTransaction): string[] {
+  return guards
+    .filter((key) => key.startsWith(virtualMachines.prefix))
+    .map((key) => virtualMachines.parts(key)[0]!);
+}
+
+function isObject(key: string): boolean {
+  return OBJECTS.some(({ prefix }) => key.startsWith(prefix));
+}
+
+function ownerIn(reservation: unknown): unknown {
+  return (reservation as { readonly owner?: unknown } | undefined)?.owner;
+}
+
+function nameIn(reservation: unknown): string {
+  return (reservation as { readonly name: string }).name;
+}

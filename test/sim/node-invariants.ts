@@ -1,0 +1,135 @@
+import { blockStorages, interfaces, replicas, virtualMachines } from "../../src/api/collections.ts";
+import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { Model } from "./model.ts";
+import type { SimulatedNode } from "./node.ts";
+import type { Snapshot } from "./record-invariants.ts";
+
+/** What is on the node has an owner, and what should be there is there. */
+export function* wrongOnNode(
+  model: Model,
+  snapshot: Snapshot,
+  node: SimulatedNode,
+): Generator<string> {
+  yield* wrongVolumes(model, snapshot, node);
+  yield* wrongDomains(model, node);
+  yield* wrongTaps(model, snapshot, node);
+}
+
+function* wrongVolumes(
+  model: Model,
+  snapshot: Snapshot,
+  { name, drivers }: SimulatedNode,
+): Generator<string> {
+  const owed = new Map<string, { owner: string; sizeBytes?: bigint; baseId?: string }>();
+  for (const disk of model.list(blockStorages)) {
+    if (disk.nodeName !== name) continue;
+    const owner = `block_storage/${disk.name}`;
+    owed.set(disk.volumeId, { owner, sizeBytes: disk.limitBytes, baseId: disk.baseVolumeId });
+  }
+  for (const { parts, value } of snapshot.list(replicas)) {
+    if (parts[1] === name) owed.set(value.volumeId, { owner: `block_storage/${parts[0]!}` });
+  }
+  for (const { id, mark, virtualSizeBytes, baseId = "" } of drivers.volume.snapshot()) {
+    const found = owed.get(id);
+    owed.delete(id);
+    if (found === undefined) {
+      yield `${name} has volume ${id} of ${mark.owner}, which nobody knows, by ${mark.transactionId}`;
+    } else if (found.owner !== mark.owner) {
+      yield `${name}: volume ${id} is ${mark.owner}'s and must be ${found.owner}'s`;
+    } else if (found.sizeBytes !== undefined && found.sizeBytes !== virtualSizeBytes) {
+      yield `${name}: volume ${id} has ${virtualSizeBytes} bytes and must have ${found.sizeBytes}`;
+    } else if (found.baseId !== undefined && found.baseId !== baseId) {
+      yield `${name}: volume ${id} rests on "${baseId}" and must rest on "${found.baseId}"`;
+    }
+  }
+  for (const [id, { owner }] of owed) yield `${name} lacks volume ${id} of ${owner}`;
+}
+
+function* wrongDomains(model: Model, { name, drivers }: SimulatedNode): Generator<string> {
+  const { domains, folders } = drivers.compute.snapshot();
+  const machines = machinesOn(model, name);
+  for (const domain of domains) {
+    const vm = machines.get(domain.name);
+    if (vm === undefined) {
+      yield `${name} has domain ${domain.name}, which nobody knows, by ${domain.mark.transactionId}`;
+      continue;
+    }
+    const power = powerOf(model, vm.name);
+    const state = domain.state === "crashed" ? "shut_off" : domain.state;
+    if (power !== "any" && power !== state) {
+      yield `${name}: domain ${vm.name} is ${state} and must be ${power}`;
+    }
+    if (domain.uuid !== vm.uuid) yield `${name}: domain ${vm.name} has the uuid ${domain.uuid}`;
+    const paths = domain.diskPaths.filter((path) => !path.endsWith("/seed.iso"));
+    const owed = vm.blockStorageNames.map((disk) =>
+      drivers.volume.path(model.get(blockStorages, disk)?.volumeId ?? "lost"),
+    );
+    if (paths.join() !== owed.join()) {
+      yield `${name}: domain ${vm.name} has ${paths.join()} and must have ${owed.join()}`;
+    }
+  }
+  for (const vm of machines.values()) {
+    if (!domains.some((domain) => domain.name === vm.name)) yield `${name} lacks domain ${vm.name}`;
+    if (!folders.includes(vm.name)) yield `${name} lacks the folder of ${vm.name}`;
+    if (!drivers.seed.seeds.has(seedOf(vm.name))) yield `${name} lacks the seed of ${vm.name}`;
+  }
+  for (const folder of folders) {
+    if (!machines.has(folder)) yield `${name} has a folder of ${folder}, which nobody knows`;
+  }
+  for (const path of drivers.seed.seeds.keys()) {
+    if (![...machines.keys()].some((vm) => seedOf(vm) === path)) {
+      yield `${name} has the seed ${path}, which is nobody's`;
+    }
+  }
+}
+
+function* wrongTaps(
+  model: Model,
+  snapshot: Snapshot,
+  { name, drivers }: SimulatedNode,
+): Generator<string> {
+  const { taps, networks } = drivers.network.snapshot();
+  const { domains } = drivers.compute.snapshot();
+  const known = new Map<string, { vm: VirtualMachine; networkName: string }>();
+  for (const vm of machinesOn(model, name).values()) {
+    vm.nics.forEach(({ networkName }, i) => {
+      const reserved = snapshot.find(interfaces, networkName, vm.networkInterfaceNames[i] ?? "");
+      if (reserved !== undefined) known.set(reserved.tapName, { vm, networkName });
+    });
+  }
+  for (const [tapName, { mark }] of Object.entries(taps)) {
+    const found = known.get(tapName);
+    if (found === undefined || mark.owner !== `virtual_machine/${found.vm.name}`) {
+      yield `${name} has tap ${tapName} of ${mark.owner}, which nobody knows, by ${mark.transactionId}`;
+    } else if (model.power.get(found.vm.name) === "shut_off") {
+      yield `${name} has tap ${tapName} of ${found.vm.name}, which is shut down`;
+    }
+  }
+  for (const [tapName, { vm, networkName }] of known) {
+    const state = domains.find((domain) => domain.name === vm.name)?.state;
+    if (state !== "running" && state !== "paused") continue;
+    if (taps[tapName]?.networkName !== networkName) {
+      yield `${name}: tap ${tapName} of ${vm.name}, which is ${state}, is not in ${networkName}`;
+    }
+  }
+  for (const network of Object.keys(networks)) {
+    if (!Object.values(taps).some(({ networkName }) => networkName === network)) {
+      yield `${name} has network ${network} without a tap in it`;
+    }
+  }
+}
+
+/** A guest that goes off by itself is off, and only its taps stay. */
+function powerOf(model: Model, name: string): string {
+  const power = model.power.get(name) ?? "any";
+  return power === "gone_off" ? "shut_off" : power;
+}
+
+function machinesOn(model: Model, nodeName: string): Map<string, VirtualMachine> {
+  const here = model.list(virtualMachines).filter((vm) => vm.computeNodeName === nodeName);
+  return new Map(here.map((vm) => [vm.name, vm]));
+}
+
+function seedOf(name: string): string {
+  return `/fake/vm/${name}/seed.iso`;
+}

@@ -1,0 +1,114 @@
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import type { AgentDeps } from "../../src/agent/agent-deps.ts";
+import { type KeyedQueue, newKeyedQueue } from "../../src/agent/keyed-queue.ts";
+import { keepRegistered } from "../../src/agent/registration.ts";
+import { agentRoutes } from "../../src/agent/routes.ts";
+import { blankQcow2 } from "../../src/driver/volume/image/blank-qcow2.ts";
+import { VolumeAgentService } from "../../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import { NodeService } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
+import { serverInterceptors } from "../../src/rpc/interceptors.ts";
+import { localTransport } from "../../src/rpc/local-transport.ts";
+import { silentLog } from "../../src/util/log.ts";
+import { newFakeDrivers } from "../fake-drivers.ts";
+import type { FakeDrivers } from "../fake-node.ts";
+import { type Dice, randomOf } from "./dice.ts";
+import { type NodeFates, simulatedDrivers } from "./drivers.ts";
+import type { Endpoint, Network, Served } from "./network.ts";
+import { Process, type Timeline } from "./timeline.ts";
+
+export const IMAGE_URL = "http://images.example/disk";
+
+/** What all nodes together can hold is a little less than what is asked for. */
+export const CAPACITY = {
+  cpuMilliCores: 450,
+  memoryBytes: 208n << 20n,
+  storageBytes: 480n << 20n,
+};
+
+export interface SimulatedNodeOptions {
+  readonly name: string;
+  readonly timeline: Timeline;
+  readonly network: Network;
+  readonly dice: Dice;
+  readonly api: Endpoint;
+  readonly peer: (address: string) => Endpoint | undefined;
+  readonly wrapQueue: (queue: KeyedQueue) => KeyedQueue;
+}
+
+/** A machine with the real agent over fake drivers, which outlive the agent. */
+export class SimulatedNode implements Endpoint {
+  readonly name: string;
+  readonly drivers: FakeDrivers = newFakeDrivers();
+  readonly fates: NodeFates = { next: [], happened: new Map(), busy: 0, onPress: () => {} };
+  served: Served | undefined;
+  queue: KeyedQueue | undefined;
+  /** Starts of its agent. */
+  starts = 0;
+  readonly #options: SimulatedNodeOptions;
+
+  constructor(options: SimulatedNodeOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.drivers.volume.sources.set(IMAGE_URL, blankQcow2(16n << 20n));
+  }
+
+  get address(): string {
+    return `${this.name}:20181`;
+  }
+
+  /** Nothing is being done on it. */
+  get isIdle(): boolean {
+    return this.fates.busy === 0 && (this.queue === undefined || this.queue.busyKeys === 0);
+  }
+
+  start(): void {
+    if (this.served !== undefined) return;
+    const { name, timeline, network, dice, api, wrapQueue } = this.#options;
+    this.starts += 1;
+    const process = new Process(`${name}#${this.starts}`);
+    const end = new AbortController();
+    const clock = timeline.clockOf(process);
+    this.queue = wrapQueue(newKeyedQueue({ signal: end.signal }));
+    const routes = agentRoutes({
+      ...simulatedDrivers(this.drivers, this.fates, process, timeline, dice),
+      queue: this.queue,
+      connectPeer: (address) => this.#connectPeer(process, address),
+      clock,
+      log: silentLog,
+    });
+    const transport = localTransport(routes, { interceptors: serverInterceptors(silentLog) });
+    this.served = { process, transport };
+    const toApi = network.link(process, name, api, () => `${name} registers`);
+    void keepRegistered({
+      nodes: createClient(NodeService, toApi),
+      identity: {
+        name,
+        address: this.address,
+        location: { datacenter: "", availabilityZone: "", cell: "", rack: "", unit: 0 },
+        accelerator: "tcg",
+        reserveLimits: false,
+        version: "simulated",
+      },
+      readFacts: async () => ({ hostname: name, serial: "", ...CAPACITY }),
+      clock,
+      random: randomOf(dice),
+      log: silentLog,
+      signal: end.signal,
+    });
+  }
+
+  /** What it was doing is cut where it stands. */
+  crash(): void {
+    this.served?.process.kill();
+    this.served = undefined;
+    this.queue = undefined;
+  }
+
+  #connectPeer(process: Process, address: string): ReturnType<AgentDeps["connectPeer"]> {
+    const { network, peer } = this.#options;
+    const endpoint = peer(address);
+    if (endpoint === undefined) throw new ConnectError("no such host", Code.Unavailable);
+    const transport: Transport = network.link(process, this.name, endpoint, () => "peer");
+    return createClient(VolumeAgentService, transport);
+  }
+}

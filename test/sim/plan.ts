@@ -1,0 +1,174 @@
+import { FAULT_POINTS } from "../../src/transaction/faults.ts";
+import type { Death } from "./api.ts";
+import { CALLS } from "./calls.ts";
+import type { DiskTrouble } from "./datastore.ts";
+import { type Dice, newDice } from "./dice.ts";
+import type { DriverFate } from "./drivers.ts";
+import type { CallFate } from "./network.ts";
+
+export type Fault =
+  | {
+      readonly kind: "api-dies";
+      readonly death: Death;
+      readonly downMs: number;
+      /** How the one that comes back dies, while it recovers or soon after. */
+      readonly again: Death | undefined;
+    }
+  | { readonly kind: "api-stops"; readonly downMs: number }
+  | { readonly kind: "api-freezes"; readonly forMs: number }
+  | { readonly kind: "disk"; readonly trouble: DiskTrouble; readonly forMs: number }
+  | { readonly kind: "agent-dies"; readonly node: number; readonly downMs: number }
+  | { readonly kind: "agent-freezes"; readonly node: number; readonly forMs: number }
+  | { readonly kind: "cut"; readonly node: number; readonly forMs: number }
+  | { readonly kind: "calls-to-api"; readonly fates: readonly CallFate[] }
+  | { readonly kind: "calls-to-node"; readonly node: number; readonly fates: readonly CallFate[] }
+  | { readonly kind: "drivers"; readonly node: number; readonly fates: readonly DriverFate[] }
+  | { readonly kind: "guest"; readonly seed: number; readonly does: "powers off" | "crashes" };
+
+interface Planned {
+  /** Its number in the whole run, for leaving others out. */
+  readonly index: number;
+  /** After the beginning of its round. */
+  readonly atMs: number;
+}
+
+export interface PlannedCall extends Planned {
+  readonly rpc: string;
+  readonly client: number;
+  readonly seed: number;
+  readonly timeoutMs: number;
+  readonly cancelAfterMs: number | undefined;
+}
+
+export interface PlannedFault extends Planned {
+  readonly fault: Fault;
+}
+
+export type Item = PlannedCall | PlannedFault;
+
+export interface Round {
+  readonly lengthMs: number;
+  readonly items: readonly Item[];
+  /** A node that stays away while the rest comes to rest, and comes back after that. */
+  readonly away: number | undefined;
+}
+
+export interface Scale {
+  readonly ops: number;
+  readonly nodes: number;
+  readonly clients: number;
+}
+
+/** Calls in one round. */
+const ROUND_CALLS = 150;
+const WEIGHTS = Object.fromEntries(Object.entries(CALLS).map(([rpc, { weight }]) => [rpc, weight]));
+
+/** All that is done to the control plane, from the seed alone. */
+export function* planRounds(seed: number, { ops, nodes, clients }: Scale): Generator<Round> {
+  let index = 0;
+  for (let number = 0, left = ops; left > 0; number++, left -= ROUND_CALLS) {
+    const dice = newDice(`round ${number} of ${seed}`);
+    const lengthMs = dice.pick([1_000, 3_000, 10_000, 30_000]);
+    // What comes at once meets; what comes alone is seen alone.
+    const burstsMs = Array.from({ length: 12 }, () => dice.between(0, lengthMs));
+    const soonAfter = () => Math.min(lengthMs, dice.pick(burstsMs) + dice.between(0, 60));
+    const items: Item[] = [];
+    for (let i = 0; i < Math.min(left, ROUND_CALLS); i++) {
+      const atMs = dice.chance(0.8) ? soonAfter() : dice.between(0, lengthMs);
+      items.push({ index: index++, atMs, ...planCall(dice, clients) });
+    }
+    // The first one builds something up.
+    const faults = number === 0 ? 0 : dice.below(14);
+    for (let i = 0; i < faults; i++) {
+      items.push({ index: index++, atMs: soonAfter(), fault: planFault(dice, nodes, lengthMs) });
+    }
+    items.sort((a, b) => a.atMs - b.atMs || a.index - b.index);
+    const away = number > 0 && dice.chance(0.08) ? dice.below(nodes) : undefined;
+    yield { lengthMs, items, away };
+  }
+}
+
+function planCall(dice: Dice, clients: number) {
+  return {
+    rpc: dice.weighted(WEIGHTS),
+    client: dice.below(clients),
+    seed: dice.below(2 ** 31),
+    timeoutMs: dice.pick([2_000, 30_000, 60_000, 120_000]),
+    cancelAfterMs: dice.chance(0.05) ? dice.between(0, 200) : undefined,
+  };
+}
+
+const FAULTS = {
+  "api-dies": 20,
+  "api-stops": 0.7,
+  "api-freezes": 0.7,
+  disk: 2,
+  "agent-dies": 4,
+  "agent-freezes": 2,
+  cut: 2,
+  "calls-to-api": 4,
+  "calls-to-node": 6,
+  drivers: 8,
+  guest: 5,
+} as const satisfies Readonly<Record<Fault["kind"], number>>;
+
+function planFault(dice: Dice, nodes: number, lengthMs: number): Fault {
+  const kind = dice.weighted(FAULTS);
+  const node = dice.below(nodes);
+  const forMs = dice.chance(0.7) ? dice.between(20, lengthMs / 5) : dice.between(5_000, 40_000);
+  const longMs = dice.chance(0.2) ? 20_000 : Math.max(500, lengthMs / 4);
+  const downMs = dice.chance(0.8) ? dice.between(1, 200) : dice.between(200, longMs);
+  switch (kind) {
+    case "api-dies":
+      return {
+        kind,
+        death: planDeath(dice),
+        downMs,
+        again: dice.chance(0.25) ? planDeath(dice) : undefined,
+      };
+    case "api-stops":
+      return { kind, downMs };
+    case "api-freezes":
+      return { kind, forMs };
+    case "disk":
+      return { kind, trouble: dice.pick(["busy", "full", "slow"]), forMs };
+    case "agent-dies":
+      return { kind, node, downMs };
+    case "agent-freezes":
+    case "cut":
+      return { kind, node, forMs };
+    case "calls-to-api":
+      return { kind, fates: several(dice, 4, CALL_FATES) };
+    case "calls-to-node":
+      return { kind, node, fates: several(dice, 4, CALL_FATES) };
+    case "drivers":
+      return { kind, node, fates: several(dice, 3, DRIVER_FATES) };
+    default:
+      return { kind, seed: dice.below(2 ** 31), does: dice.pick(["powers off", "crashes"]) };
+  }
+}
+
+const CALL_FATES: readonly CallFate[] = [
+  "lose-request",
+  "lose-answer",
+  "duplicate",
+  "late-request",
+  "late-answer",
+];
+const DRIVER_FATES: readonly DriverFate[] = [
+  "fails",
+  "fails-late",
+  "unavailable",
+  "disk-full",
+  "slow",
+];
+
+function several<T>(dice: Dice, max: number, from: readonly T[]): T[] {
+  return Array.from({ length: 1 + dice.below(max) }, () => dice.pick(from));
+}
+
+function planDeath(dice: Dice): Death {
+  if (dice.chance(0.2)) return { kind: "now" };
+  if (dice.chance(0.5)) return { kind: "port", calls: 1 + dice.below(60) };
+  return { kind: "point", point: dice.pick(FAULT_POINTS), times: 1 + dice.below(6) };
+}

@@ -1,0 +1,35 @@
+// What the simulation is worth: bugs that it must find.
+import { expect, test } from "vitest";
+import { BUGS } from "./bugs.ts";
+import { shrink } from "./shrink.ts";
+import { simulate } from "./simulation.ts";
+
+const OPS = 10_000;
+const scale = { ops: OPS, nodes: 3, clients: 8 };
+
+test.for(BUGS)("$name: found", { timeout: 120_000 }, async (bug) => {
+  const { ops, violations } = await simulate({ ...scale, seed: 1, bug });
+  expect(violations).not.toEqual([]);
+  expect(ops).toBeLessThanOrEqual(OPS);
+});
+
+test("a planted bug is gone when the run is over", async () => {
+  for (const bug of BUGS) await simulate({ ...scale, ops: 1, seed: 1, bug });
+  expect((await simulate({ ...scale, ops: 150, seed: 1 })).violations).toEqual([]);
+});
+
+test("a failure shrinks to a few requests and faults, and happens again with them", {
+  timeout: 120_000,
+}, async () => {
+  const bug = BUGS.find(({ name }) => name === "a journal write is forgotten")!;
+  const options = { ...scale, seed: 1, bug };
+  const failed = await simulate(options);
+  const { keep } = await shrink(options, failed, { runsMax: 300, ms: 60_000 });
+  expect(keep.length).toBeLessThan(12);
+  const again = await simulate({ ...options, keep: new Set(keep) });
+  const once = await simulate({ ...options, keep: new Set(keep) });
+  expect(again.violations).not.toEqual([]);
+  expect(once.traceHash).toBe(again.traceHash);
+  const { bug: _, ...sound } = options;
+  expect((await simulate({ ...sound, keep: new Set(keep) })).violations).toEqual([]);
+});

@@ -1,0 +1,131 @@
+import { blockStorages, nodes, virtualMachines } from "../../src/api/collections.ts";
+import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { clientsOf } from "./calls.ts";
+import { wrongOnNode } from "./node-invariants.ts";
+import {
+  Snapshot,
+  textOfAmounts,
+  useOf,
+  wrongAmounts,
+  wrongInterfaces,
+  wrongObjects,
+  wrongReservations,
+} from "./record-invariants.ts";
+import type { Simulation } from "./simulation.ts";
+
+const READ_MS = 10_000;
+
+/** What is still going on; undefined when nothing is, but for what waits for the node that is away. */
+export function notAtRest(simulation: Simulation, away?: string): string | undefined {
+  const { api, network, clients, model } = simulation;
+  const { opened } = api;
+  if (api.failure !== undefined) return `the API does not start: ${String(api.failure)}`;
+  if (opened === undefined || api.served === undefined) return "the API is not there";
+  const busy = clients.find(({ isIdle }) => !isIdle);
+  if (busy !== undefined) return `${busy.name} waits for an answer`;
+  const open = model.open().filter(({ error }) => away === undefined || !waitsFor(error, away));
+  if (open.length > 0) {
+    const [first] = open;
+    return `${open.length} open, such as ${first!.kind} ${first!.id}, ${first!.state}: ${first!.error ?? ""}`;
+  }
+  if (network.inFlight > 0 && away === undefined)
+    return `${network.inFlight} requests on their way`;
+  if (away !== undefined) return undefined;
+  if (opened.api.engine.openCount > 0) return "the engine has open transactions";
+  if (opened.api.locks.size > 0) return `${opened.api.locks.size} keys are held`;
+  for (const node of simulation.nodes) {
+    if (node.served === undefined) return `${node.name} is away`;
+    if (!node.isIdle) return `${node.name} is at work`;
+    if (opened.api.inventory.find(node.name)?.isReady !== true) return `${node.name} is not READY`;
+  }
+  return undefined;
+}
+
+function waitsFor(error: string | undefined, away: string): boolean {
+  return error?.includes(`node "${away}"`) === true;
+}
+
+/** All that is not as it must be, now that everything rests. */
+export async function findViolations(simulation: Simulation): Promise<readonly string[]> {
+  const { model, durable, api } = simulation;
+  const snapshot = await Snapshot.of(durable);
+  const found = [
+    ...model.violations,
+    ...wrongObjects(model, snapshot),
+    ...pendingObjects(snapshot),
+    ...wrongReservations(model, snapshot),
+    ...wrongAmounts(model, snapshot),
+    ...wrongInterfaces(model, snapshot),
+    ...simulation.nodes.flatMap((node) => [...wrongOnNode(model, snapshot, node)]),
+  ];
+  for (const key of snapshot.entries.keys()) {
+    if (key.startsWith("transaction_open/")) found.push(`${key} is open`);
+  }
+  for (const { parts } of snapshot.list(nodes)) {
+    const name = parts[0]!;
+    const seen = textOfAmounts(api.opened!.api.inventory.get(name).used);
+    const is = textOfAmounts(useOf(snapshot, name));
+    if (seen !== is) found.push(`the API takes ${name} to be used ${seen}, and it is ${is}`);
+  }
+  let shown: string[] | undefined;
+  const asked = wrongToClients(simulation).then((wrong) => {
+    shown = wrong;
+  });
+  const isAnswered = await simulation.timeline.run(() => shown !== undefined, READ_MS);
+  if (!isAnswered) return [...found, "the API does not answer"];
+  await asked;
+  return [...found, ...(shown ?? [])];
+}
+
+function* pendingObjects(snapshot: Snapshot): Generator<string> {
+  for (const { value } of snapshot.list(virtualMachines)) {
+    if (value.state === MachineState.PENDING)
+      yield `${value.name} is PENDING and nothing is at work`;
+  }
+  for (const { value } of snapshot.list(blockStorages)) {
+    if (value.state === DiskState.PENDING) yield `${value.name} is PENDING and nothing is at work`;
+  }
+}
+
+/** What the API answers now is what is there. */
+async function wrongToClients({ api, model, nodes: all }: Simulation): Promise<string[]> {
+  const clients = clientsOf(api.served!.transport);
+  const found: string[] = [];
+  const listed = clients.virtualMachines.listVirtualMachines({});
+  const disks = clients.blockStorages.listBlockStorages({});
+  const domains = new Map(
+    all.flatMap(({ drivers }) =>
+      drivers.compute.snapshot().domains.map(({ name, state }) => [name, state] as const),
+    ),
+  );
+  const seen = (await listed).virtualMachines;
+  for (const { name, state } of seen) {
+    const is = domains.get(name) ?? "absent";
+    if (STATES[is] !== state) found.push(`${name} is shown as ${state} and is ${is}`);
+  }
+  const names = model.list(virtualMachines).map(({ name }) => name);
+  if (
+    names.toSorted().join() !==
+    seen
+      .map(({ name }) => name)
+      .toSorted()
+      .join()
+  ) {
+    found.push(`the API lists ${seen.map(({ name }) => name).join()} and not ${names.join()}`);
+  }
+  const diskNames = model.list(blockStorages).map(({ name }) => name);
+  const seenDisks = (await disks).blockStorages.map(({ name }) => name);
+  if (diskNames.toSorted().join() !== seenDisks.toSorted().join()) {
+    found.push(`the API lists ${seenDisks.join()} and not ${diskNames.join()}`);
+  }
+  return found;
+}
+
+const STATES: Readonly<Record<string, MachineState>> = {
+  running: MachineState.RUNNING,
+  paused: MachineState.PAUSED,
+  shut_off: MachineState.SHUTDOWN,
+  crashed: MachineState.SHUTDOWN,
+  absent: MachineState.VIRTUAL_MACHINE_UNSPECIFIED,
+};

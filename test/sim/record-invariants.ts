@@ -1,0 +1,196 @@
+import {
+  addresses,
+  blockStorages,
+  computes,
+  hardwareAddresses,
+  interfaces,
+  networks,
+  nodes,
+  overlays,
+  replicas,
+  storages,
+  taps,
+  uuids,
+  virtualMachines,
+} from "../../src/api/collections.ts";
+import type { Collection } from "../../src/datastore/collection.ts";
+import type { Datastore, Entry } from "../../src/datastore/datastore.ts";
+import { contains, parseAddress, parseCidr } from "../../src/util/cidr.ts";
+import type { Model } from "./model.ts";
+import { OBJECTS } from "./model.ts";
+
+/** What hangs on the users' objects, and nothing else may be there. */
+const DERIVED: readonly { readonly prefix: string }[] = [
+  computes,
+  storages,
+  interfaces,
+  addresses,
+  hardwareAddresses,
+  taps,
+  uuids,
+  overlays,
+];
+
+/** All records at one moment. */
+export class Snapshot {
+  readonly entries: ReadonlyMap<string, Entry>;
+
+  private constructor(entries: readonly Entry[]) {
+    this.entries = new Map(entries.map((entry) => [entry.key, entry]));
+  }
+
+  static async of(datastore: Datastore): Promise<Snapshot> {
+    return new Snapshot(await datastore.list(""));
+  }
+
+  find<T>(of: Collection<T>, ...parts: readonly string[]): T | undefined {
+    const entry = this.entries.get(of.key(...parts));
+    return entry === undefined ? undefined : of.decode(entry.value);
+  }
+
+  list<T>(of: Collection<T>): { readonly parts: readonly string[]; readonly value: T }[] {
+    const found = [...this.entries.values()].filter(({ key }) => key.startsWith(of.prefix));
+    return found.map(({ key, value }) => ({ parts: of.parts(key), value: of.decode(value) }));
+  }
+}
+
+/** The users' objects are those that were committed, as they were committed. */
+export function* wrongObjects(model: Model, snapshot: Snapshot): Generator<string> {
+  for (const of of OBJECTS) {
+    for (const [key, { value }] of snapshot.entries) {
+      if (!key.startsWith(of.prefix)) continue;
+      const expected = model.expected.get(key);
+      if (expected === undefined) {
+        yield `${key} is there, and no transaction that was committed made it: ${textOf(of, value)}`;
+      } else if (Buffer.compare(expected, value) !== 0) {
+        yield `${key} is ${textOf(of, value)} and must be ${textOf(of, expected)}`;
+      }
+    }
+  }
+  for (const key of model.expected.keys()) {
+    if (!snapshot.entries.has(key)) yield `${key} was committed and is not there`;
+  }
+}
+
+/** Reservations, addresses and the like are exactly those of the users' objects. */
+export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<string> {
+  const owed = new Map<string, string>();
+  const owe = (key: string, why: string) => {
+    const other = owed.get(key);
+    if (other !== undefined) duplicates.push(`${key} is had twice: by ${other} and by ${why}`);
+    owed.set(key, why);
+  };
+  const duplicates: string[] = [];
+  const oweInterface = (network: string, name: string, why: string) => {
+    owe(interfaces.key(network, name), why);
+    const reserved = snapshot.find(interfaces, network, name);
+    if (reserved === undefined) return;
+    const { hardwareAddress, ipv4Address, ipv6Address, nodeName, tapName } = reserved;
+    owe(hardwareAddresses.key(network, hardwareAddress), why);
+    for (const address of [ipv4Address, ipv6Address]) {
+      if (address !== "") owe(addresses.key(network, address), why);
+    }
+    if (tapName !== "") owe(taps.key(nodeName, tapName), why);
+  };
+  for (const vm of model.list(virtualMachines)) {
+    const why = `virtual machine ${vm.name}`;
+    owe(uuids.key(vm.uuid), why);
+    owe(computes.key(vm.computeNodeName, vm.computeName), why);
+    vm.nics.forEach(({ networkName }, i) => {
+      oweInterface(networkName, vm.networkInterfaceNames[i] ?? "", why);
+    });
+  }
+  for (const disk of model.list(blockStorages)) {
+    const why = `block storage ${disk.name}`;
+    owe(storages.key(disk.nodeName, disk.volumeId), why);
+    if (disk.baseVolumeId !== "") owe(overlays.key(disk.baseVolumeId, disk.volumeId), why);
+  }
+  for (const { parts, value } of snapshot.list(replicas)) {
+    owe(storages.key(parts[1]!, value.volumeId), `copy of ${parts[0]!}`);
+    if (model.get(blockStorages, parts[0]!) === undefined)
+      yield `a copy of ${parts[0]!}, which is gone`;
+  }
+  for (const { name } of model.list(networks)) oweInterface(name, "default-gateway", "its network");
+  for (const key of model.byHand) {
+    if (key.startsWith(interfaces.prefix)) {
+      const [network = "", name = ""] = interfaces.parts(key);
+      oweInterface(network, name, "a user");
+    } else owe(key, "a user");
+  }
+  yield* duplicates;
+  for (const [key, why] of owed) if (!snapshot.entries.has(key)) yield `${key} is missing: ${why}`;
+  for (const key of snapshot.entries.keys()) {
+    if (DERIVED.some(({ prefix }) => key.startsWith(prefix)) && !owed.has(key)) {
+      yield `${key} is nobody's`;
+    }
+  }
+}
+
+/** What each reservation says is what its owner has, and no node is used beyond what it has. */
+export function* wrongAmounts(model: Model, snapshot: Snapshot): Generator<string> {
+  for (const vm of model.list(virtualMachines)) {
+    const reserved = snapshot.find(computes, vm.computeNodeName, vm.computeName);
+    if (reserved === undefined) continue;
+    const { counted, owner } = reserved;
+    const isRight =
+      owner === `virtual_machine/${vm.name}` &&
+      counted.cpuMilliCores === vm.requestCpuMilliCore &&
+      counted.memoryBytes === vm.requestMemoryBytes.toString();
+    if (!isRight) yield `what is reserved for ${vm.name} is ${JSON.stringify(reserved)}`;
+  }
+  for (const disk of model.list(blockStorages)) {
+    const reserved = snapshot.find(storages, disk.nodeName, disk.volumeId);
+    if (reserved === undefined) continue;
+    const isRight =
+      reserved.owner === `block_storage/${disk.name}` &&
+      reserved.counted.storageBytes === disk.requestBytes.toString();
+    if (!isRight) yield `what is reserved for ${disk.name} is ${JSON.stringify(reserved)}`;
+  }
+  for (const { value: node } of snapshot.list(nodes)) {
+    const used = useOf(snapshot, node.name);
+    const isOver =
+      used.cpuMilliCores > node.cpuMilliCores ||
+      used.memoryBytes > node.memoryBytes ||
+      used.storageBytes > node.storageBytes;
+    if (isOver) yield `${node.name} is used beyond what it has: ${textOfAmounts(used)}`;
+  }
+}
+
+export function useOf(snapshot: Snapshot, nodeName: string) {
+  let [cpuMilliCores, memoryBytes, storageBytes] = [0, 0n, 0n];
+  for (const { parts, value } of [...snapshot.list(computes), ...snapshot.list(storages)]) {
+    if (parts[0] !== nodeName) continue;
+    cpuMilliCores += value.counted.cpuMilliCores;
+    memoryBytes += BigInt(value.counted.memoryBytes);
+    storageBytes += BigInt(value.counted.storageBytes);
+  }
+  return { cpuMilliCores, memoryBytes, storageBytes };
+}
+
+export function textOfAmounts(amounts: ReturnType<typeof useOf>): string {
+  return Object.values(amounts).map(String).join(" ");
+}
+
+/** Interfaces lie in their networks, belong to who has them, and no two have the same. */
+export function* wrongInterfaces(model: Model, snapshot: Snapshot): Generator<string> {
+  for (const { parts, value } of snapshot.list(interfaces)) {
+    const [networkName = "", name = ""] = parts;
+    const network = model.get(networks, networkName);
+    if (network === undefined) continue;
+    const address = parseAddress(value.ipv4Address, 4);
+    const cidr = parseCidr(network.ipv4Cidr, 4);
+    if (cidr !== undefined && (address === undefined || !contains(cidr, address))) {
+      yield `interface ${networkName}/${name} has ${value.ipv4Address}, outside ${network.ipv4Cidr}`;
+    }
+    const isByHand = model.byHand.has(interfaces.key(networkName, name));
+    if (isByHand !== (value.owner === null)) {
+      yield `interface ${networkName}/${name} belongs to ${String(value.owner)}`;
+    }
+  }
+}
+
+function textOf(of: Pick<Collection<unknown>, "decode">, bytes: Uint8Array): string {
+  return JSON.stringify(of.decode(bytes), (_, value: unknown) =>
+    typeof value === "bigint" ? value.toString() : value,
+  );
+}

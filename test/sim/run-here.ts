@@ -1,0 +1,23 @@
+import { expect } from "vitest";
+import { simulate } from "./simulation.ts";
+
+const scale = { ops: 10_000, nodes: 3, clients: 8 };
+
+/** Half of what a run of all tests simulates; the other half runs beside it. */
+export async function expectAllWell(seed: number): Promise<void> {
+  console.log(`simulating with seed ${seed}`);
+  const { violations, ops, coverage } = await simulate({ ...scale, seed });
+  const command = `npm run sim -- --seed ${seed} --ops ${scale.ops}`;
+  expect(violations, `shrink it with: ${command}`).toEqual([]);
+  expect(ops).toBe(scale.ops);
+  // A run that does nothing finds nothing.
+  expect(coverage.crashes).toBeGreaterThan(50);
+  expect(coverage.recovered).toBeGreaterThan(50);
+  expect(sum(coverage.committed)).toBeGreaterThan(1_000);
+  expect(sum(coverage.unwound)).toBeGreaterThan(1_000);
+  expect(coverage.faults.size).toBeGreaterThan(15);
+}
+
+function sum(counts: ReadonlyMap<string, number>): number {
+  return counts.values().reduce((total, times) => total + times, 0);
+}

@@ -1,0 +1,140 @@
+import {
+  blockStorages,
+  images,
+  networks,
+  users,
+  virtualMachines,
+} from "../../src/api/collections.ts";
+import type { Image } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
+import type { User } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as DiskState,
+} from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { type Dice, hashOf, newDice } from "./dice.ts";
+import type { Model } from "./model.ts";
+
+/** How many names there are of each kind: few, so that requests meet. */
+const NAMES = { vm: 10, disk: 18, net: 3, img: 3, user: 3, if: 3, c: 3, s: 3 } as const;
+
+export function namesOf(kind: keyof typeof NAMES): string[] {
+  return Array.from({ length: NAMES[kind] }, (_, i) => `${kind}-${i}`);
+}
+
+/**
+ * What a request is made from: the state of things when it is sent, and dice of its own. What is chosen
+ * depends as little as can be on what else is there, so that leaving out an earlier call changes little.
+ */
+export class View {
+  readonly dice: Dice;
+  readonly nodeNames: readonly string[];
+  readonly #model: Model;
+  readonly #seed: number;
+  #choices = 0;
+
+  constructor(model: Model, seed: number, nodeNames: readonly string[]) {
+    this.#model = model;
+    this.#seed = seed;
+    this.dice = newDice(seed);
+    this.nodeNames = nodeNames;
+  }
+
+  /** Mostly one of those that suit, at times any. */
+  choose(suiting: readonly string[], all: readonly string[]): string {
+    const label = `${this.#seed}/${this.#choices++}`;
+    const from = suiting.length > 0 && this.dice.chance(0.85) ? suiting : all;
+    const rank = (name: string) => hashOf(`${label}/${name}`);
+    return from.reduce((best, name) => (rank(name) < rank(best) ? name : best));
+  }
+
+  node(): string {
+    return this.choose([], this.nodeNames);
+  }
+
+  machine(suits: (vm: VirtualMachine) => boolean = () => true): string {
+    const found = this.#model.list(virtualMachines).filter(suits);
+    return this.choose(
+      found.map(({ name }) => name),
+      namesOf("vm"),
+    );
+  }
+
+  freeMachine(): string {
+    return this.choose(this.#free("virtual_machine", namesOf("vm")), namesOf("vm"));
+  }
+
+  disk(...states: readonly DiskState[]): string {
+    const suits = ({ state }: BlockStorage) => states.length === 0 || states.includes(state);
+    const found = this.#model.list(blockStorages).filter(suits);
+    return this.choose(
+      found.map(({ name }) => name),
+      namesOf("disk"),
+    );
+  }
+
+  freeDisk(): string {
+    const free = this.#free("block_storage", namesOf("disk"));
+    const deleted = this.#model.list(blockStorages).filter((d) => d.state === DiskState.DELETED);
+    return this.choose([...free, ...deleted.map(({ name }) => name)], namesOf("disk"));
+  }
+
+  /** Up to `count` disks that a virtual machine could use, on one node. */
+  freeDisks(count: number, nodeName?: string): string[] {
+    const free = this.#model
+      .list(blockStorages)
+      .filter(({ state }) => state === DiskState.AVAILABLE);
+    const place =
+      nodeName ?? free[hashOf(`${this.#seed}`) & (0xff % Math.max(1, free.length))]?.nodeName;
+    const here = free.filter((disk) => disk.nodeName === place).map(({ name }) => name);
+    const names = Array.from({ length: count }, () => this.choose(here, namesOf("disk")));
+    return [...new Set(names)];
+  }
+
+  find(name: string): BlockStorage | undefined {
+    return this.#model.get(blockStorages, name);
+  }
+
+  findMachine(name: string): VirtualMachine | undefined {
+    return this.#model.get(virtualMachines, name);
+  }
+
+  image(suits: (image: Image) => boolean = () => true): string {
+    const found = this.#model.list(images).filter(suits);
+    return this.choose(
+      found.map(({ name }) => name),
+      namesOf("img"),
+    );
+  }
+
+  findImage(name: string): Image | undefined {
+    return this.#model.get(images, name);
+  }
+
+  network(): string {
+    const found = this.#model.list(networks).map(({ name }) => name);
+    return this.choose(found, namesOf("net"));
+  }
+
+  user(): string {
+    return this.choose(
+      this.#model.list(users).map(({ name }) => name),
+      namesOf("user"),
+    );
+  }
+
+  findUser(name: string): User | undefined {
+    return this.#model.get(users, name);
+  }
+
+  /** The parts of the keys of what was reserved by hand. */
+  byHand(prefix: string): string[][] {
+    return [...this.#model.byHand]
+      .filter((key) => key.startsWith(prefix))
+      .map((key) => key.slice(prefix.length).split("/"));
+  }
+
+  #free(resource: string, names: readonly string[]): string[] {
+    return names.filter((name) => !this.#model.expected.has(`${resource}/${name}`));
+  }
+}
