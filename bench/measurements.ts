@@ -11,6 +11,7 @@ import type { Measurement } from "./measurement.ts";
 import { placements } from "./placements.ts";
 import { realBurst } from "./real-burst.ts";
 import { realMachine } from "./real-machine.ts";
+import { simulation } from "./simulation.ts";
 
 /** In the order of the table. */
 export const measurements: readonly Measurement[] = [
@@ -26,4 +27,5 @@ export const measurements: readonly Measurement[] = [
   realBurst,
   idle,
   cliStart,
+  simulation,
 ];

@@ -1,9 +1,12 @@
 import { settled } from "../../src/api/block-storage/block-storage-record.ts";
 import {
   blockStorages,
+  computes,
   images,
+  interfaces,
   networks,
   nodes,
+  storages,
   users,
   virtualMachines,
 } from "../../src/api/collections.ts";
@@ -200,16 +203,12 @@ export class Model {
   /** What the steps before the commit had written. */
   #onCommittedRow({ name, input, phase }: StepRow): void {
     if (phase !== "started") return;
-    const given = input as Record<string, never>;
     if (name.endsWith(".put_record")) {
-      this.#expect(name, given["name"]!, given["after"]!);
-    } else if (name === "node.reserve_compute" && ownerIn(given["compute"]) === null) {
-      this.byHand.add(`compute/${given["nodeName"]!}/${nameIn(given["compute"])}`);
-    } else if (name === "node.reserve_storage" && ownerIn(given["storage"]) === null) {
-      this.byHand.add(`storage/${given["nodeName"]!}/${given["id"]!}`);
-    } else if (name === "network.reserve_interface" && ownerIn(given["interface"]) === null) {
-      this.byHand.add(`interface/${given["networkName"]!}/${nameIn(given["interface"])}`);
+      const { name: object, after } = input as { readonly name: string; readonly after: string };
+      this.#expect(name, object, after);
     }
+    const key = reservedByHand(name, input);
+    if (key !== undefined) this.byHand.add(key);
   }
 
   /** What the steps after the commit will write. */
@@ -270,10 +269,30 @@ function isObject(key: string): boolean {
   return OBJECTS.some(({ prefix }) => key.startsWith(prefix));
 }
 
-function ownerIn(reservation: unknown): unknown {
-  return (reservation as { readonly owner?: unknown } | undefined)?.owner;
+interface Reserved {
+  readonly name: string;
+  readonly owner: string | null;
 }
 
-function nameIn(reservation: unknown): string {
-  return (reservation as { readonly name: string }).name;
+/** The key of what the step reserves, where that is nobody's but the user's. */
+function reservedByHand(step: string, input: unknown): string | undefined {
+  const { nodeName, networkName, id, ...given } = input as {
+    readonly nodeName?: string;
+    readonly networkName?: string;
+    readonly id?: string;
+    readonly compute?: Reserved;
+    readonly storage?: Reserved;
+    readonly interface?: Reserved;
+  };
+  const { compute, storage, interface: nic } = given;
+  if (step === "node.reserve_compute" && compute?.owner === null) {
+    return computes.key(nodeName ?? "", compute.name);
+  }
+  if (step === "node.reserve_storage" && storage?.owner === null) {
+    return storages.key(nodeName ?? "", id ?? "");
+  }
+  if (step === "network.reserve_interface" && nic?.owner === null) {
+    return interfaces.key(networkName ?? "", nic.name);
+  }
+  return undefined;
 }
