@@ -7,7 +7,7 @@ import { simulate } from "./simulation.ts";
 const OPS = 10_000;
 const scale = { ops: OPS, nodes: 3, clients: 8 };
 
-test.for(BUGS)("$name: found", { timeout: 120_000 }, async (bug) => {
+test.for(BUGS)("$name: found", { timeout: 600_000 }, async (bug) => {
   const { ops, violations } = await simulate({ ...scale, seed: 1, bug });
   expect(violations).not.toEqual([]);
   expect(ops).toBeLessThanOrEqual(OPS);
@@ -19,12 +19,12 @@ test("a planted bug is gone when the run is over", async () => {
 });
 
 test("a failure shrinks to a few requests and faults, and happens again with them", {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   const bug = BUGS.find(({ name }) => name === "a journal write is forgotten")!;
   const options = { ...scale, seed: 1, bug };
   const failed = await simulate(options);
-  const { keep } = await shrink(options, failed, { runsMax: 300, ms: 60_000 });
+  const { keep } = await shrink(options, failed, { runsMax: 300, ms: Number.POSITIVE_INFINITY });
   expect(keep.length).toBeLessThan(12);
   const again = await simulate({ ...options, keep: new Set(keep) });
   const once = await simulate({ ...options, keep: new Set(keep) });

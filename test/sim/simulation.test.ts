@@ -1,7 +1,9 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { newDice } from "./dice.ts";
 import { planRounds } from "./plan.ts";
 import { simulate } from "./simulation.ts";
+
+vi.setConfig({ testTimeout: 300_000 });
 
 const scale = { ops: 600, nodes: 3, clients: 8 };
 
