@@ -190,7 +190,7 @@ export function withHeaders(world: World, headers: Readonly<Record<string, strin
   );
 }
 
-function clientsOf(transport: Transport): Clients {
+export function clientsOf(transport: Transport): Clients {
   return {
     nodes: createClient(NodeService, transport),
     networks: createClient(NetworkService, transport),

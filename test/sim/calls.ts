@@ -1,17 +1,6 @@
-import type { CallOptions, Transport } from "@connectrpc/connect";
-import { createClient } from "@connectrpc/connect";
-import { ImageService } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
-import { UserService } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
-import { NetworkService } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
-import { NodeService } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
-import {
-  BlockStorageService,
-  BlockStorage_BlockStorageState as DiskState,
-} from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import {
-  VirtualMachine_VirtualMachineState as MachineState,
-  VirtualMachineService,
-} from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { CallOptions } from "@connectrpc/connect";
+import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { MiB, SSH_KEY } from "../scenario.ts";
 import type { Clients } from "../world.ts";
 import { IMAGE_URL } from "./node.ts";
@@ -36,17 +25,6 @@ function call<R extends object>(
   isRead = false,
 ): CallKind {
   return { weight, request, send, isRead };
-}
-
-export function clientsOf(transport: Transport): Clients {
-  return {
-    nodes: createClient(NodeService, transport),
-    networks: createClient(NetworkService, transport),
-    blockStorages: createClient(BlockStorageService, transport),
-    virtualMachines: createClient(VirtualMachineService, transport),
-    images: createClient(ImageService, transport),
-    users: createClient(UserService, transport),
-  };
 }
 
 const UUIDS = [1, 2].map((i) => `00000000-0000-4000-8000-00000000000${i}`);

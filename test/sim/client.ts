@@ -1,8 +1,8 @@
 import type { Transport } from "@connectrpc/connect";
 import { blockStorages, virtualMachines } from "../../src/api/collections.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
-import type { Clients } from "../world.ts";
-import { CALLS, clientsOf } from "./calls.ts";
+import { type Clients, clientsOf } from "../world.ts";
+import { CALLS } from "./calls.ts";
 import type { Model } from "./model.ts";
 import { type Endpoint, isUnanswered, type Network } from "./network.ts";
 import type { PlannedCall } from "./plan.ts";

@@ -1,7 +1,7 @@
 import { blockStorages, nodes, virtualMachines } from "../../src/api/collections.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { clientsOf } from "./calls.ts";
+import { clientsOf } from "../world.ts";
 import { wrongOnNode } from "./node-invariants.ts";
 import {
   Snapshot,
