@@ -36,8 +36,7 @@ import { userRoutes } from "./user/routes.ts";
 import { ObservedStates } from "./virtual-machine/observed-states.ts";
 import { virtualMachineRoutes } from "./virtual-machine/routes.ts";
 
-/** How long it can be looked up what a transaction did. */
-const HISTORY_MS = 7 * 24 * 3600 * 1000;
+const HISTORY_RETENTION_MS = 7 * 24 * 3600 * 1000;
 const GIVE_UP_AFTER_MS = 30_000;
 const IDEMPOTENCY_RETENTION_MS = 24 * 3600 * 1000;
 const PRUNE_EVERY_MS = 600 * 1000;
@@ -53,6 +52,8 @@ export interface ApiOptions {
   readonly openTransactionsMax: number;
   /** How long an idempotency key is known; a day unless told. */
   readonly idempotencyRetentionMs?: number;
+  /** How long it can be looked up what a transaction did; a week unless told. */
+  readonly historyRetentionMs?: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -117,10 +118,11 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   if (recovered > 0) log.info("took over open transactions", { count: recovered });
   observed.start(datastore);
   const { idempotencyRetentionMs: retentionMs = IDEMPOTENCY_RETENTION_MS } = options;
+  const { historyRetentionMs = HISTORY_RETENTION_MS } = options;
   const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs });
   const pruning = Promise.all([
     keepPruning(clock, stop.signal, log, "the history", () =>
-      pruneHistory(datastore, clock.nowMs() - HISTORY_MS),
+      pruneHistory(datastore, clock.nowMs() - historyRetentionMs),
     ),
     keepPruning(clock, stop.signal, log, "the idempotency keys", () =>
       pruneKeptRequests(datastore, clock.nowMs() - retentionMs),

@@ -43,3 +43,22 @@ test("old transactions at rest are forgotten with their steps, open and young on
   expect(await records.list(stepCollection)).toHaveLength(120);
   expect(await pruneHistory(datastore, 200 * DAY_MS)).toBe(0);
 });
+
+test("what took long to come to rest is kept as long after that as all else", async () => {
+  const datastore = memoryDatastore();
+  const journal = datastoreJournal(datastore);
+  const header: TransactionHeader = {
+    id: "1-x",
+    kind: "Test",
+    guards: [],
+    startedAtMs: 0,
+    finishedAtMs: 9 * DAY_MS,
+    state: "unwound",
+    isCommitted: false,
+  };
+  await journal.begin({ ...header, state: "running" });
+  await journal.update(header);
+  expect(await pruneHistory(datastore, 9 * DAY_MS)).toBe(0);
+  expect(await pruneHistory(datastore, 9 * DAY_MS + 1)).toBe(1);
+  expect(await new Records(datastore).list(transactionCollection)).toEqual([]);
+});

@@ -1,3 +1,4 @@
+import type { TransactionHeader } from "../transaction/journal.ts";
 import type { Datastore } from "./datastore.ts";
 import { stepCollection, transactionCollection } from "./datastore-journal.ts";
 import { Records } from "./records.ts";
@@ -6,8 +7,8 @@ import { Records } from "./records.ts";
 const BATCH_MAX = 100;
 
 /**
- * Forgets the transactions that came to rest and began before `beforeMs`, with their steps. Those that are
- * open stay, however old.
+ * Forgets the transactions that came to rest before `beforeMs`, with their steps. Those that are open stay,
+ * however old.
  *
  * @returns how many it forgot.
  */
@@ -20,7 +21,7 @@ export async function pruneHistory(datastore: Datastore, beforeMs: number): Prom
     const headers = await records.list(transactionCollection, [], page);
     // Ids sort by the time they were made, so the old ones come first.
     const old = headers.filter(({ value }) => value.startedAtMs < beforeMs);
-    const resting = old.filter(({ value }) => value.state === "done" || value.state === "unwound");
+    const resting = old.filter(({ value }) => isForgotten(value, beforeMs));
     const steps = await Promise.all(
       resting.map(({ value }) => records.list(stepCollection, [value.id])),
     );
@@ -30,4 +31,8 @@ export async function pruneHistory(datastore: Datastore, beforeMs: number): Prom
     if (old.length < BATCH_MAX) return forgotten;
     after = old.at(-1)!.key;
   }
+}
+
+function isForgotten({ state, finishedAtMs = 0 }: TransactionHeader, beforeMs: number): boolean {
+  return (state === "done" || state === "unwound") && finishedAtMs < beforeMs;
 }

@@ -56,6 +56,7 @@ export async function openApiPart(
       nameservers: settings.nameservers,
       openTransactionsMax: settings.openTransactionsMax,
       idempotencyRetentionMs: settings.idempotencyRetention,
+      historyRetentionMs: settings.historyRetention,
       clock: systemClock,
       random: systemRandom,
       log,

@@ -112,9 +112,12 @@ test("values of every form", () => {
   });
 });
 
-test.each(["0ms", "1ms", "15s", "90s", "2m", "1h"])("the duration %s reads back", (text) => {
-  expect(duration(formatDuration(duration(text)))).toBe(duration(text));
-});
+test.each(["0ms", "1ms", "15s", "90s", "2m", "1h", "36h", "7d"])(
+  "the duration %s reads back",
+  (text) => {
+    expect(duration(formatDuration(duration(text)))).toBe(duration(text));
+  },
+);
 
 test.each(["[1, 2", "- a", "just text"])("a file that holds %j is refused", (content) => {
   expect(() => loadSettings("api", { ...nothing, configPath: file(content) })).toThrow(
@@ -126,4 +129,17 @@ test("a file that is not there is refused", () => {
   expect(() => loadSettings("api", { ...nothing, configPath: "/nowhere.yaml" })).toThrow(
     "config file /nowhere.yaml: cannot be read",
   );
+});
+
+test("the history is kept from an hour to ten years, a week unless told", () => {
+  const load = (text: string) =>
+    loadSettings("api", { flags: {}, environment: { N0CORE_HISTORY_RETENTION: text } });
+  expect(loadSettings("api", nothing).historyRetention).toBe(7 * 86_400_000);
+  expect(load("90d").historyRetention).toBe(90 * 86_400_000);
+  expect(printSettings("api", load("48h"))).toContain("history-retention: 2d\n");
+  for (const text of ["59m", "0s", "3651d", "week"]) {
+    expect(() => load(text)).toThrow(
+      /history-retention \(from N0CORE_HISTORY_RETENTION\): must be/,
+    );
+  }
 });

@@ -56,17 +56,26 @@ export const bytes: Parse<bigint> = (value) => {
   return typeof value === "string" ? parseBytes(value) : wrong("must be a size such as 10GiB");
 };
 
-const MS_OF_UNIT = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+const MS_OF_UNIT = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Milliseconds, from a duration such as `15s`. */
 export const duration: Parse<number> = (value) => {
-  const match = /^(\d{1,9})(ms|s|m|h)$/.exec(typeof value === "string" ? value : "");
-  if (match === null) return wrong("must be a duration such as 500ms, 15s, 10m or 1h");
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(typeof value === "string" ? value : "");
+  if (match === null) return wrong("must be a duration such as 500ms, 15s, 10m, 1h or 7d");
   return Number(match[1]) * MS_OF_UNIT[match[2] as keyof typeof MS_OF_UNIT];
 };
 
+export function durationBetween(minMs: number, maxMs: number): Parse<number> {
+  return (value) => {
+    const ms = duration(value);
+    if (ms >= minMs && ms <= maxMs) return ms;
+    return wrong(`must be from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`);
+  };
+}
+
 export function formatDuration(ms: number): string {
-  const unit = (["h", "m", "s"] as const).find((u) => ms > 0 && ms % MS_OF_UNIT[u] === 0) ?? "ms";
+  const unit =
+    (["d", "h", "m", "s"] as const).find((u) => ms > 0 && ms % MS_OF_UNIT[u] === 0) ?? "ms";
   return `${ms / MS_OF_UNIT[unit]}${unit}`;
 }
 

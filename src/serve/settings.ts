@@ -8,6 +8,7 @@ import {
   baseUrl,
   bytes,
   duration,
+  durationBetween,
   flag,
   list,
   location,
@@ -32,6 +33,8 @@ interface About {
 function about<S extends z.ZodType>(schema: S, meta: About): S {
   return schema.meta({ ...meta });
 }
+
+const DAY_MS = 24 * 3_600_000;
 
 const port = (defaultPort: number) =>
   about(setting(wholeNumber(0, 65535)).default(defaultPort), {
@@ -115,6 +118,11 @@ const api = {
   idempotencyRetention: about(setting(duration).default(24 * 3600_000), {
     argument: "<duration>",
     description: "how long a request that is sent again under its idempotency-key is known",
+    kind: "duration",
+  }),
+  historyRetention: about(setting(durationBetween(3_600_000, 3650 * DAY_MS)).default(7 * DAY_MS), {
+    argument: "<duration>",
+    description: "how long what a transaction did can be looked up after its end, from 1h on",
     kind: "duration",
   }),
   nameservers: about(setting(list(text)).default(hostNameservers), {
