@@ -27,6 +27,11 @@ export function isRead(method: DescMethodUnary): boolean {
   return method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 
+/** True for an RPC that may be sent twice: it changes nothing, or nothing more the second time. */
+function isRepeatable(method: DescMethodUnary): boolean {
+  return isRead(method) || method.idempotency === MethodOptions_IdempotencyLevel.IDEMPOTENT;
+}
+
 /**
  * One unary call. A call that changes something carries an `idempotency-key`, one for all its tries: it
  * is done once, however often it is sent.
@@ -39,13 +44,13 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
   request: Message,
   options: CallOptions = {},
 ) {
-  const reads = isRead(method);
+  const isSafe = isRepeatable(method);
   const transport = await cli.transport();
   const { timeout, wait } = cli.flags();
   const { clock, random } = cli.io;
   const signal = options.signal ?? cli.signal;
-  const header = reads ? undefined : { "idempotency-key": random.uuid() };
-  if (!reads) cli.interruptNotice = CANCELLED_CHANGE;
+  const header = isSafe ? undefined : { "idempotency-key": random.uuid() };
+  if (!isSafe) cli.interruptNotice = CANCELLED_CHANGE;
   const startMs = clock.monotonicMs();
   const leftMs = () =>
     timeout === undefined
@@ -70,7 +75,7 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
     const lines = waitingLines(options.onWait ?? cli.say);
     return await withRetry({ clock, random, ...limits, ...lines }, call);
   } catch (reason) {
-    if (reads || !(reason instanceof ConnectError) || !isLost(reason)) throw reason;
+    if (isSafe || !(reason instanceof ConnectError) || !isLost(reason)) throw reason;
     throw withConsequence(reason, await unknownOutcome(method, request));
   }
 }

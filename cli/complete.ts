@@ -1,4 +1,9 @@
+import { create } from "@bufbuild/protobuf";
 import type { Command, Option } from "commander";
+import {
+  ListTransactionsRequestSchema,
+  TransactionService,
+} from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { callUnary } from "./call.ts";
 import type { CliContext } from "./context.ts";
 import { newContext } from "./context.ts";
@@ -96,6 +101,7 @@ async function namesFor(cli: CliContext, command: Command): Promise<readonly Can
     command.parent?.name() ?? "",
     command.parent?.parent?.name() ?? "",
   ];
+  if (words[1] === "transaction") return await transactionsFor(cli, command);
   const resource = words.map(findResource).find((found) => found !== undefined);
   if (resource === undefined || makes) return [];
   const method = listMethod(resource);
@@ -105,4 +111,15 @@ async function namesFor(cli: CliContext, command: Command): Promise<readonly Can
     recordField(resource, method.output)
   ] as readonly Row[] | undefined;
   return (records ?? []).map((record) => [textOf(record["name"]), textOf(record["state"])]);
+}
+
+/** The newest ones, or those that are open where only these can be meant. */
+async function transactionsFor(cli: CliContext, command: Command): Promise<readonly Candidate[]> {
+  if (command.registeredArguments.length === 0) return [];
+  const { listTransactions } = TransactionService.method;
+  const openOnly = ["cancel", "retry", "watch"].includes(command.name());
+  const request = create(ListTransactionsRequestSchema, { openOnly });
+  const signal = AbortSignal.any([AbortSignal.timeout(NAMES_TIMEOUT_MS), cli.signal]);
+  const { transactions } = await callUnary(cli, listTransactions, request, { signal });
+  return transactions.map(({ id, rpc, resources }) => [id, `${rpc} ${resources[0] ?? ""}`]);
 }

@@ -55,16 +55,16 @@ function undoLine(rollback: string | undefined, transactionId: string | undefine
     case "done":
       return "What it had begun is undone: all is as it was before.";
     case "going_on":
-      return "What it had begun is being undone; nothing must be done.";
+      return `What it had begun is being undone; nothing must be done.${hint("watch", transactionId)}`;
     case "needs_operator":
-      return (
-        "What it had begun could not be undone, and an operator must look at it: n0core's log has " +
-        `"a transaction needs an operator"${transactionId === undefined ? "" : ` with ${transactionId}`}, ` +
-        "and there the step and the reason."
-      );
+      return `What it had begun could not be undone, and an operator must look at it.${hint("show", transactionId)}`;
     default:
       return undefined;
   }
+}
+
+function hint(command: string, transactionId: string | undefined): string {
+  return transactionId === undefined ? "" : ` See n0cli tx ${command} ${transactionId}`;
 }
 
 function nextStep(error: ConnectError, endpoint: string): string | undefined {
@@ -85,7 +85,7 @@ function nextStep(error: ConnectError, endpoint: string): string | undefined {
         ? "Nothing is wrong with the request: send it again."
         : `Nothing is wrong with the request: send it again in ${Math.ceil(delayMs / 1000)} s.`;
     case Code.DeadlineExceeded:
-      return "It may still be running: look with n0cli get, or give it longer with --timeout.";
+      return "It may still be running: look with n0cli tx list --open, or give it longer with --timeout.";
     case Code.Unimplemented:
       return "The server does not know this call: it may be older than this client (n0cli version).";
     case Code.Internal:

@@ -262,7 +262,7 @@ test.each([
     expect(exitCode).toBe(exit);
     expect(stderr).toContain(`transaction: t-1\n${line}`);
     expect(stderr).not.toContain("may still be running");
-    if (exit === 9) expect(stderr).toContain('log has "a transaction needs an operator" with t-1');
+    if (exit === 9) expect(stderr).toContain("look at it. See n0cli tx show t-1\n");
   },
 );
 

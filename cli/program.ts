@@ -63,6 +63,11 @@ const TOP_COMMANDS: readonly TopCommand[] = [
     load: async (cli) => (await import("./commands/user.ts")).userCommand(cli),
   },
   {
+    names: ["transaction", "tx"],
+    summary: "what was asked for and how far it is: list, show, watch, cancel, retry",
+    load: async (cli) => (await import("./commands/tx.ts")).transactionCommand(cli),
+  },
+  {
     names: ["api"],
     summary: "call any RPC",
     load: async (cli) => (await import("./commands/api.ts")).apiCommand(cli),

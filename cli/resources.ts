@@ -26,6 +26,8 @@ export interface Resource {
 }
 
 const named: readonly Column[] = [cell("name"), cell("state"), cell("labels")];
+/** Of what is PENDING. */
+const transaction: Column = { ...cell("transaction_id"), header: "TRANSACTION", isRare: true };
 const computeColumns: readonly Column[] = [
   milliOf("request_cpu_milli_core"),
   milliOf("limit_cpu_milli_core"),
@@ -45,6 +47,7 @@ export const RESOURCES: readonly Resource[] = [
       milliOf("cpu_milli_cores"),
       bytesOf("memory_bytes"),
       bytesOf("storage_bytes"),
+      transaction,
       { ...cell("accelerator"), isWide: true },
       { ...cell("ipmi_address"), isWide: true },
       { ...cell("serial"), isWide: true },
@@ -60,6 +63,7 @@ export const RESOURCES: readonly Resource[] = [
       ...named,
       cell("ipv4_cidr"),
       cell("ipv6_cidr"),
+      transaction,
       { ...cell("domain"), isWide: true },
       { ...cell("annotations"), isWide: true },
     ],
@@ -75,6 +79,7 @@ export const RESOURCES: readonly Resource[] = [
       bytesOf("limit_bytes"),
       cell("node_name"),
       cell("used_by"),
+      transaction,
       { ...cell("base_block_storage_name"), isWide: true },
       { ...cell("volume_id"), isWide: true },
     ],
@@ -89,6 +94,7 @@ export const RESOURCES: readonly Resource[] = [
       ...computeColumns,
       { ...cell("compute_node_name"), header: "NODE" },
       { ...cell("nics.ipv4_address"), header: "ADDRESSES" },
+      transaction,
       { ...cell("block_storage_names"), isWide: true },
       { ...cell("login_username"), isWide: true },
       { ...cell("uuid"), isWide: true },
@@ -103,6 +109,7 @@ export const RESOURCES: readonly Resource[] = [
       cell("name"),
       cell("labels"),
       cell("tags"),
+      transaction,
       { ...cell("registered_block_storages.block_storage_name"), isWide: true },
     ],
   },
@@ -114,6 +121,7 @@ export const RESOURCES: readonly Resource[] = [
     columns: [
       ...named,
       { ...cell("ssh_public_keys"), header: "SSH PUBLIC KEYS", show: (v) => keyNames(v) },
+      transaction,
     ],
   },
 ];

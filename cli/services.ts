@@ -5,6 +5,7 @@ import { NetworkAgentService } from "../src/gen/n0stack/agent/v1alpha1/network_p
 import { VolumeAgentService } from "../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { VirtualRouterService } from "../src/gen/n0stack/provisioning/v0/virtual_router_pb.ts";
 import { ConsoleService } from "../src/gen/n0stack/provisioning/v1alpha1/console_pb.ts";
+import { TransactionService } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { RESOURCES } from "./resources.ts";
 
 /** Every service that `api call` knows: those of the API, then those of an agent. */
@@ -12,6 +13,7 @@ export const SERVICES: readonly DescService[] = [
   ...RESOURCES.map((resource) => resource.service),
   VirtualRouterService,
   ConsoleService,
+  TransactionService,
   ComputeAgentService,
   NetworkAgentService,
   VolumeAgentService,

@@ -9,6 +9,8 @@ export interface Column {
   readonly header: string;
   /** Only shown by `-o wide`. */
   readonly isWide?: boolean;
+  /** Only shown where one of the first rows has something in it, and by `-o wide`. */
+  readonly isRare?: boolean;
   show(value: unknown): string;
 }
 
@@ -73,7 +75,7 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
 }
 
 /** A control character in a value must not drive the terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, (c) => (c === "\n" || c === "\t" ? " " : "�"));
 }
 
@@ -89,8 +91,14 @@ export function newTable(
   isWide: boolean,
   rows: readonly Row[],
 ): TableWriter {
-  const shown = columns.filter((c) => isWide || c.isWide !== true);
-  const cells = (row: Row) => shown.map((c) => printable(c.show(valueAt(row, c.path.split(".")))));
+  const textOf = (column: Column, row: Row) =>
+    printable(column.show(valueAt(row, column.path.split("."))));
+  const isShown = (column: Column) =>
+    isWide ||
+    (column.isWide !== true &&
+      (column.isRare !== true || rows.some((row) => textOf(column, row) !== "")));
+  const shown = columns.filter(isShown);
+  const cells = (row: Row) => shown.map((column) => textOf(column, row));
   const all = [shown.map((c) => c.header), ...rows.map(cells)];
   const widths = shown.map((_, i) => all.reduce((w, r) => Math.max(w, r[i]?.length ?? 0), 0));
   const line = (texts: readonly string[]) =>

@@ -4,6 +4,7 @@ import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-no
 import { CliError } from "./errors.ts";
 import type { OpenTransport } from "./io.ts";
 import type { Connection } from "./settings.ts";
+import { clientVersion } from "./version.ts";
 
 /** Finds a connection that died without a word, such as behind a NAT, while a long call is under way. */
 const PING_INTERVAL_MS = 20_000;
@@ -18,16 +19,18 @@ export async function openGrpcTransport(connection: Connection): Promise<OpenTra
     { pingIntervalMs: PING_INTERVAL_MS },
     ca === undefined ? {} : { ca },
   );
-  const interceptors = token === undefined ? [] : [bearer(token.trim())];
+  const own = withHeader("user-agent", `n0cli/${clientVersion()}`);
+  const interceptors =
+    token === undefined ? [own] : [own, withHeader("authorization", `Bearer ${token.trim()}`)];
   return {
     transport: createGrpcTransport({ baseUrl, sessionManager, interceptors }),
     close: () => sessionManager.abort(),
   };
 }
 
-function bearer(token: string): Interceptor {
+function withHeader(name: string, value: string): Interceptor {
   return (next) => (request) => {
-    request.header.set("authorization", `Bearer ${token}`);
+    request.header.set(name, value);
     return next(request);
   };
 }

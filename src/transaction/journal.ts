@@ -140,9 +140,14 @@ export function nodeOf({ input }: Pick<StepRow, "input">): string | undefined {
   return textOf(input, "nodeName");
 }
 
-/** What a step is about, such as the name of a virtual machine: the `name` of its input. */
+/** What a step is about, such as the name of a virtual machine: the `name` of its input, or of a thing in it. */
 export function subjectOf({ input }: Pick<StepRow, "input">): string | undefined {
-  return textOf(input, "name");
+  if (typeof input !== "object" || input === null || Array.isArray(input)) return undefined;
+  for (const part of [input, ...Object.values(input)]) {
+    const name = part === undefined ? undefined : textOf(part, "name");
+    if (name !== undefined) return name;
+  }
+  return undefined;
 }
 
 function textOf(input: Json, key: string): string | undefined {

@@ -1,0 +1,67 @@
+import { create } from "@bufbuild/protobuf";
+import { Command } from "commander";
+import {
+  CancelTransactionRequestSchema,
+  Phase,
+  RetryTransactionRequestSchema,
+  type Transaction,
+  TransactionSchema,
+  TransactionService,
+} from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { callUnary } from "../call.ts";
+import type { CliContext } from "../context.ts";
+import { withExamples } from "../examples.ts";
+import { EXIT } from "../exit-code.ts";
+import { printTransaction, watchTransactions } from "../transaction/calls.ts";
+import { isOver } from "../transaction/words.ts";
+import { newLines } from "./tx-watch.ts";
+
+export function cancelCommand(cli: CliContext): Command {
+  const command = new Command("cancel")
+    .description("have one undone that is not committed yet, and wait until it is")
+    .argument("<id>");
+  withExamples(command, [
+    "tx cancel 0199c2f3a1b4-3f2a9c10-77e1",
+    "--no-wait tx cancel 0199c2f3a1b4-3f2a9c10-77e1",
+  ]);
+  return command.action(async (id: string) => {
+    const request = create(CancelTransactionRequestSchema, { id });
+    const { cancelTransaction } = TransactionService.method;
+    const { transaction: decided } = await callUnary(cli, cancelTransaction, request);
+    const transaction = await untilOver(cli, decided ?? create(TransactionSchema));
+    await printTransaction(cli, transaction);
+    if (transaction.phase === Phase.NEEDS_OPERATOR) cli.exitCode = EXIT.needsOperator;
+  });
+}
+
+/** Follows what is being undone, with a line on stderr for each step. */
+async function untilOver(cli: CliContext, decided: Transaction): Promise<Transaction> {
+  if (isOver(decided) || cli.flags().wait === false) return decided;
+  const lines = newLines(false);
+  let last = decided;
+  for await (const { transaction } of watchTransactions(cli, decided.id)) {
+    if (transaction === undefined) continue;
+    last = transaction;
+    cli.io.stderr.print(lines(transaction));
+  }
+  return last;
+}
+
+export function retryCommand(cli: CliContext): Command {
+  const command = new Command("retry")
+    .description("take up again at once what needs an operator, or waits for its next try")
+    .argument("<id>");
+  withExamples(command, ["tx list --state needs_operator", "tx retry 0199c2f3a1b4-3f2a9c10-77e1"]);
+  return command.action(async (id: string) => {
+    const request = create(RetryTransactionRequestSchema, { id });
+    const { retryTransaction } = TransactionService.method;
+    const { transaction } = await callUnary(cli, retryTransaction, request);
+    const after = transaction ?? create(TransactionSchema);
+    await printTransaction(cli, after);
+    if (after.phase === Phase.NEEDS_OPERATOR) cli.exitCode = EXIT.needsOperator;
+    else if (!isOver(after)) {
+      cli.say(`It is still running: n0cli tx watch ${id}`);
+      cli.exitCode = EXIT.timedOut;
+    }
+  });
+}

@@ -1,0 +1,230 @@
+import { expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../src/util/clock.ts";
+import { N0Error } from "../../src/util/errors.ts";
+import { until } from "../../test/collect.ts";
+import { newGate } from "../../test/gate.ts";
+import { prepareDisk, webRequest } from "../../test/scenario.ts";
+import { newWorld, type World } from "../../test/world.ts";
+import { run } from "../program.ts";
+import { newTestIo, type TestIoOptions } from "../testing/test-io.ts";
+
+async function newApi(): Promise<World> {
+  // Its waiting takes a twentieth of its time.
+  const clock = {
+    ...systemClock,
+    sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(ms / 20, signal),
+  };
+  const world = await newWorld({ inMemory: true, clock });
+  onTestFinished(() => world[Symbol.asyncDispose]());
+  await prepareDisk(world);
+  return world;
+}
+
+async function n0cli(world: World, line: string, more: TestIoOptions = {}) {
+  const t = newTestIo({ transport: world.transport, isTerminal: true, ...more });
+  // Times of the API's are compared with the client's.
+  const io = { ...t.io, clock: { ...t.io.clock, nowMs: () => systemClock.nowMs() } };
+  const exitCode = await run(line.split(" "), io);
+  return { exitCode, stdout: t.stdout(), stderr: t.stderr() };
+}
+
+/** The id of the newest one. */
+async function newest(world: World): Promise<string> {
+  return (await n0cli(world, "tx list --limit 1 -o name")).stdout.trim();
+}
+
+/** Making `web` stands still in its seed. */
+async function hold(world: World) {
+  const gate = newGate();
+  onTestFinished(gate.open);
+  world.faults = ({ kind, step, point }) => {
+    const isThere = step === "domain.write_new_seed" && point === "before_act";
+    return kind === "CreateVirtualMachine" && isThere ? gate.pass() : undefined;
+  };
+  const made = world.virtualMachines.createVirtualMachine(webRequest());
+  made.catch(() => undefined);
+  await gate.reached;
+  return { gate, made, id: await newest(world) };
+}
+
+test("tx list shows the newest first, and only what is asked for", async () => {
+  const world = await newApi();
+  const all = await n0cli(world, "tx list");
+  expect(all.exitCode).toBe(0);
+  const [header, ...lines] = all.stdout.trimEnd().split("\n");
+  expect(header).toMatch(/^ID +RPC +RESOURCE +PHASE +STARTED +TOOK$/);
+  expect(lines.map((line) => line.split(/ {2,}/)[1])).toEqual([
+    "CreateBlockStorage",
+    "ApplyNetwork",
+    "ApplyNode",
+  ]);
+  expect(lines[0]).toMatch(/block_storage\/root +done +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ +\d+ms$/);
+  const some = async (flags: string) => (await n0cli(world, `tx list -o name ${flags}`)).stdout;
+  expect((await some("--resource bs/root")).split("\n")).toHaveLength(2);
+  expect(await some("--rpc ApplyNode")).toBe(await some("--resource node/node-1"));
+  expect((await some("--node node-1")).split("\n")).toHaveLength(2);
+  expect((await some("--since 1h --state done")).split("\n")).toHaveLength(4);
+  expect((await some("--since 2020-01-01")).split("\n")).toHaveLength(4);
+  expect(await some("--open")).toBe("");
+  const limited = await n0cli(world, "tx list --limit 2");
+  expect(limited.stdout.split("\n")).toHaveLength(4);
+  expect(limited.stderr).toContain("There are more: --limit 0");
+  expect((await n0cli(world, "tx list --open")).stderr).toBe("There is no such transaction.\n");
+  const json = JSON.parse((await n0cli(world, "tx list --limit 1 -o json")).stdout);
+  expect(json).toMatchObject({
+    transactions: [{ rpc: "CreateBlockStorage", phase: "PHASE_DONE" }],
+  });
+  expect((await n0cli(world, "transaction ls --limit 1 -o yaml")).stdout).toMatch(
+    /^transactions:\n/,
+  );
+});
+
+test.each([
+  ["tx list --since yesterday", '"yesterday" is no time'],
+  ["tx list --since -1h", '"-1h" is no time'],
+  ["tx list --state lost", "Allowed choices are running"],
+  ["tx list --limit x", "It is a whole number"],
+  ["tx show ../x", "[InvalidArgument] id"],
+  ["tx show", "missing required argument"],
+])("%s is refused", async (line, words) => {
+  const { exitCode, stderr } = await n0cli(await newApi(), line);
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain(words);
+});
+
+test.each(["show", "watch", "cancel", "retry"])("tx %s of none exits with 5", async (command) => {
+  const { exitCode, stderr } = await n0cli(await newApi(), `tx ${command} 0-0`);
+  expect(exitCode).toBe(5);
+  expect(stderr).toContain('[NotFound] transaction "0-0" does not exist');
+});
+
+test("tx show tells who asked, what it waits for, and each step", async () => {
+  const world = await newApi();
+  const { gate, made, id } = await hold(world);
+  const { exitCode, stdout } = await n0cli(world, `tx show ${id}`);
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain(`transaction   ${id}\n`);
+  expect(stdout).toContain(
+    "what          CreateVirtualMachine virtual_machine/web block_storage/root\n",
+  );
+  expect(stdout).toContain("phase         running\n");
+  expect(stdout).toMatch(/waits for +node node-1 to answer domain\.write_new_seed, for \d+ms\n/);
+  expect(stdout).toMatch(/\nAT +STATE +STEP +OF +NODE +TOOK +TRIES\n/);
+  expect(stdout).toMatch(/\n\+\d+ms +done +block_storage\.put_record +root +\d+ms +1\n/);
+  expect(stdout).toMatch(/ done +node\.reserve_compute +web +node-1 +\d+ms +1\n/);
+  expect(stdout).toMatch(/\n\+\d+ms +acting +domain\.write_new_seed +web +node-1 +1\n/);
+  const listed = await n0cli(world, "tx list --open");
+  expect(listed.stdout).toMatch(/WAITS FOR\n.* running .*node node-1 to answer/);
+  const record = await n0cli(world, "get vm web");
+  expect(record.stdout).toMatch(new RegExp(`TRANSACTION\n.*${id}\n`));
+  gate.open();
+  await made;
+  expect((await n0cli(world, "get vm web")).stdout).not.toContain("TRANSACTION");
+  const json = JSON.parse((await n0cli(world, `tx get ${id} -o json`)).stdout);
+  expect(json).toMatchObject({ id, rpc: "CreateVirtualMachine", phase: "PHASE_DONE" });
+});
+
+test("tx watch prints what is new, a line each, until it is at rest", async () => {
+  const world = await newApi();
+  const { gate, id } = await hold(world);
+  const watching = n0cli(world, `tx watch ${id}`);
+  await until(() => world.opened.api.engine.live.find(id)!.rows.length === 6);
+  gate.open();
+  const { exitCode, stdout } = await watching;
+  expect(exitCode).toBe(0);
+  const lines = stdout.trimEnd().split("\n");
+  expect(lines[0]).toBe("CreateVirtualMachine virtual_machine/web");
+  expect(lines).toContain("done     domain.release of web on node-1");
+  expect(lines.at(-1)).toBe("done");
+  expect(new Set(lines).size).toBeGreaterThan(10);
+  const again = await n0cli(world, `tx watch ${id} -o jsonl`);
+  expect(JSON.parse(again.stdout)).toMatchObject({ transaction: { id, phase: "PHASE_DONE" } });
+});
+
+test("tx cancel waits until it is undone; the other client is told, and once more is harmless", async () => {
+  const world = await newApi();
+  const before = await world.residue();
+  const { gate, made, id } = await hold(world);
+  const cancelling = n0cli(world, `tx cancel ${id}`);
+  await until(() => world.opened.api.engine.live.find(id)?.signal.aborted === true);
+  gate.open();
+  const { exitCode, stdout, stderr } = await cancelling;
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/phase +undone\n/);
+  expect(stdout).toMatch(/UNDO +LAST ERROR\n/);
+  expect(stdout).toMatch(/undone +block_storage\.put_record +root +\d+ms +1 +1 try, \d+ms\n/);
+  expect(stderr).toMatch(/^undone +virtual_machine\.put_record of web$/m);
+  await expect(made).rejects.toThrow("[canceled] CreateVirtualMachine was cancelled on request");
+  expect(await world.residue()).toEqual(before);
+  expect((await n0cli(world, `tx cancel ${id}`)).exitCode).toBe(0);
+  expect((await n0cli(world, `tx watch ${id}`)).exitCode).toBe(1);
+  const done = await n0cli(world, "tx list --rpc ApplyNode -o name");
+  const refused = await n0cli(world, `tx cancel ${done.stdout.trim()}`);
+  expect(refused.exitCode).toBe(6);
+  expect(refused.stderr).toContain("cannot be cancelled: it is done");
+});
+
+test("a create that is cancelled by somebody else exits with 1, and says so", async () => {
+  const world = await newApi();
+  const gate = newGate();
+  onTestFinished(gate.open);
+  world.faults = ({ point }) => (point === "before_commit" ? gate.pass() : undefined);
+  const creating = n0cli(world, "bs create data --request_bytes 1GiB --limit_bytes 1GiB");
+  await gate.reached;
+  const id = await newest(world);
+  const cancelling = n0cli(world, `--no-wait tx cancel ${id}`);
+  await until(() => world.opened.api.engine.live.find(id)?.signal.aborted === true);
+  gate.open();
+  expect((await cancelling).exitCode).toBe(0);
+  const { exitCode, stderr } = await creating;
+  expect(exitCode).toBe(1);
+  expect(stderr).toBe(
+    "[Canceled] CreateBlockStorage was cancelled on request\n" +
+      `transaction: ${id}\n` +
+      "What it had begun is undone: all is as it was before.\n",
+  );
+});
+
+test("tx retry takes up what needs an operator, and exits with 9 while it still does", async () => {
+  const world = await newApi();
+  const before = await world.residue();
+  const { volume } = world.fakeNodes[0]!.drivers;
+  volume.after = ({ method }) => {
+    if (method === "ensureEmpty") throw new N0Error("failed_precondition", "the answer is lost");
+  };
+  volume.before = ({ method }) => {
+    if (method === "ensureAbsent") throw new N0Error("failed_precondition", "it is mounted");
+  };
+  const create = "bs create data --request_bytes 1GiB --limit_bytes 1GiB";
+  const failed = await n0cli(world, create);
+  expect(failed.exitCode).toBe(9);
+  const id = await newest(world);
+  expect(failed.stderr).toContain(`See n0cli tx show ${id}`);
+  const listed = await n0cli(world, "tx list --state needs_operator -o wide");
+  expect(listed.stdout).toMatch(/volume\.ensure_empty: .*it is mounted/);
+  const shown = await n0cli(world, `tx show ${id}`);
+  expect(shown.stdout).toMatch(/hindered by +volume\.ensure_empty: .*it is mounted/);
+  expect(shown.stdout).toMatch(/failed +volume\.ensure_empty .* 5 tries .*it is mounted/);
+  expect((await n0cli(world, `tx watch ${id}`)).exitCode).toBe(9);
+  const still = await n0cli(world, `tx retry ${id}`);
+  expect(still.exitCode).toBe(8);
+  expect(still.stderr).toContain(`It is still running: n0cli tx watch ${id}`);
+  volume.before = () => {};
+  volume.after = () => {};
+  const retried = await n0cli(world, `tx retry ${id}`);
+  expect(retried).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/phase +undone/) });
+  expect(await world.residue()).toEqual(before);
+});
+
+test("completion offers the transactions that a command can be about", async () => {
+  const world = await newApi();
+  const { gate, made, id } = await hold(world);
+  const words = async (line: string) =>
+    (await n0cli(world, `__complete ${line}`)).stdout.trimEnd().split("\n");
+  expect(await words("tx cancel ")).toEqual([`${id}\tCreateVirtualMachine virtual_machine/web`]);
+  expect(await words("tx show ")).toHaveLength(4);
+  expect(await words("tx ")).toHaveLength(5);
+  expect(await words("tx list --state ")).toContain("needs_operator");
+  gate.open();
+  await made;
+});

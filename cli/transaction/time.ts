@@ -1,0 +1,49 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { CliError } from "../errors.ts";
+
+/** `2026-11-21T15:30:12Z`; empty for none. */
+export function timeText(time: Timestamp | undefined): string {
+  return time === undefined
+    ? ""
+    : timestampDate(time)
+        .toISOString()
+        .replace(/\.\d+Z$/, "Z");
+}
+
+/** `12ms`, `1.3s`, `4m05s`, `2h05m`, `3d04h`. */
+export function tookText(ms: number): string {
+  const two = (n: number) => Math.floor(n).toString().padStart(2, "0");
+  const seconds = ms / 1000;
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))}ms`;
+  if (seconds < 60) return `${seconds.toFixed(1)}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two((seconds % 3600) / 60)}m`;
+  return `${Math.floor(seconds / 86_400)}d${two((seconds % 86_400) / 3600)}h`;
+}
+
+/** Milliseconds from one to the other, or until now where the second has not come yet. */
+export function betweenMs(
+  from: Timestamp | undefined,
+  to: Timestamp | undefined,
+  nowMs: number,
+): number {
+  if (from === undefined) return 0;
+  return (to === undefined ? nowMs : timestampMs(to)) - timestampMs(from);
+}
+
+const AGE = /^(\d{1,6}(?:\.\d{1,3})?)(s|m|h|d)$/;
+const MS_OF_UNIT = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** A time ago such as `24h` or `7d`, or a moment such as `2026-11-21` or `2026-11-21T15:30:00Z`, in RFC 3339. */
+export function parseSince(text: string, nowMs: number): string {
+  const [, count, unit] = AGE.exec(text) ?? [];
+  const ms =
+    count === undefined
+      ? Date.parse(text)
+      : nowMs - Number(count) * MS_OF_UNIT[unit as keyof typeof MS_OF_UNIT];
+  if (Number.isNaN(ms) || (count === undefined && !/^\d{4}-\d\d-\d\d/.test(text)) || ms < 0) {
+    throw new CliError(`"${text}" is no time: write 24h, 7d or 2026-11-21T15:30:00Z`);
+  }
+  return new Date(ms).toISOString();
+}

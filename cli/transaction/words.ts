@@ -1,0 +1,79 @@
+import type {
+  Asker,
+  Transaction,
+  Wait,
+} from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { Phase, Step_State } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { EXIT } from "../exit-code.ts";
+import { betweenMs, timeText, tookText } from "./time.ts";
+
+/** As commands write them: `needs_operator`. */
+export const PHASES = [
+  "running",
+  "committed",
+  "unwinding",
+  "done",
+  "undone",
+  "needs_operator",
+] as const;
+
+export function phaseText(phase: Phase): string {
+  return nameIn(Phase, phase);
+}
+
+export function stateText(state: Step_State): string {
+  return nameIn(Step_State, state);
+}
+
+/** What an API that is newer than this client says may have no name here. */
+function nameIn(names: Readonly<Record<string, number>>, value: number): string {
+  const found = Object.keys(names).find((name) => names[name] === value);
+  return (found ?? String(value)).toLowerCase();
+}
+
+/** Whether it goes no further by itself. */
+export function isOver({ phase }: Transaction): boolean {
+  return phase === Phase.DONE || phase === Phase.UNDONE || phase === Phase.NEEDS_OPERATOR;
+}
+
+/** For one that should get done. */
+export function exitCodeOf({ phase }: Transaction): number {
+  if (phase === Phase.NEEDS_OPERATOR) return EXIT.needsOperator;
+  if (phase === Phase.DONE) return EXIT.done;
+  return phase === Phase.UNDONE ? EXIT.failed : EXIT.timedOut;
+}
+
+/** `n0cli/0.1.0 at 10.0.0.7`; empty where nothing is known. */
+export function askerText(asker: Asker | undefined): string {
+  const { userAgent = "", peer = "" } = asker ?? {};
+  return [userAgent, peer === "" ? "" : `at ${peer}`].filter((text) => text !== "").join(" ");
+}
+
+/** What it waits for and since when; empty where it does not. */
+export function waitText(wait: Wait | undefined, nowMs: number): string {
+  if (wait === undefined) return "";
+  const forMs = betweenMs(wait.since, undefined, nowMs);
+  return `${causeText(wait, nowMs)}, for ${tookText(Math.max(0, forMs))}`;
+}
+
+function causeText({ cause }: Wait, nowMs: number): string {
+  switch (cause.case) {
+    case "lock": {
+      const { resource, holderRpc, holderTransactionId: id } = cause.value;
+      if (holderRpc === "") return resource;
+      return `${resource}, held by ${holderRpc}${id === "" ? "" : ` (${id})`}`;
+    }
+    case "node":
+      return `node ${cause.value.node} to answer ${cause.value.step}`;
+    case "nextTry": {
+      const { step, node, nextTryAt } = cause.value;
+      const inMs = -betweenMs(nextTryAt, undefined, nowMs);
+      const where = node === "" ? "" : ` on ${node}`;
+      return `the next try of ${step}${where} at ${timeText(nextTryAt)} (in ${tookText(inMs)})`;
+    }
+    case "transactionId":
+      return `transaction ${cause.value}`;
+    default:
+      return "something";
+  }
+}
