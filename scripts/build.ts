@@ -1,6 +1,8 @@
-// Bundles the programs into dist/: n0cli in a few files, so that a command loads only what it uses, and
-// n0core. Native modules stay where npm put them.
+// Bundles the programs into dist/, or the folder that is named: n0cli in a few files, so that a command
+// loads only what it uses, and n0core. Native modules stay where npm put them.
 import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
 import type { BuildOptions } from "esbuild";
 import { build } from "esbuild";
 
@@ -21,12 +23,13 @@ const COMMON: BuildOptions = {
   logLevel: "warning",
 };
 
-rmSync("dist", { recursive: true, force: true });
+const folder = process.argv[2] ?? "dist";
+rmSync(folder, { recursive: true, force: true });
 
 await build({
   ...COMMON,
   entryPoints: { n0cli: "cli/main.ts" },
-  outdir: "dist",
+  outdir: folder,
   outExtension: { ".js": ".mjs" },
   chunkNames: "n0cli-[hash]",
   splitting: true,
@@ -35,18 +38,24 @@ await build({
 // In the folders of the sources, as it looks for its worker threads, its page and package.json beside it.
 const worker = "src/driver/compute/libvirt";
 await Promise.all([
-  build({ ...COMMON, entryPoints: ["src/serve/main.ts"], outfile: "dist/src/serve/main.mjs" }),
+  build({
+    ...COMMON,
+    entryPoints: ["src/serve/main.ts"],
+    outfile: join(folder, "src/serve/main.mjs"),
+  }),
   build({
     ...COMMON,
     entryPoints: [`${worker}/rpc-worker.ts`],
-    outfile: "dist/src/serve/rpc-worker.ts",
+    outfile: join(folder, "src/serve/rpc-worker.ts"),
   }),
   build({
     ...COMMON,
     entryPoints: [`${worker}/event-worker.ts`],
-    outfile: "dist/src/serve/event-worker.ts",
+    outfile: join(folder, "src/serve/event-worker.ts"),
   }),
 ]);
-cpSync("src/api/console/page", "dist/src/serve/page", { recursive: true });
-cpSync("package.json", "dist/package.json");
-console.log("dist/n0cli.mjs and dist/src/serve/main.mjs; bin/n0cli takes the first by itself");
+cpSync("src/api/console/page", join(folder, "src/serve/page"), { recursive: true });
+cpSync("package.json", join(folder, "package.json"));
+if (folder === "dist") {
+  console.log("dist/n0cli.mjs and dist/src/serve/main.mjs; bin/n0cli takes the first by itself");
+}

@@ -23,8 +23,15 @@ export interface Case {
   readonly death: Death;
   readonly place: FaultPlace;
   readonly expectation: Expectation;
-  /** Dies here first, and at `place` while that is being undone. */
-  readonly first?: FaultPlace;
+  /** Dies at each of these before, one life after the other. */
+  readonly earlier: readonly FaultPlace[];
+}
+
+/** Cases that are run as one: the API dies at the place of each, one life after the other. */
+export interface Row {
+  readonly dying: Case;
+  /** What it stands for; to be run one by one when something is left. */
+  readonly cases: readonly Case[];
 }
 
 /** Every death of a scenario that can be told from the places that a clean run of it reaches. */
@@ -39,6 +46,7 @@ export function casesOf(
   const deaths: Case[] = trace.map((place, i) => ({
     death: whole,
     place,
+    earlier: [],
     expectation: expected(i),
   }));
   const unwinding = trace.flatMap((first, i) =>
@@ -46,7 +54,7 @@ export function casesOf(
       ? unwindPlaces(trace.slice(0, i), first.kind).map((place) => ({
           death: whole,
           place,
-          first,
+          earlier: [first],
           expectation: expected(i),
         }))
       : [],
@@ -93,7 +101,7 @@ function heldCases(
       // Before the pivot the step may succeed in spite of it; after the pivot it must, in the end.
       const either = isAfter ? "after" : isRefused ? "before" : "either";
       const expectation = death === "QEMU" || !isPlain ? "consistent" : either;
-      return [{ death, place, expectation }];
+      return [{ death, place, earlier: [], expectation }];
     }),
   );
 }
@@ -128,8 +136,39 @@ function expectationsFor(
   };
 }
 
-export function describeCase({ death, place, first }: Case): string {
+export const alone = (dying: Case): Row => ({ dying, cases: [dying] });
+
+/**
+ * Deaths in an unwind, and those after the pivot, as rows: recovery goes on from where the last life ended,
+ * so that one call meets them all. The others need a call each.
+ */
+export function inRows(cases: readonly Case[]): Row[] {
+  const rows = new Map<string, Case[]>();
+  for (const dying of cases) {
+    const key = rowOf(dying);
+    rows.set(key, [...(rows.get(key) ?? []), dying]);
+  }
+  return [...rows.values()].map((row) => {
+    const last = row.at(-1)!;
+    const places = row.slice(0, -1).map(({ place }) => place);
+    return { dying: { ...last, earlier: [...last.earlier, ...places] }, cases: row };
+  });
+}
+
+function rowOf(dying: Case): string {
+  const { death, place, earlier, expectation } = dying;
+  const isWhole = death === "API" || death === "API and agent";
+  if (isWhole && earlier.length > 0) return `unwinding of ${describePlace(earlier[0]!)}`;
+  if (isWhole && expectation === "after") return `finishing ${place.kind}`;
+  return describeCase(dying);
+}
+
+export function describeCase({ death, place, earlier }: Case): string {
+  const during = earlier.length === 0 ? "" : " in the unwind";
+  return `${death} at ${describePlace(place)}${during}`;
+}
+
+function describePlace(place: FaultPlace): string {
   const step = place.step === "" ? "" : ` ${place.step}#${place.seq}`;
-  const during = first === undefined ? "" : " in the unwind";
-  return `${death} at ${place.point}${step} of ${place.kind}${during}`;
+  return `${place.point}${step} of ${place.kind}`;
 }

@@ -37,6 +37,8 @@ export interface Cluster extends AsyncDisposable {
   isHeld(): boolean;
   /** The places that were reached since the last call. */
   takeTrace(): FaultPlace[];
+  /** The same without taking them. */
+  readTrace(): FaultPlace[];
 }
 
 const READY_TIMEOUT_MS = 30_000;
@@ -114,10 +116,10 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
     isHeld: () => existsSync(`${faultFile}.held`),
     takeTrace() {
       if (!existsSync(traceFile)) return [];
-      const lines = readFileSync(traceFile, "utf8").trim().split("\n");
-      rmSync(traceFile);
-      return lines.map((line) => JSON.parse(line) as FaultPlace);
+      renameSync(traceFile, `${traceFile}.taken`);
+      return traceIn(`${traceFile}.taken`);
     },
+    readTrace: () => (existsSync(traceFile) ? traceIn(traceFile) : []),
     async [Symbol.asyncDispose]() {
       for (const program of [...agents, api]) program.signal("SIGKILL");
       for (const program of [...agents, api]) await program.ended();
@@ -127,6 +129,11 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
     },
   };
   return cluster;
+}
+
+function traceIn(path: string): FaultPlace[] {
+  const lines = readFileSync(path, "utf8").trim().split("\n");
+  return lines.map((line) => JSON.parse(line) as FaultPlace);
 }
 
 async function isReady(endpoint: string, nodeCount: number): Promise<true | undefined> {

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { stepRegistry } from "../../src/api/step-registry.ts";
 import { ImageService } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
@@ -11,23 +12,26 @@ import { NodeService } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
 import { BlockStorageService } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachineService } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { requirement } from "../node/requirements.ts";
-import { type Lane, runLane } from "./lane.ts";
-import { matrixPage } from "./matrix-page.ts";
-import { PROJECT } from "./program.ts";
-import { newRun } from "./run-scenario.ts";
+import { CACHE, PROJECT, sourcesHash } from "./bundle.ts";
+import { alone, inRows } from "./cases.ts";
+import { runLanes, type Unit, unitsOf } from "./lane.ts";
+import { Ledger } from "./ledger.ts";
+import { matrixPage, undoneByKind } from "./matrix-page.ts";
+import { progressOf } from "./progress.ts";
 import { seededFractions, shuffled, stratified } from "./sample.ts";
 import { rpcOf, SCENARIOS } from "./scenarios.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
 const IS_ALL = process.env["N0_CRASH_ALL"] === "1";
 const SEED = Number(process.env["N0_CRASH_SEED"] ?? randomInt(2 ** 31));
-const SECONDS = Number(process.env["N0_CRASH_SECONDS"] ?? 80);
+const SECONDS = Number(process.env["N0_CRASH_SECONDS"] ?? (IS_ALL ? 12 * 3600 : 80));
 /** Part of a scenario's name; for looking into one. */
 const ONLY = process.env["N0_CRASH_ONLY"] ?? "";
+/** Clusters side by side. */
+const LANES = Number(process.env["N0_CRASH_LANES"] ?? (IS_ALL ? 3 : 2));
 const CASES_EACH = 3;
-const WHOLE_RUN_MS = 12 * 3600 * 1000;
-/** A scenario that has begun is finished. */
-const SAMPLE_RUN_MS = SECONDS * 1000 + 240_000;
+/** Scenarios that have begun are finished. */
+const RUN_MS = SECONDS * 1000 + (IS_ALL ? 1_800_000 : 240_000);
 /** They change nothing, or nothing but a time. */
 const READS = /^(?:Get|List|Watch|Read|Download|Schedule|OpenConsole|Heartbeat)/;
 
@@ -49,75 +53,84 @@ describe.runIf(isPossible)("real processes die", () => {
   const scenarios = SCENARIOS.filter(({ name }) => name.includes(ONLY));
   const near = scenarios.filter(({ needsTwoNodes }) => needsTwoNodes !== true);
   const far = scenarios.filter(({ needsTwoNodes }) => needsTwoNodes === true);
+  const endMs = performance.now() + SECONDS * 1000;
+  const goesOn = () => performance.now() < endMs;
 
-  test.runIf(IS_ALL)("at every place, and nothing is left", { timeout: WHOLE_RUN_MS }, async () => {
-    const run = newRun();
-    const lanes: Lane[] = [
-      { kind: "standalone", scenarios: near },
-      { kind: "split", scenarios: near },
-      { kind: "split", nodeCount: 2, scenarios: far },
+  test.runIf(IS_ALL)("at every place, and nothing is left", { timeout: RUN_MS }, async () => {
+    const ledger = new Ledger(ledgerPath());
+    const units = [
+      ...unitsOf({ kind: "split", nodeCount: 2 }, far),
+      ...unitsOf({ kind: "split", nodeCount: 1 }, near),
+      ...unitsOf({ kind: "standalone", nodeCount: 1 }, near),
     ];
-    const total = lanes.reduce((count, lane) => count + lane.scenarios.length, 0);
-    let done = 0;
-    const onScenario = ({ name }: (typeof SCENARIOS)[number], seconds: number) => {
-      done += 1;
-      console.log(
-        `${done} of ${total}: ${name}, ${seconds} s; ${run.results.length} deaths so far`,
-      );
-      writeFileSync(join(PROJECT, "docs/crash-matrix.md"), matrixPage(run, total, done));
-    };
-    const options = { choose: <T>(cases: T) => cases, run, goesOn: () => true, onScenario };
-    await Promise.all(lanes.map((lane) => runLane(lane, options)));
-    report(run);
+    const isFinished = ({ name }: Unit) => ledger.finished.has(name);
+    const waiting = units.filter((unit) => !isFinished(unit));
+    if (ledger.results.length > 0) console.log(`goes on after ${ledger.results.length} deaths`);
+    const tell = progressOf(units, ledger, LANES);
+    await runLanes(LANES, waiting, {
+      choose: (unit) => (cases) => inRows(cases.filter((dying) => !ledger.has(unit.name, dying))),
+      ledger,
+      goesOn,
+      onUnit: tell,
+    });
+    report(ledger);
+    expect(problemsOf(ledger)).toEqual([]);
+    if (!units.every(isFinished)) return console.log("not finished: run it again to go on");
+    expect([...ledger.undoable].filter((name) => !ledger.undone.has(name))).toEqual([]);
+    if (ONLY !== "") return undefined;
+    writeFileSync(join(PROJECT, "docs/crash-matrix.md"), matrixPage(ledger));
     const { steps, retriables } = stepRegistry().names();
-    expect(problemsOf(run)).toEqual([]);
-    if (ONLY !== "") return;
-    expect([...steps, ...retriables].filter((name) => !run.acted.has(name))).toEqual([]);
-    expect(steps.filter((name) => !run.undone.has(name))).toEqual([]);
+    const acted = new Set([...ledger.acted].map((name) => name.split(" ")[1]));
+    expect([...steps, ...retriables].filter((name) => !acted.has(name))).toEqual([]);
+    return undefined;
   });
 
-  test.runIf(!IS_ALL)(
-    "here and there, and nothing is left",
-    { timeout: SAMPLE_RUN_MS },
-    async () => {
-      console.log(`N0_CRASH_SEED=${SEED} N0_CRASH_SECONDS=${SECONDS}`);
-      const run = newRun();
-      const endMs = performance.now() + SECONDS * 1000;
-      const goesOn = () => performance.now() < endMs;
-      const onScenario = ({ name }: (typeof SCENARIOS)[number], seconds: number) =>
-        console.log(`${name}, ${seconds} s; ${run.results.length} deaths so far`);
-      const lanes: Lane[] = [
-        { kind: "standalone", scenarios: near },
-        { kind: "split", nodeCount: 2, scenarios },
-      ];
-      await Promise.all(
-        lanes.map((lane, i) => {
-          // Each lane its own, so that one's pace does not change what the other does.
-          const fraction = seededFractions(SEED + i);
-          const choose: Parameters<typeof runLane>[1]["choose"] = (cases) =>
-            stratified(cases, CASES_EACH, fraction);
-          const order = { ...lane, scenarios: shuffled(lane.scenarios, fraction) };
-          return runLane(order, { choose, run, goesOn, onScenario });
-        }),
-      );
-      report(run);
-      expect(problemsOf(run)).toEqual([]);
-      expect(run.results.length).toBeGreaterThan(0);
-    },
-  );
+  test.runIf(!IS_ALL)("here and there, and nothing is left", { timeout: RUN_MS }, async () => {
+    console.log(`N0_CRASH_SEED=${SEED} N0_CRASH_SECONDS=${SECONDS}`);
+    const ledger = new Ledger();
+    const units = [
+      ...unitsOf({ kind: "standalone", nodeCount: 1 }, near),
+      ...unitsOf({ kind: "split", nodeCount: 2 }, scenarios),
+    ];
+    await runLanes(LANES, alternating(shuffled(units, seededFractions(SEED))), {
+      // Each unit by numbers of its own, so that the pace of one does not change what another does.
+      choose: ({ name }) => {
+        const fraction = seededFractions(SEED + crc32(name));
+        return (cases) => stratified(cases, CASES_EACH, fraction).map(alone);
+      },
+      ledger,
+      goesOn,
+      onUnit: ({ name }, seconds) =>
+        console.log(`${name}, ${seconds} s; ${ledger.results.length} deaths so far`),
+    });
+    report(ledger);
+    expect(problemsOf(ledger)).toEqual([]);
+    expect(ledger.results.length).toBeGreaterThan(0);
+  });
 });
 
-function problemsOf({ results, broken }: ReturnType<typeof newRun>): string[] {
-  const bad = results.filter(({ leftovers }) => leftovers.length > 0);
-  return [
-    ...broken,
-    ...bad.map(({ scenario, dying }) => `${scenario.name}: ${JSON.stringify(dying)}`),
-  ];
+/** Of these sources: a change begins anew. */
+function ledgerPath(): string {
+  const sources = sourcesHash(["src", "test/crash", "scripts/scan-host"]);
+  return join(CACHE, `all-${sources}.jsonl`);
 }
 
-function report(run: ReturnType<typeof newRun>): void {
-  const bad = run.results.filter(({ leftovers }) => leftovers.length > 0).length;
-  console.log(`${run.results.length} deaths, ${bad} left something`);
-  if (run.broken.length > 0) console.log(`not run to their end: ${run.broken.join("\n")}`);
-  console.log(`undone at least once: ${[...run.undone].sort().join(", ")}`);
+/** The kinds of cluster in turn, so that each lane begins with another one. */
+function alternating(units: readonly Unit[]): Unit[] {
+  const kinds = [...Map.groupBy(units, ({ cluster }) => cluster.kind).values()];
+  return units.flatMap((_, i) => kinds.flatMap((kind) => kind.slice(i, i + 1)));
+}
+
+function problemsOf({ results, broken }: Ledger): string[] {
+  const bad = results.filter(({ leftovers }) => leftovers.length > 0);
+  return [...broken, ...bad.map(({ unit, what }) => `${unit}: ${what}`)];
+}
+
+function report({ results, broken, undone, undoable }: Ledger): void {
+  const bad = results.filter(({ leftovers }) => leftovers.length > 0).length;
+  console.log(`${results.length} deaths, ${bad} left something`);
+  if (broken.length > 0) console.log(`not run to their end: ${broken.join("\n")}`);
+  console.log(`undone at least once:\n  ${undoneByKind(undone).join("\n  ")}`);
+  const missing = new Set([...undoable].filter((name) => !undone.has(name)));
+  if (missing.size > 0) console.log(`never undone:\n  ${undoneByKind(missing).join("\n  ")}`);
 }

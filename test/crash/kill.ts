@@ -10,7 +10,8 @@ import { call, type Request } from "./remote.ts";
 const END_TIMEOUT_MS = 60_000;
 /** Long enough for a call to be on its way, too short for the agent to have done it. */
 const MIDDLE_MS = 20;
-const FROZEN_MS = 1_500;
+/** For a call to be on its way to an agent that does not take it. */
+const FROZEN_MS = 300;
 
 /**
  * Makes the call, and the death that the case tells of, and starts again what has died.
@@ -20,8 +21,9 @@ const FROZEN_MS = 1_500;
 export async function makeDeath(cluster: Cluster, request: Request, dying: Case): Promise<void> {
   try {
     if (dying.death === "API" || dying.death === "API and agent") {
-      await dieAt(cluster, request, dying.first ?? dying.place);
-      if (dying.first !== undefined) await dieAgain(cluster, dying.place);
+      const [first, ...others] = [...dying.earlier, dying.place];
+      await dieAt(cluster, request, first!);
+      for (const place of others) await dieAgain(cluster, place);
     } else await harmWhileHeld(cluster, request, dying);
   } finally {
     cluster.plan();
@@ -45,7 +47,7 @@ async function dieAgain(cluster: Cluster, place: FaultPlace): Promise<void> {
   await cluster.start().catch(() => undefined);
   const ended = cluster.api.ended().then(() => true);
   if (!(await Promise.race([ended, sleep(END_TIMEOUT_MS, false, { ref: false })]))) {
-    throw new Error("the place in the unwind was not reached");
+    throw new Error(`${place.point} ${place.step} was not reached in the next life`);
   }
 }
 
@@ -72,7 +74,7 @@ async function harmWhileHeld(cluster: Cluster, request: Request, dying: Case): P
     await sleep(FROZEN_MS);
     // The API gives up its call and begins to undo it; then the agent goes on with what it had.
     client.abort();
-    await sleep(FROZEN_MS / 3);
+    await untilUndoing(cluster, dying);
     for (const agent of agents) agent.signal("SIGCONT");
   } else if (dying.death === "client") {
     client.abort();
@@ -88,6 +90,17 @@ async function harmWhileHeld(cluster: Cluster, request: Request, dying: Case): P
   }
   await cluster.start();
   await answer;
+}
+
+/** After the pivot nothing is undone, whoever gives up. */
+async function untilUndoing(cluster: Cluster, { place }: Case): Promise<void> {
+  if (place.point === "before_act") {
+    // What needs no agent is committed in spite of it.
+    const isOver = () => cluster.readTrace().some(({ point }) => /undo|after_commit/.test(point));
+    await until(END_TIMEOUT_MS, () => isOver() || undefined, "the unwind");
+  }
+  // For the undo to be on its way, too.
+  await sleep(FROZEN_MS);
 }
 
 async function guestsOf({ places }: Cluster): Promise<number[]> {

@@ -1,47 +1,90 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { bundle } from "./bundle.ts";
 import { type Cluster, type ClusterOptions, openCluster } from "./cluster.ts";
-import { type Choice, doAll, type Run, runScenario } from "./run-scenario.ts";
+import type { Ledger } from "./ledger.ts";
+import { type Choice, doAll, runScenario } from "./run-scenario.ts";
 import { BASE, type Scenario } from "./scenarios.ts";
 import { troubleOf } from "./trouble.ts";
 
-export interface Lane extends ClusterOptions {
-  readonly scenarios: readonly Scenario[];
+/** A scenario on a kind of cluster: what a lane takes next. */
+export interface Unit {
+  readonly name: string;
+  readonly cluster: Required<ClusterOptions>;
+  readonly scenario: Scenario;
 }
 
 export interface LaneOptions {
-  readonly choose: Choice;
-  readonly run: Run;
-  /** Asked before each scenario; false ends the lane. */
+  readonly choose: (unit: Unit) => Choice;
+  readonly ledger: Ledger;
+  /** Asked before each unit; false ends the lanes. */
   readonly goesOn: () => boolean;
-  readonly onScenario: (scenario: Scenario, seconds: number) => void;
+  readonly onUnit: (unit: Unit, seconds: number) => void;
 }
 
-/** Runs scenarios one after the other on one cluster, and on a new one after one that broke it. */
-export async function runLane(
-  { scenarios, ...options }: Lane,
-  { choose, run, goesOn, onScenario }: LaneOptions,
-) {
+export function unitsOf(
+  cluster: Required<ClusterOptions>,
+  scenarios: readonly Scenario[],
+): readonly Unit[] {
+  return scenarios.map((scenario) => ({
+    name: `${scenario.name} (${cluster.kind})`,
+    cluster,
+    scenario,
+  }));
+}
+
+/** Runs the units, `count` at the same time, each lane on a cluster of its own. */
+export async function runLanes(
+  count: number,
+  units: readonly Unit[],
+  options: LaneOptions,
+): Promise<void> {
+  const waiting = [...units];
+  const take = (like: ClusterOptions | undefined): Unit | undefined => {
+    if (!options.goesOn()) return undefined;
+    // On the cluster that is there: opening one takes seconds.
+    const at = waiting.findIndex(({ cluster }) => isSame(cluster, like));
+    return waiting.splice(Math.max(at, 0), 1)[0];
+  };
+  await Promise.all(Array.from({ length: count }, () => runLane(take, options)));
+}
+
+function isSame(a: ClusterOptions, b: ClusterOptions | undefined): boolean {
+  return a.kind === b?.kind && a.nodeCount === b.nodeCount;
+}
+
+/** Runs one unit after the other, on a new cluster after one that broke it. */
+async function runLane(
+  take: (like: ClusterOptions | undefined) => Unit | undefined,
+  { choose, ledger, onUnit }: LaneOptions,
+): Promise<void> {
   let cluster: Cluster | undefined;
+  let like: ClusterOptions | undefined;
+  const close = async () => {
+    await cluster?.[Symbol.asyncDispose]();
+    cluster = undefined;
+  };
   try {
-    for (const scenario of scenarios) {
-      if (!goesOn()) break;
+    for (let unit = take(undefined); unit !== undefined; unit = take(like)) {
       const startMs = performance.now();
+      const secondsSince = () => Math.round((performance.now() - startMs) / 1000);
+      if (!isSame(unit.cluster, like)) await close();
+      like = unit.cluster;
       try {
-        cluster ??= await openPrepared(options);
-        await runScenario(cluster, scenario, choose, run);
+        cluster ??= await openPrepared(unit.cluster);
+        await runScenario(cluster, unit, choose(unit), ledger);
+        ledger.finish(unit.name, secondsSince());
       } catch (error) {
         const text = error instanceof Error ? error.message : String(error);
-        console.error(`${scenario.name} (${options.kind}): ${text}\n${troubleOf(cluster)}`);
-        run.broken.push(`${scenario.name} (${options.kind}): ${text}`);
-        await cluster?.[Symbol.asyncDispose]();
-        cluster = undefined;
+        console.error(`${unit.name}: ${text}\n${troubleOf(cluster)}`);
+        ledger.broken.push(`${unit.name}: ${text}`);
+        await close();
       }
-      onScenario(scenario, Math.round((performance.now() - startMs) / 1000));
+      onUnit(unit, secondsSince());
     }
   } finally {
-    await cluster?.[Symbol.asyncDispose]();
+    await close();
   }
 }
 
@@ -53,9 +96,22 @@ async function openPrepared(options: ClusterOptions): Promise<Cluster> {
     execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", join(images, "small.qcow2"), "1M"]);
     if (!(await cluster.start())) throw new Error(`the API died:\n${cluster.api.log()}`);
     await doAll(cluster, BASE);
+    await keepCompiled(cluster);
     return cluster;
   } catch (error) {
     await cluster[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Lets the programs end well once: only then does Node keep what it has compiled for those that are killed. */
+async function keepCompiled(cluster: Cluster): Promise<void> {
+  const done = `${bundle().compileCache}-${cluster.kind}`;
+  if (existsSync(done)) return;
+  for (const program of [...cluster.agents, cluster.api]) {
+    program.signal("SIGTERM");
+    await program.ended();
+  }
+  await cluster.start();
+  writeFileSync(done, "");
 }

@@ -16,6 +16,9 @@ const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z/g;
 /** They hold the time in binary; what the API says of them holds all the rest. */
 const TIMED = /^record (?:image|replica)\//;
 
+/** Silence alone makes a node NOT_READY. */
+const READINESS = /^\/api\/nodes\/[^/]+\/state = (?:NOT_)?READY$/;
+
 /** Everything there is, one line for each thing, in order. */
 export interface Look {
   readonly lines: readonly string[];
@@ -37,7 +40,9 @@ export async function look(cluster: Cluster): Promise<Look> {
   const kept = records.filter(({ key }) => !HISTORY.test(key) && !key.startsWith(OPEN));
   return {
     lines: [
-      ...flatten("", { hosts: scan.hosts, api: scan.records }),
+      ...flatten("", { hosts: scan.hosts, api: scan.records }).filter(
+        (line) => !READINESS.test(line),
+      ),
       ...kept.map(({ key, value }) => `record ${key} = ${value}`),
     ],
     findings: scan.findings.map(({ code, what }) => `${code} ${what}`),

@@ -1,6 +1,5 @@
 import type { Death } from "./cases.ts";
-import type { Run } from "./run-scenario.ts";
-import { rpcOf } from "./scenarios.ts";
+import type { Ledger, Result } from "./ledger.ts";
 
 const DEATHS: readonly Death[] = [
   "API and agent",
@@ -14,10 +13,9 @@ const DEATHS: readonly Death[] = [
 ];
 
 /** docs/crash-matrix.md: for each RPC its steps, and for each death how many cases were run, and what was left. */
-export function matrixPage(run: Run, scenarioCount: number, done: number): string {
-  const { results } = run;
+export function matrixPage({ results, undone, finished }: Ledger): string {
   const bad = results.filter(({ leftovers }) => leftovers.length > 0);
-  const rpcs = [...new Set(results.map(({ scenario }) => rpcOf(scenario)))].sort();
+  const rpcs = [...new Set(results.map(({ rpc }) => rpc))].sort();
   return [
     "# Deaths and what they left",
     "",
@@ -26,22 +24,33 @@ export function matrixPage(run: Run, scenarioCount: number, done: number): strin
     "with the world before the call, or after it. A cell says how many cases were run and, after a",
     "slash, how many of them left something.",
     "",
-    `${results.length} cases of ${done} of ${scenarioCount} scenarios; ${bad.length} left something.`,
-    `Undone at least once: ${[...run.undone].filter(Boolean).sort().join(", ")}.`,
+    `${results.length} cases in ${finished.size} scenarios; ${bad.length} left something.`,
     "",
     `| RPC | step | ${DEATHS.join(" | ")} |`,
     `|---|---|${DEATHS.map(() => "---|").join("")}`,
-    ...rpcs.flatMap((rpc) => rowsOf(run, rpc)),
+    ...rpcs.flatMap((rpc) => rowsOf(results, rpc)),
+    "",
+    "Undone at least once, by the kind of transaction:",
+    "",
+    ...undoneByKind(undone).map((line) => `- ${line}`),
     "",
   ].join("\n");
 }
 
-function rowsOf({ results }: Run, rpc: string): string[] {
-  const own = results.filter(({ scenario }) => rpcOf(scenario) === rpc);
-  const steps = [...new Set(own.map(({ dying }) => dying.place.step))].sort();
+/** Such as `CreateUser: user.put_record`. */
+export function undoneByKind(undone: ReadonlySet<string>): string[] {
+  const names = [...undone].sort().map((name) => name.split(" "));
+  return [...Map.groupBy(names, ([kind]) => kind)].map(
+    ([kind, own]) => `${kind}: ${own.map(([, step]) => step).join(", ")}`,
+  );
+}
+
+function rowsOf(results: readonly Result[], rpc: string): string[] {
+  const own = results.filter((result) => result.rpc === rpc);
+  const steps = [...new Set(own.map(({ step }) => step))].sort();
   return steps.map((step) => {
     const cells = DEATHS.map((death) => {
-      const cases = own.filter(({ dying }) => dying.place.step === step && dying.death === death);
+      const cases = own.filter((result) => result.step === step && result.death === death);
       const left = cases.filter(({ leftovers }) => leftovers.length > 0).length;
       return cases.length === 0 ? "" : left === 0 ? `${cases.length}` : `${cases.length}/${left}`;
     });

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { bundle } from "./bundle.ts";
 
-export const PROJECT = join(import.meta.dirname, "../..");
 const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 10;
 
@@ -29,6 +29,7 @@ export interface ProgramOptions {
 }
 
 export function newProgram({ name, folder, args, env = {} }: ProgramOptions): Program {
+  const { main, compileCache } = bundle();
   const pidFile = join(folder, `${name}.pid`);
   const logFile = join(folder, `${name}.log`);
   let child: ChildProcess | undefined;
@@ -46,12 +47,16 @@ export function newProgram({ name, folder, args, env = {} }: ProgramOptions): Pr
       rmSync(pidFile, { force: true });
       const log = openSync(logFile, "a");
       const started = spawn(
-        join(PROJECT, "bin/n0core"),
-        ["serve", ...args, "--pid-file", pidFile, "--log-file", logFile],
+        process.execPath,
+        // As bin/n0core starts it.
+        [
+          ...["--max-semi-space-size=2", "--disable-warning=ExperimentalWarning", main],
+          ...["serve", ...args, "--pid-file", pidFile, "--log-file", logFile],
+        ],
         {
           cwd: "/",
           stdio: ["ignore", log, log],
-          env: { ...process.env, NODE_COMPILE_CACHE: join(PROJECT, ".cache/node"), ...env },
+          env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...env },
         },
       );
       closeSync(log);

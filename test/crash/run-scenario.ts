@@ -1,7 +1,9 @@
 import type { FaultPlace } from "../../src/transaction/faults.ts";
-import { type Case, casesOf, describeCase, type Expectation } from "./cases.ts";
+import { type Case, casesOf, describeCase, type Expectation, type Row } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
 import { makeDeath } from "./kill.ts";
+import type { Unit } from "./lane.ts";
+import type { Ledger } from "./ledger.ts";
 import { difference, type Look, look, openTransactions } from "./look.ts";
 import { call, must, type Request } from "./remote.ts";
 import { rpcOf, type Scenario } from "./scenarios.ts";
@@ -11,27 +13,8 @@ import { troubleOf } from "./trouble.ts";
 const REST_TIMEOUT_MS = 40_000;
 const POLL_MS = 100;
 
-export interface Result {
-  readonly scenario: Scenario;
-  readonly dying: Case;
-  /** What is not as it should be; empty for a case that passed. */
-  readonly leftovers: readonly string[];
-}
-
-export interface Run {
-  readonly results: Result[];
-  /** Scenarios that could not be run to their end. */
-  readonly broken: string[];
-  /** Names of the steps whose undo ran to its end at least once. */
-  readonly undone: Set<string>;
-  /** Those that acted. */
-  readonly acted: Set<string>;
-}
-
-export const newRun = (): Run => ({ results: [], broken: [], undone: new Set(), acted: new Set() });
-
-/** Says which of the cases are to be run. */
-export type Choice = (cases: readonly Case[]) => readonly Case[];
+/** Says which of the cases are to be run, and which of them in a row. */
+export type Choice = (cases: readonly Case[]) => readonly Row[];
 
 /** The world of a scenario before and after its call, when nothing dies. */
 interface Bounds {
@@ -42,46 +25,71 @@ interface Bounds {
 /** Runs a scenario once as it is, and then with the chosen deaths. Leaves the base as it was. */
 export async function runScenario(
   cluster: Cluster,
-  scenario: Scenario,
+  { name, scenario }: Unit,
   choose: Choice,
-  run: Run,
+  ledger: Ledger,
 ): Promise<void> {
   const base = await look(cluster);
   await doAll(cluster, scenario.prepare);
   const before = await look(cluster);
-  const trace = await runClean(cluster, scenario, run);
+  const trace = await runClean(cluster, scenario, ledger);
   const bounds = { before, after: await look(cluster) };
   throwUnless("the clean run", bounds.after.open.length === 0 ? [] : bounds.after.open);
   throwUnless("the clean run", bounds.after.findings);
   let now = await revert(cluster, scenario, bounds);
 
-  for (const dying of choose(casesOf(cluster.kind, scenario, trace))) {
+  const run = async (dying: Case): Promise<readonly string[]> => {
+    ledger.trace(cluster.takeTrace());
     const { leftovers, left } = await runCase(cluster, scenario, dying, { ...bounds, now });
-    note(cluster, run);
-    run.results.push({ scenario, dying, leftovers });
+    ledger.trace(cluster.takeTrace());
     if (left !== undefined) now = left;
     else {
-      console.error(
-        `${scenario.name}: ${describeCase(dying)}\n  ${leftovers.join("\n  ")}\n${troubleOf(cluster)}`,
-      );
+      say(cluster, scenario, dying, leftovers);
       await cluster.start();
       now = await reset(cluster, scenario, bounds);
     }
+    return leftovers;
+  };
+  for (const { dying, cases } of choose(casesOf(cluster.kind, scenario, trace))) {
+    const leftovers = await run(dying);
+    const isPlain = cases.length === 1 || leftovers.length === 0;
+    const each: (readonly string[])[] = [];
+    for (const one of cases) each.push(isPlain ? leftovers : await run(one));
+    // What dying in a row alone leaves is told of the last one.
+    if (each.every((left) => left.length === 0)) each[each.length - 1] = leftovers;
+    for (const [i, one] of cases.entries()) ledger.add(name, scenario, one, each[i]!);
   }
   await doAll(cluster, scenario.cleanUp);
   throwUnless("cleaning up", difference(base, await look(cluster), true));
 }
 
-async function runClean(cluster: Cluster, scenario: Scenario, run: Run): Promise<FaultPlace[]> {
-  note(cluster, run);
+function say(
+  cluster: Cluster,
+  scenario: Scenario,
+  dying: Case,
+  leftovers: readonly string[],
+): void {
+  const many = dying.earlier.length > 1 ? `, after ${dying.earlier.length} deaths before` : "";
+  console.error(
+    `${scenario.name}: ${describeCase(dying)}${many}\n  ${leftovers.join("\n  ")}\n${troubleOf(cluster)}`,
+  );
+}
+
+async function runClean(
+  cluster: Cluster,
+  scenario: Scenario,
+  ledger: Ledger,
+): Promise<FaultPlace[]> {
+  ledger.trace(cluster.takeTrace());
   const { isOk, body } = await call(cluster.endpoint, fill(cluster, scenario.call));
   if (isOk === (scenario.isRefused === true)) {
     throw new Error(`${scenario.name}: ${isOk ? "was not refused" : JSON.stringify(body)}`);
   }
-  const trace = cluster.takeTrace();
-  record(trace, run);
   // An agent tells of itself at any time.
-  return trace.filter(({ kind }) => kind !== "ApplyNode" || rpcOf(scenario) === "ApplyNode");
+  const isOwn = ({ kind }: FaultPlace) => kind !== "ApplyNode" || rpcOf(scenario) === "ApplyNode";
+  const trace = cluster.takeTrace().filter(isOwn);
+  ledger.cleanTrace(trace);
+  return trace;
 }
 
 /** @returns the world that the next case begins with, where this one has passed. */
@@ -178,17 +186,6 @@ function fill({ places, tag }: Cluster, [method, body]: Request): Request {
     .replaceAll("<base>", places[0]?.baseDirectory ?? "")
     .replaceAll("<web>", `web-${tag}`);
   return [method, JSON.parse(text) as Request[1]];
-}
-
-function note(cluster: Cluster, run: Run): void {
-  record(cluster.takeTrace(), run);
-}
-
-function record(trace: readonly FaultPlace[], run: Run): void {
-  for (const { point, step } of trace) {
-    if (point === "after_undo") run.undone.add(step);
-    if (point === "after_act" || point === "after_retriable") run.acted.add(step);
-  }
 }
 
 function throwUnless(what: string, problems: readonly string[]): void {

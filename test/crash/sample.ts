@@ -24,7 +24,7 @@ export function stratified(
 ): readonly Case[] {
   const strata = new Map<string, Case[]>();
   for (const dying of shuffled(cases, fraction)) {
-    const key = `${dying.death} ${dying.first === undefined} ${dying.place.point}`;
+    const key = `${dying.death} ${dying.earlier.length} ${dying.place.point}`;
     strata.set(key, [...(strata.get(key) ?? []), dying]);
   }
   const firsts = [...strata.values()].flatMap((stratum) => stratum.slice(0, 1));

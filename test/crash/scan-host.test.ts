@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Finding } from "../../scripts/scan-host/findings.ts";
 import { scanHost } from "../../scripts/scan-host.ts";
 import { requirement } from "../node/requirements.ts";
+import { PROJECT } from "./bundle.ts";
 import { type Cluster, openCluster } from "./cluster.ts";
-import { PROJECT } from "./program.ts";
 import { must, type Request, remoteReader } from "./remote.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
@@ -136,8 +136,9 @@ describe.runIf(isPossible)("scan-host", () => {
     try {
       const { findings, records } = await look();
       const codes = findings.map((finding) => finding.code);
-      // What libvirt tells at once the API may know as well by then.
-      if (drift.code === "STATE_DIFFERS") expect(records).not.toEqual(clean.records);
+      // What libvirt tells at once the API may know as well by then: then its records differ.
+      const isKnown = drift.code === "STATE_DIFFERS" && !codes.includes(drift.code);
+      if (isKnown) expect(records).not.toEqual(clean.records);
       else expect(codes).toContain(drift.code);
       if (drift === DRIFTS[0]) expect(scan().code).toBe(3);
     } finally {

@@ -70,6 +70,13 @@ const COMPUTE = { ...RESERVED, computeName: "mine" };
 const STORAGE = { ...RESERVED, storageName: "mine" };
 const NIC = { networkName: "net", networkInterfaceName: "mine" };
 
+const OTHER_NODE = node("ApplyNode", {
+  name: "other",
+  address: "192.0.2.1",
+  cpuMilliCores: 1000,
+  memoryBytes: MiB,
+});
+
 /** What is there in every scenario: a network, and an image on a protected disk. */
 export const BASE: readonly Request[] = [
   network("ApplyNetwork", { name: "net", ipv4Cidr: "10.231.7.0/24", ipv6Cidr: "fd00:231:7::/64" }),
@@ -298,16 +305,7 @@ const pairs: readonly (readonly [
   prepare?: Request,
   undone?: Request,
 ])[] = [
-  [
-    node("ApplyNode", {
-      name: "other",
-      address: "192.0.2.1",
-      cpuMilliCores: 1000,
-      memoryBytes: MiB,
-    }),
-    node("SetNodeLost", { name: "other", lost: false }),
-    node("DeleteNode", { name: "other" }),
-  ],
+  [OTHER_NODE, node("DeleteNode", { name: "other" })],
   [
     node("ReserveCompute", { ...COMPUTE, requestCpuMilliCore: 100, requestMemoryBytes: MiB }),
     node("ReleaseCompute", { nodeName: "node-1", computeName: "mine" }),
@@ -331,6 +329,17 @@ const pairs: readonly (readonly [
     user("CreateUser", { name: "me" }),
     user("DeleteUser", { name: "me" }),
   ],
+];
+
+const nodes: readonly Scenario[] = [
+  {
+    // One that is heard cannot be given up, and being silent takes longer than a death should.
+    name: "SetNodeLost: it is not",
+    prepare: [OTHER_NODE],
+    call: node("SetNodeLost", { name: "other", lost: false }),
+    revert: [],
+    cleanUp: [node("DeleteNode", { name: "other" })],
+  },
 ];
 
 const turned: readonly Scenario[] = pairs.flatMap(([call, inverse, prepare, undone]) => {
@@ -418,6 +427,14 @@ const machines: readonly Scenario[] = [
     cleanUp: WEB_GONE,
   },
   {
+    // Its disk is empty, so nothing in it hears the button.
+    name: "RebootVirtualMachine: unheard by the guest",
+    prepare: WEB_RUNS,
+    call: machine("RebootVirtualMachine", { name: "<web>" }),
+    revert: [],
+    cleanUp: WEB_GONE,
+  },
+  {
     name: "ShutdownVirtualMachine: hard",
     prepare: WEB_RUNS,
     call: OFF,
@@ -439,7 +456,13 @@ function nameOf([method]: Request): string {
   return method.split("/")[1] ?? "";
 }
 
-export const SCENARIOS: readonly Scenario[] = [...machines, ...disks, ...images, ...turned];
+export const SCENARIOS: readonly Scenario[] = [
+  ...machines,
+  ...disks,
+  ...images,
+  ...nodes,
+  ...turned,
+];
 
 /** The RPC of a scenario. */
 export function rpcOf({ call }: Scenario): string {
