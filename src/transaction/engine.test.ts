@@ -51,6 +51,68 @@ test("a saga runs its steps, commits, finishes what is left, and rests", async (
   expect(world.changes.map(({ state }) => state)).toEqual(["committed", "done"]);
 });
 
+test("when acts ended is written with what is written anyway", async () => {
+  const clock = newFakeClock();
+  const calls: string[] = [];
+  await using world = await newWorld({
+    clock,
+    wrapJournal: (journal) =>
+      new Proxy(journal, {
+        get(target, name: keyof typeof journal) {
+          calls.push(name);
+          return target[name];
+        },
+      }),
+  });
+  world.node.trouble = () => clock.sleep(100);
+  const startMs = clock.nowMs();
+  const created = world.create("mine");
+  await clock.advance(1_000);
+  await created;
+  const rows = await world.journal().listSteps((await world.headers())[0]!.id);
+  const [header] = await world.headers();
+  expect(rows.map(({ ended }) => ended)).toEqual([
+    undefined,
+    [[0, startMs + 100]],
+    [[1, startMs + 200]],
+    undefined,
+    undefined,
+  ]);
+  expect(header?.ended).toEqual([[2, startMs + 300]]);
+  expect(
+    rows.slice(3).map(({ startedAtMs, endedAtMs, tries }) => [startedAtMs, endedAtMs, tries]),
+  ).toEqual([
+    [startMs + 300, startMs + 400, 1],
+    [startMs + 400, startMs + 500, 1],
+  ]);
+  const writes = calls.filter((name) => !/^(list|find)/.test(name));
+  expect(writes).toEqual([
+    "begin",
+    ...["stepStarted", "stepStarted", "stepStarted", "commit"],
+    ...["update", "retriableDone", "retriableDone", "update"],
+  ]);
+});
+
+test("one that is cancelled while it acts is undone, and says by whom", async () => {
+  await using world = await newWorld();
+  const before = await world.residue();
+  const cancel = { asker: { userAgent: "test" }, atMs: 7 };
+  world.node.trouble = (line, signal) => {
+    if (line !== "act toy.make_thing") return;
+    world.engine.live.all()[0]!.cancel(cancel);
+    expect(signal.aborted).toBe(true);
+    throw new Error("stopped");
+  };
+  expect(await reasonOf(world.create("mine"))).toMatchObject({
+    kind: "canceled",
+    message: "CreateToy was cancelled on request",
+    facts: { rollback: "done", transactionId: expect.any(String) },
+  });
+  expect(await world.headers()).toMatchObject([{ state: "unwound", cancel }]);
+  expect(await world.residue()).toEqual(before);
+  expect(world.engine.live.all()).toEqual([]);
+});
+
 test("an error keeps its kind and words, and bears the transaction's id and that all is undone", async () => {
   await using world = await newWorld();
   world.node.trouble = (line) => {

@@ -54,6 +54,43 @@ test("an undo is repeated for hours while the node is away, holds its locks, and
   expect(clock.sleepers).toBe(0);
 });
 
+test("the tries of an undo are counted, journaled ever more seldom, and known when it is done", async () => {
+  let updates = 0;
+  const { world, clock } = await newWorld({
+    wrapJournal: (journal) => ({
+      ...journal,
+      update: (...given) => {
+        updates += 1;
+        return journal.update(...given);
+      },
+    }),
+  });
+  await using _ = world;
+  let isAway = false;
+  world.node.trouble = (line) => {
+    if (line === "act toy.paint_thing") throw new Error("no paint");
+    if (isAway && line === "undo toy.make_thing") throw unavailable();
+  };
+  isAway = true;
+  const failed = world.create("mine").catch((reason: unknown) => reason);
+  await clock.advance(3_600_000);
+  await failed;
+  const tries = undos(world.node.log).filter((line) => line.endsWith("make_thing")).length;
+  expect(tries).toBeGreaterThan(600);
+  // The first of the unwind, then one at each doubling.
+  expect(updates).toBeLessThan(16);
+  const [live] = world.engine.live.all();
+  expect(live?.rows[1]?.undo).toMatchObject({ tries, error: "N0Error: the node does not answer" });
+  expect(live?.waiting).toMatchObject({ for: "next_try", seq: 1 });
+  isAway = false;
+  await clock.advance(5_000);
+  const rows = await world.lastSteps();
+  expect(rows[2]).toMatchObject({ phase: "undone", error: "Error: no paint", undo: { tries: 1 } });
+  expect(rows[1]).toMatchObject({ phase: "undone", undo: { tries: tries + 1 } });
+  const { undo } = rows[1]!;
+  expect(undo!.endedAtMs! - undo!.startedAtMs).toBeGreaterThan(3_500_000);
+});
+
 test("at rest a transaction tells why it failed, not what hindered its undo for a while", async () => {
   const { world, clock } = await newWorld();
   await using _ = world;

@@ -2,12 +2,16 @@ import { expect, test } from "vitest";
 import { until } from "../../../test/collect.ts";
 import { newGate } from "../../../test/gate.ts";
 import { refused } from "../../../test/refused.ts";
-import { prepareDisk, webRequest } from "../../../test/scenario.ts";
+import {
+  GiB,
+  prepareDisk,
+  prepareImage,
+  REQUEST_NODE,
+  webRequest,
+} from "../../../test/scenario.ts";
 import { newWorld, type World } from "../../../test/world.ts";
 import { untilAborted } from "../../driver/volume/fake-volume-driver.ts";
 import { Phase } from "../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
-
-const GiB = 1n << 30n;
 
 async function open(world: World, rpc: string) {
   const { transactions } = await world.transactions.listTransactions({ rpc, openOnly: true });
@@ -85,6 +89,34 @@ test("a shutdown that waits for its guest can be cancelled: the guest had the ne
   expect(await stopping).toMatchObject({ code: "Canceled" });
   await until(() => world.opened.api.engine.openCount === 0);
   expect((await world.virtualMachines.getVirtualMachine({ name: "web" })).transactionId).toBe("");
+});
+
+test("what runs within one that is cancelled is stopped with it, and is shown as what it waits for", async () => {
+  await using world = await newWorld({ nodeCount: 2, inMemory: true });
+  await prepareImage(world);
+  const before = await world.residue();
+  const { volume } = world.fakeNodes[1]!.drivers;
+  volume.before = async ({ method, signal }) => {
+    if (method === "ensureReceived") await untilAborted(signal);
+  };
+  const generating = refused(
+    world.images.generateBlockStorage({
+      imageName: "debian",
+      tag: "12",
+      blockStorageName: "disk",
+      requestBytes: GiB,
+      limitBytes: GiB,
+      annotations: { [REQUEST_NODE]: "node-2" },
+    }),
+  );
+  await until(async () => (await open(world, "CopyBase"))?.wait?.cause.case === "node");
+  const inner = (await open(world, "CopyBase"))!;
+  const outer = (await open(world, "GenerateBlockStorage"))!;
+  expect(outer.wait?.cause).toEqual({ case: "transactionId", value: inner.id });
+  await world.transactions.cancelTransaction({ id: outer.id });
+  expect(await generating).toMatchObject({ code: "Canceled" });
+  await until(() => world.opened.api.engine.openCount === 0);
+  expect(await world.residue()).toEqual(before);
 });
 
 test("what is committed is not cancelled, and it is told what becomes of it", async () => {
