@@ -4,6 +4,8 @@ export const EXIT = {
   /** Failed; what it had begun is undone, or is being undone. Also a lost connection. */
   failed: 1,
   wrongUse: 2,
+  /** What was looked for is there: findings, changes. */
+  findings: 3,
   notAllowed: 4,
   notFound: 5,
   conflict: 6,

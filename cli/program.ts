@@ -68,6 +68,11 @@ const TOP_COMMANDS: readonly TopCommand[] = [
     load: async (cli) => (await import("./commands/tx.ts")).transactionCommand(cli),
   },
   {
+    names: ["verify"],
+    summary: "compare what is on the nodes with the records, and repair it",
+    load: async (cli) => (await import("./commands/verify.ts")).verifyCommand(cli),
+  },
+  {
     names: ["api"],
     summary: "call any RPC",
     load: async (cli) => (await import("./commands/api.ts")).apiCommand(cli),

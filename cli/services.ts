@@ -2,10 +2,12 @@ import type { DescService } from "@bufbuild/protobuf";
 import { Health } from "../src/gen/grpc/health/v1/health_pb.ts";
 import { ComputeAgentService } from "../src/gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { NetworkAgentService } from "../src/gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { SurveyAgentService } from "../src/gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VolumeAgentService } from "../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { VirtualRouterService } from "../src/gen/n0stack/provisioning/v0/virtual_router_pb.ts";
 import { ConsoleService } from "../src/gen/n0stack/provisioning/v1alpha1/console_pb.ts";
 import { TransactionService } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { RESOURCES } from "./resources.ts";
 
 /** Every service that `api call` knows: those of the API, then those of an agent. */
@@ -14,8 +16,10 @@ export const SERVICES: readonly DescService[] = [
   VirtualRouterService,
   ConsoleService,
   TransactionService,
+  VerifyService,
   ComputeAgentService,
   NetworkAgentService,
   VolumeAgentService,
+  SurveyAgentService,
   Health,
 ];

@@ -1,6 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import type { VolumePeer } from "../src/agent/agent-deps.ts";
+import type { AgentDeps, NodeCapacity, VolumePeer } from "../src/agent/agent-deps.ts";
 import type { KeyedQueue } from "../src/agent/keyed-queue.ts";
 import { newKeyedQueue } from "../src/agent/keyed-queue.ts";
 import { agentRoutes } from "../src/agent/routes.ts";
@@ -30,6 +30,8 @@ export interface FakeNode {
   readonly drivers: FakeDrivers;
   /** Reaches the agent, also after a restart. What crosses it is serialized, as on a wire. */
   readonly transport: Transport;
+  /** What the agent says that the node has; undefined: nothing. */
+  capacity: NodeCapacity | undefined;
   /** While true nothing reaches the agent: `unavailable`. What runs on it goes on. */
   isDown: boolean;
   /** The running agent's. */
@@ -63,7 +65,8 @@ export function newFakeNode(options: FakeNodeOptions = {}): FakeNode {
     if (peer === undefined) throw new ConnectError("no such host", Code.Unavailable);
     return createClient(VolumeAgentService, peer.transport);
   };
-  const start = () => startAgent(drivers, connectPeer, clock, log);
+  const readCapacity = () => node.capacity;
+  const start = () => startAgent(drivers, { connectPeer, clock, log, readCapacity });
   let agent = start();
 
   const reach = (): Transport => {
@@ -77,6 +80,7 @@ export function newFakeNode(options: FakeNodeOptions = {}): FakeNode {
       unary: async (...call) => await reach().unary(...call),
       stream: async (...call) => await reach().stream(...call),
     },
+    capacity: undefined,
     isDown: false,
     get queue() {
       return agent.queue;
@@ -100,16 +104,11 @@ export function newFakeNodes(count: number, options: Omit<FakeNodeOptions, "addr
   );
 }
 
-function startAgent(
-  drivers: FakeDrivers,
-  connectPeer: (address: string) => VolumePeer,
-  clock: Clock,
-  log: Log,
-) {
+function startAgent(drivers: FakeDrivers, outside: Omit<AgentDeps, keyof FakeDrivers | "queue">) {
   const end = new AbortController();
   const queue = newKeyedQueue({ signal: end.signal });
-  const transport = localTransport(agentRoutes({ ...drivers, queue, connectPeer, clock, log }), {
-    interceptors: serverInterceptors(log),
+  const transport = localTransport(agentRoutes({ ...drivers, queue, ...outside }), {
+    interceptors: serverInterceptors(outside.log),
     shutdownSignal: end.signal,
   });
   const stop = async () => {

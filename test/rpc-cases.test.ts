@@ -9,9 +9,11 @@ import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
 import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { Phase } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { fromConnectError, TRANSACTION_HEADER } from "../src/rpc/errors.ts";
 import { blockStorageCases } from "./rpc-cases/block-storage.ts";
 import { otherCases } from "./rpc-cases/others.ts";
+import { verifyCases } from "./rpc-cases/verify.ts";
 import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
 import { newWorld, through, type World } from "./world.ts";
 
@@ -22,14 +24,15 @@ const SERVICES: readonly DescService[] = [
   VirtualMachineService,
   ImageService,
   UserService,
+  VerifyService,
 ];
 /** What changes nothing, and the heartbeat, which changes no object of a user's. */
-const NO_SAGA = /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat)/;
+const NO_SAGA = /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat|Verify)/;
 
 /** A guest that has heard it is off, whatever is undone, so it has tests of its own: power.test.ts. */
 const NOT_UNDOABLE = "domain.press_power_button";
 
-const cases = [...virtualMachineCases, ...blockStorageCases, ...otherCases];
+const cases = [...virtualMachineCases, ...blockStorageCases, ...otherCases, ...verifyCases];
 
 test("every RPC that changes something has its unwind cases", () => {
   const rpcs = SERVICES.flatMap(({ methods }) => methods.map(({ name }) => name));
@@ -59,7 +62,10 @@ function observed(world: World, onHeader: (header: Headers) => void): World {
   });
 }
 
-test.for(cases.filter(({ rpc }) => rpc !== "CopyBase"))(
+/** One runs within another's, the other names each of its transactions in its messages. */
+const NAMES_NONE = ["CopyBase", "Repair"];
+
+test.for(cases.filter(({ rpc }) => !NAMES_NONE.includes(rpc)))(
   "$rpc names its transaction in its answer, and in its error",
   async ({ rpc, nodeCount = 1, prepare, call }) => {
     await using world = await newWorld({ nodeCount, inMemory: true });

@@ -13,6 +13,7 @@ import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
 import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { TransactionService } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
 import { localTransport } from "../src/rpc/local-transport.ts";
 import { type Faults, noFaults } from "../src/transaction/faults.ts";
@@ -29,6 +30,7 @@ export interface Clients {
   readonly images: Client<typeof ImageService>;
   readonly users: Client<typeof UserService>;
   readonly transactions: Client<typeof TransactionService>;
+  readonly verify: Client<typeof VerifyService>;
 }
 
 /** A whole control plane in one process: a real SQLite file, real transactions, nodes with fake drivers. */
@@ -199,5 +201,6 @@ export function clientsOf(transport: Transport): Clients {
     images: createClient(ImageService, transport),
     users: createClient(UserService, transport),
     transactions: createClient(TransactionService, transport),
+    verify: createClient(VerifyService, transport),
   };
 }

@@ -1,6 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { ComputeDriver } from "../driver/compute/compute-driver.ts";
 import type { NetworkDriver } from "../driver/network/network-driver.ts";
+import type { NodeFacts } from "../driver/node-facts/node-facts.ts";
 import type { SeedDriver } from "../driver/seed/seed-driver.ts";
 import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
 import type { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
@@ -16,12 +17,16 @@ export interface Drivers {
   readonly seed: SeedDriver;
 }
 
+export type NodeCapacity = Pick<NodeFacts, "cpuMilliCores" | "memoryBytes" | "storageBytes">;
+
 export type VolumePeer = Client<typeof VolumeAgentService>;
 
 export interface AgentDeps extends Drivers {
   readonly queue: KeyedQueue;
   /** The agent of another node, to read its volumes. `address` is `host`, `host:port` or a URL. */
   readonly connectPeer: (address: string) => VolumePeer;
+  /** What the node is registered with; undefined where it is registered by somebody else. */
+  readonly readCapacity?: () => NodeCapacity | undefined | Promise<NodeCapacity>;
   readonly clock: Clock;
   readonly log: Log;
 }

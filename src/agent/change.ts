@@ -9,6 +9,9 @@ export const keys = {
   domain: (name: string) => `domain/${name}`,
   volume: (id: string) => `volume/${id}`,
   tap: (name: string) => `tap/${name}`,
+  network: (name: string) => `network/${name}`,
+  /** What the node has once. */
+  node: "node",
 };
 
 /**

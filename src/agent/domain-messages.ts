@@ -67,7 +67,7 @@ export function domainToWire(
 const VOLUME_ID = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/;
 
 /** Undefined for a seed, and for a disk outside the volume folder. */
-function volumeIdOf(volume: VolumeDriver, path: string): string | undefined {
+export function volumeIdOf(volume: VolumeDriver, path: string): string | undefined {
   const file = basename(path);
   const stem = file.replace(/\.[^.]*$/, "");
   return [stem, file].find((id) => VOLUME_ID.test(id) && volume.path(id) === path);

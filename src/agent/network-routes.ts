@@ -64,7 +64,7 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
   });
 }
 
-function networkFromWire({ name, ipv4Gateway, ipv6Gateway }: NodeNetwork): NetworkSpec {
+export function networkFromWire({ name, ipv4Gateway, ipv6Gateway }: NodeNetwork): NetworkSpec {
   return {
     name,
     ...(ipv4Gateway === "" ? {} : { ipv4Gateway }),

@@ -6,6 +6,7 @@ import type { Clock } from "../util/clock.ts";
 import type { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
+import type { NodeCapacity } from "./agent-deps.ts";
 import type { Location } from "./location.ts";
 
 export const AGENT_VERSION_ANNOTATION = "github.com/n0stack/n0stack/n0core/agent_version";
@@ -21,7 +22,7 @@ export interface NodeIdentity {
   readonly reserveLimits: boolean;
   readonly version: string;
   /** Instead of what the machine has. */
-  readonly capacity?: Partial<Pick<NodeFacts, "cpuMilliCores" | "memoryBytes" | "storageBytes">>;
+  readonly capacity?: Partial<NodeCapacity>;
 }
 
 export interface RegistrationOptions {

@@ -2,6 +2,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import type { AgentDeps } from "./agent-deps.ts";
 import { computeRoutes } from "./compute-routes.ts";
 import { networkRoutes } from "./network-routes.ts";
+import { surveyRoutes } from "./survey-routes.ts";
 import { volumeRoutes } from "./volume-routes.ts";
 
 /** All that an agent serves. */
@@ -10,5 +11,6 @@ export function agentRoutes(deps: AgentDeps): (router: ConnectRouter) => void {
     computeRoutes(router, deps);
     volumeRoutes(router, deps);
     networkRoutes(router, deps);
+    surveyRoutes(router, deps);
   };
 }

@@ -1,6 +1,7 @@
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { ComputeAgentService } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { NetworkAgentService } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { SurveyAgentService } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { onNode } from "../rpc/errors.ts";
 import { N0Error } from "../util/errors.ts";
@@ -13,12 +14,14 @@ export interface Agent {
   compute<T>(call: (client: Client<typeof ComputeAgentService>) => Promise<T>): Promise<T>;
   volume<T>(call: (client: Client<typeof VolumeAgentService>) => Promise<T>): Promise<T>;
   network<T>(call: (client: Client<typeof NetworkAgentService>) => Promise<T>): Promise<T>;
+  survey<T>(call: (client: Client<typeof SurveyAgentService>) => Promise<T>): Promise<T>;
 }
 
 interface Clients {
   readonly compute: Client<typeof ComputeAgentService>;
   readonly volume: Client<typeof VolumeAgentService>;
   readonly network: Client<typeof NetworkAgentService>;
+  readonly survey: Client<typeof SurveyAgentService>;
 }
 
 /** Finds the agent of a node by the node's name. */
@@ -59,13 +62,14 @@ export class Agents {
       });
     }
     const { address } = view.node;
-    const { compute, volume, network } = this.#clientsOf(address);
+    const { compute, volume, network, survey } = this.#clientsOf(address);
     return {
       nodeName,
       address,
       compute: (call) => onNode(nodeName, () => call(compute)),
       volume: (call) => onNode(nodeName, () => call(volume)),
       network: (call) => onNode(nodeName, () => call(network)),
+      survey: (call) => onNode(nodeName, () => call(survey)),
     };
   }
 
@@ -82,6 +86,7 @@ export class Agents {
         compute: createClient(ComputeAgentService, transport),
         volume: createClient(VolumeAgentService, transport),
         network: createClient(NetworkAgentService, transport),
+        survey: createClient(SurveyAgentService, transport),
       };
       this.#clients.set(address, clients);
     }

@@ -11,6 +11,7 @@ import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { BlockStorageService } from "../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachineService } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { TransactionEngine } from "../transaction/engine.ts";
 import { type Faults, noFaults } from "../transaction/faults.ts";
 import type { Clock } from "../util/clock.ts";
@@ -33,6 +34,7 @@ import { stepRegistry } from "./step-registry.ts";
 import { takeOver } from "./take-over.ts";
 import { transactionRoutes } from "./transaction/routes.ts";
 import { userRoutes } from "./user/routes.ts";
+import { verifyRoutes } from "./verify/routes.ts";
 import { ObservedStates } from "./virtual-machine/observed-states.ts";
 import { virtualMachineRoutes } from "./virtual-machine/routes.ts";
 
@@ -146,6 +148,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       router.service(ImageService, keyedRoutes(ImageService, imageRoutes(api), keyed));
       router.service(UserService, keyedRoutes(UserService, userRoutes(api), keyed));
       router.service(TransactionService, transactionRoutes(api));
+      router.service(VerifyService, verifyRoutes(api));
     },
     async [Symbol.asyncDispose]() {
       stop.abort();

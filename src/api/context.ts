@@ -37,6 +37,11 @@ export interface Api {
   readonly shutdown: AbortSignal;
 }
 
+/** What reading alone needs: the records themselves, or how they were at one moment. */
+export interface Reader {
+  readonly records: Pick<Records, "find">;
+}
+
 /** What the steps of one transaction may touch. */
 export interface SagaContext {
   readonly api: Api;

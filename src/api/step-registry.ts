@@ -10,14 +10,17 @@ import {
   ensureReplicated,
   growDomainDisk,
   growVolume,
+  markVolumeLater,
   recordOverlay,
   removeVolumeLater,
 } from "./block-storage/volume-steps.ts";
 import type { SagaContext } from "./context.ts";
 import { reserveInterface } from "./network/interfaces.ts";
+import { moveTap, restoreNetwork, settleRules, sweep } from "./network/node-network-steps.ts";
 import { changeCompute, changeStorage, reserveCompute, reserveStorage } from "./node/steps.ts";
 import { forgetVirtualMachine } from "./virtual-machine/delete.ts";
 import {
+  defineDomain,
   pauseDomain,
   powerOffLater,
   pressPowerButton,
@@ -25,6 +28,7 @@ import {
   redefineDomain,
   releaseDomain,
   removeDomainLater,
+  restoreSeed,
   resumeDomain,
   rewriteSeed,
   startDomain,
@@ -55,6 +59,7 @@ export function stepRegistry(): StepRegistry<SagaContext> {
     .add(startNewDomain, startDomain)
     .add(releaseDomain, resumeDomain, pauseDomain, pressPowerButton)
     .add(redefineDomain)
+    .add(defineDomain)
     .add(rebootDomain)
     .add(makeTap, attachTap)
     .addRetriable(blockStorageSteps.settle, virtualMachineSteps.settle)
@@ -63,5 +68,11 @@ export function stepRegistry(): StepRegistry<SagaContext> {
     .addRetriable(forgetVolume)
     .addRetriable(forgetBlockStorage, forgetVirtualMachine)
     .addRetriable(powerOffLater, removeDomainLater)
-    .addRetriable(removeTapLater);
+    .addRetriable(removeTapLater)
+    .addRetriable(restoreSeed)
+    .addRetriable(markVolumeLater)
+    .addRetriable(restoreNetwork)
+    .addRetriable(moveTap)
+    .addRetriable(sweep)
+    .addRetriable(settleRules);
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { createClient } from "@connectrpc/connect";
+import type { NodeCapacity } from "../agent/agent-deps.ts";
 import type { DriversConfig } from "../agent/drivers.ts";
 import { openDrivers } from "../agent/drivers.ts";
 import { newKeyedQueue } from "../agent/keyed-queue.ts";
@@ -46,6 +47,7 @@ export async function openAgent(
     ...drivers,
     queue,
     connectPeer: (address) => createClient(VolumeAgentService, transportTo(address)),
+    readCapacity: async () => ({ ...(await drivers.readFacts()), ...capacityOf(settings) }),
     clock: systemClock,
     log,
   });
@@ -85,8 +87,17 @@ function driversConfig(settings: NodeSettings): DriversConfig {
   };
 }
 
-function identityOf(settings: NodeSettings, address: string, accelerator: string) {
+/** What a setting says instead of the machine. */
+function capacityOf(settings: NodeSettings): Partial<NodeCapacity> {
   const { cpuCapacityMilliCores, memoryCapacityBytes, storageCapacityBytes } = settings;
+  return {
+    ...(cpuCapacityMilliCores === undefined ? {} : { cpuMilliCores: cpuCapacityMilliCores }),
+    ...(memoryCapacityBytes === undefined ? {} : { memoryBytes: memoryCapacityBytes }),
+    ...(storageCapacityBytes === undefined ? {} : { storageBytes: storageCapacityBytes }),
+  };
+}
+
+function identityOf(settings: NodeSettings, address: string, accelerator: string) {
   return {
     name: settings.name,
     address,
@@ -94,10 +105,6 @@ function identityOf(settings: NodeSettings, address: string, accelerator: string
     accelerator,
     reserveLimits: !settings.overcommit,
     version: readVersion(),
-    capacity: {
-      ...(cpuCapacityMilliCores === undefined ? {} : { cpuMilliCores: cpuCapacityMilliCores }),
-      ...(memoryCapacityBytes === undefined ? {} : { memoryBytes: memoryCapacityBytes }),
-      ...(storageCapacityBytes === undefined ? {} : { storageBytes: storageCapacityBytes }),
-    },
+    capacity: capacityOf(settings),
   };
 }

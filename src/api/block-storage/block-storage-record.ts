@@ -7,7 +7,7 @@ import {
 } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error, notFound } from "../../util/errors.ts";
 import { blockStorages, overlays, replicas } from "../collections.ts";
-import type { Api } from "../context.ts";
+import type { Api, Reader } from "../context.ts";
 import { recordSteps } from "../record-steps.ts";
 
 export const blockStorageSteps = recordSteps(blockStorages);
@@ -17,7 +17,7 @@ export function ownerOf(name: string): string {
 }
 
 /** @throws N0Error `not_found`. */
-export async function getBlockStorage(api: Api, name: string): Promise<Stored<BlockStorage>> {
+export async function getBlockStorage(api: Reader, name: string): Promise<Stored<BlockStorage>> {
   const stored = await api.records.find(blockStorages, name);
   if (stored === undefined) throw notFound("block storage", name);
   return stored;

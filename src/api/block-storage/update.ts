@@ -128,7 +128,7 @@ async function grow(
 }
 
 /** @throws whatever would keep the file from growing to its new size. */
-async function checkGrowth(api: Api, tx: Tx, after: BlockStorage): Promise<void> {
+export async function checkGrowth(api: Api, tx: Tx, after: BlockStorage): Promise<void> {
   const { name, nodeName, volumeId, limitBytes } = after;
   const scope = { transactionId: tx.id, generation: tx.generation, signal: api.shutdown };
   await api.agents.get(nodeName).volume((client) =>
@@ -144,7 +144,7 @@ async function checkGrowth(api: Api, tx: Tx, after: BlockStorage): Promise<void>
 }
 
 /** How the file is to grow. */
-function growthOf({ name, nodeName, volumeId, usedBy, limitBytes }: BlockStorage): Later {
+export function growthOf({ name, nodeName, volumeId, usedBy, limitBytes }: BlockStorage): Later {
   const place = { nodeName, volumeId, name, sizeBytes: limitBytes.toString() };
   return usedBy === ""
     ? later(growVolume, place)

@@ -137,6 +137,22 @@ export const removeVolumeLater: Retriable<SagaContext, VolumePlace> = {
   act: removeVolume,
 };
 
+/** After the pivot: it says beside the file whose it is. */
+export const markVolumeLater: Retriable<
+  SagaContext,
+  Omit<VolumePlace, "sizeBytes"> & {
+    readonly baseId: string;
+    /** Whose it was before, where it changes hands; empty where it does not. */
+    readonly takenFrom: string;
+  }
+> = {
+  name: "volume.mark",
+  async act({ api }, { nodeName, volumeId: id, name, baseId, takenFrom }, scope) {
+    const request = { operation: operation(`block_storage/${name}`, scope), id, baseId, takenFrom };
+    await api.agents.get(nodeName).survey((c) => c.ensureVolumeMarked(request, quick(scope)));
+  },
+};
+
 /** After the pivot: the file grows. It can be repeated, but not undone. */
 export const growVolume: Retriable<SagaContext, VolumePlace> = {
   name: "volume.grow",

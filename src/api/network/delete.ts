@@ -5,7 +5,7 @@ import { cidrAllocation, interfaceAllocations, interfaces, networks } from "../c
 import type { Api, Call } from "../context.ts";
 import { answering, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
-import { releaseInterface } from "./interfaces.ts";
+import { removeInterface } from "./interfaces.ts";
 import { getNetwork } from "./network-record.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while interfaces are reserved on it; `aborted`. */
@@ -35,7 +35,7 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
         tx,
         DONE,
         tx.context.held.remove(networks, name),
-        ...reserved.map((i) => releaseInterface(name, i)),
+        ...reserved.map((i) => removeInterface(name, i)),
         unchanged(interfaceAllocations, [name], guard?.revision ?? 0),
         remove(interfaceAllocations, name),
         put(cidrAllocation, ["all"], {}),

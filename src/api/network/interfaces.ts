@@ -170,7 +170,7 @@ export const reserveInterface: Step<SagaContext, ReserveInterface> = {
 };
 
 /** Everything of an interface that nobody else may have. */
-function uniques(networkName: string, reserved: InterfaceReservation) {
+export function uniques(networkName: string, reserved: InterfaceReservation) {
   const { ipv4Address, ipv6Address, nodeName, tapName } = reserved;
   return [
     { of: hardwareAddresses, parts: [networkName, reserved.hardwareAddress] },
@@ -184,9 +184,16 @@ function uniques(networkName: string, reserved: InterfaceReservation) {
 /** Removes an interface and all that is reserved with it, as part of a batch. */
 export function releaseInterface(networkName: string, reserved: InterfaceReservation): Writes {
   return merge(
+    removeInterface(networkName, reserved),
+    put(interfaceAllocations, [networkName], {}),
+  );
+}
+
+/** As `releaseInterface`, where the network goes with it. */
+export function removeInterface(networkName: string, reserved: InterfaceReservation): Writes {
+  return merge(
     remove(interfaces, networkName, reserved.name),
     ...uniques(networkName, reserved).map(({ of, parts }) => remove(of, ...parts)),
-    put(interfaceAllocations, [networkName], {}),
   );
 }
 

@@ -4,7 +4,7 @@ import { type Network, NetworkSchema } from "../../gen/n0stack/pool/v0/network_p
 import { type Cidr, formatAddress, hostRange, parseCidr } from "../../util/cidr.ts";
 import { notFound } from "../../util/errors.ts";
 import { type InterfaceReservation, interfaces, networks } from "../collections.ts";
-import type { Api } from "../context.ts";
+import type { Api, Reader } from "../context.ts";
 
 /** The interface that every network reserves for itself, as the original names it. */
 export const DEFAULT_GATEWAY = "default-gateway";
@@ -14,7 +14,7 @@ export interface NetworkCidrs {
   readonly ipv6?: Cidr;
 }
 
-export async function getNetwork(api: Api, name: string) {
+export async function getNetwork(api: Reader, name: string) {
   const stored = await api.records.find(networks, name);
   if (stored === undefined) throw notFound("network", name);
   return stored;

@@ -58,18 +58,10 @@ const powerOff = unlessLost<DomainPlace>(async (context, place, scope) => {
   await agent.compute((c) => c.ensureDomainOff(request, patient(scope)));
 });
 
-async function writeSeed(
-  context: Context,
-  seed: SeedContent,
-  scope: StepScope,
-  isNew: boolean,
-): Promise<void> {
-  const { agent, request } = about(context, seed, scope);
-  const { nodeName: _, nics, sshAuthorizedKeys, ...rest } = seed;
-  const message = {
+/** The content as the node is told it. */
+export function seedMessage({ nodeName: _, nics, sshAuthorizedKeys, ...rest }: SeedContent) {
+  return {
     ...rest,
-    ...request,
-    isNew,
     sshAuthorizedKeys: [...sshAuthorizedKeys],
     nics: nics.map((nic) => ({
       ...nic,
@@ -77,6 +69,16 @@ async function writeSeed(
       searchDomains: [...nic.searchDomains],
     })),
   };
+}
+
+async function writeSeed(
+  context: Context,
+  seed: SeedContent,
+  scope: StepScope,
+  isNew: boolean,
+): Promise<void> {
+  const { agent, request } = about(context, seed, scope);
+  const message = { ...seedMessage(seed), ...request, isNew };
   await agent.compute((c) => c.ensureSeed(message, quick(scope)));
 }
 
@@ -213,6 +215,19 @@ export const rebootDomain: Step<Context, DomainPlace & { readonly hard: boolean 
     await agent.compute((c) => c.rebootDomain({ ...request, hard: place.hard }, quick(scope)));
   },
   undo: nothing,
+};
+
+/** Defines a domain that its node has lost, shut off. */
+export const defineDomain: Step<Context, DomainShape> = {
+  name: "domain.define_lost",
+  act: define,
+  undo: removeOwnDomain,
+};
+
+/** After the pivot: the seed as the record says it. */
+export const restoreSeed: Retriable<Context, SeedContent> = {
+  name: "domain.restore_seed",
+  act: (context, seed, scope) => writeSeed(context, seed, scope, false),
 };
 
 /** After the pivot: the power goes. */

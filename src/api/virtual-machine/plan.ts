@@ -7,7 +7,7 @@ import { N0Error } from "../../util/errors.ts";
 import { IS_GATEWAY } from "../annotations.ts";
 import { getBlockStorage } from "../block-storage/block-storage-record.ts";
 import { interfaces, users } from "../collections.ts";
-import type { Api } from "../context.ts";
+import type { Api, Reader } from "../context.ts";
 import { cidrsOf, gatewayAddresses, getNetwork } from "../network/network-record.ts";
 import type { DomainShape, SeedContent } from "./domain-steps.ts";
 import type { Tap } from "./tap-steps.ts";
@@ -19,6 +19,8 @@ export interface Plan {
   readonly taps: readonly Tap[];
 }
 
+type PlanReader = Reader & Pick<Api, "nameservers">;
+
 interface PlannedNic {
   readonly nic: VirtualMachineNIC;
   readonly network: Network;
@@ -26,7 +28,7 @@ interface PlannedNic {
 }
 
 /** Reads what the node must be told; the interfaces are reserved and the disks claimed by now. */
-export async function planOf(api: Api, vm: VirtualMachine): Promise<Plan> {
+export async function planOf(api: PlanReader, vm: VirtualMachine): Promise<Plan> {
   const volumeIds: string[] = [];
   for (const name of vm.blockStorageNames) {
     volumeIds.push((await getBlockStorage(api, name)).value.volumeId);
@@ -85,7 +87,7 @@ function tapOf(vm: VirtualMachine, { network, tapName }: PlannedNic): Tap {
 }
 
 async function seedOf(
-  api: Api,
+  api: PlanReader,
   vm: VirtualMachine,
   nics: readonly PlannedNic[],
 ): Promise<SeedContent> {
@@ -118,7 +120,7 @@ async function seedOf(
 }
 
 /** @throws N0Error `failed_precondition` for a user that does not exist. */
-export async function keysOf(api: Api, userNames: readonly string[]): Promise<string[]> {
+export async function keysOf(api: Reader, userNames: readonly string[]): Promise<string[]> {
   const keys: string[] = [];
   for (const [i, name] of userNames.entries()) {
     const stored = await api.records.find(users, name);

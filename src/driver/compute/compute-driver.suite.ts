@@ -325,6 +325,16 @@ export function computeDriverSuite(
       expect(await collect(driver.readSerialLog(spec.name, false, signal))).toEqual([]);
     });
 
+    test("lists the folders that it made, and not those it removed", async () => {
+      const folders = async () =>
+        (await driver.listFolders(signal)).filter(({ name }) => name === spec.name);
+      expect(await folders()).toEqual([]);
+      const path = await driver.ensureFolder(spec.name, mark);
+      expect(await folders()).toEqual([{ name: spec.name, mark, path }]);
+      await driver.ensureAbsent(spec.name, mark, signal);
+      expect(await folders()).toEqual([]);
+    });
+
     test("names that could leave the folder are refused, and an aborted signal does nothing", async () => {
       for (const name of ["", "../x", "a/b", "a b", "'", "x".repeat(64)]) {
         const refused = driver.ensureStarted({ ...spec, name }, mark, signal);

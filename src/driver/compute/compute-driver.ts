@@ -43,6 +43,14 @@ export interface DomainInfo {
   readonly nics: readonly NicSpec[];
 }
 
+/** The folder of a virtual machine. */
+export interface FolderInfo {
+  /** The virtual machine's name. */
+  readonly name: string;
+  readonly mark: Mark;
+  readonly path: string;
+}
+
 export interface DomainEvent {
   readonly name: string;
   readonly state: DomainState;
@@ -133,4 +141,7 @@ export interface ComputeDriver extends AsyncDisposable {
    * with. Removed by `ensureAbsent`.
    */
   ensureFolder(name: string, mark: Mark): Promise<string>;
+
+  /** The folders that tell who made them. */
+  listFolders(signal: AbortSignal): Promise<readonly FolderInfo[]>;
 }

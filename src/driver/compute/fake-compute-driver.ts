@@ -23,6 +23,7 @@ export type FakeComputeMethod =
   | "ensureAbsent"
   | "state"
   | "list"
+  | "listFolders"
   | "growDisk";
 
 export interface FakeFault {
@@ -43,11 +44,19 @@ export interface FakeComputeDriver extends ComputeDriver {
   print(name: string, text: string): void;
   /** What was typed on the serial console. */
   typed(name: string): string;
+  /** Somebody edits the definition. */
+  alter(name: string, change: (info: FakeDefinition) => FakeDefinition): void;
+  /** Somebody starts, pauses or stops it. */
+  setState(name: string, state: DomainState): void;
+  /** Somebody undefines it. */
+  forget(name: string): void;
   /** A domain of somebody else's under the same name on the hypervisor. */
   addForeign(name: string, uuid: string): void;
   /** Everything on the node, as plain data: for comparing before and after. */
   snapshot(): FakeComputeSnapshot;
 }
+
+type FakeDefinition = Omit<DomainInfo, "state">;
 
 export interface FakeComputeSnapshot {
   readonly domains: readonly DomainInfo[];
@@ -65,7 +74,7 @@ export interface FakeComputeOptions {
 }
 
 interface FakeDomain {
-  info: Omit<DomainInfo, "state">;
+  info: FakeDefinition;
   state: DomainState;
   viewers: Set<Duplex>;
   typed: string;
@@ -116,9 +125,11 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
     });
   }
 
-  function active(name: string): FakeDomain {
+  const pathOf = (name: string) => `/fake/vm/${name}`;
+
+  function active(name: string, mustBeActive = true): FakeDomain {
     const domain = domains.get(name);
-    if (domain === undefined || !isActive(domain))
+    if (domain === undefined || (mustBeActive && !isActive(domain)))
       throw wrongState(name, "is not active: boot it first");
     return domain;
   }
@@ -287,8 +298,18 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
     },
     async ensureFolder(name, mark) {
       folderOf(name, mark);
-      return `/fake/vm/${name}`;
+      return pathOf(name);
     },
+    listFolders: (signal) =>
+      guarded("listFolders", signal, () =>
+        [...folders].map(([name, { mark }]) => ({ name, mark, path: pathOf(name) })),
+      ),
+    alter(name, change) {
+      const domain = active(name, false);
+      domain.info = change({ ...domain.info });
+    },
+    setState,
+    forget: (name) => void domains.delete(name),
     powerOff: (name) => {
       active(name);
       setState(name, "shut_off");

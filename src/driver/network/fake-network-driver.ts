@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { isMadeBy, type Mark } from "../mark.ts";
+import { isMadeBy, type Maker, type Mark } from "../mark.ts";
 import { checkEndpoint, checkNetworkName, checkTapName, gatewaysOf } from "./network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
 import {
@@ -10,6 +10,12 @@ import {
   tapMissing,
   tapOfAnother,
 } from "./network-errors.ts";
+import type {
+  NetworkPartsSurvey,
+  NodeNetworkSurvey,
+  PartState,
+  StrayUplink,
+} from "./network-survey.ts";
 
 export type NetworkMethod = keyof NetworkDriver;
 
@@ -30,6 +36,8 @@ export interface FakeNetworkDriver extends NetworkDriver {
   before: (method: NetworkMethod, signal: AbortSignal) => void | Promise<void>;
   /** Called when a method has done its work: a throw here is an answer that was lost. */
   after: (method: NetworkMethod, signal: AbortSignal) => void | Promise<void>;
+  /** For doing to the node what no method does. */
+  readonly hands: FakeNodeHands;
   /** Answers `connect`; nobody does while it is undefined. */
   connectHandler: ConnectHandler | undefined;
 }
@@ -37,17 +45,31 @@ export interface FakeNetworkDriver extends NetworkDriver {
 interface FakeTap {
   readonly mark: Mark;
   readonly networkName?: string;
+  /** Somebody has taken it off its bridge. */
+  readonly isLoose?: boolean;
 }
 
 interface FakeNetwork {
   readonly mark: Mark;
   readonly gateways: readonly string[];
+  /** What somebody has removed or changed. */
+  readonly damage?: Partial<NetworkPartsSurvey>;
+}
+
+/** The node as somebody with root has it in hand. */
+interface FakeNodeHands {
+  readonly taps: Map<string, FakeTap>;
+  readonly networks: Map<string, FakeNetwork>;
+  readonly strayUplinks: Set<StrayUplink>;
+  /** Undefined: as they should be. */
+  nodeRules: PartState | undefined;
 }
 
 /** Keeps taps and Networks in memory. */
 export function newFakeNetworkDriver(): FakeNetworkDriver {
   const taps = new Map<string, FakeTap>();
   const networks = new Map<string, FakeNetwork>();
+  const hands: FakeNodeHands = { taps, networks, strayUplinks: new Set(), nodeRules: undefined };
 
   async function during<T>(method: NetworkMethod, signal: AbortSignal, work: () => T): Promise<T> {
     signal.throwIfAborted();
@@ -80,7 +102,49 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     taps.set(tapName, { mark: tap.mark, networkName: network.name });
   }
 
+  function dropStrays(networkName: string): void {
+    for (const stray of hands.strayUplinks) {
+      if (stray.networkName === networkName) hands.strayUplinks.delete(stray);
+    }
+  }
+
+  function makeWhole(network: NetworkSpec): void {
+    checkNetworkName(network.name);
+    const gateways = gatewaysOf(network);
+    const there = networks.get(network.name);
+    if (there === undefined) throw networkNotHere(network.name);
+    networks.set(network.name, { mark: there.mark, gateways });
+    for (const [name, { isLoose: _, ...tap }] of taps) {
+      if (tap.networkName === network.name) taps.set(name, tap);
+    }
+    hands.nodeRules = undefined;
+  }
+
+  function move(tapName: string, network: NetworkSpec, maker: Maker): void {
+    checkTapName(tapName);
+    const tap = taps.get(tapName);
+    const isElsewhere = tap?.networkName !== undefined && tap.networkName !== network.name;
+    if (isElsewhere && isMadeBy(tap.mark, maker)) taps.set(tapName, { mark: tap.mark });
+    attach(tapName, network);
+  }
+
+  function survey(): NodeNetworkSurvey {
+    const rules = networks.size > 0 ? "whole" : "absent";
+    return {
+      taps: [...taps].map(([name, { isLoose = false, ...tap }]) => {
+        return { name, ...tap, isConnected: tap.networkName !== undefined && !isLoose };
+      }),
+      networks: [...networks].map(([name, { damage, ...network }]) => {
+        const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
+        return { name, ...network, tapNames: tapNamesOf(name), ...whole, ...damage };
+      }),
+      strayUplinks: [...hands.strayUplinks],
+      nodeRules: hands.nodeRules ?? rules,
+    };
+  }
+
   const fake: FakeNetworkDriver = {
+    hands,
     foreignDevices: new Set(),
     before: () => {},
     after: () => {},
@@ -121,6 +185,21 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       during("listNetworks", signal, () =>
         [...networks].map(([name, network]) => ({ name, ...network, tapNames: tapNamesOf(name) })),
       ),
+    survey: (signal) => during("survey", signal, survey),
+    ensureNetworkWhole: (network, signal) =>
+      during("ensureNetworkWhole", signal, () => makeWhole(network)),
+    moveTap: (tapName, network, maker, signal) =>
+      during("moveTap", signal, () => move(tapName, network, maker)),
+    sweepNetwork: (networkName, signal) =>
+      during("sweepNetwork", signal, () => {
+        checkNetworkName(networkName);
+        if (tapNamesOf(networkName).length === 0) networks.delete(networkName);
+        dropStrays(networkName);
+      }),
+    ensureNodeRules: (signal) =>
+      during("ensureNodeRules", signal, () => {
+        hands.nodeRules = undefined;
+      }),
     async connect(networkName, address, port, signal) {
       await during("connect", signal, () => {
         checkNetworkName(networkName);

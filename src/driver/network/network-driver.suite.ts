@@ -252,6 +252,57 @@ export function networkDriverSuite(
       expect(await networkNames()).toEqual([]);
     });
 
+    test("surveys what is there as whole, and making it whole changes nothing", async () => {
+      expect(await driver.survey(soon())).toEqual({
+        taps: [],
+        networks: [],
+        strayUplinks: [],
+        nodeRules: "absent",
+      });
+      await attachNew(tap1, blue);
+      await driver.ensureTap(tap2, markB, soon());
+      const whole = await driver.survey(soon());
+      expect(whole).toMatchObject({
+        networks: [
+          {
+            name: "blue",
+            tapNames: [tap1],
+            gateways: ["10.11.0.254/24", "fd00:11::fe/64"],
+            ...{ namespace: "whole", bridge: "whole", uplink: "whole", rules: "whole" },
+          },
+        ],
+        strayUplinks: [],
+        nodeRules: "whole",
+      });
+      expect([...whole.taps].sort((a, b) => (a.name < b.name ? -1 : 1))).toEqual([
+        { name: tap1, mark: markA, networkName: "blue", isConnected: true },
+        { name: tap2, mark: markB, isConnected: false },
+      ]);
+      await driver.ensureNetworkWhole(blue, soon());
+      await driver.ensureNodeRules(soon());
+      await driver.sweepNetwork("blue", soon());
+      expect(await driver.survey(soon())).toEqual(whole);
+    });
+
+    test("moves a tap of its owner from another Network, and nobody else's", async () => {
+      await attachNew(tap1, blue);
+      await driver.moveTap(tap1, green, { owner: markB.owner }, soon()).catch(() => undefined);
+      expect(await taps()).toEqual([{ name: tap1, mark: markA, networkName: "blue" }]);
+      for (const _ of [1, 2]) {
+        await driver.moveTap(tap1, green, { owner: markA.owner }, soon());
+        expect(await taps()).toEqual([{ name: tap1, mark: markA, networkName: "green" }]);
+      }
+      await driver.sweepNetwork("blue", soon());
+      expect(await networkNames()).toEqual(["green"]);
+    });
+
+    test("makes no Network whole that is not here", async () => {
+      const made = driver.ensureNetworkWhole(blue, soon());
+      expect(kindOf(await made.catch((e) => e))).toBe("failed_precondition");
+      await driver.ensureNodeRules(soon());
+      expect(await networkNames()).toEqual([]);
+    });
+
     test("connects to a TCP port inside the Network, each half closing by itself", async () => {
       await attachNew(tap1, blue);
       await world.serveEcho("blue", 7001);

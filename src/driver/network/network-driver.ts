@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Maker, Mark } from "../mark.ts";
+import type { NodeNetworkSurvey } from "./network-survey.ts";
 
 export interface NetworkSpec {
   /** The Network's name, `[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}`. */
@@ -69,6 +70,29 @@ export interface NetworkDriver {
   listTaps(signal: AbortSignal): Promise<readonly TapInfo[]>;
 
   listNetworks(signal: AbortSignal): Promise<readonly NetworkInfo[]>;
+
+  /** As the lists, with how each thing stands. Changes nothing. */
+  survey(signal: AbortSignal): Promise<NodeNetworkSurvey>;
+
+  /**
+   * Makes anew whatever part of a Network on this node is missing or altered, and connects the taps that
+   * are in it.
+   *
+   * @throws N0Error `failed_precondition` if it is not on this node, or what is there is not ours.
+   */
+  ensureNetworkWhole(network: NetworkSpec, signal: AbortSignal): Promise<void>;
+
+  /**
+   * As `ensureAttached`, for a tap of `maker` that somebody has put into another Network or taken off its
+   * bridge. A domain that has it open goes on with it.
+   */
+  moveTap(tapName: string, network: NetworkSpec, maker: Maker, signal: AbortSignal): Promise<void>;
+
+  /** Removes the Network from this node if it has no taps, and uplinks of it that lead nowhere. */
+  sweepNetwork(networkName: string, signal: AbortSignal): Promise<void>;
+
+  /** The rules in the node's own namespace: whole while there are Networks, absent where there are none. */
+  ensureNodeRules(signal: AbortSignal): Promise<void>;
 
   /**
    * A TCP connection to an address inside the Network, made from within its namespace. Each half ends

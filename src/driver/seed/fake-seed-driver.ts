@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import { seedFiles } from "./cloud-init.ts";
+import type { IsoFile } from "./iso9660.ts";
 import type { Seed, SeedDriver } from "./seed-driver.ts";
 
 export interface FakeSeedDriver extends SeedDriver {
@@ -22,6 +24,16 @@ export function newFakeSeedDriver(): FakeSeedDriver {
       const path = join(folder, "seed.iso");
       seeds.set(path, structuredClone(seed));
       return path;
+    },
+    async compare(folder, seed) {
+      const there = seeds.get(join(folder, "seed.iso"));
+      if (there === undefined) return undefined;
+      const files = seedFiles(there);
+      const isSame = (wanted: IsoFile) =>
+        files.some(({ name, content }) => {
+          return name === wanted.name && Buffer.from(content).equals(wanted.content);
+        });
+      return seedFiles(seed).flatMap((file) => (isSame(file) ? [] : [file.name]));
     },
     async find(folder) {
       const path = join(folder, "seed.iso");

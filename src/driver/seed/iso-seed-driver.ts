@@ -2,7 +2,7 @@ import { access, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { N0Error } from "../../util/errors.ts";
 import { SEED_LABEL, seedFiles } from "./cloud-init.ts";
-import { isoImage } from "./iso9660.ts";
+import { isoImage, SECTOR_BYTES } from "./iso9660.ts";
 import type { SeedDriver } from "./seed-driver.ts";
 
 /** Writes `<folder>/seed.iso`, by way of `<folder>/.seed.iso.partial`. Makes the folder if it is not there. */
@@ -18,6 +18,13 @@ export function newIsoSeedDriver(): SeedDriver {
       return path;
     },
 
+    async compare(folder, seed) {
+      const image = await readSeed(join(folder, "seed.iso"));
+      if (image === undefined) return undefined;
+      const differing = seedFiles(seed).filter(({ content }) => !image.includes(extent(content)));
+      return differing.map(({ name }) => name);
+    },
+
     async find(folder) {
       const path = join(folder, "seed.iso");
       try {
@@ -30,6 +37,21 @@ export function newIsoSeedDriver(): SeedDriver {
       }
     },
   };
+}
+
+/** A file lies in the image as it is, in one piece, with zeros up to the next sector. */
+function extent(content: Uint8Array): Buffer {
+  const isFull = content.length % SECTOR_BYTES === 0;
+  return isFull ? Buffer.from(content) : Buffer.concat([content, Buffer.alloc(1)]);
+}
+
+async function readSeed(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (reason) {
+    if (reason instanceof Error && "code" in reason && reason.code === "ENOENT") return undefined;
+    throw reason;
+  }
 }
 
 async function holds(path: string, image: Uint8Array): Promise<boolean> {

@@ -4,7 +4,7 @@ export interface IsoFile {
   readonly content: Uint8Array;
 }
 
-const SECTOR_BYTES = 2048;
+export const SECTOR_BYTES = 2048;
 const SYSTEM_AREA_SECTORS = 16;
 const DESCRIPTOR_SECTOR = SYSTEM_AREA_SECTORS;
 const LITTLE_PATH_TABLE_SECTOR = DESCRIPTOR_SECTOR + 2;

@@ -62,6 +62,21 @@ export function seedDriverSuite(name: string, make: () => Promise<SeedDriverUnde
       expect(await driver.find(folder)).toBe(path);
     });
 
+    test("says which files of a seed differ, and undefined where there is none", async () => {
+      const { driver, folder } = await make();
+      expect(await driver.compare(folder, exampleSeed)).toBeUndefined();
+      await driver.ensure(folder, exampleSeed, AbortSignal.timeout(10_000));
+      expect(await driver.compare(folder, exampleSeed)).toEqual([]);
+      const [nic, ...nics] = exampleSeed.nics;
+      const moved = { ...exampleSeed, nics: [{ ...nic!, ipv4Address: "10.0.0.20/24" }, ...nics] };
+      expect(await driver.compare(folder, moved)).toEqual(["network-config"]);
+      const renamed = { ...exampleSeed, hostname: "web-12", sshAuthorizedKeys: [] };
+      expect(await driver.compare(folder, renamed)).toEqual(["user-data", "meta-data"]);
+      // Not only that it begins alike.
+      const shorter = { ...exampleSeed, hostname: "web-" };
+      expect(await driver.compare(folder, shorter)).toEqual(["meta-data"]);
+    });
+
     test("does nothing for a signal that is aborted", async () => {
       const { driver, folder, hostnameAt } = await make();
       const path = await driver.ensure(folder, exampleSeed, AbortSignal.timeout(10_000));

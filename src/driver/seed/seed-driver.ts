@@ -25,6 +25,12 @@ export interface SeedDriver {
   /** Writes the seed into `folder`, whole or not at all, and answers its path. Can be repeated. */
   ensure(folder: string, seed: Seed, signal: AbortSignal): Promise<string>;
 
+  /**
+   * What of the seed in `folder` says something else: names of its files, none where all is as in `seed`.
+   * Undefined where there is no seed.
+   */
+  compare(folder: string, seed: Seed): Promise<readonly string[] | undefined>;
+
   /** The path of the seed in `folder`; undefined if there is none. */
   find(folder: string): Promise<string | undefined>;
 }

@@ -5,7 +5,7 @@ import type { Mark } from "../mark.ts";
 import { blankQcow2 } from "./image/blank-qcow2.ts";
 import { imageFormat } from "./image/image-format.ts";
 import { ImageFormatError, parseQcow2Header } from "./image/qcow2-header.ts";
-import type { VolumeDriver, VolumeInfo } from "./volume-driver.ts";
+import type { VolumeDriver, VolumeInfo, VolumeSurvey } from "./volume-driver.ts";
 import {
   badImage,
   cannotShrink,
@@ -39,6 +39,10 @@ export interface FakeVolumeDriver extends VolumeDriver {
   readonly sources: Map<string, Uint8Array>;
   /** The id of the volume at a path, if there is one. */
   idAt(path: string): string | undefined;
+  /** For doing to the node what no method does: what is to be seen of a volume instead of what is. */
+  readonly damage: Map<string, Partial<VolumeSurvey>>;
+  /** Takes a file away, or puts one there, behind everybody's back. */
+  readonly hands: Map<string, VolumeInfo>;
   /** All that is on the node, by id, as plain data to compare. */
   snapshot(): readonly VolumeInfo[];
 }
@@ -57,6 +61,7 @@ const OVERLAY_BYTES = 196_624n;
 /** Keeps volumes in memory, without their contents: each reads as a blank image of its size. */
 export function newFakeVolumeDriver(): FakeVolumeDriver {
   const volumes = new Map<string, VolumeInfo>();
+  const damage = new Map<string, Partial<VolumeSurvey>>();
 
   const path = (id: string) => {
     checkVolumeId(id);
@@ -134,7 +139,15 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     });
   }
 
+  function survey(): VolumeSurvey[] {
+    const whole = snapshot().map((volume) => ({ ...surveyOf(volume), ...damage.get(volume.id) }));
+    const halves = [...damage].filter(([id]) => !volumes.has(id));
+    return [...whole, ...halves.map(([id, half]) => ({ ...NOTHING, id, path: path(id), ...half }))];
+  }
+
   const driver: FakeVolumeDriver = {
+    damage,
+    hands: volumes,
     before: () => {},
     after: () => {},
     capacityBytes: undefined,
@@ -210,6 +223,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
       await around({ method: "ensureAbsent", id, signal }, () => {
         if (overlaysOn(id).length > 0) throw isBase(id, overlaysOn(id));
         volumes.delete(id);
+        damage.delete(id);
       });
     },
 
@@ -219,6 +233,24 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     },
 
     list: (signal) => around({ method: "list", id: "", signal }, snapshot),
+
+    survey: (signal) => around({ method: "survey", id: "", signal }, survey),
+
+    ensureMarked: (id, wanted, how, signal) =>
+      around({ method: "ensureMarked", id, signal }, () => {
+        checkVolumeId(id);
+        const { baseId: _, ...volume } = present(id, noVolume);
+        const { mark: __, sidecar = "whole", ...rest } = damage.get(id) ?? {};
+        const isTaken = sidecar !== "whole" || volume.mark.owner === how.takenFrom;
+        if (!isTaken) checkOwner(id, volume.mark, wanted);
+        damage.set(id, rest);
+        const mark = isTaken ? { ...wanted } : volume.mark;
+        volumes.set(id, {
+          ...volume,
+          mark,
+          ...(how.baseId === undefined ? {} : { baseId: how.baseId }),
+        });
+      }),
 
     path,
 
@@ -235,6 +267,21 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     },
   };
   return driver;
+}
+
+const NOTHING = {
+  mark: undefined,
+  hasFile: false,
+  sidecar: "absent",
+  virtualSizeBytes: 0n,
+  actualSizeBytes: 0n,
+  isDamaged: false,
+  partialCount: 0,
+} as const;
+
+function surveyOf(volume: VolumeInfo): VolumeSurvey {
+  const backing = volume.baseId === undefined ? {} : { backing: volume.baseId };
+  return { ...NOTHING, ...volume, hasFile: true, sidecar: "whole", ...backing };
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

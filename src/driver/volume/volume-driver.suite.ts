@@ -237,6 +237,32 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
       expect(await names()).toEqual([]);
     });
 
+    test("surveys what is there, with what each file rests on", async () => {
+      const { driver } = await make();
+      expect(await driver.survey(signal())).toEqual([]);
+      await driver.ensureEmpty("a", 64n * MIB, mark, signal());
+      await driver.ensureOverlay("b", "a", 64n * MIB, other, signal());
+      const whole = { hasFile: true, sidecar: "whole", isDamaged: false, partialCount: 0 };
+      expect(await driver.survey(signal())).toMatchObject([
+        { id: "a", mark, path: driver.path("a"), virtualSizeBytes: 64n * MIB, ...whole },
+        { id: "b", mark: other, baseId: "a", backing: "a", ...whole },
+      ]);
+      expect((await driver.survey(signal()))[0]?.backing).toBeUndefined();
+    });
+
+    test("a mark stays its owner's, and changes hands where it may", async () => {
+      const { driver } = await make();
+      await driver.ensureEmpty("a", MIB, mark, signal());
+      await driver.ensureMarked("a", { ...mark, transactionId: "later" }, {}, signal());
+      expect((await driver.find("a", signal()))?.mark).toEqual(mark);
+      const taken = driver.ensureMarked("a", other, {}, signal());
+      await expect(taken).rejects.toMatchObject(kind("failed_precondition"));
+      await driver.ensureMarked("a", other, { takenFrom: mark.owner }, signal());
+      expect((await driver.find("a", signal()))?.mark).toEqual(other);
+      const none = driver.ensureMarked("b", other, {}, signal());
+      await expect(none).rejects.toMatchObject(kind("not_found"));
+    });
+
     test("does nothing for a signal that is aborted", async () => {
       const { driver, names } = await make();
       const aborted = AbortSignal.abort(new Error("too late"));

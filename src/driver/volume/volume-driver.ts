@@ -12,6 +12,34 @@ export interface VolumeInfo {
   readonly baseId?: string;
 }
 
+/** What the folder has under one id, whole or not. */
+export interface VolumeSurvey {
+  readonly id: string;
+  /** Undefined where nobody can tell whose it is. */
+  readonly mark: Mark | undefined;
+  readonly path: string;
+  readonly hasFile: boolean;
+  /** The file that says whose it is: `altered` where it cannot be read. */
+  readonly sidecar: "whole" | "absent" | "altered";
+  /** 0 without a file, or where it is damaged. */
+  readonly virtualSizeBytes: bigint;
+  readonly actualSizeBytes: bigint;
+  /** The file is no qcow2. */
+  readonly isDamaged: boolean;
+  /** What the volume was made an overlay on. */
+  readonly baseId?: string;
+  /** What its file says it rests on: the id of a volume of the folder, or a path elsewhere. */
+  readonly backing?: string;
+  /** Files that somebody is making, or died in making. */
+  readonly partialCount: number;
+}
+
+export interface Marking {
+  readonly baseId?: string;
+  /** Whose it may have been before, where it changes hands. */
+  readonly takenFrom?: string;
+}
+
 export interface FetchSource {
   /** `http:`, `https:`, or `file:` inside a folder that the agent allows. */
   readonly url: string;
@@ -104,6 +132,17 @@ export interface VolumeDriver {
   find(id: string, signal: AbortSignal): Promise<VolumeInfo | undefined>;
 
   list(signal: AbortSignal): Promise<readonly VolumeInfo[]>;
+
+  /** As `list`, with what is half there or damaged, and what each file says itself. In the order of ids. */
+  survey(signal: AbortSignal): Promise<readonly VolumeSurvey[]>;
+
+  /**
+   * Writes down whose the volume's file is, and what it rests on. The mark of the same owner stays.
+   *
+   * @throws N0Error `not_found` without the file; `failed_precondition` where it is of an owner that is
+   *   neither `mark`'s nor `takenFrom`.
+   */
+  ensureMarked(id: string, mark: Mark, how: Marking, signal: AbortSignal): Promise<void>;
 
   /** Where the volume's file is or would be. */
   path(id: string): string;

@@ -10,7 +10,7 @@ export interface DomainPaths {
   readonly serialLog: string;
 }
 
-const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
+export const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 const PREFIX = /^[a-zA-Z0-9._-]{0,16}$/;
 
 /**
@@ -45,10 +45,15 @@ export function checkName(name: string): void {
   }
 }
 
+/** Where the folders of all virtual machines lie. */
+export function machinesFolder(baseDirectory: string): string {
+  return join(baseDirectory, "vm");
+}
+
 /** @throws N0Error `invalid_argument` for a name that is none. */
 export function domainPaths(baseDirectory: string, name: string): DomainPaths {
   checkName(name);
-  const folder = join(baseDirectory, "vm", name);
+  const folder = join(machinesFolder(baseDirectory), name);
   return {
     folder,
     vncSocket: join(folder, "vnc.sock"),

@@ -1,6 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { Mark } from "../../mark.ts";
+import { NAME } from "./domain-paths.ts";
 
 const FILE = "owner.json";
 
@@ -15,6 +23,17 @@ export function ensureMarkedFolder(folder: string, { owner, transactionId }: Mar
   const partial = join(folder, `.${FILE}.partial`);
   writeFileSync(partial, `${JSON.stringify({ owner, transactionId })}\n`);
   renameSync(partial, path);
+}
+
+/** The folders that tell who made them, by name. What tells of nobody is not ours to speak of. */
+export function listMarkedFolders(
+  parent: string,
+): { readonly name: string; readonly mark: Mark }[] {
+  if (!existsSync(parent)) return [];
+  return readdirSync(parent).flatMap((name) => {
+    const mark = NAME.test(name) ? readFolderMark(join(parent, name)) : undefined;
+    return mark === undefined ? [] : [{ name, mark }];
+  });
 }
 
 /** Undefined where there is no folder, or one that does not tell who made it. */

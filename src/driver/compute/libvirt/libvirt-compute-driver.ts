@@ -3,8 +3,14 @@ import type { Accelerator, ComputeDriver } from "../compute-driver.ts";
 import { chooseAccelerator } from "./accelerator.ts";
 import { type ComputeLog, openConnection } from "./connection.ts";
 import { detectCpuController } from "./cpu-shares.ts";
-import { checkBaseDirectory, checkName, checkPrefix, domainPaths } from "./domain-paths.ts";
-import { ensureMarkedFolder } from "./folder-mark.ts";
+import {
+  checkBaseDirectory,
+  checkName,
+  checkPrefix,
+  domainPaths,
+  machinesFolder,
+} from "./domain-paths.ts";
+import { ensureMarkedFolder, listMarkedFolders } from "./folder-mark.ts";
 import { createSerialHub } from "./serial-hub.ts";
 import { readSerialLogFiles } from "./serial-log.ts";
 import { connectToDomain } from "./sockets.ts";
@@ -148,6 +154,12 @@ export async function openLibvirtComputeDriver(
       const { folder } = pathsOf(name);
       ensureMarkedFolder(folder, mark);
       return folder;
+    },
+    async listFolders(signal) {
+      signal.throwIfAborted();
+      return listMarkedFolders(machinesFolder(baseDirectory)).map(({ name, mark }) => {
+        return { name, mark, path: pathsOf(name).folder };
+      });
     },
     async [Symbol.asyncDispose]() {
       closed.abort();

@@ -7,7 +7,7 @@ import { isOurTap, markOfTap, networkNamesHere } from "./tap.ts";
 /** Each is one process for 3 ms; more at once than cores gain nothing. */
 const READS_AT_ONCE_MAX = 4;
 
-type Found = { readonly name: string; readonly state: NetworkState };
+export type Found = { readonly name: string; readonly state: NetworkState };
 
 export async function listTaps(context: Context, signal: AbortSignal): Promise<TapInfo[]> {
   signal.throwIfAborted();
@@ -47,7 +47,7 @@ function tapsIn({ names }: Context, state: NetworkState) {
 }
 
 /** Our Networks on this node, half-made ones too. */
-async function readNetworks(context: Context, signal: AbortSignal): Promise<Found[]> {
+export async function readNetworks(context: Context, signal: AbortSignal): Promise<Found[]> {
   const queue = (await networkNamesHere(context.names)).sort();
   const found: Found[] = [];
   const reader = async () => {

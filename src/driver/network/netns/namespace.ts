@@ -19,6 +19,7 @@ const libc = lazily(() => {
   const loaded = koffi.load("libc.so.6");
   return {
     setns: loaded.func("int setns(int fd, int type)"),
+    unshare: loaded.func("int unshare(int flags)"),
     socket: loaded.func("int socket(int domain, int type, int protocol)"),
     ioctl: loaded.func("int ioctl(int fd, unsigned long request, void *argument)"),
   };
@@ -31,10 +32,21 @@ const libc = lazily(() => {
  * It saves starting a process: 0.1 ms instead of 3 ms, and a socket made inside stays inside (setns(2)).
  */
 export function inNamespace<T>(path: string, work: () => T): T {
+  return elsewhere(() => enter(path), work);
+}
+
+/** As `inNamespace`, in a new one that nobody else sees and that is gone when `work` has ended. */
+export function inScratchNamespace<T>(work: () => T): T {
+  return elsewhere(() => {
+    if (libc().unshare(CLONE_NEWNET) !== 0) throw systemError("unshare", "a network namespace");
+  }, work);
+}
+
+function elsewhere<T>(go: () => void, work: () => T): T {
   // The thread's own, for /proc/self is the main thread's, and this may be a worker.
   const home = openSync("/proc/thread-self/ns/net", "r");
   try {
-    enter(path);
+    go();
     try {
       return work();
     } finally {

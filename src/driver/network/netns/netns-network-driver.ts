@@ -11,6 +11,8 @@ import { ipv6Off, newIp } from "./links.ts";
 import { namesFor } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
 import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
+import { makeWhole, settleNodeRules, sweep, takeTapOut } from "./repair.ts";
+import { surveyNode } from "./survey.ts";
 import { isOurTap, makeTap, markOfTap, whereIs } from "./tap.ts";
 
 export interface NetnsNetworkDriverOptions {
@@ -77,6 +79,26 @@ export function newNetnsNetworkDriver({
         ),
       );
     },
+    survey: async (signal) => surveyNode(context, signal),
+    async ensureNetworkWhole(network, signal) {
+      checkNetworkName(network.name);
+      gatewaysOf(network);
+      await holdingNetwork(network.name, signal, () => makeWhole(context, network, signal));
+    },
+    async moveTap(tapName, network, maker, signal) {
+      checkTapName(tapName);
+      checkNetworkName(network.name);
+      gatewaysOf(network);
+      await holdingTap(tapName, signal, async () => {
+        await takeTapOut(context, tapName, network.name, maker, signal);
+        await holdingNetwork(network.name, signal, () => attach(context, tapName, network, signal));
+      });
+    },
+    async sweepNetwork(networkName, signal) {
+      checkNetworkName(networkName);
+      await holdingNetwork(networkName, signal, () => sweep(context, networkName, signal));
+    },
+    ensureNodeRules: (signal) => settleNodeRules(context, signal),
     listTaps: async (signal) => listTaps(context, signal),
     listNetworks: async (signal) => listNetworks(context, signal),
     async connect(networkName, address, port, signal) {

@@ -11,7 +11,7 @@ import { ensureNodeRules, ensureNodeRulesAbsent, prepareInside } from "./rules.t
 import { makeUplink, removeOrphans, uplinkWorks } from "./uplink.ts";
 
 /** On the bridge when all else is in place; without it everything is looked after again. */
-const READY = "ready";
+export const READY = "ready";
 
 /** What the kernel puts into every new namespace by itself, depending on its modules. */
 const KERNEL_DEVICES = new Set(

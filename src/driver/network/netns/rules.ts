@@ -1,8 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { N0Error } from "../../../util/errors.ts";
 import { formatLinkMark, parseLinkMark } from "../link-mark.ts";
+import type { PartState } from "../network-survey.ts";
 import { GROUP_HEAD, GROUP_MASK, type Names, UPLINK_INSIDE } from "./names.ts";
-import { inNamespace } from "./namespace.ts";
+import { inNamespace, inScratchNamespace } from "./namespace.ts";
 import { nft, tableComment } from "./nft.ts";
 
 /** Part of the comment of a table: one of another version is replaced. */
@@ -63,7 +64,31 @@ const INSIDE_CHAINS = `
  */
 export function ensureNodeRules(names: Names): void {
   forward();
-  applyTable(names, names.nodeTable, "node", nodeChains());
+  applyTable(names, nodeRules(names));
+}
+
+/** As `ensureNodeRules`, also where somebody has changed the rules and left our comment. */
+export function restoreNodeRules(names: Names): void {
+  if (nodeRulesState(names) !== "whole") applyTable(names, nodeRules(names), true);
+  forward();
+}
+
+export function nodeRulesState(names: Names): PartState {
+  return stateOf(names, nodeRules(names));
+}
+
+/** As `prepareInside`, also where somebody has changed the rules and left our comment. */
+export function restoreInside(names: Names, path: string): void {
+  const isWhole = insideRulesState(names, path) === "whole";
+  if (!isWhole) inNamespace(path, () => applyTable(names, insideRules(names), true));
+  prepareInside(names, path);
+}
+
+export function insideRulesState(names: Names, path: string): PartState {
+  // Before going there: what is compared with is made in a namespace of its own.
+  const rules = insideRules(names);
+  listingOf(rules);
+  return inNamespace(path, () => stateOf(names, rules));
 }
 
 export function ensureNodeRulesAbsent(names: Names): void {
@@ -78,14 +103,57 @@ export function prepareInside(names: Names, path: string): void {
     forward();
     // Taps and the uplink need no IPv6 address of their own; 1 is "none" (ip-sysctl in the kernel).
     if (existsSync(ADDRESS_MODE)) writeFileSync(ADDRESS_MODE, "1");
-    applyTable(names, INSIDE_TABLE, "inside", INSIDE_CHAINS);
+    applyTable(names, insideRules(names));
   });
 }
 
-function applyTable(names: Names, table: string, owner: string, chains: string): void {
-  const mark = formatLinkMark(names.prefix, { owner, transactionId: RULES_VERSION });
+interface Rules {
+  readonly table: string;
+  /** The comment. */
+  readonly mark: string;
+  /** In nft's own language. */
+  readonly text: string;
+}
+
+function nodeRules(names: Names): Rules {
+  return rulesOf(names, names.nodeTable, "node", nodeChains());
+}
+
+function insideRules(names: Names): Rules {
+  return rulesOf(names, INSIDE_TABLE, "inside", INSIDE_CHAINS);
+}
+
+function rulesOf({ prefix }: Names, table: string, owner: string, chains: string): Rules {
+  const mark = formatLinkMark(prefix, { owner, transactionId: RULES_VERSION });
+  return { table, mark, text: `table inet ${table} {\n  comment "${mark}"${chains}\n}\n` };
+}
+
+/** Of the namespace that the thread is in. Without forwarding, rules let nothing through. */
+function stateOf(names: Names, rules: Rules): PartState {
+  const comment = tableComment("inet", rules.table);
+  if (comment === undefined) return "absent";
+  if (parseLinkMark(names.prefix, comment) === undefined) return "absent";
+  const isSame = nft(`list table inet ${rules.table}`) === listingOf(rules);
+  return isSame && isForwarding() ? "whole" : "altered";
+}
+
+const listings = new Map<string, string>();
+
+/** How nft prints the rules, which is not how they are written: found out once, where nobody sees it. */
+function listingOf({ text, table }: Rules): string {
+  const known = listings.get(text);
+  if (known !== undefined) return known;
+  const listing = inScratchNamespace(() => {
+    nft(text);
+    return nft(`list table inet ${table}`);
+  });
+  listings.set(text, listing);
+  return listing;
+}
+
+function applyTable(names: Names, { table, mark, text }: Rules, isForced = false): void {
   const comment = tableComment("inet", table);
-  if (comment === mark) return;
+  if (comment === mark && !isForced) return;
   if (comment !== undefined && parseLinkMark(names.prefix, comment) === undefined) {
     throw new N0Error(
       "failed_precondition",
@@ -94,11 +162,16 @@ function applyTable(names: Names, table: string, owner: string, chains: string):
   }
   // One transaction, so there is never a moment without rules.
   const replaced = comment === undefined ? "" : `delete table inet ${table}\n`;
-  nft(`${replaced}table inet ${table} {\n  comment "${mark}"${chains}\n}\n`);
+  nft(`${replaced}${text}`);
+}
+
+const FORWARDING = "/proc/sys/net/ipv4/ip_forward";
+
+function isForwarding(): boolean {
+  return readFileSync(FORWARDING, "utf8").trim() === "1";
 }
 
 function forward(): void {
-  const path = "/proc/sys/net/ipv4/ip_forward";
   // Writing it, even the same, resets other settings of every device (see ip-sysctl in the kernel).
-  if (readFileSync(path, "utf8").trim() !== "1") writeFileSync(path, "1");
+  if (!isForwarding()) writeFileSync(FORWARDING, "1");
 }

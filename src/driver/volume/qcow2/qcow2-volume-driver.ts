@@ -22,6 +22,7 @@ import { parseChecksum } from "./intake.ts";
 import { newLayout, volumeFileName } from "./layout.ts";
 import { newQemuImg, QEMU_IMG_TIMEOUTS, type QemuImgTimeouts } from "./qemu-img.ts";
 import { openSource } from "./source.ts";
+import { markVolume, surveyVolumes } from "./survey.ts";
 import { newUseGuard } from "./use-guard.ts";
 import { findVolume, makeVolume, removeStale, removeVolume } from "./volume-files.ts";
 
@@ -194,6 +195,20 @@ export async function newQcow2VolumeDriver(
       const found = await readEach(await volumeIds(layout), (id) => findVolume(layout, id));
       // Undefined is what was removed since the folder was read.
       return found.filter((volume) => volume !== undefined);
+    },
+
+    async survey(signal) {
+      signal.throwIfAborted();
+      return await surveyVolumes(layout);
+    },
+
+    async ensureMarked(id, mark, how, signal) {
+      checkVolumeId(id);
+      if (how.baseId !== undefined) checkVolumeId(how.baseId);
+      signal.throwIfAborted();
+      using _ = guard.change(id);
+      await markVolume(layout, id, mark, how);
+      bases.forget(id);
     },
 
     path(id) {

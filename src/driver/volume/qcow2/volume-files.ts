@@ -9,9 +9,9 @@ import type { Layout } from "./layout.ts";
 import { readSidecar, SIDECAR_KIND, type Sidecar, writeSidecar } from "./sidecar.ts";
 
 /** `stat` counts in these, whatever the file system's blocks are. */
-const STAT_BLOCK_BYTES = 512n;
+export const STAT_BLOCK_BYTES = 512n;
 /** In our own files the backing file's name follows the header. */
-const OWN_HEAD_BYTES = 4096;
+export const OWN_HEAD_BYTES = 4096;
 const FILE_MODE = 0o600;
 
 export interface NewVolume {
@@ -136,7 +136,7 @@ async function removeRemains(id: string, paths: readonly string[], reason: unkno
   }
 }
 
-function sidecarOf({ mark, sizeBytes, baseId }: NewVolume): Sidecar {
+export function sidecarOf({ mark, sizeBytes, baseId }: NewVolume): Sidecar {
   const { owner, transactionId } = mark;
   return {
     kind: SIDECAR_KIND,

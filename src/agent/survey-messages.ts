@@ -1,0 +1,76 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { DomainInfo, FolderInfo } from "../driver/compute/compute-driver.ts";
+import type { NetworkSurvey, PartState, TapSurvey } from "../driver/network/network-survey.ts";
+import type { VolumeDriver, VolumeSurvey } from "../driver/volume/volume-driver.ts";
+import {
+  type SurveyedDomainSchema,
+  type SurveyedFolderSchema,
+  type SurveyedNetworkSchema,
+  type SurveyedTapSchema,
+  type SurveyedVolumeSchema,
+  PartState as WirePart,
+} from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { domainToWire, volumeIdOf } from "./domain-messages.ts";
+
+const PART_TO_WIRE: Readonly<Record<PartState, WirePart>> = {
+  whole: WirePart.WHOLE,
+  absent: WirePart.ABSENT,
+  altered: WirePart.ALTERED,
+};
+
+export function partToWire(state: PartState): WirePart {
+  return PART_TO_WIRE[state];
+}
+
+export function domainToSurvey(
+  volume: VolumeDriver,
+  info: DomainInfo,
+): MessageInitShape<typeof SurveyedDomainSchema> {
+  const isOther = (path: string) =>
+    volumeIdOf(volume, path) === undefined && !path.endsWith(`/vm/${info.name}/seed.iso`);
+  return {
+    listed: domainToWire(volume, info),
+    otherDiskPaths: info.diskPaths.filter(isOther),
+  };
+}
+
+export function folderToSurvey({
+  name,
+  mark,
+}: FolderInfo): MessageInitShape<typeof SurveyedFolderSchema> {
+  return { name, ...mark };
+}
+
+export function volumeToSurvey(found: VolumeSurvey): MessageInitShape<typeof SurveyedVolumeSchema> {
+  const { id, path, virtualSizeBytes, actualSizeBytes, baseId = "", mark } = found;
+  return {
+    listed: { id, path, virtualSizeBytes, actualSizeBytes, baseId, ...mark },
+    hasFile: found.hasFile,
+    mark: partToWire(found.sidecar),
+    isDamaged: found.isDamaged,
+    backing: found.backing ?? "",
+    partialCount: found.partialCount,
+  };
+}
+
+export function tapToSurvey({
+  name,
+  mark,
+  networkName = "",
+  isConnected,
+}: TapSurvey): MessageInitShape<typeof SurveyedTapSchema> {
+  return { listed: { name, networkName, ...mark }, isConnected };
+}
+
+export function networkToSurvey(
+  network: NetworkSurvey,
+): MessageInitShape<typeof SurveyedNetworkSchema> {
+  const { name, mark, tapNames, gateways } = network;
+  return {
+    listed: { name, tapNames: [...tapNames], gateways: [...gateways], ...mark },
+    namespace: partToWire(network.namespace),
+    bridge: partToWire(network.bridge),
+    uplink: partToWire(network.uplink),
+    rules: partToWire(network.rules),
+  };
+}

@@ -1,0 +1,97 @@
+import type { Maker } from "../../mark.ts";
+import type { NetworkSpec } from "../network-driver.ts";
+import { networkNotHere, networkNotOurs } from "../network-errors.ts";
+import type { Context } from "./context.ts";
+import { ipv6Off, type Link } from "./links.ts";
+import { UPLINK_INSIDE } from "./names.ts";
+import { deviceIndex } from "./namespace.ts";
+import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
+import { ensureNodeRulesAbsent, restoreInside, restoreNodeRules } from "./rules.ts";
+import { strayUplinks, uplinkState } from "./survey.ts";
+import { isOurTap, isTapOf, whereIs } from "./tap.ts";
+
+/** Looks after every part, also of a Network that says it is ready. The caller holds the Network. */
+export async function makeWhole(
+  context: Context,
+  network: NetworkSpec,
+  signal: AbortSignal,
+): Promise<void> {
+  const { ip, names, mutex } = context;
+  const path = names.netnsPath(network.name);
+  const netns = names.netnsName(network.name);
+  let state = await readNetwork(context, network.name, signal);
+  if (state.kind === "nothing") throw networkNotHere(network.name);
+  if (state.kind === "foreign") throw networkNotOurs(network.name);
+  if (state.kind === "namespace" && uplinkState(path, state.links) === "altered") {
+    await ip.batch(netns, [`link delete dev ${UPLINK_INSIDE}`], signal);
+    state = await readNetwork(context, network.name, signal);
+  }
+  const transactionId = state.kind === "namespace" ? (state.mark?.transactionId ?? "") : "";
+  await ensureNetwork(context, network, state, transactionId, signal);
+  restoreInside(names, path);
+  await mutex.run("node", async () => restoreNodeRules(names));
+
+  const made = await readNetwork(context, network.name, signal);
+  if (made.kind !== "namespace") return;
+  const bridge = names.bridge(network.name);
+  const index = deviceIndex(path, bridge);
+  const loose = made.links.filter(
+    (link) => isOurTap(names, link) && (link.master !== bridge || !link.flags.includes("UP")),
+  );
+  const lines = loose.map(({ name }) => `link set dev ${name} master if${index}${ipv6Off()} up`);
+  await ip.batch(netns, lines, signal);
+}
+
+/** Moves a tap of the maker's from every other Network into the node's own namespace. The caller holds the tap. */
+export async function takeTapOut(
+  context: Context,
+  tapName: string,
+  stayIn: string,
+  maker: Maker,
+  signal: AbortSignal,
+): Promise<void> {
+  const { ip, names } = context;
+  for (const place of await whereIs(context, tapName)) {
+    if (place === undefined || place === stayIn) continue;
+    const netns = names.netnsName(place);
+    const link = await ip.link(netns, tapName, signal);
+    if (link === undefined || !isTapOf(names, link, maker)) continue;
+    // By the process, for the node's own namespace has no name.
+    await ip.batch(netns, [`link set dev ${tapName} nomaster netns ${process.pid}`], signal);
+  }
+}
+
+/** The caller holds the Network, so no tap comes into it meanwhile. */
+export async function sweep(
+  context: Context,
+  networkName: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { ip, names, mutex } = context;
+  const state = await readNetwork(context, networkName, signal);
+  const links = state.kind === "namespace" ? state.links : [];
+  if (!links.some((link) => isOurTap(names, link))) {
+    return await removeNetwork(context, networkName, state, signal);
+  }
+  await mutex.run("node", async () => {
+    const strays = strayUplinks(context, await ip.links(undefined, signal), [
+      { name: networkName, state },
+    ]).filter((stray) => stray.networkName === networkName);
+    await ip.batch(
+      undefined,
+      strays.map(({ device }) => `link delete dev ${device}`),
+      signal,
+    );
+  });
+}
+
+export async function settleNodeRules(
+  { ip, names, mutex }: Context,
+  signal: AbortSignal,
+): Promise<void> {
+  await mutex.run("node", async () => {
+    const isUplink = ({ kind, group }: Link) => kind === "veth" && group === names.group;
+    if ((await ip.links(undefined, signal)).some(isUplink)) restoreNodeRules(names);
+    else ensureNodeRulesAbsent(names);
+  });
+}

@@ -1,0 +1,36 @@
+import type { NetworkInfo, TapInfo } from "./network-driver.ts";
+
+/** How a part of what is made stands. `altered`: it is there, and not as we make it. */
+export type PartState = "whole" | "absent" | "altered";
+
+export interface TapSurvey extends TapInfo {
+  /** Up, and a port of its Network's bridge. */
+  readonly isConnected: boolean;
+}
+
+export interface NetworkPartsSurvey {
+  /** `altered`: a name without a namespace, or one that nobody finished making. */
+  readonly namespace: PartState;
+  readonly bridge: PartState;
+  /** The way to the node: the veth, its addresses, and the default route. */
+  readonly uplink: PartState;
+  /** Filter, NAT and forwarding inside the namespace. */
+  readonly rules: PartState;
+}
+
+export interface NetworkSurvey extends NetworkInfo, NetworkPartsSurvey {}
+
+/** The end outside of an uplink of ours whose other end is not in its Network. */
+export interface StrayUplink {
+  readonly device: string;
+  readonly networkName: string;
+}
+
+/** All that this instance has on the node, half-made and damaged things too. */
+export interface NodeNetworkSurvey {
+  readonly taps: readonly TapSurvey[];
+  readonly networks: readonly NetworkSurvey[];
+  readonly strayUplinks: readonly StrayUplink[];
+  /** Filter, NAT and forwarding in the node's own namespace. */
+  readonly nodeRules: PartState;
+}

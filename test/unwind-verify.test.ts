@@ -1,0 +1,4 @@
+import { verifyCases } from "./rpc-cases/verify.ts";
+import { rpcUnwindCases } from "./saga-cases.ts";
+
+await rpcUnwindCases(verifyCases);
