@@ -56,10 +56,11 @@ export async function lookOnce(api: Api, scope: Scope): Promise<Look> {
   using seen = watchTransactions(api.datastore);
   const before = await Snapshot.read(api);
   const machines = await planMachines(api, before);
+  // What was on a lost node is gone, as somebody has said: there is nobody to be asked.
   const names = before
     .list(nodes)
-    .map(({ value }) => value.name)
-    .filter((name) => scope.nodeNames?.has(name) ?? true);
+    .filter(({ value }) => !value.lost && (scope.nodeNames?.has(value.name) ?? true))
+    .map(({ value }) => value.name);
   const answers = await askNodes(api, names, machines, scope.signal);
   const after = await Snapshot.read(api);
 

@@ -1,13 +1,16 @@
 import { expect, test } from "vitest";
 import { refused } from "../../../test/refused.ts";
+import { newShiftingClock } from "../../../test/shifting-clock.ts";
 import { DRIFT_CASES } from "../../../test/verify-cases.ts";
 import {
+  fillWorld,
   findingsIn,
   handsOn,
   linesOf,
   newVerifyWorld,
   repairIn,
 } from "../../../test/verify-world.ts";
+import { newWorld } from "../../../test/world.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { RepairOutcome } from "../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
@@ -44,6 +47,19 @@ test("a node that is asked for alone is repaired alone", async () => {
   expect(nodes.map(({ nodeName }) => nodeName)).toEqual(["node-2"]);
   for await (const _ of world.verify.repair({ nodeNames: ["node-2"] }));
   expect((await findingsIn(world)).map(({ nodeName }) => nodeName)).toEqual(["node-1"]);
+});
+
+test("a node that is lost is not asked, and is no finding", async () => {
+  const clock = newShiftingClock();
+  await using world = await newWorld({ nodeCount: 2, inMemory: true, clock });
+  await fillWorld(world);
+  world.fakeNodes[1]!.isDown = true;
+  clock.shiftMs(60_000);
+  await world.nodes.heartbeatNode({ name: "node-1" });
+  await world.nodes.setNodeLost({ name: "node-2", lost: true });
+  const { findings, nodes } = await world.verify.verify({});
+  expect(linesOf(findings)).toEqual([]);
+  expect(nodes.map(({ nodeName }) => nodeName)).toEqual(["node-1"]);
 });
 
 test("a node that does not exist is refused by name", async () => {
