@@ -12,6 +12,7 @@ import { placements } from "./placements.ts";
 import { realBurst } from "./real-burst.ts";
 import { realMachine } from "./real-machine.ts";
 import { simulation } from "./simulation.ts";
+import { verify } from "./verify.ts";
 
 /** In the order of the table. */
 export const measurements: readonly Measurement[] = [
@@ -24,6 +25,7 @@ export const measurements: readonly Measurement[] = [
   hundredCreates,
   crash,
   createAmongMany,
+  verify,
   realBurst,
   idle,
   cliStart,

@@ -56,9 +56,9 @@ function capacities({ answers, records }: View): Finding[] {
 
 function overcommitted({ records, isWanted }: View): Finding[] {
   const used = new Map<string, typeof NOTHING>();
-  for (const of of [computes, storages]) {
-    for (const { key, value } of records.list<{ readonly counted: Counted }>(of)) {
-      const nodeName = of.parts(key)[0] ?? "";
+  for (const reserved of [computes, storages]) {
+    for (const { key, value } of records.list<{ readonly counted: Counted }>(reserved)) {
+      const nodeName = reserved.parts(key)[0] ?? "";
       used.set(nodeName, sum(used.get(nodeName) ?? NOTHING, toAmounts(value.counted)));
     }
   }

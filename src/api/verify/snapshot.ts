@@ -76,7 +76,7 @@ export class Snapshot implements Reader {
       .flatMap((stored) => (stored === undefined ? [] : [stored.value]))
       .filter(({ state }) => state !== "done" && state !== "unwound");
     const lists = new Map<string, readonly Stored<unknown>[]>();
-    for (const of of COLLECTIONS) lists.set(of.prefix, await records.list(of));
+    for (const kind of COLLECTIONS) lists.set(kind.prefix, await records.list(kind));
     return new Snapshot(lists, marks, open);
   }
 
