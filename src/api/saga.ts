@@ -29,16 +29,18 @@ export async function runSaga<T>(
   saga: (tx: Tx) => Promise<T>,
 ): Promise<T> {
   using _place = within === undefined ? api.engine.admit() : undefined;
+  const attempt = within === undefined ? call.attempt : undefined;
   const leftMs = call.timeoutMs?.();
   const live = api.engine.enter({
     kind,
     guards: keys,
     asker: askerOf(call),
     ...(leftMs === undefined ? {} : { deadlineAtMs: api.clock.nowMs() + leftMs }),
+    ...(attempt === undefined ? {} : { requestKey: attempt.requestKey }),
   });
+  attempt?.begin(live.id);
   using _wait = within === undefined ? undefined : waitingFor(api, within, live);
   const held = await takeKeys(api, call, live, waits);
-  const attempt = within === undefined ? call.attempt : undefined;
   const options = {
     kind,
     guards: held.keys,
@@ -46,7 +48,7 @@ export async function runSaga<T>(
     cancel: call.signal,
     onRest: () => held.release(),
     isAdmitted: true,
-    ...(attempt === undefined ? {} : { alongside: attempt }),
+    ...(attempt === undefined ? {} : { unwoundWrites: attempt.unwoundWrites }),
     live,
   };
   return await orOvertaken(() =>

@@ -23,12 +23,11 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
     state === "done" || state === "unwound" ? remove(openCollection, id) : {};
 
   return {
-    begin: (row, writes = {}) =>
+    begin: (row) =>
       datastore.batch(
         merge(
           putNew<Row<TransactionHeader>>(transactionCollection, [row.id], { ...row }),
           put(openCollection, [row.id], {}),
-          writes,
         ),
       ),
     stepStarted: (id, row) => datastore.batch(step(id, row)),

@@ -14,12 +14,8 @@ export interface EngineOptions<C, W> extends FinishParts<C, W> {
   readonly openMax: number;
 }
 
-/** What is written in the batches in which a transaction begins and comes to rest. */
-export interface Alongside<W> {
-  begun(transactionId: string): W;
-  /** With the state `unwound`, in the process that ran it; `reason` is what it failed for. */
-  unwound(transactionId: string, reason: unknown): W | undefined;
-}
+/** What is written with the state `unwound`, in the process that ran it; `reason` is what it failed for. */
+export type UnwoundWrites<W> = (reason: unknown) => W | undefined;
 
 /** What is known of a transaction when it is asked for. */
 export interface EnterOptions {
@@ -30,6 +26,8 @@ export interface EnterOptions {
   readonly asker?: Asker;
   /** Until when its client waits. */
   readonly deadlineAtMs?: number;
+  /** Names the request; of one name there is one transaction at a time. */
+  readonly requestKey?: string;
 }
 
 export interface RunOptions<C, W> extends EnterOptions {
@@ -42,7 +40,7 @@ export interface RunOptions<C, W> extends EnterOptions {
   readonly onRest: () => void;
   /** The caller holds a place from `admit`, or it runs within another transaction that has one. */
   readonly isAdmitted?: boolean;
-  readonly alongside?: Alongside<W>;
+  readonly unwoundWrites?: UnwoundWrites<W>;
 }
 
 type State = TransactionHeader["state"];
@@ -62,6 +60,8 @@ export class TransactionEngine<C, W> {
   readonly #open = new Set<Promise<unknown>>();
   /** The same, of those that have begun, by their ids. */
   readonly #ends = new Map<string, Promise<unknown>>();
+  /** The ids of those that are not at rest, also of those that need an operator, by their requests' keys. */
+  readonly #ofRequests = new Map<string, string>();
   /** Of those that a client waits for: what goes on in the background is in nobody's way. */
   readonly #admission: Admission;
 
@@ -98,6 +98,11 @@ export class TransactionEngine<C, W> {
     return this.#ends.get(transactionId);
   }
 
+  /** The id of the transaction for this request that is not at rest, of this process or an earlier one. */
+  openFor(requestKey: string): string | undefined {
+    return this.#ofRequests.get(requestKey);
+  }
+
   /**
    * Runs `saga` as one transaction: it happens whole, or everything it did is undone.
    *
@@ -127,7 +132,7 @@ export class TransactionEngine<C, W> {
    * Makes a transaction known before it runs, while it waits for what it needs: `run` it, or have
    * `live.remove` forget it.
    */
-  enter({ kind, guards, asker, deadlineAtMs }: EnterOptions): LiveTransaction {
+  enter({ kind, guards, asker, deadlineAtMs, requestKey }: EnterOptions): LiveTransaction {
     const { clock, random, shutdown } = this.#options;
     const nowMs = clock.nowMs();
     const live = this.live.add({
@@ -139,6 +144,7 @@ export class TransactionEngine<C, W> {
       isCommitted: false,
       ...(asker === undefined ? {} : { asker }),
       ...(deadlineAtMs === undefined ? {} : { deadlineAtMs }),
+      ...(requestKey === undefined ? {} : { requestKey }),
     });
     if (shutdown.aborted) live.stop(shutdown.reason);
     return live;
@@ -182,7 +188,7 @@ export class TransactionEngine<C, W> {
 
   async #unwind(
     tx: Transaction<C, W>,
-    { context, alongside }: RunOptions<C, W>,
+    { context, unwoundWrites }: RunOptions<C, W>,
     reason: unknown,
   ): Promise<TransactionHeader> {
     const { cancelled } = tx.live;
@@ -191,7 +197,7 @@ export class TransactionEngine<C, W> {
       ...tx.ended,
       ...(cancelled === undefined ? {} : { cancel: cancelled }),
     };
-    const written = alongside?.unwound(tx.id, reason);
+    const written = unwoundWrites?.(reason);
     return await unwind(this.#options, context, tx.live, header, errorChain(reason), written);
   }
 
@@ -250,6 +256,7 @@ export class TransactionEngine<C, W> {
   }
 
   #adopt(header: TransactionHeader): LiveTransaction {
+    this.#keepRequest(header);
     const live = this.live.add(header);
     live.isJournaled = true;
     return live;
@@ -281,14 +288,16 @@ export class TransactionEngine<C, W> {
 
   async #begin(options: RunOptions<C, W>, live: LiveTransaction): Promise<Transaction<C, W>> {
     const { journal, faults, clock, shutdown } = this.#options;
-    const { context, onRest, alongside } = options;
+    const { context, onRest } = options;
     try {
       await faults({ point: "before_begin", kind: live.header.kind, step: "", seq: -1 });
-      const generation = await journal.begin(live.header, alongside?.begun(live.id));
+      this.#keepRequest(live.header);
+      const generation = await journal.begin(live.header);
       live.isJournaled = true;
       return new Transaction({ live, context, generation, journal, faults, clock, shutdown });
     } catch (reason) {
       this.live.remove(live);
+      this.#forgetRequest(live.header);
       if (!(reason instanceof SimulatedCrash)) onRest();
       throw reason;
     }
@@ -340,6 +349,7 @@ export class TransactionEngine<C, W> {
     try {
       if (header.state === "done") onChange(header);
       const { state } = header.state === "done" ? header : await move();
+      if (state !== "needs_operator") this.#forgetRequest(header);
       options.onRest();
       return state;
     } catch (reason) {
@@ -348,6 +358,14 @@ export class TransactionEngine<C, W> {
     } finally {
       this.live.remove(live);
     }
+  }
+
+  #keepRequest({ id, requestKey }: TransactionHeader): void {
+    if (requestKey !== undefined) this.#ofRequests.set(requestKey, id);
+  }
+
+  #forgetRequest({ requestKey }: TransactionHeader): void {
+    if (requestKey !== undefined) this.#ofRequests.delete(requestKey);
   }
 
   #track(end: Promise<unknown>): Promise<unknown> {

@@ -53,6 +53,8 @@ export interface TransactionHeader {
   readonly asker?: Asker;
   /** Until when its client waits. */
   readonly deadlineAtMs?: number;
+  /** Names the request that it carries out, where the client gave that a name. */
+  readonly requestKey?: string;
   readonly cancel?: Cancel;
   readonly ended?: Ended;
   /** The nodes that its steps were at work on. Known once it is committed or undone. */
@@ -101,10 +103,10 @@ export interface Besides<W> {
  * Durable memory of what was begun. Each call is durable when it resolves, and answers a number that is
  * larger than any it answered before: the generation of what follows.
  *
- * `W` is what a commit writes besides, in the same batch; the beginning and the end may as well.
+ * `W` is what a commit writes besides, in the same batch; the end of an unwind may as well.
  */
 export interface Journal<W> {
-  begin(header: TransactionHeader, writes?: W): Promise<number>;
+  begin(header: TransactionHeader): Promise<number>;
   stepStarted(id: string, row: StepRow): Promise<number>;
   stepUndone(id: string, row: StepRow): Promise<number>;
   /** The pivot: the final records, `committed` and what is still to be finished stand together or not at all. */

@@ -12,7 +12,7 @@ import {
 } from "../annotations.ts";
 import { blockStorages } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
-import { answering } from "../idempotency/answer.ts";
+import { answeringRecord } from "../idempotency/answer.ts";
 import { countedOn, schedule, storageWish } from "../node/schedule.ts";
 import { reserveStorage } from "../node/steps.ts";
 import { runSaga } from "../saga.ts";
@@ -82,7 +82,7 @@ export async function makeBlockStorage(
     });
     const finished = finish(blank, made);
     await tx.commit(
-      answering(tx, finished, tx.context.held.put(blockStorages, name, finished)),
+      answeringRecord(tx, blockStorages, name, finished),
       ...(replaced === undefined ? [] : await removalOf(api, replaced)),
     );
     return finished;

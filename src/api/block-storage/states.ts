@@ -5,7 +5,7 @@ import {
 import { N0Error } from "../../util/errors.ts";
 import { blockStorages, images } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
-import { answering } from "../idempotency/answer.ts";
+import { answeringRecord } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import {
   getBlockStorage,
@@ -84,7 +84,7 @@ export async function changeState(
     throwUnlessIn(value, from);
     await check?.(api, value);
     const after = settled(value, to);
-    await tx.commit(answering(tx, after, tx.context.held.put(blockStorages, name, after)));
+    await tx.commit(answeringRecord(tx, blockStorages, name, after));
     return after;
   });
 }

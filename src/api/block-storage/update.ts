@@ -14,7 +14,7 @@ import {
 import { blockStorages, storages, virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
 import { maskOf } from "../field-mask.ts";
-import { answering } from "../idempotency/answer.ts";
+import { answering, answeringRecord } from "../idempotency/answer.ts";
 import { schedule, storageWish } from "../node/schedule.ts";
 import { changeStorage, reserveStorage } from "../node/steps.ts";
 import { operation, quick } from "../operation.ts";
@@ -64,7 +64,7 @@ export async function updateBlockStorage(
     }
     if (target !== before.nodeName) return await move(api, tx, before, after, target);
     if (isSameSize(before, after)) {
-      await tx.commit(answering(tx, after, tx.context.held.put(blockStorages, name, after)));
+      await tx.commit(answeringRecord(tx, blockStorages, name, after));
       return after;
     }
     return await grow(api, tx, before, after);
@@ -186,7 +186,7 @@ async function move(
     copy.baseVolumeId = "";
   });
   await tx.commit(
-    answering(tx, moved, tx.context.held.put(blockStorages, name, moved)),
+    answeringRecord(tx, blockStorages, name, moved),
     ...removeFile(name, { nodeName, volumeId, baseVolumeId, replicaOf: "" }),
   );
   return moved;

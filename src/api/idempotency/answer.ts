@@ -1,5 +1,6 @@
 import { create, type Message } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import type { Collection } from "../../datastore/collection.ts";
 import { merge, type Writes } from "../../datastore/datastore.ts";
 import type { SagaContext } from "../context.ts";
 
@@ -19,6 +20,18 @@ export function answering(
 ): Answered {
   const kept = attempt === undefined ? [] : [attempt.answered(answer)];
   return asAnswered(merge(...writes, ...kept));
+}
+
+/** The same, where the answer is the record that is written: it is encoded once. */
+export function answeringRecord<T extends Message>(
+  { context: { attempt, held } }: { readonly context: SagaContext },
+  of: Collection<T>,
+  name: string,
+  record: T,
+): Answered {
+  const encoded = of.encode(record);
+  const kept = attempt === undefined ? {} : attempt.answered(record, encoded);
+  return asAnswered(merge(held.putEncoded(of, name, encoded), kept));
 }
 
 /** For what no client has asked for, such as a transaction within another. */

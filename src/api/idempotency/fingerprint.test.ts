@@ -55,3 +55,25 @@ test("the order of a list counts", () => {
   expect(asked("a", "b")).toBe(asked("a", "b"));
   expect(asked("a", "b")).not.toBe(asked("b", "a"));
 });
+
+test("two texts are never taken for each other's", () => {
+  const all = [
+    applied({ "a:1'b": "c" }),
+    applied({ a: "1'b:c" }),
+    applied({ a: "1", b: "" }),
+    applied({ a: "1" }, { b: "" }),
+    applied({}, { a: "1" }),
+    create(ApplyNetworkRequestSchema, { name: "net", domain: "a" }),
+    create(ApplyNetworkRequestSchema, { name: "net", ipv4Cidr: "a" }),
+    create(ApplyNetworkRequestSchema, { name: "neta" }),
+  ];
+  const fingerprints = all.map((request) => fingerprintOf(ApplyNetworkRequestSchema, request));
+  expect(new Set(fingerprints).size).toBe(all.length);
+});
+
+test("what this version does not know counts as well", () => {
+  const request = applied({ a: "1" });
+  const fingerprint = fingerprintOf(ApplyNetworkRequestSchema, request);
+  request.$unknown = [{ no: 999, wireType: 2, data: Uint8Array.of(1, 2) }];
+  expect(fingerprintOf(ApplyNetworkRequestSchema, request)).not.toBe(fingerprint);
+});

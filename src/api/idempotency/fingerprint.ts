@@ -1,66 +1,57 @@
 import { hash } from "node:crypto";
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
-import { toBinary } from "@bufbuild/protobuf";
+import { isFieldSet } from "@bufbuild/protobuf";
 
 /**
- * The same for two requests that say the same. The entries of a map are put in order first: a client may
- * write them in another one each time.
+ * The same for two requests that say the same, in whatever order a client writes the entries of a map: a
+ * hash of all that is set, field by field.
  */
 export function fingerprintOf(schema: DescMessage, request: Message): string {
-  return hash("sha256", toBinary<DescMessage>(schema, inOrder(schema, request)), "base64url");
+  return hash("sha256", textOf(schema, request), "base64url");
 }
 
-type Fields = { [name: string]: unknown };
+type Fields = { readonly [name: string]: unknown };
 
-/** The message itself where nothing in it is out of order. */
-function inOrder(schema: DescMessage, message: Message): Message {
-  const fields = message as Message & Fields;
-  let copy: typeof fields | undefined;
-  for (const field of fieldsWithMaps(schema)) {
-    const value = fields[field.localName];
-    const ordered = valueInOrder(field, value);
-    if (ordered === value) continue;
-    // With the prototype, which has the defaults of fields that are not set.
-    copy ??= Object.assign(Object.create(Object.getPrototypeOf(fields)), fields) as typeof fields;
-    copy[field.localName] = ordered;
+/** Texts and bytes have their length before them, so that no two messages have the same text. */
+function textOf(schema: DescMessage, message: Message): string {
+  let text = "";
+  for (const field of schema.fields) {
+    if (!isFieldSet(message, field)) continue;
+    text += `${field.number}=${valueText(field, valueOf(field, message))};`;
   }
-  return copy ?? message;
+  for (const { no, wireType, data } of message.$unknown ?? []) {
+    text += `?${no}/${wireType}=${scalarText(data)};`;
+  }
+  return text;
 }
 
-function valueInOrder(field: DescField, value: unknown): unknown {
-  if (value === undefined) return value;
-  if (field.fieldKind === "map") return mapInOrder(field, value as Fields);
-  const { message: schema } = field;
-  if (schema === undefined) return value;
-  if (field.fieldKind === "message") return inOrder(schema, value as Message);
-  const list = value as readonly Message[];
-  const ordered = list.map((item) => inOrder(schema, item));
-  return ordered.some((item, i) => item !== list[i]) ? ordered : value;
+function valueOf({ oneof, localName }: DescField, message: Message): unknown {
+  const fields = message as Message & Fields;
+  if (oneof === undefined) return fields[localName];
+  return (fields[oneof.localName] as { readonly value?: unknown }).value;
 }
 
-function mapInOrder({ message: schema }: DescField, map: Fields): Fields {
-  const names = Object.keys(map);
-  const sorted = names.toSorted();
-  const valueOf = (name: string) =>
-    schema === undefined ? map[name] : inOrder(schema, map[name] as Message);
-  const isInOrder = names.every((name, i) => name === sorted[i] && valueOf(name) === map[name]);
-  return isInOrder ? map : Object.fromEntries(sorted.map((name) => [name, valueOf(name)]));
+function valueText(field: DescField, value: unknown): string {
+  switch (field.fieldKind) {
+    case "list":
+      return `[${(value as readonly unknown[]).map((item) => itemText(field.message, item)).join()}]`;
+    case "map":
+      return `{${Object.entries(value as Fields)
+        .map(([key, item]) => `${scalarText(key)}:${itemText(field.message, item)}`)
+        .sort()
+        .join()}}`;
+    default:
+      return itemText(field.message, value);
+  }
 }
 
-const known = new Map<DescMessage, readonly DescField[]>();
-
-/** Those that are maps, or hold messages that have some. None within a oneof: no request of ours has one. */
-function fieldsWithMaps(schema: DescMessage): readonly DescField[] {
-  const found = known.get(schema);
-  if (found !== undefined) return found;
-  // Ends the search in a message that holds itself.
-  known.set(schema, []);
-  const fields = schema.fields.filter((field) => field.oneof === undefined && hasMap(field));
-  known.set(schema, fields);
-  return fields;
+function itemText(schema: DescMessage | undefined, value: unknown): string {
+  return schema === undefined ? scalarText(value) : `(${textOf(schema, value as Message)})`;
 }
 
-function hasMap(field: DescField): boolean {
-  if (field.fieldKind === "map") return true;
-  return field.message !== undefined && fieldsWithMaps(field.message).length > 0;
+function scalarText(value: unknown): string {
+  if (typeof value === "string") return `${value.length}'${value}`;
+  if (value instanceof Uint8Array)
+    return `${value.length}"${Buffer.from(value).toString("base64")}`;
+  return String(value);
 }

@@ -9,8 +9,8 @@ type KeptError = {
 };
 
 /**
- * What is known of a request under its key. Without an answer and an error it is what its transaction is:
- * under way, or not done.
+ * What came of a request under its key. While its transaction is open there is none yet: then the
+ * transaction names the key.
  */
 export type KeptRequest = {
   readonly transactionId: string;
@@ -18,7 +18,7 @@ export type KeptRequest = {
   readonly startedAtMs: number;
   /** The message in base64; written with the transaction's commit. */
   readonly answer?: string;
-  /** Written when the transaction has been undone. */
+  /** Instead of an answer; written when the transaction has been undone. */
   readonly error?: KeptError;
 };
 

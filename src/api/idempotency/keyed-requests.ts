@@ -14,7 +14,7 @@ import { requestKeyOf, usedForAnother } from "./request-key.ts";
 
 export interface KeyedRequestsOptions {
   readonly datastore: Datastore;
-  readonly engine: Pick<TransactionEngine<never, never>, "restOf">;
+  readonly engine: Pick<TransactionEngine<never, never>, "openFor" | "restOf">;
   readonly clock: Clock;
   /** How long a key is known after its first use. */
   readonly retentionMs: number;
@@ -24,11 +24,6 @@ interface Running {
   readonly attempt: Attempt;
   readonly end: Promise<unknown>;
 }
-
-type Parts = readonly [rpc: string, key: string];
-
-/** What an earlier attempt came to, if anything, or the revision of what it left. */
-type Found = { readonly answered: KeptRequest } | { readonly revision: number };
 
 /** Runs requests that bear an idempotency key: each is done once, however often it is sent. */
 export class KeyedRequests {
@@ -54,60 +49,60 @@ export class KeyedRequests {
   ): Promise<unknown> {
     const key = requestKeyOf(call.requestHeader);
     if (key === undefined) return await handle(call);
-    const parts: Parts = [`${method.parent.name}.${method.name}`, key];
-    const id = keptRequests.key(...parts);
+    const requestKey = keptRequests.key(`${method.parent.name}.${method.name}`, key);
     const fingerprint = fingerprintOf(method.input, request);
     for (;;) {
-      const running = this.#running.get(id);
+      const running = this.#running.get(requestKey);
       if (running === undefined) {
         const startedAtMs = this.#options.clock.nowMs();
-        const attempt = new Attempt({ method, parts, fingerprint, startedAtMs });
-        return await this.#start(id, attempt, parts, call, handle);
+        const attempt = new Attempt({ method, requestKey, fingerprint, startedAtMs });
+        return await this.#start(attempt, call, handle);
       }
-      if (running.attempt.fingerprint !== fingerprint) throw usedForAnother(key);
+      if (running.attempt.fingerprint !== fingerprint) throw usedForAnother(requestKey);
       const joined = await join(running, call);
       if (joined !== "given up") return joined.answer;
     }
   }
 
   async #start(
-    id: string,
     attempt: Attempt,
-    parts: Parts,
     call: Call,
     handle: (call: Call) => Promise<unknown>,
   ): Promise<unknown> {
     using _ = attempt.join(call.signal);
     const perform = async () => {
-      const found = await this.#find(parts, attempt);
-      if ("answered" in found) return replayed(attempt.method, found.answered, call);
-      attempt.replacedRevision = found.revision;
+      const kept = await this.#find(attempt);
+      if (kept !== undefined) return replayed(attempt.method, kept, call);
       return await handle({ ...call, signal: attempt.signal, attempt });
     };
-    const end = perform().finally(() => this.#running.delete(id));
-    this.#running.set(id, { attempt, end });
+    const { requestKey } = attempt;
+    const end = perform().finally(() => this.#running.delete(requestKey));
+    this.#running.set(requestKey, { attempt, end });
     return await end;
   }
 
-  /** @throws what an earlier attempt failed with. */
-  async #find(parts: Parts, attempt: Attempt): Promise<Found> {
-    const { datastore, engine, clock, retentionMs } = this.#options;
+  /** What was answered before, if anything. @throws what an earlier attempt failed with. */
+  async #find(attempt: Attempt): Promise<KeptRequest | undefined> {
+    const { datastore, clock, retentionMs } = this.#options;
+    await this.#waitForRest(attempt);
+    const entry = await datastore.get(attempt.requestKey);
+    if (entry === undefined) return undefined;
+    const kept = keptRequests.decode(entry.value);
+    if (clock.nowMs() - kept.startedAtMs >= retentionMs) return undefined;
+    if (kept.fingerprint !== attempt.fingerprint) throw usedForAnother(attempt.requestKey);
+    if (kept.error !== undefined) throw errorOf(kept, kept.error);
+    return kept;
+  }
+
+  /** One may be under way that was taken over, or left behind by a client that did not wait for its end. */
+  async #waitForRest({ requestKey, signal }: Attempt): Promise<void> {
+    const { engine } = this.#options;
     for (;;) {
-      const entry = await datastore.get(keptRequests.key(...parts));
-      if (entry === undefined) return { revision: 0 };
-      const kept = keptRequests.decode(entry.value);
-      const rest = engine.restOf(kept.transactionId);
-      if (rest !== undefined) {
-        // Taken over from an earlier process, or left behind by a client that did not wait for its end.
-        if (kept.fingerprint !== attempt.fingerprint) throw usedForAnother(parts[1]);
-        await within(attempt.signal, rest);
-        continue;
-      }
-      if (clock.nowMs() - kept.startedAtMs >= retentionMs) return { revision: entry.revision };
-      if (kept.fingerprint !== attempt.fingerprint) throw usedForAnother(parts[1]);
-      if (kept.error !== undefined) throw errorOf(kept, kept.error);
-      throwIfStuck(await this.#headerOf(kept.transactionId));
-      return kept.answer === undefined ? { revision: entry.revision } : { answered: kept };
+      const open = engine.openFor(requestKey);
+      if (open === undefined) return;
+      const rest = engine.restOf(open);
+      if (rest === undefined) throw unfinished(await this.#headerOf(open), open);
+      await within(signal, rest);
     }
   }
 
@@ -138,16 +133,16 @@ function replayed({ output }: DescMethodUnary, kept: KeptRequest, call: Call): M
 }
 
 /** It is neither done nor undone, so there is no answer, and it must not be begun anew. */
-function throwIfStuck(header: TransactionHeader | undefined): void {
-  if (header?.state !== "needs_operator") return;
-  const { id, kind, isCommitted } = header;
-  throw new N0Error(
-    "internal",
-    isCommitted
-      ? `${kind} is committed, but finishing it failed: transaction ${id} needs an operator`
-      : `${kind} failed and could not be undone: transaction ${id} needs an operator`,
-    { transactionId: id, rollback: "needs_operator" },
-  );
+function unfinished(header: TransactionHeader | undefined, transactionId: string): N0Error {
+  if (header?.state !== "needs_operator") {
+    const message = `transaction ${transactionId} is not at rest, and the API is shutting down: try again`;
+    return new N0Error("unavailable", message, { transactionId, retryAfterMs: 1_000 });
+  }
+  const { kind, isCommitted } = header;
+  const message = isCommitted
+    ? `${kind} is committed, but finishing it failed: transaction ${transactionId} needs an operator`
+    : `${kind} failed and could not be undone: transaction ${transactionId} needs an operator`;
+  return new N0Error("internal", message, { transactionId, rollback: "needs_operator" });
 }
 
 /** @throws N0Error `aborted` when the client gives up before. */

@@ -1,4 +1,5 @@
 import { N0Error } from "../../util/errors.ts";
+import { keptRequests } from "./kept-request.ts";
 
 /** A client that sends a request again under the key of the first time gets the first time's answer. */
 export const IDEMPOTENCY_HEADER = "idempotency-key";
@@ -13,7 +14,8 @@ export function requestKeyOf(header: Headers): string | undefined {
   throw keyError("must be 1 to 128 printable ASCII characters without spaces");
 }
 
-export function usedForAnother(key: string): N0Error {
+export function usedForAnother(requestKey: string): N0Error {
+  const [, key] = keptRequests.parts(requestKey);
   return keyError(`"${key}" was used for another request: take a new one`);
 }
 

@@ -10,7 +10,7 @@ import { N0Error } from "../../util/errors.ts";
 import { settled } from "../block-storage/block-storage-record.ts";
 import { blockStorages, images } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
-import { answering, DONE } from "../idempotency/answer.ts";
+import { answering, answeringRecord, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import { getImage } from "./image-record.ts";
 
@@ -22,7 +22,7 @@ export async function applyImage(api: Api, call: Call, request: ApplyImageReques
     const present = (await api.records.find(images, name))?.value;
     const { registeredBlockStorages = [], tags = {} } = present ?? {};
     const image = create(ImageSchema, { name, annotations, labels, registeredBlockStorages, tags });
-    await tx.commit(answering(tx, image, tx.context.held.put(images, name, image)));
+    await tx.commit(answeringRecord(tx, images, name, image));
     return image;
   });
 }

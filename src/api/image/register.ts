@@ -13,7 +13,7 @@ import { N0Error } from "../../util/errors.ts";
 import { getBlockStorage, settled, throwUnlessIn } from "../block-storage/block-storage-record.ts";
 import { blockStorages, images } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
-import { answering } from "../idempotency/answer.ts";
+import { answering, answeringRecord } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import {
   changed,
@@ -122,7 +122,7 @@ export async function tagImage(
     const image = changed(before, (copy) => {
       copy.tags[tag] = registeredBlockStorageName;
     });
-    await tx.commit(answering(tx, image, tx.context.held.put(images, name, image)));
+    await tx.commit(answeringRecord(tx, images, name, image));
     return image;
   });
 }
@@ -140,7 +140,7 @@ export async function untagImage(
     const image = changed(before, (copy) => {
       delete copy.tags[tag];
     });
-    await tx.commit(answering(tx, image, tx.context.held.put(images, name, image)));
+    await tx.commit(answeringRecord(tx, images, name, image));
     return image;
   });
 }

@@ -11,7 +11,7 @@ import { invalid, N0Error } from "../../util/errors.ts";
 import { parseSshPublicKey } from "../../util/ssh-key.ts";
 import { users, virtualMachines } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
-import { answering, DONE } from "../idempotency/answer.ts";
+import { answering, answeringRecord, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import { changed, getUser } from "./user-record.ts";
 
@@ -29,7 +29,7 @@ export async function createUser(
     }
     const state = User_UserState.AVAILABLE;
     const user = create(UserSchema, { name, annotations, labels, state });
-    await tx.commit(answering(tx, user, tx.context.held.put(users, name, user)));
+    await tx.commit(answeringRecord(tx, users, name, user));
     return user;
   });
 }
@@ -91,7 +91,7 @@ async function changeKeys(
   const options = { kind, keys: [users.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const user = changed(await getUser(api, name), (copy) => change(copy.sshPublicKeys));
-    await tx.commit(answering(tx, user, tx.context.held.put(users, name, user)));
+    await tx.commit(answeringRecord(tx, users, name, user));
     return user;
   });
 }

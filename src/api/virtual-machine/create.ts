@@ -12,7 +12,7 @@ import { uuidV5 } from "../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../annotations.ts";
 import { blockStorages, virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
-import { answering } from "../idempotency/answer.ts";
+import { answeringRecord } from "../idempotency/answer.ts";
 import { computeWish, countedOn, schedule } from "../node/schedule.ts";
 import { reserveCompute } from "../node/steps.ts";
 import { runSaga } from "../saga.ts";
@@ -69,7 +69,7 @@ export async function createVirtualMachine(
     await tx.run(releaseDomain, { nodeName: placed.nodeName, name });
 
     const running = settled(asked, State.RUNNING);
-    await tx.commit(answering(tx, running, tx.context.held.put(virtualMachines, name, running)));
+    await tx.commit(answeringRecord(tx, virtualMachines, name, running));
     sighting.note(DomainState.RUNNING);
     return running;
   });

@@ -9,7 +9,7 @@ import { later } from "../../transaction/step.ts";
 import { N0Error } from "../../util/errors.ts";
 import { virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
-import { answering } from "../idempotency/answer.ts";
+import { answering, answeringRecord } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
 import {
   pauseDomain,
@@ -58,7 +58,7 @@ async function onSettled(
 
 async function rest(tx: Tx, vm: VirtualMachine, state: State): Promise<VirtualMachine> {
   const after = settled(vm, state);
-  await tx.commit(answering(tx, after, tx.context.held.put(virtualMachines, vm.name, after)));
+  await tx.commit(answeringRecord(tx, virtualMachines, vm.name, after));
   return after;
 }
 
