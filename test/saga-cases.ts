@@ -69,14 +69,15 @@ async function actAgain(world: World, rpc: string, { seq, name, input }: StepRow
   const { header, steps } = await lastTransaction(world, rpc);
   const { api } = world.opened;
   const context = { api, held: new Held(header?.guards ?? [], () => {}) };
-  await stepRegistry()
-    .step(name)
-    .act(context, input, {
-      transactionId: header?.id ?? "",
-      // A step acts with the revision of its row.
-      generation: steps.find(({ value }) => value.seq === seq)?.revision ?? 0,
-      signal: AbortSignal.timeout(30_000),
-    });
+  const scope = {
+    transactionId: header?.id ?? "",
+    // A step acts with the revision of its row.
+    generation: steps.find(({ value }) => value.seq === seq)?.revision ?? 0,
+    signal: AbortSignal.timeout(30_000),
+  };
+  const step = stepRegistry().step(name);
+  if ("act" in step) await step.act(context, input, scope);
+  else await step.writeRecords(context, input, scope, (writes) => api.datastore.batch(writes));
 }
 
 function only(residue: Residue, prefixes: readonly string[] | undefined): unknown {

@@ -65,9 +65,14 @@ interface StepName {
   readonly name: string;
 }
 
+interface PlannedStep extends StepName {
+  /** Whether its row is there before it acts; else it comes with what it writes, in the same batch. */
+  readonly isJournaledFirst: boolean;
+}
+
 interface Plan {
   readonly kind: string;
-  readonly steps: readonly StepName[];
+  readonly steps: readonly PlannedStep[];
   readonly retriables: readonly StepName[];
   readonly outcome: unknown;
 }
@@ -122,8 +127,14 @@ class Watch {
 async function learn<W extends AsyncDisposable>(saga: SagaCase<W>): Promise<Plan> {
   await using world = await saga.newWorld();
   const watch = new Watch();
-  await saga.run(world, watch.faults);
-  const kind = saga.kind ?? watch.places[0]?.kind;
+  const journaledFirst = new Set<number>();
+  await saga.run(world, async (place) => {
+    await watch.faults(place);
+    if (place.kind !== kindOf(saga, watch) || place.point !== "before_act") return;
+    const rows = await saga.stepsOf(world);
+    if (rows.some(({ seq }) => seq === place.seq)) journaledFirst.add(place.seq);
+  });
+  const kind = kindOf(saga, watch);
   if (kind === undefined) throw new Error(`${saga.name} began no transaction`);
   const named = (point: FaultPoint) =>
     watch.places
@@ -133,7 +144,15 @@ async function learn<W extends AsyncDisposable>(saga: SagaCase<W>): Promise<Plan
   const retriables = named("before_retriable");
   const rows = (await saga.stepsOf(world)).map(({ seq, name }) => ({ seq, name }));
   expect(rows, "a clean run journals each step once").toEqual([...steps, ...retriables]);
-  return { kind, steps, retriables, outcome: await outcomeOf(saga, world) };
+  const planned = steps.map((step) => ({
+    ...step,
+    isJournaledFirst: journaledFirst.has(step.seq),
+  }));
+  return { kind, steps: planned, retriables, outcome: await outcomeOf(saga, world) };
+}
+
+function kindOf<W extends AsyncDisposable>(saga: SagaCase<W>, watch: Watch): string | undefined {
+  return saga.kind ?? watch.places[0]?.kind;
 }
 
 async function outcomeOf<W extends AsyncDisposable>(saga: SagaCase<W>, world: W) {
@@ -156,7 +175,9 @@ class Cases<W extends AsyncDisposable> {
     yield* this.#failAndDie({ point: "after_begin" }, []);
     for (const [i, at] of steps.entries()) {
       yield* this.#failAndDie({ point: "before_journal", at }, steps.slice(0, i));
-      yield* this.#failAndDie({ point: "before_act", at }, steps.slice(0, i + 1));
+      const before = { point: "before_act", at } as const;
+      yield this.#failing(before, steps.slice(0, i + 1));
+      yield this.#dying(before, steps.slice(0, at.isJournaledFirst ? i + 1 : i));
       yield* this.#failAndDie({ point: "after_act", at }, steps.slice(0, i + 1));
     }
     yield* this.#failAndDie({ point: "before_commit" }, steps);

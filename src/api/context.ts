@@ -1,10 +1,12 @@
 import type { ContextValues } from "@connectrpc/connect";
-import type { Datastore } from "../datastore/datastore.ts";
+import type { Datastore, Writes } from "../datastore/datastore.ts";
 import type { Held, LockTable } from "../datastore/lock-table.ts";
 import type { Records } from "../datastore/records.ts";
 import type { TransactionEngine } from "../transaction/engine.ts";
+import type { Later, RecordStep } from "../transaction/step.ts";
 import type { Transaction } from "../transaction/transaction.ts";
 import type { Clock } from "../util/clock.ts";
+import type { Json } from "../util/json.ts";
 import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
 import type { Agents } from "./agents.ts";
@@ -21,7 +23,7 @@ export interface Api {
   readonly datastore: Datastore;
   readonly records: Records;
   readonly locks: LockTable;
-  readonly engine: TransactionEngine<SagaContext, Answered>;
+  readonly engine: TransactionEngine<SagaContext, Writes>;
   readonly inventory: Inventory;
   readonly addressBook: AddressBook;
   readonly agents: Agents;
@@ -51,7 +53,16 @@ export interface SagaContext {
   readonly attempt?: Attempt;
 }
 
-export type Tx = Transaction<SagaContext, Answered>;
+/** The engine's, whose commit keeps the answer as well, where the request bears an idempotency key. */
+export interface Tx extends Omit<Transaction<SagaContext, Writes>, "commit"> {
+  commit(writes: Answered, ...retriables: readonly Later[]): Promise<void>;
+}
+
+/** A step that only writes records. */
+export type SagaRecordStep<I extends Json> = RecordStep<SagaContext, I, Writes>;
+
+/** Where such a step hands its writes to: the journal's batch or, in its undo, one of their own. */
+export type WriteBatch = (writes: Writes) => Promise<unknown>;
 
 /** The part of a request that is not its message. */
 export interface Call {

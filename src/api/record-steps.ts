@@ -1,6 +1,6 @@
 import type { Collection } from "../datastore/collection.ts";
-import type { Retriable, Step } from "../transaction/step.ts";
-import type { SagaContext } from "./context.ts";
+import type { Retriable } from "../transaction/step.ts";
+import type { SagaContext, SagaRecordStep } from "./context.ts";
 
 /** An object as it was before, null if there was none, and as it is to be: its record's bytes in base64. */
 export type Replacement = {
@@ -13,7 +13,7 @@ export type Settlement = Pick<Replacement, "name" | "after">;
 
 export interface RecordSteps<T> {
   /** Writes the object; undone by writing it as it was before. */
-  readonly put: Step<SagaContext, Replacement>;
+  readonly put: SagaRecordStep<Replacement>;
   /** Writes the object after the pivot. */
   readonly settle: Retriable<SagaContext, Settlement>;
   replacement(name: string, before: T | undefined, after: T): Replacement;
@@ -24,17 +24,19 @@ export interface RecordSteps<T> {
 export function recordSteps<T>(of: Collection<T>): RecordSteps<T> {
   const resource = of.prefix.slice(0, -1);
   const encode = (value: T) => Buffer.from(of.encode(value)).toString("base64");
-  const write = async ({ api, held }: SagaContext, name: string, bytes: string | null) => {
-    const writes =
-      bytes === null
-        ? held.remove(of, name)
-        : held.putEncoded(of, name, Buffer.from(bytes, "base64"));
-    await api.datastore.batch(writes);
+  const writesOf = ({ held }: SagaContext, name: string, bytes: string | null) =>
+    bytes === null
+      ? held.remove(of, name)
+      : held.putEncoded(of, name, Buffer.from(bytes, "base64"));
+  const write = async (context: SagaContext, name: string, bytes: string | null) => {
+    await context.api.datastore.batch(writesOf(context, name, bytes));
   };
   return {
     put: {
       name: `${resource}.put_record`,
-      act: (context, { name, after }) => write(context, name, after),
+      writeRecords: async (context, { name, after }, _scope, writeBatch) => {
+        await writeBatch(writesOf(context, name, after));
+      },
       undo: (context, { name, before }) => write(context, name, before),
     },
     settle: {

@@ -1,3 +1,4 @@
+import type { Writes } from "../datastore/datastore.ts";
 import { StepRegistry } from "../transaction/registry.ts";
 import { blockStorageSteps } from "./block-storage/block-storage-record.ts";
 import { forgetBlockStorage } from "./block-storage/purge.ts";
@@ -40,8 +41,8 @@ import { attachTap, makeTap, removeTapLater } from "./virtual-machine/tap-steps.
 import { virtualMachineSteps } from "./virtual-machine/virtual-machine-record.ts";
 
 /** Every step that a journal of this version may name. */
-export function stepRegistry(): StepRegistry<SagaContext> {
-  return new StepRegistry<SagaContext>()
+export function stepRegistry(): StepRegistry<SagaContext, Writes> {
+  return new StepRegistry<SagaContext, Writes>()
     .add(blockStorageSteps.put, virtualMachineSteps.put)
     .add(reserveCompute)
     .add(reserveStorage)

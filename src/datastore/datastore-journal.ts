@@ -30,7 +30,7 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
           put(openCollection, [row.id], {}),
         ),
       ),
-    stepStarted: (id, row) => datastore.batch(step(id, row)),
+    stepStarted: (id, row, writes = {}) => datastore.batch(merge(writes, step(id, row))),
     stepUndone: (id, row) => datastore.batch(step(id, row)),
     retriableDone: (id, row) => datastore.batch(step(id, row)),
     commit: (row, writes, retriables) =>

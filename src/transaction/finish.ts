@@ -19,7 +19,7 @@ import type { StepScope } from "./step.ts";
 /** What is needed to bring a transaction to rest, in either direction. */
 export interface FinishParts<C, W> {
   readonly journal: Journal<W>;
-  readonly registry: StepRegistry<C>;
+  readonly registry: StepRegistry<C, W>;
   readonly faults: Faults;
   readonly clock: Clock;
   readonly random: Random;

@@ -103,11 +103,11 @@ export interface Besides<W> {
  * Durable memory of what was begun. Each call is durable when it resolves, and answers a number that is
  * larger than any it answered before: the generation of what follows.
  *
- * `W` is what a commit writes besides, in the same batch; the end of an unwind may as well.
+ * `W` is what a commit writes besides, in the same batch; a step and the end of an unwind may as well.
  */
 export interface Journal<W> {
   begin(header: TransactionHeader): Promise<number>;
-  stepStarted(id: string, row: StepRow): Promise<number>;
+  stepStarted(id: string, row: StepRow, writes?: W): Promise<number>;
   stepUndone(id: string, row: StepRow): Promise<number>;
   /** The pivot: the final records, `committed` and what is still to be finished stand together or not at all. */
   commit(header: TransactionHeader, writes: W, retriables: readonly StepRow[]): Promise<number>;

@@ -1,14 +1,14 @@
 import type { Json } from "../util/json.ts";
-import type { Retriable, Step } from "./step.ts";
+import type { AnyStep, Retriable } from "./step.ts";
 
 /** Every step that the journal may name, so that recovery finds its undo. */
-export class StepRegistry<C> {
-  readonly #steps = new Map<string, Step<C, Json, unknown>>();
+export class StepRegistry<C, W = never> {
+  readonly #steps = new Map<string, AnyStep<C, Json, unknown, W>>();
   readonly #retriables = new Map<string, Retriable<C, Json>>();
 
   /** Rows of the journal come back as the input they were written from, hence the loose type inside. */
-  add<I extends Json, O>(...steps: readonly Step<C, I, O>[]): this {
-    for (const step of steps) this.#put(this.#steps, step as Step<C, Json, unknown>);
+  add<I extends Json, O>(...steps: readonly AnyStep<C, I, O, W>[]): this {
+    for (const step of steps) this.#put(this.#steps, step as AnyStep<C, Json, unknown, W>);
     return this;
   }
 
@@ -17,7 +17,7 @@ export class StepRegistry<C> {
     return this;
   }
 
-  step(name: string): Step<C, Json, unknown> {
+  step(name: string): AnyStep<C, Json, unknown, W> {
     return this.#get(this.#steps, name);
   }
 

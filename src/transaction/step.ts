@@ -34,6 +34,28 @@ export interface Step<C, I extends Json, O = void> {
   undo(context: C, input: I, scope: StepScope): Promise<void>;
 }
 
+/**
+ * A step whose act is writes of records and nothing else. They stand in the batch that journals it, so it
+ * costs one durable write instead of two. See docs/adr/0005.
+ *
+ * `W` is what the journal writes besides its own.
+ */
+export interface RecordStep<C, I extends Json, W> extends Pick<Step<C, I>, "name" | "undo"> {
+  /**
+   * Hands the writes to `write`: once, and again where a condition of theirs did not hold. It changes
+   * nothing else, since until then the journal knows of nothing.
+   */
+  writeRecords(
+    context: C,
+    input: I,
+    scope: StepScope,
+    write: (writes: W) => Promise<unknown>,
+  ): Promise<void>;
+}
+
+/** Any step before the pivot. */
+export type AnyStep<C, I extends Json, O, W> = Step<C, I, O> | RecordStep<C, I, W>;
+
 /** Work after the pivot: it cannot be undone, only finished, and is repeated until it is. */
 export interface Retriable<C, I extends Json> {
   readonly name: string;

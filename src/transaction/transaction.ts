@@ -12,7 +12,7 @@ import {
   type TransactionHeader,
 } from "./journal.ts";
 import type { LiveTransaction } from "./live.ts";
-import type { Later, Step } from "./step.ts";
+import type { AnyStep, Later, RecordStep, Step, StepScope } from "./step.ts";
 
 const NO_STEP = { name: "", seq: -1 } as const;
 
@@ -83,7 +83,10 @@ export class Transaction<C, W> {
    * Runs one step. Its name and input are durable, and with them its undo, before the action starts, so
    * that an action that fails half-way, or whose answer is lost, is undone like one that succeeded.
    */
-  async run<I extends Json, O>(step: Step<C, I, O>, input: I): Promise<O> {
+  run<I extends Json, O>(step: Step<C, I, O>, input: I): Promise<O>;
+  /** Runs one step whose writes become durable together with its name and input. */
+  run<I extends Json>(step: RecordStep<C, I, W>, input: I): Promise<void>;
+  async run<I extends Json, O>(step: AnyStep<C, I, O, W>, input: I): Promise<O | undefined> {
     if (this.header.isCommitted) throw new Error(`${step.name} runs after the commit`);
     if (this.#isClosed) throw new Error(`${step.name} runs after its transaction has failed`);
     const running = this.#run(step, input);
@@ -95,8 +98,8 @@ export class Transaction<C, W> {
     }
   }
 
-  async #run<I extends Json, O>(step: Step<C, I, O>, input: I): Promise<O> {
-    const { journal, faults, clock } = this.#parts;
+  async #run<I extends Json, O>(step: AnyStep<C, I, O, W>, input: I): Promise<O | undefined> {
+    const { faults, clock } = this.#parts;
     const live = this.#live;
     this.#throwIfStopped();
     // Counted at once: steps that are fanned out must not share a row.
@@ -115,12 +118,11 @@ export class Transaction<C, W> {
     await faults({ point: "before_journal", ...place });
     live.setRow(row);
     try {
-      const generation = await journal.stepStarted(this.id, row);
-      this.#generation = Math.max(this.#generation, generation);
-
-      await faults({ point: "before_act", ...place });
-      const scope = { transactionId: this.id, generation, signal: live.signal };
-      const output = await step.act(this.context, input, scope);
+      const beforeAct = async () => await faults({ point: "before_act", ...place });
+      const output =
+        "act" in step
+          ? await this.#act(step, input, row, beforeAct)
+          : await this.#record(step, input, row, beforeAct);
       await faults({ point: "after_act", ...place });
       const endedAtMs = clock.nowMs();
       live.setRow({ ...row, endedAtMs });
@@ -130,6 +132,45 @@ export class Transaction<C, W> {
       live.setRow({ ...row, endedAtMs: clock.nowMs(), error: clip(errorChain(reason)) });
       throw reason;
     }
+  }
+
+  async #act<I extends Json, O>(
+    step: Step<C, I, O>,
+    input: I,
+    row: StepRow,
+    beforeAct: () => Promise<void>,
+  ): Promise<O> {
+    const generation = await this.#started(row);
+    await beforeAct();
+    return await step.act(this.context, input, this.#scope(generation));
+  }
+
+  /** Its row becomes durable with its writes: there is no moment at which one of them is there alone. */
+  async #record<I extends Json>(
+    step: RecordStep<C, I, W>,
+    input: I,
+    row: StepRow,
+    beforeAct: () => Promise<void>,
+  ): Promise<undefined> {
+    await beforeAct();
+    let isJournaled = false;
+    const write = async (writes: W) => {
+      await this.#started(row, writes);
+      isJournaled = true;
+    };
+    await step.writeRecords(this.context, input, this.#scope(this.#generation), write);
+    // It found everything as it should be; that it was asked for belongs into the journal all the same.
+    if (!isJournaled) await this.#started(row);
+  }
+
+  async #started(row: StepRow, writes?: W): Promise<number> {
+    const generation = await this.#parts.journal.stepStarted(this.id, row, writes);
+    this.#generation = Math.max(this.#generation, generation);
+    return generation;
+  }
+
+  #scope(generation: number): StepScope {
+    return { transactionId: this.id, generation, signal: this.signal };
   }
 
   /** Which acts have ended since the last step began: the next write takes it with it. */

@@ -139,7 +139,8 @@ export const BUGS: readonly Bug[] = [
       const noHold = { [Symbol.dispose]: () => {} };
       stack.use(replaced(Inventory.prototype, "hold", () => noHold));
       stack.use(
-        replaced(reserveStorage, "act", async ({ api }, { nodeName, id, storage }, scope) => {
+        replaced(reserveStorage, "writeRecords", async ({ api }, input, scope, write) => {
+          const { nodeName, id, storage } = input;
           const { transactionId } = scope;
           const view = api.inventory.get(nodeName);
           const counted = countStorage({ ...storage, transactionId }, view.node);
@@ -150,7 +151,7 @@ export const BUGS: readonly Bug[] = [
           await api.clock.sleep(10);
           const reserved = { ...storage, transactionId, counted };
           const writes = putNew(storages, [nodeName, id], reserved);
-          await api.datastore.batch(merge(writes, put(allocations, [nodeName], {})));
+          await write(merge(writes, put(allocations, [nodeName], {})));
         }),
       );
       return stack;

@@ -4,7 +4,7 @@ import { DomainState } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
 import { N0Error } from "../../util/errors.ts";
 import { blockStorages, overlays } from "../collections.ts";
-import type { SagaContext } from "../context.ts";
+import type { SagaContext, SagaRecordStep } from "../context.ts";
 import { operation, patient, quick, unlessLost } from "../operation.ts";
 
 /** A volume on a node, and whose it is. */
@@ -189,20 +189,18 @@ export const growDomainDisk: Retriable<
 };
 
 /** Notes that an overlay rests on a base, on the condition that the base is still what it was. */
-export const recordOverlay: Step<
-  SagaContext,
-  {
-    readonly baseId: string;
-    readonly volumeId: string;
-    readonly name: string;
-    readonly sourceName: string;
-    readonly sourceRevision: number;
-  }
-> = {
+export const recordOverlay: SagaRecordStep<{
+  readonly baseId: string;
+  readonly volumeId: string;
+  readonly name: string;
+  readonly sourceName: string;
+  readonly sourceRevision: number;
+}> = {
   name: "volume.record_overlay",
-  async act({ api }, { baseId, volumeId, name, sourceName, sourceRevision }) {
+  async writeRecords({ api }, input, _scope, write) {
+    const { baseId, volumeId, name, sourceName, sourceRevision } = input;
     try {
-      await api.datastore.batch(
+      await write(
         merge(
           putNew(overlays, [baseId, volumeId], { blockStorage: name }),
           unchanged(blockStorages, [sourceName], sourceRevision),

@@ -1,7 +1,6 @@
 import { put, putNew, remove, unchanged } from "../../datastore/collection.ts";
 import { ConflictError, merge, type Writes } from "../../datastore/datastore.ts";
 import type { Network } from "../../gen/n0stack/pool/v0/network_pb.ts";
-import type { Step } from "../../transaction/step.ts";
 import { hardwareAddress } from "../../util/checksum.ts";
 import {
   contains,
@@ -21,7 +20,7 @@ import {
   networks,
   taps,
 } from "../collections.ts";
-import type { Api, SagaContext } from "../context.ts";
+import type { Api, SagaRecordStep } from "../context.ts";
 import { cidrsOf } from "./network-record.ts";
 
 /** What a nic, or a request to reserve an interface, asks for. Empty: choose one. */
@@ -134,12 +133,17 @@ export type ReserveInterface = {
 };
 
 /** Reserves an interface with its addresses, and the device on the node where it has one. */
-export const reserveInterface: Step<SagaContext, ReserveInterface> = {
+export const reserveInterface: SagaRecordStep<ReserveInterface> = {
   name: "network.reserve_interface",
-  async act({ api }, { networkName, networkRevision, interface: asked }, { transactionId }) {
+  async writeRecords(
+    { api },
+    { networkName, networkRevision, interface: asked },
+    { transactionId },
+    write,
+  ) {
     const reserved = { ...asked, transactionId };
     try {
-      await api.datastore.batch(
+      await write(
         merge(
           unchanged(networks, [networkName], networkRevision),
           // The name before what hangs on it, so that a refusal speaks of the name.

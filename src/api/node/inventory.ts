@@ -15,6 +15,7 @@ import {
   type StorageReservation,
   storages,
 } from "../collections.ts";
+import type { WriteBatch } from "../context.ts";
 import { Mirror } from "../mirror.ts";
 import {
   type Amounts,
@@ -155,12 +156,14 @@ export class Inventory implements Disposable {
    *
    * @throws N0Error `not_found` for the node, `already_exists` for the compute, `resource_exhausted`.
    */
-  async reserveCompute(nodeName: string, asked: Uncounted<ComputeReservation>): Promise<void> {
+  async reserveCompute(
+    nodeName: string,
+    asked: Uncounted<ComputeReservation>,
+    write: WriteBatch,
+  ): Promise<void> {
     const { node } = this.get(nodeName);
-    await this.#reserve(computes, nodeName, asked.name, {
-      ...asked,
-      counted: countCompute(asked, node),
-    });
+    const counted = countCompute(asked, node);
+    await this.#reserve(computes, nodeName, asked.name, { ...asked, counted }, write);
   }
 
   /** As `reserveCompute`, for bytes of disk; `id` is what it is kept under. */
@@ -168,9 +171,11 @@ export class Inventory implements Disposable {
     nodeName: string,
     id: string,
     asked: Uncounted<StorageReservation>,
+    write: WriteBatch,
   ): Promise<void> {
     const { node } = this.get(nodeName);
-    await this.#reserve(storages, nodeName, id, { ...asked, counted: countStorage(asked, node) });
+    const counted = countStorage(asked, node);
+    await this.#reserve(storages, nodeName, id, { ...asked, counted }, write);
   }
 
   /**
@@ -181,10 +186,12 @@ export class Inventory implements Disposable {
     nodeName: string,
     asked: Uncounted<ComputeReservation>,
     before: Uncounted<ComputeReservation>,
+    write: WriteBatch,
   ): Promise<void> {
     const { node } = this.get(nodeName);
     const counted = largest(countCompute(asked, node), countCompute(before, node));
-    await this.#change(computes, this.#computes, nodeName, asked.name, { ...asked, counted });
+    const changed = { ...asked, counted };
+    await this.#change(computes, this.#computes, nodeName, asked.name, changed, write);
   }
 
   /** As `changeCompute`, for bytes of disk. */
@@ -193,10 +200,11 @@ export class Inventory implements Disposable {
     id: string,
     asked: Uncounted<StorageReservation>,
     before: Uncounted<StorageReservation>,
+    write: WriteBatch,
   ): Promise<void> {
     const { node } = this.get(nodeName);
     const counted = largest(countStorage(asked, node), countStorage(before, node));
-    await this.#change(storages, this.#storages, nodeName, id, { ...asked, counted });
+    await this.#change(storages, this.#storages, nodeName, id, { ...asked, counted }, write);
   }
 
   /** Part of the batch that makes a change final: from here it counts for what it is. */
@@ -234,8 +242,9 @@ export class Inventory implements Disposable {
     nodeName: string,
     id: string,
     reservation: T,
+    write: WriteBatch,
   ): Promise<void> {
-    await this.#onAllocation(nodeName, async () => {
+    await this.#onAllocation(nodeName, write, async () => {
       const present = await this.#datastore.get(of.key(nodeName, id));
       if (present !== undefined) {
         if (of.decode(present.value).transactionId === reservation.transactionId) return {};
@@ -256,8 +265,9 @@ export class Inventory implements Disposable {
     nodeName: string,
     id: string,
     changed: T,
+    write: WriteBatch,
   ): Promise<void> {
-    await this.#onAllocation(nodeName, () => {
+    await this.#onAllocation(nodeName, write, () => {
       const present = mirror.get(nodeName, id)?.value.counted;
       const before = present === undefined ? NOTHING : toAmounts(present);
       const after = toAmounts(changed.counted);
@@ -271,7 +281,11 @@ export class Inventory implements Disposable {
   }
 
   /** Writes what `plan` answers, on the condition that the node's allocation is as `plan` saw it. */
-  async #onAllocation(nodeName: string, plan: () => Writes | Promise<Writes>): Promise<void> {
+  async #onAllocation(
+    nodeName: string,
+    write: WriteBatch,
+    plan: () => Writes | Promise<Writes>,
+  ): Promise<void> {
     await this.#mutex.run(nodeName, async () => {
       for (let conflicts = 0; ; conflicts++) {
         const revision = this.allocationRevision(nodeName);
@@ -280,7 +294,7 @@ export class Inventory implements Disposable {
           if (writes.puts === undefined) return;
           const bump = put(allocations, [nodeName], {});
           const same = unchanged(allocations, [nodeName], revision);
-          await this.#datastore.batch(merge(writes, bump, same));
+          await write(merge(writes, bump, same));
           return;
         } catch (reason) {
           if (!(reason instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw reason;

@@ -1,11 +1,10 @@
-import type { Step } from "../../transaction/step.ts";
 import {
   type ComputeReservation,
   computes,
   type StorageReservation,
   storages,
 } from "../collections.ts";
-import type { SagaContext } from "../context.ts";
+import type { SagaRecordStep } from "../context.ts";
 import type { Uncounted } from "./amounts.ts";
 
 type ComputeAsked = Omit<Uncounted<ComputeReservation>, "transactionId">;
@@ -13,10 +12,10 @@ type StorageAsked = Omit<Uncounted<StorageReservation>, "transactionId">;
 
 export type ReserveCompute = { readonly nodeName: string; readonly compute: ComputeAsked };
 
-export const reserveCompute: Step<SagaContext, ReserveCompute> = {
+export const reserveCompute: SagaRecordStep<ReserveCompute> = {
   name: "node.reserve_compute",
-  async act({ api }, { nodeName, compute }, { transactionId }) {
-    await api.inventory.reserveCompute(nodeName, { ...compute, transactionId });
+  async writeRecords({ api }, { nodeName, compute }, { transactionId }, write) {
+    await api.inventory.reserveCompute(nodeName, { ...compute, transactionId }, write);
   },
   async undo({ api }, { nodeName, compute }, { transactionId }) {
     await api.inventory.undoReserve(computes, nodeName, compute.name, transactionId);
@@ -30,10 +29,10 @@ export type ReserveStorage = {
   readonly storage: StorageAsked;
 };
 
-export const reserveStorage: Step<SagaContext, ReserveStorage> = {
+export const reserveStorage: SagaRecordStep<ReserveStorage> = {
   name: "node.reserve_storage",
-  async act({ api }, { nodeName, id, storage }, { transactionId }) {
-    await api.inventory.reserveStorage(nodeName, id, { ...storage, transactionId });
+  async writeRecords({ api }, { nodeName, id, storage }, { transactionId }, write) {
+    await api.inventory.reserveStorage(nodeName, id, { ...storage, transactionId }, write);
   },
   async undo({ api }, { nodeName, id }, { transactionId }) {
     await api.inventory.undoReserve(storages, nodeName, id, transactionId);
@@ -47,25 +46,28 @@ type Change<T> = {
 };
 
 /** Changes what is reserved for something that stays where it is; the commit settles it. */
-export const changeCompute: Step<SagaContext, Change<Uncounted<ComputeReservation>>> = {
+export const changeCompute: SagaRecordStep<Change<Uncounted<ComputeReservation>>> = {
   name: "node.change_compute",
-  async act({ api }, { nodeName, before, after }) {
-    await api.inventory.changeCompute(nodeName, after, before);
+  async writeRecords({ api }, { nodeName, before, after }, _scope, write) {
+    await api.inventory.changeCompute(nodeName, after, before, write);
   },
   async undo({ api }, { nodeName, before }) {
-    await api.inventory.changeCompute(nodeName, before, before);
+    await api.inventory.changeCompute(nodeName, before, before, (writes) =>
+      api.datastore.batch(writes),
+    );
   },
 };
 
-export const changeStorage: Step<
-  SagaContext,
+export const changeStorage: SagaRecordStep<
   Change<Uncounted<StorageReservation>> & { readonly id: string }
 > = {
   name: "node.change_storage",
-  async act({ api }, { nodeName, id, before, after }) {
-    await api.inventory.changeStorage(nodeName, id, after, before);
+  async writeRecords({ api }, { nodeName, id, before, after }, _scope, write) {
+    await api.inventory.changeStorage(nodeName, id, after, before, write);
   },
   async undo({ api }, { nodeName, id, before }) {
-    await api.inventory.changeStorage(nodeName, id, before, before);
+    await api.inventory.changeStorage(nodeName, id, before, before, (writes) =>
+      api.datastore.batch(writes),
+    );
   },
 };

@@ -1,19 +1,18 @@
 import { putNew, remove } from "../../datastore/collection.ts";
 import { ConflictError } from "../../datastore/datastore.ts";
 import type { VirtualMachine } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import type { Step } from "../../transaction/step.ts";
 import { N0Error } from "../../util/errors.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../annotations.ts";
 import { uuids } from "../collections.ts";
-import type { SagaContext } from "../context.ts";
+import type { SagaRecordStep } from "../context.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
 /** No two domains can have the same UUID. */
-export const reserveUuid: Step<SagaContext, { readonly uuid: string; readonly name: string }> = {
+export const reserveUuid: SagaRecordStep<{ readonly uuid: string; readonly name: string }> = {
   name: "virtual_machine.reserve_uuid",
-  async act({ api }, { uuid, name }) {
+  async writeRecords({ api }, { uuid, name }, _scope, write) {
     try {
-      await api.datastore.batch(putNew(uuids, [uuid], { usedBy: name }));
+      await write(putNew(uuids, [uuid], { usedBy: name }));
     } catch (cause) {
       if (!(cause instanceof ConflictError)) throw cause;
       const present = await api.records.find(uuids, uuid);
