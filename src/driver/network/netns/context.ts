@@ -1,5 +1,5 @@
 import type { KeyedMutex } from "../../../util/keyed-mutex.ts";
-import type { Ip } from "./links.ts";
+import type { Ip } from "./ip.ts";
 import type { Names } from "./names.ts";
 
 /** What the parts of the driver share. No memory of what is on the node: that is asked each time. */

@@ -1,41 +1,27 @@
-import { existsSync } from "node:fs";
-import { z } from "zod";
-import { N0Error } from "../../../util/errors.ts";
-import { CommandError, type RunCommand } from "../../command/run-command.ts";
+import { SocketAddress } from "node:net";
+import { NETNS_FOLDER } from "./namespace.ts";
+import { dump, type Parcel } from "./rtnetlink.ts";
 
-/** Far more than any of these takes on a node that is well. */
-const COMMAND_TIMEOUT_MS = 20_000;
-
-const addressSchema = z.object({
-  family: z.string(),
-  local: z.string(),
-  prefixlen: z.number(),
-  scope: z.string().optional(),
-});
-
-const linkSchema = z.object({
-  ifindex: z.number(),
-  ifname: z.string(),
-  /** The index of the other end of a veth, in the namespace of that end. */
-  link_index: z.number().optional(),
-  flags: z.array(z.string()),
-  master: z.string().optional(),
-  group: z.string().optional(),
-  ifalias: z.string().optional(),
-  addr_info: z.array(addressSchema.partial()).optional(),
-  linkinfo: z
-    .object({
-      info_kind: z.string().optional(),
-      info_data: z.looseObject({ group: z.union([z.number(), z.string()]).optional() }).optional(),
-    })
-    .optional(),
-});
+/** <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>, <linux/if.h> */
+const RTM_GETLINK = 18;
+const RTM_GETADDR = 22;
+const LINK_HEADER_BYTES = 16;
+const ADDRESS_HEADER_BYTES = 8;
+const IFLA = { name: 3, link: 5, master: 10, linkInfo: 18, alias: 20, group: 27 } as const;
+const INFO = { kind: 1, data: 2 } as const;
+const TUN_GROUP = 2;
+const IFA = { address: 1, local: 2 } as const;
+const SCOPE_LINK = 253;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const IFF_UP = 0x1;
+const IFF_LOWER_UP = 0x10000;
 
 export interface Link {
-  readonly index: number;
   readonly name: string;
-  readonly peerIndex: number | undefined;
-  readonly flags: readonly string[];
+  readonly isUp: boolean;
+  /** A veth has one while its other end is up. */
+  readonly hasCarrier: boolean;
   readonly master: string | undefined;
   readonly kind: string | undefined;
   readonly group: number;
@@ -46,102 +32,57 @@ export interface Link {
   readonly addresses: readonly string[];
 }
 
-/** iproute2 on this node, in its own namespace or in a named one. */
-export interface Ip {
-  links(netns: string | undefined, signal: AbortSignal): Promise<readonly Link[]>;
-  link(netns: string | undefined, name: string, signal: AbortSignal): Promise<Link | undefined>;
-  /** IPv4 destinations of all routing tables but the default ones. */
-  routes(signal: AbortSignal): Promise<readonly string[]>;
-  /** Runs the lines in one process. Not atomic: it stops at the first that fails. */
-  batch(netns: string | undefined, lines: readonly string[], signal: AbortSignal): Promise<void>;
-  netns(verb: "add" | "delete", netns: string, signal: AbortSignal): Promise<void>;
-}
-
-export function newIp(run: RunCommand): Ip {
-  const ip = async (
-    netns: string | undefined,
-    args: readonly string[],
-    signal: AbortSignal,
-    input?: string,
-  ) => {
-    const inside = netns === undefined ? [] : ["-netns", netns];
-    const options = {
-      timeoutMs: COMMAND_TIMEOUT_MS,
-      signal,
-      ...(input === undefined ? {} : { input }),
-    };
-    try {
-      return await run("ip", [...inside, ...args], options);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof CommandError && error.killed)) throw error;
-      throw new N0Error(
-        "deadline_exceeded",
-        "the node's network did not answer in time: try again",
-        {
-          cause: error,
-        },
-      );
-    }
-  };
-  const links = async (netns: string | undefined, which: string[], signal: AbortSignal) => {
-    const text = await ip(netns, ["-details", "-json", "address", "show", ...which], signal);
-    return parseLinks(text);
-  };
-
-  return {
-    links: (netns, signal) => links(netns, [], signal),
-    async link(netns, name, signal) {
-      try {
-        return (await links(netns, ["dev", name], signal))[0];
-      } catch (error) {
-        if (error instanceof CommandError && /does not exist/.test(error.stderr)) return undefined;
-        throw error;
-      }
-    },
-    async routes(signal) {
-      const args = ["-4", "-json", "route", "show", "table", "all"];
-      const routes = z
-        .array(z.object({ dst: z.string() }))
-        .parse(JSON.parse((await ip(undefined, args, signal)) || "[]"));
-      return routes.map(({ dst }) => dst).filter((dst) => dst !== "default");
-    },
-    async batch(netns, lines, signal) {
-      if (lines.length > 0) await ip(netns, ["-batch", "-"], signal, `${lines.join("\n")}\n`);
-    },
-    async netns(verb, netns, signal) {
-      await ip(undefined, ["netns", verb, netns], signal);
-    },
-  };
-}
-
-export function parseLinks(text: string): Link[] {
-  const all = z.array(z.record(z.string(), z.unknown())).parse(JSON.parse(text || "[]"));
-  // iproute2 prints `{}` for each link that its filter left out.
-  const links = all.filter((link) => Object.keys(link).length > 0);
-  return z.array(linkSchema).parse(links).map(toLink);
-}
-
-function toLink(link: z.infer<typeof linkSchema>): Link {
-  const addresses = (link.addr_info ?? []).flatMap(({ local, prefixlen, scope }) =>
-    local === undefined || scope === "link" ? [] : [`${local}/${prefixlen}`],
+/** All links of a named namespace, or where undefined of the node's own. */
+export async function readLinks(netns: string | undefined): Promise<readonly Link[]> {
+  const path = netns === undefined ? undefined : `${NETNS_FOLDER}/${netns}`;
+  const [links, addresses] = await Promise.all([dump(path, RTM_GETLINK), dump(path, RTM_GETADDR)]);
+  const parts = links.map((link) => ({
+    link,
+    index: link.u32(4),
+    attributes: link.attributes(LINK_HEADER_BYTES),
+  }));
+  const names = new Map(
+    parts.map(({ index, attributes }) => [index, attributes.get(IFLA.name)?.text ?? ""]),
   );
-  const data = link.linkinfo?.info_data;
-  return {
-    index: link.ifindex,
-    name: link.ifname,
-    peerIndex: link.link_index,
-    flags: link.flags,
-    master: link.master,
-    kind: link.linkinfo?.info_kind,
-    group: link.group === undefined || link.group === "default" ? 0 : Number(link.group),
-    tunGroup: data?.group === undefined ? undefined : Number(data.group),
-    alias: link.ifalias,
-    addresses,
-  };
+  const addressesOf = addressesByLink(addresses);
+  return parts.map(({ link, index, attributes }) => {
+    const flags = link.u32(8);
+    const master = attributes.get(IFLA.master)?.u32();
+    const info = attributes.get(IFLA.linkInfo)?.attributes();
+    const kind = info?.get(INFO.kind)?.text;
+    const data = kind === "tun" ? info?.get(INFO.data)?.attributes() : undefined;
+    return {
+      name: names.get(index) ?? "",
+      isUp: (flags & IFF_UP) !== 0,
+      hasCarrier: (flags & IFF_LOWER_UP) !== 0,
+      master: master === undefined ? undefined : names.get(master),
+      kind,
+      group: attributes.get(IFLA.group)?.u32() ?? 0,
+      tunGroup: data?.get(TUN_GROUP)?.u32(),
+      alias: attributes.get(IFLA.alias)?.text,
+      addresses: addressesOf.get(index) ?? [],
+    };
+  });
 }
 
-/** Keeps the kernel from giving a link an IPv6 address of its own, where there is IPv6 at all. */
-export function ipv6Off(): string {
-  return existsSync("/proc/sys/net/ipv6") ? " addrgenmode none" : "";
+function addressesByLink(messages: readonly Parcel[]): Map<number, string[]> {
+  const found = new Map<number, string[]>();
+  for (const message of messages) {
+    const [family, prefixLength, scope] = [message.u8(0), message.u8(1), message.u8(3)];
+    const attributes = message.attributes(ADDRESS_HEADER_BYTES);
+    const address = attributes.get(IFA.local) ?? attributes.get(IFA.address);
+    const text = address === undefined ? undefined : formatAddress(family, address);
+    if (scope === SCOPE_LINK || text === undefined) continue;
+    const index = message.u32(4);
+    found.set(index, [...(found.get(index) ?? []), `${text}/${prefixLength}`]);
+  }
+  return found;
+}
+
+/** As `gatewaysOf` writes them too: by inet_ntop. */
+function formatAddress(family: number, { bytes }: Parcel): string | undefined {
+  if (family === AF_INET) return [...bytes].join(".");
+  if (family !== AF_INET6) return undefined;
+  const groups = bytes.toString("hex").match(/.{4}/g) ?? [];
+  return new SocketAddress({ address: groups.join(":"), family: "ipv6" }).address;
 }

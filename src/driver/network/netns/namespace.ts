@@ -9,7 +9,10 @@ const CLONE_NEWNET = 0x40000000;
 const NSFS_MAGIC = 0x6e736673n;
 const AF_INET = 2;
 const AF_INET6 = 10;
+const AF_NETLINK = 16;
 const SOCK_STREAM = 1;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
 const SIOCGIFINDEX = 0x8933;
 const IFREQ_BYTES = 40;
@@ -82,6 +85,15 @@ export function tcpSocketIn(path: string, version: 4 | 6): number {
   return inNamespace(path, () =>
     newSocket(version === 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC),
   );
+}
+
+/**
+ * A socket that asks the kernel about the namespace, undefined for the node's own; the caller closes the
+ * descriptor.
+ */
+export function netlinkSocketIn(path: string | undefined): number {
+  const open = () => newSocket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC);
+  return path === undefined ? open() : inNamespace(path, open);
 }
 
 /** The index of the device of that name in the namespace, or where undefined in the node's own. */

@@ -7,7 +7,7 @@ import { connectIn } from "./connect.ts";
 import type { Context } from "./context.ts";
 import { newDetach } from "./detach.ts";
 import { listNetworks, listTaps } from "./inventory.ts";
-import { ipv6Off, newIp } from "./links.ts";
+import { ipv6Off, newIp } from "./ip.ts";
 import { namesFor } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
 import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
@@ -131,7 +131,7 @@ async function attach(
   if (!isOurTap(names, tap)) throw notOurs(tapName);
   await ensureNetwork(context, network, before, markOfTap(names, tap).transactionId, signal);
 
-  if (place !== undefined && tap.master === bridge && tap.flags.includes("UP")) return;
+  if (place !== undefined && tap.master === bridge && tap.isUp) return;
   // Moved, connected and set up by one message of netlink, which the kernel takes in this order: so the
   // bridge is given by its index over there. Moving keeps the alias and the group.
   const index = deviceIndex(names.netnsPath(network.name), bridge);

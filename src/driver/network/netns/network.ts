@@ -134,7 +134,7 @@ function bridgeLines(
   const bridge = names.bridge(network.name);
   const wanted = gatewaysOf(network);
   const there = found?.addresses ?? [];
-  const isUp = (name: string) => links.some((l) => l.name === name && l.flags.includes("UP"));
+  const isUp = (name: string) => links.some((l) => l.name === name && l.isUp);
 
   const lines = isUp("lo") ? [] : ["link set dev lo up"];
   for (const address of there) {

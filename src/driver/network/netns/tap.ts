@@ -3,7 +3,8 @@ import { isMadeBy, type Maker, type Mark } from "../../mark.ts";
 import { formatLinkMark, parseLinkMark } from "../link-mark.ts";
 import { notOurs, tapOfAnother } from "../network-errors.ts";
 import type { Context } from "./context.ts";
-import { ipv6Off, type Link } from "./links.ts";
+import { ipv6Off } from "./ip.ts";
+import type { Link } from "./links.ts";
 import type { Names } from "./names.ts";
 import { deviceIndex, NETNS_FOLDER, namespaceAt } from "./namespace.ts";
 

@@ -1,7 +1,8 @@
 import { N0Error } from "../../../util/errors.ts";
 import { parseLinkMark } from "../link-mark.ts";
 import type { Context } from "./context.ts";
-import { ipv6Off, type Link } from "./links.ts";
+import { ipv6Off } from "./ip.ts";
+import type { Link } from "./links.ts";
 import { type Names, UPLINK_INSIDE } from "./names.ts";
 import { overlaps, pickTransit, type Transit } from "./transit.ts";
 
@@ -12,9 +13,7 @@ const ATTEMPTS_MAX = 16;
 export function uplinkWorks(inside: readonly Link[]): boolean {
   const uplink = inside.find(({ name }) => name === UPLINK_INSIDE);
   if (uplink === undefined) return false;
-  // LOWER_UP is the carrier: a veth has it while its other end is up.
-  const isUp = uplink.flags.includes("UP") && uplink.flags.includes("LOWER_UP");
-  return isUp && uplink.addresses.length > 0;
+  return uplink.isUp && uplink.hasCarrier && uplink.addresses.length > 0;
 }
 
 /**

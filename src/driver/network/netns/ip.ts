@@ -1,0 +1,78 @@
+import { existsSync } from "node:fs";
+import { z } from "zod";
+import { N0Error } from "../../../util/errors.ts";
+import { CommandError, type RunCommand } from "../../command/run-command.ts";
+import { type Link, readLinks } from "./links.ts";
+
+/** Far more than any of these takes on a node that is well. */
+const COMMAND_TIMEOUT_MS = 20_000;
+
+/** Links and routes of this node, in its own namespace or in a named one: read from the kernel, changed by iproute2. */
+export interface Ip {
+  links(netns: string | undefined, signal: AbortSignal): Promise<readonly Link[]>;
+  link(netns: string | undefined, name: string, signal: AbortSignal): Promise<Link | undefined>;
+  /** IPv4 destinations of all routing tables but the default ones. */
+  routes(signal: AbortSignal): Promise<readonly string[]>;
+  /** Runs the lines in one process. Not atomic: it stops at the first that fails. */
+  batch(netns: string | undefined, lines: readonly string[], signal: AbortSignal): Promise<void>;
+  netns(verb: "add" | "delete", netns: string, signal: AbortSignal): Promise<void>;
+}
+
+export function newIp(run: RunCommand): Ip {
+  const ip = async (
+    netns: string | undefined,
+    args: readonly string[],
+    signal: AbortSignal,
+    input?: string,
+  ) => {
+    const inside = netns === undefined ? [] : ["-netns", netns];
+    const options = {
+      timeoutMs: COMMAND_TIMEOUT_MS,
+      signal,
+      ...(input === undefined ? {} : { input }),
+    };
+    try {
+      return await run("ip", [...inside, ...args], options);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof CommandError && error.killed)) throw error;
+      throw new N0Error(
+        "deadline_exceeded",
+        "the node's network did not answer in time: try again",
+        {
+          cause: error,
+        },
+      );
+    }
+  };
+
+  const links = async (netns: string | undefined, signal: AbortSignal) => {
+    signal.throwIfAborted();
+    return await readLinks(netns);
+  };
+
+  return {
+    links,
+    async link(netns, name, signal) {
+      return (await links(netns, signal)).find((link) => link.name === name);
+    },
+    async routes(signal) {
+      const args = ["-4", "-json", "route", "show", "table", "all"];
+      const routes = z
+        .array(z.object({ dst: z.string() }))
+        .parse(JSON.parse((await ip(undefined, args, signal)) || "[]"));
+      return routes.map(({ dst }) => dst).filter((dst) => dst !== "default");
+    },
+    async batch(netns, lines, signal) {
+      if (lines.length > 0) await ip(netns, ["-batch", "-"], signal, `${lines.join("\n")}\n`);
+    },
+    async netns(verb, netns, signal) {
+      await ip(undefined, ["netns", verb, netns], signal);
+    },
+  };
+}
+
+/** Keeps the kernel from giving a link an IPv6 address of its own, where there is IPv6 at all. */
+export function ipv6Off(): string {
+  return existsSync("/proc/sys/net/ipv6") ? " addrgenmode none" : "";
+}
