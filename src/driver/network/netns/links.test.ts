@@ -16,7 +16,7 @@ async function differences(): Promise<string[]> {
     const wanted = found.flatMap(({ cidr }) => (cidr === null || isOfLink(cidr) ? [] : cidr));
     const { isUp, addresses = [] } = links.get(name) ?? {};
     const isSame = isUp === true && wanted.toSorted().join() === addresses.toSorted().join();
-    return isSame ? [] : [`${name}: ${addresses} is not ${wanted}`];
+    return isSame ? [] : [`${name}: ${addresses.join()} is not ${wanted.join()}`];
   });
 }
 
