@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type RunCommand, runCommand } from "../../src/driver/command/run-command.ts";
+import { type ChangeLink, changeLink } from "../../src/driver/network/netns/link-changes.ts";
 import { newNetnsNetworkDriver } from "../../src/driver/network/netns/netns-network-driver.ts";
 import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
 import {
@@ -131,7 +132,7 @@ describe.runIf(requirement("netns"))("what died in the middle left", { timeout: 
     const before = await onNode();
     for (let changes = 0, died = true; died; changes++) {
       for (const number of [1, 2, 3, 4]) await world.attach(number, "blue", gateway);
-      const mortal = newNetnsNetworkDriver({ prefix: names.prefix, run: dyingAfter(changes) });
+      const mortal = newNetnsNetworkDriver({ prefix: names.prefix, ...dyingAfter(changes) });
       const removed = await Promise.allSettled(
         [1, 2, 3].map((number) => mortal.ensureTapAbsent(tapName(number), "blue", mark, soon())),
       );
@@ -162,7 +163,7 @@ describe.runIf(requirement("netns"))("what died in the middle left", { timeout: 
 
 /** Makes and removes a tap and its Network, and dies after that many changes; false if it lived. */
 async function liveAndDie(changesMax: number): Promise<boolean> {
-  const mortal = newNetnsNetworkDriver({ prefix: names.prefix, run: dyingAfter(changesMax) });
+  const mortal = newNetnsNetworkDriver({ prefix: names.prefix, ...dyingAfter(changesMax) });
   try {
     await mortal.ensureTap(tapName(1), mark, soon());
     await mortal.ensureAttached(tapName(1), { name: "blue", ipv4Gateway: gateway }, soon());
@@ -174,22 +175,29 @@ async function liveAndDie(changesMax: number): Promise<boolean> {
   }
 }
 
-/** Runs commands until that many lines of them have changed something, in the middle of a batch too. */
-function dyingAfter(changesMax: number): RunCommand {
+/** Does until that many changes are made, in the middle of a batch of commands too. */
+function dyingAfter(changesMax: number): { run: RunCommand; change: ChangeLink } {
   let changesLeft = changesMax;
-  return async (file, args, options) => {
-    const isChange = args.includes("-batch") || (args[0] === "netns" && args[1] !== "list");
-    if (!isChange) return await runCommand(file, args, options);
-    const lines = options.input?.trim().split("\n") ?? ["the whole command"];
-    const alive = lines.slice(0, changesLeft);
-    const output =
-      alive.length === lines.length
-        ? await runCommand(file, args, options)
-        : alive.length > 0
-          ? await runCommand(file, args, { ...options, input: `${alive.join("\n")}\n` })
-          : "";
-    changesLeft -= alive.length;
-    if (alive.length < lines.length) throw new Error("died");
-    return output;
+  return {
+    async run(file, args, options) {
+      const isChange = args.includes("-batch") || (args[0] === "netns" && args[1] !== "list");
+      if (!isChange) return await runCommand(file, args, options);
+      const lines = options.input?.trim().split("\n") ?? ["the whole command"];
+      const alive = lines.slice(0, changesLeft);
+      const output =
+        alive.length === lines.length
+          ? await runCommand(file, args, options)
+          : alive.length > 0
+            ? await runCommand(file, args, { ...options, input: `${alive.join("\n")}\n` })
+            : "";
+      changesLeft -= alive.length;
+      if (alive.length < lines.length) throw new Error("died");
+      return output;
+    },
+    async change(netns, change) {
+      if (changesLeft === 0) throw new Error("died");
+      changesLeft -= 1;
+      await changeLink(netns, change);
+    },
   };
 }

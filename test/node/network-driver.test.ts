@@ -76,6 +76,16 @@ describe.runIf(requirement("netns"))("on this node", { timeout: 30_000 }, () => 
       expect(await echoFrom("blue", outside, 7100)).toBe("hello");
     });
 
+    test("a tap stays when nobody has it open, has virtio's header, and is for root and our group", async () => {
+      await driver.ensureTap(tapName(1), mark, soon());
+      const [link] = JSON.parse(
+        await ip("-details", "-json", "link", "show", "dev", tapName(1)),
+      ) as { linkinfo: { info_data: unknown }; inet6_addr_gen_mode?: string }[];
+      const data = { type: "tap", persist: true, vnet_hdr: true, group: names.group };
+      expect(link!.linkinfo.info_data).toMatchObject(data);
+      expect(link!.inet6_addr_gen_mode ?? "none").toBe("none");
+    });
+
     test("two Networks with the same addresses at once do not meet", async () => {
       await world.attach(1, "blue", "10.21.0.254/24");
       await world.attach(2, "green", "10.21.0.254/24");

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { systemClock } from "../../../util/clock.ts";
+import { newSpec } from "../compute-driver.suite.ts";
 import { createWorkerPool, type RpcThread } from "./worker-pool.ts";
 import type { FromRpcWorker, ToRpcWorker } from "./worker-protocol.ts";
 
@@ -33,6 +34,7 @@ class ScriptedThread implements RpcThread {
 }
 
 const MINUTE_MS = 60_000;
+const mark = { owner: "virtual_machine/a", transactionId: "tx" };
 
 function newPool({ width = 2, timeoutMs = MINUTE_MS, idleMs = MINUTE_MS } = {}) {
   const threads: ScriptedThread[] = [];
@@ -62,6 +64,38 @@ test("operations on one name wait for each other, those on others do not", async
   expect(namesOf()).toEqual([["a", "a"], ["b"]]);
   threads[0]!.finish();
   await a2;
+});
+
+test("starts that wait are passed by all else, but for what is on their own name", async () => {
+  const { threads, pool } = newPool({ width: 1 });
+  const ended: string[] = [];
+  const call = (kind: "start" | "resume", name: string) => {
+    const operation =
+      kind === "start" ? ({ kind, spec: newSpec(name), mark } as const) : { kind, name };
+    return pool.call("change", operation).then(() => ended.push(`${kind} ${name}`));
+  };
+  const calls = [
+    call("start", "a"),
+    call("start", "b"),
+    call("start", "c"),
+    call("resume", "b"),
+    call("resume", "x"),
+    call("start", "d"),
+    call("resume", "y"),
+  ];
+  for (const _ of calls) {
+    threads[0]!.finish();
+    await new Promise(setImmediate);
+  }
+  expect(ended).toEqual([
+    "start a",
+    "start b",
+    "resume b",
+    "resume x",
+    "resume y",
+    "start c",
+    "start d",
+  ]);
 });
 
 test("a thread is started only when the others are busy, up to the width of the lane", async () => {

@@ -105,6 +105,20 @@ export function createWorkerPool({ startThread, lanes, idleMs, clock }: PoolOpti
     });
   }
 
+  /**
+   * A start takes longer than all else together, so all else goes before those that wait: among many that
+   * are started at once, one that has been started is let run, and one that is deleted goes.
+   */
+  function enqueue(job: Job): void {
+    let at = queue.length;
+    if (job.operation.kind !== "start") while (mayPass(job, queue[at - 1])) at--;
+    queue = queue.toSpliced(at, 0, job);
+  }
+
+  function mayPass(job: Job, other: Job | undefined): boolean {
+    return other?.operation.kind === "start" && other.key !== job.key;
+  }
+
   function running(lane: Lane, key: string): Slot | undefined {
     return slots.find(({ job }) => job?.lane === lane && job.key === key);
   }
@@ -198,7 +212,7 @@ export function createWorkerPool({ startThread, lanes, idleMs, clock }: PoolOpti
         },
       };
       signal?.addEventListener("abort", onAbort, { once: true });
-      queue.push(job);
+      enqueue(job);
       pump();
       return (await promise) as OperationResult<O["kind"]>;
     },

@@ -1,6 +1,7 @@
 import { newTogether } from "../../../util/together.ts";
 import type { Maker } from "../../mark.ts";
 import type { Context } from "./context.ts";
+import type { LinkChange } from "./link-changes.ts";
 import { readNetwork, removeNetwork } from "./network.ts";
 import { isOurTap, isTapOf, removeTap, whereIs } from "./tap.ts";
 
@@ -41,7 +42,7 @@ async function detachAll(
   leaving: readonly Leaving[],
 ): Promise<void> {
   const { ip, names } = context;
-  // Bounded by the time that each command may take.
+  // Nobody's own: what is done is done for all of them.
   const { signal } = new AbortController();
   const network = await readNetwork(context, networkName, signal);
   if (network.kind === "namespace") {
@@ -50,11 +51,11 @@ async function detachAll(
       leaving.some(({ tapName, maker }) => link.name === tapName && isTapOf(names, link, maker)),
     );
     if (taps.length > gone.length) {
-      const lines = removalLines(
+      const changes = removals(
         gone.map(({ name }) => name),
         names.leavingGroup,
       );
-      await ip.batch(names.netnsName(networkName), lines, signal);
+      await ip.change(names.netnsName(networkName), changes, signal);
       return;
     }
   }
@@ -62,10 +63,10 @@ async function detachAll(
 }
 
 /** Several are put into a group of their own, which goes at once. */
-function removalLines(tapNames: readonly string[], group: number): string[] {
-  if (tapNames.length < 2) return tapNames.map((name) => `link delete dev ${name}`);
+function removals(tapNames: readonly string[], group: number): LinkChange[] {
+  if (tapNames.length < 2) return tapNames.map((name) => ({ kind: "delete", name }));
   return [
-    ...tapNames.map((name) => `link set dev ${name} group ${group}`),
-    `link delete group ${group}`,
+    ...tapNames.map((name) => ({ kind: "set", name, group }) as const),
+    { kind: "delete_group", group },
   ];
 }

@@ -2,23 +2,33 @@ import { existsSync } from "node:fs";
 import { z } from "zod";
 import { N0Error } from "../../../util/errors.ts";
 import { CommandError, type RunCommand } from "../../command/run-command.ts";
+import type { ChangeLink, LinkChange } from "./link-changes.ts";
 import { type Link, readLinks } from "./links.ts";
 
 /** Far more than any of these takes on a node that is well. */
 const COMMAND_TIMEOUT_MS = 20_000;
 
-/** Links and routes of this node, in its own namespace or in a named one: read from the kernel, changed by iproute2. */
+/**
+ * Links and routes of this node, in its own namespace or in a named one. What a machine's coming and
+ * going takes is asked of the kernel; what a Network takes besides is for iproute2 to do.
+ */
 export interface Ip {
   links(netns: string | undefined, signal: AbortSignal): Promise<readonly Link[]>;
   link(netns: string | undefined, name: string, signal: AbortSignal): Promise<Link | undefined>;
   /** IPv4 destinations of all routing tables but the default ones. */
   routes(signal: AbortSignal): Promise<readonly string[]>;
+  /** One after the other; it stops at the first that fails. */
+  change(
+    netns: string | undefined,
+    changes: readonly LinkChange[],
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Runs the lines in one process. Not atomic: it stops at the first that fails. */
   batch(netns: string | undefined, lines: readonly string[], signal: AbortSignal): Promise<void>;
   netns(verb: "add" | "delete", netns: string, signal: AbortSignal): Promise<void>;
 }
 
-export function newIp(run: RunCommand): Ip {
+export function newIp(run: RunCommand, changeLink: ChangeLink): Ip {
   const ip = async (
     netns: string | undefined,
     args: readonly string[],
@@ -62,6 +72,12 @@ export function newIp(run: RunCommand): Ip {
         .array(z.object({ dst: z.string() }))
         .parse(JSON.parse((await ip(undefined, args, signal)) || "[]"));
       return routes.map(({ dst }) => dst).filter((dst) => dst !== "default");
+    },
+    async change(netns, changes, signal) {
+      for (const change of changes) {
+        signal.throwIfAborted();
+        await changeLink(netns, change);
+      }
     },
     async batch(netns, lines, signal) {
       if (lines.length > 0) await ip(netns, ["-batch", "-"], signal, `${lines.join("\n")}\n`);

@@ -18,7 +18,10 @@ const IFF_UP = 0x1;
 const IFF_LOWER_UP = 0x10000;
 
 export interface Link {
+  readonly index: number;
   readonly name: string;
+  /** The index of the other end of a veth, in the namespace of that end. */
+  readonly peerIndex: number | undefined;
   readonly isUp: boolean;
   /** A veth has one while its other end is up. */
   readonly hasCarrier: boolean;
@@ -52,7 +55,9 @@ export async function readLinks(netns: string | undefined): Promise<readonly Lin
     const kind = info?.get(INFO.kind)?.text;
     const data = kind === "tun" ? info?.get(INFO.data)?.attributes() : undefined;
     return {
+      index,
       name: names.get(index) ?? "",
+      peerIndex: attributes.get(IFLA.link)?.u32(),
       isUp: (flags & IFF_UP) !== 0,
       hasCarrier: (flags & IFF_LOWER_UP) !== 0,
       master: master === undefined ? undefined : names.get(master),

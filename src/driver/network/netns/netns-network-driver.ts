@@ -7,7 +7,8 @@ import { connectIn } from "./connect.ts";
 import type { Context } from "./context.ts";
 import { newDetach } from "./detach.ts";
 import { listNetworks, listTaps } from "./inventory.ts";
-import { ipv6Off, newIp } from "./ip.ts";
+import { newIp } from "./ip.ts";
+import { type ChangeLink, changeLink } from "./link-changes.ts";
 import { namesFor } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
 import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
@@ -21,6 +22,7 @@ export interface NetnsNetworkDriverOptions {
   /** IPv4 range for the links between the node and its Networks. Defaults to `100.127.0.0/16`. */
   readonly transitPool?: string;
   readonly run?: RunCommand;
+  readonly change?: ChangeLink;
 }
 
 /**
@@ -34,9 +36,10 @@ export function newNetnsNetworkDriver({
   prefix = "n0-",
   transitPool = "100.127.0.0/16",
   run = runCommand,
+  change = changeLink,
 }: NetnsNetworkDriverOptions = {}): NetworkDriver {
   const names = namesFor(prefix);
-  const context: Context = { ip: newIp(run), names, transitPool, mutex: newKeyedMutex() };
+  const context: Context = { ip: newIp(run, change), names, transitPool, mutex: newKeyedMutex() };
   const detach = newDetach(context);
 
   const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>
@@ -134,8 +137,9 @@ async function attach(
   if (place !== undefined && tap.master === bridge && tap.isUp) return;
   // Moved, connected and set up by one message of netlink, which the kernel takes in this order: so the
   // bridge is given by its index over there. Moving keeps the alias and the group.
-  const index = deviceIndex(names.netnsPath(network.name), bridge);
-  const move = place === undefined ? `netns ${netns} ` : "";
-  const line = `link set dev ${tapName} ${move}master if${index}${ipv6Off()} up`;
-  await ip.batch(place === undefined ? undefined : netns, [line], signal);
+  const masterIndex = deviceIndex(names.netnsPath(network.name), bridge);
+  if (masterIndex === undefined) throw new Error(`network ${network.name} has lost its bridge`);
+  const set = { kind: "set", name: tapName, masterIndex, isUp: true } as const;
+  if (place === undefined) await ip.change(undefined, [{ ...set, netns }], signal);
+  else await ip.change(netns, [set], signal);
 }

@@ -2,7 +2,8 @@ import type { Maker } from "../../mark.ts";
 import type { NetworkSpec } from "../network-driver.ts";
 import { networkNotHere, networkNotOurs } from "../network-errors.ts";
 import type { Context } from "./context.ts";
-import { ipv6Off, type Link } from "./links.ts";
+import { ipv6Off } from "./ip.ts";
+import type { Link } from "./links.ts";
 import { UPLINK_INSIDE } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
 import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
@@ -36,7 +37,7 @@ export async function makeWhole(
   const bridge = names.bridge(network.name);
   const index = deviceIndex(path, bridge);
   const loose = made.links.filter(
-    (link) => isOurTap(names, link) && (link.master !== bridge || !link.flags.includes("UP")),
+    (link) => isOurTap(names, link) && (link.master !== bridge || !link.isUp),
   );
   const lines = loose.map(({ name }) => `link set dev ${name} master if${index}${ipv6Off()} up`);
   await ip.batch(netns, lines, signal);

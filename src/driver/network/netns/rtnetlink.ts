@@ -1,6 +1,6 @@
 import { closeSync, read, write } from "node:fs";
 import { endianness } from "node:os";
-import { promisify } from "node:util";
+import { getSystemErrorName, promisify } from "node:util";
 import { netlinkSocketIn } from "./namespace.ts";
 
 /** Numbers are in the processor's own order (netlink(7)). */
@@ -8,6 +8,7 @@ const IS_LITTLE = endianness() === "LE";
 /** struct nlmsghdr: length, type, flags, sequence, port. */
 const HEADER_BYTES = 16;
 const NLM_F_REQUEST = 0x1;
+const NLM_F_ACK = 0x4;
 const NLM_F_DUMP = 0x300;
 /** What was dumped changed meanwhile: something may be missing. */
 const NLM_F_DUMP_INTR = 0x10;
@@ -18,22 +19,20 @@ const ANSWER_BYTES_MAX = 64 << 10;
 const DUMPS_MAX = 10;
 /** The upper two bits of an attribute's type are flags. */
 const ATTRIBUTE_TYPE_MASK = 0x3fff;
+/** `struct rtgenmsg` for any family, as long as the longest that is asked for here. */
+const ANY_FAMILY = Buffer.alloc(16);
 
 const readFile = promisify(read);
 const writeFile = promisify(write);
 
 /** Numbers and attributes of what the kernel has sent. */
 export class Parcel {
-  readonly #bytes: Buffer;
+  readonly bytes: Buffer;
   readonly #view: DataView;
 
   constructor(bytes: Buffer) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
-  get bytes(): Buffer {
-    return this.#bytes;
   }
 
   u8(offset = 0): number {
@@ -50,14 +49,14 @@ export class Parcel {
 
   /** A string that ends with a zero. */
   get text(): string {
-    const end = this.#bytes.indexOf(0);
-    return this.#bytes.toString("utf8", 0, end < 0 ? undefined : end);
+    const end = this.bytes.indexOf(0);
+    return this.bytes.toString("utf8", 0, end < 0 ? undefined : end);
   }
 
   /** The attributes (rtnetlink(7)) from `offset` on, by their type. */
   attributes(offset = 0): ReadonlyMap<number, Parcel> {
     const found = new Map<number, Parcel>();
-    for (let at = offset; at + 4 <= this.#bytes.length; ) {
+    for (let at = offset; at + 4 <= this.bytes.length; ) {
       const length = this.u16(at);
       if (length < 4) break;
       found.set(this.u16(at + 2) & ATTRIBUTE_TYPE_MASK, this.part(at + 4, at + length));
@@ -67,8 +66,25 @@ export class Parcel {
   }
 
   part(start: number, end: number): Parcel {
-    return new Parcel(this.#bytes.subarray(start, end));
+    return new Parcel(this.bytes.subarray(start, end));
   }
+}
+
+export function u32(...values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(values.length * 4);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  for (const [i, value] of values.entries()) view.setUint32(i * 4, value, IS_LITTLE);
+  return bytes;
+}
+
+/** An attribute, with what fills it up to a whole number of words. */
+export function attribute(type: number, value: Buffer): Buffer {
+  const bytes = Buffer.alloc(align(4 + value.length));
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  view.setUint16(0, 4 + value.length, IS_LITTLE);
+  view.setUint16(2, type, IS_LITTLE);
+  value.copy(bytes, 4);
+  return bytes;
 }
 
 /**
@@ -81,7 +97,7 @@ export async function dump(path: string | undefined, type: number): Promise<Parc
   const socket = netlinkSocketIn(path);
   try {
     for (let dumps = 1; ; dumps++) {
-      await writeFile(socket, requestOf(type));
+      await writeFile(socket, message(type, NLM_F_DUMP, ANY_FAMILY));
       const { parcels, isWhole } = await readAnswer(socket);
       if (isWhole || dumps === DUMPS_MAX) return parcels;
     }
@@ -90,16 +106,27 @@ export async function dump(path: string | undefined, type: number): Promise<Parc
   }
 }
 
-/** The body is a `struct rtgenmsg` for any family, as long as the longest that is asked for here. */
-function requestOf(type: number): Buffer {
-  const bytes = Buffer.alloc(HEADER_BYTES + 16);
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  view.setUint32(0, bytes.length, IS_LITTLE);
-  view.setUint16(4, type, IS_LITTLE);
-  view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, IS_LITTLE);
-  return bytes;
+/** Has the kernel do something there. @throws Error whose `code` is such as `ENODEV`. */
+export async function request(path: string | undefined, type: number, body: Buffer): Promise<void> {
+  const socket = netlinkSocketIn(path);
+  try {
+    await writeFile(socket, message(type, NLM_F_ACK, body));
+    await readAnswer(socket);
+  } finally {
+    closeSync(socket);
+  }
 }
 
+function message(type: number, flags: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  const view = new DataView(header.buffer, header.byteOffset);
+  view.setUint32(0, HEADER_BYTES + body.length, IS_LITTLE);
+  view.setUint16(4, type, IS_LITTLE);
+  view.setUint16(6, NLM_F_REQUEST | flags, IS_LITTLE);
+  return Buffer.concat([header, body]);
+}
+
+/** Up to the end of a dump, or what says that it is done. */
 async function readAnswer(socket: number): Promise<{ parcels: Parcel[]; isWhole: boolean }> {
   const parcels: Parcel[] = [];
   let isWhole = true;
@@ -109,13 +136,20 @@ async function readAnswer(socket: number): Promise<{ parcels: Parcel[]; isWhole:
     const answer = new Parcel(buffer.subarray(0, bytesRead));
     for (let at = 0; at + HEADER_BYTES <= bytesRead; at += align(answer.u32(at))) {
       const type = answer.u16(at + 4);
-      if ((answer.u16(at + 6) & NLM_F_DUMP_INTR) !== 0) isWhole = false;
-      if (type === NLMSG_DONE) return { parcels, isWhole };
       const body = answer.part(at + HEADER_BYTES, at + answer.u32(at));
-      if (type === NLMSG_ERROR) throw new Error(`netlink: errno ${-(body.u32() | 0)}`);
+      if ((answer.u16(at + 6) & NLM_F_DUMP_INTR) !== 0) isWhole = false;
+      if (type === NLMSG_ERROR) throwUnlessZero(body.u32() | 0);
+      if (type === NLMSG_ERROR || type === NLMSG_DONE) return { parcels, isWhole };
       parcels.push(body);
     }
   }
+}
+
+/** An error of 0 says that all went well. */
+function throwUnlessZero(error: number): void {
+  if (error === 0) return;
+  const code = getSystemErrorName(error);
+  throw Object.assign(new Error(`netlink: ${code}`), { code });
 }
 
 function align(length: number): number {

@@ -44,7 +44,7 @@ function surveyTaps({ names }: Context, { name: networkName, state }: Found): Ta
       name: link.name,
       mark: markOfTap(names, link),
       networkName,
-      isConnected: link.master === names.bridge(networkName) && link.flags.includes("UP"),
+      isConnected: link.master === names.bridge(networkName) && link.isUp,
     }));
 }
 
@@ -69,9 +69,7 @@ function surveyNetwork({ names }: Context, { name, state }: Found): NetworkSurve
 
 function bridgeState({ bridge, mark }: Extract<NetworkState, { kind: "namespace" }>): PartState {
   if (bridge === undefined) return "absent";
-  return bridge.kind === "bridge" && bridge.flags.includes("UP") && mark?.state === READY
-    ? "whole"
-    : "altered";
+  return bridge.kind === "bridge" && bridge.isUp && mark?.state === READY ? "whole" : "altered";
 }
 
 export function uplinkState(path: string, links: readonly Link[]): PartState {

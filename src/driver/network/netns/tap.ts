@@ -3,7 +3,6 @@ import { isMadeBy, type Maker, type Mark } from "../../mark.ts";
 import { formatLinkMark, parseLinkMark } from "../link-mark.ts";
 import { notOurs, tapOfAnother } from "../network-errors.ts";
 import type { Context } from "./context.ts";
-import { ipv6Off } from "./ip.ts";
 import type { Link } from "./links.ts";
 import type { Names } from "./names.ts";
 import { deviceIndex, NETNS_FOLDER, namespaceAt } from "./namespace.ts";
@@ -87,12 +86,13 @@ export async function makeTap(
     else if (isOurTap(names, link)) throw tapOfAnother(tapName, markOfTap(names, link));
     else if (networkName === undefined) throw notOurs(tapName);
   }
-  for (const netns of old) await ip.batch(netns, [`link delete dev ${tapName}`], signal);
-  await ip.batch(
+  for (const netns of old) await ip.change(netns, [{ kind: "delete", name: tapName }], signal);
+  const { group } = names;
+  await ip.change(
     undefined,
     [
-      `tuntap add dev ${tapName} mode tap user 0 group ${names.group} vnet_hdr`,
-      `link set dev ${tapName} group ${names.group} alias ${alias}${ipv6Off()} up`,
+      { kind: "make_tap", name: tapName, tunGroup: group },
+      { kind: "set", name: tapName, group, alias, isUp: true },
     ],
     signal,
   );
@@ -109,7 +109,7 @@ export async function removeTap(
   const netns = netnsOf(names, networkName);
   const link = await ip.link(netns, tapName, signal);
   if (link === undefined || !isTapOf(names, link, maker)) return;
-  await ip.batch(netns, [`link delete dev ${tapName}`], signal);
+  await ip.change(netns, [{ kind: "delete", name: tapName }], signal);
 }
 
 function netnsOf(names: Names, networkName: string | undefined): string | undefined {
