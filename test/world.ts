@@ -54,6 +54,8 @@ export interface Residue {
   readonly records: { readonly [key: string]: string };
   readonly nodes: readonly unknown[];
   readonly locks: number;
+  /** Transactions that the process has in hand. */
+  readonly inHand: number;
 }
 
 export interface WorldOptions {
@@ -138,6 +140,7 @@ export async function newWorld({
         ),
         nodes: fakeNodes.map((node) => node.snapshot()),
         locks: opened.api.locks.size,
+        inHand: opened.api.engine.live.all().length,
       };
     },
     async restart(faults = noFaults) {

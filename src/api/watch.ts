@@ -78,13 +78,25 @@ export class ChangedNames implements Disposable {
     this.#wake();
   }
 
+  /** All that wait, once there is one; none when the signal has aborted. */
+  async takeAll(): Promise<readonly string[]> {
+    while (this.#names.size === 0 && !this.#signal.aborted) await this.#woken();
+    const names = [...this.#names];
+    this.#names.clear();
+    return names;
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<string> {
     while (!this.#signal.aborted) {
       const [name] = this.#names;
       if (name === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
+        await this.#woken();
         continue;
       }
       if (this.#names.size > WAITING_MAX) {

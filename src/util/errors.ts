@@ -46,7 +46,7 @@ export interface ErrorFacts {
 /**
  * An expected failure. `message` is safe to show to a client: it names the resource, the field and
  * the next thing to do. What is not for clients (command lines, paths, stack traces of a node) goes
- * in `cause`, which is only logged.
+ * in `cause`, which is logged and kept with its transaction, and is in no answer to the call.
  */
 export class N0Error extends Error {
   override name = "N0Error";

@@ -4,6 +4,7 @@ import {
   type AskerSchema,
   Phase,
   Step_State as State,
+  type Step,
   type Transaction,
   TransactionSchema,
   type WaitSchema,
@@ -43,7 +44,7 @@ export function toWire(api: Api, seen: Seen): Transaction {
   const isHindered = hinderedBySeq !== undefined || state === "needs_operator";
   const cancel = header.cancel ?? live?.cancelled;
   const steps = stepsOf(header, seen.rows);
-  const wait = live === undefined ? undefined : waitOf(api, seen, live);
+  const wait = live === undefined ? undefined : waitOf(api, seen.rows, steps, live);
   return create(TransactionSchema, {
     id,
     rpc: kind,
@@ -79,8 +80,13 @@ function timeOf<K extends string>(key: K, ms: number | undefined): { [P in K]?: 
 
 type WaitInit = MessageInitShape<typeof WaitSchema>;
 
-function waitOf(api: Api, seen: Seen, { waiting }: LiveTransaction): WaitInit | undefined {
-  if (waiting === undefined) return nodeWaitOf(seen);
+function waitOf(
+  api: Api,
+  rows: readonly StepRow[],
+  steps: readonly Step[],
+  { waiting }: LiveTransaction,
+): WaitInit | undefined {
+  if (waiting === undefined) return nodeWaitOf(steps);
   const since = timestampFromMs(waiting.sinceMs);
   switch (waiting.for) {
     case "lock": {
@@ -95,7 +101,7 @@ function waitOf(api: Api, seen: Seen, { waiting }: LiveTransaction): WaitInit | 
     case "transaction":
       return { since, cause: { case: "transactionId", value: waiting.id } };
     case "next_try": {
-      const row = seen.rows.find(({ seq }) => seq === waiting.seq);
+      const row = rows.find(({ seq }) => seq === waiting.seq);
       if (row === undefined) return undefined;
       const value = {
         step: row.name,
@@ -113,8 +119,7 @@ function waitOf(api: Api, seen: Seen, { waiting }: LiveTransaction): WaitInit | 
 }
 
 /** Where a step has asked a node and has no answer yet. */
-function nodeWaitOf({ header, rows }: Seen): WaitInit | undefined {
-  const steps = stepsOf(header, rows);
+function nodeWaitOf(steps: readonly Step[]): WaitInit | undefined {
   const step = steps.findLast(
     ({ state, node }) => node !== "" && (state === State.ACTING || state === State.UNDOING),
   );
