@@ -46,6 +46,8 @@ interface Entry {
   /** Undefined while there is no such node, or no longer. */
   node: Node | undefined;
   heardAtMs: number | undefined;
+  /** The same on this process's own clock, which nobody sets: what is silence is told by it. */
+  heardAtMonotonicMs: number;
   used: Amounts;
   /** Of requests that are about to reserve. */
   held: Amounts;
@@ -62,7 +64,6 @@ interface Entry {
 export class Inventory implements Disposable {
   readonly #datastore: Datastore;
   readonly #clock: Clock;
-  readonly #openedAtMs: number;
   readonly #mirrors = new DisposableStack();
   readonly #entries = new Map<string, Entry>();
   /** Makes those of this process wait instead of colliding; the condition is what makes it safe. */
@@ -73,7 +74,6 @@ export class Inventory implements Disposable {
   private constructor(datastore: Datastore, clock: Clock) {
     this.#datastore = datastore;
     this.#clock = clock;
-    this.#openedAtMs = clock.nowMs();
   }
 
   static async open(datastore: Datastore, clock: Clock): Promise<Inventory> {
@@ -87,7 +87,10 @@ export class Inventory implements Disposable {
     );
     keep(
       await Mirror.open(datastore, heartbeats, (key, _before, after) => {
-        inventory.#entryOf(heartbeats, key).heardAtMs = after?.value.atMs;
+        const entry = inventory.#entryOf(heartbeats, key);
+        entry.heardAtMs = after?.value.atMs;
+        // While the API was away nobody could be heard, so each gets its time anew when it comes back.
+        entry.heardAtMonotonicMs = clock.monotonicMs();
       }),
     );
     const add = <T extends { readonly counted: Counted }>(of: Collection<T>) =>
@@ -111,7 +114,7 @@ export class Inventory implements Disposable {
   find(nodeName: string): NodeView | undefined {
     const entry = this.#entries.get(nodeName);
     if (entry?.node === undefined) return undefined;
-    return this.#view(entry, entry.node, entry.used, this.#clock.nowMs());
+    return this.#view(entry, entry.node, entry.used, this.#clock.monotonicMs());
   }
 
   get(nodeName: string): NodeView {
@@ -313,6 +316,7 @@ export class Inventory implements Disposable {
       entry = {
         node: undefined,
         heardAtMs: undefined,
+        heardAtMonotonicMs: 0,
         used: NOTHING,
         held: NOTHING,
         usedAndHeld: NOTHING,
@@ -324,22 +328,21 @@ export class Inventory implements Disposable {
   }
 
   #viewAll(usedOf: (entry: Entry) => Amounts): NodeView[] {
-    const nowMs = this.#clock.nowMs();
+    const monotonicMs = this.#clock.monotonicMs();
     const views: NodeView[] = [];
     for (const entry of this.#entries.values()) {
       const { node } = entry;
-      if (node !== undefined) views.push(this.#view(entry, node, usedOf(entry), nowMs));
+      if (node !== undefined) views.push(this.#view(entry, node, usedOf(entry), monotonicMs));
     }
     return views;
   }
 
-  #view({ heardAtMs }: Entry, node: Node, used: Amounts, nowMs: number): NodeView {
+  #view(entry: Entry, node: Node, used: Amounts, monotonicMs: number): NodeView {
+    const { heardAtMs, heardAtMonotonicMs } = entry;
     return {
       node,
       heardAtMs,
-      // While the API was away nobody could be heard, so each gets its time anew when it comes back.
-      isReady:
-        heardAtMs !== undefined && nowMs - Math.max(heardAtMs, this.#openedAtMs) <= SILENCE_MS,
+      isReady: heardAtMs !== undefined && monotonicMs - heardAtMonotonicMs <= SILENCE_MS,
       used,
     };
   }

@@ -3,6 +3,7 @@ import { refused } from "../../../test/refused.ts";
 import { GiB, prepareDisk, REQUEST_NODE, webRequest } from "../../../test/scenario.ts";
 import { newShiftingClock } from "../../../test/shifting-clock.ts";
 import { newWorld } from "../../../test/world.ts";
+import { Node_NodeState } from "../../gen/n0stack/pool/v0/node_pb.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../annotations.ts";
 
 const compute = {
@@ -89,6 +90,19 @@ test("a node that is not heard for 15 s is NOT_READY and gets nothing", async ()
   expect(refusal.message).toContain("node-1: NOT_READY; node-2: NOT_READY");
   await world.nodes.heartbeatNode({ name: "node-1" });
   expect((await world.nodes.scheduleCompute(compute)).name).toBe("node-1");
+});
+
+test("silence is not told by the wall clock, which somebody may set", async () => {
+  const clock = newShiftingClock();
+  await using world = await newWorld({ nodeCount: 1, clock });
+  const state = async () => (await world.nodes.getNode({ name: "node-1" })).state;
+
+  clock.setWallMs(clock.nowMs() + 3_600_000);
+  expect(await state()).toBe(Node_NodeState.READY);
+  clock.setWallMs(clock.nowMs() - 7_200_000);
+  await world.nodes.heartbeatNode({ name: "node-1" });
+  clock.shiftMs(15_001);
+  expect(await state()).toBe(Node_NodeState.NOT_READY);
 });
 
 test("a node that reserves limits is not chosen for limits that do not fit there", async () => {
