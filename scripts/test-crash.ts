@@ -2,7 +2,7 @@
 // writes docs/crash-matrix.md at its end. Other arguments go to vitest.
 //
 //   N0_CRASH_SEED=7 N0_CRASH_SECONDS=300 npm run test:crash
-//   N0_CRASH_ONLY=CreateVirtualMachine npm run test:crash -- --all
+//   N0_CRASH_ONLY=CreateVirtualMachine N0_CRASH_DEATH="disk|clock" npm run test:crash -- --all
 //
 // The whole matrix goes on where it was ended, by N0_CRASH_SECONDS or however, as long as the sources are
 // the same: what it has found is kept in .cache/crash. N0_CRASH_LANES clusters run side by side.

@@ -14,12 +14,11 @@ import { originRule } from "../rpc/cors.ts";
 import { isUnspecified, urlHost } from "../rpc/host.ts";
 import type { Listener } from "../rpc/listen.ts";
 import { listen } from "../rpc/listen.ts";
-import { systemClock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import { systemRandom } from "../util/random.ts";
 import type { Protection } from "./exposure.ts";
 import { isLoopback } from "./exposure.ts";
-import { faultsFromEnvironment } from "./faults.ts";
+import { clockFromEnvironment, faultsFromEnvironment } from "./faults.ts";
 import { lockFolder } from "./folder-lock.ts";
 import type { Settings } from "./settings.ts";
 import { readVersion } from "./version.ts";
@@ -45,19 +44,23 @@ export async function openApiPart(
 ): Promise<ApiPart> {
   await using opened = new AsyncDisposableStack();
   opened.use(lockFolder(settings.baseDirectory, "api"));
-  const tokens = createConsoleTokens({ clock: systemClock, random: systemRandom });
+  const clock = clockFromEnvironment(process.env, log);
+  const tokens = createConsoleTokens({ clock, random: systemRandom });
   let port = settings.bindPort;
   const publicUrl = () => settings.publicUrl ?? ownUrl(settings, protection, port);
   const { api, routes } = opened.use(
     await openApi({
-      datastore: sqliteDatastore({ path: join(settings.baseDirectory, "api", "n0core.sqlite") }),
+      datastore: sqliteDatastore({
+        path: join(settings.baseDirectory, "api", "n0core.sqlite"),
+        clock,
+      }),
       agentTransport,
       links: createConsoleLinks(tokens, publicUrl),
       nameservers: settings.nameservers,
       openTransactionsMax: settings.openTransactionsMax,
       idempotencyRetentionMs: settings.idempotencyRetention,
       historyRetentionMs: settings.historyRetention,
-      clock: systemClock,
+      clock,
       random: systemRandom,
       log,
       faults: faultsFromEnvironment(process.env, log),

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import type { FaultPlace } from "../transaction/faults.ts";
 import { noFaults } from "../transaction/faults.ts";
+import { systemClock } from "../util/clock.ts";
 import { silentLog } from "../util/log.ts";
-import { faultsFromEnvironment } from "./faults.ts";
+import { clockFromEnvironment, faultsFromEnvironment } from "./faults.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "n0-faults-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -46,4 +47,14 @@ test("a plan that is none is an error, not a fault that never comes", async () =
   writeFileSync(file, JSON.stringify({ ...PLACE, action: "explode" }));
   const faults = faultsFromEnvironment({ N0_FAULT_FILE: file }, silentLog);
   await expect(faults(PLACE)).rejects.toThrow("action");
+});
+
+test("the wall clock is set by a file, and nothing else is", () => {
+  const file = join(folder, "clock");
+  const clock = clockFromEnvironment({ N0_CLOCK_FILE: file }, silentLog);
+  expect(Math.abs(clock.nowMs() - Date.now())).toBeLessThan(60_000);
+  writeFileSync(file, "-3600000");
+  expect(Math.abs(clock.nowMs() + 3_600_000 - Date.now())).toBeLessThan(60_000);
+  expect(Math.abs(clock.monotonicMs() - performance.now())).toBeLessThan(60_000);
+  expect(clockFromEnvironment({}, silentLog)).toBe(systemClock);
 });

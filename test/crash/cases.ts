@@ -1,17 +1,31 @@
 import type { FaultPlace } from "../../src/transaction/faults.ts";
 import type { ClusterKind } from "./cluster.ts";
+import { harmCases } from "./harm-cases.ts";
 import type { Scenario } from "./scenarios.ts";
 
-/** Who dies, and how. */
-export type Death =
-  | "API and agent"
-  | "API"
-  | "agent"
-  | "agent in the middle"
-  | "agent frozen"
-  | "QEMU"
-  | "libvirtd"
-  | "client";
+/** Who dies, and how; or what else goes wrong. */
+export const DEATHS = [
+  "API and agent",
+  "API",
+  "agent",
+  "agent in the middle",
+  "agent frozen",
+  "agent late",
+  "QEMU",
+  "libvirtd",
+  "client",
+  "network cut",
+  "answer lost",
+  "called twice",
+  "called late",
+  "disk full",
+  "disk read-only",
+  "datastore full",
+  "datastore busy",
+  "clock forward",
+  "clock back",
+] as const;
+export type Death = (typeof DEATHS)[number];
 
 /**
  * What must be found when all is at rest: the world as it was, as it is after the call, one of the two,
@@ -41,7 +55,6 @@ export function casesOf(
   trace: readonly FaultPlace[],
 ): Case[] {
   const expected = expectationsFor(scenario, trace);
-  const isRefused = scenario.isRefused === true;
   const whole: Death = kind === "standalone" ? "API and agent" : "API";
   const deaths: Case[] = trace.map((place, i) => ({
     death: whole,
@@ -62,48 +75,8 @@ export function casesOf(
   return [
     ...deaths,
     ...unwinding,
-    ...(kind === "split" ? heldCases(ALONE, trace, expected, isRefused) : []),
+    ...(kind === "split" ? harmCases(scenario, trace, expected) : []),
   ];
-}
-
-const NEEDS_DOMAIN: ReadonlySet<Death> = new Set<Death>(["QEMU", "libvirtd"]);
-const ALONE: readonly Death[] = [
-  "agent",
-  "agent in the middle",
-  "agent frozen",
-  "QEMU",
-  "libvirtd",
-  "client",
-];
-
-const HELD_AT: Readonly<Partial<Record<Death, readonly FaultPlace["point"][]>>> = {
-  agent: ["before_act", "after_act", "before_retriable", "after_retriable"],
-  "agent in the middle": ["before_act", "before_retriable"],
-  "agent frozen": ["before_act", "before_retriable"],
-  QEMU: ["before_act", "after_act", "before_retriable", "after_retriable"],
-  libvirtd: ["before_act", "after_act", "before_retriable", "after_retriable"],
-  client: ["after_begin", "before_act", "after_act", "before_commit", "after_commit"],
-};
-
-function heldCases(
-  deaths: readonly Death[],
-  trace: readonly FaultPlace[],
-  expected: (at: number) => Expectation,
-  isRefused: boolean,
-): Case[] {
-  const hasDomain = trace.some(({ step }) => step.startsWith("domain."));
-  const possible = deaths.filter((death) => hasDomain || !NEEDS_DOMAIN.has(death));
-  const isPlain = trace.every(({ kind }) => kind === trace[0]?.kind);
-  return possible.flatMap((death) =>
-    trace.flatMap((place, i): Case[] => {
-      if (HELD_AT[death]?.includes(place.point) !== true) return [];
-      const isAfter = expected(i) === "after";
-      // Before the pivot the step may succeed in spite of it; after the pivot it must, in the end.
-      const either = isAfter ? "after" : isRefused ? "before" : "either";
-      const expectation = death === "QEMU" || !isPlain ? "consistent" : either;
-      return [{ death, place, earlier: [], expectation }];
-    }),
-  );
 }
 
 /** Where recovery comes along that undoes what was started by then. */

@@ -4,8 +4,10 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Place } from "../../scripts/scan-host/host.ts";
 import type { FaultPlace } from "../../src/transaction/faults.ts";
+import { type Disk, mountDisk } from "./disk.ts";
 import { type Libvirtd, openLibvirtd } from "./libvirtd.ts";
 import { newProgram, type Program, until } from "./program.ts";
+import { openRelay, type Relay } from "./relay.ts";
 import { removeRemains } from "./remains.ts";
 import { call } from "./remote.ts";
 
@@ -29,6 +31,12 @@ export interface Cluster extends AsyncDisposable {
   /** Those of `split`. */
   readonly agents: readonly Program[];
   readonly libvirtd?: Libvirtd;
+  /** Of `split`: the network to each agent, the disk of each, and that of the API. */
+  readonly relays: readonly Relay[];
+  readonly nodeDisks: readonly Disk[];
+  readonly apiDisk?: Disk;
+  /** By how much the API's wall clock is wrong. */
+  setClock(offsetMs: number): void;
   /** Starts what does not run. @returns false when the API died before it was ready. */
   start(): Promise<boolean>;
   /** What happens when the API gets there; undefined for nothing. */
@@ -42,6 +50,8 @@ export interface Cluster extends AsyncDisposable {
 }
 
 const READY_TIMEOUT_MS = 30_000;
+/** Longer than any call of a scenario takes on a busy machine. */
+const AGENT_TIMEOUT = "30s";
 
 export interface ClusterOptions {
   readonly kind: ClusterKind;
@@ -53,7 +63,15 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
   const folder = `/tmp/n0x-${id}`;
   const faultFile = join(folder, "fault");
   const traceFile = join(folder, "trace");
+  const clockFile = join(folder, "clock");
   mkdirSync(join(folder, "1"), { recursive: true });
+  const isWhole = kind === "standalone";
+  const apiFolder = isWhole ? join(folder, "1") : join(folder, "api");
+  // Before libvirtd, which sees the mounts that there are when it starts.
+  const apiDisk = isWhole ? undefined : mountDisk(apiFolder);
+  const nodeDisks = isWhole
+    ? []
+    : Array.from({ length: nodeCount }, (_, i) => mountDisk(join(folder, String(i + 1))));
   const libvirtd = kind === "split" ? await openLibvirtd(join(folder, "libvirt")) : undefined;
   const libvirtUri = libvirtd?.uri ?? "qemu:///system";
   const places = Array.from({ length: nodeCount }, (_, i) => ({
@@ -65,7 +83,11 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
   const apiFlags = ["--bind-port", String(port), "--nameservers", "192.0.2.53"];
-  const env = { N0_FAULT_FILE: faultFile, N0_FAULT_TRACE: traceFile };
+  const env = {
+    N0_FAULT_FILE: faultFile,
+    N0_FAULT_TRACE: traceFile,
+    N0_CLOCK_FILE: clockFile,
+  };
   const nodeFlags = ({ prefix, baseDirectory, nodeName }: (typeof places)[number]) => [
     ...["--name", nodeName, "--base-directory", baseDirectory],
     ...["--resource-prefix", prefix, "--accelerator", "tcg"],
@@ -74,32 +96,41 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
     ...["--cpu-capacity-milli-cores", "16000", "--memory-capacity-bytes", "64GiB"],
     ...["--storage-capacity-bytes", "1TiB"],
   ];
-  const isWhole = kind === "standalone";
   const api = newProgram({
     name: isWhole ? "standalone" : "api",
     folder,
     env,
     args: isWhole
       ? ["standalone", ...apiFlags, ...nodeFlags(places[0]!)]
-      : ["api", ...apiFlags, "--base-directory", join(folder, "1")],
+      : ["api", ...apiFlags, "--base-directory", apiFolder, "--agent-timeout", AGENT_TIMEOUT],
   });
-  const agents = await Promise.all(
-    (isWhole ? [] : places).map(async (place) => {
-      const flags = ["--bind-port", String(await freePort()), "--node-api-endpoint", endpoint];
-      const args = ["agent", ...flags, ...nodeFlags(place)];
-      return newProgram({ name: place.nodeName, folder, args });
-    }),
-  );
+  const relays: Relay[] = [];
+  const agents: Program[] = [];
+  for (const place of isWhole ? [] : places) {
+    const agentPort = await freePort();
+    const relay = await openRelay(agentPort);
+    relays.push(relay);
+    const flags = [
+      ...["--bind-port", String(agentPort), "--node-api-endpoint", endpoint],
+      ...["--advertise-address", `127.0.0.1:${relay.port}`],
+    ];
+    const args = ["agent", ...flags, ...nodeFlags(place)];
+    agents.push(newProgram({ name: place.nodeName, folder, args }));
+  }
   const cluster: Cluster = {
     kind,
     tag: id,
     endpoint,
     folder,
     places,
-    database: join(folder, "1", "api", "n0core.sqlite"),
+    database: join(apiFolder, "api", "n0core.sqlite"),
     api,
     agents,
     ...(libvirtd === undefined ? {} : { libvirtd }),
+    relays,
+    nodeDisks,
+    ...(apiDisk === undefined ? {} : { apiDisk }),
+    setClock: (offsetMs) => writeFileSync(clockFile, String(offsetMs)),
     async start() {
       const stopped = [api, ...agents].filter((program) => !program.isRunning);
       const isUp = await Promise.all(stopped.map((program) => program.start()));
@@ -125,6 +156,9 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
       for (const program of [...agents, api]) await program.ended();
       for (const { prefix } of places) await removeRemains(prefix, libvirtUri);
       await libvirtd?.[Symbol.asyncDispose]();
+      for (const relay of relays) await relay[Symbol.asyncDispose]();
+      for (const disk of nodeDisks) disk[Symbol.dispose]();
+      apiDisk?.[Symbol.dispose]();
       rmSync(folder, { recursive: true, force: true });
     },
   };

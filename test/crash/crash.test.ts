@@ -13,7 +13,7 @@ import { BlockStorageService } from "../../src/gen/n0stack/provisioning/v0/block
 import { VirtualMachineService } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { requirement } from "../node/requirements.ts";
 import { CACHE, PROJECT, sourcesHash } from "./bundle.ts";
-import { alone, inRows } from "./cases.ts";
+import { alone, type Case, inRows } from "./cases.ts";
 import { runLanes, type Unit, unitsOf } from "./lane.ts";
 import { Ledger } from "./ledger.ts";
 import { matrixPage, undoneByKind } from "./matrix-page.ts";
@@ -27,6 +27,8 @@ const SEED = Number(process.env["N0_CRASH_SEED"] ?? randomInt(2 ** 31));
 const SECONDS = Number(process.env["N0_CRASH_SECONDS"] ?? (IS_ALL ? 12 * 3600 : 80));
 /** Part of a scenario's name; for looking into one. */
 const ONLY = process.env["N0_CRASH_ONLY"] ?? "";
+/** A pattern for what goes wrong, such as `disk|clock`. */
+const DEATH = process.env["N0_CRASH_DEATH"] ?? "";
 /** Clusters side by side. */
 const LANES = Number(process.env["N0_CRASH_LANES"] ?? (IS_ALL ? 3 : 2));
 const CASES_EACH = 3;
@@ -54,6 +56,7 @@ describe.runIf(isPossible)("real processes die", () => {
   const near = scenarios.filter(({ needsTwoNodes }) => needsTwoNodes !== true);
   const far = scenarios.filter(({ needsTwoNodes }) => needsTwoNodes === true);
   const endMs = performance.now() + SECONDS * 1000;
+  const isWanted = ({ death }: Case) => new RegExp(DEATH).test(death);
   const goesOn = () => performance.now() < endMs;
 
   test.runIf(IS_ALL)("at every place, and nothing is left", { timeout: RUN_MS }, async () => {
@@ -68,7 +71,8 @@ describe.runIf(isPossible)("real processes die", () => {
     if (ledger.results.length > 0) console.log(`goes on after ${ledger.results.length} deaths`);
     const tell = progressOf(units, ledger, LANES);
     await runLanes(LANES, waiting, {
-      choose: (unit) => (cases) => inRows(cases.filter((dying) => !ledger.has(unit.name, dying))),
+      choose: (unit) => (cases) =>
+        inRows(cases.filter((dying) => isWanted(dying) && !ledger.has(unit.name, dying))),
       ledger,
       goesOn,
       onUnit: tell,
@@ -76,8 +80,9 @@ describe.runIf(isPossible)("real processes die", () => {
     report(ledger);
     expect(problemsOf(ledger)).toEqual([]);
     if (!units.every(isFinished)) return console.log("not finished: run it again to go on");
-    expect([...ledger.undoable].filter((name) => !ledger.undone.has(name))).toEqual([]);
-    if (ONLY !== "") return undefined;
+    if (DEATH === "")
+      expect([...ledger.undoable].filter((name) => !ledger.undone.has(name))).toEqual([]);
+    if (ONLY !== "" || DEATH !== "") return undefined;
     writeFileSync(join(PROJECT, "docs/crash-matrix.md"), matrixPage(ledger));
     const { steps, retriables } = stepRegistry().names();
     const acted = new Set([...ledger.acted].map((name) => name.split(" ")[1]));
@@ -96,7 +101,7 @@ describe.runIf(isPossible)("real processes die", () => {
       // Each unit by numbers of its own, so that the pace of one does not change what another does.
       choose: ({ name }) => {
         const fraction = seededFractions(SEED + crc32(name));
-        return (cases) => stratified(cases, CASES_EACH, fraction).map(alone);
+        return (cases) => stratified(cases.filter(isWanted), CASES_EACH, fraction).map(alone);
       },
       ledger,
       goesOn,
@@ -112,7 +117,7 @@ describe.runIf(isPossible)("real processes die", () => {
 /** Of these sources: a change begins anew. */
 function ledgerPath(): string {
   const sources = sourcesHash(["src", "test/crash", "scripts/scan-host"]);
-  return join(CACHE, `all-${sources}.jsonl`);
+  return join(CACHE, `all${DEATH.replaceAll(/\W/g, "-")}-${sources}.jsonl`);
 }
 
 /** The kinds of cluster in turn, so that each lane begins with another one. */

@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundle } from "./bundle.ts";
 import { type Cluster, type ClusterOptions, openCluster } from "./cluster.ts";
+import { firstSector } from "./guest.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Choice, doAll, runScenario } from "./run-scenario.ts";
 import { BASE, type Scenario } from "./scenarios.ts";
@@ -91,9 +93,7 @@ async function runLane(
 async function openPrepared(options: ClusterOptions): Promise<Cluster> {
   const cluster = await openCluster(options);
   try {
-    const images = join(cluster.places[0]?.baseDirectory ?? "", "images");
-    mkdirSync(images);
-    execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", join(images, "small.qcow2"), "1M"]);
+    makeImages(join(cluster.places[0]?.baseDirectory ?? "", "images"));
     if (!(await cluster.start())) throw new Error(`the API died:\n${cluster.api.log()}`);
     await doAll(cluster, BASE);
     await keepCompiled(cluster);
@@ -101,6 +101,19 @@ async function openPrepared(options: ClusterOptions): Promise<Cluster> {
   } catch (error) {
     await cluster[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+/** One that is full of something, so that reading and writing it takes a while, and room; and a guest. */
+function makeImages(folder: string): void {
+  mkdirSync(folder);
+  const contents = { full: randomBytes(4 << 20), guest: firstSector() };
+  for (const [name, bytes] of Object.entries(contents)) {
+    const raw = join(folder, `${name}.raw`);
+    writeFileSync(raw, bytes);
+    const qcow2 = join(folder, `${name}.qcow2`);
+    execFileSync("qemu-img", ["convert", "-f", "raw", "-O", "qcow2", raw, qcow2]);
+    rmSync(raw);
   }
 }
 

@@ -1,16 +1,5 @@
-import type { Death } from "./cases.ts";
+import { DEATHS } from "./cases.ts";
 import type { Ledger, Result } from "./ledger.ts";
-
-const DEATHS: readonly Death[] = [
-  "API and agent",
-  "API",
-  "agent",
-  "agent in the middle",
-  "agent frozen",
-  "QEMU",
-  "libvirtd",
-  "client",
-];
 
 /** docs/crash-matrix.md: for each RPC its steps, and for each death how many cases were run, and what was left. */
 export function matrixPage({ results, undone, finished }: Ledger): string {
@@ -19,8 +8,8 @@ export function matrixPage({ results, undone, finished }: Ledger): string {
   return [
     "# Deaths and what they left",
     "",
-    "Written by `npm run test:crash -- --all`. Real processes are killed at each fault point of each step; then",
-    "they start again, and libvirt, files, namespaces, links, rules, processes and records are compared",
+    "Written by `npm run test:crash -- --all`. Real processes are killed at each fault point of each step, or",
+    "something else goes wrong there; then they start again, and libvirt, files, namespaces, links, rules, processes and records are compared",
     "with the world before the call, or after it. A cell says how many cases were run and, after a",
     "slash, how many of them left something.",
     "",

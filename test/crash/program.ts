@@ -50,7 +50,7 @@ export function newProgram({ name, folder, args, env = {} }: ProgramOptions): Pr
         process.execPath,
         // As bin/n0core starts it.
         [
-          ...["--max-semi-space-size=2", "--disable-warning=ExperimentalWarning", main],
+          ...["--max-semi-space-size=8", "--disable-warning=ExperimentalWarning", main],
           ...["serve", ...args, "--pid-file", pidFile, "--log-file", logFile],
         ],
         {

@@ -1,12 +1,13 @@
 import type { FaultPlace } from "../../src/transaction/faults.ts";
 import { type Case, casesOf, describeCase, type Expectation, type Row } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
+import { guestStarted } from "./guest.ts";
 import { makeDeath } from "./kill.ts";
 import type { Unit } from "./lane.ts";
 import type { Ledger } from "./ledger.ts";
 import { difference, type Look, look, openTransactions } from "./look.ts";
 import { call, must, type Request } from "./remote.ts";
-import { rpcOf, type Scenario } from "./scenarios.ts";
+import { GUEST_STARTED, rpcOf, type Scenario } from "./scenarios.ts";
 import { troubleOf } from "./trouble.ts";
 
 /** How long recovery and undos may take until nothing moves any more. */
@@ -164,6 +165,7 @@ async function revert(cluster: Cluster, scenario: Scenario, { before }: Bounds):
 /** To where the scenario begins, from wherever it is. */
 async function reset(cluster: Cluster, scenario: Scenario, { before }: Bounds): Promise<Look> {
   for (const request of [...scenario.cleanUp, ...scenario.revert, ...scenario.cleanUp]) {
+    if (request === GUEST_STARTED) continue;
     // What is not there, or not in that state, is refused.
     await call(cluster.endpoint, fill(cluster, request));
   }
@@ -174,7 +176,10 @@ async function reset(cluster: Cluster, scenario: Scenario, { before }: Bounds): 
 }
 
 export async function doAll(cluster: Cluster, requests: readonly Request[]): Promise<void> {
-  for (const request of requests) await must(cluster.endpoint, fill(cluster, request));
+  for (const request of requests) {
+    if (request === GUEST_STARTED) await guestStarted(cluster);
+    else await must(cluster.endpoint, fill(cluster, request));
+  }
 }
 
 /**

@@ -35,7 +35,21 @@ const sized = (name: string, nodeName = "node-1"): Body => ({
   limitBytes: MiB,
   annotations: { [NODE_OF_DISK]: nodeName },
 });
+const fetched = (name: string, file: string, nodeName?: string) =>
+  disk("FetchBlockStorage", {
+    ...sized(name, nodeName),
+    limitBytes: 4 * MiB,
+    sourceUrl: `file://<base>/images/${file}.qcow2`,
+  });
+/** Of four MiB of data. */
+const fullDisk = (name: string, nodeName?: string) => fetched(name, "full", nodeName);
 const newDisk = (name: string) => disk("CreateBlockStorage", sized(name));
+const copied = (nodeName: string) =>
+  disk("CopyBlockStorage", {
+    ...sized("new", nodeName),
+    limitBytes: 4 * MiB,
+    sourceBlockStorage: "base",
+  });
 const deleted = (name: string) => disk("DeleteBlockStorage", { name });
 const purged = (name: string) => [deleted(name), disk("PurgeBlockStorage", { name })];
 
@@ -58,12 +72,21 @@ const OFF = machine("ShutdownVirtualMachine", { name: "<web>", hard: true });
 const ON = machine("BootVirtualMachine", { name: "<web>" });
 const PAUSED = machine("SaveVirtualMachine", { name: "<web>" });
 
+/** In the place of a request: the guest has started once more. */
+export const GUEST_STARTED: Request = ["guest/started", {}];
+const GUEST_RUNS = [
+  fetched("root", "guest"),
+  newDisk("data"),
+  machine("CreateVirtualMachine", WEB),
+  GUEST_STARTED,
+];
+
 const GENERATE = {
   imageName: "img",
   tag: "1",
   blockStorageName: "made",
   requestBytes: MiB,
-  limitBytes: 2 * MiB,
+  limitBytes: 8 * MiB,
 };
 const RESERVED = { nodeName: "node-1", annotations: { who: "me" } };
 const COMPUTE = { ...RESERVED, computeName: "mine" };
@@ -80,7 +103,7 @@ const OTHER_NODE = node("ApplyNode", {
 /** What is there in every scenario: a network, and an image on a protected disk. */
 export const BASE: readonly Request[] = [
   network("ApplyNetwork", { name: "net", ipv4Cidr: "10.231.7.0/24", ipv6Cidr: "fd00:231:7::/64" }),
-  newDisk("base"),
+  fullDisk("base"),
   image("ApplyImage", { name: "img" }),
   image("RegisterBlockStorage", { imageName: "img", blockStorageName: "base", tags: ["1"] }),
 ];
@@ -103,17 +126,14 @@ const disks: readonly Scenario[] = [
   {
     name: "FetchBlockStorage",
     prepare: [],
-    call: disk("FetchBlockStorage", {
-      ...sized("new"),
-      sourceUrl: "file://<base>/images/small.qcow2",
-    }),
+    call: fullDisk("new"),
     revert: purged("new"),
     cleanUp: [],
   },
   {
     name: "CopyBlockStorage",
     prepare: [],
-    call: disk("CopyBlockStorage", { ...sized("new"), sourceBlockStorage: "base" }),
+    call: copied("node-1"),
     revert: purged("new"),
     cleanUp: [],
   },
@@ -121,7 +141,7 @@ const disks: readonly Scenario[] = [
     name: "CopyBlockStorage to another node",
     needsTwoNodes: true,
     prepare: [],
-    call: disk("CopyBlockStorage", { ...sized("new", "node-2"), sourceBlockStorage: "base" }),
+    call: copied("node-2"),
     revert: purged("new"),
     cleanUp: [],
   },
@@ -262,7 +282,7 @@ const images: readonly Scenario[] = [
     name: "GenerateBlockStorage on another node",
     needsTwoNodes: true,
     prepare: [
-      newDisk("far"),
+      fullDisk("far"),
       image("RegisterBlockStorage", { imageName: "img", blockStorageName: "far", tags: ["far"] }),
     ],
     call: image("GenerateBlockStorage", {
@@ -274,7 +294,7 @@ const images: readonly Scenario[] = [
       ...purged("made"),
       image("UnregisterBlockStorage", { imageName: "img", blockStorageName: "far" }),
       ...purged("far"),
-      newDisk("far"),
+      fullDisk("far"),
       image("RegisterBlockStorage", { imageName: "img", blockStorageName: "far", tags: ["far"] }),
     ],
     cleanUp: [
@@ -424,6 +444,13 @@ const machines: readonly Scenario[] = [
     prepare: WEB_RUNS,
     call: machine("RebootVirtualMachine", { name: "<web>", hard: true }),
     revert: [],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "RebootVirtualMachine: heard by the guest",
+    prepare: GUEST_RUNS,
+    call: machine("RebootVirtualMachine", { name: "<web>" }),
+    revert: [GUEST_STARTED],
     cleanUp: WEB_GONE,
   },
   {

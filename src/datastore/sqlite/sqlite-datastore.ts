@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
-import { systemClock } from "../../util/clock.ts";
+import { type Clock, systemClock } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
 import { type Change, ConflictError, type Datastore, type Writes } from "../datastore.ts";
 import { Watchers } from "../watchers.ts";
@@ -11,6 +11,7 @@ import { prepare, type Row, type Statements } from "./statements.ts";
 export interface SqliteOptions {
   /** The file; made, with its folder, if it is not there. */
   readonly path: string;
+  readonly clock?: Pick<Clock, "nowMs">;
 }
 
 interface Waiting {
@@ -35,14 +36,14 @@ const CHECKPOINT_PAGES = 8_192;
  *
  * @throws N0Error `failed_precondition` when another process has the file open.
  */
-export function sqliteDatastore({ path }: SqliteOptions): Datastore {
+export function sqliteDatastore({ path, clock = systemClock }: SqliteOptions): Datastore {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const database = open(path);
   const statements = prepare(database);
   const watchers = new Watchers();
   // Above the clock, so that they go on growing where an older copy of the file was put back: agents
   // refuse what is older than what they have seen.
-  let revision = Math.max(statements.readRevision(), systemClock.nowMs() * 1_000);
+  let revision = Math.max(statements.readRevision(), clock.nowMs() * 1_000);
   let waiting: Waiting[] = [];
   let isScheduled = false;
 

@@ -1,0 +1,44 @@
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Cluster } from "./cluster.ts";
+import { until } from "./program.ts";
+
+const START_TIMEOUT_MS = 60_000;
+const MARK = "!";
+
+/**
+ * The first sector of a disk whose guest does two things: it says that it has started, on its serial port,
+ * and turns itself off when the power button is pressed. The ports are those of the PIIX4's power management.
+ */
+export function firstSector(): Buffer {
+  const sector = Buffer.alloc(512);
+  const code = [
+    [0xfb], // sti
+    [0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef], // the button is enabled: out 0x602, 0x100
+    [0xba, 0x00, 0x06, 0xef], // an earlier press is forgotten: out 0x600, 0x100
+    [0xba, 0xf8, 0x03, 0xb0, MARK.charCodeAt(0), 0xee], // out 0x3f8, '!'
+    [0xba, 0x00, 0x06], // mov dx, 0x600
+    [0xf4, 0xed, 0xf6, 0xc4, 0x01, 0x74, 0xf9], // again: hlt; in ax, dx; test ah, 1; jz again
+    [0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef], // off: out 0x604, 0x2000
+    [0xeb, 0xfe], // jmp $
+  ];
+  Buffer.from(code.flat()).copy(sector);
+  sector.writeUInt16LE(0xaa55, 510);
+  return sector;
+}
+
+/** How often the guest of a serial log had started when it was waited for the last time. */
+const started = new Map<string, number>();
+
+/** Resolves when the guest of the virtual machine has started once more than the last time it was waited for. */
+export async function guestStarted({ places, tag }: Cluster): Promise<void> {
+  const path = join(places[0]?.baseDirectory ?? "", "vm", `web-${tag}`, "serial.log");
+  const look = () => {
+    const log = `${tag} ${statSync(path).ino}`;
+    const starts = readFileSync(path, "latin1").split(MARK).length - 1;
+    if (starts <= (started.get(log) ?? 0)) return undefined;
+    started.set(log, starts);
+    return true;
+  };
+  await until(START_TIMEOUT_MS, look, "the start of the guest", 50);
+}

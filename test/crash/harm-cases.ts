@@ -1,0 +1,116 @@
+import type { FaultPlace, FaultPoint } from "../../src/transaction/faults.ts";
+import type { Case, Death, Expectation } from "./cases.ts";
+import type { Scenario } from "./scenarios.ts";
+
+/** Where something goes wrong while the API is held there, or dies there by itself. */
+interface Where {
+  readonly points: readonly FaultPoint[];
+  /** All steps where there is none. */
+  readonly steps?: RegExp;
+  /** In some scenarios only. */
+  readonly isSome?: boolean;
+  /** Takes long: only at the first place. */
+  readonly isOnce?: boolean;
+  /** Only with a guest, or only without one. */
+  readonly hasDomain?: boolean;
+}
+
+/** Calls of an agent. */
+const CALLS = /^(?:volume\.(?:ensure_|grow|remove)|domain\.|network\.(?:make|attach|remove)_tap)/;
+/** Those that write files. */
+const WRITES = /^(?:volume\.(?:ensure_|grow)|domain\.(?:(?:re)?write|start))/;
+const SOME: ReadonlySet<string> = new Set([
+  "CreateVirtualMachine",
+  "DeleteVirtualMachine",
+  "BootVirtualMachine",
+  "ShutdownVirtualMachine: hard",
+  "CreateBlockStorage",
+  "FetchBlockStorage",
+  "CopyBlockStorage to another node",
+  "PurgeBlockStorage",
+  "GenerateBlockStorage",
+  "RegisterBlockStorage",
+  "ApplyNetwork",
+  "CreateUser",
+]);
+
+const AROUND: readonly FaultPoint[] = [
+  "before_act",
+  "after_act",
+  "before_retriable",
+  "after_retriable",
+];
+const BEFORE: readonly FaultPoint[] = ["before_act", "before_retriable"];
+const ALONG: readonly FaultPoint[] = [
+  "after_begin",
+  "before_act",
+  "after_act",
+  "before_commit",
+  "after_commit",
+];
+
+const WHERE: Readonly<Partial<Record<Death, Where>>> = {
+  agent: { points: AROUND },
+  "agent in the middle": { points: BEFORE },
+  "agent frozen": { points: BEFORE },
+  "agent late": { points: ["before_act"], steps: CALLS, isSome: true, isOnce: true },
+  QEMU: { points: AROUND, hasDomain: true },
+  libvirtd: { points: AROUND, hasDomain: true },
+  client: { points: ALONG },
+  "network cut": { points: BEFORE, steps: CALLS },
+  "answer lost": { points: BEFORE, steps: CALLS },
+  "called twice": { points: BEFORE, steps: CALLS },
+  "called late": { points: BEFORE, steps: CALLS },
+  "disk full": { points: ["before_act"], steps: WRITES },
+  "disk read-only": { points: BEFORE, steps: /^volume\./, hasDomain: false },
+  "datastore full": { points: ALONG, isSome: true },
+  "datastore busy": { points: ["before_commit", "after_commit"], isSome: true },
+  "clock forward": { points: ["before_act", "before_commit", "after_commit"], isSome: true },
+  "clock back": { points: ["after_act", "before_commit", "after_commit"], isSome: true },
+};
+
+/** Nothing fails by it. */
+const HARMLESS: ReadonlySet<Death> = new Set<Death>(["called twice", "clock forward"]);
+/** The API dies at the place: there is no chance that it goes on. */
+const AT_ONCE: ReadonlySet<Death> = new Set<Death>(["datastore busy", "clock back"]);
+
+/** What else than the API may go wrong in a scenario, by the places that a clean run of it reaches. */
+export function harmCases(
+  scenario: Scenario,
+  trace: readonly FaultPlace[],
+  expected: (at: number) => Expectation,
+): Case[] {
+  const deaths = Object.entries(WHERE) as [Death, Where][];
+  return deaths.flatMap(([death, where]) => {
+    const cases = trace.flatMap((place, i): Case[] =>
+      isThere(where, place, scenario, trace)
+        ? [{ death, place, earlier: [], expectation: expectationOf(death, expected(i)) }]
+        : [],
+    );
+    return where.isOnce === true ? cases.slice(0, 1) : cases;
+  });
+
+  function expectationOf(death: Death, ofDeath: Expectation): Expectation {
+    if (AT_ONCE.has(death)) return ofDeath;
+    if (death === "QEMU") return "consistent";
+    if (scenario.isRefused === true) return "before";
+    if (HARMLESS.has(death)) return "after";
+    // A transaction of a kind of its own that is kept may have come to its end.
+    if (trace.some(({ kind }) => kind !== trace[0]?.kind)) return "consistent";
+    // Before the pivot the step may succeed in spite of it; after the pivot it must, in the end.
+    return ofDeath === "after" ? "after" : "either";
+  }
+}
+
+function isThere(
+  { points, steps, isSome, hasDomain }: Where,
+  place: FaultPlace,
+  { name }: Scenario,
+  trace: readonly FaultPlace[],
+): boolean {
+  if (!points.includes(place.point)) return false;
+  if (steps !== undefined && !steps.test(place.step)) return false;
+  if (isSome === true && !SOME.has(name)) return false;
+  if (hasDomain === undefined) return true;
+  return trace.some(({ step }) => step.startsWith("domain.")) === hasDomain;
+}

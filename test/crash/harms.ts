@@ -1,0 +1,208 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Case, Death } from "./cases.ts";
+import type { Cluster } from "./cluster.ts";
+import { readOnly } from "./disk.ts";
+import { openTransactions } from "./look.ts";
+import { until } from "./program.ts";
+import type { Tampering } from "./relay.ts";
+
+const END_TIMEOUT_MS = 60_000;
+/** Long enough for a call to be on its way, too short for the agent to have done it. */
+const MIDDLE_MS = 20;
+/** For a call to be on its way to an agent that does not take it. */
+const FROZEN_MS = 300;
+const RECONNECT_MS = 200;
+/** Of what is in the way for a while: for a step to fail, and its undo too. */
+const WHILE_MS = 800;
+/** A disk of several MiB begins to be written, and does not come to its end. */
+const ROOM_BYTES = 128 << 10;
+const HOUR_MS = 3_600_000;
+
+/** The API is held at the place of the case, in the middle of a call. */
+export interface Held {
+  readonly cluster: Cluster;
+  readonly dying: Case;
+  readonly client: AbortController;
+  /** Of the call; never rejects. */
+  readonly answer: Promise<unknown>;
+  /** Lets the API go on. */
+  release(): void;
+}
+
+type Harm = (held: Held) => Promise<void>;
+
+/** What goes wrong, and is over when it resolves; who has died is started by the caller. */
+export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
+  async agent({ cluster, release }) {
+    await killAgents(cluster);
+    release();
+  },
+
+  async "agent in the middle"({ cluster, release }) {
+    release();
+    await sleep(MIDDLE_MS);
+    await killAgents(cluster);
+  },
+
+  async "agent frozen"({ cluster, client, dying, release }) {
+    using _frozen = freeze(cluster);
+    release();
+    await sleep(FROZEN_MS);
+    // The API gives up its call and begins to undo it; then the agent goes on with what it had.
+    client.abort();
+    await untilUndoing(cluster, dying);
+  },
+
+  async "agent late"({ cluster, dying, release }) {
+    using _frozen = freeze(cluster);
+    release();
+    // The API waits for as long as it waits for any agent.
+    await untilUndoing(cluster, dying);
+  },
+
+  async QEMU({ cluster, release }) {
+    for (const pid of await guestsOf(cluster)) process.kill(pid, "SIGKILL");
+    release();
+  },
+
+  async libvirtd({ cluster, release }) {
+    cluster.libvirtd?.kill();
+    release();
+    await cluster.libvirtd?.answers();
+  },
+
+  async client({ client, release }) {
+    client.abort();
+    await sleep(MIDDLE_MS);
+    release();
+  },
+
+  async "network cut"({ cluster, release }) {
+    release();
+    await sleep(MIDDLE_MS);
+    for (const relay of cluster.relays) relay.cut();
+    await sleep(WHILE_MS);
+    for (const relay of cluster.relays) relay.mend();
+  },
+
+  "answer lost": (held) => tampering(held, "lose the answer"),
+  "called twice": (held) => tampering(held, "bring it twice"),
+
+  async "called late"(held) {
+    const { cluster, client } = held;
+    await tampering(held, "keep", async () => {
+      client.abort();
+      await atRest(cluster);
+      for (const relay of cluster.relays) await relay.bringAgain();
+    });
+  },
+
+  async "disk full"({ cluster, answer, release }) {
+    try {
+      for (const disk of cluster.nodeDisks) disk.fill(ROOM_BYTES);
+      release();
+      await answer;
+      // What is undone needs no room.
+      await atRest(cluster);
+    } finally {
+      for (const disk of cluster.nodeDisks) disk.empty();
+    }
+  },
+
+  async "disk read-only"({ cluster, release }) {
+    using disks = new DisposableStack();
+    for (const { baseDirectory } of cluster.places) {
+      disks.use(readOnly(join(baseDirectory, "volumes")));
+    }
+    release();
+    await sleep(WHILE_MS);
+  },
+
+  async "datastore full"({ cluster, release }) {
+    try {
+      cluster.apiDisk?.fill(0);
+      release();
+      await sleep(WHILE_MS);
+    } finally {
+      cluster.apiDisk?.empty();
+    }
+  },
+
+  async "clock forward"({ cluster, answer, release }) {
+    cluster.setClock(HOUR_MS);
+    release();
+    await answer;
+    await atRest(cluster);
+  },
+};
+
+/** Resolves when no transaction is open. */
+export async function atRest(cluster: Cluster): Promise<void> {
+  const isAtRest = () => openTransactions(cluster).length === 0;
+  await until(END_TIMEOUT_MS, () => isAtRest() || undefined, "the end of all transactions", 50);
+}
+
+/** The next change that is asked of an agent is tampered with; then comes `later`. */
+async function tampering(
+  { cluster, answer, release }: Held,
+  how: Tampering,
+  later = async () => {},
+): Promise<void> {
+  const { relays } = cluster;
+  const count = () => relays.reduce((sum, { tampered }) => sum + tampered, 0);
+  const before = count();
+  let isAnswered = false;
+  void answer.then(() => {
+    isAnswered = true;
+  });
+  for (const relay of relays) relay.tamper(how);
+  // The API hears that its connections have ended before it makes the call.
+  await sleep(RECONNECT_MS);
+  release();
+  const isOver = () => count() > before || isAnswered;
+  await until(END_TIMEOUT_MS, () => isOver() || undefined, "a change to tamper with");
+  if (count() === before) throw new Error("the step asked no agent for a change");
+  await later();
+  await answer;
+  await atRest(cluster);
+  for (const relay of relays) relay.mend();
+}
+
+async function killAgents({ agents }: Cluster): Promise<void> {
+  for (const agent of agents) agent.signal("SIGKILL");
+  for (const agent of agents) await agent.ended();
+}
+
+function freeze({ agents }: Cluster): Disposable {
+  for (const agent of agents) agent.signal("SIGSTOP");
+  return {
+    [Symbol.dispose]: () => {
+      for (const agent of agents) agent.signal("SIGCONT");
+    },
+  };
+}
+
+/** After the pivot nothing is undone, whoever gives up. */
+async function untilUndoing(cluster: Cluster, { place }: Case): Promise<void> {
+  if (place.point === "before_act") {
+    // What needs no agent is committed in spite of it.
+    const isOver = () => cluster.readTrace().some(({ point }) => /undo|after_commit/.test(point));
+    await until(END_TIMEOUT_MS, () => isOver() || undefined, "the unwind");
+  }
+  // For the undo to be on its way, too.
+  await sleep(FROZEN_MS);
+}
+
+async function guestsOf({ places }: Cluster): Promise<number[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const found: number[] = [];
+  for (const pid of pids) {
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    const isGuest = places.some(({ prefix }) => commandLine.includes(`guest=${prefix}`));
+    if (isGuest) found.push(Number(pid));
+  }
+  return found;
+}

@@ -1,0 +1,177 @@
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  constants,
+  createServer as createHttp2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+
+/** What may happen to the next change that is asked of the agent; `keep` lets it pass and remembers it. */
+export type Tampering = "lose the answer" | "bring it twice" | "keep";
+
+/** The network between an API and the agent of a node. */
+export interface Relay extends AsyncDisposable {
+  readonly port: number;
+  /** From here every connection ends at once. */
+  cut(): void;
+  /** From here all passes as it should. */
+  mend(): void;
+  tamper(how: Tampering): void;
+  /** How many changes have been tampered with. */
+  readonly tampered: number;
+  /** Brings the change that was kept, if any, once more; resolves when it was answered. */
+  bringAgain(): Promise<void>;
+}
+
+interface Message {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** What changes something on the node; the rest reads, or streams while it goes on. */
+const CHANGE = /\/(?:Ensure|Request|Reboot|Grow)[A-Za-z]+$/;
+
+/** Bytes pass as they are, so that both ends feel the other's death; only tampering reads the calls. */
+export async function openRelay(agentPort: number): Promise<Relay> {
+  const sockets = new Set<Socket>();
+  const reader = createHttp2Server();
+  let isCut = false;
+  let tampering: Tampering | undefined;
+  let tampered = 0;
+  let kept: Message | undefined;
+
+  reader.on("stream", (stream, headers) => {
+    const upstream = sessionOf(stream, agentPort);
+    const isChange = CHANGE.test(headers[":path"] ?? "");
+    if (!isChange || tampering === undefined) return pass(stream, headers, upstream);
+    const how = tampering;
+    tampering = undefined;
+    // Whoever hangs up meanwhile is nobody to answer to.
+    deliver(stream, headers, upstream, how).catch(() => stream.session?.destroy());
+    return undefined;
+  });
+
+  async function deliver(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    upstream: ClientHttp2Session,
+    how: Tampering,
+  ): Promise<void> {
+    const message = { headers, body: await bodyOf(stream) };
+    const [answer] = await Promise.all(
+      how === "bring it twice"
+        ? [ask(upstream, message), ask(upstream, message)]
+        : [ask(upstream, message)],
+    );
+    kept = message;
+    tampered += 1;
+    if (how === "lose the answer" || stream.destroyed) return stream.session?.destroy();
+    stream.respond(withoutConnection(answer.headers));
+    stream.end(answer.body);
+    return undefined;
+  }
+
+  const server = createServer((socket) => {
+    if (isCut) return socket.destroy();
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket)).on("error", () => socket.destroy());
+    if (tampering !== undefined) return reader.emit("connection", socket);
+    const onwards = connect(agentPort, "127.0.0.1");
+    onwards.on("error", () => socket.destroy()).on("close", () => socket.destroy());
+    socket.on("close", () => onwards.destroy());
+    socket.pipe(onwards).pipe(socket);
+    return undefined;
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const endAll = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    cut() {
+      isCut = true;
+      endAll();
+    },
+    mend() {
+      isCut = false;
+      tampering = undefined;
+      endAll();
+    },
+    tamper(how) {
+      tampering = how;
+      kept = undefined;
+      endAll();
+    },
+    get tampered() {
+      return tampered;
+    },
+    async bringAgain() {
+      if (kept === undefined) return;
+      const upstream = connectHttp2(`http://127.0.0.1:${agentPort}`);
+      try {
+        await ask(upstream, kept);
+      } finally {
+        upstream.destroy();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      endAll();
+      reader.close();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** One session upstream for each session of the API's; they end together. */
+const upstreams = new WeakMap<object, ClientHttp2Session>();
+
+function sessionOf(stream: ServerHttp2Stream, port: number): ClientHttp2Session {
+  const { session } = stream;
+  if (session === undefined) throw new Error("a stream without a session");
+  const known = upstreams.get(session);
+  if (known !== undefined) return known;
+  const upstream = connectHttp2(`http://127.0.0.1:${port}`);
+  upstreams.set(session, upstream);
+  upstream.on("error", () => session.destroy()).on("close", () => session.destroy());
+  session.on("error", () => upstream.destroy()).on("close", () => upstream.destroy());
+  return upstream;
+}
+
+function pass(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  upstream: ClientHttp2Session,
+): void {
+  const onwards = upstream.request(withoutConnection(headers));
+  onwards.on("response", (answer) => {
+    if (!stream.destroyed) stream.respond(withoutConnection(answer));
+  });
+  onwards.on("error", () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+  stream.on("error", () => onwards.close(constants.NGHTTP2_CANCEL));
+  stream.on("aborted", () => onwards.close(constants.NGHTTP2_CANCEL));
+  stream.pipe(onwards).pipe(stream);
+}
+
+async function ask(upstream: ClientHttp2Session, { headers, body }: Message): Promise<Message> {
+  const request = upstream.request(withoutConnection(headers));
+  const answered = Promise.withResolvers<IncomingHttpHeaders>();
+  request.on("response", (answer) => answered.resolve(answer)).on("error", answered.reject);
+  request.end(body);
+  const [answer, text] = await Promise.all([answered.promise, bodyOf(request)]);
+  return { headers: answer, body: text };
+}
+
+async function bodyOf(stream: AsyncIterable<unknown>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** HTTP/2 sets these by itself. */
+function withoutConnection(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const { [":status"]: status, ...others } = headers;
+  const kept = Object.entries(others).filter(([name]) => name !== "date" && name !== ":authority");
+  return { ...(status === undefined ? {} : { ":status": status }), ...Object.fromEntries(kept) };
+}
