@@ -80,6 +80,19 @@ test("who gives up waiting is told what it waited for, keeps nothing, and is not
   expect(locks.size).toBe(0);
 });
 
+test("a hundred may wait for a key, the next is refused as if it did not wait", async () => {
+  const locks = new LockTable();
+  const held = locks.tryAcquire(["a"], "first");
+  const waiting = Array.from({ length: 100 }, () => locks.acquire(["a"], waits("next")));
+  await expect(locks.acquire(["a"], waits("one too many"))).rejects.toThrow(
+    expect.objectContaining({ kind: "aborted", message: "a is busy with first: try again" }),
+  );
+  (await locks.acquire(["b"], waits("another key"))).release();
+  held.release();
+  for (const next of waiting) (await next).release();
+  expect(locks.size).toBe(0);
+});
+
 test("a wait whose time is over before it begins is refused if the key is held, else granted", async () => {
   const locks = new LockTable();
   const over = AbortSignal.abort();

@@ -73,6 +73,8 @@ interface Lock {
 }
 
 const RETRY_AFTER_MS = 500;
+/** In line for one key: who waits takes a place of those that may be open, and others want some too. */
+const WAITERS_MAX = 100;
 
 /**
  * The locks of this process. All keys of a request are taken in key order, so that two requests can
@@ -91,8 +93,8 @@ export class LockTable {
   }
 
   /**
-   * @throws N0Error `aborted` naming the key and the action of its holder, at once or when `waitUntil`
-   *   aborts first.
+   * @throws N0Error `aborted` naming the key and the action of its holder: at once, or with `waitUntil`
+   *   when that aborts first or a hundred wait already.
    */
   async acquire(keys: readonly string[], options: AcquireOptions): Promise<Held> {
     const sorted = [...new Set(keys)].sort();
@@ -138,7 +140,9 @@ export class LockTable {
       this.#locks.set(key, { holder, waiters: [] });
       return Promise.resolve();
     }
-    if (waitUntil.aborted) return Promise.reject(busy(key, lock.holder));
+    if (waitUntil.aborted || lock.waiters.length >= WAITERS_MAX) {
+      return Promise.reject(busy(key, lock.holder));
+    }
     return new Promise((resolve, reject) => {
       const onAbort = () => {
         lock.waiters.splice(lock.waiters.indexOf(waiter), 1);

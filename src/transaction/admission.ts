@@ -1,21 +1,25 @@
 import type { Clock } from "../util/clock.ts";
 import { N0Error } from "../util/errors.ts";
 
-const DELAY_MIN_MS = 1_000;
+const DELAY_MIN_MS = 200;
 const DELAY_MAX_MS = 15_000;
-const WINDOW_MS = 1_000;
+/** What a place is taken to be held for until some were. */
+const HELD_FIRST_MS = 1_000;
+/** Of how many the mean is taken, about. */
+const HELD_WEIGHT = 16;
 
 /**
- * Lets so many requests in at once and no more, so that those that are in are done in bounded time. What is
- * refused is told to come again later the more are refused: to refuse takes time as well, and clients that
- * all came again after a second would leave none for those that are in.
+ * Lets so many requests in at once and no more, so that those that are in are done in bounded time. The rest
+ * is told when to come again: about when those that were refused before will have been let in. To refuse
+ * takes time too, and if all came again at once, those that are in would get none.
  */
 export class Admission {
   readonly #openMax: number;
   readonly #clock: Clock;
   #open = 0;
-  #refused = 0;
-  #windowEndsMs = 0;
+  /** Refused, and not made up for by places given back since. Who comes too early counts again. */
+  #ahead = 0;
+  #heldMeanMs = HELD_FIRST_MS;
 
   constructor(openMax: number, clock: Clock) {
     this.#openMax = openMax;
@@ -30,26 +34,28 @@ export class Admission {
   admit(): Disposable {
     if (this.#open >= this.#openMax) throw this.#refusal();
     this.#open += 1;
+    const sinceMs = this.#clock.monotonicMs();
     let isHeld = true;
     return {
       [Symbol.dispose]: () => {
-        if (isHeld) this.#open -= 1;
+        if (isHeld) this.#giveBack(sinceMs);
         isHeld = false;
       },
     };
   }
 
+  #giveBack(sinceMs: number): void {
+    this.#open -= 1;
+    this.#ahead = this.#open === 0 ? 0 : Math.max(0, this.#ahead - 1);
+    const heldMs = this.#clock.monotonicMs() - sinceMs;
+    this.#heldMeanMs += (heldMs - this.#heldMeanMs) / HELD_WEIGHT;
+  }
+
   #refusal(): N0Error {
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs >= this.#windowEndsMs) {
-      // Half of the last window's count stays: a load that goes on is known at once in the next one.
-      this.#refused = nowMs - this.#windowEndsMs < WINDOW_MS ? this.#refused / 2 : 0;
-      this.#windowEndsMs = nowMs + WINDOW_MS;
-    }
-    this.#refused += 1;
-    const retryAfterMs = Math.min(
-      DELAY_MAX_MS,
-      Math.ceil(DELAY_MIN_MS * (1 + this.#refused / this.#openMax)),
+    const turnMs = this.#heldMeanMs / this.#openMax;
+    this.#ahead = Math.min(this.#ahead + 1, Math.ceil(DELAY_MAX_MS / turnMs));
+    const retryAfterMs = Math.ceil(
+      Math.min(DELAY_MAX_MS, Math.max(DELAY_MIN_MS, this.#ahead * turnMs)),
     );
     const message = `${this.#openMax} transactions are open: try again later`;
     return new N0Error("resource_exhausted", message, { retryAfterMs });
