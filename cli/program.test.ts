@@ -344,7 +344,7 @@ test("completion: commands, flags, choices and the names that the API knows", as
       .split("\n")
       .map((line) => line.split("\t")[0])
       .filter((word) => word !== "");
-  expect(await complete("v")).toEqual(["virtual_machine", "version"]);
+  expect(await complete("v")).toEqual(["virtual_machine", "verify", "version"]);
   expect(await complete("vm", "re")).toEqual(["reboot"]);
   expect(await complete("vm", "boot", "")).toEqual(["web"]);
   expect(await complete("get", "bs", "d")).toEqual(["data"]);

@@ -4,6 +4,7 @@ import { SimulatedCrash } from "./faults.ts";
 import { type FinishParts, giveUp, goForward, readSteps, unwind } from "./finish.ts";
 import type { Asker, TransactionHeader } from "./journal.ts";
 import { type LiveTransaction, LiveTransactions } from "./live.ts";
+import { OpenTransactions } from "./open-transactions.ts";
 import { Transaction } from "./transaction.ts";
 
 /** How long a client whose request failed is kept waiting for the unwind; it goes on after that. */
@@ -56,12 +57,7 @@ export class TransactionEngine<C, W> {
   /** Those that this process has in hand, for looking at them and for stopping them. */
   readonly live = new LiveTransactions();
   readonly #options: EngineOptions<C, W>;
-  /** Ends of the transactions that are not at rest. None rejects. */
-  readonly #open = new Set<Promise<unknown>>();
-  /** The same, of those that have begun, by their ids. */
-  readonly #ends = new Map<string, Promise<unknown>>();
-  /** The ids of those that are not at rest, also of those that need an operator, by their requests' keys. */
-  readonly #ofRequests = new Map<string, string>();
+  readonly #open = new OpenTransactions();
   /** Of those that a client waits for: what goes on in the background is in nobody's way. */
   readonly #admission: Admission;
 
@@ -77,7 +73,7 @@ export class TransactionEngine<C, W> {
 
   /** Transactions that this process runs or brings to rest. Those that need an operator are not among them. */
   get openCount(): number {
-    return this.#open.size;
+    return this.#open.count;
   }
 
   /**
@@ -95,12 +91,12 @@ export class TransactionEngine<C, W> {
    * where this process does not bring it to rest.
    */
   restOf(transactionId: string): Promise<unknown> | undefined {
-    return this.#ends.get(transactionId);
+    return this.#open.endOf(transactionId);
   }
 
   /** The id of the transaction for this request that is not at rest, of this process or an earlier one. */
   openFor(requestKey: string): string | undefined {
-    return this.#ofRequests.get(requestKey);
+    return this.#open.idFor(requestKey);
   }
 
   /**
@@ -114,13 +110,12 @@ export class TransactionEngine<C, W> {
     const { cancel, live = this.enter(options) } = options;
     using _place = options.isAdmitted === true ? undefined : this.#admit(options, live);
     const end = Promise.withResolvers<unknown>();
-    const tracked = this.#track(end.promise);
+    this.#open.add(live.id, end.promise);
     const onCancel = () => live.stop(cancel.reason);
     if (cancel.aborted) onCancel();
     else cancel.addEventListener("abort", onCancel, { once: true });
     try {
       const tx = await this.#begin(options, live);
-      this.#keepEnd(tx.id, tracked);
       return await this.#run(tx, options, saga, end.resolve);
     } finally {
       cancel.removeEventListener("abort", onCancel);
@@ -218,11 +213,14 @@ export class TransactionEngine<C, W> {
       try {
         const taken = await takeOver(header);
         const rest = this.#bringToRest(live, taken, () => this.#resume(live, taken.context));
-        this.#keepEnd(live.id, this.#track(rest));
+        this.#open.add(live.id, rest);
       } catch (reason) {
         const error = `it cannot be taken over: ${errorChain(reason)}`;
         const nobody = { onRest: () => {} };
-        void this.#track(this.#bringToRest(live, nobody, () => giveUp(this.#options, live, error)));
+        this.#open.add(
+          live.id,
+          this.#bringToRest(live, nobody, () => giveUp(this.#options, live, error)),
+        );
       }
     }
     return open.length;
@@ -247,7 +245,7 @@ export class TransactionEngine<C, W> {
     try {
       const taken = await takeOver(header);
       const rest = this.#bringToRest(live, taken, () => this.#resume(live, taken.context));
-      this.#keepEnd(id, this.#track(rest));
+      this.#open.add(id, rest);
       return live;
     } catch (reason) {
       this.live.remove(live);
@@ -256,7 +254,7 @@ export class TransactionEngine<C, W> {
   }
 
   #adopt(header: TransactionHeader): LiveTransaction {
-    this.#keepRequest(header);
+    this.#open.keepRequest(header);
     const live = this.live.add(header);
     live.isJournaled = true;
     return live;
@@ -273,7 +271,7 @@ export class TransactionEngine<C, W> {
 
   /** Resolves when this process has none open any more: after shutdown some are left to the next one. */
   async settled(): Promise<void> {
-    while (this.#open.size > 0) await Promise.all(this.#open);
+    await this.#open.settled();
   }
 
   #admit({ onRest }: RunOptions<C, W>, live: LiveTransaction): Disposable {
@@ -291,13 +289,13 @@ export class TransactionEngine<C, W> {
     const { context, onRest } = options;
     try {
       await faults({ point: "before_begin", kind: live.header.kind, step: "", seq: -1 });
-      this.#keepRequest(live.header);
+      this.#open.keepRequest(live.header);
       const generation = await journal.begin(live.header);
       live.isJournaled = true;
       return new Transaction({ live, context, generation, journal, faults, clock, shutdown });
     } catch (reason) {
       this.live.remove(live);
-      this.#forgetRequest(live.header);
+      this.#open.forgetRequest(live.header);
       if (!(reason instanceof SimulatedCrash)) onRest();
       throw reason;
     }
@@ -349,7 +347,7 @@ export class TransactionEngine<C, W> {
     try {
       if (header.state === "done") onChange(header);
       const { state } = header.state === "done" ? header : await move();
-      if (state !== "needs_operator") this.#forgetRequest(header);
+      if (state !== "needs_operator") this.#open.forgetRequest(header);
       options.onRest();
       return state;
     } catch (reason) {
@@ -358,26 +356,6 @@ export class TransactionEngine<C, W> {
     } finally {
       this.live.remove(live);
     }
-  }
-
-  #keepRequest({ id, requestKey }: TransactionHeader): void {
-    if (requestKey !== undefined) this.#ofRequests.set(requestKey, id);
-  }
-
-  #forgetRequest({ requestKey }: TransactionHeader): void {
-    if (requestKey !== undefined) this.#ofRequests.delete(requestKey);
-  }
-
-  #track(end: Promise<unknown>): Promise<unknown> {
-    // A simulated crash rejects, and it has nobody to tell: what it stands for ends the process.
-    const tracked = end.catch(() => {}).finally(() => this.#open.delete(tracked));
-    this.#open.add(tracked);
-    return tracked;
-  }
-
-  #keepEnd(transactionId: string, tracked: Promise<unknown>): void {
-    const end = tracked.finally(() => this.#ends.delete(transactionId));
-    this.#ends.set(transactionId, end);
   }
 }
 
