@@ -408,10 +408,37 @@ const reads: Readonly<Record<string, CallKind>> = {
   ),
 };
 
+const transactions: Readonly<Record<string, CallKind>> = {
+  CancelTransaction: call(
+    5,
+    (view) => ({ id: view.transaction() }),
+    (c, request, options) => c.transactions.cancelTransaction(request, options),
+  ),
+  RetryTransaction: call(
+    1,
+    (view) => ({ id: view.transaction() }),
+    (c, request, options) => c.transactions.retryTransaction(request, options),
+    true,
+  ),
+  GetTransaction: call(
+    0.5,
+    (view) => ({ id: view.transaction() }),
+    (c, request, options) => c.transactions.getTransaction(request, options),
+    true,
+  ),
+  ListTransactions: call(
+    1,
+    (view) => ({ openOnly: view.dice.chance(0.5) }),
+    (c, request, options) => c.transactions.listTransactions(request, options),
+    true,
+  ),
+};
+
 export const CALLS: Readonly<Record<string, CallKind>> = {
   ...vm,
   ...disk,
   ...image,
   ...pool,
+  ...transactions,
   ...reads,
 };

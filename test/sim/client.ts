@@ -1,8 +1,10 @@
 import type { Transport } from "@connectrpc/connect";
 import { blockStorages, virtualMachines } from "../../src/api/collections.ts";
+import { IDEMPOTENCY_HEADER } from "../../src/api/idempotency/request-key.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
+import type { N0Error } from "../../src/util/errors.ts";
 import { type Clients, clientsOf } from "../world.ts";
-import { CALLS } from "./calls.ts";
+import { CALLS, type CallKind } from "./calls.ts";
 import type { Model } from "./model.ts";
 import { type Endpoint, isUnanswered, type Network } from "./network.ts";
 import type { PlannedCall } from "./plan.ts";
@@ -17,6 +19,15 @@ export interface ClientOptions {
 }
 
 const PAUSE_MS = 200;
+const TRIES_MAX = 4;
+
+interface Asked {
+  readonly item: PlannedCall;
+  readonly kind: CallKind;
+  readonly request: object;
+  readonly label: string;
+  readonly signal: AbortSignal;
+}
 
 /** Where a read of one object finds it. */
 const READ_KEYS: Readonly<Record<string, (name: string) => string>> = {
@@ -63,8 +74,9 @@ export class SimulatedClient {
     this.#isBusy = false;
   }
 
-  async #send({ index, rpc, timeoutMs, cancelAfterMs }: PlannedCall, view: View): Promise<void> {
-    const { timeline, model } = this.#options;
+  async #send(item: PlannedCall, view: View): Promise<void> {
+    const { timeline } = this.#options;
+    const { index, rpc, cancelAfterMs, isKeyed } = item;
     const kind = CALLS[rpc]!;
     const request = kind.request(view);
     const label = `#${index}`;
@@ -74,32 +86,50 @@ export class SimulatedClient {
     if (cancelAfterMs !== undefined) {
       timeline.after(cancelAfterMs, this.#process, () => cancel.abort());
     }
+    const asked: Asked = { item, kind, request, label, signal: cancel.signal };
+    for (let tries = 1; ; tries++) {
+      const isAnswered = await this.#try(asked);
+      if (isAnswered || cancel.signal.aborted) return;
+      await this.#pause(PAUSE_MS * tries);
+      // Without a key, to ask again is to ask for another one.
+      if (!isKeyed || kind.isRead === true || tries === TRIES_MAX) return;
+    }
+  }
+
+  /** @returns false where nobody knows what became of it. */
+  async #try({ item, kind, request, label, signal }: Asked): Promise<boolean> {
+    const { model } = this.#options;
+    const { rpc, timeoutMs, isKeyed } = item;
     const key = READ_KEYS[rpc]?.((request as { readonly name: string }).name);
     const before = key === undefined ? undefined : model.versionOf(key);
-    const options = { timeoutMs, signal: cancel.signal };
+    const headers = isKeyed ? { [IDEMPOTENCY_HEADER]: label } : {};
     try {
-      await kind.send(this.#clients, request as never, options);
+      await kind.send(this.#clients, request as never, { timeoutMs, signal, headers });
       this.#note(label, "ok");
-      if (kind.isRead !== true) this.#expectCommitted(label, rpc);
+      if (rpc === "CancelTransaction") model.expectUnwound((request as { readonly id: string }).id);
+      else if (kind.isRead !== true) this.#expectCommitted(item, label);
       else this.#expectSeen(key, before, true);
+      return true;
     } catch (reason) {
       const error = fromConnectError(reason);
-      const isAnswered = !isUnanswered(reason) && !cancel.signal.aborted;
+      const isAnswered = !isUnanswered(reason) && !signal.aborted;
       const what = isAnswered ? error.kind : "no answer";
       this.#note(label, `${what}: ${error.message}`);
       this.refused.set(what, (this.refused.get(what) ?? 0) + 1);
-      if (!isAnswered) return await this.#pause();
-      if (error.message === "internal error")
+      if (!isAnswered) return false;
+      if (error.message === "internal error") {
         model.violations.push(`${label} ${rpc}: internal error`);
-      if (kind.isRead !== true) this.#expectNotCommitted(label, rpc, error.kind, error.message);
+      }
+      if (kind.isRead !== true) this.#expectNotCommitted(item, label, error);
       else if (error.kind === "not_found") this.#expectSeen(key, before, false);
+      return true;
     }
   }
 
   /** Who got no answer waits a moment before the next request. */
-  #pause(): Promise<void> {
+  #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      this.#options.timeline.after(PAUSE_MS, this.#process, resolve);
+      this.#options.timeline.after(ms, this.#process, resolve);
     });
   }
 
@@ -107,24 +137,26 @@ export class SimulatedClient {
     this.#options.timeline.note(`${this.name} ${label} ${text}`);
   }
 
-  #committedFor(label: string, rpc: string): boolean {
-    return [...this.#options.model.transactions.values()].some(
+  /** How many transactions are committed for the request. Of one with a key it does not matter which copy. */
+  #committedFor({ rpc, isKeyed }: PlannedCall, label: string): number {
+    return [...this.#options.model.transactions.values()].filter(
       ({ call, copy, kind, isCommitted }) =>
-        call === label && copy === 0 && kind === rpc && isCommitted,
-    );
+        call === label && (copy === 0 || isKeyed) && kind === rpc && isCommitted,
+    ).length;
   }
 
-  #expectCommitted(label: string, rpc: string): void {
-    if (this.#committedFor(label, rpc)) return;
-    this.#options.model.violations.push(
-      `${label} ${rpc} was answered ok, and nothing is committed`,
-    );
+  #expectCommitted(item: PlannedCall, label: string): void {
+    const times = this.#committedFor(item, label);
+    if (times === 1) return;
+    const what = `${label} ${item.rpc} was answered ok`;
+    this.#options.model.violations.push(`${what}, and it is committed ${times} times`);
   }
 
-  #expectNotCommitted(label: string, rpc: string, kind: string, message: string): void {
-    if (!this.#committedFor(label, rpc) || message.includes("is committed")) return;
-    const text = `${label} ${rpc} was refused (${kind}: ${message}), and it is committed`;
-    this.#options.model.violations.push(text);
+  #expectNotCommitted(item: PlannedCall, label: string, { kind, message }: N0Error): void {
+    const times = this.#committedFor(item, label);
+    if (times === 0 || (times === 1 && message.includes("is committed"))) return;
+    const what = `${label} ${item.rpc} was refused (${kind}: ${message})`;
+    this.#options.model.violations.push(`${what}, and it is committed ${times} times`);
   }
 
   /** Where nobody was at work on it meanwhile, it was there or not. */

@@ -42,6 +42,7 @@ export interface KnownTransaction {
   readonly rows: Map<number, StepRow>;
   /** A guest did something of its own while it was open. */
   isDisturbed: boolean;
+  isCancelled: boolean;
 }
 
 /**
@@ -109,6 +110,14 @@ export class Model {
     this.power.set(name, isGuarded ? "any" : "gone_off");
   }
 
+  /** Somebody was told that it is being undone. */
+  expectUnwound(id: string): void {
+    const known = this.transactions.get(id);
+    if (known === undefined) return;
+    known.isCancelled = true;
+    if (known.isCommitted) this.#wrong(`${known.kind} ${id} was cancelled, and it is committed`);
+  }
+
   /** Forgets the transactions that rest. */
   prune(): void {
     for (const { id, state } of this.transactions.values()) {
@@ -150,7 +159,14 @@ export class Model {
     let known = this.transactions.get(id);
     if (known === undefined) {
       const begun = { id, kind, guards, call: delivery?.call, copy: delivery?.copy ?? 0 };
-      const fresh = { state, isCommitted: false, error, rows: new Map(), isDisturbed: false };
+      const fresh = {
+        state,
+        isCommitted: false,
+        error,
+        rows: new Map(),
+        isDisturbed: false,
+        isCancelled: false,
+      };
       known = { ...begun, ...fresh };
       this.transactions.set(id, known);
     }
@@ -181,6 +197,7 @@ export class Model {
 
   #onCommit(known: KnownTransaction, { writes }: Batch): void {
     known.isCommitted = true;
+    if (known.isCancelled) this.#wrong(`${known.kind} ${known.id} is committed after a cancel`);
     this.committed.set(known.kind, (this.committed.get(known.kind) ?? 0) + 1);
     for (const { key, value } of writes.puts ?? []) {
       if (!key.startsWith(stepCollection.prefix)) continue;
@@ -240,8 +257,8 @@ export class Model {
       const isSure = !known.isDisturbed || after === "shut_off";
       this.#setPower(known, isSure ? after : "any");
     }
-    if (known.kind === "DeleteVirtualMachine") {
-      for (const name of machinesIn(known)) this.power.delete(name);
+    for (const name of this.power.keys()) {
+      if (!this.expected.has(virtualMachines.key(name))) this.power.delete(name);
     }
   }
 

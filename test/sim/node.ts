@@ -25,6 +25,12 @@ export const CAPACITY = {
   storageBytes: 480n << 20n,
 };
 
+function newMachine(): FakeDrivers {
+  const drivers = newFakeDrivers();
+  drivers.volume.sources.set(IMAGE_URL, blankQcow2(16n << 20n));
+  return drivers;
+}
+
 export interface SimulatedNodeOptions {
   readonly name: string;
   readonly timeline: Timeline;
@@ -38,18 +44,20 @@ export interface SimulatedNodeOptions {
 /** A machine with the real agent over fake drivers, which outlive the agent. */
 export class SimulatedNode implements Endpoint {
   readonly name: string;
-  readonly drivers: FakeDrivers = newFakeDrivers();
+  drivers: FakeDrivers = newMachine();
   readonly fates: NodeFates = { next: [], happened: new Map(), busy: 0, onPress: () => {} };
   served: Served | undefined;
   queue: KeyedQueue | undefined;
   /** Starts of its agent. */
   starts = 0;
+  /** The machine will never come back. */
+  isScrapped = false;
+  #end = new AbortController();
   readonly #options: SimulatedNodeOptions;
 
   constructor(options: SimulatedNodeOptions) {
     this.#options = options;
     this.name = options.name;
-    this.drivers.volume.sources.set(IMAGE_URL, blankQcow2(16n << 20n));
   }
 
   get address(): string {
@@ -62,11 +70,12 @@ export class SimulatedNode implements Endpoint {
   }
 
   start(): void {
-    if (this.served !== undefined) return;
+    if (this.served !== undefined || this.isScrapped) return;
     const { name, timeline, network, dice, api, wrapQueue } = this.#options;
     this.starts += 1;
     const process = new Process(`${name}#${this.starts}`);
     const end = new AbortController();
+    this.#end = end;
     const clock = timeline.clockOf(process);
     this.queue = wrapQueue(newKeyedQueue({ signal: end.signal }));
     const routes = agentRoutes({
@@ -102,6 +111,26 @@ export class SimulatedNode implements Endpoint {
     this.served?.process.kill();
     this.served = undefined;
     this.queue = undefined;
+  }
+
+  /** As a service manager ends it: what it is doing is aborted, and waited for. */
+  async stop(): Promise<void> {
+    const { served, queue } = this;
+    this.#end.abort(new ConnectError("the agent is stopping", Code.Unavailable));
+    await queue?.whenIdle();
+    if (this.served === served) this.crash();
+  }
+
+  scrap(): void {
+    this.isScrapped = true;
+    this.crash();
+  }
+
+  /** Another machine takes its name, with nothing on it. */
+  replace(): void {
+    this.drivers = newMachine();
+    this.isScrapped = false;
+    this.start();
   }
 
   #connectPeer(process: Process, address: string): ReturnType<AgentDeps["connectPeer"]> {

@@ -18,6 +18,10 @@ export type Fault =
   | { readonly kind: "api-freezes"; readonly forMs: number }
   | { readonly kind: "disk"; readonly trouble: DiskTrouble; readonly forMs: number }
   | { readonly kind: "agent-dies"; readonly node: number; readonly downMs: number }
+  | { readonly kind: "agent-stops"; readonly node: number; readonly downMs: number }
+  /** The machine is lost with all that is on it, and an operator says so. */
+  | { readonly kind: "node-is-lost"; readonly node: number }
+  | { readonly kind: "clock-jumps"; readonly byMs: number }
   | { readonly kind: "agent-freezes"; readonly node: number; readonly forMs: number }
   | { readonly kind: "cut"; readonly node: number; readonly forMs: number }
   | { readonly kind: "calls-to-api"; readonly fates: readonly CallFate[] }
@@ -38,6 +42,8 @@ export interface PlannedCall extends Planned {
   readonly seed: number;
   readonly timeoutMs: number;
   readonly cancelAfterMs: number | undefined;
+  /** With an idempotency key: sent again until it is answered. */
+  readonly isKeyed: boolean;
 }
 
 export interface PlannedFault extends Planned {
@@ -95,6 +101,7 @@ function planCall(dice: Dice, clients: number) {
     seed: dice.below(2 ** 31),
     timeoutMs: dice.pick([2_000, 30_000, 60_000, 120_000]),
     cancelAfterMs: dice.chance(0.05) ? dice.between(0, 200) : undefined,
+    isKeyed: dice.chance(0.5),
   };
 }
 
@@ -104,6 +111,9 @@ const FAULTS = {
   "api-freezes": 0.7,
   disk: 2,
   "agent-dies": 4,
+  "agent-stops": 1,
+  "node-is-lost": 0.5,
+  "clock-jumps": 0.5,
   "agent-freezes": 2,
   cut: 2,
   "calls-to-api": 4,
@@ -132,7 +142,12 @@ function planFault(dice: Dice, nodes: number, lengthMs: number): Fault {
       return { kind, forMs };
     case "disk":
       return { kind, trouble: dice.pick(["busy", "full", "slow"]), forMs };
+    case "node-is-lost":
+      return { kind, node };
+    case "clock-jumps":
+      return { kind, byMs: Math.round(dice.between(-600_000, 600_000)) };
     case "agent-dies":
+    case "agent-stops":
       return { kind, node, downMs };
     case "agent-freezes":
     case "cut":

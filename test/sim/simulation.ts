@@ -1,5 +1,6 @@
 import type { KeyedQueue } from "../../src/agent/keyed-queue.ts";
 import { virtualMachines } from "../../src/api/collections.ts";
+import { pruneKeptRequests } from "../../src/api/idempotency/prune.ts";
 import type { Datastore } from "../../src/datastore/datastore.ts";
 import { pruneHistory } from "../../src/datastore/history.ts";
 import { memoryDatastore } from "../../src/datastore/memory/memory-datastore.ts";
@@ -9,6 +10,7 @@ import { newDice } from "./dice.ts";
 import { Model } from "./model.ts";
 import { Network } from "./network.ts";
 import { SimulatedNode } from "./node.ts";
+import { Operator } from "./operator.ts";
 import { type Fault, type Item, planRounds, type Round, type Scale } from "./plan.ts";
 import { findViolations, notAtRest } from "./quiet.ts";
 import { Timeline } from "./timeline.ts";
@@ -65,9 +67,11 @@ export interface Coverage {
 /** Longer than any call may take and any backoff may wait, several times over. */
 const REST_MS = 30 * 60_000;
 /** For what does not wait for a node that is away. */
-const AWAY_MS = 5 * 60_000;
+const AWAY_MS = 12 * 60_000;
 /** For the states that agents tell to reach the API. */
 const SETTLE_MS = 8_000;
+/** Then it is killed. */
+const STOP_MS = 5_000;
 
 /** Runs the whole control plane on virtual time, and looks after each round whether all is as it must be. */
 export async function simulate(options: SimulationOptions): Promise<Result> {
@@ -87,6 +91,7 @@ export class Simulation {
   readonly api: SimulatedApi;
   readonly nodes: readonly SimulatedNode[];
   readonly clients: readonly SimulatedClient[];
+  readonly operator: Operator;
   readonly faults = new Map<string, number>();
   readonly #options: SimulationOptions;
   #rounds = 0;
@@ -123,6 +128,7 @@ export class Simulation {
       node.fates.onPress = (guest) => this.#press(node, guest);
       return node;
     });
+    this.operator = new Operator({ timeline, network, api: this.api });
     this.clients = Array.from(
       { length: clients },
       (_, i) => new SimulatedClient(`client-${i}`, { timeline, network, api: this.api, model }),
@@ -169,6 +175,7 @@ export class Simulation {
     await this.timeline.run(() => false, SETTLE_MS);
     const violations = await findViolations(this);
     await pruneHistory(this.durable, Number.POSITIVE_INFINITY);
+    await pruneKeptRequests(this.durable, Number.POSITIVE_INFINITY);
     this.model.prune();
     return violations;
   }
@@ -198,6 +205,18 @@ export class Simulation {
         api.trouble = fault.trouble;
         timeline.after(fault.forMs, undefined, () => {
           api.trouble = undefined;
+        });
+        return;
+      case "clock-jumps":
+        timeline.wallOffsetMs += fault.byMs;
+        return;
+      case "node-is-lost":
+        return this.operator.lose(node!);
+      case "agent-stops":
+        void node!.stop();
+        timeline.after(fault.downMs + STOP_MS, undefined, () => {
+          node!.crash();
+          node!.start();
         });
         return;
       case "agent-dies":
@@ -244,6 +263,7 @@ export class Simulation {
   }
 
   #goOff(node: SimulatedNode, name: string, does: "powers off" | "crashes"): void {
+    if (node.isScrapped) return;
     const domain = node.drivers.compute.snapshot().domains.find((d) => d.name === name);
     if (domain?.state !== "running") return;
     this.timeline.note(`guest ${name} ${does}`);

@@ -46,6 +46,8 @@ const LINES_KEPT = 400;
  */
 export class Timeline {
   nowMs = 0;
+  /** How much the wall clocks are off. */
+  wallOffsetMs = 0;
   #count = 0;
   #hash = 0;
   #events = 0;
@@ -108,7 +110,7 @@ export class Timeline {
 
   clockOf(process: Process): Clock {
     return {
-      nowMs: () => START_MS + Math.floor(this.nowMs),
+      nowMs: () => START_MS + Math.floor(this.nowMs + this.wallOffsetMs),
       monotonicMs: () => this.nowMs,
       sleep: (ms, signal) =>
         new Promise((resolve, reject) => {

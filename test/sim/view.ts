@@ -134,6 +134,12 @@ export class View {
       .map((key) => key.slice(prefix.length).split("/"));
   }
 
+  /** One that is open, where there is any. */
+  transaction(): string {
+    const open = this.#model.open().map(({ id }) => id);
+    return this.choose(open, ["018bcfe56800-00000000-0000"]);
+  }
+
   #free(resource: string, names: readonly string[]): string[] {
     return names.filter((name) => !this.#model.expected.has(`${resource}/${name}`));
   }

@@ -75,6 +75,7 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
       ...(await api.records.list(computes, [name])),
       ...(await api.records.list(storages, [name])),
     ];
+    throwIfChanging(name, remains, reserved);
     const gone = new Set(
       remains.disks.flatMap(({ disk, fate }) => (fate.kind === "goes" ? [disk.name] : [])),
     );
@@ -146,6 +147,32 @@ function throwIfPending({ vms, disks }: Remains): void {
     "failed_precondition",
     `${first.kind} "${first.name}" is PENDING: transaction ${first.transactionId} is at work on it or needs an operator`,
     { resource: `${first.kind.replace(" ", "_")}/${first.name}` },
+  );
+}
+
+/**
+ * A record may be elsewhere for as long as a transaction is open that would put it back here: one that makes
+ * a disk in the place of a deleted one, or copies a base. Its reservation tells.
+ */
+function throwIfChanging(
+  nodeName: string,
+  { vms, disks, copies }: Remains,
+  reserved: readonly { readonly key: string; readonly value: { readonly owner: string | null } }[],
+): void {
+  const known = new Set([
+    ...vms.map((vm) => computes.key(nodeName, vm.computeName)),
+    ...[...disks.map(({ disk }) => disk), ...copies.map(({ value }) => value)].map(({ volumeId }) =>
+      storages.key(nodeName, volumeId),
+    ),
+  ]);
+  const owner = reserved.find(({ key, value }) => value.owner !== null && !known.has(key))?.value
+    .owner;
+  if (owner == null) return;
+  const [kind = "", name = ""] = owner.split("/");
+  throw new N0Error(
+    "aborted",
+    `${kind.replace("_", " ")} "${name}" has something on node "${nodeName}" and is being changed: try again`,
+    { resource: owner, retryAfterMs: 1_000 },
   );
 }
 

@@ -199,3 +199,33 @@ test("a lost node is not deleted while something there is not at rest", async ()
   expect(await world.residue()).toEqual(before);
   gate.open();
 });
+
+test("a lost node is not deleted while a disk that is being made elsewhere would have it back", async () => {
+  const clock = newShiftingClock();
+  await using world = await newWorld({ clock, nodeCount: 2, inMemory: true });
+  await world.blockStorages.createBlockStorage({ name: "disk", ...size, ...on(name) });
+  await world.blockStorages.deleteBlockStorage({ name: "disk" });
+  await silence(world, clock);
+  const gate = newGate();
+  world.faults = async ({ point, step }) => {
+    if (point !== "after_act" || step !== "volume.ensure_empty") return;
+    await gate.pass();
+    throw new Error("no");
+  };
+  const making = refused(
+    world.blockStorages.createBlockStorage({ name: "disk", ...size, ...on("node-2") }),
+  );
+  await gate.reached;
+  await world.nodes.setNodeLost({ name, lost: true });
+  expect(await refused(world.nodes.deleteNode({ name, withObjects: true }))).toMatchObject({
+    code: "Aborted",
+    message: expect.stringContaining('block storage "disk" has something on node "node-1"'),
+  });
+  gate.open();
+  await making;
+  expect((await world.blockStorages.getBlockStorage({ name: "disk" })).nodeName).toBe(name);
+  await world.nodes.deleteNode({ name, withObjects: true });
+  const { records, nodes, locks } = await world.residue();
+  expect([Object.keys(records), locks]).toEqual([["node/node-2"], 0]);
+  expect(nodes[1]).toMatchObject({ volumes: [] });
+});
