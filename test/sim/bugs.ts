@@ -10,6 +10,7 @@ import { stepCollection, transactionCollection } from "../../src/datastore/datas
 import { Held, LockTable } from "../../src/datastore/lock-table.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { StepRow } from "../../src/transaction/journal.ts";
+import { LiveTransaction } from "../../src/transaction/live.ts";
 import { N0Error } from "../../src/util/errors.ts";
 import type { Bug } from "./simulation.ts";
 
@@ -61,17 +62,34 @@ function forgottenJournalWrite(datastore: Datastore): Datastore {
   };
 }
 
-function recoveryInForwardOrder(datastore: Datastore): Datastore {
+/** Undoes what an earlier process had begun in the wrong order; its own in the right one. */
+function recoveryInForwardOrder(): Pick<Bug, "wrapDatastore" | "plant"> {
+  let own = new Set<string>();
   return {
-    ...datastore,
-    async list(prefix, page) {
-      const entries = await datastore.list(prefix, page);
-      const [id] = stepCollection.parts(prefix);
-      if (!prefix.startsWith(stepCollection.prefix) || id === undefined) return entries;
-      const header = await datastore.get(transactionCollection.key(id));
-      const isBack =
-        header !== undefined && !transactionCollection.decode(header.value).isCommitted;
-      return isBack ? entries.toReversed() : entries;
+    wrapDatastore(datastore) {
+      own = new Set();
+      return {
+        ...datastore,
+        batch(writes) {
+          for (const { key, revision } of writes.conditions ?? []) {
+            const isBegin = key.startsWith(transactionCollection.prefix) && revision === 0;
+            if (isBegin) own.add(transactionCollection.parts(key)[0]!);
+          }
+          return datastore.batch(writes);
+        },
+      };
+    },
+    plant() {
+      const { prototype } = LiveTransaction;
+      const right = Object.getOwnPropertyDescriptor(prototype, "rows")!;
+      const get = function (this: LiveTransaction) {
+        const rows: readonly StepRow[] = right.get!.call(this);
+        const isRecovered = this.header.state === "unwinding" && !own.has(this.id);
+        return isRecovered ? rows.toReversed() : rows;
+      };
+      Object.defineProperty(prototype, "rows", { ...right, get });
+      const putBack = () => void Object.defineProperty(prototype, "rows", right);
+      return { [Symbol.dispose]: putBack };
     },
   };
 }
@@ -80,7 +98,7 @@ function recoveryInForwardOrder(datastore: Datastore): Datastore {
 export const BUGS: readonly Bug[] = [
   { name: "the journal is written after the act", wrapDatastore: journalAfterTheAct },
   { name: "a journal write is forgotten", wrapDatastore: forgottenJournalWrite },
-  { name: "recovery undoes in forward order", wrapDatastore: recoveryInForwardOrder },
+  { name: "recovery undoes in forward order", ...recoveryInForwardOrder() },
   {
     // The original's: one undo for all disks of a machine, whoever had them before.
     name: "one undo for a loop",
@@ -147,8 +165,8 @@ export const BUGS: readonly Bug[] = [
           if (whyNot(view, toAmounts(counted)) !== undefined) {
             throw new N0Error("resource_exhausted", "no room");
           }
-          // As long as writing something else first takes.
-          await api.clock.sleep(10);
+          // As long as asking a node first takes.
+          await api.clock.sleep(50);
           const reserved = { ...storage, transactionId, counted };
           const writes = putNew(storages, [nodeName, id], reserved);
           await write(merge(writes, put(allocations, [nodeName], {})));

@@ -112,7 +112,7 @@ function updateMachine(view: View) {
   const name = view.machine(({ state }) => state === MachineState.SHUTDOWN);
   const present = view.findMachine(name);
   if (view.dice.chance(0.2)) return { name, labels: labels(view), updateMask: mask("labels") };
-  if (view.dice.chance(0.5)) {
+  if (view.dice.chance(0.3)) {
     const { requestCpuMilliCore, requestMemoryBytes, limitCpuMilliCore } = computeSize(view);
     const fields = ["request_cpu_milli_core", "request_memory_bytes", "limit_cpu_milli_core"];
     return {
@@ -123,8 +123,8 @@ function updateMachine(view: View) {
       updateMask: mask(...fields),
     };
   }
-  const kept = (present?.blockStorageNames ?? []).filter(() => view.dice.chance(0.7));
-  const added = view.freeDisks(view.dice.below(3), present?.computeNodeName);
+  const kept = (present?.blockStorageNames ?? []).filter(() => view.dice.chance(0.85));
+  const added = view.freeDisks(view.dice.pick([0, 1, 1, 2]), present?.computeNodeName);
   const blockStorageNames = [...new Set([...kept, ...added])];
   return { name, blockStorageNames, updateMask: mask("block_storage_names") };
 }
