@@ -82,6 +82,7 @@ test.for([
   ["name", { name: "" }],
   ["limit_cpu_milli_core", { limitCpuMilliCore: 0 }],
   ["limit_cpu_milli_core", { limitCpuMilliCore: 1500 }],
+  ["limit_cpu_milli_core", { limitCpuMilliCore: 256_000 }],
   ["limit_cpu_milli_core", { requestCpuMilliCore: 2001 }],
   ["request_cpu_milli_core", { requestCpuMilliCore: 0 }],
   ["request_memory_bytes", { requestMemoryBytes: 0n }],

@@ -124,6 +124,7 @@ test("one that runs or is paused keeps its hardware", async () => {
 
 test.for([
   ["limit_cpu_milli_core", "InvalidArgument", { limitCpuMilliCore: 1500 }],
+  ["limit_cpu_milli_core", "InvalidArgument", { limitCpuMilliCore: 256_000 }],
   ["limit_cpu_milli_core", "InvalidArgument", { requestCpuMilliCore: 9000 }],
   [
     "limit_memory_bytes",

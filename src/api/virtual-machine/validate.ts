@@ -6,6 +6,8 @@ import { parseUuid, uuidV5 } from "../../util/uuid.ts";
 /** The original's, so that a name gives the same UUID. */
 const UUID_NAMESPACE = "a015d18d-b2c3-4181-8028-6f707ef31c95";
 const MEMORY_BYTES_MIN = 16n << 20n;
+/** QEMU's machine type `pc` has no more. */
+const VCPUS_MAX = 255;
 
 export interface Size {
   readonly requestCpuMilliCore: number;
@@ -20,6 +22,12 @@ export function checkSize(size: Size): void {
   if (requestCpuMilliCore === 0) throw invalid("request_cpu_milli_core", "must be more than 0");
   if (limitCpuMilliCore === 0 || limitCpuMilliCore % 1000 !== 0) {
     throw invalid("limit_cpu_milli_core", "must be a multiple of 1000: 1000 is one vCPU");
+  }
+  if (limitCpuMilliCore > VCPUS_MAX * 1000) {
+    throw invalid(
+      "limit_cpu_milli_core",
+      `must be at most ${VCPUS_MAX * 1000}: a virtual machine has at most ${VCPUS_MAX} vCPUs`,
+    );
   }
   if (limitCpuMilliCore < requestCpuMilliCore) {
     throw invalid("limit_cpu_milli_core", "must not be below request_cpu_milli_core");
