@@ -1,13 +1,21 @@
-import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { once } from "node:events";
+import { connect, constants } from "node:http2";
+import {
+  type ConnectRouter,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+} from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error } from "../util/errors.ts";
 import { addLogFields, openLog } from "../util/log.ts";
 import { errorInterceptor } from "./errors.ts";
+import { listen } from "./listen.ts";
 import { logInterceptor } from "./log-interceptor.ts";
 
 /** A client of a server that logs to `lines`. */
-function world(refusal?: N0Error) {
+function world(refusal?: N0Error, outermost: readonly Interceptor[] = []) {
   const lines: Record<string, unknown>[] = [];
   const log = openLog({ level: "debug", write: (line) => lines.push(JSON.parse(line)) });
   const transport = createRouterTransport(
@@ -27,7 +35,7 @@ function world(refusal?: N0Error) {
           yield { deletedName: "two" };
         },
       }),
-    { router: { interceptors: [logInterceptor(log), errorInterceptor(log)] } },
+    { router: { interceptors: [...outermost, logInterceptor(log), errorInterceptor(log)] } },
   );
   return { lines, client: createClient(NodeService, transport) };
 }
@@ -100,6 +108,51 @@ describe("one line per call", () => {
     })();
     await expect(reading).rejects.toThrow();
     await expect.poll(() => lines.at(-1)).toMatchObject({ message: "rpc", code: "canceled" });
+  });
+
+  test("of a stream whose next message cannot be sent: no failure of ours", async () => {
+    /** As the framework does where a connection breaks while it writes. */
+    const breaking: Interceptor = (next) => async (request) => {
+      const response = await next(request);
+      if (!response.stream) return response;
+      const messages = response.message[Symbol.asyncIterator]();
+      await messages.next();
+      await expect(messages.throw?.(new Error("Premature close"))).rejects.toThrow();
+      return { ...response, message: messages as AsyncGenerator<never> };
+    };
+    const { lines, client } = world(undefined, [breaking]);
+    for await (const _ of client.watchNodes({})) continue;
+    expect(lines).toMatchObject([{ level: "info", message: "rpc", code: "canceled" }]);
+  });
+
+  test("of a stream whose client breaks the connection with an error: no failure of ours", async () => {
+    const lines: Record<string, unknown>[] = [];
+    const log = openLog({ level: "debug", write: (line) => lines.push(JSON.parse(line)) });
+    const routes = (router: ConnectRouter) =>
+      router.service(NodeService, {
+        async *watchNodes(_request, { signal }) {
+          yield { deletedName: "one" };
+          await once(signal, "abort");
+        },
+      });
+    const server = await listen({ host: "127.0.0.1", port: 0, log, routes });
+    const session = connect(server.url);
+    try {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/n0stack.pool.v0.NodeService/WatchNodes",
+        "content-type": "application/connect+json",
+      });
+      stream.on("error", () => {});
+      stream.end(Buffer.from([0, 0, 0, 0, 2, ...Buffer.from("{}")]));
+      await once(stream, "data");
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      await expect.poll(() => lines.at(-1)).toMatchObject({ message: "rpc", code: "canceled" });
+      expect(lines.filter(({ level }) => level === "error")).toEqual([]);
+    } finally {
+      session.destroy();
+      await server.stop(1_000);
+    }
   });
 });
 

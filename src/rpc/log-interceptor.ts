@@ -100,9 +100,13 @@ function startLine(log: Log, method: string): Line {
   };
 }
 
+/** A connection that breaks comes as many things, of which none is a failure of ours. */
 function hangUp(reason: unknown): ConnectError {
-  if (reason instanceof ConnectError) return reason;
-  return new ConnectError("the client hung up", Code.Canceled);
+  const isBroken =
+    !(reason instanceof ConnectError) ||
+    reason.code === Code.Internal ||
+    reason.code === Code.Unknown;
+  return isBroken ? new ConnectError("the client hung up", Code.Canceled) : reason;
 }
 
 /** As the wire spells it, such as `failed_precondition`. */
@@ -139,13 +143,14 @@ function within(messages: AsyncIterable<Message>, end: (reason?: unknown) => voi
   async function* steps(): AsyncGenerator<Message, void> {
     try {
       for (;;) {
-        const step = await inScope(() => source.next());
+        const step = await inScope(() => source.next()).catch((reason: unknown) => {
+          end(toConnectError(reason));
+          throw reason;
+        });
         if (step.done === true) return end();
+        // What is thrown here comes from outside: it could not be sent.
         yield step.value;
       }
-    } catch (reason) {
-      end(toConnectError(reason));
-      throw reason;
     } finally {
       end(hangUp(undefined));
       await source.return?.();
