@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { cpuShares, detectCpuController } from "../src/driver/compute/libvirt/cpu-shares.ts";
 import { formatDomainXml } from "../src/driver/compute/libvirt/domain-xml.ts";
+import { libvirtFiles, removeLog } from "../src/driver/compute/libvirt/libvirt-files.ts";
 import { CPU_MILLI_CORES, type RealCloud, run } from "./real-node.ts";
 
 /** As many as our driver gives libvirt at once. */
@@ -78,6 +79,7 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
       await run("ip", "link", "delete", tapOf(name));
       rmSync(folderOf(name), { recursive: true });
       rmSync(diskOf(name));
+      removeLog(libvirtFiles(prefix, name));
     },
   };
 

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -67,6 +68,27 @@ describe.runIf(isComplete)("libvirt behind a door that can be closed", () => {
     expect(await world.hasFolder(name)).toBe(true);
     await driver.ensureAbsent(name, { owner: mark.owner }, signal);
     expect(await world.hasFolder(name)).toBe(false);
+  });
+
+  test("libvirt's log of a machine goes with it, and that of a domain that is not ours stays", async () => {
+    await using world = newComputeWorld(driver, names);
+    const [name, foreign] = [world.newName(), world.newName()];
+    const logOf = (of: string) => `/var/log/libvirt/qemu/${names.prefix}${of}.log`;
+    await driver.ensureStarted(newSpec(name), mark, signal);
+    expect(existsSync(logOf(name))).toBe(true);
+    for (const n of [0, 1]) await writeFile(`${logOf(name)}.${n}`, "");
+    await driver.ensureOff(name, signal);
+    // As a removal leaves it that died before it came to the log.
+    await run("virsh", "-q", "undefine", names.prefix + name);
+    await driver.ensureAbsent(name, mark, signal);
+    for (const end of ["", ".0", ".1"]) expect(existsSync(logOf(name) + end)).toBe(false);
+
+    await world.addForeign(foreign, randomUUID());
+    await driver.ensureFolder(foreign, mark);
+    await writeFile(logOf(foreign), "");
+    await driver.ensureAbsent(foreign, mark, signal);
+    expect(await world.hasFolder(foreign)).toBe(false);
+    expect(existsSync(logOf(foreign))).toBe(true);
   });
 
   test("what the guest prints is logged and shown to all, and what is typed reaches it", async () => {

@@ -61,9 +61,3 @@ export function domainPaths(baseDirectory: string, name: string): DomainPaths {
     serialLog: join(folder, "serial.log"),
   };
 }
-
-/** Where libvirt on this node keeps the number of a domain's QEMU process. Absent where it is elsewhere. */
-export function pidFile(prefix: string, name: string): string {
-  checkName(name);
-  return `/run/libvirt/qemu/${prefix}${name}.pid`;
-}

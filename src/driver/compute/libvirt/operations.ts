@@ -5,11 +5,12 @@ import type { DomainInfo, DomainSpec, DomainState } from "../compute-driver.ts";
 import { refuseLeftover } from "../leftover.ts";
 import type { Libvirt, Pointer } from "./bindings.ts";
 import { cpuShares } from "./cpu-shares.ts";
-import { domainPaths, pidFile } from "./domain-paths.ts";
+import { domainPaths } from "./domain-paths.ts";
 import { isActive, toDomainState } from "./domain-state.ts";
 import { formatDomainXml, METADATA_NAMESPACE, parseDomainXml, parseMark } from "./domain-xml.ts";
 import { ensureMarkedFolder, readFolderMark } from "./folder-mark.ts";
 import { toN0Error, VIR_ERR } from "./libvirt-error.ts";
+import { libvirtFiles, removeLog } from "./libvirt-files.ts";
 import type { QemuEnder } from "./qemu-process.ts";
 import type { DriverSettings, Operation, QemuUser } from "./worker-protocol.ts";
 import { parseXml } from "./xml.ts";
@@ -192,7 +193,8 @@ function pause(context: OperationContext, name: string): void {
 function powerOff(context: OperationContext, found: FoundDomain): void {
   if (!isActive(found.state)) return;
   const { libvirt, qemu, settings } = context;
-  using _ended = qemu.end(pidFile(settings.prefix, found.name), uuidOf(libvirt, found.pointer));
+  const { pidFile } = libvirtFiles(settings.prefix, found.name);
+  using _ended = qemu.end(pidFile, uuidOf(libvirt, found.pointer));
   const answer = libvirt.domainDestroy(found.pointer, 0);
   if (answer < 0 && !hasGone(context)) {
     throw toN0Error("stop", found.name, libvirt.lastError());
@@ -201,26 +203,31 @@ function powerOff(context: OperationContext, found: FoundDomain): void {
 
 /**
  * The folder is ours because it lies below our base, whether or not there is a domain; its own mark tells
- * whose. Where a domain that is not the maker's uses it, it stays.
+ * whose. Where a domain that is not the maker's uses it, it stays. It goes last: while it is there, a
+ * removal that died is known to be unfinished.
  */
 function remove(context: OperationContext, name: string, maker: Maker): void {
-  const { folder } = domainPaths(context.settings.baseDirectory, name);
-  const isFolderUsed = withDomain(context, "remove", name, (found) => {
-    if (found === undefined) return false;
+  const { baseDirectory, prefix } = context.settings;
+  const { folder } = domainPaths(baseDirectory, name);
+  const left = withDomain(context, "remove", name, (found) => {
+    if (found === undefined) return "nothing";
     // Not ours, or someone has taken our mark off.
     if (found.mark === undefined) {
-      return context.libvirt.domainGetXmlDesc(found.pointer, 0)?.includes(`${folder}/`) === true;
+      const xml = context.libvirt.domainGetXmlDesc(found.pointer, 0);
+      return xml?.includes(`${folder}/`) === true ? "user of the folder" : "another's";
     }
-    if (!isMadeBy(found.mark, maker)) return true;
+    if (!isMadeBy(found.mark, maker)) return "user of the folder";
     powerOff(context, found);
     const answer = context.libvirt.domainUndefine(found.pointer, UNDEFINE_ALL);
     if (answer < 0 && !hasGone(context)) {
       throw toN0Error("remove", name, context.libvirt.lastError());
     }
-    return false;
+    return "nothing";
   });
   const made = readFolderMark(folder);
-  if (isFolderUsed || (made !== undefined && !isMadeBy(made, maker))) return;
+  if (left === "user of the folder" || (made !== undefined && !isMadeBy(made, maker))) return;
+  if (!existsSync(folder)) return;
+  if (left === "nothing") removeLog(libvirtFiles(prefix, name));
   rmSync(folder, { recursive: true, force: true });
 }
 
