@@ -1,4 +1,4 @@
-import { errorChain, kindOf, N0Error, withFacts } from "../util/errors.ts";
+import { errorChain, N0Error, withFacts } from "../util/errors.ts";
 import { Admission } from "./admission.ts";
 import { SimulatedCrash } from "./faults.ts";
 import { type FinishParts, giveUp, goForward, readSteps, unwind } from "./finish.ts";
@@ -6,6 +6,7 @@ import type { Asker, TransactionHeader } from "./journal.ts";
 import { type LiveTransaction, LiveTransactions } from "./live.ts";
 import { OpenTransactions } from "./open-transactions.ts";
 import { Transaction } from "./transaction.ts";
+import { transactionId } from "./transaction-id.ts";
 
 /** How long a client whose request failed is kept waiting for the unwind; it goes on after that. */
 const UNWIND_PATIENCE_MS = 10_000;
@@ -164,7 +165,7 @@ export class TransactionEngine<C, W> {
         throw thrown;
       }
       await closed;
-      const reason = whyOf(tx.live, thrown);
+      const reason = tx.live.reasonFor(thrown);
       const rest = this.#bringToRest(tx.live, options, () =>
         tx.header.isCommitted
           ? goForward(this.#options, options.context, tx.live)
@@ -370,21 +371,4 @@ async function firstOf<T>(work: Promise<T>, signal: AbortSignal): Promise<T | un
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
-}
-
-/** Why a saga failed: what its acts threw when they were stopped says less than who stopped them. */
-function whyOf(live: LiveTransaction, thrown: unknown): unknown {
-  const { cancelled, header } = live;
-  if (cancelled === undefined || header.isCommitted || kindOf(thrown) === "canceled") return thrown;
-  return live.cancelledError(thrown);
-}
-
-/** Ids sort by the time that they were made at. */
-function transactionId(nowMs: number, uuid: string): string {
-  return `${timePrefix(nowMs)}-${uuid.slice(0, 13)}`;
-}
-
-/** What the ids of transactions that are asked for at this time begin with. */
-export function timePrefix(nowMs: number): string {
-  return nowMs.toString(16).padStart(12, "0");
 }

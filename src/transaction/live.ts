@@ -1,5 +1,5 @@
 import type { Clock } from "../util/clock.ts";
-import { N0Error } from "../util/errors.ts";
+import { kindOf, N0Error } from "../util/errors.ts";
 import type { Cancel, StepRow, TransactionHeader } from "./journal.ts";
 
 /** What a transaction waits for that is not one of its own steps. */
@@ -89,6 +89,12 @@ export class LiveTransaction {
   cancelledError(cause?: unknown): N0Error {
     const facts = cause === undefined ? {} : { cause };
     return new N0Error("canceled", `${this.#header.kind} was cancelled on request`, facts);
+  }
+
+  /** Why its saga failed: what its acts threw when they were stopped says less than who stopped them. */
+  reasonFor(thrown: unknown): unknown {
+    const isOther = this.#cancelled === undefined || this.#header.isCommitted;
+    return isOther || kindOf(thrown) === "canceled" ? thrown : this.cancelledError(thrown);
   }
 
   /** Sleeps before the next try of a step, unless `hurry` is called. Rejects when `signal` aborts. */

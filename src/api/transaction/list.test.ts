@@ -10,8 +10,8 @@ import { put } from "../../datastore/collection.ts";
 import { merge } from "../../datastore/datastore.ts";
 import { openCollection, transactionCollection } from "../../datastore/datastore-journal.ts";
 import { Phase } from "../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
-import { timePrefix } from "../../transaction/engine.ts";
 import type { TransactionHeader } from "../../transaction/journal.ts";
+import { timePrefix } from "../../transaction/transaction-id.ts";
 
 const START_MS = 1_700_000_000_000;
 

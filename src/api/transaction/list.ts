@@ -7,8 +7,8 @@ import {
   ListTransactionsResponseSchema,
   Phase,
 } from "../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
-import { timePrefix } from "../../transaction/engine.ts";
 import { nodesOf, type TransactionHeader } from "../../transaction/journal.ts";
+import { timePrefix } from "../../transaction/transaction-id.ts";
 import { invalid } from "../../util/errors.ts";
 import type { Api } from "../context.ts";
 import { PHASE_OF, toWire } from "./view.ts";

@@ -71,7 +71,7 @@ async function runRepair(api: Api, call: Call, finding: Finding): Promise<Dealt>
     const now = await lookOnce(api, {
       nodeNames: new Set([nodeName]),
       except: tx.id,
-      signal: call.signal,
+      signal: tx.signal,
     });
     const same = now.findings.find((other) => identityOf(other) === identityOf(finding));
     const isHeld =
