@@ -50,8 +50,6 @@ export interface Cluster extends AsyncDisposable {
 }
 
 const READY_TIMEOUT_MS = 30_000;
-/** Longer than any call of a scenario takes on a busy machine. */
-const AGENT_TIMEOUT = "30s";
 
 export interface ClusterOptions {
   readonly kind: ClusterKind;
@@ -102,7 +100,7 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
     env,
     args: isWhole
       ? ["standalone", ...apiFlags, ...nodeFlags(places[0]!)]
-      : ["api", ...apiFlags, "--base-directory", apiFolder, "--agent-timeout", AGENT_TIMEOUT],
+      : ["api", ...apiFlags, "--base-directory", apiFolder],
   });
   const relays: Relay[] = [];
   const agents: Program[] = [];

@@ -8,15 +8,19 @@ import { until } from "./program.ts";
 import { call, type Request } from "./remote.ts";
 
 const END_TIMEOUT_MS = 60_000;
+/** Less than a frozen agent takes. */
+const IMPATIENT = "3s";
 const HOUR_MS = 3_600_000;
 
 /**
  * Makes the call, and what goes wrong by the case, and starts again what has died.
  *
+ * @returns what the call was answered, where that is known.
  * @throws Error when the place is not reached.
  */
-export async function makeDeath(cluster: Cluster, request: Request, dying: Case): Promise<void> {
+export async function makeDeath(cluster: Cluster, request: Request, dying: Case): Promise<unknown> {
   const { death, place } = dying;
+  let answer: unknown;
   try {
     if (death === "API" || death === "API and agent") {
       const [first, ...others] = [...dying.earlier, place];
@@ -30,12 +34,23 @@ export async function makeDeath(cluster: Cluster, request: Request, dying: Case)
       cluster.setClock(-HOUR_MS);
       await cluster.start();
       await atRest(cluster);
-    } else await harmWhileHeld(cluster, request, dying);
+    } else if (death === "agent late") {
+      await restart(cluster, ["--agent-timeout", IMPATIENT]);
+      answer = await harmWhileHeld(cluster, request, dying);
+      await restart(cluster, []);
+    } else answer = await harmWhileHeld(cluster, request, dying);
   } finally {
     cluster.plan();
     cluster.setClock(0);
   }
   if (!(await cluster.start())) throw new Error("the API died once more, and nothing told it to");
+  return answer;
+}
+
+async function restart({ api }: Cluster, moreArgs: readonly string[]): Promise<void> {
+  api.signal("SIGKILL");
+  await api.ended();
+  await api.start(moreArgs);
 }
 
 /** Another process writes to the file of the API, which refuses to start: their writes must not mix. */
@@ -70,7 +85,8 @@ async function dieAgain(cluster: Cluster, place: FaultPlace): Promise<void> {
   }
 }
 
-async function harmWhileHeld(cluster: Cluster, request: Request, dying: Case): Promise<void> {
+/** @returns what the call was answered; undefined where it was not. */
+async function harmWhileHeld(cluster: Cluster, request: Request, dying: Case): Promise<unknown> {
   const harm = HARMS[dying.death];
   if (harm === undefined) throw new Error(`nothing is known of the death "${dying.death}"`);
   cluster.plan(dying.place, "hold");
@@ -90,4 +106,5 @@ async function harmWhileHeld(cluster: Cluster, request: Request, dying: Case): P
   await harm({ cluster, dying, client, answer, release: () => cluster.plan() });
   await cluster.start();
   await answer;
+  return answered;
 }

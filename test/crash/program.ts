@@ -13,7 +13,7 @@ export interface Program {
   readonly pid: number;
   readonly isRunning: boolean;
   /** Starts it and waits until it is ready. @returns false when it died before that. */
-  start(): Promise<boolean>;
+  start(moreArgs?: readonly string[]): Promise<boolean>;
   signal(signal: NodeJS.Signals): void;
   /** Resolves when it has ended; at once when it does not run. */
   ended(): Promise<void>;
@@ -43,7 +43,7 @@ export function newProgram({ name, folder, args, env = {} }: ProgramOptions): Pr
     get isRunning() {
       return child !== undefined && child.exitCode === null && child.signalCode === null;
     },
-    async start() {
+    async start(moreArgs = []) {
       rmSync(pidFile, { force: true });
       const log = openSync(logFile, "a");
       const started = spawn(
@@ -51,7 +51,7 @@ export function newProgram({ name, folder, args, env = {} }: ProgramOptions): Pr
         // As bin/n0core starts it.
         [
           ...["--max-semi-space-size=8", "--disable-warning=ExperimentalWarning", main],
-          ...["serve", ...args, "--pid-file", pidFile, "--log-file", logFile],
+          ...["serve", ...args, ...moreArgs, "--pid-file", pidFile, "--log-file", logFile],
         ],
         {
           cwd: "/",

@@ -101,9 +101,11 @@ async function runCase(
   bounds: Bounds & { readonly now: Look },
 ): Promise<{ readonly leftovers: readonly string[]; readonly left?: Look }> {
   try {
-    await makeDeath(cluster, fill(cluster, scenario.call), dying);
+    const answer = await makeDeath(cluster, fill(cluster, scenario.call), dying);
     const end = await comeToRest(cluster, dying.expectation, bounds.now, bounds.after);
-    if (end.leftovers.length > 0) return { leftovers: end.leftovers };
+    if (end.leftovers.length > 0) {
+      return { leftovers: [...end.leftovers, `the answer was ${JSON.stringify(answer)}`] };
+    }
     if (dying.expectation === "consistent") {
       return { leftovers: [], left: await reset(cluster, scenario, bounds) };
     }
