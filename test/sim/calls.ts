@@ -1,6 +1,8 @@
 import type { CallOptions } from "@connectrpc/connect";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { VerifyResponse } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
+import { collect } from "../collect.ts";
 import { MiB, SSH_KEY } from "../scenario.ts";
 import type { Clients } from "../world.ts";
 import { IMAGE_URL } from "./node.ts";
@@ -16,6 +18,8 @@ export interface CallKind {
   readonly isRead?: boolean;
   request(view: View): object;
   send(clients: Clients, request: never, options: CallOptions): Answered;
+  /** What is wrong with its answer, at any moment. */
+  wrongIn?(answer: never): readonly string[];
 }
 
 function call<R extends object>(
@@ -434,6 +438,36 @@ const transactions: Readonly<Record<string, CallKind>> = {
   ),
 };
 
+/** What is so without anything being wrong: guests go off by themselves, and nodes are away. */
+const EXPECTED_FINDINGS = ["vm.state_differs", "tap.left_over", "node.unreachable"];
+
+/** What verify finds that it must not, as there is never anything to be found. */
+export function falseAlarms({ findings }: VerifyResponse): string[] {
+  return findings
+    .filter(({ code }) => !EXPECTED_FINDINGS.includes(code))
+    .map(({ code, resource, nodeName, expected, found }) => {
+      return `verify finds ${code} ${resource} on "${nodeName}": "${found}" and not "${expected}"`;
+    });
+}
+
+const verify: CallKind = {
+  ...call(
+    1,
+    () => ({}),
+    (c, request, options) => c.verify.verify(request, options),
+    true,
+  ),
+  wrongIn: falseAlarms,
+};
+
+/** Whatever else is going on, it repairs what guests did of their own and nothing else. */
+const repair = call(
+  0.5,
+  () => ({}),
+  (c, request, options) => collect(c.verify.repair(request, options)),
+  true,
+);
+
 export const CALLS: Readonly<Record<string, CallKind>> = {
   ...vm,
   ...disk,
@@ -441,4 +475,6 @@ export const CALLS: Readonly<Record<string, CallKind>> = {
   ...pool,
   ...transactions,
   ...reads,
+  Verify: verify,
+  Repair: repair,
 };

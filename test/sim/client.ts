@@ -104,8 +104,10 @@ export class SimulatedClient {
     const before = key === undefined ? undefined : model.versionOf(key);
     const headers = isKeyed ? { [IDEMPOTENCY_HEADER]: label } : {};
     try {
-      await kind.send(this.#clients, request as never, { timeoutMs, signal, headers });
+      const options = { timeoutMs, signal, headers };
+      const answer = await kind.send(this.#clients, request as never, options);
       this.#note(label, "ok");
+      model.violations.push(...(kind.wrongIn?.(answer as never) ?? []));
       if (rpc === "CancelTransaction") model.expectUnwound((request as { readonly id: string }).id);
       else if (kind.isRead !== true) this.#expectCommitted(item, label);
       else this.#expectSeen(key, before, true);

@@ -29,8 +29,9 @@ type Drivers = {
 };
 
 /** Those that change the node; all that can be awaited takes its time. */
-const CHANGES = /^(?:ensure|request|reboot|grow)/;
-const WAITS = /^(?:ensure|request|reboot|grow|state$|list|find$|read$|checkSize$|requireNew$)/;
+const CHANGES = /^(?:ensure|request|reboot|grow|move|sweep)/;
+const WAITS =
+  /^(?:ensure|request|reboot|grow|move|sweep|state$|list|find$|read$|check|requireNew$|survey$|compare$)/;
 
 /**
  * The drivers as one agent process sees them: each call takes its time and may fail, before or after it has

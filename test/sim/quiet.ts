@@ -2,6 +2,7 @@ import { blockStorages, nodes, virtualMachines } from "../../src/api/collections
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { clientsOf } from "../world.ts";
+import { falseAlarms } from "./calls.ts";
 import { wrongOnNode } from "./node-invariants.ts";
 import {
   Snapshot,
@@ -14,7 +15,7 @@ import {
 } from "./record-invariants.ts";
 import type { Simulation } from "./simulation.ts";
 
-const READ_MS = 10_000;
+const READ_MS = 120_000;
 
 /** What is still going on; undefined when nothing is, but for what waits for the node that is away. */
 export function notAtRest(simulation: Simulation, away?: string): string | undefined {
@@ -115,6 +116,7 @@ async function wrongToClients({ api, model, nodes: all }: Simulation): Promise<s
   ) {
     found.push(`the API lists ${seen.map(({ name }) => name).join()} and not ${names.join()}`);
   }
+  found.push(...falseAlarms(await clients.verify.verify({})));
   const diskNames = model.list(blockStorages).map(({ name }) => name);
   const seenDisks = (await disks).blockStorages.map(({ name }) => name);
   if (diskNames.toSorted().join() !== seenDisks.toSorted().join()) {
