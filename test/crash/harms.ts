@@ -72,6 +72,9 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
     cluster.libvirtd?.kill();
     release();
     await cluster.libvirtd?.answers();
+    for (const relay of cluster.relays) {
+      await until(END_TIMEOUT_MS, () => hasHypervisor(relay.port), "the agent's hypervisor");
+    }
   },
 
   async client({ client, release }) {
@@ -169,6 +172,18 @@ async function tampering(
   await answer;
   await atRest(cluster);
   for (const relay of relays) relay.mend();
+}
+
+/** Asked of the agent itself. */
+async function hasHypervisor(port: number): Promise<true | undefined> {
+  const method = "n0stack.agent.v1alpha1.ComputeAgentService/ListDomains";
+  const answer = await fetch(`http://127.0.0.1:${port}/${method}`, {
+    method: "POST",
+    headers: { "content-type": "application/json", connection: "close" },
+    body: "{}",
+  }).catch(() => undefined);
+  await answer?.arrayBuffer();
+  return answer?.ok === true ? true : undefined;
 }
 
 async function killAgents({ agents }: Cluster): Promise<void> {
