@@ -137,7 +137,12 @@ export async function openLibvirtComputeDriver(
       checkName(name);
       return await connection.read({ kind: "observe", name }, signal);
     },
-    list: (signal) => connection.read({ kind: "list" }, signal),
+    async list(signal) {
+      const found = await connection.read({ kind: "list" }, signal);
+      // Changes are told against what is known, and who asks here knows what was found.
+      watcher.compare(found);
+      return found;
+    },
     async growDisk(name, path, sizeBytes, signal) {
       checkName(name);
       await connection.change({ kind: "grow", name, path, sizeBytes }, signal);

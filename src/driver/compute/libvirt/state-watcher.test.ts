@@ -52,6 +52,17 @@ test("an answer that comes when a work has begun is left, and asked for anew aft
   await vi.waitFor(() => expect(states()).toEqual(["shut_off"]));
 });
 
+test("whoever has read what a domain passed through is told where it ends", async () => {
+  await become("shut_off");
+  await watcher.during("a", async () => {
+    watcher.compare([{ name: "a", state: "paused" }]);
+  });
+  await vi.waitFor(() => expect(states()).toEqual(["shut_off", "shut_off"]));
+  watcher.compare([{ name: "a", state: "shut_off" }]);
+  await new Promise(setImmediate);
+  expect(states()).toEqual(["shut_off", "shut_off"]);
+});
+
 test("a work on one domain hides nothing of another", async () => {
   await watcher.during("b", () => become("running"));
   expect(states()).toEqual(["running"]);

@@ -11,6 +11,8 @@ export interface StateWatcher {
   touch(name: string): void;
   /** Does `work`; what the domain of that name passes through meanwhile is not told, only where it ends. */
   during<T>(name: string, work: () => Promise<T>): Promise<T>;
+  /** Somebody has read these states by himself: what is known to be otherwise is looked at again, and told. */
+  compare(found: readonly Pick<DomainInfo, "name" | "state">[]): void;
   /** Reads all states; from the second time on, what changed unseen is told. */
   resync(): Promise<void>;
   onEvent(listener: (event: DomainEvent) => void): () => void;
@@ -28,10 +30,13 @@ export function createStateWatcher({ observe, list }: StateReader): StateWatcher
   const looking = new Map<string, boolean>();
   /** Names that are being worked on: how often, and whether they are to be looked at after it. */
   const working = new Map<string, { count: number; isTouched: boolean }>();
+  /** Names of which somebody has read another state than what is known: theirs is told in any case. */
+  const doubted = new Set<string>();
   let isFirstSync = true;
 
   function learn(name: string, state: DomainState, isTold: boolean): void {
-    if ((known.get(name) ?? "absent") === state) return;
+    const isDoubted = isTold && doubted.delete(name);
+    if ((known.get(name) ?? "absent") === state && !isDoubted) return;
     if (state === "absent") known.delete(name);
     else known.set(name, state);
     if (!isTold) return;
@@ -82,6 +87,14 @@ export function createStateWatcher({ observe, list }: StateReader): StateWatcher
           working.delete(name);
           if (mine.isTouched) touch(name);
         }
+      }
+    },
+    compare(found) {
+      const states = new Map(found.map(({ name, state }) => [name, state]));
+      for (const name of new Set([...known.keys(), ...states.keys()])) {
+        if ((known.get(name) ?? "absent") === (states.get(name) ?? "absent")) continue;
+        doubted.add(name);
+        touch(name);
       }
     },
     async resync() {
