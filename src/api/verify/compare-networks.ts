@@ -4,12 +4,12 @@ import {
   type SurveyedTap,
 } from "../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { networks, taps, virtualMachines } from "../collections.ts";
+import { networks, nodes, taps, virtualMachines } from "../collections.ts";
 import type { Tap } from "../virtual-machine/tap-steps.ts";
 import { ownerOf } from "../virtual-machine/virtual-machine-record.ts";
 import type { Code } from "./codes.ts";
 import { isActive } from "./compare-domains.ts";
-import { ANY, type Finding } from "./finding.ts";
+import { anyOn, type Finding } from "./finding.ts";
 import {
   connectTap,
   makeNetworkWhole,
@@ -101,7 +101,7 @@ function withoutOwner({ nodeName, view }: NodeView, { listed }: SurveyedTap): Fi
     nodeName,
     expected: "nothing",
     found: `tap "${name}"${networkName === "" ? "" : ` in network "${networkName}"`}`,
-    keys: isMarked ? [virtualMachines.key(vmName)] : [ANY],
+    keys: isMarked ? [virtualMachines.key(vmName)] : [anyOn(nodeName)],
     madeBy: transactionId,
     ...(isReserved && !isMarked ? {} : { repair: removeTap(nodeName, name, owner, networkName) }),
   };
@@ -197,7 +197,7 @@ function missingNetworks(node: NodeView, needed: readonly Needed[]): Finding[] {
 }
 
 function compareRest({ nodeName, survey }: NodeView): Finding[] {
-  const about = { nodeName, keys: [ANY], locks: [`node/${encodeURIComponent(nodeName)}`] };
+  const about = { nodeName, keys: [anyOn(nodeName)], locks: [nodes.key(nodeName)] };
   const findings: Finding[] = survey.strayUplinks.map(({ device, networkName }) => ({
     code: "uplink.without_owner",
     resource: networks.key(networkName),

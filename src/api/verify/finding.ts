@@ -12,7 +12,7 @@ export interface Finding {
   readonly found: string;
   /**
    * Lock keys of the objects that it is about: while a transaction is at work on one of them, it explains
-   * what is seen. `ANY` where it cannot be told which.
+   * what is seen. `ANY` or `anyOn` where it cannot be told which.
    */
   readonly keys: readonly string[];
   /** What a repair holds; the keys, unless given. */
@@ -29,6 +29,11 @@ export type Repair = (tx: Tx) => Promise<void>;
 /** Any transaction at all may explain it. */
 export const ANY = "*";
 
+/** Any transaction may that is at work on a virtual machine of the node, or on one that nobody knows yet. */
+export function anyOn(nodeName: string): string {
+  return `${ANY}@${nodeName}`;
+}
+
 /** Two that are equal in this are the same finding, seen at two moments. */
 export function identityOf(finding: Finding): string {
   const { code, resource, nodeName, expected, madeBy } = finding;
@@ -39,5 +44,5 @@ export function identityOf(finding: Finding): string {
 
 /** The keys that a repair of it takes. */
 export function locksOf({ locks, keys }: Finding): string[] {
-  return (locks ?? keys).filter((key) => key !== ANY);
+  return (locks ?? keys).filter((key) => !key.startsWith(ANY));
 }

@@ -1,7 +1,7 @@
 import type { Datastore } from "../../datastore/datastore.ts";
 import { transactionCollection } from "../../datastore/datastore-journal.ts";
 import type { TransactionHeader } from "../../transaction/journal.ts";
-import { nodes } from "../collections.ts";
+import { nodes, virtualMachines } from "../collections.ts";
 import type { Api } from "../context.ts";
 import { askNodes } from "./ask-nodes.ts";
 import { ALL_CODES } from "./codes.ts";
@@ -12,7 +12,7 @@ import { compareNodes } from "./compare-nodes.ts";
 import { compareRecords } from "./compare-records.ts";
 import { compareReservations } from "./compare-reservations.ts";
 import { compareVolumes } from "./compare-volumes.ts";
-import { ANY, type Finding, identityOf } from "./finding.ts";
+import { ANY, anyOn, type Finding, identityOf } from "./finding.ts";
 import { Snapshot } from "./snapshot.ts";
 import { answered, type NodeAnswer, type PlannedMachine, planMachines, type View } from "./view.ts";
 
@@ -76,11 +76,15 @@ export async function lookOnce(api: Api, scope: Scope): Promise<Look> {
       seedsAsked,
       isWanted,
     });
+  const newer = findingsOf(after, await planMachines(api, after));
+  if (newer.length === 0) return { findings: [], answers, records: after };
   const older = new Map(
     findingsOf(before, machines).map((finding) => [identityOf(finding), finding]),
   );
-  const newer = findingsOf(after, await planMachines(api, after));
-  const touched = newTouched([...before.open, ...seen.headers, ...after.open], scope.except);
+  const touched = newTouched([...before.open, ...seen.headers, ...after.open], scope.except, [
+    before,
+    after,
+  ]);
   const findings = newer.filter((finding) => {
     const other = older.get(identityOf(finding));
     return other !== undefined && !touched.explain(finding) && !touched.explain(other);
@@ -132,15 +136,34 @@ function watchTransactions(datastore: Datastore): Watching {
 }
 
 /** What the transactions were at work on that were open at any moment of the look. */
-function newTouched(headers: readonly TransactionHeader[], except: string | undefined) {
+function newTouched(
+  headers: readonly TransactionHeader[],
+  except: string | undefined,
+  snapshots: readonly Snapshot[],
+) {
   const others = headers.filter(({ id }) => id !== except);
   const guards = new Set(others.flatMap((header) => header.guards));
   const ids = new Set(others.map(({ id }) => id));
   // One that is stuck does nothing: it explains what it guards, and not all there is.
-  const isAnyAtWork = others.some(({ state }) => state !== "needs_operator");
+  const atWork = others.filter(({ state }) => state !== "needs_operator");
+  const wide = new Set(atWork.flatMap((header) => header.guards.flatMap(nodesOf(snapshots))));
+  if (atWork.length > 0) wide.add(ANY);
+  const isExplained = (key: string) =>
+    key.startsWith(ANY) ? wide.has(key) || (wide.has(anyOn("")) && key !== ANY) : guards.has(key);
   return {
     explain: ({ keys, madeBy }: Finding) =>
-      (madeBy !== undefined && ids.has(madeBy)) ||
-      keys.some((key) => (key === ANY ? isAnyAtWork : guards.has(key))),
+      (madeBy !== undefined && ids.has(madeBy)) || keys.some(isExplained),
+  };
+}
+
+/** On which nodes a transaction that guards the key may be at work; `anyOn("")` for all of them. */
+function nodesOf(snapshots: readonly Snapshot[]) {
+  return (guard: string): string[] => {
+    if (!guard.startsWith(virtualMachines.prefix)) return [];
+    const [name = ""] = virtualMachines.parts(guard);
+    const names = snapshots.flatMap(
+      (records) => records.find(virtualMachines, name)?.value.computeNodeName ?? [],
+    );
+    return names.length === 0 ? [anyOn("")] : names.map(anyOn);
   };
 }

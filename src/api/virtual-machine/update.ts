@@ -3,6 +3,7 @@ import {
   type UpdateVirtualMachineRequest,
   type VirtualMachine,
 } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { later } from "../../transaction/step.ts";
 import { N0Error } from "../../util/errors.ts";
 import { getBlockStorage } from "../block-storage/block-storage-record.ts";
 import { blockStorages, computes, virtualMachines } from "../collections.ts";
@@ -15,6 +16,7 @@ import { claim, getClaimable, unclaim } from "./claims.ts";
 import { redefineDomain } from "./domain-steps.ts";
 import { planOf } from "./plan.ts";
 import { computeReservationOf } from "./reservations.ts";
+import { removeTapLater } from "./tap-steps.ts";
 import { checkSize } from "./validate.ts";
 import {
   changed,
@@ -147,6 +149,8 @@ async function changeHardware(
     after: (await planOf(api, after)).domain,
   });
   const final = settled(after, State.SHUTDOWN);
+  // A guest that went off by itself has left its taps where they were.
+  const taps = before.state === State.SHUTDOWN ? [] : (await planOf(api, before)).taps;
   await tx.commit(
     answering(
       tx,
@@ -154,6 +158,7 @@ async function changeHardware(
       tx.context.held.put(virtualMachines, name, final),
       api.inventory.settleCompute(nodeName, compute),
     ),
+    ...taps.map((tap) => later(removeTapLater, tap)),
   );
   return final;
 }
