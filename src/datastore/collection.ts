@@ -14,12 +14,19 @@ export interface Collection<T> {
   decode(bytes: Uint8Array): T;
 }
 
+/** What the encoding leaves as it is, as nearly every part of a key; to look is cheaper than to encode. */
+const PLAIN_PART = /^[\w.~-]*$/;
+
+function encodePart(part: string): string {
+  return PLAIN_PART.test(part) ? part : encodeURIComponent(part);
+}
+
 function collection<T>(
   name: string,
   codec: Pick<Collection<T>, "encode" | "decode">,
 ): Collection<T> {
   const prefix = `${name}/`;
-  const join = (parts: readonly string[]) => parts.map(encodeURIComponent).join("/");
+  const join = (parts: readonly string[]) => parts.map(encodePart).join("/");
   return {
     prefix,
     key: (...parts) => prefix + join(parts),
@@ -39,13 +46,13 @@ export function protoCollection<D extends DescMessage>(
   });
 }
 
-const utf8 = { encoder: new TextEncoder(), decoder: new TextDecoder() };
+const utf8 = new TextDecoder();
 
 /** Records that only this process's own code reads. */
 export function jsonCollection<T extends Json>(name: string): Collection<T> {
   return collection(name, {
-    encode: (value) => utf8.encoder.encode(JSON.stringify(value)),
-    decode: (bytes) => JSON.parse(utf8.decoder.decode(bytes)),
+    encode: (value) => Buffer.from(JSON.stringify(value)),
+    decode: (bytes) => JSON.parse(utf8.decode(bytes)),
   });
 }
 
