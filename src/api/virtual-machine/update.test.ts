@@ -182,3 +182,14 @@ test("a change to a smaller size that fails finds what it had, though others ask
   expect(await refused(shrinking)).toMatchObject({ rollback: "done" });
   expect((await world.residue()).records).toEqual(before.records);
 });
+
+test("a guest that went off by itself leaves no tap behind when its hardware is changed", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const { compute, network } = world.fakeNodes[0]!.drivers;
+  compute.powerOff(name);
+  expect(Object.keys(network.snapshot().taps)).toHaveLength(1);
+  await world.virtualMachines.updateVirtualMachine({ name, requestMemoryBytes: 2n * GiB });
+  expect(network.snapshot()).toEqual({ taps: {}, networks: {} });
+});
