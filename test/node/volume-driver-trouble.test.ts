@@ -263,7 +263,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
     await fetchFrom(join(allowed, "good"));
   });
 
-  describe.runIf(requirement("root"))("a full disk", () => {
+  describe.runIf(requirement("root"))("a disk that is full or read-only", () => {
     async function smallWorld(): Promise<VolumeWorld & { small: string }> {
       const { scratch } = await world();
       const small = join(scratch, "small");
@@ -305,6 +305,28 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
         full,
       );
       expect(await names()).toEqual(before);
+    });
+
+    test("is said to be read-only, and what there is stays", async () => {
+      const { driver, names, small } = await smallWorld();
+      await driver.ensureEmpty("a", MIB, mark, signal());
+      const before = await names();
+      await run("mount", "-o", "remount,ro", small);
+      const readOnly = {
+        kind: "failed_precondition",
+        message: expect.stringContaining("read-only"),
+      };
+      const changes = [
+        () => driver.ensureEmpty("b", MIB, mark, signal()),
+        () => driver.ensureReceived("b", chunks(noise(2 ** 20)), MIB, mark, work()),
+        () => driver.ensureSize("a", 2n * MIB, signal()),
+        () => driver.ensureAbsent("a", signal()),
+      ];
+      for (const change of changes) await expect(change()).rejects.toMatchObject(readOnly);
+      await run("mount", "-o", "remount,rw", small);
+      expect(await names()).toEqual(before);
+      await driver.ensureAbsent("a", signal());
+      expect(await names()).toEqual([]);
     });
 
     test("leaves nothing of an empty volume, an overlay or an export", async () => {

@@ -68,6 +68,15 @@ export function noSource(id: string): N0Error {
   return refused(`volume "${id}" is not on this node`);
 }
 
+/** As the kernel makes a disk that is about to fail: nothing will pass before somebody has looked at it. */
+export function readOnly(cause?: unknown): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    "the node's volume folder is read-only; look at its disk and make it writable",
+    { cause },
+  );
+}
+
 export function diskFull(cause?: unknown): N0Error {
   return new N0Error(
     "resource_exhausted",

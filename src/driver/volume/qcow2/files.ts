@@ -1,15 +1,24 @@
 import { open, rm } from "node:fs/promises";
 import { N0Error } from "../../../util/errors.ts";
 import type { SparseFile } from "../image/blank-qcow2.ts";
+import { diskFull, readOnly } from "../volume-errors.ts";
 
 export function isMissing(error: unknown): boolean {
   return errorCode(error) === "ENOENT";
 }
 
-/** ENOSPC, and a quota, which is the same to whoever asked. */
-export function isDiskFull(error: unknown): boolean {
-  const code = errorCode(error);
-  return code === "ENOSPC" || code === "EDQUOT";
+/** The error in words, where it is of the disk and not of what was asked. */
+export function asDiskError(error: unknown): unknown {
+  switch (errorCode(error)) {
+    case "ENOSPC":
+    // A quota is the same to whoever asked.
+    case "EDQUOT":
+      return diskFull(error);
+    case "EROFS":
+      return readOnly(error);
+    default:
+      return error;
+  }
 }
 
 export function errorCode(error: unknown): string | undefined {

@@ -4,7 +4,7 @@ import { runBoundCommand } from "../../command/run-bound-command.ts";
 import { CommandError } from "../../command/run-command.ts";
 import type { ImageFormat } from "../image/image-format.ts";
 import { ImageFormatError } from "../image/qcow2-header.ts";
-import { diskFull, refused } from "../volume-errors.ts";
+import { diskFull, readOnly, refused } from "../volume-errors.ts";
 
 export interface QemuImgTimeouts {
   /** For what only writes tables. */
@@ -140,6 +140,7 @@ function writeError(cause: unknown): unknown {
   if (!(cause instanceof CommandError)) return cause;
   if (cause.killed) return new N0Error("deadline_exceeded", "qemu-img took too long", { cause });
   if (/No space left on device|Disk quota exceeded/.test(cause.stderr)) return diskFull(cause);
+  if (/Read-only file system/.test(cause.stderr)) return readOnly(cause);
   if (/Failed to get .*lock/.test(cause.stderr)) {
     return refused("the volume is in use by a running virtual machine; shut it down first", cause);
   }

@@ -3,8 +3,8 @@ import { N0Error } from "../../../util/errors.ts";
 import type { Mark } from "../../mark.ts";
 import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
 import type { VolumeInfo } from "../volume-driver.ts";
-import { checkOwner, diskFull, refused } from "../volume-errors.ts";
-import { isDiskFull, isMissing, readHead, removeAll, sync } from "./files.ts";
+import { checkOwner, refused } from "../volume-errors.ts";
+import { asDiskError, isMissing, readHead, removeAll, sync } from "./files.ts";
 import type { Layout } from "./layout.ts";
 import { readSidecar, SIDECAR_KIND, type Sidecar, writeSidecar } from "./sidecar.ts";
 
@@ -84,15 +84,19 @@ export async function makeVolume(
     await sync(layout.directory);
   } catch (cause) {
     await removeRemains(id, [partial, layout.volume(id), layout.sidecar(id)], cause);
-    throw isDiskFull(cause) ? diskFull(cause) : cause;
+    throw asDiskError(cause);
   }
 }
 
 /** The volume's file goes first: a sidecar alone is no volume. */
 export async function removeVolume(layout: Layout, id: string): Promise<void> {
   const entries = (await layout.entries()).filter((entry) => entry.id === id);
-  await rm(layout.volume(id), { force: true });
-  await removeAll(entries.map(({ path }) => path));
+  try {
+    await rm(layout.volume(id), { force: true });
+    await removeAll(entries.map(({ path }) => path));
+  } catch (cause) {
+    throw asDiskError(cause);
+  }
   if (entries.length > 0) await sync(layout.directory);
 }
 
@@ -130,6 +134,8 @@ async function removeRemains(id: string, paths: readonly string[], reason: unkno
     await removeAll(paths);
   } catch (error) {
     const cause = new AggregateError([reason, error]);
+    const known = asDiskError(error);
+    if (known instanceof N0Error) throw known;
     throw new N0Error("internal", `what was left of volume "${id}" could not be removed`, {
       cause,
     });
