@@ -61,6 +61,43 @@ test("a virtual machine is seen to come, to power off by itself, and to go", asy
   await deleting;
 });
 
+test("what a guest did while its node was not listened to is told when it is again", async () => {
+  await using world = await newWorld({ inMemory: true });
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const [node] = world.fakeNodes;
+  node!.isDown = true;
+  await node!.restart();
+  node!.drivers.compute.powerOff("web");
+  const watch = reader(world.virtualMachines.watchVirtualMachines({}));
+  // The state that was asked for last, as nobody says otherwise.
+  await watch.find(({ virtualMachine }) => virtualMachine?.state === State.RUNNING);
+  await watch.find(({ synced }) => synced);
+  node!.isDown = false;
+  await watch.find(({ virtualMachine }) => virtualMachine?.state === State.SHUTDOWN);
+  const { state } = await world.virtualMachines.getVirtualMachine({ name: "web" });
+  expect(state).toBe(State.SHUTDOWN);
+});
+
+test("a virtual machine that its node has lost is told to be when the node is listened to", async () => {
+  await using world = await newWorld({ inMemory: true });
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const [node] = world.fakeNodes;
+  node!.isDown = true;
+  await node!.restart();
+  const maker = { owner: "virtual_machine/web" };
+  await node!.drivers.compute.ensureAbsent("web", maker, AbortSignal.timeout(5_000));
+  const watch = reader(world.virtualMachines.watchVirtualMachines({}));
+  await watch.find(({ synced }) => synced);
+  node!.isDown = false;
+  await watch.find(
+    ({ virtualMachine }) => virtualMachine?.state === State.VIRTUAL_MACHINE_UNSPECIFIED,
+  );
+  const { state } = await world.virtualMachines.getVirtualMachine({ name: "web" });
+  expect(state).toBe(State.VIRTUAL_MACHINE_UNSPECIFIED);
+});
+
 test("a node's silence and its reservations are seen, and what runs on a silent node is unknown", async () => {
   const clock = newShiftingClock();
   await using world = await newWorld({ clock });

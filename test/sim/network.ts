@@ -217,8 +217,9 @@ export class Network {
     signal?.throwIfAborted();
     signal?.addEventListener("abort", onAbort, { once: true });
     line.onEnd(() => signal?.removeEventListener("abort", onAbort));
-    const fate =
-      method.name === "WatchDomains" ? undefined : this.#fates.get(endpoint.name)?.shift();
+    const fate = method.name.startsWith("Watch")
+      ? undefined
+      : this.#fates.get(endpoint.name)?.shift();
     if (fate !== undefined) {
       this.#count(`${fate}, of a stream`);
       line.breakLater(this.#dice.between(0, 2_000));

@@ -1,8 +1,6 @@
 import { blockStorages, nodes, virtualMachines } from "../../src/api/collections.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { clientsOf } from "../world.ts";
-import { falseAlarms } from "./calls.ts";
 import { wrongOnNode } from "./node-invariants.ts";
 import {
   Snapshot,
@@ -13,6 +11,7 @@ import {
   wrongObjects,
   wrongReservations,
 } from "./record-invariants.ts";
+import { wrongToClients } from "./shown.ts";
 import type { Simulation } from "./simulation.ts";
 
 const READ_MS = 120_000;
@@ -89,46 +88,3 @@ function* pendingObjects(snapshot: Snapshot): Generator<string> {
     if (value.state === DiskState.PENDING) yield `${value.name} is PENDING and nothing is at work`;
   }
 }
-
-/** What the API answers now is what is there. */
-async function wrongToClients({ api, model, nodes: all }: Simulation): Promise<string[]> {
-  const clients = clientsOf(api.served!.transport);
-  const found: string[] = [];
-  const listed = clients.virtualMachines.listVirtualMachines({});
-  const disks = clients.blockStorages.listBlockStorages({});
-  const domains = new Map(
-    all.flatMap(({ drivers }) =>
-      drivers.compute.snapshot().domains.map(({ name, state }) => [name, state] as const),
-    ),
-  );
-  const seen = (await listed).virtualMachines;
-  for (const { name, state } of seen) {
-    const is = domains.get(name) ?? "absent";
-    if (STATES[is] !== state) found.push(`${name} is shown as ${state} and is ${is}`);
-  }
-  const names = model.list(virtualMachines).map(({ name }) => name);
-  if (
-    names.toSorted().join() !==
-    seen
-      .map(({ name }) => name)
-      .toSorted()
-      .join()
-  ) {
-    found.push(`the API lists ${seen.map(({ name }) => name).join()} and not ${names.join()}`);
-  }
-  found.push(...falseAlarms(await clients.verify.verify({})));
-  const diskNames = model.list(blockStorages).map(({ name }) => name);
-  const seenDisks = (await disks).blockStorages.map(({ name }) => name);
-  if (diskNames.toSorted().join() !== seenDisks.toSorted().join()) {
-    found.push(`the API lists ${seenDisks.join()} and not ${diskNames.join()}`);
-  }
-  return found;
-}
-
-const STATES: Readonly<Record<string, MachineState>> = {
-  running: MachineState.RUNNING,
-  paused: MachineState.PAUSED,
-  shut_off: MachineState.SHUTDOWN,
-  crashed: MachineState.SHUTDOWN,
-  absent: MachineState.VIRTUAL_MACHINE_UNSPECIFIED,
-};

@@ -15,6 +15,7 @@ import { type Fault, type Item, planRounds, type Round, type Scale } from "./pla
 import { findViolations, notAtRest } from "./quiet.ts";
 import { Timeline } from "./timeline.ts";
 import { View } from "./view.ts";
+import { disks, machines, Watcher } from "./watcher.ts";
 
 /** A bug that is planted, to see that it is found. */
 export interface Bug {
@@ -92,6 +93,7 @@ export class Simulation {
   readonly nodes: readonly SimulatedNode[];
   readonly clients: readonly SimulatedClient[];
   readonly operator: Operator;
+  readonly watchers: { readonly machines: Watcher; readonly disks: Watcher };
   readonly faults = new Map<string, number>();
   readonly #options: SimulationOptions;
   #rounds = 0;
@@ -128,7 +130,12 @@ export class Simulation {
       node.fates.onPress = (guest) => this.#press(node, guest);
       return node;
     });
-    this.operator = new Operator({ timeline, network, api: this.api });
+    const parts = { timeline, network, api: this.api };
+    this.operator = new Operator(parts);
+    this.watchers = {
+      machines: new Watcher("watcher of machines", parts, machines),
+      disks: new Watcher("watcher of disks", parts, disks),
+    };
     this.clients = Array.from(
       { length: clients },
       (_, i) => new SimulatedClient(`client-${i}`, { timeline, network, api: this.api, model }),
@@ -138,6 +145,7 @@ export class Simulation {
   async run(): Promise<Result> {
     this.api.start();
     for (const node of this.nodes) node.start();
+    for (const watcher of Object.values(this.watchers)) watcher.start();
     await this.timeline.run(() => false, SETTLE_MS);
     for (const round of planRounds(this.#options.seed, this.#options)) {
       this.#rounds += 1;

@@ -33,6 +33,7 @@ export class ObservedStates implements AsyncDisposable {
   readonly #states = new Map<string, Map<string, DomainState>>();
   readonly #watched = new Map<string, Promise<void>>();
   readonly #listeners = new Set<(name: string) => void>();
+  readonly #nodeListeners = new Set<(nodeName: string) => void>();
   /** The states seen since each of them began. */
   readonly #sightings = new Set<{ nodeName: string; name: string; seen: Set<DomainState> }>();
 
@@ -96,6 +97,12 @@ export class ObservedStates implements AsyncDisposable {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Told when a node begins or ceases to be listened to: any virtual machine there may look different. */
+  onNodeChange(listener: (nodeName: string) => void): () => void {
+    this.#nodeListeners.add(listener);
+    return () => this.#nodeListeners.delete(listener);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await Promise.allSettled(this.#watched.values());
@@ -120,9 +127,7 @@ export class ObservedStates implements AsyncDisposable {
         if (!signal.aborted)
           this.#log.debug("a node's domains cannot be watched", { nodeName, error });
       }
-      const known = this.#states.get(nodeName) ?? new Map<string, DomainState>();
-      this.#states.delete(nodeName);
-      for (const name of known.keys()) this.#tell(name);
+      if (this.#states.delete(nodeName)) this.#tellNode(nodeName);
       await this.#clock.sleep(RETRY_MS, signal).catch(() => undefined);
     }
   }
@@ -131,7 +136,10 @@ export class ObservedStates implements AsyncDisposable {
     const { compute } = this.#agents.clients(nodeName);
     const states = new Map<string, DomainState>();
     for await (const { name, state, synced } of compute.watchDomains({}, { signal })) {
-      if (synced) this.#states.set(nodeName, states);
+      if (synced) {
+        this.#states.set(nodeName, states);
+        this.#tellNode(nodeName);
+      }
       if (name === "") continue;
       if (state === DomainState.ABSENT) states.delete(name);
       else states.set(name, state);
@@ -144,6 +152,10 @@ export class ObservedStates implements AsyncDisposable {
     for (const sighting of this.#sightings) {
       if (sighting.name === name && sighting.nodeName === nodeName) sighting.seen.add(state);
     }
+  }
+
+  #tellNode(nodeName: string): void {
+    for (const listener of this.#nodeListeners) listener(nodeName);
   }
 
   #tell(name: string): void {

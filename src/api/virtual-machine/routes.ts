@@ -36,13 +36,15 @@ async function touchAllOn(
 
 /** What changes how a virtual machine looks: its node says so, or falls silent, or is heard again. */
 function onObservation(api: Api, touch: (name: string) => void): () => void {
+  const touchNode = (nodeName: string) => {
+    void touchAllOn(api, nodeName, touch).catch((error: unknown) => {
+      api.log.warn("a change of a node could not be told", { nodeName, error });
+    });
+  };
   const stops = [
     api.observed.onChange(touch),
-    onReadinessChange(api, (nodeName) => {
-      void touchAllOn(api, nodeName, touch).catch((error: unknown) => {
-        api.log.warn("a change of a node could not be told", { nodeName, error });
-      });
-    }),
+    api.observed.onNodeChange(touchNode),
+    onReadinessChange(api, touchNode),
   ];
   return () => stops.forEach((stop) => stop());
 }

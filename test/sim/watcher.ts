@@ -1,0 +1,76 @@
+import { type Clients, clientsOf } from "../world.ts";
+import type { Endpoint, Network } from "./network.ts";
+import { Process, type Timeline } from "./timeline.ts";
+
+export interface WatcherOptions {
+  readonly timeline: Timeline;
+  readonly network: Network;
+  readonly api: Endpoint;
+}
+
+/** What a watch says, of whichever kind of object. */
+interface Change {
+  readonly object?: { readonly name: string; readonly state: number } | undefined;
+  readonly deletedName: string;
+  readonly synced: boolean;
+}
+
+type Watch = (clients: Clients) => AsyncIterable<Change>;
+
+const AGAIN_MS = 500;
+
+/** A client that watches all the time, and begins anew when its stream breaks. */
+export class Watcher {
+  /** By name, as it was told last: its state. */
+  readonly seen = new Map<string, number>();
+  /** It has been told all that was there when it began. */
+  isSynced = false;
+  readonly #timeline: Timeline;
+  readonly #process: Process;
+  readonly #clients: Clients;
+  readonly #watch: Watch;
+
+  constructor(name: string, { timeline, network, api }: WatcherOptions, watch: Watch) {
+    this.#timeline = timeline;
+    this.#process = new Process(name);
+    this.#clients = clientsOf(network.link(this.#process, name, api, () => name));
+    this.#watch = watch;
+  }
+
+  start(): void {
+    void this.#go();
+  }
+
+  async #go(): Promise<void> {
+    for (;;) {
+      this.seen.clear();
+      this.isSynced = false;
+      try {
+        for await (const change of this.#watch(this.#clients)) this.#take(change);
+      } catch {
+        // Whatever it was: it begins anew.
+      }
+      await new Promise<void>((resolve) => {
+        this.#timeline.after(AGAIN_MS, this.#process, resolve);
+      });
+    }
+  }
+
+  #take({ object, deletedName, synced }: Change): void {
+    if (object !== undefined) this.seen.set(object.name, object.state);
+    if (deletedName !== "") this.seen.delete(deletedName);
+    if (synced) this.isSynced = true;
+  }
+}
+
+export async function* machines({ virtualMachines }: Clients): AsyncGenerator<Change> {
+  for await (const change of virtualMachines.watchVirtualMachines({})) {
+    yield { ...change, object: change.virtualMachine };
+  }
+}
+
+export async function* disks({ blockStorages }: Clients): AsyncGenerator<Change> {
+  for await (const change of blockStorages.watchBlockStorages({})) {
+    yield { ...change, object: change.blockStorage };
+  }
+}
