@@ -110,11 +110,12 @@ async function removeAll({ compute, network }: RealCloud["drivers"]): Promise<vo
   for (const { name, mark } of await compute.list(signal)) {
     await compute.ensureAbsent(name, { owner: mark.owner }, signal);
   }
-  const { taps, networks } = await network.survey(signal);
+  const { taps, networks, strayUplinks } = await network.survey(signal);
   for (const { name, mark, networkName = "none" } of taps) {
     await network.ensureTapAbsent(name, networkName, { owner: mark.owner }, signal);
   }
   for (const { name } of networks) await network.ensureNetworkAbsent(name, signal);
+  for (const { networkName } of strayUplinks) await network.sweepNetwork(networkName, signal);
   await network.ensureNodeRules(signal);
 }
 

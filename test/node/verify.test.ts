@@ -61,9 +61,9 @@ describe.runIf(isReady)("verify on a real node", { timeout: 120_000 }, () => {
     tap = taps[0]?.name ?? "";
   }, 120_000);
   afterAll(async () => {
+    await using _ = cloud;
     for (const name of [web, cold]) await cloud.virtualMachines.deleteVirtualMachine({ name });
     expect(await cloud.codes()).toEqual([]);
-    await cloud[Symbol.asyncDispose]();
   }, 120_000);
 
   test("finds nothing where nothing was touched", async () => {
