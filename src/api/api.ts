@@ -101,7 +101,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const api: Api = {
     datastore,
     records: new Records(datastore),
-    locks: new LockTable(),
+    locks: new LockTable(Math.ceil(options.openTransactionsMax / 2)),
     engine,
     inventory,
     addressBook,

@@ -73,8 +73,6 @@ interface Lock {
 }
 
 const RETRY_AFTER_MS = 500;
-/** In line for one key: who waits takes a place of those that may be open, and others want some too. */
-const WAITERS_MAX = 100;
 
 /**
  * The locks of this process. All keys of a request are taken in key order, so that two requests can
@@ -82,6 +80,12 @@ const WAITERS_MAX = 100;
  */
 export class LockTable {
   readonly #locks = new Map<string, Lock>();
+  readonly #waitersMax: number;
+
+  /** @param waitersMax how many may wait for one key: each takes a place of those that may be open. */
+  constructor(waitersMax = Number.POSITIVE_INFINITY) {
+    this.#waitersMax = waitersMax;
+  }
 
   get size(): number {
     return this.#locks.size;
@@ -94,7 +98,7 @@ export class LockTable {
 
   /**
    * @throws N0Error `aborted` naming the key and the action of its holder: at once, or with `waitUntil`
-   *   when that aborts first or a hundred wait already.
+   *   when that aborts first or too many wait already.
    */
   async acquire(keys: readonly string[], options: AcquireOptions): Promise<Held> {
     const sorted = [...new Set(keys)].sort();
@@ -140,7 +144,7 @@ export class LockTable {
       this.#locks.set(key, { holder, waiters: [] });
       return Promise.resolve();
     }
-    if (waitUntil.aborted || lock.waiters.length >= WAITERS_MAX) {
+    if (waitUntil.aborted || lock.waiters.length >= this.#waitersMax) {
       return Promise.reject(busy(key, lock.holder));
     }
     return new Promise((resolve, reject) => {
