@@ -24,7 +24,10 @@ export function notAtRest(simulation: Simulation, away?: string): string | undef
   if (opened === undefined || api.served === undefined) return "the API is not there";
   const busy = clients.find(({ isIdle }) => !isIdle);
   if (busy !== undefined) return `${busy.name} waits for an answer`;
-  if (simulation.operator.isBusy) return "the operator is at work on a lost node";
+  if (simulation.operator.isBusy) {
+    // What is to be forgotten may be held by what waits for the other node.
+    return away === undefined ? "the operator is at work on a lost node" : undefined;
+  }
   const open = model.open().filter(({ error }) => away === undefined || !waitsFor(error, away));
   if (open.length > 0) {
     const [first] = open;
