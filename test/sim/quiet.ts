@@ -23,7 +23,8 @@ export function notAtRest(simulation: Simulation, away?: string): string | undef
   if (api.failure !== undefined) return `the API does not start: ${String(api.failure)}`;
   if (opened === undefined || api.served === undefined) return "the API is not there";
   const busy = clients.find(({ isIdle }) => !isIdle);
-  if (busy !== undefined) return `${busy.name} waits for an answer`;
+  // Those who wait for a key that such a transaction holds wait one after the other, as long as they like.
+  if (busy !== undefined && away === undefined) return `${busy.name} waits for an answer`;
   if (simulation.operator.isBusy) {
     // What is to be forgotten may be held by what waits for the other node.
     return away === undefined ? "the operator is at work on a lost node" : undefined;
