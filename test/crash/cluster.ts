@@ -1,9 +1,9 @@
 import { randomBytes, randomInt } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Place } from "../../scripts/scan-host/host.ts";
-import type { FaultPlace } from "../../src/transaction/faults.ts";
+import { type Controls, newControls } from "./controls.ts";
 import { type Disk, mountDisk } from "./disk.ts";
 import { type Libvirtd, openLibvirtd } from "./libvirtd.ts";
 import { newProgram, type Program, until } from "./program.ts";
@@ -17,7 +17,7 @@ import { call } from "./remote.ts";
  */
 export type ClusterKind = "standalone" | "split";
 
-export interface Cluster extends AsyncDisposable {
+export interface Cluster extends Controls, AsyncDisposable {
   readonly kind: ClusterKind;
   /** No other run on this machine has it. */
   readonly tag: string;
@@ -35,18 +35,8 @@ export interface Cluster extends AsyncDisposable {
   readonly relays: readonly Relay[];
   readonly nodeDisks: readonly Disk[];
   readonly apiDisk?: Disk;
-  /** By how much the API's wall clock is wrong. */
-  setClock(offsetMs: number): void;
   /** Starts what does not run. @returns false when the API died before it was ready. */
   start(): Promise<boolean>;
-  /** What happens when the API gets there; undefined for nothing. */
-  plan(place?: FaultPlace, action?: "kill" | "hold"): void;
-  /** True once it is held at the planned place. */
-  isHeld(): boolean;
-  /** The places that were reached since the last call. */
-  takeTrace(): FaultPlace[];
-  /** The same without taking them. */
-  readTrace(): FaultPlace[];
 }
 
 const READY_TIMEOUT_MS = 30_000;
@@ -59,9 +49,6 @@ export interface ClusterOptions {
 export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Promise<Cluster> {
   const id = randomBytes(3).toString("hex");
   const folder = `/tmp/n0x-${id}`;
-  const faultFile = join(folder, "fault");
-  const traceFile = join(folder, "trace");
-  const clockFile = join(folder, "clock");
   mkdirSync(join(folder, "1"), { recursive: true });
   const isWhole = kind === "standalone";
   const apiFolder = isWhole ? join(folder, "1") : join(folder, "api");
@@ -81,19 +68,7 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
   const apiFlags = ["--bind-port", String(port), "--nameservers", "192.0.2.53"];
-  const env = {
-    N0_FAULT_FILE: faultFile,
-    N0_FAULT_TRACE: traceFile,
-    N0_CLOCK_FILE: clockFile,
-  };
-  const nodeFlags = ({ prefix, baseDirectory, nodeName }: (typeof places)[number]) => [
-    ...["--name", nodeName, "--base-directory", baseDirectory],
-    ...["--resource-prefix", prefix, "--accelerator", "tcg"],
-    ...["--libvirt-uri", libvirtUri],
-    // The same on every machine, so that a look compares.
-    ...["--cpu-capacity-milli-cores", "16000", "--memory-capacity-bytes", "64GiB"],
-    ...["--storage-capacity-bytes", "1TiB"],
-  ];
+  const { env, ...controls } = newControls(folder);
   const api = newProgram({
     name: isWhole ? "standalone" : "api",
     folder,
@@ -102,20 +77,9 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
       ? ["standalone", ...apiFlags, ...nodeFlags(places[0]!)]
       : ["api", ...apiFlags, "--base-directory", apiFolder],
   });
-  const relays: Relay[] = [];
-  const agents: Program[] = [];
-  for (const place of isWhole ? [] : places) {
-    const agentPort = await freePort();
-    const relay = await openRelay(agentPort);
-    relays.push(relay);
-    const flags = [
-      ...["--bind-port", String(agentPort), "--node-api-endpoint", endpoint],
-      ...["--advertise-address", `127.0.0.1:${relay.port}`],
-    ];
-    const args = ["agent", ...flags, ...nodeFlags(place)];
-    agents.push(newProgram({ name: place.nodeName, folder, args }));
-  }
-  const cluster: Cluster = {
+  const { relays, agents } = await openAgents(isWhole ? [] : places, endpoint, folder);
+  return {
+    ...controls,
     kind,
     tag: id,
     endpoint,
@@ -128,7 +92,6 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
     relays,
     nodeDisks,
     ...(apiDisk === undefined ? {} : { apiDisk }),
-    setClock: (offsetMs) => writeFileSync(clockFile, String(offsetMs)),
     async start() {
       const stopped = [api, ...agents].filter((program) => !program.isRunning);
       const isUp = await Promise.all(stopped.map((program) => program.start()));
@@ -136,19 +99,6 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
       await until(READY_TIMEOUT_MS, () => isReady(endpoint, nodeCount), "the nodes being READY");
       return true;
     },
-    plan(place, action = "kill") {
-      rmSync(`${faultFile}.held`, { force: true });
-      if (place === undefined) return rmSync(faultFile, { force: true });
-      writeFileSync(`${faultFile}.new`, JSON.stringify({ ...place, action }));
-      renameSync(`${faultFile}.new`, faultFile);
-    },
-    isHeld: () => existsSync(`${faultFile}.held`),
-    takeTrace() {
-      if (!existsSync(traceFile)) return [];
-      renameSync(traceFile, `${traceFile}.taken`);
-      return traceIn(`${traceFile}.taken`);
-    },
-    readTrace: () => (existsSync(traceFile) ? traceIn(traceFile) : []),
     async [Symbol.asyncDispose]() {
       for (const program of [...agents, api]) program.signal("SIGKILL");
       for (const program of [...agents, api]) await program.ended();
@@ -160,12 +110,35 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
       rmSync(folder, { recursive: true, force: true });
     },
   };
-  return cluster;
 }
 
-function traceIn(path: string): FaultPlace[] {
-  const lines = readFileSync(path, "utf8").trim().split("\n");
-  return lines.map((line) => JSON.parse(line) as FaultPlace);
+/** The agent of each place, behind a network of its own. */
+async function openAgents(places: Cluster["places"], endpoint: string, folder: string) {
+  const relays: Relay[] = [];
+  const agents: Program[] = [];
+  for (const place of places) {
+    const port = await freePort();
+    const relay = await openRelay(port);
+    relays.push(relay);
+    const flags = [
+      ...["--bind-port", String(port), "--node-api-endpoint", endpoint],
+      ...["--advertise-address", `127.0.0.1:${relay.port}`],
+    ];
+    const args = ["agent", ...flags, ...nodeFlags(place)];
+    agents.push(newProgram({ name: place.nodeName, folder, args }));
+  }
+  return { relays, agents };
+}
+
+function nodeFlags({ prefix, baseDirectory, nodeName, libvirtUri }: Required<Place>): string[] {
+  return [
+    ...["--name", nodeName, "--base-directory", baseDirectory],
+    ...["--resource-prefix", prefix, "--accelerator", "tcg"],
+    ...["--libvirt-uri", libvirtUri],
+    // The same on every machine, so that a look compares.
+    ...["--cpu-capacity-milli-cores", "16000", "--memory-capacity-bytes", "64GiB"],
+    ...["--storage-capacity-bytes", "1TiB"],
+  ];
 }
 
 async function isReady(endpoint: string, nodeCount: number): Promise<true | undefined> {
