@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { type OpenedApi, openApi } from "../src/api/api.ts";
+import type { Datastore } from "../src/datastore/datastore.ts";
 import { sqliteDatastore } from "../src/datastore/sqlite/sqlite-datastore.ts";
 import { ImageService } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
 import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
@@ -47,6 +48,8 @@ export interface ControlPlaneOptions {
   readonly openTransactionsMax?: number;
   /** The way to the node with that address. */
   readonly agentTransport: (address: string) => Transport;
+  /** Puts something between the API and its records. */
+  readonly wrapDatastore?: (datastore: Datastore) => Datastore;
 }
 
 /** Opens an API and serves it on a free port of the loopback. */
@@ -55,9 +58,10 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "n0-bench-"));
   if (options.folder === undefined) stack.defer(() => rmSync(folder, { recursive: true }));
   const log = openLog({ level: "info", file: "/dev/null" });
+  const { wrapDatastore = (datastore) => datastore } = options;
   const opened = stack.use(
     await openApi({
-      datastore: sqliteDatastore({ path: join(folder, "n0core.sqlite") }),
+      datastore: wrapDatastore(sqliteDatastore({ path: join(folder, "n0core.sqlite") })),
       agentTransport: options.agentTransport,
       links: { consoleUrl: (name) => name, downloadUrl: (name) => name },
       nameservers: [],
@@ -140,10 +144,15 @@ export interface FakeCloud extends ControlPlane {
 }
 
 /** A control plane whose nodes have fake drivers, with a network `net`. */
-export async function openFakeCloud(nodeCount: number): Promise<FakeCloud> {
+export async function openFakeCloud(
+  nodeCount: number,
+  options: Omit<ControlPlaneOptions, "agentTransport"> = {},
+): Promise<FakeCloud> {
   await using stack = new AsyncDisposableStack();
   const fakes = stack.use(openFakeNodes(nodeCount));
-  const plane = stack.use(await openControlPlane({ agentTransport: fakes.transportTo }));
+  const plane = stack.use(
+    await openControlPlane({ ...options, agentTransport: fakes.transportTo }),
+  );
   const heart = stack.use(await registerNodes(plane.nodes, nodeCount));
   await plane.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/12" });
   const parts = stack.move();

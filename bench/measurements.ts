@@ -6,6 +6,7 @@ import { generate } from "./generate.ts";
 import { get } from "./get.ts";
 import { hundredCreates } from "./hundred-creates.ts";
 import { idle } from "./idle.ts";
+import { journal } from "./journal.ts";
 import { list } from "./list.ts";
 import type { Measurement } from "./measurement.ts";
 import { placements } from "./placements.ts";
@@ -19,6 +20,7 @@ export const measurements: readonly Measurement[] = [
   realMachine,
   generate,
   createsPerSecond,
+  journal,
   placements,
   list,
   get,
