@@ -21,7 +21,7 @@ export const CODES = {
   "node.unreachable": {
     severity: "error",
     means: "the node does not answer, so nothing is known of what is there",
-    byHand: "start its agent; or, if the machine is gone for good, delete the node",
+    byHand: "start its agent; or, if the machine is gone for good, n0cli node lost with its name",
   },
   "node.capacity_differs": {
     severity: "warning",
