@@ -8,7 +8,7 @@ export function operation(owner: string, { transactionId, generation }: StepScop
   return create(OperationSchema, { owner, transactionId, generation: BigInt(generation) });
 }
 
-/** What is undone or removed on a node is gone already where the node is. */
+/** What is undone, removed or finished on a node is gone already, or in vain, where the node is lost. */
 export function unlessLost<I extends { readonly nodeName: string }>(
   act: (context: SagaContext, input: I, scope: StepScope) => Promise<void>,
 ): (context: SagaContext, input: I, scope: StepScope) => Promise<void> {

@@ -147,10 +147,10 @@ export const markVolumeLater: Retriable<
   }
 > = {
   name: "volume.mark",
-  async act({ api }, { nodeName, volumeId: id, name, baseId, takenFrom }, scope) {
+  act: unlessLost(async ({ api }, { nodeName, volumeId: id, name, baseId, takenFrom }, scope) => {
     const request = { operation: operation(`block_storage/${name}`, scope), id, baseId, takenFrom };
     await api.agents.get(nodeName).survey((c) => c.ensureVolumeMarked(request, quick(scope)));
-  },
+  }),
 };
 
 /** After the pivot: the file grows. It can be repeated, but not undone. */

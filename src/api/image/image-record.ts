@@ -21,6 +21,16 @@ export function changed(image: Image, change: (copy: Image) => void): Image {
   return copy;
 }
 
+/** Without these disks, and without the tags that point to them. */
+export function unregistered(image: Image, disks: ReadonlySet<string>): Image {
+  return changed(image, (copy) => {
+    copy.registeredBlockStorages = copy.registeredBlockStorages.filter(
+      (r) => !disks.has(r.blockStorageName),
+    );
+    for (const [tag, disk] of Object.entries(copy.tags)) if (disks.has(disk)) delete copy.tags[tag];
+  });
+}
+
 /** Tags are the keys of an object, which silently keeps none of this name. */
 export function throwUnlessTag(field: string, tag: string): void {
   if (tag === "__proto__") throw invalid(field, `"${tag}" cannot be a tag: take another one`);

@@ -23,6 +23,7 @@ import {
   tagged,
   throwUnlessRegistered,
   throwUnlessTag,
+  unregistered,
 } from "./image-record.ts";
 
 /**
@@ -83,14 +84,7 @@ export async function unregisterBlockStorage(
   return await runSaga(api, call, options, async (tx) => {
     const before = await getImage(api, imageName);
     throwUnlessRegistered(before, blockStorageName);
-    const image = changed(before, (copy) => {
-      copy.registeredBlockStorages = copy.registeredBlockStorages.filter(
-        (r) => r.blockStorageName !== blockStorageName,
-      );
-      for (const [tag, name] of Object.entries(copy.tags)) {
-        if (name === blockStorageName) delete copy.tags[tag];
-      }
-    });
+    const image = unregistered(before, new Set([blockStorageName]));
     const { held } = tx.context;
     const disk = await api.records.find(blockStorages, blockStorageName);
     const isProtected = disk?.value.state === State.PROTECTED;

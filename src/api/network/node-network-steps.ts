@@ -1,6 +1,6 @@
 import type { Retriable, StepScope } from "../../transaction/step.ts";
 import type { SagaContext } from "../context.ts";
-import { operation, quick } from "../operation.ts";
+import { operation, quick, unlessLost } from "../operation.ts";
 import type { Tap } from "../virtual-machine/tap-steps.ts";
 import { ownerOf } from "../virtual-machine/virtual-machine-record.ts";
 
@@ -20,37 +20,37 @@ function about({ api }: SagaContext, nodeName: string, owner: string, scope: Ste
 /** Makes whatever part of the network is missing or changed on the node. */
 export const restoreNetwork: Retriable<SagaContext, NodeNetwork> = {
   name: "network.restore",
-  async act(context, { nodeName, networkName, ipv4Gateway, ipv6Gateway }, scope) {
+  act: unlessLost(async (context, { nodeName, networkName, ipv4Gateway, ipv6Gateway }, scope) => {
     const { agent, operation } = about(context, nodeName, `network/${networkName}`, scope);
     const network = { name: networkName, ipv4Gateway, ipv6Gateway };
     await agent.survey((c) => c.ensureNetworkWhole({ operation, network }, quick(scope)));
-  },
+  }),
 };
 
 /** Moves the tap into its network, wherever it is, and connects it. */
 export const moveTap: Retriable<SagaContext, Tap> = {
   name: "network.move_tap",
-  async act(context, { nodeName, tapName, name, networkName, ...gateways }, scope) {
+  act: unlessLost(async (context, { nodeName, tapName, name, networkName, ...gateways }, scope) => {
     const { agent, operation } = about(context, nodeName, ownerOf(name), scope);
     const network = { name: networkName, ...gateways };
     await agent.survey((c) => c.ensureTapMoved({ operation, tapName, network }, quick(scope)));
-  },
+  }),
 };
 
 /** Removes the network from the node, if it has no taps there by then. */
 export const sweep: Retriable<SagaContext, NetworkPlace> = {
   name: "network.sweep",
-  async act(context, { nodeName, networkName }, scope) {
+  act: unlessLost(async (context, { nodeName, networkName }, scope) => {
     const { agent, operation } = about(context, nodeName, `network/${networkName}`, scope);
     await agent.survey((c) => c.sweepNetwork({ operation, networkName }, quick(scope)));
-  },
+  }),
 };
 
 /** The rules of the node itself: whole where it has networks, gone where it has none. */
 export const settleRules: Retriable<SagaContext, { readonly nodeName: string }> = {
   name: "node.settle_rules",
-  async act(context, { nodeName }, scope) {
+  act: unlessLost(async (context, { nodeName }, scope) => {
     const { agent, operation } = about(context, nodeName, `node/${nodeName}`, scope);
     await agent.survey((c) => c.ensureNodeRules({ operation }, quick(scope)));
-  },
+  }),
 };

@@ -1,5 +1,4 @@
 import { remove, unchanged } from "../../datastore/collection.ts";
-import { merge, type Writes } from "../../datastore/datastore.ts";
 import type { Stored } from "../../datastore/records.ts";
 import type { Image } from "../../gen/n0stack/deployment/v0/image_pb.ts";
 import {
@@ -18,20 +17,17 @@ import {
   computes,
   heartbeats,
   images,
-  interfaces,
   nodes,
   type Replica,
   replicas,
   storages,
-  uuids,
   virtualMachines,
 } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
 import { answering, DONE } from "../idempotency/answer.ts";
-import { changed as changedImage, isRegistered } from "../image/image-record.ts";
-import { releaseInterface } from "../network/interfaces.ts";
+import { isRegistered, unregistered } from "../image/image-record.ts";
 import { runSaga } from "../saga.ts";
-import { ownerOf as vmOwner } from "../virtual-machine/virtual-machine-record.ts";
+import { releaseIdentity } from "../virtual-machine/delete.ts";
 import { type Fate, fateOf, writeFate } from "./lost-disk.ts";
 
 /** Everything that was on the node, or names something that was. */
@@ -83,10 +79,11 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
       answering(
         tx,
         DONE,
-        ...(await Promise.all(remains.vms.map((vm) => forgetVm(api, vm)))),
+        // Their disks have fates of their own, and their computes go with the node's.
+        ...(await Promise.all(remains.vms.map((vm) => releaseIdentity(api, vm)))),
         ...remains.vms.map((vm) => held.remove(virtualMachines, vm.name)),
         ...remains.disks.map(({ disk, fate }) => writeFate(held, disk, fate)),
-        ...remains.images.map((image) => held.put(images, image.name, without(image, gone))),
+        ...remains.images.map((image) => held.put(images, image.name, unregistered(image, gone))),
         { deletes: [...remains.copies, ...reserved].map(({ key }) => key) },
         held.remove(nodes, name),
         unchanged(allocations, [name], guard?.revision ?? 0),
@@ -174,25 +171,4 @@ function throwIfChanging(
     `${kind.replace("_", " ")} "${name}" has something on node "${nodeName}" and is being changed: try again`,
     { resource: owner, retryAfterMs: 1_000 },
   );
-}
-
-/** Its disks are on the same node, so they have fates of their own; its compute goes with the node's. */
-async function forgetVm(api: Api, vm: VirtualMachine): Promise<Writes> {
-  const writes: Writes[] = [remove(uuids, vm.uuid)];
-  for (const [i, { networkName }] of vm.nics.entries()) {
-    const reserved = await api.records.find(interfaces, networkName, vm.networkInterfaceNames[i]!);
-    if (reserved?.value.owner === vmOwner(vm.name)) {
-      writes.push(releaseInterface(networkName, reserved.value));
-    }
-  }
-  return merge(...writes);
-}
-
-function without(image: Image, disks: ReadonlySet<string>): Image {
-  return changedImage(image, (copy) => {
-    copy.registeredBlockStorages = copy.registeredBlockStorages.filter(
-      (r) => !disks.has(r.blockStorageName),
-    );
-    for (const [tag, disk] of Object.entries(copy.tags)) if (disks.has(disk)) delete copy.tags[tag];
-  });
 }

@@ -21,7 +21,10 @@ export type Fate =
   /** The copy takes its place. */
   | { readonly kind: "stays"; readonly as: Copy };
 
-/** It stays where another node has a copy that is known to hold what it held. Changes nothing. */
+/**
+ * It stays where another node has a copy that is known to hold what it held: on one that is there, or with
+ * the disks that rest on the copy on one that is lost as well. Changes nothing.
+ */
 export async function fateOf(
   api: Api,
   disk: BlockStorage,
@@ -31,18 +34,20 @@ export async function fateOf(
     .filter((image) => isRegistered(image, disk.name))
     .map((image) => registrationOf(image, disk.name));
   const copies: (Copy & { readonly baseVolumeId: "" })[] = [];
+  let carrier: Copy | undefined;
   for (const { key, value } of await api.records.list(replicas, [disk.name])) {
-    const nodeName = replicas.parts(key)[1]!;
-    if (api.agents.isLost(nodeName)) continue;
-    const copy = { nodeName, volumeId: value.volumeId, baseVolumeId: "" } as const;
+    const { volumeId, registration } = value;
+    const copy = { nodeName: replicas.parts(key)[1]!, volumeId, baseVolumeId: "" } as const;
+    const isLost = api.agents.isLost(copy.nodeName);
     // While disks rest on a copy its base cannot have been written to.
-    const isSame =
-      registrations.includes(value.registration) ||
-      (await api.records.list(overlays, [value.volumeId])).length > 0;
-    if (isSame) return { kind: "stays", as: copy };
+    const isCarrier = (await api.records.list(overlays, [volumeId])).length > 0;
+    if (!isLost && (isCarrier || registrations.includes(registration))) {
+      return { kind: "stays", as: copy };
+    }
+    if (isCarrier) carrier = copy;
     copies.push(copy);
   }
-  return { kind: "goes", copies };
+  return carrier === undefined ? { kind: "goes", copies } : { kind: "stays", as: carrier };
 }
 
 export function writeFate(held: Held, disk: BlockStorage, fate: Fate): Writes {

@@ -11,6 +11,7 @@ import {
 import { newShiftingClock, type ShiftingClock } from "../../../test/shifting-clock.ts";
 import { newWorld, type World } from "../../../test/world.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { stepRegistry } from "../step-registry.ts";
 
 const name = "node-1";
 const size = { requestBytes: GiB, limitBytes: 2n * GiB };
@@ -178,6 +179,66 @@ test("a base goes on where another node has a copy of it", async () => {
   expect(Object.keys(records)).toEqual(["node/node-2"]);
   expect(nodes[1]).toMatchObject({ volumes: {} });
   await world.nodes.deleteNode({ name: "node-2" });
+});
+
+test.for([
+  ["carries disks", true],
+  ["carries none any more", false],
+] as const)(
+  "a base whose only copy is on another lost node goes with that if it %s",
+  async ([, isCarrier]) => {
+    const clock = newShiftingClock();
+    await using world = await newWorld({ clock, nodeCount: 3 });
+    await prepareImage(world);
+    const copy = { imageName: "debian", tag: "12", blockStorageName: "there", ...size };
+    await world.images.generateBlockStorage({ ...copy, ...on("node-2") });
+    if (!isCarrier) {
+      await world.blockStorages.deleteBlockStorage({ name: "there" });
+      await world.blockStorages.purgeBlockStorage({ name: "there" });
+    }
+    for (const node of world.fakeNodes.slice(0, 2)) node.isDown = true;
+    clock.shiftMs(20_000);
+    await world.nodes.heartbeatNode({ name: "node-3" });
+    for (const lost of [name, "node-2"]) await world.nodes.setNodeLost({ name: lost, lost: true });
+
+    await world.nodes.deleteNode({ name, withObjects: true });
+    const { blockStorages } = await world.blockStorages.listBlockStorages({});
+    const places = blockStorages.map((disk) => [disk.name, disk.nodeName]);
+    expect(places).toEqual(
+      isCarrier
+        ? [
+            ["base", "node-2"],
+            ["there", "node-2"],
+          ]
+        : [],
+    );
+    await world.nodes.deleteNode({ name: "node-2", withObjects: true });
+    expect(Object.keys((await world.residue()).records)).toEqual(["image/debian", "node/node-3"]);
+  },
+);
+
+test.for([
+  "domain.restore_seed",
+  "domain.power_off",
+  "domain.remove",
+  "domain.grow_disk",
+  "network.remove_tap",
+  "network.restore",
+  "network.move_tap",
+  "network.sweep",
+  "node.settle_rules",
+  "volume.remove",
+  "volume.mark",
+  "volume.grow",
+])("what is committed does not wait for a lost node: %s", async (step) => {
+  const clock = newShiftingClock();
+  await using world = await newWorld({ clock });
+  await lose(world, clock);
+  const { api } = world.opened;
+  const place = { nodeName: name, name: "web" };
+  const scope = { transactionId: "1", generation: 1, signal: AbortSignal.timeout(5_000) };
+  using held = api.locks.tryAcquire([], "test");
+  await stepRegistry().retriable(step).act({ api, held }, place, scope);
 });
 
 test("a lost node is not deleted while something there is not at rest", async () => {

@@ -38,17 +38,23 @@ export const forgetVirtualMachine: Retriable<SagaContext, { readonly name: strin
   },
 };
 
-async function releaseAll({ api, held }: SagaContext, vm: VirtualMachine): Promise<Writes[]> {
-  const writes: Writes[] = [
-    remove(uuids, vm.uuid),
-    release(computes, vm.computeNodeName, vm.computeName),
-  ];
+/** What a virtual machine has alone, wherever it is: its UUID, its interfaces and their addresses. */
+export async function releaseIdentity(api: Api, vm: VirtualMachine): Promise<Writes> {
+  const writes: Writes[] = [remove(uuids, vm.uuid)];
   for (const [i, { networkName }] of vm.nics.entries()) {
     const reserved = await api.records.find(interfaces, networkName, vm.networkInterfaceNames[i]!);
     if (reserved?.value.owner === ownerOf(vm.name)) {
       writes.push(releaseInterface(networkName, reserved.value));
     }
   }
+  return merge(...writes);
+}
+
+async function releaseAll({ api, held }: SagaContext, vm: VirtualMachine): Promise<Writes[]> {
+  const writes = [
+    await releaseIdentity(api, vm),
+    release(computes, vm.computeNodeName, vm.computeName),
+  ];
   for (const diskName of vm.blockStorageNames) {
     const disk = await api.records.find(blockStorages, diskName);
     if (disk?.value.usedBy === vm.name) {

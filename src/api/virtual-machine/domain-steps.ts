@@ -227,7 +227,7 @@ export const defineDomain: Step<Context, DomainShape> = {
 /** After the pivot: the seed as the record says it. */
 export const restoreSeed: Retriable<Context, SeedContent> = {
   name: "domain.restore_seed",
-  act: (context, seed, scope) => writeSeed(context, seed, scope, false),
+  act: unlessLost((context, seed, scope) => writeSeed(context, seed, scope, false)),
 };
 
 /** After the pivot: the power goes. */
