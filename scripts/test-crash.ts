@@ -1,5 +1,5 @@
-// npm run test:crash: a sample of deaths, whose seed is printed. With --all the whole matrix, which
-// writes docs/crash-matrix.md at its end. Other arguments go to vitest.
+// npm run test:crash: installs what it needs, and kills: a sample of deaths, whose seed is printed. With
+// --all the whole matrix, which writes docs/crash-matrix.md at its end. Other arguments go to vitest.
 //
 //   N0_CRASH_SEED=7 N0_CRASH_SECONDS=300 npm run test:crash
 //   N0_CRASH_ONLY=CreateVirtualMachine N0_CRASH_DEATH="disk|clock" npm run test:crash -- --all
@@ -7,6 +7,7 @@
 // The whole matrix goes on where it was ended, by N0_CRASH_SECONDS or however, as long as the sources are
 // the same: what it has found is kept in .cache/crash. N0_CRASH_LANES clusters run side by side.
 import process from "node:process";
+import { onPreparedHost } from "./prepared-host.ts";
 import { runShown } from "./run-shown.ts";
 
 const given = process.argv.slice(2);
@@ -14,6 +15,7 @@ if (given.includes("--all")) process.env["N0_CRASH_ALL"] = "1";
 const others = given.filter((argument) => argument !== "--all");
 // What is found is said when it is found: the whole matrix takes long.
 const shown = "--disable-console-intercept";
-if (!(await runShown("vitest", "run", "--project", "crash", shown, ...others))) {
-  process.exitCode = 1;
-}
+const isPassed = await onPreparedHost(["node", "test"], () =>
+  runShown("vitest", "run", "--project", "crash", shown, ...others),
+);
+if (!isPassed) process.exitCode = 1;

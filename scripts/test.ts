@@ -1,30 +1,18 @@
 // npm test: installs what the tests need, checks, runs every test, and leaves the machine as it was but
 // for the packages. Arguments go to vitest: npm test -- src/api --project unit.
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import process from "node:process";
 import { styleText } from "node:util";
+import { onPreparedHost, prepare, TEST_FOLDER } from "./prepared-host.ts";
 import { runShown } from "./run-shown.ts";
 
-const FOLDER = ".cache/test";
-/** One for each run: two at once must not end each other's libvirtd. */
-const LIBVIRTD_RECORD = `${FOLDER}/libvirtd.${process.pid}`;
-const RESULT = `${FOLDER}/result.${process.pid}.json`;
-const IS_CI = process.env["CI"] === "true";
+const SETS = ["node", "image", "debian", "test"];
+const RESULT = `${TEST_FOLDER}/result.${process.pid}.json`;
 
 interface Counts {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
-}
-
-/** On CI everything is to run; elsewhere the tests that need it say that they are skipped. */
-async function prepare(what: string, command: string, ...args: string[]): Promise<void> {
-  console.log(styleText("bold", `\n== ${what}`));
-  if (await runShown(command, ...args)) return;
-  if (IS_CI) throw new Error(`${what}: failed, and CI=true: everything must run here`);
-  console.warn(
-    styleText("yellow", `SKIPPED: ${what}; the tests that need it do not run on this machine`),
-  );
 }
 
 /** What vitest found. Undefined if it did not get as far as that. */
@@ -54,31 +42,21 @@ interface Outcome {
   readonly isTested: boolean;
 }
 
-/** Ends the libvirtd that it started, and no other, whatever happens. */
 async function checkAndTest(filters: readonly string[]): Promise<Outcome> {
-  const host = "scripts/host";
-  try {
-    const sets = ["node", "image", "debian", "test"];
-    await prepare("Debian packages", `${host}/ensure-packages.sh`, ...sets);
-    await prepare("libvirtd", `${host}/ensure-libvirtd.sh`, "--record", LIBVIRTD_RECORD);
-    await prepare("tiny guest image", "scripts/image/tiny.sh");
-    console.log(styleText("bold", "\n== check"));
-    const isChecked = await runShown("node", "scripts/check/main.ts");
-    console.log(styleText("bold", "\n== tests"));
-    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${RESULT}`];
-    const isTested = await runShown("vitest", "run", ...reporters, ...filters);
-    return { isChecked, isTested };
-  } finally {
-    await runShown(`${host}/stop-libvirtd.sh`, "--record", LIBVIRTD_RECORD);
-  }
+  await prepare("tiny guest image", "scripts/image/tiny.sh");
+  console.log(styleText("bold", "\n== check"));
+  const isChecked = await runShown("node", "scripts/check/main.ts");
+  console.log(styleText("bold", "\n== tests"));
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${RESULT}`];
+  const isTested = await runShown("vitest", "run", ...reporters, ...filters);
+  return { isChecked, isTested };
 }
 
 async function main(): Promise<boolean> {
-  // The children get it too and end; what was started here is still to be ended.
-  process.on("SIGINT", () => {}).on("SIGTERM", () => {});
-  mkdirSync(FOLDER, { recursive: true });
   const startedMs = performance.now();
-  const { isChecked, isTested } = await checkAndTest(process.argv.slice(2));
+  const { isChecked, isTested } = await onPreparedHost(SETS, () =>
+    checkAndTest(process.argv.slice(2)),
+  );
   const counts = readCounts();
   rmSync(RESULT, { force: true });
   const seconds = Math.round((performance.now() - startedMs) / 1000);

@@ -47,13 +47,22 @@ export function faultsFromEnvironment(env: NodeJS.ProcessEnv, log: Log): Faults 
 
 function planned(file: string, kill: () => void): Faults {
   return async (place) => {
-    if (!existsSync(file)) return;
-    const plan = planSchema.parse(JSON.parse(readFileSync(file, "utf8")));
-    if (!isAt(plan, place)) return;
+    const plan = readPlan(file);
+    if (plan === undefined || !isAt(plan, place)) return;
     if (plan.action === "kill") return kill();
     writeFileSync(`${file}.held`, "");
     while (existsSync(file)) await systemClock.sleep(HOLD_POLL_MS);
   };
+}
+
+/** Undefined where there is none, also when it goes just now: a fault that fails would be one more. */
+function readPlan(file: string): z.infer<typeof planSchema> | undefined {
+  try {
+    return planSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 function isAt(a: FaultPlace, b: FaultPlace): boolean {

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, statfsSync } from "node:fs";
 
 const SIZE = "1g";
+const FILL_TRIES = 20;
 
 /** A small file system of its own, which can be made full or read-only while it is in use. */
 export interface Disk extends Disposable {
@@ -16,8 +17,15 @@ export function mountDisk(folder: string): Disk {
   mount("-t", "tmpfs", "-o", `size=${SIZE},mode=0755`, "tmpfs", folder);
   return {
     fill(freeBytes) {
-      const { blocks, bfree, bsize } = statfsSync(folder);
-      mount("-o", `remount,size=${(blocks - bfree) * bsize + freeBytes}`, folder);
+      for (let tries = 1; ; tries++) {
+        const { blocks, bfree, bsize } = statfsSync(folder);
+        try {
+          return mount("-o", `remount,size=${(blocks - bfree) * bsize + freeBytes}`, folder);
+        } catch (error) {
+          // Somebody wrote meanwhile, and the size is less than what is in use.
+          if (tries === FILL_TRIES) throw error;
+        }
+      }
     },
     empty: () => mount("-o", `remount,size=${SIZE}`, folder),
     [Symbol.dispose]: () => execFileSync("umount", ["--lazy", folder]),
@@ -27,8 +35,14 @@ export function mountDisk(folder: string): Disk {
 /** Makes a folder read-only until it is disposed of, whoever has files open there. */
 export function readOnly(folder: string): Disposable {
   mount("--bind", folder, folder);
-  mount("-o", "remount,bind,ro", folder);
-  return { [Symbol.dispose]: () => execFileSync("umount", ["--lazy", folder]) };
+  const bound = { [Symbol.dispose]: () => execFileSync("umount", ["--lazy", folder]) };
+  try {
+    mount("-o", "remount,bind,ro", folder);
+    return bound;
+  } catch (error) {
+    bound[Symbol.dispose]();
+    throw error;
+  }
 }
 
 function mount(...args: string[]): void {

@@ -86,9 +86,9 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
   async "network cut"({ cluster, release }) {
     release();
     await sleep(MIDDLE_MS);
+    using _mending = mendedAfter(cluster);
     for (const relay of cluster.relays) relay.cut();
     await sleep(WHILE_MS);
-    for (const relay of cluster.relays) relay.mend();
   },
 
   "answer lost": (held) => tampering(held, "lose the answer"),
@@ -155,6 +155,7 @@ async function tampering(
   later = async () => {},
 ): Promise<void> {
   const { relays } = cluster;
+  using _mending = mendedAfter(cluster);
   const count = () => relays.reduce((sum, { tampered }) => sum + tampered, 0);
   const before = count();
   let isAnswered = false;
@@ -171,7 +172,14 @@ async function tampering(
   await later();
   await answer;
   await atRest(cluster);
-  for (const relay of relays) relay.mend();
+}
+
+function mendedAfter({ relays }: Cluster): Disposable {
+  return {
+    [Symbol.dispose]: () => {
+      for (const relay of relays) relay.mend();
+    },
+  };
 }
 
 /** Asked of the agent itself. */

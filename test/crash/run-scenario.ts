@@ -2,6 +2,7 @@ import type { FaultPlace } from "../../src/transaction/faults.ts";
 import { type Case, casesOf, describeCase, type Expectation, type Row } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
 import { guestStarted } from "./guest.ts";
+import { atRest } from "./harms.ts";
 import { makeDeath } from "./kill.ts";
 import type { Unit } from "./lane.ts";
 import type { Ledger } from "./ledger.ts";
@@ -46,8 +47,11 @@ export async function runScenario(
     if (left !== undefined) now = left;
     else {
       say(cluster, scenario, dying, leftovers);
-      await cluster.start();
-      now = await reset(cluster, scenario, bounds);
+      now = await recoverFrom(leftovers, dying, async () => {
+        await cluster.start();
+        await atRest(cluster);
+        return await reset(cluster, scenario, bounds);
+      });
     }
     return leftovers;
   };
@@ -62,6 +66,20 @@ export async function runScenario(
   }
   await doAll(cluster, scenario.cleanUp);
   throwUnless("cleaning up", difference(base, await look(cluster), true));
+}
+
+/** Whoever reads that the world could not be made anew is to know after what. */
+async function recoverFrom(
+  leftovers: readonly string[],
+  dying: Case,
+  work: () => Promise<Look>,
+): Promise<Look> {
+  try {
+    return await work();
+  } catch (error) {
+    const what = `${describeCase(dying)} left:\n  ${leftovers.join("\n  ")}`;
+    throw new Error(`${what}\n${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function say(
