@@ -16,7 +16,8 @@ interface Where {
 }
 
 /** Calls of an agent. */
-const CALLS = /^(?:volume\.(?:ensure_|grow|remove)|domain\.|network\.(?:make|attach|remove)_tap)/;
+const CALLS =
+  /^(?:volume\.(?:ensure_|grow|remove|mark)|domain\.|network\.(?:make|attach|remove|move)_tap|network\.(?:restore|sweep)|node\.settle)/;
 /** Those that write files. */
 const WRITES = /^(?:volume\.(?:ensure_|grow)|domain\.(?:(?:re)?write|start))/;
 const SOME: ReadonlySet<string> = new Set([
@@ -57,7 +58,9 @@ const WHERE: Readonly<Partial<Record<Death, Where>>> = {
   QEMU: { points: AROUND, hasDomain: true },
   libvirtd: { points: AROUND, hasDomain: true },
   client: { points: ALONG },
+  cancelled: { points: ALONG, isSome: true },
   "network cut": { points: BEFORE, steps: CALLS },
+  "cut and retried": { points: BEFORE, steps: CALLS, isSome: true },
   "answer lost": { points: BEFORE, steps: CALLS },
   "called twice": { points: BEFORE, steps: CALLS },
   "called late": { points: BEFORE, steps: CALLS },
@@ -71,8 +74,8 @@ const WHERE: Readonly<Partial<Record<Death, Where>>> = {
 
 /** Nothing fails by it. */
 const HARMLESS: ReadonlySet<Death> = new Set<Death>(["called twice", "clock forward"]);
-/** The API dies at the place: there is no chance that it goes on. */
-const AT_ONCE: ReadonlySet<Death> = new Set<Death>(["datastore busy", "clock back"]);
+/** There is no chance that it goes on: the API dies at the place, or is told. */
+const AT_ONCE: ReadonlySet<Death> = new Set<Death>(["datastore busy", "clock back", "cancelled"]);
 
 /** What else than the API may go wrong in a scenario, by the places that a clean run of it reaches. */
 export function harmCases(

@@ -8,6 +8,7 @@ import { readOnly } from "./disk.ts";
 import { openTransactions } from "./look.ts";
 import { until } from "./program.ts";
 import type { Tampering } from "./relay.ts";
+import { call, must, type Request } from "./remote.ts";
 
 const END_TIMEOUT_MS = 60_000;
 /** Long enough for a call to be on its way, too short for the agent to have done it. */
@@ -83,12 +84,33 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
     release();
   },
 
+  async cancelled({ cluster, answer, release }) {
+    const cancelling = ofOpenTransactions(cluster, "CancelTransaction");
+    await until(END_TIMEOUT_MS, () => isDecided(cluster), "the cancellation", MIDDLE_MS);
+    release();
+    await Promise.all([cancelling, answer]);
+  },
+
   async "network cut"({ cluster, release }) {
     release();
     await sleep(MIDDLE_MS);
     using _mending = mendedAfter(cluster);
     for (const relay of cluster.relays) relay.cut();
     await sleep(WHILE_MS);
+  },
+
+  async "cut and retried"({ cluster, answer, release }) {
+    release();
+    await sleep(MIDDLE_MS);
+    {
+      using _mending = mendedAfter(cluster);
+      for (const relay of cluster.relays) relay.cut();
+      const endMs = performance.now() + WHILE_MS;
+      while (performance.now() < endMs) await ofOpenTransactions(cluster, "RetryTransaction");
+    }
+    await ofOpenTransactions(cluster, "RetryTransaction");
+    await answer;
+    await atRest(cluster);
   },
 
   "answer lost": (held) => tampering(held, "lose the answer"),
@@ -146,6 +168,29 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
 export async function atRest(cluster: Cluster): Promise<void> {
   const isAtRest = () => openTransactions(cluster).length === 0;
   await until(END_TIMEOUT_MS, () => isAtRest() || undefined, "the end of all transactions", 50);
+}
+
+/** What cannot be done to one of them is refused, which is an answer too. */
+async function ofOpenTransactions(
+  cluster: Cluster,
+  method: "CancelTransaction" | "RetryTransaction",
+): Promise<void> {
+  const ids = openTransactions(cluster).map((key) => key.split("/")[1] ?? "");
+  await Promise.all(
+    ids.map((id) => call(cluster.endpoint, [`TransactionService/${method}`, { id }])),
+  );
+}
+
+/** Each open transaction is cancelled, or too far for that. */
+async function isDecided(cluster: Cluster): Promise<true | undefined> {
+  const request: Request = ["TransactionService/ListTransactions", { openOnly: true }];
+  const { transactions = [] } = (await must(cluster.endpoint, request)) as {
+    transactions?: { phase?: string; cancellation?: unknown }[];
+  };
+  const isRunning = transactions.some(
+    ({ phase, cancellation }) => phase === "PHASE_RUNNING" && cancellation === undefined,
+  );
+  return isRunning ? undefined : true;
 }
 
 /** The next change that is asked of an agent is tampered with; then comes `later`. */

@@ -12,11 +12,16 @@ const END_TIMEOUT_MS = 60_000;
 const IMPATIENT = "3s";
 const HOUR_MS = 3_600_000;
 
+/** The call came to its end, or went another way. */
+export class NotReachedError extends Error {
+  override name = "NotReachedError";
+}
+
 /**
  * Makes the call, and what goes wrong by the case, and starts again what has died.
  *
  * @returns what the call was answered, where that is known.
- * @throws Error when the place is not reached.
+ * @throws NotReachedError when the place is not reached.
  */
 export async function makeDeath(cluster: Cluster, request: Request, dying: Case): Promise<unknown> {
   const { death, place } = dying;
@@ -71,7 +76,8 @@ async function dieAt(cluster: Cluster, request: Request, place: FaultPlace): Pro
   const ended = cluster.api.ended().then(() => "ended" as const);
   // The answer may be there before the end: what comes after the pivot may be after the answer too.
   const late = answer.then(() => sleep(5_000));
-  if ((await Promise.race([ended, late])) !== "ended") throw new Error("the place was not reached");
+  if ((await Promise.race([ended, late])) !== "ended")
+    throw new NotReachedError("the place was not reached");
 }
 
 /** The next process takes over what the first one left, and dies at the place. */
@@ -100,7 +106,7 @@ async function harmWhileHeld(cluster: Cluster, request: Request, dying: Case): P
   );
   const isHeld = () => {
     if (answered === undefined) return cluster.isHeld() || undefined;
-    throw new Error(`the place was not reached: ${JSON.stringify(answered)}`);
+    throw new NotReachedError(`the place was not reached: ${JSON.stringify(answered)}`);
   };
   await until(END_TIMEOUT_MS, isHeld, "the place");
   await harm({ cluster, dying, client, answer, release: () => cluster.plan() });

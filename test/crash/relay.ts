@@ -31,7 +31,7 @@ interface Message {
 }
 
 /** What changes something on the node; the rest reads, or streams while it goes on. */
-const CHANGE = /\/(?:Ensure|Request|Reboot|Grow)[A-Za-z]+$/;
+const CHANGE = /\/(?:Ensure|Request|Reboot|Grow|Sweep)[A-Za-z]+$/;
 
 /** Bytes pass as they are, so that both ends feel the other's death; only tampering reads the calls. */
 export async function openRelay(agentPort: number): Promise<Relay> {

@@ -20,7 +20,11 @@ const PACKAGES: Readonly<Record<string, string>> = {
   VirtualMachineService: "n0stack.provisioning.v0",
   ImageService: "n0stack.deployment.v0",
   UserService: "n0stack.iam.v0",
+  TransactionService: "n0stack.transaction.v1alpha1",
+  VerifyService: "n0stack.verify.v1alpha1",
 };
+/** Those that answer with a stream: the body is then the list of what came. */
+const STREAMS: ReadonlySet<string> = new Set(["VerifyService/Repair"]);
 
 /** A method such as `NodeService/ListNodes`, and what it is given as JSON. */
 export type Request = readonly [method: string, body: JsonObject];
@@ -38,13 +42,48 @@ export async function call(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<RemoteAnswer> {
   const service = method.split("/")[0] ?? "";
+  const isStream = STREAMS.has(method);
+  const json = JSON.stringify(body);
   const response = await fetch(`${endpoint}/${PACKAGES[service]}.${method}`, {
     method: "POST",
-    headers: { "content-type": "application/json", connection: "close", ...headers },
-    body: JSON.stringify(body),
+    headers: {
+      "content-type": isStream ? "application/connect+json" : "application/json",
+      connection: "close",
+      ...headers,
+    },
+    body: isStream ? enveloped(json) : json,
     signal,
   });
+  if (isStream && response.ok) return fromStream(Buffer.from(await response.arrayBuffer()));
   return { isOk: response.ok, body: (await response.json()) as JsonValue };
+}
+
+/** The envelope of the Connect protocol: a byte of flags, four of length, the message. */
+const ENVELOPE_BYTES = 5;
+const IS_END = 2;
+
+function enveloped(json: string): Buffer<ArrayBuffer> {
+  const message = Buffer.from(json);
+  const head = Buffer.alloc(ENVELOPE_BYTES);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+/** Not ok where the stream says so at its end, and where it has none. */
+function fromStream(bytes: Buffer): RemoteAnswer {
+  const messages: JsonValue[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const from = at + ENVELOPE_BYTES;
+    const end = from + bytes.readUInt32BE(at + 1);
+    const message = JSON.parse(bytes.toString("utf8", from, end)) as JsonValue;
+    if ((bytes.readUInt8(at) & IS_END) !== 0) {
+      const { error } = message as { error?: JsonValue };
+      return error === undefined ? { isOk: true, body: messages } : { isOk: false, body: error };
+    }
+    messages.push(message);
+    at = end;
+  }
+  return { isOk: false, body: "the stream has no end" };
 }
 
 /** @throws Error with what the server says. */

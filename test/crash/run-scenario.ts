@@ -1,19 +1,21 @@
 import type { FaultPlace } from "../../src/transaction/faults.ts";
+import { byHand } from "./by-hand.ts";
 import { type Case, casesOf, describeCase, type Expectation, type Row } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
-import { guestStarted } from "./guest.ts";
 import { atRest } from "./harms.ts";
-import { makeDeath } from "./kill.ts";
+import { makeDeath, NotReachedError } from "./kill.ts";
 import type { Unit } from "./lane.ts";
 import type { Ledger } from "./ledger.ts";
 import { difference, type Look, look, openTransactions } from "./look.ts";
+import { until } from "./program.ts";
 import { call, must, type Request } from "./remote.ts";
-import { GUEST_STARTED, rpcOf, type Scenario } from "./scenarios.ts";
+import { rpcOf, type Scenario } from "./scenarios.ts";
 import { troubleOf } from "./trouble.ts";
 
 /** How long recovery and undos may take until nothing moves any more. */
 const REST_TIMEOUT_MS = 40_000;
 const POLL_MS = 100;
+const LOOKS_MAX = 4;
 
 /** Says which of the cases are to be run, and which of them in a row. */
 export type Choice = (cases: readonly Case[]) => readonly Row[];
@@ -99,6 +101,7 @@ async function runClean(
   scenario: Scenario,
   ledger: Ledger,
 ): Promise<FaultPlace[]> {
+  await comeFirst(cluster, scenario);
   ledger.trace(cluster.takeTrace());
   const { isOk, body } = await call(cluster.endpoint, fill(cluster, scenario.call));
   if (isOk === (scenario.isRefused === true)) {
@@ -119,12 +122,14 @@ async function runCase(
   bounds: Bounds & { readonly now: Look },
 ): Promise<{ readonly leftovers: readonly string[]; readonly left?: Look }> {
   try {
-    const answer = await makeDeath(cluster, fill(cluster, scenario.call), dying);
-    const end = await comeToRest(cluster, dying.expectation, bounds.now, bounds.after);
+    await comeFirst(cluster, scenario);
+    const answer = await makeReachedDeath(cluster, scenario, dying);
+    const expectation = await finish(cluster, scenario, dying);
+    const end = await comeToRest(cluster, expectation, bounds.now, bounds.after);
     if (end.leftovers.length > 0) {
       return { leftovers: [...end.leftovers, `the answer was ${JSON.stringify(answer)}`] };
     }
-    if (dying.expectation === "consistent") {
+    if (expectation === "consistent") {
       return { leftovers: [], left: await reset(cluster, scenario, bounds) };
     }
     const left = end.isAfter ? await revert(cluster, scenario, bounds) : end.now;
@@ -132,6 +137,50 @@ async function runCase(
   } catch (error) {
     return { leftovers: [`it failed: ${error instanceof Error ? error.message : String(error)}`] };
   }
+}
+
+async function comeFirst(
+  cluster: Cluster,
+  { spoil, ready }: Pick<Scenario, "spoil" | "ready">,
+): Promise<void> {
+  await doAll(
+    cluster,
+    [spoil, ready].filter((request) => request !== undefined),
+  );
+}
+
+/** Whoever looks for what is spoilt finds nothing on a node that registers anew just then. */
+async function makeReachedDeath(
+  cluster: Cluster,
+  { spoil, call: request }: Scenario,
+  dying: Case,
+): Promise<unknown> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await makeDeath(cluster, fill(cluster, request), dying);
+    } catch (error) {
+      const isMissed = spoil !== undefined && error instanceof NotReachedError;
+      if (!isMissed || tries === LOOKS_MAX) throw error;
+      await atRest(cluster);
+    }
+  }
+}
+
+/** What was spoilt and is not repaired yet is repaired by whoever comes next: in the end all must be well. */
+async function finish(
+  cluster: Cluster,
+  { spoil, call: again }: Scenario,
+  { expectation }: Case,
+): Promise<Expectation> {
+  if (spoil === undefined) return expectation;
+  await atRest(cluster);
+  // What is busy with an agent that registers anew is left for the next time.
+  const isRepaired = async () =>
+    /OUTCOME_FAILED/.test(JSON.stringify(await must(cluster.endpoint, fill(cluster, again))))
+      ? undefined
+      : true;
+  await until(REST_TIMEOUT_MS, isRepaired, "the repair", POLL_MS);
+  return expectation === "consistent" ? expectation : "after";
 }
 
 interface End {
@@ -185,7 +234,7 @@ async function revert(cluster: Cluster, scenario: Scenario, { before }: Bounds):
 /** To where the scenario begins, from wherever it is. */
 async function reset(cluster: Cluster, scenario: Scenario, { before }: Bounds): Promise<Look> {
   for (const request of [...scenario.cleanUp, ...scenario.revert, ...scenario.cleanUp]) {
-    if (request === GUEST_STARTED) continue;
+    if (byHand(request) !== undefined) continue;
     // What is not there, or not in that state, is refused.
     await call(cluster.endpoint, fill(cluster, request));
   }
@@ -197,7 +246,8 @@ async function reset(cluster: Cluster, scenario: Scenario, { before }: Bounds): 
 
 export async function doAll(cluster: Cluster, requests: readonly Request[]): Promise<void> {
   for (const request of requests) {
-    if (request === GUEST_STARTED) await guestStarted(cluster);
+    const hand = byHand(request);
+    if (hand !== undefined) await hand(cluster);
     else await must(cluster.endpoint, fill(cluster, request));
   }
 }

@@ -1,4 +1,15 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import {
+  DOMAIN_UNDEFINED,
+  GUEST_STARTED,
+  NAMESPACE_ADDED,
+  NETWORK_RULES_DELETED,
+  NODE_RULES_DELETED,
+  NODE_SILENT,
+  SEED_REMOVED,
+  SIDECAR_REMOVED,
+  TAP_UNPLUGGED,
+} from "./by-hand.ts";
 import type { Request } from "./remote.ts";
 
 /** One mutating RPC in one situation. Which steps it has is found out by running it. */
@@ -6,6 +17,10 @@ export interface Scenario {
   readonly name: string;
   /** What it needs besides the base. */
   readonly prepare: readonly Request[];
+  /** Done anew before each call; what the call does is to take it back. */
+  readonly spoil?: Request;
+  /** Waited for before each call. */
+  readonly ready?: Request;
   readonly call: Request;
   /** Undoes the call, after it has succeeded. */
   readonly revert: readonly Request[];
@@ -72,8 +87,6 @@ const OFF = machine("ShutdownVirtualMachine", { name: "<web>", hard: true });
 const ON = machine("BootVirtualMachine", { name: "<web>" });
 const PAUSED = machine("SaveVirtualMachine", { name: "<web>" });
 
-/** In the place of a request: the guest has started once more. */
-export const GUEST_STARTED: Request = ["guest/started", {}];
 const GUEST_RUNS = [
   fetched("root", "guest"),
   newDisk("data"),
@@ -351,14 +364,42 @@ const pairs: readonly (readonly [
   ],
 ];
 
+const LOST = node("SetNodeLost", { name: "other", lost: true });
+const FOUND = node("SetNodeLost", { name: "other", lost: false });
+const OTHER_IN_USE = [
+  OTHER_NODE,
+  node("ReserveCompute", {
+    ...COMPUTE,
+    nodeName: "other",
+    requestCpuMilliCore: 100,
+    requestMemoryBytes: 1,
+  }),
+];
+const OTHER_GONE = node("DeleteNode", { name: "other", withObjects: true });
+
 const nodes: readonly Scenario[] = [
   {
-    // One that is heard cannot be given up, and being silent takes longer than a death should.
-    name: "SetNodeLost: it is not",
+    name: "SetNodeLost: it is",
     prepare: [OTHER_NODE],
-    call: node("SetNodeLost", { name: "other", lost: false }),
-    revert: [],
+    // Each life of the API begins by hearing it.
+    ready: NODE_SILENT,
+    call: LOST,
+    revert: [FOUND],
     cleanUp: [node("DeleteNode", { name: "other" })],
+  },
+  {
+    name: "SetNodeLost: it is not",
+    prepare: [OTHER_NODE, NODE_SILENT, LOST],
+    call: FOUND,
+    revert: [NODE_SILENT, LOST],
+    cleanUp: [node("DeleteNode", { name: "other" })],
+  },
+  {
+    name: "DeleteNode: a lost one with what is reserved there",
+    prepare: [...OTHER_IN_USE, NODE_SILENT, LOST],
+    call: OTHER_GONE,
+    revert: [...OTHER_IN_USE, NODE_SILENT, LOST],
+    cleanUp: [OTHER_GONE],
   },
 ];
 
@@ -479,6 +520,31 @@ const machines: readonly Scenario[] = [
   },
 ];
 
+const spoilt: readonly (readonly [
+  what: string,
+  harm: Request,
+  there: Request[],
+  gone: Request[],
+])[] = [
+  ["a domain that was undefined", DOMAIN_UNDEFINED, [...WEB_RUNS, OFF], WEB_GONE],
+  ["a seed that was removed", SEED_REMOVED, WEB_RUNS, WEB_GONE],
+  ["a sidecar that was removed", SIDECAR_REMOVED, [newDisk("data")], purged("data")],
+  ["rules of a network that were deleted", NETWORK_RULES_DELETED, WEB_RUNS, WEB_GONE],
+  ["rules of the node that were deleted", NODE_RULES_DELETED, WEB_RUNS, WEB_GONE],
+  ["a tap off its bridge", TAP_UNPLUGGED, WEB_RUNS, WEB_GONE],
+  // The rules of the node are needed by another network then, too.
+  ["a namespace of nobody", NAMESPACE_ADDED, WEB_RUNS, WEB_GONE],
+];
+
+const repairs: readonly Scenario[] = spoilt.map(([what, spoil, prepare, cleanUp]) => ({
+  name: `Repair: ${what}`,
+  prepare,
+  spoil,
+  call: ["VerifyService/Repair", {}],
+  revert: [],
+  cleanUp,
+}));
+
 function nameOf([method]: Request): string {
   return method.split("/")[1] ?? "";
 }
@@ -489,6 +555,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...images,
   ...nodes,
   ...turned,
+  ...repairs,
 ];
 
 /** The RPC of a scenario. */

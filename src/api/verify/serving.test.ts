@@ -82,3 +82,21 @@ test("still finds what is wrong beside all that is being made", async () => {
   await Promise.all(workers);
   expect(found.map((line) => line.split(" ")[0])).toEqual(["vm.without_domain"]);
 });
+
+test("finds it also while the agent of its node registers anew", async () => {
+  await using world = await newWorld({ nodeCount: 2 });
+  await fillWorld(world);
+  slowDown(world);
+  world.fakeNodes[0]!.drivers.compute.forget("web");
+  const { nodes } = await world.nodes.listNodes({});
+  const { $typeName: _, ...node } = nodes.find(({ name }) => name === "node-1")!;
+  let isOver = false;
+  const registering = (async () => {
+    while (!isOver) await world.nodes.applyNode(node);
+  })();
+  const found: string[] = [];
+  for (let i = 0; i < 10; i++) found.push(...linesOf(await findingsIn(world)));
+  isOver = true;
+  await registering;
+  expect(found.map((line) => line.split(" ")[0])).toEqual(Array(10).fill("vm.without_domain"));
+});

@@ -3,7 +3,7 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
 } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { blockStorages, networks, nodes, users, virtualMachines } from "../collections.ts";
+import { blockStorages, networks, users, virtualMachines } from "../collections.ts";
 import type { Api } from "../context.ts";
 import { type Plan, planOf } from "../virtual-machine/plan.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -59,13 +59,13 @@ export async function planMachines(api: Api, records: Snapshot): Promise<Planned
   return planned;
 }
 
+/** Not its node's: an agent that registers anew changes no machine, and explains nothing about one. */
 function keysAround(vm: VirtualMachine): string[] {
   return [
     virtualMachines.key(vm.name),
     ...vm.blockStorageNames.map((name) => blockStorages.key(name)),
     ...vm.nics.map(({ networkName }) => networks.key(networkName)),
     ...vm.userNames.map((name) => users.key(name)),
-    nodes.key(vm.computeNodeName),
   ];
 }
 
