@@ -256,7 +256,10 @@ function unnamedProblem(
  * what the wire carries, and logs the causes of what the client is not told.
  */
 export function errorInterceptor(log: Log): Interceptor {
-  const rethrow = (method: string, reason: unknown): never => {
+  const rethrow = (method: string, signal: AbortSignal, reason: unknown): never => {
+    if (signal.aborted && isCutShort(reason)) {
+      throw new ConnectError("the client hung up", Code.Canceled, undefined, [], reason);
+    }
     const error = toConnectError(reason);
     if (error.code === Code.Internal || error.code === Code.Unknown) {
       log.error("a handler failed", { method, error: reason });
@@ -267,12 +270,20 @@ export function errorInterceptor(log: Log): Interceptor {
   };
   return (next) => async (request) => {
     const method = `${request.service.typeName}/${request.method.name}`;
+    const fail = (reason: unknown) => rethrow(method, request.signal, reason);
     try {
       const response = await next(request);
       if (!response.stream) return response;
-      return { ...response, message: guardMessages(response.message, (r) => rethrow(method, r)) };
+      return { ...response, message: guardMessages(response.message, fail) };
     } catch (reason) {
-      return rethrow(method, reason);
+      return fail(reason);
     }
   };
+}
+
+/** Node's error for a stream that ends in the middle of what was to be read. */
+function isCutShort(reason: unknown): boolean {
+  return (
+    reason instanceof Error && "code" in reason && reason.code === "ERR_STREAM_PREMATURE_CLOSE"
+  );
 }

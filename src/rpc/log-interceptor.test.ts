@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, constants } from "node:http2";
+import { setTimeout } from "node:timers/promises";
 import {
   type ConnectRouter,
   createClient,
@@ -151,6 +152,31 @@ describe("one line per call", () => {
       expect(lines.filter(({ level }) => level === "error")).toEqual([]);
     } finally {
       session.destroy();
+      await server.stop(1_000);
+    }
+  });
+
+  test("of a call whose client is gone before it has said what it wants: no failure of ours", async () => {
+    const lines: Record<string, unknown>[] = [];
+    const log = openLog({ level: "debug", write: (line) => lines.push(JSON.parse(line)) });
+    const routes = (router: ConnectRouter) =>
+      // biome-ignore lint/correctness/useYield: it never comes that far
+      router.service(NodeService, { async *watchNodes() {} });
+    const server = await listen({ host: "127.0.0.1", port: 0, log, routes });
+    const session = connect(server.url);
+    try {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/n0stack.pool.v0.NodeService/WatchNodes",
+        "content-type": "application/connect+json",
+      });
+      stream.on("error", () => {});
+      stream.write(Buffer.from([0, 0, 0]));
+      await setTimeout(50);
+      session.destroy();
+      await expect.poll(() => lines.at(-1)).toMatchObject({ message: "rpc", code: "canceled" });
+      expect(lines.filter(({ level }) => level === "error")).toEqual([]);
+    } finally {
       await server.stop(1_000);
     }
   });
