@@ -1,7 +1,7 @@
 import type { FaultPlace } from "../../src/transaction/faults.ts";
 import type { ClusterKind } from "./cluster.ts";
 import { harmCases } from "./harm-cases.ts";
-import type { Scenario } from "./scenarios.ts";
+import type { Scenario } from "./scenario.ts";
 
 /** Who dies, and how; or what else goes wrong. */
 export const DEATHS = [

@@ -21,7 +21,8 @@ import { Ledger } from "./ledger.ts";
 import { matrixPage, undoneByKind } from "./matrix-page.ts";
 import { progressOf } from "./progress.ts";
 import { seededFractions, shuffled, stratified } from "./sample.ts";
-import { rpcOf, SCENARIOS } from "./scenarios.ts";
+import { rpcOf } from "./scenario.ts";
+import { SCENARIOS } from "./scenarios.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
 const IS_ALL = process.env["N0_CRASH_ALL"] === "1";

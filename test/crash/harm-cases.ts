@@ -1,6 +1,6 @@
 import type { FaultPlace, FaultPoint } from "../../src/transaction/faults.ts";
 import type { Case, Death, Expectation } from "./cases.ts";
-import type { Scenario } from "./scenarios.ts";
+import type { Scenario } from "./scenario.ts";
 
 /** Where something goes wrong while the API is held there, or dies there by itself. */
 interface Where {

@@ -6,8 +6,9 @@ import { bundle } from "./bundle.ts";
 import { type Cluster, type ClusterOptions, openCluster } from "./cluster.ts";
 import { firstSector } from "./guest.ts";
 import type { Ledger } from "./ledger.ts";
+import { BASE } from "./requests.ts";
 import { type Choice, doAll, runScenario } from "./run-scenario.ts";
-import { BASE, type Scenario } from "./scenarios.ts";
+import type { Scenario } from "./scenario.ts";
 import { troubleOf } from "./trouble.ts";
 
 /** A scenario on a kind of cluster: what a lane takes next. */

@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { FaultPlace } from "../../src/transaction/faults.ts";
 import { type Case, describeCase } from "./cases.ts";
-import { rpcOf, type Scenario } from "./scenarios.ts";
+import { rpcOf, type Scenario } from "./scenario.ts";
 
 /** One death, and what came of it. */
 export interface Result {

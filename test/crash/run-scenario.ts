@@ -9,7 +9,7 @@ import type { Ledger } from "./ledger.ts";
 import { difference, type Look, look, openTransactions } from "./look.ts";
 import { until } from "./program.ts";
 import { call, must, type Request } from "./remote.ts";
-import { rpcOf, type Scenario } from "./scenarios.ts";
+import { rpcOf, type Scenario } from "./scenario.ts";
 import { troubleOf } from "./trouble.ts";
 
 /** How long recovery and undos may take until nothing moves any more. */

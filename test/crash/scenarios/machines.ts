@@ -1,0 +1,126 @@
+import { GUEST_STARTED } from "../by-hand.ts";
+import {
+  DISKS,
+  DISKS_GONE,
+  fetched,
+  MiB,
+  machine,
+  newDisk,
+  OFF,
+  ON,
+  PAUSED,
+  purged,
+  WEB,
+  WEB_GONE,
+  WEB_RUNS,
+} from "../requests.ts";
+import type { Scenario } from "../scenario.ts";
+
+const GUEST_RUNS = [
+  fetched("root", "guest"),
+  newDisk("data"),
+  machine("CreateVirtualMachine", WEB),
+  GUEST_STARTED,
+];
+
+export const machines: readonly Scenario[] = [
+  {
+    name: "CreateVirtualMachine",
+    prepare: DISKS,
+    call: machine("CreateVirtualMachine", WEB),
+    revert: [machine("DeleteVirtualMachine", { name: "<web>" })],
+    cleanUp: DISKS_GONE,
+  },
+  {
+    name: "DeleteVirtualMachine",
+    prepare: WEB_RUNS,
+    call: machine("DeleteVirtualMachine", { name: "<web>" }),
+    revert: [machine("CreateVirtualMachine", WEB)],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "UpdateVirtualMachine: labels",
+    prepare: WEB_RUNS,
+    call: machine("UpdateVirtualMachine", {
+      name: "<web>",
+      labels: { a: "b" },
+      updateMask: "labels",
+    }),
+    revert: [machine("UpdateVirtualMachine", { name: "<web>", labels: {}, updateMask: "labels" })],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "UpdateVirtualMachine: hardware",
+    prepare: [...WEB_RUNS, OFF, newDisk("more")],
+    call: machine("UpdateVirtualMachine", {
+      name: "<web>",
+      limitCpuMilliCore: 2000,
+      limitMemoryBytes: 192 * MiB,
+      blockStorageNames: ["root", "more"],
+      updateMask: "limitCpuMilliCore,limitMemoryBytes,blockStorageNames",
+    }),
+    revert: [
+      machine("UpdateVirtualMachine", {
+        name: "<web>",
+        limitCpuMilliCore: 1000,
+        limitMemoryBytes: 128 * MiB,
+        blockStorageNames: ["root", "data"],
+        updateMask: "limitCpuMilliCore,limitMemoryBytes,blockStorageNames",
+      }),
+    ],
+    cleanUp: [...WEB_GONE, ...purged("more")],
+  },
+  {
+    name: "BootVirtualMachine",
+    prepare: [...WEB_RUNS, OFF],
+    call: ON,
+    revert: [OFF],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "BootVirtualMachine: one that is paused",
+    prepare: [...WEB_RUNS, PAUSED],
+    call: ON,
+    revert: [PAUSED],
+    cleanUp: WEB_GONE,
+  },
+  { name: "SaveVirtualMachine", prepare: WEB_RUNS, call: PAUSED, revert: [ON], cleanUp: WEB_GONE },
+  {
+    name: "RebootVirtualMachine: hard",
+    prepare: WEB_RUNS,
+    call: machine("RebootVirtualMachine", { name: "<web>", hard: true }),
+    revert: [],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "RebootVirtualMachine: heard by the guest",
+    prepare: GUEST_RUNS,
+    call: machine("RebootVirtualMachine", { name: "<web>" }),
+    revert: [GUEST_STARTED],
+    cleanUp: WEB_GONE,
+  },
+  {
+    // Its disk is empty, so nothing in it hears the button.
+    name: "RebootVirtualMachine: unheard by the guest",
+    prepare: WEB_RUNS,
+    call: machine("RebootVirtualMachine", { name: "<web>" }),
+    revert: [],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "ShutdownVirtualMachine: hard",
+    prepare: WEB_RUNS,
+    call: OFF,
+    revert: [ON],
+    cleanUp: WEB_GONE,
+  },
+  {
+    // Its disk is empty, so nothing in it hears the button.
+    name: "ShutdownVirtualMachine: refused by the guest",
+    isRefused: true,
+    prepare: WEB_RUNS,
+    call: machine("ShutdownVirtualMachine", { name: "<web>", deadlineSeconds: 1 }),
+    revert: [],
+    cleanUp: WEB_GONE,
+  },
+];
