@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Place } from "../../scripts/scan-host/host.ts";
+import { makeFolder, prefixOf, removeAbandoned } from "./abandoned.ts";
 import { type Controls, newControls } from "./controls.ts";
 import { type Disk, mountDisk } from "./disk.ts";
 import { type Libvirtd, openLibvirtd } from "./libvirtd.ts";
@@ -46,10 +47,14 @@ export interface ClusterOptions {
   readonly nodeCount?: number;
 }
 
+/** Once in a process. */
+let abandonedRemoved: Promise<void> | undefined;
+
 export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Promise<Cluster> {
+  await (abandonedRemoved ??= removeAbandoned());
   const id = randomBytes(3).toString("hex");
-  const folder = `/tmp/n0x-${id}`;
-  mkdirSync(join(folder, "1"), { recursive: true });
+  const folder = makeFolder(id);
+  mkdirSync(join(folder, "1"));
   const isWhole = kind === "standalone";
   const apiFolder = isWhole ? join(folder, "1") : join(folder, "api");
   // Before libvirtd, which sees the mounts that there are when it starts.
@@ -60,7 +65,7 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
   const libvirtd = kind === "split" ? await openLibvirtd(join(folder, "libvirt")) : undefined;
   const libvirtUri = libvirtd?.uri ?? "qemu:///system";
   const places = Array.from({ length: nodeCount }, (_, i) => ({
-    prefix: `n0x${id}${i + 1}-`,
+    prefix: prefixOf(id, i + 1),
     baseDirectory: join(folder, String(i + 1)),
     nodeName: `node-${i + 1}`,
     libvirtUri,

@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { requirement } from "../node/requirements.ts";
 import { newPlace, type Place } from "./place.ts";
@@ -102,7 +103,7 @@ describe.runIf(isPossible)("clients of other languages on a standalone server", 
 
 /** From the protos of the project, and the one that they import. */
 async function generate(out: string): Promise<void> {
-  await must(join(PROJECT, "node_modules/.bin/node"), ["scripts/third-party-protos.ts"]);
+  await must(process.execPath, ["scripts/third-party-protos.ts"]);
   const paths = [
     `-I${join(PROJECT, "proto")}`,
     `-I${join(PROJECT, "third_party")}`,
