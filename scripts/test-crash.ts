@@ -16,6 +16,6 @@ const others = given.filter((argument) => argument !== "--all");
 // What is found is said when it is found: the whole matrix takes long.
 const shown = "--disable-console-intercept";
 const isPassed = await onPreparedHost(["node", "test"], () =>
-  runShown("vitest", "run", "--project", "crash", shown, ...others),
+  runShown("vitest", "run", ...others, "--project", "crash", shown),
 );
 if (!isPassed) process.exitCode = 1;
