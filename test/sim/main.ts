@@ -10,7 +10,7 @@ const HELP = `Usage: npm run sim -- [--seed N] [--ops N] [--nodes N] [--clients 
   --ops      requests that the clients send, 20000 unless told
   --nodes    3 unless told
   --clients  8 unless told
-  --keep     leaves out all but these requests and faults, as a shrunk failure names them
+  --keep     leaves out all but these requests and faults, as a shrunk failure names them: 3,7-9
   --trace    prints all that happens
   --bug      plants a bug, to see how it is found: ${BUGS.map(({ name }) => `"${name}"`).join(", ")}
 
@@ -49,7 +49,7 @@ function readOptions(): SimulationOptions & { readonly trace: boolean } {
     trace: values.trace === true,
     ...(values.keep === undefined
       ? {}
-      : { keep: new Set(values.keep.split(",").map((text) => numberOf("keep", text, 0))) }),
+      : { keep: new Set(values.keep.split(",").flatMap(numbersOf)) }),
     ...(bug === undefined ? {} : { bug }),
   };
 }
@@ -60,10 +60,28 @@ function numberOf(option: string, text: string, min: number): number {
   throw new Error(`--${option}: "${text}" is no whole number from ${min}`);
 }
 
+/** Of a number, or a range such as `7-9`. */
+function numbersOf(text: string): number[] {
+  const [first = "", last = first, ...rest] = text.split("-");
+  if (rest.length > 0) throw new Error(`--keep: "${text}" is no range`);
+  const from = numberOf("keep", first, 0);
+  return Array.from({ length: numberOf("keep", last, from) - from + 1 }, (_, i) => from + i);
+}
+
+function inRanges(numbers: readonly number[]): string {
+  const ranges: [first: number, last: number][] = [];
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    const range = ranges.at(-1);
+    if (range !== undefined && range[1] + 1 === number) range[1] = number;
+    else ranges.push([number, number]);
+  }
+  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join();
+}
+
 function commandOf({ seed, ops, nodes, clients, bug }: SimulationOptions, keep: readonly number[]) {
   const scale = `--seed ${seed} --ops ${ops} --nodes ${nodes} --clients ${clients}`;
   const planted = bug === undefined ? "" : ` --bug "${bug.name}"`;
-  return `npm run sim -- ${scale}${planted}${keep.length === 0 ? "" : ` --keep ${keep.join(",")}`}`;
+  return `npm run sim -- ${scale}${planted}${keep.length === 0 ? "" : ` --keep ${inRanges(keep)}`}`;
 }
 
 function printCoverage({ committed, unwound, refused, faults, points, ...rest }: Coverage): void {
@@ -119,7 +137,8 @@ async function main(): Promise<number> {
   console.log(`${shrunk.keep.length} requests and faults are left:`);
   for (const line of shrunk.result.lastLines) console.log(`  ${line}`);
   printFailure(shrunk.result);
-  console.log(`to have it happen again:\n  ${commandOf(options, shrunk.keep)} --trace`);
+  const keep = shrunk.result === result ? [] : shrunk.keep;
+  console.log(`to have it happen again:\n  ${commandOf(options, keep)} --trace`);
   return 1;
 }
 

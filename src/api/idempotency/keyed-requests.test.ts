@@ -168,6 +168,41 @@ test("what needs an operator is not begun anew, until it has been undone", async
   expect((await virtualMachines.createVirtualMachine(webRequest())).name).toBe("web");
 });
 
+test.each([
+  ["before_commit", "CreateVirtualMachine is undone when the API is back", "going_on"],
+  ["before_retriable", "DeleteVirtualMachine is committed, and finished when the API", undefined],
+])(
+  "a repeat that waits when the API ends is told which way it goes: %s",
+  async (point, words, rollback) => {
+    await using world = await newWorld({ clock: hurried });
+    await prepareDisk(world);
+    const { virtualMachines } = under(world, "1");
+    const isCreate = point === "before_commit";
+    if (!isCreate) await world.virtualMachines.createVirtualMachine(webRequest());
+    const ask = async () => {
+      if (isCreate) await virtualMachines.createVirtualMachine(webRequest());
+      else await virtualMachines.deleteVirtualMachine({ name: "web" });
+    };
+    world.faults = (place) => {
+      if (place.point === point) throw new SimulatedCrash("died");
+    };
+    await expect(ask()).rejects.toThrow();
+    // It can go neither way while its node is away.
+    world.fakeNodes[0]!.isDown = true;
+    const { opened } = world;
+    const restarted = world.restart();
+    await until(() => world.opened !== opened);
+    await new Promise(setImmediate);
+    const repeated = refused(ask());
+    await new Promise(setImmediate);
+    const closed = world.opened[Symbol.asyncDispose]();
+    const refusal = await repeated;
+    expect(refusal).toMatchObject({ code: "Unavailable", rollback });
+    expect(refusal.message).toContain(words);
+    await Promise.all([restarted, closed]);
+  },
+);
+
 test("a key is forgotten when its time is over", async () => {
   let nowMs = 1_700_000_000_000;
   const clock = { ...systemClock, nowMs: () => nowMs };

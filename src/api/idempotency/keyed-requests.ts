@@ -97,18 +97,27 @@ export class KeyedRequests {
   /** One may be under way that was taken over, or left behind by a client that did not wait for its end. */
   async #waitForRest({ requestKey, signal }: Attempt): Promise<void> {
     const { engine } = this.#options;
+    let header: TransactionHeader | undefined;
     for (;;) {
       const open = engine.openFor(requestKey);
       if (open === undefined) return;
       const rest = engine.restOf(open);
-      if (rest === undefined) throw unfinished(await this.#headerOf(open), open);
-      await within(signal, rest);
+      header = await this.#headerOf(open, header);
+      if (rest !== undefined) await within(signal, rest);
+      else if (engine.openFor(requestKey) === open) throw unfinished(header);
     }
   }
 
-  async #headerOf(transactionId: string): Promise<TransactionHeader | undefined> {
-    const entry = await this.#options.datastore.get(transactionCollection.key(transactionId));
-    return entry === undefined ? undefined : transactionCollection.decode(entry.value);
+  /** `known` is how it was before: when the API ends, it cannot be read any more. */
+  async #headerOf(id: string, known: TransactionHeader | undefined): Promise<TransactionHeader> {
+    try {
+      const entry = await this.#options.datastore.get(transactionCollection.key(id));
+      if (entry === undefined) throw new Error(`transaction ${id} is open and has no record`);
+      return transactionCollection.decode(entry.value);
+    } catch (reason) {
+      if (known === undefined) throw reason;
+      return known;
+    }
   }
 }
 
@@ -133,16 +142,22 @@ function replayed({ output }: DescMethodUnary, kept: KeptRequest, call: Call): M
 }
 
 /** It is neither done nor undone, so there is no answer, and it must not be begun anew. */
-function unfinished(header: TransactionHeader | undefined, transactionId: string): N0Error {
-  if (header?.state !== "needs_operator") {
-    const message = `transaction ${transactionId} is not at rest, and the API is shutting down: try again`;
-    return new N0Error("unavailable", message, { transactionId, retryAfterMs: 1_000 });
+function unfinished({ id, state, kind, isCommitted }: TransactionHeader): N0Error {
+  const transaction = `transaction ${id}`;
+  if (state === "needs_operator") {
+    const message = isCommitted
+      ? `${kind} is committed, but finishing it failed: ${transaction} needs an operator`
+      : `${kind} failed and could not be undone: ${transaction} needs an operator`;
+    return new N0Error("internal", message, { transactionId: id, rollback: state });
   }
-  const { kind, isCommitted } = header;
   const message = isCommitted
-    ? `${kind} is committed, but finishing it failed: transaction ${transactionId} needs an operator`
-    : `${kind} failed and could not be undone: transaction ${transactionId} needs an operator`;
-  return new N0Error("internal", message, { transactionId, rollback: "needs_operator" });
+    ? `${kind} is committed, and finished when the API is back, which is shutting down: ${transaction}`
+    : `${kind} is undone when the API is back, which is shutting down: ${transaction}`;
+  return new N0Error("unavailable", message, {
+    transactionId: id,
+    retryAfterMs: 1_000,
+    ...(isCommitted ? {} : { rollback: "going_on" as const }),
+  });
 }
 
 /** @throws N0Error `aborted` when the client gives up before. */
