@@ -36,6 +36,8 @@ const CONFLICTS_MAX = 16;
 export interface NodeView {
   readonly node: Node;
   readonly isReady: boolean;
+  /** How often it was heard again after it had been silent for too long. */
+  readonly returns: number;
   /** Milliseconds since the epoch; undefined when it was never heard. */
   readonly heardAtMs: number | undefined;
   readonly used: Amounts;
@@ -48,6 +50,7 @@ interface Entry {
   heardAtMs: number | undefined;
   /** The same on this process's own clock, which nobody sets: what is silence is told by it. */
   heardAtMonotonicMs: number;
+  returns: number;
   used: Amounts;
   /** Of requests that are about to reserve. */
   held: Amounts;
@@ -88,9 +91,11 @@ export class Inventory implements Disposable {
     keep(
       await Mirror.open(datastore, heartbeats, (key, _before, after) => {
         const entry = inventory.#entryOf(heartbeats, key);
+        const nowMs = clock.monotonicMs();
+        if (!isReady(entry, nowMs)) entry.returns += 1;
         entry.heardAtMs = after?.value.atMs;
         // While the API was away nobody could be heard, so each gets its time anew when it comes back.
-        entry.heardAtMonotonicMs = clock.monotonicMs();
+        entry.heardAtMonotonicMs = nowMs;
       }),
     );
     const add = <T extends { readonly counted: Counted }>(of: Collection<T>) =>
@@ -317,6 +322,7 @@ export class Inventory implements Disposable {
         node: undefined,
         heardAtMs: undefined,
         heardAtMonotonicMs: 0,
+        returns: 0,
         used: NOTHING,
         held: NOTHING,
         usedAndHeld: NOTHING,
@@ -338,14 +344,16 @@ export class Inventory implements Disposable {
   }
 
   #view(entry: Entry, node: Node, used: Amounts, monotonicMs: number): NodeView {
-    const { heardAtMs, heardAtMonotonicMs } = entry;
-    return {
-      node,
-      heardAtMs,
-      isReady: heardAtMs !== undefined && monotonicMs - heardAtMonotonicMs <= SILENCE_MS,
-      used,
-    };
+    const { heardAtMs, returns } = entry;
+    return { node, heardAtMs, isReady: isReady(entry, monotonicMs), returns, used };
   }
+}
+
+function isReady(
+  { heardAtMs, heardAtMonotonicMs }: Pick<Entry, "heardAtMs" | "heardAtMonotonicMs">,
+  monotonicMs: number,
+): boolean {
+  return heardAtMs !== undefined && monotonicMs - heardAtMonotonicMs <= SILENCE_MS;
 }
 
 /** Removes a reservation, as part of a batch. */

@@ -9,18 +9,26 @@ const LOOK_MS = 1_000;
  *
  * @returns a function that ends it.
  */
-export function onReadinessChange(api: Api, touch: (nodeName: string) => void): () => void {
+export function onReadinessChange(
+  api: Pick<Api, "inventory" | "clock" | "shutdown">,
+  touch: (nodeName: string) => void,
+): () => void {
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, api.shutdown]);
+  // What was silent and is back between two looks has changed as well: somebody may have been told meanwhile.
   const readiness = () =>
-    new Map([...api.inventory.views()].map(({ node, isReady }) => [node.name, isReady]));
+    new Map(
+      api.inventory
+        .views()
+        .map(({ node, isReady, returns }) => [node.name, `${isReady} ${returns}`]),
+    );
   const look = async () => {
     let known = readiness();
     while (!signal.aborted) {
       // Rejects only because it is ended.
       await api.clock.sleep(LOOK_MS, signal).catch(() => undefined);
       const now = readiness();
-      for (const [name, isReady] of now) if (known.get(name) !== isReady) touch(name);
+      for (const [name, how] of now) if (known.get(name) !== how) touch(name);
       known = now;
     }
   };
