@@ -6,16 +6,15 @@ import { atRest } from "./harms.ts";
 import { makeDeath, NotReachedError } from "./kill.ts";
 import type { Unit } from "./lane.ts";
 import type { Ledger } from "./ledger.ts";
-import { difference, type Look, look, openTransactions } from "./look.ts";
+import { difference, type Look, look } from "./look.ts";
 import { until } from "./program.ts";
 import { call, must, type Request } from "./remote.ts";
+import { comeToRest, REST_TIMEOUT_MS } from "./rest.ts";
 import { rpcOf, type Scenario } from "./scenario.ts";
 import { troubleOf } from "./trouble.ts";
 
-/** How long recovery and undos may take until nothing moves any more. */
-const REST_TIMEOUT_MS = 40_000;
-const POLL_MS = 100;
 const LOOKS_MAX = 4;
+const REPAIR_EVERY_MS = 100;
 
 /** Says which of the cases are to be run, and which of them in a row. */
 export type Choice = (cases: readonly Case[]) => readonly Row[];
@@ -149,7 +148,7 @@ async function comeFirst(
   );
 }
 
-/** Whoever looks for what is spoilt finds nothing on a node that registers anew just then. */
+/** A repair that needs the key of the node itself does nothing while that registers anew. */
 async function makeReachedDeath(
   cluster: Cluster,
   { spoil, call: request }: Scenario,
@@ -179,49 +178,8 @@ async function finish(
     /OUTCOME_FAILED/.test(JSON.stringify(await must(cluster.endpoint, fill(cluster, again))))
       ? undefined
       : true;
-  await until(REST_TIMEOUT_MS, isRepaired, "the repair", POLL_MS);
+  await until(REST_TIMEOUT_MS, isRepaired, "the repair", REPAIR_EVERY_MS);
   return expectation === "consistent" ? expectation : "after";
-}
-
-interface End {
-  readonly now: Look;
-  readonly isAfter: boolean;
-  readonly leftovers: readonly string[];
-}
-
-async function comeToRest(
-  cluster: Cluster,
-  expectation: Expectation,
-  before: Look,
-  after: Look,
-): Promise<End> {
-  const endMs = performance.now() + REST_TIMEOUT_MS;
-  for (;;) {
-    // While something is being undone, what is looked at may go meanwhile.
-    const open = openTransactions(cluster);
-    if (open.length === 0) {
-      const now = await look(cluster);
-      const end = judge(expectation, before, now, after);
-      if (end.leftovers.length === 0 || performance.now() > endMs) return end;
-    } else if (performance.now() > endMs) {
-      throw new Error(`transactions are still open: ${open.join()}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-}
-
-function judge(expectation: Expectation, before: Look, now: Look, after: Look): End {
-  // What died before the pivot leaves not even an id changed; what is new has ids of its own.
-  const fromBefore = difference(before, now, false);
-  const fromAfter = difference(after, now, true);
-  const isBefore = fromBefore.length === 0;
-  const isExpected =
-    expectation === "consistent" ||
-    (isBefore && expectation !== "after") ||
-    (fromAfter.length === 0 && expectation !== "before");
-  const changes = expectation === "after" ? fromAfter : fromBefore;
-  const unrest = [...now.open, ...now.findings];
-  return { now, isAfter: !isBefore, leftovers: [...unrest, ...(isExpected ? [] : changes)] };
 }
 
 async function revert(cluster: Cluster, scenario: Scenario, { before }: Bounds): Promise<Look> {
