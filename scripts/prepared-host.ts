@@ -4,7 +4,6 @@ import { styleText } from "node:util";
 import { runShown } from "./run-shown.ts";
 
 const HOST = "scripts/host";
-/** Of this run, and of no other at the same time. */
 export const TEST_FOLDER = ".cache/test";
 /** One for each run: two at once must not end each other's libvirtd. */
 const LIBVIRTD_RECORD = `${TEST_FOLDER}/libvirtd.${process.pid}`;

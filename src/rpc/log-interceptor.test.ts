@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { connect, constants } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import { setTimeout } from "node:timers/promises";
 import {
   type ConnectRouter,
@@ -127,60 +127,54 @@ describe("one line per call", () => {
   });
 
   test("of a stream whose client breaks the connection with an error: no failure of ours", async () => {
-    const lines: Record<string, unknown>[] = [];
-    const log = openLog({ level: "debug", write: (line) => lines.push(JSON.parse(line)) });
-    const routes = (router: ConnectRouter) =>
-      router.service(NodeService, {
-        async *watchNodes(_request, { signal }) {
-          yield { deletedName: "one" };
-          await once(signal, "abort");
-        },
-      });
-    const server = await listen({ host: "127.0.0.1", port: 0, log, routes });
-    const session = connect(server.url);
-    try {
-      const stream = session.request({
-        ":method": "POST",
-        ":path": "/n0stack.pool.v0.NodeService/WatchNodes",
-        "content-type": "application/connect+json",
-      });
-      stream.on("error", () => {});
+    const lines = await linesOfBroken(async (_session, stream) => {
       stream.end(Buffer.from([0, 0, 0, 0, 2, ...Buffer.from("{}")]));
       await once(stream, "data");
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-      await expect.poll(() => lines.at(-1)).toMatchObject({ message: "rpc", code: "canceled" });
-      expect(lines.filter(({ level }) => level === "error")).toEqual([]);
-    } finally {
-      session.destroy();
-      await server.stop(1_000);
-    }
+    });
+    expect(lines.filter(({ level }) => level === "error")).toEqual([]);
   });
 
   test("of a call whose client is gone before it has said what it wants: no failure of ours", async () => {
-    const lines: Record<string, unknown>[] = [];
-    const log = openLog({ level: "debug", write: (line) => lines.push(JSON.parse(line)) });
-    const routes = (router: ConnectRouter) =>
-      // biome-ignore lint/correctness/useYield: it never comes that far
-      router.service(NodeService, { async *watchNodes() {} });
-    const server = await listen({ host: "127.0.0.1", port: 0, log, routes });
-    const session = connect(server.url);
-    try {
-      const stream = session.request({
-        ":method": "POST",
-        ":path": "/n0stack.pool.v0.NodeService/WatchNodes",
-        "content-type": "application/connect+json",
-      });
-      stream.on("error", () => {});
+    const lines = await linesOfBroken(async (session, stream) => {
       stream.write(Buffer.from([0, 0, 0]));
       await setTimeout(50);
       session.destroy();
-      await expect.poll(() => lines.at(-1)).toMatchObject({ message: "rpc", code: "canceled" });
-      expect(lines.filter(({ level }) => level === "error")).toEqual([]);
-    } finally {
-      await server.stop(1_000);
-    }
+    });
+    expect(lines.filter(({ level }) => level === "error")).toEqual([]);
   });
 });
+
+/** What a server logs of a watch whose client breaks it, until the line about the call. */
+async function linesOfBroken(
+  breakIt: (session: ClientHttp2Session, stream: ClientHttp2Stream) => Promise<void>,
+): Promise<readonly Record<string, unknown>[]> {
+  const lines: Record<string, unknown>[] = [];
+  const log = openLog({ level: "debug", write: (line) => lines.push(JSON.parse(line)) });
+  const routes = (router: ConnectRouter) =>
+    router.service(NodeService, {
+      async *watchNodes(_request, { signal }) {
+        yield { deletedName: "one" };
+        await once(signal, "abort");
+      },
+    });
+  const server = await listen({ host: "127.0.0.1", port: 0, log, routes });
+  const session = connect(server.url);
+  try {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/n0stack.pool.v0.NodeService/WatchNodes",
+      "content-type": "application/connect+json",
+    });
+    stream.on("error", () => {});
+    await breakIt(session, stream);
+    await expect.poll(() => lines.at(-1)).toMatchObject({ message: "rpc", code: "canceled" });
+    return lines;
+  } finally {
+    session.destroy();
+    await server.stop(1_000);
+  }
+}
 
 test("a request id that cannot be a header is replaced", async () => {
   const { lines, client } = world();

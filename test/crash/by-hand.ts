@@ -29,7 +29,7 @@ type Hand = (cluster: Cluster) => Promise<unknown>;
 const HANDS = new Map<string, Hand>([
   [GUEST_STARTED[0], guestStarted],
   [NODE_SILENT[0], nodeSilent],
-  [DOMAIN_UNDEFINED[0], (cluster) => eachDomain(cluster, "undefine")],
+  [DOMAIN_UNDEFINED[0], undefineDomains],
   [SEED_REMOVED[0], (cluster) => rm(join(baseOf(cluster), "vm", `web-${cluster.tag}`, "seed.iso"))],
   [SIDECAR_REMOVED[0], removeSidecar],
   [
@@ -57,11 +57,11 @@ async function nodeSilent({ endpoint }: Cluster): Promise<void> {
   await until(SILENCE_TIMEOUT_MS, isSilent, "the silence of the node", 100);
 }
 
-async function eachDomain(cluster: Cluster, command: string): Promise<void> {
+async function undefineDomains(cluster: Cluster): Promise<void> {
   const virsh = ["--connect", cluster.places[0]?.libvirtUri ?? "", "--quiet"];
   const { stdout } = await run("virsh", [...virsh, "list", "--all", "--name"]);
   const names = stdout.split("\n").filter((name) => name.startsWith(prefixOf(cluster)));
-  for (const name of names) await run("virsh", [...virsh, command, name]);
+  for (const name of names) await run("virsh", [...virsh, "undefine", name]);
 }
 
 async function removeSidecar(cluster: Cluster): Promise<void> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Expectation } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
 import { difference, type Look, look, openTransactions } from "./look.ts";
@@ -34,7 +35,7 @@ export async function comeToRest(
     } else if (performance.now() > endMs) {
       throw new Error(`transactions are still open: ${open.join()}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await sleep(POLL_MS);
   }
 }
 
