@@ -6,6 +6,7 @@ import { N0Error } from "../util/errors.ts";
 import { addLogFields } from "../util/log.ts";
 import { askerOf } from "./asker.ts";
 import type { Api, Call, Tx } from "./context.ts";
+import { throwIfPending } from "./pending.ts";
 
 export interface SagaOptions {
   /** The RPC, said to whoever finds the keys held. */
@@ -16,6 +17,8 @@ export interface SagaOptions {
   readonly waits?: boolean;
   /** The transaction that it runs within, and that was admitted for both. */
   readonly within?: Tx;
+  /** It sees by itself to records that are PENDING: a repair of those that no transaction is at work on. */
+  readonly seesToPending?: boolean;
 }
 
 /**
@@ -25,7 +28,7 @@ export interface SagaOptions {
 export async function runSaga<T>(
   api: Api,
   call: Call,
-  { kind, keys, waits = false, within }: SagaOptions,
+  { kind, keys, waits = false, within, seesToPending = false }: SagaOptions,
   saga: (tx: Tx) => Promise<T>,
 ): Promise<T> {
   using _place = within === undefined ? api.engine.admit() : undefined;
@@ -40,7 +43,9 @@ export async function runSaga<T>(
   });
   attempt?.begin(live.id);
   using _wait = within === undefined ? undefined : waitingFor(api, within, live);
+  const own = within === undefined ? [live.id] : [live.id, within.id];
   const held = await takeKeys(api, call, live, waits);
+  if (!seesToPending) await orLetGo(api, live, held, () => throwIfPending(api, held.keys, own));
   const options = {
     kind,
     guards: held.keys,
@@ -84,6 +89,22 @@ async function takeKeys(
     throw live.cancelled === undefined ? reason : live.cancelledError(reason);
   } finally {
     call.signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** A refusal under the keys has begun nothing either. */
+async function orLetGo(
+  api: Api,
+  live: LiveTransaction,
+  held: Held,
+  check: () => Promise<void>,
+): Promise<void> {
+  try {
+    await check();
+  } catch (reason) {
+    held.release();
+    api.engine.live.remove(live);
+    throw reason;
   }
 }
 

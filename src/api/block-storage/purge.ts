@@ -16,7 +16,9 @@ import { removalOf } from "./removal.ts";
 /** The last step of a purge: the name is free. */
 export const forgetBlockStorage: Retriable<SagaContext, { readonly name: string }> = {
   name: "block_storage.forget",
-  async act({ api, held }, { name }) {
+  async act({ api, held }, { name }, { transactionId }) {
+    const stored = await api.records.find(blockStorages, name);
+    if (stored?.value.transactionId !== transactionId) return;
     await api.datastore.batch(held.remove(blockStorages, name));
   },
 };

@@ -1,14 +1,8 @@
 import { remove, unchanged } from "../../datastore/collection.ts";
 import type { Stored } from "../../datastore/records.ts";
 import type { Image } from "../../gen/n0stack/deployment/v0/image_pb.ts";
-import {
-  type BlockStorage,
-  BlockStorage_BlockStorageState as DiskState,
-} from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import {
-  type VirtualMachine,
-  VirtualMachine_VirtualMachineState as VmState,
-} from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { BlockStorage } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { VirtualMachine } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error, notFound } from "../../util/errors.ts";
 import { removeFile } from "../block-storage/removal.ts";
 import {
@@ -65,7 +59,6 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
       const message = `something on node "${name}" has just changed: try again`;
       throw new N0Error("aborted", message, { resource: `node/${name}`, retryAfterMs: 100 });
     }
-    throwIfPending(remains);
     const { held } = tx.context;
     const reserved = [
       ...(await api.records.list(computes, [name])),
@@ -127,24 +120,6 @@ function keysOf(nodeName: string, { vms, disks, images: of, copies }: Remains): 
     ...of.map((image) => images.key(image.name)),
     ...copies.map(({ key }) => key),
   ];
-}
-
-function throwIfPending({ vms, disks }: Remains): void {
-  const pending = [
-    ...vms
-      .filter((vm) => vm.state === VmState.PENDING)
-      .map((vm) => ({ kind: "virtual machine", ...vm })),
-    ...disks
-      .filter(({ disk }) => disk.state === DiskState.PENDING)
-      .map(({ disk }) => ({ kind: "block storage", ...disk })),
-  ];
-  const [first] = pending;
-  if (first === undefined) return;
-  throw new N0Error(
-    "failed_precondition",
-    `${first.kind} "${first.name}" is PENDING: transaction ${first.transactionId} is at work on it or needs an operator`,
-    { resource: `${first.kind.replace(" ", "_")}/${first.name}` },
-  );
 }
 
 /**

@@ -65,7 +65,7 @@ async function repairOne(api: Api, call: Call, finding: Finding): Promise<Answer
 /** Looks once more when its keys are held: by then it may be gone, or somebody else's work. */
 async function runRepair(api: Api, call: Call, finding: Finding): Promise<Dealt> {
   const inner = { ...call, responseHeader: new Headers() };
-  const options = { kind: "Repair", keys: locksOf(finding) };
+  const options = { kind: "Repair", keys: locksOf(finding), seesToPending: true };
   return await runSaga(api, inner, options, async (tx) => {
     const { nodeName } = finding;
     const now = await lookOnce(api, {

@@ -28,10 +28,10 @@ import {
  */
 export const forgetVirtualMachine: Retriable<SagaContext, { readonly name: string }> = {
   name: "virtual_machine.forget",
-  async act(context, { name }) {
+  async act(context, { name }, { transactionId }) {
     const { api, held } = context;
     const stored = await api.records.find(virtualMachines, name);
-    if (stored === undefined) return;
+    if (stored?.value.transactionId !== transactionId) return;
     await api.datastore.batch(
       merge(held.remove(virtualMachines, name), ...(await releaseAll(context, stored.value))),
     );

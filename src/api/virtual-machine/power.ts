@@ -7,9 +7,10 @@ import {
 } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../transaction/step.ts";
 import { N0Error } from "../../util/errors.ts";
-import { virtualMachines } from "../collections.ts";
+import { blockStorages, virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
 import { answering, answeringRecord } from "../idempotency/answer.ts";
+import { throwIfPending } from "../pending.ts";
 import { runSaga } from "../saga.ts";
 import {
   pauseDomain,
@@ -77,6 +78,8 @@ export async function bootVirtualMachine(
     const place = { nodeName: vm.computeNodeName, name };
     if (state === State.PAUSED) await tx.run(resumeDomain, place);
     else if (state !== State.RUNNING) {
+      const disks = vm.blockStorageNames.map((disk) => blockStorages.key(disk));
+      await throwIfPending(api, disks, [tx.id]);
       const plan = await planOf(api, vm);
       await tx.run(rewriteSeed, plan.seed);
       for (const tap of plan.taps) await tx.run(makeTap, tap);
