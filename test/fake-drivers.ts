@@ -35,6 +35,11 @@ function joined(
       const id = volume.idAt(path);
       if (id !== undefined) await volume.ensureSize(id, sizeBytes, signal);
     },
+    async undoGrowDisk(name, path, growth, signal) {
+      await compute.undoGrowDisk(name, path, growth, signal);
+      const id = volume.idAt(path);
+      if (id !== undefined) await volume.undoGrowth(id, growth, signal);
+    },
     async ensureAbsent(name, maker, signal) {
       try {
         await compute.ensureAbsent(name, maker, signal);

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { wholeSectors } from "../driver/volume/volume-errors.ts";
 import type {
   OpenSerialRequest,
   OpenVncRequest,
@@ -87,9 +88,20 @@ export function computeRoutes(router: ConnectRouter, deps: AgentDeps): void {
     },
 
     async growDomainDisk({ name, operation, volumeId, sizeBytes }) {
-      await change(queue, keys.volume(volumeId), operation, (_mark, signal) =>
-        compute.growDisk(name, volume.path(volumeId), sizeBytes, signal),
-      );
+      await change(queue, keys.volume(volumeId), operation, async (_mark, signal) => {
+        await volume.checkSize(volumeId, sizeBytes, signal);
+        await compute.growDisk(name, volume.path(volumeId), wholeSectors(sizeBytes), signal);
+      });
+      return {};
+    },
+
+    async undoDomainDiskGrowth({ name, operation, volumeId, sizeBytes, grownBytes }) {
+      const fromBytes = wholeSectors(sizeBytes);
+      const growth = { fromBytes, toBytes: wholeSectors(grownBytes) };
+      await change(queue, keys.volume(volumeId), operation, async (_mark, signal) => {
+        await volume.checkUnusedFrom(volumeId, fromBytes, signal);
+        await compute.undoGrowDisk(name, volume.path(volumeId), growth, signal);
+      });
       return {};
     },
 

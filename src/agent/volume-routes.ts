@@ -59,18 +59,26 @@ export function volumeRoutes(router: ConnectRouter, deps: AgentDeps): void {
       );
     },
 
-    async ensureVolumeSize(request, call) {
+    async ensureVolumeSize(request) {
       const { id, sizeBytes } = required("volume", request.volume);
-      if (request.checkOnly) await volume.checkSize(id, sizeBytes, call.signal);
-      else {
-        await change(queue, keys.volume(id), request.operation, (_mark, signal) =>
-          volume.ensureSize(id, sizeBytes, signal),
-        );
-      }
+      await change(queue, keys.volume(id), request.operation, (_mark, signal) =>
+        volume.ensureSize(id, sizeBytes, signal),
+      );
       return {};
     },
 
-    async ensureVolumeAbsent({ id, operation }) {
+    async undoVolumeGrowth({ id, operation, sizeBytes: fromBytes, grownBytes: toBytes }) {
+      await change(queue, keys.volume(id), operation, (_mark, signal) =>
+        volume.undoGrowth(id, { fromBytes, toBytes }, signal),
+      );
+      return {};
+    },
+
+    async ensureVolumeAbsent({ id, operation, checkOnly }, call) {
+      if (checkOnly) {
+        await volume.checkAbsent(id, call.signal);
+        return {};
+      }
       await change(queue, keys.volume(id), operation, (_mark, signal) =>
         volume.ensureAbsent(id, signal),
       );

@@ -3,19 +3,12 @@ import { expect, test } from "vitest";
 import { until } from "../../test/collect.ts";
 import { refused } from "../../test/refused.ts";
 import { GiB, MiB, prepareDisk, webRequest } from "../../test/scenario.ts";
-import { newWorld, type World } from "../../test/world.ts";
+import { hurried, newWorld, type World } from "../../test/world.ts";
 import { untilAborted } from "../driver/volume/fake-volume-driver.ts";
 import { blankQcow2 } from "../driver/volume/image/blank-qcow2.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { type Clock, systemClock } from "../util/clock.ts";
 
 const disk = { name: "disk", requestBytes: GiB, limitBytes: GiB };
-
-/** Waiting takes a twentieth of its time; the time itself goes as ever. */
-const hurried: Clock = {
-  ...systemClock,
-  sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
-};
 
 async function restsAs(world: World, before: Awaited<ReturnType<World["residue"]>>) {
   await until(async () => world.opened.api.engine.openCount === 0);

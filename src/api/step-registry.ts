@@ -10,7 +10,9 @@ import {
   ensureOverlay,
   ensureReplicated,
   growDomainDisk,
+  growDomainDiskLater,
   growVolume,
+  growVolumeLater,
   markVolumeLater,
   recordOverlay,
   removeVolumeLater,
@@ -56,6 +58,8 @@ export function stepRegistry(): StepRegistry<SagaContext, Writes> {
     .add(ensureCopied)
     .add(ensureReplicated)
     .add(recordOverlay)
+    .add(growVolume)
+    .add(growDomainDisk)
     .add(writeNewSeed, rewriteSeed)
     .add(startNewDomain, startDomain)
     .add(releaseDomain, resumeDomain, pauseDomain, pressPowerButton)
@@ -63,9 +67,11 @@ export function stepRegistry(): StepRegistry<SagaContext, Writes> {
     .add(defineDomain)
     .add(rebootDomain)
     .add(makeTap, attachTap)
-    .addRetriable(blockStorageSteps.settle, virtualMachineSteps.settle)
-    .addRetriable(removeVolumeLater, growVolume)
-    .addRetriable(growDomainDisk)
+    .addRetriable(virtualMachineSteps.settle)
+    .addFormerRetriable(blockStorageSteps.settle)
+    .addRetriable(removeVolumeLater)
+    .addFormerRetriable(growVolumeLater)
+    .addFormerRetriable(growDomainDiskLater)
     .addRetriable(forgetVolume)
     .addRetriable(forgetBlockStorage, forgetVirtualMachine)
     .addRetriable(powerOffLater, removeDomainLater)

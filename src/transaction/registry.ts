@@ -5,6 +5,8 @@ import type { AnyStep, Retriable } from "./step.ts";
 export class StepRegistry<C, W = never> {
   readonly #steps = new Map<string, AnyStep<C, Json, unknown, W>>();
   readonly #retriables = new Map<string, Retriable<C, Json>>();
+  /** Those that no saga runs any more. */
+  readonly #former = new Set<string>();
 
   /** Rows of the journal come back as the input they were written from, hence the loose type inside. */
   add<I extends Json, O>(...steps: readonly AnyStep<C, I, O, W>[]): this {
@@ -17,6 +19,12 @@ export class StepRegistry<C, W = never> {
     return this;
   }
 
+  /** Steps after the pivot that only the journals of older versions name. */
+  addFormerRetriable<I extends Json>(...steps: readonly Retriable<C, I>[]): this {
+    for (const { name } of steps) this.#former.add(name);
+    return this.addRetriable(...steps);
+  }
+
   step(name: string): AnyStep<C, Json, unknown, W> {
     return this.#get(this.#steps, name);
   }
@@ -25,8 +33,10 @@ export class StepRegistry<C, W = never> {
     return this.#get(this.#retriables, name);
   }
 
+  /** Of the steps that sagas run. */
   names(): { readonly steps: readonly string[]; readonly retriables: readonly string[] } {
-    return { steps: [...this.#steps.keys()], retriables: [...this.#retriables.keys()] };
+    const retriables = [...this.#retriables.keys()].filter((name) => !this.#former.has(name));
+    return { steps: [...this.#steps.keys()], retriables };
   }
 
   #put<S extends { readonly name: string }>(map: Map<string, S>, step: S): void {

@@ -83,7 +83,7 @@ export async function makeBlockStorage(
     const finished = finish(blank, made);
     await tx.commit(
       answeringRecord(tx, blockStorages, name, finished),
-      ...(replaced === undefined ? [] : await removalOf(api, replaced)),
+      ...(replaced === undefined ? [] : await removalOf(tx, replaced)),
     );
     return finished;
   });

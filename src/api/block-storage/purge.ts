@@ -34,14 +34,13 @@ export async function purgeBlockStorage(api: Api, call: Call, name: string): Pro
   await runSaga(api, call, options, async (tx) => {
     const { value } = await getBlockStorage(api, name);
     throwUnlessIn(value, [State.DELETED]);
-    if (!api.agents.isLost(value.nodeName)) api.agents.get(value.nodeName);
     const { put, replacement } = blockStorageSteps;
     // First PENDING, then the look for overlays: one that is being made meanwhile meets a changed record.
     await tx.run(put, replacement(name, value, pending(value, tx.id)));
     await throwIfBase(api, value);
     await tx.commit(
       answering(tx, DONE),
-      ...(await removalOf(api, value)),
+      ...(await removalOf(tx, value)),
       later(forgetBlockStorage, { name }),
     );
   });

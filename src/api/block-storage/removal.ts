@@ -3,8 +3,10 @@ import { merge } from "../../datastore/datastore.ts";
 import type { BlockStorage } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { type Later, later, type Retriable } from "../../transaction/step.ts";
 import { overlays, replicas, storages } from "../collections.ts";
-import type { Api, SagaContext } from "../context.ts";
+import type { SagaContext, Tx } from "../context.ts";
 import { release } from "../node/inventory.ts";
+import { operation, quick } from "../operation.ts";
+import { ownerOf } from "./block-storage-record.ts";
 import { removeVolumeLater } from "./volume-steps.ts";
 
 /** A file that is gone, and what is kept about it. */
@@ -31,27 +33,43 @@ export const forgetVolume: Retriable<SagaContext, Forgotten> = {
   },
 };
 
-/** What is to be done after the pivot to remove the files of a block storage, its copies on other nodes included. */
-export async function removalOf(api: Api, blockStorage: BlockStorage): Promise<Later[]> {
+/**
+ * What is to be done after the pivot to remove the files of a block storage, its copies on other nodes
+ * included. For its errors see `removeFile`.
+ */
+export async function removalOf(tx: Tx, blockStorage: BlockStorage): Promise<Later[]> {
   const { name, nodeName, volumeId, baseVolumeId } = blockStorage;
-  const copies = await api.records.list(replicas, [name]);
-  return [
-    ...copies.flatMap(({ key, value }) =>
-      removeFile(name, {
-        nodeName: replicas.parts(key)[1]!,
-        volumeId: value.volumeId,
-        baseVolumeId: "",
-        replicaOf: name,
-      }),
-    ),
-    ...removeFile(name, { nodeName, volumeId, baseVolumeId, replicaOf: "" }),
+  const copies = await tx.context.api.records.list(replicas, [name]);
+  const all: Forgotten[] = [
+    ...copies.map(({ key, value }) => ({
+      nodeName: replicas.parts(key)[1]!,
+      volumeId: value.volumeId,
+      baseVolumeId: "",
+      replicaOf: name,
+    })),
+    { nodeName, volumeId, baseVolumeId, replicaOf: "" },
   ];
+  const laters: Later[] = [];
+  for (const forgotten of all) laters.push(...(await removeFile(tx, name, forgotten)));
+  return laters;
 }
 
-export function removeFile(name: string, forgotten: Forgotten): Later[] {
-  const { nodeName, volumeId } = forgotten;
+/**
+ * The steps after the pivot that remove one file. Its node is asked first whether anything stands in the
+ * way, such as an overlay that no record knows: after the pivot that would hinder the removal for ever.
+ *
+ * @throws N0Error `failed_precondition` for a base of others; `unavailable` when its node does not answer.
+ */
+export async function removeFile(tx: Tx, name: string, forgotten: Forgotten): Promise<Later[]> {
+  const { nodeName, volumeId: id } = forgotten;
+  const { agents } = tx.context.api;
+  if (!agents.isLost(nodeName)) {
+    const scope = { transactionId: tx.id, generation: tx.generation, signal: tx.signal };
+    const request = { operation: operation(ownerOf(name), scope), id, checkOnly: true };
+    await agents.get(nodeName).volume((client) => client.ensureVolumeAbsent(request, quick(scope)));
+  }
   return [
-    later(removeVolumeLater, { nodeName, volumeId, name, sizeBytes: "0" }),
+    later(removeVolumeLater, { nodeName, volumeId: id, name, sizeBytes: "0" }),
     later(forgetVolume, forgotten),
   ];
 }

@@ -169,3 +169,23 @@ test("who waits gives up at his deadline, and the line goes on without him", asy
   expect((await patient).state).toBe(State.PROTECTED);
   expect((await world.residue()).locks).toBe(0);
 });
+
+test("a purge of a disk that something on its node rests on, unknown to any record, is refused", async () => {
+  await using world = await newWorld({ inMemory: true });
+  await world.blockStorages.createBlockStorage({ name, requestBytes: GiB, limitBytes: GiB });
+  await world.blockStorages.deleteBlockStorage({ name });
+  const { volume } = world.fakeNodes[0]!.drivers;
+  const [base] = volume.snapshot();
+  const never = new AbortController().signal;
+  await volume.ensureOverlay("stray", base!.id, GiB, base!.mark, never);
+  const before = await world.residue();
+  expect(await refused(purge(world))).toMatchObject({
+    code: "FailedPrecondition",
+    message: expect.stringMatching(/^node "node-1": volume ".*" is the base of 1 others \(stray\)/),
+    rollback: "done",
+  });
+  expect(await world.residue()).toEqual(before);
+  await volume.ensureAbsent("stray", never);
+  await purge(world);
+  expect(volume.snapshot()).toEqual([]);
+});

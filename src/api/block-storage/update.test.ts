@@ -8,8 +8,9 @@ import {
   REQUEST_NODE,
   webRequest,
 } from "../../../test/scenario.ts";
-import { newWorld, type World } from "../../../test/world.ts";
+import { hurried, newWorld, type World } from "../../../test/world.ts";
 import { BlockStorage_BlockStorageState as State } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { N0Error } from "../../util/errors.ts";
 import { BLOCK_STORAGE_URL } from "../annotations.ts";
 
 const name = "disk";
@@ -118,11 +119,12 @@ test("a disk in use grows through the domain that has it open, or offline when t
 
   const grown = await update(20n * GiB);
   expect(grown).toMatchObject({ state: State.IN_USE, usedBy: "web", limitBytes: 20n * GiB });
-  expect(Object.values(node.snapshot().compute.diskSizes)).toEqual([20n * GiB]);
+  const { path } = volumes(world)[0]!;
+  expect(node.drivers.compute.diskSizeBytes(path)).toEqual(20n * GiB);
 
   await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
   await update(30n * GiB);
-  expect(Object.values(node.snapshot().compute.diskSizes)).toEqual([20n * GiB]);
+  expect(node.drivers.compute.diskSizeBytes(path)).toEqual(20n * GiB);
   expect(node.snapshot().volumes[0]).toMatchObject({ virtualSizeBytes: 30n * GiB });
 });
 
@@ -131,8 +133,11 @@ test("a guest that powers off while its disk is to grow does not keep it from gr
   await prepareDisk(world);
   await world.virtualMachines.createVirtualMachine(webRequest());
   const { compute } = world.fakeNodes[0]!.drivers;
-  world.faults = ({ point, kind }) => {
-    if (point === "after_commit" && kind === "UpdateBlockStorage") compute.powerOff("web");
+  const { growDisk } = compute;
+  // Between the look at the domain and what is asked of it.
+  compute.growDisk = async (...asked) => {
+    compute.powerOff("web");
+    await growDisk(...asked);
   };
   await world.blockStorages.updateBlockStorage({ name: "root", limitBytes: 20n * GiB });
   expect(volumes(world)[0]).toMatchObject({ virtualSizeBytes: 20n * GiB });
@@ -232,4 +237,38 @@ test("an update of a smaller request that fails finds its bytes as it left them"
   gate.open();
   expect(await refused(shrinking)).toMatchObject({ rollback: "done" });
   expect(await world.residue()).toEqual(before);
+});
+
+test("a growth that the node refuses changes nothing", async () => {
+  await using world = await newWorld({ inMemory: true });
+  await world.blockStorages.createBlockStorage({ name, ...size });
+  const before = await world.residue();
+  const { volume } = world.fakeNodes[0]!.drivers;
+  volume.before = ({ method }) => {
+    if (method === "ensureSize")
+      throw new N0Error("failed_precondition", "the format is too small");
+  };
+  const growing = world.blockStorages.updateBlockStorage({ name, limitBytes: 4n * GiB });
+  expect(await refused(growing)).toMatchObject({
+    code: "FailedPrecondition",
+    message: expect.stringContaining("the format is too small"),
+    rollback: "done",
+  });
+  expect(await world.residue()).toEqual(before);
+});
+
+test("a growth whose new part is written to before it is undone needs an operator", async () => {
+  await using world = await newWorld({ inMemory: true, clock: hurried });
+  await world.blockStorages.createBlockStorage({ name, ...size });
+  const { volume } = world.fakeNodes[0]!.drivers;
+  volume.after = ({ method, id }) => {
+    if (method !== "ensureSize") return;
+    volume.writtenTo.set(id, 3n * GiB);
+    throw new N0Error("failed_precondition", "the answer is lost");
+  };
+  const refusal = await refused(
+    world.blockStorages.updateBlockStorage({ name, limitBytes: 4n * GiB }),
+  );
+  expect(refusal.rollback).toBe("needs_operator");
+  expect(volumes(world)[0]).toMatchObject({ virtualSizeBytes: 4n * GiB });
 });

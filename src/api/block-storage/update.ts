@@ -1,9 +1,9 @@
+import { merge } from "../../datastore/datastore.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
   type UpdateBlockStorageRequest,
 } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { type Later, later } from "../../transaction/step.ts";
 import { invalid, N0Error } from "../../util/errors.ts";
 import {
   BLOCK_STORAGE_URL,
@@ -17,13 +17,11 @@ import { maskOf } from "../field-mask.ts";
 import { answering, answeringRecord } from "../idempotency/answer.ts";
 import { schedule, storageWish } from "../node/schedule.ts";
 import { changeStorage, reserveStorage } from "../node/steps.ts";
-import { operation, quick } from "../operation.ts";
 import { runSaga } from "../saga.ts";
 import {
   blockStorageSteps,
   changed,
   getBlockStorage,
-  ownerOf,
   pending,
   throwIfBase,
   throwUnlessIn,
@@ -105,9 +103,7 @@ async function grow(
   after: BlockStorage,
 ): Promise<BlockStorage> {
   const { name, nodeName, volumeId } = before;
-  // Everything that can fail comes before the pivot: the node may be silent, or refuse the size.
-  await checkGrowth(api, tx, after);
-  const { put, replacement, settle, settlement } = blockStorageSteps;
+  const { put, replacement } = blockStorageSteps;
   await tx.run(put, replacement(name, before, pending(before, tx.id)));
   const was = await api.records.find(storages, nodeName, volumeId);
   const transactionId = was?.value.transactionId ?? tx.id;
@@ -118,37 +114,29 @@ async function grow(
     before: { ...reservationOf(before), transactionId },
     after: storage,
   });
+  await growFile(tx, after, before.limitBytes);
+  const { held } = tx.context;
   const reserved = api.inventory.settleStorage(nodeName, volumeId, storage);
-  await tx.commit(
-    answering(tx, after, reserved),
-    growthOf(after),
-    later(settle, settlement(name, after)),
-  );
+  await tx.commit(answering(tx, after, merge(held.put(blockStorages, name, after), reserved)));
   return after;
 }
 
-/** @throws whatever would keep the file from growing to its new size. */
-export async function checkGrowth(api: Api, tx: Tx, after: BlockStorage): Promise<void> {
-  const { name, nodeName, volumeId, limitBytes } = after;
-  const scope = { transactionId: tx.id, generation: tx.generation, signal: api.shutdown };
-  await api.agents.get(nodeName).volume((client) =>
-    client.ensureVolumeSize(
-      {
-        operation: operation(ownerOf(name), scope),
-        volume: { id: volumeId, sizeBytes: limitBytes },
-        checkOnly: true,
-      },
-      quick(scope),
-    ),
-  );
-}
-
-/** How the file is to grow. */
-export function growthOf({ name, nodeName, volumeId, usedBy, limitBytes }: BlockStorage): Later {
-  const place = { nodeName, volumeId, name, sizeBytes: limitBytes.toString() };
-  return usedBy === ""
-    ? later(growVolume, place)
-    : later(growDomainDisk, { ...place, virtualMachineName: usedBy });
+/** Runs the step that makes the file as large as the record says, where it is not. */
+export async function growFile(
+  tx: Tx,
+  { name, nodeName, volumeId, usedBy, limitBytes }: BlockStorage,
+  beforeBytes: bigint,
+): Promise<void> {
+  if (limitBytes === beforeBytes) return;
+  const place = {
+    nodeName,
+    volumeId,
+    name,
+    sizeBytes: limitBytes.toString(),
+    beforeBytes: beforeBytes.toString(),
+  };
+  if (usedBy === "") await tx.run(growVolume, place);
+  else await tx.run(growDomainDisk, { ...place, virtualMachineName: usedBy });
 }
 
 /** Offline: a new volume on the other node, and the old one goes when the record says so. */
@@ -187,7 +175,7 @@ async function move(
   });
   await tx.commit(
     answeringRecord(tx, blockStorages, name, moved),
-    ...removeFile(name, { nodeName, volumeId, baseVolumeId, replicaOf: "" }),
+    ...(await removeFile(tx, name, { nodeName, volumeId, baseVolumeId, replicaOf: "" })),
   );
   return moved;
 }

@@ -1,8 +1,10 @@
 import { putNew, remove, unchanged } from "../../datastore/collection.ts";
 import { ConflictError, merge } from "../../datastore/datastore.ts";
 import { DomainState } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { Operation } from "../../gen/n0stack/agent/v1alpha1/operation_pb.ts";
 import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
-import { N0Error } from "../../util/errors.ts";
+import { kindOf, N0Error } from "../../util/errors.ts";
+import type { Agent } from "../agents.ts";
 import { blockStorages, overlays } from "../collections.ts";
 import type { SagaContext, SagaRecordStep } from "../context.ts";
 import { operation, patient, quick, unlessLost } from "../operation.ts";
@@ -153,39 +155,100 @@ export const markVolumeLater: Retriable<
   }),
 };
 
-/** After the pivot: the file grows. It can be repeated, but not undone. */
-export const growVolume: Retriable<SagaContext, VolumePlace> = {
+/** A volume that grows: `sizeBytes` is what it is to have, `beforeBytes` what it has. Decimal. */
+export type GrowingVolume = VolumePlace & { readonly beforeBytes: string };
+
+function undoRequestFor(place: GrowingVolume) {
+  return { sizeBytes: BigInt(place.beforeBytes), grownBytes: BigInt(place.sizeBytes) };
+}
+
+/**
+ * The file grows, as the last step before the pivot: growing can fail for a reason that lies in the file.
+ * Undone it shrinks back, where nobody has written to the new part.
+ */
+export const growVolume: Step<SagaContext, GrowingVolume> = {
   name: "volume.grow",
-  act: unlessLost(async ({ api }, place, scope) => {
+  async act({ api }, place, scope) {
     const request = requestFor(place, scope);
     await api.agents.get(place.nodeName).volume((c) => c.ensureVolumeSize(request, quick(scope)));
+  },
+  undo: unlessLost(async ({ api }, place, scope) => {
+    const { nodeName, volumeId: id, name } = place;
+    const request = {
+      operation: operation(`block_storage/${name}`, scope),
+      id,
+      ...undoRequestFor(place),
+    };
+    await api.agents.get(nodeName).volume((c) => c.undoVolumeGrowth(request, quick(scope)));
   }),
 };
 
+export type GrowingDisk = GrowingVolume & { readonly virtualMachineName: string };
+
+type DomainDisk = {
+  readonly operation: Operation;
+  readonly name: string;
+  readonly volumeId: string;
+};
+
 /**
- * As `growVolume`, for a disk of a virtual machine: through its domain while that has the file open, which
- * is found out each time, since a guest may power off at any moment.
+ * Asks the domain while that has the disk open, else works on the file. A guest may power off at any
+ * moment: where the domain refuses, it is looked at once more.
  */
-export const growDomainDisk: Retriable<
-  SagaContext,
-  VolumePlace & { readonly virtualMachineName: string }
-> = {
+async function throughDomain(
+  context: SagaContext,
+  place: GrowingDisk,
+  scope: StepScope,
+  ask: (agent: Agent, domain: DomainDisk) => Promise<unknown>,
+  onFile: () => Promise<void>,
+): Promise<void> {
+  const { agents, observed } = context.api;
+  const { nodeName, volumeId, virtualMachineName: name } = place;
+  const isActive = async () => {
+    const state = await observed.read(nodeName, name, scope.signal);
+    return state === DomainState.RUNNING || state === DomainState.PAUSED;
+  };
+  if (!(await isActive())) return await onFile();
+  try {
+    const domain = { operation: operation(`virtual_machine/${name}`, scope), name, volumeId };
+    await ask(agents.get(nodeName), domain);
+  } catch (reason) {
+    if (kindOf(reason) !== "failed_precondition" || (await isActive())) throw reason;
+    await onFile();
+  }
+}
+
+/** As `growVolume`, for a disk of a virtual machine: through its domain while that has the file open. */
+export const growDomainDisk: Step<SagaContext, GrowingDisk> = {
   name: "domain.grow_disk",
-  act: unlessLost(async (context, place, scope) => {
-    const { api } = context;
-    const { nodeName, volumeId, sizeBytes, virtualMachineName } = place;
-    const state = await api.observed.read(nodeName, virtualMachineName, scope.signal);
-    if (state !== DomainState.RUNNING && state !== DomainState.PAUSED) {
-      return await growVolume.act(context, place, scope);
-    }
-    const request = {
-      operation: operation(`virtual_machine/${virtualMachineName}`, scope),
-      name: virtualMachineName,
-      volumeId,
-      sizeBytes: BigInt(sizeBytes),
+  async act(context, place, scope) {
+    const grow = (agent: Agent, domain: DomainDisk) => {
+      const request = { ...domain, sizeBytes: BigInt(place.sizeBytes) };
+      return agent.compute((c) => c.growDomainDisk(request, quick(scope)));
     };
-    await api.agents.get(nodeName).compute((c) => c.growDomainDisk(request, quick(scope)));
+    const onFile = () => growVolume.act(context, place, scope);
+    await throughDomain(context, place, scope, grow, onFile);
+  },
+  undo: unlessLost(async (context, place, scope) => {
+    const shrink = (agent: Agent, domain: DomainDisk) => {
+      const request = { ...domain, ...undoRequestFor(place) };
+      return agent.compute((c) => c.undoDomainDiskGrowth(request, quick(scope)));
+    };
+    const onFile = () => growVolume.undo(context, place, scope);
+    await throughDomain(context, place, scope, shrink, onFile);
   }),
+};
+
+/** As journals name it that were written when a file grew after the pivot. */
+export const growVolumeLater: Retriable<SagaContext, GrowingVolume> = {
+  name: growVolume.name,
+  act: unlessLost(growVolume.act),
+};
+
+/** As `growVolumeLater`. */
+export const growDomainDiskLater: Retriable<SagaContext, GrowingDisk> = {
+  name: growDomainDisk.name,
+  act: unlessLost(growDomainDisk.act),
 };
 
 /** Notes that an overlay rests on a base, on the condition that the base is still what it was. */

@@ -2,19 +2,13 @@ import { expect, test } from "vitest";
 import { until } from "../../../test/collect.ts";
 import { refused } from "../../../test/refused.ts";
 import { GiB, prepareDisk, webRequest } from "../../../test/scenario.ts";
-import { newWorld, type World, withHeaders } from "../../../test/world.ts";
+import { hurried, newWorld, type World, withHeaders } from "../../../test/world.ts";
 import { SimulatedCrash } from "../../transaction/faults.ts";
-import { type Clock, systemClock } from "../../util/clock.ts";
+import { systemClock } from "../../util/clock.ts";
 import { keptRequests } from "./kept-request.ts";
 
 const under = (world: World, key: string) => withHeaders(world, { "idempotency-key": key });
 const disk = (name: string) => ({ name, requestBytes: GiB, limitBytes: GiB });
-
-/** Waiting takes a twentieth of its time; the time itself goes as ever. */
-const hurried: Clock = {
-  ...systemClock,
-  sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
-};
 
 /** Stops the transactions of a kind at a point until it is told to let them go. */
 function holdAt(world: World, point: string, kind: string) {

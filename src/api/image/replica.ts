@@ -61,7 +61,9 @@ export async function ensureReplica(
           unchanged(blockStorages, [base.name], source.revision),
         ),
       ),
-      ...(found === undefined ? [] : removeOutdated(base.name, nodeName, found.value.volumeId)),
+      ...(found === undefined
+        ? []
+        : await removeOutdated(tx, base.name, nodeName, found.value.volumeId)),
     );
     return volumeId;
   });
@@ -87,7 +89,12 @@ function writeReplica(
   return merge(put(replicas, parts, replica), unchanged(replicas, parts, before?.revision ?? 0));
 }
 
-function removeOutdated(baseName: string, nodeName: string, volumeId: string): Later[] {
+async function removeOutdated(
+  tx: Tx,
+  baseName: string,
+  nodeName: string,
+  volumeId: string,
+): Promise<Later[]> {
   // The record is the new one's by now, so there is none to be forgotten.
-  return removeFile(baseName, { nodeName, volumeId, baseVolumeId: "", replicaOf: "" });
+  return await removeFile(tx, baseName, { nodeName, volumeId, baseVolumeId: "", replicaOf: "" });
 }

@@ -3,6 +3,7 @@ import type { Stored } from "../../datastore/records.ts";
 import type { Image } from "../../gen/n0stack/deployment/v0/image_pb.ts";
 import type { BlockStorage } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { VirtualMachine } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { Later } from "../../transaction/step.ts";
 import { N0Error, notFound } from "../../util/errors.ts";
 import { removeFile } from "../block-storage/removal.ts";
 import {
@@ -68,6 +69,12 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
     const gone = new Set(
       remains.disks.flatMap(({ disk, fate }) => (fate.kind === "goes" ? [disk.name] : [])),
     );
+    const files: Later[] = [];
+    for (const { disk, fate } of remains.disks) {
+      for (const copy of fate.kind === "goes" ? fate.copies : []) {
+        files.push(...(await removeFile(tx, disk.name, { ...copy, replicaOf: disk.name })));
+      }
+    }
     await tx.commit(
       answering(
         tx,
@@ -83,11 +90,7 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
         remove(allocations, name),
         remove(heartbeats, name),
       ),
-      ...remains.disks.flatMap(({ disk, fate }) =>
-        fate.kind === "goes"
-          ? fate.copies.flatMap((copy) => removeFile(disk.name, { ...copy, replicaOf: disk.name }))
-          : [],
-      ),
+      ...files,
     );
   });
 }

@@ -235,7 +235,7 @@ test.for([
   await using world = await newWorld({ clock });
   await lose(world, clock);
   const { api } = world.opened;
-  const place = { nodeName: name, name: "web" };
+  const place = { nodeName: name, name: "web", sizeBytes: "2" };
   const scope = { transactionId: "1", generation: 1, signal: AbortSignal.timeout(5_000) };
   using held = api.locks.tryAcquire([], "test");
   await stepRegistry().retriable(step).act({ api, held }, place, scope);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { until } from "../../../test/collect.ts";
 import { refused } from "../../../test/refused.ts";
 import { GiB } from "../../../test/scenario.ts";
-import { newWorld, type World } from "../../../test/world.ts";
+import { hurried, newWorld, type World } from "../../../test/world.ts";
 import {
   Phase,
   Step_State as State,
@@ -11,12 +11,6 @@ import { type Clock, systemClock } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
 
 const disk = { name: "disk", requestBytes: GiB, limitBytes: GiB };
-
-/** Waiting takes a twentieth of its time. */
-const hurried: Clock = {
-  ...systemClock,
-  sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
-};
 
 /** A disk whose making failed and whose undo cannot be done, until `repair` is called. */
 async function newStuckWorld() {

@@ -20,7 +20,7 @@ import {
 } from "../block-storage/block-storage-record.ts";
 import { reservationOf } from "../block-storage/make.ts";
 import { removeFile } from "../block-storage/removal.ts";
-import { checkGrowth, growthOf } from "../block-storage/update.ts";
+import { growFile } from "../block-storage/update.ts";
 import { markVolumeLater, removeVolumeLater } from "../block-storage/volume-steps.ts";
 import { blockStorages, overlays, replicas, storages } from "../collections.ts";
 import type { Tx } from "../context.ts";
@@ -99,13 +99,10 @@ export function markVolume({ name, nodeName, volumeId, baseVolumeId }: BlockStor
 
 /** A file grows to its record's size; a record to its file's, for no data is cut off. */
 export function settleSize(disk: BlockStorage, fileBytes: bigint): Repair {
-  return fileBytes < disk.limitBytes ? growFile(disk) : growRecord(disk, fileBytes);
-}
-
-function growFile(disk: BlockStorage): Repair {
+  if (fileBytes >= disk.limitBytes) return growRecord(disk, fileBytes);
   return async (tx) => {
-    await checkGrowth(tx.context.api, tx, disk);
-    await commit(tx, {}, growthOf(disk));
+    await growFile(tx, disk, fileBytes);
+    await commit(tx, {});
   };
 }
 
@@ -134,7 +131,7 @@ function growRecord(disk: BlockStorage, limitBytes: bigint): Repair {
 
 export function forgetReplica(baseName: string, nodeName: string, volumeId: string): Repair {
   const forgotten = { nodeName, volumeId, baseVolumeId: "", replicaOf: baseName };
-  return (tx) => commit(tx, {}, ...removeFile(baseName, forgotten));
+  return async (tx) => await commit(tx, {}, ...(await removeFile(tx, baseName, forgotten)));
 }
 
 /** Of which registration it is a copy nobody knows; disks rest on it, so it is what the base is. */

@@ -146,6 +146,7 @@ export function computeDriverSuite(
         driver.reboot(name, false, signal),
         driver.reboot(name, true, signal),
         driver.growDisk(name, "/nowhere", 1n, signal),
+        driver.undoGrowDisk(name, "/nowhere", { fromBytes: 1n, toBytes: 2n }, signal),
         driver.openVnc(name),
         driver.openSerial(name),
       ];
@@ -253,6 +254,17 @@ export function computeDriverSuite(
       for (let i = 0; i < 2; i++) await driver.growDisk(spec.name, disk.path, 32n * MIB, signal);
       const shrunk = driver.growDisk(spec.name, disk.path, 16n * MIB, signal);
       await expect(shrunk).rejects.toMatchObject({ kind: "failed_precondition" });
+      await driver.ensureOff(spec.name, signal);
+      expect(await world.diskSizeBytes(disk.path)).toBe(32n * MIB);
+    });
+
+    test("the growth of a disk of an active machine is taken back, and no other one", async () => {
+      const disk = await world.newDisk();
+      await driver.ensureStarted({ ...spec, disks: [disk] }, mark, signal);
+      await driver.growDisk(spec.name, disk.path, 32n * MIB, signal);
+      await driver.growDisk(spec.name, disk.path, 64n * MIB, signal);
+      const growth = { fromBytes: 32n * MIB, toBytes: 64n * MIB };
+      for (let i = 0; i < 2; i++) await driver.undoGrowDisk(spec.name, disk.path, growth, signal);
       await driver.ensureOff(spec.name, signal);
       expect(await world.diskSizeBytes(disk.path)).toBe(32n * MIB);
     });

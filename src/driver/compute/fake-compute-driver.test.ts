@@ -25,7 +25,7 @@ computeDriverSuite("the fake", async () => {
     hasFolder: async (name) => driver.snapshot().folders.includes(name),
     powerOff: async (name) => driver.powerOff(name),
     crash: async (name) => driver.crash(name),
-    diskSizeBytes: async (path) => driver.snapshot().diskSizes[path] ?? 0n,
+    diskSizeBytes: async (path) => driver.diskSizeBytes(path) ?? 0n,
     [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
   };
 });

@@ -24,7 +24,8 @@ export type FakeComputeMethod =
   | "state"
   | "list"
   | "listFolders"
-  | "growDisk";
+  | "growDisk"
+  | "undoGrowDisk";
 
 export interface FakeFault {
   /** `after`: the thing is done, and the answer lost. */
@@ -42,6 +43,8 @@ export interface FakeComputeDriver extends ComputeDriver {
   crash(name: string): void;
   /** The guest prints on its serial console. */
   print(name: string, text: string): void;
+  /** How large a domain was told that the disk is; undefined where none was told. */
+  diskSizeBytes(path: string): bigint | undefined;
   /** What was typed on the serial console. */
   typed(name: string): string;
   /** Somebody edits the definition. */
@@ -62,7 +65,6 @@ export interface FakeComputeSnapshot {
   readonly domains: readonly DomainInfo[];
   readonly foreign: readonly { readonly name: string; readonly uuid: string }[];
   readonly folders: readonly string[];
-  readonly diskSizes: Readonly<Record<string, bigint>>;
 }
 
 export interface FakeComputeOptions {
@@ -257,6 +259,11 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
           throw wrongState(name, "has a disk larger than that");
         diskSizes.set(path, sizeBytes);
       }),
+    undoGrowDisk: (name, path, { fromBytes, toBytes }, signal) =>
+      guarded("undoGrowDisk", signal, () => {
+        if (!active(name).info.diskPaths.includes(path)) throw wrongState(name, "has no such disk");
+        if (diskSizes.get(path) === toBytes) diskSizes.set(path, fromBytes);
+      }),
     onEvent(listener) {
       const entry = (event: DomainEvent) => listener(event);
       listeners.add(entry);
@@ -318,6 +325,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
       active(name);
       setState(name, "crashed");
     },
+    diskSizeBytes: (path) => diskSizes.get(path),
     print(name, text) {
       const { viewers, info } = active(name);
       folderOf(name, info.mark).log += text;
@@ -329,7 +337,6 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
       domains: [...domains.values()].map(({ info, state }) => ({ ...info, state })),
       foreign: [...foreign].map(([name, uuid]) => ({ name, uuid })),
       folders: [...folders.keys()],
-      diskSizes: Object.fromEntries(diskSizes),
     }),
     async [Symbol.asyncDispose]() {
       listeners.clear();

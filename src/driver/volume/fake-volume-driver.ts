@@ -15,6 +15,7 @@ import {
   checkVolumeId,
   diskFull,
   isBase,
+  isUsedFrom,
   noSource,
   noVolume,
   refused,
@@ -41,6 +42,8 @@ export interface FakeVolumeDriver extends VolumeDriver {
   idAt(path: string): string | undefined;
   /** For doing to the node what no method does: what is to be seen of a volume instead of what is. */
   readonly damage: Map<string, Partial<VolumeSurvey>>;
+  /** How far guests have written, by the id of the volume: nothing of a volume that is not named. */
+  readonly writtenTo: Map<string, bigint>;
   /** Takes a file away, or puts one there, behind everybody's back. */
   readonly hands: Map<string, VolumeInfo>;
   /** All that is on the node, by id, as plain data to compare. */
@@ -106,6 +109,10 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     return volume;
   }
 
+  function checkUnused(id: string, offsetBytes: bigint): void {
+    if ((driver.writtenTo.get(id) ?? 0n) > offsetBytes) throw isUsedFrom(id, offsetBytes);
+  }
+
   function reserve(addedBytes: bigint): void {
     const { capacityBytes } = driver;
     if (capacityBytes !== undefined && usedBytes() + addedBytes > capacityBytes) throw diskFull();
@@ -151,6 +158,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     before: () => {},
     after: () => {},
     capacityBytes: undefined,
+    writtenTo: new Map(),
     sources: new Map(),
     idAt(at) {
       const id = basename(at, ".qcow2");
@@ -206,15 +214,41 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
       await around({ method: "checkSize", id, signal }, () => void growable(id, sizeBytes));
     },
 
-    async ensureSize(id, size, signal) {
+    async ensureSize(id, sizeBytes, signal) {
       await around({ method: "ensureSize", id, signal }, () => {
-        const volume = growable(id, size);
+        const volume = growable(id, sizeBytes);
         if (volume === undefined) return;
+        const size = checkedSize(sizeBytes, VIRTUAL_SIZE_BYTES_MAX);
         const { virtualSizeBytes, baseId, actualSizeBytes } = volume;
         const addedBytes = baseId === undefined ? size - virtualSizeBytes : 0n;
         reserve(addedBytes);
         const actual = actualSizeBytes + addedBytes;
         volumes.set(id, { ...volume, virtualSizeBytes: size, actualSizeBytes: actual });
+      });
+    },
+
+    async undoGrowth(id, { fromBytes, toBytes }, signal) {
+      checkVolumeId(id);
+      await around({ method: "undoGrowth", id, signal }, () => {
+        const volume = volumes.get(id);
+        if (volume?.virtualSizeBytes !== checkedSize(toBytes, VIRTUAL_SIZE_BYTES_MAX)) return;
+        checkUnused(id, fromBytes);
+        const size = checkedSize(fromBytes, VIRTUAL_SIZE_BYTES_MAX);
+        const goneBytes = volume.baseId === undefined ? volume.virtualSizeBytes - size : 0n;
+        const actual = volume.actualSizeBytes - goneBytes;
+        volumes.set(id, { ...volume, virtualSizeBytes: size, actualSizeBytes: actual });
+      });
+    },
+
+    async checkUnusedFrom(id, offsetBytes, signal) {
+      checkVolumeId(id);
+      await around({ method: "checkUnusedFrom", id, signal }, () => checkUnused(id, offsetBytes));
+    },
+
+    async checkAbsent(id, signal) {
+      checkVolumeId(id);
+      await around({ method: "checkAbsent", id, signal }, () => {
+        if (overlaysOn(id).length > 0) throw isBase(id, overlaysOn(id));
       });
     },
 

@@ -200,6 +200,36 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
       await expect(shrunk).rejects.toMatchObject(kind("failed_precondition"));
     });
 
+    test("takes a growth back, can be asked again, and leaves a volume of another size", async () => {
+      const { driver } = await make();
+      await driver.ensureEmpty("a", MIB, mark, signal());
+      await driver.ensureOverlay("b", "a", MIB, mark, signal());
+      await driver.ensureEmpty("c", MIB, mark, signal());
+      const growth = { fromBytes: MIB - 1n, toBytes: 3n * MIB - 1n };
+      for (const id of ["b", "c"]) {
+        await driver.ensureSize(id, growth.toBytes, signal());
+        await driver.checkUnusedFrom(id, growth.fromBytes, signal());
+        for (let i = 0; i < 2; i++) await driver.undoGrowth(id, growth, signal());
+        expect(await driver.find(id, signal())).toMatchObject({ virtualSizeBytes: MIB });
+        await driver.ensureSize(id, 5n * MIB, signal());
+        await driver.undoGrowth(id, growth, signal());
+        expect(await driver.find(id, signal())).toMatchObject({ virtualSizeBytes: 5n * MIB });
+      }
+      await driver.undoGrowth("nowhere", growth, signal());
+      await driver.checkUnusedFrom("nowhere", 0n, signal());
+    });
+
+    test("says beforehand what stands in the way of a removal", async () => {
+      const { driver } = await make();
+      await driver.ensureEmpty("a", MIB, mark, signal());
+      await driver.ensureOverlay("b", "a", MIB, mark, signal());
+      await expect(driver.checkAbsent("a", signal())).rejects.toMatchObject(
+        kind("failed_precondition"),
+      );
+      for (const id of ["b", "nowhere"]) await driver.checkAbsent(id, signal());
+      expect((await driver.list(signal())).map(({ id }) => id)).toEqual(["a", "b"]);
+    });
+
     test("answers not_found for what is not there to be read or grown", async () => {
       const { driver } = await make();
       await expect(driver.read("a", { offset: 0n }, signal())).rejects.toMatchObject(

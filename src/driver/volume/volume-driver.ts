@@ -47,6 +47,12 @@ export interface FetchSource {
   readonly checksum?: string;
 }
 
+/** How a volume has grown, in bytes: from one size to another. */
+export interface Growth {
+  readonly fromBytes: bigint;
+  readonly toBytes: bigint;
+}
+
 /** Bytes done of bytes in all; `totalBytes` is undefined where the source does not tell. */
 export interface Progress {
   readonly doneBytes: bigint;
@@ -125,6 +131,25 @@ export interface VolumeDriver {
 
   /** Throws what `ensureSize` would find out before it changes anything. */
   checkSize(id: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Makes a volume that has grown as large as it was before. One of any other size than `toBytes` is left
+   * as it is, and none is success: the growth never happened, or is undone.
+   *
+   * @throws N0Error `failed_precondition` where the part that would go holds data, or while a domain uses
+   *   the volume.
+   */
+  undoGrowth(id: string, growth: Growth, signal: AbortSignal): Promise<void>;
+
+  /**
+   * For a volume that a running domain may use. What the guest has not flushed yet cannot be seen.
+   *
+   * @throws N0Error `failed_precondition` where the volume holds data from `offsetBytes` on.
+   */
+  checkUnusedFrom(id: string, offsetBytes: bigint, signal: AbortSignal): Promise<void>;
+
+  /** Throws what `ensureAbsent` would find out before it changes anything. */
+  checkAbsent(id: string, signal: AbortSignal): Promise<void>;
 
   /** Removes the volume, and whatever a died attempt to make it left. Success if there is none. @throws N0Error `failed_precondition` while it is the base of an overlay. */
   ensureAbsent(id: string, signal: AbortSignal): Promise<void>;

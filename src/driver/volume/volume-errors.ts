@@ -16,6 +16,11 @@ export function checkedSize(sizeBytes: bigint, maxBytes: bigint): bigint {
   if (sizeBytes <= 0n || sizeBytes > maxBytes) {
     throw invalid("limit_bytes", `must be from 1 to ${maxBytes}`);
   }
+  return wholeSectors(sizeBytes);
+}
+
+/** The size of the file for a size that was asked for. */
+export function wholeSectors(sizeBytes: bigint): bigint {
   return ((sizeBytes + SECTOR_BYTES - 1n) / SECTOR_BYTES) * SECTOR_BYTES;
 }
 
@@ -42,6 +47,12 @@ export function tooSmall(what: string, neededBytes: bigint, sizeBytes: bigint): 
 export function cannotShrink(id: string, nowBytes: bigint): N0Error {
   const rule = `volume "${id}" is ${nowBytes} bytes large and cannot shrink`;
   return new N0Error("failed_precondition", `limit_bytes: ${rule}`, { field: "limit_bytes" });
+}
+
+export function isUsedFrom(id: string, offsetBytes: bigint): N0Error {
+  return refused(
+    `volume "${id}" holds data from byte ${offsetBytes} on: it cannot shrink back without losing that`,
+  );
 }
 
 export function badImage(cause: ImageFormatError): N0Error {

@@ -147,6 +147,10 @@ export async function openLibvirtComputeDriver(
       checkName(name);
       await connection.change({ kind: "grow", name, path, sizeBytes }, signal);
     },
+    async undoGrowDisk(name, path, { fromBytes, toBytes }, signal) {
+      checkName(name);
+      await connection.change({ kind: "undo_grow", name, path, fromBytes, toBytes }, signal);
+    },
     onEvent: (listener) => watcher.onEvent(listener),
     openVnc: async (name) => await connectToDomain(pathsOf(name).vncSocket, name),
     async openSerial(name) {

@@ -78,6 +78,8 @@ export function runOperation(context: OperationContext, operation: Operation): u
       );
     case "grow":
       return grow(context, operation.name, operation.path, operation.sizeBytes);
+    case "undo_grow":
+      return undoGrow(context, operation);
     case "list":
       return list(context);
   }
@@ -239,18 +241,34 @@ function hasGone({ libvirt }: OperationContext): boolean {
 
 function grow(context: OperationContext, name: string, path: string, sizeBytes: bigint): void {
   withActive(context, "grow a disk of", name, (domain) => {
-    const info = new BigUint64Array(3);
-    check(
-      context,
-      "look at a disk of",
-      name,
-      context.libvirt.domainGetBlockInfo(domain, path, info, 0),
-    );
     // QEMU would shrink it, and the data with it.
-    if (info[0]! > sizeBytes)
+    if (capacityOf(context, domain, name, path) > sizeBytes)
       throw wrongState(name, "has a disk larger than that: a disk only grows");
     return context.libvirt.domainBlockResize(domain, path, sizeBytes, BLOCK_RESIZE_BYTES);
   });
+}
+
+type UndoGrow = Extract<Operation, { readonly kind: "undo_grow" }>;
+
+function undoGrow(context: OperationContext, { name, path, fromBytes, toBytes }: UndoGrow): void {
+  withActive(context, "shrink a disk of", name, (domain) =>
+    capacityOf(context, domain, name, path) === toBytes
+      ? context.libvirt.domainBlockResize(domain, path, fromBytes, BLOCK_RESIZE_BYTES)
+      : 0,
+  );
+}
+
+/** How large the guest sees the disk, in bytes. */
+function capacityOf(
+  context: OperationContext,
+  domain: Pointer,
+  name: string,
+  path: string,
+): bigint {
+  const info = new BigUint64Array(3);
+  const answer = context.libvirt.domainGetBlockInfo(domain, path, info, 0);
+  check(context, "look at a disk of", name, answer);
+  return info[0]!;
 }
 
 function list({ libvirt, connection, settings }: OperationContext): DomainInfo[] {

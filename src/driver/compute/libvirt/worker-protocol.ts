@@ -28,6 +28,13 @@ export type Operation =
       readonly path: string;
       readonly sizeBytes: bigint;
     }
+  | {
+      readonly kind: "undo_grow";
+      readonly name: string;
+      readonly path: string;
+      readonly fromBytes: bigint;
+      readonly toBytes: bigint;
+    }
   | { readonly kind: "list" };
 
 /** What the operation answers; the others answer nothing. */

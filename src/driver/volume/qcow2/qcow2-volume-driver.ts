@@ -10,6 +10,7 @@ import {
   checkVolumeId,
   damaged,
   isBase,
+  isUsedFrom,
   noSource,
   noVolume,
   tooSmall,
@@ -97,6 +98,14 @@ export async function newQcow2VolumeDriver(
     return { path, size };
   }
 
+  /** The path of the volume where it is larger than `offset` and holds nothing from there on. */
+  async function unusedFrom(id: string, offset: bigint, signal: AbortSignal) {
+    const volume = await findVolume(layout, id);
+    if (volume === undefined || volume.virtualSizeBytes <= offset) return undefined;
+    if (await qemuImg.hasDataFrom(volume.path, offset, signal)) throw isUsedFrom(id, offset);
+    return volume;
+  }
+
   return {
     async ensureEmpty(id, sizeBytes, mark, signal) {
       checkVolumeId(id);
@@ -172,6 +181,30 @@ export async function newQcow2VolumeDriver(
     async checkSize(id, sizeBytes, signal) {
       signal.throwIfAborted();
       await growable(id, sizeBytes);
+    },
+
+    async undoGrowth(id, { fromBytes, toBytes }, signal) {
+      checkVolumeId(id);
+      signal.throwIfAborted();
+      const before = checkedSize(fromBytes, virtualSizeBytesMax);
+      const grown = checkedSize(toBytes, virtualSizeBytesMax);
+      using _ = guard.change(id);
+      const found = await findVolume(layout, id);
+      if (found?.virtualSizeBytes !== grown) return;
+      const volume = await unusedFrom(id, before, signal);
+      if (volume !== undefined) await qemuImg.shrink(volume.path, before, signal);
+    },
+
+    async checkUnusedFrom(id, offsetBytes, signal) {
+      checkVolumeId(id);
+      signal.throwIfAborted();
+      await unusedFrom(id, offsetBytes, signal);
+    },
+
+    async checkAbsent(id, signal) {
+      checkVolumeId(id);
+      signal.throwIfAborted();
+      await refuseBase(id);
     },
 
     async ensureAbsent(id, signal) {

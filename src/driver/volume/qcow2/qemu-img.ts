@@ -31,6 +31,10 @@ export interface ImageInfo {
  */
 export interface QemuImg {
   resize(path: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
+  /** What lies beyond `sizeBytes` is lost. */
+  shrink(path: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
+  /** Whether the qcow2 file holds data of its own from `offsetBytes` on; a domain may have it open. */
+  hasDataFrom(path: string, offsetBytes: bigint, signal: AbortSignal): Promise<boolean>;
   /** To qcow2, flattened. `onFraction` is given numbers from 0 to 1. */
   convert(
     from: { readonly path: string; readonly format: ImageFormat },
@@ -64,6 +68,9 @@ const infoSchema = z.object({
     .optional(),
 });
 
+/** `depth` 0 is the file itself, above it is what it rests on. */
+const mapSchema = z.array(z.object({ depth: z.number(), data: z.boolean() }));
+
 const checkSchema = z.object({ "image-end-offset": z.number().optional() });
 
 export function newQemuImg(timeouts: QemuImgTimeouts): QemuImg {
@@ -89,6 +96,18 @@ export function newQemuImg(timeouts: QemuImgTimeouts): QemuImg {
   return {
     async resize(path, sizeBytes, signal) {
       await write(["resize", "-q", "-f", "qcow2", path, `${sizeBytes}`], timeouts.resizeMs, signal);
+    },
+    async shrink(path, sizeBytes, signal) {
+      const args = ["resize", "-q", "--shrink", "-f", "qcow2", path, `${sizeBytes}`];
+      await write(args, timeouts.resizeMs, signal);
+    },
+    async hasDataFrom(path, offsetBytes, signal) {
+      const from = `--start-offset=${offsetBytes}`;
+      let printed = "";
+      const listen = (text: string) => void (printed += text);
+      const args = ["map", "--output=json", "-U", from, "-f", "qcow2", path];
+      await write(args, timeouts.inspectMs, signal, listen);
+      return mapSchema.parse(JSON.parse(printed)).some(({ depth, data }) => depth === 0 && data);
     },
     async convert({ path, format }, to, signal, onFraction) {
       const report = onFraction === undefined ? undefined : fractionReader(onFraction);

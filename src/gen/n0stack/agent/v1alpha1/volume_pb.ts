@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/volume.proto.
  */
 export const file_n0stack_agent_v1alpha1_volume: GenFile = /*@__PURE__*/
-  fileDesc("CiNuMHN0YWNrL2FnZW50L3YxYWxwaGExL3ZvbHVtZS5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSI5Cg5Wb2x1bWVQcm9ncmVzcxISCgpkb25lX2J5dGVzGAEgASgEEhMKC3RvdGFsX2J5dGVzGAIgASgEIlcKClZvbHVtZVNwZWMSNQoCaWQYASABKAlCKbpIJnIkMiJeW2EtekEtWjAtOV1bYS16QS1aMC05Ll8tXXswLDEyN30kEhIKCnNpemVfYnl0ZXMYAiABKAQilAEKGEVuc3VyZUVtcHR5Vm9sdW1lUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjoKBnZvbHVtZRgCIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuVm9sdW1lU3BlY0IGukgDyAEBIikKGUVuc3VyZUVtcHR5Vm9sdW1lUmVzcG9uc2USDAoEcGF0aBgBIAEoCSLSAQoaRW5zdXJlT3ZlcmxheVZvbHVtZVJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI6CgZ2b2x1bWUYAiABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlZvbHVtZVNwZWNCBrpIA8gBARI6CgdiYXNlX2lkGAMgASgJQim6SCZyJDIiXlthLXpBLVowLTldW2EtekEtWjAtOS5fLV17MCwxMjd9JCIrChtFbnN1cmVPdmVybGF5Vm9sdW1lUmVzcG9uc2USDAoEcGF0aBgBIAEoCSLFAQoaRW5zdXJlRmV0Y2hlZFZvbHVtZVJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI6CgZ2b2x1bWUYAiABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlZvbHVtZVNwZWNCBrpIA8gBARIbCgpzb3VyY2VfdXJsGAMgASgJQge6SARyAhABEhAKCGNoZWNrc3VtGAQgASgJImUKG0Vuc3VyZUZldGNoZWRWb2x1bWVSZXNwb25zZRI4Cghwcm9ncmVzcxgBIAEoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuVm9sdW1lUHJvZ3Jlc3MSDAoEcGF0aBgCIAEoCSLTAQoZRW5zdXJlQ29waWVkVm9sdW1lUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjoKBnZvbHVtZRgCIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuVm9sdW1lU3BlY0IGukgDyAEBEjwKCXNvdXJjZV9pZBgDIAEoCUIpukgmciQyIl5bYS16QS1aMC05XVthLXpBLVowLTkuXy1dezAsMTI3fSQiZAoaRW5zdXJlQ29waWVkVm9sdW1lUmVzcG9uc2USOAoIcHJvZ3Jlc3MYASABKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlZvbHVtZVByb2dyZXNzEgwKBHBhdGgYAiABKAki+AEKHUVuc3VyZVJlcGxpY2F0ZWRWb2x1bWVSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESOgoGdm9sdW1lGAIgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Wb2x1bWVTcGVjQga6SAPIAQESPAoJc291cmNlX2lkGAMgASgJQim6SCZyJDIiXlthLXpBLVowLTldW2EtekEtWjAtOS5fLV17MCwxMjd9JBIfCg5zb3VyY2VfYWRkcmVzcxgEIAEoCUIHukgEcgIQASJoCh5FbnN1cmVSZXBsaWNhdGVkVm9sdW1lUmVzcG9uc2USOAoIcHJvZ3Jlc3MYASABKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlZvbHVtZVByb2dyZXNzEgwKBHBhdGgYAiABKAkipwEKF0Vuc3VyZVZvbHVtZVNpemVSZXF1ZXN0EhIKCmNoZWNrX29ubHkYAyABKAgSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI6CgZ2b2x1bWUYAiABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlZvbHVtZVNwZWNCBrpIA8gBASIaChhFbnN1cmVWb2x1bWVTaXplUmVzcG9uc2UikAEKGUVuc3VyZVZvbHVtZUFic2VudFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI1CgJpZBgCIAEoCUIpukgmciQyIl5bYS16QS1aMC05XVthLXpBLVowLTkuXy1dezAsMTI3fSQiHAoaRW5zdXJlVm9sdW1lQWJzZW50UmVzcG9uc2UiFAoSTGlzdFZvbHVtZXNSZXF1ZXN0IpcBCgxMaXN0ZWRWb2x1bWUSCgoCaWQYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkSDAoEcGF0aBgEIAEoCRIaChJ2aXJ0dWFsX3NpemVfYnl0ZXMYBSABKAQSGQoRYWN0dWFsX3NpemVfYnl0ZXMYBiABKAQSDwoHYmFzZV9pZBgHIAEoCSJMChNMaXN0Vm9sdW1lc1Jlc3BvbnNlEjUKB3ZvbHVtZXMYASADKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZFZvbHVtZSJqChFSZWFkVm9sdW1lUmVxdWVzdBI1CgJpZBgBIAEoCUIpukgmciQyIl5bYS16QS1aMC05XVthLXpBLVowLTkuXy1dezAsMTI3fSQSDgoGb2Zmc2V0GAIgASgEEg4KBmxlbmd0aBgDIAEoBCI3ChJSZWFkVm9sdW1lUmVzcG9uc2USEwoLdG90YWxfYnl0ZXMYASABKAQSDAoEZGF0YRgCIAEoDDLkCAoSVm9sdW1lQWdlbnRTZXJ2aWNlEngKEUVuc3VyZUVtcHR5Vm9sdW1lEjAubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVFbXB0eVZvbHVtZVJlcXVlc3QaMS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUVtcHR5Vm9sdW1lUmVzcG9uc2USfgoTRW5zdXJlT3ZlcmxheVZvbHVtZRIyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlT3ZlcmxheVZvbHVtZVJlcXVlc3QaMy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU92ZXJsYXlWb2x1bWVSZXNwb25zZRKAAQoTRW5zdXJlRmV0Y2hlZFZvbHVtZRIyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlRmV0Y2hlZFZvbHVtZVJlcXVlc3QaMy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUZldGNoZWRWb2x1bWVSZXNwb25zZTABEn0KEkVuc3VyZUNvcGllZFZvbHVtZRIxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlQ29waWVkVm9sdW1lUmVxdWVzdBoyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlQ29waWVkVm9sdW1lUmVzcG9uc2UwARKJAQoWRW5zdXJlUmVwbGljYXRlZFZvbHVtZRI1Lm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlUmVwbGljYXRlZFZvbHVtZVJlcXVlc3QaNi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVJlcGxpY2F0ZWRWb2x1bWVSZXNwb25zZTABEnUKEEVuc3VyZVZvbHVtZVNpemUSLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVZvbHVtZVNpemVSZXF1ZXN0GjAubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVTaXplUmVzcG9uc2USewoSRW5zdXJlVm9sdW1lQWJzZW50EjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVBYnNlbnRSZXF1ZXN0GjIubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVBYnNlbnRSZXNwb25zZRJrCgtMaXN0Vm9sdW1lcxIqLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFZvbHVtZXNSZXF1ZXN0GisubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Vm9sdW1lc1Jlc3BvbnNlIgOQAgESZQoKUmVhZFZvbHVtZRIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUmVhZFZvbHVtZVJlcXVlc3QaKi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlJlYWRWb2x1bWVSZXNwb25zZTABYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation]);
+  fileDesc("CiNuMHN0YWNrL2FnZW50L3YxYWxwaGExL3ZvbHVtZS5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSI5Cg5Wb2x1bWVQcm9ncmVzcxISCgpkb25lX2J5dGVzGAEgASgEEhMKC3RvdGFsX2J5dGVzGAIgASgEIlcKClZvbHVtZVNwZWMSNQoCaWQYASABKAlCKbpIJnIkMiJeW2EtekEtWjAtOV1bYS16QS1aMC05Ll8tXXswLDEyN30kEhIKCnNpemVfYnl0ZXMYAiABKAQilAEKGEVuc3VyZUVtcHR5Vm9sdW1lUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjoKBnZvbHVtZRgCIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuVm9sdW1lU3BlY0IGukgDyAEBIikKGUVuc3VyZUVtcHR5Vm9sdW1lUmVzcG9uc2USDAoEcGF0aBgBIAEoCSLSAQoaRW5zdXJlT3ZlcmxheVZvbHVtZVJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI6CgZ2b2x1bWUYAiABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlZvbHVtZVNwZWNCBrpIA8gBARI6CgdiYXNlX2lkGAMgASgJQim6SCZyJDIiXlthLXpBLVowLTldW2EtekEtWjAtOS5fLV17MCwxMjd9JCIrChtFbnN1cmVPdmVybGF5Vm9sdW1lUmVzcG9uc2USDAoEcGF0aBgBIAEoCSLFAQoaRW5zdXJlRmV0Y2hlZFZvbHVtZVJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI6CgZ2b2x1bWUYAiABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlZvbHVtZVNwZWNCBrpIA8gBARIbCgpzb3VyY2VfdXJsGAMgASgJQge6SARyAhABEhAKCGNoZWNrc3VtGAQgASgJImUKG0Vuc3VyZUZldGNoZWRWb2x1bWVSZXNwb25zZRI4Cghwcm9ncmVzcxgBIAEoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuVm9sdW1lUHJvZ3Jlc3MSDAoEcGF0aBgCIAEoCSLTAQoZRW5zdXJlQ29waWVkVm9sdW1lUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjoKBnZvbHVtZRgCIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuVm9sdW1lU3BlY0IGukgDyAEBEjwKCXNvdXJjZV9pZBgDIAEoCUIpukgmciQyIl5bYS16QS1aMC05XVthLXpBLVowLTkuXy1dezAsMTI3fSQiZAoaRW5zdXJlQ29waWVkVm9sdW1lUmVzcG9uc2USOAoIcHJvZ3Jlc3MYASABKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlZvbHVtZVByb2dyZXNzEgwKBHBhdGgYAiABKAki+AEKHUVuc3VyZVJlcGxpY2F0ZWRWb2x1bWVSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESOgoGdm9sdW1lGAIgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Wb2x1bWVTcGVjQga6SAPIAQESPAoJc291cmNlX2lkGAMgASgJQim6SCZyJDIiXlthLXpBLVowLTldW2EtekEtWjAtOS5fLV17MCwxMjd9JBIfCg5zb3VyY2VfYWRkcmVzcxgEIAEoCUIHukgEcgIQASJoCh5FbnN1cmVSZXBsaWNhdGVkVm9sdW1lUmVzcG9uc2USOAoIcHJvZ3Jlc3MYASABKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlZvbHVtZVByb2dyZXNzEgwKBHBhdGgYAiABKAkipQEKF0Vuc3VyZVZvbHVtZVNpemVSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESOgoGdm9sdW1lGAIgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Wb2x1bWVTcGVjQga6SAPIAQFKBAgDEARSCmNoZWNrX29ubHkiGgoYRW5zdXJlVm9sdW1lU2l6ZVJlc3BvbnNlIrcBChdVbmRvVm9sdW1lR3Jvd3RoUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjUKAmlkGAIgASgJQim6SCZyJDIiXlthLXpBLVowLTldW2EtekEtWjAtOS5fLV17MCwxMjd9JBISCgpzaXplX2J5dGVzGAMgASgEEhMKC2dyb3duX2J5dGVzGAQgASgEIhoKGFVuZG9Wb2x1bWVHcm93dGhSZXNwb25zZSKkAQoZRW5zdXJlVm9sdW1lQWJzZW50UmVxdWVzdBISCgpjaGVja19vbmx5GAMgASgIEjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESNQoCaWQYAiABKAlCKbpIJnIkMiJeW2EtekEtWjAtOV1bYS16QS1aMC05Ll8tXXswLDEyN30kIhwKGkVuc3VyZVZvbHVtZUFic2VudFJlc3BvbnNlIhQKEkxpc3RWb2x1bWVzUmVxdWVzdCKXAQoMTGlzdGVkVm9sdW1lEgoKAmlkGAEgASgJEg0KBW93bmVyGAIgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAMgASgJEgwKBHBhdGgYBCABKAkSGgoSdmlydHVhbF9zaXplX2J5dGVzGAUgASgEEhkKEWFjdHVhbF9zaXplX2J5dGVzGAYgASgEEg8KB2Jhc2VfaWQYByABKAkiTAoTTGlzdFZvbHVtZXNSZXNwb25zZRI1Cgd2b2x1bWVzGAEgAygLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRWb2x1bWUiagoRUmVhZFZvbHVtZVJlcXVlc3QSNQoCaWQYASABKAlCKbpIJnIkMiJeW2EtekEtWjAtOV1bYS16QS1aMC05Ll8tXXswLDEyN30kEg4KBm9mZnNldBgCIAEoBBIOCgZsZW5ndGgYAyABKAQiNwoSUmVhZFZvbHVtZVJlc3BvbnNlEhMKC3RvdGFsX2J5dGVzGAEgASgEEgwKBGRhdGEYAiABKAwy2wkKElZvbHVtZUFnZW50U2VydmljZRJ4ChFFbnN1cmVFbXB0eVZvbHVtZRIwLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlRW1wdHlWb2x1bWVSZXF1ZXN0GjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVFbXB0eVZvbHVtZVJlc3BvbnNlEn4KE0Vuc3VyZU92ZXJsYXlWb2x1bWUSMi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU92ZXJsYXlWb2x1bWVSZXF1ZXN0GjMubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVPdmVybGF5Vm9sdW1lUmVzcG9uc2USgAEKE0Vuc3VyZUZldGNoZWRWb2x1bWUSMi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUZldGNoZWRWb2x1bWVSZXF1ZXN0GjMubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVGZXRjaGVkVm9sdW1lUmVzcG9uc2UwARJ9ChJFbnN1cmVDb3BpZWRWb2x1bWUSMS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUNvcGllZFZvbHVtZVJlcXVlc3QaMi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUNvcGllZFZvbHVtZVJlc3BvbnNlMAESiQEKFkVuc3VyZVJlcGxpY2F0ZWRWb2x1bWUSNS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVJlcGxpY2F0ZWRWb2x1bWVSZXF1ZXN0GjYubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVSZXBsaWNhdGVkVm9sdW1lUmVzcG9uc2UwARJ1ChBFbnN1cmVWb2x1bWVTaXplEi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVTaXplUmVxdWVzdBowLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVm9sdW1lU2l6ZVJlc3BvbnNlEnUKEFVuZG9Wb2x1bWVHcm93dGgSLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlVuZG9Wb2x1bWVHcm93dGhSZXF1ZXN0GjAubjBzdGFjay5hZ2VudC52MWFscGhhMS5VbmRvVm9sdW1lR3Jvd3RoUmVzcG9uc2USewoSRW5zdXJlVm9sdW1lQWJzZW50EjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVBYnNlbnRSZXF1ZXN0GjIubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVBYnNlbnRSZXNwb25zZRJrCgtMaXN0Vm9sdW1lcxIqLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFZvbHVtZXNSZXF1ZXN0GisubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Vm9sdW1lc1Jlc3BvbnNlIgOQAgESZQoKUmVhZFZvbHVtZRIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUmVhZFZvbHVtZVJlcXVlc3QaKi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlJlYWRWb2x1bWVSZXNwb25zZTABYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.VolumeProgress
@@ -312,13 +312,6 @@ export const EnsureReplicatedVolumeResponseSchema: GenMessage<EnsureReplicatedVo
  */
 export type EnsureVolumeSizeRequest = Message<"n0stack.agent.v1alpha1.EnsureVolumeSizeRequest"> & {
   /**
-   * Only finds out whether it could be done; changes nothing.
-   *
-   * @generated from field: bool check_only = 3;
-   */
-  checkOnly: boolean;
-
-  /**
    * @generated from field: n0stack.agent.v1alpha1.Operation operation = 1;
    */
   operation?: Operation | undefined;
@@ -350,9 +343,61 @@ export const EnsureVolumeSizeResponseSchema: GenMessage<EnsureVolumeSizeResponse
   messageDesc(file_n0stack_agent_v1alpha1_volume, 13);
 
 /**
+ * @generated from message n0stack.agent.v1alpha1.UndoVolumeGrowthRequest
+ */
+export type UndoVolumeGrowthRequest = Message<"n0stack.agent.v1alpha1.UndoVolumeGrowthRequest"> & {
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.Operation operation = 1;
+   */
+  operation?: Operation | undefined;
+
+  /**
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * @generated from field: uint64 size_bytes = 3;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * @generated from field: uint64 grown_bytes = 4;
+   */
+  grownBytes: bigint;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.UndoVolumeGrowthRequest.
+ * Use `create(UndoVolumeGrowthRequestSchema)` to create a new message.
+ */
+export const UndoVolumeGrowthRequestSchema: GenMessage<UndoVolumeGrowthRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_volume, 14);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.UndoVolumeGrowthResponse
+ */
+export type UndoVolumeGrowthResponse = Message<"n0stack.agent.v1alpha1.UndoVolumeGrowthResponse"> & {
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.UndoVolumeGrowthResponse.
+ * Use `create(UndoVolumeGrowthResponseSchema)` to create a new message.
+ */
+export const UndoVolumeGrowthResponseSchema: GenMessage<UndoVolumeGrowthResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_volume, 15);
+
+/**
  * @generated from message n0stack.agent.v1alpha1.EnsureVolumeAbsentRequest
  */
 export type EnsureVolumeAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureVolumeAbsentRequest"> & {
+  /**
+   * Only finds out whether it could be removed; changes nothing.
+   *
+   * @generated from field: bool check_only = 3;
+   */
+  checkOnly: boolean;
+
   /**
    * @generated from field: n0stack.agent.v1alpha1.Operation operation = 1;
    */
@@ -369,7 +414,7 @@ export type EnsureVolumeAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureVo
  * Use `create(EnsureVolumeAbsentRequestSchema)` to create a new message.
  */
 export const EnsureVolumeAbsentRequestSchema: GenMessage<EnsureVolumeAbsentRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_volume, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_volume, 16);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureVolumeAbsentResponse
@@ -382,7 +427,7 @@ export type EnsureVolumeAbsentResponse = Message<"n0stack.agent.v1alpha1.EnsureV
  * Use `create(EnsureVolumeAbsentResponseSchema)` to create a new message.
  */
 export const EnsureVolumeAbsentResponseSchema: GenMessage<EnsureVolumeAbsentResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_volume, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_volume, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListVolumesRequest
@@ -395,7 +440,7 @@ export type ListVolumesRequest = Message<"n0stack.agent.v1alpha1.ListVolumesRequ
  * Use `create(ListVolumesRequestSchema)` to create a new message.
  */
 export const ListVolumesRequestSchema: GenMessage<ListVolumesRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_volume, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_volume, 18);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedVolume
@@ -442,7 +487,7 @@ export type ListedVolume = Message<"n0stack.agent.v1alpha1.ListedVolume"> & {
  * Use `create(ListedVolumeSchema)` to create a new message.
  */
 export const ListedVolumeSchema: GenMessage<ListedVolume> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_volume, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_volume, 19);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListVolumesResponse
@@ -459,7 +504,7 @@ export type ListVolumesResponse = Message<"n0stack.agent.v1alpha1.ListVolumesRes
  * Use `create(ListVolumesResponseSchema)` to create a new message.
  */
 export const ListVolumesResponseSchema: GenMessage<ListVolumesResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_volume, 18);
+  messageDesc(file_n0stack_agent_v1alpha1_volume, 20);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ReadVolumeRequest
@@ -488,7 +533,7 @@ export type ReadVolumeRequest = Message<"n0stack.agent.v1alpha1.ReadVolumeReques
  * Use `create(ReadVolumeRequestSchema)` to create a new message.
  */
 export const ReadVolumeRequestSchema: GenMessage<ReadVolumeRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_volume, 19);
+  messageDesc(file_n0stack_agent_v1alpha1_volume, 21);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ReadVolumeResponse
@@ -512,7 +557,7 @@ export type ReadVolumeResponse = Message<"n0stack.agent.v1alpha1.ReadVolumeRespo
  * Use `create(ReadVolumeResponseSchema)` to create a new message.
  */
 export const ReadVolumeResponseSchema: GenMessage<ReadVolumeResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_volume, 20);
+  messageDesc(file_n0stack_agent_v1alpha1_volume, 22);
 
 /**
  * The disks of one node. Requests about one volume are done one after the other.
@@ -575,6 +620,17 @@ export const VolumeAgentService: GenService<{
     methodKind: "unary";
     input: typeof EnsureVolumeSizeRequestSchema;
     output: typeof EnsureVolumeSizeResponseSchema;
+  },
+  /**
+   * Takes back a growth that was asked for by EnsureVolumeSize: a volume that is `grown_bytes` large becomes
+   * `size_bytes` large again. One of another size stays as it is, and so does one that is not there.
+   *
+   * @generated from rpc n0stack.agent.v1alpha1.VolumeAgentService.UndoVolumeGrowth
+   */
+  undoVolumeGrowth: {
+    methodKind: "unary";
+    input: typeof UndoVolumeGrowthRequestSchema;
+    output: typeof UndoVolumeGrowthResponseSchema;
   },
   /**
    * @generated from rpc n0stack.agent.v1alpha1.VolumeAgentService.EnsureVolumeAbsent

@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import { blockStorageSteps, pending } from "../src/api/block-storage/block-storage-record.ts";
+import { reservationOf } from "../src/api/block-storage/make.ts";
+import { growDomainDiskLater, growVolumeLater } from "../src/api/block-storage/volume-steps.ts";
+import { blockStorages, virtualMachines } from "../src/api/collections.ts";
+import { asAnswered } from "../src/api/idempotency/answer.ts";
+import { changeStorage } from "../src/api/node/steps.ts";
+import { runSaga } from "../src/api/saga.ts";
+import { BlockStorage_BlockStorageState as State } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { SimulatedCrash } from "../src/transaction/faults.ts";
+import { later } from "../src/transaction/step.ts";
+import { GiB, prepareDisk, webRequest } from "./scenario.ts";
+import { newWorld, type World } from "./world.ts";
+
+/** A disk of this world that grows as it did when the file grew after the pivot. */
+async function growAsBefore(world: World): Promise<unknown> {
+  const { api } = world.opened;
+  const disk = (await api.records.find(blockStorages, "root"))!.value;
+  const { name, nodeName, volumeId, usedBy } = disk;
+  const after = { ...disk, limitBytes: 20n * GiB };
+  const keys = [blockStorages.key(name), ...(usedBy === "" ? [] : [virtualMachines.key(usedBy)])];
+  const call = {
+    signal: new AbortController().signal,
+    responseHeader: new Headers(),
+    requestHeader: new Headers(),
+  };
+  const { put, replacement, settle, settlement } = blockStorageSteps;
+  return await runSaga(api, call, { kind: "UpdateBlockStorage", keys }, async (tx) => {
+    await tx.run(put, replacement(name, disk, pending(disk, tx.id)));
+    const transactionId = tx.id;
+    const storage = { ...reservationOf(after), transactionId };
+    const before = { ...reservationOf(disk), transactionId };
+    await tx.run(changeStorage, { nodeName, id: volumeId, before, after: storage });
+    const place = {
+      nodeName,
+      volumeId,
+      name,
+      sizeBytes: after.limitBytes.toString(),
+      beforeBytes: disk.limitBytes.toString(),
+    };
+    await tx.commit(
+      asAnswered(api.inventory.settleStorage(nodeName, volumeId, storage)),
+      usedBy === ""
+        ? later(growVolumeLater, place)
+        : later(growDomainDiskLater, { ...place, virtualMachineName: usedBy }),
+      later(settle, settlement(name, after)),
+    );
+  });
+}
+
+test.for([
+  ["nobody uses", async () => {}, State.AVAILABLE],
+  [
+    "a virtual machine uses",
+    (world: World) => world.virtualMachines.createVirtualMachine(webRequest()),
+    State.IN_USE,
+  ],
+] as const)(
+  "a growth of a disk that %s, committed by an older version, is finished",
+  async (of) => {
+    const [, prepare, state] = of;
+    await using world = await newWorld({ inMemory: true });
+    await prepareDisk(world);
+    await prepare(world);
+    world.faults = ({ point }) => {
+      if (point === "after_commit") throw new SimulatedCrash("injected");
+    };
+    await expect(growAsBefore(world)).rejects.toThrow(SimulatedCrash);
+    await world.restart();
+    const disk = await world.blockStorages.getBlockStorage({ name: "root" });
+    expect(disk).toMatchObject({ state, limitBytes: 20n * GiB, transactionId: "" });
+    expect(world.fakeNodes[0]!.snapshot().volumes[0]).toMatchObject({
+      virtualSizeBytes: 20n * GiB,
+    });
+  },
+);
