@@ -117,7 +117,7 @@ async function namesFor(cli: CliContext, command: Command): Promise<readonly Can
 async function transactionsFor(cli: CliContext, command: Command): Promise<readonly Candidate[]> {
   if (command.registeredArguments.length === 0) return [];
   const { listTransactions } = TransactionService.method;
-  const openOnly = ["cancel", "retry", "watch"].includes(command.name());
+  const openOnly = ["cancel", "retry", "give-up", "watch"].includes(command.name());
   const request = create(ListTransactionsRequestSchema, { openOnly });
   const signal = AbortSignal.any([AbortSignal.timeout(NAMES_TIMEOUT_MS), cli.signal]);
   const { transactions } = await callUnary(cli, listTransactions, request, { signal });

@@ -64,7 +64,7 @@ const TOP_COMMANDS: readonly TopCommand[] = [
   },
   {
     names: ["transaction", "tx"],
-    summary: "what was asked for and how far it is: list, show, watch, cancel, retry",
+    summary: "what was asked for and how far it is: list, show, watch, cancel, retry, give up",
     load: async (cli) => (await import("./commands/tx.ts")).transactionCommand(cli),
   },
   {

@@ -108,7 +108,7 @@ function startAgent(drivers: FakeDrivers, outside: Omit<AgentDeps, keyof FakeDri
   const end = new AbortController();
   const queue = newKeyedQueue({ signal: end.signal });
   const transport = localTransport(agentRoutes({ ...drivers, queue, ...outside }), {
-    interceptors: serverInterceptors(outside.log),
+    interceptors: serverInterceptors(outside.log, "api"),
     shutdownSignal: end.signal,
   });
   const stop = async () => {

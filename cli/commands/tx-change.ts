@@ -2,8 +2,10 @@ import { create } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import {
   CancelTransactionRequestSchema,
+  GiveUpTransactionRequestSchema,
   Phase,
   RetryTransactionRequestSchema,
+  type Step,
   type Transaction,
   TransactionSchema,
   TransactionService,
@@ -12,7 +14,7 @@ import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
-import { printTransaction, watchTransactions } from "../transaction/calls.ts";
+import { getTransaction, printTransaction, watchTransactions } from "../transaction/calls.ts";
 import { isOver } from "../transaction/words.ts";
 import { newLines } from "./tx-watch.ts";
 
@@ -56,12 +58,46 @@ export function retryCommand(cli: CliContext): Command {
     const request = create(RetryTransactionRequestSchema, { id });
     const { retryTransaction } = TransactionService.method;
     const { transaction } = await callUnary(cli, retryTransaction, request);
-    const after = transaction ?? create(TransactionSchema);
-    await printTransaction(cli, after);
-    if (after.phase === Phase.NEEDS_OPERATOR) cli.exitCode = EXIT.needsOperator;
-    else if (!isOver(after)) {
-      cli.say(`It is still running: n0cli tx watch ${id}`);
-      cli.exitCode = EXIT.timedOut;
-    }
+    await printTakenUp(cli, transaction ?? create(TransactionSchema));
   });
+}
+
+export function giveUpCommand(cli: CliContext): Command {
+  const command = new Command("give-up")
+    .description("let the step be that one needs an operator for, and go on without it")
+    .argument("<id>")
+    .option("--plan", "say what would stay on the node, and change nothing");
+  withExamples(command, [
+    "tx give-up 0199c2f3a1b4-3f2a9c10-77e1 --plan",
+    "tx give-up 0199c2f3a1b4-3f2a9c10-77e1",
+  ]);
+  return command.action(async (id: string, { plan = false }: { plan?: boolean }) => {
+    const seen = await getTransaction(cli, id);
+    const stuck = seen.steps.find(({ leaves }) => leaves !== "");
+    if (plan) {
+      cli.say(
+        stuck === undefined ? "It has no step to be given up." : warning(stuck, "would stay"),
+      );
+      return;
+    }
+    const request = create(GiveUpTransactionRequestSchema, { id, step: stuck?.name ?? "" });
+    const { giveUpTransaction } = TransactionService.method;
+    const { transaction } = await callUnary(cli, giveUpTransaction, request);
+    if (stuck !== undefined) cli.say(warning(stuck, "stays"));
+    await printTakenUp(cli, transaction ?? create(TransactionSchema));
+  });
+}
+
+function warning({ name, leaves }: Step, stays: string): string {
+  return `Without ${name} this ${stays}: ${leaves}. "n0cli verify" finds it, and "n0cli verify --repair" repairs what it can.`;
+}
+
+/** One that goes on: how it ended, or how far it is. */
+async function printTakenUp(cli: CliContext, after: Transaction): Promise<void> {
+  await printTransaction(cli, after);
+  if (after.phase === Phase.NEEDS_OPERATOR) cli.exitCode = EXIT.needsOperator;
+  else if (!isOver(after)) {
+    cli.say(`It is still running: n0cli tx watch ${after.id}`);
+    cli.exitCode = EXIT.timedOut;
+  }
 }

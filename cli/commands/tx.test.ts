@@ -92,11 +92,14 @@ test.each([
   expect(stderr).toContain(words);
 });
 
-test.each(["show", "watch", "cancel", "retry"])("tx %s of none exits with 5", async (command) => {
-  const { exitCode, stderr } = await n0cli(await newApi(), `tx ${command} 0-0`);
-  expect(exitCode).toBe(5);
-  expect(stderr).toContain('[NotFound] transaction "0-0" does not exist');
-});
+test.each(["show", "watch", "cancel", "retry", "give-up"])(
+  "tx %s of none exits with 5",
+  async (command) => {
+    const { exitCode, stderr } = await n0cli(await newApi(), `tx ${command} 0-0`);
+    expect(exitCode).toBe(5);
+    expect(stderr).toContain('[NotFound] transaction "0-0" does not exist');
+  },
+);
 
 test("tx show tells who asked, what it waits for, and each step", async () => {
   const world = await newApi();
@@ -185,9 +188,8 @@ test("a create that is cancelled by somebody else exits with 1, and says so", as
   );
 });
 
-test("tx retry takes up what needs an operator, and exits with 9 while it still does", async () => {
-  const world = await newApi();
-  const before = await world.residue();
+/** Making `data` failed, and its file cannot be removed until `repair` is called. */
+async function stick(world: World) {
   const { volume } = world.fakeNodes[0]!.drivers;
   volume.after = ({ method }) => {
     if (method === "ensureEmpty") throw new N0Error("failed_precondition", "the answer is lost");
@@ -195,10 +197,36 @@ test("tx retry takes up what needs an operator, and exits with 9 while it still 
   volume.before = ({ method }) => {
     if (method === "ensureAbsent") throw new N0Error("failed_precondition", "it is mounted");
   };
-  const create = "bs create data --request_bytes 1GiB --limit_bytes 1GiB";
-  const failed = await n0cli(world, create);
+  const failed = await n0cli(world, "bs create data --request_bytes 1GiB --limit_bytes 1GiB");
   expect(failed.exitCode).toBe(9);
-  const id = await newest(world);
+  const repair = () => {
+    volume.before = volume.after = () => {};
+  };
+  return { id: await newest(world), failed, repair };
+}
+
+test("tx give-up says what stays, and goes on without the step", async () => {
+  const world = await newApi();
+  const { id } = await stick(world);
+  const left = /volume\.ensure_empty.*: the file of volume "data\..*" on node "node-1"/;
+  const before = await world.residue();
+  const planned = await n0cli(world, `tx give-up ${id} --plan`);
+  expect(planned).toMatchObject({ exitCode: 0, stdout: "", stderr: expect.stringMatching(left) });
+  expect(await world.residue()).toEqual(before);
+  const shown = await n0cli(world, `tx show ${id}`);
+  expect(shown.stdout).toMatch(/if given up +volume\.ensure_empty leaves the file of volume/);
+  const done = await n0cli(world, `tx give-up ${id}`);
+  expect(done).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(left) });
+  expect(done.stdout).toMatch(/phase +undone/);
+  expect(done.stdout).toMatch(/\ngiven up +volume\.ensure_empty leaves the file of volume/);
+  expect((await n0cli(world, "verify -o name")).exitCode).toBe(3);
+  expect(await n0cli(world, `tx give-up ${id}`)).toMatchObject({ exitCode: 6 });
+});
+
+test("tx retry takes up what needs an operator, and exits with 9 while it still does", async () => {
+  const world = await newApi();
+  const before = await world.residue();
+  const { id, failed, repair } = await stick(world);
   expect(failed.stderr).toContain(`See n0cli tx show ${id}`);
   const listed = await n0cli(world, "tx list --state needs_operator -o wide");
   expect(listed.stdout).toMatch(/volume\.ensure_empty: .*it is mounted/);
@@ -209,8 +237,7 @@ test("tx retry takes up what needs an operator, and exits with 9 while it still 
   const still = await n0cli(world, `tx retry ${id}`);
   expect(still.exitCode).toBe(8);
   expect(still.stderr).toContain(`It is still running: n0cli tx watch ${id}`);
-  volume.before = () => {};
-  volume.after = () => {};
+  repair();
   const retried = await n0cli(world, `tx retry ${id}`);
   expect(retried).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/phase +undone/) });
   expect(await world.residue()).toEqual(before);
@@ -223,7 +250,7 @@ test("completion offers the transactions that a command can be about", async () 
     (await n0cli(world, `__complete ${line}`)).stdout.trimEnd().split("\n");
   expect(await words("tx cancel ")).toEqual([`${id}\tCreateVirtualMachine virtual_machine/web`]);
   expect(await words("tx show ")).toHaveLength(4);
-  expect(await words("tx ")).toHaveLength(5);
+  expect(await words("tx ")).toHaveLength(6);
   expect(await words("tx list --state ")).toContain("needs_operator");
   gate.open();
   await made;

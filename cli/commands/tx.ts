@@ -3,7 +3,7 @@ import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
 import { groupCommand } from "../rpc-command.ts";
 import { getTransaction, printTransaction } from "../transaction/calls.ts";
-import { cancelCommand, retryCommand } from "./tx-change.ts";
+import { cancelCommand, giveUpCommand, retryCommand } from "./tx-change.ts";
 import { listCommand } from "./tx-list.ts";
 import { watchCommand } from "./tx-watch.ts";
 
@@ -11,7 +11,14 @@ export function transactionCommand(cli: CliContext) {
   return groupCommand(
     ["transaction", "tx"],
     "what was asked for, how far it is, and what became of it",
-    [listCommand(cli), showCommand(cli), watchCommand(cli), cancelCommand(cli), retryCommand(cli)],
+    [
+      listCommand(cli),
+      showCommand(cli),
+      watchCommand(cli),
+      cancelCommand(cli),
+      retryCommand(cli),
+      giveUpCommand(cli),
+    ],
     ["tx list --open", "tx list --since 24h", "tx show ID", "tx cancel ID"],
   );
 }

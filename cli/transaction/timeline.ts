@@ -56,7 +56,15 @@ function factsOf(transaction: Transaction, nowMs: number): readonly (readonly [s
     ],
     ["error", transaction.error],
     ["hindered by", transaction.hindrance],
+    ["if given up", stepsThat(transaction, ({ leaves }) => leaves)],
+    ["given up", stepsThat(transaction, ({ givenUp }) => givenUp?.leaves ?? "")],
   ];
+}
+
+/** What stays on a node of the steps of which something does. */
+function stepsThat({ steps }: Transaction, leavesOf: (step: Step) => string): string {
+  const left = steps.filter((step) => leavesOf(step) !== "");
+  return left.map((step) => `${step.name} leaves ${leavesOf(step)}`).join("; ");
 }
 
 function deadlineText({ deadlineAt }: Transaction): string {

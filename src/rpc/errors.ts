@@ -6,7 +6,7 @@ import {
   RetryInfoSchema,
 } from "../gen/google/rpc/error_details_pb.ts";
 import type { ErrorFacts, ErrorKind } from "../util/errors.ts";
-import { ERROR_KINDS, errorChain, N0Error } from "../util/errors.ts";
+import { ERROR_KINDS, errorChain, lastWords, N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { guardMessages } from "./messages.ts";
 
@@ -79,33 +79,40 @@ export class ViolationsError extends N0Error {
 }
 
 /**
+ * Who reads the answers of a server. The API is told by its agents what was the matter in the words of
+ * libvirt, QEMU or nft, which it keeps with its transaction; its own clients are not.
+ */
+export type Audience = "client" | "api";
+
+/**
  * The error as it goes over the wire. An N0Error of any kind keeps its message, which is written for
  * clients, and gets the details ErrorInfo
  * (`reason` is the kind), BadRequest and RetryInfo; a ConnectError of this process (a deadline, a
  * message too large) stays as it is; all else is a bug and says nothing but "internal error". So is
  * a ConnectError that came from another server: `onNode` turns those into words of ours.
  */
-export function toConnectError(reason: unknown): ConnectError {
-  if (reason instanceof N0Error) return n0ConnectError(reason);
+export function toConnectError(reason: unknown, audience: Audience = "client"): ConnectError {
+  if (reason instanceof N0Error) return n0ConnectError(reason, audience);
   if (reason instanceof ConnectError && !reason.isWireError) return reason;
   if (reason instanceof DOMException && reason.name === "AbortError") {
     return new ConnectError("the call was cancelled", Code.Canceled, undefined, [], reason);
   }
   if (reason instanceof DOMException && reason.name === "TimeoutError") {
-    return n0ConnectError(
-      new N0Error("deadline_exceeded", "the call took too long", { cause: reason }),
-    );
+    const late = new N0Error("deadline_exceeded", "the call took too long", { cause: reason });
+    return n0ConnectError(late, audience);
   }
-  return n0ConnectError(new N0Error("internal", INTERNAL_MESSAGE, { cause: reason }));
+  return n0ConnectError(new N0Error("internal", INTERNAL_MESSAGE, { cause: reason }), audience);
 }
 
-function n0ConnectError(error: N0Error): ConnectError {
+function n0ConnectError(error: N0Error, audience: Audience): ConnectError {
   const { resource, field, transactionId, rollback } = error.facts;
   const metadata: Record<string, string> = {};
   if (resource !== undefined) metadata["resource"] = resource;
   if (field !== undefined) metadata["field"] = field;
   if (transactionId !== undefined) metadata["transaction_id"] = transactionId;
   if (rollback !== undefined) metadata["rollback"] = rollback;
+  const { cause } = error.facts;
+  if (audience === "api" && cause !== undefined) metadata["cause"] = lastWords(errorChain(cause));
 
   const headers = new Headers();
   // A header's value is ASCII; whatever else an identifier held would break the whole answer.
@@ -146,7 +153,10 @@ export function fromConnectError(reason: unknown): N0Error {
   if (reason instanceof N0Error) return reason;
   const error = ConnectError.from(reason);
   const info = errorInfo(error);
-  const facts: { -readonly [K in keyof ErrorFacts]: ErrorFacts[K] } = { cause: reason };
+  const told = info?.metadata["cause"];
+  const facts: { -readonly [K in keyof ErrorFacts]: ErrorFacts[K] } = {
+    cause: told === undefined ? reason : new Error(told),
+  };
   const { resource, field, transaction_id: transactionId, rollback } = info?.metadata ?? {};
   if (resource !== undefined) facts.resource = resource;
   if (field !== undefined) facts.field = field;
@@ -213,7 +223,8 @@ export async function* onNodeStream<T>(
 
 function fromNode(nodeName: string, reason: unknown): N0Error {
   const error = fromConnectError(reason);
-  const facts = { resource: error.facts.resource ?? `node/${nodeName}`, cause: reason };
+  const { resource = `node/${nodeName}`, cause = reason } = error.facts;
+  const facts = { resource, cause };
   const retryAfterMs = error.facts.retryAfterMs;
   const withRetry = retryAfterMs === undefined ? facts : { ...facts, retryAfterMs };
   const { kind, problem } = nodeProblem(error, reason);
@@ -255,12 +266,12 @@ function unnamedProblem(
  * The outermost interceptor of every server: turns what a handler throws, also while it streams, into
  * what the wire carries, and logs the causes of what the client is not told.
  */
-export function errorInterceptor(log: Log): Interceptor {
+export function errorInterceptor(log: Log, audience: Audience = "client"): Interceptor {
   const rethrow = (method: string, signal: AbortSignal, reason: unknown): never => {
     if (signal.aborted && isCutShort(reason)) {
       throw new ConnectError("the client hung up", Code.Canceled, undefined, [], reason);
     }
-    const error = toConnectError(reason);
+    const error = toConnectError(reason, audience);
     if (error.code === Code.Internal || error.code === Code.Unknown) {
       log.error("a handler failed", { method, error: reason });
     } else if (reason instanceof N0Error && reason.facts.cause !== undefined) {

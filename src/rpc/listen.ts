@@ -8,6 +8,7 @@ import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import type { OriginRule } from "./cors.ts";
 import { drainInterceptor } from "./drain.ts";
+import type { Audience } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
 import { hostRule } from "./host.ts";
 import type { HttpHandler, UpgradeHandler } from "./http.ts";
@@ -31,6 +32,8 @@ export interface ListenOptions {
   /** 0: any free one. */
   readonly port: number;
   readonly log: Log;
+  /** Default: clients, who are not told what happened on a node in the words of its programs. */
+  readonly audience?: Audience;
   /** PEM. With `clientCa` a client needs a certificate of that authority. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   /** Asked of every call, except health and handlers that authenticate by themselves. */
@@ -112,7 +115,7 @@ function rpcHandler(options: ListenOptions, stopping: AbortSignal, cutting: Abor
       reflectionRoutes(router, [...services, Health]);
     },
     interceptors: [
-      ...serverInterceptors(options.log),
+      ...serverInterceptors(options.log, options.audience),
       drainInterceptor(stopping),
       ...(options.interceptors ?? []),
     ],

@@ -36,6 +36,7 @@ export async function serveAgent(settings: Settings<"agent">, log: Log): Promise
     host: settings.bindAddress,
     port: settings.bindPort,
     log,
+    audience: "api",
     routes: agent.routes,
     publicHosts: () => advertised,
     version: readVersion(),

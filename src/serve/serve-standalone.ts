@@ -26,7 +26,7 @@ export async function serveStandalone(settings: Settings<"standalone">, log: Log
     address === IN_PROCESS_ADDRESS ? toAgent : peers.transportTo(address);
   const agent = opened.use(await openAgent(settings, agentLog, transportTo));
   const toAgent = localTransport(agent.routes, {
-    interceptors: serverInterceptors(agentLog),
+    interceptors: serverInterceptors(agentLog, "api"),
     unaryTimeoutMs,
   });
   const part = opened.use(await openApiPart(settings, protection, log, transportTo));

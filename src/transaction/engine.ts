@@ -1,10 +1,13 @@
-import { errorChain, N0Error, withFacts } from "../util/errors.ts";
+import { errorChain, type N0Error } from "../util/errors.ts";
+import { firstOf } from "../util/first-of.ts";
 import { Admission } from "./admission.ts";
 import { SimulatedCrash } from "./faults.ts";
 import { type FinishParts, giveUp, goForward, readSteps, unwind } from "./finish.ts";
-import type { Asker, TransactionHeader } from "./journal.ts";
+import { givenUp, hindranceOf, leavesOf, throwUnlessStuck } from "./give-up.ts";
+import type { Asker, StepRow, TransactionHeader } from "./journal.ts";
 import { type LiveTransaction, LiveTransactions } from "./live.ts";
 import { OpenTransactions } from "./open-transactions.ts";
+import { failureOf, unfinished } from "./outcome.ts";
 import { Transaction } from "./transaction.ts";
 import { transactionId } from "./transaction-id.ts";
 
@@ -242,11 +245,55 @@ export class TransactionEngine<C, W> {
     const known = this.live.find(id);
     known?.hurry();
     if (known !== undefined || header?.state !== "needs_operator") return known;
+    return await this.#takeUp(header, takeOver, async () => {});
+  }
+
+  /**
+   * Lets the step be that a transaction needs an operator for: it counts as undone or, after the pivot, as
+   * done, and the transaction goes on in the background without it.
+   *
+   * @param stepName where given, refused unless it is this step that hinders by now.
+   * @returns undefined where there is no such transaction.
+   * @throws N0Error as `throwUnlessStuck` and `hindranceOf`; whatever `takeOver` throws; the transaction is then as it was.
+   */
+  async giveUp(
+    id: string,
+    by: Asker,
+    stepName: string,
+    takeOver: (header: TransactionHeader) => Promise<TakenOver<C>>,
+  ): Promise<LiveTransaction | undefined> {
+    const { journal, registry, clock } = this.#options;
+    const header = await journal.find(id);
+    if (header === undefined) return undefined;
+    throwUnlessStuck(header, this.live.find(id));
+    return await this.#takeUp(header, takeOver, async () => {
+      const { row, leaves } = hindranceOf(registry, header, await journal.listSteps(id), stepName);
+      const rows = [givenUp(row, header, { by, atMs: clock.nowMs(), leaves })];
+      await journal.update(header, { rows });
+    });
+  }
+
+  /** What would stay on the node if this step were given up; undefined where it cannot be. */
+  leavesOf(header: TransactionHeader, row: StepRow): string | undefined {
+    return leavesOf(this.#options.registry, header, row);
+  }
+
+  async #takeUp(
+    header: TransactionHeader,
+    takeOver: (header: TransactionHeader) => Promise<TakenOver<C>>,
+    before: () => Promise<void>,
+  ): Promise<LiveTransaction> {
     const live = this.#adopt(header);
     try {
       const taken = await takeOver(header);
+      try {
+        await before();
+      } catch (reason) {
+        taken.onRest();
+        throw reason;
+      }
       const rest = this.#bringToRest(live, taken, () => this.#resume(live, taken.context));
-      this.#open.add(id, rest);
+      this.#open.add(header.id, rest);
       return live;
     } catch (reason) {
       this.live.remove(live);
@@ -310,12 +357,12 @@ export class TransactionEngine<C, W> {
   ): Promise<N0Error> {
     const { clock } = this.#options;
     const patience = new AbortController();
-    const late = clock.sleep(UNWIND_PATIENCE_MS, patience.signal).catch(() => undefined);
+    const late = clock.sleep(UNWIND_PATIENCE_MS, patience.signal).then(
+      () => undefined,
+      () => undefined,
+    );
     const state = await Promise.race([rest, late]).finally(() => patience.abort());
-    if (tx.header.isCommitted) return withFacts(reason, { transactionId: tx.id });
-    const rollback =
-      state === "unwound" ? "done" : state === "needs_operator" ? "needs_operator" : "going_on";
-    return withFacts(reason, { transactionId: tx.id, rollback });
+    return failureOf(tx.header, state, reason);
   }
 
   /** Waits for the steps after the pivot, as long as the client does. */
@@ -326,15 +373,7 @@ export class TransactionEngine<C, W> {
   ): Promise<void> {
     const state = await firstOf(rest, cancel);
     if (state === "done") return;
-    const kind = state === "needs_operator" ? "internal" : "deadline_exceeded";
-    const message =
-      state === "needs_operator"
-        ? `${tx.header.kind} is committed, but finishing it failed: transaction ${tx.id} needs an operator`
-        : `${tx.header.kind} is committed and still being finished: transaction ${tx.id}`;
-    throw new N0Error(kind, message, {
-      transactionId: tx.id,
-      ...(state === "needs_operator" ? { rollback: state } : {}),
-    });
+    throw unfinished(tx.header, state);
   }
 
   /** @returns the state at rest; undefined when the process ends before that. Rejects for a simulated crash only. */
@@ -357,18 +396,5 @@ export class TransactionEngine<C, W> {
     } finally {
       this.live.remove(live);
     }
-  }
-}
-
-/** What `work` resolves with; undefined when `signal` aborts before that. */
-async function firstOf<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  const aborted = Promise.withResolvers<undefined>();
-  const onAbort = () => aborted.resolve(undefined);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort);
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }

@@ -72,6 +72,9 @@ export type Tried = {
   readonly error?: string;
 };
 
+/** That an operator let a step be, and what it left on its node, in words. */
+export type GivenUp = { readonly by: Asker; readonly atMs: number; readonly leaves: string };
+
 export type StepPhase = "started" | "undone" | "pending" | "done";
 
 export interface StepRow {
@@ -88,6 +91,8 @@ export interface StepRow {
   /** Why the act failed the last time. */
   readonly error?: string;
   readonly undo?: Tried;
+  /** Its undo, or the act of one after the pivot, was given up: it counts as undone or done. */
+  readonly givenUp?: GivenUp;
   /** Of earlier steps. */
   readonly ended?: Ended;
 }

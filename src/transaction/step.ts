@@ -32,6 +32,12 @@ export interface Step<C, I extends Json, O = void> {
    * touches only what this transaction made. Never throws because a thing is gone already.
    */
   undo(context: C, input: I, scope: StepScope): Promise<void>;
+
+  /**
+   * What stays on the node if an operator gives the undo up, in words: `the file of volume "x" on node
+   * "y"`. A step without it cannot be given up.
+   */
+  leaves?(input: I): string;
 }
 
 /**
@@ -40,7 +46,8 @@ export interface Step<C, I extends Json, O = void> {
  *
  * `W` is what the journal writes besides its own.
  */
-export interface RecordStep<C, I extends Json, W> extends Pick<Step<C, I>, "name" | "undo"> {
+export interface RecordStep<C, I extends Json, W>
+  extends Pick<Step<C, I>, "name" | "undo" | "leaves"> {
   /**
    * Hands the writes to `write`: once, and again where a condition of theirs did not hold. It changes
    * nothing else, since until then the journal knows of nothing.
@@ -56,10 +63,15 @@ export interface RecordStep<C, I extends Json, W> extends Pick<Step<C, I>, "name
 /** Any step before the pivot. */
 export type AnyStep<C, I extends Json, O, W> = Step<C, I, O> | RecordStep<C, I, W>;
 
-/** Work after the pivot: it cannot be undone, only finished, and is repeated until it is. */
+/**
+ * Work after the pivot: it cannot be undone, only finished, and is repeated until it is. So it never fails
+ * for a reason that lies in the object; what could is tried before the pivot.
+ */
 export interface Retriable<C, I extends Json> {
   readonly name: string;
   act(context: C, input: I, scope: StepScope): Promise<void>;
+  /** As that of a step, if an operator gives the act up. */
+  leaves?(input: I): string;
 }
 
 /** A retriable step with its input, as a saga hands it to `commit`. Made by `later`. */

@@ -90,6 +90,7 @@ export function invalid(field: string, rule: string): N0Error {
 }
 
 const CHAIN_LENGTH_MAX = 16;
+const CHAIN_LINK = " <- ";
 
 /** One line holding the whole cause chain, for logs. Messages themselves never repeat their cause. */
 export function errorChain(error: unknown): string {
@@ -98,5 +99,15 @@ export function errorChain(error: unknown): string {
     parts.push(e instanceof Error ? `${e.name}: ${e.message}` : String(e));
     e = e instanceof Error ? e.cause : undefined;
   }
-  return parts.join(" <- ");
+  return parts.join(CHAIN_LINK);
+}
+
+const LAST_WORDS_LENGTH_MAX = 500;
+
+/** The innermost reason of a chain that `errorChain` wrote, such as the last line that qemu-img printed. */
+export function lastWords(chain: string): string {
+  const innermost = chain.split(CHAIN_LINK).at(-1) ?? "";
+  const lines = innermost.split("\n").map((line) => line.trim());
+  const last = lines.findLast((line) => line !== "") ?? "";
+  return last.replace(/^\w*Error: /, "").slice(0, LAST_WORDS_LENGTH_MAX);
 }

@@ -85,7 +85,9 @@ export class SimulatedNode implements Endpoint {
       clock,
       log: silentLog,
     });
-    const transport = localTransport(routes, { interceptors: serverInterceptors(silentLog) });
+    const transport = localTransport(routes, {
+      interceptors: serverInterceptors(silentLog, "api"),
+    });
     this.served = { process, transport };
     const toApi = network.link(process, name, api, () => `${name} registers`);
     void keepRegistered({

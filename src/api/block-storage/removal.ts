@@ -19,7 +19,7 @@ type Forgotten = {
   readonly replicaOf: string;
 };
 
-/** After its file is gone: gives back its bytes, and what it rested on no longer carries it. */
+/** After its file is gone: writes records alone. Gives back its bytes, and what it rested on no longer carries it. */
 export const forgetVolume: Retriable<SagaContext, Forgotten> = {
   name: "volume.forget",
   async act({ api }, { nodeName, volumeId, baseVolumeId, replicaOf }) {

@@ -33,6 +33,9 @@ const removeVolume = unlessLost<VolumePlace>(
   },
 );
 
+const leavesFile = ({ volumeId, nodeName }: VolumePlace) =>
+  `the file of volume "${volumeId}" on node "${nodeName}"`;
+
 function requestFor({ volumeId, name, sizeBytes }: VolumePlace, scope: StepScope) {
   return {
     operation: operation(`block_storage/${name}`, scope),
@@ -68,6 +71,7 @@ export const ensureEmpty: Step<SagaContext, VolumePlace, string> = {
     return path;
   },
   undo: removeVolume,
+  leaves: leavesFile,
 };
 
 export const ensureOverlay: Step<SagaContext, VolumePlace & { readonly baseId: string }, string> = {
@@ -79,6 +83,7 @@ export const ensureOverlay: Step<SagaContext, VolumePlace & { readonly baseId: s
     return path;
   },
   undo: removeVolume,
+  leaves: leavesFile,
 };
 
 export const ensureFetched: Step<
@@ -97,6 +102,7 @@ export const ensureFetched: Step<
       );
   },
   undo: removeVolume,
+  leaves: leavesFile,
 };
 
 export const ensureCopied: Step<SagaContext, VolumePlace & { readonly sourceId: string }, string> =
@@ -111,6 +117,7 @@ export const ensureCopied: Step<SagaContext, VolumePlace & { readonly sourceId: 
         );
     },
     undo: removeVolume,
+    leaves: leavesFile,
   };
 
 export const ensureReplicated: Step<
@@ -131,15 +138,20 @@ export const ensureReplicated: Step<
       );
   },
   undo: removeVolume,
+  leaves: leavesFile,
 };
 
-/** After the pivot: the file goes. */
+/** After the pivot: the file goes. That no other one rests on it was asked before: see `removeFile`. */
 export const removeVolumeLater: Retriable<SagaContext, VolumePlace> = {
   name: "volume.remove",
   act: removeVolume,
+  leaves: leavesFile,
 };
 
-/** After the pivot: it says beside the file whose it is. */
+/**
+ * After the pivot: it says beside the file whose it is. That the file is there and whose it is was looked
+ * at under the keys of the repair; where somebody takes the file away since, an operator gives this up.
+ */
 export const markVolumeLater: Retriable<
   SagaContext,
   Omit<VolumePlace, "sizeBytes"> & {
@@ -153,10 +165,18 @@ export const markVolumeLater: Retriable<
     const request = { operation: operation(`block_storage/${name}`, scope), id, baseId, takenFrom };
     await api.agents.get(nodeName).survey((c) => c.ensureVolumeMarked(request, quick(scope)));
   }),
+  leaves: ({ volumeId, nodeName }) =>
+    `volume "${volumeId}" on node "${nodeName}" as it is, with nothing that says whose it is`,
 };
 
 /** A volume that grows: `sizeBytes` is what it is to have, `beforeBytes` what it has. Decimal. */
 export type GrowingVolume = VolumePlace & { readonly beforeBytes: string };
+
+const leavesGrown = ({ volumeId, nodeName, sizeBytes }: GrowingVolume) =>
+  `volume "${volumeId}" on node "${nodeName}" with ${sizeBytes} bytes, more than its block storage has`;
+
+const leavesUngrown = ({ volumeId, nodeName }: GrowingVolume) =>
+  `volume "${volumeId}" on node "${nodeName}" smaller than its block storage`;
 
 function undoRequestFor(place: GrowingVolume) {
   return { sizeBytes: BigInt(place.beforeBytes), grownBytes: BigInt(place.sizeBytes) };
@@ -181,6 +201,7 @@ export const growVolume: Step<SagaContext, GrowingVolume> = {
     };
     await api.agents.get(nodeName).volume((c) => c.undoVolumeGrowth(request, quick(scope)));
   }),
+  leaves: leavesGrown,
 };
 
 export type GrowingDisk = GrowingVolume & { readonly virtualMachineName: string };
@@ -237,18 +258,21 @@ export const growDomainDisk: Step<SagaContext, GrowingDisk> = {
     const onFile = () => growVolume.undo(context, place, scope);
     await throughDomain(context, place, scope, shrink, onFile);
   }),
+  leaves: leavesGrown,
 };
 
 /** As journals name it that were written when a file grew after the pivot. */
 export const growVolumeLater: Retriable<SagaContext, GrowingVolume> = {
   name: growVolume.name,
   act: unlessLost(growVolume.act),
+  leaves: leavesUngrown,
 };
 
 /** As `growVolumeLater`. */
 export const growDomainDiskLater: Retriable<SagaContext, GrowingDisk> = {
   name: growDomainDisk.name,
   act: unlessLost(growDomainDisk.act),
+  leaves: leavesUngrown,
 };
 
 /** Notes that an overlay rests on a base, on the condition that the base is still what it was. */

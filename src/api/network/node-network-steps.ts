@@ -17,6 +17,12 @@ function about({ api }: SagaContext, nodeName: string, owner: string, scope: Ste
   return { agent: api.agents.get(nodeName), operation: operation(owner, scope) };
 }
 
+// Repairs. Each comes after a look at the same thing under its keys and makes it as it should be, from
+// whatever it is; where the node refuses that for ever, an operator gives it up and verify finds it again.
+
+const leavesNetwork = ({ networkName, nodeName }: NetworkPlace) =>
+  `network "${networkName}" on node "${nodeName}" as it is`;
+
 /** Makes whatever part of the network is missing or changed on the node. */
 export const restoreNetwork: Retriable<SagaContext, NodeNetwork> = {
   name: "network.restore",
@@ -25,6 +31,7 @@ export const restoreNetwork: Retriable<SagaContext, NodeNetwork> = {
     const network = { name: networkName, ipv4Gateway, ipv6Gateway };
     await agent.survey((c) => c.ensureNetworkWhole({ operation, network }, quick(scope)));
   }),
+  leaves: leavesNetwork,
 };
 
 /** Moves the tap into its network, wherever it is, and connects it. */
@@ -35,6 +42,7 @@ export const moveTap: Retriable<SagaContext, Tap> = {
     const network = { name: networkName, ...gateways };
     await agent.survey((c) => c.ensureTapMoved({ operation, tapName, network }, quick(scope)));
   }),
+  leaves: ({ tapName, nodeName }) => `the tap "${tapName}" on node "${nodeName}" where it is`,
 };
 
 /** Removes the network from the node, if it has no taps there by then. */
@@ -44,6 +52,7 @@ export const sweep: Retriable<SagaContext, NetworkPlace> = {
     const { agent, operation } = about(context, nodeName, `network/${networkName}`, scope);
     await agent.survey((c) => c.sweepNetwork({ operation, networkName }, quick(scope)));
   }),
+  leaves: leavesNetwork,
 };
 
 /** The rules of the node itself: whole where it has networks, gone where it has none. */
@@ -53,4 +62,5 @@ export const settleRules: Retriable<SagaContext, { readonly nodeName: string }> 
     const { agent, operation } = about(context, nodeName, `node/${nodeName}`, scope);
     await agent.survey((c) => c.ensureNodeRules({ operation }, quick(scope)));
   }),
+  leaves: ({ nodeName }) => `the rules of node "${nodeName}" as they are`,
 };

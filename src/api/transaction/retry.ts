@@ -1,5 +1,7 @@
 import type { Transaction } from "../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import type { LiveTransaction } from "../../transaction/live.ts";
+import { notFound } from "../../util/errors.ts";
+import { askerOf } from "../asker.ts";
 import type { Api, Call } from "../context.ts";
 import { takeOver } from "../take-over.ts";
 import { getTransaction } from "./find.ts";
@@ -16,6 +18,26 @@ const PATIENCE_MS = 10_000;
 export async function retryTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
   const live = await api.engine.retry(id, async (header) => takeOver(api, header));
   if (live !== undefined) await untilDecided(api, call, live);
+  return await getTransaction(api, id);
+}
+
+/**
+ * Lets the step be that the transaction needs an operator for, and goes on without it.
+ *
+ * @param step the step that the operator has seen; empty for whichever hinders it.
+ * @throws N0Error `not_found`; `failed_precondition` where there is nothing to be given up; `aborted` while
+ *   somebody else holds its keys: it is as it was then.
+ */
+export async function giveUpTransaction(
+  api: Api,
+  call: Call,
+  id: string,
+  step: string,
+): Promise<Transaction> {
+  const asker = askerOf(call) ?? {};
+  const live = await api.engine.giveUp(id, asker, step, async (header) => takeOver(api, header));
+  if (live === undefined) throw notFound("transaction", id);
+  await untilDecided(api, call, live);
   return await getTransaction(api, id);
 }
 

@@ -3,6 +3,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import {
   CancelTransactionResponseSchema,
   GetTransactionResponseSchema,
+  GiveUpTransactionResponseSchema,
   RetryTransactionResponseSchema,
   type TransactionService,
 } from "../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
@@ -10,7 +11,7 @@ import type { Api } from "../context.ts";
 import { cancelTransaction } from "./cancel.ts";
 import { getTransaction } from "./find.ts";
 import { listTransactions } from "./list.ts";
-import { retryTransaction } from "./retry.ts";
+import { giveUpTransaction, retryTransaction } from "./retry.ts";
 import { watchTransactions } from "./watch.ts";
 
 export function transactionRoutes(api: Api): ServiceImpl<typeof TransactionService> {
@@ -27,6 +28,10 @@ export function transactionRoutes(api: Api): ServiceImpl<typeof TransactionServi
     async retryTransaction({ id }, call) {
       const transaction = await retryTransaction(api, call, id);
       return create(RetryTransactionResponseSchema, { transaction });
+    },
+    async giveUpTransaction({ id, step }, call) {
+      const transaction = await giveUpTransaction(api, call, id, step);
+      return create(GiveUpTransactionResponseSchema, { transaction });
     },
   };
 }

@@ -1,30 +1,34 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
+  type GivenUpSchema,
   Step_State as State,
   type Step,
   StepSchema,
   type UndoSchema,
 } from "../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import {
+  type GivenUp,
   nodeOf,
   type StepRow,
   subjectOf,
   type TransactionHeader,
   type Tried,
 } from "../../transaction/journal.ts";
+import type { Api } from "../context.ts";
 
 /** The steps of a transaction, as clients see them. */
-export function stepsOf(header: TransactionHeader, rows: readonly StepRow[]): Step[] {
+export function stepsOf(api: Api, header: TransactionHeader, rows: readonly StepRow[]): Step[] {
   const ended = new Map([...rows.flatMap((row) => row.ended ?? []), ...(header.ended ?? [])]);
   return rows.map((row) => {
     const endedAtMs = ended.get(row.seq);
-    return toWire(header, endedAtMs === undefined ? row : { ...row, endedAtMs });
+    return toWire(api, header, endedAtMs === undefined ? row : { ...row, endedAtMs });
   });
 }
 
-function toWire(header: TransactionHeader, row: StepRow): Step {
+function toWire(api: Api, header: TransactionHeader, row: StepRow): Step {
   const state = stateOf(header, row);
+  const isStuck = isStuckAt(header, row);
   const isBegun = state !== State.PENDING;
   return create(StepSchema, {
     name: row.name,
@@ -36,11 +40,19 @@ function toWire(header: TransactionHeader, row: StepRow): Step {
     ...(isBegun ? { startedAt: timestampFromMs(row.startedAtMs) } : {}),
     ...durationOf(row),
     ...(row.undo === undefined ? {} : { undo: undoOf(row.undo) }),
+    leaves: isStuck ? (api.engine.leavesOf(header, row) ?? "") : "",
+    ...(row.givenUp === undefined ? {} : { givenUp: givenUpOf(row.givenUp) }),
   });
 }
 
-function stateOf({ state, hinderedBySeq }: TransactionHeader, row: StepRow): State {
-  const isStuck = state === "needs_operator" && hinderedBySeq === row.seq;
+/** Whether it is this step that an operator is needed for. */
+function isStuckAt({ state, hinderedBySeq }: TransactionHeader, { seq }: StepRow): boolean {
+  return state === "needs_operator" && hinderedBySeq === seq;
+}
+
+function stateOf(header: TransactionHeader, row: StepRow): State {
+  const { state } = header;
+  const isStuck = isStuckAt(header, row);
   switch (row.phase) {
     case "undone":
       return State.UNDONE;
@@ -67,6 +79,10 @@ function undoOf(undo: Tried): MessageInitShape<typeof UndoSchema> {
     error: undo.error ?? "",
     ...durationOf(undo),
   };
+}
+
+function givenUpOf({ by, atMs, leaves }: GivenUp): MessageInitShape<typeof GivenUpSchema> {
+  return { asker: { ...by }, givenUpAt: timestampFromMs(atMs), leaves };
 }
 
 function durationOf({ startedAtMs, endedAtMs }: Pick<StepRow, "startedAtMs" | "endedAtMs">) {

@@ -43,7 +43,7 @@ export function toWire(api: Api, seen: Seen): Transaction {
   const { id, kind, state, reason, error = "", hinderedBySeq, asker, guards } = header;
   const isHindered = hinderedBySeq !== undefined || state === "needs_operator";
   const cancel = header.cancel ?? live?.cancelled;
-  const steps = stepsOf(header, seen.rows);
+  const steps = stepsOf(api, header, seen.rows);
   const wait = live === undefined ? undefined : waitOf(api, seen.rows, steps, live);
   return create(TransactionSchema, {
     id,

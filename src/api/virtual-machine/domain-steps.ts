@@ -36,6 +36,14 @@ export type SeedContent = DomainPlace & {
 
 type Context = SagaContext;
 
+const domainOf = ({ name, nodeName }: DomainPlace) =>
+  `the domain of virtual machine "${name}" on node "${nodeName}"`;
+
+const leavesDomain = (place: DomainPlace) =>
+  `${domainOf(place)}, with its folder: it may run, and use the disks and addresses that are given back`;
+
+const leavesAs = (what: string) => (place: DomainPlace) => `${domainOf(place)} ${what}`;
+
 function about(context: Context, { nodeName, name }: DomainPlace, scope: StepScope) {
   const agent: Agent = context.api.agents.get(nodeName);
   return { agent, request: { operation: operation(ownerOf(name), scope), name } };
@@ -146,6 +154,7 @@ export const writeNewSeed: Step<Context, SeedContent> = {
   name: "domain.write_new_seed",
   act: (context, seed, scope) => writeSeed(context, seed, scope, true),
   undo: removeOwnDomain,
+  leaves: leavesDomain,
 };
 
 /** The seed of one that was there before: written anew at every boot, so the newest may stay. */
@@ -160,6 +169,7 @@ export const startNewDomain: Step<Context, DomainShape> = {
   name: "domain.start_new",
   act: (context, shape, scope) => start(context, shape, scope, true),
   undo: removeOwnDomain,
+  leaves: leavesDomain,
 };
 
 /** Starts one that is shut off. */
@@ -167,6 +177,7 @@ export const startDomain: Step<Context, DomainShape> = {
   name: "domain.start",
   act: (context, shape, scope) => start(context, shape, scope, false),
   undo: powerOff,
+  leaves: leavesAs("running"),
 };
 
 /** Lets a domain run that this transaction started: undoing the start ends it. */
@@ -180,12 +191,14 @@ export const resumeDomain: Step<Context, DomainPlace> = {
   name: "domain.resume",
   act: resume,
   undo: whileActive(pause),
+  leaves: leavesAs("running"),
 };
 
 export const pauseDomain: Step<Context, DomainPlace> = {
   name: "domain.pause",
   act: pause,
   undo: whileActive(resume),
+  leaves: leavesAs("paused"),
 };
 
 /** Redefines a domain that is shut off. */
@@ -196,6 +209,7 @@ export const redefineDomain: Step<
   name: "domain.redefine",
   act: (context, { after }, scope) => define(context, after, scope),
   undo: (context, { before }, scope) => unlessLost(define)(context, before, scope),
+  leaves: ({ after }) => `${domainOf(after)} with the hardware that was asked for`,
 };
 
 /** Presses the power button: a guest cannot be made to forget that. */
@@ -222,22 +236,29 @@ export const defineDomain: Step<Context, DomainShape> = {
   name: "domain.define_lost",
   act: define,
   undo: removeOwnDomain,
+  leaves: leavesDomain,
 };
 
-/** After the pivot: the seed as the record says it. */
+/** After the pivot: the seed as the record says it. A file is written; what it was before is in no way. */
 export const restoreSeed: Retriable<Context, SeedContent> = {
   name: "domain.restore_seed",
   act: unlessLost((context, seed, scope) => writeSeed(context, seed, scope, false)),
+  leaves: leavesAs("with a seed that is missing or says something else"),
 };
 
-/** After the pivot: the power goes. */
+/** After the pivot: the power goes, whatever the guest does: nothing of the machine can refuse it. */
 export const powerOffLater: Retriable<Context, DomainPlace> = {
   name: "domain.power_off",
   act: powerOff,
+  leaves: leavesAs("running"),
 };
 
-/** After the pivot: the domain goes, with its folder, whichever transaction made it. */
+/**
+ * After the pivot: the domain goes, with its folder, whichever transaction made it. Nothing of it can refuse
+ * that: it is undefined with its snapshots, checkpoints, saved state and NVRAM, and what is not ours stays.
+ */
 export const removeDomainLater: Retriable<Context, DomainPlace> = {
   name: "domain.remove",
   act: removeDomain,
+  leaves: leavesDomain,
 };

@@ -15,6 +15,9 @@ export type Tap = {
   readonly ipv6Gateway: string;
 };
 
+const leavesTap = ({ tapName, name, networkName, nodeName }: Tap) =>
+  `the tap "${tapName}" of virtual machine "${name}" on node "${nodeName}", perhaps in network "${networkName}"`;
+
 const removeTap = (onlyOfTransaction: boolean) =>
   unlessLost<Tap>(async ({ api }, { nodeName, tapName, networkName, name }, scope) => {
     const request = {
@@ -38,6 +41,7 @@ export const makeTap: Step<SagaContext, Tap> = {
     await api.agents.get(nodeName).network((c) => c.ensureTap(request, quick(scope)));
   },
   undo: removeTap(true),
+  leaves: leavesTap,
 };
 
 /** Moves the tap of a started domain into its network, which comes to the node with its first tap. */
@@ -57,8 +61,12 @@ export const attachTap: Step<SagaContext, Tap> = {
   undo: async () => {},
 };
 
-/** After the pivot: the tap goes, and the network from the node with its last one. */
+/**
+ * After the pivot: the tap goes, and the network from the node with its last one. One that is gone already,
+ * or is another's, is success, so nothing of it can refuse that.
+ */
 export const removeTapLater: Retriable<SagaContext, Tap> = {
   name: "network.remove_tap",
   act: removeTap(false),
+  leaves: leavesTap,
 };

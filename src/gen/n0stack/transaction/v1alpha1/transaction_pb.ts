@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/transaction/v1alpha1/transaction.proto.
  */
 export const file_n0stack_transaction_v1alpha1_transaction: GenFile = /*@__PURE__*/
-  fileDesc("Ci5uMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3RyYW5zYWN0aW9uLnByb3RvEhxuMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExIkkKBUFza2VyEgwKBHBlZXIYAiABKAkSEgoKdXNlcl9hZ2VudBgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJSgQIARACUgR1c2VyIosECgtUcmFuc2FjdGlvbhIKCgJpZBgBIAEoCRILCgNycGMYAiABKAkSMgoFYXNrZXIYAyABKAsyIy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkFza2VyEhEKCXJlc291cmNlcxgEIAMoCRIyCgVwaGFzZRgFIAEoDjIjLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGhhc2USLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2RlYWRsaW5lX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcnJvchgJIAEoCRIRCgloaW5kcmFuY2UYDiABKAkSQAoMY2FuY2VsbGF0aW9uGAogASgLMioubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5DYW5jZWxsYXRpb24SMAoEd2FpdBgLIAEoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuV2FpdBINCgVub2RlcxgMIAMoCRIxCgVzdGVwcxgNIAMoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuU3RlcCJ0CgxDYW5jZWxsYXRpb24SMgoFYXNrZXIYASABKAsyIy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkFza2VyEjAKDGNhbmNlbGxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAipgMKBFN0ZXASDAoEbmFtZRgBIAEoCRI3CgVzdGF0ZRgCIAEoDjIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuU3RlcC5TdGF0ZRIPCgdzdWJqZWN0GAMgASgJEgwKBG5vZGUYBCABKAkSLgoKc3RhcnRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFdHJpZXMYByABKA0SDQoFZXJyb3IYCCABKAkSMAoEdW5kbxgJIAEoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVW5kbyKKAQoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIRCg1TVEFURV9QRU5ESU5HEAESEAoMU1RBVEVfQUNUSU5HEAISDgoKU1RBVEVfRE9ORRADEhEKDVNUQVRFX1VORE9JTkcQBBIQCgxTVEFURV9VTkRPTkUQBRIQCgxTVEFURV9GQUlMRUQQBiKBAQoEVW5kbxIuCgpzdGFydGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgV0cmllcxgDIAEoDRINCgVlcnJvchgEIAEoCSL/AQoEV2FpdBIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNgoEbG9jaxgCIAEoCzImLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuTG9ja1dhaXRIABI2CgRub2RlGAMgASgLMiYubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5Ob2RlV2FpdEgAEjkKCG5leHRfdHJ5GAQgASgLMiUubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcnlXYWl0SAASGAoOdHJhbnNhY3Rpb25faWQYBSABKAlIAEIHCgVjYXVzZSJPCghMb2NrV2FpdBIQCghyZXNvdXJjZRgBIAEoCRISCgpob2xkZXJfcnBjGAIgASgJEh0KFWhvbGRlcl90cmFuc2FjdGlvbl9pZBgDIAEoCSImCghOb2RlV2FpdBIMCgRub2RlGAEgASgJEgwKBHN0ZXAYAiABKAkiZQoHVHJ5V2FpdBIMCgRzdGVwGAEgASgJEgwKBG5vZGUYAiABKAkSLwoLbmV4dF90cnlfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAQgASgJIqQCChdMaXN0VHJhbnNhY3Rpb25zUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACEhEKCW9wZW5fb25seRgDIAEoCBJGCgZwaGFzZXMYBCADKA4yIy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBoYXNlQhG6SA6SAQsQECIHggEEEAEgABIVCgNycGMYBSABKAlCCLpIBXIDGIABEhoKCHJlc291cmNlGAYgASgJQgi6SAVyAxiABBIVCgRub2RlGAcgASgJQge6SARyAhg/EikKBXNpbmNlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ0ChhMaXN0VHJhbnNhY3Rpb25zUmVzcG9uc2USPwoMdHJhbnNhY3Rpb25zGAEgAygLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcmFuc2FjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoVR2V0VHJhbnNhY3Rpb25SZXF1ZXN0EiQKAmlkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQiWAoWR2V0VHJhbnNhY3Rpb25SZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24iQAoYV2F0Y2hUcmFuc2FjdGlvbnNSZXF1ZXN0EiQKAmlkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXswLDY0fSQiawoZV2F0Y2hUcmFuc2FjdGlvbnNSZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24SDgoGc3luY2VkGAIgASgIIkAKGENhbmNlbFRyYW5zYWN0aW9uUmVxdWVzdBIkCgJpZBgBIAEoCUIYukgVchMyEV5bMC05YS1mLV17MSw2NH0kIlsKGUNhbmNlbFRyYW5zYWN0aW9uUmVzcG9uc2USPgoLdHJhbnNhY3Rpb24YASABKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRyYW5zYWN0aW9uIj8KF1JldHJ5VHJhbnNhY3Rpb25SZXF1ZXN0EiQKAmlkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQiWgoYUmV0cnlUcmFuc2FjdGlvblJlc3BvbnNlEj4KC3RyYW5zYWN0aW9uGAEgASgLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcmFuc2FjdGlvbiqXAQoFUGhhc2USFQoRUEhBU0VfVU5TUEVDSUZJRUQQABIRCg1QSEFTRV9SVU5OSU5HEAESEwoPUEhBU0VfQ09NTUlUVEVEEAISEwoPUEhBU0VfVU5XSU5ESU5HEAMSDgoKUEhBU0VfRE9ORRAEEhAKDFBIQVNFX1VORE9ORRAFEhgKFFBIQVNFX05FRURTX09QRVJBVE9SEAYyvgUKElRyYW5zYWN0aW9uU2VydmljZRKGAQoQTGlzdFRyYW5zYWN0aW9ucxI1Lm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuTGlzdFRyYW5zYWN0aW9uc1JlcXVlc3QaNi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkxpc3RUcmFuc2FjdGlvbnNSZXNwb25zZSIDkAIBEoABCg5HZXRUcmFuc2FjdGlvbhIzLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuR2V0VHJhbnNhY3Rpb25SZXF1ZXN0GjQubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5HZXRUcmFuc2FjdGlvblJlc3BvbnNlIgOQAgEShgEKEVdhdGNoVHJhbnNhY3Rpb25zEjYubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5XYXRjaFRyYW5zYWN0aW9uc1JlcXVlc3QaNy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLldhdGNoVHJhbnNhY3Rpb25zUmVzcG9uc2UwARKJAQoRQ2FuY2VsVHJhbnNhY3Rpb24SNi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkNhbmNlbFRyYW5zYWN0aW9uUmVxdWVzdBo3Lm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuQ2FuY2VsVHJhbnNhY3Rpb25SZXNwb25zZSIDkAICEoYBChBSZXRyeVRyYW5zYWN0aW9uEjUubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5SZXRyeVRyYW5zYWN0aW9uUmVxdWVzdBo2Lm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUmV0cnlUcmFuc2FjdGlvblJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ci5uMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3RyYW5zYWN0aW9uLnByb3RvEhxuMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExIkkKBUFza2VyEgwKBHBlZXIYAiABKAkSEgoKdXNlcl9hZ2VudBgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJSgQIARACUgR1c2VyIosECgtUcmFuc2FjdGlvbhIKCgJpZBgBIAEoCRILCgNycGMYAiABKAkSMgoFYXNrZXIYAyABKAsyIy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkFza2VyEhEKCXJlc291cmNlcxgEIAMoCRIyCgVwaGFzZRgFIAEoDjIjLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGhhc2USLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2RlYWRsaW5lX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcnJvchgJIAEoCRIRCgloaW5kcmFuY2UYDiABKAkSQAoMY2FuY2VsbGF0aW9uGAogASgLMioubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5DYW5jZWxsYXRpb24SMAoEd2FpdBgLIAEoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuV2FpdBINCgVub2RlcxgMIAMoCRIxCgVzdGVwcxgNIAMoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuU3RlcCJ0CgxDYW5jZWxsYXRpb24SMgoFYXNrZXIYASABKAsyIy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkFza2VyEjAKDGNhbmNlbGxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi7wMKBFN0ZXASDAoEbmFtZRgBIAEoCRI3CgVzdGF0ZRgCIAEoDjIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuU3RlcC5TdGF0ZRIPCgdzdWJqZWN0GAMgASgJEgwKBG5vZGUYBCABKAkSLgoKc3RhcnRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFdHJpZXMYByABKA0SDQoFZXJyb3IYCCABKAkSMAoEdW5kbxgJIAEoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVW5kbxIOCgZsZWF2ZXMYCiABKAkSNwoIZ2l2ZW5fdXAYCyABKAsyJS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkdpdmVuVXAiigEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEQoNU1RBVEVfUEVORElORxABEhAKDFNUQVRFX0FDVElORxACEg4KClNUQVRFX0RPTkUQAxIRCg1TVEFURV9VTkRPSU5HEAQSEAoMU1RBVEVfVU5ET05FEAUSEAoMU1RBVEVfRkFJTEVEEAYifgoHR2l2ZW5VcBIyCgVhc2tlchgBIAEoCzIjLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuQXNrZXISLwoLZ2l2ZW5fdXBfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmxlYXZlcxgDIAEoCSKBAQoEVW5kbxIuCgpzdGFydGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgV0cmllcxgDIAEoDRINCgVlcnJvchgEIAEoCSL/AQoEV2FpdBIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNgoEbG9jaxgCIAEoCzImLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuTG9ja1dhaXRIABI2CgRub2RlGAMgASgLMiYubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5Ob2RlV2FpdEgAEjkKCG5leHRfdHJ5GAQgASgLMiUubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcnlXYWl0SAASGAoOdHJhbnNhY3Rpb25faWQYBSABKAlIAEIHCgVjYXVzZSJPCghMb2NrV2FpdBIQCghyZXNvdXJjZRgBIAEoCRISCgpob2xkZXJfcnBjGAIgASgJEh0KFWhvbGRlcl90cmFuc2FjdGlvbl9pZBgDIAEoCSImCghOb2RlV2FpdBIMCgRub2RlGAEgASgJEgwKBHN0ZXAYAiABKAkiZQoHVHJ5V2FpdBIMCgRzdGVwGAEgASgJEgwKBG5vZGUYAiABKAkSLwoLbmV4dF90cnlfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAQgASgJIqQCChdMaXN0VHJhbnNhY3Rpb25zUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACEhEKCW9wZW5fb25seRgDIAEoCBJGCgZwaGFzZXMYBCADKA4yIy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBoYXNlQhG6SA6SAQsQECIHggEEEAEgABIVCgNycGMYBSABKAlCCLpIBXIDGIABEhoKCHJlc291cmNlGAYgASgJQgi6SAVyAxiABBIVCgRub2RlGAcgASgJQge6SARyAhg/EikKBXNpbmNlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ0ChhMaXN0VHJhbnNhY3Rpb25zUmVzcG9uc2USPwoMdHJhbnNhY3Rpb25zGAEgAygLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcmFuc2FjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoVR2V0VHJhbnNhY3Rpb25SZXF1ZXN0EiQKAmlkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQiWAoWR2V0VHJhbnNhY3Rpb25SZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24iQAoYV2F0Y2hUcmFuc2FjdGlvbnNSZXF1ZXN0EiQKAmlkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXswLDY0fSQiawoZV2F0Y2hUcmFuc2FjdGlvbnNSZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24SDgoGc3luY2VkGAIgASgIIkAKGENhbmNlbFRyYW5zYWN0aW9uUmVxdWVzdBIkCgJpZBgBIAEoCUIYukgVchMyEV5bMC05YS1mLV17MSw2NH0kIlsKGUNhbmNlbFRyYW5zYWN0aW9uUmVzcG9uc2USPgoLdHJhbnNhY3Rpb24YASABKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRyYW5zYWN0aW9uIj8KF1JldHJ5VHJhbnNhY3Rpb25SZXF1ZXN0EiQKAmlkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQiWgoYUmV0cnlUcmFuc2FjdGlvblJlc3BvbnNlEj4KC3RyYW5zYWN0aW9uGAEgASgLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcmFuc2FjdGlvbiJYChhHaXZlVXBUcmFuc2FjdGlvblJlcXVlc3QSJAoCaWQYASABKAlCGLpIFXITMhFeWzAtOWEtZi1dezEsNjR9JBIWCgRzdGVwGAIgASgJQgi6SAVyAxiAASJbChlHaXZlVXBUcmFuc2FjdGlvblJlc3BvbnNlEj4KC3RyYW5zYWN0aW9uGAEgASgLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcmFuc2FjdGlvbiqXAQoFUGhhc2USFQoRUEhBU0VfVU5TUEVDSUZJRUQQABIRCg1QSEFTRV9SVU5OSU5HEAESEwoPUEhBU0VfQ09NTUlUVEVEEAISEwoPUEhBU0VfVU5XSU5ESU5HEAMSDgoKUEhBU0VfRE9ORRAEEhAKDFBIQVNFX1VORE9ORRAFEhgKFFBIQVNFX05FRURTX09QRVJBVE9SEAYyxQYKElRyYW5zYWN0aW9uU2VydmljZRKGAQoQTGlzdFRyYW5zYWN0aW9ucxI1Lm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuTGlzdFRyYW5zYWN0aW9uc1JlcXVlc3QaNi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkxpc3RUcmFuc2FjdGlvbnNSZXNwb25zZSIDkAIBEoABCg5HZXRUcmFuc2FjdGlvbhIzLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuR2V0VHJhbnNhY3Rpb25SZXF1ZXN0GjQubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5HZXRUcmFuc2FjdGlvblJlc3BvbnNlIgOQAgEShgEKEVdhdGNoVHJhbnNhY3Rpb25zEjYubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5XYXRjaFRyYW5zYWN0aW9uc1JlcXVlc3QaNy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLldhdGNoVHJhbnNhY3Rpb25zUmVzcG9uc2UwARKJAQoRQ2FuY2VsVHJhbnNhY3Rpb24SNi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkNhbmNlbFRyYW5zYWN0aW9uUmVxdWVzdBo3Lm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuQ2FuY2VsVHJhbnNhY3Rpb25SZXNwb25zZSIDkAICEoYBChBSZXRyeVRyYW5zYWN0aW9uEjUubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5SZXRyeVRyYW5zYWN0aW9uUmVxdWVzdBo2Lm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUmV0cnlUcmFuc2FjdGlvblJlc3BvbnNlIgOQAgIShAEKEUdpdmVVcFRyYW5zYWN0aW9uEjYubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5HaXZlVXBUcmFuc2FjdGlvblJlcXVlc3QaNy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkdpdmVVcFRyYW5zYWN0aW9uUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Whoever sent the request, as far as it is known.
@@ -236,6 +236,21 @@ export type Step = Message<"n0stack.transaction.v1alpha1.Step"> & {
    * @generated from field: n0stack.transaction.v1alpha1.Undo undo = 9;
    */
   undo?: Undo | undefined;
+
+  /**
+   * Where an operator is needed for this step: what stays on the node if it is given up, in words. Empty
+   * where it cannot be given up.
+   *
+   * @generated from field: string leaves = 10;
+   */
+  leaves: string;
+
+  /**
+   * Set where an operator gave up to undo it or, after the commit, to finish it.
+   *
+   * @generated from field: n0stack.transaction.v1alpha1.GivenUp given_up = 11;
+   */
+  givenUp?: GivenUp | undefined;
 };
 
 /**
@@ -301,6 +316,35 @@ export const Step_StateSchema: GenEnum<Step_State> = /*@__PURE__*/
   enumDesc(file_n0stack_transaction_v1alpha1_transaction, 3, 0);
 
 /**
+ * @generated from message n0stack.transaction.v1alpha1.GivenUp
+ */
+export type GivenUp = Message<"n0stack.transaction.v1alpha1.GivenUp"> & {
+  /**
+   * @generated from field: n0stack.transaction.v1alpha1.Asker asker = 1;
+   */
+  asker?: Asker | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp given_up_at = 2;
+   */
+  givenUpAt?: Timestamp | undefined;
+
+  /**
+   * What stayed on the node.
+   *
+   * @generated from field: string leaves = 3;
+   */
+  leaves: string;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.GivenUp.
+ * Use `create(GivenUpSchema)` to create a new message.
+ */
+export const GivenUpSchema: GenMessage<GivenUp> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 4);
+
+/**
  * @generated from message n0stack.transaction.v1alpha1.Undo
  */
 export type Undo = Message<"n0stack.transaction.v1alpha1.Undo"> & {
@@ -332,7 +376,7 @@ export type Undo = Message<"n0stack.transaction.v1alpha1.Undo"> & {
  * Use `create(UndoSchema)` to create a new message.
  */
 export const UndoSchema: GenMessage<Undo> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 4);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 5);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.Wait
@@ -380,7 +424,7 @@ export type Wait = Message<"n0stack.transaction.v1alpha1.Wait"> & {
  * Use `create(WaitSchema)` to create a new message.
  */
 export const WaitSchema: GenMessage<Wait> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 5);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 6);
 
 /**
  * For something that somebody else changes.
@@ -413,7 +457,7 @@ export type LockWait = Message<"n0stack.transaction.v1alpha1.LockWait"> & {
  * Use `create(LockWaitSchema)` to create a new message.
  */
 export const LockWaitSchema: GenMessage<LockWait> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 6);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 7);
 
 /**
  * For the answer of a node.
@@ -437,7 +481,7 @@ export type NodeWait = Message<"n0stack.transaction.v1alpha1.NodeWait"> & {
  * Use `create(NodeWaitSchema)` to create a new message.
  */
 export const NodeWaitSchema: GenMessage<NodeWait> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 7);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 8);
 
 /**
  * For the next try of a step that failed.
@@ -473,7 +517,7 @@ export type TryWait = Message<"n0stack.transaction.v1alpha1.TryWait"> & {
  * Use `create(TryWaitSchema)` to create a new message.
  */
 export const TryWaitSchema: GenMessage<TryWait> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 8);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 9);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.ListTransactionsRequest
@@ -541,7 +585,7 @@ export type ListTransactionsRequest = Message<"n0stack.transaction.v1alpha1.List
  * Use `create(ListTransactionsRequestSchema)` to create a new message.
  */
 export const ListTransactionsRequestSchema: GenMessage<ListTransactionsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 9);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 10);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.ListTransactionsResponse
@@ -565,7 +609,7 @@ export type ListTransactionsResponse = Message<"n0stack.transaction.v1alpha1.Lis
  * Use `create(ListTransactionsResponseSchema)` to create a new message.
  */
 export const ListTransactionsResponseSchema: GenMessage<ListTransactionsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 10);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 11);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.GetTransactionRequest
@@ -582,7 +626,7 @@ export type GetTransactionRequest = Message<"n0stack.transaction.v1alpha1.GetTra
  * Use `create(GetTransactionRequestSchema)` to create a new message.
  */
 export const GetTransactionRequestSchema: GenMessage<GetTransactionRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 11);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 12);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.GetTransactionResponse
@@ -599,7 +643,7 @@ export type GetTransactionResponse = Message<"n0stack.transaction.v1alpha1.GetTr
  * Use `create(GetTransactionResponseSchema)` to create a new message.
  */
 export const GetTransactionResponseSchema: GenMessage<GetTransactionResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 12);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 13);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTransactionsRequest
@@ -618,7 +662,7 @@ export type WatchTransactionsRequest = Message<"n0stack.transaction.v1alpha1.Wat
  * Use `create(WatchTransactionsRequestSchema)` to create a new message.
  */
 export const WatchTransactionsRequestSchema: GenMessage<WatchTransactionsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 13);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 14);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTransactionsResponse
@@ -644,7 +688,7 @@ export type WatchTransactionsResponse = Message<"n0stack.transaction.v1alpha1.Wa
  * Use `create(WatchTransactionsResponseSchema)` to create a new message.
  */
 export const WatchTransactionsResponseSchema: GenMessage<WatchTransactionsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 14);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 15);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.CancelTransactionRequest
@@ -661,7 +705,7 @@ export type CancelTransactionRequest = Message<"n0stack.transaction.v1alpha1.Can
  * Use `create(CancelTransactionRequestSchema)` to create a new message.
  */
 export const CancelTransactionRequestSchema: GenMessage<CancelTransactionRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 15);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 16);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.CancelTransactionResponse
@@ -680,7 +724,7 @@ export type CancelTransactionResponse = Message<"n0stack.transaction.v1alpha1.Ca
  * Use `create(CancelTransactionResponseSchema)` to create a new message.
  */
 export const CancelTransactionResponseSchema: GenMessage<CancelTransactionResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 16);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 17);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.RetryTransactionRequest
@@ -697,7 +741,7 @@ export type RetryTransactionRequest = Message<"n0stack.transaction.v1alpha1.Retr
  * Use `create(RetryTransactionRequestSchema)` to create a new message.
  */
 export const RetryTransactionRequestSchema: GenMessage<RetryTransactionRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 17);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 18);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.RetryTransactionResponse
@@ -714,7 +758,49 @@ export type RetryTransactionResponse = Message<"n0stack.transaction.v1alpha1.Ret
  * Use `create(RetryTransactionResponseSchema)` to create a new message.
  */
 export const RetryTransactionResponseSchema: GenMessage<RetryTransactionResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 18);
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 19);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.GiveUpTransactionRequest
+ */
+export type GiveUpTransactionRequest = Message<"n0stack.transaction.v1alpha1.GiveUpTransactionRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The step that is given up, such as volume.remove: refused where another one hinders it by now. Empty for
+   * whichever does.
+   *
+   * @generated from field: string step = 2;
+   */
+  step: string;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.GiveUpTransactionRequest.
+ * Use `create(GiveUpTransactionRequestSchema)` to create a new message.
+ */
+export const GiveUpTransactionRequestSchema: GenMessage<GiveUpTransactionRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 20);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.GiveUpTransactionResponse
+ */
+export type GiveUpTransactionResponse = Message<"n0stack.transaction.v1alpha1.GiveUpTransactionResponse"> & {
+  /**
+   * @generated from field: n0stack.transaction.v1alpha1.Transaction transaction = 1;
+   */
+  transaction?: Transaction | undefined;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.GiveUpTransactionResponse.
+ * Use `create(GiveUpTransactionResponseSchema)` to create a new message.
+ */
+export const GiveUpTransactionResponseSchema: GenMessage<GiveUpTransactionResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_transaction, 21);
 
 /**
  * @generated from enum n0stack.transaction.v1alpha1.Phase
@@ -834,6 +920,19 @@ export const TransactionService: GenService<{
     methodKind: "unary";
     input: typeof RetryTransactionRequestSchema;
     output: typeof RetryTransactionResponseSchema;
+  },
+  /**
+   * Lets the step be that one needs an operator for: it counts as undone or, after the commit, as done, and
+   * the transaction goes on without it. What `leaves` says stays on the node; Verify finds it there. Answers
+   * as RetryTransaction does. FAILED_PRECONDITION for one that needs no operator, and for a step that only
+   * writes records.
+   *
+   * @generated from rpc n0stack.transaction.v1alpha1.TransactionService.GiveUpTransaction
+   */
+  giveUpTransaction: {
+    methodKind: "unary";
+    input: typeof GiveUpTransactionRequestSchema;
+    output: typeof GiveUpTransactionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_n0stack_transaction_v1alpha1_transaction, 0);

@@ -1,0 +1,44 @@
+import { lastWords, N0Error, withFacts } from "../util/errors.ts";
+import type { TransactionHeader, TransactionState } from "./journal.ts";
+
+/**
+ * What the client of a failed request is told: why, and how far the rollback is. `state` is the one at rest,
+ * undefined while it goes on.
+ */
+export function failureOf(
+  header: TransactionHeader,
+  state: TransactionState | undefined,
+  reason: unknown,
+): N0Error {
+  const { id: transactionId } = header;
+  if (header.isCommitted) return withFacts(reason, { transactionId });
+  if (state !== "needs_operator") {
+    return withFacts(reason, {
+      transactionId,
+      rollback: state === "unwound" ? "done" : "going_on",
+    });
+  }
+  const { kind, message, facts } = withFacts(reason, { transactionId, rollback: state });
+  return new N0Error(kind, `${message}; undoing it failed: ${hindranceText(header)}`, facts);
+}
+
+/** What the client of a committed request is told while steps after its pivot are still to be done. */
+export function unfinished(
+  header: TransactionHeader,
+  state: TransactionState | undefined,
+): N0Error {
+  const { id: transactionId, kind } = header;
+  if (state !== "needs_operator") {
+    const message = `${kind} is committed and still being finished: transaction ${transactionId}`;
+    return new N0Error("deadline_exceeded", message, { transactionId });
+  }
+  const why = hindranceText(header);
+  const message = `${kind} is committed, but finishing it failed: ${why}; transaction ${transactionId} needs an operator`;
+  return new N0Error("internal", message, { transactionId, rollback: state });
+}
+
+/** The step that hinders, and the last words of what failed there: those of libvirt, QEMU or nft. */
+function hindranceText({ error = "" }: TransactionHeader): string {
+  const [step = ""] = error.split(": ", 1);
+  return `${step}: ${lastWords(error)}`;
+}
