@@ -82,9 +82,10 @@ export interface VolumeDriver {
 
   /**
    * Brings an image from outside. It is inspected before it is used: an allowed format (qcow2, raw,
-   * vmdk, vdi, vhdx; ISO 9660 is raw), no backing file, no external data file, not truncated, not over the
-   * size limit; and converted to qcow2 where it is something else, then grown to `sizeBytes`. Progress
-   * is that of the transfer, then afresh that of the conversion.
+   * vmdk, vdi, vhdx; ISO 9660 is raw), no backing file, no external data
+   * file, not truncated, not over the size limit. A qcow2 that this driver could have made is kept; any
+   * other image is converted to one. It is then grown to `sizeBytes`. Progress is that of the transfer,
+   * then afresh that of the conversion.
    *
    * @throws N0Error `invalid_argument` for a scheme or folder that is not allowed;
    *   `failed_precondition` for an image that must not be used, a wrong checksum, one larger than

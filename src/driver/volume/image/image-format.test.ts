@@ -58,7 +58,13 @@ describe("parseQcow2Header", () => {
           hasExternalDataFile: false,
           isDirty: false,
           isCorrupt: false,
+          refcountBits: 16,
+          incompatibleFeatures: 0n,
           unknownFeatures: 0n,
+          compatibleFeatures: 0n,
+          autoclearFeatures: 0n,
+          headerBytes: 104,
+          extensions: [],
         });
       }),
     );

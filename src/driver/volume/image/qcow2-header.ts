@@ -12,8 +12,19 @@ export interface Qcow2Header {
   /** Not closed properly: its reference counts may be wrong. */
   readonly isDirty: boolean;
   readonly isCorrupt: boolean;
+  /** Width of a reference count. */
+  readonly refcountBits: number;
+  /** A bit set. A reader that does not know one of these must refuse the file. */
+  readonly incompatibleFeatures: bigint;
   /** Incompatible features that this reader does not know, as a bit set. */
   readonly unknownFeatures: bigint;
+  /** A bit set. A reader may ignore these. */
+  readonly compatibleFeatures: bigint;
+  /** A bit set. A writer that does not know one of these must clear it. */
+  readonly autoclearFeatures: bigint;
+  readonly headerBytes: number;
+  /** The types of the header extensions, in the order of the file. */
+  readonly extensions: readonly number[];
 }
 
 /** Enough for the header, its extensions and the backing file's name: all lie in the first cluster. */
@@ -27,6 +38,8 @@ const MAGIC = 0x514649fb;
 const VERSION_2_HEADER_BYTES = 72;
 const VERSION_3_HEADER_BYTES = 104;
 const BACKING_NAME_BYTES_MAX = 1023;
+const VERSION_2_REFCOUNT_BITS = 16;
+const REFCOUNT_ORDER_MAX = 6;
 const EXTENSION_END = 0;
 const EXTENSION_EXTERNAL_DATA = 0x44415441;
 const DIRTY = 1n << 0n;
@@ -63,7 +76,9 @@ export function parseQcow2Header(head: Uint8Array): Qcow2Header {
   if (headerBytes < fixedBytes || headerBytes > clusterBytes || headerBytes > head.length) {
     throw new ImageFormatError(`header length ${headerBytes}`);
   }
-  const features = version === 2 ? 0n : view.getBigUint64(72);
+  const features = (offset: number) => (version === 2 ? 0n : view.getBigUint64(offset));
+  const incompatibleFeatures = features(72);
+  const extensions = extensionTypes(view, headerBytes, clusterBytes);
   const backingFile = backingName(head, view);
   return {
     version,
@@ -72,12 +87,24 @@ export function parseQcow2Header(head: Uint8Array): Qcow2Header {
     ...(backingFile === undefined ? {} : { backingFile }),
     isEncrypted: view.getUint32(32) !== 0,
     snapshots: view.getUint32(60),
+    // A file may name its data file and yet lack the feature bit, to have it looked at later.
     hasExternalDataFile:
-      (features & EXTERNAL_DATA) !== 0n || namesExternalData(view, headerBytes, clusterBytes),
-    isDirty: (features & DIRTY) !== 0n,
-    isCorrupt: (features & CORRUPT) !== 0n,
-    unknownFeatures: features & ~KNOWN_FEATURES,
+      (incompatibleFeatures & EXTERNAL_DATA) !== 0n || extensions.includes(EXTENSION_EXTERNAL_DATA),
+    isDirty: (incompatibleFeatures & DIRTY) !== 0n,
+    isCorrupt: (incompatibleFeatures & CORRUPT) !== 0n,
+    refcountBits: version === 2 ? VERSION_2_REFCOUNT_BITS : refcountBits(view.getUint32(96)),
+    incompatibleFeatures,
+    unknownFeatures: incompatibleFeatures & ~KNOWN_FEATURES,
+    compatibleFeatures: features(80),
+    autoclearFeatures: features(88),
+    headerBytes,
+    extensions,
   };
+}
+
+function refcountBits(order: number): number {
+  if (order > REFCOUNT_ORDER_MAX) throw new ImageFormatError(`reference count order ${order}`);
+  return 2 ** order;
 }
 
 function viewOf(bytes: Uint8Array): DataView {
@@ -95,14 +122,14 @@ function backingName(head: Uint8Array, view: DataView): string | undefined {
   return new TextDecoder().decode(head.subarray(start, start + length));
 }
 
-/** A file may name its data file and yet lack the feature bit, to have it looked at later. */
-function namesExternalData(view: DataView, headerBytes: number, clusterBytes: number): boolean {
+function extensionTypes(view: DataView, headerBytes: number, clusterBytes: number): number[] {
+  const types: number[] = [];
   const end = Math.min(clusterBytes, view.byteLength);
   for (let at = headerBytes; at + 8 <= end; ) {
     const type = view.getUint32(at);
-    if (type === EXTENSION_END) return false;
-    if (type === EXTENSION_EXTERNAL_DATA) return true;
+    if (type === EXTENSION_END) break;
+    types.push(type);
     at += 8 + Math.ceil(view.getUint32(at + 4) / 8) * 8;
   }
-  return false;
+  return types;
 }

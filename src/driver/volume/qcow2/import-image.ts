@@ -1,5 +1,6 @@
 import { rename, rm } from "node:fs/promises";
 import { IMAGE_HEAD_BYTES, type ImageFormat, imageFormat } from "../image/image-format.ts";
+import { isOwnQcow2 } from "../image/own-qcow2.ts";
 import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
 import type { WorkOptions } from "../volume-driver.ts";
 import { badImage, checkImageSize } from "../volume-errors.ts";
@@ -13,7 +14,7 @@ export interface Import {
   readonly checksum?: Checksum | undefined;
   /** Where the result is written. */
   readonly to: string;
-  /** Where what came is kept meanwhile, unless it is qcow2 already. */
+  /** Where what came is kept meanwhile, unless it can be kept as it is. */
   readonly scratch: string;
   readonly sizeBytes: bigint;
 }
@@ -28,7 +29,8 @@ const OVERHEAD_BYTES = 256n * 1024n * 1024n;
 
 /**
  * Takes an image in from outside, looks at it, and makes it a qcow2 of `sizeBytes` at `to`. Progress is
- * first that of the transfer, then, where there is one, afresh that of the conversion.
+ * first that of the transfer, then, where there is one, afresh that of the conversion. A qcow2 that our
+ * own writer could have made is kept; any other image is converted.
  */
 export async function importImage(
   qemuImg: QemuImg,
@@ -48,11 +50,16 @@ export async function importImage(
       onBytes: (doneBytes) =>
         onProgress?.({ doneBytes, ...(totalBytes === undefined ? {} : { totalBytes }) }),
     });
-    const { format, virtualSizeBytes } = await inspect(qemuImg, scratch, fileBytes, signal);
+    const { format, virtualSizeBytes, isAsOurs } = await inspect(
+      qemuImg,
+      scratch,
+      fileBytes,
+      signal,
+    );
     checkImageSize(virtualSizeBytes, sizeBytes, limits.virtualSizeBytesMax);
     await withGoodImage(() => qemuImg.check(scratch, format, fileBytes, signal));
 
-    if (await isAsOurs(scratch, format)) await rename(scratch, to);
+    if (isAsOurs) await rename(scratch, to);
     else {
       await qemuImg.convert({ path: scratch, format }, to, signal, (fraction) =>
         onProgress?.(portion(fraction, virtualSizeBytes)),
@@ -74,20 +81,17 @@ async function inspect(
   path: string,
   fileBytes: bigint,
   signal: AbortSignal,
-): Promise<{ format: ImageFormat; virtualSizeBytes: bigint }> {
+): Promise<{ format: ImageFormat; virtualSizeBytes: bigint; isAsOurs: boolean }> {
   const head = await readHead(path, IMAGE_HEAD_BYTES);
   return await withGoodImage(async () => {
     const format = imageFormat(head, fileBytes);
-    if (format === "raw") return { format, virtualSizeBytes: roundUp(fileBytes) };
-    return { format, ...(await qemuImg.info(path, format, signal)) };
+    if (format === "raw") {
+      return { format, virtualSizeBytes: roundUp(fileBytes), isAsOurs: false };
+    }
+    const { virtualSizeBytes } = await qemuImg.info(path, format, signal);
+    const isAsOurs = format === "qcow2" && isOwnQcow2(parseQcow2Header(head));
+    return { format, virtualSizeBytes, isAsOurs };
   });
-}
-
-/** An old qcow2, or one with snapshots in it, is converted too: QEMU may refuse to grow it. */
-async function isAsOurs(path: string, format: ImageFormat): Promise<boolean> {
-  if (format !== "qcow2") return false;
-  const { version, snapshots } = parseQcow2Header(await readHead(path, IMAGE_HEAD_BYTES));
-  return version === 3 && snapshots === 0;
 }
 
 /** QEMU takes the last, broken sector of a raw image for a whole one. */

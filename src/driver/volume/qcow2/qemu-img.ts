@@ -3,6 +3,7 @@ import { N0Error } from "../../../util/errors.ts";
 import { runBoundCommand } from "../../command/run-bound-command.ts";
 import { CommandError } from "../../command/run-command.ts";
 import type { ImageFormat } from "../image/image-format.ts";
+import { OWN_QCOW2_OPTIONS } from "../image/own-qcow2.ts";
 import { ImageFormatError } from "../image/qcow2-header.ts";
 import { diskFull, readOnly, refused } from "../volume-errors.ts";
 
@@ -35,7 +36,7 @@ export interface QemuImg {
   shrink(path: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
   /** Whether the qcow2 file holds data of its own from `offsetBytes` on; a domain may have it open. */
   hasDataFrom(path: string, offsetBytes: bigint, signal: AbortSignal): Promise<boolean>;
-  /** To qcow2, flattened. `onFraction` is given numbers from 0 to 1. */
+  /** To qcow2 as our own writer makes it, flattened. `onFraction` is given numbers from 0 to 1. */
   convert(
     from: { readonly path: string; readonly format: ImageFormat },
     to: string,
@@ -111,7 +112,8 @@ export function newQemuImg(timeouts: QemuImgTimeouts): QemuImg {
     },
     async convert({ path, format }, to, signal, onFraction) {
       const report = onFraction === undefined ? undefined : fractionReader(onFraction);
-      const args = ["convert", "-p", "-f", format, "-O", "qcow2", path, to];
+      const options = ["-O", "qcow2", "-o", OWN_QCOW2_OPTIONS];
+      const args = ["convert", "-p", "-f", format, ...options, path, to];
       await write(args, timeouts.convertMs, signal, report);
     },
     async info(path, format, signal) {

@@ -1,0 +1,126 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterEach, describe, expect, test } from "vitest";
+import { chunks, collect } from "../../src/driver/volume/volume-driver.suite.ts";
+import { requirement } from "./requirements.ts";
+import {
+  MIB,
+  mark,
+  newVolumeWorld,
+  run,
+  signal,
+  type VolumeWorld,
+  writeNoise,
+} from "./volume-world.ts";
+
+const GIB = 1024n * MIB;
+
+let made: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const thing of made.reverse()) await thing[Symbol.asyncDispose]();
+  made = [];
+});
+
+async function world(): Promise<VolumeWorld> {
+  const created = await newVolumeWorld();
+  made.push(created);
+  return created;
+}
+
+const work = () => ({ signal: signal() });
+
+/** What qemu-img says of a file that it has made itself. */
+const OURS = {
+  compat: "1.1",
+  "compression-type": "zlib",
+  "refcount-bits": 16,
+  "lazy-refcounts": false,
+  "extended-l2": false,
+};
+
+describe.runIf(requirement("qemu-img"))("what comes in", { timeout: 60_000 }, () => {
+  type Craft = (path: string) => Promise<unknown>;
+  const nothing: Craft = async () => {};
+  test.each<[string, string[], Craft]>([
+    ["with clusters of 512 bytes", ["-o", "cluster_size=512"], nothing],
+    ["with clusters of 2 MiB", ["-o", "cluster_size=2M"], nothing],
+    ["of version 2", ["-o", "compat=0.10"], nothing],
+    ["with reference counts of one bit", ["-o", "refcount_bits=1"], nothing],
+    ["with reference counts of 64 bits", ["-o", "refcount_bits=64"], nothing],
+    ["with lazy reference counts", ["-o", "lazy_refcounts=on"], nothing],
+    ["with extended L2 entries", ["-o", "extended_l2=on"], nothing],
+    ["compressed with zstd", ["-c", "-o", "compression_type=zstd"], nothing],
+    ["with a snapshot", [], (path) => run("qemu-img", "snapshot", "-c", "one", path)],
+    ["with a bitmap", [], (path) => run("qemu-img", "bitmap", "--add", path, "one")],
+    [
+      "with a bitmap that is off",
+      [],
+      (path) => run("qemu-img", "bitmap", "--add", "--disable", "-g", "2M", path, "one"),
+    ],
+  ])("is made ours and can grow: a qcow2 %s", async (_, options, craft) => {
+    const { driver, allowed, scratch } = await world();
+    const raw = await writeNoise(join(scratch, "raw"), 3 * Number(MIB));
+    const image = join(allowed, "image");
+    await run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", ...options, raw, image);
+    await craft(image);
+    const url = pathToFileURL(image).href;
+    await driver.ensureFetched("fetched", { url }, 64n * MIB, mark, work());
+    const bytes = chunks(await readFile(image));
+    await driver.ensureReceived("received", bytes, 64n * MIB, mark, work());
+    for (const id of ["fetched", "received"]) {
+      const info = JSON.parse(await run("qemu-img", "info", "--output=json", driver.path(id)));
+      const { data } = info["format-specific"];
+      expect(data).toMatchObject(OURS);
+      expect([info["cluster-size"], info.snapshots, data.bitmaps]).toEqual([
+        65_536,
+        undefined,
+        undefined,
+      ]);
+      await driver.ensureSize(id, 200n * GIB, signal());
+      expect(await driver.find(id, signal())).toMatchObject({ virtualSizeBytes: 200n * GIB });
+      await run("qemu-img", "check", "-f", "qcow2", driver.path(id));
+      await run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, driver.path(id));
+    }
+  });
+
+  test("stays as it is where it was ours: what another node gives", async () => {
+    const { driver, allowed } = await world();
+    const raw = await writeNoise(join(allowed, "raw"), 3 * Number(MIB));
+    await driver.ensureEmpty("empty", 8n * MIB, mark, signal());
+    await driver.ensureFetched("fetched", { url: pathToFileURL(raw).href }, 8n * MIB, mark, work());
+    await driver.ensureCopy("copied", "fetched", 9n * MIB, mark, work());
+    await driver.ensureOverlay("overlay", "copied", 9n * MIB, mark, signal());
+    await driver.ensureEmpty("written", 8n * MIB, mark, signal());
+    await run("qemu-io", "-f", "qcow2", "-c", "write -P 1 1M 1M", driver.path("written"));
+    await run("qemu-io", "-f", "qcow2", "-c", "discard 1M 512k", driver.path("written"));
+    await driver.ensureEmpty("grown", 8n * MIB, mark, signal());
+    await driver.ensureSize("grown", 2000n * GIB, signal());
+    const given = ["empty", "fetched", "copied", "overlay", "written", "grown"];
+    for (const id of given) {
+      const { virtualSizeBytes = 0n } = (await driver.find(id, signal())) ?? {};
+      const bytes = await collect((await driver.read(id, { offset: 0n }, signal())).bytes);
+      await driver.ensureReceived(`${id}-2`, chunks(bytes), virtualSizeBytes, mark, work());
+      const received = await readFile(driver.path(`${id}-2`));
+      expect(received.equals(bytes), id).toBe(true);
+    }
+  });
+
+  test("stays as it is with zlib's compressed clusters, which grow, shrink and are written", async () => {
+    const { driver, allowed, scratch } = await world();
+    const raw = join(scratch, "raw");
+    await writeFile(raw, Buffer.alloc(3 * Number(MIB), "compressible"));
+    const image = join(allowed, "image");
+    await run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, image);
+    const url = pathToFileURL(image).href;
+    await driver.ensureFetched("a", { url }, 3n * MIB, mark, work());
+    const path = driver.path("a");
+    expect((await readFile(path)).equals(await readFile(image))).toBe(true);
+    await driver.ensureSize("a", 200n * GIB, signal());
+    await run("qemu-io", "-f", "qcow2", "-c", "write -P 7 100k 1M", path);
+    await run("qemu-img", "resize", "-q", "--shrink", "-f", "qcow2", path, "1M");
+    await run("qemu-img", "check", "-f", "qcow2", path);
+    const read = await run("qemu-io", "-f", "qcow2", "-c", "read -P 7 100k 900k", path);
+    expect(read).not.toMatch(/verification failed/);
+  });
+});
