@@ -18,7 +18,8 @@ export function blockStorageCommand(cli: CliContext) {
     {
       name: "fetch",
       method: unaryMethod(disk, "FetchBlockStorage"),
-      summary: "make a disk from a file at a URL (http, https or file)",
+      summary:
+        "make a disk from an image (qcow2, raw, vmdk, vdi, vhdx or iso, not packed) at a URL (http, https or file)",
       examples: [
         "bs fetch debian --source_url https://example.com/debian-12.qcow2 --request_bytes 1GiB --limit_bytes 10GiB",
       ],

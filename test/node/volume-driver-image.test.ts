@@ -1,13 +1,15 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { copyFile, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
+import { isoImage } from "../../src/driver/seed/iso9660.ts";
 import { chunks, collect } from "../../src/driver/volume/volume-driver.suite.ts";
 import { requirement } from "./requirements.ts";
 import {
   MIB,
   mark,
   newVolumeWorld,
+  noise,
   run,
   signal,
   type VolumeWorld,
@@ -122,5 +124,72 @@ describe.runIf(requirement("qemu-img"))("what comes in", { timeout: 60_000 }, ()
     await run("qemu-img", "check", "-f", "qcow2", path);
     const read = await run("qemu-io", "-f", "qcow2", "-c", "read -P 7 100k 900k", path);
     expect(read).not.toMatch(/verification failed/);
+  });
+
+  test.each<[string, (path: string, raw: string) => Promise<unknown>, RegExp]>([
+    ["a tar archive", (path, raw) => run("tar", "-cf", path, raw), /tar archive: unpack it/],
+    [
+      "a tar archive of a time before POSIX",
+      (path, raw) => run("tar", "--format=v7", "-cf", path, raw),
+      /tar archive: unpack it/,
+    ],
+    [
+      "a gzip file",
+      async (path, raw) => {
+        await run("gzip", "-k", raw);
+        await copyFile(`${raw}.gz`, path);
+      },
+      /compressed with gzip: unpack it/,
+    ],
+    [
+      "a dynamic VHD",
+      (path, raw) => run("qemu-img", "convert", "-f", "raw", "-O", "vpc", raw, path),
+      /VHD image: convert it/,
+    ],
+    [
+      "a fixed VHD",
+      (path, raw) =>
+        run("qemu-img", "convert", "-f", "raw", "-O", "vpc", "-o", "subformat=fixed", raw, path),
+      /VHD image: convert it/,
+    ],
+    ["a program", (path) => copyFile("/bin/sh", path), /program \(ELF\)/],
+    ["this text", (path) => copyFile(import.meta.filename, path), /is text: give the image file/],
+  ])("is refused with what to do, and nothing is left: %s", async (_, craft, message) => {
+    const { driver, allowed, scratch, names } = await world();
+    const raw = await writeNoise(join(scratch, "raw"), Number(MIB));
+    const image = join(allowed, "image");
+    await craft(image, raw);
+    const url = pathToFileURL(image).href;
+    const fetched = driver.ensureFetched("a", { url }, GIB, mark, work());
+    await expect(fetched).rejects.toMatchObject({ kind: "failed_precondition" });
+    await expect(fetched).rejects.toThrow(message);
+    expect(await names()).toEqual([]);
+  });
+
+  const disk = (bytes: bigint, ...program: string[]) => {
+    return async (path: string) => {
+      await writeFile(path, "");
+      await truncate(path, Number(bytes));
+      await run("sh", "-c", program.join(" "), "sh", path);
+    };
+  };
+  test.each<[string, (path: string) => Promise<unknown>]>([
+    ["with a partition table of a PC", disk(8n * MIB, 'echo ",,L" | sfdisk -q "$1"')],
+    ["with a GPT", disk(8n * MIB, 'echo "label: gpt" | sfdisk -q "$1"')],
+    ["that is one ext4 file system", disk(8n * MIB, 'mkfs.ext4 -q "$1"')],
+    ["that is a swap area", disk(8n * MIB, 'mkswap -q "$1"')],
+    ["of zeros", disk(MIB, "true")],
+    ["of noise", (path) => writeFile(path, noise(Number(MIB)))],
+    [
+      "that is an ISO",
+      (path) => writeFile(path, isoImage("seed", [{ name: "a", content: Buffer.from("a") }])),
+    ],
+  ])("is taken as it is: a raw disk %s", async (_, craft) => {
+    const { driver, allowed } = await world();
+    const image = join(allowed, "image");
+    await craft(image);
+    const url = pathToFileURL(image).href;
+    await driver.ensureFetched("a", { url }, 64n * MIB, mark, work());
+    await run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", image, driver.path("a"));
   });
 });

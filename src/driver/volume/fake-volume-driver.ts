@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { N0Error } from "../../util/errors.ts";
 import type { Mark } from "../mark.ts";
 import { blankQcow2 } from "./image/blank-qcow2.ts";
-import { imageFormat } from "./image/image-format.ts";
+import { imageFormat, sampleOf } from "./image/image-format.ts";
 import { ImageFormatError, parseQcow2Header } from "./image/qcow2-header.ts";
 import type { VolumeDriver, VolumeInfo, VolumeSurvey } from "./volume-driver.ts";
 import {
@@ -332,7 +332,7 @@ function checkDigest(bytes: Uint8Array, checksum: string | undefined): void {
 function inspect(bytes: Uint8Array, sizeBytes: bigint): void {
   let imageBytes: bigint;
   try {
-    const format = imageFormat(bytes, BigInt(bytes.length));
+    const format = imageFormat(sampleOf(bytes));
     imageBytes =
       format === "qcow2" ? parseQcow2Header(bytes).virtualSizeBytes : BigInt(bytes.length);
   } catch (cause) {

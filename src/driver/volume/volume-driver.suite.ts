@@ -83,7 +83,7 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
 
     test("fetches a raw image", async () => {
       const { driver, offer } = await make();
-      const url = await offer(Buffer.alloc(Number(MIB), "raw"));
+      const url = await offer(Buffer.alloc(Number(MIB), "raw\0"));
       await driver.ensureFetched("a", { url }, 2n * MIB, mark, work());
       expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: 2n * MIB });
     });
@@ -94,6 +94,8 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
       ["larger than any may be", blankQcow2(5n * 1024n ** 4n), undefined, "failed_precondition"],
       ["with a backing file", withBackingFile(blankQcow2(MIB)), undefined, "failed_precondition"],
       ["that is empty", new Uint8Array(), undefined, "failed_precondition"],
+      ["that is a page", Buffer.from(`\n${PAGE}`), undefined, "failed_precondition"],
+      ["that is a fixed VHD", fixedVhd(), undefined, "failed_precondition"],
     ])("refuses an image %s, and leaves nothing", async (_, image, checksum, expected) => {
       const { driver, offer, names } = await make();
       const url = await offer(image);
@@ -314,6 +316,15 @@ export async function collect(bytes: AsyncIterable<Uint8Array>): Promise<Buffer>
 
 export async function* chunks(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536);
+}
+
+const PAGE = "<title>Sign in</title><p>You are not signed in.";
+
+/** A raw disk with a footer behind it, which only the last 512 bytes tell. */
+function fixedVhd(): Uint8Array {
+  const vhd = Buffer.alloc(Number(MIB) + 512);
+  vhd.write("conectix", Number(MIB));
+  return vhd;
 }
 
 /** The header of the image changed to name a file of the node. */

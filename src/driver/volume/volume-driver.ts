@@ -82,7 +82,7 @@ export interface VolumeDriver {
 
   /**
    * Brings an image from outside. It is inspected before it is used: an allowed format (qcow2, raw,
-   * vmdk, vdi, vhdx; ISO 9660 is raw), no backing file, no external data
+   * vmdk, vdi, vhdx; ISO 9660 is raw; no text, archive or document), no backing file, no external data
    * file, not truncated, not over the size limit. A qcow2 that this driver could have made is kept; any
    * other image is converted to one. It is then grown to `sizeBytes`. Progress is that of the transfer,
    * then afresh that of the conversion.

@@ -1,11 +1,23 @@
+import { hasAt, isCertainlyDisk } from "./disk-signs.ts";
+import { foreignByEnd, foreignByStart, GIVE_IMAGE } from "./foreign-formats.ts";
 import { ImageFormatError, isQcow2, parseQcow2Header, QCOW2_HEAD_BYTES } from "./qcow2-header.ts";
+import { textKind } from "./text.ts";
 import { checkSparseVmdk, isSparseVmdk, isVmdkDescriptor } from "./vmdk-descriptor.ts";
 
 /** As `qemu-img -f` takes them. */
 export type ImageFormat = "qcow2" | "raw" | "vmdk" | "vdi" | "vhdx";
 
-/** What `imageFormat` wants to see of a file: its first bytes. */
+/** What `imageFormat` wants to see of a file. */
+export interface ImageSample {
+  /** The first `IMAGE_HEAD_BYTES`, or all of a shorter file. */
+  readonly head: Uint8Array;
+  /** The last `IMAGE_TAIL_BYTES`, or all of a shorter file. */
+  readonly tail: Uint8Array;
+  readonly fileBytes: bigint;
+}
+
 export const IMAGE_HEAD_BYTES = QCOW2_HEAD_BYTES;
+export const IMAGE_TAIL_BYTES = 512;
 
 const VDI_SIGNATURE_OFFSET = 0x40;
 const VDI_SIGNATURE = 0xbeda107f;
@@ -15,48 +27,43 @@ const VDI_DATA_OFFSET = 0x158;
 const VDI_BLOCK_BYTES_OFFSET = 0x178;
 const VDI_BLOCKS_ALLOCATED_OFFSET = 0x184;
 
-/** What is told apart only to be refused with a word that helps, where taking it as raw would not. */
-const REFUSED: ReadonlyArray<readonly [head: string, what: string]> = [
-  ["QFI\xfb", "a qcow2 of an old version"],
-  ["QED\0", "a QED image"],
-  ["COWD", "a vmdk of an old version"],
-  ["conectix", "a VHD image"],
-  ["WithoutFreeSpace", "a Parallels image"],
-  ["WithouFreSpacExt", "a Parallels image"],
-  ["LUKS\xba\xbe", "encrypted"],
-  ["\x1f\x8b", "compressed with gzip; unpack it first"],
-  ["\xfd7zXZ\0", "compressed with xz; unpack it first"],
-  ["BZh", "compressed with bzip2; unpack it first"],
-  ["\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"],
-  ["PK\x03\x04", "a zip archive; unpack it first"],
-  ["<!DOCTYPE", "a web page"],
-  ["<!doctype", "a web page"],
-  ["<html", "a web page"],
-];
+/** The sample of a file of these bytes. */
+export function sampleOf(file: Uint8Array): ImageSample {
+  const head = file.subarray(0, IMAGE_HEAD_BYTES);
+  return { head, tail: file.subarray(-IMAGE_TAIL_BYTES), fileBytes: BigInt(file.length) };
+}
 
 /**
- * The format of an image, from its first bytes. It is decided here once and then told to qemu-img, which
- * is never left to guess: what it would take for another format may name files of the node. What is none
- * of the known formats is raw (ISO 9660 images are).
+ * The format of an image. It is decided here once and then told to qemu-img, which is never left to
+ * guess: what it would take for another format may name files of the node. What is none of the known
+ * formats is raw (ISO 9660 images are), unless it is certainly no disk: text, an archive, a document.
  *
- * @param head the first `IMAGE_HEAD_BYTES`, or all of a shorter file.
- * @param fileBytes how long the file is in all.
- * @throws ImageFormatError for an image that is not whole in itself, or of a format that is not allowed.
- *   Its message follows "the image".
+ * @throws ImageFormatError for an image that is not whole in itself, of a format that is not allowed, or
+ *   none at all. Its message follows "the image", and says what to do.
  */
-export function imageFormat(head: Uint8Array, fileBytes: bigint): ImageFormat {
+export function imageFormat({ head, tail, fileBytes }: ImageSample): ImageFormat {
   if (head.length === 0) throw new ImageFormatError("is empty");
   if (isQcow2(head) && head[7] !== 1) return checkQcow2(head);
   if (isSparseVmdk(head)) return rephrase("is a vmdk that must not be used", () => checkVmdk(head));
-  if (isVmdkDescriptor(head))
-    throw new ImageFormatError("is a vmdk descriptor that points to other files");
-  const text = Buffer.from(head.subarray(0, 64)).toString("latin1");
-  if (text.startsWith("vhdxfile")) return "vhdx";
+  if (hasAt(head, 0, "vhdxfile")) return "vhdx";
   if (isVdi(head)) return checkVdi(head, fileBytes);
-  for (const [start, what] of REFUSED) {
-    if (text.startsWith(start)) throw new ImageFormatError(`is ${what}`);
-  }
+  checkRaw(head, tail);
   return "raw";
+}
+
+function checkRaw(head: Uint8Array, tail: Uint8Array): void {
+  if (isVmdkDescriptor(head)) {
+    throw new ImageFormatError(
+      "is a vmdk descriptor that points to other files: convert it with qemu-img convert -f vmdk -O qcow2, beside them, and give the result",
+    );
+  }
+  const byEnd = foreignByEnd(tail);
+  if (byEnd !== undefined) throw new ImageFormatError(byEnd);
+  if (isCertainlyDisk(head)) return;
+  const byStart = foreignByStart(head);
+  if (byStart !== undefined) throw new ImageFormatError(byStart);
+  const text = textKind(head);
+  if (text !== undefined) throw new ImageFormatError(`is ${text}: ${GIVE_IMAGE}`);
 }
 
 function checkQcow2(head: Uint8Array): ImageFormat {

@@ -1,4 +1,4 @@
-import { open, rm } from "node:fs/promises";
+import { type FileHandle, open, rm } from "node:fs/promises";
 import { N0Error } from "../../../util/errors.ts";
 import type { SparseFile } from "../image/blank-qcow2.ts";
 import { diskFull, readOnly } from "../volume-errors.ts";
@@ -29,10 +29,21 @@ export function errorCode(error: unknown): string | undefined {
 /** The first `bytes` of a file, or all of a shorter one. */
 export async function readHead(path: string, bytes: number): Promise<Uint8Array> {
   await using file = await open(path, "r");
+  return await readAt(file, 0, bytes);
+}
+
+/** The last `bytes` of a file, or all of a shorter one. */
+export async function readTail(path: string, bytes: number): Promise<Uint8Array> {
+  await using file = await open(path, "r");
+  const { size } = await file.stat();
+  return await readAt(file, Math.max(0, size - bytes), bytes);
+}
+
+async function readAt(file: FileHandle, offset: number, bytes: number): Promise<Uint8Array> {
   const buffer = Buffer.alloc(bytes);
   let length = 0;
   while (length < bytes) {
-    const { bytesRead } = await file.read(buffer, length, bytes - length, length);
+    const { bytesRead } = await file.read(buffer, length, bytes - length, offset + length);
     if (bytesRead === 0) break;
     length += bytesRead;
   }

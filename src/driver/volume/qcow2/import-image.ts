@@ -1,10 +1,15 @@
 import { rename, rm } from "node:fs/promises";
-import { IMAGE_HEAD_BYTES, type ImageFormat, imageFormat } from "../image/image-format.ts";
+import {
+  IMAGE_HEAD_BYTES,
+  IMAGE_TAIL_BYTES,
+  type ImageFormat,
+  imageFormat,
+} from "../image/image-format.ts";
 import { isOwnQcow2 } from "../image/own-qcow2.ts";
 import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
 import type { WorkOptions } from "../volume-driver.ts";
 import { badImage, checkImageSize } from "../volume-errors.ts";
-import { readHead } from "./files.ts";
+import { readHead, readTail } from "./files.ts";
 import { type Checksum, takeIn, tooLong } from "./intake.ts";
 import type { QemuImg } from "./qemu-img.ts";
 
@@ -83,8 +88,9 @@ async function inspect(
   signal: AbortSignal,
 ): Promise<{ format: ImageFormat; virtualSizeBytes: bigint; isAsOurs: boolean }> {
   const head = await readHead(path, IMAGE_HEAD_BYTES);
+  const tail = await readTail(path, IMAGE_TAIL_BYTES);
   return await withGoodImage(async () => {
-    const format = imageFormat(head, fileBytes);
+    const format = imageFormat({ head, tail, fileBytes });
     if (format === "raw") {
       return { format, virtualSizeBytes: roundUp(fileBytes), isAsOurs: false };
     }
