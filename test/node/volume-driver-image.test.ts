@@ -166,6 +166,21 @@ describe.runIf(requirement("qemu-img"))("what comes in", { timeout: 60_000 }, ()
     expect(await names()).toEqual([]);
   });
 
+  test("is refused before all of it has come", async () => {
+    const { driver, names } = await world();
+    const { promise: never } = Promise.withResolvers<void>();
+    async function* endless() {
+      const start = noise(65_536);
+      start.write("\x1f\x8b\x08", "latin1");
+      yield start.subarray(0, 1000);
+      yield start.subarray(1000);
+      await never;
+    }
+    const received = driver.ensureReceived("a", endless(), GIB, mark, work());
+    await expect(received).rejects.toThrow(/compressed with gzip: unpack it/);
+    expect(await names()).toEqual([]);
+  });
+
   const disk = (bytes: bigint, ...program: string[]) => {
     return async (path: string) => {
       await writeFile(path, "");

@@ -31,6 +31,8 @@ export interface ImportLimits {
 
 /** What an image's own tables and snapshots may take beside `sizeBytes` of data. */
 const OVERHEAD_BYTES = 256n * 1024n * 1024n;
+/** More than any file, so that nothing is said to be cut short. */
+const FILE_BYTES_UNKNOWN = 2n ** 64n;
 
 /**
  * Takes an image in from outside, looks at it, and makes it a qcow2 of `sizeBytes` at `to`. Progress is
@@ -47,14 +49,15 @@ export async function importImage(
   const bytesMax = sizeBytes + sizeBytes / 8n + OVERHEAD_BYTES;
   if (totalBytes !== undefined && totalBytes > bytesMax) throw tooLong(bytesMax);
   try {
-    const fileBytes = await takeIn(scratch, image.bytes, {
+    const intake = {
       bytesMax,
       idleTimeoutMs: limits.idleTimeoutMs,
       checksum: image.checksum,
       signal,
-      onBytes: (doneBytes) =>
+      onBytes: (doneBytes: bigint) =>
         onProgress?.({ doneBytes, ...(totalBytes === undefined ? {} : { totalBytes }) }),
-    });
+    };
+    const fileBytes = await withGoodImage(() => takeIn(scratch, startChecked(image.bytes), intake));
     const { format, virtualSizeBytes, isAsOurs } = await inspect(
       qemuImg,
       scratch,
@@ -73,6 +76,21 @@ export async function importImage(
     if (virtualSizeBytes < sizeBytes) await qemuImg.resize(to, sizeBytes, signal);
   } finally {
     await rm(scratch, { force: true });
+  }
+}
+
+/** The same bytes; ends with an ImageFormatError as soon as the first ones show that they are no image. */
+async function* startChecked(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let head: Uint8Array | undefined = new Uint8Array();
+  for await (const chunk of bytes) {
+    if (head !== undefined) {
+      head = Buffer.concat([head, chunk.subarray(0, IMAGE_HEAD_BYTES - head.length)]);
+      if (head.length === IMAGE_HEAD_BYTES) {
+        imageFormat({ head, tail: new Uint8Array(), fileBytes: FILE_BYTES_UNKNOWN });
+        head = undefined;
+      }
+    }
+    yield chunk;
   }
 }
 
