@@ -36,7 +36,8 @@ export const CODES = {
   "transaction.needs_operator": {
     severity: "error",
     means: "a transaction can go neither back nor forward; what it guards is not looked at",
-    byHand: "repair what its error names, then n0cli tx retry with its id; or let the step be with n0cli tx give-up",
+    byHand:
+      "repair what its error names, then n0cli tx retry with its id; or let the step be with n0cli tx give-up",
   },
   "transaction.left_over": {
     severity: "notice",

@@ -1,3 +1,4 @@
+import type { Writes } from "../../datastore/datastore.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
@@ -6,10 +7,12 @@ import {
   blockStorageSteps,
   changed,
   getBlockStorage,
+  pending,
   settled,
   throwIfBase,
   throwUnlessIn,
 } from "../block-storage/block-storage-record.ts";
+import { blockStorages } from "../collections.ts";
 import type { Api, Tx } from "../context.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` for a disk that somebody uses or that others rest on. */
@@ -30,8 +33,12 @@ export async function claim(tx: Tx, disk: BlockStorage, virtualMachineName: stri
   await tx.run(put, replacement(disk.name, disk, claimed));
 }
 
-/** Takes it back. */
-export async function unclaim(tx: Tx, disk: BlockStorage): Promise<void> {
+/**
+ * Takes it back. Until the commit, which has the writes in it, the disk is PENDING: were it available before
+ * that, somebody else could have it when this is undone.
+ */
+export async function unclaim(tx: Tx, disk: BlockStorage): Promise<Writes> {
   const { put, replacement } = blockStorageSteps;
-  await tx.run(put, replacement(disk.name, disk, settled(disk, State.AVAILABLE)));
+  await tx.run(put, replacement(disk.name, disk, pending(disk, tx.id)));
+  return tx.context.held.put(blockStorages, disk.name, settled(disk, State.AVAILABLE));
 }

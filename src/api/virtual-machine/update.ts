@@ -1,3 +1,4 @@
+import type { Writes } from "../../datastore/datastore.ts";
 import {
   VirtualMachine_VirtualMachineState as State,
   type UpdateVirtualMachineRequest,
@@ -143,7 +144,10 @@ async function changeHardware(
     after: compute,
   });
   for (const disk of disks) await claim(tx, disk, name);
-  for (const disk of removed) await unclaim(tx, (await getBlockStorage(api, disk)).value);
+  const unclaimed: Writes[] = [];
+  for (const disk of removed) {
+    unclaimed.push(await unclaim(tx, (await getBlockStorage(api, disk)).value));
+  }
   await tx.run(redefineDomain, {
     before: (await planOf(api, before)).domain,
     after: (await planOf(api, after)).domain,
@@ -157,6 +161,7 @@ async function changeHardware(
       final,
       tx.context.held.put(virtualMachines, name, final),
       api.inventory.settleCompute(nodeName, compute),
+      ...unclaimed,
     ),
     ...taps.map((tap) => later(removeTapLater, tap)),
   );
