@@ -16,10 +16,10 @@ export async function servedMethods(cli: CliContext): Promise<readonly string[] 
   try {
     const listed = await ask(cli, { case: "listServices", value: "" });
     if (listed?.case !== "listServicesResponse") return undefined;
-    // Reflection takes a stream of requests, which api call cannot send.
+    // Reflection, of any version, takes a stream of requests, which api call cannot send.
     const names = listed.value.service
       .map(({ name }) => name)
-      .filter((name) => name !== ServerReflection.typeName);
+      .filter((name) => !name.startsWith("grpc.reflection."));
     const lists = await Promise.all(names.map((name) => methodsOf(cli, name)));
     return lists.flat();
   } catch (reason) {

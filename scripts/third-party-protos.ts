@@ -20,6 +20,8 @@ const COPIES = {
   "grpc/health/v1/health.proto": "node_modules/grpc-health-check/proto/health/v1/health.proto",
   "grpc/reflection/v1/reflection.proto":
     "node_modules/@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto",
+  "grpc/reflection/v1alpha/reflection.proto":
+    "node_modules/@grpc/reflection/build/proto/grpc/reflection/v1alpha/reflection.proto",
 };
 
 function typeName(field: DescField | DescExtension): string {

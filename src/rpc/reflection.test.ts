@@ -3,11 +3,12 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import { createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import type { ServerReflectionRequest } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { silentLog } from "../util/log.ts";
 import type { Listener } from "./listen.ts";
@@ -58,6 +59,7 @@ test("lists the services, its own and health among them", async () => {
   expect(answer.value.service.map(({ name }) => name).toSorted()).toEqual([
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
     "n0stack.pool.v0.NodeService",
   ]);
 });
@@ -72,6 +74,37 @@ test.each([
   expect(files[0]).toBe("n0stack/pool/v0/node.proto");
   expect(files).toContain("buf/validate/validate.proto");
   expect(files).toContain("google/protobuf/descriptor.proto");
+});
+
+test("is described in both of its versions", async () => {
+  for (const version of ["v1", "v1alpha"]) {
+    const files = await filesOf(`grpc.reflection.${version}.ServerReflection`);
+    expect(files).toEqual([`grpc/reflection/${version}/reflection.proto`]);
+  }
+});
+
+test("answers each request of a stream of v1alpha", async () => {
+  const NODE_SERVICE = "n0stack.pool.v0.NodeService";
+  async function* requests() {
+    yield { host: "a", messageRequest: { case: "listServices", value: "*" } as const };
+    yield {
+      host: "b",
+      messageRequest: { case: "fileContainingSymbol", value: NODE_SERVICE } as const,
+    };
+    yield { messageRequest: { case: "fileByFilename", value: "no.proto" } as const };
+  }
+  const client = createClient(ServerReflectionV1Alpha, transport);
+  const answers: unknown[] = [];
+  for await (const answer of client.serverReflectionInfo(requests())) answers.push(answer);
+  expect(answers).toMatchObject([
+    {
+      validHost: "a",
+      originalRequest: { host: "a", messageRequest: { value: "*" } },
+      messageResponse: { case: "listServicesResponse" },
+    },
+    { validHost: "b", messageResponse: { case: "fileDescriptorResponse" } },
+    { messageResponse: { case: "errorResponse", value: { errorCode: Code.NotFound } } },
+  ]);
 });
 
 test("knows the extensions of a type", async () => {

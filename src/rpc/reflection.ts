@@ -5,24 +5,35 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import type { ServerReflectionRequest } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
+import type { ServerReflectionRequest as ServerReflectionRequestV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { ServerReflection as ServerReflectionV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+
+/** The two versions differ by the name of their package alone. */
+type AnyRequest = ServerReflectionRequest | ServerReflectionRequestV1Alpha;
 
 /**
- * Server reflection (grpc/reflection/v1): which services there are, and the proto files that describe
- * them, so that `buf curl` and grpcurl work without any.
+ * Server reflection: which services there are, and the proto files that describe them, so that `buf
+ * curl` and grpcurl work without any. Served as grpc/reflection/v1, and as v1alpha for clients that
+ * are older than v1, such as those of the original.
  */
 export function reflectionRoutes(router: ConnectRouter, services: readonly DescService[]): void {
-  const index = indexOf([...services, ServerReflection]);
+  const index = indexOf([...services, ServerReflection, ServerReflectionV1Alpha]);
   router.service(ServerReflection, {
-    async *serverReflectionInfo(requests) {
-      for await (const request of requests) {
-        yield {
-          validHost: request.host,
-          originalRequest: request,
-          messageResponse: answer(index, request),
-        };
-      }
-    },
+    serverReflectionInfo: (requests) => answers(index, requests),
   });
+  router.service(ServerReflectionV1Alpha, {
+    serverReflectionInfo: (requests) => answers(index, requests),
+  });
+}
+
+async function* answers<R extends AnyRequest>(index: Index, requests: AsyncIterable<R>) {
+  for await (const request of requests) {
+    yield {
+      validHost: request.host,
+      originalRequest: request,
+      messageResponse: answer(index, request),
+    };
+  }
 }
 
 interface Index {
@@ -47,7 +58,7 @@ function indexOf(services: readonly DescService[]): Index {
   };
 }
 
-function answer(index: Index, { messageRequest }: ServerReflectionRequest) {
+function answer(index: Index, { messageRequest }: AnyRequest) {
   switch (messageRequest.case) {
     case "listServices": {
       const service = index.serviceNames.map((name) => ({ name }));

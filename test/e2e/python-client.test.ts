@@ -29,9 +29,12 @@ for name in ["nobody", "../x"]:
         print(error.code().name, error.details())
 `;
 
-const LIST_SERVICES = `
+/** Under their own names they would be parts of the package grpc, which Debian has already. */
+const REFLECTION_PACKAGES = { v1: "reflection_v1", v1alpha: "reflection_v1alpha" } as const;
+
+const listServices = (version: keyof typeof REFLECTION_PACKAGES) => `
 import sys, grpc
-from reflection_v1 import reflection_pb2, reflection_pb2_grpc
+from ${REFLECTION_PACKAGES[version]} import reflection_pb2, reflection_pb2_grpc
 stub = reflection_pb2_grpc.ServerReflectionStub(grpc.insecure_channel(sys.argv[1]))
 request = reflection_pb2.ServerReflectionRequest(list_services="*")
 for answer in stub.ServerReflectionInfo(iter([request]), timeout=10):
@@ -75,11 +78,13 @@ describe.runIf(isPossible)("clients of other languages on a standalone server", 
     expect(wrong).toMatch(/^INVALID_ARGUMENT .*name/);
   });
 
-  test("Python asks the server which services there are", async () => {
-    const services = (await python(LIST_SERVICES)).trim().split("\n");
+  test.each(["v1", "v1alpha"] as const)("Python asks which services there are (%s)", async (v) => {
+    const services = (await python(listServices(v))).trim().split("\n");
     expect(services).toEqual(
       expect.arrayContaining([
         "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
         "n0stack.deployment.v0.ImageService",
         "n0stack.iam.v0.UserService",
         "n0stack.pool.v0.NetworkService",
@@ -107,11 +112,13 @@ async function generate(out: string): Promise<void> {
   const paths = [
     `-I${join(PROJECT, "proto")}`,
     `-I${join(PROJECT, "third_party")}`,
-    // Under its own name it would be a part of the package grpc, which Debian has already.
-    `-Ireflection_v1=${join(PROJECT, "third_party/grpc/reflection/v1")}`,
+    ...Object.entries(REFLECTION_PACKAGES).map(
+      ([version, name]) => `-I${name}=${join(PROJECT, "third_party/grpc/reflection", version)}`,
+    ),
   ];
   const own = (await filesBelow(join(PROJECT, "proto"))).filter((path) => path.endsWith(".proto"));
-  const imported = ["buf/validate/validate.proto", "reflection_v1/reflection.proto"];
+  const reflection = Object.values(REFLECTION_PACKAGES).map((name) => `${name}/reflection.proto`);
+  const imported = ["buf/validate/validate.proto", ...reflection];
   const outs = [`--python_out=${out}`, `--grpc_python_out=${out}`];
   await must(PYTHON, ["-m", "grpc_tools.protoc", ...paths, ...outs, ...own, ...imported]);
 }
