@@ -1,8 +1,9 @@
-import { cors } from "@connectrpc/connect";
+import { Code, ConnectError, cors } from "@connectrpc/connect";
 import { TRANSACTION_HEADER } from "./errors.ts";
 import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
-import { answerText, VERSION_HEADER } from "./http.ts";
+import { VERSION_HEADER } from "./http.ts";
 import { REQUEST_ID_HEADER } from "./log-interceptor.ts";
+import { refuse } from "./refuse.ts";
 
 const ALLOWED_HEADERS = [
   ...cors.allowedHeaders,
@@ -48,7 +49,9 @@ export function answerCors(
   if (origin === undefined) return false;
   response.setHeader("vary", "origin");
   if (!isAllowed(origin)) {
-    answerText(response, 403, `origin ${JSON.stringify(origin)} is not allowed (cors-origins)`);
+    const message = `origin ${JSON.stringify(origin)} is not allowed (cors-origins)`;
+    const error = new ConnectError(message, Code.PermissionDenied);
+    refuse(request, response, { status: 403, error });
     return true;
   }
   response.setHeader("access-control-allow-origin", origin);

@@ -4,14 +4,10 @@ import { Agent } from "node:http";
 import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Transport } from "@connectrpc/connect";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import {
-  createConnectTransport,
-  createGrpcTransport,
-  createGrpcWebTransport,
-} from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { TRANSPORTS } from "../../test/transports.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { ConsoleService } from "../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
@@ -80,51 +76,6 @@ function selfSigned(): { cert: string; key: string } {
   );
   return { cert: readFileSync(certPath, "utf8"), key: readFileSync(keyPath, "utf8") };
 }
-
-type MakeTransport = (baseUrl: string, tls?: { ca: string }) => Transport;
-
-const TRANSPORTS: readonly (readonly [string, MakeTransport])[] = [
-  [
-    "connect http1",
-    (baseUrl, tls) =>
-      createConnectTransport({
-        baseUrl,
-        httpVersion: "1.1",
-        nodeOptions: { agent: false, ...tls },
-      }),
-  ],
-  [
-    "connect http2",
-    (baseUrl, tls) =>
-      createConnectTransport({ baseUrl, httpVersion: "2", nodeOptions: { ...tls } }),
-  ],
-  [
-    "connect json",
-    (baseUrl, tls) =>
-      createConnectTransport({
-        baseUrl,
-        httpVersion: "1.1",
-        useBinaryFormat: false,
-        useHttpGet: true,
-        nodeOptions: { agent: false, ...tls },
-      }),
-  ],
-  ["grpc http2", (baseUrl, tls) => createGrpcTransport({ baseUrl, nodeOptions: { ...tls } })],
-  [
-    "grpc-web http1",
-    (baseUrl, tls) =>
-      createGrpcWebTransport({
-        baseUrl,
-        httpVersion: "1.1",
-        nodeOptions: { agent: false, ...tls },
-      }),
-  ],
-  [
-    "grpc-web http2",
-    (baseUrl, tls) =>
-      createGrpcWebTransport({ baseUrl, httpVersion: "2", nodeOptions: { ...tls } }),
-  ],
-];
 
 describe.each(TRANSPORTS)("%s", (_, makeTransport) => {
   test("a call and a refusal, without TLS", async () => {

@@ -2,29 +2,19 @@ import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttp2Server, createSecureServer } from "node:http2";
 import type { AddressInfo, Server } from "node:net";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import type { OriginRule } from "./cors.ts";
-import { drainInterceptor } from "./drain.ts";
 import type { Audience } from "./errors.ts";
-import { healthRoutes } from "./health.ts";
 import { hostRule } from "./host.ts";
-import type { HttpHandler, UpgradeHandler } from "./http.ts";
-import { serverInterceptors } from "./interceptors.ts";
-import { valuesOf } from "./peer.ts";
-import { reflectionRoutes } from "./reflection.ts";
+import type { HttpHandler, NodeServerRequest, NodeServerResponse, UpgradeHandler } from "./http.ts";
 import { requestListener, upgradeListener } from "./request-listener.ts";
+import { rpcHandler } from "./rpc-handler.ts";
 import { sniffingServer } from "./sniff.ts";
-import { tokenGate } from "./token-auth.ts";
 import type { ConnectionTracker } from "./track.ts";
 import { trackConnections } from "./track.ts";
 
 const HEADERS_TIMEOUT_MS = 10_000;
-const READ_BYTES_MAX = 16 << 20;
-/** Nothing is compressed: on a node's own network that costs more time than it saves. */
-const COMPRESS_BYTES_MIN = 0xffff_ffff;
 const CONCURRENT_STREAMS_MAX = 1000;
 
 export interface ListenOptions {
@@ -105,31 +95,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
 }
 
-function rpcHandler(options: ListenOptions, stopping: AbortSignal, cutting: AbortSignal) {
-  const adapterOptions = {
-    routes: (router: ConnectRouter) => {
-      options.routes(router);
-      const services = [...new Set(router.handlers.map((handler) => handler.service))];
-      const names = new Set(services.map((service) => service.typeName));
-      healthRoutes(router, names, () => !stopping.aborted);
-      reflectionRoutes(router, [...services, Health]);
-    },
-    interceptors: [
-      ...serverInterceptors(options.log, options.audience),
-      drainInterceptor(stopping),
-      ...(options.interceptors ?? []),
-    ],
-    ...(options.token === undefined ? {} : { requestGate: tokenGate(options.token) }),
-    contextValues: valuesOf,
-    readMaxBytes: READ_BYTES_MAX,
-    compressMinBytes: COMPRESS_BYTES_MIN,
-    shutdownSignal: cutting,
-  } satisfies Parameters<typeof connectNodeAdapter>[0];
-  return connectNodeAdapter(adapterOptions);
-}
-
 interface Listeners {
-  readonly onRequest: ReturnType<typeof connectNodeAdapter>;
+  readonly onRequest: (request: NodeServerRequest, response: NodeServerResponse) => void;
   readonly onUpgrade: ReturnType<typeof upgradeListener>;
 }
 

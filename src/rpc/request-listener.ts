@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Log } from "../util/log.ts";
 import type { OriginRule } from "./cors.ts";
 import { answerCors } from "./cors.ts";
@@ -7,6 +8,8 @@ import type { HostRule } from "./host.ts";
 import { HOST_REFUSAL } from "./host.ts";
 import type { HttpHandler, NodeServerRequest, NodeServerResponse, UpgradeHandler } from "./http.ts";
 import { answerText, refuseUpgrade, requestUrl, VERSION_HEADER } from "./http.ts";
+import type { Refusal } from "./refuse.ts";
+import { refuse } from "./refuse.ts";
 import { bearsToken } from "./token-auth.ts";
 
 interface RequestOptions {
@@ -21,6 +24,10 @@ interface RequestOptions {
 }
 
 const SOCKET_ERROR_IGNORED = () => {};
+const HOST_REFUSED: Refusal = {
+  status: 421,
+  error: new ConnectError(HOST_REFUSAL, Code.FailedPrecondition),
+};
 
 /**
  * Looks at the host that is asked for, then at the origin where a page may not call from anywhere,
@@ -35,7 +42,7 @@ export function requestListener(
     // Without a listener the error of a client that hangs up would end the process.
     response.on("error", SOCKET_ERROR_IGNORED);
     if (options.version !== undefined) response.setHeader(VERSION_HEADER, options.version);
-    if (options.isOwnHost?.(request) === false) return refuseHost(response);
+    if (options.isOwnHost?.(request) === false) return refuse(request, response, HOST_REFUSED);
     const path = requestUrl(request)?.pathname;
     if (path === undefined) return answerText(response, 400, "the request names no path");
     const handler = options.httpHandlers?.find((h) => path.startsWith(h.pathPrefix));
@@ -45,12 +52,6 @@ export function requestListener(
     if (handler === undefined) return rpc(request, response);
     void runHandler(options, handler, request, response);
   };
-}
-
-/** As Connect writes an error, so that its clients show the sentence instead of the status alone. */
-function refuseHost(response: NodeServerResponse): void {
-  response.writeHead(421, { "content-type": "application/json" });
-  response.end(JSON.stringify({ code: "failed_precondition", message: HOST_REFUSAL }));
 }
 
 async function runHandler(

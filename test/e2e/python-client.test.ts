@@ -29,6 +29,20 @@ for name in ["nobody", "../x"]:
         print(error.code().name, error.details())
 `;
 
+const CALL_WRONGLY = `
+import sys, grpc
+def call(path, *options):
+    channel = grpc.insecure_channel(sys.argv[1], options)
+    same = lambda message: message
+    try:
+        channel.unary_unary(path, same, same)(b"", timeout=10)
+    except grpc.RpcError as error:
+        print(error.code().name, error.details())
+call("/n0stack.pool.v0.NodeService/Explode")
+call("/newer.v1.NewService/Explode")
+call("/n0stack.pool.v0.NodeService/ListNodes", ("grpc.default_authority", "evil.example"))
+`;
+
 /** Under their own names they would be parts of the package grpc, which Debian has already. */
 const REFLECTION_PACKAGES = { v1: "reflection_v1", v1alpha: "reflection_v1alpha" } as const;
 
@@ -76,6 +90,13 @@ describe.runIf(isPossible)("clients of other languages on a standalone server", 
     expect(node).toBe("node-1 READY");
     expect(absent).toMatch(/^NOT_FOUND .*"nobody"/);
     expect(wrong).toMatch(/^INVALID_ARGUMENT .*name/);
+  });
+
+  test("Python is told why a call reaches nothing", async () => {
+    const [noMethod, noService, otherHost] = (await python(CALL_WRONGLY)).trim().split("\n");
+    expect(noMethod).toMatch(/^UNIMPLEMENTED service \S+NodeService has no method Explode/);
+    expect(noService).toMatch(/^UNIMPLEMENTED service newer.v1.NewService is not served here/);
+    expect(otherHost).toMatch(/^FAILED_PRECONDITION this server asks for no token/);
   });
 
   test.each(["v1", "v1alpha"] as const)("Python asks which services there are (%s)", async (v) => {
