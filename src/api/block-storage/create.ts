@@ -70,10 +70,10 @@ export async function copyBlockStorage(
     kind: "CopyBlockStorage",
     keys: [blockStorages.key(sourceName)],
     annotations: { [COPY_FROM]: sourceName },
-    check: async () => {
+    check: async (limitBytes) => {
       const source = await find();
       throwUnlessIn(source, [State.AVAILABLE, State.PROTECTED]);
-      if (request.limitBytes < source.limitBytes) {
+      if (limitBytes < source.limitBytes) {
         throw invalid(
           "limit_bytes",
           `must not be below that of "${sourceName}", ${source.limitBytes}`,

@@ -62,7 +62,7 @@ test("a name is had once", async () => {
 test.for([
   ["name", { name: "" }],
   ["request_bytes", { requestBytes: 0n }],
-  ["limit_bytes", { limitBytes: 0n }],
+  ["request_bytes", { requestBytes: 0n, limitBytes: 0n }],
   ["limit_bytes", { limitBytes: GiB - 1n }],
 ] as const)("a wrong %s is refused, and nothing is written: %o", async ([field, change]) => {
   await using world = await newWorld();
@@ -72,6 +72,40 @@ test.for([
   );
   expect(refusal).toMatchObject({ code: "InvalidArgument", field });
   expect(await world.residue()).toEqual(before);
+});
+
+test("a limit that is not given is what is requested, however the disk is made", async () => {
+  await using world = await newWorld();
+  offer(world);
+  const requestBytes = 2n * GiB;
+  const { blockStorages, images } = world;
+  const made = [
+    await blockStorages.createBlockStorage({ name: "disk", requestBytes }),
+    await blockStorages.fetchBlockStorage({ name: "fetched", requestBytes, sourceUrl: URL }),
+    await blockStorages.copyBlockStorage({
+      name: "copy",
+      requestBytes,
+      sourceBlockStorage: "disk",
+    }),
+  ];
+  await images.applyImage({ name: "image" });
+  await images.registerBlockStorage({
+    imageName: "image",
+    blockStorageName: "disk",
+    tags: ["1"],
+  });
+  const generate = { imageName: "image", tag: "1", requestBytes };
+  made.push(await images.generateBlockStorage({ ...generate, blockStorageName: "generated" }));
+  for (const { limitBytes } of made) expect(limitBytes).toBe(requestBytes);
+  const sizes = world.fakeNodes[0]!.snapshot().volumes.map((v) => v.virtualSizeBytes);
+  expect(sizes).toEqual(made.map(() => requestBytes));
+  const { reservedStorages } = await world.nodes.getNode({ name: "node-1" });
+  expect(reservedStorages["copy"]).toMatchObject({ requestBytes, limitBytes: requestBytes });
+  const small = { name: "small", requestBytes: GiB, sourceBlockStorage: "copy" };
+  expect(await refused(blockStorages.copyBlockStorage(small))).toMatchObject({
+    code: "InvalidArgument",
+    field: "limit_bytes",
+  });
 });
 
 test("a fetched disk says where it is from, and its progress while it is fetched", async () => {

@@ -13,7 +13,7 @@ import {
 import { blockStorages } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
 import { answeringRecord } from "../idempotency/answer.ts";
-import { countedOn, schedule, storageWish } from "../node/schedule.ts";
+import { countedOn, requestedNode, schedule, storageWish } from "../node/schedule.ts";
 import { reserveStorage } from "../node/steps.ts";
 import { runSaga } from "../saga.ts";
 import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./block-storage-record.ts";
@@ -26,8 +26,11 @@ export interface MakeRequest {
   readonly annotations: { readonly [key: string]: string };
   readonly labels: { readonly [key: string]: string };
   readonly requestBytes: bigint;
+  /** 0: as `requestBytes`. */
   readonly limitBytes: bigint;
 }
+
+type Sizes = Pick<MakeRequest, "requestBytes" | "limitBytes">;
 
 /** How the volume comes to be; what it has besides is written into the record. */
 export interface Making {
@@ -35,8 +38,8 @@ export interface Making {
   /** Other objects that must not change meanwhile. */
   readonly keys?: readonly string[];
   readonly annotations?: { readonly [key: string]: string };
-  /** Runs under the keys, before anything is written. */
-  check?(): Promise<void>;
+  /** Runs under the keys, before anything is written. `limitBytes` is what the disk will have. */
+  check?(limitBytes: bigint): Promise<void>;
   /** Runs the steps that make the volume. @returns its path and what it rests on. */
   make(tx: Tx, place: VolumePlace): Promise<Made>;
 }
@@ -50,20 +53,22 @@ export interface Made {
  * Makes a block storage, in the place of a soft-deleted one of its name if there is one: that is purged
  * when this one stands.
  *
- * @throws N0Error `invalid_argument`, `already_exists`, `resource_exhausted`, `unavailable`, `aborted`.
+ * @throws N0Error `invalid_argument`, `already_exists`, `not_found` for the node that is asked for,
+ *   `resource_exhausted`, `unavailable`, `aborted`.
  */
 export async function makeBlockStorage(
   api: Api,
   call: Call,
-  request: MakeRequest,
+  asked: MakeRequest,
   making: Making,
 ): Promise<BlockStorage> {
+  const request = { ...asked, limitBytes: limitOf(asked) };
   validateSizes(request);
   const { name } = request;
   const keys = [blockStorages.key(name), ...(making.keys ?? [])];
   return await runSaga(api, call, { kind: making.kind, keys }, async (tx) => {
     const replaced = await findReplaced(api, name);
-    await making.check?.();
+    await making.check?.(request.limitBytes);
     using placed = place(api, request);
     const blank = newRecord(tx, request, making, placed.nodeName, api.random.uuid());
     await tx.run(blockStorageSteps.put, blockStorageSteps.replacement(name, replaced, blank));
@@ -89,7 +94,12 @@ export async function makeBlockStorage(
   });
 }
 
-function validateSizes({ requestBytes, limitBytes }: MakeRequest): void {
+/** A limit that is not given is what is requested. */
+export function limitOf({ requestBytes, limitBytes }: Sizes): bigint {
+  return limitBytes === 0n ? requestBytes : limitBytes;
+}
+
+function validateSizes({ requestBytes, limitBytes }: Sizes): void {
   if (requestBytes === 0n) throw invalid("request_bytes", "must be more than 0");
   if (limitBytes < requestBytes) {
     throw invalid("limit_bytes", `must not be below request_bytes, which is ${requestBytes}`);
@@ -111,9 +121,10 @@ async function findReplaced(api: Api, name: string): Promise<BlockStorage | unde
 
 function place(api: Api, request: MakeRequest): Disposable & { readonly nodeName: string } {
   const wish = storageWish(request);
-  const wanted = request.annotations[REQUEST_NODE_OF_BLOCK_STORAGE];
+  const what = `block storage "${request.name}"`;
+  const wanted = requestedNode(api.inventory, what, request, REQUEST_NODE_OF_BLOCK_STORAGE);
   const nodeName = schedule(api.inventory.viewsWithHolds(), {
-    what: `block storage "${request.name}"`,
+    what,
     ...wish,
     ...(wanted === undefined ? {} : { nodeName: wanted }),
   });

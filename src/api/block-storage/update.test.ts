@@ -88,7 +88,7 @@ test.for([
   ],
   [
     "a node that does not exist",
-    "FailedPrecondition",
+    "NotFound",
     undefined,
     { annotations: { [REQUEST_NODE]: "node-9" } },
   ],
@@ -165,6 +165,47 @@ test("a disk moves to the node that is asked for, and leaves nothing where it wa
   expect(volumes(world, 1)[0]).toMatchObject({ id: moved.volumeId, virtualSizeBytes: 2n * GiB });
   expect(await reservedBytes(world, "node-1")).toBeUndefined();
   expect(await reservedBytes(world, "node-2")).toBe(GiB);
+});
+
+test("an update that names no node moves nothing, and the node that was asked for stays said", async () => {
+  await using world = await newWorld({ nodeCount: 2 });
+  const { blockStorages } = world;
+  await blockStorages.createBlockStorage({
+    name,
+    ...size,
+    annotations: { [REQUEST_NODE]: "node-2", mine: "1" },
+  });
+  const updates = [
+    { annotations: { mine: "2" } },
+    { labels: { a: "1" } },
+    { updateMask: { paths: ["annotations"] } },
+  ];
+  for (const update of updates) {
+    const updated = await blockStorages.updateBlockStorage({ name, ...update });
+    expect(updated.nodeName).toBe("node-2");
+    expect(updated.annotations[REQUEST_NODE]).toBe("node-2");
+  }
+  const moved = await blockStorages.updateBlockStorage({
+    name,
+    annotations: { [REQUEST_NODE]: "node-1" },
+  });
+  expect(moved.annotations).toMatchObject({ [REQUEST_NODE]: "node-1" });
+  const stays = await blockStorages.updateBlockStorage({ name, annotations: { mine: "3" } });
+  expect(stays).toMatchObject({
+    nodeName: "node-1",
+    annotations: { [REQUEST_NODE]: "node-1", mine: "3" },
+  });
+});
+
+test("a limit that is taken away is what is requested", async () => {
+  await using world = await newWorld();
+  await world.blockStorages.createBlockStorage({ name, ...size });
+  const updateMask = { paths: ["request_bytes", "limit_bytes"] };
+  const asked = { name, requestBytes: 3n * GiB, updateMask };
+  expect(await world.blockStorages.updateBlockStorage(asked)).toMatchObject({
+    requestBytes: 3n * GiB,
+    limitBytes: 3n * GiB,
+  });
 });
 
 test("a move that fails leaves the disk where it was", async () => {

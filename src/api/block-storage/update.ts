@@ -26,7 +26,7 @@ import {
   throwIfBase,
   throwUnlessIn,
 } from "./block-storage-record.ts";
-import { reservationOf } from "./make.ts";
+import { limitOf, reservationOf } from "./make.ts";
 import { removeFile } from "./removal.ts";
 import { ensureReplicated, growDomainDisk, growVolume } from "./volume-steps.ts";
 
@@ -73,14 +73,10 @@ function wanted(before: BlockStorage, request: UpdateBlockStorageRequest): Block
   const mask = maskOf(request, request.updateMask, FIELDS);
   const after = changed(before, (copy) => {
     if (mask.has("labels")) copy.labels = { ...request.labels };
-    if (mask.has("annotations")) {
-      const own = Object.entries(before.annotations).filter(([key]) =>
-        OWN_ANNOTATIONS.includes(key),
-      );
-      copy.annotations = { ...request.annotations, ...Object.fromEntries(own) };
-    }
+    if (mask.has("annotations")) copy.annotations = annotationsOf(before, request);
     if (mask.has("request_bytes")) copy.requestBytes = request.requestBytes;
     if (mask.has("limit_bytes")) copy.limitBytes = request.limitBytes;
+    copy.limitBytes = limitOf(copy);
   });
   if (after.requestBytes === 0n) throw invalid("request_bytes", "must be more than 0");
   if (after.limitBytes < before.limitBytes) {
@@ -90,6 +86,17 @@ function wanted(before: BlockStorage, request: UpdateBlockStorageRequest): Block
     throw invalid("limit_bytes", `must not be below request_bytes, which is ${after.requestBytes}`);
   }
   return after;
+}
+
+/** As the original: an update that names no node leaves the disk on its own, and what was asked once stays. */
+function annotationsOf(before: BlockStorage, request: UpdateBlockStorageRequest) {
+  const node = before.annotations[REQUEST_NODE_OF_BLOCK_STORAGE];
+  const own = Object.entries(before.annotations).filter(([key]) => OWN_ANNOTATIONS.includes(key));
+  return {
+    ...(node === undefined ? {} : { [REQUEST_NODE_OF_BLOCK_STORAGE]: before.nodeName }),
+    ...request.annotations,
+    ...Object.fromEntries(own),
+  };
 }
 
 function isSameSize(a: BlockStorage, b: BlockStorage): boolean {

@@ -32,10 +32,10 @@ export async function generateBlockStorage(
   return await makeBlockStorage(api, call, make, {
     kind: "GenerateBlockStorage",
     annotations: { [COPY_FROM]: sourceName },
-    check: async () => {
+    check: async (limitBytes) => {
       const { value } = await getBlockStorage(api, sourceName);
       throwUnlessIn(value, [State.PROTECTED]);
-      if (request.limitBytes < value.limitBytes) {
+      if (limitBytes < value.limitBytes) {
         throw invalid(
           "limit_bytes",
           `must not be below that of "${sourceName}", which is ${value.limitBytes}`,

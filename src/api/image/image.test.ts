@@ -47,7 +47,7 @@ test("a registration protects the disk and moves tags to it; applying again keep
 test.for([
   ["an image that does not exist", "NotFound", { imageName: "none" }],
   ["a disk that does not exist", "NotFound", { blockStorageName: "none" }],
-  ["a disk that is registered already", "AlreadyExists", { blockStorageName: "base" }],
+  ["a disk that is registered already", "FailedPrecondition", { blockStorageName: "base" }],
   ["a disk in use", "FailedPrecondition", { blockStorageName: "used" }],
   ["a tag that is none", "InvalidArgument", { tags: ["a/b"] }],
 ] as const)("a registration of %s is refused as %s", async ([, code, change]) => {
@@ -75,19 +75,27 @@ test("what leaves its image is AVAILABLE and takes its tags along; what was neve
   await prepareImage(world);
   await world.blockStorages.createBlockStorage({ name: "other", ...size });
   await world.blockStorages.setInuseBlockStorage({ name: "other" });
+  await world.images.applyImage({ name: "empty" });
   const before = await world.residue();
+  const { images } = world;
   const foreign = { imageName: "debian", blockStorageName: "other" };
-  expect(await refused(world.images.unregisterBlockStorage(foreign))).toMatchObject({
-    code: "NotFound",
-  });
+  const debian = await images.getImage({ name: "debian" });
+  expect(await images.unregisterBlockStorage(foreign)).toEqual(debian);
+  const wrongImage = { imageName: "empty", blockStorageName: "base" };
+  const wrong = await refused(images.unregisterBlockStorage(wrongImage));
+  expect(wrong.code).toBe("FailedPrecondition");
+  expect(wrong.message).toContain('"base" is not registered in image "empty", and PROTECTED');
+  const noDisk = { imageName: "debian", blockStorageName: "none" };
+  expect((await refused(images.unregisterBlockStorage(noDisk))).code).toBe("NotFound");
   expect(await world.residue()).toEqual(before);
 
-  const image = await world.images.unregisterBlockStorage({
-    imageName: "debian",
-    blockStorageName: "base",
-  });
-  expect(image).toMatchObject({ registeredBlockStorages: [], tags: {} });
-  expect(await stateOf(world, "base")).toBe(State.AVAILABLE);
+  // A repeated call is answered like the first.
+  for (let i = 0; i < 2; i += 1) {
+    const base = { imageName: "debian", blockStorageName: "base" };
+    const image = await images.unregisterBlockStorage(base);
+    expect(image).toMatchObject({ name: "debian", registeredBlockStorages: [], tags: {} });
+    expect(await stateOf(world, "base")).toBe(State.AVAILABLE);
+  }
 });
 
 test("tags are set, moved and removed, for what is registered", async () => {

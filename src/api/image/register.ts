@@ -8,7 +8,10 @@ import {
   type UnregisterBlockStorageRequest,
   type UntagImageRequest,
 } from "../../gen/n0stack/deployment/v0/image_pb.ts";
-import { BlockStorage_BlockStorageState as State } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as State,
+} from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../util/errors.ts";
 import { getBlockStorage, settled, throwUnlessIn } from "../block-storage/block-storage-record.ts";
 import { blockStorages, images } from "../collections.ts";
@@ -30,7 +33,7 @@ import {
  * Registers a disk in an image and protects it; waits for one that is still being made. Tags that
  * pointed elsewhere move to it.
  *
- * @throws N0Error `not_found`; `already_exists`; `failed_precondition` for a disk that is not AVAILABLE.
+ * @throws N0Error `not_found`; `failed_precondition` for a disk that is not AVAILABLE, or registered already.
  */
 export async function registerBlockStorage(
   api: Api,
@@ -44,8 +47,8 @@ export async function registerBlockStorage(
     const before = await getImage(api, imageName);
     if (isRegistered(before, blockStorageName)) {
       throw new N0Error(
-        "already_exists",
-        `block storage "${blockStorageName}" is registered in image "${imageName}" already`,
+        "failed_precondition",
+        `block storage "${blockStorageName}" is registered in image "${imageName}" already: unregister it first, or only tag it`,
         { resource: ownerOf(imageName) },
       );
     }
@@ -73,7 +76,13 @@ export async function registerBlockStorage(
   });
 }
 
-/** Takes a disk out of an image, with the tags that point to it. */
+/**
+ * Takes a disk out of an image, with the tags that point to it. One that is in no image stays as it is,
+ * so that a repeated call is answered like the first.
+ *
+ * @throws N0Error `not_found` for an image or a disk that does not exist; `failed_precondition` for a disk
+ *   that something else protects.
+ */
 export async function unregisterBlockStorage(
   api: Api,
   call: Call,
@@ -83,7 +92,11 @@ export async function unregisterBlockStorage(
   const options = { kind: "UnregisterBlockStorage", keys, waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const before = await getImage(api, imageName);
-    throwUnlessRegistered(before, blockStorageName);
+    if (!isRegistered(before, blockStorageName)) {
+      throwIfProtected((await getBlockStorage(api, blockStorageName)).value, imageName);
+      await tx.commit(answering(tx, before));
+      return before;
+    }
     const image = unregistered(before, new Set([blockStorageName]));
     const { held } = tx.context;
     const disk = await api.records.find(blockStorages, blockStorageName);
@@ -100,6 +113,16 @@ export async function unregisterBlockStorage(
     );
     return image;
   });
+}
+
+/** Whoever unregisters it from the wrong image must not believe that it is free. */
+function throwIfProtected({ name, state }: BlockStorage, imageName: string): void {
+  if (state !== State.PROTECTED) return;
+  throw new N0Error(
+    "failed_precondition",
+    `block storage "${name}" is not registered in image "${imageName}", and PROTECTED: unregister it from the image that it is in`,
+    { resource: ownerOf(imageName) },
+  );
 }
 
 /** Points a tag to a registered disk. */

@@ -160,10 +160,21 @@ test("request_node_name pins disks and virtual machines, and only to where they 
 
   const before = await world.residue();
   const none = { [REQUEST_NODE_OF_VIRTUAL_MACHINE]: "node-9" };
-  const missing = { ...vm, name: "missing", annotations: none };
-  expect(await refused(world.virtualMachines.createVirtualMachine(missing))).toMatchObject({
-    code: "FailedPrecondition",
-    message: expect.stringContaining('"node-9"'),
+  const field = `annotations["${REQUEST_NODE_OF_VIRTUAL_MACHINE}"]`;
+  // The disk is elsewhere too, but there is no use in moving it to where no node is.
+  for (const blockStorageNames of [[], ["disk"]]) {
+    const missing = { ...vm, name: "missing", annotations: none, blockStorageNames };
+    expect(await refused(world.virtualMachines.createVirtualMachine(missing))).toMatchObject({
+      code: "NotFound",
+      field,
+      resource: "node/node-9",
+      message: `virtual machine "missing": ${field}: node "node-9" does not exist: "n0cli node get" lists those that do`,
+    });
+  }
+  const nowhere = { name: "x", requestBytes: GiB, annotations: { [REQUEST_NODE]: "node-9" } };
+  expect(await refused(world.blockStorages.createBlockStorage(nowhere))).toMatchObject({
+    code: "NotFound",
+    field: `annotations["${REQUEST_NODE}"]`,
   });
   const huge = { requestMemoryBytes: 512n * GiB, limitMemoryBytes: 512n * GiB };
   expect(

@@ -19,8 +19,8 @@ export interface Wish {
  * Chooses the node that is the least used afterwards, by the scarcest of what was asked; changes
  * nothing. Ties go to the first name.
  *
- * @throws N0Error `resource_exhausted` saying for each node why not; `failed_precondition` or
- *   `unavailable` where one node was asked for and it does not exist or is silent.
+ * @throws N0Error `resource_exhausted` saying for each node why not; `not_found` or `unavailable` where
+ *   one node was asked for and it does not exist or is silent; `failed_precondition` where there is none.
  */
 export function schedule(views: Iterable<NodeView>, { what, nodeName, ...wish }: Wish): string {
   let best: { readonly name: string; readonly use: number } | undefined;
@@ -43,6 +43,30 @@ export function schedule(views: Iterable<NodeView>, { what, nodeName, ...wish }:
   }
   if (best !== undefined) return best.name;
   throw refusal(what, nodeName, count, reasons);
+}
+
+/**
+ * The node that the annotation `key` asks for, if it asks for one.
+ *
+ * @throws N0Error `not_found` where there is no such node.
+ */
+export function requestedNode(
+  nodes: { find(nodeName: string): unknown },
+  what: string,
+  { annotations }: { readonly annotations: { readonly [key: string]: string } },
+  key: string,
+): string | undefined {
+  const nodeName = annotations[key];
+  if (nodeName === undefined || nodes.find(nodeName) !== undefined) return nodeName;
+  throw noSuchNode(`${what}: annotations["${key}"]`, nodeName, `annotations["${key}"]`);
+}
+
+function noSuchNode(what: string, nodeName: string, field?: string): N0Error {
+  return new N0Error(
+    "not_found",
+    `${what}: node "${nodeName}" does not exist: "n0cli node get" lists those that do`,
+    { resource: `node/${nodeName}`, ...(field === undefined ? {} : { field }) },
+  );
 }
 
 /** What a wish counts for on a node. */
@@ -97,11 +121,7 @@ function refusal(
 ): N0Error {
   if (nodeName !== undefined) {
     const resource = `node/${nodeName}`;
-    if (count === 0) {
-      return new N0Error("failed_precondition", `${what}: node "${nodeName}" does not exist`, {
-        resource,
-      });
-    }
+    if (count === 0) return noSuchNode(what, nodeName);
     const isSilent = reasons[0]?.endsWith("NOT_READY") === true;
     return isSilent
       ? new N0Error("unavailable", `${what}: node "${nodeName}" is NOT_READY`, {

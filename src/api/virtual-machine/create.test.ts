@@ -79,15 +79,42 @@ test("the UUID is the original's for the name, or the one that is given, which o
 });
 
 test.for([
+  [{ requestCpuMilliCore: 1 }, { requestCpuMilliCore: 1, limitCpuMilliCore: 1000 }],
+  [{ requestCpuMilliCore: 1001 }, { requestCpuMilliCore: 1001, limitCpuMilliCore: 2000 }],
+  [{ requestMemoryBytes: 2n * GiB }, { limitMemoryBytes: 2n * GiB }],
+] as const)("a limit that is not given follows from %o: %o", async ([change, expected]) => {
+  await using world = await newWorld();
+  const unset = { limitCpuMilliCore: 0, limitMemoryBytes: 0n };
+  const request = { ...webRequest("web", []), nics: [], ...unset, ...change };
+  const made = await world.virtualMachines.createVirtualMachine(request);
+  expect(made).toMatchObject(expected);
+  expect(world.fakeNodes[0]!.snapshot().compute.domains[0]).toMatchObject({
+    vcpus: made.limitCpuMilliCore / 1000,
+    memoryBytes: made.requestMemoryBytes,
+  });
+  const { reservedComputes } = await world.nodes.getNode({ name: "node-1" });
+  expect(reservedComputes["web"]).toMatchObject(expected);
+});
+
+test("the annotations of a virtual machine are those that were asked for: no port is open to tell", async () => {
+  await using world = await newWorld();
+  const annotations = { "n0core/provisioning/virtual_machine/vnc_websocket_port": "5700" };
+  for (const [name, given] of [["web", {}] as const, ["other", annotations] as const]) {
+    const request = { ...webRequest(name, []), nics: [], annotations: given };
+    const made = await world.virtualMachines.createVirtualMachine(request);
+    expect(made.annotations).toEqual(given);
+  }
+});
+
+test.for([
   ["name", { name: "" }],
-  ["limit_cpu_milli_core", { limitCpuMilliCore: 0 }],
   ["limit_cpu_milli_core", { limitCpuMilliCore: 1500 }],
   ["limit_cpu_milli_core", { limitCpuMilliCore: 256_000 }],
   ["limit_cpu_milli_core", { requestCpuMilliCore: 2001 }],
   ["request_cpu_milli_core", { requestCpuMilliCore: 0 }],
   ["request_memory_bytes", { requestMemoryBytes: 0n }],
   ["request_memory_bytes", { requestMemoryBytes: 1n, limitMemoryBytes: 1n }],
-  ["limit_memory_bytes", { limitMemoryBytes: 0n }],
+  ["request_memory_bytes", { requestMemoryBytes: 0n, limitMemoryBytes: 0n }],
   ["limit_memory_bytes", { limitMemoryBytes: 2n * GiB }],
   ["uuid", { uuid: "no-uuid" }],
   ["login_username", { loginUsername: "root: x\n" }],

@@ -13,7 +13,7 @@ import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../annotations.ts";
 import { blockStorages, virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
 import { answeringRecord } from "../idempotency/answer.ts";
-import { computeWish, countedOn, schedule } from "../node/schedule.ts";
+import { computeWish, countedOn, requestedNode, schedule } from "../node/schedule.ts";
 import { reserveCompute } from "../node/steps.ts";
 import { runSaga } from "../saga.ts";
 import { claim, getClaimable } from "./claims.ts";
@@ -22,21 +22,22 @@ import { reserveNics } from "./nics.ts";
 import { keysOf, planOf } from "./plan.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
 import { attachTap, makeTap } from "./tap-steps.ts";
-import { type CheckedCreate, checkCreate } from "./validate.ts";
+import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
 import { ownerOf, settled, virtualMachineSteps } from "./virtual-machine-record.ts";
 
 /**
  * Makes a virtual machine and starts it.
  *
- * @throws N0Error `invalid_argument`; `already_exists`; `not_found` for a disk or network;
+ * @throws N0Error `invalid_argument`; `already_exists`; `not_found` for a disk, network or node;
  *   `failed_precondition` for a disk that is in use or on another node; `resource_exhausted`;
  *   `unavailable`; `aborted` when it or a disk is busy.
  */
 export async function createVirtualMachine(
   api: Api,
   call: Call,
-  request: CreateVirtualMachineRequest,
+  wished: CreateVirtualMachineRequest,
 ): Promise<VirtualMachine> {
+  const request = { ...wished, ...withLimits(wished) };
   const checked = checkCreate(request);
   const { name, blockStorageNames } = request;
   const keys = [virtualMachines.key(name), ...blockStorageNames.map((n) => blockStorages.key(n))];
@@ -98,6 +99,7 @@ function place(
   disks: readonly BlockStorage[],
 ): Disposable & { readonly nodeName: string } {
   const what = `virtual machine "${request.name}"`;
+  const wanted = requestedNode(api.inventory, what, request, REQUEST_NODE_OF_VIRTUAL_MACHINE);
   const [first, ...others] = disks;
   const elsewhere = others.find(({ nodeName }) => nodeName !== first?.nodeName);
   if (first !== undefined && elsewhere !== undefined) {
@@ -107,7 +109,6 @@ function place(
       { field: "block_storage_names", resource: ownerOf(request.name) },
     );
   }
-  const wanted = request.annotations[REQUEST_NODE_OF_VIRTUAL_MACHINE];
   if (first !== undefined && wanted !== undefined && wanted !== first.nodeName) {
     throw new N0Error(
       "failed_precondition",

@@ -231,6 +231,8 @@ test("on a node that is silent a virtual machine is UNSPECIFIED, until it is hea
   world.fakeNodes[0]!.isDown = true;
   clock.shiftMs(15_001);
   expect(await stateOf(world)).toBe(State.VIRTUAL_MACHINE_UNSPECIFIED);
+  const consoleRefused = await refused(world.virtualMachines.openConsole({ name }));
+  expect(consoleRefused).toMatchObject({ code: "Unavailable", resource: "node/node-1" });
   for (const verb of Object.values(verbs)) {
     expect((await refused(verb(world))).code).toBe("Unavailable");
   }

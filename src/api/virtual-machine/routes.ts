@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
   ListVirtualMachinesResponseSchema,
+  type OpenConsoleResponse,
   OpenConsoleResponseSchema,
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
@@ -22,7 +23,7 @@ import {
   shutdownVirtualMachine,
 } from "./power.ts";
 import { updateVirtualMachine } from "./update.ts";
-import { getVirtualMachine, ownerOf, toWire } from "./virtual-machine-record.ts";
+import { getSettled, getVirtualMachine, ownerOf, toWire } from "./virtual-machine-record.ts";
 
 async function touchAllOn(
   api: Api,
@@ -49,6 +50,26 @@ function onObservation(api: Api, touch: (name: string) => void): () => void {
   return () => stops.forEach((stop) => stop());
 }
 
+/**
+ * The link is good for one attempt within minutes, so there is none to a screen that is not there.
+ *
+ * @throws N0Error `not_found`; `unavailable` for one whose node is silent; `failed_precondition` for one
+ *   that does not run.
+ */
+async function openConsole(api: Api, name: string): Promise<OpenConsoleResponse> {
+  const vm = await getSettled(api, name);
+  api.agents.get(vm.computeNodeName);
+  const { state } = toWire(api, vm);
+  if (state !== State.RUNNING && state !== State.PAUSED) {
+    throw new N0Error(
+      "failed_precondition",
+      `virtual machine "${name}" is not running and has no screen: boot it first`,
+      { resource: ownerOf(name) },
+    );
+  }
+  return create(OpenConsoleResponseSchema, { consoleUrl: api.links.consoleUrl(name) });
+}
+
 export function virtualMachineRoutes(api: Api): ServiceImpl<typeof VirtualMachineService> {
   return {
     createVirtualMachine: (request, call) => createVirtualMachine(api, call, request),
@@ -67,17 +88,7 @@ export function virtualMachineRoutes(api: Api): ServiceImpl<typeof VirtualMachin
     rebootVirtualMachine: (request, call) => rebootVirtualMachine(api, call, request),
     shutdownVirtualMachine: (request, call) => shutdownVirtualMachine(api, call, request),
     saveVirtualMachine: ({ name }, call) => saveVirtualMachine(api, call, name),
-    async openConsole({ name }) {
-      const { state } = toWire(api, (await getVirtualMachine(api, name)).value);
-      if (state !== State.RUNNING && state !== State.PAUSED) {
-        throw new N0Error(
-          "failed_precondition",
-          `virtual machine "${name}" is not running and has no screen: boot it first`,
-          { resource: ownerOf(name) },
-        );
-      }
-      return create(OpenConsoleResponseSchema, { consoleUrl: api.links.consoleUrl(name) });
-    },
+    openConsole: ({ name }) => openConsole(api, name),
     async *watchVirtualMachines({ name }, { signal }) {
       const seen = async (object: VirtualMachine) => toWire(api, object);
       const touches = (touch: (name: string) => void) => onObservation(api, touch);

@@ -11,6 +11,7 @@ import {
 import { newWorld, type World } from "../../../test/world.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../annotations.ts";
 
 const name = "web";
 
@@ -50,6 +51,40 @@ test("labels and annotations change also while it runs, and nothing else does", 
   });
   expect(cleared).toEqual(made);
   expect((await world.residue()).nodes).toEqual(nodes);
+});
+
+test("an update keeps the node that was asked for, and moves nothing to another", async () => {
+  await using world = await newWorld({ nodeCount: 2 });
+  const key = REQUEST_NODE_OF_VIRTUAL_MACHINE;
+  const annotations = { [key]: "node-2" };
+  const request = { ...webRequest("web", []), nics: [], annotations };
+  await world.virtualMachines.createVirtualMachine(request);
+  const update = (asked: Record<string, string>) =>
+    world.virtualMachines.updateVirtualMachine({ name, annotations: asked });
+  expect((await update({ mine: "1" })).annotations).toEqual({ ...annotations, mine: "1" });
+  expect((await update({ ...annotations, mine: "2" })).annotations["mine"]).toBe("2");
+  expect(await refused(update({ [key]: "node-1" }))).toMatchObject({
+    code: "InvalidArgument",
+    field: `annotations["${key}"]`,
+  });
+});
+
+test("limits that are taken away follow from what is requested", async () => {
+  await using world = await shutDown();
+  const after = await world.virtualMachines.updateVirtualMachine({
+    name,
+    requestCpuMilliCore: 2500,
+    requestMemoryBytes: 2n * GiB,
+    updateMask: {
+      paths: [
+        "request_cpu_milli_core",
+        "limit_cpu_milli_core",
+        "request_memory_bytes",
+        "limit_memory_bytes",
+      ],
+    },
+  });
+  expect(after).toMatchObject({ limitCpuMilliCore: 3000, limitMemoryBytes: 2n * GiB });
 });
 
 test("hardware changes when it is shut down, with what is reserved and the domain", async () => {

@@ -5,7 +5,8 @@ import {
   type VirtualMachine,
 } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../transaction/step.ts";
-import { N0Error } from "../../util/errors.ts";
+import { invalid, N0Error } from "../../util/errors.ts";
+import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../annotations.ts";
 import { getBlockStorage } from "../block-storage/block-storage-record.ts";
 import { blockStorages, computes, virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
@@ -18,7 +19,7 @@ import { redefineDomain } from "./domain-steps.ts";
 import { planOf } from "./plan.ts";
 import { computeReservationOf } from "./reservations.ts";
 import { removeTapLater } from "./tap-steps.ts";
-import { checkSize } from "./validate.ts";
+import { checkSize, withLimits } from "./validate.ts";
 import {
   changed,
   getSettled,
@@ -87,7 +88,7 @@ export async function updateVirtualMachine(
 function wanted(before: VirtualMachine, request: UpdateVirtualMachineRequest): VirtualMachine {
   const mask = maskOf(request, request.updateMask, FIELDS);
   return changed(before, (copy) => {
-    if (mask.has("annotations")) copy.annotations = { ...request.annotations };
+    if (mask.has("annotations")) copy.annotations = annotationsOf(before, request);
     if (mask.has("labels")) copy.labels = { ...request.labels };
     if (mask.has("request_cpu_milli_core")) copy.requestCpuMilliCore = request.requestCpuMilliCore;
     if (mask.has("limit_cpu_milli_core")) copy.limitCpuMilliCore = request.limitCpuMilliCore;
@@ -97,10 +98,31 @@ function wanted(before: VirtualMachine, request: UpdateVirtualMachineRequest): V
     }
     if (mask.has("limit_memory_bytes")) {
       copy.limitMemoryBytes = request.limitMemoryBytes;
-      if (!mask.has("request_memory_bytes")) copy.requestMemoryBytes = request.limitMemoryBytes;
+      if (!mask.has("request_memory_bytes") && request.limitMemoryBytes !== 0n)
+        copy.requestMemoryBytes = request.limitMemoryBytes;
     }
+    Object.assign(copy, withLimits(copy));
     if (mask.has("block_storage_names")) copy.blockStorageNames = [...request.blockStorageNames];
   });
+}
+
+/**
+ * What was asked of the scheduler stays, as with a disk.
+ *
+ * @throws N0Error `invalid_argument` for another node: unlike a disk, a virtual machine is not moved.
+ */
+function annotationsOf(before: VirtualMachine, request: UpdateVirtualMachineRequest) {
+  const key = REQUEST_NODE_OF_VIRTUAL_MACHINE;
+  const { name, computeNodeName } = before;
+  const asked = request.annotations[key];
+  if (asked !== undefined && asked !== computeNodeName) {
+    throw invalid(
+      `annotations["${key}"]`,
+      `virtual machine "${name}" is on node "${computeNodeName}", and an update does not move it`,
+    );
+  }
+  const kept = before.annotations[key] === undefined ? {} : { [key]: computeNodeName };
+  return { ...kept, ...request.annotations };
 }
 
 function isSameHardware(a: VirtualMachine, b: VirtualMachine): boolean {

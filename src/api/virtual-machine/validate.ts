@@ -16,11 +16,22 @@ export interface Size {
   readonly limitMemoryBytes: bigint;
 }
 
+/** A limit that is not given is what is requested; of the processor, rounded up to whole vCPUs. */
+export function withLimits(size: Size): Size {
+  const { requestCpuMilliCore, limitCpuMilliCore, requestMemoryBytes, limitMemoryBytes } = size;
+  return {
+    requestCpuMilliCore,
+    limitCpuMilliCore: limitCpuMilliCore || Math.ceil(requestCpuMilliCore / 1000) * 1000,
+    requestMemoryBytes,
+    limitMemoryBytes: limitMemoryBytes || requestMemoryBytes,
+  };
+}
+
 /** @throws N0Error `invalid_argument`: what is reserved must be what the guest can count on. */
 export function checkSize(size: Size): void {
   const { requestCpuMilliCore, limitCpuMilliCore, requestMemoryBytes, limitMemoryBytes } = size;
   if (requestCpuMilliCore === 0) throw invalid("request_cpu_milli_core", "must be more than 0");
-  if (limitCpuMilliCore === 0 || limitCpuMilliCore % 1000 !== 0) {
+  if (limitCpuMilliCore % 1000 !== 0) {
     throw invalid("limit_cpu_milli_core", "must be a multiple of 1000: 1000 is one vCPU");
   }
   if (limitCpuMilliCore > VCPUS_MAX * 1000) {
