@@ -37,6 +37,12 @@ export async function* readPeerVolume(
 
 function peerError(address: string, cause: unknown): N0Error {
   const { kind, message } = fromConnectError(cause);
+  if (kind === "unimplemented") {
+    const text =
+      `what answers at ${address} is no agent: if it is "n0core serve standalone", its disks go to no ` +
+      `other node; run "n0core serve api" and "n0core serve agent" there instead`;
+    return new N0Error("failed_precondition", text, { cause });
+  }
   // Neither is the fault of who asked: the volume should be there, and its agent is of our making.
   const ours = kind === "not_found" || kind === "invalid_argument" ? "failed_precondition" : kind;
   return new N0Error(ours, `the agent at ${address}: ${message}`, { cause });

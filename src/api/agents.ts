@@ -18,6 +18,7 @@ export interface Agent {
 }
 
 interface Clients {
+  readonly address: string;
   readonly compute: Client<typeof ComputeAgentService>;
   readonly volume: Client<typeof VolumeAgentService>;
   readonly network: Client<typeof NetworkAgentService>;
@@ -27,10 +28,11 @@ interface Clients {
 /** Finds the agent of a node by the node's name. */
 export class Agents {
   readonly #inventory: Inventory;
-  readonly #transport: (address: string) => Transport;
+  readonly #transport: (address: string, nodeName: string) => Transport;
+  /** By node, and only those of its latest address. */
   readonly #clients = new Map<string, Clients>();
 
-  constructor(inventory: Inventory, transport: (address: string) => Transport) {
+  constructor(inventory: Inventory, transport: (address: string, nodeName: string) => Transport) {
     this.#inventory = inventory;
     this.#transport = transport;
   }
@@ -62,7 +64,7 @@ export class Agents {
       });
     }
     const { address } = view.node;
-    const { compute, volume, network, survey } = this.#clientsOf(address);
+    const { compute, volume, network, survey } = this.#clientsOf(nodeName, address);
     return {
       nodeName,
       address,
@@ -75,20 +77,21 @@ export class Agents {
 
   /** The bare clients, for streams that outlive a call. */
   clients(nodeName: string): Clients {
-    return this.#clientsOf(this.get(nodeName).address);
+    return this.#clientsOf(nodeName, this.get(nodeName).address);
   }
 
-  #clientsOf(address: string): Clients {
-    let clients = this.#clients.get(address);
-    if (clients === undefined) {
-      const transport = this.#transport(address);
+  #clientsOf(nodeName: string, address: string): Clients {
+    let clients = this.#clients.get(nodeName);
+    if (clients?.address !== address) {
+      const transport = this.#transport(address, nodeName);
       clients = {
+        address,
         compute: createClient(ComputeAgentService, transport),
         volume: createClient(VolumeAgentService, transport),
         network: createClient(NetworkAgentService, transport),
         survey: createClient(SurveyAgentService, transport),
       };
-      this.#clients.set(address, clients);
+      this.#clients.set(nodeName, clients);
     }
     return clients;
   }

@@ -46,8 +46,8 @@ const PRUNE_EVERY_MS = 600 * 1000;
 export interface ApiOptions {
   /** Closed with the API. */
   readonly datastore: Datastore;
-  /** The way to an agent, by the address of its node. */
-  readonly agentTransport: (address: string) => Transport;
+  /** The way to an agent, by the address and name of its node. */
+  readonly agentTransport: (address: string, nodeName: string) => Transport;
   readonly links: ConsoleLinks;
   /** What guests are told to resolve names with. */
   readonly nameservers: readonly string[];

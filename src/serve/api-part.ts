@@ -1,6 +1,6 @@
-import { hostname } from "node:os";
 import { join } from "node:path";
-import type { ConnectRouter, Transport } from "@connectrpc/connect";
+import type { ConnectRouter } from "@connectrpc/connect";
+import type { ApiOptions } from "../api/api.ts";
 import { openApi } from "../api/api.ts";
 import { consoleRoutes } from "../api/console/console-service.ts";
 import { downloadHandler } from "../api/console/download.ts";
@@ -11,7 +11,6 @@ import { createConsoleTokens } from "../api/console/tokens.ts";
 import { vncSocketHandler } from "../api/console/vnc-socket.ts";
 import { sqliteDatastore } from "../datastore/sqlite/sqlite-datastore.ts";
 import { originRule } from "../rpc/cors.ts";
-import { isUnspecified, urlHost } from "../rpc/host.ts";
 import type { Listener } from "../rpc/listen.ts";
 import { listen } from "../rpc/listen.ts";
 import type { Log } from "../util/log.ts";
@@ -20,6 +19,7 @@ import type { Protection } from "./exposure.ts";
 import { isLoopback } from "./exposure.ts";
 import { clockFromEnvironment, faultsFromEnvironment } from "./faults.ts";
 import { lockFolder } from "./folder-lock.ts";
+import { ownUrl } from "./own-address.ts";
 import type { Settings } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
@@ -40,14 +40,15 @@ export async function openApiPart(
   settings: ApiSettings,
   protection: Protection,
   log: Log,
-  agentTransport: (address: string) => Transport,
+  agentTransport: ApiOptions["agentTransport"],
 ): Promise<ApiPart> {
   await using opened = new AsyncDisposableStack();
   opened.use(lockFolder(settings.baseDirectory, "api"));
   const clock = clockFromEnvironment(process.env, log);
   const tokens = createConsoleTokens({ clock, random: systemRandom });
   let port = settings.bindPort;
-  const publicUrl = () => settings.publicUrl ?? ownUrl(settings, protection, port);
+  const publicUrl = () =>
+    settings.publicUrl ?? ownUrl(settings.bindAddress, port, protection.tls !== undefined);
   const { api, routes } = opened.use(
     await openApi({
       datastore: sqliteDatastore({
@@ -98,21 +99,9 @@ export async function openApiPart(
   };
 }
 
-function ownUrl({ bindAddress }: ApiSettings, { tls }: Protection, port: number): string {
-  return `${tls === undefined ? "http" : "https"}://${publicHost(bindAddress)}:${port}`;
-}
-
 /** The origins of pages that this server itself serves. */
-function ownOrigins(settings: ApiSettings, protection: Protection, port: number): string[] {
-  const { bindAddress } = settings;
+function ownOrigins({ bindAddress }: ApiSettings, { tls }: Protection, port: number): string[] {
   // What `localhost` is to a browser elsewhere is none of ours.
   const addresses = isLoopback(bindAddress) ? ["localhost", "127.0.0.1", "::1"] : [bindAddress];
-  return addresses.map(
-    (address) => new URL(ownUrl({ ...settings, bindAddress: address }, protection, port)).origin,
-  );
-}
-
-/** The part of a URL that names this machine; where it listens everywhere, by the host's name. */
-function publicHost(bindAddress: string): string {
-  return isUnspecified(bindAddress) ? hostname() : urlHost(bindAddress);
+  return addresses.map((address) => new URL(ownUrl(address, port, tls !== undefined)).origin);
 }

@@ -1,5 +1,4 @@
 import { isUnspecified } from "../rpc/host.ts";
-import type { Listener } from "../rpc/listen.ts";
 import { listen } from "../rpc/listen.ts";
 import {
   AGENT_PORT_DEFAULT,
@@ -11,6 +10,7 @@ import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { openAgent } from "./agent-part.ts";
 import { readProtection } from "./exposure.ts";
+import { addressOf } from "./own-address.ts";
 import { openPeers } from "./peers.ts";
 import type { Served } from "./run.ts";
 import type { Settings } from "./settings.ts";
@@ -42,7 +42,7 @@ export async function serveAgent(settings: Settings<"agent">, log: Log): Promise
     version: readVersion(),
     ...protection,
   });
-  const unregister = agent.register(api, advertiseAddress ?? addressOf(listener));
+  const unregister = agent.register(api, advertiseAddress ?? addressOf(listener.url));
   const parts = opened.move();
   return {
     url: listener.url,
@@ -61,9 +61,4 @@ function checkAdvertised({ bindAddress, advertiseAddress }: Settings<"agent">): 
     "invalid_argument",
     `advertise-address: must be given when the agent listens on every address (${bindAddress}): it is where the API calls it`,
   );
-}
-
-/** A URL only with TLS: without, the address is written as the original wrote it. */
-function addressOf({ url }: Listener): string {
-  return url.replace(/^http:\/\//, "");
 }

@@ -5,16 +5,15 @@ import type { Log } from "../util/log.ts";
 import { openAgent } from "./agent-part.ts";
 import { openApiPart } from "./api-part.ts";
 import { readProtection } from "./exposure.ts";
+import { addressOf, ownUrl } from "./own-address.ts";
 import { openPeers } from "./peers.ts";
 import type { Served } from "./run.ts";
 import type { Settings } from "./settings.ts";
 
-/** Stands in the node's record where another node has an address; no host can be called so. */
-const IN_PROCESS_ADDRESS = "in-process";
-
 /**
  * Serves the API and the agent of this machine in one process. They speak to each other through the
- * same RPCs as on two machines, only without a socket.
+ * same RPCs as on two machines, only without a socket: the node's address says where the process is,
+ * and its name that it is this one, also when it was elsewhere before.
  */
 export async function serveStandalone(settings: Settings<"standalone">, log: Log): Promise<Served> {
   const protection = readProtection(settings, log);
@@ -22,17 +21,19 @@ export async function serveStandalone(settings: Settings<"standalone">, log: Log
   await using opened = new AsyncDisposableStack();
   const peers = opened.use(openPeers({ ...protection.peer, unaryTimeoutMs }));
   const agentLog = log.child({ part: "agent" });
-  const transportTo = (address: string): Transport =>
-    address === IN_PROCESS_ADDRESS ? toAgent : peers.transportTo(address);
-  const agent = opened.use(await openAgent(settings, agentLog, transportTo));
+  const agent = opened.use(await openAgent(settings, agentLog, peers.transportTo));
   const toAgent = localTransport(agent.routes, {
     interceptors: serverInterceptors(agentLog, "api"),
     unaryTimeoutMs,
   });
+  const transportTo = (address: string, nodeName: string): Transport =>
+    nodeName === settings.name ? toAgent : peers.transportTo(address);
   const part = opened.use(await openApiPart(settings, protection, log, transportTo));
   const listener = await part.listen();
   const toApi = localTransport(part.routes, { interceptors: serverInterceptors(log) });
-  const unregister = agent.register(toApi, IN_PROCESS_ADDRESS);
+  const { bindAddress } = settings;
+  const ownAddress = addressOf(ownUrl(bindAddress, listener.port, protection.tls !== undefined));
+  const unregister = agent.register(toApi, ownAddress);
   const parts = opened.move();
   return {
     url: listener.url,

@@ -21,7 +21,7 @@ import sys, grpc
 from n0stack.pool.v0 import node_pb2, node_pb2_grpc
 stub = node_pb2_grpc.NodeServiceStub(grpc.insecure_channel(sys.argv[1]))
 for node in stub.ListNodes(node_pb2.ListNodesRequest(), timeout=10).nodes:
-    print(node.name, node_pb2.Node.NodeState.Name(node.state))
+    print(node.name, node_pb2.Node.NodeState.Name(node.state), node.address)
 for name in ["nobody", "../x"]:
     try:
         stub.GetNode(node_pb2.GetNodeRequest(name=name), timeout=10)
@@ -87,7 +87,7 @@ describe.runIf(isPossible)("clients of other languages on a standalone server", 
   test("Python lists the nodes over gRPC, and reads our refusals", async () => {
     const [node, absent, wrong, ...rest] = (await python(LIST_NODES)).trim().split("\n");
     expect(rest).toEqual([]);
-    expect(node).toBe("node-1 READY");
+    expect(node).toBe(`node-1 READY ${target}`);
     expect(absent).toMatch(/^NOT_FOUND .*"nobody"/);
     expect(wrong).toMatch(/^INVALID_ARGUMENT .*name/);
   });
