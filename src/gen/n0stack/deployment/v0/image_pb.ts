@@ -280,6 +280,8 @@ export type GenerateBlockStorageRequest = Message<"n0stack.deployment.v0.Generat
   requestBytes: bigint;
 
   /**
+   * 0: as request_bytes.
+   *
    * @generated from field: uint64 limit_bytes = 5;
    */
   limitBytes: bigint;

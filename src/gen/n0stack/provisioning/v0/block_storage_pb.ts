@@ -202,6 +202,8 @@ export type CreateBlockStorageRequest = Message<"n0stack.provisioning.v0.CreateB
   requestBytes: bigint;
 
   /**
+   * 0: as request_bytes.
+   *
    * @generated from field: uint64 limit_bytes = 11;
    */
   limitBytes: bigint;
@@ -239,6 +241,8 @@ export type FetchBlockStorageRequest = Message<"n0stack.provisioning.v0.FetchBlo
   requestBytes: bigint;
 
   /**
+   * 0: as request_bytes.
+   *
    * @generated from field: uint64 limit_bytes = 11;
    */
   limitBytes: bigint;
@@ -288,6 +292,8 @@ export type CopyBlockStorageRequest = Message<"n0stack.provisioning.v0.CopyBlock
   requestBytes: bigint;
 
   /**
+   * 0: as request_bytes.
+   *
    * @generated from field: uint64 limit_bytes = 11;
    */
   limitBytes: bigint;

@@ -230,6 +230,8 @@ export type CreateVirtualMachineRequest = Message<"n0stack.provisioning.v0.Creat
   requestCpuMilliCore: number;
 
   /**
+   * 0: as request_cpu_milli_core, rounded up to a multiple of 1000.
+   *
    * @generated from field: uint32 limit_cpu_milli_core = 11;
    */
   limitCpuMilliCore: number;
@@ -240,6 +242,8 @@ export type CreateVirtualMachineRequest = Message<"n0stack.provisioning.v0.Creat
   requestMemoryBytes: bigint;
 
   /**
+   * 0: as request_memory_bytes.
+   *
    * @generated from field: uint64 limit_memory_bytes = 13;
    */
   limitMemoryBytes: bigint;
