@@ -6,6 +6,7 @@ export type ErrorKind =
   | "failed_precondition"
   | "aborted"
   | "canceled"
+  | "out_of_range"
   | "resource_exhausted"
   | "unavailable"
   | "deadline_exceeded"
@@ -21,6 +22,7 @@ export const ERROR_KINDS = [
   "failed_precondition",
   "aborted",
   "canceled",
+  "out_of_range",
   "resource_exhausted",
   "unavailable",
   "deadline_exceeded",
