@@ -146,11 +146,12 @@ test("a long fetch is cut short by its own undo, which runs when it has ended", 
   expect(node.snapshot().volumes).toEqual([]);
 });
 
-test("reads a volume in pieces of 256 KiB, its size first, and of a range only that", async () => {
+test("reads a volume in pieces of 256 KiB, its size and validator first, and of a range only that", async () => {
   const { client, volume } = newNode();
   const image = Buffer.from(Array.from({ length: 600_000 }, (_, n) => n % 251));
   volume.read = async (_id, { offset, length }) => ({
     totalBytes: BigInt(image.length),
+    validator: "v1",
     bytes: (async function* () {
       const end = length === undefined ? image.length : Number(offset + length);
       for (let at = Number(offset); at < end; at += 1000)
@@ -158,16 +159,31 @@ test("reads a volume in pieces of 256 KiB, its size first, and of a range only t
     })(),
   });
   const whole = await collect(client.readVolume({ id: "image" }));
-  expect(whole.map(({ totalBytes, data }) => [totalBytes, data.length])).toEqual([
-    [600_000n, 0],
-    [0n, 262_144],
-    [0n, 262_144],
-    [0n, 75_712],
+  expect(whole.map((m) => [m.totalBytes, m.validator, m.data.length])).toEqual([
+    [600_000n, "v1", 0],
+    [0n, "", 262_144],
+    [0n, "", 262_144],
+    [0n, "", 75_712],
   ]);
   expect(Buffer.concat(whole.map(({ data }) => data)).equals(image)).toBe(true);
   const range = await collect(client.readVolume({ id: "image", offset: 10n, length: 20n }));
   expect(Buffer.concat(range.map(({ data }) => data)).equals(image.subarray(10, 30))).toBe(true);
   expect((await failure(client.readVolume({ id: "none/such" }))).kind).toBe("invalid_argument");
+});
+
+test("a reading ends with aborted once the volume changes, and begins at its end at most", async () => {
+  const { client, volume } = newNode();
+  await volume.ensureEmpty("a", 64n * sizeBytes, mark, never);
+  const reading = client.readVolume({ id: "a" });
+  const changing = async () => {
+    for await (const { totalBytes } of reading) if (totalBytes > 0n) volume.write("a");
+  };
+  expect(await failure(changing())).toMatchObject({ kind: "aborted" });
+  const beyond = client.readVolume({ id: "a", offset: 1n << 40n });
+  expect(await failure(beyond)).toMatchObject({
+    kind: "out_of_range",
+    facts: { field: "offset" },
+  });
 });
 
 const replicateRequest = (sourceAddress: string) => ({
@@ -208,6 +224,7 @@ test("a replication says what is wrong with the other node, and leaves nothing",
 
   there!.drivers.volume.read = async () => ({
     totalBytes: 1000n,
+    validator: "v1",
     bytes: (async function* () {
       yield new Uint8Array(10);
     })(),
@@ -224,6 +241,7 @@ test("an undo ends a replication also at the node that is read", async () => {
   let ended = false;
   there!.drivers.volume.read = async (_id, _range, signal) => ({
     totalBytes: 1000n,
+    validator: "v1",
     bytes: (async function* () {
       yield new Uint8Array(10);
       await untilAborted(signal).finally(() => void (ended = true));

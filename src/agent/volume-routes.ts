@@ -91,9 +91,9 @@ export function volumeRoutes(router: ConnectRouter, deps: AgentDeps): void {
 
     async *readVolume({ id, offset, length }: ReadVolumeRequest, { signal }: HandlerContext) {
       const range = length === 0n ? { offset } : { offset, length };
-      const { totalBytes, bytes } = await volume.read(id, range, signal);
-      // By itself, so that the size is told also when there is nothing in the range.
-      yield { totalBytes };
+      const { totalBytes, validator, bytes } = await volume.read(id, range, signal);
+      // By itself, so that both are told also when there is nothing in the range.
+      yield { totalBytes, validator };
       for await (const data of chunksOf(bytes, CHUNK_BYTES)) yield { data };
     },
   });

@@ -2,6 +2,6 @@
 export interface ConsoleLinks {
   /** Absolute; opens the screen of a virtual machine in a browser, once. */
   consoleUrl(virtualMachineName: string): string;
-  /** Absolute; downloads a block storage. */
-  downloadUrl(blockStorageName: string): string;
+  /** Absolute; downloads a block storage, as long as its volume is this one. */
+  downloadUrl(blockStorageName: string, volumeId: string): string;
 }

@@ -1,6 +1,16 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
@@ -8,6 +18,7 @@ import { blankQcow2 } from "../../src/driver/volume/image/blank-qcow2.ts";
 import { parseQcow2Header } from "../../src/driver/volume/image/qcow2-header.ts";
 import { newQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
 import { chunks, collect, volumeDriverSuite } from "../../src/driver/volume/volume-driver.suite.ts";
+import type { VolumeDriver } from "../../src/driver/volume/volume-driver.ts";
 import { requirement } from "./requirements.ts";
 import {
   MIB,
@@ -34,12 +45,24 @@ async function world(options: Parameters<typeof newVolumeWorld>[0] = {}): Promis
   return created;
 }
 
+async function readAll({ read }: VolumeDriver, id: string) {
+  const { validator, bytes } = await read(id, { offset: 0n }, signal());
+  return { validator, bytes: await collect(bytes) };
+}
+
 describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () => {
   volumeDriverSuite("the qcow2 volume driver", async () => {
     const { driver, allowed, names } = await world();
     let offered = 0;
+    let written = 0;
     return {
       driver,
+      async write(id) {
+        written += 1;
+        // The same place each time, so that the length is the same.
+        const command = `write -P ${written} 0 512K`;
+        await run("qemu-io", "-f", "qcow2", "-c", command, driver.path(id));
+      },
       names,
       silentUrl: "http://127.0.0.1:9/image",
       offer: async (image) => {
@@ -311,6 +334,88 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
     expect(grown.virtualSizeBytes).toBe(2n * MIB);
     expect(await exported()).not.toEqual(before);
     await soon(async () => (await exported()).length === 0);
+  });
+
+  test("what stands for a volume's bytes is the same after a restart, also of an overlay", async () => {
+    const { driver, directory } = await world();
+    await driver.ensureReceived("a", chunks(noise(65_536)), MIB, mark, { signal: signal() });
+    await driver.ensureOverlay("b", "a", MIB, mark, signal());
+    await run("qemu-io", "-f", "qcow2", "-c", "write -P 7 100K 5K", driver.path("b"));
+    const again = await newQcow2VolumeDriver({ directory });
+    for (const id of ["a", "b"]) {
+      const [before, after] = [await readAll(driver, id), await readAll(again, id)];
+      expect(after.validator).toBe(before.validator);
+      expect(after.bytes.equals(before.bytes)).toBe(true);
+    }
+  });
+
+  test.each(["a", "b"])(
+    "a file of %s that was put back with its old times is another",
+    async (id) => {
+      const { driver } = await world();
+      const path = driver.path("a");
+      await driver.ensureReceived("a", chunks(noise(65_536)), MIB, mark, { signal: signal() });
+      await driver.ensureOverlay("b", "a", MIB, mark, signal());
+      const before = await readAll(driver, id);
+      const { atime, mtime } = await stat(path);
+      const content = await readFile(path);
+      content[content.length - 1]! ^= 1;
+      await writeFile(path, content);
+      await utimes(path, atime, mtime);
+      const written = await readAll(driver, id);
+      await rename(path, `${path}.old`);
+      await copyFile(`${path}.old`, path);
+      await utimes(path, atime, mtime);
+      const replaced = await readAll(driver, id);
+      expect(written.validator).not.toBe(before.validator);
+      expect(written.bytes.equals(before.bytes)).toBe(false);
+      // Of an overlay the bytes themselves count, and those are the same.
+      expect(replaced.validator === written.validator).toBe(id === "b");
+    },
+  );
+
+  test("a change right before and right after a look at a volume shows", async () => {
+    const { driver } = await world();
+    await driver.ensureReceived("a", chunks(noise(65_536)), MIB, mark, { signal: signal() });
+    await using file = await open(driver.path("a"), "r+");
+    const { size } = await file.stat();
+    const seen = new Set<string>();
+    for (let round = 0; round < 20; round += 1) {
+      await file.write(Uint8Array.of(round), 0, 1, size - 1);
+      const { validator, bytes } = await driver.read("a", { offset: 0n }, signal());
+      await file.write(Uint8Array.of(round + 100), 0, 1, size - 1);
+      await expect(collect(bytes)).rejects.toMatchObject({ kind: "aborted" });
+      seen.add(validator);
+    }
+    expect(seen.size).toBe(20);
+  });
+
+  test("who began to read a flattened overlay ends, whatever becomes of the overlay", async () => {
+    const { driver } = await world();
+    await driver.ensureReceived("a", chunks(noise(1 << 20)), MIB, mark, { signal: signal() });
+    await driver.ensureOverlay("b", "a", MIB, mark, signal());
+    const before = await readAll(driver, "b");
+    const { validator, bytes } = await driver.read("b", { offset: 0n }, signal());
+    const iterator = bytes[Symbol.asyncIterator]();
+    const parts = [(await iterator.next()).value as Buffer];
+    await run("qemu-io", "-f", "qcow2", "-c", "write -P 7 100K 5K", driver.path("b"));
+    expect((await readAll(driver, "b")).validator).not.toBe(validator);
+    for await (const part of { [Symbol.asyncIterator]: () => iterator })
+      parts.push(Buffer.from(part));
+    expect(Buffer.concat(parts).equals(before.bytes)).toBe(true);
+    expect(validator).toBe(before.validator);
+  });
+
+  test("an overlay whose base is gone says so", async () => {
+    const { driver } = await world();
+    await driver.ensureEmpty("a", MIB, mark, signal());
+    await driver.ensureOverlay("b", "a", MIB, mark, signal());
+    await rm(driver.path("a"));
+    const reading = driver.read("b", { offset: 0n }, signal());
+    await expect(reading).rejects.toMatchObject({
+      kind: "failed_precondition",
+      message: expect.stringContaining('volume "a" is not on this node'),
+    });
   });
 
   test("removes a flattened overlay with its volume", async () => {

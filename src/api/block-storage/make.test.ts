@@ -242,6 +242,32 @@ test("a disk under the name of a soft-deleted one replaces it, or leaves it wher
   expect(Object.keys(reservedStorages)).toEqual(["disk"]);
 });
 
+test("a reading says what it is of, and ends where the disk changes or an offset lies past it", async () => {
+  await using world = await newWorld();
+  const { volumeId } = await world.blockStorages.createBlockStorage({ name: "disk", ...size });
+  const { volume } = world.fakeNodes[0]!.drivers;
+  const about = async (offset = 0n) => {
+    const messages = world.blockStorages.readBlockStorage({ name: "disk", offset, length: 1n });
+    for await (const { totalBytes, validator } of messages) return { totalBytes, validator };
+    throw new Error("it says nothing");
+  };
+  const first = await about();
+  const whole = blankQcow2(2n * GiB);
+  expect(first).toMatchObject({ totalBytes: BigInt(whole.length) });
+  expect(await about(first.totalBytes)).toEqual(first);
+  expect(await refused(about(first.totalBytes + 1n))).toMatchObject({
+    code: "OutOfRange",
+    message: expect.stringContaining("offset: is "),
+  });
+  volume.write(volumeId);
+  expect((await about()).validator).not.toBe(first.validator);
+  const changing = async () => {
+    const messages = world.blockStorages.readBlockStorage({ name: "disk" });
+    for await (const { totalBytes } of messages) if (totalBytes > 0n) volume.write(volumeId);
+  };
+  expect(await refused(changing())).toMatchObject({ code: "Aborted" });
+});
+
 test("what is read is the disk, from an offset if one is given, and not while a guest may write", async () => {
   await using world = await newWorld();
   await world.blockStorages.createBlockStorage({ name: "disk", ...size });

@@ -6,10 +6,10 @@ import {
   type ReadBlockStorageRequest,
   BlockStorage_BlockStorageState as State,
 } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { onNodeStream } from "../../rpc/errors.ts";
 import { N0Error } from "../../util/errors.ts";
 import type { Api, Call } from "../context.ts";
 import { getBlockStorage, ownerOf, throwUnlessIn } from "./block-storage-record.ts";
+import { openVolume } from "./open-volume.ts";
 
 const READABLE = [State.AVAILABLE, State.IN_USE, State.PROTECTED, State.DELETED];
 
@@ -27,7 +27,12 @@ export async function getReadable(api: Api, name: string): Promise<BlockStorage>
   return value;
 }
 
-/** The disk as one qcow2 file, from `offset`. */
+/**
+ * The disk as one qcow2 file, from `offset`: first its size and its validator, then its bytes.
+ *
+ * @throws N0Error as `getReadable`; `out_of_range` for an `offset` past the end; `aborted` where the disk
+ *   changes meanwhile, also because a virtual machine was booted on it.
+ */
 export async function* readBlockStorage(
   api: Api,
   call: Call,
@@ -35,10 +40,9 @@ export async function* readBlockStorage(
 ): AsyncGenerator<BlockStorageChunk> {
   const { nodeName, volumeId } = await getReadable(api, name);
   const { volume } = api.agents.clients(nodeName);
-  const answers = onNodeStream(nodeName, () =>
-    volume.readVolume({ id: volumeId, offset, length }, { signal: call.signal }),
-  );
-  for await (const { data } of answers) {
-    if (data.length > 0) yield create(BlockStorageChunkSchema, { data });
-  }
+  const target = { nodeName, volumeId, volume };
+  await using opened = await openVolume(target, { offset, length }, call.signal);
+  const { totalBytes, validator } = opened;
+  yield create(BlockStorageChunkSchema, { totalBytes, validator });
+  for await (const data of opened.data) yield create(BlockStorageChunkSchema, { data });
 }

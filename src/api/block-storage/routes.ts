@@ -46,8 +46,8 @@ export function blockStorageRoutes(api: Api): ServiceImpl<typeof BlockStorageSer
       return {};
     },
     async downloadBlockStorage({ name }) {
-      await getReadable(api, name);
-      const downloadUrl = api.links.downloadUrl(name);
+      const { volumeId } = await getReadable(api, name);
+      const downloadUrl = api.links.downloadUrl(name, volumeId);
       return create(DownloadBlockStorageResponseSchema, { downloadUrl });
     },
     readBlockStorage: (request, call) => readBlockStorage(api, call, request),

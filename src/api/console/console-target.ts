@@ -1,7 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { ComputeAgentService } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import type { NetworkAgentService } from "../../gen/n0stack/agent/v1alpha1/network_pb.ts";
-import type { VolumeAgentService } from "../../gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import type { VolumeTarget } from "../block-storage/open-volume.ts";
 
 /** Where the screen, the serial console and the ports of a virtual machine are. */
 export interface ConsoleTarget {
@@ -17,13 +17,6 @@ export interface ConsoleTarget {
 
 /** @throws N0Error `not_found`; `failed_precondition` for one that has no node; `unavailable`. */
 export type FindConsole = (virtualMachineName: string) => Promise<ConsoleTarget>;
-
-/** Where the file of a block storage is. */
-export interface VolumeTarget {
-  readonly nodeName: string;
-  readonly volume: Pick<Client<typeof VolumeAgentService>, "readVolume">;
-  readonly volumeId: string;
-}
 
 /** @throws N0Error `not_found`; `failed_precondition` for one that is still being made; `unavailable`. */
 export type FindVolume = (blockStorageName: string) => Promise<VolumeTarget>;

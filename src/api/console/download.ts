@@ -1,11 +1,13 @@
 import { pipeline } from "node:stream/promises";
-import { onNodeStream } from "../../rpc/errors.ts";
 import type { HttpHandler, NodeServerRequest, NodeServerResponse } from "../../rpc/http.ts";
 import { answerText, requestUrl } from "../../rpc/http.ts";
 import type { ErrorKind } from "../../util/errors.ts";
 import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
-import type { FindVolume, VolumeTarget } from "./console-target.ts";
+import type { OpenVolume, VolumeTarget } from "../block-storage/open-volume.ts";
+import { openVolume } from "../block-storage/open-volume.ts";
+import { isRangeMeant, unmetCondition } from "./conditions.ts";
+import type { FindVolume } from "./console-target.ts";
 import type { ByteRange } from "./range.ts";
 import { parseRange } from "./range.ts";
 import type { ConsoleTokens } from "./tokens.ts";
@@ -19,7 +21,8 @@ export interface DownloadDeps {
 
 /**
  * A block storage as one qcow2 file, whole or one range of it (RFC 9110, section 14), so that an
- * interrupted download can be gone on with.
+ * interrupted download can be gone on with. Its `etag` is strong: it is another one as soon as a byte may
+ * be another one. Where the disk changes while it is sent, the connection breaks.
  */
 export function downloadHandler(deps: DownloadDeps): HttpHandler {
   return {
@@ -32,38 +35,52 @@ export function downloadHandler(deps: DownloadDeps): HttpHandler {
       if (request.method !== "GET" && request.method !== "HEAD") {
         return answerText(response, 405, "use GET", { allow: "GET, HEAD" });
       }
-      if (!deps.tokens.isValid("download", name, url.searchParams.get("token") ?? "")) {
-        return answerText(response, 403, "this link is not valid any more; ask for a new one");
-      }
-      await answer(deps, name, request, response);
+      const volumeId = deps.tokens.find("download", name, url.searchParams.get("token") ?? "");
+      if (volumeId === undefined) return answerInvalid(response);
+      await answer(deps, { name, volumeId }, request, response);
     },
   };
+}
+
+function answerInvalid(response: NodeServerResponse): void {
+  answerText(response, 403, "this link is not valid any more; ask for a new one");
 }
 
 const STATUS_OF: Readonly<Partial<Record<ErrorKind, number>>> = {
   not_found: 404,
   failed_precondition: 409,
+  aborted: 503,
+  // The range was chosen within the length, which is another one by now.
+  out_of_range: 503,
   unavailable: 503,
   resource_exhausted: 507,
 };
 
 async function answer(
   { findVolume, log }: DownloadDeps,
-  name: string,
+  { name, volumeId }: { readonly name: string; readonly volumeId: string },
   request: NodeServerRequest,
   response: NodeServerResponse,
 ): Promise<void> {
   const hungUp = new AbortController();
   response.once("close", () => hungUp.abort());
   try {
-    await send(await findVolume(name), name, request, response, hungUp.signal);
+    const target = await findVolume(name);
+    // The name may be another disk's by now, which this link is not for.
+    if (target.volumeId !== volumeId) return answerInvalid(response);
+    await send(target, name, request, response, hungUp.signal);
   } catch (error) {
     if (hungUp.signal.aborted) return;
     if (!(error instanceof N0Error)) throw error;
     log.warn("a download failed", { name, error: errorChain(error) });
     if (response.headersSent) response.destroy();
-    else answerText(response, STATUS_OF[error.kind] ?? 500, publicMessage(error));
+    else
+      answerText(response, STATUS_OF[error.kind] ?? 500, publicMessage(error), retryAfter(error));
   }
+}
+
+function retryAfter({ facts: { retryAfterMs } }: N0Error): Record<string, string> {
+  return retryAfterMs === undefined ? {} : { "retry-after": `${Math.ceil(retryAfterMs / 1000)}` };
 }
 
 function publicMessage(error: N0Error): string {
@@ -77,73 +94,54 @@ async function send(
   response: NodeServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
-  const totalBytes = await sizeOf(target, signal);
-  const etag = `"${target.volumeId}-${totalBytes}"`;
-  const ifRange = request.headers["if-range"];
-  const asked = ifRange === undefined || ifRange === etag ? request.headers.range : undefined;
-  const range = parseRange(asked, totalBytes);
-  const headers = {
-    "accept-ranges": "bytes",
-    "content-type": "application/octet-stream",
-    "content-disposition": `attachment; filename="${name}.qcow2"`,
-    "cache-control": "no-store",
-    etag,
+  const { totalBytes, validator } = await describe(target, signal);
+  const etag = `"${validator}"`;
+  const headers = { "accept-ranges": "bytes", "cache-control": "no-store", etag };
+  const refuse = (status: number, more = {}) => {
+    response.writeHead(status, { ...headers, ...more });
+    response.end();
   };
-  if (range === "unsatisfiable") {
-    response.writeHead(416, { ...headers, "content-range": `bytes */${totalBytes}` });
+  const unmet = unmetCondition(request.headers, etag);
+  if (unmet !== undefined) return refuse(unmet);
+  // Ranges are defined for GET alone (RFC 9110, section 14.2).
+  const mayBeRange = request.method === "GET" && isRangeMeant(request.headers, etag);
+  const range = parseRange(mayBeRange ? request.headers.range : undefined, totalBytes);
+  if (range === "unsatisfiable") return refuse(416, { "content-range": `bytes */${totalBytes}` });
+  const { firstByte, lengthBytes } = range ?? { firstByte: 0n, lengthBytes: totalBytes };
+  const head = () =>
+    response.writeHead(range === undefined ? 200 : 206, {
+      ...headers,
+      "content-type": "application/octet-stream",
+      "content-disposition": `attachment; filename="${name}.qcow2"`,
+      "content-length": lengthBytes.toString(),
+      ...(range === undefined ? {} : { "content-range": contentRange(range, totalBytes) }),
+    });
+  if (request.method === "HEAD" || lengthBytes === 0n) {
+    head();
     response.end();
     return;
   }
-  const whole = { firstByte: 0n, lengthBytes: totalBytes };
-  const { firstByte, lengthBytes } = range ?? whole;
-  response.writeHead(range === undefined ? 200 : 206, {
-    ...headers,
-    "content-length": lengthBytes.toString(),
-    ...(range === undefined ? {} : { "content-range": contentRange(range, totalBytes) }),
-  });
-  if (request.method === "HEAD" || lengthBytes === 0n) response.end();
-  else await sendBytes(target, { firstByte, lengthBytes }, response, signal);
+  await using opened = await openVolume(target, { offset: firstByte, length: lengthBytes }, signal);
+  if (opened.validator !== validator) throw changedBetween(name);
+  head();
+  await pipeline(opened.data, response as NodeJS.WritableStream, { signal });
 }
 
 function contentRange({ firstByte, lengthBytes }: ByteRange, totalBytes: bigint): string {
   return `bytes ${firstByte}-${firstByte + lengthBytes - 1n}/${totalBytes}`;
 }
 
-/** The first message tells it; no more is read. */
-async function sizeOf(target: VolumeTarget, signal: AbortSignal): Promise<bigint> {
-  const { nodeName, volume, volumeId: id } = target;
-  const enough = new AbortController();
-  const options = { signal: AbortSignal.any([signal, enough.signal]) };
-  const request = { id, offset: 0n, length: 1n };
-  try {
-    for await (const message of onNodeStream(nodeName, () => volume.readVolume(request, options))) {
-      return message.totalBytes;
-    }
-  } finally {
-    enough.abort();
-  }
-  throw new N0Error("unavailable", `node "${nodeName}": its agent sent nothing`);
+/** What must be known before a range can be chosen. */
+async function describe(
+  target: VolumeTarget,
+  signal: AbortSignal,
+): Promise<Pick<OpenVolume, "totalBytes" | "validator">> {
+  await using opened = await openVolume(target, { offset: 0n, length: 1n }, signal);
+  return { totalBytes: opened.totalBytes, validator: opened.validator };
 }
 
-async function sendBytes(
-  { nodeName, volume, volumeId: id }: VolumeTarget,
-  { firstByte: offset, lengthBytes: length }: ByteRange,
-  response: NodeServerResponse,
-  signal: AbortSignal,
-): Promise<void> {
-  const messages = onNodeStream(nodeName, () =>
-    volume.readVolume({ id, offset, length }, { signal }),
-  );
-  async function* bytes() {
-    let sentBytes = 0n;
-    for await (const { data } of messages) {
-      sentBytes += BigInt(data.length);
-      if (data.length > 0) yield data;
-    }
-    // Ended properly, a shorter file would look like the whole one to clients that do not count.
-    if (sentBytes !== length) {
-      throw new N0Error("unavailable", `node "${nodeName}": the volume ended early`);
-    }
-  }
-  await pipeline(bytes, response as NodeJS.WritableStream, { signal });
+function changedBetween(name: string): N0Error {
+  return new N0Error("aborted", `block storage "${name}" has just changed; ask again`, {
+    retryAfterMs: 1000,
+  });
 }

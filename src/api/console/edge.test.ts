@@ -1,5 +1,5 @@
 import { createClient } from "@connectrpc/connect";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
 import { ConsoleService } from "../../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
 import type { Listener } from "../../rpc/listen.ts";
@@ -154,7 +154,7 @@ describe("the page", () => {
 });
 
 describe("a download", () => {
-  const link = () => downloadUrl(api.url, "disk", tokens.issue("download", "disk"));
+  const link = () => downloadUrl(api.url, "disk", tokens.issue("download", "disk", "disk-1"));
   const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
 
   test("is the whole file", async () => {
@@ -177,6 +177,70 @@ describe("a download", () => {
     expect([changed.status, (await bytesOf(changed)).length]).toEqual([200, 1000]);
     const beyond = await fetch(url, { headers: { range: "bytes=1000-" } });
     expect([beyond.status, beyond.headers.get("content-range")]).toEqual([416, "bytes */1000"]);
+  });
+
+  test("goes on only where the bytes are the same", async () => {
+    const url = link();
+    const get = async (headers: Record<string, string>, method = "GET") => {
+      const response = await fetch(url, { headers, method });
+      return { status: response.status, length: (await bytesOf(response)).length, response };
+    };
+    const etag = (await get({})).response.headers.get("etag") ?? "";
+    expect(etag).toBe('"v1"');
+    expect(await get({ range: "bytes=400-", "if-match": etag })).toMatchObject({ status: 206 });
+    onTestFinished(() => void (agent.validator = "v1"));
+    agent.validator = "v2";
+    const since = { range: "bytes=400-", "if-range": etag };
+    expect(await get(since)).toMatchObject({ status: 200, length: 1000 });
+    const matching = await get({ range: "bytes=400-", "if-match": etag });
+    expect(matching).toMatchObject({ status: 412, length: 0 });
+    expect(matching.response.headers.get("etag")).toBe('"v2"');
+    expect(await get({ "if-none-match": '"v2"' })).toMatchObject({ status: 304, length: 0 });
+    expect(await get({ "if-range": `W/"v2"`, range: "bytes=1-" })).toMatchObject({ status: 200 });
+    const head = await fetch(url, { method: "HEAD", headers: { range: "bytes=1-" } });
+    expect([head.status, head.headers.get("content-length")]).toEqual([200, "1000"]);
+  });
+
+  const changeAt = (reading: number, message: number) => {
+    agent.validator = "v1";
+    const first = agent.readings;
+    agent.beforeMessage = (...at) => {
+      if (at[0] === first + reading && at[1] === message) agent.validator = "v2";
+    };
+    onTestFinished(() => {
+      agent.validator = "v1";
+      agent.beforeMessage = () => {};
+    });
+  };
+
+  test("says so where the disk changes before the first byte", async () => {
+    // The first reading describes the volume, the second one is sent.
+    changeAt(2, 1);
+    const response = await fetch(link());
+    expect([response.status, response.headers.get("retry-after")]).toEqual([503, "1"]);
+    expect(await response.text()).toBe('block storage "disk" has just changed; ask again\n');
+  });
+
+  test.each([2, 4])(
+    "breaks where the disk changes at message %i, and never mixes two",
+    async (at) => {
+      changeAt(2, at);
+      const whole = fetch(link()).then((response) => response.arrayBuffer());
+      await expect(whole).rejects.toThrow();
+    },
+  );
+
+  test("is refused where the name is another disk's by now", async () => {
+    const old = downloadUrl(api.url, "disk", tokens.issue("download", "disk", "disk-0"));
+    expect((await fetch(old)).status).toBe(403);
+  });
+
+  test("is refused where the agent does not say what it sends", async () => {
+    onTestFinished(() => void (agent.validator = "v1"));
+    agent.validator = "";
+    const response = await fetch(link());
+    expect(response.status).toBe(409);
+    expect(await response.text()).toContain('node "n1": its agent is older than this API');
   });
 
   test("is refused without a token, for another name, and in another way", async () => {

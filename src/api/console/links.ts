@@ -6,6 +6,7 @@ import { consoleUrl, downloadUrl } from "./urls.ts";
 export function createConsoleLinks(tokens: ConsoleTokens, publicUrl: () => string): ConsoleLinks {
   return {
     consoleUrl: (name) => consoleUrl(publicUrl(), name, tokens.issue("vnc", name)),
-    downloadUrl: (name) => downloadUrl(publicUrl(), name, tokens.issue("download", name)),
+    downloadUrl: (name, volumeId) =>
+      downloadUrl(publicUrl(), name, tokens.issue("download", name, volumeId)),
   };
 }

@@ -7,7 +7,8 @@ import { listen } from "../../rpc/listen.ts";
 import { openTransport } from "../../rpc/transport.ts";
 import { N0Error } from "../../util/errors.ts";
 import { silentLog } from "../../util/log.ts";
-import type { ConsoleTarget, VolumeTarget } from "./console-target.ts";
+import type { VolumeTarget } from "../block-storage/open-volume.ts";
+import type { ConsoleTarget } from "./console-target.ts";
 
 /** What a volume of the agent below holds. */
 export const VOLUME_BYTES = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
@@ -15,6 +16,12 @@ export const VOLUME_BYTES = Uint8Array.from({ length: 1000 }, (_, i) => i % 251)
 const READ_BYTES = 300;
 
 export interface TestAgent extends AsyncDisposable {
+  /** Stands for the bytes of the volume; once it changes, a reading that is under way fails. */
+  validator: string;
+  /** Called before each message; both readings and their messages are counted from 1. */
+  beforeMessage: (reading: number, message: number) => void;
+  /** How often the volume was read. */
+  readings: number;
   findConsole(name: string): Promise<ConsoleTarget>;
   findVolume(name: string): Promise<VolumeTarget>;
   /** The streams that are open now. */
@@ -62,17 +69,32 @@ export async function startTestAgent(): Promise<TestAgent> {
       });
       router.service(VolumeAgentService, {
         async *readVolume({ offset, length }) {
-          yield { totalBytes: BigInt(VOLUME_BYTES.length) };
+          agent.readings += 1;
+          const reading = agent.readings;
+          let message = 1;
+          agent.beforeMessage(reading, message);
+          const { validator } = agent;
+          yield { totalBytes: BigInt(VOLUME_BYTES.length), validator };
           const end = length === 0n ? VOLUME_BYTES.length : Number(offset + length);
           const bytes = VOLUME_BYTES.subarray(Number(offset), end);
           for (let i = 0; i < bytes.length; i += READ_BYTES) {
+            message += 1;
+            agent.beforeMessage(reading, message);
+            if (agent.validator !== validator) throw new N0Error("aborted", "the volume changed");
             yield { data: bytes.subarray(i, i + READ_BYTES) };
           }
         },
       });
     },
   });
-  return { ...finders(listener), openStreams: () => open };
+  const agent: TestAgent = {
+    ...finders(listener),
+    validator: "v1",
+    beforeMessage: () => {},
+    readings: 0,
+    openStreams: () => open,
+  };
+  return agent;
 }
 
 function finders(listener: Listener) {

@@ -24,15 +24,15 @@ test("a token is good once, for its name and purpose alone", () => {
 test("a console's token lasts a minute, a download's ten, for many ranges", () => {
   const { tokens, pass } = booth();
   const console = tokens.issue("vnc", "web");
-  const download = tokens.issue("download", "disk");
+  const download = tokens.issue("download", "disk", "disk.1");
   pass(59_999);
-  expect(tokens.isValid("vnc", "web", console)).toBe(true);
+  expect(tokens.find("vnc", "web", console)).toBe("");
   pass(1);
   expect(tokens.take("vnc", "web", console)).toBe(false);
-  expect(tokens.isValid("download", "disk", download)).toBe(true);
-  expect(tokens.isValid("download", "disk", download)).toBe(true);
+  expect(tokens.find("download", "disk", download)).toBe("disk.1");
+  expect(tokens.find("download", "disk", download)).toBe("disk.1");
   pass(540_000);
-  expect(tokens.isValid("download", "disk", download)).toBe(false);
+  expect(tokens.find("download", "disk", download)).toBeUndefined();
 });
 
 test("there is a limit, and what has expired does not count", () => {

@@ -12,14 +12,15 @@ const TOKENS_MAX = 10_000;
 const VALID_MS: Readonly<Record<TokenPurpose, number>> = { vnc: 60_000, download: 600_000 };
 
 /**
- * Links that a browser can follow without further authentication. Each is for one purpose and one
- * object; in memory, so that a restart ends them all.
+ * Links that a browser can follow without further authentication. Each is for one purpose and one name,
+ * and tells which of the objects that had the name it was issued for; in memory, so that a restart ends
+ * them all.
  */
 export interface ConsoleTokens {
   /** @throws N0Error `resource_exhausted` when ten thousand are out. */
-  issue(purpose: TokenPurpose, name: string): string;
-  /** Whether it is good, for as long as it lasts. */
-  isValid(purpose: TokenPurpose, name: string, token: string): boolean;
+  issue(purpose: TokenPurpose, name: string, id?: string): string;
+  /** The `id` that it was issued with, for as long as it lasts; undefined where it is not good. */
+  find(purpose: TokenPurpose, name: string, token: string): string | undefined;
   /** Whether it is good; it is not any more afterwards. */
   take(purpose: TokenPurpose, name: string, token: string): boolean;
 }
@@ -29,34 +30,38 @@ export function createConsoleTokens(deps: {
   readonly random: Random;
 }): ConsoleTokens {
   /** By what the token is a secret for and its hash, so that no comparison tells how near a guess is. */
-  const expiries = new Map<string, number>();
+  const issued = new Map<string, { readonly id: string; readonly expiryMs: number }>();
   const keyOf = (purpose: TokenPurpose, name: string, token: string) =>
     `${purpose} ${name} ${createHash("sha256").update(token).digest("base64url")}`;
 
   const forgetExpired = () => {
     const nowMs = deps.clock.monotonicMs();
-    for (const [key, expiryMs] of expiries) if (expiryMs <= nowMs) expiries.delete(key);
+    for (const [key, { expiryMs }] of issued) if (expiryMs <= nowMs) issued.delete(key);
   };
-  const isValid = (key: string) => (expiries.get(key) ?? 0) > deps.clock.monotonicMs();
+  const find = (key: string) => {
+    const found = issued.get(key);
+    return found !== undefined && found.expiryMs > deps.clock.monotonicMs() ? found.id : undefined;
+  };
 
   return {
-    issue: (purpose, name) => {
+    issue: (purpose, name, id = "") => {
       forgetExpired();
-      if (expiries.size >= TOKENS_MAX) {
+      if (issued.size >= TOKENS_MAX) {
         throw new N0Error("resource_exhausted", "too many console links are open; try again", {
           retryAfterMs: VALID_MS.vnc,
         });
       }
       const token = deps.random.token(TOKEN_BYTES);
-      expiries.set(keyOf(purpose, name, token), deps.clock.monotonicMs() + VALID_MS[purpose]);
+      const expiryMs = deps.clock.monotonicMs() + VALID_MS[purpose];
+      issued.set(keyOf(purpose, name, token), { id, expiryMs });
       return token;
     },
-    isValid: (purpose, name, token) => isValid(keyOf(purpose, name, token)),
+    find: (purpose, name, token) => find(keyOf(purpose, name, token)),
     take: (purpose, name, token) => {
       const key = keyOf(purpose, name, token);
-      const valid = isValid(key);
-      expiries.delete(key);
-      return valid;
+      const isGood = find(key) !== undefined;
+      issued.delete(key);
+      return isGood;
     },
   };
 }

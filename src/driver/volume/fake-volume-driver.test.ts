@@ -15,6 +15,7 @@ volumeDriverSuite("the fake volume driver", async () => {
       return url;
     },
     silentUrl: "http://fake/none",
+    write: async (id) => driver.write(id),
     names: async () => driver.snapshot().map(({ id }) => id),
   };
 });

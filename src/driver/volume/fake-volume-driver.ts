@@ -8,7 +8,9 @@ import { ImageFormatError, parseQcow2Header } from "./image/qcow2-header.ts";
 import type { VolumeDriver, VolumeInfo, VolumeSurvey } from "./volume-driver.ts";
 import {
   badImage,
+  beyondEnd,
   cannotShrink,
+  changedWhileRead,
   checkedSize,
   checkImageSize,
   checkOwner,
@@ -38,6 +40,8 @@ export interface FakeVolumeDriver extends VolumeDriver {
   capacityBytes: bigint | undefined;
   /** What `ensureFetched` finds, by URL. */
   readonly sources: Map<string, Uint8Array>;
+  /** What a guest does: the volume's content is another afterwards, of the same length. */
+  write(id: string): void;
   /** The id of the volume at a path, if there is one. */
   idAt(path: string): string | undefined;
   /** For doing to the node what no method does: what is to be seen of a volume instead of what is. */
@@ -60,11 +64,18 @@ export function untilAborted(signal: AbortSignal): Promise<never> {
 
 const VIRTUAL_SIZE_BYTES_MAX = 4n * 1024n ** 4n;
 const OVERLAY_BYTES = 196_624n;
+const READ_BYTES = 65_536;
 
-/** Keeps volumes in memory, without their contents: each reads as a blank image of its size. */
+/**
+ * Keeps volumes in memory, without their contents: each reads as a blank image of its size, whose last
+ * byte tells how often a guest has written to it or to what it rests on.
+ */
 export function newFakeVolumeDriver(): FakeVolumeDriver {
   const volumes = new Map<string, VolumeInfo>();
   const damage = new Map<string, Partial<VolumeSurvey>>();
+  /** The number of each volume's making, and how often a guest has written to it. */
+  const contents = new Map<string, { readonly making: number; writes: number }>();
+  let makings = 0;
 
   const path = (id: string) => {
     checkVolumeId(id);
@@ -143,7 +154,31 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
         actualSizeBytes,
       };
       volumes.set(id, baseId === undefined ? info : { ...info, baseId });
+      makings += 1;
+      contents.set(id, { making: makings, writes: 0 });
     });
+  }
+
+  function imageOf(id: string): { readonly image: Uint8Array; readonly validator: string } {
+    const { virtualSizeBytes } = present(id, noVolume);
+    const hash = createHash("sha256").update(`${virtualSizeBytes}`);
+    let writes = 0;
+    for (let at: string | undefined = id; at !== undefined; at = volumes.get(at)?.baseId) {
+      const content = contents.get(at);
+      writes += content?.writes ?? 0;
+      hash.update(`\n${at} ${content?.making} ${content?.writes}`);
+    }
+    const image = blankQcow2(virtualSizeBytes);
+    image[image.length - 1] = writes;
+    return { image, validator: hash.digest("hex").slice(0, 32) };
+  }
+
+  /** The same, unless the volume changes meanwhile. */
+  async function* pieces(id: string, range: Uint8Array, validator: string) {
+    for (let at = 0; at < range.length; at += READ_BYTES) {
+      if (!volumes.has(id) || imageOf(id).validator !== validator) throw changedWhileRead(id);
+      yield range.subarray(at, at + READ_BYTES);
+    }
   }
 
   function survey(): VolumeSurvey[] {
@@ -160,6 +195,11 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     capacityBytes: undefined,
     writtenTo: new Map(),
     sources: new Map(),
+    write(id) {
+      const content = contents.get(id);
+      if (content === undefined) throw noVolume(id);
+      content.writes += 1;
+    },
     idAt(at) {
       const id = basename(at, ".qcow2");
       return volumes.get(id)?.path === at ? id : undefined;
@@ -291,12 +331,12 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     async read(id, { offset, length }, signal) {
       checkVolumeId(id);
       return await around({ method: "read", id, signal }, () => {
-        const image = blankQcow2(present(id, noVolume).virtualSizeBytes);
+        const { image, validator } = imageOf(id);
+        const totalBytes = BigInt(image.length);
+        if (offset > totalBytes) throw beyondEnd(id, offset, totalBytes);
         const end = length === undefined ? undefined : Number(offset + length);
-        return {
-          totalBytes: BigInt(image.length),
-          bytes: once(image.subarray(Number(offset), end)),
-        };
+        const range = image.subarray(Number(offset), end);
+        return { totalBytes, validator, bytes: pieces(id, range, validator) };
       });
     },
   };
@@ -316,10 +356,6 @@ const NOTHING = {
 function surveyOf(volume: VolumeInfo): VolumeSurvey {
   const backing = volume.baseId === undefined ? {} : { backing: volume.baseId };
   return { ...NOTHING, ...volume, hasFile: true, sidecar: "whole", ...backing };
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  if (bytes.length > 0) yield bytes;
 }
 
 function checkDigest(bytes: Uint8Array, checksum: string | undefined): void {

@@ -64,6 +64,19 @@ export interface WorkOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
+/** A range of a volume as it is read. */
+export interface VolumeReading {
+  /** Of the whole, not of the range. */
+  readonly totalBytes: bigint;
+  /**
+   * Stands for the bytes of the whole, and for no others: it covers the volume, the length and every
+   * change of content. Lower-case letters and digits.
+   */
+  readonly validator: string;
+  /** @throws N0Error `aborted` as soon as they are no longer those that `validator` stands for. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+}
+
 /**
  * Keeps the disks of virtual machines on this node, as qcow2 files in one folder.
  *
@@ -176,11 +189,14 @@ export interface VolumeDriver {
   /**
    * The volume as one self-contained qcow2 file, from `offset`, at most `length` bytes. An overlay is
    * flattened into a temporary file first, which is kept for later ranges while the volume is unchanged.
-   * A range beyond the end is empty. The volume must not be in use. @throws N0Error `not_found`.
+   * An empty range at the end is none too many. The volume must not be in use.
+   *
+   * @throws N0Error `not_found`; `out_of_range` for an `offset` past the end; `aborted` while the volume
+   *   is being written to.
    */
   read(
     id: string,
     range: { readonly offset: bigint; readonly length?: bigint },
     signal: AbortSignal,
-  ): Promise<{ readonly totalBytes: bigint; readonly bytes: AsyncIterable<Uint8Array> }>;
+  ): Promise<VolumeReading>;
 }

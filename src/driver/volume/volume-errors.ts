@@ -74,6 +74,16 @@ export function noVolume(id: string): N0Error {
   return notFound("volume", id);
 }
 
+/** For an offset of which a range could not even begin. */
+export function beyondEnd(id: string, offset: bigint, totalBytes: bigint): N0Error {
+  const rule = `is ${offset}, but volume "${id}" reads as ${totalBytes} bytes`;
+  return new N0Error("out_of_range", `offset: ${rule}`, { field: "offset" });
+}
+
+export function changedWhileRead(id: string): N0Error {
+  return new N0Error("aborted", `volume "${id}" changed while it was read; read it anew`);
+}
+
 /** For a volume that another one was to be made from. */
 export function noSource(id: string): N0Error {
   return refused(`volume "${id}" is not on this node`);

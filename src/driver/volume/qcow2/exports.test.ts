@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { systemClock } from "../../../util/clock.ts";
 import { systemRandom } from "../../../util/random.ts";
 import { newExports } from "./exports.ts";
 import { newLayout } from "./layout.ts";
@@ -18,6 +19,7 @@ async function newWorld() {
   const started = { next: Promise.withResolvers<void>() };
   const exports = newExports({
     layout,
+    clock: systemClock,
     idleMs: 60_000,
     async flatten(_, to, signal) {
       await writeFile(to, "flat");
@@ -37,14 +39,14 @@ test("two readers share one, and one that leaves does not hurt the other", async
   const { exports, runs, nextRun } = await newWorld();
   const running = nextRun();
   const abort = new AbortController();
-  const leaving = exports.path("a", abort.signal);
+  const leaving = exports.find("a", abort.signal);
   await running;
-  const staying = exports.path("a", never);
+  const staying = exports.find("a", never);
   abort.abort(new Error("gone"));
   await expect(leaving).rejects.toThrow("gone");
   let path = "";
   void staying.then((made) => {
-    path = made;
+    path = made.path;
   });
   // Whether the second reader had joined the first by then or not, it is served.
   await vi.waitUntil(() => {
@@ -58,7 +60,7 @@ test("the last reader that leaves ends it, and nothing is left", async () => {
   const { exports, runs, names, nextRun } = await newWorld();
   const running = nextRun();
   const abort = new AbortController();
-  const leaving = exports.path("a", abort.signal);
+  const leaving = exports.find("a", abort.signal);
   await running;
   abort.abort(new Error("gone"));
   await expect(leaving).rejects.toThrow("gone");
@@ -70,14 +72,14 @@ test("the last reader that leaves ends it, and nothing is left", async () => {
 test("one that fails is tried again by the next reader", async () => {
   const { exports, runs, names, nextRun } = await newWorld();
   let running = nextRun();
-  const failing = exports.path("a", never);
+  const failing = exports.find("a", never);
   await running;
   runs[0]!.fail(new Error("planned"));
   await expect(failing).rejects.toThrow("planned");
   expect(await names()).toEqual([]);
 
   running = nextRun();
-  const again = exports.path("a", never);
+  const again = exports.find("a", never);
   await running;
   runs[1]!.finish();
   await again;
@@ -88,19 +90,19 @@ test("one that was made stands for later readers, and is made again when it or t
   const { exports, runs, layout, names, nextRun } = await newWorld();
   const read = async () => {
     const running = nextRun();
-    const path = exports.path("a", never);
+    const path = exports.find("a", never);
     await running;
     runs.at(-1)!.finish();
     return await path;
   };
   const first = await read();
-  expect(await exports.path("a", never)).toBe(first);
+  expect(await exports.find("a", never)).toEqual(first);
   expect(runs).toHaveLength(1);
 
-  await rm(first);
-  expect(await read()).toBe(first);
+  await rm(first.path);
+  expect(await read()).toEqual(first);
   await utimes(layout.volume("a"), 1, 1);
-  expect(await read()).not.toBe(first);
+  expect((await read()).path).not.toBe(first.path);
   expect(await names()).toHaveLength(1);
   await exports.remove("a");
   expect(await names()).toEqual([]);

@@ -1,10 +1,20 @@
 import { chmod, rename, rm, stat } from "node:fs/promises";
-import { isMissing } from "./files.ts";
+import type { Clock } from "../../../util/clock.ts";
+import { changedWhileRead } from "../volume-errors.ts";
+import { chainState } from "./file-state.ts";
+import { isMissing, sha256Of } from "./files.ts";
 import type { Layout } from "./layout.ts";
+
+export interface Flattened {
+  readonly path: string;
+  readonly totalBytes: bigint;
+  /** SHA-256 of the file, in hexadecimal digits. */
+  readonly digest: string;
+}
 
 export interface Exports {
   /** The flattened copy of the volume as it is now, made if it is not there. It stands for a while yet. */
-  path(id: string, signal: AbortSignal): Promise<string>;
+  find(id: string, signal: AbortSignal): Promise<Flattened>;
   /** Says that it is still being read. */
   touch(path: string): void;
   /** Ends those of the volume that this driver is making or has made, and removes them. */
@@ -13,6 +23,7 @@ export interface Exports {
 
 export interface ExportsOptions {
   readonly layout: Layout;
+  readonly clock: Clock;
   readonly flatten: (id: string, to: string, signal: AbortSignal) => Promise<void>;
   /** How long one stands after its last use. */
   readonly idleMs: number;
@@ -20,22 +31,23 @@ export interface ExportsOptions {
 
 interface Export {
   readonly id: string;
-  readonly made: Promise<void>;
+  readonly made: Promise<Flattened>;
   readonly abort: AbortController;
   waiting: number;
   timer: NodeJS.Timeout | undefined;
 }
 
 /** Flattened copies of overlays, each made once for all who read, and removed when nobody does. */
-export function newExports({ layout, flatten, idleMs }: ExportsOptions): Exports {
+export function newExports({ layout, clock, flatten, idleMs }: ExportsOptions): Exports {
   /** What readers may use, by path. */
   const exports = new Map<string, Export>();
   /** What is being made, also for nobody any more. */
   const making = new Set<Export>();
 
-  function start(id: string, path: string): Export {
+  function start(id: string, state: string): Export {
+    const path = layout.export(id, state);
     const abort = new AbortController();
-    const made = make(id, path, abort.signal);
+    const made = make(id, state, path, abort.signal);
     const entry: Export = { id, made, abort, waiting: 0, timer: undefined };
     exports.set(path, entry);
     making.add(entry);
@@ -48,12 +60,22 @@ export function newExports({ layout, flatten, idleMs }: ExportsOptions): Exports
     return entry;
   }
 
-  async function make(id: string, path: string, signal: AbortSignal): Promise<void> {
+  async function make(
+    id: string,
+    state: string,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<Flattened> {
     const partial = layout.partial(id);
     try {
       await flatten(id, partial, signal);
+      const after = await chainState(layout, id, clock, signal);
+      if (after.state !== state) throw changedWhileRead(id);
       await chmod(partial, 0o600);
+      const digest = await sha256Of(partial, signal);
+      const { size: totalBytes } = await stat(partial, { bigint: true });
       await rename(partial, path);
+      return { path, totalBytes, digest };
     } catch (cause) {
       await rm(partial, { force: true });
       throw cause;
@@ -89,10 +111,10 @@ export function newExports({ layout, flatten, idleMs }: ExportsOptions): Exports
     }
   }
 
-  async function wait(path: string, entry: Export, signal: AbortSignal): Promise<void> {
+  async function wait(path: string, entry: Export, signal: AbortSignal): Promise<Flattened> {
     entry.waiting += 1;
     try {
-      await settled(entry.made, signal);
+      return await settled(entry.made, signal);
     } finally {
       entry.waiting -= 1;
       if (entry.waiting === 0 && making.has(entry)) {
@@ -103,15 +125,15 @@ export function newExports({ layout, flatten, idleMs }: ExportsOptions): Exports
   }
 
   return {
-    async path(id, signal) {
+    async find(id, signal) {
       for (;;) {
-        const { mtimeNs } = await stat(layout.volume(id), { bigint: true });
-        const path = layout.export(id, mtimeNs);
+        const { state } = await chainState(layout, id, clock, signal);
+        const path = layout.export(id, state);
         await removeOthers(id, path);
-        const entry = exports.get(path) ?? start(id, path);
-        await wait(path, entry, signal);
+        const entry = exports.get(path) ?? start(id, state);
+        const made = await wait(path, entry, signal);
         touch(path);
-        if (await exists(path)) return path;
+        if (await exists(path)) return made;
         // Somebody else has removed it; it is made again.
         forget(path, entry);
       }
@@ -136,7 +158,7 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-function settled(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+function settled<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });

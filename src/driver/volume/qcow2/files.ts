@@ -1,4 +1,6 @@
-import { type FileHandle, open, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import type { FileHandle } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { N0Error } from "../../../util/errors.ts";
 import type { SparseFile } from "../image/blank-qcow2.ts";
 import { diskFull, readOnly } from "../volume-errors.ts";
@@ -86,23 +88,42 @@ export async function removeAll(paths: readonly string[]): Promise<void> {
 
 const READ_BYTES = 256 * 1024;
 
-/** The bytes of a file from `offset` to before `end`. The file is open only while somebody reads. */
+/**
+ * The bytes of a file from `offset` to before `end`. The file is open only while somebody reads.
+ * `afterRead` is called between reading some bytes and handing them on. Throws what `changed` answers
+ * where the file is gone or shorter.
+ */
 export async function* readRange(
   path: string,
-  offset: bigint,
-  end: bigint,
+  { offset, end }: { readonly offset: bigint; readonly end: bigint },
   signal: AbortSignal,
-  onRead: () => void,
+  afterRead: (file: FileHandle) => Promise<void>,
+  changed: () => Error,
 ): AsyncGenerator<Uint8Array> {
   if (offset >= end) return;
-  await using file = await open(path, "r");
+  await using file = await open(path, "r").catch((error: unknown) => {
+    throw isMissing(error) ? changed() : error;
+  });
   for (let at = Number(offset); at < Number(end); ) {
     signal.throwIfAborted();
     const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, Number(end) - at));
     const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
-    if (bytesRead === 0) throw new N0Error("aborted", "the volume changed while it was read");
+    if (bytesRead === 0) throw changed();
     at += bytesRead;
-    onRead();
+    await afterRead(file);
     yield buffer.subarray(0, bytesRead);
+  }
+}
+
+/** Of the whole content of a file, in hexadecimal digits. */
+export async function sha256Of(path: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash("sha256");
+  await using file = await open(path, "r");
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  for (;;) {
+    signal.throwIfAborted();
+    const { bytesRead } = await file.read(buffer, 0, buffer.length);
+    if (bytesRead === 0) return hash.digest("hex");
+    hash.update(buffer.subarray(0, bytesRead));
   }
 }

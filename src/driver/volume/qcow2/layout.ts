@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Random } from "../../../util/random.ts";
@@ -12,7 +13,7 @@ const HIDDEN_NAME = /^\.([a-zA-Z0-9][a-zA-Z0-9._-]{0,127})\.[a-zA-Z0-9_-]+\.(par
  *
  * - `<id>.qcow2` the volume, `<id>.json` its sidecar; a volume is there when both are,
  * - `.<id>.<random>.partial` what is being made,
- * - `.<id>.<change time>.export` an overlay flattened for reading.
+ * - `.<id>.<hash of its state>.export` an overlay flattened for reading.
  *
  * Nothing else in the folder is looked at or touched.
  */
@@ -22,7 +23,8 @@ export interface Layout {
   sidecar(id: string): string;
   /** A new name at each call. */
   partial(id: string): string;
-  export(id: string, changeTimeNs: bigint): string;
+  /** `state` tells how the volume and all it rests on are. */
+  export(id: string, state: string): string;
   entries(): Promise<readonly Entry[]>;
 }
 
@@ -40,13 +42,17 @@ export function newLayout(directory: string, random: Random): Layout {
     volume: (id) => join(directory, volumeFileName(id)),
     sidecar: (id) => join(directory, `${id}.json`),
     partial: (id) => join(directory, `.${id}.${random.token(TOKEN_BYTES)}.partial`),
-    export: (id, changeTimeNs) => join(directory, `.${id}.${changeTimeNs.toString(16)}.export`),
+    export: (id, state) => join(directory, `.${id}.${shortHash(state)}.export`),
     entries: async () => (await readdir(directory)).flatMap((name) => parseName(directory, name)),
   };
 }
 
 export function volumeFileName(id: string): string {
   return `${id}.qcow2`;
+}
+
+function shortHash(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 32);
 }
 
 function parseName(directory: string, name: string): Entry[] {

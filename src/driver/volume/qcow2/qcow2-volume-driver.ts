@@ -1,11 +1,14 @@
-import { mkdir, stat } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
+import { type Clock, systemClock } from "../../../util/clock.ts";
 import type { N0Error } from "../../../util/errors.ts";
 import { type Random, systemRandom } from "../../../util/random.ts";
 import { sparseQcow2 } from "../image/blank-qcow2.ts";
 import type { VolumeDriver, VolumeInfo } from "../volume-driver.ts";
 import {
+  beyondEnd,
   cannotShrink,
+  changedWhileRead,
   checkedSize,
   checkVolumeId,
   damaged,
@@ -22,6 +25,7 @@ import { importImage, portion } from "./import-image.ts";
 import { parseChecksum } from "./intake.ts";
 import { newLayout, volumeFileName } from "./layout.ts";
 import { newQemuImg, QEMU_IMG_TIMEOUTS, type QemuImgTimeouts } from "./qemu-img.ts";
+import { flattenedFile, ownFile } from "./reading.ts";
 import { openSource } from "./source.ts";
 import { markVolume, surveyVolumes } from "./survey.ts";
 import { newUseGuard } from "./use-guard.ts";
@@ -44,6 +48,7 @@ export interface Qcow2VolumeDriverOptions {
   readonly exportIdleMs?: number;
   readonly qemuImgTimeouts?: QemuImgTimeouts;
   readonly random?: Random;
+  readonly clock?: Clock;
 }
 
 const TIB = 1024n ** 4n;
@@ -54,6 +59,7 @@ const DIRECTORY_MODE = 0o711;
 export async function newQcow2VolumeDriver(
   options: Qcow2VolumeDriverOptions,
 ): Promise<VolumeDriver> {
+  const clock = options.clock ?? systemClock;
   const layout = newLayout(resolve(options.directory), options.random ?? systemRandom);
   await mkdir(layout.directory, { recursive: true, mode: DIRECTORY_MODE });
   await removeStale(layout);
@@ -70,6 +76,7 @@ export async function newQcow2VolumeDriver(
   const bases = newBaseIndex(layout);
   const exports = newExports({
     layout,
+    clock,
     idleMs: options.exportIdleMs ?? 10 * 60_000,
     flatten: (id, to, signal) =>
       qemuImg.convert({ path: layout.volume(id), format: "qcow2" }, to, signal),
@@ -253,13 +260,16 @@ export async function newQcow2VolumeDriver(
       checkVolumeId(id);
       signal.throwIfAborted();
       const volume = await present(id, noVolume);
-      const path = volume.baseId === undefined ? volume.path : await exports.path(id, signal);
-      const { size } = await stat(path, { bigint: true });
-      const end = length === undefined || offset + length > size ? size : offset + length;
-      return {
-        totalBytes: size,
-        bytes: readRange(path, offset, end, signal, () => exports.touch(path)),
-      };
+      const whole =
+        volume.baseId === undefined
+          ? await ownFile(layout, id, clock, signal)
+          : await flattenedFile(exports, id, signal);
+      const { path, totalBytes, validator, afterRead } = whole;
+      if (offset > totalBytes) throw beyondEnd(id, offset, totalBytes);
+      const end =
+        length === undefined || offset + length > totalBytes ? totalBytes : offset + length;
+      const bytes = readRange(path, { offset, end }, signal, afterRead, () => changedWhileRead(id));
+      return { totalBytes, validator, bytes };
     },
   };
 }
