@@ -1,8 +1,7 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { create } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { BlockStorageSchema } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import {
@@ -27,8 +26,6 @@ function newApi(): FakeApi {
   api.machines.put(create(VirtualMachineSchema, { ...init, blockStorageNames: ["root", "data"] }));
   api.disks.put(create(BlockStorageSchema, { name: "root", volumeId: "root.1" }));
   api.serialLogs.set("web", "Linux version 6.1\n");
-  api.disks.put(create(BlockStorageSchema, { name: "data" }));
-  api.contents.set("data", Buffer.alloc(300_000, "0123456789"));
   return api;
 }
 
@@ -170,43 +167,4 @@ test("vm ssh quotes what a shell and ssh would read, and refuses a machine that 
   const off = await n0cli(api, ["vm", "ssh", "web"]);
   expect(off).toMatchObject({ exitCode: 6, executed: [] });
   expect(off.stderr).toContain("start it with n0cli vm boot web");
-});
-
-test("a download becomes a file when it is whole", async () => {
-  const api = newApi();
-  const path = join(folder, "data.qcow2");
-  expect((await n0cli(api, ["bs", "download", "data", "-f", path])).exitCode).toBe(0);
-  expect(await readFile(path)).toEqual(api.contents.get("data"));
-  const again = await n0cli(api, ["bs", "download", "data", "-f", path]);
-  expect(again).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("--force") });
-  expect((await n0cli(api, ["bs", "download", "data", "-f", path, "--force"])).exitCode).toBe(0);
-});
-
-test("a download goes on after a lost connection, and with --resume after a failure", async () => {
-  const api = newApi();
-  const path = join(folder, "data.qcow2");
-  const data = api.contents.get("data") ?? new Uint8Array();
-  await writeFile(`${path}.part`, data.subarray(0, 100_000));
-  let losses = 2;
-  api.before = () => {
-    if (losses-- > 0) throw new ConnectError("lost", Code.Unavailable);
-  };
-  const resumed = await n0cli(api, ["bs", "download", "data", "-f", path, "--resume"]);
-  expect(resumed.exitCode).toBe(0);
-  expect(resumed.stderr).toContain("---> Going on at 97.6KiB: [Unavailable] lost\n");
-  expect(await readFile(path)).toEqual(data);
-  api.before = () => {
-    throw new ConnectError("no", Code.FailedPrecondition);
-  };
-  const failed = await n0cli(api, ["bs", "download", "data", "-f", path, "--force"]);
-  expect([failed.exitCode, failed.stderr]).toEqual([6, "[FailedPrecondition] no\n"]);
-  expect(await readFile(path)).toEqual(data);
-  expect(await readdir(folder)).toEqual(["data.qcow2"]);
-});
-
-test("a download may go to standard output, or be only a URL", async () => {
-  const api = newApi();
-  expect((await n0cli(api, ["bs", "download", "data", "-f", "-"])).stdout).toHaveLength(300_000);
-  const { stdout } = await n0cli(api, ["bs", "download", "data", "--url"]);
-  expect(stdout).toBe("http://localhost:20180/download/data\n");
 });

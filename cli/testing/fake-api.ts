@@ -28,6 +28,7 @@ export interface FakeApi {
   readonly disks: FakeDisks["disks"];
   /** What a download of each disk holds. */
   readonly contents: FakeDisks["contents"];
+  readonly reads: FakeDisks["reads"];
   readonly images: FakeImages["images"];
   readonly machines: FakeMachines["machines"];
   readonly users: FakeUsers["users"];
@@ -71,6 +72,7 @@ export function newFakeApi(): FakeApi {
     networks: pool.networks,
     disks: disks.disks,
     contents: disks.contents,
+    reads: disks.reads,
     images: images.images,
     machines: machines.machines,
     users: users.users,

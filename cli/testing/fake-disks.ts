@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -14,11 +15,27 @@ export interface FakeDisks {
   readonly disks: Collection<BlockStorage>;
   /** What ReadBlockStorage sends of each, by name. */
   readonly contents: Map<string, Uint8Array>;
+  readonly reads: FakeReads;
   /** A disk under a new name, or under that of a deleted one, which it replaces. */
   make(fields: DiskFields): BlockStorage;
   /** @throws ConnectError FailedPrecondition unless it is in one of `from`. */
   move(name: string, from: readonly State[], to: State, usedBy?: string): BlockStorage;
   register(router: ConnectRouter): void;
+}
+
+/** How the server fails or changes while it sends a disk. */
+export interface FakeReads {
+  /** Is handed each message before it is sent, with the offset of its data; undefined ends the stream. */
+  alter: (
+    chunk: FakeChunk,
+    offset: number,
+  ) => FakeChunk | undefined | Promise<FakeChunk | undefined>;
+}
+
+export interface FakeChunk {
+  readonly totalBytes?: bigint;
+  readonly validator?: string;
+  readonly data?: Uint8Array;
 }
 
 interface DiskFields {
@@ -37,6 +54,7 @@ export function newFakeDisks(): FakeDisks {
   const fake: FakeDisks = {
     disks,
     contents,
+    reads: { alter: (chunk) => chunk },
     make({ name, annotations, labels = {}, requestBytes, limitBytes }) {
       if (limitBytes < requestBytes) {
         throw new ConnectError("limit_bytes: is below request_bytes", Code.InvalidArgument);
@@ -56,7 +74,25 @@ export function newFakeDisks(): FakeDisks {
   return fake;
 }
 
-function registerDisks(router: ConnectRouter, { disks, contents, make, move }: FakeDisks): void {
+/** What is sent of a disk, each message with the offset of its data. */
+function* chunksOf(
+  volumeId: string,
+  data: Uint8Array,
+  offset: bigint,
+): Generator<[number, FakeChunk]> {
+  const totalBytes = BigInt(data.length);
+  if (offset > totalBytes) {
+    throw new ConnectError(`offset: is ${offset}, but the disk has ${totalBytes}`, Code.OutOfRange);
+  }
+  const validator = createHash("sha256").update(`${volumeId}\n`).update(data).digest("hex");
+  yield [Number(offset), { totalBytes, validator }];
+  for (let at = Number(offset); at < data.length; at += CHUNK_BYTES) {
+    yield [at, { data: data.subarray(at, at + CHUNK_BYTES) }];
+  }
+}
+
+function registerDisks(router: ConnectRouter, fake: FakeDisks): void {
+  const { disks, contents, reads, make, move } = fake;
   router.service(BlockStorageService, {
     listBlockStorages(request) {
       const { records, nextPageToken } = disks.page(request);
@@ -98,10 +134,15 @@ function registerDisks(router: ConnectRouter, { disks, contents, make, move }: F
       return { downloadUrl: `http://localhost:20180/download/${name}` };
     },
     async *readBlockStorage({ name, offset }) {
-      disks.get(name);
+      const { volumeId } = disks.get(name);
       const data = contents.get(name) ?? new Uint8Array();
-      for (let at = Number(offset); at < data.length; at += CHUNK_BYTES) {
-        yield { data: data.subarray(at, at + CHUNK_BYTES) };
+      for (const [at, chunk] of chunksOf(volumeId, data, offset)) {
+        if (contents.get(name) !== data && contents.has(name)) {
+          throw new ConnectError(`block storage "${name}" changed`, Code.Aborted);
+        }
+        const altered = await reads.alter(chunk, at);
+        if (altered === undefined) return;
+        yield altered;
       }
     },
     async *watchBlockStorages({ name }, { signal }) {

@@ -1,0 +1,70 @@
+import { open, readFile, rename } from "node:fs/promises";
+import { isMissing, syncFolder } from "./local-files.ts";
+
+/** What is being downloaded, as the server tells it with the first message. */
+export interface Source {
+  /** Stands for the bytes of the whole, and for no others. */
+  readonly validator: string;
+  readonly totalBytes: bigint;
+}
+
+/** What the file beside a part tells of it. */
+export interface PartNote extends Source {
+  /** Of the part, as text: a part that was made anew or copied is not the one that the note is about. */
+  readonly inode: string;
+  /** So many bytes from the start are on the disk, whatever happened afterwards. */
+  readonly keptBytes: bigint;
+}
+
+const NOTE_KIND = "n0cli-part/1";
+
+/** Whole or not at all, and on the disk. */
+export async function writeNote(path: string, note: PartNote): Promise<void> {
+  const text = JSON.stringify({
+    kind: NOTE_KIND,
+    inode: note.inode,
+    validator: note.validator,
+    total_bytes: `${note.totalBytes}`,
+    kept_bytes: `${note.keptBytes}`,
+  });
+  const temporary = `${path}.new`;
+  {
+    await using file = await open(temporary, "w");
+    await file.writeFile(`${text}\n`);
+    await file.sync();
+  }
+  await rename(temporary, path);
+  await syncFolder(path);
+}
+
+/** Undefined where there is none, or none that is whole. */
+export async function readNote(path: string): Promise<PartNote | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (reason) {
+    if (isMissing(reason)) return undefined;
+    throw reason;
+  }
+  try {
+    return noteIn(JSON.parse(text));
+  } catch {
+    // Not JSON.
+    return undefined;
+  }
+}
+
+function noteIn(value: unknown): PartNote | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const fields: Partial<Record<string, unknown>> = { ...value };
+  const { kind, inode, validator, total_bytes: total, kept_bytes: kept } = fields;
+  if (kind !== NOTE_KIND || typeof inode !== "string" || typeof validator !== "string") {
+    return undefined;
+  }
+  if (!isCount(total) || !isCount(kept)) return undefined;
+  return { inode, validator, totalBytes: BigInt(total), keptBytes: BigInt(kept) };
+}
+
+function isCount(value: unknown): value is string {
+  return typeof value === "string" && /^\d{1,20}$/.test(value);
+}
