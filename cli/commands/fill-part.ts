@@ -1,0 +1,96 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { formatBytesRounded } from "../../src/util/bytes.ts";
+import type { CliContext } from "../context.ts";
+import { CliError } from "../errors.ts";
+import { EXIT } from "../exit-code.ts";
+import { failureLine } from "../failure.ts";
+import type { PartFile } from "./part-file.ts";
+import type { Source } from "./part-note.ts";
+import { readDisk } from "./read-disk.ts";
+
+const TRIES_MAX = 5;
+const RETRY_DELAY_MS = 1000;
+
+/** What the part holds is of no use for the disk that is there now. */
+class OtherDisk extends CliError {
+  constructor(problem: string) {
+    super(problem, EXIT.conflict);
+  }
+}
+
+/**
+ * Asks for the rest again after a lost connection, a few times without any progress; and begins anew, a
+ * few times, where the disk is not the one that the part is of.
+ */
+export async function fillPart(cli: CliContext, name: string, part: PartFile): Promise<void> {
+  const show = newProgress(cli, part.doneBytes);
+  let lastBytes = part.doneBytes;
+  let restarts = 0;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await readInto(cli, name, part, show);
+      return;
+    } catch (reason) {
+      if (part.doneBytes > lastBytes) tries = 1;
+      if (reason instanceof OtherDisk) {
+        // First of all, so that nobody can go on with it.
+        await part.discard();
+        restarts += 1;
+        if (restarts >= TRIES_MAX) throw reason;
+        cli.say(`---> Starting anew: ${reason.message}`);
+      } else {
+        if (!isPassing(reason) || tries >= TRIES_MAX) throw reason;
+        const at = formatBytesRounded(part.doneBytes);
+        cli.say(`---> Going on at ${at}: ${failureLine(reason)}`);
+        await cli.io.clock.sleep(RETRY_DELAY_MS * tries, cli.signal);
+      }
+      lastBytes = part.doneBytes;
+    }
+  }
+}
+
+/** Aborted is a disk that changed; the next try finds out whether what is there is still good. */
+function isPassing(reason: unknown): reason is ConnectError {
+  const codes: readonly Code[] = [Code.Unavailable, Code.Aborted];
+  return reason instanceof ConnectError && codes.includes(reason.code);
+}
+
+async function readInto(
+  cli: CliContext,
+  name: string,
+  part: PartFile,
+  show: (doneBytes: bigint) => void,
+): Promise<void> {
+  const { doneBytes: offset, source: known } = part;
+  const begin = async (source: Source) => {
+    if (offset === 0n) await part.begin(source);
+    else if (known?.validator !== source.validator) {
+      throw new OtherDisk(`block storage "${name}" is not what it was when ${part.path} was begun`);
+    }
+  };
+  try {
+    await readDisk(cli, name, offset, begin, async (data) => {
+      await part.write(data);
+      show(part.doneBytes);
+    });
+  } catch (reason) {
+    const isShorter = reason instanceof ConnectError && reason.code === Code.OutOfRange;
+    if (!isShorter || offset === 0n) throw reason;
+    throw new OtherDisk(`block storage "${name}" is shorter than ${part.path}`);
+  }
+}
+
+const PROGRESS_INTERVAL_MS = 200;
+
+function newProgress(cli: CliContext, start: bigint): (offset: bigint) => void {
+  const { stderr, clock } = cli.io;
+  const startMs = clock.monotonicMs();
+  let shownMs = startMs;
+  return (offset) => {
+    const nowMs = clock.monotonicMs();
+    if (!stderr.isTerminal || nowMs - shownMs < PROGRESS_INTERVAL_MS) return;
+    shownMs = nowMs;
+    const rate = ((offset - start) * 1000n) / BigInt(Math.max(1, Math.round(nowMs - startMs)));
+    stderr.print(`\r\u001b[K${formatBytesRounded(offset)}, ${formatBytesRounded(rate)}/s\r`);
+  };
+}

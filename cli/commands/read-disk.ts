@@ -1,0 +1,55 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  type BlockStorageChunk,
+  BlockStorageService,
+  ReadBlockStorageRequestSchema,
+} from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { callStream, only } from "../call.ts";
+import type { CliContext } from "../context.ts";
+import { CliError } from "../errors.ts";
+import { EXIT } from "../exit-code.ts";
+import type { Source } from "./part-note.ts";
+
+/**
+ * The disk from `offset` to its end. `begin` is told what it is before the first bytes.
+ *
+ * @throws ConnectError Unavailable where the end does not come.
+ */
+export async function readDisk(
+  cli: CliContext,
+  name: string,
+  offset: bigint,
+  begin: (source: Source) => Promise<void>,
+  write: (data: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const request = create(ReadBlockStorageRequestSchema, { name, offset });
+  const method = BlockStorageService.method.readBlockStorage;
+  // Ends the call also where this client has seen enough.
+  const enough = new AbortController();
+  const signal = AbortSignal.any([cli.signal, enough.signal]);
+  let leftBytes: bigint | undefined;
+  try {
+    for await (const chunk of await callStream(cli, method, only(request), signal)) {
+      if (leftBytes === undefined) {
+        await begin(sourceIn(chunk));
+        leftBytes = chunk.totalBytes - offset;
+      }
+      leftBytes -= BigInt(chunk.data.length);
+      if (leftBytes < 0n)
+        throw new CliError("the server sends more than the disk has", EXIT.failed);
+      if (chunk.data.length > 0) await write(chunk.data);
+    }
+  } finally {
+    enough.abort();
+  }
+  if (leftBytes === 0n) return;
+  throw new ConnectError("connection lost (the disk ended early)", Code.Unavailable);
+}
+
+function sourceIn({ validator, totalBytes }: BlockStorageChunk): Source {
+  if (validator !== "") return { validator, totalBytes };
+  const problem =
+    "the server does not say what it sends, so that parts could be of different disks";
+  throw new CliError(`${problem}: it is older than this client (n0cli version)`, EXIT.failed);
+}
