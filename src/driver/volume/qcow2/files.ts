@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { open, rm } from "node:fs/promises";
-import { N0Error } from "../../../util/errors.ts";
 import type { SparseFile } from "../image/blank-qcow2.ts";
 import { diskFull, readOnly } from "../volume-errors.ts";
 
