@@ -60,6 +60,21 @@ test.for([
   expect(await world.residue()).toEqual(before);
 });
 
+test("a key that is cut short is refused in the same words for a user and for a virtual machine", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.users.createUser({ name: "ann" });
+  const cut = SSH_KEY.replace(/.{10} me@home$/, "");
+  const { message } = await refused(world.users.addSshPublicKey({ ...key, sshPublicKey: cut }));
+  expect(message).toContain("ssh_public_key: is cut short");
+  const request = { ...webRequest(), sshAuthorizedKeys: [SSH_KEY, cut] };
+  expect(await refused(world.virtualMachines.createVirtualMachine(request))).toMatchObject({
+    code: "InvalidArgument",
+    field: "ssh_authorized_keys[1]",
+    message: message.replace("ssh_public_key", "ssh_authorized_keys[1]"),
+  });
+});
+
 test("keys added at the same time are all kept", async () => {
   await using world = await newWorld({ nodeCount: 0 });
   await world.users.createUser({ name: "ann" });

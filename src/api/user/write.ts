@@ -7,7 +7,7 @@ import {
   User_UserState,
   UserSchema,
 } from "../../gen/n0stack/iam/v0/user_pb.ts";
-import { invalid, N0Error } from "../../util/errors.ts";
+import { N0Error } from "../../util/errors.ts";
 import { parseSshPublicKey } from "../../util/ssh-key.ts";
 import { users, virtualMachines } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
@@ -51,16 +51,17 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
   });
 }
 
-/** Adds a key, or replaces the one of that name. Virtual machines get it when they boot next. */
+/**
+ * Adds a key, or replaces the one of that name. Virtual machines get it when they boot next.
+ *
+ * @throws N0Error `not_found`; `invalid_argument` that says what the text is instead of a key.
+ */
 export async function addSshPublicKey(
   api: Api,
   call: Call,
   { userName, sshPublicKeyName, sshPublicKey }: AddSshPublicKeyRequest,
 ): Promise<User> {
-  const key = parseSshPublicKey(sshPublicKey);
-  if (key === undefined) {
-    throw invalid("ssh_public_key", "is no SSH public key such as: ssh-ed25519 AAAA… me@home");
-  }
+  const key = parseSshPublicKey("ssh_public_key", sshPublicKey);
   return await changeKeys(api, call, "AddSshPublicKey", userName, (keys) => {
     keys[sshPublicKeyName] = key;
   });

@@ -6,6 +6,7 @@ import {
   prepareDisk,
   prepareImage,
   REQUEST_NODE,
+  SSH_KEY,
   webRequest,
 } from "../../../test/scenario.ts";
 import { newWorld } from "../../../test/world.ts";
@@ -120,6 +121,7 @@ test.for([
   ["login_username", { loginUsername: "root: x\n" }],
   ["login_username", { loginUsername: "Me" }],
   ["ssh_authorized_keys[0]", { sshAuthorizedKeys: ["no key"] }],
+  ["ssh_authorized_keys[0]", { sshAuthorizedKeys: [SSH_KEY.slice(0, 60)] }],
   ["block_storage_names", { blockStorageNames: ["root", "root"] }],
   ["block_storage_names[0]", { blockStorageNames: ["../root"] }],
   ["nics[0].network_name", { nics: [{}] }],

@@ -70,16 +70,9 @@ export function checkCreate(request: CreateVirtualMachineRequest): CheckedCreate
       "must be a lower-case letter or _, then up to 31 lower-case letters, digits, _ or -",
     );
   }
-  const sshAuthorizedKeys = request.sshAuthorizedKeys.map((text, i) => {
-    const key = parseSshPublicKey(text);
-    if (key === undefined) {
-      throw invalid(
-        `ssh_authorized_keys[${i}]`,
-        "is no SSH public key such as: ssh-ed25519 AAAA… me@home",
-      );
-    }
-    return key;
-  });
+  const sshAuthorizedKeys = request.sshAuthorizedKeys.map((text, i) =>
+    parseSshPublicKey(`ssh_authorized_keys[${i}]`, text),
+  );
   request.nics.forEach(({ networkName }, i) => {
     if (networkName === "") throw invalid(`nics[${i}].network_name`, "must be set");
   });

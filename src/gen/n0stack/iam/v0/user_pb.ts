@@ -228,6 +228,8 @@ export type AddSshPublicKeyRequest = Message<"n0stack.iam.v0.AddSshPublicKeyRequ
   sshPublicKeyName: string;
 
   /**
+   * One line of a .pub file of OpenSSH, without options in front. RSA has 2048 bits or more.
+   *
    * @generated from field: string ssh_public_key = 3;
    */
   sshPublicKey: string;

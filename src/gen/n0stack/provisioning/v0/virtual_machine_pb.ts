@@ -269,6 +269,8 @@ export type CreateVirtualMachineRequest = Message<"n0stack.provisioning.v0.Creat
   loginUsername: string;
 
   /**
+   * Each one line of a .pub file of OpenSSH, without options in front. RSA has 2048 bits or more.
+   *
    * @generated from field: repeated string ssh_authorized_keys = 18;
    */
   sshAuthorizedKeys: string[];
