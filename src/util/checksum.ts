@@ -23,3 +23,11 @@ export function hardwareAddress(id: string): string {
   const hex = (crc32(id) >>> 0).toString(16).padStart(8, "0");
   return `52:54:${hex.match(/../g)!.join(":")}`;
 }
+
+/**
+ * The hardware address of a Network's bridge, which is its gateway's on every node. Always the same, so that
+ * a guest's neighbour table stays right when the Network is made anew.
+ */
+export function bridgeHardwareAddress(networkName: string): string {
+  return hardwareAddress(`network/${networkName}`);
+}

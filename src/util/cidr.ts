@@ -104,3 +104,22 @@ export function overlaps(a: Cidr, b: Cidr): boolean {
 export function hostRange(cidr: Cidr): { readonly first: bigint; readonly last: bigint } {
   return { first: cidr.base + 1n, last: endOf(cidr) - (cidr.family === 4 ? 2n : 1n) };
 }
+
+/** Whether the address is one that a host of the network may have. */
+export function isHost(cidr: Cidr, address: bigint): boolean {
+  const { first, last } = hostRange(cidr);
+  return address >= first && address <= last;
+}
+
+/**
+ * An address, with or without a prefix length, as this product writes it, so that two texts of one address
+ * are equal; what is no address is returned as it is.
+ */
+export function canonicalAddress(text: string): string {
+  const [address = "", ...rest] = text.split("/");
+  for (const family of [4, 6] as const) {
+    const parsed = parseAddress(address, family);
+    if (parsed !== undefined) return [formatAddress(parsed, family), ...rest].join("/");
+  }
+  return text;
+}

@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { runCommand } from "../../src/driver/command/run-command.ts";
-import { seedFiles } from "../../src/driver/seed/cloud-init.ts";
+import { SEED_LABEL, seedFiles } from "../../src/driver/seed/cloud-init.ts";
 import { newIsoSeedDriver } from "../../src/driver/seed/iso-seed-driver.ts";
+import { isoImage } from "../../src/driver/seed/iso9660.ts";
 import type { Seed } from "../../src/driver/seed/seed-driver.ts";
 import { requirement } from "./requirements.ts";
 
@@ -99,13 +100,29 @@ describe.runIf(requirement("qemu-img"))("the tiny guest image", () => {
     expect(await again.ssh("alice", "cat file")).toBe("kept\n");
   });
 
+  test("leaves a nic without an address alone, and is up as soon", {
+    timeout: 2 * BOOT_TIMEOUT_MS,
+  }, async () => {
+    const nics = [{ hardwareAddress: MAC, nameservers: [], searchDomains: [] }];
+    const iso = await newIsoSeedDriver().ensure(join(folder, "bare"), { ...seed, nics }, signal);
+    const drive = `file=${iso},media=cdrom,format=raw,readonly=on`;
+    const disk = await newDisk("bare.qcow2");
+    await using guest = await boot(folder, disk, ["-drive", drive], "10.0.2.15");
+    await guest.untilSerial(/tiny: ready web-1(?!.*eth0=)/);
+    await guest.pressPowerButton();
+  });
+
   test("takes DHCP, the keys of its own user, and a seed on a virtio disk", {
     timeout: 2 * BOOT_TIMEOUT_MS,
   }, async () => {
     const { loginUsername: _, ...rest } = seed;
-    const nics = [{ hardwareAddress: MAC, nameservers: [], searchDomains: [] }];
-    const dhcp = { ...rest, nics };
-    const iso = await newIsoSeedDriver().ensure(join(folder, "dhcp"), dhcp, signal);
+    // Not a seed of ours: nobody answers DHCP in our networks.
+    const config = `version: 2\nethernets:\n  a:\n    match:\n      macaddress: "${MAC}"\n    set-name: eth0\n    dhcp4: true\n`;
+    const files = seedFiles(rest).map((file) =>
+      file.name === "network-config" ? { ...file, content: Buffer.from(config) } : file,
+    );
+    const iso = join(folder, "dhcp.iso");
+    await writeFile(iso, isoImage(SEED_LABEL, files));
     const drive = `file=${iso},if=virtio,format=raw,readonly=on`;
     const disk = await newDisk("dhcp.qcow2");
     await using guest = await boot(folder, disk, ["-drive", drive], "10.0.2.15");

@@ -1,17 +1,10 @@
 import type { Datastore } from "../../datastore/datastore.ts";
-import {
-  type Cidr,
-  contains,
-  type Family,
-  formatAddress,
-  hostRange,
-  parseAddress,
-} from "../../util/cidr.ts";
+import { type Cidr, type Family, formatAddress, hostRange, parseAddress } from "../../util/cidr.ts";
 import { N0Error } from "../../util/errors.ts";
 import { interfaces } from "../collections.ts";
 import { Mirror } from "../mirror.ts";
 
-/** The addresses of one family that are taken in one network: all from `first` to below `lowestFree` are. */
+/** The addresses of one family that are taken in one network: all from above `highestFree` to `last` are. */
 interface Taken {
   /** Held by a record. */
   readonly written: Set<bigint>;
@@ -19,9 +12,9 @@ interface Taken {
   readonly chosen: Set<bigint>;
   /** Asked for by name by requests of this process that are going on, and by how many. */
   readonly asked: Map<bigint, number>;
-  /** The first host address of the CIDR that this was counted for; a network of this name may get another. */
-  first: bigint;
-  lowestFree: bigint;
+  /** The last host address of the CIDR that this was counted for; a network of this name may get another. */
+  last: bigint;
+  highestFree: bigint;
 }
 
 /** An address that nobody else of this process is given until it is let go, or written. */
@@ -56,20 +49,21 @@ export class AddressBook implements Disposable {
   }
 
   /**
-   * The lowest free address of the network.
+   * The highest free address of the network. Users write down low ones, so that one of theirs is rarely given
+   * away before they ask for it.
    *
    * @throws N0Error `resource_exhausted` when there is none.
    */
   choose(networkName: string, cidr: Cidr): ChosenAddress {
     const taken = this.#takenIn(networkName, cidr.family);
     const { first, last } = hostRange(cidr);
-    if (taken.first !== first) Object.assign(taken, { first, lowestFree: first });
-    let address = taken.lowestFree;
+    if (taken.last !== last) Object.assign(taken, { last, highestFree: last });
+    let address = taken.highestFree;
     while (taken.written.has(address) || taken.chosen.has(address) || taken.asked.has(address)) {
-      address += 1n;
+      address -= 1n;
     }
-    taken.lowestFree = address;
-    if (address > last || !contains(cidr, address)) {
+    taken.highestFree = address;
+    if (address < first) {
       throw new N0Error(
         "resource_exhausted",
         `network "${networkName}" has no free IPv${cidr.family} address`,
@@ -124,8 +118,8 @@ export class AddressBook implements Disposable {
         written: new Set(),
         chosen: new Set(),
         asked: new Map(),
-        first: 0n,
-        lowestFree: 0n,
+        last: 0n,
+        highestFree: 0n,
       };
       this.#taken.set(key, taken);
     }
@@ -135,7 +129,7 @@ export class AddressBook implements Disposable {
 
 /** It may still be taken in another way, which `choose` looks at. */
 function makeFree(taken: Taken, address: bigint): void {
-  if (address >= taken.first && address < taken.lowestFree) taken.lowestFree = address;
+  if (address <= taken.last && address > taken.highestFree) taken.highestFree = address;
 }
 
 function addressOf(

@@ -1,16 +1,10 @@
 import { put, putNew, remove, unchanged } from "../../datastore/collection.ts";
 import { ConflictError, merge, type Writes } from "../../datastore/datastore.ts";
 import type { Network } from "../../gen/n0stack/pool/v0/network_pb.ts";
-import { hardwareAddress } from "../../util/checksum.ts";
-import {
-  contains,
-  type Family,
-  formatAddress,
-  formatCidr,
-  hostRange,
-  parseAddress,
-} from "../../util/cidr.ts";
+import { bridgeHardwareAddress, hardwareAddress } from "../../util/checksum.ts";
+import { type Family, formatAddress, formatCidr, isHost, parseAddress } from "../../util/cidr.ts";
 import { invalid, N0Error } from "../../util/errors.ts";
+import { parseHardwareAddress } from "../../util/hardware-address.ts";
 import {
   addresses,
   hardwareAddresses,
@@ -23,18 +17,25 @@ import {
 import type { Api, SagaRecordStep } from "../context.ts";
 import { cidrsOf } from "./network-record.ts";
 
+/** What a nic asks for instead of an address of a family that it is to have none of. */
+const NO_ADDRESS = "none";
+
 /** What a nic, or a request to reserve an interface, asks for. Empty: choose one. */
 export interface InterfaceWish {
   readonly name: string;
   readonly hardwareAddress: string;
+  /** An address, or `none`. */
   readonly ipv4Address: string;
   readonly ipv6Address: string;
+  /** Hardware addresses of the other nics of the same virtual machine, in lower case. */
+  readonly otherHardwareAddresses: ReadonlySet<string>;
   /** Put before the names of fields in messages: `nics[0].`, or nothing. */
   readonly fieldPrefix: string;
 }
 
 export interface ChosenInterface extends Disposable {
   readonly hardwareAddress: string;
+  /** Empty for none. */
   readonly ipv4Address: string;
   readonly ipv6Address: string;
 }
@@ -43,35 +44,34 @@ export interface ChosenInterface extends Disposable {
  * Checks what is asked for and chooses what is not. Changes nothing.
  *
  * @throws N0Error `invalid_argument` for addresses that are none or that no host of the network may
- *   have; `resource_exhausted` when there is no free one; `aborted` for one that is just being given away.
+ *   have; `already_exists` for the gateway's hardware address; `resource_exhausted` when there is no free
+ *   address; `aborted` for one that is just being given away.
  */
 export async function chooseInterface(
   api: Api,
   network: Network,
   wish: InterfaceWish,
 ): Promise<ChosenInterface> {
-  const mac = wish.hardwareAddress.toLowerCase();
-  if (mac !== "" && !/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac)) {
-    throw invalid(
-      `${wish.fieldPrefix}hardware_address`,
-      `"${wish.hardwareAddress}" is no unicast MAC address such as 52:54:00:12:34:56`,
-    );
-  }
-  const chosenMac = mac === "" ? await chooseHardwareAddress(api, network.name, wish.name) : mac;
+  const hardwareAddress =
+    wish.hardwareAddress === ""
+      ? await chooseHardwareAddress(api, network.name, wish)
+      : checkHardwareAddress(network.name, wish);
   const stack = new DisposableStack();
   const choose = (family: Family): string => {
     const cidr = cidrsOf(network)[`ipv${family}`];
     const asked = family === 4 ? wish.ipv4Address : wish.ipv6Address;
     const field = `${wish.fieldPrefix}ipv${family}_address`;
+    if (asked === NO_ADDRESS) return "";
     if (cidr === undefined) {
       if (asked !== "") throw invalid(field, `network "${network.name}" has no ipv${family}_cidr`);
       return "";
     }
     if (asked === "") return stack.use(api.addressBook.choose(network.name, cidr)).address;
     const address = parseAddress(asked, family);
-    if (address === undefined) throw invalid(field, `"${asked}" is no IPv${family} address`);
-    const { first, last } = hostRange(cidr);
-    if (!contains(cidr, address) || address < first || address > last) {
+    if (address === undefined) {
+      throw invalid(field, `"${asked}" is no IPv${family} address, and not "${NO_ADDRESS}"`);
+    }
+    if (!isHost(cidr, address)) {
       throw invalid(
         field,
         `${asked} is no host address of ${formatCidr(cidr)}, network "${network.name}"`,
@@ -83,7 +83,7 @@ export async function chooseInterface(
   try {
     const [ipv4Address, ipv6Address] = [choose(4), choose(6)];
     return {
-      hardwareAddress: chosenMac,
+      hardwareAddress,
       ipv4Address,
       ipv6Address,
       [Symbol.dispose]: () => stack.dispose(),
@@ -111,17 +111,31 @@ export function keepAsked(
   return stack.move();
 }
 
+/** What is reserved is looked at when it is written. */
+function checkHardwareAddress(networkName: string, wish: InterfaceWish): string {
+  const field = `${wish.fieldPrefix}hardware_address`;
+  const address = parseHardwareAddress(field, wish.hardwareAddress);
+  if (address !== bridgeHardwareAddress(networkName)) return address;
+  throw new N0Error(
+    "already_exists",
+    `${field}: ${address} is that of the gateway of network "${networkName}": ask for another one`,
+    { field, resource: `network/${networkName}` },
+  );
+}
+
 /** That of the names, or where its checksum is another interface's as well, that of the names with a number. */
 async function chooseHardwareAddress(
   api: Api,
   networkName: string,
-  interfaceName: string,
+  { name, otherHardwareAddresses }: InterfaceWish,
 ): Promise<string> {
-  const id = `${networkName}/${interfaceName}`;
+  const id = `${networkName}/${name}`;
   for (let salt = 0; ; salt++) {
-    const mac = hardwareAddress(salt === 0 ? id : `${id}#${salt}`);
-    const taken = await api.records.find(hardwareAddresses, networkName, mac);
-    if (taken === undefined || taken.value.usedBy === interfaceName) return mac;
+    const address = hardwareAddress(salt === 0 ? id : `${id}#${salt}`);
+    if (address === bridgeHardwareAddress(networkName)) continue;
+    if (otherHardwareAddresses.has(address)) continue;
+    const taken = await api.records.find(hardwareAddresses, networkName, address);
+    if (taken === undefined || taken.value.usedBy === name) return address;
   }
 }
 
@@ -158,7 +172,7 @@ export const reserveInterface: SagaRecordStep<ReserveInterface> = {
       if (!(reason instanceof ConflictError)) throw reason;
       const present = await api.records.find(interfaces, networkName, reserved.name);
       if (present?.value.transactionId === transactionId) return;
-      throw refusal(networkName, reserved, reason.key);
+      throw await refusal(api, networkName, reserved, reason.key);
     }
   },
   async undo({ api }, { networkName, interface: { name } }, { transactionId }) {
@@ -201,7 +215,13 @@ export function removeInterface(networkName: string, reserved: InterfaceReservat
   );
 }
 
-function refusal(networkName: string, asked: InterfaceReservation, key: string): N0Error {
+/** Why the batch that reserves `asked` was refused: somebody has what `key` stands for. */
+async function refusal(
+  { records }: Api,
+  networkName: string,
+  asked: InterfaceReservation,
+  key: string,
+): Promise<N0Error> {
   const facts = { resource: `network/${networkName}` };
   const where = `network "${networkName}"`;
   if (key.startsWith(interfaces.prefix)) {
@@ -211,12 +231,15 @@ function refusal(networkName: string, asked: InterfaceReservation, key: string):
       facts,
     );
   }
-  if (key.startsWith(addresses.prefix)) {
-    const address = addresses.parts(key)[1];
-    return new N0Error("resource_exhausted", `${where}: address ${address} is taken`, facts);
-  }
-  if (key.startsWith(hardwareAddresses.prefix)) {
-    const message = `${where}: hardware address ${asked.hardwareAddress} is taken: ask for another one`;
+  for (const [of, what] of [
+    [addresses, "address"],
+    [hardwareAddresses, "hardware address"],
+  ] as const) {
+    if (!key.startsWith(of.prefix)) continue;
+    const address = of.parts(key)[1] ?? "";
+    const user = (await records.find(of, networkName, address))?.value.usedBy;
+    const by = user === undefined ? "taken" : `taken by interface "${user}"`;
+    const message = `${where}: ${what} ${address} is ${by}: ask for another one, or leave it empty`;
     return new N0Error("already_exists", message, facts);
   }
   return new N0Error("aborted", `${where} has just changed: try again`, {

@@ -52,7 +52,7 @@ test("a network is AVAILABLE, with its gateway reserved, and goes with it", asyn
   });
 });
 
-test("applying again changes labels and domain, keeps interfaces, and cannot move the network", async () => {
+test("applying again changes labels and domain, and keeps interfaces", async () => {
   await using world = await newWorld({ nodeCount: 0 });
   await world.networks.applyNetwork({ ...dual, labels: { old: "1" } });
   await world.networks.reserveNetworkInterface({
@@ -62,20 +62,115 @@ test("applying again changes labels and domain, keeps interfaces, and cannot mov
   const again = await world.networks.applyNetwork({ ...dual, domain: "d.example" });
   expect(again).toMatchObject({ labels: {}, domain: "d.example" });
   expect(Object.keys(again.reservedNetworkInterfaces).sort()).toEqual(["default-gateway", "i"]);
+});
 
+test("a network whose addresses are in use cannot get other CIDRs", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork(dual);
+  await world.networks.reserveNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "i",
+    ipv4Address: "10.0.0.126",
+    ipv6Address: "fd00::2",
+  });
   const before = await world.residue();
   for (const [field, change] of [
+    ["ipv4_cidr", { ipv4Cidr: "10.0.0.128/25" }],
+    // Its last host, 10.0.0.126, is the gateway's then.
     ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/25" }],
     ["ipv4_cidr", { ipv4Cidr: "" }],
     ["ipv6_cidr", { ipv6Cidr: "fd01::/64" }],
     ["ipv6_cidr", { ipv6Cidr: "" }],
   ] as const) {
     expect(await refused(world.networks.applyNetwork({ ...dual, ...change }))).toMatchObject({
-      code: "InvalidArgument",
-      field,
+      code: "FailedPrecondition",
+      resource: "network/net",
+      message: expect.stringMatching(new RegExp(`^${field}: .*"i".*release it first$`)),
     });
   }
   expect(await world.residue()).toEqual(before);
+  const wider = { ...dual, ipv4Cidr: "10.0.0.0/16", ipv6Cidr: "fd00::/48" };
+  const { reservedNetworkInterfaces: reserved } = await world.networks.applyNetwork(wider);
+  expect(reserved["i"]).toMatchObject({ ipv4Address: "10.0.0.126", ipv6Address: "fd00::2" });
+  expect(reserved["default-gateway"]).toMatchObject({ ipv4Address: "10.0.255.254" });
+});
+
+test("a family is added later, changed and taken away, and nothing is left of what was before", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const apply = (cidrs: object) => world.networks.applyNetwork({ name: "net", ...cidrs });
+  const reserve = (networkInterfaceName: string) =>
+    world.networks.reserveNetworkInterface({ networkName: "net", networkInterfaceName });
+  await apply({ ipv4Cidr: "10.0.0.0/24" });
+  await reserve("old");
+  const both = await apply({ ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" });
+  expect(both.reservedNetworkInterfaces).toMatchObject({
+    old: { ipv4Address: "10.0.0.253", ipv6Address: "" },
+    "default-gateway": { ipv4Address: "10.0.0.254", ipv6Address: "fd00::1" },
+  });
+  expect(await world.networks.getNetwork({ name: "net" })).toEqual(both);
+  expect((await reserve("new")).reservedNetworkInterfaces["new"]).toMatchObject({
+    ipv4Address: "10.0.0.252",
+    ipv6Address: "fd00::ffff:ffff:ffff:ffff",
+  });
+  for (const networkInterfaceName of ["old", "new"]) {
+    await world.networks.releaseNetworkInterface({ networkName: "net", networkInterfaceName });
+  }
+  await apply({ ipv6Cidr: "fd01::/64" });
+  // What it was before is another's by now.
+  await world.networks.applyNetwork({ name: "other", ipv4Cidr: "10.0.0.0/8" });
+  const { records } = await world.residue();
+  expect(Object.keys(records).filter((key) => key.startsWith("address/net/"))).toEqual([
+    `address/net/${encodeURIComponent("fd01::1")}`,
+  ]);
+  expect(await refused(apply({ ipv4Cidr: "10.0.0.0/24" }))).toMatchObject({
+    code: "InvalidArgument",
+    field: "ipv4_cidr",
+  });
+  await world.networks.deleteNetwork({ name: "net" });
+  await world.networks.deleteNetwork({ name: "other" });
+});
+
+test("a network with a virtual machine keeps its CIDRs", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const { ipv4Cidr } = await world.networks.getNetwork({ name: "net" });
+  const before = await world.residue();
+  const added = { name: "net", ipv4Cidr, ipv6Cidr: "fd00::/64" };
+  expect(await refused(world.networks.applyNetwork(added))).toMatchObject({
+    code: "FailedPrecondition",
+    message: expect.stringMatching(/^ipv6_cidr: network "net" has none.*"web".*delete them first/),
+  });
+  expect(await world.residue()).toEqual(before);
+  await world.virtualMachines.deleteVirtualMachine({ name: "web" });
+  expect(await world.networks.applyNetwork(added)).toMatchObject(added);
+});
+
+test("of a change of CIDRs and a reservation at once, no address is left outside", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+  for (let round = 0; round < 10; round++) {
+    const ipv4Cidr = `10.${round + 1}.0.0/24`;
+    const networkInterfaceName = `i${round}`;
+    const asked = { networkName: "net", networkInterfaceName };
+    const [reserving, applying] = [
+      world.networks.reserveNetworkInterface(asked),
+      world.networks.applyNetwork({ name: "net", ipv4Cidr }),
+    ];
+    const settled = await Promise.allSettled([reserving, applying]);
+    const failed = [reserving, applying].filter((_, i) => settled[i]?.status === "rejected");
+    for (const { code } of await Promise.all(failed.map(refused))) {
+      expect(["Aborted", "FailedPrecondition"]).toContain(code);
+    }
+    const network = await world.networks.getNetwork({ name: "net" });
+    const [head] = /^10\.\d+\.0\./.exec(network.ipv4Cidr) ?? ["?"];
+    for (const { ipv4Address } of Object.values(network.reservedNetworkInterfaces)) {
+      expect(ipv4Address.startsWith(head)).toBe(true);
+    }
+    if (network.reservedNetworkInterfaces[networkInterfaceName] !== undefined) {
+      await world.networks.releaseNetworkInterface(asked);
+    }
+  }
 });
 
 test("the same CIDR written in another way is the same", async () => {
@@ -93,6 +188,15 @@ test.for([
   ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/31" }],
   ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/32" }],
   ["ipv4_cidr", { ipv4Cidr: "fd00::/64" }],
+  ["ipv4_cidr", { ipv4Cidr: "0.0.0.0/0" }],
+  ["ipv4_cidr", { ipv4Cidr: "127.0.0.0/8" }],
+  ["ipv4_cidr", { ipv4Cidr: "169.254.0.0/16" }],
+  ["ipv4_cidr", { ipv4Cidr: "224.0.0.0/4" }],
+  ["ipv4_cidr", { ipv4Cidr: "240.0.0.0/4" }],
+  ["ipv6_cidr", { ipv6Cidr: "::/96" }],
+  ["ipv6_cidr", { ipv6Cidr: "::ffff:10.0.0.0/120" }],
+  ["ipv6_cidr", { ipv6Cidr: "fe80::/64" }],
+  ["ipv6_cidr", { ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "ff02::/64" }],
   ["ipv6_cidr", { ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "10.0.0.0/24" }],
   ["ipv6_cidr", { ipv6Cidr: "fd00::/128" }],
   ["ipv6_cidr", { ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "garbage" }],

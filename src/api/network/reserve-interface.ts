@@ -15,7 +15,8 @@ import { getNetwork, toWire } from "./network-record.ts";
 /**
  * Reserves an interface by hand; addresses that are not asked for are chosen.
  *
- * @throws N0Error `not_found`, `already_exists`, `invalid_argument`, `resource_exhausted` (address taken).
+ * @throws N0Error `not_found`, `already_exists` (also for an address that is taken), `invalid_argument`,
+ *   `resource_exhausted`.
  */
 export async function reserveNetworkInterface(
   api: Api,
@@ -27,7 +28,12 @@ export async function reserveNetworkInterface(
   const options = { kind: "ReserveNetworkInterface", keys: [key], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const network = await getNetwork(api, networkName);
-    using chosen = await chooseInterface(api, network.value, { ...request, name, fieldPrefix: "" });
+    using chosen = await chooseInterface(api, network.value, {
+      ...request,
+      name,
+      otherHardwareAddresses: new Set(),
+      fieldPrefix: "",
+    });
     const { hardwareAddress, ipv4Address, ipv6Address } = chosen;
     await tx.run(reserveInterface, {
       networkName,

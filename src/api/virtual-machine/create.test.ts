@@ -27,7 +27,7 @@ test("a virtual machine is made whole, and its deletion leaves nothing", async (
     networkInterfaceNames: ["web0"],
     transactionId: "",
   });
-  expect(vm.nics[0]?.ipv4Address).toBe("10.0.0.1");
+  expect(vm.nics[0]?.ipv4Address).toBe("10.0.0.253");
   const seen = await world.virtualMachines.getVirtualMachine({ name: "web" });
   expect(seen).toEqual(vm);
   expect((await world.virtualMachines.listVirtualMachines({})).virtualMachines).toEqual([vm]);
@@ -145,7 +145,7 @@ test.for([
   ["a network that does not exist", "NotFound", { nics: [{ networkName: "none" }] }],
   [
     "an address that is taken",
-    "ResourceExhausted",
+    "AlreadyExists",
     { nics: [{ networkName: "net" }, { networkName: "net", ipv4Address: "10.0.0.254" }] },
   ],
   [

@@ -21,6 +21,8 @@ function request(
   ...nics: {
     networkName: string;
     ipv4Address?: string;
+    ipv6Address?: string;
+    hardwareAddress?: string;
     annotations?: Record<string, string>;
   }[]
 ) {
@@ -41,11 +43,14 @@ test("a nic that asks for nothing gets addresses of each family and names of its
   expect(vm.networkInterfaceNames).toEqual(["web0", "web1"]);
   expect(vm.nics[0]).toMatchObject({
     hardwareAddress: hardwareAddress("one/web0"),
-    ipv4Address: "10.0.1.1",
-    ipv6Address: "fd01::2",
+    ipv4Address: "10.0.1.253",
+    ipv6Address: "fd01::ffff:ffff:ffff:ffff",
     annotations: { "n0core/provisioning/virtual_machine/virtual_machine/reserved_by": "web" },
   });
-  expect(vm.nics[1]).toMatchObject({ ipv4Address: "10.0.1.2", ipv6Address: "fd01::3" });
+  expect(vm.nics[1]).toMatchObject({
+    ipv4Address: "10.0.1.252",
+    ipv6Address: "fd01::ffff:ffff:ffff:fffe",
+  });
   const { network } = world.fakeNodes[0]!.snapshot();
   expect(Object.keys(network.taps)).toEqual([deviceName("web0"), deviceName("web1")]);
   expect(network.networks["one"]).toMatchObject({ gateways: ["10.0.1.254/24", "fd01::1/64"] });
@@ -61,9 +66,73 @@ test("a nic that asks for nothing leaves another one what it asks for", async ()
   await using world = await newWorld();
   await networks(world);
   const { nics } = await world.virtualMachines.createVirtualMachine(
-    request("web", { networkName: "two" }, { networkName: "two", ipv4Address: "10.0.2.1" }),
+    request("web", { networkName: "two" }, { networkName: "two", ipv4Address: "10.0.2.253" }),
   );
-  expect(nics.map((nic) => nic.ipv4Address)).toEqual(["10.0.2.2", "10.0.2.1"]);
+  expect(nics.map((nic) => nic.ipv4Address)).toEqual(["10.0.2.252", "10.0.2.253"]);
+});
+
+test("a nic without an address is brought up and no more, and another one carries the default route", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  const before = await world.residue();
+  const { nics } = await world.virtualMachines.createVirtualMachine(
+    request(
+      "web",
+      { networkName: "one", ipv4Address: "none", ipv6Address: "none" },
+      { networkName: "one", ipv6Address: "none" },
+      { networkName: "two" },
+    ),
+  );
+  expect(nics.map((nic) => [nic.ipv4Address, nic.ipv6Address])).toEqual([
+    ["", ""],
+    ["10.0.1.253", ""],
+    ["10.0.2.253", ""],
+  ]);
+  const seeds = seedOf(world)?.nics ?? [];
+  expect(seeds.map((nic) => [nic.ipv4Address, nic.ipv4Gateway, nic.ipv6Gateway])).toEqual([
+    [undefined, undefined, undefined],
+    ["10.0.1.253/24", "10.0.1.254", undefined],
+    ["10.0.2.253/24", undefined, undefined],
+  ]);
+  expect(seeds.map((nic) => nic.nameservers.length)).toEqual([0, 1, 0]);
+  await world.virtualMachines.deleteVirtualMachine({ name: "web" });
+  expect(await world.residue()).toEqual(before);
+});
+
+test.for([
+  ["zeros", "nics[1].hardware_address", "00:00:00:00:00:00"],
+  ["the broadcast address", "nics[1].hardware_address", "FF:FF:FF:FF:FF:FF"],
+  ["a multicast address", "nics[1].hardware_address", "01:00:5e:00:00:01"],
+  ["that of another nic", "nics[1].hardware_address", "52:54:00:AA:00:01"],
+] as const)("a nic with %s as its hardware address is refused", async ([, field, address]) => {
+  await using world = await newWorld();
+  await networks(world);
+  const before = await world.residue();
+  const twice = request(
+    "web",
+    { networkName: "one", hardwareAddress: "52:54:00:aa:00:01" },
+    { networkName: "two", hardwareAddress: address },
+  );
+  expect(await refused(world.virtualMachines.createVirtualMachine(twice))).toMatchObject({
+    code: "InvalidArgument",
+    field,
+  });
+  expect(await world.residue()).toEqual(before);
+});
+
+test("a hardware address that is chosen is no other nic's of the machine, on whatever network", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  const chosen = hardwareAddress("one/web0");
+  const { nics } = await world.virtualMachines.createVirtualMachine(
+    request("web", { networkName: "one" }, { networkName: "two", hardwareAddress: chosen }),
+  );
+  expect(nics[1]?.hardwareAddress).toBe(chosen);
+  expect(nics[0]?.hardwareAddress).not.toBe(chosen);
+  // Another machine may have it on a network where it is free.
+  await world.virtualMachines.createVirtualMachine(
+    request("other", { networkName: "one", hardwareAddress: chosen }),
+  );
 });
 
 test.for([
@@ -78,7 +147,7 @@ test.for([
     request("web", { networkName: "one" }, { networkName: "two", annotations }),
   );
   const nics = seedOf(world)?.nics ?? [];
-  expect(nics.map((nic) => nic.ipv4Address)).toEqual(["10.0.1.1/24", "10.0.2.1/24"]);
+  expect(nics.map((nic) => nic.ipv4Address)).toEqual(["10.0.1.253/24", "10.0.2.253/24"]);
   const gateways = [
     ["10.0.1.254", undefined],
     [undefined, "10.0.2.254"],

@@ -40,15 +40,24 @@ async function choose(
     for (const { networkName } of nics) networks.push(await getNetwork(api, networkName));
     for (const nic of nics) stack.use(keepAsked(api, nic.networkName, nic));
     const steps: ReserveInterface[] = [];
+    const otherHardwareAddresses = new Set(
+      nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
+    );
     const chosen = { nics: [] as VirtualMachineNIC[], networkInterfaceNames: [] as string[] };
     for (const [i, nic] of nics.entries()) {
       const network = networks[i]!;
       // The original's name for it: no separator, so `vm1`'s first nic is named as `vm`'s eleventh.
       const interfaceName = `${name}${i}`;
-      const wish = { ...nic, name: interfaceName, fieldPrefix: `nics[${i}].` };
+      const wish = {
+        ...nic,
+        name: interfaceName,
+        otherHardwareAddresses,
+        fieldPrefix: `nics[${i}].`,
+      };
       const { hardwareAddress, ipv4Address, ipv6Address } = stack.use(
         await chooseInterface(api, network.value, wish),
       );
+      otherHardwareAddresses.add(hardwareAddress);
       const annotations = { ...nic.annotations, [VIRTUAL_MACHINE_RESERVED_BY]: name };
       const addresses = { hardwareAddress, ipv4Address, ipv6Address };
       const tapName = await chooseTap(api, nodeName, interfaceName, steps);

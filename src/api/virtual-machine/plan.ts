@@ -91,8 +91,7 @@ async function seedOf(
   vm: VirtualMachine,
   nics: readonly PlannedNic[],
 ): Promise<SeedContent> {
-  const annotated = nics.findLastIndex(({ nic }) => nic.annotations[IS_GATEWAY] !== undefined);
-  const defaultRoute = Math.max(0, annotated);
+  const defaultRoute = defaultRouteOf(nics);
   return {
     nodeName: vm.computeNodeName,
     name: vm.name,
@@ -110,13 +109,21 @@ async function seedOf(
         hardwareAddress: nic.hardwareAddress,
         ipv4Address: withPrefix(nic.ipv4Address, cidrs.ipv4?.prefixLength),
         ipv6Address: withPrefix(nic.ipv6Address, cidrs.ipv6?.prefixLength),
-        ipv4Gateway: isDefault ? gateways.ipv4Address : "",
-        ipv6Gateway: isDefault ? gateways.ipv6Address : "",
+        ipv4Gateway: isDefault && nic.ipv4Address !== "" ? gateways.ipv4Address : "",
+        ipv6Gateway: isDefault && nic.ipv6Address !== "" ? gateways.ipv6Address : "",
         nameservers: isDefault ? api.nameservers : [],
         searchDomains: network.domain === "" ? [] : [network.domain],
       };
     }),
   };
+}
+
+/** The last nic that is annotated for it, else the first one that has an address: a gateway is reached by that. */
+function defaultRouteOf(nics: readonly PlannedNic[]): number {
+  const annotated = nics.findLastIndex(({ nic }) => nic.annotations[IS_GATEWAY] !== undefined);
+  if (annotated !== -1) return annotated;
+  const addressed = nics.findIndex(({ nic }) => nic.ipv4Address !== "" || nic.ipv6Address !== "");
+  return Math.max(0, addressed);
 }
 
 /** @throws N0Error `failed_precondition` for a user that does not exist. */

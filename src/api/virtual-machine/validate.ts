@@ -1,5 +1,6 @@
 import type { CreateVirtualMachineRequest } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { invalid } from "../../util/errors.ts";
+import { parseHardwareAddress } from "../../util/hardware-address.ts";
 import { parseSshPublicKey } from "../../util/ssh-key.ts";
 import { parseUuid, uuidV5 } from "../../util/uuid.ts";
 
@@ -73,8 +74,20 @@ export function checkCreate(request: CreateVirtualMachineRequest): CheckedCreate
   const sshAuthorizedKeys = request.sshAuthorizedKeys.map((text, i) =>
     parseSshPublicKey(`ssh_authorized_keys[${i}]`, text),
   );
-  request.nics.forEach(({ networkName }, i) => {
-    if (networkName === "") throw invalid(`nics[${i}].network_name`, "must be set");
-  });
+  checkNics(request);
   return { uuid, sshAuthorizedKeys };
+}
+
+/** One hardware address on two nics would make two devices one for the guest, also in different networks. */
+function checkNics({ nics }: CreateVirtualMachineRequest): void {
+  const indexOf = new Map<string, number>();
+  for (const [i, { networkName, hardwareAddress }] of nics.entries()) {
+    if (networkName === "") throw invalid(`nics[${i}].network_name`, "must be set");
+    if (hardwareAddress === "") continue;
+    const field = `nics[${i}].hardware_address`;
+    const address = parseHardwareAddress(field, hardwareAddress);
+    const other = indexOf.get(address);
+    if (other !== undefined) throw invalid(field, `${address} is that of nics[${other}] as well`);
+    indexOf.set(address, i);
+  }
 }

@@ -58,7 +58,6 @@ ethernets:
     match:
       macaddress: "52:54:00:12:34:56"
     set-name: eth1
-    dhcp4: true
 `);
   });
 

@@ -64,7 +64,9 @@ function ethernet(nic: SeedNic, index: number): object {
   return {
     match: { macaddress: nic.hardwareAddress.toLowerCase() },
     "set-name": `eth${index}`,
-    ...(addresses.length === 0 ? { dhcp4: true } : { addresses }),
+    // Without an address the guest brings the nic up and leaves it at that: nobody here answers DHCP, and
+    // a guest that asks for it waits for minutes at its boot.
+    ...(addresses.length === 0 ? {} : { addresses }),
     ...(nic.ipv4Gateway === undefined ? {} : { gateway4: nic.ipv4Gateway }),
     ...(nic.ipv6Gateway === undefined ? {} : { gateway6: nic.ipv6Gateway }),
     ...(Object.keys(nameservers).length === 0 ? {} : { nameservers }),

@@ -1,6 +1,6 @@
 export interface SeedNic {
   readonly hardwareAddress: string;
-  /** With prefix length, such as `10.0.0.1/24`. Neither address: DHCP. */
+  /** With prefix length, such as `10.0.0.1/24`. Neither address: the nic is up, and no more. */
   readonly ipv4Address?: string;
   readonly ipv6Address?: string;
   /** Set on the one nic that carries the default route. */

@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { deviceName, hardwareAddress } from "../../../util/checksum.ts";
+import { bridgeHardwareAddress, deviceName } from "../../../util/checksum.ts";
 import { checkPrefix } from "../link-mark.ts";
 import { NETNS_FOLDER } from "./namespace.ts";
 
@@ -43,8 +43,7 @@ export function namesFor(prefix: string): Names {
     netnsName: (networkName) => `${prefix}${networkName}`,
     netnsPath: (networkName) => `${NETNS_FOLDER}/${prefix}${networkName}`,
     bridge: deviceName,
-    // Always the same, so that a guest's neighbour table stays right when its Network is made anew.
-    bridgeAddress: (networkName) => hardwareAddress(`network/${networkName}`),
+    bridgeAddress: bridgeHardwareAddress,
     uplinkOutside: (networkName, attempt) =>
       deviceName(`${prefix}${networkName}${attempt === 0 ? "" : `.${attempt}`}`),
   };

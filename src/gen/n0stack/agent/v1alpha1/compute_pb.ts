@@ -98,7 +98,7 @@ export type SeedNic = Message<"n0stack.agent.v1alpha1.SeedNic"> & {
   hardwareAddress: string;
 
   /**
-   * With prefix length. Neither address: DHCP.
+   * With prefix length. Neither address: the nic is up, and no more.
    *
    * @generated from field: string ipv4_address = 2;
    */

@@ -206,11 +206,17 @@ export type ApplyNetworkRequest = Message<"n0stack.pool.v0.ApplyNetworkRequest">
   labels: { [key: string]: string };
 
   /**
+   * This, `ipv6_cidr` or both. Special-use ranges that hosts cannot have are refused (RFC 6890), such as
+   * loopback, link-local and multicast. They change while no virtual machine is on the network, to what
+   * fits all that is reserved on it.
+   *
    * @generated from field: string ipv4_cidr = 10;
    */
   ipv4Cidr: string;
 
   /**
+   * As `ipv4_cidr`.
+   *
    * @generated from field: string ipv6_cidr = 11;
    */
   ipv6Cidr: string;
@@ -265,16 +271,22 @@ export type ReserveNetworkInterfaceRequest = Message<"n0stack.pool.v0.ReserveNet
   annotations: { [key: string]: string };
 
   /**
+   * Unicast; empty for one that is made of the names.
+   *
    * @generated from field: string hardware_address = 4;
    */
   hardwareAddress: string;
 
   /**
+   * A host's address of the network; empty for the highest free one, `none` for none.
+   *
    * @generated from field: string ipv4_address = 5;
    */
   ipv4Address: string;
 
   /**
+   * As `ipv4_address`.
+   *
    * @generated from field: string ipv6_address = 6;
    */
   ipv6Address: string;

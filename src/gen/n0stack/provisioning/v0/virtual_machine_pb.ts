@@ -30,16 +30,24 @@ export type VirtualMachineNIC = Message<"n0stack.provisioning.v0.VirtualMachineN
   annotations: { [key: string]: string };
 
   /**
+   * Unicast; empty for one that is made of the names. No two nics of a virtual machine have the same, nor
+   * do two of a network.
+   *
    * @generated from field: string hardware_address = 2;
    */
   hardwareAddress: string;
 
   /**
+   * A host's address of the network; empty for the highest free one, `none` for none. A nic that has none
+   * is shown with an empty field.
+   *
    * @generated from field: string ipv4_address = 3;
    */
   ipv4Address: string;
 
   /**
+   * As `ipv4_address`.
+   *
    * @generated from field: string ipv6_address = 4;
    */
   ipv6Address: string;

@@ -1,0 +1,54 @@
+import { type Cidr, type Family, formatCidr, overlaps, parseCidr } from "./cidr.ts";
+
+/** A range that no host of a network can have an address of, and what it is for. */
+interface SpecialRange {
+  readonly cidr: Cidr;
+  readonly use: string;
+}
+
+/**
+ * The ranges of the special-purpose registries (RFC 6890; https://www.iana.org/assignments/
+ * iana-ipv4-special-registry and iana-ipv6-special-registry) and of the address architectures (RFC 1122
+ * section 3.2.1.3, RFC 4291) that cannot carry the hosts of a network: systems give them another meaning,
+ * or may not route them, or protocols have them.
+ *
+ * Every other range is an ordinary one to a guest and its gateway, also where the world outside does not
+ * route it, so it is allowed: private (RFC 1918, fc00::/7), shared (100.64.0.0/10), benchmarking
+ * (198.18.0.0/15), documentation (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 2001:db8::/32, 3fff::/20),
+ * the former site-local fec0::/10 (RFC 3879 makes it ordinary), 6to4, and all public ones.
+ */
+const SPECIAL_RANGES: Readonly<Record<Family, readonly SpecialRange[]>> = {
+  4: [
+    range(4, "0.0.0.0/8", "hosts that have no address yet (RFC 1122)"),
+    range(4, "127.0.0.0/8", "the loopback (RFC 1122)"),
+    range(4, "169.254.0.0/16", "link-local addresses (RFC 3927)"),
+    range(4, "192.0.0.0/24", "addresses of protocols (RFC 6890)"),
+    range(4, "224.0.0.0/4", "multicast (RFC 5771)"),
+    range(4, "240.0.0.0/4", "reserved, with the broadcast address (RFC 1112)"),
+  ],
+  6: [
+    range(6, "::/96", "the unspecified address, the loopback and IPv4-compatible ones (RFC 4291)"),
+    range(6, "::ffff:0:0/96", "IPv4-mapped addresses (RFC 4291)"),
+    range(6, "64:ff9b::/96", "IPv4 addresses in translation (RFC 6052)"),
+    range(6, "64:ff9b:1::/48", "IPv4 addresses in translation (RFC 8215)"),
+    range(6, "100::/64", "packets to be discarded (RFC 6666)"),
+    range(6, "100:0:0:1::/64", "a dummy prefix (RFC 9780)"),
+    range(6, "2001::/23", "addresses of protocols (RFC 2928)"),
+    range(6, "fe80::/10", "link-local addresses (RFC 4291)"),
+    range(6, "ff00::/8", "multicast (RFC 4291)"),
+  ],
+};
+
+function range(family: Family, text: string, use: string): SpecialRange {
+  return { cidr: parseCidr(text, family)!, use };
+}
+
+/**
+ * Which special range the CIDR overlaps: lies in, or contains.
+ *
+ * @returns such as `127.0.0.0/8, the loopback (RFC 1122)`; undefined where hosts can have all its addresses.
+ */
+export function specialRangeIn(cidr: Cidr): string | undefined {
+  const special = SPECIAL_RANGES[cidr.family].find((one) => overlaps(one.cidr, cidr));
+  return special === undefined ? undefined : `${formatCidr(special.cidr)}, ${special.use}`;
+}
