@@ -11,7 +11,7 @@ import { type FakeCloud, type FakeNodes, nodeName } from "./control-plane.ts";
 import { until } from "./measurement.ts";
 
 const BATCH = 500;
-/** 10.8.0.0: below it are those that the creates are given. */
+/** 10.8.0.0: the creates are given those at the end of 10.0.0.0/12. */
 const FIRST_ADDRESS = 0x0a08_0000n;
 
 export const seededName = (index: number) => `seeded-${String(index).padStart(6, "0")}`;

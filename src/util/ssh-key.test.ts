@@ -70,7 +70,7 @@ function refusalOf(key: string): string {
 }
 
 test("there is a key of each type, and each is a key", () => {
-  expect(KEYS.map((key) => key.split(" ")[0]).sort()).toEqual([...SSH_KEY_TYPES].sort());
+  expect(new Set(KEYS.map((key) => key.split(" ")[0]))).toEqual(new Set(SSH_KEY_TYPES));
   for (const key of KEYS) expect(parseSshPublicKey("key", key)).toBe(key);
 });
 
@@ -112,7 +112,7 @@ test.for([
   ["a key without its type", ED25519.split(" ")[1]!, "lacks its type"],
   ["no base64", "ssh-ed25519 !!!!", "other characters"],
   ["another type in front", ED25519.replace("ssh-ed25519", "ssh-rsa"), "is damaged"],
-  ["options", `command="/bin/sh -c \"a b\"",no-pty ${ED25519}`, "has options in front"],
+  ["options", `command="/bin/sh -c 'a b'",no-pty ${ED25519}`, "has options in front"],
   ["two keys on two lines", `${ED25519} me\n${P256} you`, "holds several keys"],
   ["two keys on one line", `${ED25519} me ${RSA}`, "holds several keys"],
   ["two keys with options", `no-pty ${ED25519}\nno-pty ${P256}`, "holds several keys"],

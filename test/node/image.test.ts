@@ -100,7 +100,7 @@ describe.runIf(requirement("qemu-img"))("the tiny guest image", () => {
     expect(await again.ssh("alice", "cat file")).toBe("kept\n");
   });
 
-  test("leaves a nic without an address alone, and is up as soon", {
+  test("leaves a nic without an address alone", {
     timeout: 2 * BOOT_TIMEOUT_MS,
   }, async () => {
     const nics = [{ hardwareAddress: MAC, nameservers: [], searchDomains: [] }];
@@ -109,7 +109,6 @@ describe.runIf(requirement("qemu-img"))("the tiny guest image", () => {
     const disk = await newDisk("bare.qcow2");
     await using guest = await boot(folder, disk, ["-drive", drive], "10.0.2.15");
     await guest.untilSerial(/tiny: ready web-1(?!.*eth0=)/);
-    await guest.pressPowerButton();
   });
 
   test("takes DHCP, the keys of its own user, and a seed on a virtio disk", {

@@ -103,6 +103,21 @@ export const otherCases: readonly RpcCase[] = [
     call: ({ networks }) => networks.applyNetwork({ name: "new", ipv4Cidr: "10.1.0.0/24" }),
   },
   {
+    rpc: "ApplyNetwork",
+    about: "other CIDRs",
+    nodeCount: 0,
+    prepare: async ({ networks }) => {
+      await networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+      await networks.reserveNetworkInterface({
+        networkName: "net",
+        networkInterfaceName: "i",
+        ipv4Address: "10.0.0.9",
+      });
+    },
+    call: ({ networks }) =>
+      networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/16", ipv6Cidr: "fd00::/64" }),
+  },
+  {
     rpc: "DeleteNetwork",
     prepare: prepareDisk,
     call: ({ networks }) => networks.deleteNetwork({ name: "net" }),

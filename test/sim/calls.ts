@@ -61,9 +61,10 @@ function computeSize({ dice }: View) {
 function nics(view: View) {
   const { dice } = view;
   const count = dice.pick([0, 1, 1, 2, 3]);
+  const address = () => `10.0.${dice.below(3)}.${1 + dice.below(13)}`;
   return Array.from({ length: count }, () => ({
     networkName: view.network(),
-    ipv4Address: dice.chance(0.15) ? `10.0.${dice.below(3)}.${1 + dice.below(13)}` : "",
+    ipv4Address: dice.chance(0.15) ? address() : dice.chance(0.1) ? "none" : "",
     hardwareAddress: dice.chance(0.1) ? `52:54:00:00:00:0${dice.below(4)}` : "",
   }));
 }
@@ -277,7 +278,10 @@ const pool: Readonly<Record<string, CallKind>> = {
       const name = view.choose([], namesOf("net"));
       // Mostly its own, at times another's: two must never overlap.
       const third = view.dice.chance(0.9) ? Number(name.slice("net-".length)) : view.dice.below(3);
-      return { name, ipv4Cidr: `10.0.${third}.0/28`, labels: labels(view) };
+      // Mostly as it was; other ones fit only while the network is not used.
+      const ipv4Cidr = `10.0.${third}.0/${view.dice.chance(0.9) ? 28 : 27}`;
+      const ipv6Cidr = view.dice.chance(0.1) ? `fd00:${third}::/64` : "";
+      return { name, ipv4Cidr, ipv6Cidr, labels: labels(view) };
     },
     (c, request, options) => c.networks.applyNetwork(request, options),
   ),

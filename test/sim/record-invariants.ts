@@ -15,7 +15,7 @@ import {
 } from "../../src/api/collections.ts";
 import type { Collection } from "../../src/datastore/collection.ts";
 import type { Datastore, Entry } from "../../src/datastore/datastore.ts";
-import { contains, parseAddress, parseCidr } from "../../src/util/cidr.ts";
+import { isHost, parseAddress, parseCidr } from "../../src/util/cidr.ts";
 import type { Model } from "./model.ts";
 import { OBJECTS } from "./model.ts";
 
@@ -177,10 +177,14 @@ export function* wrongInterfaces(model: Model, snapshot: Snapshot): Generator<st
     const [networkName = "", name = ""] = parts;
     const network = model.get(networks, networkName);
     if (network === undefined) continue;
-    const address = parseAddress(value.ipv4Address, 4);
-    const cidr = parseCidr(network.ipv4Cidr, 4);
-    if (cidr !== undefined && (address === undefined || !contains(cidr, address))) {
-      yield `interface ${networkName}/${name} has ${value.ipv4Address}, outside ${network.ipv4Cidr}`;
+    for (const family of [4, 6] as const) {
+      const [text, cidrText] = [value[`ipv${family}Address`], network[`ipv${family}Cidr`]];
+      if (text === "" && name !== "default-gateway") continue;
+      const [address, cidr] = [parseAddress(text, family), parseCidr(cidrText, family)];
+      const isInside = cidr !== undefined && address !== undefined && isHost(cidr, address);
+      if (!isInside && text + cidrText !== "") {
+        yield `interface ${networkName}/${name} has "${text}", outside "${cidrText}"`;
+      }
     }
     const isByHand = model.byHand.has(interfaces.key(networkName, name));
     if (isByHand !== (value.owner === null)) {

@@ -68,7 +68,9 @@ function compareDefinition({ nodeName }: NodeView, pair: Pair): Finding[] {
   if (there === undefined) return [];
   const wanted = plan.domain;
   const nics = (list: readonly { tapName: string; hardwareAddress: string }[]) =>
-    list.map(({ tapName, hardwareAddress }) => `${tapName} ${hardwareAddress}`).join(", ");
+    list
+      .map(({ tapName, hardwareAddress }) => `${tapName} ${hardwareAddress.toLowerCase()}`)
+      .join(", ");
   const disks = [...there.volumeIds, ...domain.otherDiskPaths];
   const parts: readonly (readonly [Code, string, string])[] = [
     ["domain.uuid_differs", wanted.uuid, there.uuid],

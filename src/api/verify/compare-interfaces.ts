@@ -1,6 +1,7 @@
 import type { Collection } from "../../datastore/collection.ts";
 import type { Stored } from "../../datastore/records.ts";
 import type { VirtualMachine } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { canonicalAddress } from "../../util/cidr.ts";
 import {
   addresses,
   hardwareAddresses,
@@ -35,9 +36,10 @@ export function compareInterfaces(view: View): Finding[] {
     ...records.list(virtualMachines).flatMap(({ value }) => missingOf(view, value)),
   ];
   if (!view.isWanted("")) return ofNodes;
+  const users = usersOf(view);
   return [
     ...ofNodes,
-    ...records.list(interfaces).flatMap((stored) => compareInterface(view, stored)),
+    ...records.list(interfaces).flatMap((stored) => compareInterface(view, stored, users)),
     ...twice(view, "address.twice", ({ ipv4Address, ipv6Address }) => [ipv4Address, ipv6Address]),
     ...twice(view, "hardware_address.twice", ({ hardwareAddress }) => [hardwareAddress]),
     ...records
@@ -73,7 +75,24 @@ function hasNic(vm: VirtualMachine | undefined, networkName: string, name: strin
   );
 }
 
-function compareInterface({ records }: View, stored: Reserved): Finding[] {
+type Users = ReadonlyMap<string, string>;
+
+/** Which interface has what only one may have. */
+function usersOf({ records }: View): Users {
+  const all = [addresses, hardwareAddresses, taps].flatMap((of) =>
+    records.list<UsedBy>(of).map(({ key, value }) => {
+      return [uniqueKey(of, of.parts(key)), value.usedBy] as const;
+    }),
+  );
+  return new Map(all);
+}
+
+/** The same for the same address, however it is written. */
+function uniqueKey(of: Collection<UsedBy>, [where = "", text = ""]: readonly string[]): string {
+  return of.key(where, canonicalAddress(text));
+}
+
+function compareInterface({ records }: View, stored: Reserved, users: Users): Finding[] {
   const [networkName = "", name = ""] = interfaces.parts(stored.key);
   const { owner } = stored.value;
   const about = {
@@ -92,10 +111,10 @@ function compareInterface({ records }: View, stored: Reserved): Finding[] {
     return [{ code: "interface.without_owner", expected: "nothing", found, ...about, repair }];
   }
   const wrong = uniques(networkName, stored.value).filter(
-    ({ of, parts }) => records.find<UsedBy>(of, ...parts)?.value.usedBy !== name,
+    ({ of, parts }) => users.get(uniqueKey(of, parts)) !== name,
   );
   if (wrong.length === 0) return [];
-  const isFree = wrong.every(({ of, parts }) => records.find<UsedBy>(of, ...parts) === undefined);
+  const isFree = wrong.every(({ of, parts }) => !users.has(uniqueKey(of, parts)));
   return [
     {
       code: "interface.address_missing",
@@ -115,8 +134,9 @@ function twice(
   const first = new Map<string, Reserved>();
   return records.list(interfaces).flatMap((stored) => {
     const [networkName = ""] = interfaces.parts(stored.key);
-    return textsOf(stored.value).flatMap((text) => {
-      if (text === "") return [];
+    return textsOf(stored.value).flatMap((written) => {
+      if (written === "") return [];
+      const text = canonicalAddress(written);
       const other = first.get(`${networkName}/${text}`);
       first.set(`${networkName}/${text}`, other ?? stored);
       if (other === undefined) return [];
@@ -147,7 +167,9 @@ function ofNobody(
   const { usedBy } = stored.value;
   const user = records.find(interfaces, networkName, usedBy)?.value;
   const has = [user?.ipv4Address, user?.ipv6Address, user?.hardwareAddress];
-  if (has.includes(text)) return [];
+  if (has.some((one) => one !== undefined && canonicalAddress(one) === canonicalAddress(text))) {
+    return [];
+  }
   return [
     {
       code,

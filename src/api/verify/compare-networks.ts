@@ -4,6 +4,7 @@ import {
   type SurveyedTap,
 } from "../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { canonicalAddress } from "../../util/cidr.ts";
 import { networks, nodes, taps, virtualMachines } from "../collections.ts";
 import type { Tap } from "../virtual-machine/tap-steps.ts";
 import { ownerOf } from "../virtual-machine/virtual-machine-record.ts";
@@ -152,7 +153,7 @@ function compareNetwork(
   const tap = users[0]?.tap;
   if (tap === undefined) return [];
   const repair = makeNetworkWhole(tap);
-  const wanted = [tap.ipv4Gateway, tap.ipv6Gateway].filter((gateway) => gateway !== "");
+  const wanted = addressesText([tap.ipv4Gateway, tap.ipv6Gateway]);
   const parts: readonly (readonly [Code, string, string])[] = [
     ["network.bridge_broken", "a bridge that is up", wordOf(found.bridge)],
     ["network.uplink_broken", "a way to the node", wordOf(found.uplink)],
@@ -161,13 +162,18 @@ function compareNetwork(
   const findings: Finding[] = parts.flatMap(([code, expected, word]) =>
     word === "" ? [] : [{ code, expected, found: word, ...about, repair }],
   );
-  const there = [...gateways].sort().join(", ");
-  const expected = wanted.sort().join(", ");
-  if (found.bridge !== PartState.ABSENT && there !== expected) {
-    const what = there === "" ? "none" : there;
+  const there = addressesText(gateways);
+  if (found.bridge !== PartState.ABSENT && there !== wanted) {
+    const [expected, what] = [wanted || "none", there || "none"];
     findings.push({ code: "network.gateway_differs", expected, found: what, ...about, repair });
   }
   return findings;
+}
+
+/** The same for the same addresses, however they are written and in whatever order. */
+function addressesText(addresses: readonly string[]): string {
+  const texts = addresses.filter((address) => address !== "").map(canonicalAddress);
+  return texts.sort().join(", ");
 }
 
 /** Empty for what is whole. */
