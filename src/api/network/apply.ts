@@ -8,46 +8,51 @@ import {
 import { type Cidr, type Family, formatCidr, hasRoom, parseCidr } from "../../util/cidr.ts";
 import { invalid } from "../../util/errors.ts";
 import { specialRangeIn } from "../../util/special-ranges.ts";
-import { networks } from "../collections.ts";
+import { networks, virtualMachines } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
 import { answering } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
-import { commitCidrs, hasSameCidrs } from "./commit-cidrs.ts";
+import { hasSameCidrs, machinesOn } from "./cidr-change.ts";
+import { commitCidrs } from "./commit-cidrs.ts";
 import { type NetworkCidrs, toWire } from "./network-record.ts";
 
 /**
- * Makes a network, or changes the labels, annotations and domain of one; its CIDRs too, while no virtual
- * machine is on it and all that is reserved fits the new ones. Its gateway is reserved with it.
+ * Makes a network, or changes the labels, annotations and domain of one; its CIDRs too, where all that is
+ * reserved fits the new ones. Its gateway is reserved with it.
  *
  * @throws N0Error `invalid_argument` for a CIDR that is none, that hosts cannot have, or that overlaps
  *   another network's; `failed_precondition` for other CIDRs than it has while something needs those;
- *   `aborted` when the network is busy.
+ *   `aborted` when the network is busy, or for other CIDRs a virtual machine on it.
  */
 export async function applyNetwork(
   api: Api,
   call: Call,
   request: ApplyNetworkRequest,
 ): Promise<Network> {
-  const cidrs = validate(request);
-  const options = { kind: "ApplyNetwork", keys: [networks.key(request.name)] };
-  return await runSaga(api, call, options, async (tx) => {
-    const present = await api.records.find(networks, request.name);
-    const network = create(NetworkSchema, {
-      name: request.name,
-      annotations: request.annotations,
-      labels: request.labels,
-      ipv4Cidr: cidrs.ipv4 === undefined ? "" : formatCidr(cidrs.ipv4),
-      ipv6Cidr: cidrs.ipv6 === undefined ? "" : formatCidr(cidrs.ipv6),
-      domain: request.domain,
-      state: Network_NetworkState.AVAILABLE,
-    });
-    const record = tx.context.held.put(networks, network.name, network);
+  const cidrs = textOf(validate(request));
+  const { name, annotations, labels, domain } = request;
+  const seen = await api.records.find(networks, name);
+  const machines =
+    seen === undefined || hasSameCidrs(seen.value, cidrs) ? [] : await machinesOn(api, name);
+  const keys = [networks.key(name), ...machines.map((machine) => virtualMachines.key(machine))];
+  return await runSaga(api, call, { kind: "ApplyNetwork", keys }, async (tx) => {
+    const present = await api.records.find(networks, name);
+    const state = Network_NetworkState.AVAILABLE;
+    const network = create(NetworkSchema, { name, annotations, labels, domain, state, ...cidrs });
+    const record = tx.context.held.put(networks, name, network);
     const isNew = present === undefined || !hasSameCidrs(present.value, network);
     if (isNew) return await commitCidrs(tx, present?.value, network, record);
-    const seen = await toWire(api, network);
-    await tx.commit(answering(tx, seen, record));
-    return seen;
+    const answer = await toWire(api, network);
+    await tx.commit(answering(tx, answer, record));
+    return answer;
   });
+}
+
+function textOf({ ipv4, ipv6 }: NetworkCidrs): Pick<Network, "ipv4Cidr" | "ipv6Cidr"> {
+  return {
+    ipv4Cidr: ipv4 === undefined ? "" : formatCidr(ipv4),
+    ipv6Cidr: ipv6 === undefined ? "" : formatCidr(ipv6),
+  };
 }
 
 function validate(request: ApplyNetworkRequest): NetworkCidrs {

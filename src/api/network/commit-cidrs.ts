@@ -3,15 +3,7 @@ import { ConflictError, merge, type Writes } from "../../datastore/datastore.ts"
 import type { Stored } from "../../datastore/records.ts";
 import type { Network } from "../../gen/n0stack/pool/v0/network_pb.ts";
 import { hardwareAddress } from "../../util/checksum.ts";
-import {
-  type Cidr,
-  type Family,
-  formatAddress,
-  formatCidr,
-  isHost,
-  overlaps,
-  parseAddress,
-} from "../../util/cidr.ts";
+import { formatCidr, overlaps } from "../../util/cidr.ts";
 import { N0Error } from "../../util/errors.ts";
 import { DISABLE_NETWORK_DELETION_LOCK, IS_GATEWAY } from "../annotations.ts";
 import {
@@ -23,6 +15,7 @@ import {
 } from "../collections.ts";
 import type { Api, Tx } from "../context.ts";
 import { answering } from "../idempotency/answer.ts";
+import { throwIfNeeded } from "./cidr-change.ts";
 import { uniques } from "./interfaces.ts";
 import {
   cidrsOf,
@@ -33,11 +26,6 @@ import {
 } from "./network-record.ts";
 
 const CONFLICTS_MAX = 64;
-const FAMILIES = [4, 6] as const;
-
-export function hasSameCidrs(before: Network, after: Network): boolean {
-  return before.ipv4Cidr === after.ipv4Cidr && before.ipv6Cidr === after.ipv6Cidr;
-}
 
 /**
  * Commits a network that is new, or has other CIDRs than before, with its gateway: on the condition that it
@@ -45,7 +33,7 @@ export function hasSameCidrs(before: Network, after: Network): boolean {
  *
  * @param record the write of `network` itself.
  * @throws N0Error `invalid_argument` for a CIDR that overlaps another network's; `failed_precondition` where
- *   something needs the CIDRs that `before` has.
+ *   something needs the CIDRs that `before` has; `aborted` where that has just begun.
  */
 export async function commitCidrs(
   tx: Tx,
@@ -60,7 +48,7 @@ export async function commitCidrs(
     const reserved = await api.records.list(interfaces, [network.name]);
     const old = reserved.find(({ value }) => value.name === DEFAULT_GATEWAY);
     const others = reserved.filter((one) => one !== old).map(({ value }) => value);
-    throwIfNeeded(before, network, others);
+    await throwIfNeeded(tx, before, network, others);
     const alone = await throwIfOverlapping(api, network.name, cidrsOf(network));
     const seen = withInterfaces(network, [...others, gateway]);
     try {
@@ -79,58 +67,6 @@ export async function commitCidrs(
       if (!(reason instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw reason;
     }
   }
-}
-
-/**
- * Refuses CIDRs that a virtual machine on the network rules out, for its node has the gateways, and its guest
- * the prefix lengths, that the network had when it was booted; and those that what is reserved does not fit.
- */
-function throwIfNeeded(
-  before: Network | undefined,
-  after: Network,
-  reserved: readonly InterfaceReservation[],
-): void {
-  const machines = reserved.flatMap(
-    ({ owner }) => /^virtual_machine\/(.+)$/.exec(owner ?? "")?.[1] ?? [],
-  );
-  const some = [...new Set(machines)].slice(0, 5).map((name) => `"${name}"`);
-  const cidrs = cidrsOf(after);
-  for (const family of FAMILIES) {
-    const was = before?.[`ipv${family}Cidr`];
-    if (was === after[`ipv${family}Cidr`]) continue;
-    if (before !== undefined && some.length > 0) {
-      const why = `virtual machines such as ${some.join(", ")} are on it: delete them first, or make another network`;
-      throw cannotChange(family, after.name, was, why);
-    }
-    const gateway = addressOf(gatewayAddresses(cidrs), family);
-    for (const one of reserved) {
-      const address = addressOf(one, family);
-      if (address === undefined || fits(cidrs[`ipv${family}`], address, gateway)) continue;
-      const text = formatAddress(address, family);
-      const why = `interface "${one.name}" has ${text}, which does not fit the new one: release it first`;
-      throw cannotChange(family, after.name, was, why);
-    }
-  }
-}
-
-function cannotChange(family: Family, name: string, was: string | undefined, why: string): N0Error {
-  const field = `ipv${family}_cidr`;
-  const now = was === undefined ? "had another" : `has ${was === "" ? "none" : was}`;
-  return new N0Error(
-    "failed_precondition",
-    `${field}: network "${name}" ${now}, which cannot change while ${why}`,
-    { field, resource: `network/${name}` },
-  );
-}
-
-type Addresses = Pick<InterfaceReservation, "ipv4Address" | "ipv6Address">;
-
-function addressOf(addresses: Addresses, family: Family): bigint | undefined {
-  return parseAddress(addresses[`ipv${family}Address`], family);
-}
-
-function fits(cidr: Cidr | undefined, address: bigint, gateway: bigint | undefined): boolean {
-  return cidr !== undefined && isHost(cidr, address) && address !== gateway;
 }
 
 /** @returns the condition that no network has come or gone since, so that two can never overlap. */

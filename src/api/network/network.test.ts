@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { refused } from "../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../test/scenario.ts";
+import { findingsIn, handsOn, linesOf } from "../../../test/verify-world.ts";
 import { newWorld } from "../../../test/world.ts";
 import { Network_NetworkState as State } from "../../gen/n0stack/pool/v0/network_pb.ts";
+import { networks } from "../collections.ts";
 
 const LOCK_OFF = "n0core/pool/network/disable_deletion_lock";
 const dual = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
@@ -130,20 +132,93 @@ test("a family is added later, changed and taken away, and nothing is left of wh
   await world.networks.deleteNetwork({ name: "other" });
 });
 
-test("a network with a virtual machine keeps its CIDRs", async () => {
+test("a network gets a family more while its virtual machines are shut down, and they boot with it", async () => {
   await using world = await newWorld();
   await prepareDisk(world);
   await world.virtualMachines.createVirtualMachine(webRequest());
-  const { ipv4Cidr } = await world.networks.getNetwork({ name: "net" });
+  const both = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
   const before = await world.residue();
-  const added = { name: "net", ipv4Cidr, ipv6Cidr: "fd00::/64" };
-  expect(await refused(world.networks.applyNetwork(added))).toMatchObject({
+  for (const [field, cidrs, why] of [
+    ["ipv6_cidr", both, 'none, .*"web" is on it: shut it down first'],
+    ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/16" }, '"web" has 10.0.0.253: delete it first'],
+    ["ipv4_cidr", { ipv6Cidr: "fd00::/64" }, '"web" has 10.0.0.253: delete it first'],
+  ] as const) {
+    const applying = world.networks.applyNetwork({ name: "net", ...cidrs });
+    expect(await refused(applying)).toMatchObject({
+      code: "FailedPrecondition",
+      field,
+      message: expect.stringMatching(new RegExp(why)),
+    });
+  }
+  // Its taps and its network are still on the node.
+  world.fakeNodes[0]!.drivers.compute.powerOff("web");
+  expect(await refused(world.networks.applyNetwork(both))).toMatchObject({
     code: "FailedPrecondition",
-    message: expect.stringMatching(/^ipv6_cidr: network "net" has none.*"web".*delete them first/),
   });
-  expect(await world.residue()).toEqual(before);
-  await world.virtualMachines.deleteVirtualMachine({ name: "web" });
-  expect(await world.networks.applyNetwork(added)).toMatchObject(added);
+  await world.virtualMachines.bootVirtualMachine({ name: "web" });
+  expect((await world.residue()).records).toEqual(before.records);
+
+  await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+  await world.networks.applyNetwork(both);
+  const wider = { ...both, ipv4Cidr: "10.0.0.0/16" };
+  expect(await refused(world.networks.applyNetwork(wider))).toMatchObject({
+    code: "FailedPrecondition",
+    field: "ipv4_cidr",
+  });
+  expect(linesOf(await findingsIn(world))).toEqual([]);
+  await world.virtualMachines.bootVirtualMachine({ name: "web" });
+  const { network, seeds } = world.fakeNodes[0]!.snapshot();
+  expect(network.networks["net"]?.gateways).toEqual(["10.0.0.254/24", "fd00::1/64"]);
+  expect(Object.values(seeds)[0]?.nics[0]).not.toHaveProperty("ipv6Gateway");
+  const other = await world.virtualMachines.createVirtualMachine({
+    ...webRequest("new", []),
+    nics: [{ networkName: "net" }],
+  });
+  expect(other.nics[0]?.ipv6Address).toBe("fd00::ffff:ffff:ffff:ffff");
+  expect(linesOf(await findingsIn(world))).toEqual([]);
+});
+
+test("of a change of CIDRs and virtual machines that come and go at once, none is left outside", async () => {
+  await using world = await newWorld();
+  await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+  const codes = new Set<string>();
+  for (let round = 0; round < 8; round++) {
+    const request = { ...webRequest("web", []), nics: [{ networkName: "net" }] };
+    const calls = [
+      world.virtualMachines.createVirtualMachine(request),
+      world.networks.applyNetwork({ name: "net", ipv4Cidr: `10.${round + 1}.0.0/24` }),
+      ...(round % 2 === 0 ? [] : [world.virtualMachines.deleteVirtualMachine({ name: "web" })]),
+    ];
+    const settled = await Promise.allSettled<unknown>(calls);
+    const failed = calls.filter((_, i) => settled[i]?.status === "rejected");
+    for (const { code } of await Promise.all(failed.map(refused))) codes.add(code);
+    await world.opened.api.engine.settled();
+    expect(linesOf(await findingsIn(world))).toEqual([]);
+    const { ipv4Cidr } = await world.networks.getNetwork({ name: "net" });
+    const { virtualMachines: left } = await world.virtualMachines.listVirtualMachines({});
+    for (const { name, nics } of left) {
+      expect(nics[0]?.ipv4Address.split(".")[1]).toBe(ipv4Cidr.split(".")[1]);
+      await world.virtualMachines.deleteVirtualMachine({ name });
+    }
+  }
+  for (const code of codes) expect(["Aborted", "FailedPrecondition", "NotFound"]).toContain(code);
+});
+
+test("a network whose record was lost is applied again with the same CIDRs, and with no others", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const before = await world.residue();
+  await handsOn(world).drop(networks, "net");
+  const other = { name: "net", ipv4Cidr: "10.9.0.0/24" };
+  expect(await refused(world.networks.applyNetwork(other))).toMatchObject({
+    code: "FailedPrecondition",
+    message: expect.stringContaining('interface "web0" has 10.0.0.253'),
+  });
+  await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+  const { records } = await world.residue();
+  expect(Object.keys(records)).toEqual(Object.keys(before.records));
+  expect(linesOf(await findingsIn(world))).toEqual([]);
 });
 
 test("of a change of CIDRs and a reservation at once, no address is left outside", async () => {

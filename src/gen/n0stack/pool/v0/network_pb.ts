@@ -207,8 +207,8 @@ export type ApplyNetworkRequest = Message<"n0stack.pool.v0.ApplyNetworkRequest">
 
   /**
    * This, `ipv6_cidr` or both. Special-use ranges that hosts cannot have are refused (RFC 6890), such as
-   * loopback, link-local and multicast. They change while no virtual machine is on the network, to what
-   * fits all that is reserved on it.
+   * loopback, link-local and multicast. It can change to what fits all that is reserved on the network,
+   * while every virtual machine there is shut down and has no address of this family.
    *
    * @generated from field: string ipv4_cidr = 10;
    */
