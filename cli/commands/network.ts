@@ -19,6 +19,7 @@ export function networkCommand(cli: CliContext) {
         examples: [
           "network apply lab --ipv4_cidr 10.1.0.0/24 --domain lab.example",
           "network apply lab --ipv4_cidr 10.1.0.0/24 --labels team=blue --labels stage=test",
+          "network apply lab --ipv4_cidr 10.1.0.0/24 --ipv6_cidr fd00:1::/64",
         ],
       }),
       rpcCommand(cli, {
