@@ -18,7 +18,7 @@ import type { Api, SagaRecordStep } from "../context.ts";
 import { cidrsOf } from "./network-record.ts";
 
 /** What a nic asks for instead of an address of a family that it is to have none of. */
-const NO_ADDRESS = "none";
+export const NO_ADDRESS = "none";
 
 /** What a nic, or a request to reserve an interface, asks for. Empty: choose one. */
 export interface InterfaceWish {

@@ -120,6 +120,20 @@ test.for([
   expect(await world.residue()).toEqual(before);
 });
 
+test.for([
+  ["nics[1].ipv4_address", { ipv4Address: "10.0.1.7" }],
+  ["nics[1].ipv6_address", { ipv6Address: "FD01:0::7" }],
+] as const)("two nics that ask for one address are refused by %s", async ([field, wish]) => {
+  await using world = await newWorld();
+  await networks(world);
+  const first = { networkName: "one", ipv4Address: "10.0.1.7", ipv6Address: "fd01::7" };
+  const twice = request("web", first, { networkName: "one", ...wish });
+  expect(await refused(world.virtualMachines.createVirtualMachine(twice))).toMatchObject({
+    code: "InvalidArgument",
+    field,
+  });
+});
+
 test("a hardware address that is chosen is no other nic's of the machine, on whatever network", async () => {
   await using world = await newWorld();
   await networks(world);

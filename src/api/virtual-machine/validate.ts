@@ -1,8 +1,10 @@
 import type { CreateVirtualMachineRequest } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { canonicalAddress } from "../../util/cidr.ts";
 import { invalid } from "../../util/errors.ts";
 import { parseHardwareAddress } from "../../util/hardware-address.ts";
 import { parseSshPublicKey } from "../../util/ssh-key.ts";
 import { parseUuid, uuidV5 } from "../../util/uuid.ts";
+import { NO_ADDRESS } from "../network/interfaces.ts";
 
 /** The original's, so that a name gives the same UUID. */
 const UUID_NAMESPACE = "a015d18d-b2c3-4181-8028-6f707ef31c95";
@@ -78,16 +80,31 @@ export function checkCreate(request: CreateVirtualMachineRequest): CheckedCreate
   return { uuid, sshAuthorizedKeys };
 }
 
-/** One hardware address on two nics would make two devices one for the guest, also in different networks. */
+/**
+ * What two nics of one virtual machine cannot both ask for: a hardware address, which would make two devices
+ * one for the guest also in different networks, and an address of one network.
+ */
 function checkNics({ nics }: CreateVirtualMachineRequest): void {
   const indexOf = new Map<string, number>();
-  for (const [i, { networkName, hardwareAddress }] of nics.entries()) {
+  for (const [i, nic] of nics.entries()) {
+    const { networkName, ipv4Address, ipv6Address } = nic;
     if (networkName === "") throw invalid(`nics[${i}].network_name`, "must be set");
-    if (hardwareAddress === "") continue;
-    const field = `nics[${i}].hardware_address`;
-    const address = parseHardwareAddress(field, hardwareAddress);
-    const other = indexOf.get(address);
-    if (other !== undefined) throw invalid(field, `${address} is that of nics[${other}] as well`);
-    indexOf.set(address, i);
+    const field = (name: string) => `nics[${i}].${name}`;
+    const hardwareAddress =
+      nic.hardwareAddress === ""
+        ? ""
+        : parseHardwareAddress(field("hardware_address"), nic.hardwareAddress);
+    for (const [name, address, where] of [
+      ["hardware_address", hardwareAddress, ""],
+      ["ipv4_address", ipv4Address, networkName],
+      ["ipv6_address", canonicalAddress(ipv6Address), networkName],
+    ] as const) {
+      if (address === "" || address === NO_ADDRESS) continue;
+      const other = indexOf.get(`${where}/${address}`);
+      if (other !== undefined) {
+        throw invalid(field(name), `${address} is that of nics[${other}] as well`);
+      }
+      indexOf.set(`${where}/${address}`, i);
+    }
   }
 }
