@@ -1,0 +1,106 @@
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { requirement } from "../node/requirements.ts";
+import { example } from "./example.ts";
+import { inGuest, untilSshAnswers } from "./guest.ts";
+import { newPlace, type Place } from "./place.ts";
+import { PROJECT } from "./program.ts";
+import { type Cli, newCli, nodeFlags, startServer, untilReady } from "./server.ts";
+
+const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
+const NETWORK = ["network", "apply", "example-net", "--ipv4_cidr", "10.99.0.0/24"];
+
+describe.runIf(isPossible)("the addresses of a network and of its guests", () => {
+  const opened = new AsyncDisposableStack();
+  let place: Place;
+  let cli: Cli;
+
+  beforeAll(async () => {
+    place = opened.use(await newPlace());
+    const flags = ["--name", "node-1", ...nodeFlags(place)];
+    const server = await startServer(place, { role: "standalone", flags });
+    opened.defer(async () => void (await server.stop()));
+    cli = newCli(server, place);
+    await untilReady(cli, 1);
+    const { code, stderr } = await cli.do(await example("boot-vm", place.baseDirectory));
+    expect(`${code}\n${stderr}`).toMatch(/^0\n/);
+  });
+  afterAll(() => opened.disposeAsync());
+
+  test("IPv6 is added while the machine is shut down, and comes to the node with its boot", async () => {
+    const apply = () => cli.run(...NETWORK, "--ipv6_cidr", "fd00:99::/64");
+    const refused = await apply();
+    expect(refused.code).toBe(6);
+    expect(refused.stderr).toContain('ipv6_cidr: network "example-net" has none');
+    expect(refused.stderr).toContain("shut it down first");
+    await cli.must("vm", "shutdown", "example-vm", "--hard");
+    expect((await apply()).code).toBe(0);
+    await cli.must("vm", "boot", "example-vm");
+    expect((await cli.run("verify")).code).toBe(0);
+  });
+
+  test("a guest has the last addresses of each family, and a nic that asks for none has none", async () => {
+    const made = await cli.do(await machine());
+    expect(`${made.code}\n${made.stderr}`).toMatch(/^0\n/);
+    await untilSshAnswers(cli, place, "auto");
+    const said = await inGuest(
+      cli,
+      place,
+      "auto",
+      "ip -o addr show scope global; ping -c1 -w9 10.99.0.10",
+    );
+    expect(said).toContain("eth0    inet 10.99.0.253/24");
+    expect(said).toContain("eth0    inet6 fd00:99::ffff:ffff:ffff:ffff/64");
+    expect(said).not.toContain("eth1 ");
+    expect(said).toContain("1 packets received");
+    const links = await inGuest(
+      cli,
+      place,
+      "auto",
+      "ip -o link show dev eth1; ping -c1 -w9 fd00:99::1",
+    );
+    expect(links).toMatch(/eth1: <[A-Z,_]*UP[A-Z,_]*>/);
+    expect(links).toContain("1 packets received");
+    expect((await cli.run("verify")).code).toBe(0);
+  });
+
+  test("an address of another is refused with the exit code of a conflict", async () => {
+    const request = {
+      network_name: "example-net",
+      network_interface_name: "i",
+      ipv4_address: "10.99.0.10",
+    };
+    const call = ["api", "call", "NetworkService/ReserveNetworkInterface", JSON.stringify(request)];
+    const { code, stderr } = await cli.run(...call);
+    expect(`${code} ${stderr}`).toMatch(/^6 .*taken by interface "example-vm0"/s);
+  });
+
+  async function machine(): Promise<string> {
+    const key = (await readFile(join(PROJECT, "examples/id_ed25519.pub"), "utf8")).trim();
+    return `
+disk:
+  type: image
+  action: GenerateBlockStorage
+  args: { image_name: tiny, tag: latest, block_storage_name: auto, request_bytes: 64MiB, limit_bytes: 1GiB }
+machine:
+  type: virtual_machine
+  action: CreateVirtualMachine
+  depends_on: [disk]
+  args:
+    name: auto
+    uuid: ${randomUUID()}
+    request_cpu_milli_core: 100
+    limit_cpu_milli_core: 1000
+    request_memory_bytes: 128MiB
+    limit_memory_bytes: 128MiB
+    block_storage_names: [auto]
+    nics:
+      - { network_name: example-net }
+      - { network_name: example-net, ipv4_address: none, ipv6_address: none }
+    login_username: n0
+    ssh_authorized_keys: ["${key}"]
+`;
+  }
+});
