@@ -16,6 +16,9 @@ export type Death =
   | { readonly kind: "port"; readonly calls: number }
   | { readonly kind: "point"; readonly point: FaultPoint; readonly times: number };
 
+/** Shorter than most rounds, so that others meet what needs an operator. */
+const GIVE_UP_AFTER_MS = 1_000;
+
 interface Doom {
   left: number;
   readonly point: FaultPoint | undefined;
@@ -90,6 +93,7 @@ export class SimulatedApi implements Endpoint {
       links: { consoleUrl: (name) => name, downloadUrl: (name) => name },
       nameservers: ["192.0.2.53"],
       openTransactionsMax: 1_000,
+      giveUpAfterMs: GIVE_UP_AFTER_MS,
       clock: timeline.clockOf(process),
       random: randomOf(dice),
       log: silentLog,

@@ -10,11 +10,13 @@ import { never } from "./network.ts";
 import type { Process, Timeline } from "./timeline.ts";
 
 /** What befalls the next call that changes something on the node. */
-export type DriverFate = "fails" | "fails-late" | "unavailable" | "disk-full" | "slow";
+export type DriverFate = "fails" | "fails-late" | "unavailable" | "disk-full" | "slow" | "sticks";
 
 export interface NodeFates {
   readonly next: DriverFate[];
   readonly happened: Map<string, number>;
+  /** What cannot be changed until the faults stop: volumes, domains and devices by their names. */
+  readonly stuck: Set<string>;
   /** Calls that are being done. */
   busy: number;
   /** Somebody pressed the power button of that guest. */
@@ -64,7 +66,11 @@ export function simulatedDrivers(
   ): Promise<unknown> {
     if (!process.isAlive) return await never();
     const signal = signalIn(given);
-    const fate = CHANGES.test(name) ? fates.next.shift() : undefined;
+    const isChange = CHANGES.test(name);
+    const fate = isChange ? fates.next.shift() : undefined;
+    const subject = isChange && typeof given[0] === "string" ? given[0] : undefined;
+    const isStuck = subject !== undefined && fates.stuck.has(subject);
+    if (fate === "sticks" && subject !== undefined) fates.stuck.add(subject);
     if (fate !== undefined) {
       fates.happened.set(fate, (fates.happened.get(fate) ?? 0) + 1);
       timeline.note(`${process.name} ${name} ${fate}`);
@@ -84,11 +90,13 @@ export function simulatedDrivers(
       if (fate === "unavailable")
         throw new N0Error("unavailable", "the hypervisor does not answer");
       if (fate === "disk-full") throw diskFull();
+      if (isStuck) throw new N0Error("failed_precondition", `somebody holds ${subject}`);
       if (fate === "fails") throw new Error("the driver failed");
       isActing = true;
       const result = await act();
       if (name === "requestShutdown") fates.onPress(String(given[0]));
-      if (fate === "fails-late") throw new Error("the driver failed when it had done its work");
+      if (fate === "fails-late" || fate === "sticks")
+        throw new Error("the driver failed when it had done its work");
       if (dice.chance(0.3)) await wait(quickMs(), isDeaf ? undefined : signal);
       return process.isAlive ? result : await never();
     } finally {

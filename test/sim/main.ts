@@ -84,13 +84,22 @@ function commandOf({ seed, ops, nodes, clients, bug }: SimulationOptions, keep: 
   return `npm run sim -- ${scale}${planted}${keep.length === 0 ? "" : ` --keep ${inRanges(keep)}`}`;
 }
 
-function printCoverage({ committed, unwound, refused, faults, points, ...rest }: Coverage): void {
+function printCoverage({
+  committed,
+  unwound,
+  neededOperator,
+  refused,
+  faults,
+  points,
+  ...rest
+}: Coverage): void {
   const line = (what: string, counts: ReadonlyMap<string, number>) => {
     const sorted = [...counts].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
     console.log(`${what}: ${sorted.map(([name, times]) => `${name} ${times}`).join(", ")}`);
   };
   line("committed", committed);
   line("unwound", unwound);
+  line("needed an operator", neededOperator);
   line("refused", refused);
   line("faults", faults);
   line("points passed", points);

@@ -58,9 +58,10 @@ export class Model {
   readonly power = new Map<string, Power>();
   readonly transactions = new Map<string, KnownTransaction>();
   readonly violations: string[] = [];
-  /** By kind: how many were committed, and how many unwound. */
+  /** By kind: how many were committed, how many unwound, and how often one needed an operator. */
   readonly committed = new Map<string, number>();
   readonly unwound = new Map<string, number>();
+  readonly neededOperator = new Map<string, number>();
   readonly #versions = new Map<string, number>();
 
   get<T>(of: Collection<T>, name: string): T | undefined {
@@ -80,6 +81,11 @@ export class Model {
     return [...this.transactions.values()].filter(
       ({ state }) => state !== "done" && state !== "unwound",
     );
+  }
+
+  /** The ids of those that need an operator. */
+  stuck(): string[] {
+    return this.open().flatMap(({ id, state }) => (state === "needs_operator" ? [id] : []));
   }
 
   /** Undefined while a transaction is at work on the key; else a number that changes with each. */
@@ -177,6 +183,9 @@ export class Model {
     if (known.isCommitted && !isCommitted) this.#wrong(`${kind} ${id} is no longer committed`);
     if (isCommitted && !known.isCommitted) this.#onCommit(known, batch);
     Object.assign(known, { state, error });
+    if (state === "needs_operator" && before !== state) {
+      this.neededOperator.set(kind, (this.neededOperator.get(kind) ?? 0) + 1);
+    }
     if (state === "unwound") {
       this.unwound.set(kind, (this.unwound.get(kind) ?? 0) + 1);
       if (isCommitted) this.#wrong(`${kind} ${id} is unwound after its commit`);

@@ -45,7 +45,13 @@ export interface SimulatedNodeOptions {
 export class SimulatedNode implements Endpoint {
   readonly name: string;
   drivers: FakeDrivers = newMachine();
-  readonly fates: NodeFates = { next: [], happened: new Map(), busy: 0, onPress: () => {} };
+  readonly fates: NodeFates = {
+    next: [],
+    happened: new Map(),
+    stuck: new Set(),
+    busy: 0,
+    onPress: () => {},
+  };
   served: Served | undefined;
   queue: KeyedQueue | undefined;
   /** Starts of its agent. */
@@ -131,6 +137,7 @@ export class SimulatedNode implements Endpoint {
   /** Another machine takes its name, with nothing on it. */
   replace(): void {
     this.drivers = newMachine();
+    this.fates.stuck.clear();
     this.isScrapped = false;
     this.start();
   }

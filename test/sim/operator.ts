@@ -8,21 +8,31 @@ export interface OperatorOptions {
   readonly timeline: Timeline;
   readonly network: Network;
   readonly api: Endpoint;
+  /** The transactions that need an operator. */
+  readonly stuck: () => readonly string[];
 }
 
 const AGAIN_MS = 2_000;
 
-/** Who says that a machine will never come back, and tries until it is forgotten. */
+/**
+ * Who says that a machine will never come back, and tries until it is forgotten; and who has what needs an
+ * operator tried again when the faults have stopped.
+ */
 export class Operator {
   readonly #timeline: Timeline;
   readonly #process = new Process("operator");
   readonly #clients: Clients;
+  readonly #stuck: () => readonly string[];
+  /** Whether the operator sees to what is stuck; not while the faults still go on. */
+  tends = false;
   #lost = 0;
 
-  constructor({ timeline, network, api }: OperatorOptions) {
+  constructor({ timeline, network, api, stuck }: OperatorOptions) {
     this.#timeline = timeline;
     const transport = network.link(this.#process, "operator", api, () => "operator");
     this.#clients = clientsOf(transport);
+    this.#stuck = stuck;
+    void this.#tend();
   }
 
   get isBusy(): boolean {
@@ -35,6 +45,16 @@ export class Operator {
     node.scrap();
     this.#lost += 1;
     void this.#forget(node);
+  }
+
+  async #tend(): Promise<never> {
+    for (;;) {
+      for (const id of this.tends ? this.#stuck() : []) {
+        const retried = this.#clients.transactions.retryTransaction({ id }, { timeoutMs: 30_000 });
+        await retried.catch((reason) => this.#timeline.note(`operator: ${String(reason)}`));
+      }
+      await this.#pause();
+    }
   }
 
   async #forget(node: SimulatedNode): Promise<void> {
@@ -58,9 +78,13 @@ export class Operator {
         this.#timeline.note(`operator: ${kind}: ${message}`);
         if (kind === "not_found") return;
       }
-      await new Promise<void>((resolve) => {
-        this.#timeline.after(AGAIN_MS, this.#process, resolve);
-      });
+      await this.#pause();
     }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#timeline.after(AGAIN_MS, this.#process, resolve);
+    });
   }
 }

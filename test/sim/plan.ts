@@ -27,6 +27,8 @@ export type Fault =
   | { readonly kind: "calls-to-api"; readonly fates: readonly CallFate[] }
   | { readonly kind: "calls-to-node"; readonly node: number; readonly fates: readonly CallFate[] }
   | { readonly kind: "drivers"; readonly node: number; readonly fates: readonly DriverFate[] }
+  /** The next thing that is changed there cannot be changed again, so that its transaction needs an operator. */
+  | { readonly kind: "sticks"; readonly node: number }
   | { readonly kind: "guest"; readonly seed: number; readonly does: "powers off" | "crashes" };
 
 interface Planned {
@@ -119,6 +121,7 @@ const FAULTS = {
   "calls-to-api": 4,
   "calls-to-node": 6,
   drivers: 8,
+  sticks: 6,
   guest: 5,
 } as const satisfies Readonly<Record<Fault["kind"], number>>;
 
@@ -156,6 +159,8 @@ function planFault(dice: Dice, nodes: number, lengthMs: number): Fault {
       return { kind, fates: several(dice, 4, CALL_FATES) };
     case "calls-to-node":
       return { kind, node, fates: several(dice, 4, CALL_FATES) };
+    case "sticks":
+      return { kind, node };
     case "drivers":
       return { kind, node, fates: several(dice, 3, DRIVER_FATES) };
     default:

@@ -15,6 +15,7 @@ export async function expectAllWell(seed: number): Promise<void> {
   expect(coverage.recovered).toBeGreaterThan(50);
   expect(sum(coverage.committed)).toBeGreaterThan(1_000);
   expect(sum(coverage.unwound)).toBeGreaterThan(1_000);
+  expect(sum(coverage.neededOperator)).toBeGreaterThan(5);
   expect(coverage.faults.size).toBeGreaterThan(15);
 }
 

@@ -58,6 +58,7 @@ export interface Result {
 export interface Coverage {
   readonly committed: ReadonlyMap<string, number>;
   readonly unwound: ReadonlyMap<string, number>;
+  readonly neededOperator: ReadonlyMap<string, number>;
   readonly refused: ReadonlyMap<string, number>;
   readonly faults: ReadonlyMap<string, number>;
   readonly points: ReadonlyMap<string, number>;
@@ -132,7 +133,7 @@ export class Simulation {
       return node;
     });
     const parts = { timeline, network, api: this.api };
-    this.operator = new Operator(parts);
+    this.operator = new Operator({ ...parts, stuck: () => model.stuck() });
     this.watchers = {
       machines: new Watcher("watcher of machines", parts, machines),
       disks: new Watcher("watcher of disks", parts, disks),
@@ -171,6 +172,7 @@ export class Simulation {
     }
     await this.timeline.run(() => false, lengthMs);
     this.#mend(away);
+    this.operator.tends = true;
     if (away !== undefined) {
       const left = this.nodes[away]!;
       await this.timeline.run(() => notAtRest(this, left.name) === undefined, AWAY_MS);
@@ -181,6 +183,7 @@ export class Simulation {
     const restless = await this.#comeToRest();
     if (restless !== undefined) return [restless, ...this.model.violations];
     const violations = await findViolations(this);
+    this.operator.tends = false;
     await pruneHistory(this.durable, Number.POSITIVE_INFINITY);
     await pruneKeptRequests(this.durable, Number.POSITIVE_INFINITY);
     this.model.prune();
@@ -251,6 +254,9 @@ export class Simulation {
         return network.doom("api", fault.fates);
       case "calls-to-node":
         return network.doom(node!.name, fault.fates);
+      case "sticks":
+        node!.fates.next.push("sticks");
+        return;
       case "drivers":
         node!.fates.next.push(...fault.fates);
         return;
@@ -306,6 +312,7 @@ export class Simulation {
     if (api.process?.frozen !== undefined) timeline.thaw(api.process);
     for (const [i, node] of this.nodes.entries()) {
       node.fates.next.length = 0;
+      node.fates.stuck.clear();
       const process = node.served?.process;
       if (process?.frozen !== undefined) timeline.thaw(process);
       if (i === away) node.crash();
@@ -338,6 +345,7 @@ export class Simulation {
       coverage: {
         committed: model.committed,
         unwound: model.unwound,
+        neededOperator: model.neededOperator,
         refused,
         faults,
         points: api.passed,
