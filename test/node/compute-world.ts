@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { connect as connectSocket, createServer, type Server, type Socket } from "node:net";
 import process from "node:process";
@@ -7,6 +8,7 @@ import type { ComputeDriverWorld } from "../../src/driver/compute/compute-driver
 import type { ComputeDriver } from "../../src/driver/compute/compute-driver.ts";
 import { METADATA_NAMESPACE } from "../../src/driver/compute/libvirt/domain-xml.ts";
 import type { Mark } from "../../src/driver/mark.ts";
+import { LISTENING, powerButtonBootDisk } from "./boot-sectors.ts";
 
 /** This run's own names: other runs and other instances may be on the node at the same time. */
 export interface RunNames {
@@ -58,6 +60,24 @@ export function newComputeWorld(
       await run("qemu-img", "create", "-q", "-f", "qcow2", path, "8M");
       disks.push(path);
       return { path, format: "qcow2", device: "disk" };
+    },
+    async newGuestDisk() {
+      const path = `${baseDirectory}-guest-${disks.length}.img`;
+      await writeFile(path, powerButtonBootDisk());
+      disks.push(path);
+      return { path, format: "raw", device: "disk" };
+    },
+    async listen(name) {
+      await using serial = await driver.openSerial(name);
+      const heard = once(serial, "data");
+      // Until its BIOS has started it, what is typed goes nowhere.
+      const typing = setInterval(() => serial.write("x"), 100);
+      try {
+        const [text] = (await heard) as [Buffer];
+        if (text.toString() !== LISTENING) throw new Error(`the guest says ${text.toString()}`);
+      } finally {
+        clearInterval(typing);
+      }
     },
     async newNic() {
       const tapName = `t${id}-${taps.length}`;

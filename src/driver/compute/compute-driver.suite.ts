@@ -15,6 +15,10 @@ export interface ComputeDriverWorld extends AsyncDisposable {
   /** A machine's name that nobody else uses. */
   newName(): string;
   newDisk(): Promise<DiskSpec>;
+  /** A disk from which a guest boots that hears the power button, and powers off, from when it is told to `listen`. */
+  newGuestDisk(): Promise<DiskSpec>;
+  /** Has that guest listen, until it boots again. */
+  listen(name: string): Promise<void>;
   newNic(): Promise<NicSpec>;
   /** More than the node has. */
   readonly tooMuchMemoryBytes: bigint;
@@ -234,6 +238,60 @@ export function computeDriverSuite(
       await driver.ensureOff(spec.name, signal);
       await driver.ensureStarted(spec, mark, signal);
       expect(await stateOf(spec.name)).toBe("paused");
+    });
+
+    test("a guest hears the power button when it listens, not what was pressed before, and a reset leaves it deaf", async () => {
+      const { name } = spec;
+      const guest = { ...spec, disks: [await world.newGuestDisk()] };
+      await driver.ensureStarted(guest, mark, signal);
+      await driver.ensureResumed(name, signal);
+      await driver.requestShutdown(name, signal);
+      await world.listen(name);
+      await driver.reboot(name, true, signal);
+      await world.listen(name);
+      expect(await stateOf(name)).toBe("running");
+      await driver.requestShutdown(name, signal);
+      await expect.poll(() => stateOf(name), POLL).toBe("shut_off");
+    });
+
+    test("a guest that is asked to reboot boots again, when it listens", async () => {
+      const { name } = spec;
+      const guest = { ...spec, disks: [await world.newGuestDisk()] };
+      await driver.ensureStarted(guest, mark, signal);
+      await driver.ensureResumed(name, signal);
+      await driver.reboot(name, false, signal);
+      await world.listen(name);
+      await driver.reboot(name, false, signal);
+      // As one that has booted again; until then it is silent.
+      await world.listen(name);
+      expect(await stateOf(name)).toBe("running");
+      await driver.requestShutdown(name, signal);
+      await expect.poll(() => stateOf(name), POLL).toBe("shut_off");
+    });
+
+    test("a machine that is paused cannot hear the power button, and a reset leaves it paused", async () => {
+      const { name } = spec;
+      const guest = { ...spec, disks: [await world.newGuestDisk()] };
+      await driver.ensureStarted(guest, mark, signal);
+      await driver.ensureResumed(name, signal);
+      await world.listen(name);
+      await driver.ensurePaused(name, signal);
+      for (const press of [
+        () => driver.requestShutdown(name, signal),
+        () => driver.reboot(name, false, signal),
+      ]) {
+        await expect(press()).rejects.toMatchObject({
+          kind: "failed_precondition",
+          message: expect.stringContaining("cannot hear the power button"),
+        });
+      }
+      await driver.reboot(name, true, signal);
+      expect(await stateOf(name)).toBe("paused");
+      await driver.ensureResumed(name, signal);
+      // It begins from the BIOS.
+      await driver.requestShutdown(name, signal);
+      await world.listen(name);
+      expect(await stateOf(name)).toBe("running");
     });
 
     test("a removal that died when it had ended QEMU is finished by the next, and so is a hard power-off", async () => {

@@ -98,10 +98,20 @@ export interface ComputeDriver extends AsyncDisposable {
   /** Stops the processors; memory is kept. @throws N0Error `failed_precondition` if it is not active. */
   ensurePaused(name: string, signal: AbortSignal): Promise<void>;
 
-  /** Presses the power button. Does not wait. */
+  /**
+   * Presses the power button. Does not wait. A guest that does not listen yet, such as one that boots, never
+   * hears of it.
+   *
+   * @throws N0Error `failed_precondition` if it is not active, or is paused.
+   */
   requestShutdown(name: string, signal: AbortSignal): Promise<void>;
 
-  /** Presses the reset button (`hard`), or asks the guest by ACPI to reboot. */
+  /**
+   * Presses the reset button (`hard`), or has the power button mean a reboot and presses that. One that is
+   * paused stays so after a reset.
+   *
+   * @throws N0Error `failed_precondition` if it is not active or, unless `hard`, is paused.
+   */
   reboot(name: string, hard: boolean, signal: AbortSignal): Promise<void>;
 
   /** Takes the power away; the definition stays. An absent or shut off domain is success. */

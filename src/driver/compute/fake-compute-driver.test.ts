@@ -18,6 +18,8 @@ computeDriverSuite("the fake", async () => {
     tooMuchMemoryBytes: 1n << 41n,
     newName: () => `vm-${count++}`,
     newDisk: async () => ({ path: `/disks/${count++}`, format: "qcow2", device: "disk" }),
+    newGuestDisk: async () => ({ path: `/disks/${count++}`, format: "raw", device: "disk" }),
+    listen: async (name) => driver.listen(name),
     newNic: async () => ({ tapName: `tap-${count++}`, hardwareAddress: "52:54:00:00:00:01" }),
     addForeign: async (name, uuid) => driver.addForeign(name, uuid),
     isForeignIntact: async (name, uuid) =>

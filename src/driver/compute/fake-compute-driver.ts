@@ -9,6 +9,7 @@ import type {
   DomainState,
 } from "./compute-driver.ts";
 import { refuseLeftover } from "./leftover.ts";
+import { refuseDeaf } from "./power-button.ts";
 
 /** The methods that take a signal, and so can be made to fail or hang. */
 export type FakeComputeMethod =
@@ -41,6 +42,8 @@ export interface FakeComputeDriver extends ComputeDriver {
   powerOff(name: string): void;
   /** QEMU dies. */
   crash(name: string): void;
+  /** The guest hears the power button, until it boots again. */
+  listen(name: string): void;
   /** The guest prints on its serial console. */
   print(name: string, text: string): void;
   /** How large a domain was told that the disk is; undefined where none was told. */
@@ -80,6 +83,8 @@ interface FakeDomain {
   state: DomainState;
   viewers: Set<Duplex>;
   typed: string;
+  /** The guest has booted so far that it hears the power button. */
+  isListening: boolean;
 }
 
 interface FakeFolder {
@@ -127,6 +132,15 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
     });
   }
 
+  /** Answers whether the guest has heard it: one that does not listen never hears of it. */
+  function press(name: string): boolean {
+    const domain = active(name);
+    refuseDeaf(name, domain.state);
+    const { isListening } = domain;
+    domain.isListening = false;
+    return isListening;
+  }
+
   const pathOf = (name: string) => `/fake/vm/${name}`;
 
   function active(name: string, mustBeActive = true): FakeDomain {
@@ -152,6 +166,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
       state: "absent",
       viewers: new Set(),
       typed: "",
+      isListening: false,
     };
     const made = old?.info.mark;
     domain.info = infoOf(spec, made?.owner === mark.owner ? made : mark);
@@ -211,8 +226,9 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
         refuseForeign(spec.name);
         requireParts(spec);
         folderOf(spec.name, mark);
-        define(spec, mark);
+        const domain = define(spec, mark);
         requireMemory(spec);
+        domain.isListening = false;
         setState(spec.name, "paused");
       }),
     ensureDefined: (spec, mark, signal) =>
@@ -232,8 +248,15 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
         active(name);
         setState(name, "paused");
       }),
-    requestShutdown: (name, signal) => guarded("requestShutdown", signal, () => void active(name)),
-    reboot: (name, _hard, signal) => guarded("reboot", signal, () => void active(name)),
+    requestShutdown: (name, signal) =>
+      guarded("requestShutdown", signal, () => {
+        if (press(name)) setState(name, "shut_off");
+      }),
+    reboot: (name, hard, signal) =>
+      guarded("reboot", signal, () => {
+        if (hard) active(name).isListening = false;
+        else press(name);
+      }),
     ensureOff: (name, signal) =>
       guarded("ensureOff", signal, () => {
         const domain = domains.get(name);
@@ -326,6 +349,9 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
       setState(name, "crashed");
     },
     diskSizeBytes: (path) => diskSizes.get(path),
+    listen(name) {
+      active(name).isListening = true;
+    },
     print(name, text) {
       const { viewers, info } = active(name);
       folderOf(name, info.mark).log += text;

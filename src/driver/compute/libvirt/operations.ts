@@ -3,6 +3,7 @@ import { N0Error } from "../../../util/errors.ts";
 import { isMadeBy, type Maker, type Mark } from "../../mark.ts";
 import type { DomainInfo, DomainSpec, DomainState } from "../compute-driver.ts";
 import { refuseLeftover } from "../leftover.ts";
+import { refuseDeaf } from "../power-button.ts";
 import type { Libvirt, Pointer } from "./bindings.ts";
 import { cpuShares } from "./cpu-shares.ts";
 import { domainPaths } from "./domain-paths.ts";
@@ -52,17 +53,13 @@ export function runOperation(context: OperationContext, operation: Operation): u
     case "pause":
       return pause(context, operation.name);
     case "shutdown":
-      return withActive(context, "shut down", operation.name, (domain) =>
-        context.libvirt.domainShutdown(domain, ACPI_POWER_BUTTON),
-      );
+      return press(context, "shut down", operation.name, context.libvirt.domainShutdown);
     case "reset":
       return withActive(context, "reset", operation.name, (domain) =>
         context.libvirt.domainReset(domain, 0),
       );
     case "reboot":
-      return withActive(context, "reboot", operation.name, (domain) =>
-        context.libvirt.domainReboot(domain, ACPI_POWER_BUTTON),
-      );
+      return press(context, "reboot", operation.name, context.libvirt.domainReboot);
     case "off":
       return withDomain(
         context,
@@ -192,11 +189,23 @@ function pause(context: OperationContext, name: string): void {
   );
 }
 
+function press(
+  context: OperationContext,
+  action: string,
+  name: string,
+  call: (domain: Pointer, flags: number) => number,
+): void {
+  withActive(context, action, name, (domain, state) => {
+    refuseDeaf(name, state);
+    return call(domain, ACPI_POWER_BUTTON);
+  });
+}
+
 function powerOff(context: OperationContext, found: FoundDomain): void {
   if (!isActive(found.state)) return;
   const { libvirt, qemu, settings } = context;
   const { pidFile } = libvirtFiles(settings.prefix, found.name);
-  using _ended = qemu.end(pidFile, uuidOf(libvirt, found.pointer));
+  qemu.end(pidFile, uuidOf(libvirt, found.pointer));
   const answer = libvirt.domainDestroy(found.pointer, 0);
   if (answer < 0 && !hasGone(context)) {
     throw toN0Error("stop", found.name, libvirt.lastError());

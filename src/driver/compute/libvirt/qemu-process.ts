@@ -18,17 +18,21 @@ const REAP_POLL_MS = 0.5;
 export interface QemuEnder {
   /**
    * Asks the QEMU process of the domain with that uuid to end, and waits until it has. libvirt is to
-   * destroy the domain next, and what is answered to be disposed of after that.
+   * destroy the domain next.
    *
    * libvirt's destroy begins with the same signal, then looks each 200 ms whether the process has gone;
    * so it does also by itself when it hears by QEMU's end of the monitor that it goes. Here the kernel
-   * tells when it has gone, and QEMU's sockets are held open, so that libvirt hears of nothing before
-   * its destroy, which then finds nothing to wait for.
+   * tells when it has gone, and QEMU's sockets are held open until then, so that libvirt hears of
+   * nothing before, and finds nothing to wait for after that.
+   *
+   * They are not held any longer: a job of libvirt's that waits for QEMU's answer, such as the reset of a
+   * guest that reboots, learns by the end of the monitor that none will come, and destroy waits for that
+   * job for 30 s.
    *
    * Where that cannot be done, such as without a `pidFile`, or where QEMU does not listen, nothing is
    * lost but time: destroy does what it always does.
    */
-  end(pidFile: string, uuid: string, timeoutMs?: number): Disposable;
+  end(pidFile: string, uuid: string, timeoutMs?: number): void;
 }
 
 type Syscall = (...args: number[]) => number;
@@ -57,28 +61,27 @@ export function loadQemuEnder(): QemuEnder {
 
   return {
     end(pidFile, uuid, timeoutMs = END_TIMEOUT_MS) {
+      const pid = readPid(pidFile);
+      if (pid === undefined) return;
       const held: number[] = [];
       const hold = (file: number) => {
         if (file >= 0) held.push(file);
         return file >= 0;
       };
-      const pid = readPid(pidFile);
-      const process = pid === undefined ? -1 : syscall(PIDFD_OPEN, pid, 0, 0, 0);
-      // Held before it is looked at: if the number passes to another process in between, the signal
-      // goes to the one that has ended.
-      if (pid !== undefined && hold(process) && isQemuOf(pid, uuid)) {
+      try {
+        const process = syscall(PIDFD_OPEN, pid, 0, 0, 0);
+        // Held before it is looked at: if the number passes to another process in between, the signal
+        // goes to the one that has ended.
+        if (!hold(process) || !isQemuOf(pid, uuid)) return;
         const isHeld = socketsOf(pid).map((socket) =>
           hold(syscall(PIDFD_GETFD, process, socket, 0, 0)),
         );
         if (isHeld.includes(true) && syscall(PIDFD_SEND_SIGNAL, process, SIGTERM, 0, 0) === 0) {
           waitForEnd(process, timeoutMs);
         }
+      } finally {
+        for (const file of held) close(file);
       }
-      return {
-        [Symbol.dispose]: () => {
-          for (const file of held) close(file);
-        },
-      };
     },
   };
 }

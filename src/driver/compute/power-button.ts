@@ -1,0 +1,17 @@
+import { N0Error } from "../../util/errors.ts";
+import type { DomainState } from "./compute-driver.ts";
+
+/**
+ * Refuses to press the power button of a guest whose processors stand still: libvirt does not press it, or
+ * has the guest hear it much later, when it runs again.
+ *
+ * @throws N0Error `failed_precondition`
+ */
+export function refuseDeaf(name: string, state: DomainState): void {
+  if (state !== "paused") return;
+  throw new N0Error(
+    "failed_precondition",
+    `virtual machine "${name}" is paused and cannot hear the power button: boot it first, or use hard`,
+    { resource: `virtual_machine/${name}` },
+  );
+}

@@ -1,0 +1,46 @@
+/** Guests of one sector, in 16-bit code for the BIOS. They never end by themselves. */
+
+/** COM1: its data, and its line status, of which bit 0 says that a byte is there. */
+const WAIT_FOR_BYTE = [0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf8]; // again: mov dx, 0x3fd; in al, dx; test al, 1; jz again
+
+function print(text: string): number[] {
+  return [
+    ...[0xba, 0xf8, 0x03], // mov dx, 0x3f8
+    ...[...Buffer.from(text)].flatMap((byte) => [0xb0, byte, 0xee]), // mov al, byte; out dx, al
+  ];
+}
+
+/** Prints `text` on the first serial port, then sends back what it gets. */
+export function echoBootDisk(text: string): Buffer {
+  return disk([
+    ...print(text),
+    ...WAIT_FOR_BYTE,
+    ...[0xba, 0xf8, 0x03, 0xec, 0xee, 0xeb, 0xf1], // in al, dx; out dx, al; wait again
+  ]);
+}
+
+/** What `powerButtonBootDisk` prints when it listens. */
+export const LISTENING = "!";
+
+/**
+ * Listens to the power button from when a byte has come on the first serial port, and then powers off when it
+ * is pressed. The registers are those of ACPI 6.5, 4.8.3, where the machine type `pc` has them.
+ */
+export function powerButtonBootDisk(): Buffer {
+  return disk([
+    ...WAIT_FOR_BYTE,
+    ...[0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef], // PM1_EN: mov dx, 0x602; mov ax, PWRBTN_EN; out dx, ax
+    ...print(LISTENING),
+    ...[0xba, 0x00, 0x06, 0xed, 0xf6, 0xc4, 0x01, 0x74, 0xfa], // PM1_STS: mov dx, 0x600; again: in ax, dx; test ah, 1; jz again
+    ...[0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef], // PM1_CNT: mov dx, 0x604; mov ax, SLP_EN; out dx, ax
+    ...[0xeb, 0xfe], // here: jmp here
+  ]);
+}
+
+function disk(code: readonly number[]): Buffer {
+  // The BIOS does not boot from a disk smaller than one cylinder, 16 × 63 sectors.
+  const bytes = Buffer.alloc(1024 * 1024);
+  bytes.set(code);
+  bytes.set([0x55, 0xaa], 510);
+  return bytes;
+}
