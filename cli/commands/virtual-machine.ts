@@ -70,13 +70,13 @@ function powerSpecs(vm: Resource): readonly RpcCommandSpec[] {
     {
       name: "reboot",
       method: unaryMethod(vm, "RebootVirtualMachine"),
-      summary: "restart it; --hard does not ask the guest",
+      summary: "restart it; --hard does not ask the guest, and lets a paused one run",
       examples: ["vm reboot web-1", "vm reboot web-1 --hard"],
     },
     {
       name: "shutdown",
       method: unaryMethod(vm, "ShutdownVirtualMachine"),
-      summary: "press its power button; --hard pulls the plug",
+      summary: "press its power button until it is off; --hard pulls the plug",
       examples: ["vm shutdown web-1 --deadline_seconds 30", "vm shutdown web-1 --hard"],
     },
     {

@@ -73,6 +73,13 @@ export const virtualMachineCases: readonly RpcCase[] = [
       virtualMachines.rebootVirtualMachine({ name: "web", hard: true }),
   },
   {
+    rpc: "RebootVirtualMachine",
+    about: "hard, of one that is paused",
+    prepare: preparePaused,
+    call: ({ virtualMachines }) =>
+      virtualMachines.rebootVirtualMachine({ name: "web", hard: true }),
+  },
+  {
     rpc: "UpdateVirtualMachine",
     about: "its size and its disks",
     prepare: prepareOff,

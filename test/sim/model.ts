@@ -281,6 +281,7 @@ export class Model {
 const POWER_AFTER: Readonly<Record<string, Power>> = {
   CreateVirtualMachine: "running",
   BootVirtualMachine: "running",
+  RebootVirtualMachine: "running",
   SaveVirtualMachine: "paused",
   ShutdownVirtualMachine: "shut_off",
 };

@@ -1,7 +1,7 @@
 import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
 import { kindOf } from "../../util/errors.ts";
 import type { Agent } from "../agents.ts";
-import type { SagaContext } from "../context.ts";
+import type { SagaContext, Tx } from "../context.ts";
 import { operation, patient, quick, unlessLost } from "../operation.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
@@ -126,20 +126,38 @@ async function pause(context: Context, place: DomainPlace, scope: StepScope): Pr
   await agent.compute((c) => c.ensureDomainPaused(request, patient(scope)));
 }
 
+function isActive({ api }: Context, { name, nodeName }: DomainPlace): Promise<boolean> {
+  return api.observed.isActive(name, nodeName);
+}
+
+/** Does `work`, which a guest that has gone off meanwhile is not in need of. */
+async function unlessOff(
+  context: Context,
+  place: DomainPlace,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (reason) {
+    if (kindOf(reason) !== "failed_precondition" || (await isActive(context, place))) throw reason;
+  }
+}
+
 /** Undoes a pause or a resume. A guest that has gone off meanwhile is as it would be without either. */
 function whileActive(
   undo: (context: Context, place: DomainPlace, scope: StepScope) => Promise<void>,
 ): (context: Context, place: DomainPlace, scope: StepScope) => Promise<void> {
   return unlessLost(async (context, place, scope) => {
-    const { observed } = context.api;
-    const isActive = () => observed.isActive(place.name, place.nodeName);
-    if (!(await isActive())) return;
-    try {
-      await undo(context, place, scope);
-    } catch (reason) {
-      if (kindOf(reason) !== "failed_precondition" || (await isActive())) throw reason;
-    }
+    if (!(await isActive(context, place))) return;
+    await unlessOff(context, place, () => undo(context, place, scope));
   });
+}
+
+async function press(context: Context, place: DomainPlace, scope: StepScope): Promise<void> {
+  const { agent, request } = about(context, place, scope);
+  await unlessOff(context, place, () =>
+    agent.compute((c) => c.requestDomainShutdown(request, quick(scope))),
+  );
 }
 
 /** The undo of what an earlier step's undo takes away as well, or of what cannot be taken back. */
@@ -215,13 +233,17 @@ export const redefineDomain: Step<
 /** Presses the power button: a guest cannot be made to forget that. */
 export const pressPowerButton: Step<Context, DomainPlace> = {
   name: "domain.press_power_button",
-  async act(context, place, scope) {
-    const { agent, request } = about(context, place, scope);
-    await agent.compute((c) => c.requestDomainShutdown(request, quick(scope)));
-  },
+  act: press,
   undo: nothing,
 };
 
+/** Does what `tx` has in its journal as its last step once more. See docs/adr/0032. */
+export async function pressPowerButtonAgain(tx: Tx, place: DomainPlace): Promise<void> {
+  const { context, id: transactionId, generation, signal } = tx;
+  await press(context, place, { transactionId, generation, signal });
+}
+
+/** What the guest had in its memory cannot be brought back: after an undo it is as after its start. */
 export const rebootDomain: Step<Context, DomainPlace & { readonly hard: boolean }> = {
   name: "domain.reboot",
   async act(context, place, scope) {

@@ -42,8 +42,10 @@ test.for([
   ["save", "PAUSED", "PAUSED"],
   ["save", "SHUTDOWN", undefined],
   ["reboot", "RUNNING", "RUNNING"],
+  ["reboot", "PAUSED", undefined],
   ["reboot", "SHUTDOWN", undefined],
   ["reset", "RUNNING", "RUNNING"],
+  ["reset", "PAUSED", "RUNNING"],
   ["reset", "SHUTDOWN", undefined],
   ["powerOff", "RUNNING", "SHUTDOWN"],
   ["powerOff", "PAUSED", "SHUTDOWN"],
@@ -142,6 +144,67 @@ test("a soft shutdown waits for the guest, and takes what its nics were", async 
   compute.powerOff(name);
   expect((await shutting).state).toBe(State.SHUTDOWN);
   expect(world.fakeNodes[0]!.snapshot().network.taps).toEqual({});
+});
+
+test("a guest that still boots hears a later press, and all presses are one step", async () => {
+  const clock = newShiftingClock();
+  await using world = await running({ clock });
+  const { compute } = world.fakeNodes[0]!.drivers;
+  const press = compute.requestShutdown;
+  let presses = 0;
+  Object.assign(compute, {
+    requestShutdown: async (...call: Parameters<typeof press>) => {
+      await press(...call);
+      presses += 1;
+    },
+  });
+  const shutting = world.virtualMachines.shutdownVirtualMachine({ name });
+  await until(async () => presses === 1, 5_000);
+  compute.listen(name);
+  expect(compute.snapshot().domains[0]?.state).toBe("running");
+  clock.shiftMs(5_000);
+  expect((await shutting).state).toBe(State.SHUTDOWN);
+  expect(presses).toBe(2);
+  const { transactions } = await world.transactions.listTransactions({});
+  const { transaction } = await world.transactions.getTransaction({ id: transactions[0]!.id });
+  const names = transaction!.steps.map((step) => step.name);
+  expect(names.filter((step) => step === "domain.press_power_button")).toHaveLength(1);
+});
+
+test.for([1, 2])("a guest that goes off just before press %i is off", async (nth) => {
+  const clock = newShiftingClock();
+  await using world = await running({ clock });
+  const { compute } = world.fakeNodes[0]!.drivers;
+  const press = compute.requestShutdown;
+  let presses = 0;
+  Object.assign(compute, {
+    requestShutdown: async (...call: Parameters<typeof press>) => {
+      presses += 1;
+      if (presses === nth) compute.powerOff(name);
+      await press(...call);
+    },
+  });
+  const shutting = world.virtualMachines.shutdownVirtualMachine({ name });
+  await until(async () => presses === 1, 5_000);
+  if (nth === 2) clock.shiftMs(5_000);
+  expect((await shutting).state).toBe(State.SHUTDOWN);
+  expect(presses).toBe(nth);
+});
+
+test("a reset of one that is paused, and cannot be let run after it, leaves it paused", async () => {
+  await using world = await running();
+  await verbs.save(world);
+  const before = await world.residue();
+  const { compute } = world.fakeNodes[0]!.drivers;
+  const what = new N0Error("unavailable", "the hypervisor does not answer");
+  compute.faults.set("ensureResumed", { when: "after", what });
+  expect(await refused(verbs.reset(world))).toMatchObject({
+    code: "Unavailable",
+    rollback: "done",
+  });
+  compute.faults.clear();
+  expect(await stateOf(world)).toBe(State.PAUSED);
+  expect(await world.residue()).toEqual(before);
 });
 
 test("a guest that does not hear the power button is left running at the deadline", async () => {

@@ -13,9 +13,11 @@ import { answering, answeringRecord } from "../idempotency/answer.ts";
 import { throwIfPending } from "../pending.ts";
 import { runSaga } from "../saga.ts";
 import {
+  type DomainPlace,
   pauseDomain,
   powerOffLater,
   pressPowerButton,
+  pressPowerButtonAgain,
   rebootDomain,
   releaseDomain,
   resumeDomain,
@@ -35,6 +37,8 @@ import {
 
 const SHUTDOWN_DEADLINE_MS = 60_000;
 const POLL_MS = 100;
+/** Guests ignore a press while they shut down; some show a question at each, so not too often. */
+const PRESS_AGAIN_MS = 5_000;
 
 /** Runs `saga` with the virtual machine PENDING and its state as its node says it is. */
 async function onSettled(
@@ -106,7 +110,10 @@ export async function saveVirtualMachine(
   });
 }
 
-/** Asks the guest to reboot, or with `hard` presses the reset button. */
+/**
+ * Asks the guest to reboot, or with `hard` presses the reset button, after which one that was paused runs. If
+ * that fails in between, it is paused again, and begins anew when it is booted.
+ */
 export async function rebootVirtualMachine(
   api: Api,
   call: Call,
@@ -114,13 +121,16 @@ export async function rebootVirtualMachine(
 ): Promise<VirtualMachine> {
   return await onSettled(api, call, "RebootVirtualMachine", name, async (tx, vm, state) => {
     throwUnlessActive(vm, state);
-    await tx.run(rebootDomain, { nodeName: vm.computeNodeName, name, hard });
-    return await rest(tx, vm, state);
+    if (!hard) throwIfPaused(vm, state);
+    const place = { nodeName: vm.computeNodeName, name };
+    await tx.run(rebootDomain, { ...place, hard });
+    if (state === State.PAUSED) await tx.run(resumeDomain, place);
+    return await rest(tx, vm, State.RUNNING);
   });
 }
 
 /**
- * Presses the power button and waits for the guest, or with `hard` takes the power away.
+ * Presses the power button, again and again, until the guest is off, or with `hard` takes the power away.
  *
  * @throws N0Error also `deadline_exceeded` when the guest is still up after `deadline_seconds`.
  */
@@ -131,17 +141,10 @@ export async function shutdownVirtualMachine(
 ): Promise<VirtualMachine> {
   return await onSettled(api, call, "ShutdownVirtualMachine", name, async (tx, vm, state) => {
     const place = { nodeName: vm.computeNodeName, name };
-    if (state === State.PAUSED && !hard) {
-      throw new N0Error(
-        "failed_precondition",
-        `virtual machine "${name}" is PAUSED and cannot hear the power button: boot it first, or use hard`,
-        { resource: ownerOf(name) },
-      );
-    }
+    if (!hard) throwIfPaused(vm, state);
     if (state === State.RUNNING && !hard) {
-      await tx.run(pressPowerButton, place);
       const deadlineMs = deadlineSeconds === 0 ? SHUTDOWN_DEADLINE_MS : deadlineSeconds * 1000;
-      await waitUntilOff(api, tx, vm, deadlineMs);
+      await pressUntilOff(api, tx, place, deadlineMs);
     }
     const { taps } = await planOf(api, vm);
     const after = settled(vm, State.SHUTDOWN);
@@ -156,28 +159,46 @@ export async function shutdownVirtualMachine(
   });
 }
 
-async function waitUntilOff(
+/** A guest that still boots does not hear the first press, nor learns later that there was one. */
+async function pressUntilOff(
   api: Api,
-  { signal }: Tx,
-  { name, computeNodeName }: VirtualMachine,
+  tx: Tx,
+  place: DomainPlace,
   deadlineMs: number,
 ): Promise<void> {
-  const endMs = api.clock.monotonicMs() + deadlineMs;
-  for (;;) {
-    const state = stateOf(await api.observed.read(computeNodeName, name, signal));
+  const { name, nodeName } = place;
+  const { clock } = api;
+  const endMs = clock.monotonicMs() + deadlineMs;
+  await tx.run(pressPowerButton, place);
+  for (let pressedMs = clock.monotonicMs(); ; ) {
+    const state = stateOf(await api.observed.read(nodeName, name, tx.signal));
     if (state !== State.RUNNING && state !== State.PAUSED) return;
-    if (api.clock.monotonicMs() >= endMs) {
+    const nowMs = clock.monotonicMs();
+    if (nowMs >= endMs) {
       throw new N0Error(
         "deadline_exceeded",
         `virtual machine "${name}" did not shut down within ${deadlineMs / 1000} s: try again, or use hard`,
         { resource: ownerOf(name) },
       );
     }
-    await api.clock.sleep(POLL_MS, signal).catch((cause) => {
+    if (nowMs - pressedMs >= PRESS_AGAIN_MS) {
+      await pressPowerButtonAgain(tx, place);
+      pressedMs = nowMs;
+    }
+    await clock.sleep(POLL_MS, tx.signal).catch((cause) => {
       const message = `virtual machine "${name}" was not waited for: try again, or use hard`;
       throw new N0Error("aborted", message, { resource: ownerOf(name), cause });
     });
   }
+}
+
+function throwIfPaused({ name }: VirtualMachine, state: State): void {
+  if (state !== State.PAUSED) return;
+  throw new N0Error(
+    "failed_precondition",
+    `virtual machine "${name}" is PAUSED and cannot hear the power button: boot it first, or use hard`,
+    { resource: ownerOf(name) },
+  );
 }
 
 function throwUnlessActive({ name }: VirtualMachine, state: State): void {

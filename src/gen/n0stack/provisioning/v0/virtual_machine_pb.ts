@@ -482,6 +482,8 @@ export type RebootVirtualMachineRequest = Message<"n0stack.provisioning.v0.Reboo
   name: string;
 
   /**
+   * Resets it without asking the guest. One that is PAUSED runs after it; without `hard` that is refused.
+   *
    * @generated from field: bool hard = 2;
    */
   hard: boolean;
@@ -509,7 +511,8 @@ export type ShutdownVirtualMachineRequest = Message<"n0stack.provisioning.v0.Shu
   hard: boolean;
 
   /**
-   * How long the guest may take after the power button is pressed. Defaults to 60.
+   * How long the guest may take after the power button is first pressed. Defaults to 60. A guest that still
+   * boots does not hear the button, so it is pressed again every 5 seconds.
    *
    * @generated from field: uint32 deadline_seconds = 100;
    */
