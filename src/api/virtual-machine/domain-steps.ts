@@ -1,5 +1,5 @@
 import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
-import { kindOf } from "../../util/errors.ts";
+import { kindOf, N0Error } from "../../util/errors.ts";
 import type { Agent } from "../agents.ts";
 import type { SagaContext, Tx } from "../context.ts";
 import { operation, patient, quick, unlessLost } from "../operation.ts";
@@ -201,7 +201,16 @@ export const startDomain: Step<Context, DomainShape> = {
 /** Lets a domain run that this transaction started: undoing the start ends it. */
 export const releaseDomain: Step<Context, DomainPlace> = {
   name: "domain.release",
-  act: resume,
+  async act(context, place, scope) {
+    try {
+      await resume(context, place, scope);
+    } catch (cause) {
+      if (kindOf(cause) !== "failed_precondition" || (await isActive(context, place))) throw cause;
+      // Nothing is to be changed first: it was started a moment ago, and somebody has ended it since.
+      const message = `virtual machine "${place.name}" went off as soon as it was started: try again`;
+      throw new N0Error("unavailable", message, { resource: ownerOf(place.name), cause });
+    }
+  },
   undo: nothing,
 };
 

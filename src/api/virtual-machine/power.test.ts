@@ -256,6 +256,36 @@ test("a boot that fails leaves it shut down, with nothing on the node that was n
   expect((await verbs.boot(world)).state).toBe(State.RUNNING);
 });
 
+test.for(["create", "boot"] as const)(
+  "a %s whose QEMU dies before it runs is undone, and says to try again",
+  async (verb) => {
+    await using world = await running();
+    if (verb === "create") await world.virtualMachines.deleteVirtualMachine({ name });
+    else await verbs.powerOff(world);
+    const before = await world.residue();
+    const { compute } = world.fakeNodes[0]!.drivers;
+    let deaths = 0;
+    world.faults = ({ point, step }) => {
+      if (point !== "before_act" || step !== "domain.release") return;
+      compute.crash(name);
+      deaths += 1;
+    };
+    const act = () =>
+      verb === "boot"
+        ? verbs.boot(world)
+        : world.virtualMachines.createVirtualMachine(webRequest());
+    expect(await refused(act())).toMatchObject({
+      code: "Unavailable",
+      rollback: "done",
+      message: expect.stringContaining("went off as soon as it was started: try again"),
+    });
+    expect(deaths).toBe(1);
+    expect((await world.residue()).records).toEqual(before.records);
+    world.faults = () => {};
+    expect((await act()).state).toBe(State.RUNNING);
+  },
+);
+
 test("verbs on one virtual machine wait in line", async () => {
   await using world = await running();
   const states = await Promise.all([

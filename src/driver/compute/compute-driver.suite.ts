@@ -177,9 +177,11 @@ export function computeDriverSuite(
       ];
       for (const [index, parts] of broken.entries()) {
         const started = driver.ensureStarted({ ...spec, ...parts }, mark, signal);
+        const field = index === 0 ? "disks[1]" : "nics[1]";
         await expect(started).rejects.toMatchObject({
           kind: "failed_precondition",
-          message: expect.stringContaining(index === 0 ? "disks[1]" : "nics[1]"),
+          message: expect.stringContaining(field),
+          facts: { field },
         });
         await driver.ensureAbsent(spec.name, mark, signal);
         expect(await stateOf(spec.name)).toBe("absent");
@@ -235,6 +237,10 @@ export function computeDriverSuite(
       await world.crash(spec.name);
       await expect.poll(() => events.at(-1), POLL).toEqual({ name: spec.name, state: "crashed" });
       expect(await stateOf(spec.name)).toBe("crashed");
+      await expect(driver.ensureResumed(spec.name, signal)).rejects.toMatchObject({
+        kind: "failed_precondition",
+        message: expect.stringContaining("its QEMU ended unexpectedly"),
+      });
       await driver.ensureOff(spec.name, signal);
       await driver.ensureStarted(spec, mark, signal);
       expect(await stateOf(spec.name)).toBe("paused");

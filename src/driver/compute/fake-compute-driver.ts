@@ -145,6 +145,8 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
 
   function active(name: string, mustBeActive = true): FakeDomain {
     const domain = domains.get(name);
+    if (mustBeActive && domain?.state === "crashed")
+      throw wrongState(name, "is off, for its QEMU ended unexpectedly: boot it first");
     if (domain === undefined || (mustBeActive && !isActive(domain)))
       throw wrongState(name, "is not active: boot it first");
     return domain;
@@ -186,8 +188,13 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
   function requireParts({ name, disks, nics }: DomainSpec): void {
     const disk = disks.findIndex(({ path }) => !hasDisk(path));
     const nic = nics.findIndex(({ tapName }) => !hasTap(tapName));
-    if (disk >= 0) throw wrongState(name, `misses disks[${disk}] on the node: make it first`);
-    if (nic >= 0) throw wrongState(name, `misses nics[${nic}] on the node: make it first`);
+    if (disk < 0 && nic < 0) return;
+    const field = disk >= 0 ? `disks[${disk}]` : `nics[${nic}]`;
+    throw new N0Error(
+      "failed_precondition",
+      `${field} of virtual machine "${name}" is missing on the node: make it first`,
+      { resource: `virtual_machine/${name}`, field },
+    );
   }
 
   function requireMemory(spec: DomainSpec): void {

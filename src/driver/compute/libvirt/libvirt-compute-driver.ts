@@ -10,6 +10,7 @@ import {
   domainPaths,
   machinesFolder,
 } from "./domain-paths.ts";
+import { asFileError } from "./file-error.ts";
 import { ensureMarkedFolder, listMarkedFolders } from "./folder-mark.ts";
 import { createSerialHub } from "./serial-hub.ts";
 import { readSerialLogFiles } from "./serial-log.ts";
@@ -161,7 +162,11 @@ export async function openLibvirtComputeDriver(
       readSerialLogFiles(pathsOf(name).serialLog, follow, clock, signal),
     async ensureFolder(name, mark) {
       const { folder } = pathsOf(name);
-      ensureMarkedFolder(folder, mark);
+      try {
+        ensureMarkedFolder(folder, mark);
+      } catch (error) {
+        throw asFileError(error);
+      }
       return folder;
     },
     async listFolders(signal) {

@@ -1,42 +1,103 @@
 import { type ErrorKind, N0Error } from "../../../util/errors.ts";
 import type { VirError } from "./bindings.ts";
+import { lastWords, withoutWarnings } from "./last-words.ts";
 
 /** virErrorNumber, as far as it is told apart (libvirt/virterror.h). */
 export const VIR_ERR = {
   noMemory: 2,
   noConnect: 5,
   invalidConnection: 6,
-  operationFailed: 9,
-  systemError: 38,
+  invalidDomain: 7,
+  invalidArgument: 8,
+  xmlError: 27,
+  xmlDetail: 35,
   rpc: 39,
   noDomain: 42,
   operationInvalid: 55,
-  configUnsupported: 67,
   operationTimeout: 68,
   noDomainMetadata: 80,
-  resourceBusy: 87,
+  xmlInvalidSchema: 92,
 } as const;
 
 /** VIR_FROM_RPC: the connection itself, not what was asked over it. */
 const FROM_RPC = 7;
 
-const KINDS: ReadonlyMap<number, ErrorKind> = new Map([
-  [VIR_ERR.noMemory, "resource_exhausted"],
-  [VIR_ERR.noConnect, "unavailable"],
-  [VIR_ERR.invalidConnection, "unavailable"],
-  [VIR_ERR.rpc, "unavailable"],
-  [VIR_ERR.operationTimeout, "unavailable"],
-  [VIR_ERR.operationInvalid, "failed_precondition"],
-  [VIR_ERR.configUnsupported, "failed_precondition"],
-  [VIR_ERR.resourceBusy, "failed_precondition"],
+/** What is known besides the error. */
+export interface Circumstances {
+  /** The last line of QEMU in the domain's log. libvirt does not always quote it. */
+  readonly logLine?: string | undefined;
+  /** Meanwhile the kernel has ended processes for want of memory. */
+  readonly hasLackedMemory?: boolean;
+}
+
+interface Meaning {
+  readonly kind: ErrorKind;
+  /** Why, and what to do next. */
+  readonly words: string;
+}
+
+const NO_ANSWER: Meaning = {
+  kind: "unavailable",
+  words: "the hypervisor does not answer, try again",
+};
+const QEMU_ENDED: Meaning = {
+  kind: "unavailable",
+  words: "its QEMU ended unexpectedly, try again",
+};
+const LACKED_MEMORY: Meaning = {
+  kind: "resource_exhausted",
+  words: "its QEMU ended while the node had not enough memory",
+};
+const REFUSED: Meaning = { kind: "failed_precondition", words: "the hypervisor refuses it" };
+/** We asked for nonsense. */
+const OUR_BUG: Meaning = {
+  kind: "internal",
+  words: "the hypervisor does not understand what it is asked for",
+};
+
+/** Where the code alone says it. */
+const BY_CODE: ReadonlyMap<number, Meaning> = new Map([
+  [VIR_ERR.noMemory, { kind: "resource_exhausted", words: "the node has not enough memory" }],
+  [VIR_ERR.noConnect, NO_ANSWER],
+  [VIR_ERR.invalidConnection, NO_ANSWER],
+  [VIR_ERR.rpc, NO_ANSWER],
+  [
+    VIR_ERR.operationTimeout,
+    { kind: "unavailable", words: "the hypervisor is busy with something else of it, try again" },
+  ],
+  [
+    VIR_ERR.operationInvalid,
+    { kind: "failed_precondition", words: "the hypervisor refuses it in its present state" },
+  ],
+  [VIR_ERR.noDomain, { kind: "aborted", words: "somebody has just removed it, try again" }],
+  [VIR_ERR.invalidDomain, OUR_BUG],
+  [VIR_ERR.invalidArgument, OUR_BUG],
+  [VIR_ERR.xmlError, OUR_BUG],
+  [VIR_ERR.xmlDetail, OUR_BUG],
+  [VIR_ERR.xmlInvalidSchema, OUR_BUG],
 ]);
 
-/** What libvirt has only words for: kind, and the words that we say instead. */
-const WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
+/** What libvirt has only words for, its own or QEMU's. The first that fits counts. */
+const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
   [
-    /cannot set up guest memory|Cannot allocate memory|No space left on device/i,
+    /cannot set up guest memory|Cannot allocate memory/i,
     "resource_exhausted",
-    "the node has not enough memory or disk space for it",
+    "the node has not enough memory for it",
+  ],
+  [
+    /No space left on device|Disk quota exceeded/i,
+    "resource_exhausted",
+    "the node has not enough disk space for it",
+  ],
+  [
+    /Failed to get "?[\w ]+"? lock|Failed to lock byte|Is another process using the image/i,
+    "failed_precondition",
+    "one of its disks is in use by another process: detach it there first",
+  ],
+  [
+    /Too many open files|cannot fork|Resource temporarily unavailable/i,
+    "resource_exhausted",
+    "the node cannot have more processes or open files",
   ],
   [
     /already (exists|defined) with uuid|domain .* already exists/i,
@@ -44,43 +105,92 @@ const WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
     "another domain of the node has its name or uuid: rename it, or remove the other",
   ],
   [
-    /Failed to get "?(write|shared)|image is in use|lock/i,
+    /tap device .*busy|\/dev\/net\/tun.*busy/i,
     "failed_precondition",
-    "one of its disks is in use by another process: detach it there first",
+    "one of its taps is in use by another process: end that first",
   ],
   [
-    /\/dev\/net\/tun|TUNSETIFF|network interface|Cannot get interface MTU|No such device/i,
+    /tap device|\/dev\/net\/tun|TUNSETIFF|Cannot get interface/i,
     "failed_precondition",
-    "one of its taps is missing or in use: make the network ready first",
+    "one of its taps is missing or no tap: make the network ready first",
   ],
   [
-    /No such file or directory|Cannot access storage file|Could not open/i,
+    /Failed to terminate process/i,
+    "unavailable",
+    "its QEMU does not end, perhaps for a disk that does not answer; try again",
+  ],
+  [
+    /not assigned to domain/i,
+    "failed_precondition",
+    "it has no such disk: look for it with verify",
+  ],
+  [
+    /Image is not in \w+ format|Image is corrupt|not a \w+ image/i,
+    "failed_precondition",
+    "one of its disks is damaged: restore it, or detach it",
+  ],
+  [
+    /(Cannot access storage file|Could not open|unable to open|cannot open file|cannot read header).*: (No such file|Not a directory)/is,
     "failed_precondition",
     "one of its disks is missing on the node: make it first",
   ],
+  [
+    /Cannot access storage file|Could not open|unable to open|cannot open file|cannot read header|Could not reopen/i,
+    "failed_precondition",
+    "one of its disks cannot be opened on the node: see to its file",
+  ],
+  [
+    /access KVM|initialize kvm|KVM_CREATE_VM|KVM is not available/i,
+    "failed_precondition",
+    "KVM does not work on the node: repair it, or have the agent use tcg",
+  ],
+  [/terminating on signal|Assertion .* failed/i, QEMU_ENDED.kind, QEMU_ENDED.words],
+  [/(read from|write to) monitor|monitor socket|End of file/i, QEMU_ENDED.kind, QEMU_ENDED.words],
 ];
 
-/** What a failed call meant, in words for clients; libvirt's own words go to `cause`. */
-export function toN0Error(action: string, name: string, error: VirError | undefined): N0Error {
+/** QEMU has ended, of which it may have said the reason. */
+const ENDED = /closed the monitor|process exited while connecting/i;
+
+/**
+ * What a failed call meant, in words for clients, with the last words of QEMU or libvirt; all that they said
+ * is its `cause`. The kind says whether to try again as it is: `internal` is only what we asked for wrongly.
+ *
+ * A QEMU that was killed says nothing, and libvirt, not being its parent, does not know the signal.
+ *
+ * @param name undefined where it was about all of them.
+ */
+export function toN0Error(
+  action: string,
+  name: string | undefined,
+  error: VirError | undefined,
+  circumstances: Circumstances = {},
+): N0Error {
+  const { logLine } = circumstances;
+  const message = error?.message ?? "no error";
+  const isQuoted = logLine === undefined || message.includes(logLine);
+  const said = isQuoted ? message : `${message}: ${logLine}`;
+  const known = withoutWarnings(said);
   const facts = {
-    resource: `virtual_machine/${name}`,
-    cause: new Error(
-      `libvirt: ${error?.message ?? "no error"} (code ${error?.code}, domain ${error?.domain})`,
-    ),
+    ...(name === undefined ? {} : { resource: `virtual_machine/${name}` }),
+    cause: new Error(`libvirt: ${said} (code ${error?.code}, domain ${error?.domain})`),
   };
-  const head = `cannot ${action} virtual machine "${name}"`;
-  if (error === undefined) return new N0Error("internal", head, facts);
-  if (error.domain === FROM_RPC || KINDS.get(error.code) === "unavailable") {
-    return new N0Error("unavailable", `${head}: the hypervisor does not answer, try again`, facts);
-  }
-  for (const [pattern, kind, words] of WORDS) {
-    if (pattern.test(error.message)) return new N0Error(kind, `${head}: ${words}`, facts);
-  }
-  const kind = KINDS.get(error.code) ?? "internal";
-  return new N0Error(kind, `${head}: ${PLAIN_WORDS[kind] ?? "the hypervisor failed"}`, facts);
+  const { kind, words } = error === undefined ? OUR_BUG : meaningOf(error, known, circumstances);
+  const what = name === undefined ? "the virtual machines" : `virtual machine "${name}"`;
+  return new N0Error(kind, `cannot ${action} ${what}: ${words}${quote(known)}`, facts);
 }
 
-const PLAIN_WORDS: Partial<Record<ErrorKind, string>> = {
-  resource_exhausted: "the node has not enough memory",
-  failed_precondition: "the hypervisor refuses it in the machine's present state",
-};
+function meaningOf(error: VirError, known: string, { hasLackedMemory }: Circumstances): Meaning {
+  if (error.domain === FROM_RPC) return NO_ANSWER;
+  const byWords = BY_WORDS.find(([pattern]) => pattern.test(known));
+  if (byWords !== undefined) return { kind: byWords[1], words: byWords[2] };
+  if (ENDED.test(known) && lastWords(known) === undefined) {
+    return hasLackedMemory === true ? LACKED_MEMORY : QEMU_ENDED;
+  }
+  return BY_CODE.get(error.code) ?? REFUSED;
+}
+
+/** For the end of a message. */
+export function quote(said: string): string {
+  const words = lastWords(said);
+  return words === undefined ? "" : ` (${words.by}: ${words.text})`;
+}

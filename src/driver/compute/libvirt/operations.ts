@@ -10,7 +10,8 @@ import { domainPaths } from "./domain-paths.ts";
 import { isActive, toDomainState } from "./domain-state.ts";
 import { formatDomainXml, METADATA_NAMESPACE, parseDomainXml, parseMark } from "./domain-xml.ts";
 import { ensureMarkedFolder, readFolderMark } from "./folder-mark.ts";
-import { toN0Error, VIR_ERR } from "./libvirt-error.ts";
+import { countOomKills, readLastLineOfQemu } from "./last-words.ts";
+import { quote, toN0Error, VIR_ERR } from "./libvirt-error.ts";
 import { libvirtFiles, removeLog } from "./libvirt-files.ts";
 import type { QemuEnder } from "./qemu-process.ts";
 import type { DriverSettings, Operation, QemuUser } from "./worker-protocol.ts";
@@ -107,11 +108,20 @@ function start(context: OperationContext, spec: DomainSpec, mark: Mark): void {
     prepareFolder(context, spec.name, mark);
     const domain = define(context, spec, mark, found);
     try {
-      check(context, "start", spec.name, context.libvirt.domainCreate(domain, START_PAUSED));
+      create(context, spec.name, domain);
     } finally {
       context.libvirt.domainFree(domain);
     }
   });
+}
+
+function create({ libvirt, settings }: OperationContext, name: string, domain: Pointer): void {
+  const oomKills = countOomKills();
+  if (libvirt.domainCreate(domain, START_PAUSED) >= 0) return;
+  const error = libvirt.lastError();
+  const logLine = readLastLineOfQemu(libvirtFiles(settings.prefix, name).log);
+  const hasLackedMemory = countOomKills() > oomKills;
+  throw toN0Error("start", name, error, { logLine, hasLackedMemory });
 }
 
 function redefine(context: OperationContext, spec: DomainSpec, mark: Mark): void {
@@ -282,7 +292,7 @@ function capacityOf(
 
 function list({ libvirt, connection, settings }: OperationContext): DomainInfo[] {
   const pointers = libvirt.listAllDomains(connection);
-  if (pointers === undefined) throw toN0Error("list", "*", libvirt.lastError());
+  if (pointers === undefined) throw toN0Error("list", undefined, libvirt.lastError());
   try {
     return pointers.flatMap((pointer) => {
       if (!libvirt.domainGetName(pointer).startsWith(settings.prefix)) return [];
@@ -336,9 +346,16 @@ function withActive(
   withDomain(context, action, name, (found) => {
     if (found === undefined) throw wrongState(name, "is not on the node: boot it first");
     refuseForeign(found);
+    if (found.state === "crashed") throw hasCrashed(context, name);
     if (!isActive(found.state)) throw wrongState(name, "is shut off: boot it first");
     check(context, action, name, use(found.pointer, found.state));
   });
+}
+
+function hasCrashed({ settings }: OperationContext, name: string): N0Error {
+  const logLine = readLastLineOfQemu(libvirtFiles(settings.prefix, name).log);
+  const why = logLine === undefined ? "" : quote(logLine);
+  return wrongState(name, `is off, for its QEMU ended unexpectedly${why}: boot it first`);
 }
 
 function refuseForeign({ name, mark }: FoundDomain): void {

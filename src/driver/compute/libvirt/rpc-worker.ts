@@ -1,6 +1,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { errorChain, kindOf, N0Error } from "../../../util/errors.ts";
 import { loadLibvirt, type Pointer } from "./bindings.ts";
+import { asFileError } from "./file-error.ts";
+import { quote } from "./libvirt-error.ts";
 import { runOperation } from "./operations.ts";
 import { loadQemuEnder } from "./qemu-process.ts";
 import type {
@@ -53,20 +55,23 @@ function connected(): Pointer {
   release();
   const opened = libvirt.connectOpen(settings.uri);
   if (opened === null) {
-    throw new N0Error("unavailable", "the hypervisor is not connected, try again", {
-      cause: new Error(`libvirt: ${libvirt.lastError()?.message ?? "cannot connect"}`),
+    const said = libvirt.lastError()?.message ?? "cannot connect";
+    throw new N0Error("unavailable", `the hypervisor is not connected, try again${quote(said)}`, {
+      cause: new Error(`libvirt: ${said}`),
     });
   }
   connection = opened;
   return opened;
 }
 
-function toWireError(error: unknown): WireError {
+function toWireError(reason: unknown): WireError {
+  const error = asFileError(reason);
   const isOurs = error instanceof N0Error;
   return {
     kind: kindOf(error),
     message: isOurs ? error.message : "the compute driver failed",
     resource: isOurs ? error.facts.resource : undefined,
+    field: isOurs ? error.facts.field : undefined,
     cause: errorChain(isOurs ? error.cause : error),
   };
 }

@@ -236,9 +236,12 @@ function keyOf(operation: Operation): string | undefined {
   return "spec" in operation ? operation.spec.name : operation.name;
 }
 
-function fromWireError({ kind, message, resource, cause }: WireError): N0Error {
-  const facts = { cause: new Error(cause), ...(resource === undefined ? {} : { resource }) };
-  return new N0Error(kind, message, facts);
+function fromWireError({ kind, message, resource, field, cause }: WireError): N0Error {
+  return new N0Error(kind, message, {
+    cause: new Error(cause),
+    ...(resource === undefined ? {} : { resource }),
+    ...(field === undefined ? {} : { field }),
+  });
 }
 
 /** It was not done, or nobody knows. */

@@ -64,6 +64,7 @@ export interface WireError {
   readonly kind: ErrorKind;
   readonly message: string;
   readonly resource: string | undefined;
+  readonly field: string | undefined;
   /** The cause chain in one line. */
   readonly cause: string;
 }
