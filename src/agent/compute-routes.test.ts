@@ -90,9 +90,10 @@ test("does each verb, and leaves nothing when the domain is absent", async () =>
   await client.ensureDomainStarted({ operation: request().operation, domain });
   await client.ensureDomainResumed(request());
   expect(await state()).toBe(DomainState.RUNNING);
+  await client.requestDomainShutdown(request());
+  await client.rebootDomain(request());
   await client.ensureDomainPaused(request());
   expect(await state()).toBe(DomainState.PAUSED);
-  await client.requestDomainShutdown(request());
   await client.rebootDomain({ ...request(), hard: true });
   await client.growDomainDisk({ ...request(), volumeId: "root", sizeBytes: 2n * 1024n ** 2n });
   expect((await drivers.volume.find("root", never))?.virtualSizeBytes).toBe(2n * 1024n ** 2n);

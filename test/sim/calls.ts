@@ -105,7 +105,7 @@ const vm: Readonly<Record<string, CallKind>> = {
   ),
   ShutdownVirtualMachine: call(
     6,
-    (view) => ({ name: view.machine(), hard: view.dice.chance(0.6), deadlineSeconds: 12 }),
+    (view) => ({ name: view.machine(), hard: view.dice.chance(0.6), deadlineSeconds: 7 }),
     (c, request, options) => c.virtualMachines.shutdownVirtualMachine(request, options),
   ),
   UpdateVirtualMachine: call(7, updateMachine, (c, request, options) =>

@@ -93,6 +93,13 @@ export const machines: readonly Scenario[] = [
     cleanUp: WEB_GONE,
   },
   {
+    name: "RebootVirtualMachine: hard, of one that is paused",
+    prepare: [...WEB_RUNS, PAUSED],
+    call: machine("RebootVirtualMachine", { name: "<web>", hard: true }),
+    revert: [PAUSED],
+    cleanUp: WEB_GONE,
+  },
+  {
     name: "RebootVirtualMachine: heard by the guest",
     prepare: GUEST_RUNS,
     call: machine("RebootVirtualMachine", { name: "<web>" }),
