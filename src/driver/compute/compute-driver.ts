@@ -84,8 +84,9 @@ export interface ComputeDriver extends AsyncDisposable {
    * the mark of the transaction that made the domain.
    *
    * @throws N0Error `failed_precondition` if a domain that is not ours has the name or the uuid, or a
-   *   disk or tap is missing; `resource_exhausted` if the node cannot hold it; `unavailable` if the
-   *   hypervisor does not answer.
+   *   disk or tap is missing, in use or damaged; `resource_exhausted` if the node cannot hold it;
+   *   `unavailable` if the hypervisor does not answer, or QEMU was ended while it started. The message
+   *   has QEMU's or the hypervisor's last words, without the node's paths.
    */
   ensureStarted(spec: DomainSpec, mark: Mark, signal: AbortSignal): Promise<void>;
 

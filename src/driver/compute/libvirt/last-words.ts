@@ -10,9 +10,9 @@ const TEXT_LENGTH_MAX = 240;
 /** virtlogd keeps up to 2 MiB of a domain; what was said last is at the end. */
 const LOG_TAIL_BYTES = 64 * 1024;
 /** `qemu-system-x86_64: ` and, where the fault is in one, the option with its value. */
-const QEMU_LINE = /^.*qemu-system-\w+: (?:-[\w-]+ (?:\{.*?\}|\S+): )?(.*)$/s;
+const QEMU_LINE = /^(?:.*\s)?qemu-system-\w+: (?:-[\w-]+ (?:\{.*?\}|\S+): )?(.*)$/s;
 /** It goes on after one, so it ends for no such thing; TCG has one for each feature of a processor. */
-const WARNING = /[:\s]*\S*\s?qemu-system-\w+: [^\n]*?\bwarning: [^\n]*/g;
+const WARNING = /[:\s]{0,3}\S{0,40}\s?qemu-system-\w+: [^\n]*?\bwarning: [^\n]*/g;
 /** What libvirt puts before QEMU's own words, and what names no fault. */
 const LIBVIRT_HEAD = /^(?:internal error|operation failed): /;
 /** Nothing but that QEMU has gone. */

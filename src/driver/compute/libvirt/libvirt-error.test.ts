@@ -35,6 +35,13 @@ test.for([
     "QEMU ended unexpectedly",
   ],
   [
+    1,
+    FROM.qemu,
+    `${EXITED}: libvirt:  error : cannot execute binary /usr/bin/qemu-system-x86_64: Permission denied`,
+    "failed_precondition",
+    "cannot execute binary qemu-system-x86_64: Permission denied)",
+  ],
+  [
     38,
     FROM.none,
     "Failed to terminate process 812 with SIGKILL: Device or resource busy",
@@ -224,6 +231,16 @@ describe("a QEMU that ended", () => {
     });
     expect(errorChain(error)).toContain(logLine);
   });
+});
+
+test("what an earlier QEMU said last is not why no QEMU was started", () => {
+  const logLine = `${AT} terminating on signal 15 from pid 1`;
+  const busy = "Unable to create tap device t1-0: Device or resource busy";
+  expect(say(38, FROM.none, busy, { logLine })).toMatchObject({
+    kind: "failed_precondition",
+    message: expect.stringContaining(`(libvirt: ${busy})`),
+  });
+  expect(errorChain(say(38, FROM.none, busy, { logLine }))).not.toContain("signal 15");
 });
 
 test("a long word is cut, and what is about all names none", () => {

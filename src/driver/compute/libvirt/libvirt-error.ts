@@ -145,11 +145,14 @@ const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
     "KVM does not work on the node: repair it, or have the agent use tcg",
   ],
   [/terminating on signal|Assertion .* failed/i, QEMU_ENDED.kind, QEMU_ENDED.words],
-  [/(read from|write to) monitor|monitor socket|End of file/i, QEMU_ENDED.kind, QEMU_ENDED.words],
 ];
 
-/** QEMU has ended, of which it may have said the reason. */
-const ENDED = /closed the monitor|process exited while connecting/i;
+/** QEMU has ended, and libvirt says no more than how it came to know. */
+function hasEndedInSilence(message: string): boolean {
+  return (
+    lastWords(message) === undefined || /(read from|write to) monitor|End of file/i.test(message)
+  );
+}
 
 /**
  * What a failed call meant, in words for clients, with the last words of QEMU or libvirt; all that they said
@@ -167,8 +170,9 @@ export function toN0Error(
 ): N0Error {
   const { logLine } = circumstances;
   const message = error?.message ?? "no error";
-  const isQuoted = logLine === undefined || message.includes(logLine);
-  const said = isQuoted ? message : `${message}: ${logLine}`;
+  // A start that failed before there was a QEMU finds the words of an earlier one in the log.
+  const isSilent = hasEndedInSilence(withoutWarnings(message));
+  const said = logLine !== undefined && isSilent ? `${message}: ${logLine}` : message;
   const known = withoutWarnings(said);
   const facts = {
     ...(name === undefined ? {} : { resource: `virtual_machine/${name}` }),
@@ -183,7 +187,7 @@ function meaningOf(error: VirError, known: string, { hasLackedMemory }: Circumst
   if (error.domain === FROM_RPC) return NO_ANSWER;
   const byWords = BY_WORDS.find(([pattern]) => pattern.test(known));
   if (byWords !== undefined) return { kind: byWords[1], words: byWords[2] };
-  if (ENDED.test(known) && lastWords(known) === undefined) {
+  if (hasEndedInSilence(known)) {
     return hasLackedMemory === true ? LACKED_MEMORY : QEMU_ENDED;
   }
   return BY_CODE.get(error.code) ?? REFUSED;
