@@ -17,6 +17,8 @@ export interface RpcCase {
   call(world: World): Promise<unknown>;
   /** Only records under these prefixes count for what it leaves, where it is part of a larger whole. */
   readonly leaves?: readonly string[];
+  /** What a step of it is told that the journal does not have. */
+  readonly secret?: unknown;
 }
 
 /** Its wall clock stands still, so that two runs write the same times. */
@@ -24,7 +26,7 @@ export const stillClock = { ...systemClock, nowMs: () => 1_700_000_000_000 };
 
 /** Registers the unwind cases of each of these RPCs. */
 export async function rpcUnwindCases(cases: readonly RpcCase[]): Promise<void> {
-  for (const { rpc, about, nodeCount = 1, prepare, call, leaves } of cases) {
+  for (const { rpc, about, nodeCount = 1, prepare, call, leaves, secret } of cases) {
     await unwindCases<World>({
       name: about === undefined ? rpc : `${rpc}, ${about}`,
       kind: rpc,
@@ -45,7 +47,7 @@ export async function rpcUnwindCases(cases: readonly RpcCase[]): Promise<void> {
       outcome: async (world) => comparable(only(await world.residue(), leaves)),
       restart: (world, faults) => world.restart(faults),
       stepsOf: (world) => lastSteps(world, rpc),
-      actAgain: (world, row) => actAgain(world, rpc, row),
+      actAgain: (world, row) => actAgain(world, rpc, row, secret),
     });
   }
 }
@@ -65,7 +67,12 @@ async function lastTransaction(world: World, rpc: string) {
 }
 
 /** As a request that is delivered twice would. */
-async function actAgain(world: World, rpc: string, { seq, name, input }: StepRow): Promise<void> {
+async function actAgain(
+  world: World,
+  rpc: string,
+  { seq, name, input }: StepRow,
+  secret: unknown,
+): Promise<void> {
   const { header, steps } = await lastTransaction(world, rpc);
   const { api } = world.opened;
   const context = { api, held: new Held(header?.guards ?? [], () => {}) };
@@ -76,7 +83,7 @@ async function actAgain(world: World, rpc: string, { seq, name, input }: StepRow
     signal: AbortSignal.timeout(30_000),
   };
   const step = stepRegistry().step(name);
-  if ("act" in step) await step.act(context, input, scope);
+  if ("act" in step) await step.act(context, input, scope, secret);
   else await step.writeRecords(context, input, scope, (writes) => api.datastore.batch(writes));
 }
 

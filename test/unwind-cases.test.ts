@@ -50,7 +50,7 @@ function toyCase(options: Partial<ToyOptions> = {}): SagaCase<ToyWorld> {
       const { id } = (await world.headers()).at(-1)!;
       const { datastore, node } = world;
       const scope = { transactionId: id, generation: 1, signal: new AbortController().signal };
-      await step.act({ datastore, node }, row.input as { name: string }, scope);
+      await step.act({ datastore, node }, row.input as { name: string }, scope, undefined);
     },
   };
 }
@@ -85,9 +85,9 @@ const bugs: Readonly<Record<string, Partial<ToyOptions>>> = {
     steps: [
       {
         ...makeThing,
-        async act(context, input, scope) {
+        async act(context, input, scope, secret) {
           if (context.node.things.has(input.name)) throw new Error("there is one");
-          await makeThing.act(context, input, scope);
+          await makeThing.act(context, input, scope, secret);
         },
       },
     ],

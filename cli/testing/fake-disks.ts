@@ -8,6 +8,7 @@ import {
   BlockStorageService,
   BlockStorage_BlockStorageState as State,
 } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { parseSourceUrl } from "../../src/util/source-url.ts";
 import type { Collection } from "./collection.ts";
 import { newCollection, refuse } from "./collection.ts";
 
@@ -101,8 +102,10 @@ function registerDisks(router: ConnectRouter, fake: FakeDisks): void {
     getBlockStorage: ({ name }) => disks.get(name),
     createBlockStorage: make,
     fetchBlockStorage(request) {
-      if (!/^(https?|file):/.test(request.sourceUrl)) {
-        throw new ConnectError("source_url: must be http, https or file", Code.InvalidArgument);
+      try {
+        parseSourceUrl(request.sourceUrl);
+      } catch (reason) {
+        throw ConnectError.from(reason, Code.InvalidArgument);
       }
       return make(request);
     },

@@ -3,14 +3,14 @@ import type { AnyStep, Retriable } from "./step.ts";
 
 /** Every step that the journal may name, so that recovery finds its undo. */
 export class StepRegistry<C, W = never> {
-  readonly #steps = new Map<string, AnyStep<C, Json, unknown, W>>();
+  readonly #steps = new Map<string, AnyStep<C, Json, unknown, W, unknown>>();
   readonly #retriables = new Map<string, Retriable<C, Json>>();
   /** Those that no saga runs any more. */
   readonly #former = new Set<string>();
 
   /** Rows of the journal come back as the input they were written from, hence the loose type inside. */
-  add<I extends Json, O>(...steps: readonly AnyStep<C, I, O, W>[]): this {
-    for (const step of steps) this.#put(this.#steps, step as AnyStep<C, Json, unknown, W>);
+  add<I extends Json, O, S>(...steps: readonly AnyStep<C, I, O, W, S>[]): this {
+    for (const step of steps) this.#put(this.#steps, step as AnyStep<C, Json, unknown, W, unknown>);
     return this;
   }
 
@@ -25,7 +25,7 @@ export class StepRegistry<C, W = never> {
     return this.addRetriable(...steps);
   }
 
-  step(name: string): AnyStep<C, Json, unknown, W> {
+  step(name: string): AnyStep<C, Json, unknown, W, unknown> {
     return this.#get(this.#steps, name);
   }
 

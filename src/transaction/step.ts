@@ -20,12 +20,17 @@ export interface StepScope {
  * returned: after a crash nobody knows whether it returned. Whatever `undo` needs (ids, names, the
  * value before) is chosen earlier and is part of the input. See docs/adr/0001.
  */
-export interface Step<C, I extends Json, O = void> {
+export interface Step<C, I extends Json, O = void, S = undefined> {
   /** Journal name, `resource.verb_object`. Stable for ever: old journal rows are looked up by it. */
   readonly name: string;
 
-  /** Does the work. What it makes bears the transaction's mark, or a name an earlier step reserved. */
-  act(context: C, input: I, scope: StepScope): Promise<O>;
+  /**
+   * Does the work. What it makes bears the transaction's mark, or a name an earlier step reserved.
+   *
+   * `secret` is what it needs and nobody may write down, such as a signed URL: the journal never has it,
+   * and neither has `undo`. See docs/adr/0029.
+   */
+  act(context: C, input: I, scope: StepScope, secret: S): Promise<O>;
 
   /**
    * Puts the world back. Succeeds as well when `act` never ran, ran in part, or was undone before, and
@@ -61,7 +66,9 @@ export interface RecordStep<C, I extends Json, W>
 }
 
 /** Any step before the pivot. */
-export type AnyStep<C, I extends Json, O, W> = Step<C, I, O> | RecordStep<C, I, W>;
+export type AnyStep<C, I extends Json, O, W, S = undefined> =
+  | Step<C, I, O, S>
+  | RecordStep<C, I, W>;
 
 /**
  * Work after the pivot: it cannot be undone, only finished, and is repeated until it is. So it never fails

@@ -84,12 +84,18 @@ export class Transaction<C, W> {
    * that an action that fails half-way, or whose answer is lost, is undone like one that succeeded.
    */
   run<I extends Json, O>(step: Step<C, I, O>, input: I): Promise<O>;
+  /** Runs one step whose action is told a secret besides, which is never written down. */
+  run<I extends Json, O, S>(step: Step<C, I, O, S>, input: I, secret: S): Promise<O>;
   /** Runs one step whose writes become durable together with its name and input. */
   run<I extends Json>(step: RecordStep<C, I, W>, input: I): Promise<void>;
-  async run<I extends Json, O>(step: AnyStep<C, I, O, W>, input: I): Promise<O | undefined> {
+  async run<I extends Json, O, S>(
+    step: AnyStep<C, I, O, W, S | undefined>,
+    input: I,
+    secret?: S,
+  ): Promise<O | undefined> {
     if (this.header.isCommitted) throw new Error(`${step.name} runs after the commit`);
     if (this.#isClosed) throw new Error(`${step.name} runs after its transaction has failed`);
-    const running = this.#run(step, input);
+    const running = this.#run(step, input, secret);
     this.#inFlight.add(running);
     try {
       return await running;
@@ -98,7 +104,11 @@ export class Transaction<C, W> {
     }
   }
 
-  async #run<I extends Json, O>(step: AnyStep<C, I, O, W>, input: I): Promise<O | undefined> {
+  async #run<I extends Json, O, S>(
+    step: AnyStep<C, I, O, W, S>,
+    input: I,
+    secret: S,
+  ): Promise<O | undefined> {
     const { faults, clock } = this.#parts;
     const live = this.#live;
     this.#throwIfStopped();
@@ -121,7 +131,7 @@ export class Transaction<C, W> {
       const beforeAct = async () => await faults({ point: "before_act", ...place });
       const output =
         "act" in step
-          ? await this.#act(step, input, row, beforeAct)
+          ? await this.#act(step, input, secret, row, beforeAct)
           : await this.#record(step, input, row, beforeAct);
       await faults({ point: "after_act", ...place });
       const endedAtMs = clock.nowMs();
@@ -134,15 +144,16 @@ export class Transaction<C, W> {
     }
   }
 
-  async #act<I extends Json, O>(
-    step: Step<C, I, O>,
+  async #act<I extends Json, O, S>(
+    step: Step<C, I, O, S>,
     input: I,
+    secret: S,
     row: StepRow,
     beforeAct: () => Promise<void>,
   ): Promise<O> {
     const generation = await this.#started(row);
     await beforeAct();
-    return await step.act(this.context, input, this.#scope(generation));
+    return await step.act(this.context, input, this.#scope(generation), secret);
   }
 
   /** Its row becomes durable with its writes: there is no moment at which one of them is there alone. */

@@ -147,7 +147,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
         "redirects to a file",
         (_, response) => response.writeHead(302, { location: "file:///etc/passwd" }).end(),
         "failed_precondition",
-        /redirects to file:/,
+        /redirects to a URL that begins with file:/,
       ],
       [
         "redirects for ever",
@@ -200,36 +200,16 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
     });
   });
 
-  test.each([
-    "ftp://example.com/image",
-    "http://user:secret@127.0.0.1/",
-    "image.qcow2",
-    "file://otherhost/etc/passwd",
-    "file:///etc/passwd",
-    "file:///no/such/file",
-    "file:///%2Fetc/passwd",
-    "data:,x",
-    "",
-  ])("the source %j is refused", async (url) => {
-    const { driver, names } = await world();
-    const fetched = driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
-    await expect(fetched).rejects.toMatchObject({
-      kind: "invalid_argument",
-      facts: { field: "source_url" },
-    });
-    expect(await names()).toEqual([]);
-  });
-
-  test.each(["sha256:12", "md5:d41d8cd98f00b204e9800998ecf8427e", "", `sha512:${"0".repeat(64)}`])(
-    "the checksum %j is refused",
-    async (checksum) => {
-      const { driver } = await world();
-      const source = { url: "http://127.0.0.1:9/", checksum };
-      const fetched = driver.ensureFetched("a", source, MIB, mark, { signal: signal() });
+  test.each(["file:///etc/passwd", "file:///no/such/file"])(
+    "the source %j is refused by a node that does not allow its folder",
+    async (url) => {
+      const { driver, names } = await world();
+      const fetched = driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
       await expect(fetched).rejects.toMatchObject({
         kind: "invalid_argument",
-        facts: { field: "checksum" },
+        facts: { field: "source_url" },
       });
+      expect(await names()).toEqual([]);
     },
   );
 

@@ -4,7 +4,7 @@ import { GiB, prepareDisk, prepareImage, REQUEST_NODE, webRequest } from "../sce
 import type { World } from "../world.ts";
 
 const SIZE = { requestBytes: GiB, limitBytes: 2n * GiB };
-const SOURCE_URL = "http://images.test/disk.qcow2";
+const SOURCE_URL = "http://images.test/disk.qcow2?signature=a";
 
 async function prepareDeleted(world: World): Promise<void> {
   await prepareImage(world);
@@ -50,6 +50,7 @@ export const blockStorageCases: readonly RpcCase[] = [
     },
     call: ({ blockStorages }) =>
       blockStorages.fetchBlockStorage({ name: "new", ...SIZE, sourceUrl: SOURCE_URL }),
+    secret: { sourceUrl: SOURCE_URL },
   },
   {
     rpc: "CopyBlockStorage",

@@ -6,14 +6,13 @@ import type {
 } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { BlockStorage_BlockStorageState as State } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { invalid } from "../../util/errors.ts";
+import { parseSourceUrl, withoutSecrets } from "../../util/source-url.ts";
 import { COPY_FROM, FETCH_FROM } from "../annotations.ts";
 import { blockStorages } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
 import { getBlockStorage, throwUnlessIn } from "./block-storage-record.ts";
 import { makeBlockStorage } from "./make.ts";
 import { ensureCopied, ensureEmpty, ensureFetched, ensureReplicated } from "./volume-steps.ts";
-
-const FETCH_SCHEMES = ["http:", "https:", "file:"];
 
 /** Makes an empty disk. For its errors see `makeBlockStorage`. */
 export async function createBlockStorage(
@@ -34,28 +33,14 @@ export async function fetchBlockStorage(
   request: FetchBlockStorageRequest,
 ): Promise<BlockStorage> {
   const { sourceUrl, checksum } = request;
-  const url = URL.parse(sourceUrl);
-  if (url === null) throw invalid("source_url", `"${sourceUrl}" is no URL`);
-  if (!FETCH_SCHEMES.includes(url.protocol)) {
-    throw invalid("source_url", `"${url.protocol}" cannot be fetched: use http:, https: or file:`);
-  }
+  const shownUrl = withoutSecrets(parseSourceUrl(sourceUrl));
   return await makeBlockStorage(api, call, request, {
     kind: "FetchBlockStorage",
-    annotations: { [FETCH_FROM]: withoutSecrets(sourceUrl, url) },
+    annotations: { [FETCH_FROM]: shownUrl },
     make: async (tx, place) => ({
-      path: await tx.run(ensureFetched, { ...place, sourceUrl, checksum }),
+      path: await tx.run(ensureFetched, { ...place, shownUrl, checksum }, { sourceUrl }),
     }),
   });
-}
-
-/** Whoever may read the disk is not to learn what fetched it: a password, or the signature in a query. */
-function withoutSecrets(text: string, { username, password, search, href }: URL): string {
-  if (username === "" && password === "" && search === "") return text;
-  const shown = new URL(href);
-  shown.username = "";
-  shown.password = "";
-  shown.search = "";
-  return shown.href;
 }
 
 /** Makes a full copy of another disk, which must not be in use. */

@@ -88,13 +88,14 @@ export const ensureOverlay: Step<SagaContext, VolumePlace & { readonly baseId: s
 
 export const ensureFetched: Step<
   SagaContext,
-  VolumePlace & { readonly sourceUrl: string; readonly checksum: string },
-  string
+  VolumePlace & { readonly shownUrl: string; readonly checksum: string },
+  string,
+  // With the signature that may stand in its query.
+  { readonly sourceUrl: string }
 > = {
   name: "volume.ensure_fetched",
-  async act(context, place, scope) {
-    const { sourceUrl, checksum } = place;
-    const request = { ...requestFor(place, scope), sourceUrl, checksum };
+  async act(context, place, scope, { sourceUrl }) {
+    const request = { ...requestFor(place, scope), sourceUrl, checksum: place.checksum };
     return await context.api.agents
       .get(place.nodeName)
       .volume((c) =>

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { N0Error } from "../../util/errors.ts";
+import { type ImageChecksum, parseChecksum } from "../../util/image-checksum.ts";
+import { parseSourceUrl } from "../../util/source-url.ts";
 import type { Mark } from "../mark.ts";
 import { blankQcow2 } from "./image/blank-qcow2.ts";
 import { imageFormat, sampleOf } from "./image/image-format.ts";
@@ -209,17 +211,20 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     ensureEmpty: (id, sizeBytes, mark, signal) =>
       make({ method: "ensureEmpty", id, signal }, sizeBytes, mark, () => undefined),
 
-    ensureFetched: (id, { url, checksum }, sizeBytes, mark, { signal, onProgress }) =>
-      make({ method: "ensureFetched", id, signal }, sizeBytes, mark, (size) => {
+    async ensureFetched(id, { url, checksum }, sizeBytes, mark, { signal, onProgress }) {
+      parseSourceUrl(url);
+      const wanted = checksum === undefined ? undefined : parseChecksum(checksum);
+      await make({ method: "ensureFetched", id, signal }, sizeBytes, mark, (size) => {
         const bytes = driver.sources.get(url);
         if (bytes === undefined) {
           throw new N0Error("unavailable", "source_url: does not answer", { field: "source_url" });
         }
-        checkDigest(bytes, checksum);
+        checkDigest(bytes, wanted);
         inspect(bytes, size);
         onProgress?.({ doneBytes: BigInt(bytes.length), totalBytes: BigInt(bytes.length) });
         return undefined;
-      }),
+      });
+    },
 
     ensureOverlay: (id, baseId, sizeBytes, mark, signal) =>
       make({ method: "ensureOverlay", id, signal }, sizeBytes, mark, (size) => {
@@ -358,9 +363,9 @@ function surveyOf(volume: VolumeInfo): VolumeSurvey {
   return { ...NOTHING, ...volume, hasFile: true, sidecar: "whole", ...backing };
 }
 
-function checkDigest(bytes: Uint8Array, checksum: string | undefined): void {
-  const [algorithm, hex] = checksum?.split(":") ?? [];
-  if (algorithm === undefined) return;
+function checkDigest(bytes: Uint8Array, checksum: ImageChecksum | undefined): void {
+  if (checksum === undefined) return;
+  const { algorithm, hex } = checksum;
   const digest = createHash(algorithm).update(bytes).digest("hex");
   if (digest !== hex) throw refused(`checksum: the source has ${algorithm}:${digest}`);
 }

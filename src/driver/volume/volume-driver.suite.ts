@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { BAD_SOURCE_URLS } from "../../../test/bad-source-urls.ts";
 import { blankQcow2 } from "./image/blank-qcow2.ts";
 import type { Progress, VolumeDriver } from "./volume-driver.ts";
 import { volumeReadingSuite } from "./volume-reading.suite.ts";
@@ -74,7 +75,8 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
       const { driver, offer } = await make();
       const image = blankQcow2(3n * MIB);
       const url = await offer(image);
-      const checksum = `sha256:${createHash("sha256").update(image).digest("hex")}`;
+      const digest = createHash("sha256").update(image).digest("hex");
+      const checksum = `sha256:${digest.toUpperCase()}`;
       const seen: Progress[] = [];
       const onProgress = (progress: Progress) => seen.push(progress);
       await driver.ensureFetched("a", { url, checksum }, 8n * MIB, mark, {
@@ -109,6 +111,31 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
       await expect(fetched).rejects.toMatchObject(kind(expected));
       expect(await names()).toEqual([]);
     });
+
+    test.each(BAD_SOURCE_URLS)("refuses the source %j", async (url, reason) => {
+      const { driver, names } = await make();
+      const fetched = driver.ensureFetched("a", { url }, MIB, mark, work());
+      await expect(fetched).rejects.toMatchObject({
+        ...kind("invalid_argument"),
+        facts: { field: "source_url" },
+        message: expect.stringMatching(reason),
+      });
+      expect(await names()).toEqual([]);
+    });
+
+    test.each(["", "sha256:12", "md5:d41d8cd98f00b204e9800998ecf8427e"])(
+      "refuses the checksum %j",
+      async (checksum) => {
+        const { driver, offer, names } = await make();
+        const source = { url: await offer(blankQcow2(MIB)), checksum };
+        const fetched = driver.ensureFetched("a", source, MIB, mark, work());
+        await expect(fetched).rejects.toMatchObject({
+          ...kind("invalid_argument"),
+          facts: { field: "checksum" },
+        });
+        expect(await names()).toEqual([]);
+      },
+    );
 
     test("says unavailable for a source that does not answer, and leaves nothing", async () => {
       const { driver, silentUrl, names } = await make();

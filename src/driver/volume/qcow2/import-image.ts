@@ -1,4 +1,5 @@
 import { rename, rm } from "node:fs/promises";
+import type { ImageChecksum } from "../../../util/image-checksum.ts";
 import {
   IMAGE_HEAD_BYTES,
   IMAGE_TAIL_BYTES,
@@ -10,13 +11,13 @@ import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
 import type { WorkOptions } from "../volume-driver.ts";
 import { badImage, checkImageSize } from "../volume-errors.ts";
 import { readHead, readTail } from "./files.ts";
-import { type Checksum, takeIn, tooLong } from "./intake.ts";
+import { takeIn, tooLong } from "./intake.ts";
 import type { QemuImg } from "./qemu-img.ts";
 
 export interface Import {
   readonly bytes: AsyncIterable<Uint8Array>;
   readonly totalBytes?: bigint | undefined;
-  readonly checksum?: Checksum | undefined;
+  readonly checksum?: ImageChecksum | undefined;
   /** Where the result is written. */
   readonly to: string;
   /** Where what came is kept meanwhile, unless it can be kept as it is. */

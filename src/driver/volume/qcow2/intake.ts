@@ -1,28 +1,16 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
-import { invalid, N0Error } from "../../../util/errors.ts";
+import { N0Error } from "../../../util/errors.ts";
+import type { ImageChecksum } from "../../../util/image-checksum.ts";
 import { refused } from "../volume-errors.ts";
 
 export interface IntakeOptions {
   readonly bytesMax: bigint;
   /** Longest wait for the next bytes. */
   readonly idleTimeoutMs: number;
-  readonly checksum: Checksum | undefined;
+  readonly checksum: ImageChecksum | undefined;
   readonly signal: AbortSignal;
   readonly onBytes: (doneBytes: bigint) => void;
-}
-
-export interface Checksum {
-  readonly algorithm: "sha256" | "sha512";
-  readonly hex: string;
-}
-
-/** `sha256:<64 hex digits>` or `sha512:<128 hex digits>`. @throws N0Error `invalid_argument`. */
-export function parseChecksum(text: string): Checksum {
-  const [, sha256, sha512] = /^(?:sha256:([0-9a-f]{64})|sha512:([0-9a-f]{128}))$/i.exec(text) ?? [];
-  if (sha256 !== undefined) return { algorithm: "sha256", hex: sha256.toLowerCase() };
-  if (sha512 !== undefined) return { algorithm: "sha512", hex: sha512.toLowerCase() };
-  throw invalid("checksum", "must be sha256: or sha512: and the digest in hexadecimal digits");
 }
 
 /**

@@ -1,12 +1,12 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, readlink, realpath } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, join, relative, sep } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { invalid, N0Error } from "../../../util/errors.ts";
+import { filePath, parseSourceUrl, webUrlFault } from "../../../util/source-url.ts";
 import { refused } from "../volume-errors.ts";
 import { errorCode } from "./files.ts";
 import { get, type WebOptions } from "./web.ts";
@@ -46,20 +46,11 @@ export async function openSource(
   options: SourceOptions,
   signal: AbortSignal,
 ): Promise<OpenSource> {
-  if (!URL.canParse(url)) throw invalid(FIELD, "must be a URL");
-  const parsed = new URL(url);
-  if (parsed.protocol === "file:") return await openFile(parsed, options.allowedFileFolders);
-  checkHttpUrl(parsed);
+  const parsed = parseSourceUrl(url);
+  if (parsed.protocol === "file:") {
+    return await openFile(filePath(parsed), options.allowedFileFolders);
+  }
   return await openHttp(parsed, options, signal);
-}
-
-function checkHttpUrl(url: URL): void {
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw invalid(FIELD, "must begin with http:, https: or file:");
-  }
-  if (url.username !== "" || url.password !== "") {
-    throw invalid(FIELD, "must not hold a user name or password");
-  }
 }
 
 async function openHttp(
@@ -105,11 +96,9 @@ async function follow(first: URL, options: WebOptions): Promise<IncomingMessage>
     if (!URL.canParse(location, url.href))
       throw refused(`source_url: ${url.host} redirects to no URL`);
     url = new URL(location, url);
-    if (url.protocol !== "http:" && url.protocol !== "https:") {
-      throw refused(`source_url: the server redirects to ${url.protocol}, which is not allowed`);
-    }
-    if (url.username !== "" || url.password !== "") {
-      throw refused("source_url: the server redirects to a URL with a user name or password");
+    const fault = webUrlFault(url);
+    if (fault !== undefined) {
+      throw refused(`source_url: the server redirects to a URL that ${fault}`);
     }
   }
   throw refused(`source_url: more than ${REDIRECTS_MAX} redirects`);
@@ -150,8 +139,7 @@ function silent(url: URL, cause: unknown): N0Error {
   });
 }
 
-async function openFile(url: URL, allowedFolders: readonly string[]): Promise<OpenSource> {
-  const path = pathOf(url);
+async function openFile(path: string, allowedFolders: readonly string[]): Promise<OpenSource> {
   const folders = await realFolders(allowedFolders);
   const notAllowed = () => invalid(FIELD, "names a file outside the folders that this node allows");
 
@@ -180,19 +168,6 @@ async function openFile(url: URL, allowedFolders: readonly string[]): Promise<Op
   } catch (cause) {
     await close(file);
     throw cause;
-  }
-}
-
-function pathOf(url: URL): string {
-  if (url.host !== "" && url.host !== "localhost")
-    throw invalid(FIELD, "a file: URL must have no host");
-  try {
-    const path = new URL(url);
-    path.host = "";
-    return resolve(fileURLToPath(path));
-  } catch {
-    // Such as an encoded slash.
-    throw invalid(FIELD, "is no file: URL with an absolute path");
   }
 }
 

@@ -1,0 +1,21 @@
+/** What neither the API nor a node takes for a `source_url`, each with a part of the reason. */
+export const BAD_SOURCE_URLS: ReadonlyArray<readonly [url: string, reason: RegExp]> = [
+  ["", /must be given/],
+  ["no url", /must be a URL/],
+  ["image.qcow2", /must be a URL/],
+  ["https://", /must be a URL/],
+  ["https://images.example:65536/a", /must be a URL/],
+  [`https://images.example/${"a".repeat(8200)}`, /at most 8192 characters/],
+  ["ftp://images.example/disk", /begins with ftp:/],
+  ["data:,x", /begins with data:/],
+  ["https://ann:s3cret@images.example/a", /user name or password/],
+  ["http://s3cret@127.0.0.1/", /user name or password/],
+  ["https://images.example:0/a", /port 0/],
+  ["https://images.example/a#b", /%23/],
+  ["file:///images/a#b.qcow2", /%23/],
+  ["file:///images/a?b.qcow2", /%3F/],
+  ["file://otherhost/etc/passwd", /host/],
+  ["file:///%2Fetc/passwd", /absolute path/],
+  ["file:///images/%ff", /absolute path/],
+  ["file:///images/%00", /zero byte/],
+];
