@@ -7,6 +7,7 @@ import { newNodeFacts } from "../driver/node-facts/node-facts.ts";
 import { newIsoSeedDriver } from "../driver/seed/iso-seed-driver.ts";
 import { newQcow2VolumeDriver } from "../driver/volume/qcow2/qcow2-volume-driver.ts";
 import type { Log } from "../util/log.ts";
+import type { WebProxies } from "../util/web-proxies.ts";
 import type { Drivers } from "./agent-deps.ts";
 
 export interface DriversConfig {
@@ -21,6 +22,8 @@ export interface DriversConfig {
   readonly allowedFileFolders: readonly string[];
   /** Whether `http(s):` images may come from loopback and link-local addresses. */
   readonly allowLocalSources: boolean;
+  /** Through which those images are fetched. Default: none. */
+  readonly webProxies?: WebProxies;
   /** No volume may be larger. */
   readonly virtualSizeBytesMax: bigint;
 }
@@ -43,6 +46,7 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
     directory: volumeFolder,
     allowedFileFolders: config.allowedFileFolders,
     allowLocalSources: config.allowLocalSources,
+    ...(config.webProxies === undefined ? {} : { webProxies: config.webProxies }),
     virtualSizeBytesMax: config.virtualSizeBytesMax,
   });
   // Last, for it alone has to be closed: nothing after it can fail.

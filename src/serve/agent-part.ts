@@ -12,9 +12,11 @@ import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import { systemRandom } from "../util/random.ts";
+import type { WebProxies } from "../util/web-proxies.ts";
 import { lockFolder } from "./folder-lock.ts";
 import type { NodeSettings } from "./settings.ts";
 import { readVersion } from "./version.ts";
+import { webProxiesFrom } from "./web-proxies.ts";
 
 /** The agent of this machine, however it is reached. */
 export interface AgentPart extends AsyncDisposable {
@@ -37,9 +39,14 @@ export async function openAgent(
   transportTo: (address: string) => Transport,
 ): Promise<AgentPart> {
   await using opened = new AsyncDisposableStack();
+  const webProxies = webProxiesFrom(process.env);
+  const { http, https } = webProxies;
+  if ((http ?? https) !== undefined) {
+    log.info("images are fetched through a proxy", { http: http?.host, https: https?.host });
+  }
   opened.use(lockFolder(settings.baseDirectory, "agent"));
   const ending = new AbortController();
-  const drivers = opened.use(await openDrivers(driversConfig(settings), log));
+  const drivers = opened.use(await openDrivers(driversConfig(settings, webProxies), log));
   const queue = newKeyedQueue({ signal: ending.signal });
   opened.defer(() => queue.whenIdle());
   opened.defer(() => ending.abort());
@@ -74,7 +81,7 @@ export async function openAgent(
   };
 }
 
-function driversConfig(settings: NodeSettings): DriversConfig {
+function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversConfig {
   const { baseDirectory, accelerator, libvirtUri, resourcePrefix, imageSizeMax } = settings;
   return {
     baseDirectory,
@@ -83,6 +90,7 @@ function driversConfig(settings: NodeSettings): DriversConfig {
     resourcePrefix,
     allowedFileFolders: settings.allowedFileFolders ?? [join(baseDirectory, "images")],
     allowLocalSources: settings.allowLocalSources,
+    webProxies,
     virtualSizeBytesMax: imageSizeMax,
   };
 }

@@ -63,7 +63,8 @@ function examplesText(key: keyof typeof EXAMPLES): string {
 
 const SETTINGS_NOTE =
   "\nEvery option can also stand in the environment (--bind-port as N0CORE_BIND_PORT) and in the config\n" +
-  "file (bind-port: 20180). A flag goes before the environment, that before the file.";
+  "file (bind-port: 20180). A flag goes before the environment, that before the file.\n" +
+  "An agent fetches images through HTTP_PROXY and HTTPS_PROXY, but for what NO_PROXY names.";
 
 function program(): Command {
   const root = new Command("n0core")

@@ -11,20 +11,23 @@ import { blankQcow2 } from "../../src/driver/volume/image/blank-qcow2.ts";
 import { newQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
 import { chunks } from "../../src/driver/volume/volume-driver.suite.ts";
 import type { Progress } from "../../src/driver/volume/volume-driver.ts";
+import { type Clock, systemClock } from "../../src/util/clock.ts";
+import { type Handle, newWebServer } from "../web-server.ts";
 import { requirement } from "./requirements.ts";
 import {
-  type Handle,
   isRunning,
   MIB,
   mark,
   newVolumeWorld,
-  newWebServer,
   noise,
   run,
   signal,
   soon,
   type VolumeWorld,
 } from "./volume-world.ts";
+
+/** The tries of a transfer come without a wait. */
+const hurried: Clock = { ...systemClock, sleep: async () => {} };
 
 const child = fileURLToPath(new URL("volume-child.ts", import.meta.url));
 
@@ -108,6 +111,29 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
       expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: MIB });
     });
 
+    test.each([
+      ["goes on where it broke", { etag: '"one"' }],
+      ["begins anew", {}],
+    ])("that breaks %s, and is whole with its checksum", async (_, headers) => {
+      const { driver, names } = await world({ clock: hurried });
+      const url = await webServer((request, response) => {
+        const from = Number(/\d+/.exec(request.headers.range ?? "0")?.[0]);
+        if (from > 0) {
+          const range = `bytes ${from}-${image.length - 1}/${image.length}`;
+          response.writeHead(206, { ...headers, "content-range": range });
+          return response.end(image.subarray(from));
+        }
+        response.writeHead(200, { ...headers, "content-length": image.length });
+        if (asked++ > 0) return response.end(image);
+        return response.write(image.subarray(0, 100_000), () => response.destroy());
+      });
+      let asked = 0;
+      const checksum = `sha256:${createHash("sha256").update(image).digest("hex")}`;
+      await driver.ensureFetched("a", { url, checksum }, MIB, mark, { signal: signal() });
+      expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: MIB });
+      expect((await names()).sort()).toEqual(["a.json", "a.qcow2"]);
+    });
+
     test("on loopback is refused unless that is allowed", async () => {
       const { driver, names } = await world({ allowLocalSources: false });
       const url = await webServer((_, response) => response.end(image));
@@ -137,11 +163,15 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
         "failed_precondition",
         /answers 404/,
       ],
+      ["answers 503", (_, response) => response.writeHead(503).end(), "unavailable", /answers 503/],
       [
-        "answers 503",
-        (_, response) => response.writeHead(503).end(),
+        "answers with a part that nobody asked for",
+        (_, response) => {
+          const range = `bytes 0-99999/${image.length}`;
+          response.writeHead(206, { "content-range": range }).end(image.subarray(0, 100_000));
+        },
         "failed_precondition",
-        /answers 503/,
+        /answers 206 Partial Content, though all of the file was asked for/,
       ],
       [
         "redirects to a file",
@@ -153,7 +183,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
         "redirects for ever",
         (_, response) => response.writeHead(302, { location: "/" }).end(),
         "failed_precondition",
-        /more than 10 redirects/,
+        /redirects more than 10 times/,
       ],
       ["never answers", () => {}, "unavailable", /does not answer/],
       ["hangs up", (request) => request.socket.destroy(), "unavailable", /does not answer/],
@@ -191,7 +221,11 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
         /web page/,
       ],
     ])("that %s is an error, and nothing is left", async (_, handle, kind, message) => {
-      const { driver, names } = await world({ responseTimeoutMs: 500, idleTimeoutMs: 500 });
+      const { driver, names } = await world({
+        responseTimeoutMs: 500,
+        idleTimeoutMs: 500,
+        clock: hurried,
+      });
       const url = await webServer(handle);
       const fetched = driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
       await expect(fetched).rejects.toMatchObject({ kind });

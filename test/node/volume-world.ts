@@ -1,9 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -54,27 +51,6 @@ export async function newVolumeWorld(
     scratch: scratch!,
     names: () => readdir(options.directory ?? directory!),
     [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
-  };
-}
-
-export type Handle = (request: IncomingMessage, response: ServerResponse) => void;
-
-/** A server, on loopback unless another address is given, that ends, with all its connections, when it is disposed of. */
-export async function newWebServer(
-  handle: Handle,
-  address = "127.0.0.1",
-): Promise<AsyncDisposable & { readonly url: string; readonly server: Server }> {
-  const server = createServer(handle).listen(0, address);
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://${address}:${port}`,
-    server,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
-    },
   };
 }
 

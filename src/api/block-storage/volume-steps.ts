@@ -183,25 +183,26 @@ function undoRequestFor(place: GrowingVolume) {
   return { sizeBytes: BigInt(place.beforeBytes), grownBytes: BigInt(place.sizeBytes) };
 }
 
+async function growFile({ api }: SagaContext, place: VolumePlace, scope: StepScope): Promise<void> {
+  const request = requestFor(place, scope);
+  await api.agents.get(place.nodeName).volume((c) => c.ensureVolumeSize(request, quick(scope)));
+}
+
+const shrinkFile = unlessLost<GrowingVolume>(async ({ api }, place, scope) => {
+  const { nodeName, volumeId: id, name } = place;
+  const asked = { operation: operation(`block_storage/${name}`, scope), id };
+  const request = { ...asked, ...undoRequestFor(place) };
+  await api.agents.get(nodeName).volume((c) => c.undoVolumeGrowth(request, quick(scope)));
+});
+
 /**
  * The file grows, as the last step before the pivot: growing can fail for a reason that lies in the file.
  * Undone it shrinks back, where nobody has written to the new part.
  */
 export const growVolume: Step<SagaContext, GrowingVolume> = {
   name: "volume.grow",
-  async act({ api }, place, scope) {
-    const request = requestFor(place, scope);
-    await api.agents.get(place.nodeName).volume((c) => c.ensureVolumeSize(request, quick(scope)));
-  },
-  undo: unlessLost(async ({ api }, place, scope) => {
-    const { nodeName, volumeId: id, name } = place;
-    const request = {
-      operation: operation(`block_storage/${name}`, scope),
-      id,
-      ...undoRequestFor(place),
-    };
-    await api.agents.get(nodeName).volume((c) => c.undoVolumeGrowth(request, quick(scope)));
-  }),
+  act: growFile,
+  undo: shrinkFile,
   leaves: leavesGrown,
 };
 
@@ -240,24 +241,24 @@ async function throughDomain(
   }
 }
 
+async function growDisk(context: SagaContext, place: GrowingDisk, scope: StepScope): Promise<void> {
+  const grow = (agent: Agent, domain: DomainDisk) => {
+    const request = { ...domain, sizeBytes: BigInt(place.sizeBytes) };
+    return agent.compute((c) => c.growDomainDisk(request, quick(scope)));
+  };
+  await throughDomain(context, place, scope, grow, () => growFile(context, place, scope));
+}
+
 /** As `growVolume`, for a disk of a virtual machine: through its domain while that has the file open. */
 export const growDomainDisk: Step<SagaContext, GrowingDisk> = {
   name: "domain.grow_disk",
-  async act(context, place, scope) {
-    const grow = (agent: Agent, domain: DomainDisk) => {
-      const request = { ...domain, sizeBytes: BigInt(place.sizeBytes) };
-      return agent.compute((c) => c.growDomainDisk(request, quick(scope)));
-    };
-    const onFile = () => growVolume.act(context, place, scope);
-    await throughDomain(context, place, scope, grow, onFile);
-  },
+  act: growDisk,
   undo: unlessLost(async (context, place, scope) => {
     const shrink = (agent: Agent, domain: DomainDisk) => {
       const request = { ...domain, ...undoRequestFor(place) };
       return agent.compute((c) => c.undoDomainDiskGrowth(request, quick(scope)));
     };
-    const onFile = () => growVolume.undo(context, place, scope);
-    await throughDomain(context, place, scope, shrink, onFile);
+    await throughDomain(context, place, scope, shrink, () => shrinkFile(context, place, scope));
   }),
   leaves: leavesGrown,
 };
@@ -265,14 +266,14 @@ export const growDomainDisk: Step<SagaContext, GrowingDisk> = {
 /** As journals name it that were written when a file grew after the pivot. */
 export const growVolumeLater: Retriable<SagaContext, GrowingVolume> = {
   name: growVolume.name,
-  act: unlessLost(growVolume.act),
+  act: unlessLost<GrowingVolume>(growFile),
   leaves: leavesUngrown,
 };
 
 /** As `growVolumeLater`. */
 export const growDomainDiskLater: Retriable<SagaContext, GrowingDisk> = {
   name: growDomainDisk.name,
-  act: unlessLost(growDomainDisk.act),
+  act: unlessLost<GrowingDisk>(growDisk),
   leaves: leavesUngrown,
 };
 

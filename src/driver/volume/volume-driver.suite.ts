@@ -114,13 +114,19 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
 
     test.each(BAD_SOURCE_URLS)("refuses the source %j", async (url, reason) => {
       const { driver, names } = await make();
-      const fetched = driver.ensureFetched("a", { url }, MIB, mark, work());
-      await expect(fetched).rejects.toMatchObject({
-        ...kind("invalid_argument"),
-        facts: { field: "source_url" },
-        message: expect.stringMatching(reason),
-      });
+      const refuses = async () => {
+        const fetched = driver.ensureFetched("a", { url }, MIB, mark, work());
+        await expect(fetched).rejects.toMatchObject({
+          ...kind("invalid_argument"),
+          facts: { field: "source_url" },
+          message: expect.stringMatching(reason),
+        });
+      };
+      await refuses();
       expect(await names()).toEqual([]);
+      // Also where there would be nothing to do.
+      await driver.ensureEmpty("a", MIB, mark, signal());
+      await refuses();
     });
 
     test.each(["", "sha256:12", "md5:d41d8cd98f00b204e9800998ecf8427e"])(

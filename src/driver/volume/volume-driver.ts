@@ -41,7 +41,7 @@ export interface Marking {
 }
 
 export interface FetchSource {
-  /** `http:`, `https:`, or `file:` inside a folder that the agent allows. */
+  /** As `parseSourceUrl` takes it; a `file:` one inside a folder that the agent allows. May hold a secret. */
   readonly url: string;
   /** `sha256:<hex>` or `sha512:<hex>`. */
   readonly checksum?: string;
@@ -98,12 +98,12 @@ export interface VolumeDriver {
    * vmdk, vdi, vhdx; ISO 9660 is raw; no text, archive or document), no backing file, no external data
    * file, not truncated, not over the size limit. A qcow2 that this driver could have made is kept; any
    * other image is converted to one. It is then grown to `sizeBytes`. Progress is that of the transfer,
-   * then afresh that of the conversion.
+   * afresh where that had to begin anew, then afresh that of the conversion.
    *
-   * @throws N0Error `invalid_argument` for a scheme or folder that is not allowed;
+   * @throws N0Error `invalid_argument` for a URL, folder or checksum that is not allowed;
    *   `failed_precondition` for an image that must not be used, a wrong checksum, one larger than
-   *   `sizeBytes`, or a source that answers no; `unavailable` for a source that does not answer;
-   *   `resource_exhausted` when the disk is full.
+   *   `sizeBytes`, or a source that answers no; `unavailable` for a source that does not answer now, with
+   *   the delay that it asks for; `resource_exhausted` when the disk is full.
    */
   ensureFetched(
     id: string,

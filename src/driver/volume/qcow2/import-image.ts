@@ -15,6 +15,7 @@ import { takeIn, tooLong } from "./intake.ts";
 import type { QemuImg } from "./qemu-img.ts";
 
 export interface Import {
+  /** They end by themselves, such as those of `guarded`. */
   readonly bytes: AsyncIterable<Uint8Array>;
   readonly totalBytes?: bigint | undefined;
   readonly checksum?: ImageChecksum | undefined;
@@ -27,7 +28,6 @@ export interface Import {
 
 export interface ImportLimits {
   readonly virtualSizeBytesMax: bigint;
-  readonly idleTimeoutMs: number;
 }
 
 /** What an image's own tables and snapshots may take beside `sizeBytes` of data. */
@@ -52,9 +52,7 @@ export async function importImage(
   try {
     const intake = {
       bytesMax,
-      idleTimeoutMs: limits.idleTimeoutMs,
       checksum: image.checksum,
-      signal,
       onBytes: (doneBytes: bigint) =>
         onProgress?.({ doneBytes, ...(totalBytes === undefined ? {} : { totalBytes }) }),
     };

@@ -4,6 +4,9 @@ import { type Clock, systemClock } from "../../../util/clock.ts";
 import type { N0Error } from "../../../util/errors.ts";
 import { parseChecksum } from "../../../util/image-checksum.ts";
 import { type Random, systemRandom } from "../../../util/random.ts";
+import { parseSourceUrl } from "../../../util/source-url.ts";
+import type { WebProxies } from "../../../util/web-proxies.ts";
+import { guarded } from "../guarded.ts";
 import { sparseQcow2 } from "../image/blank-qcow2.ts";
 import type { VolumeDriver, VolumeInfo } from "../volume-driver.ts";
 import {
@@ -26,7 +29,7 @@ import { importImage, portion } from "./import-image.ts";
 import { newLayout, volumeFileName } from "./layout.ts";
 import { newQemuImg, QEMU_IMG_TIMEOUTS, type QemuImgTimeouts } from "./qemu-img.ts";
 import { flattenedFile, ownFile } from "./reading.ts";
-import { openSource } from "./source.ts";
+import { withSource } from "./source.ts";
 import { markVolume, surveyVolumes } from "./survey.ts";
 import { newUseGuard } from "./use-guard.ts";
 import { findVolume, makeVolume, removeStale, removeVolume } from "./volume-files.ts";
@@ -38,6 +41,8 @@ export interface Qcow2VolumeDriverOptions {
   readonly allowedFileFolders?: readonly string[];
   /** Whether `http(s):` sources may be on loopback or link-local addresses. Default: false. */
   readonly allowLocalSources?: boolean;
+  /** Through which `http(s):` sources are fetched. Default: none. */
+  readonly webProxies?: WebProxies;
   /** No guest sees a larger disk. Default: 4 TiB. */
   readonly virtualSizeBytesMax?: bigint;
   /** Longest wait for a source's first answer. Default: 30 s. */
@@ -47,8 +52,8 @@ export interface Qcow2VolumeDriverOptions {
   /** How long a flattened overlay stands after it was last read. Default: 10 min. */
   readonly exportIdleMs?: number;
   readonly qemuImgTimeouts?: QemuImgTimeouts;
-  readonly random?: Random;
   readonly clock?: Clock;
+  readonly random?: Random;
 }
 
 const TIB = 1024n ** 4n;
@@ -65,11 +70,16 @@ export async function newQcow2VolumeDriver(
   await removeStale(layout);
 
   const virtualSizeBytesMax = options.virtualSizeBytesMax ?? 4n * TIB;
-  const importLimits = { virtualSizeBytesMax, idleTimeoutMs: options.idleTimeoutMs ?? 60_000 };
+  const importLimits = { virtualSizeBytesMax };
+  const idleTimeoutMs = options.idleTimeoutMs ?? 60_000;
   const sourceOptions = {
     allowedFileFolders: options.allowedFileFolders ?? [],
     responseTimeoutMs: options.responseTimeoutMs ?? 30_000,
+    idleTimeoutMs,
     allowLocalSources: options.allowLocalSources ?? false,
+    proxies: options.webProxies ?? { exceptions: [] },
+    clock,
+    random: options.random ?? systemRandom,
   };
   const qemuImg = newQemuImg(options.qemuImgTimeouts ?? QEMU_IMG_TIMEOUTS);
   const guard = newUseGuard();
@@ -126,14 +136,14 @@ export async function newQcow2VolumeDriver(
     async ensureFetched(id, { url, checksum }, sizeBytes, mark, work) {
       checkVolumeId(id);
       const size = checkedSize(sizeBytes, virtualSizeBytesMax);
+      const from = parseSourceUrl(url);
       const wanted = checksum === undefined ? undefined : parseChecksum(checksum);
       using _ = guard.change(id);
       await makeVolume(layout, { id, mark, sizeBytes: size }, work.signal, async (to) => {
-        await using source = await openSource(url, sourceOptions, work.signal);
-        const { bytes, totalBytes } = source;
-        const scratch = layout.partial(id);
-        const image = { bytes, totalBytes, checksum: wanted, to, scratch, sizeBytes: size };
-        await importImage(qemuImg, importLimits, image, work);
+        const place = { to, scratch: layout.partial(id), sizeBytes: size };
+        await withSource(from, sourceOptions, work.signal, (source) =>
+          importImage(qemuImg, importLimits, { ...source, ...place, checksum: wanted }, work),
+        );
       });
     },
 
@@ -173,7 +183,10 @@ export async function newQcow2VolumeDriver(
       const size = checkedSize(sizeBytes, virtualSizeBytesMax);
       using _ = guard.change(id);
       await makeVolume(layout, { id, mark, sizeBytes: size }, work.signal, async (to) => {
-        const image = { bytes, to, scratch: layout.partial(id), sizeBytes: size };
+        const { signal } = work;
+        const guardedBytes = guarded(bytes, { idleTimeoutMs, signal });
+        const scratch = layout.partial(id);
+        const image = { bytes: guardedBytes, to, scratch, sizeBytes: size };
         await importImage(qemuImg, importLimits, image, work);
       });
     },

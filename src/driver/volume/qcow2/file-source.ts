@@ -1,0 +1,84 @@
+import { constants } from "node:fs";
+import { type FileHandle, open, readlink, realpath } from "node:fs/promises";
+import { basename, dirname, join, relative, sep } from "node:path";
+import { invalid } from "../../../util/errors.ts";
+import { refused } from "../volume-errors.ts";
+import { errorCode } from "./files.ts";
+
+export interface OpenFile extends AsyncDisposable {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly totalBytes: bigint;
+}
+
+const FIELD = "source_url";
+
+/**
+ * Opens a file of this node that lies in one of these folders, or below.
+ *
+ * @throws N0Error `invalid_argument` for any other; `failed_precondition` where there is no such file.
+ */
+export async function openFile(path: string, allowedFolders: readonly string[]): Promise<OpenFile> {
+  const folders = await realFolders(allowedFolders);
+  const notAllowed = () => invalid(FIELD, "names a file outside the folders that this node allows");
+
+  let real: string;
+  try {
+    real = await realpath(path);
+  } catch (cause) {
+    // What is there or not outside of the folders is not for clients to learn.
+    if (!isInside(await realAsFarAsThere(path), folders)) throw notAllowed();
+    throw refused("source_url: the node has no such file", cause);
+  }
+  if (!isInside(real, folders)) throw notAllowed();
+
+  // O_NONBLOCK, so that a pipe in place of the file cannot hold us.
+  const file = await open(real, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    // The path may have been changed between the two; what is open can not.
+    if (!isInside(await readlink(`/proc/self/fd/${file.fd}`), folders)) throw notAllowed();
+    const stats = await file.stat({ bigint: true });
+    if (!stats.isFile()) throw refused("source_url: is not a file");
+    return {
+      bytes: file.createReadStream({ autoClose: false, highWaterMark: 1024 * 1024 }),
+      totalBytes: stats.size,
+      [Symbol.asyncDispose]: () => close(file),
+    };
+  } catch (cause) {
+    await close(file);
+    throw cause;
+  }
+}
+
+async function realFolders(folders: readonly string[]): Promise<string[]> {
+  const real: string[] = [];
+  for (const folder of folders) {
+    try {
+      real.push(await realpath(folder));
+    } catch (error) {
+      // A folder that is configured and not there allows nothing.
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
+  }
+  return real;
+}
+
+/** `path` with the part of it that exists made real. */
+async function realAsFarAsThere(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    // The root is always there, so this ends.
+    return join(await realAsFarAsThere(dirname(path)), basename(path));
+  }
+}
+
+function isInside(path: string, folders: readonly string[]): boolean {
+  return folders.some((folder) => {
+    const below = relative(folder, path);
+    return below !== "" && below !== ".." && !below.startsWith(`..${sep}`);
+  });
+}
+
+async function close(file: FileHandle): Promise<void> {
+  await file.close();
+}

@@ -1,0 +1,104 @@
+import type { IncomingMessage } from "node:http";
+import type { Clock } from "../../../util/clock.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { webUrlFault } from "../../../util/source-url.ts";
+import { proxyFor, type WebProxies } from "../../../util/web-proxies.ts";
+import { get } from "./get.ts";
+import { retryAfterMs } from "./headers.ts";
+import { isPassingStatus, lasting, noAnswer, passing, statusText } from "./web-error.ts";
+
+export interface AskOptions {
+  /** Longest wait until a server has answered with its headers. */
+  readonly responseTimeoutMs: number;
+  /** Whether loopback and link-local addresses may be asked. */
+  readonly allowLocalSources: boolean;
+  readonly proxies: WebProxies;
+  readonly clock: Clock;
+}
+
+/** What a server answered, of which only the headers have been read. */
+export interface Answer extends Disposable {
+  readonly response: IncomingMessage;
+  readonly status: number;
+  /** Where it is from, after all redirects. */
+  readonly url: URL;
+  /** Ends the connection. */
+  [Symbol.dispose](): void;
+}
+
+const REDIRECTS_MAX = 10;
+const REDIRECT_STATUSES = [301, 302, 303, 307, 308];
+
+/**
+ * Asks for a URL, and follows redirects.
+ *
+ * @throws N0Error `unavailable` where no answer comes, or one that says to come again (with its
+ *   `Retry-After`); `failed_precondition` where there cannot be one.
+ */
+export async function ask(
+  first: URL,
+  headers: Readonly<Record<string, string>>,
+  options: AskOptions,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { responseTimeoutMs, clock } = options;
+  // Aborted at last in any case, so that no connection outlives its use.
+  const end = new AbortController();
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    end.abort();
+  }, responseTimeoutMs);
+  try {
+    const sent = { ...options, headers, timeoutMs: responseTimeoutMs };
+    const both = AbortSignal.any([signal, end.signal]);
+    const { response, url } = await follow(first, { ...sent, signal: both });
+    const { statusCode: status = 0 } = response;
+    if (isPassingStatus(status)) {
+      const ms = retryAfterMs(response.headers, clock.nowMs());
+      throw passing(
+        `${url.host} answers ${statusText(status)}`,
+        ms === undefined ? {} : { retryAfterMs: ms },
+      );
+    }
+    return { response, status, url, [Symbol.dispose]: () => end.abort() };
+  } catch (cause) {
+    end.abort();
+    signal.throwIfAborted();
+    if (!isLate || cause instanceof N0Error) throw cause;
+    throw passing(`${first.host} does not answer within ${responseTimeoutMs / 1000} s`, { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Redirects are followed here, to look at each address that a server sends us to. */
+async function follow(
+  first: URL,
+  options: Parameters<typeof get>[1],
+): Promise<Pick<Answer, "response" | "url">> {
+  let url = first;
+  for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
+    const response = await getInWords(url, options);
+    const { location } = response.headers;
+    if (!REDIRECT_STATUSES.includes(response.statusCode ?? 0) || location === undefined) {
+      return { response, url };
+    }
+    response.destroy();
+    const next = URL.parse(location, url.href);
+    if (next === null) throw lasting(`${url.host} redirects to no URL`);
+    const fault = webUrlFault(next);
+    if (fault !== undefined) throw lasting(`${url.host} redirects to a URL that ${fault}`);
+    url = next;
+  }
+  throw lasting(`${first.host} redirects more than ${REDIRECTS_MAX} times`);
+}
+
+async function getInWords(url: URL, options: Parameters<typeof get>[1]): Promise<IncomingMessage> {
+  try {
+    return await get(url, options);
+  } catch (cause) {
+    if (cause instanceof N0Error || options.signal.aborted) throw cause;
+    throw noAnswer(url, proxyFor(url, options.proxies), cause);
+  }
+}

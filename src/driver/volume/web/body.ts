@@ -1,0 +1,109 @@
+import type { IncomingMessage } from "node:http";
+import { pipeline, type Readable, type Transform } from "node:stream";
+import {
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createZstdDecompress,
+} from "node:zlib";
+import type { N0Error } from "../../../util/errors.ts";
+import { errorCode } from "../qcow2/files.ts";
+import type { Answer } from "./ask.ts";
+import { contentEncodings, contentLength, contentRange } from "./headers.ts";
+import { onlyDisk } from "./only-disk.ts";
+import { hintFor, lasting, passing, statusText } from "./web-error.ts";
+
+/** What servers use though they are asked for none. */
+const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
+  ["gzip", createGunzip],
+  ["x-gzip", createGunzip],
+  ["deflate", createInflate],
+  ["br", createBrotliDecompress],
+  ["zstd", createZstdDecompress],
+]);
+const ENCODINGS_MAX = 4;
+/** 203 is what a proxy has changed: RFC 9110, section 15.3.4. */
+const WHOLE_STATUSES = [200, 203];
+
+/** The bytes of an answer as they are to be taken. */
+export interface Body {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Undefined where the server does not tell, or where they are decoded on the way. */
+  readonly totalBytes: bigint | undefined;
+  /** Whether they are as they came, so that a rest of them fits. */
+  readonly isPlain: boolean;
+  /** The bytes of the whole file, looked at where there is doubt. Throws before it gives any. */
+  readonly looked: (whole: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
+}
+
+const asTheyAre: Body["looked"] = (whole) => whole;
+
+/** @throws N0Error `failed_precondition` for an answer that is not the whole of a file. */
+export function throwUnlessWhole({ response, status, url }: Answer): void {
+  const { host } = url;
+  const { headers } = response;
+  if (WHOLE_STATUSES.includes(status)) {
+    if (headers["content-type"]?.toLowerCase().startsWith("multipart/") === true) {
+      throw lasting(`${host} answers with several parts (multipart) instead of the file`);
+    }
+    if (headers["content-range"] === undefined || isAll(headers)) return;
+    throw lasting(`${host} answers with a part of the file, though all of it was asked for`);
+  }
+  const answers = `${host} answers ${statusText(status)}`;
+  if (status === 206) throw lasting(`${answers}, though all of the file was asked for`);
+  if (status === 204 || status === 205) throw lasting(`${answers}: there is no file`);
+  if (status >= 200 && status < 300) throw lasting(`${answers}, which is not the file itself`);
+  throw lasting(`${answers}${hintFor(status)}`);
+}
+
+function isAll(headers: IncomingMessage["headers"]): boolean {
+  const range = contentRange(headers);
+  return range?.first === 0n && range.last + 1n === range.totalBytes;
+}
+
+/**
+ * The body itself, also from a server that encodes it although it was asked not to. What is encoded in a way
+ * that nobody here knows may be no encoding at all: then the bytes decide whether they are a disk.
+ */
+export function bodyOf({ response, url }: Answer): Body {
+  const encodings = contentEncodings(response.headers);
+  const totalBytes = contentLength(response.headers);
+  if (encodings.length === 0)
+    return { bytes: response, totalBytes, isPlain: true, looked: asTheyAre };
+  const named = encodings.join(", ");
+  if (encodings.length > ENCODINGS_MAX) {
+    throw lasting(`${url.host} encodes the file more than ${ENCODINGS_MAX} times`);
+  }
+  const decoders = encodings.map((encoding) => DECODERS.get(encoding)).reverse();
+  if (decoders.includes(undefined)) {
+    const noDisk = () =>
+      lasting(
+        `${url.host} says that the file is encoded as "${named}", which this node cannot decode, and ` +
+          "the bytes are no disk as they are",
+      );
+    const looked: Body["looked"] = (whole) => onlyDisk(whole, noDisk);
+    return { bytes: response, totalBytes, isPlain: true, looked };
+  }
+  const body = decoders.reduce<Readable>(
+    // It destroys either with the error of the other, and whoever reads gets that.
+    (from, decoder) => (decoder === undefined ? from : pipeline(from, decoder(), () => {})),
+    response,
+  );
+  return { bytes: body, totalBytes: undefined, isPlain: false, looked: asTheyAre };
+}
+
+/** Why a body ended before its end. */
+export function brokenBody({ response, url }: Answer, doneBytes: bigint, cause?: unknown): N0Error {
+  const encodings = contentEncodings(response.headers);
+  if (encodings.length > 0 && cause !== undefined && !isSocketError(cause)) {
+    const named = encodings.join(", ");
+    return lasting(`${url.host} says that the file is encoded as "${named}", but it is not`, cause);
+  }
+  return passing(`${url.host} broke off after ${doneBytes} bytes`, { cause });
+}
+
+function isSocketError(cause: unknown): boolean {
+  return /^(ECONNRESET|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE|HPE_.*)$/.test(
+    errorCode(cause) ?? "",
+  );
+}

@@ -1,0 +1,160 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { type Duplex, pipeline } from "node:stream";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { WebProxies } from "../../../util/web-proxies.ts";
+import { get, isLocalAddress } from "./get.ts";
+
+const base = () => ({
+  proxies: { exceptions: [] },
+  timeoutMs: 5000,
+  signal: AbortSignal.timeout(5000),
+});
+
+const server = createServer((_, response) => response.end("secret"));
+let port = 0;
+
+beforeAll(async () => {
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  port = (server.address() as AddressInfo).port;
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+test.each([
+  ["127.0.0.1", true],
+  ["127.9.9.9", true],
+  ["169.254.169.254", true],
+  ["0.0.0.0", true],
+  ["::", true],
+  ["::1", true],
+  ["fe80::1", true],
+  ["febf::1", true],
+  ["::ffff:127.0.0.1", true],
+  ["::ffff:a9fe:a9fe", true],
+  ["10.0.0.1", false],
+  ["169.253.1.1", false],
+  ["192.0.2.1", false],
+  ["fec0::1", false],
+  ["2001:db8::1", false],
+  ["::ffff:10.0.0.1", false],
+])("%s is local: %s", (address, expected) => {
+  expect(isLocalAddress(address)).toBe(expected);
+});
+
+test.each([
+  "127.0.0.1",
+  "127.1",
+  "0x7f000001",
+  "2130706433",
+  "0",
+  "[::1]",
+  "[::ffff:127.0.0.1]",
+  "localhost",
+])("nothing is read from %s, however it is written", async (host) => {
+  const options = { ...base(), allowLocalSources: false };
+  await expect(get(new URL(`http://${host}:${port}/`), options)).rejects.toMatchObject({
+    kind: "failed_precondition",
+    message: expect.stringContaining("allow-local-sources"),
+  });
+});
+
+test.each(["127.0.0.1", "localhost"])("%s is asked where that is allowed", async (host) => {
+  const options = { ...base(), allowLocalSources: true };
+  const response = await get(new URL(`http://${host}:${port}/`), options);
+  expect(Buffer.concat(await response.toArray()).toString()).toBe("secret");
+});
+
+describe("through a proxy", () => {
+  interface Proxied {
+    readonly proxies: WebProxies;
+    /** What the proxy was asked for. */
+    readonly asked: string[];
+  }
+
+  /** A proxy that answers by itself instead of an `http:` host, and connects to `port` for any `https:` one. */
+  async function withProxy(run: (proxied: Proxied) => Promise<void>, { refuses = false } = {}) {
+    const asked: string[] = [];
+    const proxy = createServer((request, response) => {
+      asked.push(
+        `${request.method} ${request.url} ${request.headers["proxy-authorization"] ?? ""}`,
+      );
+      response.end("by proxy");
+    });
+    proxy.on("connect", (request, socket: Duplex) => {
+      asked.push(`CONNECT ${request.url}`);
+      if (refuses) return void socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
+      const inner = connect(port, "127.0.0.1", () => {
+        socket.write("HTTP/1.1 200 OK\r\n\r\n");
+        pipeline(socket, inner, socket, () => {});
+      });
+    });
+    await once(proxy.listen(0, "127.0.0.1"), "listening");
+    const url = new URL(`http://ann:pass@127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+    try {
+      await run({
+        asked,
+        proxies: { http: url, https: url, exceptions: ["direct.test", "127.0.0.2"] },
+      });
+    } finally {
+      proxy.closeAllConnections();
+      await once(proxy.close(), "close");
+    }
+  }
+
+  const body = async (url: string, proxies: WebProxies, allowLocalSources = false) => {
+    const response = await get(new URL(url), { ...base(), proxies, allowLocalSources });
+    return Buffer.concat(await response.toArray()).toString();
+  };
+
+  test("an http: URL is asked for whole, and its name is the proxy's to resolve", async () => {
+    await withProxy(async ({ proxies, asked }) => {
+      expect(await body("http://images.test/disk?a=b", proxies)).toBe("by proxy");
+      const credentials = Buffer.from("ann:pass").toString("base64");
+      expect(asked).toEqual([`GET http://images.test/disk?a=b Basic ${credentials}`]);
+    });
+  });
+
+  test("loopback is asked for only where that is allowed", async () => {
+    await withProxy(async ({ proxies, asked }) => {
+      for (const host of ["127.0.0.1", "localhost", "a.localhost", "[::1]"]) {
+        await expect(body(`http://${host}:${port}/`, proxies)).rejects.toThrow(/loopback/);
+      }
+      expect(asked).toEqual([]);
+      expect(await body(`http://127.0.0.1:${port}/`, proxies, true)).toBe("by proxy");
+    });
+  });
+
+  test("what NO_PROXY names is asked directly", async () => {
+    await withProxy(async ({ proxies, asked }) => {
+      const exceptions = [...proxies.exceptions, "127.0.0.0/8"];
+      const url = `http://127.0.0.1:${port}/`;
+      expect(await body(url, { ...proxies, exceptions }, true)).toBe("secret");
+      expect(asked).toEqual([]);
+    });
+  });
+
+  test("an https: URL goes through a tunnel, in which TLS is spoken with the host", async () => {
+    await withProxy(async ({ proxies, asked }) => {
+      // The host at the other end speaks no TLS, which only the tunnel lets us learn.
+      const asking = body("https://images.test/disk", proxies);
+      await expect(asking).rejects.toMatchObject({
+        code: expect.stringMatching(/^ERR_SSL_|EPROTO/),
+      });
+      expect(asked).toEqual(["CONNECT images.test:443"]);
+    });
+  });
+
+  test("a tunnel that the proxy refuses is told with its status", async () => {
+    await withProxy(
+      async ({ proxies }) => {
+        const asking = body("https://images.test/disk", proxies);
+        await expect(asking).rejects.toMatchObject({ code: "ERR_PROXY_TUNNEL", statusCode: 403 });
+      },
+      { refuses: true },
+    );
+  });
+});

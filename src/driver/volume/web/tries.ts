@@ -1,0 +1,60 @@
+import type { Clock } from "../../../util/clock.ts";
+import { isPassing, N0Error } from "../../../util/errors.ts";
+import type { Random } from "../../../util/random.ts";
+
+const TRIES_MAX = 5;
+const DELAY_FIRST_MS = 500;
+const DELAY_MAX_MS = 10_000;
+/** A server that asks for more patience is answered with the error, which tells it. */
+const RETRY_AFTER_MAX_MS = 30_000;
+
+export interface TriesOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly signal: AbortSignal;
+}
+
+/** The few tries that a transfer has to go on after it broke. */
+export class Tries {
+  readonly #options: TriesOptions;
+  #count = 1;
+
+  constructor(options: TriesOptions) {
+    this.#options = options;
+  }
+
+  /** It got on well: what breaks next is another matter. */
+  renew(): void {
+    this.#count = 1;
+  }
+
+  /**
+   * Does `work` after a wait, and again while it fails for what passes. The wait doubles up to a cap, with
+   * jitter, and is never shorter than the server asked for.
+   *
+   * @throws the last reason, `reason` at first, when there are no more tries or the server asks for too long a wait.
+   */
+  async again<T>(reason: unknown, work: () => Promise<T>): Promise<T> {
+    const { clock, signal } = this.#options;
+    for (let last = reason; ; ) {
+      const delayMs = this.#delayMs(last);
+      if (this.#count >= TRIES_MAX || delayMs === undefined) throw last;
+      this.#count += 1;
+      await clock.sleep(delayMs, signal);
+      try {
+        return await work();
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isPassing(error)) throw error;
+        last = error;
+      }
+    }
+  }
+
+  #delayMs(reason: unknown): number | undefined {
+    const wantedMs = (reason instanceof N0Error ? reason.facts.retryAfterMs : undefined) ?? 0;
+    if (wantedMs > RETRY_AFTER_MAX_MS) return undefined;
+    const capMs = Math.min(DELAY_MAX_MS, DELAY_FIRST_MS * 2 ** (this.#count - 1));
+    return Math.max(wantedMs, capMs * (0.5 + this.#options.random.fraction() / 2));
+  }
+}
