@@ -17,9 +17,13 @@ export interface ProgramOptions {
   readonly timeoutMs?: number;
 }
 
-/** Compiled code goes to the project's cache, not to the home of who runs the tests. */
+/**
+ * Compiled code goes to the project's cache, not to the home of who runs the tests; and what they serve on
+ * loopback is no proxy's affair.
+ */
 const ENVIRONMENT: NodeJS.ProcessEnv = {
   ...process.env,
+  no_proxy: "127.0.0.1",
   NODE_COMPILE_CACHE: join(PROJECT, ".cache/node"),
 };
 

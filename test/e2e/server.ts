@@ -18,6 +18,7 @@ export interface ServerOptions {
   /** Tells those of one place apart. */
   readonly name?: string;
   readonly flags?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 const START_TIMEOUT_MS = 60_000;
@@ -27,13 +28,13 @@ export async function startServer(
   place: Pick<Place, "baseDirectory">,
   options: ServerOptions,
 ): Promise<Server> {
-  const { role, name = role, flags = [] } = options;
+  const { role, name = role, flags = [], env = {} } = options;
   const pidFile = join(place.baseDirectory, `${name}.pid`);
   const logFile = join(place.baseDirectory, `${name}.log`);
   const earlier = readLog(logFile).length;
   const port = flags.includes("--bind-port") ? [] : ["--bind-port", "0"];
   const files = ["--pid-file", pidFile, "--log-file", logFile];
-  const program = start("bin/n0core", ["serve", role, ...port, ...files, ...flags]);
+  const program = start("bin/n0core", ["serve", role, ...port, ...files, ...flags], { env });
   let code: number | undefined;
   const ended = program.ended.then((value) => {
     code = value;

