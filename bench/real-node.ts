@@ -81,8 +81,13 @@ export async function openRealCloud(): Promise<RealCloud> {
   // Where a measurement fails in the middle, what it has made goes all the same.
   stack.defer(() => removeMachines(plane));
   const parts = stack.move();
-  const onSignal = () => void parts.disposeAsync().finally(() => process.exit(130));
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  let isEnding = false;
+  // Told twice, by the terminal and by whoever started it, it still removes what it has made.
+  const onSignal = () => {
+    if (!isEnding) void parts.disposeAsync().finally(() => process.exit(130));
+    isEnding = true;
+  };
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   return {
     ...plane,
     prefix: `n0b${id}-`,

@@ -4,7 +4,8 @@ import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { BuildOptions } from "esbuild";
-import { build } from "esbuild";
+import { build as bundle } from "esbuild";
+import { runProgram } from "./run-program.ts";
 
 // CommonJS modules in a bundle call require, which an ES module does not have.
 const REQUIRE =
@@ -23,8 +24,17 @@ const COMMON: BuildOptions = {
   logLevel: "warning",
 };
 
+/** esbuild itself tells what it fails for. */
+async function build(options: BuildOptions): Promise<void> {
+  await bundle(options).catch(() => process.exit(1));
+}
+
 const folder = process.argv[2] ?? "dist";
-rmSync(folder, { recursive: true, force: true });
+await runProgram("build", async () => {
+  rmSync(folder, { recursive: true, force: true });
+  return 0;
+});
+if (process.exitCode !== 0) process.exit();
 
 await build({
   ...COMMON,

@@ -7,15 +7,19 @@
 // The whole matrix goes on where it was ended, by N0_CRASH_SECONDS or however, as long as the sources are
 // the same: what it has found is kept in .cache/crash. N0_CRASH_LANES clusters run side by side.
 import process from "node:process";
-import { onPreparedHost } from "./prepared-host.ts";
-import { runShown } from "./run-shown.ts";
+import { mustBeRoot, onPreparedHost, prepareOrEnd } from "./prepared-host.ts";
+import { runProgram } from "./run-program.ts";
+import { runTests } from "./run-shown.ts";
 
-const given = process.argv.slice(2);
-if (given.includes("--all")) process.env["N0_CRASH_ALL"] = "1";
-const others = given.filter((argument) => argument !== "--all");
-// What is found is said when it is found: the whole matrix takes long.
-const shown = "--disable-console-intercept";
-const isPassed = await onPreparedHost(["node", "test"], () =>
-  runShown("vitest", "run", ...others, "--project", "crash", shown),
-);
-if (!isPassed) process.exitCode = 1;
+await runProgram("test:crash", async () => {
+  mustBeRoot("test:crash");
+  const given = process.argv.slice(2);
+  if (given.includes("--all")) process.env["N0_CRASH_ALL"] = "1";
+  const others = given.filter((argument) => argument !== "--all");
+  // What is found is said when it is found: the whole matrix takes long.
+  const shown = "--disable-console-intercept";
+  const isPassed = await onPreparedHost(prepareOrEnd, ["node", "test"], () =>
+    runTests(...others, "--project", "crash", shown),
+  );
+  return isPassed ? 0 : 1;
+});

@@ -3,8 +3,9 @@
 import { readFileSync, rmSync } from "node:fs";
 import process from "node:process";
 import { styleText } from "node:util";
-import { onPreparedHost, prepare, TEST_FOLDER } from "./prepared-host.ts";
-import { runShown } from "./run-shown.ts";
+import { onPreparedHost, prepareOrSkip, prepareTinyImage, TEST_FOLDER } from "./prepared-host.ts";
+import { runProgram } from "./run-program.ts";
+import { runShown, runTests } from "./run-shown.ts";
 
 const SETS = ["node", "image", "debian", "test"];
 const RESULT = `${TEST_FOLDER}/result.${process.pid}.json`;
@@ -43,18 +44,18 @@ interface Outcome {
 }
 
 async function checkAndTest(filters: readonly string[]): Promise<Outcome> {
-  await prepare("tiny guest image", "scripts/image/tiny.sh");
+  await prepareTinyImage(prepareOrSkip);
   console.log(styleText("bold", "\n== check"));
   const isChecked = await runShown("node", "scripts/check/main.ts");
   console.log(styleText("bold", "\n== tests"));
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${RESULT}`];
-  const isTested = await runShown("vitest", "run", ...reporters, ...filters);
+  const isTested = await runTests(...reporters, ...filters);
   return { isChecked, isTested };
 }
 
-async function main(): Promise<boolean> {
+async function main(): Promise<number> {
   const startedMs = performance.now();
-  const { isChecked, isTested } = await onPreparedHost(SETS, () =>
+  const { isChecked, isTested } = await onPreparedHost(prepareOrSkip, SETS, () =>
     checkAndTest(process.argv.slice(2)),
   );
   const counts = readCounts();
@@ -66,12 +67,7 @@ async function main(): Promise<boolean> {
   console.log(`check ${isChecked ? "passed" : "FAILED"}, ${seconds} s in all`);
   if (counts === undefined) console.log("the tests did not run to their end");
   else console.log(`${counts.passed} passed, ${counts.failed} failed`);
-  return isChecked && isTested;
+  return isChecked && isTested ? 0 : 1;
 }
 
-try {
-  if (!(await main())) process.exitCode = 1;
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
+await runProgram("test", main);

@@ -12,6 +12,7 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { runProgram } from "./run-program.ts";
 
 const OUT = "third_party";
 const COPIES = {
@@ -91,5 +92,8 @@ function put(path: string, text: string): void {
   writeFileSync(target, text);
 }
 
-for (const [path, source] of Object.entries(COPIES)) put(path, readFileSync(source, "utf8"));
-put("buf/validate/validate.proto", fileText(file_buf_validate_validate));
+await runProgram("third-party-protos", async () => {
+  for (const [path, source] of Object.entries(COPIES)) put(path, readFileSync(source, "utf8"));
+  put("buf/validate/validate.proto", fileText(file_buf_validate_validate));
+  return 0;
+});

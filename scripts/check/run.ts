@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
+import { Failure } from "../run-program.ts";
 
-/** Runs a program to its end and keeps what it prints, on either stream. */
+/** Runs a program to its end and keeps what it prints, on either stream. @throws Failure without it. */
 export async function run(
   command: string,
   args: readonly string[],
@@ -10,7 +11,10 @@ export async function run(
   child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
   child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
-  child.on("error", reject).on("close", resolve);
+  const isMissing = (error: NodeJS.ErrnoException) => error.code === "ENOENT";
+  const onError = (error: Error) =>
+    reject(isMissing(error) ? new Failure(`there is no program ${command}`) : error);
+  child.on("error", onError).on("close", resolve);
   const code = await promise;
   return { isGood: code === 0, output: Buffer.concat(chunks).toString("utf8") };
 }
@@ -18,7 +22,7 @@ export async function run(
 /**
  * The lines that a program prints if it fails; none if it succeeds.
  *
- * @throws Error if it cannot be started.
+ * @throws Failure if there is no such program.
  */
 export async function failures(
   command: string,
@@ -30,10 +34,14 @@ export async function failures(
   return lines.length > 0 ? lines : [`${command} ${args.join(" ")} failed and printed nothing`];
 }
 
-/** Every file that git knows or would add, so nothing ignored. Paths from the root of the project. */
+/**
+ * Every file that git knows or would add, so nothing ignored. Paths from the root of the project.
+ *
+ * @throws Failure where git is missing, or this is no checkout of it.
+ */
 export async function projectFiles(): Promise<readonly string[]> {
   const args = ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"];
   const { isGood, output } = await run("git", args);
-  if (!isGood) throw new Error(`git ls-files: ${output.trim()}`);
+  if (!isGood) throw new Failure(`git ls-files: ${output.trim()}`);
   return output.split("\n").filter((path) => path !== "");
 }

@@ -73,7 +73,9 @@ assemble() {
 
 # cached IMAGE [--force]: takes the lock of this kind of image; whoever waited for it finds it made.
 cached() {
-	mkdir -p "$images" "$packages"
+	if [ -s "$1" ] && [ "${2:-}" != --force ]; then return; fi
+	mkdir -p "$images" "$packages" 2>/dev/null && [ -w "$images" ] && [ -w "$packages" ] ||
+		fail "cannot write to $root/.cache: run this as its owner"
 	exec 9>"$images/.${0##*/}.lock"
 	flock 9
 	[ -s "$1" ] && [ "${2:-}" != --force ]

@@ -1,5 +1,6 @@
 // Runs the whole control plane on virtual time, with seeded faults: npm run sim -- --seed 7 --ops 100000
 import { parseArgs } from "node:util";
+import { runProgram, wrongUse } from "../../scripts/run-program.ts";
 import { BUGS } from "./bugs.ts";
 import { shrink } from "./shrink.ts";
 import { type Coverage, type Result, type SimulationOptions, simulate } from "./simulation.ts";
@@ -39,7 +40,7 @@ function readOptions(): SimulationOptions & { readonly trace: boolean } {
   }
   const bug = BUGS.find(({ name }) => name === values.bug);
   if (values.bug !== undefined && bug === undefined) {
-    throw new Error(`--bug: there is none "${values.bug}"; see --help`);
+    throw wrongUse(`--bug: there is none "${values.bug}"; see --help`);
   }
   return {
     seed: numberOf("seed", values.seed ?? String(Date.now() % 2 ** 31), 0),
@@ -57,13 +58,13 @@ function readOptions(): SimulationOptions & { readonly trace: boolean } {
 function numberOf(option: string, text: string, min: number): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= min) return value;
-  throw new Error(`--${option}: "${text}" is no whole number from ${min}`);
+  throw wrongUse(`--${option}: "${text}" is no whole number from ${min}`);
 }
 
 /** Of a number, or a range such as `7-9`. */
 function numbersOf(text: string): number[] {
   const [first = "", last = first, ...rest] = text.split("-");
-  if (rest.length > 0) throw new Error(`--keep: "${text}" is no range`);
+  if (rest.length > 0) throw wrongUse(`--keep: "${text}" is no range`);
   const from = numberOf("keep", first, 0);
   return Array.from({ length: numberOf("keep", last, from) - from + 1 }, (_, i) => from + i);
 }
@@ -151,7 +152,4 @@ async function main(): Promise<number> {
   return 1;
 }
 
-process.exitCode = await main().catch((reason: unknown) => {
-  console.error(reason);
-  return 1;
-});
+await runProgram("sim", main);

@@ -1,0 +1,27 @@
+// Measures, with the arguments of bench/main.ts, on a host that is prepared for it.
+import { writeFileSync } from "node:fs";
+import process from "node:process";
+import { inspect } from "node:util";
+import { isMet, type Row } from "./measurement.ts";
+import { readOptions } from "./options.ts";
+import { formatReport } from "./report.ts";
+import { formatNotes, formatTable } from "./table.ts";
+
+async function measure(): Promise<number> {
+  const { chosen, runs, json, write } = readOptions();
+  const rows: Row[] = [];
+  for (const measurement of chosen) {
+    process.stderr.write(`measuring ${measurement.name}\n`);
+    rows.push(...(await measurement.run({ runs })));
+  }
+  process.stdout.write(`${formatTable(rows)}\n\n${formatNotes(rows)}\n`);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);
+  if (write) writeFileSync(new URL("../docs/bench.md", import.meta.url), formatReport(rows, runs));
+  return rows.some((row) => isMet(row) === false) ? 1 : 0;
+}
+
+// Not thrown: what a measurement has made on the node may still be being removed.
+process.exitCode = await measure().catch((reason: unknown) => {
+  process.stderr.write(`${inspect(reason)}\n`);
+  return 1;
+});

@@ -1,0 +1,22 @@
+// npm run test:node and test:e2e: prepare the host, run these tests, and leave the machine as it was but
+// for the packages. Arguments go to vitest: npm run test:e2e -- boot-vm.
+import process from "node:process";
+import { mustBeRoot, onPreparedHost, prepareOrEnd, prepareTinyImage } from "./prepared-host.ts";
+import { runProgram } from "./run-program.ts";
+import { runTests } from "./run-shown.ts";
+
+const [project = "", ...filters] = process.argv.slice(2);
+const name = `test:${project}`;
+
+await runProgram(name, async () => {
+  mustBeRoot(name);
+  const isPassed = await onPreparedHost(
+    prepareOrEnd,
+    ["node", "image", "debian", "test"],
+    async () => {
+      await prepareTinyImage(prepareOrEnd);
+      return await runTests("--project", project, ...filters);
+    },
+  );
+  return isPassed ? 0 : 1;
+});
