@@ -8,12 +8,12 @@
 # started here, and QEMU runs as root (user and group in qemu.conf, if they are not set): the agent that
 # makes the disks is root too, and nothing there sets up the access that another user would need.
 #
-# --record: appends what was started, for stop-libvirtd.sh.
+# --record: appends what was started and changed, for stop-libvirtd.sh.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/qemu-configuration.sh"
 PATH="$PATH:/usr/sbin:/sbin"
 uri=qemu:///system
 deadline_seconds=20
-configuration=/etc/libvirt/qemu.conf
 log=/var/log/libvirt/libvirtd.log
 
 progress() { printf 'libvirtd: %s\n' "$*" >&2; }
@@ -33,6 +33,7 @@ record_process() {
 	# The name in parentheses may hold spaces; the start time is the 20th field after it.
 	printf 'process %s %s %s\n' "$1" "$2" "$(sed 's/.*) //' "/proc/$2/stat" | cut -d ' ' -f 20)" >>"$record"
 }
+record_configuration() { [ -z "$record" ] || echo configuration >>"$record"; }
 record_unit() { [ -z "$record" ] || printf 'unit %s\n' "$1" >>"$record"; }
 
 libvirtd_answers() { timeout 5 virsh -q -c "$uri" uri >/dev/null 2>&1; }
@@ -60,9 +61,12 @@ start_units() {
 }
 
 run_qemu_as_root() {
-	if grep -qE '^[[:space:]]*(user|group)[[:space:]]*=' "$configuration" 2>/dev/null; then return; fi
+	# Left by a run that was killed: it is ours to remove all the same.
+	if configuration_ends_with_ours; then record_configuration && return; fi
+	if configuration_names_user; then return; fi
 	progress "$configuration: QEMU runs as root, as nothing here manages its access"
-	printf '\n# Added by n0stack: no systemd here.\nuser = "root"\ngroup = "root"\n' >>"$configuration"
+	record_configuration
+	printf '%s\n' "$configuration_lines" >>"$configuration"
 }
 
 start_virtlogd() {
@@ -83,6 +87,7 @@ start_libvirtd() {
 	wait_for libvirtd_answers libvirtd "$log"
 }
 
+tell_foreign_configuration
 if libvirtd_answers && virtlogd_answers; then exit 0; fi
 [ "$(id -u)" = 0 ] || fail "libvirtd does not answer; start it, or run this as root"
 for command in libvirtd virtlogd virsh tini socat; do

@@ -5,6 +5,7 @@
 #
 # While a guest runs nothing is ended: it may be somebody else's, made in the meantime.
 set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/qemu-configuration.sh"
 uri=qemu:///system
 deadline_seconds=10
 
@@ -40,6 +41,7 @@ end_process() {
 while read -r kind name pid start; do
 	case "$kind" in
 	process) end_process "$name" "$pid" "$start" ;;
+	configuration) remove_our_configuration ;;
 	unit) progress "stopping $name" && systemctl stop "$name" ;;
 	*) fail "$record: unknown line: $kind" ;;
 	esac

@@ -1,12 +1,15 @@
-import { existsSync, rmdirSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { listObjects, removeExample } from "./example.ts";
 import type { Made } from "./made.ts";
-import { readMade } from "./made.ts";
+import { isForwarding, readMade } from "./made.ts";
 import { findN0core, startN0core, stopN0core } from "./n0core.ts";
 import { BASE_DIRECTORY, IMAGE, LIBVIRTD_RECORD, OWN_FOLDER } from "./places.ts";
 import { must } from "./programs.ts";
 import { elapsedSeconds, say, step } from "./progress.ts";
+
+/** In its base directory; images are the user's. */
+const N0CORE_MAKES = ["api", "api.lock", "agent.lock", "volumes", "vm"] as const;
 
 /** Removes what the quickstart made, and nothing else. Can be repeated. */
 export async function down(): Promise<void> {
@@ -26,6 +29,11 @@ export async function down(): Promise<void> {
   console.log(
     `\nDone in ${elapsedSeconds().toFixed(0)} s. Left: the Debian packages, node_modules, and .cache with the image.`,
   );
+  if (made.wasForwardingOff === true && isForwarding()) {
+    console.log(
+      "n0core has turned net.ipv4.ip_forward on. If nothing else needs it by now: sysctl -w net.ipv4.ip_forward=0",
+    );
+  }
 }
 
 /** Returns what else there is. */
@@ -45,15 +53,21 @@ function removeFiles(made: Made, others: readonly string[]): void {
     return;
   }
   if (made.image) rmSync(IMAGE, { force: true });
+  removeIfEmpty(dirname(IMAGE));
+  if (made.baseDirectory && others.length === 0) {
+    for (const name of N0CORE_MAKES) {
+      rmSync(join(BASE_DIRECTORY, name), { recursive: true, force: true });
+    }
+  }
+  // Last, as it holds the record of what is to be removed.
   rmSync(OWN_FOLDER, { recursive: true, force: true });
-  if (others.length > 0) {
+  if (made.baseDirectory) removeIfEmpty(BASE_DIRECTORY);
+  const left = existsSync(BASE_DIRECTORY) ? readdirSync(BASE_DIRECTORY) : [];
+  const what = others.length > 0 ? others : left;
+  if (what.length > 0) {
     say(
-      `  ${BASE_DIRECTORY} stays: it keeps ${others.join(", ")}, which the quickstart did not make`,
+      `  ${BASE_DIRECTORY} stays: it keeps ${what.join(", ")}, which the quickstart did not make`,
     );
-  } else if (made.baseDirectory) {
-    rmSync(BASE_DIRECTORY, { recursive: true, force: true });
-  } else if (made.image) {
-    removeIfEmpty(dirname(IMAGE));
   }
 }
 

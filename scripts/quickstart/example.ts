@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { KEY_FILE, PROJECT } from "./places.ts";
@@ -62,8 +62,6 @@ export async function removeExample(objects: ReadonlySet<string>): Promise<void>
 
 /** Returns what the guest says of itself. Until then it boots, which is no failure. */
 export async function waitForSsh(): Promise<string> {
-  // ssh refuses a key that others can read, which git does not keep.
-  chmodSync(join(PROJECT, KEY_FILE), 0o600);
   const words = ["vm", "ssh", VIRTUAL_MACHINE, "-i", KEY_FILE, "--", "uname", "-a"];
   let last = "";
   let answer = "";

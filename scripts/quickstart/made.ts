@@ -7,6 +7,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { BASE_DIRECTORY, MADE_FILE, OWN_FOLDER } from "./places.ts";
+import { QuickstartError } from "./progress.ts";
 
 /** What the quickstart made, so that it removes that and nothing else. Written before it is made. */
 export interface Made {
@@ -16,12 +17,24 @@ export interface Made {
   readonly n0core: boolean;
   /** What examples/boot-vm.yaml makes. */
   readonly example: boolean;
+  /** Which build each is of (builds.ts); one from before it was recorded has none. */
+  readonly n0coreBuild?: string;
+  readonly exampleBuild?: string;
+  /** n0core turns net.ipv4.ip_forward on, and it was off. */
+  readonly wasForwardingOff?: boolean;
 }
 
 export function readMade(): Made {
   const nothing: Made = { baseDirectory: false, image: false, n0core: false, example: false };
   if (!existsSync(MADE_FILE)) return nothing;
-  return { ...nothing, ...(JSON.parse(readFileSync(MADE_FILE, "utf8")) as Partial<Made>) };
+  try {
+    return { ...nothing, ...(JSON.parse(readFileSync(MADE_FILE, "utf8")) as Partial<Made>) };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new QuickstartError(
+      `${MADE_FILE} is damaged (${error.message}); it says what the quickstart made: repair it`,
+    );
+  }
 }
 
 /** Adds to the record, whole or not. */
@@ -32,4 +45,9 @@ export function recordMade(more: Partial<Made>): void {
   const made: Made = { ...readMade(), ...(isNew ? { baseDirectory: true } : {}), ...more };
   writeFileSync(`${MADE_FILE}.new`, `${JSON.stringify(made, null, 2)}\n`);
   renameSync(`${MADE_FILE}.new`, MADE_FILE);
+}
+
+/** Whether this machine passes packets on, which n0core turns on and leaves so. */
+export function isForwarding(): boolean {
+  return readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim() === "1";
 }

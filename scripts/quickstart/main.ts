@@ -1,5 +1,7 @@
 // npm run quickstart: a virtual machine that answers on SSH, on this machine, from nothing.
 import process from "node:process";
+import { mustBeRoot } from "../prepared-host.ts";
+import { runProgram, wrongUse } from "../run-program.ts";
 import { down } from "./down.ts";
 import { QuickstartError } from "./progress.ts";
 import { up } from "./up.ts";
@@ -18,13 +20,9 @@ async function main(): Promise<number> {
   }
   const isDown = args.length === 1 && args[0] === "--down";
   if (args.length > 0 && !isDown) {
-    console.error(`quickstart: unknown argument ${args.join(" ")}\n\n${USAGE}`);
-    return 2;
+    throw wrongUse(`unknown argument ${args.join(" ")}\n\n${USAGE}`);
   }
-  if (process.getuid?.() !== 0) {
-    console.error("quickstart: needs root, for libvirt and networks: sudo npm run quickstart");
-    return 1;
-  }
+  mustBeRoot("quickstart", isDown ? " -- --down" : "");
   try {
     await (isDown ? down() : up());
     return 0;
@@ -36,4 +34,4 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+await runProgram("quickstart", main);

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
+import { n0coreBuild } from "./builds.ts";
 import { BASE_DIRECTORY, LOG_FILE, PID_FILE, PROJECT } from "./places.ts";
+import { mustBeFree } from "./port.ts";
 import { askN0cli, ENVIRONMENT } from "./programs.ts";
 import { QuickstartError, until } from "./progress.ts";
 
@@ -10,6 +12,8 @@ const START_TIMEOUT_MS = 60_000;
 /** Longer than n0core gives the calls that run. */
 const STOP_TIMEOUT_MS = 30_000;
 const LOG_LINES_SHOWN = 10;
+/** In the environment of the one that is started: which build it is. */
+const BUILD = "N0STACK_BUILD";
 
 /** The process that the pid file names, if it is n0core: the number may be another's by now. */
 export function findN0core(): number | undefined {
@@ -19,18 +23,24 @@ export function findN0core(): number | undefined {
   return isOurs && !isZombie(pid) ? pid : undefined;
 }
 
+/** Which build of which checkout a running n0core is, if it is another one than this. */
+export function otherBuildOf(pid: number): string | undefined {
+  const entries = readOr(`/proc/${pid}/environ`, "").split("\0");
+  const build = entries.find((entry) => entry.startsWith(`${BUILD}=`))?.slice(BUILD.length + 1);
+  if (build === n0coreBuild()) return undefined;
+  const words = readOr(`/proc/${pid}/cmdline`, "").split("\0");
+  const main = words.find((word) => word.endsWith("/src/serve/main.ts")) ?? "";
+  return `${build ?? "of an older version"}, of ${join(dirname(main), "../..")}`;
+}
+
 /**
  * Starts n0core in the background; it lives on when this process and its terminal end. Returns when it
  * is ready and its node too.
  *
- * @throws QuickstartError when it ends or is not ready in time.
+ * @throws QuickstartError when its port is taken, or it ends or is not ready in time.
  */
 export async function startN0core(): Promise<number> {
-  if ((await askN0cli("get", "node", "-o", "name", "--timeout", "2s")).code === 0) {
-    throw new QuickstartError(
-      "another n0core answers on this machine (n0cli get node); stop it, then run this again",
-    );
-  }
+  await mustBeFree();
   rmSync(PID_FILE, { force: true });
   const log = openSync(LOG_FILE, "a");
   const files = ["--pid-file", PID_FILE, "--log-file", LOG_FILE];
@@ -40,7 +50,7 @@ export async function startN0core(): Promise<number> {
     cwd: "/",
     detached: true,
     stdio: ["ignore", log, log],
-    env: ENVIRONMENT,
+    env: { ...ENVIRONMENT, [BUILD]: n0coreBuild() },
   });
   closeSync(log);
   let hasEnded = false;
@@ -48,7 +58,7 @@ export async function startN0core(): Promise<number> {
     hasEnded = true;
   });
   const isReady = () => {
-    if (hasEnded) throw new QuickstartError(`n0core ended:\n${logTail()}`);
+    if (hasEnded) throw new QuickstartError(whyEnded());
     return findN0core() !== undefined;
   };
   await until(isReady, START_TIMEOUT_MS, () => `n0core is not ready:\n${logTail()}`);
@@ -76,6 +86,14 @@ export async function stopN0core(pid: number): Promise<void> {
 /** Ended, but its parent, which is not us, has not looked yet. */
 function isZombie(pid: number): boolean {
   return /^State:\s+Z/m.test(readOr(`/proc/${pid}/status`, ""));
+}
+
+/** Its last word is why it could not serve. */
+function whyEnded(): string {
+  const lines = readOr(LOG_FILE, "").trim().split("\n");
+  const word = lines.slice(-LOG_LINES_SHOWN).findLast((line) => line.startsWith("n0core: "));
+  if (word === undefined) return `n0core ended:\n${logTail()}`;
+  return `${word.replace("n0core: ", "n0core does not start: ")}; all of it: ${LOG_FILE}`;
 }
 
 function logTail(): string {

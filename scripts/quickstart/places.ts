@@ -8,7 +8,11 @@ export const BASE_DIRECTORY = "/var/lib/n0core";
 export const IMAGE = join(BASE_DIRECTORY, "images/tiny.qcow2");
 
 /** n0core's own default. */
-export const API_ENDPOINT = "127.0.0.1:20180";
+export const API_PORT = 20180;
+export const API_ENDPOINT = `127.0.0.1:${API_PORT}`;
+
+/** n0core's records and journal. */
+export const RECORDS_FOLDER = join(BASE_DIRECTORY, "api");
 
 /** What the quickstart itself keeps. */
 export const OWN_FOLDER = join(BASE_DIRECTORY, "quickstart");

@@ -1,10 +1,11 @@
 import { styleText } from "node:util";
+import { Failure } from "../run-program.ts";
 
 const STILL_AT_IT_MS = 10_000;
 const startedMs = performance.now();
 
-/** A failure that the user can do something about: shown without a stack. */
-export class QuickstartError extends Error {}
+/** One after which the quickstart can be run again to go on. */
+export class QuickstartError extends Failure {}
 
 /** Seconds since the start. */
 export function elapsedSeconds(): number {
@@ -15,6 +16,11 @@ export function elapsedSeconds(): number {
 export function say(text: string): void {
   const seconds = `${elapsedSeconds().toFixed(0).padStart(4)} s`;
   console.log(`${styleText("dim", seconds)}  ${text}`);
+}
+
+/** One line about what is there and not as this checkout would have made it, and what to do. */
+export function sayNote(text: string): void {
+  say(`  ${styleText("yellow", "note:")} ${text}`);
 }
 
 /** Does one part and says so; one that takes long says that it is still at it. */

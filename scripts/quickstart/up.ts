@@ -1,6 +1,6 @@
-import { copyFileSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
-import { dirname, relative } from "node:path";
-import { styleText } from "node:util";
+import { copyFileSync, existsSync, mkdirSync, renameSync } from "node:fs";
+import { basename, dirname, relative } from "node:path";
+import { exampleBuild, isSameFile, n0coreBuild } from "./builds.ts";
 import {
   listObjects,
   ofExample,
@@ -9,19 +9,12 @@ import {
   VIRTUAL_MACHINE,
   waitForSsh,
 } from "./example.ts";
-import { readMade, recordMade } from "./made.ts";
-import { findN0core, startN0core, waitForNode } from "./n0core.ts";
-import {
-  API_ENDPOINT,
-  IMAGE,
-  KEY_FILE,
-  LIBVIRTD_RECORD,
-  LOG_FILE,
-  PID_FILE,
-  PROJECT,
-} from "./places.ts";
+import { isForwarding, type Made, readMade, recordMade } from "./made.ts";
+import { findN0core, otherBuildOf, startN0core, waitForNode } from "./n0core.ts";
+import { IMAGE, LIBVIRTD_RECORD, PROJECT, RECORDS_FOLDER } from "./places.ts";
 import { must } from "./programs.ts";
-import { elapsedSeconds, say, step } from "./progress.ts";
+import { say, sayNote, step } from "./progress.ts";
+import { summary } from "./summary.ts";
 
 /** From whatever there is to a virtual machine that answers. Can be repeated. */
 export async function up(): Promise<void> {
@@ -32,46 +25,77 @@ export async function up(): Promise<void> {
   await step("libvirtd and virtlogd", async () => {
     await must("scripts/host/ensure-libvirtd.sh", ["--record", LIBVIRTD_RECORD]);
   });
-  await step("tiny guest image", putImage);
+  const image = await step("tiny guest image", putImage);
   await step("n0core serve standalone", runN0core);
-  await step("n0cli do examples/boot-vm.yaml", boot);
+  await step("n0cli do examples/boot-vm.yaml", () => boot(exampleBuild(image)));
   const answer = await step(
     "SSH, as n0 with the example key (it boots, which takes 10 to 20 s under emulation)",
     waitForSsh,
   );
   say(`${VIRTUAL_MACHINE} answers: ${answer}`);
-  console.log(summary());
+  console.log(await summary());
 }
 
-/** Where the agent may fetch from. */
-async function putImage(): Promise<void> {
+/** Where the agent may fetch from. Returns the path of the one that it is. */
+async function putImage(): Promise<string> {
   const made = (await must("scripts/image/tiny.sh", [])).trim().split("\n").at(-1) ?? "";
-  if (existsSync(IMAGE)) {
-    const isSame = statSync(IMAGE).size === statSync(made).size;
-    // One that is somebody else's is used as it is.
-    if (isSame || !readMade().image) return say(`  ${IMAGE} is there`);
+  const { image: isOurs } = readMade();
+  if (isSameFile(made, IMAGE)) {
+    say(`  ${IMAGE} is there`);
+    return made;
   }
+  if (existsSync(IMAGE) && !isOurs) {
+    sayNote(
+      `${IMAGE} is not ${basename(made)}, and not the quickstart's: it is used as it is; to have this one, ` +
+        "move it away, then run this again",
+    );
+    return IMAGE;
+  }
+  if (existsSync(IMAGE)) sayNote(`${IMAGE} was of another build: it is replaced`);
   recordMade({ image: true });
   mkdirSync(dirname(IMAGE), { recursive: true });
   copyFileSync(made, `${IMAGE}.new`);
   renameSync(`${IMAGE}.new`, IMAGE);
   say(`  ${relative(PROJECT, made)} is at ${IMAGE}`);
+  return made;
 }
 
 async function runN0core(): Promise<void> {
   const running = findN0core();
-  if (running === undefined) say(`  started, process ${await startN0core()}`);
-  else say(`  runs already, process ${running}`);
-  recordMade({ n0core: true });
+  if (running === undefined) {
+    tellOtherRecords(readMade());
+    if (!isForwarding()) recordMade({ wasForwardingOff: true });
+    say(`  started, process ${await startN0core()}`);
+    recordMade({ n0core: true, n0coreBuild: n0coreBuild() });
+  } else {
+    say(`  runs already, process ${running}`);
+    const other = otherBuildOf(running);
+    if (other !== undefined) {
+      sayNote(
+        `n0core is ${other}, this is ${n0coreBuild()}; to run this one: kill ${running}, then run this ` +
+          "again; virtual machines go on meanwhile",
+      );
+    }
+    recordMade({ n0core: true });
+  }
   await waitForNode();
 }
 
-async function boot(): Promise<void> {
+function tellOtherRecords({ n0core, baseDirectory, n0coreBuild: build }: Made): void {
+  if (!existsSync(RECORDS_FOLDER) || build === n0coreBuild()) return;
+  const isOurs = n0core || baseDirectory;
+  const whose = isOurs ? `n0core ${build ?? "of an older version"}` : "an n0core of somebody else";
+  sayNote(`${RECORDS_FOLDER} was last written by ${whose}: ${n0coreBuild()} goes on with it`);
+}
+
+async function boot(build: string): Promise<void> {
   const state = await readState();
-  if (state === "RUNNING") return say(`  ${VIRTUAL_MACHINE} is there and runs`);
-  if (state === "SHUTDOWN" || state === "PAUSED") {
+  if (state === "RUNNING" || state === "SHUTDOWN" || state === "PAUSED") {
     say(`  ${VIRTUAL_MACHINE} is there, and ${state}`);
-    await must("bin/n0cli", ["vm", state === "PAUSED" ? "resume" : "boot", VIRTUAL_MACHINE]);
+    tellOtherExample(build);
+    if (state !== "RUNNING") {
+      await must("bin/n0cli", ["vm", state === "PAUSED" ? "resume" : "boot", VIRTUAL_MACHINE]);
+    }
     return;
   }
   const objects = await listObjects();
@@ -80,29 +104,17 @@ async function boot(): Promise<void> {
     say(`  first goes what an earlier run left: ${remains.join(", ")}`);
     await removeExample(objects);
   }
-  recordMade({ example: true });
+  recordMade({ example: true, exampleBuild: build });
   await must("bin/n0cli", ["do", "examples/boot-vm.yaml"]);
 }
 
-function summary(): string {
-  const command = (text: string) => `  ${styleText("cyan", text)}`;
-  return [
-    "",
-    styleText("bold", `Done in ${elapsedSeconds().toFixed(0)} s. There is now`),
-    "  virtual machine example-vm, 1 core, 256 MiB, 10.99.0.10, on its disk example-vm",
-    "  network example-net, 10.99.0.0/24",
-    "  image tiny, with the block storage tiny under the tag latest",
-    `  n0core on http://${API_ENDPOINT}; log ${LOG_FILE}, pid file ${PID_FILE}`,
-    "",
-    styleText("bold", "Look at it"),
-    command(`bin/n0cli vm ssh example-vm -i ${KEY_FILE}`),
-    command("bin/n0cli get vm"),
-    command("bin/n0cli vm log example-vm"),
-    command("bin/n0cli vm console example-vm"),
-    "",
-    styleText("bold", "Remove it"),
-    `${command("bin/n0cli do examples/delete-vm.yaml")}   the machine and what it stands on`,
-    `${command("npm run quickstart -- --down")}           that, n0core, and all else that this made`,
-    "",
-  ].join("\n");
+function tellOtherExample(build: string): void {
+  const made = readMade();
+  if (made.exampleBuild === build) return;
+  const whose = made.example
+    ? `made from ${made.exampleBuild ?? "an older version"}, this is ${build}`
+    : "not made by the quickstart";
+  sayNote(
+    `${VIRTUAL_MACHINE} is ${whose}; to make it anew: bin/n0cli do examples/delete-vm.yaml, then run this again`,
+  );
 }

@@ -1,16 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { sourcesHash } from "../../scripts/sources-hash.ts";
 
 export const PROJECT = join(import.meta.dirname, "../..");
 /** Results and bundles of what the sources are, and of nothing older. */
@@ -45,24 +37,4 @@ function removeOld(): void {
     const isOld = Date.now() - statSync(path).mtimeMs > KEPT_MS;
     if (isOld && name.startsWith("n0core-")) rmSync(path, { recursive: true, force: true });
   }
-}
-
-/** Of what the folders hold, and of the packages; unit tests do not count. */
-export function sourcesHash(folders: readonly string[]): string {
-  const hash = createHash("sha256");
-  for (const path of ["package-lock.json", "scripts/build.ts", ...folders.flatMap(filesBelow)]) {
-    hash
-      .update(`${path}\0`)
-      .update(readFileSync(join(PROJECT, path)))
-      .update("\0");
-  }
-  return hash.digest("hex").slice(0, 16);
-}
-
-function filesBelow(folder: string): string[] {
-  const entries = readdirSync(join(PROJECT, folder), { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile() && !/\.(?:test|suite)\.ts$/.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name).slice(PROJECT.length + 1))
-    .sort();
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { sourcesHash } from "../../scripts/sources-hash.ts";
 import { stepRegistry } from "../../src/api/step-registry.ts";
 import { ImageService } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
 import { UserService } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
@@ -14,7 +15,7 @@ import { VirtualMachineService } from "../../src/gen/n0stack/provisioning/v0/vir
 import { TransactionService } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { requirement } from "../node/requirements.ts";
-import { CACHE, PROJECT, sourcesHash } from "./bundle.ts";
+import { CACHE, PROJECT } from "./bundle.ts";
 import { alone, type Case, inRows } from "./cases.ts";
 import { runLanes, type Unit, unitsOf } from "./lane.ts";
 import { Ledger } from "./ledger.ts";

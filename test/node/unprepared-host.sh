@@ -14,19 +14,23 @@ shift 4
 unset N0_INSIDE
 
 ip link set lo up
-etc="$(mktemp -d)"
-mount -t tmpfs none "$etc"
-if [ -d /etc/libvirt ]; then
-	cp -a /etc/libvirt/. "$etc"
-	rm -rf "$etc"/qemu/*
-	sed -i '/^# Added by n0stack/,$d' "$etc/qemu.conf"
-	mount --bind "$etc" /etc/libvirt
-fi
-umount -l "$etc"
-rmdir "$etc"
-for folder in /run /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do
-	if [ -d "$folder" ]; then mount -t tmpfs none "$folder"; fi
+scratch="$(mktemp -d)"
+mount -t tmpfs none "$scratch"
+# The devices of this network namespace; the cgroups stay the machine's.
+mkdir "$scratch/cgroup"
+mount --rbind /sys/fs/cgroup "$scratch/cgroup"
+mount -t sysfs none /sys
+mount --rbind "$scratch/cgroup" /sys/fs/cgroup
+# What is written there goes with the scratch.
+for folder in /etc /var/lib /var/log /var/cache; do
+	mkdir -p "$scratch$folder/upper" "$scratch$folder/work"
+	mount -t overlay none -o "lowerdir=$folder,upperdir=$scratch$folder/upper,workdir=$scratch$folder/work" "$folder"
 done
+rm -rf /etc/libvirt/qemu/* /var/lib/libvirt/qemu/* /var/lib/n0core
+if [ -f /etc/libvirt/qemu.conf ]; then sed -i '/^# Added by n0stack/,$d' /etc/libvirt/qemu.conf; fi
+mount -t tmpfs none /run
+umount -l "$scratch"
+rmdir "$scratch"
 if [ "$packages" = no-packages ]; then
 	for folder in /var/lib/dpkg /usr/lib/syslinux; do
 		if [ -d "$folder" ]; then mount -t tmpfs none "$folder"; fi

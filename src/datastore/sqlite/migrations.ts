@@ -1,4 +1,5 @@
 import type Database from "better-sqlite3";
+import { N0Error } from "../../util/errors.ts";
 
 /** Each entry is applied once, in order; `user_version` counts those applied. Never edit one that was released. */
 const MIGRATIONS = [
@@ -22,13 +23,17 @@ const MIGRATIONS = [
    ALTER TABLE record_with_rowid RENAME TO record;`,
 ];
 
-/** @throws Error when the file was written by a newer version. */
+/** @throws N0Error `failed_precondition` when the file was written by a newer version. */
 export function migrate(database: Database.Database): void {
   database.exec("BEGIN IMMEDIATE");
   const applied = Number(database.pragma("user_version", { simple: true }));
   if (applied > MIGRATIONS.length) {
     database.exec("ROLLBACK");
-    throw new Error(`the database has schema ${applied}, this version knows ${MIGRATIONS.length}`);
+    throw new N0Error(
+      "failed_precondition",
+      `a newer version has written the database ${database.name} (schema ${applied}; this version knows ` +
+        `${MIGRATIONS.length}): start that version, or put back a copy from before it`,
+    );
   }
   for (const migration of MIGRATIONS.slice(applied)) database.exec(migration);
   database.pragma(`user_version = ${MIGRATIONS.length}`);

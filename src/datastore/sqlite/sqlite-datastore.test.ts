@@ -82,7 +82,12 @@ test("a file of a newer version is refused and left as it is", () => {
   const database = new Database(path);
   database.pragma("user_version = 99");
   database.close();
-  expect(() => sqliteDatastore({ path })).toThrow("schema 99");
+  expect(() => sqliteDatastore({ path })).toThrow(
+    expect.objectContaining({
+      kind: "failed_precondition",
+      message: expect.stringContaining(`${path} (schema 99; this version knows `),
+    }),
+  );
   const after = new Database(path);
   expect(after.pragma("user_version", { simple: true })).toBe(99);
   after.close();

@@ -34,7 +34,7 @@ const CHECKPOINT_PAGES = 8_192;
  * Records in one SQLite file, which this process alone has open. Batches that are asked for at the same
  * time share one durable commit: each still holds or fails by itself. See docs/adr/0005.
  *
- * @throws N0Error `failed_precondition` when another process has the file open.
+ * @throws N0Error `failed_precondition` when another process has the file open, or a newer version wrote it.
  */
 export function sqliteDatastore({ path, clock = systemClock }: SqliteOptions): Datastore {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

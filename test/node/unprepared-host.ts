@@ -1,0 +1,94 @@
+import { spawn } from "node:child_process";
+import { chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { projectFiles } from "../../scripts/check/run.ts";
+
+export const PROJECT = join(import.meta.dirname, "../..");
+const USERS = { root: 0, "an ordinary user": 1000 } as const;
+export type User = keyof typeof USERS;
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A checkout of the project as it is now, that of an ordinary user, on a machine that nobody has prepared. */
+export interface Checkout extends AsyncDisposable {
+  readonly folder: string;
+  /**
+   * Runs a command there, with or without the Debian packages of this machine. All that it starts is ended
+   * with it: when it ends, or when its stdout has `until`.
+   */
+  run(
+    user: User,
+    packages: "packages" | "no-packages",
+    command: readonly string[],
+    until?: string,
+  ): Promise<Outcome>;
+}
+
+export async function newCheckout(): Promise<Checkout> {
+  const folder = mkdtempSync(join(tmpdir(), "n0-checkout-"));
+  const own = (path: string) => {
+    const uid = USERS["an ordinary user"];
+    chownSync(join(folder, path), uid, uid);
+  };
+  own(".");
+  const made = new Set(["."]);
+  const makeFolder = (path: string) => {
+    if (made.has(path)) return;
+    makeFolder(dirname(path));
+    made.add(path);
+    mkdirSync(join(folder, path));
+    own(path);
+  };
+  for (const path of await projectFiles()) {
+    makeFolder(dirname(path));
+    // With its time: npm packages older than the lock file would be installed again.
+    await cp(join(PROJECT, path), join(folder, path), { preserveTimestamps: true });
+    own(path);
+  }
+  makeFolder("node_modules");
+  const checkout: Checkout = {
+    folder,
+    run(user, packages, command, until) {
+      const place = [folder, join(PROJECT, "node_modules"), String(USERS[user]), packages];
+      return runUnprepared([...place, ...command], until);
+    },
+    async [Symbol.asyncDispose]() {
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  const { code, stderr } = await checkout.run("root", "packages", ["git", "init", "-q", "."]);
+  if (code !== 0) throw new Error(`unprepared-host.sh: ${stderr}`);
+  return checkout;
+}
+
+async function runUnprepared(args: readonly string[], until: string | undefined): Promise<Outcome> {
+  const { CI: _, ...environment } = process.env;
+  const child = spawn(join(import.meta.dirname, "unprepared-host.sh"), args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    // The checkout is the ordinary user's, for root too.
+    env: {
+      ...environment,
+      GIT_CONFIG_COUNT: "1",
+      GIT_CONFIG_KEY_0: "safe.directory",
+      GIT_CONFIG_VALUE_0: "*",
+    },
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (chunk: Buffer) => {
+    stdout += chunk.toString();
+    if (until !== undefined && stdout.includes(until)) child.kill("SIGKILL");
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>();
+  child.on("error", reject).on("close", resolve);
+  return { code: await promise, stdout, stderr };
+}
