@@ -100,7 +100,7 @@ describe.runIf(requirement("netns"))("on a machine that nobody has prepared", ()
 
   test("where only libvirtd does not run, it is started and ended", async () => {
     const configuration = "/etc/libvirt/qemu.conf";
-    const script = `cp ${configuration} "$HOME/before" && "$@" && cmp ${configuration} "$HOME/before" && echo same`;
+    const script = `cp ${configuration} "$HOME/before"; "$@"; cmp ${configuration} "$HOME/before" && echo same`;
     const args = ["--only", "generate", "--runs", "1"];
     const command = ["sh", "-c", script, "sh", ...npmRun("bench", ...args)];
     const { stdout, stderr } = await checkout.run("root", "packages", command);

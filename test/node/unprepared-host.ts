@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -9,6 +9,7 @@ import { projectFiles } from "../../scripts/check/run.ts";
 export const PROJECT = join(import.meta.dirname, "../..");
 const USERS = { root: 0, "an ordinary user": 1000 } as const;
 export type User = keyof typeof USERS;
+const TIMEOUT_MS = 5 * 60_000;
 
 export interface Outcome {
   readonly code: number | null;
@@ -21,7 +22,7 @@ export interface Checkout extends AsyncDisposable {
   readonly folder: string;
   /**
    * Runs a command there, with or without the Debian packages of this machine. All that it starts is ended
-   * with it: when it ends, or when its stdout has `until`.
+   * with it: when it ends, when its stdout has `until`, or after five minutes.
    */
   run(
     user: User,
@@ -32,7 +33,21 @@ export interface Checkout extends AsyncDisposable {
 }
 
 export async function newCheckout(): Promise<Checkout> {
+  await using opened = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), "n0-checkout-"));
+  opened.defer(() => rmSync(folder, { recursive: true, force: true }));
+  await copyProject(folder);
+  const run: Checkout["run"] = (user, packages, command, until) => {
+    const place = [folder, join(PROJECT, "node_modules"), String(USERS[user]), packages];
+    return runUnprepared([...place, ...command], until);
+  };
+  const { code, stderr } = await run("root", "packages", ["git", "init", "-q", "."]);
+  if (code !== 0) throw new Error(`unprepared-host.sh: ${stderr}`);
+  const parts = opened.move();
+  return { folder, run, [Symbol.asyncDispose]: () => parts.disposeAsync() };
+}
+
+async function copyProject(folder: string): Promise<void> {
   const own = (path: string) => {
     const uid = USERS["an ordinary user"];
     chownSync(join(folder, path), uid, uid);
@@ -47,25 +62,14 @@ export async function newCheckout(): Promise<Checkout> {
     own(path);
   };
   for (const path of await projectFiles()) {
+    // Git knows one that is deleted and not committed.
+    if (!existsSync(join(PROJECT, path))) continue;
     makeFolder(dirname(path));
     // With its time: npm packages older than the lock file would be installed again.
     await cp(join(PROJECT, path), join(folder, path), { preserveTimestamps: true });
     own(path);
   }
   makeFolder("node_modules");
-  const checkout: Checkout = {
-    folder,
-    run(user, packages, command, until) {
-      const place = [folder, join(PROJECT, "node_modules"), String(USERS[user]), packages];
-      return runUnprepared([...place, ...command], until);
-    },
-    async [Symbol.asyncDispose]() {
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
-  const { code, stderr } = await checkout.run("root", "packages", ["git", "init", "-q", "."]);
-  if (code !== 0) throw new Error(`unprepared-host.sh: ${stderr}`);
-  return checkout;
 }
 
 async function runUnprepared(args: readonly string[], until: string | undefined): Promise<Outcome> {
@@ -88,7 +92,10 @@ async function runUnprepared(args: readonly string[], until: string | undefined)
   child.stderr.on("data", (chunk: Buffer) => {
     stderr += chunk.toString();
   });
+  const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   child.on("error", reject).on("close", resolve);
-  return { code: await promise, stdout, stderr };
+  const code = await promise;
+  clearTimeout(timer);
+  return { code, stdout, stderr };
 }
