@@ -177,7 +177,9 @@ test.each(["v20.19.5", "v22.17.1", "v8.0.0"])(
   async (version) => {
     await expect(withoutPackages(`old ${version}`, version)).rejects.toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/is v.*, and n0cli needs Node 22.18 or later: run npm ci in /),
+      stderr: expect.stringMatching(
+        /is v.*, and n0cli needs Node 22.18 or later: run .*\/scripts\/with-node.sh true\n/,
+      ),
     });
   },
 );
