@@ -11,7 +11,9 @@ import { requestFromFlags } from "./convert/flags.ts";
 import type { Io } from "./io.ts";
 import { messageToJson } from "./output.ts";
 import { addCommands, newProgram, operandsOf } from "./program.ts";
-import { findResource, listMethod, recordField } from "./resources.ts";
+import { findKind } from "./resource/kinds.ts";
+import { loadResource } from "./resource/load.ts";
+import { listMethod, recordField } from "./resource/resource.ts";
 import type { GlobalFlags } from "./settings.ts";
 import type { Row } from "./table.ts";
 import { textOf } from "./table.ts";
@@ -102,8 +104,9 @@ async function namesFor(cli: CliContext, command: Command): Promise<readonly Can
     command.parent?.parent?.name() ?? "",
   ];
   if (words[1] === "transaction") return await transactionsFor(cli, command);
-  const resource = words.map(findResource).find((found) => found !== undefined);
-  if (resource === undefined || makes) return [];
+  const kind = words.map(findKind).find((found) => found !== undefined);
+  if (kind === undefined || makes) return [];
+  const resource = await loadResource(kind);
   const method = listMethod(resource);
   const signal = AbortSignal.any([AbortSignal.timeout(NAMES_TIMEOUT_MS), cli.signal]);
   const answer = await callUnary(cli, method, requestFromFlags(method.input, {}), { signal });

@@ -7,8 +7,9 @@ import { optionsOf, requestFromFlags } from "./convert/flags.ts";
 import { CliError } from "./errors.ts";
 import { withExamples } from "./examples.ts";
 import { messageToJson, printList, printMessage } from "./output.ts";
-import type { Resource } from "./resources.ts";
-import { getMethod, listMethod, otherNames, recordField } from "./resources.ts";
+import { type Kind, otherNames } from "./resource/kinds.ts";
+import type { Resource } from "./resource/resource.ts";
+import { getMethod, listMethod, recordField } from "./resource/resource.ts";
 import type { Row } from "./table.ts";
 import { textOf } from "./table.ts";
 import { watchRecords } from "./watch.ts";
@@ -20,7 +21,7 @@ const PAGE_SIZE = 1000;
 export function getCommand(cli: CliContext, resource: Resource, name = "get"): Command {
   const command = new Command(name)
     .aliases(name === "get" ? [] : otherNames(resource))
-    .description(`show one ${resource.name}, or all of them`)
+    .description(getSummary(resource))
     .argument("[name]")
     .option("-w, --watch", "stay, and print each change");
   for (const field of listMethod(resource).input.fields) {
@@ -33,6 +34,10 @@ export function getCommand(cli: CliContext, resource: Resource, name = "get"): C
     if (wanted !== undefined) return await showOne(cli, resource, wanted);
     return await showAll(cli, resource, flags);
   });
+}
+
+export function getSummary(kind: Kind): string {
+  return `show one ${kind.name}, or all of them`;
 }
 
 async function showOne(cli: CliContext, resource: Resource, name: string): Promise<void> {

@@ -39,36 +39,26 @@ afterAll(async () => {
 
 const n0cli = (...argv: string[]) => runProcess(LAUNCHER, argv, { env });
 
-/** Median of several, against a bare start of the same Node, so that a busy machine does not count. */
-test("--version starts in under a quarter of a second on an idle machine", async () => {
-  const ms = async (file: string, argv: string[]) => {
+/**
+ * Medians, against a bare start of the same Node, so that a busy machine does not count. The bars are
+ * tighter, and npm run bench -- --only cli-start holds them.
+ */
+test("n0cli starts in little more time than Node, and get vm in a few times as much", async () => {
+  const ms = async (file: string, ...argv: string[]) => {
     const start = performance.now();
     await runProcess(file, argv, { env });
     return performance.now() - start;
   };
   await n0cli("--version");
-  const ours: number[] = [];
-  const floors: number[] = [];
+  const took = { node: [] as number[], version: [] as number[], get: [] as number[] };
   for (let i = 0; i < 7; i += 1) {
-    floors.push(await ms(process.execPath, ["-e", "0"]));
-    ours.push(await ms(LAUNCHER, ["--version"]));
+    took.node.push(await ms(process.execPath, "-e", "0"));
+    took.version.push(await ms(LAUNCHER, "--version"));
+    took.get.push(await ms(LAUNCHER, "get", "vm"));
   }
   const median = (list: number[]) => list.sort((a, b) => a - b)[3] ?? 0;
-  // An idle machine starts a bare Node in about 40 ms; the bar is 250 ms there.
-  expect(median(ours)).toBeLessThan(Math.max(250, median(floors) * 6));
-});
-
-test("compiled code is kept for the next run, in the user's cache folder", async () => {
-  const { NODE_COMPILE_CACHE: _, ...bare } = env;
-  const cache = join(folder, "cache");
-  const kept = () => readdir(join(cache, "n0stack/node"), { recursive: true });
-  const get = () =>
-    runProcess(LAUNCHER, ["get", "network"], { env: { ...bare, XDG_CACHE_HOME: cache } });
-  await get();
-  const first = await kept();
-  expect(first.length).toBeGreaterThan(50);
-  await get();
-  expect((await kept()).toSorted()).toEqual(first.toSorted());
+  expect(median(took.version)).toBeLessThan(median(took.node) * 4);
+  expect(median(took.get)).toBeLessThan(median(took.node) * 7);
 });
 
 test("a real process speaks to a real server, through a link to the launcher", async () => {
@@ -187,6 +177,6 @@ test.each(["v20.19.5", "v22.17.1", "v8.0.0"])(
 test.each(["v22.18.0", "v24.0.1", "v100.0.0"])("Node %s is taken", async (version) => {
   const { stdout } = await withoutPackages(`new ${version}`, version);
   expect(stdout).toMatch(
-    /^--disable-warning=ExperimentalWarning .*new .*\/cli\/main.ts get a b\n$/,
+    /^--disable-warning=ExperimentalWarning .*new .*\/bin\/n0cli.cjs get a b\n$/,
   );
 });

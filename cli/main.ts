@@ -3,31 +3,28 @@ import { once } from "node:events";
 import { homedir } from "node:os";
 import { systemClock } from "../src/util/clock.ts";
 import { systemRandom } from "../src/util/random.ts";
-import type { Io, Output } from "./io.ts";
+import { LightHeaders } from "./headers.ts";
+import type { Input, Io, Output } from "./io.ts";
 import { run } from "./program.ts";
 
 export { run };
 
-/** The process this runs in, as commands see it. */
-function processIo(): Io {
+/** The process this runs in, as commands see it. Its streams are opened when one of them is used. */
+export function processIo(): Io & { readonly stdin: ProcessInput } {
   return {
-    stdin: {
-      isTerminal: process.stdin.isTTY === true,
-      chunks: () => process.stdin,
-      makeRaw() {
-        if (process.stdin.isTTY !== true) return () => {};
-        process.stdin.setRawMode(true);
-        return () => process.stdin.setRawMode(false);
-      },
-    },
-    stdout: outputTo(process.stdout),
-    stderr: outputTo(process.stderr),
+    stdin: new ProcessInput(),
+    stdout: outputTo("stdout"),
+    stderr: outputTo("stderr"),
     env: process.env,
     homeFolder: homedir(),
     self: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
     clock: systemClock,
     random: systemRandom,
-    openTransport: async (c) => (await import("./transport.ts")).openGrpcTransport(c),
+    async openTransport(connection) {
+      // Before the first of them is made.
+      globalThis.Headers = LightHeaders;
+      return await (await import("./transport.ts")).openGrpcTransport(connection);
+    },
     onInterrupt(handler) {
       process.on("SIGINT", handler).on("SIGTERM", handler);
       return () => void process.off("SIGINT", handler).off("SIGTERM", handler);
@@ -36,13 +33,51 @@ function processIo(): Io {
   };
 }
 
-function outputTo(stream: NodeJS.WriteStream): Output {
+class ProcessInput implements Input {
+  #used: NodeJS.ReadStream | undefined;
+
+  get isTerminal(): boolean {
+    return this.#stream().isTTY === true;
+  }
+
+  chunks(): AsyncIterable<Uint8Array> {
+    return this.#stream();
+  }
+
+  makeRaw(): () => void {
+    const stream = this.#stream();
+    if (stream.isTTY !== true) return () => {};
+    stream.setRawMode(true);
+    return () => stream.setRawMode(false);
+  }
+
+  /** What a command was reading, such as a terminal, would keep the process alive. */
+  close(): void {
+    this.#used?.destroy();
+  }
+
+  #stream(): NodeJS.ReadStream {
+    this.#used ??= process.stdin;
+    return this.#used;
+  }
+}
+
+function outputTo(name: "stdout" | "stderr"): Output {
+  let opened: NodeJS.WriteStream | undefined;
+  const stream = () => {
+    opened ??= endWithReader(process[name]);
+    return opened;
+  };
   return {
-    isTerminal: stream.isTTY === true,
-    columns: stream.columns ?? 80,
-    print: (text) => void stream.write(text),
+    get isTerminal() {
+      return stream().isTTY === true;
+    },
+    get columns() {
+      return stream().columns ?? 80;
+    },
+    print: (text) => void stream().write(text),
     async send(data) {
-      if (!stream.write(data)) await once(stream, "drain");
+      if (!stream().write(data)) await once(stream(), "drain");
     },
   };
 }
@@ -61,17 +96,16 @@ async function exec(command: string, args: readonly string[]): Promise<number> {
 }
 
 /** A reader that has enough, such as head, closes the pipe; that is no failure of ours. */
-function endWithReader(stream: NodeJS.WriteStream): void {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
+function endWithReader(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  return stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
     process.exit();
   });
 }
 
-if (import.meta.main) {
-  endWithReader(process.stdout);
-  endWithReader(process.stderr);
-  process.exitCode = await run(process.argv.slice(2), processIo());
-  // What a command was reading, such as a terminal, would keep the process alive.
-  process.stdin.destroy();
+/** Runs one command line in this process, whose exit code it sets. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const io = processIo();
+  process.exitCode = await run(argv, io);
+  io.stdin.close();
 }

@@ -1,8 +1,8 @@
 import type { DescMessage, JsonValue, Message } from "@bufbuild/protobuf";
 import { createRegistry, toJson } from "@bufbuild/protobuf";
 import type { CliContext } from "./context.ts";
-import type { Resource } from "./resources.ts";
-import { resourceOfMessage } from "./resources.ts";
+import { resourceOfMessage } from "./resource/load.ts";
+import type { Resource } from "./resource/resource.ts";
 import type { OutputFormat } from "./settings.ts";
 import type { Row } from "./table.ts";
 import { formatTable } from "./table.ts";
@@ -24,10 +24,10 @@ export async function formatValue(format: OutputFormat, value: JsonValue): Promi
 export async function printMessage(cli: CliContext, desc: DescMessage, message: Message) {
   if (desc.typeName === "google.protobuf.Empty") return;
   const json = messageToJson(desc, message);
-  const resource = resourceOfMessage(desc);
   const format = cli.format();
   const isTable = format === "table" || format === "wide" || format === "name";
-  if (resource === undefined || !isTable) {
+  const resource = isTable ? await resourceOfMessage(desc) : undefined;
+  if (resource === undefined) {
     cli.io.stdout.print(await formatValue(format, json));
     return;
   }

@@ -4,7 +4,7 @@ import { newContext } from "./context.ts";
 import { CliError } from "./errors.ts";
 import { withExamples } from "./examples.ts";
 import { EXIT } from "./exit-code.ts";
-import type { Io } from "./io.ts";
+import type { Io, Output } from "./io.ts";
 import type { GlobalFlags } from "./settings.ts";
 import { OUTPUT_FORMATS, parseDuration } from "./settings.ts";
 import { clientVersion } from "./version.ts";
@@ -13,7 +13,8 @@ import { clientVersion } from "./version.ts";
 interface TopCommand {
   readonly names: readonly [string, ...string[]];
   readonly summary: string;
-  load(cli: CliContext): Promise<Command>;
+  /** `words` are those that follow its name. */
+  load(cli: CliContext, words: readonly string[]): Promise<Command>;
 }
 
 const TOP_COMMANDS: readonly TopCommand[] = [
@@ -25,12 +26,12 @@ const TOP_COMMANDS: readonly TopCommand[] = [
   {
     names: ["get", "list", "ls"],
     summary: "show what there is",
-    load: async (cli) => (await import("./commands/get.ts")).allGetCommand(cli),
+    load: async (cli, words) => (await import("./commands/get.ts")).allGetCommand(cli, words),
   },
   {
     names: ["delete", "rm"],
     summary: "delete one thing",
-    load: async (cli) => (await import("./commands/delete.ts")).allDeleteCommand(cli),
+    load: async (cli, words) => (await import("./commands/delete.ts")).allDeleteCommand(cli, words),
   },
   {
     names: ["virtual_machine", "vm"],
@@ -177,8 +178,7 @@ function quiet(command: Command, io: Io, path = "n0cli"): Command {
 
 /** The words of a command line that are neither flags of the root nor their values. */
 export function operandsOf(argv: readonly string[], io: Io): readonly string[] {
-  const silent = { ...io, stdout: mute(io.stdout), stderr: mute(io.stderr) };
-  const scout = newProgram(silent);
+  const scout = newProgram({ ...io, stdout: MUTE, stderr: MUTE });
   try {
     return scout.parseOptions([...argv]).operands;
   } catch {
@@ -187,9 +187,7 @@ export function operandsOf(argv: readonly string[], io: Io): readonly string[] {
   }
 }
 
-function mute(output: Io["stdout"]): Io["stdout"] {
-  return { ...output, print: () => {} };
-}
+const MUTE: Output = { isTerminal: false, columns: 80, print: () => {}, send: async () => {} };
 
 /** Adds all top commands by name, and the one that is wanted whole. */
 export async function addCommands(program: Command, cli: CliContext, wanted: readonly string[]) {
@@ -197,7 +195,7 @@ export async function addCommands(program: Command, cli: CliContext, wanted: rea
     const [name, ...aliases] = top.names;
     const isWanted = wanted[0] !== undefined && top.names.includes(wanted[0]);
     const command = isWanted
-      ? await top.load(cli)
+      ? await top.load(cli, wanted.slice(1))
       : new Command(name).aliases(aliases).description(top.summary);
     program.addCommand(quiet(command, cli.io, `n0cli ${isWanted ? wanted[0] : name}`));
   }

@@ -3,8 +3,8 @@ import { callStream, only } from "./call.ts";
 import type { CliContext } from "./context.ts";
 import { requestFromFlags } from "./convert/flags.ts";
 import { formatValue, messageToJson } from "./output.ts";
-import type { Resource } from "./resources.ts";
-import { recordField, watchMethod } from "./resources.ts";
+import type { Resource } from "./resource/resource.ts";
+import { recordField, watchMethod } from "./resource/resource.ts";
 import type { Row, TableWriter } from "./table.ts";
 import { newTable } from "./table.ts";
 

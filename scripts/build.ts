@@ -1,10 +1,11 @@
-// Bundles the programs into dist/, or the folder that is named: n0cli in a few files, so that a command
-// loads only what it uses, and n0core. Native modules stay where npm put them.
+// Bundles the programs into dist/, or n0core alone into the folder that is named. Native modules stay where
+// npm put them.
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { BuildOptions } from "esbuild";
 import { build as bundle } from "esbuild";
+import { bundleCli } from "./bundle-cli.ts";
 import { runProgram } from "./run-program.ts";
 
 // CommonJS modules in a bundle call require, which an ES module does not have.
@@ -36,15 +37,6 @@ await runProgram("build", async () => {
 });
 if (process.exitCode !== 0) process.exit();
 
-await build({
-  ...COMMON,
-  entryPoints: { n0cli: "cli/main.ts" },
-  outdir: folder,
-  outExtension: { ".js": ".mjs" },
-  chunkNames: "n0cli-[hash]",
-  splitting: true,
-});
-
 // In the folders of the sources, as it looks for its worker threads, its page and package.json beside it.
 const worker = "src/driver/compute/libvirt";
 await Promise.all([
@@ -67,5 +59,6 @@ await Promise.all([
 cpSync("src/api/console/page", join(folder, "src/serve/page"), { recursive: true });
 cpSync("package.json", join(folder, "package.json"));
 if (folder === "dist") {
-  console.log("dist/n0cli.mjs and dist/src/serve/main.mjs; bin/n0cli takes the first by itself");
+  await bundleCli();
+  console.log("dist/n0cli.bundle and dist/src/serve/main.mjs; bin/n0cli takes the first by itself");
 }

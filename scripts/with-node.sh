@@ -4,7 +4,8 @@
 #
 #   with-node.sh COMMAND [ARGUMENT…]
 #
-# Says nothing when all is there. npm itself may run under an older Node.
+# Says nothing when all is there. npm itself may run under an older Node. npm also runs us, as "prepare", at
+# the end of npm ci: the packages are there by then, and only Node may be missing.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 modules="$root/node_modules"
@@ -15,7 +16,9 @@ node_version_min=22.18
 progress() { printf 'npm: %s\n' "$*" >&2; }
 fail() { progress "$*" && exit 1; }
 
-packages_are_there() { [ -f "$installed" ] && ! [ "$root/package-lock.json" -nt "$installed" ]; }
+is_prepare() { [ "${npm_lifecycle_event:-}" = prepare ]; }
+packages_are_there() { is_prepare || packages_are_installed; }
+packages_are_installed() { [ -f "$installed" ] && ! [ "$root/package-lock.json" -nt "$installed" ]; }
 is_new_enough() {
 	local version
 	version="$(node --version 2>/dev/null)" || return 1
@@ -35,16 +38,18 @@ npm_install() {
 
 install() {
 	command -v npm >/dev/null || fail "npm is missing; install Node 20 or later with npm"
-	# Two of us at once would take each other's files away.
-	mkdir -p "$root/.cache"
-	exec 9>"$root/.cache/npm.lock"
-	flock 9
+	# Two of us at once would take each other's files away. Who runs npm ci, which runs us, has the lock.
+	if ! is_prepare; then
+		mkdir -p "$root/.cache"
+		exec 9>"$root/.cache/npm.lock"
+		flock 9
+	fi
 	packages_are_there || npm_install "the packages of package-lock.json" ci
 	# After npm ci, which removes what the lock file does not name.
 	# With --no-save it touches neither package.json nor the lock file.
 	node_is_there || npm_install "Node 24, as the system's is older than $node_version_min" \
 		install --no-save node@24
-	exec 9>&-
+	is_prepare || exec 9>&-
 }
 
 [ $# -gt 0 ] || fail "usage: with-node.sh COMMAND [ARGUMENT…]"

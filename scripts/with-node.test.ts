@@ -86,6 +86,22 @@ test("installs again when the lock file is newer, and Node, which that removed",
   expect(run(["true"]).asked).toHaveLength(2);
 });
 
+const NPM_THAT_PREPARES = `#!/bin/sh
+echo "$@" | cut -d ' ' -f 1-3 >>"$CALLS"
+mkdir -p node_modules/.bin
+case "$1" in
+ci) npm_lifecycle_event=prepare scripts/with-node.sh node --version && touch node_modules/.package-lock.json ;;
+install) printf '#!/bin/sh\\necho v24.0.0\\n' >node_modules/.bin/node && chmod +x node_modules/.bin/node ;;
+esac
+`;
+
+test("as npm's prepare it installs the Node that is missing, and does not wait for the lock", () => {
+  writeProgram("npm", NPM_THAT_PREPARES);
+  const { status, stdout, asked } = run(["node", "--version"]);
+  expect(asked).toEqual(["ci --loglevel=error --no-fund", "install --no-save node@24"]);
+  expect([status, stdout]).toEqual([0, "v24.0.0\n"]);
+});
+
 test.each(["v22.18.0", "v24.1.0", "v26.0.0"])("takes the system's Node %s", (version) => {
   writeSystemNode(version);
   const { stdout, asked } = run(["node", "--version"]);

@@ -1,23 +1,22 @@
 import type { CliContext } from "../context.ts";
 import { getCommand } from "../get-command.ts";
-import { findResource, unaryMethod } from "../resources.ts";
+import { blockStorage } from "../resource/block-storage.ts";
+import { unaryMethod } from "../resource/resource.ts";
 import type { RpcCommandSpec } from "../rpc-command.ts";
 import { groupCommand, rpcCommand } from "../rpc-command.ts";
 import { downloadCommand } from "./block-storage-download.ts";
 
 export function blockStorageCommand(cli: CliContext) {
-  const disk = findResource("block_storage");
-  if (disk === undefined) throw new Error("there is no resource block_storage");
   const specs: readonly RpcCommandSpec[] = [
     {
       name: "create",
-      method: unaryMethod(disk, "CreateBlockStorage"),
+      method: unaryMethod(blockStorage, "CreateBlockStorage"),
       summary: "make an empty disk",
       examples: ["block_storage create data --request_bytes 1GiB --limit_bytes 10GiB"],
     },
     {
       name: "fetch",
-      method: unaryMethod(disk, "FetchBlockStorage"),
+      method: unaryMethod(blockStorage, "FetchBlockStorage"),
       summary:
         "make a disk from an image (qcow2, raw, vmdk, vdi, vhdx or iso, not packed) at a URL (http, https or file)",
       examples: [
@@ -26,7 +25,7 @@ export function blockStorageCommand(cli: CliContext) {
     },
     {
       name: "copy",
-      method: unaryMethod(disk, "CopyBlockStorage"),
+      method: unaryMethod(blockStorage, "CopyBlockStorage"),
       summary: "make a disk with what another one holds",
       examples: [
         "bs copy data-2 --source_block_storage data --request_bytes 1GiB --limit_bytes 10GiB",
@@ -34,26 +33,26 @@ export function blockStorageCommand(cli: CliContext) {
     },
     {
       name: "update",
-      method: unaryMethod(disk, "UpdateBlockStorage"),
-      summary: "grow a disk, or change its labels and annotations",
+      method: unaryMethod(blockStorage, "UpdateBlockStorage"),
+      summary: "grow a blockStorage, or change its labels and annotations",
       examples: ["bs update data --limit_bytes 20GiB", "bs update data --labels backup=weekly"],
     },
     {
       name: "delete",
-      method: unaryMethod(disk, "DeleteBlockStorage"),
+      method: unaryMethod(blockStorage, "DeleteBlockStorage"),
       summary:
         "delete a disk that is not in use; undelete brings it back, purge removes it for good",
       examples: ["bs delete data && n0cli bs purge data"],
     },
     {
       name: "undelete",
-      method: unaryMethod(disk, "UndeleteBlockStorage"),
+      method: unaryMethod(blockStorage, "UndeleteBlockStorage"),
       summary: "bring back a deleted disk",
       examples: ["bs undelete data"],
     },
     {
       name: "purge",
-      method: unaryMethod(disk, "PurgeBlockStorage"),
+      method: unaryMethod(blockStorage, "PurgeBlockStorage"),
       summary: "remove a deleted disk for good",
       examples: ["bs purge data"],
     },
@@ -61,7 +60,11 @@ export function blockStorageCommand(cli: CliContext) {
   return groupCommand(
     ["block_storage", "bs"],
     "disks",
-    [getCommand(cli, disk), ...specs.map((spec) => rpcCommand(cli, spec)), downloadCommand(cli)],
+    [
+      getCommand(cli, blockStorage),
+      ...specs.map((spec) => rpcCommand(cli, spec)),
+      downloadCommand(cli),
+    ],
     ["bs get", "bs fetch --help", "bs update data --limit_bytes 20GiB"],
   );
 }

@@ -1,18 +1,24 @@
 import type { CliContext } from "../context.ts";
-import { deleteMethod, otherNames, RESOURCES } from "../resources.ts";
+import { type Kind, otherNames } from "../resource/kinds.ts";
+import { deleteMethod } from "../resource/resource.ts";
 import { groupCommand, rpcCommand } from "../rpc-command.ts";
+import { commandsByKind } from "./by-kind.ts";
 
-/** `n0cli delete <resource> <name>`. */
-export function allDeleteCommand(cli: CliContext) {
-  const commands = RESOURCES.map((resource) =>
+/** `n0cli delete <resource> <name>`. `words` are those of the command line that follow `delete`. */
+export async function allDeleteCommand(cli: CliContext, words: readonly string[]) {
+  const commands = await commandsByKind(words, summaryOf, (resource) =>
     rpcCommand(cli, {
       name: resource.name,
       aliases: otherNames(resource),
       method: deleteMethod(resource),
-      summary: `delete one ${resource.name}`,
+      summary: summaryOf(resource),
       examples: [`delete ${resource.name} NAME`],
     }),
   );
   const examples = ["delete vm web-1", "delete network lab"];
   return groupCommand(["delete", "rm"], "delete one thing", commands, examples);
+}
+
+function summaryOf(kind: Kind): string {
+  return `delete one ${kind.name}`;
 }

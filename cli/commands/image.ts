@@ -1,14 +1,13 @@
 import type { CliContext } from "../context.ts";
 import { getCommand } from "../get-command.ts";
-import { findResource, unaryMethod } from "../resources.ts";
+import { image } from "../resource/image.ts";
+import { unaryMethod } from "../resource/resource.ts";
 import type { RpcCommandSpec } from "../rpc-command.ts";
 import { groupCommand, rpcCommand } from "../rpc-command.ts";
 import { registerCommand } from "./image-register.ts";
 import { tagCommand, untagCommand } from "./image-tag.ts";
 
 export function imageCommand(cli: CliContext) {
-  const image = findResource("image");
-  if (image === undefined) throw new Error("there is no resource image");
   const specs: readonly RpcCommandSpec[] = [
     {
       name: "apply",

@@ -1,11 +1,10 @@
 import type { CliContext } from "../context.ts";
 import { getCommand } from "../get-command.ts";
-import { findResource, unaryMethod } from "../resources.ts";
+import { network } from "../resource/network.ts";
+import { unaryMethod } from "../resource/resource.ts";
 import { groupCommand, rpcCommand } from "../rpc-command.ts";
 
 export function networkCommand(cli: CliContext) {
-  const network = findResource("network");
-  if (network === undefined) throw new Error("there is no resource network");
   return groupCommand(
     ["network", "net"],
     "networks of virtual machines",

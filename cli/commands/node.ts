@@ -1,11 +1,10 @@
 import type { CliContext } from "../context.ts";
 import { getCommand } from "../get-command.ts";
-import { findResource, unaryMethod } from "../resources.ts";
+import { node } from "../resource/node.ts";
+import { unaryMethod } from "../resource/resource.ts";
 import { groupCommand, rpcCommand } from "../rpc-command.ts";
 
 export function nodeCommand(cli: CliContext) {
-  const node = findResource("node");
-  if (node === undefined) throw new Error("there is no resource node");
   return groupCommand(
     ["node"],
     "the machines of the cloud",

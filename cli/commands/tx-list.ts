@@ -13,7 +13,7 @@ import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
 import { formatValue, messageToJson } from "../output.ts";
-import { findResource } from "../resources.ts";
+import { findKind } from "../resource/kinds.ts";
 import type { Column } from "../table.ts";
 import { cell, formatTable } from "../table.ts";
 import { betweenMs, parseSince, timeText, tookText } from "../transaction/time.ts";
@@ -114,7 +114,7 @@ function filterOf(
 /** `vm/web` is `virtual_machine/web`. */
 function spelledOut(resource: string): string {
   const [kind = "", ...name] = resource.split("/");
-  return [findResource(kind)?.name ?? kind, ...name].join("/");
+  return [findKind(kind)?.name ?? kind, ...name].join("/");
 }
 
 const COLUMNS: readonly Column[] = [

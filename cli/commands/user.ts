@@ -1,15 +1,13 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context.ts";
 import { getCommand } from "../get-command.ts";
-import type { Resource } from "../resources.ts";
-import { findResource, unaryMethod } from "../resources.ts";
+import { unaryMethod } from "../resource/resource.ts";
+import { user } from "../resource/user.ts";
 import { groupCommand, rpcCommand } from "../rpc-command.ts";
 import { addKeyCommand } from "./user-add-key.ts";
 
 export function userCommand(cli: CliContext) {
-  const user = findResource("user");
-  if (user === undefined) throw new Error("there is no resource user");
-  const keyCommands = [addKeyCommand(cli, "add"), deleteKeyCommand(cli, user, "delete")];
+  const keyCommands = [addKeyCommand(cli, "add"), deleteKeyCommand(cli, "delete")];
   const key = groupCommand(["key"], "SSH public keys of a user", keyCommands);
   return groupCommand(
     ["user"],
@@ -29,14 +27,14 @@ export function userCommand(cli: CliContext) {
         examples: ["user delete alice"],
       }),
       addKeyCommand(cli, "add_ssh_public_key"),
-      deleteKeyCommand(cli, user, "delete_ssh_public_key"),
+      deleteKeyCommand(cli, "delete_ssh_public_key"),
       key,
     ],
     ["user create alice", "user key add alice laptop --file ~/.ssh/id_ed25519.pub"],
   );
 }
 
-function deleteKeyCommand(cli: CliContext, user: Resource, name: string): Command {
+function deleteKeyCommand(cli: CliContext, name: string): Command {
   return rpcCommand(cli, {
     name,
     method: unaryMethod(user, "DeleteSshPublicKey"),

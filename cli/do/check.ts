@@ -1,8 +1,8 @@
 import type { DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { findCycle } from "../../src/util/dag.ts";
 import { didYouMean } from "../convert/suggest.ts";
-import type { Resource } from "../resources.ts";
-import { RESOURCES } from "../resources.ts";
+import { RESOURCES } from "../resource/all.ts";
+import type { Resource } from "../resource/resource.ts";
 import { convertArgs } from "./convert.ts";
 import type { Place, Problem } from "./problems.ts";
 import { formatPlace } from "./problems.ts";

@@ -1,0 +1,82 @@
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** What no value holds: an end of line, NUL, or what is no byte. */
+const NOT_IN_VALUE = /[\0\r\n]|[^\0-\xff]/;
+const BLANKS_AROUND = /^[\t\n\r ]+|[\t\n\r ]+$/g;
+
+/**
+ * `Headers` of the Fetch standard (https://fetch.spec.whatwg.org/#headers-class) over a Map. Node's own one
+ * loads the whole of fetch at its first use, which is as long as half a start of Node.
+ */
+export class LightHeaders implements Iterable<[string, string]> {
+  readonly #values = new Map<string, string[]>();
+
+  constructor(init?: ConstructorParameters<typeof Headers>[0]) {
+    if (init === undefined) return;
+    const pairs = Symbol.iterator in init ? init : Object.entries(init);
+    for (const [name = "", value = ""] of pairs) this.append(name, value);
+  }
+
+  append(name: string, value: string): void {
+    const key = keyOf(name);
+    const checked = valueOf(value);
+    const before = this.#values.get(key);
+    if (before === undefined) this.#values.set(key, [checked]);
+    else before.push(checked);
+  }
+
+  set(name: string, value: string): void {
+    this.#values.set(keyOf(name), [valueOf(value)]);
+  }
+
+  get(name: string): string | null {
+    return this.#values.get(keyOf(name))?.join(", ") ?? null;
+  }
+
+  has(name: string): boolean {
+    return this.#values.has(keyOf(name));
+  }
+
+  delete(name: string): void {
+    this.#values.delete(keyOf(name));
+  }
+
+  getSetCookie(): string[] {
+    return [...(this.#values.get("set-cookie") ?? [])];
+  }
+
+  forEach(callback: (value: string, name: string, parent: LightHeaders) => void): void {
+    for (const [name, value] of this) callback(value, name, this);
+  }
+
+  *entries(): IterableIterator<[string, string]> {
+    for (const name of [...this.#values.keys()].sort()) {
+      const values = this.#values.get(name) ?? [];
+      // Cookies alone may have commas in them, so they are not joined.
+      for (const value of name === "set-cookie" ? values : [values.join(", ")]) yield [name, value];
+    }
+  }
+
+  *keys(): IterableIterator<string> {
+    for (const [name] of this.entries()) yield name;
+  }
+
+  *values(): IterableIterator<string> {
+    for (const [, value] of this.entries()) yield value;
+  }
+
+  [Symbol.iterator](): IterableIterator<[string, string]> {
+    return this.entries();
+  }
+}
+
+function keyOf(name: string): string {
+  if (!NAME.test(name)) throw new TypeError(`"${name}" is no name of a header`);
+  return name.toLowerCase();
+}
+
+function valueOf(value: string): string {
+  const text = String(value).replace(BLANKS_AROUND, "");
+  if (NOT_IN_VALUE.test(text))
+    throw new TypeError("a header's value holds a character that may not be there");
+  return text;
+}

@@ -1,0 +1,64 @@
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+} from "@bufbuild/protobuf";
+import type { Column } from "../table.ts";
+import { cell } from "../table.ts";
+import type { Kind } from "./kinds.ts";
+
+/** A kind of thing with all that is known of it. Its RPCs are found by their names. */
+export interface Resource extends Kind {
+  readonly service: DescService;
+  readonly columns: readonly Column[];
+}
+
+export const namedColumns: readonly Column[] = [cell("name"), cell("state"), cell("labels")];
+
+/** Of what is PENDING. */
+export const transactionColumn: Column = {
+  ...cell("transaction_id"),
+  header: "TRANSACTION",
+  isRare: true,
+};
+
+function findMethod(resource: Resource, name: string): DescMethod | undefined {
+  return resource.service.methods.find((m) => m.name === name);
+}
+
+/** @throws Error where there is none: a name in this program is wrong. */
+export function unaryMethod(resource: Resource, name: string): DescMethodUnary {
+  const method = findMethod(resource, name);
+  if (method?.methodKind !== "unary") throw new Error(`${resource.typeName} has no unary ${name}`);
+  return method as DescMethodUnary;
+}
+
+export function getMethod(resource: Resource): DescMethodUnary {
+  return unaryMethod(resource, `Get${resource.typeName}`);
+}
+
+export function listMethod(resource: Resource): DescMethodUnary {
+  return unaryMethod(resource, `List${resource.typeName}s`);
+}
+
+export function deleteMethod(resource: Resource): DescMethodUnary {
+  return unaryMethod(resource, `Delete${resource.typeName}`);
+}
+
+/** @throws Error where there is none. */
+export function watchMethod(resource: Resource): DescMethodServerStreaming {
+  const method = findMethod(resource, `Watch${resource.typeName}s`);
+  if (method?.methodKind !== "server_streaming") {
+    throw new Error(`${resource.typeName} cannot be watched`);
+  }
+  return method as DescMethodServerStreaming;
+}
+
+/** The field of a list's answer, or of a watch's, that holds the records. */
+export function recordField(resource: Resource, answer: DescMessage): string {
+  const field = answer.fields.find((f) => f.message?.name === resource.typeName);
+  if (field === undefined) throw new Error(`${answer.name} holds no ${resource.typeName}`);
+  return field.name;
+}
