@@ -2,7 +2,7 @@
 // of, the code, and what V8 compiled of it while it did what n0cli is mostly asked for.
 import { randomUUID } from "node:crypto";
 import fs from "node:fs";
-import { createRequire } from "node:module";
+import { createRequire, isBuiltin } from "node:module";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { Script } from "node:vm";
@@ -11,7 +11,7 @@ import type * as Cli from "../cli/main.ts";
 import { rehearse } from "./rehearse-cli.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-/** What it depends on beside the files that are bundled: the packages, which all bear the same time, and the rules. */
+/** What it depends on beside our own files that are bundled: what npm has installed, and how it is made. */
 const RULES = [
   "node_modules/.package-lock.json",
   "scripts/bundle-cli.ts",
@@ -19,6 +19,8 @@ const RULES = [
   "bin/n0cli.cjs",
 ];
 const LEFT_BEHIND_MS = 3600 * 1000;
+
+const load = createRequire(import.meta.url) as (path: string) => object;
 
 /** Path below the project, size in bytes and time of change in ms; nulls for what is not there. */
 type Input = readonly [path: string, size: number | null, mtimeMs: number | null];
@@ -55,20 +57,20 @@ async function bundle(inputs: Map<string, Input>): Promise<Buffer> {
     legalComments: "none",
     tsconfigRaw: "{}",
     logLevel: "silent",
-    plugins: [noted(inputs), withoutFieldRules],
+    plugins: [noted(inputs), withoutFieldRules, lazyNode],
   });
   const text = outputFiles[0]?.text ?? "";
   return Buffer.from(`(function(require,module){${text}\n})`, "latin1");
 }
 
-/** Each file as it is before esbuild reads it. */
+/** Each file of ours as it is before esbuild reads it. Those of npm all bear one time. */
 function noted(inputs: Map<string, Input>): Plugin {
   return {
     name: "noted",
     setup({ onLoad }) {
       onLoad({ filter: /./, namespace: "file" }, (file) => {
         const path = relative(ROOT, file.path);
-        inputs.set(path, inputOf(path));
+        if (!path.includes("node_modules/")) inputs.set(path, inputOf(path));
         return undefined;
       });
     },
@@ -100,11 +102,35 @@ const withoutFieldRules: Plugin = {
   },
 };
 
+/** Modules of Node's own are loaded when something of them is used: some take longer than all of ours. */
+const lazyNode: Plugin = {
+  name: "lazy-node",
+  setup({ onResolve, onLoad }) {
+    const namespace = "lazy-node";
+    onResolve({ filter: /./ }, ({ path, namespace: from }) =>
+      from !== namespace && isBuiltin(path) && isPlain(load(path))
+        ? { path, namespace }
+        : undefined,
+    );
+    onLoad({ filter: /./, namespace }, ({ path }) => {
+      const names = Object.keys(load(path));
+      const getters = names.map((name) => `get ${name}() { return require("${path}").${name}; },`);
+      // It is its own default export, as Node's modules are for an import.
+      return { contents: `module.exports = {${getters.join("\n")}};` };
+    });
+  },
+};
+
+/** False for a module that is a function, such as node:events, or inherits, such as node:process. */
+function isPlain(module: object): boolean {
+  return Object.getPrototypeOf(module) === Object.prototype;
+}
+
 /** What V8 has compiled of the code once it has been used. */
 async function compile(code: Buffer): Promise<Buffer> {
   const script = new Script(code.toString("latin1"), { filename: "n0cli.bundle" });
   const module = { exports: {} as typeof Cli };
-  script.runInThisContext()(createRequire(import.meta.url), module);
+  script.runInThisContext()(load, module);
   // Where it cannot be, such as without a loopback, less of it is compiled beforehand.
   await rehearse(module.exports).catch(() => {});
   return script.createCachedData();
