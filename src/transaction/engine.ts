@@ -197,7 +197,7 @@ export class TransactionEngine<C, W> {
       ...(cancelled === undefined ? {} : { cancel: cancelled }),
     };
     const written = unwoundWrites?.(reason);
-    return await unwind(this.#options, context, tx.live, header, errorChain(reason), written);
+    return await unwind(this.#options, context, tx.live, header, tx.toldReason(reason), written);
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { Clock } from "../util/clock.ts";
-import { errorChain, N0Error } from "../util/errors.ts";
+import { type ErrorKind, errorChain, kindOf, N0Error } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { Faults } from "./faults.ts";
 import {
@@ -13,6 +13,14 @@ import {
 } from "./journal.ts";
 import type { LiveTransaction } from "./live.ts";
 import type { AnyStep, Later, RecordStep, Step, StepScope } from "./step.ts";
+
+/** What an act throws whose calls were ended from here. */
+const STOPPED_KINDS: ReadonlySet<ErrorKind> = new Set([
+  "aborted",
+  "canceled",
+  "deadline_exceeded",
+  "unavailable",
+]);
 
 const NO_STEP = { name: "", seq: -1 } as const;
 
@@ -139,7 +147,7 @@ export class Transaction<C, W> {
       this.#ended.push([seq, endedAtMs]);
       return output;
     } catch (reason) {
-      live.setRow({ ...row, endedAtMs: clock.nowMs(), error: clip(errorChain(reason)) });
+      live.setRow({ ...row, endedAtMs: clock.nowMs(), error: clip(this.toldReason(reason)) });
       throw reason;
     }
   }
@@ -231,16 +239,29 @@ export class Transaction<C, W> {
     await Promise.allSettled(this.#inFlight);
   }
 
+  /**
+   * Why a step or the saga failed, as the history tells it. What is stopped from here often ends as if
+   * somebody else were to blame, such as a node whose agent did not answer in time.
+   */
+  toldReason(thrown: unknown): string {
+    const isStopped = this.#live.signal.aborted && !this.header.isCommitted;
+    const isOfStop = thrown === this.#live.signal.reason || STOPPED_KINDS.has(kindOf(thrown));
+    return errorChain(isStopped && isOfStop ? this.#stoppedError() : thrown);
+  }
+
   #throwIfStopped(): void {
+    if (this.#live.signal.aborted) throw this.#stoppedError();
+  }
+
+  #stoppedError(): N0Error {
     const live = this.#live;
-    if (!live.signal.aborted) return;
     if (this.#parts.shutdown.aborted) {
-      throw new N0Error("unavailable", "the API is shutting down: try again", {
+      return new N0Error("unavailable", "the API is shutting down: try again", {
         retryAfterMs: 1_000,
       });
     }
-    if (live.cancelled !== undefined) throw live.cancelledError();
-    throw new N0Error("aborted", "the client gave up before it was done", {
+    if (live.cancelled !== undefined) return live.cancelledError();
+    return new N0Error("aborted", "the client gave up before it was done", {
       cause: live.signal.reason,
     });
   }
