@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { callUnary } from "./call.ts";
 import type { CliContext } from "./context.ts";
 import type { FlagValues } from "./convert/flags.ts";
-import { optionsOf, requestFromFlags } from "./convert/flags.ts";
+import { flagTexts, optionsOf, requestFromFlags } from "./convert/flags.ts";
 import { CliError } from "./errors.ts";
 import { withExamples } from "./examples.ts";
 import { messageToJson, printList, printMessage } from "./output.ts";
@@ -28,7 +28,12 @@ export function getCommand(cli: CliContext, resource: Resource, name = "get"): C
     for (const option of optionsOf(field)) command.addOption(option);
   }
   const words = name === "get" ? `${resource.name} get` : `get ${resource.name}`;
-  withExamples(command, [words, `${words} NAME -o yaml`, `${words} --watch`]);
+  withExamples(command, [
+    words,
+    `${words} NAME -o yaml`,
+    `${words} -l KEY=VALUE`,
+    `${words} --watch`,
+  ]);
   return command.action(async (wanted: string | undefined, flags: FlagValues) => {
     if (flags["watch"] === true) return await watchRecords(cli, resource, wanted);
     if (wanted !== undefined) return await showOne(cli, resource, wanted);
@@ -51,16 +56,17 @@ async function showAll(cli: CliContext, resource: Resource, flags: FlagValues): 
   const method = listMethod(resource);
   const isPaged = (flags["page_size"] ?? flags["pageSize"]) !== undefined;
   const field = recordField(resource, method.output);
+  const asked = flagTexts(method.input, flags).filter((text) => !text.startsWith("--page_size "));
   const records: JsonValue[] = [];
   for (let token = ""; ; ) {
     const next = token === "" ? {} : { page_token: token };
     const fixed = isPaged ? {} : { page_size: PAGE_SIZE, ...next };
     const answer = await callUnary(cli, method, requestFromFlags(method.input, flags, fixed));
     const page = messageToJson(method.output, answer) as Row;
-    if (isPaged) return await printList(cli, resource, field, page);
+    if (isPaged) return await printList(cli, resource, field, page, asked);
     records.push(...((page[field] ?? []) as readonly JsonValue[]));
     token = textOf(page["next_page_token"]);
     if (token === "") break;
   }
-  await printList(cli, resource, field, records.length === 0 ? {} : { [field]: records });
+  await printList(cli, resource, field, records.length === 0 ? {} : { [field]: records }, asked);
 }

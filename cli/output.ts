@@ -34,16 +34,29 @@ export async function printMessage(cli: CliContext, desc: DescMessage, message: 
   cli.io.stdout.print(formatRecords(resource, format, [json as Row]));
 }
 
-/** Prints a whole list. `json` and `yaml` are the answer of the List RPC; `jsonl` is a record a line. */
-export async function printList(cli: CliContext, resource: Resource, field: string, answer: Row) {
+/**
+ * Prints a whole list. `json` and `yaml` are the answer of the List RPC; `jsonl` is a record a line. `asked`
+ * is what limits it, as the user wrote it; empty where all were asked for.
+ */
+export async function printList(
+  cli: CliContext,
+  resource: Resource,
+  field: string,
+  answer: Row,
+  asked: readonly string[],
+) {
   const format = cli.format();
   if (format === "json" || format === "yaml") {
     cli.io.stdout.print(await formatValue(format, answer as JsonValue));
     return;
   }
   const rows = (answer[field] ?? []) as readonly Row[];
-  if (rows.length === 0 && format !== "jsonl") cli.say(`There is no ${resource.name} yet.`);
+  if (rows.length === 0 && format !== "jsonl") cli.say(emptyText(resource, asked));
   else cli.io.stdout.print(formatRecords(resource, format, rows));
+}
+
+function emptyText({ name }: Resource, asked: readonly string[]): string {
+  return asked.length === 0 ? `There is no ${name} yet.` : `No ${name} matches ${asked.join(" ")}.`;
 }
 
 /** A table, names, or JSON lines. */

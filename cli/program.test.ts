@@ -197,6 +197,38 @@ test("on a terminal a list is a table, and an empty one says so on stderr", asyn
   expect((await n0cli(api, ["get", "net"], { isTerminal: true })).stdout).toMatch(/^NAME +STATE/);
 });
 
+test.each([
+  ["get bs -l stage=live", "No block_storage matches --label_selector stage=live."],
+  [
+    "vm get --label-selector a=b --label_selector c=d --name-prefix web",
+    "No virtual_machine matches --name_prefix web --label_selector c=d --label_selector a=b.",
+  ],
+  ["net ls --page_size 3", "There is no network yet."],
+  ["get user --page_size 3 --page_token z", "No user matches --page_token z."],
+])("%s of nothing: %s", async (line, said) => {
+  const { stdout, stderr } = await n0cli(newFakeApi(), line.split(" "), { isTerminal: true });
+  expect([stdout, stderr]).toEqual(["", `${said}\n`]);
+});
+
+test("get and delete know every kind, whatever stands before it", async () => {
+  const api = newFakeApi();
+  await setUp(api, [LAB]);
+  for (const line of ["get net lab", "-o name get networks lab", "ls --timeout 9s network"]) {
+    expect((await n0cli(api, [...line.split(" "), "-o", "name"])).stdout, line).toBe("lab\n");
+  }
+  for (const line of ["get net --help", "get help net"]) {
+    const { stdout } = await n0cli(api, line.split(" "));
+    expect(stdout, line).toContain("-l, --label_selector <key=value>");
+  }
+  for (const word of ["get", "delete"]) {
+    const { stdout } = await n0cli(api, [word, "--help"]);
+    for (const name of ["node", "network|net", "block_storage|bs", "virtual_machine|vm", "user"]) {
+      expect(stdout).toContain(name);
+    }
+  }
+  expect((await n0cli(api, ["delete", "network", "lab"])).exitCode).toBe(0);
+});
+
 test("images: register with --apply-image, tag, generate, untag, unregister", async () => {
   const api = newFakeApi();
   await setUp(api, [DISK, "image register os data --apply-image --tags latest 18.04"]);

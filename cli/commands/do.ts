@@ -14,6 +14,9 @@ import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
 import { readAll } from "../input.ts";
 import { messageToJson } from "../output.ts";
+import { kindOfMessage } from "../resource/kinds.ts";
+import type { Row } from "../table.ts";
+import { textOf } from "../table.ts";
 
 interface Flags {
   readonly parallel: number;
@@ -26,7 +29,8 @@ export function doCommand(cli: CliContext): Command {
   const command = new Command("do")
     .description(
       "Run the tasks of YAML files, each when all that it depends on is done. The whole is checked\n" +
-        "before anything runs. Several files are one graph; - is standard input.",
+        "before anything runs. Several files, and several YAML documents in one, are one graph; - is\n" +
+        "standard input.",
     )
     .argument("<files...>")
     .option("-p, --parallel <count>", "run at most this many tasks at once", parseCount, 10)
@@ -56,7 +60,11 @@ A task:
     action: CreateBlockStorage    # an RPC of that service (n0cli api list)
     args: {name: data, request_bytes: 1GiB, limit_bytes: 10GiB}
     depends_on: [another-task]    # optional
-    ignore_error: true            # optional: go on when it fails`;
+    ignore_error: true            # optional: go on when it fails
+A top key that begins with x- is no task, but a place for what tasks share:
+  x-size: &size {request_bytes: 1GiB, limit_bytes: 10GiB}
+  name-of-task:
+    args: {name: data, <<: *size}`;
 
 function parseCount(text: string): number {
   const count = Number(text);
@@ -100,7 +108,7 @@ async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, paralle
     io: cli.io,
     total: tasks.size,
     endpoint: baseUrl,
-    answerText: (name, answer) => answerText(cli, report.isLive, name, answer),
+    answerText: (name, answer) => answerText(cli, report.isLive, tasks.get(name), answer),
   });
   const failing = new AbortController();
   const waitSignal = AbortSignal.any([stop.signal, failing.signal]);
@@ -131,11 +139,23 @@ async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, paralle
 }
 
 /** JSON of each answer, as the original prints it; a terminal that shows one live line is spared them. */
-function answerText(cli: CliContext, isLive: boolean, name: string, answer: Answer): string {
+function answerText(
+  cli: CliContext,
+  isLive: boolean,
+  task: Task | undefined,
+  answer: Answer,
+): string {
   const asked = cli.flags().output;
-  if (asked === "jsonl") return `${JSON.stringify({ task: name, response: answer })}\n`;
+  if (asked === "jsonl") return `${JSON.stringify({ task: task?.name, response: answer })}\n`;
   if (asked === "yaml") return `---\n${stringify(answer)}`;
-  if (asked === "name") return `${name}\n`;
+  if (asked === "name") return nameText(task, answer);
   if (asked === undefined && isLive && cli.io.stdout.isTerminal) return "";
   return `${JSON.stringify(answer, null, 2)}\n\n`;
+}
+
+/** `virtual_machine/web` for a task that made or changed it; empty for one that leaves nothing, such as a delete. */
+function nameText(task: Task | undefined, answer: Answer): string {
+  const kind = task === undefined ? undefined : kindOfMessage(task.method.output);
+  if (kind === undefined || typeof answer !== "object" || answer === null) return "";
+  return `${kind.name}/${textOf((answer as Row)["name"])}\n`;
 }

@@ -8,6 +8,9 @@ import type { Leaf } from "./scalar.ts";
 import { scalarFromText } from "./scalar.ts";
 import { didYouMean } from "./suggest.ts";
 
+/** The one field that has a short flag, the same as in other tools. */
+const SELECTOR = "label_selector";
+
 /** A flag's texts by its name as commander stores it. */
 export type FlagValues = Readonly<Record<string, unknown>>;
 
@@ -19,7 +22,8 @@ export function optionsOf(field: DescField): readonly Option[] {
   const names = [field.name, field.name.replaceAll("_", "-")];
   return [...new Set(names)].map((name, i) => {
     if (isSwitch(field)) return hide(new Option(`--${name}`, describe(field)), i > 0);
-    const option = new Option(`--${name} <${placeholder(field)}>`, describe(field));
+    const short = i === 0 && field.name === SELECTOR ? "-l, " : "";
+    const option = new Option(`${short}--${name} <${placeholder(field)}>`, describe(field));
     option.argParser((text: string, before: readonly string[] | undefined) => [
       ...(before ?? []),
       text,
@@ -80,6 +84,14 @@ export function requestFromFlags(
     }
   }
   return messageFromJson(desc, json);
+}
+
+/** What the user wrote for the fields of a request: `--name_prefix web`. */
+export function flagTexts(desc: DescMessage, values: FlagValues): readonly string[] {
+  return desc.fields.flatMap((field) => {
+    const given = flagOf(field, values) ?? [];
+    return given === true ? [`--${field.name}`] : given.map((text) => `--${field.name} ${text}`);
+  });
 }
 
 /** @throws CliError with what protobuf finds wrong. */

@@ -3,7 +3,9 @@ import { expect, test } from "vitest";
 import { checkTasks } from "./check.ts";
 import type { Problem } from "./problems.ts";
 import { formatProblems } from "./problems.ts";
-import { readTree } from "./yaml-tree.ts";
+import { readTrees } from "./yaml-tree.ts";
+
+const NODE = "a: {type: node, action: ListNodes}\n";
 
 function problemsOf(...texts: string[]): string[] {
   const files = texts.map((text, i) => ({ file: `${"abc"[i]}.yaml`, text }));
@@ -147,7 +149,28 @@ test.each([
   ["text", "hello", /a.yaml:1:1: must be a map of task names/],
   ["a task that is null", "a:\n", /a.yaml:1:1: task "a" must be a map/],
   ["broken YAML", "a: [1, 2\nb: 3", /a.yaml:\d+:\d+: /],
-  ["two documents", "a: {type: node}\n---\nb: {}", /a.yaml:2:1: /],
+  ["documents without tasks", "---\n---\n# none\n---\nnull\n", /a.yaml:1:1: the file has no tasks/],
+  ["what is shared alone", "x-a: &a {b: c}", /a.yaml:1:1: the file has no tasks/],
+  ["a document that is a list", `${NODE}---\n- a\n`, /a.yaml:3:1: must be a map of task names/],
+  ["broken YAML in the second document", `${NODE}---\nb: [1`, /a.yaml:3:\d+: /],
+  [
+    "a mistake in the second document",
+    `${NODE}---\n\nb: {type: nod, action: A}`,
+    /a.yaml:4:11: .*'nod' do not/,
+  ],
+  [
+    "an anchor of another document",
+    `x-a: &a {}\n${NODE}---\nb: *a`,
+    /a.yaml:4:4: there is no anch/,
+  ],
+  ["a tag", "a: {type: !mine node}", /a.yaml:1:11: the tag !mine is not known here: leave it out/],
+  ["a tag of a map", "a: !mine {type: node}", /a.yaml:1:4: the tag !mine is not known here/],
+  [
+    "a tag in what is shared",
+    "x-a: !!thing {b}\n",
+    /a.yaml:1:6: the tag tag:yaml.org,2002:thing is/,
+  ],
+  ["a tag after documents", `${NODE}---\nb:\n  type: !env T`, /a.yaml:4:9: the tag !env is not/],
   ["an unknown anchor", "a: *b", /a.yaml:1:4: there is no anchor &b/],
   ["a key that is a map", "{a: 1}: {type: node}", /a.yaml:1:1: a key must be plain text/],
   ["an RPC that streams", "a: {type: node, action: WatchNodes}", /answers with a stream/],
@@ -173,6 +196,49 @@ test("a task that is there twice is refused, in one file and in two", () => {
   expect(problemsOf(node("a", "[]") + node("a", "[]"))).toEqual(['a.yaml:2:1: "a" is there twice']);
   expect(problemsOf(node("b", "[]"), node("a", "[]") + node("b", "[]"))).toEqual([
     'b.yaml:2:1: task "b" is there already, at a.yaml:1:1',
+  ]);
+});
+
+test("a task that is there twice is refused, in two documents of one file", () => {
+  expect(problemsOf(`${NODE}---\n${NODE}`)).toEqual([
+    `a.yaml:3:1: task "a" is there already, at a.yaml:1:1`,
+  ]);
+});
+
+test("the documents of one file are one graph", () => {
+  const first = "a: {type: node, action: ListNodes, depends_on: [b]}";
+  const second = "b: {type: !!str node, action: ListNodes}";
+  const { tasks, problems } = checkTasks([
+    { file: "a.yaml", text: `%YAML 1.2\n---\n${first}\n...\n---\n# nothing\n---\n${second}\n` },
+  ]);
+  expect(problems).toEqual([]);
+  expect([...tasks.keys()]).toEqual(["a", "b"]);
+  expect(tasks.get("a")?.dependsOn).toEqual(["b"]);
+});
+
+test("what stands under x- is no task, and its anchors hold in the whole document", () => {
+  const text = `
+x-sizes:
+  - &small {request_bytes: 1GiB, limit_bytes: 1GiB}
+x-disk: &disk {type: block_storage, action: CreateBlockStorage}
+a: {<<: *disk, args: {name: a, <<: *small}}
+`;
+  const { tasks, problems } = checkTasks([{ file: "a.yaml", text }]);
+  expect(problems).toEqual([]);
+  expect([...tasks.keys()]).toEqual(["a"]);
+  expect(tasks.get("a")?.request).toMatchObject({ name: "a", limitBytes: 1n << 30n });
+});
+
+test("who depends on what stands under x- is told that it is no task", () => {
+  const text = `x-a: {type: node, action: ListNodes}\nb: {type: node, action: ListNodes, depends_on: x-a}`;
+  expect(problemsOf(text)).toEqual([
+    "a.yaml:2:48: Depended task 'x-a' do not exist: a name that begins with x- is no task's",
+  ]);
+});
+
+test("too many documents are refused before they are parsed", () => {
+  expect(problemsOf("---\n".repeat(100_000))).toEqual([
+    "a.yaml:1:1: the file has more than 1000 documents",
   ]);
 });
 
@@ -218,7 +284,7 @@ test("too many aliases are refused before they are parsed", () => {
 test("a text that keeps the parser busy for long is given up", () => {
   const problems: Problem[] = [];
   const startMs = performance.now();
-  expect(readTree("a.yaml", '"'.repeat(200_000), problems, 100)).toBeUndefined();
+  expect(readTrees("a.yaml", '"'.repeat(200_000), problems, 100)).toEqual([]);
   expect(performance.now() - startMs).toBeLessThan(2000);
   expect(formatProblems(problems, ["a.yaml"])).toEqual([
     "a.yaml:1:1: the file takes more than 0.1 s to read; is it YAML? If so, split it",

@@ -7,7 +7,7 @@ import { convertArgs } from "./convert.ts";
 import type { Place, Problem } from "./problems.ts";
 import { formatPlace } from "./problems.ts";
 import type { Word, WrittenTask } from "./task-file.ts";
-import { readTasks } from "./task-file.ts";
+import { readTasks, whyNoTask } from "./task-file.ts";
 
 /** A task that can be run: its RPC is known and its request is built. */
 export interface Task {
@@ -64,7 +64,7 @@ function checkDependencies(written: ReadonlyMap<string, WrittenTask>, problems: 
   for (const task of written.values()) {
     for (const { text, place } of task.dependsOn) {
       if (written.has(text)) continue;
-      const hint = didYouMean(text, written.keys());
+      const hint = whyNoTask(text) || didYouMean(text, written.keys());
       problems.push({ ...place, message: `Depended task '${text}' do not exist${hint}` });
     }
   }

@@ -56,6 +56,18 @@ test("tasks run in order, with the original's words on stderr and the answers on
   expect(api.disks.all().map((d) => d.name)).toEqual(["a", "b"]);
 });
 
+test("-o name prints what the tasks made, not what they are called", async () => {
+  const api = newFakeApi();
+  const text = `
+one: {type: block_storage, action: CreateBlockStorage, args: {name: a, request_bytes: 1MiB, limit_bytes: 1MiB}}
+net: {type: network, action: ApplyNetwork, args: {name: lab, ipv4_cidr: 10.1.0.0/24}, depends_on: one}
+list: {type: network, action: ListNetworks, depends_on: net}
+gone: {type: network, action: DeleteNetwork, args: {name: lab}, depends_on: list}
+`;
+  const { exitCode, stdout } = await doText(text, api, ["-o", "name"]);
+  expect([exitCode, stdout]).toEqual([0, "block_storage/a\nnetwork/lab\n"]);
+});
+
 test("a file with a mistake runs nothing", async () => {
   const api = newFakeApi();
   const { exitCode, stderr } = await doText(`${DISKS}c: {type: node, action: Nothing}\n`, api);
@@ -243,7 +255,7 @@ test("several files are one graph", async () => {
   await writeFile(paths[1], first);
   const t = newTestIo({ transport: api.transport });
   expect(await run(["do", ...paths, "-o", "name"], t.io)).toBe(0);
-  expect(t.stdout()).toBe("a\nb\n");
+  expect(t.stdout()).toBe("block_storage/a\nblock_storage/b\n");
 });
 
 test("a file that is not there is wrong use", async () => {

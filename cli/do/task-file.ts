@@ -1,7 +1,7 @@
 import { didYouMean } from "../convert/suggest.ts";
 import type { Place, Problem } from "./problems.ts";
-import type { Tree } from "./yaml-tree.ts";
-import { readTree } from "./yaml-tree.ts";
+import type { Table, Tree } from "./yaml-tree.ts";
+import { readTrees } from "./yaml-tree.ts";
 
 /** A task as it is written, before its type, action and arguments are looked at. */
 export interface WrittenTask {
@@ -19,24 +19,33 @@ export interface Word {
   readonly place: Place;
 }
 
+/** What stands under such a name is no task: a place for anchors that several tasks share. */
+const SHARED = "x-";
+
 const KEYS = ["type", "action", "args", "depends_on", "ignore_error"] as const;
 
-/** The tasks of one file, as many as can be read; what cannot be is added to `problems`. */
+/** The tasks of all documents of one file, as many as can be read; what cannot be is added to `problems`. */
 export function readTasks(file: string, text: string, problems: Problem[]): readonly WrittenTask[] {
   const before = problems.length;
-  const tree = readTree(file, text, problems);
-  if (problems.length > before && tree === undefined) return [];
-  const top = { file, line: 1, column: 1 };
-  const isEmpty = tree === undefined || (tree.kind === "leaf" && tree.isNull);
-  if (isEmpty || (tree.kind === "table" && tree.entries.length === 0)) {
-    problems.push({ ...top, message: "the file has no tasks" });
-    return [];
+  const entries = readTrees(file, text, problems).flatMap((tree) => entriesOf(tree, problems));
+  const written = entries.filter(({ key }) => !key.startsWith(SHARED));
+  if (written.length === 0 && problems.length === before) {
+    problems.push({ file, line: 1, column: 1, message: "the file has no tasks" });
   }
-  if (tree.kind !== "table") {
-    problems.push({ ...tree.place, message: "must be a map of task names to tasks" });
-    return [];
+  return written.flatMap(({ key, place, value }) => readTask(key, place, value, problems));
+}
+
+function entriesOf(document: Tree, problems: Problem[]): Table["entries"] {
+  if (document.kind === "table") return document.entries;
+  if (document.kind === "list" || !document.isNull) {
+    problems.push({ ...document.place, message: "must be a map of task names to tasks" });
   }
-  return tree.entries.flatMap(({ key, place, value }) => readTask(key, place, value, problems));
+  return [];
+}
+
+/** Why there is no task of that name, where that is known; else an empty text. */
+export function whyNoTask(name: string): string {
+  return name.startsWith(SHARED) ? `: a name that begins with ${SHARED} is no task's` : "";
 }
 
 function readTask(name: string, place: Place, tree: Tree, problems: Problem[]): WrittenTask[] {

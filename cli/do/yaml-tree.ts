@@ -1,11 +1,12 @@
-import type { Alias, Node, ParsedNode, Scalar } from "yaml";
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from "yaml";
+import type { Alias, Node, ParsedNode, Scalar, YAMLError } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from "yaml";
 import { isPastDeadline, withDeadline } from "./deadline.ts";
 import type { Place, Problem } from "./problems.ts";
 
 /** Thousands of tasks; what is longer is refused before the parser, which takes seconds for it, sees it. */
 const TEXT_BYTES_MAX = 2 << 20;
 const ALIASES_MAX = 10_000;
+const DOCUMENTS_MAX = 1_000;
 
 /** The parser's time grows with the square of the brackets that are open at once. */
 const OPEN_BRACKETS_MAX = 500;
@@ -44,20 +45,21 @@ export interface Table {
 }
 
 /**
- * The tree of one file, or undefined and at least one problem. Takes at most `timeoutMs`: there are short
- * texts, such as one of quote marks only, for which the parser's time grows with the square of their length.
+ * The tree of each YAML document of one file that holds something; none where there is a problem. Takes at
+ * most `timeoutMs`: there are short texts, such as one of quote marks only, for which the parser's time grows
+ * with the square of their length.
  */
-export function readTree(
+export function readTrees(
   file: string,
   text: string,
   problems: Problem[],
   timeoutMs = PARSE_TIMEOUT_MS,
-): Tree | undefined {
+): readonly Tree[] {
   const top = { file, line: 1, column: 1 };
   const excess = findExcess(text);
   if (excess !== undefined) {
     problems.push({ ...top, message: excess });
-    return undefined;
+    return [];
   }
   const lines = new LineCounter();
   const before = problems.length;
@@ -73,7 +75,7 @@ export function readTree(
     else if (reason instanceof RangeError) {
       problems.push({ ...top, message: NESTED_TOO_DEEPLY });
     } else throw reason;
-    return undefined;
+    return [];
   } finally {
     problems.splice(before + PROBLEMS_MAX);
   }
@@ -98,7 +100,11 @@ function findExcess(text: string): string | undefined {
   }
   // A list in a list in a list, all on one line.
   if (/(?:[-?][ \t]+){100}/.test(text)) return NESTED_TOO_DEEPLY;
-  return aliases > ALIASES_MAX ? `the file has more than ${ALIASES_MAX} aliases` : undefined;
+  if (aliases > ALIASES_MAX) return `the file has more than ${ALIASES_MAX} aliases`;
+  const documents = text.match(/^(?:---|\.\.\.)/gm)?.length ?? 0;
+  return documents > DOCUMENTS_MAX
+    ? `the file has more than ${DOCUMENTS_MAX} documents`
+    : undefined;
 }
 
 const NESTED_TOO_DEEPLY = "the file is nested too deeply";
@@ -120,17 +126,27 @@ function parse(file: string, text: string, lines: LineCounter, problems: Problem
     return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
   };
   // Keys are checked for being there twice by the builder: the parser's own check is quadratic.
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: false, merge: false });
-  for (const error of document.errors) {
-    const isStack = error.message.startsWith("Maximum call stack");
-    const message = isStack ? NESTED_TOO_DEEPLY : withoutPlace(error.message);
-    problems.push({ ...placeAt(error.pos[0]), message });
-  }
-  if (document.errors.length > 0) return undefined;
-  const contents = document.contents as ParsedNode | null;
-  if (contents === null) return undefined;
-  const build = newBuilder(placeAt, aliasTargets(contents), problems);
-  return build(contents, 0);
+  const options = { lineCounter: lines, uniqueKeys: false, merge: false };
+  const documents = [...parseAllDocuments(text, options)];
+  const wrong = documents.flatMap(({ errors, warnings }) => [
+    ...errors,
+    ...warnings.filter(({ code }) => code === "TAG_RESOLVE_FAILED"),
+  ]);
+  for (const error of wrong) problems.push({ ...placeAt(error.pos[0]), message: wordsOf(error) });
+  if (wrong.length > 0) return [];
+  // One for all: what they come to is counted together.
+  const build = newBuilder(placeAt, problems);
+  return documents.flatMap(({ contents }) =>
+    contents === null ? [] : [build(contents as ParsedNode)],
+  );
+}
+
+function wordsOf({ code, message }: YAMLError): string {
+  if (message.startsWith("Maximum call stack")) return NESTED_TOO_DEEPLY;
+  const words = withoutPlace(message);
+  if (code !== "TAG_RESOLVE_FAILED") return words;
+  const tag = words.replace("Unresolved tag: ", "");
+  return `the tag ${tag} is not known here: leave it out, and write the value itself`;
 }
 
 /** The parser's own words end with the place and the text around it. */
@@ -138,7 +154,7 @@ function withoutPlace(message: string): string {
   return message.split(/ at line \d+/)[0] ?? message;
 }
 
-/** Each alias with the node that its anchor names: the last one before it, in the order of the file. */
+/** Each alias with the node that its anchor names: the last one before it in the same document. */
 function aliasTargets(contents: Node): ReadonlyMap<Alias, Node> {
   const anchors = new Map<string, Node>();
   const targets = new Map<Alias, Node>();
@@ -155,11 +171,8 @@ function aliasTargets(contents: Node): ReadonlyMap<Alias, Node> {
 }
 
 /** Builds each node once; an alias shares what its anchor came to, and counts as much. */
-function newBuilder(
-  placeAt: (offset: number) => Place,
-  targets: ReadonlyMap<Alias, Node>,
-  problems: Problem[],
-) {
+function newBuilder(placeAt: (offset: number) => Place, problems: Problem[]) {
+  let targets: ReadonlyMap<Alias, Node> = new Map();
   let nodes = 0;
   const built = new Map<Node, { readonly tree: Tree; readonly nodes: number } | "begun">();
   const placeOf = (node: Node | null) => placeAt(node?.range?.[0] ?? 0);
@@ -223,7 +236,10 @@ function newBuilder(
     for (const entry of merged) if (!entries.has(entry.key)) entries.set(entry.key, entry);
     return { kind: "table", place, entries: [...entries.values()] };
   };
-  return build;
+  return (contents: Node): Tree => {
+    targets = aliasTargets(contents);
+    return build(contents, 0);
+  };
 }
 
 interface Entry {

@@ -30,6 +30,11 @@ export function otherNames({ name, aliases }: Kind): readonly string[] {
   return [...new Set([...aliases, ...all, ...dashed])].filter((word) => word !== name);
 }
 
+/** The kind that a record of that message is of. */
+export function kindOfMessage(desc: { readonly name: string }): Kind | undefined {
+  return KINDS.find(({ typeName }) => desc.name === typeName);
+}
+
 /** The kind whose RPCs a service has. */
 export function kindOfService(service: { readonly name: string }): Kind | undefined {
   return KINDS.find(({ typeName }) => service.name === `${typeName}Service`);

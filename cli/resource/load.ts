@@ -1,5 +1,5 @@
 import type { DescMessage } from "@bufbuild/protobuf";
-import { KIND, KINDS, type Kind } from "./kinds.ts";
+import { KIND, type Kind, kindOfMessage } from "./kinds.ts";
 import type { Resource } from "./resource.ts";
 
 const LOAD: Readonly<Record<string, () => Promise<Resource>>> = {
@@ -20,7 +20,7 @@ export async function loadResource(kind: Kind): Promise<Resource> {
 
 /** The resource whose record a message is, such as what CreateVirtualMachine answers. */
 export async function resourceOfMessage(desc: DescMessage): Promise<Resource | undefined> {
-  const kind = KINDS.find(({ typeName }) => typeName === desc.name);
+  const kind = kindOfMessage(desc);
   if (kind === undefined) return undefined;
   const resource = await loadResource(kind);
   return `${desc.typeName}Service` === resource.service.typeName ? resource : undefined;
