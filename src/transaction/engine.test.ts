@@ -116,25 +116,28 @@ test("one that is cancelled while it acts is undone, and says by whom", async ()
 test.each([
   ["cancelled", "N0Error: CreateToy was cancelled on request"],
   ["given up by its client", "N0Error: the client gave up before it was done <- gone"],
-])("one that is %s is told as that, not as what the calls that it ends come to", async (how, told) => {
-  await using world = await newWorld();
-  const client = new AbortController();
-  world.node.trouble = (line) => {
-    if (line !== "act toy.make_thing") return;
-    if (how === "cancelled") world.engine.live.all()[0]!.cancel({ asker: {}, atMs: 7 });
-    else client.abort("gone");
-    throw new N0Error("unavailable", "its agent did not answer in time");
-  };
-  const failed = reasonOf(
-    world.run(async (tx) => tx.run(makeThing, { name: "mine" }), {
-      kind: "CreateToy",
-      cancel: client.signal,
-    }),
-  );
-  await failed;
-  expect(await world.headers()).toMatchObject([{ state: "unwound", error: told }]);
-  expect(await world.lastSteps()).toMatchObject([{ error: told }]);
-});
+])(
+  "one that is %s is told as that, not as what the calls that it ends come to",
+  async (how, told) => {
+    await using world = await newWorld();
+    const client = new AbortController();
+    world.node.trouble = (line) => {
+      if (line !== "act toy.make_thing") return;
+      if (how === "cancelled") world.engine.live.all()[0]!.cancel({ asker: {}, atMs: 7 });
+      else client.abort("gone");
+      throw new N0Error("unavailable", "its agent did not answer in time");
+    };
+    const failed = reasonOf(
+      world.run(async (tx) => tx.run(makeThing, { name: "mine" }), {
+        kind: "CreateToy",
+        cancel: client.signal,
+      }),
+    );
+    await failed;
+    expect(await world.headers()).toMatchObject([{ state: "unwound", error: told }]);
+    expect(await world.lastSteps()).toMatchObject([{ error: told }]);
+  },
+);
 
 test("an error keeps its kind and words, and bears the transaction's id and that all is undone", async () => {
   await using world = await newWorld();

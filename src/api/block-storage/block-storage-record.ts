@@ -6,6 +6,7 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error, notFound } from "../../util/errors.ts";
+import { UNLESS_GONE } from "../advice.ts";
 import { blockStorages, overlays, replicas } from "../collections.ts";
 import type { Api, Reader } from "../context.ts";
 import { recordSteps } from "../record-steps.ts";
@@ -76,9 +77,9 @@ function whyBusy({ state, usedBy, transactionId }: BlockStorage): string {
     case State.IN_USE:
       return usedBy === ""
         ? "is IN_USE: set it available first"
-        : `is IN_USE by virtual machine "${usedBy}": delete that first`;
+        : `is IN_USE by virtual machine "${usedBy}": delete that first${UNLESS_GONE}`;
     case State.PROTECTED:
-      return "is PROTECTED: unregister it from its image first";
+      return "is PROTECTED: unregister it from its image first, or, if no image has it, set it available";
     case State.DELETED:
       return "is DELETED: undelete it first";
     default:

@@ -1,5 +1,6 @@
 import { put, remove, unchanged } from "../../datastore/collection.ts";
 import { N0Error } from "../../util/errors.ts";
+import { UNLESS_GONE } from "../advice.ts";
 import { DISABLE_NETWORK_DELETION_LOCK } from "../annotations.ts";
 import { cidrAllocation, interfaceAllocations, interfaces, networks } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
@@ -26,7 +27,7 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       const some = inUse.slice(0, 5).map((i) => `"${i.name}"`);
       throw new N0Error(
         "failed_precondition",
-        `network "${name}" has ${inUse.length} reserved interface(s), such as ${some.join(", ")}: delete what uses them first`,
+        `network "${name}" has ${inUse.length} reserved interface(s), such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
         { resource: `network/${name}` },
       );
     }

@@ -5,6 +5,7 @@ import type {
   ReserveNetworkInterfaceRequest,
 } from "../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error, notFound } from "../../util/errors.ts";
+import { UNLESS_GONE } from "../advice.ts";
 import { interfaces } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
 import { answering, DONE } from "../idempotency/answer.ts";
@@ -73,7 +74,7 @@ export async function releaseNetworkInterface(
     if (owner !== null) {
       throw new N0Error(
         "failed_precondition",
-        `interface "${name}" of network "${networkName}" belongs to ${owner}: delete that instead`,
+        `interface "${name}" of network "${networkName}" belongs to ${owner}: delete that instead${UNLESS_GONE}`,
         { resource: `network/${networkName}` },
       );
     }

@@ -1,5 +1,6 @@
 import { remove, unchanged } from "../../datastore/collection.ts";
 import { N0Error, notFound } from "../../util/errors.ts";
+import { UNLESS_GONE } from "../advice.ts";
 import { DISABLE_NODE_DELETION_LOCK } from "../annotations.ts";
 import { allocations, computes, heartbeats, nodes, storages } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
@@ -23,7 +24,7 @@ export async function deleteNode(api: Api, call: Call, name: string): Promise<vo
       const some = inUse.slice(0, 5).map(({ value }) => value.owner ?? `"${value.name}"`);
       throw new N0Error(
         "failed_precondition",
-        `node "${name}" has ${inUse.length} reservation(s), such as ${some.join(", ")}: delete what uses them first`,
+        `node "${name}" has ${inUse.length} reservation(s), such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
         { resource: `node/${name}` },
       );
     }

@@ -9,6 +9,7 @@ import type {
   ScheduleStorageRequest,
 } from "../../gen/n0stack/pool/v0/node_pb.ts";
 import { invalid, N0Error, notFound } from "../../util/errors.ts";
+import { UNLESS_GONE } from "../advice.ts";
 import {
   type ComputeReservation,
   computes,
@@ -143,7 +144,7 @@ async function releaseByHand<T extends ComputeReservation | StorageReservation>(
     if (stored.value.owner !== null) {
       throw new N0Error(
         "failed_precondition",
-        `${word} "${name}" on node "${nodeName}" belongs to ${stored.value.owner}: delete that instead`,
+        `${word} "${name}" on node "${nodeName}" belongs to ${stored.value.owner}: delete that instead${UNLESS_GONE}`,
         { resource: `node/${nodeName}` },
       );
     }
