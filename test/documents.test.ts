@@ -50,7 +50,9 @@ async function helpOf(words: readonly string[]): Promise<string> {
 /** The commands that a help text lists, with their aliases. */
 function commandsOf(help: string): ReadonlySet<string> {
   const [, list = ""] = help.split(/^Commands:$/m);
-  const names = [...list.matchAll(/^ {2}([a-z_|]+)/gm)].flatMap(([, name = ""]) => name.split("|"));
+  const names = [...list.matchAll(/^ {2}([a-z_|-]+)/gm)].flatMap(([, name = ""]) =>
+    name.split("|"),
+  );
   return new Set(names);
 }
 

@@ -3,11 +3,12 @@ import { firstOf } from "../util/first-of.ts";
 import { Admission } from "./admission.ts";
 import { SimulatedCrash } from "./faults.ts";
 import { type FinishParts, giveUp, goForward, readSteps, unwind } from "./finish.ts";
-import { givenUp, hindranceOf, leavesOf, throwUnlessStuck } from "./give-up.ts";
-import type { Asker, StepRow, TransactionHeader } from "./journal.ts";
+import { givenUp, hindranceOf, throwUnlessStuck } from "./give-up.ts";
+import type { Asker, TransactionHeader } from "./journal.ts";
 import { type LiveTransaction, LiveTransactions } from "./live.ts";
 import { OpenTransactions } from "./open-transactions.ts";
 import { failureOf, unfinished } from "./outcome.ts";
+import type { StepRegistry } from "./registry.ts";
 import { Transaction } from "./transaction.ts";
 import { transactionId } from "./transaction-id.ts";
 
@@ -73,6 +74,10 @@ export class TransactionEngine<C, W> {
       for (const live of this.live.all()) live.stop(shutdown.reason);
     };
     shutdown.addEventListener("abort", stopAll, { once: true });
+  }
+
+  get registry(): StepRegistry<C, W> {
+    return this.#options.registry;
   }
 
   /** Transactions that this process runs or brings to rest. Those that need an operator are not among them. */
@@ -271,11 +276,6 @@ export class TransactionEngine<C, W> {
       const rows = [givenUp(row, header, { by, atMs: clock.nowMs(), leaves })];
       await journal.update(header, { rows });
     });
-  }
-
-  /** What would stay on the node if this step were given up; undefined where it cannot be. */
-  leavesOf(header: TransactionHeader, row: StepRow): string | undefined {
-    return leavesOf(this.#options.registry, header, row);
   }
 
   async #takeUp(

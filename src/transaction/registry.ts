@@ -1,4 +1,5 @@
 import type { Json } from "../util/json.ts";
+import type { StepRow } from "./journal.ts";
 import type { AnyStep, Retriable } from "./step.ts";
 
 /** Every step that the journal may name, so that recovery finds its undo. */
@@ -31,6 +32,12 @@ export class StepRegistry<C, W = never> {
 
   retriable(name: string): Retriable<C, Json> {
     return this.#get(this.#retriables, name);
+  }
+
+  /** Whether a step is at work on a node, and may wait for it; the others only write records. */
+  actsOnNode({ name, phase }: Pick<StepRow, "name" | "phase">): boolean {
+    const isAfterPivot = phase === "pending" || phase === "done";
+    return isAfterPivot ? this.retriable(name).leaves !== undefined : "act" in this.step(name);
   }
 
   /** Of the steps that sagas run. */

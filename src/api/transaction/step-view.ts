@@ -7,6 +7,7 @@ import {
   StepSchema,
   type UndoSchema,
 } from "../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { leavesOf } from "../../transaction/give-up.ts";
 import {
   type GivenUp,
   nodeOf,
@@ -40,7 +41,7 @@ function toWire(api: Api, header: TransactionHeader, row: StepRow): Step {
     ...(isBegun ? { startedAt: timestampFromMs(row.startedAtMs) } : {}),
     ...durationOf(row),
     ...(row.undo === undefined ? {} : { undo: undoOf(row.undo) }),
-    leaves: isStuck ? (api.engine.leavesOf(header, row) ?? "") : "",
+    leaves: isStuck ? (leavesOf(api.engine.registry, header, row) ?? "") : "",
     ...(row.givenUp === undefined ? {} : { givenUp: givenUpOf(row.givenUp) }),
   });
 }

@@ -44,7 +44,7 @@ export function toWire(api: Api, seen: Seen): Transaction {
   const isHindered = hinderedBySeq !== undefined || state === "needs_operator";
   const cancel = header.cancel ?? live?.cancelled;
   const steps = stepsOf(api, header, seen.rows);
-  const wait = live === undefined ? undefined : waitOf(api, seen.rows, steps, live);
+  const wait = live === undefined ? undefined : waitOf(api, steps, live);
   return create(TransactionSchema, {
     id,
     rpc: kind,
@@ -82,11 +82,13 @@ type WaitInit = MessageInitShape<typeof WaitSchema>;
 
 function waitOf(
   api: Api,
-  rows: readonly StepRow[],
   steps: readonly Step[],
-  { waiting }: LiveTransaction,
+  { waiting, rows }: LiveTransaction,
 ): WaitInit | undefined {
-  if (waiting === undefined) return nodeWaitOf(steps);
+  if (waiting === undefined) {
+    // A step that only writes records waits for no node, whichever its records are about.
+    return nodeWaitOf(steps.filter((_, i) => api.engine.registry.actsOnNode(rows[i]!)));
+  }
   const since = timestampFromMs(waiting.sinceMs);
   switch (waiting.for) {
     case "lock": {

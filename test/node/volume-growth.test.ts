@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { requirement } from "./requirements.ts";
+import { MIB, mark, newVolumeWorld, run, signal } from "./volume-world.ts";
+
+test.runIf(requirement("qemu-img"))(
+  "a growth is not taken back where somebody has written to the new part",
+  async () => {
+    await using world = await newVolumeWorld();
+    const { driver } = world;
+    await driver.ensureEmpty("a", 8n * MIB, mark, signal());
+    await driver.ensureSize("a", 32n * MIB, signal());
+    await run("qemu-io", "-f", "qcow2", "-c", "write -P 1 20M 64k", driver.path("a"));
+    const refusal = { kind: "failed_precondition", message: expect.stringContaining("holds data") };
+    const growth = { fromBytes: 8n * MIB, toBytes: 32n * MIB };
+    await expect(driver.undoGrowth("a", growth, signal())).rejects.toMatchObject(refusal);
+    await expect(driver.checkUnusedFrom("a", 8n * MIB, signal())).rejects.toMatchObject(refusal);
+    await driver.checkUnusedFrom("a", 21n * MIB, signal());
+    expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: 32n * MIB });
+  },
+);
