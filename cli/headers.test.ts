@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../test/properties.ts";
 import { LightHeaders } from "./headers.ts";
 
 const name = fc.constantFrom("a", "A", "x-b", "Set-Cookie", "n0-z", "grpc-status", "", "a b", "ü");

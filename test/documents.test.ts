@@ -32,7 +32,7 @@ function shownIn(path: string): readonly Shown[] {
     .flatMap((line) => line.replace(/(?:^|\s)#.*/, "").split(/\s[|&;]+\s/))
     .flatMap((command) => {
       const words = command.trim().split(/\s+/);
-      // After variables for the environment, such as N0_CRASH_SEED=7.
+      // After variables for the environment, such as N0_SEED=7.
       const [first = "", ...rest] = words.slice(words.findIndex((word) => !/^\w+=/.test(word)));
       const program = PROGRAM.exec(first)?.[1];
       return program === undefined

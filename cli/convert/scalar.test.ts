@@ -1,8 +1,8 @@
 import { ScalarType } from "@bufbuild/protobuf";
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import { VirtualMachine_VirtualMachineStateSchema } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { kindOf } from "../../src/util/errors.ts";
+import { fc } from "../../test/properties.ts";
 import { scalarFromText } from "./scalar.ts";
 import { didYouMean } from "./suggest.ts";
 

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import { checkTasks } from "./check.ts";
 import type { Problem } from "./problems.ts";
 import { formatProblems } from "./problems.ts";

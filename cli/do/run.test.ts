@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import type { Ending, RunnableTask, RunResult } from "./run.ts";
 import { runTasks } from "./run.ts";
 

@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import { collect } from "../../test/collect.ts";
+import { fc } from "../../test/properties.ts";
 import { chunksOf } from "./chunks.ts";
 
 async function* pieces(lengths: readonly number[]) {

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import { jsonCollection, put, remove } from "../datastore/collection.ts";
 import { merge } from "../datastore/datastore.ts";
 import { memoryDatastore } from "../datastore/memory/memory-datastore.ts";

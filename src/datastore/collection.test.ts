@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import { jsonCollection, put, putNew, remove, unchanged } from "./collection.ts";
 import { memoryDatastore } from "./memory/memory-datastore.ts";
 import { Records } from "./records.ts";

@@ -1,6 +1,6 @@
 import process from "node:process";
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import { type Change, ConflictError, type Datastore, type Writes } from "./datastore.ts";
 
 /** A datastore that is empty at first, and that can be opened again on what it kept. */

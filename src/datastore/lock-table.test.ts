@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import { jsonCollection } from "./collection.ts";
 import { LockTable } from "./lock-table.ts";
 import { memoryDatastore } from "./memory/memory-datastore.ts";

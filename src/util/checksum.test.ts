@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import { deviceName, hardwareAddress } from "./checksum.ts";
 
 test("names and addresses are the original's", () => {

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import type { Dag } from "./dag.ts";
 import { findCycle, findMissing, newFrontier } from "./dag.ts";
 

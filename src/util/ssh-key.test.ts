@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import { N0Error } from "./errors.ts";
 import { parseSshPublicKey } from "./ssh-key.ts";
 import { SSH_KEY_TYPES } from "./ssh-key-blob.ts";

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../test/properties.ts";
 import { parseUuid, uuidV5 } from "./uuid.ts";
 
 const DNS = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";

@@ -1,4 +1,3 @@
-import { randomInt } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -15,6 +14,7 @@ import { VirtualMachineService } from "../../src/gen/n0stack/provisioning/v0/vir
 import { TransactionService } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { requirement } from "../node/requirements.ts";
+import { SEED } from "../seeds.ts";
 import { CACHE, PROJECT } from "./bundle.ts";
 import { alone, type Case, inRows } from "./cases.ts";
 import { runLanes, type Unit, unitsOf } from "./lane.ts";
@@ -27,7 +27,6 @@ import { SCENARIOS } from "./scenarios.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
 const IS_ALL = process.env["N0_CRASH_ALL"] === "1";
-const SEED = Number(process.env["N0_CRASH_SEED"] ?? randomInt(2 ** 31));
 const SECONDS = Number(process.env["N0_CRASH_SECONDS"] ?? (IS_ALL ? 12 * 3600 : 80));
 /** Part of a scenario's name; for looking into one. */
 const ONLY = process.env["N0_CRASH_ONLY"] ?? "";
@@ -82,7 +81,7 @@ describe.runIf(isPossible)("real processes die", () => {
     });
   } else {
     test("here and there, and nothing is left", { timeout: RUN_MS }, async () => {
-      console.log(`N0_CRASH_SEED=${SEED} N0_CRASH_SECONDS=${SECONDS}`);
+      console.log(`N0_SEED=${SEED} N0_CRASH_SECONDS=${SECONDS}`);
       const ledger = new Ledger();
       await runSome(ledger, [
         ...unitsOf({ kind: "standalone", nodeCount: 1 }, near),

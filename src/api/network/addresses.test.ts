@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import { newGate } from "../../../test/gate.ts";
+import { fc } from "../../../test/properties.ts";
 import { refused } from "../../../test/refused.ts";
 import { newWorld, type World } from "../../../test/world.ts";
 import { bridgeHardwareAddress, deviceName, hardwareAddress } from "../../util/checksum.ts";

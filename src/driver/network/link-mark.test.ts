@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../../test/properties.ts";
 import { checkPrefix, formatLinkMark, parseLinkMark } from "./link-mark.ts";
 
 const mark = { owner: "virtual_machine/web-1", transactionId: "0197-ab" };

@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { fc } from "../../../test/properties.ts";
 import { metaData, networkConfig, seedFiles, userData } from "./cloud-init.ts";
 import { exampleSeed } from "./seed-driver.suite.ts";
 

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { fc } from "../../../test/properties.ts";
 import { readIso } from "./iso9660.test-reader.ts";
 import { isoImage } from "./iso9660.ts";
 

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../../../test/properties.ts";
 import { escapeXml, findElement, findElements, parseXml } from "./xml.ts";
 
 const xmlText = fc

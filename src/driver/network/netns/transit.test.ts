@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "../../../../test/properties.ts";
 import { overlaps, pickTransit } from "./transit.ts";
 
 const pool = "100.127.0.0/16";

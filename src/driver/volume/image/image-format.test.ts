@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { fc } from "../../../../test/properties.ts";
 import { blankQcow2, sparseQcow2 } from "./blank-qcow2.ts";
 import { imageFormat as formatOf, sampleOf } from "./image-format.ts";
 import { ImageFormatError, parseQcow2Header } from "./qcow2-header.ts";

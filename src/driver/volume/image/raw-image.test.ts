@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { fc } from "../../../../test/properties.ts";
 import { isoImage } from "../../seed/iso9660.ts";
 import { imageFormat, sampleOf } from "./image-format.ts";
 import { ImageFormatError } from "./qcow2-header.ts";

@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
+import { fc } from "../../../../test/properties.ts";
 import { systemRandom } from "../../../util/random.ts";
 import { newLayout } from "./layout.ts";
 

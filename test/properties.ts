@@ -1,0 +1,7 @@
+import fc from "fast-check";
+import { SEED } from "./seeds.ts";
+
+fc.configureGlobal({ seed: SEED });
+
+/** fast-check, which draws what it tries from the seed of this run. */
+export { fc };
