@@ -52,8 +52,10 @@ test("every RPC that changes something has a scenario", () => {
     VerifyService,
   ];
   const methods = services.flatMap((service) => service.methods.map(({ name }) => name));
-  // What is done to a transaction of another RPC is one of the things that happen to that.
-  const covered = new Set([...SCENARIOS.map(rpcOf), "CancelTransaction", "RetryTransaction"]);
+  // What is done to a transaction of another RPC is one of the things that happen to that. What is given
+  // up has failed for half a minute: give-up.test.ts, and test/e2e/give-up.test.ts for real processes.
+  const ofAnother = ["CancelTransaction", "RetryTransaction", "GiveUpTransaction"];
+  const covered = new Set([...SCENARIOS.map(rpcOf), ...ofAnother]);
   expect(methods.filter((name) => !READS.test(name) && !covered.has(name))).toEqual([]);
 });
 

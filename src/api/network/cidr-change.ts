@@ -4,7 +4,7 @@ import { type Family, formatAddress, isHost, parseAddress } from "../../util/cid
 import { N0Error } from "../../util/errors.ts";
 import { type InterfaceReservation, interfaces, virtualMachines } from "../collections.ts";
 import type { Api, Tx } from "../context.ts";
-import { getSettled, stateOf } from "../virtual-machine/virtual-machine-record.ts";
+import { getVirtualMachine, stateOf } from "../virtual-machine/virtual-machine-record.ts";
 import { cidrsOf, gatewayAddresses } from "./network-record.ts";
 
 const FAMILIES = [4, 6] as const;
@@ -88,7 +88,7 @@ async function whyBusy({ context, signal }: Tx, name: string): Promise<string | 
     const message = `virtual machine "${name}" has just come: try again`;
     throw new N0Error("aborted", message, { retryAfterMs: 100 });
   }
-  const vm = await getSettled(api, name);
+  const vm = (await getVirtualMachine(api, name)).value;
   // One that has gone off by itself is not enough: its node keeps its taps until it is booted or shut down.
   const isDown =
     vm.state === State.SHUTDOWN &&

@@ -5,6 +5,7 @@ import { GiB, prepareDisk, webRequest } from "../../../test/scenario.ts";
 import { hurried, newWorld, type World } from "../../../test/world.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { Phase } from "../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { SimulatedCrash } from "../../transaction/faults.ts";
 import { N0Error } from "../../util/errors.ts";
 
 const disk = { name: "disk", requestBytes: GiB, limitBytes: GiB };
@@ -82,6 +83,23 @@ test("a step after the pivot that is given up counts as done", async () => {
   const { state } = await world.blockStorages.getBlockStorage({ name: "root" });
   expect(state).toBe(DiskState.AVAILABLE);
   expect(await findings(world)).toContain("domain.without_vm");
+});
+
+test("a process that dies when it has given a step up goes on without it at its next start", async () => {
+  const { world, id } = await newStuckWorld();
+  await using _ = world;
+  world.faults = ({ point }) => {
+    if (point === "before_unwind") throw new SimulatedCrash("injected");
+  };
+  await world.transactions.giveUpTransaction({ id }).catch(() => undefined);
+  const undone = new Set<string>();
+  await world.restart(({ point, step }) => {
+    if (point === "before_undo") undone.add(step);
+  });
+  expect(undone).toEqual(new Set(["node.reserve_storage", "block_storage.put_record"]));
+  const { transaction } = await world.transactions.getTransaction({ id });
+  expect(transaction?.phase).toBe(Phase.UNDONE);
+  expect(await findings(world)).toEqual(["volume.without_record"]);
 });
 
 test("only what needs an operator, and the step that hinders it, can be given up", async () => {

@@ -15,7 +15,6 @@ import { removeDomainLater } from "./domain-steps.ts";
 import { planOf } from "./plan.ts";
 import { removeTapLater } from "./tap-steps.ts";
 import {
-  getSettled,
   getVirtualMachine,
   ownerOf,
   pending,
@@ -76,7 +75,7 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
   const seen = (await getVirtualMachine(api, name)).value;
   const keys = keysOf(seen);
   await runSaga(api, call, { kind: "DeleteVirtualMachine", keys }, async (tx) => {
-    const vm = await getSettled(api, name);
+    const vm = (await getVirtualMachine(api, name)).value;
     if (!sameKeys(keys, keysOf(vm))) {
       throw new N0Error("aborted", `virtual machine "${name}" has just changed: try again`);
     }

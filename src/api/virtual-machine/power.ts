@@ -27,7 +27,7 @@ import {
 import { planOf } from "./plan.ts";
 import { attachTap, makeTap, removeTapLater } from "./tap-steps.ts";
 import {
-  getSettled,
+  getVirtualMachine,
   ownerOf,
   pending,
   settled,
@@ -50,7 +50,7 @@ async function onSettled(
 ): Promise<VirtualMachine> {
   const options = { kind, keys: [virtualMachines.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const vm = await getSettled(api, name);
+    const vm = (await getVirtualMachine(api, name)).value;
     using sighting = api.observed.sight(vm.computeNodeName, name);
     const state = stateOf(await api.observed.read(vm.computeNodeName, name, tx.signal));
     const { put, replacement } = virtualMachineSteps;

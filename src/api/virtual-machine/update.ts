@@ -22,7 +22,6 @@ import { removeTapLater } from "./tap-steps.ts";
 import { checkSize, withLimits } from "./validate.ts";
 import {
   changed,
-  getSettled,
   getVirtualMachine,
   ownerOf,
   pending,
@@ -62,7 +61,7 @@ export async function updateVirtualMachine(
     ...[...diskNames].map((disk) => blockStorages.key(disk)),
   ];
   return await runSaga(api, call, { kind: "UpdateVirtualMachine", keys }, async (tx) => {
-    const before = await getSettled(api, name);
+    const before = (await getVirtualMachine(api, name)).value;
     if (before.blockStorageNames.some((disk) => !diskNames.has(disk))) {
       throw new N0Error("aborted", `virtual machine "${name}" has just changed: try again`);
     }

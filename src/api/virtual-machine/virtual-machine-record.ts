@@ -24,7 +24,11 @@ export async function getVirtualMachine(api: Api, name: string): Promise<Stored<
   return stored;
 }
 
-/** As `getVirtualMachine`. @throws also `failed_precondition` for one that a transaction has left PENDING. */
+/**
+ * As `getVirtualMachine`, for who holds no key: a saga has been refused before it begins.
+ *
+ * @throws also `failed_precondition` for one that is PENDING.
+ */
 export async function getSettled(api: Api, name: string): Promise<VirtualMachine> {
   const { value } = await getVirtualMachine(api, name);
   if (value.state !== State.PENDING) return value;

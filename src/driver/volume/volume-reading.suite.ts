@@ -1,17 +1,23 @@
 import { describe, expect, test } from "vitest";
 import { collect } from "../../../test/collect.ts";
-import type { VolumeDriverUnderTest } from "./volume-driver.suite.ts";
+import type { VolumeDriver } from "./volume-driver.ts";
 
 const MIB = 1024n ** 2n;
 const mark = { owner: "block_storage/mine", transactionId: "transaction-1" };
 
+interface ReadDriver {
+  readonly driver: VolumeDriver;
+  /** Writes to a volume as its guest does: another content each time, of the same length. */
+  readonly write: (id: string) => Promise<void>;
+}
+
 /** What every VolumeDriver tells of the bytes that it sends, and that it sends no others. */
-export function volumeReadingSuite(make: () => Promise<VolumeDriverUnderTest>): void {
+export function volumeReadingSuite(make: () => Promise<ReadDriver>): void {
   const signal = () => AbortSignal.timeout(60_000);
   const kind = (kindName: string) => ({ name: "N0Error", kind: kindName });
 
   describe("what stands for the bytes of a volume", () => {
-    const read = async ({ driver }: VolumeDriverUnderTest, id: string, offset = 0n) => {
+    const read = async ({ driver }: ReadDriver, id: string, offset = 0n) => {
       const { validator, bytes } = await driver.read(id, { offset }, signal());
       return { validator, bytes: Buffer.concat(await collect(bytes)) };
     };
@@ -72,9 +78,9 @@ export function volumeReadingSuite(make: () => Promise<VolumeDriverUnderTest>): 
   });
 
   test.each([
-    ["writes", async (world: VolumeDriverUnderTest) => await world.write("a")],
-    ["grows", ({ driver }: VolumeDriverUnderTest) => driver.ensureSize("a", 65n * MIB, signal())],
-    ["removes", ({ driver }: VolumeDriverUnderTest) => driver.ensureAbsent("a", signal())],
+    ["writes", async (world: ReadDriver) => await world.write("a")],
+    ["grows", ({ driver }: ReadDriver) => driver.ensureSize("a", 65n * MIB, signal())],
+    ["removes", ({ driver }: ReadDriver) => driver.ensureAbsent("a", signal())],
   ])("ends a reading with aborted once somebody %s the volume", async (_, change) => {
     const world = await make();
     // Long enough that it is not read at once.
