@@ -76,7 +76,7 @@ function rowOf({ startedAt }: Transaction, step: Step) {
   const afterMs = betweenMs(startedAt, step.startedAt, 0);
   return {
     at: step.startedAt === undefined ? "" : `+${tookText(afterMs)}`,
-    state: stateText(step.state),
+    state: step.givenUp === undefined ? stateText(step.state) : "given up",
     step: step.name,
     subject: step.subject,
     node: step.node,

@@ -97,7 +97,7 @@ describe.runIf(requirement("netns"))("on a machine that nobody has prepared", ()
     const args = ["--only", "cli-start", "--runs", "1"];
     const outcome = await checkout.run("an ordinary user", "no-packages", npmRun("bench", ...args));
     expect(outcome.stderr).toBe("measuring cli-start\n");
-    expect(outcome.stdout).toContain("start of n0cli --version");
+    expect(outcome.stdout).toContain("n0cli --version, against a Node that does nothing");
   });
 
   test("where only libvirtd does not run, it is started and ended", async () => {
