@@ -57,7 +57,7 @@ function undoLine(rollback: string | undefined, transactionId: string | undefine
     case "going_on":
       return `What it had begun is being undone; nothing must be done.${hint("watch", transactionId)}`;
     case "needs_operator":
-      return `What it had begun could not be undone, and an operator must look at it.${hint("show", transactionId)}`;
+      return `It is neither done nor undone until an operator has looked at it.${hint("show", transactionId)}`;
     default:
       return undefined;
   }

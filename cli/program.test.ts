@@ -280,7 +280,12 @@ test.each([
     "What it had begun is being undone; nothing must be done.",
   ],
   [Code.NotFound, "done", 5, "What it had begun is undone: all is as it was before."],
-  [Code.Internal, "needs_operator", 9, "What it had begun could not be undone, and an operator"],
+  [
+    Code.Internal,
+    "needs_operator",
+    9,
+    "It is neither done nor undone until an operator has looked",
+  ],
 ])(
   "code %d with rollback %s exits with %d, and the transaction is named",
   async (code, rollback, exit, line) => {
@@ -294,7 +299,7 @@ test.each([
     expect(exitCode).toBe(exit);
     expect(stderr).toContain(`transaction: t-1\n${line}`);
     expect(stderr).not.toContain("may still be running");
-    if (exit === 9) expect(stderr).toContain("look at it. See n0cli tx show t-1\n");
+    if (exit === 9) expect(stderr).toContain("looked at it. See n0cli tx show t-1\n");
   },
 );
 

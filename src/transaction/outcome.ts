@@ -38,7 +38,7 @@ export function unfinished(
 }
 
 /** The step that hinders, and the last words of what failed there: those of libvirt, QEMU or nft. */
-function hindranceText({ error = "" }: TransactionHeader): string {
+export function hindranceText({ error = "" }: TransactionHeader): string {
   const [step = ""] = error.split(": ", 1);
   return `${step}: ${lastWords(error)}`;
 }

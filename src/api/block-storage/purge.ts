@@ -13,7 +13,7 @@ import {
 } from "./block-storage-record.ts";
 import { removalOf } from "./removal.ts";
 
-/** The last step of a purge: the name is free. */
+/** The last step of a purge, which writes records alone: the name is free. */
 export const forgetBlockStorage: Retriable<SagaContext, { readonly name: string }> = {
   name: "block_storage.forget",
   async act({ api, held }, { name }, { transactionId }) {

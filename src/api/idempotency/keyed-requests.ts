@@ -4,6 +4,7 @@ import { transactionCollection } from "../../datastore/datastore-journal.ts";
 import { TRANSACTION_HEADER } from "../../rpc/errors.ts";
 import type { TransactionEngine } from "../../transaction/engine.ts";
 import type { TransactionHeader } from "../../transaction/journal.ts";
+import { hindranceText } from "../../transaction/outcome.ts";
 import type { Clock } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
 import type { Call } from "../context.ts";
@@ -142,12 +143,14 @@ function replayed({ output }: DescMethodUnary, kept: KeptRequest, call: Call): M
 }
 
 /** It is neither done nor undone, so there is no answer, and it must not be begun anew. */
-function unfinished({ id, state, kind, isCommitted }: TransactionHeader): N0Error {
+function unfinished(header: TransactionHeader): N0Error {
+  const { id, state, kind, isCommitted } = header;
   const transaction = `transaction ${id}`;
   if (state === "needs_operator") {
-    const message = isCommitted
-      ? `${kind} is committed, but finishing it failed: ${transaction} needs an operator`
-      : `${kind} failed and could not be undone: ${transaction} needs an operator`;
+    const what = isCommitted
+      ? `${kind} is committed, but finishing it failed`
+      : `${kind} failed and could not be undone`;
+    const message = `${what}: ${hindranceText(header)}; ${transaction} needs an operator`;
     return new N0Error("internal", message, { transactionId: id, rollback: state });
   }
   const message = isCommitted

@@ -22,8 +22,8 @@ import {
 } from "./virtual-machine-record.ts";
 
 /**
- * The last step of a delete, when nothing of it is left on the node: gives back what it had reserved, its
- * disks become available, and its name is free.
+ * The last step of a delete, when nothing of it is left on the node; it writes records alone. Gives back what
+ * it had reserved, its disks become available, and its name is free.
  */
 export const forgetVirtualMachine: Retriable<SagaContext, { readonly name: string }> = {
   name: "virtual_machine.forget",
