@@ -97,7 +97,7 @@ export class Agents {
   }
 }
 
-/** The answer to what needs a node that an operator has given up. */
+/** The answer to what needs a node that an operator has declared lost. */
 export function lost(nodeName: string): N0Error {
   return new N0Error(
     "failed_precondition",

@@ -12,7 +12,7 @@ import { runSaga } from "../saga.ts";
 import { toWire } from "./node-record.ts";
 
 /**
- * Gives a machine up, or takes that back. Transactions that waited for it come to rest: what they had made
+ * Declares a node lost, or takes that back. Transactions that waited for it come to rest: what they had made
  * there, or were to remove, counts as gone.
  *
  * @throws N0Error `not_found`; `failed_precondition` for a node that is heard.
