@@ -29,7 +29,8 @@ export function nodeCommand(cli: CliContext) {
         name: "lost",
         method: unaryMethod(node, "SetNodeLost"),
         fixed: { lost: "true" },
-        summary: "declare a node lost whose machine will never come back: nothing waits for it any more",
+        summary:
+          "declare a node lost whose machine will never come back: nothing waits for it any more",
         examples: ["node lost rack1-3"],
       }),
       rpcCommand(cli, {

@@ -6,7 +6,7 @@ import {
   RetryInfoSchema,
 } from "../gen/google/rpc/error_details_pb.ts";
 import type { ErrorFacts, ErrorKind } from "../util/errors.ts";
-import { ERROR_KINDS, errorChain, lastWords, N0Error } from "../util/errors.ts";
+import { ERROR_KINDS, errorChain, innermostReason, N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { guardMessages } from "./messages.ts";
 
@@ -113,7 +113,8 @@ function n0ConnectError(error: N0Error, audience: Audience): ConnectError {
   if (transactionId !== undefined) metadata["transaction_id"] = transactionId;
   if (rollback !== undefined) metadata["rollback"] = rollback;
   const { cause } = error.facts;
-  if (audience === "api" && cause !== undefined) metadata["cause"] = lastWords(errorChain(cause));
+  if (audience === "api" && cause !== undefined)
+    metadata["cause"] = innermostReason(errorChain(cause));
 
   const headers = new Headers();
   // A header's value is ASCII; whatever else an identifier held would break the whole answer.

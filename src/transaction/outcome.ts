@@ -1,4 +1,4 @@
-import { lastWords, N0Error, withFacts } from "../util/errors.ts";
+import { innermostReason, N0Error, withFacts } from "../util/errors.ts";
 import type { TransactionHeader, TransactionState } from "./journal.ts";
 
 /**
@@ -40,5 +40,5 @@ export function unfinished(
 /** The step that hinders, and the last words of what failed there: those of libvirt, QEMU or nft. */
 export function hindranceText({ error = "" }: TransactionHeader): string {
   const [step = ""] = error.split(": ", 1);
-  return `${step}: ${lastWords(error)}`;
+  return `${step}: ${innermostReason(error)}`;
 }

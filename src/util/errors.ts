@@ -104,12 +104,12 @@ export function errorChain(error: unknown): string {
   return parts.join(CHAIN_LINK);
 }
 
-const LAST_WORDS_LENGTH_MAX = 500;
+const REASON_LENGTH_MAX = 500;
 
 /** The innermost reason of a chain that `errorChain` wrote, such as the last line that qemu-img printed. */
-export function lastWords(chain: string): string {
+export function innermostReason(chain: string): string {
   const innermost = chain.split(CHAIN_LINK).at(-1) ?? "";
   const lines = innermost.split("\n").map((line) => line.trim());
   const last = lines.findLast((line) => line !== "") ?? "";
-  return last.replace(/^\w*Error: /, "").slice(0, LAST_WORDS_LENGTH_MAX);
+  return last.replace(/^\w*Error: /, "").slice(0, REASON_LENGTH_MAX);
 }

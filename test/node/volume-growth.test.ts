@@ -18,3 +18,29 @@ test.runIf(requirement("qemu-img"))(
     expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: 32n * MIB });
   },
 );
+
+test.runIf(requirement("qemu-img"))(
+  "a file that cannot grow so far says why in the last words of qemu-img, and stays as it was",
+  async () => {
+    await using world = await newVolumeWorld();
+    const { driver } = world;
+    await driver.ensureEmpty("a", 8n * MIB, mark, signal());
+    // As a node may have it from before every image was made ours.
+    await run(
+      "qemu-img",
+      "create",
+      "-q",
+      "-f",
+      "qcow2",
+      "-o",
+      "cluster_size=512",
+      driver.path("a"),
+      "8M",
+    );
+    await expect(driver.ensureSize("a", 200n * 1024n * MIB, signal())).rejects.toMatchObject({
+      kind: "failed_precondition",
+      message: expect.stringMatching(/^qemu-img cannot do it: [^/]*L1 table[^/]*$/),
+    });
+    expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: 8n * MIB });
+  },
+);

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { inOneLine } from "../../command/one-line.ts";
 
 /** What a program said last, in one line, for a message that a client reads. */
 export interface LastWords {
@@ -6,7 +7,6 @@ export interface LastWords {
   readonly text: string;
 }
 
-const TEXT_LENGTH_MAX = 240;
 /** virtlogd keeps up to 2 MiB of a domain; what was said last is at the end. */
 const LOG_TAIL_BYTES = 64 * 1024;
 /** `qemu-system-x86_64: ` and, where the fault is in one, the option with its value. */
@@ -34,14 +34,6 @@ export function lastWords(message: string): LastWords | undefined {
   const text = ofQemu ?? message.replace(LIBVIRT_HEAD, "");
   if (ofQemu === undefined && NO_WORDS.test(text)) return undefined;
   return { by: ofQemu === undefined ? "libvirt" : "QEMU", text: inOneLine(text) };
-}
-
-function inOneLine(text: string): string {
-  const line = text
-    .replace(/(?<![\w.])\/(?!dev\/)(?:[^\s/'"\]]+\/)+/g, "")
-    .replace(/[\s\p{Cc}]+/gu, " ")
-    .trim();
-  return line.length <= TEXT_LENGTH_MAX ? line : `${line.slice(0, TEXT_LENGTH_MAX - 1)}…`;
 }
 
 /** The last line that QEMU itself has written since it was last started, as it is in libvirt's log. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { N0Error } from "../../../util/errors.ts";
+import { lastLine } from "../../command/one-line.ts";
 import { runBoundCommand } from "../../command/run-bound-command.ts";
 import { CommandError } from "../../command/run-command.ts";
 import type { ImageFormat } from "../image/image-format.ts";
@@ -165,7 +166,11 @@ function writeError(cause: unknown): unknown {
   if (/Failed to get .*lock/.test(cause.stderr)) {
     return refused("the volume is in use by a running virtual machine; shut it down first", cause);
   }
-  return new N0Error("internal", "qemu-img failed on the node", { cause });
+  const said = lastLine(cause.stderr).replace(/^qemu-img: /, "");
+  if (cause.exitCode === undefined || said === "") {
+    return new N0Error("internal", "qemu-img failed on the node", { cause });
+  }
+  return refused(`qemu-img cannot do it: ${said}`, cause);
 }
 
 function inspectError(cause: unknown, what: string): unknown {
