@@ -20,6 +20,29 @@ test.runIf(requirement("qemu-img"))(
 );
 
 test.runIf(requirement("qemu-img"))(
+  "a growth from the middle of a cluster is taken back, whatever its first half holds",
+  async () => {
+    await using world = await newVolumeWorld();
+    const { driver } = world;
+    const growth = { fromBytes: 8n * MIB + 512n, toBytes: 32n * MIB };
+    const write = (id: string, at: bigint) =>
+      run("qemu-io", "-f", "qcow2", "-c", `write -P 1 ${at} 512`, driver.path(id));
+    for (const id of ["a", "b"]) {
+      await driver.ensureEmpty(id, growth.fromBytes, mark, signal());
+      // As a GPT has its copy in the last sectors.
+      await write(id, growth.fromBytes - 512n);
+      await driver.ensureSize(id, growth.toBytes, signal());
+    }
+    await driver.undoGrowth("a", growth, signal());
+    expect(await driver.find("a", signal())).toMatchObject({ virtualSizeBytes: growth.fromBytes });
+    await write("b", growth.fromBytes + 512n);
+    await expect(driver.undoGrowth("b", growth, signal())).rejects.toMatchObject({
+      kind: "failed_precondition",
+    });
+  },
+);
+
+test.runIf(requirement("qemu-img"))(
   "a file that cannot grow so far says why in the last words of qemu-img, and stays as it was",
   async () => {
     await using world = await newVolumeWorld();

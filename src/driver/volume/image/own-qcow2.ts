@@ -22,6 +22,8 @@ const EXTENSION_FEATURE_NAMES = 0x6803f857;
 const HEADER_BYTES_MAX = 112;
 const SECTOR_BYTES = 512n;
 
+export const OWN_CLUSTER_BYTES = BigInt(OWN.clusterBytes);
+
 /** What `qemu-img -o` must be told to write what `isOwnQcow2` takes, whatever its defaults are. */
 export const OWN_QCOW2_OPTIONS = `compat=1.1,cluster_size=${OWN.clusterBytes},refcount_bits=${OWN.refcountBits}`;
 

@@ -119,7 +119,8 @@ export async function newQcow2VolumeDriver(
   async function unusedFrom(id: string, offset: bigint, signal: AbortSignal) {
     const volume = await findVolume(layout, id);
     if (volume === undefined || volume.virtualSizeBytes <= offset) return undefined;
-    if (await qemuImg.hasDataFrom(volume.path, offset, signal)) throw isUsedFrom(id, offset);
+    const part = { fromBytes: offset, toBytes: volume.virtualSizeBytes };
+    if (await qemuImg.hasData(volume.path, part, signal)) throw isUsedFrom(id, offset);
     return volume;
   }
 

@@ -4,7 +4,7 @@ import { lastLine } from "../../command/one-line.ts";
 import { runBoundCommand } from "../../command/run-bound-command.ts";
 import { CommandError } from "../../command/run-command.ts";
 import type { ImageFormat } from "../image/image-format.ts";
-import { OWN_QCOW2_OPTIONS } from "../image/own-qcow2.ts";
+import { OWN_CLUSTER_BYTES, OWN_QCOW2_OPTIONS } from "../image/own-qcow2.ts";
 import { ImageFormatError } from "../image/qcow2-header.ts";
 import { diskFull, readOnly, refused } from "../volume-errors.ts";
 
@@ -23,6 +23,12 @@ export const QEMU_IMG_TIMEOUTS: QemuImgTimeouts = {
   convertMs: 6 * 60 * 60_000,
 };
 
+/** Of what the guest sees, from one byte to before another. */
+export interface Part {
+  readonly fromBytes: bigint;
+  readonly toBytes: bigint;
+}
+
 export interface ImageInfo {
   readonly virtualSizeBytes: bigint;
 }
@@ -35,8 +41,8 @@ export interface QemuImg {
   resize(path: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
   /** What lies beyond `sizeBytes` is lost. */
   shrink(path: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
-  /** Whether the qcow2 file holds data of its own from `offsetBytes` on; a domain may have it open. */
-  hasDataFrom(path: string, offsetBytes: bigint, signal: AbortSignal): Promise<boolean>;
+  /** Whether the qcow2 file holds data of its own in that part; a domain may have it open. */
+  hasData(path: string, part: Part, signal: AbortSignal): Promise<boolean>;
   /** To qcow2 as our own writer makes it, flattened. `onFraction` is given numbers from 0 to 1. */
   convert(
     from: { readonly path: string; readonly format: ImageFormat },
@@ -70,8 +76,9 @@ const infoSchema = z.object({
     .optional(),
 });
 
-/** `depth` 0 is the file itself, above it is what it rests on. */
-const mapSchema = z.array(z.object({ depth: z.number(), data: z.boolean() }));
+/** A line of `qemu-img map`; depth 0 is the file itself, above it is what it rests on. */
+const OWN_DATA = /"depth": 0,.*"data": true/;
+const NO_ZEROS = "Pattern verification failed";
 
 const checkSchema = z.object({ "image-end-offset": z.number().optional() });
 
@@ -103,13 +110,19 @@ export function newQemuImg(timeouts: QemuImgTimeouts): QemuImg {
       const args = ["resize", "-q", "--shrink", "-f", "qcow2", path, `${sizeBytes}`];
       await write(args, timeouts.resizeMs, signal);
     },
-    async hasDataFrom(path, offsetBytes, signal) {
-      const from = `--start-offset=${offsetBytes}`;
-      let printed = "";
-      const listen = (text: string) => void (printed += text);
-      const args = ["map", "--output=json", "-U", from, "-f", "qcow2", path];
-      await write(args, timeouts.inspectMs, signal, listen);
-      return mapSchema.parse(JSON.parse(printed)).some(({ depth, data }) => depth === 0 && data);
+    async hasData(path, { fromBytes, toBytes }, signal) {
+      // A cluster that the part shares with what lies before it is told by its bytes alone.
+      const mapped = ((fromBytes + OWN_CLUSTER_BYTES - 1n) / OWN_CLUSTER_BYTES) * OWN_CLUSTER_BYTES;
+      const sharedTo = mapped < toBytes ? mapped : toBytes;
+      if (fromBytes < sharedTo) {
+        const shared = { fromBytes, toBytes: sharedTo };
+        if (!(await isZero(path, shared, timeouts.resizeMs, signal))) return true;
+      }
+      if (mapped >= toBytes) return false;
+      const found = lineFinder(OWN_DATA);
+      const args = ["map", "--output=json", "-U", `--start-offset=${mapped}`, "-f", "qcow2", path];
+      await write(args, timeouts.inspectMs, signal, found.listen);
+      return found.isFound();
     },
     async convert({ path, format }, to, signal, onFraction) {
       const report = onFraction === undefined ? undefined : fractionReader(onFraction);
@@ -147,6 +160,38 @@ export function newQemuImg(timeouts: QemuImgTimeouts): QemuImg {
         throw new ImageFormatError(`is a truncated ${format}`);
       }
     },
+  };
+}
+
+/** Whether the bytes of that part, at most a cluster, are all 0. */
+async function isZero(
+  path: string,
+  { fromBytes, toBytes }: Part,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const found = lineFinder(new RegExp(NO_ZEROS));
+  const read = `read -q -P 0 ${fromBytes} ${toBytes - fromBytes}`;
+  const options = { timeoutMs, signal, onStdout: found.listen };
+  try {
+    await runBoundCommand("qemu-io", ["-r", "-U", "-f", "qcow2", "-c", read, path], options);
+  } catch (cause) {
+    if (!found.isFound()) throw writeError(cause);
+  }
+  return !found.isFound();
+}
+
+/** Looks for a line in what is printed, however much that is. */
+function lineFinder(pattern: RegExp) {
+  let isFound = false;
+  let rest = "";
+  return {
+    listen: (text: string) => {
+      const lines = `${rest}${text}`.split("\n");
+      rest = lines.pop() ?? "";
+      isFound ||= lines.some((line) => pattern.test(line));
+    },
+    isFound: () => isFound || pattern.test(rest),
   };
 }
 
