@@ -34,7 +34,7 @@ export function blockStorageCommand(cli: CliContext) {
     {
       name: "update",
       method: unaryMethod(blockStorage, "UpdateBlockStorage"),
-      summary: "grow a blockStorage, or change its labels and annotations",
+      summary: "grow a disk, or change its labels and annotations",
       examples: ["bs update data --limit_bytes 20GiB", "bs update data --labels backup=weekly"],
     },
     {
