@@ -146,14 +146,14 @@ test.for(
 
 test("all that is wrong with a request is said at once", async () => {
   await using world = await newWorld({ nodeCount: 0 });
-  const annotations = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`key-${i}`, ""]));
+  const annotations = { "": "no key" };
   const call = world.virtualMachines.createVirtualMachine({
     name: "a b",
     annotations,
     nics: [{ networkName: "no/net" }],
   });
   const { message } = await refused(call);
-  for (const field of ["name:", "annotations:", "nics[0].network_name:"]) {
+  for (const field of ["name:", 'annotations[""]:', "nics[0].network_name:"]) {
     expect(message).toContain(field);
   }
 });

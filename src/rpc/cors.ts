@@ -1,4 +1,5 @@
 import { Code, ConnectError, cors } from "@connectrpc/connect";
+import { quote } from "../util/quote.ts";
 import { TRANSACTION_HEADER } from "./errors.ts";
 import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
 import { VERSION_HEADER } from "./http.ts";
@@ -49,7 +50,7 @@ export function answerCors(
   if (origin === undefined) return false;
   response.setHeader("vary", "origin");
   if (!isAllowed(origin)) {
-    const message = `origin ${JSON.stringify(origin)} is not allowed (cors-origins)`;
+    const message = `origin ${quote(origin)} is not allowed (cors-origins)`;
     const error = new ConnectError(message, Code.PermissionDenied);
     refuse(request, response, { status: 403, error });
     return true;

@@ -1,4 +1,5 @@
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { describe, expect, test } from "vitest";
 import {
   BadRequestSchema,
@@ -194,5 +195,44 @@ describe("onNode", () => {
       for await (const _ of onNodeStream("n1", () => client.watchNodes({}))) continue;
     });
     expect(reason).toMatchObject({ kind: "aborted", message: 'node "n1": older' });
+  });
+});
+
+describe("an error over gRPC fits into the headers that clients take", () => {
+  const long = "ä".repeat(15 << 20);
+  const violations = Array.from({ length: 1000 }, (_, i) => ({
+    field: `annotations["${i}"]`,
+    description: long,
+  }));
+
+  test.each([
+    ["a message", new N0Error("aborted", long)],
+    ["a field and a resource", new N0Error("aborted", "x", { field: long, resource: long })],
+    ["a cause", new N0Error("internal", long, { cause: new Error(long) })],
+    ["many violations", new ViolationsError(violations)],
+    [
+      "all of it",
+      new N0Error("aborted", long, { field: long, resource: long, cause: new Error(long) }),
+    ],
+    ["one of Connect's own", new ConnectError(long, Code.InvalidArgument)],
+  ])("%s", (_, sent) => {
+    for (const audience of ["client", "api"] as const) {
+      const error = toConnectError(sent, audience);
+      const trailers = [...setTrailerStatus(new Headers(), error)];
+      const bytes = trailers.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+      expect(bytes).toBeLessThan(15 << 10);
+      expect(Buffer.byteLength(error.rawMessage)).toBeLessThanOrEqual(2048);
+      expect(error.code).toBe(toConnectError(sent).code);
+    }
+  });
+
+  test("what fits is told whole", () => {
+    const some = Array.from({ length: 20 }, (_, i) => ({ field: `a[${i}]`, description: "rule" }));
+    const error = toConnectError(new ViolationsError(some));
+    expect(error.findDetails(BadRequestSchema)[0]?.fieldViolations).toHaveLength(20);
+    const text = "x".repeat(3000);
+    const retry = [{ desc: RetryInfoSchema, value: {} }];
+    const details = new ConnectError(text, Code.Aborted, undefined, retry);
+    expect(toConnectError(details).findDetails(RetryInfoSchema)).toHaveLength(1);
   });
 });

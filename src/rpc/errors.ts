@@ -8,6 +8,7 @@ import {
 import type { ErrorFacts, ErrorKind } from "../util/errors.ts";
 import { ERROR_KINDS, errorChain, innermostReason, N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
+import { cut, cutBytes } from "../util/quote.ts";
 import { guardMessages } from "./messages.ts";
 
 /** The `domain` of our ErrorInfo details; details of other domains are not ours to read. */
@@ -62,22 +63,43 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-/** `invalid_argument` for several fields at once; `facts.field` is the first of them. */
+/** As many as somebody reads. */
+const VIOLATIONS_MAX = 20;
+const VIOLATION_LENGTH_MAX = 500;
+
+/** `invalid_argument` for several fields at once, of which the first 20 are told; `facts.field` is the first. */
 export class ViolationsError extends N0Error {
   readonly violations: readonly FieldViolation[];
 
-  constructor(violations: readonly FieldViolation[]) {
+  constructor(all: readonly FieldViolation[]) {
+    const violations = all.slice(0, VIOLATIONS_MAX).map(({ field: path, description }) => ({
+      field: cut(path, VIOLATION_LENGTH_MAX),
+      description: cut(description, VIOLATION_LENGTH_MAX),
+    }));
+    const more = all.length - violations.length;
     const field = violations[0]?.field;
     super(
       "invalid_argument",
-      violations
-        .map((v) => (v.field === "" ? v.description : `${v.field}: ${v.description}`))
-        .join("; "),
+      [
+        ...violations.map((v) => (v.field === "" ? v.description : `${v.field}: ${v.description}`)),
+        ...(more === 0 ? [] : [`and ${more} more`]),
+      ].join("; "),
       field === undefined || field === "" ? {} : { field },
     );
     this.violations = violations;
   }
 }
+
+/**
+ * How much of an error goes over the wire. Over gRPC it is in the headers, the message twice (once with
+ * three letters for each byte), and clients take 16 KiB of headers: what is more fails the connection, with
+ * all the calls on it.
+ */
+const MESSAGE_BYTES_MAX = 2048;
+const DETAILS_BYTES_MAX = 4096;
+const FACT_BYTES_MAX = 256;
+const CAUSE_BYTES_MAX = 1024;
+const DESCRIPTION_BYTES_MAX = 1024;
 
 /**
  * Who reads the answers of a server. The API is told by its agents what was the matter in the words of
@@ -94,7 +116,7 @@ export type Audience = "client" | "api";
  */
 export function toConnectError(reason: unknown, audience: Audience = "client"): ConnectError {
   if (reason instanceof N0Error) return n0ConnectError(reason, audience);
-  if (reason instanceof ConnectError && !reason.isWireError) return reason;
+  if (reason instanceof ConnectError && !reason.isWireError) return shortened(reason);
   if (reason instanceof DOMException && reason.name === "AbortError") {
     return new ConnectError("the call was cancelled", Code.Canceled, undefined, [], reason);
   }
@@ -108,13 +130,13 @@ export function toConnectError(reason: unknown, audience: Audience = "client"): 
 function n0ConnectError(error: N0Error, audience: Audience): ConnectError {
   const { resource, field, transactionId, rollback } = error.facts;
   const metadata: Record<string, string> = {};
-  if (resource !== undefined) metadata["resource"] = resource;
-  if (field !== undefined) metadata["field"] = field;
+  if (resource !== undefined) metadata["resource"] = cutBytes(resource, FACT_BYTES_MAX);
+  if (field !== undefined) metadata["field"] = cutBytes(field, FACT_BYTES_MAX);
   if (transactionId !== undefined) metadata["transaction_id"] = transactionId;
   if (rollback !== undefined) metadata["rollback"] = rollback;
   const { cause } = error.facts;
   if (audience === "api" && cause !== undefined)
-    metadata["cause"] = innermostReason(errorChain(cause));
+    metadata["cause"] = cutBytes(innermostReason(errorChain(cause)), CAUSE_BYTES_MAX);
 
   const headers = new Headers();
   // A header's value is ASCII; whatever else an identifier held would break the whole answer.
@@ -123,7 +145,7 @@ function n0ConnectError(error: N0Error, audience: Audience): ConnectError {
   }
   const info = { reason: error.kind, domain: ERROR_DOMAIN, metadata };
   return new ConnectError(
-    error.message,
+    cutBytes(error.message, MESSAGE_BYTES_MAX),
     CODE_OF[error.kind],
     headers,
     [{ desc: ErrorInfoSchema, value: info }, ...badRequestDetails(error), ...retryDetails(error)],
@@ -134,10 +156,37 @@ function n0ConnectError(error: N0Error, audience: Audience): ConnectError {
 function badRequestDetails(error: N0Error) {
   const { field } = error.facts;
   const alone = field === undefined ? [] : [{ field, description: error.message }];
-  const fieldViolations = error instanceof ViolationsError ? [...error.violations] : alone;
+  const all = error instanceof ViolationsError ? error.violations : alone;
+  const fieldViolations = withinBounds(all);
   return fieldViolations.length === 0
     ? []
     : [{ desc: BadRequestSchema, value: { fieldViolations } }];
+}
+
+/** As many of them as there is room for beside the other details. */
+function withinBounds(all: readonly FieldViolation[]): FieldViolation[] {
+  let leftBytes = DETAILS_BYTES_MAX - 2 * FACT_BYTES_MAX - CAUSE_BYTES_MAX;
+  const told: FieldViolation[] = [];
+  for (const { field, description } of all) {
+    const short = {
+      field: cutBytes(field, FACT_BYTES_MAX),
+      description: cutBytes(description, DESCRIPTION_BYTES_MAX),
+    };
+    leftBytes -= Buffer.byteLength(short.field) + Buffer.byteLength(short.description);
+    if (leftBytes < 0) break;
+    told.push(short);
+  }
+  return told;
+}
+
+/** One of Connect's own, which may repeat what was sent. */
+function shortened(error: ConnectError): ConnectError {
+  const { rawMessage, code, metadata, details, cause } = error;
+  const message = cutBytes(rawMessage, MESSAGE_BYTES_MAX);
+  if (message === rawMessage) return error;
+  const short = new ConnectError(message, code, metadata, undefined, cause);
+  short.details = details;
+  return short;
 }
 
 function retryDetails({ facts: { retryAfterMs } }: N0Error) {

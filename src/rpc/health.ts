@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus } from "../gen/grpc/health/v1/health_pb.ts";
 import { N0Error } from "../util/errors.ts";
+import { quote } from "../util/quote.ts";
 
 const WATCH_INTERVAL_MS = 1000;
 
@@ -24,7 +25,7 @@ export function healthRoutes(
     check: ({ service }) => {
       const status = statusOf(service);
       if (status !== undefined) return { status };
-      throw new N0Error("not_found", `service ${JSON.stringify(service)} is not served here`);
+      throw new N0Error("not_found", `service ${quote(service)} is not served here`);
     },
     list: () => ({
       statuses: Object.fromEntries(

@@ -7,6 +7,7 @@ import type { ServerReflectionRequest } from "../gen/grpc/reflection/v1/reflecti
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import type { ServerReflectionRequest as ServerReflectionRequestV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { quote } from "../util/quote.ts";
 
 /** The two versions differ by the name of their package alone. */
 type AnyRequest = ServerReflectionRequest | ServerReflectionRequestV1Alpha;
@@ -91,7 +92,7 @@ function answer(index: Index, { messageRequest }: AnyRequest) {
 }
 
 function notFoundAnswer(name: string) {
-  const value = { errorCode: Code.NotFound, errorMessage: `${name} is not known here` };
+  const value = { errorCode: Code.NotFound, errorMessage: `${quote(name)} is not known here` };
   return { case: "errorResponse", value } as const;
 }
 

@@ -3,6 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import type { Log } from "../util/log.ts";
+import { quote } from "../util/quote.ts";
 import { drainInterceptor } from "./drain.ts";
 import type { Audience } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
@@ -105,7 +106,7 @@ function mismatch(route: RpcRoute, request: NodeServerRequest): Refusal | undefi
   const stream = methodKind === "unary" ? "" : "connect+";
   return refusal(
     415,
-    `${name} takes no message of content-type ${JSON.stringify(contentType.slice(0, 100))}: send ` +
+    `${name} takes no message of content-type ${quote(contentType)}: send ` +
       `application/${stream}json, application/${stream}proto, application/grpc or application/grpc-web`,
   );
 }

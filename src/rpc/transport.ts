@@ -1,6 +1,7 @@
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { N0Error } from "../util/errors.ts";
+import { quote } from "../util/quote.ts";
 import { unaryTimeoutInterceptor } from "./timeout.ts";
 
 export const API_PORT_DEFAULT = 20180;
@@ -89,7 +90,7 @@ export function baseUrlOf(address: string, defaultPort: number): string {
   if (!isBare || url.username !== "" || !/^https?:$/.test(url.protocol) || url.hostname === "") {
     throw new N0Error(
       "invalid_argument",
-      `address ${JSON.stringify(address)}: must be host, host:port or http(s)://host:port`,
+      `address ${quote(address)}: must be host, host:port or http(s)://host:port`,
     );
   }
   // A URL drops the port that its scheme implies, so what was written has to be asked.

@@ -1,6 +1,14 @@
-import { create } from "@bufbuild/protobuf";
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { CreateVirtualMachineRequestSchema } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { HealthCheckRequestSchema } from "../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflectionRequestSchema } from "../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ApplyImageRequestSchema } from "../gen/n0stack/deployment/v0/image_pb.ts";
+import {
+  CreateVirtualMachineRequestSchema,
+  UpdateVirtualMachineRequestSchema,
+} from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { VerifyRequestSchema } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { N0Error } from "../util/errors.ts";
 import { ViolationsError } from "./errors.ts";
 import { assertValid } from "./validate.ts";
@@ -49,4 +57,77 @@ test("all violations, each by its path as the client spells it", () => {
     { field: 'annotations[""]', description: "the key must not be empty" },
     { field: "nics[1].network_name", description: NAME_RULE },
   ]);
+});
+
+describe("what is too large", () => {
+  /** As a client sends it, so that decoding is as it would be. */
+  function refusalOf<D extends DescMessage>(schema: D, init: MessageInitShape<D>) {
+    const message = fromBinary(schema, toBinary(schema, create(schema, init)));
+    const start = process.cpuUsage();
+    try {
+      assertValid(schema, message);
+    } catch (reason) {
+      const { user, system } = process.cpuUsage(start);
+      if (reason instanceof ViolationsError)
+        return { error: reason, cpuMs: (user + system) / 1000 };
+      throw reason;
+    }
+    throw new Error("it was accepted");
+  }
+
+  test("a list is counted, and its elements are not looked at", () => {
+    const nodeNames = Array.from({ length: 1 << 17 }, () => "");
+    refusalOf(VerifyRequestSchema, { nodeNames });
+    const { error, cpuMs } = refusalOf(VerifyRequestSchema, { nodeNames });
+    expect(error.violations).toEqual([
+      { field: "node_names", description: "must have at most 1000 elements" },
+    ]);
+    expect(cpuMs).toBeLessThan(50);
+  });
+
+  test("a map too, also within the messages of a list", () => {
+    const annotations = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, ""]));
+    const nics = [{ networkName: "a" }, { networkName: "b", annotations }];
+    const { error } = refusalOf(CreateVirtualMachineRequestSchema, { name: "a", nics });
+    expect(error.message).toBe("nics[1].annotations: must have at most 64 elements");
+  });
+
+  test("of many violations 20 are told, and how many more there are", () => {
+    const nodeNames = Array.from({ length: 1000 }, () => "");
+    const { error } = refusalOf(VerifyRequestSchema, { nodeNames });
+    expect(error.violations).toHaveLength(20);
+    expect(error.message).toMatch(/^node_names\[0\]: must be .*; and 980 more$/);
+  });
+
+  test("of a key that is too long the beginning is told", () => {
+    const annotations = { ["k".repeat(50_000)]: "" };
+    const { error } = refusalOf(CreateVirtualMachineRequestSchema, { name: "a", annotations });
+    expect(error.facts.field).toBe(`annotations["${"k".repeat(79)}…"]`);
+  });
+
+  test("messages of others have limits too", () => {
+    const service = "x".repeat(256);
+    const { error } = refusalOf(HealthCheckRequestSchema, { service });
+    expect(error.message).toBe("service: must have at most 255 characters");
+    const asked = { case: "fileByFilename", value: "x".repeat(1025) } as const;
+    const { error: other } = refusalOf(ServerReflectionRequestSchema, { messageRequest: asked });
+    expect(other.message).toBe("file_by_filename: must have at most 1024 characters");
+    const updateMask = { paths: Array.from({ length: 65 }, () => "labels") };
+    const mask = refusalOf(UpdateVirtualMachineRequestSchema, { name: "a", updateMask });
+    expect(mask.error.message).toBe("update_mask.paths: must have at most 64 elements");
+  });
+
+  test("the texts of a user's object have a limit together, as JSON has them", () => {
+    const annotations = { plain: "x".repeat(4096) };
+    const labels = Object.fromEntries(
+      Array.from({ length: 5 }, (_, i) => [`k${i}`, "\u0000".repeat(4096)]),
+    );
+    const { error } = refusalOf(ApplyImageRequestSchema, { name: "a", annotations, labels });
+    expect(error.message).toMatch(/^the texts of the request, .* at most 98304 bytes together$/);
+    expect(error.facts.field).toBeUndefined();
+    delete labels["k4"];
+    delete labels["k3"];
+    const message = create(ApplyImageRequestSchema, { name: "a", annotations, labels });
+    expect(() => assertValid(ApplyImageRequestSchema, message)).not.toThrow();
+  });
 });

@@ -3,7 +3,20 @@ import { pathToString } from "@bufbuild/protobuf/reflect";
 import type { Validator, Violation } from "@bufbuild/protovalidate";
 import { createValidator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
+import { cut } from "../util/quote.ts";
+import type { FieldViolation } from "./errors.ts";
 import { ViolationsError } from "./errors.ts";
+import { findTooLarge, isTextAbove } from "./limits.ts";
+
+/** Of a map's key in the path of a field. */
+const KEY_LENGTH_MAX = 80;
+
+/**
+ * Of one request about a user's object. The limits of the fields are those of the largest thing that
+ * anybody may want in one of them; all of them at once would make a record that the datastore refuses.
+ */
+const TEXT_BYTES_MAX = 96 << 10;
+const USERS_OBJECTS = /^n0stack\.\w+\.v0\./;
 
 /** One for the process: it compiles the rules of each message type once (then about 12 µs a call). */
 let shared: Validator | undefined;
@@ -41,16 +54,33 @@ export function assertValid<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
 ): void {
+  const tooLarge: FieldViolation[] = [];
+  findTooLarge(schema, message, (field, description) => tooLarge.push({ field, description }));
+  if (USERS_OBJECTS.test(schema.typeName) && isTextAbove(message, TEXT_BYTES_MAX)) {
+    const description = `the texts of the request, such as annotations and labels, must have at most ${TEXT_BYTES_MAX} bytes together`;
+    tooLarge.push({ field: "", description });
+  }
+  if (tooLarge.length > 0) throw new ViolationsError(tooLarge);
   shared ??= createValidator({ regexMatch: matches });
   const result = shared.validate(schema, message);
   if (result.kind === "valid") return;
   if (result.kind === "error") throw result.error;
   throw new ViolationsError(
     result.violations.map((violation) => ({
-      field: pathToString(violation.field),
+      field: fieldName(violation.field),
       description: inWords(violation),
     })),
   );
+}
+
+/** `annotations["a"].b[0]`. A key may be as long as the rule that it breaks forbids. */
+function fieldName(path: Violation["field"]): string {
+  const short = path.map((part) =>
+    part.kind === "map_sub" && typeof part.key === "string"
+      ? { ...part, key: cut(part.key, KEY_LENGTH_MAX) }
+      : part,
+  );
+  return pathToString(short);
 }
 
 const compiled = new Map<string, RegExp>();

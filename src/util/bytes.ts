@@ -1,4 +1,5 @@
 import { N0Error } from "./errors.ts";
+import { quote } from "./quote.ts";
 
 const BINARY_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
 const DECIMAL_UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB"] as const;
@@ -35,7 +36,7 @@ export function parseBytes(text: string): bigint {
     const letter = unit.charAt(0).toUpperCase();
     const known = BINARY_UNITS.find((u) => u.startsWith(letter) && u !== "B");
     const units = known === undefined ? "KiB, MiB, GiB or TiB" : `${known} or ${letter}B`;
-    throw noSize(text, `the unit "${unit}" is not known; write ${units}`);
+    throw noSize(text, `the unit ${quote(unit)} is not known; write ${units}`);
   }
   const scale = 10n ** BigInt(fraction.length);
   const scaled = BigInt(whole + fraction) * unitBytes;
@@ -46,8 +47,7 @@ export function parseBytes(text: string): bigint {
 }
 
 function noSize(text: string, why: string): N0Error {
-  const shown = text.length > 40 ? `${text.slice(0, 40)}…` : text;
-  return new N0Error("invalid_argument", `"${shown}" is no size: ${why}`);
+  return new N0Error("invalid_argument", `${quote(text)} is no size: ${why}`);
 }
 
 /** The shortest exact form, in the largest 1024-based unit that divides it. `parseBytes` reads it back. */

@@ -1,4 +1,5 @@
 import { invalid } from "./errors.ts";
+import { quote } from "./quote.ts";
 
 const EXAMPLE = "such as 52:54:00:12:34:56";
 /** IEEE 802 section 8.2: the group bit is the lowest one of the first octet. */
@@ -14,7 +15,7 @@ const GROUP_BIT = 1;
 export function parseHardwareAddress(field: string, text: string): string {
   const address = text.toLowerCase();
   const problem = problemOf(address);
-  if (problem !== undefined) throw invalid(field, `"${text}" ${problem}`);
+  if (problem !== undefined) throw invalid(field, `${quote(text)} ${problem}`);
   return address;
 }
 

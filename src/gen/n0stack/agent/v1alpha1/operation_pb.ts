@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/operation.proto.
  */
 export const file_n0stack_agent_v1alpha1_operation: GenFile = /*@__PURE__*/
-  fileDesc("CiZuMHN0YWNrL2FnZW50L3YxYWxwaGExL29wZXJhdGlvbi5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSJPCglPcGVyYXRpb24SFgoFb3duZXIYASABKAlCB7pIBHICEAESFgoOdHJhbnNhY3Rpb25faWQYAiABKAkSEgoKZ2VuZXJhdGlvbhgDIAEoBGIGcHJvdG8z", [file_buf_validate_validate]);
+  fileDesc("CiZuMHN0YWNrL2FnZW50L3YxYWxwaGExL29wZXJhdGlvbi5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSJbCglPcGVyYXRpb24SGQoFb3duZXIYASABKAlCCrpIB3IFEAEY/wESHwoOdHJhbnNhY3Rpb25faWQYAiABKAlCB7pIBHICGEASEgoKZ2VuZXJhdGlvbhgDIAEoBGIGcHJvdG8z", [file_buf_validate_validate]);
 
 /**
  * On whose behalf an agent changes its node. Between the API and the agents only.
