@@ -1,4 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
+import { quote } from "../src/util/quote.ts";
 import { CliError } from "./errors.ts";
 import type { Io, OpenTransport } from "./io.ts";
 import type { Connection, GlobalFlags, OutputFormat } from "./settings.ts";
@@ -85,7 +86,7 @@ async function readNamed(io: Io, flags: GlobalFlags) {
   if (wanted === undefined) return {};
   const found = findContext(config, wanted);
   if (found === undefined) {
-    throw new CliError(`there is no context "${wanted}": see n0cli context list`);
+    throw new CliError(`there is no context ${quote(wanted)}: see n0cli context list`);
   }
   return found;
 }

@@ -1,3 +1,5 @@
+import { quote } from "../src/util/quote.ts";
+
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** What no value holds: an end of line, NUL, or what is no byte. */
 const NOT_IN_VALUE = /[\0\r\n]|[^\0-\xff]/;
@@ -70,7 +72,7 @@ export class LightHeaders implements Iterable<[string, string]> {
 }
 
 function keyOf(name: string): string {
-  if (!NAME.test(name)) throw new TypeError(`"${name}" is no name of a header`);
+  if (!NAME.test(name)) throw new TypeError(`${quote(name)} is no name of a header`);
   return name.toLowerCase();
 }
 

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { quote } from "../src/util/quote.ts";
 import { CliError } from "./errors.ts";
 import type { Io } from "./io.ts";
 
@@ -73,7 +74,7 @@ export function resolveConnection(
  */
 export function parseEndpoint(text: string, isTls: boolean): string {
   const wrong = new CliError(
-    `"${text}" is no API endpoint: write host:port, http://host:port or https://host:port`,
+    `${quote(text)} is no API endpoint: write host:port, http://host:port or https://host:port`,
   );
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `grpc://${text}`;
   const match = /^(grpc|grpcs|http|https):\/\/([^/?#@\s]+)\/?$/i.exec(withScheme);
@@ -110,7 +111,7 @@ export function parseDuration(text: string): number {
   const unit = (match?.[2] ?? "s") as keyof typeof MS_OF_UNIT;
   const ms = Math.round(Number(match?.[1]) * MS_OF_UNIT[unit]);
   if (match === null || ms < 1 || ms > 2 ** 31 - 1) {
-    throw new CliError(`"${text}" is no duration: write 500ms, 30s, 5m or 1h`);
+    throw new CliError(`${quote(text)} is no duration: write 500ms, 30s, 5m or 1h`);
   }
   return ms;
 }

@@ -5,6 +5,7 @@ import type {
   JsonValue,
 } from "@bufbuild/protobuf";
 import { Command } from "commander";
+import { quote } from "../../src/util/quote.ts";
 import { callStream, callUnary, only } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { messageFromJson } from "../convert/flags.ts";
@@ -72,7 +73,7 @@ function listCommand(cli: CliContext): Command {
 function findMethod(path: string): DescMethod {
   const [serviceName = "", methodName = "", ...rest] = path.replace(/^\//, "").split("/");
   if (methodName === "" || rest.length > 0) {
-    throw new CliError(`"${path}" is no RPC: write Service/Method, as n0cli api list does`);
+    throw new CliError(`${quote(path)} is no RPC: write Service/Method, as n0cli api list does`);
   }
   const service = SERVICES.find((s) => s.typeName === serviceName || s.name === serviceName);
   if (service === undefined) {
@@ -80,13 +81,13 @@ function findMethod(path: string): DescMethod {
       serviceName,
       SERVICES.map((s) => s.name),
     );
-    throw new CliError(`there is no service "${serviceName}"${hint}: see n0cli api list`);
+    throw new CliError(`there is no service ${quote(serviceName)}${hint}: see n0cli api list`);
   }
   const method = service.methods.find((m) => m.name === methodName);
   if (method === undefined) {
     const names = service.methods.map((m) => m.name);
     const hint = didYouMean(methodName, names) || `; there are ${names.join(", ")}`;
-    throw new CliError(`${service.name} has no method "${methodName}"${hint}`);
+    throw new CliError(`${service.name} has no method ${quote(methodName)}${hint}`);
   }
   return method;
 }

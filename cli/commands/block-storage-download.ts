@@ -5,6 +5,7 @@ import {
   BlockStorageService,
   DownloadBlockStorageRequestSchema,
 } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { quote } from "../../src/util/quote.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { CliError } from "../errors.ts";
@@ -60,7 +61,7 @@ async function print(cli: CliContext, name: string): Promise<void> {
 
 /** Into `PATH.part`, which is renamed when it is whole, so that PATH is never half of a disk. */
 async function download(cli: CliContext, name: string, path: string, flags: Flags): Promise<void> {
-  if (name.includes("/")) throw new CliError(`"${name}" is no name of a block storage`);
+  if (name.includes("/")) throw new CliError(`${quote(name)} is no name of a block storage`);
   if (flags.force !== true && (await isThere(path))) {
     throw new CliError(`${path} is there already; use --force to replace it, or --file`);
   }

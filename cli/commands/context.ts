@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
+import { quote } from "../../src/util/quote.ts";
 import { configPath, readConfig, writeConfig } from "../config-file.ts";
 import type { CliContext } from "../context.ts";
 import { CliError } from "../errors.ts";
@@ -63,7 +64,9 @@ function setCommand(cli: CliContext): Command {
   ]);
   return command.action(async (name: string) => {
     if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/.test(name)) {
-      throw new CliError(`"${name}" is no name: a letter or digit, then letters, digits, . _ or -`);
+      throw new CliError(
+        `${quote(name)} is no name: a letter or digit, then letters, digits, . _ or -`,
+      );
     }
     const flags = cli.flags();
     const endpoint = flags.apiEndpoint ?? flags.apiUrl;
@@ -98,5 +101,5 @@ function deleteCommand(cli: CliContext): Command {
 }
 
 function noContext(name: string): CliError {
-  return new CliError(`there is no context "${name}": see n0cli context list`, EXIT.notFound);
+  return new CliError(`there is no context ${quote(name)}: see n0cli context list`, EXIT.notFound);
 }

@@ -5,6 +5,7 @@ import {
   TagImageRequestSchema,
   UntagImageRequestSchema,
 } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
+import { quote } from "../../src/util/quote.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { CliError } from "../errors.ts";
@@ -42,7 +43,7 @@ export function untagCommand(cli: CliContext): Command {
 function splitTag(text: string): { name: string; tag: string } {
   const at = text.indexOf(":");
   if (at < 1 || at === text.length - 1) {
-    throw new CliError(`"${text}" names no tag: write image:tag, such as debian:latest`);
+    throw new CliError(`${quote(text)} names no tag: write image:tag, such as debian:latest`);
   }
   return { name: text.slice(0, at), tag: text.slice(at + 1) };
 }

@@ -2,6 +2,7 @@ import type { DescField, DescMessage, JsonObject, JsonValue, Message } from "@bu
 import { fromJson, ScalarType } from "@bufbuild/protobuf";
 import { Option } from "commander";
 import { N0Error } from "../../src/util/errors.ts";
+import { quote } from "../../src/util/quote.ts";
 import { CliError } from "../errors.ts";
 import { fieldMaskFromPaths, isFieldMask } from "./field-mask.ts";
 import type { Leaf } from "./scalar.ts";
@@ -142,7 +143,7 @@ function last(field: DescField, texts: readonly string[]): string {
 /** `key=value`, or `key:value` as the original wrote it: whichever sign comes first parts them. */
 function splitPair(text: string): [string, string] {
   const at = text.search(/[=:]/);
-  if (at <= 0) throw wrong(`"${text}" is no pair; write key=value`);
+  if (at <= 0) throw wrong(`${quote(text)} is no pair; write key=value`);
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
@@ -158,7 +159,7 @@ function messagesFromText(desc: DescMessage, text: string): JsonValue[] {
     const field = desc.fields.find((f) => f.name === name);
     if (field === undefined) {
       const names = desc.fields.map((f) => f.name);
-      throw wrong(`${desc.name} has no field "${name}"${didYouMean(name, names)}`);
+      throw wrong(`${desc.name} has no field ${quote(name)}${didYouMean(name, names)}`);
     }
     if (field.fieldKind !== "scalar" && field.fieldKind !== "enum") {
       throw wrong(`${name} is no plain value; write the whole as JSON`);

@@ -2,6 +2,7 @@ import type { DescEnum, JsonValue } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
 import { parseBytes } from "../../src/util/bytes.ts";
 import { N0Error } from "../../src/util/errors.ts";
+import { quote } from "../../src/util/quote.ts";
 
 /** A field, a list's element or a map's value that holds one plain value. */
 export interface Leaf {
@@ -77,6 +78,5 @@ function enumFromText(desc: DescEnum, text: string): JsonValue {
 }
 
 function expected(what: string, text: string): N0Error {
-  const shown = text.length > 40 ? `${text.slice(0, 40)}…` : text;
-  return new N0Error("invalid_argument", `must be ${what}, not "${shown}"`);
+  return new N0Error("invalid_argument", `must be ${what}, not ${quote(text)}`);
 }

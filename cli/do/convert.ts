@@ -1,6 +1,7 @@
 import type { DescField, DescMessage, JsonObject, JsonValue, Message } from "@bufbuild/protobuf";
 import { fromJson, ScalarType } from "@bufbuild/protobuf";
 import { N0Error } from "../../src/util/errors.ts";
+import { quote } from "../../src/util/quote.ts";
 import { fieldMaskFromPaths, isFieldMask } from "../convert/field-mask.ts";
 import type { Leaf } from "../convert/scalar.ts";
 import { scalarFromText } from "../convert/scalar.ts";
@@ -46,7 +47,10 @@ function messageJson(desc: DescMessage, tree: Tree, path: string, problems: Prob
     if (field === undefined) {
       const names = desc.fields.map((f) => f.name);
       const hint = didYouMean(key, names) || `; there are ${names.join(", ")}`;
-      problems.push({ ...place, message: `${path}: ${desc.name} has no field "${key}"${hint}` });
+      problems.push({
+        ...place,
+        message: `${path}: ${desc.name} has no field ${quote(key)}${hint}`,
+      });
       continue;
     }
     if (value.kind === "leaf" && value.isNull) continue;
@@ -149,5 +153,5 @@ function fieldMaskJson(tree: Tree, path: string, problems: Problem[]): JsonValue
 function kindOf(tree: Tree): string {
   if (tree.kind === "list") return "a list";
   if (tree.kind === "table") return "a map";
-  return tree.isNull ? "nothing" : `"${tree.text.slice(0, 40)}"`;
+  return tree.isNull ? "nothing" : quote(tree.text);
 }

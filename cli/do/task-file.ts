@@ -1,3 +1,4 @@
+import { quote } from "../../src/util/quote.ts";
 import { didYouMean } from "../convert/suggest.ts";
 import type { Place, Problem } from "./problems.ts";
 import type { Table, Tree } from "./yaml-tree.ts";
@@ -58,7 +59,7 @@ function readTask(name: string, place: Place, tree: Tree, problems: Problem[]): 
   for (const { key, place: keyPlace, value } of tree.entries) {
     if (KEYS.some((k) => k === key)) values.set(key, value);
     else {
-      const message = `task "${name}" has no key "${key}"${didYouMean(key, KEYS)}; there are ${KEYS.join(", ")}`;
+      const message = `task "${name}" has no key ${quote(key)}${didYouMean(key, KEYS)}; there are ${KEYS.join(", ")}`;
       problems.push({ ...keyPlace, message });
     }
   }

@@ -1,5 +1,6 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { quote } from "../../src/util/quote.ts";
 import { CliError } from "../errors.ts";
 
 /** `2026-11-21T15:30:12Z`; empty for none. */
@@ -43,7 +44,7 @@ export function parseSince(text: string, nowMs: number): string {
       ? Date.parse(text)
       : nowMs - Number(count) * MS_OF_UNIT[unit as keyof typeof MS_OF_UNIT];
   if (Number.isNaN(ms) || (count === undefined && !/^\d{4}-\d\d-\d\d/.test(text)) || ms < 0) {
-    throw new CliError(`"${text}" is no time: write 24h, 7d or 2026-11-21T15:30:00Z`);
+    throw new CliError(`${quote(text)} is no time: write 24h, 7d or 2026-11-21T15:30:00Z`);
   }
   return new Date(ms).toISOString();
 }

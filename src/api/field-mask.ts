@@ -1,5 +1,6 @@
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import { invalid } from "../util/errors.ts";
+import { quote } from "../util/quote.ts";
 
 /**
  * Which of `fields` (proto names) an update changes: those that the mask names, or without a mask those
@@ -15,7 +16,7 @@ export function maskOf<F extends string>(
   if (mask !== undefined) {
     for (const path of mask.paths) {
       if (!fields.some((field) => field === path)) {
-        throw invalid("update_mask", `"${path}" cannot be changed: ${fields.join(", ")} can`);
+        throw invalid("update_mask", `${quote(path)} cannot be changed: ${fields.join(", ")} can`);
       }
     }
     return new Set(fields.filter((field) => mask.paths.includes(field)));

@@ -3,6 +3,7 @@ import { isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from "
 import type { Location } from "../agent/location.ts";
 import { formatBytes } from "../util/bytes.ts";
 import { N0Error } from "../util/errors.ts";
+import { cut } from "../util/quote.ts";
 import { formatDuration, formatLocation } from "./setting.ts";
 import type { BaseSettings, Role, Settings } from "./settings.ts";
 import { kebabCase, SCHEMAS, settingsOf } from "./settings.ts";
@@ -55,7 +56,7 @@ export function loadSettings<R extends Role>(role: R, sources: Sources): Setting
 
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  return cut(text, 80);
 }
 
 function fromFlags(flags: Readonly<Record<string, unknown>>): Map<string, Given> {

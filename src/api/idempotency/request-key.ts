@@ -1,4 +1,5 @@
 import { N0Error } from "../../util/errors.ts";
+import { quote } from "../../util/quote.ts";
 import { keptRequests } from "./kept-request.ts";
 
 /** A client that sends a request again under the key of the first time gets the first time's answer. */
@@ -16,7 +17,7 @@ export function requestKeyOf(header: Headers): string | undefined {
 
 export function usedForAnother(requestKey: string): N0Error {
   const [, key] = keptRequests.parts(requestKey);
-  return keyError(`"${key}" was used for another request: take a new one`);
+  return keyError(`${quote(key ?? "")} was used for another request: take a new one`);
 }
 
 function keyError(rule: string): N0Error {

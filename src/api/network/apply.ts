@@ -7,6 +7,7 @@ import {
 } from "../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Cidr, type Family, formatCidr, hasRoom, parseCidr } from "../../util/cidr.ts";
 import { invalid } from "../../util/errors.ts";
+import { quote } from "../../util/quote.ts";
 import { specialRangeIn } from "../../util/special-ranges.ts";
 import { networks, virtualMachines } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
@@ -75,14 +76,17 @@ function parseField(text: string, field: string, family: Family): Cidr | undefin
   const cidr = parseCidr(text, family);
   const example = family === 4 ? "192.168.0.0/24" : "fd00::/64";
   if (cidr === undefined)
-    throw invalid(field, `"${text}" is no IPv${family} CIDR such as ${example}`);
+    throw invalid(field, `${quote(text)} is no IPv${family} CIDR such as ${example}`);
   if (!hasRoom(cidr)) {
-    throw invalid(field, `"${text}" has no room for a gateway and a guest: take a shorter prefix`);
+    throw invalid(
+      field,
+      `${quote(text)} has no room for a gateway and a guest: take a shorter prefix`,
+    );
   }
   const special = specialRangeIn(cidr);
   if (special !== undefined) {
     const rest = `no host can have an address of that: take one such as ${example}`;
-    throw invalid(field, `"${text}" overlaps ${special}; ${rest}`);
+    throw invalid(field, `${quote(text)} overlaps ${special}; ${rest}`);
   }
   return cidr;
 }

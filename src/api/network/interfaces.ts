@@ -5,6 +5,7 @@ import { bridgeHardwareAddress, hardwareAddress } from "../../util/checksum.ts";
 import { type Family, formatAddress, formatCidr, isHost, parseAddress } from "../../util/cidr.ts";
 import { invalid, N0Error } from "../../util/errors.ts";
 import { parseHardwareAddress } from "../../util/hardware-address.ts";
+import { quote } from "../../util/quote.ts";
 import {
   addresses,
   hardwareAddresses,
@@ -69,7 +70,7 @@ export async function chooseInterface(
     if (asked === "") return stack.use(api.addressBook.choose(network.name, cidr)).address;
     const address = parseAddress(asked, family);
     if (address === undefined) {
-      throw invalid(field, `"${asked}" is no IPv${family} address, and not "${NO_ADDRESS}"`);
+      throw invalid(field, `${quote(asked)} is no IPv${family} address, and not "${NO_ADDRESS}"`);
     }
     if (!isHost(cidr, address)) {
       throw invalid(

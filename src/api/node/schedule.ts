@@ -1,5 +1,6 @@
 import type { Node } from "../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error } from "../../util/errors.ts";
+import { cut, quote } from "../../util/quote.ts";
 import type { Amounts } from "./amounts.ts";
 import { type NodeView, whyNot } from "./inventory.ts";
 
@@ -64,8 +65,8 @@ export function requestedNode(
 function noSuchNode(what: string, nodeName: string, field?: string): N0Error {
   return new N0Error(
     "not_found",
-    `${what}: node "${nodeName}" does not exist: "n0cli node get" lists those that do`,
-    { resource: `node/${nodeName}`, ...(field === undefined ? {} : { field }) },
+    `${what}: node ${quote(nodeName)} does not exist: "n0cli node get" lists those that do`,
+    { resource: `node/${cut(nodeName, 80)}`, ...(field === undefined ? {} : { field }) },
   );
 }
 

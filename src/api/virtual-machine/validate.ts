@@ -2,6 +2,7 @@ import type { CreateVirtualMachineRequest } from "../../gen/n0stack/provisioning
 import { canonicalAddress } from "../../util/cidr.ts";
 import { invalid } from "../../util/errors.ts";
 import { parseHardwareAddress } from "../../util/hardware-address.ts";
+import { quote } from "../../util/quote.ts";
 import { parseSshPublicKey } from "../../util/ssh-key.ts";
 import { parseUuid, uuidV5 } from "../../util/uuid.ts";
 import { NO_ADDRESS } from "../network/interfaces.ts";
@@ -66,7 +67,7 @@ export interface CheckedCreate {
 export function checkCreate(request: CreateVirtualMachineRequest): CheckedCreate {
   checkSize(request);
   const uuid = request.uuid === "" ? uuidV5(UUID_NAMESPACE, request.name) : parseUuid(request.uuid);
-  if (uuid === undefined) throw invalid("uuid", `"${request.uuid}" is no UUID`);
+  if (uuid === undefined) throw invalid("uuid", `${quote(request.uuid)} is no UUID`);
   if (request.loginUsername !== "" && !/^[a-z_][a-z0-9_-]{0,31}$/.test(request.loginUsername)) {
     throw invalid(
       "login_username",

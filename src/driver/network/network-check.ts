@@ -1,5 +1,6 @@
 import { isIP, SocketAddress } from "node:net";
 import { invalid } from "../../util/errors.ts";
+import { quote } from "../../util/quote.ts";
 import type { NetworkSpec } from "./network-driver.ts";
 
 const NETWORK_NAME_RULE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
@@ -29,7 +30,10 @@ function cidr(field: string, text: string, version: 4 | 6): string {
   const lengthIsRight = /^\d{1,3}$/.test(length) && Number(length) <= lengthMax;
   // A zone (`fe80::1%eth0`) names a device of the node, which is not there in a Network.
   if (isIP(address) !== version || address.includes("%") || !lengthIsRight || rest.length > 0) {
-    throw invalid(field, `must be an IPv${version} address with its prefix length, got "${text}"`);
+    throw invalid(
+      field,
+      `must be an IPv${version} address with its prefix length, got ${quote(text)}`,
+    );
   }
   const family = version === 4 ? "ipv4" : "ipv6";
   return `${new SocketAddress({ address, family }).address}/${Number(length)}`;
@@ -39,7 +43,7 @@ function cidr(field: string, text: string, version: 4 | 6): string {
 export function checkEndpoint(address: string, port: number): 4 | 6 {
   const version = isIP(address);
   if ((version !== 4 && version !== 6) || address.includes("%")) {
-    throw invalid("address", `must be an IP address, got "${address}"`);
+    throw invalid("address", `must be an IP address, got ${quote(address)}`);
   }
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
     throw invalid("port", `must be from 1 to 65535, got ${port}`);

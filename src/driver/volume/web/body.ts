@@ -7,6 +7,7 @@ import {
   createZstdDecompress,
 } from "node:zlib";
 import type { N0Error } from "../../../util/errors.ts";
+import { quote } from "../../../util/quote.ts";
 import { errorCode } from "../qcow2/files.ts";
 import type { Answer } from "./ask.ts";
 import { contentEncodings, contentLength, contentRange } from "./headers.ts";
@@ -78,7 +79,7 @@ export function bodyOf({ response, url }: Answer): Body {
   if (decoders.includes(undefined)) {
     const noDisk = () =>
       lasting(
-        `${url.host} says that the file is encoded as "${named}", which this node cannot decode, and ` +
+        `${url.host} says that the file is encoded as ${quote(named)}, which this node cannot decode, and ` +
           "the bytes are no disk as they are",
       );
     const looked: Body["looked"] = (whole) => onlyDisk(whole, noDisk);
@@ -97,7 +98,10 @@ export function brokenBody({ response, url }: Answer, doneBytes: bigint, cause?:
   const encodings = contentEncodings(response.headers);
   if (encodings.length > 0 && cause !== undefined && !isSocketError(cause)) {
     const named = encodings.join(", ");
-    return lasting(`${url.host} says that the file is encoded as "${named}", but it is not`, cause);
+    return lasting(
+      `${url.host} says that the file is encoded as ${quote(named)}, but it is not`,
+      cause,
+    );
   }
   return passing(`${url.host} broke off after ${doneBytes} bytes`, { cause });
 }
