@@ -1,10 +1,12 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import type { Json } from "../util/json.ts";
-import type { Writes } from "./datastore.ts";
+import type { Put, Writes } from "./datastore.ts";
 
 /** A kind of records, all under one prefix. The only maker of keys: no part of a name can leave it. */
 export interface Collection<T> {
   readonly prefix: string;
+  /** How large a record may be; undefined for the size that any may have. */
+  readonly bytesMax?: number | undefined;
   key(...parts: readonly string[]): string;
   /** The prefix of the records whose keys begin with these parts. */
   under(...parts: readonly string[]): string;
@@ -23,7 +25,7 @@ function encodePart(part: string): string {
 
 function collection<T>(
   name: string,
-  codec: Pick<Collection<T>, "encode" | "decode">,
+  codec: Pick<Collection<T>, "encode" | "decode" | "bytesMax">,
 ): Collection<T> {
   const prefix = `${name}/`;
   const join = (parts: readonly string[]) => parts.map(encodePart).join("/");
@@ -49,8 +51,12 @@ export function protoCollection<D extends DescMessage>(
 const utf8 = new TextDecoder();
 
 /** Records that only this process's own code reads. */
-export function jsonCollection<T extends Json>(name: string): Collection<T> {
+export function jsonCollection<T extends Json>(
+  name: string,
+  { bytesMax }: { readonly bytesMax?: number } = {},
+): Collection<T> {
   return collection(name, {
+    bytesMax,
     encode: (value) => Buffer.from(JSON.stringify(value)),
     decode: (bytes) => JSON.parse(utf8.decode(bytes)),
   });
@@ -68,13 +74,19 @@ export function decodeRecord<T>(of: Collection<T>, key: string, bytes: Uint8Arra
 }
 
 export function put<T>(of: Collection<T>, parts: readonly string[], value: T): Writes {
-  return { puts: [{ key: of.key(...parts), value: of.encode(value) }] };
+  return { puts: [putOf(of, of.key(...parts), value)] };
+}
+
+/** For who has the key. */
+export function putOf<T>(of: Collection<T>, key: string, value: T): Put {
+  const { bytesMax } = of;
+  return { key, value: of.encode(value), ...(bytesMax === undefined ? {} : { bytesMax }) };
 }
 
 /** A put that fails when the record exists: how a name, an address or a device is made unique. */
 export function putNew<T>(of: Collection<T>, parts: readonly string[], value: T): Writes {
   const key = of.key(...parts);
-  return { puts: [{ key, value: of.encode(value) }], conditions: [{ key, revision: 0 }] };
+  return { puts: [putOf(of, key, value)], conditions: [{ key, revision: 0 }] };
 }
 
 export function remove<T>(of: Collection<T>, ...parts: readonly string[]): Writes {

@@ -4,9 +4,19 @@ import { jsonCollection, put, putNew, remove } from "./collection.ts";
 import { type Datastore, merge, type Writes } from "./datastore.ts";
 import { Records } from "./records.ts";
 
+/**
+ * What is written of a transaction, and kept of its answer, follows from many objects: the keys of all that
+ * is on a node, a network with its interfaces. No client's text makes it large, and a commit must not fail by it.
+ */
+export const JOURNAL_BYTES_MAX = 64 << 20;
+const journaled = { bytesMax: JOURNAL_BYTES_MAX };
+
 /** Headers of all transactions that are kept; their ids sort by the time they began. */
-export const transactionCollection = jsonCollection<Row<TransactionHeader>>("transaction");
-export const stepCollection = jsonCollection<Row<StepRow>>("transaction_step");
+export const transactionCollection = jsonCollection<Row<TransactionHeader>>(
+  "transaction",
+  journaled,
+);
+export const stepCollection = jsonCollection<Row<StepRow>>("transaction_step", journaled);
 /** One record for each transaction that is not at rest, so that start-up need not read the history. */
 export const openCollection = jsonCollection<Row<Record<string, never>>>("transaction_open");
 

@@ -1,7 +1,13 @@
 import process from "node:process";
 import { expect, test } from "vitest";
 import { fc } from "../../test/properties.ts";
-import { type Change, ConflictError, type Datastore, type Writes } from "./datastore.ts";
+import {
+  type Change,
+  ConflictError,
+  type Datastore,
+  RECORD_BYTES_MAX,
+  type Writes,
+} from "./datastore.ts";
 
 /** A datastore that is empty at first, and that can be opened again on what it kept. */
 export interface DatastoreWorld extends AsyncDisposable {
@@ -49,8 +55,43 @@ export function datastoreSuite(newWorld: () => Promise<DatastoreWorld>): void {
   test("a value of a megabyte is kept whole", async () => {
     await using world = await newWorld();
     const value = Buffer.alloc(1 << 20, "0123456789");
-    await world.datastore.batch({ puts: [{ key: "large", value }] });
+    await world.datastore.batch({ puts: [{ key: "large", value, bytesMax: value.length }] });
     expect(value.equals((await world.datastore.get("large"))!.value)).toBe(true);
+  });
+
+  test("a record that is too large is refused by name, with all of its batch", async () => {
+    await using world = await newWorld();
+    const { datastore } = world;
+    const largest = { key: "a/1", value: Buffer.alloc(RECORD_BYTES_MAX) };
+    const revision = await datastore.batch({ puts: [largest] });
+    const large = { key: "a/2", value: Buffer.alloc(RECORD_BYTES_MAX + 1) };
+    const others = await Promise.allSettled([
+      datastore.batch(put("b/1")),
+      datastore.batch({ puts: [{ key: "b/2", value: bytes("") }, large], deletes: ["a/1"] }),
+      datastore.batch(put("b/3")),
+    ]);
+    expect(others.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(others[1]).toMatchObject({
+      reason: {
+        kind: "invalid_argument",
+        message: expect.stringMatching(/^the record a\/2 would have 262145 bytes, .* 262144:/),
+        facts: { resource: "a/2" },
+      },
+    });
+    expect(await keysOf(datastore, "")).toEqual(["a/1", "b/1", "b/3"]);
+    expect((await datastore.get("a/1"))?.revision).toBe(revision);
+  });
+
+  test("a record that is too large already may be written, and deleted", async () => {
+    await using world = await newWorld();
+    const { datastore } = world;
+    const value = Buffer.alloc(RECORD_BYTES_MAX + 1);
+    await datastore.batch({ puts: [{ key: "old", value, bytesMax: value.length }] });
+    const changed = Buffer.alloc(RECORD_BYTES_MAX + 100, "x");
+    await datastore.batch({ puts: [{ key: "old", value: changed }] });
+    expect(changed.equals((await datastore.get("old"))!.value)).toBe(true);
+    await datastore.batch({ puts: [{ key: "old", value: bytes("small") }] });
+    await expect(datastore.batch({ puts: [{ key: "old", value }] })).rejects.toThrow("the record");
   });
 
   test("a list is in the order of the keys' bytes", async () => {

@@ -1,3 +1,5 @@
+import { N0Error } from "../util/errors.ts";
+
 /** One record. `revision` is that of the batch that wrote it last. */
 export interface Entry {
   readonly key: string;
@@ -11,8 +13,18 @@ export interface Condition {
   readonly revision: number;
 }
 
+/** The largest record, unless its collection says more. See docs/adr/0035. */
+export const RECORD_BYTES_MAX = 256 << 10;
+
+export interface Put {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** How large the record may be: `RECORD_BYTES_MAX` unless told. */
+  readonly bytesMax?: number;
+}
+
 export interface Writes {
-  readonly puts?: readonly { readonly key: string; readonly value: Uint8Array }[];
+  readonly puts?: readonly Put[];
   readonly deletes?: readonly string[];
   readonly conditions?: readonly Condition[];
 }
@@ -49,8 +61,8 @@ export interface Datastore extends AsyncDisposable {
    * asked for. A key stands in `puts` or in `deletes`, once: etcd takes no other.
    *
    * @returns the batch's revision.
-   * @throws ConflictError when a condition does not hold; N0Error `unavailable` when it could not be
-   *   written, and then it surely was not.
+   * @throws ConflictError when a condition does not hold; N0Error `invalid_argument` for a record that is
+   *   too large, and `unavailable` when it could not be written, and then it surely was not.
    */
   batch(writes: Writes): Promise<number>;
 
@@ -72,6 +84,25 @@ export class ConflictError extends Error {
     super(`the record ${key} has changed`);
     this.key = key;
   }
+}
+
+/**
+ * The refusal of the first record that is larger than it may be. One that is there already and too large,
+ * from before there was a limit, may be written again: nobody could delete its object else.
+ */
+export function findTooLarge(
+  puts: readonly Put[],
+  presentBytes: (key: string) => number,
+): N0Error | undefined {
+  for (const { key, value, bytesMax = RECORD_BYTES_MAX } of puts) {
+    if (value.length <= bytesMax || presentBytes(key) > bytesMax) continue;
+    return new N0Error(
+      "invalid_argument",
+      `the record ${key} would have ${value.length} bytes, and may have ${bytesMax}: make what it holds shorter`,
+      { resource: key },
+    );
+  }
+  return undefined;
 }
 
 /** All of these, as one batch. */

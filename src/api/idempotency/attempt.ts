@@ -1,4 +1,5 @@
 import { type DescMethodUnary, type Message, toBinary } from "@bufbuild/protobuf";
+import { putOf } from "../../datastore/collection.ts";
 import type { Writes } from "../../datastore/datastore.ts";
 import { passes } from "../../transaction/persist.ts";
 import { type Answered, asAnswered } from "./answer.ts";
@@ -76,12 +77,12 @@ export class Attempt {
   };
 
   #put(outcome: Pick<KeptRequest, "answer" | "error">): Writes {
-    const value = keptRequests.encode({
+    const kept: KeptRequest = {
       transactionId: this.#transactionId ?? "",
       fingerprint: this.fingerprint,
       startedAtMs: this.#startedAtMs,
       ...outcome,
-    });
-    return { puts: [{ key: this.requestKey, value }] };
+    };
+    return { puts: [putOf(keptRequests, this.requestKey, kept)] };
   }
 }

@@ -1,4 +1,5 @@
 import { jsonCollection } from "../../datastore/collection.ts";
+import { JOURNAL_BYTES_MAX } from "../../datastore/datastore-journal.ts";
 import { type ErrorKind, N0Error } from "../../util/errors.ts";
 
 type KeptError = {
@@ -23,7 +24,9 @@ export type KeptRequest = {
 };
 
 /** Under the RPC and the key that the client chose. */
-export const keptRequests = jsonCollection<KeptRequest>("idempotency");
+export const keptRequests = jsonCollection<KeptRequest>("idempotency", {
+  bytesMax: JOURNAL_BYTES_MAX,
+});
 
 const MESSAGE_LENGTH_MAX = 2_000;
 

@@ -4,6 +4,9 @@ import { invalid, N0Error, notFound } from "../../util/errors.ts";
 import { images } from "../collections.ts";
 import type { Api } from "../context.ts";
 
+/** Of each an image can have so many. */
+const PARTS_MAX = 512;
+
 export function ownerOf(name: string): string {
   return `image/${name}`;
 }
@@ -19,6 +22,19 @@ export function changed(image: Image, change: (copy: Image) => void): Image {
   const copy = clone(ImageSchema, image);
   change(copy);
   return copy;
+}
+
+/** @throws N0Error `failed_precondition` for one that would have more disks or tags than an image can have. */
+export function throwIfTooMany({ name, registeredBlockStorages, tags }: Image): void {
+  const tagCount = Object.keys(tags).length;
+  const diskCount = registeredBlockStorages.length;
+  if (tagCount <= PARTS_MAX && diskCount <= PARTS_MAX) return;
+  const [count, what, first] =
+    tagCount > PARTS_MAX
+      ? [tagCount, "tags", "untag some"]
+      : [diskCount, "registered block storages", "unregister some"];
+  const message = `image "${name}" would have ${count} ${what}, and can have ${PARTS_MAX}: ${first} first`;
+  throw new N0Error("failed_precondition", message, { resource: ownerOf(name) });
 }
 
 /** Without these disks, and without the tags that point to them. */

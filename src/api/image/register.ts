@@ -24,6 +24,7 @@ import {
   isRegistered,
   ownerOf,
   tagged,
+  throwIfTooMany,
   throwUnlessRegistered,
   throwUnlessTag,
   unregistered,
@@ -63,6 +64,7 @@ export async function registerBlockStorage(
       );
       for (const tag of tags) copy.tags[tag] = blockStorageName;
     });
+    throwIfTooMany(image);
     const { held } = tx.context;
     await tx.commit(
       answering(
@@ -139,6 +141,7 @@ export async function tagImage(
     const image = changed(before, (copy) => {
       copy.tags[tag] = registeredBlockStorageName;
     });
+    throwIfTooMany(image);
     await tx.commit(answeringRecord(tx, images, name, image));
     return image;
   });

@@ -13,7 +13,7 @@ import { users, virtualMachines } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
 import { answering, answeringRecord, DONE } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
-import { changed, getUser } from "./user-record.ts";
+import { changed, getUser, throwIfTooManyKeys } from "./user-record.ts";
 
 /** @throws N0Error `already_exists`. */
 export async function createUser(
@@ -54,7 +54,8 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
 /**
  * Adds a key, or replaces the one of that name. Virtual machines get it when they boot next.
  *
- * @throws N0Error `not_found`; `invalid_argument` that says what the text is instead of a key.
+ * @throws N0Error `not_found`; `invalid_argument` that says what the text is instead of a key;
+ *   `failed_precondition` for one key too many.
  */
 export async function addSshPublicKey(
   api: Api,
@@ -62,8 +63,9 @@ export async function addSshPublicKey(
   { userName, sshPublicKeyName, sshPublicKey }: AddSshPublicKeyRequest,
 ): Promise<User> {
   const key = parseSshPublicKey("ssh_public_key", sshPublicKey);
-  return await changeKeys(api, call, "AddSshPublicKey", userName, (keys) => {
-    keys[sshPublicKeyName] = key;
+  return await changeKeys(api, call, "AddSshPublicKey", userName, (user) => {
+    user.sshPublicKeys[sshPublicKeyName] = key;
+    throwIfTooManyKeys(user);
   });
 }
 
@@ -73,12 +75,12 @@ export async function deleteSshPublicKey(
   call: Call,
   { userName, sshPublicKeyName }: DeleteSshPublicKeyRequest,
 ): Promise<User> {
-  return await changeKeys(api, call, "DeleteSshPublicKey", userName, (keys) => {
-    if (!Object.hasOwn(keys, sshPublicKeyName)) {
+  return await changeKeys(api, call, "DeleteSshPublicKey", userName, ({ sshPublicKeys }) => {
+    if (!Object.hasOwn(sshPublicKeys, sshPublicKeyName)) {
       const message = `user "${userName}" has no SSH public key "${sshPublicKeyName}"`;
       throw new N0Error("not_found", message, { resource: `user/${userName}` });
     }
-    delete keys[sshPublicKeyName];
+    delete sshPublicKeys[sshPublicKeyName];
   });
 }
 
@@ -87,11 +89,11 @@ async function changeKeys(
   call: Call,
   kind: string,
   name: string,
-  change: (keys: { [key: string]: string }) => void,
+  change: (copy: User) => void,
 ): Promise<User> {
   const options = { kind, keys: [users.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const user = changed(await getUser(api, name), (copy) => change(copy.sshPublicKeys));
+    const user = changed(await getUser(api, name), change);
     await tx.commit(answeringRecord(tx, users, name, user));
     return user;
   });

@@ -1,4 +1,10 @@
-import { type Change, ConflictError, type Datastore, type Entry } from "../datastore.ts";
+import {
+  type Change,
+  ConflictError,
+  type Datastore,
+  type Entry,
+  findTooLarge,
+} from "../datastore.ts";
 import { Watchers } from "../watchers.ts";
 
 /** Records that live as long as the process: for tests and for the simulation. */
@@ -30,6 +36,8 @@ export function memoryDatastore(): Datastore {
           throw new ConflictError(condition.key);
         }
       }
+      const refusal = findTooLarge(puts, (key) => entries.get(key)?.value.length ?? 0);
+      if (refusal !== undefined) throw refusal;
       revision += 1;
       const changes: Change[] = [];
       for (const key of deletes) {

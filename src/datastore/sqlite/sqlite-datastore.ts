@@ -3,7 +3,13 @@ import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
-import { type Change, ConflictError, type Datastore, type Writes } from "../datastore.ts";
+import {
+  type Change,
+  ConflictError,
+  type Datastore,
+  findTooLarge,
+  type Writes,
+} from "../datastore.ts";
 import { Watchers } from "../watchers.ts";
 import { migrate } from "./migrations.ts";
 import { prepare, type Row, type Statements } from "./statements.ts";
@@ -63,9 +69,9 @@ export function sqliteDatastore({ path, clock = systemClock }: SqliteOptions): D
     try {
       statements.begin.run();
       for (const { writes, resolve, reject } of group) {
-        const conflict = findConflict(statements, writes);
-        if (conflict !== undefined) {
-          settled.push(() => reject(new ConflictError(conflict)));
+        const refusal = refusalOf(statements, writes);
+        if (refusal !== undefined) {
+          settled.push(() => reject(refusal));
           continue;
         }
         revision += 1;
@@ -169,10 +175,12 @@ function open(path: string): Database.Database {
   }
 }
 
-function findConflict(statements: Statements, { conditions = [] }: Writes): string | undefined {
-  return conditions.find(
+function refusalOf(statements: Statements, { conditions = [], puts = [] }: Writes) {
+  const conflict = conditions.find(
     ({ key, revision }) => (statements.revisionOf.get(key)?.revision ?? 0) !== revision,
-  )?.key;
+  );
+  if (conflict !== undefined) return new ConflictError(conflict.key);
+  return findTooLarge(puts, (key) => statements.get.get(key)?.value.length ?? 0);
 }
 
 function apply(statements: Statements, writes: Writes, revision: number): Change[] {
