@@ -12,6 +12,7 @@ import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_st
 import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { listen } from "../src/rpc/listen.ts";
 import { API_PORT_DEFAULT, openTransport } from "../src/rpc/transport.ts";
+import { openLogFile } from "../src/serve/log-file.ts";
 import { systemClock } from "../src/util/clock.ts";
 import { openLog } from "../src/util/log.ts";
 import { systemRandom } from "../src/util/random.ts";
@@ -57,7 +58,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   await using stack = new AsyncDisposableStack();
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "n0-bench-"));
   if (options.folder === undefined) stack.defer(() => rmSync(folder, { recursive: true }));
-  const log = openLog({ level: "info", file: "/dev/null" });
+  const log = openLog({ level: "info", write: openLogFile("/dev/null", 0).write });
   const { wrapDatastore = (datastore) => datastore } = options;
   const opened = stack.use(
     await openApi({

@@ -7,6 +7,7 @@ import { agentRoutes } from "../src/agent/routes.ts";
 import { runCommand } from "../src/driver/command/run-command.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
 import { localTransport } from "../src/rpc/local-transport.ts";
+import { openLogFile } from "../src/serve/log-file.ts";
 import { systemClock } from "../src/util/clock.ts";
 import { openLog } from "../src/util/log.ts";
 import {
@@ -49,7 +50,7 @@ export async function openRealCloud(): Promise<RealCloud> {
   const folder = join(baseDirectory, "floor");
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   stack.defer(() => rmSync(baseDirectory, { recursive: true, force: true }));
-  const log = openLog({ level: "info", file: "/dev/null" });
+  const log = openLog({ level: "info", write: openLogFile("/dev/null", 0).write });
   const drivers = stack.use(
     await openDrivers(
       {

@@ -1,5 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
@@ -52,4 +54,35 @@ test("who stops reading is told nothing", async () => {
   });
   const [code] = await once(child, "close");
   expect([code, stderr]).toEqual([0, ""]);
+});
+
+test("a log file is opened anew at SIGHUP, and the server goes on", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "n0-main-"));
+  const [logFile, pidFile] = [join(folder, "n0core.log"), join(folder, "pid")];
+  const files = ["--base-directory", folder, "--log-file", logFile, "--pid-file", pidFile];
+  const child = spawn(launcher, ["serve", "api", "--bind-port", "0", ...files], {
+    stdio: "ignore",
+  });
+  const ended = once(child, "close");
+  const patience = { timeout: 20_000 };
+  try {
+    await expect.poll(() => existsSync(pidFile), patience).toBe(true);
+    // The launcher may be a parent of the server.
+    const pid = Number(readFileSync(pidFile, "utf8"));
+    renameSync(logFile, `${logFile}.old`);
+    process.kill(pid, "SIGHUP");
+    await expect.poll(() => existsSync(logFile), patience).toBe(true);
+    process.kill(pid, "SIGTERM");
+    expect(await ended).toEqual([0, null]);
+    const messages = (path: string) =>
+      readFileSync(path, "utf8")
+        .trimEnd()
+        .split("\n")
+        .map((line): unknown => JSON.parse(line).message);
+    expect(messages(`${logFile}.old`).at(-1)).toBe("ready");
+    expect(messages(logFile)).toEqual(["stopping", "stopped"]);
+  } finally {
+    child.kill("SIGKILL");
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -1,11 +1,12 @@
 import { Command, CommanderError } from "commander";
 import { errorChain, N0Error } from "../util/errors.ts";
-import type { Log } from "../util/log.ts";
+import type { Log, LogOptions } from "../util/log.ts";
 import { openLog } from "../util/log.ts";
 import { loadSettings, printSettings, written } from "./config.ts";
+import { openLogFile } from "./log-file.ts";
 import type { Served } from "./run.ts";
 import { runUntilSignal } from "./run.ts";
-import type { Role, Settings } from "./settings.ts";
+import type { BaseSettings, Role, Settings } from "./settings.ts";
 import { kebabCase, settingsOf } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
@@ -114,8 +115,8 @@ async function runRole<R extends Role>(
     process.stdout.write(printSettings(role, settings));
     return;
   }
-  const { logLevel: level, logFile, stopTimeout: stopTimeoutMs, pidFile } = settings;
-  const log = openLog({ level, ...(logFile === undefined ? {} : { file: logFile }) });
+  const { stopTimeout: stopTimeoutMs, pidFile } = settings;
+  const log = openLog(logOptionsOf(settings));
   log.info("starting", { role, version: readVersion(), node: process.version });
   try {
     await runUntilSignal({ log, stopTimeoutMs, pidFile }, () => STARTERS[role](settings, log));
@@ -123,6 +124,14 @@ async function runRole<R extends Role>(
     log.error("could not serve", { error });
     throw error;
   }
+}
+
+/** A log in a file goes on in a new one at each SIGHUP, as programs that rotate logs expect. */
+function logOptionsOf({ logLevel: level, logFile, logSizeMax }: BaseSettings): LogOptions {
+  if (logFile === undefined) return { level };
+  const file = openLogFile(logFile, Number(logSizeMax));
+  process.on("SIGHUP", file.reopen);
+  return { level, write: file.write };
 }
 
 /** Whoever reads what we print may stop reading, as in `n0core serve --help | head`. */

@@ -57,7 +57,13 @@ const base = {
   }),
   logFile: about(setting(path).optional(), {
     argument: "<file>",
-    description: "appends the log to this file instead of writing it to standard error",
+    description: "appends the log to this file, not to standard error; SIGHUP opens it anew",
+  }),
+  logSizeMax: about(setting(bytes).default(64n << 20n), {
+    argument: "<size>",
+    description:
+      "a log file of this size becomes <file>.1, in place of the one before; 0: no limit",
+    kind: "bytes",
   }),
   pidFile: about(setting(path).optional(), {
     argument: "<file>",

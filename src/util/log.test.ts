@@ -65,3 +65,35 @@ test("what is set off outside of every scope bears nothing of the call that set 
   expect(lines[0]).toMatchObject({ message: "call", transactionId: "t" });
   expect(Object.keys(lines[1] ?? {})).toEqual(["level", "time", "message"]);
 });
+
+test("no line is longer than 8 KiB, whatever its fields hold, and each is JSON", () => {
+  const lines: string[] = [];
+  const log = openLog({ write: (line) => lines.push(line) });
+  const texts = ["x", "\u0000", "ä", "😀", '"', "\ud800"].map((letter) => letter.repeat(100_000));
+  const cause = new Error(texts[0]);
+  for (const text of texts) {
+    withLogFields({ requestId: "r", scope: text }, () => {
+      const error = new N0Error("internal", text, { cause });
+      const many = Object.fromEntries(texts.map((one, i) => [`field${i}`, [one]]));
+      log.child({ part: "api" }).error("a handler failed", { method: "m", ...many, text, error });
+      log.child({ part: "api" }).info("short", { method: "m", text });
+    });
+  }
+  for (const line of lines) {
+    expect(Buffer.byteLength(line)).toBeLessThanOrEqual(8 << 10);
+    expect(JSON.parse(line)).toMatchObject({ requestId: "r", part: "api", method: "m" });
+  }
+});
+
+test("of a long field the beginning is kept, and the other fields whole", () => {
+  const { lines, log } = capture();
+  log.info("a", {
+    long: "x".repeat(15 << 20),
+    list: Array(5000).fill("y"),
+    code: 7,
+    gone: undefined,
+  });
+  expect(lines[0]).toMatchObject({ code: 7, list: expect.stringMatching(/^\["y","y",.*…$/) });
+  expect(lines[0]?.["long"]).toMatch(/^x{2000,2046}…$/);
+  expect(lines[0]).not.toHaveProperty("gone");
+});

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { pino } from "pino";
 import { errorChain, N0Error } from "./errors.ts";
+import { cut } from "./quote.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -21,26 +22,21 @@ export interface Log {
 export interface LogOptions {
   /** Least severe level that is written. Default `info`. */
   readonly level?: LogLevel;
-  /** File that is appended to. Default: standard error, since standard output is for data. */
-  readonly file?: string;
-  /** Instead of a file: gets each line with its newline. */
+  /** Gets each line with its newline. Default: standard error, since standard output is for data. */
   readonly write?: (line: string) => void;
 }
 
-/** Opens the log of a process. Lines are on disk when the call returns: a crash loses none. */
+/** Opens the log of a process. A line is written when the call returns: a crash loses none. */
 export function openLog(options: LogOptions = {}): Log {
   const { write } = options;
-  const destination =
-    write === undefined
-      ? pino.destination({ dest: options.file ?? 2, sync: true, append: true, mkdir: true })
-      : { write };
+  const destination = write === undefined ? pino.destination({ dest: 2, sync: true }) : { write };
   const logger = pino(
     {
       level: options.level ?? "info",
       base: {},
       timestamp: pino.stdTimeFunctions.isoTime,
       messageKey: "message",
-      formatters: { level: (level) => ({ level }) },
+      formatters: { level: (level) => ({ level }), log: bounded },
       mixin: () => ({ ...scope.getStore() }),
     },
     destination,
@@ -79,6 +75,58 @@ function printable(fields: LogFields | undefined): Record<string, unknown> {
   const stack = innermostStack(thrown);
   if (stack !== undefined) out["stack"] = stack;
   return out;
+}
+
+/** Of a line, beside its time, its level and its message, which are short. */
+const FIELDS_BYTES_MAX = 7 << 10;
+const FIELD_BYTES_MAX = 2 << 10;
+
+/** As much of the fields as a line may hold: what comes first whole, of what is long the beginning. */
+function bounded(fields: Record<string, unknown>): Record<string, unknown> {
+  if (isSurelyShort(fields)) return fields;
+  const out: Record<string, unknown> = {};
+  let leftBytes = FIELDS_BYTES_MAX;
+  for (const [key, value] of Object.entries(fields)) {
+    leftBytes -= Buffer.byteLength(key) + 6;
+    const short = fitting(value, Math.min(leftBytes, FIELD_BYTES_MAX));
+    if (short === undefined) continue;
+    out[key] = short.value;
+    leftBytes -= short.bytes;
+  }
+  return out;
+}
+
+/** As nearly every line is; to look closely takes as long as to write it. */
+function isSurelyShort(fields: Record<string, unknown>): boolean {
+  let bytes = 0;
+  for (const [key, value] of Object.entries(fields)) {
+    if (typeof value === "object") return false;
+    // A control character, or half of a pair, takes six bytes.
+    const most = typeof value === "string" ? value.length * 6 : 32;
+    if (most > FIELD_BYTES_MAX) return false;
+    bytes += most + key.length + 6;
+  }
+  return bytes <= FIELDS_BYTES_MAX;
+}
+
+/** A value that takes at most so many bytes as JSON; of anything but text, its JSON is cut as text. */
+function fitting(value: unknown, bytesMax: number): { value: unknown; bytes: number } | undefined {
+  if (bytesMax < 16) return undefined;
+  const isText = typeof value === "string";
+  // Before anything else is done with it: it may be a body of megabytes.
+  const whole = isText ? cut(value, bytesMax) : value;
+  const json = JSON.stringify(whole);
+  if (json === undefined) return undefined;
+  const bytes = Buffer.byteLength(json);
+  if (bytes <= bytesMax) return { value: whole, bytes };
+  const text = isText ? value : json;
+  let lengthMax = Math.min(text.length, bytesMax);
+  for (;;) {
+    const short = cut(text, lengthMax);
+    const shortBytes = Buffer.byteLength(JSON.stringify(short));
+    if (shortBytes <= bytesMax) return { value: short, bytes: shortBytes };
+    lengthMax = Math.floor((lengthMax * bytesMax) / (shortBytes + 8)) - 1;
+  }
 }
 
 function innermostStack(thrown: unknown): string | undefined {

@@ -1,0 +1,76 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+
+export interface LogFile {
+  /** Appends whole lines. They are the kernel's when it returns: a crash of the process loses none. */
+  write(lines: string): void;
+  /** Goes on in a new file of the same name, where the old one was renamed or removed. */
+  reopen(): void;
+}
+
+const { O_APPEND, O_CREAT, O_WRONLY } = constants;
+
+/**
+ * The file that a log goes to, readable by its owner alone. Before it would be larger than `bytesMax` it
+ * becomes `<path>.1`, in the place of the one before. What cannot be written is lost, and told when writing
+ * goes well again: a full disk must not end what is being logged.
+ *
+ * @param bytesMax 0: however large. A device or a pipe has no size.
+ */
+export function openLogFile(path: string, bytesMax: number): LogFile {
+  mkdirSync(dirname(path), { recursive: true });
+  let file = open(path);
+  let lostCount = 0;
+
+  function replaceWith(next: ReturnType<typeof open>): void {
+    closeSync(file.descriptor);
+    file = next;
+  }
+
+  function rotate(): void {
+    renameSync(path, `${path}.1`);
+    replaceWith(open(path));
+  }
+
+  function append(lines: string): void {
+    const bytes = Buffer.byteLength(lines);
+    if (bytesMax > 0 && file.bytes > 0 && file.bytes + bytes > bytesMax) rotate();
+    const written = writeSync(file.descriptor, lines);
+    if (written < bytes) writeFileSync(file.descriptor, Buffer.from(lines).subarray(written));
+    if (file.isRegular) file.bytes += bytes;
+  }
+
+  return {
+    write(lines) {
+      try {
+        if (lostCount > 0) append(lostLine(lostCount));
+        lostCount = 0;
+        append(lines);
+      } catch {
+        lostCount += 1;
+      }
+    },
+    reopen: () => replaceWith(open(path)),
+  };
+}
+
+function open(path: string) {
+  const descriptor = openSync(path, O_APPEND | O_CREAT | O_WRONLY, 0o600);
+  const stat = fstatSync(descriptor);
+  return { descriptor, isRegular: stat.isFile(), bytes: stat.isFile() ? stat.size : 0 };
+}
+
+function lostLine(count: number): string {
+  const time = new Date().toISOString();
+  const message = "lines of this log could not be written";
+  return `${JSON.stringify({ level: "warn", time, message, count })}\n`;
+}
