@@ -237,3 +237,28 @@ test("a node that is down is unavailable", async () => {
   const call = client.getDomain({ name: "web-1" });
   expect(fromConnectError(await call.catch((reason: unknown) => reason)).kind).toBe("unavailable");
 });
+
+test.each([
+  ["no processor", { vcpus: 0 }, "domain.vcpus"],
+  ["more processors than QEMU's machine has", { vcpus: 256 }, "domain.vcpus"],
+  ["no memory", { memoryBytes: 0n }, "domain.memory_bytes"],
+  ["no uuid", { uuid: "" }, "domain.uuid"],
+  ["a broken uuid", { uuid: "3f2b6f6e-0000-4000-8000-00000000000" }, "domain.uuid"],
+  [
+    "a broken hardware address",
+    { nics: [{ tapName: "tap-1", hardwareAddress: "52:54:00:00:01" }] },
+    "domain.nics[0].hardware_address",
+  ],
+])(
+  "a domain with %s is refused by the node itself, which changes nothing",
+  async (_, change, field) => {
+    const { node, client } = await newNode();
+    const before = node.snapshot();
+    const request = { operation: operation(1n), domain: { ...domain, ...change } };
+    for (const call of [client.ensureDomainStarted(request), client.ensureDomainDefined(request)]) {
+      const error = await call.then(() => undefined, fromConnectError);
+      expect(error).toMatchObject({ kind: "invalid_argument", facts: { field } });
+    }
+    expect(node.snapshot()).toEqual(before);
+  },
+);
