@@ -70,12 +70,19 @@ function patternLengthMax(pattern: string): number | undefined {
   return [...parts].reduce((sum, [, max = "1"]) => sum + Number(max), 0);
 }
 
+/** Shorter texts cost nothing, and their own rule says better what is wrong with them. */
+const LOOKED_AT_LENGTH = 1024;
+
 /** What is looked at in a field before its rules are. */
 interface Checked {
   readonly field: DescField;
   readonly count: number | undefined;
-  /** Only where nothing else looks at it. */
   readonly length: number | undefined;
+  /**
+   * A text above this is surely longer than `length`, which counts characters, of which one may have two
+   * halves. Where no rule of the proto looks at it, that is `length` itself.
+   */
+  readonly sureLength: number | undefined;
   /** Of a list of messages or a message. */
   readonly within: readonly Checked[] | undefined;
 }
@@ -91,9 +98,10 @@ function checkedFields(desc: DescMessage): readonly Checked[] {
   for (const field of desc.fields) {
     const isForeign = FOREIGN[`${field.parent.typeName}.${field.name}`] !== undefined;
     const { count, length } = limitsOf(field);
-    const message = field.message === undefined ? undefined : checkedFields(field.message);
-    if (count === undefined && !isForeign && message === undefined) continue;
-    fields.push({ field, count, length: isForeign ? length : undefined, within: message });
+    const within = field.message === undefined ? undefined : checkedFields(field.message);
+    const sureLength =
+      length === undefined || isForeign ? length : Math.max(2 * length, LOOKED_AT_LENGTH);
+    fields.push({ field, count, length, sureLength, within });
   }
   return fields;
 }
@@ -101,9 +109,9 @@ function checkedFields(desc: DescMessage): readonly Checked[] {
 export type Found = (field: string, description: string) => void;
 
 /**
- * Tells `found` of each list and map with more elements than it may have, and looks at none of these. The
- * rules of the proto are for what passes here: a rule costs some microseconds for each element, and each
- * that is broken a line in the answer.
+ * Tells `found` of each list and map with more elements than it may have, and looks at none of these, and of
+ * each text that is far too long. The rules of the proto are for what passes here: a rule costs some
+ * microseconds for each element, and each that is broken a line in the answer.
  */
 export function findTooLarge(desc: DescMessage, message: Message, found: Found): void {
   walk(checkedFields(desc), message, "", found);
@@ -124,9 +132,14 @@ function walk(fields: readonly Checked[], message: object, path: string, found: 
 }
 
 /** One element of a list, or what stands alone. */
-function look({ length, within }: Checked, value: unknown, place: string, found: Found): void {
+function look(
+  { length, sureLength, within }: Checked,
+  value: unknown,
+  place: string,
+  found: Found,
+): void {
   if (typeof value === "string") {
-    if (isOver(value.length, length)) found(place, `must have at most ${length} characters`);
+    if (isOver(value.length, sureLength)) found(place, `must be at most ${length} characters`);
   } else if (within !== undefined && typeof value === "object" && value !== null) {
     walk(within, value, `${place}.`, found);
   }
@@ -154,6 +167,7 @@ export function isTextAbove(message: Message, bytesMax: number): boolean {
   eachText(message, (text) => {
     length += text.length;
   });
+  if (length > bytesMax) return true;
   // A control character, or half of a pair, takes six bytes.
   if (length * 6 <= bytesMax) return false;
   let bytes = 0;

@@ -5,6 +5,7 @@ import type { Interceptor, StreamResponse } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Log } from "../util/log.ts";
 import { logFields, withLogFields } from "../util/log.ts";
+import { cut } from "../util/quote.ts";
 import { TRANSACTION_HEADER, toConnectError } from "./errors.ts";
 
 export const REQUEST_ID_HEADER = "x-request-id";
@@ -120,7 +121,8 @@ function resourceName(message: Message): string | undefined {
   const found =
     entries.find(([key]) => key === "name") ??
     entries.find(([key]) => key !== "$typeName" && key.endsWith("Name"));
-  return typeof found?.[1] === "string" && found[1] !== "" ? found[1] : undefined;
+  // No rule has looked at it yet.
+  return typeof found?.[1] === "string" && found[1] !== "" ? cut(found[1], 80) : undefined;
 }
 
 async function* named(

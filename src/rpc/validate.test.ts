@@ -3,6 +3,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { HealthCheckRequestSchema } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflectionRequestSchema } from "../gen/grpc/reflection/v1/reflection_pb.ts";
+import { EnsureFetchedVolumeRequestSchema } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { ApplyImageRequestSchema } from "../gen/n0stack/deployment/v0/image_pb.ts";
 import {
   CreateVirtualMachineRequestSchema,
@@ -108,13 +109,29 @@ describe("what is too large", () => {
   test("messages of others have limits too", () => {
     const service = "x".repeat(256);
     const { error } = refusalOf(HealthCheckRequestSchema, { service });
-    expect(error.message).toBe("service: must have at most 255 characters");
+    expect(error.message).toBe("service: must be at most 255 characters");
     const asked = { case: "fileByFilename", value: "x".repeat(1025) } as const;
     const { error: other } = refusalOf(ServerReflectionRequestSchema, { messageRequest: asked });
-    expect(other.message).toBe("file_by_filename: must have at most 1024 characters");
+    expect(other.message).toBe("file_by_filename: must be at most 1024 characters");
     const updateMask = { paths: Array.from({ length: 65 }, () => "labels") };
     const mask = refusalOf(UpdateVirtualMachineRequestSchema, { name: "a", updateMask });
     expect(mask.error.message).toBe("update_mask.paths: must have at most 64 elements");
+  });
+
+  test("a text of megabytes is not looked at", () => {
+    const long = "a".repeat(15 << 20);
+    const operation = { owner: "block_storage/a" };
+    const ask = { operation, volume: { id: "a" }, sourceUrl: long };
+    for (let i = 0; i < 2; i += 1) {
+      const { error, cpuMs } = refusalOf(EnsureFetchedVolumeRequestSchema, ask);
+      expect(error.message).toBe("source_url: must be at most 8192 characters");
+      if (i > 0) expect(cpuMs).toBeLessThan(50);
+    }
+    const { error } = refusalOf(CreateVirtualMachineRequestSchema, { name: long });
+    expect(error.violations).toContainEqual({
+      field: "name",
+      description: "must be at most 63 characters",
+    });
   });
 
   test("the texts of a user's object have a limit together, as JSON has them", () => {
