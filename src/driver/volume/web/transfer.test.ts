@@ -96,6 +96,58 @@ describe("a transfer that breaks", () => {
     expect(taken.map(sha256)).toEqual([sha256(FILE)]);
   });
 
+  test("a server that gives a byte now and then is as good as one that hangs", async () => {
+    const leastRate = { bytes: 1000, withinMs: 100 };
+    const { url, ranges } = await serve((request, response, nth) => {
+      if (nth > 1) return sendRest(request, response);
+      response.writeHead(200, { "content-length": FILE.length, etag: ETAG });
+      response.write(FILE.subarray(0, 10));
+      let sent = 10;
+      const drip = setInterval(() => response.write(FILE.subarray(sent, ++sent)), 10);
+      response.on("close", () => clearInterval(drip));
+    });
+    const { taken } = await fetchFrom(url, { leastRate });
+    expect(taken.map(sha256)).toEqual([sha256(FILE)]);
+    expect(ranges).toHaveLength(2);
+  });
+
+  test("one that never gives more is given up, and how little came is said", async () => {
+    const leastRate = { bytes: 1000, withinMs: 50 };
+    const { url, ranges } = await serve((_, response) => {
+      response.writeHead(200, { etag: ETAG });
+      const drip = setInterval(() => response.write("a"), 10);
+      response.on("close", () => clearInterval(drip));
+    });
+    await expect(fetchFrom(url, { leastRate })).rejects.toMatchObject({
+      kind: "unavailable",
+      message: expect.stringMatching(/^the source gave only \d+ bytes in 0\.\d s$/),
+    });
+    expect(ranges).toHaveLength(5);
+  });
+
+  test("a slow taker is not a slow source", async () => {
+    const leastRate = { bytes: 1_000_000_000, withinMs: 200 };
+    const { url } = await serve((_, response) => sendWhole(response));
+    const abort = new AbortController();
+    const options = {
+      responseTimeoutMs: 5_000,
+      idleTimeoutMs: 5_000,
+      leastRate,
+      allowLocalSources: true,
+      proxies: { exceptions: [] },
+      clock: systemClock,
+      random: systemRandom,
+    };
+    let took = 0;
+    await transfer(new URL(url), options, abort.signal, async ({ bytes }) => {
+      for await (const chunk of bytes) {
+        took += chunk.length;
+        if (took === chunk.length) await systemClock.sleep(300);
+      }
+    });
+    expect(took).toBe(FILE.length);
+  });
+
   test("goes on where a redirect led it", async () => {
     const asked: (string | undefined)[] = [];
     const { url } = await serve((request, response) => {

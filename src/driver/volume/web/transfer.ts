@@ -1,6 +1,6 @@
 import { N0Error } from "../../../util/errors.ts";
 import type { Random } from "../../../util/random.ts";
-import { guarded } from "../guarded.ts";
+import { guarded, type LeastRate } from "../guarded.ts";
 import { type Answer, type AskOptions, ask } from "./ask.ts";
 import { type Body, bodyOf, brokenBody, throwUnlessWhole } from "./body.ts";
 import { contentRange, hasValidator, refusesRanges, strongValidator } from "./headers.ts";
@@ -10,6 +10,8 @@ import { lasting } from "./web-error.ts";
 export interface TransferOptions extends AskOptions {
   /** Longest wait for the next bytes. */
   readonly idleTimeoutMs: number;
+  /** The least that must come in a time of waiting. Default: that of `guarded`. */
+  readonly leastRate?: LeastRate;
   readonly random: Random;
 }
 
@@ -79,7 +81,8 @@ interface Begun {
 /** The bytes of one version of the file, from as many answers as it takes. @throws BrokenOff. */
 async function* wholeBytes(begun: Begun): AsyncGenerator<Uint8Array> {
   const { options, signal, tries } = begun;
-  const { idleTimeoutMs } = options;
+  const { idleTimeoutMs, leastRate } = options;
+  const guards = { idleTimeoutMs, signal, ...(leastRate === undefined ? {} : { leastRate }) };
   let { answer } = begun;
   let bytes = begun.body.bytes;
   let { totalBytes } = begun.body;
@@ -89,7 +92,7 @@ async function* wholeBytes(begun: Begun): AsyncGenerator<Uint8Array> {
     let cause: unknown;
     try {
       using _ = answer;
-      for await (const chunk of guarded(bytes, { idleTimeoutMs, signal })) {
+      for await (const chunk of guarded(bytes, guards)) {
         doneBytes += BigInt(chunk.length);
         if (totalBytes !== undefined && doneBytes > totalBytes) {
           throw lasting(`${answer.url.host} sends more than the ${totalBytes} bytes that it told`);
