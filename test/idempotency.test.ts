@@ -1,4 +1,4 @@
-import { create, type DescMessage } from "@bufbuild/protobuf";
+import { create, type DescMessage, isFieldSet, ScalarType } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { type FaultPoint, SimulatedCrash } from "../src/transaction/faults.ts";
@@ -82,7 +82,7 @@ describe.each(named)("%s", (_, rpcCase) => {
     await send(world);
     await world.opened.api.engine.settled();
     const residue = await world.residue();
-    const refusal = await refused(call(saysMore(withHeaders(world, HEADERS))));
+    const refusal = await refused(call(saysOther(withHeaders(world, HEADERS))));
     expect(refusal).toMatchObject({ code: "InvalidArgument", field: "idempotency-key" });
     expect(await world.residue()).toEqual(residue);
   });
@@ -108,13 +108,15 @@ describe.each(named)("%s", (_, rpcCase) => {
   });
 });
 
-/** Adds a field that nobody knows to what the clients send. */
-function saysMore(world: World): World {
-  const $unknown = [{ no: 99_999, wireType: 0, data: Uint8Array.of(1) }];
+/** Has the clients send another text in the first field that has one. */
+function saysOther(world: World): World {
   return through(world, (unary) => (method, signal, timeoutMs, header, input, values) => {
-    const request = Object.assign(create<DescMessage>(method.input, input), {
-      $unknown,
-    }) as typeof input;
-    return unary(method, signal, timeoutMs, header, request, values);
+    const request = create<DescMessage>(method.input, input);
+    const text = method.input.fields.find(
+      (f) => f.scalar === ScalarType.STRING && isFieldSet(request, f),
+    );
+    if (text === undefined) throw new Error(`${method.name} says nothing`);
+    const other = { ...request, [text.localName]: "another" };
+    return unary(method, signal, timeoutMs, header, other as typeof input, values);
   });
 }

@@ -45,11 +45,13 @@ export function answerCors(
   request: NodeServerRequest,
   response: NodeServerResponse,
   isAllowed: OriginRule,
+  onRefused: () => void,
 ): boolean {
   const { origin } = request.headers;
   if (origin === undefined) return false;
   response.setHeader("vary", "origin");
   if (!isAllowed(origin)) {
+    onRefused();
     const message = `origin ${quote(origin)} is not allowed (cors-origins)`;
     const error = new ConnectError(message, Code.PermissionDenied);
     refuse(request, response, { status: 403, error });

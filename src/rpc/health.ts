@@ -1,10 +1,7 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus } from "../gen/grpc/health/v1/health_pb.ts";
 import { N0Error } from "../util/errors.ts";
 import { quote } from "../util/quote.ts";
-
-const WATCH_INTERVAL_MS = 1000;
 
 /**
  * The gRPC health protocol (grpc/health/v1). The empty name is the server as a whole; a service's name
@@ -13,13 +10,13 @@ const WATCH_INTERVAL_MS = 1000;
 export function healthRoutes(
   router: ConnectRouter,
   serviceNames: ReadonlySet<string>,
-  isServing: () => boolean,
+  stopping: AbortSignal,
 ): void {
   const statusOf = (service: string) => {
     if (service !== "" && !serviceNames.has(service)) return undefined;
-    return isServing()
-      ? HealthCheckResponse_ServingStatus.SERVING
-      : HealthCheckResponse_ServingStatus.NOT_SERVING;
+    return stopping.aborted
+      ? HealthCheckResponse_ServingStatus.NOT_SERVING
+      : HealthCheckResponse_ServingStatus.SERVING;
   };
   router.service(Health, {
     check: ({ service }) => {
@@ -36,14 +33,16 @@ export function healthRoutes(
       ),
     }),
     async *watch({ service }, { signal }) {
-      let told: HealthCheckResponse_ServingStatus | undefined;
-      while (!signal.aborted) {
-        const status = statusOf(service) ?? HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN;
-        if (status !== told) yield { status };
-        told = status;
-        // Woken by the client's leaving, which ends the loop.
-        await delay(WATCH_INTERVAL_MS, undefined, { signal }).catch(() => {});
-      }
+      yield { status: statusOf(service) ?? HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN };
+      // What is served changes only with the end of the server, which ends the stream.
+      await aborted(signal);
     },
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }

@@ -5,17 +5,21 @@ import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import type { OriginRule } from "./cors.ts";
+import { CONNECTIONS_MAX, RECEIVE_TIMEOUT_MS, STREAMS_MAX } from "./door/bounds.ts";
+import type { ConnectionBounds } from "./door/connections.ts";
+import { boundConnections, boundSessions } from "./door/connections.ts";
+import { newRefusals } from "./door/refusals.ts";
 import type { Audience } from "./errors.ts";
 import { hostRule } from "./host.ts";
 import type { HttpHandler, NodeServerRequest, NodeServerResponse, UpgradeHandler } from "./http.ts";
 import { requestListener, upgradeListener } from "./request-listener.ts";
 import { rpcHandler } from "./rpc-handler.ts";
 import { sniffingServer } from "./sniff.ts";
+import { tokenGate } from "./token-auth.ts";
 import type { ConnectionTracker } from "./track.ts";
 import { trackConnections } from "./track.ts";
 
 const HEADERS_TIMEOUT_MS = 10_000;
-const CONCURRENT_STREAMS_MAX = 1000;
 
 export interface ListenOptions {
   readonly host: string;
@@ -45,6 +49,12 @@ export interface ListenOptions {
   readonly version?: string;
   /** How long a client may take to send its headers. Default 10 s. */
   readonly headersTimeoutMs?: number;
+  /** How long for a whole request, or the first message of a stream. Default 30 s. */
+  readonly receiveTimeoutMs?: number;
+  /** At once. Default 4096; one address gets a quarter of them. */
+  readonly connectionsMax?: number;
+  /** How long a connection of HTTP/2 may carry no call. Default 10 min. */
+  readonly idleSessionMs?: number;
 }
 
 export interface Listener {
@@ -67,16 +77,20 @@ export interface Listener {
 export async function listen(options: ListenOptions): Promise<Listener> {
   const stopping = new AbortController();
   const cutting = new AbortController();
-  const rpc = rpcHandler(options, stopping.signal, cutting.signal);
+  const refusals = newRefusals(options.log);
   const tracker = trackConnections();
   const { token, host, publicHosts = () => [] } = options;
   // A page that has no token to send gets nothing, by whatever name it came.
   const isOwnHost = token === undefined ? hostRule(host, publicHosts) : undefined;
-  const checked = { ...options, isOwnHost };
-  const server = createServer(options, tracker, {
+  const gate = token === undefined ? undefined : tokenGate(token, refusals);
+  const checked = { ...options, refusals, tokenGate: gate, isOwnHost };
+  const rpc = rpcHandler(checked, stopping.signal, cutting.signal);
+  const bounds = boundsOf(options, refusals);
+  const server = createServer(options, bounds, tracker, {
     onRequest: tracker.counted(requestListener(checked, rpc)),
     onUpgrade: upgradeListener(checked),
   });
+  boundConnections(server, bounds);
   await opened(server, options);
   const { address, port } = addressOf(server);
   const scheme = options.tls === undefined ? "http" : "https";
@@ -100,14 +114,33 @@ interface Listeners {
   readonly onUpgrade: ReturnType<typeof upgradeListener>;
 }
 
+function boundsOf(
+  options: ListenOptions,
+  refusals: ConnectionBounds["refusals"],
+): ConnectionBounds {
+  const { connectionsMax = CONNECTIONS_MAX, idleSessionMs } = options;
+  return {
+    connectionsMax,
+    settingsTimeoutMs: options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
+    ...(idleSessionMs === undefined ? {} : { idleSessionMs }),
+    refusals,
+  };
+}
+
 function createServer(
   options: ListenOptions,
+  bounds: ConnectionBounds,
   tracker: ConnectionTracker,
   { onRequest, onUpgrade }: Listeners,
 ): Server {
   const headersTimeout = options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS;
-  const settings = { maxConcurrentStreams: CONCURRENT_STREAMS_MAX };
-  const timeouts = { headersTimeout, connectionsCheckingInterval: Math.min(headersTimeout, 5000) };
+  const settings = { maxConcurrentStreams: STREAMS_MAX[options.audience ?? "client"] };
+  const timeouts = {
+    headersTimeout,
+    // A call ends before that by itself; this is for a body that is read no more.
+    requestTimeout: headersTimeout + 2 * (options.receiveTimeoutMs ?? RECEIVE_TIMEOUT_MS),
+    connectionsCheckingInterval: Math.min(headersTimeout, 5000),
+  };
   if (options.tls !== undefined) {
     const { cert, key, clientCa } = options.tls;
     const server = createSecureServer(
@@ -125,6 +158,7 @@ function createServer(
     );
     server.on("upgrade", onUpgrade);
     tracker.watch({ sockets: server, sessions: server, http1: undefined });
+    boundSessions(server, server, bounds);
     return server;
   }
   const http1 = createHttpServer(timeouts, onRequest);
@@ -132,6 +166,7 @@ function createServer(
   const http2 = createHttp2Server({ settings }, onRequest);
   const server = sniffingServer(http1, http2, headersTimeout);
   tracker.watch({ sockets: server, sessions: http2, http1 });
+  boundSessions(http2, server, bounds);
   return server;
 }
 

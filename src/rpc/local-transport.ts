@@ -139,5 +139,5 @@ async function answered(
 
 /** What arrives is never what was sent: neither side can change the other's. */
 function copied<D extends DescMessage>(schema: D, message: Message) {
-  return fromBinary(schema, toBinary<DescMessage>(schema, message));
+  return fromBinary(schema, toBinary<DescMessage>(schema, message), { readUnknownFields: false });
 }

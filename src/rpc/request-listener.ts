@@ -4,23 +4,28 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Log } from "../util/log.ts";
 import type { OriginRule } from "./cors.ts";
 import { answerCors } from "./cors.ts";
+import { RECEIVE_TIMEOUT_MS } from "./door/bounds.ts";
+import type { RefusalReason, Refusals } from "./door/refusals.ts";
+import { factsOf } from "./door/refusals.ts";
 import type { HostRule } from "./host.ts";
 import { HOST_REFUSAL } from "./host.ts";
 import type { HttpHandler, NodeServerRequest, NodeServerResponse, UpgradeHandler } from "./http.ts";
 import { answerText, refuseUpgrade, requestUrl, VERSION_HEADER } from "./http.ts";
 import type { Refusal } from "./refuse.ts";
 import { refuse } from "./refuse.ts";
-import { bearsToken } from "./token-auth.ts";
+import type { TokenGate } from "./token-auth.ts";
 
 interface RequestOptions {
   readonly log: Log;
-  readonly token?: string;
+  readonly refusals: Refusals;
+  readonly tokenGate: TokenGate | undefined;
   readonly httpHandlers?: readonly HttpHandler[];
   readonly upgradeHandlers?: readonly UpgradeHandler[];
   readonly isOriginAllowed?: OriginRule;
   /** Undefined: it answers to any name. */
   readonly isOwnHost?: HostRule | undefined;
   readonly version?: string;
+  readonly receiveTimeoutMs?: number;
 }
 
 const SOCKET_ERROR_IGNORED = () => {};
@@ -29,47 +34,105 @@ const HOST_REFUSED: Refusal = {
   error: new ConnectError(HOST_REFUSAL, Code.FailedPrecondition),
 };
 
+const NO_AUTHORITY: Refusal = {
+  status: 400,
+  error: new ConnectError("the request names no host that there can be", Code.InvalidArgument),
+};
+const CROSS_SITE_REFUSED: Refusal = {
+  status: 403,
+  error: new ConnectError("a page of another site may not read this", Code.PermissionDenied),
+};
+
+type Listener = (request: NodeServerRequest, response: NodeServerResponse) => void;
+
 /**
  * Looks at the host that is asked for, then at the origin where a page may not call from anywhere,
  * then at the plain routes, then the RPCs.
  */
-export function requestListener(
-  options: RequestOptions,
-  rpc: (request: NodeServerRequest, response: NodeServerResponse) => void,
-): (request: NodeServerRequest, response: NodeServerResponse) => void {
+export function requestListener(options: RequestOptions, rpc: Listener): Listener {
   const isOriginAllowed = options.isOriginAllowed ?? (() => false);
-  return (request, response) => {
-    // Without a listener the error of a client that hangs up would end the process.
-    response.on("error", SOCKET_ERROR_IGNORED);
+  return guarded(options, (request, response) => {
+    const noted = (why: RefusalReason) => options.refusals.note(why, factsOf(request));
     if (options.version !== undefined) response.setHeader(VERSION_HEADER, options.version);
-    if (options.isOwnHost?.(request) === false) return refuse(request, response, HOST_REFUSED);
+    if (!hasAuthority(request)) return refuse(request, response, NO_AUTHORITY);
+    if (options.isOwnHost?.(request) === false) {
+      noted("host");
+      return refuse(request, response, HOST_REFUSED);
+    }
     const path = requestUrl(request)?.pathname;
     if (path === undefined) return answerText(response, 400, "the request names no path");
     const handler = options.httpHandlers?.find((h) => path.startsWith(h.pathPrefix));
     // A page's own modules come with an origin too, whatever name the page was reached by.
     const isOpen = handler?.authentication === "own";
-    if (!isOpen && answerCors(request, response, isOriginAllowed)) return;
+    if (!isOpen && answerCors(request, response, isOriginAllowed, () => noted("origin"))) return;
+    if (!isOpen && isReadByOtherSite(request)) {
+      noted("cross-site");
+      return refuse(request, response, CROSS_SITE_REFUSED);
+    }
     if (handler === undefined) return rpc(request, response);
     void runHandler(options, handler, request, response);
+  });
+}
+
+/** No request, whatever is in it, ends the process. */
+function guarded(
+  { log, receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: RequestOptions,
+  listener: Listener,
+): Listener {
+  return (request, response) => {
+    // Without a listener the error of a client that hangs up would end the process.
+    response.on("error", SOCKET_ERROR_IGNORED);
+    request.on("error", SOCKET_ERROR_IGNORED);
+    endUnread(request, receiveTimeoutMs);
+    try {
+      listener(request, response);
+    } catch (error) {
+      log.error("a request could not be answered", { path: request.url?.slice(0, 200), error });
+      if (response.headersSent) response.destroy();
+      else answerText(response, 500, "internal error");
+    }
   };
 }
 
+/**
+ * A client that still sends when it has its answer is read on and forgotten, for at most the time that a
+ * request may take: one whose stream is reset meanwhile does not see the answer. HTTP/1 does so by itself.
+ */
+function endUnread(request: NodeServerRequest, timeoutMs: number): void {
+  if (!("stream" in request)) return;
+  const { stream } = request;
+  stream.once("finish", () => {
+    if (request.readableEnded || stream.destroyed) return;
+    request.resume();
+    const timer = setTimeout(() => stream.close(), timeoutMs);
+    stream.once("close", () => clearTimeout(timer));
+  });
+}
+
+/** HTTP/1.0 needs none, and what stands there may be no host. */
+function hasAuthority({ headers }: NodeServerRequest): boolean {
+  const authority = headers[":authority"] ?? headers.host;
+  return authority !== undefined && URL.canParse(`http://${String(authority)}`);
+}
+
+/**
+ * A browser sends no origin with what a page shows as an image or a frame, but says that another site
+ * (also another port of the same host) asks for it.
+ */
+function isReadByOtherSite({ method, headers }: NodeServerRequest): boolean {
+  const site = headers["sec-fetch-site"];
+  const isRead = method === "GET" || method === "HEAD";
+  return isRead && headers.origin === undefined && (site === "cross-site" || site === "same-site");
+}
+
 async function runHandler(
-  { log, token }: RequestOptions,
+  { log, tokenGate }: RequestOptions,
   handler: HttpHandler,
   request: NodeServerRequest,
   response: NodeServerResponse,
 ): Promise<void> {
-  const { authorization } = request.headers;
-  if (
-    handler.authentication !== "own" &&
-    token !== undefined &&
-    !bearsToken(authorization, token)
-  ) {
-    return answerText(response, 401, "this server asks for a token", {
-      "www-authenticate": "Bearer",
-    });
-  }
+  const refusal = handler.authentication === "own" ? undefined : tokenGate?.(request);
+  if (refusal !== undefined) return refuse(request, response, refusal);
   try {
     await handler.handle(request, response);
   } catch (error) {
@@ -84,6 +147,7 @@ export function upgradeListener(
 ): (request: IncomingMessage, socket: Duplex, head: Buffer) => void {
   return (request, socket, head) => {
     if (options.isOwnHost?.(request) === false) {
+      options.refusals.note("host", factsOf(request));
       return refuseUpgrade(socket, 421, "Misdirected Request");
     }
     const path = requestUrl(request)?.pathname ?? "";

@@ -1,11 +1,37 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
-import { Code, ConnectError } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import {
+  Code,
+  ConnectError,
+  createConnectRouter,
+  createServiceImplSpec,
+} from "@connectrpc/connect";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import type { Log } from "../util/log.ts";
 import { quote } from "../util/quote.ts";
+import { answerCall, receivedInterceptor } from "./adapter.ts";
+import {
+  HELD_BYTES_MAX,
+  HELD_BYTES_PER_CONNECTION_MAX,
+  isClientStream,
+  isOpen,
+  messageBytesMax,
+  OPEN_HELD_BYTES_MAX,
+  OPEN_HELD_BYTES_PER_CONNECTION_MAX,
+  RECEIVE_TIMEOUT_MS,
+  WATCHES_MAX,
+  WATCHES_PER_CONNECTION_MAX,
+} from "./door/bounds.ts";
+import type { Budget } from "./door/budget.ts";
+import { sharedBudget } from "./door/budget.ts";
+import { connectionOf } from "./door/connections.ts";
+import { boundedGzip } from "./door/inflate.ts";
+import { envelopes, wholeBody } from "./door/receive.ts";
+import type { Refusals } from "./door/refusals.ts";
+import { factsOf } from "./door/refusals.ts";
 import { drainInterceptor } from "./drain.ts";
 import type { Audience } from "./errors.ts";
+import { toConnectError } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
 import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
 import { serverInterceptors } from "./interceptors.ts";
@@ -13,27 +39,29 @@ import { valuesOf } from "./peer.ts";
 import { reflectionRoutes } from "./reflection.ts";
 import type { Refusal } from "./refuse.ts";
 import { protocolOf, refuse } from "./refuse.ts";
-import { tokenGate } from "./token-auth.ts";
+import type { TokenGate } from "./token-auth.ts";
 
-const READ_BYTES_MAX = 16 << 20;
 /** Nothing is compressed: on a node's own network that costs more time than it saves. */
 const COMPRESS_BYTES_MIN = 0xffff_ffff;
 const RPC_PATH = /^\/([\w.]{1,200})\/(\w{1,200})$/;
 
 interface RpcOptions {
   readonly log: Log;
-  readonly token?: string;
+  readonly refusals: Refusals;
+  /** Undefined: whoever reaches the server may call. */
+  readonly tokenGate: TokenGate | undefined;
   readonly routes: (router: ConnectRouter) => void;
   readonly audience?: Audience;
   readonly interceptors?: readonly Interceptor[];
+  readonly receiveTimeoutMs?: number;
 }
 
 type RpcRoute = ConnectRouter["handlers"][number];
 
 /**
  * Serves `routes`, health and reflection. What asks for an RPC that there is not, or in a way that the
- * RPC does not take, is refused in its own protocol; Connect would answer a bare HTTP status, which
- * clients of gRPC show as a broken server.
+ * RPC does not take, or without the token, is refused in its own protocol, and nothing of its body is
+ * read. Connect would answer a bare HTTP status, which clients of gRPC show as a broken server.
  *
  * @param stopping Ends endless streams, and health is told.
  * @param cutting Ends what still runs.
@@ -43,33 +71,109 @@ export function rpcHandler(
   stopping: AbortSignal,
   cutting: AbortSignal,
 ): (request: NodeServerRequest, response: NodeServerResponse) => void {
-  let routes: ReadonlyMap<string, RpcRoute> = new Map();
-  const handle = connectNodeAdapter({
-    routes: (router: ConnectRouter) => {
-      options.routes(router);
-      const services = [...new Set(router.handlers.map((handler) => handler.service))];
-      const names = new Set(services.map((service) => service.typeName));
-      healthRoutes(router, names, () => !stopping.aborted);
-      reflectionRoutes(router, [...services, Health]);
-      routes = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-    },
-    interceptors: [
-      ...serverInterceptors(options.log, options.audience),
-      drainInterceptor(stopping),
-      ...(options.interceptors ?? []),
-    ],
-    ...(options.token === undefined ? {} : { requestGate: tokenGate(options.token) }),
-    contextValues: valuesOf,
-    readMaxBytes: READ_BYTES_MAX,
-    compressMinBytes: COMPRESS_BYTES_MIN,
-    shutdownSignal: cutting,
-  });
+  const routes = routesOf(options, stopping, cutting);
+  const bodyOf = bodies(options);
+  const watchesOf = sharedBudget(WATCHES_MAX, WATCHES_PER_CONNECTION_MAX, "health watches");
   return (request, response) => {
     const path = request.url?.split("?", 1)[0] ?? "";
     const route = routes.get(path);
-    const refusal = route === undefined ? noSuchRpc(routes, path) : mismatch(route, request);
-    if (refusal === undefined) handle(request, response);
-    else refuse(request, response, refusal);
+    if (route === undefined) return refuse(request, response, noSuchRpc(routes, path));
+    const { method } = route;
+    const onRefused = ({ code, rawMessage }: ConnectError) => {
+      const facts = { code: Code[code], refusal: rawMessage };
+      options.refusals.note("request", { ...factsOf(request), ...facts });
+    };
+    const refusal =
+      mismatch(route, request) ?? (isOpen(method) ? undefined : options.tokenGate?.(request));
+    if (refusal !== undefined) return refuse(request, response, refusal);
+    // Refused before anything is made for it: a stream costs a hundred times what a call does.
+    if (method === Health.method.watch) {
+      const error = placeTaken(watchesOf(connectionOf(request)), response);
+      if (error !== undefined) {
+        onRefused(error);
+        return refuse(request, response, { status: 429, error });
+      }
+    }
+    const contextValues = valuesOf(request);
+    const call = { route, body: bodyOf(request, method), contextValues, onRefused };
+    answerCall(request, response, call).catch((error: unknown) => {
+      options.log.error("a call could not be answered", { path, error });
+      response.destroy();
+    });
+  };
+}
+
+/** Takes a place for as long as the answer goes on. @returns why there is none. */
+function placeTaken(places: Budget, response: NodeServerResponse): ConnectError | undefined {
+  try {
+    places.take(1);
+  } catch (error) {
+    return toConnectError(error);
+  }
+  response.once("close", () => places.give(1));
+  return undefined;
+}
+
+function routesOf(
+  options: RpcOptions,
+  stopping: AbortSignal,
+  cutting: AbortSignal,
+): ReadonlyMap<string, RpcRoute> {
+  const { audience = "client", interceptors = [], log } = options;
+  const router = createConnectRouter({
+    interceptors: [
+      receivedInterceptor(),
+      ...serverInterceptors(log, audience),
+      drainInterceptor(stopping),
+      ...interceptors,
+    ],
+    // Nobody reads them, and a few KiB can hold millions.
+    binaryOptions: { readUnknownFields: false },
+    acceptCompression: [boundedGzip()],
+    compressMinBytes: COMPRESS_BYTES_MIN,
+    shutdownSignal: cutting,
+  });
+  const bounded = withBounds(router, audience);
+  options.routes(bounded);
+  const services = [...new Set(router.handlers.map((handler) => handler.service))];
+  const names = new Set(services.map((service) => service.typeName));
+  healthRoutes(bounded, names, stopping);
+  reflectionRoutes(bounded, [...services, Health]);
+  return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+}
+
+/** Registers as usual, each method with the size that its messages may have. */
+function withBounds(router: ConnectRouter, audience: Audience): ConnectRouter {
+  const limits = (method: DescMethod) => ({ readMaxBytes: messageBytesMax(method, audience) });
+  return {
+    handlers: router.handlers,
+    service(service, implementation) {
+      const { methods } = createServiceImplSpec(service, implementation);
+      for (const { method, impl } of Object.values(methods)) {
+        // The type of an implementation is known of a known method only.
+        router.rpc(method, impl as never, limits(method));
+      }
+      return this;
+    },
+    rpc(method, implementation) {
+      router.rpc(method, implementation, limits(method));
+      return this;
+    },
+  };
+}
+
+/** How the body of a request is read, once somebody reads it. */
+function bodies({ audience = "client", receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: RpcOptions) {
+  const what = "bytes of requests";
+  const known = sharedBudget(HELD_BYTES_MAX, HELD_BYTES_PER_CONNECTION_MAX, what);
+  const open = sharedBudget(OPEN_HELD_BYTES_MAX, OPEN_HELD_BYTES_PER_CONNECTION_MAX, what);
+  return (request: NodeServerRequest, method: DescMethod) => {
+    const bounds = {
+      bytesMax: messageBytesMax(method, audience),
+      timeoutMs: receiveTimeoutMs,
+      budget: (isOpen(method) ? open : known)(connectionOf(request)),
+    };
+    return isClientStream(method) ? envelopes(request, bounds) : wholeBody(request, bounds);
   };
 }
 

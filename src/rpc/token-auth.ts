@@ -1,14 +1,16 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
-import type { HandlerContext } from "@connectrpc/connect";
+import { systemClock } from "../util/clock.ts";
 import { N0Error } from "../util/errors.ts";
+import type { Refusals } from "./door/refusals.ts";
+import { factsOf } from "./door/refusals.ts";
+import { newTokenTries } from "./door/token-tries.ts";
 import { toConnectError } from "./errors.ts";
+import type { NodeServerRequest } from "./http.ts";
+import type { Refusal } from "./refuse.ts";
 
 const TOKEN_LENGTH_MIN = 16;
 const TOKEN_PATTERN = /^[\x21-\x7e]+$/;
-
-/** What probes ask without a token. */
-const OPEN_SERVICES: ReadonlySet<string> = new Set(["grpc.health.v1.Health"]);
 
 /**
  * Reads a token file: one line, at least 16 printable characters, readable by its owner alone.
@@ -46,20 +48,47 @@ export function bearsToken(header: string | null | undefined, token: string): bo
   return timingSafeEqual(digest(given), digest(token));
 }
 
+/** @returns how a request without the token is refused; undefined for one that bears it. */
+export type TokenGate = (
+  request: Pick<NodeServerRequest, "headers" | "socket" | "url">,
+) => Refusal | undefined;
+
 /**
- * Asks every RPC except health for the token, before its message is read.
- *
- * @throws ConnectError `unauthenticated`
+ * Asks for the token, before anything else of a request is read. An address from which many calls came
+ * without it is told to wait. The right token passes all the same: others share that address.
  */
-export function tokenGate(token: string): (context: HandlerContext) => void {
-  return (context) => {
-    if (OPEN_SERVICES.has(context.service.typeName)) return;
-    if (bearsToken(context.requestHeader.get("authorization"), token)) return;
-    throw toConnectError(
-      new N0Error(
-        "unauthenticated",
-        "this server asks for a token: send the header `authorization: Bearer <token>`",
-      ),
-    );
+export function tokenGate(token: string, refusals: Refusals): TokenGate {
+  const tries = newTokenTries(systemClock);
+  return (request) => {
+    const { authorization } = request.headers;
+    if (bearsToken(authorization, token)) return undefined;
+    const facts = factsOf(request);
+    refusals.note(authorization === undefined ? "no token" : "wrong token", facts);
+    const waitMs = tries.failed(facts.peer);
+    return waitMs > 0 ? tooManyTries(waitMs) : ASKING;
+  };
+}
+
+const ASKING: Refusal = {
+  status: 401,
+  error: toConnectError(
+    new N0Error(
+      "unauthenticated",
+      "this server asks for a token: send the header `authorization: Bearer <token>`",
+    ),
+  ),
+  headers: { "www-authenticate": "Bearer" },
+};
+
+function tooManyTries(waitMs: number): Refusal {
+  const seconds = Math.ceil(waitMs / 1000);
+  const message =
+    "this server asks for a token, and too many calls from your address came without the right " +
+    `one: send it in the header \`authorization: Bearer <token>\`, or wait ${seconds} s`;
+  const error = new N0Error("resource_exhausted", message, { retryAfterMs: waitMs });
+  return {
+    status: 429,
+    error: toConnectError(error),
+    headers: { "retry-after": String(seconds) },
   };
 }

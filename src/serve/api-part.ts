@@ -80,6 +80,8 @@ export async function openApiPart(
       const listener = await listen({
         host: settings.bindAddress,
         port: settings.bindPort,
+        connectionsMax: settings.connectionsMax,
+        receiveTimeoutMs: settings.receiveTimeout,
         log,
         routes: (router) => {
           routes(router);

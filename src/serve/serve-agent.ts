@@ -35,6 +35,8 @@ export async function serveAgent(settings: Settings<"agent">, log: Log): Promise
   const listener = await listen({
     host: settings.bindAddress,
     port: settings.bindPort,
+    connectionsMax: settings.connectionsMax,
+    receiveTimeoutMs: settings.receiveTimeout,
     log,
     audience: "api",
     routes: agent.routes,

@@ -2,6 +2,7 @@ import { getServers } from "node:dns";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { z } from "zod";
+import { CONNECTIONS_MAX, RECEIVE_TIMEOUT_MS } from "../rpc/door/bounds.ts";
 import { AGENT_PORT_DEFAULT, API_PORT_DEFAULT } from "../rpc/transport.ts";
 import { LOG_LEVELS } from "../util/log.ts";
 import {
@@ -72,6 +73,15 @@ const base = {
   stopTimeout: about(setting(duration).default(20_000), {
     argument: "<duration>",
     description: "how long running calls have to end when the server is stopped",
+    kind: "duration",
+  }),
+  connectionsMax: about(setting(wholeNumber(4, 1_000_000)).default(CONNECTIONS_MAX), {
+    argument: "<count>",
+    description: "more connections than this are dropped; one address has a quarter of them",
+  }),
+  receiveTimeout: about(setting(durationBetween(1000, 3_600_000)).default(RECEIVE_TIMEOUT_MS), {
+    argument: "<duration>",
+    description: "how long a client may take to send a request, or the first message of a stream",
     kind: "duration",
   }),
   tlsCert: about(setting(path).optional(), {

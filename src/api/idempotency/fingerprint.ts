@@ -19,9 +19,6 @@ function textOf(schema: DescMessage, message: Message): string {
     if (!isFieldSet(message, field)) continue;
     text += `${field.number}=${valueText(field, valueOf(field, message))};`;
   }
-  for (const { no, wireType, data } of message.$unknown ?? []) {
-    text += `?${no}/${wireType}=${scalarText(data)};`;
-  }
   return text;
 }
 

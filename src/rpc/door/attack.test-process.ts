@@ -1,0 +1,13 @@
+// A server for strangers, in a process of its own, whose memory can be looked at.
+import { NodeService } from "../../gen/n0stack/pool/v0/node_pb.ts";
+import { silentLog } from "../../util/log.ts";
+import { listen } from "../listen.ts";
+
+const { port } = await listen({
+  host: "127.0.0.1",
+  port: 0,
+  log: silentLog,
+  token: "a-token-of-16-characters",
+  routes: ({ service }) => service(NodeService, { getNode: ({ name }) => ({ name }) }),
+});
+process.stdout.write(`${port}\n`);

@@ -1,0 +1,205 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { N0Error } from "../../util/errors.ts";
+import { toConnectError } from "../errors.ts";
+import type { NodeServerRequest } from "../http.ts";
+import type { Budget } from "./budget.ts";
+import { newBytes } from "./bytes.ts";
+
+export interface ReceiveOptions {
+  /** Of one message, as it comes. */
+  readonly bytesMax: number;
+  /** How long the client may take for the whole body, or for each message of a stream. */
+  readonly timeoutMs: number;
+  /** What is received and not yet read takes from it. */
+  readonly budget: Budget;
+}
+
+/** One byte of flags and four of length stand before each message of a stream, and of gRPC. */
+const ENVELOPE_HEAD_BYTES = 5;
+
+/**
+ * The body of a request that is one message, in one piece. It is not asked for before the first `next`.
+ *
+ * @throws ConnectError `resource_exhausted` for one that is too large, as soon as that is seen;
+ *   `deadline_exceeded` for one that takes too long; `canceled` when the client hangs up.
+ */
+export async function* wholeBody(
+  request: NodeServerRequest,
+  options: ReceiveOptions,
+): AsyncGenerator<Uint8Array, void> {
+  if (Number(request.headers["content-length"] ?? 0) > bodyBytesMax(options))
+    throw tooLarge(options);
+  const taking = newTaking(options.budget);
+  try {
+    yield await receiveWhole(request, options, taking);
+  } finally {
+    taking.giveAll();
+  }
+}
+
+/**
+ * The messages of a stream, each in one piece with its head. A client may be silent between two of them
+ * for as long as it likes, but not before the first, and not within one.
+ *
+ * @throws ConnectError as `wholeBody`.
+ */
+export async function* envelopes(
+  request: NodeServerRequest,
+  options: ReceiveOptions,
+): AsyncGenerator<Uint8Array, void> {
+  const taking = newTaking(options.budget);
+  const held = newBytes();
+  const isCut = cutCheck(request);
+  let isStarting = true;
+  const chunks = request.iterator({ destroyOnReturn: false });
+  let lateAtMs = performance.now() + options.timeoutMs;
+  try {
+    for (;;) {
+      const isWaited = isStarting || held.length > 0;
+      const leftMs = isWaited ? lateAtMs - performance.now() : undefined;
+      const step = await before(leftMs, chunks.next(), options).catch(inWords);
+      if (isCut()) throw hungUp();
+      if (step.done === true) {
+        if (held.length > 0) yield held.take(held.length);
+        return;
+      }
+      const chunk: Uint8Array = step.value;
+      taking.take(chunk.length);
+      if (held.length === 0) lateAtMs = performance.now() + options.timeoutMs;
+      held.push(chunk);
+      for (let length = envelopeLength(held, options); length <= held.length; ) {
+        yield held.take(length);
+        taking.give(length);
+        isStarting = false;
+        lateAtMs = performance.now() + options.timeoutMs;
+        length = envelopeLength(held, options);
+      }
+    }
+  } finally {
+    taking.giveAll();
+  }
+}
+
+/** The length of the first envelope; more than there is where its head is not there yet. */
+function envelopeLength(held: ReturnType<typeof newBytes>, options: ReceiveOptions): number {
+  if (held.length < ENVELOPE_HEAD_BYTES) return ENVELOPE_HEAD_BYTES;
+  const length = held.uint32At(1);
+  if (length > options.bytesMax) throw tooLarge(options);
+  return ENVELOPE_HEAD_BYTES + length;
+}
+
+function bodyBytesMax({ bytesMax }: ReceiveOptions): number {
+  return bytesMax + ENVELOPE_HEAD_BYTES;
+}
+
+/** Reads by events: a body that is late must not end the connection, over which the answer goes. */
+function receiveWhole(
+  request: NodeServerRequest,
+  options: ReceiveOptions,
+  taking: Taking,
+): Promise<Uint8Array> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const held = newBytes();
+  const isCut = cutCheck(request);
+  const onData = (chunk: Uint8Array) => {
+    try {
+      if (held.length + chunk.length > bodyBytesMax(options)) throw tooLarge(options);
+      taking.take(chunk.length);
+      held.push(chunk);
+    } catch (error) {
+      fail(error);
+    }
+  };
+  const onEnd = () => {
+    if (isCut()) return fail(hungUp());
+    leave();
+    resolve(held.take(held.length));
+  };
+  const onClose = () => fail(hungUp());
+  const fail = (error: unknown) => {
+    leave();
+    // What still comes is not kept.
+    request.resume();
+    reject(error);
+  };
+  const timer = setTimeout(() => fail(late(options)), options.timeoutMs);
+  const leave = () => {
+    clearTimeout(timer);
+    request.off("data", onData).off("end", onEnd).off("error", onClose).off("close", onClose);
+  };
+  request.on("end", onEnd).on("error", onClose).on("close", onClose).on("data", onData);
+  if (request.readableEnded || request.destroyed) onClose();
+  return promise;
+}
+
+function before<T>(
+  leftMs: number | undefined,
+  promise: Promise<T>,
+  options: ReceiveOptions,
+): Promise<T> {
+  if (leftMs === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(late(options)), Math.max(0, leftMs));
+    promise.finally(() => clearTimeout(timer)).then(resolve, reject);
+  });
+}
+
+/**
+ * Whether the client has gone in the middle: HTTP/2 ends what is read as if it were whole also where the
+ * stream was reset, and forgets the stream with that.
+ */
+function cutCheck(request: NodeServerRequest): () => boolean {
+  if (!("stream" in request)) return () => request.errored !== null;
+  const { stream } = request;
+  return () => stream.aborted || stream.rstCode !== 0;
+}
+
+interface Taking {
+  take(amount: number): void;
+  give(amount: number): void;
+  giveAll(): void;
+}
+
+/** What one request has taken from a budget. */
+function newTaking(budget: Budget): Taking {
+  let taken = 0;
+  return {
+    take: (amount) => {
+      try {
+        budget.take(amount);
+      } catch (error) {
+        throw toConnectError(error);
+      }
+      taken += amount;
+    },
+    give: (amount) => {
+      budget.give(amount);
+      taken -= amount;
+    },
+    giveAll: () => {
+      budget.give(taken);
+      taken = 0;
+    },
+  };
+}
+
+function inWords(reason: unknown): never {
+  throw reason instanceof ConnectError ? reason : hungUp(reason);
+}
+
+export function tooLargeMessage(bytesMax: number | string): string {
+  return `the request is larger than the ${bytesMax} bytes that this call takes`;
+}
+
+export function hungUp(cause?: unknown): ConnectError {
+  return new ConnectError("the client hung up", Code.Canceled, undefined, undefined, cause);
+}
+
+function tooLarge({ bytesMax }: ReceiveOptions): ConnectError {
+  return toConnectError(new N0Error("resource_exhausted", tooLargeMessage(bytesMax)));
+}
+
+function late({ timeoutMs }: ReceiveOptions): ConnectError {
+  const message = `the request did not come whole within ${timeoutMs / 1000} s`;
+  return toConnectError(new N0Error("deadline_exceeded", message));
+}
