@@ -3,7 +3,7 @@ import { quote } from "../src/util/quote.ts";
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** What no value holds: an end of line, NUL, or what is no byte. */
 const NOT_IN_VALUE = /[\0\r\n]|[^\0-\xff]/;
-const BLANKS_AROUND = /^[\t\n\r ]+|[\t\n\r ]+$/g;
+const BLANKS = "\t\n\r ";
 
 /**
  * `Headers` of the Fetch standard (https://fetch.spec.whatwg.org/#headers-class) over a Map. Node's own one
@@ -77,8 +77,17 @@ function keyOf(name: string): string {
 }
 
 function valueOf(value: string): string {
-  const text = String(value).replace(BLANKS_AROUND, "");
+  const text = withoutBlanksAround(String(value));
   if (NOT_IN_VALUE.test(text))
     throw new TypeError("a header's value holds a character that may not be there");
   return text;
+}
+
+/** A pattern for the end of a text would begin anew at each blank inside of it. */
+function withoutBlanksAround(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && BLANKS.includes(text.charAt(start))) start += 1;
+  while (end > start && BLANKS.includes(text.charAt(end - 1))) end -= 1;
+  return text.slice(start, end);
 }

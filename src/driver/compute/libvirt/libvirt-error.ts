@@ -22,6 +22,8 @@ export const VIR_ERR = {
 /** VIR_FROM_RPC: the connection itself, not what was asked over it. */
 const FROM_RPC = 7;
 
+const SAID_LENGTH_MAX = 4096;
+
 /** What is known besides the error. */
 export interface Circumstances {
   /** The last line of QEMU in the domain's log. libvirt does not always quote it. */
@@ -173,7 +175,7 @@ export function toN0Error(
   // A start that failed before there was a QEMU finds the words of an earlier one in the log.
   const isSilent = hasEndedInSilence(withoutWarnings(message));
   const said = logLine !== undefined && isSilent ? `${message}: ${logLine}` : message;
-  const known = withoutWarnings(said);
+  const known = bounded(withoutWarnings(said));
   const facts = {
     ...(name === undefined ? {} : { resource: `virtual_machine/${name}` }),
     cause: new Error(`libvirt: ${said} (code ${error?.code}, domain ${error?.domain})`),
@@ -181,6 +183,12 @@ export function toN0Error(
   const { kind, words } = error === undefined ? OUR_BUG : meaningOf(error, known, circumstances);
   const what = name === undefined ? "the virtual machines" : `virtual machine "${name}"`;
   return new N0Error(kind, `cannot ${action} ${what}: ${words}${quote(known)}`, facts);
+}
+
+/** Some patterns look from each place to the end; libvirt says what failed first, and QEMU last. */
+function bounded(said: string): string {
+  if (said.length <= 2 * SAID_LENGTH_MAX) return said;
+  return `${said.slice(0, SAID_LENGTH_MAX)}\n${said.slice(-SAID_LENGTH_MAX)}`;
 }
 
 function meaningOf(error: VirError, known: string, { hasLackedMemory }: Circumstances): Meaning {

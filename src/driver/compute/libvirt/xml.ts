@@ -54,10 +54,6 @@ function unescapeXml(text: string): string {
   });
 }
 
-const TOKEN =
-  /<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!\[CDATA\[([\s\S]*?)\]\]>|<(\/?)([^\s<>/]+)((?:"[^"]*"|'[^']*'|[^<>"'])*?)(\/?)>|([^<]+)/g;
-const ATTRIBUTE = /([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
-
 interface OpenElement {
   name: string;
   attributes: Map<string, string>;
@@ -68,33 +64,82 @@ interface OpenElement {
 /**
  * Reads a document that libvirt printed: well formed, without a DTD. Not for input from users.
  *
- * @throws N0Error `internal` if the tags do not match.
+ * @throws N0Error `internal` for what is not well formed.
  */
 export function parseXml(document: string): XmlElement {
   const top: OpenElement = { name: "", attributes: new Map(), children: [], text: "" };
   const open = [top];
-  for (const [, cdata, close, name, attributes, selfClosing, text] of document.matchAll(TOKEN)) {
+  for (let at = 0; at < document.length; ) {
+    const { kind, content, end } = tokenAt(document, at);
     const parent = open.at(-1)!;
-    if (cdata !== undefined) parent.text += cdata;
-    else if (text !== undefined) parent.text += unescapeXml(text);
-    else if (name === undefined) continue;
-    else if (close === "/") {
-      if (open.length === 1 || parent.name !== name) throw malformed(`</${name}>`);
+    if (kind === "text") parent.text += unescapeXml(content);
+    else if (kind === "cdata") parent.text += content;
+    else if (kind === "close") {
+      if (open.length === 1 || parent.name !== content.trimEnd()) throw malformed(`</${content}>`);
       open.pop();
-    } else {
-      const element = {
-        name,
-        attributes: parseAttributes(attributes ?? ""),
-        children: [],
-        text: "",
-      };
+    } else if (kind === "open" || kind === "empty") {
+      const element = elementOf(content);
       parent.children.push(element);
-      if (selfClosing !== "/") open.push(element);
+      if (kind === "open") open.push(element);
     }
+    at = end;
   }
   const [root] = top.children;
   if (open.length !== 1 || root === undefined) throw malformed("end of document");
   return root;
+}
+
+interface Token {
+  readonly kind: "text" | "cdata" | "open" | "empty" | "close" | "other";
+  /** What stands between its marks. */
+  readonly content: string;
+  readonly end: number;
+}
+
+/** What has marks of its own, by its first one. */
+const MARKED = [
+  { first: "<!--", last: "-->", kind: "other" },
+  { first: "<?", last: "?>", kind: "other" },
+  { first: "<![CDATA[", last: "]]>", kind: "cdata" },
+  { first: "</", last: ">", kind: "close" },
+] as const;
+
+function tokenAt(document: string, at: number): Token {
+  if (document[at] !== "<") {
+    const next = document.indexOf("<", at);
+    const end = next === -1 ? document.length : next;
+    return { kind: "text", content: document.slice(at, end), end };
+  }
+  for (const { first, last, kind } of MARKED) {
+    if (!document.startsWith(first, at)) continue;
+    const close = document.indexOf(last, at + first.length);
+    if (close === -1) throw malformed(first);
+    return { kind, content: document.slice(at + first.length, close), end: close + last.length };
+  }
+  const close = endOfTag(document, at + 1);
+  const content = document.slice(at + 1, close);
+  return content.endsWith("/")
+    ? { kind: "empty", content: content.slice(0, -1), end: close + 1 }
+    : { kind: "open", content, end: close + 1 };
+}
+
+/** The `>` that ends a tag, which may stand in a quoted value too. */
+function endOfTag(document: string, from: number): number {
+  for (let at = from; at < document.length; at += 1) {
+    const character = document.charAt(at);
+    if (character === ">") return at;
+    if (character === "<") break;
+    if (character !== '"' && character !== "'") continue;
+    at = document.indexOf(character, at + 1);
+    if (at === -1) break;
+  }
+  throw malformed("<");
+}
+
+function elementOf(content: string): OpenElement {
+  const [name] = /^[^\s"'=]+/.exec(content) ?? [];
+  if (name === undefined) throw malformed(`<${content}>`);
+  return { name, attributes: parseAttributes(content, name.length), children: [], text: "" };
 }
 
 /** The first element at `path` below `element`, such as `["devices", "serial"]`. */
@@ -110,16 +155,22 @@ export function findElements(element: XmlElement, ...path: string[]): XmlElement
   );
 }
 
-function parseAttributes(source: string): Map<string, string> {
+function parseAttributes(content: string, from: number): Map<string, string> {
   const attributes = new Map<string, string>();
-  for (const [, name, double, single] of source.matchAll(ATTRIBUTE)) {
-    attributes.set(name!, unescapeXml(double ?? single ?? ""));
+  // Sticky: each match begins where the one before ended, so that none is looked for in vain.
+  const attribute = /\s+([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/y;
+  const end = content.trimEnd().length;
+  for (attribute.lastIndex = from; attribute.lastIndex < end; ) {
+    const found = attribute.exec(content);
+    if (found === null) throw malformed(`<${content}>`);
+    const [, name = "", double, single] = found;
+    attributes.set(name, unescapeXml(double ?? single ?? ""));
   }
   return attributes;
 }
 
 function malformed(where: string): N0Error {
   return new N0Error("internal", "the hypervisor's description of a domain cannot be read", {
-    cause: new Error(`unexpected ${where}`),
+    cause: new Error(`unexpected ${where.slice(0, 100)}`),
   });
 }

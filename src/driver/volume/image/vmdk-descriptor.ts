@@ -7,10 +7,21 @@ const ALLOWED_TYPES = ["monolithicSparse", "streamOptimized"];
 
 /** True for the text that stands beside the extents of a vmdk and says which files they are. */
 export function isVmdkDescriptor(head: Uint8Array): boolean {
-  const text = latin1(head.subarray(0, DESCRIPTOR_BYTES));
-  return (
-    /^\s*#\s*disk\s+descriptorfile/i.test(text) || /^(?:#[^\n]*\n|[ \r\t]*\n)*version=\d/.test(text)
-  );
+  let isFirst = true;
+  for (const line of linesOf(latin1(head.subarray(0, DESCRIPTOR_BYTES)))) {
+    const text = line.trim();
+    if (text === "") continue;
+    if (isFirst && isDescriptorTitle(text)) return true;
+    isFirst = false;
+    if (!text.startsWith("#")) return /^version=\d/.test(text);
+  }
+  return false;
+}
+
+/** `# Disk DescriptorFile`, however it is spaced and spelled. */
+function isDescriptorTitle(line: string): boolean {
+  const [first = "", second = ""] = line.slice(1).trim().toLowerCase().split(/\s+/, 2);
+  return line.startsWith("#") && first === "disk" && second.startsWith("descriptorfile");
 }
 
 export function isSparseVmdk(head: Uint8Array): boolean {
@@ -36,14 +47,26 @@ export function checkSparseVmdk(head: Uint8Array): void {
   const text = latin1(head.subarray(512, 512 + Math.max(DESCRIPTOR_BYTES, declaredBytes)));
   if (/parentFileNameHint/i.test(text)) throw new ImageFormatError("it points to a parent file");
 
-  const descriptor = text.split("\0", 1)[0] ?? "";
-  const type = /^\s*createType\s*=\s*"([^"]*)"/m.exec(descriptor)?.[1] ?? "";
+  const lines = linesOf(text.split("\0", 1)[0] ?? "").map((line) => line.trim());
+  const type = lines.map(createType).find((found) => found !== undefined) ?? "";
   if (!ALLOWED_TYPES.includes(type))
     throw new ImageFormatError(`its type is "${type.slice(0, 40)}"`);
-  const extents = descriptor.match(/^\s*(?:RW|RDONLY|NOACCESS)\s.*$/gm) ?? [];
-  if (extents.length !== 1 || !/^\s*RW\s+\d+\s+SPARSE\s+"[^"/]*"\s*$/.test(extents[0] ?? "")) {
+  const [extent = "", ...more] = lines.filter((line) => /^(?:RW|RDONLY|NOACCESS)\s/.test(line));
+  if (more.length > 0 || !/^RW\s+\d+\s+SPARSE\s+"[^"/]*"$/.test(extent)) {
     throw new ImageFormatError("its descriptor points to other files");
   }
+}
+
+/** The value of a line `createType="…"`. */
+function createType(line: string): string | undefined {
+  const at = line.indexOf("=");
+  if (at === -1 || line.slice(0, at).trim() !== "createType") return undefined;
+  return /^"([^"]*)"/.exec(line.slice(at + 1).trim())?.[1];
+}
+
+/** A pattern over all of a text may take time with the square of its length; one over a line's parts does not. */
+function linesOf(text: string): string[] {
+  return text.split(/[\r\n]/);
 }
 
 function latin1(bytes: Uint8Array): string {
