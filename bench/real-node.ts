@@ -59,7 +59,6 @@ export async function openRealCloud(): Promise<RealCloud> {
         accelerator: "tcg",
         resourcePrefix: `n0b${id}-`,
         allowedFileFolders: [folder],
-        allowLocalSources: false,
         virtualSizeBytesMax: 1n << 40n,
       },
       log,

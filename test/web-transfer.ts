@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach } from "vitest";
+import { LOCAL_SOURCES, newSourceAddresses } from "../src/driver/volume/web/source-addresses.ts";
 import { type Source, type TransferOptions, transfer } from "../src/driver/volume/web/transfer.ts";
 import { systemClock } from "../src/util/clock.ts";
 import { systemRandom } from "../src/util/random.ts";
@@ -46,7 +47,7 @@ export async function fetchFrom(
   const all = {
     responseTimeoutMs: 5_000,
     idleTimeoutMs: 5_000,
-    allowLocalSources: true,
+    sources: newSourceAddresses(LOCAL_SOURCES),
     proxies: { exceptions: [] },
     clock,
     random: { ...systemRandom, fraction: () => 0 },

@@ -20,8 +20,8 @@ export interface DriversConfig {
   readonly resourcePrefix: string;
   /** Where `file:` images may be read from. */
   readonly allowedFileFolders: readonly string[];
-  /** Whether `http(s):` images may come from loopback and link-local addresses. */
-  readonly allowLocalSources: boolean;
+  /** CIDRs that `http(s):` images may come from although they are the node's own, or special. Default: none. */
+  readonly allowedSources?: readonly string[];
   /** Through which those images are fetched. Default: none. */
   readonly webProxies?: WebProxies;
   /** No volume may be larger. */
@@ -45,7 +45,7 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
   const volume = await newQcow2VolumeDriver({
     directory: volumeFolder,
     allowedFileFolders: config.allowedFileFolders,
-    allowLocalSources: config.allowLocalSources,
+    ...(config.allowedSources === undefined ? {} : { allowedSources: config.allowedSources }),
     ...(config.webProxies === undefined ? {} : { webProxies: config.webProxies }),
     virtualSizeBytesMax: config.virtualSizeBytesMax,
   });

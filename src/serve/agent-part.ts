@@ -7,6 +7,7 @@ import { openDrivers } from "../agent/drivers.ts";
 import { newKeyedQueue } from "../agent/keyed-queue.ts";
 import { keepRegistered } from "../agent/registration.ts";
 import { agentRoutes } from "../agent/routes.ts";
+import { LOCAL_SOURCES } from "../driver/volume/web/source-addresses.ts";
 import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { systemClock } from "../util/clock.ts";
@@ -83,13 +84,14 @@ export async function openAgent(
 
 function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversConfig {
   const { baseDirectory, accelerator, libvirtUri, resourcePrefix, imageSizeMax } = settings;
+  const { allowedSources } = settings;
   return {
     baseDirectory,
     accelerator,
     libvirtUri,
     resourcePrefix,
     allowedFileFolders: settings.allowedFileFolders ?? [join(baseDirectory, "images")],
-    allowLocalSources: settings.allowLocalSources,
+    allowedSources: [...allowedSources, ...(settings.allowLocalSources ? LOCAL_SOURCES : [])],
     webProxies,
     virtualSizeBytesMax: imageSizeMax,
   };

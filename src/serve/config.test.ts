@@ -112,6 +112,19 @@ test("values of every form", () => {
   });
 });
 
+test("ranges of addresses", () => {
+  const load = (flags: Readonly<Record<string, unknown>>) =>
+    loadSettings("standalone", { flags, environment: {} });
+  expect(load({})).toMatchObject({ allowedSources: [] });
+  const both = { allowedSources: "10.1.2.3,FD00:0:0::/16" };
+  expect(load(both)).toMatchObject({
+    allowedSources: ["10.1.2.3/32", "fd00::/16"],
+  });
+  expect(() => load({ allowedSources: "mirror" })).toThrow(
+    'allowed-sources (from --allowed-sources): must be CIDRs such as 10.0.0.0/24, not "mirror"',
+  );
+});
+
 test.each(["0ms", "1ms", "15s", "90s", "2m", "1h", "36h", "7d"])(
   "the duration %s reads back",
   (text) => {

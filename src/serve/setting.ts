@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Location } from "../agent/location.ts";
 import { parseLocation } from "../agent/location.ts";
 import { parseBytes } from "../util/bytes.ts";
+import { formatCidr, parseBlock } from "../util/cidr.ts";
 
 /** What one value may be, whether it comes from YAML (typed) or from a flag or variable (a string). */
 type Parse<T> = (value: unknown) => T;
@@ -90,6 +91,12 @@ export function list<T>(item: Parse<T>): Parse<readonly T[]> {
     return Array.isArray(items) ? items.map(item) : wrong("must be a list");
   };
 }
+
+/** A CIDR, or an address alone, as this product writes it. */
+export const cidr: Parse<string> = (value) => {
+  const block = parseBlock(text(value));
+  return block === undefined ? wrong("must be CIDRs such as 10.0.0.0/24") : formatCidr(block);
+};
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 

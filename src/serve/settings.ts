@@ -8,6 +8,7 @@ import { LOG_LEVELS } from "../util/log.ts";
 import {
   baseUrl,
   bytes,
+  cidr,
   duration,
   durationBetween,
   flag,
@@ -206,9 +207,14 @@ const node = {
     description:
       "folders that file:// images come from, separated by commas; default: <base>/images",
   }),
+  allowedSources: about(setting(list(cidr)).default([]), {
+    argument: "<CIDRs>",
+    description:
+      "addresses of web servers that images come from although they are this node's, link-local or otherwise closed",
+  }),
   allowLocalSources: about(setting(flag).default(false), {
     argument: "[boolean]",
-    description: "fetches images from web servers on loopback and link-local addresses too",
+    description: "adds loopback and link-local addresses to --allowed-sources",
     kind: "flag",
   }),
   imageSizeMax: about(setting(bytes).default(1n << 40n), {

@@ -78,6 +78,16 @@ export function parseCidr(text: string, family: Family): Cidr | undefined {
   return { family, base: (address >> shift) << shift, prefixLength };
 }
 
+/**
+ * As `parseCidr`, in either family, and an address alone as a block of one.
+ *
+ * @returns undefined for what is neither.
+ */
+export function parseBlock(text: string): Cidr | undefined {
+  const family = text.includes(":") ? 6 : 4;
+  return parseCidr(text.includes("/") ? text : `${text}/${BITS[family]}`, family);
+}
+
 export function formatCidr({ base, family, prefixLength }: Cidr): string {
   return `${formatAddress(base, family)}/${prefixLength}`;
 }
@@ -98,6 +108,19 @@ export function contains(cidr: Cidr, address: bigint): boolean {
 
 export function overlaps(a: Cidr, b: Cidr): boolean {
   return a.family === b.family && a.base < endOf(b) && b.base < endOf(a);
+}
+
+/** The same addresses in order, without what lies in another of them. All are of one family. */
+export function disjoint(cidrs: readonly Cidr[]): readonly Cidr[] {
+  const sorted = [...cidrs].sort(
+    (a, b) => Number(a.base - b.base) || a.prefixLength - b.prefixLength,
+  );
+  const kept: Cidr[] = [];
+  for (const cidr of sorted) {
+    const last = kept.at(-1);
+    if (last === undefined || !overlaps(last, cidr)) kept.push(cidr);
+  }
+  return kept;
 }
 
 /** First and last address that a host may have: not the network's own, and not IPv4's broadcast. */

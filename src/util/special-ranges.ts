@@ -1,4 +1,12 @@
-import { type Cidr, type Family, formatCidr, overlaps, parseCidr } from "./cidr.ts";
+import {
+  type Cidr,
+  disjoint,
+  type Family,
+  formatCidr,
+  overlaps,
+  parseBlock,
+  parseCidr,
+} from "./cidr.ts";
 
 /** A range that no host of a network can have an address of, and what it is for. */
 interface SpecialRange {
@@ -51,4 +59,37 @@ function range(family: Family, text: string, use: string): SpecialRange {
 export function specialRangeIn(cidr: Cidr): string | undefined {
   const special = SPECIAL_RANGES[cidr.family].find((one) => overlaps(one.cidr, cidr));
   return special === undefined ? undefined : `${formatCidr(special.cidr)}, ${special.use}`;
+}
+
+/**
+ * Where clouds answer a machine of theirs with its secrets, beside 169.254.0.0/16: Azure's, Alibaba's, and
+ * over IPv6 those of AWS and Google. Nothing else is there.
+ */
+const METADATA_SERVICES = [
+  "168.63.129.16/32",
+  "100.100.100.200/32",
+  "fd00:ec2::/32",
+  "fd20:ce::254/128",
+].map((text) => parseBlock(text)!);
+
+/**
+ * IPv6 addresses that lead to an IPv4 address written in them, where somebody translates or tunnels: the
+ * reserved `::/8` with the mapped, compatible and translated ones (RFC 4291, 2765, 6052, 8215), Teredo
+ * (RFC 4380) and 6to4 (RFC 3056).
+ */
+const HIDING_IPV4 = ["::/8", "2001::/32", "2002::/16"].map((text) => parseBlock(text)!);
+
+/**
+ * Addresses that are no machine's in the world outside: special ones, clouds' metadata services, and IPv4
+ * addresses hidden in IPv6.
+ */
+export const NO_DESTINATIONS: Readonly<Record<Family, readonly Cidr[]>> = {
+  4: destinationsOf(4),
+  6: destinationsOf(6),
+};
+
+function destinationsOf(family: Family): readonly Cidr[] {
+  const special = SPECIAL_RANGES[family].map(({ cidr }) => cidr);
+  const others = [...METADATA_SERVICES, ...HIDING_IPV4].filter((cidr) => cidr.family === family);
+  return disjoint([...special, ...others]);
 }

@@ -35,7 +35,6 @@ async function openAgent() {
       accelerator: "tcg",
       resourcePrefix,
       allowedFileFolders: [],
-      allowLocalSources: false,
       virtualSizeBytesMax: 1024n ** 4n,
     },
     silentLog,

@@ -49,7 +49,6 @@ export async function openRealCloud(): Promise<RealCloud> {
       accelerator: "tcg",
       resourcePrefix: prefix,
       allowedFileFolders: [],
-      allowLocalSources: false,
       virtualSizeBytesMax: 1024n ** 4n,
     },
     silentLog,

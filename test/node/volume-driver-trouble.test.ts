@@ -135,23 +135,41 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
     });
 
     test("on loopback is refused unless that is allowed", async () => {
-      const { driver, names } = await world({ allowLocalSources: false });
+      const { driver, names } = await world({ allowedSources: [] });
       const url = await webServer((_, response) => response.end(image));
       const fetched = driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
-      await expect(fetched).rejects.toThrow(/loopback or link-local/);
+      await expect(fetched).rejects.toThrow(/127.0.0.0\/8.*--allowed-sources/);
+      expect(await names()).toEqual([]);
+    });
+
+    test.runIf(address !== undefined)("on the node is refused at any address of its", async () => {
+      const { driver, names } = await world({ allowedSources: [] });
+      let asked = 0;
+      const url = await webServer((_, response) => {
+        asked += 1;
+        response.end(image);
+      }, address);
+      const fetched = driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
+      await expect(fetched).rejects.toThrow(/an address of the node.*--allowed-sources/);
+      expect(asked).toBe(0);
       expect(await names()).toEqual([]);
     });
 
     test.runIf(address !== undefined)("does not lead to loopback by a redirect", async () => {
-      const { driver, names } = await world({ allowLocalSources: false });
-      const inner = await webServer((_, response) => response.end(image));
+      const { driver, names } = await world({ allowedSources: [address!] });
+      let asked = 0;
+      const inner = await webServer((_, response) => {
+        asked += 1;
+        response.end(image);
+      });
       const outer = await webServer((request, response) => {
         if (request.url === "/image") response.end(image);
         else response.writeHead(302, { location: inner }).end();
       }, address);
       const fetchFrom = (url: string) =>
         driver.ensureFetched("a", { url }, MIB, mark, { signal: signal() });
-      await expect(fetchFrom(outer)).rejects.toThrow(/loopback or link-local/);
+      await expect(fetchFrom(outer)).rejects.toThrow(/127.0.0.0\/8/);
+      expect(asked).toBe(0);
       expect(await names()).toEqual([]);
       await fetchFrom(`${outer}/image`);
     });

@@ -9,6 +9,7 @@ import {
   type Qcow2VolumeDriverOptions,
 } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
 import type { VolumeDriver } from "../../src/driver/volume/volume-driver.ts";
+import { LOCAL_SOURCES } from "../../src/driver/volume/web/source-addresses.ts";
 
 export const MIB = 1024n ** 2n;
 export const TIB = 1024n ** 4n;
@@ -39,7 +40,7 @@ export async function newVolumeWorld(
   const driver = await newQcow2VolumeDriver({
     directory: directory!,
     allowedFileFolders: [allowed!],
-    allowLocalSources: true,
+    allowedSources: LOCAL_SOURCES,
     responseTimeoutMs: 5000,
     idleTimeoutMs: 5000,
     ...options,

@@ -22,6 +22,7 @@ import {
   noVolume,
   tooSmall,
 } from "../volume-errors.ts";
+import { newSourceAddresses } from "../web/source-addresses.ts";
 import { newBaseIndex, volumeIds } from "./base-index.ts";
 import { newExports } from "./exports.ts";
 import { readEach, readRange, writeSparse } from "./files.ts";
@@ -39,8 +40,8 @@ export interface Qcow2VolumeDriverOptions {
   readonly directory: string;
   /** Folders that `file:` sources may lie in, and below. Default: none. */
   readonly allowedFileFolders?: readonly string[];
-  /** Whether `http(s):` sources may be on loopback or link-local addresses. Default: false. */
-  readonly allowLocalSources?: boolean;
+  /** CIDRs that `http(s):` sources may come from although they are the node's, or special. Default: none. */
+  readonly allowedSources?: readonly string[];
   /** Through which `http(s):` sources are fetched. Default: none. */
   readonly webProxies?: WebProxies;
   /** No guest sees a larger disk. Default: 4 TiB. */
@@ -76,7 +77,7 @@ export async function newQcow2VolumeDriver(
     allowedFileFolders: options.allowedFileFolders ?? [],
     responseTimeoutMs: options.responseTimeoutMs ?? 30_000,
     idleTimeoutMs,
-    allowLocalSources: options.allowLocalSources ?? false,
+    sources: newSourceAddresses(options.allowedSources ?? []),
     proxies: options.webProxies ?? { exceptions: [] },
     clock,
     random: options.random ?? systemRandom,

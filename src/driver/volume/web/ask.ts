@@ -5,13 +5,13 @@ import { webUrlFault } from "../../../util/source-url.ts";
 import { proxyFor, type WebProxies } from "../../../util/web-proxies.ts";
 import { get } from "./get.ts";
 import { retryAfterMs } from "./headers.ts";
+import type { SourceAddresses } from "./source-addresses.ts";
 import { isPassingStatus, lasting, noAnswer, passing, statusText } from "./web-error.ts";
 
 export interface AskOptions {
   /** Longest wait until a server has answered with its headers. */
   readonly responseTimeoutMs: number;
-  /** Whether loopback and link-local addresses may be asked. */
-  readonly allowLocalSources: boolean;
+  readonly sources: SourceAddresses;
   readonly proxies: WebProxies;
   readonly clock: Clock;
 }

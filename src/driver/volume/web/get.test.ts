@@ -2,9 +2,10 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { type Duplex, pipeline } from "node:stream";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { WebProxies } from "../../../util/web-proxies.ts";
-import { get, isLocalAddress } from "./get.ts";
+import { get } from "./get.ts";
+import { LOCAL_SOURCES, newSourceAddresses, type SourceAddresses } from "./source-addresses.ts";
 
 const base = () => ({
   proxies: { exceptions: [] },
@@ -12,8 +13,14 @@ const base = () => ({
   signal: AbortSignal.timeout(5000),
 });
 
+/** Connections, also those on which nothing is asked. */
+let heard = 0;
 const server = createServer((_, response) => response.end("secret"));
+server.on("connection", () => (heard += 1));
 let port = 0;
+beforeEach(() => {
+  heard = 0;
+});
 
 beforeAll(async () => {
   await once(server.listen(0, "127.0.0.1"), "listening");
@@ -22,27 +29,6 @@ beforeAll(async () => {
 afterAll(() => {
   server.closeAllConnections();
   server.close();
-});
-
-test.each([
-  ["127.0.0.1", true],
-  ["127.9.9.9", true],
-  ["169.254.169.254", true],
-  ["0.0.0.0", true],
-  ["::", true],
-  ["::1", true],
-  ["fe80::1", true],
-  ["febf::1", true],
-  ["::ffff:127.0.0.1", true],
-  ["::ffff:a9fe:a9fe", true],
-  ["10.0.0.1", false],
-  ["169.253.1.1", false],
-  ["192.0.2.1", false],
-  ["fec0::1", false],
-  ["2001:db8::1", false],
-  ["::ffff:10.0.0.1", false],
-])("%s is local: %s", (address, expected) => {
-  expect(isLocalAddress(address)).toBe(expected);
 });
 
 test.each([
@@ -55,17 +41,34 @@ test.each([
   "[::ffff:127.0.0.1]",
   "localhost",
 ])("nothing is read from %s, however it is written", async (host) => {
-  const options = { ...base(), allowLocalSources: false };
+  const options = { ...base(), sources: newSourceAddresses([]) };
   await expect(get(new URL(`http://${host}:${port}/`), options)).rejects.toMatchObject({
     kind: "failed_precondition",
-    message: expect.stringContaining("allow-local-sources"),
+    message: expect.stringContaining("--allowed-sources"),
   });
+  expect(heard).toBe(0);
 });
 
+test.each(["127.0.0.1", "localhost"])(
+  "nothing is read from %s where it is the node's own",
+  async (host) => {
+    // As if the loopback were an ordinary network: what is open but for the node's own addresses.
+    const sources: SourceAddresses = {
+      whyClosed: async (address) =>
+        address === "127.0.0.1" ? "an address of the node" : undefined,
+    };
+    const asked = get(new URL(`http://${host}:${port}/`), { ...base(), sources });
+    // The server listens on that address alone, so no other of the name answers.
+    await expect(asked).rejects.toThrow(/an address of the node|ECONNREFUSED/);
+    expect(heard).toBe(0);
+  },
+);
+
 test.each(["127.0.0.1", "localhost"])("%s is asked where that is allowed", async (host) => {
-  const options = { ...base(), allowLocalSources: true };
+  const options = { ...base(), sources: newSourceAddresses(LOCAL_SOURCES) };
   const response = await get(new URL(`http://${host}:${port}/`), options);
   expect(Buffer.concat(await response.toArray()).toString()).toBe("secret");
+  expect(heard).toBe(1);
 });
 
 describe("through a proxy", () => {
@@ -105,8 +108,9 @@ describe("through a proxy", () => {
     }
   }
 
-  const body = async (url: string, proxies: WebProxies, allowLocalSources = false) => {
-    const response = await get(new URL(url), { ...base(), proxies, allowLocalSources });
+  const body = async (url: string, proxies: WebProxies, isLocalAllowed = false) => {
+    const sources = newSourceAddresses(isLocalAllowed ? LOCAL_SOURCES : []);
+    const response = await get(new URL(url), { ...base(), proxies, sources });
     return Buffer.concat(await response.toArray()).toString();
   };
 
@@ -121,7 +125,7 @@ describe("through a proxy", () => {
   test("loopback is asked for only where that is allowed", async () => {
     await withProxy(async ({ proxies, asked }) => {
       for (const host of ["127.0.0.1", "localhost", "a.localhost", "[::1]"]) {
-        await expect(body(`http://${host}:${port}/`, proxies)).rejects.toThrow(/loopback/);
+        await expect(body(`http://${host}:${port}/`, proxies)).rejects.toThrow(/--allowed-sources/);
       }
       expect(asked).toEqual([]);
       expect(await body(`http://127.0.0.1:${port}/`, proxies, true)).toBe("by proxy");

@@ -1,36 +1,20 @@
-import { lookup } from "node:dns";
+import type { LookupOptions } from "node:dns";
+import { lookup } from "node:dns/promises";
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import { BlockList, isIP, type LookupFunction } from "node:net";
-import type { N0Error } from "../../../util/errors.ts";
+import { isIP, type LookupFunction } from "node:net";
+import { callbackify } from "node:util";
 import { proxyFor, type WebProxies } from "../../../util/web-proxies.ts";
+import type { SourceAddresses } from "./source-addresses.ts";
 import { lasting } from "./web-error.ts";
 
 export interface GetOptions {
-  /** Whether loopback, link-local and unspecified addresses may be asked. */
-  readonly allowLocalSources: boolean;
+  readonly sources: SourceAddresses;
   readonly proxies: WebProxies;
   /** Longest wait for a proxy to connect. */
   readonly timeoutMs: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
-}
-
-/**
- * What only this node reaches under these addresses (an n0core without a token, the metadata service
- * of a cloud) is not for whoever may name a URL and read back what it answered.
- */
-const LOCAL = new BlockList();
-LOCAL.addSubnet("0.0.0.0", 8, "ipv4");
-LOCAL.addSubnet("127.0.0.0", 8, "ipv4");
-LOCAL.addSubnet("169.254.0.0", 16, "ipv4");
-LOCAL.addAddress("::", "ipv6");
-LOCAL.addAddress("::1", "ipv6");
-LOCAL.addSubnet("fe80::", 10, "ipv6");
-
-/** Whether an IP address is loopback, link-local or unspecified, also as IPv4 written in IPv6. */
-export function isLocalAddress(address: string): boolean {
-  return LOCAL.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
 }
 
 /**
@@ -42,9 +26,10 @@ export function isLocalAddress(address: string): boolean {
  *   what the socket threw.
  */
 export async function get(url: URL, options: GetOptions): Promise<IncomingMessage> {
-  const { allowLocalSources, headers, proxies, signal, timeoutMs } = options;
+  const { sources, headers, proxies, signal, timeoutMs } = options;
   const proxy = proxyFor(url, proxies);
-  if (!allowLocalSources && isWrittenLocal(url, proxy !== undefined)) throw notAllowed(url);
+  const written = writtenAddress(url, proxy !== undefined);
+  if (written !== undefined) await checkOpen(url, [written], sources);
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const send = url.protocol === "https:" ? httpsRequest : httpRequest;
   const request = send(url, {
@@ -53,7 +38,7 @@ export async function get(url: URL, options: GetOptions): Promise<IncomingMessag
     ...(proxy === undefined
       ? { agent: false }
       : { agent: agentFor(url, proxy), timeout: timeoutMs }),
-    ...(proxy !== undefined || allowLocalSources ? {} : { lookup: lookupElsewhere(url) }),
+    ...(proxy === undefined ? { lookup: lookupOpen(url, sources) } : {}),
   });
   request.on("response", resolve).on("error", reject);
   request.on("upgrade", (_, socket) => {
@@ -65,10 +50,10 @@ export async function get(url: URL, options: GetOptions): Promise<IncomingMessag
 }
 
 /** An address is not looked up, and a proxy's `localhost` is the proxy's machine. */
-function isWrittenLocal({ hostname }: URL, isProxied: boolean): boolean {
+function writtenAddress({ hostname }: URL, isProxied: boolean): string | undefined {
   const host = hostname.replace(/^\[(.*)\]$/, "$1");
-  if (isIP(host) !== 0) return isLocalAddress(host);
-  return isProxied && /^(.*\.)?localhost\.?$/.test(host);
+  if (isIP(host) !== 0) return host;
+  return isProxied && /^(.*\.)?localhost\.?$/.test(host) ? "127.0.0.1" : undefined;
 }
 
 /** For one request. The proxy has been chosen: Node is not to choose once more. */
@@ -77,22 +62,39 @@ function agentFor(url: URL, proxy: URL): HttpAgent {
   return url.protocol === "https:" ? new HttpsAgent({ proxyEnv }) : new HttpAgent({ proxyEnv });
 }
 
-function lookupElsewhere(url: URL): LookupFunction {
+function lookupOpen(url: URL, sources: SourceAddresses): LookupFunction {
+  const find = callbackify(async (hostname: string, options: LookupOptions) => {
+    const found = await lookup(hostname, { ...options, all: true });
+    const addresses = found.map(({ address }) => address);
+    const open = await checkOpen(url, addresses, sources);
+    return found.filter(({ address }) => open.includes(address));
+  });
   return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, found) => {
+    find(hostname, options, (error, found) => {
       if (error !== null) return callback(error, []);
-      const addresses = found.filter(({ address }) => !isLocalAddress(address));
-      const [first] = addresses;
-      if (first === undefined) return callback(notAllowed(url), []);
-      if (options.all === true) return callback(null, addresses);
-      callback(null, first.address, first.family);
+      const [first] = found;
+      if (options.all === true || first === undefined) callback(null, found);
+      else callback(null, first.address, first.family);
     });
   };
 }
 
-function notAllowed(url: URL): N0Error {
-  return lasting(
-    `${url.host} is a loopback or link-local address of the node, from which only an agent with ` +
-      "allow-local-sources fetches",
+/** Answers those that may be asked. @throws N0Error `failed_precondition` if it is none of them. */
+async function checkOpen(
+  url: URL,
+  addresses: readonly string[],
+  sources: SourceAddresses,
+): Promise<readonly string[]> {
+  const open: string[] = [];
+  let closed: string | undefined;
+  for (const address of addresses) {
+    const why = await sources.whyClosed(address);
+    if (why === undefined) open.push(address);
+    else closed ??= `${address}, ${why}`;
+  }
+  if (open.length > 0 || closed === undefined) return open;
+  throw lasting(
+    `${url.host} is ${closed}: nothing is fetched from there, unless the agent's setting ` +
+      "--allowed-sources has it",
   );
 }

@@ -13,6 +13,7 @@ import {
 } from "../../../../test/web-transfer.ts";
 import { systemClock } from "../../../util/clock.ts";
 import { systemRandom } from "../../../util/random.ts";
+import { LOCAL_SOURCES, newSourceAddresses } from "./source-addresses.ts";
 import { transfer } from "./transfer.ts";
 
 describe("a transfer that breaks", () => {
@@ -270,7 +271,7 @@ describe("a transfer that breaks", () => {
     const options = {
       responseTimeoutMs: 5_000,
       idleTimeoutMs: 5_000,
-      allowLocalSources: true,
+      sources: newSourceAddresses(LOCAL_SOURCES),
       proxies: { exceptions: [] },
       clock,
       random: systemRandom,
