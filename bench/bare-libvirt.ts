@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { cpuShares, detectCpuController } from "../src/driver/compute/libvirt/cpu-shares.ts";
@@ -52,6 +52,7 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
   const tapOf = (name: string) => `${prefix}${name}`;
   const diskOf = (name: string) => join(folder, `${name}.qcow2`);
   const folderOf = (name: string) => join(folder, name);
+  const qemuFolderOf = (name: string) => join(folderOf(name), "qemu");
   const seedOf = (name: string) => join(folderOf(name), "seed.iso");
   const cpuController = detectCpuController();
   defer(async () => {
@@ -66,6 +67,9 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
     async prepare(name) {
       prepared.add(name);
       mkdirSync(folderOf(name));
+      // Whoever QEMU runs as makes a socket in it.
+      mkdirSync(qemuFolderOf(name));
+      chmodSync(qemuFolderOf(name), 0o777);
       writeFileSync(seedOf(name), Buffer.alloc(SEED_BYTES));
       await run("qemu-img", "create", "-q", "-f", "qcow2", diskOf(name), "1G");
     },
@@ -102,7 +106,9 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
       prefix,
       paths: {
         folder: folderOf(name),
-        vncSocket: path("vnc.sock"),
+        qemuFolder: qemuFolderOf(name),
+        vncSocket: join(qemuFolderOf(name), "vnc"),
+        formerVncSocket: path("vnc.sock"),
         serialSocket: path("serial.sock"),
         serialLog: path("serial.log"),
       },

@@ -107,7 +107,7 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
     const own = listening.filter((line) => line.includes(`pid=${server.pid},`));
     expect(own.map((line) => line.trim().split(/\s+/)[3])).toEqual([new URL(server.url).host]);
     const sockets = await must("ss", ["-Hlx"]);
-    expect(sockets).toContain(join(place.baseDirectory, "vm", VM, "vnc.sock"));
+    expect(sockets).toContain(join(place.baseDirectory, "vm", VM, "qemu/vnc"));
   });
 });
 

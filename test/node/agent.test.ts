@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { afterAll, describe, expect, test } from "vitest";
 import { openDrivers } from "../../src/agent/drivers.ts";
@@ -23,6 +23,8 @@ afterAll(async () => {
 /** An agent over the real drivers, whose names no other test uses. */
 async function openAgent() {
   const baseDirectory = await mkdtemp("/tmp/n0a-");
+  // QEMU's user must get through.
+  await chmod(baseDirectory, 0o711);
   const unique = baseDirectory
     .slice(-4)
     .toLowerCase()

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { openDrivers } from "../../src/agent/drivers.ts";
 import { newKeyedQueue } from "../../src/agent/keyed-queue.ts";
 import { agentRoutes } from "../../src/agent/routes.ts";
@@ -36,6 +36,8 @@ export interface RealCloud extends Clients, AsyncDisposable {
 
 export async function openRealCloud(): Promise<RealCloud> {
   const baseDirectory = await mkdtemp("/tmp/n0v-");
+  // QEMU's user must get through.
+  await chmod(baseDirectory, 0o711);
   const id = baseDirectory
     .slice(-6)
     .toLowerCase()

@@ -3,10 +3,16 @@ import { N0Error } from "../../../util/errors.ts";
 
 /** Where the files of one virtual machine lie on the node. */
 export interface DomainPaths {
+  /** Root's own, as all that libvirt and we open by a path. */
   readonly folder: string;
+  /** QEMU's own, who makes its sockets there. libvirt opens nothing in it, and we nothing but those. */
+  readonly qemuFolder: string;
   readonly vncSocket: string;
+  /** Where an n0core before had QEMU make it: that of a machine which has run since then. */
+  readonly formerVncSocket: string;
+  /** Made by libvirt, which hands it to QEMU. */
   readonly serialSocket: string;
-  /** Rotated by virtlogd to `serial.log.0` (newest) and up. */
+  /** Written by virtlogd as root, and rotated to `serial.log.0` (newest) and up. */
   readonly serialLog: string;
 }
 
@@ -56,7 +62,9 @@ export function domainPaths(baseDirectory: string, name: string): DomainPaths {
   const folder = join(machinesFolder(baseDirectory), name);
   return {
     folder,
-    vncSocket: join(folder, "vnc.sock"),
+    qemuFolder: join(folder, "qemu"),
+    vncSocket: join(folder, "qemu", "vnc"),
+    formerVncSocket: join(folder, "vnc.sock"),
     serialSocket: join(folder, "serial.sock"),
     serialLog: join(folder, "serial.log"),
   };

@@ -69,7 +69,7 @@ test("disks boot in list order, and cdroms are read-only on their own bus", () =
 test("nothing listens on TCP, and sockets lie in the folder", () => {
   const xml = formatDomainXml(input);
   expect(xml).not.toMatch(/listen|port='(?!0')/);
-  expect(xml).toContain("socket='/var/lib/n0core/vm/web-1/vnc.sock'");
+  expect(xml).toContain("socket='/var/lib/n0core/vm/web-1/qemu/vnc'");
 });
 
 test("shares are left out where the node has none", () => {

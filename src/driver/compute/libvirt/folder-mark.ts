@@ -1,14 +1,10 @@
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { readRegularSync } from "../../file/regular-file.ts";
+import { replaceFileSync } from "../../file/replace-file.ts";
 import type { Mark } from "../../mark.ts";
 import { NAME } from "./domain-paths.ts";
+import { takeMachineFolder } from "./machine-folder.ts";
 
 const FILE = "owner.json";
 
@@ -18,11 +14,10 @@ const FILE = "owner.json";
  */
 export function ensureMarkedFolder(folder: string, { owner, transactionId }: Mark): void {
   mkdirSync(folder, { recursive: true, mode: 0o711 });
+  takeMachineFolder(folder);
   const path = join(folder, FILE);
   if (existsSync(path)) return;
-  const partial = join(folder, `.${FILE}.partial`);
-  writeFileSync(partial, `${JSON.stringify({ owner, transactionId })}\n`);
-  renameSync(partial, path);
+  replaceFileSync(path, Buffer.from(`${JSON.stringify({ owner, transactionId })}\n`));
 }
 
 /** The folders that tell who made them, by name. What tells of nobody is not ours to speak of. */
@@ -38,11 +33,10 @@ export function listMarkedFolders(
 
 /** Undefined where there is no folder, or one that does not tell who made it. */
 export function readFolderMark(folder: string): Mark | undefined {
-  const path = join(folder, FILE);
-  if (!existsSync(path)) return undefined;
-  const text = readFileSync(path, "utf8");
+  const bytes = readRegularSync(join(folder, FILE));
+  if (bytes === undefined) return undefined;
   try {
-    return toMark(JSON.parse(text));
+    return toMark(JSON.parse(bytes.toString("utf8")));
   } catch {
     // What a power cut left of it.
     return undefined;

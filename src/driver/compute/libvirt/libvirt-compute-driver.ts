@@ -12,6 +12,7 @@ import {
 } from "./domain-paths.ts";
 import { asFileError } from "./file-error.ts";
 import { ensureMarkedFolder, listMarkedFolders } from "./folder-mark.ts";
+import { takeMachineFolders } from "./machine-folder.ts";
 import { createSerialHub } from "./serial-hub.ts";
 import { readSerialLogFiles } from "./serial-log.ts";
 import { connectToDomain } from "./sockets.ts";
@@ -72,6 +73,12 @@ export async function openLibvirtComputeDriver(
     );
   }
 
+  takeMachineFolders(machinesFolder(baseDirectory), (folder, err) =>
+    log.warn(
+      { err, folder },
+      "the folder of a virtual machine may be open to QEMU's user: look at it",
+    ),
+  );
   const closed = new AbortController();
   const ready = new AbortController();
   const connection = openConnection({
@@ -91,7 +98,7 @@ export async function openLibvirtComputeDriver(
     list: () => connection.read({ kind: "list" }),
   });
   const pathsOf = (name: string) => domainPaths(baseDirectory, name);
-  const serialHub = createSerialHub((name) => connectToDomain(pathsOf(name).serialSocket, name));
+  const serialHub = createSerialHub((name) => connectToDomain([pathsOf(name).serialSocket], name));
 
   async function resync(): Promise<void> {
     while (!closed.signal.aborted) {
@@ -153,7 +160,10 @@ export async function openLibvirtComputeDriver(
       await connection.change({ kind: "undo_grow", name, path, fromBytes, toBytes }, signal);
     },
     onEvent: (listener) => watcher.onEvent(listener),
-    openVnc: async (name) => await connectToDomain(pathsOf(name).vncSocket, name),
+    async openVnc(name) {
+      const { vncSocket, formerVncSocket } = pathsOf(name);
+      return await connectToDomain([vncSocket, formerVncSocket], name);
+    },
     async openSerial(name) {
       checkName(name);
       return await serialHub.open(name);

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { N0Error } from "../../../util/errors.ts";
 import { isMadeBy, type Maker, type Mark } from "../../mark.ts";
 import type { DomainInfo, DomainSpec, DomainState } from "../compute-driver.ts";
@@ -13,6 +13,7 @@ import { ensureMarkedFolder, readFolderMark } from "./folder-mark.ts";
 import { countOomKills, readLastLineOfQemu } from "./last-words.ts";
 import { quote, toN0Error, VIR_ERR } from "./libvirt-error.ts";
 import { libvirtFiles, removeLog } from "./libvirt-files.ts";
+import { ensureQemuFolder } from "./machine-folder.ts";
 import type { QemuEnder } from "./qemu-process.ts";
 import type { DriverSettings, Operation, QemuUser } from "./worker-protocol.ts";
 import { parseXml } from "./xml.ts";
@@ -157,13 +158,11 @@ function define(
   return domain;
 }
 
-/** QEMU may run as another user than we; it makes its sockets in the folder and needs the way to it. */
 function prepareFolder({ settings, qemuUser }: OperationContext, name: string, mark: Mark): void {
-  const { folder } = domainPaths(settings.baseDirectory, name);
+  const { folder, qemuFolder, formerVncSocket } = domainPaths(settings.baseDirectory, name);
   ensureMarkedFolder(folder, mark);
-  if (qemuUser === undefined || qemuUser.uid === 0) return;
-  chownSync(folder, qemuUser.uid, qemuUser.gid);
-  chmodSync(folder, 0o750);
+  rmSync(formerVncSocket, { force: true });
+  ensureQemuFolder(qemuFolder, qemuUser);
 }
 
 /** libvirt's own words for these name paths, and come only after half a start. */
@@ -249,6 +248,7 @@ function remove(context: OperationContext, name: string, maker: Maker): void {
   if (left === "user of the folder" || (made !== undefined && !isMadeBy(made, maker))) return;
   if (!existsSync(folder)) return;
   if (left === "nothing") removeLog(libvirtFiles(prefix, name));
+  // Opens folder by folder and follows no link, whatever QEMU's user may still put into its own.
   rmSync(folder, { recursive: true, force: true });
 }
 

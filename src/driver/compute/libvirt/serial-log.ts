@@ -1,13 +1,15 @@
-import { type FileHandle, open, readdir, stat } from "node:fs/promises";
+import { type FileHandle, lstat, readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Clock } from "../../../util/clock.ts";
+import { openRegular } from "../../file/regular-file.ts";
 
 const POLL_MS = 100;
 const CHUNK_BYTES = 64 * 1024;
 
 /**
  * The bytes of a log that virtlogd writes and rotates: `log` is the newest, `log.0` the one before it,
- * and so on up. Oldest first. A log that is not there is empty.
+ * and so on up. Oldest first. A log that is not there is empty; what has the name of one and is no file
+ * itself, such as a link, is none.
  *
  * With `follow` goes on as it grows, also over rotations, until `signal` aborts or its folder is gone.
  */
@@ -63,8 +65,8 @@ async function listFiles(path: string): Promise<LogFile[] | undefined> {
     .map((number) => join(folder, `${name}.${number}`));
   const files: LogFile[] = [];
   for (const candidate of [...backups, path]) {
-    const found = await ifThere(stat(candidate));
-    if (found !== undefined) files.push({ path: candidate, inode: found.ino });
+    const found = await ifThere(lstat(candidate));
+    if (found?.isFile() === true) files.push({ path: candidate, inode: found.ino });
   }
   return files;
 }
@@ -81,7 +83,7 @@ async function findNext(
 
 /** Undefined also where the file has been rotated since it was listed: the next round lists again. */
 async function openIfThere({ path, inode }: LogFile): Promise<FileHandle | undefined> {
-  const handle = await ifThere(open(path, "r"));
+  const handle = await openRegular(path);
   if (handle === undefined || (await handle.stat()).ino === inode) return handle;
   await handle.close();
   return undefined;
