@@ -3,14 +3,15 @@
 #
 #   ensure-libvirtd.sh [--record FILE]
 #
-# Does nothing when they do. Where systemd runs it starts them, and its own configuration stands: QEMU
-# runs as libvirt-qemu and libvirt hands it the disks. Elsewhere (a container, a rescue system) they are
-# started here, and QEMU runs as root (user and group in qemu.conf, if they are not set): the agent that
-# makes the disks is root too, and nothing there sets up the access that another user would need.
+# Does nothing when they do. Where systemd runs it starts them; elsewhere (a container, a rescue system)
+# they are started here. libvirt's own configuration stands: QEMU runs as libvirt-qemu and libvirt hands it
+# the disks. Where nobody has given that user the device of KVM, as udev does, it is given here: libvirt
+# opens it as root when it looks what QEMU can do, finds then that QEMU's user cannot, and looks again at
+# each start of a guest, for half a minute.
 #
 # --record: appends what was started and changed, for stop-libvirtd.sh.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/qemu-configuration.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/qemu-access.sh"
 PATH="$PATH:/usr/sbin:/sbin"
 uri=qemu:///system
 deadline_seconds=20
@@ -33,7 +34,7 @@ record_process() {
 	# The name in parentheses may hold spaces; the start time is the 20th field after it.
 	printf 'process %s %s %s\n' "$1" "$2" "$(sed 's/.*) //' "/proc/$2/stat" | cut -d ' ' -f 20)" >>"$record"
 }
-record_configuration() { [ -z "$record" ] || echo configuration >>"$record"; }
+record_kvm() { [ -z "$record" ] || printf 'kvm %s\n' "$1" >>"$record"; }
 record_unit() { [ -z "$record" ] || printf 'unit %s\n' "$1" >>"$record"; }
 
 libvirtd_answers() { timeout 5 virsh -q -c "$uri" uri >/dev/null 2>&1; }
@@ -60,15 +61,6 @@ start_units() {
 	wait_for libvirtd_answers libvirtd "journalctl -u libvirtd"
 }
 
-run_qemu_as_root() {
-	# Left by a run that was killed: it is ours to remove all the same.
-	if configuration_ends_with_ours; then record_configuration && return; fi
-	if configuration_names_user; then return; fi
-	progress "$configuration: QEMU runs as root, as nothing here manages its access"
-	record_configuration
-	printf '%s\n' "$configuration_lines" >>"$configuration"
-}
-
 start_virtlogd() {
 	progress "starting virtlogd"
 	virtlogd -d 9>&-
@@ -87,8 +79,10 @@ start_libvirtd() {
 	wait_for libvirtd_answers libvirtd "$log"
 }
 
-tell_foreign_configuration
-if libvirtd_answers && virtlogd_answers; then exit 0; fi
+if libvirtd_answers && virtlogd_answers; then
+	tell_our_configuration
+	exit 0
+fi
 [ "$(id -u)" = 0 ] || fail "libvirtd does not answer; start it, or run this as root"
 for command in libvirtd virtlogd virsh tini socat; do
 	command -v "$command" >/dev/null || fail "$command is missing; run scripts/host/ensure-packages.sh node"
@@ -99,11 +93,13 @@ if [ -n "$record" ]; then mkdir -p "$(dirname "$record")"; fi
 exec 9>/run/n0stack-libvirtd.lock
 flock 9
 if [ -d /run/systemd/system ]; then
+	tell_our_configuration
 	start_units
 else
 	if ! virtlogd_answers; then start_virtlogd; fi
 	if ! libvirtd_answers; then
-		run_qemu_as_root
+		remove_our_configuration
+		give_kvm
 		start_libvirtd
 	fi
 fi

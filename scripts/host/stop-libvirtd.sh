@@ -5,7 +5,7 @@
 #
 # While a guest runs nothing is ended: it may be somebody else's, made in the meantime.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/qemu-configuration.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/qemu-access.sh"
 uri=qemu:///system
 deadline_seconds=10
 
@@ -41,6 +41,8 @@ end_process() {
 while read -r kind name pid start; do
 	case "$kind" in
 	process) end_process "$name" "$pid" "$start" ;;
+	kvm) return_kvm "$name" ;;
+	# Of a version that had QEMU run as root.
 	configuration) remove_our_configuration ;;
 	unit) progress "stopping $name" && systemctl stop "$name" ;;
 	*) fail "$record: unknown line: $kind" ;;

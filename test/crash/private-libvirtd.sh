@@ -16,7 +16,6 @@ folder=$1
 mkdir -p "$folder"/{run,lib,log,cache,etc}
 cp -a /etc/libvirt/. "$folder/etc/"
 rm -rf "$folder"/etc/qemu/*
-grep -qE '^[[:space:]]*user[[:space:]]*=' "$folder/etc/qemu.conf" || printf 'user = "root"\ngroup = "root"\n' >>"$folder/etc/qemu.conf"
 mount --bind "$folder/run" /run/libvirt
 mount --bind "$folder/lib" /var/lib/libvirt
 mount --bind "$folder/log" /var/log/libvirt
