@@ -1,6 +1,13 @@
 // Keys that mean something to n0stack; the original's, to the letter. Others are the users' own.
 export const REQUEST_NODE_OF_BLOCK_STORAGE = "n0core/provisioning/block_storage/request_node_name";
 export const BLOCK_STORAGE_URL = "n0core/provisioning/block_storage/url";
+/**
+ * The value of `BLOCK_STORAGE_URL`. The original has the path on the node there; ours is only the file's name,
+ * for where files lie on a node is its operator's business.
+ */
+export function volumeUrl(volumeId: string): string {
+  return `file:///${volumeId}.qcow2`;
+}
 export const FETCH_FROM = "n0core/provisioning/block_storage/fetch_from";
 export const COPY_FROM = "n0core/provisioning/block_storage/copy_from";
 export const BLOCK_STORAGE_RESERVED_BY = "n0core/provisioning/block_storage/reserved_by";

@@ -3,17 +3,29 @@ import { ImageSchema } from "../gen/n0stack/deployment/v0/image_pb.ts";
 import { UserSchema } from "../gen/n0stack/iam/v0/user_pb.ts";
 import { NetworkSchema } from "../gen/n0stack/pool/v0/network_pb.ts";
 import { NodeSchema } from "../gen/n0stack/pool/v0/node_pb.ts";
-import { BlockStorageSchema } from "../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import {
+  type BlockStorage,
+  BlockStorageSchema,
+} from "../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachineSchema } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { BLOCK_STORAGE_URL, volumeUrl } from "./annotations.ts";
 
 // The users' objects, by name. Written under their lock only. What is reserved, observed or derived is
 // not in them; it is added when they are read.
 export const nodes = protoCollection("node", NodeSchema);
 export const networks = protoCollection("network", NetworkSchema);
-export const blockStorages = protoCollection("block_storage", BlockStorageSchema);
+export const blockStorages = protoCollection("block_storage", BlockStorageSchema, withoutNodePath);
 export const virtualMachines = protoCollection("virtual_machine", VirtualMachineSchema);
 export const images = protoCollection("image", ImageSchema);
 export const users = protoCollection("user", UserSchema);
+
+/** A version before wrote where the file lies on its node. */
+function withoutNodePath(disk: BlockStorage): BlockStorage {
+  if (disk.annotations[BLOCK_STORAGE_URL] !== undefined) {
+    disk.annotations[BLOCK_STORAGE_URL] = volumeUrl(disk.volumeId);
+  }
+  return disk;
+}
 
 /** Who holds a reservation: a user's object, or nobody where a user made it by hand. */
 type Owned = {

@@ -41,10 +41,11 @@ function collection<T>(
 export function protoCollection<D extends DescMessage>(
   name: string,
   schema: D,
+  today: (value: MessageShape<D>) => MessageShape<D> = (value) => value,
 ): Collection<MessageShape<D>> {
   return collection(name, {
     encode: (value) => toBinary(schema, value),
-    decode: (bytes) => fromBinary(schema, bytes),
+    decode: (bytes) => today(fromBinary(schema, bytes)),
   });
 }
 

@@ -22,7 +22,10 @@ export async function createBlockStorage(
 ): Promise<BlockStorage> {
   return await makeBlockStorage(api, call, request, {
     kind: "CreateBlockStorage",
-    make: async (tx, place) => ({ path: await tx.run(ensureEmpty, place) }),
+    make: async (tx, place) => {
+      await tx.run(ensureEmpty, place);
+      return undefined;
+    },
   });
 }
 
@@ -37,9 +40,10 @@ export async function fetchBlockStorage(
   return await makeBlockStorage(api, call, request, {
     kind: "FetchBlockStorage",
     annotations: { [FETCH_FROM]: shownUrl },
-    make: async (tx, place) => ({
-      path: await tx.run(ensureFetched, { ...place, shownUrl, checksum }, { sourceUrl }),
-    }),
+    make: async (tx, place) => {
+      await tx.run(ensureFetched, { ...place, shownUrl, checksum }, { sourceUrl });
+      return undefined;
+    },
   });
 }
 
@@ -67,15 +71,10 @@ export async function copyBlockStorage(
     },
     make: async (tx, place) => {
       const source = await find();
-      const path =
-        source.nodeName === place.nodeName
-          ? await tx.run(ensureCopied, { ...place, sourceId: source.volumeId })
-          : await tx.run(ensureReplicated, {
-              ...place,
-              sourceId: source.volumeId,
-              sourceNodeName: source.nodeName,
-            });
-      return { path };
+      const { nodeName: sourceNodeName, volumeId: sourceId } = source;
+      if (sourceNodeName === place.nodeName) await tx.run(ensureCopied, { ...place, sourceId });
+      else await tx.run(ensureReplicated, { ...place, sourceId, sourceNodeName });
+      return undefined;
     },
   });
 }

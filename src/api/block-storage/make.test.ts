@@ -44,7 +44,7 @@ test("a disk is made AVAILABLE as large as its limit, and is listed", async () =
   });
   expect(made.annotations).toMatchObject({
     mine: "yes",
-    [BLOCK_STORAGE_URL]: expect.stringMatching(/^file:\/\/\/.*disk\..*\.qcow2$/),
+    [BLOCK_STORAGE_URL]: `file:///${made.volumeId}.qcow2`,
   });
   const [volume] = world.fakeNodes[0]?.snapshot().volumes ?? [];
   expect(volume).toMatchObject({ id: made.volumeId, virtualSizeBytes: 2n * GiB });

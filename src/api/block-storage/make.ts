@@ -9,6 +9,7 @@ import {
   BLOCK_STORAGE_RESERVED_BY,
   BLOCK_STORAGE_URL,
   REQUEST_NODE_OF_BLOCK_STORAGE,
+  volumeUrl,
 } from "../annotations.ts";
 import { blockStorages } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
@@ -40,13 +41,13 @@ export interface Making {
   readonly annotations?: { readonly [key: string]: string };
   /** Runs under the keys, before anything is written. `limitBytes` is what the disk will have. */
   check?(limitBytes: bigint): Promise<void>;
-  /** Runs the steps that make the volume. @returns its path and what it rests on. */
-  make(tx: Tx, place: VolumePlace): Promise<Made>;
+  /** Runs the steps that make the volume. @returns what it rests on. */
+  make(tx: Tx, place: VolumePlace): Promise<Base | undefined>;
 }
 
-export interface Made {
-  readonly path: string;
-  readonly base?: { readonly blockStorageName: string; readonly volumeId: string };
+export interface Base {
+  readonly blockStorageName: string;
+  readonly volumeId: string;
 }
 
 /**
@@ -79,13 +80,13 @@ export async function makeBlockStorage(
     });
     placed[Symbol.dispose]();
 
-    const made = await making.make(tx, {
+    const base = await making.make(tx, {
       nodeName: placed.nodeName,
       volumeId: blank.volumeId,
       name,
       sizeBytes: request.limitBytes.toString(),
     });
-    const finished = finish(blank, made);
+    const finished = finish(blank, base);
     await tx.commit(
       answeringRecord(tx, blockStorages, name, finished),
       ...(replaced === undefined ? [] : await removalOf(tx, replaced)),
@@ -165,9 +166,9 @@ export function reservationOf({ name, requestBytes, limitBytes }: BlockStorage) 
   };
 }
 
-function finish(blank: BlockStorage, { path, base }: Made): BlockStorage {
+function finish(blank: BlockStorage, base: Base | undefined): BlockStorage {
   const finished = settled(blank, State.AVAILABLE);
-  finished.annotations[BLOCK_STORAGE_URL] = `file://${path}`;
+  finished.annotations[BLOCK_STORAGE_URL] = volumeUrl(blank.volumeId);
   finished.baseBlockStorageName = base?.blockStorageName ?? "";
   finished.baseVolumeId = base?.volumeId ?? "";
   return finished;

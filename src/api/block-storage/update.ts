@@ -10,6 +10,7 @@ import {
   COPY_FROM,
   FETCH_FROM,
   REQUEST_NODE_OF_BLOCK_STORAGE,
+  volumeUrl,
 } from "../annotations.ts";
 import { blockStorages, storages, virtualMachines } from "../collections.ts";
 import type { Api, Call, Tx } from "../context.ts";
@@ -165,7 +166,7 @@ async function move(
   const { put, replacement } = blockStorageSteps;
   await tx.run(put, replacement(name, before, pending(before, tx.id)));
   await tx.run(reserveStorage, { nodeName: target, id: movedId, storage: reservationOf(after) });
-  const path = await tx.run(ensureReplicated, {
+  await tx.run(ensureReplicated, {
     nodeName: target,
     volumeId: movedId,
     name,
@@ -176,7 +177,7 @@ async function move(
   const moved = changed(after, (copy) => {
     copy.nodeName = target;
     copy.volumeId = movedId;
-    copy.annotations[BLOCK_STORAGE_URL] = `file://${path}`;
+    copy.annotations[BLOCK_STORAGE_URL] = volumeUrl(movedId);
     copy.baseBlockStorageName = "";
     copy.baseVolumeId = "";
   });

@@ -43,44 +43,41 @@ function requestFor({ volumeId, name, sizeBytes }: VolumePlace, scope: StepScope
   };
 }
 
-/** Shows the progress until the volume is there, and answers its path. */
+/** Shows the progress until the volume is there. */
 async function follow(
   { api }: SagaContext,
   { nodeName, name }: VolumePlace,
   answers: AsyncIterable<Progressing>,
-): Promise<string> {
-  let path = "";
+): Promise<void> {
+  let isThere = false;
   try {
     for await (const answer of answers) {
       if (answer.progress !== undefined) api.progress.set(name, answer.progress);
-      if (answer.path !== "") path = answer.path;
+      isThere ||= answer.path !== "";
     }
   } finally {
     api.progress.delete(name);
   }
-  if (path === "") throw new N0Error("unavailable", `node "${nodeName}" ended before it was done`);
-  return path;
+  if (!isThere) throw new N0Error("unavailable", `node "${nodeName}" ended before it was done`);
 }
 
-export const ensureEmpty: Step<SagaContext, VolumePlace, string> = {
+export const ensureEmpty: Step<SagaContext, VolumePlace> = {
   name: "volume.ensure_empty",
   async act({ api }, place, scope) {
     const request = requestFor(place, scope);
     const agent = api.agents.get(place.nodeName);
-    const { path } = await agent.volume((c) => c.ensureEmptyVolume(request, quick(scope)));
-    return path;
+    await agent.volume((c) => c.ensureEmptyVolume(request, quick(scope)));
   },
   undo: removeVolume,
   leaves: leavesFile,
 };
 
-export const ensureOverlay: Step<SagaContext, VolumePlace & { readonly baseId: string }, string> = {
+export const ensureOverlay: Step<SagaContext, VolumePlace & { readonly baseId: string }> = {
   name: "volume.ensure_overlay",
   async act({ api }, place, scope) {
     const request = { ...requestFor(place, scope), baseId: place.baseId };
     const agent = api.agents.get(place.nodeName);
-    const { path } = await agent.volume((c) => c.ensureOverlayVolume(request, quick(scope)));
-    return path;
+    await agent.volume((c) => c.ensureOverlayVolume(request, quick(scope)));
   },
   undo: removeVolume,
   leaves: leavesFile,
@@ -89,14 +86,14 @@ export const ensureOverlay: Step<SagaContext, VolumePlace & { readonly baseId: s
 export const ensureFetched: Step<
   SagaContext,
   VolumePlace & { readonly shownUrl: string; readonly checksum: string },
-  string,
+  void,
   // With the signature that may stand in its query.
   { readonly sourceUrl: string }
 > = {
   name: "volume.ensure_fetched",
   async act(context, place, scope, { sourceUrl }) {
     const request = { ...requestFor(place, scope), sourceUrl, checksum: place.checksum };
-    return await context.api.agents
+    await context.api.agents
       .get(place.nodeName)
       .volume((c) =>
         follow(context, place, c.ensureFetchedVolume(request, { signal: scope.signal })),
@@ -106,25 +103,23 @@ export const ensureFetched: Step<
   leaves: leavesFile,
 };
 
-export const ensureCopied: Step<SagaContext, VolumePlace & { readonly sourceId: string }, string> =
-  {
-    name: "volume.ensure_copied",
-    async act(context, place, scope) {
-      const request = { ...requestFor(place, scope), sourceId: place.sourceId };
-      return await context.api.agents
-        .get(place.nodeName)
-        .volume((c) =>
-          follow(context, place, c.ensureCopiedVolume(request, { signal: scope.signal })),
-        );
-    },
-    undo: removeVolume,
-    leaves: leavesFile,
-  };
+export const ensureCopied: Step<SagaContext, VolumePlace & { readonly sourceId: string }> = {
+  name: "volume.ensure_copied",
+  async act(context, place, scope) {
+    const request = { ...requestFor(place, scope), sourceId: place.sourceId };
+    await context.api.agents
+      .get(place.nodeName)
+      .volume((c) =>
+        follow(context, place, c.ensureCopiedVolume(request, { signal: scope.signal })),
+      );
+  },
+  undo: removeVolume,
+  leaves: leavesFile,
+};
 
 export const ensureReplicated: Step<
   SagaContext,
-  VolumePlace & { readonly sourceId: string; readonly sourceNodeName: string },
-  string
+  VolumePlace & { readonly sourceId: string; readonly sourceNodeName: string }
 > = {
   name: "volume.ensure_replicated",
   async act(context, place, scope) {
@@ -132,7 +127,7 @@ export const ensureReplicated: Step<
     const { sourceId, sourceNodeName } = place;
     const sourceAddress = agents.get(sourceNodeName).address;
     const request = { ...requestFor(place, scope), sourceId, sourceAddress };
-    return await agents
+    await agents
       .get(place.nodeName)
       .volume((c) =>
         follow(context, place, c.ensureReplicatedVolume(request, { signal: scope.signal })),

@@ -61,6 +61,6 @@ async function overlay(tx: Tx, place: VolumePlace, source: Stored<BlockStorage>,
   const sourceName = source.value.name;
   const sourceRevision = source.revision;
   await tx.run(recordOverlay, { baseId, volumeId, name, sourceName, sourceRevision });
-  const path = await tx.run(ensureOverlay, { ...place, baseId });
-  return { path, base: { blockStorageName: sourceName, volumeId: baseId } };
+  await tx.run(ensureOverlay, { ...place, baseId });
+  return { blockStorageName: sourceName, volumeId: baseId };
 }

@@ -9,7 +9,7 @@ import {
 } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { later } from "../../transaction/step.ts";
 import { N0Error } from "../../util/errors.ts";
-import { BLOCK_STORAGE_URL } from "../annotations.ts";
+import { BLOCK_STORAGE_URL, volumeUrl } from "../annotations.ts";
 import {
   blockStorageSteps,
   changed,
@@ -149,10 +149,10 @@ export function recordReplica(baseName: string, nodeName: string, volumeId: stri
 
 /** As a deleted disk of that name: nothing is lost, and its owner says what becomes of it. */
 export function adopt(name: string, nodeName: string, { listed, backing }: SurveyedVolume): Repair {
-  const { id: volumeId = "", virtualSizeBytes = 0n, path = "", owner = "" } = listed ?? {};
+  const { id: volumeId = "", virtualSizeBytes = 0n, owner = "" } = listed ?? {};
   const disk = create(BlockStorageSchema, {
     name,
-    annotations: { [BLOCK_STORAGE_URL]: `file://${path}` },
+    annotations: { [BLOCK_STORAGE_URL]: volumeUrl(volumeId) },
     requestBytes: virtualSizeBytes,
     limitBytes: virtualSizeBytes,
     state: State.DELETED,
