@@ -65,7 +65,7 @@ export async function openRealCloud(): Promise<RealCloud> {
     ),
   );
   const end = new AbortController();
-  const queue = newKeyedQueue({ signal: end.signal });
+  const queue = newKeyedQueue({ signal: end.signal, clock: systemClock, log });
   stack.defer(() => queue.whenIdle());
   stack.defer(() => end.abort());
   const connectPeer = () => {

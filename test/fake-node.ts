@@ -106,7 +106,7 @@ export function newFakeNodes(count: number, options: Omit<FakeNodeOptions, "addr
 
 function startAgent(drivers: FakeDrivers, outside: Omit<AgentDeps, keyof FakeDrivers | "queue">) {
   const end = new AbortController();
-  const queue = newKeyedQueue({ signal: end.signal });
+  const queue = newKeyedQueue({ signal: end.signal, clock: outside.clock, log: outside.log });
   const transport = localTransport(agentRoutes({ ...drivers, queue, ...outside }), {
     interceptors: serverInterceptors(outside.log, "api"),
     shutdownSignal: end.signal,

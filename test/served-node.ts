@@ -15,7 +15,7 @@ export interface ServedNode extends AsyncDisposable {
 export async function serveFakeNode(): Promise<ServedNode> {
   const drivers = newFakeDrivers();
   const end = new AbortController();
-  const queue = newKeyedQueue({ signal: end.signal });
+  const queue = newKeyedQueue({ signal: end.signal, clock: systemClock, log: silentLog });
   const routes = agentRoutes({
     ...drivers,
     queue,

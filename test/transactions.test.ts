@@ -24,7 +24,7 @@ const HEARTBEAT_MS = 3_000;
 async function serveAgent() {
   const drivers = newFakeDrivers();
   const end = new AbortController();
-  const queue = newKeyedQueue({ signal: end.signal });
+  const queue = newKeyedQueue({ signal: end.signal, clock: systemClock, log: silentLog });
   const connectPeer = () => {
     throw new Error("it has no peer");
   };

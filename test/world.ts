@@ -62,6 +62,8 @@ export interface WorldOptions {
   readonly nodeCount?: number;
   readonly openTransactionsMax?: number;
   readonly clock?: Clock;
+  /** Of the agents; the system's unless told. */
+  readonly nodeClock?: Clock;
   readonly idempotencyRetentionMs?: number;
   /** Keeps the records in memory, where they outlive a restart of the API but not the world: quicker. */
   readonly inMemory?: boolean;
@@ -90,6 +92,7 @@ export async function newWorld({
   nodeCount = 1,
   openTransactionsMax = 1_000,
   clock = systemClock,
+  nodeClock = systemClock,
   idempotencyRetentionMs,
   inMemory = false,
 }: WorldOptions = {}): Promise<World> {
@@ -97,7 +100,7 @@ export async function newWorld({
   const memory = memoryDatastore();
   const peers = new Map<string, FakeNode>();
   const fakeNodes = Array.from({ length: nodeCount }, (_, i) =>
-    newFakeNode({ peers, address: `node-${i + 1}:20181` }),
+    newFakeNode({ peers, address: `node-${i + 1}:20181`, clock: nodeClock }),
   );
   let datastore: Datastore;
   const open = async () => {

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { fc } from "../../test/properties.ts";
+import { systemClock } from "../util/clock.ts";
+import { silentLog } from "../util/log.ts";
 import { newKeyedQueue } from "./keyed-queue.ts";
 
 /**
@@ -37,7 +39,11 @@ interface Running extends Request {
 }
 
 class Play {
-  readonly queue = newKeyedQueue({ signal: new AbortController().signal });
+  readonly queue = newKeyedQueue({
+    signal: new AbortController().signal,
+    clock: systemClock,
+    log: silentLog,
+  });
   readonly running: Running[] = [];
   readonly started: { key: string; at: number; generation: bigint }[] = [];
   readonly newest = new Map<string, bigint>();

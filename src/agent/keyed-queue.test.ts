@@ -1,10 +1,17 @@
 import { expect, test } from "vitest";
+import { systemClock } from "../util/clock.ts";
 import { N0Error } from "../util/errors.ts";
+import { silentLog } from "../util/log.ts";
 import { newKeyedQueue } from "./keyed-queue.ts";
 
 const never = new AbortController().signal;
+const around = { clock: systemClock, log: silentLog };
 const newQueue = (idleKeysMax?: number) =>
-  newKeyedQueue({ signal: never, ...(idleKeysMax === undefined ? {} : { idleKeysMax }) });
+  newKeyedQueue({
+    signal: never,
+    ...around,
+    ...(idleKeysMax === undefined ? {} : { idleKeysMax }),
+  });
 
 /** Work that ends when it is told to, and says when it has started. */
 function heldWork() {
@@ -138,7 +145,7 @@ test("work that throws at once frees its key", async () => {
 
 test("at the end of the process running work is aborted, queued and new work refused", async () => {
   const end = new AbortController();
-  const queue = newKeyedQueue({ signal: end.signal });
+  const queue = newKeyedQueue({ signal: end.signal, ...around });
   const running = queue.run("a", 1n, untilAborted);
   const queued = queue.run("a", 1n, async () => "never");
   const idle = queue.whenIdle();

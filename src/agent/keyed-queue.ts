@@ -1,4 +1,7 @@
+import type { Clock } from "../util/clock.ts";
 import { N0Error } from "../util/errors.ts";
+import type { Log } from "../util/log.ts";
+import { RunningWork } from "./running-work.ts";
 
 /**
  * Does the work of each key one after the other, in the order it was asked for, and none that is
@@ -14,14 +17,20 @@ export interface KeyedQueue {
    * again: it runs again. The signal aborts when a newer generation comes, or the process ends; not
    * when the caller loses interest. A work that ends well in spite of its signal has ended well.
    *
+   * While work hangs that was told to end (`RunningWork`), whoever waits behind it or comes later is
+   * refused: nobody else may touch what it still works on.
+   *
    * @throws N0Error `aborted` if a newer generation came before, meanwhile, or while it ran;
-   *   `unavailable` if the process ends; and whatever `work` throws.
+   *   `unavailable` if the process ends; `failed_precondition` while other work of the key hangs; and
+   *   whatever `work` throws.
    */
   run<T>(key: string, generation: bigint, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** Resolves when nothing is queued or running. */
   whenIdle(): Promise<void>;
   /** How many keys have work queued or running. */
   readonly busyKeys: number;
+  /** The keys whose work runs. */
+  readonly runningKeys: readonly string[];
   /** How many keys without work are remembered. */
   readonly idleKeys: number;
 }
@@ -31,6 +40,8 @@ export interface KeyedQueueOptions {
   readonly signal: AbortSignal;
   /** Of this many keys without work the newest generation is remembered; the least recently used go first. */
   readonly idleKeysMax?: number;
+  readonly clock: Clock;
+  readonly log: Log;
 }
 
 /** About 20 MB. A late request is late by minutes at most; no node sees this many objects change in those. */
@@ -42,11 +53,13 @@ interface Line {
   works: number;
   /** The end of the last work asked for; never rejects. */
   tail: Promise<void>;
-  running: { readonly generation: bigint; readonly controller: AbortController } | undefined;
+  running: RunningWork | undefined;
+  /** Rejects for all that waits when what runs hangs. */
+  hang: PromiseWithResolvers<never>;
 }
 
 export function newKeyedQueue(options: KeyedQueueOptions): KeyedQueue {
-  const { signal: processEnd, idleKeysMax = IDLE_KEYS_MAX } = options;
+  const { signal: processEnd, idleKeysMax = IDLE_KEYS_MAX, clock, log } = options;
   const busy = new Map<string, Line>();
   /** The newest generation of each key without work, least recently used first. */
   const idle = new Map<string, bigint>();
@@ -55,7 +68,7 @@ export function newKeyedQueue(options: KeyedQueueOptions): KeyedQueue {
   processEnd.addEventListener(
     "abort",
     () => {
-      for (const line of busy.values()) line.running?.controller.abort(processEnds());
+      for (const line of busy.values()) line.running?.abort(processEnds());
     },
     { once: true },
   );
@@ -81,14 +94,15 @@ export function newKeyedQueue(options: KeyedQueueOptions): KeyedQueue {
       works: 0,
       tail: Promise.resolve(),
       running: undefined,
+      hang: newHang(),
     };
     busy.set(key, line);
     idle.delete(key);
     line.works += 1;
     line.newest = generation;
-    if (line.running !== undefined && line.running.generation < generation) {
-      line.running.controller.abort(superseded(key));
-    }
+    if (line.running === undefined) return line;
+    if (line.running.generation < generation) line.running.abort(superseded(key));
+    else line.running.repeat();
     return line;
   }
 
@@ -100,6 +114,28 @@ export function newKeyedQueue(options: KeyedQueueOptions): KeyedQueue {
     if (busy.size > 0) return;
     emptied.resolve();
     emptied = Promise.withResolvers();
+  }
+
+  async function runNow<T>(
+    line: Line,
+    key: string,
+    generation: bigint,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const onHung = (reason: N0Error) => line.hang.reject(reason);
+    const running = new RunningWork(key, generation, { clock, log, onHung });
+    line.running = running;
+    try {
+      return await work(running.signal);
+    } catch (cause) {
+      const why: unknown = running.signal.reason;
+      if (!(why instanceof N0Error)) throw cause;
+      throw new N0Error(why.kind, why.message, { ...why.facts, cause });
+    } finally {
+      if (running.hung !== undefined) line.hang = newHang();
+      running.end();
+      line.running = undefined;
+    }
   }
 
   return {
@@ -115,10 +151,10 @@ export function newKeyedQueue(options: KeyedQueueOptions): KeyedQueue {
       const { promise: ended, resolve: end } = Promise.withResolvers<void>();
       line.tail = ended;
       try {
-        await before;
+        await unlessHung(line, before);
         if (processEnd.aborted) throw processEnds();
         if (generation < line.newest) throw superseded(key);
-        return await runNow(line, generation, work);
+        return await runNow(line, key, generation, work);
       } finally {
         leave(key, line);
         end();
@@ -130,28 +166,31 @@ export function newKeyedQueue(options: KeyedQueueOptions): KeyedQueue {
     get busyKeys() {
       return busy.size;
     },
+    get runningKeys() {
+      return [...busy].filter(([, { running }]) => running !== undefined).map(([key]) => key);
+    },
     get idleKeys() {
       return idle.size;
     },
   };
 }
 
-async function runNow<T>(
-  line: Line,
-  generation: bigint,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const controller = new AbortController();
-  line.running = { generation, controller };
-  try {
-    return await work(controller.signal);
-  } catch (cause) {
-    const why: unknown = controller.signal.reason;
-    if (!(why instanceof N0Error)) throw cause;
-    throw new N0Error(why.kind, why.message, { ...why.facts, cause });
-  } finally {
-    line.running = undefined;
-  }
+function newHang(): PromiseWithResolvers<never> {
+  const hang = Promise.withResolvers<never>();
+  // Nobody may wait just then.
+  hang.promise.catch(() => {});
+  return hang;
+}
+
+/** Waits for the end of what was asked for before. @throws N0Error when something of that hangs. */
+async function unlessHung(line: Line, before: Promise<void>): Promise<void> {
+  const throwIfHung = () => {
+    const hung = line.running?.hung;
+    if (hung !== undefined) throw hung;
+  };
+  throwIfHung();
+  await Promise.race([before, line.hang.promise]);
+  throwIfHung();
 }
 
 function superseded(key: string): N0Error {

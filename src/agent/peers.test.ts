@@ -19,7 +19,7 @@ test("reaches another agent with the token they share, by address or URL", async
     token: "secret",
     routes: agentRoutes({
       ...newFakeDrivers(),
-      queue: newKeyedQueue({ signal: end.signal }),
+      queue: newKeyedQueue({ signal: end.signal, clock: systemClock, log: silentLog }),
       connectPeer: peers.connect,
       clock: systemClock,
       log: silentLog,

@@ -33,7 +33,7 @@ async function serve() {
   await once(screenServer, "listening");
 
   const end = new AbortController();
-  const queue = newKeyedQueue({ signal: end.signal });
+  const queue = newKeyedQueue({ signal: end.signal, clock: systemClock, log: silentLog });
   const drivers = newFakeDrivers();
   drivers.compute.openVnc = async () => {
     const socket = connect({ path, allowHalfOpen: true });

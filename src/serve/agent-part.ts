@@ -27,6 +27,8 @@ export interface AgentPart extends AsyncDisposable {
    * reaches `routes`.
    */
   register(api: Transport, address: string): () => Promise<void>;
+  /** What it is doing on the node. */
+  stillRuns(): readonly string[];
 }
 
 /**
@@ -48,7 +50,7 @@ export async function openAgent(
   opened.use(lockFolder(settings.baseDirectory, "agent"));
   const ending = new AbortController();
   const drivers = opened.use(await openDrivers(driversConfig(settings, webProxies), log));
-  const queue = newKeyedQueue({ signal: ending.signal });
+  const queue = newKeyedQueue({ signal: ending.signal, clock: systemClock, log });
   opened.defer(() => queue.whenIdle());
   opened.defer(() => ending.abort());
   const routes = agentRoutes({
@@ -78,6 +80,7 @@ export async function openAgent(
         await registration;
       };
     },
+    stillRuns: () => queue.runningKeys,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

@@ -29,6 +29,8 @@ export interface ApiPart extends AsyncDisposable {
   readonly routes: (router: ConnectRouter) => void;
   /** Serves it; only then is it known which port was free. */
   listen(): Promise<Listener>;
+  /** Which transactions it has in hand. */
+  stillRuns(): readonly string[];
 }
 
 /**
@@ -97,6 +99,7 @@ export async function openApiPart(
       port = listener.port;
       return listener;
     },
+    stillRuns: () => api.engine.live.all().map(({ header }) => `${header.kind} ${header.id}`),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

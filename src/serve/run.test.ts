@@ -14,23 +14,28 @@ afterEach(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function start(stopMs: number) {
+function start(stopMs: number, hangs = "") {
   const script = join(import.meta.dirname, "run.test-process.ts");
-  const child = spawn(process.execPath, [script, folder, pidFile, String(stopMs)]);
+  rmSync(join(folder, "pipe"), { force: true });
+  const child = spawn(process.execPath, [script, folder, pidFile, String(stopMs), hangs]);
   children.push(child);
   let log = "";
   child.stderr.on("data", (data) => {
     log += String(data);
   });
-  const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
-  const messages = () =>
+  const ended = new Promise<number | string | null>((resolve) =>
+    child.on("exit", (code, signal) => resolve(code ?? signal)),
+  );
+  const lines = () =>
     log
       .split("\n")
       .filter((line) => line.startsWith("{"))
-      .map((line): unknown => JSON.parse(line).message);
-  return { child, ended, messages };
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  return { child, ended, lines, messages: () => lines().map(({ message }) => message) };
 }
 
+/** Of a process in which something hangs. */
+const STOP_TIMEOUT_MS = 100;
 const PATIENCE = { timeout: 10_000 };
 
 describe("a process", () => {
@@ -50,8 +55,31 @@ describe("a process", () => {
     child.kill("SIGINT");
     await expect.poll(messages, PATIENCE).toContain("stopping");
     child.kill("SIGINT");
-    expect(await ended).toBe(130);
+    expect(await ended).toBe("SIGINT");
   });
+
+  test.each([
+    ["thread", 0],
+    ["thread", 600_000],
+    ["start", 0],
+    ["stop", 600_000],
+  ])(
+    "ends within its stop timeout although a %s hangs, and says so (stop %d ms)",
+    async (hangs, stopMs) => {
+      const { child, ended, lines, messages } = start(stopMs, hangs);
+      await expect.poll(messages, PATIENCE).toContain(hangs === "start" ? "starting" : "ready");
+      const askedAtMs = performance.now();
+      child.kill("SIGTERM");
+      expect(await ended).toBe("SIGTERM");
+      expect(performance.now() - askedAtMs).toBeLessThan(STOP_TIMEOUT_MS + 2_000);
+      expect(lines().at(-1)).toMatchObject({
+        level: "error",
+        message: expect.stringContaining("something hangs"),
+        hangs: [hangs === "start" ? "the start" : "volume/a"],
+      });
+      expect(existsSync(pidFile)).toBe(false);
+    },
+  );
 
   test("has its base directory alone, until it is killed", async () => {
     const { child, ended, messages } = start(0);

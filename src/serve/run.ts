@@ -7,6 +7,8 @@ export interface Served {
   readonly url: string;
   /** Ends it: what runs has `graceMs`. */
   stop(graceMs: number): Promise<void>;
+  /** What it has not ended yet, in words for the log. */
+  stillRuns(): readonly string[];
 }
 
 export interface RunOptions {
@@ -17,10 +19,13 @@ export interface RunOptions {
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 const EXIT_BUG = 70;
+/** What was cut at the stop timeout ends in a few milliseconds, unless it hangs. */
+const AFTER_CUT_MS = 1_000;
 
 /**
- * Serves until the first SIGTERM or SIGINT, then stops with grace; a second one ends the process at
- * once, which is safe: what was journaled is finished at the next start.
+ * Serves until the first SIGTERM or SIGINT, then stops with grace. A second one ends the process at once,
+ * and so does the stop timeout where something hangs. Both are safe: what was journaled is finished at the
+ * next start.
  */
 export async function runUntilSignal(
   { log, stopTimeoutMs, pidFile }: RunOptions,
@@ -28,26 +33,48 @@ export async function runUntilSignal(
 ): Promise<void> {
   endOnBugs(log);
   const asked = Promise.withResolvers<NodeJS.Signals>();
-  let isAsked = false;
+  let served: Served | undefined;
+  let late: NodeJS.Timeout | undefined;
+  const removePidFile = () => {
+    if (pidFile !== undefined) rmSync(pidFile, { force: true });
+  };
   for (const signal of SIGNALS) {
     process.on(signal, () => {
-      if (isAsked) {
+      if (late !== undefined) {
         log.warn("ended at once", { signal });
-        process.exit(signal === "SIGINT" ? 130 : 143);
+        return endBy(signal);
       }
-      isAsked = true;
+      late = setTimeout(() => {
+        log.error("ended before everything was: something hangs; the next start finishes it", {
+          stopTimeoutMs,
+          hangs: served?.stillRuns() ?? ["the start"],
+        });
+        removePidFile();
+        endBy(signal);
+      }, stopTimeoutMs + AFTER_CUT_MS);
       asked.resolve(signal);
     });
   }
-  const served = await start();
+  served = await start();
   if (pidFile !== undefined) writePidFile(pidFile);
   log.info("ready", { url: served.url, pid: process.pid });
   const signal = await asked.promise;
   log.info("stopping", { signal, stopTimeoutMs });
   await served.stop(stopTimeoutMs);
-  if (pidFile !== undefined) rmSync(pidFile, { force: true });
+  // It still counts for what keeps the process alive from here on.
+  late?.unref();
+  removePidFile();
   log.info("stopped");
   for (const name of SIGNALS) process.removeAllListeners(name);
+}
+
+/**
+ * Ends the process as the signal does where nobody handles it. Nothing can hold that up, while
+ * `process.exit` waits for threads, and one of those may be what hangs.
+ */
+function endBy(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 /** Whole or not there, for whoever waits for it. */

@@ -48,6 +48,7 @@ export async function serveAgent(settings: Settings<"agent">, log: Log): Promise
   const parts = opened.move();
   return {
     url: listener.url,
+    stillRuns: () => agent.stillRuns(),
     stop: async (graceMs) => {
       await unregister();
       await listener.stop(graceMs);

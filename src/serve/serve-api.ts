@@ -17,6 +17,7 @@ export async function serveApi(settings: Settings<"api">, log: Log): Promise<Ser
   const parts = opened.move();
   return {
     url: listener.url,
+    stillRuns: () => part.stillRuns(),
     stop: async (graceMs) => {
       await listener.stop(graceMs);
       await parts.disposeAsync();

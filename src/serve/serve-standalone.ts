@@ -37,6 +37,7 @@ export async function serveStandalone(settings: Settings<"standalone">, log: Log
   const parts = opened.move();
   return {
     url: listener.url,
+    stillRuns: () => [...part.stillRuns(), ...agent.stillRuns()],
     stop: async (graceMs) => {
       await unregister();
       await listener.stop(graceMs);

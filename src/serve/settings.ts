@@ -73,7 +73,8 @@ const base = {
   }),
   stopTimeout: about(setting(duration).default(20_000), {
     argument: "<duration>",
-    description: "how long running calls have to end when the server is stopped",
+    description:
+      "how long running calls have to end when the server is stopped; the process ends then, whatever hangs",
     kind: "duration",
   }),
   connectionsMax: about(setting(wholeNumber(4, 1_000_000)).default(CONNECTIONS_MAX), {

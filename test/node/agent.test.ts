@@ -42,7 +42,7 @@ async function openAgent() {
     silentLog,
   );
   const end = new AbortController();
-  const queue = newKeyedQueue({ signal: end.signal });
+  const queue = newKeyedQueue({ signal: end.signal, clock: systemClock, log: silentLog });
   const connectPeer = () => {
     throw new Error("not in this test");
   };

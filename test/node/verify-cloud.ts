@@ -56,7 +56,7 @@ export async function openRealCloud(): Promise<RealCloud> {
     silentLog,
   );
   const end = new AbortController();
-  const queue = newKeyedQueue({ signal: end.signal });
+  const queue = newKeyedQueue({ signal: end.signal, clock: systemClock, log: silentLog });
   const connectPeer = () => {
     throw new Error("not in this test");
   };

@@ -83,7 +83,7 @@ export class SimulatedNode implements Endpoint {
     const end = new AbortController();
     this.#end = end;
     const clock = timeline.clockOf(process);
-    this.queue = wrapQueue(newKeyedQueue({ signal: end.signal }));
+    this.queue = wrapQueue(newKeyedQueue({ signal: end.signal, clock, log: silentLog }));
     const routes = agentRoutes({
       ...simulatedDrivers(this.drivers, this.fates, process, timeline, dice),
       queue: this.queue,

@@ -166,6 +166,18 @@ describe("a server", () => {
       "failed_precondition",
       /another protocol/,
     ],
+    [
+      "changes the protocol without saying to which",
+      "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+      "failed_precondition",
+      /answers 101 Switching Protocols/,
+    ],
+    [
+      "gives provisional answers without end",
+      "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_000),
+      "failed_precondition",
+      /sends provisional answers without end/,
+    ],
     ["hangs up", "", "unavailable", /does not answer: it closes the connection/],
   ])("that %s", async ([, answer, kind, message]) => {
     await using server = await newRawServer(answer);

@@ -6,7 +6,7 @@ import { isIP, type LookupFunction } from "node:net";
 import { callbackify } from "node:util";
 import { proxyFor, type WebProxies } from "../../../util/web-proxies.ts";
 import type { SourceAddresses } from "./source-addresses.ts";
-import { lasting } from "./web-error.ts";
+import { lasting, passing } from "./web-error.ts";
 
 export interface GetOptions {
   readonly sources: SourceAddresses;
@@ -16,6 +16,9 @@ export interface GetOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
+
+/** Provisional answers (100 to 199) before the one that counts: a server has a handful of reasons at most. */
+const INFORMATION_MAX = 16;
 
 /**
  * Sends one GET, through the proxy of the URL if there is one, and follows no redirect. Without a proxy a
@@ -45,8 +48,25 @@ export async function get(url: URL, options: GetOptions): Promise<IncomingMessag
     socket.destroy();
     reject(lasting(`${url.host} answers with another protocol than HTTP; check the URL`));
   });
+  let informed = 0;
+  request.on("information", () => {
+    informed += 1;
+    if (informed > INFORMATION_MAX) {
+      request.destroy(lasting(`${url.host} sends provisional answers without end; check the URL`));
+    }
+  });
+  // Whatever else becomes of the request, somebody waits for a word.
+  request.on("close", () =>
+    reject(passing(`${url.host} does not answer: it closes the connection`)),
+  );
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
   request.end();
-  return await promise;
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 /** An address is not looked up, and a proxy's `localhost` is the proxy's machine. */
