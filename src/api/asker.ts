@@ -6,9 +6,15 @@ import type { Call } from "./context.ts";
 /** What a client says of itself is kept, but no more of it than this. */
 const TEXT_LENGTH_MAX = 128;
 
+/** The address that a call came from; empty within the process. */
+export function peerOfCall({ values }: Call): string {
+  return values === undefined ? "" : peerOf(values);
+}
+
 /** Who sent a request, as far as it can be told. */
-export function askerOf({ requestHeader, values }: Call): Asker {
-  const peer = values === undefined ? "" : peerOf(values);
+export function askerOf(call: Call): Asker {
+  const { requestHeader } = call;
+  const peer = peerOfCall(call);
   const userAgent = requestHeader.get("user-agent") ?? "";
   const requestId = logFields()["requestId"];
   return {

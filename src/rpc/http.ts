@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { connectNodeAdapter } from "@connectrpc/connect-node";
+import { REQUEST_ID_HEADER, requestIdOf } from "./log-interceptor.ts";
 
 type NodeHandler = ReturnType<typeof connectNodeAdapter>;
 
@@ -29,6 +30,16 @@ export interface UpgradeHandler {
   readonly pathPrefix: string;
   /** Takes the socket over. Must answer or destroy it. */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> | void;
+}
+
+/** What each line of the log that is about a plain request bears: its id, and where it came from. */
+export function requestFields(request: Pick<NodeServerRequest, "headers" | "socket">): {
+  readonly requestId: string;
+  readonly peer: string;
+} {
+  const given = request.headers[REQUEST_ID_HEADER];
+  const requestId = requestIdOf(typeof given === "string" ? given : undefined);
+  return { requestId, peer: request.socket.remoteAddress ?? "" };
 }
 
 /** The path and query of a request; undefined where the client sent none that can be read. */

@@ -11,6 +11,11 @@ import { TRANSACTION_HEADER, toConnectError } from "./errors.ts";
 export const REQUEST_ID_HEADER = "x-request-id";
 const REQUEST_ID_PATTERN = /^[\x21-\x7e]{1,128}$/;
 
+/** The client's own, or a new one. */
+export function requestIdOf(given: string | null | undefined): string {
+  return typeof given === "string" && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
+}
+
 /** Asked every few seconds by machines: worth a line only when it goes wrong. */
 const QUIET_METHODS: ReadonlySet<string> = new Set([
   "grpc.health.v1.Health/Check",
@@ -24,8 +29,7 @@ const QUIET_METHODS: ReadonlySet<string> = new Set([
  */
 export function logInterceptor(log: Log): Interceptor {
   return (next) => (request) => {
-    const given = request.header.get(REQUEST_ID_HEADER);
-    const requestId = given !== null && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
+    const requestId = requestIdOf(request.header.get(REQUEST_ID_HEADER));
     return withLogFields({ requestId }, async () => {
       const line = startLine(log, `${request.service.typeName}/${request.method.name}`);
       if (request.stream) {

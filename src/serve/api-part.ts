@@ -87,7 +87,7 @@ export async function openApiPart(
         log,
         routes: (router) => {
           routes(router);
-          consoleRoutes(router, findConsole);
+          consoleRoutes(router, findConsole, log);
         },
         httpHandlers: [novnc, downloadHandler(handlers)],
         upgradeHandlers: [vncSocketHandler(handlers)],

@@ -36,6 +36,8 @@ async function startAgent(typed: number[]) {
   const transport = openTransport(agent.url, 1);
   opened.defer(() => transport.close());
   return async () => ({
+    uuid: "u1",
+    incarnation: "u1@1",
     nodeName: "n1",
     compute: createClient(ComputeAgentService, transport),
     network: createClient(NetworkAgentService, transport),
@@ -70,7 +72,7 @@ test.runIf(requirement("chromium"))(
     });
     page.on("pageerror", (error) => complaints.push(error.message));
 
-    const url = consoleUrl(api.url, "web", tokens.issue("vnc", "web"));
+    const url = consoleUrl(api.url, "web", tokens.issue("vnc", { name: "web", id: "u1@1" }, ""));
     await page.goto(url);
     await page.getByText("Connected", { exact: true }).waitFor({ timeout: 20_000 });
     expect(await page.title()).toContain("web");

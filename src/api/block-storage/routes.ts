@@ -6,6 +6,7 @@ import {
   DownloadBlockStorageResponseSchema,
   ListBlockStoragesResponseSchema,
 } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { peerOfCall } from "../asker.ts";
 import { blockStorages } from "../collections.ts";
 import type { Api } from "../context.ts";
 import { listPage } from "../list.ts";
@@ -45,9 +46,9 @@ export function blockStorageRoutes(api: Api): ServiceImpl<typeof BlockStorageSer
       await purgeBlockStorage(api, call, name);
       return {};
     },
-    async downloadBlockStorage({ name }) {
+    async downloadBlockStorage({ name }, call) {
       const { volumeId } = await getReadable(api, name);
-      const downloadUrl = api.links.downloadUrl(name, volumeId);
+      const downloadUrl = api.links.downloadUrl(name, volumeId, peerOfCall(call));
       return create(DownloadBlockStorageResponseSchema, { downloadUrl });
     },
     readBlockStorage: (request, call) => readBlockStorage(api, call, request),

@@ -5,41 +5,54 @@ import type {
 } from "../../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
 import { ConsoleService } from "../../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
 import { onNodeStream } from "../../rpc/errors.ts";
+import { peerOf } from "../../rpc/peer.ts";
 import { invalid, N0Error } from "../../util/errors.ts";
+import type { Log } from "../../util/log.ts";
 import type { ConsoleTarget, FindConsole } from "./console-target.ts";
+import { Visit } from "./visit.ts";
 
 /** The console RPCs: what the agent of the virtual machine's node sends is passed on as it comes. */
-export function consoleRoutes(router: ConnectRouter, find: FindConsole): void {
+export function consoleRoutes(router: ConnectRouter, find: FindConsole, log: Log): void {
+  const visit = (call: HandlerContext, console: string, name: string, target: ConsoleTarget) => {
+    const { uuid, nodeName: node } = target;
+    return new Visit(log, "console", { console, name, uuid, node, peer: peerOf(call.values) });
+  };
+
   router.service(ConsoleService, {
-    async *readSerialLog({ virtualMachineName: name, follow }, { signal }) {
-      const { nodeName, compute } = await find(name);
-      const messages = onNodeStream(nodeName, () =>
-        compute.readSerialLog({ name, follow }, { signal }),
+    async *readSerialLog({ virtualMachineName: name, follow }, call) {
+      const target = await find(name);
+      using visited = visit(call, "serial log", name, target);
+      const messages = onNodeStream(target.nodeName, () =>
+        target.compute.readSerialLog({ name, follow }, { signal: call.signal }),
       );
-      for await (const { data } of messages) yield { data };
+      yield* toClient(visited, messages);
     },
 
-    async *attachSerial(requests: AsyncIterable<AttachSerialRequest>, { signal }: HandlerContext) {
+    async *attachSerial(requests: AsyncIterable<AttachSerialRequest>, call: HandlerContext) {
       const { first, others } = await takeFirst(requests);
       const name = required("virtual_machine_name", first.virtualMachineName);
-      const { nodeName, compute } = await find(name);
-      const sent = withData({ name, data: first.data }, others);
-      const messages = onNodeStream(nodeName, () => compute.openSerial(sent, { signal }));
-      for await (const { data } of messages) yield { data };
+      const target = await find(name);
+      using visited = visit(call, "serial", name, target);
+      const sent = withData(visited, { name, data: first.data }, others);
+      const messages = onNodeStream(target.nodeName, () =>
+        target.compute.openSerial(sent, { signal: call.signal }),
+      );
+      yield* toClient(visited, messages);
     },
 
-    async *forward(requests: AsyncIterable<ForwardRequest>, { signal }: HandlerContext) {
+    async *forward(requests: AsyncIterable<ForwardRequest>, call: HandlerContext) {
       const { first, others } = await takeFirst(requests);
       const { port } = first;
       if (port === 0) throw invalid("port", "must be set in the first message");
       const name = required("virtual_machine_name", first.virtualMachineName);
       const target = await find(name);
       const { networkName, address } = chooseAddress(name, target, first.address);
-      const sent = withData({ networkName, address, port, data: first.data }, others);
+      using visited = visit(call, `forward to ${address} port ${port}`, name, target);
+      const sent = withData(visited, { networkName, address, port, data: first.data }, others);
       const messages = onNodeStream(target.nodeName, () =>
-        target.network.connect(sent, { signal }),
+        target.network.connect(sent, { signal: call.signal }),
       );
-      for await (const { data } of messages) yield { data };
+      yield* toClient(visited, messages);
     },
   });
 }
@@ -77,10 +90,26 @@ async function takeFirst<T>(requests: AsyncIterable<T>) {
   return { first: step.value, others: { [Symbol.asyncIterator]: () => iterator } };
 }
 
-async function* withData<T>(
+interface Data {
+  readonly data: Uint8Array;
+}
+
+async function* withData<T extends Data>(
+  visit: Visit,
   first: T,
-  others: AsyncIterable<{ readonly data: Uint8Array }>,
-): AsyncGenerator<T | { readonly data: Uint8Array }, void> {
+  others: AsyncIterable<Data>,
+): AsyncGenerator<T | Data, void> {
+  visit.fromClientBytes += first.data.length;
   yield first;
-  for await (const { data } of others) yield { data };
+  for await (const { data } of others) {
+    visit.fromClientBytes += data.length;
+    yield { data };
+  }
+}
+
+async function* toClient(visit: Visit, messages: AsyncIterable<Data>): AsyncGenerator<Data, void> {
+  for await (const { data } of messages) {
+    visit.toClientBytes += data.length;
+    yield { data };
+  }
 }

@@ -5,6 +5,9 @@ import type { VolumeTarget } from "../block-storage/open-volume.ts";
 
 /** Where the screen, the serial console and the ports of a virtual machine are. */
 export interface ConsoleTarget {
+  readonly uuid: string;
+  /** Tells it from all others of its name. */
+  readonly incarnation: string;
   readonly nodeName: string;
   readonly compute: Pick<
     Client<typeof ComputeAgentService>,

@@ -1,17 +1,19 @@
 import { pipeline } from "node:stream/promises";
 import type { HttpHandler, NodeServerRequest, NodeServerResponse } from "../../rpc/http.ts";
-import { answerText, requestUrl } from "../../rpc/http.ts";
+import { answerText, requestFields, requestUrl } from "../../rpc/http.ts";
 import type { ErrorKind } from "../../util/errors.ts";
 import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
+import { withLogFields } from "../../util/log.ts";
 import type { OpenVolume, VolumeTarget } from "../block-storage/open-volume.ts";
 import { openVolume } from "../block-storage/open-volume.ts";
 import { isRangeMeant, unmetCondition } from "./conditions.ts";
 import type { FindVolume } from "./console-target.ts";
 import type { ByteRange } from "./range.ts";
 import { parseRange } from "./range.ts";
-import type { ConsoleTokens } from "./tokens.ts";
+import type { ConsoleTokens, Linked } from "./tokens.ts";
 import { DOWNLOAD_PREFIX, downloadName } from "./urls.ts";
+import { Visit } from "./visit.ts";
 
 export interface DownloadDeps {
   readonly tokens: ConsoleTokens;
@@ -35,9 +37,11 @@ export function downloadHandler(deps: DownloadDeps): HttpHandler {
       if (request.method !== "GET" && request.method !== "HEAD") {
         return answerText(response, 405, "use GET", { allow: "GET, HEAD" });
       }
-      const volumeId = deps.tokens.find("download", name, url.searchParams.get("token") ?? "");
-      if (volumeId === undefined) return answerInvalid(response);
-      await answer(deps, { name, volumeId }, request, response);
+      const link = deps.tokens.find("download", name, url.searchParams.get("token") ?? "");
+      if (link === undefined) return answerInvalid(response);
+      await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
+        await answer(deps, { name, id: link.id }, request, response);
+      });
     },
   };
 }
@@ -58,7 +62,7 @@ const STATUS_OF: Readonly<Partial<Record<ErrorKind, number>>> = {
 
 async function answer(
   { findVolume, log }: DownloadDeps,
-  { name, volumeId }: { readonly name: string; readonly volumeId: string },
+  { name, id }: Linked,
   request: NodeServerRequest,
   response: NodeServerResponse,
 ): Promise<void> {
@@ -67,8 +71,8 @@ async function answer(
   try {
     const target = await findVolume(name);
     // The name may be another disk's by now, which this link is not for.
-    if (target.volumeId !== volumeId) return answerInvalid(response);
-    await send(target, name, request, response, hungUp.signal);
+    if (target.volumeId !== id) return answerInvalid(response);
+    await send({ log, target, name }, request, response, hungUp.signal);
   } catch (error) {
     if (hungUp.signal.aborted) return;
     if (!(error instanceof N0Error)) throw error;
@@ -87,9 +91,14 @@ function publicMessage(error: N0Error): string {
   return error.kind === "internal" ? "internal error" : error.message;
 }
 
+interface Sending {
+  readonly log: Log;
+  readonly target: VolumeTarget;
+  readonly name: string;
+}
+
 async function send(
-  target: VolumeTarget,
-  name: string,
+  { log, target, name }: Sending,
   request: NodeServerRequest,
   response: NodeServerResponse,
   signal: AbortSignal,
@@ -123,8 +132,10 @@ async function send(
   }
   await using opened = await openVolume(target, { offset: firstByte, length: lengthBytes }, signal);
   if (opened.validator !== validator) throw changedBetween(name);
+  const { volumeId, nodeName: node } = target;
+  using visit = new Visit(log, "download", { name, volumeId, node, firstByte, lengthBytes });
   head();
-  await pipeline(opened.data, response as NodeJS.WritableStream, { signal });
+  await pipeline(visit.toClient(opened.data), response as NodeJS.WritableStream, { signal });
 }
 
 function contentRange({ firstByte, lengthBytes }: ByteRange, totalBytes: bigint): string {

@@ -7,7 +7,7 @@ import { listen } from "../../rpc/listen.ts";
 import type { PeerTransport } from "../../rpc/transport.ts";
 import { openTransport } from "../../rpc/transport.ts";
 import { systemClock } from "../../util/clock.ts";
-import { silentLog } from "../../util/log.ts";
+import { openLog, silentLog } from "../../util/log.ts";
 import { systemRandom } from "../../util/random.ts";
 import { consoleRoutes } from "./console-service.ts";
 import { downloadHandler } from "./download.ts";
@@ -19,6 +19,8 @@ import { consoleUrl, downloadUrl } from "./urls.ts";
 import { vncSocketHandler } from "./vnc-socket.ts";
 
 const tokens = createConsoleTokens({ clock: systemClock, random: systemRandom });
+/** What the log says of consoles and downloads. */
+const lines: Record<string, unknown>[] = [];
 let agent: TestAgent;
 let api: Listener;
 let transport: PeerTransport;
@@ -26,13 +28,14 @@ let transport: PeerTransport;
 beforeAll(async () => {
   agent = await startTestAgent();
   const { findConsole, findVolume } = agent;
-  const deps = { tokens, log: silentLog, findConsole, findVolume };
+  const log = openLog({ write: (line) => lines.push(JSON.parse(line)) });
+  const deps = { tokens, log, findConsole, findVolume };
   api = await listen({
     host: "127.0.0.1",
     port: 0,
     log: silentLog,
     token: "a-token-of-16-characters",
-    routes: (router) => consoleRoutes(router, findConsole),
+    routes: (router) => consoleRoutes(router, findConsole, log),
     httpHandlers: [await novncHandler(), downloadHandler(deps)],
     upgradeHandlers: [vncSocketHandler(deps)],
   });
@@ -45,7 +48,11 @@ afterAll(async () => {
   await agent[Symbol.asyncDispose]();
 });
 
-function openScreen(name: string, token = tokens.issue("vnc", name)) {
+const issue = (name: string, id = `uuid-of-${name}@1`) => tokens.issue("vnc", { name, id }, "");
+const issueDownload = (name: string, id = "disk-1") =>
+  tokens.issue("download", { name, id }, "192.0.2.1");
+
+function openScreen(name: string, token = issue(name)) {
   const path = `/n0core/api/v0/virtual_machines/${name}/vncwebsocket?token=${token}`;
   const socket = new WebSocket(api.url.replace("http", "ws") + path, ["binary"]);
   const got: string[] = [];
@@ -92,16 +99,48 @@ describe("the screen", () => {
   });
 
   test("a token opens it once", async () => {
-    const token = tokens.issue("vnc", "web");
+    const token = issue("web");
     const { socket, got } = openScreen("web", token);
     await expect.poll(() => got).toEqual(["web"]);
     expect(await refusal("web", token)).toBe(403);
     socket.close();
   });
 
+  test("is refused where the name is another virtual machine's by now", async () => {
+    expect(await refusal("web", issue("web", "uuid-of-web@0"))).toBe(403);
+  });
+
+  test("is logged when it is opened and closed: who, from where, how much", async () => {
+    await expect.poll(() => lines.length % 2).toBe(0);
+    lines.length = 0;
+    const { socket, got } = openScreen("web");
+    await expect.poll(() => got).toEqual(["web"]);
+    socket.send("RFB 003.008\n");
+    await expect.poll(() => got).toHaveLength(2);
+    socket.close();
+    await expect.poll(() => lines).toHaveLength(2);
+    const visit = {
+      name: "web",
+      uuid: "uuid-of-web",
+      node: "n1",
+      console: "vnc",
+      peer: "127.0.0.1",
+      requestId: expect.stringMatching(/./),
+      linkAsker: "",
+    };
+    expect(lines).toMatchObject([
+      { message: "a console was opened", ...visit },
+      { message: "a console was closed", ...visit, toClientBytes: 15, fromClientBytes: 12 },
+    ]);
+    expect(lines[1]).toMatchObject({
+      requestId: lines[0]!["requestId"],
+      durationMs: expect.any(Number),
+    });
+  });
+
   test("is refused without a token, with another's, and where there is none", async () => {
     expect(await refusal("web", "")).toBe(403);
-    expect(await refusal("web", tokens.issue("vnc", "other"))).toBe(403);
+    expect(await refusal("web", issue("other"))).toBe(403);
     expect(await refusal("other")).toBe(404);
     expect(await refusal("a%2fb", "x")).toBe(404);
   });
@@ -154,7 +193,7 @@ describe("the page", () => {
 });
 
 describe("a download", () => {
-  const link = () => downloadUrl(api.url, "disk", tokens.issue("download", "disk", "disk-1"));
+  const link = () => downloadUrl(api.url, "disk", issueDownload("disk"));
   const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
 
   test("is the whole file", async () => {
@@ -163,6 +202,18 @@ describe("a download", () => {
     expect(response.headers.get("content-length")).toBe("1000");
     expect(response.headers.get("content-disposition")).toBe('attachment; filename="disk.qcow2"');
     expect(await bytesOf(response)).toEqual(VOLUME_BYTES);
+  });
+
+  test("is logged: who, from where, which bytes", async () => {
+    lines.length = 0;
+    await bytesOf(await fetch(link(), { headers: { range: "bytes=400-", "x-request-id": "r-1" } }));
+    await expect.poll(() => lines).toHaveLength(2);
+    const visit = { name: "disk", volumeId: "disk-1", requestId: "r-1", peer: "127.0.0.1" };
+    const range = { linkAsker: "192.0.2.1", firstByte: "400", lengthBytes: "600" };
+    expect(lines).toMatchObject([
+      { message: "a download was begun", ...visit, ...range },
+      { message: "a download has ended", ...visit, ...range, toClientBytes: 600 },
+    ]);
   });
 
   test("goes on where it stopped, by the same link", async () => {
@@ -231,7 +282,7 @@ describe("a download", () => {
   );
 
   test("is refused where the name is another disk's by now", async () => {
-    const old = downloadUrl(api.url, "disk", tokens.issue("download", "disk", "disk-0"));
+    const old = downloadUrl(api.url, "disk", issueDownload("disk", "disk-0"));
     expect((await fetch(old)).status).toBe(403);
   });
 
@@ -244,9 +295,9 @@ describe("a download", () => {
   });
 
   test("is refused without a token, for another name, and in another way", async () => {
-    const other = downloadUrl(api.url, "disk", tokens.issue("download", "other"));
+    const other = downloadUrl(api.url, "disk", issueDownload("other"));
     expect((await fetch(other)).status).toBe(403);
-    const missing = downloadUrl(api.url, "none", tokens.issue("download", "none"));
+    const missing = downloadUrl(api.url, "none", issueDownload("none"));
     expect((await fetch(missing)).status).toBe(404);
     expect((await fetch(link(), { method: "POST" })).status).toBe(405);
   });
@@ -277,6 +328,24 @@ describe("the RPCs", () => {
   test("forward to an address of the guest, the first one by default", async () => {
     const requests = sending({ virtualMachineName: "web", port: 22 }, { data: data("SSH") });
     expect(await text(client().forward(requests))).toBe("net 10.0.0.1 22 SSH");
+  });
+
+  test("are logged: who, from where, how much", async () => {
+    lines.length = 0;
+    const requests = sending({ virtualMachineName: "web" }, { data: data("ls\n") });
+    await text(client().attachSerial(requests, { headers: { "x-request-id": "r-2" } }));
+    await text(client().readSerialLog({ virtualMachineName: "web", follow: true }));
+    await text(client().forward(sending({ virtualMachineName: "web", port: 22 })));
+    const visit = { name: "web", uuid: "uuid-of-web", peer: "127.0.0.1", node: "n1" };
+    const logged = { ...visit, requestId: expect.stringMatching(/./) };
+    expect(lines).toMatchObject([
+      { ...visit, console: "serial", requestId: "r-2" },
+      { ...visit, console: "serial", requestId: "r-2", toClientBytes: 6, fromClientBytes: 3 },
+      { ...logged, console: "serial log" },
+      { ...logged, console: "serial log", toClientBytes: 8 },
+      { ...logged, console: "forward to 10.0.0.1 port 22" },
+      { ...logged, console: "forward to 10.0.0.1 port 22", toClientBytes: 16 },
+    ]);
   });
 
   test("forward nowhere else", async () => {

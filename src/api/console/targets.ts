@@ -1,19 +1,27 @@
 import { getReadable } from "../block-storage/read.ts";
 import type { Api } from "../context.ts";
-import { getSettled } from "../virtual-machine/virtual-machine-record.ts";
+import { getSettled, incarnationOf } from "../virtual-machine/virtual-machine-record.ts";
 import type { FindConsole, FindVolume } from "./console-target.ts";
 
 /** Finds virtual machines in the records, and their node's agent. */
 export function consoleFinder(api: Api): FindConsole {
   return async (name) => {
-    const { computeNodeName: nodeName, nics } = await getSettled(api, name);
+    const vm = await getSettled(api, name);
+    const { computeNodeName: nodeName, nics, uuid } = vm;
     const { compute, network } = api.agents.clients(nodeName);
     const addresses = nics.flatMap(({ networkName, ipv4Address, ipv6Address }) =>
       [ipv4Address, ipv6Address]
         .filter((address) => address !== "")
         .map((address) => ({ networkName, address })),
     );
-    return { nodeName, compute, network, addresses };
+    return {
+      uuid,
+      incarnation: await incarnationOf(api, vm),
+      nodeName,
+      compute,
+      network,
+      addresses,
+    };
   };
 }
 

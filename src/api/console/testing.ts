@@ -105,6 +105,8 @@ function finders(listener: Listener) {
     findConsole: async (name: string) => {
       if (name !== "web" && name !== "broken") throw missing("virtual machine", name);
       return {
+        uuid: `uuid-of-${name}`,
+        incarnation: `uuid-of-${name}@1`,
         nodeName: "n1",
         compute: createClient(ComputeAgentService, transport),
         network: createClient(NetworkAgentService, transport),

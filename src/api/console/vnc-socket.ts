@@ -5,12 +5,14 @@ import type { WebSocket } from "ws";
 import { createWebSocketStream, WebSocketServer } from "ws";
 import { fromConnectError, onNodeStream } from "../../rpc/errors.ts";
 import type { UpgradeHandler } from "../../rpc/http.ts";
-import { refuseUpgrade, requestUrl } from "../../rpc/http.ts";
+import { refuseUpgrade, requestFields, requestUrl } from "../../rpc/http.ts";
 import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
+import { withLogFields } from "../../util/log.ts";
 import type { ConsoleTarget, FindConsole } from "./console-target.ts";
-import type { ConsoleTokens } from "./tokens.ts";
+import type { ConsoleTokens, Link } from "./tokens.ts";
 import { VIRTUAL_MACHINE_PREFIX, vncSocketName } from "./urls.ts";
+import { Visit } from "./visit.ts";
 
 const MESSAGE_BYTES_MAX = 1 << 20;
 const PING_INTERVAL_MS = 30_000;
@@ -44,13 +46,14 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
       const url = requestUrl(request);
       const name = vncSocketName(url?.pathname ?? "");
       if (url === undefined || name === undefined) return refuseUpgrade(socket, 404, "Not Found");
-      if (!deps.tokens.take("vnc", name, url.searchParams.get("token") ?? "")) {
-        return refuseUpgrade(socket, 403, "Forbidden");
-      }
-      const target = await findTarget(deps, name, socket);
-      if (target === undefined) return;
-      const webSocket = await upgraded(server, request, socket, head);
-      await carry(deps.log, webSocket, name, target);
+      const link = deps.tokens.take("vnc", name, url.searchParams.get("token") ?? "");
+      if (link === undefined) return refuseUpgrade(socket, 403, "Forbidden");
+      await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
+        const target = await findTarget(deps, name, link, socket);
+        if (target === undefined) return;
+        const webSocket = await upgraded(server, request, socket, head);
+        await carry(deps.log, webSocket, name, target);
+      });
     },
   };
 }
@@ -58,13 +61,18 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
 async function findTarget(
   { findConsole, log }: VncSocketDeps,
   name: string,
+  { id }: Link,
   socket: Duplex,
 ): Promise<ConsoleTarget | undefined> {
   // Until the upgrade nobody else hears that the client hung up, which would end the process.
   const ignore = () => socket.destroy();
   socket.on("error", ignore);
   try {
-    return await findConsole(name);
+    const target = await findConsole(name);
+    // The name may be another virtual machine's by now, which this link is not for.
+    if (target.incarnation === id) return target;
+    refuseUpgrade(socket, 403, "Forbidden");
+    return undefined;
   } catch (error) {
     if (!(error instanceof N0Error)) throw error;
     log.info("a console was refused", { name, refusal: errorChain(error) });
@@ -90,7 +98,7 @@ async function carry(
   log: Log,
   webSocket: WebSocket,
   name: string,
-  { nodeName, compute }: ConsoleTarget,
+  { uuid, nodeName, compute }: ConsoleTarget,
 ): Promise<void> {
   const ended = new AbortController();
   webSocket.once("close", () => ended.abort());
@@ -98,16 +106,16 @@ async function carry(
   const browser = createWebSocketStream(webSocket);
   // Whatever breaks it also breaks the reading below, where it is dealt with.
   browser.on("error", () => ended.abort());
-  log.info("a console was opened", { name, node: nodeName });
+  using visit = new Visit(log, "console", { console: "vnc", name, uuid, node: nodeName });
   try {
     const messages = onNodeStream(nodeName, () =>
-      compute.openVnc(typed(name, browser), { signal: ended.signal }),
+      compute.openVnc(typed(name, visit.fromClient(browser)), { signal: ended.signal }),
     );
-    await pipeline(dataOf(messages), browser, { end: false });
+    await pipeline(visit.toClient(dataOf(messages)), browser, { end: false });
     webSocket.close(CLOSE_NORMAL);
   } catch (reason) {
     if (!ended.signal.aborted) {
-      log.warn("a console broke", { name, node: nodeName, error: reason });
+      visit.error = reason;
       const { kind, message } = fromConnectError(reason);
       const text = kind === "internal" ? "internal error" : message;
       webSocket.close(CLOSE_INTERNAL_ERROR, asciiHead(text));
@@ -115,7 +123,6 @@ async function carry(
   } finally {
     stopPinging();
     ended.abort();
-    log.info("a console was closed", { name, node: nodeName });
   }
 }
 

@@ -9,8 +9,9 @@ import {
   type VirtualMachineService,
 } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../util/errors.ts";
+import { peerOfCall } from "../asker.ts";
 import { virtualMachines } from "../collections.ts";
-import type { Api } from "../context.ts";
+import type { Api, Call } from "../context.ts";
 import { listPage } from "../list.ts";
 import { onReadinessChange } from "../node/readiness.ts";
 import { watchObjects } from "../watch.ts";
@@ -23,7 +24,13 @@ import {
   shutdownVirtualMachine,
 } from "./power.ts";
 import { updateVirtualMachine } from "./update.ts";
-import { getSettled, getVirtualMachine, ownerOf, toWire } from "./virtual-machine-record.ts";
+import {
+  getSettled,
+  getVirtualMachine,
+  incarnationOf,
+  ownerOf,
+  toWire,
+} from "./virtual-machine-record.ts";
 
 async function touchAllOn(
   api: Api,
@@ -56,7 +63,7 @@ function onObservation(api: Api, touch: (name: string) => void): () => void {
  * @throws N0Error `not_found`; `unavailable` for one whose node is silent; `failed_precondition` for one
  *   that does not run.
  */
-async function openConsole(api: Api, name: string): Promise<OpenConsoleResponse> {
+async function openConsole(api: Api, call: Call, name: string): Promise<OpenConsoleResponse> {
   const vm = await getSettled(api, name);
   api.agents.get(vm.computeNodeName);
   const { state } = toWire(api, vm);
@@ -67,7 +74,9 @@ async function openConsole(api: Api, name: string): Promise<OpenConsoleResponse>
       { resource: ownerOf(name) },
     );
   }
-  return create(OpenConsoleResponseSchema, { consoleUrl: api.links.consoleUrl(name) });
+  return create(OpenConsoleResponseSchema, {
+    consoleUrl: api.links.consoleUrl(name, await incarnationOf(api, vm), peerOfCall(call)),
+  });
 }
 
 export function virtualMachineRoutes(api: Api): ServiceImpl<typeof VirtualMachineService> {
@@ -88,7 +97,7 @@ export function virtualMachineRoutes(api: Api): ServiceImpl<typeof VirtualMachin
     rebootVirtualMachine: (request, call) => rebootVirtualMachine(api, call, request),
     shutdownVirtualMachine: (request, call) => shutdownVirtualMachine(api, call, request),
     saveVirtualMachine: ({ name }, call) => saveVirtualMachine(api, call, name),
-    openConsole: ({ name }) => openConsole(api, name),
+    openConsole: ({ name }, call) => openConsole(api, call, name),
     async *watchVirtualMachines({ name }, { signal }) {
       const seen = async (object: VirtualMachine) => toWire(api, object);
       const touches = (touch: (name: string) => void) => onObservation(api, touch);

@@ -7,7 +7,7 @@ import {
   VirtualMachineSchema,
 } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error, notFound } from "../../util/errors.ts";
-import { virtualMachines } from "../collections.ts";
+import { uuids, virtualMachines } from "../collections.ts";
 import type { Api } from "../context.ts";
 import { recordSteps } from "../record-steps.ts";
 
@@ -37,6 +37,15 @@ export async function getSettled(api: Api, name: string): Promise<VirtualMachine
     `virtual machine "${name}" is PENDING: transaction ${value.transactionId} is at work on it or needs an operator`,
     { resource: ownerOf(name) },
   );
+}
+
+/**
+ * Tells this one from every other that had its name or will have it, as its UUID does not, which is made of
+ * the name: the reservation of the UUID is written once, when it is created.
+ */
+export async function incarnationOf(api: Api, { uuid }: VirtualMachine): Promise<string> {
+  const reserved = await api.records.find(uuids, uuid);
+  return `${uuid}@${reserved?.revision ?? 0}`;
 }
 
 /** The record with some fields changed; the one that was read stays as it is. */
