@@ -21,7 +21,11 @@ export function computeRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async ensureSeed(request) {
       const { name, isNew, operation } = request;
       await change(queue, keys.domain(name), operation, async (mark, signal) => {
-        if (isNew) await compute.requireNew(name, mark, signal);
+        if (isNew) {
+          await compute.requireNew(name, mark, signal);
+          // One that is written anew takes the place of another, also in an undo.
+          await volume.checkRoom(signal);
+        }
         const folder = await compute.ensureFolder(name, mark);
         await seed.ensure(folder, seedFromWire(request), signal);
       });

@@ -5,7 +5,9 @@ import { newNetnsNetworkDriver } from "../driver/network/netns/netns-network-dri
 import type { ReadNodeFacts } from "../driver/node-facts/node-facts.ts";
 import { newNodeFacts } from "../driver/node-facts/node-facts.ts";
 import { newIsoSeedDriver } from "../driver/seed/iso-seed-driver.ts";
+import { newFreeSpace } from "../driver/volume/free-space.ts";
 import { newQcow2VolumeDriver } from "../driver/volume/qcow2/qcow2-volume-driver.ts";
+import { systemClock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import type { WebProxies } from "../util/web-proxies.ts";
 import type { Drivers } from "./agent-deps.ts";
@@ -26,6 +28,8 @@ export interface DriversConfig {
   readonly webProxies?: WebProxies;
   /** No volume may be larger. */
   readonly virtualSizeBytesMax: bigint;
+  /** What is kept free of the base directory's file system. Default: see `newFreeSpace`. */
+  readonly freeBytesMin?: bigint | undefined;
 }
 
 export interface NodeDrivers extends Drivers, AsyncDisposable {
@@ -48,6 +52,11 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
     ...(config.allowedSources === undefined ? {} : { allowedSources: config.allowedSources }),
     ...(config.webProxies === undefined ? {} : { webProxies: config.webProxies }),
     virtualSizeBytesMax: config.virtualSizeBytesMax,
+    freeSpace: newFreeSpace({
+      folder: volumeFolder,
+      freeBytesMin: config.freeBytesMin,
+      clock: systemClock,
+    }),
   });
   // Last, for it alone has to be closed: nothing after it can fail.
   const compute = await openLibvirtComputeDriver({

@@ -86,7 +86,8 @@ export async function openAgent(
 }
 
 function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversConfig {
-  const { baseDirectory, accelerator, libvirtUri, resourcePrefix, imageSizeMax } = settings;
+  const { baseDirectory, accelerator, libvirtUri, resourcePrefix, imageSizeMax, storageFreeMin } =
+    settings;
   const { allowedSources } = settings;
   return {
     baseDirectory,
@@ -97,6 +98,7 @@ function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversC
     allowedSources: [...allowedSources, ...(settings.allowLocalSources ? LOCAL_SOURCES : [])],
     webProxies,
     virtualSizeBytesMax: imageSizeMax,
+    freeBytesMin: storageFreeMin,
   };
 }
 

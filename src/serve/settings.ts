@@ -218,6 +218,12 @@ const node = {
     description: "adds loopback and link-local addresses to --allowed-sources",
     kind: "flag",
   }),
+  storageFreeMin: about(setting(bytes).optional(), {
+    argument: "<size>",
+    description:
+      "with less free on the base directory's disk, none is made, grown or fetched; default: 1 GiB, or 5 % of a smaller one",
+    kind: "bytes",
+  }),
   imageSizeMax: about(setting(bytes).default(1n << 40n), {
     argument: "<size>",
     description: "images of a larger virtual size are refused",

@@ -4,6 +4,7 @@ import { N0Error } from "../../util/errors.ts";
 import { type ImageChecksum, parseChecksum } from "../../util/image-checksum.ts";
 import { parseSourceUrl } from "../../util/source-url.ts";
 import type { Mark } from "../mark.ts";
+import { type FreeSpace, noFreeSpaceKept } from "./free-space.ts";
 import { blankQcow2 } from "./image/blank-qcow2.ts";
 import { imageFormat, sampleOf } from "./image/image-format.ts";
 import { ImageFormatError, parseQcow2Header } from "./image/qcow2-header.ts";
@@ -40,6 +41,8 @@ export interface FakeVolumeDriver extends VolumeDriver {
   after: (call: VolumeCall) => void | Promise<void>;
   /** The sum of all sizes but those of overlays never exceeds it. Default: without limit. */
   capacityBytes: bigint | undefined;
+  /** What its disk keeps free. Default: nothing. */
+  space: FreeSpace;
   /** What `ensureFetched` finds, by URL. */
   readonly sources: Map<string, Uint8Array>;
   /** What a guest does: the volume's content is another afterwards, of the same length. */
@@ -112,13 +115,14 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
   }
 
   /** The volume to grow; undefined where it has that size. */
-  function growable(id: string, sizeBytes: bigint): VolumeInfo | undefined {
+  async function growable(id: string, sizeBytes: bigint): Promise<VolumeInfo | undefined> {
     checkVolumeId(id);
     const size = checkedSize(sizeBytes, VIRTUAL_SIZE_BYTES_MAX);
     const volume = present(id, noVolume);
     if (size === volume.virtualSizeBytes) return undefined;
     if (size < volume.virtualSizeBytes) throw cannotShrink(id, volume.virtualSizeBytes);
     if (overlaysOn(id).length > 0) throw isBase(id, overlaysOn(id));
+    await driver.space.check();
     return volume;
   }
 
@@ -144,6 +148,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     await around(call, async () => {
       const found = volumes.get(id);
       if (found !== undefined) return checkOwner(id, found.mark, mark);
+      await driver.space.check();
       const baseId = await check(size);
       signal.throwIfAborted();
       const actualSizeBytes = baseId === undefined ? size : OVERLAY_BYTES;
@@ -195,6 +200,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     before: () => {},
     after: () => {},
     capacityBytes: undefined,
+    space: noFreeSpaceKept,
     writtenTo: new Map(),
     sources: new Map(),
     write(id) {
@@ -256,12 +262,15 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
       }),
 
     async checkSize(id, sizeBytes, signal) {
-      await around({ method: "checkSize", id, signal }, () => void growable(id, sizeBytes));
+      await around(
+        { method: "checkSize", id, signal },
+        async () => void (await growable(id, sizeBytes)),
+      );
     },
 
     async ensureSize(id, sizeBytes, signal) {
-      await around({ method: "ensureSize", id, signal }, () => {
-        const volume = growable(id, sizeBytes);
+      await around({ method: "ensureSize", id, signal }, async () => {
+        const volume = await growable(id, sizeBytes);
         if (volume === undefined) return;
         const size = checkedSize(sizeBytes, VIRTUAL_SIZE_BYTES_MAX);
         const { virtualSizeBytes, baseId, actualSizeBytes } = volume;
@@ -288,6 +297,10 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     async checkUnusedFrom(id, offsetBytes, signal) {
       checkVolumeId(id);
       await around({ method: "checkUnusedFrom", id, signal }, () => checkUnused(id, offsetBytes));
+    },
+
+    async checkRoom(signal) {
+      await around({ method: "checkRoom", id: "", signal }, () => driver.space.check());
     },
 
     async checkAbsent(id, signal) {

@@ -61,7 +61,7 @@ export interface Progress {
 
 export interface WorkOptions {
   readonly signal: AbortSignal;
-  readonly onProgress?: (progress: Progress) => void;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /** A range of a volume as it is read. */
@@ -83,14 +83,14 @@ export interface VolumeReading {
  * A volume's `id` is `[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}` and is chosen by the caller, never used again
  * after the volume is removed. Every `ensure…` can be repeated; one that fails leaves no file. A volume
  * appears whole: it is made under a temporary name and renamed. A volume of the same owner that is there
- * already is success, whatever its size. Implementations pass `volume-driver.suite.ts`.
+ * already is success, whatever its size. What takes room is refused, or ends, where the disk has less free
+ * than is to be kept; what gives room back never is. Implementations pass `volume-driver.suite.ts`.
  *
- * @throws N0Error from each `ensure…`: `failed_precondition` where the id is in use by another owner;
+ * @throws N0Error from each `ensure…`: `resource_exhausted` where the disk is full; `failed_precondition` where the id is in use by another owner;
  *   `invalid_argument` for an id or a size that no volume can have; `aborted` while another call changes
  *   the volume or makes another one from it.
  */
 export interface VolumeDriver {
-  /** @throws N0Error `resource_exhausted` when the disk is full. */
   ensureEmpty(id: string, sizeBytes: bigint, mark: Mark, signal: AbortSignal): Promise<void>;
 
   /**
@@ -103,7 +103,7 @@ export interface VolumeDriver {
    * @throws N0Error `invalid_argument` for a URL, folder or checksum that is not allowed;
    *   `failed_precondition` for an image that must not be used, a wrong checksum, one larger than
    *   `sizeBytes`, or a source that answers no; `unavailable` for a source that does not answer now, with
-   *   the delay that it asks for; `resource_exhausted` when the disk is full.
+   *   the delay that it asks for.
    */
   ensureFetched(
     id: string,
@@ -161,6 +161,9 @@ export interface VolumeDriver {
    * @throws N0Error `failed_precondition` where the volume holds data from `offsetBytes` on.
    */
   checkUnusedFrom(id: string, offsetBytes: bigint, signal: AbortSignal): Promise<void>;
+
+  /** Throws what each `ensure…` finds out that takes room. @throws N0Error `resource_exhausted`. */
+  checkRoom(signal: AbortSignal): Promise<void>;
 
   /** Throws what `ensureAbsent` would find out before it changes anything. */
   checkAbsent(id: string, signal: AbortSignal): Promise<void>;

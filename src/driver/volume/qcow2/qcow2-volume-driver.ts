@@ -6,6 +6,7 @@ import { parseChecksum } from "../../../util/image-checksum.ts";
 import { type Random, systemRandom } from "../../../util/random.ts";
 import { parseSourceUrl } from "../../../util/source-url.ts";
 import type { WebProxies } from "../../../util/web-proxies.ts";
+import { type FreeSpace, noFreeSpaceKept } from "../free-space.ts";
 import { guarded } from "../guarded.ts";
 import { sparseQcow2 } from "../image/blank-qcow2.ts";
 import type { VolumeDriver, VolumeInfo } from "../volume-driver.ts";
@@ -44,6 +45,8 @@ export interface Qcow2VolumeDriverOptions {
   readonly allowedSources?: readonly string[];
   /** Through which `http(s):` sources are fetched. Default: none. */
   readonly webProxies?: WebProxies;
+  /** What the directory's file system keeps free. Default: nothing. */
+  readonly freeSpace?: FreeSpace;
   /** No guest sees a larger disk. Default: 4 TiB. */
   readonly virtualSizeBytesMax?: bigint;
   /** Longest wait for a source's first answer. Default: 30 s. */
@@ -83,6 +86,7 @@ export async function newQcow2VolumeDriver(
     random: options.random ?? systemRandom,
   };
   const qemuImg = newQemuImg(options.qemuImgTimeouts ?? QEMU_IMG_TIMEOUTS);
+  const space = options.freeSpace ?? noFreeSpaceKept;
   const guard = newUseGuard();
   const bases = newBaseIndex(layout);
   const exports = newExports({
@@ -90,7 +94,9 @@ export async function newQcow2VolumeDriver(
     clock,
     idleMs: options.exportIdleMs ?? 10 * 60_000,
     flatten: (id, to, signal) =>
-      qemuImg.convert({ path: layout.volume(id), format: "qcow2" }, to, signal),
+      space.during(signal, (endSignal) =>
+        qemuImg.convert({ path: layout.volume(id), format: "qcow2" }, to, endSignal),
+      ),
   });
 
   async function present(id: string, orElse: (id: string) => N0Error): Promise<VolumeInfo> {
@@ -113,6 +119,7 @@ export async function newQcow2VolumeDriver(
     if (size === virtualSizeBytes) return undefined;
     if (size < virtualSizeBytes) throw cannotShrink(id, virtualSizeBytes);
     await refuseBase(id);
+    await space.check();
     return { path, size };
   }
 
@@ -130,7 +137,7 @@ export async function newQcow2VolumeDriver(
       checkVolumeId(id);
       const size = checkedSize(sizeBytes, virtualSizeBytesMax);
       using _ = guard.change(id);
-      await makeVolume(layout, { id, mark, sizeBytes: size }, signal, (partial) =>
+      await makeVolume(layout, { id, mark, sizeBytes: size }, { signal, space }, (partial) =>
         writeSparse(partial, sparseQcow2(size)),
       );
     },
@@ -141,11 +148,14 @@ export async function newQcow2VolumeDriver(
       const from = parseSourceUrl(url);
       const wanted = checksum === undefined ? undefined : parseChecksum(checksum);
       using _ = guard.change(id);
-      await makeVolume(layout, { id, mark, sizeBytes: size }, work.signal, async (to) => {
-        const place = { to, scratch: layout.partial(id), sizeBytes: size };
-        await withSource(from, sourceOptions, work.signal, (source) =>
-          importImage(qemuImg, importLimits, { ...source, ...place, checksum: wanted }, work),
-        );
+      const { onProgress } = work;
+      const volume = { id, mark, sizeBytes: size };
+      await makeVolume(layout, volume, { signal: work.signal, space }, async (to, signal) => {
+        const place = { to, scratch: layout.partial(id), sizeBytes: size, checksum: wanted };
+        await withSource(from, sourceOptions, signal, async (source) => {
+          await space.check(source.totalBytes);
+          await importImage(qemuImg, importLimits, { ...source, ...place }, { signal, onProgress });
+        });
       });
     },
 
@@ -156,7 +166,8 @@ export async function newQcow2VolumeDriver(
       using _ = guard.change(id);
       using __ = guard.use(baseId);
       bases.forget(id);
-      await makeVolume(layout, { id, mark, sizeBytes: size, baseId }, signal, async (partial) => {
+      const volume = { id, mark, sizeBytes: size, baseId };
+      await makeVolume(layout, volume, { signal, space }, async (partial) => {
         const base = await present(baseId, noSource);
         if (size < base.virtualSizeBytes) throw tooSmall("the base", base.virtualSizeBytes, size);
         // The bare name, which QEMU looks up beside the overlay: the folder may be moved.
@@ -164,13 +175,14 @@ export async function newQcow2VolumeDriver(
       });
     },
 
-    async ensureCopy(id, sourceId, sizeBytes, mark, { signal, onProgress }) {
+    async ensureCopy(id, sourceId, sizeBytes, mark, { signal: caller, onProgress }) {
       checkVolumeId(id);
       checkVolumeId(sourceId);
       const size = checkedSize(sizeBytes, virtualSizeBytesMax);
       using _ = guard.change(id);
       using __ = guard.use(sourceId);
-      await makeVolume(layout, { id, mark, sizeBytes: size }, signal, async (partial) => {
+      const volume = { id, mark, sizeBytes: size };
+      await makeVolume(layout, volume, { signal: caller, space }, async (partial, signal) => {
         const { path, virtualSizeBytes } = await present(sourceId, noSource);
         if (size < virtualSizeBytes) throw tooSmall("the source", virtualSizeBytes, size);
         await qemuImg.convert({ path, format: "qcow2" }, partial, signal, (fraction) =>
@@ -184,12 +196,13 @@ export async function newQcow2VolumeDriver(
       checkVolumeId(id);
       const size = checkedSize(sizeBytes, virtualSizeBytesMax);
       using _ = guard.change(id);
-      await makeVolume(layout, { id, mark, sizeBytes: size }, work.signal, async (to) => {
-        const { signal } = work;
+      const { onProgress } = work;
+      const volume = { id, mark, sizeBytes: size };
+      await makeVolume(layout, volume, { signal: work.signal, space }, async (to, signal) => {
         const guardedBytes = guarded(bytes, { idleTimeoutMs, signal });
         const scratch = layout.partial(id);
         const image = { bytes: guardedBytes, to, scratch, sizeBytes: size };
-        await importImage(qemuImg, importLimits, image, work);
+        await importImage(qemuImg, importLimits, image, { signal, onProgress });
       });
     },
 
@@ -221,6 +234,11 @@ export async function newQcow2VolumeDriver(
       checkVolumeId(id);
       signal.throwIfAborted();
       await unusedFrom(id, offsetBytes, signal);
+    },
+
+    async checkRoom(signal) {
+      signal.throwIfAborted();
+      await space.check();
     },
 
     async checkAbsent(id, signal) {

@@ -1,6 +1,7 @@
 import { chmod, rename, rm, stat } from "node:fs/promises";
 import { N0Error } from "../../../util/errors.ts";
 import type { Mark } from "../../mark.ts";
+import type { FreeSpace } from "../free-space.ts";
 import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
 import type { VolumeInfo } from "../volume-driver.ts";
 import { checkOwner, refused } from "../volume-errors.ts";
@@ -54,7 +55,8 @@ function sizeIn(head: Uint8Array): bigint {
 }
 
 /**
- * Makes a volume whole or not at all. `build` writes the file under the temporary name it is given.
+ * Makes a volume whole or not at all. `build` writes the file under the temporary name it is given, and
+ * ends when its signal aborts, as it does when too little is left free.
  *
  * The sidecar is written meanwhile, and both are on the disk before the rename that makes the volume
  * appear. So a death at any point leaves a partial, a sidecar alone, or both: none of them is a volume,
@@ -63,8 +65,8 @@ function sizeIn(head: Uint8Array): bigint {
 export async function makeVolume(
   layout: Layout,
   volume: NewVolume,
-  signal: AbortSignal,
-  build: (partial: string) => Promise<void>,
+  { signal, space }: { readonly signal: AbortSignal; readonly space: FreeSpace },
+  build: (partial: string, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   const { id } = volume;
   signal.throwIfAborted();
@@ -72,7 +74,7 @@ export async function makeVolume(
   const partial = layout.partial(id);
   try {
     const results = await Promise.allSettled([
-      build(partial),
+      space.during(signal, (endSignal) => build(partial, endSignal)),
       writeSidecar(layout.sidecar(id), sidecarOf(volume)),
     ]);
     for (const result of results) if (result.status === "rejected") throw result.reason;
