@@ -134,7 +134,7 @@ describe("a transfer that breaks", () => {
       responseTimeoutMs: 5_000,
       idleTimeoutMs: 5_000,
       leastRate,
-      allowLocalSources: true,
+      sources: newSourceAddresses(LOCAL_SOURCES),
       proxies: { exceptions: [] },
       clock: systemClock,
       random: systemRandom,
