@@ -65,6 +65,7 @@ function withoutJournal(datastore: Datastore): Datastore {
   return {
     get: (key) => datastore.get(key),
     list: (prefix, page) => datastore.list(prefix, page),
+    checkRoom: () => datastore.checkRoom(),
     watch: (prefix, listener) => datastore.watch(prefix, listener),
     async batch({ puts = [], deletes = [], conditions = [] }: Writes) {
       const kept = {

@@ -7,6 +7,7 @@ import { addLogFields } from "../util/log.ts";
 import { askerOf } from "./asker.ts";
 import type { Api, Call, Tx } from "./context.ts";
 import { throwIfPending } from "./pending.ts";
+import { throwUnlessRoom } from "./room.ts";
 
 export interface SagaOptions {
   /** The RPC, said to whoever finds the keys held. */
@@ -31,6 +32,7 @@ export async function runSaga<T>(
   { kind, keys, waits = false, within, seesToPending = false }: SagaOptions,
   saga: (tx: Tx) => Promise<T>,
 ): Promise<T> {
+  if (within === undefined) throwUnlessRoom(api, kind);
   using _place = within === undefined ? api.engine.admit() : undefined;
   const attempt = within === undefined ? call.attempt : undefined;
   const leftMs = call.timeoutMs?.();

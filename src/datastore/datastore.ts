@@ -67,6 +67,13 @@ export interface Datastore extends AsyncDisposable {
   batch(writes: Writes): Promise<number>;
 
   /**
+   * For who is about to begin something: what is written to end what was begun is written in any case.
+   *
+   * @throws N0Error `resource_exhausted` where the disk is full, and only what it keeps for that is left.
+   */
+  checkRoom(): void;
+
+  /**
    * Calls `listener` with what each later batch changed under `prefix`, in order, a batch at a time, and
    * before the batch resolves for its writer. A listener that throws ends the process.
    *

@@ -23,6 +23,9 @@ import { ownUrl } from "./own-address.ts";
 import type { Settings } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
+/** Twice the write-ahead log: enough for thousands of steps, should they be undone on a full disk. */
+const DATASTORE_RESERVE_BYTES = 64 * 1024 ** 2;
+
 type ApiSettings = Settings<"api"> | Settings<"standalone">;
 
 export interface ApiPart extends AsyncDisposable {
@@ -56,6 +59,8 @@ export async function openApiPart(
       datastore: sqliteDatastore({
         path: join(settings.baseDirectory, "api", "n0core.sqlite"),
         clock,
+        reserveBytes: DATASTORE_RESERVE_BYTES,
+        log,
       }),
       agentTransport,
       links: createConsoleLinks(tokens, publicUrl),

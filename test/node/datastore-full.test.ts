@@ -8,9 +8,9 @@ import { sqliteDatastore } from "../../src/datastore/sqlite/sqlite-datastore.ts"
 import { requirement } from "./requirements.ts";
 
 /** A disk of 2 MiB of its own. */
-function smallDisk(): string {
+function smallDisk(size = "2m"): string {
   const folder = mkdtempSync(join(tmpdir(), "n0-full-"));
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "n0-test", folder]);
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "n0-test", folder]);
   onTestFinished(() => {
     execFileSync("umount", [folder]);
     rmdirSync(folder);
@@ -42,6 +42,19 @@ async function fill(datastore: Datastore) {
   }
 }
 
+/** As `fill`, but for what must be written, such as an undo: one at a time, some hundred bytes each. */
+async function write(datastore: Datastore, count: number): Promise<number> {
+  for (let n = 0; n < count; n += 1) {
+    const value = Buffer.alloc(300, `${n} `);
+    try {
+      await datastore.batch({ puts: [{ key: `undo/${n}`, value }] });
+    } catch {
+      return n;
+    }
+  }
+  return count;
+}
+
 async function numbersUnder(datastore: Datastore, prefix: string): Promise<number[]> {
   const entries = await datastore.list(prefix);
   return entries.map(({ key }) => Number(key.slice(prefix.length))).toSorted((a, b) => a - b);
@@ -69,5 +82,37 @@ describe.runIf(requirement("root"))("a datastore on a full disk", () => {
     expect(await numbersUnder(again, "left/")).toEqual([...written, 1_000_000]);
     expect(await numbersUnder(again, "right/")).toEqual([...written, 1_000_000]);
     expect((await again.get("left/1000000"))?.revision).toBe(revision);
+  });
+
+  test("lives on its reserve: begins nothing new, and writes on what is open", async () => {
+    const folder = smallDisk("24m");
+    const ballast = join(folder, "ballast");
+    const path = join(folder, "n0core.sqlite");
+    let nowMs = Date.now();
+    const clock = { nowMs: () => nowMs };
+    const options = { path, clock, reserveBytes: 8 << 20 };
+    await using datastore = sqliteDatastore(options);
+    datastore.checkRoom();
+    // As a guest does whose disk takes more than it reserved.
+    execFileSync("sh", ["-c", 'head -c 64M /dev/zero > "$0" || true', ballast], {
+      stdio: "ignore",
+    });
+    expect(await write(datastore, 100)).toBe(100);
+    expect(() => datastore.checkRoom()).toThrow(
+      expect.objectContaining({
+        kind: "resource_exhausted",
+        message: expect.stringContaining("datastore's disk is full"),
+      }),
+    );
+    // What was given back is not all that there was, so that who fills the disk cannot take it all.
+    execFileSync("sh", ["-c", 'head -c 64M /dev/zero >> "$0" || true', ballast], {
+      stdio: "ignore",
+    });
+    expect(await write(datastore, 100)).toBe(100);
+
+    rmSync(ballast);
+    nowMs += 1_000;
+    datastore.checkRoom();
+    expect((await datastore.list("undo/")).length).toBe(100);
   });
 });

@@ -117,6 +117,7 @@ export function simulatedDatastore(options: SimulatedDatastoreOptions): Datastor
         schedule();
       });
     },
+    checkRoom: () => durable.checkRoom(),
     watch(prefix, listener) {
       if (!process.isAlive) return () => {};
       const stop = durable.watch(prefix, listener);

@@ -52,6 +52,8 @@ export function memoryDatastore(): Datastore {
       return revision;
     },
 
+    checkRoom: () => {},
+
     watch: (prefix, listener) => watchers.add(prefix, listener),
 
     async [Symbol.asyncDispose]() {},

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
+import { type Log, silentLog } from "../../util/log.ts";
 import {
   type Change,
   ConflictError,
@@ -12,12 +13,16 @@ import {
 } from "../datastore.ts";
 import { Watchers } from "../watchers.ts";
 import { migrate } from "./migrations.ts";
+import { openReserve } from "./reserve.ts";
 import { prepare, type Row, type Statements } from "./statements.ts";
 
 export interface SqliteOptions {
   /** The file; made, with its folder, if it is not there. */
   readonly path: string;
   readonly clock?: Pick<Clock, "nowMs">;
+  /** Room on its disk that is kept for when the disk is full, beside the file. Default: none. */
+  readonly reserveBytes?: number;
+  readonly log?: Log;
 }
 
 interface Waiting {
@@ -36,15 +41,22 @@ const GROUP_MAX = 256;
  */
 const CHECKPOINT_PAGES = 8_192;
 
+/** How often one that lives on its reserve looks whether there is room again. */
+const REFILL_EVERY_MS = 1_000;
+
 /**
  * Records in one SQLite file, which this process alone has open. Batches that are asked for at the same
  * time share one durable commit: each still holds or fails by itself. See docs/adr/0005.
  *
  * @throws N0Error `failed_precondition` when another process has the file open, or a newer version wrote it.
  */
-export function sqliteDatastore({ path, clock = systemClock }: SqliteOptions): Datastore {
+export function sqliteDatastore(options: SqliteOptions): Datastore {
+  const { path, clock = systemClock, reserveBytes = 0, log = silentLog } = options;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const database = open(path);
+  const reserve =
+    reserveBytes === 0 ? undefined : openReserve({ path: `${path}-reserve`, bytes: reserveBytes });
+  let refilledAtMs = clock.nowMs();
   const statements = prepare(database);
   const watchers = new Watchers();
   // Above the clock, so that they go on growing where an older copy of the file was put back: agents
@@ -90,12 +102,29 @@ export function sqliteDatastore({ path, clock = systemClock }: SqliteOptions): D
     } catch (cause) {
       revision = before;
       rollBack();
+      if (isFull(cause) && giveReserve()) return write(group);
       // One of them may be all that is wrong, such as a value too large: it must not fail the others.
       if (group.length > 1) for (const waiter of group) write([waiter]);
       else group[0]?.reject(asN0Error(database, cause));
       return;
     }
     for (const settle of settled) settle();
+  }
+
+  function giveReserve(): boolean {
+    const wasSpent = reserve?.isSpent === true;
+    if (reserve?.give() !== true) return false;
+    if (!wasSpent) log.error("the datastore's disk is full: it lives on its reserve", { path });
+    return true;
+  }
+
+  /** At most once a second: it may write much. */
+  function refillReserve(): void {
+    const nowMs = clock.nowMs();
+    if (reserve?.isSpent !== true || Math.abs(nowMs - refilledAtMs) < REFILL_EVERY_MS) return;
+    refilledAtMs = nowMs;
+    reserve.refill();
+    if (!reserve.isSpent) log.info("the datastore has its reserve again", { path });
   }
 
   function rollBack(): void {
@@ -145,11 +174,17 @@ export function sqliteDatastore({ path, clock = systemClock }: SqliteOptions): D
       });
     },
 
+    checkRoom() {
+      refillReserve();
+      if (reserve?.isSpent === true) throw livesOnReserve();
+    },
+
     watch: (prefix, listener) => watchers.add(prefix, listener),
 
     async [Symbol.asyncDispose]() {
       while (waiting.length > 0) flush();
       database.close();
+      reserve?.[Symbol.dispose]();
     },
   };
 }
@@ -204,6 +239,17 @@ function endOf(prefix: string): string {
   return `${prefix}\x7f`;
 }
 
+function isFull(cause: unknown): boolean {
+  return cause instanceof Database.SqliteError && cause.code === "SQLITE_FULL";
+}
+
+function livesOnReserve(): N0Error {
+  const message =
+    "the datastore's disk is full: free some space on it, as by deleting and purging what is not needed; " +
+    "until then nothing new is begun, so that what is open can be brought to an end";
+  return new N0Error("resource_exhausted", message, { retryAfterMs: 5_000 });
+}
+
 /** Codes that say the statement or the record is at fault: the same again would fail again. */
 const BUG_CODES = /^SQLITE_(CONSTRAINT|TOOBIG|MISMATCH|RANGE|ERROR|MISUSE|AUTH)/;
 
@@ -214,7 +260,7 @@ function asN0Error(database: Database.Database, cause: unknown): N0Error {
   }
   return new N0Error(
     "unavailable",
-    code === "SQLITE_FULL"
+    isFull(cause)
       ? "the datastore's disk is full: free some space on it"
       : "the datastore could not be read or written: try again",
     { cause, retryAfterMs: 1_000 },
