@@ -1,9 +1,11 @@
 import type { Transport } from "@connectrpc/connect";
 import { quote } from "../src/util/quote.ts";
 import { CliError } from "./errors.ts";
-import type { Io, OpenTransport } from "./io.ts";
+import { withFoundToken } from "./found-token.ts";
+import type { Io, OpenTransport, Output } from "./io.ts";
 import type { Connection, GlobalFlags, OutputFormat } from "./settings.ts";
 import { isTokenExposed, resolveConnection } from "./settings.ts";
+import { printableLines } from "./terminal-text.ts";
 
 /** What a command gets: the flags that all take, the way to the API, and where to print. */
 export interface CliContext {
@@ -29,11 +31,23 @@ export interface CliContext {
   close(): void;
 }
 
-const TOKEN_WARNING =
-  "Warning: the token goes over the network unencrypted; use an https:// endpoint.";
+/** Text that comes from a server or a guest does not drive the terminal. In a pipe it is what it is. */
+function harmless(output: Output): Output {
+  return {
+    get isTerminal() {
+      return output.isTerminal;
+    },
+    get columns() {
+      return output.columns;
+    },
+    print: (text) => output.print(output.isTerminal ? printableLines(text) : text),
+    send: (data) => output.send(data),
+  };
+}
 
 /** `flags` is read when a command runs, after the command line is parsed. */
-export function newContext(io: Io, flags: () => GlobalFlags): CliContext {
+export function newContext(outside: Io, flags: () => GlobalFlags): CliContext {
+  const io = { ...outside, stdout: harmless(outside.stdout) };
   const interrupt = new AbortController();
   const handlers: (() => void)[] = [() => interrupt.abort()];
   const release = io.onInterrupt(() => handlers.at(-1)?.());
@@ -46,19 +60,21 @@ export function newContext(io: Io, flags: () => GlobalFlags): CliContext {
     flags,
     format: () => flags().output ?? (io.stdout.isTerminal ? "table" : "json"),
     connection() {
-      connection ??= readNamed(io, flags()).then((n) => resolveConnection(flags(), io.env, n));
+      connection ??= readNamed(io, flags())
+        .then((named) => resolveConnection(flags(), io.env, named))
+        .then((configured) => withFoundToken(io, configured));
       return connection;
     },
     async transport() {
       opened ??= cli.connection().then((c) => {
-        if (isTokenExposed(c)) cli.say(TOKEN_WARNING);
+        if (isTokenExposed(c)) throw exposed(c);
         return io.openTransport(c);
       });
       const open = await opened;
       close = open.close;
       return open.transport;
     },
-    say: (line) => io.stderr.print(`${line}\n`),
+    say: (line) => harmless(io.stderr).print(`${line}\n`),
     signal: interrupt.signal,
     isApiKnown: false,
     interruptNotice: "Interrupted.",
@@ -76,6 +92,13 @@ export function newContext(io: Io, flags: () => GlobalFlags): CliContext {
     },
   };
   return cli;
+}
+
+function exposed({ baseUrl, tokenFile }: Connection): CliError {
+  return new CliError(
+    `the token in ${tokenFile} is not sent to ${baseUrl}, where it would go over the network unencrypted: ` +
+      "use an https:// endpoint, or a tunnel such as ssh -L 20180:127.0.0.1:20180 HOST",
+  );
 }
 
 async function readNamed(io: Io, flags: GlobalFlags) {

@@ -1,8 +1,12 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
+import { isLoopback } from "../src/util/loopback.ts";
 import { errorInfo, retryDelayMs } from "./error-details.ts";
 import { EXIT } from "./exit-code.ts";
+import { OWN_TOKEN_FILE } from "./found-token.ts";
 import { isLost } from "./lost.ts";
+import type { Connection } from "./settings.ts";
+import { printableLines } from "./terminal-text.ts";
 
 /** What a failed call comes to: lines for people and a code for programs. */
 export interface Failure {
@@ -30,24 +34,38 @@ const EXIT_CODE_OF: Readonly<Record<Code, number>> = {
   [Code.Unauthenticated]: EXIT.notAllowed,
 };
 
+/** Of a connection, what a hint names. */
+export type Asked = Pick<Connection, "baseUrl" | "tokenFile" | "tokenOrigin">;
+
 /** `[NotFound] virtual machine "x" does not exist`: the first line of any failed call, and all of it in `do`. */
 export function failureLine(error: ConnectError): string {
-  return `[${Code[error.code]}] ${error.rawMessage}`;
+  return `[${Code[error.code]}] ${printableLines(error.rawMessage)}`;
 }
 
-/** `endpoint` is where the call went, for the hint about a server that does not answer. */
-export function explainFailure(error: ConnectError, endpoint: string): Failure {
+/** `asked` is where the call went, for the hints about a server that does not answer or wants a token. */
+export function explainFailure(error: ConnectError, asked: Asked): Failure {
   const { transactionId, rollback } = errorInfo(error);
   const undo = undoLine(rollback, transactionId);
   const lines = [failureLine(error)];
   // Once it is undone, or will be, it is not still running: to look or to wait longer is no help.
   const isSettled = undo !== undefined && error.code === Code.DeadlineExceeded;
-  const hint = isSettled || rollback === "needs_operator" ? undefined : nextStep(error, endpoint);
+  const hint = isSettled || rollback === "needs_operator" ? undefined : nextStep(error, asked);
   if (hint !== undefined) lines.push(hint);
   if (transactionId !== undefined) lines.push(`transaction: ${transactionId}`);
   if (undo !== undefined) lines.push(undo);
   if (rollback === "needs_operator") return { exitCode: EXIT.needsOperator, lines };
   return { exitCode: isSettled ? EXIT.failed : EXIT_CODE_OF[error.code], lines };
+}
+
+function tokenHint({ baseUrl, tokenFile, tokenOrigin }: Asked): string {
+  const name = "Name a file that holds your token with --token-file or N0CLI_TOKEN_FILE.";
+  if (tokenOrigin === "unreadable") {
+    return `${OWN_TOKEN_FILE} holds the token, and only its owner can read it: run this as that user. ${name}`;
+  }
+  if (tokenOrigin === "found") return `${tokenFile} holds the token of another server. ${name}`;
+  if (tokenFile !== undefined) return `${tokenFile} holds another token. ${name}`;
+  if (!isLoopback(new URL(baseUrl).hostname)) return name;
+  return `${name} A server on this machine keeps it in its base directory, as ${OWN_TOKEN_FILE} is.`;
 }
 
 function undoLine(rollback: string | undefined, transactionId: string | undefined) {
@@ -67,15 +85,15 @@ function hint(command: string, transactionId: string | undefined): string {
   return transactionId === undefined ? "" : ` See n0cli tx ${command} ${transactionId}`;
 }
 
-function nextStep(error: ConnectError, endpoint: string): string | undefined {
+function nextStep(error: ConnectError, asked: Asked): string | undefined {
   const delayMs = retryDelayMs(error);
   switch (error.code) {
     case Code.Unavailable:
       if (errorInfo(error).isOurs) return "Try again later.";
       if (isLost(error)) return undefined;
-      return `Nothing answers at ${endpoint}. Is n0core running there? Name another place with --api-endpoint.`;
+      return `Nothing answers at ${asked.baseUrl}. Is n0core running there? Name another place with --api-endpoint.`;
     case Code.Unauthenticated:
-      return "Name a file that holds your token with --token-file or N0CLI_TOKEN_FILE.";
+      return tokenHint(asked);
     case Code.PermissionDenied:
       return "Ask whoever runs this n0stack for the permission, or use another token.";
     case Code.NotFound:

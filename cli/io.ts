@@ -32,6 +32,8 @@ export interface Io {
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeFolder: string;
+  /** Where an n0core of this machine keeps its token. */
+  readonly ownTokenFile: string;
   /** The command line that starts this program again. */
   readonly self: readonly string[];
   readonly clock: Clock;

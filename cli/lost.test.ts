@@ -145,7 +145,7 @@ test.each([
   const told = withConsequence(loss, "look");
   expect(told.message).toBe(`[unavailable] connection lost; look (${message})`);
   expect(isLost(told)).toBe(true);
-  expect(explainFailure(loss, "http://x").lines).toHaveLength(1);
+  expect(explainFailure(loss, { baseUrl: "http://x" }).lines).toHaveLength(1);
 });
 
 test.each([
@@ -162,7 +162,7 @@ test("neither is what a server of ours says, or what the user interrupted", () =
   const info = { desc: ErrorInfoSchema, value: { reason: "cancelled", domain: "n0stack" } };
   const ours = new ConnectError("canceled", Code.Canceled, undefined, [info]);
   expect(lossOf(ours, going)).toBe(ours);
-  expect(explainFailure(ours, "http://x").exitCode).toBe(1);
+  expect(explainFailure(ours, { baseUrl: "http://x" }).exitCode).toBe(1);
   const stopped = new ConnectError("This operation was aborted", Code.Canceled);
   expect(lossOf(stopped, AbortSignal.abort())).toBe(stopped);
 });

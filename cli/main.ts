@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { homedir } from "node:os";
 import { systemClock } from "../src/util/clock.ts";
 import { systemRandom } from "../src/util/random.ts";
+import { OWN_TOKEN_FILE } from "./found-token.ts";
 import { LightHeaders } from "./headers.ts";
 import type { Input, Io, Output } from "./io.ts";
 import { run } from "./program.ts";
@@ -17,6 +18,7 @@ export function processIo(): Io & { readonly stdin: ProcessInput } {
     stderr: outputTo("stderr"),
     env: process.env,
     homeFolder: homedir(),
+    ownTokenFile: OWN_TOKEN_FILE,
     self: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
     clock: systemClock,
     random: systemRandom,

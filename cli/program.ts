@@ -218,7 +218,7 @@ async function exitCodeOf(cli: CliContext, reason: unknown): Promise<number> {
   const { ConnectError } = await import("@connectrpc/connect");
   if (!(reason instanceof ConnectError)) throw reason;
   const { explainFailure } = await import("./failure.ts");
-  const failure = explainFailure(reason, (await cli.connection()).baseUrl);
+  const failure = explainFailure(reason, await cli.connection());
   for (const line of failure.lines) cli.say(line);
   return failure.exitCode;
 }

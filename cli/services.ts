@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { Health } from "../src/gen/grpc/health/v1/health_pb.ts";
 import { ComputeAgentService } from "../src/gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { IdentityAgentService } from "../src/gen/n0stack/agent/v1alpha1/identity_pb.ts";
 import { NetworkAgentService } from "../src/gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { SurveyAgentService } from "../src/gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VolumeAgentService } from "../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
@@ -21,5 +22,6 @@ export const SERVICES: readonly DescService[] = [
   NetworkAgentService,
   VolumeAgentService,
   SurveyAgentService,
+  IdentityAgentService,
   Health,
 ];

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { isReadOnTheWay } from "../src/util/loopback.ts";
 import { quote } from "../src/util/quote.ts";
 import { CliError } from "./errors.ts";
 import type { Io } from "./io.ts";
@@ -24,6 +25,11 @@ export interface Connection {
   /** `http://host:port` or `https://host:port`. */
   readonly baseUrl: string;
   readonly tokenFile?: string;
+  /**
+   * `found`: nobody named the file, it is that of this machine's own n0core. `unreadable`: that one is there,
+   * and another user's. Else it was configured.
+   */
+  readonly tokenOrigin?: "found" | "unreadable";
   /** A PEM file of the authority that signed the API's certificate. */
   readonly tlsCa?: string;
 }
@@ -92,10 +98,7 @@ export function parseEndpoint(text: string, isTls: boolean): string {
 
 /** True where somebody on the way could read the token. */
 export function isTokenExposed({ baseUrl, tokenFile }: Connection): boolean {
-  const { protocol, hostname } = new URL(baseUrl);
-  const isLoopback =
-    hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
-  return tokenFile !== undefined && protocol === "http:" && !isLoopback;
+  return tokenFile !== undefined && isReadOnTheWay(baseUrl);
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

@@ -1,4 +1,5 @@
 import { formatBytesRounded } from "../src/util/bytes.ts";
+import { printable } from "./terminal-text.ts";
 
 /** A record as proto JSON holds it, with proto field names. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -72,11 +73,6 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
   if (Array.isArray(value)) return value.map((v) => valueAt(v, path));
   if (typeof value !== "object" || value === null) return undefined;
   return valueAt((value as Record<string, unknown>)[name], rest);
-}
-
-/** A control character in a value must not drive the terminal. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (c) => (c === "\n" || c === "\t" ? " " : "�"));
 }
 
 /** Rows of a table whose columns are as wide as the first rows made them. */

@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
 import type { Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { connectToTrusted } from "../src/util/trusted-socket.ts";
 import { CliError } from "./errors.ts";
+import { ownersOfFound } from "./found-token.ts";
 import type { OpenTransport } from "./io.ts";
 import type { Connection } from "./settings.ts";
 import { clientVersion } from "./version.ts";
@@ -11,13 +13,20 @@ const PING_INTERVAL_MS = 20_000;
 
 /** gRPC over one HTTP/2 connection, which also carries streams in both directions. Connects on first use. */
 export async function openGrpcTransport(connection: Connection): Promise<OpenTransport> {
-  const { baseUrl, tokenFile, tlsCa } = connection;
+  const { baseUrl, tokenFile, tokenOrigin, tlsCa } = connection;
   const ca = tlsCa === undefined ? undefined : await readSetting(tlsCa, "--tls-ca");
   const token = tokenFile === undefined ? undefined : await readSetting(tokenFile, "--token-file");
+  const isGuarded =
+    tokenFile !== undefined && tokenOrigin === "found" && baseUrl.startsWith("http:");
   const sessionManager = new Http2SessionManager(
     baseUrl,
     { pingIntervalMs: PING_INTERVAL_MS },
-    ca === undefined ? {} : { ca },
+    {
+      ...(ca === undefined ? {} : { ca }),
+      ...(isGuarded
+        ? { createConnection: connectToTrusted(await ownersOfFound(tokenFile, baseUrl)) }
+        : {}),
+    },
   );
   const own = withHeader("user-agent", `n0cli/${clientVersion()}`);
   const interceptors =

@@ -5,9 +5,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { FaultPlace, FaultPoint } from "../src/transaction/faults.ts";
 import { freePort } from "./crash/cluster.ts";
 import { newProgram, type Program, until } from "./crash/program.ts";
-import { call, must, type Request } from "./crash/remote.ts";
+import { bearToken, call, must, type Request } from "./crash/remote.ts";
 import { run } from "./e2e/program.ts";
 import { type ServedNode, serveFakeNode } from "./served-node.ts";
+import { newTokenFile } from "./token-file.ts";
 
 const GiB = (1n << 30n).toString();
 const KIND = "CreateVirtualMachine";
@@ -30,6 +31,7 @@ const GONE: Request = ["VirtualMachineService/DeleteVirtualMachine", { name: "we
 interface Place extends AsyncDisposable {
   readonly api: Program;
   readonly endpoint: string;
+  readonly tokenFile: string;
   readonly node: ServedNode;
   /** The moments that making the machine reaches. */
   readonly trace: readonly FaultPlace[];
@@ -49,7 +51,9 @@ async function openPlace(): Promise<Place> {
   const traceFile = join(folder, "trace");
   const port = String(await freePort());
   const endpoint = `http://127.0.0.1:${port}`;
-  const node = stack.use(await serveFakeNode());
+  const { token, path: tokenFile } = newTokenFile(folder);
+  bearToken(endpoint, token);
+  const node = stack.use(await serveFakeNode("node-1", token));
   const args = ["api", "--bind-port", port, "--base-directory", folder];
   const env = { N0_FAULT_FILE: faultFile, N0_FAULT_TRACE: traceFile };
   const api = newProgram({ name: "api", folder, args, env });
@@ -73,6 +77,7 @@ async function openPlace(): Promise<Place> {
   return {
     api,
     endpoint,
+    tokenFile,
     node,
     trace: trace.filter(({ kind }) => kind === KIND),
     plan(at, action) {
@@ -128,7 +133,7 @@ describe.each(PLACES)("the API is killed at %s %s", (point, step) => {
       ...["--request_memory_bytes", "1GiB", "--limit_memory_bytes", "1GiB"],
       ...["--block_storage_names", "root", "--nics", "network_name=net"],
     ];
-    const env = { N0CLI_API_ENDPOINT: place.endpoint };
+    const env = { N0CLI_API_ENDPOINT: place.endpoint, N0CLI_TOKEN_FILE: place.tokenFile };
     const answer = run("bin/n0cli", ["vm", "create", "web", ...flags, "-o", "json"], { env });
     await place.api.ended();
     await place.restart();

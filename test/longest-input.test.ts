@@ -5,7 +5,7 @@ import { scalarFromText } from "../cli/convert/scalar.ts";
 import { readTrees } from "../cli/do/yaml-tree.ts";
 import { LightHeaders } from "../cli/headers.ts";
 import { parseDuration, parseEndpoint } from "../cli/settings.ts";
-import { printable } from "../cli/table.ts";
+import { printable } from "../cli/terminal-text.ts";
 import { parseSince } from "../cli/transaction/time.ts";
 import { parseLocation } from "../src/agent/location.ts";
 import { isRangeMeant, unmetCondition } from "../src/api/console/conditions.ts";

@@ -4,44 +4,43 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { expect, onTestFinished, test } from "vitest";
-import { newKeyedQueue } from "../src/agent/keyed-queue.ts";
-import { agentRoutes } from "../src/agent/routes.ts";
 import { untilAborted } from "../src/driver/volume/fake-volume-driver.ts";
 import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
-import { listen } from "../src/rpc/listen.ts";
+import { readTokenFile } from "../src/rpc/token-auth.ts";
 import { openTransport } from "../src/rpc/transport.ts";
-import { systemClock } from "../src/util/clock.ts";
-import { silentLog } from "../src/util/log.ts";
 import { freePort } from "./crash/cluster.ts";
 import { newProgram, until } from "./crash/program.ts";
 import { run } from "./e2e/program.ts";
 import { newFakeDrivers } from "./fake-drivers.ts";
+import { type ServedNode, serveFakeNode } from "./served-node.ts";
+import { newTokenFile, type TokenFile } from "./token-file.ts";
 
 const PATIENCE_MS = 60_000;
 const HEARTBEAT_MS = 3_000;
 
-/** An agent over fake drivers on a real port, in this process: it outlives the API. */
-async function serveAgent() {
-  const drivers = newFakeDrivers();
-  const end = new AbortController();
-  const queue = newKeyedQueue({ signal: end.signal, clock: systemClock, log: silentLog });
-  const connectPeer = () => {
-    throw new Error("it has no peer");
-  };
-  const deps = { ...drivers, queue, connectPeer, clock: systemClock, log: silentLog };
-  const routes = agentRoutes(deps);
-  const server = await listen({ host: "127.0.0.1", port: 0, log: silentLog, routes });
+/** A node whose agent is in this process: it outlives the API. It is READY. */
+async function addNode(endpoint: string, { token, path }: TokenFile): Promise<ServedNode> {
+  const node = await serveFakeNode("n", token);
+  const transport = openTransport(endpoint, 1, { token: readTokenFile(path) });
+  const nodes = createClient(NodeService, transport);
+  const size = { cpuMilliCores: 8000, memoryBytes: 1n << 34n, storageBytes: 1n << 40n };
+  await nodes.applyNode({ name: "n", address: node.url, ...size });
+  const beat = () => void nodes.heartbeatNode({ name: "n" }).catch(() => undefined);
+  const heart = setInterval(beat, HEARTBEAT_MS);
   onTestFinished(async () => {
-    end.abort();
-    await server.stop(1_000);
+    clearInterval(heart);
+    transport.close();
+    await node[Symbol.asyncDispose]();
   });
-  return { drivers, url: server.url };
+  return node;
 }
 
 async function serveApi() {
   const folder = mkdtempSync(join(tmpdir(), "n0-transactions-"));
   const port = await freePort();
-  const flags = ["--bind-port", String(port), "--base-directory", join(folder, "base")];
+  const base = join(folder, "base");
+  const tokenFile = newTokenFile(base);
+  const flags = ["--bind-port", String(port), "--base-directory", base];
   const args = ["api", ...flags, "--history-retention", "30d"];
   const api = newProgram({ name: "api", folder, args });
   onTestFinished(async () => {
@@ -52,28 +51,14 @@ async function serveApi() {
   expect(await api.start(), api.log()).toBe(true);
   const endpoint = `http://127.0.0.1:${port}`;
   const n0cli = (line: string) =>
-    run("bin/n0cli", ["--api-endpoint", endpoint, ...line.split(" ")]);
-  return { api, endpoint, n0cli };
-}
-
-/** Registers the node and keeps it READY. */
-async function register(endpoint: string, address: string): Promise<void> {
-  const transport = openTransport(endpoint, 1);
-  const nodes = createClient(NodeService, transport);
-  const storageBytes = 1n << 40n;
-  await nodes.applyNode({
-    name: "n",
-    address,
-    cpuMilliCores: 8000,
-    memoryBytes: 1n << 34n,
-    storageBytes,
-  });
-  const beat = () => void nodes.heartbeatNode({ name: "n" }).catch(() => undefined);
-  const heart = setInterval(beat, HEARTBEAT_MS);
-  onTestFinished(() => {
-    clearInterval(heart);
-    transport.close();
-  });
+    run("bin/n0cli", [
+      "--api-endpoint",
+      endpoint,
+      "--token-file",
+      tokenFile.path,
+      ...line.split(" "),
+    ]);
+  return { api, endpoint, tokenFile, n0cli };
 }
 
 const CREATE = "bs create data --request_bytes 1GiB --limit_bytes 1GiB";
@@ -81,9 +66,8 @@ const CREATE = "bs create data --request_bytes 1GiB --limit_bytes 1GiB";
 test("one that waits for its node is seen and cancelled by another n0cli; its end outlives the API", {
   timeout: 4 * PATIENCE_MS,
 }, async () => {
-  const agent = await serveAgent();
-  const { api, endpoint, n0cli } = await serveApi();
-  await register(endpoint, agent.url);
+  const { api, endpoint, tokenFile, n0cli } = await serveApi();
+  const agent = await addNode(endpoint, tokenFile);
   agent.drivers.volume.before = async ({ method, signal }) => {
     if (method === "ensureEmpty") await untilAborted(signal);
   };
@@ -124,9 +108,8 @@ test("one that waits for its node is seen and cancelled by another n0cli; its en
 test("one that was cut off by the death of the API is undone by the next, and its history says so", {
   timeout: 4 * PATIENCE_MS,
 }, async () => {
-  const agent = await serveAgent();
-  const { api, endpoint, n0cli } = await serveApi();
-  await register(endpoint, agent.url);
+  const { api, endpoint, tokenFile, n0cli } = await serveApi();
+  const agent = await addNode(endpoint, tokenFile);
   const acting = Promise.withResolvers<void>();
   agent.drivers.volume.before = async ({ method, signal }) => {
     if (method !== "ensureEmpty") return;

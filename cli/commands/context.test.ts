@@ -36,7 +36,8 @@ test("the first context that is set is used until another one is", async () => {
   expect((await n0cli("get vm")).baseUrl).toBe("https://live:2");
   expect((await n0cli("get vm --context lab")).baseUrl).toBe("http://lab:1");
   expect((await n0cli("get vm", { N0CLI_CONTEXT: "lab" })).baseUrl).toBe("http://lab:1");
-  expect((await n0cli("get vm", { N0CLI_API_ENDPOINT: "env:3" })).baseUrl).toBe("http://env:3");
+  const env = { N0CLI_API_ENDPOINT: "https://env:3" };
+  expect((await n0cli("get vm", env)).baseUrl).toBe("https://env:3");
   expect(JSON.parse((await n0cli("context list")).stdout)).toEqual([
     { name: "lab", api_endpoint: "lab:1" },
     { name: "live", api_endpoint: "https://live:2", token_file: "/etc/token", current: "*" },

@@ -100,14 +100,14 @@ async function readTaskFile(file: string): Promise<string> {
 async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, parallel: number) {
   // Opened before the first task, so that a wrong setting is not the failure of some task.
   await cli.transport();
-  const { baseUrl } = await cli.connection();
+  const asked = await cli.connection();
   const stop = new AbortController();
   const abort = new AbortController();
   const release = cli.takeInterrupts(() => (stop.signal.aborted ? abort : stop).abort());
   const report: Report<Answer> = newReport<Answer>({
     io: cli.io,
     total: tasks.size,
-    endpoint: baseUrl,
+    asked,
     answerText: (name, answer) => answerText(cli, report.isLive, tasks.get(name), answer),
   });
   const failing = new AbortController();

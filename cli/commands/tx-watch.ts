@@ -6,7 +6,7 @@ import {
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
 import { formatValue, messageToJson } from "../output.ts";
-import { printable } from "../table.ts";
+import { printable } from "../terminal-text.ts";
 import { watchTransactions } from "../transaction/calls.ts";
 import { exitCodeOf, isOver, phaseText, stateText } from "../transaction/words.ts";
 

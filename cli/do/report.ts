@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
-import { explainFailure } from "../failure.ts";
+import { type Asked, explainFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import type { Ending, RunObserver, RunResult } from "./run.ts";
 
@@ -18,8 +18,8 @@ export interface Report<T> extends RunObserver<T> {
 export interface ReportOptions<T> {
   readonly io: Io;
   readonly total: number;
-  /** Where calls go, for the hint about a server that does not answer. */
-  readonly endpoint: string;
+  /** Where calls go, for the hints about a server that does not answer or wants a token. */
+  readonly asked: Asked;
   /** What goes to stdout for an answer; empty for nothing. */
   answerText(name: string, answer: T): string;
 }
@@ -65,7 +65,7 @@ export function newReport<T>(options: ReportOptions<T>): Report<T> {
   };
 }
 
-function endingLine<T>(start: string, ending: Ending<T>, { io, endpoint }: ReportOptions<T>) {
+function endingLine<T>(start: string, ending: Ending<T>, { io, asked }: ReportOptions<T>) {
   const hasColors = io.stderr.isTerminal && (io.env["NO_COLOR"] ?? "") === "";
   const paint = (color: "green" | "red" | "yellow", text: string) =>
     hasColors ? styleText(color, text, { validateStream: false }) : text;
@@ -73,7 +73,7 @@ function endingLine<T>(start: string, ending: Ending<T>, { io, endpoint }: Repor
     if (ending.kind === "finished") return paint("green", `${start} is finished`);
     return paint("red", `${start}, which was requested until failed, is finished`);
   }
-  const { lines } = explainFailure(ConnectError.from(ending.error), endpoint);
+  const { lines } = explainFailure(ConnectError.from(ending.error), asked);
   if (ending.kind === "ignored") {
     return `${paint("yellow", `${start} is failed, ignore error:`)} ${lines[0] ?? ""}`;
   }

@@ -21,6 +21,7 @@ export interface TestIoOptions {
   readonly stdin?: readonly string[];
   readonly env?: Record<string, string>;
   readonly homeFolder?: string;
+  readonly ownTokenFile?: string;
   /** Stands in for a program while it runs; what it throws is the program that is not there. */
   readonly onExec?: (args: readonly string[]) => Promise<void>;
 }
@@ -53,6 +54,7 @@ export function newTestIo(options: TestIoOptions = {}): TestIo {
     stderr: output(err),
     env,
     homeFolder,
+    ownTokenFile: options.ownTokenFile ?? "/nonexistent/token",
     self: ["/usr/bin/node", "/opt/n0 stack/cli/main.ts"],
     clock: newTestClock(sleptMs),
     random: { ...systemRandom, fraction: () => 0.5 },

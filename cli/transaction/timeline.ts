@@ -4,7 +4,8 @@ import type {
   Transaction,
 } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import type { Column } from "../table.ts";
-import { cell, formatTable, printable } from "../table.ts";
+import { cell, formatTable } from "../table.ts";
+import { printable } from "../terminal-text.ts";
 import { betweenMs, timeText, tookText } from "./time.ts";
 import { askerText, phaseText, stateText, waitText } from "./words.ts";
 

@@ -9,7 +9,7 @@ import { must } from "./programs.ts";
 import { elapsedSeconds, say, step } from "./progress.ts";
 
 /** In its base directory; images are the user's. */
-const N0CORE_MAKES = ["api", "api.lock", "agent.lock", "volumes", "vm"] as const;
+const N0CORE_MAKES = ["api", "api.lock", "agent.lock", "token", "volumes", "vm"] as const;
 
 /** Removes what the quickstart made, and nothing else. Can be repeated. */
 export async function down(): Promise<void> {

@@ -42,7 +42,7 @@ export function otherBuildOf(pid: number): string | undefined {
 export async function startN0core(): Promise<number> {
   await mustBeFree();
   rmSync(PID_FILE, { force: true });
-  const log = openSync(LOG_FILE, "a");
+  const log = openSync(LOG_FILE, "a", 0o600);
   const files = ["--pid-file", PID_FILE, "--log-file", LOG_FILE];
   const args = ["serve", "standalone", "--base-directory", BASE_DIRECTORY, ...files];
   // What it writes before its log is open, or when it cannot start at all, goes to the same file.

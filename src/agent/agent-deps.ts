@@ -5,6 +5,7 @@ import type { NodeFacts } from "../driver/node-facts/node-facts.ts";
 import type { SeedDriver } from "../driver/seed/seed-driver.ts";
 import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
 import type { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import type { AgentIdentity } from "../rpc/agent-token.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import type { KeyedQueue } from "./keyed-queue.ts";
@@ -27,6 +28,8 @@ export interface AgentDeps extends Drivers {
   readonly connectPeer: (address: string) => VolumePeer;
   /** What the node is registered with; undefined where it is registered by somebody else. */
   readonly readCapacity?: () => NodeCapacity | undefined | Promise<NodeCapacity>;
+  /** What the agent proves to whoever asks; undefined until it knows, or where it is registered by somebody else. */
+  readonly whoAmI?: () => (AgentIdentity & { readonly agentToken?: string }) | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -1,6 +1,7 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { AgentDeps } from "./agent-deps.ts";
 import { computeRoutes } from "./compute-routes.ts";
+import { identityRoutes } from "./identity-routes.ts";
 import { networkRoutes } from "./network-routes.ts";
 import { surveyRoutes } from "./survey-routes.ts";
 import { volumeRoutes } from "./volume-routes.ts";
@@ -8,6 +9,7 @@ import { volumeRoutes } from "./volume-routes.ts";
 /** All that an agent serves. */
 export function agentRoutes(deps: AgentDeps): (router: ConnectRouter) => void {
   return (router) => {
+    identityRoutes(router, deps);
     computeRoutes(router, deps);
     volumeRoutes(router, deps);
     networkRoutes(router, deps);

@@ -6,9 +6,11 @@ import { Agents } from "./agents.ts";
 test("an agent is reached by its node's name and address, anew where the address has changed", async () => {
   await using world = await newWorld();
   const asked: (readonly [string, string])[] = [];
-  const agents = new Agents(world.opened.api.inventory, (address, nodeName) => {
-    asked.push([address, nodeName]);
-    return createRouterTransport(() => {});
+  const agents = new Agents(world.opened.api.inventory, {
+    agentTransport: (address, nodeName) => {
+      asked.push([address, nodeName]);
+      return createRouterTransport(() => {});
+    },
   });
   for (let i = 0; i < 2; i += 1) agents.get("node-1");
   await world.nodes.applyNode({ name: "node-1", address: "elsewhere:1" });

@@ -25,16 +25,43 @@ interface Clients {
   readonly survey: Client<typeof SurveyAgentService>;
 }
 
+export interface AgentsOptions {
+  /** The way to an agent, by the address and name of its node. */
+  readonly agentTransport: (address: string, nodeName: string) => Transport;
+  /**
+   * The way to whoever is at an address that a client has named. It bears no token, and `close` ends it.
+   * Default: `agentTransport`.
+   */
+  readonly untrustedTransport?: (address: string, nodeName: string) => UntrustedTransport;
+  /** What `agentTransport` sends, and what an agent must prove that it holds. Default: nothing is proven. */
+  readonly agentToken?: string;
+}
+
+interface UntrustedTransport extends Transport {
+  close?(): void;
+}
+
 /** Finds the agent of a node by the node's name. */
 export class Agents {
   readonly #inventory: Inventory;
-  readonly #transport: (address: string, nodeName: string) => Transport;
+  readonly #options: AgentsOptions;
   /** By node, and only those of its latest address. */
   readonly #clients = new Map<string, Clients>();
 
-  constructor(inventory: Inventory, transport: (address: string, nodeName: string) => Transport) {
+  constructor(inventory: Inventory, options: AgentsOptions) {
     this.#inventory = inventory;
-    this.#transport = transport;
+    this.#options = options;
+  }
+
+  get agentToken(): string | undefined {
+    return this.#options.agentToken;
+  }
+
+  /** For a question to whoever is at the address. @throws N0Error `invalid_argument` for one that is none. */
+  openUntrusted(address: string, nodeName: string): Disposable & { readonly transport: Transport } {
+    const { agentTransport, untrustedTransport = agentTransport } = this.#options;
+    const transport: UntrustedTransport = untrustedTransport(address, nodeName);
+    return { transport, [Symbol.dispose]: () => transport.close?.() };
   }
 
   /**
@@ -83,7 +110,7 @@ export class Agents {
   #clientsOf(nodeName: string, address: string): Clients {
     let clients = this.#clients.get(nodeName);
     if (clients?.address !== address) {
-      const transport = this.#transport(address, nodeName);
+      const transport = this.#options.agentTransport(address, nodeName);
       clients = {
         address,
         compute: createClient(ComputeAgentService, transport),

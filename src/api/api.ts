@@ -1,4 +1,4 @@
-import type { ConnectRouter, Transport } from "@connectrpc/connect";
+import type { ConnectRouter } from "@connectrpc/connect";
 import type { Datastore } from "../datastore/datastore.ts";
 import { datastoreJournal } from "../datastore/datastore-journal.ts";
 import { pruneHistory } from "../datastore/history.ts";
@@ -17,7 +17,7 @@ import { type Faults, noFaults } from "../transaction/faults.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
-import { Agents } from "./agents.ts";
+import { Agents, type AgentsOptions } from "./agents.ts";
 import { ProgressBoard } from "./block-storage/progress.ts";
 import { blockStorageRoutes } from "./block-storage/routes.ts";
 import type { ConsoleLinks } from "./console-links.ts";
@@ -43,11 +43,9 @@ const GIVE_UP_AFTER_MS = 30_000;
 const IDEMPOTENCY_RETENTION_MS = 24 * 3600 * 1000;
 const PRUNE_EVERY_MS = 600 * 1000;
 
-export interface ApiOptions {
+export interface ApiOptions extends AgentsOptions {
   /** Closed with the API. */
   readonly datastore: Datastore;
-  /** The way to an agent, by the address and name of its node. */
-  readonly agentTransport: (address: string, nodeName: string) => Transport;
   readonly links: ConsoleLinks;
   /** What guests are told to resolve names with. */
   readonly nameservers: readonly string[];
@@ -81,7 +79,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const stop = new AbortController();
   const inventory = await Inventory.open(datastore, clock);
   const addressBook = await AddressBook.open(datastore);
-  const agents = new Agents(inventory, options.agentTransport);
+  const agents = new Agents(inventory, options);
   const observed = new ObservedStates(agents, inventory, clock, log);
   const engine = new TransactionEngine({
     journal: datastoreJournal(datastore),

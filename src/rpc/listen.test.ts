@@ -106,8 +106,8 @@ describe.each(TRANSPORTS)("%s", (_, makeTransport) => {
 
 test("our own transport carries a bidirectional stream, with TLS and the token", async () => {
   const tls = selfSigned();
-  const token = "a-token-of-16-characters";
-  const { port } = await serve({ tls, token });
+  const token = { value: "a-token-of-16-characters", ownerUid: 0 };
+  const { port } = await serve({ tls, token: token.value });
   const transport = openTransport(`https://localhost:${port}`, 1, { token, ca: tls.cert });
   closers.push(() => transport.close());
   const answers: number[] = [];

@@ -8,6 +8,7 @@ import { newTokenTries } from "./door/token-tries.ts";
 import { toConnectError } from "./errors.ts";
 import type { NodeServerRequest } from "./http.ts";
 import type { Refusal } from "./refuse.ts";
+import type { PeerToken } from "./transport.ts";
 
 const TOKEN_LENGTH_MIN = 16;
 const TOKEN_PATTERN = /^[\x21-\x7e]+$/;
@@ -17,8 +18,9 @@ const TOKEN_PATTERN = /^[\x21-\x7e]+$/;
  *
  * @throws N0Error `failed_precondition` naming the file and what to do.
  */
-export function readTokenFile(path: string): string {
-  const token = contentOf(path).trim();
+export function readTokenFile(path: string): PeerToken {
+  const { content, ownerUid } = readOwnersAlone(path);
+  const token = content.trim();
   if (token.length < TOKEN_LENGTH_MIN || !TOKEN_PATTERN.test(token)) {
     throw new N0Error(
       "failed_precondition",
@@ -26,12 +28,13 @@ export function readTokenFile(path: string): string {
         `make one with: (umask 077; head -c 32 /dev/urandom | base64 > ${path})`,
     );
   }
-  return token;
+  return { value: token, ownerUid };
 }
 
-function contentOf(path: string): string {
+function readOwnersAlone(path: string): { readonly content: string; readonly ownerUid: number } {
   try {
-    if ((statSync(path).mode & 0o077) === 0) return readFileSync(path, "utf8");
+    const { mode, uid } = statSync(path);
+    if ((mode & 0o077) === 0) return { content: readFileSync(path, "utf8"), ownerUid: uid };
   } catch (cause) {
     throw new N0Error("failed_precondition", `token file ${path}: cannot be read`, { cause });
   }

@@ -1,7 +1,11 @@
 import type { Interceptor, Transport } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { N0Error } from "../util/errors.ts";
+import { isReadOnTheWay } from "../util/loopback.ts";
 import { quote } from "../util/quote.ts";
+import { connectToTrusted } from "../util/trusted-socket.ts";
+import { toConnectError } from "./errors.ts";
 import { unaryTimeoutInterceptor } from "./timeout.ts";
 
 export const API_PORT_DEFAULT = 20180;
@@ -15,10 +19,23 @@ const IDLE_TIMEOUT_MS = 5 * 60_000;
 export interface PeerTransport extends Transport {
   /** Ends the connection and all calls on it; a later call opens a new one. */
   close(): void;
+  /** No call is under way. */
+  isIdle(): boolean;
+}
+
+/** A token, and who may know it. */
+export interface PeerToken {
+  readonly value: string;
+  /** The user whose file it is from, besides root. */
+  readonly ownerUid: number;
 }
 
 export interface PeerOptions {
-  readonly token?: string;
+  /**
+   * Sent over TLS and on loopback alone, and there only to a server of root, of the token's owner or of the
+   * user of this process.
+   */
+  readonly token?: PeerToken;
   /** PEM of the authority that signed the peer's certificate; default: the system's. */
   readonly ca?: string;
   /** PEM of our own certificate, for a peer that asks for one. */
@@ -41,7 +58,10 @@ export function openTransport(
 ): PeerTransport {
   const baseUrl = baseUrlOf(address, defaultPort);
   const { ca, cert, key, token, unaryTimeoutMs } = options;
-  const tls = {
+  const isWithheld = token !== undefined && isReadOnTheWay(baseUrl);
+  const isBare = token !== undefined && !isWithheld && baseUrl.startsWith("http:");
+  const session = {
+    ...(isBare ? { createConnection: connectToTrusted([token.ownerUid]) } : {}),
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
@@ -53,7 +73,7 @@ export function openTransport(
       pingTimeoutMs: PING_TIMEOUT_MS,
       idleConnectionTimeoutMs: IDLE_TIMEOUT_MS,
     },
-    tls,
+    session,
   );
   const transport = createConnectTransport({
     httpVersion: "2",
@@ -61,17 +81,41 @@ export function openTransport(
     sessionManager,
     interceptors: [
       ...(unaryTimeoutMs === undefined ? [] : [unaryTimeoutInterceptor(unaryTimeoutMs)]),
-      ...(token === undefined ? [] : [tokenInterceptor(token)]),
+      ...(token === undefined
+        ? []
+        : [isWithheld ? withheldInterceptor(baseUrl) : tokenInterceptor(token.value)]),
     ],
     acceptCompression: [],
   });
-  return { ...transport, close: () => sessionManager.abort() };
+  return {
+    ...transport,
+    close: () => sessionManager.abort(),
+    isIdle: () => ["closed", "idle", "error"].includes(sessionManager.state()),
+  };
 }
 
 function tokenInterceptor(token: string): Interceptor {
   return (next) => (request) => {
     request.header.set("authorization", `Bearer ${token}`);
     return next(request);
+  };
+}
+
+/** Says why the server had no token to look at. */
+function withheldInterceptor(baseUrl: string): Interceptor {
+  return (next) => async (request) => {
+    try {
+      return await next(request);
+    } catch (reason) {
+      if (ConnectError.from(reason).code !== Code.Unauthenticated) throw reason;
+      throw toConnectError(
+        new N0Error(
+          "failed_precondition",
+          `${baseUrl} asks for a token, and a token is not sent over http: beyond loopback: give that server ` +
+            "--tls-cert and --tls-key, and name it by https://",
+        ),
+      );
+    }
   };
 }
 

@@ -14,7 +14,8 @@ import { systemClock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import { systemRandom } from "../util/random.ts";
 import type { WebProxies } from "../util/web-proxies.ts";
-import { lockFolder } from "./folder-lock.ts";
+import type { Protection } from "./exposure.ts";
+import type { Peers } from "./peers.ts";
 import type { NodeSettings } from "./settings.ts";
 import { readVersion } from "./version.ts";
 import { webProxiesFrom } from "./web-proxies.ts";
@@ -32,14 +33,16 @@ export interface AgentPart extends AsyncDisposable {
 }
 
 /**
- * Opens the drivers of this machine. Of one base directory there is one agent at a time.
+ * Opens the drivers of this machine.
  *
- * @throws N0Error `failed_precondition` when another one runs, or something the drivers need is not there.
+ * @throws N0Error `failed_precondition` when an agent uses the base directory, or something that the drivers
+ *   need is not there.
  */
 export async function openAgent(
   settings: NodeSettings,
   log: Log,
-  transportTo: (address: string) => Transport,
+  { toAgents }: Pick<Protection, "toAgents">,
+  peers: Pick<Peers, "transportTo">,
 ): Promise<AgentPart> {
   await using opened = new AsyncDisposableStack();
   const webProxies = webProxiesFrom(process.env);
@@ -47,16 +50,25 @@ export async function openAgent(
   if ((http ?? https) !== undefined) {
     log.info("images are fetched through a proxy", { http: http?.host, https: https?.host });
   }
-  opened.use(lockFolder(settings.baseDirectory, "agent"));
   const ending = new AbortController();
   const drivers = opened.use(await openDrivers(driversConfig(settings, webProxies), log));
   const queue = newKeyedQueue({ signal: ending.signal, clock: systemClock, log });
+  const agentToken = toAgents.token?.value;
+  let address: string | undefined;
   opened.defer(() => queue.whenIdle());
   opened.defer(() => ending.abort());
   const routes = agentRoutes({
     ...drivers,
     queue,
-    connectPeer: (address) => createClient(VolumeAgentService, transportTo(address)),
+    connectPeer: (peer) => createClient(VolumeAgentService, peers.transportTo(peer)),
+    whoAmI: () =>
+      address === undefined
+        ? undefined
+        : {
+            nodeName: settings.name,
+            address,
+            ...(agentToken === undefined ? {} : { agentToken }),
+          },
     readCapacity: async () => ({ ...(await drivers.readFacts()), ...capacityOf(settings) }),
     clock: systemClock,
     log,
@@ -64,11 +76,12 @@ export async function openAgent(
   const parts = opened.move();
   return {
     routes,
-    register: (api, address) => {
+    register: (api, ownAddress) => {
+      address = ownAddress;
       const leaving = new AbortController();
       const registration = keepRegistered({
         nodes: createClient(NodeService, api),
-        identity: identityOf(settings, address, drivers.compute.accelerator),
+        identity: identityOf(settings, ownAddress, drivers.compute.accelerator),
         readFacts: drivers.readFacts,
         clock: systemClock,
         random: systemRandom,

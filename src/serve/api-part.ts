@@ -14,11 +14,10 @@ import { originRule } from "../rpc/cors.ts";
 import type { Listener } from "../rpc/listen.ts";
 import { listen } from "../rpc/listen.ts";
 import type { Log } from "../util/log.ts";
+import { isLoopback } from "../util/loopback.ts";
 import { systemRandom } from "../util/random.ts";
 import type { Protection } from "./exposure.ts";
-import { isLoopback } from "./exposure.ts";
 import { clockFromEnvironment, faultsFromEnvironment } from "./faults.ts";
-import { lockFolder } from "./folder-lock.ts";
 import { ownUrl } from "./own-address.ts";
 import type { Settings } from "./settings.ts";
 import { readVersion } from "./version.ts";
@@ -37,18 +36,16 @@ export interface ApiPart extends AsyncDisposable {
 }
 
 /**
- * Opens the datastore, and takes over what an earlier process left open, before anything listens.
- *
- * @throws N0Error `failed_precondition` when another API uses the base directory.
+ * Opens the datastore, and takes over what an earlier process left open, before anything listens. The
+ * caller has the lock of the base directory.
  */
 export async function openApiPart(
   settings: ApiSettings,
   protection: Protection,
   log: Log,
-  agentTransport: ApiOptions["agentTransport"],
+  ways: Required<Pick<ApiOptions, "agentTransport" | "untrustedTransport">>,
 ): Promise<ApiPart> {
   await using opened = new AsyncDisposableStack();
-  opened.use(lockFolder(settings.baseDirectory, "api"));
   const clock = clockFromEnvironment(process.env, log);
   const tokens = createConsoleTokens({ clock, random: systemRandom });
   let port = settings.bindPort;
@@ -62,7 +59,10 @@ export async function openApiPart(
         reserveBytes: DATASTORE_RESERVE_BYTES,
         log,
       }),
-      agentTransport,
+      ...ways,
+      ...(protection.toAgents.token === undefined
+        ? {}
+        : { agentToken: protection.toAgents.token.value }),
       links: createConsoleLinks(tokens, publicUrl),
       nameservers: settings.nameservers,
       openTransactionsMax: settings.openTransactionsMax,

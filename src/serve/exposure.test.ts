@@ -2,12 +2,16 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { deriveAgentToken } from "../rpc/agent-token.ts";
 import { silentLog } from "../util/log.ts";
 import { loadSettings } from "./config.ts";
-import { isLoopback, readProtection } from "./exposure.ts";
+import { protectAgent, protectApi } from "./exposure.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "n0-exposure-"));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+const TOKEN = "a-token-of-16-characters";
+const AGENT_TOKEN = "another-token-of-24-char";
 
 function file(name: string, text: string, mode = 0o600): string {
   const path = join(folder, name);
@@ -16,57 +20,102 @@ function file(name: string, text: string, mode = 0o600): string {
   return path;
 }
 
-function protection(flags: Readonly<Record<string, unknown>>, warnings: string[] = []) {
-  const log = { ...silentLog, warn: (message: string) => warnings.push(message) };
-  return readProtection(loadSettings("api", { flags, environment: {} }), log);
+type Flags = Readonly<Record<string, unknown>>;
+
+function logTo(warnings: string[]) {
+  return { ...silentLog, warn: (message: string) => void warnings.push(message) };
+}
+
+function api(flags: Flags, warnings: string[] = []) {
+  const all = { baseDirectory: folder, ...flags };
+  return protectApi(loadSettings("api", { flags: all, environment: {} }), logTo(warnings));
+}
+
+function agent(flags: Flags, warnings: string[] = []) {
+  const all = { baseDirectory: folder, ...flags };
+  return protectAgent(loadSettings("agent", { flags: all, environment: {} }), logTo(warnings));
 }
 
 const tlsCert = file("cert.pem", "-----BEGIN CERTIFICATE-----\n");
 const tlsKey = file("key.pem", "-----BEGIN PRIVATE KEY-----\n");
-const tokenFile = file("token", "a-token-of-16-characters\n");
-
-test.each([
-  ["127.0.0.1", true],
-  ["127.9.9.9", true],
-  ["::1", true],
-  ["localhost", true],
-  ["0.0.0.0", false],
-  ["::", false],
-  ["10.0.0.1", false],
-  ["::ffff:10.0.0.1", false],
-  ["cloud.example", false],
-])("%s is loopback: %s", (address, expected) => {
-  expect(isLoopback(address)).toBe(expected);
-});
+const tokenFile = file("given", `${TOKEN}\n`);
+const agentTokenFile = file("agents", `${AGENT_TOKEN}\n`);
+const tls = { tlsCert, tlsKey };
 
 describe("beyond loopback", () => {
-  test("nothing is served without TLS and token, and it says which is missing", () => {
-    expect(() => protection({ bindAddress: "0.0.0.0" })).toThrow(
+  test("nothing is served without TLS, and no agent without a token, and it says which is missing", () => {
+    expect(() => api({ bindAddress: "0.0.0.0" })).toThrow(
       "will not listen on 0.0.0.0 without protection: whoever reaches it would command this machine. " +
-        "Give --tls-cert and --tls-key and --token-file, or listen on 127.0.0.1, or say --insecure",
+        "Give --tls-cert and --tls-key, or listen on 127.0.0.1, or say --insecure",
     );
-    const onlyToken = { bindAddress: "10.0.0.1", tokenFile };
-    expect(() => protection(onlyToken)).toThrow("Give --tls-cert and --tls-key, or");
-    const onlyTls = { bindAddress: "10.0.0.1", tlsCert, tlsKey };
-    expect(() => protection(onlyTls)).toThrow("Give --token-file, or");
+    expect(() => agent({ bindAddress: "10.0.0.1" })).toThrow(
+      "Give --tls-cert and --tls-key and --token-file, or listen",
+    );
+    expect(() => agent({ bindAddress: "10.0.0.1", ...tls })).toThrow("Give --token-file, or");
   });
 
-  test("--insecure serves, and says so each time", () => {
+  test("--insecure serves without a token, and says so each time", () => {
     const warnings: string[] = [];
-    protection({ bindAddress: "0.0.0.0", insecure: true }, warnings);
-    expect(warnings).toEqual(["insecure: whoever reaches this address commands this machine"]);
+    const flags = { bindAddress: "0.0.0.0", insecure: true };
+    expect(api(flags, warnings)).toEqual({ toAgents: {} });
+    expect(agent(flags, warnings)).toEqual({ toAgents: {}, toApi: {} });
+    const warning = "insecure: whoever reaches this address commands this machine";
+    expect(warnings).toEqual([warning, warning]);
   });
 
-  test("with both it serves", () => {
-    const got = protection({ bindAddress: "0.0.0.0", tlsCert, tlsKey, tokenFile });
-    expect(got.token).toBe("a-token-of-16-characters");
-    expect(got.peer.token).toBe("a-token-of-16-characters");
+  test("an insecure agent without TLS asks for no token, as nobody sends it one, and registers with it", () => {
+    const got = agent({ bindAddress: "0.0.0.0", insecure: true, tokenFile });
+    expect(got.token).toBeUndefined();
+    expect(got.toApi.token?.value).toBe(TOKEN);
+    const secured = agent({ bindAddress: "0.0.0.0", insecure: true, tokenFile, ...tls });
+    expect(secured.token).toBe(deriveAgentToken(TOKEN));
+  });
+
+  test("with TLS an API serves, and asks for a token of its own where none is given", () => {
+    const got = api({ bindAddress: "0.0.0.0", ...tls, tokenFile });
+    expect(got.token).toBe(TOKEN);
     expect(got.tls?.cert).toContain("BEGIN CERTIFICATE");
+    expect(api({ bindAddress: "0.0.0.0", ...tls }).token).toMatch(/^[\w-]{43}$/);
+  });
+
+  test("it is never anonymous", () => {
+    const flags = { bindAddress: "10.0.0.1", ...tls, anonymousLoopback: true };
+    expect(() => api(flags)).toThrow("--anonymous-loopback: only for a server on loopback");
   });
 });
 
-test("on loopback nothing is asked for", () => {
-  expect(protection({})).toEqual({ peer: {} });
+describe("on loopback", () => {
+  test("an API and an agent with one base directory have one token, which is asked for", () => {
+    const made = api({});
+    expect(made.token).toMatch(/^[\w-]{43}$/);
+    const other = agent({});
+    expect(other.toApi.token?.value).toBe(made.token);
+    expect(api({}).token).toBe(made.token);
+  });
+
+  test("--anonymous-loopback asks no client, and says so each time; agents are still sent a token", () => {
+    const warnings: string[] = [];
+    const got = api({ tokenFile, anonymousLoopback: true }, warnings);
+    expect(got.token).toBeUndefined();
+    expect(got.toAgents.token?.value).toBe(deriveAgentToken(TOKEN));
+    expect(warnings).toEqual([expect.stringMatching(/^anonymous: every user of this machine/)]);
+  });
+});
+
+describe("the token of agents", () => {
+  test("is derived, the same by both, and does not tell the operators' token", () => {
+    const derived = api({ tokenFile }).toAgents.token?.value;
+    expect(derived).toMatch(/^[\w-]{43}$/);
+    expect(derived).not.toContain(TOKEN);
+    const { token, toAgents, toApi } = agent({ tokenFile });
+    expect([token, toAgents.token?.value, toApi.token?.value]).toEqual([derived, derived, TOKEN]);
+  });
+
+  test("is what the file says, if there is one", () => {
+    expect(api({ tokenFile, agentTokenFile }).toAgents.token?.value).toBe(AGENT_TOKEN);
+    const { token, toAgents } = agent({ tokenFile, agentTokenFile });
+    expect([token, toAgents.token?.value]).toEqual([AGENT_TOKEN, AGENT_TOKEN]);
+  });
 });
 
 test.each([
@@ -75,6 +124,7 @@ test.each([
   [{ tlsCert: "/nowhere", tlsKey }, "--tls-cert: /nowhere cannot be read"],
   [{ tlsCert: tokenFile, tlsKey }, "is no PEM file"],
   [{ tokenFile: "/nowhere" }, "token file /nowhere: cannot be read"],
+  [{ agentTokenFile: "/nowhere" }, "token file /nowhere: cannot be read"],
   [
     { tokenFile: file("open", "a-token-of-16-characters\n", 0o644) },
     "others can read it; run: chmod 600",
@@ -85,5 +135,5 @@ test.each([
   ],
   [{ tokenFile: file("two", "a-token-of-16-characters\nanother\n") }, "must hold one line"],
 ])("%j: %s", (flags, message) => {
-  expect(() => protection(flags)).toThrow(message);
+  expect(() => api(flags)).toThrow(message);
 });

@@ -1,68 +1,117 @@
 import { readFileSync } from "node:fs";
-import { BlockList, isIP } from "node:net";
+import { deriveAgentToken } from "../rpc/agent-token.ts";
 import { readTokenFile } from "../rpc/token-auth.ts";
-import type { PeerOptions } from "../rpc/transport.ts";
+import type { PeerOptions, PeerToken } from "../rpc/transport.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
-import type { BaseSettings } from "./settings.ts";
+import { isLoopback } from "../util/loopback.ts";
+import { ensureOwnToken } from "./own-token.ts";
+import type { BaseSettings, Settings } from "./settings.ts";
+
+type ApiSettings = Settings<"api"> | Settings<"standalone">;
 
 /** What protects a server, read from its files. */
 export interface Protection {
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
+  /** What callers must send; undefined: nobody is asked. */
   readonly token?: string;
-  /** For its calls to other servers. */
-  readonly peer: PeerOptions;
+  /** For calls to agents. */
+  readonly toAgents: PeerOptions;
 }
 
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
-LOOPBACK.addAddress("::1", "ipv6");
-
-export function isLoopback(address: string): boolean {
-  const family = isIP(address);
-  if (family === 0) return address === "localhost";
-  return LOOPBACK.check(address, family === 4 ? "ipv4" : "ipv6");
+export interface AgentProtection extends Protection {
+  /** For calls to the API. */
+  readonly toApi: PeerOptions;
 }
 
 /**
- * Reads the TLS files and the token. Whoever reaches an n0core without them commands its machine as
- * root, so that it listens beyond loopback only with both, or when told that it is insecure.
+ * Reads the TLS files and the token of an API, which makes a token at its first start where no file is named.
+ * Whoever may call an n0core commands its machine as root, so that it listens beyond loopback only with TLS,
+ * or when told that it is insecure.
  *
  * @throws N0Error `failed_precondition` saying what is missing.
  */
-export function readProtection(settings: BaseSettings, log: Log): Protection {
-  const { bindAddress, tlsCert, tlsKey, tlsClientCa, tlsCa, tokenFile } = settings;
+export function protectApi(settings: ApiSettings, log: Log): Protection {
+  const { anonymousLoopback, bindAddress, insecure, tokenFile } = settings;
+  const isExposed = !isLoopback(bindAddress);
+  if (isExposed) guard(settings, ["--tls-cert and --tls-key"], log);
+  if (isExposed && anonymousLoopback) {
+    throw new N0Error(
+      "failed_precondition",
+      `--anonymous-loopback: only for a server on loopback, not on ${bindAddress}`,
+    );
+  }
+  const tls = readTls(settings);
+  // One that is insecure is open to all anyway.
+  const isOpen = isExposed && insecure && tokenFile === undefined;
+  const own = isOpen ? undefined : readToken(settings, "api", log);
+  if (anonymousLoopback) {
+    log.warn("anonymous: every user of this machine commands it, as no token is asked for", {
+      bindAddress,
+    });
+  }
+  return {
+    ...tls.served,
+    ...(own === undefined || anonymousLoopback ? {} : { token: own.value }),
+    toAgents: { ...tls.peer, ...agentTokenOf(settings, own) },
+  };
+}
+
+/** As `protectApi`, for an agent, which asks for the agents' token and registers with the operators'. */
+export function protectAgent(settings: Settings<"agent">, log: Log): AgentProtection {
+  const { bindAddress, insecure, tlsCert, tokenFile } = settings;
+  const isExposed = !isLoopback(bindAddress);
+  if (isExposed) guard(settings, ["--tls-cert and --tls-key", "--token-file"], log);
+  const tls = readTls(settings);
+  const isOpen = isExposed && insecure && tokenFile === undefined;
+  const own = isOpen ? undefined : readToken(settings, "agent", log);
+  const toAgents = { ...tls.peer, ...agentTokenOf(settings, own) };
+  // Nobody of ours sends a token there.
+  const isAsking = !isExposed || tlsCert !== undefined;
+  return {
+    ...tls.served,
+    ...(isAsking && toAgents.token !== undefined ? { token: toAgents.token.value } : {}),
+    toAgents,
+    toApi: { ...tls.peer, ...(own === undefined ? {} : { token: own }) },
+  };
+}
+
+function readToken({ baseDirectory, tokenFile }: BaseSettings, part: "api" | "agent", log: Log) {
+  return readTokenFile(tokenFile ?? ensureOwnToken(baseDirectory, part, log));
+}
+
+/** What agents are sent, and ask for. */
+function agentTokenOf(
+  { agentTokenFile }: BaseSettings,
+  own: PeerToken | undefined,
+): { readonly token?: PeerToken } {
+  if (agentTokenFile !== undefined) return { token: readTokenFile(agentTokenFile) };
+  return own === undefined ? {} : { token: { ...own, value: deriveAgentToken(own.value) } };
+}
+
+function readTls({ tlsCert, tlsKey, tlsClientCa, tlsCa }: BaseSettings) {
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new N0Error("failed_precondition", "--tls-cert and --tls-key need each other");
   }
   if (tlsClientCa !== undefined && tlsCert === undefined) {
     throw new N0Error("failed_precondition", "--tls-client-ca needs --tls-cert and --tls-key");
   }
-  if (!isLoopback(bindAddress)) guard(settings, log);
   const cert = tlsCert === undefined ? undefined : readPem("tls-cert", tlsCert);
   const key = tlsKey === undefined ? undefined : readPem("tls-key", tlsKey);
   const clientCa = tlsClientCa === undefined ? undefined : readPem("tls-client-ca", tlsClientCa);
-  const token = tokenFile === undefined ? undefined : readTokenFile(tokenFile);
   const own = cert === undefined || key === undefined ? undefined : { cert, key };
-  const withToken = token === undefined ? {} : { token };
   return {
-    ...withToken,
-    ...(own === undefined
-      ? {}
-      : { tls: { ...own, ...(clientCa === undefined ? {} : { clientCa }) } }),
-    peer: {
-      ...withToken,
-      ...own,
-      ...(tlsCa === undefined ? {} : { ca: readPem("tls-ca", tlsCa) }),
-    },
+    served:
+      own === undefined ? {} : { tls: { ...own, ...(clientCa === undefined ? {} : { clientCa }) } },
+    peer: { ...own, ...(tlsCa === undefined ? {} : { ca: readPem("tls-ca", tlsCa) }) },
   };
 }
 
-function guard({ bindAddress, tlsCert, tokenFile, insecure }: BaseSettings, log: Log): void {
-  const missing = [
-    ...(tlsCert === undefined ? ["--tls-cert and --tls-key"] : []),
-    ...(tokenFile === undefined ? ["--token-file"] : []),
-  ];
+function guard(settings: BaseSettings, needed: readonly string[], log: Log): void {
+  const { bindAddress, tlsCert, tokenFile, insecure } = settings;
+  const missing = needed.filter(
+    (flag) => (flag === "--token-file" ? tokenFile : tlsCert) === undefined,
+  );
   if (missing.length === 0) return;
   if (!insecure) {
     throw new N0Error(

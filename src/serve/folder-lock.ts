@@ -1,4 +1,12 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fchmodSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
 import { N0Error } from "../util/errors.ts";
@@ -33,7 +41,10 @@ export function lockFolder(folder: string, part: "api" | "agent"): Disposable {
 function openLockFile(folder: string, path: string): number {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o755 });
-    return openSync(path, "a+", 0o644);
+    const file = openSync(path, "a+", 0o600);
+    // One of an older version may be open to others.
+    fchmodSync(file, 0o600);
+    return file;
   } catch (cause) {
     throw new N0Error("failed_precondition", `base directory ${folder} cannot be written to`, {
       cause,

@@ -9,7 +9,8 @@ import {
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { openAgent } from "./agent-part.ts";
-import { readProtection } from "./exposure.ts";
+import { protectAgent } from "./exposure.ts";
+import { lockFolder } from "./folder-lock.ts";
 import { addressOf } from "./own-address.ts";
 import { openPeers } from "./peers.ts";
 import type { Served } from "./run.ts";
@@ -18,7 +19,6 @@ import { readVersion } from "./version.ts";
 
 /** Serves one node: the agent's RPCs, and its registration with the API. */
 export async function serveAgent(settings: Settings<"agent">, log: Log): Promise<Served> {
-  const protection = readProtection(settings, log);
   checkAdvertised(settings);
   const { advertiseAddress } = settings;
   const advertised =
@@ -26,12 +26,14 @@ export async function serveAgent(settings: Settings<"agent">, log: Log): Promise
       ? []
       : [new URL(baseUrlOf(advertiseAddress, AGENT_PORT_DEFAULT)).hostname];
   await using opened = new AsyncDisposableStack();
-  const peers = opened.use(openPeers(protection.peer));
+  opened.use(lockFolder(settings.baseDirectory, "agent"));
+  const protection = protectAgent(settings, log);
+  const peers = opened.use(openPeers(protection.toAgents));
   const api = opened.adopt(
-    openTransport(settings.nodeApiEndpoint, API_PORT_DEFAULT, protection.peer),
+    openTransport(settings.nodeApiEndpoint, API_PORT_DEFAULT, protection.toApi),
     (transport) => transport.close(),
   );
-  const agent = opened.use(await openAgent(settings, log, peers.transportTo));
+  const agent = opened.use(await openAgent(settings, log, protection, peers));
   const listener = await listen({
     host: settings.bindAddress,
     port: settings.bindPort,

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +6,7 @@ import { createClient } from "@connectrpc/connect";
 import { afterAll, describe, expect, test } from "vitest";
 import { NetworkService } from "../gen/n0stack/pool/v0/network_pb.ts";
 import { ConsoleService } from "../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
+import { readTokenFile } from "../rpc/token-auth.ts";
 import { openTransport } from "../rpc/transport.ts";
 import { silentLog } from "../util/log.ts";
 import { loadSettings } from "./config.ts";
@@ -21,10 +22,14 @@ const settings = loadSettings("api", {
 
 test("an API serves, has its folder alone, and what it made is there after a restart", async () => {
   const first = await serveApi(settings, silentLog);
-  const transport = openTransport(first.url, 1);
+  const token = readTokenFile(join(folder, "token"));
+  const transport = openTransport(first.url, 1, { token });
   const networks = createClient(NetworkService, transport);
   await networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
   await expect(serveApi(settings, silentLog)).rejects.toThrow("another n0core api (process");
+  for (const name of ["api.lock", "token", "api/n0core.sqlite"]) {
+    expect(statSync(join(folder, name)).mode & 0o777, name).toBe(0o600);
+  }
 
   const read = createClient(ConsoleService, transport).readSerialLog({ virtualMachineName: "web" });
   await expect(read[Symbol.asyncIterator]().next()).rejects.toThrow(
@@ -35,10 +40,14 @@ test("an API serves, has its folder alone, and what it made is there after a res
   const page = await fetch(`${first.url}/n0core/static/virtual_machines/vnc.html`);
   expect(page.status).toBe(200);
   transport.close();
+  const stranger = openTransport(first.url, 1);
+  const asked = createClient(NetworkService, stranger).getNetwork({ name: "net" });
+  await expect(asked).rejects.toThrow("[unauthenticated] this server asks for a token");
+  stranger.close();
   await first.stop(1000);
 
   const second = await serveApi(settings, silentLog);
-  const again = openTransport(second.url, 1);
+  const again = openTransport(second.url, 1, { token });
   const network = await createClient(NetworkService, again).getNetwork({ name: "net" });
   expect(network.ipv4Cidr).toBe("10.0.0.0/24");
   again.close();
@@ -60,7 +69,10 @@ describe("who may call without a token", () => {
   }
 
   test("pages of its own and of the listed origins, by its own names", async () => {
-    const api = await serveApi({ ...settings, publicUrl, corsOrigins }, silentLog);
+    const api = await serveApi(
+      { ...settings, publicUrl, corsOrigins, anonymousLoopback: true },
+      silentLog,
+    );
     const { port } = new URL(api.url);
     const json = { "content-type": "application/json" };
     const origins = [publicUrl, `http://localhost:${port}`, api.url, "http://localhost:5173"];

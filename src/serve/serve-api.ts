@@ -1,18 +1,21 @@
 import type { Log } from "../util/log.ts";
 import { openApiPart } from "./api-part.ts";
-import { readProtection } from "./exposure.ts";
+import { protectApi } from "./exposure.ts";
+import { lockFolder } from "./folder-lock.ts";
 import { openPeers } from "./peers.ts";
 import type { Served } from "./run.ts";
 import type { Settings } from "./settings.ts";
 
 /** Serves the API; its agents run elsewhere. */
 export async function serveApi(settings: Settings<"api">, log: Log): Promise<Served> {
-  const protection = readProtection(settings, log);
   await using opened = new AsyncDisposableStack();
+  opened.use(lockFolder(settings.baseDirectory, "api"));
+  const protection = protectApi(settings, log);
   const peers = opened.use(
-    openPeers({ ...protection.peer, unaryTimeoutMs: settings.agentTimeout }),
+    openPeers({ ...protection.toAgents, unaryTimeoutMs: settings.agentTimeout }),
   );
-  const part = opened.use(await openApiPart(settings, protection, log, peers.transportTo));
+  const ways = { agentTransport: peers.transportTo, untrustedTransport: peers.openUntrusted };
+  const part = opened.use(await openApiPart(settings, protection, log, ways));
   const listener = await part.listen();
   const parts = opened.move();
   return {

@@ -1,10 +1,10 @@
-import type { Transport } from "@connectrpc/connect";
 import { serverInterceptors } from "../rpc/interceptors.ts";
 import { localTransport } from "../rpc/local-transport.ts";
 import type { Log } from "../util/log.ts";
 import { openAgent } from "./agent-part.ts";
 import { openApiPart } from "./api-part.ts";
-import { readProtection } from "./exposure.ts";
+import { protectApi } from "./exposure.ts";
+import { lockFolder } from "./folder-lock.ts";
 import { addressOf, ownUrl } from "./own-address.ts";
 import { openPeers } from "./peers.ts";
 import type { Served } from "./run.ts";
@@ -16,19 +16,26 @@ import type { Settings } from "./settings.ts";
  * and its name that it is this one, also when it was elsewhere before.
  */
 export async function serveStandalone(settings: Settings<"standalone">, log: Log): Promise<Served> {
-  const protection = readProtection(settings, log);
   const unaryTimeoutMs = settings.agentTimeout;
   await using opened = new AsyncDisposableStack();
-  const peers = opened.use(openPeers({ ...protection.peer, unaryTimeoutMs }));
+  opened.use(lockFolder(settings.baseDirectory, "api"));
+  opened.use(lockFolder(settings.baseDirectory, "agent"));
+  const protection = protectApi(settings, log);
+  const peers = opened.use(openPeers({ ...protection.toAgents, unaryTimeoutMs }));
   const agentLog = log.child({ part: "agent" });
-  const agent = opened.use(await openAgent(settings, agentLog, peers.transportTo));
+  const agent = opened.use(await openAgent(settings, agentLog, protection, peers));
   const toAgent = localTransport(agent.routes, {
     interceptors: serverInterceptors(agentLog, "api"),
     unaryTimeoutMs,
   });
-  const transportTo = (address: string, nodeName: string): Transport =>
-    nodeName === settings.name ? toAgent : peers.transportTo(address);
-  const part = opened.use(await openApiPart(settings, protection, log, transportTo));
+  const part = opened.use(
+    await openApiPart(settings, protection, log, {
+      agentTransport: (address, nodeName) =>
+        nodeName === settings.name ? toAgent : peers.transportTo(address),
+      untrustedTransport: (address, nodeName) =>
+        nodeName === settings.name ? toAgent : peers.openUntrusted(address),
+    }),
+  );
   const listener = await part.listen();
   const toApi = localTransport(part.routes, { interceptors: serverInterceptors(log) });
   const { bindAddress } = settings;

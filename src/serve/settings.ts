@@ -47,7 +47,7 @@ const port = (defaultPort: number) =>
 const base = {
   bindAddress: about(setting(text).default("127.0.0.1"), {
     argument: "<address>",
-    description: "address to listen on; any but loopback needs --tls-cert, --tls-key, --token-file",
+    description: "address to listen on; any but loopback needs --tls-cert and --tls-key",
   }),
   baseDirectory: about(setting(path).default("/var/lib/n0core"), {
     argument: "<folder>",
@@ -104,7 +104,13 @@ const base = {
   }),
   tokenFile: about(setting(path).optional(), {
     argument: "<file>",
-    description: "token that clients must send; the same one on the API and on all agents",
+    description:
+      "token that clients of the API must send, and agents; default: <base>/token, made at the first start",
+  }),
+  agentTokenFile: about(setting(path).optional(), {
+    argument: "<file>",
+    description:
+      "token that agents ask for, the same one on the API and all agents; default: derived from the other",
   }),
   insecure: about(setting(flag).default(false), {
     argument: "[boolean]",
@@ -114,6 +120,11 @@ const base = {
 };
 
 const api = {
+  anonymousLoopback: about(setting(flag).default(false), {
+    argument: "[boolean]",
+    description: "asks nobody on loopback for a token: every user of the machine commands it",
+    kind: "flag",
+  }),
   publicUrl: about(setting(baseUrl).optional(), {
     argument: "<url>",
     description:

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Place } from "../../scripts/scan-host/host.ts";
+import { newTokenFile, type TokenFile } from "../token-file.ts";
 import { makeFolder, prefixOf, removeAbandoned } from "./abandoned.ts";
 import { type Controls, newControls } from "./controls.ts";
 import { type Disk, mountDisk } from "./disk.ts";
@@ -10,7 +11,7 @@ import { type Libvirtd, openLibvirtd } from "./libvirtd.ts";
 import { newProgram, type Program, until } from "./program.ts";
 import { openRelay, type Relay } from "./relay.ts";
 import { removeRemains } from "./remains.ts";
-import { call } from "./remote.ts";
+import { bearToken, call } from "./remote.ts";
 
 /**
  * `standalone` dies as a whole, on the machine's libvirtd; `split` has an API, its agents, and a libvirtd of
@@ -23,6 +24,8 @@ export interface Cluster extends Controls, AsyncDisposable {
   /** No other run on this machine has it. */
   readonly tag: string;
   readonly endpoint: string;
+  /** The operators', which all servers are given. */
+  readonly tokenFile: TokenFile;
   /** Holds everything of all places. */
   readonly folder: string;
   readonly places: readonly Required<Place>[];
@@ -72,7 +75,10 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
   }));
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
-  const apiFlags = ["--bind-port", String(port), "--nameservers", "192.0.2.53"];
+  const tokenFile = newTokenFile(folder);
+  bearToken(endpoint, tokenFile.token);
+  const secured = ["--token-file", tokenFile.path];
+  const apiFlags = ["--bind-port", String(port), "--nameservers", "192.0.2.53", ...secured];
   const { env, ...controls } = newControls(folder);
   const api = newProgram({
     name: isWhole ? "standalone" : "api",
@@ -82,12 +88,16 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
       ? ["standalone", ...apiFlags, ...nodeFlags(places[0]!)]
       : ["api", ...apiFlags, "--base-directory", apiFolder],
   });
-  const { relays, agents } = await openAgents(isWhole ? [] : places, endpoint, folder);
+  const { relays, agents } = await openAgents(isWhole ? [] : places, folder, [
+    ...["--node-api-endpoint", endpoint],
+    ...secured,
+  ]);
   return {
     ...controls,
     kind,
     tag: id,
     endpoint,
+    tokenFile,
     folder,
     places,
     database: join(apiFolder, "api", "n0core.sqlite"),
@@ -118,7 +128,7 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
 }
 
 /** The agent of each place, behind a network of its own. */
-async function openAgents(places: Cluster["places"], endpoint: string, folder: string) {
+async function openAgents(places: Cluster["places"], folder: string, common: readonly string[]) {
   const relays: Relay[] = [];
   const agents: Program[] = [];
   for (const place of places) {
@@ -126,7 +136,7 @@ async function openAgents(places: Cluster["places"], endpoint: string, folder: s
     const relay = await openRelay(port);
     relays.push(relay);
     const flags = [
-      ...["--bind-port", String(port), "--node-api-endpoint", endpoint],
+      ...["--bind-port", String(port), ...common],
       ...["--advertise-address", `127.0.0.1:${relay.port}`],
     ];
     const args = ["agent", ...flags, ...nodeFlags(place)];

@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { deriveAgentToken } from "../../src/rpc/agent-token.ts";
 import type { Case, Death } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
 import { readOnly } from "./disk.ts";
@@ -74,7 +75,8 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
     release();
     await cluster.libvirtd?.answers();
     for (const relay of cluster.relays) {
-      await until(END_TIMEOUT_MS, () => hasHypervisor(relay.port), "the agent's hypervisor");
+      const asked = () => hasHypervisor(relay.port, deriveAgentToken(cluster.tokenFile.token));
+      await until(END_TIMEOUT_MS, asked, "the agent's hypervisor");
     }
   },
 
@@ -228,11 +230,15 @@ function mendedAfter({ relays }: Cluster): Disposable {
 }
 
 /** Asked of the agent itself. */
-async function hasHypervisor(port: number): Promise<true | undefined> {
+async function hasHypervisor(port: number, agentToken: string): Promise<true | undefined> {
   const method = "n0stack.agent.v1alpha1.ComputeAgentService/ListDomains";
   const answer = await fetch(`http://127.0.0.1:${port}/${method}`, {
     method: "POST",
-    headers: { "content-type": "application/json", connection: "close" },
+    headers: {
+      "content-type": "application/json",
+      connection: "close",
+      authorization: `Bearer ${agentToken}`,
+    },
     body: "{}",
   }).catch(() => undefined);
   await answer?.arrayBuffer();

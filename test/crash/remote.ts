@@ -34,6 +34,18 @@ export interface RemoteAnswer {
   readonly body: JsonValue;
 }
 
+const TOKENS = new Map<string, string>();
+
+/** Every call to the endpoint bears it from now on. */
+export function bearToken(endpoint: string, token: string): void {
+  TOKENS.set(endpoint, token);
+}
+
+function authorization(endpoint: string): Readonly<Record<string, string>> {
+  const token = TOKENS.get(endpoint);
+  return token === undefined ? {} : { authorization: `Bearer ${token}` };
+}
+
 /** Calls by plain HTTP: a connection of its own each time, for the server dies often. */
 export async function call(
   endpoint: string,
@@ -49,6 +61,7 @@ export async function call(
     headers: {
       "content-type": isStream ? "application/connect+json" : "application/json",
       connection: "close",
+      ...authorization(endpoint),
       ...headers,
     },
     body: isStream ? enveloped(json) : json,

@@ -114,7 +114,10 @@ describe.runIf(isPossible)("scan-host", () => {
         ...["--prefix", place?.prefix ?? "", "--base-directory", place?.baseDirectory ?? ""],
         ...["--api-endpoint", cluster.endpoint],
       ],
-      { encoding: "utf8" },
+      {
+        encoding: "utf8",
+        env: { ...process.env, N0CLI_TOKEN_FILE: cluster.tokenFile.path },
+      },
     );
     expect(stderr).toBe("");
     return { code: status, printed: JSON.parse(stdout) as Printed };

@@ -5,6 +5,7 @@ import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
+import { readTokenFile } from "../../src/rpc/token-auth.ts";
 import { requirement } from "../node/requirements.ts";
 import { example } from "./example.ts";
 import { newPlace, type Place } from "./place.ts";
@@ -52,7 +53,8 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
 
   test("a page of another origin lists the nodes with connect-web", async () => {
     const page = await newPage();
-    await page.goto(`${webUrl}/?api=${encodeURIComponent(server.url)}`);
+    const { value: token } = readTokenFile(server.tokenFile);
+    await page.goto(`${webUrl}/?api=${encodeURIComponent(server.url)}#${token}`);
     await page.getByText("node-1 READY").waitFor({ timeout: 20_000 });
     expect(new URL(page.url()).origin).not.toBe(new URL(server.url).origin);
   });

@@ -2,6 +2,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { NetworkService } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
 import { BlockStorageService } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachineService } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { readTokenFile } from "../../src/rpc/token-auth.ts";
 import { openTransport } from "../../src/rpc/transport.ts";
 import type { Server } from "./server.ts";
 
@@ -12,8 +13,8 @@ export interface Clients extends Disposable {
   readonly machines: Client<typeof VirtualMachineService>;
 }
 
-export function openClients({ url }: Pick<Server, "url">): Clients {
-  const transport = openTransport(url, 0);
+export function openClients({ url, tokenFile }: Pick<Server, "url" | "tokenFile">): Clients {
+  const transport = openTransport(url, 0, { token: readTokenFile(tokenFile) });
   return {
     networks: createClient(NetworkService, transport),
     disks: createClient(BlockStorageService, transport),

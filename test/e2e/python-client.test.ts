@@ -67,7 +67,8 @@ describe.runIf(isPossible)("clients of other languages on a standalone server", 
     place = opened.use(await newPlace());
     server = await startServer(place, {
       role: "standalone",
-      flags: ["--name", "node-1", ...nodeFlags(place)],
+      // As the original's clients, these send no token.
+      flags: ["--name", "node-1", "--anonymous-loopback", ...nodeFlags(place)],
     });
     opened.defer(async () => void (await server.stop()));
     await untilReady(newCli(server, place), 1);

@@ -7,6 +7,8 @@ export interface Server {
   /** `http://127.0.0.1:port` or with https. */
   readonly url: string;
   readonly pid: number;
+  /** What it made at its first start; there is none where its flags name another. */
+  readonly tokenFile: string;
   /** The lines of its log. */
   log(): readonly Readonly<Record<string, unknown>>[];
   /** Sends the signal and waits for the end; the exit code, -1 when a signal ended it. */
@@ -56,6 +58,7 @@ export async function startServer(
   return {
     url: String(ready["url"]),
     pid: Number(ready["pid"]),
+    tokenFile: tokenFileIn(place),
     log: () => readLog(logFile),
     async stop(signal = "SIGTERM") {
       program.child.kill(signal);
@@ -71,6 +74,10 @@ export function nodeFlags({ baseDirectory, prefix }: Pick<Place, "baseDirectory"
     ...["--resource-prefix", prefix],
     ...["--accelerator", "tcg"],
   ];
+}
+
+function tokenFileIn({ baseDirectory }: Pick<Place, "baseDirectory">): string {
+  return join(baseDirectory, "token");
 }
 
 /** n0cli against one server. */
@@ -92,8 +99,13 @@ export function newCli(
   place: Place,
   flags: readonly string[] = [],
 ): Cli {
+  const tokenFile = tokenFileIn(place);
   const options: ProgramOptions = {
-    env: { XDG_CONFIG_HOME: place.configHome, N0CLI_API_ENDPOINT: server.url },
+    env: {
+      XDG_CONFIG_HOME: place.configHome,
+      N0CLI_API_ENDPOINT: server.url,
+      ...(existsSync(tokenFile) ? { N0CLI_TOKEN_FILE: tokenFile } : {}),
+    },
     timeoutMs: 170_000,
   };
   const program = "bin/n0cli";

@@ -199,7 +199,7 @@ describe.runIf(isPossible)("an API and two agents, with TLS and a token", () => 
     const flags = ["--base-directory", base, "--bind-address", "0.0.0.0"];
     const refused = await run("bin/n0core", ["serve", "api", "--bind-port", "0", ...flags]);
     expect(refused.code).toBe(1);
-    expect(refused.stdout + refused.stderr).toMatch(/--tls-cert and --tls-key and --token-file/);
+    expect(refused.stdout + refused.stderr).toMatch(/Give --tls-cert and --tls-key, or/);
     const insecure = await startServer(places[0], {
       role: "api",
       name: "insecure",

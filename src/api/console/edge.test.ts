@@ -39,7 +39,8 @@ beforeAll(async () => {
     httpHandlers: [await novncHandler(), downloadHandler(deps)],
     upgradeHandlers: [vncSocketHandler(deps)],
   });
-  transport = openTransport(api.url, 1, { token: "a-token-of-16-characters" });
+  const token = { value: "a-token-of-16-characters", ownerUid: 0 };
+  transport = openTransport(api.url, 1, { token });
 });
 
 afterAll(async () => {

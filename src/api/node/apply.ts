@@ -13,13 +13,16 @@ import { heartbeats, nodes } from "../collections.ts";
 import type { Api, Call } from "../context.ts";
 import { answering } from "../idempotency/answer.ts";
 import { runSaga } from "../saga.ts";
+import { throwUnlessAgents } from "./ask-agent.ts";
 import { toWire } from "./node-record.ts";
 
 /**
  * Adds a node, or changes one. Agents call it when they start. A machine that has become smaller than what
- * is reserved on it is taken as it is: what runs there goes on, and nothing more is placed.
+ * is reserved on it is taken as it is: what runs there goes on, and nothing more is placed. A new address
+ * must be the agent's own.
  *
- * @throws N0Error `invalid_argument`; `failed_precondition` for one that is lost; `aborted` when it is busy.
+ * @throws N0Error `invalid_argument`; `failed_precondition` for one that is lost, or whose agent is not
+ *   at the address; `aborted` when it is busy.
  */
 export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest): Promise<Node> {
   if (request.address === "") {
@@ -27,8 +30,9 @@ export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest)
   }
   const options = { kind: "ApplyNode", keys: [nodes.key(request.name)] };
   return await runSaga(api, call, options, async (tx) => {
-    if ((await api.records.find(nodes, request.name))?.value.lost === true)
-      throw lost(request.name);
+    const before = (await api.records.find(nodes, request.name))?.value;
+    if (before?.lost === true) throw lost(request.name);
+    await throwUnlessAgents(api, request.name, before?.address, request.address, tx.signal);
     const { $typeName: _, $unknown: __, ...fields } = request;
     const node = create(NodeSchema, fields);
     const atMs = api.clock.nowMs();

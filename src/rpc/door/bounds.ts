@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { IdentityAgentService } from "../../gen/n0stack/agent/v1alpha1/identity_pb.ts";
 import { SurveyAgentService } from "../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { Audience } from "../errors.ts";
 
@@ -20,9 +21,15 @@ const LARGE: ReadonlyMap<DescMethod, number> = new Map([
   [SurveyAgentService.method.survey, 16 * MIB],
 ]);
 
-/** Whether a method answers before it is known who asks, as probes do. */
+/** What probes ask without a token, and what the API asks an agent before it sends its token there. */
+const OPEN_SERVICES: ReadonlySet<string> = new Set([
+  Health.typeName,
+  IdentityAgentService.typeName,
+]);
+
+/** Whether a method answers before it is known who asks. */
 export function isOpen(method: DescMethod): boolean {
-  return method.parent.typeName === Health.typeName;
+  return OPEN_SERVICES.has(method.parent.typeName);
 }
 
 /** The most bytes that one message of a request may have, as it is sent and after it is inflated. */

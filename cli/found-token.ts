@@ -1,0 +1,50 @@
+import { access, constants, stat } from "node:fs/promises";
+import { isLoopback } from "../src/util/loopback.ts";
+import { whyUntrusted } from "../src/util/trusted-socket.ts";
+import { CliError } from "./errors.ts";
+import type { Io } from "./io.ts";
+import type { Connection } from "./settings.ts";
+
+/** What `n0core serve` on this machine makes at its first start, unless its base directory is another. */
+export const OWN_TOKEN_FILE = "/var/lib/n0core/token";
+
+/**
+ * Adds the token of this machine's own n0core, for an endpoint on loopback where no token was configured.
+ * Who may not read the file, or has none, goes without.
+ */
+export async function withFoundToken(
+  io: Pick<Io, "ownTokenFile">,
+  connection: Connection,
+): Promise<Connection> {
+  if (connection.tokenFile !== undefined) return connection;
+  if (!isLoopback(new URL(connection.baseUrl).hostname)) return connection;
+  const path = io.ownTokenFile;
+  try {
+    await access(path, constants.R_OK);
+    return { ...connection, tokenFile: path, tokenOrigin: "found" };
+  } catch (reason) {
+    const isThere = (reason as NodeJS.ErrnoException).code === "EACCES";
+    return isThere ? { ...connection, tokenOrigin: "unreadable" } : connection;
+  }
+}
+
+/**
+ * The users that a found token may be sent to, besides root and oneself. Any user of this machine can listen
+ * on a port that is free.
+ *
+ * @throws CliError where somebody else listens there.
+ */
+export async function ownersOfFound(path: string, baseUrl: string): Promise<readonly number[]> {
+  const { uid } = await stat(path);
+  const reason = whyUntrusted(portOf(baseUrl), [uid]);
+  if (reason === undefined || reason.uid === undefined) return [uid];
+  throw new CliError(
+    `the token in ${path} is not sent to ${baseUrl}: ${reason.text}. If that is your server, name the file ` +
+      "that holds its token with --token-file or N0CLI_TOKEN_FILE.",
+  );
+}
+
+function portOf(baseUrl: string): number {
+  const { port, protocol } = new URL(baseUrl);
+  return port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
+}

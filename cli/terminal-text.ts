@@ -1,0 +1,95 @@
+import type { Output } from "./io.ts";
+
+/** What drives a terminal instead of being shown on it, or turns the direction of what stands beside it. */
+const CONTROL = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const REPLACEMENT = "\ufffd";
+
+/** One cell or line: what comes from a server or a guest must not drive the terminal. */
+export function printable(text: string): string {
+  return text.replace(CONTROL, (c) => (c === "\n" || c === "\t" ? " " : REPLACEMENT));
+}
+
+/** The same for a text of several lines. */
+export function printableLines(text: string): string {
+  return text.replace(CONTROL, (c, at: number) => {
+    const isKept = c === "\n" || c === "\t" || (c === "\r" && text[at + 1] === "\n");
+    return isKept ? c : REPLACEMENT;
+  });
+}
+
+/** What the next character belongs to: text, what follows an escape, or a sequence of that kind. */
+type State = "text" | "escape" | "csi" | "string" | "charset";
+
+/** Longer than what any program has reason to send; what goes on after it is text. */
+const SEQUENCE_LENGTH_MAX = 256;
+
+/**
+ * Makes what a guest writes harmless to a terminal: text stays, lines end, and what would drive the terminal
+ * (escape sequences, control characters) is left out. Characters and sequences may be cut anywhere between
+ * two chunks.
+ */
+export class TerminalFilter {
+  readonly #decoder = new TextDecoder();
+  readonly #encoder = new TextEncoder();
+  #state: State = "text";
+  #length = 0;
+
+  filter(chunk: Uint8Array): Uint8Array {
+    let out = "";
+    for (const character of this.#decoder.decode(chunk, { stream: true })) {
+      out += this.#next(character);
+    }
+    return this.#encoder.encode(out);
+  }
+
+  #next(c: string): string {
+    this.#length += 1;
+    const isOver = c === "\n" || this.#length > SEQUENCE_LENGTH_MAX;
+    if (this.#state !== "text" && isOver) this.#enter("text");
+    switch (this.#state) {
+      case "escape":
+        this.#enter(afterEscape(c));
+        return "";
+      case "charset":
+        this.#enter("text");
+        return "";
+      case "csi":
+        // Its last character, or what cannot be in it.
+        if (!/[\x20-\x3f]/.test(c)) this.#enter(c === "\x1b" ? "escape" : "text");
+        return "";
+      case "string":
+        if (c === "\x07" || c === "\x9c") this.#enter("text");
+        else if (c === "\x1b") this.#enter("escape");
+        return "";
+      case "text":
+        return this.#text(c);
+    }
+  }
+
+  #text(c: string): string {
+    if (c === "\x1b") this.#enter("escape");
+    else if (c === "\x9b") this.#enter("csi");
+    else if (/[\x90\x98\x9d-\x9f]/.test(c)) this.#enter("string");
+    else if (c === "\n" || c === "\t" || c.search(CONTROL) < 0) return c;
+    return "";
+  }
+
+  #enter(state: State): void {
+    this.#state = state;
+    this.#length = 0;
+  }
+}
+
+/** Filters what goes to a terminal. In a pipe every byte stays as the guest wrote it. */
+export function forTerminal({ isTerminal }: Pick<Output, "isTerminal">) {
+  const filter = new TerminalFilter();
+  return (data: Uint8Array): Uint8Array => (isTerminal ? filter.filter(data) : data);
+}
+
+/** <https://www.ecma-international.org/publications-and-standards/standards/ecma-48/> */
+function afterEscape(c: string): State {
+  if (c === "[") return "csi";
+  if (/[\]PX^_]/.test(c)) return "string";
+  if (/[\x20-\x2f]/.test(c)) return "charset";
+  return c === "\x1b" ? "escape" : "text";
+}

@@ -1,0 +1,45 @@
+import { readFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import process from "node:process";
+import { type Untrusted, whyNotTrusted } from "./listeners.ts";
+
+/**
+ * Makes the connections to a server on loopback that is sent a token, for `node:http2`. Each is cut before
+ * anything is sent where the server is another user's.
+ *
+ * @param uids Who may know the token, besides root and the user of this process.
+ */
+export function connectToTrusted(uids: readonly number[]): (authority: URL) => Socket {
+  return ({ hostname, port }) => {
+    const host = hostname.replace(/^\[(.*)\]$/, "$1");
+    const socket = connect({ host, port: Number(port) });
+    const { emit } = socket;
+    // node:http2 sends what waits as soon as it hears of the connection, so it must not hear of it: a
+    // listener of ours could not keep that from the listeners after it.
+    socket.emit = (...event: [string | symbol, ...unknown[]]): boolean => {
+      const reason = event[0] === "connect" ? whyUntrusted(Number(port), uids) : undefined;
+      if (reason === undefined) return Reflect.apply(emit, socket, event) as boolean;
+      const message = `the token is not sent to ${hostname}:${port}: ${reason.text}`;
+      // As where nobody listens: whose server it is may be there later.
+      socket.destroy(Object.assign(new Error(message), { code: "ECONNREFUSED" }));
+      return true;
+    };
+    return socket;
+  };
+}
+
+/** Says why a token of these users, besides root and this process's, may not be sent to a port on loopback. */
+export function whyUntrusted(port: number, uids: readonly number[]): Untrusted | undefined {
+  return whyNotTrusted(readTables(), port, [...uids, process.getuid?.() ?? 0]);
+}
+
+function readTables(): readonly string[] {
+  return ["tcp", "tcp6"].map((name) => {
+    try {
+      return readFileSync(`/proc/net/${name}`, "utf8");
+    } catch {
+      // A machine without IPv6 has no tcp6, and what cannot be read makes nobody trusted.
+      return "";
+    }
+  });
+}
