@@ -50,6 +50,9 @@ async function printUrl(cli: CliContext, name: string): Promise<void> {
 
 /** To a pipe, which can take nothing back: a disk that changes ends it. */
 async function print(cli: CliContext, name: string): Promise<void> {
+  if (cli.io.stdout.isTerminal) {
+    throw new CliError("a disk is not written to a terminal: send it to a pipe or a file");
+  }
   await readDisk(
     cli,
     name,

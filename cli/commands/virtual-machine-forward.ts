@@ -8,6 +8,7 @@ import { callStream } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
 import type { Input } from "../io.ts";
+import { forTerminal } from "../terminal-text.ts";
 
 export function forwardCommand(cli: CliContext): Command {
   const command = new Command("forward")
@@ -22,8 +23,9 @@ export function forwardCommand(cli: CliContext): Command {
   return command.action(async (name: string, port: number, flags: { address?: string }) => {
     const requests = sentMessages(name, flags.address ?? "", port, cli.io.stdin);
     const method = ConsoleService.method.forward;
+    const shown = forTerminal(cli.io.stdout);
     for await (const { data } of await callStream(cli, method, requests)) {
-      await cli.io.stdout.send(data);
+      await cli.io.stdout.send(shown(data));
     }
   });
 }

@@ -7,6 +7,7 @@ import {
 import { callStream, only } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
+import { forTerminal } from "../terminal-text.ts";
 
 export function logCommand(cli: CliContext): Command {
   const command = new Command("log")
@@ -18,8 +19,9 @@ export function logCommand(cli: CliContext): Command {
     const follow = flags.follow === true;
     const request = create(ReadSerialLogRequestSchema, { virtualMachineName, follow });
     const method = ConsoleService.method.readSerialLog;
+    const shown = forTerminal(cli.io.stdout);
     for await (const { data } of await callStream(cli, method, only(request))) {
-      await cli.io.stdout.send(data);
+      await cli.io.stdout.send(shown(data));
     }
   });
 }

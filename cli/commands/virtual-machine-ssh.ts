@@ -20,6 +20,9 @@ import { EXIT } from "../exit-code.ts";
 import { checkIdentity, withPrivateIdentity } from "../identity.ts";
 import { configFolder } from "../settings.ts";
 
+/** Names stand in a path and on a command line, so they are what was typed, and names. */
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
+
 interface Flags {
   readonly identity?: string;
   readonly login?: string;
@@ -38,6 +41,7 @@ export function sshCommand(cli: CliContext): Command {
     .option("--port <port>", "where its SSH server listens", "22");
   withExamples(command, ["vm ssh example-vm -i examples/id_ed25519", "vm ssh web-1 -- uname -a"]);
   return command.action(async (name: string, words: readonly string[], flags: Flags) => {
+    if (!NAME.test(name)) throw new CliError(`"${name}" is no name of a virtual machine`);
     if (flags.identity !== undefined) await checkIdentity(flags.identity);
     const request = create(GetVirtualMachineRequestSchema, { name });
     const method = VirtualMachineService.method.getVirtualMachine;
@@ -48,14 +52,15 @@ export function sshCommand(cli: CliContext): Command {
     }
     const folder = join(configFolder(cli.io), "known_hosts");
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const knownHosts = join(folder, await knownHostsName(cli, vm));
+    const knownHosts = join(folder, await knownHostsName(cli, name, vm));
     const { baseUrl } = await cli.connection();
-    const proxy = proxyCommand(cli, baseUrl, vm.name, flags);
+    const proxy = proxyCommand(cli, baseUrl, name, flags);
+    const user = loginOf(vm, flags);
     // ssh gets the interrupts of the terminal itself.
     const release = cli.takeInterrupts(() => {});
     try {
       cli.exitCode = await withPrivateIdentity(cli, flags.identity, async (identity) => {
-        const args = sshArgs(vm, flags, { proxy, knownHosts, words, identity });
+        const args = sshArgs(name, user, { proxy, knownHosts, words, identity });
         return await cli.io.exec("ssh", args).catch((reason: unknown) => {
           throw new CliError("cannot run ssh: install the OpenSSH client", EXIT.failed, reason);
         });
@@ -70,12 +75,22 @@ export function sshCommand(cli: CliContext): Command {
  * The guest keeps its host key on its disk, so they are known by the disk that it boots from: a machine
  * made anew under the same name, and so with the same uuid, on a new disk has another key.
  */
-async function knownHostsName(cli: CliContext, vm: VirtualMachine): Promise<string> {
-  const [name] = vm.blockStorageNames;
-  if (name === undefined) return vm.name;
-  const request = create(GetBlockStorageRequestSchema, { name });
+async function knownHostsName(cli: CliContext, name: string, vm: VirtualMachine): Promise<string> {
+  const [disk] = vm.blockStorageNames;
+  if (disk === undefined) return name;
+  const request = create(GetBlockStorageRequestSchema, { name: disk });
   const { volumeId } = await callUnary(cli, BlockStorageService.method.getBlockStorage, request);
-  return /^[a-zA-Z0-9._-]{1,128}$/.test(volumeId) ? `${vm.name}-${volumeId}` : vm.name;
+  return /^[a-zA-Z0-9._-]{1,128}$/.test(volumeId) ? `${name}-${volumeId}` : name;
+}
+
+/** Who logs in. What the server says may not be an option of ssh, nor anything that a shell reads. */
+function loginOf(vm: VirtualMachine, { login }: Flags): string {
+  const user = login ?? vm.loginUsername;
+  if (login !== undefined || /^(?:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63})?$/.test(user)) return user;
+  throw new CliError(
+    `login_username ${JSON.stringify(user.slice(0, 80))} is no user name: give --login`,
+    EXIT.failed,
+  );
 }
 
 /** The command line of this program that joins ssh to the guest, for the shell that ssh starts. */
@@ -107,20 +122,19 @@ interface SshSetting {
   readonly identity: string | undefined;
 }
 
-function sshArgs(vm: VirtualMachine, flags: Flags, setting: SshSetting) {
+function sshArgs(name: string, user: string, setting: SshSetting) {
   const { proxy, knownHosts, words, identity } = setting;
-  const user = flags.login ?? vm.loginUsername;
   // Quoted for ssh's own reading of its options, where blanks part values.
   const file = `"${knownHosts.replaceAll("%", "%%")}"`;
   return [
     ...["-o", `ProxyCommand=${proxy}`],
-    ...["-o", `HostKeyAlias=${vm.name}`],
+    ...["-o", `HostKeyAlias=${name}`],
     ...["-o", `UserKnownHostsFile=${file}`],
     ...["-o", "StrictHostKeyChecking=accept-new"],
     ...(identity === undefined ? [] : ["-i", identity, "-o", "IdentitiesOnly=yes"]),
     ...(user === "" ? [] : ["-l", user]),
     "--",
-    vm.name,
+    name,
     ...words,
   ];
 }
