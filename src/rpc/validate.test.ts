@@ -64,70 +64,76 @@ describe("what is too large", () => {
   /** As a client sends it, so that decoding is as it would be. */
   function refusalOf<D extends DescMessage>(schema: D, init: MessageInitShape<D>) {
     const message = fromBinary(schema, toBinary(schema, create(schema, init)));
-    const start = process.cpuUsage();
     try {
       assertValid(schema, message);
     } catch (reason) {
-      const { user, system } = process.cpuUsage(start);
-      if (reason instanceof ViolationsError)
-        return { error: reason, cpuMs: (user + system) / 1000 };
+      if (reason instanceof ViolationsError) return reason;
       throw reason;
     }
     throw new Error("it was accepted");
   }
 
+  /** The shortest of five, since others want the processor too. */
+  function refusalMs<D extends DescMessage>(schema: D, init: MessageInitShape<D>): number {
+    const message = create(schema, init);
+    const tries = Array.from({ length: 5 }, () => {
+      const startMs = performance.now();
+      expect(() => assertValid(schema, message)).toThrow(ViolationsError);
+      return performance.now() - startMs;
+    });
+    return Math.min(...tries);
+  }
+
   test("a list is counted, and its elements are not looked at", () => {
     const nodeNames = Array.from({ length: 1 << 17 }, () => "");
-    refusalOf(VerifyRequestSchema, { nodeNames });
-    const { error, cpuMs } = refusalOf(VerifyRequestSchema, { nodeNames });
+    const error = refusalOf(VerifyRequestSchema, { nodeNames });
     expect(error.violations).toEqual([
       { field: "node_names", description: "must have at most 1000 elements" },
     ]);
-    expect(cpuMs).toBeLessThan(50);
+    expect(refusalMs(VerifyRequestSchema, { nodeNames })).toBeLessThan(50);
   });
 
   test("a map too, also within the messages of a list", () => {
     const annotations = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, ""]));
     const nics = [{ networkName: "a" }, { networkName: "b", annotations }];
-    const { error } = refusalOf(CreateVirtualMachineRequestSchema, { name: "a", nics });
+    const error = refusalOf(CreateVirtualMachineRequestSchema, { name: "a", nics });
     expect(error.message).toBe("nics[1].annotations: must have at most 64 elements");
   });
 
   test("of many violations 20 are told, and how many more there are", () => {
     const nodeNames = Array.from({ length: 1000 }, () => "");
-    const { error } = refusalOf(VerifyRequestSchema, { nodeNames });
+    const error = refusalOf(VerifyRequestSchema, { nodeNames });
     expect(error.violations).toHaveLength(20);
     expect(error.message).toMatch(/^node_names\[0\]: must be .*; and 980 more$/);
   });
 
   test("of a key that is too long the beginning is told", () => {
     const annotations = { ["k".repeat(50_000)]: "" };
-    const { error } = refusalOf(CreateVirtualMachineRequestSchema, { name: "a", annotations });
+    const error = refusalOf(CreateVirtualMachineRequestSchema, { name: "a", annotations });
     expect(error.facts.field).toBe(`annotations["${"k".repeat(79)}…"]`);
   });
 
   test("messages of others have limits too", () => {
     const service = "x".repeat(256);
-    const { error } = refusalOf(HealthCheckRequestSchema, { service });
+    const error = refusalOf(HealthCheckRequestSchema, { service });
     expect(error.message).toBe("service: must be at most 255 characters");
     const asked = { case: "fileByFilename", value: "x".repeat(1025) } as const;
-    const { error: other } = refusalOf(ServerReflectionRequestSchema, { messageRequest: asked });
+    const other = refusalOf(ServerReflectionRequestSchema, { messageRequest: asked });
     expect(other.message).toBe("file_by_filename: must be at most 1024 characters");
     const updateMask = { paths: Array.from({ length: 65 }, () => "labels") };
     const mask = refusalOf(UpdateVirtualMachineRequestSchema, { name: "a", updateMask });
-    expect(mask.error.message).toBe("update_mask.paths: must have at most 64 elements");
+    expect(mask.message).toBe("update_mask.paths: must have at most 64 elements");
   });
 
   test("a text of megabytes is not looked at", () => {
     const long = "a".repeat(15 << 20);
     const operation = { owner: "block_storage/a" };
     const ask = { operation, volume: { id: "a" }, sourceUrl: long };
-    for (let i = 0; i < 2; i += 1) {
-      const { error, cpuMs } = refusalOf(EnsureFetchedVolumeRequestSchema, ask);
-      expect(error.message).toBe("source_url: must be at most 8192 characters");
-      if (i > 0) expect(cpuMs).toBeLessThan(50);
-    }
-    const { error } = refusalOf(CreateVirtualMachineRequestSchema, { name: long });
+    expect(refusalOf(EnsureFetchedVolumeRequestSchema, ask).message).toBe(
+      "source_url: must be at most 8192 characters",
+    );
+    expect(refusalMs(EnsureFetchedVolumeRequestSchema, ask)).toBeLessThan(50);
+    const error = refusalOf(CreateVirtualMachineRequestSchema, { name: long });
     expect(error.violations).toContainEqual({
       field: "name",
       description: "must be at most 63 characters",
@@ -139,7 +145,7 @@ describe("what is too large", () => {
     const labels = Object.fromEntries(
       Array.from({ length: 5 }, (_, i) => [`k${i}`, "\u0000".repeat(4096)]),
     );
-    const { error } = refusalOf(ApplyImageRequestSchema, { name: "a", annotations, labels });
+    const error = refusalOf(ApplyImageRequestSchema, { name: "a", annotations, labels });
     expect(error.message).toMatch(/^the texts of the request, .* at most 65536 bytes together$/);
     expect(error.facts.field).toBeUndefined();
     delete labels["k4"];
