@@ -7,6 +7,7 @@ import { answerCors } from "./cors.ts";
 import { RECEIVE_TIMEOUT_MS } from "./door/bounds.ts";
 import type { RefusalReason, Refusals } from "./door/refusals.ts";
 import { factsOf } from "./door/refusals.ts";
+import { endUnread, endUntaken, mayTakeLong } from "./door/slow-clients.ts";
 import type { HostRule } from "./host.ts";
 import { HOST_REFUSAL } from "./host.ts";
 import type { HttpHandler, NodeServerRequest, NodeServerResponse, UpgradeHandler } from "./http.ts";
@@ -84,6 +85,7 @@ function guarded(
     response.on("error", SOCKET_ERROR_IGNORED);
     request.on("error", SOCKET_ERROR_IGNORED);
     endUnread(request, receiveTimeoutMs);
+    endUntaken(response, receiveTimeoutMs);
     try {
       listener(request, response);
     } catch (error) {
@@ -92,21 +94,6 @@ function guarded(
       else answerText(response, 500, "internal error");
     }
   };
-}
-
-/**
- * A client that still sends when it has its answer is read on and forgotten, for at most the time that a
- * request may take: one whose stream is reset meanwhile does not see the answer. HTTP/1 does so by itself.
- */
-function endUnread(request: NodeServerRequest, timeoutMs: number): void {
-  if (!("stream" in request)) return;
-  const { stream } = request;
-  stream.once("finish", () => {
-    if (request.readableEnded || stream.destroyed) return;
-    request.resume();
-    const timer = setTimeout(() => stream.close(), timeoutMs);
-    stream.once("close", () => clearTimeout(timer));
-  });
 }
 
 /** HTTP/1.0 needs none, and what stands there may be no host. */
@@ -133,6 +120,7 @@ async function runHandler(
 ): Promise<void> {
   const refusal = handler.authentication === "own" ? undefined : tokenGate?.(request);
   if (refusal !== undefined) return refuse(request, response, refusal);
+  mayTakeLong(response);
   try {
     await handler.handle(request, response);
   } catch (error) {

@@ -29,6 +29,7 @@ import { boundedGzip } from "./door/inflate.ts";
 import { envelopes, wholeBody } from "./door/receive.ts";
 import type { Refusals } from "./door/refusals.ts";
 import { factsOf } from "./door/refusals.ts";
+import { mayTakeLong } from "./door/slow-clients.ts";
 import { drainInterceptor } from "./drain.ts";
 import type { Audience } from "./errors.ts";
 import { toConnectError } from "./errors.ts";
@@ -86,6 +87,7 @@ export function rpcHandler(
     const refusal =
       mismatch(route, request) ?? (isOpen(method) ? undefined : options.tokenGate?.(request));
     if (refusal !== undefined) return refuse(request, response, refusal);
+    if (!isOpen(method)) mayTakeLong(response);
     // Refused before anything is made for it: a stream costs a hundred times what a call does.
     if (method === Health.method.watch) {
       const error = placeTaken(watchesOf(connectionOf(request)), response);
