@@ -16,11 +16,17 @@ export function requestIdOf(given: string | null | undefined): string {
   return typeof given === "string" && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
 }
 
-/** Asked every few seconds by machines: worth a line only when it goes wrong. */
-const QUIET_METHODS: ReadonlySet<string> = new Set([
-  "grpc.health.v1.Health/Check",
-  "n0stack.pool.v0.NodeService/HeartbeatNode",
-]);
+/** Said every few seconds by machines: worth a line only when it goes wrong. */
+const QUIET_METHODS: ReadonlySet<string> = new Set(["n0stack.pool.v0.NodeService/HeartbeatNode"]);
+/** Anybody may ask them, and must not fill the log with that. */
+const OPEN_SERVICES = ["grpc.health.v1.Health/", "n0stack.agent.v1alpha1.IdentityAgentService/"];
+
+function isQuiet(method: string, isOk: boolean): boolean {
+  return (
+    OPEN_SERVICES.some((service) => method.startsWith(service)) ||
+    (isOk && QUIET_METHODS.has(method))
+  );
+}
 
 /**
  * One line per RPC, when it ends: method, the name of what it is about, code and duration. Every line
@@ -99,7 +105,7 @@ function startLine(log: Log, method: string): Line {
         ...(error === undefined ? {} : { refusal: error.rawMessage }),
       };
       if (error?.code === Code.Internal || error?.code === Code.Unknown) log.error("rpc", fields);
-      else if (error === undefined && QUIET_METHODS.has(method)) log.debug("rpc", fields);
+      else if (isQuiet(method, error === undefined)) log.debug("rpc", fields);
       else log.info("rpc", fields);
     },
   };

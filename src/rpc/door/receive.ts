@@ -49,7 +49,6 @@ export async function* envelopes(
 ): AsyncGenerator<Uint8Array, void> {
   const taking = newTaking(options.budget);
   const held = newBytes();
-  const isCut = cutCheck(request);
   let isStarting = true;
   const chunks = request.iterator({ destroyOnReturn: false });
   let lateAtMs = performance.now() + options.timeoutMs;
@@ -58,7 +57,6 @@ export async function* envelopes(
       const isWaited = isStarting || held.length > 0;
       const leftMs = isWaited ? lateAtMs - performance.now() : undefined;
       const step = await before(leftMs, chunks.next(), options).catch(inWords);
-      if (isCut()) throw hungUp();
       if (step.done === true) {
         if (held.length > 0) yield held.take(held.length);
         return;
@@ -100,7 +98,6 @@ function receiveWhole(
 ): Promise<Uint8Array> {
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   const held = newBytes();
-  const isCut = cutCheck(request);
   const onData = (chunk: Uint8Array) => {
     try {
       if (held.length + chunk.length > bodyBytesMax(options)) throw tooLarge(options);
@@ -111,7 +108,6 @@ function receiveWhole(
     }
   };
   const onEnd = () => {
-    if (isCut()) return fail(hungUp());
     leave();
     resolve(held.take(held.length));
   };
@@ -142,16 +138,6 @@ function before<T>(
     const timer = setTimeout(() => reject(late(options)), Math.max(0, leftMs));
     promise.finally(() => clearTimeout(timer)).then(resolve, reject);
   });
-}
-
-/**
- * Whether the client has gone in the middle: HTTP/2 ends what is read as if it were whole also where the
- * stream was reset, and forgets the stream with that.
- */
-function cutCheck(request: NodeServerRequest): () => boolean {
-  if (!("stream" in request)) return () => request.errored !== null;
-  const { stream } = request;
-  return () => stream.aborted || stream.rstCode !== 0;
 }
 
 interface Taking {

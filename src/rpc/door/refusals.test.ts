@@ -52,6 +52,25 @@ describe("is logged", () => {
     ]);
   });
 
+  test("and whoever asks for the health fills no log, whatever he asks", async () => {
+    const { url, lines } = await serveDoor({ token: TOKEN });
+    const { post } = rawHttp2(url);
+    for (const [method, service] of [
+      ["Check", ""],
+      ["Check", "none"],
+      ["List", ""],
+    ]) {
+      const call = post(`/grpc.health.v1.Health/${method}`, "application/json");
+      call.end(JSON.stringify(service === "" ? {} : { service }));
+      await call.answer;
+    }
+    expect(lines.map(({ level, code }) => [level, code])).toEqual([
+      ["debug", "ok"],
+      ["debug", "not_found"],
+      ["debug", "ok"],
+    ]);
+  });
+
   test("in ten lines a second, and one that counts the others", async () => {
     const { url, lines } = await serveDoor({ token: TOKEN });
     for (let i = 0; i < 50; i++) await fetch(url + LIST_NODES);

@@ -101,15 +101,20 @@ describe.each(PROTOCOLS)("%s", (protocol, contentType, framed, encoding) => {
     for (const bytes of [MALFORMED, cutOff]) {
       const { told, lines } = await sent(GET_NODE, flagged(bytes), { [encoding]: "gzip" });
       expect(told).toEqual(saying(CODE.invalid));
-      expect(lines.every(({ level }) => level !== "error")).toBe(true);
+      expect(lines).toMatchObject([
+        { level: "info", refusal: "the request is said to be gzip, but is not" },
+      ]);
     }
   });
 
   test("a gzip bomb is inflated no further than the message may be", async () => {
     const bomb = gzipSync(unknownFields(1_000_000));
     expect(bomb.length).toBeLessThan(4 * KIB);
-    const { told } = await sent(CHECK, flagged(bomb), { [encoding]: "gzip" });
+    const { told, lines } = await sent(CHECK, flagged(bomb), { [encoding]: "gzip" });
     expect(told).toEqual(saying(CODE.exhausted));
+    expect(lines).toMatchObject([
+      { refusal: expect.stringContaining("inflates to more than the 4096") },
+    ]);
   });
 
   test("brotli, which takes 16 MiB to inflate anything, is not spoken", async () => {
@@ -282,8 +287,37 @@ describe("a client that goes is no error of ours", () => {
     const { answer, end } = rawHttp2(url).post(GET_NODE, "application/grpc");
     end(envelope(Buffer.from([10, 1, 97])));
     await answer;
-    expect(worse(lines)).toEqual([]);
+    expect(lines.map(({ message, code }) => [message, code])).toEqual([
+      ["rpc", "canceled"],
+      ["rpc", "ok"],
+    ]);
   });
+});
+
+test("a stream that is cut off is not taken for one that ends", async () => {
+  const ends: string[] = [];
+  const { url } = await serveDoor({
+    routes: ({ service }) =>
+      service(ConsoleService, {
+        async *attachSerial(requests) {
+          try {
+            for await (const { data } of requests) yield { data };
+            ends.push("whole");
+          } catch {
+            ends.push("cut off");
+          }
+        },
+      }),
+  });
+  const { post, session } = rawHttp2(url);
+  const data = envelope(Buffer.from([0x0a, 1, 97]));
+  const [whole, cutOff] = [post(ATTACH, "application/grpc"), post(ATTACH, "application/grpc")];
+  whole.end(data);
+  await whole.answer;
+  cutOff.write(data);
+  await cutOff.begun;
+  session.destroy();
+  await expect.poll(() => ends).toEqual(["whole", "cut off"]);
 });
 
 describe("a request without a host that there can be", () => {
