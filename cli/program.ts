@@ -127,7 +127,10 @@ export function newProgram(io: Io): Command {
     .option("--api-endpoint <endpoint>", "host:port of the API (N0CLI_API_ENDPOINT)")
     .addOption(new Option("--api-url <url>", "the same (N0CLI_API_URL)").hideHelp())
     .option("--context <name>", "use this context of the config file (N0CLI_CONTEXT)")
-    .option("--token-file <path>", "a file that holds your token (N0CLI_TOKEN_FILE)")
+    .option(
+      "--token-file <path>",
+      "a file that holds your token (N0CLI_TOKEN_FILE; default on loopback: /var/lib/n0core/token)",
+    )
     .option("--tls-ca <path>", "check the API's certificate with this PEM file (N0CLI_TLS_CA)")
     .option(
       "--timeout <duration>",

@@ -13,7 +13,8 @@ export function nodeCommand(cli: CliContext) {
       rpcCommand(cli, {
         name: "apply",
         method: unaryMethod(node, "ApplyNode"),
-        summary: "make a node known, or change what is known of it",
+        summary:
+          "make a node known, or change what is known of it; its agent answers at the address",
         examples: [
           "node apply rack1-3 --address 10.0.0.3 --cpu_milli_cores 8000 --memory_bytes 64GiB",
         ],

@@ -13,6 +13,8 @@ export async function summary(): Promise<string> {
     `  ${styleText("cyan", text)}${" ".repeat(Math.max(2, width - text.length))}${what}`;
   const heading = (text: string) => styleText("bold", text);
   const user = process.env["SUDO_USER"] ?? "root";
+  // n0core's token is root's.
+  const asRoot = user === "root" ? "" : ", as root";
   return [
     "",
     heading(`Done in ${elapsedSeconds().toFixed(0)} s. There is now`),
@@ -27,12 +29,12 @@ export async function summary(): Promise<string> {
     heading("From another machine, the same links, while this runs there"),
     `  ${styleText("cyan", `ssh -L ${API_PORT}:${API_ENDPOINT} ${user}@${hostname()}`)}`,
     "",
-    heading("Try next"),
+    heading(`Try next${asRoot}`),
     command(`bin/n0cli vm ssh ${VIRTUAL_MACHINE} -i ${KEY_FILE}`, "log in"),
     command("bin/n0cli tx list --since 1h", "who did what; tx show ID: each step of it"),
     command("bin/n0cli verify", "the machine has what the records say, and nothing else"),
     "",
-    heading("Remove it"),
+    heading(`Remove it${asRoot}`),
     command("bin/n0cli do examples/delete-vm.yaml", "the machine and what it stands on"),
     command("npm run quickstart -- --down", "that, n0core, and all else that this made"),
     "",

@@ -25,7 +25,7 @@ const EXAMPLES: Readonly<Record<Role | "serve", readonly (readonly [string, stri
   serve: [
     ["n0core serve standalone", "everything on this one machine"],
     ["n0core serve api", "the API, for agents on other machines"],
-    ["n0core serve agent --node-api-endpoint http://10.0.0.1:20180", "one node of it"],
+    ["n0core serve agent", "one node of an API on the same machine"],
   ],
   standalone: [
     ["n0core serve standalone", "on http://127.0.0.1:20180, kept in /var/lib/n0core"],
