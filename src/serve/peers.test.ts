@@ -1,6 +1,9 @@
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { createClient } from "@connectrpc/connect";
-import { afterEach, expect, test } from "vitest";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { afterEach, expect, onTestFinished, test } from "vitest";
 import { ComputeAgentService } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { fromConnectError } from "../rpc/errors.ts";
 import { type Listener, listen } from "../rpc/listen.ts";
@@ -75,11 +78,20 @@ test("the way to a stranger bears no token", async () => {
 test("a transport that nobody has used for ten minutes is closed, one with a call is not", async () => {
   let nowMs = 0;
   const clock = { ...systemClock, monotonicMs: () => nowMs };
-  const [gone, watched, used] = await Promise.all([0, 1, 2].map(() => serve("127.0.0.1", [])));
+  const [watched, used] = [await serve("127.0.0.1", []), await serve("127.0.0.1", [])];
+  const closed = Promise.withResolvers<void>();
+  const handler = connectNodeAdapter({
+    routes: (router) => router.service(ComputeAgentService, { listDomains: () => ({}) }),
+  });
+  const gone = createServer(handler).on("session", (session) =>
+    session.on("close", closed.resolve),
+  );
+  await new Promise<void>((resolve) => gone.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void gone.close());
   using peers = openPeers({}, clock);
-  const clientOf = (listener: Listener | undefined) =>
-    createClient(ComputeAgentService, peers.transportTo(listener?.url ?? ""));
-  const old = clientOf(gone);
+  const clientOf = ({ port }: Pick<Listener, "port">) =>
+    createClient(ComputeAgentService, peers.transportTo(`127.0.0.1:${port}`));
+  const old = clientOf(gone.address() as AddressInfo);
   await old.listDomains({});
   const end = new AbortController();
   const watch = clientOf(watched).watchDomains({}, { signal: end.signal })[Symbol.asyncIterator]();
@@ -89,6 +101,7 @@ test("a transport that nobody has used for ten minutes is closed, one with a cal
   expect(peers.size).toBe(3);
   for (; nowMs <= 11 * MINUTE_MS; nowMs += MINUTE_MS) await busy.listDomains({});
   expect(peers.size).toBe(2);
+  await closed.promise;
   // A client of it that is still there opens another.
   await old.listDomains({});
   expect(peers.size).toBe(3);
