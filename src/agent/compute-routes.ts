@@ -36,7 +36,7 @@ export function computeRoutes(router: ConnectRouter, deps: AgentDeps): void {
       const domain = required("domain", request.domain);
       await change(queue, keys.domain(domain.name), request.operation, async (mark, signal) => {
         if (request.isNew) await compute.requireNew(domain.name, mark, signal);
-        await compute.ensureStarted(await domainSpec(deps, domain, mark), mark, signal);
+        await compute.ensureStarted(await domainSpec(deps, domain, mark, signal), mark, signal);
       });
       return {};
     },
@@ -44,7 +44,7 @@ export function computeRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async ensureDomainDefined(request) {
       const domain = required("domain", request.domain);
       await change(queue, keys.domain(domain.name), request.operation, async (mark, signal) => {
-        await compute.ensureDefined(await domainSpec(deps, domain, mark), mark, signal);
+        await compute.ensureDefined(await domainSpec(deps, domain, mark, signal), mark, signal);
       });
       return {};
     },

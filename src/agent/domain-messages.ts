@@ -30,15 +30,19 @@ export async function domainSpec(
   drivers: Drivers,
   domain: Domain,
   mark: Mark,
+  signal: AbortSignal,
 ): Promise<DomainSpec> {
   const { compute, volume, seed } = drivers;
   const { name, uuid, vcpus, cpuMilliCores, memoryBytes } = domain;
   const seedPath = await seed.find(await compute.ensureFolder(name, mark));
-  const disks = domain.volumeIds.map((id) => ({
-    path: volume.path(id),
-    format: "qcow2" as const,
-    device: "disk" as const,
-  }));
+  const disks = await Promise.all(
+    domain.volumeIds.map(async (id) => ({
+      path: volume.path(id),
+      format: "qcow2" as const,
+      backing: await volume.backing(id, signal),
+      device: "disk" as const,
+    })),
+  );
   const cdroms =
     seedPath === undefined
       ? []

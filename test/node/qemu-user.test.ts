@@ -1,7 +1,15 @@
 // Someone has broken out of his guest into its QEMU, and is whom QEMU runs as: what he can reach of root's.
 import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -114,6 +122,21 @@ describe.runIf(isComplete)("whom QEMU runs as", () => {
     expect(asQemu("ln", "-s", rootFolder, join(qemu, "a/b/c"))).toBe(true);
     await driver.ensureAbsent(name, mark, signal);
     expect(await world.hasFolder(name)).toBe(false);
+    await expectUntouched();
+  });
+
+  test("is not handed the file that the head of his disk names", async () => {
+    await using world = newComputeWorld(driver, names);
+    const name = world.newName();
+    const disk = await world.newDisk();
+    execFileSync("qemu-img", ["rebase", "-u", "-f", "qcow2", "-F", "raw", "-b", secret, disk.path]);
+    await driver.ensureStarted({ ...newSpec(name), disks: [disk] }, mark, signal);
+    const pid = (await readFile(`/run/libvirt/qemu/${names.prefix}${name}.pid`, "utf8")).trim();
+    const open = readdirSync(`/proc/${pid}/fd`).map((file) =>
+      readlinkSync(`/proc/${pid}/fd/${file}`),
+    );
+    expect(open).toContain(disk.path);
+    expect(open).not.toContain(secret);
     await expectUntouched();
   });
 

@@ -8,6 +8,11 @@ export interface DiskSpec {
   /** Absolute path on this node. */
   readonly path: string;
   readonly format: "qcow2" | "raw";
+  /**
+   * The files that a qcow2 rests on, the next first; none if not given. What its own header says is not
+   * asked: QEMU's user can write there.
+   */
+  readonly backing?: readonly string[];
   /** A cdrom is read-only. */
   readonly device: "disk" | "cdrom";
 }

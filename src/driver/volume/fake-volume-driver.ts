@@ -324,6 +324,18 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
       return await around({ method: "find", id, signal }, () => structuredClone(volumes.get(id)));
     },
 
+    async backing(id, signal) {
+      checkVolumeId(id);
+      return await around({ method: "backing", id, signal }, () => {
+        const paths: string[] = [];
+        for (let at = present(id, noSource).baseId; at !== undefined; ) {
+          paths.push(path(at));
+          at = present(at, noSource).baseId;
+        }
+        return paths;
+      });
+    },
+
     list: (signal) => around({ method: "list", id: "", signal }, snapshot),
 
     survey: (signal) => around({ method: "survey", id: "", signal }, survey),

@@ -166,6 +166,18 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
       expect(await names()).toEqual([]);
     });
 
+    test("tells what a volume rests on, the next first", async () => {
+      const { driver } = await make();
+      await driver.ensureEmpty("a", MIB, mark, signal());
+      await driver.ensureOverlay("b", "a", MIB, mark, signal());
+      await driver.ensureOverlay("c", "b", MIB, mark, signal());
+      expect(await driver.backing("a", signal())).toEqual([]);
+      expect(await driver.backing("c", signal())).toEqual([driver.path("b"), driver.path("a")]);
+      await expect(driver.backing("d", signal())).rejects.toMatchObject(
+        kind("failed_precondition"),
+      );
+    });
+
     test("refuses an overlay or a copy without its source, or smaller than it, and leaves nothing", async () => {
       const { driver, names } = await make();
       await driver.ensureEmpty("base", 2n * MIB, mark, signal());

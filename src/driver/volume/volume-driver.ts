@@ -190,6 +190,14 @@ export interface VolumeDriver {
   path(id: string): string;
 
   /**
+   * Where the files are that the volume rests on, the next first.
+   *
+   * @throws N0Error `failed_precondition` where the volume or one of them is missing, or a file itself names
+   *   another than it was made on.
+   */
+  backing(id: string, signal: AbortSignal): Promise<readonly string[]>;
+
+  /**
    * The volume as one self-contained qcow2 file, from `offset`, at most `length` bytes. An overlay is
    * flattened into a temporary file first, which is kept for later ranges while the volume is unchanged.
    * An empty range at the end is none too many. The volume must not be in use.

@@ -70,6 +70,18 @@ export function damaged(id: string): N0Error {
   return refused(`volume "${id}" is damaged: its file is no qcow2 any more; restore or remove it`);
 }
 
+export function lacksSidecar(id: string): N0Error {
+  return refused(`nothing says any more what volume "${id}" rests on: have verify repair it`);
+}
+
+/** For a file that names another base than it was made on. */
+export function restsOnOther(id: string): N0Error {
+  return refused(
+    `volume "${id}" says that it rests on something else than it was made on: see what verify finds, and ` +
+      "restore or remove it",
+  );
+}
+
 export function noVolume(id: string): N0Error {
   return notFound("volume", id);
 }

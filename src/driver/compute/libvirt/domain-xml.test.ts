@@ -66,6 +66,23 @@ test("disks boot in list order, and cdroms are read-only on their own bus", () =
   ]);
 });
 
+test("libvirt is told what a disk rests on, to the end, and looks into no file for it", () => {
+  const overlay = { ...disk, backing: ["/disks/<base>", "/disks/root"] };
+  const spec = { ...input.spec, disks: [disk, overlay, seed] };
+  const xml = formatDomainXml({ ...input, spec });
+  const backings = findElements(parseXml(xml), "devices", "disk").map((element) => {
+    const files: string[] = [];
+    let at = findElement(element, "backingStore");
+    for (; at !== undefined && at.children.length > 0; at = findElement(at, "backingStore")) {
+      files.push(findElement(at, "source")?.attributes.get("file") ?? "");
+    }
+    return at === undefined ? "looked for" : files;
+  });
+  expect(backings).toEqual([[], ["/disks/<base>", "/disks/root"], "looked for"]);
+  const paths = [disk.path, disk.path, seed.path];
+  expect(parseDomainXml(xml, "n0-")?.diskPaths).toEqual(paths);
+});
+
 test("nothing listens on TCP, and sockets lie in the folder", () => {
   const xml = formatDomainXml(input);
   expect(xml).not.toMatch(/listen|port='(?!0')/);

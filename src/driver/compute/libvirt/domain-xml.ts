@@ -95,14 +95,25 @@ function formatDisks({ name, disks }: DomainSpec): string {
   return formatted.join("\n");
 }
 
-function formatDisk({ path, format, device }: DiskSpec, target: string, order: number): string {
+function formatDisk(
+  { path, format, device, backing }: DiskSpec,
+  target: string,
+  order: number,
+): string {
   const isCdrom = device === "cdrom";
   return `    <disk type='file' device='${device}'>
       <driver name='qemu' type='${format}'${isCdrom ? "" : " discard='unmap'"}/>
-      <source file='${x(path)}'/>
+      <source file='${x(path)}'/>${format === "qcow2" ? formatBacking(backing) : ""}
       <target dev='${target}' bus='${isCdrom ? "ide" : "virtio"}'/>
       <boot order='${order}'/>${isCdrom ? "<readonly/>" : ""}
     </disk>`;
+}
+
+/** To the end, so that libvirt does not look into the files for what they rest on. */
+function formatBacking([next, ...others]: readonly string[] = []): string {
+  if (next === undefined) return "<backingStore/>";
+  const format = "<format type='qcow2'/>";
+  return `<backingStore type='file'>${format}<source file='${x(next)}'/>${formatBacking(others)}</backingStore>`;
 }
 
 /** `a` … `z`, `aa`, `ab` …: as libvirt and Linux count disks. */

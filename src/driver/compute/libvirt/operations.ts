@@ -168,7 +168,9 @@ function prepareFolder({ settings, qemuUser }: OperationContext, name: string, m
 /** libvirt's own words for these name paths, and come only after half a start. */
 function requireParts({ name, disks, nics }: DomainSpec): void {
   const missing = [
-    ...disks.map(({ path }, index) => ({ what: `disks[${index}]`, path })),
+    ...disks.flatMap(({ path, backing = [] }, index) =>
+      [path, ...backing].map((file) => ({ what: `disks[${index}]`, path: file })),
+    ),
     ...nics.map(({ tapName }, index) => ({
       what: `nics[${index}]`,
       path: `/sys/class/net/${tapName}`,

@@ -24,6 +24,7 @@ import {
   tooSmall,
 } from "../volume-errors.ts";
 import { newSourceAddresses } from "../web/source-addresses.ts";
+import { backingFiles } from "./backing.ts";
 import { newBaseIndex, volumeIds } from "./base-index.ts";
 import { newExports } from "./exports.ts";
 import { readEach, readRange, writeSparse } from "./files.ts";
@@ -103,6 +104,7 @@ export async function newQcow2VolumeDriver(
     const volume = await findVolume(layout, id);
     if (volume === undefined) throw orElse(id);
     if (volume.virtualSizeBytes === 0n) throw damaged(id);
+    await backingFiles(layout, id);
     return volume;
   }
 
@@ -127,6 +129,7 @@ export async function newQcow2VolumeDriver(
   async function unusedFrom(id: string, offset: bigint, signal: AbortSignal) {
     const volume = await findVolume(layout, id);
     if (volume === undefined || volume.virtualSizeBytes <= offset) return undefined;
+    await backingFiles(layout, id);
     const part = { fromBytes: offset, toBytes: volume.virtualSizeBytes };
     if (await qemuImg.hasData(volume.path, part, signal)) throw isUsedFrom(id, offset);
     return volume;
@@ -287,6 +290,12 @@ export async function newQcow2VolumeDriver(
     path(id) {
       checkVolumeId(id);
       return layout.volume(id);
+    },
+
+    async backing(id, signal) {
+      checkVolumeId(id);
+      signal.throwIfAborted();
+      return await backingFiles(layout, id);
     },
 
     async read(id, { offset, length }, signal) {
