@@ -39,7 +39,7 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly log: ComputeLog;
   /** Each time libvirt answers again. */
-  readonly onConnected: () => void;
+  readonly onConnected: (qemuUser: QemuUser | undefined) => void;
   readonly onDomainEvent: (libvirtName: string) => void;
 }
 
@@ -108,7 +108,7 @@ export function openConnection(options: ConnectionOptions): LibvirtConnection {
         pool.broadcast(known());
         state = "connected";
         log.info({ uri: settings.uri }, "connected to libvirt");
-        onConnected();
+        onConnected(qemuUser);
         break;
       case "lost":
         onLost(message.reason);

@@ -12,12 +12,12 @@ import {
 } from "./domain-paths.ts";
 import { asFileError } from "./file-error.ts";
 import { ensureMarkedFolder, listMarkedFolders } from "./folder-mark.ts";
-import { takeMachineFolders } from "./machine-folder.ts";
+import { closedFolder, takeMachineFolders } from "./machine-folder.ts";
 import { createSerialHub } from "./serial-hub.ts";
 import { readSerialLogFiles } from "./serial-log.ts";
 import { connectToDomain } from "./sockets.ts";
 import { createStateWatcher } from "./state-watcher.ts";
-import type { DriverSettings } from "./worker-protocol.ts";
+import type { DriverSettings, QemuUser } from "./worker-protocol.ts";
 
 export interface LibvirtComputeDriverOptions {
   /** At most 28 bytes, for sockets lie below it: `<base>/vm/<name>/`. */
@@ -88,7 +88,10 @@ export async function openLibvirtComputeDriver(
     readTimeoutMs: options.readTimeoutMs ?? 10_000,
     clock,
     log,
-    onConnected: () => void resync().then(() => ready.abort()),
+    onConnected: (qemuUser) => {
+      if (qemuUser !== undefined) tellClosedFolder(baseDirectory, qemuUser, log);
+      void resync().then(() => ready.abort());
+    },
     onDomainEvent: (libvirtName) => {
       if (libvirtName.startsWith(prefix)) watcher.touch(libvirtName.slice(prefix.length));
     },
@@ -200,4 +203,14 @@ export async function openLibvirtComputeDriver(
     checkName(name);
     await connection.change({ kind, name }, signal);
   }
+}
+
+function tellClosedFolder(baseDirectory: string, qemuUser: QemuUser, log: ComputeLog): void {
+  const folder = closedFolder(machinesFolder(baseDirectory), qemuUser);
+  if (folder === undefined) return;
+  log.warn(
+    { folder, ...qemuUser },
+    "the user whom QEMU runs as may not pass through this folder, so that no virtual machine starts: " +
+      `chmod o+x ${folder}, or choose another base directory`,
+  );
 }

@@ -122,6 +122,13 @@ test.for([
   [
     38,
     FROM.storage,
+    "Cannot access storage file '/root/n0/a.qcow2' (as uid:64055, gid:64055): Permission denied",
+    "failed_precondition",
+    "the user whom QEMU runs as may not get to its files on the node",
+  ],
+  [
+    38,
+    FROM.storage,
     "Cannot access storage file '/var/lib/n0/a.qcow2' (as uid:64055, gid:106): No such file or directory",
     "failed_precondition",
     "missing on the node: make it first",

@@ -137,6 +137,11 @@ const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
     "one of its disks is missing on the node: make it first",
   ],
   [
+    /(Cannot access (storage|backing) file|Could not open|Failed to bind socket).*: Permission denied/is,
+    "failed_precondition",
+    "the user whom QEMU runs as may not get to its files on the node: see to the folders on the way there",
+  ],
+  [
     /Cannot access storage file|Could not open|unable to open|cannot open file|cannot read header|Could not reopen/i,
     "failed_precondition",
     "one of its disks cannot be opened on the node: see to its file",

@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ensureMarkedFolder, readFolderMark } from "./folder-mark.ts";
-import { takeMachineFolders } from "./machine-folder.ts";
+import { closedFolder, takeMachineFolders } from "./machine-folder.ts";
 
 const mark = { owner: "virtual_machine/a", transactionId: "tx-1" };
 const modeOf = (path: string) => statSync(path).mode & 0o777;
@@ -71,4 +71,18 @@ test("a folder whose taking was cut short is taken again", () => {
   chmodSync(folder, 0o700);
   ensureMarkedFolder(folder, mark);
   expect(readdirSync(folder)).toEqual(["owner.json"]);
+});
+
+test("the first folder that QEMU's user may not pass through is told", () => {
+  mkdirSync(folder, { recursive: true });
+  for (const open of [base, join(base, "vm"), folder]) chmodSync(open, 0o711);
+  const { uid, gid } = statSync(base);
+  const stranger = { uid: uid + 1, gid: gid + 1 };
+  expect(closedFolder(folder, stranger)).toBeUndefined();
+  expect(closedFolder(join(folder, "not", "made"), stranger)).toBeUndefined();
+  chmodSync(join(base, "vm"), 0o710);
+  chmodSync(folder, 0o700);
+  expect(closedFolder(folder, stranger)).toBe(join(base, "vm"));
+  expect(closedFolder(folder, { uid: uid + 1, gid })).toBe(folder);
+  expect(closedFolder(folder, { uid: 0, gid: 0 })).toBeUndefined();
 });

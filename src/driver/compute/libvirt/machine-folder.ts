@@ -1,5 +1,5 @@
-import { chmodSync, existsSync, lstatSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, lstatSync, readdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { ensureFolderOf, takeFolder } from "../../file/folder.ts";
 import { isRegular } from "../../file/regular-file.ts";
@@ -54,6 +54,19 @@ function closeToOthers(path: string): void {
 export function ensureQemuFolder(qemuFolder: string, qemuUser: QemuUser | undefined): void {
   const owner = qemuUser ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   ensureFolderOf(owner, qemuFolder, QEMU_FOLDER_MODE);
+}
+
+/**
+ * The first folder on the way to `path` that this user may not pass through, as far as its mode tells: an
+ * access list may tell otherwise.
+ */
+export function closedFolder(path: string, { uid, gid }: QemuUser): string | undefined {
+  if (uid === 0) return undefined;
+  const above = path === "/" ? undefined : closedFolder(dirname(path), { uid, gid });
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (above !== undefined || found === undefined) return above;
+  const bit = found.uid === uid ? 0o100 : found.gid === gid ? 0o010 : 0o001;
+  return (found.mode & bit) === 0 ? path : undefined;
 }
 
 /** Files, which are opened as what they are, and sockets, over which a machine that runs is reached. */
