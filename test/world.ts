@@ -65,6 +65,7 @@ export interface WorldOptions {
   /** Of the agents; the system's unless told. */
   readonly nodeClock?: Clock;
   readonly idempotencyRetentionMs?: number;
+  readonly storageRequestRatioMin?: number;
   /** Keeps the records in memory, where they outlive a restart of the API but not the world: quicker. */
   readonly inMemory?: boolean;
 }
@@ -94,6 +95,7 @@ export async function newWorld({
   clock = systemClock,
   nodeClock = systemClock,
   idempotencyRetentionMs,
+  storageRequestRatioMin = 0,
   inMemory = false,
 }: WorldOptions = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "n0-world-"));
@@ -114,6 +116,7 @@ export async function newWorld({
       },
       nameservers: ["192.0.2.53"],
       openTransactionsMax,
+      storageRequestRatioMin,
       ...(idempotencyRetentionMs === undefined ? {} : { idempotencyRetentionMs }),
       clock,
       random: systemRandom,

@@ -50,6 +50,8 @@ export interface ApiOptions extends AgentsOptions {
   /** What guests are told to resolve names with. */
   readonly nameservers: readonly string[];
   readonly openTransactionsMax: number;
+  /** How much of its limit a block storage must request, from 0 to 1; nothing unless told. */
+  readonly storageRequestRatioMin?: number;
   /** How long an idempotency key is known; a day unless told. */
   readonly idempotencyRetentionMs?: number;
   /** How long it can be looked up what a transaction did; a week unless told. */
@@ -108,6 +110,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     progress: new ProgressBoard(),
     links: options.links,
     nameservers: [...options.nameservers],
+    storageRequestRatioMin: options.storageRequestRatioMin ?? 0,
     clock,
     random,
     log,

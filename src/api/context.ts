@@ -32,6 +32,8 @@ export interface Api {
   readonly links: ConsoleLinks;
   /** What guests are told to resolve names with. */
   readonly nameservers: readonly string[];
+  /** How much of its limit a block storage must request, from 0 to 1. */
+  readonly storageRequestRatioMin: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -66,6 +66,7 @@ export async function openApiPart(
       links: createConsoleLinks(tokens, publicUrl),
       nameservers: settings.nameservers,
       openTransactionsMax: settings.openTransactionsMax,
+      storageRequestRatioMin: settings.storageRequestRatioMin,
       idempotencyRetentionMs: settings.idempotencyRetention,
       historyRetentionMs: settings.historyRetention,
       clock,

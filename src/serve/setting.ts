@@ -50,6 +50,13 @@ export function wholeNumber(min: number, max: number): Parse<number> {
   };
 }
 
+/** A number from 0 to 1, such as `0.25`. */
+export const share: Parse<number> = (value) => {
+  const number = typeof value === "string" && /^\d?\.?\d{1,6}$/.test(value) ? Number(value) : value;
+  if (typeof number === "number" && number >= 0 && number <= 1) return number;
+  return wrong("must be a number from 0 to 1, such as 0.25");
+};
+
 /** Bytes: a number, or a size such as `10GiB`. */
 export const bytes: Parse<bigint> = (value) => {
   if (typeof value === "bigint") return value;

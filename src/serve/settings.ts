@@ -18,6 +18,7 @@ import {
   oneOf,
   path,
   setting,
+  share,
   text,
   wholeNumber,
 } from "./setting.ts";
@@ -143,6 +144,10 @@ const api = {
   openTransactionsMax: about(setting(wholeNumber(1, 1_000_000)).default(1000), {
     argument: "<count>",
     description: "more open transactions than this are refused with a retry delay",
+  }),
+  storageRequestRatioMin: about(setting(share).default(0), {
+    argument: "<share>",
+    description: "how much of limit_bytes a disk must request at least, from 0 to 1, such as 0.25",
   }),
   idempotencyRetention: about(setting(duration).default(24 * 3600_000), {
     argument: "<duration>",

@@ -4,7 +4,7 @@ import {
   BlockStorageSchema,
   BlockStorage_BlockStorageState as State,
 } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { invalid, N0Error } from "../../util/errors.ts";
+import { N0Error } from "../../util/errors.ts";
 import {
   BLOCK_STORAGE_RESERVED_BY,
   BLOCK_STORAGE_URL,
@@ -19,19 +19,15 @@ import { reserveStorage } from "../node/steps.ts";
 import { runSaga } from "../saga.ts";
 import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./block-storage-record.ts";
 import { removalOf } from "./removal.ts";
+import { checkSizes, limitOf, type Sizes } from "./sizes.ts";
 import type { VolumePlace } from "./volume-steps.ts";
 
 /** What every request that makes a block storage says. */
-export interface MakeRequest {
+export interface MakeRequest extends Sizes {
   readonly name: string;
   readonly annotations: { readonly [key: string]: string };
   readonly labels: { readonly [key: string]: string };
-  readonly requestBytes: bigint;
-  /** 0: as `requestBytes`. */
-  readonly limitBytes: bigint;
 }
-
-type Sizes = Pick<MakeRequest, "requestBytes" | "limitBytes">;
 
 /** How the volume comes to be; what it has besides is written into the record. */
 export interface Making {
@@ -64,7 +60,7 @@ export async function makeBlockStorage(
   making: Making,
 ): Promise<BlockStorage> {
   const request = { ...asked, limitBytes: limitOf(asked) };
-  validateSizes(request);
+  checkSizes(request, api.storageRequestRatioMin);
   const { name } = request;
   const keys = [blockStorages.key(name), ...(making.keys ?? [])];
   return await runSaga(api, call, { kind: making.kind, keys }, async (tx) => {
@@ -93,18 +89,6 @@ export async function makeBlockStorage(
     );
     return finished;
   });
-}
-
-/** A limit that is not given is what is requested. */
-export function limitOf({ requestBytes, limitBytes }: Sizes): bigint {
-  return limitBytes === 0n ? requestBytes : limitBytes;
-}
-
-function validateSizes({ requestBytes, limitBytes }: Sizes): void {
-  if (requestBytes === 0n) throw invalid("request_bytes", "must be more than 0");
-  if (limitBytes < requestBytes) {
-    throw invalid("limit_bytes", `must not be below request_bytes, which is ${requestBytes}`);
-  }
 }
 
 /** @throws N0Error `already_exists` unless the name is free or that of a soft-deleted one. */

@@ -27,8 +27,9 @@ import {
   throwIfBase,
   throwUnlessIn,
 } from "./block-storage-record.ts";
-import { limitOf, reservationOf } from "./make.ts";
+import { reservationOf } from "./make.ts";
 import { removeFile } from "./removal.ts";
+import { checkSizes, limitOf } from "./sizes.ts";
 import { ensureReplicated, growDomainDisk, growVolume } from "./volume-steps.ts";
 
 /** Annotations that say what is so; a user's update does not change them. */
@@ -56,7 +57,7 @@ export async function updateBlockStorage(
     if (before.usedBy !== user) {
       throw new N0Error("aborted", `block storage "${name}" has just changed: try again`);
     }
-    const after = wanted(before, request);
+    const after = wanted(api, before, request);
     const target = after.annotations[REQUEST_NODE_OF_BLOCK_STORAGE] ?? before.nodeName;
     if (after.limitBytes !== before.limitBytes || target !== before.nodeName) {
       await throwIfBase(api, before);
@@ -70,7 +71,7 @@ export async function updateBlockStorage(
   });
 }
 
-function wanted(before: BlockStorage, request: UpdateBlockStorageRequest): BlockStorage {
+function wanted(api: Api, before: BlockStorage, request: UpdateBlockStorageRequest): BlockStorage {
   const mask = maskOf(request, request.updateMask, FIELDS);
   const after = changed(before, (copy) => {
     if (mask.has("labels")) copy.labels = { ...request.labels };
@@ -79,13 +80,11 @@ function wanted(before: BlockStorage, request: UpdateBlockStorageRequest): Block
     if (mask.has("limit_bytes")) copy.limitBytes = request.limitBytes;
     copy.limitBytes = limitOf(copy);
   });
-  if (after.requestBytes === 0n) throw invalid("request_bytes", "must be more than 0");
   if (after.limitBytes < before.limitBytes) {
     throw invalid("limit_bytes", `a disk cannot shrink: it has ${before.limitBytes}`);
   }
-  if (after.limitBytes < after.requestBytes) {
-    throw invalid("limit_bytes", `must not be below request_bytes, which is ${after.requestBytes}`);
-  }
+  // One that was made when less was asked for can still be labelled.
+  if (!isSameSize(before, after)) checkSizes(after, api.storageRequestRatioMin);
   return after;
 }
 
