@@ -55,6 +55,11 @@ await Promise.all([
     entryPoints: [`${worker}/event-worker.ts`],
     outfile: join(folder, "src/serve/event-worker.ts"),
   }),
+  build({
+    ...COMMON,
+    entryPoints: ["src/driver/volume/image/inspect-worker.ts"],
+    outfile: join(folder, "src/serve/inspect-worker.ts"),
+  }),
 ]);
 cpSync("src/api/console/page", join(folder, "src/serve/page"), { recursive: true });
 cpSync("package.json", join(folder, "package.json"));

@@ -59,6 +59,8 @@ export class CommandError extends Error {
   /** Killed by its timeout or its signal. */
   readonly killed: boolean;
   readonly stderr: string;
+  /** What ended it, where that is known. */
+  readonly signalName: string | undefined;
 
   constructor(
     argv: readonly string[],
@@ -66,13 +68,18 @@ export class CommandError extends Error {
     killed: boolean,
     stderr: string,
     cause: unknown,
+    signalName?: string | null,
   ) {
-    super(`${argv.join(" ")}: exit ${exitCode ?? "none"}: ${stderr.trim().slice(0, 500)}`, {
-      cause,
-    });
+    super(
+      `${argv.join(" ")}: exit ${exitCode ?? signalName ?? "none"}: ${stderr.trim().slice(0, 500)}`,
+      {
+        cause,
+      },
+    );
     this.argv = argv;
     this.exitCode = exitCode;
     this.killed = killed;
     this.stderr = stderr;
+    this.signalName = signalName ?? undefined;
   }
 }

@@ -19,6 +19,8 @@ export interface ImageSample {
 export const IMAGE_HEAD_BYTES = QCOW2_HEAD_BYTES;
 export const IMAGE_TAIL_BYTES = 512;
 
+/** qemu-img reads the tables of each, and takes seconds for tens of thousands. */
+const SNAPSHOTS_MAX = 1024;
 const VDI_SIGNATURE_OFFSET = 0x40;
 const VDI_SIGNATURE = 0xbeda107f;
 const VDI_TYPE_OFFSET = 0x4c;
@@ -74,6 +76,11 @@ function checkQcow2(head: Uint8Array): ImageFormat {
   if (header.isEncrypted) throw new ImageFormatError("is encrypted");
   if (header.isCorrupt || header.isDirty) {
     throw new ImageFormatError("was not closed properly; repair it with qemu-img check -r all");
+  }
+  if (header.snapshots > SNAPSHOTS_MAX) {
+    throw new ImageFormatError(
+      `has ${header.snapshots} snapshots, and at most ${SNAPSHOTS_MAX} are read; convert it with qemu-img convert -O qcow2 and give the result`,
+    );
   }
   if (header.unknownFeatures !== 0n)
     throw new ImageFormatError("has qcow2 features that are not known");

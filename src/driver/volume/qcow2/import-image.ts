@@ -1,16 +1,13 @@
 import { rename, rm } from "node:fs/promises";
 import type { ImageChecksum } from "../../../util/image-checksum.ts";
-import {
-  IMAGE_HEAD_BYTES,
-  IMAGE_TAIL_BYTES,
-  type ImageFormat,
-  imageFormat,
-} from "../image/image-format.ts";
-import { isOwnQcow2 } from "../image/own-qcow2.ts";
-import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
+import { IMAGE_HEAD_BYTES, IMAGE_TAIL_BYTES } from "../image/image-format.ts";
+import type { Inspected } from "../image/inspect-image.ts";
+import type { Inspector } from "../image/inspector.ts";
+import { ImageFormatError } from "../image/qcow2-header.ts";
 import type { WorkOptions } from "../volume-driver.ts";
 import { badImage, checkImageSize } from "../volume-errors.ts";
 import { readHead, readTail } from "./files.ts";
+import type { ForeignImages } from "./foreign-images.ts";
 import { takeIn, tooLong } from "./intake.ts";
 import type { QemuImg } from "./qemu-img.ts";
 
@@ -24,9 +21,15 @@ export interface Import {
   /** Where what came is kept meanwhile, unless it can be kept as it is. */
   readonly scratch: string;
   readonly sizeBytes: bigint;
+  /** Whether another node of ours gives it: what that node has made is kept as it is. */
+  readonly isFromNode: boolean;
 }
 
-export interface ImportLimits {
+export interface Importer {
+  readonly inspector: Inspector;
+  readonly foreignImages: ForeignImages;
+  /** For what is kept as it is. */
+  readonly qemuImg: QemuImg;
   readonly virtualSizeBytesMax: bigint;
 }
 
@@ -37,15 +40,15 @@ const FILE_BYTES_UNKNOWN = 2n ** 64n;
 
 /**
  * Takes an image in from outside, looks at it, and makes it a qcow2 of `sizeBytes` at `to`. Progress is
- * first that of the transfer, then, where there is one, afresh that of the conversion. A qcow2 that our
- * own writer could have made is kept; any other image is converted.
+ * first that of the transfer, then, where there is one, afresh that of the conversion. A qcow2 from another
+ * node is kept if our own writer could have made it; any other image is converted.
  */
 export async function importImage(
-  qemuImg: QemuImg,
-  limits: ImportLimits,
+  importer: Importer,
   image: Import,
   { signal, onProgress }: WorkOptions,
 ): Promise<void> {
+  const { inspector, foreignImages, qemuImg, virtualSizeBytesMax } = importer;
   const { totalBytes, scratch, to, sizeBytes } = image;
   const bytesMax = sizeBytes + sizeBytes / 8n + OVERHEAD_BYTES;
   if (totalBytes !== undefined && totalBytes > bytesMax) throw tooLong(bytesMax);
@@ -56,36 +59,41 @@ export async function importImage(
       onBytes: (doneBytes: bigint) =>
         onProgress?.({ doneBytes, ...(totalBytes === undefined ? {} : { totalBytes }) }),
     };
-    const fileBytes = await withGoodImage(() => takeIn(scratch, startChecked(image.bytes), intake));
-    const { format, virtualSizeBytes, isAsOurs } = await inspect(
-      qemuImg,
-      scratch,
-      fileBytes,
-      signal,
-    );
-    checkImageSize(virtualSizeBytes, sizeBytes, limits.virtualSizeBytesMax);
-    await withGoodImage(() => qemuImg.check(scratch, format, fileBytes, signal));
-
-    if (isAsOurs) await rename(scratch, to);
-    else {
-      await qemuImg.convert({ path: scratch, format }, to, signal, (fraction) =>
-        onProgress?.(portion(fraction, virtualSizeBytes)),
-      );
-    }
-    if (virtualSizeBytes < sizeBytes) await qemuImg.resize(to, sizeBytes, signal);
+    await withGoodImage(async () => {
+      const bytes = startChecked(inspector, image.bytes, signal);
+      const fileBytes = await takeIn(scratch, bytes, intake);
+      const seen = await inspect(inspector, scratch, fileBytes, signal);
+      await foreignImages.use(scratch, seen.format, signal, async (foreign) => {
+        const virtualSizeBytes = seen.virtualSizeBytes ?? (await foreign.virtualSizeBytes());
+        checkImageSize(virtualSizeBytes, sizeBytes, virtualSizeBytesMax);
+        await foreign.check(fileBytes);
+        if (seen.isAsOurs && image.isFromNode) {
+          await rename(scratch, to);
+          if (virtualSizeBytes < sizeBytes) await qemuImg.resize(to, sizeBytes, signal);
+        } else {
+          const report = (fraction: number) => onProgress?.(portion(fraction, virtualSizeBytes));
+          await foreign.convert(to, sizeBytes, report);
+        }
+      });
+    });
   } finally {
     await rm(scratch, { force: true });
   }
 }
 
 /** The same bytes; ends with an ImageFormatError as soon as the first ones show that they are no image. */
-async function* startChecked(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* startChecked(
+  inspector: Inspector,
+  bytes: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   let head: Uint8Array | undefined = new Uint8Array();
   for await (const chunk of bytes) {
     if (head !== undefined) {
       head = Buffer.concat([head, chunk.subarray(0, IMAGE_HEAD_BYTES - head.length)]);
       if (head.length === IMAGE_HEAD_BYTES) {
-        imageFormat({ head, tail: new Uint8Array(), fileBytes: FILE_BYTES_UNKNOWN });
+        const sample = { head, tail: new Uint8Array(), fileBytes: FILE_BYTES_UNKNOWN };
+        await inspector.inspect(sample, signal);
         head = undefined;
       }
     }
@@ -99,27 +107,14 @@ export function portion(fraction: number, totalBytes: bigint) {
 }
 
 async function inspect(
-  qemuImg: QemuImg,
+  inspector: Inspector,
   path: string,
   fileBytes: bigint,
   signal: AbortSignal,
-): Promise<{ format: ImageFormat; virtualSizeBytes: bigint; isAsOurs: boolean }> {
+): Promise<Inspected> {
   const head = await readHead(path, IMAGE_HEAD_BYTES);
   const tail = await readTail(path, IMAGE_TAIL_BYTES);
-  return await withGoodImage(async () => {
-    const format = imageFormat({ head, tail, fileBytes });
-    if (format === "raw") {
-      return { format, virtualSizeBytes: roundUp(fileBytes), isAsOurs: false };
-    }
-    const { virtualSizeBytes } = await qemuImg.info(path, format, signal);
-    const isAsOurs = format === "qcow2" && isOwnQcow2(parseQcow2Header(head));
-    return { format, virtualSizeBytes, isAsOurs };
-  });
-}
-
-/** QEMU takes the last, broken sector of a raw image for a whole one. */
-function roundUp(bytes: bigint): bigint {
-  return ((bytes + 511n) / 512n) * 512n;
+  return await inspector.inspect({ head, tail, fileBytes }, signal);
 }
 
 async function withGoodImage<T>(look: () => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import { mkdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { type Clock, systemClock } from "../../../util/clock.ts";
 import type { N0Error } from "../../../util/errors.ts";
@@ -9,6 +10,7 @@ import type { WebProxies } from "../../../util/web-proxies.ts";
 import { type FreeSpace, noFreeSpaceKept } from "../free-space.ts";
 import { guarded } from "../guarded.ts";
 import { sparseQcow2 } from "../image/blank-qcow2.ts";
+import { newInspector } from "../image/inspector.ts";
 import type { VolumeDriver, VolumeInfo } from "../volume-driver.ts";
 import {
   beyondEnd,
@@ -28,6 +30,7 @@ import { backingFiles } from "./backing.ts";
 import { newBaseIndex, volumeIds } from "./base-index.ts";
 import { newExports } from "./exports.ts";
 import { readEach, readRange, writeSparse } from "./files.ts";
+import { newForeignImages } from "./foreign-images.ts";
 import { importImage, portion } from "./import-image.ts";
 import { newLayout, volumeFileName } from "./layout.ts";
 import { newQemuImg, QEMU_IMG_TIMEOUTS, type QemuImgTimeouts } from "./qemu-img.ts";
@@ -57,6 +60,8 @@ export interface Qcow2VolumeDriverOptions {
   /** How long a flattened overlay stands after it was last read. Default: 10 min. */
   readonly exportIdleMs?: number;
   readonly qemuImgTimeouts?: QemuImgTimeouts;
+  /** How many images from outside are read or converted at once; more wait. Default: 2, or 1 on one processor. */
+  readonly imagesAtOnceMax?: number;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -75,7 +80,6 @@ export async function newQcow2VolumeDriver(
   await removeStale(layout);
 
   const virtualSizeBytesMax = options.virtualSizeBytesMax ?? 4n * TIB;
-  const importLimits = { virtualSizeBytesMax };
   const idleTimeoutMs = options.idleTimeoutMs ?? 60_000;
   const sourceOptions = {
     allowedFileFolders: options.allowedFileFolders ?? [],
@@ -86,18 +90,23 @@ export async function newQcow2VolumeDriver(
     clock,
     random: options.random ?? systemRandom,
   };
-  const qemuImg = newQemuImg(options.qemuImgTimeouts ?? QEMU_IMG_TIMEOUTS);
+  const timeouts = options.qemuImgTimeouts ?? QEMU_IMG_TIMEOUTS;
+  const qemuImg = newQemuImg(timeouts);
   const space = options.freeSpace ?? noFreeSpaceKept;
+  const atOnceMax = options.imagesAtOnceMax ?? Math.min(2, availableParallelism());
+  const foreignImages = newForeignImages({ timeouts, atOnceMax });
+  const importer = { inspector: newInspector(), foreignImages, qemuImg, virtualSizeBytesMax };
   const guard = newUseGuard();
   const bases = newBaseIndex(layout);
   const exports = newExports({
     layout,
     clock,
     idleMs: options.exportIdleMs ?? 10 * 60_000,
-    flatten: (id, to, signal) =>
-      space.during(signal, (endSignal) =>
-        qemuImg.convert({ path: layout.volume(id), format: "qcow2" }, to, endSignal),
-      ),
+    flatten: (id, to, caller) =>
+      space.during(caller, async (signal) => {
+        const { path } = await wholeChain(id, noVolume);
+        await qemuImg.copy(path, to, signal);
+      }),
   });
 
   async function present(id: string, orElse: (id: string) => N0Error): Promise<VolumeInfo> {
@@ -105,6 +114,13 @@ export async function newQcow2VolumeDriver(
     if (volume === undefined) throw orElse(id);
     if (volume.virtualSizeBytes === 0n) throw damaged(id);
     await backingFiles(layout, id);
+    return volume;
+  }
+
+  /** The volume, if all that it rests on is there too: qemu-img opens each of them by what it is told in the one above. */
+  async function wholeChain(id: string, orElse: (id: string) => N0Error): Promise<VolumeInfo> {
+    const volume = await present(id, orElse);
+    if (volume.baseId !== undefined) await wholeChain(volume.baseId, noSource);
     return volume;
   }
 
@@ -154,10 +170,11 @@ export async function newQcow2VolumeDriver(
       const { onProgress } = work;
       const volume = { id, mark, sizeBytes: size };
       await makeVolume(layout, volume, { signal: work.signal, space }, async (to, signal) => {
-        const place = { to, scratch: layout.partial(id), sizeBytes: size, checksum: wanted };
+        const place = { to, scratch: layout.partial(id), sizeBytes: size, isFromNode: false };
         await withSource(from, sourceOptions, signal, async (source) => {
           await space.check(source.totalBytes);
-          await importImage(qemuImg, importLimits, { ...source, ...place }, { signal, onProgress });
+          const image = { ...source, ...place, checksum: wanted };
+          await importImage(importer, image, { signal, onProgress });
         });
       });
     },
@@ -186,9 +203,9 @@ export async function newQcow2VolumeDriver(
       using __ = guard.use(sourceId);
       const volume = { id, mark, sizeBytes: size };
       await makeVolume(layout, volume, { signal: caller, space }, async (partial, signal) => {
-        const { path, virtualSizeBytes } = await present(sourceId, noSource);
+        const { path, virtualSizeBytes } = await wholeChain(sourceId, noSource);
         if (size < virtualSizeBytes) throw tooSmall("the source", virtualSizeBytes, size);
-        await qemuImg.convert({ path, format: "qcow2" }, partial, signal, (fraction) =>
+        await qemuImg.copy(path, partial, signal, (fraction) =>
           onProgress?.(portion(fraction, virtualSizeBytes)),
         );
         if (virtualSizeBytes < size) await qemuImg.resize(partial, size, signal);
@@ -204,8 +221,8 @@ export async function newQcow2VolumeDriver(
       await makeVolume(layout, volume, { signal: work.signal, space }, async (to, signal) => {
         const guardedBytes = guarded(bytes, { idleTimeoutMs, signal });
         const scratch = layout.partial(id);
-        const image = { bytes: guardedBytes, to, scratch, sizeBytes: size };
-        await importImage(qemuImg, importLimits, image, { signal, onProgress });
+        const image = { bytes: guardedBytes, to, scratch, sizeBytes: size, isFromNode: true };
+        await importImage(importer, image, { signal, onProgress });
       });
     },
 

@@ -1,0 +1,55 @@
+/** One of a fixed number of places, until it is disposed of. */
+export interface Slot extends Disposable {
+  /** From 0 on; no two slots that are taken have the same. */
+  readonly index: number;
+}
+
+export interface Slots {
+  /** Waits for a free one, in the order of the calls. @throws the signal's reason once that aborts. */
+  take(signal: AbortSignal): Promise<Slot>;
+}
+
+export function newSlots(count: number): Slots {
+  const free = Array.from({ length: count }, (_, index) => index);
+  const waiting = new Set<(index: number) => void>();
+
+  function giveBack(index: number): void {
+    const [next] = waiting;
+    if (next === undefined) free.push(index);
+    else {
+      waiting.delete(next);
+      next(index);
+    }
+  }
+
+  function slot(index: number): Slot {
+    let isTaken = true;
+    return {
+      index,
+      [Symbol.dispose]() {
+        if (isTaken) giveBack(index);
+        isTaken = false;
+      },
+    };
+  }
+
+  return {
+    async take(signal) {
+      signal.throwIfAborted();
+      const index = free.shift();
+      if (index !== undefined) return slot(index);
+      const turn = Promise.withResolvers<number>();
+      waiting.add(turn.resolve);
+      const onAbort = () => {
+        // Who has been given one meanwhile gives it back by itself.
+        if (waiting.delete(turn.resolve)) turn.reject(signal.reason);
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      try {
+        return slot(await turn.promise);
+      } finally {
+        signal.removeEventListener("abort", onAbort);
+      }
+    },
+  };
+}
