@@ -4,8 +4,8 @@ import { createFakeComputeDriver } from "../src/driver/compute/fake-compute-driv
 import { newFakeNetworkDriver } from "../src/driver/network/fake-network-driver.ts";
 import type { FakeSeedDriver } from "../src/driver/seed/fake-seed-driver.ts";
 import { newFakeSeedDriver } from "../src/driver/seed/fake-seed-driver.ts";
-import type { FakeVolumeDriver } from "../src/driver/volume/fake-volume-driver.ts";
 import { newFakeVolumeDriver } from "../src/driver/volume/fake-volume-driver.ts";
+import type { VolumeDriver } from "../src/driver/volume/volume-driver.ts";
 import type { FakeDrivers } from "./fake-node.ts";
 
 /**
@@ -13,7 +13,14 @@ import type { FakeDrivers } from "./fake-node.ts";
  * be there, a disk that is grown in use is a larger volume, and a seed goes with its folder.
  */
 export function newFakeDrivers(): FakeDrivers {
-  const volume = newFakeVolumeDriver();
+  return newFakeDriversOver(newFakeVolumeDriver());
+}
+
+/** A driver of volumes that tells which one has a path. */
+type VolumesByPath = VolumeDriver & { idAt(path: string): string | undefined };
+
+/** The same over other volumes, such as real files. */
+export function newFakeDriversOver<V extends VolumesByPath>(volume: V) {
   const network = newFakeNetworkDriver();
   const seed = newFakeSeedDriver();
   const compute = createFakeComputeDriver({
@@ -25,7 +32,7 @@ export function newFakeDrivers(): FakeDrivers {
 
 function joined(
   compute: FakeComputeDriver,
-  volume: FakeVolumeDriver,
+  volume: VolumesByPath,
   seed: FakeSeedDriver,
 ): FakeComputeDriver {
   return {

@@ -7,6 +7,7 @@ import { newNodeFacts } from "../driver/node-facts/node-facts.ts";
 import { newIsoSeedDriver } from "../driver/seed/iso-seed-driver.ts";
 import { newFreeSpace } from "../driver/volume/free-space.ts";
 import { newQcow2VolumeDriver } from "../driver/volume/qcow2/qcow2-volume-driver.ts";
+import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import type { WebProxies } from "../util/web-proxies.ts";
@@ -46,18 +47,7 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
   const { baseDirectory, resourcePrefix: prefix } = config;
   const volumeFolder = join(baseDirectory, "volumes");
   const network = newNetnsNetworkDriver({ prefix });
-  const volume = await newQcow2VolumeDriver({
-    directory: volumeFolder,
-    allowedFileFolders: config.allowedFileFolders,
-    ...(config.allowedSources === undefined ? {} : { allowedSources: config.allowedSources }),
-    ...(config.webProxies === undefined ? {} : { webProxies: config.webProxies }),
-    virtualSizeBytesMax: config.virtualSizeBytesMax,
-    freeSpace: newFreeSpace({
-      folder: volumeFolder,
-      freeBytesMin: config.freeBytesMin,
-      clock: systemClock,
-    }),
-  });
+  const volume = await openVolumeDriver(config);
   // Last, for it alone has to be closed: nothing after it can fail.
   const compute = await openLibvirtComputeDriver({
     baseDirectory,
@@ -77,4 +67,21 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
     readFacts: newNodeFacts({ volumeFolder }),
     [Symbol.asyncDispose]: () => compute[Symbol.asyncDispose](),
   };
+}
+
+/** The node's disks, of the folder `volumes` of the base directory. */
+export function openVolumeDriver(config: DriversConfig): Promise<VolumeDriver> {
+  const volumeFolder = join(config.baseDirectory, "volumes");
+  return newQcow2VolumeDriver({
+    directory: volumeFolder,
+    allowedFileFolders: config.allowedFileFolders,
+    ...(config.allowedSources === undefined ? {} : { allowedSources: config.allowedSources }),
+    ...(config.webProxies === undefined ? {} : { webProxies: config.webProxies }),
+    virtualSizeBytesMax: config.virtualSizeBytesMax,
+    freeSpace: newFreeSpace({
+      folder: volumeFolder,
+      freeBytesMin: config.freeBytesMin,
+      clock: systemClock,
+    }),
+  });
 }

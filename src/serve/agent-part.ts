@@ -43,6 +43,7 @@ export async function openAgent(
   log: Log,
   { toAgents }: Pick<Protection, "toAgents">,
   peers: Pick<Peers, "transportTo">,
+  open: typeof openDrivers = openDrivers,
 ): Promise<AgentPart> {
   await using opened = new AsyncDisposableStack();
   const webProxies = webProxiesFrom(process.env);
@@ -51,7 +52,7 @@ export async function openAgent(
     log.info("images are fetched through a proxy", { http: http?.host, https: https?.host });
   }
   const ending = new AbortController();
-  const drivers = opened.use(await openDrivers(driversConfig(settings, webProxies), log));
+  const drivers = opened.use(await open(driversConfig(settings, webProxies), log));
   const queue = newKeyedQueue({ signal: ending.signal, clock: systemClock, log });
   const agentToken = toAgents.token?.value;
   let address: string | undefined;

@@ -17,8 +17,16 @@ import type { Served } from "./run.ts";
 import type { Settings } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
-/** Serves one node: the agent's RPCs, and its registration with the API. */
-export async function serveAgent(settings: Settings<"agent">, log: Log): Promise<Served> {
+/**
+ * Serves one node: the agent's RPCs, and its registration with the API.
+ *
+ * @param openDrivers Default: those of the real node.
+ */
+export async function serveAgent(
+  settings: Settings<"agent">,
+  log: Log,
+  openDrivers?: Parameters<typeof openAgent>[4],
+): Promise<Served> {
   checkAdvertised(settings);
   const { advertiseAddress } = settings;
   const advertised =
@@ -33,7 +41,7 @@ export async function serveAgent(settings: Settings<"agent">, log: Log): Promise
     openTransport(settings.nodeApiEndpoint, API_PORT_DEFAULT, protection.toApi),
     (transport) => transport.close(),
   );
-  const agent = opened.use(await openAgent(settings, log, protection, peers));
+  const agent = opened.use(await openAgent(settings, log, protection, peers, openDrivers));
   const listener = await listen({
     host: settings.bindAddress,
     port: settings.bindPort,

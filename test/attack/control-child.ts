@@ -1,0 +1,11 @@
+// Answers at once, whatever it is asked: what its answers take, the machine takes.
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { parentPort } from "node:worker_threads";
+
+const server = createServer((request, response) => {
+  request.resume();
+  response.end("{}");
+}).listen(0, "127.0.0.1", () => {
+  parentPort?.postMessage(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+});

@@ -1,0 +1,116 @@
+// Asks the servers for their health while they are attacked, from an address of its own, and ends one that
+// takes more memory than it may. A process of its own: the attacker's is busy.
+import { once } from "node:events";
+import { request } from "node:http";
+import process from "node:process";
+import { Worker } from "node:worker_threads";
+import { vitalSigns, waitedForProcessorMs } from "./vital-signs.ts";
+
+export interface ProbeOrder {
+  readonly targets: readonly {
+    readonly name: string;
+    readonly url: string;
+    readonly pid: number;
+  }[];
+  readonly memoryMiB: number;
+}
+
+export type Probe =
+  | {
+      readonly name: string;
+      readonly tookMs: number;
+      /** Of these, the server waited for a processor. */
+      readonly waitedMs: number;
+      /** What a server that does nothing took in the same moment. */
+      readonly floorMs: number;
+      /** Why there was no answer. */
+      readonly failed?: string;
+    }
+  | { readonly name: string; readonly killedAtMiB: number };
+
+const PROBE_EVERY_MS = 200;
+const WATCH_EVERY_MS = 25;
+const TIMEOUT_MS = 20_000;
+const TIMED_OUT = "timed out";
+/** Not the attacker's, whose limits are its own. */
+const LOCAL_ADDRESS = "127.0.0.2";
+
+function tell(probe: Probe): void {
+  process.send!(probe);
+}
+
+/** Why it is not well: undefined where it is. */
+async function health(url: string): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const sent = request(
+    `${url}/grpc.health.v1.Health/Check`,
+    {
+      method: "POST",
+      agent: false,
+      localAddress: LOCAL_ADDRESS,
+      headers: { "content-type": "application/json" },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    },
+    (response) => {
+      response.resume();
+      response.once("close", () =>
+        resolve(response.statusCode === 200 ? undefined : `HTTP ${response.statusCode}`),
+      );
+    },
+  );
+  sent.on("error", (error) => resolve(error.name === "AbortError" ? TIMED_OUT : error.message));
+  sent.end("{}");
+  return await promise;
+}
+
+/** What a health check takes, and why it failed if it did. */
+async function timed(url: string): Promise<{ tookMs: number; failed: string | undefined }> {
+  const startedMs = performance.now();
+  const failed = await health(url);
+  return { tookMs: performance.now() - startedMs, failed };
+}
+
+async function probe(name: string, url: string, pid: number, control: string): Promise<void> {
+  for (;;) {
+    const before = waitedForProcessorMs(pid);
+    const [answer, floor] = await Promise.all([timed(url), timed(control)]);
+    if (vitalSigns(pid) === undefined) return;
+    const waitedMs = waitedForProcessorMs(pid) - before;
+    const { tookMs, failed } = answer;
+    tell({
+      name,
+      tookMs,
+      waitedMs,
+      floorMs: floor.tookMs,
+      ...(failed === undefined ? {} : { failed }),
+    });
+    await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS));
+  }
+}
+
+function guard(name: string, pid: number, memoryMiB: number): void {
+  const timer = setInterval(() => {
+    const rssMiB = vitalSigns(pid)?.rssMiB;
+    if (rssMiB === undefined) return clearInterval(timer);
+    if (rssMiB <= memoryMiB) return;
+    process.kill(pid, "SIGKILL");
+    tell({ name, killedAtMiB: rssMiB });
+  }, WATCH_EVERY_MS);
+}
+
+async function startControl(): Promise<string> {
+  const worker = new Worker(new URL("control-child.ts", import.meta.url));
+  const [url] = (await once(worker, "message")) as [string];
+  return url;
+}
+
+async function begin({ targets, memoryMiB }: ProbeOrder): Promise<void> {
+  const control = await startControl();
+  for (const { name, url, pid } of targets) {
+    guard(name, pid, memoryMiB);
+    void probe(name, url, pid, control);
+  }
+}
+
+process.on("message", (order: ProbeOrder) => void begin(order));
+process.on("disconnect", () => process.exit());

@@ -1,0 +1,55 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { Findings } from "./findings.ts";
+import type { Probe, ProbeOrder } from "./prober-child.ts";
+
+export interface Prober extends AsyncDisposable {
+  /** The slowest answer since the last call of it. */
+  slowestMs(): number;
+  /** What goes on now, for what is found. */
+  attack: string;
+}
+
+/** Has a process ask for health and watch the memory; what it finds is told. */
+export function startProber(order: ProbeOrder, answerMsMax: number, findings: Findings): Prober {
+  const child = fork(fileURLToPath(new URL("prober-child.ts", import.meta.url)), [], {
+    execArgv: [],
+  });
+  let slowestMs = 0;
+  const prober: Prober = {
+    attack: "",
+    slowestMs: () => {
+      const slowest = slowestMs;
+      slowestMs = 0;
+      return slowest;
+    },
+    [Symbol.asyncDispose]: async () => {
+      const ended = once(child, "exit");
+      child.disconnect();
+      await ended;
+    },
+  };
+  const judge = (answer: Exclude<Probe, { killedAtMiB: number }>, where: string) => {
+    const { tookMs, waitedMs, floorMs, failed } = answer;
+    // Where others had the processors, the server is not to blame.
+    const ownMs = Math.max(0, tookMs - waitedMs - floorMs);
+    slowestMs = Math.max(slowestMs, ownMs);
+    const machine = `${Math.round(waitedMs)} ms without a processor and a floor of ${Math.round(floorMs)} ms`;
+    const seen = `${failed ?? "answered"} after ${Math.round(tookMs)} ms, with ${machine}`;
+    if (ownMs > answerMsMax) {
+      findings.add({ fault: `a health check takes more than ${answerMsMax} ms: ${where}`, seen });
+    } else if (failed !== undefined && failed !== "timed out") {
+      findings.add({ fault: `a health check is not answered: ${where}`, seen });
+    }
+  };
+  child.on("message", (probe: Probe) => {
+    const where = `${probe.name} during ${prober.attack}`;
+    if ("killedAtMiB" in probe) {
+      const seen = `${probe.killedAtMiB} MiB resident: it was ended`;
+      findings.add({ fault: `more than ${order.memoryMiB} MiB of memory: ${where}`, seen });
+    } else judge(probe, where);
+  });
+  child.send(order);
+  return prober;
+}
