@@ -6,8 +6,10 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import { cutBytes } from "../util/quote.ts";
 import { errorInAnswer } from "./answer-error.ts";
 import { hungUp, tooLargeMessage } from "./door/receive.ts";
+import { MESSAGE_BYTES_MAX } from "./errors.ts";
 import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
 import { protocolOf, refuse } from "./refuse.ts";
 
@@ -42,7 +44,7 @@ function ofClient(error: ConnectError): ConnectError {
   if (bytesMax !== undefined) return new ConnectError(tooLargeMessage(bytesMax), code);
   if (code !== Code.Internal && code !== Code.Unknown) return error;
   const message = `the request cannot be read: ${rawMessage.replace(/^parse binary: /, "")}`;
-  return new ConnectError(message, Code.InvalidArgument);
+  return new ConnectError(cutBytes(message, MESSAGE_BYTES_MAX), Code.InvalidArgument);
 }
 
 export interface Call {

@@ -95,7 +95,7 @@ export class ViolationsError extends N0Error {
  * three letters for each byte), and clients take 16 KiB of headers: what is more fails the connection, with
  * all the calls on it.
  */
-const MESSAGE_BYTES_MAX = 2048;
+export const MESSAGE_BYTES_MAX = 2048;
 const DETAILS_BYTES_MAX = 4096;
 const FACT_BYTES_MAX = 256;
 const CAUSE_BYTES_MAX = 1024;

@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { ComputeAgentService } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { IdentityAgentService } from "../../gen/n0stack/agent/v1alpha1/identity_pb.ts";
 import { SurveyAgentService } from "../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { Audience } from "../errors.ts";
@@ -16,8 +17,10 @@ const CLIENT_BYTES_MAX = 256 * KIB;
 const AGENT_BYTES_MAX = MIB;
 /** One message of a console or a connection: a browser's message of 1 MiB, and what stands around it. */
 const DATA_BYTES_MAX = 2 * MIB;
-/** What is expected of all guests of a node is said at once. */
 const LARGE: ReadonlyMap<DescMethod, number> = new Map([
+  // The keys of all users of a virtual machine: 64 users of 64 KiB each.
+  [ComputeAgentService.method.ensureSeed, 8 * MIB],
+  // What is expected of all guests of a node is said at once.
   [SurveyAgentService.method.survey, 16 * MIB],
 ]);
 
