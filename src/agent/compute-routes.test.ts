@@ -4,6 +4,7 @@ import { collect, until } from "../../test/collect.ts";
 import { newFakeNode } from "../../test/fake-node.ts";
 import { ComputeAgentService, DomainState } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { fromConnectError } from "../rpc/errors.ts";
+import { type LogFields, silentLog } from "../util/log.ts";
 
 const never = new AbortController().signal;
 const mark = { owner: "virtual_machine/web-1", transactionId: "tx-1" };
@@ -19,8 +20,8 @@ const domain = {
 };
 
 /** A node with the disks and the tap of `domain` in place. */
-async function newNode() {
-  const node = newFakeNode();
+async function newNode(log = silentLog) {
+  const node = newFakeNode({ log });
   const { volume, network } = node.drivers;
   for (const id of domain.volumeIds) await volume.ensureEmpty(id, 1024n ** 2n, mark, never);
   await network.ensureTap("tap-1", mark, never);
@@ -69,6 +70,30 @@ test("starts a domain with its volumes in order, then its seed, under the operat
       transactionId: mark.transactionId,
       domain: { name: "web-1", volumeIds: ["root", "data"], nics: domain.nics },
     },
+  ]);
+});
+
+test("the log says which nameservers a guest is told and cannot ask", async () => {
+  const said: unknown[] = [];
+  const warn = (message: string, fields?: LogFields) => said.push([message, fields]);
+  const { client, drivers } = await newNode({ ...silentLog, warn });
+  const hardwareAddress = "52:54:00:00:00:01";
+  const ensureSeed = (nameservers: string[]) =>
+    client.ensureSeed({
+      operation: operation(1n),
+      name: "web-1",
+      instanceId: "i-1",
+      nics: [{ hardwareAddress, nameservers }],
+    });
+  await ensureSeed(["10.0.0.2", "10.0.0.3"]);
+  expect(said).toEqual([]);
+  drivers.network.hands.closed.add("10.0.0.3");
+  await ensureSeed(["10.0.0.2", "10.0.0.3"]);
+  expect(said).toEqual([
+    [
+      expect.stringContaining("--nameservers"),
+      { virtualMachine: "web-1", nameservers: ["10.0.0.3"] },
+    ],
   ]);
 });
 

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { wholeSectors } from "../driver/volume/volume-errors.ts";
 import type {
+  EnsureSeedRequest,
   OpenSerialRequest,
   OpenVncRequest,
   WatchDomainsRequest,
@@ -29,6 +30,7 @@ export function computeRoutes(router: ConnectRouter, deps: AgentDeps): void {
         const folder = await compute.ensureFolder(name, mark);
         await seed.ensure(folder, seedFromWire(request), signal);
       });
+      warnOfNameservers(deps, request);
       return {};
     },
 
@@ -148,4 +150,18 @@ async function* openDomain(
   if (first.name === "") throw invalid("name", "must be set in the first message");
   const connection = await open(first.name);
   for await (const data of pipe(dataOf(first, others), connection, signal)) yield { data };
+}
+
+/** The API tells guests whom to ask, and the node decides whom they reach: the two may differ. */
+function warnOfNameservers({ network, log }: AgentDeps, { name, nics }: EnsureSeedRequest): void {
+  const told = new Set(nics.flatMap(({ nameservers }) => nameservers));
+  const closed = network.closedNameservers([...told]);
+  if (closed.length === 0) return;
+  log.warn(
+    "the guest cannot ask nameservers that the API tells it: give them to this --nameservers",
+    {
+      virtualMachine: name,
+      nameservers: closed,
+    },
+  );
 }

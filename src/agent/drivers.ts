@@ -27,6 +27,10 @@ export interface DriversConfig {
   readonly allowedSources?: readonly string[];
   /** Through which those images are fetched. Default: none. */
   readonly webProxies?: WebProxies;
+  /** IPv4 addresses that guests may ask at port 53, whatever network they are in. Default: none. */
+  readonly nameservers?: readonly string[];
+  /** IPv4 CIDRs in the node's own networks that guests may reach. Default: none. */
+  readonly guestDestinations?: readonly string[];
   /** No volume may be larger. */
   readonly virtualSizeBytesMax: bigint;
   /** What is kept free of the base directory's file system. Default: see `newFreeSpace`. */
@@ -44,9 +48,14 @@ export interface NodeDrivers extends Drivers, AsyncDisposable {
  * @throws N0Error `invalid_argument` for a base directory or prefix that cannot be used.
  */
 export async function openDrivers(config: DriversConfig, log: Log): Promise<NodeDrivers> {
-  const { baseDirectory, resourcePrefix: prefix } = config;
+  const {
+    baseDirectory,
+    resourcePrefix: prefix,
+    nameservers = [],
+    guestDestinations = [],
+  } = config;
   const volumeFolder = join(baseDirectory, "volumes");
-  const network = newNetnsNetworkDriver({ prefix });
+  const network = newNetnsNetworkDriver({ prefix, nameservers, guestDestinations });
   const volume = await openVolumeDriver(config);
   // Last, for it alone has to be closed: nothing after it can fail.
   const compute = await openLibvirtComputeDriver({

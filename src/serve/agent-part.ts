@@ -4,6 +4,7 @@ import { createClient } from "@connectrpc/connect";
 import type { NodeCapacity } from "../agent/agent-deps.ts";
 import type { DriversConfig } from "../agent/drivers.ts";
 import { openDrivers } from "../agent/drivers.ts";
+import { keepGuestWall } from "../agent/guest-wall.ts";
 import { newKeyedQueue } from "../agent/keyed-queue.ts";
 import { keepRegistered } from "../agent/registration.ts";
 import { agentRoutes } from "../agent/routes.ts";
@@ -15,6 +16,7 @@ import type { Log } from "../util/log.ts";
 import { systemRandom } from "../util/random.ts";
 import type { WebProxies } from "../util/web-proxies.ts";
 import type { Protection } from "./exposure.ts";
+import { isUnprotected } from "./exposure.ts";
 import type { Peers } from "./peers.ts";
 import type { NodeSettings } from "./settings.ts";
 import { readVersion } from "./version.ts";
@@ -53,6 +55,11 @@ export async function openAgent(
   }
   const ending = new AbortController();
   const drivers = opened.use(await open(driversConfig(settings, webProxies), log));
+  const { network } = drivers;
+  // Who listens without protection listens behind the wall alone.
+  if (isUnprotected(settings)) await network.keepNodeRules(ending.signal);
+  const wall = keepGuestWall({ network, clock: systemClock, log, signal: ending.signal });
+  opened.defer(() => wall);
   const queue = newKeyedQueue({ signal: ending.signal, clock: systemClock, log });
   const agentToken = toAgents.token?.value;
   let address: string | undefined;
@@ -102,7 +109,7 @@ export async function openAgent(
 function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversConfig {
   const { baseDirectory, accelerator, libvirtUri, resourcePrefix, imageSizeMax, storageFreeMin } =
     settings;
-  const { allowedSources } = settings;
+  const { allowedSources, nameservers, guestDestinations } = settings;
   return {
     baseDirectory,
     accelerator,
@@ -110,6 +117,8 @@ function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversC
     resourcePrefix,
     allowedFileFolders: settings.allowedFileFolders ?? [join(baseDirectory, "images")],
     allowedSources: [...allowedSources, ...(settings.allowLocalSources ? LOCAL_SOURCES : [])],
+    nameservers,
+    guestDestinations,
     webProxies,
     virtualSizeBytesMax: imageSizeMax,
     freeBytesMin: storageFreeMin,

@@ -36,6 +36,11 @@ function agent(flags: Flags, warnings: string[] = []) {
   return protectAgent(loadSettings("agent", { flags: all, environment: {} }), logTo(warnings));
 }
 
+function standalone(flags: Flags) {
+  const all = { baseDirectory: folder, ...flags };
+  return protectApi(loadSettings("standalone", { flags: all, environment: {} }), silentLog);
+}
+
 const tlsCert = file("cert.pem", "-----BEGIN CERTIFICATE-----\n");
 const tlsKey = file("key.pem", "-----BEGIN PRIVATE KEY-----\n");
 const tokenFile = file("given", `${TOKEN}\n`);
@@ -61,6 +66,31 @@ describe("beyond loopback", () => {
     expect(agent(flags, warnings)).toEqual({ toAgents: {}, toApi: {} });
     const warning = "insecure: whoever reaches this address commands this machine";
     expect(warnings).toEqual([warning, warning]);
+  });
+
+  test.each([
+    ["10.0.0.1", "10.0.0.0/24"],
+    ["10.0.0.1", "10.0.0.1/32"],
+    ["cloud.example", "192.0.2.0/24"],
+    ["0.0.0.0", "0.0.0.0/0"],
+    ["::", "0.0.0.0/0"],
+  ])("--insecure on %s does not go with --guest-destinations %s", (bindAddress, cidr) => {
+    for (const protect of [agent, standalone]) {
+      const flags = { bindAddress, insecure: true, guestDestinations: ["198.51.100.0/24", cidr] };
+      const read = (more: Flags = {}) => protect({ ...flags, ...more });
+      expect(read).toThrow(
+        `--insecure: guests that reach ${bindAddress} would command this machine`,
+      );
+      expect(() => read({ tlsCert, tlsKey, tokenFile })).not.toThrow();
+    }
+  });
+
+  test.each([
+    ["10.0.0.1", "10.0.1.0/24"],
+    ["2001:db8::1", "0.0.0.0/0"],
+  ])("--insecure on %s goes with --guest-destinations %s", (bindAddress, cidr) => {
+    const flags = { bindAddress, insecure: true, guestDestinations: [cidr] };
+    expect(() => agent(flags)).not.toThrow();
   });
 
   test("an insecure agent without TLS asks for no token, as nobody sends it one, and registers with it", () => {

@@ -1,7 +1,11 @@
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { networkInterfaces } from "node:os";
 import { deriveAgentToken } from "../rpc/agent-token.ts";
+import { isUnspecified } from "../rpc/host.ts";
 import { readTokenFile } from "../rpc/token-auth.ts";
 import type { PeerOptions, PeerToken } from "../rpc/transport.ts";
+import { contains, parseAddress, parseCidr } from "../util/cidr.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { isLoopback } from "../util/loopback.ts";
@@ -107,6 +111,12 @@ function readTls({ tlsCert, tlsKey, tlsClientCa, tlsCa }: BaseSettings) {
   };
 }
 
+/** Whether it commands its machine for whoever reaches it beyond loopback. */
+export function isUnprotected(settings: BaseSettings): boolean {
+  const { bindAddress, insecure, tlsCert, tokenFile } = settings;
+  return !isLoopback(bindAddress) && insecure && (tlsCert === undefined || tokenFile === undefined);
+}
+
 function guard(settings: BaseSettings, needed: readonly string[], log: Log): void {
   const { bindAddress, tlsCert, tokenFile, insecure } = settings;
   const missing = needed.filter(
@@ -121,10 +131,43 @@ function guard(settings: BaseSettings, needed: readonly string[], log: Log): voi
         "where you trust every machine.",
     );
   }
+  const opening = openingToGuests(settings);
+  if (opening !== undefined) {
+    throw new N0Error(
+      "failed_precondition",
+      `--insecure: guests that reach ${bindAddress} would command this machine, and --guest-destinations ` +
+        `${opening} leads guests of other nodes there. Give ${missing.join(" and ")}, or open less.`,
+    );
+  }
   log.warn("insecure: whoever reaches this address commands this machine", {
     bindAddress,
     without: missing,
   });
+}
+
+/**
+ * What is opened to guests with an address that this server listens on. Its own guests never reach it, but all
+ * nodes of a network open the same. Guests have no way to an address of IPv6.
+ */
+function openingToGuests(settings: BaseSettings): string | undefined {
+  if (!("guestDestinations" in settings)) return undefined;
+  const { bindAddress, guestDestinations } = settings;
+  // Where a name leads may change.
+  if (isIP(bindAddress) === 0) return guestDestinations[0];
+  const addresses = isUnspecified(bindAddress) ? ownAddresses() : [bindAddress];
+  return guestDestinations.find((cidr) => {
+    const block = parseCidr(cidr, 4);
+    return addresses.some((text) => {
+      const address = parseAddress(text, 4);
+      return block !== undefined && address !== undefined && contains(block, address);
+    });
+  });
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((infos) =>
+    (infos ?? []).filter(({ internal }) => !internal).map(({ address }) => address),
+  );
 }
 
 function readPem(setting: string, path: string): string {

@@ -9,6 +9,7 @@ import {
   baseUrl,
   bytes,
   cidr,
+  cidr4,
   duration,
   durationBetween,
   flag,
@@ -240,6 +241,11 @@ const node = {
       "with less free on the base directory's disk, none is made, grown or fetched; default: 1 GiB, or 5 % of a smaller one",
     kind: "bytes",
   }),
+  guestDestinations: about(setting(list(cidr4)).default([]), {
+    argument: "<CIDRs>",
+    description:
+      "what guests may reach in the networks that this node is in, separated by commas; never the node itself",
+  }),
   imageSizeMax: about(setting(bytes).default(1n << 40n), {
     argument: "<size>",
     description: "images of a larger virtual size are refused",
@@ -261,6 +267,11 @@ export const SCHEMAS = {
     nodeApiEndpoint: about(setting(text).default(`http://127.0.0.1:${API_PORT_DEFAULT}`), {
       argument: "<url>",
       description: "the API that this agent registers with",
+    }),
+    nameservers: about(setting(list(text)).default(hostNameservers), {
+      argument: "<addresses>",
+      description:
+        "what guests may ask at port 53 in any network; the API's --nameservers; default: the host's",
     }),
   }),
   standalone: z.object({ ...base, bindPort: port(API_PORT_DEFAULT), ...api, ...node }),

@@ -6,8 +6,12 @@ import { expect } from "vitest";
 import { COMMAND_ENV, runCommand } from "../../src/driver/command/run-command.ts";
 import { namesFor } from "../../src/driver/network/netns/names.ts";
 import { inNamespace } from "../../src/driver/network/netns/namespace.ts";
-import { newNetnsNetworkDriver } from "../../src/driver/network/netns/netns-network-driver.ts";
+import {
+  type NetnsNetworkDriverOptions,
+  newNetnsNetworkDriver,
+} from "../../src/driver/network/netns/netns-network-driver.ts";
 import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
+import { until } from "../collect.ts";
 
 /** Of this process and thread alone, so that test files can run at once on one node. */
 export const id = `${process.pid.toString(36)}${threadId === 0 ? "" : `t${threadId}`}`;
@@ -43,6 +47,8 @@ function outsideAddress(host: 1 | 2): string {
   return `198.${18 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
 }
 export const outside = outsideAddress(2);
+/** The node's own in that network. */
+export const nodeOutside = outsideAddress(1);
 
 /** A node with a driver, stand-ins for guests and for machines outside, and servers. */
 export interface NetworkWorld {
@@ -65,8 +71,13 @@ export const guestOf = (network: string) => `g${id}-${network}`;
 export const netnsOf = (network: string) => names.netnsName(network);
 export const pathOf = (netns: string) => `/run/netns/${netns}`;
 
-export async function newNetworkWorld(): Promise<NetworkWorld> {
-  const driver = newNetnsNetworkDriver({ prefix });
+/** Guests may reach `outside`, which lies in a network of the node, unless `openings` say otherwise. */
+export async function newNetworkWorld(
+  openings: Pick<NetnsNetworkDriverOptions, "nameservers" | "guestDestinations"> = {
+    guestDestinations: [outside],
+  },
+): Promise<NetworkWorld> {
+  const driver = newNetnsNetworkDriver({ prefix, ...openings });
   const before = await onNode();
   const servers: Server[] = [];
   const namespaces: string[] = [];
@@ -92,6 +103,8 @@ export async function newNetworkWorld(): Promise<NetworkWorld> {
       await ip("-n", guest, "link", "set", "dev", "eth0", "up");
       await ip("-n", guest, "address", "add", address, "dev", "eth0");
       await ip("-n", guest, "route", "add", "default", "via", gateway);
+      await untilUp("-n", netns, "stand-in");
+      await untilUp("-n", guest, "eth0");
     },
     async addOutside() {
       const netns = `o${id}`;
@@ -102,6 +115,8 @@ export async function newNetworkWorld(): Promise<NetworkWorld> {
       await ip("link", "set", "dev", `v${id}`, "up");
       await ip("-n", netns, "address", "add", `${outside}/30`, "dev", "eth0");
       await ip("-n", netns, "link", "set", "dev", "eth0", "up");
+      await untilUp(`v${id}`);
+      await untilUp("-n", netns, "eth0");
       await world.serveEcho(netns, 7100);
     },
     async serveEcho(netns, port) {
@@ -135,6 +150,15 @@ export async function newNetworkWorld(): Promise<NetworkWorld> {
     },
   };
   return world;
+}
+
+/**
+ * A link drops what is sent before the kernel has seen that its other end is up, for which it takes its time.
+ * The last word is the device.
+ */
+async function untilUp(...words: readonly string[]): Promise<void> {
+  const [where, device] = [words.slice(0, -1), words.slice(-1)];
+  await until(async () => / state UP /.test(await ip(...where, "link", "show", "dev", ...device)));
 }
 
 /** Through the driver's own lists, as an operator would. */

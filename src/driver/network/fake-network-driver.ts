@@ -63,13 +63,21 @@ interface FakeNodeHands {
   readonly strayUplinks: Set<StrayUplink>;
   /** Undefined: as they should be. */
   nodeRules: PartState | undefined;
+  /** Addresses that guests do not reach. */
+  readonly closed: Set<string>;
 }
 
 /** Keeps taps and Networks in memory. */
 export function newFakeNetworkDriver(): FakeNetworkDriver {
   const taps = new Map<string, FakeTap>();
   const networks = new Map<string, FakeNetwork>();
-  const hands: FakeNodeHands = { taps, networks, strayUplinks: new Set(), nodeRules: undefined };
+  const hands: FakeNodeHands = {
+    taps,
+    networks,
+    strayUplinks: new Set(),
+    nodeRules: undefined,
+    closed: new Set(),
+  };
 
   async function during<T>(method: NetworkMethod, signal: AbortSignal, work: () => T): Promise<T> {
     signal.throwIfAborted();
@@ -200,6 +208,13 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       during("ensureNodeRules", signal, () => {
         hands.nodeRules = undefined;
       }),
+    keepNodeRules: (signal) =>
+      during("keepNodeRules", signal, () => {
+        if (hands.nodeRules !== "absent" || networks.size === 0) return false;
+        hands.nodeRules = undefined;
+        return true;
+      }),
+    closedNameservers: (addresses) => addresses.filter((one) => hands.closed.has(one)),
     async connect(networkName, address, port, signal) {
       await during("connect", signal, () => {
         checkNetworkName(networkName);

@@ -280,6 +280,7 @@ export function networkDriverSuite(
       ]);
       await driver.ensureNetworkWhole(blue, soon());
       await driver.ensureNodeRules(soon());
+      await driver.keepNodeRules(soon());
       await driver.sweepNetwork("blue", soon());
       expect(await driver.survey(soon())).toEqual(whole);
     });
@@ -300,6 +301,7 @@ export function networkDriverSuite(
       const made = driver.ensureNetworkWhole(blue, soon());
       expect(kindOf(await made.catch((e) => e))).toBe("failed_precondition");
       await driver.ensureNodeRules(soon());
+      expect(await driver.keepNodeRules(soon())).toBe(false);
       expect(await networkNames()).toEqual([]);
     });
 

@@ -95,6 +95,17 @@ export interface NetworkDriver {
   ensureNodeRules(signal: AbortSignal): Promise<void>;
 
   /**
+   * Applies those rules anew where Networks are and the rules are gone, or not for the networks that the node
+   * is in now. For calling every few seconds: rules that somebody changed are left for `survey` to find.
+   *
+   * @returns whether there was something to do.
+   */
+  keepNodeRules(signal: AbortSignal): Promise<boolean>;
+
+  /** Those of the addresses that guests of this node may not ask for names. */
+  closedNameservers(addresses: readonly string[]): readonly string[];
+
+  /**
    * A TCP connection to an address inside the Network, made from within its namespace. Each half ends
    * by itself: whoever has heard the end still has to end its own. The signal destroys the connection at
    * any time, also when it has long been made.

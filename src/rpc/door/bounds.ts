@@ -17,7 +17,7 @@ const CLIENT_BYTES_MAX = 256 * KIB;
 const AGENT_BYTES_MAX = MIB;
 /** One message of a console or a connection: a browser's message of 1 MiB, and what stands around it. */
 const DATA_BYTES_MAX = 2 * MIB;
-const LARGE: ReadonlyMap<DescMethod, number> = new Map([
+const LARGE: ReadonlyMap<DescMethod, number> = new Map<DescMethod, number>([
   // The keys of all users of a virtual machine: 64 users of 64 KiB each.
   [ComputeAgentService.method.ensureSeed, 8 * MIB],
   // What is expected of all guests of a node is said at once.

@@ -1,3 +1,6 @@
+import { isIPv4 } from "node:net";
+import { type Cidr, parseBlock } from "../../../util/cidr.ts";
+import { invalid } from "../../../util/errors.ts";
 import { newKeyedMutex } from "../../../util/keyed-mutex.ts";
 import { type RunCommand, runCommand } from "../../command/run-command.ts";
 import { checkNetworkName, checkTapName, gatewaysOf } from "../network-check.ts";
@@ -12,15 +15,21 @@ import { type ChangeLink, changeLink } from "./link-changes.ts";
 import { namesFor } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
 import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
-import { makeWhole, settleNodeRules, sweep, takeTapOut } from "./repair.ts";
+import { readOwnNetworks } from "./own-networks.ts";
+import { keepNodeRules, makeWhole, settleNodeRules, sweep, takeTapOut } from "./repair.ts";
 import { surveyNode } from "./survey.ts";
 import { isOurTap, makeTap, markOfTap, whereIs } from "./tap.ts";
+import { closedFor, isClosedNameserver } from "./wall.ts";
 
 export interface NetnsNetworkDriverOptions {
   /** Tells this instance's things from another's on the same node. Defaults to `n0-`. */
   readonly prefix?: string;
   /** IPv4 range for the links between the node and its Networks. Defaults to `100.127.0.0/16`. */
   readonly transitPool?: string;
+  /** IPv4 addresses that guests may ask at port 53, also on the node and in its networks. Defaults to none. */
+  readonly nameservers?: readonly string[];
+  /** IPv4 CIDRs in the node's networks that guests may reach. Defaults to none. */
+  readonly guestDestinations?: readonly string[];
   readonly run?: RunCommand;
   readonly change?: ChangeLink;
 }
@@ -29,17 +38,25 @@ export interface NetnsNetworkDriverOptions {
  * Networks on this node, made with iproute2 and nft. Needs root, and to be in the node's own network
  * namespace. Sets `net.ipv4.ip_forward` there and never back, for others may have come to rely on it.
  *
- * Guests reach the world by IPv4 alone. IPv6 stays within the Network: forwarding it would make the node
+ * Guests reach the world by IPv4 alone, and neither the node nor the networks that it is in (ADR 37). IPv6 stays within the Network: forwarding it would make the node
  * ignore the router advertisements from which it may have its own address.
  */
 export function newNetnsNetworkDriver({
   prefix = "n0-",
   transitPool = "100.127.0.0/16",
+  nameservers = [],
+  guestDestinations = [],
   run = runCommand,
   change = changeLink,
 }: NetnsNetworkDriverOptions = {}): NetworkDriver {
   const names = namesFor(prefix);
-  const context: Context = { ip: newIp(run, change), names, transitPool, mutex: newKeyedMutex() };
+  const openings = {
+    // Guests have no way to one of IPv6.
+    nameservers: nameservers.filter((text) => isIPv4(text)).map(ipv4Block),
+    destinations: guestDestinations.map(ipv4Block),
+  };
+  const ip = newIp(run, change);
+  const context: Context = { ip, names, transitPool, openings, mutex: newKeyedMutex() };
   const detach = newDetach(context);
 
   const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>
@@ -102,6 +119,11 @@ export function newNetnsNetworkDriver({
       await holdingNetwork(networkName, signal, () => sweep(context, networkName, signal));
     },
     ensureNodeRules: (signal) => settleNodeRules(context, signal),
+    keepNodeRules: (signal) => keepNodeRules(context, signal),
+    closedNameservers: (addresses) => {
+      const closed = closedFor(readOwnNetworks(), transitPool);
+      return addresses.filter((address) => isClosedNameserver(address, closed, openings));
+    },
     listTaps: async (signal) => listTaps(context, signal),
     listNetworks: async (signal) => listNetworks(context, signal),
     async connect(networkName, address, port, signal) {
@@ -109,6 +131,12 @@ export function newNetnsNetworkDriver({
       return await connectIn(names.netnsPath(networkName), networkName, address, port, signal);
     },
   };
+}
+
+function ipv4Block(text: string): Cidr {
+  const block = parseBlock(text);
+  if (block?.family === 4) return block;
+  throw invalid("guest-destinations", `must be IPv4 CIDRs such as 10.0.0.0/24, got "${text}"`);
 }
 
 /** The caller holds the tap and the Network. */

@@ -89,11 +89,11 @@ export async function ensureNetwork(
   const frame = frameLines(names, network.name, before.kind === "namespace", bridge !== undefined);
   const uplink: string[] = [];
   if (uplinkWorks(links)) {
-    ensureNodeRules(names);
+    ensureNodeRules(context);
     await ip.batch(undefined, frame, signal);
   } else {
     await mutex.run("node", async () => {
-      ensureNodeRules(names);
+      ensureNodeRules(context);
       uplink.push(...(await makeUplink(context, network.name, links, alias, frame, signal)));
     });
   }

@@ -3,11 +3,15 @@ import type { NetworkSpec } from "../network-driver.ts";
 import { networkNotHere, networkNotOurs } from "../network-errors.ts";
 import type { Context } from "./context.ts";
 import { ipv6Off } from "./ip.ts";
-import type { Link } from "./links.ts";
 import { UPLINK_INSIDE } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
 import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
-import { ensureNodeRulesAbsent, restoreInside, restoreNodeRules } from "./rules.ts";
+import {
+  ensureNodeRules,
+  ensureNodeRulesAbsent,
+  restoreInside,
+  restoreNodeRules,
+} from "./rules.ts";
 import { strayUplinks, uplinkState } from "./survey.ts";
 import { isOurTap, isTapOf, whereIs } from "./tap.ts";
 
@@ -30,7 +34,7 @@ export async function makeWhole(
   const transactionId = state.kind === "namespace" ? (state.mark?.transactionId ?? "") : "";
   await ensureNetwork(context, network, state, transactionId, signal);
   restoreInside(names, path);
-  await mutex.run("node", async () => restoreNodeRules(names));
+  await mutex.run("node", async () => restoreNodeRules(context));
 
   const made = await readNetwork(context, network.name, signal);
   if (made.kind !== "namespace") return;
@@ -86,13 +90,22 @@ export async function sweep(
   });
 }
 
-export async function settleNodeRules(
-  { ip, names, mutex }: Context,
-  signal: AbortSignal,
-): Promise<void> {
-  await mutex.run("node", async () => {
-    const isUplink = ({ kind, group }: Link) => kind === "veth" && group === names.group;
-    if ((await ip.links(undefined, signal)).some(isUplink)) restoreNodeRules(names);
-    else ensureNodeRulesAbsent(names);
+export async function settleNodeRules(context: Context, signal: AbortSignal): Promise<void> {
+  await context.mutex.run("node", async () => {
+    if (await hasUplinks(context, signal)) restoreNodeRules(context);
+    else ensureNodeRulesAbsent(context.names);
   });
+}
+
+/** Without Networks there is nothing to keep, and nothing is asked of nft. */
+export async function keepNodeRules(context: Context, signal: AbortSignal): Promise<boolean> {
+  return await context.mutex.run(
+    "node",
+    async () => (await hasUplinks(context, signal)) && ensureNodeRules(context),
+  );
+}
+
+async function hasUplinks({ ip, names }: Context, signal: AbortSignal): Promise<boolean> {
+  const links = await ip.links(undefined, signal);
+  return links.some(({ kind, group }) => kind === "veth" && group === names.group);
 }

@@ -1,43 +1,22 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import type { Cidr } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { formatLinkMark, parseLinkMark } from "../link-mark.ts";
 import type { PartState } from "../network-survey.ts";
-import { GROUP_HEAD, GROUP_MASK, type Names, UPLINK_INSIDE } from "./names.ts";
+import type { Context } from "./context.ts";
+import { type Names, UPLINK_INSIDE } from "./names.ts";
 import { inNamespace, inScratchNamespace } from "./namespace.ts";
 import { nft, tableComment } from "./nft.ts";
+import { readOwnNetworks } from "./own-networks.ts";
+import { closedFor, closedIn, nodeChains, type WallOpenings } from "./wall.ts";
 
-/** Part of the comment of a table: one of another version is replaced. */
-const RULES_VERSION = "1";
+/** Part of the comment of the table inside: one of another version is replaced. */
+const INSIDE_VERSION = "1";
 const ADDRESS_MODE = "/proc/sys/net/ipv6/conf/default/addr_gen_mode";
 const INSIDE_TABLE = "n0stack";
-
-/** Matches the uplinks of every instance, for no instance may reach into another either. */
-const FROM_UPLINK = `meta iifgroup & ${GROUP_MASK} == ${GROUP_HEAD}`;
-const TO_UPLINK = `meta oifgroup & ${GROUP_MASK} == ${GROUP_HEAD}`;
-const TO_OTHERS = `meta oifgroup & ${GROUP_MASK} != ${GROUP_HEAD}`;
-
-/**
- * In the node's own namespace: guests reach the world as the node, nobody begins a connection to
- * them from there, and no Network reaches another. What listens on the node's loopback alone stays
- * alone, even where somebody has switched on `route_localnet`.
- */
-function nodeChains(): string {
-  return `
-  chain input {
-    type filter hook input priority filter; policy accept;
-    ${FROM_UPLINK} ip daddr 127.0.0.0/8 drop
-  }
-  chain forward {
-    type filter hook forward priority filter; policy accept;
-    ${FROM_UPLINK} ${TO_UPLINK} drop
-    ${TO_UPLINK} ct state established,related accept
-    ${TO_UPLINK} drop
-  }
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ${FROM_UPLINK} ${TO_OTHERS} masquerade
-  }`;
-}
+/** Only the node's rules change, with the networks that it is in. */
+const LISTINGS_MAX = 16;
 
 /** In a Network's namespace: its guests look out as one address, and nothing looks in. */
 const INSIDE_CHAINS = `
@@ -57,24 +36,33 @@ const INSIDE_CHAINS = `
   }`;
 
 /**
- * Makes the node forward and applies our table there, if it is not as it should be. Another program may
- * flush all tables at any time, so this is called whenever a tap is attached; it takes 0.3 ms.
+ * Makes the node forward and applies our table there, if it is not as it should be: another program may
+ * flush all tables at any time, and the node may come into another network. So this is called whenever a
+ * tap is attached; it takes 1 ms.
  *
+ * @returns whether the table was not there, or another one.
  * @throws N0Error `failed_precondition` if a table of that name is not ours.
  */
-export function ensureNodeRules(names: Names): void {
+export function ensureNodeRules(context: Context): boolean {
   forward();
-  applyTable(names, nodeRules(names));
+  return applyTable(context.names, nodeRulesNow(context));
 }
 
 /** As `ensureNodeRules`, also where somebody has changed the rules and left our comment. */
-export function restoreNodeRules(names: Names): void {
-  if (nodeRulesState(names) !== "whole") applyTable(names, nodeRules(names), true);
+export function restoreNodeRules(context: Context): void {
+  const isWhole = nodeRulesState(context) === "whole";
+  applyTable(context.names, nodeRulesNow(context), !isWhole);
   forward();
 }
 
-export function nodeRulesState(names: Names): PartState {
-  return stateOf(names, nodeRules(names));
+/**
+ * Whether the table is as we made it. What it closes may be what was right a moment ago, before the node came
+ * into another network: the comment tells whether it was changed by hand.
+ */
+export function nodeRulesState({ names, openings }: Context): PartState {
+  if (tableComment("inet", names.nodeTable) === undefined) return "absent";
+  const closed = closedIn(nft(`list table inet ${names.nodeTable}`));
+  return stateOf(names, nodeRules(names, closed, openings));
 }
 
 /** As `prepareInside`, also where somebody has changed the rules and left our comment. */
@@ -115,16 +103,28 @@ interface Rules {
   readonly text: string;
 }
 
-function nodeRules(names: Names): Rules {
-  return rulesOf(names, names.nodeTable, "node", nodeChains());
+function nodeRulesNow({ names, openings, transitPool }: Context): Rules {
+  return nodeRules(names, closedFor(readOwnNetworks(), transitPool), openings);
+}
+
+/** Rules that differ have comments that differ: other settings, another network, another version of this. */
+function nodeRules(names: Names, closed: readonly Cidr[], openings: WallOpenings): Rules {
+  const chains = nodeChains(names, closed, openings);
+  return rulesOf(names, names.nodeTable, "node", crc32(chains).toString(16), chains);
 }
 
 function insideRules(names: Names): Rules {
-  return rulesOf(names, INSIDE_TABLE, "inside", INSIDE_CHAINS);
+  return rulesOf(names, INSIDE_TABLE, "inside", INSIDE_VERSION, INSIDE_CHAINS);
 }
 
-function rulesOf({ prefix }: Names, table: string, owner: string, chains: string): Rules {
-  const mark = formatLinkMark(prefix, { owner, transactionId: RULES_VERSION });
+function rulesOf(
+  { prefix }: Names,
+  table: string,
+  owner: string,
+  version: string,
+  chains: string,
+): Rules {
+  const mark = formatLinkMark(prefix, { owner, transactionId: version });
   return { table, mark, text: `table inet ${table} {\n  comment "${mark}"${chains}\n}\n` };
 }
 
@@ -147,13 +147,14 @@ function listingOf({ text, table }: Rules): string {
     nft(text);
     return nft(`list table inet ${table}`);
   });
+  if (listings.size >= LISTINGS_MAX) listings.clear();
   listings.set(text, listing);
   return listing;
 }
 
-function applyTable(names: Names, { table, mark, text }: Rules, isForced = false): void {
+function applyTable(names: Names, { table, mark, text }: Rules, isForced = false): boolean {
   const comment = tableComment("inet", table);
-  if (comment === mark && !isForced) return;
+  if (comment === mark && !isForced) return false;
   if (comment !== undefined && parseLinkMark(names.prefix, comment) === undefined) {
     throw new N0Error(
       "failed_precondition",
@@ -163,6 +164,7 @@ function applyTable(names: Names, { table, mark, text }: Rules, isForced = false
   // One transaction, so there is never a moment without rules.
   const replaced = comment === undefined ? "" : `delete table inet ${table}\n`;
   nft(`${replaced}${text}`);
+  return true;
 }
 
 const FORWARDING = "/proc/sys/net/ipv4/ip_forward";

@@ -32,7 +32,7 @@ export async function surveyNode(
     taps: [...tapsOutside, ...found.flatMap((network) => surveyTaps(context, network))],
     networks: found.map((network) => surveyNetwork(context, network)),
     strayUplinks: strayUplinks(context, outside, found),
-    nodeRules: nodeRulesState(names),
+    nodeRules: nodeRulesState(context),
   };
 }
 

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { newFakeClock } from "../../test/fake-clock.ts";
+import { newFakeNetworkDriver } from "../driver/network/fake-network-driver.ts";
+import { silentLog } from "../util/log.ts";
+import { keepGuestWall } from "./guest-wall.ts";
+
+test("rules that are gone are applied anew within 5 s, and a failure is tried again and told once", async () => {
+  const network = newFakeNetworkDriver();
+  const clock = newFakeClock();
+  const end = new AbortController();
+  const lines: string[] = [];
+  const log = {
+    ...silentLog,
+    info: (message: string) => lines.push(`info ${message}`),
+    error: (message: string) => lines.push(`error ${message}`),
+  };
+  const signal = AbortSignal.timeout(10_000);
+  await network.ensureTap("tap", { owner: "virtual_machine/a", transactionId: "t" }, signal);
+  await network.ensureAttached("tap", { name: "blue" }, signal);
+  network.hands.nodeRules = "absent";
+
+  const kept = keepGuestWall({ network, clock, log, signal: end.signal });
+  await clock.advance(0);
+  const rules = async () => (await network.survey(signal)).nodeRules;
+  expect(await rules()).toBe("whole");
+
+  network.hands.nodeRules = "absent";
+  network.before = (method) => {
+    if (method === "keepNodeRules") throw new Error("nft: busy");
+  };
+  await clock.advance(20_000);
+  expect(await rules()).toBe("absent");
+  network.before = () => {};
+  await clock.advance(5_000);
+  expect(await rules()).toBe("whole");
+  expect(lines).toEqual([
+    "info the rules that part guests from this node were applied anew",
+    "error guests may reach this node: the rules that part them from it cannot be applied",
+    "info the rules that part guests from this node were applied anew",
+  ]);
+  end.abort();
+  await kept;
+});
