@@ -8,6 +8,7 @@ export const virtualMachine: Resource = {
   service: VirtualMachineService,
   columns: [
     ...namedColumns,
+    { ...cell("state_reason"), header: "REASON", isRare: true },
     milliOf("request_cpu_milli_core"),
     milliOf("limit_cpu_milli_core"),
     bytesOf("request_memory_bytes"),

@@ -17,6 +17,7 @@ const STATE_TO_WIRE: Readonly<Record<DomainState, WireState>> = {
   absent: WireState.ABSENT,
   running: WireState.RUNNING,
   paused: WireState.PAUSED,
+  out_of_space: WireState.OUT_OF_SPACE,
   shut_off: WireState.SHUT_OFF,
   crashed: WireState.CRASHED,
 };

@@ -37,6 +37,23 @@ export function powerButtonBootDisk(): Buffer {
   ]);
 }
 
+/** Writes its disk full from sector 128 on, 127 sectors at a time, by the BIOS's extended write (EDD 3.0). */
+export function fillingBootDisk(): Buffer {
+  return disk([
+    ...[0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0], // xor ax, ax; mov ds, ax; mov ss, ax
+    ...[0xbc, 0x00, 0x7c], // mov sp, 0x7c00
+    ...[0xbe, 0x19, 0x7c], // mov si, packet
+    ...[0xb8, 0x00, 0x43, 0xcd, 0x13], // again: mov ax, 0x4300; int 0x13
+    ...[0x81, 0x06, 0x21, 0x7c, 0x7f, 0x00], // add word [packet + 8], 127
+    ...[0xeb, 0xf3], // jmp again
+    // packet: its length; how many sectors; from where in memory, 1000:0000; to which sector
+    ...[
+      0x10, 0x00, 0x7f, 0x00, 0x00, 0x00, 0x00, 0x10, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+      0x00,
+    ],
+  ]);
+}
+
 function disk(code: readonly number[]): Buffer {
   // The BIOS does not boot from a disk smaller than one cylinder, 16 × 63 sectors.
   const bytes = Buffer.alloc(1024 * 1024);

@@ -1,6 +1,5 @@
 import { putNew, remove, unchanged } from "../../datastore/collection.ts";
 import { ConflictError, merge } from "../../datastore/datastore.ts";
-import { DomainState } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import type { Operation } from "../../gen/n0stack/agent/v1alpha1/operation_pb.ts";
 import type { Retriable, Step, StepScope } from "../../transaction/step.ts";
 import { kindOf, N0Error } from "../../util/errors.ts";
@@ -8,6 +7,7 @@ import type { Agent } from "../agents.ts";
 import { blockStorages, overlays } from "../collections.ts";
 import type { SagaContext, SagaRecordStep } from "../context.ts";
 import { operation, patient, quick, unlessLost } from "../operation.ts";
+import { isActiveDomain } from "../virtual-machine/domain-states.ts";
 
 /** A volume on a node, and whose it is. */
 export type VolumePlace = {
@@ -223,8 +223,7 @@ async function throughDomain(
   const { agents, observed } = context.api;
   const { nodeName, volumeId, virtualMachineName: name } = place;
   const isActive = async () => {
-    const state = await observed.read(nodeName, name, scope.signal);
-    return state === DomainState.RUNNING || state === DomainState.PAUSED;
+    return isActiveDomain(await observed.read(nodeName, name, scope.signal));
   };
   if (!(await isActive())) return await onFile();
   try {

@@ -4,7 +4,8 @@ import { type Family, formatAddress, isHost, parseAddress } from "../../util/cid
 import { N0Error } from "../../util/errors.ts";
 import { type InterfaceReservation, interfaces, virtualMachines } from "../collections.ts";
 import type { Api, Tx } from "../context.ts";
-import { getVirtualMachine, stateOf } from "../virtual-machine/virtual-machine-record.ts";
+import { stateOf } from "../virtual-machine/domain-states.ts";
+import { getVirtualMachine } from "../virtual-machine/virtual-machine-record.ts";
 import { cidrsOf, gatewayAddresses } from "./network-record.ts";
 
 const FAMILIES = [4, 6] as const;

@@ -6,8 +6,9 @@ import {
   type VirtualMachine,
 } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { virtualMachines } from "../collections.ts";
+import { isActiveDomain, stateOf } from "../virtual-machine/domain-states.ts";
 import type { Plan } from "../virtual-machine/plan.ts";
-import { ownerOf, stateOf } from "../virtual-machine/virtual-machine-record.ts";
+import { ownerOf } from "../virtual-machine/virtual-machine-record.ts";
 import type { Code } from "./codes.ts";
 import type { Finding } from "./finding.ts";
 import { defineMissing, redefine, removeDomain, takeState, writeSeed } from "./repair-machine.ts";
@@ -59,7 +60,7 @@ function withoutDomain(
 }
 
 export function isActive({ listed }: SurveyedDomain): boolean {
-  return listed?.state === DomainState.RUNNING || listed?.state === DomainState.PAUSED;
+  return listed !== undefined && isActiveDomain(listed.state);
 }
 
 function compareDefinition({ nodeName }: NodeView, pair: Pair): Finding[] {

@@ -5,6 +5,7 @@ import {
 } from "../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../transaction/step.ts";
 import { virtualMachines } from "../collections.ts";
+import { stateOf } from "../virtual-machine/domain-states.ts";
 import {
   type DomainPlace,
   type DomainShape,
@@ -19,7 +20,6 @@ import { removeTapLater } from "../virtual-machine/tap-steps.ts";
 import {
   pending,
   settled,
-  stateOf,
   virtualMachineSteps,
 } from "../virtual-machine/virtual-machine-record.ts";
 import { commit } from "./commit.ts";

@@ -6,6 +6,7 @@ import { withoutLogFields } from "../../util/log.ts";
 import type { Agents } from "../agents.ts";
 import { nodes } from "../collections.ts";
 import type { Inventory } from "../node/inventory.ts";
+import { isActiveDomain } from "./domain-states.ts";
 
 /** Between two tries to watch a node whose agent does not answer. */
 const RETRY_MS = 1_000;
@@ -75,7 +76,7 @@ export class ObservedStates implements AsyncDisposable {
   /** Whether the domain's memory is there, so that its disks may be written to at any moment. */
   async isActive(name: string, nodeName: string): Promise<boolean> {
     const state = await this.read(nodeName, name, this.#stop.signal);
-    return state === DomainState.RUNNING || state === DomainState.PAUSED;
+    return isActiveDomain(state);
   }
 
   /** To be begun before the domain is changed. */

@@ -12,6 +12,7 @@ import type { Api, Call, Tx } from "../context.ts";
 import { answering, answeringRecord } from "../idempotency/answer.ts";
 import { throwIfPending } from "../pending.ts";
 import { runSaga } from "../saga.ts";
+import { stateOf } from "./domain-states.ts";
 import {
   type DomainPlace,
   pauseDomain,
@@ -31,7 +32,6 @@ import {
   ownerOf,
   pending,
   settled,
-  stateOf,
   virtualMachineSteps,
 } from "./virtual-machine-record.ts";
 

@@ -15,6 +15,7 @@ import { answering } from "../idempotency/answer.ts";
 import { changeCompute } from "../node/steps.ts";
 import { runSaga } from "../saga.ts";
 import { claim, getClaimable, unclaim } from "./claims.ts";
+import { stateOf } from "./domain-states.ts";
 import { redefineDomain } from "./domain-steps.ts";
 import { planOf } from "./plan.ts";
 import { computeReservationOf } from "./reservations.ts";
@@ -26,7 +27,6 @@ import {
   ownerOf,
   pending,
   settled,
-  stateOf,
   toWire,
   virtualMachineSteps,
 } from "./virtual-machine-record.ts";

@@ -10,6 +10,7 @@ import { N0Error, notFound } from "../../util/errors.ts";
 import { uuids, virtualMachines } from "../collections.ts";
 import type { Api } from "../context.ts";
 import { recordSteps } from "../record-steps.ts";
+import { stateOf } from "./domain-states.ts";
 
 export const virtualMachineSteps = recordSteps(virtualMachines);
 
@@ -75,30 +76,17 @@ export function settled(vm: VirtualMachine, state: State): VirtualMachine {
 /** As clients see it: in the state that its node says it is in, not the one that was last asked for. */
 export function toWire(api: Api, vm: VirtualMachine): VirtualMachine {
   if (vm.state === State.PENDING) return vm;
-  const state = observedState(api, vm);
-  return state === vm.state ? vm : changed(vm, (copy) => (copy.state = state));
-}
-
-function observedState(api: Api, { computeNodeName, name, state }: VirtualMachine): State {
   // What a silent node said last says nothing about now, even where its connection still stands.
-  if (api.inventory.find(computeNodeName)?.isReady !== true) {
-    return State.VIRTUAL_MACHINE_UNSPECIFIED;
-  }
-  const observed = api.observed.find(computeNodeName, name);
-  return observed === undefined ? state : stateOf(observed);
+  const isSilent = api.inventory.find(vm.computeNodeName)?.isReady !== true;
+  const observed = isSilent ? undefined : api.observed.find(vm.computeNodeName, vm.name);
+  if (!isSilent && observed === undefined) return vm;
+  const state = observed === undefined ? State.VIRTUAL_MACHINE_UNSPECIFIED : stateOf(observed);
+  const stateReason = observed === DomainState.OUT_OF_SPACE ? OUT_OF_SPACE : "";
+  if (state === vm.state && stateReason === "") return vm;
+  return changed(vm, (copy) => {
+    copy.state = state;
+    copy.stateReason = stateReason;
+  });
 }
 
-/** What is on the node, in the original's words. UNSPECIFIED where nothing is there that should be. */
-export function stateOf(domain: DomainState): State {
-  switch (domain) {
-    case DomainState.RUNNING:
-      return State.RUNNING;
-    case DomainState.PAUSED:
-      return State.PAUSED;
-    case DomainState.SHUT_OFF:
-    case DomainState.CRASHED:
-      return State.SHUTDOWN;
-    default:
-      return State.VIRTUAL_MACHINE_UNSPECIFIED;
-  }
-}
+const OUT_OF_SPACE = "the node's disk was full when it wrote: free space there, then boot it";

@@ -1,8 +1,11 @@
 import type { Duplex } from "node:stream";
 import type { Maker, Mark } from "../mark.ts";
 
-/** Observed power state of a domain. `absent`: the hypervisor has no domain of that name that is ours. */
-export type DomainState = "absent" | "running" | "paused" | "shut_off" | "crashed";
+/**
+ * Observed power state of a domain. `absent`: the hypervisor has no domain of that name that is ours.
+ * `out_of_space`: paused by QEMU, since the node's disk had no room for what the guest wrote.
+ */
+export type DomainState = "absent" | "running" | "paused" | "out_of_space" | "shut_off" | "crashed";
 
 export interface DiskSpec {
   /** Absolute path on this node. */

@@ -1,6 +1,7 @@
 import { type Duplex, duplexPair } from "node:stream";
 import { N0Error } from "../../util/errors.ts";
 import { isMadeBy, type Mark } from "../mark.ts";
+import { isActive, isPaused } from "./active.ts";
 import type { DomainEvent, DomainInfo, DomainSpec, DomainState } from "./compute-driver.ts";
 import type {
   FakeComputeDriver,
@@ -55,7 +56,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
     const domain = domains.get(name);
     if (domain === undefined || domain.state === state) return;
     domain.state = state;
-    if (!isActive(domain)) {
+    if (!isActive(domain.state)) {
       for (const viewer of domain.viewers) viewer.destroy();
       domain.viewers.clear();
     }
@@ -81,7 +82,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
     const domain = domains.get(name);
     if (mustBeActive && domain?.state === "crashed")
       throw wrongState(name, "is off, for its QEMU ended unexpectedly: boot it first");
-    if (domain === undefined || (mustBeActive && !isActive(domain)))
+    if (domain === undefined || (mustBeActive && !isActive(domain.state)))
       throw wrongState(name, "is not active: boot it first");
     return domain;
   }
@@ -134,7 +135,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
   function requireMemory(spec: DomainSpec): void {
     if (memoryBytesMax === undefined) return;
     const used = [...domains.values()]
-      .filter(isActive)
+      .filter(({ state }) => isActive(state))
       .reduce((sum, d) => sum + d.info.memoryBytes, 0n);
     if (used + spec.memoryBytes <= memoryBytesMax) return;
     throw new N0Error(
@@ -163,7 +164,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
       guarded("ensureStarted", signal, () => {
         checkName(spec.name);
         const present = domains.get(spec.name);
-        if (present !== undefined && isActive(present)) return;
+        if (present !== undefined && isActive(present.state)) return;
         refuseForeign(spec.name);
         requireParts(spec);
         folderOf(spec.name, mark);
@@ -175,7 +176,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
     ensureDefined: (spec, mark, signal) =>
       guarded("ensureDefined", signal, () => {
         const present = domains.get(spec.name);
-        if (present !== undefined && isActive(present))
+        if (present !== undefined && isActive(present.state))
           throw wrongState(spec.name, "is active: shut it down first");
         define(spec, mark);
       }),
@@ -186,8 +187,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
       }),
     ensurePaused: (name, signal) =>
       guarded("ensurePaused", signal, () => {
-        active(name);
-        setState(name, "paused");
+        if (!isPaused(active(name).state)) setState(name, "paused");
       }),
     requestShutdown: (name, signal) =>
       guarded("requestShutdown", signal, () => {
@@ -201,7 +201,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
     ensureOff: (name, signal) =>
       guarded("ensureOff", signal, () => {
         const domain = domains.get(name);
-        if (domain !== undefined && isActive(domain)) setState(name, "shut_off");
+        if (domain !== undefined && isActive(domain.state)) setState(name, "shut_off");
       }),
     ensureAbsent: (name, maker, signal) =>
       guarded("ensureAbsent", signal, () => {
@@ -317,10 +317,6 @@ function checkName(name: string): void {
       field: "name",
     });
   }
-}
-
-function isActive({ state }: { readonly state: DomainState }): boolean {
-  return state === "running" || state === "paused";
 }
 
 function infoOf(spec: DomainSpec, mark: Mark): Omit<DomainInfo, "state"> {

@@ -1,4 +1,5 @@
 import { N0Error } from "../../util/errors.ts";
+import { isPaused } from "./active.ts";
 import type { DomainState } from "./compute-driver.ts";
 
 /**
@@ -8,7 +9,7 @@ import type { DomainState } from "./compute-driver.ts";
  * @throws N0Error `failed_precondition`
  */
 export function refuseDeaf(name: string, state: DomainState): void {
-  if (state !== "paused") return;
+  if (!isPaused(state)) return;
   throw new N0Error(
     "failed_precondition",
     `virtual machine "${name}" is paused and cannot hear the power button: boot it first, or use hard`,

@@ -4,11 +4,14 @@ import type { DomainState } from "../compute-driver.ts";
 const VIR_DOMAIN = { paused: 3, shutOff: 5, crashed: 6, suspendedByGuest: 7 } as const;
 /** virDomainShutoffReason: QEMU ended without saying that the guest powered off. */
 const SHUTOFF_CRASHED = 3;
+/** virDomainPausedReason: of all errors of a disk, only a full one pauses (`error_policy`). */
+const PAUSED_IOERROR = 5;
 
 /** A guest that is shutting down (4) or blocked (2) still runs. */
 export function toDomainState({ state, reason }: { state: number; reason: number }): DomainState {
   switch (state) {
     case VIR_DOMAIN.paused:
+      return reason === PAUSED_IOERROR ? "out_of_space" : "paused";
     case VIR_DOMAIN.suspendedByGuest:
       return "paused";
     case VIR_DOMAIN.shutOff:
@@ -18,9 +21,4 @@ export function toDomainState({ state, reason }: { state: number; reason: number
     default:
       return "running";
   }
-}
-
-/** With a QEMU process. `on_crash` is destroy, so a crashed domain has none. */
-export function isActive(state: DomainState): boolean {
-  return state === "running" || state === "paused";
 }

@@ -102,7 +102,7 @@ function formatDisk(
 ): string {
   const isCdrom = device === "cdrom";
   return `    <disk type='file' device='${device}'>
-      <driver name='qemu' type='${format}'${isCdrom ? "" : " discard='unmap'"}/>
+      <driver name='qemu' type='${format}'${isCdrom ? "" : " discard='unmap' error_policy='enospace' rerror_policy='report'"}/>
       <source file='${x(path)}'/>${format === "qcow2" ? formatBacking(backing) : ""}
       <target dev='${target}' bus='${isCdrom ? "ide" : "virtio"}'/>
       <boot order='${order}'/>${isCdrom ? "<readonly/>" : ""}

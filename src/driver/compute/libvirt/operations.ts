@@ -1,13 +1,14 @@
 import { existsSync, rmSync } from "node:fs";
 import { N0Error } from "../../../util/errors.ts";
 import { isMadeBy, type Maker, type Mark } from "../../mark.ts";
+import { isActive, isPaused } from "../active.ts";
 import type { DomainInfo, DomainSpec, DomainState } from "../compute-driver.ts";
 import { refuseLeftover } from "../leftover.ts";
 import { refuseDeaf } from "../power-button.ts";
 import type { Libvirt, Pointer } from "./bindings.ts";
 import { cpuShares } from "./cpu-shares.ts";
 import { domainPaths } from "./domain-paths.ts";
-import { isActive, toDomainState } from "./domain-state.ts";
+import { toDomainState } from "./domain-state.ts";
 import { formatDomainXml, METADATA_NAMESPACE, parseDomainXml, parseMark } from "./domain-xml.ts";
 import { ensureMarkedFolder, readFolderMark } from "./folder-mark.ts";
 import { countOomKills, readLastLineOfQemu } from "./last-words.ts";
@@ -196,7 +197,7 @@ function resume(context: OperationContext, name: string): void {
 
 function pause(context: OperationContext, name: string): void {
   withActive(context, "pause", name, (domain, state) =>
-    state === "paused" ? 0 : context.libvirt.domainSuspend(domain),
+    isPaused(state) ? 0 : context.libvirt.domainSuspend(domain),
   );
 }
 
