@@ -35,6 +35,8 @@ export interface DriversConfig {
   readonly virtualSizeBytesMax: bigint;
   /** What is kept free of the base directory's file system. Default: see `newFreeSpace`. */
   readonly freeBytesMin?: bigint | undefined;
+  /** How many images from outside are read at once. Default: the driver's. */
+  readonly imagesAtOnceMax?: number;
 }
 
 export interface NodeDrivers extends Drivers, AsyncDisposable {
@@ -87,6 +89,7 @@ export function openVolumeDriver(config: DriversConfig): Promise<VolumeDriver> {
     ...(config.allowedSources === undefined ? {} : { allowedSources: config.allowedSources }),
     ...(config.webProxies === undefined ? {} : { webProxies: config.webProxies }),
     virtualSizeBytesMax: config.virtualSizeBytesMax,
+    ...(config.imagesAtOnceMax === undefined ? {} : { imagesAtOnceMax: config.imagesAtOnceMax }),
     freeSpace: newFreeSpace({
       folder: volumeFolder,
       freeBytesMin: config.freeBytesMin,

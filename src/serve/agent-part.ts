@@ -122,6 +122,7 @@ function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversC
     webProxies,
     virtualSizeBytesMax: imageSizeMax,
     freeBytesMin: storageFreeMin,
+    imagesAtOnceMax: settings.imagesAtOnceMax,
   };
 }
 

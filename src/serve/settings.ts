@@ -1,6 +1,6 @@
 import { getServers } from "node:dns";
 import { isIP } from "node:net";
-import { hostname } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import { z } from "zod";
 import { CONNECTIONS_MAX, RECEIVE_TIMEOUT_MS } from "../rpc/door/bounds.ts";
 import { AGENT_PORT_DEFAULT, API_PORT_DEFAULT } from "../rpc/transport.ts";
@@ -251,6 +251,14 @@ const node = {
     description: "images of a larger virtual size are refused",
     kind: "bytes",
   }),
+  imagesAtOnceMax: about(
+    setting(wholeNumber(1, 64)).default(() => Math.min(2, availableParallelism())),
+    {
+      argument: "<count>",
+      description:
+        "images from outside that qemu-img reads at once, more wait; default: 2, or 1 on one core",
+    },
+  ),
 };
 
 /** The settings of each command. Keys are camelCase here; `bind-port` and `N0CORE_BIND_PORT` outside. */
