@@ -1,5 +1,9 @@
 import { once } from "node:events";
-import { type ClientSessionOptions, connect as connectHttp2 } from "node:http2";
+import {
+  type ClientSessionOptions,
+  connect as connectHttp2,
+  type SecureClientSessionOptions,
+} from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { afterEach } from "vitest";
 import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
@@ -72,7 +76,10 @@ export interface RawStream {
 }
 
 /** A connection of HTTP/2 on which requests are written by hand. */
-export function rawHttp2(url: string, options: ClientSessionOptions = {}) {
+export function rawHttp2(
+  url: string,
+  options: ClientSessionOptions | SecureClientSessionOptions = {},
+) {
   const session = connectHttp2(url, options);
   session.on("error", () => {});
   onceDone(() => session.destroy());

@@ -1,12 +1,9 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Agent } from "node:http";
 import { connect as connectSocket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
+import { selfSigned } from "../../test/self-signed.ts";
 import { TRANSPORTS } from "../../test/transports.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
@@ -58,23 +55,6 @@ async function serve(options: Partial<ListenOptions> = {}, held = gate()): Promi
   });
   closers.push(() => listener.stop(0));
   return listener;
-}
-
-const tlsFolder = mkdtempSync(join(tmpdir(), "n0-listen-"));
-afterAll(() => rmSync(tlsFolder, { recursive: true }));
-
-function selfSigned(): { cert: string; key: string } {
-  const [certPath, keyPath] = [join(tlsFolder, "cert.pem"), join(tlsFolder, "key.pem")];
-  execFileSync(
-    "openssl",
-    [
-      ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-      ["-keyout", keyPath, "-out", certPath, "-days", "2", "-subj", "/CN=localhost"],
-      ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-    ].flat(),
-    { stdio: "ignore" },
-  );
-  return { cert: readFileSync(certPath, "utf8"), key: readFileSync(keyPath, "utf8") };
 }
 
 describe.each(TRANSPORTS)("%s", (_, makeTransport) => {

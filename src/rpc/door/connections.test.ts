@@ -12,6 +12,7 @@ import {
   serveDoor,
   WATCH_NODES,
 } from "../../../test/door-server.ts";
+import { selfSigned } from "../../../test/self-signed.ts";
 
 const WATCH_HEALTH = "/grpc.health.v1.Health/Watch";
 const EMPTY = envelope(Buffer.alloc(0));
@@ -52,6 +53,20 @@ describe("connections", () => {
     expect((await open(port, "127.0.0.5")).kept).toBe(false);
     expect(lines).toMatchObject([{ why: "connections", peer: "127.0.0.5", max: "4" }]);
   });
+});
+
+test("connections of TLS are bounded as those without", async () => {
+  const tls = selfSigned();
+  const { port, url, lines } = await serveDoor({ tls, connectionsMax: 8, idleSessionMs: 1000 });
+  const [first, second] = [rawHttp2(url, { ca: tls.cert }), rawHttp2(url, { ca: tls.cert })];
+  const watching = first.post(WATCH_NODES, "application/grpc");
+  watching.end(EMPTY);
+  await watching.begun;
+  await once(second.session, "remoteSettings");
+  expect((await open(port, "127.0.0.1")).kept).toBe(false);
+  expect(lines).toMatchObject([{ why: "connections" }]);
+  await once(second.session, "close");
+  expect(first.session.closed).toBe(false);
 });
 
 describe("a connection of HTTP/2", () => {
