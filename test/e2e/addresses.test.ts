@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { requirement } from "../node/requirements.ts";
 import { example } from "./example.ts";
 import { inGuest, untilSshAnswers } from "./guest.ts";
 import { newPlace, type Place } from "./place.ts";
-import { PROJECT } from "./program.ts";
+import { must, PROJECT } from "./program.ts";
 import { type Cli, newCli, nodeFlags, startServer, untilReady } from "./server.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
@@ -63,6 +66,30 @@ describe.runIf(isPossible)("the addresses of a network and of its guests", () =>
     );
     expect(links).toMatch(/eth1: <[A-Z,_]*UP[A-Z,_]*>/);
     expect(links).toContain("1 packets received");
+    expect((await cli.run("verify")).code).toBe(0);
+  });
+
+  test("a guest reaches no service of its node, at none of the node's addresses", async () => {
+    const server = createServer((socket) => void socket.on("error", () => {}).end("secret"));
+    await once(server.listen(0, "0.0.0.0"), "listening");
+    opened.defer(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const netns = `${place.prefix}example-net`;
+    const route = await must("ip", ["-n", netns, "route", "show", "default"]);
+    const uplink = /via (\S+)/.exec(route)?.[1] ?? "";
+    const others = Object.values(networkInterfaces()).flatMap((infos) =>
+      (infos ?? []).filter(({ family, internal }) => family === "IPv4" && !internal),
+    );
+    for (const address of [uplink, ...others.map((info) => info.address)]) {
+      const said = await inGuest(cli, place, "auto", `nc -w 3 ${address} ${port} </dev/null; true`);
+      expect(said, address).not.toContain("secret");
+    }
+    // So that it is the rules that say no, and not the guest.
+    await must("nft", ["flush", "table", "inet", `n0stack-${place.prefix}`]);
+    expect(
+      await inGuest(cli, place, "auto", `ip route; nc -w 3 ${uplink} ${port} </dev/null`),
+    ).toContain("secret");
+    expect((await cli.run("verify", "--repair")).code).toBe(0);
     expect((await cli.run("verify")).code).toBe(0);
   });
 
