@@ -74,8 +74,8 @@ describe("a process", () => {
       expect(performance.now() - askedAtMs).toBeLessThan(STOP_TIMEOUT_MS + 2_000);
       expect(lines().at(-1)).toMatchObject({
         level: "error",
-        message: expect.stringContaining("something hangs"),
-        hangs: [hangs === "start" ? "the start" : "volume/a"],
+        message: expect.stringContaining("ended at the stop timeout"),
+        stillRuns: [hangs === "start" ? "the start" : "volume/a"],
       });
       expect(existsSync(pidFile)).toBe(false);
     },

@@ -45,9 +45,9 @@ export async function runUntilSignal(
         return endBy(signal);
       }
       late = setTimeout(() => {
-        log.error("ended before everything was: something hangs; the next start finishes it", {
+        log.error("ended at the stop timeout: what still runs is finished at the next start", {
           stopTimeoutMs,
-          hangs: served?.stillRuns() ?? ["the start"],
+          stillRuns: served?.stillRuns() ?? ["the start"],
         });
         removePidFile();
         endBy(signal);
