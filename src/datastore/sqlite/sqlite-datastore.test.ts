@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import Database from "better-sqlite3";
@@ -50,6 +50,20 @@ test("records and revisions outlive the process, also a revision whose record is
   await using second = sqliteDatastore({ path });
   expect(await second.list("")).toEqual([]);
   expect(await second.batch(record("b"))).toBeGreaterThan(last);
+});
+
+test("its files are their owner's alone, also one that an older version left open", async () => {
+  const path = newPath();
+  const modes = () => readdirSync(dirname(path)).map((name) => modeOf(join(dirname(path), name)));
+  const modeOf = (file: string) => statSync(file).mode & 0o777;
+  const first = sqliteDatastore({ path });
+  await first.batch(record("a"));
+  expect(modes()).toEqual([0o600, 0o600]);
+  await first[Symbol.asyncDispose]();
+  chmodSync(path, 0o644);
+  await using second = sqliteDatastore({ path });
+  await second.batch(record("b"));
+  expect(modes()).toEqual([0o600, 0o600]);
 });
 
 test("batches asked for before it is closed are written, later ones refused", async () => {

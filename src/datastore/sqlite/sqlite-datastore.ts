@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { closeSync, fchmodSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { type Clock, systemClock } from "../../util/clock.ts";
@@ -53,6 +53,7 @@ const REFILL_EVERY_MS = 1_000;
 export function sqliteDatastore(options: SqliteOptions): Datastore {
   const { path, clock = systemClock, reserveBytes = 0, log = silentLog } = options;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  keepPrivate(path);
   const database = open(path);
   const reserve =
     reserveBytes === 0 ? undefined : openReserve({ path: `${path}-reserve`, bytes: reserveBytes });
@@ -187,6 +188,13 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
       reserve?.[Symbol.dispose]();
     },
   };
+}
+
+/** What SQLite puts beside the file is as open as the file is. */
+function keepPrivate(path: string): void {
+  const file = openSync(path, "a", 0o600);
+  fchmodSync(file, 0o600);
+  closeSync(file);
 }
 
 function open(path: string): Database.Database {
