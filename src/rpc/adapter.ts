@@ -9,6 +9,7 @@ import {
 import { cutBytes } from "../util/quote.ts";
 import { errorInAnswer } from "./answer-error.ts";
 import { hungUp, tooLargeMessage } from "./door/receive.ts";
+import { dropEndlessDeadline } from "./endless-deadline.ts";
 import { MESSAGE_BYTES_MAX } from "./errors.ts";
 import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
 import { protocolOf, refuse } from "./refuse.ts";
@@ -69,6 +70,7 @@ export async function answerCall(
   const begun = { isBegun: false };
   const values = contextValues.set(begunKey, begun);
   const asked = universalRequestFromNodeRequest(request, response, undefined, values);
+  dropEndlessDeadline(asked.header);
   const signal = clientSignal(asked.signal);
   try {
     const answer = await route({ ...asked, signal, body });
