@@ -4,7 +4,7 @@ import { pause } from "./attack.ts";
 import { openAtRest, removeAll } from "./clean-up.ts";
 import { openClients } from "./clients.ts";
 import type { Cloud } from "./cloud.ts";
-import { SPARED } from "./examples.ts";
+import { NODE_NAME } from "./examples.ts";
 import type { Findings } from "./findings.ts";
 import { LINE_CHARACTERS_MAX } from "./log-rules.ts";
 import type { Target, TargetName } from "./target.ts";
@@ -85,7 +85,7 @@ async function verify({ verify }: ReturnType<typeof openClients>): Promise<reado
   const { findings } = await verify.verify({});
   // The fuzzer registers nodes that there are not; it is right to say so.
   const isInvented = ({ code, nodeName }: (typeof findings)[number]) =>
-    code === "node.unreachable" && nodeName !== SPARED.name;
+    code === "node.unreachable" && nodeName !== NODE_NAME;
   return findings
     .filter((f) => !isInvented(f))
     .map((f) => `${f.code} ${f.resource} ${f.nodeName}: ${f.found}`);

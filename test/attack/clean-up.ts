@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clients } from "./clients.ts";
 import { errorOf } from "./clients.ts";
-import { SPARED } from "./examples.ts";
+import { NODE_NAME } from "./examples.ts";
 
 const REST_TIMEOUT_MS = 60_000;
 const ROUNDS = 4;
@@ -69,7 +69,7 @@ async function removeOnce(clients: Clients): Promise<readonly string[]> {
     for (const storageName of Object.keys(node.reservedStorages)) {
       await errorOf(nodes.releaseStorage({ nodeName, storageName }));
     }
-    if (nodeName !== SPARED.name)
+    if (nodeName !== NODE_NAME)
       await remove(`node ${nodeName}`, nodes.deleteNode({ name: nodeName }));
   }
   return left;

@@ -1,4 +1,4 @@
-import { userInfo } from "node:os";
+import process from "node:process";
 import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { ImageService } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
 import { UserService } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
@@ -24,7 +24,8 @@ export interface Clients extends Disposable {
 }
 
 export function openClients({ url, token }: Target): Clients {
-  const ownerUid = userInfo().uid;
+  // The server that was started is this user's own.
+  const ownerUid = process.getuid?.() ?? 0;
   const transport = openTransport(url, API_PORT_DEFAULT, { token: { value: token, ownerUid } });
   return {
     nodes: createClient(NodeService, transport),

@@ -4,10 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { SCHEMAS } from "../../src/serve/settings.ts";
 import { PROJECT, until } from "../e2e/program.ts";
 import { openClients } from "./clients.ts";
-import { SPARED } from "./examples.ts";
+import { NODE_NAME } from "./examples.ts";
 import { startTarget, type Target, type TargetName } from "./target.ts";
 
 const NODE_READY_TIMEOUT_MS = 30_000;
@@ -28,11 +27,11 @@ export async function startCloud(onLine: (name: TargetName, line: string) => voi
   await using opened = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), "n0a-"));
   opened.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const token = randomBytes(24).toString("base64url");
-  const tokenFile = join(folder, "token");
-  writeFileSync(tokenFile, token, { mode: 0o600 });
+  const [token, tokenFile] = newToken(folder, "token");
+  const [agentToken, agentTokenFile] = newToken(folder, "agent-token");
   const start = async (name: TargetName, command: string, args: readonly string[]) => {
-    const options = { name, folder, token, command, args };
+    // Nobody has the token between the API and its node, who are told it by themselves.
+    const options = { name, folder, token: name === "api" ? token : agentToken, command, args };
     const target = await startTarget({ ...options, onLine: (line) => onLine(name, line) });
     opened.defer(async () => void (await target.stop()));
     return target;
@@ -50,10 +49,9 @@ export async function startCloud(onLine: (name: TargetName, line: string) => voi
     const child = fileURLToPath(new URL("node-child.ts", import.meta.url));
     return await start(name, process.execPath, [child, JSON.stringify(all)]);
   };
-  const node = await startNode("node", { name: SPARED.name, nodeApiEndpoint: api.url, tokenFile });
+  const node = await startNode("node", { name: NODE_NAME, nodeApiEndpoint: api.url, tokenFile });
   const agent = await startNode("agent", {
-    ...{ name: "alone", nodeApiEndpoint: NOWHERE, tokenFile },
-    ...("agentTokenFile" in SCHEMAS.agent.shape ? { agentTokenFile: tokenFile } : {}),
+    ...{ name: "alone", nodeApiEndpoint: NOWHERE, tokenFile, agentTokenFile },
   });
   await untilNodeReady(api);
   const parts = opened.move();
@@ -68,6 +66,13 @@ async function untilNodeReady(api: Target): Promise<void> {
   using clients = openClients(api);
   await until("the node is READY", NODE_READY_TIMEOUT_MS, async () => {
     const { nodes } = await clients.nodes.listNodes({});
-    return nodes.some(({ name, state }) => name === SPARED.name && state === 1);
+    return nodes.some(({ name, state }) => name === NODE_NAME && state === 1);
   });
+}
+
+function newToken(folder: string, name: string): readonly [token: string, file: string] {
+  const token = randomBytes(24).toString("base64url");
+  const file = join(folder, name);
+  writeFileSync(file, token, { mode: 0o600 });
+  return [token, file];
 }

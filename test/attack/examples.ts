@@ -10,6 +10,9 @@ const compute = {
   limitMemoryBytes: MIB,
 };
 
+/** The node. No request that is drawn names it: taken away, it would be missed by all other attacks. */
+export const NODE_NAME = "victim";
+
 /** Requests that a server does, by method: what is changed in one gets past the first rules. */
 export const EXAMPLES: Readonly<Record<string, JsonValue>> = {
   ApplyNetwork: { name: "a", ipv4Cidr: "10.20.0.0/24", domain: "a.test" },
@@ -27,11 +30,11 @@ export const EXAMPLES: Readonly<Record<string, JsonValue>> = {
     memoryBytes: MIB,
     storageBytes: MIB,
   },
-  ReserveCompute: { nodeName: "victim", computeName: "a", ...compute },
+  ReserveCompute: { nodeName: NODE_NAME, computeName: "a", ...compute },
   ScheduleCompute: { computeName: "a", ...compute },
-  ReserveStorage: { nodeName: "victim", storageName: "a", requestBytes: MIB, limitBytes: MIB },
-  ReleaseCompute: { nodeName: "victim", computeName: "a" },
-  ReleaseStorage: { nodeName: "victim", storageName: "a" },
+  ReserveStorage: { nodeName: NODE_NAME, storageName: "a", requestBytes: MIB, limitBytes: MIB },
+  ReleaseCompute: { nodeName: NODE_NAME, computeName: "a" },
+  ReleaseStorage: { nodeName: NODE_NAME, storageName: "a" },
   CreateBlockStorage: { name: "a", requestBytes: MIB, limitBytes: MIB },
   CopyBlockStorage: { name: "b", sourceBlockStorage: "a", requestBytes: MIB, limitBytes: MIB },
   FetchBlockStorage: {
@@ -69,6 +72,3 @@ export const EXAMPLES: Readonly<Record<string, JsonValue>> = {
   Repair: {},
   EnsureEmptyVolume: { operation: operation("block_storage"), volume: { id: "a", sizeBytes: MIB } },
 };
-
-/** Methods that would take the node itself away from all other attacks, which then prove nothing. */
-export const SPARED = { methods: ["ApplyNode", "DeleteNode", "SetNodeLost"], name: "victim" };
