@@ -33,7 +33,7 @@ export default defineConfig({
       alone("node", 1, 60_000),
       alone("crash", 2, 120_000),
       alone("e2e", 3, 180_000),
-      alone("attack", 4, 240_000),
+      alone("attack", 4, 300_000),
     ],
   },
 });
