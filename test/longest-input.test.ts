@@ -37,6 +37,7 @@ import {
 } from "../src/driver/volume/web/headers.ts";
 import { hostRule } from "../src/rpc/host.ts";
 import { bearsToken } from "../src/rpc/token-auth.ts";
+import { baseUrlOf } from "../src/rpc/transport.ts";
 import { baseUrl, duration, list, location, text } from "../src/serve/setting.ts";
 import { webProxiesFrom } from "../src/serve/web-proxies.ts";
 import { parseBytes } from "../src/util/bytes.ts";
@@ -49,7 +50,7 @@ import { parseUuid } from "../src/util/uuid.ts";
 import { proxyFor } from "../src/util/web-proxies.ts";
 
 const BUDGET_MS = 50;
-/** The best counts, so that a machine that is busy elsewhere fails nothing. */
+/** The best counts: the first ones compile the code. */
 const TRIES = 8;
 
 const KIB = 1024;
@@ -242,6 +243,13 @@ const PARSERS: ReadonlyArray<readonly [name: string, parse: Parser, ...frames: F
     ["/n0core/api/v0/block_storage/download/", ""],
   ],
   [
+    "the address of a node",
+    (input) => baseUrlOf(input, 1),
+    ["", "x"],
+    ["grpc://", "/"],
+    ["[", "]"],
+  ],
+  [
     "Host",
     (input) => hostRule("0.0.0.0", () => ["a"])({ headers: { ...never, host: input } }),
     ["[", "]"],
@@ -338,7 +346,7 @@ const PARSERS: ReadonlyArray<readonly [name: string, parse: Parser, ...frames: F
   ["headers of n0cli", (input) => new LightHeaders({ a: input })],
   [
     "a task file of n0cli",
-    (input) => readTrees("a.yaml", input, [], BUDGET_MS / 2),
+    (input) => readTrees("a.yaml", input, [], BUDGET_MS / 5),
     ["a: ", ""],
     ["- ", ""],
     ["[", ""],
@@ -354,12 +362,14 @@ function tried<T>(parse: (input: string) => T, input: string): T | undefined {
   }
 }
 
+/** Of this thread's own processor time, whatever else the machine does. */
 function bestMs(parse: Parser, input: string): number {
   let best = Number.POSITIVE_INFINITY;
   for (let tries = 0; tries < TRIES && best > BUDGET_MS; tries += 1) {
-    const startedMs = performance.now();
+    const before = process.threadCpuUsage();
     tried(parse, input);
-    best = Math.min(best, performance.now() - startedMs);
+    const { user, system } = process.threadCpuUsage(before);
+    best = Math.min(best, (user + system) / 1000);
   }
   return best;
 }

@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { byKey, lines, read } from "./tools.ts";
 
 export interface Domain {
@@ -52,9 +52,15 @@ export async function readProcesses(prefix: string, baseDirectory: string): Prom
     const guest = words.find((word) => word.startsWith(`guest=${prefix}`));
     if (guest !== undefined) found.push(`${program} ${guest.split(",")[0]}`);
     else if (/^(?:qemu-img|qemu-nbd|socat|ip|nft|cp)$/.test(program)) {
-      const path = words.find((word) => word.includes(`${baseDirectory}/`));
+      const paths = [...words, await imageOf(pid)];
+      const path = paths.find((word) => word.includes(`${baseDirectory}/`));
       if (path !== undefined) found.push(`${program} ${path.replace(/^.*\//, "")}`);
     }
   }
   return found.sort();
+}
+
+/** A qemu-img in a sandbox has its image open and does not know its name. */
+async function imageOf(pid: string): Promise<string> {
+  return await readlink(`/proc/${pid}/fd/3`).catch(() => "");
 }

@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -126,8 +127,7 @@ function withheldInterceptor(baseUrl: string): Interceptor {
  * @throws N0Error `invalid_argument`
  */
 export function baseUrlOf(address: string, defaultPort: number): string {
-  const bareIpv6 = /^[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*$/i.test(address);
-  const authority = bareIpv6 ? `[${address}]` : address;
+  const authority = isIPv6(address) ? `[${address}]` : address;
   const spelled = /^[a-z]+:\/\//i.test(authority) ? authority : `http://${authority}`;
   const url = URL.parse(spelled.replace(/^grpc:/i, "http:"));
   const isBare = url !== null && /^\/?$/.test(url.pathname) && url.search === "" && url.hash === "";

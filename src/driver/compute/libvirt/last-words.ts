@@ -28,6 +28,7 @@ const NO_WORDS =
  * so it ends for no such thing; TCG has one for each feature of a processor.
  */
 export function withoutWarnings(message: string): string {
+  if (!message.includes("warning: ")) return message;
   const lines = message.split("\n").map(withoutWarning);
   return lines.filter((line) => line !== undefined).join("\n");
 }
