@@ -96,9 +96,8 @@ export interface VolumeDriver {
   /**
    * Brings an image from outside. It is inspected before it is used: an allowed format (qcow2, raw,
    * vmdk, vdi, vhdx; ISO 9660 is raw; no text, archive or document), no backing file, no external data
-   * file, not truncated, not over the size limit. A qcow2 that this driver could have made is kept; any
-   * other image is converted to one. It is then grown to `sizeBytes`. Progress is that of the transfer,
-   * afresh where that had to begin anew, then afresh that of the conversion.
+   * file, not truncated, not over the size limit. It is converted to a qcow2 of `sizeBytes`, which this
+   * driver makes. Progress is that of the transfer, afresh where that had to begin anew, then afresh that of the conversion.
    *
    * @throws N0Error `invalid_argument` for a URL, folder or checksum that is not allowed;
    *   `failed_precondition` for an image that must not be used, a wrong checksum, one larger than
@@ -131,7 +130,7 @@ export interface VolumeDriver {
     options: WorkOptions,
   ): Promise<void>;
 
-  /** A volume from the bytes that another node's `read` gave. Inspected as a fetched one is. */
+  /** A volume from the bytes that another node's `read` gave. Inspected as a fetched one is, and kept as it is if this driver could have made it. */
   ensureReceived(
     id: string,
     bytes: AsyncIterable<Uint8Array>,
