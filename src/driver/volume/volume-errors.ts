@@ -67,9 +67,7 @@ export function isBase(id: string, overlays: readonly string[]): N0Error {
 }
 
 export function damaged(id: string): N0Error {
-  return refused(
-    `volume "${id}" is damaged: its file is no qcow2 any more, or names another base; restore or remove it`,
-  );
+  return refused(`volume "${id}" is damaged: its file is no qcow2 any more; restore or remove it`);
 }
 
 export function lacksSidecar(id: string): N0Error {

@@ -104,7 +104,7 @@ export async function newQcow2VolumeDriver(
     idleMs: options.exportIdleMs ?? 10 * 60_000,
     flatten: (id, to, caller) =>
       space.during(caller, async (signal) => {
-        const { path } = await wholeChain(id, noVolume);
+        const { path } = await present(id, noVolume);
         await qemuImg.copy(path, to, signal);
       }),
   });
@@ -114,13 +114,6 @@ export async function newQcow2VolumeDriver(
     if (volume === undefined) throw orElse(id);
     if (volume.virtualSizeBytes === 0n) throw damaged(id);
     await backingFiles(layout, id);
-    return volume;
-  }
-
-  /** The volume, if all that it rests on is there too: qemu-img opens each of them by what it is told in the one above. */
-  async function wholeChain(id: string, orElse: (id: string) => N0Error): Promise<VolumeInfo> {
-    const volume = await present(id, orElse);
-    if (volume.baseId !== undefined) await wholeChain(volume.baseId, noSource);
     return volume;
   }
 
@@ -203,7 +196,7 @@ export async function newQcow2VolumeDriver(
       using __ = guard.use(sourceId);
       const volume = { id, mark, sizeBytes: size };
       await makeVolume(layout, volume, { signal: caller, space }, async (partial, signal) => {
-        const { path, virtualSizeBytes } = await wholeChain(sourceId, noSource);
+        const { path, virtualSizeBytes } = await present(sourceId, noSource);
         if (size < virtualSizeBytes) throw tooSmall("the source", virtualSizeBytes, size);
         await qemuImg.copy(path, partial, signal, (fraction) =>
           onProgress?.(portion(fraction, virtualSizeBytes)),

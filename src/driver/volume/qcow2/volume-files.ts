@@ -6,7 +6,7 @@ import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
 import type { VolumeInfo } from "../volume-driver.ts";
 import { checkOwner, refused } from "../volume-errors.ts";
 import { asDiskError, isMissing, readHead, removeAll, sync } from "./files.ts";
-import { type Layout, volumeFileName } from "./layout.ts";
+import type { Layout } from "./layout.ts";
 import { readSidecar, SIDECAR_KIND, type Sidecar, writeSidecar } from "./sidecar.ts";
 
 /** `stat` counts in these, whatever the file system's blocks are. */
@@ -29,7 +29,7 @@ export async function findVolume(layout: Layout, id: string): Promise<VolumeInfo
   const path = layout.volume(id);
   try {
     const { blocks } = await stat(path, { bigint: true });
-    const virtualSizeBytes = sizeIn(await readHead(path, OWN_HEAD_BYTES), sidecar.baseId);
+    const virtualSizeBytes = sizeIn(await readHead(path, OWN_HEAD_BYTES));
     return {
       id,
       mark: sidecar.mark,
@@ -44,15 +44,10 @@ export async function findVolume(layout: Layout, id: string): Promise<VolumeInfo
   }
 }
 
-/**
- * 0 for what is no qcow2 of ours: one damaged file must not hide all others from `list`. QEMU, which a guest
- * may have taken over, writes to the file; what it may name there is the base alone.
- */
-function sizeIn(head: Uint8Array, baseId: string | undefined): bigint {
+/** 0 for what is no qcow2: one damaged file must not hide all others from `list`. */
+function sizeIn(head: Uint8Array): bigint {
   try {
-    const { virtualSizeBytes, backingFile, hasExternalDataFile } = parseQcow2Header(head);
-    const base = baseId === undefined ? undefined : volumeFileName(baseId);
-    return backingFile === base && !hasExternalDataFile ? virtualSizeBytes : 0n;
+    return parseQcow2Header(head).virtualSizeBytes;
   } catch (error) {
     if (error instanceof ImageFormatError) return 0n;
     throw error;
