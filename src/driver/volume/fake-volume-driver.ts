@@ -1,21 +1,18 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { N0Error } from "../../util/errors.ts";
-import { type ImageChecksum, parseChecksum } from "../../util/image-checksum.ts";
+import { parseChecksum } from "../../util/image-checksum.ts";
 import { parseSourceUrl } from "../../util/source-url.ts";
 import type { Mark } from "../mark.ts";
+import { checkDigest, checkImage } from "./fake-image.ts";
 import { type FreeSpace, noFreeSpaceKept } from "./free-space.ts";
 import { blankQcow2 } from "./image/blank-qcow2.ts";
-import { imageFormat, sampleOf } from "./image/image-format.ts";
-import { ImageFormatError, parseQcow2Header } from "./image/qcow2-header.ts";
 import type { VolumeDriver, VolumeInfo, VolumeSurvey } from "./volume-driver.ts";
 import {
-  badImage,
   beyondEnd,
   cannotShrink,
   changedWhileRead,
   checkedSize,
-  checkImageSize,
   checkOwner,
   checkVolumeId,
   diskFull,
@@ -23,7 +20,6 @@ import {
   isUsedFrom,
   noSource,
   noVolume,
-  refused,
   tooSmall,
 } from "./volume-errors.ts";
 
@@ -226,7 +222,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
           throw new N0Error("unavailable", "source_url: does not answer", { field: "source_url" });
         }
         checkDigest(bytes, wanted);
-        inspect(bytes, size);
+        checkImage(bytes, size, VIRTUAL_SIZE_BYTES_MAX);
         onProgress?.({ doneBytes: BigInt(bytes.length), totalBytes: BigInt(bytes.length) });
         return undefined;
       });
@@ -257,7 +253,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
           doneBytes += BigInt(chunk.length);
           onProgress?.({ doneBytes });
         }
-        inspect(Buffer.concat(chunks), size);
+        checkImage(Buffer.concat(chunks), size, VIRTUAL_SIZE_BYTES_MAX);
         return undefined;
       }),
 
@@ -386,23 +382,4 @@ const NOTHING = {
 function surveyOf(volume: VolumeInfo): VolumeSurvey {
   const backing = volume.baseId === undefined ? {} : { backing: volume.baseId };
   return { ...NOTHING, ...volume, hasFile: true, sidecar: "whole", ...backing };
-}
-
-function checkDigest(bytes: Uint8Array, checksum: ImageChecksum | undefined): void {
-  if (checksum === undefined) return;
-  const { algorithm, hex } = checksum;
-  const digest = createHash(algorithm).update(bytes).digest("hex");
-  if (digest !== hex) throw refused(`checksum: the source has ${algorithm}:${digest}`);
-}
-
-function inspect(bytes: Uint8Array, sizeBytes: bigint): void {
-  let imageBytes: bigint;
-  try {
-    const format = imageFormat(sampleOf(bytes));
-    imageBytes =
-      format === "qcow2" ? parseQcow2Header(bytes).virtualSizeBytes : BigInt(bytes.length);
-  } catch (cause) {
-    throw cause instanceof ImageFormatError ? badImage(cause) : cause;
-  }
-  checkImageSize(imageBytes, sizeBytes, VIRTUAL_SIZE_BYTES_MAX);
 }
