@@ -17,8 +17,9 @@ import { requirement } from "./requirements.ts";
 
 /** Of Debian's `nobody`. */
 const STRANGER = 65534;
-/** Prints its port, then all that it is sent. */
+/** Prints its port, then all that it is sent. It ends with the test, however that ends. */
 const LISTENER = `
+process.stdin.on("end", () => process.exit()).resume();
 const server = require("node:net").createServer((socket) => {
   socket.on("error", () => {}).on("data", (data) => console.log("sent", data.toString("latin1")));
 });
@@ -40,7 +41,7 @@ describe.runIf(requirement("root"))("a listener of another user on loopback", ()
       cwd: "/",
       uid: STRANGER,
       gid: STRANGER,
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["pipe", "pipe", "inherit"],
     });
     const lines = createInterface({ input: child.stdout! });
     port = await new Promise<number>((resolve) => {
