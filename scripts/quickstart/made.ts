@@ -1,9 +1,11 @@
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { BASE_DIRECTORY, MADE_FILE, OWN_FOLDER } from "./places.ts";
@@ -41,10 +43,17 @@ export function readMade(): Made {
 export function recordMade(more: Partial<Made>): void {
   // One that is there and empty may be ours, of a run that ended right here.
   const isNew = !existsSync(BASE_DIRECTORY) || readdirSync(BASE_DIRECTORY).length === 0;
+  mkdirSync(BASE_DIRECTORY, { recursive: true, mode: 0o711 });
   mkdirSync(OWN_FOLDER, { recursive: true, mode: 0o750 });
   const made: Made = { ...readMade(), ...(isNew ? { baseDirectory: true } : {}), ...more };
+  if (made.baseDirectory) openToQemu(BASE_DIRECTORY);
   writeFileSync(`${MADE_FILE}.new`, `${JSON.stringify(made, null, 2)}\n`);
   renameSync(`${MADE_FILE}.new`, MADE_FILE);
+}
+
+/** QEMU's user must pass through it; a version before made it closed. */
+function openToQemu(folder: string): void {
+  chmodSync(folder, (statSync(folder).mode & 0o777) | 0o011);
 }
 
 /** Whether this machine passes packets on, which n0core turns on and leaves so. */
