@@ -22,7 +22,7 @@ const SCRIPTS: Readonly<Record<string, Expectation>> = {
   "test:unit": { args: ["src/util/cidr.test.ts"], user: "works" },
   "test:node": ON_HOST,
   "test:crash": ON_HOST,
-  attack: ON_HOST,
+  attack: { args: ["--seconds", "1", "--only", "http1"], user: "works" },
   explore: { args: ["--rounds", "1", "--ops", "20", "src/util/cidr.test.ts"], user: "works" },
   sim: { args: ["--seed", "1", "--ops", "20"], user: "works" },
   "test:e2e": ON_HOST,
