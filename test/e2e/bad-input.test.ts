@@ -1,4 +1,4 @@
-import { copyFile, mkdir, truncate, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { requirement } from "../node/requirements.ts";
@@ -10,8 +10,10 @@ import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } fro
 
 const isPossible =
   requirement("root") && requirement("libvirt") && requirement("netns") && requirement("qemu-img");
-/** Holds the tiny image (19 MB) once, and not twice. */
-const DISK_OF_NODE = "32m";
+/** Holds the tiny image (19 MB) twice: as it comes, and as it is converted. */
+const DISK_OF_NODE = "48m";
+/** With it the disk holds the image once, and not twice. */
+const FILLER_BYTES = 16 * 2 ** 20;
 
 describe.runIf(isPossible)("bad input to a standalone server", () => {
   const opened = new AsyncDisposableStack();
@@ -107,11 +109,14 @@ describe.runIf(isPossible)("bad input to a standalone server", () => {
   test("a disk that fills up in the middle of a copy leaves nothing", async () => {
     const made = await fetchImage("whole", image("tiny.qcow2"));
     expect(`${made.code} ${made.stderr}`).toMatch(/^0 /);
+    const filler = join(volumesFolder(), "filler");
+    await writeFile(filler, Buffer.alloc(FILLER_BYTES));
     const before = await disks();
     const source = ["--source_block_storage", "whole"];
     const { code, stderr } = await cli.run("bs", "copy", "half", ...source, ...sizes, "--no-wait");
     expect(`${code} ${stderr}`).toMatch(/^7 \[ResourceExhausted\].*full/);
     expect(await disks()).toEqual(before);
+    await rm(filler);
     // The node is as good as it was.
     await cli.must("bs", "create", "small", ...sizes);
     for (const name of ["small", "whole"]) {
