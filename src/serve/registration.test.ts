@@ -23,6 +23,7 @@ const SIZE = { cpuMilliCores: 8_000, memoryBytes: 1n << 33n, storageBytes: 1n <<
 
 let opened: AsyncDisposableStack;
 let operatorsToken: string;
+let apiUrl: string;
 let nodes: Client<typeof NodeService>;
 let verify: Client<typeof VerifyService>;
 
@@ -34,6 +35,7 @@ beforeEach(async () => {
   operatorsToken = token;
   const flags = { baseDirectory, bindPort: "0" };
   const api = await serveApi(loadSettings("api", { flags, environment: {} }), silentLog);
+  apiUrl = api.url;
   opened.defer(() => api.stop(1_000));
   const transport = openTransport(api.url, 1, { token: readTokenFile(path) });
   opened.defer(() => transport.close());
@@ -175,4 +177,19 @@ test("an address where nobody answers is refused soon, with the reason", async (
   const error = await refused(apply("web-1", "127.0.0.1:1"));
   expect(error).toMatchObject({ code: "FailedPrecondition" });
   expect(error.message).toMatch(/nobody at 127\.0\.0\.1:1 proves .*: .+\. Start the agent first/);
+});
+
+test("a registration that is given up while nobody answers is no bug", async () => {
+  const silent = await serveFake(() => async () => await new Promise<never>(() => {}));
+  const response = await fetch(`${apiUrl}/n0stack.pool.v0.NodeService/ApplyNode`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${operatorsToken}`,
+      "content-type": "application/json",
+      // The client does not hang up by itself, so that the API's own answer is seen.
+      "connect-timeout-ms": "300",
+    },
+    body: JSON.stringify({ name: "web-1", address: silent.url, cpuMilliCores: 1000 }),
+  });
+  expect(await response.json()).toMatchObject({ code: "unavailable" });
 });

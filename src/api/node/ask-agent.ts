@@ -79,7 +79,8 @@ async function askAgent(
     }
     return { address: word.address };
   } catch (error) {
-    signal.throwIfAborted();
+    // The asker gave up meanwhile, which is no bug of ours.
+    if (signal.aborted) throw fromConnectError(signal.reason);
     log.debug("no agent answered as the node's", { node: nodeName, address: at, error });
     return { reason: fromConnectError(error).message.slice(0, REASON_LENGTH_MAX) };
   }
