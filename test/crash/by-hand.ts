@@ -13,7 +13,7 @@ const SILENCE_TIMEOUT_MS = 30_000;
 
 /** Each stands in the place of a request. First what is only waited for. */
 export const GUEST_STARTED: Request = ["wait/guest started", {}];
-/** The node `other`, which has no agent. */
+/** The node `other`, whose agent tells nobody that it is there. */
 export const NODE_SILENT: Request = ["wait/node silent", {}];
 /** What somebody with root may do to the first node. */
 export const DOMAIN_UNDEFINED: Request = ["harm/domain undefined", {}];

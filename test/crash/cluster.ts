@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Place } from "../../scripts/scan-host/host.ts";
+import { type ServedNode, serveFakeNode } from "../served-node.ts";
 import { newTokenFile, type TokenFile } from "../token-file.ts";
 import { makeFolder, prefixOf, removeAbandoned } from "./abandoned.ts";
 import { type Controls, newControls } from "./controls.ts";
@@ -37,6 +38,8 @@ export interface Cluster extends Controls, AsyncDisposable {
   readonly libvirtd?: Libvirtd;
   /** Of `split`: the network to each agent, the disk of each, and that of the API. */
   readonly relays: readonly Relay[];
+  /** The agent of the node `other`, which is in none of the places and never dies. */
+  readonly other: ServedNode;
   readonly nodeDisks: readonly Disk[];
   readonly apiDisk?: Disk;
   /** Starts what does not run. @returns false when the API died before it was ready. */
@@ -88,6 +91,7 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
       ? ["standalone", ...apiFlags, ...nodeFlags(places[0]!)]
       : ["api", ...apiFlags, "--base-directory", apiFolder],
   });
+  const other = await serveFakeNode("other", tokenFile.token);
   const { relays, agents } = await openAgents(isWhole ? [] : places, folder, [
     ...["--node-api-endpoint", endpoint],
     ...secured,
@@ -103,6 +107,7 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
     database: join(apiFolder, "api", "n0core.sqlite"),
     api,
     agents,
+    other,
     ...(libvirtd === undefined ? {} : { libvirtd }),
     relays,
     nodeDisks,
@@ -119,6 +124,7 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
       for (const program of [...agents, api]) await program.ended();
       for (const { prefix } of places) await removeRemains(prefix, libvirtUri);
       await libvirtd?.[Symbol.asyncDispose]();
+      await other[Symbol.asyncDispose]();
       for (const relay of relays) await relay[Symbol.asyncDispose]();
       for (const disk of nodeDisks) disk[Symbol.dispose]();
       apiDisk?.[Symbol.dispose]();

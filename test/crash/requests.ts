@@ -71,10 +71,10 @@ export const BASE: readonly Request[] = [
   image("RegisterBlockStorage", { imageName: "img", blockStorageName: "base", tags: ["1"] }),
 ];
 
-/** A node without an agent. */
+/** A node that is never heard, although its agent answers. */
 export const OTHER_NODE = node("ApplyNode", {
   name: "other",
-  address: "192.0.2.1",
+  address: "<other>",
   cpuMilliCores: 1000,
   memoryBytes: MiB,
 });

@@ -213,11 +213,13 @@ export async function doAll(cluster: Cluster, requests: readonly Request[]): Pro
 /**
  * `<base>` stands for the base directory of the first node, `<web>` for a machine's name: on this host
  * no other run has it, for their taps are made in the same place before they go to their networks.
+ * `<other>` is where the agent of the node `other` answers.
  */
-function fill({ places, tag }: Cluster, [method, body]: Request): Request {
+function fill({ places, tag, other }: Cluster, [method, body]: Request): Request {
   const text = JSON.stringify(body)
     .replaceAll("<base>", places[0]?.baseDirectory ?? "")
-    .replaceAll("<web>", `web-${tag}`);
+    .replaceAll("<web>", `web-${tag}`)
+    .replaceAll("<other>", other.url);
   return [method, JSON.parse(text) as Request[1]];
 }
 

@@ -21,6 +21,7 @@ import {
   noSource,
   noVolume,
   tooSmall,
+  wholeSectors,
 } from "./volume-errors.ts";
 
 export interface VolumeCall {
@@ -281,9 +282,9 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
       checkVolumeId(id);
       await around({ method: "undoGrowth", id, signal }, () => {
         const volume = volumes.get(id);
-        if (volume?.virtualSizeBytes !== checkedSize(toBytes, VIRTUAL_SIZE_BYTES_MAX)) return;
+        if (volume?.virtualSizeBytes !== wholeSectors(toBytes)) return;
         checkUnused(id, fromBytes);
-        const size = checkedSize(fromBytes, VIRTUAL_SIZE_BYTES_MAX);
+        const size = wholeSectors(fromBytes);
         const goneBytes = volume.baseId === undefined ? volume.virtualSizeBytes - size : 0n;
         const actual = volume.actualSizeBytes - goneBytes;
         volumes.set(id, { ...volume, virtualSizeBytes: size, actualSizeBytes: actual });

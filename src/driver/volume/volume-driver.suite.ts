@@ -268,6 +268,11 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
         expect(await driver.find(id, signal())).toMatchObject({ virtualSizeBytes: 5n * MIB });
       }
       await driver.undoGrowth("nowhere", growth, signal());
+      const refused = { fromBytes: 5n * MIB, toBytes: 1n << 60n };
+      await expect(driver.ensureSize("c", refused.toBytes, signal())).rejects.toMatchObject(
+        kind("invalid_argument"),
+      );
+      await driver.undoGrowth("c", refused, signal());
       await driver.checkUnusedFrom("nowhere", 0n, signal());
     });
 

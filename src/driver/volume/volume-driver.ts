@@ -147,7 +147,8 @@ export interface VolumeDriver {
 
   /**
    * Makes a volume that has grown as large as it was before. One of any other size than `toBytes` is left
-   * as it is, and none is success: the growth never happened, or is undone.
+   * as it is, and none is success: the growth never happened, or is undone. No size is refused, for the
+   * growth that is undone may have been refused for its size.
    *
    * @throws N0Error `failed_precondition` where the part that would go holds data, or while a domain uses
    *   the volume.

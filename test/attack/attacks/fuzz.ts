@@ -100,7 +100,8 @@ async function attack(arena: Arena, client: HttpClient, made: Case): Promise<voi
     if ("broke" in answer) return undefined;
     const code = codeOf(way, victim.method.methodKind !== "unary", answer);
     if (code !== undefined) return FAULTS.includes(code) ? code : undefined;
-    return answer.status >= 500 ? `HTTP ${answer.status}` : undefined;
+    // 505 says that a stream in both directions needs HTTP/2.
+    return answer.status >= 500 && answer.status !== 505 ? `HTTP ${answer.status}` : undefined;
   };
   const code = await send(made.request);
   if (code === undefined) return;

@@ -24,6 +24,7 @@ import {
   noSource,
   noVolume,
   tooSmall,
+  wholeSectors,
 } from "../volume-errors.ts";
 import { newSourceAddresses } from "../web/source-addresses.ts";
 import { backingFiles } from "./backing.ts";
@@ -234,11 +235,10 @@ export async function newQcow2VolumeDriver(
     async undoGrowth(id, { fromBytes, toBytes }, signal) {
       checkVolumeId(id);
       signal.throwIfAborted();
-      const before = checkedSize(fromBytes, virtualSizeBytesMax);
-      const grown = checkedSize(toBytes, virtualSizeBytesMax);
+      const before = wholeSectors(fromBytes);
       using _ = guard.change(id);
       const found = await findVolume(layout, id);
-      if (found?.virtualSizeBytes !== grown) return;
+      if (found?.virtualSizeBytes !== wholeSectors(toBytes)) return;
       const volume = await unusedFrom(id, before, signal);
       if (volume !== undefined) await qemuImg.shrink(volume.path, before, signal);
     },
