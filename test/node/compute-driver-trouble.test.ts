@@ -70,7 +70,7 @@ describe.runIf(isComplete)("a machine that cannot be started", () => {
     await expectRefused(
       { ...spec, disks: [folder] },
       "failed_precondition",
-      /cannot be opened .*\(libvirt: .*Is a directory\)$/,
+      /cannot be opened .*\(QEMU: .* to be a regular file\)$/,
     );
   });
 

@@ -113,6 +113,13 @@ test.for([
     "cannot be opened on the node: see to its file (libvirt: cannot read header 'a': Is a directory)",
   ],
   [
+    1,
+    FROM.qemu,
+    "process exited: -blockdev {...}: 'file' driver requires '/var/lib/n0/volume' to be a regular file",
+    "failed_precondition",
+    "cannot be opened on the node: see to its file",
+  ],
+  [
     38,
     FROM.security,
     "unable to open /var/lib/n0/a.qcow2: Operation not permitted",

@@ -142,7 +142,7 @@ const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
     "the user whom QEMU runs as may not get to its files on the node: see to the folders on the way there",
   ],
   [
-    /Cannot access storage file|Could not open|unable to open|cannot open file|cannot read header|Could not reopen/i,
+    /Cannot access storage file|Could not open|unable to open|cannot open file|cannot read header|Could not reopen|to be a regular file/i,
     "failed_precondition",
     "one of its disks cannot be opened on the node: see to its file",
   ],
