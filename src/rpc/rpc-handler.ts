@@ -25,8 +25,9 @@ import {
 import type { Budget } from "./door/budget.ts";
 import { sharedBudget } from "./door/budget.ts";
 import { connectionOf } from "./door/connections.ts";
+import { checkEntries } from "./door/entries.ts";
 import { boundedGzip } from "./door/inflate.ts";
-import { envelopes, wholeBody } from "./door/receive.ts";
+import { envelopes, plainMessage, wholeBody } from "./door/receive.ts";
 import type { Refusals } from "./door/refusals.ts";
 import { factsOf } from "./door/refusals.ts";
 import { mayTakeLong } from "./door/slow-clients.ts";
@@ -131,7 +132,6 @@ function routesOf(
     ],
     // Nobody reads them, and a few KiB can hold millions.
     binaryOptions: { readUnknownFields: false },
-    acceptCompression: [boundedGzip()],
     compressMinBytes: COMPRESS_BYTES_MIN,
     shutdownSignal: cutting,
   });
@@ -146,7 +146,11 @@ function routesOf(
 
 /** Registers as usual, each method with the size that its messages may have. */
 function withBounds(router: ConnectRouter, audience: Audience): ConnectRouter {
-  const limits = (method: DescMethod) => ({ readMaxBytes: messageBytesMax(method, audience) });
+  const gzipOf = boundedGzip();
+  const limits = (method: DescMethod) => ({
+    readMaxBytes: messageBytesMax(method, audience),
+    acceptCompression: [gzipOf((message) => checkEntries(method.input, message))],
+  });
   return {
     handlers: router.handlers,
     service(service, implementation) {
@@ -175,8 +179,22 @@ function bodies({ audience = "client", receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: 
       timeoutMs: receiveTimeoutMs,
       budget: (isOpen(method) ? open : known)(connectionOf(request)),
     };
-    return isClientStream(method) ? envelopes(request, bounds) : wholeBody(request, bounds);
+    const body = isClientStream(method) ? envelopes(request, bounds) : wholeBody(request, bounds);
+    return counted(request, method, body);
   };
+}
+
+/** The same pieces, each a message, once what they hold is counted. What is inflated is counted then. */
+async function* counted(
+  request: NodeServerRequest,
+  { input }: DescMethod,
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const bytes of body) {
+    const message = plainMessage(request, bytes);
+    if (message !== undefined) checkEntries(input, message);
+    yield bytes;
+  }
 }
 
 function noSuchRpc(routes: ReadonlyMap<string, RpcRoute>, path: string): Refusal {

@@ -4,36 +4,54 @@ import { compressionGzip } from "@connectrpc/connect-node";
 
 /** Each takes tens of KiB beside what it makes, and no more are at work at once than libuv has threads. */
 const AT_ONCE_MAX = 8;
+/** What all that are at work may make. While it is put together it is there twice. */
+const BYTES_AT_ONCE_MAX = 32 << 20;
 
 /**
  * Gzip for what clients send, the one that gRPC knows: brotli takes 16 MiB to inflate a single byte. Those
- * above a few wait for their turn.
+ * above a few, and those that could become large together, wait for their turn.
+ *
+ * @returns that of a method, which is given what `check` says of what it inflates to.
  */
-export function boundedGzip(): Compression {
-  const waiting: (() => void)[] = [];
+export function boundedGzip(
+  inflate = compressionGzip.decompress,
+): (check: (message: Uint8Array) => void) => Compression {
+  const waiting: { readonly bytesMax: number; readonly begin: () => void }[] = [];
   let atWork = 0;
-  const turn = async () => {
-    if (atWork < AT_ONCE_MAX) atWork += 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
+  let bytesAtWork = 0;
+  const letIn = () => {
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+      const isRoom = bytesAtWork + next.bytesMax <= BYTES_AT_ONCE_MAX && atWork < AT_ONCE_MAX;
+      if (!isRoom && atWork > 0) return;
+      waiting.shift();
+      atWork += 1;
+      bytesAtWork += next.bytesMax;
+      next.begin();
+    }
   };
-  const leave = () => {
-    const next = waiting.shift();
-    if (next === undefined) atWork -= 1;
-    else next();
+  const inflated = async (bytes: Uint8Array, bytesMax: number) => {
+    await new Promise<void>((begin) => {
+      waiting.push({ bytesMax, begin });
+      letIn();
+    });
+    try {
+      return await inflate(bytes, bytesMax);
+    } catch (error) {
+      throw inWords(error, bytesMax);
+    } finally {
+      atWork -= 1;
+      bytesAtWork -= bytesMax;
+      letIn();
+    }
   };
-  return {
+  return (check) => ({
     ...compressionGzip,
     decompress: async (bytes, bytesMax) => {
-      await turn();
-      try {
-        return await compressionGzip.decompress(bytes, bytesMax);
-      } catch (error) {
-        throw inWords(error, bytesMax);
-      } finally {
-        leave();
-      }
+      const message = await inflated(bytes, bytesMax);
+      check(message);
+      return message;
     },
-  };
+  });
 }
 
 function inWords(error: unknown, bytesMax: number): ConnectError {

@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { N0Error } from "../../util/errors.ts";
 import { toConnectError } from "../errors.ts";
 import type { NodeServerRequest } from "../http.ts";
+import { protocolOf } from "../refuse.ts";
 import type { Budget } from "./budget.ts";
 import { newBytes } from "./bytes.ts";
 
@@ -16,6 +17,7 @@ export interface ReceiveOptions {
 
 /** One byte of flags and four of length stand before each message of a stream, and of gRPC. */
 const ENVELOPE_HEAD_BYTES = 5;
+const COMPRESSED_FLAG = 1;
 
 /**
  * The body of a request that is one message, in one piece. It is not asked for before the first `next`.
@@ -76,6 +78,19 @@ export async function* envelopes(
   } finally {
     taking.giveAll();
   }
+}
+
+/** The message in a piece of a body, undefined where it is compressed: `boundedGzip` sees it then. */
+export function plainMessage(
+  request: NodeServerRequest,
+  piece: Uint8Array,
+): Uint8Array | undefined {
+  if (protocolOf(request) === "connect") {
+    const encoding = request.headers["content-encoding"] ?? "identity";
+    return encoding === "identity" ? piece : undefined;
+  }
+  const isCompressed = ((piece[0] ?? 0) & COMPRESSED_FLAG) !== 0;
+  return isCompressed ? undefined : piece.subarray(ENVELOPE_HEAD_BYTES);
 }
 
 /** The length of the first envelope; more than there is where its head is not there yet. */

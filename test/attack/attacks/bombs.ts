@@ -8,10 +8,10 @@ const WIDTH = 12;
 const TIMEOUT_MS = 20_000;
 const MILLION = 1_000_000;
 
-/** A message of 1: an unknown field, 2: an empty string of a list, a million times; 3: 100 MB of nothing. */
+/** A message of 1: an unknown field, a million times; 2: an empty entry of a list, eight million times, which a survey takes as to its bytes; 3: 100 MB of nothing. */
 const BODIES: Readonly<Record<string, () => Buffer>> = {
   "unknown fields": () => Buffer.alloc(4 * MILLION, Buffer.from([0xa2, 0x1f, 1, 0x41])),
-  "empty entries": () => Buffer.alloc(2 * MILLION, Buffer.from([0x0a, 0])),
+  "empty entries": () => Buffer.alloc(16 * MILLION, Buffer.from([0x0a, 0])),
   zeros: () => Buffer.alloc(100 * MILLION),
   "groups in groups": () => Buffer.alloc(MILLION, 0x0b),
   "one long string": () =>
