@@ -134,7 +134,7 @@ function createServer(
   { onRequest, onUpgrade }: Listeners,
 ): Server {
   const headersTimeout = options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS;
-  const settings = { maxConcurrentStreams: STREAMS_MAX[options.audience ?? "client"] };
+  const settings = { maxConcurrentStreams: STREAMS_MAX };
   const timeouts = {
     headersTimeout,
     // A call ends before that by itself; this is for a body that is read no more.

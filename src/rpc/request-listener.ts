@@ -4,7 +4,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Log } from "../util/log.ts";
 import type { OriginRule } from "./cors.ts";
 import { answerCors } from "./cors.ts";
-import { RECEIVE_TIMEOUT_MS } from "./door/bounds.ts";
+import { RECEIVE_TIMEOUT_MS, UNREAD_MAX, UNREAD_PER_CONNECTION_MAX } from "./door/bounds.ts";
+import { sharedBudget } from "./door/budget.ts";
+import { connectionOf } from "./door/connections.ts";
 import type { RefusalReason, Refusals } from "./door/refusals.ts";
 import { factsOf } from "./door/refusals.ts";
 import { endUnread, endUntaken, mayTakeLong } from "./door/slow-clients.ts";
@@ -80,11 +82,12 @@ function guarded(
   { log, receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: RequestOptions,
   listener: Listener,
 ): Listener {
+  const placesOf = sharedBudget(UNREAD_MAX, UNREAD_PER_CONNECTION_MAX, "requests without an end");
   return (request, response) => {
     // Without a listener the error of a client that hangs up would end the process.
     response.on("error", SOCKET_ERROR_IGNORED);
     request.on("error", SOCKET_ERROR_IGNORED);
-    endUnread(request, receiveTimeoutMs);
+    endUnread(request, receiveTimeoutMs, placesOf(connectionOf(request)));
     endUntaken(response, receiveTimeoutMs);
     try {
       listener(request, response);

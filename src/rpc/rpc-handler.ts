@@ -16,6 +16,7 @@ import {
   isClientStream,
   isOpen,
   messageBytesMax,
+  OPEN_CALLS_MAX,
   OPEN_HELD_BYTES_MAX,
   OPEN_HELD_BYTES_PER_CONNECTION_MAX,
   RECEIVE_TIMEOUT_MS,
@@ -27,6 +28,7 @@ import { sharedBudget } from "./door/budget.ts";
 import { connectionOf } from "./door/connections.ts";
 import { checkEntries } from "./door/entries.ts";
 import { boundedGzip } from "./door/inflate.ts";
+import { newOpenCalls } from "./door/open-calls.ts";
 import { envelopes, plainMessage, wholeBody } from "./door/receive.ts";
 import type { Refusals } from "./door/refusals.ts";
 import { factsOf } from "./door/refusals.ts";
@@ -76,6 +78,7 @@ export function rpcHandler(
   const routes = routesOf(options, stopping, cutting);
   const bodyOf = bodies(options);
   const watchesOf = sharedBudget(WATCHES_MAX, WATCHES_PER_CONNECTION_MAX, "health watches");
+  const takePlace = newOpenCalls(OPEN_CALLS_MAX);
   return (request, response) => {
     const path = request.url?.split("?", 1)[0] ?? "";
     const route = routes.get(path);
@@ -97,6 +100,7 @@ export function rpcHandler(
         return refuse(request, response, { status: 429, error });
       }
     }
+    if (isOpen(method) && method !== Health.method.watch) takePlace(response);
     const contextValues = valuesOf(request);
     const call = { route, body: bodyOf(request, method), contextValues, onRefused };
     answerCall(request, response, call).catch((error: unknown) => {

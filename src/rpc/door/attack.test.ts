@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CHECK, envelope, rawHttp2, sendRaw } from "../../../test/door-server.ts";
+import { CHECK, envelope, GET_NODE, rawHttp2, sendRaw } from "../../../test/door-server.ts";
 
 const WATCH = "/grpc.health.v1.Health/Watch";
 const HEAP_MIB = 64;
@@ -101,6 +101,16 @@ test("thousands of health watches", async () => {
     for (let i = 0; i < 20; i++) {
       const { post } = rawHttp2(url);
       for (let j = 0; j < 200; j++) post(WATCH, "application/grpc").end(envelope(Buffer.alloc(0)));
+      await check();
+    }
+  });
+});
+
+test.each([CHECK, GET_NODE])("thousands of calls of %s without an end", async (path) => {
+  await expectUnharmedBy(async () => {
+    for (let i = 0; i < 40; i++) {
+      const { post } = rawHttp2(url);
+      for (let j = 0; j < 200; j++) post(path, "application/grpc");
       await check();
     }
   });

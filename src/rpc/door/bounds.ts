@@ -63,6 +63,13 @@ export const OPEN_HELD_BYTES_PER_CONNECTION_MAX = 128 * KIB;
 export const WATCHES_MAX = 256;
 export const WATCHES_PER_CONNECTION_MAX = 8;
 
+/** Calls at once, but for watches, of those that answer before it is known who asks. A probe has one. */
+export const OPEN_CALLS_MAX = 256;
+
+/** Requests at once that are answered and still send. */
+export const UNREAD_MAX = 256;
+export const UNREAD_PER_CONNECTION_MAX = 16;
+
 /** How long a client may take to send a whole request, or the first message of a stream. */
 export const RECEIVE_TIMEOUT_MS = 30_000;
 
@@ -74,6 +81,6 @@ export const IDLE_SESSION_MS = 10 * 60_000;
 
 /**
  * Calls at once on one connection. An agent's only client is the API, which sends it the consoles and
- * forwarded connections of all users on one.
+ * forwarded connections of all users on one; a client of the API may make hundreds of machines at once.
  */
-export const STREAMS_MAX: Readonly<Record<Audience, number>> = { client: 256, api: 1000 };
+export const STREAMS_MAX = 1000;
