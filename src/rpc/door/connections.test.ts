@@ -94,7 +94,7 @@ describe("a connection of HTTP/2", () => {
     const { url } = await serveDoor();
     const { session } = rawHttp2(url);
     await once(session, "remoteSettings");
-    expect(session.remoteSettings.maxConcurrentStreams).toBe(256);
+    expect(session.remoteSettings.maxConcurrentStreams).toBe(1000);
   });
 });
 
