@@ -1,41 +1,19 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import type { Transport } from "@connectrpc/connect";
 import { type OpenedApi, openApi } from "../src/api/api.ts";
 import type { Datastore } from "../src/datastore/datastore.ts";
 import { sqliteDatastore } from "../src/datastore/sqlite/sqlite-datastore.ts";
-import { ImageService } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
-import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
-import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
-import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { listen } from "../src/rpc/listen.ts";
 import { API_PORT_DEFAULT, openTransport } from "../src/rpc/transport.ts";
 import { openLogFile } from "../src/serve/log-file.ts";
 import { systemClock } from "../src/util/clock.ts";
 import { openLog } from "../src/util/log.ts";
 import { systemRandom } from "../src/util/random.ts";
+import { type Clients, clientsOf } from "../test/clients.ts";
 import { type FakeNode, newFakeNode } from "../test/fake-node.ts";
 import { spread } from "./measurement.ts";
-
-export interface Clients {
-  readonly nodes: Client<typeof NodeService>;
-  readonly networks: Client<typeof NetworkService>;
-  readonly blockStorages: Client<typeof BlockStorageService>;
-  readonly virtualMachines: Client<typeof VirtualMachineService>;
-  readonly images: Client<typeof ImageService>;
-}
-
-export function clientsOf(transport: Transport): Clients {
-  return {
-    nodes: createClient(NodeService, transport),
-    networks: createClient(NetworkService, transport),
-    blockStorages: createClient(BlockStorageService, transport),
-    virtualMachines: createClient(VirtualMachineService, transport),
-    images: createClient(ImageService, transport),
-  };
-}
 
 /** As n0core serves it: a SQLite file with `synchronous = FULL`, a real socket, and a line of log for each call. */
 export interface ControlPlane extends Clients, AsyncDisposable {

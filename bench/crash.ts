@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { API_PORT_DEFAULT, openTransport } from "../src/rpc/transport.ts";
-import { clientsOf } from "./control-plane.ts";
+import { clientsOf } from "../test/clients.ts";
 import { type Measurement, median } from "./measurement.ts";
 import { startProcess } from "./process.ts";
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { API_PORT_DEFAULT, openTransport } from "../src/rpc/transport.ts";
-import { clientsOf } from "./control-plane.ts";
+import { clientsOf } from "../test/clients.ts";
 import type { LoadOrder } from "./load.ts";
 import { spread, timed } from "./measurement.ts";
 

@@ -1,37 +1,19 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import type { Transport } from "@connectrpc/connect";
 import { type OpenedApi, openApi } from "../src/api/api.ts";
 import type { Datastore } from "../src/datastore/datastore.ts";
 import { memoryDatastore } from "../src/datastore/memory/memory-datastore.ts";
 import { sqliteDatastore } from "../src/datastore/sqlite/sqlite-datastore.ts";
-import { ImageService } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
-import { UserService } from "../src/gen/n0stack/iam/v0/user_pb.ts";
-import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
-import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
-import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { TransactionService } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
-import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
 import { localTransport } from "../src/rpc/local-transport.ts";
 import { type Faults, noFaults } from "../src/transaction/faults.ts";
 import { type Clock, systemClock } from "../src/util/clock.ts";
 import { silentLog } from "../src/util/log.ts";
 import { systemRandom } from "../src/util/random.ts";
+import { type Clients, clientsOf } from "./clients.ts";
 import { type FakeNode, newFakeNode } from "./fake-node.ts";
-
-export interface Clients {
-  readonly nodes: Client<typeof NodeService>;
-  readonly networks: Client<typeof NetworkService>;
-  readonly blockStorages: Client<typeof BlockStorageService>;
-  readonly virtualMachines: Client<typeof VirtualMachineService>;
-  readonly images: Client<typeof ImageService>;
-  readonly users: Client<typeof UserService>;
-  readonly transactions: Client<typeof TransactionService>;
-  readonly verify: Client<typeof VerifyService>;
-}
 
 /** A whole control plane in one process: a real SQLite file, real transactions, nodes with fake drivers. */
 export interface World extends Clients, AsyncDisposable {
@@ -205,17 +187,4 @@ export function withHeaders(world: World, headers: Readonly<Record<string, strin
     (unary) => (method, signal, timeoutMs, _, input, values) =>
       unary(method, signal, timeoutMs, headers, input, values),
   );
-}
-
-export function clientsOf(transport: Transport): Clients {
-  return {
-    nodes: createClient(NodeService, transport),
-    networks: createClient(NetworkService, transport),
-    blockStorages: createClient(BlockStorageService, transport),
-    virtualMachines: createClient(VirtualMachineService, transport),
-    images: createClient(ImageService, transport),
-    users: createClient(UserService, transport),
-    transactions: createClient(TransactionService, transport),
-    verify: createClient(VerifyService, transport),
-  };
 }

@@ -1,11 +1,13 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
-import type { Message } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Interceptor, StreamResponse } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import type { Log } from "../util/log.ts";
 import { logFields, withLogFields } from "../util/log.ts";
 import { cut } from "../util/quote.ts";
+import { isOpen } from "./door/bounds.ts";
 import { TRANSACTION_HEADER, toConnectError } from "./errors.ts";
 
 export const REQUEST_ID_HEADER = "x-request-id";
@@ -17,15 +19,11 @@ export function requestIdOf(given: string | null | undefined): string {
 }
 
 /** Said every few seconds by machines: worth a line only when it goes wrong. */
-const QUIET_METHODS: ReadonlySet<string> = new Set(["n0stack.pool.v0.NodeService/HeartbeatNode"]);
-/** Anybody may ask them, and must not fill the log with that. */
-const OPEN_SERVICES = ["grpc.health.v1.Health/", "n0stack.agent.v1alpha1.IdentityAgentService/"];
+const QUIET_METHODS: ReadonlySet<DescMethod> = new Set([NodeService.method.heartbeatNode]);
 
-function isQuiet(method: string, isOk: boolean): boolean {
-  return (
-    OPEN_SERVICES.some((service) => method.startsWith(service)) ||
-    (isOk && QUIET_METHODS.has(method))
-  );
+/** Anybody may call an open method, and must not fill the log with that. */
+function isQuiet(method: DescMethod, isOk: boolean): boolean {
+  return isOpen(method) || (isOk && QUIET_METHODS.has(method));
 }
 
 /**
@@ -37,7 +35,7 @@ export function logInterceptor(log: Log): Interceptor {
   return (next) => (request) => {
     const requestId = requestIdOf(request.header.get(REQUEST_ID_HEADER));
     return withLogFields({ requestId }, async () => {
-      const line = startLine(log, `${request.service.typeName}/${request.method.name}`);
+      const line = startLine(log, request.method);
       if (request.stream) {
         const { signal } = request;
         // Nobody reads on when a client hangs up between two messages.
@@ -80,7 +78,7 @@ interface Line {
   end(reason?: unknown): void;
 }
 
-function startLine(log: Log, method: string): Line {
+function startLine(log: Log, method: DescMethod): Line {
   const startMs = performance.now();
   const scope = logFields();
   let resource: string | undefined;
@@ -96,7 +94,7 @@ function startLine(log: Log, method: string): Line {
       const transactionId =
         scope["transactionId"] ?? error?.metadata.get(TRANSACTION_HEADER) ?? undefined;
       const fields = {
-        method,
+        method: `${method.parent.typeName}/${method.name}`,
         ...(resource === undefined ? {} : { name: resource }),
         code: error === undefined ? "ok" : codeName(error.code),
         durationMs: Math.round((performance.now() - startMs) * 100) / 100,

@@ -99,8 +99,7 @@ export function rpcHandler(
         onRefused(error);
         return refuse(request, response, { status: 429, error });
       }
-    }
-    if (isOpen(method) && method !== Health.method.watch) takePlace(response);
+    } else if (isOpen(method)) takePlace(response);
     const contextValues = valuesOf(request);
     const call = { route, body: bodyOf(request, method), contextValues, onRefused };
     answerCall(request, response, call).catch((error: unknown) => {

@@ -10,8 +10,8 @@ import { localTransport } from "../../src/rpc/local-transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { silentLog } from "../../src/util/log.ts";
 import { systemRandom } from "../../src/util/random.ts";
+import { type Clients, clientsOf } from "../clients.ts";
 import { collect } from "../collect.ts";
-import { type Clients, clientsOf } from "../world.ts";
 import { run } from "./compute-world.ts";
 
 export const MIB = 1n << 20n;

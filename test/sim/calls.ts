@@ -2,9 +2,9 @@ import type { CallOptions } from "@connectrpc/connect";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import type { VerifyResponse } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
+import type { Clients } from "../clients.ts";
 import { collect } from "../collect.ts";
 import { MiB, SSH_KEY } from "../scenario.ts";
-import type { Clients } from "../world.ts";
 import { IMAGE_URL } from "./node.ts";
 import { namesOf, type View } from "./view.ts";
 

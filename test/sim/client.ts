@@ -3,7 +3,7 @@ import { blockStorages, virtualMachines } from "../../src/api/collections.ts";
 import { IDEMPOTENCY_HEADER } from "../../src/api/idempotency/request-key.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import type { N0Error } from "../../src/util/errors.ts";
-import { type Clients, clientsOf } from "../world.ts";
+import { type Clients, clientsOf } from "../clients.ts";
 import { CALLS, type CallKind } from "./calls.ts";
 import type { Model } from "./model.ts";
 import { type Endpoint, isUnanswered, type Network } from "./network.ts";

@@ -1,5 +1,5 @@
 import { fromConnectError } from "../../src/rpc/errors.ts";
-import { type Clients, clientsOf } from "../world.ts";
+import { type Clients, clientsOf } from "../clients.ts";
 import type { Endpoint, Network } from "./network.ts";
 import type { SimulatedNode } from "./node.ts";
 import { Process, type Timeline } from "./timeline.ts";

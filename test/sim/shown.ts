@@ -1,6 +1,6 @@
 import { blockStorages, virtualMachines } from "../../src/api/collections.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { clientsOf } from "../world.ts";
+import { clientsOf } from "../clients.ts";
 import { falseAlarms } from "./calls.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Watcher } from "./watcher.ts";

@@ -1,4 +1,4 @@
-import { type Clients, clientsOf } from "../world.ts";
+import { type Clients, clientsOf } from "../clients.ts";
 import type { Endpoint, Network } from "./network.ts";
 import { Process, type Timeline } from "./timeline.ts";
 
