@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { REQUEST_NODE_OF_BLOCK_STORAGE } from "../src/api/annotations.ts";
+import { REQUEST_NODE_OF_BLOCK_STORAGE } from "../src/api/core/annotations.ts";
 import { diskRequest } from "./control-plane.ts";
 import { inTurn, type Measurement, median, timed } from "./measurement.ts";
 import { NODE, openRealCloud, run as runCommand } from "./real-node.ts";

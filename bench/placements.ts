@@ -1,4 +1,4 @@
-import { computeWish, countedOn, schedule } from "../src/api/node/schedule.ts";
+import { computeWish, countedOn, schedule } from "../src/api/pool/schedule/schedule.ts";
 import { openFakeCloud } from "./control-plane.ts";
 import { cpuMeter, inTurn, type Measurement, median } from "./measurement.ts";
 

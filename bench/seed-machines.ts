@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { computes, interfaces, uuids, virtualMachines } from "../src/api/collections.ts";
+import { computes, interfaces, uuids, virtualMachines } from "../src/api/core/collections.ts";
 import { put } from "../src/datastore/collection.ts";
 import { merge, type Writes } from "../src/datastore/datastore.ts";
 import {

@@ -11,7 +11,7 @@ import { parseLocation } from "../src/agent/location.ts";
 import { isRangeMeant, unmetCondition } from "../src/api/console/conditions.ts";
 import { parseRange } from "../src/api/console/range.ts";
 import { downloadName, vncSocketName } from "../src/api/console/urls.ts";
-import { requestKeyOf } from "../src/api/idempotency/request-key.ts";
+import { requestKeyOf } from "../src/api/core/idempotency/request-key.ts";
 import { inOneLine, lastLine } from "../src/driver/command/one-line.ts";
 import { parseDomainXml } from "../src/driver/compute/libvirt/domain-xml.ts";
 import {

@@ -1,11 +1,17 @@
 import { expect, test } from "vitest";
-import { blockStorageSteps, pending } from "../src/api/block-storage/block-storage-record.ts";
-import { reservationOf } from "../src/api/block-storage/make.ts";
-import { growDomainDiskLater, growVolumeLater } from "../src/api/block-storage/volume-steps.ts";
-import { blockStorages, virtualMachines } from "../src/api/collections.ts";
-import { asAnswered } from "../src/api/idempotency/answer.ts";
-import { changeStorage } from "../src/api/node/steps.ts";
-import { runSaga } from "../src/api/saga.ts";
+import { blockStorages, virtualMachines } from "../src/api/core/collections.ts";
+import { asAnswered } from "../src/api/core/idempotency/answer.ts";
+import { runSaga } from "../src/api/core/saga/saga.ts";
+import { changeStorage } from "../src/api/pool/inventory/steps.ts";
+import {
+  blockStorageSteps,
+  pending,
+} from "../src/api/provisioning/block-storage/block-storage-record.ts";
+import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
+import {
+  growDomainDiskLater,
+  growVolumeLater,
+} from "../src/api/provisioning/block-storage/volume-steps.ts";
 import { BlockStorage_BlockStorageState as State } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { SimulatedCrash } from "../src/transaction/faults.ts";
 import { later } from "../src/transaction/step.ts";

@@ -15,8 +15,8 @@ import {
   users,
   uuids,
   virtualMachines,
-} from "../src/api/collections.ts";
-import type { Code } from "../src/api/verify/codes.ts";
+} from "../src/api/core/collections.ts";
+import type { Code } from "../src/api/observe/verify/codes.ts";
 import { openCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";

@@ -1,4 +1,4 @@
-import { ALL_CODES, CODES, type CodeFacts } from "../src/api/verify/codes.ts";
+import { ALL_CODES, CODES, type CodeFacts } from "../src/api/observe/verify/codes.ts";
 
 /** The lines of the table in docs/operating/verify.md. */
 export function codesTable(): string[] {

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import { blockStorages, virtualMachines } from "../src/api/collections.ts";
-import type { Api } from "../src/api/context.ts";
+import { blockStorages, virtualMachines } from "../src/api/core/collections.ts";
+import type { Api } from "../src/api/core/context.ts";
 import { type Collection, put, remove } from "../src/datastore/collection.ts";
 import type { BlockStorage } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { BlockStorageSchema } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";

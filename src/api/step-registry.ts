@@ -1,8 +1,22 @@
 import type { Writes } from "../datastore/datastore.ts";
 import { StepRegistry } from "../transaction/registry.ts";
-import { blockStorageSteps } from "./block-storage/block-storage-record.ts";
-import { forgetBlockStorage } from "./block-storage/purge.ts";
-import { forgetVolume } from "./block-storage/removal.ts";
+import type { SagaContext } from "./core/context.ts";
+import { reserveInterface } from "./network/interface/interfaces.ts";
+import {
+  moveTap,
+  restoreNetwork,
+  settleRules,
+  sweep,
+} from "./network/network/node-network-steps.ts";
+import {
+  changeCompute,
+  changeStorage,
+  reserveCompute,
+  reserveStorage,
+} from "./pool/inventory/steps.ts";
+import { blockStorageSteps } from "./provisioning/block-storage/block-storage-record.ts";
+import { forgetBlockStorage } from "./provisioning/block-storage/purge.ts";
+import { forgetVolume } from "./provisioning/block-storage/removal.ts";
 import {
   ensureCopied,
   ensureEmpty,
@@ -16,12 +30,8 @@ import {
   markVolumeLater,
   recordOverlay,
   removeVolumeLater,
-} from "./block-storage/volume-steps.ts";
-import type { SagaContext } from "./context.ts";
-import { reserveInterface } from "./network/interfaces.ts";
-import { moveTap, restoreNetwork, settleRules, sweep } from "./network/node-network-steps.ts";
-import { changeCompute, changeStorage, reserveCompute, reserveStorage } from "./node/steps.ts";
-import { forgetVirtualMachine } from "./virtual-machine/delete.ts";
+} from "./provisioning/block-storage/volume-steps.ts";
+import { forgetVirtualMachine } from "./provisioning/virtual-machine/delete.ts";
 import {
   defineDomain,
   pauseDomain,
@@ -37,10 +47,10 @@ import {
   startDomain,
   startNewDomain,
   writeNewSeed,
-} from "./virtual-machine/domain-steps.ts";
-import { reserveUuid } from "./virtual-machine/reservations.ts";
-import { attachTap, makeTap, removeTapLater } from "./virtual-machine/tap-steps.ts";
-import { virtualMachineSteps } from "./virtual-machine/virtual-machine-record.ts";
+} from "./provisioning/virtual-machine/domain-steps.ts";
+import { reserveUuid } from "./provisioning/virtual-machine/reservations.ts";
+import { attachTap, makeTap, removeTapLater } from "./provisioning/virtual-machine/tap-steps.ts";
+import { virtualMachineSteps } from "./provisioning/virtual-machine/virtual-machine-record.ts";
 
 /** Every step that a journal of this version may name. */
 export function stepRegistry(): StepRegistry<SagaContext, Writes> {

@@ -1,4 +1,4 @@
-import type { Code } from "../../src/api/verify/codes.ts";
+import type { Code } from "../../src/api/observe/verify/codes.ts";
 import { RepairOutcome } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import type { RpcCase } from "../saga-cases.ts";
 import { DRIFT_CASES } from "../verify-cases.ts";

@@ -1,9 +1,17 @@
-import { blockStorageSteps, settled } from "../../src/api/block-storage/block-storage-record.ts";
-import { allocations, blockStorages, interfaces, storages } from "../../src/api/collections.ts";
-import { releaseInterface, reserveInterface } from "../../src/api/network/interfaces.ts";
-import { countStorage, toAmounts } from "../../src/api/node/amounts.ts";
-import { Inventory, whyNot } from "../../src/api/node/inventory.ts";
-import { reserveStorage } from "../../src/api/node/steps.ts";
+import {
+  allocations,
+  blockStorages,
+  interfaces,
+  storages,
+} from "../../src/api/core/collections.ts";
+import { releaseInterface, reserveInterface } from "../../src/api/network/interface/interfaces.ts";
+import { countStorage, toAmounts } from "../../src/api/pool/inventory/amounts.ts";
+import { Inventory, whyNot } from "../../src/api/pool/inventory/inventory.ts";
+import { reserveStorage } from "../../src/api/pool/inventory/steps.ts";
+import {
+  blockStorageSteps,
+  settled,
+} from "../../src/api/provisioning/block-storage/block-storage-record.ts";
 import { put, putNew } from "../../src/datastore/collection.ts";
 import { type Datastore, merge, type Writes } from "../../src/datastore/datastore.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";

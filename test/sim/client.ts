@@ -1,6 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
-import { blockStorages, virtualMachines } from "../../src/api/collections.ts";
-import { IDEMPOTENCY_HEADER } from "../../src/api/idempotency/request-key.ts";
+import { blockStorages, virtualMachines } from "../../src/api/core/collections.ts";
+import { IDEMPOTENCY_HEADER } from "../../src/api/core/idempotency/request-key.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import type { N0Error } from "../../src/util/errors.ts";
 import { type Clients, clientsOf } from "../clients.ts";

@@ -1,4 +1,3 @@
-import { settled } from "../../src/api/block-storage/block-storage-record.ts";
 import {
   blockStorages,
   computes,
@@ -9,7 +8,8 @@ import {
   storages,
   users,
   virtualMachines,
-} from "../../src/api/collections.ts";
+} from "../../src/api/core/collections.ts";
+import { settled } from "../../src/api/provisioning/block-storage/block-storage-record.ts";
 import type { Collection } from "../../src/datastore/collection.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";

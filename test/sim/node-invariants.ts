@@ -1,4 +1,9 @@
-import { blockStorages, interfaces, replicas, virtualMachines } from "../../src/api/collections.ts";
+import {
+  blockStorages,
+  interfaces,
+  replicas,
+  virtualMachines,
+} from "../../src/api/core/collections.ts";
 import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import type { Model } from "./model.ts";
 import type { SimulatedNode } from "./node.ts";

@@ -1,4 +1,4 @@
-import { blockStorages, nodes, virtualMachines } from "../../src/api/collections.ts";
+import { blockStorages, nodes, virtualMachines } from "../../src/api/core/collections.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { wrongOnNode } from "./node-invariants.ts";

@@ -12,7 +12,7 @@ import {
   taps,
   uuids,
   virtualMachines,
-} from "../../src/api/collections.ts";
+} from "../../src/api/core/collections.ts";
 import type { Collection } from "../../src/datastore/collection.ts";
 import type { Datastore, Entry } from "../../src/datastore/datastore.ts";
 import { isHost, parseAddress, parseCidr } from "../../src/util/cidr.ts";

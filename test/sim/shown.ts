@@ -1,4 +1,4 @@
-import { blockStorages, virtualMachines } from "../../src/api/collections.ts";
+import { blockStorages, virtualMachines } from "../../src/api/core/collections.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { clientsOf } from "../clients.ts";
 import { falseAlarms } from "./calls.ts";

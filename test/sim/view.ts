@@ -4,7 +4,7 @@ import {
   networks,
   users,
   virtualMachines,
-} from "../../src/api/collections.ts";
+} from "../../src/api/core/collections.ts";
 import type { Image } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
 import type { User } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
 import {

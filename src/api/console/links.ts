@@ -1,4 +1,4 @@
-import type { ConsoleLinks } from "../console-links.ts";
+import type { ConsoleLinks } from "../core/console-links.ts";
 import type { ConsoleTokens } from "./tokens.ts";
 import { consoleUrl, downloadUrl } from "./urls.ts";
 

@@ -1,6 +1,9 @@
-import { getReadable } from "../block-storage/read.ts";
-import type { Api } from "../context.ts";
-import { getSettled, incarnationOf } from "../virtual-machine/virtual-machine-record.ts";
+import type { Api } from "../core/context.ts";
+import { getReadable } from "../provisioning/block-storage/read.ts";
+import {
+  getSettled,
+  incarnationOf,
+} from "../provisioning/virtual-machine/virtual-machine-record.ts";
 import type { FindConsole, FindVolume } from "./console-target.ts";
 
 /** Finds virtual machines in the records, and their node's agent. */

@@ -1,0 +1,88 @@
+import { type DescMethodUnary, type Message, toBinary } from "@bufbuild/protobuf";
+import { putOf } from "../../../datastore/collection.ts";
+import type { Writes } from "../../../datastore/datastore.ts";
+import { passes } from "../../../transaction/persist.ts";
+import { type Answered, asAnswered } from "./answer.ts";
+import { type KeptRequest, keptError, keptRequests } from "./kept-request.ts";
+
+export interface AttemptOptions {
+  readonly method: DescMethodUnary;
+  /** Of its record. */
+  readonly requestKey: string;
+  readonly fingerprint: string;
+  readonly startedAtMs: number;
+}
+
+/**
+ * One run of a request that bears a key. It goes on as long as one of the clients that wait for it does,
+ * and makes what is written of it in the batches of its transaction.
+ */
+export class Attempt {
+  readonly method: DescMethodUnary;
+  readonly requestKey: string;
+  readonly fingerprint: string;
+  readonly #startedAtMs: number;
+  readonly #giveUp = new AbortController();
+  #transactionId: string | undefined;
+  #clients = 0;
+
+  constructor({ method, requestKey, fingerprint, startedAtMs }: AttemptOptions) {
+    this.method = method;
+    this.requestKey = requestKey;
+    this.fingerprint = fingerprint;
+    this.#startedAtMs = startedAtMs;
+  }
+
+  /** Undefined before it has begun a transaction. */
+  get transactionId(): string | undefined {
+    return this.#transactionId;
+  }
+
+  begin(transactionId: string): void {
+    if (this.#transactionId !== undefined) throw new Error(`${this.method.name} begins twice`);
+    this.#transactionId = transactionId;
+  }
+
+  /** Aborts when the last of its clients has gone. */
+  get signal(): AbortSignal {
+    return this.#giveUp.signal;
+  }
+
+  /** Counts a client, until its signal aborts or what is returned is disposed of. */
+  join(client: AbortSignal): Disposable {
+    this.#clients += 1;
+    const leave = () => {
+      this.#clients -= 1;
+      if (this.#clients === 0) this.#giveUp.abort(client.reason);
+    };
+    if (client.aborted) leave();
+    else client.addEventListener("abort", leave, { once: true });
+    return { [Symbol.dispose]: () => client.removeEventListener("abort", leave) };
+  }
+
+  /** With the commit. */
+  answered(answer: Message, encoded?: Uint8Array): Writes {
+    const { output, name } = this.method;
+    if (answer.$typeName !== output.typeName) {
+      throw new Error(`${name} answers ${output.typeName}, not ${answer.$typeName}`);
+    }
+    const bytes = encoded ?? toBinary<typeof output>(output, answer);
+    return this.#put({ answer: Buffer.from(bytes).toString("base64") });
+  }
+
+  /** With the end of an unwind. What waiting may cure is not kept, so that the next try is a new one. */
+  readonly unwoundWrites = (reason: unknown): Answered | undefined => {
+    if (passes(reason) || this.signal.aborted) return undefined;
+    return asAnswered(this.#put({ error: keptError(reason) }));
+  };
+
+  #put(outcome: Pick<KeptRequest, "answer" | "error">): Writes {
+    const kept: KeptRequest = {
+      transactionId: this.#transactionId ?? "",
+      fingerprint: this.fingerprint,
+      startedAtMs: this.#startedAtMs,
+      ...outcome,
+    };
+    return { puts: [putOf(keptRequests, this.requestKey, kept)] };
+  }
+}

@@ -1,0 +1,48 @@
+import { jsonCollection } from "../../../datastore/collection.ts";
+import { JOURNAL_BYTES_MAX } from "../../../datastore/datastore-journal.ts";
+import { type ErrorKind, N0Error } from "../../../util/errors.ts";
+
+type KeptError = {
+  readonly kind: ErrorKind;
+  readonly message: string;
+  readonly field?: string;
+  readonly resource?: string;
+};
+
+/**
+ * What came of a request under its key. While its transaction is open there is none yet: then the
+ * transaction names the key.
+ */
+export type KeptRequest = {
+  readonly transactionId: string;
+  readonly fingerprint: string;
+  readonly startedAtMs: number;
+  /** The message in base64; written with the transaction's commit. */
+  readonly answer?: string;
+  /** Instead of an answer; written when the transaction has been undone. */
+  readonly error?: KeptError;
+};
+
+/** Under the RPC and the key that the client chose. */
+export const keptRequests = jsonCollection<KeptRequest>("idempotency", {
+  bytesMax: JOURNAL_BYTES_MAX,
+});
+
+const MESSAGE_LENGTH_MAX = 2_000;
+
+export function keptError(reason: unknown): KeptError {
+  if (!(reason instanceof N0Error)) return { kind: "internal", message: "internal error" };
+  const { field, resource } = reason.facts;
+  return {
+    kind: reason.kind,
+    message: reason.message.slice(0, MESSAGE_LENGTH_MAX),
+    ...(field === undefined ? {} : { field }),
+    ...(resource === undefined ? {} : { resource }),
+  };
+}
+
+/** As the first client got it. */
+export function errorOf({ transactionId }: KeptRequest, error: KeptError): N0Error {
+  const { kind, message, ...facts } = error;
+  return new N0Error(kind, message, { ...facts, transactionId, rollback: "done" });
+}

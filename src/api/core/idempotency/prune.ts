@@ -1,0 +1,76 @@
+import { ConflictError, type Datastore, type Entry } from "../../../datastore/datastore.ts";
+import { keptRequests } from "./kept-request.ts";
+
+/** What all of them may take; of more, the oldest go before their time. */
+const KEPT_BYTES_MAX = 256 << 20;
+const PAGE = 100;
+const AGE_MS = 60_000;
+
+/**
+ * Forgets what was asked under keys before `beforeMs`, and more where that is not enough to keep the rest
+ * within `bytesMax`. A key that is forgotten while its request still runs is kept anew when that is done.
+ *
+ * @returns how many it forgot.
+ */
+export async function pruneKeptRequests(
+  datastore: Datastore,
+  beforeMs: number,
+  bytesMax: number = KEPT_BYTES_MAX,
+): Promise<number> {
+  // They sort by the clients' keys, so which are the oldest shows only when all were seen.
+  const bytesByMinute = new Map<number, number>();
+  for await (const page of pages(datastore)) {
+    for (const { startedAtMs, bytes } of page) {
+      const minute = Math.floor(startedAtMs / AGE_MS);
+      bytesByMinute.set(minute, (bytesByMinute.get(minute) ?? 0) + bytes);
+    }
+  }
+  const oldestMs = Math.max(beforeMs, oldestToKeepMs(bytesByMinute, bytesMax));
+  let forgotten = 0;
+  for await (const page of pages(datastore)) {
+    const old = page.filter(({ startedAtMs }) => startedAtMs < oldestMs);
+    if (await forget(datastore, old)) forgotten += old.length;
+  }
+  return forgotten;
+}
+
+/** @returns false where one of them is being used again: they are looked at anew the next time. */
+async function forget(
+  datastore: Datastore,
+  old: readonly { readonly key: string; readonly revision: number }[],
+): Promise<boolean> {
+  const conditions = old.map(({ key, revision }) => ({ key, revision }));
+  try {
+    if (old.length > 0) await datastore.batch({ deletes: old.map(({ key }) => key), conditions });
+    return true;
+  } catch (reason) {
+    if (reason instanceof ConflictError) return false;
+    throw reason;
+  }
+}
+
+function oldestToKeepMs(bytesByMinute: ReadonlyMap<number, number>, bytesMax: number): number {
+  let total = 0;
+  for (const minute of [...bytesByMinute.keys()].sort((a, b) => b - a)) {
+    total += bytesByMinute.get(minute)!;
+    if (total > bytesMax) return (minute + 1) * AGE_MS;
+  }
+  return Number.NEGATIVE_INFINITY;
+}
+
+async function* pages(datastore: Datastore) {
+  for (let after: string | undefined; ; ) {
+    const page = { limit: PAGE, ...(after === undefined ? {} : { after }) };
+    const entries = await datastore.list(keptRequests.prefix, page);
+    yield entries.map(read);
+    if (entries.length < PAGE) return;
+    after = entries.at(-1)!.key;
+    // A list is read at once: others get their turn in between.
+    await new Promise(setImmediate);
+  }
+}
+
+function read({ key, value, revision }: Entry) {
+  const { startedAtMs } = keptRequests.decode(value);
+  return { key, revision, startedAtMs, bytes: key.length + value.length };
+}

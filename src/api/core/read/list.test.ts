@@ -1,0 +1,99 @@
+import { expect, test } from "vitest";
+import { fc } from "../../../../test/properties.ts";
+import { refused } from "../../../../test/refused.ts";
+import { newWorld, type World } from "../../../../test/world.ts";
+
+async function users(world: World, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    await world.users.createUser({ name, labels: { first: name[0]!, all: "yes" } });
+  }
+}
+
+async function pages(world: World, request: { pageSize: number; namePrefix?: string }) {
+  const found: string[][] = [];
+  let pageToken = "";
+  do {
+    const page = await world.users.listUsers({ ...request, pageToken });
+    found.push(page.users.map(({ name }) => name));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  return found;
+}
+
+const NAMES = ["a", "a-1", "a.b", "a_1", "ab", "b", "b1", "constructor"];
+
+test("a list is in the order of names, whole or page by page", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await users(world, NAMES.toReversed());
+  const [whole] = await pages(world, { pageSize: 0 });
+  expect(whole).toEqual(NAMES);
+  expect(await pages(world, { pageSize: 3 })).toEqual([
+    ["a", "a-1", "a.b"],
+    ["a_1", "ab", "b"],
+    ["b1", "constructor"],
+  ]);
+  expect(await pages(world, { pageSize: 4 })).toEqual([NAMES.slice(0, 4), NAMES.slice(4)]);
+  expect(await pages(world, { pageSize: 8 })).toEqual([NAMES]);
+  expect(await pages(world, { pageSize: 10_000 })).toEqual([NAMES]);
+});
+
+test("the token of a page goes on also where what it ended with is gone", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await users(world, NAMES);
+  const { nextPageToken: pageToken } = await world.users.listUsers({ pageSize: 3 });
+  await world.users.deleteUser({ name: "a.b" });
+  await users(world, ["0-new"]);
+  const rest = await world.users.listUsers({ pageSize: 0, pageToken });
+  expect(rest.users.map(({ name }) => name)).toEqual(NAMES.slice(3));
+});
+
+test("a list is narrowed by the beginning of names and by labels, and pages so as well", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await users(world, NAMES);
+  const names = async (request: Parameters<World["users"]["listUsers"]>[0]) =>
+    (await world.users.listUsers(request)).users.map(({ name }) => name);
+  expect(await names({ namePrefix: "a-" })).toEqual(["a-1"]);
+  expect(await names({ namePrefix: "a" })).toEqual(NAMES.slice(0, 5));
+  expect(await names({ namePrefix: "a/../b" })).toEqual([]);
+  expect(await names({ namePrefix: "%" })).toEqual([]);
+  expect(await names({ labelSelector: { first: "b" } })).toEqual(["b", "b1"]);
+  expect(await names({ labelSelector: { first: "b", all: "no" } })).toEqual([]);
+  expect(await names({ labelSelector: { none: "" } })).toEqual([]);
+  const selected = { labelSelector: { first: "a" }, pageSize: 2 };
+  const first = await world.users.listUsers(selected);
+  expect(first.users.map(({ name }) => name)).toEqual(["a", "a-1"]);
+  const second = await world.users.listUsers({ ...selected, pageToken: first.nextPageToken });
+  expect(second.users.map(({ name }) => name)).toEqual(["a.b", "a_1"]);
+  const third = await world.users.listUsers({ ...selected, pageToken: second.nextPageToken });
+  expect(third).toMatchObject({ users: [{ name: "ab" }], nextPageToken: "" });
+  expect(await pages(world, { pageSize: 2, namePrefix: "b" })).toEqual([["b", "b1"]]);
+});
+
+test.for([
+  ["page_token", { pageToken: "no token" }],
+  ["page_token", { pageToken: "=" }],
+  ["page_size", { pageSize: 10_001 }],
+] as const)("a wrong %s is refused: %j", async ([field, request]) => {
+  await using world = await newWorld({ nodeCount: 0 });
+  expect(await refused(world.users.listUsers(request))).toMatchObject({
+    code: "InvalidArgument",
+    field,
+  });
+});
+
+test("pages of any size, filtered in any way, are the whole list cut into pieces", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await users(world, NAMES);
+  const cases = fc.record({
+    pageSize: fc.integer({ min: 1, max: 9 }),
+    namePrefix: fc.constantFrom("", "a", "b", "zz"),
+  });
+  await fc.assert(
+    fc.asyncProperty(cases, async (request) => {
+      const found = await pages(world, request);
+      expect(found.flat()).toEqual(NAMES.filter((name) => name.startsWith(request.namePrefix)));
+      expect(found.slice(0, -1).every((page) => page.length === request.pageSize)).toBe(true);
+    }),
+    { numRuns: 40 },
+  );
+});

@@ -1,0 +1,67 @@
+import type { Collection } from "../../../datastore/collection.ts";
+import type { Records } from "../../../datastore/records.ts";
+import { invalid } from "../../../util/errors.ts";
+
+/** What every List request asks. */
+export interface ListRequest {
+  readonly pageSize: number;
+  readonly pageToken: string;
+  readonly namePrefix: string;
+  readonly labelSelector: { readonly [key: string]: string };
+}
+
+interface Labelled {
+  readonly name: string;
+  readonly labels: { readonly [key: string]: string };
+}
+
+/** Records read at a time while a filter leaves some of them out. */
+const BATCH_MIN = 256;
+/** More than there can be. */
+const UNLIMITED = 2 ** 40;
+
+/**
+ * One page of a collection, in name order.
+ *
+ * @returns the objects and the token of the next page, empty on the last.
+ * @throws N0Error `invalid_argument` for a token that none of ours is.
+ */
+export async function listPage<T extends Labelled>(
+  records: Records,
+  of: Collection<T>,
+  request: ListRequest,
+): Promise<{ readonly objects: T[]; readonly nextPageToken: string }> {
+  const { pageSize, namePrefix, labelSelector } = request;
+  const wanted = Object.entries(labelSelector);
+  const prefix = of.prefix + encodeURIComponent(namePrefix);
+  const limit = pageSize === 0 ? UNLIMITED : pageSize;
+  const objects: T[] = [];
+  let after = tokenKey(of, request.pageToken);
+  for (;;) {
+    // One more than asked tells whether there is a next page.
+    const missing = limit - objects.length + 1;
+    const batch = wanted.length > 0 ? Math.max(missing, BATCH_MIN) : missing;
+    const page = { limit: batch, ...(after === undefined ? {} : { after }) };
+    const found = await records.listPrefix(of, prefix, page);
+    for (const { value } of found) {
+      if (!wanted.every(([key, text]) => value.labels[key] === text)) continue;
+      if (objects.length === limit) return { objects, nextPageToken: nextToken(objects) };
+      objects.push(value);
+    }
+    if (found.length < batch) return { objects, nextPageToken: "" };
+    after = found.at(-1)!.key;
+  }
+}
+
+function nextToken(objects: readonly Labelled[]): string {
+  return Buffer.from(objects.at(-1)!.name).toString("base64url");
+}
+
+function tokenKey<T>(of: Collection<T>, token: string): string | undefined {
+  if (token === "") return undefined;
+  const name = Buffer.from(token, "base64url").toString();
+  if (name === "" || Buffer.from(name).toString("base64url") !== token) {
+    throw invalid("page_token", "is not one that a list answered: start without it");
+  }
+  return of.key(name);
+}

@@ -1,0 +1,113 @@
+import type { Collection } from "../../../datastore/collection.ts";
+import { N0Error } from "../../../util/errors.ts";
+import type { Api } from "../context.ts";
+
+export type ObjectChange<T> =
+  | { readonly kind: "put"; readonly object: T }
+  | { readonly kind: "delete"; readonly name: string }
+  /** Sent once, after what was there at the start. */
+  | { readonly kind: "synced" };
+
+/** Names that wait to be sent at most; a client that falls further behind is cut off, to start again. */
+const WAITING_MAX = 100_000;
+
+/** Called with the name of an object that looks different though its record is the same. */
+export type TouchSource = (touch: (name: string) => void) => () => void;
+
+/**
+ * Sends every object as it is, then each change, until `signal` aborts. An object that changes twice
+ * before the client reads is sent once, as it is then.
+ *
+ * `alsoFrom` are collections under the object's name first, whose changes show in the object, and
+ * `touches` other things that do.
+ */
+export async function* watchObjects<T>(
+  api: Api,
+  of: Collection<T>,
+  name: string,
+  toWire: (object: T) => Promise<T>,
+  signal: AbortSignal,
+  alsoFrom: readonly Pick<Collection<unknown>, "prefix" | "parts">[] = [],
+  touches?: TouchSource,
+): AsyncGenerator<ObjectChange<T>> {
+  using changed = new ChangedNames(AbortSignal.any([signal, api.shutdown]));
+  using stops = new DisposableStack();
+  for (const source of [of, ...alsoFrom]) {
+    const stop = api.datastore.watch(source.prefix, (changes) => {
+      for (const c of changes) {
+        changed.add(source.parts(c.kind === "put" ? c.entry.key : c.key)[0]!);
+      }
+    });
+    stops.defer(stop);
+  }
+  if (touches !== undefined) stops.defer(touches((touched) => changed.add(touched)));
+
+  const known = new Set<string>();
+  for (const { key, value } of await api.records.list(of)) {
+    const own = of.parts(key)[0]!;
+    if (name !== "" && own !== name) continue;
+    known.add(own);
+    yield { kind: "put", object: await toWire(value) };
+  }
+  yield { kind: "synced" };
+
+  for await (const own of changed) {
+    if (name !== "" && own !== name) continue;
+    const stored = await api.records.find(of, own);
+    if (stored !== undefined) {
+      known.add(own);
+      yield { kind: "put", object: await toWire(stored.value) };
+    } else if (known.delete(own)) yield { kind: "delete", name: own };
+  }
+}
+
+/** A queue of names, each in it once, that can be awaited. */
+export class ChangedNames implements Disposable {
+  readonly #names = new Set<string>();
+  readonly #signal: AbortSignal;
+  #wake: () => void = () => {};
+  readonly #onAbort = () => this.#wake();
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  add(name: string): void {
+    this.#names.add(name);
+    this.#wake();
+  }
+
+  /** All that wait, once there is one; none when the signal has aborted. */
+  async takeAll(): Promise<readonly string[]> {
+    while (this.#names.size === 0 && !this.#signal.aborted) await this.#woken();
+    const names = [...this.#names];
+    this.#names.clear();
+    return names;
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<string> {
+    while (!this.#signal.aborted) {
+      const [name] = this.#names;
+      if (name === undefined) {
+        await this.#woken();
+        continue;
+      }
+      if (this.#names.size > WAITING_MAX) {
+        throw new N0Error("aborted", "the client reads too slowly: watch again");
+      }
+      this.#names.delete(name);
+      yield name;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#signal.removeEventListener("abort", this.#onAbort);
+  }
+}

@@ -1,0 +1,77 @@
+import { type Collection, unchanged } from "../../../datastore/collection.ts";
+import { merge } from "../../../datastore/datastore.ts";
+import type { Retriable } from "../../../transaction/step.ts";
+import type { SagaContext, SagaRecordStep } from "../context.ts";
+import type { Ownable } from "./pending.ts";
+
+/** An object as it was before, null if there was none, and as it is to be: its record's bytes in base64. */
+export type Replacement = {
+  readonly name: string;
+  readonly before: string | null;
+  readonly after: string;
+};
+
+export type Settlement = Pick<Replacement, "name" | "after">;
+
+export interface RecordSteps<T> {
+  /** Writes the object; undone by writing it as it was before. */
+  readonly put: SagaRecordStep<Replacement>;
+  /** Writes the object after the pivot. Nothing of the object can make it fail: it is a record alone. */
+  readonly settle: Retriable<SagaContext, Settlement>;
+  replacement(name: string, before: T | undefined, after: T): Replacement;
+  settlement(name: string, after: T): Settlement;
+}
+
+/**
+ * The steps that write one kind of the users' objects. While a transaction needs an operator it holds no
+ * keys, so what it writes later rests on a condition: the record is still as this transaction has left it.
+ */
+export function recordSteps<T extends Ownable>(of: Collection<T>): RecordSteps<T> {
+  const resource = of.prefix.slice(0, -1);
+  const encode = (value: T) => Buffer.from(of.encode(value)).toString("base64");
+  const writesOf = ({ held }: SagaContext, name: string, bytes: string | null) =>
+    bytes === null
+      ? held.remove(of, name)
+      : held.putEncoded(of, name, Buffer.from(bytes, "base64"));
+
+  /** Writes the object in the place of the one that `isOurs` says yes to; what is another's stays. */
+  async function replace(
+    context: SagaContext,
+    name: string,
+    bytes: string | null,
+    isOurs: (present: Uint8Array) => boolean,
+  ): Promise<void> {
+    const { datastore } = context.api;
+    const present = await datastore.get(of.key(name));
+    if (present === undefined || !isOurs(present.value)) return;
+    const same = unchanged(of, [name], present.revision);
+    await datastore.batch(merge(writesOf(context, name, bytes), same));
+  }
+
+  return {
+    put: {
+      name: `${resource}.put_record`,
+      writeRecords: async (context, { name, after }, _scope, writeBatch) => {
+        await writeBatch(writesOf(context, name, after));
+      },
+      undo: (context, { name, before, after }) =>
+        replace(context, name, before, (present) => Buffer.from(after, "base64").equals(present)),
+    },
+    settle: {
+      name: `${resource}.settle_record`,
+      act: (context, { name, after }, { transactionId }) =>
+        replace(
+          context,
+          name,
+          after,
+          (present) => of.decode(present).transactionId === transactionId,
+        ),
+    },
+    replacement: (name, before, after) => ({
+      name,
+      before: before === undefined ? null : encode(before),
+      after: encode(after),
+    }),
+    settlement: (name, after) => ({ name, after: encode(after) }),
+  };
+}

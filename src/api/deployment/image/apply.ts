@@ -1,0 +1,54 @@
+import { create } from "@bufbuild/protobuf";
+import type { Writes } from "../../../datastore/datastore.ts";
+import {
+  type ApplyImageRequest,
+  type Image,
+  ImageSchema,
+} from "../../../gen/n0stack/deployment/v0/image_pb.ts";
+import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { blockStorages, images } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answering, answeringRecord, DONE } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { settled } from "../../provisioning/block-storage/block-storage-record.ts";
+import { getImage } from "./image-record.ts";
+
+/** Makes an image, or changes the labels and annotations of one. */
+export async function applyImage(api: Api, call: Call, request: ApplyImageRequest): Promise<Image> {
+  const { name, annotations, labels } = request;
+  const options = { kind: "ApplyImage", keys: [images.key(name)] };
+  return await runSaga(api, call, options, async (tx) => {
+    const present = (await api.records.find(images, name))?.value;
+    const { registeredBlockStorages = [], tags = {} } = present ?? {};
+    const image = create(ImageSchema, { name, annotations, labels, registeredBlockStorages, tags });
+    await tx.commit(answeringRecord(tx, images, name, image));
+    return image;
+  });
+}
+
+/** Removes an image. What was registered in it stays, and is no longer protected. */
+export async function deleteImage(api: Api, call: Call, name: string): Promise<void> {
+  const keys = keysOf(await getImage(api, name));
+  await runSaga(api, call, { kind: "DeleteImage", keys }, async (tx) => {
+    const image = await getImage(api, name);
+    if (keysOf(image).some((key) => !keys.includes(key))) {
+      throw new N0Error("aborted", `image "${name}" has just changed: try again`);
+    }
+    const writes: Writes[] = [tx.context.held.remove(images, name)];
+    for (const { blockStorageName } of image.registeredBlockStorages) {
+      const disk = await api.records.find(blockStorages, blockStorageName);
+      if (disk?.value.state !== State.PROTECTED) continue;
+      const free = settled(disk.value, State.AVAILABLE);
+      writes.push(tx.context.held.put(blockStorages, blockStorageName, free));
+    }
+    await tx.commit(answering(tx, DONE, ...writes));
+  });
+}
+
+function keysOf({ name, registeredBlockStorages }: Image): string[] {
+  return [
+    images.key(name),
+    ...registeredBlockStorages.map((r) => blockStorages.key(r.blockStorageName)),
+  ];
+}

@@ -1,0 +1,73 @@
+import type { Stored } from "../../../datastore/records.ts";
+import type { GenerateBlockStorageRequest } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as State,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { invalid } from "../../../util/errors.ts";
+import { COPY_FROM } from "../../core/annotations.ts";
+import type { Api, Call, Tx } from "../../core/context.ts";
+import {
+  getBlockStorage,
+  throwUnlessIn,
+} from "../../provisioning/block-storage/block-storage-record.ts";
+import { makeBlockStorage } from "../../provisioning/block-storage/make.ts";
+import {
+  ensureOverlay,
+  recordOverlay,
+  type VolumePlace,
+} from "../../provisioning/block-storage/volume-steps.ts";
+import { getImage, registrationOf, tagged } from "./image-record.ts";
+import { ensureReplica } from "./replica.ts";
+
+/**
+ * Makes a disk from an image: an overlay on the disk that the tag means, or on the copy of it on the node
+ * where the new one lands, which is made with the first one there.
+ *
+ * @throws N0Error `not_found` for the image or tag; `invalid_argument` for a size below the base's; and
+ *   as `makeBlockStorage`.
+ */
+export async function generateBlockStorage(
+  api: Api,
+  call: Call,
+  request: GenerateBlockStorageRequest,
+): Promise<BlockStorage> {
+  const image = await getImage(api, request.imageName);
+  const sourceName = tagged(image, request.tag);
+  const registration = registrationOf(image, sourceName);
+  const make = { ...request, name: request.blockStorageName, labels: {} };
+  return await makeBlockStorage(api, call, make, {
+    kind: "GenerateBlockStorage",
+    annotations: { [COPY_FROM]: sourceName },
+    check: async (limitBytes) => {
+      const { value } = await getBlockStorage(api, sourceName);
+      throwUnlessIn(value, [State.PROTECTED]);
+      if (limitBytes < value.limitBytes) {
+        throw invalid(
+          "limit_bytes",
+          `must not be below that of "${sourceName}", which is ${value.limitBytes}`,
+        );
+      }
+    },
+    make: async (tx, place) => {
+      // Its key is not held, so that many can be generated at once. It is looked at again, and the overlay
+      // is recorded on the condition that this is how it still is: else a purge might be under way.
+      const source = await getBlockStorage(api, sourceName);
+      throwUnlessIn(source.value, [State.PROTECTED]);
+      const baseId =
+        source.value.nodeName === place.nodeName
+          ? source.value.volumeId
+          : await ensureReplica(api, call, tx, source, place.nodeName, registration);
+      return await overlay(tx, place, source, baseId);
+    },
+  });
+}
+
+async function overlay(tx: Tx, place: VolumePlace, source: Stored<BlockStorage>, baseId: string) {
+  const { volumeId, name } = place;
+  const sourceName = source.value.name;
+  const sourceRevision = source.revision;
+  await tx.run(recordOverlay, { baseId, volumeId, name, sourceName, sourceRevision });
+  await tx.run(ensureOverlay, { ...place, baseId });
+  return { blockStorageName: sourceName, volumeId: baseId };
+}

@@ -1,0 +1,87 @@
+import { clone } from "@bufbuild/protobuf";
+import { type Image, ImageSchema } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
+import { invalid, N0Error, notFound } from "../../../util/errors.ts";
+import { images } from "../../core/collections.ts";
+import type { Api } from "../../core/context.ts";
+
+/** Of each an image can have so many. */
+const PARTS_MAX = 512;
+
+export function ownerOf(name: string): string {
+  return `image/${name}`;
+}
+
+/** @throws N0Error `not_found`. */
+export async function getImage(api: Api, name: string): Promise<Image> {
+  const stored = await api.records.find(images, name);
+  if (stored === undefined) throw notFound("image", name);
+  return stored.value;
+}
+
+export function changed(image: Image, change: (copy: Image) => void): Image {
+  const copy = clone(ImageSchema, image);
+  change(copy);
+  return copy;
+}
+
+/** @throws N0Error `failed_precondition` for one that would have more disks or tags than an image can have. */
+export function throwIfTooMany({ name, registeredBlockStorages, tags }: Image): void {
+  const tagCount = Object.keys(tags).length;
+  const diskCount = registeredBlockStorages.length;
+  if (tagCount <= PARTS_MAX && diskCount <= PARTS_MAX) return;
+  const [count, what, first] =
+    tagCount > PARTS_MAX
+      ? [tagCount, "tags", "untag some"]
+      : [diskCount, "registered block storages", "unregister some"];
+  const message = `image "${name}" would have ${count} ${what}, and can have ${PARTS_MAX}: ${first} first`;
+  throw new N0Error("failed_precondition", message, { resource: ownerOf(name) });
+}
+
+/** Without these disks, and without the tags that point to them. */
+export function unregistered(image: Image, disks: ReadonlySet<string>): Image {
+  return changed(image, (copy) => {
+    copy.registeredBlockStorages = copy.registeredBlockStorages.filter(
+      (r) => !disks.has(r.blockStorageName),
+    );
+    for (const [tag, disk] of Object.entries(copy.tags)) if (disks.has(disk)) delete copy.tags[tag];
+  });
+}
+
+/** Tags are the keys of an object, which silently keeps none of this name. */
+export function throwUnlessTag(field: string, tag: string): void {
+  if (tag === "__proto__") throw invalid(field, `"${tag}" cannot be a tag: take another one`);
+}
+
+export function isRegistered(image: Image, blockStorageName: string): boolean {
+  return image.registeredBlockStorages.some((r) => r.blockStorageName === blockStorageName);
+}
+
+/** Tells one registration of a disk from a later one; between them it may have been written to. */
+export function registrationOf(image: Image, blockStorageName: string): string {
+  const found = image.registeredBlockStorages.find((r) => r.blockStorageName === blockStorageName);
+  const { seconds, nanos } = found?.registeredAt ?? { seconds: 0n, nanos: 0 };
+  return `${image.name}/${seconds}.${nanos.toString().padStart(9, "0")}`;
+}
+
+/** @throws N0Error `not_found` for one that is not registered in the image. */
+export function throwUnlessRegistered(image: Image, blockStorageName: string): void {
+  if (isRegistered(image, blockStorageName)) return;
+  throw new N0Error(
+    "not_found",
+    `block storage "${blockStorageName}" is not registered in image "${image.name}": register it first`,
+    { resource: ownerOf(image.name) },
+  );
+}
+
+/** The name of the block storage that the tag means. @throws N0Error `not_found`. */
+export function tagged(image: Image, tag: string): string {
+  // Its own ones only: every object has a "constructor".
+  const name = Object.hasOwn(image.tags, tag) ? image.tags[tag] : undefined;
+  if (name !== undefined) return name;
+  const tags = Object.keys(image.tags).slice(0, 10);
+  const hint = tags.length === 0 ? "it has no tags" : `it has ${tags.join(", ")}`;
+  throw new N0Error("not_found", `image "${image.name}" has no tag "${tag}": ${hint}`, {
+    resource: ownerOf(image.name),
+    field: "tag",
+  });
+}

@@ -1,0 +1,100 @@
+import { put, unchanged } from "../../../datastore/collection.ts";
+import { merge, type Writes } from "../../../datastore/datastore.ts";
+import type { Stored } from "../../../datastore/records.ts";
+import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { Later } from "../../../transaction/step.ts";
+import { blockStorages, overlays, type Replica, replicas } from "../../core/collections.ts";
+import type { Api, Call, Tx } from "../../core/context.ts";
+import { asAnswered } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { reserveStorage } from "../../pool/inventory/steps.ts";
+import { reservationOf } from "../../provisioning/block-storage/make.ts";
+import { removeFile } from "../../provisioning/block-storage/removal.ts";
+import { ensureReplicated } from "../../provisioning/block-storage/volume-steps.ts";
+
+/**
+ * The id of the copy of a base on a node, made if it is not there: a transaction of its own, since the
+ * copy belongs to the base and stays with it. Others that want the same copy wait for it. One of an earlier
+ * registration is replaced, unless disks rest on it: those have kept the base from being written to.
+ */
+export async function ensureReplica(
+  api: Api,
+  call: Call,
+  outer: Tx,
+  source: Stored<BlockStorage>,
+  nodeName: string,
+  registration: string,
+): Promise<string> {
+  const base = source.value;
+  const present = await api.records.find(replicas, base.name, nodeName);
+  if (present?.value.registration === registration) return present.value.volumeId;
+  const options = {
+    kind: "CopyBase",
+    keys: [replicas.key(base.name, nodeName)],
+    waits: true,
+    within: outer,
+  };
+  // Its id is not what the client asked for, so it is not the one that the answer names.
+  const inner = { ...call, signal: outer.signal, responseHeader: new Headers() };
+  return await runSaga(api, inner, options, async (tx) => {
+    const found = await api.records.find(replicas, base.name, nodeName);
+    const usable = found === undefined ? undefined : await findUsable(api, found, registration);
+    if (found !== undefined && usable !== undefined) {
+      const same = writeReplica(base.name, nodeName, { volumeId: usable, registration }, found);
+      await tx.commit(asAnswered(same));
+      return usable;
+    }
+    const volumeId = `${base.name}.${api.random.uuid().replaceAll("-", "").slice(0, 12)}`;
+    await tx.run(reserveStorage, { nodeName, id: volumeId, storage: reservationOf(base) });
+    await tx.run(ensureReplicated, {
+      nodeName,
+      volumeId,
+      name: base.name,
+      sizeBytes: base.limitBytes.toString(),
+      sourceId: base.volumeId,
+      sourceNodeName: base.nodeName,
+    });
+    await tx.commit(
+      asAnswered(
+        merge(
+          writeReplica(base.name, nodeName, { volumeId, registration }, found),
+          unchanged(blockStorages, [base.name], source.revision),
+        ),
+      ),
+      ...(found === undefined
+        ? []
+        : await removeOutdated(tx, base.name, nodeName, found.value.volumeId)),
+    );
+    return volumeId;
+  });
+}
+
+/** Its id, if it is sure to hold what the base holds now. */
+async function findUsable(
+  api: Api,
+  { value: { volumeId, registration } }: Stored<Replica>,
+  wanted: string,
+): Promise<string | undefined> {
+  if (registration === wanted) return volumeId;
+  return (await api.records.list(overlays, [volumeId])).length > 0 ? volumeId : undefined;
+}
+
+function writeReplica(
+  baseName: string,
+  nodeName: string,
+  replica: Replica,
+  before: Stored<Replica> | undefined,
+): Writes {
+  const parts = [baseName, nodeName];
+  return merge(put(replicas, parts, replica), unchanged(replicas, parts, before?.revision ?? 0));
+}
+
+async function removeOutdated(
+  tx: Tx,
+  baseName: string,
+  nodeName: string,
+  volumeId: string,
+): Promise<Later[]> {
+  // The record is the new one's by now, so there is none to be forgotten.
+  return await removeFile(tx, baseName, { nodeName, volumeId, baseVolumeId: "", replicaOf: "" });
+}

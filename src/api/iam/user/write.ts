@@ -1,0 +1,100 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type AddSshPublicKeyRequest,
+  type CreateUserRequest,
+  type DeleteSshPublicKeyRequest,
+  type User,
+  User_UserState,
+  UserSchema,
+} from "../../../gen/n0stack/iam/v0/user_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { parseSshPublicKey } from "../../../util/ssh-key.ts";
+import { users, virtualMachines } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answering, answeringRecord, DONE } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { changed, getUser, throwIfTooManyKeys } from "./user-record.ts";
+
+/** @throws N0Error `already_exists`. */
+export async function createUser(
+  api: Api,
+  call: Call,
+  { name, annotations, labels }: CreateUserRequest,
+): Promise<User> {
+  return await runSaga(api, call, { kind: "CreateUser", keys: [users.key(name)] }, async (tx) => {
+    if ((await api.records.find(users, name)) !== undefined) {
+      throw new N0Error("already_exists", `user "${name}" exists already`, {
+        resource: `user/${name}`,
+      });
+    }
+    const state = User_UserState.AVAILABLE;
+    const user = create(UserSchema, { name, annotations, labels, state });
+    await tx.commit(answeringRecord(tx, users, name, user));
+    return user;
+  });
+}
+
+/** @throws N0Error `not_found`; `failed_precondition` while a virtual machine names the user. */
+export async function deleteUser(api: Api, call: Call, name: string): Promise<void> {
+  await runSaga(api, call, { kind: "DeleteUser", keys: [users.key(name)] }, async (tx) => {
+    await getUser(api, name);
+    const vms = await api.records.list(virtualMachines);
+    const using = vms.find(({ value }) => value.userNames.includes(name));
+    if (using !== undefined) {
+      throw new N0Error(
+        "failed_precondition",
+        `user "${name}" has its keys on virtual machine "${using.value.name}": delete that first`,
+        { resource: `user/${name}` },
+      );
+    }
+    await tx.commit(answering(tx, DONE, tx.context.held.remove(users, name)));
+  });
+}
+
+/**
+ * Adds a key, or replaces the one of that name. Virtual machines get it when they boot next.
+ *
+ * @throws N0Error `not_found`; `invalid_argument` that says what the text is instead of a key;
+ *   `failed_precondition` for one key too many.
+ */
+export async function addSshPublicKey(
+  api: Api,
+  call: Call,
+  { userName, sshPublicKeyName, sshPublicKey }: AddSshPublicKeyRequest,
+): Promise<User> {
+  const key = parseSshPublicKey("ssh_public_key", sshPublicKey);
+  return await changeKeys(api, call, "AddSshPublicKey", userName, (user) => {
+    user.sshPublicKeys[sshPublicKeyName] = key;
+    throwIfTooManyKeys(user);
+  });
+}
+
+/** @throws N0Error `not_found` for the user or the key. */
+export async function deleteSshPublicKey(
+  api: Api,
+  call: Call,
+  { userName, sshPublicKeyName }: DeleteSshPublicKeyRequest,
+): Promise<User> {
+  return await changeKeys(api, call, "DeleteSshPublicKey", userName, ({ sshPublicKeys }) => {
+    if (!Object.hasOwn(sshPublicKeys, sshPublicKeyName)) {
+      const message = `user "${userName}" has no SSH public key "${sshPublicKeyName}"`;
+      throw new N0Error("not_found", message, { resource: `user/${userName}` });
+    }
+    delete sshPublicKeys[sshPublicKeyName];
+  });
+}
+
+async function changeKeys(
+  api: Api,
+  call: Call,
+  kind: string,
+  name: string,
+  change: (copy: User) => void,
+): Promise<User> {
+  const options = { kind, keys: [users.key(name)], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const user = changed(await getUser(api, name), change);
+    await tx.commit(answeringRecord(tx, users, name, user));
+    return user;
+  });
+}

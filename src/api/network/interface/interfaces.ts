@@ -1,0 +1,256 @@
+import { put, putNew, remove, unchanged } from "../../../datastore/collection.ts";
+import { ConflictError, merge, type Writes } from "../../../datastore/datastore.ts";
+import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import { bridgeHardwareAddress, hardwareAddress } from "../../../util/checksum.ts";
+import {
+  type Family,
+  formatAddress,
+  formatCidr,
+  isHost,
+  parseAddress,
+} from "../../../util/cidr.ts";
+import { invalid, N0Error } from "../../../util/errors.ts";
+import { parseHardwareAddress } from "../../../util/hardware-address.ts";
+import { quote } from "../../../util/quote.ts";
+import {
+  addresses,
+  hardwareAddresses,
+  type InterfaceReservation,
+  interfaceAllocations,
+  interfaces,
+  networks,
+  taps,
+} from "../../core/collections.ts";
+import type { Api, SagaRecordStep } from "../../core/context.ts";
+import { cidrsOf } from "../network/network-record.ts";
+
+/** What a nic asks for instead of an address of a family that it is to have none of. */
+export const NO_ADDRESS = "none";
+
+/** What a nic, or a request to reserve an interface, asks for. Empty: choose one. */
+export interface InterfaceWish {
+  readonly name: string;
+  readonly hardwareAddress: string;
+  /** An address, or `none`. */
+  readonly ipv4Address: string;
+  readonly ipv6Address: string;
+  /** Hardware addresses of the other nics of the same virtual machine, in lower case. */
+  readonly otherHardwareAddresses: ReadonlySet<string>;
+  /** Put before the names of fields in messages: `nics[0].`, or nothing. */
+  readonly fieldPrefix: string;
+}
+
+export interface ChosenInterface extends Disposable {
+  readonly hardwareAddress: string;
+  /** Empty for none. */
+  readonly ipv4Address: string;
+  readonly ipv6Address: string;
+}
+
+/**
+ * Checks what is asked for and chooses what is not. Changes nothing.
+ *
+ * @throws N0Error `invalid_argument` for addresses that are none or that no host of the network may
+ *   have; `already_exists` for the gateway's hardware address; `resource_exhausted` when there is no free
+ *   address; `aborted` for one that is just being given away.
+ */
+export async function chooseInterface(
+  api: Api,
+  network: Network,
+  wish: InterfaceWish,
+): Promise<ChosenInterface> {
+  const hardwareAddress =
+    wish.hardwareAddress === ""
+      ? await chooseHardwareAddress(api, network.name, wish)
+      : checkHardwareAddress(network.name, wish);
+  const stack = new DisposableStack();
+  const choose = (family: Family): string => {
+    const cidr = cidrsOf(network)[`ipv${family}`];
+    const asked = family === 4 ? wish.ipv4Address : wish.ipv6Address;
+    const field = `${wish.fieldPrefix}ipv${family}_address`;
+    if (asked === NO_ADDRESS) return "";
+    if (cidr === undefined) {
+      if (asked !== "") throw invalid(field, `network "${network.name}" has no ipv${family}_cidr`);
+      return "";
+    }
+    if (asked === "") return stack.use(api.addressBook.choose(network.name, cidr)).address;
+    const address = parseAddress(asked, family);
+    if (address === undefined) {
+      throw invalid(field, `${quote(asked)} is no IPv${family} address, and not "${NO_ADDRESS}"`);
+    }
+    if (!isHost(cidr, address)) {
+      throw invalid(
+        field,
+        `${asked} is no host address of ${formatCidr(cidr)}, network "${network.name}"`,
+      );
+    }
+    stack.use(api.addressBook.keep(network.name, family, address));
+    return formatAddress(address, family);
+  };
+  try {
+    const [ipv4Address, ipv6Address] = [choose(4), choose(6)];
+    return {
+      hardwareAddress,
+      ipv4Address,
+      ipv6Address,
+      [Symbol.dispose]: () => stack.dispose(),
+    };
+  } catch (reason) {
+    stack.dispose();
+    throw reason;
+  }
+}
+
+/** Keeps the addresses that are asked for, so that they are not chosen for another nic of the same request. */
+export function keepAsked(
+  api: Api,
+  networkName: string,
+  { ipv4Address, ipv6Address }: Pick<InterfaceWish, "ipv4Address" | "ipv6Address">,
+): Disposable {
+  using stack = new DisposableStack();
+  for (const [family, asked] of [
+    [4, ipv4Address],
+    [6, ipv6Address],
+  ] as const) {
+    const address = parseAddress(asked, family);
+    if (address !== undefined) stack.use(api.addressBook.keep(networkName, family, address));
+  }
+  return stack.move();
+}
+
+/** What is reserved is looked at when it is written. */
+function checkHardwareAddress(networkName: string, wish: InterfaceWish): string {
+  const field = `${wish.fieldPrefix}hardware_address`;
+  const address = parseHardwareAddress(field, wish.hardwareAddress);
+  if (address !== bridgeHardwareAddress(networkName)) return address;
+  throw new N0Error(
+    "already_exists",
+    `${field}: ${address} is that of the gateway of network "${networkName}": ask for another one`,
+    { field, resource: `network/${networkName}` },
+  );
+}
+
+/** That of the names, or where its checksum is another interface's as well, that of the names with a number. */
+async function chooseHardwareAddress(
+  api: Api,
+  networkName: string,
+  { name, otherHardwareAddresses }: InterfaceWish,
+): Promise<string> {
+  const id = `${networkName}/${name}`;
+  for (let salt = 0; ; salt++) {
+    const address = hardwareAddress(salt === 0 ? id : `${id}#${salt}`);
+    if (address === bridgeHardwareAddress(networkName)) continue;
+    if (otherHardwareAddresses.has(address)) continue;
+    const taken = await api.records.find(hardwareAddresses, networkName, address);
+    if (taken === undefined || taken.value.usedBy === name) return address;
+  }
+}
+
+export type ReserveInterface = {
+  readonly networkName: string;
+  /** The revision of the network that the addresses were chosen for. */
+  readonly networkRevision: number;
+  readonly interface: Omit<InterfaceReservation, "transactionId">;
+};
+
+/** Reserves an interface with its addresses, and the device on the node where it has one. */
+export const reserveInterface: SagaRecordStep<ReserveInterface> = {
+  name: "network.reserve_interface",
+  async writeRecords(
+    { api },
+    { networkName, networkRevision, interface: asked },
+    { transactionId },
+    write,
+  ) {
+    const reserved = { ...asked, transactionId };
+    try {
+      await write(
+        merge(
+          unchanged(networks, [networkName], networkRevision),
+          // The name before what hangs on it, so that a refusal speaks of the name.
+          putNew(interfaces, [networkName, reserved.name], reserved),
+          ...uniques(networkName, reserved).map(({ of, parts }) =>
+            putNew(of, parts, { usedBy: reserved.name }),
+          ),
+          put(interfaceAllocations, [networkName], {}),
+        ),
+      );
+    } catch (reason) {
+      if (!(reason instanceof ConflictError)) throw reason;
+      const present = await api.records.find(interfaces, networkName, reserved.name);
+      if (present?.value.transactionId === transactionId) return;
+      throw await refusal(api, networkName, reserved, reason.key);
+    }
+  },
+  async undo({ api }, { networkName, interface: { name } }, { transactionId }) {
+    const stored = await api.records.find(interfaces, networkName, name);
+    if (stored?.value.transactionId !== transactionId) return;
+    await api.datastore.batch(
+      merge(
+        releaseInterface(networkName, stored.value),
+        unchanged(interfaces, [networkName, name], stored.revision),
+      ),
+    );
+  },
+};
+
+/** Everything of an interface that nobody else may have. */
+export function uniques(networkName: string, reserved: InterfaceReservation) {
+  const { ipv4Address, ipv6Address, nodeName, tapName } = reserved;
+  return [
+    { of: hardwareAddresses, parts: [networkName, reserved.hardwareAddress] },
+    ...[ipv4Address, ipv6Address]
+      .filter((address) => address !== "")
+      .map((address) => ({ of: addresses, parts: [networkName, address] })),
+    ...(tapName === "" ? [] : [{ of: taps, parts: [nodeName, tapName] }]),
+  ];
+}
+
+/** Removes an interface and all that is reserved with it, as part of a batch. */
+export function releaseInterface(networkName: string, reserved: InterfaceReservation): Writes {
+  return merge(
+    removeInterface(networkName, reserved),
+    put(interfaceAllocations, [networkName], {}),
+  );
+}
+
+/** As `releaseInterface`, where the network goes with it. */
+export function removeInterface(networkName: string, reserved: InterfaceReservation): Writes {
+  return merge(
+    remove(interfaces, networkName, reserved.name),
+    ...uniques(networkName, reserved).map(({ of, parts }) => remove(of, ...parts)),
+  );
+}
+
+/** Why the batch that reserves `asked` was refused: somebody has what `key` stands for. */
+async function refusal(
+  { records }: Api,
+  networkName: string,
+  asked: InterfaceReservation,
+  key: string,
+): Promise<N0Error> {
+  const facts = { resource: `network/${networkName}` };
+  const where = `network "${networkName}"`;
+  if (key.startsWith(interfaces.prefix)) {
+    return new N0Error(
+      "already_exists",
+      `${where} has an interface "${asked.name}" already`,
+      facts,
+    );
+  }
+  for (const [of, what] of [
+    [addresses, "address"],
+    [hardwareAddresses, "hardware address"],
+  ] as const) {
+    if (!key.startsWith(of.prefix)) continue;
+    const address = of.parts(key)[1] ?? "";
+    const user = (await records.find(of, networkName, address))?.value.usedBy;
+    const by = user === undefined ? "taken" : `taken by interface "${user}"`;
+    const message = `${where}: ${what} ${address} is ${by}: ask for another one, or leave it empty`;
+    return new N0Error("already_exists", message, facts);
+  }
+  return new N0Error("aborted", `${where} has just changed: try again`, {
+    ...facts,
+    retryAfterMs: 100,
+  });
+}

@@ -1,0 +1,90 @@
+import { unchanged } from "../../../datastore/collection.ts";
+import type {
+  Network,
+  ReleaseNetworkInterfaceRequest,
+  ReserveNetworkInterfaceRequest,
+} from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import { N0Error, notFound } from "../../../util/errors.ts";
+import { UNLESS_GONE } from "../../core/advice.ts";
+import { interfaces } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answering, DONE } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { getNetwork, toWire } from "../network/network-record.ts";
+import { chooseInterface, releaseInterface, reserveInterface } from "./interfaces.ts";
+
+/**
+ * Reserves an interface by hand; addresses that are not asked for are chosen.
+ *
+ * @throws N0Error `not_found`, `already_exists` (also for an address that is taken), `invalid_argument`,
+ *   `resource_exhausted`.
+ */
+export async function reserveNetworkInterface(
+  api: Api,
+  call: Call,
+  request: ReserveNetworkInterfaceRequest,
+): Promise<Network> {
+  const { networkName, networkInterfaceName: name } = request;
+  const key = interfaces.key(networkName, name);
+  const options = { kind: "ReserveNetworkInterface", keys: [key], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const network = await getNetwork(api, networkName);
+    using chosen = await chooseInterface(api, network.value, {
+      ...request,
+      name,
+      otherHardwareAddresses: new Set(),
+      fieldPrefix: "",
+    });
+    const { hardwareAddress, ipv4Address, ipv6Address } = chosen;
+    await tx.run(reserveInterface, {
+      networkName,
+      networkRevision: network.revision,
+      interface: {
+        name,
+        owner: null,
+        annotations: { ...request.annotations },
+        hardwareAddress,
+        ipv4Address,
+        ipv6Address,
+        nodeName: "",
+        tapName: "",
+      },
+    });
+    const seen = await toWire(api, network.value);
+    await tx.commit(answering(tx, seen));
+    return seen;
+  });
+}
+
+/** @throws N0Error `not_found`; `failed_precondition` for an interface that belongs to something. */
+export async function releaseNetworkInterface(
+  api: Api,
+  call: Call,
+  { networkName, networkInterfaceName: name }: ReleaseNetworkInterfaceRequest,
+): Promise<void> {
+  const key = interfaces.key(networkName, name);
+  const options = { kind: "ReleaseNetworkInterface", keys: [key], waits: true };
+  await runSaga(api, call, options, async (tx) => {
+    await getNetwork(api, networkName);
+    const stored = await api.records.find(interfaces, networkName, name);
+    if (stored === undefined) {
+      throw notFound("network interface", `${networkName}/${name}`);
+    }
+    const { owner } = stored.value;
+    if (owner !== null) {
+      throw new N0Error(
+        "failed_precondition",
+        `interface "${name}" of network "${networkName}" belongs to ${owner}: delete that instead${UNLESS_GONE}`,
+        { resource: `network/${networkName}` },
+      );
+    }
+    await tx.commit(
+      answering(
+        tx,
+        DONE,
+        releaseInterface(networkName, stored.value),
+        unchanged(interfaces, [networkName, name], stored.revision),
+      ),
+    );
+  });
+}

@@ -1,0 +1,92 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type ApplyNetworkRequest,
+  type Network,
+  Network_NetworkState,
+  NetworkSchema,
+} from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import { type Cidr, type Family, formatCidr, hasRoom, parseCidr } from "../../../util/cidr.ts";
+import { invalid } from "../../../util/errors.ts";
+import { quote } from "../../../util/quote.ts";
+import { specialRangeIn } from "../../../util/special-ranges.ts";
+import { networks, virtualMachines } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answering } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { hasSameCidrs, machinesOn } from "./cidr-change.ts";
+import { commitCidrs } from "./commit-cidrs.ts";
+import { type NetworkCidrs, toWire } from "./network-record.ts";
+
+/**
+ * Makes a network, or changes the labels, annotations and domain of one; its CIDRs too, where all that is
+ * reserved fits the new ones. Its gateway is reserved with it.
+ *
+ * @throws N0Error `invalid_argument` for a CIDR that is none, that hosts cannot have, or that overlaps
+ *   another network's; `failed_precondition` for other CIDRs than it has while something needs those;
+ *   `aborted` when the network is busy, or for other CIDRs a virtual machine on it.
+ */
+export async function applyNetwork(
+  api: Api,
+  call: Call,
+  request: ApplyNetworkRequest,
+): Promise<Network> {
+  const cidrs = textOf(validate(request));
+  const { name, annotations, labels, domain } = request;
+  const seen = await api.records.find(networks, name);
+  const machines =
+    seen === undefined || hasSameCidrs(seen.value, cidrs) ? [] : await machinesOn(api, name);
+  const keys = [networks.key(name), ...machines.map((machine) => virtualMachines.key(machine))];
+  return await runSaga(api, call, { kind: "ApplyNetwork", keys }, async (tx) => {
+    const present = await api.records.find(networks, name);
+    const state = Network_NetworkState.AVAILABLE;
+    const network = create(NetworkSchema, { name, annotations, labels, domain, state, ...cidrs });
+    const record = tx.context.held.put(networks, name, network);
+    const isNew = present === undefined || !hasSameCidrs(present.value, network);
+    if (isNew) return await commitCidrs(tx, present?.value, network, record);
+    const answer = await toWire(api, network);
+    await tx.commit(answering(tx, answer, record));
+    return answer;
+  });
+}
+
+function textOf({ ipv4, ipv6 }: NetworkCidrs): Pick<Network, "ipv4Cidr" | "ipv6Cidr"> {
+  return {
+    ipv4Cidr: ipv4 === undefined ? "" : formatCidr(ipv4),
+    ipv6Cidr: ipv6 === undefined ? "" : formatCidr(ipv6),
+  };
+}
+
+function validate(request: ApplyNetworkRequest): NetworkCidrs {
+  const ipv4 = parseField(request.ipv4Cidr, "ipv4_cidr", 4);
+  const ipv6 = parseField(request.ipv6Cidr, "ipv6_cidr", 6);
+  if (ipv4 === undefined && ipv6 === undefined) {
+    throw invalid("ipv4_cidr", "must be set, or ipv6_cidr");
+  }
+  if (
+    request.domain !== "" &&
+    !/^[a-zA-Z0-9-]{1,63}(\.[a-zA-Z0-9-]{1,63}){0,7}\.?$/.test(request.domain)
+  ) {
+    throw invalid("domain", "must be a domain name such as example.internal");
+  }
+  return { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
+}
+
+function parseField(text: string, field: string, family: Family): Cidr | undefined {
+  if (text === "") return undefined;
+  const cidr = parseCidr(text, family);
+  const example = family === 4 ? "192.168.0.0/24" : "fd00::/64";
+  if (cidr === undefined)
+    throw invalid(field, `${quote(text)} is no IPv${family} CIDR such as ${example}`);
+  if (!hasRoom(cidr)) {
+    throw invalid(
+      field,
+      `${quote(text)} has no room for a gateway and a guest: take a shorter prefix`,
+    );
+  }
+  const special = specialRangeIn(cidr);
+  if (special !== undefined) {
+    const rest = `no host can have an address of that: take one such as ${example}`;
+    throw invalid(field, `${quote(text)} overlaps ${special}; ${rest}`);
+  }
+  return cidr;
+}

@@ -1,0 +1,130 @@
+import { put, putNew, remove, unchanged } from "../../../datastore/collection.ts";
+import { ConflictError, merge, type Writes } from "../../../datastore/datastore.ts";
+import type { Stored } from "../../../datastore/records.ts";
+import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import { hardwareAddress } from "../../../util/checksum.ts";
+import { formatCidr, overlaps } from "../../../util/cidr.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { DISABLE_NETWORK_DELETION_LOCK, IS_GATEWAY } from "../../core/annotations.ts";
+import {
+  cidrAllocation,
+  type InterfaceReservation,
+  interfaceAllocations,
+  interfaces,
+  networks,
+} from "../../core/collections.ts";
+import type { Api, Tx } from "../../core/context.ts";
+import { answering } from "../../core/idempotency/answer.ts";
+import { uniques } from "../interface/interfaces.ts";
+import { throwIfNeeded } from "./cidr-change.ts";
+import {
+  cidrsOf,
+  DEFAULT_GATEWAY,
+  gatewayAddresses,
+  type NetworkCidrs,
+  withInterfaces,
+} from "./network-record.ts";
+
+const CONFLICTS_MAX = 64;
+
+/**
+ * Commits a network that is new, or has other CIDRs than before, with its gateway: on the condition that it
+ * overlaps no network that came meanwhile, and that nothing has been reserved on it meanwhile.
+ *
+ * @param record the write of `network` itself.
+ * @throws N0Error `invalid_argument` for a CIDR that overlaps another network's; `failed_precondition` where
+ *   something needs the CIDRs that `before` has; `aborted` where that has just begun.
+ */
+export async function commitCidrs(
+  tx: Tx,
+  before: Network | undefined,
+  network: Network,
+  record: Writes,
+): Promise<Network> {
+  const { api } = tx.context;
+  const gateway = gatewayOf(tx, network);
+  for (let conflicts = 0; ; conflicts++) {
+    const guard = await api.records.find(interfaceAllocations, network.name);
+    const reserved = await api.records.list(interfaces, [network.name]);
+    const old = reserved.find(({ value }) => value.name === DEFAULT_GATEWAY);
+    const others = reserved.filter((one) => one !== old).map(({ value }) => value);
+    await throwIfNeeded(tx, before, network, others);
+    const alone = await throwIfOverlapping(api, network.name, cidrsOf(network));
+    const seen = withInterfaces(network, [...others, gateway]);
+    try {
+      await tx.commit(
+        answering(
+          tx,
+          seen,
+          record,
+          alone,
+          reserveGateway(network.name, old, gateway),
+          unchanged(interfaceAllocations, [network.name], guard?.revision ?? 0),
+        ),
+      );
+      return seen;
+    } catch (reason) {
+      if (!(reason instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw reason;
+    }
+  }
+}
+
+/** @returns the condition that no network has come or gone since, so that two can never overlap. */
+async function throwIfOverlapping(api: Api, name: string, cidrs: NetworkCidrs): Promise<Writes> {
+  const guard = await api.records.find(cidrAllocation, "all");
+  for (const { value } of await api.records.list(networks)) {
+    if (value.name === name) continue;
+    const other = cidrsOf(value);
+    for (const family of ["ipv4", "ipv6"] as const) {
+      const [mine, theirs] = [cidrs[family], other[family]];
+      if (mine === undefined || theirs === undefined || !overlaps(mine, theirs)) continue;
+      throw new N0Error(
+        "invalid_argument",
+        `${family}_cidr: ${formatCidr(mine)} overlaps ${formatCidr(theirs)} of network "${value.name}"`,
+        { field: `${family}_cidr`, resource: `network/${value.name}` },
+      );
+    }
+  }
+  return merge(
+    unchanged(cidrAllocation, ["all"], guard?.revision ?? 0),
+    put(cidrAllocation, ["all"], {}),
+  );
+}
+
+function gatewayOf(tx: Tx, network: Network): InterfaceReservation {
+  return {
+    name: DEFAULT_GATEWAY,
+    owner: `network/${network.name}`,
+    transactionId: tx.id,
+    annotations: { [IS_GATEWAY]: "true", [DISABLE_NETWORK_DELETION_LOCK]: "true" },
+    hardwareAddress: hardwareAddress(`${network.name}/${DEFAULT_GATEWAY}`),
+    ...gatewayAddresses(cidrsOf(network)),
+    nodeName: "",
+    tapName: "",
+  };
+}
+
+/** Reserves the gateway's interface anew; what `old` has and `gateway` has not is free then. */
+function reserveGateway(
+  networkName: string,
+  old: Stored<InterfaceReservation> | undefined,
+  gateway: InterfaceReservation,
+): Writes {
+  const key = [networkName, DEFAULT_GATEWAY];
+  const wanted = uniques(networkName, gateway);
+  const had = old === undefined ? [] : uniques(networkName, old.value);
+  const keyOf = ({ of, parts }: (typeof wanted)[number]) => of.key(...parts);
+  const hadKeys = new Set(had.map(keyOf));
+  const wantedKeys = new Set(wanted.map(keyOf));
+  return merge(
+    old === undefined
+      ? putNew(interfaces, key, gateway)
+      : merge(put(interfaces, key, gateway), unchanged(interfaces, key, old.revision)),
+    ...had
+      .filter((one) => !wantedKeys.has(keyOf(one)))
+      .map(({ of, parts }) => remove(of, ...parts)),
+    ...wanted
+      .filter((one) => !hadKeys.has(keyOf(one)))
+      .map(({ of, parts }) => putNew(of, parts, { usedBy: DEFAULT_GATEWAY })),
+  );
+}

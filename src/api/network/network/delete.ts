@@ -1,0 +1,51 @@
+import { put, remove, unchanged } from "../../../datastore/collection.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { UNLESS_GONE } from "../../core/advice.ts";
+import { DISABLE_NETWORK_DELETION_LOCK } from "../../core/annotations.ts";
+import {
+  cidrAllocation,
+  interfaceAllocations,
+  interfaces,
+  networks,
+} from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answering, DONE } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { removeInterface } from "../interface/interfaces.ts";
+import { getNetwork } from "./network-record.ts";
+
+/** @throws N0Error `not_found`; `failed_precondition` while interfaces are reserved on it; `aborted`. */
+export async function deleteNetwork(api: Api, call: Call, name: string): Promise<void> {
+  const options = { kind: "DeleteNetwork", keys: [networks.key(name)] };
+  await runSaga(api, call, options, async (tx) => {
+    await getNetwork(api, name);
+    const guard = await api.records.find(interfaceAllocations, name);
+    const reserved = (await api.records.list(interfaces, [name])).map(({ value }) => value);
+    // A virtual machine keeps its network whatever its nic is annotated with: it could not even be
+    // deleted without it.
+    const inUse = reserved.filter(
+      ({ owner, annotations }) =>
+        owner?.startsWith("virtual_machine/") === true ||
+        annotations[DISABLE_NETWORK_DELETION_LOCK] === undefined,
+    );
+    if (inUse.length > 0) {
+      const some = inUse.slice(0, 5).map((i) => `"${i.name}"`);
+      throw new N0Error(
+        "failed_precondition",
+        `network "${name}" has ${inUse.length} reserved interface(s), such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
+        { resource: `network/${name}` },
+      );
+    }
+    await tx.commit(
+      answering(
+        tx,
+        DONE,
+        tx.context.held.remove(networks, name),
+        ...reserved.map((i) => removeInterface(name, i)),
+        unchanged(interfaceAllocations, [name], guard?.revision ?? 0),
+        remove(interfaceAllocations, name),
+        put(cidrAllocation, ["all"], {}),
+      ),
+    );
+  });
+}

@@ -1,0 +1,65 @@
+import { clone, create } from "@bufbuild/protobuf";
+import { NetworkInterfaceSchema } from "../../../gen/n0stack/budget/v0/network_interface_pb.ts";
+import { type Network, NetworkSchema } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import { type Cidr, formatAddress, hostRange, parseCidr } from "../../../util/cidr.ts";
+import { notFound } from "../../../util/errors.ts";
+import { type InterfaceReservation, interfaces, networks } from "../../core/collections.ts";
+import type { Api, Reader } from "../../core/context.ts";
+
+/** The interface that every network reserves for itself, as the original names it. */
+export const DEFAULT_GATEWAY = "default-gateway";
+
+export interface NetworkCidrs {
+  readonly ipv4?: Cidr;
+  readonly ipv6?: Cidr;
+}
+
+export async function getNetwork(api: Reader, name: string) {
+  const stored = await api.records.find(networks, name);
+  if (stored === undefined) throw notFound("network", name);
+  return stored;
+}
+
+/** A network's CIDRs were checked when it was applied, so what is there parses. */
+export function cidrsOf({ ipv4Cidr, ipv6Cidr }: Network): NetworkCidrs {
+  const ipv4 = parseCidr(ipv4Cidr, 4);
+  const ipv6 = parseCidr(ipv6Cidr, 6);
+  return { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
+}
+
+/** The last host address for IPv4, as the original's; the first one for IPv6. */
+export function gatewayAddresses({ ipv4, ipv6 }: NetworkCidrs): {
+  readonly ipv4Address: string;
+  readonly ipv6Address: string;
+} {
+  return {
+    ipv4Address: ipv4 === undefined ? "" : formatAddress(hostRange(ipv4).last, 4),
+    ipv6Address: ipv6 === undefined ? "" : formatAddress(hostRange(ipv6).first, 6),
+  };
+}
+
+/** The network as clients see it: with what is reserved on it. */
+export async function toWire(api: Api, network: Network): Promise<Network> {
+  const reserved = await api.records.list(interfaces, [network.name]);
+  return withInterfaces(
+    network,
+    reserved.map(({ value }) => value),
+  );
+}
+
+export function withInterfaces(
+  network: Network,
+  reserved: readonly InterfaceReservation[],
+): Network {
+  const seen = clone(NetworkSchema, network);
+  seen.state = 2;
+  for (const { name, annotations, hardwareAddress, ipv4Address, ipv6Address } of reserved) {
+    seen.reservedNetworkInterfaces[name] = create(NetworkInterfaceSchema, {
+      annotations: { ...annotations },
+      hardwareAddress,
+      ipv4Address,
+      ipv6Address,
+    });
+  }
+  return seen;
+}

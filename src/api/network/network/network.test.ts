@@ -1,0 +1,376 @@
+import { expect, test } from "vitest";
+import { refused } from "../../../../test/refused.ts";
+import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
+import { findingsIn, handsOn, linesOf } from "../../../../test/verify-world.ts";
+import { newWorld } from "../../../../test/world.ts";
+import { Network_NetworkState as State } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import { networks } from "../../core/collections.ts";
+
+const LOCK_OFF = "n0core/pool/network/disable_deletion_lock";
+const dual = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
+
+test("a cloud without networks has an empty list of them", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  expect((await world.networks.listNetworks({})).networks).toEqual([]);
+  expect(await refused(world.networks.getNetwork({ name: "net" }))).toMatchObject({
+    code: "NotFound",
+  });
+  expect(await refused(world.networks.getNetwork({ name: "" }))).toMatchObject({
+    code: "InvalidArgument",
+    field: "name",
+  });
+});
+
+test("a network is AVAILABLE, with its gateway reserved, and goes with it", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const before = await world.residue();
+  const made = await world.networks.applyNetwork({
+    ...dual,
+    domain: "example.internal",
+    labels: { a: "b" },
+    annotations: { "n0core/provisioning/virtual_machine/vlan_id": "100" },
+  });
+  expect(made).toMatchObject({
+    ...dual,
+    state: State.AVAILABLE,
+    domain: "example.internal",
+    labels: { a: "b" },
+    annotations: { "n0core/provisioning/virtual_machine/vlan_id": "100" },
+  });
+  expect(Object.keys(made.reservedNetworkInterfaces)).toEqual(["default-gateway"]);
+  expect(made.reservedNetworkInterfaces["default-gateway"]).toMatchObject({
+    ipv4Address: "10.0.0.254",
+    ipv6Address: "fd00::1",
+    annotations: {
+      "n0core/provisioning/virtual_machine/is_gateway": "true",
+      [LOCK_OFF]: "true",
+    },
+  });
+  expect(await world.networks.getNetwork({ name: "net" })).toEqual(made);
+  await world.networks.deleteNetwork({ name: "net" });
+  expect(await world.residue()).toEqual(before);
+  expect(await refused(world.networks.deleteNetwork({ name: "net" }))).toMatchObject({
+    code: "NotFound",
+  });
+});
+
+test("applying again changes labels and domain, and keeps interfaces", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork({ ...dual, labels: { old: "1" } });
+  await world.networks.reserveNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "i",
+  });
+  const again = await world.networks.applyNetwork({ ...dual, domain: "d.example" });
+  expect(again).toMatchObject({ labels: {}, domain: "d.example" });
+  expect(Object.keys(again.reservedNetworkInterfaces).sort()).toEqual(["default-gateway", "i"]);
+});
+
+test("a network whose addresses are in use cannot get other CIDRs", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork(dual);
+  await world.networks.reserveNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "i",
+    ipv4Address: "10.0.0.126",
+    ipv6Address: "fd00::2",
+  });
+  const before = await world.residue();
+  for (const [field, change] of [
+    ["ipv4_cidr", { ipv4Cidr: "10.0.0.128/25" }],
+    // Its last host, 10.0.0.126, is the gateway's then.
+    ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/25" }],
+    ["ipv4_cidr", { ipv4Cidr: "" }],
+    ["ipv6_cidr", { ipv6Cidr: "fd01::/64" }],
+    ["ipv6_cidr", { ipv6Cidr: "" }],
+  ] as const) {
+    expect(await refused(world.networks.applyNetwork({ ...dual, ...change }))).toMatchObject({
+      code: "FailedPrecondition",
+      resource: "network/net",
+      message: expect.stringMatching(new RegExp(`^${field}: .*"i".*release it first$`)),
+    });
+  }
+  expect(await world.residue()).toEqual(before);
+  const wider = { ...dual, ipv4Cidr: "10.0.0.0/16", ipv6Cidr: "fd00::/48" };
+  const { reservedNetworkInterfaces: reserved } = await world.networks.applyNetwork(wider);
+  expect(reserved["i"]).toMatchObject({ ipv4Address: "10.0.0.126", ipv6Address: "fd00::2" });
+  expect(reserved["default-gateway"]).toMatchObject({ ipv4Address: "10.0.255.254" });
+});
+
+test("a family is added later, changed and taken away, and nothing is left of what was before", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const apply = (cidrs: object) => world.networks.applyNetwork({ name: "net", ...cidrs });
+  const reserve = (networkInterfaceName: string) =>
+    world.networks.reserveNetworkInterface({ networkName: "net", networkInterfaceName });
+  await apply({ ipv4Cidr: "10.0.0.0/24" });
+  await reserve("old");
+  const both = await apply({ ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" });
+  expect(both.reservedNetworkInterfaces).toMatchObject({
+    old: { ipv4Address: "10.0.0.253", ipv6Address: "" },
+    "default-gateway": { ipv4Address: "10.0.0.254", ipv6Address: "fd00::1" },
+  });
+  expect(await world.networks.getNetwork({ name: "net" })).toEqual(both);
+  expect((await reserve("new")).reservedNetworkInterfaces["new"]).toMatchObject({
+    ipv4Address: "10.0.0.252",
+    ipv6Address: "fd00::ffff:ffff:ffff:ffff",
+  });
+  for (const networkInterfaceName of ["old", "new"]) {
+    await world.networks.releaseNetworkInterface({ networkName: "net", networkInterfaceName });
+  }
+  await apply({ ipv6Cidr: "fd01::/64" });
+  // What it was before is another's by now.
+  await world.networks.applyNetwork({ name: "other", ipv4Cidr: "10.0.0.0/8" });
+  const { records } = await world.residue();
+  expect(Object.keys(records).filter((key) => key.startsWith("address/net/"))).toEqual([
+    `address/net/${encodeURIComponent("fd01::1")}`,
+  ]);
+  expect(await refused(apply({ ipv4Cidr: "10.0.0.0/24" }))).toMatchObject({
+    code: "InvalidArgument",
+    field: "ipv4_cidr",
+  });
+  await world.networks.deleteNetwork({ name: "net" });
+  await world.networks.deleteNetwork({ name: "other" });
+});
+
+test("a network gets a family more while its virtual machines are shut down, and they boot with it", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const both = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
+  const before = await world.residue();
+  for (const [field, cidrs, why] of [
+    ["ipv6_cidr", both, 'none, .*"web" is on it: shut it down first'],
+    ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/16" }, '"web" has 10.0.0.253: delete it first'],
+    ["ipv4_cidr", { ipv6Cidr: "fd00::/64" }, '"web" has 10.0.0.253: delete it first'],
+  ] as const) {
+    const applying = world.networks.applyNetwork({ name: "net", ...cidrs });
+    expect(await refused(applying)).toMatchObject({
+      code: "FailedPrecondition",
+      field,
+      message: expect.stringMatching(new RegExp(why)),
+    });
+  }
+  // Its taps and its network are still on the node.
+  world.fakeNodes[0]!.drivers.compute.powerOff("web");
+  expect(await refused(world.networks.applyNetwork(both))).toMatchObject({
+    code: "FailedPrecondition",
+  });
+  await world.virtualMachines.bootVirtualMachine({ name: "web" });
+  expect((await world.residue()).records).toEqual(before.records);
+
+  await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+  await world.networks.applyNetwork(both);
+  const wider = { ...both, ipv4Cidr: "10.0.0.0/16" };
+  expect(await refused(world.networks.applyNetwork(wider))).toMatchObject({
+    code: "FailedPrecondition",
+    field: "ipv4_cidr",
+  });
+  expect(linesOf(await findingsIn(world))).toEqual([]);
+  await world.virtualMachines.bootVirtualMachine({ name: "web" });
+  const { network, seeds } = world.fakeNodes[0]!.snapshot();
+  expect(network.networks["net"]?.gateways).toEqual(["10.0.0.254/24", "fd00::1/64"]);
+  expect(Object.values(seeds)[0]?.nics[0]).not.toHaveProperty("ipv6Gateway");
+  const other = await world.virtualMachines.createVirtualMachine({
+    ...webRequest("new", []),
+    nics: [{ networkName: "net" }],
+  });
+  expect(other.nics[0]?.ipv6Address).toBe("fd00::ffff:ffff:ffff:ffff");
+  expect(linesOf(await findingsIn(world))).toEqual([]);
+});
+
+test("of a change of CIDRs and virtual machines that come and go at once, none is left outside", async () => {
+  await using world = await newWorld();
+  await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+  const codes = new Set<string>();
+  for (let round = 0; round < 8; round++) {
+    const request = { ...webRequest("web", []), nics: [{ networkName: "net" }] };
+    const calls = [
+      world.virtualMachines.createVirtualMachine(request),
+      world.networks.applyNetwork({ name: "net", ipv4Cidr: `10.${round + 1}.0.0/24` }),
+      ...(round % 2 === 0 ? [] : [world.virtualMachines.deleteVirtualMachine({ name: "web" })]),
+    ];
+    const settled = await Promise.allSettled<unknown>(calls);
+    const failed = calls.filter((_, i) => settled[i]?.status === "rejected");
+    for (const { code } of await Promise.all(failed.map(refused))) codes.add(code);
+    await world.opened.api.engine.settled();
+    expect(linesOf(await findingsIn(world))).toEqual([]);
+    const { ipv4Cidr } = await world.networks.getNetwork({ name: "net" });
+    const { virtualMachines: left } = await world.virtualMachines.listVirtualMachines({});
+    for (const { name, nics } of left) {
+      expect(nics[0]?.ipv4Address.split(".")[1]).toBe(ipv4Cidr.split(".")[1]);
+      await world.virtualMachines.deleteVirtualMachine({ name });
+    }
+  }
+  for (const code of codes) expect(["Aborted", "FailedPrecondition", "NotFound"]).toContain(code);
+});
+
+test("a network whose record was lost is applied again with the same CIDRs, and with no others", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const before = await world.residue();
+  await handsOn(world).drop(networks, "net");
+  const other = { name: "net", ipv4Cidr: "10.9.0.0/24" };
+  expect(await refused(world.networks.applyNetwork(other))).toMatchObject({
+    code: "FailedPrecondition",
+    message: expect.stringContaining('interface "web0" has 10.0.0.253'),
+  });
+  await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+  const { records } = await world.residue();
+  expect(Object.keys(records)).toEqual(Object.keys(before.records));
+  expect(linesOf(await findingsIn(world))).toEqual([]);
+});
+
+test("of a change of CIDRs and a reservation at once, no address is left outside", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+  for (let round = 0; round < 10; round++) {
+    const ipv4Cidr = `10.${round + 1}.0.0/24`;
+    const networkInterfaceName = `i${round}`;
+    const asked = { networkName: "net", networkInterfaceName };
+    const [reserving, applying] = [
+      world.networks.reserveNetworkInterface(asked),
+      world.networks.applyNetwork({ name: "net", ipv4Cidr }),
+    ];
+    const settled = await Promise.allSettled([reserving, applying]);
+    const failed = [reserving, applying].filter((_, i) => settled[i]?.status === "rejected");
+    for (const { code } of await Promise.all(failed.map(refused))) {
+      expect(["Aborted", "FailedPrecondition"]).toContain(code);
+    }
+    const network = await world.networks.getNetwork({ name: "net" });
+    const [head] = /^10\.\d+\.0\./.exec(network.ipv4Cidr) ?? ["?"];
+    for (const { ipv4Address } of Object.values(network.reservedNetworkInterfaces)) {
+      expect(ipv4Address.startsWith(head)).toBe(true);
+    }
+    if (network.reservedNetworkInterfaces[networkInterfaceName] !== undefined) {
+      await world.networks.releaseNetworkInterface(asked);
+    }
+  }
+});
+
+test("the same CIDR written in another way is the same", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork(dual);
+  const again = { name: "net", ipv4Cidr: "10.0.0.77/24", ipv6Cidr: "FD00:0::9/64" };
+  expect(await world.networks.applyNetwork(again)).toMatchObject(dual);
+});
+
+test.for([
+  ["ipv4_cidr", { ipv4Cidr: "" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/33" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.256/24" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/31" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/32" }],
+  ["ipv4_cidr", { ipv4Cidr: "fd00::/64" }],
+  ["ipv4_cidr", { ipv4Cidr: "0.0.0.0/0" }],
+  ["ipv4_cidr", { ipv4Cidr: "127.0.0.0/8" }],
+  ["ipv4_cidr", { ipv4Cidr: "169.254.0.0/16" }],
+  ["ipv4_cidr", { ipv4Cidr: "224.0.0.0/4" }],
+  ["ipv4_cidr", { ipv4Cidr: "240.0.0.0/4" }],
+  ["ipv6_cidr", { ipv6Cidr: "::/96" }],
+  ["ipv6_cidr", { ipv6Cidr: "::ffff:10.0.0.0/120" }],
+  ["ipv6_cidr", { ipv6Cidr: "fe80::/64" }],
+  ["ipv6_cidr", { ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "ff02::/64" }],
+  ["ipv6_cidr", { ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "10.0.0.0/24" }],
+  ["ipv6_cidr", { ipv6Cidr: "fd00::/128" }],
+  ["ipv6_cidr", { ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "garbage" }],
+  ["domain", { ipv4Cidr: "10.0.0.0/24", domain: "no domain" }],
+] as const)("a wrong %s is refused: %j", async ([field, request]) => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const before = await world.residue();
+  const refusal = await refused(world.networks.applyNetwork({ name: "net", ...request }));
+  expect(refusal).toMatchObject({ code: "InvalidArgument", field });
+  expect(refusal.message).toContain(field);
+  expect(await world.residue()).toEqual(before);
+});
+
+test.for([
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.128/25" }],
+  ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/8" }],
+  ["ipv6_cidr", { ipv6Cidr: "fd00::/48" }],
+] as const)("a network whose %s overlaps another's is refused: %j", async ([field, request]) => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork(dual);
+  const before = await world.residue();
+  const refusal = await refused(world.networks.applyNetwork({ name: "other", ...request }));
+  expect(refusal).toMatchObject({ code: "InvalidArgument", field });
+  expect(refusal.message).toContain('"net"');
+  expect(await world.residue()).toEqual(before);
+});
+
+test("of networks that overlap and are made at once one is made, and others are not in the way", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const overlapping = Array.from({ length: 10 }, (_, i) =>
+    world.networks.applyNetwork({ name: `same-${i}`, ipv4Cidr: `10.0.0.0/${16 + i}` }),
+  );
+  const apart = Array.from({ length: 20 }, (_, i) =>
+    world.networks.applyNetwork({ name: `apart-${i}`, ipv4Cidr: `10.1.${i}.0/24` }),
+  );
+  const results = await Promise.allSettled(overlapping);
+  expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  for (const { code } of await Promise.all(
+    overlapping.filter((_, i) => results[i]?.status === "rejected").map(refused),
+  )) {
+    expect(code).toBe("InvalidArgument");
+  }
+  await Promise.all(apart);
+  expect((await world.networks.listNetworks({})).networks).toHaveLength(21);
+});
+
+test("a network with interfaces is locked for deletion, whatever a virtual machine's nic says", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.networks.reserveNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "by-hand",
+  });
+  const locked = await refused(world.networks.deleteNetwork({ name: "net" }));
+  expect(locked).toMatchObject({ code: "FailedPrecondition", resource: "network/net" });
+  expect(locked.message).toContain('"by-hand"');
+  await world.networks.releaseNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "by-hand",
+  });
+
+  const nic = { networkName: "net", annotations: { [LOCK_OFF]: "true" } };
+  await world.virtualMachines.createVirtualMachine({ ...webRequest(), nics: [nic] });
+  expect(await refused(world.networks.deleteNetwork({ name: "net" }))).toMatchObject({
+    code: "FailedPrecondition",
+    message: expect.stringContaining('"web0"'),
+  });
+  await world.virtualMachines.deleteVirtualMachine({ name: "web" });
+
+  await world.networks.reserveNetworkInterface({
+    networkName: "net",
+    networkInterfaceName: "unlocked",
+    annotations: { [LOCK_OFF]: "" },
+  });
+  await world.networks.deleteNetwork({ name: "net" });
+});
+
+test("of a deletion and reservations at once, none is left without its network", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await world.networks.applyNetwork(dual);
+  const reserving = Array.from({ length: 20 }, (_, i) =>
+    world.networks.reserveNetworkInterface({
+      networkName: "net",
+      networkInterfaceName: `i${i}`,
+    }),
+  );
+  const deleting = world.networks.deleteNetwork({ name: "net" });
+  const [deleted, ...reserved] = await Promise.allSettled([deleting, ...reserving]);
+  const { records } = await world.residue();
+  const left = Object.keys(records).filter((key) => /^(interface|address|hardware)/.test(key));
+  if (deleted?.status === "fulfilled") expect(left).toEqual([]);
+  else expect(reserved.some(({ status }) => status === "fulfilled")).toBe(true);
+  const codes = await Promise.all(
+    [deleting, ...reserving].map((call) =>
+      call.then(
+        () => "ok",
+        async () => (await refused(call)).code,
+      ),
+    ),
+  );
+  expect(codes).not.toContain("Internal");
+});

@@ -1,0 +1,66 @@
+import type { Transaction } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import type { TransactionHeader } from "../../../transaction/journal.ts";
+import type { LiveTransaction } from "../../../transaction/live.ts";
+import { N0Error, notFound } from "../../../util/errors.ts";
+import { askerOf } from "../../core/asker.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { findTransaction } from "./find.ts";
+import { toWire } from "./view.ts";
+
+/**
+ * Has an open transaction undone, and answers when that is decided. Cancelling what is being undone, or is
+ * undone, changes nothing.
+ *
+ * @throws N0Error `not_found`; `failed_precondition` where it is committed, or its undo needs an operator.
+ */
+export async function cancelTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
+  const live = api.engine.live.find(id);
+  if (live?.header.state === "running") await stop(api, call, live);
+  const seen = await findTransaction(api, id);
+  if (seen === undefined) {
+    if (live === undefined) throw notFound("transaction", id);
+    return toWire(api, neverBegun(api, live));
+  }
+  const { header } = seen;
+  if (header.isCommitted) throw refusal(header, whatBecomesOf(header));
+  if (header.state === "needs_operator" && seen.live === undefined) {
+    throw refusal(header, `its undo needs an operator: repair what it names, then retry ${id}`);
+  }
+  return toWire(api, seen);
+}
+
+async function stop(api: Api, call: Call, live: LiveTransaction): Promise<void> {
+  live.cancel({ asker: askerOf(call), atMs: api.clock.nowMs() });
+  const isDecided = () => live.header.state !== "running" || api.engine.live.find(live.id) !== live;
+  await api.engine.live.until(live, isDecided, call.signal);
+}
+
+/** It was still waiting for its keys, so there is no record of it, and nothing to be undone. */
+function neverBegun(api: Api, live: LiveTransaction) {
+  const header: TransactionHeader = {
+    ...live.header,
+    state: "unwound",
+    finishedAtMs: api.clock.nowMs(),
+    ...(live.cancelled === undefined ? {} : { cancel: live.cancelled }),
+  };
+  return { header, rows: [] };
+}
+
+function whatBecomesOf({ id, state }: TransactionHeader): string {
+  if (state === "done") return "it is done: delete or change what it made instead";
+  const what = "it is committed, so it is finished and not undone";
+  if (state === "needs_operator") {
+    return `${what}; finishing it needs an operator: repair what it names, then retry ${id}`;
+  }
+  return `${what}: wait for it, then delete or change what it made`;
+}
+
+function refusal({ id, kind }: TransactionHeader, why: string): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `transaction "${id}" (${kind}) cannot be cancelled: ${why}`,
+    {
+      resource: `transaction/${id}`,
+    },
+  );
+}

@@ -1,0 +1,157 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
+import {
+  type ListTransactionsRequest,
+  type ListTransactionsResponse,
+  ListTransactionsResponseSchema,
+  Phase,
+} from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { nodesOf, type TransactionHeader } from "../../../transaction/journal.ts";
+import { timePrefix } from "../../../transaction/transaction-id.ts";
+import { invalid } from "../../../util/errors.ts";
+import type { Api } from "../../core/context.ts";
+import { PHASE_OF, toWire } from "./view.ts";
+
+const PAGE_SIZE_DEFAULT = 100;
+/** Headers read at a time. */
+const BATCH = 256;
+/** Headers looked at for one page, which then ends early: nobody else is served meanwhile. */
+const LOOKED_AT_MAX = 4_096;
+
+const OPEN_PHASES: ReadonlySet<Phase> = new Set([
+  Phase.RUNNING,
+  Phase.COMMITTED,
+  Phase.UNWINDING,
+  Phase.NEEDS_OPERATOR,
+]);
+
+/**
+ * The newest first. Ids sort by time, so a page begins right where the last one ended, and `since` ends
+ * it; those that are open have an index. What else is asked for is looked for in at most some thousand
+ * for each page.
+ *
+ * @throws N0Error `invalid_argument` for a token that none of ours is.
+ */
+export async function listTransactions(
+  api: Api,
+  request: ListTransactionsRequest,
+): Promise<ListTransactionsResponse> {
+  const limit = request.pageSize === 0 ? PAGE_SIZE_DEFAULT : request.pageSize;
+  const before = idOfToken(request.pageToken);
+  const sinceId = request.since === undefined ? "" : timePrefix(timestampMs(request.since));
+  const isOpenOnly =
+    request.openOnly ||
+    (request.phases.length > 0 && request.phases.every((phase) => OPEN_PHASES.has(phase)));
+  const found: TransactionHeader[] = [];
+  let lookedAt = 0;
+  let nextId = "";
+  for await (const header of isOpenOnly ? openOnes(api, before) : newestFirst(api, before)) {
+    if (header.id < sinceId) break;
+    lookedAt += 1;
+    if (matches(api, header, request)) {
+      if (found.length === limit) {
+        nextId = found.at(-1)!.id;
+        break;
+      }
+      found.push(header);
+    }
+    if (lookedAt === LOOKED_AT_MAX) {
+      nextId = header.id;
+      break;
+    }
+  }
+  return create(ListTransactionsResponseSchema, {
+    transactions: found.map((header) => withoutSteps(api, header)),
+    nextPageToken: Buffer.from(nextId).toString("base64url"),
+  });
+}
+
+function withoutSteps(api: Api, header: TransactionHeader) {
+  const live = api.engine.live.find(header.id);
+  const seen = live === undefined ? { header, rows: [] } : { header, rows: live.rows, live };
+  const transaction = toWire(api, seen);
+  transaction.steps = [];
+  return transaction;
+}
+
+/** Those that wait for their keys are known to this process alone. */
+async function* newestFirst(
+  api: Api,
+  before: string | undefined,
+): AsyncGenerator<TransactionHeader> {
+  const waiting = api.engine.live
+    .all()
+    .filter(({ id, isJournaled }) => !isJournaled && (before === undefined || id < before))
+    .map(({ header }) => header)
+    .sort(byIdDescending);
+  for await (const header of journaled(api, before)) {
+    for (let next = waiting[0]; next !== undefined && next.id >= header.id; next = waiting[0]) {
+      // The same one, where it has begun meanwhile.
+      if (next.id > header.id) yield next;
+      waiting.shift();
+    }
+    yield api.engine.live.find(header.id)?.header ?? header;
+  }
+  yield* waiting;
+}
+
+async function* journaled(api: Api, before: string | undefined): AsyncGenerator<TransactionHeader> {
+  const { prefix, decode, key } = transactionCollection;
+  let after = before === undefined ? undefined : key(before);
+  for (;;) {
+    const page = { limit: BATCH, isDescending: true, ...(after === undefined ? {} : { after }) };
+    // Not through the cache of records, which the history would fill.
+    const entries = await api.datastore.list(prefix, page);
+    for (const entry of entries) yield decode(entry.value);
+    if (entries.length < BATCH) return;
+    after = entries.at(-1)!.key;
+    await new Promise(setImmediate);
+  }
+}
+
+/** By the index of those that are not at rest. */
+async function* openOnes(api: Api, before: string | undefined): AsyncGenerator<TransactionHeader> {
+  const marks = await api.records.list(openCollection);
+  const ids = new Set([
+    ...marks.map(({ key }) => openCollection.parts(key)[0]!),
+    ...api.engine.live.all().map(({ id }) => id),
+  ]);
+  for (const id of [...ids].sort().toReversed()) {
+    if (before !== undefined && id >= before) continue;
+    const live = api.engine.live.find(id);
+    const header = live?.header ?? (await api.records.find(transactionCollection, id))?.value;
+    if (header !== undefined && OPEN_PHASES.has(PHASE_OF[header.state])) yield header;
+  }
+}
+
+function matches(api: Api, header: TransactionHeader, request: ListTransactionsRequest): boolean {
+  const { phases, rpc, resource, node } = request;
+  if (phases.length > 0 && !phases.includes(PHASE_OF[header.state])) return false;
+  if (rpc !== "" && header.kind !== rpc) return false;
+  if (resource !== "" && !header.guards.some((key) => isAbout(key, resource))) return false;
+  return node === "" || nodesSeen(api, header).includes(node);
+}
+
+function isAbout(key: string, resource: string): boolean {
+  const decoded = decodeURIComponent(key);
+  return decoded === resource || decoded.startsWith(`${resource}/`);
+}
+
+function nodesSeen(api: Api, { id, nodes = [] }: TransactionHeader): readonly string[] {
+  const live = api.engine.live.find(id);
+  return live === undefined ? nodes : (nodesOf(live.rows).nodes ?? nodes);
+}
+
+function byIdDescending(a: TransactionHeader, b: TransactionHeader): number {
+  return a.id < b.id ? 1 : -1;
+}
+
+function idOfToken(token: string): string | undefined {
+  if (token === "") return undefined;
+  const id = Buffer.from(token, "base64url").toString();
+  if (!/^[0-9a-f-]+$/.test(id) || Buffer.from(id).toString("base64url") !== token) {
+    throw invalid("page_token", "is not one that a list answered: start without it");
+  }
+  return id;
+}

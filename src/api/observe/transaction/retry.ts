@@ -1,0 +1,58 @@
+import type { Transaction } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import type { LiveTransaction } from "../../../transaction/live.ts";
+import { notFound } from "../../../util/errors.ts";
+import { askerOf } from "../../core/asker.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { takeOver } from "../../core/saga/take-over.ts";
+import { getTransaction } from "./find.ts";
+
+/** How long a client is kept waiting; what is taken up goes on after that. */
+const PATIENCE_MS = 10_000;
+
+/**
+ * Takes up at once what needs an operator or waits for its next try, and answers how it ended or, where
+ * that takes longer or fails again, as it is then.
+ *
+ * @throws N0Error `not_found`; `aborted` while somebody else holds its keys: it is as it was then.
+ */
+export async function retryTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
+  const live = await api.engine.retry(id, async (header) => takeOver(api, header));
+  if (live !== undefined) await untilDecided(api, call, live);
+  return await getTransaction(api, id);
+}
+
+/**
+ * Lets the step be that the transaction needs an operator for, and goes on without it.
+ *
+ * @param step the step that the operator has seen; empty for whichever hinders it.
+ * @throws N0Error `not_found`; `failed_precondition` where there is nothing to be given up; `aborted` while
+ *   somebody else holds its keys: it is as it was then.
+ */
+export async function giveUpTransaction(
+  api: Api,
+  call: Call,
+  id: string,
+  step: string,
+): Promise<Transaction> {
+  const asker = askerOf(call) ?? {};
+  const live = await api.engine.giveUp(id, asker, step, async (header) => takeOver(api, header));
+  if (live === undefined) throw notFound("transaction", id);
+  await untilDecided(api, call, live);
+  return await getTransaction(api, id);
+}
+
+async function untilDecided(api: Api, call: Call, live: LiveTransaction): Promise<void> {
+  const patience = new AbortController();
+  const late = api.clock.sleep(PATIENCE_MS, patience.signal).then(
+    () => patience.abort(),
+    () => undefined,
+  );
+  const isDecided = () =>
+    api.engine.live.find(live.id) !== live || live.waiting?.for === "next_try";
+  try {
+    await api.engine.live.until(live, isDecided, AbortSignal.any([patience.signal, call.signal]));
+  } finally {
+    patience.abort();
+    await late;
+  }
+}

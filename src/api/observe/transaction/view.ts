@@ -1,0 +1,132 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type AskerSchema,
+  Phase,
+  Step_State as State,
+  type Step,
+  type Transaction,
+  TransactionSchema,
+  type WaitSchema,
+} from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import {
+  type Asker,
+  nodeOf,
+  nodesOf,
+  type StepRow,
+  type TransactionHeader,
+  type TransactionState,
+} from "../../../transaction/journal.ts";
+import type { LiveTransaction } from "../../../transaction/live.ts";
+import type { Api } from "../../core/context.ts";
+import { stepsOf } from "./step-view.ts";
+
+/** A transaction as it is known: in the journal or, where `live` is there, in this process's hands. */
+export interface Seen {
+  readonly header: TransactionHeader;
+  readonly rows: readonly StepRow[];
+  readonly live?: LiveTransaction;
+}
+
+export const PHASE_OF: Readonly<Record<TransactionState, Phase>> = {
+  running: Phase.RUNNING,
+  committed: Phase.COMMITTED,
+  unwinding: Phase.UNWINDING,
+  done: Phase.DONE,
+  unwound: Phase.UNDONE,
+  needs_operator: Phase.NEEDS_OPERATOR,
+};
+
+/** As clients see it, with its steps. */
+export function toWire(api: Api, seen: Seen): Transaction {
+  const { header, live } = seen;
+  const { id, kind, state, reason, error = "", hinderedBySeq, asker, guards } = header;
+  const isHindered = hinderedBySeq !== undefined || state === "needs_operator";
+  const cancel = header.cancel ?? live?.cancelled;
+  const steps = stepsOf(api, header, seen.rows);
+  const wait = live === undefined ? undefined : waitOf(api, steps, live);
+  return create(TransactionSchema, {
+    id,
+    rpc: kind,
+    resources: guards.map(decodeURIComponent),
+    phase: PHASE_OF[state],
+    startedAt: timestampFromMs(header.startedAtMs),
+    error: isHindered ? (reason ?? "") : error,
+    hindrance: isHindered ? error : "",
+    nodes: [...(nodesOf(seen.rows).nodes ?? header.nodes ?? [])],
+    steps,
+    asker: askerToWire(asker),
+    ...timeOf("finishedAt", header.finishedAtMs),
+    ...timeOf("deadlineAt", header.deadlineAtMs),
+    ...(wait === undefined ? {} : { wait }),
+    ...(cancel === undefined
+      ? {}
+      : {
+          cancellation: {
+            asker: askerToWire(cancel.asker),
+            cancelledAt: timestampFromMs(cancel.atMs),
+          },
+        }),
+  });
+}
+
+function askerToWire(asker: Asker = {}): MessageInitShape<typeof AskerSchema> {
+  return { ...asker };
+}
+
+function timeOf<K extends string>(key: K, ms: number | undefined): { [P in K]?: Timestamp } {
+  return ms === undefined ? {} : ({ [key]: timestampFromMs(ms) } as { [P in K]: Timestamp });
+}
+
+type WaitInit = MessageInitShape<typeof WaitSchema>;
+
+function waitOf(
+  api: Api,
+  steps: readonly Step[],
+  { waiting, rows }: LiveTransaction,
+): WaitInit | undefined {
+  if (waiting === undefined) {
+    // A step that only writes records waits for no node, whichever its records are about.
+    return nodeWaitOf(steps.filter((_, i) => api.engine.registry.actsOnNode(rows[i]!)));
+  }
+  const since = timestampFromMs(waiting.sinceMs);
+  switch (waiting.for) {
+    case "lock": {
+      const holder = api.locks.holderOf(waiting.key);
+      const value = {
+        resource: decodeURIComponent(waiting.key),
+        holderRpc: holder?.action ?? "",
+        holderTransactionId: holder?.transactionId ?? "",
+      };
+      return { since, cause: { case: "lock", value } };
+    }
+    case "transaction":
+      return { since, cause: { case: "transactionId", value: waiting.id } };
+    case "next_try": {
+      const row = rows.find(({ seq }) => seq === waiting.seq);
+      if (row === undefined) return undefined;
+      const value = {
+        step: row.name,
+        node: nodeOf(row) ?? "",
+        nextTryAt: timestampFromMs(waiting.nextTryAtMs),
+        error: row.undo?.error ?? row.error ?? "",
+      };
+      // It waits since it was tried first: the pauses between the tries are short.
+      const sinceMs = row.undo?.startedAtMs ?? row.startedAtMs;
+      return { since: timestampFromMs(sinceMs), cause: { case: "nextTry", value } };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Where a step has asked a node and has no answer yet. */
+function nodeWaitOf(steps: readonly Step[]): WaitInit | undefined {
+  const step = steps.findLast(
+    ({ state, node }) => node !== "" && (state === State.ACTING || state === State.UNDOING),
+  );
+  if (step === undefined) return undefined;
+  const since = step.undo?.startedAt ?? step.startedAt;
+  const value = { node: step.node, step: step.name };
+  return { ...(since === undefined ? {} : { since }), cause: { case: "node", value } };
+}

@@ -1,0 +1,77 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type WatchTransactionsResponse,
+  WatchTransactionsResponseSchema,
+} from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { notFound } from "../../../util/errors.ts";
+import type { Api } from "../../core/context.ts";
+import { ChangedNames } from "../../core/read/watch.ts";
+import { findTransaction } from "./find.ts";
+import { type Seen, toWire } from "./view.ts";
+
+/** Changes of all are gathered for so long: whoever watches must not slow down what is at work. */
+const GATHER_MS = 50;
+
+/**
+ * One transaction until it goes no further by itself, or each change of any until `signal` aborts. One that
+ * changes twice before the client reads is sent once, as it is then.
+ *
+ * @throws N0Error `not_found`, also where one ends that was never begun, since its keys were not to be had.
+ */
+export function watchTransactions(
+  api: Api,
+  id: string,
+  signal: AbortSignal,
+): AsyncGenerator<WatchTransactionsResponse> {
+  const until = AbortSignal.any([signal, api.shutdown]);
+  return id === "" ? watchAll(api, until) : watchOne(api, id, until);
+}
+
+async function* watchOne(
+  api: Api,
+  id: string,
+  signal: AbortSignal,
+): AsyncGenerator<WatchTransactionsResponse> {
+  using changed = new ChangedNames(signal);
+  using stops = new DisposableStack();
+  stops.defer(
+    api.engine.live.onChange((own) => {
+      if (own === id) changed.add(own);
+    }),
+  );
+  changed.add(id);
+  for await (const own of changed) {
+    const seen = await findTransaction(api, own);
+    if (seen === undefined) throw notFound("transaction", id);
+    yield answer(api, seen);
+    if (isOver(seen)) return;
+  }
+}
+
+async function* watchAll(api: Api, signal: AbortSignal): AsyncGenerator<WatchTransactionsResponse> {
+  using changed = new ChangedNames(signal);
+  using stops = new DisposableStack();
+  stops.defer(api.engine.live.onChange((id) => changed.add(id)));
+  for (const live of api.engine.live.all()) {
+    yield answer(api, { header: live.header, rows: live.rows, live });
+  }
+  yield create(WatchTransactionsResponseSchema, { synced: true });
+  while (!signal.aborted) {
+    for (const id of await changed.takeAll()) {
+      const seen = await findTransaction(api, id);
+      // One that was refused before it began is gone without a trace.
+      if (seen !== undefined) yield answer(api, seen);
+    }
+    await api.clock.sleep(GATHER_MS, signal).catch(() => undefined);
+  }
+}
+
+function answer(api: Api, seen: Seen): WatchTransactionsResponse {
+  return create(WatchTransactionsResponseSchema, { transaction: toWire(api, seen) });
+}
+
+function isOver({ header: { state }, live }: Seen): boolean {
+  return (
+    live === undefined && (state === "done" || state === "unwound" || state === "needs_operator")
+  );
+}

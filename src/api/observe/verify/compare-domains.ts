@@ -1,0 +1,185 @@
+import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { PartState, type SurveyedDomain } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import {
+  type VirtualMachine_VirtualMachineState as State,
+  VirtualMachine_VirtualMachineStateSchema as StateSchema,
+  type VirtualMachine,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { virtualMachines } from "../../core/collections.ts";
+import { isActiveDomain, stateOf } from "../../provisioning/virtual-machine/domain-states.ts";
+import type { Plan } from "../../provisioning/virtual-machine/plan.ts";
+import { ownerOf } from "../../provisioning/virtual-machine/virtual-machine-record.ts";
+import type { Code } from "./codes.ts";
+import type { Finding } from "./finding.ts";
+import { defineMissing, redefine, removeDomain, takeState, writeSeed } from "./repair-machine.ts";
+import { type NodeView, settledOn } from "./view.ts";
+
+/** A virtual machine at rest beside the domain that its node has of it. */
+interface Pair {
+  readonly vm: VirtualMachine;
+  readonly plan: Plan;
+  readonly keys: readonly string[];
+  readonly domain: SurveyedDomain;
+}
+
+/** The domains, folders and seeds of one node. */
+export function compareDomains(node: NodeView): Finding[] {
+  const { survey } = node;
+  const domains = new Map(survey.domains.map((found) => [found.listed?.domain?.name ?? "", found]));
+  const findings: Finding[] = [];
+  for (const { vm, plan, keys } of settledOn(node)) {
+    const domain = domains.get(vm.name);
+    if (domain === undefined) findings.push(withoutDomain(node, vm, plan, keys));
+    else {
+      const pair = { vm, plan, keys, domain };
+      findings.push(
+        ...compareDefinition(node, pair),
+        ...compareState(node, pair),
+        ...compareSeed(node, pair),
+      );
+    }
+  }
+  return [...findings, ...strangers(node), ...folders(node, new Set(domains.keys()))];
+}
+
+function withoutDomain(
+  { nodeName }: NodeView,
+  vm: VirtualMachine,
+  plan: Plan,
+  keys: readonly string[],
+): Finding {
+  return {
+    code: "vm.without_domain",
+    resource: ownerOf(vm.name),
+    nodeName,
+    expected: `a domain of ${vm.limitCpuMilliCore / 1000} processors and ${vm.limitMemoryBytes} bytes`,
+    found: "none",
+    keys,
+    repair: defineMissing(vm, plan),
+  };
+}
+
+export function isActive({ listed }: SurveyedDomain): boolean {
+  return listed !== undefined && isActiveDomain(listed.state);
+}
+
+function compareDefinition({ nodeName }: NodeView, pair: Pair): Finding[] {
+  const { vm, plan, keys, domain } = pair;
+  const there = domain.listed?.domain;
+  if (there === undefined) return [];
+  const wanted = plan.domain;
+  const nics = (list: readonly { tapName: string; hardwareAddress: string }[]) =>
+    list
+      .map(({ tapName, hardwareAddress }) => `${tapName} ${hardwareAddress.toLowerCase()}`)
+      .join(", ");
+  const disks = [...there.volumeIds, ...domain.otherDiskPaths];
+  const parts: readonly (readonly [Code, string, string])[] = [
+    ["domain.uuid_differs", wanted.uuid, there.uuid],
+    ["domain.cpu_differs", `${wanted.vcpus}`, `${there.vcpus}`],
+    ["domain.memory_differs", `${inKibibytes(wanted.memoryBytes)}`, `${there.memoryBytes}`],
+    ["domain.disks_differ", wanted.volumeIds.join(", "), disks.join(", ")],
+    ["domain.nics_differ", nics(wanted.nics), nics(there.nics)],
+  ];
+  const repair = isActive(domain) ? {} : { repair: redefine(plan.domain, there) };
+  return parts.flatMap(([code, expected, found]) =>
+    expected === found
+      ? []
+      : [
+          {
+            code,
+            resource: ownerOf(vm.name),
+            nodeName,
+            expected: expected || "none",
+            found: found || "none",
+            keys,
+            ...repair,
+          },
+        ],
+  );
+}
+
+/** A domain's memory is counted in these. */
+function inKibibytes(bytes: string): bigint {
+  return ((BigInt(bytes) + 1023n) / 1024n) * 1024n;
+}
+
+function compareState({ nodeName }: NodeView, { vm, plan, keys, domain }: Pair): Finding[] {
+  const found = stateOf(domain.listed?.state ?? DomainState.UNSPECIFIED);
+  if (found === vm.state) return [];
+  return [
+    {
+      code: "vm.state_differs",
+      resource: ownerOf(vm.name),
+      nodeName,
+      expected: stateName(vm.state),
+      found: stateName(found),
+      keys,
+      repair: takeState(vm, plan, found),
+    },
+  ];
+}
+
+function stateName(state: State): string {
+  return StateSchema.value[state]?.name ?? "unknown";
+}
+
+/** A boot writes the seed anew, with the keys that the users have then: those may differ until it does. */
+function compareSeed({ nodeName, survey, view }: NodeView, { vm, plan, keys }: Pair): Finding[] {
+  if (view.seedsAsked.get(vm.name) !== JSON.stringify(plan.seed)) return [];
+  const seed = survey.seeds.find(({ name }) => name === vm.name);
+  if (seed === undefined || seed.state === PartState.WHOLE) return [];
+  const about = { resource: ownerOf(vm.name), nodeName, keys, repair: writeSeed(plan.seed) };
+  if (seed.state === PartState.ABSENT) {
+    return [{ code: "vm.seed_missing", expected: "a seed", found: "none", ...about }];
+  }
+  const differing = seed.differingFiles.filter(
+    (file) => file !== "user-data" || vm.userNames.length === 0,
+  );
+  if (differing.length === 0) return [];
+  const found = `other content in ${differing.join(", ")}`;
+  return [{ code: "vm.seed_stale", expected: "the seed of the record", found, ...about }];
+}
+
+/** Domains that no machine of this node has. */
+function strangers({ nodeName, survey, view }: NodeView): Finding[] {
+  return survey.domains.flatMap((found) => {
+    const { listed } = found;
+    const name = listed?.domain?.name ?? "";
+    const vm = view.records.find(virtualMachines, name)?.value;
+    if (vm?.computeNodeName === nodeName) return [];
+    const isElsewhere = vm !== undefined;
+    const code = isElsewhere ? "domain.on_another_node" : "domain.without_vm";
+    const isLeft = isElsewhere && isActive(found);
+    return [
+      {
+        code,
+        resource: ownerOf(name),
+        nodeName,
+        expected: isElsewhere ? `nothing here: it is on "${vm.computeNodeName}"` : "nothing",
+        found: `a domain that is ${isActive(found) ? "active" : "shut off"}`,
+        keys: [virtualMachines.key(name)],
+        madeBy: listed?.transactionId ?? "",
+        ...(isLeft ? {} : { repair: removeDomain({ nodeName, name }) }),
+      },
+    ];
+  });
+}
+
+function folders({ nodeName, survey, view }: NodeView, domains: ReadonlySet<string>): Finding[] {
+  return survey.folders.flatMap(({ name, owner, transactionId }) => {
+    const vm = view.records.find(virtualMachines, name)?.value;
+    if (vm?.computeNodeName === nodeName || domains.has(name)) return [];
+    return [
+      {
+        code: "folder.without_vm",
+        resource: ownerOf(name),
+        nodeName,
+        expected: "nothing",
+        found: `a folder of ${owner}`,
+        keys: [virtualMachines.key(name)],
+        madeBy: transactionId,
+        repair: removeDomain({ nodeName, name }),
+      },
+    ];
+  });
+}

@@ -1,0 +1,187 @@
+import { create } from "@bufbuild/protobuf";
+import { putNew, put as putRecord, remove, unchanged } from "../../../datastore/collection.ts";
+import { merge, type Writes } from "../../../datastore/datastore.ts";
+import type { SurveyedVolume } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import {
+  type BlockStorage,
+  BlockStorageSchema,
+  BlockStorage_BlockStorageState as State,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { later } from "../../../transaction/step.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
+import { blockStorages, overlays, replicas, storages } from "../../core/collections.ts";
+import type { Tx } from "../../core/context.ts";
+import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
+import {
+  blockStorageSteps,
+  changed,
+  getBlockStorage,
+  ownerOf,
+  pending,
+  settled,
+} from "../../provisioning/block-storage/block-storage-record.ts";
+import { reservationOf } from "../../provisioning/block-storage/make.ts";
+import { removeFile } from "../../provisioning/block-storage/removal.ts";
+import { growFile } from "../../provisioning/block-storage/update.ts";
+import {
+  markVolumeLater,
+  removeVolumeLater,
+} from "../../provisioning/block-storage/volume-steps.ts";
+import { commit } from "./commit.ts";
+import type { Repair } from "./finding.ts";
+
+function write(disk: BlockStorage): Repair {
+  return (tx) => commit(tx, tx.context.held.put(blockStorages, disk.name, disk));
+}
+
+export function claimDisk(disk: BlockStorage, virtualMachineName: string): Repair {
+  return write(
+    changed(disk, (copy) => {
+      copy.state = State.IN_USE;
+      copy.usedBy = virtualMachineName;
+    }),
+  );
+}
+
+export function setAvailable(disk: BlockStorage): Repair {
+  return write(settled(disk, State.AVAILABLE));
+}
+
+export function protectDisk(disk: BlockStorage): Repair {
+  return write(settled(disk, State.PROTECTED));
+}
+
+/** For one that says PENDING and is nobody's work. `user` is the virtual machine that lists it, or "". */
+export function settleDisk(disk: BlockStorage, user: string): Repair {
+  const after = settled(disk, user === "" ? State.AVAILABLE : State.IN_USE);
+  after.usedBy = user;
+  return write(after);
+}
+
+/** Holds while the base is what it is now, so that it is not purged meanwhile. */
+async function baseStays(tx: Tx, baseName: string): Promise<Writes> {
+  if (baseName === "") return {};
+  const { revision, value } = await getBlockStorage(tx.context.api, baseName);
+  if (value.state !== State.PENDING) return unchanged(blockStorages, [baseName], revision);
+  throw new N0Error("aborted", `block storage "${baseName}" is being changed: try again`);
+}
+
+export function recordOverlayAgain(disk: BlockStorage): Repair {
+  const { name, baseVolumeId, volumeId, baseBlockStorageName } = disk;
+  return async (tx) => {
+    const stays = await baseStays(tx, baseBlockStorageName);
+    const overlay = putNew(overlays, [baseVolumeId, volumeId], { blockStorage: name });
+    await commit(tx, merge(overlay, stays));
+  };
+}
+
+/** The file says what it rests on; `baseOwner` is the mark of that. */
+export function takeBacking(disk: BlockStorage, backing: string, baseOwner: string): Repair {
+  const { name, volumeId, baseVolumeId, nodeName } = disk;
+  const after = changed(disk, (copy) => {
+    copy.baseVolumeId = backing;
+    copy.baseBlockStorageName = baseOwner.replace(/^block_storage\//, "");
+  });
+  return async (tx) => {
+    const writes = [
+      tx.context.held.put(blockStorages, name, after),
+      baseVolumeId === "" ? {} : remove(overlays, baseVolumeId, volumeId),
+      backing === "" ? {} : putRecord(overlays, [backing, volumeId], { blockStorage: name }),
+      await baseStays(tx, after.baseBlockStorageName),
+    ];
+    const mark = { nodeName, volumeId, name, baseId: backing, takenFrom: "" };
+    await commit(tx, merge(...writes), later(markVolumeLater, mark));
+  };
+}
+
+export function markVolume({ name, nodeName, volumeId, baseVolumeId }: BlockStorage): Repair {
+  const mark = { nodeName, volumeId, name, baseId: baseVolumeId, takenFrom: "" };
+  return (tx) => commit(tx, {}, later(markVolumeLater, mark));
+}
+
+/** A file grows to its record's size; a record to its file's, for no data is cut off. */
+export function settleSize(disk: BlockStorage, fileBytes: bigint): Repair {
+  if (fileBytes >= disk.limitBytes) return growRecord(disk, fileBytes);
+  return async (tx) => {
+    await growFile(tx, disk, fileBytes);
+    await commit(tx, {});
+  };
+}
+
+function growRecord(disk: BlockStorage, limitBytes: bigint): Repair {
+  const { name, nodeName, volumeId } = disk;
+  const after = changed(disk, (copy) => {
+    copy.limitBytes = limitBytes;
+  });
+  return async (tx) => {
+    const { api, held } = tx.context;
+    const reserved = await api.records.find(storages, nodeName, volumeId);
+    const transactionId = reserved?.value.transactionId ?? tx.id;
+    const storage = { ...reservationOf(after), transactionId };
+    const { put, replacement } = blockStorageSteps;
+    await tx.run(put, replacement(name, disk, pending(disk, tx.id)));
+    await tx.run(changeStorage, {
+      nodeName,
+      id: volumeId,
+      before: { ...reservationOf(disk), transactionId },
+      after: storage,
+    });
+    const settledStorage = api.inventory.settleStorage(nodeName, volumeId, storage);
+    await commit(tx, merge(held.put(blockStorages, name, after), settledStorage));
+  };
+}
+
+export function forgetReplica(baseName: string, nodeName: string, volumeId: string): Repair {
+  const forgotten = { nodeName, volumeId, baseVolumeId: "", replicaOf: baseName };
+  return async (tx) => await commit(tx, {}, ...(await removeFile(tx, baseName, forgotten)));
+}
+
+/** Of which registration it is a copy nobody knows; disks rest on it, so it is what the base is. */
+export function recordReplica(baseName: string, nodeName: string, volumeId: string): Repair {
+  return async (tx) => {
+    const { api } = tx.context;
+    const base = (await getBlockStorage(api, baseName)).value;
+    if ((await api.records.find(storages, nodeName, volumeId)) === undefined) {
+      const storage = reservationOf(base);
+      await tx.run(reserveStorage, { nodeName, id: volumeId, storage });
+    }
+    await commit(tx, putNew(replicas, [baseName, nodeName], { volumeId, registration: "" }));
+  };
+}
+
+/** As a deleted disk of that name: nothing is lost, and its owner says what becomes of it. */
+export function adopt(name: string, nodeName: string, { listed, backing }: SurveyedVolume): Repair {
+  const { id: volumeId = "", virtualSizeBytes = 0n, owner = "" } = listed ?? {};
+  const disk = create(BlockStorageSchema, {
+    name,
+    annotations: { [BLOCK_STORAGE_URL]: volumeUrl(volumeId) },
+    requestBytes: virtualSizeBytes,
+    limitBytes: virtualSizeBytes,
+    state: State.DELETED,
+    nodeName,
+    storageName: name,
+    volumeId,
+    baseVolumeId: backing,
+  });
+  return async (tx) => {
+    const { api, held } = tx.context;
+    if ((await api.records.find(storages, nodeName, volumeId)) === undefined) {
+      await tx.run(reserveStorage, { nodeName, id: volumeId, storage: reservationOf(disk) });
+    }
+    const overlay =
+      backing === "" ? {} : putRecord(overlays, [backing, volumeId], { blockStorage: name });
+    const mark = { nodeName, volumeId, name, baseId: backing, takenFrom: owner };
+    const isOwn = owner === ownerOf(name);
+    await commit(
+      tx,
+      merge(held.put(blockStorages, name, disk), overlay),
+      ...(isOwn ? [] : [later(markVolumeLater, mark)]),
+    );
+  };
+}
+
+export function removePartial(nodeName: string, volumeId: string, name: string): Repair {
+  const place = { nodeName, volumeId, name, sizeBytes: "0" };
+  return (tx) => commit(tx, {}, later(removeVolumeLater, place));
+}

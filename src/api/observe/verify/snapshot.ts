@@ -1,0 +1,95 @@
+import type { Collection } from "../../../datastore/collection.ts";
+import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
+import type { Stored } from "../../../datastore/records.ts";
+import type { TransactionHeader } from "../../../transaction/journal.ts";
+import {
+  addresses,
+  allocations,
+  blockStorages,
+  computes,
+  hardwareAddresses,
+  heartbeats,
+  images,
+  interfaceAllocations,
+  interfaces,
+  networks,
+  nodes,
+  overlays,
+  replicas,
+  storages,
+  taps,
+  users,
+  uuids,
+  virtualMachines,
+} from "../../core/collections.ts";
+import type { Api, Reader } from "../../core/context.ts";
+
+const COLLECTIONS: readonly Collection<unknown>[] = [
+  nodes,
+  networks,
+  blockStorages,
+  virtualMachines,
+  images,
+  users,
+  computes,
+  storages,
+  allocations,
+  heartbeats,
+  interfaces,
+  interfaceAllocations,
+  addresses,
+  hardwareAddresses,
+  uuids,
+  taps,
+  replicas,
+  overlays,
+];
+
+type Lists = ReadonlyMap<string, readonly Stored<unknown>[]>;
+
+/**
+ * All records as they were read, one collection after the other: what was written meanwhile is told by the
+ * transactions, not by this.
+ */
+export class Snapshot implements Reader {
+  readonly #lists: Lists;
+  readonly #byKey = new Map<string, Stored<unknown>>();
+  /** Ids with a mark that says open. */
+  readonly openMarks: readonly string[];
+  /** The transactions that were open. */
+  readonly open: readonly TransactionHeader[];
+
+  private constructor(lists: Lists, marks: readonly string[], open: readonly TransactionHeader[]) {
+    this.#lists = lists;
+    this.openMarks = marks;
+    this.open = open;
+    for (const stored of lists.values()) for (const one of stored) this.#byKey.set(one.key, one);
+  }
+
+  /** The open transactions first: who comes after them is seen by whoever watches. */
+  static async read({ records }: Api): Promise<Snapshot> {
+    const marks = (await records.list(openCollection)).map(
+      ({ key }) => openCollection.parts(key)[0]!,
+    );
+    const headers = await Promise.all(marks.map((id) => records.find(transactionCollection, id)));
+    const open = headers
+      .flatMap((stored) => (stored === undefined ? [] : [stored.value]))
+      .filter(({ state }) => state !== "done" && state !== "unwound");
+    const lists = new Map<string, readonly Stored<unknown>[]>();
+    for (const kind of COLLECTIONS) lists.set(kind.prefix, await records.list(kind));
+    return new Snapshot(lists, marks, open);
+  }
+
+  get records(): Reader["records"] {
+    return { find: async (of, ...parts) => this.find(of, ...parts) };
+  }
+
+  find<T>(of: Collection<T>, ...parts: readonly string[]): Stored<T> | undefined {
+    // A key belongs to one collection, so what stands under it has its type.
+    return this.#byKey.get(of.key(...parts)) as Stored<T> | undefined;
+  }
+
+  list<T>(of: Collection<T>): readonly Stored<T>[] {
+    return (this.#lists.get(of.prefix) ?? []) as readonly Stored<T>[];
+  }
+}

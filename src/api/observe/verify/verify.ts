@@ -1,0 +1,78 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type FindingSchema,
+  type NodeLookSchema,
+  Severity,
+  type VerifyRequest,
+  type VerifyResponseSchema,
+} from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
+import { notFound } from "../../../util/errors.ts";
+import { blockStorages, nodes, virtualMachines } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { CODES, type CodeFacts } from "./codes.ts";
+import type { Finding } from "./finding.ts";
+import { look, type Scope } from "./look.ts";
+import type { NodeAnswer } from "./view.ts";
+
+const SEVERITY_TO_WIRE = {
+  notice: Severity.NOTICE,
+  warning: Severity.WARNING,
+  error: Severity.ERROR,
+} as const;
+
+/** Compares the nodes with the records, and changes nothing. @throws N0Error `not_found` for a node. */
+export async function verify(
+  api: Api,
+  call: Call,
+  request: VerifyRequest,
+): Promise<MessageInitShape<typeof VerifyResponseSchema>> {
+  const scope = await scopeOf(api, call, request.nodeNames);
+  const { findings, answers, records } = await look(api, scope);
+  return {
+    findings: findings.map(findingToWire),
+    nodes: answers.map(nodeToWire),
+    virtualMachines: records.list(virtualMachines).length,
+    blockStorages: records.list(blockStorages).length,
+  };
+}
+
+/** @throws N0Error `not_found` for a node. */
+export async function scopeOf(
+  api: Api,
+  { signal }: Call,
+  nodeNames: readonly string[],
+): Promise<Scope> {
+  for (const name of nodeNames) {
+    if ((await api.records.find(nodes, name)) === undefined) throw notFound("node", name);
+  }
+  return nodeNames.length === 0 ? { signal } : { signal, nodeNames: new Set(nodeNames) };
+}
+
+export function findingToWire(finding: Finding): MessageInitShape<typeof FindingSchema> {
+  const { code, resource, nodeName, expected, found } = finding;
+  const { severity, repair = "", byHand = "" }: CodeFacts = CODES[code];
+  const isRepairable = finding.repair !== undefined;
+  return {
+    code,
+    severity: SEVERITY_TO_WIRE[severity],
+    resource,
+    nodeName,
+    expected,
+    found,
+    repair: isRepairable ? repair : byHand,
+    isRepairable,
+  };
+}
+
+function nodeToWire(answer: NodeAnswer): MessageInitShape<typeof NodeLookSchema> {
+  const { nodeName } = answer;
+  if ("error" in answer) return { nodeName, error: answer.error };
+  const { domains, volumes, taps, networks } = answer.survey;
+  return {
+    nodeName,
+    domains: domains.length,
+    volumes: volumes.length,
+    taps: taps.length,
+    networks: networks.length,
+  };
+}

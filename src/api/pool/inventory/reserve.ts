@@ -1,0 +1,186 @@
+import { type Collection, unchanged } from "../../../datastore/collection.ts";
+import type {
+  Node,
+  ReleaseComputeRequest,
+  ReleaseStorageRequest,
+  ReserveComputeRequest,
+  ReserveStorageRequest,
+  ScheduleComputeRequest,
+  ScheduleStorageRequest,
+} from "../../../gen/n0stack/pool/v0/node_pb.ts";
+import { invalid, N0Error, notFound } from "../../../util/errors.ts";
+import { UNLESS_GONE } from "../../core/advice.ts";
+import {
+  type ComputeReservation,
+  computes,
+  type StorageReservation,
+  storages,
+} from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answering, DONE } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { toWire } from "../node/node-record.ts";
+import { computeWish, schedule, storageWish } from "../schedule/schedule.ts";
+import { release } from "./inventory.ts";
+import {
+  reserveCompute as reserveComputeStep,
+  reserveStorage as reserveStorageStep,
+} from "./steps.ts";
+
+type ComputeAsk = Pick<
+  ReserveComputeRequest,
+  "requestCpuMilliCore" | "limitCpuMilliCore" | "requestMemoryBytes" | "limitMemoryBytes"
+>;
+type StorageAsk = Pick<ReserveStorageRequest, "requestBytes" | "limitBytes">;
+
+/** Answers the node that a compute of this size would be put on; reserves nothing. */
+export async function scheduleCompute(api: Api, request: ScheduleComputeRequest): Promise<Node> {
+  checkCompute(request);
+  const what = `compute "${request.computeName}"`;
+  const nodeName = schedule(api.inventory.views(), { what, ...computeWish(request) });
+  return await toWire(api, api.inventory.get(nodeName).node);
+}
+
+/** Answers the node that a storage of this size would be put on; reserves nothing. */
+export async function scheduleStorage(api: Api, request: ScheduleStorageRequest): Promise<Node> {
+  checkStorage(request);
+  const what = `storage "${request.storageName}"`;
+  const nodeName = schedule(api.inventory.views(), { what, ...storageWish(request) });
+  return await toWire(api, api.inventory.get(nodeName).node);
+}
+
+/** @throws N0Error `invalid_argument`, `not_found`, `already_exists`, `resource_exhausted`. */
+export async function reserveCompute(
+  api: Api,
+  call: Call,
+  request: ReserveComputeRequest,
+): Promise<Node> {
+  checkCompute(request);
+  const { nodeName, computeName } = request;
+  const key = computes.key(nodeName, computeName);
+  const options = { kind: "ReserveCompute", keys: [key], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const { node } = api.inventory.get(nodeName);
+    await tx.run(reserveComputeStep, {
+      nodeName,
+      compute: {
+        name: computeName,
+        owner: null,
+        annotations: { ...request.annotations },
+        requestCpuMilliCore: request.requestCpuMilliCore,
+        limitCpuMilliCore: request.limitCpuMilliCore,
+        requestMemoryBytes: request.requestMemoryBytes.toString(),
+        limitMemoryBytes: request.limitMemoryBytes.toString(),
+      },
+    });
+    const seen = await toWire(api, node);
+    await tx.commit(answering(tx, seen));
+    return seen;
+  });
+}
+
+/** @throws N0Error `invalid_argument`, `not_found`, `already_exists`, `resource_exhausted`. */
+export async function reserveStorage(
+  api: Api,
+  call: Call,
+  request: ReserveStorageRequest,
+): Promise<Node> {
+  checkStorage(request);
+  const { nodeName, storageName } = request;
+  const key = storages.key(nodeName, storageName);
+  const options = { kind: "ReserveStorage", keys: [key], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const { node } = api.inventory.get(nodeName);
+    await throwIfDisk(api, nodeName, storageName);
+    await tx.run(reserveStorageStep, {
+      nodeName,
+      id: storageName,
+      storage: {
+        name: storageName,
+        owner: null,
+        annotations: { ...request.annotations },
+        requestBytes: request.requestBytes.toString(),
+        limitBytes: request.limitBytes.toString(),
+      },
+    });
+    const seen = await toWire(api, node);
+    await tx.commit(answering(tx, seen));
+    return seen;
+  });
+}
+
+export async function releaseCompute(
+  api: Api,
+  call: Call,
+  { nodeName, computeName }: ReleaseComputeRequest,
+): Promise<void> {
+  await releaseByHand(api, call, "ReleaseCompute", computes, nodeName, computeName);
+}
+
+export async function releaseStorage(
+  api: Api,
+  call: Call,
+  { nodeName, storageName }: ReleaseStorageRequest,
+): Promise<void> {
+  await releaseByHand(api, call, "ReleaseStorage", storages, nodeName, storageName);
+}
+
+/** @throws N0Error `not_found`; `failed_precondition` for what belongs to a user's object. */
+async function releaseByHand<T extends ComputeReservation | StorageReservation>(
+  api: Api,
+  call: Call,
+  kind: string,
+  of: Collection<T>,
+  nodeName: string,
+  name: string,
+): Promise<void> {
+  const word = of.prefix.slice(0, -1);
+  const options = { kind, keys: [of.key(nodeName, name)], waits: true };
+  await runSaga(api, call, options, async (tx) => {
+    api.inventory.get(nodeName);
+    const found = await api.records.list(of, [nodeName]);
+    const stored = found.find(({ value }) => value.name === name);
+    if (stored === undefined) throw notFound(word, `${nodeName}/${name}`);
+    if (stored.value.owner !== null) {
+      throw new N0Error(
+        "failed_precondition",
+        `${word} "${name}" on node "${nodeName}" belongs to ${stored.value.owner}: delete that instead${UNLESS_GONE}`,
+        { resource: `node/${nodeName}` },
+      );
+    }
+    const same = unchanged(of, [nodeName, name], stored.revision);
+    await tx.commit(answering(tx, DONE, release(of, nodeName, name), same));
+  });
+}
+
+/** A disk is kept under the id of its volume, so its name is not taken by the key alone. */
+async function throwIfDisk(api: Api, nodeName: string, storageName: string): Promise<void> {
+  const found = await api.records.list(storages, [nodeName]);
+  const taken = found.find(({ value }) => value.name === storageName && value.owner !== null);
+  if (taken === undefined) return;
+  throw new N0Error(
+    "already_exists",
+    `storage "${storageName}" is already reserved on node "${nodeName}" by ${taken.value.owner}`,
+    { resource: `node/${nodeName}` },
+  );
+}
+
+function checkCompute(request: ComputeAsk): void {
+  if (request.requestCpuMilliCore === 0)
+    throw invalid("request_cpu_milli_core", "must be more than 0");
+  if (request.requestMemoryBytes === 0n)
+    throw invalid("request_memory_bytes", "must be more than 0");
+  if (request.limitCpuMilliCore !== 0 && request.limitCpuMilliCore < request.requestCpuMilliCore) {
+    throw invalid("limit_cpu_milli_core", "must not be below request_cpu_milli_core");
+  }
+  if (request.limitMemoryBytes !== 0n && request.limitMemoryBytes < request.requestMemoryBytes) {
+    throw invalid("limit_memory_bytes", "must not be below request_memory_bytes");
+  }
+}
+
+function checkStorage({ requestBytes, limitBytes }: StorageAsk): void {
+  if (requestBytes === 0n) throw invalid("request_bytes", "must be more than 0");
+  if (limitBytes !== 0n && limitBytes < requestBytes) {
+    throw invalid("limit_bytes", "must not be below request_bytes");
+  }
+}

@@ -1,0 +1,53 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { put } from "../../../datastore/collection.ts";
+import {
+  type ApplyNodeRequest,
+  type Node,
+  Node_NodeState,
+  NodeSchema,
+} from "../../../gen/n0stack/pool/v0/node_pb.ts";
+import { invalid } from "../../../util/errors.ts";
+import { lost } from "../../core/agents.ts";
+import { heartbeats, nodes } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answering } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { throwUnlessAgents } from "./ask-agent.ts";
+import { toWire } from "./node-record.ts";
+
+/**
+ * Adds a node, or changes one. Agents call it when they start. A machine that has become smaller than what
+ * is reserved on it is taken as it is: what runs there goes on, and nothing more is placed. A new address
+ * must be the agent's own.
+ *
+ * @throws N0Error `invalid_argument`; `failed_precondition` for one that is lost, or whose agent is not
+ *   at the address; `aborted` when it is busy.
+ */
+export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest): Promise<Node> {
+  if (request.address === "") {
+    throw invalid("address", "must be the agent's host, host:port or URL");
+  }
+  const options = { kind: "ApplyNode", keys: [nodes.key(request.name)] };
+  return await runSaga(api, call, options, async (tx) => {
+    const before = (await api.records.find(nodes, request.name))?.value;
+    if (before?.lost === true) throw lost(request.name);
+    await throwUnlessAgents(api, request.name, before?.address, request.address, tx.signal);
+    const { $typeName: _, $unknown: __, ...fields } = request;
+    const node = create(NodeSchema, fields);
+    const atMs = api.clock.nowMs();
+    const seen = await toWire(api, node);
+    // As it will be: it is heard with this very call.
+    seen.state = Node_NodeState.READY;
+    seen.lastHeartbeatAt = timestampFromMs(atMs);
+    await tx.commit(
+      answering(
+        tx,
+        seen,
+        tx.context.held.put(nodes, node.name, node),
+        put(heartbeats, [node.name], { atMs }),
+      ),
+    );
+    return seen;
+  });
+}

@@ -1,0 +1,91 @@
+import { createClient } from "@connectrpc/connect";
+import { IdentityAgentService } from "../../../gen/n0stack/agent/v1alpha1/identity_pb.ts";
+import { isProof } from "../../../rpc/agent-token.ts";
+import { fromConnectError } from "../../../rpc/errors.ts";
+import { N0Error } from "../../../util/errors.ts";
+import type { Api } from "../../core/context.ts";
+
+/** For an agent's answer, which it has at hand. A registration waits that long for an address that is silent. */
+const ASK_TIMEOUT_MS = 3_000;
+const NONCE_BYTES = 32;
+const REASON_LENGTH_MAX = 200;
+
+/** Where the agent itself says that it is called; or why nobody answered as the node's agent. */
+type Word = { readonly address: string } | { readonly reason: string };
+
+/**
+ * Makes sure that a node's new address is its agent's own, so that nobody can take over a node, or be sent
+ * the token of the agents, by naming an address. An agent that has moved says so itself; one that still
+ * answers where it was says that the other is not it.
+ *
+ * @param before The address on record; undefined for a new node.
+ * @throws N0Error `failed_precondition`, also when nobody answers at the new address, unless there is no
+ *   token that could prove anything.
+ */
+export async function throwUnlessAgents(
+  api: Api,
+  nodeName: string,
+  before: string | undefined,
+  address: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { agentToken } = api.agents;
+  if (before === address || (before === undefined && agentToken === undefined)) return;
+  const ask = (at: string) => askAgent(api, nodeName, at, signal);
+  const [there, here] = await Promise.all([
+    before === undefined ? NOBODY : ask(before),
+    ask(address),
+  ]);
+  if ("address" in there && there.address !== address) {
+    throw refusal(
+      nodeName,
+      `the agent of node "${nodeName}" answers at ${before}, so ${address} is another one's: if that is ` +
+        "another machine, give its agent another --name; if it is the same one, end the agent that runs at " +
+        `${before} first`,
+    );
+  }
+  if ([there, here].some((word) => "address" in word && word.address === address)) return;
+  if (agentToken === undefined) return;
+  const why =
+    "reason" in here ? here.reason : `its agent says that it is called at ${here.address}`;
+  throw refusal(
+    nodeName,
+    `address: nobody at ${address} proves to be the agent of node "${nodeName}": ${why}. Start the agent ` +
+      "first, with the API's --token-file or --agent-token-file; it registers by itself, with its " +
+      "--advertise-address",
+  );
+}
+
+const NOBODY: Word = { reason: "it is new" };
+
+async function askAgent(
+  { agents, random, log }: Api,
+  nodeName: string,
+  at: string,
+  signal: AbortSignal,
+): Promise<Word> {
+  const nonce = Buffer.from(random.token(NONCE_BYTES), "base64url");
+  try {
+    using way = agents.openUntrusted(at, nodeName);
+    const call = { signal, timeoutMs: ASK_TIMEOUT_MS };
+    const word = await createClient(IdentityAgentService, way.transport).proveIdentity(
+      { nonce },
+      call,
+    );
+    if (word.nodeName !== nodeName) return { reason: "what answers there is another node's agent" };
+    const { agentToken } = agents;
+    if (agentToken !== undefined && !isProof(word.proof, agentToken, nonce, word)) {
+      return { reason: "what answers there does not hold the agents' token" };
+    }
+    return { address: word.address };
+  } catch (error) {
+    // The asker gave up meanwhile, which is no bug of ours.
+    if (signal.aborted) throw fromConnectError(signal.reason);
+    log.debug("no agent answered as the node's", { node: nodeName, address: at, error });
+    return { reason: fromConnectError(error).message.slice(0, REASON_LENGTH_MAX) };
+  }
+}
+
+function refusal(nodeName: string, message: string): N0Error {
+  return new N0Error("failed_precondition", message, { resource: `node/${nodeName}` });
+}

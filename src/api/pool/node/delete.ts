@@ -1,0 +1,43 @@
+import { remove, unchanged } from "../../../datastore/collection.ts";
+import { N0Error, notFound } from "../../../util/errors.ts";
+import { UNLESS_GONE } from "../../core/advice.ts";
+import { DISABLE_NODE_DELETION_LOCK } from "../../core/annotations.ts";
+import { allocations, computes, heartbeats, nodes, storages } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answering, DONE } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+
+/** @throws N0Error `not_found`; `failed_precondition` while something is reserved there; `aborted`. */
+export async function deleteNode(api: Api, call: Call, name: string): Promise<void> {
+  const options = { kind: "DeleteNode", keys: [nodes.key(name)] };
+  await runSaga(api, call, options, async (tx) => {
+    if ((await api.records.find(nodes, name)) === undefined) throw notFound("node", name);
+    const guard = await api.records.find(allocations, name);
+    const reserved = [
+      ...(await api.records.list(computes, [name])),
+      ...(await api.records.list(storages, [name])),
+    ];
+    const inUse = reserved.filter(
+      ({ value }) => value.annotations[DISABLE_NODE_DELETION_LOCK] === undefined,
+    );
+    if (inUse.length > 0) {
+      const some = inUse.slice(0, 5).map(({ value }) => value.owner ?? `"${value.name}"`);
+      throw new N0Error(
+        "failed_precondition",
+        `node "${name}" has ${inUse.length} reservation(s), such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
+        { resource: `node/${name}` },
+      );
+    }
+    await tx.commit(
+      answering(
+        tx,
+        DONE,
+        tx.context.held.remove(nodes, name),
+        { deletes: reserved.map(({ key }) => key) },
+        unchanged(allocations, [name], guard?.revision ?? 0),
+        remove(allocations, name),
+        remove(heartbeats, name),
+      ),
+    );
+  });
+}

@@ -1,0 +1,74 @@
+import { remove } from "../../../datastore/collection.ts";
+import { merge, type Writes } from "../../../datastore/datastore.ts";
+import type { Held } from "../../../datastore/lock-table.ts";
+import type { Image } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
+import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { BLOCK_STORAGE_URL } from "../../core/annotations.ts";
+import { blockStorages, overlays, replicas } from "../../core/collections.ts";
+import type { Api } from "../../core/context.ts";
+import { isRegistered, registrationOf } from "../../deployment/image/image-record.ts";
+import { changed } from "../../provisioning/block-storage/block-storage-record.ts";
+
+/** A copy of a base on another node. */
+interface Copy {
+  readonly nodeName: string;
+  readonly volumeId: string;
+}
+
+/** What becomes of a disk whose node is lost. */
+export type Fate =
+  | { readonly kind: "goes"; readonly copies: readonly (Copy & { readonly baseVolumeId: "" })[] }
+  /** The copy takes its place. */
+  | { readonly kind: "stays"; readonly as: Copy };
+
+/**
+ * It stays where another node has a copy that is known to hold what it held: on one that is there, or with
+ * the disks that rest on the copy on one that is lost as well. Changes nothing.
+ */
+export async function fateOf(
+  api: Api,
+  disk: BlockStorage,
+  images: readonly Image[],
+): Promise<Fate> {
+  const registrations = images
+    .filter((image) => isRegistered(image, disk.name))
+    .map((image) => registrationOf(image, disk.name));
+  const copies: (Copy & { readonly baseVolumeId: "" })[] = [];
+  let carrier: Copy | undefined;
+  for (const { key, value } of await api.records.list(replicas, [disk.name])) {
+    const { volumeId, registration } = value;
+    const copy = { nodeName: replicas.parts(key)[1]!, volumeId, baseVolumeId: "" } as const;
+    const isLost = api.agents.isLost(copy.nodeName);
+    // While disks rest on a copy its base cannot have been written to.
+    const isCarrier = (await api.records.list(overlays, [volumeId])).length > 0;
+    if (!isLost && (isCarrier || registrations.includes(registration))) {
+      return { kind: "stays", as: copy };
+    }
+    if (isCarrier) carrier = copy;
+    copies.push(copy);
+  }
+  return carrier === undefined ? { kind: "goes", copies } : { kind: "stays", as: carrier };
+}
+
+export function writeFate(held: Held, disk: BlockStorage, fate: Fate): Writes {
+  if (fate.kind === "goes") {
+    return merge(
+      held.remove(blockStorages, disk.name),
+      disk.baseVolumeId === "" ? {} : remove(overlays, disk.baseVolumeId, disk.volumeId),
+    );
+  }
+  const { nodeName, volumeId } = fate.as;
+  const moved = changed(disk, (copy) => {
+    copy.nodeName = nodeName;
+    copy.volumeId = volumeId;
+    // A copy rests on nothing; where its file is only its node knows.
+    copy.baseBlockStorageName = "";
+    copy.baseVolumeId = "";
+    delete copy.annotations[BLOCK_STORAGE_URL];
+  });
+  return merge(
+    held.put(blockStorages, disk.name, moved),
+    remove(replicas, disk.name, nodeName),
+    disk.baseVolumeId === "" ? {} : remove(overlays, disk.baseVolumeId, disk.volumeId),
+  );
+}

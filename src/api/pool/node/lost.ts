@@ -1,0 +1,42 @@
+import { clone } from "@bufbuild/protobuf";
+import {
+  type Node,
+  NodeSchema,
+  type SetNodeLostRequest,
+} from "../../../gen/n0stack/pool/v0/node_pb.ts";
+import { N0Error, notFound } from "../../../util/errors.ts";
+import { nodes } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answering } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { toWire } from "./node-record.ts";
+
+/**
+ * Declares a node lost, or takes that back. Transactions that waited for it come to rest: what they had made
+ * there, or were to remove, counts as gone.
+ *
+ * @throws N0Error `not_found`; `failed_precondition` for a node that is heard.
+ */
+export async function setNodeLost(
+  api: Api,
+  call: Call,
+  { name, lost }: SetNodeLostRequest,
+): Promise<Node> {
+  const options = { kind: "SetNodeLost", keys: [nodes.key(name)], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const stored = await api.records.find(nodes, name);
+    if (stored === undefined) throw notFound("node", name);
+    if (lost && api.inventory.get(name).isReady) {
+      throw new N0Error(
+        "failed_precondition",
+        `node "${name}" is READY: only one that is not heard can be lost; turn the machine off first`,
+        { resource: `node/${name}` },
+      );
+    }
+    const node = clone(NodeSchema, stored.value);
+    node.lost = lost;
+    const seen = await toWire(api, node);
+    await tx.commit(answering(tx, seen, tx.context.held.put(nodes, name, node)));
+    return seen;
+  });
+}

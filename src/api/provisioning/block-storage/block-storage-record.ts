@@ -1,0 +1,108 @@
+import { clone } from "@bufbuild/protobuf";
+import type { Stored } from "../../../datastore/records.ts";
+import {
+  type BlockStorage,
+  BlockStorageSchema,
+  BlockStorage_BlockStorageState as State,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { N0Error, notFound } from "../../../util/errors.ts";
+import { UNLESS_GONE } from "../../core/advice.ts";
+import { blockStorages, overlays, replicas } from "../../core/collections.ts";
+import type { Api, Reader } from "../../core/context.ts";
+import { recordSteps } from "../../core/saga/record-steps.ts";
+
+export const blockStorageSteps = recordSteps(blockStorages);
+
+export function ownerOf(name: string): string {
+  return `block_storage/${name}`;
+}
+
+/** @throws N0Error `not_found`. */
+export async function getBlockStorage(api: Reader, name: string): Promise<Stored<BlockStorage>> {
+  const stored = await api.records.find(blockStorages, name);
+  if (stored === undefined) throw notFound("block storage", name);
+  return stored;
+}
+
+/** As clients see it: with its progress while it is being made. */
+export function toWire(api: Api, blockStorage: BlockStorage): BlockStorage {
+  const progress = api.progress.get(blockStorage.name);
+  if (blockStorage.state !== State.PENDING || progress === undefined) return blockStorage;
+  const seen = clone(BlockStorageSchema, blockStorage);
+  seen.progressDoneBytes = progress.doneBytes;
+  seen.progressTotalBytes = progress.totalBytes;
+  return seen;
+}
+
+/** The record with some fields changed; the one that was read stays as it is. */
+export function changed(
+  blockStorage: BlockStorage,
+  change: (copy: BlockStorage) => void,
+): BlockStorage {
+  const copy = clone(BlockStorageSchema, blockStorage);
+  change(copy);
+  return copy;
+}
+
+export function pending(blockStorage: BlockStorage, transactionId: string): BlockStorage {
+  return changed(blockStorage, (copy) => {
+    copy.state = State.PENDING;
+    copy.transactionId = transactionId;
+  });
+}
+
+/** The record at rest in `state`. */
+export function settled(blockStorage: BlockStorage, state: State): BlockStorage {
+  return changed(blockStorage, (copy) => {
+    copy.state = state;
+    copy.transactionId = "";
+    if (state !== State.IN_USE) copy.usedBy = "";
+  });
+}
+
+/** @throws N0Error `failed_precondition` saying what state it is in and what can be done. */
+export function throwUnlessIn(blockStorage: BlockStorage, allowed: readonly State[]): void {
+  if (allowed.includes(blockStorage.state)) return;
+  throw new N0Error(
+    "failed_precondition",
+    `block storage "${blockStorage.name}" ${whyBusy(blockStorage)}`,
+    { resource: ownerOf(blockStorage.name) },
+  );
+}
+
+function whyBusy({ state, usedBy, transactionId }: BlockStorage): string {
+  switch (state) {
+    case State.PENDING:
+      return `is PENDING: transaction ${transactionId} is at work on it or needs an operator`;
+    case State.IN_USE:
+      return usedBy === ""
+        ? "is IN_USE: set it available first"
+        : `is IN_USE by virtual machine "${usedBy}": delete that first${UNLESS_GONE}`;
+    case State.PROTECTED:
+      return "is PROTECTED: unregister it from its image first, or, if no image has it, set it available";
+    case State.DELETED:
+      return "is DELETED: undelete it first";
+    default:
+      return "is AVAILABLE: delete it first";
+  }
+}
+
+/** Names of the disks that rest on this one, on its own node and on others. */
+export async function dependants(api: Api, blockStorage: BlockStorage): Promise<string[]> {
+  const copies = await api.records.list(replicas, [blockStorage.name]);
+  const bases = [blockStorage.volumeId, ...copies.map(({ value }) => value.volumeId)];
+  const found = await Promise.all(bases.map((id) => api.records.list(overlays, [id])));
+  return found.flat().map(({ value }) => value.blockStorage);
+}
+
+/** @throws N0Error `failed_precondition` while others rest on it: a change would corrupt them. */
+export async function throwIfBase(api: Api, blockStorage: BlockStorage): Promise<void> {
+  const names = await dependants(api, blockStorage);
+  if (names.length === 0) return;
+  const some = names.slice(0, 5).map((name) => `"${name}"`);
+  throw new N0Error(
+    "failed_precondition",
+    `block storage "${blockStorage.name}" is the base of ${names.length} other(s), such as ${some.join(", ")}: purge those first`,
+    { resource: ownerOf(blockStorage.name) },
+  );
+}

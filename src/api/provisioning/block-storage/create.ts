@@ -1,0 +1,80 @@
+import type {
+  BlockStorage,
+  CopyBlockStorageRequest,
+  CreateBlockStorageRequest,
+  FetchBlockStorageRequest,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { invalid } from "../../../util/errors.ts";
+import { parseSourceUrl, withoutSecrets } from "../../../util/source-url.ts";
+import { COPY_FROM, FETCH_FROM } from "../../core/annotations.ts";
+import { blockStorages } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { getBlockStorage, throwUnlessIn } from "./block-storage-record.ts";
+import { makeBlockStorage } from "./make.ts";
+import { ensureCopied, ensureEmpty, ensureFetched, ensureReplicated } from "./volume-steps.ts";
+
+/** Makes an empty disk. For its errors see `makeBlockStorage`. */
+export async function createBlockStorage(
+  api: Api,
+  call: Call,
+  request: CreateBlockStorageRequest,
+): Promise<BlockStorage> {
+  return await makeBlockStorage(api, call, request, {
+    kind: "CreateBlockStorage",
+    make: async (tx, place) => {
+      await tx.run(ensureEmpty, place);
+      return undefined;
+    },
+  });
+}
+
+/** Makes a disk from an image at a URL. @throws also `failed_precondition` for an image that must not be used. */
+export async function fetchBlockStorage(
+  api: Api,
+  call: Call,
+  request: FetchBlockStorageRequest,
+): Promise<BlockStorage> {
+  const { sourceUrl, checksum } = request;
+  const shownUrl = withoutSecrets(parseSourceUrl(sourceUrl));
+  return await makeBlockStorage(api, call, request, {
+    kind: "FetchBlockStorage",
+    annotations: { [FETCH_FROM]: shownUrl },
+    make: async (tx, place) => {
+      await tx.run(ensureFetched, { ...place, shownUrl, checksum }, { sourceUrl });
+      return undefined;
+    },
+  });
+}
+
+/** Makes a full copy of another disk, which must not be in use. */
+export async function copyBlockStorage(
+  api: Api,
+  call: Call,
+  request: CopyBlockStorageRequest,
+): Promise<BlockStorage> {
+  const sourceName = request.sourceBlockStorage;
+  const find = async () => (await getBlockStorage(api, sourceName)).value;
+  return await makeBlockStorage(api, call, request, {
+    kind: "CopyBlockStorage",
+    keys: [blockStorages.key(sourceName)],
+    annotations: { [COPY_FROM]: sourceName },
+    check: async (limitBytes) => {
+      const source = await find();
+      throwUnlessIn(source, [State.AVAILABLE, State.PROTECTED]);
+      if (limitBytes < source.limitBytes) {
+        throw invalid(
+          "limit_bytes",
+          `must not be below that of "${sourceName}", ${source.limitBytes}`,
+        );
+      }
+    },
+    make: async (tx, place) => {
+      const source = await find();
+      const { nodeName: sourceNodeName, volumeId: sourceId } = source;
+      if (sourceNodeName === place.nodeName) await tx.run(ensureCopied, { ...place, sourceId });
+      else await tx.run(ensureReplicated, { ...place, sourceId, sourceNodeName });
+      return undefined;
+    },
+  });
+}

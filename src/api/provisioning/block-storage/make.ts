@@ -1,0 +1,159 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type BlockStorage,
+  BlockStorageSchema,
+  BlockStorage_BlockStorageState as State,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import {
+  BLOCK_STORAGE_RESERVED_BY,
+  BLOCK_STORAGE_URL,
+  REQUEST_NODE_OF_BLOCK_STORAGE,
+  volumeUrl,
+} from "../../core/annotations.ts";
+import { blockStorages } from "../../core/collections.ts";
+import type { Api, Call, Tx } from "../../core/context.ts";
+import { answeringRecord } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { reserveStorage } from "../../pool/inventory/steps.ts";
+import { countedOn, requestedNode, schedule, storageWish } from "../../pool/schedule/schedule.ts";
+import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./block-storage-record.ts";
+import { removalOf } from "./removal.ts";
+import { checkSizes, limitOf, type Sizes } from "./sizes.ts";
+import type { VolumePlace } from "./volume-steps.ts";
+
+/** What every request that makes a block storage says. */
+export interface MakeRequest extends Sizes {
+  readonly name: string;
+  readonly annotations: { readonly [key: string]: string };
+  readonly labels: { readonly [key: string]: string };
+}
+
+/** How the volume comes to be; what it has besides is written into the record. */
+export interface Making {
+  readonly kind: string;
+  /** Other objects that must not change meanwhile. */
+  readonly keys?: readonly string[];
+  readonly annotations?: { readonly [key: string]: string };
+  /** Runs under the keys, before anything is written. `limitBytes` is what the disk will have. */
+  check?(limitBytes: bigint): Promise<void>;
+  /** Runs the steps that make the volume. @returns what it rests on. */
+  make(tx: Tx, place: VolumePlace): Promise<Base | undefined>;
+}
+
+export interface Base {
+  readonly blockStorageName: string;
+  readonly volumeId: string;
+}
+
+/**
+ * Makes a block storage, in the place of a soft-deleted one of its name if there is one: that is purged
+ * when this one stands.
+ *
+ * @throws N0Error `invalid_argument`, `already_exists`, `not_found` for the node that is asked for,
+ *   `resource_exhausted`, `unavailable`, `aborted`.
+ */
+export async function makeBlockStorage(
+  api: Api,
+  call: Call,
+  asked: MakeRequest,
+  making: Making,
+): Promise<BlockStorage> {
+  const request = { ...asked, limitBytes: limitOf(asked) };
+  checkSizes(request, api.storageRequestRatioMin);
+  const { name } = request;
+  const keys = [blockStorages.key(name), ...(making.keys ?? [])];
+  return await runSaga(api, call, { kind: making.kind, keys }, async (tx) => {
+    const replaced = await findReplaced(api, name);
+    await making.check?.(request.limitBytes);
+    using placed = place(api, request);
+    const blank = newRecord(tx, request, making, placed.nodeName, api.random.uuid());
+    await tx.run(blockStorageSteps.put, blockStorageSteps.replacement(name, replaced, blank));
+    await tx.run(reserveStorage, {
+      nodeName: placed.nodeName,
+      id: blank.volumeId,
+      storage: reservationOf(blank),
+    });
+    placed[Symbol.dispose]();
+
+    const base = await making.make(tx, {
+      nodeName: placed.nodeName,
+      volumeId: blank.volumeId,
+      name,
+      sizeBytes: request.limitBytes.toString(),
+    });
+    const finished = finish(blank, base);
+    await tx.commit(
+      answeringRecord(tx, blockStorages, name, finished),
+      ...(replaced === undefined ? [] : await removalOf(tx, replaced)),
+    );
+    return finished;
+  });
+}
+
+/** @throws N0Error `already_exists` unless the name is free or that of a soft-deleted one. */
+async function findReplaced(api: Api, name: string): Promise<BlockStorage | undefined> {
+  const present = (await api.records.find(blockStorages, name))?.value;
+  if (present === undefined) return undefined;
+  if (present.state !== State.DELETED) {
+    throw new N0Error("already_exists", `block storage "${name}" exists already`, {
+      resource: ownerOf(name),
+    });
+  }
+  await throwIfBase(api, present);
+  return present;
+}
+
+function place(api: Api, request: MakeRequest): Disposable & { readonly nodeName: string } {
+  const wish = storageWish(request);
+  const what = `block storage "${request.name}"`;
+  const wanted = requestedNode(api.inventory, what, request, REQUEST_NODE_OF_BLOCK_STORAGE);
+  const nodeName = schedule(api.inventory.viewsWithHolds(), {
+    what,
+    ...wish,
+    ...(wanted === undefined ? {} : { nodeName: wanted }),
+  });
+  const hold = api.inventory.hold(nodeName, countedOn(api.inventory.get(nodeName).node, wish));
+  return { nodeName, [Symbol.dispose]: () => hold[Symbol.dispose]() };
+}
+
+function newRecord(
+  tx: Tx,
+  request: MakeRequest,
+  making: Making,
+  nodeName: string,
+  uuid: string,
+): BlockStorage {
+  const { name, labels, requestBytes, limitBytes } = request;
+  return create(BlockStorageSchema, {
+    name,
+    annotations: { ...request.annotations, ...making.annotations },
+    labels: { ...labels },
+    requestBytes,
+    limitBytes,
+    state: State.PENDING,
+    transactionId: tx.id,
+    nodeName,
+    storageName: name,
+    // A file name is never used twice, so that the old one can go after the new one stands.
+    volumeId: `${name}.${uuid.replaceAll("-", "").slice(0, 12)}`,
+  });
+}
+
+export function reservationOf({ name, requestBytes, limitBytes }: BlockStorage) {
+  return {
+    name,
+    owner: ownerOf(name),
+    annotations: { [BLOCK_STORAGE_RESERVED_BY]: name },
+    requestBytes: requestBytes.toString(),
+    limitBytes: limitBytes.toString(),
+  };
+}
+
+function finish(blank: BlockStorage, base: Base | undefined): BlockStorage {
+  const finished = settled(blank, State.AVAILABLE);
+  finished.annotations[BLOCK_STORAGE_URL] = volumeUrl(blank.volumeId);
+  finished.baseBlockStorageName = base?.blockStorageName ?? "";
+  finished.baseVolumeId = base?.volumeId ?? "";
+  return finished;
+}

@@ -1,0 +1,47 @@
+import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { later, type Retriable } from "../../../transaction/step.ts";
+import { blockStorages } from "../../core/collections.ts";
+import type { Api, Call, SagaContext } from "../../core/context.ts";
+import { answering, DONE } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import {
+  blockStorageSteps,
+  getBlockStorage,
+  pending,
+  throwIfBase,
+  throwUnlessIn,
+} from "./block-storage-record.ts";
+import { removalOf } from "./removal.ts";
+
+/** The last step of a purge, which writes records alone: the name is free. */
+export const forgetBlockStorage: Retriable<SagaContext, { readonly name: string }> = {
+  name: "block_storage.forget",
+  async act({ api, held }, { name }, { transactionId }) {
+    const stored = await api.records.find(blockStorages, name);
+    if (stored?.value.transactionId !== transactionId) return;
+    await api.datastore.batch(held.remove(blockStorages, name));
+  },
+};
+
+/**
+ * Removes a soft-deleted disk for good.
+ *
+ * @throws N0Error `not_found`; `failed_precondition` when it is not deleted or others rest on it;
+ *   `unavailable` when its node does not answer; `aborted`.
+ */
+export async function purgeBlockStorage(api: Api, call: Call, name: string): Promise<void> {
+  const options = { kind: "PurgeBlockStorage", keys: [blockStorages.key(name)] };
+  await runSaga(api, call, options, async (tx) => {
+    const { value } = await getBlockStorage(api, name);
+    throwUnlessIn(value, [State.DELETED]);
+    const { put, replacement } = blockStorageSteps;
+    // First PENDING, then the look for overlays: one that is being made meanwhile meets a changed record.
+    await tx.run(put, replacement(name, value, pending(value, tx.id)));
+    await throwIfBase(api, value);
+    await tx.commit(
+      answering(tx, DONE),
+      ...(await removalOf(tx, value)),
+      later(forgetBlockStorage, { name }),
+    );
+  });
+}

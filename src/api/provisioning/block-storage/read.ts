@@ -1,0 +1,48 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type BlockStorage,
+  type BlockStorageChunk,
+  BlockStorageChunkSchema,
+  type ReadBlockStorageRequest,
+  BlockStorage_BlockStorageState as State,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { getBlockStorage, ownerOf, throwUnlessIn } from "./block-storage-record.ts";
+import { openVolume } from "./open-volume.ts";
+
+const READABLE = [State.AVAILABLE, State.IN_USE, State.PROTECTED, State.DELETED];
+
+/** @throws N0Error `not_found`; `failed_precondition` while it is being made or a guest may write to it. */
+export async function getReadable(api: Api, name: string): Promise<BlockStorage> {
+  const { value } = await getBlockStorage(api, name);
+  throwUnlessIn(value, READABLE);
+  if (value.usedBy !== "" && (await api.observed.isActive(value.usedBy, value.nodeName))) {
+    throw new N0Error(
+      "failed_precondition",
+      `block storage "${name}" is in use by virtual machine "${value.usedBy}", which is running: shut it down first`,
+      { resource: ownerOf(name) },
+    );
+  }
+  return value;
+}
+
+/**
+ * The disk as one qcow2 file, from `offset`: first its size and its validator, then its bytes.
+ *
+ * @throws N0Error as `getReadable`; `out_of_range` for an `offset` past the end; `aborted` where the disk
+ *   changes meanwhile, also because a virtual machine was booted on it.
+ */
+export async function* readBlockStorage(
+  api: Api,
+  call: Call,
+  { name, offset, length }: ReadBlockStorageRequest,
+): AsyncGenerator<BlockStorageChunk> {
+  const { nodeName, volumeId } = await getReadable(api, name);
+  const { volume } = api.agents.clients(nodeName);
+  const target = { nodeName, volumeId, volume };
+  await using opened = await openVolume(target, { offset, length }, call.signal);
+  const { totalBytes, validator } = opened;
+  yield create(BlockStorageChunkSchema, { totalBytes, validator });
+  for await (const data of opened.data) yield create(BlockStorageChunkSchema, { data });
+}

@@ -1,0 +1,75 @@
+import { remove } from "../../../datastore/collection.ts";
+import { merge } from "../../../datastore/datastore.ts";
+import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { type Later, later, type Retriable } from "../../../transaction/step.ts";
+import { overlays, replicas, storages } from "../../core/collections.ts";
+import type { SagaContext, Tx } from "../../core/context.ts";
+import { operation, quick } from "../../core/operation.ts";
+import { release } from "../../pool/inventory/inventory.ts";
+import { ownerOf } from "./block-storage-record.ts";
+import { removeVolumeLater } from "./volume-steps.ts";
+
+/** A file that is gone, and what is kept about it. */
+type Forgotten = {
+  readonly nodeName: string;
+  readonly volumeId: string;
+  /** What it was an overlay on; empty for nothing. */
+  readonly baseVolumeId: string;
+  /** The block storage that it was a copy of, for the copies of a base; empty for others. */
+  readonly replicaOf: string;
+};
+
+/** After its file is gone: writes records alone. Gives back its bytes, and what it rested on no longer carries it. */
+export const forgetVolume: Retriable<SagaContext, Forgotten> = {
+  name: "volume.forget",
+  async act({ api }, { nodeName, volumeId, baseVolumeId, replicaOf }) {
+    await api.datastore.batch(
+      merge(
+        release(storages, nodeName, volumeId),
+        baseVolumeId === "" ? {} : remove(overlays, baseVolumeId, volumeId),
+        replicaOf === "" ? {} : remove(replicas, replicaOf, nodeName),
+      ),
+    );
+  },
+};
+
+/**
+ * What is to be done after the pivot to remove the files of a block storage, its copies on other nodes
+ * included. For its errors see `removeFile`.
+ */
+export async function removalOf(tx: Tx, blockStorage: BlockStorage): Promise<Later[]> {
+  const { name, nodeName, volumeId, baseVolumeId } = blockStorage;
+  const copies = await tx.context.api.records.list(replicas, [name]);
+  const all: Forgotten[] = [
+    ...copies.map(({ key, value }) => ({
+      nodeName: replicas.parts(key)[1]!,
+      volumeId: value.volumeId,
+      baseVolumeId: "",
+      replicaOf: name,
+    })),
+    { nodeName, volumeId, baseVolumeId, replicaOf: "" },
+  ];
+  const laters: Later[] = [];
+  for (const forgotten of all) laters.push(...(await removeFile(tx, name, forgotten)));
+  return laters;
+}
+
+/**
+ * The steps after the pivot that remove one file. Its node is asked first whether anything stands in the
+ * way, such as an overlay that no record knows: after the pivot that would hinder the removal for ever.
+ *
+ * @throws N0Error `failed_precondition` for a base of others; `unavailable` when its node does not answer.
+ */
+export async function removeFile(tx: Tx, name: string, forgotten: Forgotten): Promise<Later[]> {
+  const { nodeName, volumeId: id } = forgotten;
+  const { agents } = tx.context.api;
+  if (!agents.isLost(nodeName)) {
+    const scope = { transactionId: tx.id, generation: tx.generation, signal: tx.signal };
+    const request = { operation: operation(ownerOf(name), scope), id, checkOnly: true };
+    await agents.get(nodeName).volume((client) => client.ensureVolumeAbsent(request, quick(scope)));
+  }
+  return [
+    later(removeVolumeLater, { nodeName, volumeId: id, name, sizeBytes: "0" }),
+    later(forgetVolume, forgotten),
+  ];
+}

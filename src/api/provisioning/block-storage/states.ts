@@ -1,0 +1,97 @@
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as State,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { blockStorages, images } from "../../core/collections.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { answeringRecord } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import {
+  getBlockStorage,
+  ownerOf,
+  settled,
+  throwIfBase,
+  throwUnlessIn,
+} from "./block-storage-record.ts";
+
+interface Transition {
+  readonly kind: string;
+  readonly from: readonly State[];
+  readonly to: State;
+  /** Extension methods wait for a busy disk; Delete and the like are refused. */
+  readonly waits: boolean;
+  check?(api: Api, blockStorage: BlockStorage): Promise<void>;
+}
+
+/** Soft: the file and what is reserved for it are kept until it is purged. */
+export const DELETE: Transition = {
+  kind: "DeleteBlockStorage",
+  from: [State.AVAILABLE],
+  to: State.DELETED,
+  waits: false,
+};
+
+export const UNDELETE: Transition = {
+  kind: "UndeleteBlockStorage",
+  from: [State.DELETED],
+  to: State.AVAILABLE,
+  waits: false,
+};
+
+export const SET_IN_USE: Transition = {
+  kind: "SetInuseBlockStorage",
+  from: [State.AVAILABLE],
+  to: State.IN_USE,
+  waits: true,
+  check: throwIfBase,
+};
+
+export const SET_PROTECTED: Transition = {
+  kind: "SetProtectedBlockStorage",
+  from: [State.AVAILABLE],
+  to: State.PROTECTED,
+  waits: true,
+};
+
+/** Only what nobody depends on: not while a virtual machine uses it or an image is made of it. */
+export const SET_AVAILABLE: Transition = {
+  kind: "SetAvailableBlockStorage",
+  from: [State.AVAILABLE, State.IN_USE, State.PROTECTED, State.DELETED],
+  to: State.AVAILABLE,
+  waits: true,
+  check: async (api, blockStorage) => {
+    if (blockStorage.usedBy !== "") throwUnlessIn(blockStorage, []);
+    const image = await findImageOf(api, blockStorage.name);
+    if (image === undefined) return;
+    throw new N0Error(
+      "failed_precondition",
+      `block storage "${blockStorage.name}" is registered in image "${image}": unregister it there first`,
+      { resource: ownerOf(blockStorage.name) },
+    );
+  },
+};
+
+/** @throws N0Error `not_found`; `failed_precondition` in a state that it cannot be done from; `aborted`. */
+export async function changeState(
+  api: Api,
+  call: Call,
+  name: string,
+  { kind, from, to, waits, check }: Transition,
+): Promise<BlockStorage> {
+  return await runSaga(api, call, { kind, keys: [blockStorages.key(name)], waits }, async (tx) => {
+    const { value } = await getBlockStorage(api, name);
+    throwUnlessIn(value, from);
+    await check?.(api, value);
+    const after = settled(value, to);
+    await tx.commit(answeringRecord(tx, blockStorages, name, after));
+    return after;
+  });
+}
+
+async function findImageOf(api: Api, name: string): Promise<string | undefined> {
+  for (const { value } of await api.records.list(images)) {
+    if (value.registeredBlockStorages.some((r) => r.blockStorageName === name)) return value.name;
+  }
+  return undefined;
+}

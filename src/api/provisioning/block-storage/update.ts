@@ -1,0 +1,188 @@
+import { merge } from "../../../datastore/datastore.ts";
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as State,
+  type UpdateBlockStorageRequest,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { invalid, N0Error } from "../../../util/errors.ts";
+import {
+  BLOCK_STORAGE_URL,
+  COPY_FROM,
+  FETCH_FROM,
+  REQUEST_NODE_OF_BLOCK_STORAGE,
+  volumeUrl,
+} from "../../core/annotations.ts";
+import { blockStorages, storages, virtualMachines } from "../../core/collections.ts";
+import type { Api, Call, Tx } from "../../core/context.ts";
+import { maskOf } from "../../core/field-mask.ts";
+import { answering, answeringRecord } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
+import { schedule, storageWish } from "../../pool/schedule/schedule.ts";
+import {
+  blockStorageSteps,
+  changed,
+  getBlockStorage,
+  pending,
+  throwIfBase,
+  throwUnlessIn,
+} from "./block-storage-record.ts";
+import { reservationOf } from "./make.ts";
+import { removeFile } from "./removal.ts";
+import { checkSizes, limitOf } from "./sizes.ts";
+import { ensureReplicated, growDomainDisk, growVolume } from "./volume-steps.ts";
+
+/** Annotations that say what is so; a user's update does not change them. */
+const OWN_ANNOTATIONS = [BLOCK_STORAGE_URL, FETCH_FROM, COPY_FROM];
+const FIELDS = ["annotations", "labels", "request_bytes", "limit_bytes"] as const;
+
+/**
+ * Changes labels and annotations, grows a disk (also one in use), or moves one that is not in use to
+ * the node that the annotation asks for.
+ *
+ * @throws N0Error `not_found`, `invalid_argument` for a smaller size, `failed_precondition`,
+ *   `resource_exhausted`, `unavailable`, `aborted`.
+ */
+export async function updateBlockStorage(
+  api: Api,
+  call: Call,
+  request: UpdateBlockStorageRequest,
+): Promise<BlockStorage> {
+  const { name } = request;
+  const user = (await getBlockStorage(api, name)).value.usedBy;
+  const keys = [blockStorages.key(name), ...(user === "" ? [] : [virtualMachines.key(user)])];
+  return await runSaga(api, call, { kind: "UpdateBlockStorage", keys }, async (tx) => {
+    const before = (await getBlockStorage(api, name)).value;
+    throwUnlessIn(before, [State.AVAILABLE, State.IN_USE]);
+    if (before.usedBy !== user) {
+      throw new N0Error("aborted", `block storage "${name}" has just changed: try again`);
+    }
+    const after = wanted(api, before, request);
+    const target = after.annotations[REQUEST_NODE_OF_BLOCK_STORAGE] ?? before.nodeName;
+    if (after.limitBytes !== before.limitBytes || target !== before.nodeName) {
+      await throwIfBase(api, before);
+    }
+    if (target !== before.nodeName) return await move(api, tx, before, after, target);
+    if (isSameSize(before, after)) {
+      await tx.commit(answeringRecord(tx, blockStorages, name, after));
+      return after;
+    }
+    return await grow(api, tx, before, after);
+  });
+}
+
+function wanted(api: Api, before: BlockStorage, request: UpdateBlockStorageRequest): BlockStorage {
+  const mask = maskOf(request, request.updateMask, FIELDS);
+  const after = changed(before, (copy) => {
+    if (mask.has("labels")) copy.labels = { ...request.labels };
+    if (mask.has("annotations")) copy.annotations = annotationsOf(before, request);
+    if (mask.has("request_bytes")) copy.requestBytes = request.requestBytes;
+    if (mask.has("limit_bytes")) copy.limitBytes = request.limitBytes;
+    copy.limitBytes = limitOf(copy);
+  });
+  if (after.limitBytes < before.limitBytes) {
+    throw invalid("limit_bytes", `a disk cannot shrink: it has ${before.limitBytes}`);
+  }
+  // One that was made when less was asked for can still be labelled.
+  if (!isSameSize(before, after)) checkSizes(after, api.storageRequestRatioMin);
+  return after;
+}
+
+/** As the original: an update that names no node leaves the disk on its own, and what was asked once stays. */
+function annotationsOf(before: BlockStorage, request: UpdateBlockStorageRequest) {
+  const node = before.annotations[REQUEST_NODE_OF_BLOCK_STORAGE];
+  const own = Object.entries(before.annotations).filter(([key]) => OWN_ANNOTATIONS.includes(key));
+  return {
+    ...(node === undefined ? {} : { [REQUEST_NODE_OF_BLOCK_STORAGE]: before.nodeName }),
+    ...request.annotations,
+    ...Object.fromEntries(own),
+  };
+}
+
+function isSameSize(a: BlockStorage, b: BlockStorage): boolean {
+  return a.requestBytes === b.requestBytes && a.limitBytes === b.limitBytes;
+}
+
+async function grow(
+  api: Api,
+  tx: Tx,
+  before: BlockStorage,
+  after: BlockStorage,
+): Promise<BlockStorage> {
+  const { name, nodeName, volumeId } = before;
+  const { put, replacement } = blockStorageSteps;
+  await tx.run(put, replacement(name, before, pending(before, tx.id)));
+  const was = await api.records.find(storages, nodeName, volumeId);
+  const transactionId = was?.value.transactionId ?? tx.id;
+  const storage = { ...reservationOf(after), transactionId };
+  await tx.run(changeStorage, {
+    nodeName,
+    id: volumeId,
+    before: { ...reservationOf(before), transactionId },
+    after: storage,
+  });
+  await growFile(tx, after, before.limitBytes);
+  const { held } = tx.context;
+  const reserved = api.inventory.settleStorage(nodeName, volumeId, storage);
+  await tx.commit(answering(tx, after, merge(held.put(blockStorages, name, after), reserved)));
+  return after;
+}
+
+/** Runs the step that makes the file as large as the record says, where it is not. */
+export async function growFile(
+  tx: Tx,
+  { name, nodeName, volumeId, usedBy, limitBytes }: BlockStorage,
+  beforeBytes: bigint,
+): Promise<void> {
+  if (limitBytes === beforeBytes) return;
+  const place = {
+    nodeName,
+    volumeId,
+    name,
+    sizeBytes: limitBytes.toString(),
+    beforeBytes: beforeBytes.toString(),
+  };
+  if (usedBy === "") await tx.run(growVolume, place);
+  else await tx.run(growDomainDisk, { ...place, virtualMachineName: usedBy });
+}
+
+/** Offline: a new volume on the other node, and the old one goes when the record says so. */
+async function move(
+  api: Api,
+  tx: Tx,
+  before: BlockStorage,
+  after: BlockStorage,
+  target: string,
+): Promise<BlockStorage> {
+  throwUnlessIn(before, [State.AVAILABLE]);
+  const { name, nodeName, volumeId, baseVolumeId } = before;
+  schedule(api.inventory.views(), {
+    what: `block storage "${name}"`,
+    ...storageWish(after),
+    nodeName: target,
+  });
+  const movedId = `${name}.${api.random.uuid().replaceAll("-", "").slice(0, 12)}`;
+  const { put, replacement } = blockStorageSteps;
+  await tx.run(put, replacement(name, before, pending(before, tx.id)));
+  await tx.run(reserveStorage, { nodeName: target, id: movedId, storage: reservationOf(after) });
+  await tx.run(ensureReplicated, {
+    nodeName: target,
+    volumeId: movedId,
+    name,
+    sizeBytes: after.limitBytes.toString(),
+    sourceId: volumeId,
+    sourceNodeName: nodeName,
+  });
+  const moved = changed(after, (copy) => {
+    copy.nodeName = target;
+    copy.volumeId = movedId;
+    copy.annotations[BLOCK_STORAGE_URL] = volumeUrl(movedId);
+    copy.baseBlockStorageName = "";
+    copy.baseVolumeId = "";
+  });
+  await tx.commit(
+    answeringRecord(tx, blockStorages, name, moved),
+    ...(await removeFile(tx, name, { nodeName, volumeId, baseVolumeId, replicaOf: "" })),
+  );
+  return moved;
+}

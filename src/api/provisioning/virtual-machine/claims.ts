@@ -1,0 +1,44 @@
+import type { Writes } from "../../../datastore/datastore.ts";
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as State,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { blockStorages } from "../../core/collections.ts";
+import type { Api, Tx } from "../../core/context.ts";
+import {
+  blockStorageSteps,
+  changed,
+  getBlockStorage,
+  pending,
+  settled,
+  throwIfBase,
+  throwUnlessIn,
+} from "../block-storage/block-storage-record.ts";
+
+/** @throws N0Error `not_found`; `failed_precondition` for a disk that somebody uses or that others rest on. */
+export async function getClaimable(api: Api, name: string): Promise<BlockStorage> {
+  const { value } = await getBlockStorage(api, name);
+  throwUnlessIn(value, [State.AVAILABLE]);
+  await throwIfBase(api, value);
+  return value;
+}
+
+/** Gives the virtual machine exclusive use of the disk. */
+export async function claim(tx: Tx, disk: BlockStorage, virtualMachineName: string): Promise<void> {
+  const claimed = changed(disk, (copy) => {
+    copy.state = State.IN_USE;
+    copy.usedBy = virtualMachineName;
+  });
+  const { put, replacement } = blockStorageSteps;
+  await tx.run(put, replacement(disk.name, disk, claimed));
+}
+
+/**
+ * Takes it back. Until the commit, which has the writes in it, the disk is PENDING: were it available before
+ * that, somebody else could have it when this is undone.
+ */
+export async function unclaim(tx: Tx, disk: BlockStorage): Promise<Writes> {
+  const { put, replacement } = blockStorageSteps;
+  await tx.run(put, replacement(disk.name, disk, pending(disk, tx.id)));
+  return tx.context.held.put(blockStorages, disk.name, settled(disk, State.AVAILABLE));
+}

@@ -1,0 +1,152 @@
+import { create } from "@bufbuild/protobuf";
+import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import {
+  type CreateVirtualMachineRequest,
+  VirtualMachine_VirtualMachineState as State,
+  type VirtualMachine,
+  VirtualMachineSchema,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { uuidV5 } from "../../../util/uuid.ts";
+import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
+import { blockStorages, virtualMachines } from "../../core/collections.ts";
+import type { Api, Call, Tx } from "../../core/context.ts";
+import { answeringRecord } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { reserveCompute } from "../../pool/inventory/steps.ts";
+import { computeWish, countedOn, requestedNode, schedule } from "../../pool/schedule/schedule.ts";
+import { claim, getClaimable } from "./claims.ts";
+import { releaseDomain, startNewDomain, writeNewSeed } from "./domain-steps.ts";
+import { reserveNics } from "./nics.ts";
+import { keysOf, planOf } from "./plan.ts";
+import { computeReservationOf, reserveUuid } from "./reservations.ts";
+import { attachTap, makeTap } from "./tap-steps.ts";
+import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
+import { ownerOf, settled, virtualMachineSteps } from "./virtual-machine-record.ts";
+
+/**
+ * Makes a virtual machine and starts it.
+ *
+ * @throws N0Error `invalid_argument`; `already_exists`; `not_found` for a disk, network or node;
+ *   `failed_precondition` for a disk that is in use or on another node; `resource_exhausted`;
+ *   `unavailable`; `aborted` when it or a disk is busy.
+ */
+export async function createVirtualMachine(
+  api: Api,
+  call: Call,
+  wished: CreateVirtualMachineRequest,
+): Promise<VirtualMachine> {
+  const request = { ...wished, ...withLimits(wished) };
+  const checked = checkCreate(request);
+  const { name, blockStorageNames } = request;
+  const keys = [virtualMachines.key(name), ...blockStorageNames.map((n) => blockStorages.key(n))];
+  return await runSaga(api, call, { kind: "CreateVirtualMachine", keys }, async (tx) => {
+    await throwIfExists(api, name);
+    const userKeys = await keysOf(api, request.userNames);
+    const disks: BlockStorage[] = [];
+    for (const diskName of blockStorageNames) disks.push(await getClaimable(api, diskName));
+    using placed = place(api, request, disks);
+    using nics = await reserveNics.choose(api, request, placed.nodeName);
+
+    const asked = newRecord(tx, request, checked, placed.nodeName, nics.chosen);
+    asked.instanceId = instanceIdOf(asked, userKeys);
+    await tx.run(virtualMachineSteps.put, virtualMachineSteps.replacement(name, undefined, asked));
+    await tx.run(reserveUuid, { uuid: asked.uuid, name });
+    await tx.run(reserveCompute, {
+      nodeName: placed.nodeName,
+      compute: computeReservationOf(asked),
+    });
+    placed[Symbol.dispose]();
+    for (const disk of disks) await claim(tx, disk, name);
+    for (const nic of nics.steps) await tx.run(reserveNics.step, nic);
+
+    using sighting = api.observed.sight(placed.nodeName, name);
+    const plan = await planOf(api, asked);
+    await tx.run(writeNewSeed, plan.seed);
+    for (const tap of plan.taps) await tx.run(makeTap, tap);
+    await tx.run(startNewDomain, plan.domain);
+    for (const tap of plan.taps) await tx.run(attachTap, tap);
+    await tx.run(releaseDomain, { nodeName: placed.nodeName, name });
+
+    const running = settled(asked, State.RUNNING);
+    await tx.commit(answeringRecord(tx, virtualMachines, name, running));
+    sighting.note(DomainState.RUNNING);
+    return running;
+  });
+}
+
+/** The same for the same wishes, whoever makes the machine and whenever. */
+function instanceIdOf(
+  { uuid, loginUsername, sshAuthorizedKeys, nics }: VirtualMachine,
+  userKeys: readonly string[],
+): string {
+  const addresses = nics.map((nic) => [nic.hardwareAddress, nic.ipv4Address, nic.ipv6Address]);
+  return uuidV5(uuid, JSON.stringify([loginUsername, sshAuthorizedKeys, userKeys, addresses]));
+}
+
+async function throwIfExists(api: Api, name: string): Promise<void> {
+  if ((await api.records.find(virtualMachines, name)) === undefined) return;
+  throw new N0Error("already_exists", `virtual machine "${name}" exists already`, {
+    resource: ownerOf(name),
+  });
+}
+
+/** On the node of its disks, or where it fits best. */
+function place(
+  api: Api,
+  request: CreateVirtualMachineRequest,
+  disks: readonly BlockStorage[],
+): Disposable & { readonly nodeName: string } {
+  const what = `virtual machine "${request.name}"`;
+  const wanted = requestedNode(api.inventory, what, request, REQUEST_NODE_OF_VIRTUAL_MACHINE);
+  const [first, ...others] = disks;
+  const elsewhere = others.find(({ nodeName }) => nodeName !== first?.nodeName);
+  if (first !== undefined && elsewhere !== undefined) {
+    throw new N0Error(
+      "failed_precondition",
+      `${what}: block storage "${first.name}" is on node "${first.nodeName}" and "${elsewhere.name}" on "${elsewhere.nodeName}": move one of them first`,
+      { field: "block_storage_names", resource: ownerOf(request.name) },
+    );
+  }
+  if (first !== undefined && wanted !== undefined && wanted !== first.nodeName) {
+    throw new N0Error(
+      "failed_precondition",
+      `${what}: block storage "${first.name}" is on node "${first.nodeName}", not on "${wanted}": move it first`,
+      {
+        field: `annotations["${REQUEST_NODE_OF_VIRTUAL_MACHINE}"]`,
+        resource: ownerOf(request.name),
+      },
+    );
+  }
+  const wish = computeWish(request);
+  const only = first?.nodeName ?? wanted;
+  const nodeName = schedule(api.inventory.viewsWithHolds(), {
+    what,
+    ...wish,
+    ...(only === undefined ? {} : { nodeName: only }),
+  });
+  const hold = api.inventory.hold(nodeName, countedOn(api.inventory.get(nodeName).node, wish));
+  return { nodeName, [Symbol.dispose]: () => hold[Symbol.dispose]() };
+}
+
+function newRecord(
+  tx: Tx,
+  request: CreateVirtualMachineRequest,
+  { uuid, sshAuthorizedKeys }: CheckedCreate,
+  nodeName: string,
+  nics: Pick<VirtualMachine, "nics" | "networkInterfaceNames">,
+): VirtualMachine {
+  const { $typeName: _, $unknown: __, ...fields } = request;
+  return create(VirtualMachineSchema, {
+    ...fields,
+    uuid,
+    sshAuthorizedKeys: [...sshAuthorizedKeys],
+    nics: nics.nics,
+    networkInterfaceNames: nics.networkInterfaceNames,
+    state: State.PENDING,
+    transactionId: tx.id,
+    computeNodeName: nodeName,
+    computeName: request.name,
+  });
+}

@@ -1,0 +1,111 @@
+import { remove } from "../../../datastore/collection.ts";
+import { merge, type Writes } from "../../../datastore/datastore.ts";
+import { BlockStorage_BlockStorageState as BlockStorageState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { later, type Retriable } from "../../../transaction/step.ts";
+import { N0Error } from "../../../util/errors.ts";
+import {
+  blockStorages,
+  computes,
+  interfaces,
+  uuids,
+  virtualMachines,
+} from "../../core/collections.ts";
+import type { Api, Call, SagaContext } from "../../core/context.ts";
+import { answering, DONE } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { releaseInterface } from "../../network/interface/interfaces.ts";
+import { release } from "../../pool/inventory/inventory.ts";
+import { settled as settledDisk } from "../block-storage/block-storage-record.ts";
+import { removeDomainLater } from "./domain-steps.ts";
+import { planOf } from "./plan.ts";
+import { removeTapLater } from "./tap-steps.ts";
+import {
+  getVirtualMachine,
+  ownerOf,
+  pending,
+  virtualMachineSteps,
+} from "./virtual-machine-record.ts";
+
+/**
+ * The last step of a delete, when nothing of it is left on the node; it writes records alone. Gives back what
+ * it had reserved, its disks become available, and its name is free.
+ */
+export const forgetVirtualMachine: Retriable<SagaContext, { readonly name: string }> = {
+  name: "virtual_machine.forget",
+  async act(context, { name }, { transactionId }) {
+    const { api, held } = context;
+    const stored = await api.records.find(virtualMachines, name);
+    if (stored?.value.transactionId !== transactionId) return;
+    await api.datastore.batch(
+      merge(held.remove(virtualMachines, name), ...(await releaseAll(context, stored.value))),
+    );
+  },
+};
+
+/** What a virtual machine has alone, wherever it is: its UUID, its interfaces and their addresses. */
+export async function releaseIdentity(api: Api, vm: VirtualMachine): Promise<Writes> {
+  const writes: Writes[] = [remove(uuids, vm.uuid)];
+  for (const [i, { networkName }] of vm.nics.entries()) {
+    const reserved = await api.records.find(interfaces, networkName, vm.networkInterfaceNames[i]!);
+    if (reserved?.value.owner === ownerOf(vm.name)) {
+      writes.push(releaseInterface(networkName, reserved.value));
+    }
+  }
+  return merge(...writes);
+}
+
+async function releaseAll({ api, held }: SagaContext, vm: VirtualMachine): Promise<Writes[]> {
+  const writes = [
+    await releaseIdentity(api, vm),
+    release(computes, vm.computeNodeName, vm.computeName),
+  ];
+  for (const diskName of vm.blockStorageNames) {
+    const disk = await api.records.find(blockStorages, diskName);
+    if (disk?.value.usedBy === vm.name) {
+      writes.push(
+        held.put(blockStorages, diskName, settledDisk(disk.value, BlockStorageState.AVAILABLE)),
+      );
+    }
+  }
+  return writes;
+}
+
+/**
+ * Stops and removes a virtual machine. Its disks stay.
+ *
+ * @throws N0Error `not_found`; `failed_precondition` when it needs an operator; `unavailable` when its
+ *   node does not answer; `aborted` when it or a disk is busy.
+ */
+export async function deleteVirtualMachine(api: Api, call: Call, name: string): Promise<void> {
+  const seen = (await getVirtualMachine(api, name)).value;
+  const keys = keysOf(seen);
+  await runSaga(api, call, { kind: "DeleteVirtualMachine", keys }, async (tx) => {
+    const vm = (await getVirtualMachine(api, name)).value;
+    if (!sameKeys(keys, keysOf(vm))) {
+      throw new N0Error("aborted", `virtual machine "${name}" has just changed: try again`);
+    }
+    const plan = await planOf(api, vm);
+    // Everything that can fail comes before the pivot: a node that is not heard is found out here.
+    if (!api.agents.isLost(vm.computeNodeName)) {
+      await api.observed.read(vm.computeNodeName, name, tx.signal);
+    }
+    const { put, replacement } = virtualMachineSteps;
+    await tx.run(put, replacement(name, vm, pending(vm, tx.id)));
+    await tx.commit(
+      answering(tx, DONE),
+      later(removeDomainLater, { nodeName: vm.computeNodeName, name }),
+      ...plan.taps.map((tap) => later(removeTapLater, tap)),
+      later(forgetVirtualMachine, { name }),
+    );
+  });
+}
+
+/** The virtual machine and its disks. */
+export function keysOf({ name, blockStorageNames }: VirtualMachine): string[] {
+  return [virtualMachines.key(name), ...blockStorageNames.map((disk) => blockStorages.key(disk))];
+}
+
+export function sameKeys(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((key) => b.includes(key));
+}

@@ -1,0 +1,108 @@
+import { create } from "@bufbuild/protobuf";
+import type { Stored } from "../../../datastore/records.ts";
+import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import {
+  type CreateVirtualMachineRequest,
+  type VirtualMachineNIC,
+  VirtualMachineNICSchema,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { deviceName } from "../../../util/checksum.ts";
+import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
+import { taps } from "../../core/collections.ts";
+import type { Api } from "../../core/context.ts";
+import {
+  chooseInterface,
+  keepAsked,
+  type ReserveInterface,
+  reserveInterface,
+} from "../../network/interface/interfaces.ts";
+import { getNetwork } from "../../network/network/network-record.ts";
+import { ownerOf } from "./virtual-machine-record.ts";
+
+/** The nics of a virtual machine with everything chosen that was not asked for. Held until disposed of. */
+export interface ChosenNics extends Disposable {
+  readonly chosen: {
+    readonly nics: VirtualMachineNIC[];
+    readonly networkInterfaceNames: string[];
+  };
+  /** One for each, to be run in order. */
+  readonly steps: readonly ReserveInterface[];
+}
+
+async function choose(
+  api: Api,
+  { name, nics }: CreateVirtualMachineRequest,
+  nodeName: string,
+): Promise<ChosenNics> {
+  const stack = new DisposableStack();
+  try {
+    const networks: Stored<Network>[] = [];
+    for (const { networkName } of nics) networks.push(await getNetwork(api, networkName));
+    for (const nic of nics) stack.use(keepAsked(api, nic.networkName, nic));
+    const steps: ReserveInterface[] = [];
+    const otherHardwareAddresses = new Set(
+      nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
+    );
+    const chosen = { nics: [] as VirtualMachineNIC[], networkInterfaceNames: [] as string[] };
+    for (const [i, nic] of nics.entries()) {
+      const network = networks[i]!;
+      // The original's name for it: no separator, so `vm1`'s first nic is named as `vm`'s eleventh.
+      const interfaceName = `${name}${i}`;
+      const wish = {
+        ...nic,
+        name: interfaceName,
+        otherHardwareAddresses,
+        fieldPrefix: `nics[${i}].`,
+      };
+      const { hardwareAddress, ipv4Address, ipv6Address } = stack.use(
+        await chooseInterface(api, network.value, wish),
+      );
+      otherHardwareAddresses.add(hardwareAddress);
+      const annotations = { ...nic.annotations, [VIRTUAL_MACHINE_RESERVED_BY]: name };
+      const addresses = { hardwareAddress, ipv4Address, ipv6Address };
+      const tapName = await chooseTap(api, nodeName, interfaceName, steps);
+      chosen.networkInterfaceNames.push(interfaceName);
+      chosen.nics.push(
+        create(VirtualMachineNICSchema, {
+          networkName: nic.networkName,
+          annotations,
+          ...addresses,
+        }),
+      );
+      steps.push({
+        networkName: nic.networkName,
+        networkRevision: network.revision,
+        interface: {
+          name: interfaceName,
+          owner: ownerOf(name),
+          annotations,
+          ...addresses,
+          nodeName,
+          tapName,
+        },
+      });
+    }
+    return { chosen, steps, [Symbol.dispose]: () => stack.dispose() };
+  } catch (reason) {
+    stack.dispose();
+    throw reason;
+  }
+}
+
+/** The checksum name, or if another nic of the node has the same one, that of the name with a number. */
+async function chooseTap(
+  api: Api,
+  nodeName: string,
+  interfaceName: string,
+  others: readonly ReserveInterface[],
+): Promise<string> {
+  for (let salt = 0; ; salt++) {
+    const tapName = deviceName(salt === 0 ? interfaceName : `${interfaceName}.${salt}`);
+    const isTaken =
+      others.some((other) => other.interface.tapName === tapName) ||
+      (await api.records.find(taps, nodeName, tapName)) !== undefined;
+    if (!isTaken) return tapName;
+  }
+}
+
+export const reserveNics = { choose, step: reserveInterface };

@@ -1,0 +1,165 @@
+import type { Datastore } from "../../../datastore/datastore.ts";
+import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { Clock } from "../../../util/clock.ts";
+import type { Log } from "../../../util/log.ts";
+import { withoutLogFields } from "../../../util/log.ts";
+import type { Agents } from "../../core/agents.ts";
+import { nodes } from "../../core/collections.ts";
+import type { Inventory } from "../../pool/inventory/inventory.ts";
+import { isActiveDomain } from "./domain-states.ts";
+
+/** Between two tries to watch a node whose agent does not answer. */
+const RETRY_MS = 1_000;
+
+/** What a node says of one domain while something is being done to it. */
+export interface Sighting extends Disposable {
+  /**
+   * What was done has led to this state; the agent's own word may follow. Changes nothing where the agent
+   * has said so already: the guest may have gone on to another state since.
+   */
+  note(state: DomainState): void;
+}
+
+/**
+ * What the agents say of their domains, as they say it. It is shown beside the records and never
+ * written into them.
+ */
+export class ObservedStates implements AsyncDisposable {
+  readonly #agents: Agents;
+  readonly #inventory: Inventory;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #stop = new AbortController();
+  /** By node and name of the virtual machine. A node is in it while its agent is being listened to. */
+  readonly #states = new Map<string, Map<string, DomainState>>();
+  readonly #watched = new Map<string, Promise<void>>();
+  readonly #listeners = new Set<(name: string) => void>();
+  readonly #nodeListeners = new Set<(nodeName: string) => void>();
+  /** The states seen since each of them began. */
+  readonly #sightings = new Set<{ nodeName: string; name: string; seen: Set<DomainState> }>();
+
+  constructor(agents: Agents, inventory: Inventory, clock: Clock, log: Log) {
+    this.#agents = agents;
+    this.#inventory = inventory;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** Listens to every node there is and to those that come. */
+  start(datastore: Datastore): void {
+    for (const { node } of this.#inventory.views()) this.#watch(node.name);
+    const stop = datastore.watch(nodes.prefix, (changes) => {
+      for (const change of changes) {
+        if (change.kind === "put") this.#watch(nodes.parts(change.entry.key)[0]!);
+      }
+    });
+    this.#stop.signal.addEventListener("abort", stop, { once: true });
+  }
+
+  /**
+   * @returns undefined while the node is not being listened to; ABSENT where it is and has no such domain.
+   */
+  find(nodeName: string, name: string): DomainState | undefined {
+    const states = this.#states.get(nodeName);
+    return states === undefined ? undefined : (states.get(name) ?? DomainState.ABSENT);
+  }
+
+  /** Asks the node itself. @throws N0Error `unavailable` when it does not answer. */
+  async read(nodeName: string, name: string, signal: AbortSignal): Promise<DomainState> {
+    const agent = this.#agents.get(nodeName);
+    const { state } = await agent.compute((c) =>
+      c.getDomain({ name }, { signal, timeoutMs: 10_000 }),
+    );
+    return state;
+  }
+
+  /** Whether the domain's memory is there, so that its disks may be written to at any moment. */
+  async isActive(name: string, nodeName: string): Promise<boolean> {
+    const state = await this.read(nodeName, name, this.#stop.signal);
+    return isActiveDomain(state);
+  }
+
+  /** To be begun before the domain is changed. */
+  sight(nodeName: string, name: string): Sighting {
+    const sighting = { nodeName, name, seen: new Set<DomainState>() };
+    this.#sightings.add(sighting);
+    return {
+      note: (state) => {
+        if (sighting.seen.has(state)) return;
+        this.#states.get(nodeName)?.set(name, state);
+        this.#tell(name);
+      },
+      [Symbol.dispose]: () => void this.#sightings.delete(sighting),
+    };
+  }
+
+  onChange(listener: (name: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Told when a node begins or ceases to be listened to: any virtual machine there may look different. */
+  onNodeChange(listener: (nodeName: string) => void): () => void {
+    this.#nodeListeners.add(listener);
+    return () => this.#nodeListeners.delete(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await Promise.allSettled(this.#watched.values());
+  }
+
+  #watch(nodeName: string): void {
+    if (this.#watched.has(nodeName) || this.#stop.signal.aborted) return;
+    // It goes on long after the call that made the node known.
+    const watching = withoutLogFields(() => this.#follow(nodeName)).finally(() =>
+      this.#watched.delete(nodeName),
+    );
+    this.#watched.set(nodeName, watching);
+  }
+
+  /** Until the node's record is gone. */
+  async #follow(nodeName: string): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted && this.#inventory.find(nodeName) !== undefined) {
+      try {
+        await this.#listen(nodeName, signal);
+      } catch (error) {
+        if (!signal.aborted)
+          this.#log.debug("a node's domains cannot be watched", { nodeName, error });
+      }
+      if (this.#states.delete(nodeName)) this.#tellNode(nodeName);
+      await this.#clock.sleep(RETRY_MS, signal).catch(() => undefined);
+    }
+  }
+
+  async #listen(nodeName: string, signal: AbortSignal): Promise<void> {
+    const { compute } = this.#agents.clients(nodeName);
+    const states = new Map<string, DomainState>();
+    for await (const { name, state, synced } of compute.watchDomains({}, { signal })) {
+      if (synced) {
+        this.#states.set(nodeName, states);
+        this.#tellNode(nodeName);
+      }
+      if (name === "") continue;
+      if (state === DomainState.ABSENT) states.delete(name);
+      else states.set(name, state);
+      this.#see(nodeName, name, state);
+      this.#tell(name);
+    }
+  }
+
+  #see(nodeName: string, name: string, state: DomainState): void {
+    for (const sighting of this.#sightings) {
+      if (sighting.name === name && sighting.nodeName === nodeName) sighting.seen.add(state);
+    }
+  }
+
+  #tellNode(nodeName: string): void {
+    for (const listener of this.#nodeListeners) listener(nodeName);
+  }
+
+  #tell(name: string): void {
+    for (const listener of this.#listeners) listener(name);
+  }
+}

@@ -1,0 +1,190 @@
+import type { Writes } from "../../../datastore/datastore.ts";
+import {
+  VirtualMachine_VirtualMachineState as State,
+  type UpdateVirtualMachineRequest,
+  type VirtualMachine,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { later } from "../../../transaction/step.ts";
+import { invalid, N0Error } from "../../../util/errors.ts";
+import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
+import { blockStorages, computes, virtualMachines } from "../../core/collections.ts";
+import type { Api, Call, Tx } from "../../core/context.ts";
+import { maskOf } from "../../core/field-mask.ts";
+import { answering } from "../../core/idempotency/answer.ts";
+import { runSaga } from "../../core/saga/saga.ts";
+import { changeCompute } from "../../pool/inventory/steps.ts";
+import { getBlockStorage } from "../block-storage/block-storage-record.ts";
+import { claim, getClaimable, unclaim } from "./claims.ts";
+import { stateOf } from "./domain-states.ts";
+import { redefineDomain } from "./domain-steps.ts";
+import { planOf } from "./plan.ts";
+import { computeReservationOf } from "./reservations.ts";
+import { removeTapLater } from "./tap-steps.ts";
+import { checkSize, withLimits } from "./validate.ts";
+import {
+  changed,
+  getVirtualMachine,
+  ownerOf,
+  pending,
+  settled,
+  toWire,
+  virtualMachineSteps,
+} from "./virtual-machine-record.ts";
+
+const FIELDS = [
+  "annotations",
+  "labels",
+  "request_cpu_milli_core",
+  "limit_cpu_milli_core",
+  "request_memory_bytes",
+  "limit_memory_bytes",
+  "block_storage_names",
+] as const;
+
+/**
+ * Changes labels and annotations at any time; processor, memory and disks of one that is shut down.
+ * Memory given once counts for request and limit.
+ *
+ * @throws N0Error `not_found`, `invalid_argument`, `failed_precondition` while it runs,
+ *   `resource_exhausted`, `unavailable`, `aborted`.
+ */
+export async function updateVirtualMachine(
+  api: Api,
+  call: Call,
+  request: UpdateVirtualMachineRequest,
+): Promise<VirtualMachine> {
+  const { name } = request;
+  const seen = (await getVirtualMachine(api, name)).value;
+  const diskNames = new Set([...seen.blockStorageNames, ...request.blockStorageNames]);
+  const keys = [
+    virtualMachines.key(name),
+    ...[...diskNames].map((disk) => blockStorages.key(disk)),
+  ];
+  return await runSaga(api, call, { kind: "UpdateVirtualMachine", keys }, async (tx) => {
+    const before = (await getVirtualMachine(api, name)).value;
+    if (before.blockStorageNames.some((disk) => !diskNames.has(disk))) {
+      throw new N0Error("aborted", `virtual machine "${name}" has just changed: try again`);
+    }
+    const after = wanted(before, request);
+    if (isSameHardware(before, after)) {
+      const seen = toWire(api, after);
+      await tx.commit(answering(tx, seen, tx.context.held.put(virtualMachines, name, after)));
+      return seen;
+    }
+    checkSize(after);
+    const state = stateOf(await api.observed.read(before.computeNodeName, name, tx.signal));
+    if (state === State.RUNNING || state === State.PAUSED) {
+      throw new N0Error(
+        "failed_precondition",
+        `virtual machine "${name}" is ${state === State.PAUSED ? "PAUSED" : "RUNNING"}: shut it down before its hardware is changed`,
+        { resource: ownerOf(name) },
+      );
+    }
+    return await changeHardware(api, tx, before, after);
+  });
+}
+
+function wanted(before: VirtualMachine, request: UpdateVirtualMachineRequest): VirtualMachine {
+  const mask = maskOf(request, request.updateMask, FIELDS);
+  return changed(before, (copy) => {
+    if (mask.has("annotations")) copy.annotations = annotationsOf(before, request);
+    if (mask.has("labels")) copy.labels = { ...request.labels };
+    if (mask.has("request_cpu_milli_core")) copy.requestCpuMilliCore = request.requestCpuMilliCore;
+    if (mask.has("limit_cpu_milli_core")) copy.limitCpuMilliCore = request.limitCpuMilliCore;
+    if (mask.has("request_memory_bytes")) {
+      copy.requestMemoryBytes = request.requestMemoryBytes;
+      if (!mask.has("limit_memory_bytes")) copy.limitMemoryBytes = request.requestMemoryBytes;
+    }
+    if (mask.has("limit_memory_bytes")) {
+      copy.limitMemoryBytes = request.limitMemoryBytes;
+      if (!mask.has("request_memory_bytes") && request.limitMemoryBytes !== 0n)
+        copy.requestMemoryBytes = request.limitMemoryBytes;
+    }
+    Object.assign(copy, withLimits(copy));
+    if (mask.has("block_storage_names")) copy.blockStorageNames = [...request.blockStorageNames];
+  });
+}
+
+/**
+ * What was asked of the scheduler stays, as with a disk.
+ *
+ * @throws N0Error `invalid_argument` for another node: unlike a disk, a virtual machine is not moved.
+ */
+function annotationsOf(before: VirtualMachine, request: UpdateVirtualMachineRequest) {
+  const key = REQUEST_NODE_OF_VIRTUAL_MACHINE;
+  const { name, computeNodeName } = before;
+  const asked = request.annotations[key];
+  if (asked !== undefined && asked !== computeNodeName) {
+    throw invalid(
+      `annotations["${key}"]`,
+      `virtual machine "${name}" is on node "${computeNodeName}", and an update does not move it`,
+    );
+  }
+  const kept = before.annotations[key] === undefined ? {} : { [key]: computeNodeName };
+  return { ...kept, ...request.annotations };
+}
+
+function isSameHardware(a: VirtualMachine, b: VirtualMachine): boolean {
+  return (
+    a.requestCpuMilliCore === b.requestCpuMilliCore &&
+    a.limitCpuMilliCore === b.limitCpuMilliCore &&
+    a.requestMemoryBytes === b.requestMemoryBytes &&
+    a.limitMemoryBytes === b.limitMemoryBytes &&
+    a.blockStorageNames.join("/") === b.blockStorageNames.join("/")
+  );
+}
+
+async function changeHardware(
+  api: Api,
+  tx: Tx,
+  before: VirtualMachine,
+  after: VirtualMachine,
+): Promise<VirtualMachine> {
+  const { name, computeNodeName: nodeName } = before;
+  const added = after.blockStorageNames.filter((disk) => !before.blockStorageNames.includes(disk));
+  const removed = before.blockStorageNames.filter(
+    (disk) => !after.blockStorageNames.includes(disk),
+  );
+  const disks = await Promise.all(added.map((disk) => getClaimable(api, disk)));
+  const elsewhere = disks.find((disk) => disk.nodeName !== nodeName);
+  if (elsewhere !== undefined) {
+    throw new N0Error(
+      "failed_precondition",
+      `virtual machine "${name}" is on node "${nodeName}", block storage "${elsewhere.name}" on "${elsewhere.nodeName}": move it first`,
+      { field: "block_storage_names", resource: ownerOf(name) },
+    );
+  }
+  const { put, replacement } = virtualMachineSteps;
+  await tx.run(put, replacement(name, before, pending(before, tx.id)));
+  const reserved = await api.records.find(computes, nodeName, before.computeName);
+  const transactionId = reserved?.value.transactionId ?? tx.id;
+  const compute = { ...computeReservationOf(after), transactionId };
+  await tx.run(changeCompute, {
+    nodeName,
+    before: { ...computeReservationOf(before), transactionId },
+    after: compute,
+  });
+  for (const disk of disks) await claim(tx, disk, name);
+  const unclaimed: Writes[] = [];
+  for (const disk of removed) {
+    unclaimed.push(await unclaim(tx, (await getBlockStorage(api, disk)).value));
+  }
+  await tx.run(redefineDomain, {
+    before: (await planOf(api, before)).domain,
+    after: (await planOf(api, after)).domain,
+  });
+  const final = settled(after, State.SHUTDOWN);
+  // A guest that went off by itself has left its taps where they were.
+  const taps = before.state === State.SHUTDOWN ? [] : (await planOf(api, before)).taps;
+  await tx.commit(
+    answering(
+      tx,
+      final,
+      tx.context.held.put(virtualMachines, name, final),
+      api.inventory.settleCompute(nodeName, compute),
+      ...unclaimed,
+    ),
+    ...taps.map((tap) => later(removeTapLater, tap)),
+  );
+  return final;
+}

@@ -1,9 +1,0 @@
-import type { Writes } from "../../datastore/datastore.ts";
-import type { Later } from "../../transaction/step.ts";
-import type { Tx } from "../context.ts";
-import { asAnswered } from "../idempotency/answer.ts";
-
-/** A repair answers nothing that would have to be kept: whoever asks again looks again. */
-export async function commit(tx: Tx, writes: Writes, ...laters: readonly Later[]): Promise<void> {
-  await tx.commit(asAnswered(writes), ...laters);
-}
