@@ -1,5 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { computes, interfaces, uuids, virtualMachines } from "../src/api/core/collections.ts";
+import { interfaces } from "../src/api/network/interface/collection.ts";
+import { computes } from "../src/api/pool/inventory/collection.ts";
+import { uuids, virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { put } from "../src/datastore/collection.ts";
 import { merge, type Writes } from "../src/datastore/datastore.ts";
 import {

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { blockStorages, virtualMachines } from "../src/api/core/collections.ts";
 import { asAnswered } from "../src/api/core/idempotency/answer.ts";
 import { runSaga } from "../src/api/core/saga/saga.ts";
 import { changeStorage } from "../src/api/pool/inventory/steps.ts";
@@ -7,11 +6,13 @@ import {
   blockStorageSteps,
   pending,
 } from "../src/api/provisioning/block-storage/block-storage-record.ts";
+import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
 import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
 import {
   growDomainDiskLater,
   growVolumeLater,
 } from "../src/api/provisioning/block-storage/volume-steps.ts";
+import { virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { BlockStorage_BlockStorageState as State } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { SimulatedCrash } from "../src/transaction/faults.ts";
 import { later } from "../src/transaction/step.ts";

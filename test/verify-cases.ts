@@ -1,22 +1,21 @@
+import { images } from "../src/api/deployment/image/collection.ts";
+import { users } from "../src/api/iam/user/collection.ts";
 import {
   addresses,
-  allocations,
-  blockStorages,
-  computes,
   hardwareAddresses,
-  images,
   interfaces,
-  networks,
-  nodes,
+  taps,
+} from "../src/api/network/interface/collection.ts";
+import { networks } from "../src/api/network/network/collection.ts";
+import type { Code } from "../src/api/observe/verify/codes.ts";
+import { allocations, computes, storages } from "../src/api/pool/inventory/collection.ts";
+import { nodes } from "../src/api/pool/node/collection.ts";
+import {
+  blockStorages,
   overlays,
   replicas,
-  storages,
-  taps,
-  users,
-  uuids,
-  virtualMachines,
-} from "../src/api/core/collections.ts";
-import type { Code } from "../src/api/observe/verify/codes.ts";
+} from "../src/api/provisioning/block-storage/collection.ts";
+import { uuids, virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { openCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { blockStorages, virtualMachines } from "../src/api/core/collections.ts";
 import type { Api } from "../src/api/core/context.ts";
+import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { type Collection, put, remove } from "../src/datastore/collection.ts";
 import type { BlockStorage } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { BlockStorageSchema } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";

@@ -10,7 +10,7 @@ import { newWorld, type World } from "../../test/world.ts";
 import { put } from "../datastore/collection.ts";
 import { RECORD_BYTES_MAX } from "../datastore/datastore.ts";
 import { ImageSchema } from "../gen/n0stack/deployment/v0/image_pb.ts";
-import { images } from "./core/collections.ts";
+import { images } from "./deployment/image/collection.ts";
 
 const TEXT_BYTES_MAX = 64 << 10;
 const LONGEST_NAME = "x".repeat(63);

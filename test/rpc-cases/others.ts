@@ -1,5 +1,5 @@
 import { clone } from "@bufbuild/protobuf";
-import { nodes } from "../../src/api/core/collections.ts";
+import { nodes } from "../../src/api/pool/node/collection.ts";
 import { put } from "../../src/datastore/collection.ts";
 import { NodeSchema } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
 import type { RpcCase } from "../saga-cases.ts";

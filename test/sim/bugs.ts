@@ -1,17 +1,14 @@
-import {
-  allocations,
-  blockStorages,
-  interfaces,
-  storages,
-} from "../../src/api/core/collections.ts";
+import { interfaces } from "../../src/api/network/interface/collection.ts";
 import { releaseInterface, reserveInterface } from "../../src/api/network/interface/interfaces.ts";
 import { countStorage, toAmounts } from "../../src/api/pool/inventory/amounts.ts";
+import { allocations, storages } from "../../src/api/pool/inventory/collection.ts";
 import { Inventory, whyNot } from "../../src/api/pool/inventory/inventory.ts";
 import { reserveStorage } from "../../src/api/pool/inventory/steps.ts";
 import {
   blockStorageSteps,
   settled,
 } from "../../src/api/provisioning/block-storage/block-storage-record.ts";
+import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { put, putNew } from "../../src/datastore/collection.ts";
 import { type Datastore, merge, type Writes } from "../../src/datastore/datastore.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";

@@ -1,6 +1,7 @@
 import type { Transport } from "@connectrpc/connect";
-import { blockStorages, virtualMachines } from "../../src/api/core/collections.ts";
 import { IDEMPOTENCY_HEADER } from "../../src/api/core/idempotency/request-key.ts";
+import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import type { N0Error } from "../../src/util/errors.ts";
 import { type Clients, clientsOf } from "../clients.ts";

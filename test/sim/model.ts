@@ -1,15 +1,12 @@
-import {
-  blockStorages,
-  computes,
-  images,
-  interfaces,
-  networks,
-  nodes,
-  storages,
-  users,
-  virtualMachines,
-} from "../../src/api/core/collections.ts";
+import { images } from "../../src/api/deployment/image/collection.ts";
+import { users } from "../../src/api/iam/user/collection.ts";
+import { interfaces } from "../../src/api/network/interface/collection.ts";
+import { networks } from "../../src/api/network/network/collection.ts";
+import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
+import { nodes } from "../../src/api/pool/node/collection.ts";
 import { settled } from "../../src/api/provisioning/block-storage/block-storage-record.ts";
+import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import type { Collection } from "../../src/datastore/collection.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";

@@ -1,9 +1,6 @@
-import {
-  blockStorages,
-  interfaces,
-  replicas,
-  virtualMachines,
-} from "../../src/api/core/collections.ts";
+import { interfaces } from "../../src/api/network/interface/collection.ts";
+import { blockStorages, replicas } from "../../src/api/provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import type { Model } from "./model.ts";
 import type { SimulatedNode } from "./node.ts";

@@ -1,4 +1,6 @@
-import { blockStorages, nodes, virtualMachines } from "../../src/api/core/collections.ts";
+import { nodes } from "../../src/api/pool/node/collection.ts";
+import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { wrongOnNode } from "./node-invariants.ts";

@@ -1,18 +1,18 @@
 import {
   addresses,
-  blockStorages,
-  computes,
   hardwareAddresses,
   interfaces,
-  networks,
-  nodes,
+  taps,
+} from "../../src/api/network/interface/collection.ts";
+import { networks } from "../../src/api/network/network/collection.ts";
+import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
+import { nodes } from "../../src/api/pool/node/collection.ts";
+import {
+  blockStorages,
   overlays,
   replicas,
-  storages,
-  taps,
-  uuids,
-  virtualMachines,
-} from "../../src/api/core/collections.ts";
+} from "../../src/api/provisioning/block-storage/collection.ts";
+import { uuids, virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import type { Collection } from "../../src/datastore/collection.ts";
 import type { Datastore, Entry } from "../../src/datastore/datastore.ts";
 import { isHost, parseAddress, parseCidr } from "../../src/util/cidr.ts";

@@ -1,4 +1,5 @@
-import { blockStorages, virtualMachines } from "../../src/api/core/collections.ts";
+import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { clientsOf } from "../clients.ts";
 import { falseAlarms } from "./calls.ts";

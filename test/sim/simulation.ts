@@ -1,6 +1,6 @@
 import type { KeyedQueue } from "../../src/agent/keyed-queue.ts";
-import { virtualMachines } from "../../src/api/core/collections.ts";
 import { pruneKeptRequests } from "../../src/api/core/idempotency/prune.ts";
+import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import type { Datastore } from "../../src/datastore/datastore.ts";
 import { pruneHistory } from "../../src/datastore/history.ts";
 import { memoryDatastore } from "../../src/datastore/memory/memory-datastore.ts";

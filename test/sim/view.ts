@@ -1,10 +1,8 @@
-import {
-  blockStorages,
-  images,
-  networks,
-  users,
-  virtualMachines,
-} from "../../src/api/core/collections.ts";
+import { images } from "../../src/api/deployment/image/collection.ts";
+import { users } from "../../src/api/iam/user/collection.ts";
+import { networks } from "../../src/api/network/network/collection.ts";
+import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import type { Image } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
 import type { User } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
 import {

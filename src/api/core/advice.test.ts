@@ -5,7 +5,8 @@ import { GiB } from "../../../test/scenario.ts";
 import { handsOn } from "../../../test/verify-world.ts";
 import { newWorld, type World } from "../../../test/world.ts";
 import { BlockStorage_BlockStorageState as State } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { computes, interfaces } from "./collections.ts";
+import { interfaces } from "../network/interface/collection.ts";
+import { computes } from "../pool/inventory/collection.ts";
 
 const OWNER = "virtual_machine/ghost";
 

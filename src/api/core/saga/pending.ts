@@ -3,7 +3,8 @@ import { openCollection } from "../../../datastore/datastore-journal.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { blockStorages, virtualMachines } from "../collections.ts";
+import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import type { Api } from "../context.ts";
 
 /** A record that a transaction can mark as its own for as long as it is open. */

@@ -7,11 +7,12 @@ import {
 } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { blockStorages, images } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering, answeringRecord, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { settled } from "../../provisioning/block-storage/block-storage-record.ts";
+import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import { images } from "./collection.ts";
 import { getImage } from "./image-record.ts";
 
 /** Makes an image, or changes the labels and annotations of one. */

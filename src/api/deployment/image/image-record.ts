@@ -1,8 +1,8 @@
 import { clone } from "@bufbuild/protobuf";
 import { type Image, ImageSchema } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { invalid, N0Error, notFound } from "../../../util/errors.ts";
-import { images } from "../../core/collections.ts";
 import type { Api } from "../../core/context.ts";
+import { images } from "./collection.ts";
 
 /** Of each an image can have so many. */
 const PARTS_MAX = 512;

@@ -13,7 +13,6 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { blockStorages, images } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering, answeringRecord } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
@@ -22,6 +21,8 @@ import {
   settled,
   throwUnlessIn,
 } from "../../provisioning/block-storage/block-storage-record.ts";
+import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import { images } from "./collection.ts";
 import {
   changed,
   getImage,

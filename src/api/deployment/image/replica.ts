@@ -3,11 +3,16 @@ import { merge, type Writes } from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Later } from "../../../transaction/step.ts";
-import { blockStorages, overlays, type Replica, replicas } from "../../core/collections.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
 import { asAnswered } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
+import {
+  blockStorages,
+  overlays,
+  type Replica,
+  replicas,
+} from "../../provisioning/block-storage/collection.ts";
 import { reservationOf } from "../../provisioning/block-storage/make.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
 import { ensureReplicated } from "../../provisioning/block-storage/volume-steps.ts";

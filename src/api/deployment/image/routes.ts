@@ -5,11 +5,11 @@ import {
   type ImageService,
   ListImagesResponseSchema,
 } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
-import { images } from "../../core/collections.ts";
 import type { Api } from "../../core/context.ts";
 import { listPage } from "../../core/read/list.ts";
 import { watchObjects } from "../../core/read/watch.ts";
 import { applyImage, deleteImage } from "./apply.ts";
+import { images } from "./collection.ts";
 import { generateBlockStorage } from "./generate.ts";
 import { getImage } from "./image-record.ts";
 import { registerBlockStorage, tagImage, unregisterBlockStorage, untagImage } from "./register.ts";

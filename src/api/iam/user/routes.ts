@@ -5,10 +5,10 @@ import {
   type User,
   type UserService,
 } from "../../../gen/n0stack/iam/v0/user_pb.ts";
-import { users } from "../../core/collections.ts";
 import type { Api } from "../../core/context.ts";
 import { listPage } from "../../core/read/list.ts";
 import { watchObjects } from "../../core/read/watch.ts";
+import { users } from "./collection.ts";
 import { getUser } from "./user-record.ts";
 import { addSshPublicKey, createUser, deleteSshPublicKey, deleteUser } from "./write.ts";
 

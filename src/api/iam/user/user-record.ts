@@ -1,8 +1,8 @@
 import { clone } from "@bufbuild/protobuf";
 import { type User, UserSchema } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
-import { users } from "../../core/collections.ts";
 import type { Api } from "../../core/context.ts";
+import { users } from "./collection.ts";
 
 const KEYS_MAX = 64;
 const KEYS_BYTES_MAX = 64 << 10;

@@ -9,10 +9,11 @@ import {
 } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { parseSshPublicKey } from "../../../util/ssh-key.ts";
-import { users, virtualMachines } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering, answeringRecord, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
+import { users } from "./collection.ts";
 import { changed, getUser, throwIfTooManyKeys } from "./user-record.ts";
 
 /** @throws N0Error `already_exists`. */

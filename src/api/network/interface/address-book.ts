@@ -7,8 +7,8 @@ import {
   parseAddress,
 } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { interfaces } from "../../core/collections.ts";
 import { Mirror } from "../../core/read/mirror.ts";
+import { interfaces } from "./collection.ts";
 
 /** The addresses of one family that are taken in one network: all from above `highestFree` to `last` are. */
 interface Taken {

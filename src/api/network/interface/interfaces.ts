@@ -12,17 +12,17 @@ import {
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { quote } from "../../../util/quote.ts";
+import type { Api, SagaRecordStep } from "../../core/context.ts";
+import { networks } from "../network/collection.ts";
+import { cidrsOf } from "../network/network-record.ts";
 import {
   addresses,
   hardwareAddresses,
   type InterfaceReservation,
   interfaceAllocations,
   interfaces,
-  networks,
   taps,
-} from "../../core/collections.ts";
-import type { Api, SagaRecordStep } from "../../core/context.ts";
-import { cidrsOf } from "../network/network-record.ts";
+} from "./collection.ts";
 
 /** What a nic asks for instead of an address of a family that it is to have none of. */
 export const NO_ADDRESS = "none";

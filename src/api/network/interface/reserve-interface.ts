@@ -6,11 +6,11 @@ import type {
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
-import { interfaces } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { getNetwork, toWire } from "../network/network-record.ts";
+import { interfaces } from "./collection.ts";
 import { chooseInterface, releaseInterface, reserveInterface } from "./interfaces.ts";
 
 /**

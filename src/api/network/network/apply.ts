@@ -9,11 +9,12 @@ import { type Cidr, type Family, formatCidr, hasRoom, parseCidr } from "../../..
 import { invalid } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
 import { specialRangeIn } from "../../../util/special-ranges.ts";
-import { networks, virtualMachines } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { hasSameCidrs, machinesOn } from "./cidr-change.ts";
+import { networks } from "./collection.ts";
 import { commitCidrs } from "./commit-cidrs.ts";
 import { type NetworkCidrs, toWire } from "./network-record.ts";
 

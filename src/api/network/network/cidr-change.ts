@@ -2,10 +2,11 @@ import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { type Family, formatAddress, isHost, parseAddress } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { type InterfaceReservation, interfaces, virtualMachines } from "../../core/collections.ts";
 import type { Api, Tx } from "../../core/context.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { stateOf } from "../../provisioning/virtual-machine/domain-states.ts";
 import { getVirtualMachine } from "../../provisioning/virtual-machine/virtual-machine-record.ts";
+import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { cidrsOf, gatewayAddresses } from "./network-record.ts";
 
 const FAMILIES = [4, 6] as const;

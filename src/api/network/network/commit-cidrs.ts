@@ -6,17 +6,16 @@ import { hardwareAddress } from "../../../util/checksum.ts";
 import { formatCidr, overlaps } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { DISABLE_NETWORK_DELETION_LOCK, IS_GATEWAY } from "../../core/annotations.ts";
+import type { Api, Tx } from "../../core/context.ts";
+import { answering } from "../../core/idempotency/answer.ts";
 import {
-  cidrAllocation,
   type InterfaceReservation,
   interfaceAllocations,
   interfaces,
-  networks,
-} from "../../core/collections.ts";
-import type { Api, Tx } from "../../core/context.ts";
-import { answering } from "../../core/idempotency/answer.ts";
+} from "../interface/collection.ts";
 import { uniques } from "../interface/interfaces.ts";
 import { throwIfNeeded } from "./cidr-change.ts";
+import { cidrAllocation, networks } from "./collection.ts";
 import {
   cidrsOf,
   DEFAULT_GATEWAY,

@@ -2,16 +2,12 @@ import { put, remove, unchanged } from "../../../datastore/collection.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NETWORK_DELETION_LOCK } from "../../core/annotations.ts";
-import {
-  cidrAllocation,
-  interfaceAllocations,
-  interfaces,
-  networks,
-} from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { interfaceAllocations, interfaces } from "../interface/collection.ts";
 import { removeInterface } from "../interface/interfaces.ts";
+import { cidrAllocation, networks } from "./collection.ts";
 import { getNetwork } from "./network-record.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while interfaces are reserved on it; `aborted`. */

@@ -4,7 +4,7 @@ import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { findingsIn, handsOn, linesOf } from "../../../../test/verify-world.ts";
 import { newWorld } from "../../../../test/world.ts";
 import { Network_NetworkState as State } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import { networks } from "../../core/collections.ts";
+import { networks } from "./collection.ts";
 
 const LOCK_OFF = "n0core/pool/network/disable_deletion_lock";
 const dual = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };

@@ -5,15 +5,16 @@ import {
   type Network,
   type NetworkService,
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import { interfaces, networks } from "../../core/collections.ts";
 import type { Api } from "../../core/context.ts";
 import { listPage } from "../../core/read/list.ts";
 import { watchObjects } from "../../core/read/watch.ts";
+import { interfaces } from "../interface/collection.ts";
 import {
   releaseNetworkInterface,
   reserveNetworkInterface,
 } from "../interface/reserve-interface.ts";
 import { applyNetwork } from "./apply.ts";
+import { networks } from "./collection.ts";
 import { deleteNetwork } from "./delete.ts";
 import { getNetwork, toWire } from "./network-record.ts";
 

@@ -5,7 +5,7 @@ import {
   VirtualMachine_VirtualMachineStateSchema as StateSchema,
   type VirtualMachine,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { virtualMachines } from "../../core/collections.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { isActiveDomain, stateOf } from "../../provisioning/virtual-machine/domain-states.ts";
 import type { Plan } from "../../provisioning/virtual-machine/plan.ts";
 import { ownerOf } from "../../provisioning/virtual-machine/virtual-machine-record.ts";

@@ -7,11 +7,11 @@ import {
   hardwareAddresses,
   type InterfaceReservation,
   interfaces,
-  networks,
   taps,
-  virtualMachines,
-} from "../../core/collections.ts";
+} from "../../network/interface/collection.ts";
 import { uniques } from "../../network/interface/interfaces.ts";
+import { networks } from "../../network/network/collection.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import type { Code } from "./codes.ts";
 import type { Finding } from "./finding.ts";
 import {

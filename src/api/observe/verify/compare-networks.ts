@@ -5,7 +5,10 @@ import {
 } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { canonicalAddress } from "../../../util/cidr.ts";
-import { networks, nodes, taps, virtualMachines } from "../../core/collections.ts";
+import { taps } from "../../network/interface/collection.ts";
+import { networks } from "../../network/network/collection.ts";
+import { nodes } from "../../pool/node/collection.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import type { Tap } from "../../provisioning/virtual-machine/tap-steps.ts";
 import { ownerOf } from "../../provisioning/virtual-machine/virtual-machine-record.ts";
 import type { Code } from "./codes.ts";

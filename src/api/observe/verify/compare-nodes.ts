@@ -1,14 +1,8 @@
-import {
-  allocations,
-  type Counted,
-  computes,
-  heartbeats,
-  interfaceAllocations,
-  networks,
-  nodes,
-  storages,
-} from "../../core/collections.ts";
+import { interfaceAllocations } from "../../network/interface/collection.ts";
+import { networks } from "../../network/network/collection.ts";
 import { NOTHING, sum, toAmounts } from "../../pool/inventory/amounts.ts";
+import { allocations, type Counted, computes, storages } from "../../pool/inventory/collection.ts";
+import { heartbeats, nodes } from "../../pool/node/collection.ts";
 import { ANY, type Finding } from "./finding.ts";
 import { dropRecords, takeCapacity } from "./repair-records.ts";
 import type { View } from "./view.ts";

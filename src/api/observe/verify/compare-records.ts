@@ -7,15 +7,12 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import {
-  blockStorages,
-  images,
-  networks,
-  overlays,
-  users,
-  virtualMachines,
-} from "../../core/collections.ts";
+import { images } from "../../deployment/image/collection.ts";
+import { users } from "../../iam/user/collection.ts";
+import { networks } from "../../network/network/collection.ts";
 import { ownerOf as diskOwner } from "../../provisioning/block-storage/block-storage-record.ts";
+import { blockStorages, overlays } from "../../provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { ownerOf } from "../../provisioning/virtual-machine/virtual-machine-record.ts";
 import type { Finding } from "./finding.ts";
 import {

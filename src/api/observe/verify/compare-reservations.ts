@@ -3,17 +3,15 @@ import type { Stored } from "../../../datastore/records.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import {
-  blockStorages,
   type ComputeReservation,
   computes,
-  nodes,
-  replicas,
   type StorageReservation,
   storages,
-  uuids,
-  virtualMachines,
-} from "../../core/collections.ts";
+} from "../../pool/inventory/collection.ts";
+import { nodes } from "../../pool/node/collection.ts";
+import { blockStorages, replicas } from "../../provisioning/block-storage/collection.ts";
 import { reservationOf } from "../../provisioning/block-storage/make.ts";
+import { uuids, virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { computeReservationOf } from "../../provisioning/virtual-machine/reservations.ts";
 import type { Code } from "./codes.ts";
 import type { Finding } from "./finding.ts";

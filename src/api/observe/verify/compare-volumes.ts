@@ -3,8 +3,9 @@ import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { blockStorages, replicas, virtualMachines } from "../../core/collections.ts";
 import { ownerOf } from "../../provisioning/block-storage/block-storage-record.ts";
+import { blockStorages, replicas } from "../../provisioning/block-storage/collection.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import type { Finding } from "./finding.ts";
 import {
   adopt,

@@ -6,7 +6,7 @@ import {
   newVerifyWorld,
   repairIn,
 } from "../../../../test/verify-world.ts";
-import { addresses, interfaces } from "../../core/collections.ts";
+import { addresses, interfaces } from "../../network/interface/collection.ts";
 
 test("what is not ours is neither told of nor touched", async () => {
   await using world = await newVerifyWorld();

@@ -10,8 +10,8 @@ import {
 import { later } from "../../../transaction/step.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
-import { blockStorages, overlays, replicas, storages } from "../../core/collections.ts";
 import type { Tx } from "../../core/context.ts";
+import { storages } from "../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
 import {
   blockStorageSteps,
@@ -21,6 +21,7 @@ import {
   pending,
   settled,
 } from "../../provisioning/block-storage/block-storage-record.ts";
+import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
 import { reservationOf } from "../../provisioning/block-storage/make.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
 import { growFile } from "../../provisioning/block-storage/update.ts";

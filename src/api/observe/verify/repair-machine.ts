@@ -4,7 +4,7 @@ import {
   type VirtualMachine,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../../transaction/step.ts";
-import { virtualMachines } from "../../core/collections.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { stateOf } from "../../provisioning/virtual-machine/domain-states.ts";
 import {
   type DomainPlace,

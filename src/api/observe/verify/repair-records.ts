@@ -7,16 +7,14 @@ import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtua
 import { deviceName } from "../../../util/checksum.ts";
 import { notFound } from "../../../util/errors.ts";
 import {
-  type ComputeReservation,
   type InterfaceReservation,
   interfaceAllocations,
   interfaces,
-  networks,
-  nodes,
-  type StorageReservation,
-} from "../../core/collections.ts";
+} from "../../network/interface/collection.ts";
 import { reserveInterface, uniques } from "../../network/interface/interfaces.ts";
+import { networks } from "../../network/network/collection.ts";
 import { getNetwork } from "../../network/network/network-record.ts";
+import type { ComputeReservation, StorageReservation } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/inventory.ts";
 import {
   changeCompute,
@@ -24,6 +22,7 @@ import {
   reserveCompute,
   reserveStorage,
 } from "../../pool/inventory/steps.ts";
+import { nodes } from "../../pool/node/collection.ts";
 import type { reservationOf } from "../../provisioning/block-storage/make.ts";
 import {
   computeReservationOf,

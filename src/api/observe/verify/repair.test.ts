@@ -14,7 +14,7 @@ import { newWorld } from "../../../../test/world.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { RepairOutcome } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
-import { virtualMachines } from "../../core/collections.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { ALL_CODES, CODES } from "./codes.ts";
 
 test("everything at once is repaired but what is for a person", async () => {

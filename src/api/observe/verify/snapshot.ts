@@ -2,27 +2,21 @@ import type { Collection } from "../../../datastore/collection.ts";
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
+import type { Api, Reader } from "../../core/context.ts";
+import { images } from "../../deployment/image/collection.ts";
+import { users } from "../../iam/user/collection.ts";
 import {
   addresses,
-  allocations,
-  blockStorages,
-  computes,
   hardwareAddresses,
-  heartbeats,
-  images,
   interfaceAllocations,
   interfaces,
-  networks,
-  nodes,
-  overlays,
-  replicas,
-  storages,
   taps,
-  users,
-  uuids,
-  virtualMachines,
-} from "../../core/collections.ts";
-import type { Api, Reader } from "../../core/context.ts";
+} from "../../network/interface/collection.ts";
+import { networks } from "../../network/network/collection.ts";
+import { allocations, computes, storages } from "../../pool/inventory/collection.ts";
+import { heartbeats, nodes } from "../../pool/node/collection.ts";
+import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
+import { uuids, virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 
 const COLLECTIONS: readonly Collection<unknown>[] = [
   nodes,

@@ -1,5 +1,5 @@
 import type { Node } from "../../../gen/n0stack/pool/v0/node_pb.ts";
-import type { ComputeReservation, Counted, StorageReservation } from "../../core/collections.ts";
+import type { ComputeReservation, Counted, StorageReservation } from "./collection.ts";
 
 /** What is asked of a node, or used on it. */
 export interface Amounts {

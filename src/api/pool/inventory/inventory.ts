@@ -5,18 +5,9 @@ import type { Node } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import type { Clock } from "../../../util/clock.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { newKeyedMutex } from "../../../util/keyed-mutex.ts";
-import {
-  allocations,
-  type ComputeReservation,
-  type Counted,
-  computes,
-  heartbeats,
-  nodes,
-  type StorageReservation,
-  storages,
-} from "../../core/collections.ts";
 import type { WriteBatch } from "../../core/context.ts";
 import { Mirror } from "../../core/read/mirror.ts";
+import { heartbeats, nodes } from "../node/collection.ts";
 import {
   type Amounts,
   countCompute,
@@ -28,6 +19,14 @@ import {
   toAmounts,
   type Uncounted,
 } from "./amounts.ts";
+import {
+  allocations,
+  type ComputeReservation,
+  type Counted,
+  computes,
+  type StorageReservation,
+  storages,
+} from "./collection.ts";
 
 /** A node whose agent is silent for longer than this is NOT_READY. */
 export const SILENCE_MS = 15_000;

@@ -10,17 +10,17 @@ import type {
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { invalid, N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
-import {
-  type ComputeReservation,
-  computes,
-  type StorageReservation,
-  storages,
-} from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { toWire } from "../node/node-record.ts";
 import { computeWish, schedule, storageWish } from "../schedule/schedule.ts";
+import {
+  type ComputeReservation,
+  computes,
+  type StorageReservation,
+  storages,
+} from "./collection.ts";
 import { release } from "./inventory.ts";
 import {
   reserveCompute as reserveComputeStep,

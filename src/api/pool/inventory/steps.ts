@@ -1,11 +1,11 @@
+import type { SagaRecordStep } from "../../core/context.ts";
+import type { Uncounted } from "./amounts.ts";
 import {
   type ComputeReservation,
   computes,
   type StorageReservation,
   storages,
-} from "../../core/collections.ts";
-import type { SagaRecordStep } from "../../core/context.ts";
-import type { Uncounted } from "./amounts.ts";
+} from "./collection.ts";
 
 type ComputeAsked = Omit<Uncounted<ComputeReservation>, "transactionId">;
 type StorageAsked = Omit<Uncounted<StorageReservation>, "transactionId">;

@@ -9,11 +9,11 @@ import {
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { invalid } from "../../../util/errors.ts";
 import { lost } from "../../core/agents.ts";
-import { heartbeats, nodes } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { throwUnlessAgents } from "./ask-agent.ts";
+import { heartbeats, nodes } from "./collection.ts";
 import { toWire } from "./node-record.ts";
 
 /**

@@ -5,24 +5,21 @@ import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_st
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import type { Later } from "../../../transaction/step.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
-import {
-  allocations,
-  blockStorages,
-  computes,
-  heartbeats,
-  images,
-  nodes,
-  type Replica,
-  replicas,
-  storages,
-  virtualMachines,
-} from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { images } from "../../deployment/image/collection.ts";
 import { isRegistered, unregistered } from "../../deployment/image/image-record.ts";
+import {
+  blockStorages,
+  type Replica,
+  replicas,
+} from "../../provisioning/block-storage/collection.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { releaseIdentity } from "../../provisioning/virtual-machine/delete.ts";
+import { allocations, computes, storages } from "../inventory/collection.ts";
+import { heartbeats, nodes } from "./collection.ts";
 import { type Fate, fateOf, writeFate } from "./lost-disk.ts";
 
 /** Everything that was on the node, or names something that was. */

@@ -2,10 +2,11 @@ import { remove, unchanged } from "../../../datastore/collection.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NODE_DELETION_LOCK } from "../../core/annotations.ts";
-import { allocations, computes, heartbeats, nodes, storages } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { allocations, computes, storages } from "../inventory/collection.ts";
+import { heartbeats, nodes } from "./collection.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while something is reserved there; `aborted`. */
 export async function deleteNode(api: Api, call: Call, name: string): Promise<void> {

@@ -5,10 +5,10 @@ import {
   type SetNodeLostRequest,
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
-import { nodes } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answering } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { nodes } from "./collection.ts";
 import { toWire } from "./node-record.ts";
 
 /**

@@ -3,13 +3,13 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ComputeSchema } from "../../../gen/n0stack/budget/v0/compute_pb.ts";
 import { StorageSchema } from "../../../gen/n0stack/budget/v0/storage_pb.ts";
 import { type Node, Node_NodeState, NodeSchema } from "../../../gen/n0stack/pool/v0/node_pb.ts";
+import type { Api } from "../../core/context.ts";
 import {
   type ComputeReservation,
   computes,
   type StorageReservation,
   storages,
-} from "../../core/collections.ts";
-import type { Api } from "../../core/context.ts";
+} from "../inventory/collection.ts";
 
 /** The node as clients see it: with its state and what is reserved on it. */
 export async function toWire(api: Api, node: Node): Promise<Node> {

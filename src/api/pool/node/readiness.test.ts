@@ -4,8 +4,8 @@ import { put } from "../../../datastore/collection.ts";
 import { memoryDatastore } from "../../../datastore/memory/memory-datastore.ts";
 import { NodeSchema } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { systemClock } from "../../../util/clock.ts";
-import { heartbeats, nodes } from "../../core/collections.ts";
 import { Inventory, SILENCE_MS } from "../inventory/inventory.ts";
+import { heartbeats, nodes } from "./collection.ts";
 import { onReadinessChange } from "./readiness.ts";
 
 test("told are a node that falls silent, one that is back, and one that was silent between two looks", async () => {

@@ -5,10 +5,10 @@ import { ConflictError, merge } from "../../../datastore/datastore.ts";
 import { ListNodesResponseSchema, type NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { lost } from "../../core/agents.ts";
-import { computes, heartbeats, nodes, storages } from "../../core/collections.ts";
 import type { Api } from "../../core/context.ts";
 import { listPage } from "../../core/read/list.ts";
 import { watchObjects } from "../../core/read/watch.ts";
+import { computes, storages } from "../inventory/collection.ts";
 import { SILENCE_MS } from "../inventory/inventory.ts";
 import {
   releaseCompute,
@@ -19,6 +19,7 @@ import {
   scheduleStorage,
 } from "../inventory/reserve.ts";
 import { applyNode } from "./apply.ts";
+import { heartbeats, nodes } from "./collection.ts";
 import { deleteNode } from "./delete.ts";
 import { deleteLostNode } from "./delete-lost.ts";
 import { setNodeLost } from "./lost.ts";

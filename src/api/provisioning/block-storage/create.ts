@@ -8,9 +8,9 @@ import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/pr
 import { invalid } from "../../../util/errors.ts";
 import { parseSourceUrl, withoutSecrets } from "../../../util/source-url.ts";
 import { COPY_FROM, FETCH_FROM } from "../../core/annotations.ts";
-import { blockStorages } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { getBlockStorage, throwUnlessIn } from "./block-storage-record.ts";
+import { blockStorages } from "./collection.ts";
 import { makeBlockStorage } from "./make.ts";
 import { ensureCopied, ensureEmpty, ensureFetched, ensureReplicated } from "./volume-steps.ts";
 

@@ -11,13 +11,13 @@ import {
   REQUEST_NODE_OF_BLOCK_STORAGE,
   volumeUrl,
 } from "../../core/annotations.ts";
-import { blockStorages } from "../../core/collections.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
 import { answeringRecord } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
 import { countedOn, requestedNode, schedule, storageWish } from "../../pool/schedule/schedule.ts";
 import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./block-storage-record.ts";
+import { blockStorages } from "./collection.ts";
 import { removalOf } from "./removal.ts";
 import { checkSizes, limitOf, type Sizes } from "./sizes.ts";
 import type { VolumePlace } from "./volume-steps.ts";

@@ -1,6 +1,5 @@
 import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { later, type Retriable } from "../../../transaction/step.ts";
-import { blockStorages } from "../../core/collections.ts";
 import type { Api, Call, SagaContext } from "../../core/context.ts";
 import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
@@ -11,6 +10,7 @@ import {
   throwIfBase,
   throwUnlessIn,
 } from "./block-storage-record.ts";
+import { blockStorages } from "./collection.ts";
 import { removalOf } from "./removal.ts";
 
 /** The last step of a purge, which writes records alone: the name is free. */

@@ -2,11 +2,12 @@ import { remove } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { type Later, later, type Retriable } from "../../../transaction/step.ts";
-import { overlays, replicas, storages } from "../../core/collections.ts";
 import type { SagaContext, Tx } from "../../core/context.ts";
 import { operation, quick } from "../../core/operation.ts";
+import { storages } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/inventory.ts";
 import { ownerOf } from "./block-storage-record.ts";
+import { overlays, replicas } from "./collection.ts";
 import { removeVolumeLater } from "./volume-steps.ts";
 
 /** A file that is gone, and what is kept about it. */

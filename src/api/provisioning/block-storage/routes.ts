@@ -7,11 +7,11 @@ import {
   ListBlockStoragesResponseSchema,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { peerOfCall } from "../../core/asker.ts";
-import { blockStorages } from "../../core/collections.ts";
 import type { Api } from "../../core/context.ts";
 import { listPage } from "../../core/read/list.ts";
 import { watchObjects } from "../../core/read/watch.ts";
 import { getBlockStorage, toWire } from "./block-storage-record.ts";
+import { blockStorages } from "./collection.ts";
 import { copyBlockStorage, createBlockStorage, fetchBlockStorage } from "./create.ts";
 import { purgeBlockStorage } from "./purge.ts";
 import { getReadable, readBlockStorage } from "./read.ts";

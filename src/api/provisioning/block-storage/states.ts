@@ -3,10 +3,10 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { blockStorages, images } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { answeringRecord } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { images } from "../../deployment/image/collection.ts";
 import {
   getBlockStorage,
   ownerOf,
@@ -14,6 +14,7 @@ import {
   throwIfBase,
   throwUnlessIn,
 } from "./block-storage-record.ts";
+import { blockStorages } from "./collection.ts";
 
 interface Transition {
   readonly kind: string;

@@ -12,13 +12,14 @@ import {
   REQUEST_NODE_OF_BLOCK_STORAGE,
   volumeUrl,
 } from "../../core/annotations.ts";
-import { blockStorages, storages, virtualMachines } from "../../core/collections.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
 import { maskOf } from "../../core/field-mask.ts";
 import { answering, answeringRecord } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { storages } from "../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
 import { schedule, storageWish } from "../../pool/schedule/schedule.ts";
+import { virtualMachines } from "../virtual-machine/collection.ts";
 import {
   blockStorageSteps,
   changed,
@@ -27,6 +28,7 @@ import {
   throwIfBase,
   throwUnlessIn,
 } from "./block-storage-record.ts";
+import { blockStorages } from "./collection.ts";
 import { reservationOf } from "./make.ts";
 import { removeFile } from "./removal.ts";
 import { checkSizes, limitOf } from "./sizes.ts";

@@ -4,10 +4,10 @@ import type { Operation } from "../../../gen/n0stack/agent/v1alpha1/operation_pb
 import type { Retriable, Step, StepScope } from "../../../transaction/step.ts";
 import { kindOf, N0Error } from "../../../util/errors.ts";
 import type { Agent } from "../../core/agents.ts";
-import { blockStorages, overlays } from "../../core/collections.ts";
 import type { SagaContext, SagaRecordStep } from "../../core/context.ts";
 import { operation, patient, quick, unlessLost } from "../../core/operation.ts";
 import { isActiveDomain } from "../virtual-machine/domain-states.ts";
+import { blockStorages, overlays } from "./collection.ts";
 
 /** A volume on a node, and whose it is. */
 export type VolumePlace = {

@@ -3,7 +3,6 @@ import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { blockStorages } from "../../core/collections.ts";
 import type { Api, Tx } from "../../core/context.ts";
 import {
   blockStorageSteps,
@@ -14,6 +13,7 @@ import {
   throwIfBase,
   throwUnlessIn,
 } from "../block-storage/block-storage-record.ts";
+import { blockStorages } from "../block-storage/collection.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` for a disk that somebody uses or that others rest on. */
 export async function getClaimable(api: Api, name: string): Promise<BlockStorage> {

@@ -4,19 +4,16 @@ import { BlockStorage_BlockStorageState as BlockStorageState } from "../../../ge
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later, type Retriable } from "../../../transaction/step.ts";
 import { N0Error } from "../../../util/errors.ts";
-import {
-  blockStorages,
-  computes,
-  interfaces,
-  uuids,
-  virtualMachines,
-} from "../../core/collections.ts";
 import type { Api, Call, SagaContext } from "../../core/context.ts";
 import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { interfaces } from "../../network/interface/collection.ts";
 import { releaseInterface } from "../../network/interface/interfaces.ts";
+import { computes } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/inventory.ts";
 import { settled as settledDisk } from "../block-storage/block-storage-record.ts";
+import { blockStorages } from "../block-storage/collection.ts";
+import { uuids, virtualMachines } from "./collection.ts";
 import { removeDomainLater } from "./domain-steps.ts";
 import { planOf } from "./plan.ts";
 import { removeTapLater } from "./tap-steps.ts";

@@ -8,8 +8,8 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { deviceName } from "../../../util/checksum.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
-import { taps } from "../../core/collections.ts";
 import type { Api } from "../../core/context.ts";
+import { taps } from "../../network/interface/collection.ts";
 import {
   chooseInterface,
   keepAsked,

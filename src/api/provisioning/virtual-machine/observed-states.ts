@@ -4,8 +4,8 @@ import type { Clock } from "../../../util/clock.ts";
 import type { Log } from "../../../util/log.ts";
 import { withoutLogFields } from "../../../util/log.ts";
 import type { Agents } from "../../core/agents.ts";
-import { nodes } from "../../core/collections.ts";
 import type { Inventory } from "../../pool/inventory/inventory.ts";
+import { nodes } from "../../pool/node/collection.ts";
 import { isActiveDomain } from "./domain-states.ts";
 
 /** Between two tries to watch a node whose agent does not answer. */

@@ -7,11 +7,12 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../../transaction/step.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { blockStorages, virtualMachines } from "../../core/collections.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
 import { answering, answeringRecord } from "../../core/idempotency/answer.ts";
 import { throwIfPending } from "../../core/saga/pending.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { blockStorages } from "../block-storage/collection.ts";
+import { virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
 import {
   type DomainPlace,

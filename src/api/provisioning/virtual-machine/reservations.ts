@@ -3,8 +3,8 @@ import { ConflictError } from "../../../datastore/datastore.ts";
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
-import { uuids } from "../../core/collections.ts";
 import type { SagaRecordStep } from "../../core/context.ts";
+import { uuids } from "./collection.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
 /** No two domains can have the same UUID. */

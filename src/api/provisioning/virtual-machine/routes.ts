@@ -10,11 +10,11 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { peerOfCall } from "../../core/asker.ts";
-import { virtualMachines } from "../../core/collections.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { listPage } from "../../core/read/list.ts";
 import { watchObjects } from "../../core/read/watch.ts";
 import { onReadinessChange } from "../../pool/node/readiness.ts";
+import { virtualMachines } from "./collection.ts";
 import { createVirtualMachine } from "./create.ts";
 import { deleteVirtualMachine } from "./delete.ts";
 import {

@@ -7,14 +7,16 @@ import {
 import { later } from "../../../transaction/step.ts";
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
-import { blockStorages, computes, virtualMachines } from "../../core/collections.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
 import { maskOf } from "../../core/field-mask.ts";
 import { answering } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { computes } from "../../pool/inventory/collection.ts";
 import { changeCompute } from "../../pool/inventory/steps.ts";
 import { getBlockStorage } from "../block-storage/block-storage-record.ts";
+import { blockStorages } from "../block-storage/collection.ts";
 import { claim, getClaimable, unclaim } from "./claims.ts";
+import { virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
 import { redefineDomain } from "./domain-steps.ts";
 import { planOf } from "./plan.ts";

@@ -7,9 +7,9 @@ import {
   VirtualMachineSchema,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
-import { uuids, virtualMachines } from "../../core/collections.ts";
 import type { Api } from "../../core/context.ts";
 import { recordSteps } from "../../core/saga/record-steps.ts";
+import { uuids, virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
 
 export const virtualMachineSteps = recordSteps(virtualMachines);

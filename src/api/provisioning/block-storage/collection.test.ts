@@ -1,8 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { BlockStorageSchema } from "../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { BLOCK_STORAGE_URL } from "./annotations.ts";
-import { blockStorages } from "./collections.ts";
+import { BlockStorageSchema } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { BLOCK_STORAGE_URL } from "../../core/annotations.ts";
+import { blockStorages } from "./collection.ts";
 
 test("a record of a version before no longer tells where its file lies on the node", () => {
   const path = "file:///srv/n0core/volumes/disk.0123456789ab.qcow2";

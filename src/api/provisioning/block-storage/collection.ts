@@ -1,0 +1,25 @@
+import { jsonCollection, protoCollection } from "../../../datastore/collection.ts";
+import {
+  type BlockStorage,
+  BlockStorageSchema,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
+
+export const blockStorages = protoCollection("block_storage", BlockStorageSchema, withoutNodePath);
+
+/** A version before wrote where the file lies on its node. */
+function withoutNodePath(disk: BlockStorage): BlockStorage {
+  if (disk.annotations[BLOCK_STORAGE_URL] !== undefined) {
+    disk.annotations[BLOCK_STORAGE_URL] = volumeUrl(disk.volumeId);
+  }
+  return disk;
+}
+
+/**
+ * Under block storage and node: the id of the copy of a protected base that overlays there rest on, and
+ * which registration of the base it is a copy of. Between two of them the base may have been written to.
+ */
+export type Replica = { readonly volumeId: string; readonly registration: string };
+export const replicas = jsonCollection<Replica>("replica");
+/** Under the id of a base volume and that of an overlay on it: what keeps the base from being purged. */
+export const overlays = jsonCollection<{ readonly blockStorage: string }>("overlay");

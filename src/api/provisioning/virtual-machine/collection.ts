@@ -1,0 +1,9 @@
+import { jsonCollection, protoCollection } from "../../../datastore/collection.ts";
+import { VirtualMachineSchema } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { UsedBy } from "../../core/reserved.ts";
+
+/** What its node says of it is added when a virtual machine is read. */
+export const virtualMachines = protoCollection("virtual_machine", VirtualMachineSchema);
+
+/** By UUID. */
+export const uuids = jsonCollection<UsedBy>("uuid");
