@@ -1,13 +1,7 @@
-import type { DescService } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { stepRegistry } from "../src/api/step-registry.ts";
-import { ImageService } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
-import { UserService } from "../src/gen/n0stack/iam/v0/user_pb.ts";
-import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
-import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
-import { BlockStorageService } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { VirtualMachineService } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { stepRegistryOf } from "../src/api/core/resource/resource.ts";
+import { resources } from "../src/api/resources.ts";
 import { Phase } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { fromConnectError, TRANSACTION_HEADER } from "../src/rpc/errors.ts";
@@ -17,15 +11,7 @@ import { verifyCases } from "./rpc-cases/verify.ts";
 import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
 import { newWorld, through, type World } from "./world.ts";
 
-const SERVICES: readonly DescService[] = [
-  NodeService,
-  NetworkService,
-  BlockStorageService,
-  VirtualMachineService,
-  ImageService,
-  UserService,
-  VerifyService,
-];
+const SERVICES = [...resources.map(({ service }) => service), VerifyService];
 /** What changes nothing, and the heartbeat, which changes no object of a user's. */
 const NO_SAGA = /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat|Verify)/;
 
@@ -49,7 +35,7 @@ test("every step of the registry is run by one of them", async () => {
     await call(world);
     await world.opened.api.engine.settled();
   }
-  const { steps, retriables } = stepRegistry().names();
+  const { steps, retriables } = stepRegistryOf(resources).names();
   expect([...steps, ...retriables].filter((name) => !run.has(name))).toEqual([]);
 });
 

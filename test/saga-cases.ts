@@ -1,4 +1,5 @@
-import { stepRegistry } from "../src/api/step-registry.ts";
+import { stepRegistryOf } from "../src/api/core/resource/resource.ts";
+import { resources } from "../src/api/resources.ts";
 import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { Held } from "../src/datastore/lock-table.ts";
 import type { StepRow } from "../src/transaction/journal.ts";
@@ -82,7 +83,7 @@ async function actAgain(
     generation: steps.find(({ value }) => value.seq === seq)?.revision ?? 0,
     signal: AbortSignal.timeout(30_000),
   };
-  const step = stepRegistry().step(name);
+  const step = stepRegistryOf(resources).step(name);
   if ("act" in step) await step.act(context, input, scope, secret);
   else await step.writeRecords(context, input, scope, (writes) => api.datastore.batch(writes));
 }

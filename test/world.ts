@@ -3,7 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Transport } from "@connectrpc/connect";
 import { type OpenedApi, openApi } from "../src/api/api.ts";
+import { keptRequests } from "../src/api/core/idempotency/kept-request.ts";
+import { resources } from "../src/api/resources.ts";
 import type { Datastore } from "../src/datastore/datastore.ts";
+import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { memoryDatastore } from "../src/datastore/memory/memory-datastore.ts";
 import { sqliteDatastore } from "../src/datastore/sqlite/sqlite-datastore.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
@@ -62,14 +65,11 @@ export const hurried: Clock = {
 
 /** Records of how things came about rather than of what there is. */
 const NOT_RESIDUE = [
-  "transaction/",
-  "transaction_step/",
-  "allocation/",
-  "interface_allocation/",
-  "cidr_allocation/",
-  "heartbeat/",
-  "idempotency/",
-];
+  transactionCollection,
+  stepCollection,
+  keptRequests,
+  ...resources.flatMap(({ traces }) => traces),
+].map(({ prefix }) => prefix);
 
 export async function newWorld({
   nodeCount = 1,

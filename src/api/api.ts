@@ -4,12 +4,6 @@ import { datastoreJournal } from "../datastore/datastore-journal.ts";
 import { pruneHistory } from "../datastore/history.ts";
 import { LockTable } from "../datastore/lock-table.ts";
 import { Records } from "../datastore/records.ts";
-import { ImageService } from "../gen/n0stack/deployment/v0/image_pb.ts";
-import { UserService } from "../gen/n0stack/iam/v0/user_pb.ts";
-import { NetworkService } from "../gen/n0stack/pool/v0/network_pb.ts";
-import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
-import { BlockStorageService } from "../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { VirtualMachineService } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { TransactionEngine } from "../transaction/engine.ts";
@@ -23,20 +17,15 @@ import type { Api } from "./core/context.ts";
 import { KeyedRequests } from "./core/idempotency/keyed-requests.ts";
 import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
 import { pruneKeptRequests } from "./core/idempotency/prune.ts";
+import { stepRegistryOf } from "./core/resource/resource.ts";
 import { takeOver } from "./core/saga/take-over.ts";
-import { imageRoutes } from "./deployment/image/routes.ts";
-import { userRoutes } from "./iam/user/routes.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
-import { networkRoutes } from "./network/network/routes.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
 import { verifyRoutes } from "./observe/verify/routes.ts";
 import { Inventory } from "./pool/inventory/inventory.ts";
-import { nodeRoutes } from "./pool/node/routes.ts";
 import { ProgressBoard } from "./provisioning/block-storage/progress.ts";
-import { blockStorageRoutes } from "./provisioning/block-storage/routes.ts";
 import { ObservedStates } from "./provisioning/virtual-machine/observed-states.ts";
-import { virtualMachineRoutes } from "./provisioning/virtual-machine/routes.ts";
-import { stepRegistry } from "./step-registry.ts";
+import { resources } from "./resources.ts";
 
 const HISTORY_RETENTION_MS = 7 * 24 * 3600 * 1000;
 const GIVE_UP_AFTER_MS = 30_000;
@@ -85,7 +74,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const observed = new ObservedStates(agents, inventory, clock, log);
   const engine = new TransactionEngine({
     journal: datastoreJournal(datastore),
-    registry: stepRegistry(),
+    registry: stepRegistryOf(resources),
     faults: options.faults ?? noFaults,
     clock,
     random,
@@ -99,6 +88,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     },
   });
   const api: Api = {
+    kinds: resources,
     datastore,
     records: new Records(datastore),
     locks: new LockTable(Math.ceil(options.openTransactionsMax / 2)),
@@ -136,18 +126,9 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     api,
     recovered,
     routes: (router) => {
-      router.service(NodeService, keyedRoutes(NodeService, nodeRoutes(api), keyed));
-      router.service(NetworkService, keyedRoutes(NetworkService, networkRoutes(api), keyed));
-      router.service(
-        BlockStorageService,
-        keyedRoutes(BlockStorageService, blockStorageRoutes(api), keyed),
-      );
-      router.service(
-        VirtualMachineService,
-        keyedRoutes(VirtualMachineService, virtualMachineRoutes(api), keyed),
-      );
-      router.service(ImageService, keyedRoutes(ImageService, imageRoutes(api), keyed));
-      router.service(UserService, keyedRoutes(UserService, userRoutes(api), keyed));
+      for (const { service, routes } of resources) {
+        router.service(service, keyedRoutes(service, routes(api), keyed));
+      }
       router.service(TransactionService, transactionRoutes(api));
       router.service(VerifyService, verifyRoutes(api));
     },

@@ -4,13 +4,8 @@ import process from "node:process";
 import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { sourcesHash } from "../../scripts/sources-hash.ts";
-import { stepRegistry } from "../../src/api/step-registry.ts";
-import { ImageService } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
-import { UserService } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
-import { NetworkService } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
-import { NodeService } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
-import { BlockStorageService } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { VirtualMachineService } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { stepRegistryOf } from "../../src/api/core/resource/resource.ts";
+import { resources } from "../../src/api/resources.ts";
 import { TransactionService } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { requirement } from "../node/requirements.ts";
@@ -41,16 +36,7 @@ const RUN_MS = SECONDS * 1000 + (IS_ALL ? 1_800_000 : 240_000);
 const READS = /^(?:Get|List|Watch|Read|Download|Schedule|OpenConsole|Heartbeat|Verify)/;
 
 test("every RPC that changes something has a scenario", () => {
-  const services = [
-    NodeService,
-    NetworkService,
-    BlockStorageService,
-    VirtualMachineService,
-    ImageService,
-    UserService,
-    TransactionService,
-    VerifyService,
-  ];
+  const services = [...resources.map(({ service }) => service), TransactionService, VerifyService];
   const methods = services.flatMap((service) => service.methods.map(({ name }) => name));
   // What is done to a transaction of another RPC is one of the things that happen to that. What is given
   // up has failed for half a minute: give-up.test.ts, and test/e2e/give-up.test.ts for real processes.
@@ -76,7 +62,7 @@ describe.runIf(isPossible)("real processes die", () => {
       const { undoable, undone, acted } = ledger;
       expect([...undoable].filter((name) => !undone.has(name))).toEqual([]);
       if (ONLY !== "") return undefined;
-      const { steps, retriables } = stepRegistry().names();
+      const { steps, retriables } = stepRegistryOf(resources).names();
       const known = new Set([...acted].map((name) => name.split(" ")[1]));
       expect([...steps, ...retriables].filter((name) => !known.has(name))).toEqual([]);
       return writeFileSync(join(PROJECT, "docs/crash-matrix.md"), matrixPage(ledger));

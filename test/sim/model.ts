@@ -1,12 +1,9 @@
-import { images } from "../../src/api/deployment/image/collection.ts";
-import { users } from "../../src/api/iam/user/collection.ts";
 import { interfaces } from "../../src/api/network/interface/collection.ts";
-import { networks } from "../../src/api/network/network/collection.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
-import { nodes } from "../../src/api/pool/node/collection.ts";
 import { settled } from "../../src/api/provisioning/block-storage/block-storage-record.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
+import { resources } from "../../src/api/resources.ts";
 import type { Collection } from "../../src/datastore/collection.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
@@ -14,14 +11,7 @@ import type { StepRow, TransactionHeader } from "../../src/transaction/journal.t
 import type { Batch } from "./datastore.ts";
 
 /** The objects of the users', whose records are compared as they are. */
-export const OBJECTS: readonly Pick<Collection<unknown>, "prefix" | "decode">[] = [
-  nodes,
-  networks,
-  blockStorages,
-  virtualMachines,
-  images,
-  users,
-];
+export const OBJECTS = resources.map(({ collection }) => collection);
 
 /** `shut_off` by a request, `gone_off` by the guest itself; `any` where both happened at once. */
 export type Power = "running" | "paused" | "shut_off" | "gone_off" | "any";

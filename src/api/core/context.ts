@@ -17,9 +17,12 @@ import type { Agents } from "./agents.ts";
 import type { ConsoleLinks } from "./console-links.ts";
 import type { Answered } from "./idempotency/answer.ts";
 import type { Attempt } from "./idempotency/attempt.ts";
+import type { Kind } from "./resource/kind.ts";
 
 /** Everything that a handler works with. Built once, in `api.ts`. */
 export interface Api {
+  /** All that there are of the users' objects. */
+  readonly kinds: readonly Kind[];
   readonly datastore: Datastore;
   readonly records: Records;
   readonly locks: LockTable;

@@ -9,7 +9,7 @@ type Handler = (request: Message, call: Call) => Promise<unknown>;
 /** The same routes, of which those that change something heed the idempotency key. */
 export function keyedRoutes<S extends DescService>(
   service: S,
-  routes: ServiceImpl<S>,
+  routes: object,
   requests: KeyedRequests,
 ): ServiceImpl<S> {
   const keyed: { [name: string]: unknown } = { ...routes };

@@ -1,30 +1,7 @@
-import type { Collection } from "../../../datastore/collection.ts";
 import { openCollection } from "../../../datastore/datastore-journal.ts";
-import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { VirtualMachine_VirtualMachineState as MachineState } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { blockStorages } from "../../provisioning/block-storage/collection.ts";
-import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import type { Api } from "../context.ts";
-
-/** A record that a transaction can mark as its own for as long as it is open. */
-export interface Ownable {
-  readonly name: string;
-  readonly state: number;
-  /** The transaction that has it PENDING; empty for none. */
-  readonly transactionId: string;
-}
-
-interface Kind {
-  readonly of: Collection<Ownable>;
-  readonly word: string;
-  readonly pending: number;
-}
-
-const KINDS: readonly Kind[] = [
-  { of: blockStorages, word: "block storage", pending: DiskState.PENDING },
-  { of: virtualMachines, word: "virtual machine", pending: MachineState.PENDING },
-];
+import type { Kind, Ownable } from "../resource/kind.ts";
 
 /**
  * A PENDING record is changed by its own transaction alone. A transaction that needs an operator has let
@@ -40,21 +17,22 @@ export async function throwIfPending(
   own: readonly string[],
 ): Promise<void> {
   for (const key of keys) {
-    const kind = KINDS.find(({ of }) => key.startsWith(of.prefix));
-    if (kind === undefined) continue;
-    const stored = await api.records.find(kind.of, ...kind.of.parts(key));
-    if (stored === undefined || stored.value.state !== kind.pending) continue;
+    const kind = api.kinds.find(({ collection }) => key.startsWith(collection.prefix));
+    if (kind?.pending === undefined) continue;
+    const { of, state } = kind.pending;
+    const stored = await api.records.find(of, ...of.parts(key));
+    if (stored === undefined || stored.value.state !== state) continue;
     if (!own.includes(stored.value.transactionId)) throw await refusal(api, kind, stored.value);
   }
 }
 
-async function refusal(api: Api, { of, word }: Kind, { name, transactionId }: Ownable) {
+async function refusal(api: Api, { kind, word }: Kind, { name, transactionId }: Ownable) {
   const isOpen =
     transactionId !== "" && (await api.records.find(openCollection, transactionId)) !== undefined;
   const why = isOpen
     ? `transaction ${transactionId} is at work on it or needs an operator: look at it with "n0cli tx show ${transactionId}"`
     : `no transaction is at work on it: repair it with "n0cli verify --repair"`;
   return new N0Error("failed_precondition", `${word} "${name}" is PENDING: ${why}`, {
-    resource: of.prefix + name,
+    resource: `${kind}/${name}`,
   });
 }

@@ -3,41 +3,6 @@ import { openCollection, transactionCollection } from "../../../datastore/datast
 import type { Stored } from "../../../datastore/records.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
 import type { Api, Reader } from "../../core/context.ts";
-import { images } from "../../deployment/image/collection.ts";
-import { users } from "../../iam/user/collection.ts";
-import {
-  addresses,
-  hardwareAddresses,
-  interfaceAllocations,
-  interfaces,
-  taps,
-} from "../../network/interface/collection.ts";
-import { networks } from "../../network/network/collection.ts";
-import { allocations, computes, storages } from "../../pool/inventory/collection.ts";
-import { heartbeats, nodes } from "../../pool/node/collection.ts";
-import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
-import { uuids, virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
-
-const COLLECTIONS: readonly Collection<unknown>[] = [
-  nodes,
-  networks,
-  blockStorages,
-  virtualMachines,
-  images,
-  users,
-  computes,
-  storages,
-  allocations,
-  heartbeats,
-  interfaces,
-  interfaceAllocations,
-  addresses,
-  hardwareAddresses,
-  uuids,
-  taps,
-  replicas,
-  overlays,
-];
 
 type Lists = ReadonlyMap<string, readonly Stored<unknown>[]>;
 
@@ -61,7 +26,7 @@ export class Snapshot implements Reader {
   }
 
   /** The open transactions first: who comes after them is seen by whoever watches. */
-  static async read({ records }: Api): Promise<Snapshot> {
+  static async read({ records, kinds }: Api): Promise<Snapshot> {
     const marks = (await records.list(openCollection)).map(
       ({ key }) => openCollection.parts(key)[0]!,
     );
@@ -70,7 +35,11 @@ export class Snapshot implements Reader {
       .flatMap((stored) => (stored === undefined ? [] : [stored.value]))
       .filter(({ state }) => state !== "done" && state !== "unwound");
     const lists = new Map<string, readonly Stored<unknown>[]>();
-    for (const kind of COLLECTIONS) lists.set(kind.prefix, await records.list(kind));
+    for (const { collection, records: others, traces } of kinds) {
+      for (const of of [collection, ...others, ...traces]) {
+        lists.set(of.prefix, await records.list(of));
+      }
+    }
     return new Snapshot(lists, marks, open);
   }
 

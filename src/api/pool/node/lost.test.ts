@@ -11,7 +11,8 @@ import {
 import { newShiftingClock, type ShiftingClock } from "../../../../test/shifting-clock.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { stepRegistry } from "../../step-registry.ts";
+import { stepRegistryOf } from "../../core/resource/resource.ts";
+import { resources } from "../../resources.ts";
 
 const name = "node-1";
 const size = { requestBytes: GiB, limitBytes: 2n * GiB };
@@ -238,7 +239,7 @@ test.for([
   const place = { nodeName: name, name: "web", sizeBytes: "2" };
   const scope = { transactionId: "1", generation: 1, signal: AbortSignal.timeout(5_000) };
   using held = api.locks.tryAcquire([], "test");
-  await stepRegistry().retriable(step).act({ api, held }, place, scope);
+  await stepRegistryOf(resources).retriable(step).act({ api, held }, place, scope);
 });
 
 test("a lost node is not deleted while something there is not at rest", async () => {

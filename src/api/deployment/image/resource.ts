@@ -1,0 +1,26 @@
+import { ImageSchema, ImageService } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
+import { defineResource } from "../../core/resource/resource.ts";
+import { applyImage, deleteImage } from "./apply.ts";
+import { images } from "./collection.ts";
+import { generateBlockStorage } from "./generate.ts";
+import { registerBlockStorage, tagImage, unregisterBlockStorage, untagImage } from "./register.ts";
+
+export const image = defineResource({
+  word: "image",
+  service: ImageService,
+  schema: ImageSchema,
+  collection: images,
+  givesRoom: ["deleteImage", "unregisterBlockStorage", "untagImage"],
+  routes: (api) => ({
+    applyImage: (request, call) => applyImage(api, call, request),
+    deleteImage: async ({ name }, call) => {
+      await deleteImage(api, call, name);
+      return {};
+    },
+    registerBlockStorage: (request, call) => registerBlockStorage(api, call, request),
+    unregisterBlockStorage: (request, call) => unregisterBlockStorage(api, call, request),
+    generateBlockStorage: (request, call) => generateBlockStorage(api, call, request),
+    tagImage: (request, call) => tagImage(api, call, request),
+    untagImage: (request, call) => untagImage(api, call, request),
+  }),
+});

@@ -1,0 +1,47 @@
+import { NetworkSchema, NetworkService } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import { defineResource } from "../../core/resource/resource.ts";
+import {
+  addresses,
+  hardwareAddresses,
+  interfaceAllocations,
+  interfaces,
+  taps,
+} from "../interface/collection.ts";
+import { reserveInterface } from "../interface/interfaces.ts";
+import {
+  releaseNetworkInterface,
+  reserveNetworkInterface,
+} from "../interface/reserve-interface.ts";
+import { applyNetwork } from "./apply.ts";
+import { cidrAllocation, networks } from "./collection.ts";
+import { deleteNetwork } from "./delete.ts";
+import { toWire } from "./network-record.ts";
+import { moveTap, restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
+
+export const network = defineResource({
+  word: "network",
+  service: NetworkService,
+  schema: NetworkSchema,
+  collection: networks,
+  records: [interfaces, addresses, hardwareAddresses, taps],
+  traces: [interfaceAllocations, cidrAllocation],
+  givesRoom: ["deleteNetwork", "releaseNetworkInterface"],
+  steps: {
+    steps: [reserveInterface],
+    retriables: [restoreNetwork, moveTap, sweep, settleRules],
+  },
+  view: toWire,
+  shows: [interfaces],
+  routes: (api) => ({
+    applyNetwork: (request, call) => applyNetwork(api, call, request),
+    deleteNetwork: async ({ name }, call) => {
+      await deleteNetwork(api, call, name);
+      return {};
+    },
+    reserveNetworkInterface: (request, call) => reserveNetworkInterface(api, call, request),
+    releaseNetworkInterface: async (request, call) => {
+      await releaseNetworkInterface(api, call, request);
+      return {};
+    },
+  }),
+});

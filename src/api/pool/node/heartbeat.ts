@@ -1,0 +1,25 @@
+import { put, unchanged } from "../../../datastore/collection.ts";
+import { ConflictError, merge } from "../../../datastore/datastore.ts";
+import { N0Error, notFound } from "../../../util/errors.ts";
+import { lost } from "../../core/agents.ts";
+import type { Api } from "../../core/context.ts";
+import { heartbeats, nodes } from "./collection.ts";
+
+/** Not a transaction: one observation, of no object of the user's. */
+export async function heartbeat(api: Api, name: string): Promise<void> {
+  const stored = await api.records.find(nodes, name);
+  if (stored === undefined) throw notFound("node", name);
+  if (stored.value.lost) throw lost(name);
+  try {
+    await api.datastore.batch(
+      merge(
+        put(heartbeats, [name], { atMs: api.clock.nowMs() }),
+        unchanged(nodes, [name], stored.revision),
+      ),
+    );
+  } catch (cause) {
+    if (!(cause instanceof ConflictError)) throw cause;
+    const message = `node "${name}" has just changed: try again`;
+    throw new N0Error("aborted", message, { retryAfterMs: 100, cause });
+  }
+}

@@ -1,0 +1,61 @@
+import { NodeSchema, NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
+import { defineResource } from "../../core/resource/resource.ts";
+import { allocations, computes, storages } from "../inventory/collection.ts";
+import { SILENCE_MS } from "../inventory/inventory.ts";
+import {
+  releaseCompute,
+  releaseStorage,
+  reserveCompute,
+  reserveStorage,
+  scheduleCompute,
+  scheduleStorage,
+} from "../inventory/reserve.ts";
+import * as steps from "../inventory/steps.ts";
+import { applyNode } from "./apply.ts";
+import { heartbeats, nodes } from "./collection.ts";
+import { deleteNode } from "./delete.ts";
+import { deleteLostNode } from "./delete-lost.ts";
+import { heartbeat } from "./heartbeat.ts";
+import { setNodeLost } from "./lost.ts";
+import { toWire } from "./node-record.ts";
+import { onReadinessChange } from "./readiness.ts";
+
+export const node = defineResource({
+  word: "node",
+  service: NodeService,
+  schema: NodeSchema,
+  collection: nodes,
+  records: [computes, storages],
+  traces: [allocations, heartbeats],
+  givesRoom: ["deleteNode", "releaseCompute", "releaseStorage"],
+  steps: {
+    steps: [steps.reserveCompute, steps.reserveStorage, steps.changeCompute, steps.changeStorage],
+  },
+  view: toWire,
+  shows: [heartbeats, computes, storages],
+  touches: (api) => (touch) => onReadinessChange(api, touch),
+  routes: (api) => ({
+    applyNode: (request, call) => applyNode(api, call, request),
+    deleteNode: async ({ name, withObjects }, call) => {
+      await (withObjects ? deleteLostNode(api, call, name) : deleteNode(api, call, name));
+      return {};
+    },
+    setNodeLost: (request, call) => setNodeLost(api, call, request),
+    scheduleCompute: (request) => scheduleCompute(api, request),
+    scheduleStorage: (request) => scheduleStorage(api, request),
+    reserveCompute: (request, call) => reserveCompute(api, call, request),
+    reserveStorage: (request, call) => reserveStorage(api, call, request),
+    releaseCompute: async (request, call) => {
+      await releaseCompute(api, call, request);
+      return {};
+    },
+    releaseStorage: async (request, call) => {
+      await releaseStorage(api, call, request);
+      return {};
+    },
+    heartbeatNode: async ({ name }) => {
+      await heartbeat(api, name);
+      return { intervalMilliseconds: SILENCE_MS / 3 };
+    },
+  }),
+});

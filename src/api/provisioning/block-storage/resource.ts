@@ -1,0 +1,78 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  BlockStorageSchema,
+  BlockStorageService,
+  DownloadBlockStorageResponseSchema,
+  BlockStorage_BlockStorageState as State,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { peerOfCall } from "../../core/asker.ts";
+import { defineResource } from "../../core/resource/resource.ts";
+import { blockStorageSteps, toWire } from "./block-storage-record.ts";
+import { blockStorages, overlays, replicas } from "./collection.ts";
+import { copyBlockStorage, createBlockStorage, fetchBlockStorage } from "./create.ts";
+import { forgetBlockStorage, purgeBlockStorage } from "./purge.ts";
+import { getReadable, readBlockStorage } from "./read.ts";
+import { forgetVolume } from "./removal.ts";
+import * as states from "./states.ts";
+import { updateBlockStorage } from "./update.ts";
+import * as volumes from "./volume-steps.ts";
+
+export const blockStorage = defineResource({
+  word: "block storage",
+  service: BlockStorageService,
+  schema: BlockStorageSchema,
+  collection: blockStorages,
+  records: [replicas, overlays],
+  pending: State.PENDING,
+  givesRoom: ["deleteBlockStorage", "purgeBlockStorage"],
+  steps: {
+    steps: [
+      blockStorageSteps.put,
+      volumes.ensureEmpty,
+      volumes.ensureOverlay,
+      volumes.ensureFetched,
+      volumes.ensureCopied,
+      volumes.ensureReplicated,
+      volumes.recordOverlay,
+      volumes.growVolume,
+      volumes.growDomainDisk,
+    ],
+    retriables: [
+      volumes.removeVolumeLater,
+      volumes.markVolumeLater,
+      forgetVolume,
+      forgetBlockStorage,
+    ],
+    formerRetriables: [
+      blockStorageSteps.settle,
+      volumes.growVolumeLater,
+      volumes.growDomainDiskLater,
+    ],
+  },
+  view: toWire,
+  touches: (api) => (touch) => api.progress.onChange(touch),
+  routes: (api) => ({
+    createBlockStorage: (request, call) => createBlockStorage(api, call, request),
+    fetchBlockStorage: (request, call) => fetchBlockStorage(api, call, request),
+    copyBlockStorage: (request, call) => copyBlockStorage(api, call, request),
+    updateBlockStorage: (request, call) => updateBlockStorage(api, call, request),
+    deleteBlockStorage: ({ name }, call) => states.changeState(api, call, name, states.DELETE),
+    undeleteBlockStorage: ({ name }, call) => states.changeState(api, call, name, states.UNDELETE),
+    setInuseBlockStorage: ({ name }, call) =>
+      states.changeState(api, call, name, states.SET_IN_USE),
+    setAvailableBlockStorage: ({ name }, call) =>
+      states.changeState(api, call, name, states.SET_AVAILABLE),
+    setProtectedBlockStorage: ({ name }, call) =>
+      states.changeState(api, call, name, states.SET_PROTECTED),
+    purgeBlockStorage: async ({ name }, call) => {
+      await purgeBlockStorage(api, call, name);
+      return {};
+    },
+    async downloadBlockStorage({ name }, call) {
+      const { volumeId } = await getReadable(api, name);
+      const downloadUrl = api.links.downloadUrl(name, volumeId, peerOfCall(call));
+      return create(DownloadBlockStorageResponseSchema, { downloadUrl });
+    },
+    readBlockStorage: (request, call) => readBlockStorage(api, call, request),
+  }),
+});

@@ -1,0 +1,36 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type OpenConsoleResponse,
+  OpenConsoleResponseSchema,
+  VirtualMachine_VirtualMachineState as State,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { peerOfCall } from "../../core/asker.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { getSettled, incarnationOf, ownerOf, toWire } from "./virtual-machine-record.ts";
+
+/**
+ * The link is good for one attempt within minutes, so there is none to a screen that is not there.
+ *
+ * @throws N0Error `not_found`; `unavailable` for one whose node is silent; `failed_precondition` for one
+ *   that does not run.
+ */
+export async function openConsole(
+  api: Api,
+  call: Call,
+  name: string,
+): Promise<OpenConsoleResponse> {
+  const vm = await getSettled(api, name);
+  api.agents.get(vm.computeNodeName);
+  const { state } = toWire(api, vm);
+  if (state !== State.RUNNING && state !== State.PAUSED) {
+    throw new N0Error(
+      "failed_precondition",
+      `virtual machine "${name}" is not running and has no screen: boot it first`,
+      { resource: ownerOf(name) },
+    );
+  }
+  return create(OpenConsoleResponseSchema, {
+    consoleUrl: api.links.consoleUrl(name, await incarnationOf(api, vm), peerOfCall(call)),
+  });
+}

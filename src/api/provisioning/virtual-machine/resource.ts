@@ -1,0 +1,74 @@
+import {
+  VirtualMachine_VirtualMachineState as State,
+  VirtualMachineSchema,
+  VirtualMachineService,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { defineResource } from "../../core/resource/resource.ts";
+import { uuids, virtualMachines } from "./collection.ts";
+import { createVirtualMachine } from "./create.ts";
+import { deleteVirtualMachine, forgetVirtualMachine } from "./delete.ts";
+import * as domains from "./domain-steps.ts";
+import { openConsole } from "./open-console.ts";
+import {
+  bootVirtualMachine,
+  rebootVirtualMachine,
+  saveVirtualMachine,
+  shutdownVirtualMachine,
+} from "./power.ts";
+import { reserveUuid } from "./reservations.ts";
+import { attachTap, makeTap, removeTapLater } from "./tap-steps.ts";
+import { onObservation } from "./touches.ts";
+import { updateVirtualMachine } from "./update.ts";
+import { toWire, virtualMachineSteps } from "./virtual-machine-record.ts";
+
+export const virtualMachine = defineResource({
+  word: "virtual machine",
+  service: VirtualMachineService,
+  schema: VirtualMachineSchema,
+  collection: virtualMachines,
+  records: [uuids],
+  pending: State.PENDING,
+  givesRoom: ["deleteVirtualMachine", "shutdownVirtualMachine"],
+  steps: {
+    steps: [
+      virtualMachineSteps.put,
+      reserveUuid,
+      domains.writeNewSeed,
+      domains.rewriteSeed,
+      domains.startNewDomain,
+      domains.startDomain,
+      domains.releaseDomain,
+      domains.resumeDomain,
+      domains.pauseDomain,
+      domains.pressPowerButton,
+      domains.redefineDomain,
+      domains.defineDomain,
+      domains.rebootDomain,
+      makeTap,
+      attachTap,
+    ],
+    retriables: [
+      virtualMachineSteps.settle,
+      forgetVirtualMachine,
+      domains.powerOffLater,
+      domains.removeDomainLater,
+      domains.restoreSeed,
+      removeTapLater,
+    ],
+  },
+  view: toWire,
+  touches: (api) => (touch) => onObservation(api, touch),
+  routes: (api) => ({
+    createVirtualMachine: (request, call) => createVirtualMachine(api, call, request),
+    updateVirtualMachine: (request, call) => updateVirtualMachine(api, call, request),
+    deleteVirtualMachine: async ({ name }, call) => {
+      await deleteVirtualMachine(api, call, name);
+      return {};
+    },
+    bootVirtualMachine: ({ name }, call) => bootVirtualMachine(api, call, name),
+    rebootVirtualMachine: (request, call) => rebootVirtualMachine(api, call, request),
+    shutdownVirtualMachine: (request, call) => shutdownVirtualMachine(api, call, request),
+    saveVirtualMachine: ({ name }, call) => saveVirtualMachine(api, call, name),
+    openConsole: ({ name }, call) => openConsole(api, call, name),
+  }),
+});

@@ -1,0 +1,28 @@
+import type { Api } from "../../core/context.ts";
+import { onReadinessChange } from "../../pool/node/readiness.ts";
+import { virtualMachines } from "./collection.ts";
+
+async function touchAllOn(
+  api: Api,
+  nodeName: string,
+  touch: (name: string) => void,
+): Promise<void> {
+  for (const { value } of await api.records.list(virtualMachines)) {
+    if (value.computeNodeName === nodeName) touch(value.name);
+  }
+}
+
+/** What changes how a virtual machine looks: its node says so, or falls silent, or is heard again. */
+export function onObservation(api: Api, touch: (name: string) => void): () => void {
+  const touchNode = (nodeName: string) => {
+    void touchAllOn(api, nodeName, touch).catch((error: unknown) => {
+      api.log.warn("a change of a node could not be told", { nodeName, error });
+    });
+  };
+  const stops = [
+    api.observed.onChange(touch),
+    api.observed.onNodeChange(touchNode),
+    onReadinessChange(api, touchNode),
+  ];
+  return () => stops.forEach((stop) => stop());
+}

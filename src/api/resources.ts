@@ -1,0 +1,17 @@
+import type { Resource } from "./core/resource/resource.ts";
+import { image } from "./deployment/image/resource.ts";
+import { user } from "./iam/user/resource.ts";
+import { network } from "./network/network/resource.ts";
+import { node } from "./pool/node/resource.ts";
+import { blockStorage } from "./provisioning/block-storage/resource.ts";
+import { virtualMachine } from "./provisioning/virtual-machine/resource.ts";
+
+/** Every kind of the users' objects. All that goes over them goes over this list. */
+export const resources: readonly Resource[] = [
+  node,
+  network,
+  blockStorage,
+  virtualMachine,
+  image,
+  user,
+];
