@@ -1,5 +1,6 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { ifThere } from "../src/util/errno.ts";
 import { CliError } from "./errors.ts";
 import type { Io } from "./io.ts";
 import type { NamedConnection } from "./settings.ts";
@@ -22,8 +23,7 @@ export function configPath(io: Pick<Io, "env" | "homeFolder">): string {
 /** Empty where there is no file. @throws CliError for a file that is not understood. */
 export async function readConfig(io: Io): Promise<Config> {
   const path = configPath(io);
-  const text = await readFile(path, "utf8").catch((reason: NodeJS.ErrnoException) => {
-    if (reason.code === "ENOENT") return undefined;
+  const text = await ifThere(readFile(path, "utf8")).catch((reason: unknown) => {
     throw new CliError(`cannot read ${path}`, undefined, reason);
   });
   if (text === undefined) return { contexts: new Map() };

@@ -1,4 +1,5 @@
 import { access, constants, stat } from "node:fs/promises";
+import { errorCode } from "../src/util/errno.ts";
 import { isLoopback } from "../src/util/loopback.ts";
 import { whyUntrusted } from "../src/util/trusted-socket.ts";
 import { CliError } from "./errors.ts";
@@ -23,7 +24,7 @@ export async function withFoundToken(
     await access(path, constants.R_OK);
     return { ...connection, tokenFile: path, tokenOrigin: "found" };
   } catch (reason) {
-    const isThere = (reason as NodeJS.ErrnoException).code === "EACCES";
+    const isThere = errorCode(reason) === "EACCES";
     return isThere ? { ...connection, tokenOrigin: "unreadable" } : connection;
   }
 }

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import process from "node:process";
+import { isAbsent } from "../src/util/errno.ts";
 import { Failure } from "./run-program.ts";
 
 /**
@@ -24,8 +25,7 @@ export async function runShown(command: string, ...args: readonly string[]): Pro
     const code = await promise;
     if (received === undefined) return code === 0;
   } catch (error) {
-    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    throw isMissing ? new Failure(`there is no program ${command}`) : error;
+    throw isAbsent(error) ? new Failure(`there is no program ${command}`) : error;
   } finally {
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }

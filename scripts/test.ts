@@ -3,6 +3,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import process from "node:process";
 import { styleText } from "node:util";
+import { ifThereSync } from "../src/util/errno.ts";
 import { onPreparedHost, prepareOrSkip, prepareTinyImage, TEST_FOLDER } from "./prepared-host.ts";
 import { runProgram } from "./run-program.ts";
 import { runShown, runTests } from "./run-shown.ts";
@@ -18,18 +19,15 @@ interface Counts {
 
 /** What vitest found. Undefined if it did not get as far as that. */
 function readCounts(): Counts | undefined {
-  try {
-    const result = JSON.parse(readFileSync(RESULT, "utf8")) as Record<string, unknown>;
-    const count = (key: string) => Number(result[key] ?? 0);
-    return {
-      passed: count("numPassedTests"),
-      failed: count("numFailedTests") + failedFiles(result),
-      skipped: count("numPendingTests") + count("numTodoTests"),
-    };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const text = ifThereSync(() => readFileSync(RESULT, "utf8"));
+  if (text === undefined) return undefined;
+  const result = JSON.parse(text) as Record<string, unknown>;
+  const count = (key: string) => Number(result[key] ?? 0);
+  return {
+    passed: count("numPassedTests"),
+    failed: count("numFailedTests") + failedFiles(result),
+    skipped: count("numPendingTests") + count("numTodoTests"),
+  };
 }
 
 /** Files that failed before any of their tests ran. */

@@ -5,6 +5,7 @@ import {
   BlockStorageService,
   DownloadBlockStorageRequestSchema,
 } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { ifThere } from "../../src/util/errno.ts";
 import { quote } from "../../src/util/quote.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
@@ -97,10 +98,8 @@ async function keepPart(cli: CliContext, part: PartFile): Promise<void> {
 
 async function isThere(path: string): Promise<boolean> {
   try {
-    await access(path);
-    return true;
+    return (await ifThere(access(path).then(() => true))) ?? false;
   } catch (reason) {
-    if ((reason as NodeJS.ErrnoException).code === "ENOENT") return false;
     throw new CliError(`cannot look at ${path}`, EXIT.wrongUse, reason);
   }
 }

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError } from "commander";
 import { stringify } from "yaml";
+import { isAbsent } from "../../src/util/errno.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import type { Task, TaskText } from "../do/check.ts";
@@ -87,9 +88,8 @@ async function readTaskFile(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (reason) {
-    const isMissing = (reason as NodeJS.ErrnoException).code === "ENOENT";
     throw new CliError(
-      isMissing ? `there is no file ${file}` : `cannot read ${file}`,
+      isAbsent(reason) ? `there is no file ${file}` : `cannot read ${file}`,
       undefined,
       reason,
     );

@@ -1,8 +1,9 @@
 import type { FileHandle } from "node:fs/promises";
-import { open, rename, rm } from "node:fs/promises";
+import { open, rename, rm, stat } from "node:fs/promises";
+import { ifThere } from "../../src/util/errno.ts";
 import { CliError } from "../errors.ts";
 import { EXIT } from "../exit-code.ts";
-import { statOf, syncFolder } from "./local-files.ts";
+import { syncFolder } from "./local-files.ts";
 import type { PartNote, Source } from "./part-note.ts";
 import { readNote, writeNote } from "./part-note.ts";
 
@@ -136,7 +137,10 @@ export class PartFile implements AsyncDisposable {
 
   /** The inode of the part, which must still be the file that this download writes to. */
   async #own(file: FileHandle): Promise<string> {
-    const [{ ino }, there] = [await file.stat({ bigint: true }), await statOf(this.path)];
+    const [{ ino }, there] = [
+      await file.stat({ bigint: true }),
+      await ifThere(stat(this.path, { bigint: true })),
+    ];
     if (there?.ino === ino) return `${ino}`;
     throw new CliError(
       `${this.path} was replaced: does another download write there?`,
@@ -153,7 +157,7 @@ interface Earlier {
 
 async function findEarlier(target: string): Promise<Earlier> {
   const [part, notes] = [partPath(target), notePath(target)];
-  const there = await statOf(part);
+  const there = await ifThere(stat(part, { bigint: true }));
   if (there === undefined) return {};
   const note = await readNote(notes);
   if (note === undefined) return { doubt: `${notes} does not tell what ${part} is of` };

@@ -1,5 +1,6 @@
 import { open, readFile, rename } from "node:fs/promises";
-import { isMissing, syncFolder } from "./local-files.ts";
+import { ifThere } from "../../src/util/errno.ts";
+import { syncFolder } from "./local-files.ts";
 
 /** What is being downloaded, as the server tells it with the first message. */
 export interface Source {
@@ -39,13 +40,8 @@ export async function writeNote(path: string, note: PartNote): Promise<void> {
 
 /** Undefined where there is none, or none that is whole. */
 export async function readNote(path: string): Promise<PartNote | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (reason) {
-    if (isMissing(reason)) return undefined;
-    throw reason;
-  }
+  const text = await ifThere(readFile(path, "utf8"));
+  if (text === undefined) return undefined;
   try {
     return noteIn(JSON.parse(text));
   } catch {

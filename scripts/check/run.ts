@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { isAbsent } from "../../src/util/errno.ts";
 import { Failure } from "../run-program.ts";
 
 /** Runs a program to its end and keeps what it prints, on either stream. @throws Failure without it. */
@@ -11,9 +12,8 @@ export async function run(
   child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
   child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
-  const isMissing = (error: NodeJS.ErrnoException) => error.code === "ENOENT";
   const onError = (error: Error) =>
-    reject(isMissing(error) ? new Failure(`there is no program ${command}`) : error);
+    reject(isAbsent(error) ? new Failure(`there is no program ${command}`) : error);
   child.on("error", onError).on("close", resolve);
   const code = await promise;
   return { isGood: code === 0, output: Buffer.concat(chunks).toString("utf8") };

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import process from "node:process";
+import { ifThereSync } from "../../src/util/errno.ts";
 
 /** Text files may hold any word; these may hold what is looked for because they look for it. */
 const NOT_READ = /^(?:scripts\/check\/words(?:\.test)?\.ts|package-lock\.json|src\/gen\/)|\.binpb$/;
@@ -52,17 +53,10 @@ export function wrongWords(path: string, text: string): readonly string[] {
 
 export function checkWords(files: readonly string[]): readonly string[] {
   if (files.length === 0) return ["saw no file, so proved nothing"];
-  return files
-    .filter((path) => !NOT_READ.test(path))
-    .flatMap((path) => wrongWords(path, readText(path)));
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    // git lists what was deleted and not committed yet.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
-    throw error;
-  }
+  return (
+    files
+      .filter((path) => !NOT_READ.test(path))
+      // git lists what was deleted and not committed yet.
+      .flatMap((path) => wrongWords(path, ifThereSync(() => readFileSync(path, "utf8")) ?? ""))
+  );
 }

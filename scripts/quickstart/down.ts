@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { errorCode, isAbsent } from "../../src/util/errno.ts";
 import { listObjects, removeExample } from "./example.ts";
 import type { Made } from "./made.ts";
 import { isForwarding, readMade } from "./made.ts";
@@ -75,7 +76,6 @@ function removeIfEmpty(folder: string): void {
   try {
     rmdirSync(folder);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOTEMPTY" && code !== "ENOENT") throw error;
+    if (errorCode(error) !== "ENOTEMPTY" && !isAbsent(error)) throw error;
   }
 }

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
+import { errorCode, isAbsent } from "../../src/util/errno.ts";
 import { n0coreBuild } from "./builds.ts";
 import { BASE_DIRECTORY, LOG_FILE, PID_FILE, PROJECT } from "./places.ts";
 import { mustBeFree } from "./port.ts";
@@ -105,9 +106,8 @@ function readOr(path: string, otherwise: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     // ESRCH: a process that ended while its file in /proc was read.
-    if (code === "ENOENT" || code === "ESRCH") return otherwise;
+    if (isAbsent(error) || errorCode(error) === "ESRCH") return otherwise;
     throw error;
   }
 }

@@ -8,6 +8,7 @@ import {
   noFaults,
 } from "../transaction/faults.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
+import { ifThereSync } from "../util/errno.ts";
 import type { Log } from "../util/log.ts";
 
 const HOLD_POLL_MS = 5;
@@ -57,12 +58,8 @@ function planned(file: string, kill: () => void): Faults {
 
 /** Undefined where there is none, also when it goes just now: a fault that fails would be one more. */
 function readPlan(file: string): z.infer<typeof planSchema> | undefined {
-  try {
-    return planSchema.parse(JSON.parse(readFileSync(file, "utf8")));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const text = ifThereSync(() => readFileSync(file, "utf8"));
+  return text === undefined ? undefined : planSchema.parse(JSON.parse(text));
 }
 
 function isAt(a: FaultPlace, b: FaultPlace): boolean {

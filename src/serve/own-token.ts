@@ -1,5 +1,6 @@
 import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { errorCode } from "../util/errno.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { systemRandom } from "../util/random.ts";
@@ -48,7 +49,7 @@ function linkUnlessThere(from: string, to: string): boolean {
     linkSync(from, to);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if (errorCode(error) !== "EEXIST") throw error;
     return false;
   }
 }

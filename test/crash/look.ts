@@ -2,6 +2,7 @@ import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { type Scan, scanHost } from "../../scripts/scan-host.ts";
+import { ifThereSync } from "../../src/util/errno.ts";
 import type { Cluster } from "./cluster.ts";
 import { remoteReader } from "./remote.ts";
 
@@ -106,11 +107,7 @@ function readDatabase({ database, folder }: Cluster): { key: string; value: stri
 
 function readCopy(database: string, copy: string): { key: string; value: string }[] {
   copyFileSync(database, copy);
-  try {
-    copyFileSync(`${database}-wal`, `${copy}-wal`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
+  ifThereSync(() => copyFileSync(`${database}-wal`, `${copy}-wal`));
   const opened = new Database(copy);
   try {
     const rows = opened.prepare("SELECT key, value FROM record ORDER BY key").all() as {

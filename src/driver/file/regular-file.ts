@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { errorCode } from "../../util/errno.ts";
 
 /** A link in the file's place is not followed, and a FIFO does not wait for its other end. */
 const READ_ONLY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -51,5 +52,5 @@ export function isRegular(path: string): boolean {
 }
 
 function isNoFile(error: unknown): boolean {
-  return error instanceof Error && "code" in error && NO_FILE.includes(error.code);
+  return NO_FILE.includes(errorCode(error));
 }

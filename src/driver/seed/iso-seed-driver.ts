@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { errorCode } from "../../util/errno.ts";
 import { N0Error } from "../../util/errors.ts";
 import { isRegular, readRegular } from "../file/regular-file.ts";
 import { replaceFile } from "../file/replace-file.ts";
@@ -50,7 +51,7 @@ async function write(path: string, image: Uint8Array, signal: AbortSignal): Prom
   try {
     await replaceFile(path, image, signal);
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOSPC") {
+    if (errorCode(cause) === "ENOSPC") {
       throw new N0Error("resource_exhausted", "the node's disk is full", { cause });
     }
     throw cause;

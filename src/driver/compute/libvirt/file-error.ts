@@ -1,9 +1,9 @@
+import { errorCode } from "../../../util/errno.ts";
 import { N0Error } from "../../../util/errors.ts";
 
 /** What the file system says of the node rather than of what was asked, in words for clients; else the error. */
 export function asFileError(error: unknown): unknown {
-  if (!(error instanceof Error) || !("code" in error)) return error;
-  switch (error.code) {
+  switch (errorCode(error)) {
     case "ENOSPC":
     case "EDQUOT":
       return new N0Error(

@@ -1,6 +1,7 @@
 import { type FileHandle, lstat, readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Clock } from "../../../util/clock.ts";
+import { ifThere } from "../../../util/errno.ts";
 import { openRegular } from "../../file/regular-file.ts";
 
 const POLL_MS = 100;
@@ -99,14 +100,5 @@ async function* readToEnd(handle: FileHandle): AsyncGenerator<Uint8Array> {
     );
     if (bytesRead === 0) return;
     yield buffer.subarray(0, bytesRead);
-  }
-}
-
-async function ifThere<T>(promise: Promise<T>): Promise<T | undefined> {
-  try {
-    return await promise;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { ifThereSync } from "../../../util/errno.ts";
 import { N0Error } from "../../../util/errors.ts";
 
 /** <fcntl.h>: a place in the file system, of whatever kind, which is not opened by that. */
@@ -16,7 +17,7 @@ const O_PATH = 0o10000000;
  */
 export async function connectToDomain(paths: readonly string[], name: string): Promise<Socket> {
   for (const path of paths) {
-    const place = openPlace(path);
+    const place = ifThereSync(() => openSync(path, O_PATH | constants.O_NOFOLLOW));
     if (place === undefined) continue;
     try {
       requireOwnSocket(place, name);
@@ -26,15 +27,6 @@ export async function connectToDomain(paths: readonly string[], name: string): P
     }
   }
   throw isOff(name);
-}
-
-function openPlace(path: string): number | undefined {
-  try {
-    return openSync(path, O_PATH | constants.O_NOFOLLOW);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw error;
-  }
 }
 
 function requireOwnSocket(place: number, name: string): void {

@@ -1,6 +1,7 @@
 import { closeSync, openSync, statfsSync } from "node:fs";
 import { endianness } from "node:os";
 import koffi from "koffi";
+import { ifThereSync } from "../../../util/errno.ts";
 import { lazily } from "./lazily.ts";
 
 export const NETNS_FOLDER = "/run/netns";
@@ -72,12 +73,9 @@ function enter(path: string): void {
 
 /** What stands at the path: a namespace, nothing, or something that is none. */
 export function namespaceAt(path: string): "namespace" | "nothing" | "other" {
-  try {
-    return statfsSync(path, { bigint: true }).type === NSFS_MAGIC ? "namespace" : "other";
-  } catch (error) {
-    if (isCode(error, "ENOENT")) return "nothing";
-    throw error;
-  }
+  const found = ifThereSync(() => statfsSync(path, { bigint: true }));
+  if (found === undefined) return "nothing";
+  return found.type === NSFS_MAGIC ? "namespace" : "other";
 }
 
 /** A TCP socket of the namespace, not connected yet; the caller closes the descriptor. */
@@ -129,8 +127,4 @@ function readNativeInt(bytes: Buffer, offset: number): number {
 
 function systemError(call: string, subject: string): Error {
   return new Error(`${call} ${subject}: errno ${koffi.errno()}`);
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }

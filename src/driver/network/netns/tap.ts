@@ -1,4 +1,5 @@
 import { readdir } from "node:fs/promises";
+import { ifThere } from "../../../util/errno.ts";
 import { isMadeBy, type Maker, type Mark } from "../../mark.ts";
 import { formatLinkMark, parseLinkMark } from "../link-mark.ts";
 import { notOurs, tapOfAnother } from "../network-errors.ts";
@@ -32,11 +33,8 @@ export function isTapOf(names: Names, link: Link, maker: Maker): boolean {
 
 /** The names of the Networks that may be here: whether they are ours is for their content to say. */
 export async function networkNamesHere({ prefix }: Names): Promise<string[]> {
-  const files = await readdir(NETNS_FOLDER).catch((error: NodeJS.ErrnoException) => {
-    // The first namespace makes the folder.
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
+  // The first namespace makes the folder.
+  const files = (await ifThere(readdir(NETNS_FOLDER))) ?? [];
   return files.filter((f) => f.startsWith(prefix)).map((f) => f.slice(prefix.length));
 }
 

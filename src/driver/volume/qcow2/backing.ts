@@ -1,6 +1,7 @@
+import { isAbsent } from "../../../util/errno.ts";
 import { ImageFormatError, parseQcow2Header, type Qcow2Header } from "../image/qcow2-header.ts";
 import { damaged, lacksSidecar, noSource, restsOnOther } from "../volume-errors.ts";
-import { isMissing, readHead } from "./files.ts";
+import { readHead } from "./files.ts";
 import { type Layout, volumeFileName } from "./layout.ts";
 import { readSidecar } from "./sidecar.ts";
 import { OWN_HEAD_BYTES } from "./volume-files.ts";
@@ -40,7 +41,7 @@ async function headerOf(layout: Layout, id: string): Promise<Qcow2Header> {
   try {
     return parseQcow2Header(await readHead(layout.volume(id), OWN_HEAD_BYTES));
   } catch (error) {
-    if (isMissing(error)) throw noSource(id);
+    if (isAbsent(error)) throw noSource(id);
     if (error instanceof ImageFormatError) throw damaged(id);
     throw error;
   }

@@ -1,8 +1,9 @@
 import { chmod, rename, rm, stat } from "node:fs/promises";
 import type { Clock } from "../../../util/clock.ts";
+import { ifThere } from "../../../util/errno.ts";
 import { changedWhileRead } from "../volume-errors.ts";
 import { chainState } from "./file-state.ts";
-import { isMissing, sha256Of } from "./files.ts";
+import { sha256Of } from "./files.ts";
 import type { Layout } from "./layout.ts";
 
 export interface Flattened {
@@ -149,13 +150,7 @@ export function newExports({ layout, clock, flatten, idleMs }: ExportsOptions): 
 }
 
 async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
+  return (await ifThere(stat(path))) !== undefined;
 }
 
 function settled<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -1,9 +1,9 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, readlink, realpath } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
+import { ifThere } from "../../../util/errno.ts";
 import { invalid } from "../../../util/errors.ts";
 import { refused } from "../volume-errors.ts";
-import { errorCode } from "./files.ts";
 
 export interface OpenFile extends AsyncDisposable {
   readonly bytes: AsyncIterable<Uint8Array>;
@@ -52,12 +52,9 @@ export async function openFile(path: string, allowedFolders: readonly string[]):
 async function realFolders(folders: readonly string[]): Promise<string[]> {
   const real: string[] = [];
   for (const folder of folders) {
-    try {
-      real.push(await realpath(folder));
-    } catch (error) {
-      // A folder that is configured and not there allows nothing.
-      if (errorCode(error) !== "ENOENT") throw error;
-    }
+    const path = await ifThere(realpath(folder));
+    // A folder that is configured and not there allows nothing.
+    if (path !== undefined) real.push(path);
   }
   return real;
 }

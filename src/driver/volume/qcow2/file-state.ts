@@ -1,9 +1,9 @@
 import type { BigIntStats } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Clock } from "../../../util/clock.ts";
+import { ifThere } from "../../../util/errno.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { noSource } from "../volume-errors.ts";
-import { isMissing } from "./files.ts";
 import type { Layout } from "./layout.ts";
 import { readSidecar } from "./sidecar.ts";
 
@@ -78,9 +78,7 @@ async function chainOf(layout: Layout, top: string): Promise<string[]> {
 }
 
 async function statVolume(layout: Layout, id: string): Promise<BigIntStats> {
-  try {
-    return await stat(layout.volume(id), { bigint: true });
-  } catch (error) {
-    throw isMissing(error) ? noSource(id) : error;
-  }
+  const found = await ifThere(stat(layout.volume(id), { bigint: true }));
+  if (found === undefined) throw noSource(id);
+  return found;
 }

@@ -1,12 +1,9 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { open, rm } from "node:fs/promises";
+import { errorCode, isAbsent } from "../../../util/errno.ts";
 import type { SparseFile } from "../image/blank-qcow2.ts";
 import { diskFull, readOnly } from "../volume-errors.ts";
-
-export function isMissing(error: unknown): boolean {
-  return errorCode(error) === "ENOENT";
-}
 
 /** The error in words, where it is of the disk and not of what was asked. */
 export function asDiskError(error: unknown): unknown {
@@ -20,11 +17,6 @@ export function asDiskError(error: unknown): unknown {
     default:
       return error;
   }
-}
-
-export function errorCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
 }
 
 /** The first `bytes` of a file, or all of a shorter one. */
@@ -101,7 +93,7 @@ export async function* readRange(
 ): AsyncGenerator<Uint8Array> {
   if (offset >= end) return;
   await using file = await open(path, "r").catch((error: unknown) => {
-    throw isMissing(error) ? changed() : error;
+    throw isAbsent(error) ? changed() : error;
   });
   for (let at = Number(offset); at < Number(end); ) {
     signal.throwIfAborted();

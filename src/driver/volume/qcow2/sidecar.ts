@@ -1,6 +1,6 @@
 import { open, readFile } from "node:fs/promises";
 import { z } from "zod";
-import { isMissing } from "./files.ts";
+import { ifThere } from "../../../util/errno.ts";
 
 const sidecarSchema = z.object({
   /** Of this very shape, so that a foreign `.json` beside the volumes is not taken for one. */
@@ -17,13 +17,8 @@ export const SIDECAR_KIND = "n0stack-volume/1";
 
 /** `unreadable` for a file that holds something else, or was cut short by a crash. */
 export async function readSidecar(path: string): Promise<Sidecar | "unreadable" | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const text = await ifThere(readFile(path, "utf8"));
+  if (text === undefined) return undefined;
   try {
     const parsed = sidecarSchema.safeParse(JSON.parse(text));
     return parsed.success ? parsed.data : "unreadable";

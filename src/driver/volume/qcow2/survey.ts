@@ -1,9 +1,10 @@
 import { stat } from "node:fs/promises";
+import { isAbsent } from "../../../util/errno.ts";
 import type { Mark } from "../../mark.ts";
 import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
 import type { Marking, VolumeSurvey } from "../volume-driver.ts";
 import { checkOwner, noVolume } from "../volume-errors.ts";
-import { isMissing, readEach, readHead, sync } from "./files.ts";
+import { readEach, readHead, sync } from "./files.ts";
 import { type Layout, volumeFileName } from "./layout.ts";
 import { readSidecar, writeSidecar } from "./sidecar.ts";
 import { OWN_HEAD_BYTES, STAT_BLOCK_BYTES, sidecarOf } from "./volume-files.ts";
@@ -47,7 +48,7 @@ async function surveyFile(path: string) {
     const backing = backingFile === undefined ? {} : { backing: volumeIdIn(backingFile) };
     return { ...nothing, virtualSizeBytes, actualSizeBytes, hasFile: true, ...backing };
   } catch (error) {
-    if (isMissing(error)) return { ...nothing, hasFile: false };
+    if (isAbsent(error)) return { ...nothing, hasFile: false };
     throw error;
   }
 }

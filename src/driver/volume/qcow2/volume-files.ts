@@ -1,11 +1,12 @@
 import { chmod, rename, rm, stat } from "node:fs/promises";
+import { ifThere, isAbsent } from "../../../util/errno.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Mark } from "../../mark.ts";
 import type { FreeSpace } from "../free-space.ts";
 import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
 import type { VolumeInfo } from "../volume-driver.ts";
 import { checkOwner, refused } from "../volume-errors.ts";
-import { asDiskError, isMissing, readHead, removeAll, sync } from "./files.ts";
+import { asDiskError, readHead, removeAll, sync } from "./files.ts";
 import type { Layout } from "./layout.ts";
 import { readSidecar, SIDECAR_KIND, type Sidecar, writeSidecar } from "./sidecar.ts";
 
@@ -39,7 +40,7 @@ export async function findVolume(layout: Layout, id: string): Promise<VolumeInfo
       ...(sidecar.baseId === undefined ? {} : { baseId: sidecar.baseId }),
     };
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
 }
@@ -160,10 +161,5 @@ async function isSidecar(path: string): Promise<boolean> {
 }
 
 async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isFile();
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
+  return (await ifThere(stat(path)))?.isFile() ?? false;
 }

@@ -6,9 +6,9 @@ import {
   createInflate,
   createZstdDecompress,
 } from "node:zlib";
+import { errorCode } from "../../../util/errno.ts";
 import type { N0Error } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
-import { errorCode } from "../qcow2/files.ts";
 import type { Answer } from "./ask.ts";
 import { contentEncodings, contentLength, contentRange } from "./headers.ts";
 import { onlyDisk } from "./only-disk.ts";

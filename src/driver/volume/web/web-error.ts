@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
+import { errorCode } from "../../../util/errno.ts";
 import { type ErrorFacts, N0Error } from "../../../util/errors.ts";
-import { errorCode } from "../qcow2/files.ts";
 
 const FIELD = "source_url";
 const PROXY_AUTHENTICATION_REQUIRED = 407;
