@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { backoffMs } from "../src/util/backoff.ts";
 import type { Clock } from "../src/util/clock.ts";
 import type { Random } from "../src/util/random.ts";
 import { errorInfo, retryDelayMs } from "./error-details.ts";
@@ -24,8 +25,7 @@ const DELAY_MIN_MS = 50;
 const DELAY_MAX_MS = 30_000;
 /** Long enough for a server to be started again and to take over what it left. */
 const GONE_MAX_MS = 60_000;
-const GONE_DELAY_FIRST_MS = 100;
-const GONE_DELAY_MAX_MS = 5_000;
+const GONE_BACKOFF = { firstMs: 100, maxMs: 5_000 };
 
 /**
  * Runs a call again where the server says when (RetryInfo), or where the connection to it was lost. That
@@ -79,9 +79,8 @@ class Waits {
     if (this.#gone === undefined) onGone(GONE_MAX_MS, error);
     this.#gone ??= { sinceMs: nowMs, reason, tries: 0 };
     const gone = this.#gone;
-    const capMs = Math.min(GONE_DELAY_MAX_MS, GONE_DELAY_FIRST_MS * 2 ** gone.tries);
-    const delayMs = capMs * (0.5 + random.fraction() / 2);
     gone.tries += 1;
+    const delayMs = backoffMs(GONE_BACKOFF, gone.tries, random);
     // The first one says what was lost; those after it only that nobody is there.
     if (nowMs - gone.sinceMs + delayMs > GONE_MAX_MS) throw gone.reason;
     await this.#sleep(delayMs, gone.reason);
@@ -89,8 +88,8 @@ class Waits {
 
   async #waitAsAsked(askedMs: number, reason: unknown, error: ConnectError): Promise<void> {
     const { random, onWait } = this.#policy;
-    const backoffMs = DELAY_MIN_MS * 2 ** Math.min(this.#askedCount, 10) * random.fraction();
-    const delayMs = Math.min(DELAY_MAX_MS, Math.max(DELAY_MIN_MS, askedMs) + backoffMs);
+    const extraMs = DELAY_MIN_MS * 2 ** Math.min(this.#askedCount, 10) * random.fraction();
+    const delayMs = Math.min(DELAY_MAX_MS, Math.max(DELAY_MIN_MS, askedMs) + extraMs);
     this.#askedCount += 1;
     this.#askedTotalMs += delayMs;
     if (this.#askedTotalMs > WAIT_TOTAL_MAX_MS) throw reason;

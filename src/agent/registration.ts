@@ -2,6 +2,7 @@ import type { Client } from "@connectrpc/connect";
 import type { NodeFacts, ReadNodeFacts } from "../driver/node-facts/node-facts.ts";
 import type { Node, NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { fromConnectError } from "../rpc/errors.ts";
+import { backoffMs } from "../util/backoff.ts";
 import type { Clock } from "../util/clock.ts";
 import type { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
@@ -42,9 +43,8 @@ const HEARTBEAT_TIMEOUT_MS = 5_000;
 /** Where the API names none. */
 const HEARTBEAT_INTERVAL_MS = 5_000;
 const HEARTBEAT_INTERVAL_MS_MIN = 100;
-const BACKOFF_MS_FIRST = 250;
-/** Below the 15 s, so that a node is back soon after its API is. */
-const BACKOFF_MS_MAX = 5_000;
+/** At most below the 15 s, so that a node is back soon after its API is. */
+const BACKOFF = { firstMs: 250, maxMs: 5_000 };
 
 /**
  * Makes the node known to the API and keeps saying that it is alive, until `signal` aborts; then it
@@ -65,7 +65,7 @@ export async function keepRegistered(options: RegistrationOptions): Promise<void
       lastFailure = undefined;
       await keepBeating(options);
       // A pause also here, or an API that forgets at once would be asked without end.
-      await slept(clock, backoffMs(0, random), signal);
+      await slept(clock, backoffMs(BACKOFF, 1, random), signal);
     } catch (reason) {
       if (signal.aborted) return;
       const error = fromConnectError(reason);
@@ -73,16 +73,10 @@ export async function keepRegistered(options: RegistrationOptions): Promise<void
       if (error.message !== lastFailure)
         log.warn("the node is not registered, trying again", { error });
       lastFailure = error.message;
-      if (!(await slept(clock, backoffMs(failures, random), signal))) return;
       failures += 1;
+      if (!(await slept(clock, backoffMs(BACKOFF, failures, random), signal))) return;
     }
   }
-}
-
-/** Capped, and jittered by half: a hundred nodes do not come back in the same moment. */
-function backoffMs(failures: number, random: Random): number {
-  const ms = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_FIRST * 2 ** failures);
-  return ms / 2 + (ms / 2) * random.fraction();
 }
 
 async function register(options: RegistrationOptions): Promise<void> {

@@ -1,11 +1,11 @@
+import { backoffMs } from "../util/backoff.ts";
 import type { Clock } from "../util/clock.ts";
 import { isPassing, kindOf } from "../util/errors.ts";
 import type { Random } from "../util/random.ts";
 import { SimulatedCrash } from "./faults.ts";
 
 const HARD_FAILURES_MAX = 5;
-const DELAY_FIRST_MS = 100;
-const DELAY_MAX_MS = 5_000;
+const BACKOFF = { firstMs: 200, maxMs: 5_000 };
 
 /** Thrown when work keeps failing for a reason that waiting will not cure. */
 export class GaveUpError extends Error {
@@ -33,7 +33,7 @@ export function passes(reason: unknown): boolean {
 
 /**
  * Repeats `work` until it succeeds: for ever while the reason is that something is unavailable or full,
- * else a few times and for a while. The delay doubles up to a cap, with full jitter.
+ * else a few times and for a while. It waits between two tries as `backoffMs` says.
  *
  * @throws GaveUpError whose cause is the last reason.
  */
@@ -61,8 +61,7 @@ export async function persist(work: () => Promise<void>, options: PersistOptions
       if (hardFailures >= hardFailuresMax && isLong) {
         throw new GaveUpError(`gave up after ${tries} tries`, { cause: reason });
       }
-      const capMs = Math.min(DELAY_MAX_MS, DELAY_FIRST_MS * 2 ** Math.min(tries, 20));
-      await sleep(capMs * (0.5 + random.fraction() / 2));
+      await sleep(backoffMs(BACKOFF, tries, random));
     }
   }
 }

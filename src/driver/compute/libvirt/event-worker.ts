@@ -1,4 +1,6 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { backoffMs } from "../../../util/backoff.ts";
+import { systemRandom } from "../../../util/random.ts";
 import { loadLibvirt, type Pointer } from "./bindings.ts";
 import type {
   DriverSettings,
@@ -28,8 +30,7 @@ const libvirt = loadLibvirt();
 const EVENT_SHUTDOWN = 6;
 /** How soon a message and a lost connection are noticed. Events themselves wake the loop at once. */
 const WAKE_UP_MS = 200;
-const BACKOFF_MIN_MS = 200;
-const BACKOFF_MAX_MS = 5_000;
+const BACKOFF = { firstMs: 400, maxMs: 5_000 };
 
 interface OpenConnection {
   readonly pointer: Pointer;
@@ -88,13 +89,13 @@ libvirt.silenceErrors();
 libvirt.addWakeUp(WAKE_UP_MS);
 
 let open: OpenConnection | undefined;
-let backoffMs = BACKOFF_MIN_MS;
+let attempts = 0;
 let nextAttemptMs = 0;
 while (!isStopped()) {
   if (open === undefined && performance.now() >= nextAttemptMs) {
     open = openConnection();
-    backoffMs = open === undefined ? Math.min(backoffMs * 2, BACKOFF_MAX_MS) : BACKOFF_MIN_MS;
-    nextAttemptMs = performance.now() + backoffMs;
+    attempts = open === undefined ? attempts + 1 : 1;
+    nextAttemptMs = performance.now() + backoffMs(BACKOFF, attempts, systemRandom);
   }
   libvirt.eventRunDefaultImpl();
   if (open !== undefined && libvirt.connectIsAlive(open.pointer) !== 1) {

@@ -1,10 +1,10 @@
+import { backoffMs } from "../../../util/backoff.ts";
 import type { Clock } from "../../../util/clock.ts";
 import { isPassing, N0Error } from "../../../util/errors.ts";
 import type { Random } from "../../../util/random.ts";
 
 const TRIES_MAX = 5;
-const DELAY_FIRST_MS = 500;
-const DELAY_MAX_MS = 10_000;
+const BACKOFF = { firstMs: 500, maxMs: 10_000 };
 /** A server that asks for more patience is answered with the error, which tells it. */
 const RETRY_AFTER_MAX_MS = 30_000;
 
@@ -29,8 +29,8 @@ export class Tries {
   }
 
   /**
-   * Does `work` after a wait, and again while it fails for what passes. The wait doubles up to a cap, with
-   * jitter, and is never shorter than the server asked for.
+   * Does `work` after a wait, and again while it fails for what passes. The wait is that of `backoffMs`, and
+   * never shorter than the server asked for.
    *
    * @throws the last reason, `reason` at first, when there are no more tries or the server asks for too long a wait.
    */
@@ -54,7 +54,6 @@ export class Tries {
   #delayMs(reason: unknown): number | undefined {
     const wantedMs = (reason instanceof N0Error ? reason.facts.retryAfterMs : undefined) ?? 0;
     if (wantedMs > RETRY_AFTER_MAX_MS) return undefined;
-    const capMs = Math.min(DELAY_MAX_MS, DELAY_FIRST_MS * 2 ** (this.#count - 1));
-    return Math.max(wantedMs, capMs * (0.5 + this.#options.random.fraction() / 2));
+    return Math.max(wantedMs, backoffMs(BACKOFF, this.#count, this.#options.random));
   }
 }
