@@ -11,6 +11,7 @@ import { ConsoleService } from "../src/gen/n0stack/provisioning/v1alpha1/console
 import type { ListenOptions } from "../src/rpc/listen.ts";
 import { listen } from "../src/rpc/listen.ts";
 import { openLog } from "../src/util/log.ts";
+import { untilAborted } from "../src/util/race.ts";
 
 export const TOKEN = "a-token-of-16-characters";
 export const CHECK = "/grpc.health.v1.Health/Check";
@@ -43,9 +44,7 @@ export async function serveDoor(options: Partial<ListenOptions> = {}) {
         listNodes: () => ({ nodes: [] }),
         async *watchNodes(_, { signal }) {
           yield { synced: true };
-          await new Promise((_resolve, reject) =>
-            signal.addEventListener("abort", () => reject(signal.reason)),
-          );
+          await untilAborted(signal);
         },
       });
       service(ConsoleService, {

@@ -1,5 +1,6 @@
 import type { NetworkDriver } from "../driver/network/network-driver.ts";
 import type { Clock } from "../util/clock.ts";
+import { pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 
 export interface GuestWallOptions {
@@ -40,8 +41,6 @@ export async function keepGuestWall(options: GuestWallOptions): Promise<void> {
       }
       lastFailure = message;
     }
-    await clock.sleep(INTERVAL_MS, signal).catch((reason: unknown) => {
-      if (!signal.aborted) throw reason;
-    });
+    await pause(clock, INTERVAL_MS, signal);
   }
 }

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { systemClock } from "../util/clock.ts";
 import { N0Error } from "../util/errors.ts";
 import { silentLog } from "../util/log.ts";
+import { untilAborted } from "../util/race.ts";
 import { newKeyedQueue } from "./keyed-queue.ts";
 
 const never = new AbortController().signal;
@@ -23,10 +24,6 @@ function heldWork() {
   };
   return { work, started: started.promise, end };
 }
-
-/** As a driver does: rejects when its signal aborts. */
-const untilAborted = (signal: AbortSignal) =>
-  new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 
 test("work of one key runs one at a time, in the order it was asked for; keys do not wait", async () => {
   const queue = newQueue();

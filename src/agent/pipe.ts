@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { N0Error } from "../util/errors.ts";
+import { onAbort } from "../util/race.ts";
 
 /**
  * Joins a bidirectional stream of messages with a connection: what comes from the client is written
@@ -24,12 +25,10 @@ export async function* pipe(
     failure ??= reason;
     connection.destroy();
   };
-  const onAbort = () => breakOff(signal.reason);
   // An `error` event that nobody hears ends the process.
   const onError = (cause: unknown) => breakOff(broken(cause));
   connection.on("error", onError);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
+  using _ = onAbort(signal, () => breakOff(signal.reason));
 
   const writing = new AbortController();
   const written = writeAll(fromClient, connection, writing.signal).catch(breakOff);
@@ -39,7 +38,6 @@ export async function* pipe(
   } catch (cause) {
     throw failure ?? broken(cause);
   } finally {
-    signal.removeEventListener("abort", onAbort);
     connection.destroy();
     writing.abort();
     // Not awaited: it may be waiting for a message that the client never sends.

@@ -1,5 +1,7 @@
 import type { Clock } from "../util/clock.ts";
+import { pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
+import { onAbort } from "../util/race.ts";
 
 /** Often enough for a bar that moves; rare enough that a fast copy sends no flood. */
 export const PROGRESS_INTERVAL_MS = 500;
@@ -44,8 +46,7 @@ export async function* progressStream<P, R>(
       stop();
     },
   );
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
+  using _ = onAbort(signal, stop);
   try {
     for (;;) {
       await news.promise;
@@ -56,20 +57,12 @@ export async function* progressStream<P, R>(
       const { progress } = latest;
       latest = undefined;
       yield progress;
-      await pause(clock, over.signal);
+      // Cut short when the work has ended, or nobody reads.
+      await pause(clock, PROGRESS_INTERVAL_MS, over.signal);
       if (latest !== undefined || over.signal.aborted) news.resolve();
     }
   } finally {
-    signal.removeEventListener("abort", stop);
     if (outcome === undefined) tellLater(log, result);
-  }
-}
-
-async function pause(clock: Clock, signal: AbortSignal): Promise<void> {
-  try {
-    await clock.sleep(PROGRESS_INTERVAL_MS, signal);
-  } catch {
-    // Cut short: the work has ended, or nobody reads.
   }
 }
 

@@ -6,6 +6,7 @@ import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { errorInterceptor } from "../rpc/errors.ts";
 import { notFound } from "../util/errors.ts";
 import { openLog, silentLog } from "../util/log.ts";
+import { untilAborted } from "../util/race.ts";
 import { systemRandom } from "../util/random.ts";
 import type { NodeIdentity } from "./registration.ts";
 import { AGENT_VERSION_ANNOTATION, keepRegistered } from "./registration.ts";
@@ -203,11 +204,10 @@ test("stops at once in the middle of a call", async () => {
   const asked = Promise.withResolvers<void>();
   const transport = createRouterTransport((router) => {
     router.service(NodeService, {
-      getNode: (_request, { signal }) =>
-        new Promise((_, reject) => {
-          asked.resolve();
-          signal.addEventListener("abort", () => reject(signal.reason));
-        }),
+      getNode: (_request, { signal }) => {
+        asked.resolve();
+        return untilAborted(signal);
+      },
     });
   });
   const end = new AbortController();

@@ -4,6 +4,7 @@ import type { Node, NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { fromConnectError } from "../rpc/errors.ts";
 import { backoffMs } from "../util/backoff.ts";
 import type { Clock } from "../util/clock.ts";
+import { pause } from "../util/clock.ts";
 import type { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
@@ -65,7 +66,7 @@ export async function keepRegistered(options: RegistrationOptions): Promise<void
       lastFailure = undefined;
       await keepBeating(options);
       // A pause also here, or an API that forgets at once would be asked without end.
-      await slept(clock, backoffMs(BACKOFF, 1, random), signal);
+      await pause(clock, backoffMs(BACKOFF, 1, random), signal);
     } catch (reason) {
       if (signal.aborted) return;
       const error = fromConnectError(reason);
@@ -74,7 +75,7 @@ export async function keepRegistered(options: RegistrationOptions): Promise<void
         log.warn("the node is not registered, trying again", { error });
       lastFailure = error.message;
       failures += 1;
-      if (!(await slept(clock, backoffMs(BACKOFF, failures, random), signal))) return;
+      if (!(await pause(clock, backoffMs(BACKOFF, failures, random), signal))) return;
     }
   }
 }
@@ -135,17 +136,6 @@ async function keepBeating(options: RegistrationOptions): Promise<void> {
     }
     const waitMs =
       intervalMs === 0 ? HEARTBEAT_INTERVAL_MS : Math.max(HEARTBEAT_INTERVAL_MS_MIN, intervalMs);
-    if (!(await slept(clock, waitMs, signal))) return;
-  }
-}
-
-/** False when `signal` aborted first. */
-async function slept(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await clock.sleep(ms, signal);
-    return true;
-  } catch (reason) {
-    if (signal.aborted) return false;
-    throw reason;
+    if (!(await pause(clock, waitMs, signal))) return;
   }
 }

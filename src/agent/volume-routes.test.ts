@@ -3,12 +3,12 @@ import { expect, test } from "vitest";
 import { collect, until } from "../../test/collect.ts";
 import { newFakeClock } from "../../test/fake-clock.ts";
 import { newFakeNode, newFakeNodes } from "../../test/fake-node.ts";
-import { untilAborted } from "../driver/volume/fake-volume-driver.ts";
 import { blankQcow2 } from "../driver/volume/image/blank-qcow2.ts";
 import type { Progress, VolumeDriver } from "../driver/volume/volume-driver.ts";
 import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { fromConnectError } from "../rpc/errors.ts";
 import type { N0Error } from "../util/errors.ts";
+import { orAborted, untilAborted } from "../util/race.ts";
 
 const never = new AbortController().signal;
 const mark = { owner: "block_storage/root", transactionId: "tx-1" };
@@ -86,10 +86,10 @@ function leadFetch(volume: VolumeDriver) {
   volume.ensureFetched = async (id, source, size, owner, options) => {
     led.report = (progress) => options.onProgress?.(progress);
     led.signal = options.signal;
-    await new Promise<void>((resolve, reject) => {
+    const told = new Promise<void>((resolve) => {
       led.end = resolve;
-      options.signal.addEventListener("abort", () => reject(options.signal.reason));
     });
+    await orAborted(told, options.signal);
     await ensureFetched(id, source, size, owner, options);
   };
   return led;

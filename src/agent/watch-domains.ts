@@ -1,4 +1,5 @@
 import type { ComputeDriver, DomainState } from "../driver/compute/compute-driver.ts";
+import { onAbort } from "../util/race.ts";
 
 export type DomainNews =
   | { readonly name: string; readonly state: DomainState }
@@ -16,13 +17,12 @@ export async function* watchDomains(
 ): AsyncGenerator<DomainNews, void> {
   const changed = new Map<string, DomainState>();
   let news = Promise.withResolvers<void>();
-  const onAbort = () => news.resolve();
   const unsubscribe = compute.onEvent(({ name, state }) => {
     changed.delete(name);
     changed.set(name, state);
     news.resolve();
   });
-  signal.addEventListener("abort", onAbort, { once: true });
+  using _ = onAbort(signal, () => news.resolve());
   try {
     for (const { name, state } of await compute.list(signal)) yield { name, state };
     yield "synced";
@@ -41,6 +41,5 @@ export async function* watchDomains(
     }
   } finally {
     unsubscribe();
-    signal.removeEventListener("abort", onAbort);
   }
 }

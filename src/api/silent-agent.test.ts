@@ -4,9 +4,9 @@ import { until } from "../../test/collect.ts";
 import { refused } from "../../test/refused.ts";
 import { GiB, MiB, prepareDisk, webRequest } from "../../test/scenario.ts";
 import { hurried, newWorld, type World } from "../../test/world.ts";
-import { untilAborted } from "../driver/volume/fake-volume-driver.ts";
 import { blankQcow2 } from "../driver/volume/image/blank-qcow2.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { untilAborted } from "../util/race.ts";
 
 const disk = { name: "disk", requestBytes: GiB, limitBytes: GiB };
 

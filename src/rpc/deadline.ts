@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { onAbort } from "../util/race.ts";
 
 export interface Deadline extends Disposable {
   /** Aborts when a given signal does, or when the time is over. */
@@ -23,13 +24,10 @@ export function startDeadline(
   // Nobody races when the call fails before its work has begun.
   aborted.promise.catch(() => {});
 
-  const listening = signals.flatMap((signal) => {
-    if (signal === undefined) return [];
-    const onAbort = () => giveUp(signal.reason);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-    return [{ signal, onAbort }];
-  });
+  const listening = new DisposableStack();
+  for (const signal of signals) {
+    if (signal !== undefined) listening.use(onAbort(signal, () => giveUp(signal.reason)));
+  }
   const limitMs = Math.min(...timeoutsMs.filter((ms): ms is number => ms !== undefined && ms > 0));
   const endsAtMs = performance.now() + limitMs;
   const timer = Number.isFinite(limitMs)
@@ -44,7 +42,7 @@ export function startDeadline(
     race: (work) => Promise.race([work, aborted.promise]),
     [Symbol.dispose]: () => {
       clearTimeout(timer);
-      for (const { signal, onAbort } of listening) signal.removeEventListener("abort", onAbort);
+      listening.dispose();
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { N0Error } from "../util/errors.ts";
+import { onAbort } from "../util/race.ts";
 
 /** Streams that go on until the client has enough of them; all others end by themselves. */
 function isEndless(method: { readonly name: string; readonly methodKind: string }): boolean {
@@ -29,7 +30,7 @@ async function* until<T>(
   const source = messages[Symbol.asyncIterator]();
   let fail: ((reason: N0Error) => void) | undefined;
   const stop = () => fail?.(stoppingError());
-  stopping.addEventListener("abort", stop, { once: true });
+  using _ = onAbort(stopping, stop);
   try {
     for (;;) {
       // No Promise.race: it would keep something of every message until the server stops.
@@ -42,7 +43,6 @@ async function* until<T>(
       yield step.value;
     }
   } finally {
-    stopping.removeEventListener("abort", stop);
     // Not awaited: a source that waits for its next message returns only after that, and whatever
     // it throws then has no reader.
     void Promise.resolve(source.return?.()).catch(() => {});

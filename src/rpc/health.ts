@@ -2,6 +2,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus } from "../gen/grpc/health/v1/health_pb.ts";
 import { N0Error } from "../util/errors.ts";
 import { quote } from "../util/quote.ts";
+import { untilAborted } from "../util/race.ts";
 
 /**
  * The gRPC health protocol (grpc/health/v1). The empty name is the server as a whole; a service's name
@@ -35,14 +36,7 @@ export function healthRoutes(
     async *watch({ service }, { signal }) {
       yield { status: statusOf(service) ?? HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN };
       // What is served changes only with the end of the server, which ends the stream.
-      await aborted(signal);
+      await untilAborted(signal).catch(() => {});
     },
-  });
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }

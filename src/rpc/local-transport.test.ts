@@ -13,6 +13,7 @@ import { describe, expect, test } from "vitest";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
 import { ComputeAgentService } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { type Node, NodeSchema, NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
+import { untilAborted } from "../util/race.ts";
 import { localTransport } from "./local-transport.ts";
 
 type Connect = (
@@ -44,11 +45,6 @@ const refused = (call: Promise<unknown>) =>
     () => expect.unreachable("it was answered"),
     (reason: unknown) => ConnectError.from(reason),
   );
-/** Resolves never, as a handler that takes too long. */
-const untilAborted = ({ signal }: HandlerContext) =>
-  new Promise<Node>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 
 describe.each(transports)("a call within the process by %s transport", (_, connect) => {
   test("answers a copy, so that neither side can change the other's", async () => {
@@ -122,7 +118,7 @@ describe.each(transports)("a call within the process by %s transport", (_, conne
       connect((_name, context) => {
         left = context.timeoutMs();
         context.signal.addEventListener("abort", () => (aborted = true));
-        return untilAborted(context);
+        return untilAborted(context.signal);
       }),
     );
     const error = await refused(client.getNode({}, { timeoutMs: 20 }));
@@ -134,7 +130,7 @@ describe.each(transports)("a call within the process by %s transport", (_, conne
   test("ends when its client gives up, before or meanwhile", async () => {
     const client = createClient(
       NodeService,
-      connect((_name, context) => untilAborted(context)),
+      connect((_name, context) => untilAborted(context.signal)),
     );
     const controller = new AbortController();
     const late = refused(client.getNode({}, { signal: controller.signal }));
@@ -170,7 +166,7 @@ test("a limit for all calls goes before a longer one of the caller, and the end 
   const end = new AbortController();
   const options = { interceptors: [], shutdownSignal: end.signal, unaryTimeoutMs: 20 };
   const transport = localTransport(
-    routes((_name, context) => untilAborted(context)),
+    routes((_name, context) => untilAborted(context.signal)),
     options,
   );
   const client = createClient(NodeService, transport);

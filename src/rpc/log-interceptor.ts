@@ -7,6 +7,7 @@ import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import type { Log } from "../util/log.ts";
 import { logFields, withLogFields } from "../util/log.ts";
 import { cut } from "../util/quote.ts";
+import { onAbort } from "../util/race.ts";
 import { isOpen } from "./door/bounds.ts";
 import { TRANSACTION_HEADER, toConnectError } from "./errors.ts";
 
@@ -39,7 +40,7 @@ export function logInterceptor(log: Log): Interceptor {
       if (request.stream) {
         const { signal } = request;
         // Nobody reads on when a client hangs up between two messages.
-        signal.addEventListener("abort", () => line.end(hangUp(signal.reason)), { once: true });
+        onAbort(signal, () => line.end(hangUp(signal.reason)));
         const sent = named(request.message, line.name);
         return await answered(() => next({ ...request, message: sent }), requestId, line);
       }

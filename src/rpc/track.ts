@@ -1,6 +1,8 @@
 import type { Server as HttpServer } from "node:http";
 import type { ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
+import { systemClock } from "../util/clock.ts";
+import { within } from "../util/race.ts";
 import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
 
 type RequestListener = (request: NodeServerRequest, response: NodeServerResponse) => void;
@@ -67,23 +69,16 @@ export function trackConnections(): ConnectionTracker {
       http1?.close(() => {});
       for (const session of sessions) session.close();
       if (answering.size === 0) idle.resolve();
-      await waitAtMost(idle.promise, graceMs);
+      await within(systemClock, idle.promise, graceMs, () => {});
       // A socket destroyed with something unread resets the connection, and what the client has not
       // read yet is lost: end first, and let the client end too.
       for (const socket of sockets) socket.end();
       if (sockets.size === 0) gone.resolve();
-      await waitAtMost(gone.promise, Math.min(graceMs, LINGER_MS));
+      await within(systemClock, gone.promise, Math.min(graceMs, LINGER_MS), () => {});
     },
     cut: () => {
       for (const session of sessions) session.destroy();
       for (const socket of sockets) socket.destroy();
     },
   };
-}
-
-async function waitAtMost(promise: Promise<void>, ms: number): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  await Promise.race([promise, late.promise]);
-  clearTimeout(timer);
 }

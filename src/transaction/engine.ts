@@ -1,5 +1,5 @@
 import { errorChain, type N0Error } from "../util/errors.ts";
-import { firstOf } from "../util/first-of.ts";
+import { firstOf, onAbort, within } from "../util/race.ts";
 import { Admission } from "./admission.ts";
 import { SimulatedCrash } from "./faults.ts";
 import { type FinishParts, giveUp, goForward, readSteps, unwind } from "./finish.ts";
@@ -120,14 +120,11 @@ export class TransactionEngine<C, W> {
     using _place = options.isAdmitted === true ? undefined : this.#admit(options, live);
     const end = Promise.withResolvers<unknown>();
     this.#open.add(live.id, end.promise);
-    const onCancel = () => live.stop(cancel.reason);
-    if (cancel.aborted) onCancel();
-    else cancel.addEventListener("abort", onCancel, { once: true });
+    using _listening = onAbort(cancel, () => live.stop(cancel.reason));
     try {
       const tx = await this.#begin(options, live);
       return await this.#run(tx, options, saga, end.resolve);
     } finally {
-      cancel.removeEventListener("abort", onCancel);
       end.resolve(undefined);
     }
   }
@@ -356,12 +353,7 @@ export class TransactionEngine<C, W> {
     reason: unknown,
   ): Promise<N0Error> {
     const { clock } = this.#options;
-    const patience = new AbortController();
-    const late = clock.sleep(UNWIND_PATIENCE_MS, patience.signal).then(
-      () => undefined,
-      () => undefined,
-    );
-    const state = await Promise.race([rest, late]).finally(() => patience.abort());
+    const state = await within(clock, rest, UNWIND_PATIENCE_MS, () => undefined);
     return failureOf(tx.header, state, reason);
   }
 

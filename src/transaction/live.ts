@@ -1,5 +1,6 @@
 import type { Clock } from "../util/clock.ts";
 import { kindOf, N0Error } from "../util/errors.ts";
+import { firstOf } from "../util/race.ts";
 import type { Cancel, StepRow, TransactionHeader } from "./journal.ts";
 
 /** What a transaction waits for that is not one of its own steps. */
@@ -161,13 +162,10 @@ export class LiveTransactions {
     const stop = this.onChange((changed) => {
       if (changed === id && isTrue()) resolve();
     });
-    const onAbort = () => resolve();
-    signal.addEventListener("abort", onAbort);
     try {
-      if (!signal.aborted && !isTrue()) await promise;
+      if (!isTrue()) await firstOf(promise, signal);
     } finally {
       stop();
-      signal.removeEventListener("abort", onAbort);
     }
   }
 }

@@ -6,6 +6,7 @@ import type { Writes } from "../datastore/datastore.ts";
 import { transactionCollection } from "../datastore/datastore-journal.ts";
 import { memoryDatastore } from "../datastore/memory/memory-datastore.ts";
 import { N0Error } from "../util/errors.ts";
+import { untilAborted } from "../util/race.ts";
 import { SimulatedCrash } from "./faults.ts";
 import type { Journal } from "./journal.ts";
 
@@ -275,10 +276,8 @@ test("a graceful stop ends an act that listens, and it is undone by the next pro
   const before = await world.residue();
   world.node.trouble = (line, signal) => {
     if (line !== "act toy.paint_thing") return;
-    return new Promise((_resolve, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason));
-      setImmediate(() => void world.stop());
-    });
+    setImmediate(() => void world.stop());
+    return untilAborted(signal);
   };
   await expect(world.create("mine")).rejects.toThrow();
   world.node.trouble = () => {};

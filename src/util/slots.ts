@@ -1,3 +1,4 @@
+import { onAbort } from "./race.ts";
 /** One of a fixed number of places, until it is disposed of. */
 export interface Slot extends Disposable {
   /** From 0 on; no two slots that are taken have the same. */
@@ -40,16 +41,11 @@ export function newSlots(count: number): Slots {
       if (index !== undefined) return slot(index);
       const turn = Promise.withResolvers<number>();
       waiting.add(turn.resolve);
-      const onAbort = () => {
+      using _ = onAbort(signal, () => {
         // Who has been given one meanwhile gives it back by itself.
         if (waiting.delete(turn.resolve)) turn.reject(signal.reason);
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      try {
-        return slot(await turn.promise);
-      } finally {
-        signal.removeEventListener("abort", onAbort);
-      }
+      });
+      return slot(await turn.promise);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { type Duplex, duplexPair } from "node:stream";
 import { N0Error } from "../../util/errors.ts";
+import { untilAborted } from "../../util/race.ts";
 import { isMadeBy, type Mark } from "../mark.ts";
 import { isActive, isPaused } from "./active.ts";
 import type { DomainEvent, DomainInfo, DomainSpec, DomainState } from "./compute-driver.ts";
@@ -339,8 +340,5 @@ function wrongState(name: string, what: string): N0Error {
 
 async function failAs({ what }: FakeFault, signal: AbortSignal): Promise<never> {
   if (what !== "hang") throw what;
-  return await new Promise((_resolve, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    if (signal.aborted) reject(signal.reason);
-  });
+  return await untilAborted(signal);
 }

@@ -1,5 +1,6 @@
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
+import { untilAborted } from "../../util/race.ts";
 import { newFakeNetworkDriver } from "./fake-network-driver.ts";
 import { networkDriverSuite } from "./network-driver.suite.ts";
 import { nobodyAnswers } from "./network-errors.ts";
@@ -42,10 +43,7 @@ test("the fake fails before or after it acts, where a test says so", async () =>
 
 test("the fake hangs until its caller gives up, and then changes nothing", async () => {
   const driver = newFakeNetworkDriver();
-  driver.before = (_method, signal) =>
-    new Promise((_, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
+  driver.before = (_method, signal) => untilAborted(signal);
   await expect(driver.ensureTap("t1", mark, AbortSignal.timeout(1))).rejects.toThrow();
   expect(driver.snapshot()).toEqual({ taps: {}, networks: {} });
 });

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { onAbort } from "../../util/race.ts";
 import { isMadeBy, type Maker, type Mark } from "../mark.ts";
 import { checkEndpoint, checkNetworkName, checkTapName, gatewaysOf } from "./network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
@@ -223,9 +224,9 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       });
       if (fake.connectHandler === undefined) throw nobodyAnswers(networkName, address, port);
       const stream = await fake.connectHandler(networkName, address, port, signal);
-      const onAbort = () => stream.destroy(new DOMException("aborted", "AbortError"));
-      signal.addEventListener("abort", onAbort, { once: true });
-      stream.once("close", () => signal.removeEventListener("abort", onAbort));
+      const end = () => stream.destroy(new DOMException("aborted", "AbortError"));
+      const listening = onAbort(signal, end);
+      stream.once("close", () => listening[Symbol.dispose]());
       return stream;
     },
   };

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { newFakeVolumeDriver, untilAborted } from "./fake-volume-driver.ts";
+import { untilAborted } from "../../util/race.ts";
+import { newFakeVolumeDriver } from "./fake-volume-driver.ts";
 import { volumeDriverSuite } from "./volume-driver.suite.ts";
 
 const mark = { owner: "block_storage/mine", transactionId: "transaction-1" };

@@ -56,14 +56,6 @@ export interface FakeVolumeDriver extends VolumeDriver {
   snapshot(): readonly VolumeInfo[];
 }
 
-/** Never resolves; rejects once the signal aborts. */
-export function untilAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-}
-
 const VIRTUAL_SIZE_BYTES_MAX = 4n * 1024n ** 4n;
 const OVERLAY_BYTES = 196_624n;
 const READ_BYTES = 65_536;

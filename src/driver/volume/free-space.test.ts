@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { newFakeClock } from "../../../test/fake-clock.ts";
+import { untilAborted } from "../../util/race.ts";
 import { newFreeSpace } from "./free-space.ts";
 
 const MIB = 1024n ** 2n;
@@ -34,9 +35,7 @@ test.each([
 
 test("work that fills the disk is told to end", async () => {
   const { clock, disk, space } = setUp(100n * GIB);
-  const work = (signal: AbortSignal) =>
-    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-  const filling = expect(space.during(never, work)).rejects.toMatchObject({
+  const filling = expect(space.during(never, untilAborted)).rejects.toMatchObject({
     kind: "resource_exhausted",
   });
   disk.freeBytes = GIB;
@@ -51,9 +50,7 @@ test("work that leaves room ends as it would, and nobody looks any more", async 
   const { clock, space } = setUp(100n * GIB);
   const caller = new AbortController();
   expect(await space.during(never, async () => "done")).toBe("done");
-  const work = (signal: AbortSignal) =>
-    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-  const ended = expect(space.during(caller.signal, work)).rejects.toThrow("by the caller");
+  const ended = expect(space.during(caller.signal, untilAborted)).rejects.toThrow("by the caller");
   await clock.advance(1_000);
   caller.abort(new Error("by the caller"));
   await ended;

@@ -1,5 +1,6 @@
 import { statfs } from "node:fs/promises";
 import type { Clock } from "../../util/clock.ts";
+import { pause } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
 
 /** What the file system of a folder keeps free, for what must be written in any case, such as a database. */
@@ -45,8 +46,8 @@ export function newFreeSpace(options: FreeSpaceOptions): FreeSpace {
 
   async function watch(until: AbortSignal, low: AbortController): Promise<void> {
     while (!until.aborted && !low.signal.aborted) {
-      await clock.sleep(LOOK_EVERY_MS, until).catch(() => {});
-      if (!until.aborted) await check().catch((reason: unknown) => low.abort(reason));
+      if (await pause(clock, LOOK_EVERY_MS, until))
+        await check().catch((reason: unknown) => low.abort(reason));
     }
   }
 

@@ -1,4 +1,6 @@
+import { systemClock } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
+import { orAborted, within } from "../../util/race.ts";
 
 export interface GuardOptions {
   /** Longest wait for the next bytes. */
@@ -32,7 +34,14 @@ export async function* guarded(
   try {
     for (;;) {
       const startMs = performance.now();
-      const next = await within(iterator.next(), idleTimeoutMs, signal);
+      const next = await within(
+        systemClock,
+        orAborted(iterator.next(), signal),
+        idleTimeoutMs,
+        () => {
+          throw silent(idleTimeoutMs);
+        },
+      );
       if (next.done === true) {
         isDone = true;
         return;
@@ -52,27 +61,11 @@ export async function* guarded(
   }
 }
 
+function silent(ms: number): N0Error {
+  return new N0Error("unavailable", `the source gave no bytes for ${ms / 1000} s`);
+}
+
 function tooSlow(bytes: number, ms: number): N0Error {
   const seconds = Math.round(ms / 100) / 10;
   return new N0Error("unavailable", `the source gave only ${bytes} bytes in ${seconds} s`);
-}
-
-function within<T>(promise: Promise<T>, timeoutMs: number, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-    };
-    const onAbort = () => {
-      end();
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      end();
-      reject(new N0Error("unavailable", `the source gave no bytes for ${timeoutMs / 1000} s`));
-    }, timeoutMs);
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.finally(end).then(resolve, reject);
-    if (signal.aborted) onAbort();
-  });
 }

@@ -1,5 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { systemClock } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
+import { within } from "../../util/race.ts";
 import { toConnectError } from "../errors.ts";
 import type { NodeServerRequest } from "../http.ts";
 import { protocolOf } from "../refuse.ts";
@@ -149,9 +151,8 @@ function before<T>(
   options: ReceiveOptions,
 ): Promise<T> {
   if (leftMs === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(late(options)), Math.max(0, leftMs));
-    promise.finally(() => clearTimeout(timer)).then(resolve, reject);
+  return within(systemClock, promise, Math.max(0, leftMs), () => {
+    throw late(options);
   });
 }
 

@@ -10,8 +10,8 @@ import {
   webRequest,
 } from "../../../../test/scenario.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
-import { untilAborted } from "../../../driver/volume/fake-volume-driver.ts";
 import { Phase } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { untilAborted } from "../../../util/race.ts";
 
 async function open(world: World, rpc: string) {
   const { transactions } = await world.transactions.listTransactions({ rpc, openOnly: true });

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../../../util/clock.ts";
+import { pause } from "../../../util/clock.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { createWorkerPool, type Lane } from "./worker-pool.ts";
 import type {
@@ -158,10 +159,7 @@ async function stopAll(
   const exits = Promise.all(threads.map((thread) => once(thread, "exit"))).then(() =>
     ended.abort(),
   );
-  const hasEnded = await clock.sleep(STOP_TIMEOUT_MS, ended.signal).then(
-    () => false,
-    () => true,
-  );
+  const hasEnded = !(await pause(clock, STOP_TIMEOUT_MS, ended.signal));
   if (hasEnded) await exits;
   else {
     log.warn({}, "a thread hangs in libvirt and is left behind");

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../../../util/clock.ts";
+import { type Clock, pause, systemClock } from "../../../util/clock.ts";
 import type { Accelerator, ComputeDriver } from "../compute-driver.ts";
 import { chooseAccelerator } from "./accelerator.ts";
 import { type ComputeLog, openConnection } from "./connection.ts";
@@ -110,7 +110,7 @@ export async function openLibvirtComputeDriver(
       } catch (reason) {
         log.warn({ err: reason }, "cannot read the states of the domains, trying again");
         // Aborted: the loop's condition ends it.
-        await clock.sleep(RESYNC_RETRY_MS, closed.signal).catch(() => {});
+        await pause(clock, RESYNC_RETRY_MS, closed.signal);
       }
     }
   }

@@ -1,6 +1,7 @@
 import { type FileHandle, lstat, readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Clock } from "../../../util/clock.ts";
+import { pause } from "../../../util/clock.ts";
 import { ifThere } from "../../../util/errno.ts";
 import { openRegular } from "../../file/regular-file.ts";
 
@@ -39,9 +40,8 @@ export async function* readSerialLogFiles(
         continue;
       }
       if (!follow || signal.aborted || files === undefined) return;
-      await clock.sleep(POLL_MS, signal).catch(() => {
-        // Aborted: what has been written until now is still read, then the loop ends.
-      });
+      // If it aborts, what has been written until now is still read, then the loop ends.
+      await pause(clock, POLL_MS, signal);
     }
   } finally {
     await current?.close();

@@ -1,4 +1,5 @@
 import type { Clock } from "../../../util/clock.ts";
+import { pause } from "../../../util/clock.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type {
   FromRpcWorker,
@@ -159,30 +160,21 @@ export function createWorkerPool({ startThread, lanes, idleMs, clock }: PoolOpti
     slot.job = job;
     slot.thread.postMessage({ kind: "run", id: ++runCount, operation: job.operation });
     const { timeoutMs } = lanes[job.lane];
-    clock.sleep(timeoutMs, job.settled).then(
-      () => {
-        slot.isStuck = slot.job === job;
-        job.settle(failed(`no answer in ${timeoutMs} ms`));
-        pump();
-      },
-      () => {
-        // Settled in time.
-      },
-    );
+    void pause(clock, timeoutMs, job.settled).then((isLate) => {
+      if (!isLate) return;
+      slot.isStuck = slot.job === job;
+      job.settle(failed(`no answer in ${timeoutMs} ms`));
+      pump();
+    });
   }
 
   function endWhenIdle(slot: Slot): void {
     slot.idle = new AbortController();
-    clock.sleep(idleMs, slot.idle.signal).then(
-      () => {
-        if (!slots.some((other) => other !== slot && !other.isStuck)) return;
-        drop(slot);
-        slot.thread.postMessage({ kind: "stop" });
-      },
-      () => {
-        // It has something to do, or all is closed.
-      },
-    );
+    void pause(clock, idleMs, slot.idle.signal).then((isIdle) => {
+      if (!isIdle || !slots.some((other) => other !== slot && !other.isStuck)) return;
+      drop(slot);
+      slot.thread.postMessage({ kind: "stop" });
+    });
   }
 
   function drop(slot: Slot): void {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { onAbort } from "../../../util/race.ts";
 import { checkEndpoint } from "../network-check.ts";
 import { networkNotHere, nobodyAnswers } from "../network-errors.ts";
 import { namespaceAt, tcpSocketIn } from "./namespace.ts";
@@ -22,9 +23,8 @@ export async function connectIn(
   const version = checkEndpoint(host, port);
   signal.throwIfAborted();
   const socket = new Socket({ fd: openSocket(path, networkName, version), allowHalfOpen: true });
-  const onAbort = () => socket.destroy(abortError(signal));
-  signal.addEventListener("abort", onAbort, { once: true });
-  socket.once("close", () => signal.removeEventListener("abort", onAbort));
+  const listening = onAbort(signal, () => socket.destroy(abortError(signal)));
+  socket.once("close", () => listening[Symbol.dispose]());
 
   socket.connect({ host, port });
   try {

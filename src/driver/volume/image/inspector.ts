@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { orAborted } from "../../../util/race.ts";
 import type { ImageSample } from "./image-format.ts";
 import type { Inspected } from "./inspect-image.ts";
 import type { FromInspectWorker, ToInspectWorker } from "./inspect-worker.ts";
@@ -91,13 +92,7 @@ export function newInspector({
       signal.throwIfAborted();
       const one: Asked = { sample, ...Promise.withResolvers<Inspected>() };
       ask(one);
-      const onAbort = () => one.reject(signal.reason);
-      signal.addEventListener("abort", onAbort, { once: true });
-      try {
-        return await one.promise;
-      } finally {
-        signal.removeEventListener("abort", onAbort);
-      }
+      return await orAborted(one.promise, signal);
     },
   };
 }

@@ -1,6 +1,7 @@
 import { chmod, rename, rm, stat } from "node:fs/promises";
 import type { Clock } from "../../../util/clock.ts";
 import { ifThere } from "../../../util/errno.ts";
+import { orAborted } from "../../../util/race.ts";
 import { changedWhileRead } from "../volume-errors.ts";
 import { chainState } from "./file-state.ts";
 import { sha256Of } from "./files.ts";
@@ -115,7 +116,7 @@ export function newExports({ layout, clock, flatten, idleMs }: ExportsOptions): 
   async function wait(path: string, entry: Export, signal: AbortSignal): Promise<Flattened> {
     entry.waiting += 1;
     try {
-      return await settled(entry.made, signal);
+      return await orAborted(entry.made, signal);
     } finally {
       entry.waiting -= 1;
       if (entry.waiting === 0 && making.has(entry)) {
@@ -151,13 +152,4 @@ export function newExports({ layout, clock, flatten, idleMs }: ExportsOptions): 
 
 async function exists(path: string): Promise<boolean> {
   return (await ifThere(stat(path))) !== undefined;
-}
-
-function settled<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.finally(() => signal.removeEventListener("abort", onAbort)).then(resolve, reject);
-    if (signal.aborted) onAbort();
-  });
 }

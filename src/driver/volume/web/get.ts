@@ -4,6 +4,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import { callbackify } from "node:util";
+import { orAborted } from "../../../util/race.ts";
 import { proxyFor, type WebProxies } from "../../../util/web-proxies.ts";
 import type { SourceAddresses } from "./source-addresses.ts";
 import { lasting, passing } from "./web-error.ts";
@@ -59,14 +60,8 @@ export async function get(url: URL, options: GetOptions): Promise<IncomingMessag
   request.on("close", () =>
     reject(passing(`${url.host} does not answer: it closes the connection`)),
   );
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
   request.end();
-  try {
-    return await promise;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+  return await orAborted(promise, signal);
 }
 
 /** An address is not looked up, and a proxy's `localhost` is the proxy's machine. */

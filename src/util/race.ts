@@ -1,0 +1,45 @@
+import type { Clock } from "./clock.ts";
+
+/**
+ * Calls `listener` when the signal aborts, and at once if it has aborted already. Disposing of the returned
+ * value removes the listener.
+ */
+export function onAbort(signal: AbortSignal, listener: () => void): Disposable {
+  if (signal.aborted) listener();
+  else signal.addEventListener("abort", listener, { once: true });
+  return { [Symbol.dispose]: () => signal.removeEventListener("abort", listener) };
+}
+
+/** Rejects with the signal's reason when it aborts. Never resolves. */
+export function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => void onAbort(signal, () => reject(signal.reason)));
+}
+
+/** What `work` resolves with. Rejects with the signal's reason if that aborts first. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  using _ = onAbort(signal, () => aborted.reject(signal.reason));
+  return await Promise.race([work, aborted.promise]);
+}
+
+/** What `work` resolves with; undefined if the signal aborts first. */
+export async function firstOf<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  const aborted = Promise.withResolvers<undefined>();
+  using _ = onAbort(signal, () => aborted.resolve(undefined));
+  return await Promise.race([work, aborted.promise]);
+}
+
+/** What `work` resolves with, or what `onLate` returns or throws if that takes longer than `timeoutMs`. */
+export async function within<T, L>(
+  clock: Clock,
+  work: Promise<T>,
+  timeoutMs: number,
+  onLate: () => L,
+): Promise<T | L> {
+  const over = new AbortController();
+  try {
+    return await Promise.race([work, clock.sleep(timeoutMs, over.signal).then(onLate)]);
+  } finally {
+    over.abort();
+  }
+}
