@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { asAnswered } from "../src/api/core/idempotency/answer.ts";
-import { runSaga } from "../src/api/core/saga/saga.ts";
+import { runUnanswered } from "../src/api/core/saga/saga.ts";
 import { changeStorage } from "../src/api/pool/inventory/steps.ts";
 import {
   blockStorageSteps,
@@ -32,7 +31,7 @@ async function growAsBefore(world: World): Promise<unknown> {
     requestHeader: new Headers(),
   };
   const { put, replacement, settle, settlement } = blockStorageSteps;
-  return await runSaga(api, call, { kind: "UpdateBlockStorage", keys }, async (tx) => {
+  return await runUnanswered(api, call, { kind: "UpdateBlockStorage", keys }, async (tx) => {
     await tx.run(put, replacement(name, disk, pending(disk, tx.id)));
     const transactionId = tx.id;
     const storage = { ...reservationOf(after), transactionId };
@@ -46,7 +45,7 @@ async function growAsBefore(world: World): Promise<unknown> {
       beforeBytes: disk.limitBytes.toString(),
     };
     await tx.commit(
-      asAnswered(api.inventory.settleStorage(nodeName, volumeId, storage)),
+      api.inventory.settleStorage(nodeName, volumeId, storage),
       usedBy === ""
         ? later(growVolumeLater, place)
         : later(growDomainDiskLater, { ...place, virtualMachineName: usedBy }),

@@ -3,7 +3,7 @@ import type { Datastore, Writes } from "../../datastore/datastore.ts";
 import type { Held, LockTable } from "../../datastore/lock-table.ts";
 import type { Records } from "../../datastore/records.ts";
 import type { TransactionEngine } from "../../transaction/engine.ts";
-import type { Later, RecordStep } from "../../transaction/step.ts";
+import type { RecordStep } from "../../transaction/step.ts";
 import type { Transaction } from "../../transaction/transaction.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Json } from "../../util/json.ts";
@@ -15,7 +15,6 @@ import type { ProgressBoard } from "../provisioning/block-storage/progress.ts";
 import type { ObservedStates } from "../provisioning/virtual-machine/observed-states.ts";
 import type { Agents } from "./agents.ts";
 import type { ConsoleLinks } from "./console-links.ts";
-import type { Answered } from "./idempotency/answer.ts";
 import type { Attempt } from "./idempotency/attempt.ts";
 import type { Kind } from "./resource/kind.ts";
 
@@ -58,10 +57,8 @@ export interface SagaContext {
   readonly attempt?: Attempt;
 }
 
-/** The engine's, whose commit keeps the answer as well, where the request bears an idempotency key. */
-export interface Tx extends Omit<Transaction<SagaContext, Writes>, "commit"> {
-  commit(writes: Answered, ...retriables: readonly Later[]): Promise<void>;
-}
+/** A transaction that runs its steps. How it commits depends on who waits for it: see `saga/tx.ts`. */
+export type Tx = Omit<Transaction<SagaContext, Writes>, "commit">;
 
 /** A step that only writes records. */
 export type SagaRecordStep<I extends Json> = RecordStep<SagaContext, I, Writes>;

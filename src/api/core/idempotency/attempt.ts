@@ -2,7 +2,6 @@ import { type DescMethodUnary, type Message, toBinary } from "@bufbuild/protobuf
 import { putOf } from "../../../datastore/collection.ts";
 import type { Writes } from "../../../datastore/datastore.ts";
 import { passes } from "../../../transaction/persist.ts";
-import { type Answered, asAnswered } from "./answer.ts";
 import { type KeptRequest, keptError, keptRequests } from "./kept-request.ts";
 
 export interface AttemptOptions {
@@ -71,9 +70,9 @@ export class Attempt {
   }
 
   /** With the end of an unwind. What waiting may cure is not kept, so that the next try is a new one. */
-  readonly unwoundWrites = (reason: unknown): Answered | undefined => {
+  readonly unwoundWrites = (reason: unknown): Writes | undefined => {
     if (passes(reason) || this.signal.aborted) return undefined;
-    return asAnswered(this.#put({ error: keptError(reason) }));
+    return this.#put({ error: keptError(reason) });
   };
 
   #put(outcome: Pick<KeptRequest, "answer" | "error">): Writes {

@@ -1,3 +1,4 @@
+import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { ConflictError } from "../../../datastore/datastore.ts";
 import type { Held } from "../../../datastore/lock-table.ts";
 import { TRANSACTION_HEADER } from "../../../rpc/errors.ts";
@@ -8,37 +9,81 @@ import { askerOf } from "../asker.ts";
 import type { Api, Call, Tx } from "../context.ts";
 import { throwIfPending } from "./pending.ts";
 import { throwUnlessRoom } from "./room.ts";
+import { type Answered, type AnsweringTx, answeringTx, type CommittingTx } from "./tx.ts";
 
-export interface SagaOptions {
-  /** The RPC, said to whoever finds the keys held. */
-  readonly kind: string;
-  /** The objects that it changes. */
-  readonly keys: readonly string[];
+/**
+ * The objects that a saga changes. A function reads them from the current records, and is asked again under
+ * the keys: where they differ by then, they are let go and the others are taken.
+ */
+export type Keys = readonly string[] | (() => Promise<readonly string[]>);
+
+interface SagaOptions {
+  readonly keys: Keys;
   /** Waits in line for held keys, as long as the caller does, instead of being refused. */
   readonly waits?: boolean;
+}
+
+/** An RPC that answers `O`. */
+export type Method<O extends DescMessage> = DescMethodUnary<DescMessage, O>;
+
+interface MethodOptions<O extends DescMessage> extends SagaOptions {
+  /** Its name is said to whoever finds the keys held. */
+  readonly method: Method<O>;
+}
+
+/** For what answers no client. */
+interface UnansweredOptions extends SagaOptions {
+  /** What it does, in place of the name of an RPC. */
+  readonly kind: string;
   /** The transaction that it runs within, and that was admitted for both. */
   readonly within?: Tx;
   /** It sees by itself to records that are PENDING: a repair of those that no transaction is at work on. */
   readonly seesToPending?: boolean;
 }
 
+/** How often the keys may have changed by the time that they are held. */
+const KEYS_TRIES_MAX = 8;
+
 /**
  * Takes the keys and runs `saga` as one transaction; they are let go when it rests. Who waits for a key has
  * been admitted, so that not even those who wait are more than may be open.
+ *
+ * @returns what the saga answers, which is what the method says.
  */
-export async function runSaga<T>(
+export async function runSaga<O extends DescMessage>(
   api: Api,
   call: Call,
-  { kind, keys, waits = false, within, seesToPending = false }: SagaOptions,
-  saga: (tx: Tx) => Promise<T>,
+  { method, ...options }: MethodOptions<O>,
+  saga: (tx: AnsweringTx) => Promise<Answered<MessageShape<O>>>,
+): Promise<MessageShape<O>> {
+  return await run(api, call, { ...options, kind: method.name }, (tx) => saga(answeringTx(tx)));
+}
+
+/** As `runSaga`, for a transaction that answers no client. */
+export async function runUnanswered<T>(
+  api: Api,
+  call: Call,
+  options: UnansweredOptions,
+  saga: (tx: CommittingTx) => Promise<T>,
 ): Promise<T> {
+  const { attempt: _, ...inner } = call;
+  return await run(api, inner, options, saga);
+}
+
+async function run<T>(
+  api: Api,
+  call: Call,
+  { kind, keys, waits = false, within, seesToPending = false }: UnansweredOptions,
+  saga: (tx: CommittingTx) => Promise<T>,
+): Promise<T> {
+  const guards = typeof keys === "function" ? await keys() : keys;
   if (within === undefined) throwUnlessRoom(api, kind);
   using _place = within === undefined ? api.engine.admit() : undefined;
-  const attempt = within === undefined ? call.attempt : undefined;
+  const { attempt } = call;
   const leftMs = call.timeoutMs?.();
   const live = api.engine.enter({
     kind,
-    guards: keys,
+    guards,
     asker: askerOf(call),
     ...(leftMs === undefined ? {} : { deadlineAtMs: api.clock.nowMs() + leftMs }),
     ...(attempt === undefined ? {} : { requestKey: attempt.requestKey }),
@@ -46,7 +91,7 @@ export async function runSaga<T>(
   attempt?.begin(live.id);
   using _wait = within === undefined ? undefined : waitingFor(api, within, live);
   const own = within === undefined ? [live.id] : [live.id, within.id];
-  const held = await takeKeys(api, call, live, waits);
+  const held = await takeSettledKeys(api, call, live, keys, waits);
   if (!seesToPending) await orLetGo(api, live, held, () => throwIfPending(api, held.keys, own));
   const options = {
     kind,
@@ -65,6 +110,33 @@ export async function runSaga<T>(
       return orOvertaken(() => saga(tx));
     }),
   );
+}
+
+/** Those that the records still ask for when they are held. */
+async function takeSettledKeys(
+  api: Api,
+  call: Call,
+  live: LiveTransaction,
+  keys: Keys,
+  waits: boolean,
+): Promise<Held> {
+  for (let tries = 1; ; tries++) {
+    const held = await takeKeys(api, call, live, waits);
+    if (typeof keys !== "function") return held;
+    const wanted = await orLetGo(api, live, held, keys);
+    if (isSameSet(wanted, held.keys)) return held;
+    held.release();
+    if (tries === KEYS_TRIES_MAX) {
+      api.engine.live.remove(live);
+      const message = `${live.header.kind}: others keep changing what it works on: try again`;
+      throw new N0Error("aborted", message, { retryAfterMs: 100 });
+    }
+    live.header = { ...live.header, guards: wanted };
+  }
+}
+
+function isSameSet(a: readonly string[], b: readonly string[]): boolean {
+  return new Set(a).symmetricDifference(new Set(b)).size === 0;
 }
 
 /** What is refused here has begun nothing, so there is no transaction of it to be named. */
@@ -95,14 +167,14 @@ async function takeKeys(
 }
 
 /** A refusal under the keys has begun nothing either. */
-async function orLetGo(
+async function orLetGo<T>(
   api: Api,
   live: LiveTransaction,
   held: Held,
-  check: () => Promise<void>,
-): Promise<void> {
+  check: () => Promise<T>,
+): Promise<T> {
   try {
-    await check();
+    return await check();
   } catch (reason) {
     held.release();
     api.engine.live.remove(live);

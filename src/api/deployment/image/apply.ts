@@ -4,12 +4,12 @@ import {
   type ApplyImageRequest,
   type Image,
   ImageSchema,
+  ImageService,
 } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { N0Error } from "../../../util/errors.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering, answeringRecord, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { DONE } from "../../core/saga/tx.ts";
 import { settled } from "../../provisioning/block-storage/block-storage-record.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
 import { images } from "./collection.ts";
@@ -18,24 +18,20 @@ import { getImage } from "./image-record.ts";
 /** Makes an image, or changes the labels and annotations of one. */
 export async function applyImage(api: Api, call: Call, request: ApplyImageRequest): Promise<Image> {
   const { name, annotations, labels } = request;
-  const options = { kind: "ApplyImage", keys: [images.key(name)] };
+  const options = { method: ImageService.method.applyImage, keys: [images.key(name)] };
   return await runSaga(api, call, options, async (tx) => {
     const present = (await api.records.find(images, name))?.value;
     const { registeredBlockStorages = [], tags = {} } = present ?? {};
     const image = create(ImageSchema, { name, annotations, labels, registeredBlockStorages, tags });
-    await tx.commit(answeringRecord(tx, images, name, image));
-    return image;
+    return await tx.answerRecord(images, name, image);
   });
 }
 
 /** Removes an image. What was registered in it stays, and is no longer protected. */
 export async function deleteImage(api: Api, call: Call, name: string): Promise<void> {
-  const keys = keysOf(await getImage(api, name));
-  await runSaga(api, call, { kind: "DeleteImage", keys }, async (tx) => {
+  const keys = async () => keysOf(await getImage(api, name));
+  await runSaga(api, call, { method: ImageService.method.deleteImage, keys }, async (tx) => {
     const image = await getImage(api, name);
-    if (keysOf(image).some((key) => !keys.includes(key))) {
-      throw new N0Error("aborted", `image "${name}" has just changed: try again`);
-    }
     const writes: Writes[] = [tx.context.held.remove(images, name)];
     for (const { blockStorageName } of image.registeredBlockStorages) {
       const disk = await api.records.find(blockStorages, blockStorageName);
@@ -43,7 +39,7 @@ export async function deleteImage(api: Api, call: Call, name: string): Promise<v
       const free = settled(disk.value, State.AVAILABLE);
       writes.push(tx.context.held.put(blockStorages, blockStorageName, free));
     }
-    await tx.commit(answering(tx, DONE, ...writes));
+    return await tx.answer(DONE, ...writes);
   });
 }
 

@@ -1,5 +1,8 @@
 import type { Stored } from "../../../datastore/records.ts";
-import type { GenerateBlockStorageRequest } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
+import {
+  type GenerateBlockStorageRequest,
+  ImageService,
+} from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
@@ -37,7 +40,7 @@ export async function generateBlockStorage(
   const registration = registrationOf(image, sourceName);
   const make = { ...request, name: request.blockStorageName, labels: {} };
   return await makeBlockStorage(api, call, make, {
-    kind: "GenerateBlockStorage",
+    method: ImageService.method.generateBlockStorage,
     annotations: { [COPY_FROM]: sourceName },
     check: async (limitBytes) => {
       const { value } = await getBlockStorage(api, sourceName);

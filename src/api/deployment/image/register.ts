@@ -3,6 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type Image,
   Image_RegisteredBlockStorageSchema,
+  ImageService,
   type RegisterBlockStorageRequest,
   type TagImageRequest,
   type UnregisterBlockStorageRequest,
@@ -14,7 +15,6 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering, answeringRecord } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import {
   getBlockStorage,
@@ -48,7 +48,7 @@ export async function registerBlockStorage(
 ): Promise<Image> {
   tags.forEach((tag, i) => throwUnlessTag(`tags[${i}]`, tag));
   const keys = [images.key(imageName), blockStorages.key(blockStorageName)];
-  const options = { kind: "RegisterBlockStorage", keys, waits: true };
+  const options = { method: ImageService.method.registerBlockStorage, keys, waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const before = await getImage(api, imageName);
     if (isRegistered(before, blockStorageName)) {
@@ -71,15 +71,11 @@ export async function registerBlockStorage(
     });
     throwIfTooMany(image);
     const { held } = tx.context;
-    await tx.commit(
-      answering(
-        tx,
-        image,
-        held.put(images, imageName, image),
-        held.put(blockStorages, blockStorageName, settled(disk, State.PROTECTED)),
-      ),
+    return await tx.answer(
+      image,
+      held.put(images, imageName, image),
+      held.put(blockStorages, blockStorageName, settled(disk, State.PROTECTED)),
     );
-    return image;
   });
 }
 
@@ -96,29 +92,24 @@ export async function unregisterBlockStorage(
   { imageName, blockStorageName }: UnregisterBlockStorageRequest,
 ): Promise<Image> {
   const keys = [images.key(imageName), blockStorages.key(blockStorageName)];
-  const options = { kind: "UnregisterBlockStorage", keys, waits: true };
+  const options = { method: ImageService.method.unregisterBlockStorage, keys, waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const before = await getImage(api, imageName);
     if (!isRegistered(before, blockStorageName)) {
       throwIfProtected((await getBlockStorage(api, blockStorageName)).value, imageName);
-      await tx.commit(answering(tx, before));
-      return before;
+      return await tx.answer(before);
     }
     const image = unregistered(before, new Set([blockStorageName]));
     const { held } = tx.context;
     const disk = await api.records.find(blockStorages, blockStorageName);
     const isProtected = disk?.value.state === State.PROTECTED;
-    await tx.commit(
-      answering(
-        tx,
-        image,
-        held.put(images, imageName, image),
-        isProtected
-          ? held.put(blockStorages, blockStorageName, settled(disk.value, State.AVAILABLE))
-          : {},
-      ),
+    return await tx.answer(
+      image,
+      held.put(images, imageName, image),
+      isProtected
+        ? held.put(blockStorages, blockStorageName, settled(disk.value, State.AVAILABLE))
+        : {},
     );
-    return image;
   });
 }
 
@@ -139,7 +130,7 @@ export async function tagImage(
   { name, tag, registeredBlockStorageName }: TagImageRequest,
 ): Promise<Image> {
   throwUnlessTag("tag", tag);
-  const options = { kind: "TagImage", keys: [images.key(name)], waits: true };
+  const options = { method: ImageService.method.tagImage, keys: [images.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const before = await getImage(api, name);
     throwUnlessRegistered(before, registeredBlockStorageName);
@@ -147,8 +138,7 @@ export async function tagImage(
       copy.tags[tag] = registeredBlockStorageName;
     });
     throwIfTooMany(image);
-    await tx.commit(answeringRecord(tx, images, name, image));
-    return image;
+    return await tx.answerRecord(images, name, image);
   });
 }
 
@@ -158,14 +148,13 @@ export async function untagImage(
   call: Call,
   { name, tag }: UntagImageRequest,
 ): Promise<Image> {
-  const options = { kind: "UntagImage", keys: [images.key(name)], waits: true };
+  const options = { method: ImageService.method.untagImage, keys: [images.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const before = await getImage(api, name);
     tagged(before, tag);
     const image = changed(before, (copy) => {
       delete copy.tags[tag];
     });
-    await tx.commit(answeringRecord(tx, images, name, image));
-    return image;
+    return await tx.answerRecord(images, name, image);
   });
 }

@@ -4,8 +4,7 @@ import type { Stored } from "../../../datastore/records.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Later } from "../../../transaction/step.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
-import { asAnswered } from "../../core/idempotency/answer.ts";
-import { runSaga } from "../../core/saga/saga.ts";
+import { runUnanswered } from "../../core/saga/saga.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
 import {
   blockStorages,
@@ -41,12 +40,12 @@ export async function ensureReplica(
   };
   // Its id is not what the client asked for, so it is not the one that the answer names.
   const inner = { ...call, signal: outer.signal, responseHeader: new Headers() };
-  return await runSaga(api, inner, options, async (tx) => {
+  return await runUnanswered(api, inner, options, async (tx) => {
     const found = await api.records.find(replicas, base.name, nodeName);
     const usable = found === undefined ? undefined : await findUsable(api, found, registration);
     if (found !== undefined && usable !== undefined) {
       const same = writeReplica(base.name, nodeName, { volumeId: usable, registration }, found);
-      await tx.commit(asAnswered(same));
+      await tx.commit(same);
       return usable;
     }
     const volumeId = `${base.name}.${api.random.uuid().replaceAll("-", "").slice(0, 12)}`;
@@ -60,11 +59,9 @@ export async function ensureReplica(
       sourceNodeName: base.nodeName,
     });
     await tx.commit(
-      asAnswered(
-        merge(
-          writeReplica(base.name, nodeName, { volumeId, registration }, found),
-          unchanged(blockStorages, [base.name], source.revision),
-        ),
+      merge(
+        writeReplica(base.name, nodeName, { volumeId, registration }, found),
+        unchanged(blockStorages, [base.name], source.revision),
       ),
       ...(found === undefined
         ? []

@@ -6,12 +6,13 @@ import {
   type User,
   User_UserState,
   UserSchema,
+  UserService,
 } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { parseSshPublicKey } from "../../../util/ssh-key.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering, answeringRecord, DONE } from "../../core/idempotency/answer.ts";
-import { runSaga } from "../../core/saga/saga.ts";
+import { type Method, runSaga } from "../../core/saga/saga.ts";
+import { DONE } from "../../core/saga/tx.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { users } from "./collection.ts";
 import { changed, getUser, throwIfTooManyKeys } from "./user-record.ts";
@@ -22,7 +23,8 @@ export async function createUser(
   call: Call,
   { name, annotations, labels }: CreateUserRequest,
 ): Promise<User> {
-  return await runSaga(api, call, { kind: "CreateUser", keys: [users.key(name)] }, async (tx) => {
+  const options = { method: UserService.method.createUser, keys: [users.key(name)] };
+  return await runSaga(api, call, options, async (tx) => {
     if ((await api.records.find(users, name)) !== undefined) {
       throw new N0Error("already_exists", `user "${name}" exists already`, {
         resource: `user/${name}`,
@@ -30,14 +32,14 @@ export async function createUser(
     }
     const state = User_UserState.AVAILABLE;
     const user = create(UserSchema, { name, annotations, labels, state });
-    await tx.commit(answeringRecord(tx, users, name, user));
-    return user;
+    return await tx.answerRecord(users, name, user);
   });
 }
 
 /** @throws N0Error `not_found`; `failed_precondition` while a virtual machine names the user. */
 export async function deleteUser(api: Api, call: Call, name: string): Promise<void> {
-  await runSaga(api, call, { kind: "DeleteUser", keys: [users.key(name)] }, async (tx) => {
+  const options = { method: UserService.method.deleteUser, keys: [users.key(name)] };
+  await runSaga(api, call, options, async (tx) => {
     await getUser(api, name);
     const vms = await api.records.list(virtualMachines);
     const using = vms.find(({ value }) => value.userNames.includes(name));
@@ -48,7 +50,7 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
         { resource: `user/${name}` },
       );
     }
-    await tx.commit(answering(tx, DONE, tx.context.held.remove(users, name)));
+    return await tx.answer(DONE, tx.context.held.remove(users, name));
   });
 }
 
@@ -64,7 +66,7 @@ export async function addSshPublicKey(
   { userName, sshPublicKeyName, sshPublicKey }: AddSshPublicKeyRequest,
 ): Promise<User> {
   const key = parseSshPublicKey("ssh_public_key", sshPublicKey);
-  return await changeKeys(api, call, "AddSshPublicKey", userName, (user) => {
+  return await changeKeys(api, call, UserService.method.addSshPublicKey, userName, (user) => {
     user.sshPublicKeys[sshPublicKeyName] = key;
     throwIfTooManyKeys(user);
   });
@@ -76,7 +78,8 @@ export async function deleteSshPublicKey(
   call: Call,
   { userName, sshPublicKeyName }: DeleteSshPublicKeyRequest,
 ): Promise<User> {
-  return await changeKeys(api, call, "DeleteSshPublicKey", userName, ({ sshPublicKeys }) => {
+  const method = UserService.method.deleteSshPublicKey;
+  return await changeKeys(api, call, method, userName, ({ sshPublicKeys }) => {
     if (!Object.hasOwn(sshPublicKeys, sshPublicKeyName)) {
       const message = `user "${userName}" has no SSH public key "${sshPublicKeyName}"`;
       throw new N0Error("not_found", message, { resource: `user/${userName}` });
@@ -88,14 +91,13 @@ export async function deleteSshPublicKey(
 async function changeKeys(
   api: Api,
   call: Call,
-  kind: string,
+  method: Method<typeof UserSchema>,
   name: string,
   change: (copy: User) => void,
 ): Promise<User> {
-  const options = { kind, keys: [users.key(name)], waits: true };
+  const options = { method, keys: [users.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const user = changed(await getUser(api, name), change);
-    await tx.commit(answeringRecord(tx, users, name, user));
-    return user;
+    return await tx.answerRecord(users, name, user);
   });
 }

@@ -1,14 +1,15 @@
 import { unchanged } from "../../../datastore/collection.ts";
-import type {
-  Network,
-  ReleaseNetworkInterfaceRequest,
-  ReserveNetworkInterfaceRequest,
+import {
+  type Network,
+  NetworkService,
+  type ReleaseNetworkInterfaceRequest,
+  type ReserveNetworkInterfaceRequest,
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { DONE } from "../../core/saga/tx.ts";
 import { getNetwork, toWire } from "../network/network-record.ts";
 import { interfaces } from "./collection.ts";
 import { chooseInterface, releaseInterface, reserveInterface } from "./interfaces.ts";
@@ -26,7 +27,11 @@ export async function reserveNetworkInterface(
 ): Promise<Network> {
   const { networkName, networkInterfaceName: name } = request;
   const key = interfaces.key(networkName, name);
-  const options = { kind: "ReserveNetworkInterface", keys: [key], waits: true };
+  const options = {
+    method: NetworkService.method.reserveNetworkInterface,
+    keys: [key],
+    waits: true,
+  };
   return await runSaga(api, call, options, async (tx) => {
     const network = await getNetwork(api, networkName);
     using chosen = await chooseInterface(api, network.value, {
@@ -51,8 +56,7 @@ export async function reserveNetworkInterface(
       },
     });
     const seen = await toWire(api, network.value);
-    await tx.commit(answering(tx, seen));
-    return seen;
+    return await tx.answer(seen);
   });
 }
 
@@ -63,7 +67,11 @@ export async function releaseNetworkInterface(
   { networkName, networkInterfaceName: name }: ReleaseNetworkInterfaceRequest,
 ): Promise<void> {
   const key = interfaces.key(networkName, name);
-  const options = { kind: "ReleaseNetworkInterface", keys: [key], waits: true };
+  const options = {
+    method: NetworkService.method.releaseNetworkInterface,
+    keys: [key],
+    waits: true,
+  };
   await runSaga(api, call, options, async (tx) => {
     await getNetwork(api, networkName);
     const stored = await api.records.find(interfaces, networkName, name);
@@ -78,13 +86,10 @@ export async function releaseNetworkInterface(
         { resource: `network/${networkName}` },
       );
     }
-    await tx.commit(
-      answering(
-        tx,
-        DONE,
-        releaseInterface(networkName, stored.value),
-        unchanged(interfaces, [networkName, name], stored.revision),
-      ),
+    return await tx.answer(
+      DONE,
+      releaseInterface(networkName, stored.value),
+      unchanged(interfaces, [networkName, name], stored.revision),
     );
   });
 }

@@ -4,13 +4,13 @@ import {
   type Network,
   Network_NetworkState,
   NetworkSchema,
+  NetworkService,
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Cidr, type Family, formatCidr, hasRoom, parseCidr } from "../../../util/cidr.ts";
 import { invalid } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
 import { specialRangeIn } from "../../../util/special-ranges.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { hasSameCidrs, machinesOn } from "./cidr-change.ts";
@@ -33,11 +33,14 @@ export async function applyNetwork(
 ): Promise<Network> {
   const cidrs = textOf(validate(request));
   const { name, annotations, labels, domain } = request;
-  const seen = await api.records.find(networks, name);
-  const machines =
-    seen === undefined || hasSameCidrs(seen.value, cidrs) ? [] : await machinesOn(api, name);
-  const keys = [networks.key(name), ...machines.map((machine) => virtualMachines.key(machine))];
-  return await runSaga(api, call, { kind: "ApplyNetwork", keys }, async (tx) => {
+  const keys = async () => {
+    const seen = await api.records.find(networks, name);
+    const isSame = seen === undefined || hasSameCidrs(seen.value, cidrs);
+    const machines = isSame ? [] : await machinesOn(api, name);
+    return [networks.key(name), ...machines.map((machine) => virtualMachines.key(machine))];
+  };
+  const options = { method: NetworkService.method.applyNetwork, keys };
+  return await runSaga(api, call, options, async (tx) => {
     const present = await api.records.find(networks, name);
     const state = Network_NetworkState.AVAILABLE;
     const network = create(NetworkSchema, { name, annotations, labels, domain, state, ...cidrs });
@@ -45,8 +48,7 @@ export async function applyNetwork(
     const isNew = present === undefined || !hasSameCidrs(present.value, network);
     if (isNew) return await commitCidrs(tx, present?.value, network, record);
     const answer = await toWire(api, network);
-    await tx.commit(answering(tx, answer, record));
-    return answer;
+    return await tx.answer(answer, record);
   });
 }
 

@@ -7,7 +7,7 @@ import { formatCidr, overlaps } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { DISABLE_NETWORK_DELETION_LOCK, IS_GATEWAY } from "../../core/annotations.ts";
 import type { Api, Tx } from "../../core/context.ts";
-import { answering } from "../../core/idempotency/answer.ts";
+import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import {
   type InterfaceReservation,
   interfaceAllocations,
@@ -35,11 +35,11 @@ const CONFLICTS_MAX = 64;
  *   something needs the CIDRs that `before` has; `aborted` where that has just begun.
  */
 export async function commitCidrs(
-  tx: Tx,
+  tx: AnsweringTx,
   before: Network | undefined,
   network: Network,
   record: Writes,
-): Promise<Network> {
+): Promise<Answered<Network>> {
   const { api } = tx.context;
   const gateway = gatewayOf(tx, network);
   for (let conflicts = 0; ; conflicts++) {
@@ -51,17 +51,13 @@ export async function commitCidrs(
     const alone = await throwIfOverlapping(api, network.name, cidrsOf(network));
     const seen = withInterfaces(network, [...others, gateway]);
     try {
-      await tx.commit(
-        answering(
-          tx,
-          seen,
-          record,
-          alone,
-          reserveGateway(network.name, old, gateway),
-          unchanged(interfaceAllocations, [network.name], guard?.revision ?? 0),
-        ),
+      return await tx.answer(
+        seen,
+        record,
+        alone,
+        reserveGateway(network.name, old, gateway),
+        unchanged(interfaceAllocations, [network.name], guard?.revision ?? 0),
       );
-      return seen;
     } catch (reason) {
       if (!(reason instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw reason;
     }

@@ -1,10 +1,11 @@
 import { put, remove, unchanged } from "../../../datastore/collection.ts";
+import { NetworkService } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NETWORK_DELETION_LOCK } from "../../core/annotations.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { DONE } from "../../core/saga/tx.ts";
 import { interfaceAllocations, interfaces } from "../interface/collection.ts";
 import { removeInterface } from "../interface/interfaces.ts";
 import { cidrAllocation, networks } from "./collection.ts";
@@ -12,7 +13,7 @@ import { getNetwork } from "./network-record.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while interfaces are reserved on it; `aborted`. */
 export async function deleteNetwork(api: Api, call: Call, name: string): Promise<void> {
-  const options = { kind: "DeleteNetwork", keys: [networks.key(name)] };
+  const options = { method: NetworkService.method.deleteNetwork, keys: [networks.key(name)] };
   await runSaga(api, call, options, async (tx) => {
     await getNetwork(api, name);
     const guard = await api.records.find(interfaceAllocations, name);
@@ -32,16 +33,13 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
         { resource: `network/${name}` },
       );
     }
-    await tx.commit(
-      answering(
-        tx,
-        DONE,
-        tx.context.held.remove(networks, name),
-        ...reserved.map((i) => removeInterface(name, i)),
-        unchanged(interfaceAllocations, [name], guard?.revision ?? 0),
-        remove(interfaceAllocations, name),
-        put(cidrAllocation, ["all"], {}),
-      ),
+    return await tx.answer(
+      DONE,
+      tx.context.held.remove(networks, name),
+      ...reserved.map((i) => removeInterface(name, i)),
+      unchanged(interfaceAllocations, [name], guard?.revision ?? 0),
+      remove(interfaceAllocations, name),
+      put(cidrAllocation, ["all"], {}),
     );
   });
 }

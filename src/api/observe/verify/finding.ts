@@ -1,4 +1,4 @@
-import type { Tx } from "../../core/context.ts";
+import type { CommittingTx } from "../../core/saga/tx.ts";
 import type { Code } from "./codes.ts";
 
 /** What is not as it should be. */
@@ -24,7 +24,7 @@ export interface Finding {
 }
 
 /** Runs steps if need be, and commits. The keys of the finding are held. */
-export type Repair = (tx: Tx) => Promise<void>;
+export type Repair = (tx: CommittingTx) => Promise<void>;
 
 /** Any transaction at all may explain it. */
 export const ANY = "*";

@@ -6,7 +6,7 @@ import {
 } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { runSaga } from "../../core/saga/saga.ts";
+import { runUnanswered } from "../../core/saga/saga.ts";
 import { commit } from "./commit.ts";
 import { type Finding, identityOf, locksOf } from "./finding.ts";
 import { look, lookOnce } from "./look.ts";
@@ -66,7 +66,7 @@ async function repairOne(api: Api, call: Call, finding: Finding): Promise<Answer
 async function runRepair(api: Api, call: Call, finding: Finding): Promise<Dealt> {
   const inner = { ...call, responseHeader: new Headers() };
   const options = { kind: "Repair", keys: locksOf(finding), seesToPending: true };
-  return await runSaga(api, inner, options, async (tx) => {
+  return await runUnanswered(api, inner, options, async (tx) => {
     const { nodeName } = finding;
     const now = await lookOnce(api, {
       nodeNames: new Set([nodeName]),

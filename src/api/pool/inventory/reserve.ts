@@ -1,18 +1,20 @@
+import type { EmptySchema } from "@bufbuild/protobuf/wkt";
 import { type Collection, unchanged } from "../../../datastore/collection.ts";
-import type {
-  Node,
-  ReleaseComputeRequest,
-  ReleaseStorageRequest,
-  ReserveComputeRequest,
-  ReserveStorageRequest,
-  ScheduleComputeRequest,
-  ScheduleStorageRequest,
+import {
+  type Node,
+  NodeService,
+  type ReleaseComputeRequest,
+  type ReleaseStorageRequest,
+  type ReserveComputeRequest,
+  type ReserveStorageRequest,
+  type ScheduleComputeRequest,
+  type ScheduleStorageRequest,
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { invalid, N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering, DONE } from "../../core/idempotency/answer.ts";
-import { runSaga } from "../../core/saga/saga.ts";
+import { type Method, runSaga } from "../../core/saga/saga.ts";
+import { DONE } from "../../core/saga/tx.ts";
 import { toWire } from "../node/node-record.ts";
 import { computeWish, schedule, storageWish } from "../schedule/schedule.ts";
 import {
@@ -58,7 +60,7 @@ export async function reserveCompute(
   checkCompute(request);
   const { nodeName, computeName } = request;
   const key = computes.key(nodeName, computeName);
-  const options = { kind: "ReserveCompute", keys: [key], waits: true };
+  const options = { method: NodeService.method.reserveCompute, keys: [key], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const { node } = api.inventory.get(nodeName);
     await tx.run(reserveComputeStep, {
@@ -74,8 +76,7 @@ export async function reserveCompute(
       },
     });
     const seen = await toWire(api, node);
-    await tx.commit(answering(tx, seen));
-    return seen;
+    return await tx.answer(seen);
   });
 }
 
@@ -88,7 +89,7 @@ export async function reserveStorage(
   checkStorage(request);
   const { nodeName, storageName } = request;
   const key = storages.key(nodeName, storageName);
-  const options = { kind: "ReserveStorage", keys: [key], waits: true };
+  const options = { method: NodeService.method.reserveStorage, keys: [key], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const { node } = api.inventory.get(nodeName);
     await throwIfDisk(api, nodeName, storageName);
@@ -104,8 +105,7 @@ export async function reserveStorage(
       },
     });
     const seen = await toWire(api, node);
-    await tx.commit(answering(tx, seen));
-    return seen;
+    return await tx.answer(seen);
   });
 }
 
@@ -114,7 +114,8 @@ export async function releaseCompute(
   call: Call,
   { nodeName, computeName }: ReleaseComputeRequest,
 ): Promise<void> {
-  await releaseByHand(api, call, "ReleaseCompute", computes, nodeName, computeName);
+  const method = NodeService.method.releaseCompute;
+  await releaseByHand(api, call, method, computes, nodeName, computeName);
 }
 
 export async function releaseStorage(
@@ -122,20 +123,21 @@ export async function releaseStorage(
   call: Call,
   { nodeName, storageName }: ReleaseStorageRequest,
 ): Promise<void> {
-  await releaseByHand(api, call, "ReleaseStorage", storages, nodeName, storageName);
+  const method = NodeService.method.releaseStorage;
+  await releaseByHand(api, call, method, storages, nodeName, storageName);
 }
 
 /** @throws N0Error `not_found`; `failed_precondition` for what belongs to a user's object. */
 async function releaseByHand<T extends ComputeReservation | StorageReservation>(
   api: Api,
   call: Call,
-  kind: string,
+  method: Method<typeof EmptySchema>,
   of: Collection<T>,
   nodeName: string,
   name: string,
 ): Promise<void> {
   const word = of.prefix.slice(0, -1);
-  const options = { kind, keys: [of.key(nodeName, name)], waits: true };
+  const options = { method, keys: [of.key(nodeName, name)], waits: true };
   await runSaga(api, call, options, async (tx) => {
     api.inventory.get(nodeName);
     const found = await api.records.list(of, [nodeName]);
@@ -149,7 +151,7 @@ async function releaseByHand<T extends ComputeReservation | StorageReservation>(
       );
     }
     const same = unchanged(of, [nodeName, name], stored.revision);
-    await tx.commit(answering(tx, DONE, release(of, nodeName, name), same));
+    return await tx.answer(DONE, release(of, nodeName, name), same);
   });
 }
 

@@ -6,11 +6,11 @@ import {
   type Node,
   Node_NodeState,
   NodeSchema,
+  NodeService,
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { invalid } from "../../../util/errors.ts";
 import { lost } from "../../core/agents.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { throwUnlessAgents } from "./ask-agent.ts";
 import { heartbeats, nodes } from "./collection.ts";
@@ -28,7 +28,7 @@ export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest)
   if (request.address === "") {
     throw invalid("address", "must be the agent's host, host:port or URL");
   }
-  const options = { kind: "ApplyNode", keys: [nodes.key(request.name)] };
+  const options = { method: NodeService.method.applyNode, keys: [nodes.key(request.name)] };
   return await runSaga(api, call, options, async (tx) => {
     const before = (await api.records.find(nodes, request.name))?.value;
     if (before?.lost === true) throw lost(request.name);
@@ -40,14 +40,10 @@ export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest)
     // As it will be: it is heard with this very call.
     seen.state = Node_NodeState.READY;
     seen.lastHeartbeatAt = timestampFromMs(atMs);
-    await tx.commit(
-      answering(
-        tx,
-        seen,
-        tx.context.held.put(nodes, node.name, node),
-        put(heartbeats, [node.name], { atMs }),
-      ),
+    return await tx.answer(
+      seen,
+      tx.context.held.put(nodes, node.name, node),
+      put(heartbeats, [node.name], { atMs }),
     );
-    return seen;
   });
 }

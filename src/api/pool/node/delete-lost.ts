@@ -1,13 +1,14 @@
 import { remove, unchanged } from "../../../datastore/collection.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { Image } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
+import { NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import type { Later } from "../../../transaction/step.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { DONE } from "../../core/saga/tx.ts";
 import { images } from "../../deployment/image/collection.ts";
 import { isRegistered, unregistered } from "../../deployment/image/image-record.ts";
 import {
@@ -40,8 +41,12 @@ interface Remains {
  *   objects is PENDING; `aborted` when one of them is busy.
  */
 export async function deleteLostNode(api: Api, call: Call, name: string): Promise<void> {
-  const keys = keysOf(name, await remainsOf(api, name));
-  await runSaga(api, call, { kind: "DeleteNode", keys }, async (tx) => {
+  let remains: Remains;
+  const keys = async () => {
+    remains = await remainsOf(api, name);
+    return keysOf(name, remains);
+  };
+  await runSaga(api, call, { method: NodeService.method.deleteNode, keys }, async (tx) => {
     const node = (await api.records.find(nodes, name))?.value;
     if (node === undefined) throw notFound("node", name);
     if (!node.lost) {
@@ -52,11 +57,6 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
       );
     }
     const guard = await api.records.find(allocations, name);
-    const remains = await remainsOf(api, name);
-    if (!keysOf(name, remains).every((key) => tx.context.held.keys.includes(key))) {
-      const message = `something on node "${name}" has just changed: try again`;
-      throw new N0Error("aborted", message, { resource: `node/${name}`, retryAfterMs: 100 });
-    }
     const { held } = tx.context;
     const reserved = [
       ...(await api.records.list(computes, [name])),
@@ -72,21 +72,18 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
         files.push(...(await removeFile(tx, disk.name, { ...copy, replicaOf: disk.name })));
       }
     }
-    await tx.commit(
-      answering(
-        tx,
-        DONE,
-        // Their disks have fates of their own, and their computes go with the node's.
-        ...(await Promise.all(remains.vms.map((vm) => releaseIdentity(api, vm)))),
-        ...remains.vms.map((vm) => held.remove(virtualMachines, vm.name)),
-        ...remains.disks.map(({ disk, fate }) => writeFate(held, disk, fate)),
-        ...remains.images.map((image) => held.put(images, image.name, unregistered(image, gone))),
-        { deletes: [...remains.copies, ...reserved].map(({ key }) => key) },
-        held.remove(nodes, name),
-        unchanged(allocations, [name], guard?.revision ?? 0),
-        remove(allocations, name),
-        remove(heartbeats, name),
-      ),
+    return await tx.answer(
+      DONE,
+      // Their disks have fates of their own, and their computes go with the node's.
+      ...(await Promise.all(remains.vms.map((vm) => releaseIdentity(api, vm)))),
+      ...remains.vms.map((vm) => held.remove(virtualMachines, vm.name)),
+      ...remains.disks.map(({ disk, fate }) => writeFate(held, disk, fate)),
+      ...remains.images.map((image) => held.put(images, image.name, unregistered(image, gone))),
+      { deletes: [...remains.copies, ...reserved].map(({ key }) => key) },
+      held.remove(nodes, name),
+      unchanged(allocations, [name], guard?.revision ?? 0),
+      remove(allocations, name),
+      remove(heartbeats, name),
       ...files,
     );
   });

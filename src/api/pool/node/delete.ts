@@ -1,16 +1,17 @@
 import { remove, unchanged } from "../../../datastore/collection.ts";
+import { NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NODE_DELETION_LOCK } from "../../core/annotations.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { DONE } from "../../core/saga/tx.ts";
 import { allocations, computes, storages } from "../inventory/collection.ts";
 import { heartbeats, nodes } from "./collection.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while something is reserved there; `aborted`. */
 export async function deleteNode(api: Api, call: Call, name: string): Promise<void> {
-  const options = { kind: "DeleteNode", keys: [nodes.key(name)] };
+  const options = { method: NodeService.method.deleteNode, keys: [nodes.key(name)] };
   await runSaga(api, call, options, async (tx) => {
     if ((await api.records.find(nodes, name)) === undefined) throw notFound("node", name);
     const guard = await api.records.find(allocations, name);
@@ -29,16 +30,13 @@ export async function deleteNode(api: Api, call: Call, name: string): Promise<vo
         { resource: `node/${name}` },
       );
     }
-    await tx.commit(
-      answering(
-        tx,
-        DONE,
-        tx.context.held.remove(nodes, name),
-        { deletes: reserved.map(({ key }) => key) },
-        unchanged(allocations, [name], guard?.revision ?? 0),
-        remove(allocations, name),
-        remove(heartbeats, name),
-      ),
+    return await tx.answer(
+      DONE,
+      tx.context.held.remove(nodes, name),
+      { deletes: reserved.map(({ key }) => key) },
+      unchanged(allocations, [name], guard?.revision ?? 0),
+      remove(allocations, name),
+      remove(heartbeats, name),
     );
   });
 }

@@ -2,11 +2,11 @@ import { clone } from "@bufbuild/protobuf";
 import {
   type Node,
   NodeSchema,
+  NodeService,
   type SetNodeLostRequest,
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answering } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { nodes } from "./collection.ts";
 import { toWire } from "./node-record.ts";
@@ -22,7 +22,7 @@ export async function setNodeLost(
   call: Call,
   { name, lost }: SetNodeLostRequest,
 ): Promise<Node> {
-  const options = { kind: "SetNodeLost", keys: [nodes.key(name)], waits: true };
+  const options = { method: NodeService.method.setNodeLost, keys: [nodes.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const stored = await api.records.find(nodes, name);
     if (stored === undefined) throw notFound("node", name);
@@ -36,7 +36,6 @@ export async function setNodeLost(
     const node = clone(NodeSchema, stored.value);
     node.lost = lost;
     const seen = await toWire(api, node);
-    await tx.commit(answering(tx, seen, tx.context.held.put(nodes, name, node)));
-    return seen;
+    return await tx.answer(seen, tx.context.held.put(nodes, name, node));
   });
 }

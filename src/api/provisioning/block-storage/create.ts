@@ -1,10 +1,11 @@
-import type {
-  BlockStorage,
-  CopyBlockStorageRequest,
-  CreateBlockStorageRequest,
-  FetchBlockStorageRequest,
+import {
+  type BlockStorage,
+  BlockStorageService,
+  type CopyBlockStorageRequest,
+  type CreateBlockStorageRequest,
+  type FetchBlockStorageRequest,
+  BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { invalid } from "../../../util/errors.ts";
 import { parseSourceUrl, withoutSecrets } from "../../../util/source-url.ts";
 import { COPY_FROM, FETCH_FROM } from "../../core/annotations.ts";
@@ -21,7 +22,7 @@ export async function createBlockStorage(
   request: CreateBlockStorageRequest,
 ): Promise<BlockStorage> {
   return await makeBlockStorage(api, call, request, {
-    kind: "CreateBlockStorage",
+    method: BlockStorageService.method.createBlockStorage,
     make: async (tx, place) => {
       await tx.run(ensureEmpty, place);
       return undefined;
@@ -38,7 +39,7 @@ export async function fetchBlockStorage(
   const { sourceUrl, checksum } = request;
   const shownUrl = withoutSecrets(parseSourceUrl(sourceUrl));
   return await makeBlockStorage(api, call, request, {
-    kind: "FetchBlockStorage",
+    method: BlockStorageService.method.fetchBlockStorage,
     annotations: { [FETCH_FROM]: shownUrl },
     make: async (tx, place) => {
       await tx.run(ensureFetched, { ...place, shownUrl, checksum }, { sourceUrl });
@@ -56,7 +57,7 @@ export async function copyBlockStorage(
   const sourceName = request.sourceBlockStorage;
   const find = async () => (await getBlockStorage(api, sourceName)).value;
   return await makeBlockStorage(api, call, request, {
-    kind: "CopyBlockStorage",
+    method: BlockStorageService.method.copyBlockStorage,
     keys: [blockStorages.key(sourceName)],
     annotations: { [COPY_FROM]: sourceName },
     check: async (limitBytes) => {

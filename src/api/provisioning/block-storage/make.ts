@@ -12,8 +12,7 @@ import {
   volumeUrl,
 } from "../../core/annotations.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
-import { answeringRecord } from "../../core/idempotency/answer.ts";
-import { runSaga } from "../../core/saga/saga.ts";
+import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
 import { countedOn, requestedNode, schedule, storageWish } from "../../pool/schedule/schedule.ts";
 import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./block-storage-record.ts";
@@ -31,7 +30,7 @@ export interface MakeRequest extends Sizes {
 
 /** How the volume comes to be; what it has besides is written into the record. */
 export interface Making {
-  readonly kind: string;
+  readonly method: Method<typeof BlockStorageSchema>;
   /** Other objects that must not change meanwhile. */
   readonly keys?: readonly string[];
   readonly annotations?: { readonly [key: string]: string };
@@ -63,7 +62,7 @@ export async function makeBlockStorage(
   checkSizes(request, api.storageRequestRatioMin);
   const { name } = request;
   const keys = [blockStorages.key(name), ...(making.keys ?? [])];
-  return await runSaga(api, call, { kind: making.kind, keys }, async (tx) => {
+  return await runSaga(api, call, { method: making.method, keys }, async (tx) => {
     const replaced = await findReplaced(api, name);
     await making.check?.(request.limitBytes);
     using placed = place(api, request);
@@ -82,12 +81,8 @@ export async function makeBlockStorage(
       name,
       sizeBytes: request.limitBytes.toString(),
     });
-    const finished = finish(blank, base);
-    await tx.commit(
-      answeringRecord(tx, blockStorages, name, finished),
-      ...(replaced === undefined ? [] : await removalOf(tx, replaced)),
-    );
-    return finished;
+    const removal = replaced === undefined ? [] : await removalOf(tx, replaced);
+    return await tx.answerRecord(blockStorages, name, finish(blank, base), ...removal);
   });
 }
 

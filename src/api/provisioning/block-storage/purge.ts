@@ -1,8 +1,11 @@
-import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import {
+  BlockStorageService,
+  BlockStorage_BlockStorageState as State,
+} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { later, type Retriable } from "../../../transaction/step.ts";
 import type { Api, Call, SagaContext } from "../../core/context.ts";
-import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { DONE } from "../../core/saga/tx.ts";
 import {
   blockStorageSteps,
   getBlockStorage,
@@ -30,7 +33,10 @@ export const forgetBlockStorage: Retriable<SagaContext, { readonly name: string 
  *   `unavailable` when its node does not answer; `aborted`.
  */
 export async function purgeBlockStorage(api: Api, call: Call, name: string): Promise<void> {
-  const options = { kind: "PurgeBlockStorage", keys: [blockStorages.key(name)] };
+  const options = {
+    method: BlockStorageService.method.purgeBlockStorage,
+    keys: [blockStorages.key(name)],
+  };
   await runSaga(api, call, options, async (tx) => {
     const { value } = await getBlockStorage(api, name);
     throwUnlessIn(value, [State.DELETED]);
@@ -38,8 +44,8 @@ export async function purgeBlockStorage(api: Api, call: Call, name: string): Pro
     // First PENDING, then the look for overlays: one that is being made meanwhile meets a changed record.
     await tx.run(put, replacement(name, value, pending(value, tx.id)));
     await throwIfBase(api, value);
-    await tx.commit(
-      answering(tx, DONE),
+    return await tx.answer(
+      DONE,
       ...(await removalOf(tx, value)),
       later(forgetBlockStorage, { name }),
     );

@@ -1,11 +1,12 @@
 import {
   type BlockStorage,
+  type BlockStorageSchema,
+  BlockStorageService,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api, Call } from "../../core/context.ts";
-import { answeringRecord } from "../../core/idempotency/answer.ts";
-import { runSaga } from "../../core/saga/saga.ts";
+import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { images } from "../../deployment/image/collection.ts";
 import {
   getBlockStorage,
@@ -17,7 +18,7 @@ import {
 import { blockStorages } from "./collection.ts";
 
 interface Transition {
-  readonly kind: string;
+  readonly method: Method<typeof BlockStorageSchema>;
   readonly from: readonly State[];
   readonly to: State;
   /** Extension methods wait for a busy disk; Delete and the like are refused. */
@@ -27,21 +28,21 @@ interface Transition {
 
 /** Soft: the file and what is reserved for it are kept until it is purged. */
 export const DELETE: Transition = {
-  kind: "DeleteBlockStorage",
+  method: BlockStorageService.method.deleteBlockStorage,
   from: [State.AVAILABLE],
   to: State.DELETED,
   waits: false,
 };
 
 export const UNDELETE: Transition = {
-  kind: "UndeleteBlockStorage",
+  method: BlockStorageService.method.undeleteBlockStorage,
   from: [State.DELETED],
   to: State.AVAILABLE,
   waits: false,
 };
 
 export const SET_IN_USE: Transition = {
-  kind: "SetInuseBlockStorage",
+  method: BlockStorageService.method.setInuseBlockStorage,
   from: [State.AVAILABLE],
   to: State.IN_USE,
   waits: true,
@@ -49,7 +50,7 @@ export const SET_IN_USE: Transition = {
 };
 
 export const SET_PROTECTED: Transition = {
-  kind: "SetProtectedBlockStorage",
+  method: BlockStorageService.method.setProtectedBlockStorage,
   from: [State.AVAILABLE],
   to: State.PROTECTED,
   waits: true,
@@ -57,7 +58,7 @@ export const SET_PROTECTED: Transition = {
 
 /** Only what nobody depends on: not while a virtual machine uses it or an image is made of it. */
 export const SET_AVAILABLE: Transition = {
-  kind: "SetAvailableBlockStorage",
+  method: BlockStorageService.method.setAvailableBlockStorage,
   from: [State.AVAILABLE, State.IN_USE, State.PROTECTED, State.DELETED],
   to: State.AVAILABLE,
   waits: true,
@@ -78,15 +79,14 @@ export async function changeState(
   api: Api,
   call: Call,
   name: string,
-  { kind, from, to, waits, check }: Transition,
+  { method, from, to, waits, check }: Transition,
 ): Promise<BlockStorage> {
-  return await runSaga(api, call, { kind, keys: [blockStorages.key(name)], waits }, async (tx) => {
+  const options = { method, keys: [blockStorages.key(name)], waits };
+  return await runSaga(api, call, options, async (tx) => {
     const { value } = await getBlockStorage(api, name);
     throwUnlessIn(value, from);
     await check?.(api, value);
-    const after = settled(value, to);
-    await tx.commit(answeringRecord(tx, blockStorages, name, after));
-    return after;
+    return await tx.answerRecord(blockStorages, name, settled(value, to));
   });
 }
 

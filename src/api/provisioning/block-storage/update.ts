@@ -1,10 +1,10 @@
-import { merge } from "../../../datastore/datastore.ts";
 import {
   type BlockStorage,
+  BlockStorageService,
   BlockStorage_BlockStorageState as State,
   type UpdateBlockStorageRequest,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { invalid, N0Error } from "../../../util/errors.ts";
+import { invalid } from "../../../util/errors.ts";
 import {
   BLOCK_STORAGE_URL,
   COPY_FROM,
@@ -14,8 +14,8 @@ import {
 } from "../../core/annotations.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
 import { maskOf } from "../../core/field-mask.ts";
-import { answering, answeringRecord } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
 import { schedule, storageWish } from "../../pool/schedule/schedule.ts";
@@ -51,24 +51,21 @@ export async function updateBlockStorage(
   request: UpdateBlockStorageRequest,
 ): Promise<BlockStorage> {
   const { name } = request;
-  const user = (await getBlockStorage(api, name)).value.usedBy;
-  const keys = [blockStorages.key(name), ...(user === "" ? [] : [virtualMachines.key(user)])];
-  return await runSaga(api, call, { kind: "UpdateBlockStorage", keys }, async (tx) => {
+  const keys = async () => {
+    const { usedBy } = (await getBlockStorage(api, name)).value;
+    return [blockStorages.key(name), ...(usedBy === "" ? [] : [virtualMachines.key(usedBy)])];
+  };
+  const options = { method: BlockStorageService.method.updateBlockStorage, keys };
+  return await runSaga(api, call, options, async (tx) => {
     const before = (await getBlockStorage(api, name)).value;
     throwUnlessIn(before, [State.AVAILABLE, State.IN_USE]);
-    if (before.usedBy !== user) {
-      throw new N0Error("aborted", `block storage "${name}" has just changed: try again`);
-    }
     const after = wanted(api, before, request);
     const target = after.annotations[REQUEST_NODE_OF_BLOCK_STORAGE] ?? before.nodeName;
     if (after.limitBytes !== before.limitBytes || target !== before.nodeName) {
       await throwIfBase(api, before);
     }
     if (target !== before.nodeName) return await move(api, tx, before, after, target);
-    if (isSameSize(before, after)) {
-      await tx.commit(answeringRecord(tx, blockStorages, name, after));
-      return after;
-    }
+    if (isSameSize(before, after)) return await tx.answerRecord(blockStorages, name, after);
     return await grow(api, tx, before, after);
   });
 }
@@ -107,10 +104,10 @@ function isSameSize(a: BlockStorage, b: BlockStorage): boolean {
 
 async function grow(
   api: Api,
-  tx: Tx,
+  tx: AnsweringTx,
   before: BlockStorage,
   after: BlockStorage,
-): Promise<BlockStorage> {
+): Promise<Answered<BlockStorage>> {
   const { name, nodeName, volumeId } = before;
   const { put, replacement } = blockStorageSteps;
   await tx.run(put, replacement(name, before, pending(before, tx.id)));
@@ -126,8 +123,7 @@ async function grow(
   await growFile(tx, after, before.limitBytes);
   const { held } = tx.context;
   const reserved = api.inventory.settleStorage(nodeName, volumeId, storage);
-  await tx.commit(answering(tx, after, merge(held.put(blockStorages, name, after), reserved)));
-  return after;
+  return await tx.answer(after, held.put(blockStorages, name, after), reserved);
 }
 
 /** Runs the step that makes the file as large as the record says, where it is not. */
@@ -151,11 +147,11 @@ export async function growFile(
 /** Offline: a new volume on the other node, and the old one goes when the record says so. */
 async function move(
   api: Api,
-  tx: Tx,
+  tx: AnsweringTx,
   before: BlockStorage,
   after: BlockStorage,
   target: string,
-): Promise<BlockStorage> {
+): Promise<Answered<BlockStorage>> {
   throwUnlessIn(before, [State.AVAILABLE]);
   const { name, nodeName, volumeId, baseVolumeId } = before;
   schedule(api.inventory.views(), {
@@ -182,9 +178,6 @@ async function move(
     copy.baseBlockStorageName = "";
     copy.baseVolumeId = "";
   });
-  await tx.commit(
-    answeringRecord(tx, blockStorages, name, moved),
-    ...(await removeFile(tx, name, { nodeName, volumeId, baseVolumeId, replicaOf: "" })),
-  );
-  return moved;
+  const old = { nodeName, volumeId, baseVolumeId, replicaOf: "" };
+  return await tx.answerRecord(blockStorages, name, moved, ...(await removeFile(tx, name, old)));
 }

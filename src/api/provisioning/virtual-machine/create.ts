@@ -6,12 +6,12 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
   VirtualMachineSchema,
+  VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { uuidV5 } from "../../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
-import { answeringRecord } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { reserveCompute } from "../../pool/inventory/steps.ts";
 import { computeWish, countedOn, requestedNode, schedule } from "../../pool/schedule/schedule.ts";
@@ -42,7 +42,8 @@ export async function createVirtualMachine(
   const checked = checkCreate(request);
   const { name, blockStorageNames } = request;
   const keys = [virtualMachines.key(name), ...blockStorageNames.map((n) => blockStorages.key(n))];
-  return await runSaga(api, call, { kind: "CreateVirtualMachine", keys }, async (tx) => {
+  const options = { method: VirtualMachineService.method.createVirtualMachine, keys };
+  return await runSaga(api, call, options, async (tx) => {
     await throwIfExists(api, name);
     const userKeys = await keysOf(api, request.userNames);
     const disks: BlockStorage[] = [];
@@ -70,8 +71,7 @@ export async function createVirtualMachine(
     for (const tap of plan.taps) await tx.run(attachTap, tap);
     await tx.run(releaseDomain, { nodeName: placed.nodeName, name });
 
-    const running = settled(asked, State.RUNNING);
-    await tx.commit(answeringRecord(tx, virtualMachines, name, running));
+    const running = await tx.answerRecord(virtualMachines, name, settled(asked, State.RUNNING));
     sighting.note(DomainState.RUNNING);
     return running;
   });

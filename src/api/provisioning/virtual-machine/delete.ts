@@ -1,12 +1,14 @@
 import { remove } from "../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../datastore/datastore.ts";
 import { BlockStorage_BlockStorageState as BlockStorageState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import {
+  type VirtualMachine,
+  VirtualMachineService,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later, type Retriable } from "../../../transaction/step.ts";
-import { N0Error } from "../../../util/errors.ts";
 import type { Api, Call, SagaContext } from "../../core/context.ts";
-import { answering, DONE } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { DONE } from "../../core/saga/tx.ts";
 import { interfaces } from "../../network/interface/collection.ts";
 import { releaseInterface } from "../../network/interface/interfaces.ts";
 import { computes } from "../../pool/inventory/collection.ts";
@@ -19,6 +21,7 @@ import { planOf } from "./plan.ts";
 import { removeTapLater } from "./tap-steps.ts";
 import {
   getVirtualMachine,
+  keysOf,
   ownerOf,
   pending,
   virtualMachineSteps,
@@ -75,13 +78,10 @@ async function releaseAll({ api, held }: SagaContext, vm: VirtualMachine): Promi
  *   node does not answer; `aborted` when it or a disk is busy.
  */
 export async function deleteVirtualMachine(api: Api, call: Call, name: string): Promise<void> {
-  const seen = (await getVirtualMachine(api, name)).value;
-  const keys = keysOf(seen);
-  await runSaga(api, call, { kind: "DeleteVirtualMachine", keys }, async (tx) => {
+  const keys = async () => keysOf((await getVirtualMachine(api, name)).value);
+  const options = { method: VirtualMachineService.method.deleteVirtualMachine, keys };
+  await runSaga(api, call, options, async (tx) => {
     const vm = (await getVirtualMachine(api, name)).value;
-    if (!sameKeys(keys, keysOf(vm))) {
-      throw new N0Error("aborted", `virtual machine "${name}" has just changed: try again`);
-    }
     const plan = await planOf(api, vm);
     // Everything that can fail comes before the pivot: a node that is not heard is found out here.
     if (!api.agents.isLost(vm.computeNodeName)) {
@@ -89,20 +89,11 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
     }
     const { put, replacement } = virtualMachineSteps;
     await tx.run(put, replacement(name, vm, pending(vm, tx.id)));
-    await tx.commit(
-      answering(tx, DONE),
+    return await tx.answer(
+      DONE,
       later(removeDomainLater, { nodeName: vm.computeNodeName, name }),
       ...plan.taps.map((tap) => later(removeTapLater, tap)),
       later(forgetVirtualMachine, { name }),
     );
   });
-}
-
-/** The virtual machine and its disks. */
-export function keysOf({ name, blockStorageNames }: VirtualMachine): string[] {
-  return [virtualMachines.key(name), ...blockStorageNames.map((disk) => blockStorages.key(disk))];
-}
-
-export function sameKeys(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((key) => b.includes(key));
 }

@@ -4,13 +4,15 @@ import {
   type ShutdownVirtualMachineRequest,
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
+  type VirtualMachineSchema,
+  VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../../transaction/step.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api, Call, Tx } from "../../core/context.ts";
-import { answering, answeringRecord } from "../../core/idempotency/answer.ts";
 import { throwIfPending } from "../../core/saga/pending.ts";
-import { runSaga } from "../../core/saga/saga.ts";
+import { type Method, runSaga } from "../../core/saga/saga.ts";
+import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import { blockStorages } from "../block-storage/collection.ts";
 import { virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
@@ -36,6 +38,8 @@ import {
   virtualMachineSteps,
 } from "./virtual-machine-record.ts";
 
+const METHODS = VirtualMachineService.method;
+
 const SHUTDOWN_DEADLINE_MS = 60_000;
 const POLL_MS = 100;
 /** Guests ignore a press while they shut down; some show a question at each, so not too often. */
@@ -45,11 +49,11 @@ const PRESS_AGAIN_MS = 5_000;
 async function onSettled(
   api: Api,
   call: Call,
-  kind: string,
+  method: Method<typeof VirtualMachineSchema>,
   name: string,
-  saga: (tx: Tx, vm: VirtualMachine, state: State) => Promise<VirtualMachine>,
+  saga: (tx: AnsweringTx, vm: VirtualMachine, state: State) => Promise<Answered<VirtualMachine>>,
 ): Promise<VirtualMachine> {
-  const options = { kind, keys: [virtualMachines.key(name)], waits: true };
+  const options = { method, keys: [virtualMachines.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const vm = (await getVirtualMachine(api, name)).value;
     using sighting = api.observed.sight(vm.computeNodeName, name);
@@ -62,10 +66,8 @@ async function onSettled(
   });
 }
 
-async function rest(tx: Tx, vm: VirtualMachine, state: State): Promise<VirtualMachine> {
-  const after = settled(vm, state);
-  await tx.commit(answeringRecord(tx, virtualMachines, vm.name, after));
-  return after;
+async function rest(tx: AnsweringTx, vm: VirtualMachine, state: State) {
+  return await tx.answerRecord(virtualMachines, vm.name, settled(vm, state));
 }
 
 function domainStateOf({ state }: VirtualMachine): DomainState {
@@ -79,7 +81,7 @@ export async function bootVirtualMachine(
   call: Call,
   name: string,
 ): Promise<VirtualMachine> {
-  return await onSettled(api, call, "BootVirtualMachine", name, async (tx, vm, state) => {
+  return await onSettled(api, call, METHODS.bootVirtualMachine, name, async (tx, vm, state) => {
     const place = { nodeName: vm.computeNodeName, name };
     if (state === State.PAUSED) await tx.run(resumeDomain, place);
     else if (state !== State.RUNNING) {
@@ -102,7 +104,7 @@ export async function saveVirtualMachine(
   call: Call,
   name: string,
 ): Promise<VirtualMachine> {
-  return await onSettled(api, call, "SaveVirtualMachine", name, async (tx, vm, state) => {
+  return await onSettled(api, call, METHODS.saveVirtualMachine, name, async (tx, vm, state) => {
     throwUnlessActive(vm, state);
     if (state === State.RUNNING) {
       await tx.run(pauseDomain, { nodeName: vm.computeNodeName, name });
@@ -120,7 +122,7 @@ export async function rebootVirtualMachine(
   call: Call,
   { name, hard }: RebootVirtualMachineRequest,
 ): Promise<VirtualMachine> {
-  return await onSettled(api, call, "RebootVirtualMachine", name, async (tx, vm, state) => {
+  return await onSettled(api, call, METHODS.rebootVirtualMachine, name, async (tx, vm, state) => {
     throwUnlessActive(vm, state);
     if (!hard) throwIfPaused(vm, state);
     const place = { nodeName: vm.computeNodeName, name };
@@ -140,7 +142,7 @@ export async function shutdownVirtualMachine(
   call: Call,
   { name, hard, deadlineSeconds }: ShutdownVirtualMachineRequest,
 ): Promise<VirtualMachine> {
-  return await onSettled(api, call, "ShutdownVirtualMachine", name, async (tx, vm, state) => {
+  return await onSettled(api, call, METHODS.shutdownVirtualMachine, name, async (tx, vm, state) => {
     const place = { nodeName: vm.computeNodeName, name };
     if (!hard) throwIfPaused(vm, state);
     if (state === State.RUNNING && !hard) {
@@ -150,13 +152,12 @@ export async function shutdownVirtualMachine(
     const { taps } = await planOf(api, vm);
     const after = settled(vm, State.SHUTDOWN);
     const { settle, settlement } = virtualMachineSteps;
-    await tx.commit(
-      answering(tx, after),
+    return await tx.answer(
+      after,
       later(powerOffLater, place),
       ...taps.map((tap) => later(removeTapLater, tap)),
       later(settle, settlement(name, after)),
     );
-    return after;
   });
 }
 

@@ -3,14 +3,15 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type UpdateVirtualMachineRequest,
   type VirtualMachine,
+  VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../../transaction/step.ts";
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
-import type { Api, Call, Tx } from "../../core/context.ts";
+import type { Api, Call } from "../../core/context.ts";
 import { maskOf } from "../../core/field-mask.ts";
-import { answering } from "../../core/idempotency/answer.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import { computes } from "../../pool/inventory/collection.ts";
 import { changeCompute } from "../../pool/inventory/steps.ts";
 import { getBlockStorage } from "../block-storage/block-storage-record.ts";
@@ -26,6 +27,7 @@ import { checkSize, withLimits } from "./validate.ts";
 import {
   changed,
   getVirtualMachine,
+  keysOf,
   ownerOf,
   pending,
   settled,
@@ -55,23 +57,18 @@ export async function updateVirtualMachine(
   call: Call,
   request: UpdateVirtualMachineRequest,
 ): Promise<VirtualMachine> {
-  const { name } = request;
-  const seen = (await getVirtualMachine(api, name)).value;
-  const diskNames = new Set([...seen.blockStorageNames, ...request.blockStorageNames]);
-  const keys = [
-    virtualMachines.key(name),
-    ...[...diskNames].map((disk) => blockStorages.key(disk)),
-  ];
-  return await runSaga(api, call, { kind: "UpdateVirtualMachine", keys }, async (tx) => {
+  const { name, blockStorageNames: wantedDisks } = request;
+  const keys = async () => {
+    const { value } = await getVirtualMachine(api, name);
+    return [...new Set([...keysOf(value), ...wantedDisks.map((disk) => blockStorages.key(disk))])];
+  };
+  const options = { method: VirtualMachineService.method.updateVirtualMachine, keys };
+  return await runSaga(api, call, options, async (tx) => {
     const before = (await getVirtualMachine(api, name)).value;
-    if (before.blockStorageNames.some((disk) => !diskNames.has(disk))) {
-      throw new N0Error("aborted", `virtual machine "${name}" has just changed: try again`);
-    }
     const after = wanted(before, request);
     if (isSameHardware(before, after)) {
       const seen = toWire(api, after);
-      await tx.commit(answering(tx, seen, tx.context.held.put(virtualMachines, name, after)));
-      return seen;
+      return await tx.answer(seen, tx.context.held.put(virtualMachines, name, after));
     }
     checkSize(after);
     const state = stateOf(await api.observed.read(before.computeNodeName, name, tx.signal));
@@ -138,10 +135,10 @@ function isSameHardware(a: VirtualMachine, b: VirtualMachine): boolean {
 
 async function changeHardware(
   api: Api,
-  tx: Tx,
+  tx: AnsweringTx,
   before: VirtualMachine,
   after: VirtualMachine,
-): Promise<VirtualMachine> {
+): Promise<Answered<VirtualMachine>> {
   const { name, computeNodeName: nodeName } = before;
   const added = after.blockStorageNames.filter((disk) => !before.blockStorageNames.includes(disk));
   const removed = before.blockStorageNames.filter(
@@ -178,15 +175,12 @@ async function changeHardware(
   const final = settled(after, State.SHUTDOWN);
   // A guest that went off by itself has left its taps where they were.
   const taps = before.state === State.SHUTDOWN ? [] : (await planOf(api, before)).taps;
-  await tx.commit(
-    answering(
-      tx,
-      final,
-      tx.context.held.put(virtualMachines, name, final),
-      api.inventory.settleCompute(nodeName, compute),
-      ...unclaimed,
-    ),
+  return await tx.answerRecord(
+    virtualMachines,
+    name,
+    final,
+    api.inventory.settleCompute(nodeName, compute),
+    ...unclaimed,
     ...taps.map((tap) => later(removeTapLater, tap)),
   );
-  return final;
 }

@@ -9,6 +9,7 @@ import {
 import { N0Error, notFound } from "../../../util/errors.ts";
 import type { Api } from "../../core/context.ts";
 import { recordSteps } from "../../core/saga/record-steps.ts";
+import { blockStorages } from "../block-storage/collection.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
 
@@ -23,6 +24,11 @@ export async function getVirtualMachine(api: Api, name: string): Promise<Stored<
   const stored = await api.records.find(virtualMachines, name);
   if (stored === undefined) throw notFound("virtual machine", name);
   return stored;
+}
+
+/** Of the virtual machine and its disks. */
+export function keysOf({ name, blockStorageNames }: VirtualMachine): string[] {
+  return [virtualMachines.key(name), ...blockStorageNames.map((disk) => blockStorages.key(disk))];
 }
 
 /**

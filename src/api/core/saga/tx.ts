@@ -1,0 +1,66 @@
+import { create, type Message } from "@bufbuild/protobuf";
+import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import type { Collection } from "../../../datastore/collection.ts";
+import { merge, type Writes } from "../../../datastore/datastore.ts";
+import type { Later } from "../../../transaction/step.ts";
+import type { Transaction } from "../../../transaction/transaction.ts";
+import type { SagaContext, Tx } from "../context.ts";
+
+declare const answered: unique symbol;
+
+/** What a client is answered, in the commit already. Only an `AnsweringTx` makes one. */
+export type Answered<T> = T & { readonly [answered]: true };
+
+/** What a commit has in it besides: writes of records, and the steps after the pivot in their order. */
+export type Part = Writes | Later;
+
+/** The answer of an RPC that says no more than that it is done. */
+export const DONE = create(EmptySchema);
+
+/** A transaction that a client waits for the answer of. It cannot commit without it. */
+export interface AnsweringTx extends Tx {
+  /** Commits. @returns the answer, which a client that sends the request again is given as well. */
+  answer<T extends Message>(value: T, ...parts: readonly Part[]): Promise<Answered<T>>;
+  /** The same, where the answer is the record that is written: it is encoded once. */
+  answerRecord<T extends Message>(
+    of: Collection<T>,
+    name: string,
+    record: T,
+    ...parts: readonly Part[]
+  ): Promise<Answered<T>>;
+}
+
+/** A transaction that answers no client: a repair, or one that runs within another. */
+export type CommittingTx = Transaction<SagaContext, Writes>;
+
+export function answeringTx(tx: CommittingTx): AnsweringTx {
+  const { held, attempt } = tx.context;
+  const commit = async <T extends Message>(
+    value: T,
+    encoded: Uint8Array | undefined,
+    parts: readonly Part[],
+  ): Promise<Answered<T>> => {
+    const kept = attempt === undefined ? {} : attempt.answered(value, encoded);
+    const laters = parts.filter(isLater);
+    const writes = parts.filter((part): part is Writes => !isLater(part));
+    await tx.commit(merge(...writes, kept), ...laters);
+    return value as Answered<T>;
+  };
+  return Object.assign(tx, {
+    answer: <T extends Message>(value: T, ...parts: readonly Part[]) =>
+      commit(value, undefined, parts),
+    answerRecord: <T extends Message>(
+      of: Collection<T>,
+      name: string,
+      record: T,
+      ...parts: readonly Part[]
+    ) => {
+      const encoded = of.encode(record);
+      return commit(record, encoded, [held.putEncoded(of, name, encoded), ...parts]);
+    },
+  });
+}
+
+function isLater(part: Part): part is Later {
+  return "input" in part;
+}
