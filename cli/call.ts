@@ -11,7 +11,7 @@ import type { CliContext } from "./context.ts";
 import { errorInfo } from "./error-details.ts";
 import { failureLine } from "./failure.ts";
 import { isLost, lossOf, withConsequence } from "./lost.ts";
-import { kindOfService } from "./resource/kinds.ts";
+import { kindOfService } from "./resource/kind.ts";
 import { withRetry } from "./retry.ts";
 
 export interface CallOptions {
@@ -77,7 +77,7 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
     return await withRetry({ clock, random, ...limits, ...lines }, call);
   } catch (reason) {
     if (isSafe || !(reason instanceof ConnectError) || !isLost(reason)) throw reason;
-    throw withConsequence(reason, unknownOutcome(method, request));
+    throw withConsequence(reason, unknownOutcome(cli, method, request));
   }
 }
 
@@ -98,8 +98,8 @@ function waitingLines(say: (line: string) => void) {
   };
 }
 
-function unknownOutcome(method: DescMethodUnary, request: Message): string {
-  const kind = kindOfService(method.parent);
+function unknownOutcome(cli: CliContext, method: DescMethodUnary, request: Message): string {
+  const kind = kindOfService(cli.kinds, method.parent);
   const name = "name" in request && typeof request.name === "string" ? ` ${request.name}` : "";
   const thing = kind === undefined ? "" : ` ${kind.name}${name}`;
   return `it may or may not have been done: look with n0cli get${thing}`;

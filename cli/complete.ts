@@ -1,22 +1,12 @@
-import { create } from "@bufbuild/protobuf";
 import type { Command, Option } from "commander";
-import {
-  ListTransactionsRequestSchema,
-  TransactionService,
-} from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
-import { callUnary } from "./call.ts";
+import { type Candidate, candidatesOf } from "./candidates.ts";
 import type { CliContext } from "./context.ts";
 import { newContext } from "./context.ts";
-import { requestFromFlags } from "./convert/flags.ts";
 import type { Io } from "./io.ts";
-import { messageToJson } from "./output.ts";
-import { addCommands, newProgram, operandsOf } from "./program.ts";
-import { findKind } from "./resource/kinds.ts";
-import { loadResource } from "./resource/load.ts";
-import { listMethod, recordField } from "./resource/resource.ts";
+import { RESOURCES } from "./resource/all.ts";
+import { newProgram, operandsOf } from "./root-command.ts";
 import type { GlobalFlags } from "./settings.ts";
-import type { Row } from "./table.ts";
-import { textOf } from "./table.ts";
+import { addCommands } from "./top-commands.ts";
 
 /** A shell waits for this, so an API that is slow completes nothing. */
 const NAMES_TIMEOUT_MS = 1000;
@@ -26,7 +16,7 @@ export async function complete(words: readonly string[], io: Io): Promise<number
   const begun = words.at(-1) ?? "";
   const before = words.slice(0, -1);
   const program = newProgram(io);
-  const cli = newContext(io, () => program.opts<GlobalFlags>());
+  const cli = newContext(io, RESOURCES, () => program.opts<GlobalFlags>());
   try {
     // A flag whose value is being written has none yet, which the parser would refuse.
     const whole = before.at(-1)?.startsWith("-") === true ? before.slice(0, -1) : before;
@@ -65,8 +55,6 @@ function walk(program: Command, operands: readonly string[]) {
   return { command, rest: operands.slice(depth) };
 }
 
-type Candidate = readonly [word: string, about: string];
-
 async function candidatesFor(
   cli: CliContext,
   program: Command,
@@ -84,7 +72,9 @@ async function candidatesFor(
   }
   const argument = command.registeredArguments[rest.length];
   if (argument?.argChoices !== undefined) return argument.argChoices.map((c) => [c, ""]);
-  return rest.length === 0 ? await namesFor(cli, command) : [];
+  if (rest.length > 0) return [];
+  const signal = AbortSignal.any([AbortSignal.timeout(NAMES_TIMEOUT_MS), cli.signal]);
+  return (await candidatesOf(command)?.(cli, signal)) ?? [];
 }
 
 function flagOf(option: Option): string {
@@ -93,36 +83,4 @@ function flagOf(option: Option): string {
 
 function firstLine(text: string): string {
   return text.split("\n")[0] ?? "";
-}
-
-/** The names of what a command is about: those of `vm` for `vm boot`, and for `get vm`. */
-async function namesFor(cli: CliContext, command: Command): Promise<readonly Candidate[]> {
-  const makes = ["create", "apply", "fetch", "copy"].includes(command.name());
-  const words = [
-    command.name(),
-    command.parent?.name() ?? "",
-    command.parent?.parent?.name() ?? "",
-  ];
-  if (words[1] === "transaction") return await transactionsFor(cli, command);
-  const kind = words.map(findKind).find((found) => found !== undefined);
-  if (kind === undefined || makes) return [];
-  const resource = await loadResource(kind);
-  const method = listMethod(resource);
-  const signal = AbortSignal.any([AbortSignal.timeout(NAMES_TIMEOUT_MS), cli.signal]);
-  const answer = await callUnary(cli, method, requestFromFlags(method.input, {}), { signal });
-  const records = (messageToJson(method.output, answer) as Row)[
-    recordField(resource, method.output)
-  ] as readonly Row[] | undefined;
-  return (records ?? []).map((record) => [textOf(record["name"]), textOf(record["state"])]);
-}
-
-/** The newest ones, or those that are open where only these can be meant. */
-async function transactionsFor(cli: CliContext, command: Command): Promise<readonly Candidate[]> {
-  if (command.registeredArguments.length === 0) return [];
-  const { listTransactions } = TransactionService.method;
-  const openOnly = ["cancel", "retry", "give-up", "watch"].includes(command.name());
-  const request = create(ListTransactionsRequestSchema, { openOnly });
-  const signal = AbortSignal.any([AbortSignal.timeout(NAMES_TIMEOUT_MS), cli.signal]);
-  const { transactions } = await callUnary(cli, listTransactions, request, { signal });
-  return transactions.map(({ id, rpc, resources }) => [id, `${rpc} ${resources[0] ?? ""}`]);
 }

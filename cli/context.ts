@@ -3,6 +3,7 @@ import { quote } from "../src/util/quote.ts";
 import { CliError } from "./errors.ts";
 import { withFoundToken } from "./found-token.ts";
 import type { Io, OpenTransport, Output } from "./io.ts";
+import type { Kind } from "./resource/kind.ts";
 import type { Connection, GlobalFlags, OutputFormat } from "./settings.ts";
 import { isTokenExposed, resolveConnection } from "./settings.ts";
 import { printableLines } from "./terminal-text.ts";
@@ -10,6 +11,8 @@ import { printableLines } from "./terminal-text.ts";
 /** What a command gets: the flags that all take, the way to the API, and where to print. */
 export interface CliContext {
   readonly io: Io;
+  /** Everything that a user can have. */
+  readonly kinds: readonly Kind[];
   flags(): GlobalFlags;
   /** The format asked for, else a table on a terminal and JSON in a pipe. */
   format(): OutputFormat;
@@ -46,7 +49,11 @@ function harmless(output: Output): Output {
 }
 
 /** `flags` is read when a command runs, after the command line is parsed. */
-export function newContext(outside: Io, flags: () => GlobalFlags): CliContext {
+export function newContext(
+  outside: Io,
+  kinds: readonly Kind[],
+  flags: () => GlobalFlags,
+): CliContext {
   const io = { ...outside, stdout: harmless(outside.stdout) };
   const interrupt = new AbortController();
   const handlers: (() => void)[] = [() => interrupt.abort()];
@@ -57,6 +64,7 @@ export function newContext(outside: Io, flags: () => GlobalFlags): CliContext {
 
   const cli: CliContext = {
     io,
+    kinds,
     flags,
     format: () => flags().output ?? (io.stdout.isTerminal ? "table" : "json"),
     connection() {

@@ -7,7 +7,7 @@ import { flagTexts, optionsOf, requestFromFlags } from "./convert/flags.ts";
 import { CliError } from "./errors.ts";
 import { withExamples } from "./examples.ts";
 import { messageToJson, printList, printMessage } from "./output.ts";
-import { type Kind, otherNames } from "./resource/kinds.ts";
+import { type Kind, otherNames } from "./resource/kind.ts";
 import type { Resource } from "./resource/resource.ts";
 import { getMethod, listMethod, recordField } from "./resource/resource.ts";
 import type { Row } from "./table.ts";

@@ -1,8 +1,7 @@
 import type { DescMessage, JsonValue, Message } from "@bufbuild/protobuf";
 import { createRegistry, toJson } from "@bufbuild/protobuf";
 import type { CliContext } from "./context.ts";
-import { resourceOfMessage } from "./resource/load.ts";
-import type { Resource } from "./resource/resource.ts";
+import { type Resource, resourceOfMessage } from "./resource/resource.ts";
 import type { OutputFormat } from "./settings.ts";
 import type { Row } from "./table.ts";
 import { formatTable } from "./table.ts";
@@ -26,7 +25,7 @@ export async function printMessage(cli: CliContext, desc: DescMessage, message: 
   const json = messageToJson(desc, message);
   const format = cli.format();
   const isTable = format === "table" || format === "wide" || format === "name";
-  const resource = isTable ? await resourceOfMessage(desc) : undefined;
+  const resource = isTable ? await resourceOfMessage(cli.kinds, desc) : undefined;
   if (resource === undefined) {
     cli.io.stdout.print(await formatValue(format, json));
     return;

@@ -9,7 +9,7 @@ import {
 } from "../src/gen/grpc/reflection/v1/reflection_pb.ts";
 import { callStream, only } from "./call.ts";
 import type { CliContext } from "./context.ts";
-import { SERVICES } from "./services.ts";
+import { knownServices } from "./services.ts";
 
 /** The RPCs that the server serves, each as `package.Service/Method`, or undefined where it does not tell. */
 export async function servedMethods(cli: CliContext): Promise<readonly string[] | undefined> {
@@ -30,7 +30,8 @@ export async function servedMethods(cli: CliContext): Promise<readonly string[] 
 
 /** From what this client knows; only a service that is newer than it has to be asked for. */
 async function methodsOf(cli: CliContext, serviceName: string): Promise<readonly string[]> {
-  const known = SERVICES.find(({ typeName }) => typeName === serviceName);
+  const services = await knownServices(cli.kinds);
+  const known = services.find(({ typeName }) => typeName === serviceName);
   const names =
     known?.methods.map(({ name }) => name) ?? (await describedMethods(cli, serviceName));
   return names.map((name) => `${serviceName}/${name}`);

@@ -9,11 +9,14 @@ import { VirtualRouterService } from "../src/gen/n0stack/provisioning/v0/virtual
 import { ConsoleService } from "../src/gen/n0stack/provisioning/v1alpha1/console_pb.ts";
 import { TransactionService } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
-import { RESOURCES } from "./resource/all.ts";
+import type { Kind } from "./resource/kind.ts";
 
 /** Every service that `api call` knows: those of the API, then those of an agent. */
-export const SERVICES: readonly DescService[] = [
-  ...RESOURCES.map((resource) => resource.service),
+export async function knownServices(kinds: readonly Kind[]): Promise<readonly DescService[]> {
+  return [...(await Promise.all(kinds.map((kind) => kind.loadService()))), ...OTHERS];
+}
+
+const OTHERS: readonly DescService[] = [
   VirtualRouterService,
   ConsoleService,
   TransactionService,

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Generates src/gen from proto/. Run by npm run gen; commit both together.
+# Generates src/gen from proto/, and the list of n0cli's resources. Run by npm run gen; commit both together.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 node scripts/third-party-protos.ts
+node scripts/gather-cli-resources.ts
 buf format --write proto
 buf lint
 buf generate

@@ -2,6 +2,7 @@ import type {
   DescMethod,
   DescMethodServerStreaming,
   DescMethodUnary,
+  DescService,
   JsonValue,
 } from "@bufbuild/protobuf";
 import { Command } from "commander";
@@ -16,7 +17,7 @@ import { readAll } from "../input.ts";
 import { formatValue, messageToJson } from "../output.ts";
 import { groupCommand } from "../rpc-command.ts";
 import { servedMethods } from "../served.ts";
-import { SERVICES } from "../services.ts";
+import { knownServices } from "../services.ts";
 
 export function apiCommand(cli: CliContext): Command {
   const commands = [callCommand(cli), listCommand(cli)];
@@ -35,7 +36,7 @@ function callCommand(cli: CliContext): Command {
     "api call n0stack.pool.v0.NetworkService/WatchNetworks | jq .network.name",
   ]);
   return command.action(async (path: string, text: string) => {
-    const method = findMethod(path);
+    const method = findMethod(await knownServices(cli.kinds), path);
     const json = parseJson(text === "-" ? await readAll(cli.io.stdin) : text);
     const request = messageFromJson(method.input, json);
     const asked = cli.flags().output;
@@ -64,22 +65,23 @@ function listCommand(cli: CliContext): Command {
         "The server does not tell what it serves; these are the RPCs that this client knows.",
       );
     }
-    const known = () => SERVICES.flatMap((s) => s.methods.map((m) => `${s.typeName}/${m.name}`));
-    for (const path of served ?? known()) cli.io.stdout.print(`${path}\n`);
+    const known = await knownServices(cli.kinds);
+    const paths = known.flatMap((s) => s.methods.map((m) => `${s.typeName}/${m.name}`));
+    for (const path of served ?? paths) cli.io.stdout.print(`${path}\n`);
   });
 }
 
 /** The service by its full name, or by its last word where that is one service's only. */
-function findMethod(path: string): DescMethod {
+function findMethod(services: readonly DescService[], path: string): DescMethod {
   const [serviceName = "", methodName = "", ...rest] = path.replace(/^\//, "").split("/");
   if (methodName === "" || rest.length > 0) {
     throw new CliError(`${quote(path)} is no RPC: write Service/Method, as n0cli api list does`);
   }
-  const service = SERVICES.find((s) => s.typeName === serviceName || s.name === serviceName);
+  const service = services.find((s) => s.typeName === serviceName || s.name === serviceName);
   if (service === undefined) {
     const hint = didYouMean(
       serviceName,
-      SERVICES.map((s) => s.name),
+      services.map((s) => s.name),
     );
     throw new CliError(`there is no service ${quote(serviceName)}${hint}: see n0cli api list`);
   }

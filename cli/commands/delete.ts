@@ -1,12 +1,12 @@
 import type { CliContext } from "../context.ts";
-import { type Kind, otherNames } from "../resource/kinds.ts";
+import { type Kind, otherNames } from "../resource/kind.ts";
 import { deleteMethod } from "../resource/resource.ts";
 import { groupCommand, rpcCommand } from "../rpc-command.ts";
 import { commandsByKind } from "./by-kind.ts";
 
 /** `n0cli delete <resource> <name>`. `words` are those of the command line that follow `delete`. */
 export async function allDeleteCommand(cli: CliContext, words: readonly string[]) {
-  const commands = await commandsByKind(words, summaryOf, (resource) =>
+  const commands = await commandsByKind(cli, words, summaryOf, (resource) =>
     rpcCommand(cli, {
       name: resource.name,
       aliases: otherNames(resource),

@@ -15,7 +15,8 @@ import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
 import { readAll } from "../input.ts";
 import { messageToJson } from "../output.ts";
-import { kindOfMessage } from "../resource/kinds.ts";
+import { kindOfMessage } from "../resource/kind.ts";
+import { loadResources } from "../resource/resource.ts";
 import type { Row } from "../table.ts";
 import { textOf } from "../table.ts";
 
@@ -41,9 +42,10 @@ export function doCommand(cli: CliContext): Command {
     "do --check disks.yaml machines.yaml",
     "do --parallel 50 - < tasks.yaml",
   ]);
-  command.addHelpText("after", FORMAT);
+  command.addHelpText("after", formatHelp(cli));
   return command.action(async (files: readonly string[], flags: Flags) => {
-    const { tasks, problems } = checkTasks(await readTexts(cli, files));
+    const texts = await readTexts(cli, files);
+    const { tasks, problems } = checkTasks(texts, await loadResources(cli.kinds));
     if (problems.length > 0) {
       for (const text of formatProblems(problems, files)) cli.say(text);
       const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
@@ -54,10 +56,12 @@ export function doCommand(cli: CliContext): Command {
   });
 }
 
-const FORMAT = `
+function formatHelp({ kinds }: CliContext): string {
+  const types = kinds.map(({ name }) => name).filter((name) => name !== "block_storage");
+  return `
 A task:
   name-of-task:
-    type: block_storage           # or node, network, virtual_machine, image, user
+    type: block_storage           # or ${types.join(", ")}
     action: CreateBlockStorage    # an RPC of that service (n0cli api list)
     args: {name: data, request_bytes: 1GiB, limit_bytes: 10GiB}
     depends_on: [another-task]    # optional
@@ -66,6 +70,7 @@ A top key that begins with x- is no task, but a place for what tasks share:
   x-size: &size {request_bytes: 1GiB, limit_bytes: 10GiB}
   name-of-task:
     args: {name: data, <<: *size}`;
+}
 
 function parseCount(text: string): number {
   const count = Number(text);
@@ -148,14 +153,14 @@ function answerText(
   const asked = cli.flags().output;
   if (asked === "jsonl") return `${JSON.stringify({ task: task?.name, response: answer })}\n`;
   if (asked === "yaml") return `---\n${stringify(answer)}`;
-  if (asked === "name") return nameText(task, answer);
+  if (asked === "name") return nameText(cli, task, answer);
   if (asked === undefined && isLive && cli.io.stdout.isTerminal) return "";
   return `${JSON.stringify(answer, null, 2)}\n\n`;
 }
 
 /** `virtual_machine/web` for a task that made or changed it; empty for one that leaves nothing, such as a delete. */
-function nameText(task: Task | undefined, answer: Answer): string {
-  const kind = task === undefined ? undefined : kindOfMessage(task.method.output);
+function nameText({ kinds }: CliContext, task: Task | undefined, answer: Answer): string {
+  const kind = task === undefined ? undefined : kindOfMessage(kinds, task.method.output);
   if (kind === undefined || typeof answer !== "object" || answer === null) return "";
   return `${kind.name}/${textOf((answer as Row)["name"])}\n`;
 }

@@ -5,7 +5,7 @@ import { commandsByKind } from "./by-kind.ts";
 
 /** `n0cli get <resource> [name]`. `words` are those of the command line that follow `get`. */
 export async function allGetCommand(cli: CliContext, words: readonly string[]) {
-  const commands = await commandsByKind(words, getSummary, (resource) =>
+  const commands = await commandsByKind(cli, words, getSummary, (resource) =>
     getCommand(cli, resource, resource.name),
   );
   const examples = ["get vm", "get bs data -o yaml", "get node --watch"];

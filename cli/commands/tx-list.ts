@@ -13,7 +13,7 @@ import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
 import { formatValue, messageToJson } from "../output.ts";
-import { findKind } from "../resource/kinds.ts";
+import { findKind } from "../resource/kind.ts";
 import type { Column } from "../table.ts";
 import { cell, formatTable } from "../table.ts";
 import { betweenMs, parseSince, timeText, tookText } from "../transaction/time.ts";
@@ -77,7 +77,7 @@ function countFlag(text: string): number {
 }
 
 async function list(cli: CliContext, flags: Flags): Promise<void> {
-  const filter = filterOf(flags, cli.io.clock.nowMs());
+  const filter = filterOf(cli, flags);
   const limit = flags.limit ?? (flags.since === undefined ? LIMIT_DEFAULT : 0);
   const found: Transaction[] = [];
   let pageToken = "";
@@ -95,26 +95,26 @@ async function list(cli: CliContext, flags: Flags): Promise<void> {
 }
 
 function filterOf(
+  cli: CliContext,
   flags: Flags,
-  nowMs: number,
 ): MessageInitShape<typeof ListTransactionsRequestSchema> {
   const { open = false, state = [], rpc = "", resource = "", node = "", since } = flags;
   return {
     openOnly: open,
     phases: state.map((name) => Phase[name.toUpperCase() as keyof typeof Phase]),
     rpc,
-    resource: spelledOut(resource),
+    resource: spelledOut(cli, resource),
     node,
     ...(since === undefined
       ? {}
-      : { since: timestampFromDate(new Date(parseSince(since, nowMs))) }),
+      : { since: timestampFromDate(new Date(parseSince(since, cli.io.clock.nowMs()))) }),
   };
 }
 
 /** `vm/web` is `virtual_machine/web`. */
-function spelledOut(resource: string): string {
+function spelledOut(cli: CliContext, resource: string): string {
   const [kind = "", ...name] = resource.split("/");
-  return [findKind(kind)?.name ?? kind, ...name].join("/");
+  return [findKind(cli.kinds, kind)?.name ?? kind, ...name].join("/");
 }
 
 const COLUMNS: readonly Column[] = [

@@ -1,4 +1,11 @@
+import { create } from "@bufbuild/protobuf";
 import { Command } from "commander";
+import {
+  ListTransactionsRequestSchema,
+  TransactionService,
+} from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { callUnary } from "../call.ts";
+import { type Candidate, completeFirstArgument } from "../candidates.ts";
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
 import { groupCommand } from "../rpc-command.ts";
@@ -13,11 +20,11 @@ export function transactionCommand(cli: CliContext) {
     "what was asked for, how far it is, and what became of it",
     [
       listCommand(cli),
-      showCommand(cli),
-      watchCommand(cli),
-      cancelCommand(cli),
-      retryCommand(cli),
-      giveUpCommand(cli),
+      completeIds(showCommand(cli), false),
+      completeIds(watchCommand(cli), true),
+      completeIds(cancelCommand(cli), true),
+      completeIds(retryCommand(cli), true),
+      completeIds(giveUpCommand(cli), true),
     ],
     ["tx list --open", "tx list --since 24h", "tx show ID", "tx cancel ID"],
   );
@@ -34,5 +41,17 @@ function showCommand(cli: CliContext): Command {
   ]);
   return command.action(async (id: string) => {
     await printTransaction(cli, await getTransaction(cli, id));
+  });
+}
+
+/** A shell offers the newest transactions, or those alone that are not at rest. */
+function completeIds(command: Command, openOnly: boolean): Command {
+  return completeFirstArgument(command, async (cli, signal) => {
+    const { listTransactions } = TransactionService.method;
+    const request = create(ListTransactionsRequestSchema, { openOnly });
+    const { transactions } = await callUnary(cli, listTransactions, request, { signal });
+    return transactions.map(
+      ({ id, rpc, resources }): Candidate => [id, `${rpc} ${resources[0] ?? ""}`],
+    );
   });
 }

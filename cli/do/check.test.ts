@@ -1,9 +1,14 @@
 import { expect, test } from "vitest";
 import { fc } from "../../test/properties.ts";
-import { checkTasks } from "./check.ts";
+import { RESOURCES } from "../resource/all.ts";
+import { loadResources } from "../resource/resource.ts";
+import { checkTasks as checkTasksOf, type TaskText } from "./check.ts";
 import type { Problem } from "./problems.ts";
 import { formatProblems } from "./problems.ts";
 import { readTrees } from "./yaml-tree.ts";
+
+const resources = await loadResources(RESOURCES);
+const checkTasks = (texts: readonly TaskText[]) => checkTasksOf(texts, resources);
 
 const NODE = "a: {type: node, action: ListNodes}\n";
 
@@ -115,7 +120,7 @@ five:
   ignore_error: maybe
 `;
   expect(problemsOf(text)).toEqual([
-    "a.yaml:2:9: Resource type 'disk' do not exist; there are node, network, block_storage, virtual_machine, image, user",
+    "a.yaml:2:9: Resource type 'disk' do not exist; there are block_storage, image, network, node, user, virtual_machine",
     expect.stringMatching(
       /^a.yaml:6:11: Resource type 'node' do not have action 'GetNodes' \(did you mean "GetNode"\?\)$/,
     ),

@@ -1,7 +1,6 @@
 import type { DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { findCycle } from "../../src/util/dag.ts";
 import { didYouMean } from "../convert/suggest.ts";
-import { RESOURCES } from "../resource/all.ts";
 import type { Resource } from "../resource/resource.ts";
 import { convertArgs } from "./convert.ts";
 import type { Place, Problem } from "./problems.ts";
@@ -30,15 +29,17 @@ export interface Checked {
   readonly problems: readonly Problem[];
 }
 
-const TYPES: ReadonlyMap<string, Resource> = new Map(
-  RESOURCES.flatMap((resource) => [
-    [resource.name, resource],
-    [resource.typeName, resource],
-  ]),
-);
+/** By each word that a task may write as its type. */
+type Types = ReadonlyMap<string, Resource>;
 
 /** Reads and checks the files as one graph, before anything runs. */
-export function checkTasks(texts: readonly TaskText[]): Checked {
+export function checkTasks(texts: readonly TaskText[], resources: readonly Resource[]): Checked {
+  const types: Types = new Map(
+    resources.flatMap((resource) => [
+      [resource.name, resource],
+      [resource.typeName, resource],
+    ]),
+  );
   const problems: Problem[] = [];
   const written = new Map<string, WrittenTask>();
   for (const { file, text } of texts) {
@@ -54,7 +55,7 @@ export function checkTasks(texts: readonly TaskText[]): Checked {
   checkDependencies(written, problems);
   const tasks = new Map<string, Task>();
   for (const task of written.values()) {
-    const whole = resolveTask(task, problems);
+    const whole = resolveTask(task, types, problems);
     if (whole !== undefined) tasks.set(task.name, whole);
   }
   return { tasks, problems };
@@ -78,13 +79,13 @@ function checkDependencies(written: ReadonlyMap<string, WrittenTask>, problems: 
   problems.push({ ...place, message: `This request is not DAG: ${way} depend on each other` });
 }
 
-function resolveTask(task: WrittenTask, problems: Problem[]): Task | undefined {
+function resolveTask(task: WrittenTask, types: Types, problems: Problem[]): Task | undefined {
   const { name, type, action, ignoreError } = task;
   if (type === undefined || action === undefined) return undefined;
-  const resource = TYPES.get(type.text);
+  const resource = types.get(type.text);
   if (resource === undefined) {
-    const hint = didYouMean(type.text, TYPES.keys());
-    const known = RESOURCES.map((r) => r.name).join(", ");
+    const hint = didYouMean(type.text, types.keys());
+    const known = [...new Set(types.values())].map((r) => r.name).join(", ");
     const message = `Resource type '${type.text}' do not exist${hint}; there are ${known}`;
     problems.push({ ...type.place, message });
     return undefined;

@@ -1,11 +1,13 @@
-import { BlockStorageService } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { bytesOf, cell } from "../table.ts";
-import { KIND } from "./kinds.ts";
-import { namedColumns, type Resource, transactionColumn } from "./resource.ts";
+import { defineResource, namedColumns, transactionColumn } from "./define.ts";
 
-export const blockStorage: Resource = {
-  ...KIND.blockStorage,
-  service: BlockStorageService,
+export const blockStorage = defineResource({
+  name: "block_storage",
+  aliases: ["bs"],
+  summary: "disks: create, fetch, copy, grow, delete, download, …",
+  examples: ["bs get", "bs fetch --help", "bs update data --limit_bytes 20GiB"],
+  loadService: async () =>
+    (await import("../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts")).BlockStorageService,
   columns: [
     ...namedColumns,
     bytesOf("request_bytes"),
@@ -16,4 +18,60 @@ export const blockStorage: Resource = {
     { ...cell("base_block_storage_name"), isWide: true },
     { ...cell("volume_id"), isWide: true },
   ],
-};
+  calls: [
+    {
+      name: "create",
+      rpc: "CreateBlockStorage",
+      makes: true,
+      summary: "make an empty disk",
+      examples: ["block_storage create data --request_bytes 1GiB --limit_bytes 10GiB"],
+    },
+    {
+      name: "fetch",
+      rpc: "FetchBlockStorage",
+      makes: true,
+      summary:
+        "make a disk from an image (qcow2, raw, vmdk, vdi, vhdx or iso, not packed) at a URL (http, https or file)",
+      examples: [
+        "bs fetch debian --source_url https://example.com/debian-12.qcow2 --request_bytes 1GiB --limit_bytes 10GiB",
+      ],
+    },
+    {
+      name: "copy",
+      rpc: "CopyBlockStorage",
+      makes: true,
+      summary: "make a disk with what another one holds",
+      examples: [
+        "bs copy data-2 --source_block_storage data --request_bytes 1GiB --limit_bytes 10GiB",
+      ],
+    },
+    {
+      name: "update",
+      rpc: "UpdateBlockStorage",
+      summary: "grow a disk, or change its labels and annotations",
+      examples: ["bs update data --limit_bytes 20GiB", "bs update data --labels backup=weekly"],
+    },
+    {
+      name: "delete",
+      rpc: "DeleteBlockStorage",
+      summary:
+        "delete a disk that is not in use; undelete brings it back, purge removes it for good",
+      examples: ["bs delete data && n0cli bs purge data"],
+    },
+    {
+      name: "undelete",
+      rpc: "UndeleteBlockStorage",
+      summary: "bring back a deleted disk",
+      examples: ["bs undelete data"],
+    },
+    {
+      name: "purge",
+      rpc: "PurgeBlockStorage",
+      summary: "remove a deleted disk for good",
+      examples: ["bs purge data"],
+    },
+  ],
+  commands: async (cli) => [
+    (await import("../commands/block-storage-download.ts")).downloadCommand(cli),
+  ],
+});

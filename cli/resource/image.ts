@@ -1,11 +1,12 @@
-import { ImageService } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
 import { cell } from "../table.ts";
-import { KIND } from "./kinds.ts";
-import { type Resource, transactionColumn } from "./resource.ts";
+import { defineResource, transactionColumn } from "./define.ts";
 
-export const image: Resource = {
-  ...KIND.image,
-  service: ImageService,
+export const image = defineResource({
+  name: "image",
+  summary: "names and tags for disks that others are made from",
+  examples: ["image get", "image register debian debian-12 --apply-image --tags latest"],
+  loadService: async () =>
+    (await import("../../src/gen/n0stack/deployment/v0/image_pb.ts")).ImageService,
   columns: [
     cell("name"),
     cell("labels"),
@@ -13,4 +14,41 @@ export const image: Resource = {
     transactionColumn,
     { ...cell("registered_block_storages.block_storage_name"), isWide: true },
   ],
-};
+  calls: [
+    {
+      name: "apply",
+      aliases: ["create"],
+      rpc: "ApplyImage",
+      makes: true,
+      summary: "make an image, or change it",
+      examples: ["image apply debian --labels os=linux"],
+    },
+    {
+      name: "delete",
+      rpc: "DeleteImage",
+      summary: "delete an image; its block storages stay",
+      examples: ["image delete debian"],
+    },
+    {
+      name: "unregister",
+      rpc: "UnregisterBlockStorage",
+      args: ["image_name", "block_storage_name"],
+      summary: "take a block storage out of an image",
+      examples: ["image unregister debian debian-12"],
+    },
+    {
+      name: "generate",
+      rpc: "GenerateBlockStorage",
+      args: ["image_name", "block_storage_name"],
+      summary: "make a disk from what a tag of an image names",
+      examples: [
+        "image generate debian web-1 --tag latest --request_bytes 1GiB --limit_bytes 10GiB",
+      ],
+    },
+  ],
+  async commands(cli) {
+    const { registerCommand } = await import("../commands/image-register.ts");
+    const { tagCommand, untagCommand } = await import("../commands/image-tag.ts");
+    return [registerCommand(cli), tagCommand(cli), untagCommand(cli)];
+  },
+});

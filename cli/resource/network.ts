@@ -1,11 +1,13 @@
-import { NetworkService } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
 import { cell } from "../table.ts";
-import { KIND } from "./kinds.ts";
-import { namedColumns, type Resource, transactionColumn } from "./resource.ts";
+import { defineResource, namedColumns, transactionColumn } from "./define.ts";
 
-export const network: Resource = {
-  ...KIND.network,
-  service: NetworkService,
+export const network = defineResource({
+  name: "network",
+  aliases: ["net"],
+  summary: "networks of virtual machines",
+  examples: ["network get", "network apply lab --ipv4_cidr 10.1.0.0/24"],
+  loadService: async () =>
+    (await import("../../src/gen/n0stack/pool/v0/network_pb.ts")).NetworkService,
   columns: [
     ...namedColumns,
     cell("ipv4_cidr"),
@@ -14,4 +16,24 @@ export const network: Resource = {
     { ...cell("domain"), isWide: true },
     { ...cell("annotations"), isWide: true },
   ],
-};
+  calls: [
+    {
+      name: "apply",
+      aliases: ["create"],
+      rpc: "ApplyNetwork",
+      makes: true,
+      summary: "make a network, or change it",
+      examples: [
+        "network apply lab --ipv4_cidr 10.1.0.0/24 --domain lab.example",
+        "network apply lab --ipv4_cidr 10.1.0.0/24 --labels team=blue --labels stage=test",
+        "network apply lab --ipv4_cidr 10.1.0.0/24 --ipv6_cidr fd00:1::/64",
+      ],
+    },
+    {
+      name: "delete",
+      rpc: "DeleteNetwork",
+      summary: "delete a network that no virtual machine uses",
+      examples: ["network delete lab"],
+    },
+  ],
+});

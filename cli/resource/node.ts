@@ -1,11 +1,11 @@
-import { NodeService } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
 import { bytesOf, cell, milliOf } from "../table.ts";
-import { KIND } from "./kinds.ts";
-import { namedColumns, type Resource, transactionColumn } from "./resource.ts";
+import { defineResource, namedColumns, transactionColumn } from "./define.ts";
 
-export const node: Resource = {
-  ...KIND.node,
-  service: NodeService,
+export const node = defineResource({
+  name: "node",
+  summary: "the nodes of the cloud",
+  examples: ["node get", "node get --watch"],
+  loadService: async () => (await import("../../src/gen/n0stack/pool/v0/node_pb.ts")).NodeService,
   columns: [
     ...namedColumns,
     cell("address"),
@@ -18,4 +18,36 @@ export const node: Resource = {
     { ...cell("serial"), isWide: true },
     { ...cell("last_heartbeat_at"), isWide: true },
   ],
-};
+  calls: [
+    {
+      name: "apply",
+      rpc: "ApplyNode",
+      makes: true,
+      summary: "make a node known, or change what is known of it; its agent answers at the address",
+      examples: [
+        "node apply rack1-3 --address 10.0.0.3 --cpu_milli_cores 8000 --memory_bytes 64GiB",
+      ],
+    },
+    {
+      name: "delete",
+      rpc: "DeleteNode",
+      summary:
+        "forget a node: one on which nothing is reserved, or one that is lost, with all its objects",
+      examples: ["node delete rack1-3", "node delete rack1-3 --with_objects"],
+    },
+    {
+      name: "lost",
+      rpc: "SetNodeLost",
+      fixed: { lost: "true" },
+      summary: "declare a node lost that will never come back: nothing waits for it any more",
+      examples: ["node lost rack1-3"],
+    },
+    {
+      name: "found",
+      rpc: "SetNodeLost",
+      fixed: { lost: "false" },
+      summary: "take back that a node is lost",
+      examples: ["node found rack1-3"],
+    },
+  ],
+});

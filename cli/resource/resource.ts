@@ -5,24 +5,32 @@ import type {
   DescMethodUnary,
   DescService,
 } from "@bufbuild/protobuf";
-import type { Column } from "../table.ts";
-import { cell } from "../table.ts";
-import type { Kind } from "./kinds.ts";
+import type { Kind } from "./kind.ts";
+import { kindOfMessage } from "./kind.ts";
 
-/** A kind of thing with all that is known of it. Its RPCs are found by their names. */
+/** A kind with the descriptors of its RPCs, which are found by their names. */
 export interface Resource extends Kind {
   readonly service: DescService;
-  readonly columns: readonly Column[];
 }
 
-export const namedColumns: readonly Column[] = [cell("name"), cell("state"), cell("labels")];
+export async function loadResource(kind: Kind): Promise<Resource> {
+  return { ...kind, service: await kind.loadService() };
+}
 
-/** Of what is PENDING. */
-export const transactionColumn: Column = {
-  ...cell("transaction_id"),
-  header: "TRANSACTION",
-  isRare: true,
-};
+export async function loadResources(kinds: readonly Kind[]): Promise<readonly Resource[]> {
+  return await Promise.all(kinds.map(loadResource));
+}
+
+/** The resource whose record a message is, such as what CreateVirtualMachine answers. */
+export async function resourceOfMessage(
+  kinds: readonly Kind[],
+  desc: DescMessage,
+): Promise<Resource | undefined> {
+  const kind = kindOfMessage(kinds, desc);
+  if (kind === undefined) return undefined;
+  const resource = await loadResource(kind);
+  return `${desc.typeName}Service` === resource.service.typeName ? resource : undefined;
+}
 
 function findMethod(resource: Resource, name: string): DescMethod | undefined {
   return resource.service.methods.find((m) => m.name === name);

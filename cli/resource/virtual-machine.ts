@@ -1,11 +1,72 @@
-import { VirtualMachineService } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { bytesOf, cell, milliOf } from "../table.ts";
-import { KIND } from "./kinds.ts";
-import { namedColumns, type Resource, transactionColumn } from "./resource.ts";
+import { type CallSpec, defineResource, namedColumns, transactionColumn } from "./define.ts";
 
-export const virtualMachine: Resource = {
-  ...KIND.virtualMachine,
-  service: VirtualMachineService,
+const RECORD_CALLS: readonly CallSpec[] = [
+  {
+    name: "create",
+    rpc: "CreateVirtualMachine",
+    makes: true,
+    summary: "make a virtual machine and start it",
+    examples: [
+      "vm create web-1 --request_cpu_milli_core 100 --limit_cpu_milli_core 1000 \\\n" +
+        "      --request_memory_bytes 512MiB --limit_memory_bytes 512MiB \\\n" +
+        "      --block_storage_names web-1 --nics network_name=lab,ipv4_address=10.1.0.10 \\\n" +
+        '      --login_username n0 --ssh_authorized_keys "$(cat ~/.ssh/id_ed25519.pub)"',
+    ],
+  },
+  {
+    name: "update",
+    rpc: "UpdateVirtualMachine",
+    summary: "change labels and annotations, or, when it is shut down, its size and disks",
+    examples: [
+      "vm update web-1 --labels stage=live",
+      "vm update web-1 --request_memory_bytes 1GiB --limit_memory_bytes 1GiB",
+    ],
+  },
+  {
+    name: "delete",
+    rpc: "DeleteVirtualMachine",
+    summary: "delete a virtual machine; its disks stay",
+    examples: ["vm delete web-1"],
+  },
+];
+
+const POWER_CALLS: readonly CallSpec[] = [
+  {
+    name: "boot",
+    aliases: ["resume"],
+    rpc: "BootVirtualMachine",
+    summary: "start it, or let it go on when it is paused",
+    examples: ["vm boot web-1"],
+  },
+  {
+    name: "reboot",
+    rpc: "RebootVirtualMachine",
+    summary: "restart it; --hard does not ask the guest, and lets a paused one run",
+    examples: ["vm reboot web-1", "vm reboot web-1 --hard"],
+  },
+  {
+    name: "shutdown",
+    rpc: "ShutdownVirtualMachine",
+    summary: "press its power button until it is off; --hard pulls the plug",
+    examples: ["vm shutdown web-1 --deadline_seconds 30", "vm shutdown web-1 --hard"],
+  },
+  {
+    name: "save",
+    rpc: "SaveVirtualMachine",
+    summary: "pause it; boot lets it go on",
+    examples: ["vm save web-1"],
+  },
+];
+
+export const virtualMachine = defineResource({
+  name: "virtual_machine",
+  aliases: ["vm"],
+  summary: "virtual machines: create, boot, shut down, log in, …",
+  examples: ["vm get", "vm create --help", "vm ssh web-1", "vm delete web-1"],
+  loadService: async () =>
+    (await import("../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts"))
+      .VirtualMachineService,
   columns: [
     ...namedColumns,
     { ...cell("state_reason"), header: "REASON", isRare: true },
@@ -20,4 +81,15 @@ export const virtualMachine: Resource = {
     { ...cell("login_username"), isWide: true },
     { ...cell("uuid"), isWide: true },
   ],
-};
+  calls: [...RECORD_CALLS, ...POWER_CALLS],
+  async commands(cli) {
+    const modules = await Promise.all([
+      import("../commands/virtual-machine-console.ts"),
+      import("../commands/virtual-machine-log.ts"),
+      import("../commands/virtual-machine-ssh.ts"),
+      import("../commands/virtual-machine-forward.ts"),
+    ]);
+    const [{ consoleCommand }, { logCommand }, { sshCommand }, { forwardCommand }] = modules;
+    return [consoleCommand(cli), logCommand(cli), sshCommand(cli), forwardCommand(cli)];
+  },
+});

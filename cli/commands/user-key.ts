@@ -8,14 +8,36 @@ import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { readAll } from "../input.ts";
 import { printMessage } from "../output.ts";
+import { groupCommand, rpcCommand } from "../rpc-command.ts";
 
 interface Flags {
   readonly file?: string;
   readonly ssh_public_key?: string;
 }
 
-/** `user key add` and, as the RPC is named, `user add_ssh_public_key`. */
-export function addKeyCommand(cli: CliContext, name: string): Command {
+/** `user key add` and `delete`, which also have the names of their RPCs. */
+export function keyCommands(cli: CliContext): readonly Command[] {
+  const both = (add: string, remove: string) => [
+    addKeyCommand(cli, add),
+    deleteKeyCommand(cli, remove),
+  ];
+  return [
+    ...both("add_ssh_public_key", "delete_ssh_public_key"),
+    groupCommand(["key"], "SSH public keys of a user", both("add", "delete")),
+  ];
+}
+
+function deleteKeyCommand(cli: CliContext, name: string): Command {
+  return rpcCommand(cli, {
+    name,
+    method: UserService.method.deleteSshPublicKey,
+    args: ["user_name", "ssh_public_key_name"],
+    summary: "take an SSH public key from a user",
+    examples: ["user key delete alice laptop"],
+  });
+}
+
+function addKeyCommand(cli: CliContext, name: string): Command {
   const command = new Command(name)
     .description("give a user an SSH public key")
     .argument("<user_name>")

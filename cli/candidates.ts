@@ -1,0 +1,23 @@
+import type { Command } from "commander";
+import type { CliContext } from "./context.ts";
+
+/** What may stand at a place of a command line, and a word or two about it. */
+export type Candidate = readonly [word: string, about: string];
+
+export type FindCandidates = (
+  cli: CliContext,
+  signal: AbortSignal,
+) => Promise<readonly Candidate[]>;
+
+const FINDERS = new WeakMap<Command, FindCandidates>();
+
+/** Says what a shell offers for the first argument of a command, where it takes one, and of its subcommands. */
+export function completeFirstArgument(command: Command, find: FindCandidates): Command {
+  if (command.registeredArguments.length > 0) FINDERS.set(command, find);
+  for (const child of command.commands) completeFirstArgument(child, find);
+  return command;
+}
+
+export function candidatesOf(command: Command): FindCandidates | undefined {
+  return FINDERS.get(command);
+}

@@ -1,0 +1,82 @@
+import { Command } from "commander";
+import type { CliContext } from "./context.ts";
+import { RESOURCES } from "./resource/all.ts";
+import type { ResourceKind } from "./resource/define.ts";
+import { quiet } from "./root-command.ts";
+
+/** A top-level command, loaded only when it is the one that runs: start-up is most of what a short call costs. */
+interface TopCommand {
+  readonly names: readonly [string, ...string[]];
+  readonly summary: string;
+  /** `words` are those that follow its name. */
+  load(cli: CliContext, words: readonly string[]): Promise<Command>;
+}
+
+const TOP_COMMANDS: readonly TopCommand[] = [
+  {
+    names: ["do"],
+    summary: "run the tasks of YAML files in the order of their dependencies",
+    load: async (cli) => (await import("./commands/do.ts")).doCommand(cli),
+  },
+  {
+    names: ["get", "list", "ls"],
+    summary: "show what there is",
+    load: async (cli, words) => (await import("./commands/get.ts")).allGetCommand(cli, words),
+  },
+  {
+    names: ["delete", "rm"],
+    summary: "delete one thing",
+    load: async (cli, words) => (await import("./commands/delete.ts")).allDeleteCommand(cli, words),
+  },
+  ...RESOURCES.map(groupOf),
+  {
+    names: ["transaction", "tx"],
+    summary: "what was asked for and how far it is: list, show, watch, cancel, retry, give up",
+    load: async (cli) => (await import("./commands/tx.ts")).transactionCommand(cli),
+  },
+  {
+    names: ["verify"],
+    summary: "compare what is on the nodes with the records, and repair it",
+    load: async (cli) => (await import("./commands/verify.ts")).verifyCommand(cli),
+  },
+  {
+    names: ["api"],
+    summary: "call any RPC",
+    load: async (cli) => (await import("./commands/api.ts")).apiCommand(cli),
+  },
+  {
+    names: ["context"],
+    summary: "name the APIs that you use, and choose one",
+    load: async (cli) => (await import("./commands/context.ts")).contextCommand(cli),
+  },
+  {
+    names: ["completion"],
+    summary: "print what makes a shell complete n0cli's words",
+    load: async (cli) => (await import("./commands/completion.ts")).completionCommand(cli),
+  },
+  {
+    names: ["version"],
+    summary: "show the version of this client and of the server",
+    load: async (cli) => (await import("./commands/version.ts")).versionCommand(cli),
+  },
+];
+
+function groupOf(kind: ResourceKind): TopCommand {
+  return {
+    names: [kind.name, ...kind.aliases],
+    summary: kind.summary,
+    load: async (cli) => (await import("./resource/commands.ts")).resourceCommand(cli, kind),
+  };
+}
+
+/** Adds all top commands by name, and the one that is wanted whole. */
+export async function addCommands(program: Command, cli: CliContext, wanted: readonly string[]) {
+  for (const top of TOP_COMMANDS) {
+    const [name, ...aliases] = top.names;
+    const isWanted = wanted[0] !== undefined && top.names.includes(wanted[0]);
+    const command = isWanted
+      ? await top.load(cli, wanted.slice(1))
+      : new Command(name).aliases(aliases).description(top.summary);
+    program.addCommand(quiet(command, cli.io, `n0cli ${isWanted ? wanted[0] : name}`));
+  }
+}
