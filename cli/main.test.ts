@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import type { Http2Server } from "node:http2";
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
@@ -148,35 +148,4 @@ test("bash completes a name that the API knows", async () => {
     echo "\${COMPREPLY[@]}"`;
   const { stdout } = await runProcess("bash", ["-c", script], { env });
   expect(stdout).toBe("web\n");
-});
-
-/** A checkout without npm packages, and a PATH whose Node says that it is `version` and echoes its words. */
-async function withoutPackages(name: string, version: string) {
-  const root = join(folder, name);
-  await mkdir(join(root, "bin"), { recursive: true });
-  await mkdir(join(root, "path"));
-  await copyFile(LAUNCHER, join(root, "bin/n0cli"));
-  const node = `#!/bin/sh\nif [ "$1" = --version ]; then echo ${version}; else echo "$@"; fi\n`;
-  await writeFile(join(root, "path/node"), node, { mode: 0o755 });
-  const PATH = `${join(root, "path")}:/usr/bin:/bin`;
-  return runProcess(join(root, "bin/n0cli"), ["get", "a b"], { env: { ...env, PATH } });
-}
-
-test.each(["v20.19.5", "v22.17.1", "v8.0.0"])(
-  "Node %s is refused, saying what to do",
-  async (version) => {
-    await expect(withoutPackages(`old ${version}`, version)).rejects.toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(
-        /is v.*, and n0cli needs Node 22.18 or later: run .*\/scripts\/with-node.sh true\n/,
-      ),
-    });
-  },
-);
-
-test.each(["v22.18.0", "v24.0.1", "v100.0.0"])("Node %s is taken", async (version) => {
-  const { stdout } = await withoutPackages(`new ${version}`, version);
-  expect(stdout).toMatch(
-    /^--disable-warning=ExperimentalWarning .*new .*\/bin\/n0cli.cjs get a b\n$/,
-  );
 });

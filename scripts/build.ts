@@ -15,7 +15,7 @@ const REQUIRE =
 const COMMON: BuildOptions = {
   bundle: true,
   platform: "node",
-  target: "node22.18",
+  target: "node24",
   format: "esm",
   minify: true,
   keepNames: true,

@@ -49,7 +49,7 @@ async function bundle(inputs: Map<string, Input>): Promise<Buffer> {
     bundle: true,
     write: false,
     platform: "node",
-    target: "node22.18",
+    target: "node24",
     // Not ESM: what imports node:http as a module loads all of fetch with it.
     format: "cjs",
     minify: true,

@@ -50,5 +50,5 @@ function read(environment: Environment, name: string): string | undefined {
 /** `proxyEnv` of Node's `http.Agent`; an older Node would ask the servers directly, without a word. */
 function knowsProxies(version: string): boolean {
   const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > 24 || (major === 24 && minor >= 5) || (major === 22 && minor >= 21);
+  return major > 24 || (major === 24 && minor >= 5);
 }
