@@ -1,3 +1,4 @@
+import { until } from "../src/util/until.ts";
 import {
   diskRequest,
   keepReady,
@@ -6,7 +7,7 @@ import {
   openFakeNodes,
   registerNodes,
 } from "./control-plane.ts";
-import { spread, until } from "./measurement.ts";
+import { spread } from "./measurement.ts";
 
 // An API on the SQLite file in a folder, with fake nodes: `hang` begins transactions whose work on the
 // node never ends; `recover` serves what such a one left when it was killed.
@@ -37,7 +38,10 @@ if (mode === "hang") {
     const steps = await datastore.list("transaction_step/");
     return steps.filter(({ value }) => Buffer.from(value).includes('"domain.start_new"')).length;
   };
-  await until("beginning the transactions", 120_000, async () => (await started()) === count);
+  await until(async () => (await started()) === count, {
+    what: "beginning the transactions",
+    timeoutMs: 120_000,
+  });
   process.send!({ kind: "hanging" });
 } else {
   process.send!({ kind: "serving", url: plane.url, recovered: plane.opened.recovered });

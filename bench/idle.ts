@@ -4,7 +4,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Measurement, median, until } from "./measurement.ts";
+import { until } from "../src/util/until.ts";
+import { type Measurement, median } from "./measurement.ts";
 
 const launcher = fileURLToPath(new URL("../bin/n0core", import.meta.url));
 
@@ -25,7 +26,10 @@ export const idle: Measurement = {
         const server = spawn(launcher, flags(folder), { stdio: "ignore" });
         const ended = once(server, "exit");
         const pid = server.pid ?? 0;
-        await until("starting", 60_000, () => readdirSync(folder).includes("pid"));
+        await until(() => readdirSync(folder).includes("pid"), {
+          what: "starting",
+          timeoutMs: 60_000,
+        });
         await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
         if (run > 0) residentMiB.push(residentKiB(pid) / 1024);
         processes.push(1 + childrenOf(pid).length);

@@ -110,16 +110,3 @@ export function cpuMeter(): () => number {
     return (user + system) / 1000;
   };
 }
-
-/** Polls until `isTrue`. @throws Error after `deadlineMs`. */
-export async function until(
-  what: string,
-  deadlineMs: number,
-  isTrue: () => Promise<boolean> | boolean,
-): Promise<void> {
-  const endMs = performance.now() + deadlineMs;
-  while (!(await isTrue())) {
-    if (performance.now() > endMs) throw new Error(`${what} took longer than ${deadlineMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -10,6 +10,7 @@ import { localTransport } from "../src/rpc/local-transport.ts";
 import { openLogFile } from "../src/serve/log-file.ts";
 import { systemClock } from "../src/util/clock.ts";
 import { openLog } from "../src/util/log.ts";
+import { until } from "../src/util/until.ts";
 import {
   type ControlPlane,
   machineRequest,
@@ -17,7 +18,6 @@ import {
   openControlPlane,
   registerNodes,
 } from "./control-plane.ts";
-import { until } from "./measurement.ts";
 
 /** This machine as a node of its own cloud: the real drivers, under names that nobody else uses. */
 export interface RealCloud extends ControlPlane {
@@ -101,14 +101,17 @@ export async function openRealCloud(): Promise<RealCloud> {
 }
 
 async function removeMachines({ virtualMachines }: ControlPlane): Promise<void> {
-  await until("removing what is left", 180_000, async () => {
-    const left = (await virtualMachines.listVirtualMachines({})).virtualMachines;
-    for (const { name } of left) {
-      // Refused while its create is still running: it is tried again.
-      await virtualMachines.deleteVirtualMachine({ name }).catch(() => undefined);
-    }
-    return left.length === 0;
-  });
+  await until(
+    async () => {
+      const left = (await virtualMachines.listVirtualMachines({})).virtualMachines;
+      for (const { name } of left) {
+        // Refused while its create is still running: it is tried again.
+        await virtualMachines.deleteVirtualMachine({ name }).catch(() => undefined);
+      }
+      return left.length === 0;
+    },
+    { what: "removing what is left", timeoutMs: 180_000 },
+  );
 }
 
 /** Whatever the bench starts, it takes as long as it takes. */

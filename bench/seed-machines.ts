@@ -9,8 +9,8 @@ import {
   VirtualMachineSchema,
 } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { formatAddress } from "../src/util/cidr.ts";
+import { until } from "../src/util/until.ts";
 import { type FakeCloud, type FakeNodes, nodeName } from "./control-plane.ts";
-import { until } from "./measurement.ts";
 
 const BATCH = 500;
 /** 10.8.0.0: the creates are given those at the end of 10.0.0.0/12. */
@@ -37,9 +37,12 @@ export async function seedMachines(
   }
   const last = { name: seededName(count - 1) };
   if (count > 0) {
-    await until("seeing the domains", 60_000, async () => {
-      return (await client.getVirtualMachine(last)).state === State.RUNNING;
-    });
+    await until(
+      async () => {
+        return (await client.getVirtualMachine(last)).state === State.RUNNING;
+      },
+      { what: "seeing the domains", timeoutMs: 60_000 },
+    );
   }
 }
 

@@ -5,15 +5,6 @@ export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** Waits until `holds`, a few seconds at most. */
-export async function until(holds: () => boolean | Promise<boolean>, timeoutMs = 5_000) {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error("what was waited for did not come");
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
 /** Reads a stream one message at a time. */
 export function reader<T>(stream: AsyncIterable<T>) {
   const iterator = stream[Symbol.asyncIterator]();

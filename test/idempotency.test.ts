@@ -2,7 +2,7 @@ import { create, type DescMessage, isFieldSet, ScalarType } from "@bufbuild/prot
 import { describe, expect, test } from "vitest";
 import { transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { type FaultPoint, SimulatedCrash } from "../src/transaction/faults.ts";
-import { until } from "./collect.ts";
+import { until } from "../src/util/until.ts";
 import { refused } from "./refused.ts";
 import { blockStorageCases } from "./rpc-cases/block-storage.ts";
 import { otherCases } from "./rpc-cases/others.ts";

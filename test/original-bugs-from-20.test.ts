@@ -14,7 +14,7 @@ import { N0Error } from "../src/util/errors.ts";
 import { silentLog } from "../src/util/log.ts";
 import { untilAborted } from "../src/util/race.ts";
 import { systemRandom } from "../src/util/random.ts";
-import { until } from "./collect.ts";
+import { until } from "../src/util/until.ts";
 import { refused } from "./refused.ts";
 import { GiB, MiB, prepareImage, REQUEST_NODE, webRequest } from "./scenario.ts";
 import { newShiftingClock } from "./shifting-clock.ts";
@@ -104,7 +104,7 @@ test("26: a machine that powered off was shown as running for ever", async () =>
   await world.virtualMachines.createVirtualMachine({ ...webRequest("web", []), nics: [] });
   world.fakeNodes[0]!.drivers.compute.powerOff("web");
   const seen = async () => (await world.virtualMachines.getVirtualMachine({ name: "web" })).state;
-  await until(async () => (await seen()) === State.SHUTDOWN, 2_000);
+  await until(async () => (await seen()) === State.SHUTDOWN, { timeoutMs: 2_000 });
 });
 
 test("27: a node was READY for ever, dead or alive", async () => {

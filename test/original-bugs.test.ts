@@ -6,7 +6,7 @@ import { BlockStorage_BlockStorageState as DiskState } from "../src/gen/n0stack/
 import { VirtualMachine_VirtualMachineState as State } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { SimulatedCrash } from "../src/transaction/faults.ts";
 import { N0Error } from "../src/util/errors.ts";
-import { until } from "./collect.ts";
+import { until } from "../src/util/until.ts";
 import { newGate } from "./gate.ts";
 import { refused } from "./refused.ts";
 import { GiB, MiB, prepareDisk, prepareImage, webRequest } from "./scenario.ts";

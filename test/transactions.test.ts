@@ -8,8 +8,9 @@ import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
 import { readTokenFile } from "../src/rpc/token-auth.ts";
 import { openTransport } from "../src/rpc/transport.ts";
 import { untilAborted } from "../src/util/race.ts";
+import { until } from "../src/util/until.ts";
 import { freePort } from "./crash/cluster.ts";
-import { newProgram, until } from "./crash/program.ts";
+import { newProgram } from "./crash/program.ts";
 import { run } from "./e2e/program.ts";
 import { newFakeDrivers } from "./fake-drivers.ts";
 import { type ServedNode, serveFakeNode } from "./served-node.ts";
@@ -76,10 +77,13 @@ test("one that waits for its node is seen and cancelled by another n0cli; its en
     const { stdout } = await n0cli("tx list --open --rpc CreateBlockStorage -o json");
     return JSON.parse(stdout).transactions?.[0];
   };
-  const found = await until(PATIENCE_MS, async () => {
-    const transaction = await open();
-    return transaction?.wait?.node === undefined ? undefined : transaction;
-  });
+  const found = await until(
+    async () => {
+      const transaction = await open();
+      return transaction?.wait?.node === undefined ? undefined : transaction;
+    },
+    { timeoutMs: PATIENCE_MS },
+  );
   expect(found).toMatchObject({
     asker: { peer: "127.0.0.1", user_agent: expect.stringMatching(/^n0cli\/\d/) },
     wait: { node: { node: "n", step: "volume.ensure_empty" } },
@@ -122,10 +126,13 @@ test("one that was cut off by the death of the API is undone by the next, and it
   await api.ended();
   expect((await creating).code).toBe(1);
   expect(await api.start()).toBe(true);
-  const undone = await until(PATIENCE_MS, async () => {
-    const { stdout } = await n0cli("tx list --since 1h --state undone -o json");
-    return JSON.parse(stdout).transactions?.[0];
-  });
+  const undone = await until(
+    async () => {
+      const { stdout } = await n0cli("tx list --since 1h --state undone -o json");
+      return JSON.parse(stdout).transactions?.[0];
+    },
+    { timeoutMs: PATIENCE_MS },
+  );
   const { code, stdout } = await n0cli(`tx show ${undone.id} -o json`);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/util/clock.ts";
 import { N0Error } from "../../src/util/errors.ts";
-import { until } from "../../test/collect.ts";
+import { until } from "../../src/util/until.ts";
 import { newGate } from "../../test/gate.ts";
 import { prepareDisk, webRequest } from "../../test/scenario.ts";
 import { newWorld, type World } from "../../test/world.ts";

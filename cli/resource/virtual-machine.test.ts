@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { until } from "../../test/collect.ts";
+import { until } from "../../src/util/until.ts";
 import { prepareDisk, webRequest } from "../../test/scenario.ts";
 import { newWorld } from "../../test/world.ts";
 import { run } from "../program.ts";

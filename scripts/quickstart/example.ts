@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
+import { until } from "../../src/util/until.ts";
 import { KEY_FILE, PROJECT } from "./places.ts";
 import { askN0cli, must } from "./programs.ts";
-import { QuickstartError, until } from "./progress.ts";
+import { QuickstartError } from "./progress.ts";
 
 export const VIRTUAL_MACHINE = "example-vm";
 
@@ -71,6 +72,9 @@ export async function waitForSsh(): Promise<string> {
     answer = stdout.trim();
     return code === 0;
   };
-  await until(answers, SSH_TIMEOUT_MS, () => `${VIRTUAL_MACHINE} does not answer on SSH: ${last}`);
+  await until(answers, {
+    timeoutMs: SSH_TIMEOUT_MS,
+    onTimeout: () => new QuickstartError(`${VIRTUAL_MACHINE} does not answer on SSH: ${last}`),
+  });
   return answer;
 }

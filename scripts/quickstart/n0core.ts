@@ -3,11 +3,12 @@ import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { errorCode, isAbsent } from "../../src/util/errno.ts";
+import { until } from "../../src/util/until.ts";
 import { n0coreBuild } from "./builds.ts";
 import { BASE_DIRECTORY, LOG_FILE, PID_FILE, PROJECT } from "./places.ts";
 import { mustBeFree } from "./port.ts";
 import { askN0cli, ENVIRONMENT } from "./programs.ts";
-import { QuickstartError, until } from "./progress.ts";
+import { QuickstartError } from "./progress.ts";
 
 const START_TIMEOUT_MS = 60_000;
 /** Longer than n0core gives the calls that run. */
@@ -62,7 +63,10 @@ export async function startN0core(): Promise<number> {
     if (hasEnded) throw new QuickstartError(whyEnded());
     return findN0core() !== undefined;
   };
-  await until(isReady, START_TIMEOUT_MS, () => `n0core is not ready:\n${logTail()}`);
+  await until(isReady, {
+    timeoutMs: START_TIMEOUT_MS,
+    onTimeout: () => new QuickstartError(`n0core is not ready:\n${logTail()}`),
+  });
   child.unref();
   return findN0core() ?? 0;
 }
@@ -71,17 +75,22 @@ export async function startN0core(): Promise<number> {
 export async function waitForNode(): Promise<void> {
   const isReady = async () =>
     (await askN0cli("get", "node", "-o", "json")).stdout.includes('"READY"');
-  await until(isReady, START_TIMEOUT_MS, () => `the node is not READY:\n${logTail()}`);
+  await until(isReady, {
+    timeoutMs: START_TIMEOUT_MS,
+    onTimeout: () => new QuickstartError(`the node is not READY:\n${logTail()}`),
+  });
 }
 
 export async function stopN0core(pid: number): Promise<void> {
   process.kill(pid, "SIGTERM");
   const isGone = () => readOr(`/proc/${pid}/cmdline`, "") === "" || isZombie(pid);
-  await until(
-    isGone,
-    STOP_TIMEOUT_MS,
-    () => `n0core (${pid}) does not end; look at ${LOG_FILE}, then: kill -KILL ${pid}`,
-  );
+  await until(isGone, {
+    timeoutMs: STOP_TIMEOUT_MS,
+    onTimeout: () =>
+      new QuickstartError(
+        `n0core (${pid}) does not end; look at ${LOG_FILE}, then: kill -KILL ${pid}`,
+      ),
+  });
 }
 
 /** Ended, but its parent, which is not us, has not looked yet. */

@@ -37,20 +37,3 @@ export async function step<T>(title: string, work: () => Promise<T>): Promise<T>
     clearInterval(still);
   }
 }
-
-/**
- * Tries until it holds.
- *
- * @throws QuickstartError with what `onTimeout` says after `timeoutMs`.
- */
-export async function until(
-  holds: () => boolean | Promise<boolean>,
-  timeoutMs: number,
-  onTimeout: () => string,
-): Promise<void> {
-  const endMs = performance.now() + timeoutMs;
-  while (!(await holds())) {
-    if (performance.now() > endMs) throw new QuickstartError(onTimeout());
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { afterEach, expect, test } from "vitest";
-import { collect, until } from "../../test/collect.ts";
+import { collect } from "../../test/collect.ts";
+import { until } from "../util/until.ts";
 import { pipe, takeFirst } from "./pipe.ts";
 
 const cleanUps: (() => void)[] = [];

@@ -1,6 +1,6 @@
 import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { collect, until } from "../../test/collect.ts";
+import { collect } from "../../test/collect.ts";
 import { newFakeClock } from "../../test/fake-clock.ts";
 import { newFakeNode, newFakeNodes } from "../../test/fake-node.ts";
 import { blankQcow2 } from "../driver/volume/image/blank-qcow2.ts";
@@ -9,6 +9,7 @@ import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { fromConnectError } from "../rpc/errors.ts";
 import type { N0Error } from "../util/errors.ts";
 import { orAborted, untilAborted } from "../util/race.ts";
+import { until } from "../util/until.ts";
 
 const never = new AbortController().signal;
 const mark = { owner: "block_storage/root", transactionId: "tx-1" };

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { createClient } from "@connectrpc/connect";
 import { afterEach, expect, test } from "vitest";
-import { until } from "../../test/collect.ts";
 import { newFakeDrivers } from "../../test/fake-drivers.ts";
 import { ComputeAgentService } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
@@ -13,6 +12,7 @@ import { listen } from "../rpc/listen.ts";
 import { openTransport } from "../rpc/transport.ts";
 import { systemClock } from "../util/clock.ts";
 import { silentLog } from "../util/log.ts";
+import { until } from "../util/until.ts";
 import { newKeyedQueue } from "./keyed-queue.ts";
 import { agentRoutes } from "./routes.ts";
 

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { until } from "../../test/collect.ts";
 import { newFakeClock } from "../../test/fake-clock.ts";
 import { refused } from "../../test/refused.ts";
 import { GiB } from "../../test/scenario.ts";
 import { hurried, newWorld } from "../../test/world.ts";
 import { HUNG_AFTER_MS } from "../agent/running-work.ts";
 import { Phase } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { until } from "../util/until.ts";
 
 const disk = { name: "disk", requestBytes: GiB, limitBytes: GiB };
 

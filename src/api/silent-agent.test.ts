@@ -1,12 +1,12 @@
 import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { until } from "../../test/collect.ts";
 import { refused } from "../../test/refused.ts";
 import { GiB, MiB, prepareDisk, webRequest } from "../../test/scenario.ts";
 import { hurried, newWorld, type World } from "../../test/world.ts";
 import { blankQcow2 } from "../driver/volume/image/blank-qcow2.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { untilAborted } from "../util/race.ts";
+import { until } from "../util/until.ts";
 
 const disk = { name: "disk", requestBytes: GiB, limitBytes: GiB };
 

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { until } from "../../test/collect.ts";
 import { newFakeClock } from "../../test/fake-clock.ts";
 import {
   makeThing,
@@ -13,6 +12,7 @@ import {
 import { put, putNew } from "../datastore/collection.ts";
 import { memoryDatastore } from "../datastore/memory/memory-datastore.ts";
 import { N0Error } from "../util/errors.ts";
+import { until } from "../util/until.ts";
 import type { Step } from "./step.ts";
 
 function newWorld(options: Partial<ToyOptions> = {}) {

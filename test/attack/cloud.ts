@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { PROJECT, until } from "../e2e/program.ts";
+import { until } from "../../src/util/until.ts";
+import { PROJECT } from "../e2e/program.ts";
 import { openClients } from "./clients.ts";
 import { NODE_NAME } from "./examples.ts";
 import { startTarget, type Target, type TargetName } from "./target.ts";
@@ -64,10 +65,13 @@ export async function startCloud(onLine: (name: TargetName, line: string) => voi
 
 async function untilNodeReady(api: Target): Promise<void> {
   using clients = openClients(api);
-  await until("the node is READY", NODE_READY_TIMEOUT_MS, async () => {
-    const { nodes } = await clients.nodes.listNodes({});
-    return nodes.some(({ name, state }) => name === NODE_NAME && state === 1);
-  });
+  await until(
+    async () => {
+      const { nodes } = await clients.nodes.listNodes({});
+      return nodes.some(({ name, state }) => name === NODE_NAME && state === 1);
+    },
+    { what: "the node is READY", timeoutMs: NODE_READY_TIMEOUT_MS },
+  );
 }
 
 function newToken(folder: string, name: string): readonly [token: string, file: string] {

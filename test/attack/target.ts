@@ -4,7 +4,8 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { PROJECT, until } from "../e2e/program.ts";
+import { until } from "../../src/util/until.ts";
+import { PROJECT } from "../e2e/program.ts";
 import type { LogWatch } from "./log-watch.ts";
 import { watchLog } from "./log-watch.ts";
 
@@ -86,5 +87,8 @@ async function untilReady(name: string, child: ChildProcess, log: LogWatch): Pro
     log.read();
     return log.url();
   };
-  return await until(`${name} is ready`, START_TIMEOUT_MS, ready, () => log.last().join("\n"));
+  return await until(ready, {
+    timeoutMs: START_TIMEOUT_MS,
+    onTimeout: () => new Error(`${name} is not ready:\n${log.last().join("\n")}`),
+  });
 }

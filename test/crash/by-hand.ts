@@ -2,9 +2,9 @@ import { execFile } from "node:child_process";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { until } from "../../src/util/until.ts";
 import type { Cluster } from "./cluster.ts";
 import { guestStarted } from "./guest.ts";
-import { until } from "./program.ts";
 import { must, type Request } from "./remote.ts";
 
 const run = promisify(execFile);
@@ -52,9 +52,13 @@ export function byHand([method]: Request): Hand | undefined {
 async function nodeSilent({ endpoint }: Cluster): Promise<void> {
   const isSilent = async () => {
     const body = await must(endpoint, ["NodeService/GetNode", { name: "other" }]);
-    return (body as { state?: string }).state === "NOT_READY" ? true : undefined;
+    return (body as { state?: string }).state === "NOT_READY";
   };
-  await until(SILENCE_TIMEOUT_MS, isSilent, "the silence of the node", 100);
+  await until(isSilent, {
+    timeoutMs: SILENCE_TIMEOUT_MS,
+    what: "the silence of the node",
+    everyMs: 100,
+  });
 }
 
 async function undefineDomains(cluster: Cluster): Promise<void> {

@@ -3,13 +3,14 @@ import { mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Place } from "../../scripts/scan-host/host.ts";
+import { until } from "../../src/util/until.ts";
 import { type ServedNode, serveFakeNode } from "../served-node.ts";
 import { newTokenFile, type TokenFile } from "../token-file.ts";
 import { makeFolder, prefixOf, removeAbandoned } from "./abandoned.ts";
 import { type Controls, newControls } from "./controls.ts";
 import { type Disk, mountDisk } from "./disk.ts";
 import { type Libvirtd, openLibvirtd } from "./libvirtd.ts";
-import { newProgram, type Program, until } from "./program.ts";
+import { newProgram, type Program } from "./program.ts";
 import { openRelay, type Relay } from "./relay.ts";
 import { removeRemains } from "./remains.ts";
 import { bearToken, call } from "./remote.ts";
@@ -116,7 +117,10 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
       const stopped = [api, ...agents].filter((program) => !program.isRunning);
       const isUp = await Promise.all(stopped.map((program) => program.start()));
       if (!api.isRunning || !isUp.every(Boolean)) return false;
-      await until(READY_TIMEOUT_MS, () => isReady(endpoint, nodeCount), "the nodes being READY");
+      await until(() => isReady(endpoint, nodeCount), {
+        timeoutMs: READY_TIMEOUT_MS,
+        what: "the nodes being READY",
+      });
       return true;
     },
     async [Symbol.asyncDispose]() {
@@ -162,10 +166,10 @@ function nodeFlags({ prefix, baseDirectory, nodeName, libvirtUri }: Required<Pla
   ];
 }
 
-async function isReady(endpoint: string, nodeCount: number): Promise<true | undefined> {
+async function isReady(endpoint: string, nodeCount: number): Promise<boolean> {
   const { body } = await call(endpoint, ["NodeService/ListNodes", {}]);
   const { nodes = [] } = body as { nodes?: { state?: string }[] };
-  return nodes.filter(({ state }) => state === "READY").length >= nodeCount ? true : undefined;
+  return nodes.filter(({ state }) => state === "READY").length >= nodeCount;
 }
 
 /** Below those that the system gives to outgoing connections: one of them would take it while the server is dead. */

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { until } from "../../src/util/until.ts";
 import type { Cluster } from "./cluster.ts";
-import { until } from "./program.ts";
 
 const START_TIMEOUT_MS = 60_000;
 const MARK = "!";
@@ -36,9 +36,9 @@ export async function guestStarted({ places, tag }: Cluster): Promise<void> {
   const look = () => {
     const log = `${tag} ${statSync(path).ino}`;
     const starts = readFileSync(path, "latin1").split(MARK).length - 1;
-    if (starts <= (started.get(log) ?? 0)) return undefined;
+    if (starts <= (started.get(log) ?? 0)) return false;
     started.set(log, starts);
     return true;
   };
-  await until(START_TIMEOUT_MS, look, "the start of the guest", 50);
+  await until(look, { timeoutMs: START_TIMEOUT_MS, what: "the start of the guest", everyMs: 50 });
 }

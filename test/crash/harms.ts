@@ -3,11 +3,11 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { deriveAgentToken } from "../../src/rpc/agent-token.ts";
+import { until } from "../../src/util/until.ts";
 import type { Case, Death } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
 import { readOnly } from "./disk.ts";
 import { openTransactions } from "./look.ts";
-import { until } from "./program.ts";
 import type { Tampering } from "./relay.ts";
 import { call, must, type Request } from "./remote.ts";
 
@@ -76,7 +76,7 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
     await cluster.libvirtd?.answers();
     for (const relay of cluster.relays) {
       const asked = () => hasHypervisor(relay.port, deriveAgentToken(cluster.tokenFile.token));
-      await until(END_TIMEOUT_MS, asked, "the agent's hypervisor");
+      await until(asked, { timeoutMs: END_TIMEOUT_MS, what: "the agent's hypervisor" });
     }
   },
 
@@ -88,7 +88,11 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
 
   async cancelled({ cluster, answer, release }) {
     const cancelling = ofOpenTransactions(cluster, "CancelTransaction");
-    await until(END_TIMEOUT_MS, () => isDecided(cluster), "the cancellation", MIDDLE_MS);
+    await until(() => isDecided(cluster), {
+      timeoutMs: END_TIMEOUT_MS,
+      what: "the cancellation",
+      everyMs: MIDDLE_MS,
+    });
     release();
     await Promise.all([cancelling, answer]);
   },
@@ -169,7 +173,11 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
 /** Resolves when no transaction is open. */
 export async function atRest(cluster: Cluster): Promise<void> {
   const isAtRest = () => openTransactions(cluster).length === 0;
-  await until(END_TIMEOUT_MS, () => isAtRest() || undefined, "the end of all transactions", 50);
+  await until(isAtRest, {
+    timeoutMs: END_TIMEOUT_MS,
+    what: "the end of all transactions",
+    everyMs: 50,
+  });
 }
 
 /** What cannot be done to one of them is refused, which is an answer too. */
@@ -184,15 +192,14 @@ async function ofOpenTransactions(
 }
 
 /** Each open transaction is cancelled, or too far for that. */
-async function isDecided(cluster: Cluster): Promise<true | undefined> {
+async function isDecided(cluster: Cluster): Promise<boolean> {
   const request: Request = ["TransactionService/ListTransactions", { openOnly: true }];
   const { transactions = [] } = (await must(cluster.endpoint, request)) as {
     transactions?: { phase?: string; cancellation?: unknown }[];
   };
-  const isRunning = transactions.some(
+  return !transactions.some(
     ({ phase, cancellation }) => phase === "PHASE_RUNNING" && cancellation === undefined,
   );
-  return isRunning ? undefined : true;
 }
 
 /** The next change that is asked of an agent is tampered with; then comes `later`. */
@@ -214,7 +221,7 @@ async function tampering(
   await sleep(RECONNECT_MS);
   release();
   const isOver = () => count() > before || isAnswered;
-  await until(END_TIMEOUT_MS, () => isOver() || undefined, "a change to tamper with");
+  await until(isOver, { timeoutMs: END_TIMEOUT_MS, what: "a change to tamper with" });
   if (count() === before) throw new Error("the step asked no agent for a change");
   await later();
   await answer;
@@ -230,7 +237,7 @@ function mendedAfter({ relays }: Cluster): Disposable {
 }
 
 /** Asked of the agent itself. */
-async function hasHypervisor(port: number, agentToken: string): Promise<true | undefined> {
+async function hasHypervisor(port: number, agentToken: string): Promise<boolean> {
   const method = "n0stack.agent.v1alpha1.ComputeAgentService/ListDomains";
   const answer = await fetch(`http://127.0.0.1:${port}/${method}`, {
     method: "POST",
@@ -242,7 +249,7 @@ async function hasHypervisor(port: number, agentToken: string): Promise<true | u
     body: "{}",
   }).catch(() => undefined);
   await answer?.arrayBuffer();
-  return answer?.ok === true ? true : undefined;
+  return answer?.ok === true;
 }
 
 async function killAgents({ agents }: Cluster): Promise<void> {
@@ -264,7 +271,7 @@ async function untilUndoing(cluster: Cluster, { place }: Case): Promise<void> {
   if (place.point === "before_act") {
     // What needs no agent is committed in spite of it.
     const isOver = () => cluster.readTrace().some(({ point }) => /undo|after_commit/.test(point));
-    await until(END_TIMEOUT_MS, () => isOver() || undefined, "the unwind");
+    await until(isOver, { timeoutMs: END_TIMEOUT_MS, what: "the unwind" });
   }
   // For the undo to be on its way, too.
   await sleep(FROZEN_MS);

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
 import type { FaultPlace } from "../../src/transaction/faults.ts";
+import { until } from "../../src/util/until.ts";
 import type { Case } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
 import { atRest, HARMS } from "./harms.ts";
-import { until } from "./program.ts";
 import { call, type Request } from "./remote.ts";
 
 const END_TIMEOUT_MS = 60_000;
@@ -105,10 +105,10 @@ async function harmWhileHeld(cluster: Cluster, request: Request, dying: Case): P
     () => undefined,
   );
   const isHeld = () => {
-    if (answered === undefined) return cluster.isHeld() || undefined;
+    if (answered === undefined) return cluster.isHeld();
     throw new NotReachedError(`the place was not reached: ${JSON.stringify(answered)}`);
   };
-  await until(END_TIMEOUT_MS, isHeld, "the place");
+  await until(isHeld, { timeoutMs: END_TIMEOUT_MS, what: "the place" });
   await harm({ cluster, dying, client, answer, release: () => cluster.plan() });
   await cluster.start();
   await answer;

@@ -2,7 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { until } from "./program.ts";
+import { until } from "../../src/util/until.ts";
 
 const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -28,7 +28,7 @@ export async function openLibvirtd(folder: string): Promise<Libvirtd> {
       process.kill(Number(readFileSync(join(folder, "libvirtd.pid"), "utf8")), "SIGKILL");
     },
     async answers() {
-      await until(ANSWER_TIMEOUT_MS, () => ask(uri), "an answer of libvirtd");
+      await until(() => ask(uri), { timeoutMs: ANSWER_TIMEOUT_MS, what: "an answer of libvirtd" });
     },
     async [Symbol.asyncDispose]() {
       keeper.kill("SIGTERM");
@@ -39,10 +39,10 @@ export async function openLibvirtd(folder: string): Promise<Libvirtd> {
   return libvirtd;
 }
 
-async function ask(uri: string): Promise<true | undefined> {
-  const { promise, resolve } = Promise.withResolvers<true | undefined>();
+async function ask(uri: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
   execFile("virsh", ["--connect", uri, "uri"], { timeout: 5_000 }, (error) =>
-    resolve(error === null ? true : undefined),
+    resolve(error === null),
   );
   return await promise;
 }

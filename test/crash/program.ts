@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { until } from "../../src/util/until.ts";
 import { bundle } from "./bundle.ts";
 
 const START_TIMEOUT_MS = 60_000;
-const POLL_MS = 10;
 
 /** One of the servers under test, over all its lives. */
 export interface Program {
@@ -64,9 +64,9 @@ export function newProgram({ name, folder, args, env = {} }: ProgramOptions): Pr
       const { promise, resolve } = Promise.withResolvers<void>();
       started.on("exit", () => resolve());
       end = promise;
-      return await until(START_TIMEOUT_MS, () =>
-        existsSync(pidFile) ? true : program.isRunning ? undefined : false,
-      );
+      const look = () =>
+        existsSync(pidFile) ? "started" : program.isRunning ? undefined : "ended";
+      return (await until(look, { timeoutMs: START_TIMEOUT_MS })) === "started";
     },
     signal(signal) {
       child?.kill(signal);
@@ -75,20 +75,4 @@ export function newProgram({ name, folder, args, env = {} }: ProgramOptions): Pr
     log: () => readFileSync(logFile, "utf8").slice(-20_000),
   };
   return program;
-}
-
-/** Asks until the answer is not undefined. @throws Error after `timeoutMs`. */
-export async function until<T>(
-  timeoutMs: number,
-  ask: () => T | undefined | Promise<T | undefined>,
-  what = "what was waited for",
-  pollMs = POLL_MS,
-): Promise<T> {
-  const endMs = performance.now() + timeoutMs;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    if (performance.now() > endMs) throw new Error(`${what} did not come within ${timeoutMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
-  }
 }

@@ -1,4 +1,5 @@
 import type { FaultPlace } from "../../src/transaction/faults.ts";
+import { until } from "../../src/util/until.ts";
 import { byHand } from "./by-hand.ts";
 import { type Case, casesOf, describeCase, type Expectation, type Row } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
@@ -7,7 +8,6 @@ import { makeDeath, NotReachedError } from "./kill.ts";
 import type { Unit } from "./lane.ts";
 import type { Ledger } from "./ledger.ts";
 import { difference, type Look, look } from "./look.ts";
-import { until } from "./program.ts";
 import { call, must, type Request } from "./remote.ts";
 import { comeToRest, REST_TIMEOUT_MS } from "./rest.ts";
 import { rpcOf, type Scenario } from "./scenario.ts";
@@ -185,10 +185,12 @@ async function finish(
   await atRest(cluster);
   // What is busy with an agent that registers anew is left for the next time.
   const isRepaired = async () =>
-    /OUTCOME_FAILED/.test(JSON.stringify(await must(cluster.endpoint, fill(cluster, again))))
-      ? undefined
-      : true;
-  await until(REST_TIMEOUT_MS, isRepaired, "the repair", REPAIR_EVERY_MS);
+    !/OUTCOME_FAILED/.test(JSON.stringify(await must(cluster.endpoint, fill(cluster, again))));
+  await until(isRepaired, {
+    timeoutMs: REST_TIMEOUT_MS,
+    what: "the repair",
+    everyMs: REPAIR_EVERY_MS,
+  });
   return expectation === "consistent" ? expectation : "after";
 }
 

@@ -2,12 +2,13 @@ import { existsSync } from "node:fs";
 import { enumToJson } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { VirtualMachine_VirtualMachineStateSchema } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { until } from "../../src/util/until.ts";
 import { requirement } from "../node/requirements.ts";
 import { type Clients, openClients } from "./clients.ts";
 import { example } from "./example.ts";
 import { inGuest, untilSshAnswers } from "./guest.ts";
 import { newPlace, type Place } from "./place.ts";
-import { must, run, start, until } from "./program.ts";
+import { must, run, start } from "./program.ts";
 import { filesBelow, recordKeys, scan } from "./scan.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
 
@@ -54,7 +55,7 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
 
   async function untilState(wanted: string, timeoutMs: number): Promise<number> {
     const startMs = performance.now();
-    await until(`${VM} is ${wanted}`, timeoutMs, async () => (await state()) === wanted);
+    await until(async () => (await state()) === wanted, { what: `${VM} is ${wanted}`, timeoutMs });
     return performance.now() - startMs;
   }
 
@@ -75,12 +76,18 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
     const follow = cli.start("vm", "log", VM, "-f");
     const serial = cli.start("vm", "console", VM, "--serial");
     try {
-      await until("vm log -f shows the boot", 10_000, () => follow.stdout().includes("ready"));
-      // The session's console lists what is printed from when it is attached.
-      await until("both streams carry what the guest prints", 20_000, async () => {
-        await inGuest(cli, place, VM, "sudo sh -c 'echo marked-$((6*7)) >/dev/console'");
-        return follow.stdout().includes("marked-42") && serial.stdout().includes("marked-42");
+      await until(() => follow.stdout().includes("ready"), {
+        what: "vm log -f shows the boot",
+        timeoutMs: 10_000,
       });
+      // The session's console lists what is printed from when it is attached.
+      await until(
+        async () => {
+          await inGuest(cli, place, VM, "sudo sh -c 'echo marked-$((6*7)) >/dev/console'");
+          return follow.stdout().includes("marked-42") && serial.stdout().includes("marked-42");
+        },
+        { what: "both streams carry what the guest prints", timeoutMs: 20_000 },
+      );
     } finally {
       follow.child.kill("SIGINT");
       serial.child.kill("SIGINT");
@@ -101,7 +108,7 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
     const [pid] = (await scan(place.prefix)).processes;
     // The connection goes with the guest, and is not waited for.
     const ssh = cli.start("vm", "ssh", VM, "-i", place.keyFile, "--", "sudo poweroff");
-    await until("QEMU ends", 30_000, () => !existsSync(`/proc/${pid}`));
+    await until(() => !existsSync(`/proc/${pid}`), { what: "QEMU ends", timeoutMs: 30_000 });
     expect(await untilState("SHUTDOWN", 10_000)).toBeLessThan(OBSERVED_WITHIN_MS);
     ssh.child.kill();
     await ssh.ended;
@@ -188,8 +195,9 @@ async function newHost(name: string): Promise<AsyncDisposable & { address: strin
     socat.child.kill();
     await socat.ended;
   });
-  await until("the host listens", 5000, async () =>
-    (await must("ip", ["netns", "exec", name, "ss", "-Hltn"])).includes(`:${port}`),
+  await until(
+    async () => (await must("ip", ["netns", "exec", name, "ss", "-Hltn"])).includes(`:${port}`),
+    { what: "the host listens", timeoutMs: 5000 },
   );
   return { address: "198.18.77.2", port, [Symbol.asyncDispose]: () => undo.disposeAsync() };
 }

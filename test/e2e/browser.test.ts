@@ -6,10 +6,11 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
 import { readTokenFile } from "../../src/rpc/token-auth.ts";
+import { until } from "../../src/util/until.ts";
 import { requirement } from "../node/requirements.ts";
 import { example } from "./example.ts";
 import { newPlace, type Place } from "./place.ts";
-import { must, PROJECT, until } from "./program.ts";
+import { must, PROJECT } from "./program.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
 
 const isPossible =
@@ -74,10 +75,13 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
     await page.getByText("Connected", { exact: true }).waitFor({ timeout: 20_000 });
     expect(await page.title()).toContain(VM);
     // The text console of a guest that has booted: letters, so lit pixels and many dark ones.
-    await until("the screen shows text", SCREEN_TIMEOUT_MS, async () => {
-      const { lit, all } = await pixels(page);
-      return lit > 100 && lit < all / 2;
-    });
+    await until(
+      async () => {
+        const { lit, all } = await pixels(page);
+        return lit > 100 && lit < all / 2;
+      },
+      { what: "the screen shows text", timeoutMs: SCREEN_TIMEOUT_MS },
+    );
     expect(page.url()).not.toContain("token");
   });
 

@@ -2,12 +2,13 @@ import { createHash, randomBytes } from "node:crypto";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { until } from "../../src/util/until.ts";
 import { requirement } from "../node/requirements.ts";
 import { type Clients, openClients } from "./clients.ts";
 import { example } from "./example.ts";
 import { inGuest, untilSshAnswers } from "./guest.ts";
 import { newPlace, type Place } from "./place.ts";
-import { must, until } from "./program.ts";
+import { must } from "./program.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
@@ -69,7 +70,11 @@ describe.runIf(isPossible)("a disk that is downloaded", () => {
       const part = await stat(`${path}.part`).catch(() => undefined);
       return (part?.size ?? 0) > 70 * MIB;
     };
-    await until("so much is there", 60_000, isThere, download.stderr, 2);
+    await until(isThere, {
+      timeoutMs: 60_000,
+      everyMs: 2,
+      onTimeout: () => new Error(`too little is there: ${download.stderr()}`),
+    });
     download.child.kill("SIGKILL");
     await download.ended;
     expect((await stat(`${path}.part`)).size).toBeLessThan(DATA_BYTES);

@@ -1,5 +1,5 @@
+import { until } from "../../src/util/until.ts";
 import type { Place } from "./place.ts";
-import { until } from "./program.ts";
 import type { Cli } from "./server.ts";
 
 /** Generous: the machine may be busy. Ten seconds are usual for the tiny guest. */
@@ -27,15 +27,16 @@ export async function untilSshAnswers(
   const startMs = performance.now();
   let last = "";
   await until(
-    `${name} answers on SSH`,
-    timeoutMs,
     async () => {
       const { code, stderr } = await cli.run("vm", "ssh", name, "-i", place.keyFile, "--", "true");
       last = stderr;
       return code === 0;
     },
-    () => last,
-    ATTEMPT_INTERVAL_MS,
+    {
+      timeoutMs,
+      everyMs: ATTEMPT_INTERVAL_MS,
+      onTimeout: () => new Error(`${name} does not answer on SSH: ${last}`),
+    },
   );
   return (performance.now() - startMs) / 1000;
 }

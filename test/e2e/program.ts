@@ -76,29 +76,6 @@ export async function madeBy(script: string, timeoutMs: number): Promise<string>
   return out.trim().split("\n").at(-1) ?? "";
 }
 
-/**
- * Tries until `attempt` answers something that is neither undefined nor false.
- *
- * @throws Error with what `explain` says after `timeoutMs`.
- */
-export async function until<T>(
-  what: string,
-  timeoutMs: number,
-  attempt: () => Promise<T | undefined | false> | T | undefined | false,
-  explain: () => string = () => "",
-  intervalMs: number = 50,
-): Promise<T> {
-  const endMs = performance.now() + timeoutMs;
-  for (;;) {
-    const answer = await attempt();
-    if (answer !== undefined && answer !== false) return answer;
-    if (performance.now() > endMs) {
-      throw new Error(`not within ${timeoutMs} ms: ${what}\n${explain()}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, intervalMs));
-  }
-}
-
 function collect(stream: NodeJS.ReadableStream): () => string {
   const chunks: Buffer[] = [];
   stream.on("data", (chunk: Buffer) => chunks.push(chunk));

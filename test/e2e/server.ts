@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { until } from "../../src/util/until.ts";
 import type { Place } from "./place.ts";
-import { type Answer, must, type ProgramOptions, run, start, until } from "./program.ts";
+import { type Answer, must, type ProgramOptions, run, start } from "./program.ts";
 
 export interface Server {
   /** `http://127.0.0.1:port` or with https. */
@@ -42,18 +43,17 @@ export async function startServer(
     code = value;
     return value;
   });
+  const onTimeout = () => new Error(`${name} is not ready: ${explain()}`);
   const explain = () =>
     `${program.stderr()}\n${JSON.stringify(readLog(logFile).slice(-5), null, 1)}`;
   const ready = await until(
-    `${name} is ready`,
-    START_TIMEOUT_MS,
     () => {
       if (code !== undefined) throw new Error(`${name} ended with ${code}: ${explain()}`);
       return readLog(logFile)
         .slice(earlier)
         .find(({ message }) => message === "ready");
     },
-    explain,
+    { timeoutMs: START_TIMEOUT_MS, onTimeout },
   );
   return {
     url: String(ready["url"]),
@@ -121,10 +121,13 @@ export function newCli(
 
 /** Waits until as many nodes are READY. */
 export async function untilReady(cli: Cli, count: number): Promise<void> {
-  await until(`${count} nodes are READY`, 30_000, async () => {
-    const { nodes = [] } = (await cli.json("get", "node")) as { nodes?: { state?: string }[] };
-    return nodes.filter(({ state }) => state === "READY").length === count;
-  });
+  await until(
+    async () => {
+      const { nodes = [] } = (await cli.json("get", "node")) as { nodes?: { state?: string }[] };
+      return nodes.filter(({ state }) => state === "READY").length === count;
+    },
+    { what: `${count} nodes are READY`, timeoutMs: 30_000 },
+  );
 }
 
 function readLog(path: string): readonly Readonly<Record<string, unknown>>[] {

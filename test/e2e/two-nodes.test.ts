@@ -6,10 +6,11 @@ import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ComputeAgentService } from "../../src/gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { openTransport } from "../../src/rpc/transport.ts";
+import { until } from "../../src/util/until.ts";
 import { requirement } from "../node/requirements.ts";
 import { inGuest, untilSshAnswers } from "./guest.ts";
 import { newPlace, type Place } from "./place.ts";
-import { must, PROJECT, run, until } from "./program.ts";
+import { must, PROJECT, run } from "./program.ts";
 import { filesBelow, recordKeys, scan } from "./scan.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
 
@@ -139,11 +140,10 @@ describe.runIf(isPossible)("an API and two agents, with TLS and a token", () => 
     );
     expect(`${early.code} ${early.stderr}`).toMatch(/^1 \[Unavailable\].*node-0/);
 
-    await until(
-      "node-0 is NOT_READY",
-      2 * SILENCE_MS,
-      async () => (await stateOf("node", "node-0")) === "NOT_READY",
-    );
+    await until(async () => (await stateOf("node", "node-0")) === "NOT_READY", {
+      what: "node-0 is NOT_READY",
+      timeoutMs: 2 * SILENCE_MS,
+    });
     expect(performance.now() - killedMs).toBeLessThan(SILENCE_MS + 7_000);
     expect(await stateOf("node", "node-1")).toBe("READY");
     expect((await stateOf("vm", "web")) ?? "VIRTUAL_MACHINE_UNSPECIFIED").toBe(
@@ -167,13 +167,15 @@ describe.runIf(isPossible)("an API and two agents, with TLS and a token", () => 
     agents[0] = await startAgent(0);
     await untilReady(cli, 2);
     // What had begun on the node is undone as soon as it can be.
-    await until("what was begun is undone", 60_000, async () => (await records()) === before);
+    await until(async () => (await records()) === before, {
+      what: "what was begun is undone",
+      timeoutMs: 60_000,
+    });
     expect(await filesBelow(join(places[0].baseDirectory, "volumes"))).toEqual(filesBefore);
-    await until(
-      "the guest is seen again",
-      20_000,
-      async () => (await stateOf("vm", "web")) === "RUNNING",
-    );
+    await until(async () => (await stateOf("vm", "web")) === "RUNNING", {
+      what: "the guest is seen again",
+      timeoutMs: 20_000,
+    });
     expect(await inGuest(cli, places[0], "web", "cat /data/note")).toBe("kept\n");
     await cli.must(...newDisk("lost"), "--annotations", `${NODE_OF_DISK}=node-0`);
   });

@@ -11,7 +11,7 @@ import {
   newNetnsNetworkDriver,
 } from "../../src/driver/network/netns/netns-network-driver.ts";
 import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
-import { until } from "../collect.ts";
+import { until } from "../../src/util/until.ts";
 
 /** Of this process and thread alone, so that test files can run at once on one node. */
 export const id = `${process.pid.toString(36)}${threadId === 0 ? "" : `t${threadId}`}`;

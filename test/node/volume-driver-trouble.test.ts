@@ -12,6 +12,7 @@ import { newQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume
 import { chunks } from "../../src/driver/volume/volume-driver.suite.ts";
 import type { Progress } from "../../src/driver/volume/volume-driver.ts";
 import { type Clock, systemClock } from "../../src/util/clock.ts";
+import { until } from "../../src/util/until.ts";
 import { type Handle, newWebServer } from "../web-server.ts";
 import { requirement } from "./requirements.ts";
 import {
@@ -22,7 +23,6 @@ import {
   noise,
   run,
   signal,
-  soon,
   type VolumeWorld,
 } from "./volume-world.ts";
 
@@ -436,7 +436,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
       expect(await names()).not.toEqual(["a.json", "a.qcow2"]);
       process_.kill("SIGKILL");
       await once(process_, "exit");
-      await soon(async () => !(await isRunning("qemu-img", directory)));
+      await until(async () => !(await isRunning("qemu-img", directory)), { timeoutMs: 15_000 });
 
       const again = await newQcow2VolumeDriver({ directory });
       await again.ensureAbsent("b", signal());

@@ -19,6 +19,7 @@ import { parseQcow2Header } from "../../src/driver/volume/image/qcow2-header.ts"
 import { newQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
 import { chunks, collect, volumeDriverSuite } from "../../src/driver/volume/volume-driver.suite.ts";
 import type { VolumeDriver } from "../../src/driver/volume/volume-driver.ts";
+import { until } from "../../src/util/until.ts";
 import { requirement } from "./requirements.ts";
 import {
   MIB,
@@ -27,7 +28,6 @@ import {
   noise,
   run,
   signal,
-  soon,
   TIB,
   type VolumeWorld,
   writeNoise,
@@ -320,7 +320,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
     const grown = parseQcow2Header(await collect((await read()).bytes));
     expect(grown.virtualSizeBytes).toBe(2n * MIB);
     expect(await exported()).not.toEqual(before);
-    await soon(async () => (await exported()).length === 0);
+    await until(async () => (await exported()).length === 0, { timeoutMs: 15_000 });
   });
 
   test("what stands for a volume's bytes is the same after a restart, also of an overlay", async () => {

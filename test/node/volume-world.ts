@@ -16,9 +16,6 @@ export const TIB = 1024n ** 4n;
 export const mark = { owner: "block_storage/mine", transactionId: "transaction-1" };
 export const signal = () => AbortSignal.timeout(60_000);
 
-const DEADLINE_MS = 15_000;
-const POLL_MS = 20;
-
 export interface VolumeWorld extends AsyncDisposable {
   readonly driver: VolumeDriver;
   /** Of the volumes. */
@@ -80,13 +77,4 @@ export async function isRunning(file: string, text: string): Promise<boolean> {
     if (line.split("\0")[0] === file && line.includes(text)) return true;
   }
   return false;
-}
-
-export async function soon(isTrue: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + DEADLINE_MS;
-  while (!(await isTrue())) {
-    if (performance.now() > end)
-      throw new Error(`not so within ${DEADLINE_MS} ms: ${String(isTrue)}`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
 }

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { until } from "../../../../test/collect.ts";
 import { refused } from "../../../../test/refused.ts";
 import { GiB, prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { hurried, newWorld, type World, withHeaders } from "../../../../test/world.ts";
 import { SimulatedCrash } from "../../../transaction/faults.ts";
 import { systemClock } from "../../../util/clock.ts";
+import { until } from "../../../util/until.ts";
 import { keptRequests } from "./kept-request.ts";
 
 const under = (world: World, key: string) => withHeaders(world, { "idempotency-key": key });

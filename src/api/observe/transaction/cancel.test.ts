@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { until } from "../../../../test/collect.ts";
 import { newGate } from "../../../../test/gate.ts";
 import { refused } from "../../../../test/refused.ts";
 import {
@@ -12,6 +11,7 @@ import {
 import { newWorld, type World } from "../../../../test/world.ts";
 import { Phase } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { untilAborted } from "../../../util/race.ts";
+import { until } from "../../../util/until.ts";
 
 async function open(world: World, rpc: string) {
   const { transactions } = await world.transactions.listTransactions({ rpc, openOnly: true });

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { until } from "../../../../test/collect.ts";
 import { refused } from "../../../../test/refused.ts";
 import { GiB, prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { hurried, newWorld, type World } from "../../../../test/world.ts";
@@ -7,6 +6,7 @@ import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stac
 import { Phase } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { SimulatedCrash } from "../../../transaction/faults.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { until } from "../../../util/until.ts";
 
 const disk = { name: "disk", requestBytes: GiB, limitBytes: GiB };
 const mounted = () =>

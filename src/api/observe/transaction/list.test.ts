@@ -1,6 +1,5 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, onTestFinished, test } from "vitest";
-import { until } from "../../../../test/collect.ts";
 import { newGate } from "../../../../test/gate.ts";
 import { refused } from "../../../../test/refused.ts";
 import { SSH_KEY } from "../../../../test/scenario.ts";
@@ -12,6 +11,7 @@ import { openCollection, transactionCollection } from "../../../datastore/datast
 import { Phase } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
 import { timePrefix } from "../../../transaction/transaction-id.ts";
+import { until } from "../../../util/until.ts";
 
 const START_MS = 1_700_000_000_000;
 

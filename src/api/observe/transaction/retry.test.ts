@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { until } from "../../../../test/collect.ts";
 import { refused } from "../../../../test/refused.ts";
 import { GiB } from "../../../../test/scenario.ts";
 import { hurried, newWorld, type World } from "../../../../test/world.ts";
@@ -9,6 +8,7 @@ import {
 } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { type Clock, systemClock } from "../../../util/clock.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { until } from "../../../util/until.ts";
 
 const disk = { name: "disk", requestBytes: GiB, limitBytes: GiB };
 

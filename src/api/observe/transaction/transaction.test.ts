@@ -1,6 +1,6 @@
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
-import { collect, reader, until } from "../../../../test/collect.ts";
+import { collect, reader } from "../../../../test/collect.ts";
 import { newGate } from "../../../../test/gate.ts";
 import { refused } from "../../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
@@ -10,6 +10,7 @@ import {
   Step_State as State,
 } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { SimulatedCrash } from "../../../transaction/faults.ts";
+import { until } from "../../../util/until.ts";
 
 /** A world in which making `web` stops in the middle of its seed until the gate opens. */
 async function newHeldWorld() {

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { until } from "../../../../test/collect.ts";
 import { refused } from "../../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { newWorld } from "../../../../test/world.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { until } from "../../../util/until.ts";
 
 const name = "web";
 

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { until } from "../../../../test/collect.ts";
 import { newGate } from "../../../../test/gate.ts";
 import { refused } from "../../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
@@ -8,6 +7,7 @@ import { newWorld, type World, type WorldOptions } from "../../../../test/world.
 import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { until } from "../../../util/until.ts";
 
 const name = "web";
 
@@ -159,7 +159,7 @@ test("a guest that still boots hears a later press, and all presses are one step
     },
   });
   const shutting = world.virtualMachines.shutdownVirtualMachine({ name });
-  await until(async () => presses === 1, 5_000);
+  await until(async () => presses === 1, { timeoutMs: 5_000 });
   compute.listen(name);
   expect(compute.snapshot().domains[0]?.state).toBe("running");
   clock.shiftMs(5_000);
@@ -185,7 +185,7 @@ test.for([1, 2])("a guest that goes off just before press %i is off", async (nth
     },
   });
   const shutting = world.virtualMachines.shutdownVirtualMachine({ name });
-  await until(async () => presses === 1, 5_000);
+  await until(async () => presses === 1, { timeoutMs: 5_000 });
   if (nth === 2) clock.shiftMs(5_000);
   expect((await shutting).state).toBe(State.SHUTDOWN);
   expect(presses).toBe(nth);
@@ -307,7 +307,7 @@ test("a guest that powers off or crashes by itself is SHUTDOWN within 2 s, and b
   const { compute } = world.fakeNodes[0]!.drivers;
   for (const end of [compute.powerOff, compute.crash]) {
     end(name);
-    await until(async () => (await stateOf(world)) === State.SHUTDOWN, 2_000);
+    await until(async () => (await stateOf(world)) === State.SHUTDOWN, { timeoutMs: 2_000 });
     expect(await refused(world.virtualMachines.openConsole({ name }))).toMatchObject({
       code: "FailedPrecondition",
     });
@@ -335,12 +335,12 @@ test("on a node that is silent a virtual machine is UNSPECIFIED, until it is hea
   });
   world.fakeNodes[0]!.isDown = false;
   await world.nodes.heartbeatNode({ name: "node-1" });
-  await until(async () => (await stateOf(world)) === State.RUNNING, 5_000);
+  await until(async () => (await stateOf(world)) === State.RUNNING, { timeoutMs: 5_000 });
 });
 
 test("what happened while the API was away is seen when it is back", async () => {
   await using world = await running();
   world.fakeNodes[0]!.drivers.compute.powerOff(name);
   await world.restart();
-  await until(async () => (await stateOf(world)) === State.SHUTDOWN, 2_000);
+  await until(async () => (await stateOf(world)) === State.SHUTDOWN, { timeoutMs: 2_000 });
 });
