@@ -1,18 +1,41 @@
-// npm run explore: looks for new faults. Runs what draws from a seed again and again, each time with
-// another one, until something fails or --rounds are over, and says how to have it happen again.
-//
-//   npm run explore -- --rounds 10
-//   npm run explore -- --ops 200000       # a longer simulation in each round
-//   npm run explore -- src/util           # property tests of that folder alone
+// npm run explore: looks for new faults. Runs every suite that draws what it tries from a seed, each time
+// with another seed, until the minutes are over. A suite that has found something is not run again. At the
+// end it says which seeds found something, and how to repeat them. A finding becomes a named test.
 import { randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { projectFiles } from "./check/run.ts";
 import { runProgram, wrongUse } from "./run-program.ts";
 import { runShown, runTests } from "./run-shown.ts";
 
 const SEEDS_MAX = 2 ** 31;
-/** Where tests draw what they try; the simulation has a run of its own. */
-const FOLDERS = ["src", "cli"];
+
+/** Answers whether all is well with this seed, which it reads from N0_SEED where it is not handed in. */
+type Suite = (seed: string) => Promise<boolean>;
+
+const SUITES: Readonly<Record<string, Suite>> = {
+  properties: async () =>
+    await runTests("--project", "unit", "--reporter=dot", ...(await propertyTests())),
+  simulation: (seed) => runShown("node", "test/sim/main.ts", "--seed", seed),
+  attack: (seed) => runShown("node", "test/attack/main.ts", "--seed", seed, "--seconds", "60"),
+  crash: () => runShown("node", "scripts/test-crash.ts"),
+};
+const NEEDS_ROOT = ["crash"];
+
+const HELP = `Usage: npm run explore -- [--minutes N] [--only SUITE,…] [--seed N]
+
+  --minutes  a suite that has begun is finished; 60 unless told
+  --only     these suites alone: ${Object.keys(SUITES).join(", ")}
+  --seed     runs each suite once, with this seed
+
+Ends with 1 when something was found.
+`;
+
+async function propertyTests(): Promise<readonly string[]> {
+  const tests = (await projectFiles()).filter((path) => path.endsWith(".test.ts"));
+  return tests.filter((path) => readFileSync(path, "utf8").includes('/properties.ts"'));
+}
 
 function wholeNumber(option: string, text: string): number {
   const value = Number(text);
@@ -20,31 +43,62 @@ function wholeNumber(option: string, text: string): number {
   throw wrongUse(`--${option}: "${text}" is no whole number from 1`);
 }
 
-async function isWell(seed: number, ops: number, folders: readonly string[]): Promise<boolean> {
+function chosen(only: string | undefined): string[] {
+  const names = only?.split(",") ?? Object.keys(SUITES);
+  const unknown = names.find((name) => !Object.hasOwn(SUITES, name));
+  if (unknown !== undefined) throw wrongUse(`--only: there is no suite "${unknown}"; see --help`);
+  if (only !== undefined || process.getuid?.() === 0) return names;
+  const skipped = names.filter((name) => NEEDS_ROOT.includes(name));
+  if (skipped.length > 0) console.warn(`SKIPPED: ${skipped.join(", ")}, for want of root`);
+  return names.filter((name) => !skipped.includes(name));
+}
+
+/** Runs the suites with one seed, and answers how to repeat what was found, by the suite that found it. */
+async function round(
+  names: readonly string[],
+  seed: number,
+  goesOn: () => boolean,
+): Promise<ReadonlyMap<string, string>> {
   process.env["N0_SEED"] = String(seed);
-  if (!(await runTests("--project", "unit", "--reporter=dot", ...folders))) {
-    console.error(
-      `to have it happen again: N0_SEED=${seed} npm run test:unit -- ${folders.join(" ")}`,
-    );
-    return false;
+  const found = new Map<string, string>();
+  for (const name of names) {
+    if (!goesOn()) break;
+    console.log(`== ${name}, seed ${seed}`);
+    if (await SUITES[name]?.(String(seed))) continue;
+    found.set(name, `npm run explore -- --only ${name} --seed ${seed}`);
   }
-  // It says by itself how to have it happen again.
-  return await runShown("node", "test/sim/main.ts", "--seed", String(seed), "--ops", String(ops));
+  return found;
 }
 
 await runProgram("explore", async () => {
-  const options = {
-    rounds: { type: "string", default: "1000000" },
-    ops: { type: "string", default: "20000" },
-  } as const;
-  const { values, positionals } = parseArgs({ options, allowPositionals: true });
-  const folders = positionals.length === 0 ? FOLDERS : positionals;
-  const rounds = wholeNumber("rounds", values.rounds);
-  const ops = wholeNumber("ops", values.ops);
-  for (let round = 1; round <= rounds; round++) {
-    const seed = randomInt(SEEDS_MAX);
-    console.log(`round ${round}, seed ${seed}`);
-    if (!(await isWell(seed, ops, folders))) return 1;
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: "string", default: "60" },
+      only: { type: "string" },
+      seed: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help === true) {
+    process.stdout.write(HELP);
+    return 0;
   }
-  return 0;
+  const endMs = performance.now() + wholeNumber("minutes", values.minutes) * 60_000;
+  let names = chosen(values.only);
+  const found = new Map<string, string>();
+  if (values.seed !== undefined) {
+    const seed = wholeNumber("seed", values.seed);
+    for (const [name, command] of await round(names, seed, () => true)) found.set(name, command);
+    names = [];
+  }
+  const goesOn = () => names.length > 0 && performance.now() < endMs;
+  while (goesOn()) {
+    const seed = randomInt(1, SEEDS_MAX);
+    for (const [name, command] of await round(names, seed, goesOn)) found.set(name, command);
+    names = names.filter((name) => !found.has(name));
+  }
+  for (const [name, command] of found)
+    console.error(`${name}: found something; again:\n  ${command}`);
+  if (found.size === 0) console.log("nothing was found");
+  return found.size === 0 ? 0 : 1;
 });

@@ -1,7 +1,7 @@
 // npm run test:crash: installs what it needs, and kills: a sample of deaths, the same each time. With
 // --all the whole matrix, which writes docs/crash-matrix.md at its end. Other arguments go to vitest.
 //
-//   N0_SEED=7 N0_CRASH_SECONDS=300 npm run test:crash
+//   N0_SEED=7 N0_CRASH_UNITS=40 npm run test:crash
 //   N0_CRASH_ONLY=CreateVirtualMachine N0_CRASH_DEATH="disk|clock" npm run test:crash -- --all
 //
 // The whole matrix goes on where it was ended, by N0_CRASH_SECONDS or however, as long as the sources are

@@ -1,5 +1,5 @@
-// `npm test` is the same run each time: what it draws, it draws from this one number. `npm run explore`
-// hands in another each time; what that finds becomes a test of its own.
+// `npm test` is the same run each time: all its suites draw from this one number, which is changed by hand.
+// `npm run explore` hands in another each time; what that finds becomes a named test.
 const given = process.env["N0_SEED"];
 
 /** A whole number, 1 unless N0_SEED says another. */
