@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { withExamples } from "./examples.ts";
 import type { Io, Output } from "./io.ts";
-import { OUTPUT_FORMATS, parseDuration } from "./settings.ts";
+import { OUTPUT_FORMATS, parseTimeout } from "./settings.ts";
 import { clientVersion } from "./version.ts";
 
 /** The root with the flags that all commands take, and no commands yet. */
@@ -21,7 +21,7 @@ export function newProgram(io: Io): Command {
     .option(
       "--timeout <duration>",
       "give up waiting for a call and its repeats, such as 30s or 5m",
-      durationFlag,
+      timeoutFlag,
     )
     .option(
       "--no-wait",
@@ -42,9 +42,9 @@ export function newProgram(io: Io): Command {
   return quiet(program, io);
 }
 
-function durationFlag(text: string): number {
+function timeoutFlag(text: string): number {
   try {
-    return parseDuration(text);
+    return parseTimeout(text);
   } catch (reason) {
     throw new InvalidArgumentError(reason instanceof Error ? reason.message : "");
   }

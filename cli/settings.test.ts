@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isTokenExposed, parseDuration, parseEndpoint, resolveConnection } from "./settings.ts";
+import { isTokenExposed, parseEndpoint, parseTimeout, resolveConnection } from "./settings.ts";
 
 test.each([
   ["localhost:20180", false, "http://localhost:20180"],
@@ -47,13 +47,14 @@ test.each([
   ["30s", 30_000],
   ["1.5m", 90_000],
   ["2h", 7_200_000],
+  ["1d", 86_400_000],
   ["10", 10_000],
 ])("%s is %d ms", (text, ms) => {
-  expect(parseDuration(text)).toBe(ms);
+  expect(parseTimeout(text)).toBe(ms);
 });
 
-test.each(["", "0s", "-1s", "1d", "soon", "9999h"])("%j is no duration", (text) => {
-  expect(() => parseDuration(text)).toThrow(/write 500ms, 30s, 5m or 1h/);
+test.each(["", "0s", "-1s", "1w", "soon", "9999h"])("%j is no duration", (text) => {
+  expect(() => parseTimeout(text)).toThrow(/write 500ms, 30s, 5m or 1h/);
 });
 
 test.each([

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { parseDuration } from "../src/util/duration.ts";
 import { isReadOnTheWay } from "../src/util/loopback.ts";
 import { quote } from "../src/util/quote.ts";
 import { CliError } from "./errors.ts";
@@ -105,15 +106,10 @@ function nonEmpty(text: string | undefined): string | undefined {
   return text === "" ? undefined : text;
 }
 
-const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)?$/;
-const MS_OF_UNIT = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
-
 /** `30s`, `1.5m`, `500ms`, `2h`; a bare number is seconds. */
-export function parseDuration(text: string): number {
-  const match = DURATION.exec(text);
-  const unit = (match?.[2] ?? "s") as keyof typeof MS_OF_UNIT;
-  const ms = Math.round(Number(match?.[1]) * MS_OF_UNIT[unit]);
-  if (match === null || ms < 1 || ms > 2 ** 31 - 1) {
+export function parseTimeout(text: string): number {
+  const ms = parseDuration(text) ?? parseDuration(`${text}s`);
+  if (ms === undefined || ms < 1 || ms > 2 ** 31 - 1) {
     throw new CliError(`${quote(text)} is no duration: write 500ms, 30s, 5m or 1h`);
   }
   return ms;

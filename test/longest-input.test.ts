@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { scalarFromText } from "../cli/convert/scalar.ts";
 import { readTrees } from "../cli/do/yaml-tree.ts";
 import { LightHeaders } from "../cli/headers.ts";
-import { parseDuration, parseEndpoint } from "../cli/settings.ts";
+import { parseEndpoint, parseTimeout } from "../cli/settings.ts";
 import { printable } from "../cli/terminal-text.ts";
 import { parseSince } from "../cli/transaction/time.ts";
 import { parseLocation } from "../src/agent/location.ts";
@@ -335,7 +335,7 @@ const PARSERS: ReadonlyArray<readonly [name: string, parse: Parser, ...frames: F
   [
     "settings of n0cli",
     (input) => [
-      tried(parseDuration, input),
+      tried(parseTimeout, input),
       tried((value) => parseEndpoint(value, false), input),
       tried((value) => parseSince(value, 0), input),
     ],

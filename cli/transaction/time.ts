@@ -1,5 +1,6 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
+import { parseDuration } from "../../src/util/duration.ts";
 import { quote } from "../../src/util/quote.ts";
 import { CliError } from "../errors.ts";
 
@@ -33,17 +34,12 @@ export function betweenMs(
   return (to === undefined ? nowMs : timestampMs(to)) - timestampMs(from);
 }
 
-const AGE = /^(\d{1,6}(?:\.\d{1,3})?)(s|m|h|d)$/;
-const MS_OF_UNIT = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
 /** A time ago such as `24h` or `7d`, or a moment such as `2026-11-21` or `2026-11-21T15:30:00Z`, in RFC 3339. */
 export function parseSince(text: string, nowMs: number): string {
-  const [, count, unit] = AGE.exec(text) ?? [];
-  const ms =
-    count === undefined
-      ? Date.parse(text)
-      : nowMs - Number(count) * MS_OF_UNIT[unit as keyof typeof MS_OF_UNIT];
-  if (Number.isNaN(ms) || (count === undefined && !/^\d{4}-\d\d-\d\d/.test(text)) || ms < 0) {
+  const ageMs = parseDuration(text);
+  const isMoment = /^\d{4}-\d\d-\d\d/.test(text);
+  const ms = ageMs === undefined ? (isMoment ? Date.parse(text) : Number.NaN) : nowMs - ageMs;
+  if (!(ms >= 0)) {
     throw new CliError(`${quote(text)} is no time: write 24h, 7d or 2026-11-21T15:30:00Z`);
   }
   return new Date(ms).toISOString();

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { formatDuration } from "../util/duration.ts";
 import { loadSettings, printSettings } from "./config.ts";
-import { duration, formatDuration } from "./setting.ts";
+import { duration } from "./setting.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "n0-config-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from "yaml";
 import type { Location } from "../agent/location.ts";
 import { formatBytes } from "../util/bytes.ts";
+import { formatDuration } from "../util/duration.ts";
 import { N0Error } from "../util/errors.ts";
 import { cut } from "../util/quote.ts";
-import { formatDuration, formatLocation } from "./setting.ts";
+import { formatLocation } from "./setting.ts";
 import type { BaseSettings, Role, Settings } from "./settings.ts";
 import { kebabCase, SCHEMAS, settingsOf } from "./settings.ts";
 

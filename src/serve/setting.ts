@@ -4,6 +4,7 @@ import type { Location } from "../agent/location.ts";
 import { parseLocation } from "../agent/location.ts";
 import { parseBytes } from "../util/bytes.ts";
 import { formatCidr, parseBlock } from "../util/cidr.ts";
+import { formatDuration, parseDuration } from "../util/duration.ts";
 
 /** What one value may be, whether it comes from YAML (typed) or from a flag or variable (a string). */
 type Parse<T> = (value: unknown) => T;
@@ -64,13 +65,10 @@ export const bytes: Parse<bigint> = (value) => {
   return typeof value === "string" ? parseBytes(value) : wrong("must be a size such as 10GiB");
 };
 
-const MS_OF_UNIT = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
 /** Milliseconds, from a duration such as `15s`. */
 export const duration: Parse<number> = (value) => {
-  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(typeof value === "string" ? value : "");
-  if (match === null) return wrong("must be a duration such as 500ms, 15s, 10m, 1h or 7d");
-  return Number(match[1]) * MS_OF_UNIT[match[2] as keyof typeof MS_OF_UNIT];
+  const ms = typeof value === "string" ? parseDuration(value) : undefined;
+  return ms ?? wrong("must be a duration such as 500ms, 15s, 10m, 1h or 7d");
 };
 
 export function durationBetween(minMs: number, maxMs: number): Parse<number> {
@@ -79,12 +77,6 @@ export function durationBetween(minMs: number, maxMs: number): Parse<number> {
     if (ms >= minMs && ms <= maxMs) return ms;
     return wrong(`must be from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`);
   };
-}
-
-export function formatDuration(ms: number): string {
-  const unit =
-    (["d", "h", "m", "s"] as const).find((u) => ms > 0 && ms % MS_OF_UNIT[u] === 0) ?? "ms";
-  return `${ms / MS_OF_UNIT[unit]}${unit}`;
 }
 
 export function oneOf<const T extends string>(values: readonly T[]): Parse<T> {
