@@ -1,10 +1,10 @@
 import { isIP } from "node:net";
+import { LOOPBACK_HOSTS } from "../util/loopback.ts";
 import type { NodeServerRequest } from "./http.ts";
 
 /** Whether a server is called by a name that is its own. */
 export type HostRule = (request: Pick<NodeServerRequest, "headers">) => boolean;
 
-const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
 /** A host as a browser may send it: no user name, no path. */
 const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?$/i;
 
@@ -23,7 +23,7 @@ export const HOST_REFUSAL =
  * @param named More hosts, such as `cloud.example` or `10.0.0.1`; asked again at each request.
  */
 export function hostRule(bindAddress: string, named: () => readonly string[]): HostRule {
-  const own = new Set([...LOOPBACK_HOSTS, normalized(bindAddress)]);
+  const own = new Set([...LOOPBACK_HOSTS, bindAddress].map(normalized));
   const isEverywhere = isUnspecified(bindAddress);
   const isOwn = (text: string): boolean => {
     const host = hostOf(text);

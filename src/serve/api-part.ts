@@ -14,7 +14,7 @@ import { originRule } from "../rpc/cors.ts";
 import type { Listener } from "../rpc/listen.ts";
 import { listen } from "../rpc/listen.ts";
 import type { Log } from "../util/log.ts";
-import { isLoopback } from "../util/loopback.ts";
+import { isLoopback, LOOPBACK_HOSTS } from "../util/loopback.ts";
 import { systemRandom } from "../util/random.ts";
 import type { Protection } from "./exposure.ts";
 import { clockFromEnvironment, faultsFromEnvironment } from "./faults.ts";
@@ -113,6 +113,6 @@ export async function openApiPart(
 /** The origins of pages that this server itself serves. */
 function ownOrigins({ bindAddress }: ApiSettings, { tls }: Protection, port: number): string[] {
   // What `localhost` is to a browser elsewhere is none of ours.
-  const addresses = isLoopback(bindAddress) ? ["localhost", "127.0.0.1", "::1"] : [bindAddress];
+  const addresses = isLoopback(bindAddress) ? LOOPBACK_HOSTS : [bindAddress];
   return addresses.map((address) => new URL(ownUrl(address, port, tls !== undefined)).origin);
 }

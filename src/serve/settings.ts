@@ -5,6 +5,7 @@ import { z } from "zod";
 import { CONNECTIONS_MAX, RECEIVE_TIMEOUT_MS } from "../rpc/door/bounds.ts";
 import { AGENT_PORT_DEFAULT, API_PORT_DEFAULT } from "../rpc/transport.ts";
 import { LOG_LEVELS } from "../util/log.ts";
+import { isLoopback } from "../util/loopback.ts";
 import {
   baseUrl,
   bytes,
@@ -169,7 +170,7 @@ const api = {
 /** Those that a guest could reach too. */
 function hostNameservers(): readonly string[] {
   return getServers().filter(
-    (address) => isIP(address) !== 0 && !/^(127\.|::1$|fe80:)/i.test(address),
+    (address) => isIP(address) !== 0 && !isLoopback(address) && !/^fe80:/i.test(address),
   );
 }
 
