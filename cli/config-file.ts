@@ -1,5 +1,6 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { defined } from "../src/util/defined.ts";
 import { ifThere } from "../src/util/errno.ts";
 import { CliError } from "./errors.ts";
 import type { Io } from "./io.ts";
@@ -72,7 +73,7 @@ export async function writeConfig(io: Io, config: Config): Promise<void> {
   const path = configPath(io);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const text = stringify({
-    ...(config.current === undefined ? {} : { current_context: config.current }),
+    ...defined({ current_context: config.current }),
     contexts: Object.fromEntries(config.contexts),
   });
   const written = `${path}.${io.random.uuid()}.tmp`;

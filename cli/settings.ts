@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { defined } from "../src/util/defined.ts";
 import { parseDuration } from "../src/util/duration.ts";
 import { isReadOnTheWay } from "../src/util/loopback.ts";
 import { quote } from "../src/util/quote.ts";
@@ -68,8 +69,7 @@ export function resolveConnection(
   const tlsCa = flags.tlsCa ?? nonEmpty(env["N0CLI_TLS_CA"]) ?? named.tls_ca;
   return {
     baseUrl: parseEndpoint(endpoint, tlsCa !== undefined),
-    ...(tokenFile === undefined ? {} : { tokenFile }),
-    ...(tlsCa === undefined ? {} : { tlsCa }),
+    ...defined({ tokenFile, tlsCa }),
   };
 }
 

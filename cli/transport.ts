@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { defined } from "../src/util/defined.ts";
 import { connectToTrusted } from "../src/util/trusted-socket.ts";
 import { CliError } from "./errors.ts";
 import { ownersOfFound } from "./found-token.ts";
@@ -22,7 +23,7 @@ export async function openGrpcTransport(connection: Connection): Promise<OpenTra
     baseUrl,
     { pingIntervalMs: PING_INTERVAL_MS },
     {
-      ...(ca === undefined ? {} : { ca }),
+      ...defined({ ca }),
       ...(isGuarded
         ? { createConnection: connectToTrusted(await ownersOfFound(tokenFile, baseUrl)) }
         : {}),

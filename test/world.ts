@@ -13,6 +13,7 @@ import { serverInterceptors } from "../src/rpc/interceptors.ts";
 import { localTransport } from "../src/rpc/local-transport.ts";
 import { type Faults, noFaults } from "../src/transaction/faults.ts";
 import { type Clock, systemClock } from "../src/util/clock.ts";
+import { defined } from "../src/util/defined.ts";
 import { silentLog } from "../src/util/log.ts";
 import { systemRandom } from "../src/util/random.ts";
 import { type Clients, clientsOf } from "./clients.ts";
@@ -99,7 +100,7 @@ export async function newWorld({
       nameservers: ["192.0.2.53"],
       openTransactionsMax,
       storageRequestRatioMin,
-      ...(idempotencyRetentionMs === undefined ? {} : { idempotencyRetentionMs }),
+      ...defined({ idempotencyRetentionMs }),
       clock,
       random: systemRandom,
       log: silentLog,

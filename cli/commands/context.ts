@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
+import { defined } from "../../src/util/defined.ts";
 import { quote } from "../../src/util/quote.ts";
 import { configPath, readConfig, writeConfig } from "../config-file.ts";
 import type { CliContext } from "../context.ts";
@@ -71,7 +72,7 @@ function setCommand(cli: CliContext): Command {
     const flags = cli.flags();
     const endpoint = flags.apiEndpoint ?? flags.apiUrl;
     const change: NamedConnection = {
-      ...(endpoint === undefined ? {} : { api_endpoint: endpoint }),
+      ...defined({ api_endpoint: endpoint }),
       ...(flags.tokenFile === undefined ? {} : { token_file: resolve(flags.tokenFile) }),
       ...(flags.tlsCa === undefined ? {} : { tls_ca: resolve(flags.tlsCa) }),
     };

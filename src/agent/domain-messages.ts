@@ -11,6 +11,7 @@ import type {
   SeedNic as SeedNicMessage,
 } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { DomainState as WireState } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { defined, nonEmpty } from "../util/defined.ts";
 import type { Drivers } from "./agent-deps.ts";
 
 const STATE_TO_WIRE: Readonly<Record<DomainState, WireState>> = {
@@ -83,7 +84,7 @@ export function seedFromWire(request: EnsureSeedRequest): Seed {
   return {
     instanceId,
     hostname,
-    ...(loginUsername === "" ? {} : { loginUsername }),
+    ...defined({ loginUsername: nonEmpty(loginUsername) }),
     sshAuthorizedKeys,
     nics: request.nics.map(seedNicFromWire),
   };
@@ -94,10 +95,12 @@ function seedNicFromWire(nic: SeedNicMessage): SeedNic {
   const { ipv4Address, ipv6Address, ipv4Gateway, ipv6Gateway } = nic;
   return {
     hardwareAddress,
-    ...(ipv4Address === "" ? {} : { ipv4Address }),
-    ...(ipv6Address === "" ? {} : { ipv6Address }),
-    ...(ipv4Gateway === "" ? {} : { ipv4Gateway }),
-    ...(ipv6Gateway === "" ? {} : { ipv6Gateway }),
+    ...defined({
+      ipv4Address: nonEmpty(ipv4Address),
+      ipv6Address: nonEmpty(ipv6Address),
+      ipv4Gateway: nonEmpty(ipv4Gateway),
+      ipv6Gateway: nonEmpty(ipv6Gateway),
+    }),
     nameservers,
     searchDomains,
   };

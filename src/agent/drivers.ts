@@ -9,6 +9,7 @@ import { newFreeSpace } from "../driver/volume/free-space.ts";
 import { newQcow2VolumeDriver } from "../driver/volume/qcow2/qcow2-volume-driver.ts";
 import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
 import { systemClock } from "../util/clock.ts";
+import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
 import type { WebProxies } from "../util/web-proxies.ts";
 import type { Drivers } from "./agent-deps.ts";
@@ -86,10 +87,9 @@ export function openVolumeDriver(config: DriversConfig): Promise<VolumeDriver> {
   return newQcow2VolumeDriver({
     directory: volumeFolder,
     allowedFileFolders: config.allowedFileFolders,
-    ...(config.allowedSources === undefined ? {} : { allowedSources: config.allowedSources }),
-    ...(config.webProxies === undefined ? {} : { webProxies: config.webProxies }),
+    ...defined({ allowedSources: config.allowedSources, webProxies: config.webProxies }),
     virtualSizeBytesMax: config.virtualSizeBytesMax,
-    ...(config.imagesAtOnceMax === undefined ? {} : { imagesAtOnceMax: config.imagesAtOnceMax }),
+    ...defined({ imagesAtOnceMax: config.imagesAtOnceMax }),
     freeSpace: newFreeSpace({
       folder: volumeFolder,
       freeBytesMin: config.freeBytesMin,

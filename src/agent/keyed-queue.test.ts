@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { systemClock } from "../util/clock.ts";
+import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import { silentLog } from "../util/log.ts";
 import { untilAborted } from "../util/race.ts";
@@ -11,7 +12,7 @@ const newQueue = (idleKeysMax?: number) =>
   newKeyedQueue({
     signal: never,
     ...around,
-    ...(idleKeysMax === undefined ? {} : { idleKeysMax }),
+    ...defined({ idleKeysMax }),
   });
 
 /** Work that ends when it is told to, and says when it has started. */

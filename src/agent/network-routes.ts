@@ -2,6 +2,7 @@ import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { NetworkSpec } from "../driver/network/network-driver.ts";
 import type { ConnectRequest, NodeNetwork } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { NetworkAgentService } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { defined, nonEmpty } from "../util/defined.ts";
 import { invalid } from "../util/errors.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, makerOf, required } from "./change.ts";
@@ -67,7 +68,6 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
 export function networkFromWire({ name, ipv4Gateway, ipv6Gateway }: NodeNetwork): NetworkSpec {
   return {
     name,
-    ...(ipv4Gateway === "" ? {} : { ipv4Gateway }),
-    ...(ipv6Gateway === "" ? {} : { ipv6Gateway }),
+    ...defined({ ipv4Gateway: nonEmpty(ipv4Gateway), ipv6Gateway: nonEmpty(ipv6Gateway) }),
   };
 }

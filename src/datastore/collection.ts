@@ -1,4 +1,5 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { defined } from "../util/defined.ts";
 import type { Json } from "../util/json.ts";
 import type { Put, Writes } from "./datastore.ts";
 
@@ -81,7 +82,7 @@ export function put<T>(of: Collection<T>, parts: readonly string[], value: T): W
 /** For who has the key. */
 export function putOf<T>(of: Collection<T>, key: string, value: T): Put {
   const { bytesMax } = of;
-  return { key, value: of.encode(value), ...(bytesMax === undefined ? {} : { bytesMax }) };
+  return { key, value: of.encode(value), ...defined({ bytesMax }) };
 }
 
 /** A put that fails when the record exists: how a name, an address or a device is made unique. */

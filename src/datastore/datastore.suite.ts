@@ -1,6 +1,7 @@
 import process from "node:process";
 import { expect, test } from "vitest";
 import { fc } from "../../test/properties.ts";
+import { defined } from "../util/defined.ts";
 import {
   type Change,
   ConflictError,
@@ -151,7 +152,7 @@ export function datastoreSuite(newWorld: () => Promise<DatastoreWorld>): void {
     const wanted = Array.from({ length: 10 }, (_, i) => `b/${i}`);
     for (const key of ["a/1", ...wanted, "b~", "c/1"]) await world.datastore.batch(put(key));
     const page = async (after?: string) => {
-      const asked = { limit: 4, isDescending: true, ...(after === undefined ? {} : { after }) };
+      const asked = { limit: 4, isDescending: true, ...defined({ after }) };
       return (await world.datastore.list("b/", asked)).map(({ key }) => key);
     };
     expect(await page()).toEqual(["b/9", "b/8", "b/7", "b/6"]);

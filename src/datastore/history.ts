@@ -1,4 +1,5 @@
 import type { TransactionHeader } from "../transaction/journal.ts";
+import { defined } from "../util/defined.ts";
 import type { Datastore } from "./datastore.ts";
 import { stepCollection, transactionCollection } from "./datastore-journal.ts";
 import { Records } from "./records.ts";
@@ -17,7 +18,7 @@ export async function pruneHistory(datastore: Datastore, beforeMs: number): Prom
   let forgotten = 0;
   let after: string | undefined;
   for (;;) {
-    const page = { limit: BATCH_MAX, ...(after === undefined ? {} : { after }) };
+    const page = { limit: BATCH_MAX, ...defined({ after }) };
     const headers = await records.list(transactionCollection, [], page);
     // Ids sort by the time they were made, so the old ones come first.
     const old = headers.filter(({ value }) => value.startedAtMs < beforeMs);

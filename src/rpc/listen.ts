@@ -2,6 +2,7 @@ import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttp2Server, createSecureServer } from "node:http2";
 import type { AddressInfo, Server } from "node:net";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import type { OriginRule } from "./cors.ts";
@@ -122,7 +123,7 @@ function boundsOf(
   return {
     connectionsMax,
     settingsTimeoutMs: options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
-    ...(idleSessionMs === undefined ? {} : { idleSessionMs }),
+    ...defined({ idleSessionMs }),
     refusals,
   };
 }

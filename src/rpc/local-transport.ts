@@ -17,6 +17,7 @@ import {
   createRouterTransport,
   createServiceImplSpec,
 } from "@connectrpc/connect";
+import { defined } from "../util/defined.ts";
 import { startDeadline } from "./deadline.ts";
 
 export interface LocalTransportOptions {
@@ -45,7 +46,7 @@ export function localTransport(
   const { interceptors, shutdownSignal, unaryTimeoutMs } = options;
   const methods = new Map<DescMethod, UnarySpec>();
   const inMemory = createRouterTransport((router) => routes(recording(router, methods)), {
-    router: { interceptors, ...(shutdownSignal === undefined ? {} : { shutdownSignal }) },
+    router: { interceptors, ...defined({ shutdownSignal }) },
   });
   return {
     stream: (...call) => inMemory.stream(...call),

@@ -4,6 +4,7 @@ import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Interceptor, StreamResponse } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
+import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
 import { logFields, withLogFields } from "../util/log.ts";
 import { cut } from "../util/quote.ts";
@@ -96,12 +97,11 @@ function startLine(log: Log, method: DescMethod): Line {
         scope["transactionId"] ?? error?.metadata.get(TRANSACTION_HEADER) ?? undefined;
       const fields = {
         method: `${method.parent.typeName}/${method.name}`,
-        ...(resource === undefined ? {} : { name: resource }),
+        ...defined({ name: resource }),
         code: error === undefined ? "ok" : codeName(error.code),
         durationMs: Math.round((performance.now() - startMs) * 100) / 100,
         ...scope,
-        ...(transactionId === undefined ? {} : { transactionId }),
-        ...(error === undefined ? {} : { refusal: error.rawMessage }),
+        ...defined({ transactionId, refusal: error?.rawMessage }),
       };
       if (error?.code === Code.Internal || error?.code === Code.Unknown) log.error("rpc", fields);
       else if (isQuiet(method, error === undefined)) log.debug("rpc", fields);

@@ -2,6 +2,7 @@ import { isIPv6 } from "node:net";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import { isReadOnTheWay } from "../util/loopback.ts";
 import { quote } from "../util/quote.ts";
@@ -63,9 +64,7 @@ export function openTransport(
   const isBare = token !== undefined && !isWithheld && baseUrl.startsWith("http:");
   const session = {
     ...(isBare ? { createConnection: connectToTrusted([token.ownerUid]) } : {}),
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    ...defined({ ca, cert, key }),
   };
   const sessionManager = new Http2SessionManager(
     baseUrl,

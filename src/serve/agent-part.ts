@@ -12,6 +12,7 @@ import { LOCAL_SOURCES } from "../driver/volume/web/source-addresses.ts";
 import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { systemClock } from "../util/clock.ts";
+import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
 import { systemRandom } from "../util/random.ts";
 import type { WebProxies } from "../util/web-proxies.ts";
@@ -75,7 +76,7 @@ export async function openAgent(
         : {
             nodeName: settings.name,
             address,
-            ...(agentToken === undefined ? {} : { agentToken }),
+            ...defined({ agentToken }),
           },
     readCapacity: async () => ({ ...(await drivers.readFacts()), ...capacityOf(settings) }),
     clock: systemClock,
@@ -129,11 +130,11 @@ function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversC
 /** What a setting says instead of the machine. */
 function capacityOf(settings: NodeSettings): Partial<NodeCapacity> {
   const { cpuCapacityMilliCores, memoryCapacityBytes, storageCapacityBytes } = settings;
-  return {
-    ...(cpuCapacityMilliCores === undefined ? {} : { cpuMilliCores: cpuCapacityMilliCores }),
-    ...(memoryCapacityBytes === undefined ? {} : { memoryBytes: memoryCapacityBytes }),
-    ...(storageCapacityBytes === undefined ? {} : { storageBytes: storageCapacityBytes }),
-  };
+  return defined({
+    cpuMilliCores: cpuCapacityMilliCores,
+    memoryBytes: memoryCapacityBytes,
+    storageBytes: storageCapacityBytes,
+  });
 }
 
 function identityOf(settings: NodeSettings, address: string, accelerator: string) {

@@ -13,6 +13,7 @@ import { sqliteDatastore } from "../datastore/sqlite/sqlite-datastore.ts";
 import { originRule } from "../rpc/cors.ts";
 import type { Listener } from "../rpc/listen.ts";
 import { listen } from "../rpc/listen.ts";
+import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
 import { isLoopback, LOOPBACK_HOSTS } from "../util/loopback.ts";
 import { systemRandom } from "../util/random.ts";
@@ -60,9 +61,7 @@ export async function openApiPart(
         log,
       }),
       ...ways,
-      ...(protection.toAgents.token === undefined
-        ? {}
-        : { agentToken: protection.toAgents.token.value }),
+      ...defined({ agentToken: protection.toAgents.token?.value }),
       links: createConsoleLinks(tokens, publicUrl),
       nameservers: settings.nameservers,
       openTransactionsMax: settings.openTransactionsMax,

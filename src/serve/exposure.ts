@@ -6,6 +6,7 @@ import { isUnspecified } from "../rpc/host.ts";
 import { readTokenFile } from "../rpc/token-auth.ts";
 import type { PeerOptions, PeerToken } from "../rpc/transport.ts";
 import { contains, parseAddress, parseCidr } from "../util/cidr.ts";
+import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { isLoopback } from "../util/loopback.ts";
@@ -76,7 +77,7 @@ export function protectAgent(settings: Settings<"agent">, log: Log): AgentProtec
     ...tls.served,
     ...(isAsking && toAgents.token !== undefined ? { token: toAgents.token.value } : {}),
     toAgents,
-    toApi: { ...tls.peer, ...(own === undefined ? {} : { token: own }) },
+    toApi: { ...tls.peer, ...defined({ token: own }) },
   };
 }
 
@@ -105,8 +106,7 @@ function readTls({ tlsCert, tlsKey, tlsClientCa, tlsCa }: BaseSettings) {
   const clientCa = tlsClientCa === undefined ? undefined : readPem("tls-client-ca", tlsClientCa);
   const own = cert === undefined || key === undefined ? undefined : { cert, key };
   return {
-    served:
-      own === undefined ? {} : { tls: { ...own, ...(clientCa === undefined ? {} : { clientCa }) } },
+    served: own === undefined ? {} : { tls: { ...own, ...defined({ clientCa }) } },
     peer: { ...own, ...(tlsCa === undefined ? {} : { ca: readPem("tls-ca", tlsCa) }) },
   };
 }

@@ -1,3 +1,4 @@
+import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import type { WebProxies } from "../util/web-proxies.ts";
 
@@ -25,8 +26,7 @@ export function webProxiesFrom(
   }
   const exceptions = (read(environment, "NO_PROXY") ?? "").split(/[\s,]+/);
   return {
-    ...(http === undefined ? {} : { http }),
-    ...(https === undefined ? {} : { https }),
+    ...defined({ http, https }),
     exceptions: exceptions.filter((exception) => exception !== ""),
   };
 }

@@ -1,3 +1,4 @@
+import { defined } from "../util/defined.ts";
 import { errorChain, type N0Error } from "../util/errors.ts";
 import { firstOf, onAbort, within } from "../util/race.ts";
 import { Admission } from "./admission.ts";
@@ -143,9 +144,7 @@ export class TransactionEngine<C, W> {
       startedAtMs: nowMs,
       state: "running",
       isCommitted: false,
-      ...(asker === undefined ? {} : { asker }),
-      ...(deadlineAtMs === undefined ? {} : { deadlineAtMs }),
-      ...(requestKey === undefined ? {} : { requestKey }),
+      ...defined({ asker, deadlineAtMs, requestKey }),
     });
     if (shutdown.aborted) live.stop(shutdown.reason);
     return live;
@@ -196,7 +195,7 @@ export class TransactionEngine<C, W> {
     const header = {
       ...tx.header,
       ...tx.ended,
-      ...(cancelled === undefined ? {} : { cancel: cancelled }),
+      ...defined({ cancel: cancelled }),
     };
     const written = unwoundWrites?.(reason);
     return await unwind(this.#options, context, tx.live, header, tx.toldReason(reason), written);

@@ -1,4 +1,5 @@
 import type { Clock } from "../util/clock.ts";
+import { defined } from "../util/defined.ts";
 import { errorChain, kindOf } from "../util/errors.ts";
 import type { Random } from "../util/random.ts";
 import type { FaultPoint, Faults } from "./faults.ts";
@@ -145,7 +146,7 @@ export async function giveUp<C, W>(
     ...before,
     state: "needs_operator",
     error: clip(error),
-    ...(reason === undefined ? {} : { reason }),
+    ...defined({ reason }),
   };
   const mover = new Mover(parts, live, header);
   await mover.write();
@@ -242,7 +243,7 @@ class Mover<C, W> {
     return {
       ...this.header,
       error: clip(`${name}: ${errorChain(reason)}`),
-      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      ...defined({ reason: this.#reason }),
       hinderedBySeq: seq,
     };
   }

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
+import { defined } from "../../src/util/defined.ts";
 import { vitalSigns, waitedForProcessorMs } from "./vital-signs.ts";
 
 export interface ProbeOrder {
@@ -82,7 +83,7 @@ async function probe(name: string, url: string, pid: number, control: string): P
       tookMs,
       waitedMs,
       floorMs: floor.tookMs,
-      ...(failed === undefined ? {} : { failed }),
+      ...defined({ failed }),
     });
     await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS));
   }

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Place } from "../../scripts/scan-host/host.ts";
+import { defined } from "../../src/util/defined.ts";
 import { until } from "../../src/util/until.ts";
 import { type ServedNode, serveFakeNode } from "../served-node.ts";
 import { newTokenFile, type TokenFile } from "../token-file.ts";
@@ -109,10 +110,10 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
     api,
     agents,
     other,
-    ...(libvirtd === undefined ? {} : { libvirtd }),
+    ...defined({ libvirtd }),
     relays,
     nodeDisks,
-    ...(apiDisk === undefined ? {} : { apiDisk }),
+    ...defined({ apiDisk }),
     async start() {
       const stopped = [api, ...agents].filter((program) => !program.isRunning);
       const isUp = await Promise.all(stopped.map((program) => program.start()));

@@ -7,6 +7,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { defined } from "../../src/util/defined.ts";
 
 /** What may happen to the next change that is asked of the agent; `keep` lets it pass and remembers it. */
 export type Tampering = "lose the answer" | "bring it twice" | "keep";
@@ -173,5 +174,5 @@ async function bodyOf(stream: AsyncIterable<unknown>): Promise<Buffer> {
 function withoutConnection(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const { [":status"]: status, ...others } = headers;
   const kept = Object.entries(others).filter(([name]) => name !== "date" && name !== ":authority");
-  return { ...(status === undefined ? {} : { ":status": status }), ...Object.fromEntries(kept) };
+  return { ...defined({ ":status": status }), ...Object.fromEntries(kept) };
 }

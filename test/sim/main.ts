@@ -5,6 +5,7 @@ import { SEED } from "../seeds.ts";
 import { BUGS } from "./bugs.ts";
 import { shrink } from "./shrink.ts";
 import { type Coverage, type Result, type SimulationOptions, simulate } from "./simulation.ts";
+import { defined } from "../../src/util/defined.ts";
 
 const HELP = `Usage: npm run sim -- [--seed N] [--ops N] [--nodes N] [--clients N] [--keep N,…] [--trace] [--bug NAME]
 
@@ -52,7 +53,7 @@ function readOptions(): SimulationOptions & { readonly trace: boolean } {
     ...(values.keep === undefined
       ? {}
       : { keep: new Set(values.keep.split(",").flatMap(numbersOf)) }),
-    ...(bug === undefined ? {} : { bug }),
+    ...defined({ bug }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { defined } from "../../util/defined.ts";
 
 export interface CommandOptions {
   /** After this the process is sent SIGKILL. There is no default: every caller knows how long is too long. */
@@ -33,7 +34,7 @@ export const runCommand: RunCommand = (file, args, { timeoutMs, signal, input })
       {
         timeout: timeoutMs,
         killSignal: "SIGKILL",
-        ...(signal === undefined ? {} : { signal }),
+        ...defined({ signal }),
         maxBuffer: OUTPUT_BYTES_MAX,
         env: COMMAND_ENV,
       },

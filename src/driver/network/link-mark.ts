@@ -1,3 +1,4 @@
+import { defined } from "../../util/defined.ts";
 import { N0Error } from "../../util/errors.ts";
 import type { Mark } from "../mark.ts";
 
@@ -48,5 +49,5 @@ export function parseLinkMark(prefix: string, text: string | undefined): LinkMar
   const [head, ours, owner, transactionId, state, ...rest] = text?.split(":") ?? [];
   if (head !== "n0stack" || ours !== prefix || rest.length > 0) return undefined;
   if (owner === undefined || owner === "" || transactionId === undefined) return undefined;
-  return { owner, transactionId, ...(state === undefined ? {} : { state }) };
+  return { owner, transactionId, ...defined({ state }) };
 }

@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { defined } from "../../util/defined.ts";
 import type { IsoFile } from "./iso9660.ts";
 import type { Seed, SeedNic } from "./seed-driver.ts";
 
@@ -67,8 +68,7 @@ function ethernet(nic: SeedNic, index: number): object {
     // Without an address the guest brings the nic up and leaves it at that: nobody here answers DHCP, and
     // a guest that asks for it waits for minutes at its boot.
     ...(addresses.length === 0 ? {} : { addresses }),
-    ...(nic.ipv4Gateway === undefined ? {} : { gateway4: nic.ipv4Gateway }),
-    ...(nic.ipv6Gateway === undefined ? {} : { gateway6: nic.ipv6Gateway }),
+    ...defined({ gateway4: nic.ipv4Gateway, gateway6: nic.ipv6Gateway }),
     ...(Object.keys(nameservers).length === 0 ? {} : { nameservers }),
   };
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename } from "node:path";
+import { defined } from "../../util/defined.ts";
 import { N0Error } from "../../util/errors.ts";
 import { parseChecksum } from "../../util/image-checksum.ts";
 import { parseSourceUrl } from "../../util/source-url.ts";
@@ -341,7 +342,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
         volumes.set(id, {
           ...volume,
           mark,
-          ...(how.baseId === undefined ? {} : { baseId: how.baseId }),
+          ...defined({ baseId: how.baseId }),
         });
       }),
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../../../util/clock.ts";
 import { pause } from "../../../util/clock.ts";
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type {
   FromRpcWorker,
@@ -231,8 +232,7 @@ function keyOf(operation: Operation): string | undefined {
 function fromWireError({ kind, message, resource, field, cause }: WireError): N0Error {
   return new N0Error(kind, message, {
     cause: new Error(cause),
-    ...(resource === undefined ? {} : { resource }),
-    ...(field === undefined ? {} : { field }),
+    ...defined({ resource, field }),
   });
 }
 

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { z } from "zod";
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { CommandError, type RunCommand } from "../../command/run-command.ts";
 import type { ChangeLink, LinkChange } from "./link-changes.ts";
@@ -39,7 +40,7 @@ export function newIp(run: RunCommand, changeLink: ChangeLink): Ip {
     const options = {
       timeoutMs: COMMAND_TIMEOUT_MS,
       signal,
-      ...(input === undefined ? {} : { input }),
+      ...defined({ input }),
     };
     try {
       return await run("ip", [...inside, ...args], options);

@@ -1,4 +1,4 @@
-/** What the head of a qcow2 file says. */
+import { defined } from "../../../util/defined.ts"; /** What the head of a qcow2 file says. */
 export interface Qcow2Header {
   readonly version: 2 | 3;
   readonly virtualSizeBytes: bigint;
@@ -84,7 +84,7 @@ export function parseQcow2Header(head: Uint8Array): Qcow2Header {
     version,
     virtualSizeBytes: view.getBigUint64(24),
     clusterBytes,
-    ...(backingFile === undefined ? {} : { backingFile }),
+    ...defined({ backingFile }),
     isEncrypted: view.getUint32(32) !== 0,
     snapshots: view.getUint32(60),
     // A file may name its data file and yet lack the feature bit, to have it looked at later.

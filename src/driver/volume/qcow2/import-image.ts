@@ -1,4 +1,5 @@
 import { rename, rm } from "node:fs/promises";
+import { defined } from "../../../util/defined.ts";
 import type { ImageChecksum } from "../../../util/image-checksum.ts";
 import { IMAGE_HEAD_BYTES, IMAGE_TAIL_BYTES } from "../image/image-format.ts";
 import type { Inspected } from "../image/inspect-image.ts";
@@ -56,8 +57,7 @@ export async function importImage(
     const intake = {
       bytesMax,
       checksum: image.checksum,
-      onBytes: (doneBytes: bigint) =>
-        onProgress?.({ doneBytes, ...(totalBytes === undefined ? {} : { totalBytes }) }),
+      onBytes: (doneBytes: bigint) => onProgress?.({ doneBytes, ...defined({ totalBytes }) }),
     };
     await withGoodImage(async () => {
       const bytes = startChecked(inspector, image.bytes, signal);

@@ -1,4 +1,5 @@
 import { chmod, rename, rm, stat } from "node:fs/promises";
+import { defined } from "../../../util/defined.ts";
 import { ifThere, isAbsent } from "../../../util/errno.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Mark } from "../../mark.ts";
@@ -37,7 +38,7 @@ export async function findVolume(layout: Layout, id: string): Promise<VolumeInfo
       path,
       virtualSizeBytes,
       actualSizeBytes: blocks * STAT_BLOCK_BYTES,
-      ...(sidecar.baseId === undefined ? {} : { baseId: sidecar.baseId }),
+      ...defined({ baseId: sidecar.baseId }),
     };
   } catch (error) {
     if (isAbsent(error)) return undefined;
@@ -150,7 +151,7 @@ export function sidecarOf({ mark, sizeBytes, baseId }: NewVolume): Sidecar {
   return {
     kind: SIDECAR_KIND,
     mark: { owner, transactionId },
-    ...(baseId === undefined ? {} : { baseId }),
+    ...defined({ baseId }),
     createdSizeBytes: `${sizeBytes}`,
   };
 }

@@ -1,3 +1,4 @@
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Random } from "../../../util/random.ts";
 import { guarded, type LeastRate } from "../guarded.ts";
@@ -82,7 +83,7 @@ interface Begun {
 async function* wholeBytes(begun: Begun): AsyncGenerator<Uint8Array> {
   const { options, signal, tries } = begun;
   const { idleTimeoutMs, leastRate } = options;
-  const guards = { idleTimeoutMs, signal, ...(leastRate === undefined ? {} : { leastRate }) };
+  const guards = { idleTimeoutMs, signal, ...defined({ leastRate }) };
   let { answer } = begun;
   let bytes = begun.body.bytes;
   let { totalBytes } = begun.body;
