@@ -66,7 +66,10 @@ function withoutJournal(datastore: Datastore): Datastore {
     get: (key) => datastore.get(key),
     list: (prefix, page) => datastore.list(prefix, page),
     checkRoom: () => datastore.checkRoom(),
-    watch: (prefix, listener) => datastore.watch(prefix, listener),
+    snapshot: (prefix) => datastore.snapshot(prefix),
+    revision: () => datastore.revision(),
+    watch: (prefix, fromRevision, listener) => datastore.watch(prefix, fromRevision, listener),
+    seen: (revision) => datastore.seen(revision),
     async batch({ puts = [], deletes = [], conditions = [] }: Writes) {
       const kept = {
         puts: puts.filter(({ key }) => isKept(key)),

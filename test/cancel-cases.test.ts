@@ -20,7 +20,7 @@ const BEFORE_PIVOT: readonly FaultPoint[] = [
 const AFTER_PIVOT: readonly FaultPoint[] = ["after_commit", "before_retriable"];
 
 async function newPrepared({ nodeCount = 1, prepare }: RpcCase): Promise<World> {
-  const world = await newWorld({ nodeCount, inMemory: true });
+  const world = await newWorld({ nodeCount, inMemory: true, deliversLate: true });
   await prepare(world);
   return world;
 }

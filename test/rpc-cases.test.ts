@@ -29,7 +29,7 @@ test("every RPC that changes something has its unwind cases", () => {
 test("every step of the registry is run by one of them", async () => {
   const run = new Set([NOT_UNDOABLE]);
   for (const { nodeCount = 1, prepare, call } of cases) {
-    await using world = await newWorld({ nodeCount, inMemory: true });
+    await using world = await newWorld({ nodeCount, inMemory: true, deliversLate: true });
     world.faults = ({ step }) => void run.add(step);
     await prepare(world);
     await call(world);
@@ -54,7 +54,7 @@ const NAMES_NONE = ["CopyBase", "Repair"];
 test.for(cases.filter(({ rpc }) => !NAMES_NONE.includes(rpc)))(
   "$rpc names its transaction in its answer, and in its error",
   async ({ rpc, nodeCount = 1, prepare, call }) => {
-    await using world = await newWorld({ nodeCount, inMemory: true });
+    await using world = await newWorld({ nodeCount, inMemory: true, deliversLate: true });
     await prepare(world);
     world.faults = ({ kind, point }) => {
       if (kind === rpc && point === "before_commit") throw new Error("injected");

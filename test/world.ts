@@ -4,9 +4,11 @@ import { join } from "node:path";
 import type { Transport } from "@connectrpc/connect";
 import { type OpenedApi, openApi } from "../src/api/api.ts";
 import { keptRequests } from "../src/api/core/idempotency/kept-request.ts";
+import type { Amounts } from "../src/api/pool/inventory/amounts.ts";
 import { resources } from "../src/api/resources.ts";
-import type { Datastore } from "../src/datastore/datastore.ts";
+import { caughtUp, type Datastore } from "../src/datastore/datastore.ts";
 import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
+import { lateDelivery } from "../src/datastore/late-delivery.ts";
 import { memoryDatastore } from "../src/datastore/memory/memory-datastore.ts";
 import { sqliteDatastore } from "../src/datastore/sqlite/sqlite-datastore.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
@@ -18,6 +20,8 @@ import { silentLog } from "../src/util/log.ts";
 import { systemRandom } from "../src/util/random.ts";
 import { type Clients, clientsOf } from "./clients.ts";
 import { type FakeNode, newFakeNode } from "./fake-node.ts";
+import { DELIVERS_LATE, SEED } from "./seeds.ts";
+import { newDice } from "./sim/dice.ts";
 
 /** A whole control plane in one process: a real SQLite file, real transactions, nodes with fake drivers. */
 export interface World extends Clients, AsyncDisposable {
@@ -29,6 +33,10 @@ export interface World extends Clients, AsyncDisposable {
   faults: Faults;
   /** Everything that a request could leave behind: records, locks, and what is on the nodes. */
   residue(): Promise<Residue>;
+  /** Resolves when the API has been told of all that is written: for who looks at what it keeps in memory. */
+  seen(): Promise<void>;
+  /** What the API counts as used on a node. */
+  usedOn(nodeName: string): Promise<Amounts>;
   /**
    * As if the API process had died and come back: it is opened anew on the same file, and what was open
    * is brought to rest, with these faults. What it had running is abandoned as it stands.
@@ -52,9 +60,13 @@ export interface WorldOptions {
   readonly nodeClock?: Clock;
   readonly idempotencyRetentionMs?: number;
   readonly storageRequestRatioMin?: number;
+  /** Whether the API is told of what is written some time later, as by a datastore on another machine. */
+  readonly deliversLate?: boolean;
   /** Keeps the records in memory, where they outlive a restart of the API but not the world: quicker. */
   readonly inMemory?: boolean;
 }
+
+const LATE = { clock: systemClock, random: newDice(SEED), delayMsMax: 10 };
 
 const HEARTBEAT_MS = 3_000;
 
@@ -79,6 +91,7 @@ export async function newWorld({
   nodeClock = systemClock,
   idempotencyRetentionMs,
   storageRequestRatioMin = 0,
+  deliversLate = DELIVERS_LATE,
   inMemory = false,
 }: WorldOptions = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "n0-world-"));
@@ -89,7 +102,8 @@ export async function newWorld({
   );
   let datastore: Datastore;
   const open = async () => {
-    datastore = inMemory ? memory : sqliteDatastore({ path: join(folder, "n0core.sqlite") });
+    const own = inMemory ? memory : sqliteDatastore({ path: join(folder, "n0core.sqlite") });
+    datastore = deliversLate ? await lateDelivery(own, LATE) : own;
     return await openApi({
       datastore,
       agentTransport: (address) => peers.get(address)!.transport,
@@ -138,6 +152,11 @@ export async function newWorld({
         inHand: opened.api.engine.live.all().length,
       };
     },
+    seen: () => caughtUp(datastore),
+    async usedOn(nodeName) {
+      await caughtUp(datastore);
+      return opened.api.inventory.get(nodeName).used;
+    },
     async restart(faults = noFaults) {
       world.faults = faults;
       await opened[Symbol.asyncDispose]();
@@ -169,6 +188,7 @@ export async function newWorld({
       storageBytes: 4096n << 30n,
     });
   }
+  await world.seen();
   return world;
 }
 

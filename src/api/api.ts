@@ -17,6 +17,7 @@ import type { Api } from "./core/context.ts";
 import { KeyedRequests } from "./core/idempotency/keyed-requests.ts";
 import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
 import { pruneKeptRequests } from "./core/idempotency/prune.ts";
+import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
 import { takeOver } from "./core/saga/take-over.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
@@ -109,7 +110,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
 
   const recovered = await engine.recover(async (header) => takeOver(api, header));
   if (recovered > 0) log.info("took over open transactions", { count: recovered });
-  observed.start(datastore);
+  observed.start();
   const { idempotencyRetentionMs: retentionMs = IDEMPOTENCY_RETENTION_MS } = options;
   const { historyRetentionMs = HISTORY_RETENTION_MS } = options;
   const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs });
@@ -125,7 +126,8 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   return {
     api,
     recovered,
-    routes: (router) => {
+    routes: (given) => {
+      const router = caughtUpRouter(given, datastore);
       for (const { service, routes } of resources) {
         router.service(service, keyedRoutes(service, routes(api), keyed));
       }

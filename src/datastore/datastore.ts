@@ -36,6 +36,12 @@ export type Change =
 
 export type WatchListener = (changes: readonly Change[], revision: number) => void;
 
+/** Records as they were at one revision. */
+export interface Snapshot {
+  readonly entries: readonly Entry[];
+  readonly revision: number;
+}
+
 export interface Page {
   /** Only keys after this one, in the order asked for. */
   readonly after?: string;
@@ -56,6 +62,12 @@ export interface Datastore extends AsyncDisposable {
   /** The records whose keys begin with `prefix`, in key order unless the page says otherwise. */
   list(prefix: string, page?: Page): Promise<readonly Entry[]>;
 
+  /** As `list`, of all records at once, with the revision to watch from: no change falls in between. */
+  snapshot(prefix: string): Promise<Snapshot>;
+
+  /** The revision of the last batch. */
+  revision(): Promise<number>;
+
   /**
    * Writes all or nothing, durably, if every condition holds. Batches take effect in the order they are
    * asked for. A key stands in `puts` or in `deletes`, once: etcd takes no other.
@@ -74,12 +86,24 @@ export interface Datastore extends AsyncDisposable {
   checkRoom(): void;
 
   /**
-   * Calls `listener` with what each later batch changed under `prefix`, in order, a batch at a time, and
-   * before the batch resolves for its writer. A listener that throws ends the process.
+   * Calls `listener` with what each batch after `fromRevision` changed under `prefix`: in order, a batch at a
+   * time, each once. It may be called before this returns, and long after the batch has resolved for its
+   * writer. All listeners are told of a batch before any is told of the next one, in the order in which they
+   * began. A listener that throws ends the process.
    *
+   * @param fromRevision that of a snapshot, or of a batch, of a moment ago.
    * @returns a function that ends it.
+   * @throws N0Error `aborted` where the changes since are no longer known: take a snapshot again.
    */
-  watch(prefix: string, listener: WatchListener): () => void;
+  watch(prefix: string, fromRevision: number, listener: WatchListener): () => void;
+
+  /** Resolves when the listeners have been told of every batch up to this revision. */
+  seen(revision: number): Promise<void>;
+}
+
+/** Resolves when the listeners have been told of every batch that was written before this was called. */
+export async function caughtUp(datastore: Pick<Datastore, "revision" | "seen">): Promise<void> {
+  await datastore.seen(await datastore.revision());
 }
 
 /** A condition of a batch did not hold: somebody else was faster. */

@@ -33,6 +33,14 @@ export class Records {
     return await this.listPrefix(of, of.under(...parts), page);
   }
 
+  /** All of them, with the revision to watch from. */
+  async snapshot<T>(
+    of: Collection<T>,
+  ): Promise<{ readonly stored: readonly Stored<T>[]; readonly revision: number }> {
+    const { entries, revision } = await this.#datastore.snapshot(of.prefix);
+    return { stored: entries.map((entry) => this.#decode(of, entry)), revision };
+  }
+
   /** As `list`, by the beginning of the last part. */
   async listPrefix<T>(
     of: Collection<T>,

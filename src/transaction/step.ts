@@ -61,7 +61,8 @@ export interface RecordStep<C, I extends Json, W>
     context: C,
     input: I,
     scope: StepScope,
-    write: (writes: W) => Promise<unknown>,
+    /** @returns the batch's revision. */
+    write: (writes: W) => Promise<number>,
   ): Promise<void>;
 }
 

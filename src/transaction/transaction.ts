@@ -174,8 +174,9 @@ export class Transaction<C, W> {
     await beforeAct();
     let isJournaled = false;
     const write = async (writes: W) => {
-      await this.#started(row, writes);
+      const generation = await this.#started(row, writes);
       isJournaled = true;
+      return generation;
     };
     await step.writeRecords(this.context, input, this.#scope(this.#generation), write);
     // It found everything as it should be; that it was asked for belongs into the journal all the same.

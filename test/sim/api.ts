@@ -1,6 +1,7 @@
 import type { Transport } from "@connectrpc/connect";
 import { type OpenedApi, openApi } from "../../src/api/api.ts";
 import type { Datastore } from "../../src/datastore/datastore.ts";
+import { lateDelivery } from "../../src/datastore/late-delivery.ts";
 import { serverInterceptors } from "../../src/rpc/interceptors.ts";
 import { localTransport } from "../../src/rpc/local-transport.ts";
 import type { FaultPoint } from "../../src/transaction/faults.ts";
@@ -19,6 +20,8 @@ export type Death =
 /** Shorter than most rounds, so that others meet what needs an operator. */
 const GIVE_UP_AFTER_MS = 1_000;
 
+const LATE_MS_MAX = 1_000;
+
 interface Doom {
   left: number;
   readonly point: FaultPoint | undefined;
@@ -34,6 +37,8 @@ export interface SimulatedApiOptions {
   readonly node: (address: string) => Endpoint;
   readonly onBatch: (batch: Batch) => void;
   readonly wrapDatastore: (datastore: Datastore) => Datastore;
+  /** Whether the API is told late of what is written, by as much as a second. */
+  readonly deliversLate: boolean;
 }
 
 /** The API process, whichever incarnation of it runs, on records that outlive it. */
@@ -86,9 +91,10 @@ export class SimulatedApi implements Endpoint {
   }
 
   async #open(process: Process, datastore: Datastore): Promise<void> {
-    const { timeline, dice } = this.#options;
+    const { timeline, dice, deliversLate } = this.#options;
+    const late = { clock: timeline.clockOf(process), random: dice, delayMsMax: LATE_MS_MAX };
     const opened = await openApi({
-      datastore,
+      datastore: deliversLate ? await lateDelivery(datastore, late) : datastore,
       agentTransport: (address) => this.#toAgent(process, address),
       links: { consoleUrl: (name) => name, downloadUrl: (name) => name },
       nameservers: ["192.0.2.53"],

@@ -109,6 +109,8 @@ export function simulatedDatastore(options: SimulatedDatastoreOptions): Datastor
   return {
     get: (key) => read(() => durable.get(key)),
     list: (prefix, page) => read(() => durable.list(prefix, page)),
+    snapshot: (prefix) => read(() => durable.snapshot(prefix)),
+    revision: () => read(() => durable.revision()),
     batch(writes) {
       if (process.isAlive) onPort();
       if (!process.isAlive) return never();
@@ -118,15 +120,16 @@ export function simulatedDatastore(options: SimulatedDatastoreOptions): Datastor
       });
     },
     checkRoom: () => durable.checkRoom(),
-    watch(prefix, listener) {
+    watch(prefix, fromRevision, listener) {
       if (!process.isAlive) return () => {};
-      const stop = durable.watch(prefix, listener);
+      const stop = durable.watch(prefix, fromRevision, listener);
       stops.add(stop);
       return () => {
         stops.delete(stop);
         stop();
       };
     },
+    seen: (revision) => (process.isAlive ? durable.seen(revision) : never()),
     async [Symbol.asyncDispose]() {
       for (const stop of stops) stop();
     },

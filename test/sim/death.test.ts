@@ -57,7 +57,7 @@ test("what a process asked for and did not get before its death is never answere
 test("what its code still writes after its death has no effect, and it is told of nothing", async () => {
   const { process, durable, datastore, told, pass } = newParts();
   const heard: number[] = [];
-  datastore.watch("", (_, revision) => heard.push(revision));
+  datastore.watch("", 0, (_, revision) => heard.push(revision));
   await Promise.all([datastore.batch({ puts: [{ key: "a/1", value }] }), pass(100)]);
   expect([heard, told]).toEqual([[1], ["batch 1"]]);
   process.kill();

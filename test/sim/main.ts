@@ -7,13 +7,14 @@ import { shrink } from "./shrink.ts";
 import { type Coverage, type Result, type SimulationOptions, simulate } from "./simulation.ts";
 import { defined } from "../../src/util/defined.ts";
 
-const HELP = `Usage: npm run sim -- [--seed N] [--ops N] [--nodes N] [--clients N] [--keep N,…] [--trace] [--bug NAME]
+const HELP = `Usage: npm run sim -- [--seed N] [--ops N] [--nodes N] [--clients N] [--keep N,…] [--late] [--trace] [--bug NAME]
 
   --seed     what everything is drawn from; ${SEED} unless told
   --ops      requests that the clients send, 20000 unless told
   --nodes    3 unless told
   --clients  8 unless told
   --keep     leaves out all but these requests and faults, as a shrunk failure names them: 3,7-9
+  --late     the API is told of what is written some time later, as by a datastore on another machine
   --trace    prints all that happens
   --bug      plants a bug, to see how it is found: ${BUGS.map(({ name }) => `"${name}"`).join(", ")}
 
@@ -31,6 +32,7 @@ function readOptions(): SimulationOptions & { readonly trace: boolean } {
       nodes: { type: "string" },
       clients: { type: "string" },
       keep: { type: "string" },
+      late: { type: "boolean" },
       trace: { type: "boolean" },
       bug: { type: "string" },
       help: { type: "boolean", short: "h" },
@@ -50,6 +52,7 @@ function readOptions(): SimulationOptions & { readonly trace: boolean } {
     nodes: numberOf("nodes", values.nodes ?? "3", 1),
     clients: numberOf("clients", values.clients ?? "8", 1),
     trace: values.trace === true,
+    deliversLate: values.late === true,
     ...(values.keep === undefined
       ? {}
       : { keep: new Set(values.keep.split(",").flatMap(numbersOf)) }),
@@ -81,10 +84,11 @@ function inRanges(numbers: readonly number[]): string {
   return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join();
 }
 
-function commandOf({ seed, ops, nodes, clients, bug }: SimulationOptions, keep: readonly number[]) {
+function commandOf(options: SimulationOptions, keep: readonly number[]) {
+  const { seed, ops, nodes, clients, bug, deliversLate } = options;
   const scale = `--seed ${seed} --ops ${ops} --nodes ${nodes} --clients ${clients}`;
   const planted = bug === undefined ? "" : ` --bug "${bug.name}"`;
-  return `npm run sim -- ${scale}${planted}${keep.length === 0 ? "" : ` --keep ${inRanges(keep)}`}`;
+  return `npm run sim -- ${scale}${planted}${deliversLate === true ? " --late" : ""}${keep.length === 0 ? "" : ` --keep ${inRanges(keep)}`}`;
 }
 
 function printCoverage({

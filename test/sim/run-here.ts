@@ -4,10 +4,14 @@ import { simulate } from "./simulation.ts";
 const scale = { ops: 10_000, nodes: 3, clients: 8 };
 
 /** Half of what a run of all tests simulates; the other half runs beside it. */
-export async function expectAllWell(seed: number): Promise<void> {
+export async function expectAllWell(
+  seed: number,
+  { deliversLate = false }: { readonly deliversLate?: boolean } = {},
+): Promise<void> {
   console.log(`simulating with seed ${seed}`);
-  const { violations, ops, coverage } = await simulate({ ...scale, seed });
-  const command = `npm run sim -- --seed ${seed} --ops ${scale.ops}`;
+  const { violations, ops, coverage } = await simulate({ ...scale, seed, deliversLate });
+  const late = deliversLate ? " --late" : "";
+  const command = `npm run sim -- --seed ${seed} --ops ${scale.ops}${late}`;
   expect(violations, `shrink it with: ${command}`).toEqual([]);
   expect(ops).toBe(scale.ops);
   // A run that does nothing finds nothing.

@@ -29,6 +29,8 @@ export interface Bug {
 export interface SimulationOptions extends Scale {
   readonly seed: number;
   readonly bug?: Bug;
+  /** The API is told late of what is written. */
+  readonly deliversLate?: boolean;
   /** Only these items are done; all unless given. */
   readonly keep?: ReadonlySet<number>;
   readonly onRound?: (progress: Progress) => void;
@@ -117,6 +119,7 @@ export class Simulation {
       node: (address) => this.nodes.find((node) => node.address === address)!,
       onBatch: (batch) => model.onBatch(batch),
       wrapDatastore: bug?.wrapDatastore ?? ((datastore) => datastore),
+      deliversLate: options.deliversLate ?? false,
     });
     this.nodes = Array.from({ length: nodes }, (_, i) => {
       const name = `node-${i + 1}`;

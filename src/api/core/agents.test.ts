@@ -14,6 +14,7 @@ test("an agent is reached by its node's name and address, anew where the address
   });
   for (let i = 0; i < 2; i += 1) agents.get("node-1");
   await world.nodes.applyNode({ name: "node-1", address: "elsewhere:1" });
+  await world.seen();
   for (let i = 0; i < 2; i += 1) expect(agents.get("node-1").address).toBe("elsewhere:1");
   expect(asked).toEqual([
     ["node-1:20181", "node-1"],

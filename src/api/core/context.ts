@@ -63,8 +63,11 @@ export type Tx = Omit<Transaction<SagaContext, Writes>, "commit">;
 /** A step that only writes records. */
 export type SagaRecordStep<I extends Json> = RecordStep<SagaContext, I, Writes>;
 
-/** Where such a step hands its writes to: the journal's batch or, in its undo, one of their own. */
-export type WriteBatch = (writes: Writes) => Promise<unknown>;
+/**
+ * Where such a step hands its writes to: the journal's batch or, in its undo, one of their own. Resolves to
+ * the batch's revision.
+ */
+export type WriteBatch = (writes: Writes) => Promise<number>;
 
 /** The part of a request that is not its message. */
 export interface Call {

@@ -4,30 +4,43 @@ import {
   type Datastore,
   type Entry,
   findTooLarge,
+  type Page,
 } from "../datastore.ts";
 import { Watchers } from "../watchers.ts";
 
 /** Records that live as long as the process: for tests and for the simulation. */
 export function memoryDatastore(): Datastore {
   const entries = new Map<string, Entry>();
-  const watchers = new Watchers();
+  const watchers = new Watchers(0);
   let revision = 0;
+
+  function list(
+    prefix: string,
+    { after, limit, isDescending = false }: Page = { limit: Number.POSITIVE_INFINITY },
+  ): readonly Entry[] {
+    const sign = isDescending ? -1 : 1;
+    const isAfter = (key: string) => after === undefined || sign * compareBytes(key, after) > 0;
+    return [...entries.values()]
+      .filter(({ key }) => key.startsWith(prefix) && isAfter(key))
+      .sort((a, b) => sign * compareBytes(a.key, b.key))
+      .slice(0, limit);
+  }
 
   return {
     async get(key) {
       return entries.get(key);
     },
 
-    async list(
-      prefix,
-      { after, limit, isDescending = false } = { limit: Number.POSITIVE_INFINITY },
-    ) {
-      const sign = isDescending ? -1 : 1;
-      const isAfter = (key: string) => after === undefined || sign * compareBytes(key, after) > 0;
-      return [...entries.values()]
-        .filter(({ key }) => key.startsWith(prefix) && isAfter(key))
-        .sort((a, b) => sign * compareBytes(a.key, b.key))
-        .slice(0, limit);
+    async list(prefix, page) {
+      return list(prefix, page);
+    },
+
+    async snapshot(prefix) {
+      return { entries: list(prefix), revision };
+    },
+
+    async revision() {
+      return revision;
     },
 
     async batch({ puts = [], deletes = [], conditions = [] }) {
@@ -48,13 +61,16 @@ export function memoryDatastore(): Datastore {
         entries.set(key, entry);
         changes.push({ kind: "put", entry });
       }
-      watchers.notify(changes, revision);
+      watchers.notify({ changes, revision });
       return revision;
     },
 
     checkRoom: () => {},
 
-    watch: (prefix, listener) => watchers.add(prefix, listener),
+    watch: (prefix, fromRevision, listener) => watchers.add(prefix, fromRevision, listener),
+
+    // A batch resolves when they have been told.
+    async seen() {},
 
     async [Symbol.asyncDispose]() {},
   };

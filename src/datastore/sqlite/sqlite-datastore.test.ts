@@ -141,7 +141,7 @@ test("batches that come together share one durable commit", async () => {
 test("a batch that cannot be written does not fail those it shares a commit with", async () => {
   await using datastore = sqliteDatastore({ path: newPath() });
   const seen: string[] = [];
-  datastore.watch("", (changes) => {
+  datastore.watch("", await datastore.revision(), (changes) => {
     for (const change of changes) if (change.kind === "put") seen.push(change.entry.key);
   });
   const results = await Promise.allSettled([

@@ -59,10 +59,10 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
     reserveBytes === 0 ? undefined : openReserve({ path: `${path}-reserve`, bytes: reserveBytes });
   let refilledAtMs = clock.nowMs();
   const statements = prepare(database);
-  const watchers = new Watchers();
   // Above the clock, so that they go on growing where an older copy of the file was put back: agents
   // refuse what is older than what they have seen.
   let revision = Math.max(statements.readRevision(), clock.nowMs() * 1_000);
+  const watchers = new Watchers(revision);
   let waiting: Waiting[] = [];
   let isScheduled = false;
 
@@ -91,7 +91,7 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
         const own = revision;
         const changes = apply(statements, writes, own);
         settled.push(() => {
-          watchers.notify(changes, own);
+          watchers.notify({ changes, revision: own });
           resolve(own);
         });
       }
@@ -168,6 +168,14 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
         return statements.list.all(start, end, limit).map(toEntry);
       }),
 
+    snapshot: (prefix) =>
+      read(() => ({
+        entries: statements.list.all(prefix, endOf(prefix), -1).map(toEntry),
+        revision,
+      })),
+
+    revision: () => Promise.resolve(revision),
+
     batch(writes) {
       return new Promise((resolve, reject) => {
         waiting.push({ writes, resolve, reject });
@@ -180,7 +188,10 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
       if (reserve?.isSpent === true) throw livesOnReserve();
     },
 
-    watch: (prefix, listener) => watchers.add(prefix, listener),
+    watch: (prefix, fromRevision, listener) => watchers.add(prefix, fromRevision, listener),
+
+    // They are told in the turn in which the batch is written.
+    seen: () => Promise.resolve(),
 
     async [Symbol.asyncDispose]() {
       while (waiting.length > 0) flush();

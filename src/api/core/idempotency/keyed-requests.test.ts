@@ -84,6 +84,7 @@ test("a client that goes away ends what it began only if no other waits for the 
   const first = virtualMachines.createVirtualMachine(webRequest(), { signal: client.signal });
   const ended = expect(first).rejects.toThrow();
   await until(() => hold.count === 1);
+  await world.seen();
   const second = virtualMachines.createVirtualMachine(webRequest());
   await new Promise(setImmediate);
   client.abort();

@@ -1,8 +1,12 @@
 import { expect, test } from "vitest";
 import { fc } from "../../../../test/properties.ts";
+import { SEED } from "../../../../test/seeds.ts";
+import { newDice } from "../../../../test/sim/dice.ts";
 import { jsonCollection, put, remove } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
+import { lateDelivery } from "../../../datastore/late-delivery.ts";
 import { memoryDatastore } from "../../../datastore/memory/memory-datastore.ts";
+import { systemClock } from "../../../util/clock.ts";
 import { Mirror } from "./mirror.ts";
 
 const counts = jsonCollection<{ readonly count: number }>("count");
@@ -14,7 +18,8 @@ test("a mirror holds what the datastore holds, whatever is written before and af
   });
   await fc.assert(
     fc.asyncProperty(fc.array(write), fc.array(write), async (before, after) => {
-      await using datastore = memoryDatastore();
+      const late = { clock: systemClock, random: newDice(SEED), delayMsMax: 1 };
+      await using datastore = await lateDelivery(memoryDatastore(), late);
       const apply = async (batch: typeof before) => {
         for (const { name, count } of batch) {
           const writes =
@@ -28,6 +33,7 @@ test("a mirror holds what the datastore holds, whatever is written before and af
         sum += (is?.value.count ?? 0) - (was?.value.count ?? 0);
       });
       await apply(after);
+      await mirror.seen(await datastore.revision());
       const stored = await datastore.list(counts.prefix);
       expect([...mirror.values()].map(({ key, revision }) => `${key}@${revision}`).sort()).toEqual(
         stored.map(({ key, revision }) => `${key}@${revision}`).sort(),
@@ -38,13 +44,13 @@ test("a mirror holds what the datastore holds, whatever is written before and af
   );
 });
 
-test("a change that falls between watching and listing is not overwritten by what was listed", async () => {
+test("a change that falls between listing and watching is not missed", async () => {
   await using datastore = memoryDatastore();
   await datastore.batch(put(counts, ["a"], { count: 1 }));
   const late = {
     ...datastore,
-    list: async (prefix: string) => {
-      const listed = await datastore.list(prefix);
+    snapshot: async (prefix: string) => {
+      const listed = await datastore.snapshot(prefix);
       await datastore.batch(
         merge(put(counts, ["a"], { count: 2 }), put(counts, ["b"], { count: 3 })),
       );

@@ -13,15 +13,16 @@ export type MirrorListener<T> = (
  * lag behind the datastore, so whoever decides by it writes on the condition that it was right.
  */
 export class Mirror<T> implements Disposable {
+  readonly #datastore: Datastore;
   readonly #of: Collection<T>;
   readonly #listener: MirrorListener<T>;
   readonly #stored = new Map<string, Stored<T>>();
-  readonly #stop: () => void;
+  #stop = () => {};
 
   private constructor(datastore: Datastore, of: Collection<T>, listener: MirrorListener<T>) {
+    this.#datastore = datastore;
     this.#of = of;
     this.#listener = listener;
-    this.#stop = datastore.watch(of.prefix, (changes) => changes.forEach((c) => this.#apply(c)));
   }
 
   static async open<T>(
@@ -30,11 +31,19 @@ export class Mirror<T> implements Disposable {
     listener: MirrorListener<T> = () => {},
   ): Promise<Mirror<T>> {
     const mirror = new Mirror(datastore, of, listener);
-    for (const entry of await datastore.list(of.prefix)) {
-      // What the watch brought while the list was being read is newer.
-      if (!mirror.#stored.has(entry.key)) mirror.#apply({ kind: "put", entry });
-    }
+    const { entries, revision } = await datastore.snapshot(of.prefix);
+    for (const entry of entries) mirror.#apply({ kind: "put", entry });
+    mirror.#stop = datastore.watch(of.prefix, revision, (changes) => {
+      for (const change of changes) mirror.#apply(change);
+    });
+    // Those opened before are at this revision too from here on: what one shows fits what another does.
+    await mirror.seen(revision);
     return mirror;
+  }
+
+  /** Resolves when it holds what was written up to this revision. */
+  async seen(revision: number): Promise<void> {
+    await this.#datastore.seen(revision);
   }
 
   get(...parts: readonly string[]): Stored<T> | undefined {

@@ -32,8 +32,9 @@ export async function* watchObjects<T>(
 ): AsyncGenerator<ObjectChange<T>> {
   using changed = new ChangedNames(AbortSignal.any([signal, api.shutdown]));
   using stops = new DisposableStack();
+  const { stored, revision } = await api.records.snapshot(of);
   for (const source of [of, ...alsoFrom]) {
-    const stop = api.datastore.watch(source.prefix, (changes) => {
+    const stop = api.datastore.watch(source.prefix, revision, (changes) => {
       for (const c of changes) {
         changed.add(source.parts(c.kind === "put" ? c.entry.key : c.key)[0]!);
       }
@@ -41,9 +42,11 @@ export async function* watchObjects<T>(
     stops.defer(stop);
   }
   if (touches !== undefined) stops.defer(touches((touched) => changed.add(touched)));
+  // What is shown beside the records is at least as new as they are.
+  await api.datastore.seen(revision);
 
   const known = new Set<string>();
-  for (const { key, value } of await api.records.list(of)) {
+  for (const { key, value } of stored) {
     const own = of.parts(key)[0]!;
     if (name !== "" && own !== name) continue;
     known.add(own);

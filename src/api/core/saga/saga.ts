@@ -1,5 +1,5 @@
 import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
-import { ConflictError } from "../../../datastore/datastore.ts";
+import { ConflictError, caughtUp } from "../../../datastore/datastore.ts";
 import type { Held } from "../../../datastore/lock-table.ts";
 import { TRANSACTION_HEADER } from "../../../rpc/errors.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
@@ -92,7 +92,11 @@ async function run<T>(
   using _wait = within === undefined ? undefined : waitingFor(api, within, live);
   const own = within === undefined ? [live.id] : [live.id, within.id];
   const held = await takeSettledKeys(api, call, live, keys, waits);
-  if (!seesToPending) await orLetGo(api, live, held, () => throwIfPending(api, held.keys, own));
+  await orLetGo(api, live, held, async () => {
+    // Whoever held the keys before may have changed what is looked at in memory.
+    await caughtUp(api.datastore);
+    if (!seesToPending) await throwIfPending(api, held.keys, own);
+  });
   const options = {
     kind,
     guards: held.keys,

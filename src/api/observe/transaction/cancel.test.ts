@@ -141,10 +141,11 @@ test("what is committed is not cancelled, and it is told what becomes of it", as
 });
 
 test("a cancel that comes while the commit is being written finds it committed", async () => {
-  await using world = await newWorld({ inMemory: true });
+  // The watcher is how the test knows of the moment.
+  await using world = await newWorld({ inMemory: true, deliversLate: false });
   let cancelled: Promise<unknown> = Promise.resolve();
   const { datastore } = world.opened.api;
-  const stop = datastore.watch("user/", () => {
+  const stop = datastore.watch("user/", await datastore.revision(), () => {
     const [live] = world.opened.api.engine.live.all();
     // The batch is written, and its writer does not know yet.
     cancelled = refused(world.transactions.cancelTransaction({ id: live!.id }));

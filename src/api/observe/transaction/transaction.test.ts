@@ -165,10 +165,12 @@ test("a watch of one shows each step, and ends when it is at rest", async () => 
   const { world, gate, made } = await newHeldWorld();
   await using _ = world;
   const { id } = (await newest(world))!;
-  const seen = collect(world.transactions.watchTransactions({ id }));
+  const watch = reader(world.transactions.watchTransactions({ id }));
+  const all = [(await watch.next()).transaction!];
   gate.open();
   await made;
-  const all = (await seen).map(({ transaction }) => transaction!);
+  while (all.at(-1)!.phase !== Phase.DONE) all.push((await watch.next()).transaction!);
+  expect(await watch.ended()).toBe(true);
   expect(all[0]?.phase).toBe(Phase.RUNNING);
   expect(all.at(-1)?.phase).toBe(Phase.DONE);
   const counts = all.map(({ steps }) => steps.length);

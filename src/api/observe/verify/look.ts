@@ -1,4 +1,4 @@
-import type { Datastore } from "../../../datastore/datastore.ts";
+import { caughtUp, type Datastore } from "../../../datastore/datastore.ts";
 import { transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
 import type { Api } from "../../core/context.ts";
@@ -54,7 +54,7 @@ export async function look(api: Api, scope: Scope): Promise<Look> {
 /** One look; enough where the keys of what is looked at are held. */
 export async function lookOnce(api: Api, scope: Scope): Promise<Look> {
   // Before anything is read: whoever begins from here on is seen, whoever began before is in the records.
-  using seen = watchTransactions(api.datastore);
+  using seen = await watchTransactions(api.datastore);
   const before = await Snapshot.read(api);
   const machines = await planMachines(api, before);
   // What was on a lost node is gone, as somebody has said: there is nobody to be asked.
@@ -64,6 +64,7 @@ export async function lookOnce(api: Api, scope: Scope): Promise<Look> {
     .map(({ value }) => value.name);
   const answers = await askNodes(api, names, machines, scope.signal);
   const after = await Snapshot.read(api);
+  await caughtUp(api.datastore);
 
   const seedsAsked = new Map(machines.map(({ vm, plan }) => [vm.name, JSON.stringify(plan?.seed)]));
   const isWanted = (nodeName: string) => scope.nodeNames?.has(nodeName) ?? true;
@@ -126,9 +127,10 @@ interface Watching extends Disposable {
 }
 
 /** The headers that are written until it is disposed of. */
-function watchTransactions(datastore: Datastore): Watching {
+async function watchTransactions(datastore: Datastore): Promise<Watching> {
   const headers: TransactionHeader[] = [];
-  const stop = datastore.watch(transactionCollection.prefix, (changes) => {
+  const fromRevision = await datastore.revision();
+  const stop = datastore.watch(transactionCollection.prefix, fromRevision, (changes) => {
     for (const change of changes) {
       if (change.kind === "put") headers.push(transactionCollection.decode(change.entry.value));
     }

@@ -1,5 +1,11 @@
 import { type Collection, put, putNew, remove, unchanged } from "../../../datastore/collection.ts";
-import { ConflictError, type Datastore, merge, type Writes } from "../../../datastore/datastore.ts";
+import {
+  ConflictError,
+  caughtUp,
+  type Datastore,
+  merge,
+  type Writes,
+} from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { Node } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import type { Clock } from "../../../util/clock.ts";
@@ -68,6 +74,7 @@ export class Inventory implements Disposable {
   readonly #clock: Clock;
   readonly #mirrors = new DisposableStack();
   readonly #entries = new Map<string, Entry>();
+  readonly #listeners = new Set<(nodeName: string) => void>();
   /** Makes those of this process wait instead of colliding; the condition is what makes it safe. */
   readonly #mutex = newKeyedMutex();
   #computes!: Mirror<ComputeReservation>;
@@ -112,6 +119,15 @@ export class Inventory implements Disposable {
         inventory.#entryOf(allocations, key).revision = after?.revision ?? 0;
       }),
     );
+    const revision = await datastore.revision();
+    await datastore.seen(revision);
+    // After the mirrors: who is told of a node finds it here.
+    const stop = datastore.watch(nodes.prefix, revision, (changes) => {
+      for (const change of changes) {
+        if (change.kind === "put") inventory.#tell(nodes.parts(change.entry.key)[0]!);
+      }
+    });
+    inventory.#mirrors.defer(stop);
     return inventory;
   }
 
@@ -134,6 +150,12 @@ export class Inventory implements Disposable {
   /** As `views`, with what other requests are about to reserve counted in: for choosing a node. */
   viewsWithHolds(): NodeView[] {
     return this.#viewAll(({ usedAndHeld }) => usedAndHeld);
+  }
+
+  /** Calls `listener` with the name of each node that is made or changed from here on. */
+  onNode(listener: (nodeName: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Until it is disposed of, others that choose a node count `asked` as used there. Nothing rests on it. */
@@ -301,13 +323,19 @@ export class Inventory implements Disposable {
           if (writes.puts === undefined) return;
           const bump = put(allocations, [nodeName], {});
           const same = unchanged(allocations, [nodeName], revision);
-          await write(merge(writes, bump, same));
+          // Who goes on from here sees what was reserved.
+          await this.#datastore.seen(await write(merge(writes, bump, same)));
           return;
         } catch (reason) {
           if (!(reason instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw reason;
+          await caughtUp(this.#datastore);
         }
       }
     });
+  }
+
+  #tell(nodeName: string): void {
+    for (const listener of this.#listeners) listener(nodeName);
   }
 
   #entryOf<T>(of: Collection<T>, key: string): Entry {

@@ -33,15 +33,15 @@ test("200 reservations at once never exceed the node, and fill it", async () => 
   expect(await totals(world, "n")).toMatchObject({ computes: 100, cpuMilliCores: 50_000 });
 
   // What is counted is what is reserved: nothing more fits, and after all are released everything does.
-  const used = () => world.opened.api.inventory.get("n").used;
-  expect(used()).toMatchObject({ cpuMilliCores: 50_000, memoryBytes: 1600n * MiB });
+  const used = () => world.usedOn("n");
+  expect(await used()).toMatchObject({ cpuMilliCores: 50_000, memoryBytes: 1600n * MiB });
   const { reservedComputes } = await world.nodes.getNode({ name: "n" });
   await Promise.all(
     Object.keys(reservedComputes).map((computeName) =>
       world.nodes.releaseCompute({ nodeName: "n", computeName }),
     ),
   );
-  expect(used()).toMatchObject({ cpuMilliCores: 0, memoryBytes: 0n, storageBytes: 0n });
+  expect(await used()).toMatchObject({ cpuMilliCores: 0, memoryBytes: 0n, storageBytes: 0n });
   expect(await totals(world, "n")).toMatchObject({ computes: 0 });
 });
 
@@ -62,7 +62,7 @@ test("disks made and refused at once on two nodes sum up to what is reserved", a
   expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(64);
   for (const name of ["node-1", "node-2"]) {
     expect((await totals(world, name)).storageBytes).toBe(64n * GiB);
-    expect(world.opened.api.inventory.get(name).used.storageBytes).toBe(64n * GiB);
+    expect((await world.usedOn(name)).storageBytes).toBe(64n * GiB);
   }
   expect(world.fakeNodes.flatMap((node) => node.snapshot().volumes)).toHaveLength(64);
 });
@@ -76,10 +76,9 @@ test("the sums are the same after a restart", async () => {
     requestCpuMilliCore: 7,
     requestMemoryBytes: 9n,
   });
-  const { used } = world.opened.api.inventory.get("node-1");
-  const before = { ...used };
+  const before = { ...(await world.usedOn("node-1")) };
   await world.restart();
-  expect(world.opened.api.inventory.get("node-1").used).toMatchObject({
+  expect(await world.usedOn("node-1")).toMatchObject({
     cpuMilliCores: before.cpuMilliCores,
     memoryBytes: before.memoryBytes,
     storageBytes: before.storageBytes,

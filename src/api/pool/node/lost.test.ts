@@ -30,6 +30,7 @@ async function silence(world: World, clock: ShiftingClock): Promise<void> {
 async function lose(world: World, clock: ShiftingClock): Promise<void> {
   await silence(world, clock);
   await world.nodes.setNodeLost({ name, lost: true });
+  await world.seen();
 }
 
 test("only a node that is not heard can be lost, and while it is, it cannot come back by itself", async () => {

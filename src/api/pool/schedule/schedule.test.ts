@@ -101,6 +101,7 @@ test("silence is not told by the wall clock, which somebody may set", async () =
   expect(await state()).toBe(Node_NodeState.READY);
   clock.setWallMs(clock.nowMs() - 7_200_000);
   await world.nodes.heartbeatNode({ name: "node-1" });
+  await world.seen();
   clock.shiftMs(15_001);
   expect(await state()).toBe(Node_NodeState.NOT_READY);
 });

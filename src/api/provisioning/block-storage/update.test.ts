@@ -66,7 +66,7 @@ test("a disk grows, with its reservation, and keeps its labels", async () => {
   expect(await reservedBytes(world)).toBe(3n * GiB);
   await world.blockStorages.updateBlockStorage({ name, requestBytes: GiB });
   expect(await reservedBytes(world)).toBe(GiB);
-  expect(world.opened.api.inventory.get("node-1").used.storageBytes).toBe(GiB);
+  expect((await world.usedOn("node-1")).storageBytes).toBe(GiB);
   expect(await world.blockStorages.getBlockStorage({ name })).toEqual(grown);
 });
 

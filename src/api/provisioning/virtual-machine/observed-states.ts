@@ -1,4 +1,3 @@
-import type { Datastore } from "../../../datastore/datastore.ts";
 import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import type { Clock } from "../../../util/clock.ts";
 import type { Log } from "../../../util/log.ts";
@@ -46,13 +45,9 @@ export class ObservedStates implements AsyncDisposable {
   }
 
   /** Listens to every node there is and to those that come. */
-  start(datastore: Datastore): void {
+  start(): void {
     for (const { node } of this.#inventory.views()) this.#watch(node.name);
-    const stop = datastore.watch(nodes.prefix, (changes) => {
-      for (const change of changes) {
-        if (change.kind === "put") this.#watch(nodes.parts(change.entry.key)[0]!);
-      }
-    });
+    const stop = this.#inventory.onNode((nodeName) => this.#watch(nodeName));
     this.#stop.signal.addEventListener("abort", stop, { once: true });
   }
 

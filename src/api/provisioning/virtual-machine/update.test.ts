@@ -109,7 +109,7 @@ test("hardware changes when it is shut down, with what is reserved and the domai
   });
   const smaller = { name, requestCpuMilliCore: 50, limitMemoryBytes: GiB };
   await world.virtualMachines.updateVirtualMachine(smaller);
-  expect(world.opened.api.inventory.get("node-1").used).toMatchObject({
+  expect(await world.usedOn("node-1")).toMatchObject({
     cpuMilliCores: 50,
     memoryBytes: GiB,
   });
@@ -191,7 +191,7 @@ test.for([
 
 test("a change to a smaller size that fails finds what it had, though others asked for it", async () => {
   await using world = await shutDown();
-  const { cpuMilliCores, memoryBytes } = world.opened.api.inventory.get("node-1").used;
+  const { cpuMilliCores, memoryBytes } = await world.usedOn("node-1");
   await world.nodes.applyNode({
     name: "node-1",
     address: "node-1:20181",
