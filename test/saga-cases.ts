@@ -1,7 +1,7 @@
 import { stepRegistryOf } from "../src/api/core/resource/resource.ts";
 import { resources } from "../src/api/resources.ts";
 import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
-import { Held } from "../src/datastore/lock-table.ts";
+import { HeldObjects } from "../src/datastore/held-objects.ts";
 import type { StepRow } from "../src/transaction/journal.ts";
 import { systemClock } from "../src/util/clock.ts";
 import { unwindCases } from "./unwind-cases.ts";
@@ -76,7 +76,7 @@ async function actAgain(
 ): Promise<void> {
   const { header, steps } = await lastTransaction(world, rpc);
   const { api } = world.opened;
-  const context = { api, held: new Held(header?.guards ?? [], () => {}) };
+  const context = { api, held: new HeldObjects(header?.guards ?? [], 1, async () => {}) };
   const scope = {
     transactionId: header?.id ?? "",
     // A step acts with the revision of its row.

@@ -8,11 +8,13 @@ import {
 import type { Datastore, Writes } from "../src/datastore/datastore.ts";
 import { ConflictError } from "../src/datastore/datastore.ts";
 import { datastoreJournal } from "../src/datastore/datastore-journal.ts";
+import type { HeldObjects } from "../src/datastore/held-objects.ts";
 import { LockTable } from "../src/datastore/lock-table.ts";
 import { Records } from "../src/datastore/records.ts";
 import { type RunOptions, TransactionEngine } from "../src/transaction/engine.ts";
 import { type Faults, noFaults } from "../src/transaction/faults.ts";
 import type { Journal, StepRow, TransactionHeader } from "../src/transaction/journal.ts";
+import type { Locks } from "../src/transaction/locks.ts";
 import { StepRegistry } from "../src/transaction/registry.ts";
 import { later, type Retriable, type Step } from "../src/transaction/step.ts";
 import type { Transaction } from "../src/transaction/transaction.ts";
@@ -125,7 +127,7 @@ export interface ToyOptions {
   /** Between the engine and the journal. */
   readonly wrapJournal?: (journal: Journal<Writes>) => Journal<Writes>;
   /** Between the end of a transaction and its locks. */
-  readonly wrapOnRest?: (onRest: () => void) => () => void;
+  readonly wrapOnRest?: (onRest: () => Promise<void>) => () => Promise<void>;
   readonly saga?: (tx: ToyTransaction, name: string, steps: ToySteps) => Promise<string>;
 }
 
@@ -139,7 +141,7 @@ export interface ToyWorld extends AsyncDisposable {
   readonly node: ToyNode;
   readonly datastore: Datastore;
   readonly engine: TransactionEngine<ToyContext, Writes>;
-  readonly locks: LockTable;
+  readonly locks: Locks<HeldObjects>;
   /** Every change of a header that the engine told of. */
   readonly changes: readonly TransactionHeader[];
   faults: Faults;
@@ -204,7 +206,7 @@ export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
       giveUpAfterMs: 0,
       onChange: (header) => changes.push(header),
     });
-    return { shutdown, datastore, engine, locks: new LockTable() };
+    return { shutdown, datastore, engine, locks: new LockTable().of("toys") };
   }
   let process = start();
 
@@ -221,11 +223,11 @@ export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
     get locks() {
       return process.locks;
     },
-    create: (name, cancel = new AbortController().signal) => {
+    create: async (name, cancel = new AbortController().signal) => {
       const { locks } = process;
-      const held = locks.tryAcquire([toys.key(name)], "CreateToy");
+      const held = await locks.acquire([toys.key(name)], { action: "CreateToy" });
       const onRest = wrapOnRest(() => held.release());
-      return world.run((tx) => saga(tx, name, steps), { guards: held.keys, cancel, onRest });
+      return await world.run((tx) => saga(tx, name, steps), { guards: held.keys, cancel, onRest });
     },
     run: (body, given = {}) => {
       const { engine, datastore } = process;
@@ -245,8 +247,8 @@ export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
       world.faults = faults;
       process = start();
       const { engine, datastore, locks } = process;
-      return await engine.recover(async ({ guards, kind }) => {
-        const held = locks.tryAcquire(guards, kind);
+      return await engine.takingOver.recover(async ({ guards, kind }) => {
+        const held = await locks.acquire(guards, { action: kind });
         return { context: { datastore, node }, onRest: wrapOnRest(() => held.release()) };
       });
     },
@@ -268,7 +270,7 @@ export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
         things: Object.fromEntries(node.things),
         drafts: Object.fromEntries(node.drafts),
         announced: [...node.announced],
-        locks: process.locks.size,
+        locks: (await process.locks.list()).length,
       };
     },
     async [Symbol.asyncDispose]() {

@@ -169,7 +169,7 @@ const bugs: Readonly<Record<string, Partial<ToyOptions>>> = {
       return name;
     },
   },
-  "locks that are not let go": { wrapOnRest: () => () => {} },
+  "locks that are not let go": { wrapOnRest: () => async () => {} },
 };
 
 for (const [name, bug] of Object.entries(bugs)) {

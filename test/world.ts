@@ -148,7 +148,7 @@ export async function newWorld({
           entries.map(({ key, value }) => [key, Buffer.from(value).toString("latin1")]),
         ),
         nodes: fakeNodes.map((node) => node.snapshot()),
-        locks: opened.api.locks.size,
+        locks: (await opened.api.locks.list()).length,
         inHand: opened.api.engine.live.all().length,
       };
     },

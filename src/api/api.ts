@@ -8,6 +8,7 @@ import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transact
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { TransactionEngine } from "../transaction/engine.ts";
 import { type Faults, noFaults } from "../transaction/faults.ts";
+import { transactionId } from "../transaction/transaction-id.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
@@ -69,6 +70,7 @@ export interface OpenedApi extends AsyncDisposable {
 export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const { datastore, clock, random, log } = options;
   const stop = new AbortController();
+  const session = transactionId(clock.nowMs(), random.uuid());
   const inventory = await Inventory.open(datastore, clock);
   const addressBook = await AddressBook.open(datastore);
   const agents = new Agents(inventory, options);
@@ -92,7 +94,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     kinds: resources,
     datastore,
     records: new Records(datastore),
-    locks: new LockTable(Math.ceil(options.openTransactionsMax / 2)),
+    locks: new LockTable(Math.ceil(options.openTransactionsMax / 2)).of(session),
     engine,
     inventory,
     addressBook,
@@ -108,7 +110,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     shutdown: stop.signal,
   };
 
-  const recovered = await engine.recover(async (header) => takeOver(api, header));
+  const recovered = await engine.takingOver.recover((header) => takeOver(api, header));
   if (recovered > 0) log.info("took over open transactions", { count: recovered });
   observed.start();
   const { idempotencyRetentionMs: retentionMs = IDEMPOTENCY_RETENTION_MS } = options;

@@ -1,183 +1,170 @@
+import type { AcquireOptions, Holder, Lock, Locks } from "../transaction/locks.ts";
 import { N0Error } from "../util/errors.ts";
-import type { Collection } from "./collection.ts";
-import { remove } from "./collection.ts";
-import type { Writes } from "./datastore.ts";
+import { HeldObjects } from "./held-objects.ts";
 
-/** Keys that one transaction holds. Writing an object goes through here, so none is written unheld. */
-export class Held implements Disposable {
-  readonly keys: readonly string[];
-  readonly #release: () => void;
-  #isReleased = false;
-
-  constructor(keys: readonly string[], release: () => void) {
-    this.keys = keys;
-    this.#release = release;
-  }
-
-  put<T>(of: Collection<T>, name: string, value: T): Writes {
-    return this.putEncoded(of, name, of.encode(value));
-  }
-
-  /** As `put`, of a value that is encoded already. */
-  putEncoded<T>(of: Collection<T>, name: string, value: Uint8Array): Writes {
-    const key = of.key(name);
-    this.#assertHeld(key);
-    return { puts: [{ key, value }] };
-  }
-
-  remove<T>(of: Collection<T>, name: string): Writes {
-    this.#assertHeld(of.key(name));
-    return remove(of, name);
-  }
-
-  /** Can be called twice. */
-  release(): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    this.#release();
-  }
-
-  [Symbol.dispose](): void {
-    this.release();
-  }
-
-  #assertHeld(key: string): void {
-    if (this.#isReleased || !this.keys.includes(key)) {
-      throw new Error(`${key} is written without holding its lock`);
-    }
-  }
-}
-
-/** Who holds a key. */
-export interface Holder {
-  /** What it is doing, said to whoever is refused: `CreateVirtualMachine`. */
-  readonly action: string;
-  readonly transactionId?: string;
-}
-
-export interface AcquireOptions extends Holder {
-  /** Waits in line until this aborts; without it a held key is refused at once. */
-  readonly waitUntil?: AbortSignal;
-  /** Told which key is waited for; undefined when the wait is over. */
-  readonly onWait?: (key: string | undefined) => void;
+interface Request {
+  /** One object for each request, which tells its grants from all others. */
+  readonly holder: Holder;
+  readonly options: AcquireOptions;
 }
 
 interface Waiter {
   readonly holder: Holder;
   grant(): void;
+  refuse(): void;
 }
 
-interface Lock {
+interface Entry {
   holder: Holder;
   readonly waiters: Waiter[];
 }
 
 const RETRY_AFTER_MS = 500;
 
-/**
- * The locks of this process. All keys of a request are taken in key order, so that two requests can
- * never wait for each other; each key is granted in the order of asking.
- */
+/** Locks in the memory of one process, which all of its sessions share. */
 export class LockTable {
-  readonly #locks = new Map<string, Lock>();
+  readonly #entries = new Map<string, Entry>();
   readonly #waitersMax: number;
+  #grants = 0;
 
   /** @param waitersMax how many may wait for one key: each takes a place of those that may be open. */
   constructor(waitersMax = Number.POSITIVE_INFINITY) {
     this.#waitersMax = waitersMax;
   }
 
-  get size(): number {
-    return this.#locks.size;
+  /** The locks as one session uses them. */
+  of(session: string): Locks<HeldObjects> {
+    return {
+      acquire: (keys, options) => this.acquire(session, keys, options),
+      holderOf: async (key) => this.#entries.get(key)?.holder,
+      list: async () => this.#list(),
+      releaseAll: async (ended) => this.#releaseAll(ended),
+    };
   }
 
-  /** Who holds this key now. */
-  holderOf(key: string): Holder | undefined {
-    return this.#locks.get(key)?.holder;
-  }
-
-  /**
-   * @throws N0Error `aborted` naming the key and the action of its holder: at once, or with `waitUntil`
-   *   when that aborts first or too many wait already.
-   */
-  async acquire(keys: readonly string[], options: AcquireOptions): Promise<Held> {
+  async acquire(
+    session: string,
+    keys: readonly string[],
+    options: AcquireOptions,
+  ): Promise<HeldObjects> {
+    const { action, transactionId, waitUntil } = options;
+    const holder = { session, action, ...(transactionId === undefined ? {} : { transactionId }) };
+    const request = { holder, options };
     const sorted = [...new Set(keys)].sort();
-    const { action, transactionId, waitUntil, onWait } = options;
-    const holder = transactionId === undefined ? { action } : { action, transactionId };
-    if (waitUntil === undefined) return this.#take(sorted, holder);
+    if (waitUntil === undefined) this.#takeAll(sorted, request);
+    else await this.#takeEach(sorted, request, waitUntil);
+    this.#grants += 1;
+    return new HeldObjects(sorted, this.#grants, async () => this.#release(sorted, holder));
+  }
+
+  #takeAll(sorted: readonly string[], request: Request): void {
+    for (const key of sorted) {
+      const entry = this.#entries.get(key);
+      if (entry !== undefined && !isPassedOn(entry, request)) throw busy(key, entry.holder);
+    }
+    for (const key of sorted) this.#take(key, request);
+  }
+
+  async #takeEach(
+    sorted: readonly string[],
+    request: Request,
+    waitUntil: AbortSignal,
+  ): Promise<void> {
     const taken: string[] = [];
     try {
       for (const key of sorted) {
-        await this.#wait(key, holder, waitUntil, onWait);
+        const entry = this.#entries.get(key);
+        if (entry === undefined || isPassedOn(entry, request)) this.#take(key, request);
+        else await this.#wait(key, entry, request, waitUntil);
         taken.push(key);
       }
     } catch (reason) {
-      this.#release(taken);
+      this.#release(taken, request.holder);
       throw reason;
     }
-    return new Held(sorted, () => this.#release(sorted));
   }
 
-  /** All of them now, or none. */
-  tryAcquire(keys: readonly string[], action: string, transactionId?: string): Held {
-    const holder = transactionId === undefined ? { action } : { action, transactionId };
-    return this.#take([...new Set(keys)].sort(), holder);
-  }
-
-  #take(sorted: readonly string[], holder: Holder): Held {
-    for (const key of sorted) {
-      const lock = this.#locks.get(key);
-      if (lock !== undefined) throw busy(key, lock.holder);
-    }
-    for (const key of sorted) this.#locks.set(key, { holder, waiters: [] });
-    return new Held(sorted, () => this.#release(sorted));
+  #take(key: string, { holder }: Request): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) this.#entries.set(key, { holder, waiters: [] });
+    else entry.holder = holder;
   }
 
   #wait(
     key: string,
-    holder: Holder,
+    entry: Entry,
+    { holder, options: { onWait } }: Request,
     waitUntil: AbortSignal,
-    onWait: AcquireOptions["onWait"],
   ): Promise<void> {
-    const lock = this.#locks.get(key);
-    if (lock === undefined) {
-      this.#locks.set(key, { holder, waiters: [] });
-      return Promise.resolve();
-    }
-    if (waitUntil.aborted || lock.waiters.length >= this.#waitersMax) {
-      return Promise.reject(busy(key, lock.holder));
+    if (waitUntil.aborted || entry.waiters.length >= this.#waitersMax) {
+      return Promise.reject(busy(key, entry.holder));
     }
     return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        lock.waiters.splice(lock.waiters.indexOf(waiter), 1);
+      const end = () => {
+        waitUntil.removeEventListener("abort", leave);
         onWait?.(undefined);
-        reject(busy(key, lock.holder));
       };
-      const waiter: Waiter = {
-        holder,
-        grant: () => {
-          waitUntil.removeEventListener("abort", onAbort);
-          onWait?.(undefined);
-          resolve();
-        },
+      const refuse = () => {
+        end();
+        reject(busy(key, entry.holder));
       };
+      const leave = () => {
+        entry.waiters.splice(entry.waiters.indexOf(waiter), 1);
+        refuse();
+      };
+      const grant = () => {
+        end();
+        resolve();
+      };
+      const waiter: Waiter = { holder, grant, refuse };
       onWait?.(key);
-      lock.waiters.push(waiter);
-      waitUntil.addEventListener("abort", onAbort, { once: true });
+      entry.waiters.push(waiter);
+      waitUntil.addEventListener("abort", leave, { once: true });
     });
   }
 
-  #release(keys: readonly string[]): void {
+  /** Leaves alone what another holds by now. */
+  #release(keys: readonly string[], holder: Holder): void {
     for (const key of keys) {
-      const lock = this.#locks.get(key);
-      const next = lock?.waiters.shift();
-      if (lock === undefined || next === undefined) this.#locks.delete(key);
+      const entry = this.#entries.get(key);
+      if (entry?.holder !== holder) continue;
+      const next = entry.waiters.shift();
+      if (next === undefined) this.#entries.delete(key);
       else {
-        lock.holder = next.holder;
+        entry.holder = next.holder;
         next.grant();
       }
     }
   }
+
+  #releaseAll(session: string): void {
+    for (const { waiters } of this.#entries.values()) {
+      const gone = waiters.filter(({ holder }) => holder.session === session);
+      for (const waiter of gone) {
+        waiters.splice(waiters.indexOf(waiter), 1);
+        waiter.refuse();
+      }
+    }
+    for (const [key, { holder }] of [...this.#entries]) {
+      if (holder.session === session) this.#release([key], holder);
+    }
+  }
+
+  #list(): readonly Lock[] {
+    return [...this.#entries.keys()]
+      .sort()
+      .map((key) => ({ key, holder: this.#entries.get(key)!.holder }));
+  }
+}
+
+/** Whether the same transaction holds it in a session that has ended. */
+function isPassedOn({ holder }: Entry, { options }: Request): boolean {
+  const { transactionId, takesOverFrom } = options;
+  return (
+    transactionId !== undefined &&
+    holder.transactionId === transactionId &&
+    takesOverFrom?.(holder.session) === true
+  );
 }
 
 function busy(key: string, { action }: Holder): N0Error {

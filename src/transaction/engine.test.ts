@@ -356,12 +356,12 @@ test("a client that gives up after the commit is told so, and it is finished wit
     facts: { transactionId: expect.any(String) },
   });
   expect(world.engine.openCount).toBe(1);
-  expect(world.locks.size).toBe(1);
+  expect(await world.locks.list()).toHaveLength(1);
   gate.resolve();
   await world.engine.settled();
   expect([...world.node.announced]).toEqual(["other", "mine"]);
   expect(world.node.log.filter((line) => line.startsWith("undo"))).toEqual([]);
-  expect(world.locks.size).toBe(0);
+  expect(await world.locks.list()).toHaveLength(0);
 });
 
 test("a client that gave up just before the end of a commit with nothing left gets its answer", async () => {
@@ -388,7 +388,7 @@ test("one too many is refused before anything is written, and let go", async () 
     facts: { retryAfterMs: expect.any(Number) },
   });
   expect(await world.datastore.list("")).toEqual(before);
-  expect(world.locks.size).toBe(2);
+  expect(await world.locks.list()).toHaveLength(2);
   gate.resolve();
   await Promise.all(others);
   expect(world.engine.openCount).toBe(0);
@@ -401,7 +401,7 @@ test("of those that begin at the same moment no more are admitted than may be op
     Array.from({ length: 10 }, (_, i) => world.create(`toy-${i}`)),
   );
   expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(3);
-  expect(world.locks.size).toBe(0);
+  expect(await world.locks.list()).toHaveLength(0);
 });
 
 test("failed transactions give their place back", async () => {
@@ -427,10 +427,10 @@ test("a client waits ten seconds at most for an unwind that takes longer, which 
   expect(world.engine.openCount).toBe(1);
   await clock.advance(1);
   expect(await failed).toMatchObject({ kind: "unavailable", facts: { rollback: "going_on" } });
-  expect(world.locks.size).toBe(1);
+  expect(await world.locks.list()).toHaveLength(1);
   gate.resolve();
   await world.engine.settled();
-  expect(world.locks.size).toBe(0);
+  expect(await world.locks.list()).toHaveLength(0);
   expect(clock.sleepers).toBe(0);
 });
 
@@ -439,11 +439,12 @@ test("while a transaction runs it is not settled", async () => {
   const gate = Promise.withResolvers<void>();
   world.node.trouble = (line) => (line === "act toy.make_thing" ? gate.promise : undefined);
   const created = world.create("mine");
+  await until(() => world.node.log.includes("act toy.make_thing"));
   let isSettled = false;
   const settled = world.engine.settled().then(() => {
     isSettled = true;
   });
-  await until(() => world.node.log.includes("act toy.make_thing"));
+  await new Promise(setImmediate);
   expect(isSettled).toBe(false);
   gate.resolve();
   await Promise.all([created, settled]);

@@ -1,15 +1,16 @@
 import { defined } from "../util/defined.ts";
-import { errorChain, type N0Error } from "../util/errors.ts";
+import type { N0Error } from "../util/errors.ts";
 import { firstOf, onAbort, within } from "../util/race.ts";
 import { Admission } from "./admission.ts";
 import { SimulatedCrash } from "./faults.ts";
-import { type FinishParts, giveUp, goForward, readSteps, unwind } from "./finish.ts";
-import { givenUp, hindranceOf, throwUnlessStuck } from "./give-up.ts";
+import { type FinishParts, goForward, unwind } from "./finish.ts";
+import { InHand, type OnRest } from "./in-hand.ts";
 import type { Asker, TransactionHeader } from "./journal.ts";
-import { type LiveTransaction, LiveTransactions } from "./live.ts";
-import { OpenTransactions } from "./open-transactions.ts";
+import type { LiveTransaction, LiveTransactions } from "./live.ts";
+import type { OpenTransactions } from "./open-transactions.ts";
 import { failureOf, unfinished } from "./outcome.ts";
 import type { StepRegistry } from "./registry.ts";
+import { TakingOver } from "./taking-over.ts";
 import { Transaction } from "./transaction.ts";
 import { transactionId } from "./transaction-id.ts";
 
@@ -43,8 +44,7 @@ export interface RunOptions<C, W> extends EnterOptions {
   readonly cancel: AbortSignal;
   /** What `enter` answered, for a transaction that others were to see before it runs. */
   readonly live?: LiveTransaction;
-  /** Called once, when the transaction rests or needs an operator. */
-  readonly onRest: () => void;
+  readonly onRest: OnRest;
   /** The caller holds a place from `admit`, or it runs within another transaction that has one. */
   readonly isAdmitted?: boolean;
   readonly unwoundWrites?: UnwoundWrites<W>;
@@ -52,23 +52,24 @@ export interface RunOptions<C, W> extends EnterOptions {
 
 type State = TransactionHeader["state"];
 
-/** What a caller must hand in to take over a transaction of a process that died. */
-export interface TakenOver<C> {
-  readonly context: C;
-  readonly onRest: () => void;
-}
-
 /** Runs sagas, and brings to rest whatever any of them began. */
 export class TransactionEngine<C, W> {
   /** Those that this process has in hand, for looking at them and for stopping them. */
-  readonly live = new LiveTransactions();
+  readonly live: LiveTransactions;
+  /** Takes up those that nobody has in hand. */
+  readonly takingOver: TakingOver<C, W>;
   readonly #options: EngineOptions<C, W>;
-  readonly #open = new OpenTransactions();
+  readonly #inHand: InHand<C, W>;
+  readonly #open: OpenTransactions;
   /** Of those that a client waits for: what goes on in the background is in nobody's way. */
   readonly #admission: Admission;
 
   constructor(options: EngineOptions<C, W>) {
     this.#options = options;
+    this.#inHand = new InHand(options);
+    this.#open = this.#inHand.open;
+    this.live = this.#inHand.live;
+    this.takingOver = new TakingOver(options, this.#inHand);
     this.#admission = new Admission(options.openMax, options.clock);
     const { shutdown } = options;
     const stopAll = () => {
@@ -118,7 +119,7 @@ export class TransactionEngine<C, W> {
    */
   async run<T>(options: RunOptions<C, W>, saga: (tx: Transaction<C, W>) => Promise<T>): Promise<T> {
     const { cancel, live = this.enter(options) } = options;
-    using _place = options.isAdmitted === true ? undefined : this.#admit(options, live);
+    using _place = options.isAdmitted === true ? undefined : await this.#admit(options, live);
     const end = Promise.withResolvers<unknown>();
     this.#open.add(live.id, end.promise);
     using _listening = onAbort(cancel, () => live.stop(cancel.reason));
@@ -170,7 +171,7 @@ export class TransactionEngine<C, W> {
       }
       await closed;
       const reason = tx.live.reasonFor(thrown);
-      const rest = this.#bringToRest(tx.live, options, () =>
+      const rest = this.#inHand.bringToRest(tx.live, options.onRest, () =>
         tx.header.isCommitted
           ? goForward(this.#options, options.context, tx.live)
           : this.#unwind(tx, options, reason),
@@ -178,7 +179,7 @@ export class TransactionEngine<C, W> {
       endWith(rest);
       throw await this.#failure(tx, rest, reason);
     }
-    const rest = this.#bringToRest(tx.live, options, () =>
+    const rest = this.#inHand.bringToRest(tx.live, options.onRest, () =>
       goForward(this.#options, options.context, tx.live),
     );
     endWith(rest);
@@ -201,129 +202,17 @@ export class TransactionEngine<C, W> {
     return await unwind(this.#options, context, tx.live, header, tx.toldReason(reason), written);
   }
 
-  /**
-   * Takes over every open transaction of an earlier process: back before the pivot, forward after it.
-   * Resolves when all are taken over, so that the API may listen; they come to rest in the background,
-   * each by itself. One that `takeOver` refuses needs an operator; those that needed one before are
-   * tried once more, after the others, since what was in their way may have been repaired.
-   *
-   * @returns how many were taken over.
-   */
-  async recover(takeOver: (header: TransactionHeader) => Promise<TakenOver<C>>): Promise<number> {
-    const headers = await this.#options.journal.listOpen();
-    const isStuck = ({ state }: TransactionHeader) => Number(state === "needs_operator");
-    const open = headers.toSorted((a, b) => isStuck(a) - isStuck(b));
-    for (const header of open) {
-      const live = this.#adopt(header);
-      try {
-        const taken = await takeOver(header);
-        const rest = this.#bringToRest(live, taken, () => this.#resume(live, taken.context));
-        this.#open.add(live.id, rest);
-      } catch (reason) {
-        const error = `it cannot be taken over: ${errorChain(reason)}`;
-        const nobody = { onRest: () => {} };
-        this.#open.add(
-          live.id,
-          this.#bringToRest(live, nobody, () => giveUp(this.#options, live, error)),
-        );
-      }
-    }
-    return open.length;
-  }
-
-  /**
-   * Takes a transaction up again that needs an operator, or ends the wait before the next try of one that
-   * is on its way. It goes on in the background.
-   *
-   * @returns undefined where there is nothing to take up: it is at rest, or there is none.
-   * @throws whatever `takeOver` throws; the transaction is then as it was.
-   */
-  async retry(
-    id: string,
-    takeOver: (header: TransactionHeader) => Promise<TakenOver<C>>,
-  ): Promise<LiveTransaction | undefined> {
-    const header = await this.#options.journal.find(id);
-    const known = this.live.find(id);
-    known?.hurry();
-    if (known !== undefined || header?.state !== "needs_operator") return known;
-    return await this.#takeUp(header, takeOver, async () => {});
-  }
-
-  /**
-   * Lets the step be that a transaction needs an operator for: it counts as undone or, after the pivot, as
-   * done, and the transaction goes on in the background without it.
-   *
-   * @param stepName where given, refused unless it is this step that hinders by now.
-   * @returns undefined where there is no such transaction.
-   * @throws N0Error as `throwUnlessStuck` and `hindranceOf`; whatever `takeOver` throws; the transaction is then as it was.
-   */
-  async giveUp(
-    id: string,
-    by: Asker,
-    stepName: string,
-    takeOver: (header: TransactionHeader) => Promise<TakenOver<C>>,
-  ): Promise<LiveTransaction | undefined> {
-    const { journal, registry, clock } = this.#options;
-    const header = await journal.find(id);
-    if (header === undefined) return undefined;
-    throwUnlessStuck(header, this.live.find(id));
-    return await this.#takeUp(header, takeOver, async () => {
-      const { row, leaves } = hindranceOf(registry, header, await journal.listSteps(id), stepName);
-      const rows = [givenUp(row, header, { by, atMs: clock.nowMs(), leaves })];
-      await journal.update(header, { rows });
-    });
-  }
-
-  async #takeUp(
-    header: TransactionHeader,
-    takeOver: (header: TransactionHeader) => Promise<TakenOver<C>>,
-    before: () => Promise<void>,
-  ): Promise<LiveTransaction> {
-    const live = this.#adopt(header);
-    try {
-      const taken = await takeOver(header);
-      try {
-        await before();
-      } catch (reason) {
-        taken.onRest();
-        throw reason;
-      }
-      const rest = this.#bringToRest(live, taken, () => this.#resume(live, taken.context));
-      this.#open.add(header.id, rest);
-      return live;
-    } catch (reason) {
-      this.live.remove(live);
-      throw reason;
-    }
-  }
-
-  #adopt(header: TransactionHeader): LiveTransaction {
-    this.#open.keepRequest(header);
-    const live = this.live.add(header);
-    live.isJournaled = true;
-    return live;
-  }
-
-  async #resume(live: LiveTransaction, context: C): Promise<TransactionHeader> {
-    const stuck = await readSteps(this.#options, live);
-    if (stuck !== undefined) return stuck;
-    if (live.header.isCommitted) return await goForward(this.#options, context, live);
-    const { reason, error } = live.header;
-    const why = reason ?? error ?? "the process ended while it was running";
-    return await unwind(this.#options, context, live, live.header, why);
-  }
-
   /** Resolves when this process has none open any more: after shutdown some are left to the next one. */
   async settled(): Promise<void> {
     await this.#open.settled();
   }
 
-  #admit({ onRest }: RunOptions<C, W>, live: LiveTransaction): Disposable {
+  async #admit({ onRest }: RunOptions<C, W>, live: LiveTransaction): Promise<Disposable> {
     try {
       return this.admit();
     } catch (reason) {
       this.live.remove(live);
-      onRest();
+      await onRest();
       throw reason;
     }
   }
@@ -340,7 +229,7 @@ export class TransactionEngine<C, W> {
     } catch (reason) {
       this.live.remove(live);
       this.#open.forgetRequest(live.header);
-      if (!(reason instanceof SimulatedCrash)) onRest();
+      if (!(reason instanceof SimulatedCrash)) await onRest();
       throw reason;
     }
   }
@@ -362,30 +251,9 @@ export class TransactionEngine<C, W> {
     tx: Transaction<C, W>,
     cancel: AbortSignal,
   ): Promise<void> {
-    const state = await firstOf(rest, cancel);
+    // Nothing is left to be done but to release its keys, which the client may ask for next.
+    const state = await (tx.header.state === "done" ? rest : firstOf(rest, cancel));
     if (state === "done") return;
     throw unfinished(tx.header, state);
-  }
-
-  /** @returns the state at rest; undefined when the process ends before that. Rejects for a simulated crash only. */
-  async #bringToRest(
-    live: LiveTransaction,
-    options: Pick<TakenOver<C>, "onRest">,
-    move: () => Promise<TransactionHeader>,
-  ): Promise<State | undefined> {
-    const { shutdown, onChange } = this.#options;
-    const { header } = live;
-    try {
-      if (header.state === "done") onChange(header);
-      const { state } = header.state === "done" ? header : await move();
-      if (state !== "needs_operator") this.#open.forgetRequest(header);
-      options.onRest();
-      return state;
-    } catch (reason) {
-      if (shutdown.aborted && !(reason instanceof SimulatedCrash)) return undefined;
-      throw reason;
-    } finally {
-      this.live.remove(live);
-    }
   }
 }

@@ -54,7 +54,7 @@ for (const [name, newOpen] of Object.entries(datastores)) {
       if (isForward) expect(world.node.announced).toContain("mine");
       else expect(await world.residue()).toEqual(before);
       expect(await world.journal().listOpen()).toEqual([]);
-      expect(world.locks.size).toBe(0);
+      expect(await world.locks.list()).toHaveLength(0);
       expect(world.engine.openCount).toBe(0);
       if (isForward && point !== "after_commit") expect(result).toBe("mine");
       else expect(result).toBeInstanceOf(Error);
@@ -76,7 +76,7 @@ for (const [name, newOpen] of Object.entries(datastores)) {
         await world.create("mine");
       }
       expect(await world.journal().listOpen()).toEqual([]);
-      expect(world.locks.size).toBe(0);
+      expect(await world.locks.list()).toHaveLength(0);
       expect(await world.restart()).toBe(0);
     });
   });

@@ -46,7 +46,9 @@ test("an undo is repeated for hours while the node is away, holds its locks, and
   expect(await world.headers()).toMatchObject([
     { state: "unwinding", error: expect.stringContaining("toy.paint_thing: N0Error: the node") },
   ]);
-  expect(() => world.locks.tryAcquire(["toy/mine"], "other")).toThrow("busy with CreateToy");
+  await expect(world.locks.acquire(["toy/mine"], { action: "other" })).rejects.toThrow(
+    "busy with CreateToy",
+  );
   isAway = false;
   await clock.advance(5_000);
   expect(await world.residue()).toEqual(before);
@@ -139,7 +141,7 @@ test("an undo that cannot be done needs an operator after five tries; what rests
     { state: "needs_operator", error: expect.stringContaining("toy.make_thing: ") },
   ]);
   expect((await world.headers())[0]?.error).toContain("it is stuck");
-  expect(world.locks.size).toBe(0);
+  expect(await world.locks.list()).toHaveLength(0);
   expect(world.engine.openCount).toBe(0);
 
   world.node.trouble = () => {};
@@ -165,7 +167,7 @@ test("a retriable step that cannot be done needs an operator, and the client is 
   });
   expect(undos(world.node.log)).toEqual([]);
   expect(world.node.log).not.toContain("act toy.announce");
-  expect(world.locks.size).toBe(0);
+  expect(await world.locks.list()).toHaveLength(0);
 });
 
 test("a step that this version does not know leaves only its own transaction to an operator", async () => {
@@ -190,7 +192,7 @@ test("a step that this version does not know leaves only its own transaction to 
     "unwound",
   ]);
   expect((await world.headers())[1]?.error).toContain("no step named toy.of_the_future");
-  expect(world.locks.size).toBe(0);
+  expect(await world.locks.list()).toHaveLength(0);
   expect(await world.restart(), "it is tried again at each start").toBe(1);
 });
 
@@ -207,7 +209,7 @@ test("steps that cannot be read leave only their own transaction to an operator"
   await clock.advance(10_000);
   expect((await world.headers()).map(({ state }) => state)).toEqual(["needs_operator", "unwound"]);
   expect((await world.headers())[0]?.error).toContain("cannot be read");
-  expect(world.locks.size).toBe(0);
+  expect(await world.locks.list()).toHaveLength(0);
 });
 
 test("a transaction whose keys cannot be taken again does not stop the others or the start", async () => {
@@ -237,8 +239,12 @@ test("while they recover, transactions hold their keys and one that waits does n
     }
   };
   expect(await world.restart()).toBe(2);
-  expect(() => world.locks.tryAcquire(["toy/a"], "other")).toThrow("busy with CreateToy");
-  expect(() => world.locks.tryAcquire(["toy/b"], "other")).toThrow("busy with CreateToy");
+  await expect(world.locks.acquire(["toy/a"], { action: "other" })).rejects.toThrow(
+    "busy with CreateToy",
+  );
+  await expect(world.locks.acquire(["toy/b"], { action: "other" })).rejects.toThrow(
+    "busy with CreateToy",
+  );
   await clock.advance(20);
   expect((await world.headers()).map(({ state }) => state).toSorted()).toEqual([
     "unwinding",
@@ -361,7 +367,7 @@ test.for(["retriableDone", "update"] as const)(
     await clock.advance(200_000);
     expect(await created).toBe("mine");
     expect(await world.headers()).toMatchObject([{ state: "done" }]);
-    expect(world.locks.size).toBe(0);
+    expect(await world.locks.list()).toHaveLength(0);
   },
 );
 
@@ -397,5 +403,5 @@ test("of 100 transactions that a dead process left, one stuck, 99 are recovered"
   const states = Map.groupBy(await world.headers(), ({ state }) => state);
   expect([states.get("unwound")?.length, states.get("done")?.length]).toEqual([49, 50]);
   expect(states.get("needs_operator")).toMatchObject([{ id: stuck!.id }]);
-  expect(world.locks.size).toBe(0);
+  expect(await world.locks.list()).toHaveLength(0);
 });

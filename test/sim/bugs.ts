@@ -12,7 +12,8 @@ import { blockStorages } from "../../src/api/provisioning/block-storage/collecti
 import { put, putNew } from "../../src/datastore/collection.ts";
 import { type Datastore, merge, type Writes } from "../../src/datastore/datastore.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
-import { Held, LockTable } from "../../src/datastore/lock-table.ts";
+import { HeldObjects } from "../../src/datastore/held-objects.ts";
+import { LockTable } from "../../src/datastore/lock-table.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { StepRow } from "../../src/transaction/journal.ts";
 import { LiveTransaction } from "../../src/transaction/live.ts";
@@ -135,8 +136,8 @@ export const BUGS: readonly Bug[] = [
   {
     name: "a lock is not taken",
     plant: () =>
-      replaced(LockTable.prototype, "acquire", async (keys) => {
-        return new Held([...new Set(keys)].sort(), () => {});
+      replaced(LockTable.prototype, "acquire", async (_session, keys) => {
+        return new HeldObjects([...new Set(keys)].sort(), 0, async () => {});
       }),
   },
   {

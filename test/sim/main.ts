@@ -1,11 +1,11 @@
 // Runs the whole control plane on virtual time, with seeded faults: npm run sim -- --seed 7 --ops 100000
 import { parseArgs } from "node:util";
 import { runProgram, wrongUse } from "../../scripts/run-program.ts";
+import { defined } from "../../src/util/defined.ts";
 import { SEED } from "../seeds.ts";
 import { BUGS } from "./bugs.ts";
 import { shrink } from "./shrink.ts";
 import { type Coverage, type Result, type SimulationOptions, simulate } from "./simulation.ts";
-import { defined } from "../../src/util/defined.ts";
 
 const HELP = `Usage: npm run sim -- [--seed N] [--ops N] [--nodes N] [--clients N] [--keep N,…] [--late] [--trace] [--bug NAME]
 

@@ -40,7 +40,6 @@ export function notAtRest(simulation: Simulation, away?: string): string | undef
     return `${network.inFlight} requests on their way`;
   if (away !== undefined) return undefined;
   if (opened.api.engine.openCount > 0) return "the engine has open transactions";
-  if (opened.api.locks.size > 0) return `${opened.api.locks.size} keys are held`;
   for (const node of simulation.nodes) {
     if (node.served === undefined) return `${node.name} is away`;
     if (!node.isIdle) return `${node.name} is at work`;
@@ -66,6 +65,9 @@ export async function findViolations(simulation: Simulation): Promise<readonly s
     ...wrongInterfaces(model, snapshot),
     ...simulation.nodes.flatMap((node) => [...wrongOnNode(model, snapshot, node)]),
   ];
+  for (const { key, holder } of await api.opened!.api.locks.list()) {
+    found.push(`${key} is held by ${holder.action}`);
+  }
   for (const key of snapshot.entries.keys()) {
     if (key.startsWith("transaction_open/")) found.push(`${key} is open`);
   }

@@ -1,8 +1,9 @@
 import type { ContextValues } from "@connectrpc/connect";
 import type { Datastore, Writes } from "../../datastore/datastore.ts";
-import type { Held, LockTable } from "../../datastore/lock-table.ts";
+import type { HeldObjects } from "../../datastore/held-objects.ts";
 import type { Records } from "../../datastore/records.ts";
 import type { TransactionEngine } from "../../transaction/engine.ts";
+import type { Locks } from "../../transaction/locks.ts";
 import type { RecordStep } from "../../transaction/step.ts";
 import type { Transaction } from "../../transaction/transaction.ts";
 import type { Clock } from "../../util/clock.ts";
@@ -24,7 +25,7 @@ export interface Api {
   readonly kinds: readonly Kind[];
   readonly datastore: Datastore;
   readonly records: Records;
-  readonly locks: LockTable;
+  readonly locks: Locks<HeldObjects>;
   readonly engine: TransactionEngine<SagaContext, Writes>;
   readonly inventory: Inventory;
   readonly addressBook: AddressBook;
@@ -52,7 +53,7 @@ export interface Reader {
 export interface SagaContext {
   readonly api: Api;
   /** The keys that the transaction holds; objects are written through it. */
-  readonly held: Held;
+  readonly held: HeldObjects;
   /** Where the request bears an idempotency key. */
   readonly attempt?: Attempt;
 }

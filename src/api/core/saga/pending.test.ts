@@ -61,10 +61,10 @@ test("what is PENDING under no transaction is refused as well, and says how it i
   await using world = await newWorld({ inMemory: true });
   await prepareDisk(world);
   const { api } = world.opened;
-  using held = api.locks.tryAcquire([blockStorages.key("root")], "test");
+  const held = await api.locks.acquire([blockStorages.key("root")], { action: "test" });
   const { value } = (await api.records.find(blockStorages, "root"))!;
   await api.datastore.batch(held.put(blockStorages, "root", pending(value, "0199-gone")));
-  held.release();
+  await held.release();
   expect(await api.records.find(openCollection, "0199-gone")).toBeUndefined();
   expect(await refused(world.blockStorages.deleteBlockStorage({ name: "root" }))).toMatchObject({
     code: "FailedPrecondition",

@@ -11,8 +11,8 @@ const call = () => ({
 const DISKS = ["a", "b", "c"].map((name) => `block_storage/${name}`);
 const [A = "", B = "", C = ""] = DISKS;
 
-function nothingHeld({ opened: { api } }: World) {
-  expect(api.locks.size).toBe(0);
+async function expectNothingHeld({ opened: { api } }: World) {
+  expect(await api.locks.list()).toEqual([]);
   expect(api.engine.live.all()).toEqual([]);
 }
 
@@ -22,17 +22,14 @@ test("keys that differ once they are held are let go, and those that are asked f
   const answers = [[A], [C, B], [B, C]];
   const keys = async () => answers.shift() ?? [];
   const guards = await runUnanswered(api, call(), { kind: "Test", keys }, async (tx) => {
-    expect(DISKS.map((key) => api.locks.holderOf(key)?.transactionId)).toEqual([
-      undefined,
-      tx.id,
-      tx.id,
-    ]);
+    const holders = await Promise.all(DISKS.map((key) => api.locks.holderOf(key)));
+    expect(holders.map((holder) => holder?.transactionId)).toEqual([undefined, tx.id, tx.id]);
     await tx.commit({});
     return tx.header.guards;
   });
   expect(guards).toEqual([C, B]);
   expect(answers).toEqual([]);
-  nothingHeld(world);
+  await expectNothingHeld(world);
 });
 
 test("keys that never settle are given up, with nothing held", async () => {
@@ -46,7 +43,7 @@ test("keys that never settle are given up, with nothing held", async () => {
     kind: "aborted",
     message: "Test: others keep changing what it works on: try again",
   });
-  nothingHeld(world);
+  await expectNothingHeld(world);
   expect(await world.residue()).toEqual(before);
 });
 
@@ -61,5 +58,5 @@ test("what has gone by the time that its keys are held is refused, with nothing 
   };
   const begun = runUnanswered(world.opened.api, call(), { kind: "Test", keys }, async () => {});
   await expect(begun).rejects.toBe(gone);
-  nothingHeld(world);
+  await expectNothingHeld(world);
 });

@@ -1,6 +1,5 @@
 import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { ConflictError, caughtUp } from "../../../datastore/datastore.ts";
-import type { Held } from "../../../datastore/lock-table.ts";
 import { TRANSACTION_HEADER } from "../../../rpc/errors.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
 import { N0Error } from "../../../util/errors.ts";
@@ -10,6 +9,7 @@ import type { Api, Call, Tx } from "../context.ts";
 import { throwIfPending } from "./pending.ts";
 import { throwUnlessRoom } from "./room.ts";
 import { type Answered, type AnsweringTx, answeringTx, type CommittingTx } from "./tx.ts";
+import type { HeldObjects } from "../../../datastore/held-objects.ts";
 
 /**
  * The objects that a saga changes. A function reads them from the current records, and is asked again under
@@ -123,13 +123,13 @@ async function takeSettledKeys(
   live: LiveTransaction,
   keys: Keys,
   waits: boolean,
-): Promise<Held> {
+): Promise<HeldObjects> {
   for (let tries = 1; ; tries++) {
     const held = await takeKeys(api, call, live, waits);
     if (typeof keys !== "function") return held;
     const wanted = await orLetGo(api, live, held, keys);
     if (isSameSet(wanted, held.keys)) return held;
-    held.release();
+    await held.release();
     if (tries === KEYS_TRIES_MAX) {
       api.engine.live.remove(live);
       const message = `${live.header.kind}: others keep changing what it works on: try again`;
@@ -149,19 +149,19 @@ async function takeKeys(
   call: Call,
   live: LiveTransaction,
   waits: boolean,
-): Promise<Held> {
+): Promise<HeldObjects> {
   const { guards: keys, kind: action } = live.header;
   const onAbort = () => live.stop(call.signal.reason);
   try {
-    if (!waits) return api.locks.tryAcquire(keys, action, live.id);
+    const asker = { action, transactionId: live.id };
+    if (!waits) return await api.locks.acquire(keys, asker);
     if (call.signal.aborted) onAbort();
     call.signal.addEventListener("abort", onAbort, { once: true });
     const onWait = (key: string | undefined) => {
       live.waiting =
         key === undefined ? undefined : { for: "lock", key, sinceMs: api.clock.nowMs() };
     };
-    const options = { action, transactionId: live.id, waitUntil: live.signal, onWait };
-    return await api.locks.acquire(keys, options);
+    return await api.locks.acquire(keys, { ...asker, waitUntil: live.signal, onWait });
   } catch (reason) {
     api.engine.live.remove(live);
     throw live.cancelled === undefined ? reason : live.cancelledError(reason);
@@ -174,13 +174,13 @@ async function takeKeys(
 async function orLetGo<T>(
   api: Api,
   live: LiveTransaction,
-  held: Held,
+  held: HeldObjects,
   check: () => Promise<T>,
 ): Promise<T> {
   try {
     return await check();
   } catch (reason) {
-    held.release();
+    await held.release();
     api.engine.live.remove(live);
     throw reason;
   }

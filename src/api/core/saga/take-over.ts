@@ -1,12 +1,12 @@
-import type { TakenOver } from "../../../transaction/engine.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
+import type { TakenOver } from "../../../transaction/taking-over.ts";
 import type { Api, SagaContext } from "../context.ts";
 
 /** Holds again the keys of a transaction that nobody has in hand. @throws N0Error `aborted` where another does. */
-export function takeOver(
+export async function takeOver(
   api: Api,
   { guards, kind, id }: Pick<TransactionHeader, "guards" | "kind" | "id">,
-): TakenOver<SagaContext> {
-  const held = api.locks.tryAcquire(guards, kind, id);
+): Promise<TakenOver<SagaContext>> {
+  const held = await api.locks.acquire(guards, { action: kind, transactionId: id });
   return { context: { api, held }, onRest: () => held.release() };
 }

@@ -72,7 +72,7 @@ test("what waits for its keys leaves the line, and nothing of it was ever writte
   expect((await refused(world.transactions.getTransaction({ id }))).code).toBe("NotFound");
   gate.open();
   await making;
-  expect(world.opened.api.locks.size).toBe(0);
+  expect(await world.opened.api.locks.list()).toEqual([]);
   await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
 });
 

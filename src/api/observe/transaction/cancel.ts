@@ -19,14 +19,14 @@ export async function cancelTransaction(api: Api, call: Call, id: string): Promi
   const seen = await findTransaction(api, id);
   if (seen === undefined) {
     if (live === undefined) throw notFound("transaction", id);
-    return toWire(api, neverBegun(api, live));
+    return await toWire(api, neverBegun(api, live));
   }
   const { header } = seen;
   if (header.isCommitted) throw refusal(header, whatBecomesOf(header));
   if (header.state === "needs_operator" && seen.live === undefined) {
     throw refusal(header, `its undo needs an operator: repair what it names, then retry ${id}`);
   }
-  return toWire(api, seen);
+  return await toWire(api, seen);
 }
 
 async function stop(api: Api, call: Call, live: LiveTransaction): Promise<void> {

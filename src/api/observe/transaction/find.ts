@@ -18,5 +18,5 @@ export async function findTransaction(api: Api, id: string): Promise<Seen | unde
 export async function getTransaction(api: Api, id: string): Promise<Transaction> {
   const seen = await findTransaction(api, id);
   if (seen === undefined) throw notFound("transaction", id);
-  return toWire(api, seen);
+  return await toWire(api, seen);
 }

@@ -62,15 +62,15 @@ export async function listTransactions(
     }
   }
   return create(ListTransactionsResponseSchema, {
-    transactions: found.map((header) => withoutSteps(api, header)),
+    transactions: await Promise.all(found.map((header) => withoutSteps(api, header))),
     nextPageToken: Buffer.from(nextId).toString("base64url"),
   });
 }
 
-function withoutSteps(api: Api, header: TransactionHeader) {
+async function withoutSteps(api: Api, header: TransactionHeader) {
   const live = api.engine.live.find(header.id);
   const seen = live === undefined ? { header, rows: [] } : { header, rows: live.rows, live };
-  const transaction = toWire(api, seen);
+  const transaction = await toWire(api, seen);
   transaction.steps = [];
   return transaction;
 }

@@ -88,7 +88,7 @@ test("retried while the cause is still there it needs an operator again", async 
     code: "FailedPrecondition",
     message: expect.stringContaining("needs an operator"),
   });
-  expect(world.opened.api.locks.size).toBe(0);
+  expect(await world.opened.api.locks.list()).toEqual([]);
 });
 
 test("two retries at once are one", async () => {

@@ -16,7 +16,7 @@ const PATIENCE_MS = 10_000;
  * @throws N0Error `not_found`; `aborted` while somebody else holds its keys: it is as it was then.
  */
 export async function retryTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
-  const live = await api.engine.retry(id, async (header) => takeOver(api, header));
+  const live = await api.engine.takingOver.retry(id, (header) => takeOver(api, header));
   if (live !== undefined) await untilDecided(api, call, live);
   return await getTransaction(api, id);
 }
@@ -35,7 +35,9 @@ export async function giveUpTransaction(
   step: string,
 ): Promise<Transaction> {
   const asker = askerOf(call) ?? {};
-  const live = await api.engine.giveUp(id, asker, step, async (header) => takeOver(api, header));
+  const live = await api.engine.takingOver.giveUp(id, asker, step, (header) =>
+    takeOver(api, header),
+  );
   if (live === undefined) throw notFound("transaction", id);
   await untilDecided(api, call, live);
   return await getTransaction(api, id);

@@ -38,13 +38,13 @@ export const PHASE_OF: Readonly<Record<TransactionState, Phase>> = {
 };
 
 /** As clients see it, with its steps. */
-export function toWire(api: Api, seen: Seen): Transaction {
+export async function toWire(api: Api, seen: Seen): Promise<Transaction> {
   const { header, live } = seen;
   const { id, kind, state, reason, error = "", hinderedBySeq, asker, guards } = header;
   const isHindered = hinderedBySeq !== undefined || state === "needs_operator";
   const cancel = header.cancel ?? live?.cancelled;
   const steps = stepsOf(api, header, seen.rows);
-  const wait = live === undefined ? undefined : waitOf(api, steps, live);
+  const wait = live === undefined ? undefined : await waitOf(api, steps, live);
   return create(TransactionSchema, {
     id,
     rpc: kind,
@@ -80,11 +80,11 @@ function timeOf<K extends string>(key: K, ms: number | undefined): { [P in K]?: 
 
 type WaitInit = MessageInitShape<typeof WaitSchema>;
 
-function waitOf(
+async function waitOf(
   api: Api,
   steps: readonly Step[],
   { waiting, rows }: LiveTransaction,
-): WaitInit | undefined {
+): Promise<WaitInit | undefined> {
   if (waiting === undefined) {
     // A step that only writes records waits for no node, whichever its records are about.
     return nodeWaitOf(steps.filter((_, i) => api.engine.registry.actsOnNode(rows[i]!)));
@@ -92,7 +92,7 @@ function waitOf(
   const since = timestampFromMs(waiting.sinceMs);
   switch (waiting.for) {
     case "lock": {
-      const holder = api.locks.holderOf(waiting.key);
+      const holder = await api.locks.holderOf(waiting.key);
       const value = {
         resource: decodeURIComponent(waiting.key),
         holderRpc: holder?.action ?? "",

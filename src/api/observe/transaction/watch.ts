@@ -43,7 +43,7 @@ async function* watchOne(
   for await (const own of changed) {
     const seen = await findTransaction(api, own);
     if (seen === undefined) throw notFound("transaction", id);
-    yield answer(api, seen);
+    yield await answer(api, seen);
     if (isOver(seen)) return;
   }
 }
@@ -53,21 +53,22 @@ async function* watchAll(api: Api, signal: AbortSignal): AsyncGenerator<WatchTra
   using stops = new DisposableStack();
   stops.defer(api.engine.live.onChange((id) => changed.add(id)));
   for (const live of api.engine.live.all()) {
-    yield answer(api, { header: live.header, rows: live.rows, live });
+    yield await answer(api, { header: live.header, rows: live.rows, live });
   }
   yield create(WatchTransactionsResponseSchema, { synced: true });
   while (!signal.aborted) {
     for (const id of await changed.takeAll()) {
       const seen = await findTransaction(api, id);
       // One that was refused before it began is gone without a trace.
-      if (seen !== undefined) yield answer(api, seen);
+      if (seen !== undefined) yield await answer(api, seen);
     }
     await api.clock.sleep(GATHER_MS, signal).catch(() => undefined);
   }
 }
 
-function answer(api: Api, seen: Seen): WatchTransactionsResponse {
-  return create(WatchTransactionsResponseSchema, { transaction: toWire(api, seen) });
+async function answer(api: Api, seen: Seen): Promise<WatchTransactionsResponse> {
+  const transaction = await toWire(api, seen);
+  return create(WatchTransactionsResponseSchema, { transaction });
 }
 
 function isOver({ header: { state }, live }: Seen): boolean {

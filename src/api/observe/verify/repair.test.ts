@@ -73,11 +73,13 @@ test("what somebody is at work on is told, and tried another time", async () => 
   await using world = await newVerifyWorld();
   const { api, here } = handsOn(world);
   here.compute.forget("web");
-  const held = api.locks.tryAcquire([virtualMachines.key("web")], "BootVirtualMachine");
+  const held = await api.locks.acquire([virtualMachines.key("web")], {
+    action: "BootVirtualMachine",
+  });
   const [answer] = await repairIn(world);
   expect(answer).toMatchObject({ outcome: RepairOutcome.FAILED });
   expect(answer?.error).toContain("busy with BootVirtualMachine");
-  held.release();
+  await held.release();
   expect((await repairIn(world)).map(({ outcome }) => outcome)).toEqual([RepairOutcome.REPAIRED]);
 });
 

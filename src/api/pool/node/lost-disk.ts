@@ -1,6 +1,6 @@
 import { remove } from "../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../datastore/datastore.ts";
-import type { Held } from "../../../datastore/lock-table.ts";
+import type { HeldObjects } from "../../../datastore/held-objects.ts";
 import type { Image } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { BLOCK_STORAGE_URL } from "../../core/annotations.ts";
@@ -50,7 +50,7 @@ export async function fateOf(
   return carrier === undefined ? { kind: "goes", copies } : { kind: "stays", as: carrier };
 }
 
-export function writeFate(held: Held, disk: BlockStorage, fate: Fate): Writes {
+export function writeFate(held: HeldObjects, disk: BlockStorage, fate: Fate): Writes {
   if (fate.kind === "goes") {
     return merge(
       held.remove(blockStorages, disk.name),

@@ -239,7 +239,7 @@ test.for([
   const { api } = world.opened;
   const place = { nodeName: name, name: "web", sizeBytes: "2" };
   const scope = { transactionId: "1", generation: 1, signal: AbortSignal.timeout(5_000) };
-  using held = api.locks.tryAcquire([], "test");
+  await using held = await api.locks.acquire([], { action: "test" });
   await stepRegistryOf(resources).retriable(step).act({ api, held }, place, scope);
 });
 

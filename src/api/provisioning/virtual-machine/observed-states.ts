@@ -4,7 +4,6 @@ import type { Log } from "../../../util/log.ts";
 import { withoutLogFields } from "../../../util/log.ts";
 import type { Agents } from "../../core/agents.ts";
 import type { Inventory } from "../../pool/inventory/inventory.ts";
-import { nodes } from "../../pool/node/collection.ts";
 import { isActiveDomain } from "./domain-states.ts";
 
 /** Between two tries to watch a node whose agent does not answer. */

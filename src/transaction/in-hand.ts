@@ -1,0 +1,52 @@
+import { SimulatedCrash } from "./faults.ts";
+import type { FinishParts } from "./finish.ts";
+import type { TransactionHeader, TransactionState } from "./journal.ts";
+import { type LiveTransaction, LiveTransactions } from "./live.ts";
+import { OpenTransactions } from "./open-transactions.ts";
+
+/** Called once, when the transaction rests or needs an operator. Must not reject. */
+export type OnRest = () => void | Promise<void>;
+
+/** The transactions that this process has in hand, and whose ends others wait for. */
+export class InHand<C, W> {
+  readonly live = new LiveTransactions();
+  readonly open = new OpenTransactions();
+  readonly #parts: FinishParts<C, W>;
+
+  constructor(parts: FinishParts<C, W>) {
+    this.#parts = parts;
+  }
+
+  /** Takes one in hand that is in the journal. */
+  adopt(header: TransactionHeader): LiveTransaction {
+    this.open.keepRequest(header);
+    const live = this.live.add(header);
+    live.isJournaled = true;
+    return live;
+  }
+
+  /**
+   * @param move undoes or finishes it.
+   * @returns the state at rest; undefined when the process ends before that. Rejects for a simulated crash only.
+   */
+  async bringToRest(
+    live: LiveTransaction,
+    onRest: OnRest,
+    move: () => Promise<TransactionHeader>,
+  ): Promise<TransactionState | undefined> {
+    const { shutdown, onChange } = this.#parts;
+    const { header } = live;
+    try {
+      if (header.state === "done") onChange(header);
+      const { state } = header.state === "done" ? header : await move();
+      if (state !== "needs_operator") this.open.forgetRequest(header);
+      await onRest();
+      return state;
+    } catch (reason) {
+      if (shutdown.aborted && !(reason instanceof SimulatedCrash)) return undefined;
+      throw reason;
+    } finally {
+      this.live.remove(live);
+    }
+  }
+}
