@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import type { Api } from "../src/api/core/context.ts";
 import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
+import type { Api } from "../src/api/provisioning/context.ts";
 import { virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { type Collection, put, remove } from "../src/datastore/collection.ts";
 import type { BlockStorage } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";

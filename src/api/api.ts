@@ -14,7 +14,6 @@ import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
 import { Agents, type AgentsOptions } from "./core/agents.ts";
 import type { ConsoleLinks } from "./core/console-links.ts";
-import type { Api } from "./core/context.ts";
 import { KeyedRequests } from "./core/idempotency/keyed-requests.ts";
 import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
 import { pruneKeptRequests } from "./core/idempotency/prune.ts";
@@ -26,6 +25,7 @@ import { transactionRoutes } from "./observe/transaction/routes.ts";
 import { verifyRoutes } from "./observe/verify/routes.ts";
 import { Inventory } from "./pool/inventory/inventory.ts";
 import { ProgressBoard } from "./provisioning/block-storage/progress.ts";
+import type { Api } from "./provisioning/context.ts";
 import { ObservedStates } from "./provisioning/virtual-machine/observed-states.ts";
 import { resources } from "./resources.ts";
 

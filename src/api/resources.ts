@@ -4,10 +4,11 @@ import { user } from "./iam/user/resource.ts";
 import { network } from "./network/network/resource.ts";
 import { node } from "./pool/node/resource.ts";
 import { blockStorage } from "./provisioning/block-storage/resource.ts";
+import type { Api } from "./provisioning/context.ts";
 import { virtualMachine } from "./provisioning/virtual-machine/resource.ts";
 
 /** Every kind of the users' objects. All that goes over them goes over this list. */
-export const resources: readonly Resource[] = [
+export const resources: readonly Resource<Api>[] = [
   node,
   network,
   blockStorage,

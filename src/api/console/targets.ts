@@ -1,5 +1,5 @@
-import type { Api } from "../core/context.ts";
 import { getReadable } from "../provisioning/block-storage/read.ts";
+import type { Api } from "../provisioning/context.ts";
 import {
   getSettled,
   incarnationOf,

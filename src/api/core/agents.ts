@@ -5,7 +5,6 @@ import { SurveyAgentService } from "../../gen/n0stack/agent/v1alpha1/survey_pb.t
 import { VolumeAgentService } from "../../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { onNode } from "../../rpc/errors.ts";
 import { N0Error } from "../../util/errors.ts";
-import type { Inventory } from "../pool/inventory/inventory.ts";
 
 /** The agent of one node. Each call is bounded and fails in words of the user's request. */
 export interface Agent {
@@ -41,15 +40,25 @@ interface UntrustedTransport extends Transport {
   close?(): void;
 }
 
+/** What is known of the nodes. */
+export interface NodeBook {
+  find(name: string):
+    | {
+        readonly node: { readonly address: string; readonly lost: boolean };
+        readonly isReady: boolean;
+      }
+    | undefined;
+}
+
 /** Finds the agent of a node by the node's name. */
 export class Agents {
-  readonly #inventory: Inventory;
+  readonly #nodes: NodeBook;
   readonly #options: AgentsOptions;
   /** By node, and only those of its latest address. */
   readonly #clients = new Map<string, Clients>();
 
-  constructor(inventory: Inventory, options: AgentsOptions) {
-    this.#inventory = inventory;
+  constructor(nodes: NodeBook, options: AgentsOptions) {
+    this.#nodes = nodes;
     this.#options = options;
   }
 
@@ -69,7 +78,7 @@ export class Agents {
    * to be removed there, and nothing to wait for.
    */
   isLost(nodeName: string): boolean {
-    return this.#inventory.find(nodeName)?.node.lost ?? true;
+    return this.#nodes.find(nodeName)?.node.lost ?? true;
   }
 
   /**
@@ -77,7 +86,7 @@ export class Agents {
    *   is silent.
    */
   get(nodeName: string): Agent {
-    const view = this.#inventory.find(nodeName);
+    const view = this.#nodes.find(nodeName);
     if (view === undefined) {
       throw new N0Error("failed_precondition", `node "${nodeName}" does not exist any more`, {
         resource: `node/${nodeName}`,

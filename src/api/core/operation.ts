@@ -9,9 +9,9 @@ export function operation(owner: string, { transactionId, generation }: StepScop
 }
 
 /** What is undone, removed or finished on a node is gone already, or in vain, where the node is lost. */
-export function unlessLost<I extends { readonly nodeName: string }>(
-  act: (context: SagaContext, input: I, scope: StepScope) => Promise<void>,
-): (context: SagaContext, input: I, scope: StepScope) => Promise<void> {
+export function unlessLost<I extends { readonly nodeName: string }, C extends SagaContext>(
+  act: (context: C, input: I, scope: StepScope) => Promise<void>,
+): (context: C, input: I, scope: StepScope) => Promise<void> {
   return async (context, input, scope) => {
     if (!context.api.agents.isLost(input.nodeName)) await act(context, input, scope);
   };

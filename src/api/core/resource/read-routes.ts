@@ -4,25 +4,28 @@ import { notFound } from "../../../util/errors.ts";
 import type { Api } from "../context.ts";
 import { type ListRequest, listPage } from "../read/list.ts";
 import { type TouchSource, watchObjects } from "../read/watch.ts";
-import type { UserObject } from "./kind.ts";
+import type { UserObject } from "./object.ts";
 
 /** How a resource's objects are read. */
-export interface Reading<T> {
+export interface Reading<T, A extends Api> {
   /** The message of an object. */
   readonly schema: DescMessage;
   readonly service: DescService;
   readonly word: string;
   readonly collection: Collection<T>;
   /** The object as clients see it; as its record says, unless given. */
-  view?(api: Api, object: T): T | Promise<T>;
+  view?(api: A, object: T): T | Promise<T>;
   /** Collections under the object's name first, whose changes show in it. */
   readonly shows?: readonly Pick<Collection<unknown>, "prefix" | "parts">[];
   /** What else changes how an object looks. */
-  touches?(api: Api): TouchSource;
+  touches?(api: A): TouchSource;
 }
 
 /** The routes that list, get and watch a resource's objects, by what its service calls them. */
-export function readRoutes<T extends UserObject>(api: Api, reading: Reading<T>): object {
+export function readRoutes<T extends UserObject, A extends Api>(
+  api: A,
+  reading: Reading<T, A>,
+): object {
   const { service, schema, word, collection, shows = [], touches } = reading;
   const list = readMethod(service, "List");
   const watch = readMethod(service, "Watch");

@@ -5,47 +5,53 @@ import type { Writes } from "../../../datastore/datastore.ts";
 import { StepRegistry } from "../../../transaction/registry.ts";
 import type { AnyStep, Retriable } from "../../../transaction/step.ts";
 import type { Json } from "../../../util/json.ts";
-import type { Api, SagaContext } from "../context.ts";
-import type { Kind, Ownable, UserObject } from "./kind.ts";
+import type { Api, Kind, LostObjects, SagaContext } from "../context.ts";
+import type { Ownable, UserObject } from "./object.ts";
 import { type Reading, readRoutes } from "./read-routes.ts";
 
 /** Every step that a journal may name. */
-export interface ResourceSteps {
+interface ResourceSteps {
   readonly steps?: readonly AnyStep<SagaContext, Json, unknown, Writes, unknown>[];
   readonly retriables?: readonly Retriable<SagaContext, Json>[];
   /** Those after the pivot that only the journals of older versions name. */
   readonly formerRetriables?: readonly Retriable<SagaContext, Json>[];
 }
 
-/** One kind of the users' objects: all that the API is put together from. */
-export interface Resource extends Kind {
+/** One kind of the users' objects: all that the API is put together from. `A` is what its area works with. */
+export interface Resource<A extends Api = Api> extends Kind {
   readonly service: DescService;
   readonly steps: ResourceSteps;
   /** By the RPC as code spells it. */
-  routes(api: Api): object;
+  routes(api: A): object;
 }
 
 /** The RPCs that are the same for all resources, and derived. */
 type ReadRoute = `list${string}` | `get${string}` | `watch${string}`;
 
-/** What is said of a resource, in its `resource.ts`. */
-export interface Definition<S extends DescService, T extends UserObject> extends Reading<T> {
+/** What is said of a resource, in its `resource.ts`. For what has no comment here see `Kind`. */
+interface Definition<S extends DescService, T extends UserObject, A extends Api>
+  extends Reading<T, A> {
   readonly service: S;
   readonly records?: readonly Collection<unknown>[];
   readonly traces?: readonly Collection<unknown>[];
   /** The state of an object that a transaction has marked as its own. */
   readonly pending?: T extends Ownable ? number : never;
   readonly givesRoom?: readonly (keyof S["method"] & string)[];
+  readonly references?: { readonly [kind: string]: (object: T) => readonly string[] };
   readonly steps?: ResourceSteps;
+  onNodeLost?(api: A, nodeName: string): Promise<LostObjects>;
+  usesInterfaces?(api: A, name: string, signal: AbortSignal): Promise<boolean>;
   /** What is not derived: all but list, get and watch. */
-  routes(api: Api): Omit<ServiceImpl<S>, ReadRoute>;
+  routes(api: A): Omit<ServiceImpl<S>, ReadRoute>;
 }
 
-export function defineResource<S extends DescService, T extends UserObject>(
-  definition: Definition<S, T>,
-): Resource {
-  const { service, word, collection, pending } = definition;
+export function defineResource<S extends DescService, T extends UserObject, A extends Api = Api>(
+  definition: Definition<S, T, A>,
+): Resource<A> {
+  const { service, word, collection, pending, references, onNodeLost, usesInterfaces } = definition;
   const { records = [], traces = [], givesRoom = [], steps = {} } = definition;
+  // What comes from the collection is of its type.
+  const of = collection as Collection<UserObject> as Collection<UserObject & Ownable>;
   return {
     kind: collection.prefix.slice(0, -1),
     word,
@@ -55,14 +61,12 @@ export function defineResource<S extends DescService, T extends UserObject>(
     traces,
     givesRoom: givesRoom.map((name) => service.method[name]!.name),
     steps,
-    ...(pending === undefined ? {} : { pending: { of: ownable(collection), state: pending } }),
+    ...(pending === undefined ? {} : { pending: { of, state: pending } }),
+    ...(references === undefined ? {} : { references: references as Kind["references"] & object }),
+    ...(onNodeLost === undefined ? {} : { onNodeLost }),
+    ...(usesInterfaces === undefined ? {} : { usesInterfaces }),
     routes: (api) => ({ ...readRoutes(api, definition), ...definition.routes(api) }),
   };
-}
-
-/** `Definition` lets only such objects be PENDING. */
-function ownable(collection: Collection<unknown>): Collection<Ownable> {
-  return collection as Collection<Ownable>;
 }
 
 export function stepRegistryOf(

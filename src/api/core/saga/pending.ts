@@ -1,7 +1,7 @@
 import { openCollection } from "../../../datastore/datastore-journal.ts";
 import { N0Error } from "../../../util/errors.ts";
-import type { Api } from "../context.ts";
-import type { Kind, Ownable } from "../resource/kind.ts";
+import type { Api, Kind } from "../context.ts";
+import type { Ownable } from "../resource/object.ts";
 
 /**
  * A PENDING record is changed by its own transaction alone. A transaction that needs an operator has let

@@ -2,7 +2,7 @@ import { type Collection, unchanged } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
 import type { Retriable } from "../../../transaction/step.ts";
 import type { SagaContext, SagaRecordStep } from "../context.ts";
-import type { Ownable } from "../resource/kind.ts";
+import type { Ownable } from "../resource/object.ts";
 
 /** An object as it was before, null if there was none, and as it is to be: its record's bytes in base64. */
 export type Replacement = {

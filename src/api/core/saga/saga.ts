@@ -1,5 +1,6 @@
 import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { ConflictError, caughtUp } from "../../../datastore/datastore.ts";
+import type { HeldObjects } from "../../../datastore/held-objects.ts";
 import { TRANSACTION_HEADER } from "../../../rpc/errors.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
 import { N0Error } from "../../../util/errors.ts";
@@ -9,7 +10,6 @@ import type { Api, Call, Tx } from "../context.ts";
 import { throwIfPending } from "./pending.ts";
 import { throwUnlessRoom } from "./room.ts";
 import { type Answered, type AnsweringTx, answeringTx, type CommittingTx } from "./tx.ts";
-import type { HeldObjects } from "../../../datastore/held-objects.ts";
 
 /**
  * The objects that a saga changes. A function reads them from the current records, and is asked again under
@@ -50,31 +50,31 @@ const KEYS_TRIES_MAX = 8;
  *
  * @returns what the saga answers, which is what the method says.
  */
-export async function runSaga<O extends DescMessage>(
-  api: Api,
+export async function runSaga<A extends Api, O extends DescMessage>(
+  api: A,
   call: Call,
   { method, ...options }: MethodOptions<O>,
-  saga: (tx: AnsweringTx) => Promise<Answered<MessageShape<O>>>,
+  saga: (tx: AnsweringTx<A>) => Promise<Answered<MessageShape<O>>>,
 ): Promise<MessageShape<O>> {
   return await run(api, call, { ...options, kind: method.name }, (tx) => saga(answeringTx(tx)));
 }
 
 /** As `runSaga`, for a transaction that answers no client. */
-export async function runUnanswered<T>(
-  api: Api,
+export async function runUnanswered<A extends Api, T>(
+  api: A,
   call: Call,
   options: UnansweredOptions,
-  saga: (tx: CommittingTx) => Promise<T>,
+  saga: (tx: CommittingTx<A>) => Promise<T>,
 ): Promise<T> {
   const { attempt: _, ...inner } = call;
   return await run(api, inner, options, saga);
 }
 
-async function run<T>(
-  api: Api,
+async function run<A extends Api, T>(
+  api: A,
   call: Call,
   { kind, keys, waits = false, within, seesToPending = false }: UnansweredOptions,
-  saga: (tx: CommittingTx) => Promise<T>,
+  saga: (tx: CommittingTx<A>) => Promise<T>,
 ): Promise<T> {
   const guards = typeof keys === "function" ? await keys() : keys;
   if (within === undefined) throwUnlessRoom(api, kind);
@@ -107,11 +107,13 @@ async function run<T>(
     ...(attempt === undefined ? {} : { unwoundWrites: attempt.unwoundWrites }),
     live,
   };
+  // The context of `tx` has this `api`, with all that `A` adds.
+  const work: { saga(tx: Tx): Promise<T> } = { saga };
   return await orOvertaken(() =>
     api.engine.run(options, (tx) => {
       call.responseHeader.set(TRANSACTION_HEADER, tx.id);
       addLogFields({ transactionId: tx.id });
-      return orOvertaken(() => saga(tx));
+      return orOvertaken(() => work.saga(tx));
     }),
   );
 }

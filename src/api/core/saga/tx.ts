@@ -4,7 +4,7 @@ import type { Collection } from "../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../datastore/datastore.ts";
 import type { Later } from "../../../transaction/step.ts";
 import type { Transaction } from "../../../transaction/transaction.ts";
-import type { SagaContext, Tx } from "../context.ts";
+import type { Api, SagaContext, Tx } from "../context.ts";
 
 declare const answered: unique symbol;
 
@@ -18,7 +18,7 @@ export type Part = Writes | Later;
 export const DONE = create(EmptySchema);
 
 /** A transaction that a client waits for the answer of. It cannot commit without it. */
-export interface AnsweringTx extends Tx {
+export interface AnsweringTx<A extends Api = Api> extends Tx<A> {
   /** Commits. @returns the answer, which a client that sends the request again is given as well. */
   answer<T extends Message>(value: T, ...parts: readonly Part[]): Promise<Answered<T>>;
   /** The same, where the answer is the record that is written: it is encoded once. */
@@ -31,9 +31,9 @@ export interface AnsweringTx extends Tx {
 }
 
 /** A transaction that answers no client: a repair, or one that runs within another. */
-export type CommittingTx = Transaction<SagaContext, Writes>;
+export type CommittingTx<A extends Api = Api> = Transaction<SagaContext<A>, Writes>;
 
-export function answeringTx(tx: CommittingTx): AnsweringTx {
+export function answeringTx<A extends Api>(tx: CommittingTx<A>): AnsweringTx<A> {
   const { held, attempt } = tx.context;
   const commit = async <T extends Message>(
     value: T,

@@ -7,11 +7,12 @@ import {
   ImageService,
 } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { settled } from "../../provisioning/block-storage/block-storage-record.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
 import { getImage } from "./image-record.ts";
 

@@ -9,7 +9,7 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { invalid } from "../../../util/errors.ts";
 import { COPY_FROM } from "../../core/annotations.ts";
-import type { Api, Call, Tx } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import {
   getBlockStorage,
   throwUnlessIn,
@@ -20,6 +20,7 @@ import {
   recordOverlay,
   type VolumePlace,
 } from "../../provisioning/block-storage/volume-steps.ts";
+import type { Api, Tx } from "../../provisioning/context.ts";
 import { getImage, registrationOf, tagged } from "./image-record.ts";
 import { ensureReplica } from "./replica.ts";
 

@@ -1,7 +1,7 @@
 import { clone } from "@bufbuild/protobuf";
 import { type Image, ImageSchema } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { invalid, N0Error, notFound } from "../../../util/errors.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
 
 /** Of each an image can have so many. */

@@ -14,7 +14,7 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import {
   getBlockStorage,
@@ -22,6 +22,7 @@ import {
   throwUnlessIn,
 } from "../../provisioning/block-storage/block-storage-record.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
 import {
   changed,

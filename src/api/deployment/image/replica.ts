@@ -3,7 +3,7 @@ import { merge, type Writes } from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Later } from "../../../transaction/step.ts";
-import type { Api, Call, Tx } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runUnanswered } from "../../core/saga/saga.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
 import {
@@ -15,6 +15,7 @@ import {
 import { reservationOf } from "../../provisioning/block-storage/make.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
 import { ensureReplicated } from "../../provisioning/block-storage/volume-steps.ts";
+import type { Api, Tx } from "../../provisioning/context.ts";
 
 /**
  * The id of the copy of a base on a node, made if it is not there: a transaction of its own, since the

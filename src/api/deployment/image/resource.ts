@@ -1,8 +1,10 @@
 import { ImageSchema, ImageService } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { applyImage, deleteImage } from "./apply.ts";
 import { images } from "./collection.ts";
 import { generateBlockStorage } from "./generate.ts";
+import { onNodeLost } from "./node-lost.ts";
 import { registerBlockStorage, tagImage, unregisterBlockStorage, untagImage } from "./register.ts";
 
 export const image = defineResource({
@@ -11,7 +13,12 @@ export const image = defineResource({
   schema: ImageSchema,
   collection: images,
   givesRoom: ["deleteImage", "unregisterBlockStorage", "untagImage"],
-  routes: (api) => ({
+  references: {
+    block_storage: ({ registeredBlockStorages: registered }) =>
+      registered.map(({ blockStorageName }) => blockStorageName),
+  },
+  onNodeLost,
+  routes: (api: Api) => ({
     applyImage: (request, call) => applyImage(api, call, request),
     deleteImage: async ({ name }, call) => {
       await deleteImage(api, call, name);

@@ -11,9 +11,9 @@ import {
 import { N0Error } from "../../../util/errors.ts";
 import { parseSshPublicKey } from "../../../util/ssh-key.ts";
 import type { Api, Call } from "../../core/context.ts";
+import { findReferrer } from "../../core/resource/referrer.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
-import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { users } from "./collection.ts";
 import { changed, getUser, throwIfTooManyKeys } from "./user-record.ts";
 
@@ -41,12 +41,11 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
   const options = { method: UserService.method.deleteUser, keys: [users.key(name)] };
   await runSaga(api, call, options, async (tx) => {
     await getUser(api, name);
-    const vms = await api.records.list(virtualMachines);
-    const using = vms.find(({ value }) => value.userNames.includes(name));
+    const using = await findReferrer(api, "user", name);
     if (using !== undefined) {
       throw new N0Error(
         "failed_precondition",
-        `user "${name}" has its keys on virtual machine "${using.value.name}": delete that first`,
+        `user "${name}" has its keys on ${using.word} "${using.name}": delete that first`,
         { resource: `user/${name}` },
       );
     }

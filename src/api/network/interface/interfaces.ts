@@ -12,7 +12,7 @@ import {
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { quote } from "../../../util/quote.ts";
-import type { Api, SagaRecordStep } from "../../core/context.ts";
+import type { Api, SagaRecordStep } from "../context.ts";
 import { networks } from "../network/collection.ts";
 import { cidrsOf } from "../network/network-record.ts";
 import {

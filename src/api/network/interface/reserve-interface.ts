@@ -7,9 +7,10 @@ import {
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import type { Api } from "../context.ts";
 import { getNetwork, toWire } from "../network/network-record.ts";
 import { interfaces } from "./collection.ts";
 import { chooseInterface, releaseInterface, reserveInterface } from "./interfaces.ts";

@@ -10,10 +10,10 @@ import { type Cidr, type Family, formatCidr, hasRoom, parseCidr } from "../../..
 import { invalid } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
 import { specialRangeIn } from "../../../util/special-ranges.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
-import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
-import { hasSameCidrs, machinesOn } from "./cidr-change.ts";
+import type { Api } from "../context.ts";
+import { guestKeys, hasSameCidrs } from "./cidr-change.ts";
 import { networks } from "./collection.ts";
 import { commitCidrs } from "./commit-cidrs.ts";
 import { type NetworkCidrs, toWire } from "./network-record.ts";
@@ -36,8 +36,7 @@ export async function applyNetwork(
   const keys = async () => {
     const seen = await api.records.find(networks, name);
     const isSame = seen === undefined || hasSameCidrs(seen.value, cidrs);
-    const machines = isSame ? [] : await machinesOn(api, name);
-    return [networks.key(name), ...machines.map((machine) => virtualMachines.key(machine))];
+    return [networks.key(name), ...(isSame ? [] : await guestKeys(api, name))];
   };
   const options = { method: NetworkService.method.applyNetwork, keys };
   return await runSaga(api, call, options, async (tx) => {

@@ -1,12 +1,9 @@
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { type Family, formatAddress, isHost, parseAddress } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
-import type { Api, Tx } from "../../core/context.ts";
-import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
-import { stateOf } from "../../provisioning/virtual-machine/domain-states.ts";
-import { getVirtualMachine } from "../../provisioning/virtual-machine/virtual-machine-record.ts";
+import type { Api, Tx } from "../context.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
+import { type Guest, guestOf, guestsOf } from "../interface/guests.ts";
 import { cidrsOf, gatewayAddresses } from "./network-record.ts";
 
 const FAMILIES = [4, 6] as const;
@@ -17,17 +14,14 @@ export function hasSameCidrs(before: Cidrs, after: Cidrs): boolean {
   return before.ipv4Cidr === after.ipv4Cidr && before.ipv6Cidr === after.ipv6Cidr;
 }
 
-/** The names of the virtual machines that have a nic on the network. */
-export async function machinesOn(api: Api, networkName: string): Promise<string[]> {
-  return namesOf((await api.records.list(interfaces, [networkName])).map(({ value }) => value));
-}
-
-function namesOf(reserved: readonly InterfaceReservation[]): string[] {
-  return [...new Set(reserved.flatMap((one) => machineOf(one) ?? []))];
-}
-
-function machineOf({ owner }: InterfaceReservation): string | undefined {
-  return /^virtual_machine\/(.+)$/.exec(owner ?? "")?.[1];
+/** The keys of the objects whose guests are on the network. */
+export async function guestKeys(api: Api, networkName: string): Promise<string[]> {
+  const reserved = await api.records.list(interfaces, [networkName]);
+  const guests = guestsOf(
+    api,
+    reserved.map(({ value }) => value),
+  );
+  return guests.map(({ kind, name }) => kind.collection.key(name));
 }
 
 /**
@@ -51,30 +45,31 @@ export async function throwIfNeeded(
   );
   for (const family of changed) {
     for (const one of reserved) {
-      const why = whyKept(one, family, after, before === undefined);
+      const guest = guestOf(tx.context.api, one);
+      const why = whyKept(one, family, after, before === undefined ? undefined : guest);
       if (why !== undefined) throw cannotChange(family, before, after.name, why);
     }
   }
   if (before === undefined) return;
-  for (const name of namesOf(reserved)) {
-    const why = await whyBusy(tx, name);
+  for (const guest of guestsOf(tx.context.api, reserved)) {
+    const why = await whyBusy(tx, guest);
     if (why !== undefined) throw cannotChange(changed[0] ?? 4, before, after.name, why);
   }
 }
 
-/** Why the interface keeps the network from getting the CIDR of that family. */
+/** Why the interface keeps the network from getting the CIDR of that family. `guest`: of a network that is not new. */
 function whyKept(
   reserved: InterfaceReservation,
   family: Family,
   after: Network,
-  isNew: boolean,
+  guest: Guest | undefined,
 ): string | undefined {
   const address = parseAddress(reserved[`ipv${family}Address`], family);
   if (address === undefined) return undefined;
   const text = formatAddress(address, family);
-  const machine = machineOf(reserved);
-  if (machine !== undefined && !isNew) {
-    return `virtual machine "${machine}" has ${text}: delete it first, or make another network`;
+  if (guest !== undefined) {
+    const { kind, name } = guest;
+    return `${kind.word} "${name}" has ${text}: delete it first, or make another network`;
   }
   const cidrs = cidrsOf(after);
   const cidr = cidrs[`ipv${family}`];
@@ -83,19 +78,17 @@ function whyKept(
   return `interface "${reserved.name}" has ${text}, which does not fit the new one: release it first`;
 }
 
-/** Why the virtual machine keeps the network from getting any other CIDR. */
-async function whyBusy({ context, signal }: Tx, name: string): Promise<string | undefined> {
-  const { api, held } = context;
-  if (!held.keys.includes(virtualMachines.key(name))) {
-    const message = `virtual machine "${name}" has just come: try again`;
+/** Why the guest keeps the network from getting any other CIDR. */
+async function whyBusy(
+  { context: { api, held }, signal }: Tx,
+  { kind, name }: Guest,
+): Promise<string | undefined> {
+  if (!held.keys.includes(kind.collection.key(name))) {
+    const message = `${kind.word} "${name}" has just come: try again`;
     throw new N0Error("aborted", message, { retryAfterMs: 100 });
   }
-  const vm = (await getVirtualMachine(api, name)).value;
-  // One that has gone off by itself is not enough: its node keeps its taps until it is booted or shut down.
-  const isDown =
-    vm.state === State.SHUTDOWN &&
-    stateOf(await api.observed.read(vm.computeNodeName, name, signal)) === State.SHUTDOWN;
-  return isDown ? undefined : `virtual machine "${name}" is on it: shut it down first`;
+  const isUsed = await kind.usesInterfaces(api, name, signal);
+  return isUsed ? `${kind.word} "${name}" is on it: shut it down first` : undefined;
 }
 
 function cannotChange(

@@ -6,8 +6,8 @@ import { hardwareAddress } from "../../../util/checksum.ts";
 import { formatCidr, overlaps } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { DISABLE_NETWORK_DELETION_LOCK, IS_GATEWAY } from "../../core/annotations.ts";
-import type { Api, Tx } from "../../core/context.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
+import type { Api, Tx } from "../context.ts";
 import {
   type InterfaceReservation,
   interfaceAllocations,
@@ -35,7 +35,7 @@ const CONFLICTS_MAX = 64;
  *   something needs the CIDRs that `before` has; `aborted` where that has just begun.
  */
 export async function commitCidrs(
-  tx: AnsweringTx,
+  tx: AnsweringTx<Api>,
   before: Network | undefined,
   network: Network,
   record: Writes,

@@ -3,10 +3,12 @@ import { NetworkService } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NETWORK_DELETION_LOCK } from "../../core/annotations.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import type { Api } from "../context.ts";
 import { interfaceAllocations, interfaces } from "../interface/collection.ts";
+import { guestOf } from "../interface/guests.ts";
 import { removeInterface } from "../interface/interfaces.ts";
 import { cidrAllocation, networks } from "./collection.ts";
 import { getNetwork } from "./network-record.ts";
@@ -21,9 +23,9 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
     // A virtual machine keeps its network whatever its nic is annotated with: it could not even be
     // deleted without it.
     const inUse = reserved.filter(
-      ({ owner, annotations }) =>
-        owner?.startsWith("virtual_machine/") === true ||
-        annotations[DISABLE_NETWORK_DELETION_LOCK] === undefined,
+      (one) =>
+        guestOf(api, one) !== undefined ||
+        one.annotations[DISABLE_NETWORK_DELETION_LOCK] === undefined,
     );
     if (inUse.length > 0) {
       const some = inUse.slice(0, 5).map((i) => `"${i.name}"`);

@@ -3,7 +3,8 @@ import { NetworkInterfaceSchema } from "../../../gen/n0stack/budget/v0/network_i
 import { type Network, NetworkSchema } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Cidr, formatAddress, hostRange, parseCidr } from "../../../util/cidr.ts";
 import { notFound } from "../../../util/errors.ts";
-import type { Api, Reader } from "../../core/context.ts";
+import type { Reader } from "../../core/context.ts";
+import type { Api } from "../context.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { networks } from "./collection.ts";
 

@@ -1,8 +1,6 @@
 import type { Retriable, StepScope } from "../../../transaction/step.ts";
-import type { SagaContext } from "../../core/context.ts";
 import { operation, quick, unlessLost } from "../../core/operation.ts";
-import type { Tap } from "../../provisioning/virtual-machine/tap-steps.ts";
-import { ownerOf } from "../../provisioning/virtual-machine/virtual-machine-record.ts";
+import type { SagaContext } from "../context.ts";
 
 /** A network on one node. */
 export type NetworkPlace = { readonly nodeName: string; readonly networkName: string };
@@ -32,17 +30,6 @@ export const restoreNetwork: Retriable<SagaContext, NodeNetwork> = {
     await agent.survey((c) => c.ensureNetworkWhole({ operation, network }, quick(scope)));
   }),
   leaves: leavesNetwork,
-};
-
-/** Moves the tap into its network, wherever it is, and connects it. */
-export const moveTap: Retriable<SagaContext, Tap> = {
-  name: "network.move_tap",
-  act: unlessLost(async (context, { nodeName, tapName, name, networkName, ...gateways }, scope) => {
-    const { agent, operation } = about(context, nodeName, ownerOf(name), scope);
-    const network = { name: networkName, ...gateways };
-    await agent.survey((c) => c.ensureTapMoved({ operation, tapName, network }, quick(scope)));
-  }),
-  leaves: ({ tapName, nodeName }) => `the tap "${tapName}" on node "${nodeName}" where it is`,
 };
 
 /** Removes the network from the node, if it has no taps there by then. */

@@ -1,5 +1,6 @@
 import { NetworkSchema, NetworkService } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
+import type { Api } from "../context.ts";
 import {
   addresses,
   hardwareAddresses,
@@ -16,7 +17,7 @@ import { applyNetwork } from "./apply.ts";
 import { cidrAllocation, networks } from "./collection.ts";
 import { deleteNetwork } from "./delete.ts";
 import { toWire } from "./network-record.ts";
-import { moveTap, restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
+import { restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
 
 export const network = defineResource({
   word: "network",
@@ -28,11 +29,11 @@ export const network = defineResource({
   givesRoom: ["deleteNetwork", "releaseNetworkInterface"],
   steps: {
     steps: [reserveInterface],
-    retriables: [restoreNetwork, moveTap, sweep, settleRules],
+    retriables: [restoreNetwork, sweep, settleRules],
   },
   view: toWire,
   shows: [interfaces],
-  routes: (api) => ({
+  routes: (api: Api) => ({
     applyNetwork: (request, call) => applyNetwork(api, call, request),
     deleteNetwork: async ({ name }, call) => {
       await deleteNetwork(api, call, name);

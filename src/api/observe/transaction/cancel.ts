@@ -3,7 +3,8 @@ import type { TransactionHeader } from "../../../transaction/journal.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { askerOf } from "../../core/asker.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { findTransaction } from "./find.ts";
 import { toWire } from "./view.ts";
 

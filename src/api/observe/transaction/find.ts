@@ -1,7 +1,7 @@
 import { stepCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { Transaction } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { notFound } from "../../../util/errors.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { type Seen, toWire } from "./view.ts";
 
 /** A transaction with its steps: as this process has it in hand, else as it is in the journal. */

@@ -10,7 +10,7 @@ import {
 import { nodesOf, type TransactionHeader } from "../../../transaction/journal.ts";
 import { timePrefix } from "../../../transaction/transaction-id.ts";
 import { invalid } from "../../../util/errors.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { PHASE_OF, toWire } from "./view.ts";
 
 const PAGE_SIZE_DEFAULT = 100;

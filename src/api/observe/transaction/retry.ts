@@ -2,8 +2,9 @@ import type { Transaction } from "../../../gen/n0stack/transaction/v1alpha1/tran
 import type { LiveTransaction } from "../../../transaction/live.ts";
 import { notFound } from "../../../util/errors.ts";
 import { askerOf } from "../../core/asker.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { takeOver } from "../../core/saga/take-over.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { getTransaction } from "./find.ts";
 
 /** How long a client is kept waiting; what is taken up goes on after that. */

@@ -7,7 +7,7 @@ import {
   RetryTransactionResponseSchema,
   type TransactionService,
 } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { cancelTransaction } from "./cancel.ts";
 import { getTransaction } from "./find.ts";
 import { listTransactions } from "./list.ts";

@@ -16,7 +16,7 @@ import {
   type TransactionHeader,
   type Tried,
 } from "../../../transaction/journal.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 
 /** The steps of a transaction, as clients see them. */
 export function stepsOf(api: Api, header: TransactionHeader, rows: readonly StepRow[]): Step[] {

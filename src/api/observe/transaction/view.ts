@@ -18,7 +18,7 @@ import {
   type TransactionState,
 } from "../../../transaction/journal.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { stepsOf } from "./step-view.ts";
 
 /** A transaction as it is known: in the journal or, where `live` is there, in this process's hands. */

@@ -4,8 +4,8 @@ import {
   WatchTransactionsResponseSchema,
 } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { notFound } from "../../../util/errors.ts";
-import type { Api } from "../../core/context.ts";
 import { ChangedNames } from "../../core/read/watch.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { findTransaction } from "./find.ts";
 import { type Seen, toWire } from "./view.ts";
 

@@ -1,5 +1,5 @@
 import { fromConnectError } from "../../../rpc/errors.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { seedMessage } from "../../provisioning/virtual-machine/domain-steps.ts";
 import type { NodeAnswer, PlannedMachine } from "./view.ts";
 

@@ -1,4 +1,5 @@
 import type { CommittingTx } from "../../core/saga/tx.ts";
+import type { Api } from "../../provisioning/context.ts";
 import type { Code } from "./codes.ts";
 
 /** What is not as it should be. */
@@ -24,7 +25,7 @@ export interface Finding {
 }
 
 /** Runs steps if need be, and commits. The keys of the finding are held. */
-export type Repair = (tx: CommittingTx) => Promise<void>;
+export type Repair = (tx: CommittingTx<Api>) => Promise<void>;
 
 /** Any transaction at all may explain it. */
 export const ANY = "*";

@@ -1,8 +1,8 @@
 import { caughtUp, type Datastore } from "../../../datastore/datastore.ts";
 import { transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
-import type { Api } from "../../core/context.ts";
 import { nodes } from "../../pool/node/collection.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { askNodes } from "./ask-nodes.ts";
 import { ALL_CODES } from "./codes.ts";

@@ -10,7 +10,6 @@ import {
 import { later } from "../../../transaction/step.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
-import type { Tx } from "../../core/context.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
 import {
@@ -29,6 +28,7 @@ import {
   markVolumeLater,
   removeVolumeLater,
 } from "../../provisioning/block-storage/volume-steps.ts";
+import type { Tx } from "../../provisioning/context.ts";
 import { commit } from "./commit.ts";
 import type { Repair } from "./finding.ts";
 

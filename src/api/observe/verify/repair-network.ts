@@ -1,11 +1,6 @@
 import { later } from "../../../transaction/step.ts";
-import {
-  moveTap,
-  restoreNetwork,
-  settleRules,
-  sweep,
-} from "../../network/network/node-network-steps.ts";
-import { removeTapLater, type Tap } from "../../provisioning/virtual-machine/tap-steps.ts";
+import { restoreNetwork, settleRules, sweep } from "../../network/network/node-network-steps.ts";
+import { moveTap, removeTapLater, type Tap } from "../../provisioning/virtual-machine/tap-steps.ts";
 import { commit } from "./commit.ts";
 import type { Repair } from "./finding.ts";
 

@@ -5,8 +5,9 @@ import {
   type RepairResponseSchema,
 } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runUnanswered } from "../../core/saga/saga.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { commit } from "./commit.ts";
 import { type Finding, identityOf, locksOf } from "./finding.ts";
 import { look, lookOnce } from "./look.ts";

@@ -4,7 +4,7 @@ import type {
   VerifyRequest,
   VerifyService,
 } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { repairAll } from "./repair.ts";
 import { verify } from "./verify.ts";
 

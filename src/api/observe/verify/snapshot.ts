@@ -2,7 +2,8 @@ import type { Collection } from "../../../datastore/collection.ts";
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
-import type { Api, Reader } from "../../core/context.ts";
+import type { Reader } from "../../core/context.ts";
+import type { Api } from "../../provisioning/context.ts";
 
 type Lists = ReadonlyMap<string, readonly Stored<unknown>[]>;
 

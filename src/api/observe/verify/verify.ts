@@ -7,9 +7,10 @@ import {
   type VerifyResponseSchema,
 } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { notFound } from "../../../util/errors.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { nodes } from "../../pool/node/collection.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { CODES, type CodeFacts } from "./codes.ts";
 import type { Finding } from "./finding.ts";

@@ -3,10 +3,10 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import type { Api } from "../../core/context.ts";
 import { users } from "../../iam/user/collection.ts";
 import { networks } from "../../network/network/collection.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import type { Api } from "../../provisioning/context.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { type Plan, planOf } from "../../provisioning/virtual-machine/plan.ts";
 import type { Snapshot } from "./snapshot.ts";

@@ -12,9 +12,10 @@ import {
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { invalid, N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import type { Api } from "../context.ts";
 import { toWire } from "../node/node-record.ts";
 import { computeWish, schedule, storageWish } from "../schedule/schedule.ts";
 import {

@@ -1,4 +1,4 @@
-import type { SagaRecordStep } from "../../core/context.ts";
+import type { SagaRecordStep } from "../context.ts";
 import type { Uncounted } from "./amounts.ts";
 import {
   type ComputeReservation,

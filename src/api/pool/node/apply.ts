@@ -10,8 +10,9 @@ import {
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { invalid } from "../../../util/errors.ts";
 import { lost } from "../../core/agents.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import type { Api } from "../context.ts";
 import { throwUnlessAgents } from "./ask-agent.ts";
 import { heartbeats, nodes } from "./collection.ts";
 import { toWire } from "./node-record.ts";

@@ -3,7 +3,7 @@ import { IdentityAgentService } from "../../../gen/n0stack/agent/v1alpha1/identi
 import { isProof } from "../../../rpc/agent-token.ts";
 import { fromConnectError } from "../../../rpc/errors.ts";
 import { N0Error } from "../../../util/errors.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../context.ts";
 
 /** For an agent's answer, which it has at hand. A registration waits that long for an address that is silent. */
 const ASK_TIMEOUT_MS = 3_000;

@@ -3,9 +3,10 @@ import { NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NODE_DELETION_LOCK } from "../../core/annotations.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import type { Api } from "../context.ts";
 import { allocations, computes, storages } from "../inventory/collection.ts";
 import { heartbeats, nodes } from "./collection.ts";
 

@@ -2,7 +2,7 @@ import { put, unchanged } from "../../../datastore/collection.ts";
 import { ConflictError, merge } from "../../../datastore/datastore.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { lost } from "../../core/agents.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../context.ts";
 import { heartbeats, nodes } from "./collection.ts";
 
 /** Not a transaction: one observation, of no object of the user's. */

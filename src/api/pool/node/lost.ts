@@ -6,8 +6,9 @@ import {
   type SetNodeLostRequest,
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import type { Api } from "../context.ts";
 import { nodes } from "./collection.ts";
 import { toWire } from "./node-record.ts";
 

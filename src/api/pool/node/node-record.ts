@@ -3,7 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ComputeSchema } from "../../../gen/n0stack/budget/v0/compute_pb.ts";
 import { StorageSchema } from "../../../gen/n0stack/budget/v0/storage_pb.ts";
 import { type Node, Node_NodeState, NodeSchema } from "../../../gen/n0stack/pool/v0/node_pb.ts";
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../context.ts";
 import {
   type ComputeReservation,
   computes,

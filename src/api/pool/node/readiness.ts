@@ -1,4 +1,4 @@
-import type { Api } from "../../core/context.ts";
+import type { Api } from "../context.ts";
 
 /** Between two looks. */
 const LOOK_MS = 1_000;

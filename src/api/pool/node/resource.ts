@@ -1,5 +1,6 @@
 import { NodeSchema, NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
+import type { Api } from "../context.ts";
 import { allocations, computes, storages } from "../inventory/collection.ts";
 import { SILENCE_MS } from "../inventory/inventory.ts";
 import {
@@ -33,8 +34,8 @@ export const node = defineResource({
   },
   view: toWire,
   shows: [heartbeats, computes, storages],
-  touches: (api) => (touch) => onReadinessChange(api, touch),
-  routes: (api) => ({
+  touches: (api: Api) => (touch) => onReadinessChange(api, touch),
+  routes: (api: Api) => ({
     applyNode: (request, call) => applyNode(api, call, request),
     deleteNode: async ({ name, withObjects }, call) => {
       await (withObjects ? deleteLostNode(api, call, name) : deleteNode(api, call, name));

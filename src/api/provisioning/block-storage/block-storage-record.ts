@@ -7,8 +7,9 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
-import type { Api, Reader } from "../../core/context.ts";
+import type { Reader } from "../../core/context.ts";
 import { recordSteps } from "../../core/saga/record-steps.ts";
+import type { Api } from "../context.ts";
 import { blockStorages, overlays, replicas } from "./collection.ts";
 
 export const blockStorageSteps = recordSteps(blockStorages);

@@ -9,7 +9,8 @@ import {
 import { invalid } from "../../../util/errors.ts";
 import { parseSourceUrl, withoutSecrets } from "../../../util/source-url.ts";
 import { COPY_FROM, FETCH_FROM } from "../../core/annotations.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
+import type { Api } from "../context.ts";
 import { getBlockStorage, throwUnlessIn } from "./block-storage-record.ts";
 import { blockStorages } from "./collection.ts";
 import { makeBlockStorage } from "./make.ts";

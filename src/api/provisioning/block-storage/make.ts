@@ -11,10 +11,11 @@ import {
   REQUEST_NODE_OF_BLOCK_STORAGE,
   volumeUrl,
 } from "../../core/annotations.ts";
-import type { Api, Call, Tx } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
 import { countedOn, requestedNode, schedule, storageWish } from "../../pool/schedule/schedule.ts";
+import type { Api, Tx } from "../context.ts";
 import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./block-storage-record.ts";
 import { blockStorages } from "./collection.ts";
 import { removalOf } from "./removal.ts";

@@ -3,9 +3,10 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { later, type Retriable } from "../../../transaction/step.ts";
-import type { Api, Call, SagaContext } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import type { Api, SagaContext } from "../context.ts";
 import {
   blockStorageSteps,
   getBlockStorage,

@@ -7,7 +7,8 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
+import type { Api } from "../context.ts";
 import { getBlockStorage, ownerOf, throwUnlessIn } from "./block-storage-record.ts";
 import { openVolume } from "./open-volume.ts";
 

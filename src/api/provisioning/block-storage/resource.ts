@@ -7,6 +7,7 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { peerOfCall } from "../../core/asker.ts";
 import { defineResource } from "../../core/resource/resource.ts";
+import type { Api } from "../context.ts";
 import { blockStorageSteps, toWire } from "./block-storage-record.ts";
 import { blockStorages, overlays, replicas } from "./collection.ts";
 import { copyBlockStorage, createBlockStorage, fetchBlockStorage } from "./create.ts";
@@ -50,8 +51,8 @@ export const blockStorage = defineResource({
     ],
   },
   view: toWire,
-  touches: (api) => (touch) => api.progress.onChange(touch),
-  routes: (api) => ({
+  touches: (api: Api) => (touch) => api.progress.onChange(touch),
+  routes: (api: Api) => ({
     createBlockStorage: (request, call) => createBlockStorage(api, call, request),
     fetchBlockStorage: (request, call) => fetchBlockStorage(api, call, request),
     copyBlockStorage: (request, call) => copyBlockStorage(api, call, request),

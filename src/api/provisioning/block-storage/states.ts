@@ -5,9 +5,10 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
+import { findReferrer } from "../../core/resource/referrer.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
-import { images } from "../../deployment/image/collection.ts";
+import type { Api } from "../context.ts";
 import {
   getBlockStorage,
   ownerOf,
@@ -64,11 +65,11 @@ export const SET_AVAILABLE: Transition = {
   waits: true,
   check: async (api, blockStorage) => {
     if (blockStorage.usedBy !== "") throwUnlessIn(blockStorage, []);
-    const image = await findImageOf(api, blockStorage.name);
+    const image = await findReferrer(api, "block_storage", blockStorage.name);
     if (image === undefined) return;
     throw new N0Error(
       "failed_precondition",
-      `block storage "${blockStorage.name}" is registered in image "${image}": unregister it there first`,
+      `block storage "${blockStorage.name}" is registered in ${image.word} "${image.name}": unregister it there first`,
       { resource: ownerOf(blockStorage.name) },
     );
   },
@@ -88,11 +89,4 @@ export async function changeState(
     await check?.(api, value);
     return await tx.answerRecord(blockStorages, name, settled(value, to));
   });
-}
-
-async function findImageOf(api: Api, name: string): Promise<string | undefined> {
-  for (const { value } of await api.records.list(images)) {
-    if (value.registeredBlockStorages.some((r) => r.blockStorageName === name)) return value.name;
-  }
-  return undefined;
 }

@@ -12,13 +12,14 @@ import {
   REQUEST_NODE_OF_BLOCK_STORAGE,
   volumeUrl,
 } from "../../core/annotations.ts";
-import type { Api, Call, Tx } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { maskOf } from "../../core/field-mask.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
 import { schedule, storageWish } from "../../pool/schedule/schedule.ts";
+import type { Api, Tx } from "../context.ts";
 import { virtualMachines } from "../virtual-machine/collection.ts";
 import {
   blockStorageSteps,
@@ -104,7 +105,7 @@ function isSameSize(a: BlockStorage, b: BlockStorage): boolean {
 
 async function grow(
   api: Api,
-  tx: AnsweringTx,
+  tx: AnsweringTx<Api>,
   before: BlockStorage,
   after: BlockStorage,
 ): Promise<Answered<BlockStorage>> {
@@ -147,7 +148,7 @@ export async function growFile(
 /** Offline: a new volume on the other node, and the old one goes when the record says so. */
 async function move(
   api: Api,
-  tx: AnsweringTx,
+  tx: AnsweringTx<Api>,
   before: BlockStorage,
   after: BlockStorage,
   target: string,

@@ -4,8 +4,8 @@ import type { Operation } from "../../../gen/n0stack/agent/v1alpha1/operation_pb
 import type { Retriable, Step, StepScope } from "../../../transaction/step.ts";
 import { kindOf, N0Error } from "../../../util/errors.ts";
 import type { Agent } from "../../core/agents.ts";
-import type { SagaContext, SagaRecordStep } from "../../core/context.ts";
 import { operation, patient, quick, unlessLost } from "../../core/operation.ts";
+import type { SagaContext, SagaRecordStep } from "../context.ts";
 import { isActiveDomain } from "../virtual-machine/domain-states.ts";
 import { blockStorages, overlays } from "./collection.ts";
 
@@ -25,7 +25,7 @@ type Progressing = {
 };
 
 /** Undoes every step that makes a volume. */
-const removeVolume = unlessLost<VolumePlace>(
+const removeVolume = unlessLost<VolumePlace, SagaContext>(
   async ({ api }, { nodeName, volumeId, name }, scope) => {
     const request = { operation: operation(`block_storage/${name}`, scope), id: volumeId };
     const agent = api.agents.get(nodeName);
@@ -183,7 +183,7 @@ async function growFile({ api }: SagaContext, place: VolumePlace, scope: StepSco
   await api.agents.get(place.nodeName).volume((c) => c.ensureVolumeSize(request, quick(scope)));
 }
 
-const shrinkFile = unlessLost<GrowingVolume>(async ({ api }, place, scope) => {
+const shrinkFile = unlessLost<GrowingVolume, SagaContext>(async ({ api }, place, scope) => {
   const { nodeName, volumeId: id, name } = place;
   const asked = { operation: operation(`block_storage/${name}`, scope), id };
   const request = { ...asked, ...undoRequestFor(place) };
@@ -260,14 +260,14 @@ export const growDomainDisk: Step<SagaContext, GrowingDisk> = {
 /** As journals name it that were written when a file grew after the pivot. */
 export const growVolumeLater: Retriable<SagaContext, GrowingVolume> = {
   name: growVolume.name,
-  act: unlessLost<GrowingVolume>(growFile),
+  act: unlessLost<GrowingVolume, SagaContext>(growFile),
   leaves: leavesUngrown,
 };
 
 /** As `growVolumeLater`. */
 export const growDomainDiskLater: Retriable<SagaContext, GrowingDisk> = {
   name: growDomainDisk.name,
-  act: unlessLost<GrowingDisk>(growDisk),
+  act: unlessLost<GrowingDisk, SagaContext>(growDisk),
   leaves: leavesUngrown,
 };
 

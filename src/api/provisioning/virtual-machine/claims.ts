@@ -3,7 +3,6 @@ import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import type { Api, Tx } from "../../core/context.ts";
 import {
   blockStorageSteps,
   changed,
@@ -14,6 +13,7 @@ import {
   throwUnlessIn,
 } from "../block-storage/block-storage-record.ts";
 import { blockStorages } from "../block-storage/collection.ts";
+import type { Api, Tx } from "../context.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` for a disk that somebody uses or that others rest on. */
 export async function getClaimable(api: Api, name: string): Promise<BlockStorage> {

@@ -11,11 +11,12 @@ import {
 import { N0Error } from "../../../util/errors.ts";
 import { uuidV5 } from "../../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
-import type { Api, Call, Tx } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { reserveCompute } from "../../pool/inventory/steps.ts";
 import { computeWish, countedOn, requestedNode, schedule } from "../../pool/schedule/schedule.ts";
 import { blockStorages } from "../block-storage/collection.ts";
+import type { Api, Tx } from "../context.ts";
 import { claim, getClaimable } from "./claims.ts";
 import { virtualMachines } from "./collection.ts";
 import { releaseDomain, startNewDomain, writeNewSeed } from "./domain-steps.ts";

@@ -6,7 +6,7 @@ import {
   VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later, type Retriable } from "../../../transaction/step.ts";
-import type { Api, Call, SagaContext } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { interfaces } from "../../network/interface/collection.ts";
@@ -15,6 +15,7 @@ import { computes } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/inventory.ts";
 import { settled as settledDisk } from "../block-storage/block-storage-record.ts";
 import { blockStorages } from "../block-storage/collection.ts";
+import type { Api, SagaContext } from "../context.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { removeDomainLater } from "./domain-steps.ts";
 import { planOf } from "./plan.ts";

@@ -1,8 +1,8 @@
 import type { Retriable, Step, StepScope } from "../../../transaction/step.ts";
 import { kindOf, N0Error } from "../../../util/errors.ts";
 import type { Agent } from "../../core/agents.ts";
-import type { SagaContext, Tx } from "../../core/context.ts";
 import { operation, patient, quick, unlessLost } from "../../core/operation.ts";
+import type { SagaContext, Tx } from "../context.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
 /** A virtual machine on its node. */
@@ -49,19 +49,19 @@ function about(context: Context, { nodeName, name }: DomainPlace, scope: StepSco
   return { agent, request: { operation: operation(ownerOf(name), scope), name } };
 }
 
-const removeDomain = unlessLost<DomainPlace>(async (context, place, scope) => {
+const removeDomain = unlessLost<DomainPlace, SagaContext>(async (context, place, scope) => {
   const { agent, request } = about(context, place, scope);
   await agent.compute((c) => c.ensureDomainAbsent(request, patient(scope)));
 });
 
 /** What another transaction left under the name, and the act refused, stays as it is. */
-const removeOwnDomain = unlessLost<DomainPlace>(async (context, place, scope) => {
+const removeOwnDomain = unlessLost<DomainPlace, SagaContext>(async (context, place, scope) => {
   const { agent, request } = about(context, place, scope);
   const message = { ...request, onlyOfTransaction: true };
   await agent.compute((c) => c.ensureDomainAbsent(message, patient(scope)));
 });
 
-const powerOff = unlessLost<DomainPlace>(async (context, place, scope) => {
+const powerOff = unlessLost<DomainPlace, SagaContext>(async (context, place, scope) => {
   const { agent, request } = about(context, place, scope);
   await agent.compute((c) => c.ensureDomainOff(request, patient(scope)));
 });

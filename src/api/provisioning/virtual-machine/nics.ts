@@ -8,7 +8,6 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { deviceName } from "../../../util/checksum.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
-import type { Api } from "../../core/context.ts";
 import { taps } from "../../network/interface/collection.ts";
 import {
   chooseInterface,
@@ -17,6 +16,7 @@ import {
   reserveInterface,
 } from "../../network/interface/interfaces.ts";
 import { getNetwork } from "../../network/network/network-record.ts";
+import type { Api } from "../context.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
 /** The nics of a virtual machine with everything chosen that was not asked for. Held until disposed of. */

@@ -6,7 +6,8 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { peerOfCall } from "../../core/asker.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
+import type { Api } from "../context.ts";
 import { getSettled, incarnationOf, ownerOf, toWire } from "./virtual-machine-record.ts";
 
 /**

@@ -5,11 +5,12 @@ import type {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { IS_GATEWAY } from "../../core/annotations.ts";
-import type { Api, Reader } from "../../core/context.ts";
+import type { Reader } from "../../core/context.ts";
 import { users } from "../../iam/user/collection.ts";
 import { interfaces } from "../../network/interface/collection.ts";
 import { cidrsOf, gatewayAddresses, getNetwork } from "../../network/network/network-record.ts";
 import { getBlockStorage } from "../block-storage/block-storage-record.ts";
+import type { Api } from "../context.ts";
 import type { DomainShape, SeedContent } from "./domain-steps.ts";
 import type { Tap } from "./tap-steps.ts";
 

@@ -9,11 +9,12 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../../transaction/step.ts";
 import { N0Error } from "../../../util/errors.ts";
-import type { Api, Call, Tx } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { throwIfPending } from "../../core/saga/pending.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import { blockStorages } from "../block-storage/collection.ts";
+import type { Api, Tx } from "../context.ts";
 import { virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
 import {
@@ -51,7 +52,11 @@ async function onSettled(
   call: Call,
   method: Method<typeof VirtualMachineSchema>,
   name: string,
-  saga: (tx: AnsweringTx, vm: VirtualMachine, state: State) => Promise<Answered<VirtualMachine>>,
+  saga: (
+    tx: AnsweringTx<Api>,
+    vm: VirtualMachine,
+    state: State,
+  ) => Promise<Answered<VirtualMachine>>,
 ): Promise<VirtualMachine> {
   const options = { method, keys: [virtualMachines.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
@@ -66,7 +71,7 @@ async function onSettled(
   });
 }
 
-async function rest(tx: AnsweringTx, vm: VirtualMachine, state: State) {
+async function rest(tx: AnsweringTx<Api>, vm: VirtualMachine, state: State) {
   return await tx.answerRecord(virtualMachines, vm.name, settled(vm, state));
 }
 

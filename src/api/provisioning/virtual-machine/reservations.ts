@@ -3,7 +3,7 @@ import { ConflictError } from "../../../datastore/datastore.ts";
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
-import type { SagaRecordStep } from "../../core/context.ts";
+import type { SagaRecordStep } from "../context.ts";
 import { uuids } from "./collection.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 

@@ -4,10 +4,12 @@ import {
   VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
+import type { Api } from "../context.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { createVirtualMachine } from "./create.ts";
 import { deleteVirtualMachine, forgetVirtualMachine } from "./delete.ts";
 import * as domains from "./domain-steps.ts";
+import { onNodeLost } from "./node-lost.ts";
 import { openConsole } from "./open-console.ts";
 import {
   bootVirtualMachine,
@@ -16,9 +18,10 @@ import {
   shutdownVirtualMachine,
 } from "./power.ts";
 import { reserveUuid } from "./reservations.ts";
-import { attachTap, makeTap, removeTapLater } from "./tap-steps.ts";
+import { attachTap, makeTap, moveTap, removeTapLater } from "./tap-steps.ts";
 import { onObservation } from "./touches.ts";
 import { updateVirtualMachine } from "./update.ts";
+import { usesInterfaces } from "./uses-interfaces.ts";
 import { toWire, virtualMachineSteps } from "./virtual-machine-record.ts";
 
 export const virtualMachine = defineResource({
@@ -29,6 +32,9 @@ export const virtualMachine = defineResource({
   records: [uuids],
   pending: State.PENDING,
   givesRoom: ["deleteVirtualMachine", "shutdownVirtualMachine"],
+  references: { user: ({ userNames }) => userNames },
+  onNodeLost,
+  usesInterfaces,
   steps: {
     steps: [
       virtualMachineSteps.put,
@@ -54,11 +60,12 @@ export const virtualMachine = defineResource({
       domains.removeDomainLater,
       domains.restoreSeed,
       removeTapLater,
+      moveTap,
     ],
   },
   view: toWire,
-  touches: (api) => (touch) => onObservation(api, touch),
-  routes: (api) => ({
+  touches: (api: Api) => (touch) => onObservation(api, touch),
+  routes: (api: Api) => ({
     createVirtualMachine: (request, call) => createVirtualMachine(api, call, request),
     updateVirtualMachine: (request, call) => updateVirtualMachine(api, call, request),
     deleteVirtualMachine: async ({ name }, call) => {

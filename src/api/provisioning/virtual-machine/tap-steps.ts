@@ -1,6 +1,6 @@
 import type { Retriable, Step } from "../../../transaction/step.ts";
-import type { SagaContext } from "../../core/context.ts";
 import { operation, quick, unlessLost } from "../../core/operation.ts";
+import type { SagaContext } from "../context.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
 /** A nic of a virtual machine, as its node sees it. */
@@ -19,7 +19,7 @@ const leavesTap = ({ tapName, name, networkName, nodeName }: Tap) =>
   `the tap "${tapName}" of virtual machine "${name}" on node "${nodeName}", perhaps in network "${networkName}"`;
 
 const removeTap = (onlyOfTransaction: boolean) =>
-  unlessLost<Tap>(async ({ api }, { nodeName, tapName, networkName, name }, scope) => {
+  unlessLost<Tap, SagaContext>(async ({ api }, { nodeName, tapName, networkName, name }, scope) => {
     const request = {
       operation: operation(ownerOf(name), scope),
       tapName,
@@ -69,4 +69,18 @@ export const removeTapLater: Retriable<SagaContext, Tap> = {
   name: "network.remove_tap",
   act: removeTap(false),
   leaves: leavesTap,
+};
+
+/** A repair: moves the tap into its network, wherever it is, and connects it. */
+export const moveTap: Retriable<SagaContext, Tap> = {
+  name: "network.move_tap",
+  act: unlessLost(async ({ api }, { nodeName, tapName, name, networkName, ...gateways }, scope) => {
+    const request = {
+      operation: operation(ownerOf(name), scope),
+      tapName,
+      network: { name: networkName, ...gateways },
+    };
+    await api.agents.get(nodeName).survey((c) => c.ensureTapMoved(request, quick(scope)));
+  }),
+  leaves: ({ tapName, nodeName }) => `the tap "${tapName}" on node "${nodeName}" where it is`,
 };

@@ -1,5 +1,5 @@
-import type { Api } from "../../core/context.ts";
 import { onReadinessChange } from "../../pool/node/readiness.ts";
+import type { Api } from "../context.ts";
 import { virtualMachines } from "./collection.ts";
 
 async function touchAllOn(

@@ -8,7 +8,7 @@ import {
 import { later } from "../../../transaction/step.ts";
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
-import type { Api, Call } from "../../core/context.ts";
+import type { Call } from "../../core/context.ts";
 import { maskOf } from "../../core/field-mask.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
@@ -16,6 +16,7 @@ import { computes } from "../../pool/inventory/collection.ts";
 import { changeCompute } from "../../pool/inventory/steps.ts";
 import { getBlockStorage } from "../block-storage/block-storage-record.ts";
 import { blockStorages } from "../block-storage/collection.ts";
+import type { Api } from "../context.ts";
 import { claim, getClaimable, unclaim } from "./claims.ts";
 import { virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
@@ -135,7 +136,7 @@ function isSameHardware(a: VirtualMachine, b: VirtualMachine): boolean {
 
 async function changeHardware(
   api: Api,
-  tx: AnsweringTx,
+  tx: AnsweringTx<Api>,
   before: VirtualMachine,
   after: VirtualMachine,
 ): Promise<Answered<VirtualMachine>> {

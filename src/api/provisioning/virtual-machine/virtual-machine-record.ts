@@ -7,9 +7,9 @@ import {
   VirtualMachineSchema,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
-import type { Api } from "../../core/context.ts";
 import { recordSteps } from "../../core/saga/record-steps.ts";
 import { blockStorages } from "../block-storage/collection.ts";
+import type { Api } from "../context.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
 

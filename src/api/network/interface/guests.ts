@@ -1,0 +1,31 @@
+import type { Api, Kind } from "../../core/context.ts";
+import type { InterfaceReservation } from "./collection.ts";
+
+/** An object whose guest has an interface, with what its resource says of that. */
+export interface Guest {
+  readonly kind: Kind & Required<Pick<Kind, "usesInterfaces">>;
+  readonly name: string;
+}
+
+/** Undefined for an interface that a user reserved by hand, and for a network's own. */
+export function guestOf(
+  { kinds }: Pick<Api, "kinds">,
+  { owner }: InterfaceReservation,
+): Guest | undefined {
+  const kind = kinds.find((one) => owner?.startsWith(one.collection.prefix));
+  if (owner === null || !hasGuests(kind)) return undefined;
+  return { kind, name: owner.slice(kind.collection.prefix.length) };
+}
+
+/** Each once. */
+export function guestsOf(
+  api: Pick<Api, "kinds">,
+  reserved: readonly InterfaceReservation[],
+): Guest[] {
+  const byOwner = new Map(reserved.map((one) => [one.owner, guestOf(api, one)]));
+  return [...byOwner.values()].filter((guest) => guest !== undefined);
+}
+
+function hasGuests(kind: Kind | undefined): kind is Guest["kind"] {
+  return kind?.usesInterfaces !== undefined;
+}

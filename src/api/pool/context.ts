@@ -1,0 +1,8 @@
+import type { Json } from "../../util/json.ts";
+import type * as core from "../core/context.ts";
+import type { Inventory } from "./inventory/inventory.ts";
+
+export interface Api extends core.Api {
+  readonly inventory: Inventory;
+}
+export type SagaRecordStep<I extends Json> = core.SagaRecordStep<I, Api>;
