@@ -6,11 +6,11 @@ import {
   pending,
 } from "../src/api/provisioning/block-storage/block-storage-record.ts";
 import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
-import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
 import {
   growDomainDiskLater,
   growVolumeLater,
-} from "../src/api/provisioning/block-storage/volume-steps.ts";
+} from "../src/api/provisioning/block-storage/grow-steps.ts";
+import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
 import { virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { BlockStorage_BlockStorageState as State } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { SimulatedCrash } from "../src/transaction/faults.ts";

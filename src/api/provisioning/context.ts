@@ -1,6 +1,7 @@
 import type { Json } from "../../util/json.ts";
 import type { ConsoleLinks } from "../core/console-links.ts";
 import type * as core from "../core/context.ts";
+import type * as nodeSteps from "../core/saga/node-step.ts";
 import type * as network from "../network/context.ts";
 import type { ProgressBoard } from "./block-storage/progress.ts";
 import type { ObservedStates } from "./virtual-machine/observed-states.ts";
@@ -17,3 +18,7 @@ export interface Api extends network.Api {
 export type SagaContext = core.SagaContext<Api>;
 export type SagaRecordStep<I extends Json> = core.SagaRecordStep<I, Api>;
 export type Tx = core.Tx<Api>;
+
+/** As core's, with all that this area's handlers have. */
+export type StepNode = nodeSteps.StepNode<Api>;
+export type NodeWork<I> = nodeSteps.NodeWork<I, Api>;

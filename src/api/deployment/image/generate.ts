@@ -15,11 +15,8 @@ import {
   throwUnlessIn,
 } from "../../provisioning/block-storage/block-storage-record.ts";
 import { makeBlockStorage } from "../../provisioning/block-storage/make.ts";
-import {
-  ensureOverlay,
-  recordOverlay,
-  type VolumePlace,
-} from "../../provisioning/block-storage/volume-steps.ts";
+import { recordOverlay } from "../../provisioning/block-storage/overlay-step.ts";
+import { ensureOverlay, type VolumePlace } from "../../provisioning/block-storage/volume-steps.ts";
 import type { Api, Tx } from "../../provisioning/context.ts";
 import { getImage, registrationOf, tagged } from "./image-record.ts";
 import { ensureReplica } from "./replica.ts";

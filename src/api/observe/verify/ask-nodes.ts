@@ -1,6 +1,6 @@
 import { fromConnectError } from "../../../rpc/errors.ts";
 import type { Api } from "../../provisioning/context.ts";
-import { seedMessage } from "../../provisioning/virtual-machine/domain-steps.ts";
+import { seedMessage } from "../../provisioning/virtual-machine/domain-messages.ts";
 import type { NodeAnswer, PlannedMachine } from "./view.ts";
 
 /** A node with many networks reads each of them. */

@@ -5,15 +5,17 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../../transaction/step.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
+import type {
+  DomainPlace,
+  DomainShape,
+  SeedContent,
+} from "../../provisioning/virtual-machine/domain-messages.ts";
 import { stateOf } from "../../provisioning/virtual-machine/domain-states.ts";
 import {
-  type DomainPlace,
-  type DomainShape,
   defineDomain,
   redefineDomain,
   removeDomainLater,
   restoreSeed,
-  type SeedContent,
 } from "../../provisioning/virtual-machine/domain-steps.ts";
 import type { Plan } from "../../provisioning/virtual-machine/plan.ts";
 import { removeTapLater } from "../../provisioning/virtual-machine/tap-steps.ts";

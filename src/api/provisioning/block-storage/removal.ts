@@ -2,11 +2,10 @@ import { remove } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { type Later, later, type Retriable } from "../../../transaction/step.ts";
-import type { Tx } from "../../core/context.ts";
-import { operation, quick } from "../../core/operation.ts";
+import type { SagaContext, Tx } from "../../core/context.ts";
+import { stepNode } from "../../core/saga/node-step.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/inventory.ts";
-import type { SagaContext } from "../context.ts";
 import { ownerOf } from "./block-storage-record.ts";
 import { overlays, replicas } from "./collection.ts";
 import { removeVolumeLater } from "./volume-steps.ts";
@@ -64,11 +63,13 @@ export async function removalOf(tx: Tx, blockStorage: BlockStorage): Promise<Lat
  */
 export async function removeFile(tx: Tx, name: string, forgotten: Forgotten): Promise<Later[]> {
   const { nodeName, volumeId: id } = forgotten;
-  const { agents } = tx.context.api;
-  if (!agents.isLost(nodeName)) {
+  const { api } = tx.context;
+  if (!api.agents.isLost(nodeName)) {
     const scope = { transactionId: tx.id, generation: tx.generation, signal: tx.signal };
-    const request = { operation: operation(ownerOf(name), scope), id, checkOnly: true };
-    await agents.get(nodeName).volume((client) => client.ensureVolumeAbsent(request, quick(scope)));
+    const asked = { id, checkOnly: true };
+    await stepNode(api, nodeName, ownerOf(name), scope).volume((c, operation, options) =>
+      c.ensureVolumeAbsent({ operation, ...asked }, options),
+    );
   }
   return [
     later(removeVolumeLater, { nodeName, volumeId: id, name, sizeBytes: "0" }),

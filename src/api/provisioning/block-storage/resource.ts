@@ -11,6 +11,8 @@ import type { Api } from "../context.ts";
 import { blockStorageSteps, toWire } from "./block-storage-record.ts";
 import { blockStorages, overlays, replicas } from "./collection.ts";
 import { copyBlockStorage, createBlockStorage, fetchBlockStorage } from "./create.ts";
+import * as grow from "./grow-steps.ts";
+import { recordOverlay } from "./overlay-step.ts";
 import { forgetBlockStorage, purgeBlockStorage } from "./purge.ts";
 import { getReadable, readBlockStorage } from "./read.ts";
 import { forgetVolume } from "./removal.ts";
@@ -34,9 +36,9 @@ export const blockStorage = defineResource({
       volumes.ensureFetched,
       volumes.ensureCopied,
       volumes.ensureReplicated,
-      volumes.recordOverlay,
-      volumes.growVolume,
-      volumes.growDomainDisk,
+      recordOverlay,
+      grow.growVolume,
+      grow.growDomainDisk,
     ],
     retriables: [
       volumes.removeVolumeLater,
@@ -44,11 +46,7 @@ export const blockStorage = defineResource({
       forgetVolume,
       forgetBlockStorage,
     ],
-    formerRetriables: [
-      blockStorageSteps.settle,
-      volumes.growVolumeLater,
-      volumes.growDomainDiskLater,
-    ],
+    formerRetriables: [blockStorageSteps.settle, grow.growVolumeLater, grow.growDomainDiskLater],
   },
   view: toWire,
   touches: (api: Api) => (touch) => api.progress.onChange(touch),

@@ -30,10 +30,11 @@ import {
   throwUnlessIn,
 } from "./block-storage-record.ts";
 import { blockStorages } from "./collection.ts";
+import { growDomainDisk, growVolume } from "./grow-steps.ts";
 import { reservationOf } from "./make.ts";
 import { removeFile } from "./removal.ts";
 import { checkSizes, limitOf } from "./sizes.ts";
-import { ensureReplicated, growDomainDisk, growVolume } from "./volume-steps.ts";
+import { ensureReplicated } from "./volume-steps.ts";
 
 /** Annotations that say what is so; a user's update does not change them. */
 const OWN_ANNOTATIONS = [BLOCK_STORAGE_URL, FETCH_FROM, COPY_FROM];

@@ -11,7 +11,7 @@ import { interfaces } from "../../network/interface/collection.ts";
 import { cidrsOf, gatewayAddresses, getNetwork } from "../../network/network/network-record.ts";
 import { getBlockStorage } from "../block-storage/block-storage-record.ts";
 import type { Api } from "../context.ts";
-import type { DomainShape, SeedContent } from "./domain-steps.ts";
+import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { Tap } from "./tap-steps.ts";
 
 /** A virtual machine in the words of its node: all that making or booting it needs. */

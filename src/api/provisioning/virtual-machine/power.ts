@@ -16,9 +16,9 @@ import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import { blockStorages } from "../block-storage/collection.ts";
 import type { Api, Tx } from "../context.ts";
 import { virtualMachines } from "./collection.ts";
+import type { DomainPlace } from "./domain-messages.ts";
 import { stateOf } from "./domain-states.ts";
 import {
-  type DomainPlace,
   pauseDomain,
   powerOffLater,
   pressPowerButton,

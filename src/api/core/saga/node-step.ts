@@ -1,0 +1,135 @@
+import { create, type DescService } from "@bufbuild/protobuf";
+import type { CallOptions, Client } from "@connectrpc/connect";
+import type { ComputeAgentService } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { NetworkAgentService } from "../../../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import {
+  type Operation,
+  OperationSchema,
+} from "../../../gen/n0stack/agent/v1alpha1/operation_pb.ts";
+import type { SurveyAgentService } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import type { VolumeAgentService } from "../../../gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import type { Retriable, Step, StepScope } from "../../../transaction/step.ts";
+import type { Json } from "../../../util/json.ts";
+import type { Api, SagaContext } from "../context.ts";
+
+/** For work that an agent does at once. */
+const QUICK_MS = 30_000;
+/** For what the hypervisor may queue behind many others. */
+export const DOMAIN_MS = 180_000;
+/** For what takes as long as there are bytes to be moved, and shows how far it is. */
+export const UNBOUNDED = Number.POSITIVE_INFINITY;
+
+/** Whose the thing is that is worked on: the mark that it bears on its node. */
+export type Owner = string;
+
+type Ask<S extends DescService, T> = (
+  client: Client<S>,
+  operation: Operation,
+  options: CallOptions,
+) => Promise<T>;
+
+type Asks<S extends DescService> = <T>(ask: Ask<S, T>, deadlineMs?: number) => Promise<T>;
+
+/**
+ * The node that a step works on. Whoever asks it says on whose behalf that is and how new it is, and waits
+ * no longer than `deadlineMs`, nor when the work should stop.
+ */
+export interface StepNode<A extends Api = Api> {
+  readonly api: A;
+  readonly signal: AbortSignal;
+  /** The same node, for work on what is another one's. */
+  as(owner: Owner): StepNode<A>;
+  readonly compute: Asks<typeof ComputeAgentService>;
+  readonly volume: Asks<typeof VolumeAgentService>;
+  readonly network: Asks<typeof NetworkAgentService>;
+  readonly survey: Asks<typeof SurveyAgentService>;
+}
+
+/** Finds the agent when it is asked. @throws N0Error then for a node that is silent, lost or deleted. */
+export function stepNode<A extends Api>(
+  api: A,
+  nodeName: string,
+  owner: Owner,
+  scope: StepScope,
+): StepNode<A> {
+  const { transactionId, generation, signal } = scope;
+  const fields = { owner, transactionId, generation: BigInt(generation) };
+  const ask =
+    <S extends DescService, T>(ask: Ask<S, T>, deadlineMs = QUICK_MS) =>
+    (client: Client<S>) => {
+      const options = deadlineMs === UNBOUNDED ? { signal } : { signal, timeoutMs: deadlineMs };
+      return ask(client, create(OperationSchema, fields), options);
+    };
+  const agent = () => api.agents.get(nodeName);
+  return {
+    api,
+    signal,
+    as: (other) => stepNode(api, nodeName, other, scope),
+    compute: async (...asked) => await agent().compute(ask(...asked)),
+    volume: async (...asked) => await agent().volume(ask(...asked)),
+    network: async (...asked) => await agent().network(ask(...asked)),
+    survey: async (...asked) => await agent().survey(ask(...asked)),
+  };
+}
+
+type Place = Json & { readonly nodeName: string };
+
+/** What is done on the node that the input names. */
+export type NodeWork<I, A extends Api = Api> = (node: StepNode<A>, input: I) => Promise<unknown>;
+
+interface NodeSpec<I> {
+  readonly name: string;
+  owner(input: I): Owner;
+}
+
+export interface NodeStepSpec<I, A extends Api, S> extends NodeSpec<I> {
+  act(node: StepNode<A>, input: I, secret: S): Promise<unknown>;
+  /** "nothing": the undo of an earlier step takes away what it does, or it cannot be taken back. */
+  readonly undo: NodeWork<I, A> | "nothing";
+  /** What stays on the node if an operator gives the undo up. */
+  leaves?(input: I): string;
+}
+
+/** A step that works on a node. Undoing it is nothing where that node is lost: what it made is gone. */
+export function nodeStep<I extends Place, A extends Api = Api, S = undefined>(
+  spec: NodeStepSpec<I, A, S>,
+): Step<SagaContext<A>, I, void, S> {
+  const { name, undo, leaves } = spec;
+  return {
+    name,
+    async act(context, input, scope, secret) {
+      await spec.act(nodeOf(spec, context, input, scope), input, secret);
+    },
+    undo: undo === "nothing" ? async () => {} : unlessLost(spec, undo),
+    ...(leaves === undefined ? {} : { leaves }),
+  };
+}
+
+export interface NodeRetriableSpec<I, A extends Api> extends NodeSpec<I> {
+  readonly act: NodeWork<I, A>;
+  leaves(input: I): string;
+}
+
+/** A step after the pivot that works on a node. It is nothing where that node is lost. */
+export function nodeRetriable<I extends Place, A extends Api = Api>(
+  spec: NodeRetriableSpec<I, A>,
+): Retriable<SagaContext<A>, I> {
+  const { name, act, leaves } = spec;
+  return { name, act: unlessLost(spec, act), leaves };
+}
+
+function nodeOf<I extends Place, A extends Api>(
+  { owner }: NodeSpec<I>,
+  { api }: SagaContext<A>,
+  input: I,
+  scope: StepScope,
+): StepNode<A> {
+  return stepNode(api, input.nodeName, owner(input), scope);
+}
+
+function unlessLost<I extends Place, A extends Api>(spec: NodeSpec<I>, work: NodeWork<I, A>) {
+  return async (context: SagaContext<A>, input: I, scope: StepScope): Promise<void> => {
+    if (context.api.agents.isLost(input.nodeName)) return;
+    await work(nodeOf(spec, context, input, scope), input);
+  };
+}

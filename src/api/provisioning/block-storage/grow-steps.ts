@@ -1,0 +1,107 @@
+import { kindOf } from "../../../util/errors.ts";
+import { nodeRetriable, nodeStep } from "../../core/saga/node-step.ts";
+import type { Api, NodeWork, StepNode } from "../context.ts";
+import { isActiveDomain } from "../virtual-machine/domain-states.ts";
+import { ownerOf as ownerOfMachine } from "../virtual-machine/virtual-machine-record.ts";
+import { ownerOf } from "./block-storage-record.ts";
+import { type VolumePlace, volumeMessage } from "./volume-steps.ts";
+
+/** A volume that grows: `sizeBytes` is what it is to have, `beforeBytes` what it has. Decimal. */
+export type GrowingVolume = VolumePlace & { readonly beforeBytes: string };
+
+export type GrowingDisk = GrowingVolume & { readonly virtualMachineName: string };
+
+const owner = ({ name }: VolumePlace) => ownerOf(name);
+
+const leavesGrown = ({ volumeId, nodeName, sizeBytes }: GrowingVolume) =>
+  `volume "${volumeId}" on node "${nodeName}" with ${sizeBytes} bytes, more than its block storage has`;
+
+const leavesUngrown = ({ volumeId, nodeName }: GrowingVolume) =>
+  `volume "${volumeId}" on node "${nodeName}" smaller than its block storage`;
+
+const growthOf = ({ beforeBytes, sizeBytes }: GrowingVolume) => ({
+  sizeBytes: BigInt(beforeBytes),
+  grownBytes: BigInt(sizeBytes),
+});
+
+const growFile: NodeWork<GrowingVolume> = ({ volume: ask }, place) => {
+  const volume = volumeMessage(place);
+  return ask((c, operation, options) => c.ensureVolumeSize({ operation, volume }, options));
+};
+
+const shrinkFile: NodeWork<GrowingVolume> = ({ volume: ask }, place) => {
+  const asked = { id: place.volumeId, ...growthOf(place) };
+  return ask((c, operation, options) => c.undoVolumeGrowth({ operation, ...asked }, options));
+};
+
+/**
+ * The file grows, as the last step before the pivot: growing can fail for a reason that lies in the file.
+ * Undone it shrinks back, where nobody has written to the new part.
+ */
+export const growVolume = nodeStep<GrowingVolume, Api>({
+  name: "volume.grow",
+  owner,
+  act: growFile,
+  undo: shrinkFile,
+  leaves: leavesGrown,
+});
+
+/**
+ * Asks the domain while that has the disk open, else works on the file. A guest may power off at any
+ * moment: where the domain refuses, it is looked at once more.
+ */
+function throughDomain(
+  askDomain: (domain: StepNode, disk: GrowingDisk) => Promise<unknown>,
+  onFile: NodeWork<GrowingDisk>,
+): NodeWork<GrowingDisk> {
+  return async (node, disk) => {
+    const { nodeName, virtualMachineName: name } = disk;
+    const isActive = async () => {
+      return isActiveDomain(await node.api.observed.read(nodeName, name, node.signal));
+    };
+    if (!(await isActive())) return await onFile(node, disk);
+    try {
+      return await askDomain(node.as(ownerOfMachine(name)), disk);
+    } catch (reason) {
+      if (kindOf(reason) !== "failed_precondition" || (await isActive())) throw reason;
+      return await onFile(node, disk);
+    }
+  };
+}
+
+const growDisk = throughDomain(({ compute }, { virtualMachineName: name, volumeId, sizeBytes }) => {
+  const asked = { name, volumeId, sizeBytes: BigInt(sizeBytes) };
+  return compute((c, operation, options) => c.growDomainDisk({ operation, ...asked }, options));
+}, growFile);
+
+const shrinkDisk = throughDomain(({ compute }, disk) => {
+  const asked = { name: disk.virtualMachineName, volumeId: disk.volumeId, ...growthOf(disk) };
+  return compute((c, operation, options) =>
+    c.undoDomainDiskGrowth({ operation, ...asked }, options),
+  );
+}, shrinkFile);
+
+/** As `growVolume`, for a disk of a virtual machine: through its domain while that has the file open. */
+export const growDomainDisk = nodeStep<GrowingDisk, Api>({
+  name: "domain.grow_disk",
+  owner,
+  act: growDisk,
+  undo: shrinkDisk,
+  leaves: leavesGrown,
+});
+
+/** As journals name it that were written when a file grew after the pivot. */
+export const growVolumeLater = nodeRetriable<GrowingVolume, Api>({
+  name: growVolume.name,
+  owner,
+  act: growFile,
+  leaves: leavesUngrown,
+});
+
+/** As `growVolumeLater`. */
+export const growDomainDiskLater = nodeRetriable<GrowingDisk, Api>({
+  name: growDomainDisk.name,
+  owner,
+  act: growDisk,
+  leaves: leavesUngrown,
+});

@@ -1,0 +1,52 @@
+/** A virtual machine on its node. */
+export type DomainPlace = { readonly nodeName: string; readonly name: string };
+
+/** What a domain is made of. Byte counts are decimal. */
+export type DomainShape = DomainPlace & {
+  readonly uuid: string;
+  readonly vcpus: number;
+  readonly cpuMilliCores: number;
+  readonly memoryBytes: string;
+  readonly volumeIds: readonly string[];
+  readonly nics: readonly { readonly tapName: string; readonly hardwareAddress: string }[];
+};
+
+/** What the guest reads when it boots. */
+export type SeedContent = DomainPlace & {
+  readonly instanceId: string;
+  readonly hostname: string;
+  readonly loginUsername: string;
+  readonly sshAuthorizedKeys: readonly string[];
+  readonly nics: readonly {
+    readonly hardwareAddress: string;
+    readonly ipv4Address: string;
+    readonly ipv6Address: string;
+    readonly ipv4Gateway: string;
+    readonly ipv6Gateway: string;
+    readonly nameservers: readonly string[];
+    readonly searchDomains: readonly string[];
+  }[];
+};
+
+/** The content as the node is told it. */
+export function seedMessage({ nodeName: _, nics, sshAuthorizedKeys, ...rest }: SeedContent) {
+  return {
+    ...rest,
+    sshAuthorizedKeys: [...sshAuthorizedKeys],
+    nics: nics.map((nic) => ({
+      ...nic,
+      nameservers: [...nic.nameservers],
+      searchDomains: [...nic.searchDomains],
+    })),
+  };
+}
+
+/** The shape as the node is told it. */
+export function domainMessage({ nodeName: _, memoryBytes, volumeIds, nics, ...rest }: DomainShape) {
+  return {
+    ...rest,
+    memoryBytes: BigInt(memoryBytes),
+    volumeIds: [...volumeIds],
+    nics: nics.map((nic) => ({ ...nic })),
+  };
+}
