@@ -9,6 +9,7 @@ import { blockStorages } from "../../provisioning/block-storage/collection.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { type Plan, planOf } from "../../provisioning/virtual-machine/plan.ts";
+import { readPlanInput } from "../../provisioning/virtual-machine/plan-input.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** What a node said, or why it did not. */
@@ -56,7 +57,8 @@ export async function planMachines(api: Api, records: Snapshot): Promise<Planned
   const planned: PlannedMachine[] = [];
   for (const { value: vm } of records.list(virtualMachines)) {
     // What its records lack is found where they are compared.
-    const plan = await planOf(reader, vm).catch(() => undefined);
+    const input = await readPlanInput(reader, vm).catch(() => undefined);
+    const plan = input === undefined ? undefined : planOf(vm, input);
     planned.push({ vm, plan, keys: keysAround(vm) });
   }
   return planned;

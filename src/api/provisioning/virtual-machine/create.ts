@@ -21,7 +21,8 @@ import { claim, getClaimable } from "./claims.ts";
 import { virtualMachines } from "./collection.ts";
 import { releaseDomain, startNewDomain, writeNewSeed } from "./domain-steps.ts";
 import { reserveNics } from "./nics.ts";
-import { keysOf, planOf } from "./plan.ts";
+import { planOf } from "./plan.ts";
+import { readUserKeys } from "./plan-input.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
 import { attachTap, makeTap } from "./tap-steps.ts";
 import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
@@ -46,7 +47,7 @@ export async function createVirtualMachine(
   const options = { method: VirtualMachineService.method.createVirtualMachine, keys };
   return await runSaga(api, call, options, async (tx) => {
     await throwIfExists(api, name);
-    const userKeys = await keysOf(api, request.userNames);
+    const userKeys = await readUserKeys(api, request.userNames);
     const disks: BlockStorage[] = [];
     for (const diskName of blockStorageNames) disks.push(await getClaimable(api, diskName));
     using placed = place(api, request, disks);
@@ -65,7 +66,12 @@ export async function createVirtualMachine(
     for (const nic of nics.steps) await tx.run(reserveNics.step, nic);
 
     using sighting = api.observed.sight(placed.nodeName, name);
-    const plan = await planOf(api, asked);
+    const plan = planOf(asked, {
+      volumeIds: new Map(disks.map(({ name: disk, volumeId }) => [disk, volumeId])),
+      nics: nics.planned,
+      userKeys,
+      nameservers: api.nameservers,
+    });
     await tx.run(writeNewSeed, plan.seed);
     for (const tap of plan.taps) await tx.run(makeTap, tap);
     await tx.run(startNewDomain, plan.domain);

@@ -18,7 +18,8 @@ import { blockStorages } from "../block-storage/collection.ts";
 import type { Api, SagaContext } from "../context.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { removeDomainLater } from "./domain-steps.ts";
-import { planOf } from "./plan.ts";
+import { tapsOf } from "./plan.ts";
+import { readNics } from "./plan-input.ts";
 import { removeTapLater } from "./tap-steps.ts";
 import {
   getVirtualMachine,
@@ -83,7 +84,7 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
   const options = { method: VirtualMachineService.method.deleteVirtualMachine, keys };
   await runSaga(api, call, options, async (tx) => {
     const vm = (await getVirtualMachine(api, name)).value;
-    const plan = await planOf(api, vm);
+    const taps = tapsOf(vm, await readNics(api, vm));
     // Everything that can fail comes before the pivot: a node that is not heard is found out here.
     if (!api.agents.isLost(vm.computeNodeName)) {
       await api.observed.read(vm.computeNodeName, name, tx.signal);
@@ -93,7 +94,7 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
     return await tx.answer(
       DONE,
       later(removeDomainLater, { nodeName: vm.computeNodeName, name }),
-      ...plan.taps.map((tap) => later(removeTapLater, tap)),
+      ...taps.map((tap) => later(removeTapLater, tap)),
       later(forgetVirtualMachine, { name }),
     );
   });

@@ -1,23 +1,15 @@
 import { create } from "@bufbuild/protobuf";
 import type { Stored } from "../../../datastore/records.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import {
-  type CreateVirtualMachineRequest,
-  type VirtualMachineNIC,
-  VirtualMachineNICSchema,
-} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { type CreateVirtualMachineRequest, type VirtualMachineNIC, VirtualMachineNICSchema } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { deviceName } from "../../../util/checksum.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
 import { taps } from "../../network/interface/collection.ts";
-import {
-  chooseInterface,
-  keepAsked,
-  type ReserveInterface,
-  reserveInterface,
-} from "../../network/interface/interfaces.ts";
+import { chooseInterface, keepAsked, type ReserveInterface, reserveInterface } from "../../network/interface/interfaces.ts";
 import { getNetwork } from "../../network/network/network-record.ts";
 import type { Api } from "../context.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
+import type { NicInput } from "./plan-input.ts";
 
 /** The nics of a virtual machine with everything chosen that was not asked for. Held until disposed of. */
 export interface ChosenNics extends Disposable {
@@ -25,6 +17,7 @@ export interface ChosenNics extends Disposable {
     readonly nics: VirtualMachineNIC[];
     readonly networkInterfaceNames: string[];
   };
+  readonly planned: readonly NicInput[];
   /** One for each, to be run in order. */
   readonly steps: readonly ReserveInterface[];
 }
@@ -82,7 +75,11 @@ async function choose(
         },
       });
     }
-    return { chosen, steps, [Symbol.dispose]: () => stack.dispose() };
+    const planned = steps.map((step, i) => ({
+      network: networks[i]!.value,
+      tapName: step.interface.tapName,
+    }));
+    return { chosen, planned, steps, [Symbol.dispose]: () => stack.dispose() };
   } catch (reason) {
     stack.dispose();
     throw reason;

@@ -1,17 +1,8 @@
-import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import type {
-  VirtualMachine,
-  VirtualMachineNIC,
-} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { N0Error } from "../../../util/errors.ts";
+import type { VirtualMachine, VirtualMachineNIC } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { IS_GATEWAY } from "../../core/annotations.ts";
-import type { Reader } from "../../core/context.ts";
-import { users } from "../../iam/user/collection.ts";
-import { interfaces } from "../../network/interface/collection.ts";
-import { cidrsOf, gatewayAddresses, getNetwork } from "../../network/network/network-record.ts";
-import { getBlockStorage } from "../block-storage/block-storage-record.ts";
-import type { Api } from "../context.ts";
+import { cidrsOf, gatewayAddresses } from "../../network/network/network-record.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
+import type { NicInput, PlanInput } from "./plan-input.ts";
 import type { Tap } from "./tap-steps.ts";
 
 /** A virtual machine in the words of its node: all that making or booting it needs. */
@@ -21,46 +12,25 @@ export interface Plan {
   readonly taps: readonly Tap[];
 }
 
-type PlanReader = Reader & Pick<Api, "nameservers">;
+type PlannedNic = NicInput & { readonly nic: VirtualMachineNIC };
 
-interface PlannedNic {
-  readonly nic: VirtualMachineNIC;
-  readonly network: Network;
-  readonly tapName: string;
+/** @param input may have the volumes of more disks than the virtual machine has. */
+export function planOf(vm: VirtualMachine, input: PlanInput): Plan {
+  const nics = input.nics.map((read, i) => ({ ...read, nic: vm.nics[i]! }));
+  return {
+    domain: domainOf(vm, input, nics),
+    seed: seedOf(vm, input, nics),
+    taps: tapsOf(vm, input.nics),
+  };
 }
 
-/** Reads what the node must be told; the interfaces are reserved and the disks claimed by now. */
-export async function planOf(api: PlanReader, vm: VirtualMachine): Promise<Plan> {
-  const volumeIds: string[] = [];
-  for (const name of vm.blockStorageNames) {
-    volumeIds.push((await getBlockStorage(api, name)).value.volumeId);
-  }
-  const nics: PlannedNic[] = [];
-  for (const [i, nic] of vm.nics.entries()) {
-    const network = (await getNetwork(api, nic.networkName)).value;
-    const reserved = await api.records.find(
-      interfaces,
-      nic.networkName,
-      vm.networkInterfaceNames[i] ?? "",
-    );
-    if (reserved === undefined) {
-      throw new N0Error(
-        "internal",
-        `interface ${i} of virtual machine "${vm.name}" is not reserved`,
-      );
-    }
-    nics.push({ nic, network, tapName: reserved.value.tapName });
-  }
-  return {
-    domain: domainOf(vm, volumeIds, nics),
-    seed: await seedOf(api, vm, nics),
-    taps: nics.map((nic) => tapOf(vm, nic)),
-  };
+export function tapsOf(vm: VirtualMachine, nics: readonly NicInput[]): Tap[] {
+  return nics.map((nic) => tapOf(vm, nic));
 }
 
 function domainOf(
   vm: VirtualMachine,
-  volumeIds: readonly string[],
+  { volumeIds }: PlanInput,
   nics: readonly PlannedNic[],
 ): DomainShape {
   return {
@@ -70,12 +40,12 @@ function domainOf(
     vcpus: vm.limitCpuMilliCore / 1000,
     cpuMilliCores: vm.requestCpuMilliCore,
     memoryBytes: vm.limitMemoryBytes.toString(),
-    volumeIds,
+    volumeIds: vm.blockStorageNames.map((name) => volumeIdOf(name, volumeIds)),
     nics: nics.map(({ nic, tapName }) => ({ tapName, hardwareAddress: nic.hardwareAddress })),
   };
 }
 
-function tapOf(vm: VirtualMachine, { network, tapName }: PlannedNic): Tap {
+function tapOf(vm: VirtualMachine, { network, tapName }: NicInput): Tap {
   const cidrs = cidrsOf(network);
   const { ipv4Address, ipv6Address } = gatewayAddresses(cidrs);
   return {
@@ -88,11 +58,17 @@ function tapOf(vm: VirtualMachine, { network, tapName }: PlannedNic): Tap {
   };
 }
 
-async function seedOf(
-  api: PlanReader,
+function volumeIdOf(name: string, volumeIds: PlanInput["volumeIds"]): string {
+  const id = volumeIds.get(name);
+  if (id === undefined) throw new Error(`the volume of block storage "${name}" was not read`);
+  return id;
+}
+
+function seedOf(
   vm: VirtualMachine,
+  { userKeys, nameservers }: PlanInput,
   nics: readonly PlannedNic[],
-): Promise<SeedContent> {
+): SeedContent {
   const defaultRoute = defaultRouteOf(nics);
   return {
     nodeName: vm.computeNodeName,
@@ -100,9 +76,7 @@ async function seedOf(
     instanceId: vm.instanceId,
     hostname: hostnameOf(vm.name),
     loginUsername: vm.loginUsername,
-    sshAuthorizedKeys: [
-      ...new Set([...vm.sshAuthorizedKeys, ...(await keysOf(api, vm.userNames))]),
-    ],
+    sshAuthorizedKeys: [...new Set([...vm.sshAuthorizedKeys, ...userKeys])],
     nics: nics.map(({ nic, network }, i) => {
       const cidrs = cidrsOf(network);
       const gateways = gatewayAddresses(cidrs);
@@ -113,7 +87,7 @@ async function seedOf(
         ipv6Address: withPrefix(nic.ipv6Address, cidrs.ipv6?.prefixLength),
         ipv4Gateway: isDefault && nic.ipv4Address !== "" ? gateways.ipv4Address : "",
         ipv6Gateway: isDefault && nic.ipv6Address !== "" ? gateways.ipv6Address : "",
-        nameservers: isDefault ? api.nameservers : [],
+        nameservers: isDefault ? nameservers : [],
         searchDomains: network.domain === "" ? [] : [network.domain],
       };
     }),
@@ -126,20 +100,6 @@ function defaultRouteOf(nics: readonly PlannedNic[]): number {
   if (annotated !== -1) return annotated;
   const addressed = nics.findIndex(({ nic }) => nic.ipv4Address !== "" || nic.ipv6Address !== "");
   return Math.max(0, addressed);
-}
-
-/** @throws N0Error `failed_precondition` for a user that does not exist. */
-export async function keysOf(api: Reader, userNames: readonly string[]): Promise<string[]> {
-  const keys: string[] = [];
-  for (const [i, name] of userNames.entries()) {
-    const stored = await api.records.find(users, name);
-    if (stored === undefined) {
-      const message = `user_names[${i}]: user "${name}" does not exist: create it first`;
-      throw new N0Error("failed_precondition", message, { resource: `user/${name}` });
-    }
-    keys.push(...Object.values(stored.value.sshPublicKeys));
-  }
-  return keys;
 }
 
 function withPrefix(address: string, prefixLength: number | undefined): string {

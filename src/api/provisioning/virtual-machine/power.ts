@@ -29,7 +29,8 @@ import {
   rewriteSeed,
   startDomain,
 } from "./domain-steps.ts";
-import { planOf } from "./plan.ts";
+import { planOf, tapsOf } from "./plan.ts";
+import { readNics, readPlanInput } from "./plan-input.ts";
 import { attachTap, makeTap, removeTapLater } from "./tap-steps.ts";
 import {
   getVirtualMachine,
@@ -92,7 +93,7 @@ export async function bootVirtualMachine(
     else if (state !== State.RUNNING) {
       const disks = vm.blockStorageNames.map((disk) => blockStorages.key(disk));
       await throwIfPending(api, disks, [tx.id]);
-      const plan = await planOf(api, vm);
+      const plan = planOf(vm, await readPlanInput(api, vm));
       await tx.run(rewriteSeed, plan.seed);
       for (const tap of plan.taps) await tx.run(makeTap, tap);
       await tx.run(startDomain, plan.domain);
@@ -154,7 +155,7 @@ export async function shutdownVirtualMachine(
       const deadlineMs = deadlineSeconds === 0 ? SHUTDOWN_DEADLINE_MS : deadlineSeconds * 1000;
       await pressUntilOff(api, tx, place, deadlineMs);
     }
-    const { taps } = await planOf(api, vm);
+    const taps = tapsOf(vm, await readNics(api, vm));
     const after = settled(vm, State.SHUTDOWN);
     const { settle, settlement } = virtualMachineSteps;
     return await tx.answer(

@@ -22,6 +22,7 @@ import { virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
 import { redefineDomain } from "./domain-steps.ts";
 import { planOf } from "./plan.ts";
+import { readPlanInput } from "./plan-input.ts";
 import { computeReservationOf } from "./reservations.ts";
 import { removeTapLater } from "./tap-steps.ts";
 import { checkSize, withLimits } from "./validate.ts";
@@ -169,13 +170,12 @@ async function changeHardware(
   for (const disk of removed) {
     unclaimed.push(await unclaim(tx, (await getBlockStorage(api, disk)).value));
   }
-  await tx.run(redefineDomain, {
-    before: (await planOf(api, before)).domain,
-    after: (await planOf(api, after)).domain,
-  });
+  const input = await readPlanInput(api, before, added);
+  const was = planOf(before, input);
+  await tx.run(redefineDomain, { before: was.domain, after: planOf(after, input).domain });
   const final = settled(after, State.SHUTDOWN);
   // A guest that went off by itself has left its taps where they were.
-  const taps = before.state === State.SHUTDOWN ? [] : (await planOf(api, before)).taps;
+  const taps = before.state === State.SHUTDOWN ? [] : was.taps;
   return await tx.answerRecord(
     virtualMachines,
     name,

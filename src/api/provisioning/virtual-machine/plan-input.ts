@@ -1,0 +1,72 @@
+import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import type { Api, Reader } from "../../core/context.ts";
+import { users } from "../../iam/user/collection.ts";
+import { interfaces } from "../../network/interface/collection.ts";
+import { getNetwork } from "../../network/network/network-record.ts";
+import { getBlockStorage } from "../block-storage/block-storage-record.ts";
+
+/** What a plan is made of besides the virtual machine's own record. */
+export interface PlanInput {
+  /** By the name of the block storage. */
+  readonly volumeIds: ReadonlyMap<string, string>;
+  /** In the order of the virtual machine's nics. */
+  readonly nics: readonly NicInput[];
+  /** Those of the users that it names. */
+  readonly userKeys: readonly string[];
+  readonly nameservers: readonly string[];
+}
+
+export interface NicInput {
+  readonly network: Network;
+  readonly tapName: string;
+}
+
+/**
+ * Reads what the plan needs; the interfaces are reserved and the disks claimed by now.
+ *
+ * @param otherDisks of which the volumes are read as well.
+ */
+export async function readPlanInput(
+  api: Reader & Pick<Api, "nameservers">,
+  vm: VirtualMachine,
+  otherDisks: readonly string[] = [],
+): Promise<PlanInput> {
+  const volumeIds = new Map<string, string>();
+  for (const name of [...vm.blockStorageNames, ...otherDisks]) {
+    volumeIds.set(name, (await getBlockStorage(api, name)).value.volumeId);
+  }
+  const nics = await readNics(api, vm);
+  const userKeys = await readUserKeys(api, vm.userNames);
+  return { volumeIds, nics, userKeys, nameservers: api.nameservers };
+}
+
+export async function readNics(api: Reader, vm: VirtualMachine): Promise<NicInput[]> {
+  const nics: NicInput[] = [];
+  for (const [i, { networkName }] of vm.nics.entries()) {
+    const network = (await getNetwork(api, networkName)).value;
+    const name = vm.networkInterfaceNames[i] ?? "";
+    const reserved = await api.records.find(interfaces, networkName, name);
+    if (reserved === undefined) {
+      const message = `interface ${i} of virtual machine "${vm.name}" is not reserved`;
+      throw new N0Error("internal", message);
+    }
+    nics.push({ network, tapName: reserved.value.tapName });
+  }
+  return nics;
+}
+
+/** @throws N0Error `failed_precondition` for a user that does not exist. */
+export async function readUserKeys(api: Reader, userNames: readonly string[]): Promise<string[]> {
+  const keys: string[] = [];
+  for (const [i, name] of userNames.entries()) {
+    const stored = await api.records.find(users, name);
+    if (stored === undefined) {
+      const message = `user_names[${i}]: user "${name}" does not exist: create it first`;
+      throw new N0Error("failed_precondition", message, { resource: `user/${name}` });
+    }
+    keys.push(...Object.values(stored.value.sshPublicKeys));
+  }
+  return keys;
+}
