@@ -3,16 +3,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
-import type { Transport } from "@connectrpc/connect";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { BlockStorageSchema } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import type { VirtualMachine } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import {
-  VirtualMachine_VirtualMachineState as State,
+  type VirtualMachine,
   VirtualMachineSchema,
 } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { run } from "./program.ts";
-import { newFakeApi } from "./testing/fake-api.ts";
+import { makeWeb, openTestApi } from "./testing/test-api.ts";
 import { newTestIo } from "./testing/test-io.ts";
 
 const ESCAPE = "\x1b";
@@ -23,14 +21,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-function newApi() {
-  const api = newFakeApi();
-  const machine = { name: "web", state: State.RUNNING, loginUsername: "n0" };
-  api.machines.put(create(VirtualMachineSchema, { ...machine, blockStorageNames: ["root"] }));
-  api.disks.put(create(BlockStorageSchema, { name: "root", volumeId: "root.1" }));
-  api.serialLogs.set("web", `${ESCAPE}[2J${ESCAPE}]52;c;eA==\x07booted\r\n`);
-  return api;
-}
+const api = await openTestApi();
+await makeWeb(api);
+const { volumeId } = await api.world.blockStorages.getBlockStorage({ name: "root" });
+const LOG = `${ESCAPE}[2J${ESCAPE}]52;c;eA==\x07booted\r\n`;
+api.world.fakeNodes[0]?.drivers.compute.print("web", LOG);
+afterAll(() => api[Symbol.asyncDispose]());
 
 async function n0cli(transport: Transport, isTerminal: boolean, argv: readonly string[]) {
   const t = newTestIo({ transport, homeFolder: folder, isTerminal });
@@ -40,7 +36,7 @@ async function n0cli(transport: Transport, isTerminal: boolean, argv: readonly s
 
 /** The same server, which answers GetVirtualMachine with something else than was asked for. */
 function lying(change: Partial<VirtualMachine>): Transport {
-  const { transport } = newApi();
+  const { transport } = api;
   return {
     stream: transport.stream,
     async unary(method, ...rest) {
@@ -53,17 +49,14 @@ function lying(change: Partial<VirtualMachine>): Transport {
 
 describe("on a terminal", () => {
   test("vm log shows the text alone, and in a pipe every byte", async () => {
-    const { transport } = newApi();
+    const { transport } = api;
     expect((await n0cli(transport, true, ["vm", "log", "web"])).stdout).toBe("booted\n");
-    expect((await n0cli(transport, false, ["vm", "log", "web"])).stdout).toBe(
-      `${ESCAPE}[2J${ESCAPE}]52;c;eA==\x07booted\r\n`,
-    );
+    expect((await n0cli(transport, false, ["vm", "log", "web"])).stdout).toBe(LOG);
   });
 
   test.each(["table", "wide", "name", "json", "yaml", "jsonl"])(
     "a list as %s drives nothing",
     async (format) => {
-      const api = newApi();
       const transport: Transport = {
         stream: api.transport.stream,
         async unary(method, ...rest) {
@@ -83,8 +76,12 @@ describe("on a terminal", () => {
   );
 
   test("what a failure says drives nothing, also in a pipe", async () => {
+    api.before = () => {
+      throw new ConnectError(`${ESCAPE}[2J`, Code.Internal);
+    };
+    onTestFinished(() => api.reset());
     for (const isTerminal of [true, false]) {
-      const { stderr } = await n0cli(newApi().transport, isTerminal, ["vm", "log", `${ESCAPE}[2J`]);
+      const { stderr } = await n0cli(api.transport, isTerminal, ["vm", "log", "web"]);
       expect(stderr).toContain("\ufffd[2J");
       expect(stderr).not.toContain(ESCAPE);
     }
@@ -92,7 +89,7 @@ describe("on a terminal", () => {
 
   test("a disk is not written there", async () => {
     const argv = ["bs", "download", "root", "-f", "-"];
-    const { exitCode, stderr, stdout } = await n0cli(newApi().transport, true, argv);
+    const { exitCode, stderr, stdout } = await n0cli(api.transport, true, argv);
     expect([exitCode, stdout]).toEqual([2, ""]);
     expect(stderr).toContain("send it to a pipe or a file");
   });
@@ -106,14 +103,14 @@ describe("vm ssh", () => {
     const transport = lying({ name: "../../../.ssh/authorized_keys" });
     const { executed } = await n0cli(transport, false, ["vm", "ssh", "web"]);
     expect(knownHosts(executed)).toBe(
-      `UserKnownHostsFile="${folder}/.config/n0stack/known_hosts/web-root.1"`,
+      `UserKnownHostsFile="${folder}/.config/n0stack/known_hosts/web-${volumeId}"`,
     );
     expect(executed.flat().join(" ")).not.toContain("authorized_keys");
   });
 
   test("takes nothing for a name that is a path or an option", async () => {
     for (const name of ["../web", "a/b", ".."]) {
-      const { exitCode, executed, stderr } = await n0cli(newApi().transport, false, [
+      const { exitCode, executed, stderr } = await n0cli(api.transport, false, [
         ...["vm", "ssh", "--", name],
       ]);
       expect([exitCode, executed]).toEqual([2, []]);

@@ -10,11 +10,11 @@ import { explainFailure } from "./failure.ts";
 import { isLost, lossOf, withConsequence } from "./lost.ts";
 import { run } from "./program.ts";
 import type { Connection } from "./settings.ts";
-import { newFakeApi } from "./testing/fake-api.ts";
+import { openTestApi } from "./testing/test-api.ts";
 import { newTestIo } from "./testing/test-io.ts";
 import { openGrpcTransport } from "./transport.ts";
 
-const api = newFakeApi();
+const api = await openTestApi();
 const sessions = new Set<ServerHttp2Session>();
 let server: Http2Server;
 
@@ -39,8 +39,9 @@ beforeEach(() => {
   api.calls.length = 0;
   api.before = dropUnanswered;
 });
-afterAll(() => {
+afterAll(async () => {
   server.close();
+  await api[Symbol.asyncDispose]();
 });
 
 const CREATE = "bs create data --request_bytes 1GiB --limit_bytes 1GiB";
@@ -75,7 +76,6 @@ test("a change whose answer was lost is sent again under its key, which is said 
   expect(exitCode).toBe(0);
   expect(stderr).toMatch(/^---> Trying again for up to 60 s: .*connection lost.*\n$/);
   expect(api.calls).toHaveLength(4);
-  api.disks.delete("data");
 });
 
 test("a server that has answered is waited for when it is not there for a while", async () => {

@@ -6,20 +6,16 @@ import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { promisify } from "node:util";
-import { create } from "@bufbuild/protobuf";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import {
-  VirtualMachine_VirtualMachineState as State,
-  VirtualMachineSchema,
-} from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { newFakeApi } from "./testing/fake-api.ts";
+import { makeWeb, openTestApi } from "./testing/test-api.ts";
 
 const LAUNCHER = join(import.meta.dirname, "../bin/n0cli");
 const runProcess = promisify(execFile);
 
-const api = newFakeApi();
+const api = await openTestApi();
 let server: Http2Server;
 let folder = "";
 let env: NodeJS.ProcessEnv = {};
@@ -30,10 +26,18 @@ beforeAll(async () => {
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   env = { ...process.env, HOME: folder, N0CLI_API_ENDPOINT: `127.0.0.1:${port}` };
-  api.machines.put(create(VirtualMachineSchema, { name: "web", state: State.RUNNING }));
+  await makeWeb(api);
+  const [node] = api.world.fakeNodes;
+  if (node === undefined) throw new Error("there is no node");
+  node.drivers.network.connectHandler = (network, _address, port) => {
+    const echo = new PassThrough();
+    echo.write(`${network}:${port} `);
+    return echo;
+  };
 });
 afterAll(async () => {
   server.close();
+  await api[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -66,7 +70,7 @@ test("a real process speaks to a real server, through a link to the launcher", a
   await symlink(LAUNCHER, link);
   await n0cli("network", "apply", "lab", "--ipv4_cidr", "10.1.0.0/24");
   const { stdout, stderr } = await runProcess(link, ["get", "network", "-o", "name"], { env });
-  expect([stdout, stderr]).toEqual(["lab\n", ""]);
+  expect([stdout, stderr]).toEqual(["lab\nnet\n", ""]);
 });
 
 test("a failure's exit code is the process's", async () => {
@@ -94,7 +98,7 @@ test("vm forward carries bytes both ways through real pipes, and ends with its i
   const [code] = await once(child, "close");
   const received = Buffer.concat(chunks);
   expect(code).toBe(0);
-  expect(received.subarray(0, 7).toString()).toBe("web:22 ");
+  expect(received.subarray(0, 7).toString()).toBe("net:22 ");
   expect(received.subarray(7).equals(sent)).toBe(true);
 });
 

@@ -1,27 +1,40 @@
-import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { expect, test } from "vitest";
+import { afterAll, beforeEach, expect, test } from "vitest";
 import { parse } from "yaml";
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.ts";
-import { NetworkSchema } from "../src/gen/n0stack/pool/v0/network_pb.ts";
+import { SSH_KEY } from "../test/scenario.ts";
 import { run } from "./program.ts";
-import type { FakeApi } from "./testing/fake-api.ts";
-import { newFakeApi } from "./testing/fake-api.ts";
+import { openTestApi, type TestApi } from "./testing/test-api.ts";
 import type { TestIoOptions } from "./testing/test-io.ts";
 import { newTestIo } from "./testing/test-io.ts";
 
-async function n0cli(api: FakeApi | undefined, argv: string[], more: TestIoOptions = {}) {
+/** For what changes nothing, or fails. */
+const idle = await openTestApi();
+beforeEach(() => idle.reset());
+afterAll(() => idle[Symbol.asyncDispose]());
+
+async function n0cli(api: TestApi | undefined, argv: string[], more: TestIoOptions = {}) {
   const t = newTestIo({ ...(api === undefined ? {} : { transport: api.transport }), ...more });
   const exitCode = await run(argv, t.io);
   return { exitCode, stdout: t.stdout(), stderr: t.stderr(), executed: t.executed };
 }
 
 /** Runs each line of words; all must succeed. */
-async function setUp(api: FakeApi, lines: readonly string[]): Promise<void> {
+async function setUp(api: TestApi, lines: readonly string[]): Promise<void> {
   for (const line of lines) {
     const { exitCode, stderr } = await n0cli(api, line.split(" "));
     expect(`${line}: ${exitCode} ${exitCode === 0 ? "" : stderr}`).toBe(`${line}: 0 `);
   }
+}
+
+/** The names of all that there is. */
+async function all(api: TestApi): Promise<readonly string[]> {
+  const names: string[] = [];
+  for (const kind of ["node", "network", "bs", "vm", "image", "user"]) {
+    const { stdout } = await n0cli(api, ["get", kind, "-o", "name"]);
+    names.push(...stdout.split("\n").filter((name) => name !== ""));
+  }
+  return names;
 }
 
 const DISK = "bs create data --request_bytes 1GiB --limit_bytes 10GiB";
@@ -66,9 +79,9 @@ test.each([
 });
 
 test("a machine's whole life", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, [LAB, DISK, MACHINE]);
-  expect(api.machines.get("web")).toMatchObject({
+  expect(await api.world.virtualMachines.getVirtualMachine({ name: "web" })).toMatchObject({
     requestMemoryBytes: 536870912n,
     blockStorageNames: ["data"],
     nics: [{ networkName: "lab", ipv4Address: "10.1.0.9" }],
@@ -77,11 +90,11 @@ test("a machine's whole life", async () => {
   await setUp(api, ["vm update web --labels a=b=c --labels d:e", "vm reboot web", "vm delete web"]);
   await setUp(api, ["bs delete data", "bs undelete data", "delete bs data", "bs purge data"]);
   await setUp(api, ["delete network lab"]);
-  expect([api.machines.all(), api.disks.all(), api.networks.all()]).toEqual([[], [], []]);
+  expect(await all(api)).toEqual(["node-1"]);
 });
 
 test("the words of other tools work too, and resources in the plural", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, ["network create lab --ipv4_cidr 10.1.0.0/24", DISK, MACHINE]);
   await setUp(api, ["image create os", "vm stop web --hard", "vm start web"]);
   for (const line of [
@@ -97,8 +110,14 @@ test("the words of other tools work too, and resources in the plural", async () 
   for (const line of ["get networks", "get nets", "ls network", "list net", "network list"]) {
     expect((await n0cli(api, [...line.split(" "), "-o", "name"])).stdout, line).toBe("lab\n");
   }
-  await setUp(api, ["vm rm web", "rm networks lab", "delete images os", "bs rm data"]);
-  expect([api.machines.all(), api.networks.all(), api.images.all()]).toEqual([[], [], []]);
+  await setUp(api, [
+    "vm rm web",
+    "rm networks lab",
+    "delete images os",
+    "bs rm data",
+    "bs purge data",
+  ]);
+  expect(await all(api)).toEqual(["node-1"]);
 });
 
 test.each([
@@ -116,18 +135,20 @@ test.each([
 });
 
 test("fields may be written with dashes, maps with : or =, and nics as JSON", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, [LAB]);
   const nics = '{"network_name": "lab"}';
-  const argv = ["vm", "create", "x", "--request-memory-bytes", "1GiB", "--nics", nics];
-  const { exitCode } = await n0cli(api, [
+  const size =
+    "--request-cpu-milli-core 1 --limit-cpu-milli-core 1000 --request-memory-bytes 1GiB --limit_memory_bytes 1GiB";
+  const argv = ["vm", "create", "x", ...size.split(" "), "--nics", nics];
+  const { exitCode, stderr } = await n0cli(api, [
     ...argv,
     "--labels",
     "url:http://x/?a=b",
     "--labels=c=d:e",
   ]);
-  expect(exitCode).toBe(0);
-  expect(api.machines.get("x")).toMatchObject({
+  expect([exitCode, stderr]).toEqual([0, ""]);
+  expect(await api.world.virtualMachines.getVirtualMachine({ name: "x" })).toMatchObject({
     requestMemoryBytes: 1073741824n,
     labels: { url: "http://x/?a=b", c: "d:e" },
     nics: [{ networkName: "lab" }],
@@ -142,7 +163,7 @@ test.each([
   ["--nics {", /^--nics: is no JSON/],
   ["--uuid a --uuid b", /^--uuid: is there 2 times/],
 ])("vm create %s is refused without a call", async (flags, message) => {
-  const api = newFakeApi();
+  const api = idle;
   const { exitCode, stderr } = await n0cli(api, ["vm", "create", "x", ...flags.split(" ")]);
   expect(exitCode).toBe(2);
   expect(stderr).toMatch(message);
@@ -150,12 +171,12 @@ test.each([
 });
 
 test("a list in each format", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, [LAB, DISK, MACHINE]);
   const get = async (...words: string[]) => (await n0cli(api, ["get", ...words])).stdout;
   expect(await get("vm", "-o", "table")).toBe(
-    "NAME   STATE     LABELS   REQUEST CPU   LIMIT CPU   REQUEST MEMORY   NODE   ADDRESSES\n" +
-      "web    RUNNING            0.1           1           512MiB           n1     10.1.0.9\n",
+    "NAME   STATE     LABELS   REQUEST CPU   LIMIT CPU   REQUEST MEMORY   NODE     ADDRESSES\n" +
+      "web    RUNNING            0.1           1           512MiB           node-1   10.1.0.9\n",
   );
   expect(await get("vm", "-o", "wide")).toMatch(/LIMIT MEMORY .* BLOCK STORAGE NAMES/);
   expect(await get("bs", "-o", "name")).toBe("data\n");
@@ -167,26 +188,28 @@ test("a list in each format", async () => {
   expect(await get("bs")).toMatch(/^{\n {2}"block_storages": \[\n/);
   expect(JSON.parse(await get("net", "-o", "jsonl"))).toMatchObject({ name: "lab" });
   expect(parse(await get("net", "lab", "-o", "yaml"))).toMatchObject({ ipv4_cidr: "10.1.0.0/24" });
-  expect(await get("node")).toBe("{}\n");
+  expect(await get("image")).toBe("{}\n");
 });
 
 test("a long list is asked for in pages and printed as one", async () => {
-  const api = newFakeApi();
-  for (let i = 0; i < 2500; i += 1) {
-    api.networks.put(create(NetworkSchema, { name: `n${String(i).padStart(4, "0")}` }));
+  await using api = await openTestApi();
+  const allNames = Array.from({ length: 1200 }, (_, i) => `n${String(i).padStart(4, "0")}`);
+  // As many at once as the API admits.
+  for (const some of [allNames.slice(0, 600), allNames.slice(600)]) {
+    await Promise.all(some.map((name) => api.world.users.createUser({ name })));
   }
-  const names = (await n0cli(api, ["get", "network", "-o", "name"])).stdout.trim().split("\n");
-  expect(names).toHaveLength(2500);
-  expect(api.calls).toHaveLength(3);
-  const paged = await n0cli(api, ["net", "get", "--page_size", "2", "--name_prefix", "n001"]);
+  const names = (await n0cli(api, ["get", "user", "-o", "name"])).stdout.trim().split("\n");
+  expect(names).toEqual(allNames);
+  expect(api.calls).toHaveLength(2);
+  const paged = await n0cli(api, ["user", "get", "--page_size", "2", "--name_prefix", "n001"]);
   expect(JSON.parse(paged.stdout)).toMatchObject({
-    networks: [{ name: "n0010" }, { name: "n0011" }],
-    next_page_token: "n0011",
+    users: [{ name: "n0010" }, { name: "n0011" }],
+    next_page_token: expect.stringMatching(/./),
   });
 });
 
 test("on a terminal a list is a table, and an empty one says so on stderr", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   const empty = await n0cli(api, ["get", "vm"], { isTerminal: true });
   expect([empty.exitCode, empty.stdout, empty.stderr]).toEqual([
     0,
@@ -204,14 +227,14 @@ test.each([
     "No virtual_machine matches --name_prefix web --label_selector c=d --label_selector a=b.",
   ],
   ["net ls --page_size 3", "There is no network yet."],
-  ["get user --page_size 3 --page_token z", "No user matches --page_token z."],
+  ["get user --page_size 3 --name_prefix z", "No user matches --name_prefix z."],
 ])("%s of nothing: %s", async (line, said) => {
-  const { stdout, stderr } = await n0cli(newFakeApi(), line.split(" "), { isTerminal: true });
+  const { stdout, stderr } = await n0cli(idle, line.split(" "), { isTerminal: true });
   expect([stdout, stderr]).toEqual(["", `${said}\n`]);
 });
 
 test("get and delete know every kind, whatever stands before it", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, [LAB]);
   for (const line of ["get net lab", "-o name get networks lab", "ls --timeout 9s network"]) {
     expect((await n0cli(api, [...line.split(" "), "-o", "name"])).stdout, line).toBe("lab\n");
@@ -230,22 +253,26 @@ test("get and delete know every kind, whatever stands before it", async () => {
 });
 
 test("images: register with --apply-image, tag, generate, untag, unregister", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, [DISK, "image register os data --apply-image --tags latest 18.04"]);
-  expect(api.images.get("os").tags).toEqual({ latest: "data", "18.04": "data" });
+  const { images, blockStorages } = api.world;
+  const { tags } = await images.getImage({ name: "os" });
+  expect(tags).toEqual({ latest: "data", "18.04": "data" });
   const size = "--request_bytes 1GiB --limit_bytes 10GiB";
   await setUp(api, ["image tag os:new data", `image generate os copy --tag new ${size}`]);
-  expect(api.disks.get("copy").limitBytes).toBe(10n << 30n);
+  const { limitBytes } = await blockStorages.getBlockStorage({ name: "copy" });
+  expect(limitBytes).toBe(10n << 30n);
   await setUp(api, ["image untag os:new", "image unregister os data", "image delete os"]);
-  expect(api.images.all()).toEqual([]);
+  expect(await all(api)).toEqual(["node-1", "copy", "data"]);
 });
 
 test("users and their keys", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, ["user create alice"]);
   const key = ["user", "key", "add", "alice", "laptop", "--file", "-"];
-  expect((await n0cli(api, key, { stdin: ["ssh-ed25519 AAAA a\n"] })).exitCode).toBe(0);
-  expect(api.users.get("alice").sshPublicKeys).toEqual({ laptop: "ssh-ed25519 AAAA a" });
+  expect((await n0cli(api, key, { stdin: [`${SSH_KEY}\n`] })).exitCode).toBe(0);
+  const { sshPublicKeys } = await api.world.users.getUser({ name: "alice" });
+  expect(sshPublicKeys).toEqual({ laptop: SSH_KEY });
   await setUp(api, ["user delete_ssh_public_key alice laptop", "delete user alice"]);
 });
 
@@ -261,7 +288,7 @@ test.each([
   [Code.Unavailable, 1, "Unavailable"],
   [Code.Internal, 1, "Internal"],
 ])("code %d exits with %d and [%s]", async (code, exitCode, name) => {
-  const api = newFakeApi();
+  const api = idle;
   api.before = () => {
     throw new ConnectError("words of the server", code);
   };
@@ -289,7 +316,7 @@ test.each([
 ])(
   "code %d with rollback %s exits with %d, and the transaction is named",
   async (code, rollback, exit, line) => {
-    const api = newFakeApi();
+    const api = idle;
     const metadata = { transaction_id: "t-1", rollback };
     const info = { reason: "some", domain: "n0stack", metadata };
     api.before = () => {
@@ -304,7 +331,7 @@ test.each([
 );
 
 test("the transaction is also read from the header", async () => {
-  const api = newFakeApi();
+  const api = idle;
   api.before = () => {
     throw new ConnectError("no", Code.Aborted, { "n0-transaction-id": "t-2" });
   };
@@ -312,7 +339,7 @@ test("the transaction is also read from the header", async () => {
 });
 
 test("an interrupt cancels the call and says what that means", async () => {
-  const api = newFakeApi();
+  const api = idle;
   const t = newTestIo({ transport: api.transport });
   api.before = async () => {
     t.interrupt();
@@ -323,7 +350,7 @@ test("an interrupt cancels the call and says what that means", async () => {
 });
 
 test("changes carry an idempotency key, reads do not", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, [DISK, "get bs data"]);
   const [made, read] = api.calls.map((c) => c.header.get("idempotency-key"));
   expect(made).toMatch(/^[0-9a-f-]{36}$/);
@@ -331,7 +358,7 @@ test("changes carry an idempotency key, reads do not", async () => {
 });
 
 test("--watch prints what is there, then each change, until an interrupt", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, [LAB]);
   const t = newTestIo({ transport: api.transport });
   const running = run(["get", "net", "--watch", "-o", "table"], t.io);
@@ -351,7 +378,7 @@ test("--watch prints what is there, then each change, until an interrupt", async
 });
 
 test("api call reaches any RPC, by short and by full name", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, [LAB]);
   const call = (...words: string[]) => n0cli(api, ["api", "call", ...words]);
   const got = await call("NetworkService/GetNetwork", '{"name": "lab"}');
@@ -374,7 +401,7 @@ test("api call reaches any RPC, by short and by full name", async () => {
 });
 
 test("completion: commands, flags, choices and the names that the API knows", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   await setUp(api, [LAB, DISK, MACHINE]);
   const complete = async (...words: string[]) =>
     (await n0cli(api, ["__complete", ...words])).stdout
@@ -392,7 +419,7 @@ test("completion: commands, flags, choices and the names that the API knows", as
 });
 
 test("version tells its own where no server answers", async () => {
-  const { exitCode, stdout } = await n0cli(newFakeApi(), ["version"]);
+  const { exitCode, stdout } = await n0cli(idle, ["version"]);
   expect(exitCode).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({ client: expect.stringMatching(/^\d/) });
 });

@@ -1,12 +1,14 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
 import type { Io } from "../io.ts";
 import { run } from "../program.ts";
-import { newFakeApi } from "../testing/fake-api.ts";
+import { openTestApi } from "../testing/test-api.ts";
 import { newTestIo } from "../testing/test-io.ts";
 
+const api = await openTestApi();
+afterAll(() => api[Symbol.asyncDispose]());
 let homeFolder = "";
 beforeEach(async () => {
   homeFolder = await mkdtemp(join(tmpdir(), "n0cli-home-"));
@@ -21,7 +23,7 @@ async function n0cli(words: string, env: Record<string, string> = {}) {
     ...t.io,
     async openTransport(connection) {
       baseUrl = connection.baseUrl;
-      return { transport: newFakeApi().transport, close() {} };
+      return { transport: api.transport, close() {} };
     },
   };
   const exitCode = await run(words.split(" "), io);

@@ -1,24 +1,33 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
-import { NodeSchema } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
+import { until } from "../../src/util/until.ts";
 import { run } from "../program.ts";
-import type { FakeApi } from "../testing/fake-api.ts";
-import { newFakeApi } from "../testing/fake-api.ts";
+import { openTestApi, type TestApi } from "../testing/test-api.ts";
 import type { TestIoOptions } from "../testing/test-io.ts";
 import { newTestIo } from "../testing/test-io.ts";
 
+/** For what makes nothing. */
+const idle = await openTestApi();
+beforeEach(() => idle.reset());
 let folder = "";
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "n0cli-do-"));
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await idle[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
 
-async function doText(text: string, api: FakeApi, words: string[] = [], more: TestIoOptions = {}) {
+async function diskNames({ world }: TestApi): Promise<readonly string[]> {
+  const { blockStorages } = await world.blockStorages.listBlockStorages({});
+  return blockStorages.map(({ name }) => name);
+}
+
+async function doText(text: string, api: TestApi, words: string[] = [], more: TestIoOptions = {}) {
   const test = newTestIo({ transport: api.transport, stdin: [text], ...more });
   const exitCode = await run(["do", "-", ...words], test.io);
   return { exitCode, stdout: test.stdout(), stderr: test.stderr(), sleptMs: test.sleptMs };
@@ -34,7 +43,7 @@ b:
 `;
 
 test("tasks run in order, with the original's words on stderr and the answers on stdout", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   const { exitCode, stdout, stderr } = await doText(DISKS, api);
   expect(exitCode).toBe(0);
   expect(stderr.split("\n")).toEqual([
@@ -53,11 +62,11 @@ test("tasks run in order, with the original's words on stderr and the answers on
     { name: "a", request_bytes: "1048576", state: "AVAILABLE" },
     { name: "b", limit_bytes: "1048576" },
   ]);
-  expect(api.disks.all().map((d) => d.name)).toEqual(["a", "b"]);
+  expect(await diskNames(api)).toEqual(["a", "b"]);
 });
 
 test("-o name prints what the tasks made, not what they are called", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   const text = `
 one: {type: block_storage, action: CreateBlockStorage, args: {name: a, request_bytes: 1MiB, limit_bytes: 1MiB}}
 net: {type: network, action: ApplyNetwork, args: {name: lab, ipv4_cidr: 10.1.0.0/24}, depends_on: one}
@@ -69,7 +78,7 @@ gone: {type: network, action: DeleteNetwork, args: {name: lab}, depends_on: list
 });
 
 test("a file with a mistake runs nothing", async () => {
-  const api = newFakeApi();
+  const api = idle;
   const { exitCode, stderr } = await doText(`${DISKS}c: {type: node, action: Nothing}\n`, api);
   expect(exitCode).toBe(2);
   expect(stderr).toMatch(/^-:8:25: Resource type 'node' do not have action 'Nothing'/);
@@ -78,7 +87,7 @@ test("a file with a mistake runs nothing", async () => {
 });
 
 test("--check runs nothing", async () => {
-  const api = newFakeApi();
+  const api = idle;
   const { exitCode, stderr } = await doText(DISKS, api, ["--check"]);
   expect([exitCode, stderr, api.calls]).toEqual([0, "2 tasks are right; nothing was run\n", []]);
 });
@@ -86,25 +95,24 @@ test("--check runs nothing", async () => {
 const FAILING = `
 bad: {type: block_storage, action: DeleteBlockStorage, args: {name: gone}}
 after: {type: node, action: ListNodes, depends_on: [bad]}
-slow: {type: node, action: GetNode, args: {name: n1}}
+slow: {type: node, action: GetNode, args: {name: node-1}}
 free: {type: node, action: ListNodes, depends_on: [slow]}
 `;
 
 test("after a failure what runs ends, nothing else starts, and the summary says all of it", async () => {
-  const api = newFakeApi();
-  api.nodes.put(create(NodeSchema, { name: "n1" }));
-  const isBadOver = Promise.withResolvers<void>();
+  const api = idle;
+  const t = newTestIo({ transport: api.transport, stdin: [FAILING] });
   api.before = async ({ method }) => {
-    if (method === "DeleteBlockStorage") setImmediate(() => setImmediate(isBadOver.resolve));
-    if (method === "GetNode") await isBadOver.promise;
+    if (method === "GetNode") await until(() => t.stderr().includes("Task 'bad' is failed"));
   };
-  const { exitCode, stderr } = await doText(FAILING, api);
-  expect(exitCode).toBe(1);
-  expect(stderr.split("\n")).toEqual([
+  expect(await run(["do", "-"], t.io)).toBe(1);
+  expect(t.stderr().split("\n")).toEqual([
     "---> Task 'bad' is started",
     "---> Task 'slow' is started",
     `---> [ 1/4 ] Task 'bad' is failed: [NotFound] block storage "gone" does not exist`,
     "     See what is there with n0cli get <resource>.",
+    expect.stringMatching(/^ {5}transaction: [0-9a-f-]+$/),
+    "     What it had begun is undone: all is as it was before.",
     "---> Wait to finish requested tasks",
     "---> [ 2/4 ] Task 'slow', which was requested until failed, is finished",
     "done (1): slow",
@@ -116,7 +124,7 @@ test("after a failure what runs ends, nothing else starts, and the summary says 
 });
 
 test("an error that is to be ignored is said, and the rest goes on", async () => {
-  const api = newFakeApi();
+  const api = idle;
   const text = FAILING.replace("args: {name: gone}", "args: {name: gone}, ignore_error: true")
     .replace(/slow:.*\n/, "")
     .replace("[slow]", "[bad]");
@@ -129,18 +137,18 @@ test("an error that is to be ignored is said, and the rest goes on", async () =>
 });
 
 test("one interrupt waits for what runs and starts nothing more", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   const t = newTestIo({ transport: api.transport, stdin: [DISKS] });
   api.before = () => t.interrupt();
   expect(await run(["do", "-"], t.io)).toBe(130);
   expect(t.stderr()).toContain("---> Wait to finish requested tasks\n");
   expect(t.stderr()).toContain("---> [ 1/2 ] Task 'a' is finished\n");
   expect(t.stderr()).toContain("not started (1): b\n");
-  expect(api.disks.all().map((d) => d.name)).toEqual(["a"]);
+  expect(await diskNames(api)).toEqual(["a"]);
 });
 
 test("a second interrupt cancels what runs", async () => {
-  const api = newFakeApi();
+  const api = idle;
   const t = newTestIo({ transport: api.transport, stdin: [DISKS] });
   api.before = async () => {
     t.interrupt();
@@ -161,7 +169,7 @@ function refusal(code: Code, metadata: Record<string, string> = {}): ConnectErro
 }
 
 test("a refusal that says when to come back is tried again, under the same idempotency key", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   let refusals = 3;
   api.before = () => {
     if (refusals-- > 0) throw refusal(Code.Aborted);
@@ -176,7 +184,7 @@ test("a refusal that says when to come back is tried again, under the same idemp
 });
 
 test("--no-wait takes a refusal as the answer", async () => {
-  const api = newFakeApi();
+  const api = idle;
   api.before = () => {
     throw refusal(Code.ResourceExhausted);
   };
@@ -191,7 +199,7 @@ test.each([
     refusal(Code.Aborted, { transaction_id: "t1", rollback: "going_on" }),
   ],
 ])("under its key a change is tried again where %s", async (_, error) => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   api.before = () => {
     if (api.calls.length === 1) throw error;
   };
@@ -205,7 +213,7 @@ test.each([
   ["an operator must look", refusal(Code.Unavailable, { rollback: "needs_operator" })],
   ["nothing says when", new ConnectError("busy", Code.Aborted)],
 ])("a change is not tried again where %s", async (_, error) => {
-  const api = newFakeApi();
+  const api = idle;
   api.before = () => {
     throw error;
   };
@@ -214,7 +222,7 @@ test.each([
 });
 
 test("waiting ends after five minutes with the refusal", async () => {
-  const api = newFakeApi();
+  const api = idle;
   api.before = () => {
     throw refusal(Code.Aborted);
   };
@@ -225,11 +233,11 @@ test("waiting ends after five minutes with the refusal", async () => {
 
 const SIX_HUNDRED = Array.from(
   { length: 600 },
-  (_, i) => `t${i}: {type: network, action: ApplyNetwork, args: {name: n${i}}}\n`,
+  (_, i) => `t${i}: {type: user, action: CreateUser, args: {name: n${i}}}\n`,
 ).join("");
 
 test("600 tasks on a terminal are one line that changes", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   const { exitCode, stderr, stdout } = await doText(SIX_HUNDRED, api, [], { isTerminal: true });
   expect(exitCode).toBe(0);
   expect(stdout).toBe("");
@@ -238,17 +246,18 @@ test("600 tasks on a terminal are one line that changes", async () => {
   const shown = stderr.split("\r\u001b[K");
   expect(shown.some((s) => s.startsWith("---> [ 300/600 ] 10 running: "))).toBe(true);
   expect(shown.every((s) => s.split("\n").every((line) => line.length < 100))).toBe(true);
-  expect(api.networks.all()).toHaveLength(600);
+  expect((await api.world.users.listUsers({})).users).toHaveLength(600);
 });
 
 test("600 tasks in a pipe are a plain line for each event", async () => {
-  const { stderr } = await doText(SIX_HUNDRED, newFakeApi(), ["--parallel", "50"]);
+  await using api = await openTestApi();
+  const { stderr } = await doText(SIX_HUNDRED, api, ["--parallel", "50"]);
   expect(stderr.split("\n")).toHaveLength(600 * 2 + 2);
   expect(stderr).not.toContain("\u001b");
 });
 
 test("several files are one graph", async () => {
-  const api = newFakeApi();
+  await using api = await openTestApi();
   const [first = "", ...rest] = DISKS.trim().split("\n");
   const paths = [join(folder, "1.yaml"), join(folder, "2.yaml")] as const;
   await writeFile(paths[0], rest.join("\n"));
@@ -259,7 +268,7 @@ test("several files are one graph", async () => {
 });
 
 test("a file that is not there is wrong use", async () => {
-  const t = newTestIo({ transport: newFakeApi().transport });
+  const t = newTestIo({ transport: idle.transport });
   expect(await run(["do", join(folder, "none.yaml")], t.io)).toBe(2);
   expect(t.stderr()).toMatch(/there is no file .*none.yaml/);
 });

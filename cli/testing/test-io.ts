@@ -18,7 +18,7 @@ export interface TestIo {
 export interface TestIoOptions {
   readonly transport?: Transport;
   readonly isTerminal?: boolean;
-  readonly stdin?: readonly string[];
+  readonly stdin?: Iterable<string> | AsyncIterable<string>;
   readonly env?: Record<string, string>;
   readonly homeFolder?: string;
   readonly ownTokenFile?: string;
@@ -46,7 +46,7 @@ export function newTestIo(options: TestIoOptions = {}): TestIo {
     stdin: {
       isTerminal,
       async *chunks() {
-        for (const words of stdin) yield encoder.encode(words);
+        for await (const words of stdin) yield encoder.encode(words);
       },
       makeRaw: () => () => {},
     },
