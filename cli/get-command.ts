@@ -23,7 +23,7 @@ export function getCommand(cli: CliContext, resource: Resource, name = "get"): C
     .aliases(name === "get" ? [] : otherNames(resource))
     .description(getSummary(resource))
     .argument("[name]")
-    .option("-w, --watch", "stay, and print each change");
+    .option("-w, --watch", "keep printing changes");
   for (const field of listMethod(resource).input.fields) {
     for (const option of optionsOf(field)) command.addOption(option);
   }
@@ -42,7 +42,7 @@ export function getCommand(cli: CliContext, resource: Resource, name = "get"): C
 }
 
 export function getSummary(kind: Kind): string {
-  return `show one ${kind.name}, or all of them`;
+  return `show one ${kind.name} or all`;
 }
 
 async function showOne(cli: CliContext, resource: Resource, name: string): Promise<void> {

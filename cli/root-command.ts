@@ -20,17 +20,17 @@ export function newProgram(io: Io): Command {
     .option("--tls-ca <path>", "check the API's certificate with this PEM file (N0CLI_TLS_CA)")
     .option(
       "--timeout <duration>",
-      "give up waiting for a call and its repeats, such as 30s or 5m",
+      "stop waiting for a call and its retries after this time, such as 30s or 5m",
       timeoutFlag,
     )
     .option(
       "--no-wait",
-      "do not send a call again where the server asks to wait or the connection is lost",
+      "do not retry a call when the server asks to wait or the connection is lost",
     )
     .addOption(
       new Option(
         "-o, --output <format>",
-        "how to print (default: table on a terminal, json in a pipe)",
+        "output format (default: table on a terminal, json in a pipe)",
       ).choices(OUTPUT_FORMATS),
     );
   withExamples(program, [

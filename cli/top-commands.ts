@@ -20,43 +20,44 @@ const TOP_COMMANDS: readonly TopCommand[] = [
   },
   {
     names: ["get", "list", "ls"],
-    summary: "show what there is",
+    summary: "show resources of one kind",
     load: async (cli, words) => (await import("./commands/get.ts")).allGetCommand(cli, words),
   },
   {
     names: ["delete", "rm"],
-    summary: "delete one thing",
+    summary: "delete one resource",
     load: async (cli, words) => (await import("./commands/delete.ts")).allDeleteCommand(cli, words),
   },
   ...RESOURCES.map(groupOf),
   {
     names: ["transaction", "tx"],
-    summary: "what was asked for and how far it is: list, show, watch, cancel, retry, give up",
+    summary:
+      "transactions, which are requests and their progress: list, show, watch, cancel, retry, give up",
     load: async (cli) => (await import("./commands/tx.ts")).transactionCommand(cli),
   },
   {
     names: ["verify"],
-    summary: "compare what is on the nodes with the records, and repair it",
+    summary: "compare the nodes with the records, and repair differences",
     load: async (cli) => (await import("./commands/verify.ts")).verifyCommand(cli),
   },
   {
     names: ["api"],
-    summary: "call any RPC",
+    summary: "call any method of the API",
     load: async (cli) => (await import("./commands/api.ts")).apiCommand(cli),
   },
   {
     names: ["context"],
-    summary: "name the APIs that you use, and choose one",
+    summary: "name the APIs that you use, and choose the current one",
     load: async (cli) => (await import("./commands/context.ts")).contextCommand(cli),
   },
   {
     names: ["completion"],
-    summary: "print what makes a shell complete n0cli's words",
+    summary: "print a completion script for a shell",
     load: async (cli) => (await import("./commands/completion.ts")).completionCommand(cli),
   },
   {
     names: ["version"],
-    summary: "show the version of this client and of the server",
+    summary: "show the versions of this client and of the server",
     load: async (cli) => (await import("./commands/version.ts")).versionCommand(cli),
   },
 ];

@@ -22,14 +22,18 @@ import { knownServices } from "../services.ts";
 export function apiCommand(cli: CliContext): Command {
   const commands = [callCommand(cli), listCommand(cli)];
   const examples = ["api list", "api call NodeService/ListNodes"];
-  return groupCommand(["api"], "call any RPC", commands, examples);
+  return groupCommand(["api"], "call any method of the API", commands, examples);
 }
 
 function callCommand(cli: CliContext): Command {
   const command = new Command("call")
-    .description("call one RPC and print what it answers")
+    .description("call one method and print its answer")
     .argument("<Service/Method>")
-    .argument("[json]", "the request, with proto field names; - for standard input", "{}");
+    .argument(
+      "[json]",
+      "the request as JSON with proto field names; - reads it from standard input",
+      "{}",
+    );
   withExamples(command, [
     "api call NodeService/ListNodes",
     'api call VirtualMachineService/GetVirtualMachine \'{"name": "web-1"}\'',
@@ -56,7 +60,7 @@ function callCommand(cli: CliContext): Command {
 }
 
 function listCommand(cli: CliContext): Command {
-  const command = new Command("list").description("print the RPCs that the server serves");
+  const command = new Command("list").description("print the methods that the server serves");
   withExamples(command, ["api list"]);
   return command.action(async () => {
     const served = await servedMethods(cli);

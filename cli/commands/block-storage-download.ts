@@ -25,15 +25,15 @@ interface Flags {
 
 export function downloadCommand(cli: CliContext): Command {
   const command = new Command("download")
-    .description("write a disk to a file here, as one self-contained qcow2")
+    .description("download a block storage into a local file, as one self-contained qcow2")
     .argument("<name>")
-    .option("-f, --file <path>", "where to; - for standard output (default: NAME.qcow2)")
+    .option("-f, --file <path>", "the file to write; - for standard output (default: NAME.qcow2)")
     .option(
       "--resume",
-      "go on with PATH.part, which an earlier download left, if the disk is the same",
+      "continue PATH.part, which an earlier download left, if the block storage is unchanged",
     )
-    .option("--force", "replace the file if there is one")
-    .option("--url", "print a URL to download it from, and do nothing else");
+    .option("--force", "replace the file if it exists")
+    .option("--url", "only print a URL to download it from");
   withExamples(command, ["bs download data", "bs download data -f backup.qcow2 --resume"]);
   return command.action(async (name: string, flags: Flags) => {
     if (flags.url === true) await printUrl(cli, name);

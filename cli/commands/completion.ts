@@ -4,7 +4,9 @@ import { withExamples } from "../examples.ts";
 
 export function completionCommand(cli: CliContext): Command {
   const command = new Command("completion")
-    .description("print what makes a shell complete n0cli's words, the names of your things too")
+    .description(
+      "print a completion script for a shell; it also completes the names of your resources",
+    )
     .addArgument(new Argument("<shell>").choices(Object.keys(SCRIPTS)));
   withExamples(command, [
     "completion bash > /etc/bash_completion.d/n0cli",

@@ -16,7 +16,7 @@ import { cell, formatTable } from "../table.ts";
 /** Named connections in the config file; flags and the environment win over them. */
 export function contextCommand(cli: CliContext): Command {
   const commands = [listCommand(cli), useCommand(cli), setCommand(cli), deleteCommand(cli)];
-  const summary = "name the APIs that you use, and choose one";
+  const summary = "name the APIs that you use, and choose the current one";
   const examples = ["context set lab --api-endpoint lab.example:20180", "context use lab"];
   const group = groupCommand(["context"], summary, commands, examples);
   return group.addHelpText("after", `\nThe config file: ${configPath(cli.io)}`);
@@ -46,7 +46,9 @@ function listCommand(cli: CliContext): Command {
 }
 
 function useCommand(cli: CliContext): Command {
-  const command = new Command("use").description("use a context from now on").argument("<name>");
+  const command = new Command("use")
+    .description("make a context the current one")
+    .argument("<name>");
   withExamples(command, ["context use lab"]);
   return command.action(async (name: string) => {
     const config = await readConfig(cli.io);
@@ -58,7 +60,7 @@ function useCommand(cli: CliContext): Command {
 
 function setCommand(cli: CliContext): Command {
   const command = new Command("set")
-    .description("make a context, or change it, from --api-endpoint, --token-file and --tls-ca")
+    .description("make or change a context, from --api-endpoint, --token-file and --tls-ca")
     .argument("<name>");
   withExamples(command, [
     "context set lab --api-endpoint https://lab.example:20180 --token-file ~/.n0token",

@@ -16,7 +16,7 @@ export async function allDeleteCommand(cli: CliContext, words: readonly string[]
     }),
   );
   const examples = ["delete vm web-1", "delete network lab"];
-  return groupCommand(["delete", "rm"], "delete one thing", commands, examples);
+  return groupCommand(["delete", "rm"], "delete one resource", commands, examples);
 }
 
 function summaryOf(kind: Kind): string {

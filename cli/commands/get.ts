@@ -9,5 +9,5 @@ export async function allGetCommand(cli: CliContext, words: readonly string[]) {
     getCommand(cli, resource, resource.name),
   );
   const examples = ["get vm", "get bs data -o yaml", "get node --watch"];
-  return groupCommand(["get", "list", "ls"], "show what there is", commands, examples);
+  return groupCommand(["get", "list", "ls"], "show resources of one kind", commands, examples);
 }

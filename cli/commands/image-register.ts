@@ -20,12 +20,12 @@ interface Flags {
 
 export function registerCommand(cli: CliContext): Command {
   const command = new Command("register")
-    .description("put a block storage into an image; it is protected from then on")
+    .description("add a block storage to an image, which protects it")
     .argument("<image_name>")
     .argument("<block_storage_name>")
-    .option("-a, --apply-image", "make the image first where there is none")
+    .option("-a, --apply-image", "make the image first if it does not exist")
     .option("--apply_image", "the same")
-    .option("--tags <tag...>", "tags that name this block storage from now on");
+    .option("--tags <tag...>", "tags to set to this block storage");
   withExamples(command, ["image register debian debian-12 --apply-image --tags latest 12"]);
   return command.action(async (imageName: string, blockStorageName: string, flags: Flags) => {
     if (flags.applyImage ?? command.getOptionValue("apply_image"))

@@ -14,7 +14,7 @@ import { printMessage } from "../output.ts";
 
 export function tagCommand(cli: CliContext): Command {
   const command = new Command("tag")
-    .description("let a tag of an image name one of its block storages")
+    .description("set a tag of an image to one of its block storages")
     .argument("<image:tag>")
     .argument("<block_storage_name>");
   withExamples(command, ["image tag debian:latest debian-12"]);

@@ -20,7 +20,7 @@ import { newLines } from "./tx-watch.ts";
 
 export function cancelCommand(cli: CliContext): Command {
   const command = new Command("cancel")
-    .description("have one undone that is not committed yet, and wait until it is")
+    .description("cancel a transaction that is not committed, and wait until it is unwound")
     .argument("<id>");
   withExamples(command, [
     "tx cancel 0199c2f3a1b4-3f2a9c10-77e1",
@@ -51,7 +51,7 @@ async function untilOver(cli: CliContext, decided: Transaction): Promise<Transac
 
 export function retryCommand(cli: CliContext): Command {
   const command = new Command("retry")
-    .description("take up again at once what needs an operator, or waits for its next try")
+    .description("retry at once a transaction that needs an operator, or waits for its next try")
     .argument("<id>");
   withExamples(command, ["tx list --state needs_operator", "tx retry 0199c2f3a1b4-3f2a9c10-77e1"]);
   return command.action(async (id: string) => {
@@ -64,9 +64,9 @@ export function retryCommand(cli: CliContext): Command {
 
 export function giveUpCommand(cli: CliContext): Command {
   const command = new Command("give-up")
-    .description("let the step be that one needs an operator for, and go on without it")
+    .description("give up the step that needs an operator, and continue the transaction without it")
     .argument("<id>")
-    .option("--plan", "say what would stay on the node, and change nothing");
+    .option("--plan", "only say what would remain on the node");
   withExamples(command, [
     "tx give-up 0199c2f3a1b4-3f2a9c10-77e1 --plan",
     "tx give-up 0199c2f3a1b4-3f2a9c10-77e1",

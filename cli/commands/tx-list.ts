@@ -34,8 +34,8 @@ interface Flags {
 
 export function listCommand(cli: CliContext): Command {
   const command = new Command("list")
-    .description("show transactions, the newest first")
-    .option("--open", "only those that are not at rest")
+    .description("list transactions, the newest first")
+    .option("--open", "only open transactions")
     .addOption(
       new Option("--state <state>", "only those in this state; may be repeated")
         .choices(PHASES)
@@ -44,12 +44,12 @@ export function listCommand(cli: CliContext): Command {
           chosen(text),
         ]),
     )
-    .option("--rpc <name>", "only those of this RPC, such as CreateVirtualMachine")
+    .option("--rpc <name>", "only those of this method, such as CreateVirtualMachine")
     .option("--resource <resource>", "only those about this, such as vm/web-1 or network")
-    .option("--node <name>", "only those that were at work on this node")
+    .option("--node <name>", "only those that have a step on this node")
     .option(
       "--since <time>",
-      "only those that began since, such as 24h, 7d or 2026-11-21T15:30:00Z",
+      "only those that began since then, such as 24h, 7d or 2026-11-21T15:30:00Z",
     )
     .option(
       "--limit <count>",

@@ -12,7 +12,9 @@ import { exitCodeOf, isOver, phaseText, stateText } from "../transaction/words.t
 
 export function watchCommand(cli: CliContext): Command {
   const command = new Command("watch")
-    .description("print each step of one as it goes, until it is at rest; or each change of any")
+    .description(
+      "print each step of one transaction until it ends; without an id, each change of all",
+    )
     .argument("[id]");
   withExamples(command, ["tx watch", "tx watch 0199c2f3a1b4-3f2a9c10-77e1"]);
   return command.action(async (id: string | undefined) => {

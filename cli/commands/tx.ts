@@ -17,7 +17,7 @@ import { watchCommand } from "./tx-watch.ts";
 export function transactionCommand(cli: CliContext) {
   return groupCommand(
     ["transaction", "tx"],
-    "what was asked for, how far it is, and what became of it",
+    "transactions: each request that changes something, its progress and its end",
     [
       listCommand(cli),
       completeIds(showCommand(cli), false),
@@ -33,7 +33,7 @@ export function transactionCommand(cli: CliContext) {
 function showCommand(cli: CliContext): Command {
   const command = new Command("show")
     .alias("get")
-    .description("show one: who asked, what it waits for, and a line for each step")
+    .description("show one transaction: who asked for it, what it waits for, and each of its steps")
     .argument("<id>");
   withExamples(command, [
     "tx show 0199c2f3a1b4-3f2a9c10-77e1",

@@ -32,17 +32,17 @@ function deleteKeyCommand(cli: CliContext, name: string): Command {
     name,
     method: UserService.method.deleteSshPublicKey,
     args: ["user_name", "ssh_public_key_name"],
-    summary: "take an SSH public key from a user",
+    summary: "remove an SSH public key from a user",
     examples: ["user key delete alice laptop"],
   });
 }
 
 function addKeyCommand(cli: CliContext, name: string): Command {
   const command = new Command(name)
-    .description("give a user an SSH public key")
+    .description("add an SSH public key to a user")
     .argument("<user_name>")
     .argument("<ssh_public_key_name>")
-    .option("-f, --file <path>", "a file that holds the public key; - for standard input")
+    .option("-f, --file <path>", "a file that holds the public key; - reads it from standard input")
     .option("--ssh_public_key <text>", "the public key itself");
   withExamples(command, [
     "user key add alice laptop --file ~/.ssh/id_ed25519.pub",

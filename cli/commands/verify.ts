@@ -34,10 +34,13 @@ about each: docs/operating/verify.md.
 
 export function verifyCommand(cli: CliContext): Command {
   const command = new Command("verify")
-    .description("compare what is on the nodes with the records; safe while requests are served")
+    .description("compare the nodes with the records; safe while the API serves requests")
     .option("--node <name...>", "only these nodes")
-    .option("--plan", "show what --repair would do, and change nothing")
-    .option("--repair", "repair what can be repaired without losing data, each by a transaction")
+    .option("--plan", "only show what --repair would do")
+    .option(
+      "--repair",
+      "repair what needs no loss of data, each finding in a transaction of its own",
+    )
     .addHelpText("after", HELP);
   withExamples(command, [
     "verify",

@@ -16,7 +16,7 @@ const SERVER_TIMEOUT_MS = 2000;
 
 export function versionCommand(cli: CliContext): Command {
   const command = new Command("version").description(
-    "show the version of this client and, where it answers, of the server",
+    "show the version of this client and, if the server answers, that of the server",
   );
   withExamples(command, ["version", "version -o json"]);
   return command.action(async () => {

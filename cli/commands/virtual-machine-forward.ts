@@ -12,10 +12,10 @@ import { forTerminal } from "../terminal-text.ts";
 
 export function forwardCommand(cli: CliContext): Command {
   const command = new Command("forward")
-    .description("join standard input and output to a TCP port of a virtual machine")
+    .description("connect standard input and output to a TCP port of a virtual machine")
     .argument("<name>")
     .argument("<port>", "1 to 65535", parsePort)
-    .option("--address <ip>", "which of its addresses (default: the first)");
+    .option("--address <ip>", "one of the addresses of the virtual machine (default: the first)");
   withExamples(command, [
     "vm forward web-1 80 < request.txt",
     "vm forward web-1 22   # what vm ssh uses as the ProxyCommand",

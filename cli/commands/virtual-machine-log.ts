@@ -11,9 +11,9 @@ import { forTerminal } from "../terminal-text.ts";
 
 export function logCommand(cli: CliContext): Command {
   const command = new Command("log")
-    .description("print what a virtual machine wrote to its serial console")
+    .description("print the output of a virtual machine's serial console")
     .argument("<name>")
-    .option("-f, --follow", "stay, and print what it writes from now on");
+    .option("-f, --follow", "keep printing new output");
   withExamples(command, ["vm log web-1", "vm log web-1 -f"]);
   return command.action(async (virtualMachineName: string, flags: { follow?: true }) => {
     const follow = flags.follow === true;

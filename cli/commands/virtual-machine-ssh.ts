@@ -32,13 +32,15 @@ interface Flags {
 
 export function sshCommand(cli: CliContext): Command {
   const command = new Command("ssh")
-    .description("log in to a virtual machine through the API; its network need not be reachable")
+    .description(
+      "log in to a virtual machine by SSH through the API; this computer needs no route to its network",
+    )
     .argument("<name>")
-    .argument("[command...]", "what to run there, after --")
+    .argument("[command...]", "the command to run there, after --")
     .option("-i, --identity <path>", "the private key to log in with")
-    .option("-l, --login <user>", "log in as (default: its login_username)")
-    .option("--address <ip>", "which of its addresses (default: the first)")
-    .option("--port <port>", "where its SSH server listens", "22");
+    .option("-l, --login <user>", "the user to log in as (default: its login_username)")
+    .option("--address <ip>", "one of the addresses of the virtual machine (default: the first)")
+    .option("--port <port>", "the port of its SSH server", "22");
   withExamples(command, ["vm ssh example-vm -i examples/id_ed25519", "vm ssh web-1 -- uname -a"]);
   return command.action(async (name: string, words: readonly string[], flags: Flags) => {
     if (!NAME.test(name)) throw new CliError(`"${name}" is no name of a virtual machine`);

@@ -4,7 +4,7 @@ import { defineResource, namedColumns, transactionColumn } from "./define.ts";
 export const blockStorage = defineResource({
   name: "block_storage",
   aliases: ["bs"],
-  summary: "disks: create, fetch, copy, grow, delete, download, …",
+  summary: "block storages: create, fetch, copy, grow, delete, download, …",
   examples: ["bs get", "bs fetch --help", "bs update data --limit_bytes 20GiB"],
   loadService: async () =>
     (await import("../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts")).BlockStorageService,
@@ -23,7 +23,7 @@ export const blockStorage = defineResource({
       name: "create",
       rpc: "CreateBlockStorage",
       makes: true,
-      summary: "make an empty disk",
+      summary: "make an empty block storage",
       examples: ["block_storage create data --request_bytes 1GiB --limit_bytes 10GiB"],
     },
     {
@@ -31,7 +31,7 @@ export const blockStorage = defineResource({
       rpc: "FetchBlockStorage",
       makes: true,
       summary:
-        "make a disk from an image (qcow2, raw, vmdk, vdi, vhdx or iso, not packed) at a URL (http, https or file)",
+        "make a block storage from the image (qcow2, raw, vmdk, vdi, vhdx or iso, not packed) at a URL (http, https or file)",
       examples: [
         "bs fetch debian --source_url https://example.com/debian-12.qcow2 --request_bytes 1GiB --limit_bytes 10GiB",
       ],
@@ -40,7 +40,7 @@ export const blockStorage = defineResource({
       name: "copy",
       rpc: "CopyBlockStorage",
       makes: true,
-      summary: "make a disk with what another one holds",
+      summary: "make a block storage with the content of another one",
       examples: [
         "bs copy data-2 --source_block_storage data --request_bytes 1GiB --limit_bytes 10GiB",
       ],
@@ -48,26 +48,26 @@ export const blockStorage = defineResource({
     {
       name: "update",
       rpc: "UpdateBlockStorage",
-      summary: "grow a disk, or change its labels and annotations",
+      summary: "grow a block storage, or change its labels and annotations",
       examples: ["bs update data --limit_bytes 20GiB", "bs update data --labels backup=weekly"],
     },
     {
       name: "delete",
       rpc: "DeleteBlockStorage",
       summary:
-        "delete a disk that is not in use; undelete brings it back, purge removes it for good",
+        "delete a block storage that is not in use; undelete brings it back, purge removes it for good",
       examples: ["bs delete data && n0cli bs purge data"],
     },
     {
       name: "undelete",
       rpc: "UndeleteBlockStorage",
-      summary: "bring back a deleted disk",
+      summary: "bring back a deleted block storage",
       examples: ["bs undelete data"],
     },
     {
       name: "purge",
       rpc: "PurgeBlockStorage",
-      summary: "remove a deleted disk for good",
+      summary: "remove a deleted block storage for good",
       examples: ["bs purge data"],
     },
   ],

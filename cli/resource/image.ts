@@ -3,7 +3,7 @@ import { defineResource, transactionColumn } from "./define.ts";
 
 export const image = defineResource({
   name: "image",
-  summary: "names and tags for disks that others are made from",
+  summary: "images: names and tags of block storages that others are made from",
   examples: ["image get", "image register debian debian-12 --apply-image --tags latest"],
   loadService: async () =>
     (await import("../../src/gen/n0stack/deployment/v0/image_pb.ts")).ImageService,
@@ -20,27 +20,27 @@ export const image = defineResource({
       aliases: ["create"],
       rpc: "ApplyImage",
       makes: true,
-      summary: "make an image, or change it",
+      summary: "make or change an image",
       examples: ["image apply debian --labels os=linux"],
     },
     {
       name: "delete",
       rpc: "DeleteImage",
-      summary: "delete an image; its block storages stay",
+      summary: "delete an image; its block storages remain",
       examples: ["image delete debian"],
     },
     {
       name: "unregister",
       rpc: "UnregisterBlockStorage",
       args: ["image_name", "block_storage_name"],
-      summary: "take a block storage out of an image",
+      summary: "remove a block storage from an image",
       examples: ["image unregister debian debian-12"],
     },
     {
       name: "generate",
       rpc: "GenerateBlockStorage",
       args: ["image_name", "block_storage_name"],
-      summary: "make a disk from what a tag of an image names",
+      summary: "make a block storage from the one that a tag of an image names",
       examples: [
         "image generate debian web-1 --tag latest --request_bytes 1GiB --limit_bytes 10GiB",
       ],

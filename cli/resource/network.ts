@@ -22,7 +22,7 @@ export const network = defineResource({
       aliases: ["create"],
       rpc: "ApplyNetwork",
       makes: true,
-      summary: "make a network, or change it",
+      summary: "make or change a network",
       examples: [
         "network apply lab --ipv4_cidr 10.1.0.0/24 --domain lab.example",
         "network apply lab --ipv4_cidr 10.1.0.0/24 --labels team=blue --labels stage=test",

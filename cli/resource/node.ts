@@ -3,7 +3,7 @@ import { defineResource, namedColumns, transactionColumn } from "./define.ts";
 
 export const node = defineResource({
   name: "node",
-  summary: "the nodes of the cloud",
+  summary: "the nodes that virtual machines run on",
   examples: ["node get", "node get --watch"],
   loadService: async () => (await import("../../src/gen/n0stack/pool/v0/node_pb.ts")).NodeService,
   columns: [
@@ -23,7 +23,8 @@ export const node = defineResource({
       name: "apply",
       rpc: "ApplyNode",
       makes: true,
-      summary: "make a node known, or change what is known of it; its agent answers at the address",
+      summary:
+        "register a node, or change what is registered of it; its agent listens at --address",
       examples: [
         "node apply rack1-3 --address 10.0.0.3 --cpu_milli_cores 8000 --memory_bytes 64GiB",
       ],
@@ -31,22 +32,21 @@ export const node = defineResource({
     {
       name: "delete",
       rpc: "DeleteNode",
-      summary:
-        "forget a node: one on which nothing is reserved, or one that is lost, with all its objects",
+      summary: "remove a node that has no reservations, or a lost node with all its objects",
       examples: ["node delete rack1-3", "node delete rack1-3 --with_objects"],
     },
     {
       name: "lost",
       rpc: "SetNodeLost",
       fixed: { lost: "true" },
-      summary: "declare a node lost that will never come back: nothing waits for it any more",
+      summary: "declare that a node will never come back, so that nothing waits for it any more",
       examples: ["node lost rack1-3"],
     },
     {
       name: "found",
       rpc: "SetNodeLost",
       fixed: { lost: "false" },
-      summary: "take back that a node is lost",
+      summary: "withdraw the declaration that a node is lost",
       examples: ["node found rack1-3"],
     },
   ],

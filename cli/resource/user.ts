@@ -3,7 +3,7 @@ import { defineResource, namedColumns, transactionColumn } from "./define.ts";
 
 export const user = defineResource({
   name: "user",
-  summary: "people and their SSH public keys",
+  summary: "users and their SSH public keys",
   examples: ["user create alice", "user key add alice laptop --file ~/.ssh/id_ed25519.pub"],
   loadService: async () => (await import("../../src/gen/n0stack/iam/v0/user_pb.ts")).UserService,
   columns: [

@@ -17,7 +17,8 @@ const RECORD_CALLS: readonly CallSpec[] = [
   {
     name: "update",
     rpc: "UpdateVirtualMachine",
-    summary: "change labels and annotations, or, when it is shut down, its size and disks",
+    summary:
+      "change labels and annotations; while it is shut down, also its size and block storages",
     examples: [
       "vm update web-1 --labels stage=live",
       "vm update web-1 --request_memory_bytes 1GiB --limit_memory_bytes 1GiB",
@@ -26,7 +27,7 @@ const RECORD_CALLS: readonly CallSpec[] = [
   {
     name: "delete",
     rpc: "DeleteVirtualMachine",
-    summary: "delete a virtual machine; its disks stay",
+    summary: "delete a virtual machine; its block storages remain",
     examples: ["vm delete web-1"],
   },
 ];
@@ -36,25 +37,26 @@ const POWER_CALLS: readonly CallSpec[] = [
     name: "boot",
     aliases: ["resume"],
     rpc: "BootVirtualMachine",
-    summary: "start it, or let it go on when it is paused",
+    summary: "start a virtual machine, or resume a paused one",
     examples: ["vm boot web-1"],
   },
   {
     name: "reboot",
     rpc: "RebootVirtualMachine",
-    summary: "restart it; --hard does not ask the guest, and lets a paused one run",
+    summary:
+      "restart a virtual machine; --hard does not ask the guest, and also resumes a paused one",
     examples: ["vm reboot web-1", "vm reboot web-1 --hard"],
   },
   {
     name: "shutdown",
     rpc: "ShutdownVirtualMachine",
-    summary: "press its power button until it is off; --hard pulls the plug",
+    summary: "press the power button until the virtual machine is off; --hard cuts its power",
     examples: ["vm shutdown web-1 --deadline_seconds 30", "vm shutdown web-1 --hard"],
   },
   {
     name: "save",
     rpc: "SaveVirtualMachine",
-    summary: "pause it; boot lets it go on",
+    summary: "pause a virtual machine; boot resumes it",
     examples: ["vm save web-1"],
   },
 ];

@@ -1,15 +1,24 @@
 import { create } from "@bufbuild/protobuf";
 import type { Stored } from "../../../datastore/records.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import { type CreateVirtualMachineRequest, type VirtualMachineNIC, VirtualMachineNICSchema } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import {
+  type CreateVirtualMachineRequest,
+  type VirtualMachineNIC,
+  VirtualMachineNICSchema,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { deviceName } from "../../../util/checksum.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
 import { taps } from "../../network/interface/collection.ts";
-import { chooseInterface, keepAsked, type ReserveInterface, reserveInterface } from "../../network/interface/interfaces.ts";
+import {
+  chooseInterface,
+  keepAsked,
+  type ReserveInterface,
+  reserveInterface,
+} from "../../network/interface/interfaces.ts";
 import { getNetwork } from "../../network/network/network-record.ts";
 import type { Api } from "../context.ts";
-import { ownerOf } from "./virtual-machine-record.ts";
 import type { NicInput } from "./plan-input.ts";
+import { ownerOf } from "./virtual-machine-record.ts";
 
 /** The nics of a virtual machine with everything chosen that was not asked for. Held until disposed of. */
 export interface ChosenNics extends Disposable {

@@ -1,4 +1,7 @@
-import type { VirtualMachine, VirtualMachineNIC } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type {
+  VirtualMachine,
+  VirtualMachineNIC,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { IS_GATEWAY } from "../../core/annotations.ts";
 import { cidrsOf, gatewayAddresses } from "../../network/network/network-record.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
