@@ -2,6 +2,7 @@ import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import { getOption } from "@bufbuild/protobuf";
 import type { FieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { field as rulesOption } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { namePattern } from "./name-rules.ts";
 
 /** The most that a field may hold; undefined where nothing says. */
 export interface FieldLimits {
@@ -54,7 +55,9 @@ function lengthMax(rules: FieldRules | undefined): number | undefined {
   const rule = rules?.type.value;
   if (rule?.$typeName === "buf.validate.StringRules") {
     if (rule.wellKnown.case === "uuid") return UUID_LENGTH;
-    return asNumber(rule.maxLen || rule.maxBytes) ?? patternLengthMax(rule.pattern);
+    return (
+      asNumber(rule.maxLen || rule.maxBytes) ?? patternLengthMax(rule.pattern || namePattern(rule))
+    );
   }
   return rule?.$typeName === "buf.validate.BytesRules" ? asNumber(rule.maxLen) : undefined;
 }

@@ -7,6 +7,7 @@ import { cut } from "../util/quote.ts";
 import type { FieldViolation } from "./errors.ts";
 import { ViolationsError } from "./errors.ts";
 import { findTooLarge, isTextAbove } from "./limits.ts";
+import { nameRules } from "./name-rules.ts";
 
 /** Of a map's key in the path of a field. */
 const KEY_LENGTH_MAX = 80;
@@ -62,7 +63,7 @@ export function assertValid<Desc extends DescMessage>(
     tooLarge.push({ field: "", description });
   }
   if (tooLarge.length > 0) throw new ViolationsError(tooLarge);
-  shared ??= createValidator({ regexMatch: matches });
+  shared ??= createValidator({ registry: nameRules, regexMatch: matches });
   const result = shared.validate(schema, message);
   if (result.kind === "valid") return;
   if (result.kind === "error") throw result.error;
@@ -99,17 +100,10 @@ function matches(pattern: string, against: string): boolean {
   return regex.test(against);
 }
 
-const NAME_PATTERN = /`\^\[a-zA-Z0-9(_?)\]\[a-zA-Z0-9\._-\]\{0,(\d+)\}\$`/;
-
 function inWords({ message, forKey }: Violation): string {
   return forKey ? `the key ${ruleInWords(message)}` : ruleInWords(message);
 }
 
 function ruleInWords(message: string): string {
-  if (message === "must be at least 1 characters") return "must not be empty";
-  const name = NAME_PATTERN.exec(message);
-  if (name === null) return message;
-  const first = name[1] === "_" ? 'a letter, digit or "_"' : "a letter or digit";
-  const lengthMax = Number(name[2]) + 1;
-  return `must be 1 to ${lengthMax} letters, digits, ".", "_" or "-", beginning with ${first}`;
+  return message === "must be at least 1 characters" ? "must not be empty" : message;
 }
