@@ -12,6 +12,7 @@ import type {
 } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { DomainState as WireState } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { defined, nonEmpty } from "../util/defined.ts";
+import { VOLUME_ID } from "../util/ref.ts";
 import type { Drivers } from "./agent-deps.ts";
 
 const STATE_TO_WIRE: Readonly<Record<DomainState, WireState>> = {
@@ -69,8 +70,6 @@ export function domainToWire(
     transactionId: info.mark.transactionId,
   };
 }
-
-const VOLUME_ID = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/;
 
 /** Undefined for a seed, and for a disk outside the volume folder. */
 export function volumeIdOf(volume: VolumeDriver, path: string): string | undefined {

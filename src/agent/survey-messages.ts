@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { DomainInfo, FolderInfo } from "../driver/compute/compute-driver.ts";
+import { folderName } from "../driver/compute/libvirt/domain-paths.ts";
 import type { NetworkSurvey, PartState, TapSurvey } from "../driver/network/network-survey.ts";
 import type { VolumeDriver, VolumeSurvey } from "../driver/volume/volume-driver.ts";
 import {
@@ -27,7 +28,8 @@ export function domainToSurvey(
   info: DomainInfo,
 ): MessageInitShape<typeof SurveyedDomainSchema> {
   const isOther = (path: string) =>
-    volumeIdOf(volume, path) === undefined && !path.endsWith(`/vm/${info.name}/seed.iso`);
+    volumeIdOf(volume, path) === undefined &&
+    !path.endsWith(`/vm/${folderName(info.name)}/seed.iso`);
   return {
     listed: domainToWire(volume, info),
     otherDiskPaths: info.diskPaths.filter(isOther),

@@ -4,7 +4,7 @@
  * a volume. What has no mark, or another instance's, is not ours and is never touched.
  */
 export interface Mark {
-  /** The user's object, such as `virtual_machine/web-1` or `block_storage/root`. */
+  /** The user's object as `formatRef` in util/ref.ts writes it, such as `virtual_machine/web-1`. */
   readonly owner: string;
   /** The transaction that made it. */
   readonly transactionId: string;

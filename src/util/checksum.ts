@@ -6,12 +6,14 @@ const DEVICE_NAME_HEAD_LENGTH = 10;
 
 /**
  * The name of a network device made for `name`: its head and a 16-bit checksum, at most 15 bytes.
- * The same function as the original's: `net` → `net-15ff`, `test-network` → `test-netwo-c599`.
+ * The same function as the original's: `net` → `net-15ff`, `test-network` → `test-netwo-c599`. The head is
+ * for people; of a name with a scope it has the name.
  */
 export function deviceName(name: string): string {
   const sum = (crc32(name) & 0xffff).toString(16).padStart(2, "0");
+  const shown = name.slice(name.indexOf("~") + 1);
   const head =
-    name.length + 5 > DEVICE_NAME_LENGTH_MAX ? name.slice(0, DEVICE_NAME_HEAD_LENGTH) : name;
+    shown.length + 5 > DEVICE_NAME_LENGTH_MAX ? shown.slice(0, DEVICE_NAME_HEAD_LENGTH) : shown;
   return `${head}-${sum}`;
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ownerOnNode } from "../../util/ref.ts";
 import type {
   ComputeDriver,
   DiskSpec,
@@ -91,6 +92,28 @@ export function computeDriverSuite(
       await driver.ensureAbsent(name, mark, signal);
       expect(await stateOf(name)).toBe("absent");
       await expectEvents("shut_off", "paused", "running", "paused", "shut_off", "absent");
+    });
+
+    test("machines of one name in two scopes stand beside each other, also where a name is long", async () => {
+      const scopes = [spec.name, `acme~${spec.name}`, `${"s".repeat(63)}~${spec.name}`];
+      for (const name of scopes) {
+        const owner = ownerOnNode("virtual_machine", name);
+        const made = { ...newSpec(name), memoryBytes: spec.memoryBytes };
+        await driver.ensureFolder(name, { ...mark, owner });
+        await driver.ensureStarted(made, { ...mark, owner }, signal);
+      }
+      const listed = async (of: readonly { readonly name: string }[]) =>
+        of
+          .map(({ name }) => name)
+          .filter((name) => scopes.includes(name))
+          .toSorted();
+      expect(await listed(await driver.list(signal))).toEqual(scopes.toSorted());
+      expect(await listed(await driver.listFolders(signal))).toEqual(scopes.toSorted());
+      for (const name of scopes) {
+        await driver.ensureAbsent(name, { owner: ownerOnNode("virtual_machine", name) }, signal);
+        expect(await stateOf(name)).toBe("absent");
+        expect(await world.hasFolder(name)).toBe(false);
+      }
     });
 
     test("every ensure can be repeated", async () => {
@@ -351,7 +374,7 @@ export function computeDriverSuite(
       await expect(driver.requireNew(name, later, signal)).rejects.toMatchObject({
         kind: "failed_precondition",
         message: expect.stringContaining(`a domain for virtual machine "${name}" is left over`),
-        facts: { resource: `virtual_machine/${name}` },
+        facts: { resource: ownerOnNode("virtual_machine", name) },
       });
       await driver.ensureAbsent(name, later, signal);
       await driver.ensureAbsent(name, { owner: "virtual_machine/another" }, signal);

@@ -27,7 +27,7 @@ export interface NicSpec {
 }
 
 export interface DomainSpec {
-  /** The virtual machine's name, `[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}`. Unique on the node. */
+  /** The virtual machine's name on the node, `nameOnNode` in util/ref.ts. Unique there. */
   readonly name: string;
   readonly uuid: string;
   readonly vcpus: number;

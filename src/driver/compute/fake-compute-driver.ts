@@ -1,6 +1,7 @@
 import { type Duplex, duplexPair } from "node:stream";
 import { N0Error } from "../../util/errors.ts";
 import { untilAborted } from "../../util/race.ts";
+import { NAME_ON_NODE, ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Mark } from "../mark.ts";
 import { isActive, isPaused } from "./active.ts";
 import type { DomainEvent, DomainInfo, DomainSpec, DomainState } from "./compute-driver.ts";
@@ -129,7 +130,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
     throw new N0Error(
       "failed_precondition",
       `${field} of virtual machine "${name}" is missing on the node: make it first`,
-      { resource: `virtual_machine/${name}`, field },
+      { resource: ownerOnNode("virtual_machine", name), field },
     );
   }
 
@@ -313,7 +314,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
 }
 
 function checkName(name: string): void {
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/.test(name)) {
+  if (!NAME_ON_NODE.test(name)) {
     throw new N0Error("invalid_argument", "name: is not one of a virtual machine", {
       field: "name",
     });
@@ -334,7 +335,7 @@ function infoOf(spec: DomainSpec, mark: Mark): Omit<DomainInfo, "state"> {
 
 function wrongState(name: string, what: string): N0Error {
   return new N0Error("failed_precondition", `virtual machine "${name}" ${what}`, {
-    resource: `virtual_machine/${name}`,
+    resource: ownerOnNode("virtual_machine", name),
   });
 }
 

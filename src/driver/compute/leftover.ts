@@ -1,4 +1,5 @@
 import { N0Error } from "../../util/errors.ts";
+import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Mark } from "../mark.ts";
 
 /**
@@ -18,6 +19,6 @@ export function refuseLeftover(
     "failed_precondition",
     `a ${what} for virtual machine "${name}" is left over from transaction "${found.transactionId}": ` +
       "remove it from the node, or choose another name",
-    { resource: `virtual_machine/${name}` },
+    { resource: ownerOnNode("virtual_machine", name) },
   );
 }

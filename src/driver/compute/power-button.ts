@@ -1,4 +1,5 @@
 import { N0Error } from "../../util/errors.ts";
+import { ownerOnNode } from "../../util/ref.ts";
 import { isPaused } from "./active.ts";
 import type { DomainState } from "./compute-driver.ts";
 
@@ -13,6 +14,6 @@ export function refuseDeaf(name: string, state: DomainState): void {
   throw new N0Error(
     "failed_precondition",
     `virtual machine "${name}" is paused and cannot hear the power button: boot it first, or use hard`,
-    { resource: `virtual_machine/${name}` },
+    { resource: ownerOnNode("virtual_machine", name) },
   );
 }

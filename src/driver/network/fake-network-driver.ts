@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { onAbort } from "../../util/race.ts";
+import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Maker, type Mark } from "../mark.ts";
 import { checkEndpoint, checkNetworkName, checkTapName, gatewaysOf } from "./network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
@@ -104,7 +105,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     }
     const { transactionId } = tap.mark;
     const mark = networks.get(network.name)?.mark ?? {
-      owner: `network/${network.name}`,
+      owner: ownerOnNode("network", network.name),
       transactionId,
     };
     networks.set(network.name, { mark, gateways });

@@ -1,15 +1,15 @@
 import { isIP, SocketAddress } from "node:net";
 import { invalid } from "../../util/errors.ts";
 import { quote } from "../../util/quote.ts";
+import { NAME_ON_NODE } from "../../util/ref.ts";
 import type { NetworkSpec } from "./network-driver.ts";
 
-const NETWORK_NAME_RULE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 /** IFNAMSIZ is 16, with the terminating zero. */
 const TAP_NAME_RULE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/;
 
 /** The driver's own last check, whatever its caller checked: names become paths and command words. */
 export function checkNetworkName(name: string): void {
-  if (!NETWORK_NAME_RULE.test(name)) throw invalid("network", `must match ${NETWORK_NAME_RULE}`);
+  if (!NAME_ON_NODE.test(name)) throw invalid("network", `must match ${NAME_ON_NODE}`);
 }
 
 export function checkTapName(name: string): void {

@@ -84,6 +84,20 @@ export function networkDriverSuite(
       }
     });
 
+    test("Networks of one name in two scopes stand beside each other, with their own gateways", async () => {
+      const other = { ...green, name: "acme~blue" };
+      await attachNew(tap1, blue);
+      await attachNew(tap2, other, markB);
+      expect(await networkNames()).toEqual(["acme~blue", "blue"]);
+      const owners = (await driver.listNetworks(soon())).map(({ mark }) => mark.owner);
+      expect(owners.toSorted()).toEqual(["network/acme/blue", "network/blue"]);
+      await driver.ensureTapAbsent(tap1, "blue", { owner: markA.owner }, soon());
+      expect(await networkNames()).toEqual(["acme~blue"]);
+      expect(await taps()).toEqual([{ name: tap2, mark: markB, networkName: "acme~blue" }]);
+      await driver.ensureTapAbsent(tap2, "acme~blue", { owner: markB.owner }, soon());
+      expect(await networkNames()).toEqual([]);
+    });
+
     test("a Network takes the gateways that were asked for last", async () => {
       await attachNew(tap1, { name: "blue" });
       expect((await driver.listNetworks(soon()))[0]?.gateways).toEqual([]);

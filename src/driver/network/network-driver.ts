@@ -3,7 +3,7 @@ import type { Maker, Mark } from "../mark.ts";
 import type { NodeNetworkSurvey } from "./network-survey.ts";
 
 export interface NetworkSpec {
-  /** The Network's name, `[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}`. */
+  /** The Network's name on the node: `nameOnNode` in util/ref.ts. */
   readonly name: string;
   /** The gateway's address with its prefix length, such as `10.0.0.254/24`. */
   readonly ipv4Gateway?: string;
@@ -21,7 +21,7 @@ export interface TapInfo {
 
 export interface NetworkInfo {
   readonly name: string;
-  /** The owner is `network/<name>`; the transaction is the one whose tap was the first in it. */
+  /** The owner is the Network; the transaction is the one whose tap was the first in it. */
   readonly mark: Mark;
   readonly tapNames: readonly string[];
   readonly gateways: readonly string[];

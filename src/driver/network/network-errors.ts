@@ -1,4 +1,5 @@
 import { N0Error } from "../../util/errors.ts";
+import { ownerOnNode } from "../../util/ref.ts";
 import type { Mark } from "../mark.ts";
 
 export function notOurs(deviceName: string, cause?: unknown): N0Error {
@@ -21,7 +22,7 @@ export function networkNotOurs(networkName: string, cause?: unknown): N0Error {
   return new N0Error(
     "failed_precondition",
     `the node has something in the place of network "${networkName}" that n0stack did not make: remove it`,
-    { resource: `network/${networkName}`, cause },
+    { resource: ownerOnNode("network", networkName), cause },
   );
 }
 
@@ -36,7 +37,7 @@ export function tapElsewhere(tapName: string, networkName: string): N0Error {
   return new N0Error(
     "failed_precondition",
     `the tap "${tapName}" is connected to network "${networkName}": remove it there first`,
-    { resource: `network/${networkName}` },
+    { resource: ownerOnNode("network", networkName) },
   );
 }
 
@@ -44,7 +45,7 @@ export function networkNotHere(networkName: string, cause?: unknown): N0Error {
   return new N0Error(
     "failed_precondition",
     `network "${networkName}" is not on this node: start a virtual machine in it here first`,
-    { resource: `network/${networkName}`, cause },
+    { resource: ownerOnNode("network", networkName), cause },
   );
 }
 
@@ -56,7 +57,7 @@ export function nobodyAnswers(
 ): N0Error {
   const place = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
   return new N0Error("unavailable", `nobody answers at ${place} in network "${networkName}"`, {
-    resource: `network/${networkName}`,
+    resource: ownerOnNode("network", networkName),
     cause,
   });
 }

@@ -44,6 +44,21 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
       expect(await driver.list(signal())).toEqual([found]);
     });
 
+    test("volumes of one name in two scopes stand beside each other, and are read back", async () => {
+      const { driver } = await make();
+      const ids = ["root.1", "acme~root.1", `${"s".repeat(63)}~${"n".repeat(63)}.0123456789ab`];
+      for (const id of ids) {
+        await driver.ensureEmpty(id, 64n * MIB, mark, signal());
+        await driver.ensureOverlay(`${id}.over`, id, 64n * MIB, mark, signal());
+      }
+      const found = await driver.list(signal());
+      expect(found.map(({ id }) => id).toSorted()).toEqual(
+        ids.flatMap((id) => [id, `${id}.over`]).toSorted(),
+      );
+      const bases = found.flatMap(({ baseId }) => baseId ?? []);
+      expect(bases.toSorted()).toEqual(ids.toSorted());
+    });
+
     test("find answers undefined and list nothing where there is nothing", async () => {
       const { driver } = await make();
       expect(await driver.find("a", signal())).toBeUndefined();

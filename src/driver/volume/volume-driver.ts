@@ -80,7 +80,7 @@ export interface VolumeReading {
 /**
  * Keeps the disks of virtual machines on this node, as qcow2 files in one folder.
  *
- * A volume's `id` is `[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}` and is chosen by the caller, never used again
+ * A volume's `id` is a `VOLUME_ID` of util/ref.ts and is chosen by the caller, never used again
  * after the volume is removed. Every `ensure…` can be repeated; one that fails leaves no file. A volume
  * appears whole: it is made under a temporary name and renamed. A volume of the same owner that is there
  * already is success, whatever its size. What takes room is refused, or ends, where the disk has less free

@@ -1,8 +1,8 @@
 import { invalid, N0Error, notFound } from "../../util/errors.ts";
+import { VOLUME_ID } from "../../util/ref.ts";
 import type { Mark } from "../mark.ts";
 import type { ImageFormatError } from "./image/qcow2-header.ts";
 
-const VOLUME_ID = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/;
 /** What qcow2 counts sizes in. */
 const SECTOR_BYTES = 512n;
 

@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import { isAbsolute, join } from "node:path";
 import { N0Error } from "../../../util/errors.ts";
+import { NAME_ON_NODE } from "../../../util/ref.ts";
 
 /** Where the files of one virtual machine lie on the node. */
 export interface DomainPaths {
@@ -16,14 +18,14 @@ export interface DomainPaths {
   readonly serialLog: string;
 }
 
-export const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 const PREFIX = /^[a-zA-Z0-9._-]{0,16}$/;
 
 /**
  * A unix socket's path is at most 107 bytes (sun_path is 108, with the terminating zero): a base of
- * 28, "/vm/", a name of 63 and "/serial.sock" are 107.
+ * 28, "/vm/", a folder of 63 and "/serial.sock" are 107.
  */
 const BASE_BYTES_MAX = 28;
+const FOLDER_BYTES_MAX = 63;
 
 /** @throws N0Error `invalid_argument` if sockets of a virtual machine could not be made below it. */
 export function checkBaseDirectory(baseDirectory: string): void {
@@ -46,8 +48,9 @@ export function checkPrefix(prefix: string): void {
 
 /** Names become paths, so they are checked here once more, whoever calls. */
 export function checkName(name: string): void {
-  if (!NAME.test(name)) {
-    throw new N0Error("invalid_argument", `name: must match ${NAME.source}`, { field: "name" });
+  if (!NAME_ON_NODE.test(name)) {
+    const message = `name: must match ${NAME_ON_NODE.source}`;
+    throw new N0Error("invalid_argument", message, { field: "name" });
   }
 }
 
@@ -56,10 +59,24 @@ export function machinesFolder(baseDirectory: string): string {
   return join(baseDirectory, "vm");
 }
 
+/**
+ * The folder of a machine below that of all machines. A name that is too long for it, as one can be with its
+ * scope, becomes a checksum, which is no name.
+ */
+export function folderName(name: string): string {
+  if (name.length <= FOLDER_BYTES_MAX) return name;
+  return `~${createHash("sha256").update(name).digest("hex").slice(0, 48)}`;
+}
+
+/** What `folderName` makes. */
+export function isFolderName(text: string): boolean {
+  return NAME_ON_NODE.test(text) || /^~[0-9a-f]{48}$/.test(text);
+}
+
 /** @throws N0Error `invalid_argument` for a name that is none. */
 export function domainPaths(baseDirectory: string, name: string): DomainPaths {
   checkName(name);
-  const folder = join(machinesFolder(baseDirectory), name);
+  const folder = join(machinesFolder(baseDirectory), folderName(name));
   return {
     folder,
     qemuFolder: join(folder, "qemu"),

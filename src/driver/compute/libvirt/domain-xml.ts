@@ -1,4 +1,5 @@
 import { N0Error } from "../../../util/errors.ts";
+import { ownerOnNode } from "../../../util/ref.ts";
 import type { Mark } from "../../mark.ts";
 import type { Accelerator, DiskSpec, DomainInfo, DomainSpec, NicSpec } from "../compute-driver.ts";
 import type { DomainPaths } from "./domain-paths.ts";
@@ -89,7 +90,7 @@ function formatDisks({ name, disks }: DomainSpec): string {
     throw new N0Error(
       "failed_precondition",
       `virtual machine "${name}" has ${cdromCount} cdroms, of which a machine can have ${CDROMS_MAX}: detach some`,
-      { resource: `virtual_machine/${name}` },
+      { resource: ownerOnNode("virtual_machine", name) },
     );
   }
   return formatted.join("\n");

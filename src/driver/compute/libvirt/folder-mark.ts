@@ -1,9 +1,10 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { nameOnNode, parseRef } from "../../../util/ref.ts";
 import { readRegularSync } from "../../file/regular-file.ts";
 import { replaceFileSync } from "../../file/replace-file.ts";
 import type { Mark } from "../../mark.ts";
-import { NAME } from "./domain-paths.ts";
+import { folderName, isFolderName } from "./domain-paths.ts";
 import { takeMachineFolder } from "./machine-folder.ts";
 
 const FILE = "owner.json";
@@ -25,10 +26,17 @@ export function listMarkedFolders(
   parent: string,
 ): { readonly name: string; readonly mark: Mark }[] {
   if (!existsSync(parent)) return [];
-  return readdirSync(parent).flatMap((name) => {
-    const mark = NAME.test(name) ? readFolderMark(join(parent, name)) : undefined;
-    return mark === undefined ? [] : [{ name, mark }];
+  return readdirSync(parent).flatMap((folder) => {
+    const mark = isFolderName(folder) ? readFolderMark(join(parent, folder)) : undefined;
+    return mark === undefined ? [] : [{ name: machineOf(folder, mark), mark }];
   });
+}
+
+/** Its name on the node. A folder that has a checksum for it tells it in its mark alone. */
+function machineOf(folder: string, { owner }: Mark): string {
+  const ref = parseRef(owner);
+  const name = ref === undefined ? folder : nameOnNode(ref);
+  return folderName(name) === folder ? name : folder;
 }
 
 /** Undefined where there is no folder, or one that does not tell who made it. */

@@ -1,4 +1,5 @@
 import { type ErrorKind, N0Error } from "../../../util/errors.ts";
+import { ownerOnNode } from "../../../util/ref.ts";
 import type { VirError } from "./bindings.ts";
 import { lastWords, withoutWarnings } from "./last-words.ts";
 
@@ -182,7 +183,7 @@ export function toN0Error(
   const said = logLine !== undefined && isSilent ? `${message}: ${logLine}` : message;
   const known = bounded(withoutWarnings(said));
   const facts = {
-    ...(name === undefined ? {} : { resource: `virtual_machine/${name}` }),
+    ...(name === undefined ? {} : { resource: ownerOnNode("virtual_machine", name) }),
     cause: new Error(`libvirt: ${said} (code ${error?.code}, domain ${error?.domain})`),
   };
   const { kind, words } = error === undefined ? OUR_BUG : meaningOf(error, known, circumstances);

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { ensureFolderOf, takeFolder } from "../../file/folder.ts";
 import { isRegular } from "../../file/regular-file.ts";
-import { NAME } from "./domain-paths.ts";
+import { isFolderName } from "./domain-paths.ts";
 import type { QemuUser } from "./worker-protocol.ts";
 
 /** QEMU's user must get through to what it may open; nobody need see the names. */
@@ -35,7 +35,7 @@ export function takeMachineFolders(
   if (!existsSync(parent)) return;
   for (const name of readdirSync(parent)) {
     const folder = join(parent, name);
-    if (!NAME.test(name)) continue;
+    if (!isFolderName(name)) continue;
     try {
       takeMachineFolder(folder);
       for (const file of readdirSync(folder)) closeToOthers(join(folder, file));

@@ -1,5 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { N0Error } from "../../../util/errors.ts";
+import { ownerOnNode } from "../../../util/ref.ts";
 import { isMadeBy, type Maker, type Mark } from "../../mark.ts";
 import { isActive, isPaused } from "../active.ts";
 import type { DomainInfo, DomainSpec, DomainState } from "../compute-driver.ts";
@@ -182,7 +183,7 @@ function requireParts({ name, disks, nics }: DomainSpec): void {
     "failed_precondition",
     `${missing.what} of virtual machine "${name}" is missing on the node: make it first`,
     {
-      resource: `virtual_machine/${name}`,
+      resource: ownerOnNode("virtual_machine", name),
       field: missing.what,
       cause: new Error(`no such file: ${missing.path}`),
     },
@@ -372,7 +373,7 @@ function refuseForeign({ name, mark }: FoundDomain): void {
 
 function wrongState(name: string, what: string): N0Error {
   return new N0Error("failed_precondition", `virtual machine "${name}" ${what}`, {
-    resource: `virtual_machine/${name}`,
+    resource: ownerOnNode("virtual_machine", name),
   });
 }
 

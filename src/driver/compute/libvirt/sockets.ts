@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { ifThereSync } from "../../../util/errno.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { ownerOnNode } from "../../../util/ref.ts";
 
 /** <fcntl.h>: a place in the file system, of whatever kind, which is not opened by that. */
 const O_PATH = 0o10000000;
@@ -36,7 +37,7 @@ function requireOwnSocket(place: number, name: string): void {
     "failed_precondition",
     `the console of virtual machine "${name}" is not a socket of its own: ` +
       "shut it down, boot it again, and look on the node for who has changed its folder",
-    { resource: `virtual_machine/${name}` },
+    { resource: ownerOnNode("virtual_machine", name) },
   );
 }
 
@@ -58,13 +59,13 @@ function isOff(name: string, cause?: Error): N0Error {
   return new N0Error(
     "failed_precondition",
     `virtual machine "${name}" is not active: boot it first`,
-    { resource: `virtual_machine/${name}`, cause },
+    { resource: ownerOnNode("virtual_machine", name), cause },
   );
 }
 
 function isSilent(name: string, cause: Error): N0Error {
   return new N0Error("unavailable", `the console of virtual machine "${name}" does not answer`, {
-    resource: `virtual_machine/${name}`,
+    resource: ownerOnNode("virtual_machine", name),
     cause,
   });
 }

@@ -1,3 +1,4 @@
+import { ownerOnNode } from "../../../util/ref.ts";
 import type { NetworkInfo, TapInfo } from "../network-driver.ts";
 import type { Context } from "./context.ts";
 import { namespaceAt } from "./namespace.ts";
@@ -33,7 +34,7 @@ export async function listNetworks(context: Context, signal: AbortSignal): Promi
       name,
       // A half-made one is ours by its name, and nobody's work yet.
       mark: {
-        owner: `network/${name}`,
+        owner: ownerOnNode("network", name),
         transactionId: found?.mark?.transactionId ?? "",
       },
       tapNames: tapsIn(context, state).map((link) => link.name),

@@ -1,4 +1,5 @@
 import { lstatSync } from "node:fs";
+import { ownerOnNode } from "../../../util/ref.ts";
 import { formatLinkMark, type LinkMark, parseLinkMark } from "../link-mark.ts";
 import { gatewaysOf } from "../network-check.ts";
 import type { NetworkSpec } from "../network-driver.ts";
@@ -51,7 +52,7 @@ export async function readNetwork(
   const bridge = links.find(({ name }) => name === names.bridge(networkName));
   const mark = parseLinkMark(names.prefix, bridge?.alias);
   const namespace: NetworkState = { kind: "namespace", links, bridge, mark };
-  if (mark?.owner === `network/${networkName}`) return namespace;
+  if (mark?.owner === ownerOnNode("network", networkName)) return namespace;
   // Half-made: nothing in it yet, or a bridge of our group, whose alias comes last.
   const halfMade =
     bridge === undefined
@@ -81,7 +82,7 @@ export async function ensureNetwork(
     before.kind === "namespace" ? before : { links: [], bridge: undefined, mark: undefined };
   const isReady = mark?.state === READY;
   const { owner, transactionId: maker } = mark ?? {
-    owner: `network/${network.name}`,
+    owner: ownerOnNode("network", network.name),
     transactionId,
   };
   const alias = formatLinkMark(names.prefix, { owner, transactionId: maker });

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { nameOnNode, ownerOnNode, parseRef } from "../../../util/ref.ts";
 import { parseLinkMark } from "../link-mark.ts";
 import type {
   NetworkSurvey,
@@ -49,7 +50,7 @@ function surveyTaps({ names }: Context, { name: networkName, state }: Found): Ta
 }
 
 function surveyNetwork({ names }: Context, { name, state }: Found): NetworkSurvey {
-  const mark = { owner: `network/${name}`, transactionId: "" };
+  const mark = { owner: ownerOnNode("network", name), transactionId: "" };
   if (state.kind !== "namespace") {
     const nothing = { bridge: "absent", uplink: "absent", rules: "absent" } as const;
     return { name, mark, tapNames: [], gateways: [], namespace: "altered", ...nothing };
@@ -94,10 +95,9 @@ export function strayUplinks(
 ): StrayUplink[] {
   return outside.flatMap((link) => {
     if (link.kind !== "veth") return [];
-    const networkName = /^network\/(.+)$/.exec(
-      parseLinkMark(names.prefix, link.alias)?.owner ?? "",
-    )?.[1];
-    if (networkName === undefined) return [];
+    const network = parseRef(parseLinkMark(names.prefix, link.alias)?.owner ?? "");
+    if (network?.kind !== "network") return [];
+    const networkName = nameOnNode(network);
     const state = found.find(({ name }) => name === networkName)?.state;
     const inside = state?.kind === "namespace" ? state.links : [];
     const end = inside.find(({ name }) => name === UPLINK_INSIDE);

@@ -1,4 +1,5 @@
 import { N0Error } from "../../../util/errors.ts";
+import { ownerOnNode } from "../../../util/ref.ts";
 import { parseLinkMark } from "../link-mark.ts";
 import type { Context } from "./context.ts";
 import { ipv6Off } from "./ip.ts";
@@ -90,7 +91,8 @@ export async function removeOrphans(
   signal: AbortSignal,
 ): Promise<readonly Link[]> {
   const isOrphan = ({ kind, alias }: Link) =>
-    kind === "veth" && parseLinkMark(names.prefix, alias)?.owner === `network/${networkName}`;
+    kind === "veth" &&
+    parseLinkMark(names.prefix, alias)?.owner === ownerOnNode("network", networkName);
   const orphans = outside.filter(isOrphan);
   await ip.batch(
     undefined,
@@ -113,6 +115,6 @@ function poolIsFull(networkName: string, pool: string): N0Error {
   return new N0Error(
     "resource_exhausted",
     `the node has no subnet free in ${pool} for the uplink of network "${networkName}"`,
-    { resource: `network/${networkName}` },
+    { resource: ownerOnNode("network", networkName) },
   );
 }

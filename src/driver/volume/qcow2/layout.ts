@@ -2,11 +2,12 @@ import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Random } from "../../../util/random.ts";
+import { VOLUME_ID } from "../../../util/ref.ts";
 
 /** Random enough that two attempts never share a name; 12 characters. */
 const TOKEN_BYTES = 9;
-const NAME = /^([a-zA-Z0-9][a-zA-Z0-9._-]{0,127})\.(qcow2|json)$/;
-const HIDDEN_NAME = /^\.([a-zA-Z0-9][a-zA-Z0-9._-]{0,127})\.[a-zA-Z0-9_-]+\.(partial|export)$/;
+const NAME = /^([^.].*)\.(qcow2|json)$/;
+const HIDDEN_NAME = /^\.([^.].*)\.[a-zA-Z0-9_-]+\.(partial|export)$/;
 
 /**
  * The names in the folder of volumes:
@@ -57,7 +58,7 @@ function shortHash(text: string): string {
 
 function parseName(directory: string, name: string): Entry[] {
   const [, id, extension] = NAME.exec(name) ?? HIDDEN_NAME.exec(name) ?? [];
-  if (id === undefined || !isExtension(extension)) return [];
+  if (id === undefined || !VOLUME_ID.test(id) || !isExtension(extension)) return [];
   return [{ id, kind: KINDS[extension], path: join(directory, name) }];
 }
 

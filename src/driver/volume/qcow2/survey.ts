@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { isAbsent } from "../../../util/errno.ts";
+import { VOLUME_ID } from "../../../util/ref.ts";
 import type { Mark } from "../../mark.ts";
 import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
 import type { Marking, VolumeSurvey } from "../volume-driver.ts";
@@ -64,8 +65,8 @@ function readHeader(head: Uint8Array) {
 
 /** Ours name their base by its bare file name. */
 function volumeIdIn(backingFile: string): string {
-  const id = /^([a-zA-Z0-9][a-zA-Z0-9._-]{0,127})\.qcow2$/.exec(backingFile)?.[1];
-  return id !== undefined && volumeFileName(id) === backingFile ? id : backingFile;
+  const id = backingFile.replace(/\.qcow2$/, "");
+  return VOLUME_ID.test(id) && volumeFileName(id) === backingFile ? id : backingFile;
 }
 
 /** @throws N0Error `not_found`, `failed_precondition`. */
