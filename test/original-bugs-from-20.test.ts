@@ -156,7 +156,7 @@ test("30: each reservation wrote its node and its network anew, with all others 
     ),
   );
   const after = (await world.residue()).records;
-  for (const key of ["node/node-1", "network/net"]) expect(after[key]).toBe(before[key]);
+  for (const key of ["node//node-1", "network/default/net"]) expect(after[key]).toBe(before[key]);
 });
 
 test("31: two API processes on one database would have granted the same things twice", async () => {

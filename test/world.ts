@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Transport } from "@connectrpc/connect";
 import { type OpenedApi, openApi } from "../src/api/api.ts";
 import { keptRequests } from "../src/api/core/idempotency/kept-request.ts";
+import { layout } from "../src/api/core/scope-migration.ts";
 import type { Amounts } from "../src/api/pool/inventory/amounts.ts";
 import { resources } from "../src/api/resources.ts";
 import { caughtUp, type Datastore } from "../src/datastore/datastore.ts";
@@ -64,6 +65,8 @@ export interface WorldOptions {
   readonly deliversLate?: boolean;
   /** Keeps the records in memory, where they outlive a restart of the API but not the world: quicker. */
   readonly inMemory?: boolean;
+  /** A database file to begin with. */
+  readonly database?: Uint8Array;
 }
 
 const LATE = { clock: systemClock, random: newDice(SEED), delayMsMax: 10 };
@@ -81,6 +84,7 @@ const NOT_RESIDUE = [
   transactionCollection,
   stepCollection,
   keptRequests,
+  layout,
   ...resources.flatMap(({ traces }) => traces),
 ].map(({ prefix }) => prefix);
 
@@ -93,9 +97,11 @@ export async function newWorld({
   storageRequestRatioMin = 0,
   deliversLate = DELIVERS_LATE,
   inMemory = false,
+  database,
 }: WorldOptions = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "n0-world-"));
   const memory = memoryDatastore();
+  if (database !== undefined) writeFileSync(join(folder, "n0core.sqlite"), database);
   const peers = new Map<string, FakeNode>();
   const fakeNodes = Array.from({ length: nodeCount }, (_, i) =>
     newFakeNode({ peers, address: `node-${i + 1}:20181`, clock: nodeClock }),

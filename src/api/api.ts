@@ -20,6 +20,7 @@ import { pruneKeptRequests } from "./core/idempotency/prune.ts";
 import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
 import { takeOver } from "./core/saga/take-over.ts";
+import { migrateToScopes } from "./core/scope-migration.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
 import { verifyRoutes } from "./observe/verify/routes.ts";
@@ -71,6 +72,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const { datastore, clock, random, log } = options;
   const stop = new AbortController();
   const session = transactionId(clock.nowMs(), random.uuid());
+  await migrateToScopes(datastore);
   const inventory = await Inventory.open(datastore, clock);
   const addressBook = await AddressBook.open(datastore);
   const agents = new Agents(inventory, options);

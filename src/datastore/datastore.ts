@@ -1,4 +1,5 @@
 import { N0Error } from "../util/errors.ts";
+import { keyText } from "./key.ts";
 
 /** One record. `revision` is that of the batch that wrote it last. */
 export interface Entry {
@@ -129,8 +130,8 @@ export function findTooLarge(
     if (value.length <= bytesMax || presentBytes(key) > bytesMax) continue;
     return new N0Error(
       "invalid_argument",
-      `the record ${key} would have ${value.length} bytes, and may have ${bytesMax}: make what it holds shorter`,
-      { resource: key },
+      `the record ${keyText(key)} would have ${value.length} bytes, and may have ${bytesMax}: make what it holds shorter`,
+      { resource: keyText(key) },
     );
   }
   return undefined;

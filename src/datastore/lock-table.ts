@@ -1,6 +1,7 @@
 import type { AcquireOptions, Holder, Lock, Locks } from "../transaction/locks.ts";
 import { N0Error } from "../util/errors.ts";
 import { HeldObjects } from "./held-objects.ts";
+import { keyText } from "./key.ts";
 
 interface Request {
   /** One object for each request, which tells its grants from all others. */
@@ -168,8 +169,9 @@ function isPassedOn({ holder }: Entry, { options }: Request): boolean {
 }
 
 function busy(key: string, { action }: Holder): N0Error {
-  return new N0Error("aborted", `${decodeURIComponent(key)} is busy with ${action}: try again`, {
-    resource: decodeURIComponent(key),
+  const resource = keyText(key);
+  return new N0Error("aborted", `${resource} is busy with ${action}: try again`, {
+    resource,
     retryAfterMs: RETRY_AFTER_MS,
   });
 }

@@ -1,5 +1,6 @@
 import { type Collection, decodeRecord } from "./collection.ts";
 import type { Datastore, Entry, Page } from "./datastore.ts";
+import type { Part } from "./key.ts";
 
 /** A decoded record. Never changed in place: others may hold the same one. */
 export interface Stored<T> {
@@ -19,7 +20,7 @@ export class Records {
     this.#datastore = datastore;
   }
 
-  async find<T>(of: Collection<T>, ...parts: readonly string[]): Promise<Stored<T> | undefined> {
+  async find<T>(of: Collection<T>, ...parts: readonly Part[]): Promise<Stored<T> | undefined> {
     const entry = await this.#datastore.get(of.key(...parts));
     return entry === undefined ? undefined : this.#decode(of, entry);
   }
@@ -27,7 +28,7 @@ export class Records {
   /** In key order. `parts` narrow it to the records under them. */
   async list<T>(
     of: Collection<T>,
-    parts: readonly string[] = [],
+    parts: readonly Part[] = [],
     page?: Page,
   ): Promise<readonly Stored<T>[]> {
     return await this.listPrefix(of, of.under(...parts), page);

@@ -40,7 +40,8 @@ export function isSameRef(a: Ref | null | undefined, b: Ref): boolean {
   return a?.kind === b.kind && a.scope === b.scope && a.name === b.name;
 }
 
-function homeOf(kind: string): string {
+/** The scope of the objects of a kind, unless somebody says otherwise. */
+export function homeOf(kind: string): string {
   return SYSTEM_KINDS.has(kind) ? SYSTEM_SCOPE : DEFAULT_SCOPE;
 }
 

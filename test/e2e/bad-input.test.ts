@@ -184,7 +184,7 @@ describe.runIf(isPossible)("bad input to a standalone server", () => {
     const { domains, namespaces, links } = await scan(place.prefix);
     expect([...domains, ...namespaces, ...links]).toEqual([]);
     expect(await server.stop()).toBe(0);
-    expect(recordKeys(place.baseDirectory)).toEqual(["node/node-1"]);
+    expect(recordKeys(place.baseDirectory)).toEqual(["node//node-1"]);
     expect(server.log().filter(({ level }) => level === "error")).toEqual([]);
   });
 });

@@ -164,7 +164,7 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
     expect(await server.stop()).toBe(0);
     const { domains, processes, namespaces, links } = await scan(place.prefix);
     expect([...domains, ...processes, ...namespaces, ...links]).toEqual([]);
-    expect(recordKeys(place.baseDirectory)).toEqual(["node/node-1"]);
+    expect(recordKeys(place.baseDirectory)).toEqual(["node//node-1"]);
     const complaints = server.log().filter(({ level }) => level === "error");
     expect(complaints).toEqual([]);
   });

@@ -111,7 +111,7 @@ describe.runIf(isPossible)("the recipes on a standalone server", () => {
     const names = readdirSync(join(PROJECT, "examples/recipes")).map((f) => f.replace(".yaml", ""));
     expect([...ran].sort()).toEqual(names.sort());
     expect(await server.stop()).toBe(0);
-    expect(recordKeys(place.baseDirectory)).toEqual(["node/node-1"]);
+    expect(recordKeys(place.baseDirectory)).toEqual(["node//node-1"]);
     expect(server.log().filter(({ level }) => level === "error")).toEqual([]);
   });
 });

@@ -193,7 +193,7 @@ describe.runIf(isPossible)("an API and two agents, with TLS and a token", () => 
     }
     expect(await Promise.all(agents.map((agent) => agent.stop()))).toEqual([0, 0]);
     expect(await api.stop()).toBe(0);
-    expect(recordKeys(places[0].baseDirectory)).toEqual(["node/node-0", "node/node-1"]);
+    expect(recordKeys(places[0].baseDirectory)).toEqual(["node//node-0", "node//node-1"]);
   });
 
   test("beyond loopback it serves only what is protected, or said to be insecure", async () => {

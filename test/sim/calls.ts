@@ -1,4 +1,6 @@
 import type { CallOptions } from "@connectrpc/connect";
+import { interfaces } from "../../src/api/network/interface/collection.ts";
+import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import type { VerifyResponse } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
@@ -302,7 +304,7 @@ const pool: Readonly<Record<string, CallKind>> = {
   ReleaseNetworkInterface: call(
     4,
     (view) => {
-      const reserved = view.byHand("interface/").map((parts) => parts.join("/"));
+      const reserved = view.byHand(interfaces).map((parts) => parts.join("/"));
       const chosen = view.choose(reserved, ["net-0/if-0", "net-1/vm-00"]);
       const [networkName = "", networkInterfaceName = ""] = chosen.split("/");
       return { networkName, networkInterfaceName };
@@ -321,7 +323,7 @@ const pool: Readonly<Record<string, CallKind>> = {
   ReleaseCompute: call(
     4,
     (view) => {
-      const reserved = view.byHand("compute/").map((parts) => parts.join("/"));
+      const reserved = view.byHand(computes).map((parts) => parts.join("/"));
       const chosen = view.choose(reserved, [`${view.node()}/c-0`, `${view.node()}/vm-0`]);
       const [nodeName = "", computeName = ""] = chosen.split("/");
       return { nodeName, computeName };
@@ -340,7 +342,7 @@ const pool: Readonly<Record<string, CallKind>> = {
   ReleaseStorage: call(
     3,
     (view) => {
-      const reserved = view.byHand("storage/").map((parts) => parts.join("/"));
+      const reserved = view.byHand(storages).map((parts) => parts.join("/"));
       const [nodeName = "", storageName = ""] = view
         .choose(reserved, [`${view.node()}/s-0`])
         .split("/");

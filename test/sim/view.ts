@@ -3,6 +3,7 @@ import { users } from "../../src/api/iam/user/collection.ts";
 import { networks } from "../../src/api/network/network/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
+import type { Keys } from "../../src/datastore/key.ts";
 import type { Image } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
 import type { User } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
 import {
@@ -59,7 +60,7 @@ export class View {
   }
 
   freeMachine(): string {
-    return this.choose(this.#free("virtual_machine", namesOf("vm")), namesOf("vm"));
+    return this.choose(this.#free(virtualMachines, namesOf("vm")), namesOf("vm"));
   }
 
   disk(...states: readonly DiskState[]): string {
@@ -72,7 +73,7 @@ export class View {
   }
 
   freeDisk(): string {
-    const free = this.#free("block_storage", namesOf("disk"));
+    const free = this.#free(blockStorages, namesOf("disk"));
     const deleted = this.#model.list(blockStorages).filter((d) => d.state === DiskState.DELETED);
     return this.choose([...free, ...deleted.map(({ name }) => name)], namesOf("disk"));
   }
@@ -126,10 +127,8 @@ export class View {
   }
 
   /** The parts of the keys of what was reserved by hand. */
-  byHand(prefix: string): string[][] {
-    return [...this.#model.byHand]
-      .filter((key) => key.startsWith(prefix))
-      .map((key) => key.slice(prefix.length).split("/"));
+  byHand({ prefix, parts }: Keys): (readonly string[])[] {
+    return [...this.#model.byHand].filter((key) => key.startsWith(prefix)).map(parts);
   }
 
   /** One that is open, where there is any. */
@@ -138,7 +137,7 @@ export class View {
     return this.choose(open, ["018bcfe56800-00000000-0000"]);
   }
 
-  #free(resource: string, names: readonly string[]): string[] {
-    return names.filter((name) => !this.#model.expected.has(`${resource}/${name}`));
+  #free({ key }: Keys, names: readonly string[]): string[] {
+    return names.filter((name) => !this.#model.expected.has(key(name)));
   }
 }

@@ -21,6 +21,9 @@ const MIGRATIONS = [
      SELECT key, value, revision FROM record ORDER BY key;
    DROP TABLE record;
    ALTER TABLE record_with_rowid RENAME TO record;`,
+  // The keys have scopes from here on, which the API gives to those that have none. Counted here, so that a
+  // version which does not know them is told that it is too old.
+  "",
 ];
 
 /** @throws N0Error `failed_precondition` when the file was written by a newer version. */

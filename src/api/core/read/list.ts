@@ -33,7 +33,7 @@ export async function listPage<T extends Labelled>(
 ): Promise<{ readonly objects: T[]; readonly nextPageToken: string }> {
   const { pageSize, namePrefix, labelSelector } = request;
   const wanted = Object.entries(labelSelector);
-  const prefix = of.prefix + encodeURIComponent(namePrefix);
+  const prefix = of.within() + encodeURIComponent(namePrefix);
   const limit = pageSize === 0 ? UNLIMITED : pageSize;
   const objects: T[] = [];
   let after = tokenKey(of, request.pageToken);

@@ -1,5 +1,6 @@
 import { type Collection, decodeRecord } from "../../../datastore/collection.ts";
 import type { Change, Datastore } from "../../../datastore/datastore.ts";
+import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 
 export type MirrorListener<T> = (
@@ -46,7 +47,7 @@ export class Mirror<T> implements Disposable {
     await this.#datastore.seen(revision);
   }
 
-  get(...parts: readonly string[]): Stored<T> | undefined {
+  get(...parts: readonly Part[]): Stored<T> | undefined {
     return this.#stored.get(this.#of.key(...parts));
   }
 

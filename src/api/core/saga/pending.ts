@@ -1,4 +1,6 @@
 import { openCollection } from "../../../datastore/datastore-journal.ts";
+import { keyText, refOfKey } from "../../../datastore/key.ts";
+import type { Stored } from "../../../datastore/records.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api, Kind } from "../context.ts";
 import type { Ownable } from "../resource/object.ts";
@@ -20,19 +22,20 @@ export async function throwIfPending(
     const kind = api.kinds.find(({ collection }) => key.startsWith(collection.prefix));
     if (kind?.pending === undefined) continue;
     const { of, state } = kind.pending;
-    const stored = await api.records.find(of, ...of.parts(key));
+    const stored = await api.records.find(of, refOfKey(key)!);
     if (stored === undefined || stored.value.state !== state) continue;
-    if (!own.includes(stored.value.transactionId)) throw await refusal(api, kind, stored.value);
+    if (!own.includes(stored.value.transactionId)) throw await refusal(api, kind, stored);
   }
 }
 
-async function refusal(api: Api, { kind, word }: Kind, { name, transactionId }: Ownable) {
+async function refusal(api: Api, { word }: Kind, { key, value }: Stored<Ownable>) {
+  const { name, transactionId } = value;
   const isOpen =
     transactionId !== "" && (await api.records.find(openCollection, transactionId)) !== undefined;
   const why = isOpen
     ? `transaction ${transactionId} is at work on it or needs an operator: look at it with "n0cli tx show ${transactionId}"`
     : `no transaction is at work on it: repair it with "n0cli verify --repair"`;
   return new N0Error("failed_precondition", `${word} "${name}" is PENDING: ${why}`, {
-    resource: `${kind}/${name}`,
+    resource: keyText(key),
   });
 }

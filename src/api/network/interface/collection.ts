@@ -12,14 +12,16 @@ export type InterfaceReservation = Owned & {
   readonly nodeName: string;
   readonly tapName: string;
 };
-export const interfaces = jsonCollection<InterfaceReservation>("interface");
+export const interfaces = jsonCollection<InterfaceReservation>("interface", { of: "network" });
 
 /** By network; rewritten by each change of its interfaces, so that deleting it can be conditional. */
-export const interfaceAllocations = jsonCollection<Record<string, never>>("interface_allocation");
+export const interfaceAllocations = jsonCollection<Record<string, never>>("interface_allocation", {
+  of: "network",
+});
 
 /** Under network and address in canonical text. */
-export const addresses = jsonCollection<UsedBy>("address");
+export const addresses = jsonCollection<UsedBy>("address", { of: "network" });
 /** Under network and hardware address. */
-export const hardwareAddresses = jsonCollection<UsedBy>("hardware_address");
+export const hardwareAddresses = jsonCollection<UsedBy>("hardware_address", { of: "network" });
 /** Under node and device name. */
 export const taps = jsonCollection<UsedBy>("tap");

@@ -121,8 +121,8 @@ test("a family is added later, changed and taken away, and nothing is left of wh
   // What it was before is another's by now.
   await world.networks.applyNetwork({ name: "other", ipv4Cidr: "10.0.0.0/8" });
   const { records } = await world.residue();
-  expect(Object.keys(records).filter((key) => key.startsWith("address/net/"))).toEqual([
-    `address/net/${encodeURIComponent("fd01::1")}`,
+  expect(Object.keys(records).filter((key) => key.startsWith("address/default/net/"))).toEqual([
+    `address/default/net/${encodeURIComponent("fd01::1")}`,
   ]);
   expect(await refused(apply({ ipv4Cidr: "10.0.0.0/24" }))).toMatchObject({
     code: "InvalidArgument",

@@ -12,6 +12,8 @@ import { Phase } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.
 import type { TransactionHeader } from "../../../transaction/journal.ts";
 import { timePrefix } from "../../../transaction/transaction-id.ts";
 import { until } from "../../../util/until.ts";
+import { users } from "../../iam/user/collection.ts";
+import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 
 const START_MS = 1_700_000_000_000;
 
@@ -25,7 +27,7 @@ async function writeHistory(
   const header = (i: number): TransactionHeader => ({
     id: `${timePrefix(START_MS + i * 1_000)}-${i.toString(16).padStart(8, "0")}`,
     kind: "CreateUser",
-    guards: [`user/user-${i}`],
+    guards: [users.key(`user-${i}`)],
     startedAtMs: START_MS + i * 1_000,
     finishedAtMs: START_MS + i * 1_000 + 5,
     state: "done",
@@ -74,7 +76,7 @@ test("it lists only what is asked for: open, phase, RPC, resource, node, time", 
     state: i % 10 === 0 ? "needs_operator" : i % 2 === 0 ? "unwound" : "done",
     ...(i % 4 === 0 ? { kind: "DeleteUser" } : {}),
     ...(i % 5 === 0 ? { nodes: ["node-1", "node-2"] } : {}),
-    ...(i === 7 ? { guards: ["virtual_machine/web", "user/extra"] } : {}),
+    ...(i === 7 ? { guards: [virtualMachines.key("web"), users.key("extra")] } : {}),
   }));
   const list = async (request: Parameters<typeof world.transactions.listTransactions>[0]) =>
     (await world.transactions.listTransactions(request)).transactions.length;

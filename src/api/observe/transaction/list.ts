@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
+import { keyText } from "../../../datastore/key.ts";
 import {
   type ListTransactionsRequest,
   type ListTransactionsResponse,
@@ -134,8 +135,8 @@ function matches(api: Api, header: TransactionHeader, request: ListTransactionsR
 }
 
 function isAbout(key: string, resource: string): boolean {
-  const decoded = decodeURIComponent(key);
-  return decoded === resource || decoded.startsWith(`${resource}/`);
+  const text = keyText(key);
+  return text === resource || text.startsWith(`${resource}/`);
 }
 
 function nodesSeen(api: Api, { id, nodes = [] }: TransactionHeader): readonly string[] {

@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { keyText } from "../../../datastore/key.ts";
 import {
   type AskerSchema,
   Phase,
@@ -48,7 +49,7 @@ export async function toWire(api: Api, seen: Seen): Promise<Transaction> {
   return create(TransactionSchema, {
     id,
     rpc: kind,
-    resources: guards.map(decodeURIComponent),
+    resources: guards.map(keyText),
     phase: PHASE_OF[state],
     startedAt: timestampFromMs(header.startedAtMs),
     error: isHindered ? (reason ?? "") : error,
@@ -94,7 +95,7 @@ async function waitOf(
     case "lock": {
       const holder = await api.locks.holderOf(waiting.key);
       const value = {
-        resource: decodeURIComponent(waiting.key),
+        resource: keyText(waiting.key),
         holderRpc: holder?.action ?? "",
         holderTransactionId: holder?.transactionId ?? "",
       };

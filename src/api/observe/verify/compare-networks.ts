@@ -1,3 +1,4 @@
+import { keyText } from "../../../datastore/key.ts";
 import {
   PartState,
   type SurveyedNetwork,
@@ -138,7 +139,7 @@ function compareNetwork(
   const { nodeName, view, survey } = node;
   const { name = "", gateways = [], transactionId = "" } = found.listed ?? {};
   const about = {
-    resource: networks.key(name),
+    resource: keyText(networks.key(name)),
     nodeName,
     keys: keysOfUsers(node, name),
     locks: [networks.key(name)],
@@ -195,7 +196,7 @@ function missingNetworks(node: NodeView, needed: readonly Needed[]): Finding[] {
     return [
       {
         code: "network.missing",
-        resource: networks.key(name),
+        resource: keyText(networks.key(name)),
         nodeName,
         expected: `its namespace, for ${users.map(({ tap }) => `"${tap.name}"`).join(", ")}`,
         found: "none",
@@ -209,7 +210,7 @@ function compareRest({ nodeName, survey }: NodeView): Finding[] {
   const about = { nodeName, keys: [anyOn(nodeName)], locks: [nodes.key(nodeName)] };
   const findings: Finding[] = survey.strayUplinks.map(({ device, networkName }) => ({
     code: "uplink.without_owner",
-    resource: networks.key(networkName),
+    resource: keyText(networks.key(networkName)),
     expected: "nothing",
     found: `veth "${device}"`,
     ...about,

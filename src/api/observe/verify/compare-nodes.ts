@@ -1,3 +1,4 @@
+import { keyText } from "../../../datastore/key.ts";
 import { interfaceAllocations } from "../../network/interface/collection.ts";
 import { networks } from "../../network/network/collection.ts";
 import { NOTHING, sum, toAmounts } from "../../pool/inventory/amounts.ts";
@@ -96,7 +97,7 @@ function allocationsOfNobody({ records, isWanted }: View): Finding[] {
       return [
         {
           code: "allocation.without_owner" as const,
-          resource: owners.key(name),
+          resource: keyText(owners.key(name)),
           nodeName: "",
           expected: "nothing",
           found: stored.key,
@@ -119,7 +120,7 @@ function stuck({ records, isWanted }: View): Finding[] {
             code: "transaction.needs_operator" as const,
             resource: `transaction/${id}`,
             nodeName: "",
-            expected: `${kind} of ${guards.map(decodeURIComponent).join(", ")} at rest`,
+            expected: `${kind} of ${guards.map(keyText).join(", ")} at rest`,
             found: error === "" ? "needs an operator" : error,
             keys: [],
           },

@@ -1,3 +1,4 @@
+import { keyText } from "../../../datastore/key.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as DiskState,
@@ -212,7 +213,7 @@ function compareImages({ records }: View): Finding[] {
     image.registeredBlockStorages.flatMap(({ blockStorageName: name }): Finding[] => {
       const disk = records.find(blockStorages, name)?.value;
       const about = {
-        resource: images.key(image.name),
+        resource: keyText(images.key(image.name)),
         nodeName: "",
         expected: `block storage "${name}", PROTECTED`,
         keys: [images.key(image.name), blockStorages.key(name)],

@@ -1,5 +1,6 @@
 import type { Collection } from "../../../datastore/collection.ts";
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
+import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
 import type { Reader } from "../../core/context.ts";
@@ -48,7 +49,7 @@ export class Snapshot implements Reader {
     return { find: async (of, ...parts) => this.find(of, ...parts) };
   }
 
-  find<T>(of: Collection<T>, ...parts: readonly string[]): Stored<T> | undefined {
+  find<T>(of: Collection<T>, ...parts: readonly Part[]): Stored<T> | undefined {
     // A key belongs to one collection, so what stands under it has its type.
     return this.#byKey.get(of.key(...parts)) as Stored<T> | undefined;
   }

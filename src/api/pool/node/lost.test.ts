@@ -83,10 +83,10 @@ test("what waited for a lost node comes to rest: a creation unwinds, a deletion 
   world.faults = () => {};
   await lose(world, clock);
   const records = async () => {
-    const { [`node/${name}`]: _, ...rest } = (await world.residue()).records;
+    const { [`node//${name}`]: _, ...rest } = (await world.residue()).records;
     return rest;
   };
-  const { [`node/${name}`]: _, ...expected } = before.records;
+  const { [`node//${name}`]: _, ...expected } = before.records;
   await expect.poll(records, { timeout: 20_000 }).toEqual(expected);
 });
 
@@ -130,8 +130,8 @@ test("a lost node is deleted with its objects, and no other object changes", asy
   await lose(world, clock);
   await world.nodes.deleteNode({ name, withObjects: true });
   const { records, nodes, locks } = await world.residue();
-  const { [`node/${name}`]: _, ...expected } = before.records;
-  const { "image/debian": image, ...rest } = records;
+  const { [`node//${name}`]: _, ...expected } = before.records;
+  const { "image/default/debian": image, ...rest } = records;
   expect(rest).toEqual(expected);
   expect(image).toBeDefined();
   expect(await world.images.getImage({ name: "debian" })).toMatchObject({
@@ -178,7 +178,7 @@ test("a base goes on where another node has a copy of it", async () => {
     await world.blockStorages.purgeBlockStorage({ name: disk });
   }
   const { records, nodes } = await world.residue();
-  expect(Object.keys(records)).toEqual(["node/node-2"]);
+  expect(Object.keys(records)).toEqual(["node//node-2"]);
   expect(nodes[1]).toMatchObject({ volumes: {} });
   await world.nodes.deleteNode({ name: "node-2" });
 });
@@ -215,7 +215,10 @@ test.for([
         : [],
     );
     await world.nodes.deleteNode({ name: "node-2", withObjects: true });
-    expect(Object.keys((await world.residue()).records)).toEqual(["image/debian", "node/node-3"]);
+    expect(Object.keys((await world.residue()).records)).toEqual([
+      "image/default/debian",
+      "node//node-3",
+    ]);
   },
 );
 
@@ -289,6 +292,6 @@ test("a lost node is not deleted while a disk that is being made elsewhere would
   expect((await world.blockStorages.getBlockStorage({ name: "disk" })).nodeName).toBe(name);
   await world.nodes.deleteNode({ name, withObjects: true });
   const { records, nodes, locks } = await world.residue();
-  expect([Object.keys(records), locks]).toEqual([["node/node-2"], 0]);
+  expect([Object.keys(records), locks]).toEqual([["node//node-2"], 0]);
   expect(nodes[1]).toMatchObject({ volumes: [] });
 });

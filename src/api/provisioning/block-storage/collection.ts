@@ -20,6 +20,6 @@ function withoutNodePath(disk: BlockStorage): BlockStorage {
  * which registration of the base it is a copy of. Between two of them the base may have been written to.
  */
 export type Replica = { readonly volumeId: string; readonly registration: string };
-export const replicas = jsonCollection<Replica>("replica");
+export const replicas = jsonCollection<Replica>("replica", { of: "block_storage" });
 /** Under the id of a base volume and that of an overlay on it: what keeps the base from being purged. */
 export const overlays = jsonCollection<{ readonly blockStorage: string }>("overlay");

@@ -1,0 +1,73 @@
+import { formatRef, homeOf, type Ref } from "../util/ref.ts";
+
+/**
+ * What a key is made of. The keys of some collections begin with an object: as a text, it is one in the scope
+ * where its kind is at home.
+ */
+export type Part = string | Ref;
+
+/** The keys of one collection. Their only maker: no part of a name can leave its place. */
+export interface Keys {
+  readonly prefix: string;
+  key(...parts: readonly Part[]): string;
+  /** What the keys begin with whose first parts these are. */
+  under(...parts: readonly Part[]): string;
+  /** What the keys begin with whose object is in this scope; in that where its kind is at home unless told. */
+  within(scope?: string): string;
+  /** The texts that a key was made of; of an object, its name. */
+  parts(key: string): readonly string[];
+}
+
+/** What the encoding leaves as it is, as nearly every part of a key; to look is cheaper than to encode. */
+const PLAIN_PART = /^[\w.~-]*$/;
+
+function encodePart(part: string): string {
+  return PLAIN_PART.test(part) ? part : encodeURIComponent(part);
+}
+
+/** The collections whose keys begin with an object, and that object's kind. */
+const kindOfObject = new Map<string, string>();
+
+/** @param kind that of the object that each key begins with, if it does. */
+export function keysOf(collection: string, kind?: string): Keys {
+  const prefix = `${collection}/`;
+  if (kind !== undefined) kindOfObject.set(collection, kind);
+  const textOf = (part: Part, index: number) => {
+    if (index === 0 && kind !== undefined) return textOfObject(collection, kind, part);
+    if (typeof part === "string") return encodePart(part);
+    throw new Error(`${formatRef(part)} is no part of a key of ${collection}`);
+  };
+  const join = (parts: readonly Part[]) => parts.map(textOf).join("/");
+  return {
+    prefix,
+    key: (...parts) => prefix + join(parts),
+    under: (...parts) => (parts.length === 0 ? prefix : `${prefix}${join(parts)}/`),
+    within: (scope = homeOf(kind ?? "")) => `${prefix}${encodePart(scope)}/`,
+    parts: (key) => textsOf(key).slice(kind === undefined ? 1 : 2),
+  };
+}
+
+function textOfObject(collection: string, kind: string, part: Part): string {
+  if (typeof part === "string") return `${homeOf(kind)}/${encodePart(part)}`;
+  if (part.kind === kind) return `${encodePart(part.scope)}/${encodePart(part.name)}`;
+  throw new Error(`a key of ${collection} begins with a ${kind}, not with ${formatRef(part)}`);
+}
+
+function textsOf(key: string): string[] {
+  return key.split("/").map(decodeURIComponent);
+}
+
+/** The object that a record is, or that it belongs to by its key. */
+export function refOfKey(key: string): Ref | undefined {
+  const [collection = "", scope = "", name = ""] = textsOf(key);
+  const kind = kindOfObject.get(collection);
+  return kind === undefined ? undefined : { kind, scope, name };
+}
+
+/** A key as people read it: `virtual_machine/web-1`. */
+export function keyText(key: string): string {
+  const [collection = "", scope = "", ...rest] = textsOf(key);
+  const kind = kindOfObject.get(collection);
+  if (kind === undefined) return decodeURIComponent(key);
+  return [collection, ...(scope === homeOf(kind) ? [] : [scope]), ...rest].join("/");
+}
