@@ -6,6 +6,5 @@ import type { AddressBook } from "./interface/address-book.ts";
 export interface Api extends pool.Api {
   readonly addressBook: AddressBook;
 }
-export type SagaContext = core.SagaContext<Api>;
 export type SagaRecordStep<I extends Json> = core.SagaRecordStep<I, Api>;
 export type Tx = core.Tx<Api>;
