@@ -12,29 +12,35 @@ import { runShown, runTests } from "./run-shown.ts";
 const SEEDS_MAX = 2 ** 31;
 
 /** Answers whether all is well with this seed, which it reads from N0_SEED where it is not handed in. */
-type Suite = (seed: string) => Promise<boolean>;
+type Suite = (seed: string, folders: readonly string[]) => Promise<boolean>;
 
 const SUITES: Readonly<Record<string, Suite>> = {
-  properties: async () =>
-    await runTests("--project", "unit", "--reporter=dot", ...(await propertyTests())),
+  properties: async (_, folders) =>
+    await runTests("--project", "unit", "--reporter=dot", ...(await propertyTests(folders))),
   simulation: (seed) => runShown("node", "test/sim/main.ts", "--seed", seed),
   attack: (seed) => runShown("node", "test/attack/main.ts", "--seed", seed, "--seconds", "60"),
   crash: () => runShown("node", "scripts/test-crash.ts"),
 };
 const NEEDS_ROOT = ["crash"];
 
-const HELP = `Usage: npm run explore -- [--minutes N] [--only SUITE,…] [--seed N]
+const HELP = `Usage: npm run explore -- [--minutes N] [--only SUITE,…] [--seed N] [FOLDER…]
 
   --minutes  a suite that has begun is finished; 60 unless told
   --only     these suites alone: ${Object.keys(SUITES).join(", ")}
   --seed     runs each suite once, with this seed
+  FOLDER     the property tests of these folders or files alone
 
 Ends with 1 when something was found.
 `;
 
-async function propertyTests(): Promise<readonly string[]> {
-  const tests = (await projectFiles()).filter((path) => path.endsWith(".test.ts"));
-  return tests.filter((path) => readFileSync(path, "utf8").includes('/properties.ts"'));
+async function propertyTests(folders: readonly string[]): Promise<readonly string[]> {
+  const tests = (await projectFiles()).filter(
+    (path) => path.endsWith(".test.ts") && readFileSync(path, "utf8").includes('/properties.ts"'),
+  );
+  if (folders.length === 0) return tests;
+  const chosen = tests.filter((path) => folders.some((folder) => path.startsWith(folder)));
+  if (chosen.length === 0) throw wrongUse(`there is no property test in ${folders.join(", ")}`);
+  return chosen;
 }
 
 function wholeNumber(option: string, text: string): number {
@@ -57,6 +63,7 @@ function chosen(only: string | undefined): string[] {
 async function round(
   names: readonly string[],
   seed: number,
+  folders: readonly string[],
   goesOn: () => boolean,
 ): Promise<ReadonlyMap<string, string>> {
   process.env["N0_SEED"] = String(seed);
@@ -64,14 +71,16 @@ async function round(
   for (const name of names) {
     if (!goesOn()) break;
     console.log(`== ${name}, seed ${seed}`);
-    if (await SUITES[name]?.(String(seed))) continue;
-    found.set(name, `npm run explore -- --only ${name} --seed ${seed}`);
+    if (await SUITES[name]?.(String(seed), folders)) continue;
+    const what = folders.length > 0 ? folders.join(" ") : `--only ${name}`;
+    found.set(name, `npm run explore -- --seed ${seed} ${what}`);
   }
   return found;
 }
 
 await runProgram("explore", async () => {
-  const { values } = parseArgs({
+  const { values, positionals: folders } = parseArgs({
+    allowPositionals: true,
     options: {
       minutes: { type: "string", default: "60" },
       only: { type: "string" },
@@ -84,17 +93,19 @@ await runProgram("explore", async () => {
     return 0;
   }
   const endMs = performance.now() + wholeNumber("minutes", values.minutes) * 60_000;
-  let names = chosen(values.only);
+  let names = folders.length > 0 ? ["properties"] : chosen(values.only);
   const found = new Map<string, string>();
   if (values.seed !== undefined) {
     const seed = wholeNumber("seed", values.seed);
-    for (const [name, command] of await round(names, seed, () => true)) found.set(name, command);
+    for (const [name, command] of await round(names, seed, folders, () => true))
+      found.set(name, command);
     names = [];
   }
   const goesOn = () => names.length > 0 && performance.now() < endMs;
   while (goesOn()) {
     const seed = randomInt(1, SEEDS_MAX);
-    for (const [name, command] of await round(names, seed, goesOn)) found.set(name, command);
+    for (const [name, command] of await round(names, seed, folders, goesOn))
+      found.set(name, command);
     names = names.filter((name) => !found.has(name));
   }
   for (const [name, command] of found)
