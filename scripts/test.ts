@@ -1,70 +1,71 @@
 // npm test: installs what the tests need, checks, runs every test, and leaves the machine as it was but
 // for the packages. Arguments go to vitest: npm test -- src/api --project unit.
-import { readFileSync, rmSync } from "node:fs";
+//
+// With --changed it runs what may be affected by what differs from where this branch left main, or with
+// --changed=COMMIT from that commit.
+import { rmSync } from "node:fs";
 import process from "node:process";
 import { styleText } from "node:util";
-import { ifThereSync } from "../src/util/errno.ts";
+import { branchPoint, changedSince, runsFor } from "./changed.ts";
 import { onPreparedHost, prepareOrSkip, prepareTinyImage, TEST_FOLDER } from "./prepared-host.ts";
 import { runProgram } from "./run-program.ts";
 import { runShown, runTests } from "./run-shown.ts";
+import { countsOf, readResult, slowestFiles, type TestResult } from "./test-results.ts";
 
 const SETS = ["node", "image", "debian", "test"];
-const RESULT = `${TEST_FOLDER}/result.${process.pid}.json`;
-
-interface Counts {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-}
-
-/** What vitest found. Undefined if it did not get as far as that. */
-function readCounts(): Counts | undefined {
-  const text = ifThereSync(() => readFileSync(RESULT, "utf8"));
-  if (text === undefined) return undefined;
-  const result = JSON.parse(text) as Record<string, unknown>;
-  const count = (key: string) => Number(result[key] ?? 0);
-  return {
-    passed: count("numPassedTests"),
-    failed: count("numFailedTests") + failedFiles(result),
-    skipped: count("numPendingTests") + count("numTodoTests"),
-  };
-}
-
-/** Files that failed before any of their tests ran. */
-function failedFiles(result: Record<string, unknown>): number {
-  const files = result["testResults"] as readonly { status: string; assertionResults: unknown[] }[];
-  return files.filter((f) => f.status === "failed" && f.assertionResults.length === 0).length;
-}
+const SLOWEST = 10;
 
 interface Outcome {
   readonly isChecked: boolean;
   readonly isTested: boolean;
+  /** Of each run; undefined for one that did not run to its end. */
+  readonly results: readonly (TestResult | undefined)[];
 }
 
-async function checkAndTest(filters: readonly string[]): Promise<Outcome> {
+/** vitest's arguments, for each run. */
+async function runsOf(given: readonly string[]): Promise<readonly (readonly string[])[]> {
+  const changed = given.find((argument) => /^--changed(?:=|$)/.test(argument));
+  if (changed === undefined) return [given];
+  const commit = changed.split("=")[1] ?? (await branchPoint());
+  const others = given.filter((argument) => argument !== changed);
+  const files = await changedSince(commit);
+  console.log(`${files.length} files differ from ${commit}`);
+  return runsFor(files, commit).map((args) => [...args, ...others]);
+}
+
+async function checkAndTest(given: readonly string[]): Promise<Outcome> {
+  const runs = await runsOf(given);
   await prepareTinyImage(prepareOrSkip);
   console.log(styleText("bold", "\n== check"));
   const isChecked = await runShown("node", "scripts/check/main.ts");
   console.log(styleText("bold", "\n== tests"));
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${RESULT}`];
-  const isTested = await runTests(...reporters, ...filters);
-  return { isChecked, isTested };
+  const results: (TestResult | undefined)[] = [];
+  let isTested = true;
+  for (const args of runs) {
+    const file = `${TEST_FOLDER}/result.${process.pid}.json`;
+    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+    if (!(await runTests(...reporters, ...args))) isTested = false;
+    results.push(readResult(file));
+    rmSync(file, { force: true });
+  }
+  return { isChecked, isTested, results };
 }
 
 async function main(): Promise<number> {
   const startedMs = performance.now();
-  const { isChecked, isTested } = await onPreparedHost(prepareOrSkip, SETS, () =>
+  const { isChecked, isTested, results } = await onPreparedHost(prepareOrSkip, SETS, () =>
     checkAndTest(process.argv.slice(2)),
   );
-  const counts = readCounts();
-  rmSync(RESULT, { force: true });
-  const seconds = Math.round((performance.now() - startedMs) / 1000);
-  if (counts !== undefined && counts.skipped > 0) {
-    console.warn(styleText("yellow", `SKIPPED: ${counts.skipped} tests; why stands above`));
+  const ended = results.filter((result) => result !== undefined);
+  const { passed, failed, skipped } = countsOf(ended);
+  console.log(`the slowest files:\n${slowestFiles(ended, SLOWEST).join("\n")}`);
+  if (skipped > 0) {
+    console.warn(styleText("yellow", `SKIPPED: ${skipped} tests; why stands above`));
   }
+  const seconds = Math.round((performance.now() - startedMs) / 1000);
   console.log(`check ${isChecked ? "passed" : "FAILED"}, ${seconds} s in all`);
-  if (counts === undefined) console.log("the tests did not run to their end");
-  else console.log(`${counts.passed} passed, ${counts.failed} failed`);
+  if (ended.length < results.length) console.log("the tests did not run to their end");
+  else console.log(`${passed} passed, ${failed} failed`);
   return isChecked && isTested ? 0 : 1;
 }
 

@@ -1,0 +1,59 @@
+import { run } from "./check/run.ts";
+
+/** What each suite on the real host runs that no import leads to: it starts programs. */
+const SUITES: Readonly<Record<string, RegExp>> = {
+  node: /^(?:src\/(?:agent|driver|rpc|serve)|scripts|test\/node)\//,
+  e2e: /^(?:src|cli|bin|scripts|examples|test\/e2e)\//,
+  crash: /^(?:src|bin|scripts\/scan-host|test\/crash)\//,
+  attack: /^(?:src|bin|test\/attack)\//,
+};
+/** Unit tests that read the project, or start its programs. */
+const READ = ["test/tidy.test.ts", "test/documents.test.ts", "test/verify-docs.test.ts"];
+const STARTED = ["cli/main.test.ts", "src/serve/main.test.ts", "scripts/"];
+/** What may change anything. */
+const ROOTS = /^(?:package\.json|package-lock\.json|tsconfig\.json|vitest\.config\.ts)$/;
+const UNIT_TEST = /^(?:src|cli|scripts)\/.*\.test\.ts$/;
+
+/**
+ * The commit since which something counts as changed: where this branch left main, or HEAD where there is no
+ * main, or this is it.
+ */
+export async function branchPoint(): Promise<string> {
+  const { isGood, output } = await run("git", ["merge-base", "main", "HEAD"]);
+  return isGood ? output.trim() : "HEAD";
+}
+
+/** Files that differ from the commit, with those that git does not know yet. @throws Error for no commit. */
+export async function changedSince(commit: string): Promise<readonly string[]> {
+  const lists = [
+    ["diff", "--name-only", "--no-renames", commit, "--"],
+    ["ls-files", "--others", "--exclude-standard"],
+  ];
+  const found = await Promise.all(lists.map((args) => run("git", args)));
+  const bad = found.find(({ isGood }) => !isGood);
+  if (bad !== undefined) throw new Error(`git: ${bad.output.trim()}`);
+  return found.flatMap(({ output }) => output.split("\n")).filter((path) => path !== "");
+}
+
+/**
+ * vitest's arguments for each of the runs that together test what a change of these files can affect. vitest
+ * itself follows the imports; what is started or read is known here.
+ */
+export function runsFor(files: readonly string[], commit: string): readonly (readonly string[])[] {
+  if (files.some((path) => ROOTS.test(path))) return [[]];
+  const parts = files.filter((path) => !UNIT_TEST.test(path));
+  const suites = Object.keys(SUITES).filter((name) =>
+    parts.some((path) => SUITES[name]?.test(path)),
+  );
+  const byImport = ["unit", "node"].filter((name) => !suites.includes(name));
+  const started = parts.some((path) => /^(?:src|cli|bin|scripts)\//.test(path)) ? STARTED : [];
+  return [
+    ["--changed", commit, "--passWithNoTests", ...projects(byImport)],
+    [...projects(["unit"]), ...READ, ...started],
+    ...(suites.length === 0 ? [] : [projects(suites)]),
+  ];
+}
+
+function projects(names: readonly string[]): string[] {
+  return names.flatMap((name) => ["--project", name]);
+}

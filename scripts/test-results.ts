@@ -1,0 +1,61 @@
+import { readFileSync } from "node:fs";
+import { relative } from "node:path";
+import process from "node:process";
+import { ifThereSync } from "../src/util/errno.ts";
+
+interface File {
+  readonly name: string;
+  readonly status: string;
+  readonly startTime: number;
+  readonly endTime: number;
+  readonly assertionResults: readonly unknown[];
+}
+
+/** What vitest's JSON reporter tells of a run, as far as npm test needs it. */
+export interface TestResult {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly testResults: readonly File[];
+}
+
+/** Undefined if vitest did not get as far as writing it. */
+export function readResult(path: string): TestResult | undefined {
+  const text = ifThereSync(() => readFileSync(path, "utf8"));
+  return text === undefined ? undefined : (JSON.parse(text) as TestResult);
+}
+
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+export function countsOf(results: readonly TestResult[]): Counts {
+  const sum = (count: (result: TestResult) => number) =>
+    results.reduce((total, result) => total + count(result), 0);
+  return {
+    passed: sum((result) => result.numPassedTests),
+    failed: sum((result) => result.numFailedTests + failedFiles(result)),
+    skipped: sum((result) => result.numPendingTests + result.numTodoTests),
+  };
+}
+
+/** Files that failed before any of their tests ran. */
+function failedFiles({ testResults }: TestResult): number {
+  return testResults.filter((f) => f.status === "failed" && f.assertionResults.length === 0).length;
+}
+
+/** A line for each of the files that took longest, the longest first. */
+export function slowestFiles(results: readonly TestResult[], count: number): readonly string[] {
+  return results
+    .flatMap(({ testResults }) => testResults)
+    .map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }))
+    .sort((a, b) => b.seconds - a.seconds)
+    .slice(0, count)
+    .map(
+      ({ name, seconds }) =>
+        `${seconds.toFixed(1).padStart(7)} s  ${relative(process.cwd(), name)}`,
+    );
+}
