@@ -18,6 +18,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   properties: async (_, folders) =>
     await runTests("--project", "unit", "--reporter=dot", ...(await propertyTests(folders))),
   simulation: (seed) => runShown("node", "test/sim/main.ts", "--seed", seed),
+  late: (seed) => runShown("node", "test/sim/main.ts", "--seed", seed, "--late"),
   attack: (seed) => runShown("node", "test/attack/main.ts", "--seed", seed, "--seconds", "60"),
   crash: () => runShown("node", "scripts/test-crash.ts"),
 };
