@@ -6,7 +6,7 @@ import { projectFiles } from "../scripts/check/run.ts";
 
 const FILE_LINES_MAX = 400;
 const TEST_FILE_LINES_MAX = 500;
-const FUNCTION_LINES_MAX = 70;
+const FUNCTION_LINES_MAX = 60;
 /** One declaration of a C function after the other: nothing in it to follow. */
 const TABLES: readonly string[] = ["src/driver/compute/libvirt/bindings.ts"];
 
@@ -24,34 +24,59 @@ function isTest(path: string): boolean {
 
 interface Span {
   readonly line: number;
-  /** Its own lines: without those of the functions in it, which are measured by themselves. */
+  /** With the functions in it, but for those that are measured by themselves. */
   readonly count: number;
 }
 
 const FUNCTION =
-  /^\s*(?:export )?(?:async )?function\b|=> \{$|^\s+(?:async )?\*?[\w[\].]+\(.*\).*\{$/;
-// A describe holds tests, which are functions of their own.
-const NO_FUNCTION = /^\s*(?:describe|if|for|while|switch|catch|return|else|\} else|\} catch)\b/;
+  /^\s*(?:export )?(?:async )?function\b|=> \{$|^\s+(?:async )?\*?#?[\w[\].]+\(.*\).*\{$|^\s*\): .* \{$/;
+const CONTROL = /^\s*(?:if|for|while|switch|try|do|else|\} else|\} catch|\} finally)\b/;
+const TEST = /^\s*(?:describe|test|it|beforeEach|afterEach)\b/;
+
+interface Block {
+  readonly start: number;
+  readonly end: number;
+  readonly indent: string;
+}
 
 /**
  * The functions of a file that biome has formatted: one begins in a line that opens a brace after its
- * parameters, and ends at the brace with the same indentation.
+ * parameters, and ends at the brace with the same indentation. What it holds counts too. Only the methods of
+ * an object that it makes, with the functions that they share, and the tests of a suite count by themselves.
  */
 function functionsOf(lines: readonly string[]): readonly Span[] {
-  const spans: { start: number; end: number }[] = [];
+  const spans: Block[] = [];
+  const blocks: Block[] = [];
   for (const [start, line] of lines.entries()) {
-    if (!FUNCTION.test(line) || NO_FUNCTION.test(line)) continue;
+    const isFunction = FUNCTION.test(line);
+    if (CONTROL.test(line) || !(isFunction || line.endsWith("{"))) continue;
     const indent = /^\s*/.exec(line)?.[0] ?? "";
-    const end = lines.findIndex((other, at) => at > start && other.startsWith(`${indent}}`));
-    if (end > start) spans.push({ start, end });
+    // `}: Options) {` ends the parameters.
+    const isEnd = (other: string) => other.startsWith(`${indent}}`) && !other.endsWith("{");
+    const end = lines.findIndex((other, at) => at > start && isEnd(other));
+    if (end > start) (isFunction ? spans : blocks).push({ start, end, indent });
   }
-  return spans.map(({ start, end }) => {
-    const inner = spans.filter((other) => other.start > start && other.end < end);
-    const isInner = (at: number) => inner.some((other) => at >= other.start && at <= other.end);
-    let count = 0;
-    for (let at = start; at <= end; at++) if (!isInner(at)) count++;
-    return { line: start + 1, count };
-  });
+  const within = (outer: Block) => (one: Block) => one.start > outer.start && one.end < outer.end;
+  return spans
+    .filter(({ start }) => !/^\s*describe\b/.test(lines[start] ?? ""))
+    .map((span) => {
+      const inner = spans.filter(within(span));
+      const objects = blocks.filter(
+        (block) =>
+          within(span)(block) &&
+          block.indent === `${span.indent}  ` &&
+          inner.some((one) => within(block)(one) && one.indent === `${block.indent}  `),
+      );
+      const apart = inner.filter(
+        ({ start, indent }) =>
+          TEST.test(lines[start] ?? "") || (objects.length > 0 && indent === `${span.indent}  `),
+      );
+      const isApart = (at: number) =>
+        [...apart, ...objects].some(({ start, end }) => at >= start && at <= end);
+      let count = 0;
+      for (let at = span.start; at <= span.end; at++) if (!isApart(at)) count++;
+      return { line: span.start + 1, count };
+    });
 }
 
 test("files are seen at all", () => {
@@ -78,13 +103,16 @@ test("a function fits a screen", () => {
 });
 
 test("the measure of functions measures", () => {
-  const body = Array.from({ length: 80 }, () => "  work();");
+  const body = Array.from({ length: 80 }, () => "    work();");
   expect(functionsOf(["function a() {", ...body, "}"])).toEqual([{ line: 1, count: 82 }]);
   expect(functionsOf(["const a = async () => {", ...body, "};"])).toEqual([{ line: 1, count: 82 }]);
-  const factory = ["function a() {", "  const b = () => {", ...body, "  };", "}"];
-  expect(functionsOf(factory)[0]).toEqual({ line: 1, count: 2 });
-  const method = ["  async start(name: string): Promise<void> {", "    work();", "  },"];
-  expect(functionsOf(["const c = {", ...method, "};"])).toEqual([{ line: 2, count: 3 }]);
+  const holder = ["function a() {", "  const b = () => {", ...body, "  };", "  b();", "}"];
+  expect(functionsOf(holder)[0]).toEqual({ line: 1, count: 85 });
+  const methods = ["  return {", "    async start(name: string) {", ...body, "    },", "  };"];
+  const maker = ["function a() {", "  const b = () => {", ...body, "  };", ...methods, "}"];
+  expect(functionsOf(maker).map(({ count }) => count)).toEqual([2, 82, 82]);
+  const suite = ["function a() {", '  test("b", () => {', ...body, "  });", "}"];
+  expect(functionsOf(suite).map(({ count }) => count)).toEqual([2, 82]);
   expect(functionsOf(["if (a) {", ...body, "}"])).toEqual([]);
 });
 

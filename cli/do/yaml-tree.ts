@@ -135,9 +135,9 @@ function parse(file: string, text: string, lines: LineCounter, problems: Problem
   for (const error of wrong) problems.push({ ...placeAt(error.pos[0]), message: wordsOf(error) });
   if (wrong.length > 0) return [];
   // One for all: what they come to is counted together.
-  const build = newBuilder(placeAt, problems);
+  const builder = new Builder(placeAt, problems);
   return documents.flatMap(({ contents }) =>
-    contents === null ? [] : [build(contents as ParsedNode)],
+    contents === null ? [] : [builder.build(contents as ParsedNode)],
   );
 }
 
@@ -171,75 +171,87 @@ function aliasTargets(contents: Node): ReadonlyMap<Alias, Node> {
 }
 
 /** Builds each node once; an alias shares what its anchor came to, and counts as much. */
-function newBuilder(placeAt: (offset: number) => Place, problems: Problem[]) {
-  let targets: ReadonlyMap<Alias, Node> = new Map();
-  let nodes = 0;
-  const built = new Map<Node, { readonly tree: Tree; readonly nodes: number } | "begun">();
-  const placeOf = (node: Node | null) => placeAt(node?.range?.[0] ?? 0);
-  const count = (more: number, place: Place) => {
-    nodes += more;
-    if (nodes > NODES_MAX) {
+class Builder {
+  readonly #placeAt: (offset: number) => Place;
+  readonly #problems: Problem[];
+  readonly #built = new Map<Node, { readonly tree: Tree; readonly nodes: number } | "begun">();
+  #targets: ReadonlyMap<Alias, Node> = new Map();
+  #nodes = 0;
+
+  constructor(placeAt: (offset: number) => Place, problems: Problem[]) {
+    this.#placeAt = placeAt;
+    this.#problems = problems;
+  }
+
+  build(contents: Node): Tree {
+    this.#targets = aliasTargets(contents);
+    return this.#tree(contents, 0);
+  }
+
+  #placeOf(node: Node | null): Place {
+    return this.#placeAt(node?.range?.[0] ?? 0);
+  }
+
+  #count(more: number, place: Place): void {
+    this.#nodes += more;
+    if (this.#nodes > NODES_MAX) {
       throw new TooMuch(place, `the aliases come to more than ${NODES_MAX} values; write less`);
     }
-  };
+  }
 
-  const build = (node: Node | null, depth: number): Tree => {
-    const place = placeOf(node);
-    count(1, place);
+  #tree(node: Node | null, depth: number): Tree {
+    const place = this.#placeOf(node);
+    this.#count(1, place);
     if (depth > DEPTH_MAX) throw new TooMuch(place, `is nested more than ${DEPTH_MAX} deep`);
-    if (isAlias(node)) return buildAlias(node, place);
-    if (node?.anchor === undefined) return buildValue(node, place, depth);
-    built.set(node, "begun");
-    const before = nodes;
-    const tree = buildValue(node, place, depth);
-    built.set(node, { tree, nodes: nodes - before });
+    if (isAlias(node)) return this.#alias(node, place);
+    if (node?.anchor === undefined) return this.#value(node, place, depth);
+    this.#built.set(node, "begun");
+    const before = this.#nodes;
+    const tree = this.#value(node, place, depth);
+    this.#built.set(node, { tree, nodes: this.#nodes - before });
     return tree;
-  };
+  }
 
-  const buildAlias = (alias: Alias, place: Place): Tree => {
-    const target = targets.get(alias);
-    const shared = target === undefined ? undefined : built.get(target);
+  #alias(alias: Alias, place: Place): Tree {
+    const target = this.#targets.get(alias);
+    const shared = target === undefined ? undefined : this.#built.get(target);
     if (shared === "begun") throw new TooMuch(place, `*${alias.source} stands in what it names`);
     if (shared !== undefined) {
-      count(shared.nodes, place);
+      this.#count(shared.nodes, place);
       return shared.tree;
     }
-    problems.push({ ...place, message: `there is no anchor &${alias.source} before this` });
+    this.#problems.push({ ...place, message: `there is no anchor &${alias.source} before this` });
     return { kind: "leaf", place, text: "", isNull: true };
-  };
+  }
 
-  const buildValue = (node: Node | null, place: Place, depth: number): Tree => {
+  #value(node: Node | null, place: Place, depth: number): Tree {
     if (isSeq(node)) {
-      const items = node.items.map((item) => build(item as Node | null, depth + 1));
+      const items = node.items.map((item) => this.#tree(item as Node | null, depth + 1));
       return { kind: "list", place, items };
     }
-    if (isMap(node)) return buildTable(node.items as readonly Entry[], place, depth);
+    if (isMap(node)) return this.#table(node.items as readonly Entry[], place, depth);
     return leaf(isScalar(node) ? node : undefined, place);
-  };
+  }
 
-  const buildTable = (items: readonly Entry[], place: Place, depth: number): Table => {
+  #table(items: readonly Entry[], place: Place, depth: number): Table {
     const entries = new Map<string, Table["entries"][number]>();
     const merged: Table["entries"][number][] = [];
     for (const { key, value } of items) {
-      const keyPlace = placeOf(key);
+      const keyPlace = this.#placeOf(key);
       if (!isScalar(key)) {
-        problems.push({ ...keyPlace, message: "a key must be plain text" });
+        this.#problems.push({ ...keyPlace, message: "a key must be plain text" });
         continue;
       }
       const name = textOf(key);
-      const tree = build(value, depth + 1);
-      if (name === "<<") merged.push(...mergedEntries(tree, problems));
+      const tree = this.#tree(value, depth + 1);
+      if (name === "<<") merged.push(...mergedEntries(tree, this.#problems));
       else if (entries.has(name)) {
-        problems.push({ ...keyPlace, message: `"${name}" is there twice` });
+        this.#problems.push({ ...keyPlace, message: `"${name}" is there twice` });
       } else entries.set(name, { key: name, place: keyPlace, value: tree });
     }
     for (const entry of merged) if (!entries.has(entry.key)) entries.set(entry.key, entry);
     return { kind: "table", place, entries: [...entries.values()] };
-  };
-  return (contents: Node): Tree => {
-    targets = aliasTargets(contents);
-    return build(contents, 0);
-  };
+  }
 }
 
 interface Entry {

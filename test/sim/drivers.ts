@@ -46,24 +46,48 @@ export function simulatedDrivers(
   timeline: Timeline,
   dice: Dice,
 ): Drivers {
-  const slowly = <D extends object>(driver: D, mayOutlive: boolean): D =>
-    new Proxy(driver, {
-      get(target, name: string & keyof D) {
+  const node = new SimulatedNode(fates, process, timeline, dice);
+  return {
+    compute: node.slowly<ComputeDriver>(drivers.compute, true),
+    volume: node.slowly<VolumeDriver>(drivers.volume, false),
+    network: node.slowly<NetworkDriver>(drivers.network, true),
+    seed: node.slowly<SeedDriver>(drivers.seed, false),
+  };
+}
+
+class SimulatedNode {
+  readonly #fates: NodeFates;
+  readonly #process: Process;
+  readonly #timeline: Timeline;
+  readonly #dice: Dice;
+
+  constructor(fates: NodeFates, process: Process, timeline: Timeline, dice: Dice) {
+    this.#fates = fates;
+    this.#process = process;
+    this.#timeline = timeline;
+    this.#dice = dice;
+  }
+
+  slowly<D extends object>(driver: D, mayOutlive: boolean): D {
+    return new Proxy(driver, {
+      get: (target, name: string & keyof D) => {
         const method: unknown = target[name];
         if (typeof method !== "function" || !WAITS.test(name)) return method;
         return (...given: unknown[]) => {
           const act = () => Reflect.apply(method, target, given) as Promise<unknown>;
-          return perform(name, given, act, mayOutlive);
+          return this.#perform(name, given, act, mayOutlive);
         };
       },
     });
+  }
 
-  async function perform(
+  async #perform(
     name: string,
     given: readonly unknown[],
     act: () => Promise<unknown>,
     mayOutlive: boolean,
   ): Promise<unknown> {
+    const [fates, process, dice] = [this.#fates, this.#process, this.#dice];
     if (!process.isAlive) return await never();
     const signal = signalIn(given);
     const isChange = CHANGES.test(name);
@@ -73,7 +97,7 @@ export function simulatedDrivers(
     if (fate === "sticks" && subject !== undefined) fates.stuck.add(subject);
     if (fate !== undefined) {
       fates.happened.set(fate, (fates.happened.get(fate) ?? 0) + 1);
-      timeline.note(`${process.name} ${name} ${fate}`);
+      this.#timeline.note(`${process.name} ${name} ${fate}`);
     }
     fates.busy += 1;
     let isActing = false;
@@ -83,8 +107,8 @@ export function simulatedDrivers(
     });
     try {
       const isDeaf = dice.chance(0.5);
-      await wait(
-        fate === "slow" ? dice.between(1_000, 60_000) : quickMs(),
+      await this.#wait(
+        fate === "slow" ? dice.between(1_000, 60_000) : this.#quickMs(),
         isDeaf ? undefined : signal,
       );
       if (fate === "unavailable")
@@ -97,7 +121,7 @@ export function simulatedDrivers(
       if (name === "requestShutdown") fates.onPress(String(given[0]));
       if (fate === "fails-late" || fate === "sticks")
         throw new Error("the driver failed when it had done its work");
-      if (dice.chance(0.3)) await wait(quickMs(), isDeaf ? undefined : signal);
+      if (dice.chance(0.3)) await this.#wait(this.#quickMs(), isDeaf ? undefined : signal);
       return process.isAlive ? result : await never();
     } finally {
       if (process.isAlive) {
@@ -107,29 +131,13 @@ export function simulatedDrivers(
     }
   }
 
-  const quickMs = () => (dice.chance(0.05) ? dice.between(5, 300) : dice.between(0.1, 4));
-
-  function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        cancel();
-        reject(signal?.reason);
-      };
-      const cancel = timeline.after(ms, process, () => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      });
-      if (signal?.aborted === true) return onAbort();
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+  #quickMs(): number {
+    return this.#dice.chance(0.05) ? this.#dice.between(5, 300) : this.#dice.between(0.1, 4);
   }
 
-  return {
-    compute: slowly<ComputeDriver>(drivers.compute, true),
-    volume: slowly<VolumeDriver>(drivers.volume, false),
-    network: slowly<NetworkDriver>(drivers.network, true),
-    seed: slowly<SeedDriver>(drivers.seed, false),
-  };
+  #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return this.#timeline.clockOf(this.#process).sleep(ms, signal);
+  }
 }
 
 function signalIn(given: readonly unknown[]): AbortSignal | undefined {

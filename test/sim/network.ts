@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { onAbort } from "../../src/util/race.ts";
 import type { Dice } from "./dice.ts";
 import type { Process, Timeline } from "./timeline.ts";
 
@@ -45,6 +46,21 @@ const unanswered = new WeakSet<object>();
 /** True where the simulated network made the error: nobody knows what became of the request. */
 export function isUnanswered(reason: unknown): boolean {
   return typeof reason === "object" && reason !== null && unanswered.has(reason);
+}
+
+/** Calls `fail` when the line breaks, the caller dies, or the caller gives up. */
+function failWith(
+  line: Line,
+  caller: Process,
+  endpoint: Endpoint,
+  signal: AbortSignal | undefined,
+  fail: (error: ConnectError) => void,
+): void {
+  line.onBroken = () => fail(noAnswer(`${endpoint.name} does not answer`));
+  line.onEnd(caller.onDeath(() => fail(noAnswer("the caller has died"))));
+  if (signal === undefined) return;
+  const listening = onAbort(signal, () => fail(ConnectError.from(signal.reason, Code.Canceled)));
+  line.onEnd(() => listening[Symbol.dispose]());
 }
 
 function noAnswer(text: string, code = Code.Unavailable): ConnectError {
@@ -149,24 +165,13 @@ export class Network {
         // The server hears of it, if it can be reached.
         line.send(this.#latencyMs(), () => server.abort(error));
       };
-      line.onBroken = () => fail(noAnswer(`${endpoint.name} does not answer`));
-      line.onEnd(caller.onDeath(() => fail(noAnswer("the caller has died"))));
-      const onAbort = () => fail(ConnectError.from(signal?.reason, Code.Canceled));
-      if (signal?.aborted === true) return onAbort();
-      signal?.addEventListener("abort", onAbort, { once: true });
-      line.onEnd(() => signal?.removeEventListener("abort", onAbort));
+      failWith(line, caller, endpoint, signal, fail);
+      if (signal?.aborted === true) return;
       if (timeoutMs !== undefined && timeoutMs > 0) {
         const late = noAnswer("the operation timed out", Code.DeadlineExceeded);
         line.onEnd(this.#timeline.after(timeoutMs, caller, () => fail(late)));
       }
 
-      const answer = (settle: () => void) => {
-        if (fate === "lose-answer") return line.breakLater(this.#dice.between(0, DEAD_AFTER_MS));
-        const ms = fate === "late-answer" ? this.#dice.between(100, 20_000) : this.#latencyMs();
-        line.answer(ms, () => {
-          if (line.end()) settle();
-        });
-      };
       const deliver = (copy: number, ms: number) => {
         const leave = isBeat ? () => {} : this.#enter(line.served?.process ?? caller);
         line.send(ms, (served) => {
@@ -181,7 +186,7 @@ export class Network {
             if (!served.process.isAlive) return;
             leave();
             // Nobody waits for what the second copy is answered.
-            if (copy === 0) answer(settle);
+            if (copy === 0) this.#answer(line, fate, settle);
           };
           deliveries.run(delivery, work).then(
             (response) => settled(() => resolve(response)),
@@ -192,6 +197,14 @@ export class Network {
       if (fate === "lose-request") return line.breakLater(this.#dice.between(0, DEAD_AFTER_MS));
       deliver(0, fate === "late-request" ? this.#dice.between(500, 40_000) : this.#latencyMs());
       if (fate === "duplicate") deliver(1, this.#dice.between(0, 20_000));
+    });
+  }
+
+  #answer(line: Line, fate: CallFate | undefined, settle: () => void): void {
+    if (fate === "lose-answer") return line.breakLater(this.#dice.between(0, DEAD_AFTER_MS));
+    const ms = fate === "late-answer" ? this.#dice.between(100, 20_000) : this.#latencyMs();
+    line.answer(ms, () => {
+      if (line.end()) settle();
     });
   }
 
@@ -211,12 +224,8 @@ export class Network {
       if (caller.isAlive) broken.reject(error);
       line.send(this.#latencyMs(), () => server.abort(error));
     };
-    line.onBroken = () => fail(noAnswer(`${endpoint.name} does not answer`));
-    line.onEnd(caller.onDeath(() => fail(noAnswer("the caller has died"))));
-    const onAbort = () => fail(ConnectError.from(signal?.reason, Code.Canceled));
     signal?.throwIfAborted();
-    signal?.addEventListener("abort", onAbort, { once: true });
-    line.onEnd(() => signal?.removeEventListener("abort", onAbort));
+    failWith(line, caller, endpoint, signal, fail);
     const fate = method.name.startsWith("Watch")
       ? undefined
       : this.#fates.get(endpoint.name)?.shift();
