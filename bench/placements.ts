@@ -1,4 +1,5 @@
-import { computeWish, countedOn, schedule } from "../src/api/pool/schedule/schedule.ts";
+import { computeSizes, countedOn } from "../src/api/pool/inventory/amounts.ts";
+import { schedule } from "../src/api/pool/schedule/schedule.ts";
 import { openFakeCloud } from "./control-plane.ts";
 import { cpuMeter, inTurn, type Measurement, median } from "./measurement.ts";
 
@@ -11,7 +12,7 @@ export const placements: Measurement = {
   async run({ runs }) {
     await using cloud = await openFakeCloud(NODES);
     const { inventory } = cloud.opened.api;
-    const wish = computeWish({
+    const wish = computeSizes({
       requestCpuMilliCore: 10,
       limitCpuMilliCore: 1_000,
       requestMemoryBytes: 64n << 20n,

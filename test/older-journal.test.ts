@@ -45,7 +45,7 @@ async function growAsBefore(world: World): Promise<unknown> {
       beforeBytes: disk.limitBytes.toString(),
     };
     await tx.commit(
-      api.inventory.settleStorage(nodeName, volumeId, storage),
+      api.inventory.storages.settle(nodeName, volumeId, storage),
       usedBy === ""
         ? later(growVolumeLater, place)
         : later(growDomainDiskLater, { ...place, virtualMachineName: usedBy }),

@@ -1,8 +1,13 @@
 import { interfaces } from "../../src/api/network/interface/collection.ts";
 import { releaseInterface, reserveInterface } from "../../src/api/network/interface/interfaces.ts";
-import { countStorage, toAmounts } from "../../src/api/pool/inventory/amounts.ts";
+import {
+  countedOn,
+  storageSizes,
+  toCounted,
+  whyNot,
+} from "../../src/api/pool/inventory/amounts.ts";
 import { allocations, storages } from "../../src/api/pool/inventory/collection.ts";
-import { Inventory, whyNot } from "../../src/api/pool/inventory/inventory.ts";
+import { Inventory } from "../../src/api/pool/inventory/inventory.ts";
 import { reserveStorage } from "../../src/api/pool/inventory/steps.ts";
 import {
   blockStorageSteps,
@@ -167,13 +172,13 @@ export const BUGS: readonly Bug[] = [
           const { nodeName, id, storage } = input;
           const { transactionId } = scope;
           const view = api.inventory.get(nodeName);
-          const counted = countStorage({ ...storage, transactionId }, view.node);
-          if (whyNot(view, toAmounts(counted)) !== undefined) {
+          const asked = countedOn(view.node, storageSizes(storage));
+          if (whyNot(view, asked) !== undefined) {
             throw new N0Error("resource_exhausted", "no room");
           }
           // As long as asking a node first takes.
           await api.clock.sleep(50);
-          const reserved = { ...storage, transactionId, counted };
+          const reserved = { ...storage, transactionId, counted: toCounted(asked) };
           const writes = putNew(storages, [nodeName, id], reserved);
           await write(merge(writes, put(allocations, [nodeName], {})));
         }),

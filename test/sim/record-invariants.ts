@@ -157,10 +157,10 @@ export function* wrongAmounts(model: Model, snapshot: Snapshot): Generator<strin
 }
 
 export function useOf(snapshot: Snapshot, nodeName: string) {
-  let [cpuMilliCores, memoryBytes, storageBytes] = [0, 0n, 0n];
+  let [cpuMilliCores, memoryBytes, storageBytes] = [0n, 0n, 0n];
   for (const { parts, value } of [...snapshot.list(computes), ...snapshot.list(storages)]) {
     if (parts[0] !== nodeName) continue;
-    cpuMilliCores += value.counted.cpuMilliCores;
+    cpuMilliCores += BigInt(value.counted.cpuMilliCores);
     memoryBytes += BigInt(value.counted.memoryBytes);
     storageBytes += BigInt(value.counted.storageBytes);
   }

@@ -1,7 +1,15 @@
 import { keyText } from "../../../datastore/key.ts";
 import { interfaceAllocations } from "../../network/interface/collection.ts";
 import { networks } from "../../network/network/collection.ts";
-import { NOTHING, sum, toAmounts } from "../../pool/inventory/amounts.ts";
+import {
+  type Amounts,
+  capacityOf,
+  DIMENSIONS,
+  type Dimension,
+  NOTHING,
+  sum,
+  toAmounts,
+} from "../../pool/inventory/amounts.ts";
 import { allocations, type Counted, computes, storages } from "../../pool/inventory/collection.ts";
 import { heartbeats, nodes } from "../../pool/node/collection.ts";
 import { ANY, type Finding } from "./finding.ts";
@@ -49,8 +57,14 @@ function capacities({ answers, records }: View): Finding[] {
   });
 }
 
+const UNITS: Readonly<Record<Dimension, string>> = {
+  cpuMilliCores: "mCPU",
+  memoryBytes: "bytes of memory",
+  storageBytes: "bytes of disk",
+};
+
 function overcommitted({ records, isWanted }: View): Finding[] {
-  const used = new Map<string, typeof NOTHING>();
+  const used = new Map<string, Amounts>();
   for (const reserved of [computes, storages]) {
     for (const { key, value } of records.list<{ readonly counted: Counted }>(reserved)) {
       const nodeName = reserved.parts(key)[0] ?? "";
@@ -58,24 +72,17 @@ function overcommitted({ records, isWanted }: View): Finding[] {
     }
   }
   return records.list(nodes).flatMap(({ value: node }) => {
-    const { cpuMilliCores, memoryBytes, storageBytes } = used.get(node.name) ?? NOTHING;
-    const over = [
-      ...(cpuMilliCores > node.cpuMilliCores ? [["mCPU", cpuMilliCores, node.cpuMilliCores]] : []),
-      ...(memoryBytes > node.memoryBytes
-        ? [["bytes of memory", memoryBytes, node.memoryBytes]]
-        : []),
-      ...(storageBytes > node.storageBytes
-        ? [["bytes of disk", storageBytes, node.storageBytes]]
-        : []),
-    ];
+    const reserved = used.get(node.name) ?? NOTHING;
+    const capacity = capacityOf(node);
+    const over = DIMENSIONS.filter((dimension) => reserved[dimension] > capacity[dimension]);
     if (over.length === 0 || !isWanted(node.name)) return [];
     return [
       {
         code: "node.overcommitted",
         resource: `node/${node.name}`,
         nodeName: node.name,
-        expected: over.map(([what, , has]) => `at most ${has} ${what}`).join(", "),
-        found: over.map(([what, reserved]) => `${reserved} ${what} reserved`).join(", "),
+        expected: over.map((one) => `at most ${capacity[one]} ${UNITS[one]}`).join(", "),
+        found: over.map((one) => `${reserved[one]} ${UNITS[one]} reserved`).join(", "),
         keys: [nodes.key(node.name)],
       },
     ];

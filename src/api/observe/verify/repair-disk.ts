@@ -128,7 +128,7 @@ function growRecord(disk: BlockStorage, limitBytes: bigint): Repair {
       before: { ...reservationOf(disk), transactionId },
       after: storage,
     });
-    const settledStorage = api.inventory.settleStorage(nodeName, volumeId, storage);
+    const settledStorage = api.inventory.storages.settle(nodeName, volumeId, storage);
     await commit(tx, merge(held.put(blockStorages, name, after), settledStorage));
   };
 }

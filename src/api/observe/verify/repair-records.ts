@@ -15,7 +15,7 @@ import { reserveInterface, uniques } from "../../network/interface/interfaces.ts
 import { networks } from "../../network/network/collection.ts";
 import { getNetwork } from "../../network/network/network-record.ts";
 import type { ComputeReservation, StorageReservation } from "../../pool/inventory/collection.ts";
-import { release } from "../../pool/inventory/inventory.ts";
+import { release } from "../../pool/inventory/reservations.ts";
 import {
   changeCompute,
   changeStorage,
@@ -94,7 +94,7 @@ export function settleCompute(
   const after = { ...before, ...computeReservationOf(vm) };
   return async (tx) => {
     await tx.run(changeCompute, { nodeName, before, after });
-    await commit(tx, tx.context.api.inventory.settleCompute(nodeName, after));
+    await commit(tx, tx.context.api.inventory.computes.settle(nodeName, after.name, after));
   };
 }
 
@@ -108,7 +108,7 @@ export function settleStorage(
   const after = { ...before, ...storage };
   return async (tx) => {
     await tx.run(changeStorage, { nodeName, id, before, after });
-    await commit(tx, tx.context.api.inventory.settleStorage(nodeName, id, after));
+    await commit(tx, tx.context.api.inventory.storages.settle(nodeName, id, after));
   };
 }
 

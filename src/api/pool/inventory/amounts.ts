@@ -1,75 +1,165 @@
 import type { Node } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import type { ComputeReservation, Counted, StorageReservation } from "./collection.ts";
 
-/** What is asked of a node, or used on it. */
-export interface Amounts {
-  readonly cpuMilliCores: number;
-  readonly memoryBytes: bigint;
-  readonly storageBytes: bigint;
+/** What a node has of, in the order in which it is said what is lacking. */
+export const DIMENSIONS = ["cpuMilliCores", "memoryBytes", "storageBytes"] as const;
+export type Dimension = (typeof DIMENSIONS)[number];
+
+/** What a node has, what is used on it, or what is asked of it. */
+export type Amounts = Readonly<Record<Dimension, bigint>>;
+
+/** The same, rounded, for shares of it: quicker to reckon with. */
+export type Numbers = Readonly<Record<Dimension, number>>;
+
+/** What is asked for, and what it may grow to. */
+export interface Sizes {
+  readonly asked: Amounts;
+  readonly limits: Amounts;
 }
 
 /** A reservation as it is asked for: what it counts for depends on the node. */
 export type Uncounted<T> = Omit<T, "counted">;
 
-export const NOTHING: Amounts = { cpuMilliCores: 0, memoryBytes: 0n, storageBytes: 0n };
-
-export function sum(a: Amounts, b: Amounts): Amounts {
+function amounts(of: (dimension: Dimension) => bigint): Amounts {
   return {
-    cpuMilliCores: a.cpuMilliCores + b.cpuMilliCores,
-    memoryBytes: a.memoryBytes + b.memoryBytes,
-    storageBytes: a.storageBytes + b.storageBytes,
+    cpuMilliCores: of("cpuMilliCores"),
+    memoryBytes: of("memoryBytes"),
+    storageBytes: of("storageBytes"),
   };
 }
 
-export function negative({ cpuMilliCores, memoryBytes, storageBytes }: Amounts): Amounts {
+export const NOTHING = amounts(() => 0n);
+
+export function sum(a: Amounts, b: Amounts): Amounts {
+  return amounts((dimension) => a[dimension] + b[dimension]);
+}
+
+export function difference(a: Amounts, b: Amounts): Amounts {
+  return amounts((dimension) => a[dimension] - b[dimension]);
+}
+
+/** The larger of the two in each dimension. */
+export function largest(a: Amounts, b: Amounts): Amounts {
+  return amounts((dimension) => (a[dimension] > b[dimension] ? a[dimension] : b[dimension]));
+}
+
+export function capacityOf({
+  cpuMilliCores,
+  memoryBytes,
+  storageBytes,
+}: Pick<Node, Dimension>): Amounts {
+  return { cpuMilliCores: BigInt(cpuMilliCores), memoryBytes, storageBytes };
+}
+
+export function toNumbers({ cpuMilliCores, memoryBytes, storageBytes }: Amounts): Numbers {
   return {
-    cpuMilliCores: -cpuMilliCores,
-    memoryBytes: -memoryBytes,
-    storageBytes: -storageBytes,
+    cpuMilliCores: Number(cpuMilliCores),
+    memoryBytes: Number(memoryBytes),
+    storageBytes: Number(storageBytes),
+  };
+}
+
+/** As a record says it. */
+export function toCounted({ cpuMilliCores, memoryBytes, storageBytes }: Amounts): Counted {
+  return {
+    cpuMilliCores: Number(cpuMilliCores),
+    memoryBytes: memoryBytes.toString(),
+    storageBytes: storageBytes.toString(),
   };
 }
 
 export function toAmounts({ cpuMilliCores, memoryBytes, storageBytes }: Counted): Amounts {
   return {
-    cpuMilliCores,
+    cpuMilliCores: BigInt(cpuMilliCores),
     memoryBytes: BigInt(memoryBytes),
     storageBytes: BigInt(storageBytes),
   };
 }
 
-export function countCompute(
-  asked: Uncounted<ComputeReservation>,
-  { reserveLimits }: Node,
-): Counted {
+type Size<K extends keyof ComputeReservation | keyof StorageReservation> = Readonly<
+  Record<K, bigint | number | string>
+>;
+
+/** Processor and memory, of a request or a reservation. */
+export function computeSizes(
+  size: Size<
+    "requestCpuMilliCore" | "limitCpuMilliCore" | "requestMemoryBytes" | "limitMemoryBytes"
+  >,
+): Sizes {
   return {
-    cpuMilliCores: reserveLimits
-      ? Math.max(asked.requestCpuMilliCore, asked.limitCpuMilliCore)
-      : asked.requestCpuMilliCore,
-    memoryBytes: reserveLimits
-      ? larger(asked.requestMemoryBytes, asked.limitMemoryBytes)
-      : asked.requestMemoryBytes,
-    storageBytes: "0",
+    asked: {
+      ...NOTHING,
+      cpuMilliCores: BigInt(size.requestCpuMilliCore),
+      memoryBytes: BigInt(size.requestMemoryBytes),
+    },
+    limits: {
+      ...NOTHING,
+      cpuMilliCores: BigInt(size.limitCpuMilliCore),
+      memoryBytes: BigInt(size.limitMemoryBytes),
+    },
   };
 }
 
-export function countStorage(
-  asked: Uncounted<StorageReservation>,
-  { reserveLimits }: Node,
-): Counted {
-  const storageBytes = reserveLimits
-    ? larger(asked.requestBytes, asked.limitBytes)
-    : asked.requestBytes;
-  return { cpuMilliCores: 0, memoryBytes: "0", storageBytes };
-}
-
-export function largest(a: Counted, b: Counted): Counted {
+/** Bytes of disk, of a request or a reservation. */
+export function storageSizes(size: Size<"requestBytes" | "limitBytes">): Sizes {
   return {
-    cpuMilliCores: Math.max(a.cpuMilliCores, b.cpuMilliCores),
-    memoryBytes: larger(a.memoryBytes, b.memoryBytes),
-    storageBytes: larger(a.storageBytes, b.storageBytes),
+    asked: { ...NOTHING, storageBytes: BigInt(size.requestBytes) },
+    limits: { ...NOTHING, storageBytes: BigInt(size.limitBytes) },
   };
 }
 
-function larger(a: string, b: string): string {
-  return BigInt(a) > BigInt(b) ? a : b;
+/** What something of these sizes takes from a node: what it asks for, or its limits if they are reserved there. */
+export function countedOn(
+  { reserveLimits }: Pick<Node, "reserveLimits">,
+  { asked, limits }: Sizes,
+): Amounts {
+  return reserveLimits ? largest(asked, limits) : asked;
+}
+
+/** As clients and messages call it. */
+const FIELDS: Readonly<Record<Dimension, string>> = {
+  cpuMilliCores: "cpu_milli_core",
+  memoryBytes: "memory_bytes",
+  storageBytes: "storage_bytes",
+};
+
+/** For whether all nodes fit at each choice of one: without a loop over the dimensions it takes a third. */
+function fits(capacity: Amounts, used: Amounts, asked: Amounts): boolean {
+  return (
+    isWithin(capacity.cpuMilliCores, used.cpuMilliCores, asked.cpuMilliCores) &&
+    isWithin(capacity.memoryBytes, used.memoryBytes, asked.memoryBytes) &&
+    isWithin(capacity.storageBytes, used.storageBytes, asked.storageBytes)
+  );
+}
+
+function isWithin(capacity: bigint, used: bigint, asked: bigint): boolean {
+  return asked <= 0n || used + asked <= capacity;
+}
+
+/** The largest share of what was asked that would be in use. */
+export function shareAfter(capacity: Numbers, used: Numbers, asked: Numbers): number {
+  return Math.max(
+    share(capacity.cpuMilliCores, used.cpuMilliCores, asked.cpuMilliCores),
+    share(capacity.memoryBytes, used.memoryBytes, asked.memoryBytes),
+    share(capacity.storageBytes, used.storageBytes, asked.storageBytes),
+  );
+}
+
+function share(capacity: number, used: number, asked: number): number {
+  return asked > 0 ? (used + asked) / capacity : 0;
+}
+
+/** What is lacking where `used` of `capacity` is used, in words; undefined if it fits. */
+export function whyNot(
+  { capacity, used }: { readonly capacity: Amounts; readonly used: Amounts },
+  asked: Amounts,
+): string | undefined {
+  if (fits(capacity, used, asked)) return undefined;
+  for (const dimension of DIMENSIONS) {
+    const wanted = asked[dimension];
+    const free = capacity[dimension] - used[dimension];
+    if (wanted <= 0n || wanted <= free) continue;
+    return `${FIELDS[dimension]}: ${free} of ${capacity[dimension]} free, ${wanted} requested`;
+  }
+  return undefined;
 }

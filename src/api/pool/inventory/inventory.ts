@@ -1,4 +1,4 @@
-import { type Collection, put, putNew, remove, unchanged } from "../../../datastore/collection.ts";
+import { type Collection, put, unchanged } from "../../../datastore/collection.ts";
 import {
   ConflictError,
   caughtUp,
@@ -9,21 +9,22 @@ import {
 import type { Stored } from "../../../datastore/records.ts";
 import type { Node } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import type { Clock } from "../../../util/clock.ts";
-import { N0Error, notFound } from "../../../util/errors.ts";
+import { notFound } from "../../../util/errors.ts";
 import { newKeyedMutex } from "../../../util/keyed-mutex.ts";
 import type { WriteBatch } from "../../core/context.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import { heartbeats, nodes } from "../node/collection.ts";
 import {
   type Amounts,
-  countCompute,
-  countStorage,
-  largest,
+  capacityOf,
+  computeSizes,
+  difference,
   NOTHING,
-  negative,
+  type Numbers,
+  storageSizes,
   sum,
   toAmounts,
-  type Uncounted,
+  toNumbers,
 } from "./amounts.ts";
 import {
   allocations,
@@ -33,10 +34,12 @@ import {
   type StorageReservation,
   storages,
 } from "./collection.ts";
+import { Reservations } from "./reservations.ts";
 
 /** A node whose agent is silent for longer than this is NOT_READY. */
 export const SILENCE_MS = 15_000;
 const CONFLICTS_MAX = 16;
+const NONE = toNumbers(NOTHING);
 
 export interface NodeView {
   readonly node: Node;
@@ -45,13 +48,22 @@ export interface NodeView {
   readonly returns: number;
   /** Milliseconds since the epoch; undefined when it was never heard. */
   readonly heardAtMs: number | undefined;
+  readonly capacity: Amounts;
   readonly used: Amounts;
+  readonly numbers: Shared;
+}
+
+/** What shares of a node are reckoned from, for all nodes at each choice of one. */
+interface Shared {
+  readonly capacity: Numbers;
+  readonly used: Numbers;
 }
 
 /** What is known of a node, in one place: choosing a node looks at all of them. */
 interface Entry {
   /** Undefined while there is no such node, or no longer. */
   node: Node | undefined;
+  capacity: Amounts;
   heardAtMs: number | undefined;
   /** The same on this process's own clock, which nobody sets: what is silence is told by it. */
   heardAtMonotonicMs: number;
@@ -59,8 +71,10 @@ interface Entry {
   used: Amounts;
   /** Of requests that are about to reserve. */
   held: Amounts;
-  /** Both, kept up to date with them. */
+  /** Both, kept up to date with them, as the numbers are. */
   usedAndHeld: Amounts;
+  numbers: Shared;
+  numbersWithHolds: Shared;
   /** Revision of the allocation record that `used` is the sum for. */
   revision: number;
 }
@@ -70,6 +84,8 @@ interface Entry {
  * watching them; a reservation is written on the condition that no other came in between.
  */
 export class Inventory implements Disposable {
+  readonly computes: Reservations<ComputeReservation>;
+  readonly storages: Reservations<StorageReservation>;
   readonly #datastore: Datastore;
   readonly #clock: Clock;
   readonly #mirrors = new DisposableStack();
@@ -77,12 +93,12 @@ export class Inventory implements Disposable {
   readonly #listeners = new Set<(nodeName: string) => void>();
   /** Makes those of this process wait instead of colliding; the condition is what makes it safe. */
   readonly #mutex = newKeyedMutex();
-  #computes!: Mirror<ComputeReservation>;
-  #storages!: Mirror<StorageReservation>;
 
   private constructor(datastore: Datastore, clock: Clock) {
     this.#datastore = datastore;
     this.#clock = clock;
+    this.computes = new Reservations(this, datastore, { of: computes, sizes: computeSizes });
+    this.storages = new Reservations(this, datastore, { of: storages, sizes: storageSizes });
   }
 
   static async open(datastore: Datastore, clock: Clock): Promise<Inventory> {
@@ -91,7 +107,10 @@ export class Inventory implements Disposable {
     const keep = use.bind(inventory.#mirrors);
     keep(
       await Mirror.open(datastore, nodes, (key, _before, after) => {
-        inventory.#entryOf(nodes, key).node = after?.value;
+        const entry = inventory.#entryOf(nodes, key);
+        entry.node = after?.value;
+        entry.capacity = after === undefined ? NOTHING : capacityOf(after.value);
+        recount(entry);
       }),
     );
     keep(
@@ -109,11 +128,11 @@ export class Inventory implements Disposable {
         const entry = inventory.#entryOf(of, key);
         const counted = (of: Stored<T> | undefined) =>
           of === undefined ? NOTHING : toAmounts(of.value.counted);
-        entry.used = sum(sum(entry.used, negative(counted(before))), counted(after));
-        entry.usedAndHeld = sum(entry.used, entry.held);
+        entry.used = sum(difference(entry.used, counted(before)), counted(after));
+        recount(entry);
       });
-    inventory.#computes = keep(await add(computes));
-    inventory.#storages = keep(await add(storages));
+    keep(await add(computes));
+    keep(await add(storages));
     keep(
       await Mirror.open(datastore, allocations, (key, _before, after) => {
         inventory.#entryOf(allocations, key).revision = after?.revision ?? 0;
@@ -134,7 +153,7 @@ export class Inventory implements Disposable {
   find(nodeName: string): NodeView | undefined {
     const entry = this.#entries.get(nodeName);
     if (entry?.node === undefined) return undefined;
-    return this.#view(entry, entry.node, entry.used, this.#clock.monotonicMs());
+    return viewOf(entry, entry.node, false, this.#clock.monotonicMs());
   }
 
   get(nodeName: string): NodeView {
@@ -144,12 +163,12 @@ export class Inventory implements Disposable {
   }
 
   views(): NodeView[] {
-    return this.#viewAll(({ used }) => used);
+    return this.#viewAll(false);
   }
 
   /** As `views`, with what other requests are about to reserve counted in: for choosing a node. */
   viewsWithHolds(): NodeView[] {
-    return this.#viewAll(({ usedAndHeld }) => usedAndHeld);
+    return this.#viewAll(true);
   }
 
   /** Calls `listener` with the name of each node that is made or changed from here on. */
@@ -161,15 +180,15 @@ export class Inventory implements Disposable {
   /** Until it is disposed of, others that choose a node count `asked` as used there. Nothing rests on it. */
   hold(nodeName: string, asked: Amounts): Disposable {
     const entry = this.#entry(nodeName);
-    const add = (amounts: Amounts) => {
-      entry.held = sum(entry.held, amounts);
-      entry.usedAndHeld = sum(entry.used, entry.held);
+    const setHeld = (held: Amounts) => {
+      entry.held = held;
+      recount(entry);
     };
-    add(asked);
+    setHeld(sum(entry.held, asked));
     let isHeld = true;
     return {
       [Symbol.dispose]: () => {
-        if (isHeld) add(negative(asked));
+        if (isHeld) setHeld(difference(entry.held, asked));
         isHeld = false;
       },
     };
@@ -180,140 +199,15 @@ export class Inventory implements Disposable {
     return this.#entries.get(nodeName)?.revision ?? 0;
   }
 
-  /**
-   * Reserves processor and memory. Success if this transaction has done so before.
-   *
-   * @throws N0Error `not_found` for the node, `already_exists` for the compute, `resource_exhausted`.
-   */
-  async reserveCompute(
-    nodeName: string,
-    asked: Uncounted<ComputeReservation>,
-    write: WriteBatch,
-  ): Promise<void> {
-    const { node } = this.get(nodeName);
-    const counted = countCompute(asked, node);
-    await this.#reserve(computes, nodeName, asked.name, { ...asked, counted }, write);
-  }
-
-  /** As `reserveCompute`, for bytes of disk; `id` is what it is kept under. */
-  async reserveStorage(
-    nodeName: string,
-    id: string,
-    asked: Uncounted<StorageReservation>,
-    write: WriteBatch,
-  ): Promise<void> {
-    const { node } = this.get(nodeName);
-    const counted = countStorage(asked, node);
-    await this.#reserve(storages, nodeName, id, { ...asked, counted }, write);
-  }
-
-  /**
-   * Replaces a reservation, if what it takes more fits. It goes on counting for at least `before`, so that
-   * going back to that needs nothing; `settleCompute` gives back what it takes less.
-   */
-  async changeCompute(
-    nodeName: string,
-    asked: Uncounted<ComputeReservation>,
-    before: Uncounted<ComputeReservation>,
-    write: WriteBatch,
-  ): Promise<void> {
-    const { node } = this.get(nodeName);
-    const counted = largest(countCompute(asked, node), countCompute(before, node));
-    const changed = { ...asked, counted };
-    await this.#change(computes, this.#computes, nodeName, asked.name, changed, write);
-  }
-
-  /** As `changeCompute`, for bytes of disk. */
-  async changeStorage(
-    nodeName: string,
-    id: string,
-    asked: Uncounted<StorageReservation>,
-    before: Uncounted<StorageReservation>,
-    write: WriteBatch,
-  ): Promise<void> {
-    const { node } = this.get(nodeName);
-    const counted = largest(countStorage(asked, node), countStorage(before, node));
-    await this.#change(storages, this.#storages, nodeName, id, { ...asked, counted }, write);
-  }
-
-  /** Part of the batch that makes a change final: from here it counts for what it is. */
-  settleCompute(nodeName: string, asked: Uncounted<ComputeReservation>): Writes {
-    const counted = countCompute(asked, this.get(nodeName).node);
-    const settled = put(computes, [nodeName, asked.name], { ...asked, counted });
-    return merge(settled, put(allocations, [nodeName], {}));
-  }
-
-  /** As `settleCompute`, for bytes of disk. */
-  settleStorage(nodeName: string, id: string, asked: Uncounted<StorageReservation>): Writes {
-    const counted = countStorage(asked, this.get(nodeName).node);
-    const settled = put(storages, [nodeName, id], { ...asked, counted });
-    return merge(settled, put(allocations, [nodeName], {}));
-  }
-
-  /** Removes what this transaction reserved; somebody else's under the same name stays. */
-  async undoReserve<T extends ComputeReservation | StorageReservation>(
-    of: Collection<T>,
-    nodeName: string,
-    id: string,
-    transactionId: string,
-  ): Promise<void> {
-    const entry = await this.#datastore.get(of.key(nodeName, id));
-    if (entry === undefined || of.decode(entry.value).transactionId !== transactionId) return;
-    await this.#datastore.batch(release(of, nodeName, id));
-  }
-
   [Symbol.dispose](): void {
     this.#mirrors.dispose();
   }
 
-  async #reserve<T extends ComputeReservation | StorageReservation>(
-    of: Collection<T>,
-    nodeName: string,
-    id: string,
-    reservation: T,
-    write: WriteBatch,
-  ): Promise<void> {
-    await this.#onAllocation(nodeName, write, async () => {
-      const present = await this.#datastore.get(of.key(nodeName, id));
-      if (present !== undefined) {
-        if (of.decode(present.value).transactionId === reservation.transactionId) return {};
-        throw new N0Error(
-          "already_exists",
-          `${of.prefix.slice(0, -1)} "${reservation.name}" is already reserved on node "${nodeName}"`,
-          { resource: `node/${nodeName}` },
-        );
-      }
-      throwUnlessFits(this.get(nodeName), toAmounts(reservation.counted));
-      return putNew(of, [nodeName, id], reservation);
-    });
-  }
-
-  async #change<T extends ComputeReservation | StorageReservation>(
-    of: Collection<T>,
-    mirror: Mirror<T>,
-    nodeName: string,
-    id: string,
-    changed: T,
-    write: WriteBatch,
-  ): Promise<void> {
-    await this.#onAllocation(nodeName, write, () => {
-      const present = mirror.get(nodeName, id)?.value.counted;
-      const before = present === undefined ? NOTHING : toAmounts(present);
-      const after = toAmounts(changed.counted);
-      throwUnlessFits(this.get(nodeName), {
-        cpuMilliCores: after.cpuMilliCores - before.cpuMilliCores,
-        memoryBytes: after.memoryBytes - before.memoryBytes,
-        storageBytes: after.storageBytes - before.storageBytes,
-      });
-      return put(of, [nodeName, id], changed);
-    });
-  }
-
-  /** Writes what `plan` answers, on the condition that the node's allocation is as `plan` saw it. */
-  async #onAllocation(
+  /** For reservations. Writes what `plan` answers, on the condition that the node's allocation is as `plan` saw it. */
+  async onAllocation(
     nodeName: string,
     write: WriteBatch,
-    plan: () => Writes | Promise<Writes>,
+    plan: () => Promise<Writes>,
   ): Promise<void> {
     await this.#mutex.run(nodeName, async () => {
       for (let conflicts = 0; ; conflicts++) {
@@ -347,12 +241,15 @@ export class Inventory implements Disposable {
     if (entry === undefined) {
       entry = {
         node: undefined,
+        capacity: NOTHING,
         heardAtMs: undefined,
         heardAtMonotonicMs: 0,
         returns: 0,
         used: NOTHING,
         held: NOTHING,
         usedAndHeld: NOTHING,
+        numbers: { capacity: NONE, used: NONE },
+        numbersWithHolds: { capacity: NONE, used: NONE },
         revision: 0,
       };
       this.#entries.set(nodeName, entry);
@@ -360,20 +257,34 @@ export class Inventory implements Disposable {
     return entry;
   }
 
-  #viewAll(usedOf: (entry: Entry) => Amounts): NodeView[] {
+  #viewAll(withHolds: boolean): NodeView[] {
     const monotonicMs = this.#clock.monotonicMs();
     const views: NodeView[] = [];
     for (const entry of this.#entries.values()) {
       const { node } = entry;
-      if (node !== undefined) views.push(this.#view(entry, node, usedOf(entry), monotonicMs));
+      if (node !== undefined) views.push(viewOf(entry, node, withHolds, monotonicMs));
     }
     return views;
   }
+}
 
-  #view(entry: Entry, node: Node, used: Amounts, monotonicMs: number): NodeView {
-    const { heardAtMs, returns } = entry;
-    return { node, heardAtMs, isReady: isReady(entry, monotonicMs), returns, used };
-  }
+function recount(entry: Entry): void {
+  const capacity = toNumbers(entry.capacity);
+  entry.usedAndHeld = sum(entry.used, entry.held);
+  entry.numbers = { capacity, used: toNumbers(entry.used) };
+  entry.numbersWithHolds = { capacity, used: toNumbers(entry.usedAndHeld) };
+}
+
+function viewOf(entry: Entry, node: Node, withHolds: boolean, monotonicMs: number): NodeView {
+  return {
+    node,
+    isReady: isReady(entry, monotonicMs),
+    returns: entry.returns,
+    heardAtMs: entry.heardAtMs,
+    capacity: entry.capacity,
+    used: withHolds ? entry.usedAndHeld : entry.used,
+    numbers: withHolds ? entry.numbersWithHolds : entry.numbers,
+  };
 }
 
 function isReady(
@@ -381,37 +292,4 @@ function isReady(
   monotonicMs: number,
 ): boolean {
   return heardAtMs !== undefined && monotonicMs - heardAtMonotonicMs <= SILENCE_MS;
-}
-
-/** Removes a reservation, as part of a batch. */
-export function release<T>(of: Collection<T>, nodeName: string, id: string): Writes {
-  return merge(remove(of, nodeName, id), put(allocations, [nodeName], {}));
-}
-
-/** What is lacking on the node, in words; undefined if it fits. */
-export function whyNot({ node, used }: NodeView, asked: Amounts): string | undefined {
-  const { cpuMilliCores, memoryBytes, storageBytes } = node;
-  const freeCpu = cpuMilliCores - used.cpuMilliCores;
-  if (asked.cpuMilliCores > 0 && asked.cpuMilliCores > freeCpu)
-    return lack("cpu_milli_core", cpuMilliCores, freeCpu, asked.cpuMilliCores);
-  const freeMemory = memoryBytes - used.memoryBytes;
-  if (asked.memoryBytes > 0n && asked.memoryBytes > freeMemory)
-    return lack("memory_bytes", memoryBytes, freeMemory, asked.memoryBytes);
-  if (asked.storageBytes <= 0n) return undefined;
-  const freeStorage = storageBytes - used.storageBytes;
-  if (asked.storageBytes > freeStorage)
-    return lack("storage_bytes", storageBytes, freeStorage, asked.storageBytes);
-  return undefined;
-}
-
-function lack<T extends number | bigint>(field: string, all: T, free: T, requested: T): string {
-  return `${field}: ${free} of ${all} free, ${requested} requested`;
-}
-
-function throwUnlessFits(view: NodeView, asked: Amounts): void {
-  const reason = whyNot(view, asked);
-  if (reason === undefined) return;
-  throw new N0Error("resource_exhausted", `node "${view.node.name}" has no room: ${reason}`, {
-    resource: `node/${view.node.name}`,
-  });
 }

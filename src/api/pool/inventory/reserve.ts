@@ -17,14 +17,15 @@ import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import type { Api } from "../context.ts";
 import { toWire } from "../node/node-record.ts";
-import { computeWish, schedule, storageWish } from "../schedule/schedule.ts";
+import { schedule } from "../schedule/schedule.ts";
+import { computeSizes, storageSizes } from "./amounts.ts";
 import {
   type ComputeReservation,
   computes,
   type StorageReservation,
   storages,
 } from "./collection.ts";
-import { release } from "./inventory.ts";
+import { release } from "./reservations.ts";
 import {
   reserveCompute as reserveComputeStep,
   reserveStorage as reserveStorageStep,
@@ -40,7 +41,7 @@ type StorageAsk = Pick<ReserveStorageRequest, "requestBytes" | "limitBytes">;
 export async function scheduleCompute(api: Api, request: ScheduleComputeRequest): Promise<Node> {
   checkCompute(request);
   const what = `compute "${request.computeName}"`;
-  const nodeName = schedule(api.inventory.views(), { what, ...computeWish(request) });
+  const nodeName = schedule(api.inventory.views(), { what, ...computeSizes(request) });
   return await toWire(api, api.inventory.get(nodeName).node);
 }
 
@@ -48,7 +49,7 @@ export async function scheduleCompute(api: Api, request: ScheduleComputeRequest)
 export async function scheduleStorage(api: Api, request: ScheduleStorageRequest): Promise<Node> {
   checkStorage(request);
   const what = `storage "${request.storageName}"`;
-  const nodeName = schedule(api.inventory.views(), { what, ...storageWish(request) });
+  const nodeName = schedule(api.inventory.views(), { what, ...storageSizes(request) });
   return await toWire(api, api.inventory.get(nodeName).node);
 }
 

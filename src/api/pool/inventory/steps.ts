@@ -1,11 +1,6 @@
 import type { SagaRecordStep } from "../context.ts";
 import type { Uncounted } from "./amounts.ts";
-import {
-  type ComputeReservation,
-  computes,
-  type StorageReservation,
-  storages,
-} from "./collection.ts";
+import type { ComputeReservation, StorageReservation } from "./collection.ts";
 
 type ComputeAsked = Omit<Uncounted<ComputeReservation>, "transactionId">;
 type StorageAsked = Omit<Uncounted<StorageReservation>, "transactionId">;
@@ -15,10 +10,15 @@ export type ReserveCompute = { readonly nodeName: string; readonly compute: Comp
 export const reserveCompute: SagaRecordStep<ReserveCompute> = {
   name: "node.reserve_compute",
   async writeRecords({ api }, { nodeName, compute }, { transactionId }, write) {
-    await api.inventory.reserveCompute(nodeName, { ...compute, transactionId }, write);
+    await api.inventory.computes.reserve(
+      nodeName,
+      compute.name,
+      { ...compute, transactionId },
+      write,
+    );
   },
   async undo({ api }, { nodeName, compute }, { transactionId }) {
-    await api.inventory.undoReserve(computes, nodeName, compute.name, transactionId);
+    await api.inventory.computes.undo(nodeName, compute.name, transactionId);
   },
 };
 
@@ -32,10 +32,10 @@ export type ReserveStorage = {
 export const reserveStorage: SagaRecordStep<ReserveStorage> = {
   name: "node.reserve_storage",
   async writeRecords({ api }, { nodeName, id, storage }, { transactionId }, write) {
-    await api.inventory.reserveStorage(nodeName, id, { ...storage, transactionId }, write);
+    await api.inventory.storages.reserve(nodeName, id, { ...storage, transactionId }, write);
   },
   async undo({ api }, { nodeName, id }, { transactionId }) {
-    await api.inventory.undoReserve(storages, nodeName, id, transactionId);
+    await api.inventory.storages.undo(nodeName, id, transactionId);
   },
 };
 
@@ -49,10 +49,11 @@ type Change<T> = {
 export const changeCompute: SagaRecordStep<Change<Uncounted<ComputeReservation>>> = {
   name: "node.change_compute",
   async writeRecords({ api }, { nodeName, before, after }, _scope, write) {
-    await api.inventory.changeCompute(nodeName, after, before, write);
+    await api.inventory.computes.change(nodeName, after.name, { before, after }, write);
   },
   async undo({ api }, { nodeName, before }) {
-    await api.inventory.changeCompute(nodeName, before, before, (writes) =>
+    const back = { before, after: before };
+    await api.inventory.computes.change(nodeName, before.name, back, (writes) =>
       api.datastore.batch(writes),
     );
   },
@@ -63,10 +64,11 @@ export const changeStorage: SagaRecordStep<
 > = {
   name: "node.change_storage",
   async writeRecords({ api }, { nodeName, id, before, after }, _scope, write) {
-    await api.inventory.changeStorage(nodeName, id, after, before, write);
+    await api.inventory.storages.change(nodeName, id, { before, after }, write);
   },
   async undo({ api }, { nodeName, id, before }) {
-    await api.inventory.changeStorage(nodeName, id, before, before, (writes) =>
+    const back = { before, after: before };
+    await api.inventory.storages.change(nodeName, id, back, (writes) =>
       api.datastore.batch(writes),
     );
   },

@@ -34,14 +34,14 @@ test("200 reservations at once never exceed the node, and fill it", async () => 
 
   // What is counted is what is reserved: nothing more fits, and after all are released everything does.
   const used = () => world.usedOn("n");
-  expect(await used()).toMatchObject({ cpuMilliCores: 50_000, memoryBytes: 1600n * MiB });
+  expect(await used()).toMatchObject({ cpuMilliCores: 50_000n, memoryBytes: 1600n * MiB });
   const { reservedComputes } = await world.nodes.getNode({ name: "n" });
   await Promise.all(
     Object.keys(reservedComputes).map((computeName) =>
       world.nodes.releaseCompute({ nodeName: "n", computeName }),
     ),
   );
-  expect(await used()).toMatchObject({ cpuMilliCores: 0, memoryBytes: 0n, storageBytes: 0n });
+  expect(await used()).toMatchObject({ cpuMilliCores: 0n, memoryBytes: 0n, storageBytes: 0n });
   expect(await totals(world, "n")).toMatchObject({ computes: 0 });
 });
 

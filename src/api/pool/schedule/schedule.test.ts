@@ -61,7 +61,21 @@ test("each node is said why it does not fit", async () => {
   const storageRefusal = await refused(
     world.nodes.scheduleStorage({ ...storage, requestBytes: 8192n * GiB, limitBytes: 0n }),
   );
+  expect(storageRefusal.message).toContain("(2 without room)");
   expect(storageRefusal.message).toMatch(/node-1: storage_bytes: .*; node-2: storage_bytes: /);
+});
+
+test("a refusal says how many nodes were left out for what", async () => {
+  const clock = newShiftingClock();
+  await using world = await newWorld({ nodeCount: 3, clock });
+  clock.shiftMs(15_001);
+  await world.nodes.heartbeatNode({ name: "node-3" });
+  const refusal = await refused(
+    world.nodes.scheduleStorage({ ...storage, requestBytes: 8192n * GiB, limitBytes: 0n }),
+  );
+  expect(refusal.message).toContain(
+    'no node fits storage "s" (2 NOT_READY, 1 without room): node-1: NOT_READY; node-2: NOT_READY; node-3: storage_bytes: ',
+  );
 });
 
 test("where there is no node, one is asked for", async () => {
@@ -87,7 +101,9 @@ test("a node that is not heard for 15 s is NOT_READY and gets nothing", async ()
 
   clock.shiftMs(15_001);
   const refusal = await refused(world.nodes.scheduleCompute(compute));
-  expect(refusal.message).toContain("node-1: NOT_READY; node-2: NOT_READY");
+  expect(refusal.message).toContain(
+    'compute "c" (2 NOT_READY): node-1: NOT_READY; node-2: NOT_READY',
+  );
   await world.nodes.heartbeatNode({ name: "node-1" });
   expect((await world.nodes.scheduleCompute(compute)).name).toBe("node-1");
 });

@@ -13,8 +13,9 @@ import {
 } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
+import { countedOn, storageSizes } from "../../pool/inventory/amounts.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
-import { countedOn, requestedNode, schedule, storageWish } from "../../pool/schedule/schedule.ts";
+import { requestedNode, schedule } from "../../pool/schedule/schedule.ts";
 import type { Api, Tx } from "../context.ts";
 import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./block-storage-record.ts";
 import { blockStorages } from "./collection.ts";
@@ -101,7 +102,7 @@ async function findReplaced(api: Api, name: string): Promise<BlockStorage | unde
 }
 
 function place(api: Api, request: MakeRequest): Disposable & { readonly nodeName: string } {
-  const wish = storageWish(request);
+  const wish = storageSizes(request);
   const what = `block storage "${request.name}"`;
   const wanted = requestedNode(api.inventory, what, request, REQUEST_NODE_OF_BLOCK_STORAGE);
   const nodeName = schedule(api.inventory.viewsWithHolds(), {

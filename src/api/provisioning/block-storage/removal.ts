@@ -5,7 +5,7 @@ import { type Later, later, type Retriable } from "../../../transaction/step.ts"
 import type { SagaContext, Tx } from "../../core/context.ts";
 import { stepNode } from "../../core/saga/node-step.ts";
 import { storages } from "../../pool/inventory/collection.ts";
-import { release } from "../../pool/inventory/inventory.ts";
+import { release } from "../../pool/inventory/reservations.ts";
 import { ownerOf } from "./block-storage-record.ts";
 import { overlays, replicas } from "./collection.ts";
 import { removeVolumeLater } from "./volume-steps.ts";

@@ -16,9 +16,10 @@ import type { Call } from "../../core/context.ts";
 import { maskOf } from "../../core/field-mask.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
+import { storageSizes } from "../../pool/inventory/amounts.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
-import { schedule, storageWish } from "../../pool/schedule/schedule.ts";
+import { schedule } from "../../pool/schedule/schedule.ts";
 import type { Api, Tx } from "../context.ts";
 import { virtualMachines } from "../virtual-machine/collection.ts";
 import {
@@ -124,7 +125,7 @@ async function grow(
   });
   await growFile(tx, after, before.limitBytes);
   const { held } = tx.context;
-  const reserved = api.inventory.settleStorage(nodeName, volumeId, storage);
+  const reserved = api.inventory.storages.settle(nodeName, volumeId, storage);
   return await tx.answer(after, held.put(blockStorages, name, after), reserved);
 }
 
@@ -158,7 +159,7 @@ async function move(
   const { name, nodeName, volumeId, baseVolumeId } = before;
   schedule(api.inventory.views(), {
     what: `block storage "${name}"`,
-    ...storageWish(after),
+    ...storageSizes(after),
     nodeName: target,
   });
   const movedId = `${name}.${api.random.uuid().replaceAll("-", "").slice(0, 12)}`;

@@ -13,8 +13,9 @@ import { uuidV5 } from "../../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { computeSizes, countedOn } from "../../pool/inventory/amounts.ts";
 import { reserveCompute } from "../../pool/inventory/steps.ts";
-import { computeWish, countedOn, requestedNode, schedule } from "../../pool/schedule/schedule.ts";
+import { requestedNode, schedule } from "../../pool/schedule/schedule.ts";
 import { blockStorages } from "../block-storage/collection.ts";
 import type { Api, Tx } from "../context.ts";
 import { claim, getClaimable } from "./claims.ts";
@@ -127,7 +128,7 @@ function place(
       },
     );
   }
-  const wish = computeWish(request);
+  const wish = computeSizes(request);
   const only = first?.nodeName ?? wanted;
   const nodeName = schedule(api.inventory.viewsWithHolds(), {
     what,

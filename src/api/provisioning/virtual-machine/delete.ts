@@ -12,7 +12,7 @@ import { DONE } from "../../core/saga/tx.ts";
 import { interfaces } from "../../network/interface/collection.ts";
 import { releaseInterface } from "../../network/interface/interfaces.ts";
 import { computes } from "../../pool/inventory/collection.ts";
-import { release } from "../../pool/inventory/inventory.ts";
+import { release } from "../../pool/inventory/reservations.ts";
 import { settled as settledDisk } from "../block-storage/block-storage-record.ts";
 import { blockStorages } from "../block-storage/collection.ts";
 import type { Api, SagaContext } from "../context.ts";

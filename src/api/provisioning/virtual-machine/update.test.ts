@@ -110,7 +110,7 @@ test("hardware changes when it is shut down, with what is reserved and the domai
   const smaller = { name, requestCpuMilliCore: 50, limitMemoryBytes: GiB };
   await world.virtualMachines.updateVirtualMachine(smaller);
   expect(await world.usedOn("node-1")).toMatchObject({
-    cpuMilliCores: 50,
+    cpuMilliCores: 50n,
     memoryBytes: GiB,
   });
   await world.virtualMachines.bootVirtualMachine({ name });
@@ -195,7 +195,7 @@ test("a change to a smaller size that fails finds what it had, though others ask
   await world.nodes.applyNode({
     name: "node-1",
     address: "node-1:20181",
-    cpuMilliCores,
+    cpuMilliCores: Number(cpuMilliCores),
     memoryBytes: 2n * memoryBytes,
     storageBytes: 100n * GiB,
   });

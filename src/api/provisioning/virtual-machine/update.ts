@@ -180,7 +180,7 @@ async function changeHardware(
     virtualMachines,
     name,
     final,
-    api.inventory.settleCompute(nodeName, compute),
+    api.inventory.computes.settle(nodeName, compute.name, compute),
     ...unclaimed,
     ...taps.map((tap) => later(removeTapLater, tap)),
   );
