@@ -11,12 +11,14 @@ import { datastoreJournal } from "../src/datastore/datastore-journal.ts";
 import type { HeldObjects } from "../src/datastore/held-objects.ts";
 import { LockTable } from "../src/datastore/lock-table.ts";
 import { Records } from "../src/datastore/records.ts";
+import { DatastoreSessions } from "../src/datastore/sessions.ts";
 import { type RunOptions, TransactionEngine } from "../src/transaction/engine.ts";
 import { type Faults, noFaults } from "../src/transaction/faults.ts";
 import type { Journal, StepRow, TransactionHeader } from "../src/transaction/journal.ts";
 import type { Locks } from "../src/transaction/locks.ts";
 import { StepRegistry } from "../src/transaction/registry.ts";
 import { later, type Retriable, type Step } from "../src/transaction/step.ts";
+import type { TakeOver } from "../src/transaction/taking-over.ts";
 import type { Transaction } from "../src/transaction/transaction.ts";
 import { type Clock, systemClock } from "../src/util/clock.ts";
 import { N0Error } from "../src/util/errors.ts";
@@ -121,6 +123,8 @@ export interface ToyOptions {
   readonly open: () => Datastore;
   readonly clock?: Clock;
   readonly openMax?: number;
+  /** What other processes have as well, that share the datastore. */
+  readonly shared?: { readonly locks: LockTable; readonly node: ToyNode };
   /** In place of those of the same name. */
   readonly steps?: readonly ToyStep[];
   readonly retriables?: readonly ToyRetriable[];
@@ -142,6 +146,7 @@ export interface ToyWorld extends AsyncDisposable {
   readonly datastore: Datastore;
   readonly engine: TransactionEngine<ToyContext, Writes>;
   readonly locks: Locks<HeldObjects>;
+  readonly sessions: DatastoreSessions;
   /** Every change of a header that the engine told of. */
   readonly changes: readonly TransactionHeader[];
   faults: Faults;
@@ -154,6 +159,10 @@ export interface ToyWorld extends AsyncDisposable {
   stop(): Promise<void>;
   /** As if the process had died and another had come. Recovers; `engine.settled()` waits for it. */
   restart(faults?: Faults): Promise<number>;
+  /** Takes over what sessions that have ended left open. */
+  recover(): Promise<number>;
+  /** Takes one up again that needs an operator. */
+  retry(id: string): Promise<unknown>;
   headers(): Promise<readonly TransactionHeader[]>;
   journal(): Journal<Writes>;
   lastSteps(): Promise<readonly StepRow[]>;
@@ -172,6 +181,16 @@ export async function toySaga(tx: ToyTransaction, name: string, { step, retriabl
   return name;
 }
 
+export function newToyNode(): ToyNode {
+  return {
+    things: new Map([["other", "somebody"]]),
+    drafts: new Map([["other", "somebody"]]),
+    announced: new Set(["other"]),
+    log: [],
+    trouble: () => {},
+  };
+}
+
 /** With somebody else's thing, slot and draft in it. */
 export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
   const { open, saga = toySaga, wrapJournal = (same) => same } = options;
@@ -183,21 +202,21 @@ export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
   const registry = new StepRegistry<ToyContext>()
     .add(...[takeSlot, makeThing, paintThing].map(steps.step))
     .addRetriable(...[sweepDraft, announce].map(steps.retriable));
-  const node: ToyNode = {
-    things: new Map([["other", "somebody"]]),
-    drafts: new Map([["other", "somebody"]]),
-    announced: new Set(["other"]),
-    log: [],
-    trouble: () => {},
-  };
+  const node: ToyNode = options.shared?.node ?? newToyNode();
   const changes: TransactionHeader[] = [];
 
-  function start() {
+  async function start() {
     const shutdown = new AbortController();
     const datastore = open();
+    const id = systemRandom.uuid();
+    const isAlone = options.shared === undefined;
+    const sessions = await DatastoreSessions.start({ datastore, clock, id, isAlone });
+    const locks = (options.shared?.locks ?? new LockTable()).of(id);
     const engine = new TransactionEngine<ToyContext, Writes>({
       journal: wrapJournal(datastoreJournal(datastore)),
       registry,
+      sessions,
+      locks,
       faults: (place) => world.faults(place),
       clock,
       random: systemRandom,
@@ -206,9 +225,15 @@ export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
       giveUpAfterMs: 0,
       onChange: (header) => changes.push(header),
     });
-    return { shutdown, datastore, engine, locks: new LockTable().of("toys") };
+    return { shutdown, datastore, engine, locks, sessions };
   }
-  let process = start();
+  let process = await start();
+  const takeOver: TakeOver<ToyContext> = async (header, takesOverFrom) => {
+    const { guards, kind: action, id: transactionId } = header;
+    const { datastore, locks } = process;
+    const held = await locks.acquire(guards, { action, transactionId, takesOverFrom });
+    return { context: { datastore, node }, onRest: wrapOnRest(() => held.release()) };
+  };
 
   const world: ToyWorld = {
     node,
@@ -223,11 +248,20 @@ export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
     get locks() {
       return process.locks;
     },
+    get sessions() {
+      return process.sessions;
+    },
     create: async (name, cancel = new AbortController().signal) => {
-      const { locks } = process;
-      const held = await locks.acquire([toys.key(name)], { action: "CreateToy" });
+      const { locks, engine } = process;
+      const guards = [toys.key(name)];
+      const live = engine.enter({ kind: "CreateToy", guards });
+      const asker = { action: "CreateToy", transactionId: live.id };
+      const held = await locks.acquire(guards, asker).catch((reason: unknown) => {
+        engine.live.remove(live);
+        throw reason;
+      });
       const onRest = wrapOnRest(() => held.release());
-      return await world.run((tx) => saga(tx, name, steps), { guards: held.keys, cancel, onRest });
+      return await world.run((tx) => saga(tx, name, steps), { guards, cancel, onRest, live });
     },
     run: (body, given = {}) => {
       const { engine, datastore } = process;
@@ -245,13 +279,11 @@ export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
       await world.stop();
       await process.datastore[Symbol.asyncDispose]();
       world.faults = faults;
-      process = start();
-      const { engine, datastore, locks } = process;
-      return await engine.takingOver.recover(async ({ guards, kind }) => {
-        const held = await locks.acquire(guards, { action: kind });
-        return { context: { datastore, node }, onRest: wrapOnRest(() => held.release()) };
-      });
+      process = await start();
+      return await world.recover();
     },
+    recover: () => process.engine.takingOver.recover(takeOver),
+    retry: (id) => process.engine.takingOver.retry(id, takeOver),
     async headers() {
       const entries = await process.datastore.list("transaction/");
       return entries.map(({ value }) => JSON.parse(Buffer.from(value).toString()));
@@ -265,7 +297,7 @@ export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
       const entries = await process.datastore.list("");
       return {
         records: entries
-          .filter(({ key }) => !/^transaction(_step)?\//.test(key))
+          .filter(({ key }) => !/^(session|transaction|transaction_step)\//.test(key))
           .map(({ key, value }) => [key, Buffer.from(value).toString()]),
         things: Object.fromEntries(node.things),
         drafts: Object.fromEntries(node.drafts),

@@ -11,6 +11,7 @@ import { caughtUp, type Datastore } from "../src/datastore/datastore.ts";
 import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { lateDelivery } from "../src/datastore/late-delivery.ts";
 import { memoryDatastore } from "../src/datastore/memory/memory-datastore.ts";
+import { sessionCollection } from "../src/datastore/sessions.ts";
 import { sqliteDatastore } from "../src/datastore/sqlite/sqlite-datastore.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
 import { localTransport } from "../src/rpc/local-transport.ts";
@@ -81,6 +82,7 @@ export const hurried: Clock = {
 
 /** Records of how things came about rather than of what there is. */
 const NOT_RESIDUE = [
+  sessionCollection,
   transactionCollection,
   stepCollection,
   keptRequests,

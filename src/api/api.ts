@@ -4,6 +4,7 @@ import { datastoreJournal } from "../datastore/datastore-journal.ts";
 import { pruneHistory } from "../datastore/history.ts";
 import { LockTable } from "../datastore/lock-table.ts";
 import { Records } from "../datastore/records.ts";
+import { DatastoreSessions } from "../datastore/sessions.ts";
 import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { TransactionEngine } from "../transaction/engine.ts";
@@ -19,7 +20,7 @@ import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
 import { pruneKeptRequests } from "./core/idempotency/prune.ts";
 import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
-import { takeOver } from "./core/saga/take-over.ts";
+import { keepSession, recover } from "./core/saga/keep-session.ts";
 import { migrateToScopes } from "./core/scope-migration.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
@@ -38,6 +39,8 @@ const PRUNE_EVERY_MS = 600 * 1000;
 export interface ApiOptions extends AgentsOptions {
   /** Closed with the API. */
   readonly datastore: Datastore;
+  /** Of all processes that have the datastore open; undefined where it is this one alone. */
+  readonly sharedLocks?: LockTable;
   readonly links: ConsoleLinks;
   /** What guests are told to resolve names with. */
   readonly nameservers: readonly string[];
@@ -71,8 +74,17 @@ export interface OpenedApi extends AsyncDisposable {
 export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const { datastore, clock, random, log } = options;
   const stop = new AbortController();
-  const session = transactionId(clock.nowMs(), random.uuid());
+  const stopAll = () => stop.abort();
   await migrateToScopes(datastore);
+  const { sharedLocks } = options;
+  const sessions = await DatastoreSessions.start({
+    datastore,
+    clock,
+    id: transactionId(clock.nowMs(), random.uuid()),
+    isAlone: sharedLocks === undefined,
+  });
+  const lockTable = sharedLocks ?? new LockTable(Math.ceil(options.openTransactionsMax / 2));
+  const locks = lockTable.of(sessions.id);
   const inventory = await Inventory.open(datastore, clock);
   const addressBook = await AddressBook.open(datastore);
   const agents = new Agents(inventory, options);
@@ -80,6 +92,8 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const engine = new TransactionEngine({
     journal: datastoreJournal(datastore),
     registry: stepRegistryOf(resources),
+    sessions,
+    locks,
     faults: options.faults ?? noFaults,
     clock,
     random,
@@ -96,7 +110,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     kinds: resources,
     datastore,
     records: new Records(datastore),
-    locks: new LockTable(Math.ceil(options.openTransactionsMax / 2)).of(session),
+    locks,
     engine,
     inventory,
     addressBook,
@@ -112,8 +126,8 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     shutdown: stop.signal,
   };
 
-  const recovered = await engine.takingOver.recover((header) => takeOver(api, header));
-  if (recovered > 0) log.info("took over open transactions", { count: recovered });
+  const recovered = await recover(api);
+  const keeping = sharedLocks === undefined ? undefined : keepSession(api, sessions, stopAll);
   observed.start();
   const { idempotencyRetentionMs: retentionMs = IDEMPOTENCY_RETENTION_MS } = options;
   const { historyRetentionMs = HISTORY_RETENTION_MS } = options;
@@ -139,10 +153,13 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       router.service(VerifyService, verifyRoutes(api));
     },
     async [Symbol.asyncDispose]() {
-      stop.abort();
+      stopAll();
       await observed[Symbol.asyncDispose]();
       await engine.settled();
-      await pruning;
+      await Promise.all([pruning, keeping]);
+      await sessions
+        .end()
+        .catch((error) => log.warn("the session's end was not written", { error }));
       addressBook[Symbol.dispose]();
       inventory[Symbol.dispose]();
       await datastore[Symbol.asyncDispose]();

@@ -50,6 +50,28 @@ test("a begun transaction cannot begin again under the same id", async () => {
   expect(await journal.listOpen()).toEqual([header("1")]);
 });
 
+test("of several sessions that claim a transaction as they read it, one gets it", async () => {
+  const { journal } = newJournal();
+  for (const session of [{ session: "dead" }, {}]) {
+    const left = header(`of ${session.session}`, session);
+    await journal.begin(left);
+    const claims = await Promise.all([journal.claim(left, "one"), journal.claim(left, "two")]);
+    const claimed = { ...left, session: claims[0]?.session ?? "two" };
+    expect(claims.filter((claim) => claim !== undefined)).toEqual([claimed]);
+    expect(await journal.find(left.id)).toEqual(claimed);
+    expect(await journal.claim(left, "three")).toBeUndefined();
+    expect(await journal.claim(claimed, claimed.session)).toEqual(claimed);
+  }
+});
+
+test("a transaction that has come to rest, or never was, is not claimed", async () => {
+  const { journal } = newJournal();
+  await journal.begin(header("1"));
+  await journal.update(header("1", { state: "unwound" }));
+  expect(await journal.claim(header("1"), "one")).toBeUndefined();
+  expect(await journal.claim(header("2"), "one")).toBeUndefined();
+});
+
 test("steps are listed by their numbers, also beyond ten and a thousand, and only those of the transaction", async () => {
   const { journal } = newJournal();
   for (const seq of [1_000, 10, 9, 0, 100]) await journal.stepStarted("1", step(seq));

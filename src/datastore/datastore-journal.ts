@@ -1,7 +1,7 @@
 import type { Journal, StepRow, TransactionHeader } from "../transaction/journal.ts";
 import type { Json } from "../util/json.ts";
-import { jsonCollection, put, putNew, remove } from "./collection.ts";
-import { type Datastore, merge, type Writes } from "./datastore.ts";
+import { jsonCollection, put, putNew, remove, unchanged } from "./collection.ts";
+import { ConflictError, type Datastore, merge, type Writes } from "./datastore.ts";
 import { Records } from "./records.ts";
 
 /**
@@ -51,6 +51,23 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
       datastore.batch(
         merge(header(row), openMark(row), writes, ...rows.map((r) => step(row.id, r))),
       ),
+
+    async claim({ id, session: before, state }, session) {
+      const found = await records.find(transactionCollection, id);
+      if (found === undefined || found.value.state !== state) return undefined;
+      // A claim whose answer was lost is found to be ours.
+      if (found.value.session === session) return found.value;
+      if (found.value.session !== before) return undefined;
+      const claimed = { ...found.value, session };
+      const condition = unchanged(transactionCollection, [id], found.revision);
+      try {
+        await datastore.batch(merge(header(claimed), condition));
+        return claimed;
+      } catch (reason) {
+        if (reason instanceof ConflictError) return undefined;
+        throw reason;
+      }
+    },
 
     async find(id) {
       return (await records.find(transactionCollection, id))?.value;

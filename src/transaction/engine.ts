@@ -3,21 +3,21 @@ import type { N0Error } from "../util/errors.ts";
 import { firstOf, onAbort, within } from "../util/race.ts";
 import { Admission } from "./admission.ts";
 import { SimulatedCrash } from "./faults.ts";
-import { type FinishParts, goForward, unwind } from "./finish.ts";
+import { goForward, unwind } from "./finish.ts";
 import { InHand, type OnRest } from "./in-hand.ts";
 import type { Asker, TransactionHeader } from "./journal.ts";
 import type { LiveTransaction, LiveTransactions } from "./live.ts";
 import type { OpenTransactions } from "./open-transactions.ts";
 import { failureOf, unfinished } from "./outcome.ts";
 import type { StepRegistry } from "./registry.ts";
-import { TakingOver } from "./taking-over.ts";
+import { TakingOver, type TakingOverParts } from "./taking-over.ts";
 import { Transaction } from "./transaction.ts";
 import { transactionId } from "./transaction-id.ts";
 
 /** How long a client whose request failed is kept waiting for the unwind; it goes on after that. */
 const UNWIND_PATIENCE_MS = 10_000;
 
-export interface EngineOptions<C, W> extends FinishParts<C, W> {
+export interface EngineOptions<C, W> extends TakingOverParts<C, W> {
   /** More that clients wait for than this, and a new one is refused before anything is written. */
   readonly openMax: number;
 }
@@ -136,13 +136,14 @@ export class TransactionEngine<C, W> {
    * `live.remove` forget it.
    */
   enter({ kind, guards, asker, deadlineAtMs, requestKey }: EnterOptions): LiveTransaction {
-    const { clock, random, shutdown } = this.#options;
+    const { clock, random, shutdown, sessions } = this.#options;
     const nowMs = clock.nowMs();
     const live = this.live.add({
       id: transactionId(nowMs, random.uuid()),
       kind,
       guards,
       startedAtMs: nowMs,
+      session: sessions.id,
       state: "running",
       isCommitted: false,
       ...defined({ asker, deadlineAtMs, requestKey }),

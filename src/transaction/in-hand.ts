@@ -26,19 +26,20 @@ export class InHand<C, W> {
   }
 
   /**
-   * @param move undoes or finishes it.
-   * @returns the state at rest; undefined when the process ends before that. Rejects for a simulated crash only.
+   * @param move undoes or finishes it; undefined where another session has it in hand.
+   * @returns the state at rest; undefined when the process ends before that, or `move` returned it. Rejects
+   *   for a simulated crash only.
    */
   async bringToRest(
     live: LiveTransaction,
     onRest: OnRest,
-    move: () => Promise<TransactionHeader>,
+    move: () => Promise<TransactionHeader | undefined>,
   ): Promise<TransactionState | undefined> {
     const { shutdown, onChange } = this.#parts;
     const { header } = live;
     try {
       if (header.state === "done") onChange(header);
-      const { state } = header.state === "done" ? header : await move();
+      const state = header.state === "done" ? header.state : (await move())?.state;
       if (state !== "needs_operator") this.open.forgetRequest(header);
       await onRest();
       return state;

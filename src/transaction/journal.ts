@@ -40,6 +40,8 @@ export interface TransactionHeader {
   /** Keys that nobody else may change while this is open. */
   readonly guards: readonly string[];
   readonly startedAtMs: number;
+  /** The session that has it in hand, or had until it ended. An older version named none. */
+  readonly session?: string;
   readonly state: TransactionState;
   /** Set once the pivot is behind: what is left is to be finished, not undone. */
   readonly isCommitted: boolean;
@@ -119,6 +121,13 @@ export interface Journal<W> {
   retriableDone(id: string, row: StepRow): Promise<number>;
   /** Writes a header whose state or error has changed. */
   update(header: TransactionHeader, besides?: Besides<W>): Promise<number>;
+  /**
+   * Makes an open transaction the session's, on the condition that it is as `header` says: of several that
+   * try at the same time one succeeds.
+   *
+   * @returns it as it is then; undefined where another was faster, or it has come to rest.
+   */
+  claim(header: TransactionHeader, session: string): Promise<TransactionHeader | undefined>;
   find(id: string): Promise<TransactionHeader | undefined>;
   listOpen(): Promise<readonly TransactionHeader[]>;
   /** In the order of `seq`. */

@@ -1,9 +1,12 @@
-import { errorChain } from "../util/errors.ts";
+import { errorChain, N0Error } from "../util/errors.ts";
 import { type FinishParts, giveUp, goForward, readSteps, unwind } from "./finish.ts";
 import { givenUp, hindranceOf, throwUnlessStuck } from "./give-up.ts";
 import type { InHand, OnRest } from "./in-hand.ts";
 import type { Asker, TransactionHeader } from "./journal.ts";
 import type { LiveTransaction } from "./live.ts";
+import type { Locks } from "./locks.ts";
+import { persist } from "./persist.ts";
+import type { SeenSessions, Sessions } from "./sessions.ts";
 
 /** What a transaction goes on with that nobody has in hand. */
 export interface TakenOver<C> {
@@ -11,45 +14,82 @@ export interface TakenOver<C> {
   readonly onRest: OnRest;
 }
 
-/** Takes the keys of a transaction again. */
-export type TakeOver<C> = (header: TransactionHeader) => Promise<TakenOver<C>>;
+/** Takes the keys of a transaction again, also those that it still holds in a session that has ended. */
+export type TakeOver<C> = (
+  header: TransactionHeader,
+  hasEnded: (session: string) => boolean,
+) => Promise<TakenOver<C>>;
+
+export interface TakingOverParts<C, W> extends FinishParts<C, W> {
+  readonly sessions: Sessions;
+  readonly locks: Pick<Locks, "holderOf" | "releaseAll">;
+}
 
 /** Takes up the transactions in the journal that nobody has in hand. */
 export class TakingOver<C, W> {
-  readonly #parts: FinishParts<C, W>;
+  readonly #parts: TakingOverParts<C, W>;
   readonly #inHand: InHand<C, W>;
 
-  constructor(parts: FinishParts<C, W>, inHand: InHand<C, W>) {
+  constructor(parts: TakingOverParts<C, W>, inHand: InHand<C, W>) {
     this.#parts = parts;
     this.#inHand = inHand;
   }
 
   /**
-   * Takes over every open transaction of an earlier process: back before the pivot, forward after it.
-   * Resolves when all are taken over, so that the API may listen; they come to rest in the background,
-   * each by itself. One that `takeOver` refuses needs an operator; those that needed one before are
-   * tried once more, after the others, since what was in their way may have been repaired.
+   * Takes over every open transaction of sessions that have ended: back before the pivot, forward after
+   * it. Resolves when all their keys are held, so that the API may listen; they come to rest in the
+   * background, each by itself. One that `takeOver` refuses needs an operator; those that needed one
+   * before are tried once more, after the others, since what was in their way may have been repaired.
    *
    * @returns how many were taken over.
    */
   async recover(takeOver: TakeOver<C>): Promise<number> {
-    const headers = await this.#parts.journal.listOpen();
+    const { journal, sessions, locks } = this.#parts;
+    const open = await journal.listOpen();
+    const seen = await sessions.look();
     const isStuck = ({ state }: TransactionHeader) => Number(state === "needs_operator");
-    const open = headers.toSorted((a, b) => isStuck(a) - isStuck(b));
-    for (const header of open) {
-      const live = this.#inHand.adopt(header);
-      try {
-        this.#goOn(live, await takeOver(header));
-      } catch (reason) {
-        const error = `it cannot be taken over: ${errorChain(reason)}`;
-        const giving = () => giveUp(this.#parts, live, error);
-        this.#inHand.open.add(
-          live.id,
-          this.#inHand.bringToRest(live, () => {}, giving),
-        );
+    const left = open
+      .filter(
+        ({ id, session }) => seen.hasEnded(session) && this.#inHand.live.find(id) === undefined,
+      )
+      .sort((a, b) => isStuck(a) - isStuck(b));
+    let count = 0;
+    for (const header of left) if (await this.#recover(header, takeOver, seen)) count += 1;
+    // Before its begin and after its rest a transaction holds keys that nobody takes over.
+    for (const session of seen.ended) await locks.releaseAll(session);
+    await sessions.forget(seen.ended);
+    return count;
+  }
+
+  /** @returns false where another session was faster. */
+  async #recover(
+    header: TransactionHeader,
+    takeOver: TakeOver<C>,
+    { ended }: SeenSessions,
+  ): Promise<boolean> {
+    const live = this.#inHand.adopt(header);
+    try {
+      const taken = await takeOver(header, (session) => ended.includes(session));
+      this.#goOn(live, taken.onRest, () => this.#resume(live, taken.context));
+      return true;
+    } catch (reason) {
+      if (await this.#isElsewhere(header)) {
+        this.#inHand.live.remove(live);
+        return false;
       }
+      const error = `it cannot be taken over: ${errorChain(reason)}`;
+      this.#goOn(
+        live,
+        () => {},
+        () => giveUp(this.#parts, live, error),
+      );
+      return true;
     }
-    return open.length;
+  }
+
+  async #isElsewhere({ id, guards }: TransactionHeader): Promise<boolean> {
+    const holders = await Promise.all(guards.map((key) => this.#parts.locks.holderOf(key)));
+    return holders.some((holder) => holder?.transactionId === id);
   }
 
   /**
@@ -85,28 +125,32 @@ export class TakingOver<C, W> {
     const header = await journal.find(id);
     if (header === undefined) return undefined;
     throwUnlessStuck(header, this.#inHand.live.find(id));
-    return await this.#takeUp(header, takeOver, async () => {
-      const { row, leaves } = hindranceOf(registry, header, await journal.listSteps(id), stepName);
-      const rows = [givenUp(row, header, { by, atMs: clock.nowMs(), leaves })];
-      await journal.update(header, { rows });
+    return await this.#takeUp(header, takeOver, async (claimed) => {
+      const { row, leaves } = hindranceOf(registry, claimed, await journal.listSteps(id), stepName);
+      const rows = [givenUp(row, claimed, { by, atMs: clock.nowMs(), leaves })];
+      await journal.update(claimed, { rows });
     });
   }
 
   async #takeUp(
     header: TransactionHeader,
     takeOver: TakeOver<C>,
-    before: () => Promise<void>,
+    before: (claimed: TransactionHeader) => Promise<void>,
   ): Promise<LiveTransaction> {
+    const { journal, sessions } = this.#parts;
     const live = this.#inHand.adopt(header);
     try {
-      const taken = await takeOver(header);
+      const taken = await takeOver(header, () => false);
       try {
-        await before();
+        const claimed = await journal.claim(header, sessions.id);
+        if (claimed === undefined) throw overtaken(header);
+        live.header = claimed;
+        await before(claimed);
       } catch (reason) {
         await taken.onRest();
         throw reason;
       }
-      this.#goOn(live, taken);
+      this.#goOn(live, taken.onRest, () => this.#resume(live, taken.context));
       return live;
     } catch (reason) {
       this.#inHand.live.remove(live);
@@ -114,10 +158,26 @@ export class TakingOver<C, W> {
     }
   }
 
-  /** In the background. */
-  #goOn(live: LiveTransaction, { context, onRest }: TakenOver<C>): void {
-    const rest = this.#inHand.bringToRest(live, onRest, () => this.#resume(live, context));
+  /** In the background, and only if the transaction becomes this session's. */
+  #goOn(live: LiveTransaction, onRest: OnRest, move: () => Promise<TransactionHeader>): void {
+    const rest = this.#inHand.bringToRest(live, onRest, async () => {
+      const claimed = await this.#claim(live.header);
+      if (claimed === undefined) return undefined;
+      live.header = claimed;
+      return await move();
+    });
     this.#inHand.open.add(live.id, rest);
+  }
+
+  async #claim(header: TransactionHeader): Promise<TransactionHeader | undefined> {
+    const { journal, sessions, clock, random, shutdown: signal, giveUpAfterMs } = this.#parts;
+    let claimed: TransactionHeader | undefined;
+    const work = async () => {
+      claimed = await journal.claim(header, sessions.id);
+    };
+    const hardFailuresMax = Number.POSITIVE_INFINITY;
+    await persist(work, { clock, random, signal, giveUpAfterMs, hardFailuresMax });
+    return claimed;
   }
 
   async #resume(live: LiveTransaction, context: C): Promise<TransactionHeader> {
@@ -128,4 +188,10 @@ export class TakingOver<C, W> {
     const why = reason ?? error ?? "the process ended while it was running";
     return await unwind(this.#parts, context, live, live.header, why);
   }
+}
+
+function overtaken({ id }: TransactionHeader): N0Error {
+  return new N0Error("aborted", `transaction "${id}" has just changed: look at it again`, {
+    resource: `transaction/${id}`,
+  });
 }

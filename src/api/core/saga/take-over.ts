@@ -2,11 +2,12 @@ import type { TransactionHeader } from "../../../transaction/journal.ts";
 import type { TakenOver } from "../../../transaction/taking-over.ts";
 import type { Api, SagaContext } from "../context.ts";
 
-/** Holds again the keys of a transaction that nobody has in hand. @throws N0Error `aborted` where another does. */
+/** Holds the keys of a transaction again that nobody has in hand. @throws N0Error `aborted` where another holds one. */
 export async function takeOver(
   api: Api,
-  { guards, kind, id }: Pick<TransactionHeader, "guards" | "kind" | "id">,
+  { guards, kind: action, id: transactionId }: TransactionHeader,
+  takesOverFrom: (session: string) => boolean,
 ): Promise<TakenOver<SagaContext>> {
-  const held = await api.locks.acquire(guards, { action: kind, transactionId: id });
+  const held = await api.locks.acquire(guards, { action, transactionId, takesOverFrom });
   return { context: { api, held }, onRest: () => held.release() };
 }

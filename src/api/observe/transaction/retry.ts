@@ -17,7 +17,7 @@ const PATIENCE_MS = 10_000;
  * @throws N0Error `not_found`; `aborted` while somebody else holds its keys: it is as it was then.
  */
 export async function retryTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
-  const live = await api.engine.takingOver.retry(id, (header) => takeOver(api, header));
+  const live = await api.engine.takingOver.retry(id, (...left) => takeOver(api, ...left));
   if (live !== undefined) await untilDecided(api, call, live);
   return await getTransaction(api, id);
 }
@@ -36,8 +36,8 @@ export async function giveUpTransaction(
   step: string,
 ): Promise<Transaction> {
   const asker = askerOf(call) ?? {};
-  const live = await api.engine.takingOver.giveUp(id, asker, step, (header) =>
-    takeOver(api, header),
+  const live = await api.engine.takingOver.giveUp(id, asker, step, (...left) =>
+    takeOver(api, ...left),
   );
   if (live === undefined) throw notFound("transaction", id);
   await untilDecided(api, call, live);
