@@ -167,7 +167,7 @@ test("31: two API processes on one database would have granted the same things t
       agentTransport: () => {
         throw new N0Error("unavailable", "there are no agents here");
       },
-      links: { consoleUrl: () => "", downloadUrl: () => "" },
+      links: { consoleUrl: async () => "", downloadUrl: async () => "" },
       nameservers: [],
       openTransactionsMax: 100,
       clock: systemClock,

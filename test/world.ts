@@ -116,8 +116,8 @@ export async function newWorld({
       datastore,
       agentTransport: (address) => peers.get(address)!.transport,
       links: {
-        consoleUrl: (name) => `http://test/${name}`,
-        downloadUrl: (name) => `http://test/${name}`,
+        consoleUrl: async (name) => `http://test/${name}`,
+        downloadUrl: async (name) => `http://test/${name}`,
       },
       nameservers: ["192.0.2.53"],
       openTransactionsMax,

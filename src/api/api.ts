@@ -13,6 +13,7 @@ import { transactionId } from "../transaction/transaction-id.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
+import { pruneConsoleTokens } from "./console/tokens.ts";
 import { Agents, type AgentsOptions } from "./core/agents.ts";
 import type { ConsoleLinks } from "./core/console-links.ts";
 import { KeyedRequests } from "./core/idempotency/keyed-requests.ts";
@@ -138,6 +139,9 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     ),
     keepPruning(clock, stop.signal, log, "the idempotency keys", () =>
       pruneKeptRequests(datastore, clock.nowMs() - retentionMs),
+    ),
+    keepPruning(clock, stop.signal, log, "the console tokens", () =>
+      pruneConsoleTokens(datastore, clock.nowMs()),
     ),
   ]);
 

@@ -7,7 +7,7 @@ import { downloadHandler } from "../api/console/download.ts";
 import { createConsoleLinks } from "../api/console/links.ts";
 import { novncHandler } from "../api/console/novnc.ts";
 import { consoleFinder, volumeFinder } from "../api/console/targets.ts";
-import { createConsoleTokens } from "../api/console/tokens.ts";
+import { openConsoleTokens } from "../api/console/tokens.ts";
 import { vncSocketHandler } from "../api/console/vnc-socket.ts";
 import { sqliteDatastore } from "../datastore/sqlite/sqlite-datastore.ts";
 import { originRule } from "../rpc/cors.ts";
@@ -48,18 +48,19 @@ export async function openApiPart(
 ): Promise<ApiPart> {
   await using opened = new AsyncDisposableStack();
   const clock = clockFromEnvironment(process.env, log);
-  const tokens = createConsoleTokens({ clock, random: systemRandom });
+  const datastore = sqliteDatastore({
+    path: join(settings.baseDirectory, "api", "n0core.sqlite"),
+    clock,
+    reserveBytes: DATASTORE_RESERVE_BYTES,
+    log,
+  });
+  const tokens = opened.use(await openConsoleTokens({ datastore, clock, random: systemRandom }));
   let port = settings.bindPort;
   const publicUrl = () =>
     settings.publicUrl ?? ownUrl(settings.bindAddress, port, protection.tls !== undefined);
   const { api, routes } = opened.use(
     await openApi({
-      datastore: sqliteDatastore({
-        path: join(settings.baseDirectory, "api", "n0core.sqlite"),
-        clock,
-        reserveBytes: DATASTORE_RESERVE_BYTES,
-        log,
-      }),
+      datastore,
       ...ways,
       ...defined({ agentToken: protection.toAgents.token?.value }),
       links: createConsoleLinks(tokens, publicUrl),

@@ -4,9 +4,10 @@ import { chromium } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
 import { downloadHandler } from "../../src/api/console/download.ts";
 import { novncHandler } from "../../src/api/console/novnc.ts";
-import { createConsoleTokens } from "../../src/api/console/tokens.ts";
+import { openConsoleTokens } from "../../src/api/console/tokens.ts";
 import { consoleUrl } from "../../src/api/console/urls.ts";
 import { vncSocketHandler } from "../../src/api/console/vnc-socket.ts";
+import { memoryDatastore } from "../../src/datastore/memory/memory-datastore.ts";
 import { ComputeAgentService } from "../../src/gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { NetworkAgentService } from "../../src/gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { listen } from "../../src/rpc/listen.ts";
@@ -49,7 +50,11 @@ test.runIf(requirement("chromium"))(
   "the console page shows the screen, types on it, and opens it only once",
   async () => {
     const typed: number[] = [];
-    const tokens = createConsoleTokens({ clock: systemClock, random: systemRandom });
+    const tokens = await openConsoleTokens({
+      datastore: memoryDatastore(),
+      clock: systemClock,
+      random: systemRandom,
+    });
     const findVolume = () => Promise.reject(new N0Error("not_found", "there are no disks here"));
     const deps = { tokens, log: silentLog, findConsole: await startAgent(typed), findVolume };
     const api = await listen({
@@ -72,7 +77,11 @@ test.runIf(requirement("chromium"))(
     });
     page.on("pageerror", (error) => complaints.push(error.message));
 
-    const url = consoleUrl(api.url, "web", tokens.issue("vnc", { name: "web", id: "u1@1" }, ""));
+    const url = consoleUrl(
+      api.url,
+      "web",
+      await tokens.issue("vnc", { name: "web", id: "u1@1" }, ""),
+    );
     await page.goto(url);
     await page.getByText("Connected", { exact: true }).waitFor({ timeout: 20_000 });
     expect(await page.title()).toContain("web");

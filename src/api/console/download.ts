@@ -11,7 +11,8 @@ import { isRangeMeant, unmetCondition } from "./conditions.ts";
 import type { FindVolume } from "./console-target.ts";
 import type { ByteRange } from "./range.ts";
 import { parseRange } from "./range.ts";
-import type { ConsoleTokens, Linked } from "./tokens.ts";
+import type { Linked } from "./token-record.ts";
+import type { ConsoleTokens } from "./tokens.ts";
 import { DOWNLOAD_PREFIX, downloadName } from "./urls.ts";
 import { Visit } from "./visit.ts";
 
@@ -37,7 +38,11 @@ export function downloadHandler(deps: DownloadDeps): HttpHandler {
       if (request.method !== "GET" && request.method !== "HEAD") {
         return answerText(response, 405, "use GET", { allow: "GET, HEAD" });
       }
-      const link = deps.tokens.find("download", name, url.searchParams.get("token") ?? "");
+      const token = url.searchParams.get("token") ?? "";
+      const link = await deps.tokens
+        .find("download", name, token)
+        .catch((error) => answerFailure(deps.log, name, response, error));
+      if (response.writableEnded) return;
       if (link === undefined) return answerInvalid(response);
       await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
         await answer(deps, { name, id: link.id }, request, response);
@@ -75,12 +80,15 @@ async function answer(
     await send({ log, target, name }, request, response, hungUp.signal);
   } catch (error) {
     if (hungUp.signal.aborted) return;
-    if (!(error instanceof N0Error)) throw error;
-    log.warn("a download failed", { name, error: errorChain(error) });
-    if (response.headersSent) response.destroy();
-    else
-      answerText(response, STATUS_OF[error.kind] ?? 500, publicMessage(error), retryAfter(error));
+    answerFailure(log, name, response, error);
   }
+}
+
+function answerFailure(log: Log, name: string, response: NodeServerResponse, error: unknown): void {
+  if (!(error instanceof N0Error)) throw error;
+  log.warn("a download failed", { name, error: errorChain(error) });
+  if (response.headersSent) response.destroy();
+  else answerText(response, STATUS_OF[error.kind] ?? 500, publicMessage(error), retryAfter(error));
 }
 
 function retryAfter({ facts: { retryAfterMs } }: N0Error): Record<string, string> {

@@ -1,6 +1,7 @@
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
+import { memoryDatastore } from "../../datastore/memory/memory-datastore.ts";
 import { ConsoleService } from "../../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
 import type { Listener } from "../../rpc/listen.ts";
 import { listen } from "../../rpc/listen.ts";
@@ -14,11 +15,15 @@ import { downloadHandler } from "./download.ts";
 import { novncHandler } from "./novnc.ts";
 import type { TestAgent } from "./testing.ts";
 import { startTestAgent, VOLUME_BYTES } from "./testing.ts";
-import { createConsoleTokens } from "./tokens.ts";
+import { openConsoleTokens } from "./tokens.ts";
 import { consoleUrl, downloadUrl } from "./urls.ts";
 import { vncSocketHandler } from "./vnc-socket.ts";
 
-const tokens = createConsoleTokens({ clock: systemClock, random: systemRandom });
+const tokens = await openConsoleTokens({
+  datastore: memoryDatastore(),
+  clock: systemClock,
+  random: systemRandom,
+});
 /** What the log says of consoles and downloads. */
 const lines: Record<string, unknown>[] = [];
 let agent: TestAgent;
@@ -53,8 +58,8 @@ const issue = (name: string, id = `uuid-of-${name}@1`) => tokens.issue("vnc", { 
 const issueDownload = (name: string, id = "disk-1") =>
   tokens.issue("download", { name, id }, "192.0.2.1");
 
-function openScreen(name: string, token = issue(name)) {
-  const path = `/n0core/api/v0/virtual_machines/${name}/vncwebsocket?token=${token}`;
+async function openScreen(name: string, token: string | Promise<string> = issue(name)) {
+  const path = `/n0core/api/v0/virtual_machines/${name}/vncwebsocket?token=${await token}`;
   const socket = new WebSocket(api.url.replace("http", "ws") + path, ["binary"]);
   const got: string[] = [];
   socket.on("message", (data) => got.push(String(data)));
@@ -62,9 +67,12 @@ function openScreen(name: string, token = issue(name)) {
 }
 
 /** The status that an upgrade was refused with. */
-function refusal(name: string, token?: string): Promise<number | undefined> {
-  const { socket } = openScreen(name, token);
-  return new Promise((resolve) => {
+async function refusal(
+  name: string,
+  token?: string | Promise<string>,
+): Promise<number | undefined> {
+  const { socket } = await openScreen(name, token);
+  return await new Promise((resolve) => {
     socket.on("error", () => {});
     socket.on("unexpected-response", (request, response) => {
       resolve(response.statusCode);
@@ -75,7 +83,7 @@ function refusal(name: string, token?: string): Promise<number | undefined> {
 
 describe("the screen", () => {
   test("is joined with the agent's stream, as noVNC asks for it", async () => {
-    const { socket, got } = openScreen("web");
+    const { socket, got } = await openScreen("web");
     await expect.poll(() => got).toEqual(["web"]);
     expect(socket.protocol).toBe("binary");
     socket.send("RFB 003.008\n");
@@ -86,7 +94,7 @@ describe("the screen", () => {
   });
 
   test("carries much, in order", async () => {
-    const { socket, got } = openScreen("web");
+    const { socket, got } = await openScreen("web");
     await expect.poll(() => got).toEqual(["web"]);
     const blocks = Array.from({ length: 64 }, (_, i) =>
       String.fromCharCode(65 + (i % 26)).repeat(65536),
@@ -100,8 +108,8 @@ describe("the screen", () => {
   });
 
   test("a token opens it once", async () => {
-    const token = issue("web");
-    const { socket, got } = openScreen("web", token);
+    const token = await issue("web");
+    const { socket, got } = await openScreen("web", token);
     await expect.poll(() => got).toEqual(["web"]);
     expect(await refusal("web", token)).toBe(403);
     socket.close();
@@ -114,7 +122,7 @@ describe("the screen", () => {
   test("is logged when it is opened and closed: who, from where, how much", async () => {
     await expect.poll(() => lines.length % 2).toBe(0);
     lines.length = 0;
-    const { socket, got } = openScreen("web");
+    const { socket, got } = await openScreen("web");
     await expect.poll(() => got).toEqual(["web"]);
     socket.send("RFB 003.008\n");
     await expect.poll(() => got).toHaveLength(2);
@@ -147,7 +155,7 @@ describe("the screen", () => {
   });
 
   test("says why the agent refused", async () => {
-    const { socket } = openScreen("broken");
+    const { socket } = await openScreen("broken");
     const closed = await new Promise((resolve) =>
       socket.on("close", (code, reason) => resolve([code, String(reason)])),
     );
@@ -194,11 +202,11 @@ describe("the page", () => {
 });
 
 describe("a download", () => {
-  const link = () => downloadUrl(api.url, "disk", issueDownload("disk"));
+  const link = async () => downloadUrl(api.url, "disk", await issueDownload("disk"));
   const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
 
   test("is the whole file", async () => {
-    const response = await fetch(link());
+    const response = await fetch(await link());
     expect(response.status).toBe(200);
     expect(response.headers.get("content-length")).toBe("1000");
     expect(response.headers.get("content-disposition")).toBe('attachment; filename="disk.qcow2"');
@@ -207,7 +215,9 @@ describe("a download", () => {
 
   test("is logged: who, from where, which bytes", async () => {
     lines.length = 0;
-    await bytesOf(await fetch(link(), { headers: { range: "bytes=400-", "x-request-id": "r-1" } }));
+    await bytesOf(
+      await fetch(await link(), { headers: { range: "bytes=400-", "x-request-id": "r-1" } }),
+    );
     await expect.poll(() => lines).toHaveLength(2);
     const visit = { name: "disk", volumeId: "disk-1", requestId: "r-1", peer: "127.0.0.1" };
     const range = { linkAsker: "192.0.2.1", firstByte: "400", lengthBytes: "600" };
@@ -218,7 +228,7 @@ describe("a download", () => {
   });
 
   test("goes on where it stopped, by the same link", async () => {
-    const url = link();
+    const url = await link();
     const etag = (await fetch(url, { method: "HEAD" })).headers.get("etag") ?? "";
     const range = await fetch(url, { headers: { range: "bytes=400-", "if-range": etag } });
     expect([range.status, range.headers.get("content-range")]).toEqual([206, "bytes 400-999/1000"]);
@@ -232,7 +242,7 @@ describe("a download", () => {
   });
 
   test("goes on only where the bytes are the same", async () => {
-    const url = link();
+    const url = await link();
     const get = async (headers: Record<string, string>, method = "GET") => {
       const response = await fetch(url, { headers, method });
       return { status: response.status, length: (await bytesOf(response)).length, response };
@@ -268,7 +278,7 @@ describe("a download", () => {
   test("says so where the disk changes before the first byte", async () => {
     // The first reading describes the volume, the second one is sent.
     changeAt(2, 1);
-    const response = await fetch(link());
+    const response = await fetch(await link());
     expect([response.status, response.headers.get("retry-after")]).toEqual([503, "1"]);
     expect(await response.text()).toBe('block storage "disk" has just changed; ask again\n');
   });
@@ -277,30 +287,32 @@ describe("a download", () => {
     "breaks where the disk changes at message %i, and never mixes two",
     async (at) => {
       changeAt(2, at);
-      const whole = fetch(link()).then((response) => response.arrayBuffer());
+      const whole = link()
+        .then((url) => fetch(url))
+        .then((response) => response.arrayBuffer());
       await expect(whole).rejects.toThrow();
     },
   );
 
   test("is refused where the name is another disk's by now", async () => {
-    const old = downloadUrl(api.url, "disk", issueDownload("disk", "disk-0"));
+    const old = downloadUrl(api.url, "disk", await issueDownload("disk", "disk-0"));
     expect((await fetch(old)).status).toBe(403);
   });
 
   test("is refused where the agent does not say what it sends", async () => {
     onTestFinished(() => void (agent.validator = "v1"));
     agent.validator = "";
-    const response = await fetch(link());
+    const response = await fetch(await link());
     expect(response.status).toBe(409);
     expect(await response.text()).toContain('node "n1": its agent is older than this API');
   });
 
   test("is refused without a token, for another name, and in another way", async () => {
-    const other = downloadUrl(api.url, "disk", issueDownload("other"));
+    const other = downloadUrl(api.url, "disk", await issueDownload("other"));
     expect((await fetch(other)).status).toBe(403);
-    const missing = downloadUrl(api.url, "none", issueDownload("none"));
+    const missing = downloadUrl(api.url, "none", await issueDownload("none"));
     expect((await fetch(missing)).status).toBe(404);
-    expect((await fetch(link(), { method: "POST" })).status).toBe(405);
+    expect((await fetch(await link(), { method: "POST" })).status).toBe(405);
   });
 });
 

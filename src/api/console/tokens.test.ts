@@ -1,64 +1,112 @@
 import { expect, test } from "vitest";
+import { memoryDatastore } from "../../datastore/memory/memory-datastore.ts";
 import { systemRandom } from "../../util/random.ts";
-import { createConsoleTokens } from "./tokens.ts";
+import { consoleTokens } from "./token-record.ts";
+import { type ConsoleTokens, openConsoleTokens, pruneConsoleTokens } from "./tokens.ts";
 import { consoleUrl, downloadName, downloadUrl, vncSocketName } from "./urls.ts";
 
-function booth() {
+async function booth(datastore = memoryDatastore()) {
   let nowMs = 0;
-  const clock = { nowMs: () => 0, monotonicMs: () => nowMs, sleep: async () => {} };
-  const tokens = createConsoleTokens({ clock, random: systemRandom });
-  return { tokens, pass: (ms: number) => (nowMs += ms) };
+  const clock = { nowMs: () => nowMs };
+  const open = () => openConsoleTokens({ datastore, clock, random: systemRandom });
+  const stored = async () => (await datastore.list(consoleTokens.prefix)).length;
+  return { tokens: await open(), open, datastore, stored, pass: (ms: number) => (nowMs += ms) };
 }
 
 const web = { name: "web", id: "uuid-1" };
 
-test("a token is good once, for its name and purpose alone, and tells what it is for", () => {
-  const { tokens } = booth();
-  const token = tokens.issue("vnc", web, "192.0.2.1");
-  expect(tokens.take("vnc", "web2", token)).toBeUndefined();
-  expect(tokens.take("download", "web", token)).toBeUndefined();
-  expect(tokens.take("vnc", "web", `${token}x`)).toBeUndefined();
-  expect(tokens.take("vnc", "web", "")).toBeUndefined();
-  expect(tokens.take("vnc", "web", token)).toMatchObject({ id: "uuid-1", asker: "192.0.2.1" });
-  expect(tokens.take("vnc", "web", token)).toBeUndefined();
+test("a token is good once, for its name and purpose alone, and tells what it is for", async () => {
+  const { tokens, stored } = await booth();
+  const token = await tokens.issue("vnc", web, "192.0.2.1");
+  expect(await tokens.take("vnc", "web2", token)).toBeUndefined();
+  expect(await tokens.take("download", "web", token)).toBeUndefined();
+  expect(await tokens.take("vnc", "web", `${token}x`)).toBeUndefined();
+  expect(await tokens.take("vnc", "web", "")).toBeUndefined();
+  expect(await tokens.take("vnc", "web", token)).toMatchObject({
+    id: "uuid-1",
+    asker: "192.0.2.1",
+  });
+  expect(await tokens.take("vnc", "web", token)).toBeUndefined();
+  expect(await stored()).toBe(0);
 });
 
-test("a console's token lasts a minute, a download's ten, for many ranges", () => {
-  const { tokens, pass } = booth();
-  const console = tokens.issue("vnc", web, "");
-  const download = tokens.issue("download", { name: "disk", id: "disk.1" }, "");
+test("of all who take a token at once, in any process, one gets it", async () => {
+  const { tokens, open } = await booth();
+  const token = await tokens.issue("vnc", web, "");
+  const others = [await open(), await open(), tokens];
+  const taken = await Promise.all(others.map((other) => other.take("vnc", "web", token)));
+  expect(taken.filter((link) => link !== undefined)).toHaveLength(1);
+});
+
+test("a token outlives the process that issued it, and no secret is written down", async () => {
+  const { tokens, open, datastore } = await booth();
+  const token = await tokens.issue("vnc", web, "");
+  tokens[Symbol.dispose]();
+  const entries = await datastore.list("");
+  const text = entries.map(({ key, value }) => key + Buffer.from(value).toString()).join();
+  expect(text).toContain("uuid-1");
+  expect(text).not.toContain(token);
+  expect(await (await open()).take("vnc", "web", token)).toBeDefined();
+});
+
+test("a console's token lasts a minute, a download's ten, for many ranges", async () => {
+  const { tokens, pass } = await booth();
+  const console = await tokens.issue("vnc", web, "");
+  const download = await tokens.issue("download", { name: "disk", id: "disk.1" }, "");
   pass(59_999);
-  expect(tokens.find("vnc", "web", console)).toBeDefined();
+  expect(await tokens.find("vnc", "web", console)).toBeDefined();
   pass(1);
-  expect(tokens.take("vnc", "web", console)).toBeUndefined();
-  expect(tokens.find("download", "disk", download)).toMatchObject({ id: "disk.1" });
-  expect(tokens.find("download", "disk", download)).toMatchObject({ id: "disk.1" });
+  expect(await tokens.take("vnc", "web", console)).toBeUndefined();
+  expect(await tokens.find("download", "disk", download)).toMatchObject({ id: "disk.1" });
+  expect(await tokens.find("download", "disk", download)).toMatchObject({ id: "disk.1" });
   pass(540_000);
-  expect(tokens.find("download", "disk", download)).toBeUndefined();
+  expect(await tokens.find("download", "disk", download)).toBeUndefined();
 });
 
-test("who asks for many takes the places of his own oldest links, and of nobody else's", () => {
-  const { tokens } = booth();
-  const other = tokens.issue("vnc", web, "192.0.2.2");
-  const many = Array.from({ length: 1_003 }, () => tokens.issue("vnc", web, "192.0.2.1"));
-  const isGood = (token: string) => tokens.find("vnc", "web", token) !== undefined;
-  expect(many.map(isGood).indexOf(true)).toBe(3);
-  expect(many.filter(isGood)).toHaveLength(1_000);
-  expect(isGood(other)).toBe(true);
-});
-
-test("there are ten thousand in all: the oldest of whoever has most goes", () => {
-  const { tokens, pass } = booth();
-  const issue = (n: number) => tokens.issue("vnc", web, `192.0.2.${n}`);
-  const one = issue(100);
-  const first = issue(0);
-  const second = issue(0);
-  for (let i = 0; i < 9_997; i += 1) issue(i % 11);
-  const late = issue(101);
-  const good = [one, first, second, late].map((token) => tokens.find("vnc", "web", token));
-  expect(good.map((link) => link !== undefined)).toEqual([true, false, true, true]);
+test("what has expired is forgotten, with the next token or without", async () => {
+  const { tokens, datastore, stored, pass } = await booth();
+  await tokens.issue("vnc", web, "");
+  await tokens.issue("download", web, "");
   pass(60_000);
-  expect(issue(0)).toMatch(/^[\w-]{43}$/);
+  expect(await stored()).toBe(2);
+  await tokens.issue("vnc", web, "");
+  expect(await stored()).toBe(2);
+  await pruneConsoleTokens(datastore, 600_000);
+  expect(await stored()).toBe(0);
+});
+
+test("who asks for many takes the places of his own oldest links, and of nobody else's", async () => {
+  const { tokens, open, stored } = await booth();
+  const other = await tokens.issue("vnc", web, "192.0.2.2");
+  const issue = (by: ConsoleTokens) => by.issue("vnc", web, "192.0.2.1");
+  const many = await Promise.all(Array.from({ length: 1_001 }, () => issue(tokens)));
+  // Another process, which knows of them by their records.
+  const later = await open();
+  for (let i = 0; i < 2; i += 1) many.push(await issue(later));
+  const found = await Promise.all(many.map((token) => tokens.find("vnc", "web", token)));
+  const isGood = found.map((link) => link !== undefined);
+  expect(isGood.indexOf(true)).toBe(3);
+  expect(isGood.filter(Boolean)).toHaveLength(1_000);
+  expect(await tokens.find("vnc", "web", other)).toBeDefined();
+  expect(await stored()).toBe(1_001);
+});
+
+test("there are ten thousand in all: the oldest of whoever has most goes", async () => {
+  const { tokens, pass, stored } = await booth();
+  const issue = (n: number) => tokens.issue("vnc", web, `192.0.2.${n}`);
+  const one = await issue(100);
+  const first = await issue(0);
+  const second = await issue(0);
+  await Promise.all(Array.from({ length: 9_997 }, (_, i) => issue(i % 11)));
+  const late = await issue(101);
+  const good = await Promise.all(
+    [one, first, second, late].map((token) => tokens.find("vnc", "web", token)),
+  );
+  expect(good.map((link) => link !== undefined)).toEqual([true, false, true, true]);
+  expect(await stored()).toBe(10_000);
+  pass(60_000);
+  expect(await issue(0)).toMatch(/^[\w-]{43}$/);
+  expect(await stored()).toBe(1);
 });
 
 test("links are absolute, and the console's token is in the part that no server sees", () => {

@@ -10,7 +10,7 @@ import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
 import { withLogFields } from "../../util/log.ts";
 import type { ConsoleTarget, FindConsole } from "./console-target.ts";
-import type { ConsoleTokens, Link } from "./tokens.ts";
+import type { ConsoleTokens } from "./tokens.ts";
 import { VIRTUAL_MACHINE_PREFIX, vncSocketName } from "./urls.ts";
 import { Visit } from "./visit.ts";
 
@@ -46,11 +46,16 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
       const url = requestUrl(request);
       const name = vncSocketName(url?.pathname ?? "");
       if (url === undefined || name === undefined) return refuseUpgrade(socket, 404, "Not Found");
-      const link = deps.tokens.take("vnc", name, url.searchParams.get("token") ?? "");
+      const token = url.searchParams.get("token") ?? "";
+      const taking = () => deps.tokens.take("vnc", name, token);
+      const link = await orRefused(deps.log, name, socket, taking);
+      if (link === "refused") return;
       if (link === undefined) return refuseUpgrade(socket, 403, "Forbidden");
       await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
-        const target = await findTarget(deps, name, link, socket);
-        if (target === undefined) return;
+        const target = await orRefused(deps.log, name, socket, () => deps.findConsole(name));
+        if (target === "refused") return;
+        // The name may be another virtual machine's by now, which this link is not for.
+        if (target.incarnation !== link.id) return refuseUpgrade(socket, 403, "Forbidden");
         const webSocket = await upgraded(server, request, socket, head);
         await carry(deps.log, webSocket, name, target);
       });
@@ -58,27 +63,24 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
   };
 }
 
-async function findTarget(
-  { findConsole, log }: VncSocketDeps,
+/** What `work` resolves with, unless its failure is answered to the client. */
+async function orRefused<T>(
+  log: Log,
   name: string,
-  { id }: Link,
   socket: Duplex,
-): Promise<ConsoleTarget | undefined> {
+  work: () => Promise<T>,
+): Promise<T | "refused"> {
   // Until the upgrade nobody else hears that the client hung up, which would end the process.
   const ignore = () => socket.destroy();
   socket.on("error", ignore);
   try {
-    const target = await findConsole(name);
-    // The name may be another virtual machine's by now, which this link is not for.
-    if (target.incarnation === id) return target;
-    refuseUpgrade(socket, 403, "Forbidden");
-    return undefined;
+    return await work();
   } catch (error) {
     if (!(error instanceof N0Error)) throw error;
     log.info("a console was refused", { name, refusal: errorChain(error) });
     if (error.kind === "not_found") refuseUpgrade(socket, 404, "Not Found");
     else refuseUpgrade(socket, 503, "Service Unavailable");
-    return undefined;
+    return "refused";
   } finally {
     socket.off("error", ignore);
   }

@@ -69,7 +69,7 @@ export const blockStorage = defineResource({
     },
     async downloadBlockStorage({ name }, call) {
       const { volumeId } = await getReadable(api, name);
-      const downloadUrl = api.links.downloadUrl(name, volumeId, peerOfCall(call));
+      const downloadUrl = await api.links.downloadUrl(name, volumeId, peerOfCall(call));
       return create(DownloadBlockStorageResponseSchema, { downloadUrl });
     },
     readBlockStorage: (request, call) => readBlockStorage(api, call, request),

@@ -32,6 +32,6 @@ export async function openConsole(
     );
   }
   return create(OpenConsoleResponseSchema, {
-    consoleUrl: api.links.consoleUrl(name, await incarnationOf(api, vm), peerOfCall(call)),
+    consoleUrl: await api.links.consoleUrl(name, await incarnationOf(api, vm), peerOfCall(call)),
   });
 }
