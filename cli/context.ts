@@ -1,10 +1,11 @@
 import type { Transport } from "@connectrpc/connect";
 import { quote } from "../src/util/quote.ts";
+import type { Connection } from "./connection.ts";
 import { CliError } from "./errors.ts";
 import { withFoundToken } from "./found-token.ts";
 import type { Io, OpenTransport, Output } from "./io.ts";
 import type { Kind } from "./resource/kind.ts";
-import type { Connection, GlobalFlags, OutputFormat } from "./settings.ts";
+import type { GlobalFlags, OutputFormat } from "./settings.ts";
 import { isTokenExposed, resolveConnection } from "./settings.ts";
 import { printableLines } from "./terminal-text.ts";
 

@@ -1,11 +1,11 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import { isLoopback } from "../src/util/loopback.ts";
+import type { Connection } from "./connection.ts";
 import { errorInfo, retryDelayMs } from "./error-details.ts";
 import { EXIT } from "./exit-code.ts";
 import { OWN_TOKEN_FILE } from "./found-token.ts";
 import { isLost } from "./lost.ts";
-import type { Connection } from "./settings.ts";
 import { printableLines } from "./terminal-text.ts";
 
 /** What a failed call comes to: lines for people and a code for programs. */

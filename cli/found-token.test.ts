@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Connection } from "./connection.ts";
 import { explainFailure } from "./failure.ts";
 import { withFoundToken } from "./found-token.ts";
 import { run } from "./program.ts";
-import type { Connection } from "./settings.ts";
 import { newTestIo } from "./testing/test-io.ts";
 import { openGrpcTransport } from "./transport.ts";
 

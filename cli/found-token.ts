@@ -2,9 +2,9 @@ import { access, constants, stat } from "node:fs/promises";
 import { errorCode } from "../src/util/errno.ts";
 import { isLoopback } from "../src/util/loopback.ts";
 import { whyUntrusted } from "../src/util/trusted-socket.ts";
+import type { Connection } from "./connection.ts";
 import { CliError } from "./errors.ts";
 import type { Io } from "./io.ts";
-import type { Connection } from "./settings.ts";
 
 /** What `n0core serve` on this machine makes at its first start, unless its base directory is another. */
 export const OWN_TOKEN_FILE = "/var/lib/n0core/token";

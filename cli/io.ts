@@ -1,7 +1,7 @@
 import type { Transport } from "@connectrpc/connect";
 import type { Clock } from "../src/util/clock.ts";
 import type { Random } from "../src/util/random.ts";
-import type { Connection } from "./settings.ts";
+import type { Connection } from "./connection.ts";
 
 /** A stream that goes out: a terminal, a pipe, or a buffer of a test. */
 export interface Output {

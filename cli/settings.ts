@@ -3,6 +3,7 @@ import { defined } from "../src/util/defined.ts";
 import { parseDuration } from "../src/util/duration.ts";
 import { isReadOnTheWay } from "../src/util/loopback.ts";
 import { quote } from "../src/util/quote.ts";
+import type { Connection } from "./connection.ts";
 import { CliError } from "./errors.ts";
 import type { Io } from "./io.ts";
 
@@ -20,20 +21,6 @@ export interface GlobalFlags {
   readonly output?: OutputFormat;
   /** False for `--no-wait`: a call is sent once. */
   readonly wait?: boolean;
-}
-
-/** Where the API is and how to speak to it. */
-export interface Connection {
-  /** `http://host:port` or `https://host:port`. */
-  readonly baseUrl: string;
-  readonly tokenFile?: string;
-  /**
-   * `found`: nobody named the file, it is that of this machine's own n0core. `unreadable`: that one is there,
-   * and another user's. Else it was configured.
-   */
-  readonly tokenOrigin?: "found" | "unreadable";
-  /** A PEM file of the authority that signed the API's certificate. */
-  readonly tlsCa?: string;
 }
 
 /** One entry of the config file. */

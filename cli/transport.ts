@@ -3,10 +3,10 @@ import type { Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { defined } from "../src/util/defined.ts";
 import { connectToTrusted } from "../src/util/trusted-socket.ts";
+import type { Connection } from "./connection.ts";
 import { CliError } from "./errors.ts";
 import { ownersOfFound } from "./found-token.ts";
 import type { OpenTransport } from "./io.ts";
-import type { Connection } from "./settings.ts";
 import { clientVersion } from "./version.ts";
 
 /** Finds a connection that died without a word, such as behind a NAT, while a long call is under way. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkArrows, wrongArrows } from "./arrows.ts";
+import { checkArrows, circles, wrongArrows } from "./arrows.ts";
 
 test("an import of a layer below is right", () => {
   const text = 'import { N0Error } from "../util/errors.ts";\nimport { x } from "./x.ts";\n';
@@ -27,6 +27,35 @@ test("a test may import anything", () => {
 
 test("a folder that nobody gave a place is found", () => {
   expect(wrongArrows("src/helpers/x.ts", "").join()).toContain("knows no layer");
+});
+
+test.each([
+  ['import { a } from "../../network/a.ts";', "pool imports src/api/network/a.ts"],
+  ['import type { A } from "../../provisioning/disk/a.ts";', "pool imports src/api/provisioning"],
+  ['import { resources } from "../../resources.ts";', "pool imports src/api/resources.ts"],
+])("an area that imports a higher one is found: %s", (text, message) => {
+  expect(wrongArrows("src/api/pool/node/x.ts", text).join()).toContain(message);
+});
+
+test("an area may import those below it, and what is above all areas any", () => {
+  const text = 'import { a } from "../../core/a.ts";\nimport { b } from "../../iam/user/b.ts";';
+  expect(wrongArrows("src/api/pool/node/x.ts", text)).toEqual([]);
+  expect(wrongArrows("src/api/resources.ts", 'import "./observe/a.ts";')).toEqual([]);
+  expect(wrongArrows("src/api/helpers/x.ts", "").join()).toContain('no area "helpers"');
+});
+
+test("a circle is found once, and types count", () => {
+  const texts = new Map([
+    ["src/util/a.ts", 'import type { B } from "./b.ts";'],
+    ["src/util/b.ts", 'import { c } from "./c.ts";'],
+    ["src/util/c.ts", 'import { a } from "./a.ts";'],
+    ["src/util/d.ts", 'import { a } from "./a.ts";'],
+  ]);
+  expect(circles(texts)).toEqual([
+    "src/util/a.ts -> src/util/b.ts -> src/util/c.ts -> src/util/a.ts is a circle",
+  ]);
+  texts.delete("src/util/c.ts");
+  expect(circles(texts)).toEqual([]);
 });
 
 test("a check that sees no module fails", () => {

@@ -18,6 +18,21 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   cli: ["gen", "util"],
 };
 
+/**
+ * The areas of the API, a lower one first, which never imports a higher one: what it must tell that goes
+ * through hooks of the resources (`Kind`). What lies above all areas puts them together.
+ */
+const AREAS = [
+  "core",
+  "iam",
+  "pool",
+  "network",
+  "provisioning",
+  "deployment",
+  "observe",
+  "console",
+];
+
 // What follows `from`, `import` or `import(` in quotes. `new URL("./x.ts", …)` starts a worker, which is
 // as much an import.
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*|\bnew URL\(\s*)"(?<path>\.{1,2}\/[^"]+)"/g;
@@ -30,26 +45,70 @@ export function layerOf(path: string): string | undefined {
   return top === "src" ? second : undefined;
 }
 
+/** The area of a file of the API; undefined above all areas, and for the rest. */
+function areaOf(path: string): string | undefined {
+  return /^src\/api\/(?<area>[^/]+)\//.exec(path)?.groups?.["area"];
+}
+
+interface Import {
+  readonly target: string;
+  readonly line: number;
+}
+
+function importsOf(path: string, text: string): readonly Import[] {
+  return [...text.matchAll(IMPORT)]
+    .map((match) => ({
+      target: normalize(join(dirname(path), match.groups?.["path"] ?? "")),
+      line: text.slice(0, match.index).split("\n").length,
+    }))
+    .filter(({ target }) => target.endsWith(".ts"));
+}
+
+function isHigher(target: string, area: string): boolean {
+  const to = areaOf(target);
+  return to === undefined || AREAS.indexOf(to) > AREAS.indexOf(area);
+}
+
 /** The arrows that one file draws where it may not. */
 export function wrongArrows(path: string, text: string): readonly string[] {
   const layer = layerOf(path);
   if (layer === undefined || TESTS.test(path)) return [];
   const below = ARROWS[layer];
   if (below === undefined) return [`${path}: scripts/check/arrows.ts knows no layer "${layer}"`];
+  const area = areaOf(path);
+  if (area !== undefined && !AREAS.includes(area)) {
+    return [`${path}: scripts/check/arrows.ts knows no area "${area}"`];
+  }
   const wrong: string[] = [];
-  for (const match of text.matchAll(IMPORT)) {
-    const target = normalize(join(dirname(path), match.groups?.["path"] ?? ""));
-    if (!target.endsWith(".ts")) continue;
+  for (const { target, line } of importsOf(path, text)) {
     const to = layerOf(target);
-    const line = text.slice(0, match.index).split("\n").length;
     if (TESTS.test(target) || to === undefined) {
       wrong.push(`${path}:${line}: ${layer} imports ${target}, which is no part of the program`);
     } else if (to !== layer && !below.includes(to)) {
       const may = below.length === 0 ? "nothing" : below.join(", ");
       wrong.push(`${path}:${line}: ${layer} imports ${target}; it may import ${may}`);
+    } else if (area !== undefined && to === layer && isHigher(target, area)) {
+      wrong.push(`${path}:${line}: ${area} imports ${target}, which is in no area below it`);
     }
   }
   return wrong;
+}
+
+/** Files that import each other, directly or by others: each circle once, as a path through it. */
+export function circles(texts: ReadonlyMap<string, string>): readonly string[] {
+  const found: string[] = [];
+  const finished = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    const start = trail.indexOf(path);
+    if (start >= 0) found.push(`${[...trail.slice(start), path].join(" -> ")} is a circle`);
+    if (start >= 0 || finished.has(path)) return;
+    for (const { target } of importsOf(path, texts.get(path) ?? "")) {
+      if (texts.has(target)) visit(target, [...trail, path]);
+    }
+    finished.add(path);
+  };
+  for (const path of texts.keys()) visit(path, []);
+  return found;
 }
 
 /** The same for all files, which must hold some modules: a check that sees nothing finds nothing. */
@@ -59,5 +118,8 @@ export function checkArrows(files: readonly string[]): readonly string[] {
   );
   const unseen = Object.keys(ARROWS).filter((layer) => !modules.some((p) => layerOf(p) === layer));
   if (unseen.length > 0) return [`saw no module of ${unseen.join(", ")}, so proved nothing`];
-  return modules.flatMap((path) => wrongArrows(path, readFileSync(path, "utf8")));
+  const texts = new Map(modules.map((path) => [path, readFileSync(path, "utf8")]));
+  const wrong = [...texts].flatMap(([path, text]) => wrongArrows(path, text));
+  const program = new Map([...texts].filter(([path]) => !TESTS.test(path)));
+  return [...wrong, ...circles(program)];
 }

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Maker, Mark } from "../mark.ts";
-import type { NodeNetworkSurvey } from "./network-survey.ts";
+import type { NetworkInfo, NodeNetworkSurvey, TapInfo } from "./network-survey.ts";
 
 export interface NetworkSpec {
   /** The Network's name on the node: `nameOnNode` in util/ref.ts. */
@@ -9,22 +9,6 @@ export interface NetworkSpec {
   readonly ipv4Gateway?: string;
   /** Such as `fd00::1/64`. */
   readonly ipv6Gateway?: string;
-}
-
-export interface TapInfo {
-  readonly name: string;
-  /** Its owner is "" where the maker died before it could say: nobody's, and to be removed. */
-  readonly mark: Mark;
-  /** Undefined while the tap is still outside, in the node's own network namespace. */
-  readonly networkName?: string;
-}
-
-export interface NetworkInfo {
-  readonly name: string;
-  /** The owner is the Network; the transaction is the one whose tap was the first in it. */
-  readonly mark: Mark;
-  readonly tapNames: readonly string[];
-  readonly gateways: readonly string[];
 }
 
 /**

@@ -1,7 +1,23 @@
-import type { NetworkInfo, TapInfo } from "./network-driver.ts";
+import type { Mark } from "../mark.ts";
 
 /** How a part of what is made stands. `altered`: it is there, and not as we make it. */
 export type PartState = "whole" | "absent" | "altered";
+
+export interface TapInfo {
+  readonly name: string;
+  /** Its owner is "" where the maker died before it could say: nobody's, and to be removed. */
+  readonly mark: Mark;
+  /** Undefined while the tap is still outside, in the node's own network namespace. */
+  readonly networkName?: string;
+}
+
+export interface NetworkInfo {
+  readonly name: string;
+  /** The owner is the Network; the transaction is the one whose tap was the first in it. */
+  readonly mark: Mark;
+  readonly tapNames: readonly string[];
+  readonly gateways: readonly string[];
+}
 
 export interface TapSurvey extends TapInfo {
   /** Up, and a port of its Network's bridge. */

@@ -1,5 +1,5 @@
 import { ownerOnNode } from "../../../util/ref.ts";
-import type { NetworkInfo, TapInfo } from "../network-driver.ts";
+import type { NetworkInfo, TapInfo } from "../network-survey.ts";
 import type { Context } from "./context.ts";
 import { namespaceAt } from "./namespace.ts";
 import { type NetworkState, readNetwork } from "./network.ts";
