@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
-import type { FakeComputeDriver } from "../src/driver/compute/fake-compute.ts";
-import { createFakeComputeDriver } from "../src/driver/compute/fake-compute-driver.ts";
+import type { FakeComputeDriver } from "../src/driver/compute/fake/fake-compute.ts";
+import { createFakeComputeDriver } from "../src/driver/compute/fake/fake-compute-driver.ts";
 import { newFakeNetworkDriver } from "../src/driver/network/fake-network-driver.ts";
 import type { FakeSeedDriver } from "../src/driver/seed/fake-seed-driver.ts";
 import { newFakeSeedDriver } from "../src/driver/seed/fake-seed-driver.ts";

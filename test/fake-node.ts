@@ -4,7 +4,7 @@ import type { AgentDeps, NodeCapacity, VolumePeer } from "../src/agent/agent-dep
 import type { KeyedQueue } from "../src/agent/keyed-queue.ts";
 import { newKeyedQueue } from "../src/agent/keyed-queue.ts";
 import { agentRoutes } from "../src/agent/routes.ts";
-import type { FakeComputeDriver } from "../src/driver/compute/fake-compute.ts";
+import type { FakeComputeDriver } from "../src/driver/compute/fake/fake-compute.ts";
 import type { FakeNetworkDriver } from "../src/driver/network/fake-network-driver.ts";
 import type { FakeSeedDriver } from "../src/driver/seed/fake-seed-driver.ts";
 import type { FakeVolumeDriver } from "../src/driver/volume/fake-volume-driver.ts";

@@ -290,7 +290,7 @@ test("18: a bug in a handler or on a node was answered as success", async () => 
 test.for([
   [
     "16: a machine's working directory was never deleted",
-    "src/driver/compute/compute-driver.suite.ts",
+    "src/driver/compute/suite/folders.suite.ts",
     "the folder is removed with the machine, and also where there is none",
   ],
   [
@@ -300,7 +300,7 @@ test.for([
   ],
   [
     "21: a raw disk became a read-only CD-ROM",
-    "src/agent/compute-routes.test.ts",
+    "src/agent/compute/compute-routes.test.ts",
     "starts a domain with its volumes in order, then its seed, under the operation's mark",
   ],
   [

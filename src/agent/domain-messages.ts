@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { DomainInfo, DomainSpec, DomainState } from "../driver/compute/compute-driver.ts";
+import type { DomainInfo, DomainSpec, DomainState } from "../driver/compute/domain.ts";
 import type { Mark } from "../driver/mark.ts";
 import type { Seed, SeedNic } from "../driver/seed/seed-driver.ts";
 import type { VolumeDriver } from "../driver/volume/volume-driver.ts";

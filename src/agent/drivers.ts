@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Accelerator } from "../driver/compute/compute-driver.ts";
+import type { Accelerator } from "../driver/compute/domain.ts";
 import { openLibvirtComputeDriver } from "../driver/compute/libvirt/libvirt-compute-driver.ts";
 import { newNetnsNetworkDriver } from "../driver/network/netns/netns-network-driver.ts";
 import type { ReadNodeFacts } from "../driver/node-facts/node-facts.ts";

@@ -1,6 +1,6 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { AgentDeps } from "./agent-deps.ts";
-import { computeRoutes } from "./compute-routes.ts";
+import { computeRoutes } from "./compute/compute-routes.ts";
 import { identityRoutes } from "./identity-routes.ts";
 import { networkRoutes } from "./network-routes.ts";
 import { surveyRoutes } from "./survey-routes.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { collect } from "../../test/collect.ts";
-import { createFakeComputeDriver } from "../driver/compute/fake-compute-driver.ts";
+import { createFakeComputeDriver } from "../driver/compute/fake/fake-compute-driver.ts";
 import type { DomainNews } from "./watch-domains.ts";
 import { watchDomains } from "./watch-domains.ts";
 

@@ -1,4 +1,6 @@
-import type { ComputeDriver, DomainState } from "../driver/compute/compute-driver.ts";
+import type { DomainState } from "../driver/compute/domain.ts";
+import type { DomainDefinition } from "../driver/compute/domain-definition.ts";
+import type { DomainPower } from "../driver/compute/domain-power.ts";
 import { onAbort } from "../util/race.ts";
 
 export type DomainNews =
@@ -12,7 +14,7 @@ export type DomainNews =
  * For a slow reader at most one state of each domain is kept, the newest.
  */
 export async function* watchDomains(
-  compute: ComputeDriver,
+  compute: Pick<DomainDefinition, "list"> & Pick<DomainPower, "onEvent">,
   signal: AbortSignal,
 ): AsyncGenerator<DomainNews, void> {
   const changed = new Map<string, DomainState>();

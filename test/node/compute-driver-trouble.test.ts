@@ -3,9 +3,10 @@ import { rm, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { newSpec } from "../../src/driver/compute/compute-driver.suite.ts";
-import type { ComputeDriver, DomainSpec } from "../../src/driver/compute/compute-driver.ts";
+import type { ComputeDriver } from "../../src/driver/compute/compute-driver.ts";
+import type { DomainSpec } from "../../src/driver/compute/domain.ts";
 import { openLibvirtComputeDriver } from "../../src/driver/compute/libvirt/libvirt-compute-driver.ts";
+import { newSpec } from "../../src/driver/compute/suite/world.suite.ts";
 import { newComputeWorld, newRunNames } from "./compute-world.ts";
 import { requirement } from "./requirements.ts";
 

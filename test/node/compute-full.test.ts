@@ -1,8 +1,9 @@
 import { mkdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { newSpec } from "../../src/driver/compute/compute-driver.suite.ts";
-import type { ComputeDriver, DomainEvent } from "../../src/driver/compute/compute-driver.ts";
+import type { ComputeDriver } from "../../src/driver/compute/compute-driver.ts";
+import type { DomainEvent } from "../../src/driver/compute/domain.ts";
 import { openLibvirtComputeDriver } from "../../src/driver/compute/libvirt/libvirt-compute-driver.ts";
+import { newSpec } from "../../src/driver/compute/suite/world.suite.ts";
 import { fillingBootDisk } from "./boot-sectors.ts";
 import { newComputeWorld, newRunNames, run } from "./compute-world.ts";
 import { requirement } from "./requirements.ts";

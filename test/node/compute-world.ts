@@ -4,9 +4,9 @@ import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { connect as connectSocket, createServer, type Server, type Socket } from "node:net";
 import process from "node:process";
 import { runCommand } from "../../src/driver/command/run-command.ts";
-import type { ComputeDriverWorld } from "../../src/driver/compute/compute-driver.suite.ts";
 import type { ComputeDriver } from "../../src/driver/compute/compute-driver.ts";
 import { METADATA_NAMESPACE } from "../../src/driver/compute/libvirt/domain-xml.ts";
+import type { ComputeDriverWorld } from "../../src/driver/compute/suite/world.suite.ts";
 import type { Mark } from "../../src/driver/mark.ts";
 import { LISTENING, powerButtonBootDisk } from "./boot-sectors.ts";
 

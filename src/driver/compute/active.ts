@@ -1,4 +1,4 @@
-import type { DomainState } from "./compute-driver.ts";
+import type { DomainState } from "./domain.ts";
 
 /** With a process, whose processors may stand still: its memory is there, and its disks are in use. */
 export function isActive(state: DomainState): boolean {

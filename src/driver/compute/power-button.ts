@@ -1,7 +1,7 @@
 import { N0Error } from "../../util/errors.ts";
 import { ownerOnNode } from "../../util/ref.ts";
 import { isPaused } from "./active.ts";
-import type { DomainState } from "./compute-driver.ts";
+import type { DomainState } from "./domain.ts";
 
 /**
  * Refuses to press the power button of a guest whose processors stand still: libvirt does not press it, or

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
-import type { Accelerator } from "../compute-driver.ts";
+import type { Accelerator } from "../domain.ts";
 
 export interface AcceleratorProbes {
   /** True if /dev/kvm opens for reading and writing. */

@@ -1,4 +1,4 @@
-import type { DomainState } from "../compute-driver.ts";
+import type { DomainState } from "../domain.ts";
 
 /** virDomainState (libvirt/libvirt-domain.h). */
 const VIR_DOMAIN = { paused: 3, shutOff: 5, crashed: 6, suspendedByGuest: 7 } as const;

@@ -1,7 +1,7 @@
 import { N0Error } from "../../../util/errors.ts";
 import { ownerOnNode } from "../../../util/ref.ts";
 import type { Mark } from "../../mark.ts";
-import type { Accelerator, DiskSpec, DomainInfo, DomainSpec, NicSpec } from "../compute-driver.ts";
+import type { Accelerator, DiskSpec, DomainInfo, DomainSpec, NicSpec } from "../domain.ts";
 import type { DomainPaths } from "./domain-paths.ts";
 import { findElement, findElements, parseXml, type XmlElement, escapeXml as x } from "./xml.ts";
 

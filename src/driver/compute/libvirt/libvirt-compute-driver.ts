@@ -1,21 +1,16 @@
 import { type Clock, pause, systemClock } from "../../../util/clock.ts";
-import type { Accelerator, ComputeDriver } from "../compute-driver.ts";
+import type { ComputeDriver } from "../compute-driver.ts";
+import type { Accelerator } from "../domain.ts";
 import { chooseAccelerator } from "./accelerator.ts";
 import { type ComputeLog, openConnection } from "./connection.ts";
 import { detectCpuController } from "./cpu-shares.ts";
-import {
-  checkBaseDirectory,
-  checkName,
-  checkPrefix,
-  domainPaths,
-  machinesFolder,
-} from "./domain-paths.ts";
-import { asFileError } from "./file-error.ts";
-import { ensureMarkedFolder, listMarkedFolders } from "./folder-mark.ts";
+import { checkBaseDirectory, checkPrefix, machinesFolder } from "./domain-paths.ts";
 import { closedFolder, takeMachineFolders } from "./machine-folder.ts";
-import { createSerialHub } from "./serial-hub.ts";
-import { readSerialLogFiles } from "./serial-log.ts";
-import { connectToDomain } from "./sockets.ts";
+import { libvirtConsole } from "./parts/console.ts";
+import { libvirtDefinition } from "./parts/definition.ts";
+import { libvirtDisks } from "./parts/disks.ts";
+import { libvirtFolders } from "./parts/folders.ts";
+import { libvirtPower } from "./parts/power.ts";
 import { createStateWatcher } from "./state-watcher.ts";
 import type { DriverSettings, QemuUser } from "./worker-protocol.ts";
 
@@ -100,8 +95,6 @@ export async function openLibvirtComputeDriver(
     observe: (name) => connection.read({ kind: "observe", name }),
     list: () => connection.read({ kind: "list" }),
   });
-  const pathsOf = (name: string) => domainPaths(baseDirectory, name);
-  const serialHub = createSerialHub((name) => connectToDomain([pathsOf(name).serialSocket], name));
 
   async function resync(): Promise<void> {
     while (!closed.signal.aborted) {
@@ -120,89 +113,20 @@ export async function openLibvirtComputeDriver(
   // Rejected by `ready`: what was waited for.
   await deadline.catch(() => {});
 
+  const { [Symbol.dispose]: closeConsole, ...domainConsole } = libvirtConsole(baseDirectory, clock);
   return {
     accelerator: settings.accelerator,
-    async requireNew(name, mark, signal) {
-      checkName(name);
-      await connection.read({ kind: "require_new", name, mark }, signal);
-    },
-    async ensureStarted(spec, mark, signal) {
-      checkName(spec.name);
-      await connection.change({ kind: "start", spec, mark }, signal);
-    },
-    async ensureDefined(spec, mark, signal) {
-      checkName(spec.name);
-      await connection.change({ kind: "define", spec, mark }, signal);
-    },
-    ensureResumed: (name, signal) => change("resume", name, signal),
-    ensurePaused: (name, signal) => change("pause", name, signal),
-    requestShutdown: (name, signal) => change("shutdown", name, signal),
-    reboot: (name, hard, signal) => change(hard ? "reset" : "reboot", name, signal),
-    // On its way off, a domain is for libvirt "shutting down" for a moment, even one that was paused.
-    ensureOff: (name, signal) => watcher.during(name, () => change("off", name, signal)),
-    async ensureAbsent(name, maker, signal) {
-      checkName(name);
-      await watcher.during(name, () => connection.change({ kind: "remove", name, maker }, signal));
-    },
-    async state(name, signal) {
-      checkName(name);
-      return await connection.read({ kind: "observe", name }, signal);
-    },
-    async list(signal) {
-      const found = await connection.read({ kind: "list" }, signal);
-      // Changes are told against what is known, and who asks here knows what was found.
-      watcher.compare(found);
-      return found;
-    },
-    async growDisk(name, path, sizeBytes, signal) {
-      checkName(name);
-      await connection.change({ kind: "grow", name, path, sizeBytes }, signal);
-    },
-    async undoGrowDisk(name, path, { fromBytes, toBytes }, signal) {
-      checkName(name);
-      await connection.change({ kind: "undo_grow", name, path, fromBytes, toBytes }, signal);
-    },
-    onEvent: (listener) => watcher.onEvent(listener),
-    async openVnc(name) {
-      const { vncSocket, formerVncSocket } = pathsOf(name);
-      return await connectToDomain([vncSocket, formerVncSocket], name);
-    },
-    async openSerial(name) {
-      checkName(name);
-      return await serialHub.open(name);
-    },
-    readSerialLog: (name, follow, signal) =>
-      readSerialLogFiles(pathsOf(name).serialLog, follow, clock, signal),
-    async ensureFolder(name, mark) {
-      const { folder } = pathsOf(name);
-      try {
-        ensureMarkedFolder(folder, mark);
-      } catch (error) {
-        throw asFileError(error);
-      }
-      return folder;
-    },
-    async listFolders(signal) {
-      signal.throwIfAborted();
-      return listMarkedFolders(machinesFolder(baseDirectory)).map(({ name, mark }) => {
-        return { name, mark, path: pathsOf(name).folder };
-      });
-    },
+    ...libvirtDefinition(connection, watcher),
+    ...libvirtPower(connection, watcher),
+    ...libvirtDisks(connection),
+    ...domainConsole,
+    ...libvirtFolders(baseDirectory),
     async [Symbol.asyncDispose]() {
       closed.abort();
-      serialHub.close();
+      closeConsole();
       await connection[Symbol.asyncDispose]();
     },
   };
-
-  async function change(
-    kind: "resume" | "pause" | "shutdown" | "reset" | "reboot" | "off",
-    name: string,
-    signal: AbortSignal,
-  ): Promise<void> {
-    checkName(name);
-    await connection.change({ kind, name }, signal);
-  }
 }
 
 function tellClosedFolder(baseDirectory: string, qemuUser: QemuUser, log: ComputeLog): void {

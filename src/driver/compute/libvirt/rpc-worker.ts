@@ -3,7 +3,7 @@ import { errorChain, kindOf, N0Error } from "../../../util/errors.ts";
 import { loadLibvirt, type Pointer } from "./bindings.ts";
 import { asFileError } from "./file-error.ts";
 import { quote } from "./libvirt-error.ts";
-import { runOperation } from "./operations.ts";
+import { runOperation } from "./operations/run-operation.ts";
 import { loadQemuEnder } from "./qemu-process.ts";
 import type {
   DriverSettings,

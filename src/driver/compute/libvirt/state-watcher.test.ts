@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from "vitest";
-import type { DomainEvent, DomainState } from "../compute-driver.ts";
+import type { DomainEvent, DomainState } from "../domain.ts";
 import { createStateWatcher, type StateWatcher } from "./state-watcher.ts";
 
 let state: DomainState;

@@ -1,4 +1,4 @@
-import type { DomainEvent, DomainInfo, DomainState } from "../compute-driver.ts";
+import type { DomainEvent, DomainInfo, DomainState } from "../domain.ts";
 
 export interface StateReader {
   /** `absent` for what is not ours. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { systemClock } from "../../../util/clock.ts";
-import { newSpec } from "../compute-driver.suite.ts";
+import { newSpec } from "../suite/world.suite.ts";
 import { createWorkerPool, type RpcThread } from "./worker-pool.ts";
 import type { FromRpcWorker, ToRpcWorker } from "./worker-protocol.ts";
 

@@ -1,6 +1,6 @@
 import type { ErrorKind } from "../../../util/errors.ts";
 import type { Maker, Mark } from "../../mark.ts";
-import type { Accelerator, DomainInfo, DomainSpec, DomainState } from "../compute-driver.ts";
+import type { Accelerator, DomainInfo, DomainSpec, DomainState } from "../domain.ts";
 import type { CpuController } from "./cpu-shares.ts";
 
 /** What all workers are told when they start. */

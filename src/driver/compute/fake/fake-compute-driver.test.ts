@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { collect, computeDriverSuite, newSpec } from "./compute-driver.suite.ts";
+import { computeDriverSuite } from "../compute-driver.suite.ts";
+import { collect, newSpec } from "../suite/world.suite.ts";
 import { createFakeComputeDriver } from "./fake-compute-driver.ts";
 
 const signal = new AbortController().signal;

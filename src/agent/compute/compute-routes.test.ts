@@ -1,11 +1,11 @@
 import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { collect } from "../../test/collect.ts";
-import { newFakeNode } from "../../test/fake-node.ts";
-import { ComputeAgentService, DomainState } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
-import { fromConnectError } from "../rpc/errors.ts";
-import { type LogFields, silentLog } from "../util/log.ts";
-import { until } from "../util/until.ts";
+import { collect } from "../../../test/collect.ts";
+import { newFakeNode } from "../../../test/fake-node.ts";
+import { ComputeAgentService, DomainState } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { fromConnectError } from "../../rpc/errors.ts";
+import { type LogFields, silentLog } from "../../util/log.ts";
+import { until } from "../../util/until.ts";
 
 const never = new AbortController().signal;
 const mark = { owner: "virtual_machine/web-1", transactionId: "tx-1" };

@@ -1,4 +1,5 @@
-import type { ComputeDriver, DomainInfo, DomainState } from "./compute-driver.ts";
+import type { ComputeDriver } from "../compute-driver.ts";
+import type { DomainInfo, DomainState } from "../domain.ts";
 
 /** The methods that take a signal, and so can be made to fail or hang. */
 export type FakeComputeMethod =
@@ -24,7 +25,10 @@ export interface FakeFault {
   readonly what: Error | "hang";
 }
 
-export interface FakeComputeDriver extends ComputeDriver {
+export type FakeComputeDriver = ComputeDriver & FakeHands;
+
+/** What befalls the node without the driver, and what can be seen there. */
+export interface FakeHands {
   /** Happens at each call of that method, until it is deleted. */
   readonly faults: Map<FakeComputeMethod, FakeFault>;
   /** The guest powers off by itself. */

@@ -1,0 +1,16 @@
+import type { MachineFolders } from "../machine-folders.ts";
+import type { FakeNode } from "./fake-node.ts";
+
+export function fakeFolders(node: FakeNode): MachineFolders {
+  const pathOf = (name: string) => `/fake/vm/${name}`;
+  return {
+    async ensureFolder(name, mark) {
+      node.folderOf(name, mark);
+      return pathOf(name);
+    },
+    listFolders: (signal) =>
+      node.guarded("listFolders", signal, () =>
+        [...node.folders].map(([name, { mark }]) => ({ name, mark, path: pathOf(name) })),
+      ),
+  };
+}
