@@ -102,11 +102,11 @@ function unknownOutcome(cli: CliContext, method: DescMethodUnary, request: Messa
   const kind = kindOfService(cli.kinds, method.parent);
   const name = "name" in request && typeof request.name === "string" ? ` ${request.name}` : "";
   const thing = kind === undefined ? "" : ` ${kind.name}${name}`;
-  return `it may or may not have been done: look with n0cli get${thing}`;
+  return `the server may or may not have done it: see n0cli get${thing}`;
 }
 
 const CANCELLED_CHANGE =
-  "Cancelled: unless it was done already, the server undoes what it had begun. Look with n0cli get.";
+  "Cancelled: unless the transaction was committed already, the server unwinds it. See n0cli get.";
 
 /** A call with a stream of answers, of requests, or both. An interrupt only detaches from it. */
 export async function callStream<I extends DescMessage, O extends DescMessage>(

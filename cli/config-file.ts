@@ -34,7 +34,7 @@ export async function readConfig(io: Io): Promise<Config> {
   try {
     value = parse(text);
   } catch (reason) {
-    throw wrong(reason instanceof Error ? reason.message : "is no YAML");
+    throw wrong(reason instanceof Error ? reason.message : "is not YAML");
   }
   if (value === null) return { contexts: new Map() };
   if (!isRecord(value)) throw wrong("must be a map with current_context and contexts");
@@ -53,7 +53,8 @@ export async function readConfig(io: Io): Promise<Config> {
 
 function namedConnection(entry: Record<string, unknown>, wrong: (what: string) => CliError) {
   const unknown = Object.keys(entry).find((key) => !KEYS.some((k) => k === key));
-  if (unknown !== undefined) throw wrong(`${unknown} is not known; there are ${KEYS.join(", ")}`);
+  if (unknown !== undefined)
+    throw wrong(`${unknown} is not a known key; there are ${KEYS.join(", ")}`);
   const pairs = KEYS.flatMap((key) => {
     const value = entry[key];
     if (value === undefined) return [];

@@ -105,7 +105,7 @@ export function newContext(
 
 function exposed({ baseUrl, tokenFile }: Connection): CliError {
   return new CliError(
-    `the token in ${tokenFile} is not sent to ${baseUrl}, where it would go over the network unencrypted: ` +
+    `n0cli does not send the token in ${tokenFile} to ${baseUrl}, because the connection is not encrypted: ` +
       "use an https:// endpoint, or a tunnel such as ssh -L 20180:127.0.0.1:20180 HOST",
   );
 }
@@ -118,7 +118,7 @@ async function readNamed(io: Io, flags: GlobalFlags) {
   if (wanted === undefined) return {};
   const found = findContext(config, wanted);
   if (found === undefined) {
-    throw new CliError(`there is no context ${quote(wanted)}: see n0cli context list`);
+    throw new CliError(`context ${quote(wanted)} does not exist: see n0cli context list`);
   }
   return found;
 }

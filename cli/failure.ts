@@ -62,20 +62,22 @@ function tokenHint({ baseUrl, tokenFile, tokenOrigin }: Asked): string {
   if (tokenOrigin === "unreadable") {
     return `${OWN_TOKEN_FILE} holds the token, and only its owner can read it: run this as that user. ${name}`;
   }
-  if (tokenOrigin === "found") return `${tokenFile} holds the token of another server. ${name}`;
-  if (tokenFile !== undefined) return `${tokenFile} holds another token. ${name}`;
+  if (tokenOrigin === "found")
+    return `${tokenFile} holds a token that this server does not know. ${name}`;
+  if (tokenFile !== undefined)
+    return `${tokenFile} holds a token that this server does not know. ${name}`;
   if (!isLoopback(new URL(baseUrl).hostname)) return name;
-  return `${name} A server on this machine keeps it in its base directory, as ${OWN_TOKEN_FILE} is.`;
+  return `${name} A server on this computer keeps its token in its base directory, by default in ${OWN_TOKEN_FILE}.`;
 }
 
 function undoLine(rollback: string | undefined, transactionId: string | undefined) {
   switch (rollback) {
     case "done":
-      return "What it had begun is undone: all is as it was before.";
+      return "The transaction is unwound: everything is as it was before.";
     case "going_on":
-      return `What it had begun is being undone; nothing must be done.${hint("watch", transactionId)}`;
+      return `The server is unwinding the transaction; you need do nothing.${hint("watch", transactionId)}`;
     case "needs_operator":
-      return `It is neither done nor undone until an operator has looked at it.${hint("show", transactionId)}`;
+      return `The transaction is neither committed nor unwound: an operator must look at it.${hint("show", transactionId)}`;
     default:
       return undefined;
   }
@@ -91,24 +93,24 @@ function nextStep(error: ConnectError, asked: Asked): string | undefined {
     case Code.Unavailable:
       if (errorInfo(error).isOurs) return "Try again later.";
       if (isLost(error)) return undefined;
-      return `Nothing answers at ${asked.baseUrl}. Is n0core running there? Name another place with --api-endpoint.`;
+      return `No server answers at ${asked.baseUrl}. Is n0core running there? Choose another server with --api-endpoint.`;
     case Code.Unauthenticated:
       return tokenHint(asked);
     case Code.PermissionDenied:
       return "Ask whoever runs this n0stack for the permission, or use another token.";
     case Code.NotFound:
-      return "See what is there with n0cli get <resource>.";
+      return "List what exists with n0cli get <resource>.";
     case Code.Aborted:
       return delayMs === undefined
         ? "Nothing is wrong with the request: send it again."
         : `Nothing is wrong with the request: send it again in ${Math.ceil(delayMs / 1000)} s.`;
     case Code.DeadlineExceeded:
-      return "It may still be running: look with n0cli tx list --open, or give it longer with --timeout.";
+      return "The transaction may still be running: see n0cli tx list --open, or wait longer with --timeout.";
     case Code.Unimplemented:
-      return "The server does not know this call: it may be older than this client (n0cli version).";
+      return "The server does not know this method: it may be older than this client (see n0cli version).";
     case Code.Internal:
     case Code.Unknown:
-      return "The log of the API says more.";
+      return "The API's log has the reason.";
     default:
       return undefined;
   }

@@ -49,7 +49,9 @@ describe("the token of this machine's own n0core", () => {
     async (endpoint) => {
       const { sent, stderr } = await asked(["--api-endpoint", endpoint]);
       expect(sent).toEqual(["Bearer found-token-of-24-chars"]);
-      expect(stderr).toContain(`${ownTokenFile} holds the token of another server. Name a file`);
+      expect(stderr).toContain(
+        `${ownTokenFile} holds a token that this server does not know. Name a file`,
+      );
     },
   );
 
@@ -66,7 +68,9 @@ describe("the token of this machine's own n0core", () => {
     const { sent, stderr } = await asked(["--api-endpoint", "127.0.0.1:PORT"], "/nowhere/token");
     expect(sent).toEqual([undefined]);
     expect(stderr).toContain("--token-file or N0CLI_TOKEN_FILE");
-    expect(stderr).toContain("keeps it in its base directory, as /var/lib/n0core/token is");
+    expect(stderr).toContain(
+      "keeps its token in its base directory, by default in /var/lib/n0core/token",
+    );
   });
 
   test("is another user's: the hint says whose", () => {
@@ -92,7 +96,7 @@ test("a token is not sent over http: beyond loopback, and nothing else is", asyn
   ]);
   expect([exitCode, sent]).toEqual([2, []]);
   expect(stderr).toMatch(
-    /^the token in \S+ is not sent to http:\/\/0\.0\.0\.0:\d+, where it would/,
+    /^n0cli does not send the token in \S+ to http:\/\/0\.0\.0\.0:\d+, because/,
   );
   expect(stderr).toContain("use an https:// endpoint, or a tunnel");
 });

@@ -40,7 +40,7 @@ export async function ownersOfFound(path: string, baseUrl: string): Promise<read
   const reason = whyUntrusted(portOf(baseUrl), [uid]);
   if (reason === undefined || reason.uid === undefined) return [uid];
   throw new CliError(
-    `the token in ${path} is not sent to ${baseUrl}: ${reason.text}. If that is your server, name the file ` +
+    `n0cli does not send the token in ${path} to ${baseUrl}: ${reason.text}. If that is your server, name the file ` +
       "that holds its token with --token-file or N0CLI_TOKEN_FILE.",
   );
 }

@@ -72,14 +72,14 @@ export class LightHeaders implements Iterable<[string, string]> {
 }
 
 function keyOf(name: string): string {
-  if (!NAME.test(name)) throw new TypeError(`${quote(name)} is no name of a header`);
+  if (!NAME.test(name)) throw new TypeError(`${quote(name)} is not the name of a header`);
   return name.toLowerCase();
 }
 
 function valueOf(value: string): string {
   const text = withoutBlanksAround(String(value));
   if (NOT_IN_VALUE.test(text))
-    throw new TypeError("a header's value holds a character that may not be there");
+    throw new TypeError("a header's value contains a character that is not allowed");
   return text;
 }
 

@@ -91,7 +91,7 @@ describe("on a terminal", () => {
     const argv = ["bs", "download", "root", "-f", "-"];
     const { exitCode, stderr, stdout } = await n0cli(api.transport, true, argv);
     expect([exitCode, stdout]).toEqual([2, ""]);
-    expect(stderr).toContain("send it to a pipe or a file");
+    expect(stderr).toContain("use a pipe or --file");
   });
 });
 
@@ -114,7 +114,7 @@ describe("vm ssh", () => {
         ...["vm", "ssh", "--", name],
       ]);
       expect([exitCode, executed]).toEqual([2, []]);
-      expect(stderr).toContain(`"${name}" is no name of a virtual machine`);
+      expect(stderr).toContain(`"${name}" is not the name of a virtual machine`);
     }
   });
 
@@ -125,7 +125,7 @@ describe("vm ssh", () => {
         ...["vm", "ssh", "web"],
       ]);
       expect(executed).toEqual([]);
-      expect(stderr).toContain("is no user name: give --login");
+      expect(stderr).toContain("is not a user name: choose one with --login");
     },
   );
 });

@@ -7,7 +7,7 @@ import { CliError } from "./errors.ts";
 /** Before anything is asked of the API. @throws CliError where there is no such file. */
 export async function checkIdentity(path: string): Promise<void> {
   await access(path).catch((reason: unknown) => {
-    throw new CliError(`--identity: there is no file ${path}`, undefined, reason);
+    throw new CliError(`--identity: ${path} does not exist`, undefined, reason);
   });
 }
 
@@ -26,7 +26,7 @@ export async function withPrivateIdentity<T>(
     throw new CliError(`--identity: cannot read ${path}`, undefined, reason);
   });
   cli.say(
-    `${path} can be read by others, which ssh does not take: using a private copy, removed afterwards.`,
+    `${path} can be read by other users, and ssh refuses such a key: n0cli uses a private copy and removes it afterwards.`,
   );
   const folder = await mkdtemp(join(tmpdir(), "n0cli-identity-"));
   try {

@@ -15,6 +15,6 @@ export async function readAll(input: Input): Promise<string> {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
   } catch (reason) {
-    throw new CliError("standard input is no UTF-8 text", undefined, reason);
+    throw new CliError("standard input is not UTF-8 text", undefined, reason);
   }
 }

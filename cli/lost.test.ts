@@ -61,7 +61,7 @@ test("a server that stays away during a change leaves open whether it was done, 
   const { exitCode, stderr } = await n0cli(CREATE);
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(
-    /^---> Trying again for up to 60 s: \[Unavailable\] connection lost \(.+\)\n\[Unavailable\] connection lost; it may or may not have been done: look with n0cli get block_storage data \(.+\)\n$/,
+    /^---> Trying again for up to 60 s: \[Unavailable\] connection lost \(.+\)\n\[Unavailable\] connection lost; the server may or may not have done it: see n0cli get block_storage data \(.+\)\n$/,
   );
   expect(api.calls.length).toBeGreaterThan(5);
   expect(new Set(keysSent()).size).toBe(1);
@@ -105,7 +105,7 @@ test("one that never answered is not waited for", async () => {
   const t = newTestIo({ env: { N0CLI_API_ENDPOINT: "127.0.0.1:1" } });
   const io = { ...t.io, openTransport: openGrpcTransport };
   expect(await run(CREATE.split(" "), io)).toBe(1);
-  expect(t.stderr()).toContain("Nothing answers at http://127.0.0.1:1");
+  expect(t.stderr()).toContain("No server answers at http://127.0.0.1:1");
   expect(t.sleptMs).toEqual([]);
 });
 

@@ -85,7 +85,7 @@ test("where nothing answers it says where it looked", async () => {
   const elsewhere = { ...env, N0CLI_API_ENDPOINT: "127.0.0.1:1" };
   await expect(runProcess(LAUNCHER, ["get", "vm"], { env: elsewhere })).rejects.toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("Nothing answers at http://127.0.0.1:1."),
+    stderr: expect.stringContaining("No server answers at http://127.0.0.1:1."),
   });
 });
 

@@ -158,10 +158,10 @@ test("fields may be written with dashes, maps with : or =, and nics as JSON", as
 test.each([
   ["--request_memory_bytes 1G", /^--request_memory_bytes: .*GiB or GB/],
   ["--limit_cpu_milli_core -1", /^--limit_cpu_milli_core: must be a whole number from 0 to/],
-  ["--labels x", /^--labels: "x" is no pair; write key=value/],
+  ["--labels x", /^--labels: "x" is not a pair: write key=value/],
   ["--nics netwrk_name=a", /^--nics: .*no field "netwrk_name" \(did you mean "network_name"\?\)/],
-  ["--nics {", /^--nics: is no JSON/],
-  ["--uuid a --uuid b", /^--uuid: is there 2 times/],
+  ["--nics {", /^--nics: is not JSON/],
+  ["--uuid a --uuid b", /^--uuid: is given 2 times/],
 ])("vm create %s is refused without a call", async (flags, message) => {
   const api = idle;
   const { exitCode, stderr } = await n0cli(api, ["vm", "create", "x", ...flags.split(" ")]);
@@ -299,19 +299,19 @@ test.each([
 });
 
 test.each([
-  [Code.DeadlineExceeded, "done", 1, "What it had begun is undone: all is as it was before."],
+  [Code.DeadlineExceeded, "done", 1, "The transaction is unwound: everything is as it was before."],
   [
     Code.DeadlineExceeded,
     "going_on",
     1,
-    "What it had begun is being undone; nothing must be done.",
+    "The server is unwinding the transaction; you need do nothing.",
   ],
-  [Code.NotFound, "done", 5, "What it had begun is undone: all is as it was before."],
+  [Code.NotFound, "done", 5, "The transaction is unwound: everything is as it was before."],
   [
     Code.Internal,
     "needs_operator",
     9,
-    "It is neither done nor undone until an operator has looked",
+    "The transaction is neither committed nor unwound: an operator must look",
   ],
 ])(
   "code %d with rollback %s exits with %d, and the transaction is named",
@@ -326,7 +326,7 @@ test.each([
     expect(exitCode).toBe(exit);
     expect(stderr).toContain(`transaction: t-1\n${line}`);
     expect(stderr).not.toContain("may still be running");
-    if (exit === 9) expect(stderr).toContain("looked at it. See n0cli tx show t-1\n");
+    if (exit === 9) expect(stderr).toContain("look at it. See n0cli tx show t-1\n");
   },
 );
 
@@ -346,7 +346,9 @@ test("an interrupt cancels the call and says what that means", async () => {
     await new Promise(setImmediate);
   };
   expect(await run(DISK.split(" "), t.io)).toBe(130);
-  expect(t.stderr()).toMatch(/^Cancelled: unless it was done already, the server undoes/);
+  expect(t.stderr()).toMatch(
+    /^Cancelled: unless the transaction was committed already, the server unwinds/,
+  );
 });
 
 test("changes carry an idempotency key, reads do not", async () => {

@@ -49,7 +49,7 @@ test("without reflection api list tells what this client knows, and says so", as
   expect(exitCode).toBe(0);
   expect(lines).toContain("n0stack.pool.v0.NodeService/ListNodes");
   expect(stderr).toBe(
-    "The server does not tell what it serves; these are the RPCs that this client knows.\n",
+    "The server does not tell what it serves. These are the methods that this client knows.\n",
   );
 });
 

@@ -16,7 +16,7 @@ export async function servedMethods(cli: CliContext): Promise<readonly string[] 
   try {
     const listed = await ask(cli, { case: "listServices", value: "" });
     if (listed?.case !== "listServicesResponse") return undefined;
-    // Reflection, of any version, takes a stream of requests, which api call cannot send.
+    // Reflection, of any version, takes a stream of requests, which n0cli api call cannot send.
     const names = listed.value.service
       .map(({ name }) => name)
       .filter((name) => !name.startsWith("grpc.reflection."));

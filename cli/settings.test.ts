@@ -27,7 +27,7 @@ test.each([
   "user@host:1",
   ":20180",
 ])("%j is no endpoint", (text) => {
-  expect(() => parseEndpoint(text, false)).toThrow(/is no API endpoint: write host:port/);
+  expect(() => parseEndpoint(text, false)).toThrow(/is not an API endpoint: write host:port/);
 });
 
 test("a flag wins over the environment, the environment over the context", () => {

@@ -68,7 +68,7 @@ export function resolveConnection(
  */
 export function parseEndpoint(text: string, isTls: boolean): string {
   const wrong = new CliError(
-    `${quote(text)} is no API endpoint: write host:port, http://host:port or https://host:port`,
+    `${quote(text)} is not an API endpoint: write host:port, http://host:port or https://host:port`,
   );
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `grpc://${text}`;
   const match = /^(grpc|grpcs|http|https):\/\/([^/?#@\s]+)\/?$/i.exec(withScheme);
@@ -97,7 +97,7 @@ function nonEmpty(text: string | undefined): string | undefined {
 export function parseTimeout(text: string): number {
   const ms = parseDuration(text) ?? parseDuration(`${text}s`);
   if (ms === undefined || ms < 1 || ms > 2 ** 31 - 1) {
-    throw new CliError(`${quote(text)} is no duration: write 500ms, 30s, 5m or 1h`);
+    throw new CliError(`${quote(text)} is not a duration: write 500ms, 30s, 5m or 1h`);
   }
   return ms;
 }

@@ -54,7 +54,9 @@ function callCommand(cli: CliContext): Command {
       const answers = await callStream(cli, method as DescMethodServerStreaming, only(request));
       for await (const answer of answers) await print(answer, true);
     } else {
-      throw new CliError(`${method.name} takes a stream of requests, which api call cannot send`);
+      throw new CliError(
+        `${method.name} takes a stream of requests, which n0cli api call cannot send`,
+      );
     }
   });
 }
@@ -66,7 +68,7 @@ function listCommand(cli: CliContext): Command {
     const served = await servedMethods(cli);
     if (served === undefined) {
       cli.say(
-        "The server does not tell what it serves; these are the RPCs that this client knows.",
+        "The server does not tell what it serves. These are the methods that this client knows.",
       );
     }
     const known = await knownServices(cli.kinds);
@@ -79,7 +81,9 @@ function listCommand(cli: CliContext): Command {
 function findMethod(services: readonly DescService[], path: string): DescMethod {
   const [serviceName = "", methodName = "", ...rest] = path.replace(/^\//, "").split("/");
   if (methodName === "" || rest.length > 0) {
-    throw new CliError(`${quote(path)} is no RPC: write Service/Method, as n0cli api list does`);
+    throw new CliError(
+      `${quote(path)} names no method: write Service/Method, such as NodeService/ListNodes (see n0cli api list)`,
+    );
   }
   const service = services.find((s) => s.typeName === serviceName || s.name === serviceName);
   if (service === undefined) {
@@ -103,6 +107,6 @@ function parseJson(text: string): JsonValue {
     return JSON.parse(text) as JsonValue;
   } catch (reason) {
     const why = reason instanceof Error ? reason.message : "it cannot be read";
-    throw new CliError(`the request is no JSON: ${why}`, undefined, reason);
+    throw new CliError(`the request is not JSON: ${why}`, undefined, reason);
   }
 }

@@ -141,7 +141,7 @@ async function leavePart(): Promise<void> {
   failAt(4 * PIECE, Code.FailedPrecondition);
   const { exitCode, stderr } = await toFile();
   expect(exitCode).toBe(6);
-  expect(stderr).toContain(`${part} holds what is done; go on with --resume.`);
+  expect(stderr).toContain(`${part} holds the bytes so far: continue with --resume.`);
   expect((await readdir(folder)).sort()).toEqual(["data.qcow2.part", "data.qcow2.part.json"]);
 }
 
@@ -158,7 +158,7 @@ test("a download goes on after a lost connection", async () => {
   const began = failAt(PIECE, Code.Unavailable, 2);
   const { exitCode, stderr } = await toFile();
   expect([exitCode, await isWhole()]).toEqual([0, true]);
-  expect(stderr).toContain("---> Going on at 58.5KiB: [Unavailable] planned\n");
+  expect(stderr).toContain("---> Continuing at 58.5KiB: [Unavailable] planned\n");
   expect(began).toEqual([0, PIECE, PIECE]);
 });
 
@@ -171,7 +171,7 @@ test("a download that ended early is not taken for whole", async () => {
   };
   const once = await toFile();
   expect([once.exitCode, await isWhole()]).toEqual([0, true]);
-  expect(once.stderr).toContain("connection lost (the disk ended early)");
+  expect(once.stderr).toContain("connection lost (the download ended early)");
   left = 1000;
   await rm(path);
   expect((await toFile()).exitCode).toBe(1);
@@ -203,17 +203,21 @@ test("a failure before the first byte leaves what an earlier download left", asy
   expect(began).toEqual([4 * PIECE]);
 });
 
-const ANOTHER = "is not what it was when";
+const ANOTHER = "has changed since";
 test.each<[string, () => void | Promise<void>, string]>([
   ["another disk of that name that looks the same", () => putDisk(LARGE), ANOTHER],
   ["a disk that its guest wrote to", writeToDisk, ANOTHER],
   ["a disk that is shorter than the part", () => putDisk(SMALL), "is shorter than"],
-  ["a part without a note", () => rm(note), "does not tell what"],
-  ["a note that was cut off", () => truncate(note, 20), "does not tell what"],
-  ["an empty note", () => truncate(note, 0), "does not tell what"],
-  ["a note that is something else", () => writeFile(note, "null"), "does not tell what"],
-  ["a part that was cut off", () => truncate(part, 1000), "was cut off"],
-  ["a part longer than the disk", () => truncate(part, 300_001), "is longer than the disk was"],
+  ["a part without a note", () => rm(note), "does not describe"],
+  ["a note that was cut off", () => truncate(note, 20), "does not describe"],
+  ["an empty note", () => truncate(note, 0), "does not describe"],
+  ["a note that is something else", () => writeFile(note, "null"), "does not describe"],
+  ["a part that was cut off", () => truncate(part, 1000), "is shorter than"],
+  [
+    "a part longer than the disk",
+    () => truncate(part, 300_001),
+    "is longer than the block storage was",
+  ],
   [
     "a part that was replaced",
     async () => {
@@ -228,7 +232,7 @@ test.each<[string, () => void | Promise<void>, string]>([
   const began = failAt(-1, Code.Internal);
   const { exitCode, stderr } = await resume();
   expect([exitCode, await isWhole()]).toEqual([0, true]);
-  expect(stderr).toMatch(/^---> Starting anew: /);
+  expect(stderr).toMatch(/^---> Starting over: /);
   expect(stderr).toContain(word);
   expect(began.at(-1)).toBe(0);
   expect(await readdir(folder)).toEqual(["data.qcow2"]);
@@ -270,7 +274,7 @@ test("a disk that changes while it is downloaded is downloaded anew, and never m
   };
   const once = await toFile();
   expect([once.exitCode, await isWhole()]).toEqual([0, true]);
-  expect(once.stderr).toContain("---> Starting anew: ");
+  expect(once.stderr).toContain("---> Starting over: ");
 
   const before = await readFile(path);
   changes = 1000;
@@ -300,7 +304,10 @@ test("a server that does not say what it sends, or sends too much, is refused", 
   expect(silent).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("is older than") });
   alter = (chunk) => (chunk.validator === "" ? chunk : { ...chunk, totalBytes: 9n });
   const wrong = await toFile();
-  expect(wrong).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("sends more than") });
+  expect(wrong).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining("sends more bytes than"),
+  });
   expect(await readdir(folder)).toEqual([]);
 });
 

@@ -52,7 +52,7 @@ async function printUrl(cli: CliContext, name: string): Promise<void> {
 /** To a pipe, which can take nothing back: a disk that changes ends it. */
 async function print(cli: CliContext, name: string): Promise<void> {
   if (cli.io.stdout.isTerminal) {
-    throw new CliError("a disk is not written to a terminal: send it to a pipe or a file");
+    throw new CliError("n0cli does not write a block storage to a terminal: use a pipe or --file");
   }
   await readDisk(
     cli,
@@ -65,12 +65,14 @@ async function print(cli: CliContext, name: string): Promise<void> {
 
 /** Into `PATH.part`, which is renamed when it is whole, so that PATH is never half of a disk. */
 async function download(cli: CliContext, name: string, path: string, flags: Flags): Promise<void> {
-  if (name.includes("/")) throw new CliError(`${quote(name)} is no name of a block storage`);
+  if (name.includes("/")) throw new CliError(`${quote(name)} is not the name of a block storage`);
   if (flags.force !== true && (await isThere(path))) {
-    throw new CliError(`${path} is there already; use --force to replace it, or --file`);
+    throw new CliError(
+      `${path} exists already: replace it with --force, or choose another file with --file`,
+    );
   }
   await using part = await PartFile.open(path, flags.resume === true);
-  if (part.doubt !== undefined) cli.say(`---> Starting anew: ${part.doubt}`);
+  if (part.doubt !== undefined) cli.say(`---> Starting over: ${part.doubt}`);
   try {
     await fillPart(cli, name, part);
     await part.finish();
@@ -89,11 +91,11 @@ async function keepPart(cli: CliContext, part: PartFile): Promise<void> {
     await part.keep();
   } catch (reason) {
     const problem = reason instanceof Error ? reason.message : String(reason);
-    cli.say(`${part.path} could not be kept: ${problem}`);
+    cli.say(`${part.path} cannot be kept: ${problem}`);
     return;
   }
-  cli.interruptNotice = `Interrupted; go on with --resume (${part.path} holds what is done).`;
-  if (!cli.signal.aborted) cli.say(`${part.path} holds what is done; go on with --resume.`);
+  cli.interruptNotice = `Interrupted. ${part.path} holds the bytes so far: continue with --resume.`;
+  if (!cli.signal.aborted) cli.say(`${part.path} holds the bytes so far: continue with --resume.`);
 }
 
 async function isThere(path: string): Promise<boolean> {

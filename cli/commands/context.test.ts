@@ -58,12 +58,12 @@ test("the config file is its owner's alone", async () => {
 });
 
 test.each([
-  ["context use nothing", 5, /there is no context "nothing"/],
-  ["context delete nothing", 5, /there is no context "nothing"/],
-  ["get vm --context nothing", 2, /there is no context "nothing": see n0cli context list/],
+  ["context use nothing", 5, /context "nothing" does not exist/],
+  ["context delete nothing", 5, /context "nothing" does not exist/],
+  ["get vm --context nothing", 2, /context "nothing" does not exist: see n0cli context list/],
   ["context set lab", 2, /say what to set/],
-  ["context set a/b --api-endpoint x", 2, /is no name/],
-  ["context set lab --api-endpoint ftp://x", 2, /is no API endpoint/],
+  ["context set a/b --api-endpoint x", 2, /is not a name/],
+  ["context set lab --api-endpoint ftp://x", 2, /is not an API endpoint/],
 ])("%s is refused", async (words, exitCode, message) => {
   const result = await n0cli(words);
   expect(result.exitCode).toBe(exitCode);
@@ -73,7 +73,7 @@ test.each([
 test.each([
   ["[1", /config.yaml: /],
   ["- a", /must be a map/],
-  ["contexts: {a: {api_url: x}}", /contexts.a.api_url is not known; there are api_endpoint/],
+  ["contexts: {a: {api_url: x}}", /contexts.a.api_url is not a known key; there are api_endpoint/],
   ["contexts: {a: {api_endpoint: 1}}", /contexts.a.api_endpoint must be text/],
 ])("a config file of %j is refused, naming it", async (text, message) => {
   await n0cli("context set lab --api-endpoint lab:1");

@@ -54,7 +54,7 @@ function useCommand(cli: CliContext): Command {
     const config = await readConfig(cli.io);
     if (!config.contexts.has(name)) throw noContext(name);
     await writeConfig(cli.io, { ...config, current: name });
-    cli.say(`context ${name} is in use`);
+    cli.say(`context ${name} is the current one`);
   });
 }
 
@@ -68,7 +68,7 @@ function setCommand(cli: CliContext): Command {
   return command.action(async (name: string) => {
     if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/.test(name)) {
       throw new CliError(
-        `${quote(name)} is no name: a letter or digit, then letters, digits, . _ or -`,
+        `${quote(name)} is not a name: write a letter or digit, then letters, digits, ".", "_" or "-"`,
       );
     }
     const flags = cli.flags();
@@ -104,5 +104,8 @@ function deleteCommand(cli: CliContext): Command {
 }
 
 function noContext(name: string): CliError {
-  return new CliError(`there is no context ${quote(name)}: see n0cli context list`, EXIT.notFound);
+  return new CliError(
+    `context ${quote(name)} does not exist: see n0cli context list`,
+    EXIT.notFound,
+  );
 }

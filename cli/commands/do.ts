@@ -49,9 +49,9 @@ export function doCommand(cli: CliContext): Command {
     if (problems.length > 0) {
       for (const text of formatProblems(problems, files)) cli.say(text);
       const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-      throw new CliError(`${count}; nothing was run`);
+      throw new CliError(`${count}. Nothing was run.`);
     }
-    if (flags.check === true) cli.say(`${tasks.size} tasks are right; nothing was run`);
+    if (flags.check === true) cli.say(`${tasks.size} tasks are valid. Nothing was run.`);
     else await runAll(cli, tasks, flags.parallel);
   });
 }
@@ -94,7 +94,7 @@ async function readTaskFile(file: string): Promise<string> {
     return await readFile(file, "utf8");
   } catch (reason) {
     throw new CliError(
-      isAbsent(reason) ? `there is no file ${file}` : `cannot read ${file}`,
+      isAbsent(reason) ? `${file} does not exist` : `cannot read ${file}`,
       undefined,
       reason,
     );

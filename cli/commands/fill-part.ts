@@ -37,11 +37,11 @@ export async function fillPart(cli: CliContext, name: string, part: PartFile): P
         await part.discard();
         restarts += 1;
         if (restarts >= TRIES_MAX) throw reason;
-        cli.say(`---> Starting anew: ${reason.message}`);
+        cli.say(`---> Starting over: ${reason.message}`);
       } else {
         if (!isPassing(reason) || tries >= TRIES_MAX) throw reason;
         const at = formatBytesRounded(part.doneBytes);
-        cli.say(`---> Going on at ${at}: ${failureLine(reason)}`);
+        cli.say(`---> Continuing at ${at}: ${failureLine(reason)}`);
         await cli.io.clock.sleep(RETRY_DELAY_MS * tries, cli.signal);
       }
       lastBytes = part.doneBytes;
@@ -65,7 +65,7 @@ async function readInto(
   const begin = async (source: Source) => {
     if (offset === 0n) await part.begin(source);
     else if (known?.validator !== source.validator) {
-      throw new OtherDisk(`block storage "${name}" is not what it was when ${part.path} was begun`);
+      throw new OtherDisk(`block storage "${name}" has changed since ${part.path} was begun`);
     }
   };
   try {

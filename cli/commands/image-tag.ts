@@ -43,7 +43,7 @@ export function untagCommand(cli: CliContext): Command {
 function splitTag(text: string): { name: string; tag: string } {
   const at = text.indexOf(":");
   if (at < 1 || at === text.length - 1) {
-    throw new CliError(`${quote(text)} names no tag: write image:tag, such as debian:latest`);
+    throw new CliError(`${quote(text)} is not image:tag: write both, such as debian:latest`);
   }
   return { name: text.slice(0, at), tag: text.slice(at + 1) };
 }

@@ -143,7 +143,7 @@ export class PartFile implements AsyncDisposable {
     ];
     if (there?.ino === ino) return `${ino}`;
     throw new CliError(
-      `${this.path} was replaced: does another download write there?`,
+      `${this.path} was replaced: is another download writing there?`,
       EXIT.failed,
     );
   }
@@ -160,11 +160,12 @@ async function findEarlier(target: string): Promise<Earlier> {
   const there = await ifThere(stat(part, { bigint: true }));
   if (there === undefined) return {};
   const note = await readNote(notes);
-  if (note === undefined) return { doubt: `${notes} does not tell what ${part} is of` };
+  if (note === undefined) return { doubt: `${notes} does not describe ${part}` };
   if (note.inode !== `${there.ino}`)
-    return { doubt: `${part} is not the file that ${notes} tells of` };
-  if (there.size > note.totalBytes) return { doubt: `${part} is longer than the disk was` };
-  if (there.size < note.keptBytes) return { doubt: `${part} was cut off` };
+    return { doubt: `${part} is not the file that ${notes} describes` };
+  if (there.size > note.totalBytes)
+    return { doubt: `${part} is longer than the block storage was` };
+  if (there.size < note.keptBytes) return { doubt: `${part} is shorter than ${notes} says` };
   return { note, file: await open(part, "r+") };
 }
 

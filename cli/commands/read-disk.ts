@@ -37,19 +37,19 @@ export async function readDisk(
       }
       leftBytes -= BigInt(chunk.data.length);
       if (leftBytes < 0n)
-        throw new CliError("the server sends more than the disk has", EXIT.failed);
+        throw new CliError("the server sends more bytes than it announced", EXIT.failed);
       if (chunk.data.length > 0) await write(chunk.data);
     }
   } finally {
     enough.abort();
   }
   if (leftBytes === 0n) return;
-  throw new ConnectError("connection lost (the disk ended early)", Code.Unavailable);
+  throw new ConnectError("connection lost (the download ended early)", Code.Unavailable);
 }
 
 function sourceIn({ validator, totalBytes }: BlockStorageChunk): Source {
   if (validator !== "") return { validator, totalBytes };
   const problem =
-    "the server does not say what it sends, so that parts could be of different disks";
+    "the server does not identify the content that it sends, so n0cli could mix two versions of it";
   throw new CliError(`${problem}: it is older than this client (n0cli version)`, EXIT.failed);
 }

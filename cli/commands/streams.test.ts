@@ -141,7 +141,7 @@ test("vm ssh refuses a key that is not there", async () => {
   const open = ["vm", "ssh", "web", "-i", join(folder, "key")];
   expect(await n0cli(open)).toMatchObject({
     exitCode: 2,
-    stderr: expect.stringContaining("there is no file"),
+    stderr: expect.stringContaining("key does not exist"),
   });
 });
 
@@ -162,7 +162,7 @@ test.each([true, false])(
     const { exitCode, stderr } = await n0cli(["vm", "ssh", "web", "-i", key], { onExec });
     expect(exitCode).toBe(runs ? 0 : 1);
     expect(stderr.split("\n")[0]).toBe(
-      `${key} can be read by others, which ssh does not take: using a private copy, removed afterwards.`,
+      `${key} can be read by other users, and ssh refuses such a key: n0cli uses a private copy and removes it afterwards.`,
     );
     await expect(stat(dirname(copy))).rejects.toThrow("ENOENT");
   },

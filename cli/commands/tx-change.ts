@@ -76,14 +76,16 @@ export function giveUpCommand(cli: CliContext): Command {
     const stuck = seen.steps.find(({ leaves }) => leaves !== "");
     if (plan) {
       cli.say(
-        stuck === undefined ? "It has no step to be given up." : warning(stuck, "would stay"),
+        stuck === undefined
+          ? "The transaction has no step that can be given up."
+          : warning(stuck, "would remain"),
       );
       return;
     }
     const request = create(GiveUpTransactionRequestSchema, { id, step: stuck?.name ?? "" });
     const { giveUpTransaction } = TransactionService.method;
     const { transaction } = await callUnary(cli, giveUpTransaction, request);
-    if (stuck !== undefined) cli.say(warning(stuck, "stays"));
+    if (stuck !== undefined) cli.say(warning(stuck, "remains"));
     await printTakenUp(cli, transaction ?? create(TransactionSchema));
   });
 }
@@ -97,7 +99,7 @@ async function printTakenUp(cli: CliContext, after: Transaction): Promise<void> 
   await printTransaction(cli, after);
   if (after.phase === Phase.NEEDS_OPERATOR) cli.exitCode = EXIT.needsOperator;
   else if (!isOver(after)) {
-    cli.say(`It is still running: n0cli tx watch ${after.id}`);
+    cli.say(`The transaction is still running: see n0cli tx watch ${after.id}`);
     cli.exitCode = EXIT.timedOut;
   }
 }

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import {
   ListTransactionsRequestSchema,
   ListTransactionsResponseSchema,
-  Phase,
+  type Phase,
   type Transaction,
   TransactionSchema,
   TransactionService,
@@ -17,14 +17,14 @@ import { findKind } from "../resource/kind.ts";
 import type { Column } from "../table.ts";
 import { cell, formatTable } from "../table.ts";
 import { betweenMs, parseSince, timeText, tookText } from "../transaction/time.ts";
-import { askerText, PHASES, phaseText, waitText } from "../transaction/words.ts";
+import { askerText, findPhase, PHASES, phaseText, waitText } from "../transaction/words.ts";
 
 const LIMIT_DEFAULT = 100;
 const PAGE_SIZE_MAX = 1000;
 
 interface Flags {
   readonly open?: boolean;
-  readonly state?: readonly string[];
+  readonly state?: readonly Phase[];
   readonly rpc?: string;
   readonly resource?: string;
   readonly node?: string;
@@ -39,7 +39,7 @@ export function listCommand(cli: CliContext): Command {
     .addOption(
       new Option("--state <state>", "only those in this state; may be repeated")
         .choices(PHASES)
-        .argParser((text: string, before: readonly string[] | undefined) => [
+        .argParser((text: string, before: readonly Phase[] | undefined) => [
           ...(before ?? []),
           chosen(text),
         ]),
@@ -66,14 +66,15 @@ export function listCommand(cli: CliContext): Command {
 }
 
 /** Not checked by commander where an argParser is set. */
-function chosen(text: string): string {
-  if ((PHASES as readonly string[]).includes(text)) return text;
+function chosen(text: string): Phase {
+  const phase = findPhase(text);
+  if (phase !== undefined) return phase;
   throw new InvalidArgumentError(`Allowed choices are ${PHASES.join(", ")}.`);
 }
 
 function countFlag(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError("It is a whole number.");
+  throw new InvalidArgumentError("It must be a whole number.");
 }
 
 async function list(cli: CliContext, flags: Flags): Promise<void> {
@@ -91,7 +92,8 @@ async function list(cli: CliContext, flags: Flags): Promise<void> {
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && (limit === 0 || found.length < limit));
   await print(cli, found);
-  if (pageToken !== "") cli.say(`There are more: --limit 0 shows all, --since 24h those of a day.`);
+  if (pageToken !== "")
+    cli.say(`There are more: --limit 0 shows all, --since 24h those of the last day.`);
 }
 
 function filterOf(
@@ -101,7 +103,7 @@ function filterOf(
   const { open = false, state = [], rpc = "", resource = "", node = "", since } = flags;
   return {
     openOnly: open,
-    phases: state.map((name) => Phase[name.toUpperCase() as keyof typeof Phase]),
+    phases: [...state],
     rpc,
     resource: spelledOut(cli, resource),
     node,
@@ -119,7 +121,7 @@ function spelledOut(cli: CliContext, resource: string): string {
 
 const COLUMNS: readonly Column[] = [
   cell("id"),
-  cell("rpc"),
+  { ...cell("rpc"), header: "METHOD" },
   cell("resource"),
   cell("phase"),
   cell("started"),
@@ -141,7 +143,7 @@ async function print(cli: CliContext, transactions: readonly Transaction[]): Pro
       stdout.print(await formatValue(format, messageToJson(TransactionSchema, one)));
     }
   } else if (format === "name") stdout.print(transactions.map(({ id }) => `${id}\n`).join(""));
-  else if (transactions.length === 0) cli.say("There is no such transaction.");
+  else if (transactions.length === 0) cli.say("No transaction matches.");
   else {
     const rows = transactions.map((one) => rowOf(one, clock.nowMs()));
     stdout.print(formatTable(COLUMNS, format === "wide", rows));

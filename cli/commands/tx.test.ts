@@ -52,7 +52,7 @@ test("tx list shows the newest first, and only what is asked for", async () => {
   const all = await n0cli(world, "tx list");
   expect(all.exitCode).toBe(0);
   const [header, ...lines] = all.stdout.trimEnd().split("\n");
-  expect(header).toMatch(/^ID +RPC +RESOURCE +PHASE +STARTED +TOOK$/);
+  expect(header).toMatch(/^ID +METHOD +RESOURCE +PHASE +STARTED +TOOK$/);
   expect(lines.map((line) => line.split(/ {2,}/)[1])).toEqual([
     "CreateBlockStorage",
     "ApplyNetwork",
@@ -69,7 +69,7 @@ test("tx list shows the newest first, and only what is asked for", async () => {
   const limited = await n0cli(world, "tx list --limit 2");
   expect(limited.stdout.split("\n")).toHaveLength(4);
   expect(limited.stderr).toContain("There are more: --limit 0");
-  expect((await n0cli(world, "tx list --open")).stderr).toBe("There is no such transaction.\n");
+  expect((await n0cli(world, "tx list --open")).stderr).toBe("No transaction matches.\n");
   const json = JSON.parse((await n0cli(world, "tx list --limit 1 -o json")).stdout);
   expect(json).toMatchObject({
     transactions: [{ rpc: "CreateBlockStorage", phase: "PHASE_DONE" }],
@@ -80,10 +80,10 @@ test("tx list shows the newest first, and only what is asked for", async () => {
 });
 
 test.each([
-  ["tx list --since yesterday", '"yesterday" is no time'],
-  ["tx list --since -1h", '"-1h" is no time'],
+  ["tx list --since yesterday", '"yesterday" is not a time'],
+  ["tx list --since -1h", '"-1h" is not a time'],
   ["tx list --state lost", "Allowed choices are running"],
-  ["tx list --limit x", "It is a whole number"],
+  ["tx list --limit x", "It must be a whole number"],
   ["tx show ../x", "[InvalidArgument] id"],
   ["tx show", "missing required argument"],
 ])("%s is refused", async (line, words) => {
@@ -153,7 +153,7 @@ test("tx cancel waits until it is undone; the other client is told, and once mor
   gate.open();
   const { exitCode, stdout, stderr } = await cancelling;
   expect(exitCode).toBe(0);
-  expect(stdout).toMatch(/phase +undone\n/);
+  expect(stdout).toMatch(/phase +unwound\n/);
   expect(stdout).toMatch(/UNDO +LAST ERROR\n/);
   expect(stdout).toMatch(/undone +block_storage\.put_record +root +\d+ms +1 +1 try, \d+ms\n/);
   expect(stderr).toMatch(/^undone +virtual_machine\.put_record of web$/m);
@@ -184,7 +184,7 @@ test("a create that is cancelled by somebody else exits with 1, and says so", as
   expect(stderr).toBe(
     "[Canceled] CreateBlockStorage was cancelled on request\n" +
       `transaction: ${id}\n` +
-      "What it had begun is undone: all is as it was before.\n",
+      "The transaction is unwound: everything is as it was before.\n",
   );
 });
 
@@ -217,7 +217,7 @@ test("tx give-up says what stays, and goes on without the step", async () => {
   expect(shown.stdout).toMatch(/if given up +volume\.ensure_empty leaves the file of volume/);
   const done = await n0cli(world, `tx give-up ${id}`);
   expect(done).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(left) });
-  expect(done.stdout).toMatch(/phase +undone/);
+  expect(done.stdout).toMatch(/phase +unwound/);
   expect(done.stdout).toMatch(/\ngiven up +volume\.ensure_empty leaves the file of volume/);
   expect((await n0cli(world, "verify -o name")).exitCode).toBe(3);
   expect(await n0cli(world, `tx give-up ${id}`)).toMatchObject({ exitCode: 6 });
@@ -236,10 +236,10 @@ test("tx retry takes up what needs an operator, and exits with 9 while it still 
   expect((await n0cli(world, `tx watch ${id}`)).exitCode).toBe(9);
   const still = await n0cli(world, `tx retry ${id}`);
   expect(still.exitCode).toBe(8);
-  expect(still.stderr).toContain(`It is still running: n0cli tx watch ${id}`);
+  expect(still.stderr).toContain(`The transaction is still running: see n0cli tx watch ${id}`);
   repair();
   const retried = await n0cli(world, `tx retry ${id}`);
-  expect(retried).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/phase +undone/) });
+  expect(retried).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/phase +unwound/) });
   expect(await world.residue()).toEqual(before);
 });
 

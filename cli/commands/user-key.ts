@@ -63,7 +63,7 @@ function addKeyCommand(cli: CliContext, name: string): Command {
 async function readKey(cli: CliContext, flags: Flags): Promise<string> {
   const { file, ssh_public_key: text } = flags;
   if ((file === undefined) === (text === undefined)) {
-    throw new CliError("give the public key with either --file or --ssh_public_key");
+    throw new CliError("give the public key with one of --file and --ssh_public_key");
   }
   if (file === undefined) return text ?? "";
   if (file === "-") return (await readAll(cli.io.stdin)).trim();

@@ -16,7 +16,7 @@ test("exit 0 where all is in order, and nothing but a summary is said", async ()
   const { exitCode, stdout, stderr } = await n0cli(world, "verify");
   expect([exitCode, stdout]).toEqual([0, ""]);
   expect(stderr).toContain(
-    "Looked at 2 of 2 node(s), 2 virtual machine(s), 6 disk(s): all is in order.",
+    "Looked at 2 of 2 node(s), 2 virtual machine(s), 6 block storage(s): everything is in order.",
   );
 });
 
@@ -44,7 +44,7 @@ test("--repair says each outcome and ends with what is left", async () => {
   const repaired = await n0cli(world, "verify", "--repair");
   expect(repaired.exitCode).toBe(0);
   expect(repaired.stdout).toMatch(/^repaired +error +vm\.without_domain/m);
-  expect(repaired.stderr).toContain("all is in order");
+  expect(repaired.stderr).toContain("everything is in order");
   await DRIFT_CASES["disk.without_volume"].drift(hands);
   const left = await n0cli(world, "verify", "--repair", "-o", "json");
   expect(left.exitCode).toBe(3);

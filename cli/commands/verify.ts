@@ -27,9 +27,9 @@ interface Flags {
 }
 
 const HELP = `
-Exit codes: 0 all is in order, 3 there are findings, 1 a node could not be looked at (what is known of the
-others is still shown). After --repair it is what is left that counts. What the codes mean, and what is done
-about each: docs/operating/verify.md.
+Exit codes: 0 everything is in order, 3 there are findings, 1 a node did not answer (the findings of the others are
+shown nevertheless). After --repair, the findings that are left count. docs/operating/verify.md explains the
+codes and what to do about each.
 `;
 
 export function verifyCommand(cli: CliContext): Command {
@@ -108,15 +108,15 @@ async function print(cli: CliContext, answer: VerifyResponse, isPlan: boolean): 
 /** What could not be looked at weighs more than what was found: nobody knows how much there is. */
 function summarize(cli: CliContext, { findings, nodes, ...counts }: VerifyResponse): void {
   const silent = nodes.filter(({ error }) => error !== "");
-  for (const { nodeName, error } of silent) cli.say(`node ${nodeName} was not looked at: ${error}`);
-  const seen = `${nodes.length - silent.length} of ${nodes.length} node(s), ${counts.virtualMachines} virtual machine(s), ${counts.blockStorages} disk(s)`;
+  for (const { nodeName, error } of silent) cli.say(`cannot look at node ${nodeName}: ${error}`);
+  const seen = `${nodes.length - silent.length} of ${nodes.length} node(s), ${counts.virtualMachines} virtual machine(s), ${counts.blockStorages} block storage(s)`;
   cli.say(`Looked at ${seen}: ${wordsOf(findings)}.`);
   if (silent.length > 0) cli.exitCode = EXIT.failed;
   else if (findings.length > 0) cli.exitCode = EXIT.findings;
 }
 
 function wordsOf(findings: readonly Finding[]): string {
-  if (findings.length === 0) return "all is in order";
+  if (findings.length === 0) return "everything is in order";
   const repairable = findings.filter(({ isRepairable }) => isRepairable).length;
   return `${findings.length} finding(s), of which n0cli verify --repair repairs ${repairable}`;
 }
@@ -126,7 +126,8 @@ async function repairAll(cli: CliContext, nodeNames: string[]): Promise<void> {
   const { stdout } = cli.io;
   const answers: RepairResponse[] = [];
   const stream = await callStream(cli, VerifyService.method.repair, only(request));
-  cli.interruptNotice = "Detached; what was begun is finished or undone. Look with n0cli verify.";
+  cli.interruptNotice =
+    "Detached. The server finishes or unwinds the repair that it has begun: see n0cli verify.";
   for await (const answer of stream) {
     answers.push(answer);
     const { finding, outcome, error } = answer;

@@ -43,7 +43,7 @@ export function sshCommand(cli: CliContext): Command {
     .option("--port <port>", "the port of its SSH server", "22");
   withExamples(command, ["vm ssh example-vm -i examples/id_ed25519", "vm ssh web-1 -- uname -a"]);
   return command.action(async (name: string, words: readonly string[], flags: Flags) => {
-    if (!NAME.test(name)) throw new CliError(`"${name}" is no name of a virtual machine`);
+    if (!NAME.test(name)) throw new CliError(`"${name}" is not the name of a virtual machine`);
     if (flags.identity !== undefined) await checkIdentity(flags.identity);
     const request = create(GetVirtualMachineRequestSchema, { name });
     const method = VirtualMachineService.method.getVirtualMachine;
@@ -90,7 +90,7 @@ function loginOf(vm: VirtualMachine, { login }: Flags): string {
   const user = login ?? vm.loginUsername;
   if (login !== undefined || /^(?:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63})?$/.test(user)) return user;
   throw new CliError(
-    `login_username ${JSON.stringify(user.slice(0, 80))} is no user name: give --login`,
+    `login_username ${JSON.stringify(user.slice(0, 80))} is not a user name: choose one with --login`,
     EXIT.failed,
   );
 }

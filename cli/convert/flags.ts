@@ -101,7 +101,7 @@ export function messageFromJson(desc: DescMessage, json: JsonValue): Message {
     return fromJson(desc, json);
   } catch (reason) {
     const why = reason instanceof Error ? reason.message : String(reason);
-    throw new CliError(`the request is no ${desc.name}: ${why}`);
+    throw new CliError(`the request is not a valid ${desc.name}: ${why}`);
   }
 }
 
@@ -136,14 +136,14 @@ function fieldFromTexts(field: DescField, texts: readonly string[]): JsonValue {
 
 function last(field: DescField, texts: readonly string[]): string {
   if (texts.length > 1)
-    throw wrong(`is there ${texts.length} times; ${field.name} takes one value`);
+    throw wrong(`is given ${texts.length} times, but ${field.name} takes one value`);
   return texts[0] ?? "";
 }
 
 /** `key=value`, or `key:value` as the original wrote it: whichever sign comes first parts them. */
 function splitPair(text: string): [string, string] {
   const at = text.search(/[=:]/);
-  if (at <= 0) throw wrong(`${quote(text)} is no pair; write key=value`);
+  if (at <= 0) throw wrong(`${quote(text)} is not a pair: write key=value`);
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
@@ -162,7 +162,7 @@ function messagesFromText(desc: DescMessage, text: string): JsonValue[] {
       throw wrong(`${desc.name} has no field ${quote(name)}${didYouMean(name, names)}`);
     }
     if (field.fieldKind !== "scalar" && field.fieldKind !== "enum") {
-      throw wrong(`${name} is no plain value; write the whole as JSON`);
+      throw wrong(`${name} is not a plain value: write the whole message as JSON`);
     }
     json[name] = scalarFromText(field satisfies Leaf, value);
   }
@@ -173,7 +173,7 @@ function parseJson(text: string): JsonValue {
   try {
     return JSON.parse(text) as JsonValue;
   } catch (reason) {
-    throw wrong(`is no JSON: ${reason instanceof Error ? reason.message : "it cannot be read"}`);
+    throw wrong(`is not JSON: ${reason instanceof Error ? reason.message : "it cannot be read"}`);
   }
 }
 

@@ -47,7 +47,7 @@ export function checkTasks(texts: readonly TaskText[], resources: readonly Resou
       const before = written.get(task.name);
       if (before === undefined) written.set(task.name, task);
       else {
-        const message = `task "${task.name}" is there already, at ${formatPlace(before.place)}`;
+        const message = `task "${task.name}" exists already, at ${formatPlace(before.place)}`;
         problems.push({ ...task.place, message });
       }
     }
@@ -118,7 +118,10 @@ function resolveAction(
     );
   }
   if (method.methodKind !== "unary") {
-    return wrong(action.place, `${action.text} answers with a stream, which no task can wait for`);
+    return wrong(
+      action.place,
+      `${action.text} answers with a stream, and a task cannot wait for one`,
+    );
   }
   return method as DescMethodUnary;
 }

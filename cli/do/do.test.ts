@@ -82,14 +82,14 @@ test("a file with a mistake runs nothing", async () => {
   const { exitCode, stderr } = await doText(`${DISKS}c: {type: node, action: Nothing}\n`, api);
   expect(exitCode).toBe(2);
   expect(stderr).toMatch(/^-:8:25: Resource type 'node' do not have action 'Nothing'/);
-  expect(stderr).toMatch(/1 problem; nothing was run/);
+  expect(stderr).toMatch(/1 problem\. Nothing was run\./);
   expect(api.calls).toEqual([]);
 });
 
 test("--check runs nothing", async () => {
   const api = idle;
   const { exitCode, stderr } = await doText(DISKS, api, ["--check"]);
-  expect([exitCode, stderr, api.calls]).toEqual([0, "2 tasks are right; nothing was run\n", []]);
+  expect([exitCode, stderr, api.calls]).toEqual([0, "2 tasks are valid. Nothing was run.\n", []]);
 });
 
 const FAILING = `
@@ -110,9 +110,9 @@ test("after a failure what runs ends, nothing else starts, and the summary says 
     "---> Task 'bad' is started",
     "---> Task 'slow' is started",
     `---> [ 1/4 ] Task 'bad' is failed: [NotFound] block storage "gone" does not exist`,
-    "     See what is there with n0cli get <resource>.",
+    "     List what exists with n0cli get <resource>.",
     expect.stringMatching(/^ {5}transaction: [0-9a-f-]+$/),
-    "     What it had begun is undone: all is as it was before.",
+    "     The transaction is unwound: everything is as it was before.",
     "---> Wait to finish requested tasks",
     "---> [ 2/4 ] Task 'slow', which was requested until failed, is finished",
     "done (1): slow",
@@ -270,5 +270,5 @@ test("several files are one graph", async () => {
 test("a file that is not there is wrong use", async () => {
   const t = newTestIo({ transport: idle.transport });
   expect(await run(["do", join(folder, "none.yaml")], t.io)).toBe(2);
-  expect(t.stderr()).toMatch(/there is no file .*none.yaml/);
+  expect(t.stderr()).toMatch(/none.yaml does not exist/);
 });

@@ -39,14 +39,14 @@ export function readTasks(file: string, text: string, problems: Problem[]): read
 function entriesOf(document: Tree, problems: Problem[]): Table["entries"] {
   if (document.kind === "table") return document.entries;
   if (document.kind === "list" || !document.isNull) {
-    problems.push({ ...document.place, message: "must be a map of task names to tasks" });
+    problems.push({ ...document.place, message: "must be a map from task names to tasks" });
   }
   return [];
 }
 
 /** Why there is no task of that name, where that is known; else an empty text. */
 export function whyNoTask(name: string): string {
-  return name.startsWith(SHARED) ? `: a name that begins with ${SHARED} is no task's` : "";
+  return name.startsWith(SHARED) ? `: a key that begins with ${SHARED} is not a task` : "";
 }
 
 function readTask(name: string, place: Place, tree: Tree, problems: Problem[]): WrittenTask[] {

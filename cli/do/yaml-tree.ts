@@ -67,7 +67,7 @@ export function readTrees(
     return withDeadline(timeoutMs, () => parse(file, text, lines, problems));
   } catch (reason) {
     if (isPastDeadline(reason)) {
-      const message = `the file takes more than ${timeoutMs / 1000} s to read; is it YAML? If so, split it`;
+      const message = `the file takes more than ${timeoutMs / 1000} s to read: is it YAML? If it is, split it`;
       problems.splice(before, Infinity, { ...top, message });
     } else if (reason instanceof TooMuch)
       problems.push({ ...reason.place, message: reason.message });
@@ -88,7 +88,7 @@ export function readTrees(
 function findExcess(text: string): string | undefined {
   const bytes = Buffer.byteLength(text);
   if (bytes > TEXT_BYTES_MAX) {
-    return `the file is too large: ${bytes} bytes, and at most ${TEXT_BYTES_MAX} are read`;
+    return `the file has ${bytes} bytes, and n0cli reads at most ${TEXT_BYTES_MAX}: split it`;
   }
   let aliases = 0;
   let open = 0;
@@ -146,7 +146,7 @@ function wordsOf({ code, message }: YAMLError): string {
   const words = withoutPlace(message);
   if (code !== "TAG_RESOLVE_FAILED") return words;
   const tag = words.replace("Unresolved tag: ", "");
-  return `the tag ${tag} is not known here: leave it out, and write the value itself`;
+  return `the tag ${tag} is not supported: remove it and write the value itself`;
 }
 
 /** The parser's own words end with the place and the text around it. */
@@ -195,7 +195,7 @@ class Builder {
   #count(more: number, place: Place): void {
     this.#nodes += more;
     if (this.#nodes > NODES_MAX) {
-      throw new TooMuch(place, `the aliases come to more than ${NODES_MAX} values; write less`);
+      throw new TooMuch(place, `the aliases expand to more than ${NODES_MAX} values: use fewer`);
     }
   }
 
@@ -215,12 +215,12 @@ class Builder {
   #alias(alias: Alias, place: Place): Tree {
     const target = this.#targets.get(alias);
     const shared = target === undefined ? undefined : this.#built.get(target);
-    if (shared === "begun") throw new TooMuch(place, `*${alias.source} stands in what it names`);
+    if (shared === "begun") throw new TooMuch(place, `*${alias.source} refers to what contains it`);
     if (shared !== undefined) {
       this.#count(shared.nodes, place);
       return shared.tree;
     }
-    this.#problems.push({ ...place, message: `there is no anchor &${alias.source} before this` });
+    this.#problems.push({ ...place, message: `no anchor &${alias.source} comes before this alias` });
     return { kind: "leaf", place, text: "", isNull: true };
   }
 

@@ -40,7 +40,7 @@ export function parseSince(text: string, nowMs: number): string {
   const isMoment = /^\d{4}-\d\d-\d\d/.test(text);
   const ms = ageMs === undefined ? (isMoment ? Date.parse(text) : Number.NaN) : nowMs - ageMs;
   if (!(ms >= 0)) {
-    throw new CliError(`${quote(text)} is no time: write 24h, 7d or 2026-11-21T15:30:00Z`);
+    throw new CliError(`${quote(text)} is not a time: write 24h, 7d or 2026-11-21T15:30:00Z`);
   }
   return new Date(ms).toISOString();
 }

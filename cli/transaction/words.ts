@@ -7,18 +7,25 @@ import { Phase, Step_State } from "../../src/gen/n0stack/transaction/v1alpha1/tr
 import { EXIT } from "../exit-code.ts";
 import { betweenMs, timeText, tookText } from "./time.ts";
 
+const PHASE_OF: Readonly<Record<string, Phase>> = {
+  running: Phase.RUNNING,
+  committed: Phase.COMMITTED,
+  unwinding: Phase.UNWINDING,
+  done: Phase.DONE,
+  unwound: Phase.UNDONE,
+  needs_operator: Phase.NEEDS_OPERATOR,
+};
+
 /** As commands write them: `needs_operator`. */
-export const PHASES = [
-  "running",
-  "committed",
-  "unwinding",
-  "done",
-  "undone",
-  "needs_operator",
-] as const;
+export const PHASES: readonly string[] = Object.keys(PHASE_OF);
 
 export function phaseText(phase: Phase): string {
-  return nameIn(Phase, phase);
+  return phase === Phase.UNDONE ? "unwound" : nameIn(Phase, phase);
+}
+
+/** `word` as a command writes it, or as the API's JSON does: `undone`. */
+export function findPhase(word: string): Phase | undefined {
+  return word === "undone" ? Phase.UNDONE : PHASE_OF[word];
 }
 
 export function stateText(state: Step_State): string {

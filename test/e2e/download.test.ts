@@ -114,7 +114,7 @@ describe.runIf(isPossible)("a disk that is downloaded", () => {
       "--resume",
     );
     expect(code).toBe(0);
-    expect(stderr).toContain('---> Starting anew: block storage "data" is not what it was');
+    expect(stderr).toContain('---> Starting over: block storage "data" has changed');
     expect(await hashOf(here("other.qcow2"))).toBe(await hashOf(volumeOf(volumeId)));
   });
 

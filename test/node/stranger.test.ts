@@ -71,7 +71,9 @@ describe.runIf(requirement("root"))("a listener of another user on loopback", ()
   test("is sent no token that n0cli found, and it says who listens", async () => {
     const found = { baseUrl: `http://127.0.0.1:${port}`, tokenFile, tokenOrigin: "found" } as const;
     await expect(openGrpcTransport(found)).rejects.toThrow(
-      new RegExp(`is not sent to .*: user ${STRANGER} listens on port ${port}.*--token-file`),
+      new RegExp(
+        `does not send the token in .*: user ${STRANGER} listens on port ${port}.*--token-file`,
+      ),
     );
     expect(sent).toEqual([]);
   });
