@@ -17,25 +17,25 @@ import { withRetry } from "./retry.ts";
 export interface CallOptions {
   /** Ends the call; otherwise the first interrupt does. */
   readonly signal?: AbortSignal;
-  /** Ends only the waiting for another try. */
+  /** Ends only the wait for the next try. */
   readonly waitSignal?: AbortSignal;
-  /** Where a line about waiting goes; stderr otherwise. */
+  /** Gets each line about waiting. Default: they go to stderr. */
   onWait?(line: string): void;
 }
 
-/** True for an RPC that the proto marks as changing nothing. */
+/** True for a method that the proto marks as one without side effects. */
 export function isRead(method: DescMethodUnary): boolean {
   return method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 
-/** True for an RPC that may be sent twice: it changes nothing, or nothing more the second time. */
+/** True for a method that may be sent twice: it changes nothing, or a second call changes nothing more. */
 function isRepeatable(method: DescMethodUnary): boolean {
   return isRead(method) || method.idempotency === MethodOptions_IdempotencyLevel.IDEMPOTENT;
 }
 
 /**
- * One unary call. A call that changes something carries an `idempotency-key`, one for all its tries: it
- * is done once, however often it is sent.
+ * Makes a unary call. A call that changes something carries one `idempotency-key` for all its tries, so
+ * the server runs it once, however often this client sends it.
  *
  * @throws ConnectError as the server, or the connection, gave it.
  */
@@ -81,7 +81,7 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
   }
 }
 
-/** What is said of waiting, once for each reason. */
+/** Prints one line for each reason to wait. */
 function waitingLines(say: (line: string) => void) {
   let last = "";
   return {
@@ -108,7 +108,7 @@ function unknownOutcome(cli: CliContext, method: DescMethodUnary, request: Messa
 const CANCELLED_CHANGE =
   "Cancelled: unless the transaction was committed already, the server unwinds it. See n0cli get.";
 
-/** A call with a stream of answers, of requests, or both. An interrupt only detaches from it. */
+/** Makes a call with a stream of answers, of requests, or of both. An interrupt only detaches from it. */
 export async function callStream<I extends DescMessage, O extends DescMessage>(
   cli: CliContext,
   method: DescMethodStreaming<I, O>,

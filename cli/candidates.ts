@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { CliContext } from "./context.ts";
 
-/** What may stand at a place of a command line, and a word or two about it. */
+/** A word that a shell offers, and a short description of it. */
 export type Candidate = readonly [word: string, about: string];
 
 export type FindCandidates = (
@@ -11,7 +11,7 @@ export type FindCandidates = (
 
 const FINDERS = new WeakMap<Command, FindCandidates>();
 
-/** Says what a shell offers for the first argument of a command, where it takes one, and of its subcommands. */
+/** Sets what a shell offers for the first argument of a command and of its subcommands, if they take one. */
 export function completeFirstArgument(command: Command, find: FindCandidates): Command {
   if (command.registeredArguments.length > 0) FINDERS.set(command, find);
   for (const child of command.commands) completeFirstArgument(child, find);

@@ -8,17 +8,17 @@ import { newProgram, operandsOf } from "./root-command.ts";
 import type { GlobalFlags } from "./settings.ts";
 import { addCommands } from "./top-commands.ts";
 
-/** A shell waits for this, so an API that is slow completes nothing. */
+/** The shell waits for the answer, so a slow API gets no more time than this. */
 const NAMES_TIMEOUT_MS = 1000;
 
-/** Prints what may stand where the last of `words` is begun: a candidate a line, a tab and what it is. */
+/** Prints the words that can complete the last of `words`: one a line, then a tab and a description. */
 export async function complete(words: readonly string[], io: Io): Promise<number> {
   const begun = words.at(-1) ?? "";
   const before = words.slice(0, -1);
   const program = newProgram(io);
   const cli = newContext(io, RESOURCES, () => program.opts<GlobalFlags>());
   try {
-    // A flag whose value is being written has none yet, which the parser would refuse.
+    // The parser would refuse a last flag that has no value yet.
     const whole = before.at(-1)?.startsWith("-") === true ? before.slice(0, -1) : before;
     const operands = operandsOf(whole, io);
     await addCommands(program, cli, operands);
@@ -30,7 +30,7 @@ export async function complete(words: readonly string[], io: Io): Promise<number
         io.stdout.print(about === "" ? `${word}\n` : `${word}\t${about}\n`);
     }
   } catch {
-    // Completion is a help: where it cannot, because of a wrong flag or a server, it stays silent.
+    // Completion prints nothing when a flag is wrong or the server fails.
   } finally {
     cli.close();
   }

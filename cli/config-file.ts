@@ -68,7 +68,7 @@ export function findContext(config: Config, name: string): NamedConnection | und
   return config.contexts.get(name);
 }
 
-/** Written beside and renamed, so that it is never half there; readable by its owner alone. */
+/** Writes a new file and renames it, so that the config is always complete. Only its owner can read it. */
 export async function writeConfig(io: Io, config: Config): Promise<void> {
   const { stringify } = await import("yaml");
   const path = configPath(io);

@@ -9,33 +9,33 @@ import type { GlobalFlags, OutputFormat } from "./settings.ts";
 import { isTokenExposed, resolveConnection } from "./settings.ts";
 import { printableLines } from "./terminal-text.ts";
 
-/** What a command gets: the flags that all take, the way to the API, and where to print. */
+/** What every command gets: the global flags, the connection to the API, and the streams to print to. */
 export interface CliContext {
   readonly io: Io;
-  /** Everything that a user can have. */
+  /** All kinds of resources. */
   readonly kinds: readonly Kind[];
   flags(): GlobalFlags;
   /** The format asked for, else a table on a terminal and JSON in a pipe. */
   format(): OutputFormat;
   connection(): Promise<Connection>;
-  /** Opened on first use, so that `--help` needs no server. */
+  /** Opens the connection at first use, so that `--help` needs no server. */
   transport(): Promise<Transport>;
-  /** A line on stderr. */
+  /** Prints a line to stderr. */
   say(line: string): void;
-  /** Aborts at the first interrupt, unless a command has taken interrupts over. */
+  /** Aborts at the first interrupt, unless a command handles interrupts itself. */
   readonly signal: AbortSignal;
   /** True once the API has answered something. */
   isApiKnown: boolean;
-  /** What to tell the user when an interrupt ended the call that is under way. */
+  /** The line that the user gets when an interrupt ends the current call. */
   interruptNotice: string;
-  /** Takes interrupts over until the returned function is called. */
+  /** Calls `handler` for each interrupt, until the returned function is called. */
   takeInterrupts(handler: () => void): () => void;
   /** The exit code where no error is thrown. */
   exitCode: number;
   close(): void;
 }
 
-/** Text that comes from a server or a guest does not drive the terminal. In a pipe it is what it is. */
+/** On a terminal, removes control characters that a server or a guest sent. A pipe gets the text unchanged. */
 function harmless(output: Output): Output {
   return {
     get isTerminal() {

@@ -2,7 +2,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, RetryInfoSchema } from "../src/gen/google/rpc/error_details_pb.ts";
 
 export interface ErrorFacts {
-  /** False where the answer did not come from an API of ours, such as a connection that was refused. */
+  /** False if the error does not come from our API, such as a refused connection. */
   readonly isOurs: boolean;
   readonly resource?: string | undefined;
   readonly transactionId?: string | undefined;
@@ -10,7 +10,7 @@ export interface ErrorFacts {
   readonly rollback?: string | undefined;
 }
 
-/** The machine-readable half of an error: google.rpc.ErrorInfo, and a header for those who read no details. */
+/** The machine-readable part of an error: google.rpc.ErrorInfo, or the header for clients that read no details. */
 export function errorInfo(error: ConnectError): ErrorFacts {
   const info = error.findDetails(ErrorInfoSchema)[0];
   return {

@@ -1,6 +1,6 @@
 import { EXIT } from "./exit-code.ts";
 
-/** A refusal by the client itself: a wrong flag, a file that is not there. Says what to do instead. */
+/** The client itself refuses, such as for a wrong flag or a missing file. The message says what to do instead. */
 export class CliError extends Error {
   override name = "CliError";
   readonly exitCode: number;

@@ -1,18 +1,18 @@
-/** What the exit code of n0cli says. */
+/** The exit codes of n0cli. */
 export const EXIT = {
   done: 0,
-  /** Failed; what it had begun is undone, or is being undone. Also a lost connection. */
+  /** Failed: the transaction is unwound or unwinding, or the connection was lost. */
   failed: 1,
   wrongUse: 2,
-  /** What was looked for is there: findings, changes. */
+  /** verify or plan has found something. */
   findings: 3,
   notAllowed: 4,
   notFound: 5,
   conflict: 6,
   noCapacity: 7,
-  /** Timed out; it may still be running. */
+  /** Timed out: the transaction may still be running. */
   timedOut: 8,
   needsOperator: 9,
-  /** By the user, with Ctrl-C; nothing else. */
+  /** The user pressed Ctrl-C. */
   interrupted: 130,
 } as const;

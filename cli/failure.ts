@@ -8,14 +8,14 @@ import { OWN_TOKEN_FILE } from "./found-token.ts";
 import { isLost } from "./lost.ts";
 import { printableLines } from "./terminal-text.ts";
 
-/** What a failed call comes to: lines for people and a code for programs. */
+/** How a failed call is reported: lines for people and an exit code for programs. */
 export interface Failure {
   readonly exitCode: number;
   readonly lines: readonly string[];
 }
 
 const EXIT_CODE_OF: Readonly<Record<Code, number>> = {
-  // By the server: what an interrupt of the user ends is told elsewhere.
+  // The server cancelled it. An interrupt by the user does not come here.
   [Code.Canceled]: EXIT.failed,
   [Code.Unknown]: EXIT.failed,
   [Code.InvalidArgument]: EXIT.wrongUse,
@@ -34,7 +34,7 @@ const EXIT_CODE_OF: Readonly<Record<Code, number>> = {
   [Code.Unauthenticated]: EXIT.notAllowed,
 };
 
-/** Of a connection, what a hint names. */
+/** The part of a connection that hints mention. */
 export type Asked = Pick<Connection, "baseUrl" | "tokenFile" | "tokenOrigin">;
 
 /** `[NotFound] virtual machine "x" does not exist`: the first line of any failed call, and all of it in `do`. */
@@ -42,12 +42,12 @@ export function failureLine(error: ConnectError): string {
   return `[${Code[error.code]}] ${printableLines(error.rawMessage)}`;
 }
 
-/** `asked` is where the call went, for the hints about a server that does not answer or wants a token. */
+/** `asked` is the connection of the call; hints about an absent server or a missing token mention it. */
 export function explainFailure(error: ConnectError, asked: Asked): Failure {
   const { transactionId, rollback } = errorInfo(error);
   const undo = undoLine(rollback, transactionId);
   const lines = [failureLine(error)];
-  // Once it is undone, or will be, it is not still running: to look or to wait longer is no help.
+  // A transaction that is unwound or unwinding is not still running, so the hint to wait longer would be wrong.
   const isSettled = undo !== undefined && error.code === Code.DeadlineExceeded;
   const hint = isSettled || rollback === "needs_operator" ? undefined : nextStep(error, asked);
   if (hint !== undefined) lines.push(hint);

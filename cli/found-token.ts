@@ -6,12 +6,12 @@ import type { Connection } from "./connection.ts";
 import { CliError } from "./errors.ts";
 import type { Io } from "./io.ts";
 
-/** What `n0core serve` on this machine makes at its first start, unless its base directory is another. */
+/** The file that `n0core serve` on this computer makes at its first start, in its default base directory. */
 export const OWN_TOKEN_FILE = "/var/lib/n0core/token";
 
 /**
- * Adds the token of this machine's own n0core, for an endpoint on loopback where no token was configured.
- * Who may not read the file, or has none, goes without.
+ * Adds the token of this computer's own n0core, for an endpoint on loopback if no token is configured.
+ * A user who cannot read the file, or has none, gets no token.
  */
 export async function withFoundToken(
   io: Pick<Io, "ownTokenFile">,
@@ -30,10 +30,10 @@ export async function withFoundToken(
 }
 
 /**
- * The users that a found token may be sent to, besides root and oneself. Any user of this machine can listen
- * on a port that is free.
+ * The users whose server may get a found token, besides root and the current user. Any user of this computer
+ * can listen on a free port.
  *
- * @throws CliError where somebody else listens there.
+ * @throws CliError if another user listens there.
  */
 export async function ownersOfFound(path: string, baseUrl: string): Promise<readonly number[]> {
   const { uid } = await stat(path);

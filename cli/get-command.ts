@@ -14,7 +14,7 @@ import type { Row } from "./table.ts";
 import { textOf } from "./table.ts";
 import { watchRecords } from "./watch.ts";
 
-/** What one request asks for where the user sets no page size; the pages are put together. */
+/** The page size of each request if the user sets none. The pages are printed as one list. */
 const PAGE_SIZE = 1000;
 
 /** `n0cli vm get [name]`, and `n0cli get vm [name]` where it is named after its resource. */

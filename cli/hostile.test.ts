@@ -99,7 +99,7 @@ describe("vm ssh", () => {
   const knownHosts = (executed: readonly string[][]) =>
     executed[0]?.find((word) => word.startsWith("UserKnownHostsFile="));
 
-  test("knows the machine by the name that was typed, not by the one in the answer", async () => {
+  test("knows the virtual machine by the name that was typed, not by the one in the answer", async () => {
     const transport = lying({ name: "../../../.ssh/authorized_keys" });
     const { executed } = await n0cli(transport, false, ["vm", "ssh", "web"]);
     expect(knownHosts(executed)).toBe(

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { CliContext } from "./context.ts";
 import { CliError } from "./errors.ts";
 
-/** Before anything is asked of the API. @throws CliError where there is no such file. */
+/** Checks the file before the first call. @throws CliError if it does not exist. */
 export async function checkIdentity(path: string): Promise<void> {
   await access(path).catch((reason: unknown) => {
     throw new CliError(`--identity: ${path} does not exist`, undefined, reason);

@@ -3,7 +3,7 @@ import type { Clock } from "../src/util/clock.ts";
 import type { Random } from "../src/util/random.ts";
 import type { Connection } from "./connection.ts";
 
-/** A stream that goes out: a terminal, a pipe, or a buffer of a test. */
+/** An output stream: a terminal, a pipe, or a buffer of a test. */
 export interface Output {
   readonly isTerminal: boolean;
   readonly columns: number;
@@ -14,9 +14,9 @@ export interface Output {
 
 export interface Input {
   readonly isTerminal: boolean;
-  /** What comes in, until its end. Read once. */
+  /** The input until its end. Can be read once. */
   chunks(): AsyncIterable<Uint8Array>;
-  /** Hands over each key as it is pressed, the interrupt too. Returns how to set the terminal back. */
+  /** Delivers each key when it is pressed, also the interrupt. Returns a function that resets the terminal. */
   makeRaw(): () => void;
 }
 
@@ -25,14 +25,14 @@ export interface OpenTransport {
   close(): void;
 }
 
-/** All that the client touches outside itself, handed in so that a test can drive it whole. */
+/** Everything outside the client that it uses. A test hands in its own. */
 export interface Io {
   readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeFolder: string;
-  /** Where an n0core of this machine keeps its token. */
+  /** Where an n0core on this computer keeps its token. */
   readonly ownTokenFile: string;
   /** The command line that starts this program again. */
   readonly self: readonly string[];

@@ -10,7 +10,7 @@ import { run } from "./program.ts";
 
 export { run };
 
-/** The process this runs in, as commands see it. Its streams are opened when one of them is used. */
+/** This process, as commands see it. A stream is opened when a command first uses it. */
 export function processIo(): Io & { readonly stdin: ProcessInput } {
   return {
     stdin: new ProcessInput(),
@@ -53,7 +53,7 @@ class ProcessInput implements Input {
     return () => stream.setRawMode(false);
   }
 
-  /** What a command was reading, such as a terminal, would keep the process alive. */
+  /** Closes the input that a command has read: an open terminal would keep the process alive. */
   close(): void {
     this.#used?.destroy();
   }
@@ -84,7 +84,10 @@ function outputTo(name: "stdout" | "stderr"): Output {
   };
 }
 
-/** The child shares this terminal, so Ctrl-C reaches it by itself; other ends are passed on. We stay until it has ended, to tidy up. */
+/**
+ * The child shares this terminal, so it gets Ctrl-C directly; other signals are passed on. We wait for its
+ * end, to tidy up.
+ */
 async function exec(command: string, args: readonly string[]): Promise<number> {
   const child = spawn(command, args, { stdio: "inherit" });
   const passOn = (signal: NodeJS.Signals) => void child.kill(signal);
@@ -97,7 +100,7 @@ async function exec(command: string, args: readonly string[]): Promise<number> {
   }
 }
 
-/** A reader that has enough, such as head, closes the pipe; that is no failure of ours. */
+/** A reader that has enough, such as head, closes the pipe. That is not a failure. */
 function endWithReader(stream: NodeJS.WriteStream): NodeJS.WriteStream {
   return stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;

@@ -6,7 +6,7 @@ import type { OutputFormat } from "./settings.ts";
 import type { Row } from "./table.ts";
 import { formatTable } from "./table.ts";
 
-/** As the original prints it: proto field names, enums as names, 64-bit integers as text, defaults left out. */
+/** As the original prints it: proto field names, names of enum values, 64-bit integers as text, no defaults. */
 export function messageToJson(desc: DescMessage, message: Message): JsonValue {
   return toJson(desc, message, { useProtoFieldName: true, registry: createRegistry(desc.file) });
 }
@@ -19,7 +19,7 @@ export async function formatValue(format: OutputFormat, value: JsonValue): Promi
   return stringify(value);
 }
 
-/** Prints what an RPC answered: one record, or a message that is none. An empty one prints nothing. */
+/** Prints an answer: a record, or another message. Prints nothing for an empty one. */
 export async function printMessage(cli: CliContext, desc: DescMessage, message: Message) {
   if (desc.typeName === "google.protobuf.Empty") return;
   const json = messageToJson(desc, message);

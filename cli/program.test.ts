@@ -78,7 +78,7 @@ test.each([
   expect(stderr).not.toBe("");
 });
 
-test("a machine's whole life", async () => {
+test("the whole life of a virtual machine", async () => {
   await using api = await openTestApi();
   await setUp(api, [LAB, DISK, MACHINE]);
   expect(await api.world.virtualMachines.getVirtualMachine({ name: "web" })).toMatchObject({

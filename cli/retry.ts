@@ -8,30 +8,30 @@ import { isLost } from "./lost.ts";
 export interface RetryPolicy {
   readonly clock: Clock;
   readonly random: Random;
-  /** How long all of it may take; without it there is no limit but those on waiting. */
+  /** The time limit of all tries together. Without it, only the waits are limited. */
   readonly timeoutMs?: number | undefined;
-  /** Ends the waiting; the last failure is then what the caller gets. */
+  /** Ends the wait; the caller then gets the last failure. */
   readonly signal?: AbortSignal | undefined;
-  /** True once the API has answered something: then it is worth waiting for when it cannot be reached. */
+  /** True once the API has answered a call: from then on an API that cannot be reached is waited for. */
   isKnown(): boolean;
-  /** Told before each wait that the server asks for, so that a user sees why nothing happens. */
+  /** Called before each wait that the server asks for, to tell the user the reason. */
   onWait(delayMs: number, refusal: ConnectError): void;
-  /** Told once for each time that the server is gone. */
+  /** Called once each time that the server goes away. */
   onGone(upToMs: number, failure: ConnectError): void;
 }
 
 const WAIT_TOTAL_MAX_MS = 300_000;
 const DELAY_MIN_MS = 50;
 const DELAY_MAX_MS = 30_000;
-/** Long enough for a server to be started again and to take over what it left. */
+/** Long enough for a server to restart and recover its transactions. */
 const GONE_MAX_MS = 60_000;
 const GONE_BACKOFF = { firstMs: 100, maxMs: 5_000 };
 
 /**
- * Runs a call again where the server says when (RetryInfo), or where the connection to it was lost. That
- * is safe for what changes nothing and for what bears an idempotency key, the same each time: it is done
- * once. Waits at most five minutes in all where the server asks for it, a little longer each time, and a
- * minute for a server that is gone; one that never answered is not waited for.
+ * Retries a call when the server says when to (RetryInfo), and when the connection was lost. A retry is safe
+ * for a call that changes nothing, and for one whose tries carry the same idempotency key. The waits that the
+ * server asks for grow a little each time and are five minutes together at most. A server that is gone gets a
+ * minute; a server that never answered gets none.
  */
 export async function withRetry<T>(policy: RetryPolicy, call: () => Promise<T>): Promise<T> {
   const waits = new Waits(policy);
@@ -49,7 +49,7 @@ class Waits {
   readonly #startMs: number;
   #askedCount = 0;
   #askedTotalMs = 0;
-  /** Since when the server is gone, and what was the first to say so. */
+  /** When the server went away, and the first failure that showed it. */
   #gone: { readonly sinceMs: number; readonly reason: unknown; tries: number } | undefined;
 
   constructor(policy: RetryPolicy) {
@@ -57,7 +57,7 @@ class Waits {
     this.#startMs = policy.clock.monotonicMs();
   }
 
-  /** Resolves when it is time to try again. @throws what the caller is to get. */
+  /** Resolves when it is time to try again. @throws the failure for the caller. */
   async after(reason: unknown): Promise<void> {
     const error = ConnectError.from(reason);
     if (this.#isGone(error)) return await this.#waitForServer(reason, error);
@@ -81,7 +81,7 @@ class Waits {
     const gone = this.#gone;
     gone.tries += 1;
     const delayMs = backoffMs(GONE_BACKOFF, gone.tries, random);
-    // The first one says what was lost; those after it only that nobody is there.
+    // The first failure names what was lost; the later ones only say that nobody listens.
     if (nowMs - gone.sinceMs + delayMs > GONE_MAX_MS) throw gone.reason;
     await this.#sleep(delayMs, gone.reason);
   }
@@ -109,7 +109,7 @@ class Waits {
   }
 }
 
-/** What was begun is undone, or will be: a repeat under the same key waits for that. */
+/** The server unwinds the refused transaction; a retry under the same key waits for that. */
 function isRefusedForNow(refusal: ConnectError): boolean {
   const passes =
     refusal.code === Code.Aborted ||

@@ -65,13 +65,13 @@ export function quiet(command: Command, io: Io, path = "n0cli"): Command {
   return command;
 }
 
-/** The words of a command line that are neither flags of the root nor their values. */
+/** The words of a command line without the global flags and their values. */
 export function operandsOf(argv: readonly string[], io: Io): readonly string[] {
   const scout = newProgram({ ...io, stdout: MUTE, stderr: MUTE });
   try {
     return scout.parseOptions([...argv]).operands;
   } catch {
-    // A flag that is wrong, or --version: the real parse, which comes next, says it.
+    // A wrong flag, or --version: the real parse, which follows, reports it.
     return [];
   }
 }

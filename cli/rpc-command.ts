@@ -7,7 +7,7 @@ import { optionsOf, requestFromFlags } from "./convert/flags.ts";
 import { withExamples } from "./examples.ts";
 import { printMessage } from "./output.ts";
 
-/** A command that is one unary RPC: its flags are the fields of the request. */
+/** A command that makes one unary call. Its flags are the fields of the request. */
 export interface RpcCommandSpec {
   readonly name: string;
   readonly aliases?: readonly string[];
@@ -57,7 +57,7 @@ export function groupCommand(
   return examples.length === 0 ? group : withExamples(group, examples);
 }
 
-/** What other tools call the same; a command of that name wins. */
+/** The words of other tools for the same. A command that has such a name keeps it. */
 const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   get: ["list", "ls"],
   list: ["ls"],

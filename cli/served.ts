@@ -11,12 +11,12 @@ import { callStream, only } from "./call.ts";
 import type { CliContext } from "./context.ts";
 import { knownServices } from "./services.ts";
 
-/** The RPCs that the server serves, each as `package.Service/Method`, or undefined where it does not tell. */
+/** The methods that the server serves, each as `package.Service/Method`; undefined if the server does not tell. */
 export async function servedMethods(cli: CliContext): Promise<readonly string[] | undefined> {
   try {
     const listed = await ask(cli, { case: "listServices", value: "" });
     if (listed?.case !== "listServicesResponse") return undefined;
-    // Reflection, of any version, takes a stream of requests, which n0cli api call cannot send.
+    // n0cli api call cannot send the stream of requests that reflection takes.
     const names = listed.value.service
       .map(({ name }) => name)
       .filter((name) => !name.startsWith("grpc.reflection."));
@@ -28,7 +28,7 @@ export async function servedMethods(cli: CliContext): Promise<readonly string[] 
   }
 }
 
-/** From what this client knows; only a service that is newer than it has to be asked for. */
+/** The methods that this client knows; it asks the server only for a service that it does not know. */
 async function methodsOf(cli: CliContext, serviceName: string): Promise<readonly string[]> {
   const services = await knownServices(cli.kinds);
   const known = services.find(({ typeName }) => typeName === serviceName);

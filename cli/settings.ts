@@ -10,7 +10,7 @@ import type { Io } from "./io.ts";
 export const OUTPUT_FORMATS = ["table", "wide", "json", "yaml", "jsonl", "name"] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
-/** The flags that every command takes, as commander hands them over. */
+/** The flags that every command takes, as commander parsed them. */
 export interface GlobalFlags {
   readonly apiEndpoint?: string;
   readonly apiUrl?: string;
@@ -19,7 +19,7 @@ export interface GlobalFlags {
   readonly tlsCa?: string;
   readonly timeout?: number;
   readonly output?: OutputFormat;
-  /** False for `--no-wait`: a call is sent once. */
+  /** False for `--no-wait`: each call is sent only once. */
   readonly wait?: boolean;
 }
 
@@ -39,7 +39,7 @@ export function configFolder(io: Pick<Io, "env" | "homeFolder">): string {
   return join(isSet ? base : join(io.homeFolder, ".config"), "n0stack");
 }
 
-/** A flag wins over the environment, the environment over the context of the config file. */
+/** Flags take precedence over the environment, and the environment over the context of the config file. */
 export function resolveConnection(
   flags: GlobalFlags,
   env: Io["env"],
@@ -84,7 +84,7 @@ export function parseEndpoint(text: string, isTls: boolean): string {
   return url.origin;
 }
 
-/** True where somebody on the way could read the token. */
+/** True if somebody on the network could read the token. */
 export function isTokenExposed({ baseUrl, tokenFile }: Connection): boolean {
   return tokenFile !== undefined && isReadOnTheWay(baseUrl);
 }

@@ -1,7 +1,7 @@
 import { formatBytesRounded } from "../src/util/bytes.ts";
 import { printable } from "./terminal-text.ts";
 
-/** A record as proto JSON holds it, with proto field names. */
+/** A record as proto JSON, with proto field names. */
 export type Row = Readonly<Record<string, unknown>>;
 
 export interface Column {
@@ -10,7 +10,7 @@ export interface Column {
   readonly header: string;
   /** Only shown by `-o wide`. */
   readonly isWide?: boolean;
-  /** Only shown where one of the first rows has something in it, and by `-o wide`. */
+  /** Shown if one of the first rows has a value in it, and by `-o wide`. */
   readonly isRare?: boolean;
   show(value: unknown): string;
 }
@@ -61,7 +61,7 @@ function show(value: unknown): string {
   return textOf(value);
 }
 
-/** A plain value's text; empty for what is none. */
+/** The text of a plain value; empty for any other value. */
 export function textOf(value: unknown): string {
   if (typeof value === "string") return value;
   return typeof value === "number" || typeof value === "boolean" ? String(value) : "";

@@ -1,10 +1,10 @@
 import type { Output } from "./io.ts";
 
-/** What drives a terminal instead of being shown on it, or turns the direction of what stands beside it. */
+/** Characters that control a terminal or change the direction of the text beside them. */
 const CONTROL = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 const REPLACEMENT = "\ufffd";
 
-/** One cell or line: what comes from a server or a guest must not drive the terminal. */
+/** The text of a cell or a line without characters that control a terminal: a server or a guest may have sent it. */
 export function printable(text: string): string {
   return text.replace(CONTROL, (c) => (c === "\n" || c === "\t" ? " " : REPLACEMENT));
 }
@@ -17,16 +17,15 @@ export function printableLines(text: string): string {
   });
 }
 
-/** What the next character belongs to: text, what follows an escape, or a sequence of that kind. */
+/** The state of the filter: in text, after an escape, or in a sequence of that kind. */
 type State = "text" | "escape" | "csi" | "string" | "charset";
 
-/** Longer than what any program has reason to send; what goes on after it is text. */
+/** Longer than any useful sequence. What follows counts as text. */
 const SEQUENCE_LENGTH_MAX = 256;
 
 /**
- * Makes what a guest writes harmless to a terminal: text stays, lines end, and what would drive the terminal
- * (escape sequences, control characters) is left out. Characters and sequences may be cut anywhere between
- * two chunks.
+ * Makes the output of a guest harmless to a terminal: keeps text and line ends, and removes escape sequences
+ * and control characters. A chunk may end in the middle of a character or a sequence.
  */
 export class TerminalFilter {
   readonly #decoder = new TextDecoder();
@@ -54,7 +53,7 @@ export class TerminalFilter {
         this.#enter("text");
         return "";
       case "csi":
-        // Its last character, or what cannot be in it.
+        // The last character of the sequence, or one that cannot be part of it.
         if (!/[\x20-\x3f]/.test(c)) this.#enter(c === "\x1b" ? "escape" : "text");
         return "";
       case "string":
@@ -80,7 +79,7 @@ export class TerminalFilter {
   }
 }
 
-/** Filters what goes to a terminal. In a pipe every byte stays as the guest wrote it. */
+/** Filters output to a terminal. A pipe gets every byte as the guest wrote it. */
 export function forTerminal({ isTerminal }: Pick<Output, "isTerminal">) {
   const filter = new TerminalFilter();
   return (data: Uint8Array): Uint8Array => (isTerminal ? filter.filter(data) : data);

@@ -4,7 +4,7 @@ import { RESOURCES } from "./resource/all.ts";
 import type { ResourceKind } from "./resource/define.ts";
 import { quiet } from "./root-command.ts";
 
-/** A top-level command, loaded only when it is the one that runs: start-up is most of what a short call costs. */
+/** A top-level command. Only the one that runs is loaded, because loading is most of the time of a short call. */
 interface TopCommand {
   readonly names: readonly [string, ...string[]];
   readonly summary: string;
@@ -70,7 +70,7 @@ function groupOf(kind: ResourceKind): TopCommand {
   };
 }
 
-/** Adds all top commands by name, and the one that is wanted whole. */
+/** Adds the wanted top command complete, and all others by name only. */
 export async function addCommands(program: Command, cli: CliContext, wanted: readonly string[]) {
   for (const top of TOP_COMMANDS) {
     const [name, ...aliases] = top.names;

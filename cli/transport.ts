@@ -9,7 +9,7 @@ import { ownersOfFound } from "./found-token.ts";
 import type { OpenTransport } from "./io.ts";
 import { clientVersion } from "./version.ts";
 
-/** Finds a connection that died without a word, such as behind a NAT, while a long call is under way. */
+/** Detects a connection that died silently, such as behind a NAT, during a long call. */
 const PING_INTERVAL_MS = 20_000;
 
 /** gRPC over one HTTP/2 connection, which also carries streams in both directions. Connects on first use. */

@@ -14,7 +14,7 @@ import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
 import { fillPart } from "./fill-part.ts";
 import { PartFile } from "./part-file.ts";
-import { readDisk } from "./read-disk.ts";
+import { readContent } from "./read-block-storage.ts";
 
 interface Flags {
   readonly file?: string;
@@ -49,12 +49,12 @@ async function printUrl(cli: CliContext, name: string): Promise<void> {
   cli.io.stdout.print(`${answer.downloadUrl}\n`);
 }
 
-/** To a pipe, which can take nothing back: a disk that changes ends it. */
+/** Writes to a pipe, which cannot be rewound, so a change of the content ends the download. */
 async function print(cli: CliContext, name: string): Promise<void> {
   if (cli.io.stdout.isTerminal) {
     throw new CliError("n0cli does not write a block storage to a terminal: use a pipe or --file");
   }
-  await readDisk(
+  await readContent(
     cli,
     name,
     0n,
@@ -63,7 +63,7 @@ async function print(cli: CliContext, name: string): Promise<void> {
   );
 }
 
-/** Into `PATH.part`, which is renamed when it is whole, so that PATH is never half of a disk. */
+/** Writes to `PATH.part` and renames it when it is complete, so that PATH is never incomplete. */
 async function download(cli: CliContext, name: string, path: string, flags: Flags): Promise<void> {
   if (name.includes("/")) throw new CliError(`${quote(name)} is not the name of a block storage`);
   if (flags.force !== true && (await isThere(path))) {
@@ -83,7 +83,7 @@ async function download(cli: CliContext, name: string, path: string, flags: Flag
   cli.say(`${path} is written`);
 }
 
-/** Keeps what is there for --resume, unless it is nothing. */
+/** Keeps the part for --resume, unless it is empty. */
 async function keepPart(cli: CliContext, part: PartFile): Promise<void> {
   try {
     if (part.source === undefined) return;

@@ -17,8 +17,8 @@ export function completionCommand(cli: CliContext): Command {
 }
 
 /**
- * Each asks `n0cli __complete WORD…` with the words up to the cursor, which prints one candidate a line,
- * with a tab and its description where it has one. No candidates: the shell completes file names.
+ * Each script runs `n0cli __complete WORD…` with the words up to the cursor. That prints one candidate a line,
+ * with a tab and its description if it has one. Without candidates the shell completes file names.
  */
 const SCRIPTS = {
   bash: `# bash completion for n0cli

@@ -13,7 +13,7 @@ import type { NamedConnection } from "../settings.ts";
 import { parseEndpoint } from "../settings.ts";
 import { cell, formatTable } from "../table.ts";
 
-/** Named connections in the config file; flags and the environment win over them. */
+/** Named connections in the config file. Flags and the environment take precedence over them. */
 export function contextCommand(cli: CliContext): Command {
   const commands = [listCommand(cli), useCommand(cli), setCommand(cli), deleteCommand(cli)];
   const summary = "name the APIs that you use, and choose the current one";

@@ -39,7 +39,7 @@ export function doCommand(cli: CliContext): Command {
     .option("--check", "check the files and run nothing");
   withExamples(command, [
     "do examples/boot-vm.yaml",
-    "do --check disks.yaml machines.yaml",
+    "do --check storages.yaml virtual-machines.yaml",
     "do --parallel 50 - < tasks.yaml",
   ]);
   command.addHelpText("after", formatHelp(cli));
@@ -101,7 +101,7 @@ async function readTaskFile(file: string): Promise<string> {
   }
 }
 
-/** The first interrupt ends the starting, the second one the calls that run. */
+/** The first interrupt stops new tasks, the second one cancels the running calls. */
 async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, parallel: number) {
   // Opened before the first task, so that a wrong setting is not the failure of some task.
   await cli.transport();
@@ -143,7 +143,7 @@ async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, paralle
   if (!isWhole) cli.exitCode = stop.signal.aborted ? EXIT.interrupted : EXIT.failed;
 }
 
-/** JSON of each answer, as the original prints it; a terminal that shows one live line is spared them. */
+/** JSON of each answer, as the original prints it. A terminal with a live line shows none. */
 function answerText(
   cli: CliContext,
   isLive: boolean,
@@ -158,7 +158,7 @@ function answerText(
   return `${JSON.stringify(answer, null, 2)}\n\n`;
 }
 
-/** `virtual_machine/web` for a task that made or changed it; empty for one that leaves nothing, such as a delete. */
+/** `virtual_machine/web` for a task that made or changed it; empty for a delete, which leaves nothing. */
 function nameText({ kinds }: CliContext, task: Task | undefined, answer: Answer): string {
   const kind = task === undefined ? undefined : kindOfMessage(kinds, task.method.output);
   if (kind === undefined || typeof answer !== "object" || answer === null) return "";

@@ -6,21 +6,21 @@ import { EXIT } from "../exit-code.ts";
 import { failureLine } from "../failure.ts";
 import type { PartFile } from "./part-file.ts";
 import type { Source } from "./part-note.ts";
-import { readDisk } from "./read-disk.ts";
+import { readContent } from "./read-block-storage.ts";
 
 const TRIES_MAX = 5;
 const RETRY_DELAY_MS = 1000;
 
-/** What the part holds is of no use for the disk that is there now. */
-class OtherDisk extends CliError {
+/** The part has content that the block storage no longer has. */
+class OtherContent extends CliError {
   constructor(problem: string) {
     super(problem, EXIT.conflict);
   }
 }
 
 /**
- * Asks for the rest again after a lost connection, a few times without any progress; and begins anew, a
- * few times, where the disk is not the one that the part is of.
+ * Asks for the rest again after a lost connection, and starts over if the content is not the one that the
+ * part was begun with. Gives up after a few tries without progress, or after a few new starts.
  */
 export async function fillPart(cli: CliContext, name: string, part: PartFile): Promise<void> {
   const show = newProgress(cli, part.doneBytes);
@@ -32,8 +32,8 @@ export async function fillPart(cli: CliContext, name: string, part: PartFile): P
       return;
     } catch (reason) {
       if (part.doneBytes > lastBytes) tries = 1;
-      if (reason instanceof OtherDisk) {
-        // First of all, so that nobody can go on with it.
+      if (reason instanceof OtherContent) {
+        // Before anything else, so that nobody can resume it.
         await part.discard();
         restarts += 1;
         if (restarts >= TRIES_MAX) throw reason;
@@ -49,7 +49,7 @@ export async function fillPart(cli: CliContext, name: string, part: PartFile): P
   }
 }
 
-/** Aborted is a disk that changed; the next try finds out whether what is there is still good. */
+/** Aborted means that the content changed; the next try finds out whether the part is still valid. */
 function isPassing(reason: unknown): reason is ConnectError {
   const codes: readonly Code[] = [Code.Unavailable, Code.Aborted];
   return reason instanceof ConnectError && codes.includes(reason.code);
@@ -65,18 +65,18 @@ async function readInto(
   const begin = async (source: Source) => {
     if (offset === 0n) await part.begin(source);
     else if (known?.validator !== source.validator) {
-      throw new OtherDisk(`block storage "${name}" has changed since ${part.path} was begun`);
+      throw new OtherContent(`block storage "${name}" has changed since ${part.path} was begun`);
     }
   };
   try {
-    await readDisk(cli, name, offset, begin, async (data) => {
+    await readContent(cli, name, offset, begin, async (data) => {
       await part.write(data);
       show(part.doneBytes);
     });
   } catch (reason) {
     const isShorter = reason instanceof ConnectError && reason.code === Code.OutOfRange;
     if (!isShorter || offset === 0n) throw reason;
-    throw new OtherDisk(`block storage "${name}" is shorter than ${part.path}`);
+    throw new OtherContent(`block storage "${name}" is shorter than ${part.path}`);
   }
 }
 

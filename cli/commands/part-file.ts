@@ -7,20 +7,20 @@ import { syncFolder } from "./local-files.ts";
 import type { PartNote, Source } from "./part-note.ts";
 import { readNote, writeNote } from "./part-note.ts";
 
-/** So much at most is fetched again after a crash or a power cut. */
+/** A resumed download fetches at most this much again after a crash or a power cut. */
 const KEEP_EVERY_BYTES = 64n << 20n;
 
 /**
- * A file that is being downloaded. Its bytes are in `PATH.part`; `PATH.part.json`, the note, tells what
- * they are of and how many of them are safe.
+ * A file that is being downloaded. `PATH.part` has its bytes. `PATH.part.json`, the note, says which content
+ * they belong to and how many of them are safely on the disk.
  *
- * A part never holds bytes of two sources, whenever the process or the machine dies: a new source begins
- * with a new file, the old note is gone before it, the new one comes after it, and the first byte after
- * that. A part without its own note is worth nothing.
+ * A part never mixes bytes of two sources, whenever the process or the computer dies. For a new source the
+ * old note is removed first, then a new part is made, then its note is written, and only then the first
+ * byte. A part without its own note is not used.
  */
 export class PartFile implements AsyncDisposable {
   readonly path: string;
-  /** Why an earlier part that is there is not gone on with, if that was asked for. */
+  /** Why the earlier part cannot be resumed, if the user asked for that. */
   readonly doubt: string | undefined;
   readonly #target: string;
   readonly #note: string;
@@ -43,7 +43,7 @@ export class PartFile implements AsyncDisposable {
     this.#keptBytes = earlier.note.keptBytes;
   }
 
-  /** Changes nothing yet. `resume`: goes on with what an earlier download left. */
+  /** Changes nothing yet. `resume`: continues the part of an earlier download. */
   static async open(
     target: string,
     resume: boolean,
@@ -56,12 +56,12 @@ export class PartFile implements AsyncDisposable {
     return this.#source;
   }
 
-  /** Bytes from the start that are there. */
+  /** How many bytes the part has, from the start. */
   get doneBytes(): bigint {
     return this.#doneBytes;
   }
 
-  /** Begins with nothing of `source`. */
+  /** Begins an empty part for `source`. */
   async begin(source: Source): Promise<void> {
     try {
       await this.discard();
@@ -85,7 +85,7 @@ export class PartFile implements AsyncDisposable {
     if (this.#doneBytes - this.#keptBytes >= this.#keepEveryBytes) await this.keep();
   }
 
-  /** Makes what is there outlive whatever comes, for a later download to go on with. */
+  /** Makes the part durable, so that a later download can resume it. */
   async keep(): Promise<void> {
     const file = this.#opened();
     const inode = await this.#own(file);
@@ -96,7 +96,7 @@ export class PartFile implements AsyncDisposable {
     this.#keptBytes = keptBytes;
   }
 
-  /** Removes what is there. Not the part that an earlier download left and this one did not begin anew. */
+  /** Removes the part. Keeps one of an earlier download that this one has not replaced. */
   async discard(): Promise<void> {
     await this.#file?.close();
     this.#file = undefined;

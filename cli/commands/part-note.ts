@@ -2,24 +2,24 @@ import { open, readFile, rename } from "node:fs/promises";
 import { ifThere } from "../../src/util/errno.ts";
 import { syncFolder } from "./local-files.ts";
 
-/** What is being downloaded, as the server tells it with the first message. */
+/** The content that is downloaded, as the first message of the server identifies it. */
 export interface Source {
-  /** Stands for the bytes of the whole, and for no others. */
+  /** Identifies exactly these bytes of the whole. */
   readonly validator: string;
   readonly totalBytes: bigint;
 }
 
-/** What the file beside a part tells of it. */
+/** The note beside a part. */
 export interface PartNote extends Source {
-  /** Of the part, as text: a part that was made anew or copied is not the one that the note is about. */
+  /** The inode of the part, as text: the note is not about a part that was made anew or copied. */
   readonly inode: string;
-  /** So many bytes from the start are on the disk, whatever happened afterwards. */
+  /** At least this many bytes from the start are safely on the disk. */
   readonly keptBytes: bigint;
 }
 
 const NOTE_KIND = "n0cli-part/1";
 
-/** Whole or not at all, and on the disk. */
+/** Writes the note completely or not at all, and durably. */
 export async function writeNote(path: string, note: PartNote): Promise<void> {
   const text = JSON.stringify({
     kind: NOTE_KIND,
@@ -38,7 +38,7 @@ export async function writeNote(path: string, note: PartNote): Promise<void> {
   await syncFolder(path);
 }
 
-/** Undefined where there is none, or none that is whole. */
+/** Undefined if there is no note, or an incomplete one. */
 export async function readNote(path: string): Promise<PartNote | undefined> {
   const text = await ifThere(readFile(path, "utf8"));
   if (text === undefined) return undefined;

@@ -36,7 +36,7 @@ export function cancelCommand(cli: CliContext): Command {
   });
 }
 
-/** Follows what is being undone, with a line on stderr for each step. */
+/** Follows the unwinding, with a line on stderr for each step. */
 async function untilOver(cli: CliContext, decided: Transaction): Promise<Transaction> {
   if (isOver(decided) || cli.flags().wait === false) return decided;
   const lines = newLines(false);
@@ -94,7 +94,7 @@ function warning({ name, leaves }: Step, stays: string): string {
   return `Without ${name} this ${stays}: ${leaves}. "n0cli verify" finds it, and "n0cli verify --repair" repairs what it can.`;
 }
 
-/** One that goes on: how it ended, or how far it is. */
+/** Prints a transaction that continues, and sets the exit code of its end. */
 async function printTakenUp(cli: CliContext, after: Transaction): Promise<void> {
   await printTransaction(cli, after);
   if (after.phase === Phase.NEEDS_OPERATOR) cli.exitCode = EXIT.needsOperator;

@@ -105,7 +105,7 @@ async function print(cli: CliContext, answer: VerifyResponse, isPlan: boolean): 
   }
 }
 
-/** What could not be looked at weighs more than what was found: nobody knows how much there is. */
+/** A silent node decides the exit code before any finding: nobody knows what is on it. */
 function summarize(cli: CliContext, { findings, nodes, ...counts }: VerifyResponse): void {
   const silent = nodes.filter(({ error }) => error !== "");
   for (const { nodeName, error } of silent) cli.say(`cannot look at node ${nodeName}: ${error}`);

@@ -11,7 +11,7 @@ import { withExamples } from "../examples.ts";
 import { formatValue } from "../output.ts";
 import { clientVersion } from "../version.ts";
 
-/** A server that does not answer must not keep anybody from the client's version. */
+/** A silent server must not delay the version of the client for long. */
 const SERVER_TIMEOUT_MS = 2000;
 
 export function versionCommand(cli: CliContext): Command {

@@ -30,7 +30,7 @@ export function forwardCommand(cli: CliContext): Command {
   });
 }
 
-/** Its end, when standard input ends, is what the guest sees as the end of the connection's one half. */
+/** Ends with standard input, and the guest then sees that half of its connection end. */
 async function* sentMessages(
   virtualMachineName: string,
   address: string,

@@ -20,7 +20,7 @@ import { EXIT } from "../exit-code.ts";
 import { checkIdentity, withPrivateIdentity } from "../identity.ts";
 import { configFolder } from "../settings.ts";
 
-/** Names stand in a path and on a command line, so they are what was typed, and names. */
+/** A name becomes part of a path and of a command line, so it is the one that the user typed, and valid. */
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 
 interface Flags {
@@ -58,7 +58,7 @@ export function sshCommand(cli: CliContext): Command {
     const { baseUrl } = await cli.connection();
     const proxy = proxyCommand(cli, baseUrl, name, flags);
     const user = loginOf(vm, flags);
-    // ssh gets the interrupts of the terminal itself.
+    // The terminal sends its interrupts to ssh directly.
     const release = cli.takeInterrupts(() => {});
     try {
       cli.exitCode = await withPrivateIdentity(cli, flags.identity, async (identity) => {
@@ -74,18 +74,18 @@ export function sshCommand(cli: CliContext): Command {
 }
 
 /**
- * The guest keeps its host key on its disk, so they are known by the disk that it boots from: a machine
- * made anew under the same name, and so with the same uuid, on a new disk has another key.
+ * The guest keeps its host key on its first block storage, so the file is named after that one: a virtual
+ * machine that is made anew under the same name has another key if its block storage is new.
  */
 async function knownHostsName(cli: CliContext, name: string, vm: VirtualMachine): Promise<string> {
-  const [disk] = vm.blockStorageNames;
-  if (disk === undefined) return name;
-  const request = create(GetBlockStorageRequestSchema, { name: disk });
+  const [boot] = vm.blockStorageNames;
+  if (boot === undefined) return name;
+  const request = create(GetBlockStorageRequestSchema, { name: boot });
   const { volumeId } = await callUnary(cli, BlockStorageService.method.getBlockStorage, request);
   return /^[a-zA-Z0-9._-]{1,128}$/.test(volumeId) ? `${name}-${volumeId}` : name;
 }
 
-/** Who logs in. What the server says may not be an option of ssh, nor anything that a shell reads. */
+/** The user to log in as. A name from the server must not be an option of ssh or have a meaning for a shell. */
 function loginOf(vm: VirtualMachine, { login }: Flags): string {
   const user = login ?? vm.loginUsername;
   if (login !== undefined || /^(?:[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63})?$/.test(user)) return user;
@@ -113,7 +113,7 @@ export function proxyCommand(
     ...(flags.address === undefined ? [] : ["--address", flags.address]),
     ...["--", name, flags.port],
   ];
-  // A shell reads it, after ssh has put values in the place of each % and letter.
+  // First ssh replaces each % and letter, then a shell reads the line.
   return words.map((word) => `'${word.replaceAll("'", "'\\''")}'`.replaceAll("%", "%%")).join(" ");
 }
 
@@ -126,7 +126,7 @@ interface SshSetting {
 
 function sshArgs(name: string, user: string, setting: SshSetting) {
   const { proxy, knownHosts, words, identity } = setting;
-  // Quoted for ssh's own reading of its options, where blanks part values.
+  // ssh splits the values of its options at blanks, so the path is quoted.
   const file = `"${knownHosts.replaceAll("%", "%%")}"`;
   return [
     ...["-o", `ProxyCommand=${proxy}`],

@@ -9,7 +9,7 @@ import type { Leaf } from "./scalar.ts";
 import { scalarFromText } from "./scalar.ts";
 import { didYouMean } from "./suggest.ts";
 
-/** The one field that has a short flag, the same as in other tools. */
+/** The only field with a short flag, which other tools have too. */
 const SELECTOR = "label_selector";
 
 /** A flag's texts by its name as commander stores it. */
@@ -63,7 +63,7 @@ function describe(field: DescField): string {
 }
 
 /**
- * The request of a command: its flags, and what its arguments mean as fields.
+ * The request of a command, made from its flags and from the fields that its arguments stand for.
  *
  * @throws CliError naming the flag.
  */
@@ -140,7 +140,7 @@ function last(field: DescField, texts: readonly string[]): string {
   return texts[0] ?? "";
 }
 
-/** `key=value`, or `key:value` as the original wrote it: whichever sign comes first parts them. */
+/** `key=value`, or `key:value` as the original wrote it: the first of both signs separates them. */
 function splitPair(text: string): [string, string] {
   const at = text.search(/[=:]/);
   if (at <= 0) throw wrong(`${quote(text)} is not a pair: write key=value`);

@@ -4,7 +4,7 @@ import { parseBytes } from "../../src/util/bytes.ts";
 import { N0Error } from "../../src/util/errors.ts";
 import { quote } from "../../src/util/quote.ts";
 
-/** A field, a list's element or a map's value that holds one plain value. */
+/** The type of one plain value: of a field, an element of a list or a value of a map. */
 export interface Leaf {
   /** As the proto spells it; a name that ends in `_bytes` takes sizes such as `10GiB`. */
   readonly name: string;

@@ -8,7 +8,7 @@ import { formatPlace } from "./problems.ts";
 import type { Word, WrittenTask } from "./task-file.ts";
 import { readTasks, whyNoTask } from "./task-file.ts";
 
-/** A task that can be run: its RPC is known and its request is built. */
+/** A task that can run: its method is known and its request is built. */
 export interface Task {
   readonly name: string;
   readonly method: DescMethodUnary;
@@ -25,14 +25,14 @@ export interface TaskText {
 
 export interface Checked {
   readonly tasks: ReadonlyMap<string, Task>;
-  /** Everything that is wrong. Where there is something, nothing may be run. */
+  /** All mistakes. With any of them, no task may run. */
   readonly problems: readonly Problem[];
 }
 
 /** By each word that a task may write as its type. */
 type Types = ReadonlyMap<string, Resource>;
 
-/** Reads and checks the files as one graph, before anything runs. */
+/** Reads the files as one graph and checks all of it, before any task runs. */
 export function checkTasks(texts: readonly TaskText[], resources: readonly Resource[]): Checked {
   const types: Types = new Map(
     resources.flatMap((resource) => [

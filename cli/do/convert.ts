@@ -27,7 +27,7 @@ export function convertArgs(
   try {
     return fromJson(desc, json ?? {});
   } catch (reason) {
-    // What protobuf alone knows to refuse, such as a Timestamp that is none.
+    // What only protobuf can refuse, such as an invalid Timestamp.
     const why = reason instanceof Error ? reason.message : String(reason);
     problems.push({ ...(tree?.place ?? place), message: `args: ${why}` });
     return undefined;

@@ -1,7 +1,7 @@
 import { types } from "node:util";
 import { runInNewContext } from "node:vm";
 
-/** Ends work that never awaits, which no timer can: the engine's own watchdog throws into it. */
+/** Ends synchronous work, which no timer can interrupt: the watchdog of the engine throws into it. */
 export function withDeadline<T>(timeoutMs: number, work: () => T): T {
   return runInNewContext("work()", { work }, { timeout: timeoutMs }) as T;
 }

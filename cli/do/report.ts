@@ -9,7 +9,7 @@ const LINES_TASKS_MAX = 20;
 const NAMES_MAX = 50;
 
 export interface Report<T> extends RunObserver<T> {
-  /** A line that stays, such as one about waiting. */
+  /** Prints a line that stays, such as one about waiting. */
   note(line: string): void;
   summary(result: RunResult): void;
   readonly isLive: boolean;
@@ -18,9 +18,9 @@ export interface Report<T> extends RunObserver<T> {
 export interface ReportOptions<T> {
   readonly io: Io;
   readonly total: number;
-  /** Where calls go, for the hints about a server that does not answer or wants a token. */
+  /** The connection of the calls; hints about an absent server or a missing token mention it. */
   readonly asked: Asked;
-  /** What goes to stdout for an answer; empty for nothing. */
+  /** The text for stdout about an answer; empty for none. */
   answerText(name: string, answer: T): string;
 }
 
@@ -80,7 +80,7 @@ function endingLine<T>(start: string, ending: Ending<T>, { io, asked }: ReportOp
   return `${paint("red", `${start} is failed:`)} ${lines.join("\n     ")}`;
 }
 
-/** Lines that stay, and at most one below them that changes. */
+/** Prints lines that stay, and at most one line below them that changes. */
 function newScreen({ stderr }: Io) {
   let isShown = false;
   const clear = () => {

@@ -1,6 +1,6 @@
 import { newFrontier } from "../../src/util/dag.ts";
 
-/** How a task ended. `late` is one that ended well after another one had failed. */
+/** How a task ended. `late`: it succeeded after another task had failed. */
 export type Ending<T> =
   | { readonly kind: "finished" | "late"; readonly answer: T }
   | { readonly kind: "failed" | "ignored"; readonly error: unknown };
@@ -11,12 +11,12 @@ export interface RunnableTask {
   readonly ignoreError: boolean;
 }
 
-/** Told what happens, in the order in which it happens. */
+/** Is called for each event, in order. */
 export interface RunObserver<T> {
   started(name: string): void;
   /** `done` counts the tasks that have ended, this one too. */
   ended(name: string, ending: Ending<T>, done: number): void;
-  /** Nothing new will be started; called at most once, and only where something still runs. */
+  /** No further task will start. Called at most once, and only if some task still runs. */
   stopping(): void;
 }
 
@@ -25,7 +25,7 @@ export interface RunOptions<K extends RunnableTask, T> {
   readonly parallel: number;
   call(task: K): Promise<T>;
   readonly observer: RunObserver<T>;
-  /** Aborts when nothing new may be started; what runs is waited for. */
+  /** Aborts to start no further task; running tasks are waited for. */
   readonly stop: AbortSignal;
 }
 
@@ -36,9 +36,9 @@ export interface RunResult {
 }
 
 /**
- * Runs every task once all that it depends on has ended well, or badly with `ignoreError`. After the first
- * failure nothing new starts anywhere in the graph; what runs by then is waited for. The graph must be
- * acyclic and whole. Never rejects.
+ * Runs each task when all tasks that it depends on have succeeded, or failed with `ignoreError`. After the
+ * first failure no further task starts in the whole graph, and running tasks are waited for. The graph must
+ * be acyclic and complete. Never rejects.
  */
 export async function runTasks<K extends RunnableTask, T>(
   tasks: ReadonlyMap<string, K>,

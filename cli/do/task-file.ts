@@ -4,7 +4,7 @@ import type { Place, Problem } from "./problems.ts";
 import type { Table, Tree } from "./yaml-tree.ts";
 import { readTrees } from "./yaml-tree.ts";
 
-/** A task as it is written, before its type, action and arguments are looked at. */
+/** A task as the file has it, before its type, action and arguments are checked. */
 export interface WrittenTask {
   readonly name: string;
   readonly place: Place;
@@ -20,12 +20,12 @@ export interface Word {
   readonly place: Place;
 }
 
-/** What stands under such a name is no task: a place for anchors that several tasks share. */
+/** A top key with this prefix is not a task: it holds anchors that several tasks share. */
 const SHARED = "x-";
 
 const KEYS = ["type", "action", "args", "depends_on", "ignore_error"] as const;
 
-/** The tasks of all documents of one file, as many as can be read; what cannot be is added to `problems`. */
+/** The readable tasks of all documents of one file. The rest is added to `problems`. */
 export function readTasks(file: string, text: string, problems: Problem[]): readonly WrittenTask[] {
   const before = problems.length;
   const entries = readTrees(file, text, problems).flatMap((tree) => entriesOf(tree, problems));
@@ -44,7 +44,7 @@ function entriesOf(document: Tree, problems: Problem[]): Table["entries"] {
   return [];
 }
 
-/** Why there is no task of that name, where that is known; else an empty text. */
+/** Why no task has that name, if that is known; else an empty text. */
 export function whyNoTask(name: string): string {
   return name.startsWith(SHARED) ? `: a key that begins with ${SHARED} is not a task` : "";
 }

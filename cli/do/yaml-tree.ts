@@ -3,27 +3,27 @@ import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit 
 import { isPastDeadline, withDeadline } from "./deadline.ts";
 import type { Place, Problem } from "./problems.ts";
 
-/** Thousands of tasks; what is longer is refused before the parser, which takes seconds for it, sees it. */
+/** Enough for thousands of tasks. A longer file is refused before it reaches the parser, which would take seconds. */
 const TEXT_BYTES_MAX = 2 << 20;
 const ALIASES_MAX = 10_000;
 const DOCUMENTS_MAX = 1_000;
 
-/** The parser's time grows with the square of the brackets that are open at once. */
+/** The parser's time grows with the square of the number of open brackets. */
 const OPEN_BRACKETS_MAX = 500;
 
-/** How many nodes a file may come to once its aliases are followed. */
+/** The most values that a file may have when its aliases are expanded. */
 const NODES_MAX = 200_000;
 const DEPTH_MAX = 64;
 
 const PARSE_TIMEOUT_MS = 10_000;
 
-/** A value of a task file: what YAML holds, with aliases followed and each part's place kept. */
+/** A value of a task file: YAML with its aliases expanded, and the place of each part. */
 export type Tree = Leaf | List | Table;
 
 export interface Leaf {
   readonly kind: "leaf";
   readonly place: Place;
-  /** The value's own text: an unquoted 18.04 or 0x10 is "18.04" and "0x10". */
+  /** The text as it is written: an unquoted 18.04 or 0x10 is "18.04" and "0x10". */
   readonly text: string;
   readonly isNull: boolean;
 }
@@ -109,7 +109,7 @@ function findExcess(text: string): string | undefined {
 
 const NESTED_TOO_DEEPLY = "the file is nested too deeply";
 
-/** A file of rubbish has as many errors as characters; the first ones say it all. */
+/** A file of rubbish has as many errors as characters. The first ones are enough. */
 const PROBLEMS_MAX = 100;
 
 class TooMuch extends Error {
@@ -170,7 +170,7 @@ function aliasTargets(contents: Node): ReadonlyMap<Alias, Node> {
   return targets;
 }
 
-/** Builds each node once; an alias shares what its anchor came to, and counts as much. */
+/** Builds each node once. An alias shares the tree of its anchor, and counts as much. */
 class Builder {
   readonly #placeAt: (offset: number) => Place;
   readonly #problems: Problem[];
@@ -259,7 +259,7 @@ interface Entry {
   readonly value: Node | null;
 }
 
-/** What `<<: *base` and `<<: [*a, *b]` bring in; what the table has itself wins. */
+/** The entries that `<<: *base` and `<<: [*a, *b]` merge in. Own entries of the table take precedence. */
 function mergedEntries(tree: Tree, problems: Problem[]): readonly Table["entries"][number][] {
   if (tree.kind === "table") return tree.entries;
   if (tree.kind === "list") return tree.items.flatMap((item) => mergedEntries(item, problems));

@@ -21,7 +21,7 @@ const STEP_COLUMNS: readonly Column[] = [
   { ...cell("error"), header: "LAST ERROR", isRare: true },
 ];
 
-/** All that is known of one transaction: what it is, what it waits for, and a line for each step. */
+/** One transaction for people: its request, what it waits for, and a line for each step. */
 export function timeline(transaction: Transaction, nowMs: number): string {
   const facts = factsOf(transaction, nowMs).filter(([, text]) => text !== "");
   const width = Math.max(...facts.map(([name]) => name.length));
@@ -62,7 +62,7 @@ function factsOf(transaction: Transaction, nowMs: number): readonly (readonly [s
   ];
 }
 
-/** What stays on a node of the steps of which something does. */
+/** What the given steps leave on their nodes; empty where none leaves anything. */
 function stepsThat({ steps }: Transaction, leavesOf: (step: Step) => string): string {
   const left = steps.filter((step) => leavesOf(step) !== "");
   return left.map((step) => `${step.name} leaves ${leavesOf(step)}`).join("; ");

@@ -32,18 +32,18 @@ export function stateText(state: Step_State): string {
   return nameIn(Step_State, state);
 }
 
-/** What an API that is newer than this client says may have no name here. */
+/** A newer API may send a value that has no name here. */
 function nameIn(names: Readonly<Record<string, number>>, value: number): string {
   const found = Object.keys(names).find((name) => names[name] === value);
   return (found ?? String(value)).toLowerCase();
 }
 
-/** Whether it goes no further by itself. */
+/** True if it does not continue by itself. */
 export function isOver({ phase }: Transaction): boolean {
   return phase === Phase.DONE || phase === Phase.UNDONE || phase === Phase.NEEDS_OPERATOR;
 }
 
-/** For one that should get done. */
+/** The exit code for a transaction that the user wants committed. */
 export function exitCodeOf({ phase }: Transaction): number {
   if (phase === Phase.NEEDS_OPERATOR) return EXIT.needsOperator;
   if (phase === Phase.DONE) return EXIT.done;
@@ -56,7 +56,7 @@ export function askerText(asker: Asker | undefined): string {
   return [userAgent, peer === "" ? "" : `at ${peer}`].filter((text) => text !== "").join(" ");
 }
 
-/** What it waits for and since when; empty where it does not. */
+/** What it waits for, and for how long; empty if it does not wait. */
 export function waitText(wait: Wait | undefined, nowMs: number): string {
   if (wait === undefined) return "";
   const forMs = betweenMs(wait.since, undefined, nowMs);

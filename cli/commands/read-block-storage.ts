@@ -12,11 +12,11 @@ import { EXIT } from "../exit-code.ts";
 import type { Source } from "./part-note.ts";
 
 /**
- * The disk from `offset` to its end. `begin` is told what it is before the first bytes.
+ * Reads a block storage from `offset` to its end. Calls `begin` with its source before the first bytes.
  *
  * @throws ConnectError Unavailable where the end does not come.
  */
-export async function readDisk(
+export async function readContent(
   cli: CliContext,
   name: string,
   offset: bigint,
