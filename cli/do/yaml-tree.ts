@@ -220,7 +220,10 @@ class Builder {
       this.#count(shared.nodes, place);
       return shared.tree;
     }
-    this.#problems.push({ ...place, message: `no anchor &${alias.source} comes before this alias` });
+    this.#problems.push({
+      ...place,
+      message: `no anchor &${alias.source} comes before this alias`,
+    });
     return { kind: "leaf", place, text: "", isNull: true };
   }
 
