@@ -82,21 +82,29 @@ function inputOf(path: string): Input {
   return [path, stat?.size ?? null, stat?.mtimeMs ?? null];
 }
 
+/** The files of the rules of fields: how generated code imports each, and its name as a proto. */
+const FIELD_RULES = [
+  { imported: /\/buf\/validate\/validate_pb\.js$/, proto: "buf/validate/validate" },
+  { imported: /\/rules\/v1alpha1\/rules_pb\.ts$/, proto: "n0stack/rules/v1alpha1/rules" },
+];
+
 /**
- * The generated code names the file of the rules of fields, whose descriptor is larger than all of ours and
- * which only a server looks into. A descriptor of that name alone does.
+ * The generated code imports the files of the rules of fields, which only a server looks into; the descriptor
+ * of the first is larger than all of ours. A descriptor that has the name of the file alone does.
  */
 const withoutFieldRules: Plugin = {
   name: "without-field-rules",
   setup({ onResolve, onLoad }) {
     const namespace = "without-field-rules";
-    const path = "buf/validate/validate.proto";
-    onResolve({ filter: /\/buf\/validate\/validate_pb\.js$/ }, () => ({ path, namespace }));
-    onLoad({ filter: /./, namespace }, () => {
+    for (const { imported, proto } of FIELD_RULES) {
+      onResolve({ filter: imported }, () => ({ path: proto, namespace }));
+    }
+    onLoad({ filter: /./, namespace }, ({ path: proto }) => {
       // FileDescriptorProto, of which `name` is field 1: a tag, the length and the text.
-      const bytes = Buffer.from(`\n${String.fromCharCode(path.length)}${path}`, "latin1");
+      const file = `${proto}.proto`;
+      const bytes = Buffer.from(`\n${String.fromCharCode(file.length)}${file}`, "latin1");
       const contents = `import { fileDesc } from "@bufbuild/protobuf/codegenv2";
-        export const file_buf_validate_validate = fileDesc("${bytes.toString("base64")}");`;
+        export const file_${proto.replaceAll("/", "_")} = fileDesc("${bytes.toString("base64")}");`;
       return { contents, resolveDir: ROOT };
     });
   },
