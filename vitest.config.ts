@@ -1,18 +1,34 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
-/** Tests of the real node share it: bridges, domains, libvirtd. So one file after the other. */
-function alone(name: string, groupOrder: number, testTimeoutMs: number) {
+interface Group {
+  readonly groupOrder: number;
+  readonly testTimeoutMs: number;
+  /** Files at the same time. */
+  readonly maxWorkers: number;
+}
+
+/** Tests of the real node. */
+function onHost(name: string, { groupOrder, testTimeoutMs, maxWorkers }: Group) {
   return {
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
-      fileParallelism: false,
+      maxWorkers,
+      fileParallelism: maxWorkers > 1,
       sequence: { groupOrder },
       testTimeout: testTimeoutMs,
       hookTimeout: 120_000,
     },
   };
 }
+
+// Each file has a prefix of its own for all that it makes on the node. It mostly waits for guests and programs,
+// so there are more of them than processors.
+const sideBySide = { maxWorkers: Math.ceil(availableParallelism() * 1.5) };
+// The crash sample has lanes of its own, and any of its files removes what dead runs left. The e2e tests and
+// the attack judge how soon servers answer.
+const alone = { maxWorkers: 1 };
 
 export default defineConfig({
   test: {
@@ -30,10 +46,10 @@ export default defineConfig({
           hookTimeout: 30_000,
         },
       },
-      alone("node", 1, 60_000),
-      alone("crash", 2, 120_000),
-      alone("e2e", 3, 180_000),
-      alone("attack", 4, 300_000),
+      onHost("node", { ...sideBySide, groupOrder: 1, testTimeoutMs: 120_000 }),
+      onHost("crash", { ...alone, groupOrder: 2, testTimeoutMs: 120_000 }),
+      onHost("e2e", { ...alone, groupOrder: 3, testTimeoutMs: 180_000 }),
+      onHost("attack", { ...alone, groupOrder: 4, testTimeoutMs: 300_000 }),
     ],
   },
 });

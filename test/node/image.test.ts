@@ -17,7 +17,7 @@ const ROOT = join(import.meta.dirname, "../..");
 const MAC = "52:54:00:12:34:56";
 const BUILD_TIMEOUT_MS = 180_000;
 /** Generous: the machine may be busy. What is usual is printed. */
-const BOOT_TIMEOUT_MS = 60_000;
+const BOOT_TIMEOUT_MS = 120_000;
 const POWER_OFF_TIMEOUT_MS = 20_000;
 const signal = new AbortController().signal;
 
@@ -224,7 +224,7 @@ async function boot(folder: string, disk: string, drives: string[], address: str
       return (performance.now() - startedAt) / 1000;
     },
     async untilSerial(line: RegExp): Promise<void> {
-      await expect.poll(() => readFile(serial, "utf8"), { timeout: 15_000 }).toMatch(line);
+      await expect.poll(() => readFile(serial, "utf8"), { timeout: BOOT_TIMEOUT_MS }).toMatch(line);
     },
     /** @throws unless the guest turns itself off in time. */
     async pressPowerButton(): Promise<void> {
