@@ -1,6 +1,10 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { NetworkInterfaceSchema } from "../../../gen/n0stack/budget/v0/network_interface_pb.ts";
-import { type Network, NetworkSchema } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import {
+  type Network,
+  Network_NetworkState,
+  NetworkSchema,
+} from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Cidr, formatAddress, hostRange, parseCidr } from "../../../util/cidr.ts";
 import { notFound } from "../../../util/errors.ts";
 import type { Reader } from "../../core/context.ts";
@@ -49,12 +53,32 @@ export async function toWire(api: Api, network: Network): Promise<Network> {
   );
 }
 
+const READ_AT_ONCE = 1_000;
+
+/** A page of networks as clients see them: their interfaces are read together, in the order of the keys. */
+export async function pageToWire(api: Api, page: readonly Network[]): Promise<Network[]> {
+  const folders = page.map(({ name }) => interfaces.under(name)).sort();
+  const last = folders.at(-1) ?? "";
+  const reserved = new Map(page.map(({ name }) => [name, [] as InterfaceReservation[]]));
+  for (let after = folders[0]; after !== undefined; ) {
+    const found = await api.records.listPrefix(interfaces, interfaces.within(), {
+      after,
+      limit: READ_AT_ONCE,
+    });
+    for (const { key, value } of found) reserved.get(interfaces.parts(key)[0]!)?.push(value);
+    const end = found.at(-1)?.key ?? "";
+    const isAll = found.length < READ_AT_ONCE || (end > last && !end.startsWith(last));
+    after = isAll ? undefined : end;
+  }
+  return page.map((network) => withInterfaces(network, reserved.get(network.name) ?? []));
+}
+
 export function withInterfaces(
   network: Network,
   reserved: readonly InterfaceReservation[],
 ): Network {
   const seen = clone(NetworkSchema, network);
-  seen.state = 2;
+  seen.state = Network_NetworkState.AVAILABLE;
   for (const { name, annotations, hardwareAddress, ipv4Address, ipv6Address } of reserved) {
     seen.reservedNetworkInterfaces[name] = create(NetworkInterfaceSchema, {
       annotations: { ...annotations },

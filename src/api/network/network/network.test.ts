@@ -3,7 +3,11 @@ import { refused } from "../../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { findingsIn, handsOn, linesOf } from "../../../../test/verify-world.ts";
 import { newWorld } from "../../../../test/world.ts";
-import { Network_NetworkState as State } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import {
+  type ListNetworksResponse,
+  type Network,
+  Network_NetworkState as State,
+} from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { networks } from "./collection.ts";
 
 const LOCK_OFF = "n0core/pool/network/disable_deletion_lock";
@@ -316,6 +320,38 @@ test("of networks that overlap and are made at once one is made, and others are 
   }
   await Promise.all(apart);
   expect((await world.networks.listNetworks({})).networks).toHaveLength(21);
+});
+
+test("a list shows each network with its own interfaces, as a get does", async () => {
+  await using world = await newWorld();
+  // Their interfaces lie in another order than they do: "-" and "." come before what ends a name.
+  for (const [i, name] of ["a", "a-b", "a.b", "a0", "b"].entries()) {
+    await world.networks.applyNetwork({ name, ipv4Cidr: `10.${i}.0.0/24` });
+    if (name === "b") continue;
+    await world.networks.reserveNetworkInterface({
+      networkName: name,
+      networkInterfaceName: `of-${name}`,
+    });
+  }
+  const inPages: Network[] = [];
+  for (let pageToken: string | undefined = ""; pageToken !== undefined; ) {
+    const page: ListNetworksResponse = await world.networks.listNetworks({
+      pageSize: 2,
+      pageToken,
+    });
+    inPages.push(...page.networks);
+    pageToken = page.nextPageToken === "" ? undefined : page.nextPageToken;
+  }
+  const { networks } = await world.networks.listNetworks({});
+  expect(inPages).toEqual(networks);
+  expect(networks).toHaveLength(5);
+  for (const network of networks) {
+    expect(network).toEqual(await world.networks.getNetwork({ name: network.name }));
+  }
+  const own = networks.map(({ reservedNetworkInterfaces }) =>
+    Object.keys(reservedNetworkInterfaces),
+  );
+  expect(own.flat().filter((name) => name.startsWith("of-"))).toHaveLength(4);
 });
 
 test("a network with interfaces is locked for deletion, whatever a virtual machine's nic says", async () => {

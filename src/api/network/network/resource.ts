@@ -16,7 +16,7 @@ import {
 import { applyNetwork } from "./apply.ts";
 import { cidrAllocation, networks } from "./collection.ts";
 import { deleteNetwork } from "./delete.ts";
-import { toWire } from "./network-record.ts";
+import { pageToWire, toWire } from "./network-record.ts";
 import { restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
 
 export const network = defineResource({
@@ -32,6 +32,7 @@ export const network = defineResource({
     retriables: [restoreNetwork, sweep, settleRules],
   },
   view: toWire,
+  viewPage: pageToWire,
   shows: [interfaces],
   routes: (api: Api) => ({
     applyNetwork: (request, call) => applyNetwork(api, call, request),
