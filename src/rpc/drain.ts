@@ -1,14 +1,20 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
+import { ComputeAgentService } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { ConsoleService } from "../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
 import { N0Error } from "../util/errors.ts";
 import { onAbort } from "../util/race.ts";
 
+/** Those that can follow what a guest prints. */
+const FOLLOWING: ReadonlySet<DescMethod> = new Set([
+  ConsoleService.method.readSerialLog,
+  ComputeAgentService.method.readSerialLog,
+]);
+
 /** Streams that go on until the client has enough of them; all others end by themselves. */
-function isEndless(method: { readonly name: string; readonly methodKind: string }): boolean {
-  return (
-    method.methodKind === "bidi_streaming" ||
-    method.name.startsWith("Watch") ||
-    method.name === "ReadSerialLog"
-  );
+function isEndless(method: DescMethod): boolean {
+  const isWatch = method.methodKind === "server_streaming" && method.name.startsWith("Watch");
+  return method.methodKind === "bidi_streaming" || isWatch || FOLLOWING.has(method);
 }
 
 /**

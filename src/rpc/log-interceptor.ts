@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
-import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, DescMethod, Message } from "@bufbuild/protobuf";
+import { ScalarType } from "@bufbuild/protobuf";
 import type { Interceptor, StreamResponse } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
@@ -83,11 +84,14 @@ interface Line {
 function startLine(log: Log, method: DescMethod): Line {
   const startMs = performance.now();
   const scope = logFields();
+  const field = nameField(method.input);
   let resource: string | undefined;
   let ended = false;
   return {
     name: (message) => {
-      resource ??= resourceName(message);
+      const value: unknown = field && Reflect.get(message, field.localName);
+      // No rule has looked at it yet.
+      if (typeof value === "string" && value !== "") resource ??= cut(value, 80);
     },
     end: (reason) => {
       if (ended) return;
@@ -124,14 +128,16 @@ function codeName(code: Code): string {
   return (Code[code] ?? "unknown").replace(/(?<=[a-z])[A-Z]/g, (c) => `_${c}`).toLowerCase();
 }
 
-/** `name`, or the first field that is some `…Name`. */
-function resourceName(message: Message): string | undefined {
-  const entries = Object.entries(message);
-  const found =
-    entries.find(([key]) => key === "name") ??
-    entries.find(([key]) => key !== "$typeName" && key.endsWith("Name"));
-  // No rule has looked at it yet.
-  return typeof found?.[1] === "string" && found[1] !== "" ? cut(found[1], 80) : undefined;
+/** The field of a request that says what it is about: `name`, or the first text that is some `…_name`. */
+function nameField({ fields }: DescMessage): DescField | undefined {
+  const texts = fields.filter((field) => field.oneof === undefined && isText(field));
+  return (
+    texts.find(({ name }) => name === "name") ?? texts.find(({ name }) => name.endsWith("_name"))
+  );
+}
+
+function isText({ fieldKind, scalar }: DescField): boolean {
+  return fieldKind === "scalar" && scalar === ScalarType.STRING;
 }
 
 async function* named(

@@ -37,7 +37,7 @@ export class SimulatedCrash extends Error {
 }
 
 /**
- * Faults from a text such as `after_act:vm.start_domain:2`, read from the environment of a process under
+ * Faults from a text such as `after_act:domain.start_new:2`, read from the environment of a process under
  * test: at the second time the point is reached, the process kills itself with SIGKILL. Without a count
  * it is the first time; without a step, or with `*`, any step counts.
  */
