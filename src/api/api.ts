@@ -87,7 +87,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const lockTable = sharedLocks ?? new LockTable(Math.ceil(options.openTransactionsMax / 2));
   const locks = lockTable.of(sessions.id);
   const inventory = await Inventory.open(datastore, clock);
-  const addressBook = await AddressBook.open(datastore);
+  const addressBook = await AddressBook.open(datastore, random);
   const agents = new Agents(inventory, options);
   const observed = new ObservedStates(agents, inventory, clock, log);
   const engine = new TransactionEngine({

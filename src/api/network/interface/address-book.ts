@@ -7,6 +7,7 @@ import {
   parseAddress,
 } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
+import type { Random } from "../../../util/random.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import { interfaces } from "./collection.ts";
 
@@ -21,6 +22,8 @@ interface Taken {
   /** The last host address of the CIDR that this was counted for; a network of this name may get another. */
   last: bigint;
   highestFree: bigint;
+  /** Where the search goes on, since another process was faster to an address. Undefined: at `highestFree`. */
+  next: bigint | undefined;
 }
 
 /** An address that nobody else of this process is given until it is let go, or written. */
@@ -34,10 +37,15 @@ export interface ChosenAddress extends Disposable {
  */
 export class AddressBook implements Disposable {
   readonly #taken = new Map<string, Taken>();
+  readonly #random: Pick<Random, "fraction">;
   #mirror!: Disposable;
 
-  static async open(datastore: Datastore): Promise<AddressBook> {
-    const book = new AddressBook();
+  private constructor(random: Pick<Random, "fraction">) {
+    this.#random = random;
+  }
+
+  static async open(datastore: Datastore, random: Pick<Random, "fraction">): Promise<AddressBook> {
+    const book = new AddressBook(random);
     book.#mirror = await Mirror.open(datastore, interfaces, (key, before, after) => {
       const networkName = interfaces.parts(key)[0]!;
       for (const family of [4, 6] as const) {
@@ -58,18 +66,24 @@ export class AddressBook implements Disposable {
    * The highest free address of the network. Users write down low ones, so that one of theirs is rarely given
    * away before they ask for it.
    *
+   * @param besides addresses that are known to be taken, though they may not show here yet. With some the
+   *   search goes on, now and later, at a random address of the upper half: another process looks for the
+   *   highest one as well.
    * @throws N0Error `resource_exhausted` when there is none.
    */
-  choose(networkName: string, cidr: Cidr): ChosenAddress {
+  choose(networkName: string, cidr: Cidr, besides: ReadonlySet<string> = new Set()): ChosenAddress {
     const taken = this.#takenIn(networkName, cidr.family);
     const { first, last } = hostRange(cidr);
-    if (taken.last !== last) Object.assign(taken, { last, highestFree: last });
-    let address = taken.highestFree;
-    while (taken.written.has(address) || taken.chosen.has(address) || taken.asked.has(address)) {
-      address -= 1n;
-    }
-    taken.highestFree = address;
-    if (address < first) {
+    if (taken.last !== last) Object.assign(taken, { last, highestFree: last, next: undefined });
+    if (besides.size > 0) taken.next ??= this.#upperHalf(first, last);
+    const isFree = (one: bigint) =>
+      !taken.written.has(one) &&
+      !taken.chosen.has(one) &&
+      !taken.asked.has(one) &&
+      (besides.size === 0 || !besides.has(formatAddress(one, cidr.family)));
+    const address =
+      taken.next === undefined ? highest(taken, first, isFree) : next(taken, first, isFree);
+    if (address === undefined) {
       throw new N0Error(
         "resource_exhausted",
         `network "${networkName}" has no free IPv${cidr.family} address`,
@@ -116,6 +130,13 @@ export class AddressBook implements Disposable {
     this.#mirror[Symbol.dispose]();
   }
 
+  #upperHalf(first: bigint, last: bigint): bigint {
+    // As fine as a fraction can be: a larger network is not full that soon.
+    const steps = 1n << 32n;
+    const step = BigInt(Math.floor(this.#random.fraction() * Number(steps)));
+    return last - (((last - first) / 2n) * step) / steps;
+  }
+
   #takenIn(networkName: string, family: Family): Taken {
     const key = `${networkName}/${family}`;
     let taken = this.#taken.get(key);
@@ -126,11 +147,39 @@ export class AddressBook implements Disposable {
         asked: new Map(),
         last: 0n,
         highestFree: 0n,
+        next: undefined,
       };
       this.#taken.set(key, taken);
     }
     return taken;
   }
+}
+
+function highest(
+  taken: Taken,
+  first: bigint,
+  isFree: (address: bigint) => boolean,
+): bigint | undefined {
+  let address = taken.highestFree;
+  while (address >= first && !isFree(address)) address -= 1n;
+  taken.highestFree = address;
+  return address < first ? undefined : address;
+}
+
+/** The next one downwards, and from the end again. */
+function next(
+  taken: Taken,
+  first: bigint,
+  isFree: (address: bigint) => boolean,
+): bigint | undefined {
+  const from = taken.next!;
+  let address = from;
+  while (!isFree(address)) {
+    address = address > first ? address - 1n : taken.last;
+    if (address === from) return undefined;
+  }
+  taken.next = address > first ? address - 1n : taken.last;
+  return address;
 }
 
 /** It may still be taken in another way, which `choose` looks at. */

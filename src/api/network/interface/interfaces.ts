@@ -1,8 +1,9 @@
 import { put, putNew, remove, unchanged } from "../../../datastore/collection.ts";
-import { ConflictError, merge, type Writes } from "../../../datastore/datastore.ts";
+import { ConflictError, caughtUp, merge, type Writes } from "../../../datastore/datastore.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { bridgeHardwareAddress, hardwareAddress } from "../../../util/checksum.ts";
 import {
+  canonicalAddress,
   type Family,
   formatAddress,
   formatCidr,
@@ -38,6 +39,8 @@ export interface InterfaceWish {
   readonly otherHardwareAddresses: ReadonlySet<string>;
   /** Put before the names of fields in messages: `nics[0].`, or nothing. */
   readonly fieldPrefix: string;
+  /** Addresses that are not to be chosen, for somebody else has them. */
+  readonly taken: ReadonlySet<string>;
 }
 
 export interface ChosenInterface extends Disposable {
@@ -73,7 +76,9 @@ export async function chooseInterface(
       if (asked !== "") throw invalid(field, `network "${network.name}" has no ipv${family}_cidr`);
       return "";
     }
-    if (asked === "") return stack.use(api.addressBook.choose(network.name, cidr)).address;
+    if (asked === "") {
+      return stack.use(api.addressBook.choose(network.name, cidr, wish.taken)).address;
+    }
     const address = parseAddress(asked, family);
     if (address === undefined) {
       throw invalid(field, `${quote(asked)} is no IPv${family} address, and not "${NO_ADDRESS}"`);
@@ -98,6 +103,40 @@ export async function chooseInterface(
   } catch (reason) {
     stack.dispose();
     throw reason;
+  }
+}
+
+/** Somebody has the address. */
+class AddressTaken extends N0Error {
+  readonly address: string;
+
+  constructor(networkName: string, address: string, message: string) {
+    super("already_exists", message, { resource: `network/${networkName}` });
+    this.address = address;
+  }
+}
+
+/**
+ * Calls `reserve` until nobody was faster to an address that it chose. It is told which ones are taken, and
+ * ends at the latest when the network is full.
+ *
+ * @throws as `reserve` does; also for an address that was asked for and is taken.
+ */
+export async function reserveUntilFree(
+  { datastore }: Pick<Api, "datastore">,
+  { ipv4Address, ipv6Address }: Pick<InterfaceWish, "ipv4Address" | "ipv6Address">,
+  reserve: (taken: ReadonlySet<string>) => Promise<void>,
+): Promise<void> {
+  const asked = [ipv4Address, ipv6Address].map(canonicalAddress);
+  const taken = new Set<string>();
+  for (;;) {
+    try {
+      return await reserve(taken);
+    } catch (reason) {
+      if (!(reason instanceof AddressTaken) || asked.includes(reason.address)) throw reason;
+      taken.add(reason.address);
+      await caughtUp(datastore);
+    }
   }
 }
 
@@ -247,6 +286,7 @@ async function refusal(
     const user = (await records.find(of, networkName, address))?.value.usedBy;
     const by = user === undefined ? "taken" : `taken by interface "${user}"`;
     const message = `${where}: ${what} ${address} is ${by}: ask for another one, or leave it empty`;
+    if (of === addresses) return new AddressTaken(networkName, address, message);
     return new N0Error("already_exists", message, facts);
   }
   return new N0Error("aborted", `${where} has just changed: try again`, {

@@ -13,7 +13,12 @@ import { DONE } from "../../core/saga/tx.ts";
 import type { Api } from "../context.ts";
 import { getNetwork, toWire } from "../network/network-record.ts";
 import { interfaces } from "./collection.ts";
-import { chooseInterface, releaseInterface, reserveInterface } from "./interfaces.ts";
+import {
+  chooseInterface,
+  releaseInterface,
+  reserveInterface,
+  reserveUntilFree,
+} from "./interfaces.ts";
 
 /**
  * Reserves an interface by hand; addresses that are not asked for are chosen.
@@ -35,26 +40,29 @@ export async function reserveNetworkInterface(
   };
   return await runSaga(api, call, options, async (tx) => {
     const network = await getNetwork(api, networkName);
-    using chosen = await chooseInterface(api, network.value, {
-      ...request,
-      name,
-      otherHardwareAddresses: new Set(),
-      fieldPrefix: "",
-    });
-    const { hardwareAddress, ipv4Address, ipv6Address } = chosen;
-    await tx.run(reserveInterface, {
-      networkName,
-      networkRevision: network.revision,
-      interface: {
+    await reserveUntilFree(api, request, async (taken) => {
+      using chosen = await chooseInterface(api, network.value, {
+        ...request,
         name,
-        owner: null,
-        annotations: { ...request.annotations },
-        hardwareAddress,
-        ipv4Address,
-        ipv6Address,
-        nodeName: "",
-        tapName: "",
-      },
+        otherHardwareAddresses: new Set(),
+        fieldPrefix: "",
+        taken,
+      });
+      const { hardwareAddress, ipv4Address, ipv6Address } = chosen;
+      await tx.run(reserveInterface, {
+        networkName,
+        networkRevision: network.revision,
+        interface: {
+          name,
+          owner: null,
+          annotations: { ...request.annotations },
+          hardwareAddress,
+          ipv4Address,
+          ipv6Address,
+          nodeName: "",
+          tapName: "",
+        },
+      });
     });
     const seen = await toWire(api, network.value);
     return await tx.answer(seen);

@@ -64,7 +64,9 @@ export async function createVirtualMachine(
     });
     placed[Symbol.dispose]();
     for (const disk of disks) await claim(tx, disk, name);
-    for (const nic of nics.steps) await tx.run(reserveNics.step, nic);
+    await reserveNics.reserve(tx, nics);
+    asked.nics = nics.chosen.nics;
+    asked.instanceId = instanceIdOf(asked, userKeys);
 
     using sighting = api.observed.sight(placed.nodeName, name);
     const plan = planOf(asked, {

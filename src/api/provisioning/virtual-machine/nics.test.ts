@@ -2,7 +2,10 @@ import { expect, test } from "vitest";
 import { refused } from "../../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
+import { putNew } from "../../../datastore/collection.ts";
 import { deviceName, hardwareAddress } from "../../../util/checksum.ts";
+import { addresses } from "../../network/interface/collection.ts";
+import { type ReserveInterface, reserveInterface } from "../../network/interface/interfaces.ts";
 
 const GATEWAY = "n0core/provisioning/virtual_machine/is_gateway";
 
@@ -247,4 +250,51 @@ test("a network that changes its labels while a virtual machine is made does not
   expect(applied.status).toBe("fulfilled");
   if (made.status === "rejected")
     expect((await refused(Promise.reject(made.reason))).code).toBe("Aborted");
+});
+
+test("a nic that asks for no address gets another one where somebody is faster to the first", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  const { datastore } = world.opened.api;
+  const taken: string[] = [];
+  // As another process does it: between the choice and the reservation.
+  world.faults = async ({ point, step }) => {
+    if (point !== "before_act" || step !== reserveInterface.name || taken.length === 2) return;
+    const [live] = world.opened.api.engine.live.all();
+    const { interface: asked } = live!.rows.at(-1)!.input as unknown as ReserveInterface;
+    const address = taken.length === 0 ? asked.ipv4Address : asked.ipv6Address;
+    taken.push(address);
+    await datastore.batch(putNew(addresses, ["one", address], { usedBy: "other" }));
+  };
+  const vm = await world.virtualMachines.createVirtualMachine(
+    request("web", { networkName: "one" }),
+  );
+  const [nic] = vm.nics;
+  expect(taken[0]).toBe("10.0.1.253");
+  expect(taken[1]).toMatch(/^fd01::/);
+  expect(taken).not.toContain(nic?.ipv4Address);
+  expect(taken).not.toContain(nic?.ipv6Address);
+  expect(nic?.ipv4Address).toMatch(/^10\.0\.1\.(1[2-9]\d|2[0-4]\d|25[0-2])$/);
+  expect(nic?.ipv6Address).toMatch(/^fd01::[89a-f][\da-f]{3}:/);
+  expect(seedOf(world)?.nics[0]?.ipv4Address).toBe(`${nic?.ipv4Address}/24`);
+  expect(await world.virtualMachines.getVirtualMachine({ name: "web" })).toMatchObject({
+    nics: [{ ipv4Address: nic?.ipv4Address, ipv6Address: nic?.ipv6Address }],
+  });
+  await world.virtualMachines.deleteVirtualMachine({ name: "web" });
+  const { reservedNetworkInterfaces } = await world.networks.getNetwork({ name: "one" });
+  expect(Object.keys(reservedNetworkInterfaces)).toEqual(["default-gateway"]);
+});
+
+test("an address that is asked for and taken is refused, and none is chosen instead", async () => {
+  await using world = await newWorld();
+  await networks(world);
+  const nic = { networkName: "one", ipv4Address: "10.0.1.7" };
+  await world.virtualMachines.createVirtualMachine(request("web", nic));
+  const before = await world.residue();
+  const refusal = await refused(world.virtualMachines.createVirtualMachine(request("other", nic)));
+  expect(refusal).toMatchObject({
+    code: "AlreadyExists",
+    message: expect.stringContaining('10.0.1.7 is taken by interface "web0"'),
+  });
+  expect(await world.residue()).toEqual(before);
 });

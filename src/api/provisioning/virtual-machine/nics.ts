@@ -11,12 +11,14 @@ import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
 import { taps } from "../../network/interface/collection.ts";
 import {
   chooseInterface,
+  type InterfaceWish,
   keepAsked,
   type ReserveInterface,
   reserveInterface,
+  reserveUntilFree,
 } from "../../network/interface/interfaces.ts";
 import { getNetwork } from "../../network/network/network-record.ts";
-import type { Api } from "../context.ts";
+import type { Api, Tx } from "../context.ts";
 import type { NicInput } from "./plan-input.ts";
 import { ownerOf } from "./virtual-machine-record.ts";
 
@@ -27,8 +29,11 @@ export interface ChosenNics extends Disposable {
     readonly networkInterfaceNames: string[];
   };
   readonly planned: readonly NicInput[];
+  readonly wishes: readonly InterfaceWish[];
   /** One for each, to be run in order. */
   readonly steps: readonly ReserveInterface[];
+  /** Chooses the addresses of one anew, where some were not asked for and are taken. */
+  chooseAgain(index: number, taken: ReadonlySet<string>): Promise<void>;
 }
 
 async function choose(
@@ -42,6 +47,7 @@ async function choose(
     for (const { networkName } of nics) networks.push(await getNetwork(api, networkName));
     for (const nic of nics) stack.use(keepAsked(api, nic.networkName, nic));
     const steps: ReserveInterface[] = [];
+    const wishes: InterfaceWish[] = [];
     const otherHardwareAddresses = new Set(
       nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
     );
@@ -55,7 +61,9 @@ async function choose(
         name: interfaceName,
         otherHardwareAddresses,
         fieldPrefix: `nics[${i}].`,
+        taken: new Set<string>(),
       };
+      wishes.push(wish);
       const { hardwareAddress, ipv4Address, ipv6Address } = stack.use(
         await chooseInterface(api, network.value, wish),
       );
@@ -88,7 +96,23 @@ async function choose(
       network: networks[i]!.value,
       tapName: step.interface.tapName,
     }));
-    return { chosen, planned, steps, [Symbol.dispose]: () => stack.dispose() };
+    return {
+      chosen,
+      planned,
+      wishes,
+      steps,
+      async chooseAgain(index, taken) {
+        const { interface: was, ...step } = steps[index]!;
+        const { hardwareAddress } = was;
+        const wish = { ...wishes[index]!, hardwareAddress, taken };
+        const { ipv4Address, ipv6Address } = stack.use(
+          await chooseInterface(api, networks[index]!.value, wish),
+        );
+        steps[index] = { ...step, interface: { ...was, ipv4Address, ipv6Address } };
+        Object.assign(chosen.nics[index]!, { ipv4Address, ipv6Address });
+      },
+      [Symbol.dispose]: () => stack.dispose(),
+    };
   } catch (reason) {
     stack.dispose();
     throw reason;
@@ -111,4 +135,14 @@ async function chooseTap(
   }
 }
 
-export const reserveNics = { choose, step: reserveInterface };
+/** Reserves them. Where another process was faster to an address that was chosen, another one is. */
+async function reserve(tx: Tx, nics: ChosenNics): Promise<void> {
+  for (const [i, wish] of nics.wishes.entries()) {
+    await reserveUntilFree(tx.context.api, wish, async (taken) => {
+      if (taken.size > 0) await nics.chooseAgain(i, taken);
+      await tx.run(reserveInterface, nics.steps[i]!);
+    });
+  }
+}
+
+export const reserveNics = { choose, reserve };

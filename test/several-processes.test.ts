@@ -1,0 +1,61 @@
+// What two API processes do that share one datastore, and know nothing else of each other.
+import { createClient } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import { openApi } from "../src/api/api.ts";
+import { lateDelivery } from "../src/datastore/late-delivery.ts";
+import { memoryDatastore } from "../src/datastore/memory/memory-datastore.ts";
+import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
+import { serverInterceptors } from "../src/rpc/interceptors.ts";
+import { localTransport } from "../src/rpc/local-transport.ts";
+import { systemClock } from "../src/util/clock.ts";
+import { silentLog } from "../src/util/log.ts";
+import { SEED } from "./seeds.ts";
+import { newDice, randomOf } from "./sim/dice.ts";
+
+async function newProcesses(count: number) {
+  const shared = memoryDatastore();
+  const stack = new AsyncDisposableStack();
+  const processes = [];
+  for (let i = 0; i < count; i++) {
+    const random = randomOf(newDice(SEED + i));
+    const late = { clock: systemClock, random, delayMsMax: 5 };
+    const opened = stack.use(
+      await openApi({
+        datastore: await lateDelivery(shared, late),
+        agentTransport: () => {
+          throw new Error("there is no node");
+        },
+        links: { consoleUrl: (name) => name, downloadUrl: (name) => name },
+        nameservers: [],
+        openTransactionsMax: 1_000,
+        clock: systemClock,
+        random,
+        log: silentLog,
+      }),
+    );
+    const interceptors = serverInterceptors(silentLog);
+    processes.push(createClient(NetworkService, localTransport(opened.routes, { interceptors })));
+  }
+  return { processes, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+test("two processes fill a network with addresses that nobody asked for, and none is told that one is taken", async () => {
+  await using world = await newProcesses(2);
+  const [one, other] = world.processes;
+  await one!.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/26" });
+  // All but the gateway's.
+  const made = await Promise.allSettled(
+    Array.from({ length: 61 }, (_, i) =>
+      (i % 2 === 0 ? one! : other!).reserveNetworkInterface({
+        networkName: "net",
+        networkInterfaceName: `i${i}`,
+      }),
+    ),
+  );
+  expect(made.filter(({ status }) => status === "rejected")).toEqual([]);
+  const { reservedNetworkInterfaces } = await other!.getNetwork({ name: "net" });
+  const addresses = Object.values(reservedNetworkInterfaces).map((i) => i.ipv4Address);
+  expect(new Set(addresses).size).toBe(62);
+  const more = { networkName: "net", networkInterfaceName: "more" };
+  await expect(other!.reserveNetworkInterface(more)).rejects.toThrow(/no free IPv4 address/);
+});
