@@ -243,7 +243,8 @@ export class Model {
 
   #expect(step: string, name: string, after: string): void {
     const resource = step.slice(0, step.indexOf("."));
-    this.expected.set(`${resource}/${encodeURIComponent(name)}`, Buffer.from(after, "base64"));
+    const of = OBJECTS.find(({ prefix }) => prefix === `${resource}/`)!;
+    this.expected.set(of.key(name), Buffer.from(after, "base64"));
   }
 
   #onPower(known: KnownTransaction): void {
