@@ -1,3 +1,4 @@
+import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { ImageService } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
 import { UserService } from "../src/gen/n0stack/iam/v0/user_pb.ts";
@@ -10,6 +11,8 @@ import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 
 /** A client of each service of the API. */
 export interface Clients {
+  /** Of any service, such as one that has no name here. */
+  client<S extends DescService>(service: S): Client<S>;
   readonly nodes: Client<typeof NodeService>;
   readonly networks: Client<typeof NetworkService>;
   readonly blockStorages: Client<typeof BlockStorageService>;
@@ -22,6 +25,7 @@ export interface Clients {
 
 export function clientsOf(transport: Transport): Clients {
   return {
+    client: (service) => createClient(service, transport),
     nodes: createClient(NodeService, transport),
     networks: createClient(NetworkService, transport),
     blockStorages: createClient(BlockStorageService, transport),

@@ -36,7 +36,7 @@ const AREAS = [
 // What follows `from`, `import` or `import(` in quotes. `new URL("./x.ts", …)` starts a worker, which is
 // as much an import.
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*|\bnew URL\(\s*)"(?<path>\.{1,2}\/[^"]+)"/g;
-const TESTS = /\.(?:test|suite|test-process)\.ts$|\/testing\//;
+const TESTS = /\.(?:test|suite|test-process|cases|sim|drift)\.ts$|\/testing\//;
 
 /** The layer of a file of the program; undefined for a test, which may import anything, and the rest. */
 export function layerOf(path: string): string | undefined {

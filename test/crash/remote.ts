@@ -1,28 +1,11 @@
-import {
-  type DescMessage,
-  fromJson,
-  type JsonObject,
-  type JsonValue,
-  toJson,
-} from "@bufbuild/protobuf";
-import type { KINDS, RecordReader } from "../../scripts/scan-host/records.ts";
-import { ListImagesResponseSchema } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
-import { ListUsersResponseSchema } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
-import { ListNetworksResponseSchema } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
-import { ListNodesResponseSchema } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
-import { ListBlockStoragesResponseSchema } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { ListVirtualMachinesResponseSchema } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { fromJson, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { KINDS, type RecordReader } from "../../scripts/scan-host/records.ts";
+import { resources } from "../../src/api/resources.ts";
+import { TransactionService } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { VerifyService } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 
-const PACKAGES: Readonly<Record<string, string>> = {
-  NodeService: "n0stack.pool.v0",
-  NetworkService: "n0stack.pool.v0",
-  BlockStorageService: "n0stack.provisioning.v0",
-  VirtualMachineService: "n0stack.provisioning.v0",
-  ImageService: "n0stack.deployment.v0",
-  UserService: "n0stack.iam.v0",
-  TransactionService: "n0stack.transaction.v1alpha1",
-  VerifyService: "n0stack.verify.v1alpha1",
-};
+const SERVICES = [...resources.map(({ service }) => service), TransactionService, VerifyService];
+const TYPE_NAMES = new Map(SERVICES.map(({ name, typeName }) => [name, typeName]));
 /** Those that answer with a stream: the body is then the list of what came. */
 const STREAMS: ReadonlySet<string> = new Set(["VerifyService/Repair"]);
 
@@ -53,10 +36,10 @@ export async function call(
   signal: AbortSignal = AbortSignal.timeout(120_000),
   headers: Readonly<Record<string, string>> = {},
 ): Promise<RemoteAnswer> {
-  const service = method.split("/")[0] ?? "";
+  const [service = "", rpc = ""] = method.split("/");
   const isStream = STREAMS.has(method);
   const json = JSON.stringify(body);
-  const response = await fetch(`${endpoint}/${PACKAGES[service]}.${method}`, {
+  const response = await fetch(`${endpoint}/${TYPE_NAMES.get(service)}/${rpc}`, {
     method: "POST",
     headers: {
       "content-type": isStream ? "application/connect+json" : "application/json",
@@ -106,23 +89,12 @@ export async function must(endpoint: string, request: Request): Promise<JsonValu
   return body;
 }
 
-const LISTS: Readonly<Record<keyof typeof KINDS, readonly [string, DescMessage]>> = {
-  nodes: ["NodeService/ListNodes", ListNodesResponseSchema],
-  networks: ["NetworkService/ListNetworks", ListNetworksResponseSchema],
-  block_storages: ["BlockStorageService/ListBlockStorages", ListBlockStoragesResponseSchema],
-  virtual_machines: [
-    "VirtualMachineService/ListVirtualMachines",
-    ListVirtualMachinesResponseSchema,
-  ],
-  images: ["ImageService/ListImages", ListImagesResponseSchema],
-  users: ["UserService/ListUsers", ListUsersResponseSchema],
-};
-
 /** What `n0cli get` prints, without starting it six times a look. */
 export function remoteReader(endpoint: string): RecordReader {
   return async (kind) => {
-    const [method, schema] = LISTS[kind];
-    const answer = fromJson(schema, await must(endpoint, [method, {}]));
-    return toJson(schema, answer, { useProtoFieldName: true });
+    const { service } = resources.find((resource) => resource.kind === KINDS[kind])!;
+    const { name, output } = service.methods.find((method) => method.name.startsWith("List"))!;
+    const answer = fromJson(output, await must(endpoint, [`${service.name}/${name}`, {}]));
+    return toJson(output, answer, { useProtoFieldName: true });
   };
 }

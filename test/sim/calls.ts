@@ -1,37 +1,15 @@
-import type { CallOptions } from "@connectrpc/connect";
+import { users } from "../../src/api/iam/user/collection.ts";
 import { interfaces } from "../../src/api/network/interface/collection.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import type { VerifyResponse } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
-import type { Clients } from "../clients.ts";
 import { collect } from "../collect.ts";
-import { MiB, SSH_KEY } from "../scenario.ts";
+import { gather } from "../gather.ts";
+import { MiB } from "../scenario.ts";
+import { type CallKind, call } from "./call-kind.ts";
 import { IMAGE_URL } from "./node.ts";
 import { namesOf, type View } from "./view.ts";
-
-type Answered = Promise<unknown>;
-
-/** One RPC, and how a request for it is made up. */
-export interface CallKind {
-  /** How often, among the others. */
-  readonly weight: number;
-  /** It changes nothing. */
-  readonly isRead?: boolean;
-  request(view: View): object;
-  send(clients: Clients, request: never, options: CallOptions): Answered;
-  /** What is wrong with its answer, at any moment. */
-  wrongIn?(answer: never): readonly string[];
-}
-
-function call<R extends object>(
-  weight: number,
-  request: (view: View) => R,
-  send: (clients: Clients, request: R, options: CallOptions) => Answered,
-  isRead = false,
-): CallKind {
-  return { weight, request, send, isRead };
-}
 
 const UUIDS = [1, 2].map((i) => `00000000-0000-4000-8000-00000000000${i}`);
 const { AVAILABLE, DELETED, IN_USE, PROTECTED } = DiskState;
@@ -80,7 +58,7 @@ const vm: Readonly<Record<string, CallKind>> = {
       labels: labels(view),
       blockStorageNames: view.freeDisks(view.dice.pick([0, 1, 1, 2])),
       nics: nics(view),
-      userNames: view.dice.chance(0.2) ? [view.user()] : [],
+      userNames: view.dice.chance(0.2) ? [view.object(users, namesOf("user"))] : [],
       ...(view.dice.chance(0.15) ? { uuid: view.dice.pick(UUIDS) } : {}),
     }),
     (c, request, options) => c.virtualMachines.createVirtualMachine(request, options),
@@ -355,34 +333,6 @@ const pool: Readonly<Record<string, CallKind>> = {
     (view) => ({ name: view.node() }),
     (c, request, options) => c.nodes.deleteNode(request, options),
   ),
-  CreateUser: call(
-    1,
-    (view) => ({ name: view.choose([], namesOf("user")) }),
-    (c, request, options) => c.users.createUser(request, options),
-  ),
-  DeleteUser: call(
-    0.7,
-    (view) => ({ name: view.user() }),
-    (c, request, options) => c.users.deleteUser(request, options),
-  ),
-  AddSshPublicKey: call(
-    1.5,
-    (view) => ({
-      userName: view.user(),
-      sshPublicKeyName: view.dice.pick(["k", "l"]),
-      sshPublicKey: SSH_KEY,
-    }),
-    (c, request, options) => c.users.addSshPublicKey(request, options),
-  ),
-  DeleteSshPublicKey: call(
-    0.7,
-    (view) => {
-      const userName = view.user();
-      const names = Object.keys(view.findUser(userName)?.sshPublicKeys ?? {});
-      return { userName, sshPublicKeyName: view.choose(names, ["k"]) };
-    },
-    (c, request, options) => c.users.deleteSshPublicKey(request, options),
-  ),
 };
 
 const reads: Readonly<Record<string, CallKind>> = {
@@ -444,6 +394,8 @@ const transactions: Readonly<Record<string, CallKind>> = {
   ),
 };
 
+const modules = await gather<{ readonly calls: Readonly<Record<string, CallKind>> }>("sim");
+
 /** What is so without anything being wrong: guests go off by themselves, nodes are away, things are stuck. */
 const EXPECTED_FINDINGS = [
   "vm.state_differs",
@@ -484,6 +436,7 @@ export const CALLS: Readonly<Record<string, CallKind>> = {
   ...disk,
   ...image,
   ...pool,
+  ...Object.assign({}, ...modules.map(({ calls }) => calls)),
   ...transactions,
   ...reads,
   Verify: verify,

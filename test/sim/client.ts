@@ -5,7 +5,8 @@ import { virtualMachines } from "../../src/api/provisioning/virtual-machine/coll
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import type { N0Error } from "../../src/util/errors.ts";
 import { type Clients, clientsOf } from "../clients.ts";
-import { CALLS, type CallKind } from "./calls.ts";
+import type { CallKind } from "./call-kind.ts";
+import { CALLS } from "./calls.ts";
 import type { Model } from "./model.ts";
 import { type Endpoint, isUnanswered, type Network } from "./network.ts";
 import type { PlannedCall } from "./plan.ts";

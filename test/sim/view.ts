@@ -1,11 +1,11 @@
+import type { UserObject } from "../../src/api/core/resource/object.ts";
 import { images } from "../../src/api/deployment/image/collection.ts";
-import { users } from "../../src/api/iam/user/collection.ts";
 import { networks } from "../../src/api/network/network/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
+import type { Collection } from "../../src/datastore/collection.ts";
 import type { Keys } from "../../src/datastore/key.ts";
 import type { Image } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
-import type { User } from "../../src/gen/n0stack/iam/v0/user_pb.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as DiskState,
@@ -15,10 +15,15 @@ import { type Dice, hashOf, newDice } from "./dice.ts";
 import type { Model } from "./model.ts";
 
 /** How many names there are of each kind: few, so that requests meet. */
-const NAMES = { vm: 10, disk: 18, net: 3, img: 3, user: 3, if: 3, c: 3, s: 3 } as const;
+const NAMES: ReadonlyMap<string, number> = new Map([
+  ["vm", 10],
+  ["disk", 18],
+]);
+const NAMES_OF_OTHERS = 3;
 
-export function namesOf(kind: keyof typeof NAMES): string[] {
-  return Array.from({ length: NAMES[kind] }, (_, i) => `${kind}-${i}`);
+export function namesOf(kind: string): string[] {
+  const length = NAMES.get(kind) ?? NAMES_OF_OTHERS;
+  return Array.from({ length }, (_, i) => `${kind}-${i}`);
 }
 
 /**
@@ -115,15 +120,14 @@ export class View {
     return this.choose(found, namesOf("net"));
   }
 
-  user(): string {
-    return this.choose(
-      this.#model.list(users).map(({ name }) => name),
-      namesOf("user"),
-    );
+  /** Mostly one that is there, at times any of these. */
+  object(of: Collection<UserObject>, all: readonly string[]): string {
+    const found = this.#model.list(of).map(({ name }) => name);
+    return this.choose(found, all);
   }
 
-  findUser(name: string): User | undefined {
-    return this.#model.get(users, name);
+  get<T>(of: Collection<T>, name: string): T | undefined {
+    return this.#model.get(of, name);
   }
 
   /** The parts of the keys of what was reserved by hand. */

@@ -1,0 +1,60 @@
+import { network } from "../../../../test/crash/requests.ts";
+import { turned } from "../../../../test/crash/turned.ts";
+import type { RpcCase } from "../../../../test/saga-cases.ts";
+import { prepareDisk } from "../../../../test/scenario.ts";
+
+const INTERFACE = { networkName: "net", networkInterfaceName: "mine" };
+
+export const rpcCases: readonly RpcCase[] = [
+  {
+    rpc: "ApplyNetwork",
+    prepare: prepareDisk,
+    call: ({ networks }) => networks.applyNetwork({ name: "new", ipv4Cidr: "10.1.0.0/24" }),
+  },
+  {
+    rpc: "ApplyNetwork",
+    about: "other CIDRs",
+    nodeCount: 0,
+    prepare: async ({ networks }) => {
+      await networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+      await networks.reserveNetworkInterface({
+        networkName: "net",
+        networkInterfaceName: "i",
+        ipv4Address: "10.0.0.9",
+      });
+    },
+    call: ({ networks }) =>
+      networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/16", ipv6Cidr: "fd00::/64" }),
+  },
+  {
+    rpc: "DeleteNetwork",
+    prepare: prepareDisk,
+    call: ({ networks }) => networks.deleteNetwork({ name: "net" }),
+  },
+  {
+    rpc: "ReserveNetworkInterface",
+    prepare: prepareDisk,
+    call: ({ networks }) => networks.reserveNetworkInterface(INTERFACE),
+  },
+  {
+    rpc: "ReleaseNetworkInterface",
+    prepare: async (world) => {
+      await prepareDisk(world);
+      await world.networks.reserveNetworkInterface(INTERFACE);
+    },
+    call: ({ networks }) => networks.releaseNetworkInterface(INTERFACE),
+  },
+];
+
+const NIC = { networkName: "net", networkInterfaceName: "mine" };
+
+export const scenarios = turned([
+  [
+    network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24" }),
+    network("DeleteNetwork", { name: "lan" }),
+  ],
+  [
+    network("ReserveNetworkInterface", { ...NIC, ipv4Address: "10.231.7.9" }),
+    network("ReleaseNetworkInterface", NIC),
+  ],
+]);

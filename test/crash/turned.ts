@@ -1,0 +1,22 @@
+import type { Request } from "./remote.ts";
+import { nameOf, type Scenario } from "./scenario.ts";
+
+type Pair = readonly [call: Request, inverse: Request, prepare?: Request, undone?: Request];
+
+/** Of each RPC with the one that takes it back: its scenario, and the same turned round. */
+export function turned(pairs: readonly Pair[]): readonly Scenario[] {
+  return pairs.flatMap(([call, inverse, prepare, undone]) => {
+    const first = prepare === undefined ? [] : [prepare];
+    const last = undone === undefined ? [] : [undone];
+    return [
+      { name: nameOf(call), prepare: first, call, revert: [inverse], cleanUp: last },
+      {
+        name: nameOf(inverse),
+        prepare: [...first, call],
+        call: inverse,
+        revert: [call],
+        cleanUp: [inverse, ...last],
+      },
+    ];
+  });
+}
