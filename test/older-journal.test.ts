@@ -30,9 +30,8 @@ async function growAsBefore(world: World): Promise<unknown> {
     responseHeader: new Headers(),
     requestHeader: new Headers(),
   };
-  const { put, replacement, settle, settlement } = blockStorageSteps;
   return await runUnanswered(api, call, { kind: "UpdateBlockStorage", keys }, async (tx) => {
-    await tx.run(put, replacement(name, disk, pending(disk, tx.id)));
+    await blockStorageSteps.replace(tx, disk, pending(disk, tx.id));
     const transactionId = tx.id;
     const storage = { ...reservationOf(after), transactionId };
     const before = { ...reservationOf(disk), transactionId };
@@ -49,7 +48,7 @@ async function growAsBefore(world: World): Promise<unknown> {
       usedBy === ""
         ? later(growVolumeLater, place)
         : later(growDomainDiskLater, { ...place, virtualMachineName: usedBy }),
-      later(settle, settlement(name, after)),
+      blockStorageSteps.settleLater(after),
     );
   });
 }

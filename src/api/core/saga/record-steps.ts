@@ -1,25 +1,26 @@
 import { type Collection, unchanged } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
-import type { Retriable } from "../../../transaction/step.ts";
-import type { SagaContext, SagaRecordStep } from "../context.ts";
+import { type Later, later, type Retriable } from "../../../transaction/step.ts";
+import type { SagaContext, SagaRecordStep, Tx } from "../context.ts";
 import type { Ownable } from "../resource/object.ts";
 
 /** An object as it was before, null if there was none, and as it is to be: its record's bytes in base64. */
-export type Replacement = {
+type Replacement = {
   readonly name: string;
   readonly before: string | null;
   readonly after: string;
 };
 
-export type Settlement = Pick<Replacement, "name" | "after">;
+type Settlement = Pick<Replacement, "name" | "after">;
 
 export interface RecordSteps<T> {
   /** Writes the object; undone by writing it as it was before. */
   readonly put: SagaRecordStep<Replacement>;
   /** Writes the object after the pivot. Nothing of the object can make it fail: it is a record alone. */
   readonly settle: Retriable<SagaContext, Settlement>;
-  replacement(name: string, before: T | undefined, after: T): Replacement;
-  settlement(name: string, after: T): Settlement;
+  /** Runs `put`. @param before undefined where there was none. */
+  replace(tx: Tx, before: T | undefined, after: T): Promise<void>;
+  settleLater(after: T): Later;
 }
 
 /**
@@ -35,7 +36,7 @@ export function recordSteps<T extends Ownable>(of: Collection<T>): RecordSteps<T
       : held.putEncoded(of, name, Buffer.from(bytes, "base64"));
 
   /** Writes the object in the place of the one that `isOurs` says yes to; what is another's stays. */
-  async function replace(
+  async function replaceOwn(
     context: SagaContext,
     name: string,
     bytes: string | null,
@@ -48,30 +49,32 @@ export function recordSteps<T extends Ownable>(of: Collection<T>): RecordSteps<T
     await datastore.batch(merge(writesOf(context, name, bytes), same));
   }
 
+  const put: SagaRecordStep<Replacement> = {
+    name: `${resource}.put_record`,
+    writeRecords: async (context, { name, after }, _scope, writeBatch) => {
+      await writeBatch(writesOf(context, name, after));
+    },
+    undo: (context, { name, before, after }) =>
+      replaceOwn(context, name, before, (present) => Buffer.from(after, "base64").equals(present)),
+  };
+  const settle: Retriable<SagaContext, Settlement> = {
+    name: `${resource}.settle_record`,
+    act: (context, { name, after }, { transactionId }) =>
+      replaceOwn(
+        context,
+        name,
+        after,
+        (present) => of.decode(present).transactionId === transactionId,
+      ),
+  };
   return {
-    put: {
-      name: `${resource}.put_record`,
-      writeRecords: async (context, { name, after }, _scope, writeBatch) => {
-        await writeBatch(writesOf(context, name, after));
-      },
-      undo: (context, { name, before, after }) =>
-        replace(context, name, before, (present) => Buffer.from(after, "base64").equals(present)),
+    put,
+    settle,
+    async replace(tx, before, after) {
+      const { name } = after;
+      const bytes = before === undefined ? null : encode(before);
+      await tx.run(put, { name, before: bytes, after: encode(after) });
     },
-    settle: {
-      name: `${resource}.settle_record`,
-      act: (context, { name, after }, { transactionId }) =>
-        replace(
-          context,
-          name,
-          after,
-          (present) => of.decode(present).transactionId === transactionId,
-        ),
-    },
-    replacement: (name, before, after) => ({
-      name,
-      before: before === undefined ? null : encode(before),
-      after: encode(after),
-    }),
-    settlement: (name, after) => ({ name, after: encode(after) }),
+    settleLater: (after) => later(settle, { name: after.name, after: encode(after) }),
   };
 }

@@ -1,6 +1,5 @@
 import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { ConflictError, caughtUp } from "../../../datastore/datastore.ts";
-import type { HeldObjects } from "../../../datastore/held-objects.ts";
 import { TRANSACTION_HEADER } from "../../../rpc/errors.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
 import { N0Error } from "../../../util/errors.ts";
@@ -9,13 +8,8 @@ import { askerOf } from "../asker.ts";
 import type { Api, Call, Tx } from "../context.ts";
 import { throwIfPending } from "./pending.ts";
 import { throwUnlessRoom } from "./room.ts";
+import { type Keys, orLetGo, takeSettledKeys } from "./take-keys.ts";
 import { type Answered, type AnsweringTx, answeringTx, type CommittingTx } from "./tx.ts";
-
-/**
- * The objects that a saga changes. A function reads them from the current records, and is asked again under
- * the keys: where they differ by then, they are let go and the others are taken.
- */
-export type Keys = readonly string[] | (() => Promise<readonly string[]>);
 
 interface SagaOptions {
   readonly keys: Keys;
@@ -40,9 +34,6 @@ interface UnansweredOptions extends SagaOptions {
   /** It sees by itself to records that are PENDING: a repair of those that no transaction is at work on. */
   readonly seesToPending?: boolean;
 }
-
-/** How often the keys may have changed by the time that they are held. */
-const KEYS_TRIES_MAX = 8;
 
 /**
  * Takes the keys and runs `saga` as one transaction; they are let go when it rests. Who waits for a key has
@@ -116,76 +107,6 @@ async function run<A extends Api, T>(
       return orOvertaken(() => work.saga(tx));
     }),
   );
-}
-
-/** Those that the records still ask for when they are held. */
-async function takeSettledKeys(
-  api: Api,
-  call: Call,
-  live: LiveTransaction,
-  keys: Keys,
-  waits: boolean,
-): Promise<HeldObjects> {
-  for (let tries = 1; ; tries++) {
-    const held = await takeKeys(api, call, live, waits);
-    if (typeof keys !== "function") return held;
-    const wanted = await orLetGo(api, live, held, keys);
-    if (isSameSet(wanted, held.keys)) return held;
-    await held.release();
-    if (tries === KEYS_TRIES_MAX) {
-      api.engine.live.remove(live);
-      const message = `${live.header.kind}: others keep changing what it works on: try again`;
-      throw new N0Error("aborted", message, { retryAfterMs: 100 });
-    }
-    live.header = { ...live.header, guards: wanted };
-  }
-}
-
-function isSameSet(a: readonly string[], b: readonly string[]): boolean {
-  return new Set(a).symmetricDifference(new Set(b)).size === 0;
-}
-
-/** What is refused here has begun nothing, so there is no transaction of it to be named. */
-async function takeKeys(
-  api: Api,
-  call: Call,
-  live: LiveTransaction,
-  waits: boolean,
-): Promise<HeldObjects> {
-  const { guards: keys, kind: action } = live.header;
-  const onAbort = () => live.stop(call.signal.reason);
-  try {
-    const asker = { action, transactionId: live.id };
-    if (!waits) return await api.locks.acquire(keys, asker);
-    if (call.signal.aborted) onAbort();
-    call.signal.addEventListener("abort", onAbort, { once: true });
-    const onWait = (key: string | undefined) => {
-      live.waiting =
-        key === undefined ? undefined : { for: "lock", key, sinceMs: api.clock.nowMs() };
-    };
-    return await api.locks.acquire(keys, { ...asker, waitUntil: live.signal, onWait });
-  } catch (reason) {
-    api.engine.live.remove(live);
-    throw live.cancelled === undefined ? reason : live.cancelledError(reason);
-  } finally {
-    call.signal.removeEventListener("abort", onAbort);
-  }
-}
-
-/** A refusal under the keys has begun nothing either. */
-async function orLetGo<T>(
-  api: Api,
-  live: LiveTransaction,
-  held: HeldObjects,
-  check: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await check();
-  } catch (reason) {
-    await held.release();
-    api.engine.live.remove(live);
-    throw reason;
-  }
 }
 
 /** Shows in a transaction that it waits for one within it. */

@@ -120,8 +120,7 @@ function growRecord(disk: BlockStorage, limitBytes: bigint): Repair {
     const reserved = await api.records.find(storages, nodeName, volumeId);
     const transactionId = reserved?.value.transactionId ?? tx.id;
     const storage = { ...reservationOf(after), transactionId };
-    const { put, replacement } = blockStorageSteps;
-    await tx.run(put, replacement(name, disk, pending(disk, tx.id)));
+    await blockStorageSteps.replace(tx, disk, pending(disk, tx.id));
     await tx.run(changeStorage, {
       nodeName,
       id: volumeId,

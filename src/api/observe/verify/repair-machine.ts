@@ -27,18 +27,16 @@ import {
 import { commit } from "./commit.ts";
 import type { Repair } from "./finding.ts";
 
-const { put, replacement, settle, settlement } = virtualMachineSteps;
-
 /** Shut off, whatever it was: what its guest had in memory is gone. */
 export function defineMissing(vm: VirtualMachine, plan: Plan): Repair {
   return async (tx) => {
-    await tx.run(put, replacement(vm.name, vm, pending(vm, tx.id)));
+    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
     await tx.run(defineDomain, plan.domain);
     await commit(
       tx,
       {},
       ...plan.taps.map((tap) => later(removeTapLater, tap)),
-      later(settle, settlement(vm.name, settled(vm, State.SHUTDOWN))),
+      virtualMachineSteps.settleLater(settled(vm, State.SHUTDOWN)),
     );
   };
 }
@@ -70,12 +68,12 @@ export function takeState(vm: VirtualMachine, plan: Plan, state: State): Repair 
     if (state !== State.SHUTDOWN) {
       return await commit(tx, tx.context.held.put(virtualMachines, vm.name, after));
     }
-    await tx.run(put, replacement(vm.name, vm, pending(vm, tx.id)));
+    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
     await commit(
       tx,
       {},
       ...plan.taps.map((tap) => later(removeTapLater, tap)),
-      later(settle, settlement(vm.name, after)),
+      virtualMachineSteps.settleLater(after),
     );
   };
 }

@@ -69,7 +69,7 @@ export async function makeBlockStorage(
     await making.check?.(request.limitBytes);
     using placed = place(api, request);
     const blank = newRecord(tx, request, making, placed.nodeName, api.random.uuid());
-    await tx.run(blockStorageSteps.put, blockStorageSteps.replacement(name, replaced, blank));
+    await blockStorageSteps.replace(tx, replaced, blank);
     await tx.run(reserveStorage, {
       nodeName: placed.nodeName,
       id: blank.volumeId,

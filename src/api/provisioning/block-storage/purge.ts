@@ -41,9 +41,8 @@ export async function purgeBlockStorage(api: Api, call: Call, name: string): Pro
   await runSaga(api, call, options, async (tx) => {
     const { value } = await getBlockStorage(api, name);
     throwUnlessIn(value, [State.DELETED]);
-    const { put, replacement } = blockStorageSteps;
     // First PENDING, then the look for overlays: one that is being made meanwhile meets a changed record.
-    await tx.run(put, replacement(name, value, pending(value, tx.id)));
+    await blockStorageSteps.replace(tx, value, pending(value, tx.id));
     await throwIfBase(api, value);
     return await tx.answer(
       DONE,

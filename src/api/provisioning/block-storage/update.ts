@@ -112,8 +112,7 @@ async function grow(
   after: BlockStorage,
 ): Promise<Answered<BlockStorage>> {
   const { name, nodeName, volumeId } = before;
-  const { put, replacement } = blockStorageSteps;
-  await tx.run(put, replacement(name, before, pending(before, tx.id)));
+  await blockStorageSteps.replace(tx, before, pending(before, tx.id));
   const was = await api.records.find(storages, nodeName, volumeId);
   const transactionId = was?.value.transactionId ?? tx.id;
   const storage = { ...reservationOf(after), transactionId };
@@ -163,8 +162,7 @@ async function move(
     nodeName: target,
   });
   const movedId = `${name}.${api.random.uuid().replaceAll("-", "").slice(0, 12)}`;
-  const { put, replacement } = blockStorageSteps;
-  await tx.run(put, replacement(name, before, pending(before, tx.id)));
+  await blockStorageSteps.replace(tx, before, pending(before, tx.id));
   await tx.run(reserveStorage, { nodeName: target, id: movedId, storage: reservationOf(after) });
   await tx.run(ensureReplicated, {
     nodeName: target,

@@ -29,8 +29,7 @@ export async function claim(tx: Tx, disk: BlockStorage, virtualMachineName: stri
     copy.state = State.IN_USE;
     copy.usedBy = virtualMachineName;
   });
-  const { put, replacement } = blockStorageSteps;
-  await tx.run(put, replacement(disk.name, disk, claimed));
+  await blockStorageSteps.replace(tx, disk, claimed);
 }
 
 /**
@@ -38,7 +37,6 @@ export async function claim(tx: Tx, disk: BlockStorage, virtualMachineName: stri
  * that, somebody else could have it when this is undone.
  */
 export async function unclaim(tx: Tx, disk: BlockStorage): Promise<Writes> {
-  const { put, replacement } = blockStorageSteps;
-  await tx.run(put, replacement(disk.name, disk, pending(disk, tx.id)));
+  await blockStorageSteps.replace(tx, disk, pending(disk, tx.id));
   return tx.context.held.put(blockStorages, disk.name, settled(disk, State.AVAILABLE));
 }

@@ -56,7 +56,7 @@ export async function createVirtualMachine(
 
     const asked = newRecord(tx, request, checked, placed.nodeName, nics.chosen);
     asked.instanceId = instanceIdOf(asked, userKeys);
-    await tx.run(virtualMachineSteps.put, virtualMachineSteps.replacement(name, undefined, asked));
+    await virtualMachineSteps.replace(tx, undefined, asked);
     await tx.run(reserveUuid, { uuid: asked.uuid, name });
     await tx.run(reserveCompute, {
       nodeName: placed.nodeName,

@@ -89,8 +89,7 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
     if (!api.agents.isLost(vm.computeNodeName)) {
       await api.observed.read(vm.computeNodeName, name, tx.signal);
     }
-    const { put, replacement } = virtualMachineSteps;
-    await tx.run(put, replacement(name, vm, pending(vm, tx.id)));
+    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
     return await tx.answer(
       DONE,
       later(removeDomainLater, { nodeName: vm.computeNodeName, name }),

@@ -11,13 +11,9 @@ import { deleteVirtualMachine, forgetVirtualMachine } from "./delete.ts";
 import * as domains from "./domain-steps.ts";
 import { onNodeLost } from "./node-lost.ts";
 import { openConsole } from "./open-console.ts";
-import {
-  bootVirtualMachine,
-  rebootVirtualMachine,
-  saveVirtualMachine,
-  shutdownVirtualMachine,
-} from "./power.ts";
+import { bootVirtualMachine, rebootVirtualMachine, saveVirtualMachine } from "./power.ts";
 import { reserveUuid } from "./reservations.ts";
+import { shutdownVirtualMachine } from "./shutdown.ts";
 import { attachTap, makeTap, moveTap, removeTapLater } from "./tap-steps.ts";
 import { onObservation } from "./touches.ts";
 import { updateVirtualMachine } from "./update.ts";

@@ -155,8 +155,7 @@ async function changeHardware(
       { field: "block_storage_names", resource: ownerOf(name) },
     );
   }
-  const { put, replacement } = virtualMachineSteps;
-  await tx.run(put, replacement(name, before, pending(before, tx.id)));
+  await virtualMachineSteps.replace(tx, before, pending(before, tx.id));
   const reserved = await api.records.find(computes, nodeName, before.computeName);
   const transactionId = reserved?.value.transactionId ?? tx.id;
   const compute = { ...computeReservationOf(after), transactionId };

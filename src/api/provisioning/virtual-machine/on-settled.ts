@@ -1,0 +1,58 @@
+import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import {
+  VirtualMachine_VirtualMachineState as State,
+  type VirtualMachine,
+  type VirtualMachineSchema,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error } from "../../../util/errors.ts";
+import type { Call } from "../../core/context.ts";
+import { type Method, runSaga } from "../../core/saga/saga.ts";
+import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
+import type { Api } from "../context.ts";
+import { virtualMachines } from "./collection.ts";
+import { stateOf } from "./domain-states.ts";
+import {
+  getVirtualMachine,
+  ownerOf,
+  pending,
+  virtualMachineSteps,
+} from "./virtual-machine-record.ts";
+
+/** Runs `saga` with the virtual machine PENDING and its state as its node says it is. */
+export async function onSettled(
+  api: Api,
+  call: Call,
+  method: Method<typeof VirtualMachineSchema>,
+  name: string,
+  saga: (
+    tx: AnsweringTx<Api>,
+    vm: VirtualMachine,
+    state: State,
+  ) => Promise<Answered<VirtualMachine>>,
+): Promise<VirtualMachine> {
+  const options = { method, keys: [virtualMachines.key(name)], waits: true };
+  return await runSaga(api, call, options, async (tx) => {
+    const vm = (await getVirtualMachine(api, name)).value;
+    using sighting = api.observed.sight(vm.computeNodeName, name);
+    const state = stateOf(await api.observed.read(vm.computeNodeName, name, tx.signal));
+    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
+    const after = await saga(tx, vm, state);
+    if (after.state !== state) sighting.note(domainStateOf(after));
+    return after;
+  });
+}
+
+function domainStateOf({ state }: VirtualMachine): DomainState {
+  if (state === State.RUNNING) return DomainState.RUNNING;
+  return state === State.PAUSED ? DomainState.PAUSED : DomainState.SHUT_OFF;
+}
+
+/** For what asks the guest. */
+export function throwIfPaused({ name }: VirtualMachine, state: State): void {
+  if (state !== State.PAUSED) return;
+  throw new N0Error(
+    "failed_precondition",
+    `virtual machine "${name}" is PAUSED and cannot hear the power button: boot it first, or use hard`,
+    { resource: ownerOf(name) },
+  );
+}

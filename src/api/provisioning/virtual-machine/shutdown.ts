@@ -1,0 +1,85 @@
+import {
+  type ShutdownVirtualMachineRequest,
+  VirtualMachine_VirtualMachineState as State,
+  type VirtualMachine,
+  VirtualMachineService,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { later } from "../../../transaction/step.ts";
+import { N0Error } from "../../../util/errors.ts";
+import type { Call } from "../../core/context.ts";
+import type { Api, Tx } from "../context.ts";
+import type { DomainPlace } from "./domain-messages.ts";
+import { stateOf } from "./domain-states.ts";
+import { powerOffLater, pressPowerButton, pressPowerButtonAgain } from "./domain-steps.ts";
+import { onSettled, throwIfPaused } from "./on-settled.ts";
+import { tapsOf } from "./plan.ts";
+import { readNics } from "./plan-input.ts";
+import { removeTapLater } from "./tap-steps.ts";
+import { ownerOf, settled, virtualMachineSteps } from "./virtual-machine-record.ts";
+
+const SHUTDOWN_DEADLINE_MS = 60_000;
+const POLL_MS = 100;
+/** Guests ignore a press while they shut down; some show a question at each, so not too often. */
+const PRESS_AGAIN_MS = 5_000;
+
+/**
+ * Presses the power button, again and again, until the guest is off, or with `hard` takes the power away.
+ *
+ * @throws N0Error also `deadline_exceeded` when the guest is still up after `deadline_seconds`.
+ */
+export async function shutdownVirtualMachine(
+  api: Api,
+  call: Call,
+  { name, hard, deadlineSeconds }: ShutdownVirtualMachineRequest,
+): Promise<VirtualMachine> {
+  const method = VirtualMachineService.method.shutdownVirtualMachine;
+  return await onSettled(api, call, method, name, async (tx, vm, state) => {
+    const place = { nodeName: vm.computeNodeName, name };
+    if (!hard) throwIfPaused(vm, state);
+    if (state === State.RUNNING && !hard) {
+      const deadlineMs = deadlineSeconds === 0 ? SHUTDOWN_DEADLINE_MS : deadlineSeconds * 1000;
+      await pressUntilOff(api, tx, place, deadlineMs);
+    }
+    const taps = tapsOf(vm, await readNics(api, vm));
+    const after = settled(vm, State.SHUTDOWN);
+    return await tx.answer(
+      after,
+      later(powerOffLater, place),
+      ...taps.map((tap) => later(removeTapLater, tap)),
+      virtualMachineSteps.settleLater(after),
+    );
+  });
+}
+
+/** A guest that still boots does not hear the first press, nor learns later that there was one. */
+async function pressUntilOff(
+  api: Api,
+  tx: Tx,
+  place: DomainPlace,
+  deadlineMs: number,
+): Promise<void> {
+  const { name, nodeName } = place;
+  const { clock } = api;
+  const endMs = clock.monotonicMs() + deadlineMs;
+  await tx.run(pressPowerButton, place);
+  for (let pressedMs = clock.monotonicMs(); ; ) {
+    const state = stateOf(await api.observed.read(nodeName, name, tx.signal));
+    if (state !== State.RUNNING && state !== State.PAUSED) return;
+    const nowMs = clock.monotonicMs();
+    if (nowMs >= endMs) {
+      throw new N0Error(
+        "deadline_exceeded",
+        `virtual machine "${name}" did not shut down within ${deadlineMs / 1000} s: try again, or use hard`,
+        { resource: ownerOf(name) },
+      );
+    }
+    if (nowMs - pressedMs >= PRESS_AGAIN_MS) {
+      await pressPowerButtonAgain(tx, place);
+      pressedMs = nowMs;
+    }
+    await clock.sleep(POLL_MS, tx.signal).catch((cause) => {
+      const message = `virtual machine "${name}" was not waited for: try again, or use hard`;
+      throw new N0Error("aborted", message, { resource: ownerOf(name), cause });
+    });
+  }
+}
