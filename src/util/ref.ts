@@ -36,6 +36,12 @@ export function parseRef(text: string): Ref | undefined {
   return second === homeOf(kind) ? undefined : { kind, scope: second, name: third };
 }
 
+/** The object that a text names, where it is of this kind. */
+export function parseRefOf(kind: string, text: string | null | undefined): Ref | undefined {
+  const ref = parseRef(text ?? "");
+  return ref?.kind === kind ? ref : undefined;
+}
+
 export function isSameRef(a: Ref | null | undefined, b: Ref): boolean {
   return a?.kind === b.kind && a.scope === b.scope && a.name === b.name;
 }

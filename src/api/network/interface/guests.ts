@@ -1,3 +1,4 @@
+import { parseRef } from "../../../util/ref.ts";
 import type { Api, Kind } from "../../core/context.ts";
 import type { InterfaceReservation } from "./collection.ts";
 
@@ -12,9 +13,9 @@ export function guestOf(
   { kinds }: Pick<Api, "kinds">,
   { owner }: InterfaceReservation,
 ): Guest | undefined {
-  const kind = kinds.find((one) => owner?.startsWith(one.collection.prefix));
-  if (owner === null || !hasGuests(kind)) return undefined;
-  return { kind, name: owner.slice(kind.collection.prefix.length) };
+  const ref = parseRef(owner ?? "");
+  const kind = kinds.find((one) => one.kind === ref?.kind);
+  return ref === undefined || !hasGuests(kind) ? undefined : { kind, name: ref.name };
 }
 
 /** Each once. */

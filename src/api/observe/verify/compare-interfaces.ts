@@ -2,6 +2,7 @@ import type { Collection } from "../../../datastore/collection.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { canonicalAddress } from "../../../util/cidr.ts";
+import { parseRefOf } from "../../../util/ref.ts";
 import {
   addresses,
   hardwareAddresses,
@@ -57,16 +58,10 @@ function userOf(...parts: readonly string[]): string {
   return parts.join("/");
 }
 
-const VIRTUAL_MACHINE = /^virtual_machine\/(.+)$/;
-
 function keysOf(key: string, owner: string | null): string[] {
-  const vmName = VIRTUAL_MACHINE.exec(owner ?? "")?.[1];
+  const vm = parseRefOf("virtual_machine", owner);
   const [networkName = ""] = interfaces.parts(key);
-  return [
-    key,
-    networks.key(networkName),
-    ...(vmName === undefined ? [] : [virtualMachines.key(vmName)]),
-  ];
+  return [key, networks.key(networkName), ...(vm === undefined ? [] : [virtualMachines.key(vm)])];
 }
 
 function hasNic(vm: VirtualMachine | undefined, networkName: string, name: string): boolean {
@@ -100,11 +95,11 @@ function compareInterface({ records }: View, stored: Reserved, users: Users): Fi
     nodeName: "",
     keys: keysOf(stored.key, owner),
   };
-  const vmName = VIRTUAL_MACHINE.exec(owner ?? "")?.[1];
+  const vm = parseRefOf("virtual_machine", owner);
   const isOwned =
-    vmName === undefined
+    vm === undefined
       ? records.find(networks, networkName) !== undefined
-      : hasNic(records.find(virtualMachines, vmName)?.value, networkName, name);
+      : hasNic(records.find(virtualMachines, vm)?.value, networkName, name);
   if (!isOwned) {
     const found = `interface "${name}" of ${owner ?? "a network that does not exist"}`;
     const repair = releaseInterfaceOfNobody(networkName, stored);

@@ -6,6 +6,7 @@ import {
 } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { canonicalAddress } from "../../../util/cidr.ts";
+import { parseRefOf } from "../../../util/ref.ts";
 import { taps } from "../../network/interface/collection.ts";
 import { networks } from "../../network/network/collection.ts";
 import { nodes } from "../../pool/node/collection.ts";
@@ -96,9 +97,9 @@ function isUndecided(node: NodeView, { listed }: SurveyedTap): boolean {
 
 function withoutOwner({ nodeName, view }: NodeView, { listed }: SurveyedTap): Finding {
   const { name = "", owner = "", transactionId = "", networkName = "" } = listed ?? {};
-  const vmName = /^virtual_machine\/(.+)$/.exec(owner)?.[1];
+  const vm = parseRefOf("virtual_machine", owner);
   // Its maker had no time to say whose it is: whoever reserved the name may be at work.
-  const isMarked = vmName !== undefined;
+  const isMarked = vm !== undefined;
   const isReserved = view.records.find(taps, nodeName, name) !== undefined;
   return {
     code: "tap.without_owner",
@@ -106,7 +107,7 @@ function withoutOwner({ nodeName, view }: NodeView, { listed }: SurveyedTap): Fi
     nodeName,
     expected: "nothing",
     found: `tap "${name}"${networkName === "" ? "" : ` in network "${networkName}"`}`,
-    keys: isMarked ? [virtualMachines.key(vmName)] : [anyOn(nodeName)],
+    keys: isMarked ? [virtualMachines.key(vm)] : [anyOn(nodeName)],
     madeBy: transactionId,
     ...(isReserved && !isMarked ? {} : { repair: removeTap(nodeName, name, owner, networkName) }),
   };

@@ -1,7 +1,9 @@
 import type { Collection } from "../../../datastore/collection.ts";
+import { objectKey } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { parseRef, parseRefOf } from "../../../util/ref.ts";
 import {
   type ComputeReservation,
   computes,
@@ -37,20 +39,19 @@ export function compareReservations(view: View): Finding[] {
   ];
 }
 
-/** The lock key of an owner such as `virtual_machine/web-1`. */
-function keyOfOwner(owner: string): string {
-  const [kind = "", name = ""] = owner.split("/");
-  return `${kind}/${encodeURIComponent(name)}`;
+function keysOfOwner(owner: string | null): string[] {
+  const ref = parseRef(owner ?? "");
+  return ref === undefined ? [] : [objectKey(ref)];
 }
 
 function compareCompute(view: View, stored: Stored<ComputeReservation>): Finding[] {
   const [nodeName = "", name = ""] = computes.parts(stored.key);
   if (!view.isWanted(nodeName)) return [];
   const { owner } = stored.value;
-  const vmName = /^virtual_machine\/(.+)$/.exec(owner ?? "")?.[1];
-  const vm = vmName === undefined ? undefined : view.records.find(virtualMachines, vmName)?.value;
+  const ref = parseRefOf("virtual_machine", owner);
+  const vm = ref === undefined ? undefined : view.records.find(virtualMachines, ref)?.value;
   const isOwned = vm?.computeNodeName === nodeName && vm.computeName === name;
-  const keys = [computes.key(nodeName, name), ...(owner === null ? [] : [keyOfOwner(owner)])];
+  const keys = [computes.key(nodeName, name), ...keysOfOwner(owner)];
   const about = { resource: owner ?? `compute/${name}`, nodeName, keys };
   if (isOwned) {
     const [expected, found] = [numbersOf(computeReservationOf(vm)), numbersOf(stored.value)];
@@ -94,11 +95,12 @@ function compareStorage(view: View, stored: Stored<StorageReservation>): Finding
   const [nodeName = "", id = ""] = storages.parts(stored.key);
   if (!view.isWanted(nodeName)) return [];
   const { owner } = stored.value;
-  const name = /^block_storage\/(.+)$/.exec(owner ?? "")?.[1] ?? "";
-  const disk = view.records.find(blockStorages, name)?.value;
+  const ref = parseRefOf("block_storage", owner);
+  const disk = ref === undefined ? undefined : view.records.find(blockStorages, ref)?.value;
   const keys = [
     storages.key(nodeName, id),
-    ...(owner === null ? [] : [keyOfOwner(owner), replicas.key(name, nodeName)]),
+    ...keysOfOwner(owner),
+    ...(ref === undefined ? [] : [replicas.key(ref, nodeName)]),
     ...(disk === undefined || disk.usedBy === "" ? [] : [virtualMachines.key(disk.usedBy)]),
   ];
   const about = { resource: owner ?? `storage/${id}`, nodeName, keys };
@@ -108,7 +110,7 @@ function compareStorage(view: View, stored: Stored<StorageReservation>): Finding
     const repair = settleStorage(nodeName, id, stored, reservationOf(disk));
     return [{ code: "disk.storage_differs", expected, found, ...about, repair }];
   }
-  const copy = view.records.find(replicas, name, nodeName)?.value;
+  const copy = ref === undefined ? undefined : view.records.find(replicas, ref, nodeName)?.value;
   if (disk !== undefined && copy?.volumeId === id) return [];
   return ofNobody(view, "storage.without_owner", storages, stored, about);
 }

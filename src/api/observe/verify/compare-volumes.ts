@@ -3,6 +3,7 @@ import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { parseRefOf } from "../../../util/ref.ts";
 import { ownerOf } from "../../provisioning/block-storage/block-storage-record.ts";
 import { blockStorages, replicas } from "../../provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
@@ -208,7 +209,7 @@ function strangers(
 ): Finding[] {
   const { listed, mark, hasFile, isDamaged, partialCount } = volume;
   const id = idOf(volume);
-  const name = /^block_storage\/(.+)$/.exec(listed?.owner ?? "")?.[1] ?? VOLUME_ID.exec(id)?.[1];
+  const name = parseRefOf("block_storage", listed?.owner)?.name ?? VOLUME_ID.exec(id)?.[1];
   const isOurs = mark === PartState.WHOLE || (partialCount > 0 && VOLUME_ID.test(id));
   if (name === undefined || !isOurs) return [];
   const about = {

@@ -9,6 +9,7 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { later } from "../../../transaction/step.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { parseRefOf } from "../../../util/ref.ts";
 import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
@@ -82,7 +83,7 @@ export function takeBacking(disk: BlockStorage, backing: string, baseOwner: stri
   const { name, volumeId, baseVolumeId, nodeName } = disk;
   const after = changed(disk, (copy) => {
     copy.baseVolumeId = backing;
-    copy.baseBlockStorageName = baseOwner.replace(/^block_storage\//, "");
+    copy.baseBlockStorageName = parseRefOf("block_storage", baseOwner)?.name ?? baseOwner;
   });
   return async (tx) => {
     const writes = [

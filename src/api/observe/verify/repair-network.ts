@@ -1,4 +1,5 @@
 import { later } from "../../../transaction/step.ts";
+import { parseRefOf } from "../../../util/ref.ts";
 import { restoreNetwork, settleRules, sweep } from "../../network/network/node-network-steps.ts";
 import { moveTap, removeTapLater, type Tap } from "../../provisioning/virtual-machine/tap-steps.ts";
 import { commit } from "./commit.ts";
@@ -23,7 +24,7 @@ export function removeTap(
   const tap: Tap = {
     nodeName,
     tapName,
-    name: owner.replace(/^virtual_machine\//, ""),
+    name: parseRefOf("virtual_machine", owner)?.name ?? owner,
     // Its last tap takes a network along; one that is in none takes nothing.
     networkName: networkName === "" ? "none" : networkName,
     ipv4Gateway: "",

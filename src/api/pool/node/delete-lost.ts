@@ -1,6 +1,7 @@
 import { remove, unchanged } from "../../../datastore/collection.ts";
 import { NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
+import { formatRef, parseRef } from "../../../util/ref.ts";
 import type { Call, LostObjects } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
@@ -76,14 +77,14 @@ function throwIfChanging(
   reserved: readonly { readonly key: string; readonly value: { readonly owner: string | null } }[],
 ): void {
   const known = new Set(lost.flatMap((objects) => objects.reserved));
-  const owner = reserved.find(({ key, value }) => value.owner !== null && !known.has(key))?.value
-    .owner;
-  if (owner == null) return;
-  const [kind = "", name = ""] = owner.split("/");
-  const word = kinds.find((one) => one.kind === kind)?.word ?? kind;
+  const [owner] = reserved
+    .filter(({ key }) => !known.has(key))
+    .flatMap(({ value }) => parseRef(value.owner ?? "") ?? []);
+  if (owner === undefined) return;
+  const word = kinds.find(({ kind }) => kind === owner.kind)?.word ?? owner.kind;
   throw new N0Error(
     "aborted",
-    `${word} "${name}" has something on node "${nodeName}" and is being changed: try again`,
-    { resource: owner, retryAfterMs: 1_000 },
+    `${word} "${owner.name}" has something on node "${nodeName}" and is being changed: try again`,
+    { resource: formatRef(owner), retryAfterMs: 1_000 },
   );
 }
