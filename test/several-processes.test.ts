@@ -25,7 +25,7 @@ async function newProcesses(count: number) {
         agentTransport: () => {
           throw new Error("there is no node");
         },
-        links: { consoleUrl: (name) => name, downloadUrl: (name) => name },
+        links: { consoleUrl: async (name) => name, downloadUrl: async (name) => name },
         nameservers: [],
         openTransactionsMax: 1_000,
         clock: systemClock,

@@ -49,12 +49,17 @@ export function keysOf(collection: string, kind?: string): Keys {
 
 function textOfObject(collection: string, kind: string, part: Part): string {
   if (typeof part === "string") return `${homeOf(kind)}/${encodePart(part)}`;
-  if (part.kind === kind) return `${encodePart(part.scope)}/${encodePart(part.name)}`;
+  if (part.kind === kind) return objectKey(part).slice(kind.length + 1);
   throw new Error(`a key of ${collection} begins with a ${kind}, not with ${formatRef(part)}`);
 }
 
 function textsOf(key: string): string[] {
   return key.split("/").map(decodeURIComponent);
+}
+
+/** The key of an object of any kind. */
+export function objectKey({ kind, scope, name }: Ref): string {
+  return [kind, scope, name].map(encodePart).join("/");
 }
 
 /** The object that a record is, or that it belongs to by its key. */

@@ -261,7 +261,7 @@ test("a nic that asks for no address gets another one where somebody is faster t
   world.faults = async ({ point, step }) => {
     if (point !== "before_act" || step !== reserveInterface.name || taken.length === 2) return;
     const [live] = world.opened.api.engine.live.all();
-    const { interface: asked } = live!.rows.at(-1)!.input as unknown as ReserveInterface;
+    const { interface: asked } = live!.rows.at(-1)!.input as ReserveInterface;
     const address = taken.length === 0 ? asked.ipv4Address : asked.ipv6Address;
     taken.push(address);
     await datastore.batch(putNew(addresses, ["one", address], { usedBy: "other" }));
