@@ -11,6 +11,8 @@ import { TransactionEngine } from "../transaction/engine.ts";
 import { type Faults, noFaults } from "../transaction/faults.ts";
 import { transactionId } from "../transaction/transaction-id.ts";
 import type { Clock } from "../util/clock.ts";
+import { pause } from "../util/clock.ts";
+import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
 import { pruneConsoleTokens } from "./console/tokens.ts";
@@ -102,7 +104,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     giveUpAfterMs: options.giveUpAfterMs ?? GIVE_UP_AFTER_MS,
     openMax: options.openTransactionsMax,
     onChange: ({ id, kind, state, error }) => {
-      const fields = { transactionId: id, kind, state, ...(error === undefined ? {} : { error }) };
+      const fields = { transactionId: id, kind, state, ...defined({ error }) };
       if (state === "needs_operator") log.error("a transaction needs an operator", fields);
       else log.debug("a transaction has changed", fields);
     },
@@ -185,6 +187,6 @@ async function keepPruning(
     } catch (error) {
       log.warn(`${what} could not be pruned`, { error });
     }
-    await clock.sleep(PRUNE_EVERY_MS, signal).catch(() => undefined);
+    await pause(clock, PRUNE_EVERY_MS, signal);
   }
 }

@@ -1,4 +1,5 @@
 import type { AcquireOptions, Holder, Lock, Locks } from "../transaction/locks.ts";
+import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import { HeldObjects } from "./held-objects.ts";
 import { keyText } from "./key.ts";
@@ -49,7 +50,7 @@ export class LockTable {
     options: AcquireOptions,
   ): Promise<HeldObjects> {
     const { action, transactionId, waitUntil } = options;
-    const holder = { session, action, ...(transactionId === undefined ? {} : { transactionId }) };
+    const holder = { session, action, ...defined({ transactionId }) };
     const request = { holder, options };
     const sorted = [...new Set(keys)].sort();
     if (waitUntil === undefined) this.#takeAll(sorted, request);

@@ -1,5 +1,6 @@
 import { peerOf } from "../../rpc/peer.ts";
 import type { Asker } from "../../transaction/journal.ts";
+import { defined, nonEmpty } from "../../util/defined.ts";
 import { logFields } from "../../util/log.ts";
 import type { Call } from "./context.ts";
 
@@ -18,7 +19,7 @@ export function askerOf(call: Call): Asker {
   const userAgent = requestHeader.get("user-agent") ?? "";
   const requestId = logFields()["requestId"];
   return {
-    ...(peer === "" ? {} : { peer }),
+    ...defined({ peer: nonEmpty(peer) }),
     ...(userAgent === "" ? {} : { userAgent: userAgent.slice(0, TEXT_LENGTH_MAX) }),
     ...(typeof requestId === "string" ? { requestId } : {}),
   };

@@ -2,6 +2,7 @@ import { type DescMethodUnary, type Message, toBinary } from "@bufbuild/protobuf
 import { putOf } from "../../../datastore/collection.ts";
 import type { Writes } from "../../../datastore/datastore.ts";
 import { passes } from "../../../transaction/persist.ts";
+import { onAbort } from "../../../util/race.ts";
 import { type KeptRequest, keptError, keptRequests } from "./kept-request.ts";
 
 export interface AttemptOptions {
@@ -54,9 +55,7 @@ export class Attempt {
       this.#clients -= 1;
       if (this.#clients === 0) this.#giveUp.abort(client.reason);
     };
-    if (client.aborted) leave();
-    else client.addEventListener("abort", leave, { once: true });
-    return { [Symbol.dispose]: () => client.removeEventListener("abort", leave) };
+    return onAbort(client, leave);
   }
 
   /** With the commit. */

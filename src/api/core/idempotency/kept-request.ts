@@ -1,5 +1,6 @@
 import { jsonCollection } from "../../../datastore/collection.ts";
 import { JOURNAL_BYTES_MAX } from "../../../datastore/datastore-journal.ts";
+import { defined } from "../../../util/defined.ts";
 import { type ErrorKind, N0Error } from "../../../util/errors.ts";
 
 type KeptError = {
@@ -36,8 +37,7 @@ export function keptError(reason: unknown): KeptError {
   return {
     kind: reason.kind,
     message: reason.message.slice(0, MESSAGE_LENGTH_MAX),
-    ...(field === undefined ? {} : { field }),
-    ...(resource === undefined ? {} : { resource }),
+    ...defined({ field, resource }),
   };
 }
 

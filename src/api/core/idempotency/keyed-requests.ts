@@ -7,6 +7,7 @@ import type { TransactionHeader } from "../../../transaction/journal.ts";
 import { hindranceText } from "../../../transaction/outcome.ts";
 import type { Clock } from "../../../util/clock.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { onAbort } from "../../../util/race.ts";
 import type { Call } from "../context.ts";
 import { Attempt } from "./attempt.ts";
 import { fingerprintOf } from "./fingerprint.ts";
@@ -166,15 +167,10 @@ function unfinished(header: TransactionHeader): N0Error {
 /** @throws N0Error `aborted` when the client gives up before. */
 async function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const gone = Promise.withResolvers<never>();
-  const onAbort = () =>
+  using _ = onAbort(signal, () =>
     gone.reject(
       new N0Error("aborted", "the client gave up before it was done", { cause: signal.reason }),
-    );
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort);
-  try {
-    return await Promise.race([work, gone.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+    ),
+  );
+  return await Promise.race([work, gone.promise]);
 }

@@ -1,4 +1,5 @@
 import { ConflictError, type Datastore, type Entry } from "../../../datastore/datastore.ts";
+import { defined } from "../../../util/defined.ts";
 import { keptRequests } from "./kept-request.ts";
 
 /** What all of them may take; of more, the oldest go before their time. */
@@ -60,7 +61,7 @@ function oldestToKeepMs(bytesByMinute: ReadonlyMap<number, number>, bytesMax: nu
 
 async function* pages(datastore: Datastore) {
   for (let after: string | undefined; ; ) {
-    const page = { limit: PAGE, ...(after === undefined ? {} : { after }) };
+    const page = { limit: PAGE, ...defined({ after }) };
     const entries = await datastore.list(keptRequests.prefix, page);
     yield entries.map(read);
     if (entries.length < PAGE) return;

@@ -1,5 +1,6 @@
 import type { Collection } from "../../../datastore/collection.ts";
 import type { Records } from "../../../datastore/records.ts";
+import { defined } from "../../../util/defined.ts";
 import { invalid } from "../../../util/errors.ts";
 
 /** What every List request asks. */
@@ -41,7 +42,7 @@ export async function listPage<T extends Labelled>(
     // One more than asked tells whether there is a next page.
     const missing = limit - objects.length + 1;
     const batch = wanted.length > 0 ? Math.max(missing, BATCH_MIN) : missing;
-    const page = { limit: batch, ...(after === undefined ? {} : { after }) };
+    const page = { limit: batch, ...defined({ after }) };
     const found = await records.listPrefix(of, prefix, page);
     for (const { value } of found) {
       if (!wanted.every(([key, text]) => value.labels[key] === text)) continue;

@@ -4,6 +4,7 @@ import type { Collection } from "../../../datastore/collection.ts";
 import type { Writes } from "../../../datastore/datastore.ts";
 import { StepRegistry } from "../../../transaction/registry.ts";
 import type { AnyStep, Retriable } from "../../../transaction/step.ts";
+import { defined } from "../../../util/defined.ts";
 import type { Json } from "../../../util/json.ts";
 import type { Api, Kind, LostObjects, SagaContext } from "../context.ts";
 import type { Ownable, UserObject } from "./object.ts";
@@ -63,8 +64,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
     steps,
     ...(pending === undefined ? {} : { pending: { of, state: pending } }),
     ...(references === undefined ? {} : { references: references as Kind["references"] & object }),
-    ...(onNodeLost === undefined ? {} : { onNodeLost }),
-    ...(usesInterfaces === undefined ? {} : { usesInterfaces }),
+    ...defined({ onNodeLost, usesInterfaces }),
     routes: (api) => ({ ...readRoutes(api, definition), ...definition.routes(api) }),
   };
 }

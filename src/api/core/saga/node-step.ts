@@ -9,6 +9,7 @@ import {
 import type { SurveyAgentService } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { VolumeAgentService } from "../../../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import type { Retriable, Step, StepScope } from "../../../transaction/step.ts";
+import { defined } from "../../../util/defined.ts";
 import type { Json } from "../../../util/json.ts";
 import type { Api, SagaContext } from "../context.ts";
 
@@ -101,7 +102,7 @@ export function nodeStep<I extends Place, A extends Api = Api, S = undefined>(
       await spec.act(nodeOf(spec, context, input, scope), input, secret);
     },
     undo: undo === "nothing" ? async () => {} : unlessLost(spec, undo),
-    ...(leaves === undefined ? {} : { leaves }),
+    ...defined({ leaves }),
   };
 }
 

@@ -2,6 +2,7 @@ import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/proto
 import { ConflictError, caughtUp } from "../../../datastore/datastore.ts";
 import { TRANSACTION_HEADER } from "../../../rpc/errors.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { addLogFields } from "../../../util/log.ts";
 import { askerOf } from "../asker.ts";
@@ -91,7 +92,7 @@ async function run<A extends Api, T>(
   const options = {
     kind,
     guards: held.keys,
-    context: { api, held, ...(attempt === undefined ? {} : { attempt }) },
+    context: { api, held, ...defined({ attempt }) },
     cancel: call.signal,
     onRest: () => held.release(),
     isAdmitted: true,

@@ -7,6 +7,7 @@ import {
   NetworkService,
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Cidr, type Family, formatCidr, hasRoom, parseCidr } from "../../../util/cidr.ts";
+import { defined } from "../../../util/defined.ts";
 import { invalid } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
 import { specialRangeIn } from "../../../util/special-ranges.ts";
@@ -70,7 +71,7 @@ function validate(request: ApplyNetworkRequest): NetworkCidrs {
   ) {
     throw invalid("domain", "must be a domain name such as example.internal");
   }
-  return { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
+  return defined({ ipv4, ipv6 });
 }
 
 function parseField(text: string, field: string, family: Family): Cidr | undefined {

@@ -6,6 +6,7 @@ import {
   NetworkSchema,
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Cidr, formatAddress, hostRange, parseCidr } from "../../../util/cidr.ts";
+import { defined } from "../../../util/defined.ts";
 import { notFound } from "../../../util/errors.ts";
 import type { Reader } from "../../core/context.ts";
 import type { Api } from "../context.ts";
@@ -30,7 +31,7 @@ export async function getNetwork(api: Reader, name: string) {
 export function cidrsOf({ ipv4Cidr, ipv6Cidr }: Network): NetworkCidrs {
   const ipv4 = parseCidr(ipv4Cidr, 4);
   const ipv6 = parseCidr(ipv6Cidr, 6);
-  return { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
+  return defined({ ipv4, ipv6 });
 }
 
 /** The last host address for IPv4, as the original's; the first one for IPv6. */

@@ -1,6 +1,7 @@
 import type { Transaction } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
+import { defined } from "../../../util/defined.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { askerOf } from "../../core/asker.ts";
 import type { Call } from "../../core/context.ts";
@@ -42,7 +43,7 @@ function neverBegun(api: Api, live: LiveTransaction) {
     ...live.header,
     state: "unwound",
     finishedAtMs: api.clock.nowMs(),
-    ...(live.cancelled === undefined ? {} : { cancel: live.cancelled }),
+    ...defined({ cancel: live.cancelled }),
   };
   return { header, rows: [] };
 }

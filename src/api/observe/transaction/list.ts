@@ -10,6 +10,7 @@ import {
 } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { nodesOf, type TransactionHeader } from "../../../transaction/journal.ts";
 import { timePrefix } from "../../../transaction/transaction-id.ts";
+import { defined } from "../../../util/defined.ts";
 import { invalid } from "../../../util/errors.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { PHASE_OF, toWire } from "./view.ts";
@@ -101,7 +102,7 @@ async function* journaled(api: Api, before: string | undefined): AsyncGenerator<
   const { prefix, decode, key } = transactionCollection;
   let after = before === undefined ? undefined : key(before);
   for (;;) {
-    const page = { limit: BATCH, isDescending: true, ...(after === undefined ? {} : { after }) };
+    const page = { limit: BATCH, isDescending: true, ...defined({ after }) };
     // Not through the cache of records, which the history would fill.
     const entries = await api.datastore.list(prefix, page);
     for (const entry of entries) yield decode(entry.value);

@@ -19,6 +19,7 @@ import {
   type TransactionState,
 } from "../../../transaction/journal.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
+import { defined } from "../../../util/defined.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { stepsOf } from "./step-view.ts";
 
@@ -59,7 +60,7 @@ export async function toWire(api: Api, seen: Seen): Promise<Transaction> {
     asker: askerToWire(asker),
     ...timeOf("finishedAt", header.finishedAtMs),
     ...timeOf("deadlineAt", header.deadlineAtMs),
-    ...(wait === undefined ? {} : { wait }),
+    ...defined({ wait }),
     ...(cancel === undefined
       ? {}
       : {
@@ -129,5 +130,5 @@ function nodeWaitOf(steps: readonly Step[]): WaitInit | undefined {
   if (step === undefined) return undefined;
   const since = step.undo?.startedAt ?? step.startedAt;
   const value = { node: step.node, step: step.name };
-  return { ...(since === undefined ? {} : { since }), cause: { case: "node", value } };
+  return { ...defined({ since }), cause: { case: "node", value } };
 }

@@ -3,6 +3,7 @@ import {
   type WatchTransactionsResponse,
   WatchTransactionsResponseSchema,
 } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { pause } from "../../../util/clock.ts";
 import { notFound } from "../../../util/errors.ts";
 import { ChangedNames } from "../../core/read/watch.ts";
 import type { Api } from "../../provisioning/context.ts";
@@ -62,7 +63,7 @@ async function* watchAll(api: Api, signal: AbortSignal): AsyncGenerator<WatchTra
       // One that was refused before it began is gone without a trace.
       if (seen !== undefined) yield await answer(api, seen);
     }
-    await api.clock.sleep(GATHER_MS, signal).catch(() => undefined);
+    await pause(api.clock, GATHER_MS, signal);
   }
 }
 

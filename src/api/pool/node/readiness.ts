@@ -1,3 +1,4 @@
+import { pause } from "../../../util/clock.ts";
 import type { Api } from "../context.ts";
 
 /** Between two looks. */
@@ -26,7 +27,7 @@ export function onReadinessChange(
     let known = readiness();
     while (!signal.aborted) {
       // Rejects only because it is ended.
-      await api.clock.sleep(LOOK_MS, signal).catch(() => undefined);
+      await pause(api.clock, LOOK_MS, signal);
       const now = readiness();
       for (const [name, how] of now) if (known.get(name) !== how) touch(name);
       known = now;

@@ -1,3 +1,4 @@
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { cut, quote } from "../../../util/quote.ts";
 import { countedOn, type Sizes, toNumbers } from "../inventory/amounts.ts";
@@ -104,7 +105,7 @@ function noSuchNode(what: string, nodeName: string, field?: string): N0Error {
   return new N0Error(
     "not_found",
     `${what}: node ${quote(nodeName)} does not exist: "n0cli node get" lists those that do`,
-    { resource: `node/${cut(nodeName, 80)}`, ...(field === undefined ? {} : { field }) },
+    { resource: `node/${cut(nodeName, 80)}`, ...defined({ field }) },
   );
 }
 

@@ -4,6 +4,7 @@ import {
   BlockStorageSchema,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import {
   BLOCK_STORAGE_RESERVED_BY,
@@ -108,7 +109,7 @@ function place(api: Api, request: MakeRequest): Disposable & { readonly nodeName
   const nodeName = schedule(api.inventory.viewsWithHolds(), {
     what,
     ...wish,
-    ...(wanted === undefined ? {} : { nodeName: wanted }),
+    ...defined({ nodeName: wanted }),
   });
   const hold = api.inventory.hold(nodeName, countedOn(api.inventory.get(nodeName).node, wish));
   return { nodeName, [Symbol.dispose]: () => hold[Symbol.dispose]() };

@@ -8,6 +8,7 @@ import {
   VirtualMachineSchema,
   VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { uuidV5 } from "../../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
@@ -135,7 +136,7 @@ function place(
   const nodeName = schedule(api.inventory.viewsWithHolds(), {
     what,
     ...wish,
-    ...(only === undefined ? {} : { nodeName: only }),
+    ...defined({ nodeName: only }),
   });
   const hold = api.inventory.hold(nodeName, countedOn(api.inventory.get(nodeName).node, wish));
   return { nodeName, [Symbol.dispose]: () => hold[Symbol.dispose]() };

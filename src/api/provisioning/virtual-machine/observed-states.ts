@@ -1,5 +1,6 @@
 import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import type { Clock } from "../../../util/clock.ts";
+import { pause } from "../../../util/clock.ts";
 import type { Log } from "../../../util/log.ts";
 import { withoutLogFields } from "../../../util/log.ts";
 import type { Agents } from "../../core/agents.ts";
@@ -123,7 +124,7 @@ export class ObservedStates implements AsyncDisposable {
           this.#log.debug("a node's domains cannot be watched", { nodeName, error });
       }
       if (this.#states.delete(nodeName)) this.#tellNode(nodeName);
-      await this.#clock.sleep(RETRY_MS, signal).catch(() => undefined);
+      await pause(this.#clock, RETRY_MS, signal);
     }
   }
 
