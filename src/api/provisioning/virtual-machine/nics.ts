@@ -51,7 +51,6 @@ async function choose(
     const otherHardwareAddresses = new Set(
       nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
     );
-    const chosen = { nics: [] as VirtualMachineNIC[], networkInterfaceNames: [] as string[] };
     for (const [i, nic] of nics.entries()) {
       const network = networks[i]!;
       // The original's name for it: no separator, so `vm1`'s first nic is named as `vm`'s eleventh.
@@ -71,14 +70,6 @@ async function choose(
       const annotations = { ...nic.annotations, [VIRTUAL_MACHINE_RESERVED_BY]: name };
       const addresses = { hardwareAddress, ipv4Address, ipv6Address };
       const tapName = await chooseTap(api, nodeName, interfaceName, steps);
-      chosen.networkInterfaceNames.push(interfaceName);
-      chosen.nics.push(
-        create(VirtualMachineNICSchema, {
-          networkName: nic.networkName,
-          annotations,
-          ...addresses,
-        }),
-      );
       steps.push({
         networkName: nic.networkName,
         networkRevision: network.revision,
@@ -92,6 +83,10 @@ async function choose(
         },
       });
     }
+    const chosen = {
+      nics: steps.map(nicOf),
+      networkInterfaceNames: steps.map((step) => step.interface.name),
+    };
     const planned = steps.map((step, i) => ({
       network: networks[i]!.value,
       tapName: step.interface.tapName,
@@ -117,6 +112,12 @@ async function choose(
     stack.dispose();
     throw reason;
   }
+}
+
+function nicOf({ networkName, interface: reserved }: ReserveInterface): VirtualMachineNIC {
+  const { annotations, hardwareAddress, ipv4Address, ipv6Address } = reserved;
+  const addresses = { hardwareAddress, ipv4Address, ipv6Address };
+  return create(VirtualMachineNICSchema, { networkName, annotations, ...addresses });
 }
 
 /** The checksum name, or if another nic of the node has the same one, that of the name with a number. */
