@@ -6,7 +6,7 @@ import type { ReadNodeFacts } from "../driver/node-facts/node-facts.ts";
 import { newNodeFacts } from "../driver/node-facts/node-facts.ts";
 import { newIsoSeedDriver } from "../driver/seed/iso-seed-driver.ts";
 import { newFreeSpace } from "../driver/volume/free-space.ts";
-import { newQcow2VolumeDriver } from "../driver/volume/qcow2/qcow2-volume-driver.ts";
+import { openQcow2VolumeDriver } from "../driver/volume/qcow2/qcow2-volume-driver.ts";
 import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
 import { systemClock } from "../util/clock.ts";
 import { defined } from "../util/defined.ts";
@@ -84,7 +84,7 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
 /** The node's disks, of the folder `volumes` of the base directory. */
 export function openVolumeDriver(config: DriversConfig): Promise<VolumeDriver> {
   const volumeFolder = join(config.baseDirectory, "volumes");
-  return newQcow2VolumeDriver({
+  return openQcow2VolumeDriver({
     directory: volumeFolder,
     allowedFileFolders: config.allowedFileFolders,
     ...defined({ allowedSources: config.allowedSources, webProxies: config.webProxies }),

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
 import { blankQcow2 } from "../../src/driver/volume/image/blank-qcow2.ts";
-import { newQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
+import { openQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
 import { chunks } from "../../src/driver/volume/volume-driver.suite.ts";
 import type { Progress } from "../../src/driver/volume/volume-driver.ts";
 import { type Clock, systemClock } from "../../src/util/clock.ts";
@@ -438,7 +438,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
       await once(process_, "exit");
       await until(async () => !(await isRunning("qemu-img", directory)), { timeoutMs: 15_000 });
 
-      const again = await newQcow2VolumeDriver({ directory });
+      const again = await openQcow2VolumeDriver({ directory });
       await again.ensureAbsent("b", signal());
       expect((await names()).sort()).toEqual(["a.json", "a.qcow2"]);
       const left = await readFile(again.path("a"));

@@ -16,7 +16,7 @@ import { pathToFileURL } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { blankQcow2 } from "../../src/driver/volume/image/blank-qcow2.ts";
 import { parseQcow2Header } from "../../src/driver/volume/image/qcow2-header.ts";
-import { newQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
+import { openQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
 import { chunks, collect, volumeDriverSuite } from "../../src/driver/volume/volume-driver.suite.ts";
 import type { VolumeDriver } from "../../src/driver/volume/volume-driver.ts";
 import { until } from "../../src/util/until.ts";
@@ -328,7 +328,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
     await driver.ensureReceived("a", chunks(noise(65_536)), MIB, mark, { signal: signal() });
     await driver.ensureOverlay("b", "a", MIB, mark, signal());
     await run("qemu-io", "-f", "qcow2", "-c", "write -P 7 100K 5K", driver.path("b"));
-    const again = await newQcow2VolumeDriver({ directory });
+    const again = await openQcow2VolumeDriver({ directory });
     for (const id of ["a", "b"]) {
       const [before, after] = [await readAll(driver, id), await readAll(again, id)];
       expect(after.validator).toBe(before.validator);
@@ -420,7 +420,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
     await driver.ensureOverlay("b", "a", MIB, mark, signal());
     const moved = join(scratch, "moved");
     await run("mv", directory, moved);
-    const again = await newQcow2VolumeDriver({ directory: moved });
+    const again = await openQcow2VolumeDriver({ directory: moved });
     expect(await again.find("b", signal())).toMatchObject({ baseId: "a" });
     await run("qemu-img", "check", "-f", "qcow2", again.path("b"));
   });
@@ -429,7 +429,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
     const { driver, directory, names } = await world();
     const foreign = ["note.json", "disk.img", ".hidden", "a.json.bak", "lost.qcow2", ".a.partial"];
     for (const name of foreign) await writeFile(join(directory, name), "{}");
-    const again = await newQcow2VolumeDriver({ directory });
+    const again = await openQcow2VolumeDriver({ directory });
     expect(await again.list(signal())).toEqual([]);
     await driver.ensureEmpty("a", MIB, mark, signal());
     await driver.ensureAbsent("a", signal());
@@ -479,7 +479,7 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
     test("partials, exports and lone sidecars go with the next start", async () => {
       const created = await world();
       await leave(created, ["a.json", ".a.abcdefghijkl.partial", ".a.1f.export"]);
-      await newQcow2VolumeDriver({ directory: created.directory });
+      await openQcow2VolumeDriver({ directory: created.directory });
       expect(await created.names()).toEqual([]);
     });
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import {
-  newQcow2VolumeDriver,
+  openQcow2VolumeDriver,
   type Qcow2VolumeDriverOptions,
 } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
 import type { VolumeDriver } from "../../src/driver/volume/volume-driver.ts";
@@ -34,7 +34,7 @@ export async function newVolumeWorld(
   const root = await mkdtemp(join(tmpdir(), "n0-volume-"));
   const [directory, allowed, scratch] = ["volumes", "allowed", "scratch"].map((x) => join(root, x));
   for (const folder of [directory!, allowed!, scratch!]) await mkdir(folder);
-  const driver = await newQcow2VolumeDriver({
+  const driver = await openQcow2VolumeDriver({
     directory: directory!,
     allowedFileFolders: [allowed!],
     allowedSources: LOCAL_SOURCES,

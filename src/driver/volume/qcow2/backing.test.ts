@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { sparseQcow2 } from "../image/blank-qcow2.ts";
 import type { VolumeDriver } from "../volume-driver.ts";
 import { writeSparse } from "./files.ts";
-import { newQcow2VolumeDriver } from "./qcow2-volume-driver.ts";
+import { openQcow2VolumeDriver } from "./qcow2-volume-driver.ts";
 
 const MIB = 1024n ** 2n;
 const mark = { owner: "block_storage/a", transactionId: "tx" };
@@ -15,7 +15,7 @@ let directory: string;
 let driver: VolumeDriver;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "n0-backing-"));
-  driver = await newQcow2VolumeDriver({ directory });
+  driver = await openQcow2VolumeDriver({ directory });
   await driver.ensureEmpty("a", MIB, mark, signal);
   await driver.ensureOverlay("b", "a", MIB, mark, signal);
 });

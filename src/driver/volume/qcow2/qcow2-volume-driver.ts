@@ -72,7 +72,7 @@ const TIB = 1024n ** 4n;
 const DIRECTORY_MODE = 0o711;
 
 /** Volumes as qcow2 files, with qemu-img for what has data. What a process before left half-made is removed first. */
-export async function newQcow2VolumeDriver(
+export async function openQcow2VolumeDriver(
   options: Qcow2VolumeDriverOptions,
 ): Promise<VolumeDriver> {
   const clock = options.clock ?? systemClock;
