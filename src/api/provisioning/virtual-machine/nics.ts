@@ -10,6 +10,7 @@ import { deviceName } from "../../../util/checksum.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
 import { taps } from "../../network/interface/collection.ts";
 import {
+  type ChosenInterface,
   chooseInterface,
   type InterfaceWish,
   keepAsked,
@@ -52,7 +53,6 @@ async function choose(
       nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
     );
     for (const [i, nic] of nics.entries()) {
-      const network = networks[i]!;
       // The original's name for it: no separator, so `vm1`'s first nic is named as `vm`'s eleventh.
       const interfaceName = `${name}${i}`;
       const wish = {
@@ -63,25 +63,10 @@ async function choose(
         taken: new Set<string>(),
       };
       wishes.push(wish);
-      const { hardwareAddress, ipv4Address, ipv6Address } = stack.use(
-        await chooseInterface(api, network.value, wish),
-      );
-      otherHardwareAddresses.add(hardwareAddress);
-      const annotations = { ...nic.annotations, [VIRTUAL_MACHINE_RESERVED_BY]: name };
-      const addresses = { hardwareAddress, ipv4Address, ipv6Address };
+      const choice = stack.use(await chooseInterface(api, networks[i]!.value, wish));
+      otherHardwareAddresses.add(choice.hardwareAddress);
       const tapName = await chooseTap(api, nodeName, interfaceName, steps);
-      steps.push({
-        networkName: nic.networkName,
-        networkRevision: network.revision,
-        interface: {
-          name: interfaceName,
-          owner: ownerOf(name),
-          annotations,
-          ...addresses,
-          nodeName,
-          tapName,
-        },
-      });
+      steps.push(reservation(name, wish, networks[i]!, choice, { nodeName, tapName }));
     }
     const chosen = {
       nics: steps.map(nicOf),
@@ -98,8 +83,7 @@ async function choose(
       steps,
       async chooseAgain(index, taken) {
         const { interface: was, ...step } = steps[index]!;
-        const { hardwareAddress } = was;
-        const wish = { ...wishes[index]!, hardwareAddress, taken };
+        const wish = { ...wishes[index]!, hardwareAddress: was.hardwareAddress, taken };
         const { ipv4Address, ipv6Address } = stack.use(
           await chooseInterface(api, networks[index]!.value, wish),
         );
@@ -112,6 +96,28 @@ async function choose(
     stack.dispose();
     throw reason;
   }
+}
+
+function reservation(
+  virtualMachineName: string,
+  { name, annotations, networkName }: VirtualMachineNIC & { readonly name: string },
+  { revision }: Stored<Network>,
+  { hardwareAddress, ipv4Address, ipv6Address }: ChosenInterface,
+  place: { readonly nodeName: string; readonly tapName: string },
+): ReserveInterface {
+  return {
+    networkName,
+    networkRevision: revision,
+    interface: {
+      name,
+      owner: ownerOf(virtualMachineName),
+      annotations: { ...annotations, [VIRTUAL_MACHINE_RESERVED_BY]: virtualMachineName },
+      hardwareAddress,
+      ipv4Address,
+      ipv6Address,
+      ...place,
+    },
+  };
 }
 
 function nicOf({ networkName, interface: reserved }: ReserveInterface): VirtualMachineNIC {
