@@ -26,6 +26,7 @@ import { stepRegistryOf } from "./core/resource/resource.ts";
 import { keepSession, recover } from "./core/saga/keep-session.ts";
 import { migrateToScopes } from "./core/scope-migration.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
+import { deriveOccupied } from "./network/network/occupied.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
 import { verifyRoutes } from "./observe/verify/routes.ts";
 import { Inventory } from "./pool/inventory/inventory.ts";
@@ -79,6 +80,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const stop = new AbortController();
   const stopAll = () => stop.abort();
   await migrateToScopes(datastore);
+  await deriveOccupied(datastore);
   const { sharedLocks } = options;
   const sessions = await DatastoreSessions.start({
     datastore,

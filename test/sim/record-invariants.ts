@@ -4,7 +4,9 @@ import {
   interfaces,
   taps,
 } from "../../src/api/network/interface/collection.ts";
-import { networks } from "../../src/api/network/network/collection.ts";
+import { networks, occupiedCidrs } from "../../src/api/network/network/collection.ts";
+import { cidrsOf } from "../../src/api/network/network/network-record.ts";
+import { partsOf } from "../../src/api/network/network/occupied.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { nodes } from "../../src/api/pool/node/collection.ts";
 import {
@@ -26,6 +28,7 @@ const DERIVED: readonly { readonly prefix: string }[] = [
   interfaces,
   addresses,
   hardwareAddresses,
+  occupiedCidrs,
   taps,
   uuids,
   overlays,
@@ -110,7 +113,12 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
     if (model.get(blockStorages, parts[0]!) === undefined)
       yield `a copy of ${parts[0]!}, which is gone`;
   }
-  for (const { name } of model.list(networks)) oweInterface(name, "default-gateway", "its network");
+  for (const network of model.list(networks)) {
+    oweInterface(network.name, "default-gateway", "its network");
+    for (const cidr of Object.values(cidrsOf(network))) {
+      owe(occupiedCidrs.key(...partsOf(cidr)), `network ${network.name}`);
+    }
+  }
   for (const key of model.byHand) {
     if (key.startsWith(interfaces.prefix)) {
       const [network = "", name = ""] = interfaces.parts(key);

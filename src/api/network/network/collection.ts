@@ -4,5 +4,9 @@ import { NetworkSchema } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 /** The interfaces that are reserved on it are added when a network is read. */
 export const networks = protoCollection("network", NetworkSchema);
 
-/** By the CIDRs of all networks; rewritten by each ApplyNetwork, so that two can never overlap. */
+export type OccupiedCidr = { readonly network: string; readonly cidr: string };
+/** Under scope, family and first address. */
+export const occupiedCidrs = jsonCollection<OccupiedCidr>("cidr");
+
+/** Under scope and family: stands before the first of these. Rewritten by who comes to be the first. */
 export const cidrAllocation = jsonCollection<Record<string, never>>("cidr_allocation");

@@ -3,8 +3,6 @@ import { ConflictError, merge, type Writes } from "../../../datastore/datastore.
 import type { Stored } from "../../../datastore/records.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { hardwareAddress } from "../../../util/checksum.ts";
-import { formatCidr, overlaps } from "../../../util/cidr.ts";
-import { N0Error } from "../../../util/errors.ts";
 import { DISABLE_NETWORK_DELETION_LOCK, IS_GATEWAY } from "../../core/annotations.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import type { Api, Tx } from "../context.ts";
@@ -15,14 +13,8 @@ import {
 } from "../interface/collection.ts";
 import { uniques } from "../interface/interfaces.ts";
 import { throwIfNeeded } from "./cidr-change.ts";
-import { cidrAllocation, networks } from "./collection.ts";
-import {
-  cidrsOf,
-  DEFAULT_GATEWAY,
-  gatewayAddresses,
-  type NetworkCidrs,
-  withInterfaces,
-} from "./network-record.ts";
+import { cidrsOf, DEFAULT_GATEWAY, gatewayAddresses, withInterfaces } from "./network-record.ts";
+import { occupy } from "./occupied.ts";
 
 const CONFLICTS_MAX = 64;
 
@@ -48,13 +40,13 @@ export async function commitCidrs(
     const old = reserved.find(({ value }) => value.name === DEFAULT_GATEWAY);
     const others = reserved.filter((one) => one !== old).map(({ value }) => value);
     await throwIfNeeded(tx, before, network, others);
-    const alone = await throwIfOverlapping(api, network.name, cidrsOf(network));
+    const occupied = await occupy(api, network.name, cidrsOf(network));
     const seen = withInterfaces(network, [...others, gateway]);
     try {
       return await tx.answer(
         seen,
         record,
-        alone,
+        occupied,
         reserveGateway(network.name, old, gateway),
         unchanged(interfaceAllocations, [network.name], guard?.revision ?? 0),
       );
@@ -62,28 +54,6 @@ export async function commitCidrs(
       if (!(reason instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw reason;
     }
   }
-}
-
-/** @returns the condition that no network has come or gone since, so that two can never overlap. */
-async function throwIfOverlapping(api: Api, name: string, cidrs: NetworkCidrs): Promise<Writes> {
-  const guard = await api.records.find(cidrAllocation, "all");
-  for (const { value } of await api.records.list(networks)) {
-    if (value.name === name) continue;
-    const other = cidrsOf(value);
-    for (const family of ["ipv4", "ipv6"] as const) {
-      const [mine, theirs] = [cidrs[family], other[family]];
-      if (mine === undefined || theirs === undefined || !overlaps(mine, theirs)) continue;
-      throw new N0Error(
-        "invalid_argument",
-        `${family}_cidr: ${formatCidr(mine)} overlaps ${formatCidr(theirs)} of network "${value.name}"`,
-        { field: `${family}_cidr`, resource: `network/${value.name}` },
-      );
-    }
-  }
-  return merge(
-    unchanged(cidrAllocation, ["all"], guard?.revision ?? 0),
-    put(cidrAllocation, ["all"], {}),
-  );
 }
 
 function gatewayOf(tx: Tx, network: Network): InterfaceReservation {

@@ -1,4 +1,4 @@
-import { put, remove, unchanged } from "../../../datastore/collection.ts";
+import { remove, unchanged } from "../../../datastore/collection.ts";
 import { NetworkService } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
@@ -10,14 +10,15 @@ import type { Api } from "../context.ts";
 import { interfaceAllocations, interfaces } from "../interface/collection.ts";
 import { guestOf } from "../interface/guests.ts";
 import { removeInterface } from "../interface/interfaces.ts";
-import { cidrAllocation, networks } from "./collection.ts";
-import { getNetwork } from "./network-record.ts";
+import { networks } from "./collection.ts";
+import { cidrsOf, getNetwork } from "./network-record.ts";
+import { vacate } from "./occupied.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while interfaces are reserved on it; `aborted`. */
 export async function deleteNetwork(api: Api, call: Call, name: string): Promise<void> {
   const options = { method: NetworkService.method.deleteNetwork, keys: [networks.key(name)] };
   await runSaga(api, call, options, async (tx) => {
-    await getNetwork(api, name);
+    const { value: network } = await getNetwork(api, name);
     const guard = await api.records.find(interfaceAllocations, name);
     const reserved = (await api.records.list(interfaces, [name])).map(({ value }) => value);
     // A virtual machine keeps its network whatever its nic is annotated with: it could not even be
@@ -41,7 +42,7 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       ...reserved.map((i) => removeInterface(name, i)),
       unchanged(interfaceAllocations, [name], guard?.revision ?? 0),
       remove(interfaceAllocations, name),
-      put(cidrAllocation, ["all"], {}),
+      vacate(cidrsOf(network)),
     );
   });
 }

@@ -14,7 +14,7 @@ import {
   reserveNetworkInterface,
 } from "../interface/reserve-interface.ts";
 import { applyNetwork } from "./apply.ts";
-import { cidrAllocation, networks } from "./collection.ts";
+import { cidrAllocation, networks, occupiedCidrs } from "./collection.ts";
 import { deleteNetwork } from "./delete.ts";
 import { pageToWire, toWire } from "./network-record.ts";
 import { restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
@@ -24,7 +24,7 @@ export const network = defineResource({
   service: NetworkService,
   schema: NetworkSchema,
   collection: networks,
-  records: [interfaces, addresses, hardwareAddresses, taps],
+  records: [interfaces, addresses, hardwareAddresses, taps, occupiedCidrs],
   traces: [interfaceAllocations, cidrAllocation],
   givesRoom: ["deleteNetwork", "releaseNetworkInterface"],
   steps: {

@@ -1,0 +1,130 @@
+import { put, putNew, remove, unchanged } from "../../../datastore/collection.ts";
+import { type Datastore, merge, type Writes } from "../../../datastore/datastore.ts";
+import { Records, type Stored } from "../../../datastore/records.ts";
+import { type Cidr, type Family, formatCidr, overlaps, parseCidr } from "../../../util/cidr.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { DEFAULT_SCOPE } from "../../../util/ref.ts";
+import { cidrAllocation, networks, type OccupiedCidr, occupiedCidrs } from "./collection.ts";
+import { cidrsOf, type NetworkCidrs } from "./network-record.ts";
+
+const FAMILIES = [4, 6] as const;
+const HEX_DIGITS = { 4: 8, 6: 32 } as const;
+
+/** Sorted as the CIDRs are; no two can begin with the same address. */
+export function partsOf(cidr: Cidr): readonly string[] {
+  return [...listOf(cidr.family), cidr.base.toString(16).padStart(HEX_DIGITS[cidr.family], "0")];
+}
+
+function listOf(family: Family): readonly string[] {
+  return [DEFAULT_SCOPE, String(family)];
+}
+
+function cidrOf({ cidr }: OccupiedCidr, family: Family): Cidr {
+  return parseCidr(cidr, family)!;
+}
+
+/**
+ * The writes by which a network has these CIDRs, and no others. Each is put behind its neighbour on the
+ * condition that nothing has been put there since: who does so writes the neighbour as well. So two networks
+ * contend only for the same gap, and can never overlap. See docs/adr/0006.
+ *
+ * @throws N0Error `invalid_argument` for one that overlaps another network's.
+ */
+export async function occupy(
+  { records }: { readonly records: Pick<Records, "find" | "list"> },
+  network: string,
+  cidrs: NetworkCidrs,
+): Promise<Writes> {
+  const writes: Writes[] = [];
+  for (const family of FAMILIES) {
+    // Before the list: what comes between the two breaks the condition.
+    const start = await records.find(cidrAllocation, ...listOf(family));
+    const all = await records.list(occupiedCidrs, listOf(family));
+    const own = all.filter(({ value }) => value.network === network);
+    const others = all.filter(({ value }) => value.network !== network);
+    const wanted = cidrs[`ipv${family}`];
+    const text = wanted === undefined ? undefined : formatCidr(wanted);
+    if (own.length === 1 && own[0]!.value.cidr === text) continue;
+    if (wanted !== undefined) throwIfOverlapping(others, wanted);
+    writes.push(...replace(own, wanted));
+    if (wanted === undefined) continue;
+    writes.push(behindNeighbour(others, wanted, start?.revision ?? 0));
+    writes.push(putOccupied(own, wanted, network));
+  }
+  return merge(...writes);
+}
+
+/** What the network had is free then. That it is unchanged: nothing has been put behind it. */
+function replace(own: readonly Stored<OccupiedCidr>[], wanted: Cidr | undefined): Writes[] {
+  const kept = wanted === undefined ? undefined : occupiedCidrs.key(...partsOf(wanted));
+  return own.map(({ key, revision }) => ({
+    deletes: key === kept ? [] : [key],
+    conditions: [{ key, revision }],
+  }));
+}
+
+function putOccupied(own: readonly Stored<OccupiedCidr>[], wanted: Cidr, network: string): Writes {
+  const parts = partsOf(wanted);
+  const isOwn = own.some(({ key }) => key === occupiedCidrs.key(...parts));
+  const value = { network, cidr: formatCidr(wanted) };
+  return isOwn ? put(occupiedCidrs, parts, value) : putNew(occupiedCidrs, parts, value);
+}
+
+/** @param startRevision that of what stands before the first of all. */
+function behindNeighbour(
+  others: readonly Stored<OccupiedCidr>[],
+  { base, family }: Cidr,
+  startRevision: number,
+): Writes {
+  const neighbour = others.findLast(({ value }) => cidrOf(value, family).base <= base);
+  if (neighbour === undefined) {
+    const parts = listOf(family);
+    return merge(put(cidrAllocation, parts, {}), unchanged(cidrAllocation, parts, startRevision));
+  }
+  const { key, revision, value } = neighbour;
+  return {
+    puts: [{ key, value: occupiedCidrs.encode(value) }],
+    conditions: [{ key, revision }],
+  };
+}
+
+function throwIfOverlapping(others: readonly Stored<OccupiedCidr>[], wanted: Cidr): void {
+  const { family } = wanted;
+  const other = others.find(({ value }) => overlaps(cidrOf(value, family), wanted));
+  if (other === undefined) return;
+  const { cidr, network } = other.value;
+  throw new N0Error(
+    "invalid_argument",
+    `ipv${family}_cidr: ${formatCidr(wanted)} overlaps ${cidr} of network "${network}"`,
+    { field: `ipv${family}_cidr`, resource: `network/${network}` },
+  );
+}
+
+/** Part of the batch that removes the network. */
+export function vacate(cidrs: NetworkCidrs): Writes {
+  return merge(
+    ...Object.values(cidrs).map((cidr: Cidr) => remove(occupiedCidrs, ...partsOf(cidr))),
+  );
+}
+
+/** What a version before wrote in place of all of these records. */
+const FORMER = ["all"];
+
+/** Makes the records for the networks of a version before, which had none. Once, as one batch. */
+export async function deriveOccupied(datastore: Datastore): Promise<void> {
+  const records = new Records(datastore);
+  const former = await records.find(cidrAllocation, ...FORMER);
+  if (former === undefined) return;
+  const present = (await records.list(networks)).flatMap(({ value }) =>
+    Object.values(cidrsOf(value)).map((cidr: Cidr) =>
+      put(occupiedCidrs, partsOf(cidr), { network: value.name, cidr: formatCidr(cidr) }),
+    ),
+  );
+  await datastore.batch(
+    merge(
+      ...present,
+      remove(cidrAllocation, ...FORMER),
+      unchanged(cidrAllocation, FORMER, former.revision),
+    ),
+  );
+}
