@@ -1,7 +1,6 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Datastore } from "../datastore/datastore.ts";
 import { datastoreJournal } from "../datastore/datastore-journal.ts";
-import { pruneHistory } from "../datastore/history.ts";
 import { LockTable } from "../datastore/lock-table.ts";
 import { Records } from "../datastore/records.ts";
 import { DatastoreSessions } from "../datastore/sessions.ts";
@@ -11,16 +10,14 @@ import { TransactionEngine } from "../transaction/engine.ts";
 import { type Faults, noFaults } from "../transaction/faults.ts";
 import { transactionId } from "../transaction/transaction-id.ts";
 import type { Clock } from "../util/clock.ts";
-import { pause } from "../util/clock.ts";
 import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
-import { pruneConsoleTokens } from "./console/tokens.ts";
 import { Agents, type AgentsOptions } from "./core/agents.ts";
 import type { ConsoleLinks } from "./core/console-links.ts";
 import { KeyedRequests } from "./core/idempotency/keyed-requests.ts";
 import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
-import { pruneKeptRequests } from "./core/idempotency/prune.ts";
+import { keepOlderRequests } from "./core/idempotency/older-requests.ts";
 import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
 import { keepSession, recover } from "./core/saga/keep-session.ts";
@@ -33,12 +30,12 @@ import { Inventory } from "./pool/inventory/inventory.ts";
 import { ProgressBoard } from "./provisioning/block-storage/progress.ts";
 import type { Api } from "./provisioning/context.ts";
 import { ObservedStates } from "./provisioning/virtual-machine/observed-states.ts";
+import { keepPruning } from "./pruning.ts";
 import { resources } from "./resources.ts";
 
 const HISTORY_RETENTION_MS = 7 * 24 * 3600 * 1000;
 const GIVE_UP_AFTER_MS = 30_000;
 const IDEMPOTENCY_RETENTION_MS = 24 * 3600 * 1000;
-const PRUNE_EVERY_MS = 600 * 1000;
 
 export interface ApiOptions extends AgentsOptions {
   /** Closed with the API. */
@@ -81,15 +78,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const stopAll = () => stop.abort();
   await migrateToScopes(datastore);
   await deriveOccupied(datastore);
-  const { sharedLocks } = options;
-  const sessions = await DatastoreSessions.start({
-    datastore,
-    clock,
-    id: transactionId(clock.nowMs(), random.uuid()),
-    isAlone: sharedLocks === undefined,
-  });
-  const lockTable = sharedLocks ?? new LockTable(Math.ceil(options.openTransactionsMax / 2));
-  const locks = lockTable.of(sessions.id);
+  const { sessions, locks } = await startSession(options);
   const inventory = await Inventory.open(datastore, clock);
   const addressBook = await AddressBook.open(datastore, random);
   const agents = new Agents(inventory, options);
@@ -131,23 +120,15 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     shutdown: stop.signal,
   };
 
+  await keepOlderRequests(datastore);
   const recovered = await recover(api);
-  const keeping = sharedLocks === undefined ? undefined : keepSession(api, sessions, stopAll);
+  const keeping = options.sharedLocks && keepSession(api, sessions, stopAll);
   observed.start();
   const { idempotencyRetentionMs: retentionMs = IDEMPOTENCY_RETENTION_MS } = options;
   const { historyRetentionMs = HISTORY_RETENTION_MS } = options;
-  const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs });
-  const pruning = Promise.all([
-    keepPruning(clock, stop.signal, log, "the history", () =>
-      pruneHistory(datastore, clock.nowMs() - historyRetentionMs),
-    ),
-    keepPruning(clock, stop.signal, log, "the idempotency keys", () =>
-      pruneKeptRequests(datastore, clock.nowMs() - retentionMs),
-    ),
-    keepPruning(clock, stop.signal, log, "the console tokens", () =>
-      pruneConsoleTokens(datastore, clock.nowMs()),
-    ),
-  ]);
+  const retention = { historyRetentionMs, idempotencyRetentionMs: retentionMs };
+  const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs, shutdown: stop.signal });
+  const pruning = keepPruning({ datastore, clock, log, ...retention }, stop.signal);
 
   return {
     api,
@@ -175,20 +156,10 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   };
 }
 
-/** Until the signal aborts, forgets what need not be kept any more. */
-async function keepPruning(
-  clock: Clock,
-  signal: AbortSignal,
-  log: Log,
-  what: string,
-  prune: () => Promise<unknown>,
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await prune();
-    } catch (error) {
-      log.warn(`${what} could not be pruned`, { error });
-    }
-    await pause(clock, PRUNE_EVERY_MS, signal);
-  }
+async function startSession({ datastore, clock, random, sharedLocks, ...options }: ApiOptions) {
+  const id = transactionId(clock.nowMs(), random.uuid());
+  const isAlone = sharedLocks === undefined;
+  const sessions = await DatastoreSessions.start({ datastore, clock, id, isAlone });
+  const table = sharedLocks ?? new LockTable(Math.ceil(options.openTransactionsMax / 2));
+  return { sessions, locks: table.of(id) };
 }

@@ -1,4 +1,9 @@
-import type { Journal, StepRow, TransactionHeader } from "../transaction/journal.ts";
+import {
+  isAtRest,
+  type Journal,
+  type StepRow,
+  type TransactionHeader,
+} from "../transaction/journal.ts";
 import type { Json } from "../util/json.ts";
 import { jsonCollection, put, putNew, remove, unchanged } from "./collection.ts";
 import { ConflictError, type Datastore, merge, type Writes } from "./datastore.ts";
@@ -29,13 +34,14 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
     put<Row<StepRow>>(stepCollection, [id, row.seq.toString().padStart(6, "0")], { ...row });
   const header = (row: TransactionHeader) =>
     put<Row<TransactionHeader>>(transactionCollection, [row.id], { ...row });
-  const openMark = ({ id, state }: TransactionHeader) =>
-    state === "done" || state === "unwound" ? remove(openCollection, id) : {};
+  const openMark = (row: TransactionHeader) =>
+    isAtRest(row) ? remove(openCollection, row.id) : {};
 
   return {
-    begin: (row) =>
+    begin: (row, writes = {}) =>
       datastore.batch(
         merge(
+          writes,
           putNew<Row<TransactionHeader>>(transactionCollection, [row.id], { ...row }),
           put(openCollection, [row.id], {}),
         ),

@@ -1,4 +1,4 @@
-import type { TransactionHeader } from "../transaction/journal.ts";
+import { isAtRest, type TransactionHeader } from "../transaction/journal.ts";
 import { defined } from "../util/defined.ts";
 import type { Datastore } from "./datastore.ts";
 import { stepCollection, transactionCollection } from "./datastore-journal.ts";
@@ -34,6 +34,6 @@ export async function pruneHistory(datastore: Datastore, beforeMs: number): Prom
   }
 }
 
-function isForgotten({ state, finishedAtMs = 0 }: TransactionHeader, beforeMs: number): boolean {
-  return (state === "done" || state === "unwound") && finishedAtMs < beforeMs;
+function isForgotten(header: TransactionHeader, beforeMs: number): boolean {
+  return isAtRest(header) && (header.finishedAtMs ?? 0) < beforeMs;
 }

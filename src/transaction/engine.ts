@@ -34,7 +34,7 @@ export interface EnterOptions {
   readonly asker?: Asker;
   /** Until when its client waits. */
   readonly deadlineAtMs?: number;
-  /** Names the request; of one name there is one transaction at a time. */
+  /** Names the request that it carries out. */
   readonly requestKey?: string;
 }
 
@@ -47,6 +47,8 @@ export interface RunOptions<C, W> extends EnterOptions {
   readonly onRest: OnRest;
   /** The caller holds a place from `admit`, or it runs within another transaction that has one. */
   readonly isAdmitted?: boolean;
+  /** Written with its opening. Where a condition of theirs does not hold, nothing is begun. */
+  readonly openingWrites?: W;
   readonly unwoundWrites?: UnwoundWrites<W>;
 }
 
@@ -95,19 +97,6 @@ export class TransactionEngine<C, W> {
    */
   admit(): Disposable {
     return this.#admission.admit();
-  }
-
-  /**
-   * Resolves when the transaction is at rest, needs an operator or is left to the next process; undefined
-   * where this process does not bring it to rest.
-   */
-  restOf(transactionId: string): Promise<unknown> | undefined {
-    return this.#open.endOf(transactionId);
-  }
-
-  /** The id of the transaction for this request that is not at rest, of this process or an earlier one. */
-  openFor(requestKey: string): string | undefined {
-    return this.#open.idFor(requestKey);
   }
 
   /**
@@ -220,16 +209,14 @@ export class TransactionEngine<C, W> {
 
   async #begin(options: RunOptions<C, W>, live: LiveTransaction): Promise<Transaction<C, W>> {
     const { journal, faults, clock, shutdown } = this.#options;
-    const { context, onRest } = options;
+    const { context, onRest, openingWrites } = options;
     try {
       await faults({ point: "before_begin", kind: live.header.kind, step: "", seq: -1 });
-      this.#open.keepRequest(live.header);
-      const generation = await journal.begin(live.header);
+      const generation = await journal.begin(live.header, openingWrites);
       live.isJournaled = true;
       return new Transaction({ live, context, generation, journal, faults, clock, shutdown });
     } catch (reason) {
       this.live.remove(live);
-      this.#open.forgetRequest(live.header);
       if (!(reason instanceof SimulatedCrash)) await onRest();
       throw reason;
     }

@@ -19,7 +19,6 @@ export class InHand<C, W> {
 
   /** Takes one in hand that is in the journal. */
   adopt(header: TransactionHeader): LiveTransaction {
-    this.open.keepRequest(header);
     const live = this.live.add(header);
     live.isJournaled = true;
     return live;
@@ -40,7 +39,6 @@ export class InHand<C, W> {
     try {
       if (header.state === "done") onChange(header);
       const state = header.state === "done" ? header.state : (await move())?.state;
-      if (state !== "needs_operator") this.open.forgetRequest(header);
       await onRest();
       return state;
     } catch (reason) {

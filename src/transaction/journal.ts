@@ -63,6 +63,11 @@ export interface TransactionHeader {
   readonly nodes?: readonly string[];
 }
 
+/** Nothing of it is left to be done or undone. */
+export function isAtRest({ state }: Pick<TransactionHeader, "state">): boolean {
+  return state === "done" || state === "unwound";
+}
+
 /** How doing something went that may take several tries. */
 export type Tried = {
   /** When it was tried first. */
@@ -110,10 +115,10 @@ export interface Besides<W> {
  * Durable memory of what was begun. Each call is durable when it resolves, and answers a number that is
  * larger than any it answered before: the generation of what follows.
  *
- * `W` is what a commit writes besides, in the same batch; a step and the end of an unwind may as well.
+ * `W` is what a commit writes besides, in the same batch; a begin, a step and the end of an unwind may as well.
  */
 export interface Journal<W> {
-  begin(header: TransactionHeader): Promise<number>;
+  begin(header: TransactionHeader, writes?: W): Promise<number>;
   stepStarted(id: string, row: StepRow, writes?: W): Promise<number>;
   stepUndone(id: string, row: StepRow): Promise<number>;
   /** The pivot: the final records, `committed` and what is still to be finished stand together or not at all. */

@@ -1,6 +1,6 @@
 import { type DescMethodUnary, type Message, toBinary } from "@bufbuild/protobuf";
 import { putOf } from "../../../datastore/collection.ts";
-import type { Writes } from "../../../datastore/datastore.ts";
+import { merge, type Writes } from "../../../datastore/datastore.ts";
 import { passes } from "../../../transaction/persist.ts";
 import { onAbort } from "../../../util/race.ts";
 import { type KeptRequest, keptError, keptRequests } from "./kept-request.ts";
@@ -24,6 +24,7 @@ export class Attempt {
   readonly #startedAtMs: number;
   readonly #giveUp = new AbortController();
   #transactionId: string | undefined;
+  #replaces = 0;
   #clients = 0;
 
   constructor({ method, requestKey, fingerprint, startedAtMs }: AttemptOptions) {
@@ -36,6 +37,17 @@ export class Attempt {
   /** Undefined before it has begun a transaction. */
   get transactionId(): string | undefined {
     return this.#transactionId;
+  }
+
+  /** The revision of the record that this one takes the place of; 0 for none. */
+  get replaces(): number {
+    return this.#replaces;
+  }
+
+  /** Says what a transaction that is begun from now on takes the place of. */
+  replace(revision: number): void {
+    this.#replaces = revision;
+    this.#transactionId = undefined;
   }
 
   begin(transactionId: string): void {
@@ -58,6 +70,12 @@ export class Attempt {
     return onAbort(client, leave);
   }
 
+  /** With the opening of its transaction: of all who try at the same time, in any process, one begins. */
+  opening(): Writes {
+    const condition = { key: this.requestKey, revision: this.#replaces };
+    return merge(this.#put({}), { conditions: [condition] });
+  }
+
   /** With the commit. */
   answered(answer: Message, encoded?: Uint8Array): Writes {
     const { output, name } = this.method;
@@ -69,8 +87,8 @@ export class Attempt {
   }
 
   /** With the end of an unwind. What waiting may cure is not kept, so that the next try is a new one. */
-  readonly unwoundWrites = (reason: unknown): Writes | undefined => {
-    if (passes(reason) || this.signal.aborted) return undefined;
+  readonly unwoundWrites = (reason: unknown): Writes => {
+    if (passes(reason) || this.signal.aborted) return { deletes: [this.requestKey] };
     return this.#put({ error: keptError(reason) });
   };
 

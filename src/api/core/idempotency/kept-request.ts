@@ -11,8 +11,8 @@ type KeptError = {
 };
 
 /**
- * What came of a request under its key. While its transaction is open there is none yet: then the
- * transaction names the key.
+ * A request under its key, from the opening of its transaction on, and what came of it. Where nothing came
+ * of it and the transaction is undone, it may be begun again.
  */
 export type KeptRequest = {
   readonly transactionId: string;

@@ -1,11 +1,16 @@
+import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { refused } from "../../../../test/refused.ts";
 import { GiB, prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { hurried, newWorld, type World, withHeaders } from "../../../../test/world.ts";
+import { CreateUserRequestSchema, UserService } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { SimulatedCrash } from "../../../transaction/faults.ts";
 import { systemClock } from "../../../util/clock.ts";
+import { kindOf, N0Error } from "../../../util/errors.ts";
 import { until } from "../../../util/until.ts";
+import { createUser } from "../../iam/user/write.ts";
 import { keptRequests } from "./kept-request.ts";
+import { KeyedRequests } from "./keyed-requests.ts";
 
 const under = (world: World, key: string) => withHeaders(world, { "idempotency-key": key });
 const disk = (name: string) => ({ name, requestBytes: GiB, limitBytes: GiB });
@@ -210,6 +215,71 @@ test("a key is forgotten when its time is over", async () => {
   nowMs += 1;
   expect((await create("other")).name).toBe("other");
   expect(await world.opened.api.datastore.list(keptRequests.prefix)).toHaveLength(1);
+});
+
+/** One that has nothing in memory of what the others do. */
+function newProcess({ opened: { api } }: World) {
+  const { datastore, engine, clock, shutdown } = api;
+  const requests = new KeyedRequests({ datastore, engine, clock, retentionMs: 60_000, shutdown });
+  const method = UserService.method.createUser;
+  const ask = async (name: string): Promise<unknown> => {
+    const call = {
+      signal: new AbortController().signal,
+      responseHeader: new Headers(),
+      requestHeader: new Headers({ "idempotency-key": "1" }),
+    };
+    const request = create(CreateUserRequestSchema, { name });
+    try {
+      return await requests.run(method, request, call, (own) => createUser(api, own, request));
+    } catch (reason) {
+      // What its client does who is told to try again.
+      if (kindOf(reason) !== "aborted") throw reason;
+      return await ask(name);
+    }
+  };
+  return { ask };
+}
+
+test("of processes that get the same request at once one does it, and all answer the same", async () => {
+  await using world = await newWorld({ inMemory: true });
+  let begun = 0;
+  world.faults = ({ point }) => {
+    if (point === "after_begin") begun += 1;
+  };
+  const processes = Array.from({ length: 4 }, () => newProcess(world));
+  const answers = await Promise.all(processes.map(({ ask }) => ask("me")));
+  expect(answers[0]).toMatchObject({ name: "me" });
+  expect(answers).toEqual(Array.from({ length: 4 }, () => answers[0]));
+  expect(begun).toBe(1);
+  await expect(newProcess(world).ask("other")).rejects.toThrow("was used for another request");
+});
+
+test("a process waits for what another has under way, and begins it anew where that was undone", async () => {
+  await using world = await newWorld({ inMemory: true });
+  for (const point of ["before_commit", "before_unwind"]) {
+    const hold = holdAt(world, point, "CreateUser");
+    const { faults } = world;
+    world.faults = async (place) => {
+      await faults(place);
+      // What may pass.
+      if (place.point === "before_commit" && point === "before_unwind" && hold.count === 0) {
+        throw new N0Error("unavailable", "away");
+      }
+    };
+    const first = newProcess(world).ask("me");
+    const ended = first.catch((reason: unknown) => kindOf(reason));
+    await until(() => hold.count === 1);
+    const second = newProcess(world).ask("me");
+    await new Promise(setImmediate);
+    hold.release();
+    expect(await second).toMatchObject({ name: "me" });
+    expect(await ended).toEqual(point === "before_commit" ? await second : "unavailable");
+    world.faults = () => {};
+    await world.users.deleteUser({ name: "me" });
+    await world.opened.api.datastore.batch({
+      deletes: [keptRequests.key("UserService.CreateUser", "1")],
+    });
+  }
 });
 
 test("no key, no record", async () => {

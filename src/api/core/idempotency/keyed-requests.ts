@@ -3,7 +3,7 @@ import type { Datastore } from "../../../datastore/datastore.ts";
 import { transactionCollection } from "../../../datastore/datastore-journal.ts";
 import { TRANSACTION_HEADER } from "../../../rpc/errors.ts";
 import type { TransactionEngine } from "../../../transaction/engine.ts";
-import type { TransactionHeader } from "../../../transaction/journal.ts";
+import { isAtRest, type TransactionHeader } from "../../../transaction/journal.ts";
 import { hindranceText } from "../../../transaction/outcome.ts";
 import type { Clock } from "../../../util/clock.ts";
 import { N0Error } from "../../../util/errors.ts";
@@ -16,10 +16,12 @@ import { requestKeyOf, usedForAnother } from "./request-key.ts";
 
 export interface KeyedRequestsOptions {
   readonly datastore: Datastore;
-  readonly engine: Pick<TransactionEngine<never, never>, "openFor" | "restOf">;
+  readonly engine: Pick<TransactionEngine<never, never>, "live">;
   readonly clock: Clock;
   /** How long a key is known after its first use. */
   readonly retentionMs: number;
+  /** Aborts with the process. */
+  readonly shutdown: AbortSignal;
 }
 
 interface Running {
@@ -30,7 +32,7 @@ interface Running {
 /** Runs requests that bear an idempotency key: each is done once, however often it is sent. */
 export class KeyedRequests {
   readonly #options: KeyedRequestsOptions;
-  /** Those of this process that have not ended, by the keys of their records. */
+  /** Those of this process that have not ended, by the keys of their records: their clients share one run. */
   readonly #running = new Map<string, Running>();
 
   constructor(options: KeyedRequestsOptions) {
@@ -72,55 +74,97 @@ export class KeyedRequests {
     handle: (call: Call) => Promise<unknown>,
   ): Promise<unknown> {
     using _ = attempt.join(call.signal);
-    const perform = async () => {
-      const kept = await this.#find(attempt);
-      if (kept !== undefined) return replayed(attempt.method, kept, call);
-      return await handle({ ...call, signal: attempt.signal, attempt });
-    };
     const { requestKey } = attempt;
-    const end = perform().finally(() => this.#running.delete(requestKey));
+    const end = this.#perform(attempt, call, handle).finally(() =>
+      this.#running.delete(requestKey),
+    );
     this.#running.set(requestKey, { attempt, end });
     return await end;
+  }
+
+  async #perform(
+    attempt: Attempt,
+    call: Call,
+    handle: (call: Call) => Promise<unknown>,
+  ): Promise<unknown> {
+    for (;;) {
+      const kept = await this.#find(attempt);
+      if (kept !== undefined) return replayed(attempt.method, kept, call);
+      try {
+        return await handle({ ...call, signal: attempt.signal, attempt });
+      } catch (reason) {
+        if (!(await this.#isOvertaken(attempt))) throw reason;
+      }
+    }
   }
 
   /** What was answered before, if anything. @throws what an earlier attempt failed with. */
   async #find(attempt: Attempt): Promise<KeptRequest | undefined> {
     const { datastore, clock, retentionMs } = this.#options;
-    await this.#waitForRest(attempt);
-    const entry = await datastore.get(attempt.requestKey);
-    if (entry === undefined) return undefined;
-    const kept = keptRequests.decode(entry.value);
-    if (clock.nowMs() - kept.startedAtMs >= retentionMs) return undefined;
-    if (kept.fingerprint !== attempt.fingerprint) throw usedForAnother(attempt.requestKey);
-    if (kept.error !== undefined) throw errorOf(kept, kept.error);
-    return kept;
-  }
-
-  /** One may be under way that was taken over, or left behind by a client that did not wait for its end. */
-  async #waitForRest({ requestKey, signal }: Attempt): Promise<void> {
-    const { engine } = this.#options;
-    let header: TransactionHeader | undefined;
     for (;;) {
-      const open = engine.openFor(requestKey);
-      if (open === undefined) return;
-      const rest = engine.restOf(open);
-      header = await this.#headerOf(open, header);
-      if (rest !== undefined) await within(signal, rest);
-      else if (engine.openFor(requestKey) === open) throw unfinished(header);
+      const entry = await datastore.get(attempt.requestKey);
+      attempt.replace(entry?.revision ?? 0);
+      if (entry === undefined) return undefined;
+      const kept = keptRequests.decode(entry.value);
+      const isExpired = clock.nowMs() - kept.startedAtMs >= retentionMs;
+      if (!isExpired && !isOf(kept, attempt)) throw usedForAnother(attempt.requestKey);
+      await this.#untilRest(kept, attempt.signal);
+      // It may have come to something in the meantime.
+      const now = await datastore.get(attempt.requestKey);
+      if (now?.revision !== entry.revision) continue;
+      if (isExpired || !isDecided(kept)) return undefined;
+      if (kept.error !== undefined) throw errorOf(kept, kept.error);
+      return kept;
     }
   }
 
-  /** `known` is how it was before: when the API ends, it cannot be read any more. */
-  async #headerOf(id: string, known: TransactionHeader | undefined): Promise<TransactionHeader> {
-    try {
-      const entry = await this.#options.datastore.get(transactionCollection.key(id));
-      if (entry === undefined) throw new Error(`transaction ${id} is open and has no record`);
-      return transactionCollection.decode(entry.value);
-    } catch (reason) {
-      if (known === undefined) throw reason;
-      return known;
+  /**
+   * Waits until the transaction rests, whichever process has it in hand.
+   *
+   * @throws N0Error where it needs an operator, or this process ends before.
+   */
+  async #untilRest({ transactionId }: KeptRequest, signal: AbortSignal): Promise<void> {
+    const { datastore, engine, shutdown } = this.#options;
+    const key = transactionCollection.key(transactionId);
+    for (;;) {
+      const { entries, revision } = await datastore.snapshot(key);
+      const entry = entries.find((found) => found.key === key);
+      const header = entry === undefined ? undefined : transactionCollection.decode(entry.value);
+      const live = engine.live.find(transactionId);
+      if (header === undefined || isAtRest(header)) {
+        // Its keys are released just after.
+        const isGone = () => engine.live.find(transactionId) !== live;
+        if (live !== undefined) await engine.live.until(live, isGone, signal);
+        return;
+      }
+      const isLeft = header.state === "needs_operator" && live === undefined;
+      if (isLeft || shutdown.aborted) throw unfinished(header);
+      const changed = Promise.withResolvers<void>();
+      const stop = datastore.watch(key, revision, () => changed.resolve());
+      using _ = onAbort(shutdown, () => changed.resolve());
+      try {
+        await within(signal, changed.promise);
+      } finally {
+        stop();
+      }
     }
   }
+
+  /** Whether another run of the same request has begun, and this one therefore has not. */
+  async #isOvertaken(attempt: Attempt): Promise<boolean> {
+    const entry = await this.#options.datastore.get(attempt.requestKey);
+    if (entry === undefined || entry.revision === attempt.replaces) return false;
+    return keptRequests.decode(entry.value).transactionId !== attempt.transactionId;
+  }
+}
+
+/** A record that was made from the journal of an older version does not say what was asked. */
+function isOf({ fingerprint }: KeptRequest, attempt: Attempt): boolean {
+  return fingerprint === "" || fingerprint === attempt.fingerprint;
+}
+
+function isDecided({ answer, error }: KeptRequest): boolean {
+  return answer !== undefined || error !== undefined;
 }
 
 /** What the other one's run comes to. "given up" where its clients had gone: then it may be begun anew. */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { put } from "../../../datastore/collection.ts";
+import { openCollection } from "../../../datastore/datastore-journal.ts";
 import { memoryDatastore } from "../../../datastore/memory/memory-datastore.ts";
 import { keptRequests } from "./kept-request.ts";
 import { pruneKeptRequests } from "./prune.ts";
@@ -61,4 +62,11 @@ test("what is used again while it is looked at stays", async () => {
   };
   expect(await pruneKeptRequests(racing, HOUR_MS)).toBe(0);
   expect(await hoursLeft()).toEqual([9]);
+});
+
+test("what is still open stays, however old", async () => {
+  const { datastore, hoursLeft } = await kept(3, 10);
+  await datastore.batch(put(openCollection, ["t1"], {}));
+  expect(await pruneKeptRequests(datastore, 3 * HOUR_MS)).toBe(2);
+  expect(await hoursLeft()).toEqual([1]);
 });

@@ -1,6 +1,7 @@
 import { ConflictError, type Datastore, type Entry } from "../../../datastore/datastore.ts";
 import { defined } from "../../../util/defined.ts";
 import { keptRequests } from "./kept-request.ts";
+import { openCollection } from "../../../datastore/datastore-journal.ts";
 
 /** What all of them may take; of more, the oldest go before their time. */
 const KEPT_BYTES_MAX = 256 << 20;
@@ -9,7 +10,7 @@ const AGE_MS = 60_000;
 
 /**
  * Forgets what was asked under keys before `beforeMs`, and more where that is not enough to keep the rest
- * within `bytesMax`. A key that is forgotten while its request still runs is kept anew when that is done.
+ * within `bytesMax`. What is still open stays, since nothing else keeps it from being begun again.
  *
  * @returns how many it forgot.
  */
@@ -29,10 +30,23 @@ export async function pruneKeptRequests(
   const oldestMs = Math.max(beforeMs, oldestToKeepMs(bytesByMinute, bytesMax));
   let forgotten = 0;
   for await (const page of pages(datastore)) {
-    const old = page.filter(({ startedAtMs }) => startedAtMs < oldestMs);
+    const old = await atRest(
+      datastore,
+      page.filter(({ startedAtMs }) => startedAtMs < oldestMs),
+    );
     if (await forget(datastore, old)) forgotten += old.length;
   }
   return forgotten;
+}
+
+async function atRest<T extends { readonly transactionId: string }>(
+  datastore: Datastore,
+  kept: readonly T[],
+): Promise<readonly T[]> {
+  const open = await Promise.all(
+    kept.map(({ transactionId }) => datastore.get(openCollection.key(transactionId))),
+  );
+  return kept.filter((_, i) => open[i] === undefined);
 }
 
 /** @returns false where one of them is being used again: they are looked at anew the next time. */
@@ -72,6 +86,6 @@ async function* pages(datastore: Datastore) {
 }
 
 function read({ key, value, revision }: Entry) {
-  const { startedAtMs } = keptRequests.decode(value);
-  return { key, revision, startedAtMs, bytes: key.length + value.length };
+  const { startedAtMs, transactionId } = keptRequests.decode(value);
+  return { key, revision, startedAtMs, transactionId, bytes: key.length + value.length };
 }

@@ -96,7 +96,9 @@ async function run<A extends Api, T>(
     cancel: call.signal,
     onRest: () => held.release(),
     isAdmitted: true,
-    ...(attempt === undefined ? {} : { unwoundWrites: attempt.unwoundWrites }),
+    ...(attempt === undefined
+      ? {}
+      : { openingWrites: attempt.opening(), unwoundWrites: attempt.unwoundWrites }),
     live,
   };
   // The context of `tx` has this `api`, with all that `A` adds.

@@ -1,0 +1,33 @@
+import type { Datastore } from "../datastore/datastore.ts";
+import { pruneHistory } from "../datastore/history.ts";
+import type { Clock } from "../util/clock.ts";
+import type { Log } from "../util/log.ts";
+import { pruneConsoleTokens } from "./console/tokens.ts";
+import { pruneKeptRequests } from "./core/idempotency/prune.ts";
+
+const PRUNE_EVERY_MS = 600 * 1000;
+
+interface PruningOptions {
+  readonly datastore: Datastore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly historyRetentionMs: number;
+  readonly idempotencyRetentionMs: number;
+}
+
+/** Until the signal aborts, forgets what need not be kept any more. */
+export async function keepPruning(options: PruningOptions, signal: AbortSignal): Promise<void> {
+  const { datastore, clock, log, historyRetentionMs, idempotencyRetentionMs } = options;
+  const beforeMs = (retentionMs: number) => clock.nowMs() - retentionMs;
+  const parts: readonly (readonly [string, () => Promise<unknown>])[] = [
+    ["the history", () => pruneHistory(datastore, beforeMs(historyRetentionMs))],
+    ["the idempotency keys", () => pruneKeptRequests(datastore, beforeMs(idempotencyRetentionMs))],
+    ["the console tokens", () => pruneConsoleTokens(datastore, beforeMs(0))],
+  ];
+  while (!signal.aborted) {
+    for (const [what, prune] of parts) {
+      await prune().catch((error) => log.warn(`${what} could not be pruned`, { error }));
+    }
+    await pause(clock, PRUNE_EVERY_MS, signal);
+  }
+}
