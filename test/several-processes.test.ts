@@ -3,6 +3,7 @@ import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { openApi } from "../src/api/api.ts";
 import { lateDelivery } from "../src/datastore/late-delivery.ts";
+import { LockTable } from "../src/datastore/lock-table.ts";
 import { memoryDatastore } from "../src/datastore/memory/memory-datastore.ts";
 import { NetworkService } from "../src/gen/n0stack/pool/v0/network_pb.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
@@ -14,6 +15,7 @@ import { newDice, randomOf } from "./sim/dice.ts";
 
 async function newProcesses(count: number) {
   const shared = memoryDatastore();
+  const sharedLocks = new LockTable();
   const stack = new AsyncDisposableStack();
   const processes = [];
   for (let i = 0; i < count; i++) {
@@ -22,6 +24,7 @@ async function newProcesses(count: number) {
     const opened = stack.use(
       await openApi({
         datastore: await lateDelivery(shared, late),
+        sharedLocks,
         agentTransport: () => {
           throw new Error("there is no node");
         },
