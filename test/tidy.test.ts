@@ -150,6 +150,18 @@ test("decisions are numbered without gaps, and each says its status", () => {
   expect(silent).toEqual([]);
 });
 
+test("the index of the decisions has a line for each, with its title", () => {
+  const lines = linesOf("docs/adr/README.md");
+  const missing = readdirSync("docs/adr")
+    .filter((name) => /^\d{4}-/.test(name))
+    .filter((name) => {
+      const [, number = "", title = ""] =
+        /^# (\d+)\. (.*)$/.exec(linesOf(`docs/adr/${name}`)[0] ?? "") ?? [];
+      return !lines.some((line) => line.startsWith(`| ${number} | [${title}](${name}) | `));
+    });
+  expect(missing).toEqual([]);
+});
+
 test("names of files say what is in them", () => {
   const empty = /^(?:utils?|helpers?|types?|common|misc|index|manager|service)\.ts$/;
   const kebab = /^[a-z0-9]+(?:[-.][a-z0-9]+)*\.ts$/;

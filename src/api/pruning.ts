@@ -1,6 +1,6 @@
 import type { Datastore } from "../datastore/datastore.ts";
 import { pruneHistory } from "../datastore/history.ts";
-import type { Clock } from "../util/clock.ts";
+import { type Clock, pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import { pruneConsoleTokens } from "./console/tokens.ts";
 import { pruneKeptRequests } from "./core/idempotency/prune.ts";

@@ -1,7 +1,7 @@
 import { ConflictError, type Datastore, type Entry } from "../../../datastore/datastore.ts";
+import { openCollection } from "../../../datastore/datastore-journal.ts";
 import { defined } from "../../../util/defined.ts";
 import { keptRequests } from "./kept-request.ts";
-import { openCollection } from "../../../datastore/datastore-journal.ts";
 
 /** What all of them may take; of more, the oldest go before their time. */
 const KEPT_BYTES_MAX = 256 << 20;
