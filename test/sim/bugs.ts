@@ -9,11 +9,8 @@ import {
 import { allocations, storages } from "../../src/api/pool/inventory/collection.ts";
 import { Inventory } from "../../src/api/pool/inventory/inventory.ts";
 import { reserveStorage } from "../../src/api/pool/inventory/steps.ts";
-import {
-  blockStorageSteps,
-  settled,
-} from "../../src/api/provisioning/block-storage/block-storage-record.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
+import { blockStorageSteps, settled } from "../../src/api/provisioning/block-storage/record.ts";
 import { put, putNew } from "../../src/datastore/collection.ts";
 import { type Datastore, merge, type Writes } from "../../src/datastore/datastore.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";

@@ -1,7 +1,7 @@
 import { interfaces } from "../../src/api/network/interface/collection.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
-import { settled } from "../../src/api/provisioning/block-storage/block-storage-record.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
+import { settled } from "../../src/api/provisioning/block-storage/record.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { resources } from "../../src/api/resources.ts";
 import type { Collection } from "../../src/datastore/collection.ts";

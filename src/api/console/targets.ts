@@ -1,9 +1,6 @@
 import { getReadable } from "../provisioning/block-storage/read.ts";
 import type { Api } from "../provisioning/context.ts";
-import {
-  getSettled,
-  incarnationOf,
-} from "../provisioning/virtual-machine/virtual-machine-record.ts";
+import { getSettled, incarnationOf } from "../provisioning/virtual-machine/record.ts";
 import type { FindConsole, FindVolume } from "./console-target.ts";
 
 /** Finds virtual machines in the records, and their node's agent. */

@@ -5,8 +5,8 @@ import { hurried, newWorld, type World } from "../../../../test/world.ts";
 import { openCollection } from "../../../datastore/datastore-journal.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { pending } from "../../provisioning/block-storage/block-storage-record.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import { pending } from "../../provisioning/block-storage/record.ts";
 
 /** The disk of a virtual machine that is shut down stays PENDING: its growth can neither stand nor be undone. */
 async function newStuckWorld() {

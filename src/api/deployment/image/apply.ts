@@ -10,11 +10,11 @@ import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/pr
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
-import { settled } from "../../provisioning/block-storage/block-storage-record.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import { settled } from "../../provisioning/block-storage/record.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
-import { getImage } from "./image-record.ts";
+import { getImage } from "./record.ts";
 
 /** Makes an image, or changes the labels and annotations of one. */
 export async function applyImage(api: Api, call: Call, request: ApplyImageRequest): Promise<Image> {

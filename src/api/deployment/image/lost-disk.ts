@@ -4,10 +4,10 @@ import type { HeldObjects } from "../../../datastore/held-objects.ts";
 import type { Image } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { BLOCK_STORAGE_URL } from "../../core/annotations.ts";
-import { changed } from "../../provisioning/block-storage/block-storage-record.ts";
 import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
+import { changed } from "../../provisioning/block-storage/record.ts";
 import type { Api } from "../../provisioning/context.ts";
-import { isRegistered, registrationOf } from "./image-record.ts";
+import { isRegistered, registrationOf } from "./record.ts";
 
 /** A copy of a base on another node. */
 interface Copy {

@@ -7,8 +7,8 @@ import { blockStorages, replicas } from "../../provisioning/block-storage/collec
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
-import { isRegistered, unregistered } from "./image-record.ts";
 import { type Fate, fateOf, writeFate } from "./lost-disk.ts";
+import { isRegistered, unregistered } from "./record.ts";
 
 /**
  * The disks of a lost node go with it, and leave their images. But a base of which another node has a copy

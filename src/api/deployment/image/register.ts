@@ -16,12 +16,12 @@ import {
 import { N0Error } from "../../../util/errors.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { blockStorages } from "../../provisioning/block-storage/collection.ts";
 import {
   getBlockStorage,
   settled,
   throwUnlessIn,
-} from "../../provisioning/block-storage/block-storage-record.ts";
-import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+} from "../../provisioning/block-storage/record.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
 import {
@@ -34,7 +34,7 @@ import {
   throwUnlessRegistered,
   throwUnlessTag,
   unregistered,
-} from "./image-record.ts";
+} from "./record.ts";
 
 /**
  * Registers a disk in an image and protects it; waits for one that is still being made. Tags that

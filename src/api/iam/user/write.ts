@@ -15,7 +15,7 @@ import { findReferrer } from "../../core/resource/referrer.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { users } from "./collection.ts";
-import { changed, getUser, throwIfTooManyKeys } from "./user-record.ts";
+import { changed, getUser, throwIfTooManyKeys } from "./record.ts";
 
 /** @throws N0Error `already_exists`. */
 export async function createUser(

@@ -15,7 +15,7 @@ import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { quote } from "../../../util/quote.ts";
 import type { Api, SagaRecordStep } from "../context.ts";
 import { networks } from "../network/collection.ts";
-import { cidrsOf } from "../network/network-record.ts";
+import { cidrsOf } from "../network/record.ts";
 import {
   addresses,
   hardwareAddresses,

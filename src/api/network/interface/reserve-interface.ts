@@ -11,7 +11,7 @@ import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import type { Api } from "../context.ts";
-import { getNetwork, toWire } from "../network/network-record.ts";
+import { getNetwork, toWire } from "../network/record.ts";
 import { interfaces } from "./collection.ts";
 import {
   chooseInterface,

@@ -17,7 +17,7 @@ import type { Api } from "../context.ts";
 import { guestKeys, hasSameCidrs } from "./cidr-change.ts";
 import { networks } from "./collection.ts";
 import { commitCidrs } from "./commit-cidrs.ts";
-import { type NetworkCidrs, toWire } from "./network-record.ts";
+import { type NetworkCidrs, toWire } from "./record.ts";
 
 /**
  * Makes a network, or changes the labels, annotations and domain of one; its CIDRs too, where all that is

@@ -4,7 +4,7 @@ import { N0Error } from "../../../util/errors.ts";
 import type { Api, Tx } from "../context.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { type Guest, guestOf, guestsOf } from "../interface/guests.ts";
-import { cidrsOf, gatewayAddresses } from "./network-record.ts";
+import { cidrsOf, gatewayAddresses } from "./record.ts";
 
 const FAMILIES = [4, 6] as const;
 

@@ -11,7 +11,7 @@ import { interfaceAllocations, interfaces } from "../interface/collection.ts";
 import { guestOf } from "../interface/guests.ts";
 import { removeInterface } from "../interface/interfaces.ts";
 import { networks } from "./collection.ts";
-import { cidrsOf, getNetwork } from "./network-record.ts";
+import { getNetwork } from "./record.ts";
 import { vacate } from "./occupied.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while interfaces are reserved on it; `aborted`. */

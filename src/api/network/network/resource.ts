@@ -16,8 +16,8 @@ import {
 import { applyNetwork } from "./apply.ts";
 import { cidrAllocation, networks, occupiedCidrs } from "./collection.ts";
 import { deleteNetwork } from "./delete.ts";
-import { pageToWire, toWire } from "./network-record.ts";
 import { restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
+import { pageToWire, toWire } from "./record.ts";
 
 export const network = defineResource({
   word: "network",

@@ -8,7 +8,7 @@ import {
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { isActiveDomain, stateOf } from "../../provisioning/virtual-machine/domain-states.ts";
 import type { Plan } from "../../provisioning/virtual-machine/plan.ts";
-import { ownerOf } from "../../provisioning/virtual-machine/virtual-machine-record.ts";
+import { ownerOf } from "../../provisioning/virtual-machine/record.ts";
 import type { Code } from "./codes.ts";
 import type { Finding } from "./finding.ts";
 import { defineMissing, redefine, removeDomain, takeState, writeSeed } from "./repair-machine.ts";

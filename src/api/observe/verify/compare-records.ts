@@ -11,10 +11,10 @@ import {
 import { images } from "../../deployment/image/collection.ts";
 import { users } from "../../iam/user/collection.ts";
 import { networks } from "../../network/network/collection.ts";
-import { ownerOf as diskOwner } from "../../provisioning/block-storage/block-storage-record.ts";
 import { blockStorages, overlays } from "../../provisioning/block-storage/collection.ts";
+import { ownerOf as diskOwner } from "../../provisioning/block-storage/record.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
-import { ownerOf } from "../../provisioning/virtual-machine/virtual-machine-record.ts";
+import { ownerOf } from "../../provisioning/virtual-machine/record.ts";
 import type { Finding } from "./finding.ts";
 import {
   claimDisk,

@@ -4,8 +4,8 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { parseRefOf } from "../../../util/ref.ts";
-import { ownerOf } from "../../provisioning/block-storage/block-storage-record.ts";
 import { blockStorages, replicas } from "../../provisioning/block-storage/collection.ts";
+import { ownerOf } from "../../provisioning/block-storage/record.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import type { Finding } from "./finding.ts";
 import {

@@ -13,6 +13,8 @@ import { parseRefOf } from "../../../util/ref.ts";
 import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
+import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
+import { reservationOf } from "../../provisioning/block-storage/make.ts";
 import {
   blockStorageSteps,
   changed,
@@ -20,9 +22,7 @@ import {
   ownerOf,
   pending,
   settled,
-} from "../../provisioning/block-storage/block-storage-record.ts";
-import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
-import { reservationOf } from "../../provisioning/block-storage/make.ts";
+} from "../../provisioning/block-storage/record.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
 import { growFile } from "../../provisioning/block-storage/update.ts";
 import {

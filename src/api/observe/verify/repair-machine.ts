@@ -18,12 +18,12 @@ import {
   restoreSeed,
 } from "../../provisioning/virtual-machine/domain-steps.ts";
 import type { Plan } from "../../provisioning/virtual-machine/plan.ts";
-import { removeTapLater } from "../../provisioning/virtual-machine/tap-steps.ts";
 import {
   pending,
   settled,
   virtualMachineSteps,
-} from "../../provisioning/virtual-machine/virtual-machine-record.ts";
+} from "../../provisioning/virtual-machine/record.ts";
+import { removeTapLater } from "../../provisioning/virtual-machine/tap-steps.ts";
 import { commit } from "./commit.ts";
 import type { Repair } from "./finding.ts";
 

@@ -13,7 +13,7 @@ import {
 } from "../../network/interface/collection.ts";
 import { reserveInterface, uniques } from "../../network/interface/interfaces.ts";
 import { networks } from "../../network/network/collection.ts";
-import { getNetwork } from "../../network/network/network-record.ts";
+import { getNetwork } from "../../network/network/record.ts";
 import type { ComputeReservation, StorageReservation } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
 import {
@@ -24,11 +24,11 @@ import {
 } from "../../pool/inventory/steps.ts";
 import { nodes } from "../../pool/node/collection.ts";
 import type { reservationOf } from "../../provisioning/block-storage/make.ts";
+import { ownerOf } from "../../provisioning/virtual-machine/record.ts";
 import {
   computeReservationOf,
   reserveUuid,
 } from "../../provisioning/virtual-machine/reservations.ts";
-import { ownerOf } from "../../provisioning/virtual-machine/virtual-machine-record.ts";
 import { commit } from "./commit.ts";
 import type { Repair } from "./finding.ts";
 

@@ -16,7 +16,7 @@ import type { Call } from "../../core/context.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import type { Api } from "../context.ts";
-import { toWire } from "../node/node-record.ts";
+import { toWire } from "../node/record.ts";
 import { schedule } from "../schedule/schedule.ts";
 import { computeSizes, storageSizes } from "./amounts.ts";
 import {

@@ -15,7 +15,7 @@ import { runSaga } from "../../core/saga/saga.ts";
 import type { Api } from "../context.ts";
 import { throwUnlessAgents } from "./ask-agent.ts";
 import { heartbeats, nodes } from "./collection.ts";
-import { toWire } from "./node-record.ts";
+import { toWire } from "./record.ts";
 
 /**
  * Adds a node, or changes one. Agents call it when they start. A machine that has become smaller than what

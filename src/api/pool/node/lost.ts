@@ -10,7 +10,7 @@ import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import type { Api } from "../context.ts";
 import { nodes } from "./collection.ts";
-import { toWire } from "./node-record.ts";
+import { toWire } from "./record.ts";
 
 /**
  * Declares a node lost, or takes that back. Transactions that waited for it come to rest: what they had made

@@ -18,8 +18,8 @@ import { deleteNode } from "./delete.ts";
 import { deleteLostNode } from "./delete-lost.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { setNodeLost } from "./lost.ts";
-import { toWire } from "./node-record.ts";
 import { onReadinessChange } from "./readiness.ts";
+import { toWire } from "./record.ts";
 
 export const node = defineResource({
   word: "node",

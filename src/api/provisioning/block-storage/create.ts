@@ -11,9 +11,9 @@ import { parseSourceUrl, withoutSecrets } from "../../../util/source-url.ts";
 import { COPY_FROM, FETCH_FROM } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import type { Api } from "../context.ts";
-import { getBlockStorage, throwUnlessIn } from "./block-storage-record.ts";
 import { blockStorages } from "./collection.ts";
 import { makeBlockStorage } from "./make.ts";
+import { getBlockStorage, throwUnlessIn } from "./record.ts";
 import { ensureCopied, ensureEmpty, ensureFetched, ensureReplicated } from "./volume-steps.ts";
 
 /** Makes an empty disk. For its errors see `makeBlockStorage`. */

@@ -2,8 +2,8 @@ import { kindOf } from "../../../util/errors.ts";
 import { nodeRetriable, nodeStep } from "../../core/saga/node-step.ts";
 import type { Api, NodeWork, StepNode } from "../context.ts";
 import { isActiveDomain } from "../virtual-machine/domain-states.ts";
-import { ownerOf as ownerOfMachine } from "../virtual-machine/virtual-machine-record.ts";
-import { ownerOf } from "./block-storage-record.ts";
+import { ownerOf as ownerOfMachine } from "../virtual-machine/record.ts";
+import { ownerOf } from "./record.ts";
 import { type VolumePlace, volumeMessage } from "./volume-steps.ts";
 
 /** A volume that grows: `sizeBytes` is what it is to have, `beforeBytes` what it has. Decimal. */

@@ -7,14 +7,14 @@ import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import type { Api, SagaContext } from "../context.ts";
+import { blockStorages } from "./collection.ts";
 import {
   blockStorageSteps,
   getBlockStorage,
   pending,
   throwIfBase,
   throwUnlessIn,
-} from "./block-storage-record.ts";
-import { blockStorages } from "./collection.ts";
+} from "./record.ts";
 import { removalOf } from "./removal.ts";
 
 /** The last step of a purge, which writes records alone: the name is free. */

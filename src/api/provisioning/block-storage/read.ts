@@ -9,8 +9,8 @@ import {
 import { N0Error } from "../../../util/errors.ts";
 import type { Call } from "../../core/context.ts";
 import type { Api } from "../context.ts";
-import { getBlockStorage, ownerOf, throwUnlessIn } from "./block-storage-record.ts";
 import { openVolume } from "./open-volume.ts";
+import { getBlockStorage, ownerOf, throwUnlessIn } from "./record.ts";
 
 const READABLE = [State.AVAILABLE, State.IN_USE, State.PROTECTED, State.DELETED];
 

@@ -6,8 +6,8 @@ import type { SagaContext, Tx } from "../../core/context.ts";
 import { stepNode } from "../../core/saga/node-step.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
-import { ownerOf } from "./block-storage-record.ts";
 import { overlays, replicas } from "./collection.ts";
+import { ownerOf } from "./record.ts";
 import { removeVolumeLater } from "./volume-steps.ts";
 
 /** A file that is gone, and what is kept about it. */

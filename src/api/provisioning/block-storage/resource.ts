@@ -8,13 +8,13 @@ import {
 import { peerOfCall } from "../../core/asker.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../context.ts";
-import { blockStorageSteps, toWire } from "./block-storage-record.ts";
 import { blockStorages, overlays, replicas } from "./collection.ts";
 import { copyBlockStorage, createBlockStorage, fetchBlockStorage } from "./create.ts";
 import * as grow from "./grow-steps.ts";
 import { recordOverlay } from "./overlay-step.ts";
 import { forgetBlockStorage, purgeBlockStorage } from "./purge.ts";
 import { getReadable, readBlockStorage } from "./read.ts";
+import { blockStorageSteps, toWire } from "./record.ts";
 import { forgetVolume } from "./removal.ts";
 import * as states from "./states.ts";
 import { updateBlockStorage } from "./update.ts";

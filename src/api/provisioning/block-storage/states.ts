@@ -9,14 +9,8 @@ import type { Call } from "../../core/context.ts";
 import { findReferrer } from "../../core/resource/referrer.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import type { Api } from "../context.ts";
-import {
-  getBlockStorage,
-  ownerOf,
-  settled,
-  throwIfBase,
-  throwUnlessIn,
-} from "./block-storage-record.ts";
 import { blockStorages } from "./collection.ts";
+import { getBlockStorage, ownerOf, settled, throwIfBase, throwUnlessIn } from "./record.ts";
 
 interface Transition {
   readonly method: Method<typeof BlockStorageSchema>;

@@ -22,6 +22,9 @@ import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
 import { schedule } from "../../pool/schedule/schedule.ts";
 import type { Api, Tx } from "../context.ts";
 import { virtualMachines } from "../virtual-machine/collection.ts";
+import { blockStorages } from "./collection.ts";
+import { growDomainDisk, growVolume } from "./grow-steps.ts";
+import { reservationOf } from "./make.ts";
 import {
   blockStorageSteps,
   changed,
@@ -29,10 +32,7 @@ import {
   pending,
   throwIfBase,
   throwUnlessIn,
-} from "./block-storage-record.ts";
-import { blockStorages } from "./collection.ts";
-import { growDomainDisk, growVolume } from "./grow-steps.ts";
-import { reservationOf } from "./make.ts";
+} from "./record.ts";
 import { removeFile } from "./removal.ts";
 import { checkSizes, limitOf } from "./sizes.ts";
 import { ensureReplicated } from "./volume-steps.ts";

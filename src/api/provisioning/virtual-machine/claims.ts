@@ -3,6 +3,7 @@ import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { blockStorages } from "../block-storage/collection.ts";
 import {
   blockStorageSteps,
   changed,
@@ -11,8 +12,7 @@ import {
   settled,
   throwIfBase,
   throwUnlessIn,
-} from "../block-storage/block-storage-record.ts";
-import { blockStorages } from "../block-storage/collection.ts";
+} from "../block-storage/record.ts";
 import type { Api, Tx } from "../context.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` for a disk that somebody uses or that others rest on. */

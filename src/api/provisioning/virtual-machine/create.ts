@@ -25,10 +25,10 @@ import { releaseDomain, startNewDomain, writeNewSeed } from "./domain-steps.ts";
 import { reserveNics } from "./nics.ts";
 import { planOf } from "./plan.ts";
 import { readUserKeys } from "./plan-input.ts";
+import { ownerOf, settled, virtualMachineSteps } from "./record.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
 import { attachTap, makeTap } from "./tap-steps.ts";
 import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
-import { ownerOf, settled, virtualMachineSteps } from "./virtual-machine-record.ts";
 
 /**
  * Makes a virtual machine and starts it.

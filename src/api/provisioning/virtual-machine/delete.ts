@@ -13,21 +13,15 @@ import { interfaces } from "../../network/interface/collection.ts";
 import { releaseInterface } from "../../network/interface/interfaces.ts";
 import { computes } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
-import { settled as settledDisk } from "../block-storage/block-storage-record.ts";
 import { blockStorages } from "../block-storage/collection.ts";
+import { settled as settledDisk } from "../block-storage/record.ts";
 import type { Api, SagaContext } from "../context.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { removeDomainLater } from "./domain-steps.ts";
 import { tapsOf } from "./plan.ts";
 import { readNics } from "./plan-input.ts";
+import { getVirtualMachine, keysOf, ownerOf, pending, virtualMachineSteps } from "./record.ts";
 import { removeTapLater } from "./tap-steps.ts";
-import {
-  getVirtualMachine,
-  keysOf,
-  ownerOf,
-  pending,
-  virtualMachineSteps,
-} from "./virtual-machine-record.ts";
 
 /**
  * The last step of a delete, when nothing of it is left on the node; it writes records alone. Gives back what

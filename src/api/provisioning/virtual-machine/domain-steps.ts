@@ -12,7 +12,7 @@ import {
   type SeedContent,
   seedMessage,
 } from "./domain-messages.ts";
-import { ownerOf } from "./virtual-machine-record.ts";
+import { ownerOf } from "./record.ts";
 
 const owner = ({ name }: DomainPlace) => ownerOf(name);
 

@@ -18,10 +18,10 @@ import {
   reserveInterface,
   reserveUntilFree,
 } from "../../network/interface/interfaces.ts";
-import { getNetwork } from "../../network/network/network-record.ts";
+import { getNetwork } from "../../network/network/record.ts";
 import type { Api, Tx } from "../context.ts";
 import type { NicInput } from "./plan-input.ts";
-import { ownerOf } from "./virtual-machine-record.ts";
+import { ownerOf } from "./record.ts";
 
 /** The nics of a virtual machine with everything chosen that was not asked for. Held until disposed of. */
 export interface ChosenNics extends Disposable {

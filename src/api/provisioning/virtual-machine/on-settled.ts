@@ -11,12 +11,7 @@ import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import type { Api } from "../context.ts";
 import { virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain-states.ts";
-import {
-  getVirtualMachine,
-  ownerOf,
-  pending,
-  virtualMachineSteps,
-} from "./virtual-machine-record.ts";
+import { getVirtualMachine, ownerOf, pending, virtualMachineSteps } from "./record.ts";
 
 /** Runs `saga` with the virtual machine PENDING and its state as its node says it is. */
 export async function onSettled(

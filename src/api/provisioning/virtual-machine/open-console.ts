@@ -8,7 +8,7 @@ import { N0Error } from "../../../util/errors.ts";
 import { peerOfCall } from "../../core/asker.ts";
 import type { Call } from "../../core/context.ts";
 import type { Api } from "../context.ts";
-import { getSettled, incarnationOf, ownerOf, toWire } from "./virtual-machine-record.ts";
+import { getSettled, incarnationOf, ownerOf, toWire } from "./record.ts";
 
 /**
  * The link is good for one attempt within minutes, so there is none to a screen that is not there.

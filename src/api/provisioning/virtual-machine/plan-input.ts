@@ -4,8 +4,8 @@ import { N0Error } from "../../../util/errors.ts";
 import type { Reader } from "../../core/context.ts";
 import { users } from "../../iam/user/collection.ts";
 import { interfaces } from "../../network/interface/collection.ts";
-import { getNetwork } from "../../network/network/network-record.ts";
-import { getBlockStorage } from "../block-storage/block-storage-record.ts";
+import { getNetwork } from "../../network/network/record.ts";
+import { getBlockStorage } from "../block-storage/record.ts";
 import type { Api } from "../context.ts";
 
 /** What a plan is made of besides the virtual machine's own record. */

@@ -3,7 +3,7 @@ import type {
   VirtualMachineNIC,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { IS_GATEWAY } from "../../core/annotations.ts";
-import { cidrsOf, gatewayAddresses } from "../../network/network/network-record.ts";
+import { cidrsOf, gatewayAddresses } from "../../network/network/record.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
 import type { Tap } from "./tap-steps.ts";

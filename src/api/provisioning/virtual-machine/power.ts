@@ -22,8 +22,8 @@ import {
 import { onSettled, throwIfPaused } from "./on-settled.ts";
 import { planOf } from "./plan.ts";
 import { readPlanInput } from "./plan-input.ts";
+import { ownerOf, settled } from "./record.ts";
 import { attachTap, makeTap } from "./tap-steps.ts";
-import { ownerOf, settled } from "./virtual-machine-record.ts";
 
 const METHODS = VirtualMachineService.method;
 

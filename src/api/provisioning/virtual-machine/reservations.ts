@@ -5,7 +5,7 @@ import { N0Error } from "../../../util/errors.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
 import type { SagaRecordStep } from "../context.ts";
 import { uuids } from "./collection.ts";
-import { ownerOf } from "./virtual-machine-record.ts";
+import { ownerOf } from "./record.ts";
 
 /** No two domains can have the same UUID. */
 export const reserveUuid: SagaRecordStep<{ readonly uuid: string; readonly name: string }> = {

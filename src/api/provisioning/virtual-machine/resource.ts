@@ -12,13 +12,13 @@ import * as domains from "./domain-steps.ts";
 import { onNodeLost } from "./node-lost.ts";
 import { openConsole } from "./open-console.ts";
 import { bootVirtualMachine, rebootVirtualMachine, saveVirtualMachine } from "./power.ts";
+import { toWire, virtualMachineSteps } from "./record.ts";
 import { reserveUuid } from "./reservations.ts";
 import { shutdownVirtualMachine } from "./shutdown.ts";
 import { attachTap, makeTap, moveTap, removeTapLater } from "./tap-steps.ts";
 import { onObservation } from "./touches.ts";
 import { updateVirtualMachine } from "./update.ts";
 import { usesInterfaces } from "./uses-interfaces.ts";
-import { toWire, virtualMachineSteps } from "./virtual-machine-record.ts";
 
 export const virtualMachine = defineResource({
   word: "virtual machine",

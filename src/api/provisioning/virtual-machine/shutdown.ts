@@ -14,8 +14,8 @@ import { powerOffLater, pressPowerButton, pressPowerButtonAgain } from "./domain
 import { onSettled, throwIfPaused } from "./on-settled.ts";
 import { tapsOf } from "./plan.ts";
 import { readNics } from "./plan-input.ts";
+import { ownerOf, settled, virtualMachineSteps } from "./record.ts";
 import { removeTapLater } from "./tap-steps.ts";
-import { ownerOf, settled, virtualMachineSteps } from "./virtual-machine-record.ts";
 
 const SHUTDOWN_DEADLINE_MS = 60_000;
 const POLL_MS = 100;

@@ -14,8 +14,8 @@ import { runSaga } from "../../core/saga/saga.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import { computes } from "../../pool/inventory/collection.ts";
 import { changeCompute } from "../../pool/inventory/steps.ts";
-import { getBlockStorage } from "../block-storage/block-storage-record.ts";
 import { blockStorages } from "../block-storage/collection.ts";
+import { getBlockStorage } from "../block-storage/record.ts";
 import type { Api } from "../context.ts";
 import { claim, getClaimable, unclaim } from "./claims.ts";
 import { virtualMachines } from "./collection.ts";
@@ -23,9 +23,6 @@ import { stateOf } from "./domain-states.ts";
 import { redefineDomain } from "./domain-steps.ts";
 import { planOf } from "./plan.ts";
 import { readPlanInput } from "./plan-input.ts";
-import { computeReservationOf } from "./reservations.ts";
-import { removeTapLater } from "./tap-steps.ts";
-import { checkSize, withLimits } from "./validate.ts";
 import {
   changed,
   getVirtualMachine,
@@ -35,7 +32,10 @@ import {
   settled,
   toWire,
   virtualMachineSteps,
-} from "./virtual-machine-record.ts";
+} from "./record.ts";
+import { computeReservationOf } from "./reservations.ts";
+import { removeTapLater } from "./tap-steps.ts";
+import { checkSize, withLimits } from "./validate.ts";
 
 const FIELDS = [
   "annotations",
