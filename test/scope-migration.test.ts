@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { toJson } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { migrateToScopes } from "../src/api/core/scope-migration.ts";
+import { migrateToScopes } from "../src/api/scope-migration.ts";
 import type { Writes } from "../src/datastore/datastore.ts";
 import { sqliteDatastore } from "../src/datastore/sqlite/sqlite-datastore.ts";
 import { ListImagesResponseSchema } from "../src/gen/n0stack/deployment/v0/image_pb.ts";
@@ -125,7 +125,18 @@ test("the migration is one batch: whole, or not at all", async () => {
       "interface/default/net/web0",
     ]),
   );
-  expect(scoped).toHaveLength(unscoped.length + 1);
+  const made = scoped.filter((key) => key.startsWith("reference/"));
+  expect(made).toEqual([
+    "reference/block_storage/default/base/image/default/debian",
+    "reference/block_storage/default/over-1/virtual_machine/default/leaving",
+    "reference/block_storage/default/over-2/virtual_machine/default/web",
+    "reference/block_storage/default/root/virtual_machine/default/half",
+    ...["half", "leaving", "web"].map(
+      (name) => `reference/network/default/net/virtual_machine/default/${name}`,
+    ),
+    ...["half", "web"].map((name) => `reference/user/default/ann/virtual_machine/default/${name}`),
+  ]);
+  expect(scoped).toHaveLength(unscoped.length + made.length + 1);
   await migrateToScopes(counting);
   expect([batches, await keys()]).toEqual([1, scoped]);
 });

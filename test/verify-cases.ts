@@ -17,6 +17,7 @@ import {
 } from "../src/api/provisioning/block-storage/collection.ts";
 import { uuids, virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { openCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
+import { references } from "../src/datastore/references.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { GiB } from "./scenario.ts";
@@ -51,6 +52,9 @@ const RESERVED_BY_HAND = {
   transactionId: "long-ago",
   annotations: {},
 };
+
+const WEB = ["virtual_machine", "default", "web"];
+const GHOST_OWNER = ["virtual_machine", "default", "ghost"];
 
 const volumeOf = async ({ read }: Hands, name: string) =>
   (await read(blockStorages, name)).volumeId;
@@ -181,6 +185,12 @@ export const DRIFT_CASES: Readonly<Record<Code, DriftCase>> = {
       const reserved = { ...storage, ...RESERVED_BY_HAND, owner };
       await hands.write(storages, ["node-1", GHOST_VOLUME], reserved);
     },
+  },
+  "reference.missing": {
+    drift: ({ drop }) => drop(references, "user", "default", "alice", ...WEB),
+  },
+  "reference.without_owner": {
+    drift: ({ write }) => write(references, ["user", "default", "alice", ...GHOST_OWNER], {}),
   },
   "allocation.without_owner": {
     drift: ({ write }) => write(allocations, ["node-9"], {}),
@@ -406,6 +416,11 @@ export const DRIFT_CASES: Readonly<Record<Code, DriftCase>> = {
       const lost = { ...registered!, blockStorageName: "lost" };
       const registeredBlockStorages = [...image.registeredBlockStorages, lost];
       await write(images, ["debian"], { ...image, registeredBlockStorages });
+      await write(
+        references,
+        ["block_storage", "default", "lost", "image", "default", "debian"],
+        {},
+      );
     },
     left: ["image.disk_missing"],
   },

@@ -3,6 +3,8 @@ import { blockStorages } from "../src/api/provisioning/block-storage/collection.
 import type { Api } from "../src/api/provisioning/context.ts";
 import { virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { type Collection, put, remove } from "../src/datastore/collection.ts";
+import { merge } from "../src/datastore/datastore.ts";
+import { referenceWrites } from "../src/datastore/references.ts";
 import type { BlockStorage } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { BlockStorageSchema } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { VirtualMachine } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
@@ -91,11 +93,10 @@ export function handsOn(world: World): Hands {
     read: async (of, ...parts) => (await api.records.find(of, ...parts))!.value,
     async changeMachine(name, change) {
       const vm = await hands.read(virtualMachines, name);
-      await hands.write(
-        virtualMachines,
-        [name],
-        create(VirtualMachineSchema, { ...vm, ...change }),
-      );
+      const after = create(VirtualMachineSchema, { ...vm, ...change });
+      const key = virtualMachines.key(name);
+      const referred = referenceWrites(virtualMachines, key, vm, after);
+      await api.datastore.batch(merge(put(virtualMachines, [name], after), referred));
     },
     async changeDisk(name, change) {
       const disk = await hands.read(blockStorages, name);

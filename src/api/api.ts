@@ -21,7 +21,6 @@ import { keepOlderRequests } from "./core/idempotency/older-requests.ts";
 import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
 import { keepSession, recover } from "./core/saga/keep-session.ts";
-import { migrateToScopes } from "./core/scope-migration.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { deriveOccupied } from "./network/network/occupied.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
@@ -32,6 +31,7 @@ import type { Api } from "./provisioning/context.ts";
 import { ObservedStates } from "./provisioning/virtual-machine/observed-states.ts";
 import { keepPruning } from "./pruning.ts";
 import { resources } from "./resources.ts";
+import { migrateToScopes } from "./scope-migration.ts";
 
 const HISTORY_RETENTION_MS = 7 * 24 * 3600 * 1000;
 const GIVE_UP_AFTER_MS = 30_000;

@@ -1,6 +1,7 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { defined } from "../util/defined.ts";
 import type { Json } from "../util/json.ts";
+import type { Ref } from "../util/ref.ts";
 import type { Put, Writes } from "./datastore.ts";
 import { type Keys, keysOf, type Part } from "./key.ts";
 
@@ -10,16 +11,33 @@ export interface Collection<T> extends Keys {
   readonly bytesMax?: number | undefined;
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array): T;
+  /** The objects that this one refers to. */
+  refersTo?(object: T, from: Pick<Ref, "scope">): readonly Ref[];
 }
+
+/** The names that an object refers to, by their kind. They are in its own scope. */
+export type Referring<T> = { readonly [kind: string]: (object: T) => readonly string[] };
 
 /** The objects of a kind, which is the collection's name. */
 export function protoCollection<D extends DescMessage>(
   kind: string,
   schema: D,
-  today: (value: MessageShape<D>) => MessageShape<D> = (value) => value,
+  {
+    today = (value) => value,
+    references,
+  }: {
+    /** The object as this version knows it, of what one before has written. */
+    readonly today?: (value: MessageShape<D>) => MessageShape<D>;
+    readonly references?: Referring<MessageShape<D>>;
+  } = {},
 ): Collection<MessageShape<D>> {
+  const refersTo = (object: MessageShape<D>, { scope }: Pick<Ref, "scope">) =>
+    Object.entries(references ?? {}).flatMap(([of, namesIn]) =>
+      namesIn(object).map((name) => ({ kind: of, scope, name })),
+    );
   return {
     ...keysOf(kind, kind),
+    ...(references === undefined ? {} : { refersTo }),
     encode: (value) => toBinary(schema, value),
     decode: (bytes) => today(fromBinary(schema, bytes)),
   };

@@ -1,7 +1,9 @@
 import type { Held } from "../transaction/locks.ts";
 import type { Collection } from "./collection.ts";
 import { remove } from "./collection.ts";
-import type { Writes } from "./datastore.ts";
+import { merge, type Writes } from "./datastore.ts";
+import type { Part } from "./key.ts";
+import { referenceWrites } from "./references.ts";
 
 /** Objects are written through the keys that are held for them, so that none is written unheld. */
 export class HeldObjects implements Held {
@@ -16,20 +18,27 @@ export class HeldObjects implements Held {
     this.#release = release;
   }
 
-  put<T>(of: Collection<T>, name: string, value: T): Writes {
-    return this.putEncoded(of, name, of.encode(value));
+  /** Writes an object, and what becomes of its references. @param before undefined for a new one. */
+  put<T>(of: Collection<T>, name: Part, value: T, before: T | undefined): Writes {
+    return this.putEncoded(of, name, { value, bytes: of.encode(value) }, before);
   }
 
   /** As `put`, of a value that is encoded already. */
-  putEncoded<T>(of: Collection<T>, name: string, value: Uint8Array): Writes {
+  putEncoded<T>(
+    of: Collection<T>,
+    name: Part,
+    { value, bytes }: { readonly value: T; readonly bytes: Uint8Array },
+    before: T | undefined,
+  ): Writes {
     const key = of.key(name);
     this.#assertHeld(key);
-    return { puts: [{ key, value }] };
+    return merge({ puts: [{ key, value: bytes }] }, referenceWrites(of, key, before, value));
   }
 
-  remove<T>(of: Collection<T>, name: string): Writes {
-    this.#assertHeld(of.key(name));
-    return remove(of, name);
+  remove<T>(of: Collection<T>, name: Part, before: T): Writes {
+    const key = of.key(name);
+    this.#assertHeld(key);
+    return merge(remove(of, name), referenceWrites(of, key, before, undefined));
   }
 
   release(): Promise<void> {

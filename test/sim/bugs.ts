@@ -121,7 +121,7 @@ export const BUGS: readonly Bug[] = [
           if (value.usedBy !== usedBy || !held.keys.includes(blockStorages.key(value.name)))
             continue;
           const free = settled(value, DiskState.AVAILABLE);
-          await api.datastore.batch(held.put(blockStorages, value.name, free));
+          await api.datastore.batch(held.put(blockStorages, value.name, free, value));
         }
       });
     },

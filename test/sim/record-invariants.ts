@@ -5,8 +5,8 @@ import {
   taps,
 } from "../../src/api/network/interface/collection.ts";
 import { networks, occupiedCidrs } from "../../src/api/network/network/collection.ts";
-import { cidrsOf } from "../../src/api/network/network/network-record.ts";
 import { partsOf } from "../../src/api/network/network/occupied.ts";
+import { cidrsOf } from "../../src/api/network/network/record.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { nodes } from "../../src/api/pool/node/collection.ts";
 import {

@@ -53,8 +53,6 @@ export interface Kind {
   readonly pending?: { readonly of: Collection<Ownable>; readonly state: number };
   /** The RPCs that give room back on the datastore's disk, or on a node's, which may be the same one. */
   readonly givesRoom: readonly string[];
-  /** By kind, the names of those that an object refers to, which must not go before it does. */
-  readonly references?: { readonly [kind: string]: (object: UserObject) => readonly string[] };
   /** What is to be forgotten with a node that is lost. Changes nothing. */
   onNodeLost?(api: Api, nodeName: string): Promise<LostObjects>;
   /** Whether a guest may be using the interfaces that are reserved for this object. */

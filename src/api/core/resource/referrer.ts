@@ -1,18 +1,15 @@
+import { referrersOf } from "../../../datastore/references.ts";
+import { defined } from "../../../util/defined.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { Api, Kind } from "../context.ts";
 
-/** An object that refers to the one named, of the first resource that has any; undefined for none. */
+/** An object that refers to this one, the first of all or of one kind; undefined for none. */
 export async function findReferrer(
   { kinds, records }: Pick<Api, "kinds" | "records">,
-  toKind: string,
-  toName: string,
+  to: Ref,
+  kind?: string,
 ): Promise<(Pick<Kind, "word"> & { readonly name: string }) | undefined> {
-  for (const { word, collection, references } of kinds) {
-    const namesIn = references?.[toKind];
-    if (namesIn === undefined) continue;
-    const found = (await records.list(collection)).find(({ value }) =>
-      namesIn(value).includes(toName),
-    );
-    if (found !== undefined) return { word, name: found.value.name };
-  }
-  return undefined;
+  const [from] = await referrersOf(records, to, { limit: 1, ...defined({ kind }) });
+  if (from === undefined) return undefined;
+  return { word: kinds.find((one) => one.kind === from.kind)?.word ?? from.kind, name: from.name };
 }

@@ -38,7 +38,6 @@ interface Definition<S extends DescService, T extends UserObject, A extends Api>
   /** The state of an object that a transaction has marked as its own. */
   readonly pending?: T extends Ownable ? number : never;
   readonly givesRoom?: readonly (keyof S["method"] & string)[];
-  readonly references?: { readonly [kind: string]: (object: T) => readonly string[] };
   readonly steps?: ResourceSteps;
   onNodeLost?(api: A, nodeName: string): Promise<LostObjects>;
   usesInterfaces?(api: A, name: string, signal: AbortSignal): Promise<boolean>;
@@ -49,7 +48,7 @@ interface Definition<S extends DescService, T extends UserObject, A extends Api>
 export function defineResource<S extends DescService, T extends UserObject, A extends Api = Api>(
   definition: Definition<S, T, A>,
 ): Resource<A> {
-  const { service, word, collection, pending, references, onNodeLost, usesInterfaces } = definition;
+  const { service, word, collection, pending, onNodeLost, usesInterfaces } = definition;
   const { records = [], traces = [], givesRoom = [], steps = {} } = definition;
   // What comes from the collection is of its type.
   const of = collection as Collection<UserObject> as Collection<UserObject & Ownable>;
@@ -63,7 +62,6 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
     givesRoom: givesRoom.map((name) => service.method[name]!.name),
     steps,
     ...(pending === undefined ? {} : { pending: { of, state: pending } }),
-    ...(references === undefined ? {} : { references: references as Kind["references"] & object }),
     ...defined({ onNodeLost, usesInterfaces }),
     routes: (api) => ({ ...readRoutes(api, definition), ...definition.routes(api) }),
   };

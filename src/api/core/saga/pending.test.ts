@@ -63,7 +63,7 @@ test("what is PENDING under no transaction is refused as well, and says how it i
   const { api } = world.opened;
   const held = await api.locks.acquire([blockStorages.key("root")], { action: "test" });
   const { value } = (await api.records.find(blockStorages, "root"))!;
-  await api.datastore.batch(held.put(blockStorages, "root", pending(value, "0199-gone")));
+  await api.datastore.batch(held.put(blockStorages, "root", pending(value, "0199-gone"), value));
   await held.release();
   expect(await api.records.find(openCollection, "0199-gone")).toBeUndefined();
   expect(await refused(world.blockStorages.deleteBlockStorage({ name: "root" }))).toMatchObject({

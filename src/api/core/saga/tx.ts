@@ -26,6 +26,7 @@ export interface AnsweringTx<A extends Api = Api> extends Tx<A> {
     of: Collection<T>,
     name: string,
     record: T,
+    before: T | undefined,
     ...parts: readonly Part[]
   ): Promise<Answered<T>>;
 }
@@ -53,10 +54,12 @@ export function answeringTx<A extends Api>(tx: CommittingTx<A>): AnsweringTx<A> 
       of: Collection<T>,
       name: string,
       record: T,
+      before: T | undefined,
       ...parts: readonly Part[]
     ) => {
-      const encoded = of.encode(record);
-      return commit(record, encoded, [held.putEncoded(of, name, encoded), ...parts]);
+      const bytes = of.encode(record);
+      const written = held.putEncoded(of, name, { value: record, bytes }, before);
+      return commit(record, bytes, [written, ...parts]);
     },
   });
 }

@@ -24,7 +24,7 @@ export async function applyImage(api: Api, call: Call, request: ApplyImageReques
     const present = (await api.records.find(images, name))?.value;
     const { registeredBlockStorages = [], tags = {} } = present ?? {};
     const image = create(ImageSchema, { name, annotations, labels, registeredBlockStorages, tags });
-    return await tx.answerRecord(images, name, image);
+    return await tx.answerRecord(images, name, image, present);
   });
 }
 
@@ -33,12 +33,12 @@ export async function deleteImage(api: Api, call: Call, name: string): Promise<v
   const keys = async () => keysOf(await getImage(api, name));
   await runSaga(api, call, { method: ImageService.method.deleteImage, keys }, async (tx) => {
     const image = await getImage(api, name);
-    const writes: Writes[] = [tx.context.held.remove(images, name)];
+    const writes: Writes[] = [tx.context.held.remove(images, name, image)];
     for (const { blockStorageName } of image.registeredBlockStorages) {
       const disk = await api.records.find(blockStorages, blockStorageName);
       if (disk?.value.state !== State.PROTECTED) continue;
       const free = settled(disk.value, State.AVAILABLE);
-      writes.push(tx.context.held.put(blockStorages, blockStorageName, free));
+      writes.push(tx.context.held.put(blockStorages, blockStorageName, free, disk.value));
     }
     return await tx.answer(DONE, ...writes);
   });

@@ -53,7 +53,7 @@ export async function fateOf(
 export function writeFate(held: HeldObjects, disk: BlockStorage, fate: Fate): Writes {
   if (fate.kind === "goes") {
     return merge(
-      held.remove(blockStorages, disk.name),
+      held.remove(blockStorages, disk.name, disk),
       disk.baseVolumeId === "" ? {} : remove(overlays, disk.baseVolumeId, disk.volumeId),
     );
   }
@@ -67,7 +67,7 @@ export function writeFate(held: HeldObjects, disk: BlockStorage, fate: Fate): Wr
     delete copy.annotations[BLOCK_STORAGE_URL];
   });
   return merge(
-    held.put(blockStorages, disk.name, moved),
+    held.put(blockStorages, disk.name, moved, disk),
     remove(replicas, disk.name, nodeName),
     disk.baseVolumeId === "" ? {} : remove(overlays, disk.baseVolumeId, disk.volumeId),
   );

@@ -40,7 +40,9 @@ export async function onNodeLost(api: Api, nodeName: string): Promise<LostObject
       return {
         writes: merge(
           ...disks.map(({ disk, fate }) => writeFate(held, disk, fate)),
-          ...changing.map((image) => held.put(images, image.name, unregistered(image, without))),
+          ...changing.map((image) =>
+            held.put(images, image.name, unregistered(image, without), image),
+          ),
           { deletes: copies.map(({ key }) => key) },
         ),
         files: await removeCopies(tx, disks),

@@ -74,8 +74,8 @@ export async function registerBlockStorage(
     const { held } = tx.context;
     return await tx.answer(
       image,
-      held.put(images, imageName, image),
-      held.put(blockStorages, blockStorageName, settled(disk, State.PROTECTED)),
+      held.put(images, imageName, image, before),
+      held.put(blockStorages, blockStorageName, settled(disk, State.PROTECTED), disk),
     );
   });
 }
@@ -106,9 +106,14 @@ export async function unregisterBlockStorage(
     const isProtected = disk?.value.state === State.PROTECTED;
     return await tx.answer(
       image,
-      held.put(images, imageName, image),
+      held.put(images, imageName, image, before),
       isProtected
-        ? held.put(blockStorages, blockStorageName, settled(disk.value, State.AVAILABLE))
+        ? held.put(
+            blockStorages,
+            blockStorageName,
+            settled(disk.value, State.AVAILABLE),
+            disk.value,
+          )
         : {},
     );
   });
@@ -139,7 +144,7 @@ export async function tagImage(
       copy.tags[tag] = registeredBlockStorageName;
     });
     throwIfTooMany(image);
-    return await tx.answerRecord(images, name, image);
+    return await tx.answerRecord(images, name, image, before);
   });
 }
 
@@ -156,6 +161,6 @@ export async function untagImage(
     const image = changed(before, (copy) => {
       delete copy.tags[tag];
     });
-    return await tx.answerRecord(images, name, image);
+    return await tx.answerRecord(images, name, image, before);
   });
 }

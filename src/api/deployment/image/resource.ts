@@ -13,10 +13,6 @@ export const image = defineResource({
   schema: ImageSchema,
   collection: images,
   givesRoom: ["deleteImage", "unregisterBlockStorage", "untagImage"],
-  references: {
-    block_storage: ({ registeredBlockStorages: registered }) =>
-      registered.map(({ blockStorageName }) => blockStorageName),
-  },
   onNodeLost,
   routes: (api: Api) => ({
     applyImage: (request, call) => applyImage(api, call, request),

@@ -122,6 +122,34 @@ test("a virtual machine of a user who does not exist is refused", async () => {
   expect(await world.residue()).toEqual(before);
 });
 
+test("a user that is deleted while a virtual machine is made of it is had by one of the two", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.users.createUser({ name: "ann" });
+  const request = { ...webRequest(), userNames: ["ann"] };
+  const before = await world.residue();
+  world.faults = async ({ point, step }) => {
+    if (point !== "before_journal" || step !== "virtual_machine.put_record") return;
+    world.faults = () => {};
+    await world.users.deleteUser({ name: "ann" });
+  };
+  expect(await refused(world.virtualMachines.createVirtualMachine(request))).toMatchObject({
+    code: "Aborted",
+  });
+  await world.users.createUser({ name: "ann" });
+  expect(await world.residue()).toEqual(before);
+
+  world.faults = async ({ point, kind }) => {
+    if (point !== "before_commit" || kind !== "DeleteUser") return;
+    world.faults = () => {};
+    await world.virtualMachines.createVirtualMachine(request);
+  };
+  expect(await refused(world.users.deleteUser({ name: "ann" }))).toMatchObject({ code: "Aborted" });
+  expect((await world.users.getUser({ name: "ann" })).name).toBe("ann");
+  await world.virtualMachines.deleteVirtualMachine({ name: "web" });
+  await world.users.deleteUser({ name: "ann" });
+});
+
 test("a guest made anew is another one for cloud-init exactly if it has other keys, users or addresses", async () => {
   await using world = await newWorld();
   await prepareDisk(world);

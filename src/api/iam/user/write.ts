@@ -1,4 +1,6 @@
 import { create } from "@bufbuild/protobuf";
+import { refOfKey } from "../../../datastore/key.ts";
+import { unreferenced } from "../../../datastore/references.ts";
 import {
   type AddSshPublicKeyRequest,
   type CreateUserRequest,
@@ -32,7 +34,7 @@ export async function createUser(
     }
     const state = User_UserState.AVAILABLE;
     const user = create(UserSchema, { name, annotations, labels, state });
-    return await tx.answerRecord(users, name, user);
+    return await tx.answerRecord(users, name, user, undefined);
   });
 }
 
@@ -40,8 +42,9 @@ export async function createUser(
 export async function deleteUser(api: Api, call: Call, name: string): Promise<void> {
   const options = { method: UserService.method.deleteUser, keys: [users.key(name)] };
   await runSaga(api, call, options, async (tx) => {
-    await getUser(api, name);
-    const using = await findReferrer(api, "user", name);
+    const user = await getUser(api, name);
+    const nobodyRefers = await unreferenced(api.records, refOfKey(users.key(name))!);
+    const using = await findReferrer(api, refOfKey(users.key(name))!);
     if (using !== undefined) {
       throw new N0Error(
         "failed_precondition",
@@ -49,7 +52,7 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
         { resource: `user/${name}` },
       );
     }
-    return await tx.answer(DONE, tx.context.held.remove(users, name));
+    return await tx.answer(DONE, tx.context.held.remove(users, name, user), nobodyRefers);
   });
 }
 
@@ -96,7 +99,8 @@ async function changeKeys(
 ): Promise<User> {
   const options = { method, keys: [users.key(name)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const user = changed(await getUser(api, name), change);
-    return await tx.answerRecord(users, name, user);
+    const before = await getUser(api, name);
+    const user = changed(before, change);
+    return await tx.answerRecord(users, name, user, before);
   });
 }

@@ -44,7 +44,7 @@ export async function applyNetwork(
     const present = await api.records.find(networks, name);
     const state = Network_NetworkState.AVAILABLE;
     const network = create(NetworkSchema, { name, annotations, labels, domain, state, ...cidrs });
-    const record = tx.context.held.put(networks, name, network);
+    const record = tx.context.held.put(networks, name, network, present?.value);
     const isNew = present === undefined || !hasSameCidrs(present.value, network);
     if (isNew) return await commitCidrs(tx, present?.value, network, record);
     const answer = await toWire(api, network);

@@ -6,11 +6,15 @@ import { hardwareAddress } from "../../../util/checksum.ts";
 import { DISABLE_NETWORK_DELETION_LOCK, IS_GATEWAY } from "../../core/annotations.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import type { Api, Tx } from "../context.ts";
-import { type InterfaceReservation, interfaceAllocations, interfaces } from "../interface/collection.ts";
+import {
+  type InterfaceReservation,
+  interfaceAllocations,
+  interfaces,
+} from "../interface/collection.ts";
 import { uniques } from "../interface/interfaces.ts";
 import { throwIfNeeded } from "./cidr-change.ts";
-import { cidrsOf, DEFAULT_GATEWAY, gatewayAddresses, withInterfaces } from "./record.ts";
 import { occupy } from "./occupied.ts";
+import { cidrsOf, DEFAULT_GATEWAY, gatewayAddresses, withInterfaces } from "./record.ts";
 
 const CONFLICTS_MAX = 64;
 

@@ -11,8 +11,8 @@ import { interfaceAllocations, interfaces } from "../interface/collection.ts";
 import { guestOf } from "../interface/guests.ts";
 import { removeInterface } from "../interface/interfaces.ts";
 import { networks } from "./collection.ts";
-import { getNetwork } from "./record.ts";
 import { vacate } from "./occupied.ts";
+import { cidrsOf, getNetwork } from "./record.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while interfaces are reserved on it; `aborted`. */
 export async function deleteNetwork(api: Api, call: Call, name: string): Promise<void> {
@@ -38,7 +38,7 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
     }
     return await tx.answer(
       DONE,
-      tx.context.held.remove(networks, name),
+      tx.context.held.remove(networks, name, network),
       ...reserved.map((i) => removeInterface(name, i)),
       unchanged(interfaceAllocations, [name], guard?.revision ?? 0),
       remove(interfaceAllocations, name),

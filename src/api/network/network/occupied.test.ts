@@ -9,8 +9,8 @@ import { NetworkSchema } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { overlaps, parseCidr } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { cidrAllocation, networks, occupiedCidrs } from "./collection.ts";
-import type { NetworkCidrs } from "./network-record.ts";
 import { deriveOccupied, occupy, vacate } from "./occupied.ts";
+import type { NetworkCidrs } from "./record.ts";
 
 /** Blocks of a small range, so that most of them overlap some others. */
 const cidrs = fc

@@ -5,7 +5,7 @@ import { type Cidr, type Family, formatCidr, overlaps, parseCidr } from "../../.
 import { N0Error } from "../../../util/errors.ts";
 import { DEFAULT_SCOPE } from "../../../util/ref.ts";
 import { cidrAllocation, networks, type OccupiedCidr, occupiedCidrs } from "./collection.ts";
-import { cidrsOf, type NetworkCidrs } from "./network-record.ts";
+import { cidrsOf, type NetworkCidrs } from "./record.ts";
 
 const FAMILIES = [4, 6] as const;
 const HEX_DIGITS = { 4: 8, 6: 32 } as const;

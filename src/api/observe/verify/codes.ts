@@ -108,6 +108,16 @@ export const CODES = {
     means: "bytes are reserved for a disk that is not there",
     repair: "releases them",
   },
+  "reference.missing": {
+    severity: "warning",
+    means: "nothing is recorded of an object's reference to another, which could be deleted",
+    repair: "records the reference",
+  },
+  "reference.without_owner": {
+    severity: "warning",
+    means: "a reference is recorded that no object makes, so what it refers to cannot be deleted",
+    repair: "removes the record",
+  },
   "allocation.without_owner": {
     severity: "notice",
     means:

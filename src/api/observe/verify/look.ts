@@ -11,6 +11,7 @@ import { compareInterfaces } from "./compare-interfaces.ts";
 import { compareNetworks } from "./compare-networks.ts";
 import { compareNodes } from "./compare-nodes.ts";
 import { compareRecords } from "./compare-records.ts";
+import { compareReferences } from "./compare-references.ts";
 import { compareReservations } from "./compare-reservations.ts";
 import { compareVolumes } from "./compare-volumes.ts";
 import { ANY, anyOn, type Finding, identityOf } from "./finding.ts";
@@ -99,6 +100,7 @@ function compare(view: View): Finding[] {
   return [
     ...compareNodes(view),
     ...compareRecords(view),
+    ...compareReferences(view),
     ...compareReservations(view),
     ...compareInterfaces(view),
     ...found.flatMap(compareDomains),

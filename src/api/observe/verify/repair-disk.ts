@@ -33,12 +33,13 @@ import type { Tx } from "../../provisioning/context.ts";
 import { commit } from "./commit.ts";
 import type { Repair } from "./finding.ts";
 
-function write(disk: BlockStorage): Repair {
-  return (tx) => commit(tx, tx.context.held.put(blockStorages, disk.name, disk));
+function write(before: BlockStorage, disk: BlockStorage): Repair {
+  return (tx) => commit(tx, tx.context.held.put(blockStorages, disk.name, disk, before));
 }
 
 export function claimDisk(disk: BlockStorage, virtualMachineName: string): Repair {
   return write(
+    disk,
     changed(disk, (copy) => {
       copy.state = State.IN_USE;
       copy.usedBy = virtualMachineName;
@@ -47,18 +48,18 @@ export function claimDisk(disk: BlockStorage, virtualMachineName: string): Repai
 }
 
 export function setAvailable(disk: BlockStorage): Repair {
-  return write(settled(disk, State.AVAILABLE));
+  return write(disk, settled(disk, State.AVAILABLE));
 }
 
 export function protectDisk(disk: BlockStorage): Repair {
-  return write(settled(disk, State.PROTECTED));
+  return write(disk, settled(disk, State.PROTECTED));
 }
 
 /** For one that says PENDING and is nobody's work. `user` is the virtual machine that lists it, or "". */
 export function settleDisk(disk: BlockStorage, user: string): Repair {
   const after = settled(disk, user === "" ? State.AVAILABLE : State.IN_USE);
   after.usedBy = user;
-  return write(after);
+  return write(disk, after);
 }
 
 /** Holds while the base is what it is now, so that it is not purged meanwhile. */
@@ -87,7 +88,7 @@ export function takeBacking(disk: BlockStorage, backing: string, baseOwner: stri
   });
   return async (tx) => {
     const writes = [
-      tx.context.held.put(blockStorages, name, after),
+      tx.context.held.put(blockStorages, name, after, disk),
       baseVolumeId === "" ? {} : remove(overlays, baseVolumeId, volumeId),
       backing === "" ? {} : putRecord(overlays, [backing, volumeId], { blockStorage: name }),
       await baseStays(tx, after.baseBlockStorageName),
@@ -129,7 +130,7 @@ function growRecord(disk: BlockStorage, limitBytes: bigint): Repair {
       after: storage,
     });
     const settledStorage = api.inventory.storages.settle(nodeName, volumeId, storage);
-    await commit(tx, merge(held.put(blockStorages, name, after), settledStorage));
+    await commit(tx, merge(held.put(blockStorages, name, after, disk), settledStorage));
   };
 }
 
@@ -176,7 +177,7 @@ export function adopt(name: string, nodeName: string, { listed, backing }: Surve
     const isOwn = owner === ownerOf(name);
     await commit(
       tx,
-      merge(held.put(blockStorages, name, disk), overlay),
+      merge(held.put(blockStorages, name, disk, undefined), overlay),
       ...(isOwn ? [] : [later(markVolumeLater, mark)]),
     );
   };

@@ -66,7 +66,7 @@ export function takeState(vm: VirtualMachine, plan: Plan, state: State): Repair 
   const after = settled(vm, state);
   return async (tx) => {
     if (state !== State.SHUTDOWN) {
-      return await commit(tx, tx.context.held.put(virtualMachines, vm.name, after));
+      return await commit(tx, tx.context.held.put(virtualMachines, vm.name, after, vm));
     }
     await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
     await commit(
@@ -81,7 +81,7 @@ export function takeState(vm: VirtualMachine, plan: Plan, state: State): Repair 
 /** For one that says PENDING and is nobody's work. */
 export function settleMachine(vm: VirtualMachine, state: DomainState): Repair {
   const after = settled(vm, stateOf(state));
-  return (tx) => commit(tx, tx.context.held.put(virtualMachines, vm.name, after));
+  return (tx) => commit(tx, tx.context.held.put(virtualMachines, vm.name, after, vm));
 }
 
 export function writeSeed(seed: SeedContent): Repair {

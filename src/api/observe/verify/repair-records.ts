@@ -41,7 +41,7 @@ export function takeCapacity(nodeName: string, capacity: SurveyedCapacity): Repa
     if (stored === undefined) throw notFound("node", nodeName);
     const { cpuMilliCores, memoryBytes, storageBytes } = capacity;
     const node = { ...stored.value, cpuMilliCores, memoryBytes, storageBytes };
-    await commit(tx, held.put(nodes, nodeName, node));
+    await commit(tx, held.put(nodes, nodeName, node, stored.value));
   };
 }
 

@@ -2,6 +2,7 @@ import type { Collection } from "../../../datastore/collection.ts";
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
+import { references } from "../../../datastore/references.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
 import type { Reader } from "../../core/context.ts";
 import type { Api } from "../../provisioning/context.ts";
@@ -42,6 +43,7 @@ export class Snapshot implements Reader {
         lists.set(of.prefix, await records.list(of));
       }
     }
+    lists.set(references.prefix, await records.list(references));
     return new Snapshot(lists, marks, open);
   }
 

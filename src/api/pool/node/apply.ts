@@ -43,7 +43,7 @@ export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest)
     seen.lastHeartbeatAt = timestampFromMs(atMs);
     return await tx.answer(
       seen,
-      tx.context.held.put(nodes, node.name, node),
+      tx.context.held.put(nodes, node.name, node, before),
       put(heartbeats, [node.name], { atMs }),
     );
   });

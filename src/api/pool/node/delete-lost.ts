@@ -44,7 +44,7 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
       DONE,
       ...forgotten.map(({ writes }) => writes),
       { deletes: reserved.map(({ key }) => key) },
-      held.remove(nodes, name),
+      held.remove(nodes, name, node),
       unchanged(allocations, [name], guard?.revision ?? 0),
       remove(allocations, name),
       remove(heartbeats, name),

@@ -14,7 +14,8 @@ import { heartbeats, nodes } from "./collection.ts";
 export async function deleteNode(api: Api, call: Call, name: string): Promise<void> {
   const options = { method: NodeService.method.deleteNode, keys: [nodes.key(name)] };
   await runSaga(api, call, options, async (tx) => {
-    if ((await api.records.find(nodes, name)) === undefined) throw notFound("node", name);
+    const node = (await api.records.find(nodes, name))?.value;
+    if (node === undefined) throw notFound("node", name);
     const guard = await api.records.find(allocations, name);
     const reserved = [
       ...(await api.records.list(computes, [name])),
@@ -33,7 +34,7 @@ export async function deleteNode(api: Api, call: Call, name: string): Promise<vo
     }
     return await tx.answer(
       DONE,
-      tx.context.held.remove(nodes, name),
+      tx.context.held.remove(nodes, name, node),
       { deletes: reserved.map(({ key }) => key) },
       unchanged(allocations, [name], guard?.revision ?? 0),
       remove(allocations, name),

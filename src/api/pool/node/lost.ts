@@ -37,6 +37,6 @@ export async function setNodeLost(
     const node = clone(NodeSchema, stored.value);
     node.lost = lost;
     const seen = await toWire(api, node);
-    return await tx.answer(seen, tx.context.held.put(nodes, name, node));
+    return await tx.answer(seen, tx.context.held.put(nodes, name, node, stored.value));
   });
 }

@@ -5,7 +5,9 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
 
-export const blockStorages = protoCollection("block_storage", BlockStorageSchema, withoutNodePath);
+export const blockStorages = protoCollection("block_storage", BlockStorageSchema, {
+  today: withoutNodePath,
+});
 
 /** A version before wrote where the file lies on its node. */
 function withoutNodePath(disk: BlockStorage): BlockStorage {

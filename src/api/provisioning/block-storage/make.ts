@@ -85,7 +85,7 @@ export async function makeBlockStorage(
       sizeBytes: request.limitBytes.toString(),
     });
     const removal = replaced === undefined ? [] : await removalOf(tx, replaced);
-    return await tx.answerRecord(blockStorages, name, finish(blank, base), ...removal);
+    return await tx.answerRecord(blockStorages, name, finish(blank, base), blank, ...removal);
   });
 }
 

@@ -23,7 +23,7 @@ export const forgetBlockStorage: Retriable<SagaContext, { readonly name: string 
   async act({ api, held }, { name }, { transactionId }) {
     const stored = await api.records.find(blockStorages, name);
     if (stored?.value.transactionId !== transactionId) return;
-    await api.datastore.batch(held.remove(blockStorages, name));
+    await api.datastore.batch(held.remove(blockStorages, name, stored.value));
   },
 };
 

@@ -1,3 +1,4 @@
+import { refOfKey } from "../../../datastore/key.ts";
 import {
   type BlockStorage,
   type BlockStorageSchema,
@@ -59,7 +60,7 @@ export const SET_AVAILABLE: Transition = {
   waits: true,
   check: async (api, blockStorage) => {
     if (blockStorage.usedBy !== "") throwUnlessIn(blockStorage, []);
-    const image = await findReferrer(api, "block_storage", blockStorage.name);
+    const image = await findReferrer(api, refOfKey(blockStorages.key(blockStorage.name))!, "image");
     if (image === undefined) return;
     throw new N0Error(
       "failed_precondition",
@@ -81,6 +82,6 @@ export async function changeState(
     const { value } = await getBlockStorage(api, name);
     throwUnlessIn(value, from);
     await check?.(api, value);
-    return await tx.answerRecord(blockStorages, name, settled(value, to));
+    return await tx.answerRecord(blockStorages, name, settled(value, to), value);
   });
 }

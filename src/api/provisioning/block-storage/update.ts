@@ -68,7 +68,7 @@ export async function updateBlockStorage(
       await throwIfBase(api, before);
     }
     if (target !== before.nodeName) return await move(api, tx, before, after, target);
-    if (isSameSize(before, after)) return await tx.answerRecord(blockStorages, name, after);
+    if (isSameSize(before, after)) return await tx.answerRecord(blockStorages, name, after, before);
     return await grow(api, tx, before, after);
   });
 }
@@ -125,7 +125,7 @@ async function grow(
   await growFile(tx, after, before.limitBytes);
   const { held } = tx.context;
   const reserved = api.inventory.storages.settle(nodeName, volumeId, storage);
-  return await tx.answer(after, held.put(blockStorages, name, after), reserved);
+  return await tx.answer(after, held.put(blockStorages, name, after, before), reserved);
 }
 
 /** Runs the step that makes the file as large as the record says, where it is not. */
@@ -180,5 +180,11 @@ async function move(
     copy.baseVolumeId = "";
   });
   const old = { nodeName, volumeId, baseVolumeId, replicaOf: "" };
-  return await tx.answerRecord(blockStorages, name, moved, ...(await removeFile(tx, name, old)));
+  return await tx.answerRecord(
+    blockStorages,
+    name,
+    moved,
+    before,
+    ...(await removeFile(tx, name, old)),
+  );
 }

@@ -38,5 +38,5 @@ export async function claim(tx: Tx, disk: BlockStorage, virtualMachineName: stri
  */
 export async function unclaim(tx: Tx, disk: BlockStorage): Promise<Writes> {
   await blockStorageSteps.replace(tx, disk, pending(disk, tx.id));
-  return tx.context.held.put(blockStorages, disk.name, settled(disk, State.AVAILABLE));
+  return tx.context.held.put(blockStorages, disk.name, settled(disk, State.AVAILABLE), disk);
 }

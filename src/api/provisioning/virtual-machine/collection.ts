@@ -3,7 +3,13 @@ import { VirtualMachineSchema } from "../../../gen/n0stack/provisioning/v0/virtu
 import type { UsedBy } from "../../core/reserved.ts";
 
 /** What its node says of it is added when a virtual machine is read. */
-export const virtualMachines = protoCollection("virtual_machine", VirtualMachineSchema);
+export const virtualMachines = protoCollection("virtual_machine", VirtualMachineSchema, {
+  references: {
+    network: ({ nics }) => nics.map(({ networkName }) => networkName),
+    block_storage: ({ blockStorageNames }) => blockStorageNames,
+    user: ({ userNames }) => userNames,
+  },
+});
 
 /** By UUID. */
 export const uuids = jsonCollection<UsedBy>("uuid");

@@ -24,7 +24,7 @@ import { virtualMachines } from "./collection.ts";
 import { releaseDomain, startNewDomain, writeNewSeed } from "./domain-steps.ts";
 import { reserveNics } from "./nics.ts";
 import { planOf } from "./plan.ts";
-import { readUserKeys } from "./plan-input.ts";
+import { readUsers, userKeysOf } from "./plan-input.ts";
 import { ownerOf, settled, virtualMachineSteps } from "./record.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
 import { attachTap, makeTap } from "./tap-steps.ts";
@@ -49,7 +49,8 @@ export async function createVirtualMachine(
   const options = { method: VirtualMachineService.method.createVirtualMachine, keys };
   return await runSaga(api, call, options, async (tx) => {
     await throwIfExists(api, name);
-    const userKeys = await readUserKeys(api, request.userNames);
+    const users = await readUsers(api, request.userNames);
+    const userKeys = userKeysOf(users);
     const disks: BlockStorage[] = [];
     for (const diskName of blockStorageNames) disks.push(await getClaimable(api, diskName));
     using placed = place(api, request, disks);
@@ -57,7 +58,7 @@ export async function createVirtualMachine(
 
     const asked = newRecord(tx, request, checked, placed.nodeName, nics.chosen);
     asked.instanceId = instanceIdOf(asked, userKeys);
-    await virtualMachineSteps.replace(tx, undefined, asked);
+    await virtualMachineSteps.replace(tx, undefined, asked, users);
     await tx.run(reserveUuid, { uuid: asked.uuid, name });
     await tx.run(reserveCompute, {
       nodeName: placed.nodeName,
@@ -82,7 +83,12 @@ export async function createVirtualMachine(
     for (const tap of plan.taps) await tx.run(attachTap, tap);
     await tx.run(releaseDomain, { nodeName: placed.nodeName, name });
 
-    const running = await tx.answerRecord(virtualMachines, name, settled(asked, State.RUNNING));
+    const running = await tx.answerRecord(
+      virtualMachines,
+      name,
+      settled(asked, State.RUNNING),
+      asked,
+    );
     sighting.note(DomainState.RUNNING);
     return running;
   });

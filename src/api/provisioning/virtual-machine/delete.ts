@@ -34,7 +34,10 @@ export const forgetVirtualMachine: Retriable<SagaContext, { readonly name: strin
     const stored = await api.records.find(virtualMachines, name);
     if (stored?.value.transactionId !== transactionId) return;
     await api.datastore.batch(
-      merge(held.remove(virtualMachines, name), ...(await releaseAll(context, stored.value))),
+      merge(
+        held.remove(virtualMachines, name, stored.value),
+        ...(await releaseAll(context, stored.value)),
+      ),
     );
   },
 };
@@ -60,7 +63,12 @@ async function releaseAll({ api, held }: SagaContext, vm: VirtualMachine): Promi
     const disk = await api.records.find(blockStorages, diskName);
     if (disk?.value.usedBy === vm.name) {
       writes.push(
-        held.put(blockStorages, diskName, settledDisk(disk.value, BlockStorageState.AVAILABLE)),
+        held.put(
+          blockStorages,
+          diskName,
+          settledDisk(disk.value, BlockStorageState.AVAILABLE),
+          disk.value,
+        ),
       );
     }
   }

@@ -15,7 +15,7 @@ export async function onNodeLost(api: Api, nodeName: string): Promise<LostObject
     reserved: vms.map(({ computeName }) => computes.key(nodeName, computeName)),
     async forget({ context: { held } }) {
       const identities = await Promise.all(vms.map((vm) => releaseIdentity(api, vm)));
-      const records = vms.map(({ name }) => held.remove(virtualMachines, name));
+      const records = vms.map((vm) => held.remove(virtualMachines, vm.name, vm));
       return { writes: merge(...identities, ...records) };
     },
   };

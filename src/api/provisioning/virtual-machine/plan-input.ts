@@ -1,3 +1,5 @@
+import type { Stored } from "../../../datastore/records.ts";
+import type { User } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
@@ -39,7 +41,7 @@ export async function readPlanInput(
     volumeIds.set(name, (await getBlockStorage(api, name)).value.volumeId);
   }
   const nics = await readNics(api, vm);
-  const userKeys = await readUserKeys(api, vm.userNames);
+  const userKeys = userKeysOf(await readUsers(api, vm.userNames));
   return { volumeIds, nics, userKeys, nameservers: api.nameservers };
 }
 
@@ -59,15 +61,22 @@ export async function readNics(api: Reader, vm: VirtualMachine): Promise<NicInpu
 }
 
 /** @throws N0Error `failed_precondition` for a user that does not exist. */
-export async function readUserKeys(api: Reader, userNames: readonly string[]): Promise<string[]> {
-  const keys: string[] = [];
+export async function readUsers(
+  api: Reader,
+  userNames: readonly string[],
+): Promise<Stored<User>[]> {
+  const found: Stored<User>[] = [];
   for (const [i, name] of userNames.entries()) {
     const stored = await api.records.find(users, name);
     if (stored === undefined) {
       const message = `user_names[${i}]: user "${name}" does not exist: create it first`;
       throw new N0Error("failed_precondition", message, { resource: `user/${name}` });
     }
-    keys.push(...Object.values(stored.value.sshPublicKeys));
+    found.push(stored);
   }
-  return keys;
+  return found;
+}
+
+export function userKeysOf(users: readonly Stored<User>[]): string[] {
+  return users.flatMap(({ value }) => Object.values(value.sshPublicKeys));
 }

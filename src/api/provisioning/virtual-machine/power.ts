@@ -85,7 +85,7 @@ export async function rebootVirtualMachine(
 }
 
 async function rest(tx: AnsweringTx<Api>, vm: VirtualMachine, state: State) {
-  return await tx.answerRecord(virtualMachines, vm.name, settled(vm, state));
+  return await tx.answerRecord(virtualMachines, vm.name, settled(vm, state), vm);
 }
 
 function throwUnlessActive({ name }: VirtualMachine, state: State): void {

@@ -28,7 +28,6 @@ export const virtualMachine = defineResource({
   records: [uuids],
   pending: State.PENDING,
   givesRoom: ["deleteVirtualMachine", "shutdownVirtualMachine"],
-  references: { user: ({ userNames }) => userNames },
   onNodeLost,
   usesInterfaces,
   steps: {

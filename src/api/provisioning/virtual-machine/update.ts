@@ -70,7 +70,7 @@ export async function updateVirtualMachine(
     const after = wanted(before, request);
     if (isSameHardware(before, after)) {
       const seen = toWire(api, after);
-      return await tx.answer(seen, tx.context.held.put(virtualMachines, name, after));
+      return await tx.answer(seen, tx.context.held.put(virtualMachines, name, after, before));
     }
     checkSize(after);
     const state = stateOf(await api.observed.read(before.computeNodeName, name, tx.signal));
@@ -179,6 +179,7 @@ async function changeHardware(
     virtualMachines,
     name,
     final,
+    before,
     api.inventory.computes.settle(nodeName, compute.name, compute),
     ...unclaimed,
     ...taps.map((tap) => later(removeTapLater, tap)),

@@ -1,7 +1,9 @@
-import { jsonCollection, putNew, putOf } from "../../datastore/collection.ts";
-import type { Datastore, Entry, Put } from "../../datastore/datastore.ts";
-import { JOURNAL_BYTES_MAX, transactionCollection } from "../../datastore/datastore-journal.ts";
-import { DEFAULT_SCOPE, SYSTEM_SCOPE } from "../../util/ref.ts";
+import { type Collection, jsonCollection, putNew, putOf } from "../datastore/collection.ts";
+import type { Datastore, Entry, Put } from "../datastore/datastore.ts";
+import { JOURNAL_BYTES_MAX, transactionCollection } from "../datastore/datastore-journal.ts";
+import { referenceKeys, references } from "../datastore/references.ts";
+import { DEFAULT_SCOPE, SYSTEM_SCOPE } from "../util/ref.ts";
+import { resources } from "./resources.ts";
 
 /** How the records are laid out. Absent where a version wrote them whose keys had no scopes. */
 export const layout = jsonCollection<{ readonly version: number }>("layout");
@@ -26,7 +28,8 @@ const SCOPES = new Map([
 
 /**
  * Gives every object of a version before its scope: in its key, in those of what belongs to it, and among
- * those that transactions hold. All of it is one batch, so it is done whole or not at all.
+ * those that transactions hold; and records to what each of them refers. All of it is one batch, so it is done
+ * whole or not at all.
  */
 export async function migrateToScopes(datastore: Datastore): Promise<void> {
   if ((await datastore.get(layout.key("records"))) !== undefined) return;
@@ -39,9 +42,17 @@ export async function migrateToScopes(datastore: Datastore): Promise<void> {
       putOf(layout, layout.key("records"), { version: VERSION }),
       ...moved.map(toScoped),
       ...headers.map(withScopedGuards),
+      ...resources.flatMap(({ collection }) => referencesOf(collection, moved)),
     ],
     deletes: moved.map(({ key }) => key),
   });
+}
+
+function referencesOf<T>(of: Collection<T>, entries: readonly Entry[]): Put[] {
+  return entries
+    .filter(({ key }) => key.startsWith(of.prefix))
+    .flatMap(({ key, value }) => referenceKeys(of, scoped(key), of.decode(value)))
+    .map((key) => putOf(references, key, {}));
 }
 
 function toScoped({ key, value }: Entry): Put {
