@@ -15,6 +15,11 @@ export interface Collection<T> extends Keys {
   refersTo?(object: T, from: Pick<Ref, "scope">): readonly Ref[];
 }
 
+/** The objects of one kind. */
+export interface Objects<T> extends Collection<T> {
+  readonly kind: string;
+}
+
 /** The names that an object refers to, by their kind. They are in its own scope. */
 export type Referring<T> = { readonly [kind: string]: (object: T) => readonly string[] };
 
@@ -30,13 +35,14 @@ export function protoCollection<D extends DescMessage>(
     readonly today?: (value: MessageShape<D>) => MessageShape<D>;
     readonly references?: Referring<MessageShape<D>>;
   } = {},
-): Collection<MessageShape<D>> {
+): Objects<MessageShape<D>> {
   const refersTo = (object: MessageShape<D>, { scope }: Pick<Ref, "scope">) =>
     Object.entries(references ?? {}).flatMap(([of, namesIn]) =>
       namesIn(object).map((name) => ({ kind: of, scope, name })),
     );
   return {
     ...keysOf(kind, kind),
+    kind,
     ...(references === undefined ? {} : { refersTo }),
     encode: (value) => toBinary(schema, value),
     decode: (bytes) => today(fromBinary(schema, bytes)),

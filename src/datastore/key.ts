@@ -12,8 +12,8 @@ export interface Keys {
   key(...parts: readonly Part[]): string;
   /** What the keys begin with whose first parts these are. */
   under(...parts: readonly Part[]): string;
-  /** What the keys begin with whose object is in this scope; in that where its kind is at home unless told. */
-  within(scope?: string): string;
+  /** What the keys begin with whose object is in this scope. */
+  within(scope: string): string;
   /** The texts that a key was made of; of an object, its name. */
   parts(key: string): readonly string[];
 }
@@ -42,7 +42,7 @@ export function keysOf(collection: string, kind?: string): Keys {
     prefix,
     key: (...parts) => prefix + join(parts),
     under: (...parts) => (parts.length === 0 ? prefix : `${prefix}${join(parts)}/`),
-    within: (scope = homeOf(kind ?? "")) => `${prefix}${encodePart(scope)}/`,
+    within: (scope) => `${prefix}${encodePart(scope)}/`,
     parts: (key) => textsOf(key).slice(kind === undefined ? 1 : 2),
   };
 }

@@ -1,7 +1,12 @@
+import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { reader } from "../../../../test/collect.ts";
 import { fc } from "../../../../test/properties.ts";
 import { refused } from "../../../../test/refused.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
+import { put } from "../../../datastore/collection.ts";
+import { UserSchema } from "../../../gen/n0stack/iam/v0/user_pb.ts";
+import { users as userRecords } from "../../iam/user/collection.ts";
 
 async function users(world: World, names: readonly string[]): Promise<void> {
   for (const name of names) {
@@ -79,6 +84,25 @@ test.for([
     code: "InvalidArgument",
     field,
   });
+});
+
+test("what is in another scope is in no list, not found, and not watched", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  await users(world, ["ann"]);
+  const end = new AbortController();
+  const watch = reader(world.users.watchUsers({}, { signal: end.signal }));
+  await watch.find(({ synced }) => synced);
+  const elsewhere = { kind: "user", scope: "acme", name: "eve" };
+  const eve = create(UserSchema, { name: "eve" });
+  await world.opened.api.datastore.batch(put(userRecords, [elsewhere], eve));
+  expect(await pages(world, { pageSize: 1 })).toEqual([["ann"]]);
+  expect(await refused(world.users.getUser({ name: "eve" }))).toMatchObject({ code: "NotFound" });
+  await users(world, ["bob", "eve"]);
+  expect((await watch.next()).user?.name).toBe("bob");
+  expect((await watch.next()).user?.labels).toEqual({ first: "e", all: "yes" });
+  await world.users.deleteUser({ name: "eve" });
+  expect(await world.opened.api.records.find(userRecords, elsewhere)).toMatchObject({ value: eve });
+  end.abort();
 });
 
 test("pages of any size, filtered in any way, are the whole list cut into pieces", async () => {

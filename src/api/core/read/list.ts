@@ -22,7 +22,7 @@ const BATCH_MIN = 256;
 const UNLIMITED = 2 ** 40;
 
 /**
- * One page of a collection, in name order.
+ * One page of the objects of a scope, in name order.
  *
  * @returns the objects and the token of the next page, empty on the last.
  * @throws N0Error `invalid_argument` for a token that none of ours is.
@@ -30,14 +30,15 @@ const UNLIMITED = 2 ** 40;
 export async function listPage<T extends Labelled>(
   records: Records,
   of: Collection<T>,
+  scope: string,
   request: ListRequest,
 ): Promise<{ readonly objects: T[]; readonly nextPageToken: string }> {
   const { pageSize, namePrefix, labelSelector } = request;
   const wanted = Object.entries(labelSelector);
-  const prefix = of.within() + encodeURIComponent(namePrefix);
+  const prefix = of.within(scope) + encodeURIComponent(namePrefix);
   const limit = pageSize === 0 ? UNLIMITED : pageSize;
   const objects: T[] = [];
-  let after = tokenKey(of, request.pageToken);
+  let after = tokenKey(of.within(scope), request.pageToken);
   for (;;) {
     // One more than asked tells whether there is a next page.
     const missing = limit - objects.length + 1;
@@ -58,11 +59,11 @@ function nextToken(objects: readonly Labelled[]): string {
   return Buffer.from(objects.at(-1)!.name).toString("base64url");
 }
 
-function tokenKey<T>(of: Collection<T>, token: string): string | undefined {
+function tokenKey(prefix: string, token: string): string | undefined {
   if (token === "") return undefined;
   const name = Buffer.from(token, "base64url").toString();
   if (name === "" || Buffer.from(name).toString("base64url") !== token) {
     throw invalid("page_token", "is not one that a list answered: start without it");
   }
-  return of.key(name);
+  return prefix + encodeURIComponent(name);
 }

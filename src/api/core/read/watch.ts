@@ -1,4 +1,5 @@
 import type { Collection } from "../../../datastore/collection.ts";
+import { refOfKey } from "../../../datastore/key.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api } from "../context.ts";
 
@@ -15,7 +16,7 @@ const WAITING_MAX = 100_000;
 export type TouchSource = (touch: (name: string) => void) => () => void;
 
 /**
- * Sends every object as it is, then each change, until `signal` aborts. An object that changes twice
+ * Sends every object of a scope, or the one of that name, as it is, then each change, until `signal` aborts. An object that changes twice
  * before the client reads is sent once, as it is then.
  *
  * `alsoFrom` are collections under the object's name first, whose changes show in the object, and
@@ -24,7 +25,7 @@ export type TouchSource = (touch: (name: string) => void) => () => void;
 export async function* watchObjects<T>(
   api: Api,
   of: Collection<T>,
-  name: string,
+  { scope, name }: { readonly scope: string; readonly name: string },
   toWire: (object: T) => Promise<T>,
   signal: AbortSignal,
   alsoFrom: readonly Pick<Collection<unknown>, "prefix" | "parts">[] = [],
@@ -33,10 +34,16 @@ export async function* watchObjects<T>(
   using changed = new ChangedNames(AbortSignal.any([signal, api.shutdown]));
   using stops = new DisposableStack();
   const { stored, revision } = await api.records.snapshot(of);
+  /** The object that a key is of, unless it is in another scope. */
+  const nameIn = (parts: Collection<unknown>["parts"], key: string) => {
+    const ref = refOfKey(key);
+    return ref === undefined || ref.scope === scope ? parts(key)[0] : undefined;
+  };
   for (const source of [of, ...alsoFrom]) {
     const stop = api.datastore.watch(source.prefix, revision, (changes) => {
       for (const c of changes) {
-        changed.add(source.parts(c.kind === "put" ? c.entry.key : c.key)[0]!);
+        const own = nameIn(source.parts, c.kind === "put" ? c.entry.key : c.key);
+        if (own !== undefined) changed.add(own);
       }
     });
     stops.defer(stop);
@@ -47,8 +54,8 @@ export async function* watchObjects<T>(
 
   const known = new Set<string>();
   for (const { key, value } of stored) {
-    const own = of.parts(key)[0]!;
-    if (name !== "" && own !== name) continue;
+    const own = nameIn(of.parts, key);
+    if (own === undefined || (name !== "" && own !== name)) continue;
     known.add(own);
     yield { kind: "put", object: await toWire(value) };
   }
@@ -56,7 +63,7 @@ export async function* watchObjects<T>(
 
   for await (const own of changed) {
     if (name !== "" && own !== name) continue;
-    const stored = await api.records.find(of, own);
+    const stored = await api.records.find(of, { kind: of.prefix.slice(0, -1), scope, name: own });
     if (stored !== undefined) {
       known.add(own);
       yield { kind: "put", object: await toWire(stored.value) };

@@ -1,9 +1,11 @@
 import { create, type DescMessage, type DescMethod, type DescService } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import type { Collection } from "../../../datastore/collection.ts";
 import { notFound } from "../../../util/errors.ts";
 import type { Api } from "../context.ts";
 import { type ListRequest, listPage } from "../read/list.ts";
 import { type TouchSource, watchObjects } from "../read/watch.ts";
+import { scopeOf } from "../scope.ts";
 import type { UserObject } from "./object.ts";
 
 /** How a resource's objects are read. */
@@ -14,9 +16,9 @@ export interface Reading<T, A extends Api> {
   readonly word: string;
   readonly collection: Collection<T>;
   /** The object as clients see it; as its record says, unless given. */
-  view?(api: A, object: T): T | Promise<T>;
+  view?(api: A, object: T, scope: string): T | Promise<T>;
   /** The same of a page of them, where that takes fewer reads than one after the other. */
-  viewPage?(api: A, objects: readonly T[]): Promise<readonly T[]>;
+  viewPage?(api: A, objects: readonly T[], scope: string): Promise<readonly T[]>;
   /** Collections under the object's name first, whose changes show in it. */
   readonly shows?: readonly Pick<Collection<unknown>, "prefix" | "parts">[];
   /** What else changes how an object looks. */
@@ -29,30 +31,45 @@ export function readRoutes<T extends UserObject, A extends Api>(
   reading: Reading<T, A>,
 ): object {
   const { service, schema, word, collection, shows = [], touches } = reading;
+  const kind = collection.prefix.slice(0, -1);
   const list = readMethod(service, "List");
   const watch = readMethod(service, "Watch");
   const listField = fieldOf(list.output, schema);
   const watchField = fieldOf(watch.output, schema);
-  const view = async (object: T) => (await reading.view?.(api, object)) ?? object;
-  const viewAll = async (objects: readonly T[]) =>
-    (await reading.viewPage?.(api, objects)) ?? (await Promise.all(objects.map(view)));
+  const viewIn = (scope: string) => async (object: T) =>
+    (await reading.view?.(api, object, scope)) ?? object;
+  const viewAll = async (objects: readonly T[], scope: string) =>
+    (await reading.viewPage?.(api, objects, scope)) ??
+    (await Promise.all(objects.map(viewIn(scope))));
   return {
-    async [list.localName](request: ListRequest) {
-      const { objects, nextPageToken } = await listPage(api.records, collection, request);
-      const seen = [...(await viewAll(objects))];
+    async [list.localName](request: ListRequest, call: HandlerContext) {
+      const scope = scopeOf(call, kind);
+      const { objects, nextPageToken } = await listPage(api.records, collection, scope, request);
+      const seen = [...(await viewAll(objects, scope))];
       return create(list.output, { [listField]: seen, nextPageToken });
     },
-    async [readMethod(service, "Get").localName]({ name }: { readonly name: string }) {
-      const stored = await api.records.find(collection, name);
-      if (stored === undefined) throw notFound(word, name);
-      return await view(stored.value);
-    },
-    async *[watch.localName](
+    async [readMethod(service, "Get").localName](
       { name }: { readonly name: string },
-      { signal }: { readonly signal: AbortSignal },
+      call: HandlerContext,
     ) {
+      const scope = scopeOf(call, kind);
+      const stored = await api.records.find(collection, { kind, scope, name });
+      if (stored === undefined) throw notFound(word, name);
+      return await viewIn(scope)(stored.value);
+    },
+    async *[watch.localName]({ name }: { readonly name: string }, call: HandlerContext) {
       const also = touches?.(api);
-      for await (const change of watchObjects(api, collection, name, view, signal, shows, also)) {
+      const scope = scopeOf(call, kind);
+      const changes = watchObjects(
+        api,
+        collection,
+        { scope, name },
+        viewIn(scope),
+        call.signal,
+        shows,
+        also,
+      );
+      for await (const change of changes) {
         if (change.kind === "put") yield { [watchField]: change.object };
         else if (change.kind === "delete") yield { deletedName: change.name };
         else yield { synced: true };

@@ -2,6 +2,7 @@ import { create, type Message } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import type { Collection } from "../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../datastore/datastore.ts";
+import type { Part as KeyPart } from "../../../datastore/key.ts";
 import type { Later } from "../../../transaction/step.ts";
 import type { Transaction } from "../../../transaction/transaction.ts";
 import type { Api, SagaContext, Tx } from "../context.ts";
@@ -24,7 +25,7 @@ export interface AnsweringTx<A extends Api = Api> extends Tx<A> {
   /** The same, where the answer is the record that is written: it is encoded once. */
   answerRecord<T extends Message>(
     of: Collection<T>,
-    name: string,
+    name: KeyPart,
     record: T,
     before: T | undefined,
     ...parts: readonly Part[]
@@ -52,7 +53,7 @@ export function answeringTx<A extends Api>(tx: CommittingTx<A>): AnsweringTx<A> 
       commit(value, undefined, parts),
     answerRecord: <T extends Message>(
       of: Collection<T>,
-      name: string,
+      name: KeyPart,
       record: T,
       before: T | undefined,
       ...parts: readonly Part[]

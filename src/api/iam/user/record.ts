@@ -1,6 +1,7 @@
 import { clone } from "@bufbuild/protobuf";
 import { type User, UserSchema } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Api } from "../../core/context.ts";
 import { users } from "./collection.ts";
 
@@ -8,9 +9,9 @@ const KEYS_MAX = 64;
 const KEYS_BYTES_MAX = 64 << 10;
 
 /** @throws N0Error `not_found`. */
-export async function getUser(api: Api, name: string): Promise<User> {
-  const stored = await api.records.find(users, name);
-  if (stored === undefined) throw notFound("user", name);
+export async function getUser(api: Api, ref: Ref): Promise<User> {
+  const stored = await api.records.find(users, ref);
+  if (stored === undefined) throw notFound("user", ref.name);
   return stored.value;
 }
 
@@ -21,13 +22,13 @@ export function changed(user: User, change: (copy: User) => void): User {
 }
 
 /** @throws N0Error `failed_precondition` for more keys than a user can have. */
-export function throwIfTooManyKeys({ name, sshPublicKeys }: User): void {
+export function throwIfTooManyKeys(ref: Ref, { sshPublicKeys }: User): void {
   const entries = Object.entries(sshPublicKeys);
   const bytes = entries.reduce((sum, [key, text]) => sum + key.length + Buffer.byteLength(text), 0);
   if (entries.length <= KEYS_MAX && bytes <= KEYS_BYTES_MAX) return;
   throw new N0Error(
     "failed_precondition",
-    `user "${name}" would have ${entries.length} SSH public keys of ${bytes} bytes, and can have ${KEYS_MAX} of ${KEYS_BYTES_MAX} bytes together: delete one first`,
-    { resource: `user/${name}` },
+    `user "${ref.name}" would have ${entries.length} SSH public keys of ${bytes} bytes, and can have ${KEYS_MAX} of ${KEYS_BYTES_MAX} bytes together: delete one first`,
+    { resource: formatRef(ref) },
   );
 }

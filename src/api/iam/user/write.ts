@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { refOfKey } from "../../../datastore/key.ts";
 import { unreferenced } from "../../../datastore/references.ts";
 import {
   type AddSshPublicKeyRequest,
@@ -11,11 +10,13 @@ import {
   UserService,
 } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import { parseSshPublicKey } from "../../../util/ssh-key.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { findReferrer } from "../../core/resource/referrer.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import { refOf } from "../../core/scope.ts";
 import { users } from "./collection.ts";
 import { changed, getUser, throwIfTooManyKeys } from "./record.ts";
 
@@ -25,34 +26,36 @@ export async function createUser(
   call: Call,
   { name, annotations, labels }: CreateUserRequest,
 ): Promise<User> {
-  const options = { method: UserService.method.createUser, keys: [users.key(name)] };
+  const ref = refOf(call, users, name);
+  const options = { method: UserService.method.createUser, keys: [users.key(ref)] };
   return await runSaga(api, call, options, async (tx) => {
-    if ((await api.records.find(users, name)) !== undefined) {
+    if ((await api.records.find(users, ref)) !== undefined) {
       throw new N0Error("already_exists", `user "${name}" exists already`, {
-        resource: `user/${name}`,
+        resource: formatRef(ref),
       });
     }
     const state = User_UserState.AVAILABLE;
     const user = create(UserSchema, { name, annotations, labels, state });
-    return await tx.answerRecord(users, name, user, undefined);
+    return await tx.answerRecord(users, ref, user, undefined);
   });
 }
 
 /** @throws N0Error `not_found`; `failed_precondition` while a virtual machine names the user. */
 export async function deleteUser(api: Api, call: Call, name: string): Promise<void> {
-  const options = { method: UserService.method.deleteUser, keys: [users.key(name)] };
+  const ref = refOf(call, users, name);
+  const options = { method: UserService.method.deleteUser, keys: [users.key(ref)] };
   await runSaga(api, call, options, async (tx) => {
-    const user = await getUser(api, name);
-    const nobodyRefers = await unreferenced(api.records, refOfKey(users.key(name))!);
-    const using = await findReferrer(api, refOfKey(users.key(name))!);
+    const user = await getUser(api, ref);
+    const nobodyRefers = await unreferenced(api.records, ref);
+    const using = await findReferrer(api, ref);
     if (using !== undefined) {
       throw new N0Error(
         "failed_precondition",
         `user "${name}" has its keys on ${using.word} "${using.name}": delete that first`,
-        { resource: `user/${name}` },
+        { resource: formatRef(ref) },
       );
     }
-    return await tx.answer(DONE, tx.context.held.remove(users, name, user), nobodyRefers);
+    return await tx.answer(DONE, tx.context.held.remove(users, ref, user), nobodyRefers);
   });
 }
 
@@ -68,9 +71,10 @@ export async function addSshPublicKey(
   { userName, sshPublicKeyName, sshPublicKey }: AddSshPublicKeyRequest,
 ): Promise<User> {
   const key = parseSshPublicKey("ssh_public_key", sshPublicKey);
-  return await changeKeys(api, call, UserService.method.addSshPublicKey, userName, (user) => {
+  const ref = refOf(call, users, userName);
+  return await changeKeys(api, call, UserService.method.addSshPublicKey, ref, (user) => {
     user.sshPublicKeys[sshPublicKeyName] = key;
-    throwIfTooManyKeys(user);
+    throwIfTooManyKeys(ref, user);
   });
 }
 
@@ -81,10 +85,11 @@ export async function deleteSshPublicKey(
   { userName, sshPublicKeyName }: DeleteSshPublicKeyRequest,
 ): Promise<User> {
   const method = UserService.method.deleteSshPublicKey;
-  return await changeKeys(api, call, method, userName, ({ sshPublicKeys }) => {
+  const ref = refOf(call, users, userName);
+  return await changeKeys(api, call, method, ref, ({ sshPublicKeys }) => {
     if (!Object.hasOwn(sshPublicKeys, sshPublicKeyName)) {
       const message = `user "${userName}" has no SSH public key "${sshPublicKeyName}"`;
-      throw new N0Error("not_found", message, { resource: `user/${userName}` });
+      throw new N0Error("not_found", message, { resource: formatRef(ref) });
     }
     delete sshPublicKeys[sshPublicKeyName];
   });
@@ -94,13 +99,13 @@ async function changeKeys(
   api: Api,
   call: Call,
   method: Method<typeof UserSchema>,
-  name: string,
+  ref: Ref,
   change: (copy: User) => void,
 ): Promise<User> {
-  const options = { method, keys: [users.key(name)], waits: true };
+  const options = { method, keys: [users.key(ref)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const before = await getUser(api, name);
+    const before = await getUser(api, ref);
     const user = changed(before, change);
-    return await tx.answerRecord(users, name, user, before);
+    return await tx.answerRecord(users, ref, user, before);
   });
 }

@@ -10,7 +10,9 @@ import { UNLESS_GONE } from "../../core/advice.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import { scopeOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
+import { networks } from "../network/collection.ts";
 import { getNetwork, toWire } from "../network/record.ts";
 import { interfaces } from "./collection.ts";
 import {
@@ -64,7 +66,7 @@ export async function reserveNetworkInterface(
         },
       });
     });
-    const seen = await toWire(api, network.value);
+    const seen = await toWire(api, network.value, scopeOf(call, networks.kind));
     return await tx.answer(seen);
   });
 }

@@ -13,6 +13,7 @@ import { quote } from "../../../util/quote.ts";
 import { specialRangeIn } from "../../../util/special-ranges.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { scopeOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { guestKeys, hasSameCidrs } from "./cidr-change.ts";
 import { networks } from "./collection.ts";
@@ -47,7 +48,7 @@ export async function applyNetwork(
     const record = tx.context.held.put(networks, name, network, present?.value);
     const isNew = present === undefined || !hasSameCidrs(present.value, network);
     if (isNew) return await commitCidrs(tx, present?.value, network, record);
-    const answer = await toWire(api, network);
+    const answer = await toWire(api, network, scopeOf(call, networks.kind));
     return await tx.answer(answer, record);
   });
 }

@@ -46,8 +46,9 @@ export function gatewayAddresses({ ipv4, ipv6 }: NetworkCidrs): {
 }
 
 /** The network as clients see it: with what is reserved on it. */
-export async function toWire(api: Api, network: Network): Promise<Network> {
-  const reserved = await api.records.list(interfaces, [network.name]);
+export async function toWire(api: Api, network: Network, scope: string): Promise<Network> {
+  const ref = { kind: networks.kind, scope, name: network.name };
+  const reserved = await api.records.list(interfaces, [ref]);
   return withInterfaces(
     network,
     reserved.map(({ value }) => value),
@@ -57,12 +58,17 @@ export async function toWire(api: Api, network: Network): Promise<Network> {
 const READ_AT_ONCE = 1_000;
 
 /** A page of networks as clients see them: their interfaces are read together, in the order of the keys. */
-export async function pageToWire(api: Api, page: readonly Network[]): Promise<Network[]> {
-  const folders = page.map(({ name }) => interfaces.under(name)).sort();
+export async function pageToWire(
+  api: Api,
+  page: readonly Network[],
+  scope: string,
+): Promise<Network[]> {
+  const { kind } = networks;
+  const folders = page.map(({ name }) => interfaces.under({ kind, scope, name })).sort();
   const last = folders.at(-1) ?? "";
   const reserved = new Map(page.map(({ name }) => [name, [] as InterfaceReservation[]]));
   for (let after = folders[0]; after !== undefined; ) {
-    const found = await api.records.listPrefix(interfaces, interfaces.within(), {
+    const found = await api.records.listPrefix(interfaces, interfaces.within(scope), {
       after,
       limit: READ_AT_ONCE,
     });

@@ -1,0 +1,20 @@
+import type { Objects } from "../../datastore/collection.ts";
+import { homeOf, type Ref } from "../../util/ref.ts";
+import type { Call } from "./context.ts";
+
+/**
+ * The scope of the objects of this kind that a request names: for now, that where the kind is at home. The
+ * one place where a scope comes from a request.
+ */
+export function scopeOf(_call: Pick<Call, "requestHeader">, kind: string): string {
+  return homeOf(kind);
+}
+
+/** The object of this kind that a request names. */
+export function refOf(
+  call: Pick<Call, "requestHeader">,
+  { kind }: Pick<Objects<unknown>, "kind">,
+  name: string,
+): Ref {
+  return { kind, scope: scopeOf(call, kind), name };
+}
