@@ -32,6 +32,7 @@ export function readRoutes<T extends UserObject, A extends Api>(
 ): object {
   const { service, schema, word, collection, shows = [], touches } = reading;
   const kind = collection.prefix.slice(0, -1);
+  const get = readMethod(service, "Get");
   const list = readMethod(service, "List");
   const watch = readMethod(service, "Watch");
   const listField = fieldOf(list.output, schema);
@@ -48,14 +49,15 @@ export function readRoutes<T extends UserObject, A extends Api>(
       const seen = [...(await viewAll(objects, scope))];
       return create(list.output, { [listField]: seen, nextPageToken });
     },
-    async [readMethod(service, "Get").localName](
-      { name }: { readonly name: string },
-      call: HandlerContext,
-    ) {
+    async [get.localName]({ name }: { readonly name: string }, call: HandlerContext) {
       const scope = scopeOf(call, kind);
       const stored = await api.records.find(collection, { kind, scope, name });
       if (stored === undefined) throw notFound(word, name);
-      return await viewIn(scope)(stored.value);
+      const seen = await viewIn(scope)(stored.value);
+      // The original answers the object itself, what is new a message that has it.
+      return get.output.typeName === schema.typeName
+        ? seen
+        : create(get.output, { [fieldOf(get.output, schema)]: seen });
     },
     async *[watch.localName]({ name }: { readonly name: string }, call: HandlerContext) {
       const also = touches?.(api);
