@@ -156,7 +156,7 @@ export function watchSuite(newWorld: () => Promise<DatastoreWorld>): void {
 function describeChange(change: Change): string {
   return change.kind === "delete"
     ? `delete ${change.key}`
-    : `put ${change.entry.key} ${Buffer.from(change.entry.value)}`;
+    : `put ${change.entry.key} ${Buffer.from(change.entry.value).toString()}`;
 }
 
 /** The next error that nobody catches, in place of the runner's own handling of it. */
