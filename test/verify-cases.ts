@@ -53,9 +53,8 @@ const RESERVED_BY_HAND = {
   annotations: {},
 };
 
-const WEB = ["virtual_machine", "default", "web"];
-const GHOST_OWNER = ["virtual_machine", "default", "ghost"];
-
+/** The parts of a reference to a user, by a virtual machine. */
+const toUser = (name: string) => ["user", "default", "alice", "virtual_machine", "default", name];
 const volumeOf = async ({ read }: Hands, name: string) =>
   (await read(blockStorages, name)).volumeId;
 const interfaceOf = async ({ read }: Hands, name = "web0") => await read(interfaces, "net", name);
@@ -187,10 +186,10 @@ export const DRIFT_CASES: Readonly<Record<Code, DriftCase>> = {
     },
   },
   "reference.missing": {
-    drift: ({ drop }) => drop(references, "user", "default", "alice", ...WEB),
+    drift: ({ drop }) => drop(references, ...toUser("web")),
   },
   "reference.without_owner": {
-    drift: ({ write }) => write(references, ["user", "default", "alice", ...GHOST_OWNER], {}),
+    drift: ({ write }) => write(references, toUser("ghost"), {}),
   },
   "allocation.without_owner": {
     drift: ({ write }) => write(allocations, ["node-9"], {}),
@@ -412,15 +411,10 @@ export const DRIFT_CASES: Readonly<Record<Code, DriftCase>> = {
   "image.disk_missing": {
     drift: async ({ read, write }) => {
       const image = await read(images, "debian");
-      const [registered] = image.registeredBlockStorages;
-      const lost = { ...registered!, blockStorageName: "lost" };
+      const lost = { ...image.registeredBlockStorages[0]!, blockStorageName: "lost" };
       const registeredBlockStorages = [...image.registeredBlockStorages, lost];
       await write(images, ["debian"], { ...image, registeredBlockStorages });
-      await write(
-        references,
-        ["block_storage", "default", "lost", "image", "default", "debian"],
-        {},
-      );
+      await write(references, "block_storage default lost image default debian".split(" "), {});
     },
     left: ["image.disk_missing"],
   },
