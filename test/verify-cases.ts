@@ -7,7 +7,6 @@ import {
   taps,
 } from "../src/api/network/interface/collection.ts";
 import { networks } from "../src/api/network/network/collection.ts";
-import type { Code } from "../src/api/observe/verify/codes.ts";
 import { allocations, computes, storages } from "../src/api/pool/inventory/collection.ts";
 import { nodes } from "../src/api/pool/node/collection.ts";
 import {
@@ -28,9 +27,9 @@ export interface DriftCase {
   /** What is done, behind the API's back. */
   readonly drift: (hands: Hands) => Promise<void> | void;
   /** Every code that is found then, in any order; the case's own alone, unless given. */
-  readonly found?: readonly Code[];
+  readonly found?: readonly string[];
   /** What is left after a repair; nothing, unless given. */
-  readonly left?: readonly Code[];
+  readonly left?: readonly string[];
 }
 
 const MARK = { owner: "virtual_machine/ghost", transactionId: "long-ago" };
@@ -75,7 +74,7 @@ async function alter(hands: Hands, name: string, change: object): Promise<void> 
 }
 
 /** For every code, so that none is without. Those of `cold` are of a machine that is shut down. */
-export const DRIFT_CASES: Readonly<Record<Code, DriftCase>> = {
+const CASES = {
   "node.unreachable": {
     drift: ({ world }) => {
       world.fakeNodes[1]!.isDown = true;
@@ -497,4 +496,6 @@ export const DRIFT_CASES: Readonly<Record<Code, DriftCase>> = {
       there.network.hands.nodeRules = "whole";
     },
   },
-};
+} satisfies Readonly<Record<string, DriftCase>>;
+
+export const DRIFT_CASES: Readonly<Record<keyof typeof CASES, DriftCase>> = CASES;

@@ -139,7 +139,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
         router.service(service, keyedRoutes(service, routes(api), keyed));
       }
       router.service(TransactionService, transactionRoutes(api));
-      router.service(VerifyService, verifyRoutes(api));
+      router.service(VerifyService, verifyRoutes(api, resources));
     },
     async [Symbol.asyncDispose]() {
       stopAll();

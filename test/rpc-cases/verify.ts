@@ -1,4 +1,3 @@
-import type { Code } from "../../src/api/observe/verify/codes.ts";
 import { RepairOutcome } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import type { RpcCase } from "../saga-cases.ts";
 import { DRIFT_CASES } from "../verify-cases.ts";
@@ -6,7 +5,7 @@ import { fillWorld, handsOn, repairIn } from "../verify-world.ts";
 import type { World } from "../world.ts";
 
 /** One for each way in which a repair is done, with one finding each. */
-const CODES: readonly Code[] = [
+const CODES: readonly (keyof typeof DRIFT_CASES)[] = [
   "domain.without_vm",
   "vm.without_domain",
   "compute.without_owner",

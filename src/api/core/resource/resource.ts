@@ -6,6 +6,7 @@ import { StepRegistry } from "../../../transaction/registry.ts";
 import type { AnyStep, Retriable } from "../../../transaction/step.ts";
 import { defined } from "../../../util/defined.ts";
 import type { Json } from "../../../util/json.ts";
+import type { Audit } from "../audit/audit.ts";
 import type { Api, Kind, LostObjects, SagaContext } from "../context.ts";
 import type { Ownable, UserObject } from "./object.ts";
 import { type Reading, readRoutes } from "./read-routes.ts";
@@ -22,6 +23,8 @@ interface ResourceSteps {
 export interface Resource<A extends Api = Api> extends Kind {
   readonly service: DescService;
   readonly steps: ResourceSteps;
+  /** What must be true of it; verify asks. */
+  readonly audit?: Audit<A>;
   /** By the RPC as code spells it. */
   routes(api: A): object;
 }
@@ -39,6 +42,7 @@ interface Definition<S extends DescService, T extends UserObject, A extends Api>
   readonly pending?: T extends Ownable ? number : never;
   readonly givesRoom?: readonly (keyof S["method"] & string)[];
   readonly steps?: ResourceSteps;
+  readonly audit?: Audit<A>;
   onNodeLost?(api: A, nodeName: string): Promise<LostObjects>;
   usesInterfaces?(api: A, name: string, signal: AbortSignal): Promise<boolean>;
   /** What is not derived: all but list, get and watch. */
@@ -49,7 +53,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
   definition: Definition<S, T, A>,
 ): Resource<A> {
   const { service, word, collection, pending, onNodeLost, usesInterfaces } = definition;
-  const { records = [], traces = [], givesRoom = [], steps = {} } = definition;
+  const { records = [], traces = [], givesRoom = [], steps = {}, audit } = definition;
   // What comes from the collection is of its type.
   const of = collection as Collection<UserObject> as Collection<UserObject & Ownable>;
   return {
@@ -62,7 +66,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
     givesRoom: givesRoom.map((name) => service.method[name]!.name),
     steps,
     ...(pending === undefined ? {} : { pending: { of, state: pending } }),
-    ...defined({ onNodeLost, usesInterfaces }),
+    ...defined({ onNodeLost, usesInterfaces, audit }),
     routes: (api) => ({ ...readRoutes(api, definition), ...definition.routes(api) }),
   };
 }

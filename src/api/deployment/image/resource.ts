@@ -2,6 +2,7 @@ import { ImageSchema, ImageService } from "../../../gen/n0stack/deployment/v0/im
 import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { applyImage, deleteImage } from "./apply.ts";
+import { imageAudit } from "./audit.ts";
 import { images } from "./collection.ts";
 import { generateBlockStorage } from "./generate.ts";
 import { onNodeLost } from "./node-lost.ts";
@@ -14,6 +15,7 @@ export const image = defineResource({
   collection: images,
   givesRoom: ["deleteImage", "unregisterBlockStorage", "untagImage"],
   onNodeLost,
+  audit: imageAudit,
   routes: (api: Api) => ({
     applyImage: (request, call) => applyImage(api, call, request),
     deleteImage: async ({ name }, call) => {

@@ -14,6 +14,7 @@ import {
   reserveNetworkInterface,
 } from "../interface/reserve-interface.ts";
 import { applyNetwork } from "./apply.ts";
+import { networkAudit } from "./audit.ts";
 import { cidrAllocation, networks, occupiedCidrs } from "./collection.ts";
 import { deleteNetwork } from "./delete.ts";
 import { restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
@@ -34,6 +35,7 @@ export const network = defineResource({
   view: toWire,
   viewPage: pageToWire,
   shows: [interfaces],
+  audit: networkAudit,
   routes: (api: Api) => ({
     applyNetwork: (request, call) => applyNetwork(api, call, request),
     deleteNetwork: async ({ name }, call) => {

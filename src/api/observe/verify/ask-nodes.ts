@@ -1,7 +1,7 @@
 import { fromConnectError } from "../../../rpc/errors.ts";
-import type { Api } from "../../provisioning/context.ts";
-import { seedMessage } from "../../provisioning/virtual-machine/domain-messages.ts";
-import type { NodeAnswer, PlannedMachine } from "./view.ts";
+import type { Question } from "../../core/audit/audit.ts";
+import type { NodeAnswer } from "../../core/audit/view.ts";
+import type { Api } from "../../core/context.ts";
 
 /** A node with many networks reads each of them. */
 const SURVEY_MS = 60_000;
@@ -10,21 +10,16 @@ const SURVEY_MS = 60_000;
 export async function askNodes(
   api: Api,
   nodeNames: readonly string[],
-  machines: readonly PlannedMachine[],
+  questions: ReadonlyMap<string, Question>,
   signal: AbortSignal,
 ): Promise<NodeAnswer[]> {
-  const plansByNode = Map.groupBy(
-    machines.flatMap(({ plan }) => (plan === undefined ? [] : [plan])),
-    ({ domain }) => domain.nodeName,
-  );
   return await Promise.all(
     nodeNames.map(async (nodeName): Promise<NodeAnswer> => {
-      const plans = plansByNode.get(nodeName) ?? [];
-      const seeds = plans.map(({ seed }) => ({ seed: seedMessage(seed) }));
+      const question = questions.get(nodeName) ?? {};
       try {
         const agent = api.agents.get(nodeName);
         const options = { signal, timeoutMs: SURVEY_MS };
-        return { nodeName, survey: await agent.survey((c) => c.survey({ seeds }, options)) };
+        return { nodeName, survey: await agent.survey((c) => c.survey(question, options)) };
       } catch (reason) {
         signal.throwIfAborted();
         return { nodeName, error: fromConnectError(reason).message };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { DRIFT_CASES } from "../../../../test/verify-cases.ts";
+import { DRIFT_CASES, type DriftCase } from "../../../../test/verify-cases.ts";
+import { CODES } from "../../../../test/verify-codes.ts";
 import {
   findingsIn,
   handsOn,
@@ -8,12 +9,15 @@ import {
   repairIn,
 } from "../../../../test/verify-world.ts";
 import { RepairOutcome } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
-import { ALL_CODES, type Code } from "./codes.ts";
 
 const sorted = (codes: readonly string[]) => codes.toSorted();
 
-describe.each(ALL_CODES)("%s", (code: Code) => {
-  const { drift, found = [code], left = [] } = DRIFT_CASES[code];
+test("every code has a case", () => {
+  expect(sorted(Object.keys(DRIFT_CASES))).toEqual(sorted(Object.keys(CODES)));
+});
+
+describe.each(Object.entries<DriftCase>(DRIFT_CASES))("%s", (code, driftCase) => {
+  const { drift, found = [code], left = [] } = driftCase;
 
   test("is found, shown without a change, and repaired or left to a person", async () => {
     await using world = await newVerifyWorld();

@@ -1,22 +1,16 @@
 import { caughtUp, type Datastore } from "../../../datastore/datastore.ts";
 import { transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
+import type { Question } from "../../core/audit/audit.ts";
+import { ANY, anyOn, type Finding } from "../../core/audit/finding.ts";
+import { Snapshot } from "../../core/audit/snapshot.ts";
+import type { NodeAnswer, View } from "../../core/audit/view.ts";
 import { nodes } from "../../pool/node/collection.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 import { askNodes } from "./ask-nodes.ts";
-import { ALL_CODES } from "./codes.ts";
-import { compareDomains } from "./compare-domains.ts";
-import { compareInterfaces } from "./compare-interfaces.ts";
-import { compareNetworks } from "./compare-networks.ts";
-import { compareNodes } from "./compare-nodes.ts";
-import { compareRecords } from "./compare-records.ts";
-import { compareReferences } from "./compare-references.ts";
-import { compareReservations } from "./compare-reservations.ts";
-import { compareVolumes } from "./compare-volumes.ts";
-import { ANY, anyOn, type Finding, identityOf } from "./finding.ts";
-import { Snapshot } from "./snapshot.ts";
-import { answered, type NodeAnswer, type PlannedMachine, planMachines, type View } from "./view.ts";
+import { type Audits, factsOf } from "./audits.ts";
+import { identityOf } from "./identity.ts";
 
 /** What is asked for. */
 export interface Scope {
@@ -38,11 +32,11 @@ export interface Look {
  * Looks twice at whatever seems wrong: a finding holds in both looks, each of which compares the nodes
  * with the records before and after them, and no transaction was at work on it in either.
  */
-export async function look(api: Api, scope: Scope): Promise<Look> {
-  const first = await lookOnce(api, scope);
+export async function look(api: Api, audits: Audits, scope: Scope): Promise<Look> {
+  const first = await lookOnce(api, audits, scope);
   if (first.findings.length === 0) return first;
   const suspects = new Set(first.findings.map(({ nodeName }) => nodeName));
-  const again = await lookOnce(api, { ...scope, nodeNames: suspects });
+  const again = await lookOnce(api, audits, { ...scope, nodeNames: suspects });
   const seen = new Set(first.findings.map(identityOf));
   const newer = new Map(again.answers.map((answer) => [answer.nodeName, answer]));
   return {
@@ -53,36 +47,28 @@ export async function look(api: Api, scope: Scope): Promise<Look> {
 }
 
 /** One look; enough where the keys of what is looked at are held. */
-export async function lookOnce(api: Api, scope: Scope): Promise<Look> {
+export async function lookOnce(api: Api, audits: Audits, scope: Scope): Promise<Look> {
   // Before anything is read: whoever begins from here on is seen, whoever began before is in the records.
   using seen = await watchTransactions(api.datastore);
   const before = await Snapshot.read(api);
-  const machines = await planMachines(api, before);
+  const questions = await questionsOf(audits, api, before);
   // What was on a lost node is gone, as somebody has said: there is nobody to be asked.
   const names = before
     .list(nodes)
     .filter(({ value }) => !value.lost && (scope.nodeNames?.has(value.name) ?? true))
     .map(({ value }) => value.name);
-  const answers = await askNodes(api, names, machines, scope.signal);
+  const answers = await askNodes(api, names, questions, scope.signal);
   const after = await Snapshot.read(api);
   await caughtUp(api.datastore);
 
-  const seedsAsked = new Map(machines.map(({ vm, plan }) => [vm.name, JSON.stringify(plan?.seed)]));
   const isWanted = (nodeName: string) => scope.nodeNames?.has(nodeName) ?? true;
-  const findingsOf = (records: Snapshot, planned: readonly PlannedMachine[]) =>
-    compare({
-      api,
-      records,
-      answers,
-      machines: planned,
-      machinesByNode: Map.groupBy(planned, ({ vm }) => vm.computeNodeName),
-      seedsAsked,
-      isWanted,
-    });
-  const newer = findingsOf(after, await planMachines(api, after));
+  const { interfaceUsers } = audits;
+  const findingsOf = (records: Snapshot) =>
+    compare(audits, { api, records, answers, asked: before, interfaceUsers, isWanted });
+  const newer = await findingsOf(after);
   if (newer.length === 0) return { findings: [], answers, records: after };
   const older = new Map(
-    findingsOf(before, machines).map((finding) => [identityOf(finding), finding]),
+    (await findingsOf(before)).map((finding) => [identityOf(finding), finding]),
   );
   const touched = newTouched([...before.open, ...seen.headers, ...after.open], scope.except, [
     before,
@@ -92,26 +78,28 @@ export async function lookOnce(api: Api, scope: Scope): Promise<Look> {
     const other = older.get(identityOf(finding));
     return other !== undefined && !touched.explain(finding) && !touched.explain(other);
   });
-  return { findings: inOrder(findings), answers, records: after };
+  return { findings: inOrder(audits, findings), answers, records: after };
 }
 
-function compare(view: View): Finding[] {
-  const found = answered(view);
-  return [
-    ...compareNodes(view),
-    ...compareRecords(view),
-    ...compareReferences(view),
-    ...compareReservations(view),
-    ...compareInterfaces(view),
-    ...found.flatMap(compareDomains),
-    ...found.flatMap(compareVolumes),
-    ...found.flatMap(compareNetworks),
-  ];
+async function compare(audits: Audits, view: View<Api>): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const audit of audits.all) findings.push(...(await audit.compare(view)));
+  return findings;
 }
 
-function inOrder(findings: readonly Finding[]): Finding[] {
-  const place = new Map(ALL_CODES.map((code, i) => [code, i]));
-  const rank = ({ code }: Finding) => place.get(code) ?? 0;
+/** What the nodes must be told to be able to compare what they have. */
+async function questionsOf({ all }: Audits, api: Api, records: Snapshot) {
+  const questions = new Map<string, Question>();
+  for (const audit of all) {
+    for (const [nodeName, question] of (await audit.questions?.(api, records)) ?? []) {
+      questions.set(nodeName, { ...questions.get(nodeName), ...question });
+    }
+  }
+  return questions;
+}
+
+function inOrder(audits: Audits, findings: readonly Finding[]): Finding[] {
+  const rank = ({ code }: Finding) => factsOf(audits, code).rank;
   return findings.toSorted(
     (a, b) =>
       rank(a) - rank(b) ||

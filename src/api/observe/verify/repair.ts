@@ -5,11 +5,12 @@ import {
   type RepairResponseSchema,
 } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
+import type { Finding } from "../../core/audit/finding.ts";
 import type { Call } from "../../core/context.ts";
 import { runUnanswered } from "../../core/saga/saga.ts";
 import type { Api } from "../../provisioning/context.ts";
-import { commit } from "./commit.ts";
-import { type Finding, identityOf, locksOf } from "./finding.ts";
+import type { Audits } from "./audits.ts";
+import { identityOf, locksOf } from "./identity.ts";
 import { look, lookOnce } from "./look.ts";
 import { findingToWire, scopeOf } from "./verify.ts";
 
@@ -31,17 +32,18 @@ type Answer = MessageInitShape<typeof RepairResponseSchema>;
  */
 export async function* repairAll(
   api: Api,
+  audits: Audits,
   call: Call,
   request: RepairRequest,
 ): AsyncGenerator<Answer> {
   const scope = await scopeOf(api, call, request.nodeNames);
   const told = new Set<string>();
   for (let pass = 0; pass < PASSES_MAX; pass++) {
-    const { findings } = await look(api, scope);
+    const { findings } = await look(api, audits, scope);
     let repaired = 0;
     for (const finding of findings) {
       const identity = identityOf(finding);
-      const answer = await repairOne(api, call, finding);
+      const answer = await repairOne(api, audits, call, finding);
       if (answer.outcome === Outcome.REPAIRED) repaired += 1;
       // Said once, however often it is met.
       if (answer.outcome === Outcome.REPAIRED || !told.has(identity)) yield answer;
@@ -51,11 +53,11 @@ export async function* repairAll(
   }
 }
 
-async function repairOne(api: Api, call: Call, finding: Finding): Promise<Answer> {
-  const wire = { finding: findingToWire(finding) };
+async function repairOne(api: Api, audits: Audits, call: Call, finding: Finding): Promise<Answer> {
+  const wire = { finding: findingToWire(audits, finding) };
   if (finding.repair === undefined) return { ...wire, outcome: Outcome.LEFT };
   try {
-    return { ...wire, ...(await runRepair(api, call, finding)) };
+    return { ...wire, ...(await runRepair(api, audits, call, finding)) };
   } catch (reason) {
     if (!(reason instanceof N0Error) || call.signal.aborted) throw reason;
     const { transactionId = "" } = reason.facts;
@@ -64,12 +66,12 @@ async function repairOne(api: Api, call: Call, finding: Finding): Promise<Answer
 }
 
 /** Looks once more when its keys are held: by then it may be gone, or somebody else's work. */
-async function runRepair(api: Api, call: Call, finding: Finding): Promise<Dealt> {
+async function runRepair(api: Api, audits: Audits, call: Call, finding: Finding): Promise<Dealt> {
   const inner = { ...call, responseHeader: new Headers() };
   const options = { kind: "Repair", keys: locksOf(finding), seesToPending: true };
   return await runUnanswered(api, inner, options, async (tx) => {
     const { nodeName } = finding;
-    const now = await lookOnce(api, {
+    const now = await lookOnce(api, audits, {
       nodeNames: new Set([nodeName]),
       except: tx.id,
       signal: tx.signal,
@@ -78,7 +80,7 @@ async function runRepair(api: Api, call: Call, finding: Finding): Promise<Dealt>
     const isHeld =
       same !== undefined && locksOf(same).every((key) => tx.context.held.keys.includes(key));
     if (!isHeld || same.repair === undefined) {
-      await commit(tx, {});
+      await tx.commit({});
       return { outcome: Outcome.GONE, transactionId: tx.id };
     }
     await same.repair(tx);

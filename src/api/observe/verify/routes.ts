@@ -4,13 +4,19 @@ import type {
   VerifyRequest,
   VerifyService,
 } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
+import type { Resource } from "../../core/resource/resource.ts";
 import type { Api } from "../../provisioning/context.ts";
+import { auditsOf } from "./audits.ts";
 import { repairAll } from "./repair.ts";
 import { verify } from "./verify.ts";
 
-export function verifyRoutes(api: Api): ServiceImpl<typeof VerifyService> {
+export function verifyRoutes(
+  api: Api,
+  resources: readonly Resource<Api>[],
+): ServiceImpl<typeof VerifyService> {
+  const audits = auditsOf(resources);
   return {
-    verify: (request: VerifyRequest, call: HandlerContext) => verify(api, call, request),
-    repair: (request: RepairRequest, call: HandlerContext) => repairAll(api, call, request),
+    verify: (request: VerifyRequest, call: HandlerContext) => verify(api, audits, call, request),
+    repair: (request: RepairRequest, call: HandlerContext) => repairAll(api, audits, call, request),
   };
 }

@@ -7,15 +7,15 @@ import {
   type VerifyResponseSchema,
 } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { notFound } from "../../../util/errors.ts";
+import type { Finding } from "../../core/audit/finding.ts";
+import type { NodeAnswer } from "../../core/audit/view.ts";
 import type { Call } from "../../core/context.ts";
 import { nodes } from "../../pool/node/collection.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
-import { CODES, type CodeFacts } from "./codes.ts";
-import type { Finding } from "./finding.ts";
+import { type Audits, factsOf } from "./audits.ts";
 import { look, type Scope } from "./look.ts";
-import type { NodeAnswer } from "./view.ts";
 
 const SEVERITY_TO_WIRE = {
   notice: Severity.NOTICE,
@@ -26,13 +26,14 @@ const SEVERITY_TO_WIRE = {
 /** Compares the nodes with the records, and changes nothing. @throws N0Error `not_found` for a node. */
 export async function verify(
   api: Api,
+  audits: Audits,
   call: Call,
   request: VerifyRequest,
 ): Promise<MessageInitShape<typeof VerifyResponseSchema>> {
   const scope = await scopeOf(api, call, request.nodeNames);
-  const { findings, answers, records } = await look(api, scope);
+  const { findings, answers, records } = await look(api, audits, scope);
   return {
-    findings: findings.map(findingToWire),
+    findings: findings.map((finding) => findingToWire(audits, finding)),
     nodes: answers.map(nodeToWire),
     virtualMachines: records.list(virtualMachines).length,
     blockStorages: records.list(blockStorages).length,
@@ -51,9 +52,12 @@ export async function scopeOf(
   return nodeNames.length === 0 ? { signal } : { signal, nodeNames: new Set(nodeNames) };
 }
 
-export function findingToWire(finding: Finding): MessageInitShape<typeof FindingSchema> {
+export function findingToWire(
+  audits: Audits,
+  finding: Finding,
+): MessageInitShape<typeof FindingSchema> {
   const { code, resource, nodeName, expected, found } = finding;
-  const { severity, repair = "", byHand = "" }: CodeFacts = CODES[code];
+  const { severity, repair = "", byHand = "" } = factsOf(audits, code);
   const isRepairable = finding.repair !== undefined;
   return {
     code,

@@ -13,6 +13,7 @@ import {
 } from "../inventory/reserve.ts";
 import * as steps from "../inventory/steps.ts";
 import { applyNode } from "./apply.ts";
+import { nodeAudit } from "./audit.ts";
 import { heartbeats, nodes } from "./collection.ts";
 import { deleteNode } from "./delete.ts";
 import { deleteLostNode } from "./delete-lost.ts";
@@ -35,6 +36,7 @@ export const node = defineResource({
   view: toWire,
   shows: [heartbeats, computes, storages],
   touches: (api: Api) => (touch) => onReadinessChange(api, touch),
+  audit: nodeAudit,
   routes: (api: Api) => ({
     applyNode: (request, call) => applyNode(api, call, request),
     deleteNode: async ({ name, withObjects }, call) => {

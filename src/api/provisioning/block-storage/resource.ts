@@ -8,6 +8,7 @@ import {
 import { peerOfCall } from "../../core/asker.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../context.ts";
+import { blockStorageAudit } from "./audit.ts";
 import { blockStorages, overlays, replicas } from "./collection.ts";
 import { copyBlockStorage, createBlockStorage, fetchBlockStorage } from "./create.ts";
 import * as grow from "./grow-steps.ts";
@@ -50,6 +51,7 @@ export const blockStorage = defineResource({
   },
   view: toWire,
   touches: (api: Api) => (touch) => api.progress.onChange(touch),
+  audit: blockStorageAudit,
   routes: (api: Api) => ({
     createBlockStorage: (request, call) => createBlockStorage(api, call, request),
     fetchBlockStorage: (request, call) => fetchBlockStorage(api, call, request),

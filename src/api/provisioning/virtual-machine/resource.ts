@@ -5,6 +5,7 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../context.ts";
+import { virtualMachineAudit } from "./audit.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { createVirtualMachine } from "./create.ts";
 import { deleteVirtualMachine, forgetVirtualMachine } from "./delete.ts";
@@ -60,6 +61,7 @@ export const virtualMachine = defineResource({
   },
   view: toWire,
   touches: (api: Api) => (touch) => onObservation(api, touch),
+  audit: virtualMachineAudit,
   routes: (api: Api) => ({
     createVirtualMachine: (request, call) => createVirtualMachine(api, call, request),
     updateVirtualMachine: (request, call) => updateVirtualMachine(api, call, request),

@@ -1,41 +1,36 @@
-import type { Collection } from "../../../datastore/collection.ts";
-import type { Stored } from "../../../datastore/records.ts";
-import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { canonicalAddress } from "../../../util/cidr.ts";
-import { parseRefOf } from "../../../util/ref.ts";
+import type { Collection } from "../../../../datastore/collection.ts";
+import { objectKey } from "../../../../datastore/key.ts";
+import type { Stored } from "../../../../datastore/records.ts";
+import { canonicalAddress } from "../../../../util/cidr.ts";
+import { parseRef } from "../../../../util/ref.ts";
+import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
+import { dropRecords } from "../../../core/audit/repairs.ts";
+import type { View } from "../../../core/audit/view.ts";
+import type { Api } from "../../context.ts";
 import {
   addresses,
   hardwareAddresses,
   type InterfaceReservation,
   interfaces,
   taps,
-} from "../../network/interface/collection.ts";
-import { uniques } from "../../network/interface/interfaces.ts";
-import { networks } from "../../network/network/collection.ts";
-import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
+} from "../../interface/collection.ts";
+import { uniques } from "../../interface/interfaces.ts";
+import { networks } from "../collection.ts";
 import type { Code } from "./codes.ts";
-import type { Finding } from "./finding.ts";
-import {
-  dropRecords,
-  releaseInterfaceOfNobody,
-  reserveInterfaceAgain,
-  takeUniques,
-} from "./repair-records.ts";
-import type { View } from "./view.ts";
+import { releaseInterfaceOfNobody, takeUniques } from "./repair.ts";
+
+type Finding = FindingOf<Code, Api>;
 
 type Reserved = Stored<InterfaceReservation>;
 type UsedBy = { readonly usedBy: string };
 
-/** Interfaces with their addresses, against the nics that need them. */
+/** Interfaces with their addresses, against the objects that they are reserved for. */
 export function compareInterfaces(view: View): Finding[] {
   const { records } = view;
   const tapUsers = new Set(
     records.list(interfaces).map(({ value }) => userOf(value.nodeName, value.tapName, value.name)),
   );
-  const ofNodes = [
-    ...records.list(taps).flatMap((stored) => tapOfNobody(view, stored, tapUsers)),
-    ...records.list(virtualMachines).flatMap(({ value }) => missingOf(view, value)),
-  ];
+  const ofNodes = [...records.list(taps).flatMap((stored) => tapOfNobody(view, stored, tapUsers))];
   if (!view.isWanted("")) return ofNodes;
   const users = usersOf(view);
   return [
@@ -59,15 +54,9 @@ function userOf(...parts: readonly string[]): string {
 }
 
 function keysOf(key: string, owner: string | null): string[] {
-  const vm = parseRefOf("virtual_machine", owner);
+  const ref = parseRef(owner ?? "");
   const [networkName = ""] = interfaces.parts(key);
-  return [key, networks.key(networkName), ...(vm === undefined ? [] : [virtualMachines.key(vm)])];
-}
-
-function hasNic(vm: VirtualMachine | undefined, networkName: string, name: string): boolean {
-  return (vm?.nics ?? []).some(
-    (nic, i) => nic.networkName === networkName && vm?.networkInterfaceNames[i] === name,
-  );
+  return [key, networks.key(networkName), ...(ref === undefined ? [] : [objectKey(ref)])];
 }
 
 type Users = ReadonlyMap<string, string>;
@@ -87,7 +76,11 @@ function uniqueKey(of: Collection<UsedBy>, [where = "", text = ""]: readonly str
   return of.key(where, canonicalAddress(text));
 }
 
-function compareInterface({ records }: View, stored: Reserved, users: Users): Finding[] {
+function compareInterface(
+  { records, interfaceUsers }: View,
+  stored: Reserved,
+  users: Users,
+): Finding[] {
   const [networkName = "", name = ""] = interfaces.parts(stored.key);
   const { owner } = stored.value;
   const about = {
@@ -95,11 +88,12 @@ function compareInterface({ records }: View, stored: Reserved, users: Users): Fi
     nodeName: "",
     keys: keysOf(stored.key, owner),
   };
-  const vm = parseRefOf("virtual_machine", owner);
+  const ref = parseRef(owner ?? "");
+  const user = ref === undefined ? undefined : interfaceUsers.get(ref.kind);
   const isOwned =
-    vm === undefined
+    ref === undefined || user === undefined
       ? records.find(networks, networkName) !== undefined
-      : hasNic(records.find(virtualMachines, vm)?.value, networkName, name);
+      : user.hasInterface(records, ref, networkName, name);
   if (!isOwned) {
     const found = `interface "${name}" of ${owner ?? "a network that does not exist"}`;
     const repair = releaseInterfaceOfNobody(networkName, stored);
@@ -153,14 +147,14 @@ function twice(
 }
 
 function ofNobody(
-  { records }: View,
+  view: View,
   code: Code,
   of: Collection<UsedBy>,
   stored: Stored<UsedBy>,
 ): Finding[] {
   const [networkName = "", text = ""] = of.parts(stored.key);
   const { usedBy } = stored.value;
-  const user = records.find(interfaces, networkName, usedBy)?.value;
+  const user = view.records.find(interfaces, networkName, usedBy)?.value;
   const has = [user?.ipv4Address, user?.ipv6Address, user?.hardwareAddress];
   if (has.some((one) => one !== undefined && canonicalAddress(one) === canonicalAddress(text))) {
     return [];
@@ -172,28 +166,24 @@ function ofNobody(
       nodeName: "",
       expected: "free",
       found: `${text} taken by interface "${usedBy}"`,
-      keys: [...keysOf(interfaces.key(networkName, usedBy), user?.owner ?? null), ...vmsOf(usedBy)],
+      keys: [
+        ...keysOf(interfaces.key(networkName, usedBy), user?.owner ?? null),
+        ...possibleKeys(view, usedBy),
+      ],
       repair: dropRecords([stored]),
     },
   ];
 }
 
-/** An interface of a nic is called as its virtual machine with a number after it. */
-function vmsOf(interfaceName: string): string[] {
-  const digits = /\d+$/.exec(interfaceName)?.[0].length ?? 0;
-  return Array.from({ length: digits }, (_, i) =>
-    virtualMachines.key(interfaceName.slice(0, interfaceName.length - i - 1)),
-  );
+/** Of the objects that an interface may be of whose record is gone. */
+function possibleKeys({ interfaceUsers }: View, interfaceName: string): string[] {
+  return [...interfaceUsers.values()].flatMap((user) => user.possibleKeys(interfaceName));
 }
 
-function tapOfNobody(
-  { isWanted }: View,
-  stored: Stored<UsedBy>,
-  users: ReadonlySet<string>,
-): Finding[] {
+function tapOfNobody(view: View, stored: Stored<UsedBy>, users: ReadonlySet<string>): Finding[] {
   const [nodeName = "", tapName = ""] = taps.parts(stored.key);
   const { usedBy } = stored.value;
-  if (!isWanted(nodeName) || users.has(userOf(nodeName, tapName, usedBy))) return [];
+  if (!view.isWanted(nodeName) || users.has(userOf(nodeName, tapName, usedBy))) return [];
   return [
     {
       code: "tap_name.without_owner",
@@ -201,39 +191,8 @@ function tapOfNobody(
       nodeName,
       expected: "free",
       found: `device "${tapName}" taken by interface "${usedBy}"`,
-      keys: vmsOf(usedBy),
+      keys: possibleKeys(view, usedBy),
       repair: dropRecords([stored]),
     },
   ];
-}
-
-function missingOf(view: View, vm: VirtualMachine): Finding[] {
-  const { transactionId, computeNodeName: nodeName } = vm;
-  if (transactionId !== "" || !view.isWanted(nodeName)) return [];
-  return vm.nics.flatMap(({ networkName, hardwareAddress }, i) => {
-    const name = vm.networkInterfaceNames[i] ?? "";
-    const stored = view.records.find(interfaces, networkName, name);
-    const resource = `virtual_machine/${vm.name}`;
-    if (stored?.value.owner === resource) return [];
-    const found = stored === undefined ? "none" : `that of ${stored.value.owner ?? "nobody"}`;
-    const tapName = tapOfDomain(view, vm, hardwareAddress);
-    const repair = stored === undefined ? { repair: reserveInterfaceAgain(vm, i, tapName) } : {};
-    const expected = `interface "${name}" in network "${networkName}"`;
-    const keys = [virtualMachines.key(vm.name), networks.key(networkName)];
-    const about = { resource, nodeName, keys };
-    return [{ code: "vm.interface_missing", expected, found, ...about, ...repair }];
-  });
-}
-
-/** The device that the domain has for its nic, whose record is lost. */
-function tapOfDomain(
-  { answers }: View,
-  { name, computeNodeName }: VirtualMachine,
-  hardwareAddress: string,
-): string | undefined {
-  const answer = answers.find(({ nodeName }) => nodeName === computeNodeName);
-  if (answer === undefined || !("survey" in answer)) return undefined;
-  const domain = answer.survey.domains.find(({ listed }) => listed?.domain?.name === name);
-  return domain?.listed?.domain?.nics.find((nic) => nic.hardwareAddress === hardwareAddress)
-    ?.tapName;
 }

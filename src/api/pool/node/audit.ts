@@ -1,6 +1,11 @@
-import { keyText } from "../../../datastore/key.ts";
-import { interfaceAllocations } from "../../network/interface/collection.ts";
-import { networks } from "../../network/network/collection.ts";
+import type { SurveyedCapacity } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { notFound } from "../../../util/errors.ts";
+import { defineAudit } from "../../core/audit/audit.ts";
+import { type Codes, type SharedCode, sharedCodes } from "../../core/audit/codes.ts";
+import type { Finding as FindingOf, Repair } from "../../core/audit/finding.ts";
+import { tracesOfNobody } from "../../core/audit/shared.ts";
+import type { View } from "../../core/audit/view.ts";
+import type { Api } from "../context.ts";
 import {
   type Amounts,
   capacityOf,
@@ -9,23 +14,47 @@ import {
   NOTHING,
   sum,
   toAmounts,
-} from "../../pool/inventory/amounts.ts";
-import { allocations, type Counted, computes, storages } from "../../pool/inventory/collection.ts";
-import { heartbeats, nodes } from "../../pool/node/collection.ts";
-import { ANY, type Finding } from "./finding.ts";
-import { dropRecords, takeCapacity } from "./repair-records.ts";
-import type { View } from "./view.ts";
+} from "../inventory/amounts.ts";
+import { allocations, type Counted, computes, storages } from "../inventory/collection.ts";
+import { heartbeats, nodes } from "./collection.ts";
+
+const codes = {
+  "node.unreachable": {
+    rank: 10,
+    severity: "error",
+    means: "the node does not answer, so nothing is known of what is there",
+    byHand: "start its agent; or, if the machine is gone for good, n0cli node lost with its name",
+  },
+  "node.capacity_differs": {
+    rank: 20,
+    severity: "warning",
+    means: "the node is registered with another capacity than its agent tells",
+    repair: "the record takes what the agent tells",
+  },
+  "node.overcommitted": {
+    rank: 30,
+    severity: "warning",
+    means: "more is reserved on the node than it has",
+    byHand: "delete something there, or move disks to another node",
+  },
+} as const satisfies Codes;
+
+type Finding = FindingOf<keyof typeof codes | SharedCode, Api>;
+
+export const nodeAudit = defineAudit({
+  codes: { ...codes, ...sharedCodes },
+  compare: async (view: View<Api>) => compareNodes(view),
+});
 
 /** The nodes themselves, and whether they answered. */
-export function compareNodes(view: View): Finding[] {
+function compareNodes(view: View): Finding[] {
   return [
     ...view.answers.flatMap((answer) =>
       "error" in answer ? [unreachable(answer.nodeName, answer.error)] : [],
     ),
     ...capacities(view),
     ...overcommitted(view),
-    ...allocationsOfNobody(view),
-    ...stuck(view),
+    ...[allocations, heartbeats].flatMap((of) => tracesOfNobody(view, of, nodes)),
   ];
 }
 
@@ -89,48 +118,13 @@ function overcommitted({ records, isWanted }: View): Finding[] {
   });
 }
 
-/** Records that others rest their conditions on, of a node or a network that is gone. */
-function allocationsOfNobody({ records, isWanted }: View): Finding[] {
-  if (!isWanted("")) return [];
-  const kinds = [
-    { of: allocations, owners: nodes },
-    { of: heartbeats, owners: nodes },
-    { of: interfaceAllocations, owners: networks },
-  ] as const;
-  return kinds.flatMap(({ of, owners }) =>
-    records.list<unknown>(of).flatMap((stored) => {
-      const name = of.parts(stored.key)[0] ?? "";
-      if (records.find<unknown>(owners, name) !== undefined) return [];
-      return [
-        {
-          code: "allocation.without_owner" as const,
-          resource: keyText(owners.key(name)),
-          nodeName: "",
-          expected: "nothing",
-          found: stored.key,
-          // Reserving on it may be under way while it is being deleted.
-          keys: [owners.key(name), ANY],
-          repair: dropRecords([stored]),
-        },
-      ];
-    }),
-  );
-}
-
-function stuck({ records, isWanted }: View): Finding[] {
-  if (!isWanted("")) return [];
-  return records.open.flatMap(({ id, kind, state, error = "", guards }) =>
-    state !== "needs_operator"
-      ? []
-      : [
-          {
-            code: "transaction.needs_operator" as const,
-            resource: `transaction/${id}`,
-            nodeName: "",
-            expected: `${kind} of ${guards.map(keyText).join(", ")} at rest`,
-            found: error === "" ? "needs an operator" : error,
-            keys: [],
-          },
-        ],
-  );
+function takeCapacity(nodeName: string, capacity: SurveyedCapacity): Repair {
+  return async (tx) => {
+    const { api, held } = tx.context;
+    const stored = await api.records.find(nodes, nodeName);
+    if (stored === undefined) throw notFound("node", nodeName);
+    const { cpuMilliCores, memoryBytes, storageBytes } = capacity;
+    const node = { ...stored.value, cpuMilliCores, memoryBytes, storageBytes };
+    await tx.commit(held.put(nodes, nodeName, node, stored.value));
+  };
 }

@@ -4,8 +4,7 @@ import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import { references } from "../../../datastore/references.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
-import type { Reader } from "../../core/context.ts";
-import type { Api } from "../../provisioning/context.ts";
+import type { Api, Reader } from "../context.ts";
 
 type Lists = ReadonlyMap<string, readonly Stored<unknown>[]>;
 
@@ -16,6 +15,7 @@ type Lists = ReadonlyMap<string, readonly Stored<unknown>[]>;
 export class Snapshot implements Reader {
   readonly #lists: Lists;
   readonly #byKey = new Map<string, Stored<unknown>>();
+  readonly #made = new Map<unknown, unknown>();
   /** Ids with a mark that says open. */
   readonly openMarks: readonly string[];
   /** The transactions that were open. */
@@ -29,7 +29,7 @@ export class Snapshot implements Reader {
   }
 
   /** The open transactions first: who comes after them is seen by whoever watches. */
-  static async read({ records, kinds }: Api): Promise<Snapshot> {
+  static async read({ records, kinds }: Pick<Api, "records" | "kinds">): Promise<Snapshot> {
     const marks = (await records.list(openCollection)).map(
       ({ key }) => openCollection.parts(key)[0]!,
     );
@@ -58,5 +58,12 @@ export class Snapshot implements Reader {
 
   list<T>(of: Collection<T>): readonly Stored<T>[] {
     return (this.#lists.get(of.prefix) ?? []) as readonly Stored<T>[];
+  }
+
+  /** What a function makes of these records, which it is asked for once. */
+  once<T, A>(make: (api: A, records: Snapshot) => T, api: A): T {
+    const made = this.#made.has(make) ? (this.#made.get(make) as T) : make(api, this);
+    this.#made.set(make, made);
+    return made;
   }
 }

@@ -2,14 +2,36 @@ import { putNew } from "../../../datastore/collection.ts";
 import { objectKey } from "../../../datastore/key.ts";
 import { referenceKeys, referenceOfKey, references } from "../../../datastore/references.ts";
 import { formatRef } from "../../../util/ref.ts";
-import { commit } from "./commit.ts";
-import type { Finding } from "./finding.ts";
-import { dropRecords } from "./repair-records.ts";
+import { defineAudit } from "./audit.ts";
+import type { Codes } from "./codes.ts";
+import type { Finding as FindingOf } from "./finding.ts";
+import { dropRecords } from "./repairs.ts";
 import type { View } from "./view.ts";
 
+const codes = {
+  "reference.missing": {
+    rank: 173,
+    severity: "warning",
+    means: "nothing is recorded of an object's reference to another, which could be deleted",
+    repair: "records the reference",
+  },
+  "reference.without_owner": {
+    rank: 176,
+    severity: "warning",
+    means: "a reference is recorded that no object makes, so what it refers to cannot be deleted",
+    repair: "removes the record",
+  },
+} as const satisfies Codes;
+
+type Finding = FindingOf<keyof typeof codes>;
+
 /** The records of who refers to what, against the objects. */
-export function compareReferences({ api, records, isWanted }: View): Finding[] {
-  if (!isWanted("")) return [];
+export const referenceAudit = defineAudit({
+  codes,
+  compare: async (view: View) => (view.isWanted("") ? compareReferences(view) : []),
+});
+
+function compareReferences({ api, records }: View): Finding[] {
   const present = new Map(records.list(references).map((stored) => [stored.key, stored]));
   const wanted = new Set<string>();
   const findings: Finding[] = [];
@@ -46,6 +68,6 @@ function missing(key: string): Finding {
     expected: `a reference to ${formatRef(to)}`,
     found: "nothing",
     keys: [objectKey(from)],
-    repair: (tx) => commit(tx, putNew(references, references.parts(key), {})),
+    repair: (tx) => tx.commit(putNew(references, references.parts(key), {})),
   };
 }

@@ -1,13 +1,19 @@
-import { PartState, type SurveyedVolume } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import {
+  PartState,
+  type SurveyedVolume,
+} from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
-} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { parseRefOf } from "../../../util/ref.ts";
-import { blockStorages, replicas } from "../../provisioning/block-storage/collection.ts";
-import { ownerOf } from "../../provisioning/block-storage/record.ts";
-import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
-import type { Finding } from "./finding.ts";
+} from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { parseRefOf } from "../../../../util/ref.ts";
+import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
+import type { NodeView, View } from "../../../core/audit/view.ts";
+import type { Api } from "../../context.ts";
+import { virtualMachines } from "../../virtual-machine/collection.ts";
+import { blockStorages, replicas } from "../collection.ts";
+import { ownerOf } from "../record.ts";
+import type { Code } from "./codes.ts";
 import {
   adopt,
   forgetReplica,
@@ -16,8 +22,9 @@ import {
   removePartial,
   settleSize,
   takeBacking,
-} from "./repair-disk.ts";
-import type { NodeView, View } from "./view.ts";
+} from "./repair.ts";
+
+type Finding = FindingOf<Code, Api>;
 
 const SECTOR_BYTES = 512n;
 const NAME_LENGTH_MAX = 63;

@@ -1,20 +1,23 @@
 import { create } from "@bufbuild/protobuf";
-import { putNew, put as putRecord, remove, unchanged } from "../../../datastore/collection.ts";
-import { merge, type Writes } from "../../../datastore/datastore.ts";
-import type { SurveyedVolume } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { putNew, put as putRecord, remove, unchanged } from "../../../../datastore/collection.ts";
+import { merge, type Writes } from "../../../../datastore/datastore.ts";
+import type { Stored } from "../../../../datastore/records.ts";
+import type { SurveyedVolume } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import {
   type BlockStorage,
   BlockStorageSchema,
   BlockStorage_BlockStorageState as State,
-} from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { later } from "../../../transaction/step.ts";
-import { N0Error } from "../../../util/errors.ts";
-import { parseRefOf } from "../../../util/ref.ts";
-import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
-import { storages } from "../../pool/inventory/collection.ts";
-import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
-import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
-import { reservationOf } from "../../provisioning/block-storage/make.ts";
+} from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { later } from "../../../../transaction/step.ts";
+import { N0Error } from "../../../../util/errors.ts";
+import { parseRefOf } from "../../../../util/ref.ts";
+import { BLOCK_STORAGE_URL, volumeUrl } from "../../../core/annotations.ts";
+import type * as audit from "../../../core/audit/finding.ts";
+import { type StorageReservation, storages } from "../../../pool/inventory/collection.ts";
+import { changeStorage, reserveStorage } from "../../../pool/inventory/steps.ts";
+import type { Api, Tx } from "../../context.ts";
+import { blockStorages, overlays, replicas } from "../collection.ts";
+import { reservationOf } from "../make.ts";
 import {
   blockStorageSteps,
   changed,
@@ -22,19 +25,15 @@ import {
   ownerOf,
   pending,
   settled,
-} from "../../provisioning/block-storage/record.ts";
-import { removeFile } from "../../provisioning/block-storage/removal.ts";
-import { growFile } from "../../provisioning/block-storage/update.ts";
-import {
-  markVolumeLater,
-  removeVolumeLater,
-} from "../../provisioning/block-storage/volume-steps.ts";
-import type { Tx } from "../../provisioning/context.ts";
-import { commit } from "./commit.ts";
-import type { Repair } from "./finding.ts";
+} from "../record.ts";
+import { removeFile } from "../removal.ts";
+import { growFile } from "../update.ts";
+import { markVolumeLater, removeVolumeLater } from "../volume-steps.ts";
+
+type Repair = audit.Repair<Api>;
 
 function write(before: BlockStorage, disk: BlockStorage): Repair {
-  return (tx) => commit(tx, tx.context.held.put(blockStorages, disk.name, disk, before));
+  return (tx) => tx.commit(tx.context.held.put(blockStorages, disk.name, disk, before));
 }
 
 export function claimDisk(disk: BlockStorage, virtualMachineName: string): Repair {
@@ -75,7 +74,7 @@ export function recordOverlayAgain(disk: BlockStorage): Repair {
   return async (tx) => {
     const stays = await baseStays(tx, baseBlockStorageName);
     const overlay = putNew(overlays, [baseVolumeId, volumeId], { blockStorage: name });
-    await commit(tx, merge(overlay, stays));
+    await tx.commit(merge(overlay, stays));
   };
 }
 
@@ -94,13 +93,13 @@ export function takeBacking(disk: BlockStorage, backing: string, baseOwner: stri
       await baseStays(tx, after.baseBlockStorageName),
     ];
     const mark = { nodeName, volumeId, name, baseId: backing, takenFrom: "" };
-    await commit(tx, merge(...writes), later(markVolumeLater, mark));
+    await tx.commit(merge(...writes), later(markVolumeLater, mark));
   };
 }
 
 export function markVolume({ name, nodeName, volumeId, baseVolumeId }: BlockStorage): Repair {
   const mark = { nodeName, volumeId, name, baseId: baseVolumeId, takenFrom: "" };
-  return (tx) => commit(tx, {}, later(markVolumeLater, mark));
+  return (tx) => tx.commit({}, later(markVolumeLater, mark));
 }
 
 /** A file grows to its record's size; a record to its file's, for no data is cut off. */
@@ -108,7 +107,7 @@ export function settleSize(disk: BlockStorage, fileBytes: bigint): Repair {
   if (fileBytes >= disk.limitBytes) return growRecord(disk, fileBytes);
   return async (tx) => {
     await growFile(tx, disk, fileBytes);
-    await commit(tx, {});
+    await tx.commit({});
   };
 }
 
@@ -130,13 +129,13 @@ function growRecord(disk: BlockStorage, limitBytes: bigint): Repair {
       after: storage,
     });
     const settledStorage = api.inventory.storages.settle(nodeName, volumeId, storage);
-    await commit(tx, merge(held.put(blockStorages, name, after, disk), settledStorage));
+    await tx.commit(merge(held.put(blockStorages, name, after, disk), settledStorage));
   };
 }
 
 export function forgetReplica(baseName: string, nodeName: string, volumeId: string): Repair {
   const forgotten = { nodeName, volumeId, baseVolumeId: "", replicaOf: baseName };
-  return async (tx) => await commit(tx, {}, ...(await removeFile(tx, baseName, forgotten)));
+  return async (tx) => await tx.commit({}, ...(await removeFile(tx, baseName, forgotten)));
 }
 
 /** Of which registration it is a copy nobody knows; disks rest on it, so it is what the base is. */
@@ -148,7 +147,7 @@ export function recordReplica(baseName: string, nodeName: string, volumeId: stri
       const storage = reservationOf(base);
       await tx.run(reserveStorage, { nodeName, id: volumeId, storage });
     }
-    await commit(tx, putNew(replicas, [baseName, nodeName], { volumeId, registration: "" }));
+    await tx.commit(putNew(replicas, [baseName, nodeName], { volumeId, registration: "" }));
   };
 }
 
@@ -175,8 +174,7 @@ export function adopt(name: string, nodeName: string, { listed, backing }: Surve
       backing === "" ? {} : putRecord(overlays, [backing, volumeId], { blockStorage: name });
     const mark = { nodeName, volumeId, name, baseId: backing, takenFrom: owner };
     const isOwn = owner === ownerOf(name);
-    await commit(
-      tx,
+    await tx.commit(
       merge(held.put(blockStorages, name, disk, undefined), overlay),
       ...(isOwn ? [] : [later(markVolumeLater, mark)]),
     );
@@ -185,5 +183,30 @@ export function adopt(name: string, nodeName: string, { listed, backing }: Surve
 
 export function removePartial(nodeName: string, volumeId: string, name: string): Repair {
   const place = { nodeName, volumeId, name, sizeBytes: "0" };
-  return (tx) => commit(tx, {}, later(removeVolumeLater, place));
+  return (tx) => tx.commit({}, later(removeVolumeLater, place));
+}
+
+export function reserveStorageAgain(
+  nodeName: string,
+  id: string,
+  storage: ReturnType<typeof reservationOf>,
+): Repair {
+  return async (tx) => {
+    await tx.run(reserveStorage, { nodeName, id, storage });
+    await tx.commit({});
+  };
+}
+
+export function settleStorage(
+  nodeName: string,
+  id: string,
+  stored: Stored<StorageReservation>,
+  storage: ReturnType<typeof reservationOf>,
+): Repair {
+  const { counted: _, ...before } = stored.value;
+  const after = { ...before, ...storage };
+  return async (tx) => {
+    await tx.run(changeStorage, { nodeName, id, before, after });
+    await tx.commit(tx.context.api.inventory.storages.settle(nodeName, id, after));
+  };
 }

@@ -1,18 +1,25 @@
-import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
-import { PartState, type SurveyedDomain } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { DomainState } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import {
+  PartState,
+  type SurveyedDomain,
+} from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import {
   type VirtualMachine_VirtualMachineState as State,
   VirtualMachine_VirtualMachineStateSchema as StateSchema,
   type VirtualMachine,
-} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
-import { isActiveDomain, stateOf } from "../../provisioning/virtual-machine/domain-states.ts";
-import type { Plan } from "../../provisioning/virtual-machine/plan.ts";
-import { ownerOf } from "../../provisioning/virtual-machine/record.ts";
+} from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
+import type { Api } from "../../context.ts";
+import { virtualMachines } from "../collection.ts";
+import { isActiveDomain, stateOf } from "../domain-states.ts";
+import type { Plan } from "../plan.ts";
+import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
-import type { Finding } from "./finding.ts";
-import { defineMissing, redefine, removeDomain, takeState, writeSeed } from "./repair-machine.ts";
-import { type NodeView, settledOn } from "./view.ts";
+import { defineMissing, redefine, removeDomain, takeState, writeSeed } from "./repair.ts";
+import { type MachineNodeView, settledOn } from "./view.ts";
+
+type Finding = FindingOf<Code, Api>;
+type NodeView = MachineNodeView;
 
 /** A virtual machine at rest beside the domain that its node has of it. */
 interface Pair {

@@ -1,0 +1,32 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ExpectedSeedSchema } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import type { Api } from "../context.ts";
+import type { Codes } from "./codes.ts";
+import type { Finding } from "./finding.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type { InterfaceUser, View } from "./view.ts";
+
+/** A part of what a node is asked. */
+export interface Question {
+  readonly seeds?: MessageInitShape<typeof ExpectedSeedSchema>[];
+}
+
+/** What must be true of a resource, in its records and on the nodes. */
+export interface Audit<A extends Api = Api> {
+  readonly codes: Codes;
+  /** Everything that is not as it should be. */
+  compare(view: View<A>): Promise<readonly Finding[]>;
+  /** What the nodes must be told to be able to compare it, by node. */
+  questions?(api: A, records: Snapshot): Promise<ReadonlyMap<string, Question>>;
+  readonly interfaces?: InterfaceUser<A>;
+}
+
+/** Such an audit, whose findings have its own codes and those that are shared. */
+export function defineAudit<const T extends Codes, A extends Api = Api>(
+  audit: Omit<Audit<A>, "codes" | "compare"> & {
+    readonly codes: T;
+    compare(view: View<A>): Promise<readonly Finding<string & keyof T, A>[]>;
+  },
+): Audit<A> {
+  return audit;
+}

@@ -1,0 +1,23 @@
+import { defineAudit } from "../../core/audit/audit.ts";
+import { sharedCodes } from "../../core/audit/codes.ts";
+import { tracesOfNobody } from "../../core/audit/shared.ts";
+import { answered, type View } from "../../core/audit/view.ts";
+import type { Api } from "../context.ts";
+import { interfaceAllocations } from "../interface/collection.ts";
+import { codes } from "./audit/codes.ts";
+import { compareInterfaces } from "./audit/interfaces.ts";
+import { compareNamespaces } from "./audit/namespaces.ts";
+import { networks } from "./collection.ts";
+
+/** Networks, what is reserved in them, and what the nodes have of them. */
+export const networkAudit = defineAudit({
+  codes: { ...codes, ...sharedCodes },
+  async compare(view: View<Api>) {
+    const namespaces = await Promise.all(answered(view).map(compareNamespaces));
+    return [
+      ...tracesOfNobody(view, interfaceAllocations, networks),
+      ...compareInterfaces(view),
+      ...namespaces.flat(),
+    ];
+  },
+});

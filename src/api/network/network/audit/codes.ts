@@ -1,0 +1,103 @@
+import type { Codes } from "../../../core/audit/codes.ts";
+
+export const codes = {
+  "interface.without_owner": {
+    rank: 190,
+    severity: "warning",
+    means: "an interface is reserved for something that is not there",
+    repair: "releases it, with its addresses",
+  },
+  "address.without_owner": {
+    rank: 200,
+    severity: "warning",
+    means: "an address is taken by an interface that does not have it",
+    repair: "frees it",
+  },
+  "hardware_address.without_owner": {
+    rank: 210,
+    severity: "warning",
+    means: "a hardware address is taken by an interface that does not have it",
+    repair: "frees it",
+  },
+  "tap_name.without_owner": {
+    rank: 220,
+    severity: "warning",
+    means: "the name of a device is taken by an interface that does not have it",
+    repair: "frees it",
+  },
+  "address.twice": {
+    rank: 290,
+    severity: "error",
+    means: "two interfaces of a network have the same address",
+    byHand: "delete one of them and create it with another address",
+  },
+  "hardware_address.twice": {
+    rank: 300,
+    severity: "error",
+    means: "two interfaces of a network have the same hardware address",
+    byHand: "delete one of them and create it with another hardware address",
+  },
+  "interface.address_missing": {
+    rank: 310,
+    severity: "warning",
+    means: "an address, hardware address or device of an interface is not reserved for it",
+    repair: "reserves it",
+    byHand: "it is reserved for another interface: delete one of the two",
+  },
+  "network.missing": {
+    rank: 580,
+    severity: "error",
+    means: "a virtual machine runs, and its network is not on the node",
+    byHand: "shut it down and boot it: a boot makes it anew",
+  },
+  "network.without_owner": {
+    rank: 590,
+    severity: "notice",
+    means: "a network is on a node where it has no taps",
+    repair: "removes it from the node",
+  },
+  "network.bridge_broken": {
+    rank: 600,
+    severity: "error",
+    means: "the bridge of a network is missing, down, or was never finished",
+    repair: "makes it again and connects the taps; guests go on",
+  },
+  "network.gateway_differs": {
+    rank: 610,
+    severity: "error",
+    means: "the bridge of a network has other addresses than its gateway's",
+    repair: "gives it the gateway's addresses",
+  },
+  "network.uplink_broken": {
+    rank: 620,
+    severity: "error",
+    means: "the way from a network to its node is missing or changed",
+    repair: "makes it again; connections to the world break off",
+  },
+  "network.rules_broken": {
+    rank: 630,
+    severity: "error",
+    means: "filter, NAT or forwarding in a network's namespace is missing or changed",
+    repair: "applies the rules again, at once and as a whole",
+  },
+  "uplink.without_owner": {
+    rank: 670,
+    severity: "notice",
+    means: "the outer end of an uplink that leads to no network",
+    repair: "removes it",
+  },
+  "node.rules_broken": {
+    rank: 680,
+    severity: "error",
+    means: "filter, NAT or forwarding of the node is missing or changed while networks need it",
+    repair: "applies the rules again, at once and as a whole",
+  },
+  "node.rules_without_owner": {
+    rank: 690,
+    severity: "notice",
+    means: "rules of ours on a node that has no networks",
+    repair: "removes them",
+  },
+} as const satisfies Codes;
+
+export type Code = keyof typeof codes;

@@ -1,0 +1,35 @@
+import type { Audit } from "../../core/audit/audit.ts";
+import type { CodeFacts, Codes } from "../../core/audit/codes.ts";
+import { referenceAudit } from "../../core/audit/references.ts";
+import type { InterfaceUser } from "../../core/audit/view.ts";
+import type { Resource } from "../../core/resource/resource.ts";
+import type { Api } from "../../provisioning/context.ts";
+import { transactionAudit } from "../transaction/audit.ts";
+
+/** All that must be true. */
+export interface Audits {
+  readonly all: readonly Audit<Api>[];
+  /** Of all, in the order in which they are shown and repaired. */
+  readonly codes: Codes;
+  /** By kind. */
+  readonly interfaceUsers: ReadonlyMap<string, InterfaceUser<Api>>;
+}
+
+export function auditsOf(resources: readonly Pick<Resource<Api>, "kind" | "audit">[]): Audits {
+  const all = [...resources.flatMap(({ audit }) => audit ?? []), referenceAudit, transactionAudit];
+  const codes = new Map(all.flatMap((audit) => Object.entries(audit.codes)));
+  const users = resources.flatMap(({ kind, audit }) =>
+    audit?.interfaces === undefined ? [] : [[kind, audit.interfaces] as const],
+  );
+  return {
+    all,
+    codes: Object.fromEntries([...codes].sort(([, a], [, b]) => a.rank - b.rank)),
+    interfaceUsers: new Map(users),
+  };
+}
+
+export function factsOf({ codes }: Audits, code: string): CodeFacts {
+  const facts = codes[code];
+  if (facts === undefined) throw new Error(`no audit has the code "${code}"`);
+  return facts;
+}

@@ -1,0 +1,51 @@
+import { type Collection, remove, unchanged } from "../../../datastore/collection.ts";
+import { merge } from "../../../datastore/datastore.ts";
+import { objectKey } from "../../../datastore/key.ts";
+import type { Stored } from "../../../datastore/records.ts";
+import { parseRef } from "../../../util/ref.ts";
+import type { Finding, Repair } from "../../core/audit/finding.ts";
+import type { View } from "../../core/audit/view.ts";
+import { nodes } from "../node/collection.ts";
+import type { ComputeReservation, StorageReservation } from "./collection.ts";
+import { release } from "./reservations.ts";
+
+/** What is asked for, as a text that is equal for equal amounts. */
+export function numbersOf(of: object): string {
+  return Object.entries(of)
+    .filter(([field]) => /^(?:request|limit)/.test(field))
+    .map(([field, value]) => `${field} ${String(value)}`)
+    .sort()
+    .join(", ");
+}
+
+export function keysOfOwner(owner: string | null): string[] {
+  const ref = parseRef(owner ?? "");
+  return ref === undefined ? [] : [objectKey(ref)];
+}
+
+/** A reservation whose owner does not have it. Made by hand it needs nobody but its node. */
+export function reservedForNobody<
+  C extends string,
+  T extends ComputeReservation | StorageReservation,
+>(
+  { records }: View,
+  code: C,
+  of: Collection<T>,
+  stored: Stored<T>,
+  about: Pick<Finding, "resource" | "nodeName" | "keys">,
+): Finding<C>[] {
+  const { owner } = stored.value;
+  if (owner === null && records.find(nodes, about.nodeName) !== undefined) return [];
+  const found = `${stored.key} of ${owner ?? "a node that does not exist"}`;
+  const repair = releaseReservation(of, stored);
+  return [{ code, expected: "nothing", found, ...about, repair }];
+}
+
+function releaseReservation<T>(of: Collection<T>, { key, revision }: Stored<T>): Repair {
+  const [nodeName = "", id = ""] = of.parts(key);
+  return async (tx) => {
+    const isNode = (await tx.context.api.records.find(nodes, nodeName)) !== undefined;
+    const writes = isNode ? release(of, nodeName, id) : remove(of, nodeName, id);
+    await tx.commit(merge(writes, unchanged(of, [nodeName, id], revision)));
+  };
+}

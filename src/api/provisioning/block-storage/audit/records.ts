@@ -1,0 +1,102 @@
+import {
+  type BlockStorage,
+  BlockStorage_BlockStorageState as DiskState,
+  BlockStorage_BlockStorageStateSchema as DiskStateSchema,
+} from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { SharedCode } from "../../../core/audit/codes.ts";
+import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
+import { dropRecords } from "../../../core/audit/repairs.ts";
+import { leftPending } from "../../../core/audit/shared.ts";
+import { surveyOf, type View } from "../../../core/audit/view.ts";
+import type { Api } from "../../context.ts";
+import { virtualMachines } from "../../virtual-machine/collection.ts";
+import { blockStorages, overlays } from "../collection.ts";
+import { ownerOf } from "../record.ts";
+import type { Code } from "./codes.ts";
+import { recordOverlayAgain, setAvailable, settleDisk } from "./repair.ts";
+
+type Finding = FindingOf<Code | SharedCode, Api>;
+
+/** Block storages against the records around them. */
+export function compareRecords(view: View): Finding[] {
+  const disks = view.records.list(blockStorages).map(({ value }) => value);
+  return [
+    ...disks.flatMap((disk) =>
+      view.isWanted(disk.nodeName)
+        ? [...leftPendingOf(view, disk), ...compareDisk(view, disk)]
+        : [],
+    ),
+    ...(view.isWanted("") ? compareOverlays(view) : []),
+  ];
+}
+
+export function diskStateName(state: DiskState): string {
+  return DiskStateSchema.value[state]?.name ?? "unknown";
+}
+
+function leftPendingOf(view: View, disk: BlockStorage): Finding[] {
+  const { name, nodeName, state, volumeId } = disk;
+  const finding =
+    state === DiskState.PENDING ? leftPending(view, blockStorages, disk, nodeName) : undefined;
+  if (finding === undefined) return [];
+  const isThere = surveyOf(view, nodeName)?.volumes.some(
+    ({ listed, hasFile }) => hasFile && listed?.id === volumeId,
+  );
+  if (isThere !== true) return [finding];
+  const user = view.records
+    .list(virtualMachines)
+    .find(({ value }) => value.blockStorageNames.includes(name))?.value.name;
+  return [{ ...finding, repair: settleDisk(disk, user ?? "") }];
+}
+
+function compareDisk({ records }: View, disk: BlockStorage): Finding[] {
+  const { name, nodeName, usedBy, state, baseVolumeId, volumeId } = disk;
+  if (state === DiskState.PENDING) return [];
+  const findings: Finding[] = [];
+  const about = { resource: ownerOf(name), nodeName };
+  const user = usedBy === "" ? undefined : records.find(virtualMachines, usedBy)?.value;
+  if (usedBy !== "" && user?.blockStorageNames.includes(name) !== true) {
+    const found = user === undefined ? "it does not exist" : "it does not list the disk";
+    findings.push({
+      code: "disk.used_by_nobody",
+      expected: `virtual machine "${usedBy}" with this disk`,
+      found,
+      ...about,
+      keys: [blockStorages.key(name), virtualMachines.key(usedBy)],
+      repair: setAvailable(disk),
+    });
+  }
+  if (baseVolumeId !== "" && records.find(overlays, baseVolumeId, volumeId) === undefined) {
+    findings.push({
+      code: "overlay.missing",
+      expected: `"${baseVolumeId}" knows of "${volumeId}"`,
+      found: "it does not",
+      ...about,
+      keys: [blockStorages.key(name)],
+      repair: recordOverlayAgain(disk),
+    });
+  }
+  return findings;
+}
+
+function compareOverlays({ records }: View): Finding[] {
+  return records.list(overlays).flatMap((stored) => {
+    const [baseId = "", volumeId = ""] = overlays.parts(stored.key);
+    const { blockStorage: name } = stored.value;
+    const disk = records.find(blockStorages, name)?.value;
+    // While it is being made, its record does not say yet what it rests on.
+    const isPending = disk?.state === DiskState.PENDING;
+    if (disk?.volumeId === volumeId && (disk.baseVolumeId === baseId || isPending)) return [];
+    return [
+      {
+        code: "overlay.without_owner",
+        resource: ownerOf(name),
+        nodeName: "",
+        expected: "nothing",
+        found: `"${baseId}" is kept for "${volumeId}"`,
+        keys: [blockStorages.key(name)],
+        repair: dropRecords([stored]),
+      },
+    ];
+  });
+}

@@ -1,0 +1,38 @@
+import { defineAudit } from "../../core/audit/audit.ts";
+import { sharedCodes } from "../../core/audit/codes.ts";
+import { answered, type View } from "../../core/audit/view.ts";
+import type { Api } from "../context.ts";
+import { codes } from "./audit/codes.ts";
+import { compareDomains } from "./audit/domains.ts";
+import { interfaceUser } from "./audit/interfaces.ts";
+import { compareReferences } from "./audit/references.ts";
+import { compareReservations } from "./audit/reservations.ts";
+import { compareTaps } from "./audit/taps.ts";
+import { planMachines, withMachines } from "./audit/view.ts";
+import { seedMessage } from "./domain-messages.ts";
+
+/** Virtual machines, what is reserved for them, and what their nodes have of them. */
+export const virtualMachineAudit = defineAudit({
+  codes: { ...codes, ...sharedCodes },
+  async compare(view: View<Api>) {
+    const nodes = answered(await withMachines(view));
+    return [
+      ...compareReferences(view),
+      ...compareReservations(view),
+      ...nodes.flatMap(compareDomains),
+      ...nodes.flatMap(compareTaps),
+    ];
+  },
+  /** The seeds: the node says whether it has them so. */
+  async questions(api, records) {
+    const machines = await records.once(planMachines, api);
+    const plans = machines.flatMap(({ plan }) => (plan === undefined ? [] : [plan]));
+    const byNode = Map.groupBy(plans, ({ domain }) => domain.nodeName);
+    return new Map(
+      [...byNode].map(([nodeName, some]) => {
+        return [nodeName, { seeds: some.map(({ seed }) => ({ seed: seedMessage(seed) })) }];
+      }),
+    );
+  },
+  interfaces: interfaceUser,
+});

@@ -1,0 +1,162 @@
+import type { Stored } from "../../../../datastore/records.ts";
+import type { Domain, DomainState } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import {
+  VirtualMachine_VirtualMachineState as State,
+  type VirtualMachine,
+} from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { later } from "../../../../transaction/step.ts";
+import { deviceName } from "../../../../util/checksum.ts";
+import { parseRefOf } from "../../../../util/ref.ts";
+import type * as audit from "../../../core/audit/finding.ts";
+import { reserveInterface } from "../../../network/interface/interfaces.ts";
+import { getNetwork } from "../../../network/network/record.ts";
+import type { ComputeReservation } from "../../../pool/inventory/collection.ts";
+import { changeCompute, reserveCompute } from "../../../pool/inventory/steps.ts";
+import type { Api } from "../../context.ts";
+import { virtualMachines } from "../collection.ts";
+import type { DomainPlace, DomainShape, SeedContent } from "../domain-messages.ts";
+import { stateOf } from "../domain-states.ts";
+import { defineDomain, redefineDomain, removeDomainLater, restoreSeed } from "../domain-steps.ts";
+import type { Plan } from "../plan.ts";
+import { ownerOf, pending, settled, virtualMachineSteps } from "../record.ts";
+import { computeReservationOf, reserveUuid } from "../reservations.ts";
+import { moveTap, removeTapLater, type Tap } from "../tap-steps.ts";
+
+type Repair = audit.Repair<Api>;
+
+/** Shut off, whatever it was: what its guest had in memory is gone. */
+export function defineMissing(vm: VirtualMachine, plan: Plan): Repair {
+  return async (tx) => {
+    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
+    await tx.run(defineDomain, plan.domain);
+    await tx.commit(
+      {},
+      ...plan.taps.map((tap) => later(removeTapLater, tap)),
+      virtualMachineSteps.settleLater(settled(vm, State.SHUTDOWN)),
+    );
+  };
+}
+
+/** `there` is how its node has it, to go back to. */
+export function redefine(wanted: DomainShape, there: Domain): Repair {
+  const before: DomainShape = {
+    ...wanted,
+    uuid: there.uuid,
+    vcpus: there.vcpus,
+    memoryBytes: there.memoryBytes.toString(),
+    volumeIds: there.volumeIds,
+    nics: there.nics.map(({ tapName, hardwareAddress }) => ({ tapName, hardwareAddress })),
+  };
+  return async (tx) => {
+    await tx.run(redefineDomain, { before, after: wanted });
+    await tx.commit({});
+  };
+}
+
+export function removeDomain(place: DomainPlace): Repair {
+  return (tx) => tx.commit({}, later(removeDomainLater, place));
+}
+
+/** The state that the node shows; with a guest that is off goes what a shutdown removes. */
+export function takeState(vm: VirtualMachine, plan: Plan, state: State): Repair {
+  const after = settled(vm, state);
+  return async (tx) => {
+    if (state !== State.SHUTDOWN) {
+      return await tx.commit(tx.context.held.put(virtualMachines, vm.name, after, vm));
+    }
+    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
+    await tx.commit(
+      {},
+      ...plan.taps.map((tap) => later(removeTapLater, tap)),
+      virtualMachineSteps.settleLater(after),
+    );
+  };
+}
+
+/** For one that says PENDING and is nobody's work. */
+export function settleMachine(vm: VirtualMachine, state: DomainState): Repair {
+  const after = settled(vm, stateOf(state));
+  return (tx) => tx.commit(tx.context.held.put(virtualMachines, vm.name, after, vm));
+}
+
+export function writeSeed(seed: SeedContent): Repair {
+  return (tx) => tx.commit({}, later(restoreSeed, seed));
+}
+
+export function connectTap(tap: Tap): Repair {
+  return (tx) => tx.commit({}, later(moveTap, tap));
+}
+
+/** `owner` is what the tap's mark says; a tap without one is anybody's to remove. */
+export function removeTap(
+  nodeName: string,
+  tapName: string,
+  owner: string,
+  networkName: string,
+): Repair {
+  const tap: Tap = {
+    nodeName,
+    tapName,
+    name: parseRefOf("virtual_machine", owner)?.name ?? owner,
+    // Its last tap takes a network along; one that is in none takes nothing.
+    networkName: networkName === "" ? "none" : networkName,
+    ipv4Gateway: "",
+    ipv6Gateway: "",
+  };
+  return (tx) => tx.commit({}, later(removeTapLater, tap));
+}
+
+export function reserveComputeAgain(nodeName: string, vm: VirtualMachine): Repair {
+  return async (tx) => {
+    await tx.run(reserveCompute, { nodeName, compute: computeReservationOf(vm) });
+    await tx.commit({});
+  };
+}
+
+export function settleCompute(
+  nodeName: string,
+  stored: Stored<ComputeReservation>,
+  vm: VirtualMachine,
+): Repair {
+  const { counted: _, ...before } = stored.value;
+  const after = { ...before, ...computeReservationOf(vm) };
+  return async (tx) => {
+    await tx.run(changeCompute, { nodeName, before, after });
+    await tx.commit(tx.context.api.inventory.computes.settle(nodeName, after.name, after));
+  };
+}
+
+export function reserveUuidAgain(uuid: string, name: string): Repair {
+  return async (tx) => {
+    await tx.run(reserveUuid, { uuid, name });
+    await tx.commit({});
+  };
+}
+
+/** With the device that its domain has, or where it has none the one of its name. */
+export function reserveInterfaceAgain(
+  vm: VirtualMachine,
+  index: number,
+  tapOfDomain: string | undefined,
+): Repair {
+  const nic = vm.nics[index]!;
+  const name = vm.networkInterfaceNames[index] ?? "";
+  return async (tx) => {
+    const network = await getNetwork(tx.context.api, nic.networkName);
+    await tx.run(reserveInterface, {
+      networkName: nic.networkName,
+      networkRevision: network.revision,
+      interface: {
+        name,
+        owner: ownerOf(vm.name),
+        annotations: { ...nic.annotations },
+        hardwareAddress: nic.hardwareAddress,
+        ipv4Address: nic.ipv4Address,
+        ipv6Address: nic.ipv6Address,
+        nodeName: vm.computeNodeName,
+        tapName: tapOfDomain ?? deviceName(name),
+      },
+    });
+    await tx.commit({});
+  };
+}

@@ -1,0 +1,119 @@
+import type { SurveyedTap } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { parseRefOf } from "../../../../util/ref.ts";
+import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts";
+import { taps } from "../../../network/interface/collection.ts";
+import type { Api } from "../../context.ts";
+import { virtualMachines } from "../collection.ts";
+import { ownerOf } from "../record.ts";
+import type { Tap } from "../tap-steps.ts";
+import type { Code } from "./codes.ts";
+import { isActive } from "./domains.ts";
+import { connectTap, removeTap } from "./repair.ts";
+import { type MachineNodeView, machinesOn, settledOn } from "./view.ts";
+
+type Finding = FindingOf<Code, Api>;
+type NodeView = MachineNodeView;
+
+/** The taps of one node. */
+export function compareTaps(node: NodeView): Finding[] {
+  const taps = new Map(node.survey.taps.map((tap) => [tap.listed?.name ?? "", tap]));
+  return [
+    ...neededTaps(node).flatMap((one) => compareTap(node, one, taps.get(one.tap.tapName))),
+    ...strangeTaps(node),
+  ];
+}
+
+/** A tap that must be there, for its domain has it open. */
+interface Needed {
+  readonly tap: Tap;
+  readonly keys: readonly string[];
+}
+
+export function neededTaps(node: NodeView): Needed[] {
+  const active = new Set(
+    node.survey.domains.filter(isActive).map(({ listed }) => listed?.domain?.name),
+  );
+  return settledOn(node)
+    .filter(({ vm }) => active.has(vm.name))
+    .flatMap(({ plan, keys }) => plan.taps.map((tap) => ({ tap, keys })));
+}
+
+function compareTap(
+  { nodeName }: NodeView,
+  { tap, keys }: Needed,
+  found: SurveyedTap | undefined,
+): Finding[] {
+  const about = { resource: ownerOf(tap.name), nodeName, keys };
+  const expected = `tap "${tap.tapName}" in network "${tap.networkName}"`;
+  if (found === undefined) return [{ code: "tap.missing", expected, found: "none", ...about }];
+  const there = found.listed?.networkName ?? "";
+  if (there !== tap.networkName) {
+    const where = there === "" ? "outside of any network" : `in network "${there}"`;
+    return [{ code: "tap.elsewhere", expected, found: where, ...about, repair: connectTap(tap) }];
+  }
+  if (found.isConnected) return [];
+  const repair = connectTap(tap);
+  return [{ code: "tap.not_connected", expected, found: "not connected", ...about, repair }];
+}
+
+function strangeTaps(node: NodeView): Finding[] {
+  const { survey } = node;
+  const owners = new Map(
+    machinesOn(node).flatMap(({ vm, plan, keys }) =>
+      (plan?.taps ?? []).map(({ tapName }) => [tapName, { vm, keys }] as const),
+    ),
+  );
+  const domains = new Map(survey.domains.map((found) => [found.listed?.domain?.name, found]));
+  return survey.taps.flatMap((found) => {
+    const owner = owners.get(found.listed?.name ?? "");
+    if (owner === undefined) return isUndecided(node, found) ? [] : [withoutOwner(node, found)];
+    const domain = domains.get(owner.vm.name);
+    const isUsed = owner.vm.state !== State.SHUTDOWN || (domain !== undefined && isActive(domain));
+    return isUsed ? [] : [leftOver(node, found, owner.vm.name, owner.keys)];
+  });
+}
+
+/** Its machine is here, and what its records lack is found elsewhere: nobody can tell which taps it has. */
+function isUndecided(node: NodeView, { listed }: SurveyedTap): boolean {
+  return machinesOn(node).some(
+    ({ vm, plan }) => plan === undefined && ownerOf(vm.name) === listed?.owner,
+  );
+}
+
+function withoutOwner({ nodeName, view }: NodeView, { listed }: SurveyedTap): Finding {
+  const { name = "", owner = "", transactionId = "", networkName = "" } = listed ?? {};
+  const vm = parseRefOf("virtual_machine", owner);
+  // Its maker had no time to say whose it is: whoever reserved the name may be at work.
+  const isMarked = vm !== undefined;
+  const isReserved = view.records.find(taps, nodeName, name) !== undefined;
+  return {
+    code: "tap.without_owner",
+    resource: isMarked ? owner : `tap/${name}`,
+    nodeName,
+    expected: "nothing",
+    found: `tap "${name}"${networkName === "" ? "" : ` in network "${networkName}"`}`,
+    keys: isMarked ? [virtualMachines.key(vm)] : [anyOn(nodeName)],
+    madeBy: transactionId,
+    ...(isReserved && !isMarked ? {} : { repair: removeTap(nodeName, name, owner, networkName) }),
+  };
+}
+
+function leftOver(
+  { nodeName }: NodeView,
+  { listed }: SurveyedTap,
+  vmName: string,
+  keys: readonly string[],
+): Finding {
+  const { name = "", networkName = "", transactionId = "" } = listed ?? {};
+  return {
+    code: "tap.left_over",
+    resource: ownerOf(vmName),
+    nodeName,
+    expected: "none: it is shut down",
+    found: `tap "${name}"`,
+    keys,
+    madeBy: transactionId,
+    repair: removeTap(nodeName, name, ownerOf(vmName), networkName),
+  };
+}
