@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { DRIFT_CASES } from "../../test/verify-cases.ts";
+import { driftOf } from "../../test/verify-cases.ts";
 import { handsOn, newVerifyWorld } from "../../test/verify-world.ts";
 import type { World } from "../../test/world.ts";
 import { run } from "../program.ts";
@@ -22,7 +22,7 @@ test("exit 0 where all is in order, and nothing but a summary is said", async ()
 
 test("exit 3 with a table of the findings; --plan says what would be done and does not do it", async () => {
   await using world = await newVerifyWorld();
-  await DRIFT_CASES["vm.without_domain"].drift(handsOn(world));
+  await driftOf("vm.without_domain")(handsOn(world));
   const found = await n0cli(world, "verify");
   expect(found.exitCode).toBe(3);
   expect(found.stdout).toMatch(/^SEVERITY +CODE +RESOURCE +NODE +FOUND\n/);
@@ -40,12 +40,12 @@ test("exit 3 with a table of the findings; --plan says what would be done and do
 test("--repair says each outcome and ends with what is left", async () => {
   await using world = await newVerifyWorld();
   const hands = handsOn(world);
-  await DRIFT_CASES["vm.without_domain"].drift(hands);
+  await driftOf("vm.without_domain")(hands);
   const repaired = await n0cli(world, "verify", "--repair");
   expect(repaired.exitCode).toBe(0);
   expect(repaired.stdout).toMatch(/^repaired +error +vm\.without_domain/m);
   expect(repaired.stderr).toContain("everything is in order");
-  await DRIFT_CASES["disk.without_volume"].drift(hands);
+  await driftOf("disk.without_volume")(hands);
   const left = await n0cli(world, "verify", "--repair", "-o", "json");
   expect(left.exitCode).toBe(3);
   const json = JSON.parse(left.stdout);
@@ -58,7 +58,7 @@ test("--repair says each outcome and ends with what is left", async () => {
 test("exit 1 where a node does not answer, with what is known of the others", async () => {
   await using world = await newVerifyWorld();
   const hands = handsOn(world);
-  await DRIFT_CASES["vm.without_domain"].drift(hands);
+  await driftOf("vm.without_domain")(hands);
   world.fakeNodes[1]!.isDown = true;
   const found = await n0cli(world, "verify", "-o", "json");
   expect(found.exitCode).toBe(1);

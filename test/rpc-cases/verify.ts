@@ -1,11 +1,11 @@
 import { RepairOutcome } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import type { RpcCase } from "../saga-cases.ts";
-import { DRIFT_CASES } from "../verify-cases.ts";
+import { driftOf } from "../verify-cases.ts";
 import { fillWorld, handsOn, repairIn } from "../verify-world.ts";
 import type { World } from "../world.ts";
 
 /** One for each way in which a repair is done, with one finding each. */
-const CODES: readonly (keyof typeof DRIFT_CASES)[] = [
+const CODES: readonly string[] = [
   "domain.without_vm",
   "vm.without_domain",
   "compute.without_owner",
@@ -28,7 +28,7 @@ export const verifyCases: readonly RpcCase[] = CODES.map((code) => ({
   nodeCount: 2,
   async prepare(world) {
     await fillWorld(world);
-    await DRIFT_CASES[code].drift(handsOn(world));
+    await driftOf(code)(handsOn(world));
   },
   call: repairOrThrow,
 }));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { DRIFT_CASES, type DriftCase } from "../../../../test/verify-cases.ts";
+import { DRIFT_CASES } from "../../../../test/verify-cases.ts";
 import { CODES } from "../../../../test/verify-codes.ts";
 import {
   findingsIn,
@@ -16,7 +16,7 @@ test("every code has a case", () => {
   expect(sorted(Object.keys(DRIFT_CASES))).toEqual(sorted(Object.keys(CODES)));
 });
 
-describe.each(Object.entries<DriftCase>(DRIFT_CASES))("%s", (code, driftCase) => {
+describe.each(Object.entries(DRIFT_CASES))("%s", (code, driftCase) => {
   const { drift, found = [code], left = [] } = driftCase;
 
   test("is found, shown without a change, and repaired or left to a person", async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { refused } from "../../../../test/refused.ts";
 import { newShiftingClock } from "../../../../test/shifting-clock.ts";
-import { DRIFT_CASES } from "../../../../test/verify-cases.ts";
+import { driftOf } from "../../../../test/verify-cases.ts";
 import { CODES } from "../../../../test/verify-codes.ts";
 import {
   fillWorld,
@@ -31,7 +31,7 @@ test("everything at once is repaired but what is for a person", async () => {
     "image.disk_missing",
   ] as const;
   const hands = handsOn(world);
-  for (const code of drifts) await DRIFT_CASES[code].drift(hands);
+  for (const code of drifts) await driftOf(code)(hands);
   await repairIn(world);
   const rest = await findingsIn(world);
   expect(rest.map(({ code }) => code)).toEqual(["image.disk_missing"]);
@@ -97,7 +97,7 @@ test("a machine whose domain was lost can be booted, and one that went off is SH
 
 test("a volume without a record is kept, and can be brought back or purged", async () => {
   await using world = await newVerifyWorld();
-  await DRIFT_CASES["volume.without_record"].drift(handsOn(world));
+  await driftOf("volume.without_record")(handsOn(world));
   await repairIn(world);
   const disk = await world.blockStorages.undeleteBlockStorage({ name: "ghost" });
   expect(disk.state).toBe(DiskState.AVAILABLE);

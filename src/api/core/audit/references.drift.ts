@@ -1,0 +1,12 @@
+import { type Drifts, GHOST_OWNER, WEB } from "../../../../test/drift.ts";
+import { references } from "../../../datastore/references.ts";
+
+/** For every code of its audit, so that none is without. */
+export const drifts: Drifts = {
+  "reference.missing": {
+    drift: ({ drop }) => drop(references, "user", "default", "alice", ...WEB),
+  },
+  "reference.without_owner": {
+    drift: ({ write }) => write(references, ["user", "default", "alice", ...GHOST_OWNER], {}),
+  },
+};

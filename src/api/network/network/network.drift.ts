@@ -1,0 +1,113 @@
+import {
+  type Drifts,
+  damageNetwork,
+  interfaceOf,
+  RESERVED_BY_HAND,
+  tapOf,
+} from "../../../../test/drift.ts";
+import { addresses, hardwareAddresses, interfaces, taps } from "../interface/collection.ts";
+
+/** For every code of its audit, so that none is without. */
+export const drifts: Drifts = {
+  "interface.without_owner": {
+    drift: async (hands) => {
+      const reserved = await interfaceOf(hands);
+      const ghost = {
+        ...reserved,
+        ...RESERVED_BY_HAND,
+        name: "ghost0",
+        hardwareAddress: "52:54:00:00:00:99",
+        ipv4Address: "10.0.0.99",
+        ipv6Address: "",
+        tapName: "",
+      };
+      await hands.write(interfaces, ["net", "ghost0"], ghost);
+      await hands.write(addresses, ["net", "10.0.0.99"], { usedBy: "ghost0" });
+      await hands.write(hardwareAddresses, ["net", "52:54:00:00:00:99"], { usedBy: "ghost0" });
+    },
+  },
+  "address.without_owner": {
+    drift: ({ write }) => write(addresses, ["net", "10.0.0.98"], { usedBy: "ghost0" }),
+  },
+  "hardware_address.without_owner": {
+    drift: ({ write }) =>
+      write(hardwareAddresses, ["net", "52:54:00:00:00:98"], { usedBy: "ghost0" }),
+  },
+  "tap_name.without_owner": {
+    drift: ({ write }) => write(taps, ["node-1", "ghost0-1234"], { usedBy: "ghost0" }),
+  },
+  "address.twice": {
+    drift: async (hands) => {
+      const { ipv4Address } = await interfaceOf(hands);
+      const reserved = await interfaceOf(hands, "default-gateway");
+      await hands.write(interfaces, ["net", "default-gateway"], { ...reserved, ipv4Address });
+    },
+    found: ["address.twice", "address.without_owner", "interface.address_missing"],
+    left: ["address.twice", "interface.address_missing"],
+  },
+  "hardware_address.twice": {
+    drift: async (hands) => {
+      const { hardwareAddress } = await interfaceOf(hands);
+      const reserved = await interfaceOf(hands, "default-gateway");
+      await hands.write(interfaces, ["net", "default-gateway"], { ...reserved, hardwareAddress });
+    },
+    found: [
+      "hardware_address.twice",
+      "hardware_address.without_owner",
+      "interface.address_missing",
+    ],
+    left: ["hardware_address.twice", "interface.address_missing"],
+  },
+  "interface.address_missing": {
+    drift: async (hands) => {
+      const { ipv4Address, tapName } = await interfaceOf(hands);
+      await hands.drop(addresses, "net", ipv4Address);
+      await hands.drop(taps, "node-1", tapName);
+    },
+  },
+  "network.missing": {
+    drift: async ({ here, signal }) => {
+      await here.network.ensureNetworkAbsent("net", signal);
+    },
+    found: ["network.missing", "tap.missing"],
+    left: ["network.missing", "tap.missing"],
+  },
+  "network.without_owner": {
+    drift: ({ there }) => {
+      const mark = { owner: "network/net", transactionId: "long-ago" };
+      there.network.hands.networks.set("net", { mark, gateways: [] });
+    },
+  },
+  "network.bridge_broken": {
+    drift: async (hands) => {
+      await damageNetwork(hands, { bridge: "absent" });
+      const { taps: there } = hands.here.network.hands;
+      const name = await tapOf(hands);
+      there.set(name, { ...there.get(name)!, isLoose: true });
+    },
+    found: ["network.bridge_broken", "tap.not_connected"],
+  },
+  "network.gateway_differs": {
+    drift: ({ here }) => {
+      const { networks: there } = here.network.hands;
+      there.set("net", { ...there.get("net")!, gateways: ["10.9.9.9/24"] });
+    },
+  },
+  "network.uplink_broken": { drift: (hands) => damageNetwork(hands, { uplink: "altered" }) },
+  "network.rules_broken": { drift: (hands) => damageNetwork(hands, { rules: "absent" }) },
+  "uplink.without_owner": {
+    drift: ({ here }) => {
+      here.network.hands.strayUplinks.add({ device: "n0-other-1234", networkName: "other" });
+    },
+  },
+  "node.rules_broken": {
+    drift: ({ here }) => {
+      here.network.hands.nodeRules = "altered";
+    },
+  },
+  "node.rules_without_owner": {
+    drift: ({ there }) => {
+      there.network.hands.nodeRules = "whole";
+    },
+  },
+};

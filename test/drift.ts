@@ -1,0 +1,61 @@
+import { interfaces } from "../src/api/network/interface/collection.ts";
+import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
+import { GiB } from "./scenario.ts";
+import type { Hands } from "./verify-world.ts";
+
+/** One way to bring a world out of order. */
+export interface DriftCase {
+  /** What is done, behind the API's back. */
+  readonly drift: (hands: Hands) => Promise<void> | void;
+  /** Every code that is found then, in any order; the case's own alone, unless given. */
+  readonly found?: readonly string[];
+  /** What is left after a repair; nothing, unless given. */
+  readonly left?: readonly string[];
+}
+
+export const MARK = { owner: "virtual_machine/ghost", transactionId: "long-ago" };
+export const MARK_OF_WEB = { ...MARK, owner: "virtual_machine/web" };
+export const DISK_MARK = { owner: "block_storage/ghost", transactionId: "long-ago" };
+export const GHOST = {
+  name: "ghost",
+  uuid: "6f1a9f60-0000-4000-8000-000000000001",
+  vcpus: 1,
+  cpuMilliCores: 100,
+  memoryBytes: GiB,
+  disks: [],
+  nics: [],
+};
+export const GHOST_VOLUME = "ghost.0123456789ab";
+export const RESERVED_BY_HAND = {
+  name: "ghost",
+  owner: "virtual_machine/ghost",
+  transactionId: "long-ago",
+  annotations: {},
+};
+
+export const WEB = ["virtual_machine", "default", "web"];
+export const GHOST_OWNER = ["virtual_machine", "default", "ghost"];
+
+export const volumeOf = async ({ read }: Hands, name: string) =>
+  (await read(blockStorages, name)).volumeId;
+export const interfaceOf = async ({ read }: Hands, name = "web0") =>
+  await read(interfaces, "net", name);
+export const tapOf = async (hands: Hands, name = "web0") =>
+  (await interfaceOf(hands, name)).tapName;
+
+/** Makes a network on the node with one tap of the ghost's. */
+export async function ghostTap({ here, signal }: Hands): Promise<void> {
+  await here.network.ensureTap("ghost0", MARK, signal);
+}
+
+export async function damageNetwork(hands: Hands, damage: object): Promise<void> {
+  const { networks: there } = hands.here.network.hands;
+  there.set("net", { ...there.get("net")!, damage });
+}
+
+export async function alter(hands: Hands, name: string, change: object): Promise<void> {
+  hands.here.compute.alter(name, (info) => ({ ...info, ...change }));
+}
+
+/** By their codes. Those of `cold` are of a machine that is shut down. */
+export type Drifts = Readonly<Record<string, DriftCase>>;
