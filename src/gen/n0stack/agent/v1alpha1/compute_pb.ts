@@ -43,7 +43,7 @@ export const DomainNicSchema: GenMessage<DomainNic> = /*@__PURE__*/
  */
 export type Domain = Message<"n0stack.agent.v1alpha1.Domain"> & {
   /**
-   * The virtual machine's name.
+   * The name of the virtual machine.
    *
    * @generated from field: string name = 1;
    */
@@ -70,7 +70,7 @@ export type Domain = Message<"n0stack.agent.v1alpha1.Domain"> & {
   memoryBytes: bigint;
 
   /**
-   * In boot order; the seed comes after them.
+   * In boot order. The seed comes after them.
    *
    * @generated from field: repeated string volume_ids = 6;
    */
@@ -99,7 +99,7 @@ export type SeedNic = Message<"n0stack.agent.v1alpha1.SeedNic"> & {
   hardwareAddress: string;
 
   /**
-   * With prefix length. Neither address: the nic is up, and no more.
+   * With prefix length. If both addresses are empty, the guest only brings the nic up.
    *
    * @generated from field: string ipv4_address = 2;
    */
@@ -178,8 +178,8 @@ export type EnsureSeedRequest = Message<"n0stack.agent.v1alpha1.EnsureSeedReques
   nics: SeedNic[];
 
   /**
-   * The virtual machine is being made: what the node has of it from another transaction is refused
-   * with `failed_precondition`, and not touched.
+   * The virtual machine is new: if the node has something of it from another transaction, the agent
+   * answers `failed_precondition` and does not touch it.
    *
    * @generated from field: bool is_new = 8;
    */
@@ -480,7 +480,7 @@ export type EnsureDomainAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureDo
   name: string;
 
   /**
-   * For an undo: what another transaction than the operation's made is left alone, with success.
+   * For an undo: succeeds without a change if another transaction than the operation's made the domain.
    *
    * @generated from field: bool only_of_transaction = 3;
    */
@@ -631,7 +631,7 @@ export type WatchDomainsResponse = Message<"n0stack.agent.v1alpha1.WatchDomainsR
   state: DomainState;
 
   /**
-   * True once, without a name: all that was there at the start has been sent.
+   * True once, in a message without a name: the agent has sent all domains that existed at the start.
    *
    * @generated from field: bool synced = 3;
    */
@@ -745,7 +745,7 @@ export const UndoDomainDiskGrowthResponseSchema: GenMessage<UndoDomainDiskGrowth
  */
 export type OpenVncRequest = Message<"n0stack.agent.v1alpha1.OpenVncRequest"> & {
   /**
-   * Set in the first message.
+   * Set only in the first message.
    *
    * @generated from field: string name = 1;
    */
@@ -786,7 +786,7 @@ export const OpenVncResponseSchema: GenMessage<OpenVncResponse> = /*@__PURE__*/
  */
 export type OpenSerialRequest = Message<"n0stack.agent.v1alpha1.OpenSerialRequest"> & {
   /**
-   * Set in the first message.
+   * Set only in the first message.
    *
    * @generated from field: string name = 1;
    */
@@ -832,7 +832,7 @@ export type ReadSerialLogRequest = Message<"n0stack.agent.v1alpha1.ReadSerialLog
   name: string;
 
   /**
-   * Goes on with what the guest prints from now on.
+   * Also sends what the guest prints from now on.
    *
    * @generated from field: bool follow = 2;
    */
@@ -898,8 +898,8 @@ export const DomainState = {
   CRASHED: 5,
 
   /**
-   * Paused by QEMU, since there was no room on the node's disk for what its guest wrote. It writes that again
-   * when it is resumed.
+   * QEMU paused the guest, because the node's file system had no room for what the guest wrote. QEMU
+   * writes it again when it is resumed.
    *
    * @generated from enum value: DOMAIN_STATE_OUT_OF_SPACE = 6;
    */
@@ -918,7 +918,7 @@ export const DomainStateSchema: GenEnum<DomainState> = /*@__PURE__*/
   enumDesc(file_n0stack_agent_v1alpha1_compute, 0);
 
 /**
- * The domains of one node. Requests about one domain are done one after the other.
+ * The domains of one node. The agent handles requests about one domain one after the other.
  *
  * @generated from service n0stack.agent.v1alpha1.ComputeAgentService
  */
@@ -934,7 +934,7 @@ export const ComputeAgentService: GenService<{
     output: typeof EnsureSeedResponseSchema;
   },
   /**
-   * Defines the domain and starts it with its processors stopped.
+   * Defines the domain and starts it with its processors paused.
    *
    * @generated from rpc n0stack.agent.v1alpha1.ComputeAgentService.EnsureDomainStarted
    */
@@ -996,7 +996,7 @@ export const ComputeAgentService: GenService<{
     output: typeof EnsureDomainOffResponseSchema;
   },
   /**
-   * Stops and undefines the operation's owner's domain and removes its folder, seed included.
+   * Stops and undefines the domain of the operation's owner, and removes its folder with the seed.
    *
    * @generated from rpc n0stack.agent.v1alpha1.ComputeAgentService.EnsureDomainAbsent
    */
@@ -1022,8 +1022,8 @@ export const ComputeAgentService: GenService<{
     output: typeof ListDomainsResponseSchema;
   },
   /**
-   * Sends the state of every domain, then each change. A client that reads slowly gets the newest
-   * state of a domain and not each one in between.
+   * Sends the state of every domain, then each change. A client that reads slowly gets the newest state
+   * of a domain, but not every state in between.
    *
    * @generated from rpc n0stack.agent.v1alpha1.ComputeAgentService.WatchDomains
    */
@@ -1033,7 +1033,7 @@ export const ComputeAgentService: GenService<{
     output: typeof WatchDomainsResponseSchema;
   },
   /**
-   * Grows a disk that an active domain uses. It waits for, and is ordered with, the requests about
+   * Grows a volume that an active domain uses. The agent handles it in order with the requests about
    * the volume.
    *
    * @generated from rpc n0stack.agent.v1alpha1.ComputeAgentService.GrowDomainDisk
@@ -1044,8 +1044,8 @@ export const ComputeAgentService: GenService<{
     output: typeof GrowDomainDiskResponseSchema;
   },
   /**
-   * Takes back what GrowDomainDisk did: a disk that is `grown_bytes` large becomes `size_bytes` large again.
-   * One of another size stays as it is.
+   * Undoes GrowDomainDisk: sets a volume of `grown_bytes` back to `size_bytes`. Changes nothing if the
+   * volume has another size.
    *
    * @generated from rpc n0stack.agent.v1alpha1.ComputeAgentService.UndoDomainDiskGrowth
    */
@@ -1055,8 +1055,9 @@ export const ComputeAgentService: GenService<{
     output: typeof UndoDomainDiskGrowthResponseSchema;
   },
   /**
-   * Carries RFB. The first message from the client names the domain; the first answer is empty and
-   * says that the connection stands. When the client half-closes, what the guest still says is sent.
+   * Carries RFB. The first message from the client names the domain. The first answer is empty and says
+   * that the connection is open. After the client half-closes, the agent still sends what the guest
+   * writes.
    *
    * @generated from rpc n0stack.agent.v1alpha1.ComputeAgentService.OpenVnc
    */
@@ -1066,7 +1067,7 @@ export const ComputeAgentService: GenService<{
     output: typeof OpenVncResponseSchema;
   },
   /**
-   * Carries the serial console, as OpenVnc carries the screen.
+   * Carries the serial console, in the same way as OpenVnc carries the screen.
    *
    * @generated from rpc n0stack.agent.v1alpha1.ComputeAgentService.OpenSerial
    */

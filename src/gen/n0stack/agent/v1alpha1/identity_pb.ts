@@ -18,7 +18,7 @@ export const file_n0stack_agent_v1alpha1_identity: GenFile = /*@__PURE__*/
  */
 export type ProveIdentityRequest = Message<"n0stack.agent.v1alpha1.ProveIdentityRequest"> & {
   /**
-   * Random bytes, new for each question.
+   * Random bytes, new for each request.
    *
    * @generated from field: bytes nonce = 1;
    */
@@ -42,15 +42,15 @@ export type ProveIdentityResponse = Message<"n0stack.agent.v1alpha1.ProveIdentit
   nodeName: string;
 
   /**
-   * Where the agent is called, exactly as it registers.
+   * The address of the agent, exactly as it registers it.
    *
    * @generated from field: string address = 2;
    */
   address: string;
 
   /**
-   * HMAC-SHA256 of the nonce, the name and the address, under the agent token. Empty where the agent has
-   * no token.
+   * HMAC-SHA256 of the nonce, the name and the address, with the agent token as its key. Empty if the
+   * agent has no token.
    *
    * @generated from field: bytes proof = 3;
    */
@@ -65,7 +65,8 @@ export const ProveIdentityResponseSchema: GenMessage<ProveIdentityResponse> = /*
   messageDesc(file_n0stack_agent_v1alpha1_identity, 1);
 
 /**
- * Tells whose agent answers. Needs no token: the API asks before it sends its token to an address.
+ * Says which agent answers. Needs no token, because the API calls it before it sends its token to an
+ * address.
  *
  * @generated from service n0stack.agent.v1alpha1.IdentityAgentService
  */

@@ -140,7 +140,7 @@ export type EnsureTapAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureTapAb
   networkName: string;
 
   /**
-   * For an undo: what another transaction than the operation's made is left alone, with success.
+   * For an undo: succeeds without a change if another transaction than the operation's made the tap.
    *
    * @generated from field: bool only_of_transaction = 4;
    */
@@ -200,7 +200,7 @@ export type ListedTap = Message<"n0stack.agent.v1alpha1.ListedTap"> & {
   transactionId: string;
 
   /**
-   * Empty while it is outside any network.
+   * Empty while the tap is in no network.
    *
    * @generated from field: string network_name = 4;
    */
@@ -303,7 +303,7 @@ export const ListNodeNetworksResponseSchema: GenMessage<ListNodeNetworksResponse
  */
 export type ConnectRequest = Message<"n0stack.agent.v1alpha1.ConnectRequest"> & {
   /**
-   * This, `address` and `port` are set in the first message.
+   * The first message sets this, `address` and `port`.
    *
    * @generated from field: string network_name = 1;
    */
@@ -350,14 +350,14 @@ export const ConnectResponseSchema: GenMessage<ConnectResponse> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_network, 14);
 
 /**
- * The networks of one node. Requests about one tap are done one after the other.
+ * The networks of one node. The agent handles requests about one tap one after the other.
  *
  * @generated from service n0stack.agent.v1alpha1.NetworkAgentService
  */
 export const NetworkAgentService: GenService<{
   /**
-   * Makes a fresh tap in the node's own namespace, where a domain can open it. It replaces one of the
-   * same owner; one of another owner is refused with `failed_precondition`.
+   * Makes a new tap in the node's own namespace, where a domain can open it. It replaces a tap of the
+   * same owner, and fails with `failed_precondition` if the tap has another owner.
    *
    * @generated from rpc n0stack.agent.v1alpha1.NetworkAgentService.EnsureTap
    */
@@ -367,7 +367,7 @@ export const NetworkAgentService: GenService<{
     output: typeof EnsureTapResponseSchema;
   },
   /**
-   * Makes the network on the node if need be and connects the tap to it.
+   * Makes the network on the node if it does not exist there, and connects the tap to it.
    *
    * @generated from rpc n0stack.agent.v1alpha1.NetworkAgentService.EnsureTapAttached
    */
@@ -377,7 +377,7 @@ export const NetworkAgentService: GenService<{
     output: typeof EnsureTapAttachedResponseSchema;
   },
   /**
-   * Removes the operation's owner's tap, and the network from the node with its last tap.
+   * Removes the tap of the operation's owner, and with the last tap of the network also the network.
    *
    * @generated from rpc n0stack.agent.v1alpha1.NetworkAgentService.EnsureTapAbsent
    */
@@ -403,9 +403,9 @@ export const NetworkAgentService: GenService<{
     output: typeof ListNodeNetworksResponseSchema;
   },
   /**
-   * A TCP connection to an address inside a network. The first message from the client says where to;
-   * the first answer is empty and says that the connection stands. When the client half-closes, what
-   * the other side still says is sent; when the other side does, the call ends.
+   * A TCP connection to an address inside a network. The first message from the client has the address.
+   * The first answer is empty and says that the connection is open. After the client half-closes, the
+   * agent still sends what the other side writes. When the other side closes, the call ends.
    *
    * @generated from rpc n0stack.agent.v1alpha1.NetworkAgentService.Connect
    */

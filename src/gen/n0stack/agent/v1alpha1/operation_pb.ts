@@ -14,13 +14,14 @@ export const file_n0stack_agent_v1alpha1_operation: GenFile = /*@__PURE__*/
   fileDesc("CiZuMHN0YWNrL2FnZW50L3YxYWxwaGExL29wZXJhdGlvbi5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSJbCglPcGVyYXRpb24SGQoFb3duZXIYASABKAlCCrpIB3IFEAEY/wESHwoOdHJhbnNhY3Rpb25faWQYAiABKAlCB7pIBHICGEASEgoKZ2VuZXJhdGlvbhgDIAEoBGIGcHJvdG8z", [file_buf_validate_validate]);
 
 /**
- * On whose behalf an agent changes its node. Between the API and the agents only.
+ * Says for which object and transaction an agent changes its node. Used only between API and agents.
  *
  * @generated from message n0stack.agent.v1alpha1.Operation
  */
 export type Operation = Message<"n0stack.agent.v1alpha1.Operation"> & {
   /**
-   * The user's object, such as `virtual_machine/web-1`. Written as the mark of what is made.
+   * The object of the user, such as `virtual_machine/web-1`. The agent writes it as the mark of what it
+   * makes.
    *
    * @generated from field: string owner = 1;
    */
@@ -32,8 +33,9 @@ export type Operation = Message<"n0stack.agent.v1alpha1.Operation"> & {
   transactionId: string;
 
   /**
-   * Grows with each change of mind. An agent refuses, with `aborted`, a request older than the newest
-   * that it has seen for the same key, so that a late request cannot land after its own undo.
+   * Higher for an undo than for its act, and higher for a later transaction. An agent refuses, with
+   * `aborted`, a request with a lower generation than the highest that it has seen for the same key, so
+   * that a late request has no effect after its own undo.
    *
    * @generated from field: uint64 generation = 3;
    */

@@ -32,7 +32,7 @@ export type SurveyedDomain = Message<"n0stack.agent.v1alpha1.SurveyedDomain"> & 
   listed?: ListedDomain | undefined;
 
   /**
-   * Disks that are neither volumes nor the seed.
+   * Files of disks that are neither volumes nor the seed.
    *
    * @generated from field: repeated string other_disk_paths = 2;
    */
@@ -51,7 +51,7 @@ export const SurveyedDomainSchema: GenMessage<SurveyedDomain> = /*@__PURE__*/
  */
 export type SurveyedFolder = Message<"n0stack.agent.v1alpha1.SurveyedFolder"> & {
   /**
-   * The virtual machine's name.
+   * The name of the virtual machine.
    *
    * @generated from field: string name = 1;
    */
@@ -80,7 +80,7 @@ export const SurveyedFolderSchema: GenMessage<SurveyedFolder> = /*@__PURE__*/
  */
 export type SurveyedVolume = Message<"n0stack.agent.v1alpha1.SurveyedVolume"> & {
   /**
-   * Without an owner where nobody can tell whose it is.
+   * Has no owner if the owner cannot be determined.
    *
    * @generated from field: n0stack.agent.v1alpha1.ListedVolume listed = 1;
    */
@@ -92,28 +92,28 @@ export type SurveyedVolume = Message<"n0stack.agent.v1alpha1.SurveyedVolume"> & 
   hasFile: boolean;
 
   /**
-   * The sidecar, which says whose the file is.
+   * The sidecar, which names the owner of the file.
    *
    * @generated from field: n0stack.agent.v1alpha1.PartState mark = 3;
    */
   mark: PartState;
 
   /**
-   * The file is no qcow2, or its head is damaged.
+   * The file is not qcow2, or its header is damaged.
    *
    * @generated from field: bool is_damaged = 4;
    */
   isDamaged: boolean;
 
   /**
-   * The volume that the file itself says it rests on; a path where it is none of ours.
+   * The base that the header of the file names; a path if it is not one of our volumes.
    *
    * @generated from field: string backing = 5;
    */
   backing: string;
 
   /**
-   * Files that a maker left half-made.
+   * Incomplete files that a request left.
    *
    * @generated from field: uint32 partial_count = 6;
    */
@@ -137,7 +137,7 @@ export type SurveyedTap = Message<"n0stack.agent.v1alpha1.SurveyedTap"> & {
   listed?: ListedTap | undefined;
 
   /**
-   * Up, and a port of its network's bridge.
+   * True if the tap is up and a port of the bridge of its network.
    *
    * @generated from field: bool is_connected = 2;
    */
@@ -242,7 +242,7 @@ export const SurveyedCapacitySchema: GenMessage<SurveyedCapacity> = /*@__PURE__*
   messageDesc(file_n0stack_agent_v1alpha1_survey, 6);
 
 /**
- * The seed as it should be; the node says whether that is what it has.
+ * The seed as it should be. The node says whether its seed is the same.
  *
  * @generated from message n0stack.agent.v1alpha1.ExpectedSeed
  */
@@ -275,7 +275,7 @@ export type SurveyedSeed = Message<"n0stack.agent.v1alpha1.SurveyedSeed"> & {
   state: PartState;
 
   /**
-   * Of the seed, those that say something else.
+   * The files of the seed whose content differs.
    *
    * @generated from field: repeated string differing_files = 3;
    */
@@ -316,7 +316,7 @@ export type SurveyResponse = Message<"n0stack.agent.v1alpha1.SurveyResponse"> & 
   domains: SurveyedDomain[];
 
   /**
-   * Of virtual machines, with our mark.
+   * Folders of virtual machines with our mark.
    *
    * @generated from field: repeated n0stack.agent.v1alpha1.SurveyedFolder folders = 2;
    */
@@ -338,7 +338,7 @@ export type SurveyResponse = Message<"n0stack.agent.v1alpha1.SurveyResponse"> & 
   networks: SurveyedNetwork[];
 
   /**
-   * Outer ends of uplinks that lead to no network.
+   * The outer ends of uplinks that lead to no network.
    *
    * @generated from field: repeated n0stack.agent.v1alpha1.SurveyedUplink stray_uplinks = 6;
    */
@@ -350,7 +350,7 @@ export type SurveyResponse = Message<"n0stack.agent.v1alpha1.SurveyResponse"> & 
   nodeRules: PartState;
 
   /**
-   * What the agent registers its node with; unset where it registers none.
+   * The capacity with which the agent registers its node; unset if it registers none.
    *
    * @generated from field: n0stack.agent.v1alpha1.SurveyedCapacity capacity = 8;
    */
@@ -524,14 +524,14 @@ export type EnsureVolumeMarkedRequest = Message<"n0stack.agent.v1alpha1.EnsureVo
   id: string;
 
   /**
-   * What it rests on; empty for nothing.
+   * The base of the volume; empty if it has none.
    *
    * @generated from field: string base_id = 3;
    */
   baseId: string;
 
   /**
-   * Whose it may have been before; empty where it does not change hands.
+   * The owner that it may have had before; empty if the owner does not change.
    *
    * @generated from field: string taken_from = 4;
    */
@@ -599,14 +599,13 @@ export const PartStateSchema: GenEnum<PartState> = /*@__PURE__*/
   enumDesc(file_n0stack_agent_v1alpha1_survey, 0);
 
 /**
- * What is on one node, and what brings it back to what it should be. Only what bears our mark is told
- * of and touched.
+ * Lists what is on one node, and repairs it. It reports and touches only what bears our mark.
  *
  * @generated from service n0stack.agent.v1alpha1.SurveyAgentService
  */
 export const SurveyAgentService: GenService<{
   /**
-   * All that is there, also what is half-made or damaged.
+   * Lists everything, also what is incomplete or damaged.
    *
    * @generated from rpc n0stack.agent.v1alpha1.SurveyAgentService.Survey
    */
@@ -616,8 +615,7 @@ export const SurveyAgentService: GenService<{
     output: typeof SurveyResponseSchema;
   },
   /**
-   * Makes anew whatever part of a network that is on this node is missing or altered, and connects the
-   * taps that are in it.
+   * Makes the missing or changed parts of a network on this node again, and connects the taps in it.
    *
    * @generated from rpc n0stack.agent.v1alpha1.SurveyAgentService.EnsureNetworkWhole
    */
@@ -627,7 +625,7 @@ export const SurveyAgentService: GenService<{
     output: typeof EnsureNetworkWholeResponseSchema;
   },
   /**
-   * Moves the operation's owner's tap into the network from wherever it is, and connects it.
+   * Moves the tap of the operation's owner into the network, from any namespace, and connects it.
    *
    * @generated from rpc n0stack.agent.v1alpha1.SurveyAgentService.EnsureTapMoved
    */
@@ -637,7 +635,7 @@ export const SurveyAgentService: GenService<{
     output: typeof EnsureTapMovedResponseSchema;
   },
   /**
-   * Removes the network from the node if it has no taps, with uplinks that lead to nowhere.
+   * Removes the network from the node if it has no taps, and removes uplinks that lead to no network.
    *
    * @generated from rpc n0stack.agent.v1alpha1.SurveyAgentService.SweepNetwork
    */
@@ -647,7 +645,7 @@ export const SurveyAgentService: GenService<{
     output: typeof SweepNetworkResponseSchema;
   },
   /**
-   * The rules in the node's own namespace: whole while there are networks, gone when there are none.
+   * Applies the rules in the node's own namespace if there are networks, and removes them otherwise.
    *
    * @generated from rpc n0stack.agent.v1alpha1.SurveyAgentService.EnsureNodeRules
    */
@@ -657,7 +655,7 @@ export const SurveyAgentService: GenService<{
     output: typeof EnsureNodeRulesResponseSchema;
   },
   /**
-   * Writes down anew whose a volume's file is. Refused where that is written of somebody else.
+   * Writes the owner of a volume's file again. Fails if another owner is written there.
    *
    * @generated from rpc n0stack.agent.v1alpha1.SurveyAgentService.EnsureVolumeMarked
    */

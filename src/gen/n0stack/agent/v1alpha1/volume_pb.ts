@@ -26,7 +26,7 @@ export type VolumeProgress = Message<"n0stack.agent.v1alpha1.VolumeProgress"> & 
   doneBytes: bigint;
 
   /**
-   * 0 where the source does not tell.
+   * 0 if the source does not say.
    *
    * @generated from field: uint64 total_bytes = 2;
    */
@@ -41,7 +41,7 @@ export const VolumeProgressSchema: GenMessage<VolumeProgress> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_volume, 0);
 
 /**
- * What is asked of every volume that is made.
+ * The part that is common to all requests that make a volume.
  *
  * @generated from message n0stack.agent.v1alpha1.VolumeSpec
  */
@@ -189,7 +189,7 @@ export type EnsureFetchedVolumeResponse = Message<"n0stack.agent.v1alpha1.Ensure
   progress?: VolumeProgress | undefined;
 
   /**
-   * Set in the last message.
+   * Set only in the last message.
    *
    * @generated from field: string path = 2;
    */
@@ -272,7 +272,7 @@ export type EnsureReplicatedVolumeRequest = Message<"n0stack.agent.v1alpha1.Ensu
   sourceId: string;
 
   /**
-   * The other node's agent: `host`, `host:port` or a URL.
+   * The agent of the other node: `host`, `host:port` or a URL.
    *
    * @generated from field: string source_address = 4;
    */
@@ -393,7 +393,7 @@ export const UndoVolumeGrowthResponseSchema: GenMessage<UndoVolumeGrowthResponse
  */
 export type EnsureVolumeAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureVolumeAbsentRequest"> & {
   /**
-   * Only finds out whether it could be removed; changes nothing.
+   * Only checks whether the volume can be removed; changes nothing.
    *
    * @generated from field: bool check_only = 3;
    */
@@ -517,14 +517,14 @@ export type ReadVolumeRequest = Message<"n0stack.agent.v1alpha1.ReadVolumeReques
   id: string;
 
   /**
-   * At most the size of the whole, which reads as nothing; `out_of_range` beyond it.
+   * The first byte to read. At the size of the file, the read is empty; beyond it, `out_of_range`.
    *
    * @generated from field: uint64 offset = 2;
    */
   offset: bigint;
 
   /**
-   * 0: to the end.
+   * 0 reads to the end.
    *
    * @generated from field: uint64 length = 3;
    */
@@ -543,7 +543,7 @@ export const ReadVolumeRequestSchema: GenMessage<ReadVolumeRequest> = /*@__PURE_
  */
 export type ReadVolumeResponse = Message<"n0stack.agent.v1alpha1.ReadVolumeResponse"> & {
   /**
-   * The size of the whole; set in the first message.
+   * The size of the whole file. Set only in the first message.
    *
    * @generated from field: uint64 total_bytes = 1;
    */
@@ -555,8 +555,8 @@ export type ReadVolumeResponse = Message<"n0stack.agent.v1alpha1.ReadVolumeRespo
   data: Uint8Array;
 
   /**
-   * Stands for these very bytes of this very volume: two reads that tell the same one may be joined.
-   * Letters, digits and `-`. Set in the first message.
+   * Stands for exactly these bytes of exactly this volume: parts of two reads with the same validator
+   * may be joined. Letters, digits and `-`. Set only in the first message.
    *
    * @generated from field: string validator = 3;
    */
@@ -571,7 +571,7 @@ export const ReadVolumeResponseSchema: GenMessage<ReadVolumeResponse> = /*@__PUR
   messageDesc(file_n0stack_agent_v1alpha1_volume, 22);
 
 /**
- * The disks of one node. Requests about one volume are done one after the other.
+ * The volumes of one node. The agent handles requests about one volume one after the other.
  *
  * @generated from service n0stack.agent.v1alpha1.VolumeAgentService
  */
@@ -585,7 +585,7 @@ export const VolumeAgentService: GenService<{
     output: typeof EnsureEmptyVolumeResponseSchema;
   },
   /**
-   * An overlay on another volume of this node.
+   * Makes an overlay on another volume of this node.
    *
    * @generated from rpc n0stack.agent.v1alpha1.VolumeAgentService.EnsureOverlayVolume
    */
@@ -595,7 +595,7 @@ export const VolumeAgentService: GenService<{
     output: typeof EnsureOverlayVolumeResponseSchema;
   },
   /**
-   * Brings an image from outside; sends its progress, and ends when the volume is there.
+   * Fetches an image from a URL. Sends its progress, and ends when the volume exists.
    *
    * @generated from rpc n0stack.agent.v1alpha1.VolumeAgentService.EnsureFetchedVolume
    */
@@ -633,8 +633,8 @@ export const VolumeAgentService: GenService<{
     output: typeof EnsureVolumeSizeResponseSchema;
   },
   /**
-   * Takes back a growth that was asked for by EnsureVolumeSize: a volume that is `grown_bytes` large becomes
-   * `size_bytes` large again. One of another size stays as it is, and so does one that is not there.
+   * Undoes a growth by EnsureVolumeSize: sets a volume of `grown_bytes` back to `size_bytes`. Changes
+   * nothing if the volume has another size or does not exist.
    *
    * @generated from rpc n0stack.agent.v1alpha1.VolumeAgentService.UndoVolumeGrowth
    */
@@ -660,7 +660,7 @@ export const VolumeAgentService: GenService<{
     output: typeof ListVolumesResponseSchema;
   },
   /**
-   * The volume as one self-contained qcow2 file.
+   * Sends the volume as one self-contained qcow2 file.
    *
    * @generated from rpc n0stack.agent.v1alpha1.VolumeAgentService.ReadVolume
    */

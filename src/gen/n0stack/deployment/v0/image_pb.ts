@@ -87,28 +87,28 @@ export const Image_RegisteredBlockStorageSchema: GenMessage<Image_RegisteredBloc
  */
 export type ListImagesRequest = Message<"n0stack.deployment.v0.ListImagesRequest"> & {
   /**
-   * At most this many; 0 for all of them.
+   * The maximum number of results; 0 for all.
    *
    * @generated from field: uint32 page_size = 100;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before.
+   * The `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 101;
    */
   pageToken: string;
 
   /**
-   * Only those whose name starts so.
+   * Only images whose name starts with this.
    *
    * @generated from field: string name_prefix = 102;
    */
   namePrefix: string;
 
   /**
-   * Only those that have all of these labels.
+   * Only images with all of these labels.
    *
    * @generated from field: map<string, string> label_selector = 103;
    */
@@ -281,7 +281,7 @@ export type GenerateBlockStorageRequest = Message<"n0stack.deployment.v0.Generat
   requestBytes: bigint;
 
   /**
-   * 0: as request_bytes.
+   * 0 means the same as request_bytes.
    *
    * @generated from field: uint64 limit_bytes = 5;
    */
@@ -354,7 +354,7 @@ export const UntagImageRequestSchema: GenMessage<UntagImageRequest> = /*@__PURE_
  */
 export type WatchImagesRequest = Message<"n0stack.deployment.v0.WatchImagesRequest"> & {
   /**
-   * Only this one; empty for all of them.
+   * Only this image; empty for all.
    *
    * @generated from field: string name = 1;
    */
@@ -373,21 +373,21 @@ export const WatchImagesRequestSchema: GenMessage<WatchImagesRequest> = /*@__PUR
  */
 export type WatchImagesResponse = Message<"n0stack.deployment.v0.WatchImagesResponse"> & {
   /**
-   * Set when it is there; its state is what it is now.
+   * The current image; unset if it was deleted.
    *
    * @generated from field: n0stack.deployment.v0.Image image = 1;
    */
   image?: Image | undefined;
 
   /**
-   * Set when it is gone.
+   * The name of a deleted image.
    *
    * @generated from field: string deleted_name = 2;
    */
   deletedName: string;
 
   /**
-   * True once, when all that was there at the start has been sent.
+   * True once, after all images that existed at the start.
    *
    * @generated from field: bool synced = 3;
    */
@@ -402,7 +402,7 @@ export const WatchImagesResponseSchema: GenMessage<WatchImagesResponse> = /*@__P
   messageDesc(file_n0stack_deployment_v0_image, 12);
 
 /**
- * Names and tags for block storages that others are generated from.
+ * Names and tags for block storages from which others are generated.
  *
  * @generated from service n0stack.deployment.v0.ImageService
  */
@@ -480,7 +480,7 @@ export const ImageService: GenService<{
     output: typeof ImageSchema;
   },
   /**
-   * Sends every image as it is, then each change.
+   * Sends the current state of every image, then each change.
    *
    * @generated from rpc n0stack.deployment.v0.ImageService.WatchImages
    */

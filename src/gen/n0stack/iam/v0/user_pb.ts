@@ -94,28 +94,28 @@ export const User_UserStateSchema: GenEnum<User_UserState> = /*@__PURE__*/
  */
 export type ListUsersRequest = Message<"n0stack.iam.v0.ListUsersRequest"> & {
   /**
-   * At most this many; 0 for all of them.
+   * The maximum number of results; 0 for all.
    *
    * @generated from field: uint32 page_size = 100;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before.
+   * The `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 101;
    */
   pageToken: string;
 
   /**
-   * Only those whose name starts so.
+   * Only users whose name starts with this.
    *
    * @generated from field: string name_prefix = 102;
    */
   namePrefix: string;
 
   /**
-   * Only those that have all of these labels.
+   * Only users with all of these labels.
    *
    * @generated from field: map<string, string> label_selector = 103;
    */
@@ -229,7 +229,7 @@ export type AddSshPublicKeyRequest = Message<"n0stack.iam.v0.AddSshPublicKeyRequ
   sshPublicKeyName: string;
 
   /**
-   * One line of a .pub file of OpenSSH, without options in front. RSA has 2048 bits or more.
+   * One line of an OpenSSH .pub file, without options in front. An RSA key has 2048 bits or more.
    *
    * @generated from field: string ssh_public_key = 3;
    */
@@ -270,7 +270,7 @@ export const DeleteSshPublicKeyRequestSchema: GenMessage<DeleteSshPublicKeyReque
  */
 export type WatchUsersRequest = Message<"n0stack.iam.v0.WatchUsersRequest"> & {
   /**
-   * Only this one; empty for all of them.
+   * Only this user; empty for all.
    *
    * @generated from field: string name = 1;
    */
@@ -289,21 +289,21 @@ export const WatchUsersRequestSchema: GenMessage<WatchUsersRequest> = /*@__PURE_
  */
 export type WatchUsersResponse = Message<"n0stack.iam.v0.WatchUsersResponse"> & {
   /**
-   * Set when it is there; its state is what it is now.
+   * The current user; unset if it was deleted.
    *
    * @generated from field: n0stack.iam.v0.User user = 1;
    */
   user?: User | undefined;
 
   /**
-   * Set when it is gone.
+   * The name of a deleted user.
    *
    * @generated from field: string deleted_name = 2;
    */
   deletedName: string;
 
   /**
-   * True once, when all that was there at the start has been sent.
+   * True once, after all users that existed at the start.
    *
    * @generated from field: bool synced = 3;
    */
@@ -318,7 +318,7 @@ export const WatchUsersResponseSchema: GenMessage<WatchUsersResponse> = /*@__PUR
   messageDesc(file_n0stack_iam_v0_user, 9);
 
 /**
- * People and their SSH public keys.
+ * Users and their SSH public keys.
  *
  * @generated from service n0stack.iam.v0.UserService
  */
@@ -372,7 +372,7 @@ export const UserService: GenService<{
     output: typeof UserSchema;
   },
   /**
-   * Sends every user as it is, then each change.
+   * Sends the current state of every user, then each change.
    *
    * @generated from rpc n0stack.iam.v0.UserService.WatchUsers
    */

@@ -111,28 +111,28 @@ export const Network_NetworkStateSchema: GenEnum<Network_NetworkState> = /*@__PU
  */
 export type ListNetworksRequest = Message<"n0stack.pool.v0.ListNetworksRequest"> & {
   /**
-   * At most this many; 0 for all of them.
+   * The maximum number of results; 0 for all.
    *
    * @generated from field: uint32 page_size = 100;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before.
+   * The `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 101;
    */
   pageToken: string;
 
   /**
-   * Only those whose name starts so.
+   * Only networks whose name starts with this.
    *
    * @generated from field: string name_prefix = 102;
    */
   namePrefix: string;
 
   /**
-   * Only those that have all of these labels.
+   * Only networks with all of these labels.
    *
    * @generated from field: map<string, string> label_selector = 103;
    */
@@ -207,16 +207,17 @@ export type ApplyNetworkRequest = Message<"n0stack.pool.v0.ApplyNetworkRequest">
   labels: { [key: string]: string };
 
   /**
-   * This, `ipv6_cidr` or both. Special-use ranges that hosts cannot have are refused (RFC 6890), such as
-   * loopback, link-local and multicast. It can change to what fits all that is reserved on the network,
-   * while every virtual machine there is shut down and has no address of this family.
+   * A network has this, `ipv6_cidr` or both. Special-use ranges without host addresses (RFC 6890), such
+   * as loopback, link-local and multicast, are refused. A CIDR can change to one that contains all
+   * reserved addresses, while every virtual machine on the network is shut down and has no address of
+   * this family.
    *
    * @generated from field: string ipv4_cidr = 10;
    */
   ipv4Cidr: string;
 
   /**
-   * As `ipv4_cidr`.
+   * The same rules as for `ipv4_cidr`.
    *
    * @generated from field: string ipv6_cidr = 11;
    */
@@ -272,21 +273,21 @@ export type ReserveNetworkInterfaceRequest = Message<"n0stack.pool.v0.ReserveNet
   annotations: { [key: string]: string };
 
   /**
-   * Unicast; empty for one that is made of the names.
+   * Unicast; if empty, derived from the names.
    *
    * @generated from field: string hardware_address = 4;
    */
   hardwareAddress: string;
 
   /**
-   * A host's address of the network; empty for the highest free one, `none` for none.
+   * A host address of the network. Empty asks for the highest free one, `none` for no address.
    *
    * @generated from field: string ipv4_address = 5;
    */
   ipv4Address: string;
 
   /**
-   * As `ipv4_address`.
+   * The same rules as for `ipv4_address`.
    *
    * @generated from field: string ipv6_address = 6;
    */
@@ -327,7 +328,7 @@ export const ReleaseNetworkInterfaceRequestSchema: GenMessage<ReleaseNetworkInte
  */
 export type WatchNetworksRequest = Message<"n0stack.pool.v0.WatchNetworksRequest"> & {
   /**
-   * Only this one; empty for all of them.
+   * Only this network; empty for all.
    *
    * @generated from field: string name = 1;
    */
@@ -346,21 +347,21 @@ export const WatchNetworksRequestSchema: GenMessage<WatchNetworksRequest> = /*@_
  */
 export type WatchNetworksResponse = Message<"n0stack.pool.v0.WatchNetworksResponse"> & {
   /**
-   * Set when it is there; its state is what it is now.
+   * The current network; unset if it was deleted.
    *
    * @generated from field: n0stack.pool.v0.Network network = 1;
    */
   network?: Network | undefined;
 
   /**
-   * Set when it is gone.
+   * The name of a deleted network.
    *
    * @generated from field: string deleted_name = 2;
    */
   deletedName: string;
 
   /**
-   * True once, when all that was there at the start has been sent.
+   * True once, after all networks that existed at the start.
    *
    * @generated from field: bool synced = 3;
    */
@@ -375,7 +376,7 @@ export const WatchNetworksResponseSchema: GenMessage<WatchNetworksResponse> = /*
   messageDesc(file_n0stack_pool_v0_network, 9);
 
 /**
- * Networks and the addresses that are reserved on them.
+ * Networks and their reserved addresses.
  *
  * @generated from service n0stack.pool.v0.NetworkService
  */
@@ -429,7 +430,7 @@ export const NetworkService: GenService<{
     output: typeof EmptySchema;
   },
   /**
-   * Sends every network as it is, then each change.
+   * Sends the current state of every network, then each change.
    *
    * @generated from rpc n0stack.pool.v0.NetworkService.WatchNetworks
    */

@@ -110,14 +110,14 @@ export type Node = Message<"n0stack.pool.v0.Node"> & {
   reservedStorages: { [key: string]: Storage };
 
   /**
-   * When its agent was heard last.
+   * When its agent sent the last heartbeat.
    *
    * @generated from field: google.protobuf.Timestamp last_heartbeat_at = 100;
    */
   lastHeartbeatAt?: Timestamp | undefined;
 
   /**
-   * True where `limit_*` is reserved instead of `request_*`, so that nothing is ever overcommitted.
+   * True if the API reserves `limit_*` instead of `request_*`, so that the node is never overcommitted.
    *
    * @generated from field: bool reserve_limits = 101;
    */
@@ -131,14 +131,14 @@ export type Node = Message<"n0stack.pool.v0.Node"> & {
   accelerator: string;
 
   /**
-   * The transaction that is at work on it.
+   * The open transaction that changes it.
    *
    * @generated from field: string transaction_id = 103;
    */
   transactionId: string;
 
   /**
-   * An operator has said that it will never come back. What was on it counts as gone.
+   * An operator has declared that the node will never come back. Everything on it counts as gone.
    *
    * @generated from field: bool lost = 104;
    */
@@ -188,28 +188,28 @@ export const Node_NodeStateSchema: GenEnum<Node_NodeState> = /*@__PURE__*/
  */
 export type ListNodesRequest = Message<"n0stack.pool.v0.ListNodesRequest"> & {
   /**
-   * At most this many; 0 for all of them.
+   * The maximum number of results; 0 for all.
    *
    * @generated from field: uint32 page_size = 100;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before.
+   * The `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 101;
    */
   pageToken: string;
 
   /**
-   * Only those whose name starts so.
+   * Only nodes whose name starts with this.
    *
    * @generated from field: string name_prefix = 102;
    */
   namePrefix: string;
 
   /**
-   * Only those that have all of these labels.
+   * Only nodes with all of these labels.
    *
    * @generated from field: map<string, string> label_selector = 103;
    */
@@ -366,7 +366,7 @@ export type DeleteNodeRequest = Message<"n0stack.pool.v0.DeleteNodeRequest"> & {
   name: string;
 
   /**
-   * With the virtual machines and disks that were on it; only of a node that is lost.
+   * Also deletes the virtual machines and block storages on it. Only for a lost node.
    *
    * @generated from field: bool with_objects = 100;
    */
@@ -609,7 +609,7 @@ export const ReleaseStorageRequestSchema: GenMessage<ReleaseStorageRequest> = /*
  */
 export type WatchNodesRequest = Message<"n0stack.pool.v0.WatchNodesRequest"> & {
   /**
-   * Only this one; empty for all of them.
+   * Only this node; empty for all.
    *
    * @generated from field: string name = 1;
    */
@@ -628,21 +628,21 @@ export const WatchNodesRequestSchema: GenMessage<WatchNodesRequest> = /*@__PURE_
  */
 export type WatchNodesResponse = Message<"n0stack.pool.v0.WatchNodesResponse"> & {
   /**
-   * Set when it is there; its state is what it is now.
+   * The current node; unset if it was deleted.
    *
    * @generated from field: n0stack.pool.v0.Node node = 1;
    */
   node?: Node | undefined;
 
   /**
-   * Set when it is gone.
+   * The name of a deleted node.
    *
    * @generated from field: string deleted_name = 2;
    */
   deletedName: string;
 
   /**
-   * True once, when all that was there at the start has been sent.
+   * True once, after all nodes that existed at the start.
    *
    * @generated from field: bool synced = 3;
    */
@@ -678,7 +678,7 @@ export const HeartbeatNodeRequestSchema: GenMessage<HeartbeatNodeRequest> = /*@_
  */
 export type HeartbeatNodeResponse = Message<"n0stack.pool.v0.HeartbeatNodeResponse"> & {
   /**
-   * How long the agent should wait before the next one.
+   * How long the agent should wait before its next heartbeat.
    *
    * @generated from field: uint32 interval_milliseconds = 1;
    */
@@ -693,7 +693,7 @@ export const HeartbeatNodeResponseSchema: GenMessage<HeartbeatNodeResponse> = /*
   messageDesc(file_n0stack_pool_v0_node, 16);
 
 /**
- * The machines of the cloud and what is reserved on them.
+ * The nodes of the cloud and the reservations on them.
  *
  * @generated from service n0stack.pool.v0.NodeService
  */
@@ -731,8 +731,8 @@ export const NodeService: GenService<{
     output: typeof EmptySchema;
   },
   /**
-   * Says that a machine will never come back, so that nothing of it is waited for any more, or takes that
-   * back.
+   * Declares that a node will never come back, so that transactions no longer wait for it; or revokes
+   * that.
    *
    * @generated from rpc n0stack.pool.v0.NodeService.SetNodeLost
    */
@@ -790,7 +790,7 @@ export const NodeService: GenService<{
     output: typeof EmptySchema;
   },
   /**
-   * Says that the agent of a node is alive. A node that is not heard for 15 s is NOT_READY.
+   * A heartbeat of the agent of a node. A node without a heartbeat for 15 s is NOT_READY.
    *
    * @generated from rpc n0stack.pool.v0.NodeService.HeartbeatNode
    */
@@ -800,7 +800,7 @@ export const NodeService: GenService<{
     output: typeof HeartbeatNodeResponseSchema;
   },
   /**
-   * Sends every node as it is, then each change.
+   * Sends the current state of every node, then each change.
    *
    * @generated from rpc n0stack.pool.v0.NodeService.WatchNodes
    */

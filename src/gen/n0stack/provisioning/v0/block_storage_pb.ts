@@ -61,7 +61,7 @@ export type BlockStorage = Message<"n0stack.provisioning.v0.BlockStorage"> & {
   storageName: string;
 
   /**
-   * The transaction that is at work on it, while it is PENDING.
+   * The open transaction that changes it, while it is PENDING.
    *
    * @generated from field: string transaction_id = 100;
    */
@@ -75,21 +75,21 @@ export type BlockStorage = Message<"n0stack.provisioning.v0.BlockStorage"> & {
   usedBy: string;
 
   /**
-   * The file on the node; a new one for every making, so that a name can be used again.
+   * The id of its file on the node. It is new for every creation, so that a name can be used again.
    *
    * @generated from field: string volume_id = 102;
    */
   volumeId: string;
 
   /**
-   * The block storage that this one is an overlay on.
+   * The base of this block storage, if it is an overlay.
    *
    * @generated from field: string base_block_storage_name = 103;
    */
   baseBlockStorageName: string;
 
   /**
-   * Bytes done so far and in all, while it is being fetched or copied.
+   * Bytes done so far and in total, while it is fetched or copied.
    *
    * @generated from field: uint64 progress_done_bytes = 104;
    */
@@ -101,7 +101,7 @@ export type BlockStorage = Message<"n0stack.provisioning.v0.BlockStorage"> & {
   progressTotalBytes: bigint;
 
   /**
-   * The volume that it is an overlay on: that of the base, or the copy of it on this node.
+   * The volume of its base, or the copy of that volume on this node.
    *
    * @generated from field: string base_volume_id = 106;
    */
@@ -171,15 +171,15 @@ export type BlockStorageChunk = Message<"n0stack.provisioning.v0.BlockStorageChu
   data: Uint8Array;
 
   /**
-   * The size of the whole file; set in the first message, which has no data.
+   * The size of the whole file. Set only in the first message, which has no data.
    *
    * @generated from field: uint64 total_bytes = 100;
    */
   totalBytes: bigint;
 
   /**
-   * Stands for these very bytes of this very disk: two reads that tell the same one may be joined, and
-   * no others. Letters, digits and `-`. Set in the first message.
+   * Stands for exactly these bytes of exactly this block storage: only parts of reads with the same
+   * validator may be joined. Letters, digits and `-`. Set only in the first message.
    *
    * @generated from field: string validator = 101;
    */
@@ -218,7 +218,7 @@ export type CreateBlockStorageRequest = Message<"n0stack.provisioning.v0.CreateB
   requestBytes: bigint;
 
   /**
-   * 0: as request_bytes.
+   * 0 means the same as request_bytes.
    *
    * @generated from field: uint64 limit_bytes = 11;
    */
@@ -257,7 +257,7 @@ export type FetchBlockStorageRequest = Message<"n0stack.provisioning.v0.FetchBlo
   requestBytes: bigint;
 
   /**
-   * 0: as request_bytes.
+   * 0 means the same as request_bytes.
    *
    * @generated from field: uint64 limit_bytes = 11;
    */
@@ -269,7 +269,7 @@ export type FetchBlockStorageRequest = Message<"n0stack.provisioning.v0.FetchBlo
   sourceUrl: string;
 
   /**
-   * `sha256:<hex>` or `sha512:<hex>` of what is fetched.
+   * `sha256:<hex>` or `sha512:<hex>` of the fetched file.
    *
    * @generated from field: string checksum = 1000;
    */
@@ -308,7 +308,7 @@ export type CopyBlockStorageRequest = Message<"n0stack.provisioning.v0.CopyBlock
   requestBytes: bigint;
 
   /**
-   * 0: as request_bytes.
+   * 0 means the same as request_bytes.
    *
    * @generated from field: uint64 limit_bytes = 11;
    */
@@ -332,28 +332,28 @@ export const CopyBlockStorageRequestSchema: GenMessage<CopyBlockStorageRequest> 
  */
 export type ListBlockStoragesRequest = Message<"n0stack.provisioning.v0.ListBlockStoragesRequest"> & {
   /**
-   * At most this many; 0 for all of them.
+   * The maximum number of results; 0 for all.
    *
    * @generated from field: uint32 page_size = 100;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before.
+   * The `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 101;
    */
   pageToken: string;
 
   /**
-   * Only those whose name starts so.
+   * Only block storages whose name starts with this.
    *
    * @generated from field: string name_prefix = 102;
    */
   namePrefix: string;
 
   /**
-   * Only those that have all of these labels.
+   * Only block storages with all of these labels.
    *
    * @generated from field: map<string, string> label_selector = 103;
    */
@@ -438,7 +438,7 @@ export type UpdateBlockStorageRequest = Message<"n0stack.provisioning.v0.UpdateB
   limitBytes: bigint;
 
   /**
-   * Which fields to change, by proto name. Without it those that are set are changed.
+   * The fields to change, by proto name. If empty, the fields that are set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 102;
    */
@@ -593,7 +593,7 @@ export const DownloadBlockStorageResponseSchema: GenMessage<DownloadBlockStorage
  */
 export type WatchBlockStoragesRequest = Message<"n0stack.provisioning.v0.WatchBlockStoragesRequest"> & {
   /**
-   * Only this one; empty for all of them.
+   * Only this block storage; empty for all.
    *
    * @generated from field: string name = 1;
    */
@@ -612,21 +612,21 @@ export const WatchBlockStoragesRequestSchema: GenMessage<WatchBlockStoragesReque
  */
 export type WatchBlockStoragesResponse = Message<"n0stack.provisioning.v0.WatchBlockStoragesResponse"> & {
   /**
-   * Set when it is there; its state is what it is now.
+   * The current block storage; unset if it was deleted.
    *
    * @generated from field: n0stack.provisioning.v0.BlockStorage block_storage = 1;
    */
   blockStorage?: BlockStorage | undefined;
 
   /**
-   * Set when it is gone.
+   * The name of a deleted block storage.
    *
    * @generated from field: string deleted_name = 2;
    */
   deletedName: string;
 
   /**
-   * True once, when all that was there at the start has been sent.
+   * True once, after all block storages that existed at the start.
    *
    * @generated from field: bool synced = 3;
    */
@@ -650,14 +650,14 @@ export type ReadBlockStorageRequest = Message<"n0stack.provisioning.v0.ReadBlock
   name: string;
 
   /**
-   * At most the size of the whole, which reads as nothing; `out_of_range` beyond it.
+   * The first byte to read. At the size of the file, the read is empty; beyond it, `out_of_range`.
    *
    * @generated from field: uint64 offset = 2;
    */
   offset: bigint;
 
   /**
-   * 0: to the end.
+   * 0 reads to the end.
    *
    * @generated from field: uint64 length = 3;
    */
@@ -672,7 +672,7 @@ export const ReadBlockStorageRequestSchema: GenMessage<ReadBlockStorageRequest> 
   messageDesc(file_n0stack_provisioning_v0_block_storage, 19);
 
 /**
- * Disks.
+ * Block storages: the disks of virtual machines.
  *
  * @generated from service n0stack.provisioning.v0.BlockStorageService
  */
@@ -782,7 +782,7 @@ export const BlockStorageService: GenService<{
     output: typeof BlockStorageSchema;
   },
   /**
-   * Sends every block storage as it is, then each change.
+   * Sends the current state of every block storage, then each change.
    *
    * @generated from rpc n0stack.provisioning.v0.BlockStorageService.WatchBlockStorages
    */
@@ -792,8 +792,8 @@ export const BlockStorageService: GenService<{
     output: typeof WatchBlockStoragesResponseSchema;
   },
   /**
-   * Streams the disk as one self-contained qcow2 file. Fails with `aborted` when the disk changes
-   * meanwhile: what was sent is then of a disk that is no more.
+   * Streams the block storage as one self-contained qcow2 file. Fails with `aborted` if its content
+   * changes meanwhile; the part that was sent is then useless.
    *
    * @generated from rpc n0stack.provisioning.v0.BlockStorageService.ReadBlockStorage
    */

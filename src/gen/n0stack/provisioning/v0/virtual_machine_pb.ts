@@ -31,23 +31,22 @@ export type VirtualMachineNIC = Message<"n0stack.provisioning.v0.VirtualMachineN
   annotations: { [key: string]: string };
 
   /**
-   * Unicast; empty for one that is made of the names. No two nics of a virtual machine have the same, nor
-   * do two of a network.
+   * Unicast; if empty, derived from the names. Unique in its virtual machine and in its network.
    *
    * @generated from field: string hardware_address = 2;
    */
   hardwareAddress: string;
 
   /**
-   * A host's address of the network; empty for the highest free one, `none` for none. A nic that has none
-   * is shown with an empty field.
+   * A host address of the network. Empty asks for the highest free one, `none` for no address. A nic
+   * without an address has an empty field in answers.
    *
    * @generated from field: string ipv4_address = 3;
    */
   ipv4Address: string;
 
   /**
-   * As `ipv4_address`.
+   * The same rules as for `ipv4_address`.
    *
    * @generated from field: string ipv6_address = 4;
    */
@@ -151,22 +150,23 @@ export type VirtualMachine = Message<"n0stack.provisioning.v0.VirtualMachine"> &
   transactionId: string;
 
   /**
-   * Users whose SSH public keys it gets, besides `ssh_authorized_keys`.
+   * Users whose SSH public keys the guest gets, in addition to `ssh_authorized_keys`.
    *
    * @generated from field: repeated string user_names = 101;
    */
   userNames: string[];
 
   /**
-   * The instance id in its seed. Made of what it was created with, so that a guest on a disk that was kept
-   * is set up anew by cloud-init exactly if it was created with other users, keys or addresses.
+   * The instance id in its seed. It is derived from the users, keys and addresses of the create. So if
+   * a new virtual machine gets an old block storage, cloud-init sets up the guest again exactly if
+   * these differ.
    *
    * @generated from field: string instance_id = 102;
    */
   instanceId: string;
 
   /**
-   * Why it is in its state, and what to do, where nobody asked for that state.
+   * The reason for its state, and what to do, if nobody asked for that state.
    *
    * @generated from field: string state_reason = 105;
    */
@@ -246,7 +246,7 @@ export type CreateVirtualMachineRequest = Message<"n0stack.provisioning.v0.Creat
   requestCpuMilliCore: number;
 
   /**
-   * 0: as request_cpu_milli_core, rounded up to a multiple of 1000.
+   * 0 means request_cpu_milli_core, rounded up to a multiple of 1000.
    *
    * @generated from field: uint32 limit_cpu_milli_core = 11;
    */
@@ -258,7 +258,7 @@ export type CreateVirtualMachineRequest = Message<"n0stack.provisioning.v0.Creat
   requestMemoryBytes: bigint;
 
   /**
-   * 0: as request_memory_bytes.
+   * 0 means the same as request_memory_bytes.
    *
    * @generated from field: uint64 limit_memory_bytes = 13;
    */
@@ -285,14 +285,15 @@ export type CreateVirtualMachineRequest = Message<"n0stack.provisioning.v0.Creat
   loginUsername: string;
 
   /**
-   * Each one line of a .pub file of OpenSSH, without options in front. RSA has 2048 bits or more.
+   * Each is one line of an OpenSSH .pub file, without options in front. An RSA key has 2048 bits or
+   * more.
    *
    * @generated from field: repeated string ssh_authorized_keys = 18;
    */
   sshAuthorizedKeys: string[];
 
   /**
-   * Users whose SSH public keys it gets, besides `ssh_authorized_keys`.
+   * Users whose SSH public keys the guest gets, in addition to `ssh_authorized_keys`.
    *
    * @generated from field: repeated string user_names = 101;
    */
@@ -311,28 +312,28 @@ export const CreateVirtualMachineRequestSchema: GenMessage<CreateVirtualMachineR
  */
 export type ListVirtualMachinesRequest = Message<"n0stack.provisioning.v0.ListVirtualMachinesRequest"> & {
   /**
-   * At most this many; 0 for all of them.
+   * The maximum number of results; 0 for all.
    *
    * @generated from field: uint32 page_size = 100;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before.
+   * The `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 101;
    */
   pageToken: string;
 
   /**
-   * Only those whose name starts so.
+   * Only virtual machines whose name starts with this.
    *
    * @generated from field: string name_prefix = 102;
    */
   namePrefix: string;
 
   /**
-   * Only those that have all of these labels.
+   * Only virtual machines with all of these labels.
    *
    * @generated from field: map<string, string> label_selector = 103;
    */
@@ -432,7 +433,7 @@ export type UpdateVirtualMachineRequest = Message<"n0stack.provisioning.v0.Updat
   limitMemoryBytes: bigint;
 
   /**
-   * Which fields to change, by proto name. Without it those that are set are changed.
+   * The fields to change, by proto name. If empty, the fields that are set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 102;
    */
@@ -490,7 +491,8 @@ export type RebootVirtualMachineRequest = Message<"n0stack.provisioning.v0.Reboo
   name: string;
 
   /**
-   * Resets it without asking the guest. One that is PAUSED runs after it; without `hard` that is refused.
+   * Resets the virtual machine without asking the guest. A PAUSED one then runs; without `hard`, a
+   * reboot of a PAUSED one is refused.
    *
    * @generated from field: bool hard = 2;
    */
@@ -519,8 +521,8 @@ export type ShutdownVirtualMachineRequest = Message<"n0stack.provisioning.v0.Shu
   hard: boolean;
 
   /**
-   * How long the guest may take after the power button is first pressed. Defaults to 60. A guest that still
-   * boots does not hear the button, so it is pressed again every 5 seconds.
+   * How long the guest may take after the first press of the power button. Defaults to 60. A guest that
+   * still boots ignores the button, so the API presses it again every 5 seconds.
    *
    * @generated from field: uint32 deadline_seconds = 100;
    */
@@ -590,7 +592,7 @@ export const OpenConsoleResponseSchema: GenMessage<OpenConsoleResponse> = /*@__P
  */
 export type WatchVirtualMachinesRequest = Message<"n0stack.provisioning.v0.WatchVirtualMachinesRequest"> & {
   /**
-   * Only this one; empty for all of them.
+   * Only this virtual machine; empty for all.
    *
    * @generated from field: string name = 1;
    */
@@ -609,21 +611,21 @@ export const WatchVirtualMachinesRequestSchema: GenMessage<WatchVirtualMachinesR
  */
 export type WatchVirtualMachinesResponse = Message<"n0stack.provisioning.v0.WatchVirtualMachinesResponse"> & {
   /**
-   * Set when it is there; its state is what it is now.
+   * The current virtual machine; unset if it was deleted.
    *
    * @generated from field: n0stack.provisioning.v0.VirtualMachine virtual_machine = 1;
    */
   virtualMachine?: VirtualMachine | undefined;
 
   /**
-   * Set when it is gone.
+   * The name of a deleted virtual machine.
    *
    * @generated from field: string deleted_name = 2;
    */
   deletedName: string;
 
   /**
-   * True once, when all that was there at the start has been sent.
+   * True once, after all virtual machines that existed at the start.
    *
    * @generated from field: bool synced = 3;
    */
@@ -724,7 +726,7 @@ export const VirtualMachineService: GenService<{
     output: typeof OpenConsoleResponseSchema;
   },
   /**
-   * Sends every virtual machine as it is, then each change.
+   * Sends the current state of every virtual machine, then each change.
    *
    * @generated from rpc n0stack.provisioning.v0.VirtualMachineService.WatchVirtualMachines
    */

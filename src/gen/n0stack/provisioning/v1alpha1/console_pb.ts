@@ -24,7 +24,7 @@ export type ReadSerialLogRequest = Message<"n0stack.provisioning.v1alpha1.ReadSe
   virtualMachineName: string;
 
   /**
-   * Goes on with what the guest prints from now on.
+   * Also sends what the guest prints from now on.
    *
    * @generated from field: bool follow = 2;
    */
@@ -144,13 +144,13 @@ export const ForwardResponseSchema: GenMessage<ForwardResponse> = /*@__PURE__*/
   messageDesc(file_n0stack_provisioning_v1alpha1_console, 5);
 
 /**
- * Ways into a virtual machine that do not need its network to be reachable from the client.
+ * Access to a virtual machine for clients that cannot reach its network.
  *
  * @generated from service n0stack.provisioning.v1alpha1.ConsoleService
  */
 export const ConsoleService: GenService<{
   /**
-   * What the guest printed on its serial console, oldest first.
+   * Sends what the guest printed on its serial console, oldest first.
    *
    * @generated from rpc n0stack.provisioning.v1alpha1.ConsoleService.ReadSerialLog
    */
@@ -160,7 +160,7 @@ export const ConsoleService: GenService<{
     output: typeof ReadSerialLogResponseSchema;
   },
   /**
-   * The live serial console. The first message names the virtual machine; the rest is what is typed.
+   * The live serial console. The first message names the virtual machine; the others contain the input.
    *
    * @generated from rpc n0stack.provisioning.v1alpha1.ConsoleService.AttachSerial
    */
@@ -170,8 +170,8 @@ export const ConsoleService: GenService<{
     output: typeof AttachSerialResponseSchema;
   },
   /**
-   * A TCP connection to a port of the guest, made from inside its network. The first message says where
-   * to; an empty `address` is the first address that the virtual machine has.
+   * A TCP connection to a port of the guest, from inside its network. The first message has the target;
+   * an empty `address` means the first address of the virtual machine.
    *
    * @generated from rpc n0stack.provisioning.v1alpha1.ConsoleService.Forward
    */

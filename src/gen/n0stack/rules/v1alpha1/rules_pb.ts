@@ -2,7 +2,7 @@
 // @generated from file n0stack/rules/v1alpha1/rules.proto (package n0stack.rules.v1alpha1, syntax proto2)
 /* eslint-disable */
 
-// Rules for texts that several messages share, each said once.
+// Rules for strings that several messages share.
 
 import type { GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
 import { extDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
@@ -16,7 +16,7 @@ export const file_n0stack_rules_v1alpha1_rules: GenFile = /*@__PURE__*/
   fileDesc("CiJuMHN0YWNrL3J1bGVzL3YxYWxwaGExL3J1bGVzLnByb3RvEhZuMHN0YWNrLnJ1bGVzLnYxYWxwaGExOtUBCgRuYW1lEhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGMwIIAEoCEKkAcJIoAEKnQEKC3N0cmluZy5uYW1lElJtdXN0IGJlIDEgdG8gNjMgbGV0dGVycywgZGlnaXRzLCAiLiIsICJfIiBvciAiLSIsIGJlZ2lubmluZyB3aXRoIGEgbGV0dGVyIG9yIGRpZ2l0GjohcnVsZSB8fCB0aGlzLm1hdGNoZXMoJ15bYS16QS1aMC05XVthLXpBLVowLTkuXy1dezAsNjJ9JCcpUgRuYW1lOvIBCg5pbnRlcmZhY2VfbmFtZRIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxjNCCABKAhCrgHCSKoBCqcBChVzdHJpbmcuaW50ZXJmYWNlX25hbWUSUm11c3QgYmUgMSB0byA4MCBsZXR0ZXJzLCBkaWdpdHMsICIuIiwgIl8iIG9yICItIiwgYmVnaW5uaW5nIHdpdGggYSBsZXR0ZXIgb3IgZGlnaXQaOiFydWxlIHx8IHRoaXMubWF0Y2hlcygnXlthLXpBLVowLTldW2EtekEtWjAtOS5fLV17MCw3OX0kJylSDWludGVyZmFjZU5hbWU64AEKCHRhcF9uYW1lEhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGM4IIAEoCEKoAcJIpAEKoQEKD3N0cmluZy50YXBfbmFtZRJSbXVzdCBiZSAxIHRvIDE1IGxldHRlcnMsIGRpZ2l0cywgIi4iLCAiXyIgb3IgIi0iLCBiZWdpbm5pbmcgd2l0aCBhIGxldHRlciBvciBkaWdpdBo6IXJ1bGUgfHwgdGhpcy5tYXRjaGVzKCdeW2EtekEtWjAtOV1bYS16QS1aMC05Ll8tXXswLDE0fSQnKVIHdGFwTmFtZTrlAQoJdm9sdW1lX2lkEhkuYnVmLnZhbGlkYXRlLlN0cmluZ1J1bGVzGM8IIAEoCEKrAcJIpwEKpAEKEHN0cmluZy52b2x1bWVfaWQSU211c3QgYmUgMSB0byAxMjggbGV0dGVycywgZGlnaXRzLCAiLiIsICJfIiBvciAiLSIsIGJlZ2lubmluZyB3aXRoIGEgbGV0dGVyIG9yIGRpZ2l0GjshcnVsZSB8fCB0aGlzLm1hdGNoZXMoJ15bYS16QS1aMC05XVthLXpBLVowLTkuXy1dezAsMTI3fSQnKVIIdm9sdW1lSWQ62gEKA3RhZxIZLmJ1Zi52YWxpZGF0ZS5TdHJpbmdSdWxlcxjQCCABKAhCqwHCSKcBCqQBCgpzdHJpbmcudGFnElhtdXN0IGJlIDEgdG8gMTI4IGxldHRlcnMsIGRpZ2l0cywgIi4iLCAiXyIgb3IgIi0iLCBiZWdpbm5pbmcgd2l0aCBhIGxldHRlciwgZGlnaXQgb3IgIl8iGjwhcnVsZSB8fCB0aGlzLm1hdGNoZXMoJ15bYS16QS1aMC05X11bYS16QS1aMC05Ll8tXXswLDEyN30kJylSA3RhZw", [file_buf_validate_validate]);
 
 /**
- * What a user calls an object.
+ * The name of an object.
  *
  * @generated from extension: optional bool name = 1100;
  */
@@ -24,7 +24,7 @@ export const name: GenExtension<StringRules, boolean> = /*@__PURE__*/
   extDesc(file_n0stack_rules_v1alpha1_rules, 0);
 
 /**
- * An interface of a network: its virtual machine's name and a number.
+ * The name of an interface of a network: the name of its virtual machine and a number.
  *
  * @generated from extension: optional bool interface_name = 1101;
  */
@@ -32,7 +32,7 @@ export const interface_name: GenExtension<StringRules, boolean> = /*@__PURE__*/
   extDesc(file_n0stack_rules_v1alpha1_rules, 1);
 
 /**
- * A device in Linux, which takes no longer ones.
+ * The name of a network device in Linux, which allows no longer names.
  *
  * @generated from extension: optional bool tap_name = 1102;
  */
@@ -40,7 +40,7 @@ export const tap_name: GenExtension<StringRules, boolean> = /*@__PURE__*/
   extDesc(file_n0stack_rules_v1alpha1_rules, 2);
 
 /**
- * A file of a node that holds a disk or a base.
+ * The id of a volume: a file on a node with the data of a block storage or a base.
  *
  * @generated from extension: optional bool volume_id = 1103;
  */
@@ -48,7 +48,7 @@ export const volume_id: GenExtension<StringRules, boolean> = /*@__PURE__*/
   extDesc(file_n0stack_rules_v1alpha1_rules, 3);
 
 /**
- * A tag of an image, as registries of containers have them.
+ * A tag of an image, with the syntax of container registries.
  *
  * @generated from extension: optional bool tag = 1104;
  */

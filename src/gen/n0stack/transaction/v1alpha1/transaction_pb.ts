@@ -16,27 +16,27 @@ export const file_n0stack_transaction_v1alpha1_transaction: GenFile = /*@__PURE_
   fileDesc("Ci5uMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3RyYW5zYWN0aW9uLnByb3RvEhxuMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExIkkKBUFza2VyEgwKBHBlZXIYAiABKAkSEgoKdXNlcl9hZ2VudBgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJSgQIARACUgR1c2VyIosECgtUcmFuc2FjdGlvbhIKCgJpZBgBIAEoCRILCgNycGMYAiABKAkSMgoFYXNrZXIYAyABKAsyIy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkFza2VyEhEKCXJlc291cmNlcxgEIAMoCRIyCgVwaGFzZRgFIAEoDjIjLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGhhc2USLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2RlYWRsaW5lX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcnJvchgJIAEoCRIRCgloaW5kcmFuY2UYDiABKAkSQAoMY2FuY2VsbGF0aW9uGAogASgLMioubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5DYW5jZWxsYXRpb24SMAoEd2FpdBgLIAEoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuV2FpdBINCgVub2RlcxgMIAMoCRIxCgVzdGVwcxgNIAMoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuU3RlcCJ0CgxDYW5jZWxsYXRpb24SMgoFYXNrZXIYASABKAsyIy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkFza2VyEjAKDGNhbmNlbGxlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi7wMKBFN0ZXASDAoEbmFtZRgBIAEoCRI3CgVzdGF0ZRgCIAEoDjIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuU3RlcC5TdGF0ZRIPCgdzdWJqZWN0GAMgASgJEgwKBG5vZGUYBCABKAkSLgoKc3RhcnRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFdHJpZXMYByABKA0SDQoFZXJyb3IYCCABKAkSMAoEdW5kbxgJIAEoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVW5kbxIOCgZsZWF2ZXMYCiABKAkSNwoIZ2l2ZW5fdXAYCyABKAsyJS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkdpdmVuVXAiigEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEQoNU1RBVEVfUEVORElORxABEhAKDFNUQVRFX0FDVElORxACEg4KClNUQVRFX0RPTkUQAxIRCg1TVEFURV9VTkRPSU5HEAQSEAoMU1RBVEVfVU5ET05FEAUSEAoMU1RBVEVfRkFJTEVEEAYifgoHR2l2ZW5VcBIyCgVhc2tlchgBIAEoCzIjLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuQXNrZXISLwoLZ2l2ZW5fdXBfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmxlYXZlcxgDIAEoCSKBAQoEVW5kbxIuCgpzdGFydGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgV0cmllcxgDIAEoDRINCgVlcnJvchgEIAEoCSL/AQoEV2FpdBIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNgoEbG9jaxgCIAEoCzImLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuTG9ja1dhaXRIABI2CgRub2RlGAMgASgLMiYubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5Ob2RlV2FpdEgAEjkKCG5leHRfdHJ5GAQgASgLMiUubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcnlXYWl0SAASGAoOdHJhbnNhY3Rpb25faWQYBSABKAlIAEIHCgVjYXVzZSJPCghMb2NrV2FpdBIQCghyZXNvdXJjZRgBIAEoCRISCgpob2xkZXJfcnBjGAIgASgJEh0KFWhvbGRlcl90cmFuc2FjdGlvbl9pZBgDIAEoCSImCghOb2RlV2FpdBIMCgRub2RlGAEgASgJEgwKBHN0ZXAYAiABKAkiZQoHVHJ5V2FpdBIMCgRzdGVwGAEgASgJEgwKBG5vZGUYAiABKAkSLwoLbmV4dF90cnlfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAQgASgJIqQCChdMaXN0VHJhbnNhY3Rpb25zUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACEhEKCW9wZW5fb25seRgDIAEoCBJGCgZwaGFzZXMYBCADKA4yIy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBoYXNlQhG6SA6SAQsQECIHggEEEAEgABIVCgNycGMYBSABKAlCCLpIBXIDGIABEhoKCHJlc291cmNlGAYgASgJQgi6SAVyAxiABBIVCgRub2RlGAcgASgJQge6SARyAhg/EikKBXNpbmNlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ0ChhMaXN0VHJhbnNhY3Rpb25zUmVzcG9uc2USPwoMdHJhbnNhY3Rpb25zGAEgAygLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcmFuc2FjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPQoVR2V0VHJhbnNhY3Rpb25SZXF1ZXN0EiQKAmlkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQiWAoWR2V0VHJhbnNhY3Rpb25SZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24iQAoYV2F0Y2hUcmFuc2FjdGlvbnNSZXF1ZXN0EiQKAmlkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXswLDY0fSQiawoZV2F0Y2hUcmFuc2FjdGlvbnNSZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24SDgoGc3luY2VkGAIgASgIIkAKGENhbmNlbFRyYW5zYWN0aW9uUmVxdWVzdBIkCgJpZBgBIAEoCUIYukgVchMyEV5bMC05YS1mLV17MSw2NH0kIlsKGUNhbmNlbFRyYW5zYWN0aW9uUmVzcG9uc2USPgoLdHJhbnNhY3Rpb24YASABKAsyKS5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRyYW5zYWN0aW9uIj8KF1JldHJ5VHJhbnNhY3Rpb25SZXF1ZXN0EiQKAmlkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQiWgoYUmV0cnlUcmFuc2FjdGlvblJlc3BvbnNlEj4KC3RyYW5zYWN0aW9uGAEgASgLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcmFuc2FjdGlvbiJYChhHaXZlVXBUcmFuc2FjdGlvblJlcXVlc3QSJAoCaWQYASABKAlCGLpIFXITMhFeWzAtOWEtZi1dezEsNjR9JBIWCgRzdGVwGAIgASgJQgi6SAVyAxiAASJbChlHaXZlVXBUcmFuc2FjdGlvblJlc3BvbnNlEj4KC3RyYW5zYWN0aW9uGAEgASgLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcmFuc2FjdGlvbiqXAQoFUGhhc2USFQoRUEhBU0VfVU5TUEVDSUZJRUQQABIRCg1QSEFTRV9SVU5OSU5HEAESEwoPUEhBU0VfQ09NTUlUVEVEEAISEwoPUEhBU0VfVU5XSU5ESU5HEAMSDgoKUEhBU0VfRE9ORRAEEhAKDFBIQVNFX1VORE9ORRAFEhgKFFBIQVNFX05FRURTX09QRVJBVE9SEAYyxQYKElRyYW5zYWN0aW9uU2VydmljZRKGAQoQTGlzdFRyYW5zYWN0aW9ucxI1Lm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuTGlzdFRyYW5zYWN0aW9uc1JlcXVlc3QaNi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkxpc3RUcmFuc2FjdGlvbnNSZXNwb25zZSIDkAIBEoABCg5HZXRUcmFuc2FjdGlvbhIzLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuR2V0VHJhbnNhY3Rpb25SZXF1ZXN0GjQubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5HZXRUcmFuc2FjdGlvblJlc3BvbnNlIgOQAgEShgEKEVdhdGNoVHJhbnNhY3Rpb25zEjYubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5XYXRjaFRyYW5zYWN0aW9uc1JlcXVlc3QaNy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLldhdGNoVHJhbnNhY3Rpb25zUmVzcG9uc2UwARKJAQoRQ2FuY2VsVHJhbnNhY3Rpb24SNi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkNhbmNlbFRyYW5zYWN0aW9uUmVxdWVzdBo3Lm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuQ2FuY2VsVHJhbnNhY3Rpb25SZXNwb25zZSIDkAICEoYBChBSZXRyeVRyYW5zYWN0aW9uEjUubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5SZXRyeVRyYW5zYWN0aW9uUmVxdWVzdBo2Lm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUmV0cnlUcmFuc2FjdGlvblJlc3BvbnNlIgOQAgIShAEKEUdpdmVVcFRyYW5zYWN0aW9uEjYubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5HaXZlVXBUcmFuc2FjdGlvblJlcXVlc3QaNy5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLkdpdmVVcFRyYW5zYWN0aW9uUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * Whoever sent the request, as far as it is known.
+ * The sender of the request, as far as the API knows.
  *
  * @generated from message n0stack.transaction.v1alpha1.Asker
  */
 export type Asker = Message<"n0stack.transaction.v1alpha1.Asker"> & {
   /**
-   * The address that it came from; empty where it came from within the process.
+   * The address of the client; empty if the request came from within the process.
    *
    * @generated from field: string peer = 2;
    */
   peer: string;
 
   /**
-   * What the client calls itself.
+   * The name that the client gives itself.
    *
    * @generated from field: string user_agent = 3;
    */
   userAgent: string;
 
   /**
-   * The header x-request-id, which lines of the log bear too.
+   * The header x-request-id, which is also in the log.
    *
    * @generated from field: string request_id = 4;
    */
@@ -60,7 +60,7 @@ export type Transaction = Message<"n0stack.transaction.v1alpha1.Transaction"> & 
   id: string;
 
   /**
-   * The RPC, such as CreateVirtualMachine.
+   * The method, such as CreateVirtualMachine.
    *
    * @generated from field: string rpc = 2;
    */
@@ -72,7 +72,8 @@ export type Transaction = Message<"n0stack.transaction.v1alpha1.Transaction"> & 
   asker?: Asker | undefined;
 
   /**
-   * What it holds while it is open, such as virtual_machine/web-1; first what the request is about.
+   * The objects whose keys it holds while it is open, such as virtual_machine/web-1. The first is the
+   * object of the request.
    *
    * @generated from field: repeated string resources = 4;
    */
@@ -96,49 +97,49 @@ export type Transaction = Message<"n0stack.transaction.v1alpha1.Transaction"> & 
   finishedAt?: Timestamp | undefined;
 
   /**
-   * Until when the client said that it waits.
+   * The deadline of the client.
    *
    * @generated from field: google.protobuf.Timestamp deadline_at = 8;
    */
   deadlineAt?: Timestamp | undefined;
 
   /**
-   * Why it is undone, with its causes; empty where all went well.
+   * Why it is unwound, with its causes; empty if nothing failed.
    *
    * @generated from field: string error = 9;
    */
   error: string;
 
   /**
-   * What keeps it from being undone or finished: the step and why it failed.
+   * What hinders the unwind or the finish: the step, and why it failed.
    *
    * @generated from field: string hindrance = 14;
    */
   hindrance: string;
 
   /**
-   * Set where somebody cancelled it.
+   * Set if somebody cancelled it.
    *
    * @generated from field: n0stack.transaction.v1alpha1.Cancellation cancellation = 10;
    */
   cancellation?: Cancellation | undefined;
 
   /**
-   * What it waits for; unset while it does not.
+   * What it waits for; unset while it does not wait.
    *
    * @generated from field: n0stack.transaction.v1alpha1.Wait wait = 11;
    */
   wait?: Wait | undefined;
 
   /**
-   * The nodes that its steps were at work on.
+   * The nodes on which its steps worked.
    *
    * @generated from field: repeated string nodes = 12;
    */
   nodes: string[];
 
   /**
-   * In the order in which they began. ListTransactions leaves them out.
+   * In the order in which they began. ListTransactions omits them.
    *
    * @generated from field: repeated n0stack.transaction.v1alpha1.Step steps = 13;
    */
@@ -191,14 +192,14 @@ export type Step = Message<"n0stack.transaction.v1alpha1.Step"> & {
   state: Step_State;
 
   /**
-   * What it is about, such as the name of a disk; empty where it does not say.
+   * The name of its object, such as a block storage; empty if the step does not say.
    *
    * @generated from field: string subject = 3;
    */
   subject: string;
 
   /**
-   * Where it is at work; empty where that is only the API.
+   * The node on which it works; empty if it works only in the API.
    *
    * @generated from field: string node = 4;
    */
@@ -210,43 +211,43 @@ export type Step = Message<"n0stack.transaction.v1alpha1.Step"> & {
   startedAt?: Timestamp | undefined;
 
   /**
-   * How long the act took; unset while it acts, or where the process ended before it was known.
+   * How long the act took; unset while it runs, or if the process ended before that was known.
    *
    * @generated from field: google.protobuf.Duration duration = 6;
    */
   duration?: Duration | undefined;
 
   /**
-   * How often it was tried to act.
+   * The number of tries of the act.
    *
    * @generated from field: uint32 tries = 7;
    */
   tries: number;
 
   /**
-   * Why it failed the last time.
+   * The error of the last failed try.
    *
    * @generated from field: string error = 8;
    */
   error: string;
 
   /**
-   * Set once it is to be undone.
+   * Set once the step must be undone.
    *
    * @generated from field: n0stack.transaction.v1alpha1.Undo undo = 9;
    */
   undo?: Undo | undefined;
 
   /**
-   * Where an operator is needed for this step: what stays on the node if it is given up, in words. Empty
-   * where it cannot be given up.
+   * If this step needs an operator: what stays on the node if the operator gives it up, in words. Empty
+   * if it cannot be given up.
    *
    * @generated from field: string leaves = 10;
    */
   leaves: string;
 
   /**
-   * Set where an operator gave up to undo it or, after the commit, to finish it.
+   * Set if an operator gave up its undo or, after the commit, the step.
    *
    * @generated from field: n0stack.transaction.v1alpha1.GivenUp given_up = 11;
    */
@@ -270,7 +271,7 @@ export const Step_State = {
   UNSPECIFIED: 0,
 
   /**
-   * To be done after the commit.
+   * It will run after the commit.
    *
    * @generated from enum value: STATE_PENDING = 1;
    */
@@ -297,7 +298,7 @@ export const Step_State = {
   UNDONE: 5,
 
   /**
-   * It failed, or was cut off when a process ended; or its undo needs an operator.
+   * It failed, or a process ended in the middle of it, or its undo needs an operator.
    *
    * @generated from enum value: STATE_FAILED = 6;
    */
@@ -364,7 +365,7 @@ export type Undo = Message<"n0stack.transaction.v1alpha1.Undo"> & {
   tries: number;
 
   /**
-   * Why it failed the last time.
+   * The error of the last failed try.
    *
    * @generated from field: string error = 4;
    */
@@ -427,7 +428,7 @@ export const WaitSchema: GenMessage<Wait> = /*@__PURE__*/
   messageDesc(file_n0stack_transaction_v1alpha1_transaction, 6);
 
 /**
- * For something that somebody else changes.
+ * A wait for a key that another transaction holds.
  *
  * @generated from message n0stack.transaction.v1alpha1.LockWait
  */
@@ -440,7 +441,7 @@ export type LockWait = Message<"n0stack.transaction.v1alpha1.LockWait"> & {
   resource: string;
 
   /**
-   * The RPC that holds it.
+   * The method of its holder.
    *
    * @generated from field: string holder_rpc = 2;
    */
@@ -460,7 +461,7 @@ export const LockWaitSchema: GenMessage<LockWait> = /*@__PURE__*/
   messageDesc(file_n0stack_transaction_v1alpha1_transaction, 7);
 
 /**
- * For the answer of a node.
+ * A wait for the answer of a node.
  *
  * @generated from message n0stack.transaction.v1alpha1.NodeWait
  */
@@ -484,7 +485,7 @@ export const NodeWaitSchema: GenMessage<NodeWait> = /*@__PURE__*/
   messageDesc(file_n0stack_transaction_v1alpha1_transaction, 8);
 
 /**
- * For the next try of a step that failed.
+ * A wait for the next try of a step that failed.
  *
  * @generated from message n0stack.transaction.v1alpha1.TryWait
  */
@@ -495,7 +496,7 @@ export type TryWait = Message<"n0stack.transaction.v1alpha1.TryWait"> & {
   step: string;
 
   /**
-   * Empty where only the API is at work.
+   * Empty if the step works only in the API.
    *
    * @generated from field: string node = 2;
    */
@@ -524,56 +525,58 @@ export const TryWaitSchema: GenMessage<TryWait> = /*@__PURE__*/
  */
 export type ListTransactionsRequest = Message<"n0stack.transaction.v1alpha1.ListTransactionsRequest"> & {
   /**
-   * At most this many; 0 for 100. A page may hold fewer, and none, and still not be the last.
+   * The maximum number of results; 0 for 100. A page may have fewer, or none, and still not be the
+   * last.
    *
    * @generated from field: uint32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The `next_page_token` of the page before.
+   * The `next_page_token` of the previous page.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only those that are not at rest.
+   * Only transactions that are not at rest.
    *
    * @generated from field: bool open_only = 3;
    */
   openOnly: boolean;
 
   /**
-   * Only those in one of these phases.
+   * Only transactions in one of these phases.
    *
    * @generated from field: repeated n0stack.transaction.v1alpha1.Phase phases = 4;
    */
   phases: Phase[];
 
   /**
-   * Only those of this RPC, such as CreateVirtualMachine.
+   * Only transactions of this method, such as CreateVirtualMachine.
    *
    * @generated from field: string rpc = 5;
    */
   rpc: string;
 
   /**
-   * Only those that are about this, such as virtual_machine/web-1, or a kind of it, such as virtual_machine.
+   * Only transactions about this object, such as virtual_machine/web-1, or about this kind, such as
+   * virtual_machine.
    *
    * @generated from field: string resource = 6;
    */
   resource: string;
 
   /**
-   * Only those with a step on this node.
+   * Only transactions with a step on this node.
    *
    * @generated from field: string node = 7;
    */
   node: string;
 
   /**
-   * Only those that began then or later.
+   * Only transactions that began at this time or later.
    *
    * @generated from field: google.protobuf.Timestamp since = 8;
    */
@@ -650,7 +653,7 @@ export const GetTransactionResponseSchema: GenMessage<GetTransactionResponse> = 
  */
 export type WatchTransactionsRequest = Message<"n0stack.transaction.v1alpha1.WatchTransactionsRequest"> & {
   /**
-   * Only this one; empty for all of them.
+   * Only this transaction; empty for all.
    *
    * @generated from field: string id = 1;
    */
@@ -669,14 +672,14 @@ export const WatchTransactionsRequestSchema: GenMessage<WatchTransactionsRequest
  */
 export type WatchTransactionsResponse = Message<"n0stack.transaction.v1alpha1.WatchTransactionsResponse"> & {
   /**
-   * As it is now, with its steps.
+   * The current state, with the steps.
    *
    * @generated from field: n0stack.transaction.v1alpha1.Transaction transaction = 1;
    */
   transaction?: Transaction | undefined;
 
   /**
-   * True once, without an id, when all that were open at the start have been sent.
+   * Without an id: true once, after all transactions that were open at the start.
    *
    * @generated from field: bool synced = 2;
    */
@@ -712,7 +715,7 @@ export const CancelTransactionRequestSchema: GenMessage<CancelTransactionRequest
  */
 export type CancelTransactionResponse = Message<"n0stack.transaction.v1alpha1.CancelTransactionResponse"> & {
   /**
-   * As it is once it is decided that it will be undone.
+   * Its state once it is decided that it unwinds.
    *
    * @generated from field: n0stack.transaction.v1alpha1.Transaction transaction = 1;
    */
@@ -770,8 +773,8 @@ export type GiveUpTransactionRequest = Message<"n0stack.transaction.v1alpha1.Giv
   id: string;
 
   /**
-   * The step that is given up, such as volume.remove: refused where another one hinders it by now. Empty for
-   * whichever does.
+   * The step to give up, such as volume.remove. Refused if another step hinders the transaction by now.
+   * Empty for the step that hinders it.
    *
    * @generated from field: string step = 2;
    */
@@ -819,14 +822,14 @@ export const Phase = {
   RUNNING: 1,
 
   /**
-   * Its result stands; what cannot be undone is being finished.
+   * Its result is final; it runs the steps that cannot be undone.
    *
    * @generated from enum value: PHASE_COMMITTED = 2;
    */
   COMMITTED: 2,
 
   /**
-   * What it did is being undone.
+   * It undoes its steps.
    *
    * @generated from enum value: PHASE_UNWINDING = 3;
    */
@@ -838,14 +841,14 @@ export const Phase = {
   DONE: 4,
 
   /**
-   * Nothing of it is left.
+   * It is unwound: nothing of it is left.
    *
    * @generated from enum value: PHASE_UNDONE = 5;
    */
   UNDONE: 5,
 
   /**
-   * A step can neither be undone nor finished until somebody has seen to the reason.
+   * One of its steps can be neither undone nor finished until an operator repairs the reason.
    *
    * @generated from enum value: PHASE_NEEDS_OPERATOR = 6;
    */
@@ -864,14 +867,14 @@ export const PhaseSchema: GenEnum<Phase> = /*@__PURE__*/
   enumDesc(file_n0stack_transaction_v1alpha1_transaction, 0);
 
 /**
- * What was asked for and how far it is: every call that changes something is one transaction, which happens
- * whole or not at all. Those at rest are kept for a while, as the record of who did what.
+ * Every call that changes something is one transaction, which happens whole or not at all. The API
+ * keeps transactions at rest for a while, as the history of who did what.
  *
  * @generated from service n0stack.transaction.v1alpha1.TransactionService
  */
 export const TransactionService: GenService<{
   /**
-   * The newest first, without their steps.
+   * Lists transactions, the newest first, without their steps.
    *
    * @generated from rpc n0stack.transaction.v1alpha1.TransactionService.ListTransactions
    */
@@ -889,8 +892,9 @@ export const TransactionService: GenService<{
     output: typeof GetTransactionResponseSchema;
   },
   /**
-   * With an id: that transaction as it is, then each change, until it is at rest or needs an operator.
-   * Without: every open one as it is, `synced`, then each change of any.
+   * With an id: sends the current state of that transaction, then each change, until it is at rest or
+   * needs an operator. Without an id: sends every open transaction, then `synced`, then each change of
+   * any.
    *
    * @generated from rpc n0stack.transaction.v1alpha1.TransactionService.WatchTransactions
    */
@@ -900,8 +904,9 @@ export const TransactionService: GenService<{
     output: typeof WatchTransactionsResponseSchema;
   },
   /**
-   * Has an open transaction undone, and answers when that is decided. One that is committed is finished,
-   * not undone: FAILED_PRECONDITION. To cancel twice, or what is being undone already, is no error.
+   * Cancels an open transaction: it unwinds. Answers when that is decided. FAILED_PRECONDITION for a
+   * committed transaction, which the API finishes. A second cancel, or a cancel of an unwinding
+   * transaction, is no error.
    *
    * @generated from rpc n0stack.transaction.v1alpha1.TransactionService.CancelTransaction
    */
@@ -911,8 +916,8 @@ export const TransactionService: GenService<{
     output: typeof CancelTransactionResponseSchema;
   },
   /**
-   * Takes up at once one that needs an operator, or that waits for its next try. Answers when it is at
-   * rest or needs an operator again, or after some seconds as it is then.
+   * Retries at once a transaction that needs an operator or waits for its next try. Answers when it is
+   * at rest or needs an operator again, or after some seconds with its state at that time.
    *
    * @generated from rpc n0stack.transaction.v1alpha1.TransactionService.RetryTransaction
    */
@@ -922,10 +927,10 @@ export const TransactionService: GenService<{
     output: typeof RetryTransactionResponseSchema;
   },
   /**
-   * Lets the step be that one needs an operator for: it counts as undone or, after the commit, as done, and
-   * the transaction goes on without it. What `leaves` says stays on the node; Verify finds it there. Answers
-   * as RetryTransaction does. FAILED_PRECONDITION for one that needs no operator, and for a step that only
-   * writes records.
+   * Gives up the step for which a transaction needs an operator: the step counts as undone or, after
+   * the commit, as done, and the transaction goes on without it. What `leaves` says stays on the node;
+   * Verify finds it there. Answers in the same way as RetryTransaction. FAILED_PRECONDITION if the
+   * transaction needs no operator, and for a step that only writes records.
    *
    * @generated from rpc n0stack.transaction.v1alpha1.TransactionService.GiveUpTransaction
    */

@@ -19,7 +19,7 @@ export const file_n0stack_verify_v1alpha1_verify: GenFile = /*@__PURE__*/
  */
 export type Finding = Message<"n0stack.verify.v1alpha1.Finding"> & {
   /**
-   * Stable, such as `domain.without_vm`. The table of them is docs/operating/verify.md.
+   * Stable, such as `domain.without_vm`. The table of all codes is in docs/operating/verify.md.
    *
    * @generated from field: string code = 1;
    */
@@ -38,7 +38,7 @@ export type Finding = Message<"n0stack.verify.v1alpha1.Finding"> & {
   resource: string;
 
   /**
-   * Empty where it is about records alone.
+   * Empty if it is only about records.
    *
    * @generated from field: string node_name = 4;
    */
@@ -55,7 +55,7 @@ export type Finding = Message<"n0stack.verify.v1alpha1.Finding"> & {
   found: string;
 
   /**
-   * What a repair does; where it does nothing, what to do by hand.
+   * What a repair does; if it does nothing, what to do by hand.
    *
    * @generated from field: string repair = 7;
    */
@@ -84,7 +84,7 @@ export type NodeLook = Message<"n0stack.verify.v1alpha1.NodeLook"> & {
   nodeName: string;
 
   /**
-   * Empty where the node answered.
+   * Empty if the node answered.
    *
    * @generated from field: string error = 2;
    */
@@ -123,7 +123,7 @@ export const NodeLookSchema: GenMessage<NodeLook> = /*@__PURE__*/
  */
 export type VerifyRequest = Message<"n0stack.verify.v1alpha1.VerifyRequest"> & {
   /**
-   * Empty: all.
+   * Empty for all.
    *
    * @generated from field: repeated string node_names = 1;
    */
@@ -142,7 +142,7 @@ export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
  */
 export type VerifyResponse = Message<"n0stack.verify.v1alpha1.VerifyResponse"> & {
   /**
-   * In the order in which they would be repaired.
+   * In the order of their repair.
    *
    * @generated from field: repeated n0stack.verify.v1alpha1.Finding findings = 1;
    */
@@ -176,7 +176,7 @@ export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
  */
 export type RepairRequest = Message<"n0stack.verify.v1alpha1.RepairRequest"> & {
   /**
-   * Empty: all.
+   * Empty for all.
    *
    * @generated from field: repeated string node_names = 1;
    */
@@ -246,7 +246,7 @@ export const Severity = {
   WARNING: 2,
 
   /**
-   * Something of a user's is missing, broken or in danger.
+   * Something of a user is missing, broken or in danger.
    *
    * @generated from enum value: SEVERITY_ERROR = 3;
    */
@@ -279,21 +279,21 @@ export const RepairOutcome = {
   REPAIRED: 1,
 
   /**
-   * Gone or changed by the time its turn came.
+   * The finding was gone or changed before its repair.
    *
    * @generated from enum value: REPAIR_OUTCOME_GONE = 2;
    */
   GONE: 2,
 
   /**
-   * For a person to do.
+   * A person must repair it.
    *
    * @generated from enum value: REPAIR_OUTCOME_LEFT = 3;
    */
   LEFT: 3,
 
   /**
-   * Tried and undone, or busy: `error` says why.
+   * The repair failed and was undone, or an object was busy; `error` says why.
    *
    * @generated from enum value: REPAIR_OUTCOME_FAILED = 4;
    */
@@ -312,14 +312,14 @@ export const RepairOutcomeSchema: GenEnum<RepairOutcome> = /*@__PURE__*/
   enumDesc(file_n0stack_verify_v1alpha1_verify, 1);
 
 /**
- * Compares what is on the nodes with what the records say. Safe while requests are served: what a
- * transaction is at work on is no finding.
+ * Compares the nodes with the records. Clients may call it while the API serves requests: an object
+ * that a transaction works on is no finding.
  *
  * @generated from service n0stack.verify.v1alpha1.VerifyService
  */
 export const VerifyService: GenService<{
   /**
-   * Looks, and changes nothing.
+   * Lists findings; changes nothing.
    *
    * @generated from rpc n0stack.verify.v1alpha1.VerifyService.Verify
    */
@@ -329,8 +329,8 @@ export const VerifyService: GenService<{
     output: typeof VerifyResponseSchema;
   },
   /**
-   * Looks, and repairs what can be repaired without losing a user's data, each finding by a transaction
-   * of its own. An answer for each finding, when it has been dealt with.
+   * Repairs findings without losing data of users, each by a transaction of its own. Sends an answer
+   * for each finding, when its repair has ended.
    *
    * @generated from rpc n0stack.verify.v1alpha1.VerifyService.Repair
    */
