@@ -3,21 +3,24 @@ import { N0Error } from "../util/errors.ts";
 
 const DELAY_MIN_MS = 200;
 const DELAY_MAX_MS = 15_000;
-/** What a place is taken to be held for until some were. */
+/** The assumed time that a request holds a place, until some have been measured. */
 const HELD_FIRST_MS = 1_000;
-/** Of how many the mean is taken, about. */
+/** The mean is taken of about this many. */
 const HELD_WEIGHT = 16;
 
 /**
- * Lets so many requests in at once and no more, so that those that are in are done in bounded time. The rest
- * is told when to come again: about when those that were refused before will have been let in. To refuse
- * takes time too, and if all came again at once, those that are in would get none.
+ * Admits at most `openMax` requests at once, so that they end in bounded time. Others get a retry delay
+ * that grows with the number already refused. A refusal takes time too: if all refused clients came back at
+ * once, the admitted requests would get none.
  */
 export class Admission {
   readonly #openMax: number;
   readonly #clock: Clock;
   #open = 0;
-  /** Refused, and not made up for by places given back since. Who comes too early counts again. */
+  /**
+   * The number of refusals, less the places that were released since. A client that comes back too early
+   * counts again.
+   */
   #ahead = 0;
   #heldMeanMs = HELD_FIRST_MS;
 
@@ -27,9 +30,9 @@ export class Admission {
   }
 
   /**
-   * A place, until it is disposed of.
+   * Takes a place, until the result is disposed of.
    *
-   * @throws N0Error `resource_exhausted` with a delay when all are taken.
+   * @throws N0Error `resource_exhausted` with a retry delay if all places are taken.
    */
   admit(): Disposable {
     if (this.#open >= this.#openMax) throw this.#refusal();

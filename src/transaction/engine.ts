@@ -14,56 +14,65 @@ import { TakingOver, type TakingOverParts } from "./taking-over.ts";
 import { Transaction } from "./transaction.ts";
 import { transactionId } from "./transaction-id.ts";
 
-/** How long a client whose request failed is kept waiting for the unwind; it goes on after that. */
+/** How long a client whose request failed waits for the unwind, which goes on after that. */
 const UNWIND_PATIENCE_MS = 10_000;
 
 export interface EngineOptions<C, W> extends TakingOverParts<C, W> {
-  /** More that clients wait for than this, and a new one is refused before anything is written. */
+  /**
+   * The maximum number of transactions for which clients wait. Above it, a new one is refused before
+   * anything is written.
+   */
   readonly openMax: number;
 }
 
-/** What is written with the state `unwound`, in the process that ran it; `reason` is what it failed for. */
+/**
+ * Returns what to write with the state `unwound`, if this process ran the transaction. `reason` is why it
+ * failed.
+ */
 export type UnwoundWrites<W> = (reason: unknown) => W | undefined;
 
-/** What is known of a transaction when it is asked for. */
+/** What the caller says of a transaction. */
 export interface EnterOptions {
-  /** The RPC, such as `CreateVirtualMachine`. */
+  /** The method, such as `CreateVirtualMachine`. */
   readonly kind: string;
   /** Keys that the transaction holds while it is open; recovery takes them again. */
   readonly guards: readonly string[];
   readonly asker?: Asker;
-  /** Until when its client waits. */
+  /** The deadline of its client. */
   readonly deadlineAtMs?: number;
-  /** Names the request that it carries out. */
+  /** The name of the request that it carries out. */
   readonly requestKey?: string;
 }
 
 export interface RunOptions<C, W> extends EnterOptions {
   readonly context: C;
-  /** Aborts when the client gave up. */
+  /** Aborts when the client has given up. */
   readonly cancel: AbortSignal;
-  /** What `enter` answered, for a transaction that others were to see before it runs. */
+  /** The result of `enter`, for a transaction that clients can see before it runs. */
   readonly live?: LiveTransaction;
   readonly onRest: OnRest;
-  /** The caller holds a place from `admit`, or it runs within another transaction that has one. */
+  /** True if the caller has a place from `admit`, or if it runs within another transaction that has one. */
   readonly isAdmitted?: boolean;
-  /** Written with its opening. Where a condition of theirs does not hold, nothing is begun. */
+  /**
+   * Written with the opening record. If one of their conditions does not hold, the transaction does not
+   * begin.
+   */
   readonly openingWrites?: W;
   readonly unwoundWrites?: UnwoundWrites<W>;
 }
 
 type State = TransactionHeader["state"];
 
-/** Runs sagas, and brings to rest whatever any of them began. */
+/** Runs sagas, and brings their transactions to rest. */
 export class TransactionEngine<C, W> {
-  /** Those that this process has in hand, for looking at them and for stopping them. */
+  /** The transactions that this process runs, to show and to stop them. */
   readonly live: LiveTransactions;
-  /** Takes up those that nobody has in hand. */
+  /** Takes over transactions that no process runs. */
   readonly takingOver: TakingOver<C, W>;
   readonly #options: EngineOptions<C, W>;
   readonly #inHand: InHand<C, W>;
   readonly #open: OpenTransactions;
-  /** Of those that a client waits for: what goes on in the background is in nobody's way. */
+  /** Counts only transactions for which a client waits, because work in the background delays no client. */
   readonly #admission: Admission;
 
   constructor(options: EngineOptions<C, W>) {
@@ -84,27 +93,30 @@ export class TransactionEngine<C, W> {
     return this.#options.registry;
   }
 
-  /** Transactions that this process runs or brings to rest. Those that need an operator are not among them. */
+  /**
+   * The number of transactions that this process runs or brings to rest, without those that need an
+   * operator.
+   */
   get openCount(): number {
     return this.#open.count;
   }
 
   /**
-   * A place for a transaction that will run, until it is disposed of. Asked for before anything else is
-   * taken, such as locks that others wait for.
+   * Takes a place for a transaction, until the result is disposed of. Call it before the transaction takes
+   * anything else, such as keys for which others wait.
    *
-   * @throws N0Error `resource_exhausted` with a delay when too many are open.
+   * @throws N0Error `resource_exhausted` with a retry delay if too many are open.
    */
   admit(): Disposable {
     return this.#admission.admit();
   }
 
   /**
-   * Runs `saga` as one transaction: it happens whole, or everything it did is undone.
+   * Runs `saga` as one transaction: it happens whole, or it is unwound.
    *
-   * @throws whatever the saga threw, with the transaction's id and how far the rollback is;
-   *   `resource_exhausted` when too many are open; `deadline_exceeded` when the client gave up while
-   *   what is committed was still being finished.
+   * @throws what the saga threw, with the id of the transaction and how far the unwind is;
+   *   `resource_exhausted` if too many are open; `deadline_exceeded` if the client gave up before the steps
+   *   after the commit were finished.
    */
   async run<T>(options: RunOptions<C, W>, saga: (tx: Transaction<C, W>) => Promise<T>): Promise<T> {
     const { cancel, live = this.enter(options) } = options;
@@ -121,8 +133,8 @@ export class TransactionEngine<C, W> {
   }
 
   /**
-   * Makes a transaction known before it runs, while it waits for what it needs: `run` it, or have
-   * `live.remove` forget it.
+   * Makes a transaction visible before it runs, while it waits for its keys. Then `run` it, or forget it by
+   * `live.remove`.
    */
   enter({ kind, guards, asker, deadlineAtMs, requestKey }: EnterOptions): LiveTransaction {
     const { clock, random, shutdown, sessions } = this.#options;
@@ -192,7 +204,10 @@ export class TransactionEngine<C, W> {
     return await unwind(this.#options, context, tx.live, header, tx.toldReason(reason), written);
   }
 
-  /** Resolves when this process has none open any more: after shutdown some are left to the next one. */
+  /**
+   * Resolves when this process runs no transaction any more. After a shutdown, the next process takes over
+   * the open ones.
+   */
   async settled(): Promise<void> {
     await this.#open.settled();
   }
@@ -222,7 +237,7 @@ export class TransactionEngine<C, W> {
     }
   }
 
-  /** Waits a while for the unwind, and answers the error for the client. */
+  /** Waits a while for the unwind, and returns the error for the client. */
   async #failure(
     tx: Transaction<C, W>,
     rest: Promise<State | undefined>,
@@ -233,13 +248,13 @@ export class TransactionEngine<C, W> {
     return failureOf(tx.header, state, reason);
   }
 
-  /** Waits for the steps after the pivot, as long as the client does. */
+  /** Waits for the steps after the pivot, as long as the client waits. */
   async #waitFor(
     rest: Promise<State | undefined>,
     tx: Transaction<C, W>,
     cancel: AbortSignal,
   ): Promise<void> {
-    // Nothing is left to be done but to release its keys, which the client may ask for next.
+    // Only its keys are still to be released. The client may need them for its next request.
     const state = await (tx.header.state === "done" ? rest : firstOf(rest, cancel));
     if (state === "done") return;
     throw unfinished(tx.header, state);

@@ -1,4 +1,7 @@
-/** The moments at which a process can die in a way that matters. Named, and in the code, so that tests reach each. */
+/**
+ * The moments at which the death of a process makes a difference. The code names each, so that tests reach
+ * each.
+ */
 export const FAULT_POINTS = [
   "before_begin",
   "after_begin",
@@ -19,27 +22,27 @@ export type FaultPoint = (typeof FAULT_POINTS)[number];
 
 export interface FaultPlace {
   readonly point: FaultPoint;
-  /** The transaction's kind. */
+  /** The method of the transaction. */
   readonly kind: string;
-  /** The step's name; empty where there is none. */
+  /** The name of the step; empty if there is none. */
   readonly step: string;
   readonly seq: number;
 }
 
-/** Called at each fault point; throws or kills to make the fault. */
+/** Called at each fault point. Throws, or kills the process, to cause the fault. */
 export type Faults = (place: FaultPlace) => void | Promise<void>;
 
 export const noFaults: Faults = () => {};
 
-/** Thrown by a test to stop everything where it stands, as if the process had died: nothing is unwound. */
+/** A test throws it to stop a transaction at once, as if the process had died: nothing is unwound. */
 export class SimulatedCrash extends Error {
   override name = "SimulatedCrash";
 }
 
 /**
- * Faults from a text such as `after_act:domain.start_new:2`, read from the environment of a process under
- * test: at the second time the point is reached, the process kills itself with SIGKILL. Without a count
- * it is the first time; without a step, or with `*`, any step counts.
+ * Parses a fault such as `after_act:domain.start_new:2`, from the environment of a process under test: when
+ * the process reaches this point for the second time, it kills itself with SIGKILL. Without a count, the
+ * first time; without a step, or with `*`, at any step.
  */
 export function killAt(text: string, kill: () => void): Faults {
   const [point, step = "", count = "1"] = text.split(":");

@@ -17,7 +17,7 @@ import { GaveUpError, persist } from "./persist.ts";
 import type { StepRegistry } from "./registry.ts";
 import type { StepScope } from "./step.ts";
 
-/** What is needed to bring a transaction to rest, in either direction. */
+/** What is needed to bring a transaction to rest, back or forward. */
 export interface FinishParts<C, W> {
   readonly journal: Journal<W>;
   readonly registry: StepRegistry<C, W>;
@@ -25,16 +25,17 @@ export interface FinishParts<C, W> {
   readonly clock: Clock;
   readonly random: Random;
   readonly shutdown: AbortSignal;
-  /** How long an undo or a step after the pivot may fail at least before it needs an operator. */
+  /** The minimum time for which an undo, or a step after the pivot, fails before it needs an operator. */
   readonly giveUpAfterMs: number;
-  /** Called at each change of a header, for watching and for logs. Must not throw. */
+  /** Called at each change of a header, for watches and for logs. Must not throw. */
   readonly onChange: (header: TransactionHeader) => void;
 }
 
 /**
- * Undoes every started step, the last one first, and rests at `unwound`. An undo that cannot be done
- * ends at `needs_operator`: the steps below it rest on it (releasing an address whose tap still stands
- * would hand it to somebody else), so they stay. `alongside` is written with the state at rest.
+ * Undoes every started step, the last one first, and ends at `unwound`. If an undo fails for good, ends at
+ * `needs_operator`. The earlier steps then stay, because they can depend on it: to release an address while
+ * its tap still exists would give the address to another object. `alongside` is written with the state at
+ * rest.
  */
 export async function unwind<C, W>(
   parts: FinishParts<C, W>,
@@ -78,7 +79,7 @@ export async function unwind<C, W>(
   return await mover.rest("unwound", alongside);
 }
 
-/** Finishes what the pivot left to be done, in order, and rests at `done`. */
+/** Runs the steps after the pivot, in order, and ends at `done`. */
 export async function goForward<C, W>(
   parts: FinishParts<C, W>,
   context: C,
@@ -112,10 +113,10 @@ export async function goForward<C, W>(
 }
 
 /**
- * Reads the steps of a transaction of an earlier process. Those of one that cannot be read (written by
- * a newer version, damaged) are no reason to stop the others: it needs an operator.
+ * Reads the steps of a transaction of an earlier process. If they cannot be read (damaged, or written by a
+ * newer version), this transaction needs an operator, and the others go on.
  *
- * @returns the header as it is then where that happened, else undefined.
+ * @returns the new header if the transaction needs an operator, else undefined.
  */
 export async function readSteps<C, W>(
   parts: FinishParts<C, W>,
@@ -153,22 +154,24 @@ export async function giveUp<C, W>(
   return mover.header;
 }
 
-/** One thing that a Mover does until it is done: the undo of a step, or the act of one after the pivot. */
+/**
+ * Work that a Mover repeats until it succeeds: the undo of a step, or the act of a step after the pivot.
+ */
 interface Move {
   readonly row: StepRow;
-  /** How it went so far, in a process that ended or gave up. */
+  /** The tries so far, of a process that ended or gave up. */
   readonly before: Pick<Tried, "startedAtMs" | "tries"> | undefined;
-  /** The row while it is being tried. */
+  /** The journal row while the work is tried. */
   show(tried: Tried): StepRow;
   act(scope: StepScope): Promise<void>;
-  /** Makes it durable that it is done, and answers the row as it is then. */
+  /** Writes that the work is done, and returns the new row. */
   write(tried: Tried): Promise<StepRow>;
 }
 
-/** Keeps the header of a transaction that is being brought to rest, and writes its changes. */
+/** Holds the header of a transaction on its way to rest, and writes its changes. */
 class Mover<C, W> {
   header: TransactionHeader;
-  /** Why it is being moved, as first told: an undo that fails for a while does not hide it. */
+  /** The first reason of the unwind. A failing undo does not replace it. */
   readonly #reason: string | undefined;
   readonly #parts: FinishParts<C, W>;
   readonly #live: LiveTransaction;
@@ -181,7 +184,7 @@ class Mover<C, W> {
     this.#reason = header.reason ?? header.error;
   }
 
-  /** Writes the header, for ever if need be: without it nothing may go on. */
+  /** Writes the header, and retries for ever: nothing may go on without it. */
   async write(point?: FaultPoint, besides?: Besides<W>): Promise<void> {
     const { journal, faults, onChange } = this.#parts;
     const work = async () => {
@@ -193,7 +196,7 @@ class Mover<C, W> {
     onChange(this.header);
   }
 
-  /** @returns false when the transaction now needs an operator. */
+  /** @returns false if the transaction now needs an operator. */
   async attempt(move: Move): Promise<boolean> {
     const { clock } = this.#parts;
     const { before, row } = move;
@@ -213,8 +216,9 @@ class Mover<C, W> {
           tried = { ...tried, error: clip(errorChain(reason)) };
           this.#live.setRow(move.show(tried));
           const header = this.#hindered(row, reason);
-          // Each failure is known to this process; the journal is told what is new, and ever more seldom
-          // how often. What is refused as too old needs a newer generation, which writing gives.
+          // This process knows each failure. The journal gets new errors, and less and less often the
+          // number of tries. If an agent refuses the generation as too old, the write also gives a newer
+          // one.
           const isNew = header.error !== this.header.error || kindOf(reason) === "aborted";
           if (!isNew && tried.tries < 2 * notedTries) return;
           notedTries = tried.tries;

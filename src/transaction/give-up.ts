@@ -9,7 +9,7 @@ export interface Hindrance {
   readonly leaves: string;
 }
 
-/** What would stay if the operator gave this step up; undefined where it cannot be given up. */
+/** What would stay if the operator gave this step up; undefined if it cannot be given up. */
 export function leavesOf<C, W>(
   registry: StepRegistry<C, W>,
   { isCommitted }: TransactionHeader,
@@ -19,7 +19,7 @@ export function leavesOf<C, W>(
   return step.leaves?.(input);
 }
 
-/** @throws N0Error `failed_precondition` unless it rests at needing an operator. */
+/** @throws N0Error `failed_precondition` unless the transaction needs an operator. */
 export function throwUnlessStuck(
   header: TransactionHeader,
   inHand: LiveTransaction | undefined,
@@ -29,10 +29,11 @@ export function throwUnlessStuck(
 }
 
 /**
- * The step that an operator may give up. `stepName` is the one that the operator has seen; empty for any.
+ * Returns the step that an operator may give up. `stepName` is the step that the operator has seen; empty
+ * for any.
  *
- * @throws N0Error `failed_precondition` where no step or another one hinders it, or where the step only
- *   writes records: those belong together, and nothing on a node can be in their way.
+ * @throws N0Error `failed_precondition` if no step or another step hinders the transaction, or if the step
+ *   only writes records: nothing on a node can hinder those.
  */
 export function hindranceOf<C, W>(
   registry: StepRegistry<C, W>,
@@ -54,7 +55,7 @@ export function hindranceOf<C, W>(
   return { row, leaves };
 }
 
-/** The row of a step that counts as undone, or as finished, because an operator said so. */
+/** The row of a step that counts as undone or done because an operator gave it up. */
 export function givenUp(row: StepRow, { isCommitted }: TransactionHeader, by: GivenUp): StepRow {
   return { ...row, phase: isCommitted ? "done" : "undone", givenUp: by };
 }

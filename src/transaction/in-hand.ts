@@ -4,10 +4,10 @@ import type { TransactionHeader, TransactionState } from "./journal.ts";
 import { type LiveTransaction, LiveTransactions } from "./live.ts";
 import { OpenTransactions } from "./open-transactions.ts";
 
-/** Called once, when the transaction rests or needs an operator. Must not reject. */
+/** Called once, when the transaction is at rest or needs an operator. Must not reject. */
 export type OnRest = () => void | Promise<void>;
 
-/** The transactions that this process has in hand, and whose ends others wait for. */
+/** The transactions that this process runs, with their ends, for which others wait. */
 export class InHand<C, W> {
   readonly live = new LiveTransactions();
   readonly open = new OpenTransactions();
@@ -17,7 +17,7 @@ export class InHand<C, W> {
     this.#parts = parts;
   }
 
-  /** Takes one in hand that is in the journal. */
+  /** Takes over a transaction of the journal. */
   adopt(header: TransactionHeader): LiveTransaction {
     const live = this.live.add(header);
     live.isJournaled = true;
@@ -25,9 +25,9 @@ export class InHand<C, W> {
   }
 
   /**
-   * @param move undoes or finishes it; undefined where another session has it in hand.
-   * @returns the state at rest; undefined when the process ends before that, or `move` returned it. Rejects
-   *   for a simulated crash only.
+   * @param move undoes or finishes it; returns undefined if another session runs it.
+   * @returns the state at rest; undefined if the process ends before that, or if `move` returned undefined.
+   *   Rejects only for a simulated crash.
    */
   async bringToRest(
     live: LiveTransaction,

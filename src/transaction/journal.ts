@@ -19,67 +19,67 @@ export type TransactionState =
   | "unwound"
   | "done";
 
-/** Who asked for something, as far as it is known. */
+/** Who sent the request, as far as it is known. */
 export type Asker = {
-  /** The address that the request came from. */
+  /** The address of the client. */
   readonly peer?: string;
   readonly userAgent?: string;
   readonly requestId?: string;
 };
 
-/** That somebody wants a transaction to be undone. */
+/** A cancel: who wants a transaction to be unwound. */
 export type Cancel = { readonly asker: Asker; readonly atMs: number };
 
-/** When the acts of steps ended. Written with whatever is written next, so that it costs no write. */
+/** When the acts of steps ended. The next write includes it, so it costs no write of its own. */
 export type Ended = readonly (readonly [seq: number, atMs: number])[];
 
 export interface TransactionHeader {
   readonly id: string;
-  /** The RPC, such as `CreateVirtualMachine`. */
+  /** The method, such as `CreateVirtualMachine`. */
   readonly kind: string;
-  /** Keys that nobody else may change while this is open. */
+  /** The keys of the objects that no other transaction may change while this one is open. */
   readonly guards: readonly string[];
   readonly startedAtMs: number;
-  /** The session that has it in hand, or had until it ended. An older version named none. */
+  /** The session that runs it, or ran it until the session ended. An older version named none. */
   readonly session?: string;
   readonly state: TransactionState;
-  /** Set once the pivot is behind: what is left is to be finished, not undone. */
+  /** Set after the pivot: what is left must be finished, not undone. */
   readonly isCommitted: boolean;
-  /** Why it is undone; while something hinders it on its way, that. */
+  /** Why it is unwound; while something hinders the unwind or the finish, that. */
   readonly error?: string;
-  /** Why it is undone, while `error` says what hinders it. */
+  /** Why it is unwound, while `error` says what hinders it. */
   readonly reason?: string;
   /** The step that hinders it. */
   readonly hinderedBySeq?: number;
   readonly finishedAtMs?: number;
   readonly asker?: Asker;
-  /** Until when its client waits. */
+  /** The deadline of its client. */
   readonly deadlineAtMs?: number;
-  /** Names the request that it carries out, where the client gave that a name. */
+  /** The name of the request that it carries out, if the client gave one. */
   readonly requestKey?: string;
   readonly cancel?: Cancel;
   readonly ended?: Ended;
-  /** The nodes that its steps were at work on. Known once it is committed or undone. */
+  /** The nodes on which its steps worked. Known once it is committed or unwound. */
   readonly nodes?: readonly string[];
 }
 
-/** Nothing of it is left to be done or undone. */
+/** True if nothing is left to be finished or undone. */
 export function isAtRest({ state }: Pick<TransactionHeader, "state">): boolean {
   return state === "done" || state === "unwound";
 }
 
-/** How doing something went that may take several tries. */
+/** The tries of work that may need several. */
 export type Tried = {
-  /** When it was tried first. */
+  /** When the first try began. */
   readonly startedAtMs: number;
   readonly endedAtMs?: number;
-  /** In the journal at least this many are known, until it is done: not every one is worth a write. */
+  /** In the journal a lower bound until the work is done, because not every try causes a write. */
   readonly tries: number;
-  /** Of the last try that failed. */
+  /** The error of the last failed try. */
   readonly error?: string;
 };
 
-/** That an operator let a step be, and what it left on its node, in words. */
+/** Says that an operator gave up a step, and what it left on its node, in words. */
 export type GivenUp = { readonly by: Asker; readonly atMs: number; readonly leaves: string };
 
 export type StepPhase = "started" | "undone" | "pending" | "done";
@@ -91,16 +91,16 @@ export interface StepRow {
   /** A compensatable step is `started` and perhaps `undone`; a retriable one `pending` and then `done`. */
   readonly phase: StepPhase;
   readonly startedAtMs: number;
-  /** When the act ended, well or not. Of most steps it is not in their own row but in a later one's `ended`. */
+  /** When the act ended, with success or not. For most steps this is in `ended` of a later row. */
   readonly endedAtMs?: number;
-  /** Of the act: 1 where it is not said. */
+  /** The number of tries of the act; 1 if missing. */
   readonly tries?: number;
-  /** Why the act failed the last time. */
+  /** The error of the last failed act. */
   readonly error?: string;
   readonly undo?: Tried;
-  /** Its undo, or the act of one after the pivot, was given up: it counts as undone or done. */
+  /** An operator gave up its undo, or the act of a step after the pivot: it counts as undone or done. */
   readonly givenUp?: GivenUp;
-  /** Of earlier steps. */
+  /** The ends of earlier steps. */
   readonly ended?: Ended;
 }
 
@@ -112,25 +112,29 @@ export interface Besides<W> {
 }
 
 /**
- * Durable memory of what was begun. Each call is durable when it resolves, and answers a number that is
- * larger than any it answered before: the generation of what follows.
+ * The durable record of transactions and their steps. Each call is durable when it resolves, and returns a
+ * number larger than all before: the generation of what follows.
  *
- * `W` is what a commit writes besides, in the same batch; a begin, a step and the end of an unwind may as well.
+ * `W` is what a commit writes in the same batch. A begin, a step and the end of an unwind may also have
+ * such writes.
  */
 export interface Journal<W> {
   begin(header: TransactionHeader, writes?: W): Promise<number>;
   stepStarted(id: string, row: StepRow, writes?: W): Promise<number>;
   stepUndone(id: string, row: StepRow): Promise<number>;
-  /** The pivot: the final records, `committed` and what is still to be finished stand together or not at all. */
+  /**
+   * The pivot: one batch writes the final records, `committed` and the steps that are still to be finished.
+   */
   commit(header: TransactionHeader, writes: W, retriables: readonly StepRow[]): Promise<number>;
   retriableDone(id: string, row: StepRow): Promise<number>;
   /** Writes a header whose state or error has changed. */
   update(header: TransactionHeader, besides?: Besides<W>): Promise<number>;
   /**
-   * Makes an open transaction the session's, on the condition that it is as `header` says: of several that
-   * try at the same time one succeeds.
+   * Writes this session into the header of an open transaction, on the condition that the header is
+   * unchanged. Of several sessions that try at the same time, one succeeds.
    *
-   * @returns it as it is then; undefined where another was faster, or it has come to rest.
+   * @returns the new header; undefined if another session was faster, or if the transaction has come to
+   *   rest.
    */
   claim(header: TransactionHeader, session: string): Promise<TransactionHeader | undefined>;
   find(id: string): Promise<TransactionHeader | undefined>;
@@ -151,17 +155,20 @@ export function laterRows(steps: readonly Later[], seqFirst: number, nowMs: numb
 
 const ERROR_LENGTH_MAX = 2_000;
 
-/** An error's text, as much of it as is kept. */
+/** The text of an error, cut to the length that the journal keeps. */
 export function clip(text: string): string {
   return text.slice(0, ERROR_LENGTH_MAX);
 }
 
-/** The node that a step is at work on: the `nodeName` of its input. */
+/** The node on which a step works: the `nodeName` of its input. */
 export function nodeOf({ input }: Pick<StepRow, "input">): string | undefined {
   return textOf(input, "nodeName");
 }
 
-/** What a step is about, such as the name of a virtual machine: the `name` of its input, or of a thing in it. */
+/**
+ * The name of the object of a step, such as a virtual machine: the `name` of its input, or of an object in
+ * it.
+ */
 export function subjectOf({ input }: Pick<StepRow, "input">): string | undefined {
   if (typeof input !== "object" || input === null || Array.isArray(input)) return undefined;
   for (const part of [input, ...Object.values(input)]) {
@@ -177,7 +184,7 @@ function textOf(input: Json, key: string): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** The nodes that these steps were at work on, in the order of the steps. */
+/** The nodes on which these steps worked, in the order of the steps. */
 export function nodesOf(rows: readonly StepRow[]): { readonly nodes?: readonly string[] } {
   const nodes = new Set(rows.map(nodeOf).filter((name) => name !== undefined));
   return nodes.size === 0 ? {} : { nodes: [...nodes] };

@@ -3,10 +3,10 @@ import { kindOf, N0Error } from "../util/errors.ts";
 import { firstOf } from "../util/race.ts";
 import type { Cancel, StepRow, TransactionHeader } from "./journal.ts";
 
-/** What a transaction waits for that is not one of its own steps. */
+/** What a transaction waits for, other than its own steps. */
 export type Waiting =
   | { readonly for: "lock"; readonly key: string; readonly sinceMs: number }
-  /** One that runs within it. */
+  /** A transaction that runs within it. */
   | { readonly for: "transaction"; readonly id: string; readonly sinceMs: number }
   | {
       readonly for: "next_try";
@@ -16,12 +16,12 @@ export type Waiting =
     };
 
 /**
- * A transaction that this process has in hand: from the moment it is asked for, before anything of it is
- * in the journal, until it is at rest or needs an operator. Others look at it, and stop it, through this.
+ * A transaction that this process runs: from the request, before the journal has anything of it, until it
+ * is at rest or needs an operator. Others show it and stop it through this object.
  */
 export class LiveTransaction {
   readonly id: string;
-  /** False while it waits for its locks: then there is nothing to be undone, and no record of it. */
+  /** False while it waits for its keys: then there is nothing to undo, and no record of it. */
   isJournaled = false;
   #header: TransactionHeader;
   readonly #rows = new Map<number, StepRow>();
@@ -65,12 +65,15 @@ export class LiveTransaction {
     this.#onChange(this.id);
   }
 
-  /** Aborts when its acts should stop: the client gave up, somebody cancelled it, or the process ends. */
+  /**
+   * Aborts when its acts should stop, because the client gave up, somebody cancelled it, or the process
+   * ends.
+   */
   get signal(): AbortSignal {
     return this.#stop.signal;
   }
 
-  /** Ends what acts. Has no effect after the pivot. */
+  /** Stops the running acts. Has no effect after the pivot. */
   stop(reason: unknown): void {
     this.#stop.abort(reason);
   }
@@ -79,20 +82,23 @@ export class LiveTransaction {
     return this.#cancelled;
   }
 
-  /** Before the pivot it is undone then; where the pivot is being written, that decides. */
+  /**
+   * Before the pivot, the transaction then unwinds. If the pivot is being written, the result of that write
+   * decides.
+   */
   cancel(cancel: Cancel): void {
     if (this.#cancelled !== undefined) return;
     this.#cancelled = cancel;
     this.stop(this.cancelledError());
   }
 
-  /** What its client is told. */
+  /** The error for its client. */
   cancelledError(cause?: unknown): N0Error {
     const facts = cause === undefined ? {} : { cause };
     return new N0Error("canceled", `${this.#header.kind} was cancelled on request`, facts);
   }
 
-  /** Why its saga failed: what its acts threw when they were stopped says less than who stopped them. */
+  /** Why its saga failed. If somebody stopped it, that says more than the error of the stopped acts. */
   reasonFor(thrown: unknown): unknown {
     const isOther = this.#cancelled === undefined || this.#header.isCommitted;
     return isOther || kindOf(thrown) === "canceled" ? thrown : this.cancelledError(thrown);
@@ -114,7 +120,7 @@ export class LiveTransaction {
     }
   }
 
-  /** Ends the wait before the next try, where there is one. */
+  /** Ends the wait before the next try, if there is one. */
   hurry(): void {
     if (this.#nap === undefined) return;
     this.#nap.abort();
@@ -122,7 +128,7 @@ export class LiveTransaction {
   }
 }
 
-/** The transactions that this process has in hand. */
+/** The transactions that this process runs. */
 export class LiveTransactions {
   readonly #byId = new Map<string, LiveTransaction>();
   readonly #listeners = new Set<(id: string) => void>();
@@ -145,18 +151,18 @@ export class LiveTransactions {
     return live;
   }
 
-  /** It is at rest, or nobody's. Can be called twice. */
+  /** Forgets a transaction that is at rest or that this process no longer runs. Can be called twice. */
   remove(live: LiveTransaction): void {
     if (this.#byId.get(live.id) === live && this.#byId.delete(live.id)) this.#tell(live.id);
   }
 
-  /** Calls `listener` with the id of each transaction that changes, comes or goes. */
+  /** Calls `listener` with the id of each transaction that changes, begins or ends. */
   onChange(listener: (id: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Resolves once `isTrue` holds after a change of this one, or when `signal` aborts. */
+  /** Resolves once `isTrue` holds after a change of this transaction, or when `signal` aborts. */
   async until({ id }: LiveTransaction, isTrue: () => boolean, signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const stop = this.onChange((changed) => {

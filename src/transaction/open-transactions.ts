@@ -1,6 +1,6 @@
-/** The transactions that are not at rest, for who must wait for them. */
+/** The transactions that are not at rest, for callers that wait for them. */
 export class OpenTransactions {
-  /** The ends of those that this process runs or brings to rest, by their ids. None rejects. */
+  /** The ends of the transactions that this process runs or brings to rest, by id. None rejects. */
   readonly #ends = new Map<string, Promise<unknown>>();
 
   get count(): number {
@@ -8,7 +8,7 @@ export class OpenTransactions {
   }
 
   add(id: string, end: Promise<unknown>): void {
-    // A simulated crash rejects, and it has nobody to tell: what it stands for ends the process.
+    // A simulated crash rejects, but nobody needs to know: a real one ends the process.
     const ended = end
       .catch(() => {})
       .finally(() => {

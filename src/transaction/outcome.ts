@@ -2,8 +2,8 @@ import { innermostReason, N0Error, withFacts } from "../util/errors.ts";
 import type { TransactionHeader, TransactionState } from "./journal.ts";
 
 /**
- * What the client of a failed request is told: why, and how far the rollback is. `state` is the one at rest,
- * undefined while it goes on.
+ * The error for the client of a failed request: why it failed, and how far the unwind is. `state` is the
+ * state at rest; undefined while the unwind goes on.
  */
 export function failureOf(
   header: TransactionHeader,
@@ -22,7 +22,7 @@ export function failureOf(
   return new N0Error(kind, `${message}; undoing it failed: ${hindranceText(header)}`, facts);
 }
 
-/** What the client of a committed request is told while steps after its pivot are still to be done. */
+/** The error for the client of a committed request whose steps after the pivot are not finished yet. */
 export function unfinished(
   header: TransactionHeader,
   state: TransactionState | undefined,
@@ -37,7 +37,7 @@ export function unfinished(
   return new N0Error("internal", message, { transactionId, rollback: state });
 }
 
-/** The step that hinders, and the last words of what failed there: those of libvirt, QEMU or nft. */
+/** The step that hinders, and the innermost error there: that of libvirt, QEMU or nft. */
 export function hindranceText({ error = "" }: TransactionHeader): string {
   const [step = ""] = error.split(": ", 1);
   return `${step}: ${innermostReason(error)}`;

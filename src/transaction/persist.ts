@@ -7,7 +7,7 @@ import { SimulatedCrash } from "./faults.ts";
 const HARD_FAILURES_MAX = 5;
 const BACKOFF = { firstMs: 200, maxMs: 5_000 };
 
-/** Thrown when work keeps failing for a reason that waiting will not cure. */
+/** Thrown when work keeps failing for a reason that will not pass by itself. */
 export class GaveUpError extends Error {
   override name = "GaveUpError";
 }
@@ -15,25 +15,25 @@ export class GaveUpError extends Error {
 export interface PersistOptions {
   readonly clock: Clock;
   readonly random: Random;
-  /** Ends the waiting, with its reason: the process is going down, and recovery will go on. */
+  /** Ends the wait, with its reason: the process ends, and recovery will continue the work. */
   readonly signal: AbortSignal;
-  /** Not before this: whoever repairs a node needs a moment. */
+  /** Gives up only after this time, because the repair of a node takes a moment. */
   readonly giveUpAfterMs: number;
   readonly onFailure?: (reason: unknown, tries: number) => void | Promise<void>;
-  /** How many failures that waiting will not cure are taken, 5 unless told. */
+  /** The number of permanent failures before it gives up; 5 by default. */
   readonly hardFailuresMax?: number;
-  /** Waits before the next try, and rejects when `signal` aborts; by the clock unless told. */
+  /** Waits before the next try, and rejects when `signal` aborts. By default it uses the clock. */
   readonly sleep?: (ms: number) => Promise<void>;
 }
 
-/** What is full may have room again. */
+/** A full file system may get room again. */
 export function passes(reason: unknown): boolean {
   return isPassing(reason) || kindOf(reason) === "resource_exhausted";
 }
 
 /**
- * Repeats `work` until it succeeds: for ever while the reason is that something is unavailable or full,
- * else a few times and for a while. It waits between two tries as `backoffMs` says.
+ * Repeats `work` until it succeeds: for ever while something is unavailable or full, otherwise a few times
+ * and for a while. `backoffMs` gives the wait between two tries.
  *
  * @throws GaveUpError whose cause is the last reason.
  */

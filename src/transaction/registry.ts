@@ -2,14 +2,14 @@ import type { Json } from "../util/json.ts";
 import type { StepRow } from "./journal.ts";
 import type { AnyStep, Retriable } from "./step.ts";
 
-/** Every step that the journal may name, so that recovery finds its undo. */
+/** All steps that the journal may name, so that recovery finds their undo. */
 export class StepRegistry<C, W = never> {
   readonly #steps = new Map<string, AnyStep<C, Json, unknown, W, unknown>>();
   readonly #retriables = new Map<string, Retriable<C, Json>>();
-  /** Those that no saga runs any more. */
+  /** Steps that no saga runs any more. */
   readonly #former = new Set<string>();
 
-  /** Rows of the journal come back as the input they were written from, hence the loose type inside. */
+  /** A row of the journal has the input that the step wrote, so the type inside is loose. */
   add<I extends Json, O, S>(...steps: readonly AnyStep<C, I, O, W, S>[]): this {
     for (const step of steps) this.#put(this.#steps, step as AnyStep<C, Json, unknown, W, unknown>);
     return this;
@@ -20,7 +20,7 @@ export class StepRegistry<C, W = never> {
     return this;
   }
 
-  /** Steps after the pivot that only the journals of older versions name. */
+  /** Steps after the pivot that only journals of older versions name. */
   addFormerRetriable<I extends Json>(...steps: readonly Retriable<C, I>[]): this {
     for (const { name } of steps) this.#former.add(name);
     return this.addRetriable(...steps);
@@ -34,7 +34,7 @@ export class StepRegistry<C, W = never> {
     return this.#get(this.#retriables, name);
   }
 
-  /** Whether a step is at work on a node, and may wait for it; the others only write records. */
+  /** True if a step works on a node, and may wait for it. Other steps only write records. */
   actsOnNode({ name, phase }: Pick<StepRow, "name" | "phase">): boolean {
     const isAfterPivot = phase === "pending" || phase === "done";
     return isAfterPivot ? this.retriable(name).leaves !== undefined : "act" in this.step(name);

@@ -1,23 +1,23 @@
-/** The sessions that one of them saw. */
+/** The sessions, as one of them saw them. */
 export interface SeenSessions {
-  /** Those that have ended and whose transactions and locks are still to be taken over. */
+  /** The sessions that have ended, and whose transactions and keys nobody has taken over yet. */
   readonly ended: readonly string[];
-  /** Also true for a session that is forgotten, and for undefined: an older version named none. */
+  /** Also true for a forgotten session, and for undefined, because an older version named none. */
   hasEnded(session: string | undefined): boolean;
 }
 
 /**
- * A session is an API process that runs. A transaction names the session that has it in hand, and only one
- * whose session has ended is taken over. See docs/adr/0045.
+ * A session is a running API process. A transaction names the session that runs it. Recovery takes over
+ * only transactions of ended sessions. See docs/adr/0045.
  */
 export interface Sessions {
   /** The session of this process. */
   readonly id: string;
   /**
-   * Reads which sessions have ended. Read transactions before: a session that begins in between is not in
-   * any of them.
+   * Reads which sessions have ended. Read the transactions before that: then none of them can name a
+   * session that began in between.
    */
   look(): Promise<SeenSessions>;
-  /** Forgets sessions that have ended and of which everything is taken over. */
+  /** Forgets ended sessions after everything of them is taken over. */
   forget(sessions: readonly string[]): Promise<void>;
 }

@@ -8,13 +8,13 @@ import type { Locks } from "./locks.ts";
 import { persist } from "./persist.ts";
 import type { SeenSessions, Sessions } from "./sessions.ts";
 
-/** What a transaction goes on with that nobody has in hand. */
+/** What a transaction needs to go on after a take-over. */
 export interface TakenOver<C> {
   readonly context: C;
   readonly onRest: OnRest;
 }
 
-/** Takes the keys of a transaction again, also those that it still holds in a session that has ended. */
+/** Takes the keys of a transaction again, also keys that it still holds in an ended session. */
 export type TakeOver<C> = (
   header: TransactionHeader,
   hasEnded: (session: string) => boolean,
@@ -25,7 +25,7 @@ export interface TakingOverParts<C, W> extends FinishParts<C, W> {
   readonly locks: Pick<Locks, "holderOf" | "releaseAll">;
 }
 
-/** Takes up the transactions in the journal that nobody has in hand. */
+/** Takes over the transactions in the journal that no process runs. */
 export class TakingOver<C, W> {
   readonly #parts: TakingOverParts<C, W>;
   readonly #inHand: InHand<C, W>;
@@ -36,10 +36,10 @@ export class TakingOver<C, W> {
   }
 
   /**
-   * Takes over every open transaction of sessions that have ended: back before the pivot, forward after
-   * it. Resolves when all their keys are held, so that the API may listen; they come to rest in the
-   * background, each by itself. One that `takeOver` refuses needs an operator; those that needed one
-   * before are tried once more, after the others, since what was in their way may have been repaired.
+   * Takes over every open transaction of ended sessions: back before the pivot, forward after it. Resolves
+   * when all their keys are held, so that the API may listen. The transactions come to rest in the
+   * background, each by itself. One that `takeOver` refuses needs an operator. Those that needed one before
+   * are tried once more, after the others, because their reason may have been repaired.
    *
    * @returns how many were taken over.
    */
@@ -55,13 +55,13 @@ export class TakingOver<C, W> {
       .sort((a, b) => isStuck(a) - isStuck(b));
     let count = 0;
     for (const header of left) if (await this.#recover(header, takeOver, seen)) count += 1;
-    // Before its begin and after its rest a transaction holds keys that nobody takes over.
+    // A transaction also holds keys before its begin and after its rest. Nobody takes these over.
     for (const session of seen.ended) await locks.releaseAll(session);
     await sessions.forget(seen.ended);
     return count;
   }
 
-  /** @returns false where another session was faster. */
+  /** @returns false if another session was faster. */
   async #recover(
     header: TransactionHeader,
     takeOver: TakeOver<C>,
@@ -93,10 +93,10 @@ export class TakingOver<C, W> {
   }
 
   /**
-   * Takes a transaction up again that needs an operator, or ends the wait before the next try of one that
-   * is on its way. It goes on in the background.
+   * Retries a transaction that needs an operator, or ends the wait before its next try. The transaction
+   * goes on in the background.
    *
-   * @returns undefined where there is nothing to take up: it is at rest, or there is none.
+   * @returns undefined if there is nothing to retry: it is at rest, or does not exist.
    * @throws whatever `takeOver` throws; the transaction is then as it was.
    */
   async retry(id: string, takeOver: TakeOver<C>): Promise<LiveTransaction | undefined> {
@@ -108,12 +108,13 @@ export class TakingOver<C, W> {
   }
 
   /**
-   * Lets the step be that a transaction needs an operator for: it counts as undone or, after the pivot, as
-   * done, and the transaction goes on in the background without it.
+   * Gives up the step for which a transaction needs an operator: the step counts as undone or, after the
+   * pivot, as done, and the transaction goes on in the background without it.
    *
-   * @param stepName where given, refused unless it is this step that hinders by now.
-   * @returns undefined where there is no such transaction.
-   * @throws N0Error as `throwUnlessStuck` and `hindranceOf`; whatever `takeOver` throws; the transaction is then as it was.
+   * @param stepName if given, refused unless this step hinders the transaction by now.
+   * @returns undefined if there is no such transaction.
+   * @throws N0Error as `throwUnlessStuck` and `hindranceOf`; whatever `takeOver` throws; the transaction is
+   *   then as it was.
    */
   async giveUp(
     id: string,
@@ -158,7 +159,7 @@ export class TakingOver<C, W> {
     }
   }
 
-  /** In the background, and only if the transaction becomes this session's. */
+  /** Runs in the background, and only if this session takes the transaction over. */
   #goOn(live: LiveTransaction, onRest: OnRest, move: () => Promise<TransactionHeader>): void {
     const rest = this.#inHand.bringToRest(live, onRest, async () => {
       const claimed = await this.#claim(live.header);

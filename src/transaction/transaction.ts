@@ -14,7 +14,7 @@ import {
 import type { LiveTransaction } from "./live.ts";
 import type { AnyStep, Later, RecordStep, Step, StepScope } from "./step.ts";
 
-/** What an act throws whose calls were ended from here. */
+/** The errors of acts whose calls were ended from here. */
 const STOPPED_KINDS: ReadonlySet<ErrorKind> = new Set([
   "aborted",
   "canceled",
@@ -31,18 +31,18 @@ export interface TransactionParts<C, W> {
   readonly journal: Journal<W>;
   readonly faults: Faults;
   readonly clock: Clock;
-  /** Aborts with the process. */
+  /** Aborts when the process ends. */
   readonly shutdown: AbortSignal;
 }
 
-/** What a saga works with: `run` its steps one by one, then `commit` once. Made by the engine. */
+/** What a saga works with: it calls `run` for each step, then `commit` once. The engine makes it. */
 export class Transaction<C, W> {
   readonly context: C;
   readonly #parts: TransactionParts<C, W>;
   readonly #live: LiveTransaction;
   #generation: number;
   #stepCount = 0;
-  /** Acts that ended since the last step began. */
+  /** The acts that ended since the last step began. */
   #ended: [seq: number, atMs: number][] = [];
   #retriables: readonly StepRow[] = [];
   readonly #inFlight = new Set<Promise<unknown>>();
@@ -59,7 +59,7 @@ export class Transaction<C, W> {
     return this.#live.id;
   }
 
-  /** As others see it and stop it. */
+  /** The transaction, as others show and stop it. */
   get live(): LiveTransaction {
     return this.#live;
   }
@@ -68,7 +68,10 @@ export class Transaction<C, W> {
     return this.#live.header;
   }
 
-  /** Aborts when what it does should stop: the client gave up, somebody cancelled it, the process ends. */
+  /**
+   * Aborts when its work should stop, because the client gave up, somebody cancelled it, or the process
+   * ends.
+   */
   get signal(): AbortSignal {
     return this.#live.signal;
   }
@@ -77,24 +80,24 @@ export class Transaction<C, W> {
     return this.#generation;
   }
 
-  /** Started steps, first one first. */
+  /** The started steps, the first one first. */
   get rows(): readonly StepRow[] {
     return this.#live.rows;
   }
 
-  /** What is to be finished after the pivot. */
+  /** The steps after the pivot. */
   get retriables(): readonly StepRow[] {
     return this.#retriables;
   }
 
   /**
-   * Runs one step. Its name and input are durable, and with them its undo, before the action starts, so
-   * that an action that fails half-way, or whose answer is lost, is undone like one that succeeded.
+   * Runs one step. Its name and input are durable before the act starts, so that an act that fails in the
+   * middle, or whose answer is lost, is undone like one that succeeded.
    */
   run<I extends Json, O>(step: Step<C, I, O>, input: I): Promise<O>;
-  /** Runs one step whose action is told a secret besides, which is never written down. */
+  /** Runs one step whose act also gets a secret, which is never stored. */
   run<I extends Json, O, S>(step: Step<C, I, O, S>, input: I, secret: S): Promise<O>;
-  /** Runs one step whose writes become durable together with its name and input. */
+  /** Runs one step whose records become durable together with its name and input. */
   run<I extends Json>(step: RecordStep<C, I, W>, input: I): Promise<void>;
   async run<I extends Json, O, S>(
     step: AnyStep<C, I, O, W, S | undefined>,
@@ -120,7 +123,7 @@ export class Transaction<C, W> {
     const { faults, clock } = this.#parts;
     const live = this.#live;
     this.#throwIfStopped();
-    // Counted at once: steps that are fanned out must not share a row.
+    // Counted before the first wait, because steps that run side by side must not share a row.
     const seq = this.#stepCount++;
     const row: StepRow = {
       seq,
@@ -164,7 +167,7 @@ export class Transaction<C, W> {
     return await step.act(this.context, input, this.#scope(generation), secret);
   }
 
-  /** Its row becomes durable with its writes: there is no moment at which one of them is there alone. */
+  /** Its row becomes durable together with its records, never one without the other. */
   async #record<I extends Json>(
     step: RecordStep<C, I, W>,
     input: I,
@@ -179,7 +182,7 @@ export class Transaction<C, W> {
       return generation;
     };
     await step.writeRecords(this.context, input, this.#scope(this.#generation), write);
-    // It found everything as it should be; that it was asked for belongs into the journal all the same.
+    // It had nothing to write, but its row still belongs into the journal.
     if (!isJournaled) await this.#started(row);
   }
 
@@ -193,14 +196,14 @@ export class Transaction<C, W> {
     return { transactionId: this.id, generation, signal: this.signal };
   }
 
-  /** Which acts have ended since the last step began: the next write takes it with it. */
+  /** The acts that ended since the last step began. The next write includes them. */
   get ended(): { readonly ended?: Ended } {
     return this.#ended.length === 0 ? {} : { ended: this.#ended };
   }
 
   /**
-   * The pivot: `writes`, `committed` and the retriable steps become durable together. From here the
-   * transaction only goes forward; the engine finishes the retriable steps in their order.
+   * The pivot: `writes`, `committed` and the retriable steps become durable together. From here on the
+   * transaction only goes forward: the engine runs the retriable steps in their order.
    */
   async commit(writes: W, ...retriables: readonly Later[]): Promise<void> {
     const { journal, faults, clock } = this.#parts;
@@ -222,7 +225,7 @@ export class Transaction<C, W> {
     };
 
     await faults({ point: "before_commit", ...place });
-    // The last moment: whoever stops it from here on finds it committed, if this can be written.
+    // This is the last moment to stop it. A later stop finds it committed, if this write succeeds.
     this.#throwIfStopped();
     this.#generation = await journal.commit(header, writes, rows);
     this.#retriables = rows;
@@ -232,8 +235,8 @@ export class Transaction<C, W> {
   }
 
   /**
-   * Refuses any further step and commit, and waits for the steps that still run: a step that acts while
-   * it is undone would leave something behind.
+   * Refuses any further step or commit, and waits for the running steps. A step that acts while it is
+   * undone would leave something behind.
    */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -241,8 +244,8 @@ export class Transaction<C, W> {
   }
 
   /**
-   * Why a step or the saga failed, as the history tells it. What is stopped from here often ends as if
-   * somebody else were to blame, such as a node whose agent did not answer in time.
+   * Why a step or the saga failed, for the history. A call that was stopped from here often ends with an
+   * error that blames another, such as a node whose agent did not answer in time.
    */
   toldReason(thrown: unknown): string {
     const isStopped = this.#live.signal.aborted && !this.header.isCommitted;
