@@ -8,7 +8,7 @@ export interface SeenSessions {
 
 /**
  * A session is a running API process. A transaction names the session that runs it. Recovery takes over
- * only transactions of ended sessions. See docs/adr/0045.
+ * only transactions of ended sessions. See docs/adr/0043.
  */
 export interface Sessions {
   /** The session of this process. */
