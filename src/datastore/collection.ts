@@ -5,13 +5,13 @@ import type { Ref } from "../util/ref.ts";
 import type { Put, Writes } from "./datastore.ts";
 import { type Keys, keysOf, type Part } from "./key.ts";
 
-/** A kind of records, all under one prefix. */
+/** Records of one kind, all under one prefix. */
 export interface Collection<T> extends Keys {
-  /** How large a record may be; undefined for the size that any may have. */
+  /** The maximum size of a record; undefined for the size that any record may have. */
   readonly bytesMax?: number | undefined;
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array): T;
-  /** The objects that this one refers to. */
+  /** The objects to which this one refers. */
   refersTo?(object: T, from: Pick<Ref, "scope">): readonly Ref[];
 }
 
@@ -20,10 +20,10 @@ export interface Objects<T> extends Collection<T> {
   readonly kind: string;
 }
 
-/** The names that an object refers to, by their kind. They are in its own scope. */
+/** The names to which an object refers, by kind. They are in its own scope. */
 export type Referring<T> = { readonly [kind: string]: (object: T) => readonly string[] };
 
-/** The objects of a kind, which is the collection's name. */
+/** The objects of a kind. The kind is the name of the collection. */
 export function protoCollection<D extends DescMessage>(
   kind: string,
   schema: D,
@@ -31,7 +31,7 @@ export function protoCollection<D extends DescMessage>(
     today = (value) => value,
     references,
   }: {
-    /** The object as this version knows it, of what one before has written. */
+    /** Converts an object that an earlier version has written. */
     readonly today?: (value: MessageShape<D>) => MessageShape<D>;
     readonly references?: Referring<MessageShape<D>>;
   } = {},
@@ -52,9 +52,10 @@ export function protoCollection<D extends DescMessage>(
 const utf8 = new TextDecoder();
 
 /**
- * Records that only this process's own code reads.
+ * Records that only our own code reads.
  *
- * @param options `of` is the kind of the object that each of them belongs to, which their keys begin with.
+ * @param options `of` is the kind of the object to which each record belongs. Its key begins with that
+ *   object.
  */
 export function jsonCollection<T extends Json>(
   name: string,
@@ -68,7 +69,7 @@ export function jsonCollection<T extends Json>(
   };
 }
 
-/** @throws Error that names the record, where its bytes are not what `of` holds. */
+/** @throws Error that names the record, if its bytes are not a record of `of`. */
 export function decodeRecord<T>(of: Collection<T>, key: string, bytes: Uint8Array): T {
   try {
     return of.decode(bytes);
@@ -83,13 +84,13 @@ export function put<T>(of: Collection<T>, parts: readonly Part[], value: T): Wri
   return { puts: [putOf(of, of.key(...parts), value)] };
 }
 
-/** For who has the key. */
+/** Puts the record without a condition, for a caller that holds the key. */
 export function putOf<T>(of: Collection<T>, key: string, value: T): Put {
   const { bytesMax } = of;
   return { key, value: of.encode(value), ...defined({ bytesMax }) };
 }
 
-/** A put that fails when the record exists: how a name, an address or a device is made unique. */
+/** A put that fails if the record exists. It makes a name, an address or a device unique. */
 export function putNew<T>(of: Collection<T>, parts: readonly Part[], value: T): Writes {
   const key = of.key(...parts);
   return { puts: [putOf(of, key, value)], conditions: [{ key, revision: 0 }] };
@@ -99,7 +100,7 @@ export function remove<T>(of: Collection<T>, ...parts: readonly Part[]): Writes 
   return { deletes: [of.key(...parts)] };
 }
 
-/** Holds while the record is at this revision; 0: while there is none. */
+/** Holds while the record is at this revision. 0 means that there is no record. */
 export function unchanged<T>(of: Collection<T>, parts: readonly Part[], revision: number): Writes {
   return { conditions: [{ key: of.key(...parts), revision }] };
 }

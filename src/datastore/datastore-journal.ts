@@ -10,24 +10,25 @@ import { ConflictError, type Datastore, merge, type Writes } from "./datastore.t
 import { Records } from "./records.ts";
 
 /**
- * What is written of a transaction, and kept of its answer, follows from many objects: the keys of all that
- * is on a node, a network with its interfaces. No client's text makes it large, and a commit must not fail by it.
+ * The size of a transaction's records and of its answer depends on many objects, such as the keys of
+ * everything on a node, or a network with its interfaces. No single request makes them large, and a commit
+ * must not fail because of them.
  */
 export const JOURNAL_BYTES_MAX = 64 << 20;
 const journaled = { bytesMax: JOURNAL_BYTES_MAX };
 
-/** Headers of all transactions that are kept; their ids sort by the time they began. */
+/** The headers of all transactions in the history. Their ids sort by the time when they began. */
 export const transactionCollection = jsonCollection<Row<TransactionHeader>>(
   "transaction",
   journaled,
 );
 export const stepCollection = jsonCollection<Row<StepRow>>("transaction_step", journaled);
-/** One record for each transaction that is not at rest, so that start-up need not read the history. */
+/** One record for each transaction that is not at rest, so that the start need not read the history. */
 export const openCollection = jsonCollection<Row<Record<string, never>>>("transaction_open");
 
 type Row<T> = T & { readonly [key: string]: Json | undefined };
 
-/** The journal, kept among the records, so that a commit writes both in one batch. */
+/** The journal. It is in the same datastore as the records, so that one batch writes both at a commit. */
 export function datastoreJournal(datastore: Datastore): Journal<Writes> {
   const records = new Records(datastore);
   const step = (id: string, row: StepRow) =>
@@ -61,7 +62,7 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
     async claim({ id, session: before, state }, session) {
       const found = await records.find(transactionCollection, id);
       if (found === undefined || found.value.state !== state) return undefined;
-      // A claim whose answer was lost is found to be ours.
+      // If the answer to an earlier claim was lost, the record already names this session.
       if (found.value.session === session) return found.value;
       if (found.value.session !== before) return undefined;
       const claimed = { ...found.value, session };

@@ -4,10 +4,10 @@ import { defined } from "../util/defined.ts";
 import { ConflictError, type Datastore, RECORD_BYTES_MAX, type Writes } from "./datastore.ts";
 import { watchSuite } from "./watch.suite.ts";
 
-/** A datastore that is empty at first, and that can be opened again on what it kept. */
+/** A datastore that is empty at first, and that can be opened again with its data. */
 export interface DatastoreWorld extends AsyncDisposable {
   readonly datastore: Datastore;
-  /** Closes it and opens it again; undefined where nothing outlives the process. */
+  /** Closes it and opens it again; undefined if its data does not outlive the process. */
   readonly reopen?: () => Promise<Datastore>;
 }
 
@@ -16,7 +16,7 @@ const bytes = (text: string) => encoder.encode(text);
 const put = (key: string, value = key): Writes => ({ puts: [{ key, value: bytes(value) }] });
 const absent = (key: string): Writes => ({ conditions: [{ key, revision: 0 }] });
 
-/** What every Datastore promises. */
+/** The contract of every Datastore. */
 export function datastoreSuite(newWorld: () => Promise<DatastoreWorld>): void {
   test("what was put is read, and what was deleted is not", async () => {
     await using world = await newWorld();

@@ -1,26 +1,26 @@
 import { N0Error } from "../util/errors.ts";
 import { keyText } from "./key.ts";
 
-/** One record. `revision` is that of the batch that wrote it last. */
+/** One record. `revision` is the revision of the batch that wrote it last. */
 export interface Entry {
   readonly key: string;
   readonly value: Uint8Array;
   readonly revision: number;
 }
 
-/** Holds while the key's revision is this; 0 means that there is no such record. */
+/** Holds while the record has this revision. 0 means that there is no record. */
 export interface Condition {
   readonly key: string;
   readonly revision: number;
 }
 
-/** The largest record, unless its collection says more. See docs/adr/0035. */
+/** The maximum size of a record, unless its collection allows more. See docs/adr/0035. */
 export const RECORD_BYTES_MAX = 256 << 10;
 
 export interface Put {
   readonly key: string;
   readonly value: Uint8Array;
-  /** How large the record may be: `RECORD_BYTES_MAX` unless told. */
+  /** The maximum size of the record; `RECORD_BYTES_MAX` by default. */
   readonly bytesMax?: number;
 }
 
@@ -30,32 +30,32 @@ export interface Writes {
   readonly conditions?: readonly Condition[];
 }
 
-/** What a batch changed: an entry that is there now, or the key of one that is gone. */
+/** A change of a batch: a new entry, or the key of a deleted record. */
 export type Change =
   | { readonly kind: "put"; readonly entry: Entry }
   | { readonly kind: "delete"; readonly key: string };
 
 export type WatchListener = (changes: readonly Change[], revision: number) => void;
 
-/** Records as they were at one revision. */
+/** The records as they were at one revision. */
 export interface Snapshot {
   readonly entries: readonly Entry[];
   readonly revision: number;
 }
 
 export interface Page {
-  /** Only keys after this one, in the order asked for. */
+  /** Only keys after this one, in the requested order. */
   readonly after?: string;
   readonly limit: number;
-  /** The last key first. */
+  /** True for the last key first. */
   readonly isDescending?: boolean;
 }
 
 /**
  * Ordered records under string keys. Implementations pass `datastore.suite.ts`.
  *
- * Keys are printable ASCII, as a collection makes them, and sort by their bytes. Revisions grow by every
- * batch and are never used again. What cannot be read is N0Error `unavailable`.
+ * Keys are printable ASCII, as a collection makes them, and sort by their bytes. Revisions grow with every
+ * batch and are never used again. A failed read throws N0Error `unavailable`.
  */
 export interface Datastore extends AsyncDisposable {
   get(key: string): Promise<Entry | undefined>;
@@ -63,51 +63,55 @@ export interface Datastore extends AsyncDisposable {
   /** The records whose keys begin with `prefix`, in key order unless the page says otherwise. */
   list(prefix: string, page?: Page): Promise<readonly Entry[]>;
 
-  /** As `list`, of all records at once, with the revision to watch from: no change falls in between. */
+  /**
+   * Like `list`, for all records at once, with the revision from which to watch, so that no change is lost
+   * in between.
+   */
   snapshot(prefix: string): Promise<Snapshot>;
 
   /** The revision of the last batch. */
   revision(): Promise<number>;
 
   /**
-   * Writes all or nothing, durably, if every condition holds. Batches take effect in the order they are
-   * asked for. A key stands in `puts` or in `deletes`, once: etcd takes no other.
+   * Writes all or nothing, durably, if every condition holds. Batches take effect in the order of the
+   * calls. A key is in `puts` or in `deletes`, at most once, because etcd requires that.
    *
-   * @returns the batch's revision.
-   * @throws ConflictError when a condition does not hold; N0Error `invalid_argument` for a record that is
-   *   too large, and `unavailable` when it could not be written, and then it surely was not.
+   * @returns the revision of the batch.
+   * @throws ConflictError if a condition does not hold; N0Error `invalid_argument` for a record that is too
+   *   large, and `unavailable` if the batch was certainly not written.
    */
   batch(writes: Writes): Promise<number>;
 
   /**
-   * For who is about to begin something: what is written to end what was begun is written in any case.
+   * Call it before you begin something new. Writes that end open work succeed in any case.
    *
-   * @throws N0Error `resource_exhausted` where the disk is full, and only what it keeps for that is left.
+   * @throws N0Error `resource_exhausted` if the file system is full, and only the room that it keeps for
+   *   open work is left.
    */
   checkRoom(): void;
 
   /**
-   * Calls `listener` with what each batch after `fromRevision` changed under `prefix`: in order, a batch at a
-   * time, each once. It may be called before this returns, and long after the batch has resolved for its
-   * writer. All listeners are told of a batch before any is told of the next one, in the order in which they
-   * began. A listener that throws ends the process.
+   * Calls `listener` with the changes under `prefix` of each batch after `fromRevision`: in order, one
+   * batch at a time, each once. The call can come before this method returns, and long after the batch has
+   * resolved for its writer. All listeners get a batch before any gets the next one, in the order in which
+   * they began. A listener that throws ends the process.
    *
-   * @param fromRevision that of a snapshot, or of a batch, of a moment ago.
-   * @returns a function that ends it.
-   * @throws N0Error `aborted` where the changes since are no longer known: take a snapshot again.
+   * @param fromRevision the revision of a recent snapshot or batch.
+   * @returns a function that ends the watch.
+   * @throws N0Error `aborted` if the changes since then are no longer known: take a snapshot again.
    */
   watch(prefix: string, fromRevision: number, listener: WatchListener): () => void;
 
-  /** Resolves when the listeners have been told of every batch up to this revision. */
+  /** Resolves when the listeners have got every batch up to this revision. */
   seen(revision: number): Promise<void>;
 }
 
-/** Resolves when the listeners have been told of every batch that was written before this was called. */
+/** Resolves when the listeners have got every batch that was written before this call. */
 export async function caughtUp(datastore: Pick<Datastore, "revision" | "seen">): Promise<void> {
   await datastore.seen(await datastore.revision());
 }
 
-/** A condition of a batch did not hold: somebody else was faster. */
+/** A condition of a batch did not hold, because another writer was faster. */
 export class ConflictError extends Error {
   override name = "ConflictError";
   readonly key: string;
@@ -119,8 +123,8 @@ export class ConflictError extends Error {
 }
 
 /**
- * The refusal of the first record that is larger than it may be. One that is there already and too large,
- * from before there was a limit, may be written again: nobody could delete its object else.
+ * The error for the first record that is too large. A record that was too large before this limit existed
+ * may be written again, because otherwise nobody could delete its object.
  */
 export function findTooLarge(
   puts: readonly Put[],
@@ -137,7 +141,7 @@ export function findTooLarge(
   return undefined;
 }
 
-/** All of these, as one batch. */
+/** Joins these writes into one batch. */
 export function merge(...parts: readonly Writes[]): Writes {
   return {
     puts: parts.flatMap((part) => part.puts ?? []),

@@ -5,7 +5,7 @@ import { merge, type Writes } from "./datastore.ts";
 import type { Part } from "./key.ts";
 import { referenceWrites } from "./references.ts";
 
-/** Objects are written through the keys that are held for them, so that none is written unheld. */
+/** Writes objects through their held keys, so that no object is written without its key. */
 export class HeldObjects implements Held {
   readonly keys: readonly string[];
   readonly fencing: number;
@@ -18,12 +18,12 @@ export class HeldObjects implements Held {
     this.#release = release;
   }
 
-  /** Writes an object, and what becomes of its references. @param before undefined for a new one. */
+  /** Writes an object, and its references. @param before undefined for a new one. */
   put<T>(of: Collection<T>, name: Part, value: T, before: T | undefined): Writes {
     return this.putEncoded(of, name, { value, bytes: of.encode(value) }, before);
   }
 
-  /** As `put`, of a value that is encoded already. */
+  /** Like `put`, for an encoded value. */
   putEncoded<T>(
     of: Collection<T>,
     name: Part,

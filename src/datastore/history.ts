@@ -4,14 +4,14 @@ import type { Datastore } from "./datastore.ts";
 import { stepCollection, transactionCollection } from "./datastore-journal.ts";
 import { Records } from "./records.ts";
 
-/** Transactions forgotten in one batch. */
+/** The number of transactions that one batch removes. */
 const BATCH_MAX = 100;
 
 /**
- * Forgets the transactions that came to rest before `beforeMs`, with their steps. Those that are open stay,
- * however old.
+ * Removes the transactions that came to rest before `beforeMs`, with their steps. Open ones stay, however
+ * old they are.
  *
- * @returns how many it forgot.
+ * @returns how many it removed.
  */
 export async function pruneHistory(datastore: Datastore, beforeMs: number): Promise<number> {
   const records = new Records(datastore);
@@ -20,7 +20,7 @@ export async function pruneHistory(datastore: Datastore, beforeMs: number): Prom
   for (;;) {
     const page = { limit: BATCH_MAX, ...defined({ after }) };
     const headers = await records.list(transactionCollection, [], page);
-    // Ids sort by the time they were made, so the old ones come first.
+    // Ids sort by the time when they were made, so the old ones come first.
     const old = headers.filter(({ value }) => value.startedAtMs < beforeMs);
     const resting = old.filter(({ value }) => isForgotten(value, beforeMs));
     const steps = await Promise.all(

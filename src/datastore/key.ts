@@ -1,34 +1,37 @@
 import { formatRef, homeOf, type Ref } from "../util/ref.ts";
 
 /**
- * What a key is made of. The keys of some collections begin with an object: as a text, it is one in the scope
- * where its kind is at home.
+ * A part of a key. The keys of some collections begin with an object. A string then means an object in the
+ * home scope of its kind.
  */
 export type Part = string | Ref;
 
-/** The keys of one collection. Their only maker: no part of a name can leave its place. */
+/** Makes all keys of one collection, and encodes each part, so that no name can escape its place. */
 export interface Keys {
   readonly prefix: string;
   key(...parts: readonly Part[]): string;
-  /** What the keys begin with whose first parts these are. */
+  /** The prefix of the keys with these first parts. */
   under(...parts: readonly Part[]): string;
-  /** What the keys begin with whose object is in this scope. */
+  /** The prefix of the keys whose object is in this scope. */
   within(scope: string): string;
-  /** The texts that a key was made of; of an object, its name. */
+  /** The strings of which a key was made; for an object, its name. */
   parts(key: string): readonly string[];
 }
 
-/** What the encoding leaves as it is, as nearly every part of a key; to look is cheaper than to encode. */
+/**
+ * Matches a part that the encoding does not change, as nearly every part. This test is cheaper than
+ * encoding.
+ */
 const PLAIN_PART = /^[\w.~-]*$/;
 
 function encodePart(part: string): string {
   return PLAIN_PART.test(part) ? part : encodeURIComponent(part);
 }
 
-/** The collections whose keys begin with an object, and that object's kind. */
+/** The collections whose keys begin with an object, with the kind of that object. */
 const kindOfObject = new Map<string, string>();
 
-/** @param kind that of the object that each key begins with, if it does. */
+/** @param kind the kind of the object with which each key begins, if it does. */
 export function keysOf(collection: string, kind?: string): Keys {
   const prefix = `${collection}/`;
   if (kind !== undefined) kindOfObject.set(collection, kind);
@@ -62,14 +65,14 @@ export function objectKey({ kind, scope, name }: Ref): string {
   return [kind, scope, name].map(encodePart).join("/");
 }
 
-/** The object that a record is, or that it belongs to by its key. */
+/** The object that a record is, or to which it belongs by its key. */
 export function refOfKey(key: string): Ref | undefined {
   const [collection = "", scope = "", name = ""] = textsOf(key);
   const kind = kindOfObject.get(collection);
   return kind === undefined ? undefined : { kind, scope, name };
 }
 
-/** A key as people read it: `virtual_machine/web-1`. */
+/** A key as people read it, such as `virtual_machine/web-1`. */
 export function keyText(key: string): string {
   const [collection = "", scope = "", ...rest] = textsOf(key);
   const kind = kindOfObject.get(collection);

@@ -10,9 +10,9 @@ export interface LateDeliveryOptions {
 }
 
 /**
- * The same records, whose listeners are told late, as those of a datastore on another machine are: some time
- * after the batch has resolved for its writer, in order, and often several batches at once. For tests and for
- * the simulation.
+ * The same records, but the listeners get changes late, as from a datastore with several processes: some
+ * time after the batch has resolved for its writer, in order, and often several batches at once. For tests
+ * and for the simulation.
  */
 export async function lateDelivery(
   of: Datastore,
@@ -28,9 +28,9 @@ export async function lateDelivery(
     if (waiting.length === 1) void deliver();
   });
 
-  /** All that waits by then. */
+  /** Everything that waits by then. */
   async function deliver(): Promise<void> {
-    // Squared: most delays are short, as they are in life.
+    // Squared, because most real delays are short.
     await clock.sleep(random.fraction() ** 2 * delayMsMax, stop.signal).catch(() => undefined);
     if (stop.signal.aborted) return;
     const due = waiting;

@@ -5,7 +5,7 @@ import { HeldObjects } from "./held-objects.ts";
 import { keyText } from "./key.ts";
 
 interface Request {
-  /** One object for each request, which tells its grants from all others. */
+  /** One object for each request, so that its grants differ from all others. */
   readonly holder: Holder;
   readonly options: AcquireOptions;
 }
@@ -23,13 +23,13 @@ interface Entry {
 
 const RETRY_AFTER_MS = 500;
 
-/** Locks in the memory of one process, which all of its sessions share. */
+/** Locks in the memory of one process. All sessions of the process share them. */
 export class LockTable {
   readonly #entries = new Map<string, Entry>();
   readonly #waitersMax: number;
   #grants = 0;
 
-  /** @param waitersMax how many may wait for one key: each takes a place of those that may be open. */
+  /** @param waitersMax how many requests may wait for one key, because each takes a place of admission. */
   constructor(waitersMax = Number.POSITIVE_INFINITY) {
     this.#waitersMax = waitersMax;
   }
@@ -125,7 +125,7 @@ export class LockTable {
     });
   }
 
-  /** Leaves alone what another holds by now. */
+  /** Does not release a key that another request holds by now. */
   #release(keys: readonly string[], holder: Holder): void {
     for (const key of keys) {
       const entry = this.#entries.get(key);
@@ -159,7 +159,7 @@ export class LockTable {
   }
 }
 
-/** Whether the same transaction holds it in a session that has ended. */
+/** True if the same transaction holds it in an ended session. */
 function isPassedOn({ holder }: Entry, { options }: Request): boolean {
   const { transactionId, takesOverFrom } = options;
   return (

@@ -2,7 +2,7 @@ import { type Collection, decodeRecord } from "./collection.ts";
 import type { Datastore, Entry, Page } from "./datastore.ts";
 import type { Part } from "./key.ts";
 
-/** A decoded record. Never changed in place: others may hold the same one. */
+/** A decoded record. Do not change it: others may hold the same one. */
 export interface Stored<T> {
   readonly key: string;
   readonly revision: number;
@@ -11,7 +11,7 @@ export interface Stored<T> {
 
 const CACHE_ENTRIES_MAX = 50_000;
 
-/** Reads records of any collection. A record is decoded once for each revision it has. */
+/** Reads records of any collection. It decodes a record once for each revision. */
 export class Records {
   readonly #datastore: Datastore;
   readonly #cache = new Map<string, Stored<unknown>>();
@@ -25,7 +25,7 @@ export class Records {
     return entry === undefined ? undefined : this.#decode(of, entry);
   }
 
-  /** In key order. `parts` narrow it to the records under them. */
+  /** In key order. With `parts`, only the records under them. */
   async list<T>(
     of: Collection<T>,
     parts: readonly Part[] = [],
@@ -34,7 +34,7 @@ export class Records {
     return await this.listPrefix(of, of.under(...parts), page);
   }
 
-  /** All of them, with the revision to watch from. */
+  /** All records, with the revision from which to watch. */
   async snapshot<T>(
     of: Collection<T>,
   ): Promise<{ readonly stored: readonly Stored<T>[]; readonly revision: number }> {
@@ -42,7 +42,7 @@ export class Records {
     return { stored: entries.map((entry) => this.#decode(of, entry)), revision };
   }
 
-  /** As `list`, by the beginning of the last part. */
+  /** Like `list`, but matches the beginning of the last part. */
   async listPrefix<T>(
     of: Collection<T>,
     prefix: string,
@@ -54,7 +54,7 @@ export class Records {
 
   #decode<T>(of: Collection<T>, entry: Entry): Stored<T> {
     const known = this.#cache.get(entry.key);
-    // A key belongs to one collection, so what was cached under it has its type.
+    // A key belongs to one collection, so the cached value has the type of that collection.
     if (known?.revision === entry.revision) return known as Stored<T>;
     const { key, revision } = entry;
     const stored = { key, revision, value: decodeRecord(of, key, entry.value) };

@@ -4,12 +4,15 @@ import { merge, type Writes } from "./datastore.ts";
 import { refOfKey } from "./key.ts";
 import type { Records } from "./records.ts";
 
-/** That an object refers to another one: under that one. Written in the same batch as the object. */
+/**
+ * A reference of an object to another one, with a key under the other one. The batch that writes the object
+ * writes it.
+ */
 export const references = jsonCollection<Record<string, never>>("reference");
 
 /**
- * By an object; rewritten by whoever comes to refer to it without holding its key, so that deleting it can be
- * conditional on that nobody does.
+ * One for each object. A transaction that begins to refer to the object without its key rewrites this
+ * record, so that a delete can have the condition that nobody does.
  */
 export const referenceGuards = jsonCollection<Record<string, never>>("reference_guard");
 
@@ -30,14 +33,14 @@ export function referenceOfKey(key: string): Reference {
   return { to: { kind: toKind, scope: toScope, name: toName }, from: { kind, scope, name } };
 }
 
-/** The keys of the references that an object makes, by its own key. */
+/** The keys of the references of an object, by its own key. */
 export function referenceKeys<T>(of: Collection<T>, key: string, object: T | undefined): string[] {
   const from = refOfKey(key);
   if (object === undefined || of.refersTo === undefined || from === undefined) return [];
   return [...new Set(of.refersTo(object, from).map((to) => keyOf({ from, to })))];
 }
 
-/** What becomes of an object's references where it is written; undefined for what is not there. */
+/** The writes of references that belong to a write of an object. `undefined` stands for no object. */
 export function referenceWrites<T>(
   of: Collection<T>,
   key: string,
@@ -52,7 +55,7 @@ export function referenceWrites<T>(
   };
 }
 
-/** Who refers to this object, of all kinds or of one, in the order of their kinds and names. */
+/** The objects that refer to this object, of all kinds or of one, sorted by kind and name. */
 export async function referrersOf(
   records: Pick<Records, "list">,
   to: Ref,
@@ -63,14 +66,16 @@ export async function referrersOf(
   return found.map(({ key }) => referenceOfKey(key).from);
 }
 
-/** For who refers to an object that it holds no key of, as it was at this revision. */
+/**
+ * For a transaction that refers to an object without holding its key, as the object was at this revision.
+ */
 export function referTo(key: string, revision: number): Writes {
   const to = refOfKey(key);
   if (to === undefined) throw new Error(`${key} is no object's`);
   return merge(put(referenceGuards, partsOf(to), {}), { conditions: [{ key, revision }] });
 }
 
-/** For who deletes an object that nobody referred to when `guard` was read. */
+/** For a transaction that deletes an object to which nobody referred when `guard` was read. */
 export async function unreferenced(records: Records, to: Ref): Promise<Writes> {
   const guard = await records.find(referenceGuards, ...partsOf(to));
   return merge(

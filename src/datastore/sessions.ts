@@ -7,34 +7,37 @@ import { Records, type Stored } from "./records.ts";
 type SessionRecord = {
   readonly startedAtMs: number;
   readonly beatAtMs: number;
-  /** Set at an orderly stop, or by another session that missed its beats. */
+  /** Set at an orderly stop, or by another session that saw no beats. */
   readonly endedAtMs?: number;
 };
 
-/** By session. */
+/** One record for each session. */
 export const sessionCollection = jsonCollection<SessionRecord>("session");
 
-/** How often a session that is not alone says that it runs. */
+/** How often a session beats, unless it has the datastore alone. */
 export const BEAT_MS = 5_000;
-/** How long a session may be silent before another takes it for ended: a few beats that took their time. */
+/**
+ * How long a session may be silent before another one marks it as ended: several beats, because beats can
+ * be slow.
+ */
 export const EXPIRY_MS = 20_000;
 
 export interface SessionsOptions {
   readonly datastore: Datastore;
   readonly clock: Clock;
   readonly id: string;
-  /** No other process has the datastore open, so every other session has ended. */
+  /** True if no other process has the datastore open, so that every other session has ended. */
   readonly isAlone: boolean;
 }
 
-/** Sessions kept among the records. */
+/** Sessions as records. */
 export class DatastoreSessions implements Sessions {
   readonly id: string;
   readonly #options: SessionsOptions;
   readonly #records: Records;
   readonly #startedAtMs: number;
   #revision = 0;
-  /** Since when, by this process's clock, the record of another session is as it was. */
+  /** Since when the record of another session is unchanged, by the clock of this process. */
   readonly #silent = new Map<string, { readonly revision: number; readonly sinceMs: number }>();
 
   private constructor(options: SessionsOptions) {
@@ -51,12 +54,14 @@ export class DatastoreSessions implements Sessions {
     return sessions;
   }
 
-  /** Says that this session runs. @returns false where another took it for ended: it must do nothing more. */
+  /**
+   * Beats. @returns false if another session has marked this one as ended: it must then do nothing more.
+   */
   async beat(): Promise<boolean> {
     return await this.#write({});
   }
 
-  /** This process has nothing in hand any more. Must be its last call. */
+  /** Says that this process runs no transaction any more. Must be its last call. */
   async end(): Promise<void> {
     await this.#write({ endedAtMs: this.#options.clock.nowMs() });
   }
@@ -91,7 +96,7 @@ export class DatastoreSessions implements Sessions {
     }
     if (nowMs - before.sinceMs < EXPIRY_MS) return false;
     const endedAtMs = this.#options.clock.nowMs();
-    // Refused where it has beaten in between. From here on its own beat is refused.
+    // Refused if the session has beaten in between. After this write, its own beat is refused.
     return (await this.#change(id, { ...value, endedAtMs }, revision)) !== undefined;
   }
 
@@ -103,7 +108,7 @@ export class DatastoreSessions implements Sessions {
     return revision !== undefined;
   }
 
-  /** @returns undefined where the record is not at this revision any more. */
+  /** @returns undefined if the record is no longer at this revision. */
   async #change(id: string, record: SessionRecord, revision: number): Promise<number | undefined> {
     const condition = unchanged(sessionCollection, [id], revision);
     try {

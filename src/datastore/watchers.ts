@@ -1,7 +1,7 @@
 import { N0Error } from "../util/errors.ts";
 import type { Change, WatchListener } from "./datastore.ts";
 
-/** What a batch changed. */
+/** The changes of a batch. */
 export interface Delivery {
   readonly changes: readonly Change[];
   readonly revision: number;
@@ -13,11 +13,14 @@ interface Watcher {
   readonly listener: WatchListener;
 }
 
-/** Who takes a snapshot begins to watch a moment later. This is what may be written in that moment. */
+/**
+ * A caller that takes a snapshot begins to watch a moment later. The history covers what is written in
+ * between.
+ */
 const HISTORY_BATCHES_MAX = 1_024;
 const HISTORY_BYTES_MAX = 8 << 20;
 
-/** Hands the changes of a batch to whoever watches their prefix. */
+/** Passes the changes of a batch to the watchers of their prefix. */
 export class Watchers {
   readonly #watchers = new Set<Watcher>();
   /** The last batches, oldest first. */
@@ -26,7 +29,7 @@ export class Watchers {
   /** All batches after this revision are in the history. */
   #forgottenRevision: number;
 
-  /** @param revision of the last batch before the first that it is notified of. */
+  /** @param revision the revision of the last batch before the first notification. */
   constructor(revision: number) {
     this.#forgottenRevision = revision;
   }
@@ -44,7 +47,7 @@ export class Watchers {
 
   notify(delivery: Delivery): void {
     this.#remember(delivery);
-    // A copy: who begins to watch while being told has it from the history.
+    // A copy, because a watcher that begins meanwhile gets this batch from the history.
     for (const watcher of [...this.#watchers]) this.#tell(watcher, delivery);
   }
 
@@ -55,8 +58,8 @@ export class Watchers {
     try {
       watcher.listener(mine, revision);
     } catch (reason) {
-      // The batch stands and the others are told. What this listener keeps is wrong from here on, so
-      // it is for the process to end and start anew.
+      // The batch is written, and the other listeners get it. The data of this listener is wrong from here
+      // on, so the process must end and start again.
       queueMicrotask(() => {
         throw reason;
       });

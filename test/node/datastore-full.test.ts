@@ -101,7 +101,7 @@ describe.runIf(requirement("root"))("a datastore on a full disk", () => {
     expect(() => datastore.checkRoom()).toThrow(
       expect.objectContaining({
         kind: "resource_exhausted",
-        message: expect.stringContaining("datastore's disk is full"),
+        message: expect.stringContaining("file system of the datastore is full"),
       }),
     );
     // What was given back is not all that there was, so that who fills the disk cannot take it all.

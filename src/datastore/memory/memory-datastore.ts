@@ -69,7 +69,7 @@ export function memoryDatastore(): Datastore {
 
     watch: (prefix, fromRevision, listener) => watchers.add(prefix, fromRevision, listener),
 
-    // A batch resolves when they have been told.
+    // A batch resolves after its listeners have got it.
     async seen() {},
 
     async [Symbol.asyncDispose]() {},

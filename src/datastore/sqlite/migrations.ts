@@ -1,7 +1,9 @@
 import type Database from "better-sqlite3";
 import { N0Error } from "../../util/errors.ts";
 
-/** Each entry is applied once, in order; `user_version` counts those applied. Never edit one that was released. */
+/**
+ * Each entry is applied once, in order. `user_version` counts the applied ones. Never edit a released one.
+ */
 const MIGRATIONS = [
   `CREATE TABLE record (
      key TEXT PRIMARY KEY,
@@ -10,8 +12,8 @@ const MIGRATIONS = [
    ) WITHOUT ROWID;
    CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
    INSERT INTO counter (name, value) VALUES ('revision', 0);`,
-  // With a rowid: new records go one after the other to the end of the table, and only their keys into
-  // their places in the index. Many transactions at once then change half as many pages in each commit.
+  // With a rowid, new records go to the end of the table, next to each other, and only their keys go to
+  // their places in the index. With many transactions at once, each commit then changes half as many pages.
   `CREATE TABLE record_with_rowid (
      key TEXT NOT NULL PRIMARY KEY,
      value BLOB NOT NULL,
@@ -21,12 +23,12 @@ const MIGRATIONS = [
      SELECT key, value, revision FROM record ORDER BY key;
    DROP TABLE record;
    ALTER TABLE record_with_rowid RENAME TO record;`,
-  // The keys have scopes from here on, which the API gives to those that have none. Counted here, so that a
-  // version which does not know them is told that it is too old.
+  // From here on keys have scopes. The API adds a scope to keys without one. This entry counts them, so
+  // that an older version refuses the file.
   "",
 ];
 
-/** @throws N0Error `failed_precondition` when the file was written by a newer version. */
+/** @throws N0Error `failed_precondition` if a newer version wrote the file. */
 export function migrate(database: Database.Database): void {
   database.exec("BEGIN IMMEDIATE");
   const applied = Number(database.pragma("user_version", { simple: true }));

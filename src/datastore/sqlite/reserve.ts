@@ -3,16 +3,16 @@ import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync, writeSync } 
 import { dirname } from "node:path";
 
 export interface Reserve extends Disposable {
-  /** A part of it has been given back to the disk. */
+  /** True if a part of it was given back to the file system. */
   readonly isSpent: boolean;
-  /** Gives a part back, for one who writes it full at once. @returns false where nothing is left. */
+  /** Gives a part back, for a caller that uses it at once. @returns false if nothing is left. */
   give(): boolean;
-  /** Makes it whole again where the disk has room for that and as much again. */
+  /** Fills it again if the file system has twice that room. */
   refill(): void;
 }
 
 export interface ReserveOptions {
-  /** The file; made if it is not there. */
+  /** The file. It is made if it does not exist. */
   readonly path: string;
   readonly bytes: number;
   /** Default: asks the kernel. */
@@ -22,12 +22,12 @@ export interface ReserveOptions {
 const MIB = 1024 ** 2;
 
 /**
- * Room on a disk that is kept for whoever has to write when it is full: a file that holds it. It is given
- * back a MiB at a time. Who filled the disk may go on to do so, and would take all of it at once.
+ * A file that reserves room for writes to a full file system. It gives room back one MiB at a time, because
+ * whoever filled the file system may go on, and would take all of it at once.
  */
 export function openReserve({ path, bytes, readFreeBytes = freeBytesOf }: ReserveOptions): Reserve {
   const file = openSync(path, "a+", 0o600);
-  // No file system stores this as nothing, as some do with zeros.
+  // Random bytes, because some file systems store zeros as nothing.
   const block = randomFillSync(Buffer.allocUnsafe(MIB));
   let heldBytes = fstatSync(file).size;
 
@@ -44,7 +44,7 @@ export function openReserve({ path, bytes, readFreeBytes = freeBytesOf }: Reserv
       while (heldBytes < bytes)
         heldBytes += writeSync(file, block, 0, Math.min(MIB, bytes - heldBytes));
     } catch {
-      // Somebody else was faster.
+      // Another program was faster.
       shrinkTo(before);
     }
   }

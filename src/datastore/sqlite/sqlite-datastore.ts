@@ -17,10 +17,10 @@ import { openReserve } from "./reserve.ts";
 import { prepare, type Row, type Statements } from "./statements.ts";
 
 export interface SqliteOptions {
-  /** The file; made, with its folder, if it is not there. */
+  /** The file. It is made, with its folder, if it does not exist. */
   readonly path: string;
   readonly clock?: Pick<Clock, "nowMs">;
-  /** Room on its disk that is kept for when the disk is full, beside the file. Default: none. */
+  /** The room that it reserves beside the file, for a full file system. Default: none. */
   readonly reserveBytes?: number;
   readonly log?: Log;
 }
@@ -31,24 +31,26 @@ interface Waiting {
   reject(reason: unknown): void;
 }
 
-/** Batches that one SQLite transaction takes at most, so that a flood does not delay those in front. */
+/**
+ * The maximum number of batches in one SQLite transaction, so that a flood does not delay the first ones.
+ */
 const GROUP_MAX = 256;
 
 /**
- * How much of the write-ahead log is kept before it goes into the file, which takes two more flushes of
- * the disk: 32 MiB, read in a few hundredths of a second after a crash. SQLite's own 4 MiB are reached
- * every ten commits when it is busy.
+ * The size of the write-ahead log at which SQLite moves it into the file, which costs two more flushes. 32
+ * MiB are read in a few hundredths of a second after a crash. A busy API reaches SQLite's default of 4 MiB
+ * every ten commits.
  */
 const CHECKPOINT_PAGES = 8_192;
 
-/** How often one that lives on its reserve looks whether there is room again. */
+/** How often a datastore that uses its reserve checks whether there is room again. */
 const REFILL_EVERY_MS = 1_000;
 
 /**
- * Records in one SQLite file, which this process alone has open. Batches that are asked for at the same
- * time share one durable commit: each still holds or fails by itself. See docs/adr/0005.
+ * Records in one SQLite file, which only this process has open. Batches that arrive at the same time share
+ * one durable commit. Each still succeeds or fails by itself. See docs/adr/0005.
  *
- * @throws N0Error `failed_precondition` when another process has the file open, or a newer version wrote it.
+ * @throws N0Error `failed_precondition` if another process has the file open, or a newer version wrote it.
  */
 export function sqliteDatastore(options: SqliteOptions): Datastore {
   const { path, clock = systemClock, reserveBytes = 0, log = silentLog } = options;
@@ -59,8 +61,8 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
     reserveBytes === 0 ? undefined : openReserve({ path: `${path}-reserve`, bytes: reserveBytes });
   let refilledAtMs = clock.nowMs();
   const statements = prepare(database);
-  // Above the clock, so that they go on growing where an older copy of the file was put back: agents
-  // refuse what is older than what they have seen.
+  // Revisions start above the clock, so that they also grow if somebody restores an older copy of the file:
+  // agents refuse generations older than they have seen.
   let revision = Math.max(statements.readRevision(), clock.nowMs() * 1_000);
   const watchers = new Watchers(revision);
   let waiting: Waiting[] = [];
@@ -104,7 +106,8 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
       revision = before;
       rollBack();
       if (isFull(cause) && giveReserve()) return write(group);
-      // One of them may be all that is wrong, such as a value too large: it must not fail the others.
+      // Perhaps only one batch is wrong, such as one with a value that is too large. It must not fail the
+      // others.
       if (group.length > 1) for (const waiter of group) write([waiter]);
       else group[0]?.reject(asN0Error(database, cause));
       return;
@@ -115,11 +118,12 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
   function giveReserve(): boolean {
     const wasSpent = reserve?.isSpent === true;
     if (reserve?.give() !== true) return false;
-    if (!wasSpent) log.error("the datastore's disk is full: it lives on its reserve", { path });
+    if (!wasSpent)
+      log.error("the file system of the datastore is full: it uses its reserve", { path });
     return true;
   }
 
-  /** At most once a second: it may write much. */
+  /** At most once a second, because it may write much. */
   function refillReserve(): void {
     const nowMs = clock.nowMs();
     if (reserve?.isSpent !== true || Math.abs(nowMs - refilledAtMs) < REFILL_EVERY_MS) return;
@@ -132,7 +136,7 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
     try {
       if (database.inTransaction) statements.rollback.run();
     } catch {
-      // SQLite has rolled back by itself then, or the next BEGIN fails and says why.
+      // SQLite has then rolled back by itself, or the next BEGIN fails and says why.
     }
   }
 
@@ -190,7 +194,7 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
 
     watch: (prefix, fromRevision, listener) => watchers.add(prefix, fromRevision, listener),
 
-    // They are told in the turn in which the batch is written.
+    // Listeners get a batch in the turn in which it is written.
     seen: () => Promise.resolve(),
 
     async [Symbol.asyncDispose]() {
@@ -201,7 +205,7 @@ export function sqliteDatastore(options: SqliteOptions): Datastore {
   };
 }
 
-/** What SQLite puts beside the file is as open as the file is. */
+/** SQLite gives the files beside it the same mode. */
 function keepPrivate(path: string): void {
   const file = openSync(path, "a", 0o600);
   fchmodSync(file, 0o600);
@@ -211,7 +215,7 @@ function keepPrivate(path: string): void {
 function open(path: string): Database.Database {
   const database = new Database(path, { timeout: 1_000 });
   try {
-    // Exclusive: a second API process on the same file would not see this one's locks.
+    // Exclusive, because a second API process on the same file would not see the keys that this one holds.
     database.pragma("locking_mode = EXCLUSIVE");
     database.pragma("journal_mode = WAL");
     database.pragma("synchronous = FULL");
@@ -264,12 +268,12 @@ function isFull(cause: unknown): boolean {
 
 function livesOnReserve(): N0Error {
   const message =
-    "the datastore's disk is full: free some space on it, as by deleting and purging what is not needed; " +
-    "until then nothing new is begun, so that what is open can be brought to an end";
+    "the file system of the datastore is full: free some space on it, for example by deleting and purging " +
+    "what you do not need; until then the API begins nothing new, so that it can end what is open";
   return new N0Error("resource_exhausted", message, { retryAfterMs: 5_000 });
 }
 
-/** Codes that say the statement or the record is at fault: the same again would fail again. */
+/** Codes that blame the statement or the record: a repeat would fail again. */
 const BUG_CODES = /^SQLITE_(CONSTRAINT|TOOBIG|MISMATCH|RANGE|ERROR|MISUSE|AUTH)/;
 
 function asN0Error(database: Database.Database, cause: unknown): N0Error {
@@ -280,7 +284,7 @@ function asN0Error(database: Database.Database, cause: unknown): N0Error {
   return new N0Error(
     "unavailable",
     isFull(cause)
-      ? "the datastore's disk is full: free some space on it"
+      ? "the file system of the datastore is full: free some space on it"
       : "the datastore could not be read or written: try again",
     { cause, retryAfterMs: 1_000 },
   );

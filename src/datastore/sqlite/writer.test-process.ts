@@ -1,7 +1,10 @@
 import process from "node:process";
 import { sqliteDatastore } from "./sqlite-datastore.ts";
 
-/** Writes pairs of records for ever, 64 batches in flight, and prints the number of each when it is acknowledged. */
+/**
+ * Writes pairs of records for ever, with 64 batches in flight, and prints the number of each acknowledged
+ * one.
+ */
 const path = process.argv[2];
 if (path === undefined) throw new Error("which file?");
 const datastore = sqliteDatastore({ path });
