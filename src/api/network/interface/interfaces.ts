@@ -208,9 +208,7 @@ export const reserveInterface: SagaRecordStep<ReserveInterface> = {
           unchanged(networks, [networkName], networkRevision),
           // The name before what hangs on it, so that a refusal speaks of the name.
           putNew(interfaces, [networkName, reserved.name], reserved),
-          ...uniques(networkName, reserved).map(({ of, parts }) =>
-            putNew(of, parts, { usedBy: reserved.name }),
-          ),
+          takeUniques(reserved, uniques(networkName, reserved)),
           put(interfaceAllocations, [networkName], {}),
         ),
       );
@@ -245,19 +243,34 @@ export function uniques(networkName: string, reserved: InterfaceReservation) {
   ];
 }
 
-/** Removes an interface and all that is reserved with it, as part of a batch. */
-export function releaseInterface(networkName: string, reserved: InterfaceReservation): Writes {
+type Uniques = ReturnType<typeof uniques>;
+
+/** Takes them for the interface, as part of a batch that fails where one is taken. */
+export function takeUniques({ name }: InterfaceReservation, free: Uniques): Writes {
+  return merge(...free.map(({ of, parts }) => putNew(of, parts, { usedBy: name })));
+}
+
+/** Removes an interface and what nobody else may have while it has it, as part of a batch. */
+export function releaseInterface(
+  networkName: string,
+  reserved: InterfaceReservation,
+  own: Uniques = uniques(networkName, reserved),
+): Writes {
   return merge(
-    removeInterface(networkName, reserved),
+    removeInterface(networkName, reserved, own),
     put(interfaceAllocations, [networkName], {}),
   );
 }
 
 /** As `releaseInterface`, where the network goes with it. */
-export function removeInterface(networkName: string, reserved: InterfaceReservation): Writes {
+export function removeInterface(
+  networkName: string,
+  reserved: InterfaceReservation,
+  own: Uniques = uniques(networkName, reserved),
+): Writes {
   return merge(
     remove(interfaces, networkName, reserved.name),
-    ...uniques(networkName, reserved).map(({ of, parts }) => remove(of, ...parts)),
+    ...own.map(({ of, parts }) => remove(of, ...parts)),
   );
 }
 

@@ -1,3 +1,4 @@
+import type { Writes } from "../../../datastore/datastore.ts";
 import {
   type BlockStorage,
   BlockStorageService,
@@ -69,7 +70,7 @@ export async function updateBlockStorage(
     }
     if (target !== before.nodeName) return await move(api, tx, before, after, target);
     if (isSameSize(before, after)) return await tx.answerRecord(blockStorages, name, after, before);
-    return await grow(api, tx, before, after);
+    return await grow(tx, before, after);
   });
 }
 
@@ -106,12 +107,25 @@ function isSameSize(a: BlockStorage, b: BlockStorage): boolean {
 }
 
 async function grow(
-  api: Api,
   tx: AnsweringTx<Api>,
   before: BlockStorage,
   after: BlockStorage,
 ): Promise<Answered<BlockStorage>> {
-  const { name, nodeName, volumeId } = before;
+  const { name } = before;
+  const reserved = await reserveSize(tx, before, after);
+  await growFile(tx, after, before.limitBytes);
+  const { held } = tx.context;
+  return await tx.answer(after, held.put(blockStorages, name, after, before), reserved);
+}
+
+/** Makes it PENDING, and reserves what it takes more. @returns what the commit writes of that. */
+export async function reserveSize(
+  tx: Tx,
+  before: BlockStorage,
+  after: BlockStorage,
+): Promise<Writes> {
+  const { api } = tx.context;
+  const { nodeName, volumeId } = before;
   await blockStorageSteps.replace(tx, before, pending(before, tx.id));
   const was = await api.records.find(storages, nodeName, volumeId);
   const transactionId = was?.value.transactionId ?? tx.id;
@@ -122,10 +136,7 @@ async function grow(
     before: { ...reservationOf(before), transactionId },
     after: storage,
   });
-  await growFile(tx, after, before.limitBytes);
-  const { held } = tx.context;
-  const reserved = api.inventory.storages.settle(nodeName, volumeId, storage);
-  return await tx.answer(after, held.put(blockStorages, name, after, before), reserved);
+  return api.inventory.storages.settle(nodeName, volumeId, storage);
 }
 
 /** Runs the step that makes the file as large as the record says, where it is not. */

@@ -98,11 +98,12 @@ async function choose(
   }
 }
 
-function reservation(
+/** How a nic is reserved in its network. */
+export function reservation(
   virtualMachineName: string,
   { name, annotations, networkName }: VirtualMachineNIC & { readonly name: string },
   { revision }: Stored<Network>,
-  { hardwareAddress, ipv4Address, ipv6Address }: ChosenInterface,
+  { hardwareAddress, ipv4Address, ipv6Address }: Omit<ChosenInterface, typeof Symbol.dispose>,
   place: { readonly nodeName: string; readonly tapName: string },
 ): ReserveInterface {
   return {

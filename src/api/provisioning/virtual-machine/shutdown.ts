@@ -4,7 +4,7 @@ import {
   type VirtualMachine,
   VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { later } from "../../../transaction/step.ts";
+import { type Later, later } from "../../../transaction/step.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Call } from "../../core/context.ts";
 import type { Api, Tx } from "../context.ts";
@@ -15,7 +15,7 @@ import { onSettled, throwIfPaused } from "./on-settled.ts";
 import { tapsOf } from "./plan.ts";
 import { readNics } from "./plan-input.ts";
 import { ownerOf, settled, virtualMachineSteps } from "./record.ts";
-import { removeTapLater } from "./tap-steps.ts";
+import { removeTapLater, type Tap } from "./tap-steps.ts";
 
 const SHUTDOWN_DEADLINE_MS = 60_000;
 const POLL_MS = 100;
@@ -42,13 +42,16 @@ export async function shutdownVirtualMachine(
     }
     const taps = tapsOf(vm, await readNics(api, vm));
     const after = settled(vm, State.SHUTDOWN);
-    return await tx.answer(
-      after,
-      later(powerOffLater, place),
-      ...taps.map((tap) => later(removeTapLater, tap)),
-      virtualMachineSteps.settleLater(after),
-    );
+    return await tx.answer(after, later(powerOffLater, place), ...restOff(vm, taps));
   });
+}
+
+/** After the pivot, when its domain is off: its taps go, and its record says SHUTDOWN. */
+export function restOff(vm: VirtualMachine, taps: readonly Tap[]): readonly Later[] {
+  return [
+    ...taps.map((tap) => later(removeTapLater, tap)),
+    virtualMachineSteps.settleLater(settled(vm, State.SHUTDOWN)),
+  ];
 }
 
 /** A guest that still boots does not hear the first press, nor learns later that there was one. */

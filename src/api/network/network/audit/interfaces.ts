@@ -17,7 +17,7 @@ import {
 import { uniques } from "../../interface/interfaces.ts";
 import { networks } from "../collection.ts";
 import type { Code } from "./codes.ts";
-import { releaseInterfaceOfNobody, takeUniques } from "./repair.ts";
+import { releaseInterfaceOfNobody, takeFreeUniques } from "./repair.ts";
 
 type Finding = FindingOf<Code, Api>;
 
@@ -110,7 +110,7 @@ function compareInterface(
       expected: `${wrong.map(({ parts }) => parts[1]).join(", ")} taken by interface "${name}"`,
       found: isFree ? "free" : "taken by another interface",
       ...about,
-      ...(isFree ? { repair: takeUniques(networkName, stored) } : {}),
+      ...(isFree ? { repair: takeFreeUniques(networkName, stored) } : {}),
     },
   ];
 }

@@ -1,20 +1,20 @@
-import { put, putNew, remove, unchanged } from "../../../../datastore/collection.ts";
+import { unchanged } from "../../../../datastore/collection.ts";
 import { merge } from "../../../../datastore/datastore.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import { later } from "../../../../transaction/step.ts";
 import type * as audit from "../../../core/audit/finding.ts";
 import type { Api } from "../../context.ts";
+import { type InterfaceReservation, interfaces } from "../../interface/collection.ts";
 import {
-  type InterfaceReservation,
-  interfaceAllocations,
-  interfaces,
-} from "../../interface/collection.ts";
-import { uniques } from "../../interface/interfaces.ts";
+  releaseInterface,
+  removeInterface,
+  takeUniques,
+  uniques,
+} from "../../interface/interfaces.ts";
 import { networks } from "../collection.ts";
 import { type NodeNetwork, restoreNetwork, settleRules, sweep } from "../node-network-steps.ts";
 
 type Repair = audit.Repair<Api>;
-type UsedBy = { readonly usedBy: string };
 
 export function makeNetworkWhole(network: NodeNetwork): Repair {
   return (tx) => tx.commit({}, later(restoreNetwork, network));
@@ -34,36 +34,37 @@ export function releaseInterfaceOfNobody(
   { value, revision }: Stored<InterfaceReservation>,
 ): Repair {
   return async (tx) => {
-    const { records } = tx.context.api;
-    const own = [];
-    for (const { of, parts } of uniques(networkName, value)) {
-      const stored = await records.find<UsedBy>(of, ...parts);
-      if (stored?.value.usedBy === value.name) own.push(remove<UsedBy>(of, ...parts));
-    }
-    const isNetwork = (await records.find(networks, networkName)) !== undefined;
-    await tx.commit(
-      merge(
-        remove(interfaces, networkName, value.name),
-        unchanged(interfaces, [networkName, value.name], revision),
-        ...own,
-        isNetwork ? put(interfaceAllocations, [networkName], {}) : {},
-      ),
-    );
+    const own = await uniquesUsedBy(tx.context.api, networkName, value, value.name);
+    const isNetwork = (await tx.context.api.records.find(networks, networkName)) !== undefined;
+    const release = isNetwork ? releaseInterface : removeInterface;
+    const same = unchanged(interfaces, [networkName, value.name], revision);
+    await tx.commit(merge(release(networkName, value, own), same));
   };
 }
 
 /** Takes what is free of what the interface says it has. */
-export function takeUniques(
+export function takeFreeUniques(
   networkName: string,
   { value, revision }: Stored<InterfaceReservation>,
 ): Repair {
   return async (tx) => {
-    const missing = [];
-    for (const { of, parts } of uniques(networkName, value)) {
-      const stored = await tx.context.api.records.find<UsedBy>(of, ...parts);
-      if (stored === undefined) missing.push(putNew<UsedBy>(of, parts, { usedBy: value.name }));
-    }
+    const free = await uniquesUsedBy(tx.context.api, networkName, value, undefined);
     const same = unchanged(interfaces, [networkName, value.name], revision);
-    await tx.commit(merge(...missing, same));
+    await tx.commit(merge(takeUniques(value, free), same));
   };
+}
+
+/** Of what the interface says it has, that which this one has; undefined: which none has. */
+async function uniquesUsedBy(
+  { records }: Api,
+  networkName: string,
+  reserved: InterfaceReservation,
+  user: string | undefined,
+) {
+  const found = [];
+  for (const unique of uniques(networkName, reserved)) {
+    const stored = await records.find<{ readonly usedBy: string }>(unique.of, ...unique.parts);
+    if (stored?.value.usedBy === user) found.push(unique);
+  }
+  return found;
 }

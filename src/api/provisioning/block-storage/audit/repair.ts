@@ -18,32 +18,15 @@ import { changeStorage, reserveStorage } from "../../../pool/inventory/steps.ts"
 import type { Api, Tx } from "../../context.ts";
 import { blockStorages, overlays, replicas } from "../collection.ts";
 import { reservationOf } from "../make.ts";
-import {
-  blockStorageSteps,
-  changed,
-  getBlockStorage,
-  ownerOf,
-  pending,
-  settled,
-} from "../record.ts";
+import { changed, getBlockStorage, ownerOf, settled } from "../record.ts";
 import { removeFile } from "../removal.ts";
-import { growFile } from "../update.ts";
+import { growFile, reserveSize } from "../update.ts";
 import { markVolumeLater, removeVolumeLater } from "../volume-steps.ts";
 
 type Repair = audit.Repair<Api>;
 
 function write(before: BlockStorage, disk: BlockStorage): Repair {
   return (tx) => tx.commit(tx.context.held.put(blockStorages, disk.name, disk, before));
-}
-
-export function claimDisk(disk: BlockStorage, virtualMachineName: string): Repair {
-  return write(
-    disk,
-    changed(disk, (copy) => {
-      copy.state = State.IN_USE;
-      copy.usedBy = virtualMachineName;
-    }),
-  );
 }
 
 export function setAvailable(disk: BlockStorage): Repair {
@@ -112,24 +95,12 @@ export function settleSize(disk: BlockStorage, fileBytes: bigint): Repair {
 }
 
 function growRecord(disk: BlockStorage, limitBytes: bigint): Repair {
-  const { name, nodeName, volumeId } = disk;
   const after = changed(disk, (copy) => {
     copy.limitBytes = limitBytes;
   });
   return async (tx) => {
-    const { api, held } = tx.context;
-    const reserved = await api.records.find(storages, nodeName, volumeId);
-    const transactionId = reserved?.value.transactionId ?? tx.id;
-    const storage = { ...reservationOf(after), transactionId };
-    await blockStorageSteps.replace(tx, disk, pending(disk, tx.id));
-    await tx.run(changeStorage, {
-      nodeName,
-      id: volumeId,
-      before: { ...reservationOf(disk), transactionId },
-      after: storage,
-    });
-    const settledStorage = api.inventory.storages.settle(nodeName, volumeId, storage);
-    await tx.commit(merge(held.put(blockStorages, name, after, disk), settledStorage));
+    const reserved = await reserveSize(tx, disk, after);
+    await tx.commit(merge(tx.context.held.put(blockStorages, disk.name, after, disk), reserved));
   };
 }
 

@@ -10,13 +10,12 @@ import { surveyOf, type View } from "../../../core/audit/view.ts";
 import { users } from "../../../iam/user/collection.ts";
 import { networks } from "../../../network/network/collection.ts";
 import { diskStateName } from "../../block-storage/audit/records.ts";
-import { claimDisk } from "../../block-storage/audit/repair.ts";
 import { blockStorages } from "../../block-storage/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
-import { settleMachine } from "./repair.ts";
+import { claimDisk, settleMachine } from "./repair.ts";
 
 type Finding = FindingOf<Code | SharedCode, Api>;
 

@@ -1,5 +1,6 @@
 import type { Stored } from "../../../../datastore/records.ts";
 import type { Domain, DomainState } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { BlockStorage } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
@@ -13,27 +14,33 @@ import { getNetwork } from "../../../network/network/record.ts";
 import type { ComputeReservation } from "../../../pool/inventory/collection.ts";
 import { changeCompute, reserveCompute } from "../../../pool/inventory/steps.ts";
 import type { Api } from "../../context.ts";
+import { claim } from "../claims.ts";
 import { virtualMachines } from "../collection.ts";
 import type { DomainPlace, DomainShape, SeedContent } from "../domain-messages.ts";
 import { stateOf } from "../domain-states.ts";
 import { defineDomain, redefineDomain, removeDomainLater, restoreSeed } from "../domain-steps.ts";
+import { reservation } from "../nics.ts";
 import type { Plan } from "../plan.ts";
-import { ownerOf, pending, settled, virtualMachineSteps } from "../record.ts";
+import { pending, settled, virtualMachineSteps } from "../record.ts";
 import { computeReservationOf, reserveUuid } from "../reservations.ts";
+import { restOff } from "../shutdown.ts";
 import { moveTap, removeTapLater, type Tap } from "../tap-steps.ts";
 
 type Repair = audit.Repair<Api>;
+
+export function claimDisk(disk: BlockStorage, virtualMachineName: string): Repair {
+  return async (tx) => {
+    await claim(tx, disk, virtualMachineName);
+    await tx.commit({});
+  };
+}
 
 /** Shut off, whatever it was: what its guest had in memory is gone. */
 export function defineMissing(vm: VirtualMachine, plan: Plan): Repair {
   return async (tx) => {
     await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
     await tx.run(defineDomain, plan.domain);
-    await tx.commit(
-      {},
-      ...plan.taps.map((tap) => later(removeTapLater, tap)),
-      virtualMachineSteps.settleLater(settled(vm, State.SHUTDOWN)),
-    );
+    await tx.commit({}, ...restOff(vm, plan.taps));
   };
 }
 
@@ -65,11 +72,7 @@ export function takeState(vm: VirtualMachine, plan: Plan, state: State): Repair 
       return await tx.commit(tx.context.held.put(virtualMachines, vm.name, after, vm));
     }
     await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
-    await tx.commit(
-      {},
-      ...plan.taps.map((tap) => later(removeTapLater, tap)),
-      virtualMachineSteps.settleLater(after),
-    );
+    await tx.commit({}, ...restOff(vm, plan.taps));
   };
 }
 
@@ -143,20 +146,8 @@ export function reserveInterfaceAgain(
   const name = vm.networkInterfaceNames[index] ?? "";
   return async (tx) => {
     const network = await getNetwork(tx.context.api, nic.networkName);
-    await tx.run(reserveInterface, {
-      networkName: nic.networkName,
-      networkRevision: network.revision,
-      interface: {
-        name,
-        owner: ownerOf(vm.name),
-        annotations: { ...nic.annotations },
-        hardwareAddress: nic.hardwareAddress,
-        ipv4Address: nic.ipv4Address,
-        ipv6Address: nic.ipv6Address,
-        nodeName: vm.computeNodeName,
-        tapName: tapOfDomain ?? deviceName(name),
-      },
-    });
+    const place = { nodeName: vm.computeNodeName, tapName: tapOfDomain ?? deviceName(name) };
+    await tx.run(reserveInterface, reservation(vm.name, { ...nic, name }, network, nic, place));
     await tx.commit({});
   };
 }
