@@ -16,10 +16,10 @@ import { protocolOf, refuse } from "./refuse.ts";
 
 type Route = ConnectRouter["handlers"][number];
 
-/** Set once the interceptors have the request: what fails before that is what the client sent. */
+/** Set once the interceptors have the request. A failure before that is the client's fault. */
 const begunKey: ContextKey<{ isBegun: boolean }> = createContextKey({ isBegun: false });
 
-/** The outermost interceptor of whatever `answerCall` serves. */
+/** The outermost interceptor of everything that `answerCall` serves. */
 export function receivedInterceptor(): Interceptor {
   return (next) => (request) => {
     request.contextValues.get(begunKey).isBegun = true;
@@ -38,7 +38,7 @@ async function* blamingClient<T>(messages: AsyncIterable<T>): AsyncGenerator<T, 
 
 const TOO_LARGE = /larger than configured readMaxBytes (\d+)/;
 
-/** Connect calls it `internal` when a client's bytes are no message, and names an option of its own. */
+/** If the bytes of a client are no message, Connect answers `internal`, and names an option of its own. */
 function ofClient(error: ConnectError): ConnectError {
   const { code, rawMessage } = error;
   const bytesMax = TOO_LARGE.exec(rawMessage)?.[1];
@@ -52,15 +52,15 @@ export interface Call {
   readonly route: Route;
   readonly body: AsyncIterable<Uint8Array>;
   readonly contextValues: ContextValues;
-  /** Told of a call that came to nothing because of what the client sent. */
+  /** Called for a call that failed because of what the client sent. */
   readonly onRefused: (error: ConnectError) => void;
 }
 
 /**
- * Has a route answer a request. What the client does to its connection meanwhile is seen by the handler
- * as a call that was cancelled, and fails nowhere else.
+ * Lets a route answer a request. If the connection of the client fails meanwhile, the handler sees a
+ * cancelled call, and nothing else fails.
  *
- * @throws whatever is no fault of the client's.
+ * @throws every error that is not the client's fault.
  */
 export async function answerCall(
   request: NodeServerRequest,
@@ -84,7 +84,7 @@ export async function answerCall(
   }
 }
 
-/** Aborts with the request; whatever the connection died of, the client hung up. */
+/** Aborts with the request. Whatever ended the connection, it counts as a client that hung up. */
 function clientSignal(signal: AbortSignal): AbortSignal {
   const client = new AbortController();
   signal.addEventListener(
@@ -98,7 +98,7 @@ function clientSignal(signal: AbortSignal): AbortSignal {
   return client.signal;
 }
 
-/** The same answer, which is told of an answer that cannot be sent as of a client that hung up. */
+/** The same answer. It treats a failed write as a client that hung up. */
 function shielded(answer: UniversalServerResponse): UniversalServerResponse {
   const { body } = answer;
   if (body === undefined) return answer;

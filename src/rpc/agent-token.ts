@@ -4,23 +4,24 @@ const LABEL = "n0stack agent token";
 const PROOF_LABEL = "n0stack agent identity";
 
 /**
- * What the API sends to agents, and agents to each other, where no file says it: whoever is sent it cannot
- * tell the operators' token from it.
+ * The token that the API sends to agents, and agents to each other, if no file has one. Nobody can compute
+ * the operators' token from it.
  */
 export function deriveAgentToken(operatorsToken: string): string {
   return Buffer.from(hkdfSync("sha256", operatorsToken, "", LABEL, 32)).toString("base64url");
 }
 
-/** What an agent says of itself. */
+/** What an agent says about itself. */
 export interface AgentIdentity {
   readonly nodeName: string;
-  /** Where the agent is called, exactly as it registers. */
+  /** The address of the agent, exactly as it registers it. */
   readonly address: string;
 }
 
 /**
- * Proves that the agent holds the agent token, without telling it. It holds for that name at that address
- * alone: whoever passes the question on to the real agent gets a proof of the real agent's address.
+ * Proves that the agent has the agent token, without sending it. The proof is valid only for that name at
+ * that address: an impostor that passes the request on to the real agent gets a proof for the real agent's
+ * address.
  */
 export function proofOf(
   agentToken: string,

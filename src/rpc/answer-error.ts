@@ -5,7 +5,7 @@ import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import type { Protocol } from "./refuse.ts";
 
-/** The error that an answer with a single message tells, in whatever protocol: it tells one for sure. */
+/** The error in an answer with a single message, in any protocol. The answer must contain one. */
 export async function errorInAnswer(
   answer: UniversalServerResponse,
   protocol: Protocol,

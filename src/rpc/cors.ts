@@ -24,9 +24,8 @@ const MAX_AGE_SECONDS = 7200;
 export type OriginRule = (origin: string) => boolean;
 
 /**
- * Which web pages may call: those of the listed origins and no other, not even one that is served
- * from this machine: whoever runs something on some port of it is not its operator. `*` allows every
- * page there is.
+ * The web pages that may call: those of the listed origins and no others, not even one from another port of
+ * this host, because its owner need not be the operator. `*` allows every page.
  */
 export function originRule(allowed: readonly string[]): OriginRule {
   if (allowed.includes("*")) return () => true;
@@ -35,11 +34,11 @@ export function originRule(allowed: readonly string[]): OriginRule {
 }
 
 /**
- * Lets the browser pages of allowed origins call, answers their preflights, and refuses all other
- * pages: a server on loopback asks for no token, and any page that its user opens can reach it.
- * Clients that are no browsers send no `origin` and pass.
+ * Admits pages of allowed origins, answers their preflights, and refuses all other pages: a server on
+ * loopback may ask for no token, and any page that its user opens can reach it. Clients other than browsers
+ * send no `origin` and pass.
  *
- * @returns true when the request has been answered.
+ * @returns true if it has answered the request.
  */
 export function answerCors(
   request: NodeServerRequest,

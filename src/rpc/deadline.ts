@@ -2,9 +2,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { onAbort } from "../util/race.ts";
 
 export interface Deadline extends Disposable {
-  /** Aborts when a given signal does, or when the time is over. */
+  /** Aborts when a given signal aborts, or when the time is over. */
   readonly signal: AbortSignal;
-  /** What is left; undefined without a limit. */
+  /** The remaining time; undefined without a limit. */
   readonly leftMs: () => number | undefined;
   /** The result of `work`, or a ConnectError as soon as the signal aborts. */
   race<T>(work: Promise<T>): Promise<T>;
@@ -21,7 +21,7 @@ export function startDeadline(
     controller.abort(reason);
     aborted.reject(ConnectError.from(reason, Code.Canceled));
   };
-  // Nobody races when the call fails before its work has begun.
+  // Nobody waits for it if the call fails before its work has begun.
   aborted.promise.catch(() => {});
 
   const listening = new DisposableStack();

@@ -5,21 +5,21 @@ import { ConsoleService } from "../gen/n0stack/provisioning/v1alpha1/console_pb.
 import { N0Error } from "../util/errors.ts";
 import { onAbort } from "../util/race.ts";
 
-/** Those that can follow what a guest prints. */
+/** The methods that can follow the output of a guest. */
 const FOLLOWING: ReadonlySet<DescMethod> = new Set([
   ConsoleService.method.readSerialLog,
   ComputeAgentService.method.readSerialLog,
 ]);
 
-/** Streams that go on until the client has enough of them; all others end by themselves. */
+/** Streams that go on until the client ends them. All others end by themselves. */
 function isEndless(method: DescMethod): boolean {
   const isWatch = method.methodKind === "server_streaming" && method.name.startsWith("Watch");
   return method.methodKind === "bidi_streaming" || isWatch || FOLLOWING.has(method);
 }
 
 /**
- * Ends endless streams with `unavailable` when the server begins to stop: waiting for them would take
- * all of the grace that the others need.
+ * Ends endless streams with `unavailable` when the server begins to stop. To wait for them would take all
+ * the grace time that the others need.
  */
 export function drainInterceptor(stopping: AbortSignal): Interceptor {
   return (next) => async (request) => {
@@ -39,7 +39,7 @@ async function* until<T>(
   using _ = onAbort(stopping, stop);
   try {
     for (;;) {
-      // No Promise.race: it would keep something of every message until the server stops.
+      // No Promise.race, because it would keep memory for every message until the server stops.
       const step = await new Promise<IteratorResult<T>>((resolve, reject) => {
         fail = reject;
         if (stopping.aborted) stop();
@@ -49,8 +49,8 @@ async function* until<T>(
       yield step.value;
     }
   } finally {
-    // Not awaited: a source that waits for its next message returns only after that, and whatever
-    // it throws then has no reader.
+    // Not awaited, because a source that waits for its next message returns only after that, and nobody
+    // needs what it throws then.
     void Promise.resolve(source.return?.()).catch(() => {});
   }
 }

@@ -11,10 +11,12 @@ import type { Log } from "../util/log.ts";
 import { cut, cutBytes } from "../util/quote.ts";
 import { guardMessages } from "./messages.ts";
 
-/** The `domain` of our ErrorInfo details; details of other domains are not ours to read. */
+/** The `domain` of our ErrorInfo details. We do not read details of other domains. */
 export const ERROR_DOMAIN = "n0stack";
 
-/** Names the transaction that failed, beside the details, for clients that read only headers. */
+/**
+ * Names the failed transaction in a header, in addition to the details, for clients that read only headers.
+ */
 export const TRANSACTION_HEADER = "n0-transaction-id";
 
 const CODE_OF: Readonly<Record<ErrorKind, Code>> = {
@@ -34,7 +36,7 @@ const CODE_OF: Readonly<Record<ErrorKind, Code>> = {
   internal: Code.Internal,
 };
 
-/** An answer that names no kind of ours: whether it came at all is what counts. */
+/** For an answer without a kind of ours, it only matters whether it arrived. */
 const KIND_OF: Readonly<Record<Code, ErrorKind>> = {
   [Code.Canceled]: "unavailable",
   [Code.Unknown]: "internal",
@@ -54,20 +56,20 @@ const KIND_OF: Readonly<Record<Code, ErrorKind>> = {
   [Code.Unauthenticated]: "unauthenticated",
 };
 
-/** What a client is told of a bug. The chain of causes is logged instead. */
+/** The message for a client after a bug. The log has the chain of causes. */
 const INTERNAL_MESSAGE = "internal error";
 
-/** One field that breaks a rule, as `BadRequest` carries it. */
+/** A field that breaks a rule, as in `BadRequest`. */
 export interface FieldViolation {
   readonly field: string;
   readonly description: string;
 }
 
-/** As many as somebody reads. */
+/** As many as a person reads. */
 const VIOLATIONS_MAX = 20;
 const VIOLATION_LENGTH_MAX = 500;
 
-/** `invalid_argument` for several fields at once, of which the first 20 are told; `facts.field` is the first. */
+/** `invalid_argument` for several fields, of which it names the first 20. `facts.field` is the first. */
 export class ViolationsError extends N0Error {
   readonly violations: readonly FieldViolation[];
 
@@ -91,9 +93,9 @@ export class ViolationsError extends N0Error {
 }
 
 /**
- * How much of an error goes over the wire. Over gRPC it is in the headers, the message twice (once with
- * three letters for each byte), and clients take 16 KiB of headers: what is more fails the connection, with
- * all the calls on it.
+ * The maximum size of an error on the wire. In gRPC the error is in the headers, with its message twice
+ * (once with three letters for each byte). Clients accept 16 KiB of headers. More breaks the connection,
+ * with all its calls.
  */
 export const MESSAGE_BYTES_MAX = 2048;
 const DETAILS_BYTES_MAX = 4096;
@@ -102,17 +104,16 @@ const CAUSE_BYTES_MAX = 1024;
 const DESCRIPTION_BYTES_MAX = 1024;
 
 /**
- * Who reads the answers of a server. The API is told by its agents what was the matter in the words of
- * libvirt, QEMU or nft, which it keeps with its transaction; its own clients are not.
+ * Who reads the answers of a server. Agents send the API the error texts of libvirt, QEMU or nft, which it
+ * keeps with the transaction. The API does not send them to its clients.
  */
 export type Audience = "client" | "api";
 
 /**
- * The error as it goes over the wire. An N0Error of any kind keeps its message, which is written for
- * clients, and gets the details ErrorInfo
- * (`reason` is the kind), BadRequest and RetryInfo; a ConnectError of this process (a deadline, a
- * message too large) stays as it is; all else is a bug and says nothing but "internal error". So is
- * a ConnectError that came from another server: `onNode` turns those into words of ours.
+ * Converts an error for the wire. An N0Error keeps its message, which is written for clients, and gets the
+ * details ErrorInfo (`reason` is the kind), BadRequest and RetryInfo. A ConnectError of this process (a
+ * deadline, a message that is too large) stays as it is. Everything else is a bug and says only "internal
+ * error". So does a ConnectError from another server, because `onNode` should have converted it.
  */
 export function toConnectError(reason: unknown, audience: Audience = "client"): ConnectError {
   if (reason instanceof N0Error) return n0ConnectError(reason, audience);
@@ -139,7 +140,7 @@ function n0ConnectError(error: N0Error, audience: Audience): ConnectError {
     metadata["cause"] = cutBytes(innermostReason(errorChain(cause)), CAUSE_BYTES_MAX);
 
   const headers = new Headers();
-  // A header's value is ASCII; whatever else an identifier held would break the whole answer.
+  // A header value must be ASCII. Other characters in an identifier would break the whole answer.
   if (transactionId !== undefined && /^[\x21-\x7e]+$/.test(transactionId)) {
     headers.set(TRANSACTION_HEADER, transactionId);
   }
@@ -163,7 +164,7 @@ function badRequestDetails(error: N0Error) {
     : [{ desc: BadRequestSchema, value: { fieldViolations } }];
 }
 
-/** As many of them as there is room for beside the other details. */
+/** As many as fit beside the other details. */
 function withinBounds(all: readonly FieldViolation[]): FieldViolation[] {
   let leftBytes = DETAILS_BYTES_MAX - 2 * FACT_BYTES_MAX - CAUSE_BYTES_MAX;
   const told: FieldViolation[] = [];
@@ -179,7 +180,7 @@ function withinBounds(all: readonly FieldViolation[]): FieldViolation[] {
   return told;
 }
 
-/** One of Connect's own, which may repeat what was sent. */
+/** An error of Connect itself, which may repeat what the client sent. */
 function shortened(error: ConnectError): ConnectError {
   const { rawMessage, code, metadata, details, cause } = error;
   const message = cutBytes(rawMessage, MESSAGE_BYTES_MAX);
@@ -197,8 +198,8 @@ function retryDetails({ facts: { retryAfterMs } }: N0Error) {
 }
 
 /**
- * The inverse, on a client: the kind that the server named, else the one that the code stands for.
- * No answer at all (cancelled, too late, no connection) is `unavailable`. Never throws.
+ * The inverse, for clients: the kind that the server named, else the kind of the code. No answer at all
+ * (cancelled, too late, no connection) is `unavailable`. Never throws.
  */
 export function fromConnectError(reason: unknown): N0Error {
   if (reason instanceof N0Error) return reason;
@@ -226,21 +227,22 @@ function errorInfo(error: ConnectError) {
   return info === undefined || kind === undefined ? undefined : { kind, metadata: info.metadata };
 }
 
-/** What the API makes of an agent's refusal: the user asked the API, not the node. */
+/** Converts the error of an agent, because the user asked the API, not the node. */
 const KIND_FROM_NODE: Readonly<Record<ErrorKind, ErrorKind>> = {
   invalid_argument: "invalid_argument",
-  // What the agent does not find is not what the user named, but something that should be there.
+  // If the agent does not find something, that is not the object of the user, but something that should
+  // exist.
   not_found: "failed_precondition",
   already_exists: "failed_precondition",
   failed_precondition: "failed_precondition",
   aborted: "aborted",
-  // The API itself ended the call, or nobody: to the user the node did not answer.
+  // For the user the node did not answer, whether the API or something else ended the call.
   canceled: "unavailable",
   out_of_range: "out_of_range",
   resource_exhausted: "resource_exhausted",
   unavailable: "unavailable",
   deadline_exceeded: "unavailable",
-  // The API's own token is not accepted: nothing that the user could change in the request.
+  // The agent refuses the token of the API, which the user cannot change in the request.
   unauthenticated: "unavailable",
   permission_denied: "unavailable",
   unimplemented: "failed_precondition",
@@ -248,10 +250,10 @@ const KIND_FROM_NODE: Readonly<Record<ErrorKind, ErrorKind>> = {
 };
 
 /**
- * Runs a call to the agent of a node. What it throws is in the words of the user's request, and its
- * message begins with `node "x":`.
+ * Runs a call to the agent of a node. Converts its error into the terms of the user's request, with a
+ * message that begins with `node "x":`.
  *
- * @throws N0Error `unavailable` when the agent does not answer, or what answers is no agent of ours.
+ * @throws N0Error `unavailable` if the agent does not answer, or if something else than an agent answers.
  */
 export async function onNode<T>(nodeName: string, call: () => Promise<T>): Promise<T> {
   try {
@@ -294,7 +296,7 @@ function nodeProblem(error: N0Error, reason: unknown): { kind: ErrorKind; proble
   return unnamedProblem(kind, reason);
 }
 
-/** A failure in which our agent had no say: the connection, a proxy, or rubbish. */
+/** A failure that does not come from our agent: the connection, a proxy, or an invalid answer. */
 function unnamedProblem(
   kind: ErrorKind,
   reason: ConnectError,
@@ -315,8 +317,8 @@ function unnamedProblem(
 }
 
 /**
- * The outermost interceptor of every server: turns what a handler throws, also while it streams, into
- * what the wire carries, and logs the causes of what the client is not told.
+ * The outermost interceptor of every server: converts what a handler throws, also while it streams, into an
+ * error for the wire, and logs the causes that it hides from the client.
  */
 export function errorInterceptor(log: Log, audience: Audience = "client"): Interceptor {
   const rethrow = (method: string, signal: AbortSignal, reason: unknown): never => {
@@ -344,7 +346,7 @@ export function errorInterceptor(log: Log, audience: Audience = "client"): Inter
   };
 }
 
-/** Node's error for a stream that ends in the middle of what was to be read. */
+/** Node's error for a stream that ends too early. */
 function isCutShort(reason: unknown): boolean {
   return (
     reason instanceof Error && "code" in reason && reason.code === "ERR_STREAM_PREMATURE_CLOSE"

@@ -5,8 +5,8 @@ import { quote } from "../util/quote.ts";
 import { untilAborted } from "../util/race.ts";
 
 /**
- * The gRPC health protocol (grpc/health/v1). The empty name is the server as a whole; a service's name
- * is served while the server is.
+ * The gRPC health protocol (grpc/health/v1). The empty name is the whole server. A service is healthy while
+ * the server runs.
  */
 export function healthRoutes(
   router: ConnectRouter,
@@ -35,7 +35,7 @@ export function healthRoutes(
     }),
     async *watch({ service }, { signal }) {
       yield { status: statusOf(service) ?? HealthCheckResponse_ServingStatus.SERVICE_UNKNOWN };
-      // What is served changes only with the end of the server, which ends the stream.
+      // The state changes only at the end of the server, which ends the stream.
       await untilAborted(signal).catch(() => {});
     },
   });

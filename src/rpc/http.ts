@@ -5,7 +5,7 @@ import { REQUEST_ID_HEADER, requestIdOf } from "./log-interceptor.ts";
 
 type NodeHandler = ReturnType<typeof connectNodeAdapter>;
 
-/** Tells, on every answer, which version of n0stack it is from. */
+/** The header of every answer with the version of n0stack. */
 export const VERSION_HEADER = "n0-version";
 
 /** A request of HTTP/1.1 or HTTP/2. */
@@ -14,25 +14,25 @@ export type NodeServerResponse = Parameters<NodeHandler>[1];
 
 /** A plain HTTP route, on the port of the RPCs. */
 export interface HttpHandler {
-  /** The beginning of the paths that are its own, such as `/n0core/static/`. */
+  /** The prefix of its paths, such as `/n0core/static/`. */
   readonly pathPrefix: string;
   /**
-   * `server` (the default): the server's own token is asked for, where one is set. `own`: the handler
-   * decides by itself, since a browser that follows a link can send no header.
+   * `server` (the default): the server asks for its token, if it has one. `own`: the handler authenticates,
+   * because a browser that follows a link cannot send a header.
    */
   readonly authentication?: "server" | "own";
-  /** Answers the request. What it throws becomes a 500 that says nothing, and is logged. */
+  /** Answers the request. An error becomes a 500 without details, and is logged. */
   handle(request: NodeServerRequest, response: NodeServerResponse): Promise<void> | void;
 }
 
-/** A WebSocket route. It authenticates by itself: a browser's WebSocket can send no header. */
+/** A WebSocket route. It authenticates by itself, because a browser's WebSocket cannot send a header. */
 export interface UpgradeHandler {
   readonly pathPrefix: string;
-  /** Takes the socket over. Must answer or destroy it. */
+  /** Takes over the socket. Must answer or destroy it. */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> | void;
 }
 
-/** What each line of the log that is about a plain request bears: its id, and where it came from. */
+/** The fields of each log line about a plain request: its id, and the address of the client. */
 export function requestFields(request: Pick<NodeServerRequest, "headers" | "socket">): {
   readonly requestId: string;
   readonly peer: string;
@@ -42,7 +42,7 @@ export function requestFields(request: Pick<NodeServerRequest, "headers" | "sock
   return { requestId, peer: request.socket.remoteAddress ?? "" };
 }
 
-/** The path and query of a request; undefined where the client sent none that can be read. */
+/** The path and query of a request; undefined if they cannot be parsed. */
 export function requestUrl(request: { readonly url?: string | undefined }): URL | undefined {
   const target = request.url ?? "";
   // A target that starts with two slashes would name another host.
@@ -67,7 +67,7 @@ export function answerText(
 
 /** Refuses an upgrade, in the raw HTTP/1.1 that a socket without a response object needs. */
 export function refuseUpgrade(socket: Duplex, status: number, reason: string): void {
-  // Whoever hung up meanwhile needs no answer, and an unheard error would end the process.
+  // A client that hung up needs no answer, and an unhandled error would end the process.
   socket.on("error", () => socket.destroy());
   socket.end(`HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () =>
     socket.destroy(),

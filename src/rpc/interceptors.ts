@@ -4,7 +4,7 @@ import { type Audience, errorInterceptor } from "./errors.ts";
 import { logInterceptor } from "./log-interceptor.ts";
 import { validateInterceptor } from "./validate.ts";
 
-/** What every server of ours does around a handler, on a socket or within the process; outermost first. */
+/** The interceptors of all our servers, on a socket or within the process, the outermost first. */
 export function serverInterceptors(log: Log, audience: Audience = "client"): Interceptor[] {
   return [logInterceptor(log), errorInterceptor(log, audience), validateInterceptor()];
 }

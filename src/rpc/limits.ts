@@ -4,17 +4,17 @@ import type { FieldRules } from "@bufbuild/protovalidate/gen/buf/validate/valida
 import { field as rulesOption } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { namePattern } from "./name-rules.ts";
 
-/** The most that a field may hold; undefined where nothing says. */
+/** The limits of a field; undefined if there is none. */
 export interface FieldLimits {
   /** Elements of a list or a map. */
   readonly count?: number | undefined;
-  /** Characters or bytes of a text, of each element of a list, or of each value of a map. */
+  /** Characters or bytes of a string, of each element of a list, or of each value of a map. */
   readonly length?: number | undefined;
   /** Characters of each key of a map. */
   readonly keyLength?: number | undefined;
 }
 
-/** Messages of others, whose protos are not ours to write rules into. */
+/** Foreign messages, into whose protos we cannot write rules. */
 const FOREIGN: Readonly<Record<string, FieldLimits>> = {
   "google.protobuf.FieldMask.paths": { count: 64, length: 128 },
   "grpc.health.v1.HealthCheckRequest.service": { length: 255 },
@@ -36,7 +36,7 @@ function reflectionLimits(packageName: string): Record<string, FieldLimits> {
 
 const UUID_LENGTH = 36;
 
-/** What the rules of a field say, or for a foreign one the table above. */
+/** The limits from the rules of a field, or from the table above for a foreign one. */
 export function limitsOf(field: DescField): FieldLimits {
   const foreign = FOREIGN[`${field.parent.typeName}.${field.name}`];
   if (foreign !== undefined) return foreign;
@@ -66,27 +66,30 @@ function asNumber(value: bigint | undefined): number | undefined {
   return value === undefined || value === 0n ? undefined : Number(value);
 }
 
-/** Of a pattern such as `^[a-z][a-z0-9]{0,62}$`: classes one after the other, each perhaps counted. */
+/**
+ * The maximum length of a pattern such as `^[a-z][a-z0-9]{0,62}$`: a sequence of classes, some with a
+ * count.
+ */
 function patternLengthMax(pattern: string): number | undefined {
   if (!/^\^(\[[^\]]+\](\{\d+(,\d+)?\})?)+\$$/.test(pattern)) return undefined;
   const parts = pattern.matchAll(/\[[^\]]+\](?:\{(?:\d+,)?(\d+)\})?/g);
   return [...parts].reduce((sum, [, max = "1"]) => sum + Number(max), 0);
 }
 
-/** Shorter texts cost nothing, and their own rule says better what is wrong with them. */
+/** Shorter strings cost nothing, and their own rule gives a better error. */
 const LOOKED_AT_LENGTH = 1024;
 
-/** What is looked at in a field before its rules are. */
+/** The checks of a field before its rules. */
 interface Checked {
   readonly field: DescField;
   readonly count: number | undefined;
   readonly length: number | undefined;
   /**
-   * A text above this is surely longer than `length`, which counts characters, of which one may have two
-   * halves. Where no rule of the proto looks at it, that is `length` itself.
+   * A string above this is certainly longer than `length`, which counts characters, because a character can
+   * have two code units. If no rule of the proto checks it, this is `length` itself.
    */
   readonly sureLength: number | undefined;
-  /** Of a list of messages or a message. */
+  /** For a message, or a list of messages. */
   readonly within: readonly Checked[] | undefined;
 }
 
@@ -96,7 +99,7 @@ function checkedFields(desc: DescMessage): readonly Checked[] {
   const known = compiled.get(desc);
   if (known !== undefined) return known;
   const fields: Checked[] = [];
-  // Before it is filled: a message may hold others of its own type.
+  // Set before it is filled, because a message may contain others of its own type.
   compiled.set(desc, fields);
   for (const field of desc.fields) {
     const isForeign = FOREIGN[`${field.parent.typeName}.${field.name}`] !== undefined;
@@ -112,9 +115,9 @@ function checkedFields(desc: DescMessage): readonly Checked[] {
 export type Found = (field: string, description: string) => void;
 
 /**
- * Tells `found` of each list and map with more elements than it may have, and looks at none of these, and of
- * each text that is far too long. The rules of the proto are for what passes here: a rule costs some
- * microseconds for each element, and each that is broken a line in the answer.
+ * Calls `found` for each list and map with too many elements, without a look at the elements, and for each
+ * string that is far too long. The rules of the proto run after this, because a rule costs some
+ * microseconds for each element, and each broken rule a line in the answer.
  */
 export function findTooLarge(desc: DescMessage, message: Message, found: Found): void {
   walk(checkedFields(desc), message, "", found);
@@ -134,7 +137,7 @@ function walk(fields: readonly Checked[], message: object, path: string, found: 
   }
 }
 
-/** One element of a list, or what stands alone. */
+/** One element of a list, or a single value. */
 function look(
   { length, sureLength, within }: Checked,
   value: unknown,
@@ -164,14 +167,14 @@ function valueOf(field: DescField, values: Readonly<Record<string, unknown>>): u
   return chosen.case === field.localName && "value" in chosen ? chosen.value : undefined;
 }
 
-/** Whether the text of a request, the keys of its maps included, takes more bytes than that as JSON. */
+/** True if the strings of a request, with the keys of its maps, take more bytes than that as JSON. */
 export function isTextAbove(message: Message, bytesMax: number): boolean {
   let length = 0;
   eachText(message, (text) => {
     length += text.length;
   });
   if (length > bytesMax) return true;
-  // A control character, or half of a pair, takes six bytes.
+  // A control character, or an unpaired surrogate, takes six bytes.
   if (length * 6 <= bytesMax) return false;
   let bytes = 0;
   eachText(message, (text) => {

@@ -24,17 +24,17 @@ const HEADERS_TIMEOUT_MS = 10_000;
 
 export interface ListenOptions {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0 means any free port. */
   readonly port: number;
   readonly log: Log;
-  /** Default: clients, who are not told what happened on a node in the words of its programs. */
+  /** Default: clients, who do not get the error texts of the programs on a node. */
   readonly audience?: Audience;
-  /** PEM. With `clientCa` a client needs a certificate of that authority. */
+  /** PEM. With `clientCa`, a client needs a certificate of that authority. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
-  /** Asked of every call, except health and handlers that authenticate by themselves. */
+  /** Required for every call, except health and handlers that authenticate by themselves. */
   readonly token?: string;
   readonly routes: (router: ConnectRouter) => void;
-  /** Inside the common ones. */
+  /** These run inside the common interceptors. */
   readonly interceptors?: readonly Interceptor[];
   /** Tried in order before the RPCs. */
   readonly httpHandlers?: readonly HttpHandler[];
@@ -42,19 +42,19 @@ export interface ListenOptions {
   /** Default: no page of another origin. */
   readonly isOriginAllowed?: OriginRule;
   /**
-   * Hosts by which clients reach it, besides localhost and `host`. Only a server without a token
-   * looks: see `hostRule`. Asked again at each request.
+   * More hosts by which clients reach it, in addition to localhost and `host`. Only a server without a
+   * token checks them: see `hostRule`. Called for each request.
    */
   readonly publicHosts?: () => readonly string[];
-  /** Told in the header `n0-version` of every answer. */
+  /** The header `n0-version` of every answer. */
   readonly version?: string;
   /** How long a client may take to send its headers. Default 10 s. */
   readonly headersTimeoutMs?: number;
-  /** How long for a whole request, or the first message of a stream. Default 30 s. */
+  /** How long a client may take for a whole request, or for the first message of a stream. Default 30 s. */
   readonly receiveTimeoutMs?: number;
   /** At once. Default 4096; one address gets a quarter of them. */
   readonly connectionsMax?: number;
-  /** How long a connection of HTTP/2 may carry no call. Default 10 min. */
+  /** How long an HTTP/2 connection may have no call. Default 10 min. */
   readonly idleSessionMs?: number;
 }
 
@@ -63,17 +63,17 @@ export interface Listener {
   readonly port: number;
   readonly url: string;
   /**
-   * Stops accepting, tells connected clients to go (GOAWAY), ends endless streams, waits for what
-   * runs for at most `graceMs`, then cuts the rest. May be called again, with less.
+   * Stops accepting, sends GOAWAY to connected clients, ends endless streams, waits at most `graceMs` for
+   * running calls, then ends the rest. Can be called again, with a shorter time.
    */
   stop(graceMs: number): Promise<void>;
 }
 
 /**
- * Serves Connect, gRPC, gRPC-web (over HTTP/1.1 and HTTP/2), plain HTTP and WebSocket on one port,
- * with health and reflection.
+ * Serves Connect, gRPC, gRPC-web (over HTTP/1.1 and HTTP/2), plain HTTP and WebSocket on one port, with
+ * health and reflection.
  *
- * @throws N0Error `failed_precondition` when the address cannot be listened on.
+ * @throws N0Error `failed_precondition` if it cannot listen on the address.
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const stopping = new AbortController();
@@ -81,7 +81,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const refusals = newRefusals(options.log);
   const tracker = trackConnections();
   const { token, host, publicHosts = () => [] } = options;
-  // A page that has no token to send gets nothing, by whatever name it came.
+  // A page without a token gets nothing, whatever its host name.
   const isOwnHost = token === undefined ? hostRule(host, publicHosts) : undefined;
   const gate = token === undefined ? undefined : tokenGate(token, refusals);
   const checked = { ...options, refusals, tokenGate: gate, isOwnHost };
@@ -138,7 +138,7 @@ function createServer(
   const settings = { maxConcurrentStreams: STREAMS_MAX };
   const timeouts = {
     headersTimeout,
-    // A call ends before that by itself; this is for a body that is read no more.
+    // A call ends before that by itself. This is for a body that nobody reads any more.
     requestTimeout: headersTimeout + 2 * (options.receiveTimeoutMs ?? RECEIVE_TIMEOUT_MS),
     connectionsCheckingInterval: Math.min(headersTimeout, 5000),
   };

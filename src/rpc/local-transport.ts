@@ -21,11 +21,11 @@ import { defined } from "../util/defined.ts";
 import { startDeadline } from "./deadline.ts";
 
 export interface LocalTransportOptions {
-  /** The server's, outermost first. */
+  /** The interceptors of the server, the outermost first. */
   readonly interceptors: Interceptor[];
-  /** Ends what the handlers do, with its reason. */
+  /** Aborts the handlers, with its reason. */
   readonly shutdownSignal?: AbortSignal;
-  /** No call with a single answer takes longer, whatever its caller says. Default: none. */
+  /** The maximum time of a call with a single answer. Default: none. */
   readonly unaryTimeoutMs?: number;
 }
 
@@ -34,10 +34,9 @@ type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
 const LOCAL_URL = "https://in-process";
 
 /**
- * Reaches services of this process through their RPCs: every message is serialized on its way, the
- * interceptors see each call, and errors, headers, deadlines and aborts are as on a wire. Streams go
- * through Connect's own in-memory transport. Calls with a single answer leave out HTTP, which is what
- * costs the most there: see docs/bench.md.
+ * Calls services of this process by their RPCs. It serializes every message, the interceptors see each
+ * call, and errors, headers, deadlines and aborts behave as on a wire. Streams use Connect's own in-memory
+ * transport. Calls with a single answer skip HTTP, which costs the most there: see docs/bench.md.
  */
 export function localTransport(
   routes: (router: ConnectRouter) => void,
@@ -76,7 +75,7 @@ export function localTransport(
   };
 }
 
-/** Registers as usual, and keeps the implementations of calls with a single answer. */
+/** Registers routes as usual, and keeps the implementations of calls with a single answer. */
 function recording(router: ConnectRouter, methods: Map<DescMethod, UnarySpec>): ConnectRouter {
   const keep = (spec: MethodImplSpec) => {
     if (spec.kind === "unary") methods.set(spec.method, spec);
@@ -96,7 +95,7 @@ function recording(router: ConnectRouter, methods: Map<DescMethod, UnarySpec>): 
   };
 }
 
-/** Runs the interceptors and the handler. @throws ConnectError without the cause, which no wire carries. */
+/** Runs the interceptors and the handler. @throws ConnectError without its cause, as on a wire. */
 async function answered(
   spec: UnarySpec,
   request: UnaryRequest,
@@ -138,7 +137,7 @@ async function answered(
   }
 }
 
-/** What arrives is never what was sent: neither side can change the other's. */
+/** The receiver gets a copy, so neither side can change the object of the other. */
 function copied<D extends DescMessage>(schema: D, message: Message) {
   return fromBinary(schema, toBinary<DescMessage>(schema, message), { readUnknownFields: false });
 }

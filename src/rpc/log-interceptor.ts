@@ -16,23 +16,23 @@ import { TRANSACTION_HEADER, toConnectError } from "./errors.ts";
 export const REQUEST_ID_HEADER = "x-request-id";
 const REQUEST_ID_PATTERN = /^[\x21-\x7e]{1,128}$/;
 
-/** The client's own, or a new one. */
+/** The id of the client, or a new one. */
 export function requestIdOf(given: string | null | undefined): string {
   return typeof given === "string" && REQUEST_ID_PATTERN.test(given) ? given : randomUUID();
 }
 
-/** Said every few seconds by machines: worth a line only when it goes wrong. */
+/** Programs call these every few seconds, so only failures are logged. */
 const QUIET_METHODS: ReadonlySet<DescMethod> = new Set([NodeService.method.heartbeatNode]);
 
-/** Anybody may call an open method, and must not fill the log with that. */
+/** Everybody can call an open method, and must not fill the log by it. */
 function isQuiet(method: DescMethod, isOk: boolean): boolean {
   return isOpen(method) || (isOk && QUIET_METHODS.has(method));
 }
 
 /**
- * One line per RPC, when it ends: method, the name of what it is about, code and duration. Every line
- * logged within the call bears its `requestId`: the client's own (header `x-request-id`), or a new
- * one; the answer's header tells it. The outermost interceptor.
+ * Logs one line for each RPC, when it ends: method, name of the object, code and duration. Every line
+ * within the call has its `requestId`: the one of the client (header `x-request-id`), or a new one. The
+ * answer has it as a header. The outermost interceptor.
  */
 export function logInterceptor(log: Log): Interceptor {
   return (next) => (request) => {
@@ -41,7 +41,7 @@ export function logInterceptor(log: Log): Interceptor {
       const line = startLine(log, request.method);
       if (request.stream) {
         const { signal } = request;
-        // Nobody reads on when a client hangs up between two messages.
+        // Nobody reads on if a client hangs up between two messages.
         onAbort(signal, () => line.end(hangUp(signal.reason)));
         const sent = named(request.message, line.name);
         return await answered(() => next({ ...request, message: sent }), requestId, line);
@@ -77,7 +77,7 @@ function isStream(response: { readonly stream: boolean }): response is StreamRes
 
 interface Line {
   name(message: Message): void;
-  /** Writes the line, once. Undefined: it went well. */
+  /** Writes the line, once. Undefined means success. */
   end(reason?: unknown): void;
 }
 
@@ -90,7 +90,7 @@ function startLine(log: Log, method: DescMethod): Line {
   return {
     name: (message) => {
       const value: unknown = field && Reflect.get(message, field.localName);
-      // No rule has looked at it yet.
+      // No rule has checked it yet.
       if (typeof value === "string" && value !== "") resource ??= cut(value, 80);
     },
     end: (reason) => {
@@ -114,7 +114,7 @@ function startLine(log: Log, method: DescMethod): Line {
   };
 }
 
-/** A connection that breaks comes as many things, of which none is a failure of ours. */
+/** A broken connection appears as many kinds of errors. None of them is our failure. */
 function hangUp(reason: unknown): ConnectError {
   const isBroken =
     !(reason instanceof ConnectError) ||
@@ -123,12 +123,12 @@ function hangUp(reason: unknown): ConnectError {
   return isBroken ? new ConnectError("the client hung up", Code.Canceled) : reason;
 }
 
-/** As the wire spells it, such as `failed_precondition`. */
+/** The code as on the wire, such as `failed_precondition`. */
 function codeName(code: Code): string {
   return (Code[code] ?? "unknown").replace(/(?<=[a-z])[A-Z]/g, (c) => `_${c}`).toLowerCase();
 }
 
-/** The field of a request that says what it is about: `name`, or the first text that is some `…_name`. */
+/** The field with the name of the object: `name`, or the first string field that ends with `_name`. */
 function nameField({ fields }: DescMessage): DescField | undefined {
   const texts = fields.filter((field) => field.oneof === undefined && isText(field));
   return (
@@ -151,8 +151,8 @@ async function* named(
 }
 
 /**
- * The same stream, each step of it taken within the fields of the call: the framework reads it from
- * outside. `end` is told how it ended, also when the reader stops early.
+ * The same stream, but each step runs with the log fields of the call, because the framework reads it from
+ * outside. Calls `end` with the result, also if the reader stops early.
  */
 function within(messages: AsyncIterable<Message>, end: (reason?: unknown) => void) {
   const inScope = AsyncLocalStorage.snapshot();
@@ -165,7 +165,7 @@ function within(messages: AsyncIterable<Message>, end: (reason?: unknown) => voi
           throw reason;
         });
         if (step.done === true) return end();
-        // What is thrown here comes from outside: it could not be sent.
+        // An error here comes from outside: the message could not be sent.
         yield step.value;
       }
     } finally {

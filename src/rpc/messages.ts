@@ -1,6 +1,6 @@
 /**
- * The same stream, with each failure handed to `onFailure`, whose throw replaces it. `return` reaches
- * the source, so that a client that hangs up ends the handler.
+ * The same stream, but passes each failure to `onFailure`, whose error replaces it. `return` reaches the
+ * source, so that a client that hangs up ends the handler.
  */
 export async function* guardMessages<T>(
   messages: AsyncIterable<T>,

@@ -3,7 +3,7 @@ import type { StringRules } from "@bufbuild/protovalidate/gen/buf/validate/valid
 import { predefined } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_n0stack_rules_v1alpha1_rules as rulesFile } from "../gen/n0stack/rules/v1alpha1/rules_pb.ts";
 
-/** The rules of our own that fields have, for the validator. */
+/** Our own rules of fields, for the validator. */
 export const nameRules = createRegistry(rulesFile);
 
 const PATTERNS = rulesFile.extensions.map((rule) => {
@@ -11,7 +11,7 @@ const PATTERNS = rulesFile.extensions.map((rule) => {
   return { rule, pattern: /this\.matches\('(.+)'\)/.exec(expression)?.[1] ?? "" };
 });
 
-/** The pattern of the rule of our own that these rules of a field name; empty for none. */
+/** The pattern of our own rule that these rules of a field name; empty for none. */
 export function namePattern(rules: StringRules): string {
   return PATTERNS.find(({ rule }) => hasExtension(rules, rule))?.pattern ?? "";
 }

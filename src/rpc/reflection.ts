@@ -9,13 +9,13 @@ import type { ServerReflectionRequest as ServerReflectionRequestV1Alpha } from "
 import { ServerReflection as ServerReflectionV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { quote } from "../util/quote.ts";
 
-/** The two versions differ by the name of their package alone. */
+/** The two versions differ only in the name of their package. */
 type AnyRequest = ServerReflectionRequest | ServerReflectionRequestV1Alpha;
 
 /**
- * Server reflection: which services there are, and the proto files that describe them, so that `buf
- * curl` and grpcurl work without any. Served as grpc/reflection/v1, and as v1alpha for clients that
- * are older than v1, such as those of the original.
+ * Server reflection: the services, and the proto files that describe them, so that `buf curl` and grpcurl
+ * need no proto files. It is available as grpc/reflection/v1, and as v1alpha for older clients, such as
+ * those of the original.
  */
 export function reflectionRoutes(router: ConnectRouter, services: readonly DescService[]): void {
   const index = indexOf([...services, ServerReflection, ServerReflectionV1Alpha]);
@@ -96,7 +96,7 @@ function notFoundAnswer(name: string) {
   return { case: "errorResponse", value } as const;
 }
 
-/** The file and all that it imports, however deep: a client then needs no second question. */
+/** The file and everything that it imports, directly or not, so that a client needs no second request. */
 function descriptors(file: DescFile | undefined, name: string) {
   if (file === undefined) return notFoundAnswer(name);
   const closure = new Set<DescFile>();

@@ -12,12 +12,12 @@ import { contentTypeRegExp as GRPC_WEB } from "@connectrpc/connect/protocol-grpc
 import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
 import { answerText, requestUrl } from "./http.ts";
 
-/** How a request wants its errors told; `http` is what is no call at all, such as a browser's. */
+/** The form of errors that a request expects; `http` for a request that is no call, such as a browser's. */
 export type Protocol = "grpc" | "grpc-web" | "connect" | "connect-stream" | "http";
 
 type Asked = Pick<NodeServerRequest, "method" | "headers" | "url">;
 
-/** The protocol that a request is meant in, also where it is none that an RPC here takes. */
+/** The protocol that a client means, also if no RPC here accepts it. */
 export function protocolOf(request: Asked): Protocol {
   const { method, headers } = request;
   const contentType = headers["content-type"] ?? "";
@@ -32,17 +32,17 @@ export function protocolOf(request: Asked): Protocol {
 }
 
 export interface Refusal {
-  /** For the protocols that tell an error by an HTTP status: Connect's single answers, plain HTTP. */
+  /** For the protocols with an HTTP status for errors: Connect's single answers, plain HTTP. */
   readonly status: number;
   readonly error: ConnectError;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
- * Answers a request that reaches no handler, in the protocol that it came by, so that every client
- * shows the code and the sentence. gRPC and gRPC-web: HTTP 200 and the status in the headers, without
- * a body (the trailers-only form of the gRPC protocol over HTTP/2). Connect: its JSON error, or the
- * last message of a stream. All else: `status` and the sentence as plain text.
+ * Answers a request that reaches no handler, in the protocol of the request, so that every client shows the
+ * code and the message. gRPC and gRPC-web: HTTP 200 and the status in the headers, without a body (the
+ * trailers-only form of the gRPC protocol over HTTP/2). Connect: its JSON error, or the last message of a
+ * stream. Everything else: `status` and the message as plain text.
  */
 export function refuse(
   request: Asked,
@@ -77,7 +77,7 @@ export function refuse(
   }
 }
 
-/** `end` must send the headers: then they end the stream too, and without that they are no trailers. */
+/** `end` must send the headers, so that they also end the stream. Otherwise they would not be trailers. */
 function answerStatus(
   response: NodeServerResponse,
   error: ConnectError,

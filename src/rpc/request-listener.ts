@@ -25,7 +25,7 @@ interface RequestOptions {
   readonly httpHandlers?: readonly HttpHandler[];
   readonly upgradeHandlers?: readonly UpgradeHandler[];
   readonly isOriginAllowed?: OriginRule;
-  /** Undefined: it answers to any name. */
+  /** Undefined if it accepts any host name. */
   readonly isOwnHost?: HostRule | undefined;
   readonly version?: string;
   readonly receiveTimeoutMs?: number;
@@ -49,8 +49,7 @@ const CROSS_SITE_REFUSED: Refusal = {
 type Listener = (request: NodeServerRequest, response: NodeServerResponse) => void;
 
 /**
- * Looks at the host that is asked for, then at the origin where a page may not call from anywhere,
- * then at the plain routes, then the RPCs.
+ * Checks the host of the request, then the origin of a page, then tries the plain routes, then the RPCs.
  */
 export function requestListener(options: RequestOptions, rpc: Listener): Listener {
   const isOriginAllowed = options.isOriginAllowed ?? (() => false);
@@ -65,7 +64,7 @@ export function requestListener(options: RequestOptions, rpc: Listener): Listene
     const path = requestUrl(request)?.pathname;
     if (path === undefined) return answerText(response, 400, "the request names no path");
     const handler = options.httpHandlers?.find((h) => path.startsWith(h.pathPrefix));
-    // A page's own modules come with an origin too, whatever name the page was reached by.
+    // Requests for the page's own modules also have an origin, whatever the host name of the page.
     const isOpen = handler?.authentication === "own";
     if (!isOpen && answerCors(request, response, isOriginAllowed, () => noted("origin"))) return;
     if (!isOpen && isReadByOtherSite(request)) {
@@ -77,7 +76,7 @@ export function requestListener(options: RequestOptions, rpc: Listener): Listene
   });
 }
 
-/** No request, whatever is in it, ends the process. */
+/** No request ends the process, whatever it contains. */
 function guarded(
   { log, receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: RequestOptions,
   listener: Listener,
@@ -99,15 +98,15 @@ function guarded(
   };
 }
 
-/** HTTP/1.0 needs none, and what stands there may be no host. */
+/** HTTP/1.0 needs no host, and the value need not be a host. */
 function hasAuthority({ headers }: NodeServerRequest): boolean {
   const authority = headers[":authority"] ?? headers.host;
   return authority !== undefined && URL.canParse(`http://${String(authority)}`);
 }
 
 /**
- * A browser sends no origin with what a page shows as an image or a frame, but says that another site
- * (also another port of the same host) asks for it.
+ * A browser sends no origin for an image or a frame of a page, but a header says that another site (also
+ * another port of the same host) asks for it.
  */
 function isReadByOtherSite({ method, headers }: NodeServerRequest): boolean {
   const site = headers["sec-fetch-site"];

@@ -45,14 +45,14 @@ import type { Refusal } from "./refuse.ts";
 import { protocolOf, refuse } from "./refuse.ts";
 import type { TokenGate } from "./token-auth.ts";
 
-/** Nothing is compressed: on a node's own network that costs more time than it saves. */
+/** Answers are not compressed: on a local network that costs more time than it saves. */
 const COMPRESS_BYTES_MIN = 0xffff_ffff;
 const RPC_PATH = /^\/([\w.]{1,200})\/(\w{1,200})$/;
 
 interface RpcOptions {
   readonly log: Log;
   readonly refusals: Refusals;
-  /** Undefined: whoever reaches the server may call. */
+  /** Undefined if everybody who reaches the server may call. */
   readonly tokenGate: TokenGate | undefined;
   readonly routes: (router: ConnectRouter) => void;
   readonly audience?: Audience;
@@ -63,12 +63,12 @@ interface RpcOptions {
 type RpcRoute = ConnectRouter["handlers"][number];
 
 /**
- * Serves `routes`, health and reflection. What asks for an RPC that there is not, or in a way that the
- * RPC does not take, or without the token, is refused in its own protocol, and nothing of its body is
- * read. Connect would answer a bare HTTP status, which clients of gRPC show as a broken server.
+ * Serves `routes`, health and reflection. Refuses a request for an unknown RPC, in a form that the RPC does
+ * not accept, or without the token, in the protocol of the request, and reads nothing of its body. Connect
+ * would answer a bare HTTP status, which gRPC clients show as a broken server.
  *
- * @param stopping Ends endless streams, and health is told.
- * @param cutting Ends what still runs.
+ * @param stopping Ends endless streams, and changes the health state.
+ * @param cutting Ends all calls that still run.
  */
 export function rpcHandler(
   options: RpcOptions,
@@ -92,7 +92,7 @@ export function rpcHandler(
       mismatch(route, request) ?? (isOpen(method) ? undefined : options.tokenGate?.(request));
     if (refusal !== undefined) return refuse(request, response, refusal);
     if (!isOpen(method)) mayTakeLong(response);
-    // Refused before anything is made for it: a stream costs a hundred times what a call does.
+    // Refused before anything is allocated, because a stream costs a hundred times as much as a call.
     if (method === Health.method.watch) {
       const error = placeTaken(watchesOf(connectionOf(request)), response);
       if (error !== undefined) {
@@ -109,7 +109,7 @@ export function rpcHandler(
   };
 }
 
-/** Takes a place for as long as the answer goes on. @returns why there is none. */
+/** Takes a place until the end of the answer. @returns the reason if there is none. */
 function placeTaken(places: Budget, response: NodeServerResponse): ConnectError | undefined {
   try {
     places.take(1);
@@ -133,7 +133,7 @@ function routesOf(
       drainInterceptor(stopping),
       ...interceptors,
     ],
-    // Nobody reads them, and a few KiB can hold millions.
+    // Nobody reads unknown fields, and a few KiB can contain millions.
     binaryOptions: { readUnknownFields: false },
     compressMinBytes: COMPRESS_BYTES_MIN,
     shutdownSignal: cutting,
@@ -147,7 +147,7 @@ function routesOf(
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 }
 
-/** Registers as usual, each method with the size that its messages may have. */
+/** Registers routes as usual, each method with its limit of message sizes. */
 function withBounds(router: ConnectRouter, audience: Audience): ConnectRouter {
   const gzipOf = boundedGzip();
   const limits = (method: DescMethod) => ({
@@ -159,7 +159,7 @@ function withBounds(router: ConnectRouter, audience: Audience): ConnectRouter {
     service(service, implementation) {
       const { methods } = createServiceImplSpec(service, implementation);
       for (const { method, impl } of Object.values(methods)) {
-        // The type of an implementation is known of a known method only.
+        // The type of an implementation is known only for a known method.
         router.rpc(method, impl as never, limits(method));
       }
       return this;
@@ -171,7 +171,7 @@ function withBounds(router: ConnectRouter, audience: Audience): ConnectRouter {
   };
 }
 
-/** How the body of a request is read, once somebody reads it. */
+/** Reads the body of a request, once somebody asks for it. */
 function bodies({ audience = "client", receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: RpcOptions) {
   const what = "bytes of requests";
   const known = sharedBudget(HELD_BYTES_MAX, HELD_BYTES_PER_CONNECTION_MAX, what);
@@ -187,7 +187,10 @@ function bodies({ audience = "client", receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: 
   };
 }
 
-/** The same pieces, each a message, once what they hold is counted. What is inflated is counted then. */
+/**
+ * The same pieces, each a message, after their entries are counted. Compressed messages are counted when
+ * they are inflated.
+ */
 async function* counted(
   request: NodeServerRequest,
   { input }: DescMethod,
@@ -212,11 +215,11 @@ function noSuchRpc(routes: ReadonlyMap<string, RpcRoute>, path: string): Refusal
   );
 }
 
-/** What Connect would refuse before any protocol of its own looks at the request. */
+/** The requests that Connect would refuse before any of its protocols reads them. */
 function mismatch(route: RpcRoute, request: NodeServerRequest): Refusal | undefined {
   const { methodKind, name } = route.method;
   if (methodKind === "bidi_streaming" && request.httpVersionMajor === 1) {
-    // A client that waits for answers while it sends would hang.
+    // Otherwise a client that waits for answers while it sends would hang.
     const headers = { connection: "close" };
     return refusal(505, `${name} streams in both directions, which needs HTTP/2`, headers);
   }

@@ -8,17 +8,17 @@ const PREFACE_HEAD = "PRI";
 const KEEP_ALIVE_INITIAL_DELAY_MS = 30_000;
 
 /**
- * A server that gives each connection to `http1` or `http2` by its first bytes, so that clients of
- * both, without TLS, share one port. Neither of the two listens by itself.
+ * A server that gives each connection to `http1` or `http2` by its first bytes, so that clients of both,
+ * without TLS, share one port. Neither of the two listens by itself.
  *
- * @param firstBytesTimeoutMs A connection that sends less than three bytes in this time is cut.
+ * @param firstBytesTimeoutMs The server ends a connection that sends less than three bytes in this time.
  */
 export function sniffingServer(
   http1: HttpServer,
   http2: Http2Server,
   firstBytesTimeoutMs: number,
 ): Server {
-  // What cuts slow clients starts only when the server believes that it listens.
+  // The timer that ends slow clients starts only if the server believes that it listens.
   http1.emit("listening");
   return createServer(
     { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_INITIAL_DELAY_MS },

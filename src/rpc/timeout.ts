@@ -2,8 +2,8 @@ import type { Interceptor } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 /**
- * Ends calls with a single answer after `timeoutMs`, on the client's side, for callers that name no
- * deadline. Streams may take as long as they go on.
+ * Ends calls with a single answer after `timeoutMs`, on the client's side, for callers without a deadline.
+ * Streams have no limit.
  */
 export function unaryTimeoutInterceptor(timeoutMs: number): Interceptor {
   return (next) => async (request) => {

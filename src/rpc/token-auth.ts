@@ -14,9 +14,9 @@ const TOKEN_LENGTH_MIN = 16;
 const TOKEN_PATTERN = /^[\x21-\x7e]+$/;
 
 /**
- * Reads a token file: one line, at least 16 printable characters, readable by its owner alone.
+ * Reads a token file: one line of at least 16 printable characters, which only its owner can read.
  *
- * @throws N0Error `failed_precondition` naming the file and what to do.
+ * @throws N0Error `failed_precondition` that names the file and what to do.
  */
 export function readTokenFile(path: string): PeerToken {
   const { content, ownerUid } = readOwnersAlone(path);
@@ -44,21 +44,21 @@ function readOwnersAlone(path: string): { readonly content: string; readonly own
   );
 }
 
-/** Whether an `authorization` header bears the token. Takes the same time whatever the header is. */
+/** True if an `authorization` header has the token. Takes the same time for every header. */
 export function bearsToken(header: string | null | undefined, token: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
   const given = /^bearer +(\S+)$/i.exec(header ?? "")?.[1] ?? "";
   return timingSafeEqual(digest(given), digest(token));
 }
 
-/** @returns how a request without the token is refused; undefined for one that bears it. */
+/** @returns the refusal of a request without the token; undefined for a request with it. */
 export type TokenGate = (
   request: Pick<NodeServerRequest, "headers" | "socket" | "url">,
 ) => Refusal | undefined;
 
 /**
- * Asks for the token, before anything else of a request is read. An address from which many calls came
- * without it is told to wait. The right token passes all the same: others share that address.
+ * Checks the token before anything else of a request is read. An address with many calls without it must
+ * wait. The right token still passes, because several clients can share that address.
  */
 export function tokenGate(token: string, refusals: Refusals): TokenGate {
   const tries = newTokenTries(systemClock);

@@ -7,7 +7,7 @@ import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
 
 type RequestListener = (request: NodeServerRequest, response: NodeServerResponse) => void;
 
-/** How long clients have to notice the end before they are cut. */
+/** How long clients have to notice the end before their connections are destroyed. */
 const LINGER_MS = 300;
 
 interface Emitter<T> {
@@ -15,15 +15,15 @@ interface Emitter<T> {
 }
 
 export interface ConnectionTracker {
-  /** The servers whose connections are to be ended; `http1` where it does not listen by itself. */
+  /** The servers whose connections it ends; `http1` if that does not listen by itself. */
   watch(servers: {
     readonly sockets: Emitter<Duplex>;
     readonly sessions: Emitter<ServerHttp2Session>;
     readonly http1: HttpServer | undefined;
   }): void;
-  /** The same listener, with the requests that it is answering counted. */
+  /** The same listener, which counts its running requests. */
   counted(listener: RequestListener): RequestListener;
-  /** Lets idle connections go and waits until nothing is being answered, for at most `graceMs`. */
+  /** Ends idle connections, and waits until no request runs, for at most `graceMs`. */
   drain(graceMs: number): Promise<void>;
   /** Destroys every connection. */
   cut(): void;
@@ -65,13 +65,13 @@ export function trackConnections(): ConnectionTracker {
     },
     drain: async (graceMs) => {
       draining = true;
-      // Its close also ends the timer that looks for slow clients; it says that it never listened.
+      // Its close also ends the timer for slow clients. It fails because the server never listened.
       http1?.close(() => {});
       for (const session of sessions) session.close();
       if (answering.size === 0) idle.resolve();
       await within(systemClock, idle.promise, graceMs, () => {});
-      // A socket destroyed with something unread resets the connection, and what the client has not
-      // read yet is lost: end first, and let the client end too.
+      // To destroy a socket with unread data resets the connection, and the client loses what it has not
+      // read yet. So end it first, and let the client end it too.
       for (const socket of sockets) socket.end();
       if (sockets.size === 0) gone.resolve();
       await within(systemClock, gone.promise, Math.min(graceMs, LINGER_MS), () => {});

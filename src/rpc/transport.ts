@@ -19,28 +19,28 @@ const IDLE_TIMEOUT_MS = 5 * 60_000;
 
 /** Between our own processes: Connect over HTTP/2, one connection for all calls. */
 export interface PeerTransport extends Transport {
-  /** Ends the connection and all calls on it; a later call opens a new one. */
+  /** Ends the connection and all its calls. A later call opens a new one. */
   close(): void;
-  /** No call is under way. */
+  /** True if no call runs. */
   isIdle(): boolean;
 }
 
-/** A token, and who may know it. */
+/** A token, and who may get it. */
 export interface PeerToken {
   readonly value: string;
-  /** The user whose file it is from, besides root. */
+  /** The owner of its file. Root may get it too. */
   readonly ownerUid: number;
 }
 
 export interface PeerOptions {
   /**
-   * Sent over TLS and on loopback alone, and there only to a server of root, of the token's owner or of the
+   * Sent only over TLS and on loopback, and there only to a server of root, of the token's owner or of the
    * user of this process.
    */
   readonly token?: PeerToken;
-  /** PEM of the authority that signed the peer's certificate; default: the system's. */
+  /** PEM of the authority that signed the peer's certificate. Default: the authorities of the system. */
   readonly ca?: string;
-  /** PEM of our own certificate, for a peer that asks for one. */
+  /** PEM of our own certificate, for a peer that requires one. */
   readonly cert?: string;
   readonly key?: string;
   /** For calls with a single answer. Default: none. */
@@ -48,10 +48,10 @@ export interface PeerOptions {
 }
 
 /**
- * Opens a transport to an API or an agent. Nothing is connected before the first call. A peer that
- * does not answer a ping within 5 s is taken for dead, and its calls end.
+ * Opens a transport to an API or an agent. It connects at the first call. If the peer does not answer a
+ * ping within 5 s, all calls end.
  *
- * @throws N0Error `invalid_argument` for an address that is none.
+ * @throws N0Error `invalid_argument` for an invalid address.
  */
 export function openTransport(
   address: string,
@@ -101,7 +101,7 @@ function tokenInterceptor(token: string): Interceptor {
   };
 }
 
-/** Says why the server had no token to look at. */
+/** Says why the client sent no token. */
 function withheldInterceptor(baseUrl: string): Interceptor {
   return (next) => async (request) => {
     try {
@@ -120,8 +120,8 @@ function withheldInterceptor(baseUrl: string): Interceptor {
 }
 
 /**
- * The URL that an address stands for: `host`, `host:port`, `[::1]`, `[::1]:port`, `::1`, or a URL of
- * `http`, `https` or, as the original wrote it, `grpc`. Without a port it is `defaultPort`.
+ * The URL for an address: `host`, `host:port`, `[::1]`, `[::1]:port`, `::1`, or a URL of `http`, `https`
+ * or, as the original wrote it, `grpc`. Without a port it is `defaultPort`.
  *
  * @throws N0Error `invalid_argument`
  */
@@ -136,7 +136,7 @@ export function baseUrlOf(address: string, defaultPort: number): string {
       `address ${quote(address)}: must be host, host:port or http(s)://host:port`,
     );
   }
-  // A URL drops the port that its scheme implies, so what was written has to be asked.
+  // A URL drops the default port of its scheme, so this checks the text.
   const hasPort = /:\d+\/?$/.test(spelled.replace(/^[a-z]+:\/\//i, ""));
   const port = hasPort ? url.port || (url.protocol === "https:" ? "443" : "80") : defaultPort;
   return `${url.protocol}//${url.hostname}:${port}`;

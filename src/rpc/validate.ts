@@ -9,22 +9,22 @@ import { ViolationsError } from "./errors.ts";
 import { findTooLarge, isTextAbove } from "./limits.ts";
 import { nameRules } from "./name-rules.ts";
 
-/** Of a map's key in the path of a field. */
+/** The maximum length of a map key in the path of a field. */
 const KEY_LENGTH_MAX = 80;
 
 /**
- * Of one request about a user's object. The limits of the fields are those of the largest thing that
- * anybody may want in one of them; all of them at once would make a record that the datastore refuses.
- * Three of these fit into one: an update may change annotations and labels by a request each.
+ * The maximum size of the strings of one request about an object. Each field may be as large as anybody
+ * needs, but all of them together would make a record that the datastore refuses. Three times this fits
+ * into a record, because an update may change annotations and labels by one request each.
  */
 const TEXT_BYTES_MAX = 64 << 10;
 const USERS_OBJECTS = /^n0stack\.\w+\.v0\./;
 
-/** One for the process: it compiles the rules of each message type once (then about 12 µs a call). */
+/** One for the process. It compiles the rules of each message type once (then a call takes about 12 µs). */
 let shared: Validator | undefined;
 
 /**
- * Refuses requests, and messages of request streams, that break a rule of the proto. Goes inside
+ * Refuses requests, and messages of request streams, that break a rule of the proto. It must be inside
  * `errorInterceptor`.
  */
 export function validateInterceptor(): Interceptor {
@@ -49,8 +49,8 @@ async function* validated(
 }
 
 /**
- * @throws N0Error `invalid_argument`, naming every field at fault as the client spells it
- *   (`nics[0].network_name`) and the rule in words.
+ * @throws N0Error `invalid_argument`, that names every wrong field as the client spells it
+ *   (`nics[0].network_name`), and the rule in words.
  */
 export function assertValid<Desc extends DescMessage>(
   schema: Desc,
@@ -75,7 +75,7 @@ export function assertValid<Desc extends DescMessage>(
   );
 }
 
-/** `annotations["a"].b[0]`. A key may be as long as the rule that it breaks forbids. */
+/** `annotations["a"].b[0]`. A wrong key may be longer than its rule allows, so it is cut. */
 function fieldName(path: Violation["field"]): string {
   const short = path.map((part) =>
     part.kind === "map_sub" && typeof part.key === "string"
@@ -88,8 +88,8 @@ function fieldName(path: Violation["field"]): string {
 const compiled = new Map<string, RegExp>();
 
 /**
- * Patterns are those of our own protos, so the engine of the language may match them: several times
- * faster than the RE2 in JavaScript that protovalidate brings, which is for patterns of strangers.
+ * All patterns come from our own protos, so JavaScript's own engine can match them. It is several times
+ * faster than protovalidate's RE2 in JavaScript, which is for untrusted patterns.
  */
 function matches(pattern: string, against: string): boolean {
   let regex = compiled.get(pattern);

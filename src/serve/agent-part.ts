@@ -23,23 +23,23 @@ import type { NodeSettings } from "./settings.ts";
 import { readVersion } from "./version.ts";
 import { webProxiesFrom } from "./web-proxies.ts";
 
-/** The agent of this machine, however it is reached. */
+/** The agent of this node, with or without a socket. */
 export interface AgentPart extends AsyncDisposable {
   readonly routes: (router: ConnectRouter) => void;
   /**
-   * Keeps the node known to the API, until what it returns is called. `address` is where the API
-   * reaches `routes`.
+   * Registers the node with the API and sends heartbeats, until the returned function is called. `address`
+   * is where the API reaches `routes`.
    */
   register(api: Transport, address: string): () => Promise<void>;
-  /** What it is doing on the node. */
+  /** The work that runs on the node. */
   stillRuns(): readonly string[];
 }
 
 /**
- * Opens the drivers of this machine.
+ * Opens the drivers of this node.
  *
- * @throws N0Error `failed_precondition` when an agent uses the base directory, or something that the drivers
- *   need is not there.
+ * @throws N0Error `failed_precondition` if another agent uses the base directory, or if something that the
+ *   drivers need is missing.
  */
 export async function openAgent(
   settings: NodeSettings,
@@ -57,7 +57,7 @@ export async function openAgent(
   const ending = new AbortController();
   const drivers = opened.use(await open(driversConfig(settings, webProxies), log));
   const { network } = drivers;
-  // Who listens without protection listens behind the wall alone.
+  // An agent without protection listens only if the rules against guests hold.
   if (isUnprotected(settings)) await network.keepNodeRules(ending.signal);
   const wall = keepGuestWall({ network, clock: systemClock, log, signal: ending.signal });
   opened.defer(() => wall);
@@ -127,7 +127,7 @@ function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversC
   };
 }
 
-/** What a setting says instead of the machine. */
+/** The values that settings give instead of the node. */
 function capacityOf(settings: NodeSettings): Partial<NodeCapacity> {
   const { cpuCapacityMilliCores, memoryCapacityBytes, storageCapacityBytes } = settings;
   return defined({

@@ -23,22 +23,22 @@ import { ownUrl } from "./own-address.ts";
 import type { Settings } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
-/** Twice the write-ahead log: enough for thousands of steps, should they be undone on a full disk. */
+/** Twice the write-ahead log: enough to undo thousands of steps on a full file system. */
 const DATASTORE_RESERVE_BYTES = 64 * 1024 ** 2;
 
 type ApiSettings = Settings<"api"> | Settings<"standalone">;
 
 export interface ApiPart extends AsyncDisposable {
   readonly routes: (router: ConnectRouter) => void;
-  /** Serves it; only then is it known which port was free. */
+  /** Serves the API. The port is known only after that. */
   listen(): Promise<Listener>;
-  /** Which transactions it has in hand. */
+  /** The transactions that it runs. */
   stillRuns(): readonly string[];
 }
 
 /**
- * Opens the datastore, and takes over what an earlier process left open, before anything listens. The
- * caller has the lock of the base directory.
+ * Opens the datastore, and takes over the open transactions of earlier processes, before anything listens.
+ * The caller has the lock of the base directory.
  */
 export async function openApiPart(
   settings: ApiSettings,
@@ -110,9 +110,9 @@ export async function openApiPart(
   };
 }
 
-/** The origins of pages that this server itself serves. */
+/** The origins of the pages that this server serves. */
 function ownOrigins({ bindAddress }: ApiSettings, { tls }: Protection, port: number): string[] {
-  // What `localhost` is to a browser elsewhere is none of ours.
+  // For a browser on another computer, `localhost` is not this server.
   const addresses = isLoopback(bindAddress) ? LOOPBACK_HOSTS : [bindAddress];
   return addresses.map((address) => new URL(ownUrl(address, port, tls !== undefined)).origin);
 }

@@ -18,7 +18,7 @@ interface Given {
 }
 
 export interface Sources {
-  /** What was given on the command line, by camelCase key. */
+  /** The settings of the command line, by camelCase key. */
   readonly flags: Readonly<Record<string, unknown>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Default: the variable N0CORE_CONFIG, else no file. */
@@ -26,10 +26,11 @@ export interface Sources {
 }
 
 /**
- * The settings of a role: a flag goes before the environment, that before the file, that before the
- * default. Settings of other roles may stand in the environment and the file, and are ignored.
+ * The settings of a role. A flag has precedence over the environment, the environment over the file, and
+ * the file over the default. The environment and the file may have settings of other roles, which are
+ * ignored.
  *
- * @throws N0Error `invalid_argument` naming every wrong value and unknown name, and where each is from.
+ * @throws N0Error `invalid_argument` that names every wrong value and unknown name, with its source.
  */
 export function loadSettings<R extends Role>(role: R, sources: Sources): Settings<R> {
   const problems: string[] = [];
@@ -119,7 +120,7 @@ function readText(configPath: string): string {
   }
 }
 
-/** Of all roles, so that one file or environment can serve several. */
+/** The names of all roles, so that several can share one file or environment. */
 function knownKeys(): ReadonlyMap<string, string> {
   const keys = Object.values(SCHEMAS).flatMap((schema) => Object.keys(schema.shape));
   return new Map(keys.map((key) => [kebabCase(key), key]));
@@ -134,7 +135,7 @@ function hint(kebab: string): string {
   return near === undefined || kebab === "" ? "" : `; did you mean ${near}?`;
 }
 
-/** The settings as a config file that gives the same settings. */
+/** A config file with these settings. */
 export function printSettings(role: Role, settings: BaseSettings): string {
   const values = new Map<string, unknown>(Object.entries(settings));
   const lines: Record<string, unknown> = {};
@@ -146,7 +147,7 @@ export function printSettings(role: Role, settings: BaseSettings): string {
   return stringify(lines);
 }
 
-/** A value as it is written in a file. */
+/** A value as in a config file. */
 export function written(value: unknown, kind: string | undefined): unknown {
   if (kind === "duration" && typeof value === "number") return formatDuration(value);
   if (typeof value === "bigint") return formatBytes(value);

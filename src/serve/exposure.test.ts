@@ -50,8 +50,8 @@ const tls = { tlsCert, tlsKey };
 describe("beyond loopback", () => {
   test("nothing is served without TLS, and no agent without a token, and it says which is missing", () => {
     expect(() => api({ bindAddress: "0.0.0.0" })).toThrow(
-      "will not listen on 0.0.0.0 without protection: whoever reaches it would command this machine. " +
-        "Give --tls-cert and --tls-key, or listen on 127.0.0.1, or say --insecure",
+      "will not listen on 0.0.0.0 without protection: everyone who reaches it would have root on this node. " +
+        "Give --tls-cert and --tls-key, or listen on 127.0.0.1, or give --insecure",
     );
     expect(() => agent({ bindAddress: "10.0.0.1" })).toThrow(
       "Give --tls-cert and --tls-key and --token-file, or listen",
@@ -64,7 +64,7 @@ describe("beyond loopback", () => {
     const flags = { bindAddress: "0.0.0.0", insecure: true };
     expect(api(flags, warnings)).toEqual({ toAgents: {} });
     expect(agent(flags, warnings)).toEqual({ toAgents: {}, toApi: {} });
-    const warning = "insecure: whoever reaches this address commands this machine";
+    const warning = "insecure: everyone who reaches this address has root on this node";
     expect(warnings).toEqual([warning, warning]);
   });
 
@@ -79,7 +79,7 @@ describe("beyond loopback", () => {
       const flags = { bindAddress, insecure: true, guestDestinations: ["198.51.100.0/24", cidr] };
       const read = (more: Flags = {}) => protect({ ...flags, ...more });
       expect(read).toThrow(
-        `--insecure: guests that reach ${bindAddress} would command this machine`,
+        `--insecure: guests that reach ${bindAddress} would have root on this node`,
       );
       expect(() => read({ tlsCert, tlsKey, tokenFile })).not.toThrow();
     }
@@ -128,7 +128,7 @@ describe("on loopback", () => {
     const got = api({ tokenFile, anonymousLoopback: true }, warnings);
     expect(got.token).toBeUndefined();
     expect(got.toAgents.token?.value).toBe(deriveAgentToken(TOKEN));
-    expect(warnings).toEqual([expect.stringMatching(/^anonymous: every user of this machine/)]);
+    expect(warnings).toEqual([expect.stringMatching(/^anonymous: every user of this computer/)]);
   });
 });
 

@@ -15,26 +15,26 @@ import type { BaseSettings, Settings } from "./settings.ts";
 
 type ApiSettings = Settings<"api"> | Settings<"standalone">;
 
-/** What protects a server, read from its files. */
+/** The protection of a server, read from its files. */
 export interface Protection {
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
-  /** What callers must send; undefined: nobody is asked. */
+  /** The token that callers must send; undefined if none is required. */
   readonly token?: string;
-  /** For calls to agents. */
+  /** The token for calls to agents. */
   readonly toAgents: PeerOptions;
 }
 
 export interface AgentProtection extends Protection {
-  /** For calls to the API. */
+  /** The token for calls to the API. */
   readonly toApi: PeerOptions;
 }
 
 /**
- * Reads the TLS files and the token of an API, which makes a token at its first start where no file is named.
- * Whoever may call an n0core commands its machine as root, so that it listens beyond loopback only with TLS,
- * or when told that it is insecure.
+ * Reads the TLS files and the token of an API. At the first start, makes a token if no file is named. Every
+ * caller of an n0core has root on its node, so it listens beyond loopback only with TLS, or with
+ * --insecure.
  *
- * @throws N0Error `failed_precondition` saying what is missing.
+ * @throws N0Error `failed_precondition` that says what is missing.
  */
 export function protectApi(settings: ApiSettings, log: Log): Protection {
   const { anonymousLoopback, bindAddress, insecure, tokenFile } = settings;
@@ -47,13 +47,16 @@ export function protectApi(settings: ApiSettings, log: Log): Protection {
     );
   }
   const tls = readTls(settings);
-  // One that is insecure is open to all anyway.
+  // An insecure server is open to everybody anyway.
   const isOpen = isExposed && insecure && tokenFile === undefined;
   const own = isOpen ? undefined : readToken(settings, "api", log);
   if (anonymousLoopback) {
-    log.warn("anonymous: every user of this machine commands it, as no token is asked for", {
-      bindAddress,
-    });
+    log.warn(
+      "anonymous: every user of this computer has root on it, because the API asks for no token",
+      {
+        bindAddress,
+      },
+    );
   }
   return {
     ...tls.served,
@@ -62,7 +65,9 @@ export function protectApi(settings: ApiSettings, log: Log): Protection {
   };
 }
 
-/** As `protectApi`, for an agent, which asks for the agents' token and registers with the operators'. */
+/**
+ * Like `protectApi`, for an agent. It requires the agents' token, and registers with the operators' token.
+ */
 export function protectAgent(settings: Settings<"agent">, log: Log): AgentProtection {
   const { bindAddress, insecure, tlsCert, tokenFile } = settings;
   const isExposed = !isLoopback(bindAddress);
@@ -71,7 +76,7 @@ export function protectAgent(settings: Settings<"agent">, log: Log): AgentProtec
   const isOpen = isExposed && insecure && tokenFile === undefined;
   const own = isOpen ? undefined : readToken(settings, "agent", log);
   const toAgents = { ...tls.peer, ...agentTokenOf(settings, own) };
-  // Nobody of ours sends a token there.
+  // None of our programs sends a token there.
   const isAsking = !isExposed || tlsCert !== undefined;
   return {
     ...tls.served,
@@ -85,7 +90,7 @@ function readToken({ baseDirectory, tokenFile }: BaseSettings, part: "api" | "ag
   return readTokenFile(tokenFile ?? ensureOwnToken(baseDirectory, part, log));
 }
 
-/** What agents are sent, and ask for. */
+/** The token that agents get and require. */
 function agentTokenOf(
   { agentTokenFile }: BaseSettings,
   own: PeerToken | undefined,
@@ -111,7 +116,7 @@ function readTls({ tlsCert, tlsKey, tlsClientCa, tlsCa }: BaseSettings) {
   };
 }
 
-/** Whether it commands its machine for whoever reaches it beyond loopback. */
+/** True if it gives root to everybody who reaches it beyond loopback. */
 export function isUnprotected(settings: BaseSettings): boolean {
   const { bindAddress, insecure, tlsCert, tokenFile } = settings;
   return !isLoopback(bindAddress) && insecure && (tlsCert === undefined || tokenFile === undefined);
@@ -126,33 +131,33 @@ function guard(settings: BaseSettings, needed: readonly string[], log: Log): voi
   if (!insecure) {
     throw new N0Error(
       "failed_precondition",
-      `will not listen on ${bindAddress} without protection: whoever reaches it would command this ` +
-        `machine. Give ${missing.join(" and ")}, or listen on 127.0.0.1, or say --insecure on a network ` +
-        "where you trust every machine.",
+      `will not listen on ${bindAddress} without protection: everyone who reaches it would have root on this ` +
+        `node. Give ${missing.join(" and ")}, or listen on 127.0.0.1, or give --insecure on a network ` +
+        "where you trust every computer.",
     );
   }
   const opening = openingToGuests(settings);
   if (opening !== undefined) {
     throw new N0Error(
       "failed_precondition",
-      `--insecure: guests that reach ${bindAddress} would command this machine, and --guest-destinations ` +
-        `${opening} leads guests of other nodes there. Give ${missing.join(" and ")}, or open less.`,
+      `--insecure: guests that reach ${bindAddress} would have root on this node, and --guest-destinations ` +
+        `${opening} opens it to guests of other nodes. Give ${missing.join(" and ")}, or open less.`,
     );
   }
-  log.warn("insecure: whoever reaches this address commands this machine", {
+  log.warn("insecure: everyone who reaches this address has root on this node", {
     bindAddress,
     without: missing,
   });
 }
 
 /**
- * What is opened to guests with an address that this server listens on. Its own guests never reach it, but all
- * nodes of a network open the same. Guests have no way to an address of IPv6.
+ * The --guest-destinations entry that contains an address of this server. Guests of this node never reach
+ * it, but guests of other nodes with the same setting do. Guests cannot reach IPv6 addresses.
  */
 function openingToGuests(settings: BaseSettings): string | undefined {
   if (!("guestDestinations" in settings)) return undefined;
   const { bindAddress, guestDestinations } = settings;
-  // Where a name leads may change.
+  // The addresses of a name may change.
   if (isIP(bindAddress) === 0) return guestDestinations[0];
   const addresses = isUnspecified(bindAddress) ? ownAddresses() : [bindAddress];
   return guestDestinations.find((cidr) => {

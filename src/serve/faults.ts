@@ -13,18 +13,18 @@ import type { Log } from "../util/log.ts";
 
 const HOLD_POLL_MS = 5;
 
-/** What a test writes into its file. */
+/** The content of the file that a test writes. */
 const planSchema = z.object({
   point: z.enum(FAULT_POINTS),
   kind: z.string(),
   step: z.string(),
   seq: z.number(),
-  /** `hold` says so in `<file>.held`, and goes on when the file is gone. */
+  /** `hold` writes `<file>.held`, and goes on when the file is removed. */
   action: z.enum(["kill", "hold"]),
 });
 
 /**
- * For tests that kill a process at a chosen moment; no settings, and said loudly in the log.
+ * For tests that kill a process at a chosen moment. These are no settings, and the log warns about them.
  *
  * - `N0_FAULT=after_act:domain.start_new:1` makes it kill itself with SIGKILL when that point is reached.
  * - `N0_FAULT_FILE` names a file that is read at each point: a place, and whether to die or to stop there.
@@ -56,7 +56,10 @@ function planned(file: string, kill: () => void): Faults {
   };
 }
 
-/** Undefined where there is none, also when it goes just now: a fault that fails would be one more. */
+/**
+ * Undefined if there is none, also if it is removed at this moment, because a failure here would be one
+ * more fault.
+ */
 function readPlan(file: string): z.infer<typeof planSchema> | undefined {
   const text = ifThereSync(() => readFileSync(file, "utf8"));
   return text === undefined ? undefined : planSchema.parse(JSON.parse(text));
@@ -66,7 +69,7 @@ function isAt(a: FaultPlace, b: FaultPlace): boolean {
   return a.point === b.point && a.kind === b.kind && a.step === b.step && a.seq === b.seq;
 }
 
-/** For tests too: `N0_CLOCK_FILE` names a file with the milliseconds by which the wall clock is wrong. */
+/** Also for tests: `N0_CLOCK_FILE` names a file with the milliseconds by which the wall clock is wrong. */
 export function clockFromEnvironment(env: NodeJS.ProcessEnv, log: Log): Clock {
   const file = env["N0_CLOCK_FILE"] ?? "";
   if (file === "") return systemClock;

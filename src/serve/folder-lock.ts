@@ -16,10 +16,10 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 /**
- * Makes sure that one process alone keeps its things in `folder` under `part`. The lock is the kernel's
- * (flock), so that it ends with the process, however that ends.
+ * Makes sure that only one process uses `folder` for `part`. The kernel holds the lock (flock), so it ends
+ * with the process, however that ends.
  *
- * @throws N0Error `failed_precondition` naming the process that has it.
+ * @throws N0Error `failed_precondition` that names the process with the lock.
  */
 export function lockFolder(folder: string, part: "api" | "agent"): Disposable {
   const path = join(folder, `${part}.lock`);
@@ -42,7 +42,7 @@ function openLockFile(folder: string, path: string): number {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     const file = openSync(path, "a+", 0o600);
-    // One of an older version may be open to others.
+    // A file of an older version may be readable for others.
     fchmodSync(file, 0o600);
     return file;
   } catch (cause) {

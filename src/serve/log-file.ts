@@ -11,20 +11,20 @@ import {
 import { dirname } from "node:path";
 
 export interface LogFile {
-  /** Appends whole lines. They are the kernel's when it returns: a crash of the process loses none. */
+  /** Appends whole lines. The kernel has them when it returns, so a crash of the process loses none. */
   write(lines: string): void;
-  /** Goes on in a new file of the same name, where the old one was renamed or removed. */
+  /** Continues in a new file of the same name, if the old one was renamed or removed. */
   reopen(): void;
 }
 
 const { O_APPEND, O_CREAT, O_WRONLY } = constants;
 
 /**
- * The file that a log goes to, readable by its owner alone. Before it would be larger than `bytesMax` it
- * becomes `<path>.1`, in the place of the one before. What cannot be written is lost, and told when writing
- * goes well again: a full disk must not end what is being logged.
+ * The file of a log. Only its owner can read it. Before it would exceed `bytesMax`, it is renamed to
+ * `<path>.1` and replaces the one before. Lines that cannot be written are lost, and a later line counts
+ * them, because a full file system must not end the process.
  *
- * @param bytesMax 0: however large. A device or a pipe has no size.
+ * @param bytesMax 0 means no limit. A device or a pipe has no size.
  */
 export function openLogFile(path: string, bytesMax: number): LogFile {
   mkdirSync(dirname(path), { recursive: true });

@@ -13,7 +13,7 @@ import { readVersion } from "./version.ts";
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-/** Loaded when it is needed: help and version need no database and no libvirt. */
+/** Loaded only if needed, because help and version need no database and no libvirt. */
 const STARTERS: { readonly [R in Role]: (settings: Settings<R>, log: Log) => Promise<Served> } = {
   api: async (settings, log) => (await import("./serve-api.ts")).serveApi(settings, log),
   agent: async (settings, log) => (await import("./serve-agent.ts")).serveAgent(settings, log),
@@ -23,9 +23,9 @@ const STARTERS: { readonly [R in Role]: (settings: Settings<R>, log: Log) => Pro
 
 const EXAMPLES: Readonly<Record<Role | "serve", readonly (readonly [string, string])[]>> = {
   serve: [
-    ["n0core serve standalone", "everything on this one machine"],
-    ["n0core serve api", "the API, for agents on other machines"],
-    ["n0core serve agent", "one node of an API on the same machine"],
+    ["n0core serve standalone", "everything on this one node"],
+    ["n0core serve api", "the API, for agents on other nodes"],
+    ["n0core serve agent", "the agent of this node, for an API on the same node"],
   ],
   standalone: [
     ["n0core serve standalone", "on http://127.0.0.1:20180, kept in /var/lib/n0core"],
@@ -36,7 +36,7 @@ const EXAMPLES: Readonly<Record<Role | "serve", readonly (readonly [string, stri
     ["n0core serve api", "on http://127.0.0.1:20180, kept in /var/lib/n0core"],
     [
       "n0core serve api --bind-address 0.0.0.0 --tls-cert c.pem --tls-key k.pem --token-file t",
-      "for other machines",
+      "for clients and agents on other computers",
     ],
     ["n0core serve api --print-config", "the settings that it would run with"],
   ],
@@ -46,15 +46,16 @@ const EXAMPLES: Readonly<Record<Role | "serve", readonly (readonly [string, stri
         "      --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem --token-file t",
       "the node 10.0.0.2 of the API on 10.0.0.1",
     ],
-    ["n0core serve agent --location tokyo/az1/c1/r2/14", "the API on the same machine"],
+    ["n0core serve agent --location tokyo/az1/c1/r2/14", "the agent, for an API on the same node"],
     ["n0core serve agent --print-config", "the settings that it would run with"],
   ],
 };
 
 const SUMMARIES: Readonly<Record<Role, string>> = {
-  standalone: "Serves the API and the agent of this machine in one process.",
-  api: "Serves the API: decides, remembers, and tells the agents what to do.",
-  agent: "Serves one node: keeps its virtual machines, disks and networks, and registers it.",
+  standalone: "Serves the API and the agent of this node in one process.",
+  api: "Serves the API: keeps the records, decides, and calls the agents.",
+  agent:
+    "Serves one node: runs its virtual machines, volumes and networks, and registers it with the API.",
 };
 
 function examplesText(key: keyof typeof EXAMPLES): string {
@@ -63,13 +64,13 @@ function examplesText(key: keyof typeof EXAMPLES): string {
 }
 
 const SETTINGS_NOTE =
-  "\nEvery option can also stand in the environment (--bind-port as N0CORE_BIND_PORT) and in the config\n" +
-  "file (bind-port: 20180). A flag goes before the environment, that before the file.\n" +
-  "An agent fetches images through HTTP_PROXY and HTTPS_PROXY, but for what NO_PROXY names.";
+  "\nYou can also set each option in the environment (--bind-port as N0CORE_BIND_PORT) or in the config\n" +
+  "file (bind-port: 20180). A flag has precedence over the environment, the environment over the file.\n" +
+  "An agent fetches images through HTTP_PROXY and HTTPS_PROXY, except from the hosts in NO_PROXY.";
 
 function program(): Command {
   const root = new Command("n0core")
-    .description("A cloud for the machines you own: the API and the agents of n0stack.")
+    .description("A cloud for the computers you own: the API and the agents of n0stack.")
     .exitOverride()
     .addHelpText("beforeAll", "")
     .addHelpText("before", examplesText("serve"));
@@ -126,7 +127,7 @@ async function runRole<R extends Role>(
   }
 }
 
-/** A log in a file goes on in a new one at each SIGHUP, as programs that rotate logs expect. */
+/** At each SIGHUP, a log file is opened again, as programs that rotate logs expect. */
 function logOptionsOf({ logLevel: level, logFile, logSizeMax }: BaseSettings): LogOptions {
   if (logFile === undefined) return { level };
   const file = openLogFile(logFile, Number(logSizeMax));
@@ -134,7 +135,7 @@ function logOptionsOf({ logLevel: level, logFile, logSizeMax }: BaseSettings): L
   return { level, write: file.write };
 }
 
-/** Whoever reads what we print may stop reading, as in `n0core serve --help | head`. */
+/** The reader of our output may stop, as in `n0core serve --help | head`. */
 function endQuietlyWhenUnread(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -155,7 +156,7 @@ async function main(): Promise<void> {
     const isWrongUse = error instanceof N0Error && error.kind === "invalid_argument";
     const text = error instanceof N0Error ? error.message : errorChain(error);
     console.error(`n0core: ${text.replaceAll("\n", "\nn0core: ")}`);
-    // What was opened before the failure may keep the process alive.
+    // Resources that were opened before the failure may keep the process alive.
     process.exit(isWrongUse ? EXIT_USAGE : EXIT_FAILED);
   }
 }

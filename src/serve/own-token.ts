@@ -8,18 +8,18 @@ import { systemRandom } from "../util/random.ts";
 const TOKEN_BYTES = 32;
 
 /**
- * Makes sure that there is `<base directory>/token`, which the API, an agent and n0cli on one machine share.
- * It is there whole or not at all, whichever of the two servers makes it, and wherever that one dies.
+ * Makes `<base directory>/token` if it does not exist. The API, an agent and n0cli on one node share it. It
+ * exists completely or not at all, whichever server makes it, and wherever that server dies.
  *
- * @param part Whose lock of the folder the caller has.
+ * @param part The part whose lock of the folder the caller has.
  * @returns its path.
- * @throws N0Error `failed_precondition` where it cannot be made.
+ * @throws N0Error `failed_precondition` if it cannot be made.
  */
 export function ensureOwnToken(baseDirectory: string, part: "api" | "agent", log: Log): string {
   const path = join(baseDirectory, "token");
   const fresh = `${path}.${part}.new`;
   try {
-    // What an earlier start left that died.
+    // The remains of an earlier start that died.
     rmSync(fresh, { force: true });
     if (existsSync(path)) return path;
     writeDurably(fresh, `${systemRandom.token(TOKEN_BYTES)}\n`);
@@ -43,7 +43,7 @@ function writeDurably(path: string, text: string): void {
   }
 }
 
-/** False where the other server was quicker. */
+/** False if the other server was faster. */
 function linkUnlessThere(from: string, to: string): boolean {
   try {
     linkSync(from, to);

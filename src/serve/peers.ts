@@ -4,22 +4,22 @@ import { AGENT_PORT_DEFAULT, openTransport } from "../rpc/transport.ts";
 import type { Clock } from "../util/clock.ts";
 import { systemClock } from "../util/clock.ts";
 
-/** Longer than a connection without a call stands. */
+/** Longer than the lifetime of a connection without a call. */
 const UNUSED_MS = 10 * 60_000;
 const SWEEP_EVERY_MS = 60_000;
 
-/** One connection to each agent that is talked to. */
+/** One connection to each agent that the API calls. */
 export interface Peers extends Disposable {
-  /** @throws N0Error `invalid_argument` for an address that is none. */
+  /** @throws N0Error `invalid_argument` for an invalid address. */
   transportTo(address: string): Transport;
   /**
-   * A way to whoever is at the address, which bears no token. Nobody else uses it, and whoever asked for it
+   * A transport to the server at the address, without a token. Only the caller uses it, and the caller
    * closes it.
    *
-   * @throws N0Error `invalid_argument` for an address that is none.
+   * @throws N0Error `invalid_argument` for an invalid address.
    */
   openUntrusted(address: string): PeerTransport;
-  /** How many transports there are. */
+  /** The number of open transports. */
   readonly size: number;
 }
 
@@ -29,8 +29,8 @@ interface Opened {
 }
 
 /**
- * Opens transports when they are used. One that nobody has used for ten minutes is closed and forgotten, as
- * its node may be gone for good; the next call opens another.
+ * Opens transports at their first use. Closes one after ten minutes without a call, because its node may be
+ * gone for good. The next call opens another.
  */
 export function openPeers(options: PeerOptions, clock: Clock = systemClock): Peers {
   const opened = new Map<string, Opened>();

@@ -5,9 +5,9 @@ import type { Log } from "../util/log.ts";
 /** A server that is ready. */
 export interface Served {
   readonly url: string;
-  /** Ends it: what runs has `graceMs`. */
+  /** Ends it. Running calls have `graceMs` to end. */
   stop(graceMs: number): Promise<void>;
-  /** What it has not ended yet, in words for the log. */
+  /** The work that has not ended yet, in words for the log. */
   stillRuns(): readonly string[];
 }
 
@@ -19,13 +19,13 @@ export interface RunOptions {
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 const EXIT_BUG = 70;
-/** What was cut at the stop timeout ends in a few milliseconds, unless it hangs. */
+/** Work that is aborted at the stop timeout ends in a few milliseconds, unless it hangs. */
 const AFTER_CUT_MS = 1_000;
 
 /**
- * Serves until the first SIGTERM or SIGINT, then stops with grace. A second one ends the process at once,
- * and so does the stop timeout where something hangs. Both are safe: what was journaled is finished at the
- * next start.
+ * Serves until the first SIGTERM or SIGINT, then stops with a grace time. A second signal ends the process
+ * at once, and so does the stop timeout if something hangs. Both are safe, because the next start undoes or
+ * finishes the open transactions in the journal.
  */
 export async function runUntilSignal(
   { log, stopTimeoutMs, pidFile }: RunOptions,
@@ -61,7 +61,7 @@ export async function runUntilSignal(
   const signal = await asked.promise;
   log.info("stopping", { signal, stopTimeoutMs });
   await served.stop(stopTimeoutMs);
-  // It still counts for what keeps the process alive from here on.
+  // From here on, it still keeps the process alive.
   late?.unref();
   removePidFile();
   log.info("stopped");
@@ -69,15 +69,15 @@ export async function runUntilSignal(
 }
 
 /**
- * Ends the process as the signal does where nobody handles it. Nothing can hold that up, while
- * `process.exit` waits for threads, and one of those may be what hangs.
+ * Ends the process by the default action of the signal. Nothing can delay that. `process.exit` would wait
+ * for threads, and one of them may hang.
  */
 function endBy(signal: NodeJS.Signals): void {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
 }
 
-/** Whole or not there, for whoever waits for it. */
+/** Written completely or not at all, because programs wait for it. */
 function writePidFile(path: string): void {
   try {
     writeFileSync(`${path}.tmp`, `${process.pid}\n`);
@@ -87,7 +87,7 @@ function writePidFile(path: string): void {
   }
 }
 
-/** A process with a bug in an unknown place must not go on; the journal makes ending it safe. */
+/** A process with a bug in an unknown place must not go on. The journal makes its end safe. */
 function endOnBugs(log: Log): void {
   process.on("uncaughtException", (error, origin) => {
     log.error("a bug ended the process", { origin, error });

@@ -20,7 +20,7 @@ import { readVersion } from "./version.ts";
 /**
  * Serves one node: the agent's RPCs, and its registration with the API.
  *
- * @param openDrivers Default: those of the real node.
+ * @param openDrivers Default: the drivers of the real node.
  */
 export async function serveAgent(
   settings: Settings<"agent">,
@@ -67,7 +67,7 @@ export async function serveAgent(
   };
 }
 
-/** @throws N0Error `invalid_argument` where no other machine could know where to call. */
+/** @throws N0Error `invalid_argument` if no other node could know its address. */
 function checkAdvertised({ bindAddress, advertiseAddress }: Settings<"agent">): void {
   if (!isUnspecified(bindAddress) || advertiseAddress !== undefined) return;
   throw new N0Error(

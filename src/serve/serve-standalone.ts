@@ -11,9 +11,9 @@ import type { Served } from "./run.ts";
 import type { Settings } from "./settings.ts";
 
 /**
- * Serves the API and the agent of this machine in one process. They speak to each other through the
- * same RPCs as on two machines, only without a socket: the node's address says where the process is,
- * and its name that it is this one, also when it was elsewhere before.
+ * Serves the API and the agent of this node in one process. They call each other by the same RPCs as on two
+ * nodes, but without a socket. The address of the node says where the process is. Its name says that it is
+ * this node, also if it had another address before.
  */
 export async function serveStandalone(settings: Settings<"standalone">, log: Log): Promise<Served> {
   const unaryTimeoutMs = settings.agentTimeout;

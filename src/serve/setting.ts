@@ -6,7 +6,7 @@ import { parseBytes } from "../util/bytes.ts";
 import { formatCidr, parseBlock } from "../util/cidr.ts";
 import { formatDuration, parseDuration } from "../util/duration.ts";
 
-/** What one value may be, whether it comes from YAML (typed) or from a flag or variable (a string). */
+/** One value, from YAML (typed) or from a flag or variable (a string). */
 type Parse<T> = (value: unknown) => T;
 
 /** Its message is the rule, such as `must be a whole number`. */
@@ -16,7 +16,7 @@ function wrong(rule: string): never {
   throw new WrongValue(rule);
 }
 
-/** A setting of the schema; what `parse` throws is its rule. */
+/** A setting of the schema. The error of `parse` is its rule. */
 export function setting<T>(parse: Parse<T>) {
   return z.unknown().transform((value, context) => {
     try {
@@ -32,7 +32,7 @@ export function setting<T>(parse: Parse<T>) {
 export const text: Parse<string> = (value) =>
   typeof value === "string" && value !== "" ? value : wrong("must be a text that is not empty");
 
-/** An absolute path; what is relative counts from the working directory. */
+/** An absolute path. A relative one starts at the working directory. */
 export const path: Parse<string> = (value) => resolve(text(value));
 
 export const flag: Parse<boolean> = (value) => {
@@ -91,7 +91,7 @@ export function list<T>(item: Parse<T>): Parse<readonly T[]> {
   };
 }
 
-/** A CIDR, or an address alone, as this product writes it. */
+/** A CIDR or an address, in canonical form. */
 export const cidr: Parse<string> = (value) => {
   const block = parseBlock(text(value));
   return block === undefined ? wrong("must be CIDRs such as 10.0.0.0/24") : formatCidr(block);
@@ -117,12 +117,14 @@ export const baseUrl: Parse<string> = (value) => {
     : wrong("must be a URL such as https://cloud.example:20180");
 };
 
-/** `<datacenter>/<availability zone>/<cell>/<rack>/<unit>`, of which all but the unit may be empty. */
+/**
+ * `<datacenter>/<availability zone>/<cell>/<rack>/<unit>`, where all parts except the unit may be empty.
+ */
 export const location: Parse<Location> = (value) => {
   try {
     return parseLocation(text(value));
   } catch {
-    // The rule is said here, without the field's name, which the caller puts before it.
+    // The rule, without the name of the field, which the caller puts before it.
     return wrong(
       "must be <datacenter>/<availability zone>/<cell>/<rack>/<unit>, such as tokyo/az1/c1/r2/14 or ////0",
     );

@@ -26,8 +26,8 @@ import {
 } from "./setting.ts";
 
 /**
- * What the help says of a setting. `kind` is how its value is written where it is not obvious from
- * its type: durations are milliseconds inside.
+ * The help of a setting. `kind` is how a user writes its value, if that is not obvious from its type:
+ * durations are milliseconds inside.
  */
 interface About {
   readonly argument: string;
@@ -54,7 +54,7 @@ const base = {
   }),
   baseDirectory: about(setting(path).default("/var/lib/n0core"), {
     argument: "<folder>",
-    description: "where everything is kept",
+    description: "the folder of all data",
   }),
   logLevel: about(setting(oneOf(LOG_LEVELS)).default("info"), {
     argument: "<level>",
@@ -62,12 +62,12 @@ const base = {
   }),
   logFile: about(setting(path).optional(), {
     argument: "<file>",
-    description: "appends the log to this file, not to standard error; SIGHUP opens it anew",
+    description: "appends the log to this file, not to standard error; SIGHUP opens it again",
   }),
   logSizeMax: about(setting(bytes).default(64n << 20n), {
     argument: "<size>",
     description:
-      "a log file of this size becomes <file>.1, in place of the one before; 0: no limit",
+      "a log file of this size is renamed to <file>.1, and replaces the one before; 0: no limit",
     kind: "bytes",
   }),
   pidFile: about(setting(path).optional(), {
@@ -77,12 +77,12 @@ const base = {
   stopTimeout: about(setting(duration).default(20_000), {
     argument: "<duration>",
     description:
-      "how long running calls have to end when the server is stopped; the process ends then, whatever hangs",
+      "how long running calls have to end after a stop; then the process ends, even if something hangs",
     kind: "duration",
   }),
   connectionsMax: about(setting(wholeNumber(4, 1_000_000)).default(CONNECTIONS_MAX), {
     argument: "<count>",
-    description: "more connections than this are dropped; one address has a quarter of them",
+    description: "maximum of connections, others are dropped; one address gets a quarter of them",
   }),
   receiveTimeout: about(setting(durationBetween(1000, 3_600_000)).default(RECEIVE_TIMEOUT_MS), {
     argument: "<duration>",
@@ -99,25 +99,27 @@ const base = {
   }),
   tlsClientCa: about(setting(path).optional(), {
     argument: "<file>",
-    description: "clients need a certificate signed by this authority, PEM",
+    description: "requires clients to have a certificate of this authority, PEM",
   }),
   tlsCa: about(setting(path).optional(), {
     argument: "<file>",
-    description: "authority of the other n0core servers' certificates, PEM; default: the system's",
+    description:
+      "authority of the certificates of other n0core servers, PEM; default: the system's",
   }),
   tokenFile: about(setting(path).optional(), {
     argument: "<file>",
     description:
-      "token that clients of the API must send, and agents; default: <base>/token, made at the first start",
+      "token that clients and agents must send to the API; default: <base>/token, made at the first start",
   }),
   agentTokenFile: about(setting(path).optional(), {
     argument: "<file>",
     description:
-      "token that agents ask for, the same one on the API and all agents; default: derived from the other",
+      "token that agents require, the same on the API and all agents; default: derived from --token-file",
   }),
   insecure: about(setting(flag).default(false), {
     argument: "[boolean]",
-    description: "listens on any address without TLS or token: whoever reaches it has root here",
+    description:
+      "listens on any address without TLS or token: everyone who reaches it has root here",
     kind: "flag",
   }),
 };
@@ -125,7 +127,7 @@ const base = {
 const api = {
   anonymousLoopback: about(setting(flag).default(false), {
     argument: "[boolean]",
-    description: "asks nobody on loopback for a token: every user of the machine commands it",
+    description: "asks for no token on loopback: every user of the computer has root here",
     kind: "flag",
   }),
   publicUrl: about(setting(baseUrl).optional(), {
@@ -136,7 +138,7 @@ const api = {
   corsOrigins: about(setting(list(text)).default([]), {
     argument: "<origins>",
     description:
-      "origins of web pages that may call, separated by commas; * for all; the API's own always may",
+      "origins of web pages that may call, separated by commas; * for all; the API's own origin always may",
   }),
   agentTimeout: about(setting(duration).default(120_000), {
     argument: "<duration>",
@@ -145,25 +147,26 @@ const api = {
   }),
   openTransactionsMax: about(setting(wholeNumber(1, 1_000_000)).default(1000), {
     argument: "<count>",
-    description: "more open transactions than this are refused with a retry delay",
+    description: "maximum of open transactions; others are refused with a retry delay",
   }),
   storageRequestRatioMin: about(setting(share).default(0), {
     argument: "<share>",
-    description: "how much of limit_bytes a disk must request at least, from 0 to 1, such as 0.25",
+    description:
+      "minimum of request_bytes of a block storage, as a part of limit_bytes, from 0 to 1, such as 0.25",
   }),
   idempotencyRetention: about(setting(duration).default(24 * 3600_000), {
     argument: "<duration>",
-    description: "how long a request that is sent again under its idempotency-key is known",
+    description: "how long the API keeps the answer under an idempotency-key",
     kind: "duration",
   }),
   historyRetention: about(setting(durationBetween(3_600_000, 3650 * DAY_MS)).default(7 * DAY_MS), {
     argument: "<duration>",
-    description: "how long what a transaction did can be looked up after its end, from 1h on",
+    description: "how long the API keeps a transaction after its end, at least 1h",
     kind: "duration",
   }),
   nameservers: about(setting(list(text)).default(hostNameservers), {
     argument: "<addresses>",
-    description: "what guests resolve names with, separated by commas; default: the host's",
+    description: "nameservers of guests, separated by commas; default: the host's",
   }),
 };
 
@@ -179,7 +182,7 @@ const node = {
     setting(name).default(() => hostname()),
     {
       argument: "<name>",
-      description: "the node's name; default: the host's",
+      description: "name of the node; default: the host name",
     },
   ),
   location: about(
@@ -192,16 +195,16 @@ const node = {
   ),
   cpuCapacityMilliCores: about(setting(wholeNumber(1, 100_000_000)).optional(), {
     argument: "<count>",
-    description: "processor time to give away, 1000 a core; default: all of it",
+    description: "processor time for virtual machines, 1000 for each core; default: all",
   }),
   memoryCapacityBytes: about(setting(bytes).optional(), {
     argument: "<size>",
-    description: "memory to give away; default: all of it",
+    description: "memory for virtual machines; default: all",
     kind: "bytes",
   }),
   storageCapacityBytes: about(setting(bytes).optional(), {
     argument: "<size>",
-    description: "disk to give away; default: the size of the base directory's file system",
+    description: "bytes for block storages; default: the size of the base directory's file system",
     kind: "bytes",
   }),
   overcommit: about(setting(flag).default(true), {
@@ -219,17 +222,17 @@ const node = {
   }),
   resourcePrefix: about(setting(text).default("n0-"), {
     argument: "<prefix>",
-    description: "put before the names of domains and namespaces, for several agents on one host",
+    description: "prefix of the names of domains and namespaces, for several agents on one host",
   }),
   allowedFileFolders: about(setting(list(path)).optional(), {
     argument: "<folders>",
     description:
-      "folders that file:// images come from, separated by commas; default: <base>/images",
+      "folders from which file:// images may come, separated by commas; default: <base>/images",
   }),
   allowedSources: about(setting(list(cidr)).default([]), {
     argument: "<CIDRs>",
     description:
-      "addresses of web servers that images come from although they are this node's, link-local or otherwise closed",
+      "addresses of web servers from which images may come although they are this node's, link-local or special",
   }),
   allowLocalSources: about(setting(flag).default(false), {
     argument: "[boolean]",
@@ -239,7 +242,7 @@ const node = {
   storageFreeMin: about(setting(bytes).optional(), {
     argument: "<size>",
     description:
-      "with less free on the base directory's disk, none is made, grown or fetched; default: 1 GiB, or 5 % of a smaller one",
+      "with less free on the base directory's file system, nothing is made, grown or fetched; default: 1 GiB, or 5 % below 20 GiB",
     kind: "bytes",
   }),
   guestDestinations: about(setting(list(cidr4)).default([]), {
@@ -249,7 +252,7 @@ const node = {
   }),
   imageSizeMax: about(setting(bytes).default(1n << 40n), {
     argument: "<size>",
-    description: "images of a larger virtual size are refused",
+    description: "maximum virtual size of images",
     kind: "bytes",
   }),
   imagesAtOnceMax: about(
@@ -257,12 +260,14 @@ const node = {
     {
       argument: "<count>",
       description:
-        "images from outside that qemu-img reads at once, more wait; default: 2, or 1 on one core",
+        "fetched images that qemu-img reads at once, others wait; default: 2, or 1 on one core",
     },
   ),
 };
 
-/** The settings of each command. Keys are camelCase here; `bind-port` and `N0CORE_BIND_PORT` outside. */
+/**
+ * The settings of each command. Keys are camelCase here, and `bind-port` and `N0CORE_BIND_PORT` for users.
+ */
 export const SCHEMAS = {
   api: z.object({ ...base, bindPort: port(API_PORT_DEFAULT), ...api }),
   agent: z.object({
@@ -280,7 +285,7 @@ export const SCHEMAS = {
     nameservers: about(setting(list(text)).default(hostNameservers), {
       argument: "<addresses>",
       description:
-        "what guests may ask at port 53 in any network; the API's --nameservers; default: the host's",
+        "addresses that guests may reach at port 53; give those of the API; default: the host's",
     }),
   }),
   standalone: z.object({ ...base, bindPort: port(API_PORT_DEFAULT), ...api, ...node }),
@@ -294,7 +299,7 @@ export type NodeSettings = Settings<"agent"> | Settings<"standalone">;
 export interface SettingInfo {
   readonly key: string;
   readonly about: About;
-  /** Undefined where there is none, or where only the machine knows it. */
+  /** Undefined if there is none, or if only the node knows it. */
   readonly defaultValue: unknown;
 }
 

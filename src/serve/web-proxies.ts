@@ -5,11 +5,11 @@ import type { WebProxies } from "../util/web-proxies.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The proxies that the environment names, by the variables that curl and others read: `HTTP_PROXY`,
- * `HTTPS_PROXY` and `NO_PROXY`, or the same in lower case, which go first.
+ * The proxies in the environment, in the variables that curl and others read: `HTTP_PROXY`, `HTTPS_PROXY`
+ * and `NO_PROXY`, or the same in lower case, which have precedence.
  *
- * @throws N0Error `invalid_argument` for what is no proxy's URL, which is not repeated: it may hold a
- *   password; `failed_precondition` where this Node would pass them over.
+ * @throws N0Error `invalid_argument` for an invalid URL, which the message does not repeat because it may
+ *   contain a password; `failed_precondition` if this Node would ignore the proxies.
  */
 export function webProxiesFrom(
   environment: Environment,
@@ -42,12 +42,12 @@ function proxyFrom(environment: Environment, name: string): URL | undefined {
   return url;
 }
 
-/** An empty variable is none. */
+/** An empty variable counts as unset. */
 function read(environment: Environment, name: string): string | undefined {
   return environment[name.toLowerCase()] || environment[name] || undefined;
 }
 
-/** `proxyEnv` of Node's `http.Agent`; an older Node would ask the servers directly, without a word. */
+/** `proxyEnv` of Node's `http.Agent`; an older Node would call the servers directly, without a warning. */
 function knowsProxies(version: string): boolean {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   return major > 24 || (major === 24 && minor >= 5);

@@ -1,4 +1,4 @@
-// A server for strangers, in a process of its own, whose memory can be looked at.
+// A server for unauthenticated callers, in a process of its own, so that tests can read its memory.
 import { NodeService } from "../../gen/n0stack/pool/v0/node_pb.ts";
 import { silentLog } from "../../util/log.ts";
 import { listen } from "../listen.ts";

@@ -1,8 +1,8 @@
 import { N0Error } from "../../util/errors.ts";
 
-/** How much of something may be held at once. */
+/** Limits how much of something a server holds at once. */
 export interface Budget {
-  /** @throws N0Error `resource_exhausted` with a retry delay when there is not so much left. */
+  /** @throws N0Error `resource_exhausted` with a retry delay if less than that is left. */
   take(amount: number): void;
   give(amount: number): void;
 }
@@ -29,7 +29,7 @@ export function newBudget(max: number, what: string): Budget {
   };
 }
 
-/** Both at once, or neither. */
+/** Takes from both, or from neither. */
 export function bothBudgets(first: Budget, second: Budget): Budget {
   return {
     take: (amount) => {
@@ -49,9 +49,9 @@ export function bothBudgets(first: Budget, second: Budget): Budget {
 }
 
 /**
- * A budget for the whole server, of which one connection gets a part only.
+ * A budget for the whole server, of which one connection gets only a part.
  *
- * @returns what a connection may take from.
+ * @returns the budget for one connection.
  */
 export function sharedBudget(
   max: number,

@@ -1,18 +1,18 @@
 const FIRST_CAPACITY = 4096;
 
-/** Bytes that come in pieces, of any size, and are taken in others. */
+/** Bytes that arrive in pieces of any size, and are taken in other pieces. */
 export interface Bytes {
   readonly length: number;
   push(piece: Uint8Array): void;
-  /** The first `length` of them, which there must be. */
+  /** Takes the first `length` bytes, which must have arrived. */
   take(length: number): Uint8Array;
   /** The big-endian number at a place. */
   uint32At(at: number): number;
 }
 
 /**
- * They are copied into one buffer that doubles, so that a byte costs the same in whatever pieces it
- * comes. What comes and goes as one piece is not copied.
+ * Copies the pieces into one buffer that doubles, so that the cost of a byte does not depend on the size of
+ * the pieces. It does not copy a piece that arrives and is taken as a whole.
  */
 export function newBytes(): Bytes {
   let buffer: Uint8Array = new Uint8Array(0);

@@ -8,14 +8,14 @@ import { networkOf } from "./token-tries.ts";
 export interface ConnectionBounds {
   /** At once. One address gets a quarter of them. */
   readonly connectionsMax: number;
-  /** How long a client of HTTP/2 may take for its settings, which come before all else. */
+  /** How long an HTTP/2 client may take for its settings, which come first. */
   readonly settingsTimeoutMs: number;
   /** Default 10 min. */
   readonly idleSessionMs?: number;
   readonly refusals: Refusals;
 }
 
-/** Drops connections above the bounds as they come. */
+/** Drops new connections above the limits. */
 export function boundConnections(
   server: Server,
   { connectionsMax, refusals }: ConnectionBounds,
@@ -25,7 +25,7 @@ export function boundConnections(
   const drop = (peer: string, max: string) => refusals.note("connections", { peer, max });
   server.maxConnections = connectionsMax;
   server.on("drop", (data) => drop(data?.remoteAddress ?? "", `${connectionsMax}`));
-  // Before whoever serves it.
+  // Before the listener that serves it.
   server.prependListener("connection", (socket: Socket) => {
     const { remoteAddress = "" } = socket;
     const address = networkOf(remoteAddress);
@@ -48,8 +48,8 @@ interface SessionEvents {
 }
 
 /**
- * Closes connections of HTTP/2 that carry no call: one that never sends its settings after a while, any
- * other after some minutes. Bytes that lead to no call do not count.
+ * Closes HTTP/2 connections without a call: after a while if the client never sends its settings, otherwise
+ * after some minutes. Bytes that lead to no call do not count.
  */
 export function boundSessions(
   sessions: SessionEvents,
@@ -83,7 +83,7 @@ export function boundSessions(
   closing.on("close", () => clearInterval(sweep));
 }
 
-/** What stands for the connection of a request, whichever HTTP it came by. */
+/** The object that stands for the connection of a request, for HTTP/1 and HTTP/2. */
 export function connectionOf(request: NodeServerRequest): object {
   return ("stream" in request ? request.stream?.session : undefined) ?? request.socket;
 }

@@ -4,15 +4,15 @@ import { N0Error } from "../../util/errors.ts";
 import { toConnectError } from "../errors.ts";
 
 /**
- * The most entries of lists and maps, and messages in messages, that one message of a request may hold. Each
- * becomes an object of some hundred bytes, from as few as two on the wire. A survey has the most: 16,384
- * seeds of a dozen.
+ * The maximum number of list entries, map entries and nested messages in one message of a request. Each
+ * becomes an object of some hundred bytes, from as few as two bytes on the wire. A survey has the most:
+ * 16,384 seeds with a dozen each.
  */
 export const ENTRIES_MAX = 200_000;
 
 /**
- * Counts what a message would be made of before anything is made of it, in the way in which it is decoded.
- * Bytes that are no message are left to whoever decodes them.
+ * Counts the objects of a message before any is made, in the same way as the decoder. It leaves bytes that
+ * are no message to the decoder.
  *
  * @throws ConnectError `resource_exhausted`
  */
@@ -24,26 +24,26 @@ export function checkEntries(desc: DescMessage, bytes: Uint8Array): void {
   }
 }
 
-/** What begins like JSON may be a binary message all the same: then both are counted. */
+/** Bytes that begin like JSON may still be a binary message: then it counts both. */
 function isJsonLike(bytes: Uint8Array): boolean {
   const first = bytes.find((byte) => byte !== 0x20 && (byte < 0x09 || byte > 0x0d));
   return first === 0x7b || first === 0x5b;
 }
 
-/** No value of JSON stands without a comma, a brace or a bracket before it. */
+/** Before every JSON value there is a comma, a brace or a bracket. */
 function jsonEntries(bytes: Uint8Array): number {
   let count = 0;
   for (const byte of bytes) if (byte === 0x2c || byte === 0x7b || byte === 0x5b) count += 1;
   return count;
 }
 
-/** No more than a few above `ENTRIES_MAX`. */
+/** Counts only a few more than `ENTRIES_MAX`. */
 function binaryEntries(desc: DescMessage, bytes: Uint8Array): number {
   const walk = { reader: new BinaryReader(bytes), count: 0 };
   try {
     walkMessage(walk, desc, bytes.length);
   } catch {
-    // So it ends for who decodes it, and no sooner.
+    // The decoder also stops here, and not before.
   }
   return walk.count;
 }
@@ -65,7 +65,7 @@ function walkMessage(walk: Walk, desc: DescMessage, length: number): void {
   }
 }
 
-/** Like the decoder it goes by the type of the field, whatever the wire says. */
+/** Like the decoder, it follows the type of the field, not the wire type. */
 function walkField(walk: Walk, field: DescField, wireType: WireType): void {
   const { reader } = walk;
   if (field.fieldKind !== "scalar" && field.fieldKind !== "enum") walk.count += 1;
@@ -73,7 +73,7 @@ function walkField(walk: Walk, field: DescField, wireType: WireType): void {
   else if (field.message !== undefined) walkMessage(walk, field.message, reader.uint32());
   else if (field.fieldKind === "list" && wireType === WireType.LengthDelimited) {
     const length = reader.skip(wireType).length;
-    // Numbers stand together, each in a byte at least.
+    // Packed numbers take at least one byte each.
     if (wireTypeOf(field) !== wireType) walk.count += length;
   } else reader.skip(wireTypeOf(field));
 }

@@ -2,16 +2,22 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 
-/** Each takes tens of KiB beside what it makes, and no more are at work at once than libuv has threads. */
+/**
+ * Each takes tens of KiB in addition to its output, and at most as many run at once as libuv has threads.
+ */
 const AT_ONCE_MAX = 8;
-/** What all that are at work may make. While it is put together it is there twice. */
+/**
+ * The output limit of all running ones together. While the pieces are joined, the output is in memory
+ * twice.
+ */
 const BYTES_AT_ONCE_MAX = 32 << 20;
 
 /**
- * Gzip for what clients send, the one that gRPC knows: brotli takes 16 MiB to inflate a single byte. Those
- * above a few, and those that could become large together, wait for their turn.
+ * Inflates gzip, the compression that gRPC knows, for messages of clients. Brotli takes 16 MiB to inflate a
+ * single byte. When several already run, or when their outputs could be too large together, the next one
+ * waits for its turn.
  *
- * @returns that of a method, which is given what `check` says of what it inflates to.
+ * @returns the compression for a method, which passes its output to `check`.
  */
 export function boundedGzip(
   inflate = compressionGzip.decompress,

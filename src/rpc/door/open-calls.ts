@@ -1,8 +1,9 @@
 import type { NodeServerResponse } from "../http.ts";
 
 /**
- * Holds at most `max` calls of strangers at once. For one more, the oldest is cut: whoever sends its request
- * whole has its answer in a moment, so that is one that does not, and nobody can take all places.
+ * Holds at most `max` unauthenticated calls at once. For one more, it ends the oldest. A client that sends
+ * its request completely gets its answer in a moment, so the oldest is one that does not, and nobody can
+ * take all places.
  */
 export function newOpenCalls(max: number): (response: NodeServerResponse) => void {
   const calls = new Set<NodeServerResponse>();
@@ -17,7 +18,7 @@ export function newOpenCalls(max: number): (response: NodeServerResponse) => voi
   };
 }
 
-/** Ends an answer without one: the stream of HTTP/2, of HTTP/1 the connection. */
+/** Ends a call without an answer: its HTTP/2 stream, or its HTTP/1 connection. */
 export function cut(response: NodeServerResponse): void {
   const held = "stream" in response ? response.stream : response.socket;
   held?.destroy();

@@ -9,23 +9,23 @@ import type { Budget } from "./budget.ts";
 import { newBytes } from "./bytes.ts";
 
 export interface ReceiveOptions {
-  /** Of one message, as it comes. */
+  /** The maximum size of one message, as it arrives. */
   readonly bytesMax: number;
   /** How long the client may take for the whole body, or for each message of a stream. */
   readonly timeoutMs: number;
-  /** What is received and not yet read takes from it. */
+  /** The budget for bytes that are received and not yet read. */
   readonly budget: Budget;
 }
 
-/** One byte of flags and four of length stand before each message of a stream, and of gRPC. */
+/** Before each message of a stream, and of gRPC, there are one byte of flags and four of length. */
 const ENVELOPE_HEAD_BYTES = 5;
 const COMPRESSED_FLAG = 1;
 
 /**
- * The body of a request that is one message, in one piece. It is not asked for before the first `next`.
+ * The body of a request that is one message, in one piece. It reads nothing before the first `next`.
  *
- * @throws ConnectError `resource_exhausted` for one that is too large, as soon as that is seen;
- *   `deadline_exceeded` for one that takes too long; `canceled` when the client hangs up.
+ * @throws ConnectError `resource_exhausted` for a body that is too large, as soon as that is known;
+ *   `deadline_exceeded` for one that takes too long; `canceled` if the client hangs up.
  */
 export async function* wholeBody(
   request: NodeServerRequest,
@@ -42,10 +42,10 @@ export async function* wholeBody(
 }
 
 /**
- * The messages of a stream, each in one piece with its head. A client may be silent between two of them
- * for as long as it likes, but not before the first, and not within one.
+ * The messages of a stream, each in one piece with its envelope. A client may be silent between two
+ * messages for as long as it likes, but not before the first, and not within one.
  *
- * @throws ConnectError as `wholeBody`.
+ * @throws ConnectError like `wholeBody`.
  */
 export async function* envelopes(
   request: NodeServerRequest,
@@ -82,7 +82,7 @@ export async function* envelopes(
   }
 }
 
-/** The message in a piece of a body, undefined where it is compressed: `boundedGzip` sees it then. */
+/** The message in a piece of a body; undefined if it is compressed: then `boundedGzip` checks it. */
 export function plainMessage(
   request: NodeServerRequest,
   piece: Uint8Array,
@@ -95,7 +95,7 @@ export function plainMessage(
   return isCompressed ? undefined : piece.subarray(ENVELOPE_HEAD_BYTES);
 }
 
-/** The length of the first envelope; more than there is where its head is not there yet. */
+/** The length of the first envelope; larger than the received bytes if its header is incomplete. */
 function envelopeLength(held: ReturnType<typeof newBytes>, options: ReceiveOptions): number {
   if (held.length < ENVELOPE_HEAD_BYTES) return ENVELOPE_HEAD_BYTES;
   const length = held.uint32At(1);
@@ -107,7 +107,7 @@ function bodyBytesMax({ bytesMax }: ReceiveOptions): number {
   return bytesMax + ENVELOPE_HEAD_BYTES;
 }
 
-/** Reads by events: a body that is late must not end the connection, over which the answer goes. */
+/** Reads by events, because a late body must not end the connection, which the answer needs. */
 function receiveWhole(
   request: NodeServerRequest,
   options: ReceiveOptions,
@@ -131,7 +131,7 @@ function receiveWhole(
   const onClose = () => fail(hungUp());
   const fail = (error: unknown) => {
     leave();
-    // What still comes is not kept.
+    // Later bytes are dropped.
     request.resume();
     reject(error);
   };
@@ -162,7 +162,7 @@ interface Taking {
   giveAll(): void;
 }
 
-/** What one request has taken from a budget. */
+/** The bytes that one request has taken from a budget. */
 function newTaking(budget: Budget): Taking {
   let taken = 0;
   return {

@@ -1,7 +1,7 @@
 import type { Log, LogFields } from "../../util/log.ts";
 import type { NodeServerRequest } from "../http.ts";
 
-/** Why somebody was turned away before a call of his began. */
+/** Why a server refused a caller before a call began. */
 export type RefusalReason =
   | "no token"
   | "wrong token"
@@ -11,13 +11,13 @@ export type RefusalReason =
   | "request"
   | "connections";
 
-/** What is told of it in the log. */
+/** The details of a refusal in the log. */
 export interface RefusalFacts {
   readonly peer: string;
   readonly [fact: string]: string | undefined;
 }
 
-/** The log of what a server turns away, which no number of clients can fill. */
+/** Logs refusals, with a rate limit, so that no number of clients can fill the log. */
 export interface Refusals {
   note(why: RefusalReason, facts: RefusalFacts): void;
 }
@@ -25,7 +25,7 @@ export interface Refusals {
 const LINES_PER_SECOND_MAX = 10;
 const FACT_LENGTH_MAX = 100;
 
-/** Writes at most ten lines a second; then one says how many more there were. */
+/** Writes at most ten lines a second; one more line counts the rest. */
 export function newRefusals(log: Log): Refusals {
   const totals = new Map<RefusalReason, number>();
   let lines = 0;
@@ -54,7 +54,7 @@ export function newRefusals(log: Log): Refusals {
   };
 }
 
-/** A request that is no message says more of a client's faults than of an attack. */
+/** A request that is no message more likely comes from a faulty client than from an attack. */
 function write(log: Log, why: RefusalReason, fields: LogFields): void {
   if (why === "request") log.info("refused at the door", fields);
   else log.warn("refused at the door", fields);
@@ -72,7 +72,7 @@ function cutText(text: string): string {
   return text.length > FACT_LENGTH_MAX ? `${text.slice(0, FACT_LENGTH_MAX)}…` : text;
 }
 
-/** What a request tells of itself. */
+/** What a request says about itself. */
 export function factsOf(
   request: Pick<NodeServerRequest, "socket" | "headers" | "url">,
 ): RefusalFacts {

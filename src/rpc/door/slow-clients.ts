@@ -3,9 +3,9 @@ import type { Budget } from "./budget.ts";
 import { cut } from "./open-calls.ts";
 
 /**
- * A client that still sends when it has its answer is read on and forgotten, for at most the time that a
- * request may take: one whose stream is reset meanwhile does not see the answer. Where `places` are all
- * taken it is reset, for each such stream costs some ten KiB. HTTP/1 does so by itself.
+ * If a client still sends after its answer, reads on and drops the bytes, for at most the time that a
+ * request may take, because a client whose stream is reset does not see the answer. If all `places` are
+ * taken, resets the stream, because each costs some ten KiB. HTTP/1 does this by itself.
  */
 export function endUnread(request: NodeServerRequest, timeoutMs: number, places: Budget): void {
   if (!("stream" in request)) return;
@@ -26,7 +26,7 @@ export function endUnread(request: NodeServerRequest, timeoutMs: number, places:
   });
 }
 
-/** Ends an answer that its client does not take, until `mayTakeLong` is called. */
+/** Ends an answer that its client does not read, unless `mayTakeLong` was called. */
 export function endUntaken(response: NodeServerResponse, timeoutMs: number): void {
   response.setTimeout(timeoutMs, () => {
     const held = "stream" in response ? response.stream : response.socket;
@@ -34,7 +34,7 @@ export function endUntaken(response: NodeServerResponse, timeoutMs: number): voi
   });
 }
 
-/** Whoever may call may also read slowly: a pager waits for its user. */
+/** An authenticated client may read slowly, as a pager that waits for its user. */
 export function mayTakeLong(response: NodeServerResponse): void {
   response.setTimeout(0);
 }

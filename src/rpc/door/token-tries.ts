@@ -3,15 +3,15 @@ import type { Clock } from "../../util/clock.ts";
 
 const TRIES_MAX = 20;
 const WINDOW_MS = 60_000;
-/** The oldest are forgotten first: an attacker with more addresses than that is not held up by this. */
+/** Above it, the oldest are forgotten. It does not delay an attacker with more addresses than that. */
 const ADDRESSES_MAX = 4096;
 
 /**
- * Counts the calls of each address that came without the right token. Who bears the right one is never
- * asked here: many clients share an address, and must not be locked out by one of them.
+ * Counts the calls of each address without the right token. It does not apply to calls with the right one,
+ * because many clients share an address, and one must not lock out the others.
  */
 export interface TokenTries {
-  /** @returns how long the address has to wait where it has failed too often, else 0. */
+  /** @returns how long the address must wait if it has failed too often, else 0. */
   failed(address: string): number;
 }
 
@@ -26,7 +26,7 @@ export function newTokenTries(clock: Pick<Clock, "monotonicMs">): TokenTries {
         known.count += 1;
         return known.count > TRIES_MAX ? known.untilMs - nowMs : 0;
       }
-      // Inserted anew, so that the first key is the oldest.
+      // Inserted again, so that the first key is the oldest.
       tries.delete(key);
       tries.set(key, { count: 1, untilMs: nowMs + WINDOW_MS });
       if (tries.size > ADDRESSES_MAX) tries.delete(tries.keys().next().value ?? "");
@@ -35,7 +35,7 @@ export function newTokenTries(clock: Pick<Clock, "monotonicMs">): TokenTries {
   };
 }
 
-/** The address itself; of IPv6 the /64, of which one host has all. */
+/** The address itself; for IPv6 its /64, because one host can have all of it. */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;
