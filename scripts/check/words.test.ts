@@ -10,6 +10,8 @@ test.each([
   ["src/a.ts", "const a = b as unknown as C;", "silenced"],
   ["README.md", "cd /home/somebody/n0stack", "machine"],
   ["docs/a.md", `cd ${process.cwd()}`, "machine"],
+  ["docs/a.md", "Copy it to all machines.", "which is a node"],
+  ["proto/a.proto", "// What is done so far.", "names nobody"],
 ])("%s: %s is found", (path, text, what) => {
   expect(wrongWords(path, `fine\n${text}\n`).join()).toContain(what);
   expect(wrongWords(path, `fine\n${text}\n`).join()).toContain(`${path}:2:`);
@@ -18,6 +20,7 @@ test.each([
 test("what only looks like it is right", () => {
   expect(wrongWords("src/a.test.ts", 'test.runIf(canRun)("todo lists", () => {});')).toEqual([]);
   expect(wrongWords("examples/seed.yaml", "path: /home/n0/file")).toEqual([]);
+  expect(wrongWords("docs/a.md", "Two virtual machines, `virtual-machine/a`.")).toEqual([]);
 });
 
 test("a check that sees no file fails", () => {

@@ -30,6 +30,19 @@ const RULES: readonly Rule[] = [
   },
   // A place that exists on one machine only.
   { what: "a path of somebody's machine", pattern: machinePaths(), files: /./ },
+  // The measurements of a bench are those of one machine. The table of codes is written from the code.
+  {
+    what: "a machine, which is a node or a virtual machine",
+    pattern: /(?<!\bvirtual[ _-])\bmachines?\b/i,
+    files: /^(?!docs\/(?:bench|operating\/verify)\.md).*\.(?:md|proto)$|^examples\//,
+  },
+  {
+    what: "a phrase that names nobody who acts",
+    pattern:
+      /\bwhat (?:is|was) (?:told|asked|done|begun|there)\b|\bwho(?:ever)? is (?:told|asked)\b/i,
+    files:
+      /^(?!docs\/(?:bench|operating\/verify)\.md).*\.(?:md|proto)$|^src\/(?:transaction|datastore|rpc|serve)\//,
+  },
 ];
 
 /** Homes of people, and where this very checkout lies. Short paths, such as /n, would match by chance. */

@@ -47,7 +47,7 @@ export function watchSuite(newWorld: () => Promise<DatastoreWorld>): void {
     ]);
   });
 
-  test("a snapshot and what is told since are all there is, whatever is written between the two", async () => {
+  test("a snapshot and the changes since then are complete, whatever is written between the two", async () => {
     await using world = await newWorld();
     const { datastore } = world;
     const keys = new Set<string>();

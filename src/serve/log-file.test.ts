@@ -18,7 +18,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const text = (path: string) => readFileSync(path, "utf8");
 const line = (letter: string) => `${letter.repeat(39)}\n`;
 
-test("lines are appended to what is there, and only the owner may read", () => {
+test("lines are appended to the existing file, and only the owner may read it", () => {
   const path = join(folder, "deep/own.log");
   openLogFile(path, 0).write("one\n");
   openLogFile(path, 0).write("two\nthree\n");
