@@ -23,7 +23,7 @@ export interface NodeIdentity {
   /** No overcommitment: the API reserves limits instead of requests. */
   readonly reserveLimits: boolean;
   readonly version: string;
-  /** Instead of what the machine has. */
+  /** Overrides the capacity of the node. */
   readonly capacity?: Partial<NodeCapacity>;
 }
 

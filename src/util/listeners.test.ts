@@ -40,5 +40,5 @@ test("a secret goes to root and to its owners, and to nobody where a stranger co
   expect(whyNotTrusted([owner], 20180, [1001])?.text).toMatch(/^user 1000 listens on port 20180/);
   expect(whyNotTrusted([root, owner], 20180, [])?.uid).toBe(1000);
   expect(whyNotTrusted([root, owner], 20180, [])?.text).toMatch(/^user 1000/);
-  expect(whyNotTrusted([table()], 20180, [])?.text).toMatch(/^nothing of this machine listens/);
+  expect(whyNotTrusted([table()], 20180, [])?.text).toMatch(/^no process of this host listens/);
 });

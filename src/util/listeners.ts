@@ -1,4 +1,4 @@
-/** A socket that waits for connections on this machine, in the way of one to loopback. */
+/** A socket that listens on this host, and would accept a connection to loopback. */
 interface Listening {
   readonly port: number;
   readonly uid: number;
@@ -10,8 +10,8 @@ const LISTEN = "0A";
 /**
  * Finds who waits for connections to `port` on loopback.
  *
- * @param tables What `/proc/net/tcp` and `/proc/net/tcp6` say. Linux writes an address there as
- *   hexadecimal words in the byte order of the machine.
+ * @param tables What `/proc/net/tcp` and `/proc/net/tcp6` say. Linux writes an address there as hexadecimal
+ *   words in the byte order of the host.
  */
 export function listenerUids(tables: readonly string[], port: number): readonly number[] {
   const found = tables.flatMap((table) => table.split("\n").slice(1).flatMap(listeningOf));
@@ -53,7 +53,7 @@ export function whyNotTrusted(
   trusted: readonly number[],
 ): Untrusted | undefined {
   const uids = listenerUids(tables, port);
-  if (uids.length === 0) return { text: `nothing of this machine listens on port ${port}` };
+  if (uids.length === 0) return { text: `no process of this host listens on port ${port}` };
   const uid = uids.find((one) => one !== 0 && !trusted.includes(one));
   if (uid === undefined) return undefined;
   const text = `user ${uid} listens on port ${port}, who is neither root nor the owner of the token`;

@@ -7,7 +7,9 @@ LOOPBACK.addAddress("::1", "ipv6");
 /** By what a server on loopback is called. */
 export const LOOPBACK_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 
-/** Whether a host stays on this machine: `localhost`, an address of 127.0.0.0/8, or ::1, also as a URL has it. */
+/**
+ * True if a host name means this host: `localhost`, an address of 127.0.0.0/8, or ::1, also as a URL has it.
+ */
 export function isLoopback(host: string): boolean {
   const address = host.replace(/^\[(.*)\]$/, "$1");
   const family = isIP(address);

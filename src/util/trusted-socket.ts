@@ -38,7 +38,7 @@ function readTables(): readonly string[] {
     try {
       return readFileSync(`/proc/net/${name}`, "utf8");
     } catch {
-      // A machine without IPv6 has no tcp6, and what cannot be read makes nobody trusted.
+      // A host without IPv6 has no tcp6. If a file cannot be read, nobody is trusted.
       return "";
     }
   });

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { contains, type Family, parseAddress, parseCidr } from "./cidr.ts";
 
-/** The proxies through which other machines are asked by HTTP. */
+/** The proxies for HTTP requests to other hosts. */
 export interface WebProxies {
   /** For `http:` URLs. `http:` or `https:` itself; may hold a user name and password. */
   readonly http?: URL;

@@ -4,7 +4,7 @@ import type { DomainInfo, DomainSpec } from "./domain.ts";
 /** What the domains of this node are: they are defined, looked at and removed. */
 export interface DomainDefinition {
   /**
-   * For a machine that is being made: nothing of ours is on the node under its name but what `mark`'s
+   * For a virtual machine that is being made: nothing of ours is on the node under its name but what `mark`'s
    * transaction has made. What other transactions left is not touched.
    *
    * @throws N0Error `failed_precondition` if a domain or a folder of another transaction is there, or a

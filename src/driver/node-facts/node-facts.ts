@@ -9,7 +9,7 @@ export interface NodeFacts {
   readonly memoryBytes: bigint;
   /** The whole of the file system that holds the volumes. */
   readonly storageBytes: bigint;
-  /** Of the machine, as its maker gave it; empty where it tells none. */
+  /** The serial number of the computer, from its maker; empty if it has none. */
   readonly serial: string;
 }
 
@@ -23,7 +23,7 @@ export interface NodeFactsOptions {
   readonly serialFile?: string;
 }
 
-/** Reads what this machine has. @throws when the folder's file system cannot be read. */
+/** Reads the facts of this node. @throws if the folder's file system cannot be read. */
 export function newNodeFacts(options: NodeFactsOptions): ReadNodeFacts {
   const { volumeFolder, serialFile = "/sys/class/dmi/id/product_serial" } = options;
   return async () => {

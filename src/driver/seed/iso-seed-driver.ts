@@ -8,7 +8,10 @@ import { SEED_LABEL, seedFiles } from "./cloud-init.ts";
 import { isoImage, SECTOR_BYTES } from "./iso9660.ts";
 import type { SeedDriver } from "./seed-driver.ts";
 
-/** Writes `<folder>/seed.iso`, for root and, while the machine runs, QEMU alone. Makes the folder if it is not there. */
+/**
+ * Writes `<folder>/seed.iso`, for root and, while the virtual machine runs, QEMU alone. Makes the folder if
+ * it is not there.
+ */
 export function newIsoSeedDriver(): SeedDriver {
   return {
     async ensure(folder, seed, signal) {

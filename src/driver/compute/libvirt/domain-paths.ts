@@ -10,7 +10,7 @@ export interface DomainPaths {
   /** QEMU's own, who makes its sockets there. libvirt opens nothing in it, and we nothing but those. */
   readonly qemuFolder: string;
   readonly vncSocket: string;
-  /** Where an n0core before had QEMU make it: that of a machine which has run since then. */
+  /** Where an n0core before had QEMU make it: that of a virtual machine which has run since then. */
   readonly formerVncSocket: string;
   /** Made by libvirt, which hands it to QEMU. */
   readonly serialSocket: string;
@@ -60,8 +60,8 @@ export function machinesFolder(baseDirectory: string): string {
 }
 
 /**
- * The folder of a machine below that of all machines. A name that is too long for it, as one can be with its
- * scope, becomes a checksum, which is no name.
+ * The folder of a virtual machine below that of all virtual machines. A name that is too long for it, as one
+ * can be with its scope, becomes a checksum, which is no name.
  */
 export function folderName(name: string): string {
   if (name.length <= FOLDER_BYTES_MAX) return name;

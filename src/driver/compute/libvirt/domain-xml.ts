@@ -89,7 +89,7 @@ function formatDisks({ name, disks }: DomainSpec): string {
   if (cdromCount > CDROMS_MAX) {
     throw new N0Error(
       "failed_precondition",
-      `virtual machine "${name}" has ${cdromCount} cdroms, of which a machine can have ${CDROMS_MAX}: detach some`,
+      `virtual machine "${name}" has ${cdromCount} cdroms and can have at most ${CDROMS_MAX}: detach some`,
       { resource: ownerOnNode("virtual_machine", name) },
     );
   }

@@ -10,8 +10,8 @@ import { takeMachineFolder } from "./machine-folder.ts";
 const FILE = "owner.json";
 
 /**
- * Makes the folder of a machine if it is not there, with its mark in `owner.json`. A mark that is there
- * stays. It is not forced to the disk: a folder whose mark a power cut took is nobody's.
+ * Makes the folder of a virtual machine if it is not there, with its mark in `owner.json`. A mark that is
+ * there stays. It is not forced to the disk: a folder whose mark a power cut took is nobody's.
  */
 export function ensureMarkedFolder(folder: string, { owner, transactionId }: Mark): void {
   mkdirSync(folder, { recursive: true, mode: 0o711 });

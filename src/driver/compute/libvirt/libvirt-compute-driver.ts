@@ -39,12 +39,12 @@ const silent: ComputeLog = { info() {}, warn() {} };
 const RESYNC_RETRY_MS = 1_000;
 
 /**
- * Domains of this node's libvirt. A domain of ours is one that bears our element in its metadata with
- * our prefix; others are never touched: what needs a machine answers `failed_precondition` where
- * theirs has the name, and what removes succeeds without doing anything.
+ * Domains of this node's libvirt. A domain of ours is one that bears our element in its metadata with our
+ * prefix; others are never touched: what needs a virtual machine answers `failed_precondition` where theirs
+ * has the name, and what removes succeeds without doing anything.
  *
- * A signal that aborts, or a timeout, abandons the answer of a call that libvirt has begun and not the
- * call itself; the next on the same name waits until it has ended.
+ * A signal that aborts, or a timeout, abandons the answer of a call that libvirt has begun and not the call
+ * itself; the next on the same name waits until it has ended.
  *
  * @throws N0Error `invalid_argument` for a base directory or a prefix that cannot be used.
  */
@@ -64,7 +64,7 @@ export async function openLibvirtComputeDriver(
   if (settings.cpuController === "none") {
     log.warn(
       {},
-      "no cgroup controller for the cpu: the cpu that a machine reserves is not guaranteed",
+      "the host has no cgroup controller for the cpu: the requested cpu of a virtual machine is not guaranteed",
     );
   }
 

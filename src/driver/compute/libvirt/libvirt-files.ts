@@ -25,6 +25,6 @@ export function removeLog({ log }: LibvirtFiles): void {
     for (let n = 0; existsSync(`${log}.${n}`); n++) rmSync(`${log}.${n}`);
     rmSync(log, { force: true });
   } catch {
-    // A machine is not kept for the sake of its log.
+    // A virtual machine is not kept for the sake of its log.
   }
 }

@@ -14,9 +14,9 @@ const OTHERS_BITS = 0o077;
 const MODE_BITS = 0o7777;
 
 /**
- * Makes sure that root alone can put anything in the folder of a machine: whoever else could, would lead
- * libvirt and us, by a link, to any file of the node. An n0core before gave the folders to QEMU's user; what
- * may have been planted since then goes, and what QEMU and virtlogd have open there stays in use.
+ * Makes sure that root alone can put anything in the folder of a virtual machine: whoever else could, would
+ * lead libvirt and us, by a link, to any file of the node. An n0core before gave the folders to QEMU's user;
+ * what may have been planted since then goes, and what QEMU and virtlogd have open there stays in use.
  */
 export function takeMachineFolder(folder: string): void {
   const found = lstatSync(folder);
@@ -69,7 +69,9 @@ export function closedFolder(path: string, { uid, gid }: QemuUser): string | und
   return (found.mode & bit) === 0 ? path : undefined;
 }
 
-/** Files, which are opened as what they are, and sockets, over which a machine that runs is reached. */
+/**
+ * Files, which are opened as what they are, and sockets, over which a virtual machine that runs is reached.
+ */
 function isHarmless(path: string): boolean {
   return isRegular(path) || lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
 }

@@ -47,7 +47,7 @@ export type OperationResult<K extends Operation["kind"]> = K extends keyof Opera
   ? OperationResults[K]
   : void;
 
-/** The user that QEMU runs as, who must be able to make its sockets in the folder of a machine. */
+/** The user that QEMU runs as, who must be able to make its sockets in the folder of a virtual machine. */
 export interface QemuUser {
   readonly uid: number;
   readonly gid: number;

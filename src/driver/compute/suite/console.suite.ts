@@ -10,7 +10,7 @@ export function domainConsoleSuite(
   describe(`${title} as a DomainConsole`, () => {
     const on = onEachWorld(newWorld);
 
-    test("the screen speaks RFB to several viewers, the serial console takes several, and both end with the machine", async () => {
+    test("the screen speaks RFB to several viewers, the serial console takes several, and both end with the virtual machine", async () => {
       const { driver, spec } = on;
       await driver.ensureStarted(spec, mark, signal);
       const screens = [await driver.openVnc(spec.name), await driver.openVnc(spec.name)];

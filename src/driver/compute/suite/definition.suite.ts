@@ -40,7 +40,7 @@ export function domainDefinitionSuite(
       ]);
     });
 
-    test("machines of one name in two scopes stand beside each other, also where a name is long", async () => {
+    test("virtual machines of one name in two scopes stand beside each other, also where a name is long", async () => {
       const { world, driver, spec, stateOf } = on;
       const scopes = [spec.name, `acme~${spec.name}`, `${"s".repeat(63)}~${spec.name}`];
       for (const name of scopes) {
@@ -106,7 +106,7 @@ export function domainDefinitionSuite(
       expect(await world.isForeignIntact(name, uuid)).toBe(true);
     });
 
-    test("a new machine is refused where another transaction's domain is, which nothing but its owner removes", async () => {
+    test("a new virtual machine is refused where another transaction's domain is, which nothing but its owner removes", async () => {
       const { world, driver, spec, stateOf } = on;
       const { name } = spec;
       await driver.requireNew(name, mark, signal);

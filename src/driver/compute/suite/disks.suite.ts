@@ -6,7 +6,7 @@ export function domainDisksSuite(title: string, newWorld: () => Promise<ComputeD
   describe(`${title} as DomainDisks`, () => {
     const on = onEachWorld(newWorld);
 
-    test("a disk of an active machine grows, and never shrinks", async () => {
+    test("a disk of an active virtual machine grows, and never shrinks", async () => {
       const { world, driver, spec } = on;
       const disk = await world.newDisk();
       await driver.ensureStarted({ ...spec, disks: [disk] }, mark, signal);
@@ -17,7 +17,7 @@ export function domainDisksSuite(title: string, newWorld: () => Promise<ComputeD
       expect(await world.diskSizeBytes(disk.path)).toBe(32n * MIB);
     });
 
-    test("the growth of a disk of an active machine is taken back, and no other one", async () => {
+    test("the growth of a disk of an active virtual machine is taken back, and no other one", async () => {
       const { world, driver, spec } = on;
       const disk = await world.newDisk();
       await driver.ensureStarted({ ...spec, disks: [disk] }, mark, signal);

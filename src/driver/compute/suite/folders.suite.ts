@@ -9,7 +9,7 @@ export function machineFoldersSuite(
   describe(`${title} as MachineFolders`, () => {
     const on = onEachWorld(newWorld);
 
-    test("the folder is removed with the machine, and also where there is none", async () => {
+    test("the folder is removed with the virtual machine, and also where there is none", async () => {
       const { world, driver, spec } = on;
       await driver.ensureFolder(spec.name, mark);
       await driver.ensureFolder(spec.name, mark);

@@ -7,7 +7,7 @@ export function domainPowerSuite(title: string, newWorld: () => Promise<ComputeD
   describe(`${title} as a DomainPower`, () => {
     const on = onEachWorld(newWorld);
 
-    test("a machine is started paused, runs, pauses, stops and is gone; each change is told once", async () => {
+    test("a virtual machine is started paused, runs, pauses, stops and is gone; each change is told once", async () => {
       const { driver, spec, stateOf, expectEvents } = on;
       const { name } = spec;
       expect(await stateOf(name)).toBe("absent");
@@ -44,7 +44,7 @@ export function domainPowerSuite(title: string, newWorld: () => Promise<ComputeD
       expect(await stateOf(name)).toBe("absent");
     });
 
-    test("what needs an active machine is refused without one", async () => {
+    test("what needs an active virtual machine is refused without one", async () => {
       const { driver, spec } = on;
       const { name } = spec;
       const calls = () => [
@@ -72,7 +72,7 @@ export function domainPowerSuite(title: string, newWorld: () => Promise<ComputeD
       await expectRefused();
     });
 
-    test("a machine of which a disk or a tap is missing is refused, and its remains can be removed", async () => {
+    test("a virtual machine of which a disk or a tap is missing is refused, and its remains can be removed", async () => {
       const { world, driver, spec, stateOf } = on;
       const disk = await world.newDisk();
       const nic = await world.newNic();
@@ -94,7 +94,7 @@ export function domainPowerSuite(title: string, newWorld: () => Promise<ComputeD
       }
     });
 
-    test("a machine larger than the node is refused as resource_exhausted, and its remains can be removed", async () => {
+    test("a virtual machine larger than the node is refused as resource_exhausted, and its remains can be removed", async () => {
       const { world, driver, spec, stateOf } = on;
       const started = driver.ensureStarted(
         { ...spec, memoryBytes: world.tooMuchMemoryBytes },
@@ -157,7 +157,7 @@ export function domainPowerSuite(title: string, newWorld: () => Promise<ComputeD
       await expect.poll(() => stateOf(name), POLL).toBe("shut_off");
     });
 
-    test("a machine that is paused cannot hear the power button, and a reset leaves it paused", async () => {
+    test("a virtual machine that is paused cannot hear the power button, and a reset leaves it paused", async () => {
       const { world, driver, spec, stateOf } = on;
       const { name } = spec;
       const guest = { ...spec, disks: [await world.newGuestDisk()] };

@@ -6,7 +6,7 @@ import type { DiskSpec, DomainEvent, DomainSpec, DomainState, NicSpec } from "..
 /** A node with a driver, and what only the world outside of the driver can do. */
 export interface ComputeDriverWorld extends AsyncDisposable {
   readonly driver: ComputeDriver;
-  /** A machine's name that nobody else uses. */
+  /** A virtual machine's name that nobody else uses. */
   newName(): string;
   newDisk(): Promise<DiskSpec>;
   /** A disk from which a guest boots that hears the power button, and powers off, from when it is told to `listen`. */
@@ -41,10 +41,10 @@ export interface OnWorld {
   readonly driver: ComputeDriver;
   /** Of all domains, since the test began. */
   readonly events: readonly DomainEvent[];
-  /** Of a machine that is not there yet. */
+  /** Of a virtual machine that is not there yet. */
   readonly spec: DomainSpec;
   stateOf(name: string): Promise<DomainState>;
-  /** Waits until the machine of `spec` has gone through these. */
+  /** Waits until the virtual machine of `spec` has gone through these. */
   expectEvents(...states: readonly DomainState[]): Promise<void>;
 }
 

@@ -10,7 +10,7 @@ import { type Link, readLinks } from "./links.ts";
 const COMMAND_TIMEOUT_MS = 20_000;
 
 /**
- * Links and routes of this node, in its own namespace or in a named one. What a machine's coming and
+ * Links and routes of this node, in its own namespace or in a named one. What a virtual machine's coming and
  * going takes is asked of the kernel; what a Network takes besides is for iproute2 to do.
  */
 export interface Ip {

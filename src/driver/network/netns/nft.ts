@@ -1,7 +1,7 @@
 import koffi from "koffi";
 import { lazily } from "./lazily.ts";
 
-/** Loaded when it is first needed: a machine that runs no agent need not have it. */
+/** Loaded at first use, because a host without an agent need not have it. */
 const library = lazily(() => {
   const loaded = koffi.load("libnftables.so.1");
   return {

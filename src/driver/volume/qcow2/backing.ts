@@ -9,9 +9,9 @@ import { OWN_HEAD_BYTES } from "./volume-files.ts";
 /**
  * The files that the volume rests on, the next first, as the sidecars say, which are root's.
  *
- * QEMU's user can write to a volume while a machine has it. A header that names another file, any file of
- * the node, would have libvirt hand that to QEMU, and root's qemu-img read it. So each header is to name
- * what the sidecar does.
+ * QEMU's user can write to a volume while a virtual machine has it. A header that names another file, any
+ * file of the node, would have libvirt hand that to QEMU, and root's qemu-img read it. So each header is to
+ * name what the sidecar does.
  *
  * @throws N0Error `failed_precondition` where the volume or something that it rests on is missing, or a file
  *   names something else.
