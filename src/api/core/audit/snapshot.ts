@@ -1,10 +1,13 @@
-import type { Collection } from "../../../datastore/collection.ts";
+import { type Collection, decodeRecord } from "../../../datastore/collection.ts";
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import { references } from "../../../datastore/references.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
+import { defined } from "../../../util/defined.ts";
 import type { Api, Reader } from "../context.ts";
+
+const PAGE = 1_000;
 
 type Lists = ReadonlyMap<string, readonly Stored<unknown>[]>;
 
@@ -28,8 +31,14 @@ export class Snapshot implements Reader {
     for (const stored of lists.values()) for (const one of stored) this.#byKey.set(one.key, one);
   }
 
-  /** The open transactions first: who comes after them is seen by whoever watches. */
-  static async read({ records, kinds }: Pick<Api, "records" | "kinds">): Promise<Snapshot> {
+  /**
+   * The open transactions first: who comes after them is seen by whoever watches. What has not changed since
+   * `earlier` stands in memory once.
+   */
+  static async read(
+    { datastore, records, kinds }: Pick<Api, "datastore" | "records" | "kinds">,
+    earlier?: Snapshot,
+  ): Promise<Snapshot> {
     const marks = (await records.list(openCollection)).map(
       ({ key }) => openCollection.parts(key)[0]!,
     );
@@ -38,13 +47,34 @@ export class Snapshot implements Reader {
       .flatMap((stored) => (stored === undefined ? [] : [stored.value]))
       .filter(({ state }) => state !== "done" && state !== "unwound");
     const lists = new Map<string, readonly Stored<unknown>[]>();
-    for (const { collection, records: others, traces } of kinds) {
-      for (const of of [collection, ...others, ...traces]) {
-        lists.set(of.prefix, await records.list(of));
-      }
+    const collections = kinds.flatMap((kind) => [kind.collection, ...kind.records, ...kind.traces]);
+    for (const of of [...collections, references]) {
+      lists.set(of.prefix, await Snapshot.#list(datastore, of, earlier));
     }
-    lists.set(references.prefix, await records.list(references));
     return new Snapshot(lists, marks, open);
+  }
+
+  /** All of a collection, by pages, so that little is read that is not kept. */
+  static async #list<T>(
+    datastore: Api["datastore"],
+    of: Collection<T>,
+    earlier: Snapshot | undefined,
+  ): Promise<readonly Stored<T>[]> {
+    const all: Stored<T>[] = [];
+    for (;;) {
+      const after = all.at(-1)?.key;
+      // Not through the cache of records, which all of them would fill.
+      const page = await datastore.list(of.prefix, { limit: PAGE, ...defined({ after }) });
+      for (const { key, revision, value } of page) {
+        const known = earlier === undefined ? undefined : earlier.#byKey.get(key);
+        all.push(
+          known?.revision === revision
+            ? (known as Stored<T>)
+            : { key, revision, value: decodeRecord(of, key, value) },
+        );
+      }
+      if (page.length < PAGE) return all;
+    }
   }
 
   get records(): Reader["records"] {

@@ -58,7 +58,7 @@ export async function lookOnce(api: Api, audits: Audits, scope: Scope): Promise<
     .filter(({ value }) => !value.lost && (scope.nodeNames?.has(value.name) ?? true))
     .map(({ value }) => value.name);
   const answers = await askNodes(api, names, questions, scope.signal);
-  const after = await Snapshot.read(api);
+  const after = await Snapshot.read(api, before);
   await caughtUp(api.datastore);
 
   const isWanted = (nodeName: string) => scope.nodeNames?.has(nodeName) ?? true;
