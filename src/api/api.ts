@@ -8,6 +8,7 @@ import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transact
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { TransactionEngine } from "../transaction/engine.ts";
 import { type Faults, noFaults } from "../transaction/faults.ts";
+import type { Journal } from "../transaction/journal.ts";
 import { transactionId } from "../transaction/transaction-id.ts";
 import type { Clock } from "../util/clock.ts";
 import { defined } from "../util/defined.ts";
@@ -83,8 +84,9 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const addressBook = await AddressBook.open(datastore, random);
   const agents = new Agents(inventory, options);
   const observed = new ObservedStates(agents, inventory, clock, log);
+  const journal = datastoreJournal(datastore);
   const engine = new TransactionEngine({
-    journal: datastoreJournal(datastore),
+    journal,
     registry: stepRegistryOf(resources),
     sessions,
     locks,
@@ -146,9 +148,9 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       await observed[Symbol.asyncDispose]();
       await engine.settled();
       await Promise.all([pruning, keeping]);
-      await sessions
-        .end()
-        .catch((error) => log.warn("the session's end was not written", { error }));
+      await endSession(sessions, journal).catch((error) =>
+        log.warn("the session's end was not written", { error }),
+      );
       addressBook[Symbol.dispose]();
       inventory[Symbol.dispose]();
       await datastore[Symbol.asyncDispose]();
@@ -162,4 +164,12 @@ async function startSession({ datastore, clock, random, sharedLocks, ...options 
   const sessions = await DatastoreSessions.start({ datastore, clock, id, isAlone });
   const table = sharedLocks ?? new LockTable(Math.ceil(options.openTransactionsMax / 2));
   return { sessions, locks: table.of(id) };
+}
+
+async function endSession(
+  sessions: DatastoreSessions,
+  journal: Pick<Journal<never>, "listOpen">,
+): Promise<void> {
+  const open = await journal.listOpen();
+  await sessions.end({ leaves: open.some(({ session }) => session === sessions.id) });
 }

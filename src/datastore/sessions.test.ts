@@ -49,14 +49,24 @@ test("one that looks for the first time waits the whole time, whatever the wall 
   expect((await two.look()).ended).toEqual(["one"]);
 });
 
-test("an orderly stop ends a session at once, and it stays known until it is forgotten", async () => {
+test("an orderly stop that leaves open transactions ends a session at once, and it stays known until it is forgotten", async () => {
   const { start, ids } = newCloud();
   const [one, two] = [await start("one"), await start("two")];
-  await one.end();
+  await one.end({ leaves: true });
   expect((await two.look()).ended).toEqual(["one"]);
   expect((await two.look()).ended).toEqual(["one"]);
   await two.forget(["one"]);
   expect((await two.look()).ended).toEqual([]);
+  expect(await ids()).toEqual(["session/two"]);
+});
+
+test("of a session that stops with no transaction open nothing is left", async () => {
+  const { start, ids } = newCloud();
+  const [one, two] = [await start("one"), await start("two")];
+  await one.end({ leaves: false });
+  const seen = await two.look();
+  expect(seen.ended).toEqual([]);
+  expect(seen.hasEnded("one")).toBe(true);
   expect(await ids()).toEqual(["session/two"]);
 });
 

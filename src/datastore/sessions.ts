@@ -1,7 +1,7 @@
 import type { SeenSessions, Sessions } from "../transaction/sessions.ts";
 import type { Clock } from "../util/clock.ts";
 import { jsonCollection, put, remove, unchanged } from "./collection.ts";
-import { ConflictError, type Datastore, merge } from "./datastore.ts";
+import { ConflictError, type Datastore, merge, type Writes } from "./datastore.ts";
 import { Records, type Stored } from "./records.ts";
 
 type SessionRecord = {
@@ -61,9 +61,15 @@ export class DatastoreSessions implements Sessions {
     return await this.#write({});
   }
 
-  /** Says that this process runs no transaction any more. Must be its last call. */
-  async end(): Promise<void> {
-    await this.#write({ endedAtMs: this.#options.clock.nowMs() });
+  /**
+   * Ends the session, which runs no transaction any more. Must be its last call.
+   *
+   * @param leaves whether open transactions name this session. Their keys stay held until another session
+   *   takes them over. If there are none, nothing is left of the session.
+   */
+  async end({ leaves }: { readonly leaves: boolean }): Promise<void> {
+    if (leaves) await this.#write({ endedAtMs: this.#options.clock.nowMs() });
+    else await this.#batch(this.id, remove(sessionCollection, this.id), this.#revision);
   }
 
   async look(): Promise<SeenSessions> {
@@ -108,13 +114,15 @@ export class DatastoreSessions implements Sessions {
     return revision !== undefined;
   }
 
-  /** @returns undefined if the record is no longer at this revision. */
   async #change(id: string, record: SessionRecord, revision: number): Promise<number | undefined> {
+    return await this.#batch(id, put(sessionCollection, [id], record), revision);
+  }
+
+  /** @returns undefined if the record of the session is no longer at this revision. */
+  async #batch(id: string, writes: Writes, revision: number): Promise<number | undefined> {
     const condition = unchanged(sessionCollection, [id], revision);
     try {
-      return await this.#options.datastore.batch(
-        merge(put(sessionCollection, [id], record), condition),
-      );
+      return await this.#options.datastore.batch(merge(writes, condition));
     } catch (reason) {
       if (reason instanceof ConflictError) return undefined;
       throw reason;
