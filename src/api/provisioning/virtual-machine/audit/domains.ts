@@ -2,6 +2,7 @@ import { DomainState } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.t
 import {
   PartState,
   type SurveyedDomain,
+  type SurveyedSeed,
 } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import {
   type VirtualMachine_VirtualMachineState as State,
@@ -27,18 +28,20 @@ interface Pair {
   readonly plan: Plan;
   readonly keys: readonly string[];
   readonly domain: SurveyedDomain;
+  readonly seed: SurveyedSeed | undefined;
 }
 
 /** The domains, folders and seeds of one node. */
 export function compareDomains(node: NodeView): Finding[] {
   const { survey } = node;
   const domains = new Map(survey.domains.map((found) => [found.listed?.domain?.name ?? "", found]));
+  const seeds = new Map(survey.seeds.map((found) => [found.name, found]));
   const findings: Finding[] = [];
   for (const { vm, plan, keys } of settledOn(node)) {
     const domain = domains.get(vm.name);
     if (domain === undefined) findings.push(withoutDomain(node, vm, plan, keys));
     else {
-      const pair = { vm, plan, keys, domain };
+      const pair = { vm, plan, keys, domain, seed: seeds.get(vm.name) };
       findings.push(
         ...compareDefinition(node, pair),
         ...compareState(node, pair),
@@ -131,9 +134,8 @@ function stateName(state: State): string {
 }
 
 /** A boot writes the seed anew, with the keys that the users have then: those may differ until it does. */
-function compareSeed({ nodeName, survey, view }: NodeView, { vm, plan, keys }: Pair): Finding[] {
+function compareSeed({ nodeName, view }: NodeView, { vm, plan, keys, seed }: Pair): Finding[] {
   if (view.seedsAsked.get(vm.name) !== JSON.stringify(plan.seed)) return [];
-  const seed = survey.seeds.find(({ name }) => name === vm.name);
   if (seed === undefined || seed.state === PartState.WHOLE) return [];
   const about = { resource: ownerOf(vm.name), nodeName, keys, repair: writeSeed(plan.seed) };
   if (seed.state === PartState.ABSENT) {
