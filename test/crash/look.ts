@@ -8,7 +8,9 @@ import { remoteReader } from "./remote.ts";
 
 /** Rewritten by what was done and by time: history, counters of changes, signs of life. */
 const HISTORY =
-  /^(?:transaction|transaction_step|allocation|interface_allocation|cidr_allocation|heartbeat|idempotency[a-z_]*)\//;
+  /^(?:transaction|transaction_step|allocation|interface_allocation|reference_guard|heartbeat|idempotency[a-z_]*)\//;
+/** Each start of the API begins another session. One that was left would be a line too many. */
+const SESSION = /^session\//;
 const OPEN = "transaction_open/";
 const TRANSACTION_ID = /[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{4}/g;
 /** The end of a volume's id, which no two have in common. */
@@ -44,7 +46,9 @@ export async function look(cluster: Cluster): Promise<Look> {
       ...flatten("", { hosts: scan.hosts, api: scan.records }).filter(
         (line) => !READINESS.test(line),
       ),
-      ...kept.map(({ key, value }) => `record ${key} = ${value}`),
+      ...kept.map(({ key, value }) =>
+        SESSION.test(key) ? "record of a session" : `record ${key} = ${value}`,
+      ),
     ],
     findings: scan.findings.map(({ code, what }) => `${code} ${what}`),
     open: records.filter(({ key }) => key.startsWith(OPEN)).map(({ key }) => key),
