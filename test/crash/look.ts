@@ -8,7 +8,7 @@ import { remoteReader } from "./remote.ts";
 
 /** Rewritten by what was done and by time: history, counters of changes, signs of life. */
 const HISTORY =
-  /^(?:transaction|transaction_step|allocation|interface_allocation|reference_guard|heartbeat|idempotency[a-z_]*)\//;
+  /^(?:transaction|transaction_step|allocation|interface_allocation|cidr_allocation|reference_guard|heartbeat|idempotency[a-z_]*)\//;
 /** Each start of the API begins another session. One that was left would be a line too many. */
 const SESSION = /^session\//;
 const OPEN = "transaction_open/";

@@ -43,7 +43,7 @@ export async function filesBelow(folder: string): Promise<readonly string[]> {
 
 /** Rewritten by what was done, and by time: counters of changes, history, the agent's sign of life. */
 const HISTORY =
-  /^(?:transaction|transaction_step|allocation|interface_allocation|reference_guard|heartbeat|layout|idempotency[a-z_]*)\//;
+  /^(?:transaction|transaction_step|allocation|interface_allocation|cidr_allocation|reference_guard|heartbeat|layout|idempotency[a-z_]*)\//;
 
 /**
  * Keys of all records but the history; a transaction that is still open is one of them. The server
