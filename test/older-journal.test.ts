@@ -2,12 +2,12 @@ import { expect, test } from "vitest";
 import { runUnanswered } from "../src/api/core/saga/saga.ts";
 import { changeStorage } from "../src/api/pool/inventory/steps.ts";
 import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
+import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
+import { blockStorageSteps, pending } from "../src/api/provisioning/block-storage/record.ts";
 import {
   growDomainDiskLater,
   growVolumeLater,
-} from "../src/api/provisioning/block-storage/grow-steps.ts";
-import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
-import { blockStorageSteps, pending } from "../src/api/provisioning/block-storage/record.ts";
+} from "../src/api/provisioning/block-storage/volume/grow-steps.ts";
 import { virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { BlockStorage_BlockStorageState as State } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { SimulatedCrash } from "../src/transaction/faults.ts";

@@ -2,7 +2,7 @@ import type { Datastore } from "../datastore/datastore.ts";
 import { pruneHistory } from "../datastore/history.ts";
 import { type Clock, pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
-import { pruneConsoleTokens } from "./console/tokens.ts";
+import { pruneConsoleTokens } from "./console/tokens/tokens.ts";
 import { pruneKeptRequests } from "./core/idempotency/prune.ts";
 
 const PRUNE_EVERY_MS = 600 * 1000;

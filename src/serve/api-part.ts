@@ -7,7 +7,7 @@ import { downloadHandler } from "../api/console/download.ts";
 import { createConsoleLinks } from "../api/console/links.ts";
 import { novncHandler } from "../api/console/novnc.ts";
 import { consoleFinder, volumeFinder } from "../api/console/targets.ts";
-import { openConsoleTokens } from "../api/console/tokens.ts";
+import { openConsoleTokens } from "../api/console/tokens/tokens.ts";
 import { vncSocketHandler } from "../api/console/vnc-socket.ts";
 import { sqliteDatastore } from "../datastore/sqlite/sqlite-datastore.ts";
 import { originRule } from "../rpc/cors.ts";

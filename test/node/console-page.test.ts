@@ -4,7 +4,7 @@ import { chromium } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
 import { downloadHandler } from "../../src/api/console/download.ts";
 import { novncHandler } from "../../src/api/console/novnc.ts";
-import { openConsoleTokens } from "../../src/api/console/tokens.ts";
+import { openConsoleTokens } from "../../src/api/console/tokens/tokens.ts";
 import { consoleUrl } from "../../src/api/console/urls.ts";
 import { vncSocketHandler } from "../../src/api/console/vnc-socket.ts";
 import { memoryDatastore } from "../../src/datastore/memory/memory-datastore.ts";

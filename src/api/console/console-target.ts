@@ -1,7 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { ComputeAgentService } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import type { NetworkAgentService } from "../../gen/n0stack/agent/v1alpha1/network_pb.ts";
-import type { VolumeTarget } from "../provisioning/block-storage/open-volume.ts";
+import type { VolumeTarget } from "../provisioning/block-storage/volume/open-volume.ts";
 
 /** Where the screen, the serial console and the ports of a virtual machine are. */
 export interface ConsoleTarget {

@@ -5,14 +5,14 @@ import type { ErrorKind } from "../../util/errors.ts";
 import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
 import { withLogFields } from "../../util/log.ts";
-import type { OpenVolume, VolumeTarget } from "../provisioning/block-storage/open-volume.ts";
-import { openVolume } from "../provisioning/block-storage/open-volume.ts";
+import type { OpenVolume, VolumeTarget } from "../provisioning/block-storage/volume/open-volume.ts";
+import { openVolume } from "../provisioning/block-storage/volume/open-volume.ts";
 import { isRangeMeant, unmetCondition } from "./conditions.ts";
 import type { FindVolume } from "./console-target.ts";
 import type { ByteRange } from "./range.ts";
 import { parseRange } from "./range.ts";
-import type { Linked } from "./token-record.ts";
-import type { ConsoleTokens } from "./tokens.ts";
+import type { Linked } from "./tokens/token-record.ts";
+import type { ConsoleTokens } from "./tokens/tokens.ts";
 import { DOWNLOAD_PREFIX, downloadName } from "./urls.ts";
 import { Visit } from "./visit.ts";
 

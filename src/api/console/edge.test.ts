@@ -15,7 +15,7 @@ import { downloadHandler } from "./download.ts";
 import { novncHandler } from "./novnc.ts";
 import type { TestAgent } from "./testing.ts";
 import { startTestAgent, VOLUME_BYTES } from "./testing.ts";
-import { openConsoleTokens } from "./tokens.ts";
+import { openConsoleTokens } from "./tokens/tokens.ts";
 import { consoleUrl, downloadUrl } from "./urls.ts";
 import { vncSocketHandler } from "./vnc-socket.ts";
 

@@ -1,5 +1,5 @@
 import type { ConsoleLinks } from "../core/console-links.ts";
-import type { ConsoleTokens } from "./tokens.ts";
+import type { ConsoleTokens } from "./tokens/tokens.ts";
 import { consoleUrl, downloadUrl } from "./urls.ts";
 
 /** @param publicUrl How browsers reach this API; asked each time, since a free port is known late. */

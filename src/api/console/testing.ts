@@ -7,7 +7,7 @@ import { listen } from "../../rpc/listen.ts";
 import { openTransport } from "../../rpc/transport.ts";
 import { N0Error } from "../../util/errors.ts";
 import { silentLog } from "../../util/log.ts";
-import type { VolumeTarget } from "../provisioning/block-storage/open-volume.ts";
+import type { VolumeTarget } from "../provisioning/block-storage/volume/open-volume.ts";
 import type { ConsoleTarget } from "./console-target.ts";
 
 /** What a volume of the agent below holds. */

@@ -10,7 +10,7 @@ import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
 import { withLogFields } from "../../util/log.ts";
 import type { ConsoleTarget, FindConsole } from "./console-target.ts";
-import type { ConsoleTokens } from "./tokens.ts";
+import type { ConsoleTokens } from "./tokens/tokens.ts";
 import { VIRTUAL_MACHINE_PREFIX, vncSocketName } from "./urls.ts";
 import { Visit } from "./visit.ts";
 

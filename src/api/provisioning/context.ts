@@ -3,8 +3,8 @@ import type { ConsoleLinks } from "../core/console-links.ts";
 import type * as core from "../core/context.ts";
 import type * as nodeSteps from "../core/saga/node-step.ts";
 import type * as network from "../network/context.ts";
-import type { ProgressBoard } from "./block-storage/progress.ts";
-import type { ObservedStates } from "./virtual-machine/observed-states.ts";
+import type { ProgressBoard } from "./block-storage/volume/progress.ts";
+import type { ObservedStates } from "./virtual-machine/domain/observed-states.ts";
 
 export interface Api extends network.Api {
   readonly observed: ObservedStates;

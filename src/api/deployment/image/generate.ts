@@ -11,9 +11,12 @@ import { invalid } from "../../../util/errors.ts";
 import { COPY_FROM } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { makeBlockStorage } from "../../provisioning/block-storage/make.ts";
-import { recordOverlay } from "../../provisioning/block-storage/overlay-step.ts";
 import { getBlockStorage, throwUnlessIn } from "../../provisioning/block-storage/record.ts";
-import { ensureOverlay, type VolumePlace } from "../../provisioning/block-storage/volume-steps.ts";
+import { recordOverlay } from "../../provisioning/block-storage/volume/overlay-step.ts";
+import {
+  ensureOverlay,
+  type VolumePlace,
+} from "../../provisioning/block-storage/volume/volume-steps.ts";
 import type { Api, Tx } from "../../provisioning/context.ts";
 import { getImage, registrationOf, tagged } from "./record.ts";
 import { ensureReplica } from "./replica.ts";

@@ -14,7 +14,7 @@ import {
 } from "../../provisioning/block-storage/collection.ts";
 import { reservationOf } from "../../provisioning/block-storage/make.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
-import { ensureReplicated } from "../../provisioning/block-storage/volume-steps.ts";
+import { ensureReplicated } from "../../provisioning/block-storage/volume/volume-steps.ts";
 import type { Api, Tx } from "../../provisioning/context.ts";
 
 /**

@@ -14,7 +14,12 @@ import type { Api } from "../context.ts";
 import { blockStorages } from "./collection.ts";
 import { makeBlockStorage } from "./make.ts";
 import { getBlockStorage, throwUnlessIn } from "./record.ts";
-import { ensureCopied, ensureEmpty, ensureFetched, ensureReplicated } from "./volume-steps.ts";
+import {
+  ensureCopied,
+  ensureEmpty,
+  ensureFetched,
+  ensureReplicated,
+} from "./volume/volume-steps.ts";
 
 /** Makes an empty disk. For its errors see `makeBlockStorage`. */
 export async function createBlockStorage(

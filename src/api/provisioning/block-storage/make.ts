@@ -22,7 +22,7 @@ import { blockStorages } from "./collection.ts";
 import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./record.ts";
 import { removalOf } from "./removal.ts";
 import { checkSizes, limitOf, type Sizes } from "./sizes.ts";
-import type { VolumePlace } from "./volume-steps.ts";
+import type { VolumePlace } from "./volume/volume-steps.ts";
 
 /** What every request that makes a block storage says. */
 export interface MakeRequest extends Sizes {

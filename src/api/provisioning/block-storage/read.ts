@@ -9,8 +9,8 @@ import {
 import { N0Error } from "../../../util/errors.ts";
 import type { Call } from "../../core/context.ts";
 import type { Api } from "../context.ts";
-import { openVolume } from "./open-volume.ts";
 import { getBlockStorage, ownerOf, throwUnlessIn } from "./record.ts";
+import { openVolume } from "./volume/open-volume.ts";
 
 const READABLE = [State.AVAILABLE, State.IN_USE, State.PROTECTED, State.DELETED];
 

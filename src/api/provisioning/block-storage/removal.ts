@@ -8,7 +8,7 @@ import { storages } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
 import { overlays, replicas } from "./collection.ts";
 import { ownerOf } from "./record.ts";
-import { removeVolumeLater } from "./volume-steps.ts";
+import { removeVolumeLater } from "./volume/volume-steps.ts";
 
 /** A file that is gone, and what is kept about it. */
 type Forgotten = {

@@ -11,15 +11,15 @@ import type { Api } from "../context.ts";
 import { blockStorageAudit } from "./audit.ts";
 import { blockStorages, overlays, replicas } from "./collection.ts";
 import { copyBlockStorage, createBlockStorage, fetchBlockStorage } from "./create.ts";
-import * as grow from "./grow-steps.ts";
-import { recordOverlay } from "./overlay-step.ts";
 import { forgetBlockStorage, purgeBlockStorage } from "./purge.ts";
 import { getReadable, readBlockStorage } from "./read.ts";
 import { blockStorageSteps, toWire } from "./record.ts";
 import { forgetVolume } from "./removal.ts";
 import * as states from "./states.ts";
 import { updateBlockStorage } from "./update.ts";
-import * as volumes from "./volume-steps.ts";
+import * as grow from "./volume/grow-steps.ts";
+import { recordOverlay } from "./volume/overlay-step.ts";
+import * as volumes from "./volume/volume-steps.ts";
 
 export const blockStorage = defineResource({
   word: "block storage",

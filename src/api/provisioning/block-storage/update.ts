@@ -24,7 +24,6 @@ import { schedule } from "../../pool/schedule/schedule.ts";
 import type { Api, Tx } from "../context.ts";
 import { virtualMachines } from "../virtual-machine/collection.ts";
 import { blockStorages } from "./collection.ts";
-import { growDomainDisk, growVolume } from "./grow-steps.ts";
 import { reservationOf } from "./make.ts";
 import {
   blockStorageSteps,
@@ -36,7 +35,8 @@ import {
 } from "./record.ts";
 import { removeFile } from "./removal.ts";
 import { checkSizes, limitOf } from "./sizes.ts";
-import { ensureReplicated } from "./volume-steps.ts";
+import { growDomainDisk, growVolume } from "./volume/grow-steps.ts";
+import { ensureReplicated } from "./volume/volume-steps.ts";
 
 /** Annotations that say what is so; a user's update does not change them. */
 const OWN_ANNOTATIONS = [BLOCK_STORAGE_URL, FETCH_FROM, COPY_FROM];

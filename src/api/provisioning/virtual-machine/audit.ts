@@ -9,7 +9,7 @@ import { compareReferences } from "./audit/references.ts";
 import { compareReservations } from "./audit/reservations.ts";
 import { compareTaps } from "./audit/taps.ts";
 import { planMachines, withMachines } from "./audit/view.ts";
-import { seedMessage } from "./domain-messages.ts";
+import { seedMessage } from "./domain/domain-messages.ts";
 
 /** Virtual machines, what is reserved for them, and what their nodes have of them. */
 export const virtualMachineAudit = defineAudit({

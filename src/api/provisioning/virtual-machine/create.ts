@@ -21,13 +21,13 @@ import { blockStorages } from "../block-storage/collection.ts";
 import type { Api, Tx } from "../context.ts";
 import { claim, getClaimable } from "./claims.ts";
 import { virtualMachines } from "./collection.ts";
-import { releaseDomain, startNewDomain, writeNewSeed } from "./domain-steps.ts";
-import { reserveNics } from "./nics.ts";
-import { planOf } from "./plan.ts";
-import { readUsers, userKeysOf } from "./plan-input.ts";
+import { releaseDomain, startNewDomain, writeNewSeed } from "./domain/domain-steps.ts";
+import { planOf } from "./domain/plan.ts";
+import { readUsers, userKeysOf } from "./domain/plan-input.ts";
+import { attachTap, makeTap } from "./domain/tap-steps.ts";
+import { reserveNics } from "./nics/nics.ts";
 import { ownerOf, settled, virtualMachineSteps } from "./record.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
-import { attachTap, makeTap } from "./tap-steps.ts";
 import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
 
 /**

@@ -17,11 +17,11 @@ import { blockStorages } from "../block-storage/collection.ts";
 import { settled as settledDisk } from "../block-storage/record.ts";
 import type { Api, SagaContext } from "../context.ts";
 import { uuids, virtualMachines } from "./collection.ts";
-import { removeDomainLater } from "./domain-steps.ts";
-import { tapsOf } from "./plan.ts";
-import { readNics } from "./plan-input.ts";
+import { removeDomainLater } from "./domain/domain-steps.ts";
+import { tapsOf } from "./domain/plan.ts";
+import { readNics } from "./domain/plan-input.ts";
+import { removeTapLater } from "./domain/tap-steps.ts";
 import { getVirtualMachine, keysOf, ownerOf, pending, virtualMachineSteps } from "./record.ts";
-import { removeTapLater } from "./tap-steps.ts";
 
 /**
  * The last step of a delete, when nothing of it is left on the node; it writes records alone. Gives back what

@@ -11,7 +11,7 @@ import { recordSteps } from "../../core/saga/record-steps.ts";
 import { blockStorages } from "../block-storage/collection.ts";
 import type { Api } from "../context.ts";
 import { uuids, virtualMachines } from "./collection.ts";
-import { stateOf } from "./domain-states.ts";
+import { stateOf } from "./domain/domain-states.ts";
 
 export const virtualMachineSteps = recordSteps(virtualMachines);
 

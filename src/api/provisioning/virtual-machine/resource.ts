@@ -9,17 +9,17 @@ import { virtualMachineAudit } from "./audit.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { createVirtualMachine } from "./create.ts";
 import { deleteVirtualMachine, forgetVirtualMachine } from "./delete.ts";
-import * as domains from "./domain-steps.ts";
+import * as domains from "./domain/domain-steps.ts";
+import { attachTap, makeTap, moveTap, removeTapLater } from "./domain/tap-steps.ts";
+import { onObservation } from "./domain/touches.ts";
+import { usesInterfaces } from "./nics/uses-interfaces.ts";
 import { onNodeLost } from "./node-lost.ts";
 import { openConsole } from "./open-console.ts";
-import { bootVirtualMachine, rebootVirtualMachine, saveVirtualMachine } from "./power.ts";
+import { bootVirtualMachine, rebootVirtualMachine, saveVirtualMachine } from "./power/power.ts";
+import { shutdownVirtualMachine } from "./power/shutdown.ts";
 import { toWire, virtualMachineSteps } from "./record.ts";
 import { reserveUuid } from "./reservations.ts";
-import { shutdownVirtualMachine } from "./shutdown.ts";
-import { attachTap, makeTap, moveTap, removeTapLater } from "./tap-steps.ts";
-import { onObservation } from "./touches.ts";
 import { updateVirtualMachine } from "./update.ts";
-import { usesInterfaces } from "./uses-interfaces.ts";
 
 export const virtualMachine = defineResource({
   word: "virtual machine",

@@ -19,10 +19,11 @@ import { getBlockStorage } from "../block-storage/record.ts";
 import type { Api } from "../context.ts";
 import { claim, getClaimable, unclaim } from "./claims.ts";
 import { virtualMachines } from "./collection.ts";
-import { stateOf } from "./domain-states.ts";
-import { redefineDomain } from "./domain-steps.ts";
-import { planOf } from "./plan.ts";
-import { readPlanInput } from "./plan-input.ts";
+import { stateOf } from "./domain/domain-states.ts";
+import { redefineDomain } from "./domain/domain-steps.ts";
+import { planOf } from "./domain/plan.ts";
+import { readPlanInput } from "./domain/plan-input.ts";
+import { removeTapLater } from "./domain/tap-steps.ts";
 import {
   changed,
   getVirtualMachine,
@@ -34,7 +35,6 @@ import {
   virtualMachineSteps,
 } from "./record.ts";
 import { computeReservationOf } from "./reservations.ts";
-import { removeTapLater } from "./tap-steps.ts";
 import { checkSize, withLimits } from "./validate.ts";
 
 const FIELDS = [

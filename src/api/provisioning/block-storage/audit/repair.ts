@@ -21,7 +21,7 @@ import { reservationOf } from "../make.ts";
 import { changed, getBlockStorage, ownerOf, settled } from "../record.ts";
 import { removeFile } from "../removal.ts";
 import { growFile, reserveSize } from "../update.ts";
-import { markVolumeLater, removeVolumeLater } from "../volume-steps.ts";
+import { markVolumeLater, removeVolumeLater } from "../volume/volume-steps.ts";
 
 type Repair = audit.Repair<Api>;
 

@@ -12,8 +12,8 @@ import {
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
-import { isActiveDomain, stateOf } from "../domain-states.ts";
-import type { Plan } from "../plan.ts";
+import { isActiveDomain, stateOf } from "../domain/domain-states.ts";
+import type { Plan } from "../domain/plan.ts";
 import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { defineMissing, redefine, removeDomain, takeState, writeSeed } from "./repair.ts";

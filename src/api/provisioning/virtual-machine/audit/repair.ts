@@ -16,15 +16,20 @@ import { changeCompute, reserveCompute } from "../../../pool/inventory/steps.ts"
 import type { Api } from "../../context.ts";
 import { claim } from "../claims.ts";
 import { virtualMachines } from "../collection.ts";
-import type { DomainPlace, DomainShape, SeedContent } from "../domain-messages.ts";
-import { stateOf } from "../domain-states.ts";
-import { defineDomain, redefineDomain, removeDomainLater, restoreSeed } from "../domain-steps.ts";
-import { reservation } from "../nics.ts";
-import type { Plan } from "../plan.ts";
+import type { DomainPlace, DomainShape, SeedContent } from "../domain/domain-messages.ts";
+import { stateOf } from "../domain/domain-states.ts";
+import {
+  defineDomain,
+  redefineDomain,
+  removeDomainLater,
+  restoreSeed,
+} from "../domain/domain-steps.ts";
+import type { Plan } from "../domain/plan.ts";
+import { moveTap, removeTapLater, type Tap } from "../domain/tap-steps.ts";
+import { reservation } from "../nics/nics.ts";
+import { restOff } from "../power/shutdown.ts";
 import { pending, settled, virtualMachineSteps } from "../record.ts";
 import { computeReservationOf, reserveUuid } from "../reservations.ts";
-import { restOff } from "../shutdown.ts";
-import { moveTap, removeTapLater, type Tap } from "../tap-steps.ts";
 
 type Repair = audit.Repair<Api>;
 

@@ -5,8 +5,8 @@ import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts
 import { taps } from "../../../network/interface/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
+import type { Tap } from "../domain/tap-steps.ts";
 import { ownerOf } from "../record.ts";
-import type { Tap } from "../tap-steps.ts";
 import type { Code } from "./codes.ts";
 import { isActive } from "./domains.ts";
 import { connectTap, removeTap } from "./repair.ts";

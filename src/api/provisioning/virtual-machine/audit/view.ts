@@ -9,8 +9,8 @@ import { networks } from "../../../network/network/collection.ts";
 import { blockStorages } from "../../block-storage/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
-import { type Plan, planOf } from "../plan.ts";
-import { readPlanInput } from "../plan-input.ts";
+import { type Plan, planOf } from "../domain/plan.ts";
+import { readPlanInput } from "../domain/plan-input.ts";
 
 /** A virtual machine at rest, with what its node must have of it. */
 export interface PlannedMachine {

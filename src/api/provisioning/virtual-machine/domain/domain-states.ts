@@ -1,5 +1,5 @@
-import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
-import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { DomainState } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 
 /** What is on the node, in the original's words. UNSPECIFIED where nothing is there that should be. */
 export function stateOf(domain: DomainState): State {

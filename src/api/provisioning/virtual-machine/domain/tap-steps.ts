@@ -1,5 +1,5 @@
-import { type NodeWork, nodeRetriable, nodeStep } from "../../core/saga/node-step.ts";
-import { ownerOf } from "./record.ts";
+import { type NodeWork, nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
+import { ownerOf } from "../record.ts";
 
 /** A nic of a virtual machine, as its node sees it. */
 export type Tap = {

@@ -1,4 +1,4 @@
-import type { Change, Datastore, Snapshot } from "../../datastore/datastore.ts";
+import type { Change, Datastore, Snapshot } from "../../../datastore/datastore.ts";
 import { consoleTokens, type TokenRecord } from "./token-record.ts";
 
 const TOKENS_MAX = 10_000;

@@ -1,7 +1,7 @@
-import { N0Error } from "../../../util/errors.ts";
-import { DOMAIN_MS, nodeRetriable, nodeStep, UNBOUNDED } from "../../core/saga/node-step.ts";
-import type { Api, NodeWork, StepNode } from "../context.ts";
-import { ownerOf } from "./record.ts";
+import { N0Error } from "../../../../util/errors.ts";
+import { DOMAIN_MS, nodeRetriable, nodeStep, UNBOUNDED } from "../../../core/saga/node-step.ts";
+import type { Api, NodeWork, StepNode } from "../../context.ts";
+import { ownerOf } from "../record.ts";
 
 /** A volume on a node, and whose it is. */
 export type VolumePlace = {

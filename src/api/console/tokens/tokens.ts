@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { put, unchanged } from "../../datastore/collection.ts";
-import { ConflictError, type Datastore, merge } from "../../datastore/datastore.ts";
-import { Records, type Stored } from "../../datastore/records.ts";
-import type { Clock } from "../../util/clock.ts";
-import type { Random } from "../../util/random.ts";
+import { put, unchanged } from "../../../datastore/collection.ts";
+import { ConflictError, type Datastore, merge } from "../../../datastore/datastore.ts";
+import { Records, type Stored } from "../../../datastore/records.ts";
+import type { Clock } from "../../../util/clock.ts";
+import type { Random } from "../../../util/random.ts";
 import { IssuedTokens } from "./issued-tokens.ts";
 import { consoleTokens, type Link, type Linked, type TokenRecord } from "./token-record.ts";
 

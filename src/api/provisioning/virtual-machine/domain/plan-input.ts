@@ -1,14 +1,14 @@
-import type { Stored } from "../../../datastore/records.ts";
-import type { User } from "../../../gen/n0stack/iam/v0/user_pb.ts";
-import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { N0Error } from "../../../util/errors.ts";
-import type { Reader } from "../../core/context.ts";
-import { users } from "../../iam/user/collection.ts";
-import { interfaces } from "../../network/interface/collection.ts";
-import { getNetwork } from "../../network/network/record.ts";
-import { getBlockStorage } from "../block-storage/record.ts";
-import type { Api } from "../context.ts";
+import type { Stored } from "../../../../datastore/records.ts";
+import type { User } from "../../../../gen/n0stack/iam/v0/user_pb.ts";
+import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
+import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error } from "../../../../util/errors.ts";
+import type { Reader } from "../../../core/context.ts";
+import { users } from "../../../iam/user/collection.ts";
+import { interfaces } from "../../../network/interface/collection.ts";
+import { getNetwork } from "../../../network/network/record.ts";
+import { getBlockStorage } from "../../block-storage/record.ts";
+import type { Api } from "../../context.ts";
 
 /** What a plan is made of besides the virtual machine's own record. */
 export interface PlanInput {

@@ -1,17 +1,17 @@
-import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { DomainState } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
   type VirtualMachineSchema,
-} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { N0Error } from "../../../util/errors.ts";
-import type { Call } from "../../core/context.ts";
-import { type Method, runSaga } from "../../core/saga/saga.ts";
-import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
-import type { Api } from "../context.ts";
-import { virtualMachines } from "./collection.ts";
-import { stateOf } from "./domain-states.ts";
-import { getVirtualMachine, ownerOf, pending, virtualMachineSteps } from "./record.ts";
+} from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error } from "../../../../util/errors.ts";
+import type { Call } from "../../../core/context.ts";
+import { type Method, runSaga } from "../../../core/saga/saga.ts";
+import type { Answered, AnsweringTx } from "../../../core/saga/tx.ts";
+import type { Api } from "../../context.ts";
+import { virtualMachines } from "../collection.ts";
+import { stateOf } from "../domain/domain-states.ts";
+import { getVirtualMachine, ownerOf, pending, virtualMachineSteps } from "../record.ts";
 
 /** Runs `saga` with the virtual machine PENDING and its state as its node says it is. */
 export async function onSettled(

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { refused } from "../../../../test/refused.ts";
-import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
-import { newWorld, type World } from "../../../../test/world.ts";
-import { putNew } from "../../../datastore/collection.ts";
-import { deviceName, hardwareAddress } from "../../../util/checksum.ts";
-import { addresses } from "../../network/interface/collection.ts";
-import { type ReserveInterface, reserveInterface } from "../../network/interface/interfaces.ts";
+import { refused } from "../../../../../test/refused.ts";
+import { prepareDisk, webRequest } from "../../../../../test/scenario.ts";
+import { newWorld, type World } from "../../../../../test/world.ts";
+import { putNew } from "../../../../datastore/collection.ts";
+import { deviceName, hardwareAddress } from "../../../../util/checksum.ts";
+import { addresses } from "../../../network/interface/collection.ts";
+import { type ReserveInterface, reserveInterface } from "../../../network/interface/interfaces.ts";
 
 const GATEWAY = "n0core/provisioning/virtual_machine/is_gateway";
 

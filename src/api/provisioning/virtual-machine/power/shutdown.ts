@@ -3,19 +3,19 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
   VirtualMachineService,
-} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { type Later, later } from "../../../transaction/step.ts";
-import { N0Error } from "../../../util/errors.ts";
-import type { Call } from "../../core/context.ts";
-import type { Api, Tx } from "../context.ts";
-import type { DomainPlace } from "./domain-messages.ts";
-import { stateOf } from "./domain-states.ts";
-import { powerOffLater, pressPowerButton, pressPowerButtonAgain } from "./domain-steps.ts";
+} from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { type Later, later } from "../../../../transaction/step.ts";
+import { N0Error } from "../../../../util/errors.ts";
+import type { Call } from "../../../core/context.ts";
+import type { Api, Tx } from "../../context.ts";
+import type { DomainPlace } from "../domain/domain-messages.ts";
+import { stateOf } from "../domain/domain-states.ts";
+import { powerOffLater, pressPowerButton, pressPowerButtonAgain } from "../domain/domain-steps.ts";
+import { tapsOf } from "../domain/plan.ts";
+import { readNics } from "../domain/plan-input.ts";
+import { removeTapLater, type Tap } from "../domain/tap-steps.ts";
+import { ownerOf, settled, virtualMachineSteps } from "../record.ts";
 import { onSettled, throwIfPaused } from "./on-settled.ts";
-import { tapsOf } from "./plan.ts";
-import { readNics } from "./plan-input.ts";
-import { ownerOf, settled, virtualMachineSteps } from "./record.ts";
-import { removeTapLater, type Tap } from "./tap-steps.ts";
 
 const SHUTDOWN_DEADLINE_MS = 60_000;
 const POLL_MS = 100;

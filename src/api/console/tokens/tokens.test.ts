@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { memoryDatastore } from "../../datastore/memory/memory-datastore.ts";
-import { systemRandom } from "../../util/random.ts";
+import { memoryDatastore } from "../../../datastore/memory/memory-datastore.ts";
+import { systemRandom } from "../../../util/random.ts";
+import { consoleUrl, downloadName, downloadUrl, vncSocketName } from "../urls.ts";
 import { consoleTokens } from "./token-record.ts";
 import { type ConsoleTokens, openConsoleTokens, pruneConsoleTokens } from "./tokens.ts";
-import { consoleUrl, downloadName, downloadUrl, vncSocketName } from "./urls.ts";
 
 async function booth(datastore = memoryDatastore()) {
   let nowMs = 0;

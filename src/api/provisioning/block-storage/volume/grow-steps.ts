@@ -1,9 +1,9 @@
-import { kindOf } from "../../../util/errors.ts";
-import { nodeRetriable, nodeStep } from "../../core/saga/node-step.ts";
-import type { Api, NodeWork, StepNode } from "../context.ts";
-import { isActiveDomain } from "../virtual-machine/domain-states.ts";
-import { ownerOf as ownerOfMachine } from "../virtual-machine/record.ts";
-import { ownerOf } from "./record.ts";
+import { kindOf } from "../../../../util/errors.ts";
+import { nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
+import type { Api, NodeWork, StepNode } from "../../context.ts";
+import { isActiveDomain } from "../../virtual-machine/domain/domain-states.ts";
+import { ownerOf as ownerOfMachine } from "../../virtual-machine/record.ts";
+import { ownerOf } from "../record.ts";
 import { type VolumePlace, volumeMessage } from "./volume-steps.ts";
 
 /** A volume that grows: `sizeBytes` is what it is to have, `beforeBytes` what it has. Decimal. */

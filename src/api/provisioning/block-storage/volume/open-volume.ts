@@ -1,7 +1,7 @@
 import type { Client } from "@connectrpc/connect";
-import type { VolumeAgentService } from "../../../gen/n0stack/agent/v1alpha1/volume_pb.ts";
-import { onNodeStream } from "../../../rpc/errors.ts";
-import { N0Error } from "../../../util/errors.ts";
+import type { VolumeAgentService } from "../../../../gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import { onNodeStream } from "../../../../rpc/errors.ts";
+import { N0Error } from "../../../../util/errors.ts";
 
 /** Where the file of a block storage is. */
 export interface VolumeTarget {

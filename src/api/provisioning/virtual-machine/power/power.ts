@@ -3,14 +3,14 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
   VirtualMachineService,
-} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { N0Error } from "../../../util/errors.ts";
-import type { Call } from "../../core/context.ts";
-import { throwIfPending } from "../../core/saga/pending.ts";
-import type { AnsweringTx } from "../../core/saga/tx.ts";
-import { blockStorages } from "../block-storage/collection.ts";
-import type { Api } from "../context.ts";
-import { virtualMachines } from "./collection.ts";
+} from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error } from "../../../../util/errors.ts";
+import type { Call } from "../../../core/context.ts";
+import { throwIfPending } from "../../../core/saga/pending.ts";
+import type { AnsweringTx } from "../../../core/saga/tx.ts";
+import { blockStorages } from "../../block-storage/collection.ts";
+import type { Api } from "../../context.ts";
+import { virtualMachines } from "../collection.ts";
 import {
   pauseDomain,
   rebootDomain,
@@ -18,12 +18,12 @@ import {
   resumeDomain,
   rewriteSeed,
   startDomain,
-} from "./domain-steps.ts";
+} from "../domain/domain-steps.ts";
+import { planOf } from "../domain/plan.ts";
+import { readPlanInput } from "../domain/plan-input.ts";
+import { attachTap, makeTap } from "../domain/tap-steps.ts";
+import { ownerOf, settled } from "../record.ts";
 import { onSettled, throwIfPaused } from "./on-settled.ts";
-import { planOf } from "./plan.ts";
-import { readPlanInput } from "./plan-input.ts";
-import { ownerOf, settled } from "./record.ts";
-import { attachTap, makeTap } from "./tap-steps.ts";
 
 const METHODS = VirtualMachineService.method;
 

@@ -1,6 +1,6 @@
-import { onReadinessChange } from "../../pool/node/readiness.ts";
-import type { Api } from "../context.ts";
-import { virtualMachines } from "./collection.ts";
+import { onReadinessChange } from "../../../pool/node/readiness.ts";
+import type { Api } from "../../context.ts";
+import { virtualMachines } from "../collection.ts";
 
 async function touchAllOn(
   api: Api,

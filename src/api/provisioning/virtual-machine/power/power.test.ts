@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
-import { newGate } from "../../../../test/gate.ts";
-import { refused } from "../../../../test/refused.ts";
-import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
-import { newShiftingClock } from "../../../../test/shifting-clock.ts";
-import { newWorld, type World, type WorldOptions } from "../../../../test/world.ts";
-import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
-import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { N0Error } from "../../../util/errors.ts";
-import { until } from "../../../util/until.ts";
+import { newGate } from "../../../../../test/gate.ts";
+import { refused } from "../../../../../test/refused.ts";
+import { prepareDisk, webRequest } from "../../../../../test/scenario.ts";
+import { newShiftingClock } from "../../../../../test/shifting-clock.ts";
+import { newWorld, type World, type WorldOptions } from "../../../../../test/world.ts";
+import { DomainState } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { N0Error } from "../../../../util/errors.ts";
+import { until } from "../../../../util/until.ts";
 
 const name = "web";
 

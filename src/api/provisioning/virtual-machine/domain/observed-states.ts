@@ -1,10 +1,10 @@
-import { DomainState } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
-import type { Clock } from "../../../util/clock.ts";
-import { pause } from "../../../util/clock.ts";
-import type { Log } from "../../../util/log.ts";
-import { withoutLogFields } from "../../../util/log.ts";
-import type { Agents } from "../../core/agents.ts";
-import type { Inventory } from "../../pool/inventory/inventory.ts";
+import { DomainState } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { Clock } from "../../../../util/clock.ts";
+import { pause } from "../../../../util/clock.ts";
+import type { Log } from "../../../../util/log.ts";
+import { withoutLogFields } from "../../../../util/log.ts";
+import type { Agents } from "../../../core/agents.ts";
+import type { Inventory } from "../../../pool/inventory/inventory.ts";
 import { isActiveDomain } from "./domain-states.ts";
 
 /** Between two tries to watch a node whose agent does not answer. */

@@ -1,8 +1,8 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { NetworkSchema } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import { VirtualMachineSchema } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { IS_GATEWAY } from "../../core/annotations.ts";
+import { NetworkSchema } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
+import { VirtualMachineSchema } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { IS_GATEWAY } from "../../../core/annotations.ts";
 import { planOf } from "./plan.ts";
 import type { PlanInput } from "./plan-input.ts";
 

@@ -1,7 +1,7 @@
-import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import type { Api } from "../context.ts";
-import { stateOf } from "./domain-states.ts";
-import { getVirtualMachine } from "./record.ts";
+import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { Api } from "../../context.ts";
+import { stateOf } from "../domain/domain-states.ts";
+import { getVirtualMachine } from "../record.ts";
 
 /**
  * Whether a network must stay as it is for the guest. One that has gone off by itself is not enough: its

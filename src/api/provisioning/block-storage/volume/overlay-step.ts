@@ -1,8 +1,8 @@
-import { putNew, remove, unchanged } from "../../../datastore/collection.ts";
-import { ConflictError, merge } from "../../../datastore/datastore.ts";
-import { N0Error } from "../../../util/errors.ts";
-import type { SagaRecordStep } from "../../core/context.ts";
-import { blockStorages, overlays } from "./collection.ts";
+import { putNew, remove, unchanged } from "../../../../datastore/collection.ts";
+import { ConflictError, merge } from "../../../../datastore/datastore.ts";
+import { N0Error } from "../../../../util/errors.ts";
+import type { SagaRecordStep } from "../../../core/context.ts";
+import { blockStorages, overlays } from "../collection.ts";
 
 /** Notes that an overlay rests on a base, on the condition that the base is still what it was. */
 export const recordOverlay: SagaRecordStep<{

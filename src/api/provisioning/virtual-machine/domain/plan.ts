@@ -1,9 +1,9 @@
 import type {
   VirtualMachine,
   VirtualMachineNIC,
-} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { IS_GATEWAY } from "../../core/annotations.ts";
-import { cidrsOf, gatewayAddresses } from "../../network/network/record.ts";
+} from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { IS_GATEWAY } from "../../../core/annotations.ts";
+import { cidrsOf, gatewayAddresses } from "../../../network/network/record.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
 import type { Tap } from "./tap-steps.ts";

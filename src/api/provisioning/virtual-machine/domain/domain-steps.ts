@@ -1,10 +1,11 @@
 import type { CallOptions, Client } from "@connectrpc/connect";
-import type { ComputeAgentService } from "../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
-import type { Operation } from "../../../gen/n0stack/agent/v1alpha1/operation_pb.ts";
-import type { Step } from "../../../transaction/step.ts";
-import { kindOf, N0Error } from "../../../util/errors.ts";
-import { DOMAIN_MS, nodeRetriable, nodeStep } from "../../core/saga/node-step.ts";
-import type { Api, NodeWork, SagaContext, StepNode, Tx } from "../context.ts";
+import type { ComputeAgentService } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { Operation } from "../../../../gen/n0stack/agent/v1alpha1/operation_pb.ts";
+import type { Step } from "../../../../transaction/step.ts";
+import { kindOf, N0Error } from "../../../../util/errors.ts";
+import { DOMAIN_MS, nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
+import type { Api, NodeWork, SagaContext, StepNode, Tx } from "../../context.ts";
+import { ownerOf } from "../record.ts";
 import {
   type DomainPlace,
   type DomainShape,
@@ -12,7 +13,6 @@ import {
   type SeedContent,
   seedMessage,
 } from "./domain-messages.ts";
-import { ownerOf } from "./record.ts";
 
 const owner = ({ name }: DomainPlace) => ownerOf(name);
 

@@ -1,4 +1,4 @@
-import { jsonCollection } from "../../datastore/collection.ts";
+import { jsonCollection } from "../../../datastore/collection.ts";
 
 /** What a link opens: the object of that name which has this id, and no later one of the same name. */
 export interface Linked {

@@ -1,14 +1,14 @@
 import { create } from "@bufbuild/protobuf";
-import type { Stored } from "../../../datastore/records.ts";
-import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import type { Stored } from "../../../../datastore/records.ts";
+import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import {
   type CreateVirtualMachineRequest,
   type VirtualMachineNIC,
   VirtualMachineNICSchema,
-} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { deviceName } from "../../../util/checksum.ts";
-import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
-import { taps } from "../../network/interface/collection.ts";
+} from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { deviceName } from "../../../../util/checksum.ts";
+import { VIRTUAL_MACHINE_RESERVED_BY } from "../../../core/annotations.ts";
+import { taps } from "../../../network/interface/collection.ts";
 import {
   type ChosenInterface,
   chooseInterface,
@@ -17,11 +17,11 @@ import {
   type ReserveInterface,
   reserveInterface,
   reserveUntilFree,
-} from "../../network/interface/interfaces.ts";
-import { getNetwork } from "../../network/network/record.ts";
-import type { Api, Tx } from "../context.ts";
-import type { NicInput } from "./plan-input.ts";
-import { ownerOf } from "./record.ts";
+} from "../../../network/interface/interfaces.ts";
+import { getNetwork } from "../../../network/network/record.ts";
+import type { Api, Tx } from "../../context.ts";
+import type { NicInput } from "../domain/plan-input.ts";
+import { ownerOf } from "../record.ts";
 
 /** The nics of a virtual machine with everything chosen that was not asked for. Held until disposed of. */
 export interface ChosenNics extends Disposable {
