@@ -1,9 +1,15 @@
 import { create } from "@bufbuild/protobuf";
-import { interfaces } from "../src/api/network/interface/collection.ts";
+import {
+  addresses,
+  hardwareAddresses,
+  interfaces,
+  taps,
+} from "../src/api/network/interface/collection.ts";
 import { computes } from "../src/api/pool/inventory/collection.ts";
 import { uuids, virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { put } from "../src/datastore/collection.ts";
 import { merge, type Writes } from "../src/datastore/datastore.ts";
+import { referenceWrites } from "../src/datastore/references.ts";
 import {
   VirtualMachine_VirtualMachineState as State,
   VirtualMachineSchema,
@@ -19,8 +25,8 @@ const FIRST_ADDRESS = 0x0a08_0000n;
 export const seededName = (index: number) => `seeded-${String(index).padStart(6, "0")}`;
 
 /**
- * Puts that many running virtual machines there, as creates of them would have left them: their records
- * with all that is reserved for them, and their domains. Resolves when the API has seen the domains.
+ * Puts that many running virtual machines there, as creates would have left them but for their block storages:
+ * their records, references, reservations and domains. Resolves when the API has seen the domains.
  */
 export async function seedMachines(
   { opened, virtualMachines: client, fakes: nodes }: FakeCloud,
@@ -97,7 +103,11 @@ function machineWrites(index: number, nodeCount: number): Writes {
   return merge(
     put(virtualMachines, [name], machine),
     put(computes, [node, name], compute),
-    put(interfaces, ["net", `${name}0`], reserved),
+    referenceWrites(virtualMachines, virtualMachines.key(name), undefined, machine),
+    put(interfaces, ["net", reserved.name], reserved),
+    put(addresses, ["net", reserved.ipv4Address], { usedBy: reserved.name }),
+    put(hardwareAddresses, ["net", reserved.hardwareAddress], { usedBy: reserved.name }),
+    put(taps, [node, reserved.tapName], { usedBy: reserved.name }),
     put(uuids, [uuidOf(index)], { usedBy: name }),
   );
 }
