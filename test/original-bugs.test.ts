@@ -251,7 +251,7 @@ test("15: a fetch that broke off left a part that the next one stumbled over", a
   expect((await fetch()).state).toBe(DiskState.AVAILABLE);
 });
 
-test("16: a machine's working directory was never deleted", async () => {
+test("16: a virtual machine's working directory was never deleted", async () => {
   await using world = await withRunning();
   const node = world.fakeNodes[0]!;
   expect(node.snapshot().compute.folders).toEqual(["web"]);
@@ -289,12 +289,12 @@ test("18: a bug in a handler or on a node was answered as success", async () => 
 
 test.for([
   [
-    "16: a machine's working directory was never deleted",
+    "16: a virtual machine's working directory was never deleted",
     "src/driver/compute/suite/folders.suite.ts",
-    "the folder is removed with the machine, and also where there is none",
+    "the folder is removed with the virtual machine, and also where there is none",
   ],
   [
-    "19: two machines raced for a VNC port, which anybody could open",
+    "19: two virtual machines raced for a VNC port, which anybody could open",
     "src/driver/compute/libvirt/domain-xml.test.ts",
     "nothing listens on TCP, and sockets lie in the folder",
   ],
