@@ -181,7 +181,8 @@ export async function echoFromNode(address: string, port: number): Promise<strin
 }
 
 async function echo(inside: string[], address: string, port: number): Promise<string> {
-  const target = `TCP:${address}:${port},connect-timeout=1`;
+  // Whoever sends a SYN that is lost sends another after one second and after three (RFC 6298).
+  const target = `TCP:${address}:${port},connect-timeout=4`;
   const [file, ...args] = [...inside, "socat", "-t5", "-", target];
   const answered = runCommand(file, args, { timeoutMs: 10_000, input: "hello" });
   return await answered.catch(() => "no answer");
