@@ -37,7 +37,7 @@ test.each([
   expect(wrongArrows("src/api/pool/node/x.ts", text).join()).toContain(message);
 });
 
-test("an area may import those below it, and what is above all areas any", () => {
+test("an area may import the areas below it, and a file above all areas may import every area", () => {
   const text = 'import { a } from "../../core/a.ts";\nimport { b } from "../../iam/user/b.ts";';
   expect(wrongArrows("src/api/pool/node/x.ts", text)).toEqual([]);
   expect(wrongArrows("src/api/resources.ts", 'import "./observe/a.ts";')).toEqual([]);

@@ -9,7 +9,7 @@ import { remoteReader } from "./remote.ts";
 /** Rewritten by what was done and by time: history, counters of changes, signs of life. */
 const HISTORY =
   /^(?:transaction|transaction_step|allocation|interface_allocation|cidr_allocation|reference_guard|heartbeat|idempotency[a-z_]*)\//;
-/** Each start of the API begins another session. One that was left would be a line too many. */
+/** Each start of the API begins another session, so only their number is compared. */
 const SESSION = /^session\//;
 const OPEN = "transaction_open/";
 const TRANSACTION_ID = /[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{4}/g;

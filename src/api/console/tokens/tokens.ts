@@ -18,14 +18,14 @@ const VALID_MS: Readonly<Record<TokenPurpose, number>> = { vnc: 60_000, download
 
 /**
  * Links that a browser can follow without further authentication. Each is for one purpose and one object.
- * They are records, so that any API process honours them. There are ten thousand at most, and a thousand
- * of one asker: a new one takes the place of the oldest of that asker, or of whoever has most.
+ * They are records, so that every API process accepts them. There are at most ten thousand tokens, and at most
+ * a thousand of one asker. A new token replaces the oldest one of that asker, or of the asker with the most.
  */
 export interface ConsoleTokens extends Disposable {
   issue(purpose: TokenPurpose, linked: Linked, asker: string): Promise<string>;
-  /** For as long as it lasts; undefined where it is not good. */
+  /** Returns the link of a token that is valid, and undefined for any other token. */
   find(purpose: TokenPurpose, name: string, token: string): Promise<Link | undefined>;
-  /** As `find`, and of all who take the same token one gets it. */
+  /** Like `find`, and deletes the token: of several callers only one gets the link. */
   take(purpose: TokenPurpose, name: string, token: string): Promise<Link | undefined>;
 }
 

@@ -106,7 +106,7 @@ export async function chooseInterface(
   }
 }
 
-/** Somebody has the address. */
+/** The refusal of an address that another interface has. */
 class AddressTaken extends N0Error {
   readonly address: string;
 
@@ -117,8 +117,8 @@ class AddressTaken extends N0Error {
 }
 
 /**
- * Calls `reserve` until nobody was faster to an address that it chose. It is told which ones are taken, and
- * ends at the latest when the network is full.
+ * Calls `reserve` again whenever another process took an address that it had chosen. `reserve` gets the
+ * addresses that are taken, so it fails at the latest when the network is full.
  *
  * @throws as `reserve` does; also for an address that was asked for and is taken.
  */
