@@ -2,8 +2,9 @@ import { create } from "@bufbuild/protobuf";
 import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
 import type { Api } from "../src/api/provisioning/context.ts";
 import { virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
-import { type Collection, put, remove } from "../src/datastore/collection.ts";
+import { type Collection, type KeyParts, put, remove } from "../src/datastore/collection.ts";
 import { merge } from "../src/datastore/datastore.ts";
+import type { Part } from "../src/datastore/key.ts";
 import { referenceWrites } from "../src/datastore/references.ts";
 import type { BlockStorage } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { BlockStorageSchema } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
@@ -72,9 +73,9 @@ export interface Hands {
   /** Of node-2. */
   readonly there: FakeDrivers;
   readonly signal: AbortSignal;
-  write<T>(of: Collection<T>, parts: readonly string[], value: T): Promise<void>;
-  drop<T>(of: Collection<T>, ...parts: readonly string[]): Promise<void>;
-  read<T>(of: Collection<T>, ...parts: readonly string[]): Promise<T>;
+  write<T, F extends Part>(of: Collection<T, F>, parts: KeyParts<F>, value: T): Promise<void>;
+  drop<T, F extends Part>(of: Collection<T, F>, ...parts: KeyParts<F>): Promise<void>;
+  read<T, F extends Part>(of: Collection<T, F>, ...parts: KeyParts<F>): Promise<T>;
   changeMachine(name: string, change: Partial<VirtualMachine>): Promise<void>;
   changeDisk(name: string, change: Partial<BlockStorage>): Promise<void>;
 }

@@ -6,7 +6,9 @@ import { Records } from "./records.ts";
 
 const vms = jsonCollection<{ n: number }>("vm");
 const names = fc.string({ unit: "grapheme", maxLength: 20 });
-const parts = fc.array(names, { minLength: 1, maxLength: 3 });
+const parts = fc
+  .tuple(names, fc.array(names, { maxLength: 2 }))
+  .map(([a, b]) => [a, ...b] as const);
 
 test.for([
   "../user/root",

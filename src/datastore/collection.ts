@@ -3,10 +3,10 @@ import { defined } from "../util/defined.ts";
 import type { Json } from "../util/json.ts";
 import type { Ref } from "../util/ref.ts";
 import type { Put, Writes } from "./datastore.ts";
-import { type Keys, keysOf, type Part } from "./key.ts";
+import { type Keys, keysOf, type ObjectPart, type Part, refOfKey } from "./key.ts";
 
-/** Records of one kind, all under one prefix. */
-export interface Collection<T> extends Keys {
+/** Records of one kind, all under one prefix. The keys begin with an `F`. */
+export interface Collection<T, F extends Part = string> extends Keys<F> {
   /** The maximum size of a record; undefined for the size that any record may have. */
   readonly bytesMax?: number | undefined;
   encode(value: T): Uint8Array;
@@ -15,10 +15,18 @@ export interface Collection<T> extends Keys {
   refersTo?(object: T, from: Pick<Ref, "scope">): readonly Ref[];
 }
 
+/** Records of which only their prefix and keys matter. */
+export type AnyCollection = Collection<unknown, Part>;
+
 /** The objects of one kind. */
-export interface Objects<T> extends Collection<T> {
+export interface Objects<T> extends Collection<T, ObjectPart> {
   readonly kind: string;
+  /** @param key of a record of this collection. */
+  refOf(key: string): Ref;
 }
+
+/** What a key of a collection is made of. */
+export type KeyParts<F extends Part> = readonly [first: NoInfer<F>, ...rest: string[]];
 
 /** The names to which an object refers, by kind. They are in its own scope. */
 export type Referring<T> = { readonly [kind: string]: (object: T) => readonly string[] };
@@ -43,6 +51,7 @@ export function protoCollection<D extends DescMessage>(
   return {
     ...keysOf(kind, kind),
     kind,
+    refOf: (key) => refOfKey(key)!,
     ...(references === undefined ? {} : { refersTo }),
     encode: (value) => toBinary(schema, value),
     decode: (bytes) => today(fromBinary(schema, bytes)),
@@ -59,10 +68,18 @@ const utf8 = new TextDecoder();
  */
 export function jsonCollection<T extends Json>(
   name: string,
+  options?: { readonly bytesMax?: number },
+): Collection<T>;
+export function jsonCollection<T extends Json>(
+  name: string,
+  options: { readonly of: string; readonly bytesMax?: number },
+): Collection<T, ObjectPart>;
+export function jsonCollection<T extends Json>(
+  name: string,
   { of, bytesMax }: { readonly of?: string; readonly bytesMax?: number } = {},
-): Collection<T> {
+): Collection<T, Part> {
   return {
-    ...keysOf(name, of),
+    ...(of === undefined ? keysOf(name) : keysOf(name, of)),
     bytesMax,
     encode: (value) => Buffer.from(JSON.stringify(value)),
     decode: (bytes) => JSON.parse(utf8.decode(bytes)),
@@ -70,7 +87,11 @@ export function jsonCollection<T extends Json>(
 }
 
 /** @throws Error that names the record, if its bytes are not a record of `of`. */
-export function decodeRecord<T>(of: Collection<T>, key: string, bytes: Uint8Array): T {
+export function decodeRecord<T>(
+  of: Pick<Collection<T>, "decode">,
+  key: string,
+  bytes: Uint8Array,
+): T {
   try {
     return of.decode(bytes);
   } catch (cause) {
@@ -80,27 +101,39 @@ export function decodeRecord<T>(of: Collection<T>, key: string, bytes: Uint8Arra
   }
 }
 
-export function put<T>(of: Collection<T>, parts: readonly Part[], value: T): Writes {
+export function put<T, F extends Part>(of: Collection<T, F>, parts: KeyParts<F>, value: T): Writes {
   return { puts: [putOf(of, of.key(...parts), value)] };
 }
 
 /** Puts the record without a condition, for a caller that holds the key. */
-export function putOf<T>(of: Collection<T>, key: string, value: T): Put {
+export function putOf<T>(
+  of: Pick<Collection<T>, "encode" | "bytesMax">,
+  key: string,
+  value: T,
+): Put {
   const { bytesMax } = of;
   return { key, value: of.encode(value), ...defined({ bytesMax }) };
 }
 
 /** A put that fails if the record exists. It makes a name, an address or a device unique. */
-export function putNew<T>(of: Collection<T>, parts: readonly Part[], value: T): Writes {
+export function putNew<T, F extends Part>(
+  of: Collection<T, F>,
+  parts: KeyParts<F>,
+  value: T,
+): Writes {
   const key = of.key(...parts);
   return { puts: [putOf(of, key, value)], conditions: [{ key, revision: 0 }] };
 }
 
-export function remove<T>(of: Collection<T>, ...parts: readonly Part[]): Writes {
+export function remove<T, F extends Part>(of: Collection<T, F>, ...parts: KeyParts<F>): Writes {
   return { deletes: [of.key(...parts)] };
 }
 
 /** Holds while the record is at this revision. 0 means that there is no record. */
-export function unchanged<T>(of: Collection<T>, parts: readonly Part[], revision: number): Writes {
+export function unchanged<T, F extends Part>(
+  of: Collection<T, F>,
+  parts: KeyParts<F>,
+  revision: number,
+): Writes {
   return { conditions: [{ key: of.key(...parts), revision }] };
 }

@@ -32,9 +32,8 @@ type Row<T> = T & { readonly [key: string]: Json | undefined };
 export function datastoreJournal(datastore: Datastore): Journal<Writes> {
   const records = new Records(datastore);
   const step = (id: string, row: StepRow) =>
-    put<Row<StepRow>>(stepCollection, [id, row.seq.toString().padStart(6, "0")], { ...row });
-  const header = (row: TransactionHeader) =>
-    put<Row<TransactionHeader>>(transactionCollection, [row.id], { ...row });
+    put(stepCollection, [id, row.seq.toString().padStart(6, "0")], { ...row });
+  const header = (row: TransactionHeader) => put(transactionCollection, [row.id], { ...row });
   const openMark = (row: TransactionHeader) =>
     isAtRest(row) ? remove(openCollection, row.id) : {};
 
@@ -43,7 +42,7 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
       datastore.batch(
         merge(
           writes,
-          putNew<Row<TransactionHeader>>(transactionCollection, [row.id], { ...row }),
+          putNew(transactionCollection, [row.id], { ...row }),
           put(openCollection, [row.id], {}),
         ),
       ),

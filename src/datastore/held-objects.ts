@@ -19,14 +19,19 @@ export class HeldObjects implements Held {
   }
 
   /** Writes an object, and its references. @param before undefined for a new one. */
-  put<T>(of: Collection<T>, name: Part, value: T, before: T | undefined): Writes {
+  put<T, F extends Part>(
+    of: Collection<T, F>,
+    name: NoInfer<F>,
+    value: T,
+    before: T | undefined,
+  ): Writes {
     return this.putEncoded(of, name, { value, bytes: of.encode(value) }, before);
   }
 
   /** Like `put`, for an encoded value. */
-  putEncoded<T>(
-    of: Collection<T>,
-    name: Part,
+  putEncoded<T, F extends Part>(
+    of: Collection<T, F>,
+    name: NoInfer<F>,
     { value, bytes }: { readonly value: T; readonly bytes: Uint8Array },
     before: T | undefined,
   ): Writes {
@@ -35,7 +40,7 @@ export class HeldObjects implements Held {
     return merge({ puts: [{ key, value: bytes }] }, referenceWrites(of, key, before, value));
   }
 
-  remove<T>(of: Collection<T>, name: Part, before: T): Writes {
+  remove<T, F extends Part>(of: Collection<T, F>, name: NoInfer<F>, before: T): Writes {
     const key = of.key(name);
     this.#assertHeld(key);
     return merge(remove(of, name), referenceWrites(of, key, before, undefined));

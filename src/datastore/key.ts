@@ -1,21 +1,24 @@
 import { formatRef, homeOf, type Ref } from "../util/ref.ts";
 
-/**
- * A part of a key. The keys of some collections begin with an object. A string then means an object in the
- * home scope of its kind.
- */
+/** The first part of a key of an object's record. A string means an object in the home scope of its kind. */
+export type ObjectPart = Ref | string;
+
+/** The first part of a key: the object to which the record belongs, or any text. */
 export type Part = string | Ref;
 
-/** Makes all keys of one collection, and encodes each part, so that no name can escape its place. */
-export interface Keys {
+/**
+ * Makes all keys of one collection, and encodes each part, so that no name can escape its place. `F` is the
+ * type of the first part.
+ */
+export interface Keys<F extends Part = string> {
   readonly prefix: string;
-  key(...parts: readonly Part[]): string;
+  key(first: F, ...rest: readonly string[]): string;
   /** The prefix of the keys with these first parts. */
-  under(...parts: readonly Part[]): string;
+  under(...parts: readonly [] | readonly [F, ...string[]]): string;
   /** The prefix of the keys whose object is in this scope. */
   within(scope: string): string;
   /** The strings of which a key was made; for an object, its name. */
-  parts(key: string): readonly string[];
+  parts(key: string): readonly [string, ...string[]];
 }
 
 /**
@@ -32,7 +35,9 @@ function encodePart(part: string): string {
 const kindOfObject = new Map<string, string>();
 
 /** @param kind the kind of the object with which each key begins, if it does. */
-export function keysOf(collection: string, kind?: string): Keys {
+export function keysOf(collection: string): Keys;
+export function keysOf(collection: string, kind: string): Keys<ObjectPart>;
+export function keysOf(collection: string, kind?: string): Keys<Part> {
   const prefix = `${collection}/`;
   if (kind !== undefined) kindOfObject.set(collection, kind);
   const textOf = (part: Part, index: number) => {
@@ -46,7 +51,10 @@ export function keysOf(collection: string, kind?: string): Keys {
     key: (...parts) => prefix + join(parts),
     under: (...parts) => (parts.length === 0 ? prefix : `${prefix}${join(parts)}/`),
     within: (scope) => `${prefix}${encodePart(scope)}/`,
-    parts: (key) => textsOf(key).slice(kind === undefined ? 1 : 2),
+    parts: (key) => {
+      const [first = "", ...rest] = textsOf(key).slice(kind === undefined ? 1 : 2);
+      return [first, ...rest];
+    },
   };
 }
 

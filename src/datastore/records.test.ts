@@ -54,7 +54,7 @@ test("a list is narrowed by the first parts and by the beginning of the last, an
     ["a", "2"],
     ["a", "20"],
     ["ab", "1"],
-  ];
+  ] as const;
   for (const [n, parts] of names.entries()) await datastore.batch(put(vms, parts, { n }));
   const ns = (rows: readonly { readonly value: Vm }[]) => rows.map(({ value }) => value.n);
   expect(ns(await records.list(vms, ["a"]))).toEqual([0, 1, 2]);

@@ -1,4 +1,4 @@
-import { type Collection, decodeRecord } from "./collection.ts";
+import { type Collection, decodeRecord, type KeyParts } from "./collection.ts";
 import type { Datastore, Entry, Page } from "./datastore.ts";
 import type { Part } from "./key.ts";
 
@@ -20,15 +20,18 @@ export class Records {
     this.#datastore = datastore;
   }
 
-  async find<T>(of: Collection<T>, ...parts: readonly Part[]): Promise<Stored<T> | undefined> {
+  async find<T, F extends Part>(
+    of: Collection<T, F>,
+    ...parts: KeyParts<F>
+  ): Promise<Stored<T> | undefined> {
     const entry = await this.#datastore.get(of.key(...parts));
     return entry === undefined ? undefined : this.#decode(of, entry);
   }
 
   /** In key order. With `parts`, only the records under them. */
-  async list<T>(
-    of: Collection<T>,
-    parts: readonly Part[] = [],
+  async list<T, F extends Part>(
+    of: Collection<T, F>,
+    parts: readonly [] | KeyParts<F> = [],
     page?: Page,
   ): Promise<readonly Stored<T>[]> {
     return await this.listPrefix(of, of.under(...parts), page);
@@ -36,7 +39,7 @@ export class Records {
 
   /** All records, with the revision from which to watch. */
   async snapshot<T>(
-    of: Collection<T>,
+    of: Collection<T, Part>,
   ): Promise<{ readonly stored: readonly Stored<T>[]; readonly revision: number }> {
     const { entries, revision } = await this.#datastore.snapshot(of.prefix);
     return { stored: entries.map((entry) => this.#decode(of, entry)), revision };
@@ -44,7 +47,7 @@ export class Records {
 
   /** Like `list`, but matches the beginning of the last part. */
   async listPrefix<T>(
-    of: Collection<T>,
+    of: Collection<T, Part>,
     prefix: string,
     page?: Page,
   ): Promise<readonly Stored<T>[]> {
@@ -52,7 +55,7 @@ export class Records {
     return entries.map((entry) => this.#decode(of, entry));
   }
 
-  #decode<T>(of: Collection<T>, entry: Entry): Stored<T> {
+  #decode<T>(of: Collection<T, Part>, entry: Entry): Stored<T> {
     const known = this.#cache.get(entry.key);
     // A key belongs to one collection, so the cached value has the type of that collection.
     if (known?.revision === entry.revision) return known as Stored<T>;

@@ -1,7 +1,7 @@
 import type { Ref } from "../util/ref.ts";
 import { type Collection, jsonCollection, put, putOf, remove, unchanged } from "./collection.ts";
 import { merge, type Writes } from "./datastore.ts";
-import { refOfKey } from "./key.ts";
+import { type Part, refOfKey } from "./key.ts";
 import type { Records } from "./records.ts";
 
 /**
@@ -21,7 +21,7 @@ export interface Reference {
   readonly to: Ref;
 }
 
-const partsOf = ({ kind, scope, name }: Ref) => [kind, scope, name];
+const partsOf = ({ kind, scope, name }: Ref) => [kind, scope, name] as const;
 
 function keyOf({ from, to }: Reference): string {
   return references.key(...partsOf(to), ...partsOf(from));
@@ -34,7 +34,11 @@ export function referenceOfKey(key: string): Reference {
 }
 
 /** The keys of the references of an object, by its own key. */
-export function referenceKeys<T>(of: Collection<T>, key: string, object: T | undefined): string[] {
+export function referenceKeys<T>(
+  of: Collection<T, Part>,
+  key: string,
+  object: T | undefined,
+): string[] {
   const from = refOfKey(key);
   if (object === undefined || of.refersTo === undefined || from === undefined) return [];
   return [...new Set(of.refersTo(object, from).map((to) => keyOf({ from, to })))];
@@ -42,7 +46,7 @@ export function referenceKeys<T>(of: Collection<T>, key: string, object: T | und
 
 /** The writes of references that belong to a write of an object. `undefined` stands for no object. */
 export function referenceWrites<T>(
-  of: Collection<T>,
+  of: Collection<T, Part>,
   key: string,
   before: T | undefined,
   after: T | undefined,
@@ -61,7 +65,7 @@ export async function referrersOf(
   to: Ref,
   { kind, limit }: { readonly kind?: string; readonly limit?: number } = {},
 ): Promise<readonly Ref[]> {
-  const parts = [...partsOf(to), ...(kind === undefined ? [] : [kind])];
+  const parts = [...partsOf(to), ...(kind === undefined ? [] : [kind])] as const;
   const found = await records.list(references, parts, limit === undefined ? undefined : { limit });
   return found.map(({ key }) => referenceOfKey(key).from);
 }

@@ -26,12 +26,30 @@ export class StepRegistry<C, W = never> {
     return this.addRetriable(...steps);
   }
 
+  /** For a row of the journal, also of one that an older version has written. */
   step(name: string): AnyStep<C, Json, unknown, W, unknown> {
-    return this.#get(this.#steps, name);
+    const step = this.#get(this.#steps, name);
+    const { today } = step;
+    if (today === undefined) return step;
+    const { leaves } = step;
+    return {
+      ...step,
+      undo: (context, input, scope) => step.undo(context, today(input), scope),
+      ...(leaves === undefined ? {} : { leaves: (input) => leaves(today(input)) }),
+    };
   }
 
+  /** As `step`, after the pivot. */
   retriable(name: string): Retriable<C, Json> {
-    return this.#get(this.#retriables, name);
+    const step = this.#get(this.#retriables, name);
+    const { today } = step;
+    if (today === undefined) return step;
+    const { leaves } = step;
+    return {
+      ...step,
+      act: (context, input, scope) => step.act(context, today(input), scope),
+      ...(leaves === undefined ? {} : { leaves: (input) => leaves(today(input)) }),
+    };
   }
 
   /** True if a step works on a node, and may wait for it. Other steps only write records. */

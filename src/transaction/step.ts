@@ -29,6 +29,9 @@ export interface Step<C, I extends Json, O = void, S = undefined> {
    */
   readonly name: string;
 
+  /** Converts an input that an older version has written, and passes every other one on as it is. */
+  today?(input: Json): I;
+
   /**
    * Does the work. What it makes bears the mark of the transaction, or a name that an earlier step
    * reserved.
@@ -58,7 +61,7 @@ export interface Step<C, I extends Json, O = void, S = undefined> {
  * `W` is what the journal writes in addition to its own rows.
  */
 export interface RecordStep<C, I extends Json, W>
-  extends Pick<Step<C, I>, "name" | "undo" | "leaves"> {
+  extends Pick<Step<C, I>, "name" | "today" | "undo" | "leaves"> {
   /**
    * Passes the writes to `write`: once, and again if one of their conditions did not hold. It changes
    * nothing else, because the journal has no row of it before that.
@@ -83,6 +86,8 @@ export type AnyStep<C, I extends Json, O, W, S = undefined> =
  */
 export interface Retriable<C, I extends Json> {
   readonly name: string;
+  /** Like `today` of a step. */
+  today?(input: Json): I;
   act(context: C, input: I, scope: StepScope): Promise<void>;
   /** Like `leaves` of a step, for an act that an operator gives up. */
   leaves?(input: I): string;

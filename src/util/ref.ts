@@ -20,6 +20,16 @@ export function nodeRef(name: string): Ref {
   return { kind: "node", scope: SYSTEM_SCOPE, name };
 }
 
+/** An object that another one names, without saying its scope: it is in the scope of that one. */
+export function refBeside({ scope }: Pick<Ref, "scope">, kind: string, name: string): Ref {
+  return { kind, scope, name };
+}
+
+/** Reads what a record or a journal holds. One of an older version holds a name in the home scope. */
+export function refFrom(kind: string, held: Ref | string): Ref {
+  return typeof held === "string" ? { kind, scope: homeOf(kind), name: held } : held;
+}
+
 /**
  * The text that users, marks and messages have: `virtual_machine/web-1`, `node/n1`, and
  * `virtual_machine/acme/web-1` for an object in another scope than the default one.

@@ -15,8 +15,9 @@ import {
   replicas,
 } from "../../src/api/provisioning/block-storage/collection.ts";
 import { uuids, virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
-import type { Collection } from "../../src/datastore/collection.ts";
+import type { Collection, KeyParts } from "../../src/datastore/collection.ts";
 import type { Datastore, Entry } from "../../src/datastore/datastore.ts";
+import type { Part } from "../../src/datastore/key.ts";
 import { isHost, parseAddress, parseCidr } from "../../src/util/cidr.ts";
 import type { Model } from "./model.ts";
 import { OBJECTS } from "./model.ts";
@@ -46,12 +47,12 @@ export class Snapshot {
     return new Snapshot(await datastore.list(""));
   }
 
-  find<T>(of: Collection<T>, ...parts: readonly string[]): T | undefined {
+  find<T, F extends Part>(of: Collection<T, F>, ...parts: KeyParts<F>): T | undefined {
     const entry = this.entries.get(of.key(...parts));
     return entry === undefined ? undefined : of.decode(entry.value);
   }
 
-  list<T>(of: Collection<T>): { readonly parts: readonly string[]; readonly value: T }[] {
+  list<T>(of: Collection<T, Part>): { readonly parts: readonly string[]; readonly value: T }[] {
     const found = [...this.entries.values()].filter(({ key }) => key.startsWith(of.prefix));
     return found.map(({ key, value }) => ({ parts: of.parts(key), value: of.decode(value) }));
   }

@@ -1,5 +1,5 @@
 import type { ContextValues } from "@connectrpc/connect";
-import type { Collection } from "../../datastore/collection.ts";
+import type { AnyCollection, Objects } from "../../datastore/collection.ts";
 import type { Datastore, Writes } from "../../datastore/datastore.ts";
 import type { HeldObjects } from "../../datastore/held-objects.ts";
 import type { Records } from "../../datastore/records.ts";
@@ -44,13 +44,13 @@ export interface Kind {
   /** One object in a text for people, such as "virtual machine". */
   readonly word: string;
   /** The objects, by name. Written under their lock only. */
-  readonly collection: Collection<UserObject>;
+  readonly collection: Objects<UserObject>;
   /** What else is written down for it, such as its reservations. */
-  readonly records: readonly Collection<unknown>[];
+  readonly records: readonly AnyCollection[];
   /** Records of how things came about rather than of what there is, such as what others are conditional on. */
-  readonly traces: readonly Collection<unknown>[];
+  readonly traces: readonly AnyCollection[];
   /** Its objects, where a transaction can mark them as its own, and the state that says so. */
-  readonly pending?: { readonly of: Collection<Ownable>; readonly state: number };
+  readonly pending?: { readonly of: Objects<Ownable>; readonly state: number };
   /** The RPCs that give room back on the datastore's disk, or on a node's, which may be the same one. */
   readonly givesRoom: readonly string[];
   /** What is to be forgotten with a node that is lost. Changes nothing. */

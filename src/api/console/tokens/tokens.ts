@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { put, unchanged } from "../../../datastore/collection.ts";
+import { type KeyParts, put, unchanged } from "../../../datastore/collection.ts";
 import { ConflictError, type Datastore, merge } from "../../../datastore/datastore.ts";
 import { Records, type Stored } from "../../../datastore/records.ts";
 import type { Clock } from "../../../util/clock.ts";
@@ -37,12 +37,9 @@ export async function openConsoleTokens(deps: {
   const { datastore, clock, random } = deps;
   const records = new Records(datastore);
   const issued = await IssuedTokens.open(datastore);
-  const partsOf = (purpose: TokenPurpose, name: string, token: string) => [
-    purpose,
-    name,
-    createHash("sha256").update(token).digest("base64url"),
-  ];
-  const find = async (parts: readonly string[]): Promise<Stored<TokenRecord> | undefined> => {
+  const partsOf = (purpose: TokenPurpose, name: string, token: string) =>
+    [purpose, name, createHash("sha256").update(token).digest("base64url")] as const;
+  const find = async (parts: KeyParts<string>): Promise<Stored<TokenRecord> | undefined> => {
     const stored = await records.find(consoleTokens, ...parts);
     return stored !== undefined && stored.value.expiryMs > clock.nowMs() ? stored : undefined;
   };

@@ -1,4 +1,4 @@
-import { type Collection, decodeRecord } from "../../../datastore/collection.ts";
+import { type Collection, decodeRecord, type KeyParts } from "../../../datastore/collection.ts";
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
@@ -57,7 +57,7 @@ export class Snapshot implements Reader {
   /** All of a collection, by pages, so that little is read that is not kept. */
   static async #list<T>(
     datastore: Api["datastore"],
-    of: Collection<T>,
+    of: Collection<T, Part>,
     earlier: Snapshot | undefined,
   ): Promise<readonly Stored<T>[]> {
     const all: Stored<T>[] = [];
@@ -81,12 +81,12 @@ export class Snapshot implements Reader {
     return { find: async (of, ...parts) => this.find(of, ...parts) };
   }
 
-  find<T>(of: Collection<T>, ...parts: readonly Part[]): Stored<T> | undefined {
+  find<T, F extends Part>(of: Collection<T, F>, ...parts: KeyParts<F>): Stored<T> | undefined {
     // A key belongs to one collection, so what stands under it has its type.
     return this.#byKey.get(of.key(...parts)) as Stored<T> | undefined;
   }
 
-  list<T>(of: Collection<T>): readonly Stored<T>[] {
+  list<T>(of: Collection<T, Part>): readonly Stored<T>[] {
     return (this.#lists.get(of.prefix) ?? []) as readonly Stored<T>[];
   }
 

@@ -1,4 +1,4 @@
-import { type Collection, decodeRecord } from "../../../datastore/collection.ts";
+import { type Collection, decodeRecord, type KeyParts } from "../../../datastore/collection.ts";
 import type { Change, Datastore } from "../../../datastore/datastore.ts";
 import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
@@ -15,12 +15,12 @@ export type MirrorListener<T> = (
  */
 export class Mirror<T> implements Disposable {
   readonly #datastore: Datastore;
-  readonly #of: Collection<T>;
+  readonly #of: Collection<T, Part>;
   readonly #listener: MirrorListener<T>;
   readonly #stored = new Map<string, Stored<T>>();
   #stop = () => {};
 
-  private constructor(datastore: Datastore, of: Collection<T>, listener: MirrorListener<T>) {
+  private constructor(datastore: Datastore, of: Collection<T, Part>, listener: MirrorListener<T>) {
     this.#datastore = datastore;
     this.#of = of;
     this.#listener = listener;
@@ -28,7 +28,7 @@ export class Mirror<T> implements Disposable {
 
   static async open<T>(
     datastore: Datastore,
-    of: Collection<T>,
+    of: Collection<T, Part>,
     listener: MirrorListener<T> = () => {},
   ): Promise<Mirror<T>> {
     const mirror = new Mirror(datastore, of, listener);
@@ -47,7 +47,7 @@ export class Mirror<T> implements Disposable {
     await this.#datastore.seen(revision);
   }
 
-  get(...parts: readonly Part[]): Stored<T> | undefined {
+  get(...parts: KeyParts<Part>): Stored<T> | undefined {
     return this.#stored.get(this.#of.key(...parts));
   }
 

@@ -1,4 +1,4 @@
-import type { Collection } from "../../../datastore/collection.ts";
+import type { AnyCollection, Objects } from "../../../datastore/collection.ts";
 import { refOfKey } from "../../../datastore/key.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api } from "../context.ts";
@@ -24,18 +24,18 @@ export type TouchSource = (touch: (name: string) => void) => () => void;
  */
 export async function* watchObjects<T>(
   api: Api,
-  of: Collection<T>,
+  of: Objects<T>,
   { scope, name }: { readonly scope: string; readonly name: string },
   toWire: (object: T) => Promise<T>,
   signal: AbortSignal,
-  alsoFrom: readonly Pick<Collection<unknown>, "prefix" | "parts">[] = [],
+  alsoFrom: readonly Pick<AnyCollection, "prefix" | "parts">[] = [],
   touches?: TouchSource,
 ): AsyncGenerator<ObjectChange<T>> {
   using changed = new ChangedNames(AbortSignal.any([signal, api.shutdown]));
   using stops = new DisposableStack();
   const { stored, revision } = await api.records.snapshot(of);
   /** The object that a key is of, unless it is in another scope. */
-  const nameIn = (parts: Collection<unknown>["parts"], key: string) => {
+  const nameIn = (parts: AnyCollection["parts"], key: string) => {
     const ref = refOfKey(key);
     return ref === undefined || ref.scope === scope ? parts(key)[0] : undefined;
   };
@@ -63,7 +63,7 @@ export async function* watchObjects<T>(
 
   for await (const own of changed) {
     if (name !== "" && own !== name) continue;
-    const stored = await api.records.find(of, { kind: of.prefix.slice(0, -1), scope, name: own });
+    const stored = await api.records.find(of, { kind: of.kind, scope, name: own });
     if (stored !== undefined) {
       known.add(own);
       yield { kind: "put", object: await toWire(stored.value) };

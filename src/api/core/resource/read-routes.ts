@@ -1,6 +1,6 @@
 import { create, type DescMessage, type DescMethod, type DescService } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import type { Collection } from "../../../datastore/collection.ts";
+import type { AnyCollection, Objects } from "../../../datastore/collection.ts";
 import { notFound } from "../../../util/errors.ts";
 import type { Api } from "../context.ts";
 import { type ListRequest, listPage } from "../read/list.ts";
@@ -14,13 +14,13 @@ export interface Reading<T, A extends Api> {
   readonly schema: DescMessage;
   readonly service: DescService;
   readonly word: string;
-  readonly collection: Collection<T>;
+  readonly collection: Objects<T>;
   /** The object as clients see it; as its record says, unless given. */
   view?(api: A, object: T, scope: string): T | Promise<T>;
   /** The same of a page of them, where that takes fewer reads than one after the other. */
   viewPage?(api: A, objects: readonly T[], scope: string): Promise<readonly T[]>;
   /** Collections under the object's name first, whose changes show in it. */
-  readonly shows?: readonly Pick<Collection<unknown>, "prefix" | "parts">[];
+  readonly shows?: readonly Pick<AnyCollection, "prefix" | "parts">[];
   /** What else changes how an object looks. */
   touches?(api: A): TouchSource;
 }

@@ -1,6 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { Collection } from "../../../datastore/collection.ts";
+import type { AnyCollection, Objects } from "../../../datastore/collection.ts";
 import type { Writes } from "../../../datastore/datastore.ts";
 import { StepRegistry } from "../../../transaction/registry.ts";
 import type { AnyStep, Retriable } from "../../../transaction/step.ts";
@@ -36,8 +36,8 @@ type ReadRoute = `list${string}` | `get${string}` | `watch${string}`;
 interface Definition<S extends DescService, T extends UserObject, A extends Api>
   extends Reading<T, A> {
   readonly service: S;
-  readonly records?: readonly Collection<unknown>[];
-  readonly traces?: readonly Collection<unknown>[];
+  readonly records?: readonly AnyCollection[];
+  readonly traces?: readonly AnyCollection[];
   /** The state of an object that a transaction has marked as its own. */
   readonly pending?: T extends Ownable ? number : never;
   readonly givesRoom?: readonly (keyof S["method"] & string)[];
@@ -55,9 +55,9 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
   const { service, word, collection, pending, onNodeLost, usesInterfaces } = definition;
   const { records = [], traces = [], givesRoom = [], steps = {}, audit } = definition;
   // What comes from the collection is of its type.
-  const of = collection as Collection<UserObject> as Collection<UserObject & Ownable>;
+  const of = collection as Objects<UserObject> as Objects<UserObject & Ownable>;
   return {
-    kind: collection.prefix.slice(0, -1),
+    kind: collection.kind,
     word,
     service,
     collection,

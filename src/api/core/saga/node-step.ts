@@ -80,6 +80,8 @@ export type NodeWork<I, A extends Api = Api> = (node: StepNode<A>, input: I) => 
 
 interface NodeSpec<I> {
   readonly name: string;
+  /** Converts an input that an older version has written, and passes every other one on as it is. */
+  today?(input: Json): I;
   owner(input: I): Owner;
 }
 
@@ -95,14 +97,14 @@ export interface NodeStepSpec<I, A extends Api, S> extends NodeSpec<I> {
 export function nodeStep<I extends Place, A extends Api = Api, S = undefined>(
   spec: NodeStepSpec<I, A, S>,
 ): Step<SagaContext<A>, I, void, S> {
-  const { name, undo, leaves } = spec;
+  const { name, today, undo, leaves } = spec;
   return {
     name,
     async act(context, input, scope, secret) {
       await spec.act(nodeOf(spec, context, input, scope), input, secret);
     },
     undo: undo === "nothing" ? async () => {} : unlessLost(spec, undo),
-    ...defined({ leaves }),
+    ...defined({ today, leaves }),
   };
 }
 
@@ -115,8 +117,8 @@ export interface NodeRetriableSpec<I, A extends Api> extends NodeSpec<I> {
 export function nodeRetriable<I extends Place, A extends Api = Api>(
   spec: NodeRetriableSpec<I, A>,
 ): Retriable<SagaContext<A>, I> {
-  const { name, act, leaves } = spec;
-  return { name, act: unlessLost(spec, act), leaves };
+  const { name, today, act, leaves } = spec;
+  return { name, act: unlessLost(spec, act), leaves, ...defined({ today }) };
 }
 
 function nodeOf<I extends Place, A extends Api>(

@@ -1,4 +1,4 @@
-import { type Collection, unchanged } from "../../../datastore/collection.ts";
+import { type Objects, unchanged } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
 import { referTo } from "../../../datastore/references.ts";
 import { type Later, later, type Retriable } from "../../../transaction/step.ts";
@@ -33,8 +33,8 @@ export interface RecordSteps<T> {
  * The steps that write one kind of the users' objects. While a transaction needs an operator it holds no
  * keys, so what it writes later rests on a condition: the record is still as this transaction has left it.
  */
-export function recordSteps<T extends Ownable>(of: Collection<T>): RecordSteps<T> {
-  const resource = of.prefix.slice(0, -1);
+export function recordSteps<T extends Ownable>(of: Objects<T>): RecordSteps<T> {
+  const resource = of.kind;
   const encode = (value: T) => Buffer.from(of.encode(value)).toString("base64");
   const decode = (text: string) => {
     const bytes = Buffer.from(text, "base64");

@@ -1,8 +1,8 @@
 import { create, type Message } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
-import type { Collection } from "../../../datastore/collection.ts";
+import type { Objects } from "../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../datastore/datastore.ts";
-import type { Part as KeyPart } from "../../../datastore/key.ts";
+import type { ObjectPart } from "../../../datastore/key.ts";
 import type { Later } from "../../../transaction/step.ts";
 import type { Transaction } from "../../../transaction/transaction.ts";
 import type { Api, SagaContext, Tx } from "../context.ts";
@@ -24,8 +24,8 @@ export interface AnsweringTx<A extends Api = Api> extends Tx<A> {
   answer<T extends Message>(value: T, ...parts: readonly Part[]): Promise<Answered<T>>;
   /** The same, where the answer is the record that is written: it is encoded once. */
   answerRecord<T extends Message>(
-    of: Collection<T>,
-    name: KeyPart,
+    of: Objects<T>,
+    name: ObjectPart,
     record: T,
     before: T | undefined,
     ...parts: readonly Part[]
@@ -52,8 +52,8 @@ export function answeringTx<A extends Api>(tx: CommittingTx<A>): AnsweringTx<A> 
     answer: <T extends Message>(value: T, ...parts: readonly Part[]) =>
       commit(value, undefined, parts),
     answerRecord: <T extends Message>(
-      of: Collection<T>,
-      name: KeyPart,
+      of: Objects<T>,
+      name: ObjectPart,
       record: T,
       before: T | undefined,
       ...parts: readonly Part[]

@@ -88,7 +88,7 @@ function writeReplica(
   replica: Replica,
   before: Stored<Replica> | undefined,
 ): Writes {
-  const parts = [baseName, nodeName];
+  const parts = [baseName, nodeName] as const;
   return merge(put(replicas, parts, replica), unchanged(replicas, parts, before?.revision ?? 0));
 }
 

@@ -1,5 +1,13 @@
-import { put, putNew, remove, unchanged } from "../../../datastore/collection.ts";
+import {
+  type Collection,
+  type KeyParts,
+  put,
+  putNew,
+  remove,
+  unchanged,
+} from "../../../datastore/collection.ts";
 import { ConflictError, caughtUp, merge, type Writes } from "../../../datastore/datastore.ts";
+import type { Part } from "../../../datastore/key.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { bridgeHardwareAddress, hardwareAddress } from "../../../util/checksum.ts";
 import {
@@ -13,6 +21,7 @@ import {
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { quote } from "../../../util/quote.ts";
+import type { UsedBy } from "../../core/reserved.ts";
 import type { Api, SagaRecordStep } from "../context.ts";
 import { networks } from "../network/collection.ts";
 import { cidrsOf } from "../network/record.ts";
@@ -231,19 +240,20 @@ export const reserveInterface: SagaRecordStep<ReserveInterface> = {
   },
 };
 
+/** Records of which each makes something of an interface unique. */
+type Uniques = readonly { readonly of: Collection<UsedBy, Part>; readonly parts: KeyParts<Part> }[];
+
 /** Everything of an interface that nobody else may have. */
-export function uniques(networkName: string, reserved: InterfaceReservation) {
+export function uniques(networkName: string, reserved: InterfaceReservation): Uniques {
   const { ipv4Address, ipv6Address, nodeName, tapName } = reserved;
   return [
     { of: hardwareAddresses, parts: [networkName, reserved.hardwareAddress] },
     ...[ipv4Address, ipv6Address]
       .filter((address) => address !== "")
-      .map((address) => ({ of: addresses, parts: [networkName, address] })),
-    ...(tapName === "" ? [] : [{ of: taps, parts: [nodeName, tapName] }]),
+      .map((address) => ({ of: addresses, parts: [networkName, address] as const })),
+    ...(tapName === "" ? [] : [{ of: taps, parts: [nodeName, tapName] as const }]),
   ];
 }
-
-type Uniques = ReturnType<typeof uniques>;
 
 /** Takes them for the interface, as part of a batch that fails where one is taken. */
 export function takeUniques({ name }: InterfaceReservation, free: Uniques): Writes {

@@ -75,7 +75,7 @@ function reserveGateway(
   old: Stored<InterfaceReservation> | undefined,
   gateway: InterfaceReservation,
 ): Writes {
-  const key = [networkName, DEFAULT_GATEWAY];
+  const key = [networkName, DEFAULT_GATEWAY] as const;
   const wanted = uniques(networkName, gateway);
   const had = old === undefined ? [] : uniques(networkName, old.value);
   const keyOf = ({ of, parts }: (typeof wanted)[number]) => of.key(...parts);

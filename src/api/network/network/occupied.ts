@@ -1,4 +1,4 @@
-import { put, putNew, remove, unchanged } from "../../../datastore/collection.ts";
+import { type KeyParts, put, putNew, remove, unchanged } from "../../../datastore/collection.ts";
 import { type Datastore, merge, type Writes } from "../../../datastore/datastore.ts";
 import { Records, type Stored } from "../../../datastore/records.ts";
 import { type Cidr, type Family, formatCidr, overlaps, parseCidr } from "../../../util/cidr.ts";
@@ -11,11 +11,11 @@ const FAMILIES = [4, 6] as const;
 const HEX_DIGITS = { 4: 8, 6: 32 } as const;
 
 /** Sorted as the CIDRs are; no two can begin with the same address. */
-export function partsOf(cidr: Cidr): readonly string[] {
+export function partsOf(cidr: Cidr): KeyParts<string> {
   return [...listOf(cidr.family), cidr.base.toString(16).padStart(HEX_DIGITS[cidr.family], "0")];
 }
 
-function listOf(family: Family): readonly string[] {
+function listOf(family: Family): KeyParts<string> {
   return [DEFAULT_SCOPE, String(family)];
 }
 
@@ -108,7 +108,7 @@ export function vacate(cidrs: NetworkCidrs): Writes {
 }
 
 /** What a version before wrote in place of all of these records. */
-const FORMER = ["all"];
+const FORMER = ["all"] as const;
 
 /** Makes the records for the networks of a version before, which had none. Once, as one batch. */
 export async function deriveOccupied(datastore: Datastore): Promise<void> {

@@ -1,5 +1,5 @@
-import type { Collection } from "../../../../datastore/collection.ts";
-import { objectKey } from "../../../../datastore/key.ts";
+import type { Collection, KeyParts } from "../../../../datastore/collection.ts";
+import { objectKey, type Part } from "../../../../datastore/key.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
 import { parseRef } from "../../../../util/ref.ts";
@@ -64,7 +64,7 @@ type Users = ReadonlyMap<string, string>;
 /** Which interface has what only one may have. */
 function usersOf({ records }: View): Users {
   const all = [addresses, hardwareAddresses, taps].flatMap((of) =>
-    records.list<UsedBy>(of).map(({ key, value }) => {
+    records.list(of).map(({ key, value }) => {
       return [uniqueKey(of, of.parts(key)), value.usedBy] as const;
     }),
   );
@@ -72,7 +72,7 @@ function usersOf({ records }: View): Users {
 }
 
 /** The same for the same address, however it is written. */
-function uniqueKey(of: Collection<UsedBy>, [where = "", text = ""]: readonly string[]): string {
+function uniqueKey(of: Collection<UsedBy, Part>, [where, text = ""]: KeyParts<Part>): string {
   return of.key(where, canonicalAddress(text));
 }
 

@@ -63,7 +63,7 @@ async function uniquesUsedBy(
 ) {
   const found = [];
   for (const unique of uniques(networkName, reserved)) {
-    const stored = await records.find<{ readonly usedBy: string }>(unique.of, ...unique.parts);
+    const stored = await records.find(unique.of, ...unique.parts);
     if (stored?.value.usedBy === user) found.push(unique);
   }
   return found;
