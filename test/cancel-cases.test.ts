@@ -2,10 +2,8 @@
 import { expect, test } from "vitest";
 import { Phase } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import type { FaultPlace, FaultPoint } from "../src/transaction/faults.ts";
+import { CASES_IN_ORDER } from "./cases.ts";
 import { refused } from "./refused.ts";
-import { blockStorageCases } from "./rpc-cases/block-storage.ts";
-import { otherCases } from "./rpc-cases/others.ts";
-import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
 import type { RpcCase } from "./saga-cases.ts";
 import { newWorld, type World } from "./world.ts";
 
@@ -55,7 +53,7 @@ async function cancelledAt(world: World, { rpc, call }: RpcCase, spot: Spot) {
   return { ended, cancelling };
 }
 
-test.for([...virtualMachineCases, ...blockStorageCases, ...otherCases].filter(isOwn))(
+test.for(CASES_IN_ORDER.filter(isOwn))(
   "$rpc $about, cancelled before its commit at each step, leaves nothing; after it, it is finished",
   async (rpc) => {
     const spots = await spotsOf(rpc);

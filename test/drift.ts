@@ -11,6 +11,8 @@ export interface DriftCase {
   readonly found?: readonly string[];
   /** What is left after a repair; nothing, unless given. */
   readonly left?: readonly string[];
+  /** Its repair has unwind cases. True for one code of each way in which a repair is done. */
+  readonly isUnwound?: boolean;
 }
 
 export const MARK = { owner: "virtual_machine/ghost", transactionId: "long-ago" };

@@ -3,19 +3,15 @@ import { describe, expect, test } from "vitest";
 import { transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { type FaultPoint, SimulatedCrash } from "../src/transaction/faults.ts";
 import { until } from "../src/util/until.ts";
+import { CASES_IN_ORDER } from "./cases.ts";
 import { refused } from "./refused.ts";
-import { blockStorageCases } from "./rpc-cases/block-storage.ts";
-import { otherCases } from "./rpc-cases/others.ts";
-import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
 import { comparable, type RpcCase, stillClock } from "./saga-cases.ts";
 import { newWorld, through, type World, withHeaders } from "./world.ts";
 
 const HEADERS = { "idempotency-key": "4f1c2d0e-once" };
 
 /** A copy of a base is made on behalf of a GenerateBlockStorage, which has cases of its own. */
-const cases = [...virtualMachineCases, ...blockStorageCases, ...otherCases].filter(
-  ({ rpc }) => rpc !== "CopyBase",
-);
+const cases = CASES_IN_ORDER.filter(({ rpc }) => rpc !== "CopyBase");
 
 async function prepared({ nodeCount = 1, prepare }: RpcCase): Promise<World> {
   const world = await newWorld({ nodeCount, clock: stillClock, inMemory: true });

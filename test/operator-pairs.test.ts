@@ -3,19 +3,15 @@ import { expect, test } from "vitest";
 import { Phase } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import type { FaultPlace } from "../src/transaction/faults.ts";
 import { systemClock } from "../src/util/clock.ts";
+import { CASES_IN_ORDER } from "./cases.ts";
 import { otherSagas } from "./other-sagas.ts";
 import { pendingRecords } from "./pending-owner.ts";
-import { blockStorageCases } from "./rpc-cases/block-storage.ts";
-import { otherCases } from "./rpc-cases/others.ts";
-import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
 import type { RpcCase } from "./saga-cases.ts";
 import { newWorld, type World } from "./world.ts";
 
 /** Of a node that is lost verify says nothing that could be compared. */
 const OF_NODES = ["DeleteNode", "SetNodeLost"];
-const cases = [...virtualMachineCases, ...blockStorageCases, ...otherCases].filter(
-  ({ rpc }) => !OF_NODES.includes(rpc),
-);
+const cases = CASES_IN_ORDER.filter(({ rpc }) => !OF_NODES.includes(rpc));
 
 /** Five tries pass in no time. */
 const hasty = {

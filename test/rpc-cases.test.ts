@@ -5,10 +5,7 @@ import { resources } from "../src/api/resources.ts";
 import { Phase } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { fromConnectError, TRANSACTION_HEADER } from "../src/rpc/errors.ts";
-import { blockStorageCases } from "./rpc-cases/block-storage.ts";
-import { otherCases } from "./rpc-cases/others.ts";
-import { verifyCases } from "./rpc-cases/verify.ts";
-import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
+import { RPC_CASES } from "./cases.ts";
 import { newWorld, through, type World } from "./world.ts";
 
 const SERVICES = [...resources.map(({ service }) => service), VerifyService];
@@ -18,17 +15,15 @@ const NO_SAGA = /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat|V
 /** A guest that has heard it is off, whatever is undone, so it has tests of its own: power.test.ts. */
 const NOT_UNDOABLE = "domain.press_power_button";
 
-const cases = [...virtualMachineCases, ...blockStorageCases, ...otherCases, ...verifyCases];
-
 test("every RPC that changes something has its unwind cases", () => {
   const rpcs = SERVICES.flatMap(({ methods }) => methods.map(({ name }) => name));
   const changing = rpcs.filter((name) => !NO_SAGA.test(name));
-  expect(new Set(cases.map(({ rpc }) => rpc))).toEqual(new Set([...changing, "CopyBase"]));
+  expect(new Set(RPC_CASES.map(({ rpc }) => rpc))).toEqual(new Set([...changing, "CopyBase"]));
 });
 
 test("every step of the registry is run by one of them", async () => {
   const run = new Set([NOT_UNDOABLE]);
-  for (const { nodeCount = 1, prepare, call } of cases) {
+  for (const { nodeCount = 1, prepare, call } of RPC_CASES) {
     await using world = await newWorld({ nodeCount, inMemory: true, deliversLate: true });
     world.faults = ({ step }) => void run.add(step);
     await prepare(world);
@@ -51,7 +46,7 @@ function observed(world: World, onHeader: (header: Headers) => void): World {
 /** One runs within another's, the other names each of its transactions in its messages. */
 const NAMES_NONE = ["CopyBase", "Repair"];
 
-test.for(cases.filter(({ rpc }) => !NAMES_NONE.includes(rpc)))(
+test.for(RPC_CASES.filter(({ rpc }) => !NAMES_NONE.includes(rpc)))(
   "$rpc names its transaction in its answer, and in its error",
   async ({ rpc, nodeCount = 1, prepare, call }) => {
     await using world = await newWorld({ nodeCount, inMemory: true, deliversLate: true });

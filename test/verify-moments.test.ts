@@ -1,9 +1,7 @@
 // Verify at every moment of every RPC, going forward and going back: there is nothing to be said then.
 import { describe, expect, test } from "vitest";
 import type { FaultPlace } from "../src/transaction/faults.ts";
-import { blockStorageCases } from "./rpc-cases/block-storage.ts";
-import { otherCases } from "./rpc-cases/others.ts";
-import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
+import { CASES_IN_ORDER } from "./cases.ts";
 import { findingsIn, linesOf } from "./verify-world.ts";
 import { newWorld, type World } from "./world.ts";
 
@@ -26,25 +24,22 @@ function lookAlways(world: World, fails: (place: FaultPlace) => boolean = () => 
   return { alarms, looked };
 }
 
-describe.each([...virtualMachineCases, ...blockStorageCases, ...otherCases])(
-  "$rpc $about",
-  ({ nodeCount = 1, prepare, call }) => {
-    test("is in order at every moment, done or undone", async () => {
-      await using world = await newWorld({ nodeCount, inMemory: true });
-      await prepare(world);
-      expect(await alarmsIn(world)).toEqual([]);
-      const back = lookAlways(world, ({ point }) => point === "before_commit");
-      await expect(call(world)).rejects.toThrow();
-      await world.opened.api.engine.settled();
-      expect(back.alarms).toEqual([]);
-      expect(back.looked).toContain("before_commit");
-      const forth = lookAlways(world);
-      await call(world);
-      await world.opened.api.engine.settled();
-      expect(forth.alarms).toEqual([]);
-      expect(forth.looked).toContain("after_commit");
-      world.faults = () => {};
-      expect(await alarmsIn(world)).toEqual([]);
-    });
-  },
-);
+describe.each(CASES_IN_ORDER)("$rpc $about", ({ nodeCount = 1, prepare, call }) => {
+  test("is in order at every moment, done or undone", async () => {
+    await using world = await newWorld({ nodeCount, inMemory: true });
+    await prepare(world);
+    expect(await alarmsIn(world)).toEqual([]);
+    const back = lookAlways(world, ({ point }) => point === "before_commit");
+    await expect(call(world)).rejects.toThrow();
+    await world.opened.api.engine.settled();
+    expect(back.alarms).toEqual([]);
+    expect(back.looked).toContain("before_commit");
+    const forth = lookAlways(world);
+    await call(world);
+    await world.opened.api.engine.settled();
+    expect(forth.alarms).toEqual([]);
+    expect(forth.looked).toContain("after_commit");
+    world.faults = () => {};
+    expect(await alarmsIn(world)).toEqual([]);
+  });
+});

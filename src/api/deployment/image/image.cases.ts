@@ -1,5 +1,18 @@
 import type { RpcCase } from "../../../../test/saga-cases.ts";
-import { prepareDisk, prepareImage } from "../../../../test/scenario.ts";
+import { GiB, prepareDisk, prepareImage, REQUEST_NODE } from "../../../../test/scenario.ts";
+import type { World } from "../../../../test/world.ts";
+
+/** On the second node, where there is no copy of the base yet. */
+function generate({ images }: World, blockStorageName: string) {
+  return images.generateBlockStorage({
+    imageName: "debian",
+    tag: "12",
+    blockStorageName,
+    requestBytes: GiB,
+    limitBytes: 2n * GiB,
+    annotations: { [REQUEST_NODE]: "node-2" },
+  });
+}
 
 export const rpcCases: readonly RpcCase[] = [
   {
@@ -41,5 +54,23 @@ export const rpcCases: readonly RpcCase[] = [
     rpc: "UntagImage",
     prepare: prepareImage,
     call: ({ images }) => images.untagImage({ name: "debian", tag: "12" }),
+  },
+  {
+    rpc: "GenerateBlockStorage",
+    nodeCount: 2,
+    about: "where there is a copy of the base",
+    prepare: async (world) => {
+      await prepareImage(world);
+      await generate(world, "first");
+    },
+    call: (world) => generate(world, "new"),
+  },
+  {
+    rpc: "CopyBase",
+    nodeCount: 2,
+    about: "for GenerateBlockStorage",
+    leaves: ["replica/"],
+    prepare: prepareImage,
+    call: (world) => generate(world, "new"),
   },
 ];

@@ -73,6 +73,7 @@ export const drifts: Drifts = {
     left: ["network.missing", "tap.missing"],
   },
   "network.without_owner": {
+    isUnwound: true,
     drift: ({ there }) => {
       const mark = { owner: "network/net", transactionId: "long-ago" };
       there.network.hands.networks.set("net", { mark, gateways: [] });
@@ -94,13 +95,17 @@ export const drifts: Drifts = {
     },
   },
   "network.uplink_broken": { drift: (hands) => damageNetwork(hands, { uplink: "altered" }) },
-  "network.rules_broken": { drift: (hands) => damageNetwork(hands, { rules: "absent" }) },
+  "network.rules_broken": {
+    isUnwound: true,
+    drift: (hands) => damageNetwork(hands, { rules: "absent" }),
+  },
   "uplink.without_owner": {
     drift: ({ here }) => {
       here.network.hands.strayUplinks.add({ device: "n0-other-1234", networkName: "other" });
     },
   },
   "node.rules_broken": {
+    isUnwound: true,
     drift: ({ here }) => {
       here.network.hands.nodeRules = "altered";
     },

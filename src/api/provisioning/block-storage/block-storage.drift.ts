@@ -53,6 +53,7 @@ export const drifts: Drifts = {
     left: ["disk.backing_missing", "disk.without_volume"],
   },
   "disk.backing_differs": {
+    isUnwound: true,
     drift: async (hands) => {
       const id = await volumeOf(hands, "over");
       const { baseId: _, ...volume } = hands.here.volume.hands.get(id)!;
@@ -60,6 +61,7 @@ export const drifts: Drifts = {
     },
   },
   "volume.mark_lost": {
+    isUnwound: true,
     drift: async (hands) => {
       const lost = { sidecar: "absent", mark: undefined } as const;
       hands.here.volume.damage.set(await volumeOf(hands, "loose"), lost);
@@ -91,6 +93,7 @@ export const drifts: Drifts = {
     },
   },
   "replica.missing": {
+    isUnwound: true,
     drift: async (hands) => {
       const { volumeId } = await hands.read(replicas, "base", "node-2");
       await hands.drop(replicas, "base", "node-2");

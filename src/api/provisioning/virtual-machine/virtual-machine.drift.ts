@@ -32,6 +32,7 @@ export const drifts: Drifts = {
     ],
   },
   "domain.without_vm": {
+    isUnwound: true,
     drift: async ({ here, signal }) => {
       await here.compute.ensureStarted(GHOST, MARK, signal);
     },
@@ -45,6 +46,7 @@ export const drifts: Drifts = {
     drift: async ({ here }) => void (await here.compute.ensureFolder("ghost", MARK)),
   },
   "vm.without_domain": {
+    isUnwound: true,
     drift: ({ here }) => here.compute.forget("web"),
   },
   "vm.network_missing": {
@@ -72,6 +74,7 @@ export const drifts: Drifts = {
     drift: ({ changeDisk }) => changeDisk("spare", { state: DiskState.AVAILABLE, usedBy: "" }),
   },
   "compute.without_owner": {
+    isUnwound: true,
     drift: async ({ read, write }) => {
       const compute = await read(computes, "node-1", "web");
       await write(computes, ["node-1", "ghost"], { ...compute, ...RESERVED_BY_HAND });
@@ -97,6 +100,7 @@ export const drifts: Drifts = {
     drift: ({ drop }) => drop(computes, "node-1", "web"),
   },
   "vm.compute_differs": {
+    isUnwound: true,
     drift: async ({ read, write }) => {
       const compute = await read(computes, "node-1", "web");
       const counted = { ...compute.counted, cpuMilliCores: 1 };
@@ -117,7 +121,7 @@ export const drifts: Drifts = {
     left: ["uuid.twice", "vm.uuid_missing"],
   },
   "domain.uuid_differs": { drift: (hands) => alter(hands, "cold", { uuid: GHOST.uuid }) },
-  "domain.cpu_differs": { drift: (hands) => alter(hands, "cold", { vcpus: 7 }) },
+  "domain.cpu_differs": { isUnwound: true, drift: (hands) => alter(hands, "cold", { vcpus: 7 }) },
   "domain.memory_differs": { drift: (hands) => alter(hands, "cold", { memoryBytes: 2n * GiB }) },
   "domain.disks_differ": {
     drift: ({ here }) => {
@@ -128,8 +132,9 @@ export const drifts: Drifts = {
     },
   },
   "domain.nics_differ": { drift: (hands) => alter(hands, "cold", { nics: [] }) },
-  "vm.state_differs": { drift: ({ here }) => here.compute.powerOff("web") },
+  "vm.state_differs": { isUnwound: true, drift: ({ here }) => here.compute.powerOff("web") },
   "vm.seed_missing": {
+    isUnwound: true,
     drift: ({ here }) => void here.seed.seeds.delete("/fake/vm/web/seed.iso"),
   },
   "vm.seed_stale": {
@@ -163,6 +168,7 @@ export const drifts: Drifts = {
     },
   },
   "tap.not_connected": {
+    isUnwound: true,
     drift: async (hands) => {
       const { taps: there } = hands.here.network.hands;
       const name = await tapOf(hands);

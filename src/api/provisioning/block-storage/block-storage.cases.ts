@@ -1,7 +1,13 @@
-import { blankQcow2 } from "../../src/driver/volume/image/blank-qcow2.ts";
-import type { RpcCase } from "../saga-cases.ts";
-import { GiB, prepareDisk, prepareImage, REQUEST_NODE, webRequest } from "../scenario.ts";
-import type { World } from "../world.ts";
+import type { RpcCase } from "../../../../test/saga-cases.ts";
+import {
+  GiB,
+  prepareDisk,
+  prepareImage,
+  REQUEST_NODE,
+  webRequest,
+} from "../../../../test/scenario.ts";
+import type { World } from "../../../../test/world.ts";
+import { blankQcow2 } from "../../../driver/volume/image/blank-qcow2.ts";
 
 const SIZE = { requestBytes: GiB, limitBytes: 2n * GiB };
 const SOURCE_URL = "http://images.test/disk.qcow2?signature=a";
@@ -18,18 +24,7 @@ async function prepareInUse(world: World): Promise<void> {
   await world.virtualMachines.createVirtualMachine(webRequest());
 }
 
-/** On the second node, where there is no copy of the base yet. */
-function generate({ images }: World, blockStorageName: string) {
-  return images.generateBlockStorage({
-    imageName: "debian",
-    tag: "12",
-    blockStorageName,
-    ...SIZE,
-    annotations: { [REQUEST_NODE]: "node-2" },
-  });
-}
-
-export const blockStorageCases: readonly RpcCase[] = [
+export const rpcCases: readonly RpcCase[] = [
   {
     rpc: "CreateBlockStorage",
     prepare: prepareImage,
@@ -71,24 +66,6 @@ export const blockStorageCases: readonly RpcCase[] = [
     prepare: prepareImage,
     call: ({ blockStorages }) =>
       blockStorages.copyBlockStorage({ name: "new", ...SIZE, sourceBlockStorage: "base" }),
-  },
-  {
-    rpc: "GenerateBlockStorage",
-    nodeCount: 2,
-    about: "where there is a copy of the base",
-    prepare: async (world) => {
-      await prepareImage(world);
-      await generate(world, "first");
-    },
-    call: (world) => generate(world, "new"),
-  },
-  {
-    rpc: "CopyBase",
-    nodeCount: 2,
-    about: "for GenerateBlockStorage",
-    leaves: ["replica/"],
-    prepare: prepareImage,
-    call: (world) => generate(world, "new"),
   },
   {
     rpc: "UpdateBlockStorage",

@@ -1,6 +1,6 @@
-import type { RpcCase } from "../saga-cases.ts";
-import { GiB, prepareDisk, webRequest } from "../scenario.ts";
-import type { World } from "../world.ts";
+import type { RpcCase } from "../../../../test/saga-cases.ts";
+import { GiB, prepareDisk, webRequest } from "../../../../test/scenario.ts";
+import type { World } from "../../../../test/world.ts";
 
 /** Another virtual machine with a disk and a nic of its own, which nothing may touch. */
 async function prepareOther(world: World): Promise<void> {
@@ -27,7 +27,7 @@ async function preparePaused(world: World): Promise<void> {
   await world.virtualMachines.saveVirtualMachine({ name: "web" });
 }
 
-export const virtualMachineCases: readonly RpcCase[] = [
+export const rpcCases: readonly RpcCase[] = [
   {
     rpc: "CreateVirtualMachine",
     prepare: prepareOther,

@@ -1,4 +1,0 @@
-import { blockStorageCases } from "./rpc-cases/block-storage.ts";
-import { rpcUnwindCases } from "./saga-cases.ts";
-
-await rpcUnwindCases(blockStorageCases);

@@ -1,4 +1,0 @@
-import { verifyCases } from "./rpc-cases/verify.ts";
-import { rpcUnwindCases } from "./saga-cases.ts";
-
-await rpcUnwindCases(verifyCases);

@@ -1,4 +1,0 @@
-import { virtualMachineCases } from "./rpc-cases/virtual-machine.ts";
-import { rpcUnwindCases } from "./saga-cases.ts";
-
-await rpcUnwindCases(virtualMachineCases);
