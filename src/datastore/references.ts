@@ -33,6 +33,12 @@ export function referenceOfKey(key: string): Reference {
   return { to: { kind: toKind, scope: toScope, name: toName }, from: { kind, scope, name } };
 }
 
+/** The object of which a guard, by its key, is. */
+export function guardedBy(key: string): Ref {
+  const [kind = "", scope = "", name = ""] = referenceGuards.parts(key);
+  return { kind, scope, name };
+}
+
 /** The keys of the references of an object, by its own key. */
 export function referenceKeys<T>(
   of: Collection<T, Part>,

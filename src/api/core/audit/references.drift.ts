@@ -1,5 +1,5 @@
 import { type Drifts, GHOST_OWNER, WEB } from "../../../../test/drift.ts";
-import { references } from "../../../datastore/references.ts";
+import { referenceGuards, references } from "../../../datastore/references.ts";
 
 /** For every code of its audit, so that none is without. */
 export const drifts: Drifts = {
@@ -8,5 +8,8 @@ export const drifts: Drifts = {
   },
   "reference.without_owner": {
     drift: ({ write }) => write(references, ["user", "default", "alice", ...GHOST_OWNER], {}),
+  },
+  "reference_guard.without_owner": {
+    drift: ({ write }) => write(referenceGuards, ["user", "default", "ghost"], {}),
   },
 };

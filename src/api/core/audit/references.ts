@@ -1,6 +1,12 @@
 import { putNew } from "../../../datastore/collection.ts";
 import { objectKey } from "../../../datastore/key.ts";
-import { referenceKeys, referenceOfKey, references } from "../../../datastore/references.ts";
+import {
+  guardedBy,
+  referenceGuards,
+  referenceKeys,
+  referenceOfKey,
+  references,
+} from "../../../datastore/references.ts";
 import { formatRef } from "../../../util/ref.ts";
 import { defineAudit } from "./audit.ts";
 import type { Codes } from "./codes.ts";
@@ -21,6 +27,12 @@ const codes = {
     means: "a reference is recorded that no object makes, so what it refers to cannot be deleted",
     repair: "removes the record",
   },
+  "reference_guard.without_owner": {
+    rank: 178,
+    severity: "notice",
+    means: "a record counts the changes of who refers to an object that does not exist",
+    repair: "removes the record",
+  },
 } as const satisfies Codes;
 
 type Finding = FindingOf<keyof typeof codes>;
@@ -28,7 +40,8 @@ type Finding = FindingOf<keyof typeof codes>;
 /** The records of who refers to what, against the objects. */
 export const referenceAudit = defineAudit({
   codes,
-  compare: async (view: View) => (view.isWanted("") ? compareReferences(view) : []),
+  compare: async (view: View) =>
+    view.isWanted("") ? [...compareReferences(view), ...guardsOfNobody(view)] : [],
 });
 
 function compareReferences({ api, records }: View): Finding[] {
@@ -57,6 +70,25 @@ function compareReferences({ api, records }: View): Finding[] {
     });
   }
   return findings;
+}
+
+function guardsOfNobody({ api, records }: View): Finding[] {
+  return records.list(referenceGuards).flatMap((stored) => {
+    const ref = guardedBy(stored.key);
+    const { collection } = api.kinds.find(({ kind }) => kind === ref.kind) ?? {};
+    if (collection !== undefined && records.find(collection, ref) !== undefined) return [];
+    return [
+      {
+        code: "reference_guard.without_owner",
+        resource: formatRef(ref),
+        nodeName: "",
+        expected: "nothing",
+        found: stored.key,
+        keys: [objectKey(ref)],
+        repair: dropRecords([stored]),
+      },
+    ];
+  });
 }
 
 function missing(key: string): Finding {

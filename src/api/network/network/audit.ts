@@ -7,6 +7,7 @@ import { interfaceAllocations } from "../interface/collection.ts";
 import { codes } from "./audit/codes.ts";
 import { compareInterfaces } from "./audit/interfaces.ts";
 import { compareNamespaces } from "./audit/namespaces.ts";
+import { compareNetworks } from "./audit/networks.ts";
 import { networks } from "./collection.ts";
 
 /** Networks, what is reserved in them, and what the nodes have of them. */
@@ -17,6 +18,7 @@ export const networkAudit = defineAudit({
     return [
       ...tracesOfNobody(view, interfaceAllocations, networks),
       ...compareInterfaces(view),
+      ...compareNetworks(view),
       ...namespaces.flat(),
     ];
   },

@@ -5,7 +5,7 @@ import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { hardwareAddress } from "../../../util/checksum.ts";
 import { DISABLE_NETWORK_DELETION_LOCK, IS_GATEWAY } from "../../core/annotations.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
-import type { Api, Tx } from "../context.ts";
+import type { Api } from "../context.ts";
 import {
   type InterfaceReservation,
   interfaceAllocations,
@@ -33,7 +33,7 @@ export async function commitCidrs(
   record: Writes,
 ): Promise<Answered<Network>> {
   const { api } = tx.context;
-  const gateway = gatewayOf(tx, network);
+  const gateway = gatewayOf(network, tx.id);
   for (let conflicts = 0; ; conflicts++) {
     const guard = await api.records.find(interfaceAllocations, network.name);
     const reserved = await api.records.list(interfaces, [network.name]);
@@ -56,11 +56,11 @@ export async function commitCidrs(
   }
 }
 
-function gatewayOf(tx: Tx, network: Network): InterfaceReservation {
+export function gatewayOf(network: Network, transactionId: string): InterfaceReservation {
   return {
     name: DEFAULT_GATEWAY,
     owner: `network/${network.name}`,
-    transactionId: tx.id,
+    transactionId,
     annotations: { [IS_GATEWAY]: "true", [DISABLE_NETWORK_DELETION_LOCK]: "true" },
     hardwareAddress: hardwareAddress(`${network.name}/${DEFAULT_GATEWAY}`),
     ...gatewayAddresses(cidrsOf(network)),
@@ -70,7 +70,7 @@ function gatewayOf(tx: Tx, network: Network): InterfaceReservation {
 }
 
 /** Reserves the gateway's interface anew; what `old` has and `gateway` has not is free then. */
-function reserveGateway(
+export function reserveGateway(
   networkName: string,
   old: Stored<InterfaceReservation> | undefined,
   gateway: InterfaceReservation,

@@ -24,7 +24,12 @@ export const drifts: Drifts = {
     },
   },
   "disk.storage_missing": {
-    drift: async (hands) => hands.drop(storages, "node-1", await volumeOf(hands, "root")),
+    drift: async (hands) => {
+      await hands.drop(storages, "node-1", await volumeOf(hands, "root"));
+      const { volumeId } = await hands.read(replicas, "base", "node-2");
+      await hands.drop(storages, "node-2", volumeId);
+    },
+    found: ["disk.storage_missing", "disk.storage_missing"],
   },
   "disk.storage_differs": {
     drift: async (hands) => {
@@ -106,6 +111,16 @@ export const drifts: Drifts = {
       const replica = { volumeId: `${base}0`, registration: "" };
       await hands.write(replicas, ["loose", "node-2"], replica);
     },
+    found: ["disk.storage_missing", "replica.without_volume"],
+  },
+  "replica.without_owner": {
+    drift: async ({ there, write, signal }) => {
+      await there.volume.ensureEmpty(GHOST_VOLUME, GiB, DISK_MARK, signal);
+      const replica = { volumeId: GHOST_VOLUME, registration: "" };
+      await write(replicas, ["ghost", "node-2"], replica);
+      await write(replicas, ["loose", "node-9"], replica);
+    },
+    found: ["replica.without_owner", "replica.without_owner"],
   },
   "volume.without_record": {
     drift: async ({ here, signal }) => {

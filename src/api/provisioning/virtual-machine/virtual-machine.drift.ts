@@ -68,6 +68,7 @@ export const drifts: Drifts = {
   },
   "vm.user_missing": {
     drift: ({ drop }) => drop(users, "alice"),
+    found: ["reference_guard.without_owner", "vm.user_missing"],
     left: ["vm.user_missing"],
   },
   "vm.disk_not_claimed": {

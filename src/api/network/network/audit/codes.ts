@@ -25,6 +25,12 @@ export const codes = {
     means: "the name of a device is taken by an interface that does not have it",
     repair: "frees it",
   },
+  "cidr.without_owner": {
+    rank: 225,
+    severity: "warning",
+    means: "a CIDR is occupied by a network that does not have it, so no other network can have it",
+    repair: "frees it",
+  },
   "address.twice": {
     rank: 290,
     severity: "error",
@@ -43,6 +49,20 @@ export const codes = {
     means: "an address, hardware address or device of an interface is not reserved for it",
     repair: "reserves it",
     byHand: "it is reserved for another interface: delete one of the two",
+  },
+  "network.gateway_missing": {
+    rank: 312,
+    severity: "error",
+    means: "a network whose gateway is not reserved, so that its address may be given away",
+    repair: "reserves the gateway again, with its addresses",
+    byHand: "another interface has its name or an address of it: delete what that belongs to",
+  },
+  "network.cidr_missing": {
+    rank: 315,
+    severity: "warning",
+    means: "a CIDR of a network is not occupied by it, so that another network may overlap it",
+    repair: "occupies it",
+    byHand: "another network overlaps it: delete one of the two",
   },
   "network.missing": {
     rank: 580,

@@ -1,6 +1,7 @@
 import { unchanged } from "../../../../datastore/collection.ts";
 import { merge } from "../../../../datastore/datastore.ts";
 import type { Stored } from "../../../../datastore/records.ts";
+import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import { later } from "../../../../transaction/step.ts";
 import type * as audit from "../../../core/audit/finding.ts";
 import type { Api } from "../../context.ts";
@@ -12,7 +13,10 @@ import {
   uniques,
 } from "../../interface/interfaces.ts";
 import { networks } from "../collection.ts";
+import { gatewayOf, reserveGateway } from "../commit-cidrs.ts";
 import { type NodeNetwork, restoreNetwork, settleRules, sweep } from "../node-network-steps.ts";
+import { occupy } from "../occupied.ts";
+import { cidrsOf } from "../record.ts";
 
 type Repair = audit.Repair<Api>;
 
@@ -26,6 +30,16 @@ export function sweepNetwork(nodeName: string, networkName: string): Repair {
 
 export function settleNodeRules(nodeName: string): Repair {
   return (tx) => tx.commit({}, later(settleRules, { nodeName }));
+}
+
+export function occupyAgain(network: Network): Repair {
+  return async (tx) => {
+    await tx.commit(await occupy(tx.context.api, network.name, cidrsOf(network)));
+  };
+}
+
+export function reserveGatewayAgain(network: Network): Repair {
+  return (tx) => tx.commit(reserveGateway(network.name, undefined, gatewayOf(network, tx.id)));
 }
 
 /** What of its addresses is another's stays. */

@@ -18,7 +18,7 @@ export const codes = {
   "disk.storage_missing": {
     rank: 320,
     severity: "warning",
-    means: "a disk for which nothing is reserved on its node",
+    means: "a disk, or a copy of a base, for which nothing is reserved on its node",
     repair: "reserves it, if the node has room",
   },
   "disk.storage_differs": {
@@ -91,6 +91,13 @@ export const codes = {
     means: "a copy of a base is recorded whose file is not on the node",
     repair: "forgets the copy; the next disk brings another",
     byHand: "disks rest on it: put its file back from a backup",
+  },
+  "replica.without_owner": {
+    rank: 515,
+    severity: "warning",
+    means: "a copy is recorded of a base that does not exist, or on a node that does not exist",
+    repair: "forgets the copy; its file stays, and becomes a deleted disk",
+    byHand: "disks rest on it: restore the record of the base or of the node from a backup",
   },
   "volume.without_record": {
     rank: 520,

@@ -1,3 +1,4 @@
+import type { Stored } from "../../../../datastore/records.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as DiskState,
@@ -8,9 +9,10 @@ import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
 import { leftPending } from "../../../core/audit/shared.ts";
 import { surveyOf, type View } from "../../../core/audit/view.ts";
+import { nodes } from "../../../pool/node/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../../virtual-machine/collection.ts";
-import { blockStorages, overlays } from "../collection.ts";
+import { blockStorages, overlays, type Replica, replicas } from "../collection.ts";
 import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { recordOverlayAgain, setAvailable, settleDisk } from "./repair.ts";
@@ -27,6 +29,7 @@ export function compareRecords(view: View): Finding[] {
         : [],
     ),
     ...(view.isWanted("") ? compareOverlays(view) : []),
+    ...view.records.list(replicas).flatMap((stored) => replicaOfNobody(view, stored)),
   ];
 }
 
@@ -99,4 +102,24 @@ function compareOverlays({ records }: View): Finding[] {
       },
     ];
   });
+}
+
+function replicaOfNobody({ records, isWanted }: View, stored: Stored<Replica>): Finding[] {
+  const [baseName = "", nodeName = ""] = replicas.parts(stored.key);
+  const isOwned = records.find(blockStorages, baseName) !== undefined;
+  const isPlaced = records.find(nodes, nodeName) !== undefined;
+  if (!isWanted(nodeName) || (isOwned && isPlaced)) return [];
+  const { volumeId } = stored.value;
+  const isUsed = records.list(overlays).some(({ key }) => overlays.parts(key)[0] === volumeId);
+  return [
+    {
+      code: "replica.without_owner",
+      resource: ownerOf(baseName),
+      nodeName,
+      expected: isOwned ? "the record of the node" : "the record of the base",
+      found: `a copy "${volumeId}"`,
+      keys: [blockStorages.key(baseName), replicas.key(baseName, nodeName)],
+      ...(isUsed ? {} : { repair: dropRecords([stored]) }),
+    },
+  ];
 }

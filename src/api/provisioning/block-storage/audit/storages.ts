@@ -5,10 +5,12 @@ import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import type { View } from "../../../core/audit/view.ts";
 import { keysOfOwner, numbersOf, reservedForNobody } from "../../../pool/inventory/audit.ts";
 import { type StorageReservation, storages } from "../../../pool/inventory/collection.ts";
+import { nodes } from "../../../pool/node/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../../virtual-machine/collection.ts";
-import { blockStorages, replicas } from "../collection.ts";
+import { blockStorages, type Replica, replicas } from "../collection.ts";
 import { reservationOf } from "../make.ts";
+import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { reserveStorageAgain, settleStorage } from "./repair.ts";
 
@@ -19,6 +21,7 @@ export function compareStorages(view: View): Finding[] {
   return [
     ...view.records.list(storages).flatMap((stored) => compareStorage(view, stored)),
     ...view.records.list(blockStorages).flatMap(({ value }) => missingOfDisk(view, value)),
+    ...view.records.list(replicas).flatMap((stored) => missingOfCopy(view, stored)),
   ];
 }
 
@@ -50,15 +53,33 @@ function missingOfDisk({ records, isWanted }: View, disk: BlockStorage): Finding
   const { name, nodeName, volumeId, usedBy } = disk;
   if (disk.transactionId !== "" || !isWanted(nodeName)) return [];
   if (records.find(storages, nodeName, volumeId) !== undefined) return [];
-  return [
-    {
-      code: "disk.storage_missing",
-      resource: `block_storage/${name}`,
-      nodeName,
-      expected: numbersOf(reservationOf(disk)),
-      found: "nothing",
-      keys: [blockStorages.key(name), ...(usedBy === "" ? [] : [virtualMachines.key(usedBy)])],
-      repair: reserveStorageAgain(nodeName, volumeId, reservationOf(disk)),
-    },
-  ];
+  const keys = [blockStorages.key(name), ...(usedBy === "" ? [] : [virtualMachines.key(usedBy)])];
+  return [missing(disk, { nodeName, volumeId }, keys)];
+}
+
+/** A copy of a base takes as much as the base. */
+function missingOfCopy({ records, isWanted }: View, { key, value }: Stored<Replica>): Finding[] {
+  const [baseName = "", nodeName = ""] = replicas.parts(key);
+  const { volumeId } = value;
+  const base = records.find(blockStorages, baseName)?.value;
+  if (base === undefined || base.transactionId !== "" || !isWanted(nodeName)) return [];
+  if (records.find(nodes, nodeName) === undefined) return [];
+  if (records.find(storages, nodeName, volumeId) !== undefined) return [];
+  return [missing(base, { nodeName, volumeId }, [blockStorages.key(baseName), key])];
+}
+
+function missing(
+  disk: BlockStorage,
+  { nodeName, volumeId }: Pick<BlockStorage, "nodeName" | "volumeId">,
+  keys: readonly string[],
+): Finding {
+  return {
+    code: "disk.storage_missing",
+    resource: ownerOf(disk.name),
+    nodeName,
+    expected: numbersOf(reservationOf(disk)),
+    found: "nothing",
+    keys,
+    repair: reserveStorageAgain(nodeName, volumeId, reservationOf(disk)),
+  };
 }

@@ -187,10 +187,11 @@ function compareCopy(
   volumes: ReadonlyMap<string, SurveyedVolume>,
   disks: readonly BlockStorage[],
 ): Finding[] {
-  if (volumes.get(volumeId)?.hasFile === true) return [];
   const baseName = parts[0] ?? "";
-  const isUsed = disks.some(({ baseVolumeId }) => baseVolumeId === volumeId);
   const base = view.records.find(blockStorages, baseName)?.value;
+  // A copy of nothing is compared with the records.
+  if (base === undefined || volumes.get(volumeId)?.hasFile === true) return [];
+  const isUsed = disks.some(({ baseVolumeId }) => baseVolumeId === volumeId);
   return [
     {
       code: "replica.without_volume",
@@ -198,11 +199,7 @@ function compareCopy(
       nodeName,
       expected: `the file of its copy "${volumeId}"`,
       found: "no file",
-      keys: [
-        blockStorages.key(baseName),
-        replicas.key(baseName, nodeName),
-        ...(base === undefined ? [] : keysAround(base)),
-      ],
+      keys: [blockStorages.key(baseName), replicas.key(baseName, nodeName), ...keysAround(base)],
       ...(isUsed ? {} : { repair: forgetReplica(baseName, nodeName, volumeId) }),
     },
   ];

@@ -1,0 +1,121 @@
+import { keyText } from "../../../../datastore/key.ts";
+import type { Stored } from "../../../../datastore/records.ts";
+import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
+import { type Cidr, formatCidr, overlaps, parseCidr } from "../../../../util/cidr.ts";
+import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
+import { dropRecords } from "../../../core/audit/repairs.ts";
+import type { Snapshot } from "../../../core/audit/snapshot.ts";
+import type { View } from "../../../core/audit/view.ts";
+import type { Api } from "../../context.ts";
+import { interfaces } from "../../interface/collection.ts";
+import { uniques } from "../../interface/interfaces.ts";
+import { networks, type OccupiedCidr, occupiedCidrs } from "../collection.ts";
+import { gatewayOf } from "../commit-cidrs.ts";
+import { partsOf } from "../occupied.ts";
+import { cidrsOf, DEFAULT_GATEWAY } from "../record.ts";
+import type { Code } from "./codes.ts";
+import { occupyAgain, reserveGatewayAgain } from "./repair.ts";
+
+type Finding = FindingOf<Code, Api>;
+
+/** Networks against the records that keep their CIDRs and gateways for them. */
+export function compareNetworks(view: View): Finding[] {
+  const { records, isWanted } = view;
+  if (!isWanted("")) return [];
+  return [
+    ...records.list(networks).flatMap(({ value: network }) => {
+      const cidrs: Cidr[] = Object.values(cidrsOf(network));
+      return [
+        ...cidrs.flatMap((cidr) => compareCidr(view, network, cidr)),
+        ...compareGateway(view, network),
+      ];
+    }),
+    ...records.list(occupiedCidrs).flatMap((stored) => cidrOfNobody(view, stored)),
+  ];
+}
+
+function aboutNetwork(name: string) {
+  const key = networks.key(name);
+  return { resource: keyText(key), nodeName: "", keys: [key] };
+}
+
+function compareCidr({ records }: View, network: Network, cidr: Cidr): Finding[] {
+  if (isOccupiedBy(network, records.find(occupiedCidrs, ...partsOf(cidr)))) return [];
+  const other = records
+    .list(occupiedCidrs)
+    .find(({ value }) => value.network !== network.name && isOverlapping(value, cidr))?.value;
+  return [
+    {
+      code: "network.cidr_missing",
+      expected: `${formatCidr(cidr)} occupied by it`,
+      found: other === undefined ? "free" : `${other.cidr} occupied by network "${other.network}"`,
+      ...aboutNetwork(network.name),
+      ...(other === undefined ? { repair: occupyAgain(network) } : {}),
+    },
+  ];
+}
+
+function isOverlapping({ cidr }: OccupiedCidr, wanted: Cidr): boolean {
+  const occupied = parseCidr(cidr, wanted.family);
+  return occupied !== undefined && overlaps(occupied, wanted);
+}
+
+/** Whether the record is that of one of the CIDRs that the network has. */
+function isOccupiedBy(network: Network, stored: Stored<OccupiedCidr> | undefined): boolean {
+  return Object.values(cidrsOf(network)).some(
+    (cidr: Cidr) =>
+      stored?.key === occupiedCidrs.key(...partsOf(cidr)) &&
+      stored.value.network === network.name &&
+      stored.value.cidr === formatCidr(cidr),
+  );
+}
+
+function cidrOfNobody({ records }: View, stored: Stored<OccupiedCidr>): Finding[] {
+  const { network: name, cidr } = stored.value;
+  const network = records.find(networks, name)?.value;
+  const isOwned = network === undefined ? isLost(records, name) : isOccupiedBy(network, stored);
+  if (isOwned) return [];
+  return [
+    {
+      code: "cidr.without_owner",
+      expected: "free",
+      found: `${cidr} occupied by network "${name}"`,
+      ...aboutNetwork(name),
+      repair: dropRecords([stored]),
+    },
+  ];
+}
+
+/** Guests still have addresses in it: it is to be applied again with the same CIDRs. */
+function isLost(records: Snapshot, networkName: string): boolean {
+  return records
+    .list(interfaces)
+    .some(
+      ({ key, value }) =>
+        interfaces.parts(key)[0] === networkName &&
+        value.owner !== null &&
+        value.name !== DEFAULT_GATEWAY,
+    );
+}
+
+function compareGateway({ records }: View, network: Network): Finding[] {
+  const { name } = network;
+  const present = records.find(interfaces, name, DEFAULT_GATEWAY)?.value;
+  const gateway = gatewayOf(network, "");
+  if (present?.owner === gateway.owner) return [];
+  const wanted = uniques(name, gateway);
+  const isFree = wanted.every(({ of, parts }) => {
+    const user = records.find<{ readonly usedBy: string }>(of, ...parts)?.value.usedBy;
+    return user === undefined || user === DEFAULT_GATEWAY;
+  });
+  const there = present === undefined ? "none" : `that of ${present.owner ?? "nobody"}`;
+  return [
+    {
+      code: "network.gateway_missing",
+      expected: `interface "${DEFAULT_GATEWAY}" with ${wanted.map(({ parts }) => parts[1]).join(", ")}`,
+      found: isFree ? there : `${there}, and another interface has an address of it`,
+      ...aboutNetwork(name),
+      ...(isFree && present === undefined ? { repair: reserveGatewayAgain(network) } : {}),
+    },
+  ];
+}
