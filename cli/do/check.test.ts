@@ -131,7 +131,7 @@ five:
     `a.yaml:13:5: args: CreateVirtualMachineRequest has no field "nam" (did you mean "name"?)`,
     'a.yaml:14:27: args.limit_cpu_milli_core: must be a whole number, not "many"',
     expect.stringMatching(
-      /^a.yaml:15:27: args.request_memory_bytes: "10G" is no size: .*GiB or GB/,
+      /^a.yaml:15:27: args.request_memory_bytes: "10G" is not a size: .*GiB or GB/,
     ),
     'a.yaml:16:26: args.block_storage_names: must be a list, not "root"',
     "a.yaml:17:13: args.labels: must be a map, not a list",

@@ -23,12 +23,12 @@ test.each([
 });
 
 test.each([
-  ["", /no size/],
-  ["-1", /no size/],
-  ["GiB", /no size/],
-  ["1,5GiB", /no size/],
-  ["1e9", /no size/],
-  ["0x10", /no size/],
+  ["", /not a size/],
+  ["-1", /not a size/],
+  ["GiB", /not a size/],
+  ["1,5GiB", /not a size/],
+  ["1e9", /not a size/],
+  ["0x10", /not a size/],
   ["10G", /write GiB or GB/],
   ["10gib", /write GiB or GB/],
   ["10X", /KiB, MiB, GiB or TiB/],
@@ -36,7 +36,7 @@ test.each([
   ["1.0000001KiB", /whole number/],
   ["16EiB", /above/],
   ["18446744073709551616", /above/],
-  ["9".repeat(5000), /no size/],
+  ["9".repeat(5000), /not a size/],
 ])("%s is refused, saying why", (text, why) => {
   expect(() => parseBytes(text)).toThrow(why);
   expect(() => parseBytes(text)).toThrow(

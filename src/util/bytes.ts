@@ -16,15 +16,15 @@ const BYTES_OF_UNIT: ReadonlyMap<string, bigint> = new Map([
   ["KB", 1000n],
 ]);
 
-/** What a uint64 holds. */
+/** The largest uint64. */
 const BYTES_MAX = (1n << 64n) - 1n;
 
 const SIZE = /^(\d{1,20})(?:\.(\d{1,18}))? ?([A-Za-z]{0,3})$/;
 
 /**
- * Bytes from a size as people write it: `1073741824`, `1GiB`, `1.5 GiB` (1024-based), `1GB` (1000-based).
+ * Parses a size as people write it: `1073741824`, `1GiB`, `1.5 GiB` (1024-based), `1GB` (1000-based).
  *
- * @throws N0Error `invalid_argument` for what is no size, is no whole number of bytes, or is above 2^64-1.
+ * @throws N0Error `invalid_argument` if the text is not a size, not a whole number of bytes, or above 2^64-1.
  */
 export function parseBytes(text: string): bigint {
   const match = SIZE.exec(text);
@@ -40,14 +40,14 @@ export function parseBytes(text: string): bigint {
   }
   const scale = 10n ** BigInt(fraction.length);
   const scaled = BigInt(whole + fraction) * unitBytes;
-  if (scaled % scale !== 0n) throw noSize(text, "it is no whole number of bytes");
+  if (scaled % scale !== 0n) throw noSize(text, "it is not a whole number of bytes");
   const bytes = scaled / scale;
-  if (bytes > BYTES_MAX) throw noSize(text, "it is above 16EiB - 1, the largest there is");
+  if (bytes > BYTES_MAX) throw noSize(text, "it is above 16EiB - 1, the largest possible size");
   return bytes;
 }
 
 function noSize(text: string, why: string): N0Error {
-  return new N0Error("invalid_argument", `${quote(text)} is no size: ${why}`);
+  return new N0Error("invalid_argument", `${quote(text)} is not a size: ${why}`);
 }
 
 /** The shortest exact form, in the largest 1024-based unit that divides it. `parseBytes` reads it back. */
@@ -61,7 +61,9 @@ export function formatBytes(bytes: bigint): string {
   return `${count}${unit === 0 ? "B" : BINARY_UNITS[unit]}`;
 }
 
-/** For people: at most one decimal, rounded down, such as `23.3GiB`. Exact where `formatBytes` is as short. */
+/**
+ * For people: at most one decimal, rounded down, such as `23.3GiB`. Exact wherever `formatBytes` is as short.
+ */
 export function formatBytesRounded(bytes: bigint): string {
   let unit = 0;
   let unitBytes = 1n;

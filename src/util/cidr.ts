@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 
 export type Family = 4 | 6;
 
-/** A block of addresses. `base` has no bits set behind the prefix. */
+/** A block of addresses. All bits of `base` behind the prefix are 0. */
 export interface Cidr {
   readonly family: Family;
   readonly base: bigint;
@@ -10,10 +10,10 @@ export interface Cidr {
 }
 
 const BITS = { 4: 32, 6: 128 } as const;
-/** A smaller network has no room for a gateway and a guest. */
+/** A smaller network has no room for both a gateway and a guest. */
 const PREFIX_LENGTH_MAX = { 4: 30, 6: 126 } as const;
 
-/** @returns undefined for what is no address of that family. */
+/** @returns undefined if the text is not an address of that family. */
 export function parseAddress(text: string, family: Family): bigint | undefined {
   if (family === 4) {
     if (!isIPv4(text)) return undefined;
@@ -66,7 +66,7 @@ function longestZeroRun(groups: readonly bigint[]): { start: number; length: num
 /**
  * Parses `10.0.0.0/24`. Bits behind the prefix are cut off.
  *
- * @returns undefined for what is no CIDR of that family.
+ * @returns undefined if the text is not a CIDR of that family.
  */
 export function parseCidr(text: string, family: Family): Cidr | undefined {
   const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
@@ -79,9 +79,9 @@ export function parseCidr(text: string, family: Family): Cidr | undefined {
 }
 
 /**
- * As `parseCidr`, in either family, and an address alone as a block of one.
+ * Like `parseCidr`, in either family. A single address is a block of one.
  *
- * @returns undefined for what is neither.
+ * @returns undefined if the text is neither.
  */
 export function parseBlock(text: string): Cidr | undefined {
   const family = text.includes(":") ? 6 : 4;
@@ -92,12 +92,12 @@ export function formatCidr({ base, family, prefixLength }: Cidr): string {
   return `${formatAddress(base, family)}/${prefixLength}`;
 }
 
-/** Whether it has room for a gateway and at least one guest. */
+/** Whether the network has room for a gateway and at least one guest. */
 export function hasRoom({ family, prefixLength }: Cidr): boolean {
   return prefixLength <= PREFIX_LENGTH_MAX[family];
 }
 
-/** The address behind the last one. */
+/** The first address after the block. */
 function endOf({ base, family, prefixLength }: Cidr): bigint {
   return base + (1n << BigInt(BITS[family] - prefixLength));
 }
@@ -110,7 +110,7 @@ export function overlaps(a: Cidr, b: Cidr): boolean {
   return a.family === b.family && a.base < endOf(b) && b.base < endOf(a);
 }
 
-/** The same addresses in order, without what lies in another of them. All are of one family. */
+/** The same addresses in order, without the blocks that lie within another one. All are of one family. */
 export function disjoint(cidrs: readonly Cidr[]): readonly Cidr[] {
   const sorted = [...cidrs].sort(
     (a, b) => Number(a.base - b.base) || a.prefixLength - b.prefixLength,
@@ -123,20 +123,23 @@ export function disjoint(cidrs: readonly Cidr[]): readonly Cidr[] {
   return kept;
 }
 
-/** First and last address that a host may have: not the network's own, and not IPv4's broadcast. */
+/**
+ * The first and last address that a host may have. The address of the network and the broadcast address of IPv4
+ * are for no host.
+ */
 export function hostRange(cidr: Cidr): { readonly first: bigint; readonly last: bigint } {
   return { first: cidr.base + 1n, last: endOf(cidr) - (cidr.family === 4 ? 2n : 1n) };
 }
 
-/** Whether the address is one that a host of the network may have. */
+/** Whether a host of the network may have the address. */
 export function isHost(cidr: Cidr, address: bigint): boolean {
   const { first, last } = hostRange(cidr);
   return address >= first && address <= last;
 }
 
 /**
- * An address, with or without a prefix length, as this product writes it, so that two texts of one address
- * are equal; what is no address is returned as it is.
+ * An address, with or without a prefix length, in the form that n0stack writes, so that two texts of one
+ * address are equal. Returns any other text unchanged.
  */
 export function canonicalAddress(text: string): string {
   const [address = "", ...rest] = text.split("/");

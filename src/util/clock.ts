@@ -1,6 +1,6 @@
-/** Time, handed in, so that tests need not wait for it. */
+/** Time, as a parameter, so that tests need not wait. */
 export interface Clock {
-  /** Wall clock, milliseconds since the epoch. Never subtract two of these for a duration. */
+  /** Wall clock, in milliseconds since the epoch. Never subtract two of these to get a duration. */
   nowMs(): number;
   /** Monotonic milliseconds, for durations and deadlines. */
   monotonicMs(): number;

@@ -1,7 +1,7 @@
 /** Each node with the nodes that it depends on. Repeated dependencies count once. */
 export type Dag = ReadonlyMap<string, readonly string[]>;
 
-/** A dependency on a node that is not in the graph. */
+/** A node depends on a node that is not in the graph. */
 export interface MissingDependency {
   readonly node: string;
   readonly dependency: string;
@@ -16,9 +16,9 @@ export function findMissing(dag: Dag): readonly MissingDependency[] {
 }
 
 /**
- * One cycle, as the nodes on it in the order in which each depends on the next (the last one depends on
- * the first), or undefined where there is none. Missing dependencies are passed over. Depth first with
- * a stack of its own, so that a chain of any length is fine.
+ * One cycle, as the nodes on it in order: each depends on the next, the last one on the first. Undefined if the
+ * graph has no cycle. Ignores missing dependencies. The search is depth first with a stack of its own, so that
+ * it can follow a chain of any length.
  */
 export function findCycle(dag: Dag): readonly string[] | undefined {
   const finished = new Set<string>();
@@ -52,15 +52,15 @@ function findCycleFrom(dag: Dag, start: string, finished: Set<string>) {
   return undefined;
 }
 
-/** Which nodes of a graph may start now, as those before them become done. */
+/** Says which nodes of a graph may start, while nodes are marked as done. */
 export interface Frontier {
   /** The nodes without dependencies, in the graph's order. */
   readonly first: readonly string[];
-  /** Marks a node as done and returns those that may start because of it, in the graph's order. */
+  /** Marks a node as done and returns the nodes that may start because of it, in the order of the graph. */
   done(node: string): readonly string[];
 }
 
-/** Kahn's algorithm, driven from outside. A node on a cycle, or behind one, never becomes ready. */
+/** Kahn's algorithm, one step at a time. A node on a cycle, or behind one, never becomes ready. */
 export function newFrontier(dag: Dag): Frontier {
   const waitingFor = new Map<string, number>();
   const dependants = new Map<string, string[]>([...dag.keys()].map((node) => [node, []]));

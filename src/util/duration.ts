@@ -8,7 +8,7 @@ export function parseDuration(text: string): number | undefined {
   return Math.round(Number(count) * MS_OF_UNIT[unit as keyof typeof MS_OF_UNIT]);
 }
 
-/** In the largest unit that makes it a whole number. */
+/** Uses the largest unit that gives a whole number. */
 export function formatDuration(ms: number): string {
   const unit =
     (["d", "h", "m", "s"] as const).find((u) => ms > 0 && ms % MS_OF_UNIT[u] === 0) ?? "ms";

@@ -1,15 +1,15 @@
-/** The system's code of an error, such as `ENOENT`; undefined for an error of another kind. */
+/** The code of a system error, such as `ENOENT`; undefined for any other error. */
 export function errorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-/** Whether a call of the system failed because there is nothing at the path. */
+/** Whether a system call failed because nothing exists at the path. */
 export function isAbsent(error: unknown): boolean {
   return errorCode(error) === "ENOENT";
 }
 
-/** What `work` resolves with; undefined where there is nothing at its path. */
+/** The result of `work`; undefined if nothing exists at its path. */
 export async function ifThere<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
@@ -19,7 +19,7 @@ export async function ifThere<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** As `ifThere`, for calls that block. */
+/** Like `ifThere`, for synchronous calls. */
 export function ifThereSync<T>(work: () => T): T | undefined {
   try {
     return work();

@@ -1,4 +1,4 @@
-/** What went wrong, in the words of the domain. The edge alone turns a kind into a wire code. */
+/** What went wrong, in terms of the domain. Only the edge turns a kind into a wire code. */
 export type ErrorKind =
   | "invalid_argument"
   | "not_found"
@@ -33,22 +33,22 @@ export const ERROR_KINDS = [
 ] as const satisfies readonly ErrorKind[];
 
 export interface ErrorFacts {
-  /** The field at fault, spelled as the client spells it: `nics[0].ipv4_address`. */
+  /** The field that is wrong, spelled as the client spells it: `nics[0].ipv4_address`. */
   readonly field?: string;
   /** How long a client should wait before it tries again. */
   readonly retryAfterMs?: number;
-  /** What is at fault, such as `virtual_machine/web-1`. */
+  /** The object that is the reason, such as `virtual_machine/web-1`. */
   readonly resource?: string;
-  /** The transaction that failed, where there was one, and whether everything it did is undone. */
+  /** The failed transaction, if there is one, and whether everything that it did is undone. */
   readonly transactionId?: string;
   readonly rollback?: "done" | "going_on" | "needs_operator";
   readonly cause?: unknown;
 }
 
 /**
- * An expected failure. `message` is safe to show to a client: it names the resource, the field and
- * the next thing to do. What is not for clients (command lines, paths, stack traces of a node) goes
- * in `cause`, which is logged and kept with its transaction, and is in no answer to the call.
+ * An expected failure. `message` is safe to show to a client: it names the resource, the field and the next
+ * thing to do. `cause` holds what clients must not see (command lines, paths, stack traces of a node). It is
+ * logged and kept with the transaction, and no answer has it.
  */
 export class N0Error extends Error {
   override name = "N0Error";
@@ -62,7 +62,7 @@ export class N0Error extends Error {
   }
 }
 
-/** The same error with more facts; what is not an N0Error becomes an internal one with it as the cause. */
+/** The same error with more facts. Any other value becomes an internal error with that value as its cause. */
 export function withFacts(reason: unknown, facts: ErrorFacts): N0Error {
   if (!(reason instanceof N0Error)) {
     return new N0Error("internal", "internal error", { cause: reason, ...facts });
@@ -70,12 +70,12 @@ export function withFacts(reason: unknown, facts: ErrorFacts): N0Error {
   return new N0Error(reason.kind, reason.message, { ...reason.facts, ...facts });
 }
 
-/** The kind of any thrown thing: what is not an N0Error is a bug. */
+/** The kind of any thrown value. Anything but an N0Error is a bug. */
 export function kindOf(reason: unknown): ErrorKind {
   return reason instanceof N0Error ? reason.kind : "internal";
 }
 
-/** True where the same request may succeed later without anybody changing anything. */
+/** Whether the same request may succeed later although nobody changes anything. */
 export function isPassing(reason: unknown): boolean {
   const kind = kindOf(reason);
   return kind === "unavailable" || kind === "deadline_exceeded" || kind === "aborted";
@@ -94,7 +94,7 @@ export function invalid(field: string, rule: string): N0Error {
 const CHAIN_LENGTH_MAX = 16;
 const CHAIN_LINK = " <- ";
 
-/** One line holding the whole cause chain, for logs. Messages themselves never repeat their cause. */
+/** The whole cause chain in one line, for logs. A message never repeats the message of its cause. */
 export function errorChain(error: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = error; e !== undefined && parts.length < CHAIN_LENGTH_MAX; ) {

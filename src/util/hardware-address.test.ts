@@ -4,13 +4,13 @@ import { hardwareAddress } from "./checksum.ts";
 import { parseHardwareAddress } from "./hardware-address.ts";
 
 test.for([
-  ["", "is no MAC address"],
-  ["52:54:00:12:34", "is no MAC address"],
-  ["52:54:00:12:34:56:78", "is no MAC address"],
-  ["52-54-00-12-34-56", "is no MAC address"],
-  ["52:54:00:12:34:5g", "is no MAC address"],
-  ["52:54:00:12:34:56\n", "is no MAC address"],
-  ["00:00:00:00:00:00", "is no interface's"],
+  ["", "is not a MAC address"],
+  ["52:54:00:12:34", "is not a MAC address"],
+  ["52:54:00:12:34:56:78", "is not a MAC address"],
+  ["52-54-00-12-34-56", "is not a MAC address"],
+  ["52:54:00:12:34:5g", "is not a MAC address"],
+  ["52:54:00:12:34:56\n", "is not a MAC address"],
+  ["00:00:00:00:00:00", "is the zero address"],
   ["FF:FF:FF:FF:FF:FF", "is the broadcast address"],
   ["01:00:5e:00:00:01", "is a multicast address"],
   ["33:33:00:00:00:01", "is a multicast address"],

@@ -1,6 +1,6 @@
 import { invalid } from "./errors.ts";
 
-/** What an image's bytes must have as their digest. */
+/** The digest that the bytes of an image must have. */
 export interface ImageChecksum {
   readonly algorithm: "sha256" | "sha512";
   /** In lower case. */

@@ -1,4 +1,4 @@
-/** The only values that may cross a restart: what JSON can hold. Bytes counts travel as decimal strings. */
+/** Values that a journal can hold: JSON only. Byte counts are decimal strings. */
 export type Json =
   | null
   | boolean

@@ -1,16 +1,21 @@
-/** Runs work one at a time for each key, in the order it was asked for. Keys do not wait for each other. */
+/**
+ * Runs the work of each key one after the other, in the order of the calls. Keys do not wait for each other.
+ */
 export interface KeyedMutex {
   /**
-   * Runs `work` when all that was asked for before under `key` has ended, well or not. What it
-   * resolves or rejects with is the result. Not reentrant: work that asks for its own key waits for ever.
+   * Runs `work` after all earlier work of `key` has ended, well or not, and returns its result. Not reentrant:
+   * work that calls `run` with its own key waits for ever.
    */
   run<T>(key: string, work: () => Promise<T>): Promise<T>;
-  /** How many keys are held or waited for; 0 when idle, so that a test can show that nothing is kept. */
+  /**
+   * The number of keys with running or waiting work. It is 0 when idle, so that a test can show that nothing
+   * leaks.
+   */
   readonly size: number;
 }
 
 export function newKeyedMutex(): KeyedMutex {
-  /** For each key the end of the last work asked for; never rejects. */
+  /** For each key, the end of the last work. Never rejects. */
   const tails = new Map<string, Promise<void>>();
 
   return {

@@ -8,9 +8,9 @@ interface Listening {
 const LISTEN = "0A";
 
 /**
- * Finds who waits for connections to `port` on loopback.
+ * Finds the sockets that wait for connections to `port` on loopback.
  *
- * @param tables What `/proc/net/tcp` and `/proc/net/tcp6` say. Linux writes an address there as hexadecimal
+ * @param tables The texts of `/proc/net/tcp` and `/proc/net/tcp6`. Linux writes an address there as hexadecimal
  *   words in the byte order of the host.
  */
 export function listenerUids(tables: readonly string[], port: number): readonly number[] {
@@ -25,7 +25,7 @@ function listeningOf(line: string): readonly Listening[] {
   return [{ port: Number.parseInt(port, 16), uid: Number(uid) }];
 }
 
-/** Every address, or one of loopback: 127.0.0.0/8, ::1, or the first within IPv6. */
+/** Any address, or one of loopback: 127.0.0.0/8, ::1, or 127.0.0.0/8 within IPv6. */
 function isInTheWay(address: string): boolean {
   if (/^0+$/.test(address)) return true;
   const last = address.slice(-8);
@@ -35,17 +35,17 @@ function isInTheWay(address: string): boolean {
   return /^0{24}(?:01000000|00000001)$/.test(address);
 }
 
-/** Who listens where a secret was to go; without a `uid` nobody of this machine does. */
+/** The user who listens where a secret would be sent. Without a `uid`, nobody listens. */
 export interface Untrusted {
   readonly uid?: number;
   readonly text: string;
 }
 
 /**
- * Says why a secret may not be sent to `port` on loopback; undefined where it may. Any user of a machine can
- * listen on a port that is free and collect what comes.
+ * Why a secret must not be sent to `port` on loopback; undefined if it may be sent. Any user of the host can
+ * listen on a free port and collect what others send there.
  *
- * @param trusted The users who may know the secret; root always may.
+ * @param trusted The users who may know the secret. Root always may.
  */
 export function whyNotTrusted(
   tables: readonly string[],
@@ -56,6 +56,6 @@ export function whyNotTrusted(
   if (uids.length === 0) return { text: `no process of this host listens on port ${port}` };
   const uid = uids.find((one) => one !== 0 && !trusted.includes(one));
   if (uid === undefined) return undefined;
-  const text = `user ${uid} listens on port ${port}, who is neither root nor the owner of the token`;
+  const text = `user ${uid} listens on port ${port} and is neither root nor the owner of the token`;
   return { uid, text };
 }

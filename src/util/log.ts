@@ -6,27 +6,27 @@ import { cut } from "./quote.ts";
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Anything JSON can hold, and under `error` whatever was thrown. */
+/** Any JSON value; under `error`, any thrown value. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Structured log: one JSON object a line. Messages are constant text; what varies is in the fields. */
+/** A structured log: one JSON object a line. Messages are constant text; the fields hold what varies. */
 export interface Log {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** A log whose every line bears `fields` as well. */
+  /** A log that adds `fields` to each of its lines. */
   child(fields: LogFields): Log;
 }
 
 export interface LogOptions {
-  /** Least severe level that is written. Default `info`. */
+  /** The least severe level to write. Default `info`. */
   readonly level?: LogLevel;
-  /** Gets each line with its newline. Default: standard error, since standard output is for data. */
+  /** Called with each line and its newline. Default: standard error, since standard output is for data. */
   readonly write?: (line: string) => void;
 }
 
-/** Opens the log of a process. A line is written when the call returns: a crash loses none. */
+/** Opens the log of a process. A call returns after its line is written, so a crash loses no line. */
 export function openLog(options: LogOptions = {}): Log {
   const { write } = options;
   const destination = write === undefined ? pino.destination({ dest: 2, sync: true }) : { write };
@@ -44,7 +44,7 @@ export function openLog(options: LogOptions = {}): Log {
   return fromPino(logger);
 }
 
-/** For what must be given a log and has nothing to say. */
+/** For a function that needs a log while nothing should be logged. */
 export const silentLog: Log = {
   debug: () => {},
   info: () => {},
@@ -71,17 +71,17 @@ function printable(fields: LogFields | undefined): Record<string, unknown> {
   const thrown = fields?.["error"];
   if (thrown === undefined) return out;
   out["error"] = errorChain(thrown);
-  // An expected failure explains itself; the stack of a bug is what finds it.
+  // An expected failure explains itself. For a bug, the stack is needed to find it.
   const stack = innermostStack(thrown);
   if (stack !== undefined) out["stack"] = stack;
   return out;
 }
 
-/** Of a line, beside its time, its level and its message, which are short. */
+/** The limit for the fields of a line. Its time, level and message are short. */
 const FIELDS_BYTES_MAX = 7 << 10;
 const FIELD_BYTES_MAX = 2 << 10;
 
-/** As much of the fields as a line may hold: what comes first whole, of what is long the beginning. */
+/** As many of the fields as fit into a line: whole fields first, then the beginning of a long one. */
 function bounded(fields: Record<string, unknown>): Record<string, unknown> {
   if (isSurelyShort(fields)) return fields;
   const out: Record<string, unknown> = {};
@@ -96,7 +96,7 @@ function bounded(fields: Record<string, unknown>): Record<string, unknown> {
   return out;
 }
 
-/** As nearly every line is; to look closely takes as long as to write it. */
+/** Nearly every line fits. An exact count would take as long as writing the line. */
 function isSurelyShort(fields: Record<string, unknown>): boolean {
   let bytes = 0;
   for (const [key, value] of Object.entries(fields)) {
@@ -109,11 +109,14 @@ function isSurelyShort(fields: Record<string, unknown>): boolean {
   return bytes <= FIELDS_BYTES_MAX;
 }
 
-/** A value that takes at most so many bytes as JSON; of anything but text, its JSON is cut as text. */
+/**
+ * A value that takes at most this many bytes as JSON. A text is cut; of any other value, its JSON is cut as
+ * text.
+ */
 function fitting(value: unknown, bytesMax: number): { value: unknown; bytes: number } | undefined {
   if (bytesMax < 16) return undefined;
   const isText = typeof value === "string";
-  // Before anything else is done with it: it may be a body of megabytes.
+  // Cut it first: the value may be a body of megabytes.
   const whole = isText ? cut(value, bytesMax) : value;
   const json = JSON.stringify(whole);
   if (json === undefined) return undefined;
@@ -139,17 +142,17 @@ function innermostStack(thrown: unknown): string | undefined {
   return stack;
 }
 
-/** What every line within a call bears, such as `requestId` and `transactionId`. */
+/** Fields for every line within a call, such as `requestId` and `transactionId`. */
 const scope = new AsyncLocalStorage<Record<string, unknown> | undefined>();
 
-/** Runs `fn`; every line logged within it, also later and by others, bears `fields` as well. */
+/** Runs `fn`. Every line that is logged within it, by any function and also later, has `fields` too. */
 export function withLogFields<T>(fields: LogFields, fn: () => T): T {
   return scope.run({ ...scope.getStore(), ...fields }, fn);
 }
 
 /**
- * Adds to the fields of the scope that one is in, so that whoever opened it sees them too: the line
- * about an RPC names the transaction that was begun within it. Without a scope it does nothing.
+ * Adds fields to the current scope, so that the caller who opened the scope sees them too: the line about an
+ * RPC then names the transaction that began within it. Does nothing without a scope.
  */
 export function addLogFields(fields: LogFields): void {
   const store = scope.getStore();
@@ -157,14 +160,14 @@ export function addLogFields(fields: LogFields): void {
 }
 
 /**
- * Runs `fn` outside of every scope: for what a call sets off and what goes on long after it, whose
- * lines are not about that call.
+ * Runs `fn` outside of every scope: for work that a call starts and that goes on long after the call. Its lines
+ * are not about that call.
  */
 export function withoutLogFields<T>(fn: () => T): T {
   return scope.run(undefined, fn);
 }
 
-/** The fields of the scope that one is in. */
+/** The fields of the current scope. */
 export function logFields(): LogFields {
   return scope.getStore() ?? {};
 }

@@ -4,11 +4,11 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
 LOOPBACK.addAddress("::1", "ipv6");
 
-/** By what a server on loopback is called. */
+/** The names of a server on loopback. */
 export const LOOPBACK_HOSTS: readonly string[] = ["localhost", "127.0.0.1", "::1"];
 
 /**
- * True if a host name means this host: `localhost`, an address of 127.0.0.0/8, or ::1, also as a URL has it.
+ * Whether a host name means this host: `localhost`, an address of 127.0.0.0/8, or ::1, also as a URL writes it.
  */
 export function isLoopback(host: string): boolean {
   const address = host.replace(/^\[(.*)\]$/, "$1");
@@ -17,7 +17,7 @@ export function isLoopback(host: string): boolean {
   return LOOPBACK.check(address, family === 4 ? "ipv4" : "ipv6");
 }
 
-/** Whether what is sent to the URL can be read on the way there. */
+/** Whether others can read on the way what is sent to the URL. */
 export function isReadOnTheWay(url: string | URL): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === "http:" && !isLoopback(hostname);

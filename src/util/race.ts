@@ -15,21 +15,21 @@ export function untilAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => void onAbort(signal, () => reject(signal.reason)));
 }
 
-/** What `work` resolves with. Rejects with the signal's reason if that aborts first. */
+/** The result of `work`. Rejects with the signal's reason if that aborts first. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   using _ = onAbort(signal, () => aborted.reject(signal.reason));
   return await Promise.race([work, aborted.promise]);
 }
 
-/** What `work` resolves with; undefined if the signal aborts first. */
+/** The result of `work`; undefined if the signal aborts first. */
 export async function firstOf<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   const aborted = Promise.withResolvers<undefined>();
   using _ = onAbort(signal, () => aborted.resolve(undefined));
   return await Promise.race([work, aborted.promise]);
 }
 
-/** What `work` resolves with, or what `onLate` returns or throws if that takes longer than `timeoutMs`. */
+/** The result of `work`; if that takes longer than `timeoutMs`, what `onLate` returns or throws. */
 export async function within<T, L>(
   clock: Clock,
   work: Promise<T>,

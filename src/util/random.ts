@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 
-/** Randomness, handed in, so that a run can be repeated. */
+/** Randomness, as a parameter, so that a run can be repeated. */
 export interface Random {
   uuid(): string;
   /** A URL-safe secret of `bytes` random bytes. */

@@ -1,15 +1,15 @@
-/** Names one object: of its kind, in its scope. A `type`, so that journals hold it as it is. */
+/** Names one object by its kind, its scope and its name. It is a `type`, so that a journal can hold it. */
 export type Ref = {
   /** Such as `virtual_machine`. */
   readonly kind: string;
-  /** The project that it belongs to; empty for what belongs to the system. */
+  /** The project of the object; empty for an object of the system. */
   readonly scope: string;
   readonly name: string;
 };
 
-/** Where a user's object is unless somebody says otherwise. */
+/** The scope of a user's object by default. */
 export const DEFAULT_SCOPE = "default";
-/** Where the system's objects are. */
+/** The scope of the objects of the system. */
 export const SYSTEM_SCOPE = "";
 
 const SYSTEM_KINDS: ReadonlySet<string> = new Set(["node"]);
@@ -31,14 +31,14 @@ export function refFrom(kind: string, held: Ref | string): Ref {
 }
 
 /**
- * The text that users, marks and messages have: `virtual_machine/web-1`, `node/n1`, and
- * `virtual_machine/acme/web-1` for an object in another scope than the default one.
+ * The text form, for users, marks and messages: `virtual_machine/web-1`, `node/n1`, and
+ * `virtual_machine/acme/web-1` for an object outside of the default scope.
  */
 export function formatRef({ kind, scope, name }: Ref): string {
   return scope === homeOf(kind) ? `${kind}/${name}` : `${kind}/${scope}/${name}`;
 }
 
-/** Undefined for a text that `formatRef` does not make. */
+/** Undefined for a text that `formatRef` cannot have made. */
 export function parseRef(text: string): Ref | undefined {
   const [kind = "", second = "", third, ...more] = text.split("/");
   if (kind === "" || second === "" || third === "" || more.length > 0) return undefined;
@@ -46,7 +46,7 @@ export function parseRef(text: string): Ref | undefined {
   return second === homeOf(kind) ? undefined : { kind, scope: second, name: third };
 }
 
-/** The object that a text names, where it is of this kind. */
+/** The object that a text names, if it is of this kind. */
 export function parseRefOf(kind: string, text: string | null | undefined): Ref | undefined {
   const ref = parseRef(text ?? "");
   return ref?.kind === kind ? ref : undefined;
@@ -56,36 +56,39 @@ export function isSameRef(a: Ref | null | undefined, b: Ref): boolean {
   return a?.kind === b.kind && a.scope === b.scope && a.name === b.name;
 }
 
-/** The scope of the objects of a kind, unless somebody says otherwise. */
+/** The default scope of the objects of a kind. */
 export function homeOf(kind: string): string {
   return SYSTEM_KINDS.has(kind) ? SYSTEM_SCOPE : DEFAULT_SCOPE;
 }
 
-/** Stands in no name, so it tells where the scope ends. */
+/** Marks the end of the scope: no name contains it. */
 const SCOPE_END = "~";
 
-/** What `nameOnNode` makes. */
+/** Matches every result of `nameOnNode`. */
 export const NAME_ON_NODE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}(~[a-zA-Z0-9][a-zA-Z0-9._-]{0,62})?$/;
 
-/** A volume's: the name on a node of what it was made for, and what tells it from that one's others. */
+/**
+ * Matches the name of a volume: the name on a node of the object that it was made for, and a part that tells
+ * the volumes of that object apart.
+ */
 export const VOLUME_ID = /^([a-zA-Z0-9][a-zA-Z0-9._-]{0,62}~)?[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/;
 
 /**
- * What the things of an object are called on a node: domains, namespaces, folders, files. Objects of one kind
+ * The name on a node of the things of an object: domains, namespaces, folders, files. Two objects of one kind
  * never share one. In the default scope it is the name alone.
  */
 export function nameOnNode({ scope, name }: Pick<Ref, "scope" | "name">): string {
   return scope === DEFAULT_SCOPE ? name : `${scope}${SCOPE_END}${name}`;
 }
 
-/** The object of this kind whose things are called so. */
+/** The object of this kind whose things have this name on a node. */
 export function refOnNode(kind: string, onNode: string): Ref {
   const end = onNode.indexOf(SCOPE_END);
   if (end < 0) return { kind, scope: DEFAULT_SCOPE, name: onNode };
   return { kind, scope: onNode.slice(0, end), name: onNode.slice(end + 1) };
 }
 
-/** As `refOnNode`, in the text form that marks and errors hold. */
+/** Like `refOnNode`, in the text form that marks and errors hold. */
 export function ownerOnNode(kind: string, onNode: string): string {
   return formatRef(refOnNode(kind, onNode));
 }

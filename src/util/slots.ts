@@ -1,12 +1,12 @@
 import { onAbort } from "./race.ts";
 /** One of a fixed number of places, until it is disposed of. */
 export interface Slot extends Disposable {
-  /** From 0 on; no two slots that are taken have the same. */
+  /** Counts from 0. No two slots in use have the same number. */
   readonly index: number;
 }
 
 export interface Slots {
-  /** Waits for a free one, in the order of the calls. @throws the signal's reason once that aborts. */
+  /** Waits for a free slot, in the order of the calls. @throws the signal's reason if that aborts first. */
   take(signal: AbortSignal): Promise<Slot>;
 }
 
@@ -42,7 +42,7 @@ export function newSlots(count: number): Slots {
       const turn = Promise.withResolvers<number>();
       waiting.add(turn.resolve);
       using _ = onAbort(signal, () => {
-        // Who has been given one meanwhile gives it back by itself.
+        // A call that got a slot in the meantime gives it back by itself.
         if (waiting.delete(turn.resolve)) turn.reject(signal.reason);
       });
       return slot(await turn.promise);

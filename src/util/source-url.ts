@@ -2,17 +2,17 @@ import { fileURLToPath } from "node:url";
 import { invalid } from "./errors.ts";
 
 const FIELD = "source_url";
-/** Room for a signed URL with its token; servers take about as much (RFC 9110, section 4.1). */
+/** Long enough for a signed URL with its token. Servers accept about as much (RFC 9110, section 4.1). */
 const LENGTH_MAX = 8192;
 const HINT =
   "use an http:, https: or file: URL without a user name or password, such as a signed link";
 
 /**
- * The URL that an image is to be fetched from: `http:`, `https:` or `file:`. The one rule of what a
- * `source_url` may be, for the API, the node and the fake of its driver. What a node allows besides
- * (its folders, its addresses) only that node knows.
+ * Parses the URL of an image: `http:`, `https:` or `file:`. This is the one rule for `source_url`, which the
+ * API, the agent and the fake driver share. Only a node knows what else it requires (its folders, its
+ * addresses).
  *
- * No message repeats the text: it may hold a secret.
+ * No message repeats the text, since it may hold a secret.
  *
  * @throws N0Error `invalid_argument`.
  */
@@ -26,12 +26,12 @@ export function parseSourceUrl(text: string): URL {
     const fault = webUrlFault(url);
     if (fault !== undefined) throw invalid(FIELD, `${fault}; ${HINT}`);
   }
-  // A server never sees it, so what was meant as a part of a name would be lost.
+  // A server never sees a fragment, so "#" in a file name would be lost.
   if (url.hash !== "") throw invalid(FIELD, 'must not have a "#": write %23 where it is in a name');
   return url;
 }
 
-/** Why no web server is asked for a URL, also where another one redirects there: `begins with ftp:`. */
+/** Why no web server can be asked for a URL, also after a redirect: `begins with ftp:`. */
 export function webUrlFault({ protocol, username, password, port }: URL): string | undefined {
   if (protocol !== "http:" && protocol !== "https:") {
     return `begins with ${protocol}`;
@@ -51,7 +51,7 @@ export function filePath(url: URL): string {
   try {
     path = fileURLToPath(new URL(`file://${url.pathname}`));
   } catch {
-    // Such as an encoded slash, or what is no UTF-8.
+    // Such as an encoded slash, or bytes that are not UTF-8.
     throw invalid(FIELD, "must be a file: URL with an absolute path");
   }
   if (path.includes("\0")) throw invalid(FIELD, "must not have a zero byte in its path");
@@ -59,8 +59,8 @@ export function filePath(url: URL): string {
 }
 
 /**
- * A URL from `parseSourceUrl` as it may be shown and written down: without its query, in which a signature may stand.
- * Whoever may read a disk's record is not to learn what fetched it.
+ * A URL from `parseSourceUrl` for messages and records: without its query, which may hold a signature. A user
+ * who may read the record of a block storage must not learn the secret that fetched it.
  */
 export function withoutSecrets(url: URL): string {
   const shown = new URL(url);

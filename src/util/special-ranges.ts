@@ -8,7 +8,7 @@ import {
   parseCidr,
 } from "./cidr.ts";
 
-/** A range that no host of a network can have an address of, and what it is for. */
+/** A range of addresses that no host of a network can have, and its purpose. */
 interface SpecialRange {
   readonly cidr: Cidr;
   readonly use: string;
@@ -16,14 +16,14 @@ interface SpecialRange {
 
 /**
  * The ranges of the special-purpose registries (RFC 6890; https://www.iana.org/assignments/
- * iana-ipv4-special-registry and iana-ipv6-special-registry) and of the address architectures (RFC 1122
- * section 3.2.1.3, RFC 4291) that cannot carry the hosts of a network: systems give them another meaning,
- * or may not route them, or protocols have them.
+ * iana-ipv4-special-registry and iana-ipv6-special-registry) and of the address architectures (RFC 1122 section
+ * 3.2.1.3, RFC 4291) that hosts of a network cannot use: systems give them another meaning or may not route
+ * them, or protocols use them.
  *
- * Every other range is an ordinary one to a guest and its gateway, also where the world outside does not
- * route it, so it is allowed: private (RFC 1918, fc00::/7), shared (100.64.0.0/10), benchmarking
- * (198.18.0.0/15), documentation (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 2001:db8::/32, 3fff::/20),
- * the former site-local fec0::/10 (RFC 3879 makes it ordinary), 6to4, and all public ones.
+ * Every other range is allowed, since a guest and its gateway can use it, even if the internet does not route
+ * it: private (RFC 1918, fc00::/7), shared (100.64.0.0/10), benchmarking (198.18.0.0/15), documentation
+ * (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 2001:db8::/32, 3fff::/20), the former site-local fec0::/10
+ * (RFC 3879 makes it ordinary), 6to4, and all public ones.
  */
 const SPECIAL_RANGES: Readonly<Record<Family, readonly SpecialRange[]>> = {
   4: [
@@ -52,9 +52,10 @@ function range(family: Family, text: string, use: string): SpecialRange {
 }
 
 /**
- * Which special range the CIDR overlaps: lies in, or contains.
+ * The special range that the CIDR overlaps.
  *
- * @returns such as `127.0.0.0/8, the loopback (RFC 1122)`; undefined where hosts can have all its addresses.
+ * @returns for example `127.0.0.0/8, the loopback (RFC 1122)`; undefined if hosts can have all addresses of the
+ * CIDR.
  */
 export function specialRangeIn(cidr: Cidr): string | undefined {
   const special = SPECIAL_RANGES[cidr.family].find((one) => overlaps(one.cidr, cidr));
@@ -62,8 +63,8 @@ export function specialRangeIn(cidr: Cidr): string | undefined {
 }
 
 /**
- * Where clouds answer a machine of theirs with its secrets, beside 169.254.0.0/16: Azure's, Alibaba's, and
- * over IPv6 those of AWS and Google. Nothing else is there.
+ * The addresses at which clouds give a virtual machine its secrets, besides 169.254.0.0/16: those of Azure and
+ * Alibaba, and over IPv6 those of AWS and Google. Nothing else has these addresses.
  */
 const METADATA_SERVICES = [
   "168.63.129.16/32",
@@ -73,15 +74,15 @@ const METADATA_SERVICES = [
 ].map((text) => parseBlock(text)!);
 
 /**
- * IPv6 addresses that lead to an IPv4 address written in them, where somebody translates or tunnels: the
- * reserved `::/8` with the mapped, compatible and translated ones (RFC 4291, 2765, 6052, 8215), Teredo
- * (RFC 4380) and 6to4 (RFC 3056).
+ * IPv6 addresses that contain an IPv4 address, to which a translator or a tunnel may send: the reserved `::/8`
+ * with the mapped, compatible and translated ones (RFC 4291, 2765, 6052, 8215), Teredo (RFC 4380) and 6to4 (RFC
+ * 3056).
  */
 const HIDING_IPV4 = ["::/8", "2001::/32", "2002::/16"].map((text) => parseBlock(text)!);
 
 /**
- * Addresses that are no machine's in the world outside: special ones, clouds' metadata services, and IPv4
- * addresses hidden in IPv6.
+ * Addresses that no host on the internet has: special ones, metadata services of clouds, and IPv4 addresses
+ * hidden in IPv6.
  */
 export const NO_DESTINATIONS: Readonly<Record<Family, readonly Cidr[]>> = {
   4: destinationsOf(4),

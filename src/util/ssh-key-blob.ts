@@ -1,20 +1,20 @@
 import { createPublicKey } from "node:crypto";
 
-/** OpenSSH takes shorter ones down to 1024 bits, and some of its distributions none below this. */
+/** OpenSSH accepts 1024 bits and more; some distributions of it accept no fewer than this. */
 const RSA_BITS_MIN = 2048;
-/** OpenSSH takes no longer ones. */
+/** OpenSSH accepts no longer keys. */
 const RSA_BITS_MAX = 16_384;
 const ED25519_BYTES = 32;
 
-/** Looks at one field of a key. @returns what is wrong with it, or undefined. */
+/** Checks one field of a key. @returns what is wrong with it; undefined if nothing is. */
 type Check = (field: Buffer) => string | undefined;
 
 const CUT = "is cut short: copy the whole line of the .pub file";
 
 /**
- * What follows the type's name in a key of each type, one string of RFC 4251 section 5 a field: RFC 4253
- * section 6.6 (RSA), RFC 5656 section 3.1 (ECDSA), RFC 8709 section 4 (Ed25519) and OpenSSH's PROTOCOL.u2f
- * (the types of hardware keys, which begin with `sk-`).
+ * The fields after the name of the type, for each type of key. Each field is a string of RFC 4251 section 5:
+ * RFC 4253 section 6.6 (RSA), RFC 5656 section 3.1 (ECDSA), RFC 8709 section 4 (Ed25519) and OpenSSH's
+ * PROTOCOL.u2f (keys of hardware tokens, which begin with `sk-`).
  */
 const FIELDS: ReadonlyMap<string, readonly Check[]> = new Map([
   ["ssh-ed25519", [ed25519]],
@@ -29,9 +29,9 @@ const FIELDS: ReadonlyMap<string, readonly Check[]> = new Map([
 export const SSH_KEY_TYPES: readonly string[] = [...FIELDS.keys()];
 
 /**
- * Reads the bytes of a key of `type`, one of `SSH_KEY_TYPES`, to their end.
+ * Checks all bytes of a key of `type`, one of `SSH_KEY_TYPES`.
  *
- * @returns what is wrong with them, to be read after the name of the field; undefined for a key.
+ * @returns what is wrong with them, to be put after the name of the field; undefined if nothing is.
  */
 export function faultOfKeyBlob(type: string, bytes: Buffer): string | undefined {
   let at = 0;
@@ -50,7 +50,7 @@ export function faultOfKeyBlob(type: string, bytes: Buffer): string | undefined 
 }
 
 function damaged(what: string): string {
-  return `is damaged, for ${what}: copy the line of the .pub file again`;
+  return `is damaged (${what}): copy the line of the .pub file again`;
 }
 
 function named(type: string): Check {
@@ -85,18 +85,18 @@ function exponent(field: Buffer): string | undefined {
   const number = magnitude(field);
   const isOne = number?.length === 1 && number[0] === 1;
   if (number !== undefined && isOdd(number) && !isOne) return undefined;
-  return damaged("its RSA exponent is none");
+  return damaged("its RSA exponent is not valid");
 }
 
 function modulus(field: Buffer): string | undefined {
   const number = magnitude(field);
-  if (number === undefined || !isOdd(number)) return damaged("its RSA modulus is none");
+  if (number === undefined || !isOdd(number)) return damaged("its RSA modulus is not valid");
   const bits = number.length * 8 - Math.clz32(number[0]!) + 24;
   if (bits < RSA_BITS_MIN) {
     return `is an RSA key of ${bits} bits, which is too short: make one of ${RSA_BITS_MIN} bits or more, or \`ssh-keygen -t ed25519\``;
   }
   if (bits <= RSA_BITS_MAX) return undefined;
-  return `is an RSA key of ${bits} bits, and OpenSSH takes ${RSA_BITS_MAX} at most: make a shorter one`;
+  return `is an RSA key of ${bits} bits, and OpenSSH accepts ${RSA_BITS_MAX} at most: make a shorter one`;
 }
 
 function curve(name: string): Check {
@@ -108,11 +108,11 @@ function curve(name: string): Check {
   };
 }
 
-/** An uncompressed point (SEC 1 section 2.3.3) that lies on the curve; OpenSSH takes no compressed one. */
+/** An uncompressed point (SEC 1 section 2.3.3) on the curve. OpenSSH accepts no compressed one. */
 function point(crv: string, bytes: number): Check {
   return (field) => {
     if (field.length !== 1 + 2 * bytes || field[0] !== 4) {
-      return damaged(`its point is no uncompressed one of curve ${crv}`);
+      return damaged(`its point is not an uncompressed point of curve ${crv}`);
     }
     const x = field.toString("base64url", 1, 1 + bytes);
     const y = field.toString("base64url", 1 + bytes);

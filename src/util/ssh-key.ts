@@ -2,18 +2,18 @@ import { invalid } from "./errors.ts";
 import { faultOfKeyBlob, SSH_KEY_TYPES } from "./ssh-key-blob.ts";
 
 const EXAMPLE = "one line such as: ssh-ed25519 AAAA… me@home";
-/** Every key's base64 part begins so: the length of the type's name is below 256. */
+/** The base64 part of every key begins so, because the length of the type's name is below 256. */
 const KEY_START = "AAAA";
 const BLANKS = /[ \t]+/;
 
 /**
- * One OpenSSH public key, `type base64 [comment]` with blanks or tabs between, as `ssh-keygen` writes it into
- * a `.pub` file. It is read to its end by the rules of its type.
+ * Parses one OpenSSH public key, `type base64 [comment]` separated by blanks or tabs, as `ssh-keygen` writes it
+ * into a `.pub` file. Checks the whole key by the rules of its type.
  *
- * @param field named in the error, as the client spells it.
+ * @param field The name of the field, for the error, as the client spells it.
  * @returns the key in one line.
- * @throws N0Error `invalid_argument` that says what it is instead: cut short, a private key, a
- *   certificate, two keys, one with options, too old, of an unknown type, and so on.
+ * @throws N0Error `invalid_argument`. The message says what the text is instead: cut short, a private key, a
+ * certificate, two keys, a key with options, too old, of an unknown type, and so on.
  */
 export function parseSshPublicKey(field: string, text: string): string {
   const line = text.trim();
@@ -25,11 +25,11 @@ export function parseSshPublicKey(field: string, text: string): string {
   return [type, body, ...comment].join(" ");
 }
 
-/** What can be told before it is taken apart. */
+/** The faults that can be seen before the key is decoded. */
 function faultOfText(line: string): string | undefined {
   if (line === "") return `is empty: give ${EXAMPLE}`;
   if (/PRIVATE KEY-----|^PuTTY-User-Key-File/m.test(line)) {
-    return "is a private key, which nobody but its owner may see: give the public one, in the file that ends in .pub";
+    return "is a private key, which only its owner may see: give the public key, in the file that ends in .pub";
   }
   if (/^-{4,5} ?BEGIN /.test(line)) {
     return "is not in OpenSSH's format: `ssh-keygen -i -f FILE` (with `-m PKCS8` for PEM) prints it as one line";
@@ -46,7 +46,7 @@ function faultOfText(line: string): string | undefined {
 
 function faultOfKey(type: string, body: string, comment: string): string | undefined {
   if (/-cert-v\d+@openssh\.com$/.test(type)) {
-    return "is a certificate: give the key that it is for, in the .pub file without -cert in its name";
+    return "is a certificate: give the key that it certifies, in the .pub file without -cert in its name";
   }
   if (type === "ssh-dss")
     return "is a DSA key, which is too old: `ssh-keygen -t ed25519` makes one";
@@ -62,7 +62,7 @@ function faultOfKey(type: string, body: string, comment: string): string | undef
   const bytes = Buffer.from(body, "base64");
   const fault = faultOfKeyBlob(type, bytes);
   if (fault !== undefined) return fault;
-  // Padding that is missing, or bits behind the last byte.
+  // The padding is missing, or bits follow the last byte.
   if (bytes.toString("base64") === body) return undefined;
   return "is cut short: the end of its base64 part is missing";
 }
@@ -70,15 +70,15 @@ function faultOfKey(type: string, body: string, comment: string): string | undef
 function faultOfStranger(type: string, body: string, comment: string): string {
   if (type.startsWith(KEY_START)) return `lacks its type: give ${EXAMPLE}`;
   if (holdsKey(`${body} ${comment}`)) {
-    return "has options in front of the key: leave them out, for only the key itself is taken";
+    return "has options in front of the key: remove them, only the key itself is accepted";
   }
   if (body.startsWith(KEY_START)) {
     return `is of type "${type.slice(0, 64)}", which is unknown: use ${SSH_KEY_TYPES.join(", ")}`;
   }
-  return `is no SSH public key: give ${EXAMPLE}`;
+  return `is not an SSH public key: give ${EXAMPLE}`;
 }
 
-/** Whether a key stands anywhere in the text: a type, and what begins as a base64 part does. */
+/** Whether the text contains a key: a type, then the beginning of a base64 part. */
 function holdsKey(text: string): boolean {
   const words = text.split(BLANKS);
   return words.some(

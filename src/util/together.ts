@@ -1,9 +1,9 @@
 import type { KeyedMutex } from "./keyed-mutex.ts";
 
 /**
- * Answers a function that does one thing under a key, together with all that are asked for until it is
- * their turn: `work` gets them at once, in the order they were asked for, while it holds the key in
- * `mutex`. Where it fails for several, each is done alone, so that none fails for another's sake.
+ * Returns a function that does one thing under a key. All calls that wait for the same key are done together:
+ * `work` gets their things in the order of the calls, while it holds the key in `mutex`. If it fails for
+ * several, each is done alone, so that none fails because of another.
  */
 export function newTogether<T>(
   mutex: KeyedMutex,

@@ -1,24 +1,24 @@
 import { systemClock } from "./clock.ts";
 
 export interface UntilOptions {
-  /** 5 s unless told. */
+  /** Default: 5 s. */
   readonly timeoutMs?: number;
-  /** The pause between two questions, 5 ms unless told. */
+  /** The pause between two calls of `ask`. Default: 5 ms. */
   readonly everyMs?: number;
-  /** For the error: what should be so. */
+  /** For the error: what should become true. */
   readonly what?: string;
-  /** In place of that error. */
+  /** Makes the error, in place of the default one. */
   readonly onTimeout?: () => Error;
 }
 
 /**
- * Asks until the answer is neither undefined nor false, and returns it.
+ * Calls `ask` until it answers neither undefined nor false, and returns that answer.
  *
- * @throws Error when that takes longer than `timeoutMs`.
+ * @throws Error if that takes longer than `timeoutMs`.
  */
 export async function until<T>(
   ask: () => T | undefined | false | Promise<T | undefined | false>,
-  { timeoutMs = 5_000, everyMs = 5, what = "what was waited for", onTimeout }: UntilOptions = {},
+  { timeoutMs = 5_000, everyMs = 5, what = "the condition", onTimeout }: UntilOptions = {},
 ): Promise<T> {
   const endMs = systemClock.monotonicMs() + timeoutMs;
   for (;;) {

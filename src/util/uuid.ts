@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** Canonical text, lower case; undefined for what is no UUID. */
+/** Canonical text, in lower case; undefined for a text that is not a UUID. */
 export function parseUuid(text: string): string | undefined {
   const lower = text.toLowerCase();
   return UUID.test(lower) ? lower : undefined;

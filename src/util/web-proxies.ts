@@ -7,11 +7,11 @@ export interface WebProxies {
   readonly http?: URL;
   /** For `https:` URLs. */
   readonly https?: URL;
-  /** What is asked without a proxy, each as `NO_PROXY` has it. */
+  /** The hosts that are reached without a proxy, each as in `NO_PROXY`. */
   readonly exceptions: readonly string[];
 }
 
-/** The proxy through which to ask for a URL; undefined where it is asked for directly. */
+/** The proxy for a URL; undefined if no proxy is used. */
 export function proxyFor(url: URL, { http, https, exceptions }: WebProxies): URL | undefined {
   const proxy = url.protocol === "https:" ? https : http;
   if (proxy === undefined) return undefined;
@@ -19,9 +19,9 @@ export function proxyFor(url: URL, { http, https, exceptions }: WebProxies): URL
 }
 
 /**
- * As curl reads `NO_PROXY`: a name stands for itself and all below it, with or without a dot before it; an
- * address or CIDR for addresses that are written in the URL, since names are not resolved for this; `*` for
- * all. Besides, `*.` may stand before a name, and a port behind a colon limits it to that port.
+ * Reads `NO_PROXY` as curl does. A name means itself and all names below it, with or without a leading dot. An
+ * address or CIDR applies only to addresses written in the URL, since names are not resolved for this. `*`
+ * means all hosts. Besides, a name may begin with `*.`, and a port after a colon limits the entry to that port.
  */
 function isExcepted(url: URL, exception: string): boolean {
   if (exception === "*") return true;
