@@ -10,7 +10,7 @@ import type { Clock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import type { KeyedQueue } from "./keyed-queue.ts";
 
-/** What touches the node. */
+/** The drivers, which change the node. */
 export interface Drivers {
   readonly compute: ComputeDriver;
   readonly volume: VolumeDriver;
@@ -24,11 +24,14 @@ export type VolumePeer = Client<typeof VolumeAgentService>;
 
 export interface AgentDeps extends Drivers {
   readonly queue: KeyedQueue;
-  /** The agent of another node, to read its volumes. `address` is `host`, `host:port` or a URL. */
+  /** The agent of another node, to read its volumes from. `address` is `host`, `host:port` or a URL. */
   readonly connectPeer: (address: string) => VolumePeer;
-  /** What the node is registered with; undefined where it is registered by somebody else. */
+  /** The identity that the node is registered with; undefined if somebody else registers the node. */
   readonly readCapacity?: () => NodeCapacity | undefined | Promise<NodeCapacity>;
-  /** What the agent proves to whoever asks; undefined until it knows, or where it is registered by somebody else. */
+  /**
+   * The identity that the agent proves to whoever asks. Undefined until it is known, or if somebody else
+   * registers the node.
+   */
   readonly whoAmI?: () => (AgentIdentity & { readonly agentToken?: string }) | undefined;
   readonly clock: Clock;
   readonly log: Log;

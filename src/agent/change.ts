@@ -4,22 +4,22 @@ import { invalid } from "../util/errors.ts";
 import { addLogFields } from "../util/log.ts";
 import type { KeyedQueue } from "./keyed-queue.ts";
 
-/** The lines that requests wait in. A disk is a volume's affair, also while a domain uses it. */
+/** The queues for requests. A volume has a queue of its own, also while a domain uses it. */
 export const keys = {
   domain: (name: string) => `domain/${name}`,
   volume: (id: string) => `volume/${id}`,
   tap: (name: string) => `tap/${name}`,
   network: (name: string) => `network/${name}`,
-  /** What the node has once. */
+  /** Things that a node has once. */
   node: "node",
 };
 
 /**
- * Changes what `key` names on the node, when its turn has come. `signal` does not abort when the
- * client hangs up: a change is not left half-way because somebody lost interest. Who wants it undone
- * says so with a newer generation, and that aborts it.
+ * Changes the thing that `key` names on the node, after the earlier requests of the key. `signal` does not
+ * abort when the client hangs up, because a change must not stop half-way for that. A request with a newer
+ * generation, such as an undo, aborts it.
  *
- * @throws N0Error as `KeyedQueue.run`; what `work` throws.
+ * @throws N0Error as `KeyedQueue.run`, and any error of `work`.
  */
 export function change<T>(
   queue: KeyedQueue,
@@ -33,12 +33,12 @@ export function change<T>(
   return queue.run(key, generation, (signal) => work(mark, signal));
 }
 
-/** Whose work a removal takes away: for an undo, the transaction's alone. */
+/** Whose things a removal takes away. For an undo, only those of its own transaction. */
 export function makerOf(mark: Mark, isOnlyOfTransaction: boolean): Maker {
   return isOnlyOfTransaction ? mark : { owner: mark.owner };
 }
 
-/** A message that the proto requires. @throws N0Error `invalid_argument` */
+/** Returns a message that the proto requires. @throws N0Error `invalid_argument` if it is missing. */
 export function required<T>(field: string, message: T | undefined): T {
   if (message === undefined) throw invalid(field, "is required");
   return message;

@@ -1,4 +1,7 @@
-/** The same bytes in pieces of `sizeBytes`, the last one shorter. Reads only as far as it is read. */
+/**
+ * The same bytes in pieces of `sizeBytes`; the last one may be shorter. Reads its input only as fast as the
+ * pieces are read.
+ */
 export async function* chunksOf(
   bytes: AsyncIterable<Uint8Array>,
   sizeBytes: number,

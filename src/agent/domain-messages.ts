@@ -28,7 +28,7 @@ export function stateToWire(state: DomainState): WireState {
   return STATE_TO_WIRE[state];
 }
 
-/** The volumes as disks in their order, then the seed as a cdrom if the domain has one. */
+/** The volumes as disks, in order, then the seed as a CD-ROM if the domain has one. */
 export async function domainSpec(
   drivers: Drivers,
   domain: Domain,
@@ -54,7 +54,7 @@ export async function domainSpec(
   return { name, uuid, vcpus, cpuMilliCores, memoryBytes, disks: [...disks, ...cdroms], nics };
 }
 
-/** What the node knows of a domain: not its share of the processor, which is the API's to remember. */
+/** The domain as the node knows it. Its share of the processor is missing: only the API remembers that. */
 export function domainToWire(
   volume: VolumeDriver,
   info: DomainInfo,
@@ -71,7 +71,7 @@ export function domainToWire(
   };
 }
 
-/** Undefined for a seed, and for a disk outside the volume folder. */
+/** Undefined for a seed, and for a file outside of the volume folder. */
 export function volumeIdOf(volume: VolumeDriver, path: string): string | undefined {
   const file = basename(path);
   const stem = file.replace(/\.[^.]*$/, "");

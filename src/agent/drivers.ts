@@ -15,28 +15,31 @@ import type { WebProxies } from "../util/web-proxies.ts";
 import type { Drivers } from "./agent-deps.ts";
 
 export interface DriversConfig {
-  /** Holds all files of the node's: `vm/<name>/` and `volumes/`. At most 28 bytes. */
+  /** Holds all files of the node: `vm/<name>/` and `volumes/`. At most 28 bytes. */
   readonly baseDirectory: string;
   /** Such as `qemu:///system`. */
   readonly libvirtUri: string;
   readonly accelerator: "auto" | Accelerator;
-  /** Begins the names of what is made on the node, so that two instances never meet. Such as `n0-`. */
+  /** The prefix of all names on the node, such as `n0-`, so that two instances never collide. */
   readonly resourcePrefix: string;
-  /** Where `file:` images may be read from. */
+  /** The folders that `file:` images may be read from. */
   readonly allowedFileFolders: readonly string[];
-  /** CIDRs that `http(s):` images may come from although they are the node's own, or special. Default: none. */
+  /**
+   * CIDRs that `http(s):` images may come from although they are addresses of the node or special. Default:
+   * none.
+   */
   readonly allowedSources?: readonly string[];
-  /** Through which those images are fetched. Default: none. */
+  /** The proxies through which those images are fetched. Default: none. */
   readonly webProxies?: WebProxies;
-  /** IPv4 addresses that guests may ask at port 53, whatever network they are in. Default: none. */
+  /** IPv4 addresses that the guests of any network may ask at port 53. Default: none. */
   readonly nameservers?: readonly string[];
-  /** IPv4 CIDRs in the node's own networks that guests may reach. Default: none. */
+  /** IPv4 CIDRs in the networks of the node that guests may reach. Default: none. */
   readonly guestDestinations?: readonly string[];
-  /** No volume may be larger. */
+  /** The largest size of a volume. */
   readonly virtualSizeBytesMax: bigint;
-  /** What is kept free of the base directory's file system. Default: see `newFreeSpace`. */
+  /** The space to keep free on the file system of the base directory. Default: see `newFreeSpace`. */
   readonly freeBytesMin?: bigint | undefined;
-  /** How many images from outside are read at once. Default: the driver's. */
+  /** How many images from outside are read at the same time. Default: that of the driver. */
   readonly imagesAtOnceMax?: number;
 }
 
@@ -45,10 +48,10 @@ export interface NodeDrivers extends Drivers, AsyncDisposable {
 }
 
 /**
- * Opens what touches this node. Libvirt need not answer yet. One process at a time may have a base
+ * Opens the drivers of this node. libvirt need not answer yet. Only one process at a time may have a base
  * directory open.
  *
- * @throws N0Error `invalid_argument` for a base directory or prefix that cannot be used.
+ * @throws N0Error `invalid_argument` if the base directory or the prefix cannot be used.
  */
 export async function openDrivers(config: DriversConfig, log: Log): Promise<NodeDrivers> {
   const {
@@ -60,7 +63,7 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
   const volumeFolder = join(baseDirectory, "volumes");
   const network = newNetnsNetworkDriver({ prefix, nameservers, guestDestinations });
   const volume = await openVolumeDriver(config);
-  // Last, for it alone has to be closed: nothing after it can fail.
+  // Last, because only this one must be closed: no later step can fail.
   const compute = await openLibvirtComputeDriver({
     baseDirectory,
     uri: config.libvirtUri,
@@ -81,7 +84,7 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
   };
 }
 
-/** The node's disks, of the folder `volumes` of the base directory. */
+/** The volumes of the node, in the folder `volumes` of the base directory. */
 export function openVolumeDriver(config: DriversConfig): Promise<VolumeDriver> {
   const volumeFolder = join(config.baseDirectory, "volumes");
   return openQcow2VolumeDriver({

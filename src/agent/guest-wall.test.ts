@@ -34,9 +34,9 @@ test("rules that are gone are applied anew within 5 s, and a failure is tried ag
   await clock.advance(5_000);
   expect(await rules()).toBe("whole");
   expect(lines).toEqual([
-    "info the rules that part guests from this node were applied anew",
-    "error guests may reach this node: the rules that part them from it cannot be applied",
-    "info the rules that part guests from this node were applied anew",
+    "info applied the rules that separate guests from this node again",
+    "error guests may reach this node: the rules that separate them from it cannot be applied",
+    "info applied the rules that separate guests from this node again",
   ]);
   end.abort();
   await kept;

@@ -7,16 +7,16 @@ export interface GuestWallOptions {
   readonly network: Pick<NetworkDriver, "keepNodeRules">;
   readonly clock: Clock;
   readonly log: Log;
-  /** The end of the agent. */
+  /** Aborts when the agent ends. */
   readonly signal: AbortSignal;
 }
 
-/** For so long guests may reach a network that the node has just come into. */
+/** The longest time for which guests may reach a network that the node has just joined. */
 const INTERVAL_MS = 5_000;
 
 /**
- * Keeps the rules that part guests from their node as they should be, until `signal` aborts: they are there
- * before the agent is, and outlive it, but the node's networks change, and other programs flush all rules.
+ * Keeps the rules that separate guests from their node, until `signal` aborts. The rules are made before the
+ * agent starts and stay after it ends. But the networks of the node change, and other programs flush all rules.
  */
 export async function keepGuestWall(options: GuestWallOptions): Promise<void> {
   const { network, clock, log, signal } = options;
@@ -24,16 +24,16 @@ export async function keepGuestWall(options: GuestWallOptions): Promise<void> {
   while (!signal.aborted) {
     try {
       if (await network.keepNodeRules(signal)) {
-        log.info("the rules that part guests from this node were applied anew");
+        log.info("applied the rules that separate guests from this node again");
       }
       lastFailure = undefined;
     } catch (error) {
       if (signal.aborted) return;
       const message = error instanceof Error ? error.message : String(error);
-      // While it lasts this repeats for ever: one line says it.
+      // The failure repeats until it is repaired, so it is logged once.
       if (message !== lastFailure) {
         log.error(
-          "guests may reach this node: the rules that part them from it cannot be applied",
+          "guests may reach this node: the rules that separate them from it cannot be applied",
           {
             error,
           },

@@ -56,7 +56,7 @@ test("work that ignores its signal hangs: what waits and what comes is refused u
   await clock.advance(1);
   expect(first.reason).toMatchObject(HUNG);
   expect(second.reason).toMatchObject(HUNG);
-  expect(lines).toEqual(["work hangs: it does not end"]);
+  expect(lines).toEqual(["work hangs: it does not end after it was aborted"]);
   expect(queue.runningKeys).toEqual(["volume/a"]);
   await expect(queue.run("volume/a", 3n, undo)).rejects.toMatchObject(HUNG);
   await expect(queue.run("volume/a", 2n, undo)).rejects.toMatchObject({ kind: "aborted" });
@@ -68,7 +68,10 @@ test("work that ignores its signal hangs: what waits and what comes is refused u
   await queue.run("volume/a", 3n, undo);
   expect(undone).toBe(1);
   expect([queue.busyKeys, clock.sleepers]).toEqual([0, 0]);
-  expect(lines).toEqual(["work hangs: it does not end", "work that hung has ended"]);
+  expect(lines).toEqual([
+    "work hangs: it does not end after it was aborted",
+    "hanging work has ended",
+  ]);
 });
 
 test("an undo that hangs is found out when it is asked for again, though nothing newer comes", async () => {

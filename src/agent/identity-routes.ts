@@ -9,7 +9,7 @@ export function identityRoutes(router: ConnectRouter, { whoAmI }: Pick<AgentDeps
     proveIdentity({ nonce }) {
       const own = whoAmI?.();
       if (own === undefined) {
-        throw new N0Error("unavailable", "this agent does not yet know where it is called");
+        throw new N0Error("unavailable", "this agent does not know its own address yet");
       }
       const { nodeName, address, agentToken } = own;
       if (agentToken === undefined) return { nodeName, address };

@@ -4,8 +4,8 @@ import type { Log } from "../util/log.ts";
 import { RunningWork } from "./running-work.ts";
 
 /**
- * Does the work of each key one after the other, in the order it was asked for, and none that is
- * older than the newest generation asked for under its key. Keys do not wait for each other.
+ * Does the work of each key one after the other, in the order of the calls. Refuses work that is older than the
+ * newest generation of its key. Keys do not wait for each other.
  *
  *     refused ◀─older─ run ──▶ queued ──its turn──▶ running ──▶ ended
  *                                └─a newer came──▶ refused   └─a newer came: its signal aborts,
@@ -13,48 +13,52 @@ import { RunningWork } from "./running-work.ts";
  */
 export interface KeyedQueue {
   /**
-   * Runs `work` when all that was asked for before under `key` has ended. The same generation may come
-   * again: it runs again. The signal aborts when a newer generation comes, or the process ends; not
-   * when the caller loses interest. A work that ends well in spite of its signal has ended well.
+   * Runs `work` after all earlier work of `key` has ended. The same generation may come again, and then runs
+   * again. The signal aborts when a newer generation comes or the process ends, but not when the caller hangs
+   * up. Work that ends well in spite of its signal has succeeded.
    *
-   * While work hangs that was told to end (`RunningWork`), whoever waits behind it or comes later is
-   * refused: nobody else may touch what it still works on.
+   * Work *hangs* if it does not end after its signal aborted (`RunningWork`). Meanwhile the queue refuses all
+   * work that waits behind it or comes later, because nothing else may touch what it works on.
    *
-   * @throws N0Error `aborted` if a newer generation came before, meanwhile, or while it ran;
-   *   `unavailable` if the process ends; `failed_precondition` while other work of the key hangs; and
-   *   whatever `work` throws.
+   * @throws N0Error `aborted` if a newer generation came before or while it ran; `unavailable` if the process
+   * ends; `failed_precondition` while other work of the key hangs; and any error of `work`.
    */
   run<T>(key: string, generation: bigint, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** Resolves when nothing is queued or running. */
   whenIdle(): Promise<void>;
-  /** How many keys have work queued or running. */
+  /** The number of keys with queued or running work. */
   readonly busyKeys: number;
-  /** The keys whose work runs. */
+  /** The keys with running work. */
   readonly runningKeys: readonly string[];
-  /** How many keys without work are remembered. */
+  /** The number of remembered keys without work. */
   readonly idleKeys: number;
 }
 
 export interface KeyedQueueOptions {
-  /** The end of the process: running work is aborted, queued work refused. */
+  /** Aborts when the process ends: this aborts running work and refuses queued work. */
   readonly signal: AbortSignal;
-  /** Of this many keys without work the newest generation is remembered; the least recently used go first. */
+  /**
+   * For this many keys without work, the newest generation is remembered. The least recently used one is
+   * forgotten first.
+   */
   readonly idleKeysMax?: number;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** About 20 MB. A late request is late by minutes at most; no node sees this many objects change in those. */
+/**
+ * About 20 MB. A late request is late by minutes at most, and no node sees this many objects change in minutes.
+ */
 const IDLE_KEYS_MAX = 100_000;
 
 interface Line {
   newest: bigint;
   /** Queued and running. */
   works: number;
-  /** The end of the last work asked for; never rejects. */
+  /** The end of the last work. Never rejects. */
   tail: Promise<void>;
   running: RunningWork | undefined;
-  /** Rejects for all that waits when what runs hangs. */
+  /** Rejects for all waiting work when the running work hangs. */
   hang: PromiseWithResolvers<never>;
 }
 
@@ -87,7 +91,7 @@ export function newKeyedQueue(options: KeyedQueueOptions): KeyedQueue {
     }
   }
 
-  /** Takes a place at the end of the line of `key`, and hurries an older work that is running. */
+  /** Takes a place at the end of the queue of `key`, and aborts older work that is running. */
   function enter(key: string, generation: bigint): Line {
     const line = busy.get(key) ?? {
       newest: generation,
@@ -177,12 +181,12 @@ export function newKeyedQueue(options: KeyedQueueOptions): KeyedQueue {
 
 function newHang(): PromiseWithResolvers<never> {
   const hang = Promise.withResolvers<never>();
-  // Nobody may wait just then.
+  // There may be no waiting work just then.
   hang.promise.catch(() => {});
   return hang;
 }
 
-/** Waits for the end of what was asked for before. @throws N0Error when something of that hangs. */
+/** Waits for the end of the earlier work. @throws N0Error when some of it hangs. */
 async function unlessHung(line: Line, before: Promise<void>): Promise<void> {
   const throwIfHung = () => {
     const hung = line.running?.hung;

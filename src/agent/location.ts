@@ -12,7 +12,7 @@ export interface Location {
 const UNIT_MAX = 0xffff_ffff;
 
 /**
- * Reads `<datacenter>/<availability zone>/<cell>/<rack>/<unit>`, the unit a whole number from 0.
+ * Parses `<datacenter>/<availability zone>/<cell>/<rack>/<unit>`. The unit is a whole number of at least 0.
  *
  * @throws N0Error `invalid_argument`
  */

@@ -10,7 +10,7 @@ import { readPeerVolume } from "./peer-volume.ts";
 
 const never = new AbortController().signal;
 
-test("a server that is no agent gives no disk, and it is said why", async () => {
+test("a server that is not an agent gives no volume, and the error says why", async () => {
   const api = await listen({
     host: "127.0.0.1",
     port: 0,
@@ -23,7 +23,7 @@ test("a server that is no agent gives no disk, and it is said why", async () => 
     const reading = collect(readPeerVolume(connectPeer, api.url, "disk", never, () => {}));
     await expect(reading).rejects.toMatchObject({
       kind: "failed_precondition",
-      message: expect.stringMatching(/is no agent: .*standalone/),
+      message: expect.stringMatching(/is not an agent: .*standalone/),
     });
   } finally {
     transport.close();

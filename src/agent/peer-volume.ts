@@ -3,11 +3,11 @@ import { N0Error } from "../util/errors.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 
 /**
- * A volume of another node as one self-contained qcow2 file, read from its agent as far as it is read
- * here. `onTotal` is told its size before the first bytes.
+ * A volume of another node as one self-contained qcow2 file. It is read from the agent of that node only as
+ * fast as the caller reads. `onTotal` is called with its size before the first bytes.
  *
- * @throws N0Error, while it is read, `failed_precondition` if the volume is not there; `unavailable`
- *   if the agent does not answer or stops in the middle.
+ * @throws N0Error while it is read: `failed_precondition` if the volume does not exist; `unavailable` if the
+ * agent does not answer or stops in the middle.
  */
 export async function* readPeerVolume(
   connectPeer: AgentDeps["connectPeer"],
@@ -39,11 +39,11 @@ function peerError(address: string, cause: unknown): N0Error {
   const { kind, message } = fromConnectError(cause);
   if (kind === "unimplemented") {
     const text =
-      `what answers at ${address} is no agent: if it is "n0core serve standalone", its disks go to no ` +
-      `other node; run "n0core serve api" and "n0core serve agent" there instead`;
+      `the server at ${address} is not an agent: if it is "n0core serve standalone", no other node can read its ` +
+      `block storages; run "n0core serve api" and "n0core serve agent" there instead`;
     return new N0Error("failed_precondition", text, { cause });
   }
-  // Neither is the fault of who asked: the volume should be there, and its agent is of our making.
+  // The caller is not at fault in either case: the volume should exist, and its agent is one of ours.
   const ours = kind === "not_found" || kind === "invalid_argument" ? "failed_precondition" : kind;
   return new N0Error(ours, `the agent at ${address}: ${message}`, { cause });
 }

@@ -4,16 +4,16 @@ import { N0Error } from "../util/errors.ts";
 import { onAbort } from "../util/race.ts";
 
 /**
- * Joins a bidirectional stream of messages with a connection: what comes from the client is written
- * to `connection`, what the connection says is yielded. The first yield is empty and says that the
- * connection stands.
+ * Joins a bidirectional stream of messages with a connection: writes the messages of the client to
+ * `connection`, and yields what it reads from `connection`. The first yield is empty and says that the
+ * connection is established.
  *
- * When the client half-closes, so is the connection, and what it still says is yielded. When the
- * connection half-closes, the stream ends: RPC has no other way to say so. `connection` is destroyed
- * at the end, however it comes: also when the client hangs up (`signal` aborts, or the generator is
- * returned). Neither side is read faster than the other takes it.
+ * When the client half-closes, the connection is half-closed too, and its remaining data is yielded. When the
+ * connection half-closes, the stream ends, since RPC has no other way to say so. `connection` is destroyed at
+ * the end in every case, also when the client hangs up (`signal` aborts, or the generator is returned). Neither
+ * side is read faster than the other one accepts data.
  *
- * @throws N0Error `unavailable` if the connection breaks; what `fromClient` throws.
+ * @throws N0Error `unavailable` if the connection breaks; any error of `fromClient`.
  */
 export async function* pipe(
   fromClient: AsyncIterable<Uint8Array>,
@@ -25,7 +25,7 @@ export async function* pipe(
     failure ??= reason;
     connection.destroy();
   };
-  // An `error` event that nobody hears ends the process.
+  // An `error` event without a listener ends the process.
   const onError = (cause: unknown) => breakOff(broken(cause));
   connection.on("error", onError);
   using _ = onAbort(signal, () => breakOff(signal.reason));
@@ -40,14 +40,14 @@ export async function* pipe(
   } finally {
     connection.destroy();
     writing.abort();
-    // Not awaited: it may be waiting for a message that the client never sends.
+    // Not awaited: it may wait for a message that the client never sends.
     void written;
   }
-  // A connection that was destroyed may read as one that ended.
+  // A destroyed connection may look like one that ended.
   if (failure !== undefined) throw failure;
 }
 
-/** Ends the connection's writing side when the client has sent all. */
+/** Half-closes the connection when the client has sent everything. */
 async function writeAll(
   fromClient: AsyncIterable<Uint8Array>,
   connection: Duplex,
@@ -59,7 +59,7 @@ async function writeAll(
     try {
       await once(connection, "drain", { signal });
     } catch {
-      // The connection is over, and whoever reads it knows why.
+      // The connection has ended, and its reader gets the reason.
       return;
     }
   }
@@ -68,7 +68,8 @@ async function writeAll(
 
 async function* bytesOf(connection: Duplex): AsyncGenerator<Uint8Array, void> {
   for await (const chunk of connection) {
-    if (!(chunk instanceof Uint8Array)) throw new TypeError("the connection speaks objects");
+    if (!(chunk instanceof Uint8Array))
+      throw new TypeError("the connection must carry bytes, not objects");
     yield chunk;
   }
 }
@@ -78,7 +79,7 @@ function broken(cause: unknown): N0Error {
 }
 
 /**
- * The first of `messages`, and the others.
+ * Splits off the first message.
  *
  * @throws N0Error `invalid_argument` if there is none.
  */
@@ -93,7 +94,7 @@ export async function takeFirst<T>(
   return { first: step.value, others: { [Symbol.asyncIterator]: () => iterator } };
 }
 
-/** What the messages carry, the first one included. */
+/** The data of the messages, with that of the first one. */
 export async function* dataOf(
   first: { readonly data: Uint8Array },
   others: AsyncIterable<{ readonly data: Uint8Array }>,

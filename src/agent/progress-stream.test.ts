@@ -94,7 +94,7 @@ test("a client that hangs up ends the stream and not the work", async () => {
   await clock.advance(0);
   expect(lines).toEqual([
     "the client hung up; its work goes on",
-    "work whose client had hung up is done",
+    "work succeeded after its client hung up",
   ]);
   expect(clock.sleepers).toBe(0);
 });
@@ -107,7 +107,7 @@ test("work that fails when nobody listens is logged and breaks nothing", async (
   await stream.return("nobody reads it");
   work.reject(new Error("superseded"));
   await clock.advance(0);
-  expect(lines.at(-1)).toBe("work whose client had hung up failed");
+  expect(lines.at(-1)).toBe("work failed after its client hung up");
 });
 
 test("a reader that is slow gets the latest and never stops the work", async () => {

@@ -3,20 +3,20 @@ import { pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import { onAbort } from "../util/race.ts";
 
-/** Often enough for a bar that moves; rare enough that a fast copy sends no flood. */
+/** Often enough for a smooth progress bar, rarely enough that a fast copy does not send a flood. */
 export const PROGRESS_INTERVAL_MS = 500;
 
 export interface ProgressStreamOptions {
   readonly clock: Clock;
   readonly log: Log;
-  /** The client's interest. When it ends the stream ends; the work does not. */
+  /** Aborts when the client hangs up. Then the stream ends, but the work goes on. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Starts `work` and yields its progress, at most one in PROGRESS_INTERVAL_MS, the latest; returns what
- * the work resolves to, or throws what it rejects with. A client that reads slowly, or no more, never
- * slows or stops the work.
+ * Starts `work` and yields its progress: the latest value, at most once in PROGRESS_INTERVAL_MS. Returns the
+ * result of the work or throws its error. A client that reads slowly, or stops reading, never slows or stops
+ * the work.
  */
 export async function* progressStream<P, R>(
   options: ProgressStreamOptions,
@@ -57,7 +57,7 @@ export async function* progressStream<P, R>(
       const { progress } = latest;
       latest = undefined;
       yield progress;
-      // Cut short when the work has ended, or nobody reads.
+      // Ends early when the work has ended, or when nobody reads.
       await pause(clock, PROGRESS_INTERVAL_MS, over.signal);
       if (latest !== undefined || over.signal.aborted) news.resolve();
     }
@@ -66,11 +66,11 @@ export async function* progressStream<P, R>(
   }
 }
 
-/** Nobody else hears how the work ends. */
+/** Logs the end of the work, since no client waits for it. */
 function tellLater(log: Log, result: Promise<unknown>): void {
   log.info("the client hung up; its work goes on");
   result.then(
-    () => log.info("work whose client had hung up is done"),
-    (error: unknown) => log.info("work whose client had hung up failed", { error }),
+    () => log.info("work succeeded after its client hung up"),
+    (error: unknown) => log.info("work failed after its client hung up", { error }),
   );
 }

@@ -13,17 +13,17 @@ import type { Location } from "./location.ts";
 
 export const AGENT_VERSION_ANNOTATION = "github.com/n0stack/n0stack/n0core/agent_version";
 
-/** What an agent tells of its node. */
+/** What an agent says about its node. */
 export interface NodeIdentity {
   readonly name: string;
-  /** Where the API reaches this agent; empty: where the registration came from. */
+  /** The address at which the API reaches this agent. Empty: the address that the registration comes from. */
   readonly address: string;
   readonly location: Location;
   readonly accelerator: string;
-  /** No overcommitment: the API reserves limits instead of requests. */
+  /** No overcommitment: the API reserves the limits instead of the requests. */
   readonly reserveLimits: boolean;
   readonly version: string;
-  /** Overrides the capacity of the node. */
+  /** Replaces the measured capacity of the node. */
   readonly capacity?: Partial<NodeCapacity>;
 }
 
@@ -34,22 +34,21 @@ export interface RegistrationOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** The end of the agent. */
+  /** Aborts when the agent ends. */
   readonly signal: AbortSignal;
 }
 
 const CALL_TIMEOUT_MS = 10_000;
-/** A node that is not heard for 15 s is NOT_READY: no heartbeat may hang for longer than one is late. */
+/** A node without a heartbeat for 15 s is NOT_READY, so a heartbeat may not hang for longer than that. */
 const HEARTBEAT_TIMEOUT_MS = 5_000;
-/** Where the API names none. */
+/** Used if the API gives no interval. */
 const HEARTBEAT_INTERVAL_MS = 5_000;
 const HEARTBEAT_INTERVAL_MS_MIN = 100;
-/** At most below the 15 s, so that a node is back soon after its API is. */
+/** The longest delay is below 15 s, so that a node is back soon after its API. */
 const BACKOFF = { firstMs: 250, maxMs: 5_000 };
 
 /**
- * Makes the node known to the API and keeps saying that it is alive, until `signal` aborts; then it
- * resolves. Never gives up:
+ * Registers the node at the API and sends heartbeats until `signal` aborts, then resolves. Never gives up:
  *
  *     ▶ registering ──done──▶ beating ──not_found, or no answer──▶ registering
  *         └─failed: backoff─┘    └─each interval─┘
@@ -65,14 +64,14 @@ export async function keepRegistered(options: RegistrationOptions): Promise<void
       failures = 0;
       lastFailure = undefined;
       await keepBeating(options);
-      // A pause also here, or an API that forgets at once would be asked without end.
+      // Pause here too: an API that forgets nodes at once would otherwise be asked without end.
       await pause(clock, backoffMs(BACKOFF, 1, random), signal);
     } catch (reason) {
       if (signal.aborted) return;
       const error = fromConnectError(reason);
-      // While the API is away this repeats for ever: one line says it.
+      // While the API is away this repeats for ever, so it is logged once.
       if (error.message !== lastFailure)
-        log.warn("the node is not registered, trying again", { error });
+        log.warn("cannot register the node, trying again", { error });
       lastFailure = error.message;
       failures += 1;
       if (!(await pause(clock, backoffMs(BACKOFF, failures, random), signal))) return;
@@ -89,7 +88,7 @@ async function register(options: RegistrationOptions): Promise<void> {
   await nodes.applyNode(
     {
       name,
-      // Labels and annotations are the user's too.
+      // Users set labels and annotations too.
       labels: before?.labels ?? {},
       annotations: { ...before?.annotations, [AGENT_VERSION_ANNOTATION]: version },
       address,
@@ -119,7 +118,7 @@ async function findNode(
   }
 }
 
-/** Resolves when the API does not know the node, or `signal` aborts. @throws when the API is away. */
+/** Resolves when the API does not know the node, or `signal` aborts. @throws when the API does not answer. */
 async function keepBeating(options: RegistrationOptions): Promise<void> {
   const { nodes, identity, clock, log, signal } = options;
   const { name } = identity;

@@ -6,7 +6,7 @@ import { networkRoutes } from "./network-routes.ts";
 import { surveyRoutes } from "./survey-routes.ts";
 import { volumeRoutes } from "./volume-routes.ts";
 
-/** All that an agent serves. */
+/** All services of an agent. */
 export function agentRoutes(deps: AgentDeps): (router: ConnectRouter) => void {
   return (router) => {
     identityRoutes(router, deps);

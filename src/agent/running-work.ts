@@ -2,11 +2,11 @@ import type { Clock } from "../util/clock.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 
-/** Work that goes on for so long after its signal aborted hangs. */
+/** Work hangs if it goes on for this long after its signal aborted. */
 export const HUNG_AFTER_MS = 30_000;
 /**
- * The same request comes again only where its caller gave the first one up, and then waits behind it. Work
- * that goes on for so long after that hangs too. No removal and no undo takes as long.
+ * The same request comes again only after its caller gave up the first one, and it then waits behind it. Work
+ * hangs also if it goes on for this long after such a repeat. No removal and no undo takes as long.
  */
 export const HUNG_AFTER_REPEAT_MS = 600_000;
 
@@ -17,7 +17,7 @@ export interface Watch {
   readonly onHung: (reason: N0Error) => void;
 }
 
-/** Work that was begun under a key, and whether it still ends when it is told to. */
+/** Running work of a key, which may hang: not end although its signal aborted. */
 export class RunningWork {
   readonly generation: bigint;
   readonly #key: string;
@@ -40,31 +40,31 @@ export class RunningWork {
     return this.#told.signal;
   }
 
-  /** Set while it hangs: what others are told who would have to wait for its end. */
+  /** Set while the work hangs: the error for all callers that would have to wait for its end. */
   get hung(): N0Error | undefined {
     return this.#hung;
   }
 
-  /** Tells it to end. */
+  /** Aborts its signal. */
   abort(reason: N0Error): void {
     if (this.signal.aborted) return;
     this.#told.abort(reason);
     void this.#watchFor(HUNG_AFTER_MS);
   }
 
-  /** The same was asked for again. */
+  /** Called when the same request comes again. */
   repeat(): void {
     if (this.#isRepeated) return;
     this.#isRepeated = true;
     void this.#watchFor(HUNG_AFTER_REPEAT_MS);
   }
 
-  /** It has ended, well or not. */
+  /** Called when the work has ended, well or not. */
   end(): void {
     this.#ended.abort();
     if (this.#hung === undefined) return;
     this.#hung = undefined;
-    this.#watch.log.warn("work that hung has ended", { key: this.#key, since: this.#since });
+    this.#watch.log.warn("hanging work has ended", { key: this.#key, since: this.#since });
   }
 
   async #watchFor(ms: number): Promise<void> {
@@ -76,7 +76,10 @@ export class RunningWork {
     }
     if (this.#hung !== undefined || this.#ended.signal.aborted) return;
     this.#hung = hangs(this.#key, this.#since);
-    log.error("work hangs: it does not end", { key: this.#key, since: this.#since });
+    log.error("work hangs: it does not end after it was aborted", {
+      key: this.#key,
+      since: this.#since,
+    });
     onHung(this.#hung);
   }
 
@@ -85,7 +88,10 @@ export class RunningWork {
   }
 }
 
-/** Nothing passes by itself here: who undoes something needs an operator, and is told what that one does. */
+/**
+ * Only an operator can help here. A transaction that undoes something needs one then, and this message tells
+ * the operator what to do.
+ */
 function hangs(key: string, since: string): N0Error {
   const message =
     `work on ${key} hangs in the agent since ${since}: restart the agent of this node, ` +

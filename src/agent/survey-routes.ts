@@ -80,7 +80,7 @@ export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
   });
 }
 
-/** What each seed is, as it stands in the folder of its virtual machine. */
+/** The state of each seed, as it is in the folder of its virtual machine. */
 async function compareSeeds(
   { seed: driver }: Pick<AgentDeps, "seed">,
   folderOf: ReadonlyMap<string, string>,

@@ -16,7 +16,7 @@ import { chunksOf } from "./chunks.ts";
 import { readPeerVolume } from "./peer-volume.ts";
 import { progressStream } from "./progress-stream.ts";
 
-/** Large enough that a message costs little beside its bytes, far below the largest that is accepted. */
+/** Large enough that the overhead of a message is small, and far below the largest message that is accepted. */
 const CHUNK_BYTES = 256 * 1024;
 
 export function volumeRoutes(router: ConnectRouter, deps: AgentDeps): void {
@@ -92,14 +92,14 @@ export function volumeRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async *readVolume({ id, offset, length }: ReadVolumeRequest, { signal }: HandlerContext) {
       const range = length === 0n ? { offset } : { offset, length };
       const { totalBytes, validator, bytes } = await volume.read(id, range, signal);
-      // By itself, so that both are told also when there is nothing in the range.
+      // A message of its own, so that the client gets both also if the range is empty.
       yield { totalBytes, validator };
       for await (const data of chunksOf(bytes, CHUNK_BYTES)) yield { data };
     },
   });
 }
 
-/** The progress of making a volume, then its path. */
+/** The progress while the volume is made, then its path. */
 async function* withProgress(
   { queue, volume, clock, log }: AgentDeps,
   request: { readonly operation?: Operation | undefined; readonly volume?: VolumeSpec | undefined },

@@ -5,13 +5,13 @@ import { onAbort } from "../util/race.ts";
 
 export type DomainNews =
   | { readonly name: string; readonly state: DomainState }
-  /** All that was there at the start has been told. */
+  /** All domains that existed at the start have been reported. */
   | "synced";
 
 /**
- * The state of every domain of ours, then `synced`, then each change until `signal` aborts. Listens
- * before it lists, so that no change falls in between; a change may so be told twice, the newest last.
- * For a slow reader at most one state of each domain is kept, the newest.
+ * Yields the state of each domain of ours, then `synced`, then each change, until `signal` aborts. Listens
+ * before it lists, so that it misses no change. It may therefore report a change twice, the newest last. For a
+ * slow reader it keeps only the newest state of each domain.
  */
 export async function* watchDomains(
   compute: Pick<DomainDefinition, "list"> & Pick<DomainPower, "onEvent">,
@@ -33,7 +33,7 @@ export async function* watchDomains(
       const [first] = changed;
       if (first === undefined) {
         news = Promise.withResolvers();
-        // Between the look at `changed` and here nothing can have been told: there is no await.
+        // Nothing can have changed between the check of `changed` and here, because there is no await.
         await news.promise;
         continue;
       }

@@ -7,7 +7,7 @@ import { diskRoutes } from "./disk-routes.ts";
 import { powerRoutes } from "./power-routes.ts";
 import { seedRoutes } from "./seed-routes.ts";
 
-/** All of them, one part for each purpose, as the driver is composed. */
+/** All routes of the service: one part for each purpose, as the driver has. */
 export function computeRoutes(router: ConnectRouter, deps: AgentDeps): void {
   const routes: ServiceImpl<typeof ComputeAgentService> = {
     ...definitionRoutes(deps),

@@ -9,7 +9,7 @@ import type { AgentDeps } from "../agent-deps.ts";
 import { dataOf, pipe, takeFirst } from "../pipe.ts";
 import type { ComputePart } from "./part.ts";
 
-/** What a guest shows and is typed. */
+/** The screen and the serial console of a guest. */
 export function consoleRoutes({
   compute,
 }: Pick<AgentDeps, "compute">): ComputePart<"openVnc" | "openSerial" | "readSerialLog"> {

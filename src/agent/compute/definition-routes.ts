@@ -3,7 +3,7 @@ import { change, keys, makerOf, required } from "../change.ts";
 import { domainSpec, domainToWire } from "../domain-messages.ts";
 import type { ComputePart } from "./part.ts";
 
-/** What the domains of this node are. */
+/** Domains: define, look at, remove. */
 export function definitionRoutes(
   deps: AgentDeps,
 ): ComputePart<"ensureDomainDefined" | "ensureDomainAbsent" | "listDomains"> {

@@ -3,7 +3,7 @@ import type { AgentDeps } from "../agent-deps.ts";
 import { change, keys } from "../change.ts";
 import type { ComputePart } from "./part.ts";
 
-/** What an active domain is told of its disks. */
+/** Changes of disks while the domain is active. */
 export function diskRoutes({
   compute,
   queue,

@@ -14,7 +14,7 @@ interface OnDomain {
 
 type Work = (name: string, signal: AbortSignal) => Promise<void>;
 
-/** Whether domains run. */
+/** Power of domains. */
 export function powerRoutes(
   deps: AgentDeps,
 ): ComputePart<

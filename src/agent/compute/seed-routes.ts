@@ -4,7 +4,7 @@ import { change, keys } from "../change.ts";
 import { seedFromWire } from "../domain-messages.ts";
 import type { ComputePart } from "./part.ts";
 
-/** What a guest reads when it boots. */
+/** The seed, which a guest reads at its boot. */
 export function seedRoutes(deps: AgentDeps): ComputePart<"ensureSeed"> {
   const { compute, queue, seed, volume } = deps;
   return {
@@ -13,7 +13,7 @@ export function seedRoutes(deps: AgentDeps): ComputePart<"ensureSeed"> {
       await change(queue, keys.domain(name), operation, async (mark, signal) => {
         if (isNew) {
           await compute.requireNew(name, mark, signal);
-          // One that is written anew takes the place of another, also in an undo.
+          // A seed that is written anew replaces another one, also in an undo.
           await volume.checkRoom(signal);
         }
         const folder = await compute.ensureFolder(name, mark);
@@ -25,13 +25,13 @@ export function seedRoutes(deps: AgentDeps): ComputePart<"ensureSeed"> {
   };
 }
 
-/** The API tells guests whom to ask, and the node decides whom they reach: the two may differ. */
+/** The API tells guests their nameservers, and the node decides which ones they may reach: these may differ. */
 function warnOfNameservers({ network, log }: AgentDeps, { name, nics }: EnsureSeedRequest): void {
   const told = new Set(nics.flatMap(({ nameservers }) => nameservers));
   const closed = network.closedNameservers([...told]);
   if (closed.length === 0) return;
   log.warn(
-    "the guest cannot ask nameservers that the API tells it: give them to this --nameservers",
+    "the guest cannot reach nameservers that the API gives it: add them to --nameservers of this agent",
     {
       virtualMachine: name,
       nameservers: closed,
