@@ -46,7 +46,7 @@ function pendingFindings(records: Records): Finding[] {
 
 function domainFindings(
   { prefix }: Place,
-  { domains, processes, machine_folders: folders }: Host,
+  { domains, processes, domain_folders: folders }: Host,
   records: Records,
   machines: readonly VirtualMachineRecord[],
 ): Finding[] {

@@ -8,7 +8,7 @@ import {
   readNamespaces,
   readTables,
 } from "./network.ts";
-import { type FolderFiles, readMachineFolders, readVolumes, type VolumeFile } from "./volumes.ts";
+import { type FolderFiles, readDomainFolders, readVolumes, type VolumeFile } from "./volumes.ts";
 
 /** One agent's share of this machine. */
 export interface Place {
@@ -23,7 +23,7 @@ export interface Place {
 export interface Host {
   readonly domains: Readonly<Record<string, Domain>>;
   readonly volumes: Readonly<Record<string, VolumeFile>>;
-  readonly machine_folders: Readonly<Record<string, FolderFiles>>;
+  readonly domain_folders: Readonly<Record<string, FolderFiles>>;
   readonly namespaces: Readonly<Record<string, Namespace>>;
   readonly devices: Readonly<Record<string, Device>>;
   readonly tables: Readonly<Record<string, readonly string[]>>;
@@ -33,11 +33,11 @@ export interface Host {
 
 export async function readHost(place: Place): Promise<Host> {
   const { prefix, baseDirectory, libvirtUri = "qemu:///system" } = place;
-  const [domains, volumes, machineFolders, namespaces, devices, tables, processes, mounts] =
+  const [domains, volumes, domainFolders, namespaces, devices, tables, processes, mounts] =
     await Promise.all([
       readDomains(libvirtUri, prefix),
       readVolumes(join(baseDirectory, "volumes")),
-      readMachineFolders(join(baseDirectory, "vm")),
+      readDomainFolders(join(baseDirectory, "vm")),
       readNamespaces(prefix),
       readDevices(prefix),
       readTables(prefix),
@@ -47,7 +47,7 @@ export async function readHost(place: Place): Promise<Host> {
   return {
     domains,
     volumes,
-    machine_folders: machineFolders,
+    domain_folders: domainFolders,
     namespaces,
     devices,
     tables,

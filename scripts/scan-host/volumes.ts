@@ -46,7 +46,7 @@ async function readHead(path: string): Promise<Buffer> {
   return buffer.subarray(0, bytesRead);
 }
 
-export async function readMachineFolders(folder: string): Promise<Record<string, FolderFiles>> {
+export async function readDomainFolders(folder: string): Promise<Record<string, FolderFiles>> {
   const names = await namesIn(folder);
   return byKey(
     await Promise.all(

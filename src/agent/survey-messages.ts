@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { DomainInfo } from "../driver/compute/domain.ts";
+import type { FolderInfo } from "../driver/compute/domain-folders.ts";
 import { folderName } from "../driver/compute/libvirt/domain-paths.ts";
-import type { FolderInfo } from "../driver/compute/machine-folders.ts";
 import type { NetworkSurvey, PartState, TapSurvey } from "../driver/network/network-survey.ts";
 import type { VolumeDriver, VolumeSurvey } from "../driver/volume/volume-driver.ts";
 import {

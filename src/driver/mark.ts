@@ -1,22 +1,22 @@
 /**
- * Who owns a thing on the node. Everything a driver makes carries one, so that what is on the node
- * tells by itself whose it is: libvirt metadata, `ifalias` on links, a comment in nft, the sidecar of
- * a volume. What has no mark, or another instance's, is not ours and is never touched.
+ * The owner of a thing on the node. Every thing that a driver makes carries a mark, so that it says by itself
+ * whose it is: in libvirt's metadata, `ifalias` of links, a comment in nft, the sidecar of a volume. A thing
+ * without a mark, or with the mark of another instance, is not ours, and we never touch it.
  */
 export interface Mark {
-  /** The user's object as `formatRef` in util/ref.ts writes it, such as `virtual_machine/web-1`. */
+  /** The object of the user, as `formatRef` in util/ref.ts writes it, such as `virtual_machine/web-1`. */
   readonly owner: string;
   /** The transaction that made it. */
   readonly transactionId: string;
 }
 
 /**
- * Whose work a removal takes away. A delete names the owner, and all of the owner's goes; an undo names
- * the transaction too, and what another one made for the same owner stays.
+ * Whose things a removal takes away. A delete names the owner, and removes everything of that owner. An undo
+ * names the transaction too, and leaves what another transaction made for the same owner.
  */
 export interface Maker {
   readonly owner: string;
-  /** Undefined: any of the owner's. */
+  /** Undefined: things of any transaction. */
   readonly transactionId?: string;
 }
 

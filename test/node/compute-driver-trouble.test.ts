@@ -86,7 +86,7 @@ describe.runIf(isComplete)("a machine that cannot be started", () => {
       /taps is in use .*\(libvirt: .*Device or resource busy\)$/,
     );
     const loopback = { ...nic, tapName: "lo" };
-    await expectRefused({ ...spec, nics: [loopback] }, "failed_precondition", /no tap/);
+    await expectRefused({ ...spec, nics: [loopback] }, "failed_precondition", /is not a tap/);
   });
 
   test("one that its machine type cannot hold is refused in libvirt's words", async () => {
@@ -107,7 +107,7 @@ describe.runIf(isComplete)("a machine that cannot be started", () => {
     await expect.poll(() => driver.state(spec.name, signal)).toBe("crashed");
     await expect(driver.ensureResumed(spec.name, signal)).rejects.toMatchObject({
       kind: "failed_precondition",
-      message: expect.stringMatching(/is off, for its QEMU ended unexpectedly: boot it first$/),
+      message: expect.stringMatching(/is off because its QEMU ended unexpectedly: boot it first$/),
     });
     const log = `/var/log/libvirt/qemu/${names.prefix}${spec.name}.log`;
     const said = "2026-01-01T00:00:00.000000Z qemu-system-x86_64: ../a.c:1: Assertion `b' failed.";

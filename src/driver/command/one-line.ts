@@ -1,8 +1,8 @@
 const LENGTH_MAX = 240;
 
 /**
- * What a program of the node said, in one line, for a message that a client reads. Of a path it keeps the
- * last part: where the files lie on a node is nobody's business.
+ * The output of a program in one line, for a message to a client. Keeps only the last part of each path, since
+ * clients need not know where files lie on a node.
  */
 export function inOneLine(text: string): string {
   const line = text
@@ -12,7 +12,7 @@ export function inOneLine(text: string): string {
   return line.length <= LENGTH_MAX ? line : `${line.slice(0, LENGTH_MAX - 1)}…`;
 }
 
-/** The last line of what it printed, as `inOneLine` makes it; empty where it printed nothing. */
+/** The last line of the output, in the form of `inOneLine`; empty if there was no output. */
 export function lastLine(printed: string): string {
   return inOneLine(printed.split("\n").findLast((line) => line.trim() !== "") ?? "");
 }

@@ -2,16 +2,16 @@ import { spawn } from "node:child_process";
 import { COMMAND_ENV, CommandError } from "./run-command.ts";
 
 export interface BoundCommandOptions {
-  /** After this the process is sent SIGKILL. */
+  /** Sends SIGKILL to the process after this time. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
-  /** Called with what the command prints, as it prints it, however much that is. It is not kept then. */
+  /** Called with the output while the command prints it, without a limit. The result is then empty. */
   readonly onStdout?: (text: string) => void;
-  /** Open files of this process, which the command has as 3 and on. */
+  /** Open files of this process. The command gets them as descriptors 3 and on. */
   readonly files?: readonly number[];
 }
 
-/** What a command printed is longer than anybody will read, and must not be taken for all of it. */
+/** The command printed more than the limit. Its output must not be used as if it were complete. */
 export class OutputTooLongError extends Error {
   override name = "OutputTooLongError";
 }
@@ -19,17 +19,21 @@ export class OutputTooLongError extends Error {
 const OUTPUT_CHARACTERS_MAX = 4 * 1024 * 1024;
 const ERRORS_CHARACTERS_MAX = 64 * 1024;
 
-/** glibc reserves much address space for each thread; where that has a limit, two such areas are enough. */
+/**
+ * glibc reserves much address space for each thread. For a process with a limit of it, two such areas are
+ * enough.
+ */
 const ENV = { ...COMMAND_ENV, MALLOC_ARENA_MAX: "2" };
 
 /**
- * Runs `file` with `args` and answers its standard output. The command cannot become more than it is
- * (no_new_privs). It differs from `runCommand` in two things, for commands that write files for a long time: the command dies with this process, also
- * where that is killed (`setpriv` of util-linux sets PR_SET_PDEATHSIG, which costs about half a
- * millisecond); and when this settles, the command has ended, so that what it wrote can be removed.
+ * Runs `file` with `args` and returns its standard output. The command cannot gain privileges (no_new_privs).
+ * It is for commands that write files for a long time, and differs from `runCommand` in two things. The command
+ * dies with this process, even if that is killed (`setpriv` of util-linux sets PR_SET_PDEATHSIG, which costs
+ * about half a millisecond). And the command has ended when the promise settles, so that its files can be
+ * removed.
  *
- * @throws CommandError for an exit code other than 0, a signal, a timeout, or a file that is not there;
- *   OutputTooLongError; the signal's reason once that aborts.
+ * @throws CommandError for an exit code other than 0, a signal, a timeout, or a missing file;
+ * OutputTooLongError; the reason of the signal if it aborts.
  */
 export function runBoundCommand(
   file: string,

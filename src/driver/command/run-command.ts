@@ -2,14 +2,14 @@ import { execFile } from "node:child_process";
 import { defined } from "../../util/defined.ts";
 
 export interface CommandOptions {
-  /** After this the process is sent SIGKILL. There is no default: every caller knows how long is too long. */
+  /** Sends SIGKILL to the process after this time. There is no default: each caller knows its limit. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** Written to the standard input, which is then closed. */
+  /** The text for the standard input, which is closed after it. */
   readonly input?: string;
 }
 
-/** Starts a command on this node and answers its standard output. */
+/** Runs a command on this node and returns its standard output. */
 export type RunCommand = (
   file: string,
   args: readonly string[],
@@ -18,13 +18,13 @@ export type RunCommand = (
 
 const OUTPUT_BYTES_MAX = 32 * 1024 * 1024;
 
-/** LC_ALL=C, so that what is parsed does not change with the locale of the node. */
+/** LC_ALL=C, so that the output does not change with the locale of the node. */
 export const COMMAND_ENV = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" } as const;
 
 /**
- * Runs `file` with `args`. No shell, so no quoting.
+ * Runs `file` with `args`. Uses no shell, so nothing needs quotes.
  *
- * @throws CommandError for an exit code other than 0, a signal, a timeout, or a file that is not there.
+ * @throws CommandError for an exit code other than 0, a signal, a timeout, or a missing file.
  */
 export const runCommand: RunCommand = (file, args, { timeoutMs, signal, input }) =>
   new Promise((resolve, reject) => {
@@ -46,21 +46,21 @@ export const runCommand: RunCommand = (file, args, { timeoutMs, signal, input })
         }
       },
     );
-    // A command that exits before it has read its input is judged by its exit code, not by EPIPE.
+    // If a command exits before it has read its input, its exit code decides, not EPIPE.
     child.stdin?.on("error", () => {});
     child.stdin?.end(input ?? "");
   });
 
-/** What a driver needs to tell "already gone" from "broken". Never shown to a client. */
+/** Lets a driver tell "already gone" from "broken". No client sees it. */
 export class CommandError extends Error {
   override name = "CommandError";
   readonly argv: readonly string[];
-  /** Undefined when the process did not exit by itself. */
+  /** Undefined if the process did not exit by itself. */
   readonly exitCode: number | undefined;
-  /** Killed by its timeout or its signal. */
+  /** Its timeout or its signal killed the process. */
   readonly killed: boolean;
   readonly stderr: string;
-  /** What ended it, where that is known. */
+  /** What killed it, if known. */
   readonly signalName: string | undefined;
 
   constructor(

@@ -1,23 +1,23 @@
 import { readFileSync } from "node:fs";
 
 export interface SandboxLimits {
-  /** Of the address space. */
+  /** The limit of the address space. */
   readonly memoryBytes: number;
   readonly cpuSeconds: number;
-  /** No file that it writes grows larger. */
+  /** The limit of the size of each file that it writes. */
   readonly fileBytes: bigint;
 }
 
-/** Of those that systemd's uids-gids.md leaves to nobody; one for each sandbox that runs at once. */
+/** User ids that systemd's uids-gids.md assigns to nobody: one for each sandbox that runs at the same time. */
 const UID_FIRST = 1_879_048_192;
 const UID_NOBODY = 65_534;
 const OPEN_FILES_MAX = 64;
-/** Of its user, and so of this sandbox alone. */
+/** The limit of the processes of its user, which no other sandbox has. */
 const PROCESSES_MAX = 256;
 
 /**
- * Hides what others of the node have in these folders, and the sockets of its services. What the command
- * has open stays open.
+ * Hides these folders, which hold data of others on the node and sockets of its services. Files that the
+ * command has open stay open.
  */
 const HIDE_AND_RUN = `
 for folder in /dev/shm /home /media /mnt /root /run /srv /tmp /var; do
@@ -25,14 +25,14 @@ for folder in /dev/shm /home /media /mnt /root /run /srv /tmp /var; do
 done
 exec "$@"`;
 
-/** The user and group of a sandbox; undefined where this process may not choose one, and keeps its own. */
+/** The user and group of a sandbox; undefined if this process cannot change its user, and keeps its own. */
 export function sandboxUid(index: number): number | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const map = readFileSync("/proc/self/uid_map", "utf8");
   return [UID_FIRST + index, UID_NOBODY].find((uid) => isMapped(map, uid));
 }
 
-/** In a container there may be fewer users. Each line has a first one inside, one outside, and a count. */
+/** A container may have fewer users. Each line holds the first id inside, the first id outside, and a count. */
 function isMapped(map: string, uid: number): boolean {
   return map.split("\n").some((line) => {
     const [first = Number.NaN, , count = 0] = line.trim().split(/\s+/).map(Number);
@@ -41,9 +41,9 @@ function isMapped(map: string, uid: number): boolean {
 }
 
 /**
- * The command line that runs `argv` as `uid` with no capability, no network, these limits, and little of
- * the node's files in sight. It finds what it may use open, as `/proc/self/fd/3` and on. With no `uid` the
- * limits are all there is.
+ * The command line that runs `argv` as `uid`, with no capability, no network, these limits, and few files of
+ * the node in sight. The command gets its files open, as `/proc/self/fd/3` and on. Without a `uid`, only the
+ * limits apply.
  */
 export function sandboxed(
   uid: number | undefined,
@@ -64,12 +64,12 @@ export function sandboxed(
     "unshare",
     ...["--net", "--ipc", "--mount", "--", "sh", "-c", HIDE_AND_RUN, "sh"],
     ...["prlimit", ...limits, `--nproc=${PROCESSES_MAX}`, "--"],
-    // The kernel forgets what is sent at the parent's death where the user changes.
+    // The kernel forgets this signal when the user changes, so setpriv sets it after that.
     ...["setpriv", "--pdeathsig", "KILL", ...user, ...powers, "--", ...argv],
   ];
 }
 
-/** Whether it is the sandbox that failed, and not what ran in it. */
+/** Whether the sandbox failed, and not the command in it. */
 export function isSandboxFault(stderr: string): boolean {
   return /^(?:unshare|sh|mount|prlimit|setpriv): /.test(stderr);
 }

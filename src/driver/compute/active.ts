@@ -1,6 +1,9 @@
 import type { DomainState } from "./domain.ts";
 
-/** With a process, whose processors may stand still: its memory is there, and its disks are in use. */
+/**
+ * Whether the domain has a process, even if its processors are stopped: its memory exists, and its disks are in
+ * use.
+ */
 export function isActive(state: DomainState): boolean {
   return state === "running" || isPaused(state);
 }

@@ -2,7 +2,7 @@ import { describe } from "vitest";
 import { domainConsoleSuite } from "./suite/console.suite.ts";
 import { domainDefinitionSuite } from "./suite/definition.suite.ts";
 import { domainDisksSuite } from "./suite/disks.suite.ts";
-import { machineFoldersSuite } from "./suite/folders.suite.ts";
+import { domainFoldersSuite } from "./suite/folders.suite.ts";
 import { domainPowerSuite } from "./suite/power.suite.ts";
 import type { ComputeDriverWorld } from "./suite/world.suite.ts";
 
@@ -16,6 +16,6 @@ export function computeDriverSuite(
     domainPowerSuite(title, newWorld);
     domainDisksSuite(title, newWorld);
     domainConsoleSuite(title, newWorld);
-    machineFoldersSuite(title, newWorld);
+    domainFoldersSuite(title, newWorld);
   });
 }

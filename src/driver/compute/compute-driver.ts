@@ -2,22 +2,22 @@ import type { Accelerator } from "./domain.ts";
 import type { DomainConsole } from "./domain-console.ts";
 import type { DomainDefinition } from "./domain-definition.ts";
 import type { DomainDisks } from "./domain-disks.ts";
+import type { DomainFolders } from "./domain-folders.ts";
 import type { DomainPower } from "./domain-power.ts";
-import type { MachineFolders } from "./machine-folders.ts";
 
 /**
- * Runs virtual machines on this node. Knows nothing of requests, locks or records.
+ * Runs the domains of virtual machines on this node. Knows nothing of requests, locks or records.
  *
- * Every `ensure…` can be repeated. Names are the virtual machine's; how a domain, its folder and its
- * sockets are called on the node is the driver's own affair. Implementations are composed of one part for
- * each purpose, and pass `compute-driver.suite.ts`, which is composed in the same way.
+ * Every `ensure…` can be repeated. Names are those of virtual machines; the driver alone decides the names of a
+ * domain, its folder and its sockets. Each implementation has one part for each purpose, and passes
+ * `compute-driver.suite.ts`, which has the same parts.
  */
 export interface ComputeDriver
   extends DomainDefinition,
     DomainPower,
     DomainDisks,
     DomainConsole,
-    MachineFolders,
+    DomainFolders,
     AsyncDisposable {
   readonly accelerator: Accelerator;
 }

@@ -1,16 +1,22 @@
 import type { Duplex } from "node:stream";
 
-/** What a guest shows and is typed. */
+/** The screen and the serial console of a guest. */
 export interface DomainConsole {
-  /** A connection to the guest's screen, speaking RFB. @throws N0Error `failed_precondition` if not active. */
+  /**
+   * A connection to the screen of the guest, for RFB. @throws N0Error `failed_precondition` if the domain is
+   * not active.
+   */
   openVnc(name: string): Promise<Duplex>;
 
-  /** A connection to the guest's serial console. @throws N0Error `failed_precondition` if not active. */
+  /**
+   * A connection to the serial console of the guest. @throws N0Error `failed_precondition` if the domain is not
+   * active.
+   */
   openSerial(name: string): Promise<Duplex>;
 
   /**
-   * What the guest has printed on its serial console, oldest first, and with `follow` what it prints
-   * until `signal` aborts. Kept across reboots; removed with the domain.
+   * The output of the guest on its serial console, oldest first; with `follow` also its later output, until
+   * `signal` aborts. Reboots keep it. Removing the domain removes it.
    */
   readSerialLog(name: string, follow: boolean, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }

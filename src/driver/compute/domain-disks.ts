@@ -1,12 +1,12 @@
-/** What an active domain is told of its disks. */
+/** Changes of the disks of an active domain. */
 export interface DomainDisks {
-  /** Tells an active domain that the disk at `path` has grown to `sizeBytes`, growing it on the way. */
+  /** Grows the disk at `path` of an active domain to `sizeBytes`, and tells the guest. */
   growDisk(name: string, path: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
 
   /**
-   * Takes back what `growDisk` did to an active domain: the disk at `path` becomes `fromBytes` large again
-   * where it is `toBytes` large, and stays as it is where it has another size. What the guest wrote beyond
-   * is lost: the caller has looked.
+   * Undoes `growDisk` for an active domain: changes the disk at `path` from `toBytes` back to `fromBytes`. A
+   * disk of any other size stays as it is. Data of the guest beyond `fromBytes` is lost, so the caller must
+   * check for it first.
    */
   undoGrowDisk(
     name: string,

@@ -1,8 +1,8 @@
 import type { Mark } from "../mark.ts";
 
 /**
- * Observed power state of a domain. `absent`: the hypervisor has no domain of that name that is ours.
- * `out_of_space`: paused by QEMU, since the node's disk had no room for what the guest wrote.
+ * The observed power state of a domain. `absent`: the hypervisor has no domain of ours with that name.
+ * `out_of_space`: QEMU paused it, since the disk of the node had no room for what the guest wrote.
  */
 export type DomainState = "absent" | "running" | "paused" | "out_of_space" | "shut_off" | "crashed";
 
@@ -11,30 +11,30 @@ export interface DiskSpec {
   readonly path: string;
   readonly format: "qcow2" | "raw";
   /**
-   * The files that a qcow2 rests on, the next first; none if not given. What its own header says is not
-   * asked: QEMU's user can write there.
+   * The files that a qcow2 rests on, the nearest first; none if not given. We do not use the header of the
+   * qcow2 for this, since QEMU's user can write there.
    */
   readonly backing?: readonly string[];
-  /** A cdrom is read-only. */
+  /** A CD-ROM is read-only. */
   readonly device: "disk" | "cdrom";
 }
 
 export interface NicSpec {
-  /** The tap, which exists before the domain starts. */
+  /** The tap. It must exist before the domain starts. */
   readonly tapName: string;
   readonly hardwareAddress: string;
 }
 
 export interface DomainSpec {
-  /** The virtual machine's name on the node, `nameOnNode` in util/ref.ts. Unique there. */
+  /** The name of the virtual machine on the node, from `nameOnNode` in util/ref.ts. Unique there. */
   readonly name: string;
   readonly uuid: string;
   readonly vcpus: number;
-  /** Guaranteed share of the processor when the node is busy: 1000 is one core. */
+  /** Guaranteed share of the processor on a busy node: 1000 is one core. */
   readonly cpuMilliCores: number;
-  /** Bytes; rounded up to a whole KiB. */
+  /** Bytes, rounded up to a whole KiB. */
   readonly memoryBytes: bigint;
-  /** Boot order is list order. */
+  /** The order of the list is the boot order. */
   readonly disks: readonly DiskSpec[];
   readonly nics: readonly NicSpec[];
 }

@@ -3,8 +3,8 @@ import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Mark } from "../mark.ts";
 
 /**
- * Refuses what is under the name of a virtual machine that is being made and bears another transaction's
- * mark, such as the domain of a virtual machine that an older database knew.
+ * Refuses a thing of another transaction under the name of a virtual machine that is being created, such as the
+ * domain of a virtual machine in a former database.
  *
  * @throws N0Error `failed_precondition`
  */

@@ -4,8 +4,8 @@ import { isPaused } from "./active.ts";
 import type { DomainState } from "./domain.ts";
 
 /**
- * Refuses to press the power button of a guest whose processors stand still: libvirt does not press it, or
- * has the guest hear it much later, when it runs again.
+ * Refuses to press the power button of a guest whose processors are stopped. libvirt would not press it, or the
+ * guest would notice it much later, when it runs again.
  *
  * @throws N0Error `failed_precondition`
  */

@@ -34,7 +34,7 @@ export function fakeConsole(node: FakeNode): DomainConsole {
           position = log.length;
         }
         if (!follow || signal.aborted || log === undefined) return;
-        // Nothing is awaited but the next turn, so that tests need no time.
+        // Waits only for the next turn of the event loop, so that tests need no time.
         await new Promise((resolve) => setImmediate(resolve));
       }
     },

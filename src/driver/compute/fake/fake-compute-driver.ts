@@ -7,7 +7,7 @@ import { fakeFolders } from "./folders.ts";
 import { fakeHands } from "./hands.ts";
 import { fakePower } from "./power.ts";
 
-/** A node's hypervisor in memory. Passes the same suite as the real one. */
+/** A hypervisor in memory. Passes the same suite as the real one. */
 export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeComputeDriver {
   const node = new FakeNode(options);
   return {

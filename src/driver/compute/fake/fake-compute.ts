@@ -1,7 +1,7 @@
 import type { ComputeDriver } from "../compute-driver.ts";
 import type { DomainInfo, DomainState } from "../domain.ts";
 
-/** The methods that take a signal, and so can be made to fail or hang. */
+/** The methods with a signal, which can be made to fail or hang. */
 export type FakeComputeMethod =
   | "requireNew"
   | "ensureStarted"
@@ -19,39 +19,39 @@ export type FakeComputeMethod =
   | "undoGrowDisk";
 
 export interface FakeFault {
-  /** `after`: the thing is done, and the answer lost. */
+  /** `after`: the method does its work, and its answer is lost. */
   readonly when: "before" | "after";
-  /** `hang` waits for the signal. */
+  /** `hang`: the method waits for its signal. */
   readonly what: Error | "hang";
 }
 
 export type FakeComputeDriver = ComputeDriver & FakeHands;
 
-/** What befalls the node without the driver, and what can be seen there. */
+/** Things that happen on the node without the driver, and views of its state. */
 export interface FakeHands {
-  /** Happens at each call of that method, until it is deleted. */
+  /** The fault of each call of that method, until it is deleted. */
   readonly faults: Map<FakeComputeMethod, FakeFault>;
   /** The guest powers off by itself. */
   powerOff(name: string): void;
   /** QEMU dies. */
   crash(name: string): void;
-  /** The guest hears the power button, until it boots again. */
+  /** The guest notices the power button, until it boots again. */
   listen(name: string): void;
   /** The guest prints on its serial console. */
   print(name: string, text: string): void;
-  /** How large a domain was told that the disk is; undefined where none was told. */
+  /** The size of the disk that a domain was told; undefined if it was told none. */
   diskSizeBytes(path: string): bigint | undefined;
-  /** What was typed on the serial console. */
+  /** The text that was typed on the serial console. */
   typed(name: string): string;
   /** Somebody edits the definition. */
   alter(name: string, change: (info: FakeDefinition) => FakeDefinition): void;
-  /** Somebody starts, pauses or stops it. */
+  /** Somebody starts, pauses or stops the domain. */
   setState(name: string, state: DomainState): void;
-  /** Somebody undefines it. */
+  /** Somebody undefines the domain. */
   forget(name: string): void;
-  /** A domain of somebody else's under the same name on the hypervisor. */
+  /** A domain that is not ours gets the same name on the hypervisor. */
   addForeign(name: string, uuid: string): void;
-  /** Everything on the node, as plain data: for comparing before and after. */
+  /** Everything on the node, as plain data, to compare it before and after. */
   snapshot(): FakeComputeSnapshot;
 }
 
@@ -64,9 +64,9 @@ export interface FakeComputeSnapshot {
 }
 
 export interface FakeComputeOptions {
-  /** Of all active domains together. Default: without limit. */
+  /** The memory for all active domains together. Default: no limit. */
   readonly memoryBytesMax?: bigint;
-  /** Tells which disks and taps are on the node. Default: all. */
+  /** Which disks and taps exist on the node. Default: all. */
   readonly hasDisk?: (path: string) => boolean;
   readonly hasTap?: (tapName: string) => boolean;
 }

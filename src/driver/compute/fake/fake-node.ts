@@ -17,7 +17,7 @@ export interface FakeDomain {
   state: DomainState;
   viewers: Set<Duplex>;
   typed: string;
-  /** The guest has booted so far that it hears the power button. */
+  /** The guest has booted so far that it notices the power button. */
   isListening: boolean;
 }
 
@@ -26,13 +26,13 @@ export interface FakeFolder {
   log: string;
 }
 
-/** What the parts of the fake share: the hypervisor and its folders in memory. */
+/** The state that the parts of the fake share: the hypervisor and its folders in memory. */
 export class FakeNode {
   readonly options: FakeComputeOptions;
   readonly domains = new Map<string, FakeDomain>();
   /** The uuids of domains that are not ours, by name. */
   readonly foreign = new Map<string, string>();
-  /** The name that each uuid was defined under last. */
+  /** For each uuid, the name that it was last defined with. */
   readonly names = new Map<string, string>();
   readonly folders = new Map<string, FakeFolder>();
   readonly diskSizes = new Map<string, bigint>();
@@ -43,7 +43,7 @@ export class FakeNode {
     this.options = options;
   }
 
-  /** Does `act`, unless a fault befalls `method`. */
+  /** Does `act`, unless `method` has a fault. */
   async guarded<T>(method: FakeComputeMethod, signal: AbortSignal, act: () => T): Promise<T> {
     signal.throwIfAborted();
     const fault = this.faults.get(method);
@@ -62,7 +62,7 @@ export class FakeNode {
       domain.viewers.clear();
     }
     if (state === "absent") this.domains.delete(name);
-    // Later, as a real hypervisor's: never inside the call that caused it.
+    // Later, as a real hypervisor does: never inside of the call that caused it.
     queueMicrotask(() => {
       for (const listener of [...this.listeners]) listener({ name, state });
     });
@@ -71,7 +71,7 @@ export class FakeNode {
   active(name: string): FakeDomain {
     const domain = this.domains.get(name);
     if (domain?.state === "crashed")
-      throw wrongState(name, "is off, for its QEMU ended unexpectedly: boot it first");
+      throw wrongState(name, "is off because its QEMU ended unexpectedly: boot it first");
     if (domain === undefined || !isActive(domain.state))
       throw wrongState(name, "is not active: boot it first");
     return domain;
@@ -90,7 +90,7 @@ export class FakeNode {
 
 export function checkName(name: string): void {
   if (!NAME_ON_NODE.test(name)) {
-    throw new N0Error("invalid_argument", "name: is not one of a virtual machine", {
+    throw new N0Error("invalid_argument", "name: is not a name of a virtual machine", {
       field: "name",
     });
   }

@@ -1,7 +1,7 @@
-import type { MachineFolders } from "../machine-folders.ts";
+import type { DomainFolders } from "../domain-folders.ts";
 import type { FakeNode } from "./fake-node.ts";
 
-export function fakeFolders(node: FakeNode): MachineFolders {
+export function fakeFolders(node: FakeNode): DomainFolders {
   const pathOf = (name: string) => `/fake/vm/${name}`;
   return {
     async ensureFolder(name, mark) {

@@ -1,7 +1,7 @@
 import type { FakeHands } from "./fake-compute.ts";
 import { type FakeNode, wrongState } from "./fake-node.ts";
 
-/** What befalls the node without the driver. */
+/** Things that happen on the node without the driver. */
 export function fakeHands(node: FakeNode): FakeHands {
   const { domains, folders, foreign, diskSizes, faults } = node;
   return {

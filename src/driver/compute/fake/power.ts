@@ -56,7 +56,7 @@ export function fakePower(node: FakeNode): DomainPower {
   };
 }
 
-/** Answers whether the guest has heard it: one that does not listen never hears of it. */
+/** Returns whether the guest notices it. A guest that does not listen never notices it. */
 function press(node: FakeNode, name: string): boolean {
   const domain = node.active(name);
   refuseDeaf(name, domain.state);

@@ -9,8 +9,8 @@ export interface AcceleratorProbes {
 }
 
 /**
- * `auto` takes KVM only where `/dev/kvm` opens and the processor shows vmx or svm: there are machines
- * with a `/dev/kvm` on which an ordinary guest kernel hangs, and they show neither.
+ * `auto` uses KVM only if `/dev/kvm` opens and the processor shows vmx or svm. On some computers without these
+ * flags `/dev/kvm` exists, but an ordinary guest kernel hangs on it.
  */
 export function chooseAccelerator(
   wanted: "auto" | Accelerator,
@@ -27,7 +27,7 @@ const systemProbes: AcceleratorProbes = {
       closeSync(openSync("/dev/kvm", "r+"));
       return true;
     } catch {
-      // Absent or not permitted: both mean that QEMU cannot use it.
+      // Absent or not permitted: QEMU cannot use it either.
       return false;
     }
   },

@@ -1,20 +1,20 @@
 import koffi from "koffi";
 
-/** How koffi takes a type: by its C name, or made by it. */
+/** A type for koffi: its C name, or an object of koffi. */
 type TypeSpec = Parameters<typeof koffi.out>[0];
 
-/** A native pointer. koffi 3 gives them as BigInt, which may be handed to another thread. */
+/** A native pointer. koffi 3 represents it as a BigInt, which can be sent to another thread. */
 export type Pointer = bigint;
 
-/** virError, as far as it is used (libvirt/virterror.h). */
+/** The fields of virError that we use (libvirt/virterror.h). */
 export interface VirError {
   readonly code: number;
-  /** virErrorDomain: which part of libvirt raised it. */
+  /** virErrorDomain: the part of libvirt that raised the error. */
   readonly domain: number;
   readonly message: string;
 }
 
-/** `(connection, domain, event, detail, opaque)` of virConnectDomainEventCallback. */
+/** The arguments of virConnectDomainEventCallback: `(connection, domain, event, detail, opaque)`. */
 export type LifecycleCallback = (
   connection: Pointer,
   domain: Pointer,
@@ -23,7 +23,7 @@ export type LifecycleCallback = (
   opaque: Pointer | null,
 ) => void;
 
-/** A daemon that does not answer for 20 s is lost. */
+/** A daemon that does not answer for 20 s counts as lost. */
 const KEEP_ALIVE_INTERVAL_S = 5;
 const KEEP_ALIVE_COUNT = 4;
 
@@ -34,14 +34,14 @@ type IntWithFlags = Native<[Pointer, number], number>;
 export type Libvirt = ReturnType<typeof loadLibvirt>;
 
 /**
- * libvirt's C functions, called synchronously: they block the thread, so only workers load this. An
- * error is thread-local in libvirt, so `lastError` must follow on the same thread.
+ * The C functions of libvirt, called synchronously. They block the thread, so only workers load this. libvirt
+ * keeps an error for each thread, so `lastError` must follow on the same thread.
  */
 export function loadLibvirt() {
   const library = koffi.load("libvirt.so.0");
   const libc = koffi.load("libc.so.6");
   const free: Native<[Pointer | null], void> = libc.func("free", "void", ["void *"]);
-  // Types without a name: names are shared by all threads of the process.
+  // Types without a name, because all threads of the process share names.
   const ownedString = koffi.disposable("str", libc.func("free", "void", ["void *"]));
   const errorType = koffi.struct({ code: "int", domain: "int", message: "str" });
   const lifecycleType = koffi.proto("void", ["void *", "void *", "int", "int", "void *"]);
@@ -87,8 +87,8 @@ export function loadLibvirt() {
     "int",
     ["void *", outInt, outInt, "uint"],
   );
-  // A native function that does nothing, where libvirt wants a callback. A JavaScript one would be
-  // called on a thread that sits in native code for ever.
+  // A native function that does nothing, as a callback for libvirt. A callback in JavaScript would be called on
+  // a thread that stays in native code for ever.
   const nothing: Pointer = libc.symbol("abs");
 
   return {
@@ -103,10 +103,10 @@ export function loadLibvirt() {
       return pointer === null ? undefined : (koffi.decode(pointer, errorType) as VirError);
     },
 
-    /** Opens a connection that notices when the daemon hangs, while the event loop runs. */
+    /** Opens a connection that notices a hanging daemon, while the event loop runs. */
     connectOpen(uri: string): Pointer | null {
       const pointer = open(uri);
-      // The test driver of libvirt has no keep-alive, and does not need one.
+      // The test driver of libvirt has no keep-alive and does not need one.
       if (pointer !== null) setKeepAlive(pointer, KEEP_ALIVE_INTERVAL_S, KEEP_ALIVE_COUNT);
       return pointer;
     },
@@ -117,7 +117,7 @@ export function loadLibvirt() {
       ownedString,
       ["void *"],
     ),
-    /** Answers a callback id, or -1. */
+    /** Returns a callback id, or -1. */
     registerLifecycle: (connection: Pointer, callback: LifecycleCallback) =>
       registerAny(
         connection,
@@ -132,13 +132,13 @@ export function loadLibvirt() {
       "int",
     ]),
 
-    /** Pointers that the caller must free, or undefined for an error. */
+    /** Pointers that the caller must free; undefined for an error. */
     listAllDomains(connection: Pointer): Pointer[] | undefined {
       const out: (Pointer | null)[] = [null];
       const count = listAll(connection, out, 0);
       const [array] = out;
       if (count < 0 || array === null || array === undefined) return undefined;
-      // koffi has no arrays of length 0; libvirt's has one more place, which is null.
+      // koffi has no arrays of length 0. The array of libvirt has one more element, which is null.
       const domains =
         count === 0 ? [] : (koffi.decode(array, koffi.array("void *", count)) as Pointer[]);
       free(array);

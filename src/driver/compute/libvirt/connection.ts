@@ -14,7 +14,7 @@ import type {
   ToRpcWorker,
 } from "./worker-protocol.ts";
 
-/** As much of pino as is used. */
+/** The part of pino that we use. */
 export interface ComputeLog {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -26,9 +26,9 @@ type CallOf = <O extends Operation>(
 ) => Promise<OperationResult<O["kind"]>>;
 
 export interface LibvirtConnection extends AsyncDisposable {
-  /** Changes: may take long. */
+  /** The lane of changes, which may take long. */
   readonly change: CallOf;
-  /** Reads: quick, and never behind a change. */
+  /** The lane of reads, which are quick and never wait for a change. */
   readonly read: CallOf;
 }
 
@@ -39,32 +39,31 @@ export interface ConnectionOptions {
   readonly readTimeoutMs: number;
   readonly clock: Clock;
   readonly log: ComputeLog;
-  /** Each time libvirt answers again. */
+  /** Called each time libvirt answers again. */
   readonly onConnected: (qemuUser: QemuUser | undefined) => void;
   readonly onDomainEvent: (libvirtName: string) => void;
 }
 
 const STOP_TIMEOUT_MS = 3_000;
 const READ_THREADS = 1;
-/** Longer than what lies between the steps of one virtual machine. */
+/** Longer than the pauses between the steps of one virtual machine. */
 const THREAD_IDLE_MS = 60_000;
 
 /**
- * libvirt's event loop is one for the whole process. A second event worker would be handed callbacks of
- * the first, whose JavaScript can run on the first's thread only; both would block.
+ * libvirt has one event loop for the whole process. A second event worker would be given callbacks of the first
+ * one. Their JavaScript can run only on the thread of the first one, so both would block.
  */
 let isLoopTaken = false;
 
 /**
- * The threads that talk to libvirt: one that hears its events, and as many as are needed that do calls,
- * which block. When the connection is lost it is opened again for ever; calls answer `unavailable`
- * meanwhile.
+ * The threads that talk to libvirt: one for its events, and as many as needed for calls, which block. Reopens a
+ * lost connection, for ever; meanwhile, calls fail with `unavailable`.
  */
 export function openConnection(options: ConnectionOptions): LibvirtConnection {
   if (isLoopTaken) {
     throw new N0Error(
       "failed_precondition",
-      "a process can have one libvirt driver: close the other first",
+      "a process can have only one libvirt driver: close the other one first",
     );
   }
   isLoopTaken = true;
@@ -147,7 +146,7 @@ export function openConnection(options: ConnectionOptions): LibvirtConnection {
 }
 
 /**
- * Answers whether all have ended. A thread that hangs in native code cannot be ended; it must not keep
+ * Returns whether all threads have ended. A thread that hangs in native code cannot be ended, and must not keep
  * the driver from closing.
  */
 async function stopAll(
@@ -162,7 +161,7 @@ async function stopAll(
   const hasEnded = !(await pause(clock, STOP_TIMEOUT_MS, ended.signal));
   if (hasEnded) await exits;
   else {
-    log.warn({}, "a thread hangs in libvirt and is left behind");
+    log.warn({}, "a thread hangs in libvirt and cannot be ended");
     for (const thread of threads) thread.unref();
   }
   return hasEnded;

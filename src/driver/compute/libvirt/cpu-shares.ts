@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 
-/** Which cgroup version gives domains their share of the processor; `none` where libvirt has no cpu controller. */
+/**
+ * The cgroup version that gives domains their share of the processor; `none` if libvirt has no cpu controller.
+ */
 export type CpuController = "v1" | "v2" | "none";
 
 const V2_CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers";
 const MOUNTS = "/proc/self/mounts";
 
-/** Looks where libvirt looks: the unified hierarchy first, then a v1 mount with the option `cpu`. */
+/** Looks where libvirt looks: first in the unified hierarchy, then for a v1 mount with the option `cpu`. */
 export function detectCpuController(readText: (path: string) => string = readUtf8): CpuController {
   const v2 = readIfThere(readText, V2_CONTROLLERS);
   if (v2 !== undefined) return v2.split(/\s+/).includes("cpu") ? "v2" : "none";
@@ -40,7 +42,7 @@ function readIfThere(readText: (path: string) => string, path: string): string |
   try {
     return readText(path);
   } catch {
-    // A kernel without that cgroup version has no such file; that is the answer.
+    // A kernel without that cgroup version has no such file, so it has no such controller.
     return undefined;
   }
 }

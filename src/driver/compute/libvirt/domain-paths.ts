@@ -3,31 +3,34 @@ import { isAbsolute, join } from "node:path";
 import { N0Error } from "../../../util/errors.ts";
 import { NAME_ON_NODE } from "../../../util/ref.ts";
 
-/** Where the files of one virtual machine lie on the node. */
+/** The paths on the node of one virtual machine. */
 export interface DomainPaths {
-  /** Root's own, as all that libvirt and we open by a path. */
+  /** Belongs to root, like every path that libvirt or we open. */
   readonly folder: string;
-  /** QEMU's own, who makes its sockets there. libvirt opens nothing in it, and we nothing but those. */
+  /**
+   * Belongs to QEMU's user: QEMU makes its sockets there. libvirt opens nothing in it, and we open only those
+   * sockets.
+   */
   readonly qemuFolder: string;
   readonly vncSocket: string;
-  /** Where an n0core before had QEMU make it: that of a virtual machine which has run since then. */
+  /** The socket of an earlier version of n0core, for a virtual machine that has run since then. */
   readonly formerVncSocket: string;
-  /** Made by libvirt, which hands it to QEMU. */
+  /** libvirt makes this socket and hands it to QEMU. */
   readonly serialSocket: string;
-  /** Written by virtlogd as root, and rotated to `serial.log.0` (newest) and up. */
+  /** virtlogd writes it as root, and rotates it to `serial.log.0` (newest) and up. */
   readonly serialLog: string;
 }
 
 const PREFIX = /^[a-zA-Z0-9._-]{0,16}$/;
 
 /**
- * A unix socket's path is at most 107 bytes (sun_path is 108, with the terminating zero): a base of
- * 28, "/vm/", a folder of 63 and "/serial.sock" are 107.
+ * The path of a unix socket has at most 107 bytes (sun_path is 108, with the terminating zero): a base of 28,
+ * "/vm/", a folder of 63 and "/serial.sock" are 107.
  */
 const BASE_BYTES_MAX = 28;
 const FOLDER_BYTES_MAX = 63;
 
-/** @throws N0Error `invalid_argument` if sockets of a virtual machine could not be made below it. */
+/** @throws N0Error `invalid_argument` if the path is too long for the sockets of virtual machines. */
 export function checkBaseDirectory(baseDirectory: string): void {
   const bytes = Buffer.byteLength(baseDirectory);
   if (!isAbsolute(baseDirectory) || bytes > BASE_BYTES_MAX || baseDirectory.endsWith("/")) {
@@ -39,14 +42,14 @@ export function checkBaseDirectory(baseDirectory: string): void {
   }
 }
 
-/** @throws N0Error `invalid_argument` for a prefix that libvirt could not hold. */
+/** @throws N0Error `invalid_argument` if libvirt cannot hold the prefix. */
 export function checkPrefix(prefix: string): void {
   if (!PREFIX.test(prefix)) {
     throw new N0Error("invalid_argument", `the domain prefix must match ${PREFIX.source}`);
   }
 }
 
-/** Names become paths, so they are checked here once more, whoever calls. */
+/** Names become paths, so every caller's name is checked here once more. */
 export function checkName(name: string): void {
   if (!NAME_ON_NODE.test(name)) {
     const message = `name: must match ${NAME_ON_NODE.source}`;
@@ -54,29 +57,29 @@ export function checkName(name: string): void {
   }
 }
 
-/** Where the folders of all virtual machines lie. */
-export function machinesFolder(baseDirectory: string): string {
+/** The folder that holds the folders of all virtual machines. */
+export function domainsFolder(baseDirectory: string): string {
   return join(baseDirectory, "vm");
 }
 
 /**
- * The folder of a virtual machine below that of all virtual machines. A name that is too long for it, as one
- * can be with its scope, becomes a checksum, which is no name.
+ * The name of the folder of a virtual machine. A name that is too long, which can happen with a scope, becomes
+ * a checksum, which is never the name of a virtual machine.
  */
 export function folderName(name: string): string {
   if (name.length <= FOLDER_BYTES_MAX) return name;
   return `~${createHash("sha256").update(name).digest("hex").slice(0, 48)}`;
 }
 
-/** What `folderName` makes. */
+/** Matches the results of `folderName`. */
 export function isFolderName(text: string): boolean {
   return NAME_ON_NODE.test(text) || /^~[0-9a-f]{48}$/.test(text);
 }
 
-/** @throws N0Error `invalid_argument` for a name that is none. */
+/** @throws N0Error `invalid_argument` if the name is not valid. */
 export function domainPaths(baseDirectory: string, name: string): DomainPaths {
   checkName(name);
-  const folder = join(machinesFolder(baseDirectory), folderName(name));
+  const folder = join(domainsFolder(baseDirectory), folderName(name));
   return {
     folder,
     qemuFolder: join(folder, "qemu"),

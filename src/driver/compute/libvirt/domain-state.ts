@@ -2,9 +2,9 @@ import type { DomainState } from "../domain.ts";
 
 /** virDomainState (libvirt/libvirt-domain.h). */
 const VIR_DOMAIN = { paused: 3, shutOff: 5, crashed: 6, suspendedByGuest: 7 } as const;
-/** virDomainShutoffReason: QEMU ended without saying that the guest powered off. */
+/** virDomainShutoffReason: QEMU ended, and had not said that the guest powered off. */
 const SHUTOFF_CRASHED = 3;
-/** virDomainPausedReason: of all errors of a disk, only a full one pauses (`error_policy`). */
+/** virDomainPausedReason: of all errors of a disk, only lack of space pauses the domain (`error_policy`). */
 const PAUSED_IOERROR = 5;
 
 /** A guest that is shutting down (4) or blocked (2) still runs. */

@@ -14,21 +14,21 @@ const CDROMS_MAX = 4;
 export interface DomainXmlInput {
   readonly spec: DomainSpec;
   readonly mark: Mark;
-  /** Tells instances on one node apart; the domain's name on libvirt is the prefix and `spec.name`. */
+  /** Tells the instances on one node apart. libvirt's name of a domain is this prefix and `spec.name`. */
   readonly prefix: string;
   readonly paths: DomainPaths;
   readonly accelerator: Accelerator;
-  /** For `<cputune><shares>`; undefined leaves it out. */
+  /** The value of `<cputune><shares>`; undefined omits it. */
   readonly cpuShares: number | undefined;
 }
 
 /**
  * libvirt's description of a domain (https://libvirt.org/formatdomain.html).
  *
- * The machine is `pc`, which starts quicker than q35 and needs no port for each device. A network card
- * has no boot ROM, since nothing boots from the network. Nothing listens on TCP.
+ * The machine type is `pc`, which starts faster than q35 and needs no port for each device. A network card has
+ * no boot ROM, since nothing boots from the network. Nothing listens on TCP.
  *
- * @throws N0Error `failed_precondition` for more than four cdroms.
+ * @throws N0Error `failed_precondition` for more than four CD-ROMs.
  */
 export function formatDomainXml(input: DomainXmlInput): string {
   const { spec, mark, prefix, paths, accelerator, cpuShares } = input;
@@ -68,8 +68,8 @@ ${spec.nics.map(formatNic).join("\n")}
 }
 
 /**
- * Under TCG a named model, as old as x86-64-v2 that today's distributions ask for: AVX, which `maximum`
- * would show, makes guests choose code paths that are slow to emulate.
+ * Under TCG the processor is a named model, the oldest with x86-64-v2, which current distributions need.
+ * `maximum` would show AVX, which makes guests choose code that is slow to emulate.
  */
 function formatCpu(accelerator: Accelerator, vcpus: number): string {
   const topology = `<topology sockets='1' dies='1' cores='${vcpus}' threads='1'/>`;
@@ -110,7 +110,7 @@ function formatDisk(
     </disk>`;
 }
 
-/** To the end, so that libvirt does not look into the files for what they rest on. */
+/** The whole chain, so that libvirt does not read it from the files. */
 function formatBacking([next, ...others]: readonly string[] = []): string {
   if (next === undefined) return "<backingStore/>";
   const format = "<format type='qcow2'/>";
@@ -126,7 +126,7 @@ export function deviceLetters(head: string, index: number): string {
   return head + letters;
 }
 
-/** `managed='no'`: the tap is ours, made before and moved into a netns later. */
+/** `managed='no'`: we make the tap before, and move it into a network namespace later. */
 function formatNic({ tapName, hardwareAddress }: NicSpec): string {
   return `    <interface type='ethernet'>
       <mac address='${x(hardwareAddress)}'/>
@@ -136,7 +136,7 @@ function formatNic({ tapName, hardwareAddress }: NicSpec): string {
     </interface>`;
 }
 
-/** The mark in our metadata element, as libvirt prints the element alone; undefined if it is another instance's. */
+/** The mark in our metadata element, from the XML of that element; undefined for another instance's. */
 export function parseMark(element: XmlElement, prefix: string): Mark | undefined {
   const { attributes } = element;
   const owner = attributes.get("owner");
@@ -147,7 +147,7 @@ export function parseMark(element: XmlElement, prefix: string): Mark | undefined
   return { owner, transactionId };
 }
 
-/** What a domain's XML says of it, or undefined if the domain is not ours. Its state is not in the XML. */
+/** The domain as its XML describes it; undefined if it is not ours. The XML does not hold the state. */
 export function parseDomainXml(xml: string, prefix: string): Omit<DomainInfo, "state"> | undefined {
   const domain = parseXml(xml);
   const libvirtName = findElement(domain, "name")?.text ?? "";

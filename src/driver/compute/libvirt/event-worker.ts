@@ -11,24 +11,24 @@ import type {
 import { findElement, findElements, parseXml } from "./xml.ts";
 
 /**
- * The thread that hears libvirt's events: it opens a connection, opens it again when it is lost, and runs
- * libvirt's event loop, which the connections of the other threads need as well.
- * It never returns to its own JavaScript event loop, so it looks at its port between two rounds.
+ * The thread for libvirt's events. It opens a connection, reopens it when it is lost, and runs libvirt's event
+ * loop, which the connections of the other threads need too. It never returns to its JavaScript event loop, so
+ * it polls its port between two rounds.
  *
- * A lost connection is found by asking, not by virConnectRegisterCloseCallback: libvirt calls that one
- * on whichever thread notices, and a JavaScript callback called on another thread than its own, while
- * its own sits in native code, blocks both for ever.
+ * It finds a lost connection by asking, not by virConnectRegisterCloseCallback: libvirt calls that callback on
+ * whichever thread notices the loss. A JavaScript callback on another thread than its own blocks both for ever
+ * while its own thread is in native code.
  */
 const settings = workerData as DriverSettings;
 const port = parentPort!;
 const libvirt = loadLibvirt();
 
 /**
- * virDomainEventType: QEMU is about to end, also where it was paused. Until the event that it has ended,
- * which follows, the state is one that counts as running.
+ * virDomainEventType: QEMU is about to end, even if it was paused. Until the event of its end, which follows,
+ * libvirt reports a state that counts as running.
  */
 const EVENT_SHUTDOWN = 6;
-/** How soon a message and a lost connection are noticed. Events themselves wake the loop at once. */
+/** The longest delay for a message or a lost connection. Events themselves wake the loop at once. */
 const WAKE_UP_MS = 200;
 const BACKOFF = { firstMs: 400, maxMs: 5_000 };
 
@@ -61,7 +61,7 @@ function openConnection(): OpenConnection | undefined {
   return { pointer, callbackId };
 }
 
-/** The capabilities hold it as `<baselabel type='kvm'>+64055:+106</baselabel>` of the model `dac`. */
+/** The capabilities contain `<baselabel type='kvm'>+64055:+106</baselabel>` in the model `dac`. */
 function readQemuUser(connection: Pointer): QemuUser | undefined {
   const xml = libvirt.connectGetCapabilities(connection);
   if (xml === null) return undefined;

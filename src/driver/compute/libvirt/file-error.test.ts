@@ -17,8 +17,8 @@ function thrownBy(act: () => void): unknown {
 test.each([
   ["ENOSPC", "resource_exhausted", "is full"],
   ["EDQUOT", "resource_exhausted", "is full"],
-  ["EROFS", "failed_precondition", "cannot be written to"],
-  ["EACCES", "failed_precondition", "cannot be written to"],
+  ["EROFS", "failed_precondition", "cannot write to"],
+  ["EACCES", "failed_precondition", "cannot write to"],
 ])("%s is %s", (code, kind, words) => {
   const cause = Object.assign(new Error("/secret/path"), { code });
   expect(asFileError(cause)).toMatchObject({

@@ -1,7 +1,7 @@
 import { errorCode } from "../../../util/errno.ts";
 import { N0Error } from "../../../util/errors.ts";
 
-/** What the file system says of the node rather than of what was asked, in words for clients; else the error. */
+/** An error of the file system in words for clients, if the node is the reason; otherwise the error itself. */
 export function asFileError(error: unknown): unknown {
   switch (errorCode(error)) {
     case "ENOSPC":
@@ -17,7 +17,7 @@ export function asFileError(error: unknown): unknown {
     case "EIO":
       return new N0Error(
         "failed_precondition",
-        "the node's folder of virtual machines cannot be written to: look at its disk, and make it writable",
+        "the node cannot write to its folder of virtual machines: check its disk, and make the folder writable",
         { cause: error },
       );
     default:

@@ -23,7 +23,7 @@ test("a folder bears the mark it was made with, and nothing else", () => {
   expect(readdirSync(folder)).toEqual(["owner.json"]);
 });
 
-test("folders are listed by the names of their machines, also where those are too long for a folder", () => {
+test("folders are listed by the names of their virtual machines, even if these are too long for a folder", () => {
   const refs = ["web", "n".repeat(63)].flatMap((name) =>
     ["default", "acme"].map((scope) => ({ kind: "virtual_machine", scope, name })),
   );

@@ -4,54 +4,57 @@ import { nameOnNode, parseRef } from "../../../util/ref.ts";
 import { readRegularSync } from "../../file/regular-file.ts";
 import { replaceFileSync } from "../../file/replace-file.ts";
 import type { Mark } from "../../mark.ts";
+import { takeDomainFolder } from "./domain-folder.ts";
 import { folderName, isFolderName } from "./domain-paths.ts";
-import { takeMachineFolder } from "./machine-folder.ts";
 
 const FILE = "owner.json";
 
 /**
- * Makes the folder of a virtual machine if it is not there, with its mark in `owner.json`. A mark that is
- * there stays. It is not forced to the disk: a folder whose mark a power cut took is nobody's.
+ * Makes the folder of a virtual machine unless it exists, with its mark in `owner.json`. An existing mark does
+ * not change. The mark is not synced to the disk: if a power cut destroys it, the folder belongs to nobody.
  */
 export function ensureMarkedFolder(folder: string, { owner, transactionId }: Mark): void {
   mkdirSync(folder, { recursive: true, mode: 0o711 });
-  takeMachineFolder(folder);
+  takeDomainFolder(folder);
   const path = join(folder, FILE);
   if (existsSync(path)) return;
   replaceFileSync(path, Buffer.from(`${JSON.stringify({ owner, transactionId })}\n`));
 }
 
-/** The folders that tell who made them, by name. What tells of nobody is not ours to speak of. */
+/** The marked folders, by name. A folder without a mark counts as not ours. */
 export function listMarkedFolders(
   parent: string,
 ): { readonly name: string; readonly mark: Mark }[] {
   if (!existsSync(parent)) return [];
   return readdirSync(parent).flatMap((folder) => {
     const mark = isFolderName(folder) ? readFolderMark(join(parent, folder)) : undefined;
-    return mark === undefined ? [] : [{ name: machineOf(folder, mark), mark }];
+    return mark === undefined ? [] : [{ name: nameOf(folder, mark), mark }];
   });
 }
 
-/** Its name on the node. A folder that has a checksum for it tells it in its mark alone. */
-function machineOf(folder: string, { owner }: Mark): string {
+/**
+ * The name of the virtual machine on the node. If the folder has a checksum for a name, only the mark holds the
+ * name.
+ */
+function nameOf(folder: string, { owner }: Mark): string {
   const ref = parseRef(owner);
   const name = ref === undefined ? folder : nameOnNode(ref);
   return folderName(name) === folder ? name : folder;
 }
 
-/** Undefined where there is no folder, or one that does not tell who made it. */
+/** Undefined if the folder does not exist or has no mark. */
 export function readFolderMark(folder: string): Mark | undefined {
   const bytes = readRegularSync(join(folder, FILE));
   if (bytes === undefined) return undefined;
   try {
     return toMark(JSON.parse(bytes.toString("utf8")));
   } catch {
-    // What a power cut left of it.
+    // A power cut left this.
     return undefined;
   }
 }
 
-/** By hand: the threads that talk to libvirt would each load zod for these two fields, 6 MB. */
+/** By hand: each of the threads that talk to libvirt would load zod for these two fields, 6 MB. */
 function toMark(value: unknown): Mark | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   if (!("owner" in value) || typeof value.owner !== "string") return undefined;

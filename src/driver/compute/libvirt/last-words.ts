@@ -1,31 +1,31 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { inOneLine } from "../../command/one-line.ts";
 
-/** What a program said last, in one line, for a message that a client reads. */
+/** The last words of a program, in one line, for a message to a client. */
 export interface LastWords {
   readonly by: "QEMU" | "libvirt";
   readonly text: string;
 }
 
-/** virtlogd keeps up to 2 MiB of a domain; what was said last is at the end. */
+/** virtlogd keeps up to 2 MiB for a domain. The last words are at the end. */
 const LOG_TAIL_BYTES = 64 * 1024;
-/** How each line of QEMU's own begins, behind a time. */
+/** The beginning of each line of QEMU, after a time. */
 const QEMU_HEAD = /qemu-system-\w+: /;
-/** The option that a fault is in, with its value. */
+/** The option that is at fault, with its value. */
 const OPTION = /^-[\w-]+ (?:\{.*?\}|\S+): /s;
-/** What stands before a warning, such as its time, and goes with it. */
+/** The text before a warning, such as its time. It is removed with the warning. */
 const BEFORE_WARNING = /[:\s]{0,3}\S{0,40}\s?$/;
 const BEFORE_WARNING_LENGTH_MAX = 44;
 const QEMU_HEAD_LENGTH_MAX = 40;
-/** What libvirt puts before QEMU's own words, and what names no fault. */
+/** The text that libvirt puts before QEMU's words, and that names no reason. */
 const LIBVIRT_HEAD = /^(?:internal error|operation failed): /;
-/** Nothing but that QEMU has gone. */
+/** Says only that QEMU has ended. */
 const NO_WORDS =
   /^(?:qemu unexpectedly closed the monitor|process exited while connecting to monitor)[^:]*$/i;
 
 /**
- * What was said but QEMU's warnings, of which libvirt quotes as many as there are. QEMU goes on after one,
- * so it ends for no such thing; TCG has one for each feature of a processor.
+ * The text without QEMU's warnings, all of which libvirt quotes. QEMU goes on after a warning, so a warning is
+ * never the reason of its end. TCG warns of each missing feature of the processor.
  */
 export function withoutWarnings(message: string): string {
   if (!message.includes("warning: ")) return message;
@@ -33,7 +33,7 @@ export function withoutWarnings(message: string): string {
   return lines.filter((line) => line !== undefined).join("\n");
 }
 
-/** Undefined for a line that is nothing but a warning. */
+/** Undefined for a line that is only a warning. */
 function withoutWarning(line: string): string | undefined {
   const head = QEMU_HEAD.exec(line);
   if (head === null) return line;
@@ -45,7 +45,7 @@ function withoutWarning(line: string): string | undefined {
   return kept === "" ? undefined : kept;
 }
 
-/** What QEMU said last, and all that follows it; undefined where it said nothing. */
+/** The last words of QEMU and all that follows them; undefined if QEMU said nothing. */
 function wordsOfQemu(message: string): string | undefined {
   for (let end = message.length; end >= 0; ) {
     const at = message.lastIndexOf("qemu-system-", end);
@@ -60,8 +60,8 @@ function wordsOfQemu(message: string): string | undefined {
 }
 
 /**
- * The last words in an error of libvirt, which quotes QEMU's where it knows them. Of a path they keep the
- * last part: where the files lie on a node is nobody's business. Undefined where nothing is said but that
+ * The last words in an error of libvirt, which quotes those of QEMU if it knows them. Keeps only the last part
+ * of each path, since clients need not know where files lie on a node. Undefined if the error says only that
  * QEMU ended.
  */
 export function lastWords(message: string): LastWords | undefined {
@@ -71,7 +71,7 @@ export function lastWords(message: string): LastWords | undefined {
   return { by: ofQemu === undefined ? "libvirt" : "QEMU", text: inOneLine(text) };
 }
 
-/** The last line that QEMU itself has written since it was last started, as it is in libvirt's log. */
+/** The last line of QEMU itself since its last start, as libvirt's log has it. */
 export function lastLineOfQemu(log: string): string | undefined {
   const run = log.slice(Math.max(0, log.lastIndexOf(": starting up libvirt version")));
   return withoutWarnings(run)
@@ -79,7 +79,7 @@ export function lastLineOfQemu(log: string): string | undefined {
     .findLast((line) => wordsOfQemu(line) !== undefined);
 }
 
-/** The same of a log file; undefined where there is none that may be read. */
+/** Like `lastWordsInLog`, for a log file; undefined if there is none, or it cannot be read. */
 export function readLastLineOfQemu(path: string): string | undefined {
   let file: number | undefined;
   try {
@@ -95,7 +95,7 @@ export function readLastLineOfQemu(path: string): string | undefined {
   }
 }
 
-/** How many processes the kernel has ended for want of memory since it began: `oom_kill` in proc_vmstat(5). */
+/** The number of processes that the kernel has killed for lack of memory: `oom_kill` in proc_vmstat(5). */
 export function countOomKills(vmstat = readVmstat()): number {
   return Number(/^oom_kill (\d+)$/m.exec(vmstat)?.[1] ?? 0);
 }

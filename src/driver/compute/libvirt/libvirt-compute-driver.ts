@@ -4,8 +4,8 @@ import type { Accelerator } from "../domain.ts";
 import { chooseAccelerator } from "./accelerator.ts";
 import { type ComputeLog, openConnection } from "./connection.ts";
 import { detectCpuController } from "./cpu-shares.ts";
-import { checkBaseDirectory, checkPrefix, machinesFolder } from "./domain-paths.ts";
-import { closedFolder, takeMachineFolders } from "./machine-folder.ts";
+import { closedFolder, takeDomainFolders } from "./domain-folder.ts";
+import { checkBaseDirectory, checkPrefix, domainsFolder } from "./domain-paths.ts";
 import { libvirtConsole } from "./parts/console.ts";
 import { libvirtDefinition } from "./parts/definition.ts";
 import { libvirtDisks } from "./parts/disks.ts";
@@ -15,21 +15,24 @@ import { createStateWatcher } from "./state-watcher.ts";
 import type { DriverSettings, QemuUser } from "./worker-protocol.ts";
 
 export interface LibvirtComputeDriverOptions {
-  /** At most 28 bytes, for sockets lie below it: `<base>/vm/<name>/`. */
+  /** At most 28 bytes, since sockets lie below it: `<base>/vm/<name>/`. */
   readonly baseDirectory: string;
   /** Default `qemu:///system`. */
   readonly uri?: string;
-  /** Put before the names of domains; tells instances on one node apart. Default `n0-`. */
+  /** The prefix of domain names, which tells the instances on one node apart. Default `n0-`. */
   readonly prefix?: string;
   /** Default `auto`. */
   readonly accelerator?: "auto" | Accelerator;
-  /** How many changes libvirt is given at once. Default 3: libvirt starts domains no faster with more. */
+  /**
+   * The number of changes that libvirt does at the same time. Default 3: with more, libvirt starts domains no
+   * faster.
+   */
   readonly changeThreads?: number;
   /** Default 60,000. */
   readonly changeTimeoutMs?: number;
   /** Default 10,000. */
   readonly readTimeoutMs?: number;
-  /** How long to wait for libvirt at the beginning, before going on without it. Default 10,000. */
+  /** How long to wait for libvirt at the start, before going on without it. Default 10,000. */
   readonly connectTimeoutMs?: number;
   readonly clock?: Clock;
   readonly log?: ComputeLog;
@@ -39,14 +42,14 @@ const silent: ComputeLog = { info() {}, warn() {} };
 const RESYNC_RETRY_MS = 1_000;
 
 /**
- * Domains of this node's libvirt. A domain of ours is one that bears our element in its metadata with our
- * prefix; others are never touched: what needs a virtual machine answers `failed_precondition` where theirs
- * has the name, and what removes succeeds without doing anything.
+ * Domains of this node's libvirt. A domain is ours if its metadata has our element with our prefix. All others
+ * are never touched: if a domain that is not ours has the name of a virtual machine, methods that need the
+ * domain throw `failed_precondition`, and methods that remove succeed without doing anything.
  *
- * A signal that aborts, or a timeout, abandons the answer of a call that libvirt has begun and not the call
- * itself; the next on the same name waits until it has ended.
+ * If a signal aborts, or a timeout ends, while libvirt works on a call, the driver abandons the answer and not
+ * the call itself. The next call for the same name waits until that one has ended.
  *
- * @throws N0Error `invalid_argument` for a base directory or a prefix that cannot be used.
+ * @throws N0Error `invalid_argument` if the base directory or the prefix cannot be used.
  */
 export async function openLibvirtComputeDriver(
   options: LibvirtComputeDriverOptions,
@@ -64,14 +67,14 @@ export async function openLibvirtComputeDriver(
   if (settings.cpuController === "none") {
     log.warn(
       {},
-      "the host has no cgroup controller for the cpu: the requested cpu of a virtual machine is not guaranteed",
+      "the node has no cgroup controller for the cpu, so it cannot guarantee the requested cpu of a virtual machine",
     );
   }
 
-  takeMachineFolders(machinesFolder(baseDirectory), (folder, err) =>
+  takeDomainFolders(domainsFolder(baseDirectory), (folder, err) =>
     log.warn(
       { err, folder },
-      "the folder of a virtual machine may be open to QEMU's user: look at it",
+      "QEMU's user may be able to write to the folder of a virtual machine: check its owner and mode",
     ),
   );
   const closed = new AbortController();
@@ -102,15 +105,15 @@ export async function openLibvirtComputeDriver(
         return await watcher.resync();
       } catch (reason) {
         log.warn({ err: reason }, "cannot read the states of the domains, trying again");
-        // Aborted: the loop's condition ends it.
+        // If it aborted, the condition of the loop ends it.
         await pause(clock, RESYNC_RETRY_MS, closed.signal);
       }
     }
   }
 
-  // Without libvirt the driver goes on and answers `unavailable`; the reason is in the log already.
+  // Without libvirt the driver goes on and answers `unavailable`. The log has the reason already.
   const deadline = clock.sleep(options.connectTimeoutMs ?? 10_000, ready.signal);
-  // Rejected by `ready`: what was waited for.
+  // `ready` rejects the wait.
   await deadline.catch(() => {});
 
   const { [Symbol.dispose]: closeConsole, ...domainConsole } = libvirtConsole(baseDirectory, clock);
@@ -130,11 +133,11 @@ export async function openLibvirtComputeDriver(
 }
 
 function tellClosedFolder(baseDirectory: string, qemuUser: QemuUser, log: ComputeLog): void {
-  const folder = closedFolder(machinesFolder(baseDirectory), qemuUser);
+  const folder = closedFolder(domainsFolder(baseDirectory), qemuUser);
   if (folder === undefined) return;
   log.warn(
     { folder, ...qemuUser },
-    "the user whom QEMU runs as may not pass through this folder, so that no virtual machine starts: " +
+    "QEMU's user has no access through this folder, so no virtual machine can start: " +
       `chmod o+x ${folder}, or choose another base directory`,
   );
 }

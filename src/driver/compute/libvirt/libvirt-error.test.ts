@@ -61,7 +61,7 @@ test.for([
     FROM.none,
     "cannot fork child process: Resource temporarily unavailable",
     "resource_exhausted",
-    "more processes",
+    "its limit of processes",
   ],
   [
     1,
@@ -103,21 +103,21 @@ test.for([
     FROM.none,
     "Unable to create tap device lo: Invalid argument",
     "failed_precondition",
-    "missing or no tap",
+    "missing or is not a tap",
   ],
   [
     38,
     FROM.storage,
     "cannot read header '/var/lib/n0/volume/a': Is a directory",
     "failed_precondition",
-    "cannot be opened on the node: see to its file (libvirt: cannot read header 'a': Is a directory)",
+    "cannot be opened on the node: check its file (libvirt: cannot read header 'a': Is a directory)",
   ],
   [
     1,
     FROM.qemu,
     "process exited: -blockdev {...}: 'file' driver requires '/var/lib/n0/volume' to be a regular file",
     "failed_precondition",
-    "cannot be opened on the node: see to its file",
+    "cannot be opened on the node: check its file",
   ],
   [
     38,
@@ -131,7 +131,7 @@ test.for([
     FROM.storage,
     "Cannot access storage file '/root/n0/a.qcow2' (as uid:64055, gid:64055): Permission denied",
     "failed_precondition",
-    "the user whom QEMU runs as may not get to its files on the node",
+    "QEMU's user has no access to its files on the node",
   ],
   [
     38,
@@ -194,7 +194,7 @@ test.for([
     FROM.none,
     "Timed out during operation: cannot acquire state change lock (held by monitor=reboot-n0-web)",
     "unavailable",
-    "busy with something else of it, try again (libvirt: Timed out",
+    "busy with another job of it, try again (libvirt: Timed out",
   ],
   [
     38,
@@ -230,7 +230,7 @@ describe("a QEMU that ended", () => {
   test("without a word, while the kernel ended some for want of memory, lacked that", () => {
     expect(say(1, FROM.qemu, EXITED, { hasLackedMemory: true })).toMatchObject({
       kind: "resource_exhausted",
-      message: expect.stringContaining("the node had not enough memory"),
+      message: expect.stringContaining("the node was short of memory"),
     });
     const bad = `${EXITED}: ${AT} ${BLOCKDEV} Image is not in qcow2 format`;
     expect(say(1, FROM.qemu, bad, { hasLackedMemory: true }).kind).toBe("failed_precondition");

@@ -3,7 +3,7 @@ import { ownerOnNode } from "../../../util/ref.ts";
 import type { VirError } from "./bindings.ts";
 import { lastWords, withoutWarnings } from "./last-words.ts";
 
-/** virErrorNumber, as far as it is told apart (libvirt/virterror.h). */
+/** The virErrorNumber values that we tell apart (libvirt/virterror.h). */
 export const VIR_ERR = {
   noMemory: 2,
   noConnect: 5,
@@ -20,7 +20,7 @@ export const VIR_ERR = {
   xmlInvalidSchema: 92,
 } as const;
 
-/** VIR_FROM_RPC: the connection itself, not what was asked over it. */
+/** VIR_FROM_RPC: the connection itself failed, not the request. */
 const FROM_RPC = 7;
 
 const SAID_LENGTH_MAX = 4096;
@@ -29,13 +29,13 @@ const SAID_LENGTH_MAX = 4096;
 export interface Circumstances {
   /** The last line of QEMU in the domain's log. libvirt does not always quote it. */
   readonly logLine?: string | undefined;
-  /** Meanwhile the kernel has ended processes for want of memory. */
+  /** The kernel has killed processes for lack of memory in the meantime. */
   readonly hasLackedMemory?: boolean;
 }
 
 interface Meaning {
   readonly kind: ErrorKind;
-  /** Why, and what to do next. */
+  /** The reason, and what to do next. */
   readonly words: string;
 }
 
@@ -49,16 +49,16 @@ const QEMU_ENDED: Meaning = {
 };
 const LACKED_MEMORY: Meaning = {
   kind: "resource_exhausted",
-  words: "its QEMU ended while the node had not enough memory",
+  words: "its QEMU ended while the node was short of memory",
 };
 const REFUSED: Meaning = { kind: "failed_precondition", words: "the hypervisor refuses it" };
-/** We asked for nonsense. */
+/** A request of ours that makes no sense. */
 const OUR_BUG: Meaning = {
   kind: "internal",
-  words: "the hypervisor does not understand what it is asked for",
+  words: "the hypervisor does not understand the request",
 };
 
-/** Where the code alone says it. */
+/** The errors whose code alone is enough. */
 const BY_CODE: ReadonlyMap<number, Meaning> = new Map([
   [VIR_ERR.noMemory, { kind: "resource_exhausted", words: "the node has not enough memory" }],
   [VIR_ERR.noConnect, NO_ANSWER],
@@ -66,7 +66,7 @@ const BY_CODE: ReadonlyMap<number, Meaning> = new Map([
   [VIR_ERR.rpc, NO_ANSWER],
   [
     VIR_ERR.operationTimeout,
-    { kind: "unavailable", words: "the hypervisor is busy with something else of it, try again" },
+    { kind: "unavailable", words: "the hypervisor is busy with another job of it, try again" },
   ],
   [
     VIR_ERR.operationInvalid,
@@ -80,7 +80,7 @@ const BY_CODE: ReadonlyMap<number, Meaning> = new Map([
   [VIR_ERR.xmlInvalidSchema, OUR_BUG],
 ]);
 
-/** What libvirt has only words for, its own or QEMU's. The first that fits counts. */
+/** The errors that libvirt tells only in words, its own or QEMU's. The first match counts. */
 const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
   [
     /cannot set up guest memory|Cannot allocate memory/i,
@@ -100,7 +100,7 @@ const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
   [
     /Too many open files|cannot fork|Resource temporarily unavailable/i,
     "resource_exhausted",
-    "the node cannot have more processes or open files",
+    "the node has reached its limit of processes or open files",
   ],
   [
     /already (exists|defined) with uuid|domain .* already exists/i,
@@ -110,23 +110,19 @@ const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
   [
     /tap device .*busy|\/dev\/net\/tun.*busy/i,
     "failed_precondition",
-    "one of its taps is in use by another process: end that first",
+    "one of its taps is in use by another process: end that process first",
   ],
   [
     /tap device|\/dev\/net\/tun|TUNSETIFF|Cannot get interface/i,
     "failed_precondition",
-    "one of its taps is missing or no tap: make the network ready first",
+    "one of its taps is missing or is not a tap: attach it first",
   ],
   [
     /Failed to terminate process/i,
     "unavailable",
-    "its QEMU does not end, perhaps for a disk that does not answer; try again",
+    "its QEMU does not end, perhaps because a disk does not answer; try again",
   ],
-  [
-    /not assigned to domain/i,
-    "failed_precondition",
-    "it has no such disk: look for it with verify",
-  ],
+  [/not assigned to domain/i, "failed_precondition", "it has no such disk: run verify to find it"],
   [
     /Image is not in \w+ format|Image is corrupt|not a \w+ image/i,
     "failed_precondition",
@@ -140,22 +136,22 @@ const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
   [
     /(Cannot access (storage|backing) file|Could not open|Failed to bind socket).*: Permission denied/is,
     "failed_precondition",
-    "the user whom QEMU runs as may not get to its files on the node: see to the folders on the way there",
+    "QEMU's user has no access to its files on the node: check the modes of the folders above them",
   ],
   [
     /Cannot access storage file|Could not open|unable to open|cannot open file|cannot read header|Could not reopen|to be a regular file/i,
     "failed_precondition",
-    "one of its disks cannot be opened on the node: see to its file",
+    "one of its disks cannot be opened on the node: check its file",
   ],
   [
     /access KVM|initialize kvm|KVM_CREATE_VM|KVM is not available/i,
     "failed_precondition",
-    "KVM does not work on the node: repair it, or have the agent use tcg",
+    "KVM does not work on the node: repair it, or set the accelerator of its agent to tcg",
   ],
   [/terminating on signal|Assertion .* failed/i, QEMU_ENDED.kind, QEMU_ENDED.words],
 ];
 
-/** QEMU has ended, and libvirt says no more than how it came to know. */
+/** QEMU has ended, and libvirt says only how it noticed. */
 function hasEndedInSilence(message: string): boolean {
   return (
     lastWords(message) === undefined || /(read from|write to) monitor|End of file/i.test(message)
@@ -163,12 +159,12 @@ function hasEndedInSilence(message: string): boolean {
 }
 
 /**
- * What a failed call meant, in words for clients, with the last words of QEMU or libvirt; all that they said
- * is its `cause`. The kind says whether to try again as it is: `internal` is only what we asked for wrongly.
+ * The error of a failed call in words for clients, with the last words of QEMU or libvirt. Its `cause` holds
+ * all of their words. The kind says whether to try again: `internal` means that our request was wrong.
  *
- * A QEMU that was killed says nothing, and libvirt, not being its parent, does not know the signal.
+ * A killed QEMU says nothing. libvirt is not its parent, so it does not know the signal.
  *
- * @param name undefined where it was about all of them.
+ * @param name undefined if the call was about all domains.
  */
 export function toN0Error(
   action: string,
@@ -178,7 +174,7 @@ export function toN0Error(
 ): N0Error {
   const { logLine } = circumstances;
   const message = error?.message ?? "no error";
-  // A start that failed before there was a QEMU finds the words of an earlier one in the log.
+  // If a start failed before QEMU ran, the log ends with the words of an earlier QEMU.
   const isSilent = hasEndedInSilence(withoutWarnings(message));
   const said = logLine !== undefined && isSilent ? `${message}: ${logLine}` : message;
   const known = bounded(withoutWarnings(said));
@@ -191,7 +187,10 @@ export function toN0Error(
   return new N0Error(kind, `cannot ${action} ${what}: ${words}${quote(known)}`, facts);
 }
 
-/** Some patterns look from each place to the end; libvirt says what failed first, and QEMU last. */
+/**
+ * Some patterns search from each place to the end, so the text must be short. libvirt says first what failed,
+ * and QEMU says it last.
+ */
 function bounded(said: string): string {
   if (said.length <= 2 * SAID_LENGTH_MAX) return said;
   return `${said.slice(0, SAID_LENGTH_MAX)}\n${said.slice(-SAID_LENGTH_MAX)}`;
@@ -207,7 +206,7 @@ function meaningOf(error: VirError, known: string, { hasLackedMemory }: Circumst
   return BY_CODE.get(error.code) ?? REFUSED;
 }
 
-/** For the end of a message. */
+/** The last words in parentheses, for the end of a message. */
 export function quote(said: string): string {
   const words = lastWords(said);
   return words === undefined ? "" : ` (${words.by}: ${words.text})`;

@@ -1,15 +1,15 @@
 import { existsSync, rmSync } from "node:fs";
 import { checkName } from "./domain-paths.ts";
 
-/** Files that libvirt of this node keeps about a domain; absent where it is elsewhere. */
+/** Files about a domain that the libvirt of this node keeps. They do not exist if it keeps them elsewhere. */
 export interface LibvirtFiles {
-  /** The number of its QEMU process. */
+  /** Holds the number of its QEMU process. */
   readonly pidFile: string;
-  /** What QEMU says to libvirt. virtlogd rotates it to `….log.0` (newest) and up. */
+  /** The output of QEMU. virtlogd rotates it to `….log.0` (newest) and up. */
   readonly log: string;
 }
 
-/** @throws N0Error `invalid_argument` for a name that is none. */
+/** @throws N0Error `invalid_argument` if the name is not valid. */
 export function libvirtFiles(prefix: string, name: string): LibvirtFiles {
   checkName(name);
   const libvirtName = `${prefix}${name}`;
@@ -19,12 +19,12 @@ export function libvirtFiles(prefix: string, name: string): LibvirtFiles {
   };
 }
 
-/** libvirt leaves the log of a domain for ever. */
+/** libvirt never removes the log of a domain. */
 export function removeLog({ log }: LibvirtFiles): void {
   try {
     for (let n = 0; existsSync(`${log}.${n}`); n++) rmSync(`${log}.${n}`);
     rmSync(log, { force: true });
   } catch {
-    // A virtual machine is not kept for the sake of its log.
+    // A failure to remove the log must not keep the virtual machine.
   }
 }

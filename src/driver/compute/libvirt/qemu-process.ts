@@ -6,31 +6,30 @@ const PIDFD_SEND_SIGNAL = 424;
 const PIDFD_OPEN = 434;
 const PIDFD_GETFD = 438;
 const SIGTERM = 15;
-/** struct pollfd of <poll.h>: descriptor, what to look for, what was found. */
+/** struct pollfd of <poll.h>: the descriptor, the requested events, the returned events. */
 const POLLFD_BYTES = 8;
 const POLLIN = 1;
-/** A QEMU that takes longer is left to libvirt, which ends it by force in the end. */
+/** A QEMU that takes longer is left to libvirt, which kills it in the end. */
 const END_TIMEOUT_MS = 2_000;
-/** Its parent, the system's first process, fetches its exit code within a millisecond or two. */
+/** Its parent, the init process, reads its exit code within a millisecond or two. */
 const REAP_TIMEOUT_MS = 100;
 const REAP_POLL_MS = 0.5;
 
 export interface QemuEnder {
   /**
-   * Asks the QEMU process of the domain with that uuid to end, and waits until it has. libvirt is to
-   * destroy the domain next.
+   * Asks the QEMU process of the domain with that uuid to end, and waits until it has ended. The caller then
+   * has libvirt destroy the domain.
    *
-   * libvirt's destroy begins with the same signal, then looks each 200 ms whether the process has gone;
-   * so it does also by itself when it hears by QEMU's end of the monitor that it goes. Here the kernel
-   * tells when it has gone, and QEMU's sockets are held open until then, so that libvirt hears of
-   * nothing before, and finds nothing to wait for after that.
+   * libvirt's destroy begins with the same signal, and then checks each 200 ms whether the process has ended.
+   * It does so too, by itself, when QEMU's end of the monitor closes. Here, the kernel says when the process
+   * has ended. Until then we hold QEMU's sockets open, so that libvirt notices nothing before, and has nothing
+   * to wait for afterwards.
    *
-   * They are not held any longer: a job of libvirt's that waits for QEMU's answer, such as the reset of a
-   * guest that reboots, learns by the end of the monitor that none will come, and destroy waits for that
-   * job for 30 s.
+   * We hold them no longer: a job of libvirt that waits for an answer of QEMU, such as the reset of a rebooting
+   * guest, ends when the monitor closes. destroy would otherwise wait for that job for 30 s.
    *
-   * Where that cannot be done, such as without a `pidFile`, or where QEMU does not listen, nothing is
-   * lost but time: destroy does what it always does.
+   * If this does not work, for example without a `pidFile` or if QEMU ignores the signal, only time is lost:
+   * destroy does its usual work.
    */
   end(pidFile: string, uuid: string, timeoutMs?: number): void;
 }
@@ -39,7 +38,7 @@ type Syscall = (...args: number[]) => number;
 
 export function loadQemuEnder(): QemuEnder {
   const libc = koffi.load("libc.so.6");
-  // Not variadic for the kernel: each call takes its arguments from registers.
+  // The kernel's call is not variadic: it takes its arguments from registers.
   const syscall: Syscall = libc.func("long syscall(long number, long a, long b, long c, long d)");
   const poll: (files: Buffer, count: number, timeoutMs: number) => number = libc.func(
     "int poll(void *files, unsigned long count, int timeoutMs)",
@@ -52,7 +51,7 @@ export function loadQemuEnder(): QemuEnder {
     new Int32Array(file.buffer, file.byteOffset, 1)[0] = process;
     new Int16Array(file.buffer, file.byteOffset + 4, 1)[0] = POLLIN;
     if (poll(file, 1, timeoutMs) !== 1) return;
-    // Ended, but there for libvirt until its parent has heard of it.
+    // It has ended, but libvirt sees it until its parent has read its exit code.
     const endMs = performance.now() + REAP_TIMEOUT_MS;
     while (syscall(PIDFD_SEND_SIGNAL, process, 0, 0, 0) === 0 && performance.now() < endMs) {
       Atomics.wait(nap, 0, 0, REAP_POLL_MS);
@@ -70,8 +69,8 @@ export function loadQemuEnder(): QemuEnder {
       };
       try {
         const process = syscall(PIDFD_OPEN, pid, 0, 0, 0);
-        // Held before it is looked at: if the number passes to another process in between, the signal
-        // goes to the one that has ended.
+        // Open the process before checking it: if its number passes to another process in between, the signal
+        // goes to the old process, which has ended.
         if (!hold(process) || !isQemuOf(pid, uuid)) return;
         const isHeld = socketsOf(pid).map((socket) =>
           hold(syscall(PIDFD_GETFD, process, socket, 0, 0)),
@@ -105,7 +104,7 @@ function socketsOf(pid: number): number[] {
     .map(Number);
 }
 
-/** Undefined also for what may not be read: then it is not for us to end. */
+/** Undefined also if the file cannot be read: then we must not end the process. */
 function unlessGone<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -15,8 +15,8 @@ import type {
 } from "./worker-protocol.ts";
 
 /**
- * A thread that does operations one after the other, blocking, on a connection of its own: so it can come
- * and go. The event loop that the connection needs runs in the event worker.
+ * A thread that does operations one after the other, blocking, on its own connection. Such threads can come and
+ * go, since the event loop of the connection runs in the event worker.
  */
 const settings = workerData as DriverSettings;
 const port = parentPort!;
@@ -49,7 +49,7 @@ function answer(id: number, operation: Operation): FromRpcWorker {
   }
 }
 
-/** Opens the connection if there is none, or if it has been lost. Opening takes about a millisecond. */
+/** Opens the connection if there is none, or if it was lost. Opening takes about a millisecond. */
 function connected(): Pointer {
   if (connection !== undefined && libvirt.connectIsAlive(connection) === 1) return connection;
   release();

@@ -1,11 +1,11 @@
 import { Duplex } from "node:stream";
 import { N0Error } from "../../../util/errors.ts";
 
-/** What a viewer may lag behind before it is cut off: the others must not wait for it. */
+/** How far a viewer may lag behind before it is disconnected: the others must not wait for it. */
 const VIEWER_BYTES_MAX = 1024 * 1024;
 
 export interface SerialHub {
-  /** A viewer of that console. The first one connects, the last one that leaves disconnects. */
+  /** Adds a viewer to that console. The first one connects, and the last one that leaves disconnects. */
   open(name: string): Promise<Duplex>;
   close(): void;
 }
@@ -16,8 +16,8 @@ interface Console {
 }
 
 /**
- * Shares each serial console among its viewers: all see what the guest prints, and all may type. QEMU
- * serves one client at a time and lets a second one wait without a word.
+ * Shares each serial console among its viewers: all see the output of the guest, and all may type. QEMU serves
+ * one client at a time, and lets a second one wait in silence.
  */
 export function createSerialHub(connect: (name: string) => Promise<Duplex>): SerialHub {
   const consoles = new Map<string, Console>();
@@ -35,7 +35,7 @@ export function createSerialHub(connect: (name: string) => Promise<Duplex>): Ser
           for (const viewer of viewers) show(viewer, chunk);
         });
         line.on("error", () => {
-          // "close" follows, and ends every viewer; that the guest went away is no error of theirs.
+          // "close" follows and ends every viewer. The end of the guest is not an error of theirs.
         });
         line.once("end", () => line.destroy());
         line.once("close", () => {
@@ -43,7 +43,7 @@ export function createSerialHub(connect: (name: string) => Promise<Duplex>): Ser
           for (const viewer of viewers) viewer.push(null);
         });
       },
-      // Told to each who waits for it in `open`.
+      // Each caller that waits in `open` gets the reason.
       forget,
     );
     return console;
@@ -66,7 +66,7 @@ export function createSerialHub(connect: (name: string) => Promise<Duplex>): Ser
         line.then(
           (open) => open.destroy(),
           () => {
-            // Never opened.
+            // The connection was never opened.
           },
         );
       }
@@ -77,13 +77,13 @@ export function createSerialHub(connect: (name: string) => Promise<Duplex>): Ser
 function newViewer(line: Duplex, onLeave: () => void): Duplex {
   return new Duplex({
     allowHalfOpen: false,
-    // Each chunk is pushed as it comes.
+    // Each chunk is pushed as it arrives.
     read() {},
     write(chunk, _encoding, done) {
       if (line.destroyed) done();
       else line.write(chunk, () => done());
     },
-    // One who stops typing goes on watching.
+    // A viewer that stops typing keeps watching.
     final: (done) => done(),
     destroy(error, done) {
       onLeave();
@@ -95,7 +95,7 @@ function newViewer(line: Duplex, onLeave: () => void): Duplex {
 function show(viewer: Duplex, chunk: Buffer): void {
   if (viewer.readableLength + chunk.length > VIEWER_BYTES_MAX) {
     viewer.destroy(
-      new N0Error("resource_exhausted", "the console is read too slowly: open it again"),
+      new N0Error("resource_exhausted", "the client reads the console too slowly: open it again"),
     );
   } else {
     viewer.push(chunk);

@@ -9,11 +9,12 @@ const POLL_MS = 100;
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * The bytes of a log that virtlogd writes and rotates: `log` is the newest, `log.0` the one before it,
- * and so on up. Oldest first. A log that is not there is empty; what has the name of one and is no file
- * itself, such as a link, is none.
+ * The bytes of a log that virtlogd writes and rotates: `log` is the newest file, `log.0` the one before it, and
+ * so on up. Oldest first. A missing log is empty. A link or any other non-file with the name of a log is
+ * ignored.
  *
- * With `follow` goes on as it grows, also over rotations, until `signal` aborts or its folder is gone.
+ * With `follow`, continues as the log grows, also over rotations, until `signal` aborts or the folder is
+ * removed.
  */
 export async function* readSerialLogFiles(
   path: string,
@@ -21,16 +22,16 @@ export async function* readSerialLogFiles(
   clock: Clock,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  /** The file read last, by inode, for its name changes. */
+  /** The file that was read last, by inode, since its name changes. */
   let current: FileHandle | undefined;
   try {
     for (;;) {
-      // What was written before the next file appeared must be read before it.
+      // Read the rest of this file before the next one.
       const files = await listFiles(path);
       if (current !== undefined) yield* readToEnd(current);
       const next = await findNext(files, current);
       if (next !== undefined) {
-        // A list made in the middle of a rotation may lack a file: go on only when it stands still.
+        // A list from the middle of a rotation may miss a file, so go on only if two lists are equal.
         const confirmed = await findNext(await listFiles(path), current);
         if (confirmed?.path !== next.path || confirmed.inode !== next.inode) continue;
         const opened = await openIfThere(next);
@@ -40,7 +41,7 @@ export async function* readSerialLogFiles(
         continue;
       }
       if (!follow || signal.aborted || files === undefined) return;
-      // If it aborts, what has been written until now is still read, then the loop ends.
+      // If it aborts, read what has been written until now, and then end the loop.
       await pause(clock, POLL_MS, signal);
     }
   } finally {
@@ -72,7 +73,7 @@ async function listFiles(path: string): Promise<LogFile[] | undefined> {
   return files;
 }
 
-/** The file after `current`, or the oldest where there is none yet or it has been rotated away. */
+/** The file after `current`, or the oldest one if `current` is undefined or has been rotated away. */
 async function findNext(
   files: readonly LogFile[] | undefined,
   current: FileHandle | undefined,
@@ -82,7 +83,7 @@ async function findNext(
   return files?.[index + 1];
 }
 
-/** Undefined also where the file has been rotated since it was listed: the next round lists again. */
+/** Undefined also if the file was rotated since it was listed: the next round lists again. */
 async function openIfThere({ path, inode }: LogFile): Promise<FileHandle | undefined> {
   const handle = await openRegular(path);
   if (handle === undefined || (await handle.stat()).ino === inode) return handle;

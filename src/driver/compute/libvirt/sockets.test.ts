@@ -58,7 +58,7 @@ test.each<[string, (other: string) => void]>([
   plant(await listen(join(folder, "other")));
   await expect(connectToDomain([path], "a")).rejects.toMatchObject({
     kind: "failed_precondition",
-    message: expect.stringContaining("is not a socket of its own"),
+    message: expect.stringContaining("is not a socket of its QEMU"),
   });
   expect(connections).toBe(0);
 });

@@ -4,17 +4,17 @@ import { ifThereSync } from "../../../util/errno.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { ownerOnNode } from "../../../util/ref.ts";
 
-/** <fcntl.h>: a place in the file system, of whatever kind, which is not opened by that. */
+/** <fcntl.h>: names any file without opening it. */
 const O_PATH = 0o10000000;
 
 /**
- * Connects to a socket of a domain's QEMU, the first of `paths` that is there.
+ * Connects to the first socket of `paths` that exists, a socket of the QEMU of a domain.
  *
- * QEMU makes some of them in a folder of its own. So a link is not followed, and a socket that has another
- * name elsewhere is not taken: either could lead to a socket that listens to root, such as libvirt's.
+ * QEMU makes some of them in its own folder. So we follow no link, and refuse a socket with a second name
+ * elsewhere: either could lead to a socket that listens for root, such as libvirt's.
  *
- * @throws N0Error `failed_precondition` if there is none or nobody listens: the domain is not active; or if
- *   it is no socket of its own.
+ * @throws N0Error `failed_precondition` if there is no socket or nobody listens, since the domain is not
+ * active; or if the socket is not QEMU's own.
  */
 export async function connectToDomain(paths: readonly string[], name: string): Promise<Socket> {
   for (const path of paths) {
@@ -35,8 +35,8 @@ function requireOwnSocket(place: number, name: string): void {
   if (found.isSocket() && found.nlink === 1) return;
   throw new N0Error(
     "failed_precondition",
-    `the console of virtual machine "${name}" is not a socket of its own: ` +
-      "shut it down, boot it again, and look on the node for who has changed its folder",
+    `the console of virtual machine "${name}" is not a socket of its QEMU: ` +
+      "shut it down, boot it again, and check on the node who has changed its folder",
     { resource: ownerOnNode("virtual_machine", name) },
   );
 }

@@ -1,36 +1,42 @@
 import type { DomainEvent, DomainInfo, DomainState } from "../domain.ts";
 
 export interface StateReader {
-  /** `absent` for what is not ours. */
+  /** `absent` for a domain that is not ours. */
   readonly observe: (name: string) => Promise<DomainState>;
   readonly list: () => Promise<readonly DomainInfo[]>;
 }
 
 export interface StateWatcher {
-  /** Something happened to that domain; its state is read and, if it changed, told. */
+  /** Something happened to that domain: reads its state, and reports it if it changed. */
   touch(name: string): void;
-  /** Does `work`; what the domain of that name passes through meanwhile is not told, only where it ends. */
+  /** Does `work`. Reports only the last state of that domain, not the states during the work. */
   during<T>(name: string, work: () => Promise<T>): Promise<T>;
-  /** Somebody has read these states by himself: what is known to be otherwise is looked at again, and told. */
+  /**
+   * The caller has read these states itself. Reads each one that differs from the known state again, and
+   * reports it.
+   */
   compare(found: readonly Pick<DomainInfo, "name" | "state">[]): void;
-  /** Reads all states; from the second time on, what changed unseen is told. */
+  /** Reads all states. From the second call on, reports the changes that were missed. */
   resync(): Promise<void>;
   onEvent(listener: (event: DomainEvent) => void): () => void;
 }
 
 /**
- * Turns "something happened" into changes of state. libvirt's events say what happened and not what
- * is, come for domains that are not ours, and are missed while there is no connection; so an event
- * only says when to look.
+ * Turns "something happened" into changes of state. An event of libvirt says what happened and not the state,
+ * comes also for domains that are not ours, and is missed while there is no connection. So an event only says
+ * when to look.
  */
 export function createStateWatcher({ observe, list }: StateReader): StateWatcher {
   const listeners = new Set<(event: DomainEvent) => void>();
   const known = new Map<string, DomainState>();
-  /** Names that are being looked at; true if they were touched again meanwhile. */
+  /** The names that are being looked at; true if an event came in the meantime. */
   const looking = new Map<string, boolean>();
-  /** Names that are being worked on: how often, and whether they are to be looked at after it. */
+  /** The names with work in progress: how much of it, and whether to look at the domain afterwards. */
   const working = new Map<string, { count: number; isTouched: boolean }>();
-  /** Names of which somebody has read another state than what is known: theirs is told in any case. */
+  /**
+   * The names for which a caller has read another state than the known one. The next state is reported in any
+   * case.
+   */
   const doubted = new Set<string>();
   let isFirstSync = true;
 
@@ -69,7 +75,7 @@ export function createStateWatcher({ observe, list }: StateReader): StateWatcher
       return;
     }
     look(name).catch(() => {
-      // The connection is lost: what changed is seen by `resync` when there is one again.
+      // The connection is lost: `resync` finds the changes when it is back.
     });
   }
 
@@ -106,7 +112,7 @@ export function createStateWatcher({ observe, list }: StateReader): StateWatcher
       for (const { name, state } of found) learn(name, state, isTold);
     },
     onEvent(listener) {
-      // A function of its own, so that one listener given twice is called twice and removed once.
+      // A function of its own, so that a listener that is added twice is called twice and removed once.
       const entry = (event: DomainEvent) => listener(event);
       listeners.add(entry);
       return () => listeners.delete(entry);

@@ -10,18 +10,18 @@ import type {
   WireError,
 } from "./worker-protocol.ts";
 
-/** As much of a worker thread as the pool uses. */
+/** The part of a worker thread that the pool uses. */
 export interface RpcThread {
   postMessage(message: ToRpcWorker): void;
   on(event: "message", listener: (message: FromRpcWorker) => void): unknown;
   on(event: "error", listener: (error: unknown) => void): unknown;
 }
 
-/** Changes may take long; reads are quick, and never wait behind a change. */
+/** Changes may take long. Reads are quick, and never wait for a change. */
 export type Lane = "change" | "read";
 
 export interface LaneLimits {
-  /** How many of them are done at once. */
+  /** The number of operations of the lane at the same time. */
   readonly width: number;
   readonly timeoutMs: number;
 }
@@ -29,34 +29,34 @@ export interface LaneLimits {
 export interface PoolOptions {
   readonly startThread: () => RpcThread;
   readonly lanes: Readonly<Record<Lane, LaneLimits>>;
-  /** A thread that has had nothing to do for so long is ended; the last one stays. */
+  /** A thread that is idle for this long is ended, except for the last one. */
   readonly idleMs: number;
   readonly clock: Clock;
 }
 
 export interface WorkerPool {
   /**
-   * Does the operation on a free thread, or on a new one. Those of a lane on one name are done one
-   * after the other, in the order of the calls.
+   * Does the operation on a free thread, or on a new one. Operations of a lane for one name are done one after
+   * the other, in the order of the calls.
    *
-   * When `signal` aborts, one that waits is never done; of one that has begun only the answer is
-   * abandoned, and the next on the same name still waits for its end. So it is with the timeout,
-   * which counts from the beginning.
+   * If `signal` aborts, a waiting operation is never done. A running one goes on, only its answer is abandoned,
+   * and the next one for the same name still waits for its end. The timeout, which starts with the operation,
+   * does the same.
    *
-   * @throws N0Error what the operation throws; `unavailable` for a timeout. The signal's reason.
+   * @throws N0Error the error of the operation; `unavailable` for a timeout. Throws the reason of the signal.
    */
   call<O extends Operation>(
     lane: Lane,
     operation: O,
     signal?: AbortSignal,
   ): Promise<OperationResult<O["kind"]>>;
-  /** To all threads, behind what they are doing. */
+  /** Sends a message to all threads. A thread reads it after its current operation. */
   broadcast(message: ToRpcWorker): void;
-  /** Ends the threads, and answers `unavailable` to whatever waits or runs, now and later. */
+  /** Ends the threads. All operations that wait, run or come later fail with `unavailable`. */
   close(): void;
 }
 
-/** In each lane so many calls that may never answer are made up for by a thread more. */
+/** For this many calls of a lane that may never answer, the pool adds a thread each. */
 const STUCK_MAX = 4;
 
 type Outcome = FromRpcWorker | { readonly kind: "thrown"; readonly reason: unknown };
@@ -64,37 +64,39 @@ type Outcome = FromRpcWorker | { readonly kind: "thrown"; readonly reason: unkno
 interface Job {
   readonly lane: Lane;
   readonly operation: Operation;
-  /** The name that it works on; a read of all has none. */
+  /** The name that the operation is about; a read of all domains has none. */
   readonly key: string | undefined;
-  /** Aborted when the caller has been told. */
+  /** Aborts when the caller has its answer. */
   readonly settled: AbortSignal;
-  /** Tells the caller; a second time does nothing. */
+  /** Answers the caller. A second call does nothing. */
   readonly settle: (outcome: Outcome) => void;
 }
 
 interface Slot {
   readonly thread: RpcThread;
   job: Job | undefined;
-  /** The job has timed out: it may never answer. */
+  /** The job has timed out and may never answer. */
   isStuck: boolean;
-  /** Aborted when there is something to do again. */
+  /** Aborts when the thread has work again. */
   idle: AbortController;
 }
 
-/** Threads that are started when they are needed: each takes 15 MB, and most of the time one is enough. */
+/** Threads start when they are needed: each takes 15 MB, and usually one is enough. */
 export function createWorkerPool({ startThread, lanes, idleMs, clock }: PoolOptions): WorkerPool {
-  /** Those in front are used first, so that the others can end. */
+  /** The first threads of the list are used first, so that the others become idle and end. */
   let slots: readonly Slot[] = [];
   let queue: Job[] = [];
   let runCount = 0;
   let isClosed = false;
 
-  /** Begins what can begin, in order; refuses what would wait for a thread that may never answer. */
+  /**
+   * Starts all jobs that can start, in order. Refuses jobs that would wait for a thread that may never answer.
+   */
   function pump(): void {
     queue = queue.filter((job) => {
       const ahead = job.key === undefined ? undefined : running(job.lane, job.key);
       if (isClosed || ahead?.isStuck === true || isHopeless(job.lane)) {
-        job.settle(failed("every thread that could do it is stuck"));
+        job.settle(failed("every thread for it hangs"));
         return false;
       }
       if (ahead !== undefined || !hasRoom(job.lane)) return true;
@@ -108,8 +110,8 @@ export function createWorkerPool({ startThread, lanes, idleMs, clock }: PoolOpti
   }
 
   /**
-   * A start takes longer than all else together, so all else goes before those that wait: among many that
-   * are started at once, one that has been started is let run, and one that is deleted goes.
+   * Starting a domain takes longer than all other steps together, so other jobs go before waiting starts: among
+   * many domains that start at the same time, a started one runs soon, and a deleted one goes.
    */
   function enqueue(job: Job): void {
     let at = queue.length;
@@ -164,7 +166,7 @@ export function createWorkerPool({ startThread, lanes, idleMs, clock }: PoolOpti
     void pause(clock, timeoutMs, job.settled).then((isLate) => {
       if (!isLate) return;
       slot.isStuck = slot.job === job;
-      job.settle(failed(`no answer in ${timeoutMs} ms`));
+      job.settle(failed(`no answer within ${timeoutMs} ms`));
       pump();
     });
   }
@@ -236,7 +238,7 @@ function fromWireError({ kind, message, resource, field, cause }: WireError): N0
   });
 }
 
-/** It was not done, or nobody knows. */
+/** The job was not done, or nobody knows whether it was. */
 function failed(cause: unknown): Outcome {
   const message = "the hypervisor does not answer, try again";
   return { kind: "thrown", reason: new N0Error("unavailable", message, { cause }) };

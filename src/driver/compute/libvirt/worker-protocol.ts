@@ -3,7 +3,7 @@ import type { Maker, Mark } from "../../mark.ts";
 import type { Accelerator, DomainInfo, DomainSpec, DomainState } from "../domain.ts";
 import type { CpuController } from "./cpu-shares.ts";
 
-/** What all workers are told when they start. */
+/** The settings that every worker gets at its start. */
 export interface DriverSettings {
   readonly uri: string;
   readonly prefix: string;
@@ -12,7 +12,7 @@ export interface DriverSettings {
   readonly cpuController: CpuController;
 }
 
-/** One whole piece of work on one domain, done by one worker without a pause. */
+/** One whole piece of work on one domain. One worker does it without a pause. */
 export type Operation =
   | { readonly kind: "start"; readonly spec: DomainSpec; readonly mark: Mark }
   | { readonly kind: "define"; readonly spec: DomainSpec; readonly mark: Mark }
@@ -37,7 +37,7 @@ export type Operation =
     }
   | { readonly kind: "list" };
 
-/** What the operation answers; the others answer nothing. */
+/** The results of the operations. All others return nothing. */
 export interface OperationResults {
   readonly observe: DomainState;
   readonly list: readonly DomainInfo[];
@@ -47,19 +47,19 @@ export type OperationResult<K extends Operation["kind"]> = K extends keyof Opera
   ? OperationResults[K]
   : void;
 
-/** The user that QEMU runs as, who must be able to make its sockets in the folder of a virtual machine. */
+/** The user that QEMU runs as. It must be able to make sockets in the folder of a virtual machine. */
 export interface QemuUser {
   readonly uid: number;
   readonly gid: number;
 }
 
 export type ToRpcWorker =
-  /** What was found out about libvirt; comes before the first operation. */
+  /** The facts about libvirt, sent before the first operation. */
   | { readonly kind: "know"; readonly qemuUser: QemuUser | undefined }
   | { readonly kind: "run"; readonly id: number; readonly operation: Operation }
   | { readonly kind: "stop" };
 
-/** An error class does not survive the way between threads, so its parts travel. */
+/** An error object loses its class between threads, so its parts are sent. */
 export interface WireError {
   readonly kind: ErrorKind;
   readonly message: string;
@@ -76,7 +76,7 @@ export type FromRpcWorker =
 export type FromEventWorker =
   | { readonly kind: "connected"; readonly qemuUser: QemuUser | undefined }
   | { readonly kind: "lost"; readonly reason: string }
-  /** Something happened to the domain of that libvirt name. */
+  /** Something happened to the domain with that libvirt name. */
   | { readonly kind: "event"; readonly libvirtName: string };
 
 export interface ToEventWorker {

@@ -20,11 +20,14 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "\r": "&#13;",
 };
 
-/** What XML 1.0 section 2.2 does not allow, however escaped. With the u flag \uD800-\uDFFF are lone surrogates. */
+/**
+ * The characters that XML 1.0 section 2.2 does not allow, in any escaped form. With the u flag, \uD800-\uDFFF
+ * are lone surrogates.
+ */
 const NOT_ALLOWED = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/u;
 
 /**
- * `text` as it may stand in character data and in an attribute value of either quote.
+ * Escapes `text` for character data and for attribute values in either quote.
  *
  * @throws N0Error `invalid_argument` for characters that XML 1.0 cannot hold.
  */
@@ -62,9 +65,9 @@ interface OpenElement {
 }
 
 /**
- * Reads a document that libvirt printed: well formed, without a DTD. Not for input from users.
+ * Parses a document that libvirt printed: well formed, without a DTD. Not for input from users.
  *
- * @throws N0Error `internal` for what is not well formed.
+ * @throws N0Error `internal` if the document is not well formed.
  */
 export function parseXml(document: string): XmlElement {
   const top: OpenElement = { name: "", attributes: new Map(), children: [], text: "" };
@@ -91,12 +94,12 @@ export function parseXml(document: string): XmlElement {
 
 interface Token {
   readonly kind: "text" | "cdata" | "open" | "empty" | "close" | "other";
-  /** What stands between its marks. */
+  /** The text between the marks of a section. */
   readonly content: string;
   readonly end: number;
 }
 
-/** What has marks of its own, by its first one. */
+/** The sections with marks of their own, by the opening mark. */
 const MARKED = [
   { first: "<!--", last: "-->", kind: "other" },
   { first: "<?", last: "?>", kind: "other" },
@@ -123,7 +126,7 @@ function tokenAt(document: string, at: number): Token {
     : { kind: "open", content, end: close + 1 };
 }
 
-/** The `>` that ends a tag, which may stand in a quoted value too. */
+/** The `>` that ends a tag. A quoted value may contain one too. */
 function endOfTag(document: string, from: number): number {
   for (let at = from; at < document.length; at += 1) {
     const character = document.charAt(at);
@@ -157,7 +160,7 @@ export function findElements(element: XmlElement, ...path: string[]): XmlElement
 
 function parseAttributes(content: string, from: number): Map<string, string> {
   const attributes = new Map<string, string>();
-  // Sticky: each match begins where the one before ended, so that none is looked for in vain.
+  // Sticky: each match begins where the one before ended, so that no text is scanned twice.
   const attribute = /\s+([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/y;
   const end = content.trimEnd().length;
   for (attribute.lastIndex = from; attribute.lastIndex < end; ) {

@@ -2,11 +2,11 @@ import { describe, expect, test } from "vitest";
 import { type ComputeDriverWorld, later, mark, onEachWorld, signal } from "./world.suite.ts";
 
 /** The folders of virtual machines. */
-export function machineFoldersSuite(
+export function domainFoldersSuite(
   title: string,
   newWorld: () => Promise<ComputeDriverWorld>,
 ): void {
-  describe(`${title} as MachineFolders`, () => {
+  describe(`${title} as DomainFolders`, () => {
     const on = onEachWorld(newWorld);
 
     test("the folder is removed with the virtual machine, and also where there is none", async () => {

@@ -52,7 +52,7 @@ export function redefine(context: OperationContext, spec: DomainSpec, mark: Mark
   });
 }
 
-/** Answers a domain that the caller must free. */
+/** Returns a domain that the caller must free. */
 export function define(
   context: OperationContext,
   spec: DomainSpec,
@@ -60,14 +60,15 @@ export function define(
   old: FoundDomain | undefined,
 ): Pointer {
   const { libvirt, connection, settings } = context;
-  // libvirt refuses to change the uuid of a name. Whoever dies in between leaves nothing; the next try defines.
+  // libvirt refuses to change the uuid of a name. If the process dies in between, the definition is missing,
+  // and the next try makes it.
   if (old !== undefined && uuidOf(libvirt, old.pointer) !== spec.uuid.toLowerCase()) {
     check(context, "redefine", spec.name, libvirt.domainUndefine(old.pointer, UNDEFINE_ALL));
   }
   const { prefix, baseDirectory, accelerator, cpuController } = settings;
   const paths = domainPaths(baseDirectory, spec.name);
   const shares = cpuShares(cpuController, spec.cpuMilliCores);
-  // A definition that is replaced stays the work of the transaction that made the domain.
+  // A replaced definition keeps the mark of the transaction that made the domain.
   const kept = old?.mark?.owner === mark.owner ? old.mark : mark;
   const xml = formatDomainXml({ spec, mark: kept, prefix, paths, accelerator, cpuShares: shares });
   const domain = libvirt.domainDefineXml(connection, xml, 0);
@@ -76,16 +77,16 @@ export function define(
 }
 
 /**
- * The folder is ours because it lies below our base, whether or not there is a domain; its own mark tells
- * whose. Where a domain that is not the maker's uses it, it stays. It goes last: while it is there, a
- * removal that died is known to be unfinished.
+ * The folder is ours because it lies below our base, with or without a domain. Its own mark says whose it is.
+ * It stays if a domain that is not the maker's uses it. It is removed last: while it exists, an interrupted
+ * removal is known to be unfinished.
  */
 export function remove(context: OperationContext, name: string, maker: Maker): void {
   const { baseDirectory, prefix } = context.settings;
   const { folder } = domainPaths(baseDirectory, name);
   const left = withDomain(context, "remove", name, (found) => {
     if (found === undefined) return "nothing";
-    // Not ours, or someone has taken our mark off.
+    // The domain is not ours, or somebody has removed our mark.
     if (found.mark === undefined) {
       const xml = context.libvirt.domainGetXmlDesc(found.pointer, 0);
       return xml?.includes(`${folder}/`) === true ? "user of the folder" : "another's";
@@ -102,7 +103,7 @@ export function remove(context: OperationContext, name: string, maker: Maker): v
   if (left === "user of the folder" || (made !== undefined && !isMadeBy(made, maker))) return;
   if (!existsSync(folder)) return;
   if (left === "nothing") removeLog(libvirtFiles(prefix, name));
-  // Opens folder by folder and follows no link, whatever QEMU's user may still put into its own.
+  // rmSync opens folder by folder and follows no link, whatever QEMU's user still puts into its own folder.
   rmSync(folder, { recursive: true, force: true });
 }
 
@@ -114,7 +115,7 @@ export function list({ libvirt, connection, settings }: OperationContext): Domai
       if (!libvirt.domainGetName(pointer).startsWith(settings.prefix)) return [];
       const xml = libvirt.domainGetXmlDesc(pointer, 0);
       const state = libvirt.domainGetState(pointer);
-      // Removed since the list was made. Anything worse fails the next call as well.
+      // The domain was removed after the list was made. Any worse failure also makes the next call fail.
       if (xml === null || state === undefined) return [];
       const info = parseDomainXml(xml, settings.prefix);
       return info === undefined ? [] : [{ ...info, state: toDomainState(state) }];

@@ -12,7 +12,7 @@ export function grow(
   sizeBytes: bigint,
 ): void {
   withActive(context, "grow a disk of", name, (domain) => {
-    // QEMU would shrink it, and the data with it.
+    // QEMU would shrink the disk and lose data.
     if (capacityOf(context, domain, name, path) > sizeBytes)
       throw wrongState(name, "has a disk larger than that: a disk only grows");
     return context.libvirt.domainBlockResize(domain, path, sizeBytes, BLOCK_RESIZE_BYTES);
@@ -32,7 +32,7 @@ export function undoGrow(
   );
 }
 
-/** How large the guest sees the disk, in bytes. */
+/** The size of the disk that the guest sees, in bytes. */
 function capacityOf(
   context: OperationContext,
   domain: Pointer,

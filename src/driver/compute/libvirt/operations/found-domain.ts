@@ -28,11 +28,11 @@ export interface FoundDomain {
   readonly name: string;
   readonly pointer: Pointer;
   readonly state: DomainState;
-  /** Undefined: not ours. */
+  /** Undefined: the domain is not ours. */
   readonly mark: Mark | undefined;
 }
 
-/** Looks the domain up, hands it to `use` and frees it. */
+/** Looks up the domain, passes it to `use` and frees it. */
 export function withDomain<T>(
   { libvirt, connection, settings }: OperationContext,
   action: string,
@@ -79,7 +79,7 @@ export function withActive(
 function hasCrashed({ settings }: OperationContext, name: string): N0Error {
   const logLine = readLastLineOfQemu(libvirtFiles(settings.prefix, name).log);
   const why = logLine === undefined ? "" : quote(logLine);
-  return wrongState(name, `is off, for its QEMU ended unexpectedly${why}: boot it first`);
+  return wrongState(name, `is off because its QEMU ended unexpectedly${why}: boot it first`);
 }
 
 export function refuseForeign({ name, mark }: FoundDomain): void {

@@ -14,7 +14,7 @@ export function powerOff(context: OperationContext, found: FoundDomain): void {
   }
 }
 
-/** After a failed call: it failed because the domain stopped or went away by itself just now. */
+/** After a failed call: whether it failed because the domain stopped or went away by itself in the meantime. */
 export function hasGone({ libvirt }: OperationContext): boolean {
   const code = libvirt.lastError()?.code;
   return code === VIR_ERR.noDomain || code === VIR_ERR.operationInvalid;

@@ -6,12 +6,12 @@ import { isActive, isPaused } from "../../active.ts";
 import type { DomainSpec } from "../../domain.ts";
 import { refuseDeaf } from "../../power-button.ts";
 import type { Pointer } from "../bindings.ts";
+import { ensureQemuFolder } from "../domain-folder.ts";
 import { domainPaths } from "../domain-paths.ts";
 import { ensureMarkedFolder } from "../folder-mark.ts";
 import { countOomKills, readLastLineOfQemu } from "../last-words.ts";
 import { toN0Error } from "../libvirt-error.ts";
 import { libvirtFiles } from "../libvirt-files.ts";
-import { ensureQemuFolder } from "../machine-folder.ts";
 import { define } from "./definition.ts";
 import { type OperationContext, refuseForeign, withActive, withDomain } from "./found-domain.ts";
 
@@ -50,7 +50,7 @@ function prepareFolder({ settings, qemuUser }: OperationContext, name: string, m
   ensureQemuFolder(qemuFolder, qemuUser);
 }
 
-/** libvirt's own words for these name paths, and come only after half a start. */
+/** libvirt's own messages contain paths, and come only after half a start. */
 function requireParts({ name, disks, nics }: DomainSpec): void {
   const missing = [
     ...disks.flatMap(({ path, backing = [] }, index) =>

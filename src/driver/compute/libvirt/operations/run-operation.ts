@@ -5,7 +5,7 @@ import { type OperationContext, withActive, withDomain } from "./found-domain.ts
 import { pause, press, resume, start } from "./power.ts";
 import { powerOff } from "./power-off.ts";
 
-/** Does one operation. Synchronous: libvirt keeps the error of a call for the thread that made it. */
+/** Does one operation. Synchronous: libvirt keeps the error of a call for the calling thread. */
 export function runOperation(context: OperationContext, operation: Operation): unknown {
   switch (operation.kind) {
     case "require_new":

@@ -5,7 +5,7 @@ import { createSerialHub } from "../serial-hub.ts";
 import { readSerialLogFiles } from "../serial-log.ts";
 import { connectToDomain } from "../sockets.ts";
 
-/** Disposed of, it lets go of the serial consoles. */
+/** Disposing of it closes the serial consoles. */
 export function libvirtConsole(baseDirectory: string, clock: Clock): DomainConsole & Disposable {
   const pathsOf = (name: string) => domainPaths(baseDirectory, name);
   const serialHub = createSerialHub((name) => connectToDomain([pathsOf(name).serialSocket], name));

@@ -22,7 +22,7 @@ export function libvirtDefinition(
     },
     async list(signal) {
       const found = await connection.read({ kind: "list" }, signal);
-      // Changes are told against what is known, and who asks here knows what was found.
+      // The watcher reports changes relative to the known states, and this caller now knows these states.
       watcher.compare(found);
       return found;
     },

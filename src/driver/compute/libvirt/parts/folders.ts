@@ -1,9 +1,9 @@
-import type { MachineFolders } from "../../machine-folders.ts";
-import { domainPaths, machinesFolder } from "../domain-paths.ts";
+import type { DomainFolders } from "../../domain-folders.ts";
+import { domainPaths, domainsFolder } from "../domain-paths.ts";
 import { asFileError } from "../file-error.ts";
 import { ensureMarkedFolder, listMarkedFolders } from "../folder-mark.ts";
 
-export function libvirtFolders(baseDirectory: string): MachineFolders {
+export function libvirtFolders(baseDirectory: string): DomainFolders {
   const pathOf = (name: string) => domainPaths(baseDirectory, name).folder;
   return {
     async ensureFolder(name, mark) {
@@ -17,7 +17,7 @@ export function libvirtFolders(baseDirectory: string): MachineFolders {
     },
     async listFolders(signal) {
       signal.throwIfAborted();
-      return listMarkedFolders(machinesFolder(baseDirectory)).map(({ name, mark }) => {
+      return listMarkedFolders(domainsFolder(baseDirectory)).map(({ name, mark }) => {
         return { name, mark, path: pathOf(name) };
       });
     },

@@ -13,7 +13,7 @@ export function libvirtPower(connection: LibvirtConnection, watcher: StateWatche
     ensurePaused: (name, signal) => change("pause", name, signal),
     requestShutdown: (name, signal) => change("shutdown", name, signal),
     reboot: (name, hard, signal) => change(hard ? "reset" : "reboot", name, signal),
-    // On its way off, a domain is for libvirt "shutting down" for a moment, even one that was paused.
+    // While a domain powers off, libvirt reports "shutting down" for a moment, even if it was paused.
     ensureOff: (name, signal) => watcher.during(name, () => change("off", name, signal)),
     async state(name, signal) {
       checkName(name);

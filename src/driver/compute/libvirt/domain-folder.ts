@@ -6,7 +6,7 @@ import { isRegular } from "../../file/regular-file.ts";
 import { isFolderName } from "./domain-paths.ts";
 import type { QemuUser } from "./worker-protocol.ts";
 
-/** QEMU's user must get through to what it may open; nobody need see the names. */
+/** QEMU's user must be able to pass through. Nobody needs to list the names. */
 const OPEN_MODE = 0o711;
 const QEMU_FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
@@ -14,21 +14,21 @@ const OTHERS_BITS = 0o077;
 const MODE_BITS = 0o7777;
 
 /**
- * Makes sure that root alone can put anything in the folder of a virtual machine: whoever else could, would
- * lead libvirt and us, by a link, to any file of the node. An n0core before gave the folders to QEMU's user;
- * what may have been planted since then goes, and what QEMU and virtlogd have open there stays in use.
+ * Makes sure that only root can write to the folder of a virtual machine. Anybody else who can write there
+ * could, by a link, lead libvirt and us to any file of the node. An earlier version of n0core gave the folders
+ * to QEMU's user. Removes what may have been planted since then, and keeps what QEMU and virtlogd have open.
  */
-export function takeMachineFolder(folder: string): void {
+export function takeDomainFolder(folder: string): void {
   const found = lstatSync(folder);
   if (found.uid === process.getuid?.() && (found.mode & MODE_BITS) === OPEN_MODE) return;
   takeFolder(folder, OPEN_MODE, isHarmless);
 }
 
 /**
- * All folders below `parent`, with their files closed to others: an n0core before has left some open. One
- * that cannot be taken keeps none of the others from it.
+ * Does this for all folders below `parent`, and closes their files to others: an earlier version of n0core left
+ * some open. A failure in one folder does not stop the others.
  */
-export function takeMachineFolders(
+export function takeDomainFolders(
   parent: string,
   onFailure: (folder: string, reason: unknown) => void,
 ): void {
@@ -37,7 +37,7 @@ export function takeMachineFolders(
     const folder = join(parent, name);
     if (!isFolderName(name)) continue;
     try {
-      takeMachineFolder(folder);
+      takeDomainFolder(folder);
       for (const file of readdirSync(folder)) closeToOthers(join(folder, file));
     } catch (reason) {
       onFailure(folder, reason);
@@ -50,15 +50,18 @@ function closeToOthers(path: string): void {
   if (found.isFile() && (found.mode & OTHERS_BITS) !== 0) chmodSync(path, FILE_MODE);
 }
 
-/** Makes the folder of sockets, in a folder that is root's. Where QEMU's user is not known, it is ours. */
+/**
+ * Makes the folder of sockets, in a folder that belongs to root. If QEMU's user is not known, the folder is
+ * ours.
+ */
 export function ensureQemuFolder(qemuFolder: string, qemuUser: QemuUser | undefined): void {
   const owner = qemuUser ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   ensureFolderOf(owner, qemuFolder, QEMU_FOLDER_MODE);
 }
 
 /**
- * The first folder on the way to `path` that this user may not pass through, as far as its mode tells: an
- * access list may tell otherwise.
+ * The first folder on the way to `path` that this user cannot pass through, judging by its mode. An access list
+ * may say otherwise.
  */
 export function closedFolder(path: string, { uid, gid }: QemuUser): string | undefined {
   if (uid === 0) return undefined;
@@ -69,9 +72,7 @@ export function closedFolder(path: string, { uid, gid }: QemuUser): string | und
   return (found.mode & bit) === 0 ? path : undefined;
 }
 
-/**
- * Files, which are opened as what they are, and sockets, over which a virtual machine that runs is reached.
- */
+/** A regular file is opened only as such. A socket is how a running virtual machine is reached. */
 function isHarmless(path: string): boolean {
   return isRegular(path) || lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
 }

@@ -14,8 +14,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { closedFolder, takeDomainFolders } from "./domain-folder.ts";
 import { ensureMarkedFolder, readFolderMark } from "./folder-mark.ts";
-import { closedFolder, takeMachineFolders } from "./machine-folder.ts";
 
 const mark = { owner: "virtual_machine/a", transactionId: "tx-1" };
 const modeOf = (path: string) => statSync(path).mode & 0o777;
@@ -23,7 +23,7 @@ let base: string;
 let folder: string;
 let secret: string;
 beforeEach(() => {
-  base = mkdtempSync(join(tmpdir(), "n0-machine-"));
+  base = mkdtempSync(join(tmpdir(), "n0-domain-"));
   folder = join(base, "vm", "a");
   secret = join(base, "secret");
   writeFileSync(secret, "root's", { mode: 0o600 });
@@ -44,7 +44,7 @@ async function formerFolder(): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: async () => void server.close() };
 }
 
-test("what may have been planted in a folder goes, and what a machine that runs needs stays", async () => {
+test("what may have been planted in a folder goes, and what a running domain needs stays", async () => {
   await using _ = await formerFolder();
   ensureMarkedFolder(folder, mark);
   expect(readdirSync(folder).toSorted()).toEqual(["owner.json", "seed.iso", "vnc.sock"]);
@@ -57,12 +57,12 @@ test("all folders are taken at once, and files that are open to others closed", 
   await using _ = await formerFolder();
   symlinkSync(base, join(base, "vm", "link"));
   const failed: string[] = [];
-  takeMachineFolders(join(base, "vm"), (path) => failed.push(path));
+  takeDomainFolders(join(base, "vm"), (path) => failed.push(path));
   expect(failed).toEqual([join(base, "vm", "link")]);
   expect(readdirSync(folder).toSorted()).toEqual(["seed.iso", "vnc.sock"]);
   expect(modeOf(join(folder, "seed.iso"))).toBe(0o600);
   expect(readdirSync(base).toSorted()).toEqual(["secret", "vm"]);
-  takeMachineFolders(join(base, "nowhere"), () => expect.unreachable());
+  takeDomainFolders(join(base, "nowhere"), () => expect.unreachable());
 });
 
 test("a folder whose taking was cut short is taken again", () => {

@@ -1,0 +1,21 @@
+import type { Mark } from "../mark.ts";
+
+/** The folder of a virtual machine. */
+export interface FolderInfo {
+  /** The name of the virtual machine. */
+  readonly name: string;
+  readonly mark: Mark;
+  readonly path: string;
+}
+
+/** The folders of virtual machines, which hold seeds, sockets and logs. */
+export interface DomainFolders {
+  /**
+   * Makes the folder of the virtual machine, for its seed, unless it exists. The mark of an existing folder
+   * does not change. `ensureAbsent` removes the folder.
+   */
+  ensureFolder(name: string, mark: Mark): Promise<string>;
+
+  /** The folders with a mark. */
+  listFolders(signal: AbortSignal): Promise<readonly FolderInfo[]>;
+}
