@@ -4,6 +4,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { imageRef } from "../../test/refs.ts";
 import { refused } from "../../test/refused.ts";
 import { GiB, SSH_KEY, webRequest } from "../../test/scenario.ts";
 import { newWorld, type World } from "../../test/world.ts";
@@ -156,7 +157,7 @@ test("an image has 512 disks and 512 tags", async () => {
     registered.map(({ blockStorageName }, i) => [`${i}`.padStart(128, "t"), blockStorageName]),
   );
   const image = create(ImageSchema, { name, registeredBlockStorages: registered, tags });
-  await api.datastore.batch(put(images, [name], image));
+  await api.datastore.batch(put(images, [imageRef(name)], image));
   await world.images.applyImage({ name, annotations: annotationsBeside() });
   for (const disk of ["last", "one-more"]) {
     await world.blockStorages.createBlockStorage({ name: disk, ...size });

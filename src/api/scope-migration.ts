@@ -1,4 +1,4 @@
-import { type Collection, jsonCollection, putNew, putOf } from "../datastore/collection.ts";
+import { jsonCollection, type Objects, putNew, putOf } from "../datastore/collection.ts";
 import type { Datastore, Entry, Put } from "../datastore/datastore.ts";
 import { JOURNAL_BYTES_MAX, transactionCollection } from "../datastore/datastore-journal.ts";
 import { referenceKeys, references } from "../datastore/references.ts";
@@ -48,7 +48,7 @@ export async function migrateToScopes(datastore: Datastore): Promise<void> {
   });
 }
 
-function referencesOf<T>(of: Collection<T>, entries: readonly Entry[]): Put[] {
+function referencesOf<T>(of: Objects<T>, entries: readonly Entry[]): Put[] {
   return entries
     .filter(({ key }) => key.startsWith(of.prefix))
     .flatMap(({ key, value }) => referenceKeys(of, scoped(key), of.decode(value)))

@@ -4,10 +4,11 @@ import { blockStorages } from "../../src/api/provisioning/block-storage/collecti
 import { settled } from "../../src/api/provisioning/block-storage/record.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { resources } from "../../src/api/resources.ts";
-import type { Collection } from "../../src/datastore/collection.ts";
+import type { Objects } from "../../src/datastore/collection.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
+import { refFrom } from "../../src/util/ref.ts";
 import type { Batch } from "./datastore.ts";
 
 /** The objects of the users', whose records are compared as they are. */
@@ -51,12 +52,12 @@ export class Model {
   readonly neededOperator = new Map<string, number>();
   readonly #versions = new Map<string, number>();
 
-  get<T>(of: Collection<T>, name: string): T | undefined {
-    const bytes = this.expected.get(of.key(name));
+  get<T>(of: Objects<T>, name: string): T | undefined {
+    const bytes = this.expected.get(of.key(refFrom(of.kind, name)));
     return bytes === undefined ? undefined : of.decode(bytes);
   }
 
-  list<T>(of: Collection<T>): T[] {
+  list<T>(of: Objects<T>): T[] {
     const found: T[] = [];
     for (const [key, bytes] of this.expected) {
       if (key.startsWith(of.prefix)) found.push(of.decode(bytes));

@@ -3,7 +3,7 @@ import { images } from "../../src/api/deployment/image/collection.ts";
 import { networks } from "../../src/api/network/network/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
-import type { Collection } from "../../src/datastore/collection.ts";
+import type { Objects } from "../../src/datastore/collection.ts";
 import type { Keys } from "../../src/datastore/key.ts";
 import type { Image } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
 import {
@@ -121,12 +121,12 @@ export class View {
   }
 
   /** Mostly one that is there, at times any of these. */
-  object(of: Collection<UserObject>, all: readonly string[]): string {
+  object(of: Objects<UserObject>, all: readonly string[]): string {
     const found = this.#model.list(of).map(({ name }) => name);
     return this.choose(found, all);
   }
 
-  get<T>(of: Collection<T>, name: string): T | undefined {
+  get<T>(of: Objects<T>, name: string): T | undefined {
     return this.#model.get(of, name);
   }
 

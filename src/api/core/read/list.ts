@@ -1,4 +1,4 @@
-import type { Collection } from "../../../datastore/collection.ts";
+import type { Objects } from "../../../datastore/collection.ts";
 import type { Records } from "../../../datastore/records.ts";
 import { defined } from "../../../util/defined.ts";
 import { invalid } from "../../../util/errors.ts";
@@ -29,7 +29,7 @@ const UNLIMITED = 2 ** 40;
  */
 export async function listPage<T extends Labelled>(
   records: Records,
-  of: Collection<T>,
+  of: Objects<T>,
   scope: string,
   request: ListRequest,
 ): Promise<{ readonly objects: T[]; readonly nextPageToken: string }> {

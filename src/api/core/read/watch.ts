@@ -1,6 +1,7 @@
 import type { AnyCollection, Objects } from "../../../datastore/collection.ts";
 import { refOfKey } from "../../../datastore/key.ts";
 import { N0Error } from "../../../util/errors.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { Api } from "../context.ts";
 
 export type ObjectChange<T> =
@@ -12,8 +13,8 @@ export type ObjectChange<T> =
 /** Names that wait to be sent at most; a client that falls further behind is cut off, to start again. */
 const WAITING_MAX = 100_000;
 
-/** Called with the name of an object that looks different though its record is the same. */
-export type TouchSource = (touch: (name: string) => void) => () => void;
+/** Calls `touch` with each object that looks different though its record is the same. */
+export type TouchSource = (touch: (ref: Ref) => void) => () => void;
 
 /**
  * Sends every object of a scope, or the one of that name, as it is, then each change, until `signal` aborts. An object that changes twice
@@ -48,7 +49,10 @@ export async function* watchObjects<T>(
     });
     stops.defer(stop);
   }
-  if (touches !== undefined) stops.defer(touches((touched) => changed.add(touched)));
+  const onTouch = (ref: Ref) => {
+    if (ref.scope === scope) changed.add(ref.name);
+  };
+  if (touches !== undefined) stops.defer(touches(onTouch));
   // What is shown beside the records is at least as new as they are.
   await api.datastore.seen(revision);
 

@@ -31,7 +31,7 @@ export function readRoutes<T extends UserObject, A extends Api>(
   reading: Reading<T, A>,
 ): object {
   const { service, schema, word, collection, shows = [], touches } = reading;
-  const kind = collection.prefix.slice(0, -1);
+  const kind = collection.kind;
   const get = readMethod(service, "Get");
   const list = readMethod(service, "List");
   const watch = readMethod(service, "Watch");

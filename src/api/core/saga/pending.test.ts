@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { blockStorageRef } from "../../../../test/refs.ts";
 import { refused } from "../../../../test/refused.ts";
 import { GiB, prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { hurried, newWorld, type World } from "../../../../test/world.ts";
@@ -61,9 +62,10 @@ test("what is PENDING under no transaction is refused as well, and says how it i
   await using world = await newWorld({ inMemory: true });
   await prepareDisk(world);
   const { api } = world.opened;
-  const held = await api.locks.acquire([blockStorages.key("root")], { action: "test" });
-  const { value } = (await api.records.find(blockStorages, "root"))!;
-  await api.datastore.batch(held.put(blockStorages, "root", pending(value, "0199-gone"), value));
+  const root = blockStorageRef("root");
+  const held = await api.locks.acquire([blockStorages.key(root)], { action: "test" });
+  const { value } = (await api.records.find(blockStorages, root))!;
+  await api.datastore.batch(held.put(blockStorages, root, pending(value, "0199-gone"), value));
   await held.release();
   expect(await api.records.find(openCollection, "0199-gone")).toBeUndefined();
   expect(await refused(world.blockStorages.deleteBlockStorage({ name: "root" }))).toMatchObject({

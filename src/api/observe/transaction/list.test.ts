@@ -1,6 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, onTestFinished, test } from "vitest";
 import { newGate } from "../../../../test/gate.ts";
+import { userRef, vmRef } from "../../../../test/refs.ts";
 import { refused } from "../../../../test/refused.ts";
 import { SSH_KEY } from "../../../../test/scenario.ts";
 import { newShiftingClock } from "../../../../test/shifting-clock.ts";
@@ -27,7 +28,7 @@ async function writeHistory(
   const header = (i: number): TransactionHeader => ({
     id: `${timePrefix(START_MS + i * 1_000)}-${i.toString(16).padStart(8, "0")}`,
     kind: "CreateUser",
-    guards: [users.key(`user-${i}`)],
+    guards: [users.key(userRef(`user-${i}`))],
     startedAtMs: START_MS + i * 1_000,
     finishedAtMs: START_MS + i * 1_000 + 5,
     state: "done",
@@ -76,7 +77,9 @@ test("it lists only what is asked for: open, phase, RPC, resource, node, time", 
     state: i % 10 === 0 ? "needs_operator" : i % 2 === 0 ? "unwound" : "done",
     ...(i % 4 === 0 ? { kind: "DeleteUser" } : {}),
     ...(i % 5 === 0 ? { nodes: ["node-1", "node-2"] } : {}),
-    ...(i === 7 ? { guards: [virtualMachines.key("web"), users.key("extra")] } : {}),
+    ...(i === 7
+      ? { guards: [virtualMachines.key(vmRef("web")), users.key(userRef("extra"))] }
+      : {}),
   }));
   const list = async (request: Parameters<typeof world.transactions.listTransactions>[0]) =>
     (await world.transactions.listTransactions(request)).transactions.length;

@@ -1,4 +1,5 @@
 import type { Drifts } from "../../../../test/drift.ts";
+import { vmRef } from "../../../../test/refs.ts";
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 
@@ -9,7 +10,7 @@ export const drifts: Drifts = {
       const header = {
         id: "stuck",
         kind: "DeleteVirtualMachine",
-        guards: [virtualMachines.key("gone")],
+        guards: [virtualMachines.key(vmRef("gone"))],
         startedAtMs: 1,
         state: "needs_operator",
         isCommitted: true,

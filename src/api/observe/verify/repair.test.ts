@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { vmRef } from "../../../../test/refs.ts";
 import { refused } from "../../../../test/refused.ts";
 import { newShiftingClock } from "../../../../test/shifting-clock.ts";
 import { driftOf } from "../../../../test/verify-cases.ts";
@@ -73,7 +74,7 @@ test("what somebody is at work on is told, and tried another time", async () => 
   await using world = await newVerifyWorld();
   const { api, here } = handsOn(world);
   here.compute.forget("web");
-  const held = await api.locks.acquire([virtualMachines.key("web")], {
+  const held = await api.locks.acquire([virtualMachines.key(vmRef("web"))], {
     action: "BootVirtualMachine",
   });
   const [answer] = await repairIn(world);

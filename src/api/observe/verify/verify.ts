@@ -7,6 +7,7 @@ import {
   type VerifyResponseSchema,
 } from "../../../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { notFound } from "../../../util/errors.ts";
+import { nodeRef } from "../../../util/ref.ts";
 import type { Finding } from "../../core/audit/finding.ts";
 import type { NodeAnswer } from "../../core/audit/view.ts";
 import type { Call } from "../../core/context.ts";
@@ -47,7 +48,7 @@ export async function scopeOf(
   nodeNames: readonly string[],
 ): Promise<Scope> {
   for (const name of nodeNames) {
-    if ((await api.records.find(nodes, name)) === undefined) throw notFound("node", name);
+    if ((await api.records.find(nodes, nodeRef(name))) === undefined) throw notFound("node", name);
   }
   return nodeNames.length === 0 ? { signal } : { signal, nodeNames: new Set(nodeNames) };
 }

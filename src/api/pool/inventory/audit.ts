@@ -2,7 +2,7 @@ import { type Collection, remove, unchanged } from "../../../datastore/collectio
 import { merge } from "../../../datastore/datastore.ts";
 import { objectKey } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
-import { parseRef } from "../../../util/ref.ts";
+import { nodeRef, parseRef } from "../../../util/ref.ts";
 import type { Finding, Repair } from "../../core/audit/finding.ts";
 import type { View } from "../../core/audit/view.ts";
 import { nodes } from "../node/collection.ts";
@@ -35,7 +35,7 @@ export function reservedForNobody<
   about: Pick<Finding, "resource" | "nodeName" | "keys">,
 ): Finding<C>[] {
   const { owner } = stored.value;
-  if (owner === null && records.find(nodes, about.nodeName) !== undefined) return [];
+  if (owner === null && records.find(nodes, nodeRef(about.nodeName)) !== undefined) return [];
   const found = `${stored.key} of ${owner ?? "a node that does not exist"}`;
   const repair = releaseReservation(of, stored);
   return [{ code, expected: "nothing", found, ...about, repair }];
@@ -44,7 +44,7 @@ export function reservedForNobody<
 function releaseReservation<T>(of: Collection<T>, { key, revision }: Stored<T>): Repair {
   const [nodeName = "", id = ""] = of.parts(key);
   return async (tx) => {
-    const isNode = (await tx.context.api.records.find(nodes, nodeName)) !== undefined;
+    const isNode = (await tx.context.api.records.find(nodes, nodeRef(nodeName))) !== undefined;
     const writes = isNode ? release(of, nodeName, id) : remove(of, nodeName, id);
     await tx.commit(merge(writes, unchanged(of, [nodeName, id], revision)));
   };

@@ -1,4 +1,9 @@
-import { type Collection, put, unchanged } from "../../../datastore/collection.ts";
+import {
+  type AnyCollection,
+  type Collection,
+  put,
+  unchanged,
+} from "../../../datastore/collection.ts";
 import {
   ConflictError,
   caughtUp,
@@ -232,7 +237,7 @@ export class Inventory implements Disposable {
     for (const listener of this.#listeners) listener(nodeName);
   }
 
-  #entryOf<T>(of: Collection<T>, key: string): Entry {
+  #entryOf(of: Pick<AnyCollection, "parts">, key: string): Entry {
     return this.#entry(of.parts(key)[0]!);
   }
 

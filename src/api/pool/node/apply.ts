@@ -12,6 +12,7 @@ import { invalid } from "../../../util/errors.ts";
 import { lost } from "../../core/agents.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { throwUnlessAgents } from "./ask-agent.ts";
 import { heartbeats, nodes } from "./collection.ts";
@@ -29,9 +30,10 @@ export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest)
   if (request.address === "") {
     throw invalid("address", "must be the agent's host, host:port or URL");
   }
-  const options = { method: NodeService.method.applyNode, keys: [nodes.key(request.name)] };
+  const ref = refOf(call, nodes, request.name);
+  const options = { method: NodeService.method.applyNode, keys: [nodes.key(ref)] };
   return await runSaga(api, call, options, async (tx) => {
-    const before = (await api.records.find(nodes, request.name))?.value;
+    const before = (await api.records.find(nodes, ref))?.value;
     if (before?.lost === true) throw lost(request.name);
     await throwUnlessAgents(api, request.name, before?.address, request.address, tx.signal);
     const { $typeName: _, $unknown: __, ...fields } = request;
@@ -43,7 +45,7 @@ export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest)
     seen.lastHeartbeatAt = timestampFromMs(atMs);
     return await tx.answer(
       seen,
-      tx.context.held.put(nodes, node.name, node, before),
+      tx.context.held.put(nodes, ref, node, before),
       put(heartbeats, [node.name], { atMs }),
     );
   });

@@ -1,5 +1,6 @@
 import type { SurveyedCapacity } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { notFound } from "../../../util/errors.ts";
+import { formatRef, nodeRef, type Ref } from "../../../util/ref.ts";
 import { defineAudit } from "../../core/audit/audit.ts";
 import { type Codes, type SharedCode, sharedCodes } from "../../core/audit/codes.ts";
 import type { Finding as FindingOf, Repair } from "../../core/audit/finding.ts";
@@ -59,15 +60,16 @@ function compareNodes(view: View): Finding[] {
 }
 
 function unreachable(nodeName: string, error: string): Finding {
-  const resource = `node/${nodeName}`;
-  const about = { resource, nodeName, keys: [nodes.key(nodeName)] };
+  const ref = nodeRef(nodeName);
+  const about = { resource: formatRef(ref), nodeName, keys: [nodes.key(ref)] };
   return { code: "node.unreachable", expected: "an answer", found: error, ...about };
 }
 
 function capacities({ answers, records }: View): Finding[] {
   return answers.flatMap((answer) => {
     const there = "survey" in answer ? answer.survey.capacity : undefined;
-    const node = records.find(nodes, answer.nodeName)?.value;
+    const ref = nodeRef(answer.nodeName);
+    const node = records.find(nodes, ref)?.value;
     if (there === undefined || node === undefined) return [];
     const text = (of: typeof there | typeof node) =>
       `${of.cpuMilliCores} mCPU, ${of.memoryBytes} bytes of memory, ${of.storageBytes} of disk`;
@@ -75,12 +77,12 @@ function capacities({ answers, records }: View): Finding[] {
     return [
       {
         code: "node.capacity_differs",
-        resource: `node/${node.name}`,
-        nodeName: node.name,
+        resource: formatRef(ref),
+        nodeName: ref.name,
         expected: text(there),
         found: text(node),
-        keys: [nodes.key(node.name)],
-        repair: takeCapacity(node.name, there),
+        keys: [nodes.key(ref)],
+        repair: takeCapacity(ref, there),
       },
     ];
   });
@@ -100,7 +102,7 @@ function overcommitted({ records, isWanted }: View): Finding[] {
       used.set(nodeName, sum(used.get(nodeName) ?? NOTHING, toAmounts(value.counted)));
     }
   }
-  return records.list(nodes).flatMap(({ value: node }) => {
+  return records.list(nodes).flatMap(({ key, value: node }) => {
     const reserved = used.get(node.name) ?? NOTHING;
     const capacity = capacityOf(node);
     const over = DIMENSIONS.filter((dimension) => reserved[dimension] > capacity[dimension]);
@@ -108,23 +110,23 @@ function overcommitted({ records, isWanted }: View): Finding[] {
     return [
       {
         code: "node.overcommitted",
-        resource: `node/${node.name}`,
+        resource: formatRef(nodes.refOf(key)),
         nodeName: node.name,
         expected: over.map((one) => `at most ${capacity[one]} ${UNITS[one]}`).join(", "),
         found: over.map((one) => `${reserved[one]} ${UNITS[one]} reserved`).join(", "),
-        keys: [nodes.key(node.name)],
+        keys: [key],
       },
     ];
   });
 }
 
-function takeCapacity(nodeName: string, capacity: SurveyedCapacity): Repair {
+function takeCapacity(ref: Ref, capacity: SurveyedCapacity): Repair {
   return async (tx) => {
     const { api, held } = tx.context;
-    const stored = await api.records.find(nodes, nodeName);
-    if (stored === undefined) throw notFound("node", nodeName);
+    const stored = await api.records.find(nodes, ref);
+    if (stored === undefined) throw notFound("node", ref.name);
     const { cpuMilliCores, memoryBytes, storageBytes } = capacity;
     const node = { ...stored.value, cpuMilliCores, memoryBytes, storageBytes };
-    await tx.commit(held.put(nodes, nodeName, node, stored.value));
+    await tx.commit(held.put(nodes, ref, node, stored.value));
   };
 }

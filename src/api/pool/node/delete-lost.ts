@@ -1,10 +1,11 @@
 import { remove, unchanged } from "../../../datastore/collection.ts";
 import { NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
-import { formatRef, parseRef } from "../../../util/ref.ts";
+import { formatRef, parseRef, type Ref } from "../../../util/ref.ts";
 import type { Call, LostObjects } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { allocations, computes, storages } from "../inventory/collection.ts";
 import { heartbeats, nodes } from "./collection.ts";
@@ -16,19 +17,20 @@ import { heartbeats, nodes } from "./collection.ts";
  *   objects is PENDING; `aborted` when one of them is busy.
  */
 export async function deleteLostNode(api: Api, call: Call, name: string): Promise<void> {
+  const ref = refOf(call, nodes, name);
   let lost: readonly LostObjects[] = [];
   const keys = async () => {
     lost = await lostOn(api, name);
-    return keysOf(name, lost);
+    return keysOf(ref, lost);
   };
   await runSaga(api, call, { method: NodeService.method.deleteNode, keys }, async (tx) => {
-    const node = (await api.records.find(nodes, name))?.value;
+    const node = (await api.records.find(nodes, ref))?.value;
     if (node === undefined) throw notFound("node", name);
     if (!node.lost) {
       throw new N0Error(
         "failed_precondition",
         `node "${name}" is not lost: delete what is on it first, or if the machine will never come back, say so with "n0cli node lost ${name}"`,
-        { resource: `node/${name}`, field: "with_objects" },
+        { resource: formatRef(ref), field: "with_objects" },
       );
     }
     const guard = await api.records.find(allocations, name);
@@ -44,7 +46,7 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
       DONE,
       ...forgotten.map(({ writes }) => writes),
       { deletes: reserved.map(({ key }) => key) },
-      held.remove(nodes, name, node),
+      held.remove(nodes, ref, node),
       unchanged(allocations, [name], guard?.revision ?? 0),
       remove(allocations, name),
       remove(heartbeats, name),
@@ -62,8 +64,8 @@ async function lostOn(api: Api, nodeName: string): Promise<readonly LostObjects[
   return lost;
 }
 
-function keysOf(nodeName: string, lost: readonly LostObjects[]): string[] {
-  return [nodes.key(nodeName), ...lost.flatMap(({ keys }) => keys)];
+function keysOf(ref: Ref, lost: readonly LostObjects[]): string[] {
+  return [nodes.key(ref), ...lost.flatMap(({ keys }) => keys)];
 }
 
 /**

@@ -1,20 +1,22 @@
 import { put, unchanged } from "../../../datastore/collection.ts";
 import { ConflictError, merge } from "../../../datastore/datastore.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
+import { nodeRef } from "../../../util/ref.ts";
 import { lost } from "../../core/agents.ts";
 import type { Api } from "../context.ts";
 import { heartbeats, nodes } from "./collection.ts";
 
 /** Not a transaction: one observation, of no object of the user's. */
 export async function heartbeat(api: Api, name: string): Promise<void> {
-  const stored = await api.records.find(nodes, name);
+  const ref = nodeRef(name);
+  const stored = await api.records.find(nodes, ref);
   if (stored === undefined) throw notFound("node", name);
   if (stored.value.lost) throw lost(name);
   try {
     await api.datastore.batch(
       merge(
         put(heartbeats, [name], { atMs: api.clock.nowMs() }),
-        unchanged(nodes, [name], stored.revision),
+        unchanged(nodes, [ref], stored.revision),
       ),
     );
   } catch (cause) {

@@ -6,8 +6,10 @@ import {
   type SetNodeLostRequest,
 } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
+import { formatRef } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { nodes } from "./collection.ts";
 import { toWire } from "./record.ts";
@@ -23,20 +25,21 @@ export async function setNodeLost(
   call: Call,
   { name, lost }: SetNodeLostRequest,
 ): Promise<Node> {
-  const options = { method: NodeService.method.setNodeLost, keys: [nodes.key(name)], waits: true };
+  const ref = refOf(call, nodes, name);
+  const options = { method: NodeService.method.setNodeLost, keys: [nodes.key(ref)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const stored = await api.records.find(nodes, name);
+    const stored = await api.records.find(nodes, ref);
     if (stored === undefined) throw notFound("node", name);
     if (lost && api.inventory.get(name).isReady) {
       throw new N0Error(
         "failed_precondition",
         `node "${name}" is READY: only one that is not heard can be lost; turn the machine off first`,
-        { resource: `node/${name}` },
+        { resource: formatRef(ref) },
       );
     }
     const node = clone(NodeSchema, stored.value);
     node.lost = lost;
     const seen = await toWire(api, node);
-    return await tx.answer(seen, tx.context.held.put(nodes, name, node, stored.value));
+    return await tx.answer(seen, tx.context.held.put(nodes, ref, node, stored.value));
   });
 }

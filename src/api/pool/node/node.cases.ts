@@ -12,6 +12,7 @@ import {
 import type { World } from "../../../../test/world.ts";
 import { put } from "../../../datastore/collection.ts";
 import { NodeSchema } from "../../../gen/n0stack/pool/v0/node_pb.ts";
+import { nodeRef } from "../../../util/ref.ts";
 import { nodes } from "./collection.ts";
 
 const COMPUTE = { nodeName: "node-1", computeName: "mine" };
@@ -20,9 +21,10 @@ const SIZE = { requestBytes: GiB, limitBytes: 2n * GiB };
 
 /** As SetNodeLost leaves it; that itself needs a node that is silent, and the clock stands still here. */
 async function giveUp({ opened: { api } }: World, name: string): Promise<void> {
-  const node = clone(NodeSchema, (await api.records.find(nodes, name))!.value);
+  const ref = nodeRef(name);
+  const node = clone(NodeSchema, (await api.records.find(nodes, ref))!.value);
   node.lost = true;
-  await api.datastore.batch(put(nodes, [name], node));
+  await api.datastore.batch(put(nodes, [ref], node));
 }
 
 export const rpcCases: readonly RpcCase[] = [

@@ -1,4 +1,5 @@
 import type { Drifts } from "../../../../test/drift.ts";
+import { nodeRef } from "../../../util/ref.ts";
 import { allocations, computes } from "../inventory/collection.ts";
 import { nodes } from "./collection.ts";
 
@@ -12,7 +13,7 @@ export const drifts: Drifts = {
   },
   "node.capacity_differs": {
     drift: async (hands) => {
-      const { memoryBytes, storageBytes } = await hands.read(nodes, "node-1");
+      const { memoryBytes, storageBytes } = await hands.read(nodes, nodeRef("node-1"));
       const capacity = { cpuMilliCores: 96_000, memoryBytes, storageBytes };
       hands.world.fakeNodes[0]!.capacity = capacity;
     },

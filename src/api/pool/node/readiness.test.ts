@@ -4,6 +4,7 @@ import { put } from "../../../datastore/collection.ts";
 import { memoryDatastore } from "../../../datastore/memory/memory-datastore.ts";
 import { NodeSchema } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { systemClock } from "../../../util/clock.ts";
+import { nodeRef } from "../../../util/ref.ts";
 import { Inventory, SILENCE_MS } from "../inventory/inventory.ts";
 import { heartbeats, nodes } from "./collection.ts";
 import { onReadinessChange } from "./readiness.ts";
@@ -18,7 +19,7 @@ test("told are a node that falls silent, one that is back, and one that was sile
   };
   await using datastore = memoryDatastore();
   const beat = () => datastore.batch(put(heartbeats, ["node-1"], { atMs: nowMs }));
-  await datastore.batch(put(nodes, ["node-1"], create(NodeSchema, { name: "node-1" })));
+  await datastore.batch(put(nodes, [nodeRef("node-1")], create(NodeSchema, { name: "node-1" })));
   await beat();
   using inventory = await Inventory.open(datastore, clock);
   let told: string[] = [];

@@ -1,4 +1,5 @@
 import { NodeSchema, NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
+import { nodeRef } from "../../../util/ref.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../context.ts";
 import { allocations, computes, storages } from "../inventory/collection.ts";
@@ -35,7 +36,7 @@ export const node = defineResource({
   },
   view: toWire,
   shows: [heartbeats, computes, storages],
-  touches: (api: Api) => (touch) => onReadinessChange(api, touch),
+  touches: (api: Api) => (touch) => onReadinessChange(api, (name) => touch(nodeRef(name))),
   audit: nodeAudit,
   routes: (api: Api) => ({
     applyNode: (request, call) => applyNode(api, call, request),

@@ -5,6 +5,7 @@ import {
   DownloadBlockStorageResponseSchema,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { refFrom } from "../../../util/ref.ts";
 import { peerOfCall } from "../../core/asker.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../context.ts";
@@ -50,7 +51,8 @@ export const blockStorage = defineResource({
     formerRetriables: [blockStorageSteps.settle, grow.growVolumeLater, grow.growDomainDiskLater],
   },
   view: toWire,
-  touches: (api: Api) => (touch) => api.progress.onChange(touch),
+  touches: (api: Api) => (touch) =>
+    api.progress.onChange((name) => touch(refFrom(blockStorages.kind, name))),
   audit: blockStorageAudit,
   routes: (api: Api) => ({
     createBlockStorage: (request, call) => createBlockStorage(api, call, request),

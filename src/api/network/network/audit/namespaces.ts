@@ -4,6 +4,7 @@ import {
   type SurveyedNetwork,
 } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
+import { nodeRef } from "../../../../util/ref.ts";
 import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts";
 import type { NetworkUse, NodeView } from "../../../core/audit/view.ts";
 import { nodes } from "../../../pool/node/collection.ts";
@@ -115,7 +116,7 @@ function missingNetworks({ nodeName, survey }: NodeView, uses: readonly NetworkU
 }
 
 function compareRest({ nodeName, survey }: NodeView): Finding[] {
-  const about = { nodeName, keys: [anyOn(nodeName)], locks: [nodes.key(nodeName)] };
+  const about = { nodeName, keys: [anyOn(nodeName)], locks: [nodes.key(nodeRef(nodeName))] };
   const findings: Finding[] = survey.strayUplinks.map(({ device, networkName }) => ({
     code: "uplink.without_owner",
     resource: keyText(networks.key(networkName)),

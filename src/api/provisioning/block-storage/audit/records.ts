@@ -4,6 +4,7 @@ import {
   BlockStorage_BlockStorageState as DiskState,
   BlockStorage_BlockStorageStateSchema as DiskStateSchema,
 } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { refFrom } from "../../../../util/ref.ts";
 import type { SharedCode } from "../../../core/audit/codes.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
@@ -40,7 +41,9 @@ export function diskStateName(state: DiskState): string {
 function leftPendingOf(view: View, disk: BlockStorage): Finding[] {
   const { name, nodeName, state, volumeId } = disk;
   const finding =
-    state === DiskState.PENDING ? leftPending(view, blockStorages, disk, nodeName) : undefined;
+    state === DiskState.PENDING
+      ? leftPending(view, refFrom(blockStorages.kind, name), disk, nodeName)
+      : undefined;
   if (finding === undefined) return [];
   const isThere = surveyOf(view, nodeName)?.volumes.some(
     ({ listed, hasFile }) => hasFile && listed?.id === volumeId,

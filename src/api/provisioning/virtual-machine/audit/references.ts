@@ -3,6 +3,7 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { refFrom } from "../../../../util/ref.ts";
 import type { SharedCode } from "../../../core/audit/codes.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { leftPending } from "../../../core/audit/shared.ts";
@@ -33,7 +34,9 @@ export function compareReferences(view: View): Finding[] {
 function leftPendingOf(view: View, vm: VirtualMachine): Finding[] {
   const { name, computeNodeName: nodeName, state } = vm;
   const finding =
-    state === State.PENDING ? leftPending(view, virtualMachines, vm, nodeName) : undefined;
+    state === State.PENDING
+      ? leftPending(view, refFrom(virtualMachines.kind, name), vm, nodeName)
+      : undefined;
   if (finding === undefined) return [];
   const domain = surveyOf(view, nodeName)?.domains.find(
     ({ listed }) => listed?.domain?.name === name,

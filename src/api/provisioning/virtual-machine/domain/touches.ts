@@ -1,26 +1,23 @@
+import { type Ref, refOnNode } from "../../../../util/ref.ts";
 import { onReadinessChange } from "../../../pool/node/readiness.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 
-async function touchAllOn(
-  api: Api,
-  nodeName: string,
-  touch: (name: string) => void,
-): Promise<void> {
-  for (const { value } of await api.records.list(virtualMachines)) {
-    if (value.computeNodeName === nodeName) touch(value.name);
+async function touchAllOn(api: Api, nodeName: string, touch: (ref: Ref) => void): Promise<void> {
+  for (const { key, value } of await api.records.list(virtualMachines)) {
+    if (value.computeNodeName === nodeName) touch(virtualMachines.refOf(key));
   }
 }
 
 /** What changes how a virtual machine looks: its node says so, or falls silent, or is heard again. */
-export function onObservation(api: Api, touch: (name: string) => void): () => void {
+export function onObservation(api: Api, touch: (ref: Ref) => void): () => void {
   const touchNode = (nodeName: string) => {
     void touchAllOn(api, nodeName, touch).catch((error: unknown) => {
       api.log.warn("a change of a node could not be told", { nodeName, error });
     });
   };
   const stops = [
-    api.observed.onChange(touch),
+    api.observed.onChange((onNode) => touch(refOnNode(virtualMachines.kind, onNode))),
     api.observed.onNodeChange(touchNode),
     onReadinessChange(api, touchNode),
   ];
