@@ -105,7 +105,7 @@ function compareGateway({ records }: View, network: Network): Finding[] {
   if (present?.owner === gateway.owner) return [];
   const wanted = uniques(name, gateway);
   const isFree = wanted.every(({ of, parts }) => {
-    const user = records.find<{ readonly usedBy: string }>(of, ...parts)?.value.usedBy;
+    const user = records.find(of, ...parts)?.value.usedBy;
     return user === undefined || user === DEFAULT_GATEWAY;
   });
   const there = present === undefined ? "none" : `that of ${present.owner ?? "nobody"}`;
