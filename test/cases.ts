@@ -1,14 +1,19 @@
+import type { Scenario } from "./crash/scenario.ts";
 import { gather } from "./gather.ts";
 import type { RpcCase } from "./saga-cases.ts";
 
-/** What a file beside a resource exports whose name ends in `.cases.ts`. */
+/** What a file beside a resource exports whose name ends in `.cases.ts`. A resource may have several. */
 interface Cases {
-  readonly rpcCases: readonly RpcCase[];
+  /** How each of its RPCs is called. The tests derive all its failures and deaths. */
+  readonly rpcCases?: readonly RpcCase[];
+  /** The same for real processes, which the tests kill. */
+  readonly scenarios?: readonly Scenario[];
 }
 
 const modules = await gather<Cases>("cases");
 
-export const RPC_CASES = modules.flatMap(({ rpcCases }) => rpcCases);
+export const RPC_CASES = modules.flatMap(({ rpcCases = [] }) => rpcCases);
+export const SCENARIOS = modules.flatMap(({ scenarios = [] }) => scenarios);
 
 const isRepair = ({ rpc }: RpcCase) => rpc === "Repair";
 

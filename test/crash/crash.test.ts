@@ -1,13 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { crc32 } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { sourcesHash } from "../../scripts/sources-hash.ts";
 import { stepRegistryOf } from "../../src/api/core/resource/resource.ts";
 import { resources } from "../../src/api/resources.ts";
 import { TransactionService } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
+import { SCENARIOS } from "../cases.ts";
 import { requirement } from "../node/requirements.ts";
 import { SEED } from "../seeds.ts";
 import { CACHE, PROJECT } from "./bundle.ts";
@@ -16,9 +16,8 @@ import { runLanes, type Unit, unitsOf } from "./lane.ts";
 import { Ledger } from "./ledger.ts";
 import { matrixPage, undoneByKind } from "./matrix-page.ts";
 import { progressOf } from "./progress.ts";
-import { seededFractions, shuffled, stratified } from "./sample.ts";
+import { drawnBy, inDrawnOrder, stratified } from "./sample.ts";
 import { rpcOf } from "./scenario.ts";
-import { SCENARIOS } from "./scenarios.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
 const IS_ALL = process.env["N0_CRASH_ALL"] === "1";
@@ -101,11 +100,11 @@ async function runAll(ledger: Ledger, units: readonly Unit[]): Promise<boolean> 
 }
 
 async function runSome(ledger: Ledger, units: readonly Unit[]): Promise<void> {
-  const sample = alternating(shuffled(units, seededFractions(SEED))).slice(0, UNITS);
+  const sample = alternating(inDrawnOrder(units, SEED)).slice(0, UNITS);
   await runLanes(LANES, sample, {
     // Each unit by numbers of its own, so that the pace of one does not change what another does.
     choose: ({ name }) => {
-      const fraction = seededFractions(SEED + crc32(name));
+      const fraction = drawnBy(name, SEED);
       return (cases) => stratified(cases.filter(isWanted), CASES_EACH, fraction).map(alone);
     },
     ledger,

@@ -1,26 +1,28 @@
-import type { JsonObject } from "@bufbuild/protobuf";
+import type { DescService, JsonObject } from "@bufbuild/protobuf";
+import { ImageService } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
+import { NetworkService } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
+import { BlockStorageService } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { VirtualMachineService } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { SSH_KEY } from "../scenario.ts";
 import type { Request } from "./remote.ts";
 
 export const MiB = 1 << 20;
 export const NODE_OF_DISK = "n0core/provisioning/block_storage/request_node_name";
-export const SSH_KEY =
-  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2yWyJYqjKkl8L0b0yGWVb6tRHXGZ1fYkLw1H4i7Q3b me@home";
 
-type Body = JsonObject;
-export const node = (method: string, body: Body): Request => [`NodeService/${method}`, body];
-export const network = (method: string, body: Body): Request => [`NetworkService/${method}`, body];
-export const disk = (method: string, body: Body): Request => [
-  `BlockStorageService/${method}`,
-  body,
-];
-export const machine = (method: string, body: Body): Request => [
-  `VirtualMachineService/${method}`,
-  body,
-];
-export const image = (method: string, body: Body): Request => [`ImageService/${method}`, body];
-export const user = (method: string, body: Body): Request => [`UserService/${method}`, body];
+/** Makes requests to one service, of a method and its body. */
+export function requestsTo<S extends DescService>({ name }: S) {
+  return (method: Capitalize<keyof S["method"] & string>, body: JsonObject): Request => [
+    `${name}/${method}`,
+    body,
+  ];
+}
 
-export const sized = (name: string, nodeName = "node-1"): Body => ({
+export const network = requestsTo(NetworkService);
+export const disk = requestsTo(BlockStorageService);
+export const machine = requestsTo(VirtualMachineService);
+export const image = requestsTo(ImageService);
+
+export const sized = (name: string, nodeName = "node-1"): JsonObject => ({
   name,
   requestBytes: MiB,
   limitBytes: MiB,
@@ -35,16 +37,10 @@ export const fetched = (name: string, file: string, nodeName?: string) =>
 /** Of four MiB of data. */
 export const fullDisk = (name: string, nodeName?: string) => fetched(name, "full", nodeName);
 export const newDisk = (name: string) => disk("CreateBlockStorage", sized(name));
-export const copied = (nodeName: string) =>
-  disk("CopyBlockStorage", {
-    ...sized("new", nodeName),
-    limitBytes: 4 * MiB,
-    sourceBlockStorage: "base",
-  });
 export const deleted = (name: string) => disk("DeleteBlockStorage", { name });
 export const purged = (name: string) => [deleted(name), disk("PurgeBlockStorage", { name })];
 
-export const WEB: Body = {
+export const WEB: JsonObject = {
   name: "<web>",
   requestCpuMilliCore: 100,
   limitCpuMilliCore: 1000,
@@ -60,8 +56,6 @@ export const DISKS_GONE = [...purged("root"), ...purged("data")];
 export const WEB_RUNS = [...DISKS, machine("CreateVirtualMachine", WEB)];
 export const WEB_GONE = [machine("DeleteVirtualMachine", { name: "<web>" }), ...DISKS_GONE];
 export const OFF = machine("ShutdownVirtualMachine", { name: "<web>", hard: true });
-export const ON = machine("BootVirtualMachine", { name: "<web>" });
-export const PAUSED = machine("SaveVirtualMachine", { name: "<web>" });
 
 /** What is there in every scenario: a network, and an image on a protected disk. */
 export const BASE: readonly Request[] = [
@@ -70,11 +64,3 @@ export const BASE: readonly Request[] = [
   image("ApplyImage", { name: "img" }),
   image("RegisterBlockStorage", { imageName: "img", blockStorageName: "base", tags: ["1"] }),
 ];
-
-/** A node that is never heard, although its agent answers. */
-export const OTHER_NODE = node("ApplyNode", {
-  name: "other",
-  address: "<other>",
-  cpuMilliCores: 1000,
-  memoryBytes: MiB,
-});

@@ -1,7 +1,8 @@
+import { crc32 } from "node:zlib";
 import type { Case } from "./cases.ts";
 
 /** A repeatable sequence of numbers in [0, 1): mulberry32. */
-export function seededFractions(seed: number): () => number {
+function seededFractions(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -11,7 +12,21 @@ export function seededFractions(seed: number): () => number {
   };
 }
 
-export function shuffled<T>(items: readonly T[], fraction: () => number): T[] {
+/** Numbers of its own for each name. */
+export function drawnBy(name: string, seed: number): () => number {
+  return seededFractions(seed + crc32(name));
+}
+
+/** Where a unit comes depends on its name alone: one more does not change the order of the others. */
+export function inDrawnOrder<T extends { readonly name: string }>(
+  units: readonly T[],
+  seed: number,
+): T[] {
+  const weighed = units.map((unit) => ({ unit, weight: drawnBy(unit.name, seed)() }));
+  return weighed.sort((a, b) => a.weight - b.weight).map(({ unit }) => unit);
+}
+
+function shuffled<T>(items: readonly T[], fraction: () => number): T[] {
   const weighed = items.map((item) => ({ item, weight: fraction() }));
   return weighed.sort((a, b) => a.weight - b.weight).map(({ item }) => item);
 }

@@ -1,8 +1,9 @@
-import { user } from "../../../../test/crash/requests.ts";
+import { requestsTo } from "../../../../test/crash/requests.ts";
 import { turned } from "../../../../test/crash/turned.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { SSH_KEY } from "../../../../test/scenario.ts";
 import type { World } from "../../../../test/world.ts";
+import { UserService } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 
 async function prepareUser({ users }: World): Promise<void> {
   await users.createUser({ name: "other" });
@@ -36,6 +37,8 @@ export const rpcCases: readonly RpcCase[] = [
     call: ({ users }) => users.deleteSshPublicKey({ userName: "me", sshPublicKeyName: "k" }),
   },
 ];
+
+const user = requestsTo(UserService);
 
 export const scenarios = turned([
   [user("CreateUser", { name: "me" }), user("DeleteUser", { name: "me" })],

@@ -1,6 +1,4 @@
 import { clone } from "@bufbuild/protobuf";
-import { MiB, node, OTHER_NODE } from "../../../../test/crash/requests.ts";
-import { turned } from "../../../../test/crash/turned.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import {
   GiB,
@@ -102,18 +100,3 @@ export const rpcCases: readonly RpcCase[] = [
     call: ({ nodes }) => nodes.releaseStorage(STORAGE),
   },
 ];
-
-const BY_HAND = { nodeName: "node-1", annotations: { who: "me" } };
-const MY_COMPUTE = { ...BY_HAND, computeName: "mine" };
-const MY_STORAGE = { ...BY_HAND, storageName: "mine" };
-export const scenarios = turned([
-  [OTHER_NODE, node("DeleteNode", { name: "other" })],
-  [
-    node("ReserveCompute", { ...MY_COMPUTE, requestCpuMilliCore: 100, requestMemoryBytes: MiB }),
-    node("ReleaseCompute", { nodeName: "node-1", computeName: "mine" }),
-  ],
-  [
-    node("ReserveStorage", { ...MY_STORAGE, requestBytes: MiB }),
-    node("ReleaseStorage", { nodeName: "node-1", storageName: "mine" }),
-  ],
-]);

@@ -1,5 +1,12 @@
-import { fullDisk, image, MiB, NODE_OF_DISK, newDisk, purged } from "../requests.ts";
-import type { Scenario } from "../scenario.ts";
+import {
+  fullDisk,
+  image,
+  MiB,
+  NODE_OF_DISK,
+  newDisk,
+  purged,
+} from "../../../../test/crash/requests.ts";
+import type { Scenario } from "../../../../test/crash/scenario.ts";
 
 const GENERATE = {
   imageName: "img",
@@ -9,7 +16,7 @@ const GENERATE = {
   limitBytes: 8 * MiB,
 };
 
-export const images: readonly Scenario[] = [
+export const scenarios: readonly Scenario[] = [
   {
     name: "ApplyImage",
     prepare: [],

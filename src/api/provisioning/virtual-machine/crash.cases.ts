@@ -1,4 +1,4 @@
-import { GUEST_STARTED } from "../by-hand.ts";
+import { GUEST_STARTED } from "../../../../test/crash/by-hand.ts";
 import {
   DISKS,
   DISKS_GONE,
@@ -7,15 +7,15 @@ import {
   machine,
   newDisk,
   OFF,
-  ON,
-  PAUSED,
   purged,
   WEB,
   WEB_GONE,
   WEB_RUNS,
-} from "../requests.ts";
-import type { Scenario } from "../scenario.ts";
+} from "../../../../test/crash/requests.ts";
+import type { Scenario } from "../../../../test/crash/scenario.ts";
 
+const ON = machine("BootVirtualMachine", { name: "<web>" });
+const PAUSED = machine("SaveVirtualMachine", { name: "<web>" });
 const GUEST_RUNS = [
   fetched("root", "guest"),
   newDisk("data"),
@@ -23,7 +23,7 @@ const GUEST_RUNS = [
   GUEST_STARTED,
 ];
 
-export const machines: readonly Scenario[] = [
+export const scenarios: readonly Scenario[] = [
   {
     name: "CreateVirtualMachine",
     prepare: DISKS,

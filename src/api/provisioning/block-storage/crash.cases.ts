@@ -1,5 +1,4 @@
 import {
-  copied,
   deleted,
   disk,
   fullDisk,
@@ -7,12 +6,20 @@ import {
   NODE_OF_DISK,
   newDisk,
   purged,
+  sized,
   WEB_GONE,
   WEB_RUNS,
-} from "../requests.ts";
-import type { Scenario } from "../scenario.ts";
+} from "../../../../test/crash/requests.ts";
+import type { Scenario } from "../../../../test/crash/scenario.ts";
 
-export const disks: readonly Scenario[] = [
+const copied = (nodeName: string) =>
+  disk("CopyBlockStorage", {
+    ...sized("new", nodeName),
+    limitBytes: 4 * MiB,
+    sourceBlockStorage: "base",
+  });
+
+export const scenarios: readonly Scenario[] = [
   {
     name: "CreateBlockStorage",
     prepare: [],

@@ -6,10 +6,10 @@ import {
   SEED_REMOVED,
   SIDECAR_REMOVED,
   TAP_UNPLUGGED,
-} from "../by-hand.ts";
-import type { Request } from "../remote.ts";
-import { newDisk, OFF, purged, WEB_GONE, WEB_RUNS } from "../requests.ts";
-import type { Scenario } from "../scenario.ts";
+} from "../../../../test/crash/by-hand.ts";
+import type { Request } from "../../../../test/crash/remote.ts";
+import { newDisk, OFF, purged, WEB_GONE, WEB_RUNS } from "../../../../test/crash/requests.ts";
+import type { Scenario } from "../../../../test/crash/scenario.ts";
 
 const spoilt: readonly (readonly [
   what: string,
@@ -27,7 +27,7 @@ const spoilt: readonly (readonly [
   ["a namespace of nobody", NAMESPACE_ADDED, WEB_RUNS, WEB_GONE],
 ];
 
-export const repairs: readonly Scenario[] = spoilt.map(([what, spoil, prepare, cleanUp]) => ({
+export const scenarios: readonly Scenario[] = spoilt.map(([what, spoil, prepare, cleanUp]) => ({
   name: `Repair: ${what}`,
   prepare,
   spoil,
