@@ -7,8 +7,8 @@ interface Where {
   readonly points: readonly FaultPoint[];
   /** All steps where there is none. */
   readonly steps?: RegExp;
-  /** In some scenarios only. */
-  readonly isSome?: boolean;
+  /** Only in thorough scenarios. */
+  readonly isThorough?: boolean;
   /** Takes long: only at the first place. */
   readonly isOnce?: boolean;
   /** Only with a guest, or only without one. */
@@ -20,20 +20,6 @@ const CALLS =
   /^(?:volume\.(?:ensure_|grow|remove|mark)|domain\.|network\.(?:make|attach|remove|move)_tap|network\.(?:restore|sweep)|node\.settle)/;
 /** Those that write files. */
 const WRITES = /^(?:volume\.(?:ensure_|grow)|domain\.(?:(?:re)?write|start))/;
-const SOME: ReadonlySet<string> = new Set([
-  "CreateVirtualMachine",
-  "DeleteVirtualMachine",
-  "BootVirtualMachine",
-  "ShutdownVirtualMachine: hard",
-  "CreateBlockStorage",
-  "FetchBlockStorage",
-  "CopyBlockStorage to another node",
-  "PurgeBlockStorage",
-  "GenerateBlockStorage",
-  "RegisterBlockStorage",
-  "ApplyNetwork",
-  "CreateUser",
-]);
 
 const AROUND: readonly FaultPoint[] = [
   "before_act",
@@ -54,22 +40,22 @@ const WHERE: Readonly<Partial<Record<Death, Where>>> = {
   agent: { points: AROUND },
   "agent in the middle": { points: BEFORE },
   "agent frozen": { points: BEFORE },
-  "agent late": { points: ["before_act"], steps: CALLS, isSome: true, isOnce: true },
+  "agent late": { points: ["before_act"], steps: CALLS, isThorough: true, isOnce: true },
   QEMU: { points: AROUND, hasDomain: true },
   libvirtd: { points: AROUND, hasDomain: true },
   client: { points: ALONG },
-  cancelled: { points: ALONG, isSome: true },
+  cancelled: { points: ALONG, isThorough: true },
   "network cut": { points: BEFORE, steps: CALLS },
-  "cut and retried": { points: BEFORE, steps: CALLS, isSome: true },
+  "cut and retried": { points: BEFORE, steps: CALLS, isThorough: true },
   "answer lost": { points: BEFORE, steps: CALLS },
   "called twice": { points: BEFORE, steps: CALLS },
   "called late": { points: BEFORE, steps: CALLS },
   "disk full": { points: ["before_act"], steps: WRITES },
   "disk read-only": { points: BEFORE, steps: /^volume\./, hasDomain: false },
-  "datastore full": { points: ALONG, isSome: true },
-  "datastore busy": { points: ["before_commit", "after_commit"], isSome: true },
-  "clock forward": { points: ["before_act", "before_commit", "after_commit"], isSome: true },
-  "clock back": { points: ["after_act", "before_commit", "after_commit"], isSome: true },
+  "datastore full": { points: ALONG, isThorough: true },
+  "datastore busy": { points: ["before_commit", "after_commit"], isThorough: true },
+  "clock forward": { points: ["before_act", "before_commit", "after_commit"], isThorough: true },
+  "clock back": { points: ["after_act", "before_commit", "after_commit"], isThorough: true },
 };
 
 /** Nothing fails by it. */
@@ -106,14 +92,14 @@ export function harmCases(
 }
 
 function isThere(
-  { points, steps, isSome, hasDomain }: Where,
+  { points, steps, isThorough, hasDomain }: Where,
   place: FaultPlace,
-  { name }: Scenario,
+  scenario: Scenario,
   trace: readonly FaultPlace[],
 ): boolean {
   if (!points.includes(place.point)) return false;
   if (steps !== undefined && !steps.test(place.step)) return false;
-  if (isSome === true && !SOME.has(name)) return false;
+  if (isThorough === true && scenario.isThorough !== true) return false;
   if (hasDomain === undefined) return true;
   return trace.some(({ step }) => step.startsWith("domain.")) === hasDomain;
 }

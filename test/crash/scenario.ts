@@ -17,6 +17,8 @@ export interface Scenario {
   /** The call is refused after it has begun, and undone. */
   readonly isRefused?: boolean;
   readonly needsTwoNodes?: boolean;
+  /** It also meets the deaths that are alike for all RPCs, such as a full datastore. */
+  readonly isThorough?: boolean;
 }
 
 /** The RPC of a scenario. */

@@ -3,8 +3,18 @@ import { nameOf, type Scenario } from "./scenario.ts";
 
 type Pair = readonly [call: Request, inverse: Request, prepare?: Request, undone?: Request];
 
+interface Options {
+  /** The RPC whose scenario is thorough. */
+  readonly thorough?: string;
+}
+
 /** Of each RPC with the one that takes it back: its scenario, and the same turned round. */
-export function turned(pairs: readonly Pair[]): readonly Scenario[] {
+export function turned(pairs: readonly Pair[], { thorough }: Options = {}): readonly Scenario[] {
+  const scenarios = both(pairs);
+  return scenarios.map((one) => (one.name === thorough ? { ...one, isThorough: true } : one));
+}
+
+function both(pairs: readonly Pair[]): readonly Scenario[] {
   return pairs.flatMap(([call, inverse, prepare, undone]) => {
     const first = prepare === undefined ? [] : [prepare];
     const last = undone === undefined ? [] : [undone];

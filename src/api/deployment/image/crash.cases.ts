@@ -33,6 +33,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "RegisterBlockStorage",
+    isThorough: true,
     prepare: [newDisk("data")],
     call: image("RegisterBlockStorage", {
       imageName: "img",
@@ -59,6 +60,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "GenerateBlockStorage",
+    isThorough: true,
     prepare: [],
     call: image("GenerateBlockStorage", { ...GENERATE, annotations: { [NODE_OF_DISK]: "node-1" } }),
     revert: purged("made"),

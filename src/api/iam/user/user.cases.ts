@@ -40,12 +40,15 @@ export const rpcCases: readonly RpcCase[] = [
 
 const user = requestsTo(UserService);
 
-export const scenarios = turned([
-  [user("CreateUser", { name: "me" }), user("DeleteUser", { name: "me" })],
+export const scenarios = turned(
   [
-    user("AddSshPublicKey", { userName: "me", sshPublicKeyName: "k", sshPublicKey: SSH_KEY }),
-    user("DeleteSshPublicKey", { userName: "me", sshPublicKeyName: "k" }),
-    user("CreateUser", { name: "me" }),
-    user("DeleteUser", { name: "me" }),
+    [user("CreateUser", { name: "me" }), user("DeleteUser", { name: "me" })],
+    [
+      user("AddSshPublicKey", { userName: "me", sshPublicKeyName: "k", sshPublicKey: SSH_KEY }),
+      user("DeleteSshPublicKey", { userName: "me", sshPublicKeyName: "k" }),
+      user("CreateUser", { name: "me" }),
+      user("DeleteUser", { name: "me" }),
+    ],
   ],
-]);
+  { thorough: "CreateUser" },
+);

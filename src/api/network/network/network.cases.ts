@@ -48,13 +48,16 @@ export const rpcCases: readonly RpcCase[] = [
 
 const NIC = { networkName: "net", networkInterfaceName: "mine" };
 
-export const scenarios = turned([
+export const scenarios = turned(
   [
-    network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24" }),
-    network("DeleteNetwork", { name: "lan" }),
+    [
+      network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24" }),
+      network("DeleteNetwork", { name: "lan" }),
+    ],
+    [
+      network("ReserveNetworkInterface", { ...NIC, ipv4Address: "10.231.7.9" }),
+      network("ReleaseNetworkInterface", NIC),
+    ],
   ],
-  [
-    network("ReserveNetworkInterface", { ...NIC, ipv4Address: "10.231.7.9" }),
-    network("ReleaseNetworkInterface", NIC),
-  ],
-]);
+  { thorough: "ApplyNetwork" },
+);

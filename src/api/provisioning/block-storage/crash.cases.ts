@@ -22,6 +22,7 @@ const copied = (nodeName: string) =>
 export const scenarios: readonly Scenario[] = [
   {
     name: "CreateBlockStorage",
+    isThorough: true,
     prepare: [],
     call: newDisk("new"),
     revert: purged("new"),
@@ -36,6 +37,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "FetchBlockStorage",
+    isThorough: true,
     prepare: [],
     call: fullDisk("new"),
     revert: purged("new"),
@@ -50,6 +52,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "CopyBlockStorage to another node",
+    isThorough: true,
     needsTwoNodes: true,
     prepare: [],
     call: copied("node-2"),
@@ -119,6 +122,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "PurgeBlockStorage",
+    isThorough: true,
     prepare: [newDisk("data"), deleted("data")],
     call: disk("PurgeBlockStorage", { name: "data" }),
     revert: [newDisk("data"), deleted("data")],

@@ -26,6 +26,7 @@ const GUEST_RUNS = [
 export const scenarios: readonly Scenario[] = [
   {
     name: "CreateVirtualMachine",
+    isThorough: true,
     prepare: DISKS,
     call: machine("CreateVirtualMachine", WEB),
     revert: [machine("DeleteVirtualMachine", { name: "<web>" })],
@@ -33,6 +34,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "DeleteVirtualMachine",
+    isThorough: true,
     prepare: WEB_RUNS,
     call: machine("DeleteVirtualMachine", { name: "<web>" }),
     revert: [machine("CreateVirtualMachine", WEB)],
@@ -72,6 +74,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "BootVirtualMachine",
+    isThorough: true,
     prepare: [...WEB_RUNS, OFF],
     call: ON,
     revert: [OFF],
@@ -116,6 +119,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "ShutdownVirtualMachine: hard",
+    isThorough: true,
     prepare: WEB_RUNS,
     call: OFF,
     revert: [ON],
