@@ -1,22 +1,41 @@
 import { create } from "@bufbuild/protobuf";
+import { seedFromWire } from "../src/agent/domain-messages.ts";
 import {
   addresses,
   hardwareAddresses,
   interfaces,
   taps,
 } from "../src/api/network/interface/collection.ts";
-import { computes } from "../src/api/pool/inventory/collection.ts";
+import { networks } from "../src/api/network/network/collection.ts";
+import { computes, storages } from "../src/api/pool/inventory/collection.ts";
+import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
+import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
+import { ownerOf } from "../src/api/provisioning/block-storage/record.ts";
 import { uuids, virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
+import {
+  domainMessage,
+  seedMessage,
+} from "../src/api/provisioning/virtual-machine/domain/domain-messages.ts";
+import { planOf } from "../src/api/provisioning/virtual-machine/domain/plan.ts";
+import { computeReservationOf } from "../src/api/provisioning/virtual-machine/reservations.ts";
 import { put } from "../src/datastore/collection.ts";
 import { merge, type Writes } from "../src/datastore/datastore.ts";
 import { referenceWrites } from "../src/datastore/references.ts";
+import { EnsureSeedRequestSchema } from "../src/gen/n0stack/agent/v1alpha1/compute_pb.ts";
+import type { Network } from "../src/gen/n0stack/pool/v0/network_pb.ts";
+import {
+  BlockStorageSchema,
+  BlockStorage_BlockStorageState as DiskState,
+} from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import {
   VirtualMachine_VirtualMachineState as State,
   VirtualMachineSchema,
 } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { deviceName } from "../src/util/checksum.ts";
 import { formatAddress } from "../src/util/cidr.ts";
 import { until } from "../src/util/until.ts";
-import { type FakeCloud, type FakeNodes, nodeName } from "./control-plane.ts";
+import type { FakeNode } from "../test/fake-node.ts";
+import { type FakeCloud, nodeName } from "./control-plane.ts";
 
 const BATCH = 500;
 /** 10.8.0.0: the creates are given those at the end of 10.0.0.0/12. */
@@ -25,19 +44,22 @@ const FIRST_ADDRESS = 0x0a08_0000n;
 export const seededName = (index: number) => `seeded-${String(index).padStart(6, "0")}`;
 
 /**
- * Puts that many running virtual machines there, as creates would have left them but for their block storages:
- * their records, references, reservations and domains. Resolves when the API has seen the domains.
+ * Puts that many running virtual machines there, each with a disk and a nic, as creates would have left them:
+ * their records, references and reservations, and all that their nodes have of them. Resolves when the API
+ * has seen the domains.
  */
 export async function seedMachines(
   { opened, virtualMachines: client, fakes: nodes }: FakeCloud,
   count: number,
 ): Promise<void> {
-  const { datastore } = opened.api;
+  const { datastore, records } = opened.api;
+  const network = (await records.find(networks, "net"))!.value;
   for (let from = 0; from < count; from += BATCH) {
     const writes: Writes[] = [];
     for (let i = from; i < Math.min(from + BATCH, count); i++) {
-      writes.push(machineWrites(i, nodes.list.length));
-      await startDomain(nodes, i);
+      const seeded = newSeeded(i, nodes.list.length);
+      writes.push(machineWrites(seeded), diskWrites(seeded));
+      await startDomain(nodes.list[i % nodes.list.length]!, seeded, network);
     }
     await datastore.batch(merge(...writes));
   }
@@ -52,30 +74,42 @@ export async function seedMachines(
   }
 }
 
+const MEMORY_BYTES = 64n << 20n;
 const uuidOf = (index: number) => `00000000-0000-4000-8000-${String(index).padStart(12, "0")}`;
 const macOf = (index: number) => {
   const hex = index.toString(16).padStart(6, "0");
   return `52:54:ff:${hex.slice(0, 2)}:${hex.slice(2, 4)}:${hex.slice(4)}`;
 };
 
-function machineWrites(index: number, nodeCount: number): Writes {
+type Seeded = ReturnType<typeof newSeeded>;
+
+function newSeeded(index: number, nodeCount: number) {
   const name = seededName(index);
   const node = nodeName(index % nodeCount);
+  const volumeId = `${name}.${String(index).padStart(12, "0")}`;
   const nic = {
     networkName: "net",
     hardwareAddress: macOf(index),
     ipv4Address: formatAddress(FIRST_ADDRESS + BigInt(index), 4),
     ipv6Address: "",
   };
-  const owned = { owner: `virtual_machine/${name}`, transactionId: "seeded", annotations: {} };
-  const memoryBytes = 64n << 20n;
+  const disk = create(BlockStorageSchema, {
+    name,
+    requestBytes: 1n << 20n,
+    limitBytes: 1n << 30n,
+    state: DiskState.IN_USE,
+    usedBy: name,
+    nodeName: node,
+    storageName: name,
+    volumeId,
+  });
   const machine = create(VirtualMachineSchema, {
     name,
     uuid: uuidOf(index),
     requestCpuMilliCore: 10,
     limitCpuMilliCore: 1_000,
-    requestMemoryBytes: memoryBytes,
-    limitMemoryBytes: memoryBytes,
+    requestMemoryBytes: MEMORY_BYTES,
+    limitMemoryBytes: MEMORY_BYTES,
     blockStorageNames: [name],
     nics: [nic],
     networkInterfaceNames: [`${name}0`],
@@ -84,21 +118,24 @@ function machineWrites(index: number, nodeCount: number): Writes {
     computeName: name,
     labels: { seeded: "true" },
   });
-  const compute = {
-    ...owned,
-    name,
-    requestCpuMilliCore: 10,
-    limitCpuMilliCore: 1_000,
-    requestMemoryBytes: memoryBytes.toString(),
-    limitMemoryBytes: memoryBytes.toString(),
-    counted: { cpuMilliCores: 10, memoryBytes: memoryBytes.toString(), storageBytes: "0" },
-  };
   const reserved = {
-    ...owned,
+    owner: `virtual_machine/${name}`,
+    transactionId: "seeded",
+    annotations: {},
     ...nic,
     name: `${name}0`,
     nodeName: node,
-    tapName: `seeded${index}`,
+    tapName: deviceName(`${name}0`),
+  };
+  return { index, name, node, disk, machine, reserved };
+}
+
+function machineWrites({ name, node, machine, reserved }: Seeded): Writes {
+  const { uuid } = machine;
+  const compute = {
+    ...computeReservationOf(machine),
+    transactionId: "seeded",
+    counted: { cpuMilliCores: 10, memoryBytes: MEMORY_BYTES.toString(), storageBytes: "0" },
   };
   return merge(
     put(virtualMachines, [name], machine),
@@ -108,16 +145,51 @@ function machineWrites(index: number, nodeCount: number): Writes {
     put(addresses, ["net", reserved.ipv4Address], { usedBy: reserved.name }),
     put(hardwareAddresses, ["net", reserved.hardwareAddress], { usedBy: reserved.name }),
     put(taps, [node, reserved.tapName], { usedBy: reserved.name }),
-    put(uuids, [uuidOf(index)], { usedBy: name }),
+    put(uuids, [uuid], { usedBy: name }),
   );
 }
 
-async function startDomain(nodes: FakeNodes, index: number): Promise<void> {
-  const { compute } = nodes.list[index % nodes.list.length]!.drivers;
-  const name = seededName(index);
+function diskWrites({ name, node, disk }: Seeded): Writes {
+  const storage = {
+    ...reservationOf(disk),
+    transactionId: "seeded",
+    counted: { cpuMilliCores: 0, memoryBytes: "0", storageBytes: disk.requestBytes.toString() },
+  };
+  return merge(
+    put(blockStorages, [name], disk),
+    put(storages, [node, disk.volumeId], storage),
+    referenceWrites(blockStorages, blockStorages.key(name), undefined, disk),
+  );
+}
+
+async function startDomain(
+  { drivers }: FakeNode,
+  { name, disk, machine, reserved }: Seeded,
+  network: Network,
+): Promise<void> {
+  const { compute, network: networkDriver, seed, volume } = drivers;
   const { signal } = new AbortController();
-  const mark = { owner: `virtual_machine/${name}`, transactionId: "seeded" };
-  const shape = { vcpus: 1, cpuMilliCores: 10, memoryBytes: 64n << 20n, disks: [], nics: [] };
-  await compute.ensureStarted({ name, uuid: uuidOf(index), ...shape }, mark, signal);
+  const mark = { owner: reserved.owner, transactionId: "seeded" };
+  const { tapName } = reserved;
+  const { volumeId } = disk;
+  const plan = planOf(machine, {
+    volumeIds: new Map([[name, volumeId]]),
+    nics: [{ network, tapName }],
+    userKeys: [],
+    nameservers: [],
+  });
+  const { ipv4Gateway } = plan.taps[0]!;
+  await volume.ensureEmpty(volumeId, disk.limitBytes, { ...mark, owner: ownerOf(name) }, signal);
+  await networkDriver.ensureTap(tapName, mark, signal);
+  await networkDriver.ensureAttached(tapName, { name: network.name, ipv4Gateway }, signal);
+  const folder = await compute.ensureFolder(name, mark);
+  const content = seedFromWire(create(EnsureSeedRequestSchema, seedMessage(plan.seed)));
+  const seedPath = await seed.ensure(folder, content, signal);
+  const { nics, ...shape } = domainMessage(plan.domain);
+  const disks = [
+    { path: volume.path(volumeId), format: "qcow2", device: "disk" },
+    { path: seedPath, format: "raw", device: "cdrom" },
+  ] as const;
+  await compute.ensureStarted({ ...shape, disks, nics }, mark, signal);
   await compute.ensureResumed(name, signal);
 }
