@@ -3,7 +3,6 @@ import type { ExpectedSeedSchema } from "../../../gen/n0stack/agent/v1alpha1/sur
 import type { Api } from "../context.ts";
 import type { Codes } from "./codes.ts";
 import type { Finding } from "./finding.ts";
-import type { Snapshot } from "./snapshot.ts";
 import type { InterfaceUser, View } from "./view.ts";
 
 /** A part of what a node is asked. */
@@ -16,8 +15,8 @@ export interface Audit<A extends Api = Api> {
   readonly codes: Codes;
   /** Everything that is not as it should be. */
   compare(view: View<A>): Promise<readonly Finding[]>;
-  /** What the nodes must be told to be able to compare it, by node. */
-  questions?(api: A, records: Snapshot): Promise<ReadonlyMap<string, Question>>;
+  /** What the nodes that are looked at must be told to be able to compare it, by node. */
+  questions?(view: View<A>): Promise<ReadonlyMap<string, Question>>;
   readonly interfaces?: InterfaceUser<A>;
 }
 

@@ -18,7 +18,7 @@ type Lists = ReadonlyMap<string, readonly Stored<unknown>[]>;
 export class Snapshot implements Reader {
   readonly #lists: Lists;
   readonly #byKey = new Map<string, Stored<unknown>>();
-  readonly #made = new Map<unknown, unknown>();
+  readonly #groups = new Map<unknown, ReadonlyMap<string, readonly Stored<unknown>[]>>();
   /** Ids with a mark that says open. */
   readonly openMarks: readonly string[];
   /** The transactions that were open. */
@@ -90,10 +90,13 @@ export class Snapshot implements Reader {
     return (this.#lists.get(of.prefix) ?? []) as readonly Stored<T>[];
   }
 
-  /** What a function makes of these records, which it is asked for once. */
-  once<T, A>(make: (api: A, records: Snapshot) => T, api: A): T {
-    const made = this.#made.has(make) ? (this.#made.get(make) as T) : make(api, this);
-    this.#made.set(make, made);
-    return made;
+  /** The records of a collection by what `groupOf` says of each. Each such function groups one collection. */
+  by<T>(
+    of: Collection<T>,
+    groupOf: (stored: Stored<T>) => string,
+  ): ReadonlyMap<string, readonly Stored<T>[]> {
+    const groups = this.#groups.get(groupOf) ?? Map.groupBy(this.list(of), groupOf);
+    this.#groups.set(groupOf, groups);
+    return groups as ReadonlyMap<string, readonly Stored<T>[]>;
   }
 }

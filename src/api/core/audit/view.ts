@@ -1,3 +1,5 @@
+import type { Collection } from "../../../datastore/collection.ts";
+import type { Stored } from "../../../datastore/records.ts";
 import type { SurveyResponse } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { Ref } from "../../../util/ref.ts";
 import type { Api } from "../context.ts";
@@ -32,7 +34,7 @@ export interface InterfaceUser<A extends Api = Api> {
   networkUses(node: NodeView<View<A>>): Promise<readonly NetworkUse[]>;
 }
 
-/** The records at one moment, and what the nodes said near it. */
+/** The records at one moment, and what the nodes that are looked at said near it. */
 export interface View<A extends Api = Api> {
   readonly api: A;
   readonly records: Snapshot;
@@ -41,8 +43,30 @@ export interface View<A extends Api = Api> {
   readonly asked: Snapshot;
   /** By kind, those whose objects have interfaces. */
   readonly interfaceUsers: ReadonlyMap<string, InterfaceUser>;
-  /** Whether what concerns the node was asked for; "" stands for what concerns no node. */
+  /** The nodes that are looked at; undefined for all that `isWanted` says. */
+  readonly nodeNames?: readonly string[];
+  /** Whether what concerns the node is looked at; "" stands for what concerns no node. */
   isWanted(nodeName: string): boolean;
+  /** What `onceIn` has made. */
+  readonly made: Map<unknown, unknown>;
+}
+
+/** What a function makes of a view, which makes it once. */
+export function onceIn<T, V extends View>(view: V, make: (view: V) => T): T {
+  const made = view.made.has(make) ? (view.made.get(make) as T) : make(view);
+  view.made.set(make, made);
+  return made;
+}
+
+/** The records of what is on the nodes that are looked at. */
+export function listWanted<T>(
+  { records, nodeNames, isWanted }: View,
+  of: Collection<T>,
+  nodeOf: (stored: Stored<T>) => string,
+): readonly Stored<T>[] {
+  const byNode = records.by(of, nodeOf);
+  const names = nodeNames ?? [...byNode.keys()].filter(isWanted);
+  return names.flatMap((nodeName) => byNode.get(nodeName) ?? []);
 }
 
 /** A node that answered, with what is needed to compare it. */

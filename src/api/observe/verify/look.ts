@@ -1,16 +1,24 @@
-import { caughtUp, type Datastore } from "../../../datastore/datastore.ts";
-import { transactionCollection } from "../../../datastore/datastore-journal.ts";
-import type { TransactionHeader } from "../../../transaction/journal.ts";
-import type { Question } from "../../core/audit/audit.ts";
-import { ANY, anyOn, type Finding } from "../../core/audit/finding.ts";
+import { caughtUp } from "../../../datastore/datastore.ts";
+import type { Finding } from "../../core/audit/finding.ts";
 import { Snapshot } from "../../core/audit/snapshot.ts";
-import type { NodeAnswer, View } from "../../core/audit/view.ts";
+import type { View } from "../../core/audit/view.ts";
 import { nodes } from "../../pool/node/collection.ts";
+import { nodeOfDisk } from "../../provisioning/block-storage/audit/records.ts";
+import { blockStorages } from "../../provisioning/block-storage/collection.ts";
 import type { Api } from "../../provisioning/context.ts";
+import { nodeOfMachine } from "../../provisioning/virtual-machine/audit/view.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
-import { askNodes } from "./ask-nodes.ts";
+import { askNode, type NodeLook, seenOf } from "./ask-node.ts";
 import { type Audits, factsOf } from "./audits.ts";
+import { eachWithin } from "./each-within.ts";
 import { identityOf } from "./identity.ts";
+import { newTouched, watchTransactions } from "./touched.ts";
+
+/**
+ * How many virtual machines and disks may be on the nodes that are looked at at once: what those nodes say
+ * stands in memory together.
+ */
+const THINGS_AT_ONCE = 4096;
 
 /** What is asked for. */
 export interface Scope {
@@ -24,8 +32,9 @@ export interface Scope {
 export interface Look {
   /** In the order in which they are repaired. */
   readonly findings: readonly Finding[];
-  readonly answers: readonly NodeAnswer[];
-  readonly records: Snapshot;
+  readonly nodes: readonly NodeLook[];
+  /** How many objects there are of each kind. */
+  readonly counts: ReadonlyMap<string, number>;
 }
 
 /**
@@ -38,12 +47,18 @@ export async function look(api: Api, audits: Audits, scope: Scope): Promise<Look
   const suspects = new Set(first.findings.map(({ nodeName }) => nodeName));
   const again = await lookOnce(api, audits, { ...scope, nodeNames: suspects });
   const seen = new Set(first.findings.map(identityOf));
-  const newer = new Map(again.answers.map((answer) => [answer.nodeName, answer]));
+  const newer = new Map(again.nodes.map((node) => [node.nodeName, node]));
   return {
     findings: again.findings.filter((finding) => seen.has(identityOf(finding))),
-    answers: first.answers.map((answer) => newer.get(answer.nodeName) ?? answer),
-    records: again.records,
+    nodes: first.nodes.map((node) => newer.get(node.nodeName) ?? node),
+    counts: again.counts,
   };
+}
+
+/** What is compared as a whole, and what seems wrong in it by the records before the nodes were asked. */
+interface Suspect {
+  readonly view: View<Api>;
+  readonly findings: readonly Finding[];
 }
 
 /** One look; enough where the keys of what is looked at are held. */
@@ -51,51 +66,76 @@ export async function lookOnce(api: Api, audits: Audits, scope: Scope): Promise<
   // Before anything is read: whoever begins from here on is seen, whoever began before is in the records.
   using seen = await watchTransactions(api.datastore);
   const before = await Snapshot.read(api);
-  const questions = await questionsOf(audits, api, before);
-  // What was on a lost node is gone, as somebody has said: there is nobody to be asked.
-  const names = before
-    .list(nodes)
-    .filter(({ value }) => !value.lost && (scope.nodeNames?.has(value.name) ?? true))
-    .map(({ value }) => value.name);
-  const answers = await askNodes(api, names, questions, scope.signal);
+  const { suspects, looked } = await findSuspects(api, audits, scope, before);
+  const counts = new Map(
+    api.kinds.map(({ kind, collection }) => [kind, before.list(collection).length]),
+  );
+  if (suspects.length === 0) return { findings: [], nodes: looked, counts };
+
   const after = await Snapshot.read(api, before);
   await caughtUp(api.datastore);
-
-  const isWanted = (nodeName: string) => scope.nodeNames?.has(nodeName) ?? true;
-  const { interfaceUsers } = audits;
-  const findingsOf = (records: Snapshot) =>
-    compare(audits, { api, records, answers, asked: before, interfaceUsers, isWanted });
-  const newer = await findingsOf(after);
-  if (newer.length === 0) return { findings: [], answers, records: after };
-  const older = new Map(
-    (await findingsOf(before)).map((finding) => [identityOf(finding), finding]),
-  );
   const touched = newTouched([...before.open, ...seen.headers, ...after.open], scope.except, [
     before,
     after,
   ]);
-  const findings = newer.filter((finding) => {
-    const other = older.get(identityOf(finding));
-    return other !== undefined && !touched.explain(finding) && !touched.explain(other);
+  const findings: Finding[] = [];
+  for (const suspect of suspects) {
+    const older = new Map(suspect.findings.map((finding) => [identityOf(finding), finding]));
+    const view = { ...suspect.view, records: after, made: new Map() };
+    for (const finding of await compare(audits, view)) {
+      const other = older.get(identityOf(finding));
+      const isExplained = other === undefined || touched.explain(finding) || touched.explain(other);
+      if (!isExplained) findings.push(finding);
+    }
+  }
+  return { findings: inOrder(audits, findings), nodes: looked, counts };
+}
+
+/**
+ * Compares one node after the other, and in the end what concerns none of them. It lets go of what a node
+ * has said if nothing seems wrong there.
+ */
+async function findSuspects(api: Api, audits: Audits, scope: Scope, before: Snapshot) {
+  const isWanted = (nodeName: string) => scope.nodeNames?.has(nodeName) ?? true;
+  // What was on a lost node is gone, as somebody has said: there is nobody to be asked.
+  const names = before
+    .list(nodes)
+    .filter(({ value }) => !value.lost && isWanted(value.name))
+    .map(({ value }) => value.name);
+  const { interfaceUsers } = audits;
+  const common = { api, records: before, asked: before, interfaceUsers };
+  const suspects: Suspect[] = [];
+  const suspect = async (view: View<Api>) => {
+    const findings = await compare(audits, view);
+    if (findings.length > 0) suspects.push({ view, findings });
+  };
+  const looked: NodeLook[] = [];
+  await eachWithin(THINGS_AT_ONCE, names, weightIn(before), async (nodeName, index) => {
+    const isWanted = (name: string) => name === nodeName;
+    const nodeNames = [nodeName];
+    const view = { ...common, answers: [], nodeNames, isWanted, made: new Map() };
+    const answer = await askNode(audits, view, nodeName, scope.signal);
+    looked[index] = seenOf(answer);
+    await suspect({ ...view, answers: [answer] });
   });
-  return { findings: inOrder(audits, findings), answers, records: after };
+  const asked = new Set(names);
+  const isRest = (nodeName: string) => isWanted(nodeName) && !asked.has(nodeName);
+  await suspect({ ...common, answers: [], isWanted: isRest, made: new Map() });
+  return { suspects, looked };
+}
+
+/** How much a node may have to say. */
+function weightIn(records: Snapshot) {
+  const machines = records.by(virtualMachines, nodeOfMachine);
+  const disks = records.by(blockStorages, nodeOfDisk);
+  return (nodeName: string) =>
+    1 + (machines.get(nodeName)?.length ?? 0) + (disks.get(nodeName)?.length ?? 0);
 }
 
 async function compare(audits: Audits, view: View<Api>): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const audit of audits.all) findings.push(...(await audit.compare(view)));
   return findings;
-}
-
-/** What the nodes must be told to be able to compare what they have. */
-async function questionsOf({ all }: Audits, api: Api, records: Snapshot) {
-  const questions = new Map<string, Question>();
-  for (const audit of all) {
-    for (const [nodeName, question] of (await audit.questions?.(api, records)) ?? []) {
-      questions.set(nodeName, { ...questions.get(nodeName), ...question });
-    }
-  }
-  return questions;
 }
 
 function inOrder(audits: Audits, findings: readonly Finding[]): Finding[] {
@@ -110,53 +150,4 @@ function inOrder(audits: Audits, findings: readonly Finding[]): Finding[] {
 
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-interface Watching extends Disposable {
-  readonly headers: readonly TransactionHeader[];
-}
-
-/** The headers that are written until it is disposed of. */
-async function watchTransactions(datastore: Datastore): Promise<Watching> {
-  const headers: TransactionHeader[] = [];
-  const fromRevision = await datastore.revision();
-  const stop = datastore.watch(transactionCollection.prefix, fromRevision, (changes) => {
-    for (const change of changes) {
-      if (change.kind === "put") headers.push(transactionCollection.decode(change.entry.value));
-    }
-  });
-  return { headers, [Symbol.dispose]: stop };
-}
-
-/** What the transactions were at work on that were open at any moment of the look. */
-function newTouched(
-  headers: readonly TransactionHeader[],
-  except: string | undefined,
-  snapshots: readonly Snapshot[],
-) {
-  const others = headers.filter(({ id }) => id !== except);
-  const guards = new Set(others.flatMap((header) => header.guards));
-  const ids = new Set(others.map(({ id }) => id));
-  // One that is stuck does nothing: it explains what it guards, and not all there is.
-  const atWork = others.filter(({ state }) => state !== "needs_operator");
-  const wide = new Set(atWork.flatMap((header) => header.guards.flatMap(nodesOf(snapshots))));
-  if (atWork.length > 0) wide.add(ANY);
-  const isExplained = (key: string) =>
-    key.startsWith(ANY) ? wide.has(key) || (wide.has(anyOn("")) && key !== ANY) : guards.has(key);
-  return {
-    explain: ({ keys, madeBy }: Finding) =>
-      (madeBy !== undefined && ids.has(madeBy)) || keys.some(isExplained),
-  };
-}
-
-/** On which nodes a transaction that guards the key may be at work; `anyOn("")` for all of them. */
-function nodesOf(snapshots: readonly Snapshot[]) {
-  return (guard: string): string[] => {
-    if (!guard.startsWith(virtualMachines.prefix)) return [];
-    const ref = virtualMachines.refOf(guard);
-    const names = snapshots.flatMap(
-      (records) => records.find(virtualMachines, ref)?.value.computeNodeName ?? [],
-    );
-    return names.length === 0 ? [anyOn("")] : names.map(anyOn);
-  };
 }

@@ -1,7 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type FindingSchema,
-  type NodeLookSchema,
   Severity,
   type VerifyRequest,
   type VerifyResponseSchema,
@@ -9,7 +8,6 @@ import {
 import { notFound } from "../../../util/errors.ts";
 import { nodeRef } from "../../../util/ref.ts";
 import type { Finding } from "../../core/audit/finding.ts";
-import type { NodeAnswer } from "../../core/audit/view.ts";
 import type { Call } from "../../core/context.ts";
 import { nodes } from "../../pool/node/collection.ts";
 import { blockStorages } from "../../provisioning/block-storage/collection.ts";
@@ -32,12 +30,12 @@ export async function verify(
   request: VerifyRequest,
 ): Promise<MessageInitShape<typeof VerifyResponseSchema>> {
   const scope = await scopeOf(api, call, request.nodeNames);
-  const { findings, answers, records } = await look(api, audits, scope);
+  const { findings, nodes, counts } = await look(api, audits, scope);
   return {
     findings: findings.map((finding) => findingToWire(audits, finding)),
-    nodes: answers.map(nodeToWire),
-    virtualMachines: records.list(virtualMachines).length,
-    blockStorages: records.list(blockStorages).length,
+    nodes: [...nodes],
+    virtualMachines: counts.get(virtualMachines.kind) ?? 0,
+    blockStorages: counts.get(blockStorages.kind) ?? 0,
   };
 }
 
@@ -69,18 +67,5 @@ export function findingToWire(
     found,
     repair: isRepairable ? repair : byHand,
     isRepairable,
-  };
-}
-
-function nodeToWire(answer: NodeAnswer): MessageInitShape<typeof NodeLookSchema> {
-  const { nodeName } = answer;
-  if ("error" in answer) return { nodeName, error: answer.error };
-  const { domains, volumes, taps, networks } = answer.survey;
-  return {
-    nodeName,
-    domains: domains.length,
-    volumes: volumes.length,
-    taps: taps.length,
-    networks: networks.length,
   };
 }

@@ -6,8 +6,21 @@ import { nodeRef, parseRef } from "../../../util/ref.ts";
 import type { Finding, Repair } from "../../core/audit/finding.ts";
 import type { View } from "../../core/audit/view.ts";
 import { nodes } from "../node/collection.ts";
-import type { ComputeReservation, StorageReservation } from "./collection.ts";
+import {
+  type ComputeReservation,
+  computes,
+  type StorageReservation,
+  storages,
+} from "./collection.ts";
 import { release } from "./reservations.ts";
+
+export function nodeOfCompute({ key }: Stored<ComputeReservation>): string {
+  return computes.parts(key)[0] ?? "";
+}
+
+export function nodeOfStorage({ key }: Stored<StorageReservation>): string {
+  return storages.parts(key)[0] ?? "";
+}
 
 /** What is asked for, as a text that is equal for equal amounts. */
 export function numbersOf(of: object): string {

@@ -1,11 +1,13 @@
+import type { Stored } from "../../../datastore/records.ts";
 import type { SurveyedCapacity } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import type { Node } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { notFound } from "../../../util/errors.ts";
 import { formatRef, nodeRef, type Ref } from "../../../util/ref.ts";
 import { defineAudit } from "../../core/audit/audit.ts";
 import { type Codes, type SharedCode, sharedCodes } from "../../core/audit/codes.ts";
 import type { Finding as FindingOf, Repair } from "../../core/audit/finding.ts";
 import { tracesOfNobody } from "../../core/audit/shared.ts";
-import type { View } from "../../core/audit/view.ts";
+import { listWanted, type View } from "../../core/audit/view.ts";
 import type { Api } from "../context.ts";
 import {
   type Amounts,
@@ -16,6 +18,7 @@ import {
   sum,
   toAmounts,
 } from "../inventory/amounts.ts";
+import { nodeOfCompute, nodeOfStorage } from "../inventory/audit.ts";
 import { allocations, type Counted, computes, storages } from "../inventory/collection.ts";
 import { heartbeats, nodes } from "./collection.ts";
 
@@ -94,19 +97,12 @@ const UNITS: Readonly<Record<Dimension, string>> = {
   storageBytes: "bytes of disk",
 };
 
-function overcommitted({ records, isWanted }: View): Finding[] {
-  const used = new Map<string, Amounts>();
-  for (const reserved of [computes, storages]) {
-    for (const { key, value } of records.list<{ readonly counted: Counted }>(reserved)) {
-      const nodeName = reserved.parts(key)[0] ?? "";
-      used.set(nodeName, sum(used.get(nodeName) ?? NOTHING, toAmounts(value.counted)));
-    }
-  }
-  return records.list(nodes).flatMap(({ key, value: node }) => {
-    const reserved = used.get(node.name) ?? NOTHING;
+function overcommitted(view: View): Finding[] {
+  return listWanted(view, nodes, nameOf).flatMap(({ key, value: node }) => {
+    const reserved = reservedOn(view, node.name);
     const capacity = capacityOf(node);
     const over = DIMENSIONS.filter((dimension) => reserved[dimension] > capacity[dimension]);
-    if (over.length === 0 || !isWanted(node.name)) return [];
+    if (over.length === 0) return [];
     return [
       {
         code: "node.overcommitted",
@@ -118,6 +114,18 @@ function overcommitted({ records, isWanted }: View): Finding[] {
       },
     ];
   });
+}
+
+function nameOf({ value }: Stored<Node>): string {
+  return value.name;
+}
+
+function reservedOn({ records }: View, nodeName: string): Amounts {
+  const reserved: readonly { readonly value: { readonly counted: Counted } }[] = [
+    ...(records.by(computes, nodeOfCompute).get(nodeName) ?? []),
+    ...(records.by(storages, nodeOfStorage).get(nodeName) ?? []),
+  ];
+  return reserved.reduce((all, { value }) => sum(all, toAmounts(value.counted)), NOTHING);
 }
 
 function takeCapacity(ref: Ref, capacity: SurveyedCapacity): Repair {

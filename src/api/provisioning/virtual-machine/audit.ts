@@ -1,6 +1,6 @@
 import { defineAudit } from "../../core/audit/audit.ts";
 import { sharedCodes } from "../../core/audit/codes.ts";
-import { answered, type View } from "../../core/audit/view.ts";
+import { answered, onceIn, type View } from "../../core/audit/view.ts";
 import type { Api } from "../context.ts";
 import { codes } from "./audit/codes.ts";
 import { compareDomains } from "./audit/domains.ts";
@@ -24,8 +24,8 @@ export const virtualMachineAudit = defineAudit({
     ];
   },
   /** The seeds: the node says whether it has them so. */
-  async questions(api, records) {
-    const machines = await records.once(planMachines, api);
+  async questions(view) {
+    const machines = await onceIn(view, planMachines);
     const plans = machines.flatMap(({ plan }) => (plan === undefined ? [] : [plan]));
     const byNode = Map.groupBy(plans, ({ domain }) => domain.nodeName);
     return new Map(

@@ -5,7 +5,7 @@ import { canonicalAddress } from "../../../../util/cidr.ts";
 import { parseRef } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
-import type { View } from "../../../core/audit/view.ts";
+import { listWanted, type View } from "../../../core/audit/view.ts";
 import type { Api } from "../../context.ts";
 import {
   addresses,
@@ -28,9 +28,13 @@ type UsedBy = { readonly usedBy: string };
 export function compareInterfaces(view: View): Finding[] {
   const { records } = view;
   const tapUsers = new Set(
-    records.list(interfaces).map(({ value }) => userOf(value.nodeName, value.tapName, value.name)),
+    listWanted(view, interfaces, nodeOfInterface).map(({ value }) =>
+      userOf(value.nodeName, value.tapName, value.name),
+    ),
   );
-  const ofNodes = [...records.list(taps).flatMap((stored) => tapOfNobody(view, stored, tapUsers))];
+  const ofNodes = listWanted(view, taps, nodeOfTap).flatMap((stored) =>
+    tapOfNobody(view, stored, tapUsers),
+  );
   if (!view.isWanted("")) return ofNodes;
   const users = usersOf(view);
   return [
@@ -47,6 +51,14 @@ export function compareInterfaces(view: View): Finding[] {
         ofNobody(view, "hardware_address.without_owner", hardwareAddresses, stored),
       ),
   ];
+}
+
+function nodeOfInterface({ value }: Reserved): string {
+  return value.nodeName;
+}
+
+function nodeOfTap({ key }: Stored<UsedBy>): string {
+  return taps.parts(key)[0] ?? "";
 }
 
 function userOf(...parts: readonly string[]): string {
@@ -183,7 +195,7 @@ function possibleKeys({ interfaceUsers }: View, interfaceName: string): string[]
 function tapOfNobody(view: View, stored: Stored<UsedBy>, users: ReadonlySet<string>): Finding[] {
   const [nodeName = "", tapName = ""] = taps.parts(stored.key);
   const { usedBy } = stored.value;
-  if (!view.isWanted(nodeName) || users.has(userOf(nodeName, tapName, usedBy))) return [];
+  if (users.has(userOf(nodeName, tapName, usedBy))) return [];
   return [
     {
       code: "tap_name.without_owner",

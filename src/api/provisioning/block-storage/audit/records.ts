@@ -9,7 +9,7 @@ import type { SharedCode } from "../../../core/audit/codes.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
 import { leftPending } from "../../../core/audit/shared.ts";
-import { surveyOf, type View } from "../../../core/audit/view.ts";
+import { listWanted, surveyOf, type View } from "../../../core/audit/view.ts";
 import { nodes } from "../../../pool/node/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../../virtual-machine/collection.ts";
@@ -22,16 +22,22 @@ type Finding = FindingOf<Code | SharedCode, Api>;
 
 /** Block storages against the records around them. */
 export function compareRecords(view: View): Finding[] {
-  const disks = view.records.list(blockStorages).map(({ value }) => value);
   return [
-    ...disks.flatMap((disk) =>
-      view.isWanted(disk.nodeName)
-        ? [...leftPendingOf(view, disk), ...compareDisk(view, disk)]
-        : [],
-    ),
+    ...listWanted(view, blockStorages, nodeOfDisk).flatMap(({ value: disk }) => [
+      ...leftPendingOf(view, disk),
+      ...compareDisk(view, disk),
+    ]),
     ...(view.isWanted("") ? compareOverlays(view) : []),
-    ...view.records.list(replicas).flatMap((stored) => replicaOfNobody(view, stored)),
+    ...listWanted(view, replicas, nodeOfCopy).flatMap((stored) => replicaOfNobody(view, stored)),
   ];
+}
+
+export function nodeOfDisk({ value }: Stored<BlockStorage>): string {
+  return value.nodeName;
+}
+
+export function nodeOfCopy({ key }: Stored<Replica>): string {
+  return replicas.parts(key)[1] ?? "";
 }
 
 export function diskStateName(state: DiskState): string {
@@ -107,11 +113,11 @@ function compareOverlays({ records }: View): Finding[] {
   });
 }
 
-function replicaOfNobody({ records, isWanted }: View, stored: Stored<Replica>): Finding[] {
+function replicaOfNobody({ records }: View, stored: Stored<Replica>): Finding[] {
   const [baseName = "", nodeName = ""] = replicas.parts(stored.key);
   const isOwned = records.find(blockStorages, baseName) !== undefined;
   const isPlaced = records.find(nodes, nodeName) !== undefined;
-  if (!isWanted(nodeName) || (isOwned && isPlaced)) return [];
+  if (isOwned && isPlaced) return [];
   const { volumeId } = stored.value;
   const isUsed = records.list(overlays).some(({ key }) => overlays.parts(key)[0] === volumeId);
   return [

@@ -2,8 +2,13 @@ import type { Stored } from "../../../../datastore/records.ts";
 import type { BlockStorage } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { parseRefOf } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
-import type { View } from "../../../core/audit/view.ts";
-import { keysOfOwner, numbersOf, reservedForNobody } from "../../../pool/inventory/audit.ts";
+import { listWanted, type View } from "../../../core/audit/view.ts";
+import {
+  keysOfOwner,
+  nodeOfStorage,
+  numbersOf,
+  reservedForNobody,
+} from "../../../pool/inventory/audit.ts";
 import { type StorageReservation, storages } from "../../../pool/inventory/collection.ts";
 import { nodes } from "../../../pool/node/collection.ts";
 import type { Api } from "../../context.ts";
@@ -12,6 +17,7 @@ import { blockStorages, type Replica, replicas } from "../collection.ts";
 import { reservationOf } from "../make.ts";
 import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
+import { nodeOfCopy, nodeOfDisk } from "./records.ts";
 import { reserveStorageAgain, settleStorage } from "./repair.ts";
 
 type Finding = FindingOf<Code, Api>;
@@ -19,15 +25,16 @@ type Finding = FindingOf<Code, Api>;
 /** What is reserved for block storages, against what they need. */
 export function compareStorages(view: View): Finding[] {
   return [
-    ...view.records.list(storages).flatMap((stored) => compareStorage(view, stored)),
-    ...view.records.list(blockStorages).flatMap(({ value }) => missingOfDisk(view, value)),
-    ...view.records.list(replicas).flatMap((stored) => missingOfCopy(view, stored)),
+    ...listWanted(view, storages, nodeOfStorage).flatMap((stored) => compareStorage(view, stored)),
+    ...listWanted(view, blockStorages, nodeOfDisk).flatMap(({ value }) =>
+      missingOfDisk(view, value),
+    ),
+    ...listWanted(view, replicas, nodeOfCopy).flatMap((stored) => missingOfCopy(view, stored)),
   ];
 }
 
 function compareStorage(view: View, stored: Stored<StorageReservation>): Finding[] {
   const [nodeName = "", id = ""] = storages.parts(stored.key);
-  if (!view.isWanted(nodeName)) return [];
   const { owner } = stored.value;
   const ref = parseRefOf("block_storage", owner);
   const disk = ref === undefined ? undefined : view.records.find(blockStorages, ref)?.value;
@@ -49,20 +56,20 @@ function compareStorage(view: View, stored: Stored<StorageReservation>): Finding
   return reservedForNobody(view, "storage.without_owner", storages, stored, about);
 }
 
-function missingOfDisk({ records, isWanted }: View, disk: BlockStorage): Finding[] {
+function missingOfDisk({ records }: View, disk: BlockStorage): Finding[] {
   const { name, nodeName, volumeId, usedBy } = disk;
-  if (disk.transactionId !== "" || !isWanted(nodeName)) return [];
+  if (disk.transactionId !== "") return [];
   if (records.find(storages, nodeName, volumeId) !== undefined) return [];
   const keys = [blockStorages.key(name), ...(usedBy === "" ? [] : [virtualMachines.key(usedBy)])];
   return [missing(disk, { nodeName, volumeId }, keys)];
 }
 
 /** A copy of a base takes as much as the base. */
-function missingOfCopy({ records, isWanted }: View, { key, value }: Stored<Replica>): Finding[] {
+function missingOfCopy({ records }: View, { key, value }: Stored<Replica>): Finding[] {
   const [baseName = "", nodeName = ""] = replicas.parts(key);
   const { volumeId } = value;
   const base = records.find(blockStorages, baseName)?.value;
-  if (base === undefined || base.transactionId !== "" || !isWanted(nodeName)) return [];
+  if (base === undefined || base.transactionId !== "") return [];
   if (records.find(nodes, nodeName) === undefined) return [];
   if (records.find(storages, nodeName, volumeId) !== undefined) return [];
   return [missing(base, { nodeName, volumeId }, [blockStorages.key(baseName), key])];

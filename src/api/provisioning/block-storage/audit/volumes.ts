@@ -14,6 +14,7 @@ import { virtualMachines } from "../../virtual-machine/collection.ts";
 import { blockStorages, replicas } from "../collection.ts";
 import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
+import { nodeOfCopy, nodeOfDisk } from "./records.ts";
 import {
   adopt,
   forgetReplica,
@@ -35,14 +36,13 @@ const VOLUME_ID = /^(.+)\.[0-9a-f]{12}$/;
 export function compareVolumes(node: NodeView): Finding[] {
   const { nodeName, survey, view } = node;
   const volumes = new Map(survey.volumes.map((volume) => [idOf(volume), volume]));
-  const disks = view.records
-    .list(blockStorages)
-    .map(({ value }) => value)
-    .filter((disk) => disk.nodeName === nodeName);
-  const copies = view.records
-    .list(replicas)
-    .map(({ key, value }) => ({ parts: replicas.parts(key), volumeId: value.volumeId }))
-    .filter(({ parts }) => parts[1] === nodeName);
+  const { records } = view;
+  const disks = (records.by(blockStorages, nodeOfDisk).get(nodeName) ?? []).map(
+    ({ value }) => value,
+  );
+  const copies = (records.by(replicas, nodeOfCopy).get(nodeName) ?? []).map(({ key, value }) => {
+    return { parts: replicas.parts(key), volumeId: value.volumeId };
+  });
   const known = new Set([...disks, ...copies].map(({ volumeId }) => volumeId));
   return [
     ...disks.flatMap((disk) =>

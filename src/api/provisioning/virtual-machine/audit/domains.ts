@@ -135,7 +135,7 @@ function stateName(state: State): string {
 
 /** A boot writes the seed anew, with the keys that the users have then: those may differ until it does. */
 function compareSeed({ nodeName, view }: NodeView, { vm, plan, keys, seed }: Pair): Finding[] {
-  if (view.seedsAsked.get(vm.name) !== JSON.stringify(plan.seed)) return [];
+  if (!view.isAsked(vm, plan.seed)) return [];
   if (seed === undefined || seed.state === PartState.WHOLE) return [];
   const about = { resource: ownerOf(vm.name), nodeName, keys, repair: writeSeed(plan.seed) };
   if (seed.state === PartState.ABSENT) {

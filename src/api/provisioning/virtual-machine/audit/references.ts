@@ -7,7 +7,7 @@ import { refFrom } from "../../../../util/ref.ts";
 import type { SharedCode } from "../../../core/audit/codes.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { leftPending } from "../../../core/audit/shared.ts";
-import { surveyOf, type View } from "../../../core/audit/view.ts";
+import { listWanted, surveyOf, type View } from "../../../core/audit/view.ts";
 import { users } from "../../../iam/user/collection.ts";
 import { networks } from "../../../network/network/collection.ts";
 import { diskStateName } from "../../block-storage/audit/records.ts";
@@ -17,17 +17,18 @@ import { virtualMachines } from "../collection.ts";
 import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { claimDisk, settleMachine } from "./repair.ts";
+import { nodeOfMachine } from "./view.ts";
 
 type Finding = FindingOf<Code | SharedCode, Api>;
 
 /** Virtual machines against what their records name. */
 export function compareReferences(view: View): Finding[] {
-  const machines = view.records.list(virtualMachines).map(({ value }) => value);
   return [
-    ...machines.flatMap((vm) =>
-      view.isWanted(vm.computeNodeName) ? [...leftPendingOf(view, vm), ...partsOf(view, vm)] : [],
-    ),
-    ...(view.isWanted("") ? sameUuids(machines) : []),
+    ...listWanted(view, virtualMachines, nodeOfMachine).flatMap(({ value: vm }) => [
+      ...leftPendingOf(view, vm),
+      ...partsOf(view, vm),
+    ]),
+    ...(view.isWanted("") ? sameUuids(view) : []),
   ];
 }
 
@@ -79,9 +80,9 @@ function partsOf({ records }: View, vm: VirtualMachine): Finding[] {
   ];
 }
 
-function sameUuids(machines: readonly VirtualMachine[]): Finding[] {
+function sameUuids({ records }: View): Finding[] {
   const first = new Map<string, VirtualMachine>();
-  return machines.flatMap((vm) => {
+  return records.list(virtualMachines).flatMap(({ value: vm }) => {
     const other = first.get(vm.uuid);
     first.set(vm.uuid, other ?? vm);
     if (other === undefined) return [];

@@ -3,13 +3,19 @@ import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/vir
 import { parseRefOf } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
-import { surveyOf, type View } from "../../../core/audit/view.ts";
+import { listWanted, surveyOf, type View } from "../../../core/audit/view.ts";
 import { interfaces } from "../../../network/interface/collection.ts";
 import { networks } from "../../../network/network/collection.ts";
-import { keysOfOwner, numbersOf, reservedForNobody } from "../../../pool/inventory/audit.ts";
+import {
+  keysOfOwner,
+  nodeOfCompute,
+  numbersOf,
+  reservedForNobody,
+} from "../../../pool/inventory/audit.ts";
 import { type ComputeReservation, computes } from "../../../pool/inventory/collection.ts";
 import type { Api } from "../../context.ts";
 import { uuids, virtualMachines } from "../collection.ts";
+import { ownerOf } from "../record.ts";
 import { computeReservationOf } from "../reservations.ts";
 import type { Code } from "./codes.ts";
 import {
@@ -18,22 +24,25 @@ import {
   reserveUuidAgain,
   settleCompute,
 } from "./repair.ts";
+import { nodeOfMachine } from "./view.ts";
 
 type Finding = FindingOf<Code, Api>;
 
 /** What is reserved for virtual machines, against what they need. */
 export function compareReservations(view: View): Finding[] {
+  const { records, isWanted } = view;
+  const machines = listWanted(view, virtualMachines, nodeOfMachine);
+  const atRest = machines.map(({ value }) => value).filter((vm) => !isPending(vm));
   return [
-    ...view.records.list(computes).flatMap((stored) => compareCompute(view, stored)),
-    ...view.records.list(uuids).flatMap((stored) => compareUuid(view, stored)),
-    ...view.records.list(virtualMachines).flatMap(({ value }) => missingOfMachine(view, value)),
-    ...view.records.list(virtualMachines).flatMap(({ value }) => missingOf(view, value)),
+    ...listWanted(view, computes, nodeOfCompute).flatMap((stored) => compareCompute(view, stored)),
+    ...atRest.flatMap((vm) => [...missingCompute(view, vm), ...missingInterfaces(view, vm)]),
+    ...(isWanted("") ? records.list(uuids).flatMap((stored) => compareUuid(view, stored)) : []),
+    ...(isWanted("") ? records.list(virtualMachines).flatMap((one) => missingUuid(view, one)) : []),
   ];
 }
 
 function compareCompute(view: View, stored: Stored<ComputeReservation>): Finding[] {
   const [nodeName = "", name = ""] = computes.parts(stored.key);
-  if (!view.isWanted(nodeName)) return [];
   const { owner } = stored.value;
   const ref = parseRefOf("virtual_machine", owner);
   const vm = ref === undefined ? undefined : view.records.find(virtualMachines, ref)?.value;
@@ -53,10 +62,10 @@ function isPending({ transactionId }: VirtualMachine): boolean {
   return transactionId !== "";
 }
 
-function compareUuid({ records, isWanted }: View, stored: Stored<{ usedBy: string }>): Finding[] {
+function compareUuid({ records }: View, stored: Stored<{ usedBy: string }>): Finding[] {
   const uuid = uuids.parts(stored.key)[0] ?? "";
   const name = stored.value.usedBy;
-  if (!isWanted("") || records.find(virtualMachines, name)?.value.uuid === uuid) return [];
+  if (records.find(virtualMachines, name)?.value.uuid === uuid) return [];
   return [
     {
       code: "uuid.without_owner",
@@ -70,35 +79,30 @@ function compareUuid({ records, isWanted }: View, stored: Stored<{ usedBy: strin
   ];
 }
 
-function missingOfMachine({ records, isWanted }: View, vm: VirtualMachine): Finding[] {
-  const { name, computeNodeName: nodeName, computeName, uuid } = vm;
-  if (isPending(vm)) return [];
-  const about = {
-    resource: `virtual_machine/${name}`,
-    nodeName,
-    keys: [virtualMachines.key(name)],
-  };
-  const findings: Finding[] = [];
+function missingCompute({ records }: View, vm: VirtualMachine): Finding[] {
+  const { name, computeNodeName: nodeName, computeName } = vm;
+  const about = { resource: ownerOf(name), nodeName, keys: [virtualMachines.key(name)] };
   const reserved = records.find(computes, nodeName, computeName);
-  if (isWanted(nodeName) && reserved?.value.owner !== about.resource) {
-    const expected = numbersOf(computeReservationOf(vm));
-    const found = reserved === undefined ? "nothing" : `reserved for ${reserved.value.owner}`;
-    const repair = reserved === undefined ? { repair: reserveComputeAgain(nodeName, vm) } : {};
-    findings.push({ code: "vm.compute_missing", expected, found, ...about, ...repair });
-  }
-  const user = records.find(uuids, uuid)?.value.usedBy;
-  if (isWanted("") && user !== name) {
-    const found = user === undefined ? "free" : `taken by "${user}"`;
-    const repair = user === undefined ? { repair: reserveUuidAgain(uuid, name) } : {};
-    const expected = `uuid ${uuid} taken by "${name}"`;
-    findings.push({ code: "vm.uuid_missing", expected, found, ...about, nodeName: "", ...repair });
-  }
-  return findings;
+  if (reserved?.value.owner === about.resource) return [];
+  const expected = numbersOf(computeReservationOf(vm));
+  const found = reserved === undefined ? "nothing" : `reserved for ${reserved.value.owner}`;
+  const repair = reserved === undefined ? { repair: reserveComputeAgain(nodeName, vm) } : {};
+  return [{ code: "vm.compute_missing", expected, found, ...about, ...repair }];
 }
 
-function missingOf(view: View, vm: VirtualMachine): Finding[] {
-  const { transactionId, computeNodeName: nodeName } = vm;
-  if (transactionId !== "" || !view.isWanted(nodeName)) return [];
+function missingUuid({ records }: View, { value: vm }: Stored<VirtualMachine>): Finding[] {
+  const { name, uuid } = vm;
+  const user = records.find(uuids, uuid)?.value.usedBy;
+  if (isPending(vm) || user === name) return [];
+  const about = { resource: ownerOf(name), nodeName: "", keys: [virtualMachines.key(name)] };
+  const found = user === undefined ? "free" : `taken by "${user}"`;
+  const repair = user === undefined ? { repair: reserveUuidAgain(uuid, name) } : {};
+  const expected = `uuid ${uuid} taken by "${name}"`;
+  return [{ code: "vm.uuid_missing", expected, found, ...about, ...repair }];
+}
+
+function missingInterfaces(view: View, vm: VirtualMachine): Finding[] {
+  const nodeName = vm.computeNodeName;
   return vm.nics.flatMap(({ networkName, hardwareAddress }, i) => {
     const name = vm.networkInterfaceNames[i] ?? "";
     const stored = view.records.find(interfaces, networkName, name);

@@ -1,14 +1,15 @@
+import type { Stored } from "../../../../datastore/records.ts";
 import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import type { Snapshot } from "../../../core/audit/snapshot.ts";
-import type { NodeView, View } from "../../../core/audit/view.ts";
+import { listWanted, type NodeView, onceIn, type View } from "../../../core/audit/view.ts";
 import { users } from "../../../iam/user/collection.ts";
 import { networks } from "../../../network/network/collection.ts";
 import { blockStorages } from "../../block-storage/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
+import type { SeedContent } from "../domain/domain-messages.ts";
 import { type Plan, planOf } from "../domain/plan.ts";
 import { readPlanInput } from "../domain/plan-input.ts";
 
@@ -21,10 +22,15 @@ export interface PlannedMachine {
   readonly keys: readonly string[];
 }
 
-export async function planMachines(api: Api, records: Snapshot): Promise<PlannedMachine[]> {
-  const reader = { records: records.records, nameservers: api.nameservers };
+export function nodeOfMachine({ value }: Stored<VirtualMachine>): string {
+  return value.computeNodeName;
+}
+
+/** Of the nodes that are looked at. */
+export async function planMachines(view: View<Api>): Promise<PlannedMachine[]> {
+  const reader = { records: view.records.records, nameservers: view.api.nameservers };
   const planned: PlannedMachine[] = [];
-  for (const { value: vm } of records.list(virtualMachines)) {
+  for (const { value: vm } of listWanted(view, virtualMachines, nodeOfMachine)) {
     // What its records lack is found where they are compared.
     const input = await readPlanInput(reader, vm).catch(() => undefined);
     const plan = input === undefined ? undefined : planOf(vm, input);
@@ -55,29 +61,30 @@ export function settledOn({ view, nodeName }: Omit<MachineNodeView, "survey">) {
   );
 }
 
-/** With all virtual machines, as the records have them. */
+/** With the virtual machines of the nodes that are looked at, as the records have them. */
 export interface MachineView extends View<Api> {
   readonly machinesByNode: ReadonlyMap<string, readonly PlannedMachine[]>;
-  /** The seeds that the nodes were asked to compare with, by virtual machine, as JSON. */
-  readonly seedsAsked: ReadonlyMap<string, string>;
+  /** Whether the node was asked to compare its seed with this one. */
+  isAsked(vm: VirtualMachine, seed: SeedContent): boolean;
 }
 
 export type MachineNodeView = NodeView<MachineView>;
 
 export async function withMachines(view: View<Api>): Promise<MachineView> {
-  const { api, records, asked } = view;
-  return {
-    ...view,
-    machinesByNode: await records.once(groupMachines, api),
-    seedsAsked: await asked.once(seedsOf, api),
-  };
+  const machinesByNode = await onceIn(view, groupMachines);
+  if (view.asked === view.records) return { ...view, machinesByNode, isAsked: () => true };
+  const seeds = await onceIn(view, seedsAsked);
+  const isAsked = ({ name }: VirtualMachine, seed: SeedContent) =>
+    seeds.get(name) === JSON.stringify(seed);
+  return { ...view, machinesByNode, isAsked };
 }
 
-async function groupMachines(api: Api, records: Snapshot) {
-  return Map.groupBy(await records.once(planMachines, api), ({ vm }) => vm.computeNodeName);
+async function groupMachines(view: View<Api>) {
+  return Map.groupBy(await onceIn(view, planMachines), ({ vm }) => vm.computeNodeName);
 }
 
-async function seedsOf(api: Api, records: Snapshot) {
-  const machines = await records.once(planMachines, api);
+/** By virtual machine, as JSON. */
+async function seedsAsked(view: View<Api>) {
+  const machines = await planMachines({ ...view, records: view.asked });
   return new Map(machines.map(({ vm, plan }) => [vm.name, JSON.stringify(plan?.seed)]));
 }

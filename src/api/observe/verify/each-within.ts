@@ -1,0 +1,28 @@
+/**
+ * Does `work` for each item, in their order. As many are at work at once as together weigh no more than
+ * `weightMax`; one that weighs more is at work alone.
+ */
+export async function eachWithin<T>(
+  weightMax: number,
+  items: readonly T[],
+  weightOf: (item: T) => number,
+  work: (item: T, index: number) => Promise<void>,
+): Promise<void> {
+  const running = new Set<Promise<void>>();
+  let weight = 0;
+  try {
+    for (const [index, item] of items.entries()) {
+      const own = Math.min(weightOf(item), weightMax);
+      while (weight + own > weightMax) await Promise.race(running);
+      weight += own;
+      const run = work(item, index).finally(() => {
+        weight -= own;
+        running.delete(run);
+      });
+      running.add(run);
+    }
+    await Promise.all(running);
+  } finally {
+    await Promise.allSettled(running);
+  }
+}
