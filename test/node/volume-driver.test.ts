@@ -174,12 +174,12 @@ describe.runIf(requirement("qemu-img"))("on this node", { timeout: 60_000 }, () 
           await run("qemu-img", "convert", "-f", "raw", "-O", format, raw, path);
           await run("truncate", "-s", "9M", path);
         },
-        format === "vhdx" ? /is no whole vhdx/ : /truncated/,
+        format === "vhdx" ? /is not a complete vhdx/ : /truncated/,
       ]),
       [
         "cut off in its header",
         async (path) => await writeFile(path, blankQcow2(MIB).subarray(0, 80)),
-        /no whole qcow2/,
+        /not a complete qcow2/,
       ],
       [
         "of 10 TiB",

@@ -20,7 +20,10 @@ export interface Owner {
   readonly gid: number;
 }
 
-/** Makes a folder that is that user's at `path`, in place of anything else; one that is there keeps its content. */
+/**
+ * Makes a folder of that user at `path`, in place of anything else. An existing folder of the user keeps its
+ * content.
+ */
 export function ensureFolderOf({ uid, gid }: Owner, path: string, mode: number): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
     rmSync(path, { force: true });
@@ -33,16 +36,16 @@ export function ensureFolderOf({ uid, gid }: Owner, path: string, mode: number):
 }
 
 /**
- * Makes a folder that somebody else may have had ours alone: its owner and `mode`, and everything in it gone
- * that is not kept. The mode comes last, so that one whose taking was cut short is known by it.
+ * Takes over a folder that somebody else may have had: sets its owner and `mode`, and removes everything in it
+ * that `isKept` does not keep. The mode is set last, so that an interrupted call can be recognized by it.
  *
- * rmSync opens folder by folder and follows no link, whatever others change in it meanwhile.
+ * rmSync opens folder by folder and follows no link, whatever others change there in the meantime.
  */
 export function takeFolder(path: string, mode: number, isKept: (path: string) => boolean): void {
   withFolder(path, (file) => {
     fchownSync(file, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
     fchmodSync(file, CLOSED);
-    // This very folder, whatever stands at its path.
+    // Opens this folder itself, whatever its path names later.
     const inside = `/proc/self/fd/${file}`;
     for (const name of readdirSync(inside)) {
       const entry = join(inside, name);
@@ -52,7 +55,7 @@ export function takeFolder(path: string, mode: number, isKept: (path: string) =>
   });
 }
 
-/** @throws Error where it is no folder itself. */
+/** @throws Error if the path itself is not a folder. */
 function withFolder(path: string, use: (file: number) => void): void {
   const file = openSync(path, FOLDER_ITSELF);
   try {

@@ -2,14 +2,16 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } fr
 import { type FileHandle, open } from "node:fs/promises";
 import { errorCode } from "../../util/errno.ts";
 
-/** A link in the file's place is not followed, and a FIFO does not wait for its other end. */
+/** Does not follow a link in place of the file, and does not wait for the other end of a FIFO. */
 const READ_ONLY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-/** What the path leads to is no file that can be opened so: nothing, a link, a socket, a device without a driver. */
+/**
+ * The path does not name a file that can be opened so: nothing, a link, a socket, a device without a driver.
+ */
 const NO_FILE: readonly unknown[] = ["ENOENT", "ELOOP", "ENXIO", "ENODEV"];
 
 /**
- * Opens a file for reading where others than root may have had their hands in its folder. Undefined for what
- * is not there, and for all that is no regular file itself: what a link leads to is not ours to read.
+ * Opens a file for reading in a folder that others than root could write to. Undefined if it does not exist, or
+ * is not a regular file itself: we must not read what a link leads to.
  */
 export async function openRegular(path: string): Promise<FileHandle | undefined> {
   let file: FileHandle;
@@ -24,13 +26,13 @@ export async function openRegular(path: string): Promise<FileHandle | undefined>
   return undefined;
 }
 
-/** The whole content, as `openRegular`. */
+/** The whole content; opens like `openRegular`. */
 export async function readRegular(path: string): Promise<Buffer | undefined> {
   await using file = await openRegular(path);
   return await file?.readFile();
 }
 
-/** As `readRegular`, for threads that block anyway. */
+/** Like `readRegular`, synchronous, for threads that block anyway. */
 export function readRegularSync(path: string): Buffer | undefined {
   let file: number;
   try {
@@ -46,7 +48,7 @@ export function readRegularSync(path: string): Buffer | undefined {
   }
 }
 
-/** Whether there is a regular file itself, no link to one. */
+/** Whether the path itself is a regular file, and not a link to one. */
 export function isRegular(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }

@@ -3,15 +3,17 @@ import { closeSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 
 import { open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
-/** What these files say, keys and addresses among it, is root's; libvirt hands QEMU what QEMU is to read. */
+/**
+ * Only root may read these files, which hold keys and addresses. libvirt hands QEMU the files that QEMU needs.
+ */
 const MODE = 0o600;
-/** Fails where the name is taken, also by a link. */
+/** Fails if the name exists, also as a link. */
 const NEW = "wx";
 const TOKEN_BYTES = 9;
 
 /**
- * Writes a file whole or not at all, by way of `.<name>.<random>.partial` beside it, and makes that outlive
- * a power cut. What stands in its place goes, also a link, and what earlier attempts left of theirs.
+ * Writes a file whole or not at all, by way of `.<name>.<random>.partial` beside it, and makes the result
+ * outlive a power cut. Replaces anything at its path, also a link, and removes what earlier attempts left.
  */
 export async function replaceFile(
   path: string,
@@ -34,7 +36,7 @@ export async function replaceFile(
   await handle.sync();
 }
 
-/** As `replaceFile`, for threads that block anyway; a power cut may take it. */
+/** Like `replaceFile`, synchronous, for threads that block anyway. A power cut may undo it. */
 export function replaceFileSync(path: string, content: Uint8Array): void {
   const partial = newPartial(path);
   for (const left of leftOf(path, readdirSync(dirname(path)))) rmSync(left, { force: true });
@@ -57,7 +59,10 @@ function newPartial(path: string): string {
   return join(dirname(path), `.${basename(path)}.${token}.partial`);
 }
 
-/** There is one writer of a file at a time: what has the name of an attempt is of one that died. */
+/**
+ * Only one process at a time writes a file. So a file with the name of an attempt belongs to an attempt that
+ * died.
+ */
 function leftOf(path: string, names: readonly string[]): string[] {
   return names
     .filter((name) => name.startsWith(`.${basename(path)}.`) && name.endsWith(".partial"))

@@ -29,47 +29,47 @@ type ConnectHandler = (
 ) => Duplex | Promise<Duplex>;
 
 export interface FakeNetworkDriver extends NetworkDriver {
-  /** What is on the node, as plain data, to compare with what was there before. */
+  /** Everything on the node, as plain data, to compare it before and after. */
   snapshot(): { taps: Record<string, FakeTap>; networks: Record<string, FakeNetwork> };
   hasTap(tapName: string): boolean;
-  /** Names of devices on the node that are not ours. */
+  /** The names of devices on the node that are not ours. */
   readonly foreignDevices: Set<string>;
-  /** Called before a method does anything; may throw, or wait for ever, to make it fail or hang. */
+  /** Called before a method does anything. May throw or wait for ever, to make the method fail or hang. */
   before: (method: NetworkMethod, signal: AbortSignal) => void | Promise<void>;
-  /** Called when a method has done its work: a throw here is an answer that was lost. */
+  /** Called after a method has done its work. An error here stands for a lost answer. */
   after: (method: NetworkMethod, signal: AbortSignal) => void | Promise<void>;
-  /** For doing to the node what no method does. */
+  /** Changes on the node that no method makes. */
   readonly hands: FakeNodeHands;
-  /** Answers `connect`; nobody does while it is undefined. */
+  /** Answers `connect`. While it is undefined, nobody answers. */
   connectHandler: ConnectHandler | undefined;
 }
 
 interface FakeTap {
   readonly mark: Mark;
   readonly networkName?: string;
-  /** Somebody has taken it off its bridge. */
+  /** Somebody has taken the tap off its bridge. */
   readonly isLoose?: boolean;
 }
 
 interface FakeNetwork {
   readonly mark: Mark;
   readonly gateways: readonly string[];
-  /** What somebody has removed or changed. */
+  /** The parts that somebody has removed or changed. */
   readonly damage?: Partial<NetworkPartsSurvey>;
 }
 
-/** The node as somebody with root has it in hand. */
+/** The node, as a user with root can change it. */
 interface FakeNodeHands {
   readonly taps: Map<string, FakeTap>;
   readonly networks: Map<string, FakeNetwork>;
   readonly strayUplinks: Set<StrayUplink>;
-  /** Undefined: as they should be. */
+  /** Undefined: the rules are as they should be. */
   nodeRules: PartState | undefined;
-  /** Addresses that guests do not reach. */
+  /** The addresses that guests cannot reach. */
   readonly closed: Set<string>;
 }
 
-/** Keeps taps and Networks in memory. */
+/** Keeps taps and networks in memory. */
 export function newFakeNetworkDriver(): FakeNetworkDriver {
   const taps = new Map<string, FakeTap>();
   const networks = new Map<string, FakeNetwork>();

@@ -5,13 +5,13 @@ import type { Mark } from "../mark.ts";
 /** Linux refuses a longer `ifalias` (IFALIASZ is 256, with the terminating zero). */
 const ALIAS_BYTES_MAX = 255;
 const PREFIX_RULE = /^[a-z0-9][a-z0-9-]{0,30}$/;
-/** No `:`, which separates, and nothing that `ip -batch` or nft would read as anything but a word. */
+/** No `:`, which is the separator, and nothing that `ip -batch` or nft would read as anything but a word. */
 const OWNER_RULE = /^[a-zA-Z0-9][a-zA-Z0-9._/-]*$/;
 const TRANSACTION_RULE = /^[a-zA-Z0-9._-]*$/;
 
-/** What `ifalias` and the nft comment hold: `n0stack:<prefix>:<owner>:<transactionId>[:<state>]`. */
+/** The text in `ifalias` and the nft comment: `n0stack:<prefix>:<owner>:<transactionId>[:<state>]`. */
 export interface LinkMark extends Mark {
-  /** Says how far its maker came, where that matters. */
+  /** How far the maker of the thing came, if that matters. */
   readonly state?: string;
 }
 
@@ -25,7 +25,7 @@ export function checkPrefix(prefix: string): void {
 }
 
 /**
- * @throws N0Error `invalid_argument` for a mark that would not fit or could not be read back.
+ * @throws N0Error `invalid_argument` if the mark does not fit, or could not be read back.
  */
 export function formatLinkMark(prefix: string, mark: LinkMark): string {
   const fields = ["n0stack", prefix, mark.owner, mark.transactionId];
@@ -44,7 +44,7 @@ export function formatLinkMark(prefix: string, mark: LinkMark): string {
   return text;
 }
 
-/** Undefined for what is not a mark of the instance with this prefix. */
+/** Undefined if the text is not a mark of the instance with this prefix. */
 export function parseLinkMark(prefix: string, text: string | undefined): LinkMark | undefined {
   const [head, ours, owner, transactionId, state, ...rest] = text?.split(":") ?? [];
   if (head !== "n0stack" || ours !== prefix || rest.length > 0) return undefined;

@@ -7,7 +7,9 @@ import type { NetworkSpec } from "./network-driver.ts";
 /** IFNAMSIZ is 16, with the terminating zero. */
 const TAP_NAME_RULE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/;
 
-/** The driver's own last check, whatever its caller checked: names become paths and command words. */
+/**
+ * The driver checks names last, whatever its caller checked, because names become paths and words of commands.
+ */
 export function checkNetworkName(name: string): void {
   if (!NAME_ON_NODE.test(name)) throw invalid("network", `must match ${NAME_ON_NODE}`);
 }
@@ -16,7 +18,7 @@ export function checkTapName(name: string): void {
   if (!TAP_NAME_RULE.test(name)) throw invalid("tap", `must match ${TAP_NAME_RULE}`);
 }
 
-/** The gateways of a Network as the kernel prints them. */
+/** The gateways of a network, as the kernel prints them. */
 export function gatewaysOf(spec: NetworkSpec): string[] {
   const gateways: string[] = [];
   if (spec.ipv4Gateway !== undefined) gateways.push(cidr("ipv4_gateway", spec.ipv4Gateway, 4));
@@ -28,7 +30,7 @@ function cidr(field: string, text: string, version: 4 | 6): string {
   const [address = "", length = "", ...rest] = text.split("/");
   const lengthMax = version === 4 ? 32 : 128;
   const lengthIsRight = /^\d{1,3}$/.test(length) && Number(length) <= lengthMax;
-  // A zone (`fe80::1%eth0`) names a device of the node, which is not there in a Network.
+  // A zone (`fe80::1%eth0`) names a device of the node, and a network has no such device.
   if (isIP(address) !== version || address.includes("%") || !lengthIsRight || rest.length > 0) {
     throw invalid(
       field,

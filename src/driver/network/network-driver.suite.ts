@@ -10,7 +10,7 @@ export interface NetworkDriverUnderTest {
   /** Puts a device on the node that is not the driver's. */
   readonly addForeignDevice: (name: string) => Promise<void>;
   readonly hasDevice: (name: string) => Promise<boolean>;
-  /** Serves TCP echo on the port, on all addresses inside the Network's namespace. */
+  /** Serves TCP echo on the port, on all addresses inside the network's namespace. */
   readonly serveEcho: (networkName: string, port: number) => Promise<void>;
   /** Removes what the test left and checks that nothing else is left. */
   readonly dispose: () => Promise<void>;

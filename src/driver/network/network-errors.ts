@@ -21,7 +21,7 @@ export function tapOfAnother(tapName: string, { owner, transactionId }: Mark): N
 export function networkNotOurs(networkName: string, cause?: unknown): N0Error {
   return new N0Error(
     "failed_precondition",
-    `the node has something in the place of network "${networkName}" that n0stack did not make: remove it`,
+    `the node has a file or namespace with the name of network "${networkName}" that n0stack did not make: remove it`,
     { resource: ownerOnNode("network", networkName), cause },
   );
 }

@@ -3,7 +3,7 @@ import { defined } from "../../util/defined.ts";
 import type { IsoFile } from "./iso9660.ts";
 import type { Seed, SeedNic } from "./seed-driver.ts";
 
-/** What cloud-init's NoCloud source looks for. */
+/** The label that cloud-init's NoCloud source looks for. */
 export const SEED_LABEL = "cidata";
 
 /** The files of a NoCloud seed: `user-data`, `meta-data`, `network-config`. */
@@ -20,7 +20,7 @@ export function userData({ loginUsername, sshAuthorizedKeys }: Seed): string {
   const keys = sshAuthorizedKeys.length === 0 ? {} : { ssh_authorized_keys: sshAuthorizedKeys };
   const config =
     loginUsername === undefined
-      ? // cloud-init's default. It stands here because a cloud-config without any key is none.
+      ? // cloud-init's default, written out because a cloud-config without any key is not valid.
         { disable_root: true, ...keys }
       : {
           users: [
@@ -42,12 +42,12 @@ export function metaData({ instanceId, hostname }: Seed): string {
 }
 
 /**
- * Version 2 (https://cloudinit.readthedocs.io/en/22.4.2/reference/network-config-format-v2.html), each
- * nic found by its hardware address and named `eth<index>`.
+ * Version 2 (https://cloudinit.readthedocs.io/en/22.4.2/reference/network-config-format-v2.html). Each nic is
+ * matched by its hardware address and named `eth<index>`.
  *
- * The default route is `gateway4` and `gateway6`, not `routes`: of a route cloud-init 22.4 (Debian 12)
- * makes `post-up route add … || true` in /etc/network/interfaces, and Debian 12 has no `route` command;
- * nor does it know `to: default`. Newer cloud-init and netplan still take `gateway4`.
+ * The default route is `gateway4` and `gateway6`, not `routes`: cloud-init 22.4 (Debian 12) turns a route into
+ * `post-up route add … || true` in /etc/network/interfaces, Debian 12 has no `route` command, and cloud-init
+ * 22.4 does not know `to: default`. Newer cloud-init and netplan still accept `gateway4`.
  */
 export function networkConfig(nics: readonly SeedNic[]): string {
   const ethernets = Object.fromEntries(
@@ -65,8 +65,8 @@ function ethernet(nic: SeedNic, index: number): object {
   return {
     match: { macaddress: nic.hardwareAddress.toLowerCase() },
     "set-name": `eth${index}`,
-    // Without an address the guest brings the nic up and leaves it at that: nobody here answers DHCP, and
-    // a guest that asks for it waits for minutes at its boot.
+    // Without an address, the guest sets the nic up and does no more. There is no DHCP here, and a guest that
+    // asks for it would wait for minutes at its boot.
     ...(addresses.length === 0 ? {} : { addresses }),
     ...defined({ gateway4: nic.ipv4Gateway, gateway6: nic.ipv6Gateway }),
     ...(Object.keys(nameservers).length === 0 ? {} : { nameservers }),
@@ -74,8 +74,8 @@ function ethernet(nic: SeedNic, index: number): object {
 }
 
 /**
- * One key a line, block style, double quotes where they are needed. YAML 1.1, which is what cloud-init
- * reads: there `52:54:00:12:34:56` without quotes is a number, and `yes` is true.
+ * One key a line, block style, double quotes where needed. cloud-init reads YAML 1.1, in which
+ * `52:54:00:12:34:56` without quotes is a number, and `yes` is true.
  */
 function toYaml(value: object): string {
   return stringify(value, {

@@ -5,11 +5,11 @@ import type { IsoFile } from "./iso9660.ts";
 import type { Seed, SeedDriver } from "./seed-driver.ts";
 
 export interface FakeSeedDriver extends SeedDriver {
-  /** By path; what stands there until somebody removes the folder. */
+  /** By path. A seed stays until somebody removes its folder. */
   readonly seeds: Map<string, Seed>;
-  /** Called first; may throw, or wait for ever, to make the call fail or hang. */
+  /** Called first. May throw or wait for ever, to make the call fail or hang. */
   before: (signal: AbortSignal) => void | Promise<void>;
-  /** Stands for the removal of a folder, which is its owner's business. */
+  /** Stands for the removal of a folder, which the owner of the folder does. */
   removeFolder(folder: string): void;
 }
 

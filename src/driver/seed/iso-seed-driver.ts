@@ -9,8 +9,8 @@ import { isoImage, SECTOR_BYTES } from "./iso9660.ts";
 import type { SeedDriver } from "./seed-driver.ts";
 
 /**
- * Writes `<folder>/seed.iso`, for root and, while the virtual machine runs, QEMU alone. Makes the folder if
- * it is not there.
+ * Writes `<folder>/seed.iso`, readable by root and, while the virtual machine runs, by QEMU. Makes the folder
+ * unless it exists.
  */
 export function newIsoSeedDriver(): SeedDriver {
   return {
@@ -38,13 +38,13 @@ export function newIsoSeedDriver(): SeedDriver {
   };
 }
 
-/** A file lies in the image as it is, in one piece, with zeros up to the next sector. */
+/** A file lies in the image unchanged, in one piece, with zeros up to the next sector. */
 function extent(content: Uint8Array): Buffer {
   const isFull = content.length % SECTOR_BYTES === 0;
   return isFull ? Buffer.from(content) : Buffer.concat([content, Buffer.alloc(1)]);
 }
 
-/** False also where it cannot be read: it is written anew, and that says what is wrong. */
+/** False also if it cannot be read: then it is written anew, and that call reports the fault. */
 async function holds(path: string, image: Uint8Array): Promise<boolean> {
   const there = await readRegular(path).catch(() => undefined);
   return there?.equals(image) ?? false;

@@ -1,6 +1,6 @@
 /**
- * A reader of ISO 9660 for tests, which shares nothing with the writer. It reads the little-endian half
- * of each number and checks that the big-endian half says the same.
+ * A reader of ISO 9660 for tests, which shares nothing with the writer. Reads the little-endian half of each
+ * number, and checks that the big-endian half is equal.
  */
 export function readIso(bytes: Uint8Array): { label: string; files: Map<string, Uint8Array> } {
   const image = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

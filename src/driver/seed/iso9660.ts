@@ -24,12 +24,12 @@ interface Extent {
 }
 
 /**
- * An ISO 9660 image that holds `files` in its root folder (ECMA-119, 4th edition; the numbers below are
- * its sections). It leaves the standard in one thing: names and the label keep their lower case, as
- * `genisoimage -allow-lowercase` writes them, because cloud-init asks for `user-data` and `cidata`.
- * Linux strips the `;1`, so neither Rock Ridge nor Joliet is needed.
+ * An ISO 9660 image that holds `files` in its root folder (ECMA-119, 4th edition; the numbers below are its
+ * sections). It differs from the standard in one thing: names and the label keep their lower case, as with
+ * `genisoimage -allow-lowercase`, because cloud-init looks for `user-data` and `cidata`. Linux strips the `;1`,
+ * so neither Rock Ridge nor Joliet is needed.
  *
- * @throws RangeError for a name or label that the format cannot hold, or the same name twice.
+ * @throws RangeError if the format cannot hold a name or the label, or if a name occurs twice.
  */
 export function isoImage(label: string, files: readonly IsoFile[]): Uint8Array {
   if (!/^[A-Za-z0-9_]{1,32}$/.test(label)) throw new RangeError(`ISO label "${label}"`);
@@ -114,8 +114,8 @@ function pathTable(root: Extent, littleEndian: boolean): Uint8Array {
 }
 
 /**
- * 6.8.1: the records one after the other, none across the border of a sector. Without `extents` (the
- * folder's own, then each file's) only its length means anything: it does not depend on them.
+ * 6.8.1: the records one after the other; none crosses the border of a sector. Without `extents` (that of the
+ * folder, then those of the files) only the length of the result is valid, since it does not depend on them.
  */
 function directory(files: readonly IsoFile[], extents: readonly Extent[]): Uint8Array {
   const root = extents[0] ?? { sector: 0, bytes: 0 };

@@ -4,7 +4,7 @@ import { imageFormat, sampleOf } from "./image/image-format.ts";
 import { ImageFormatError, parseQcow2Header } from "./image/qcow2-header.ts";
 import { badImage, checkImageSize, refused } from "./volume-errors.ts";
 
-/** @throws N0Error `failed_precondition` where the bytes have another checksum. */
+/** @throws N0Error `failed_precondition` if the bytes have another checksum. */
 export function checkDigest(bytes: Uint8Array, checksum: ImageChecksum | undefined): void {
   if (checksum === undefined) return;
   const { algorithm, hex } = checksum;
@@ -12,7 +12,7 @@ export function checkDigest(bytes: Uint8Array, checksum: ImageChecksum | undefin
   if (digest !== hex) throw refused(`checksum: the source has ${algorithm}:${digest}`);
 }
 
-/** @throws N0Error where the bytes are no image that fits into a volume of this size. */
+/** @throws N0Error if the bytes are not an image, or do not fit into a volume of this size. */
 export function checkImage(bytes: Uint8Array, sizeBytes: bigint, sizeBytesMax: bigint): void {
   let imageBytes: bigint;
   try {

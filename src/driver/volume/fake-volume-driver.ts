@@ -27,33 +27,38 @@ import {
 
 export interface VolumeCall {
   readonly method: keyof VolumeDriver;
-  /** Of the volume; empty for `list`. */
+  /** The id of the volume; empty for `list`. */
   readonly id: string;
   readonly signal: AbortSignal;
 }
 
 export interface FakeVolumeDriver extends VolumeDriver {
-  /** Called before a method does anything. May throw to make it fail, or answer `untilAborted(signal)` to hang it. */
+  /**
+   * Called before a method does anything. May throw to make it fail, or return `untilAborted(signal)` to make
+   * it hang.
+   */
   before: (call: VolumeCall) => void | Promise<void>;
-  /** Called when a method has done all: a failure here is a lost answer. */
+  /** Called after a method has done its work. An error here stands for a lost answer. */
   after: (call: VolumeCall) => void | Promise<void>;
-  /** The sum of all sizes but those of overlays never exceeds it. Default: without limit. */
+  /** The most bytes that all volumes except overlays may have together. Default: no limit. */
   capacityBytes: bigint | undefined;
-  /** What its disk keeps free. Default: nothing. */
+  /** The space that its disk keeps free. Default: none. */
   space: FreeSpace;
-  /** What `ensureFetched` finds, by URL. */
+  /** The images that `ensureFetched` finds, by URL. */
   readonly sources: Map<string, Uint8Array>;
-  /** What a guest does: the volume's content is another afterwards, of the same length. */
+  /** A guest writes: the content of the volume changes, and keeps its length. */
   write(id: string): void;
   /** The id of the volume at a path, if there is one. */
   idAt(path: string): string | undefined;
-  /** For doing to the node what no method does: what is to be seen of a volume instead of what is. */
+  /** Changes that no method makes: replaces what can be seen of a volume. */
   readonly damage: Map<string, Partial<VolumeSurvey>>;
-  /** How far guests have written, by the id of the volume: nothing of a volume that is not named. */
+  /**
+   * How far guests have written, by the id of the volume. The guest of any other volume has written nothing.
+   */
   readonly writtenTo: Map<string, bigint>;
-  /** Takes a file away, or puts one there, behind everybody's back. */
+  /** Removes a file, or puts one there, without the driver. */
   readonly hands: Map<string, VolumeInfo>;
-  /** All that is on the node, by id, as plain data to compare. */
+  /** All volumes on the node, by id, as plain data to compare. */
   snapshot(): readonly VolumeInfo[];
 }
 
@@ -62,8 +67,8 @@ const OVERLAY_BYTES = 196_624n;
 const READ_BYTES = 65_536;
 
 /**
- * Keeps volumes in memory, without their contents: each reads as a blank image of its size, whose last
- * byte tells how often a guest has written to it or to what it rests on.
+ * Keeps volumes in memory, without their contents. Each reads as a blank image of its size; the last byte says
+ * how often a guest has written to it or to its bases.
  */
 export function newFakeVolumeDriver(): FakeVolumeDriver {
   const volumes = new Map<string, VolumeInfo>();
@@ -104,7 +109,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     return volume;
   }
 
-  /** The volume to grow; undefined where it has that size. */
+  /** The volume to grow; undefined if it has that size already. */
   async function growable(id: string, sizeBytes: bigint): Promise<VolumeInfo | undefined> {
     checkVolumeId(id);
     const size = checkedSize(sizeBytes, VIRTUAL_SIZE_BYTES_MAX);
@@ -125,7 +130,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     if (capacityBytes !== undefined && usedBytes() + addedBytes > capacityBytes) throw diskFull();
   }
 
-  /** `check` throws where the volume cannot be made; it answers the base if there is one. */
+  /** `check` throws if the volume cannot be made, and returns the base if there is one. */
   async function make(
     call: VolumeCall,
     sizeBytes: bigint,
@@ -170,7 +175,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     return { image, validator: hash.digest("hex").slice(0, 32) };
   }
 
-  /** The same, unless the volume changes meanwhile. */
+  /** The same bytes; throws if the volume changes in the meantime. */
   async function* pieces(id: string, range: Uint8Array, validator: string) {
     for (let at = 0; at < range.length; at += READ_BYTES) {
       if (!volumes.has(id) || imageOf(id).validator !== validator) throw changedWhileRead(id);

@@ -3,21 +3,21 @@ import type { Clock } from "../../util/clock.ts";
 import { pause } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
 
-/** What the file system of a folder keeps free, for what must be written in any case, such as a database. */
+/** Keeps space free on the file system of a folder, for what must always be written, such as a database. */
 export interface FreeSpace {
-  /** @throws N0Error `resource_exhausted` where less than that would be free once `bytes` are written. */
+  /** @throws N0Error `resource_exhausted` if less than that would be free after `bytes` are written. */
   check(bytes?: bigint): Promise<void>;
   /**
-   * Runs `work`, whose signal also aborts when it has written until less than that is free.
+   * Runs `work`. Its signal also aborts when so much was written that less than that is free.
    *
-   * @throws N0Error `resource_exhausted`; what `work` throws.
+   * @throws N0Error `resource_exhausted`; any error of `work`.
    */
   during<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }
 
 export interface FileSystem {
   readonly sizeBytes: bigint;
-  /** What a process that is not root may write yet. QEMU is none. */
+  /** The space for processes without root, such as QEMU. */
   readonly freeBytes: bigint;
 }
 
@@ -26,7 +26,7 @@ export interface FreeSpaceOptions {
   /** Default: 1 GiB, or a twentieth of a file system that is smaller than 20 GiB. */
   readonly freeBytesMin?: bigint | undefined;
   readonly clock: Clock;
-  /** Default: asks the kernel. */
+  /** Default: reads it from the kernel. */
   readonly read?: (folder: string) => Promise<FileSystem>;
 }
 
@@ -68,7 +68,7 @@ export function newFreeSpace(options: FreeSpaceOptions): FreeSpace {
   };
 }
 
-/** Where nothing is kept free. */
+/** Keeps nothing free. */
 export const noFreeSpaceKept: FreeSpace = {
   check: async () => {},
   during: async (signal, work) => await work(signal),

@@ -3,9 +3,9 @@ import { N0Error } from "../../util/errors.ts";
 import { orAborted, within } from "../../util/race.ts";
 
 export interface GuardOptions {
-  /** Longest wait for the next bytes. */
+  /** The longest wait for the next bytes. */
   readonly idleTimeoutMs: number;
-  /** The least that must come in a time of waiting. Default 60 KiB in a minute. */
+  /** The smallest amount in a time of waiting. Default: 60 KiB in a minute. */
   readonly leastRate?: LeastRate;
   readonly signal: AbortSignal;
 }
@@ -18,10 +18,10 @@ export interface LeastRate {
 const LEAST_RATE: LeastRate = { bytes: 60 * 1024, withinMs: 60_000 };
 
 /**
- * The same chunks; ends with an error once the signal aborts, no chunk comes for too long, or so little
- * that it would never end. The time in which nobody asks for more does not count.
+ * The same chunks. Ends with an error if the signal aborts, if no chunk comes for too long, or if the chunks
+ * are so small that they would never end. Time in which nobody reads does not count.
  *
- * @throws N0Error `unavailable` when the source stops giving any, or gives too little.
+ * @throws N0Error `unavailable` if the source stops sending, or sends too little.
  */
 export async function* guarded(
   bytes: AsyncIterable<Uint8Array>,
@@ -56,7 +56,7 @@ export async function* guarded(
       yield next.value;
     }
   } finally {
-    // Not awaited: a source that hangs in `next` would hang here too. Its own end is its own affair.
+    // Not awaited: if the source hangs in `next`, this would hang too. The source ends by itself.
     if (!isDone) iterator.return?.().catch(() => {});
   }
 }

@@ -6,12 +6,14 @@ import { checkEndpoint } from "../network-check.ts";
 import { networkNotHere, nobodyAnswers } from "../network-errors.ts";
 import { namespaceAt, tcpSocketIn } from "./namespace.ts";
 
-/** A neighbour that does not answer is given up by the kernel after 3 s; one that drops, never soon. */
+/**
+ * The kernel gives up a neighbour that does not answer after 3 s, but it waits long for one that drops packets.
+ */
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
- * Connects from inside the namespace at `path`: a socket belongs to the namespace that it was made
- * in, whoever uses it, so no process has to run in there.
+ * Connects from inside of the namespace at `path`. A socket belongs to the namespace in which it was made,
+ * whoever uses it, so no process has to run there.
  */
 export async function connectIn(
   path: string,
@@ -33,7 +35,7 @@ export async function connectIn(
     });
     return socket;
   } catch (cause) {
-    socket.on("error", () => {}); // What destroying it now says was said by `cause`.
+    socket.on("error", () => {}); // `cause` has the reason; destroying the socket may report it again.
     socket.destroy();
     signal.throwIfAborted();
     throw nobodyAnswers(networkName, host, port, cause);

@@ -13,11 +13,12 @@ interface Leaving {
 export type Detach = (networkName: string, leaving: Leaving, signal: AbortSignal) => Promise<void>;
 
 /**
- * Answers what removes a tap wherever it is, and its Network with the last one. The caller holds the tap.
+ * Returns a function that removes a tap wherever it is, and its network with the last tap. The caller holds the
+ * tap.
  *
- * Taps of one Network that are removed at the same time go together: the kernel waits 15 ms for each
- * device that goes, and as long for many of one group. What has begun is finished in spite of a signal,
- * for it is others' too.
+ * Taps of one network that are removed at the same time go together: the kernel waits 15 ms for each device
+ * that goes, and as long for many devices of one group. A removal that has begun ignores its signal, because it
+ * is shared with others.
  */
 export function newDetach(context: Context): Detach {
   const together = newTogether<Leaving & { readonly networkName: string }>(
@@ -35,14 +36,14 @@ export function newDetach(context: Context): Detach {
   };
 }
 
-/** The caller holds the taps and the Network. */
+/** The caller holds the taps and the network. */
 async function detachAll(
   context: Context,
   networkName: string,
   leaving: readonly Leaving[],
 ): Promise<void> {
   const { ip, names } = context;
-  // Nobody's own: what is done is done for all of them.
+  // No caller's signal, because the work is shared.
   const { signal } = new AbortController();
   const network = await readNetwork(context, networkName, signal);
   if (network.kind === "namespace") {
@@ -62,7 +63,7 @@ async function detachAll(
   await removeNetwork(context, networkName, network, signal);
 }
 
-/** Several are put into a group of their own, which goes at once. */
+/** Several taps are put into a group of their own, which is then removed at once. */
 function removals(tapNames: readonly string[], group: number): LinkChange[] {
   if (tapNames.length < 2) return tapNames.map((name) => ({ kind: "delete", name }));
   return [

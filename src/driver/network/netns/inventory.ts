@@ -5,7 +5,7 @@ import { namespaceAt } from "./namespace.ts";
 import { type NetworkState, readNetwork } from "./network.ts";
 import { isOurTap, markOfTap, networkNamesHere } from "./tap.ts";
 
-/** Each is one process for 3 ms; more at once than cores gain nothing. */
+/** Each one is a process of 3 ms. More of them than cores gain nothing. */
 const READS_AT_ONCE_MAX = 4;
 
 export type Found = { readonly name: string; readonly state: NetworkState };
@@ -32,7 +32,7 @@ export async function listNetworks(context: Context, signal: AbortSignal): Promi
     const found = state.kind === "namespace" ? state : undefined;
     return {
       name,
-      // A half-made one is ours by its name, and nobody's work yet.
+      // A half-made tap is ours by its name, and has no transaction yet.
       mark: {
         owner: ownerOnNode("network", name),
         transactionId: found?.mark?.transactionId ?? "",
@@ -47,7 +47,7 @@ function tapsIn({ names }: Context, state: NetworkState) {
   return state.kind === "namespace" ? state.links.filter((link) => isOurTap(names, link)) : [];
 }
 
-/** Our Networks on this node, half-made ones too. */
+/** Our networks on this node, half-made ones too. */
 export async function readNetworks(context: Context, signal: AbortSignal): Promise<Found[]> {
   const queue = (await networkNamesHere(context.names)).sort();
   const found: Found[] = [];
@@ -69,7 +69,7 @@ async function readUnlessGone(
   try {
     return await readNetwork(context, name, signal);
   } catch (error) {
-    // Removed, or being removed, since its name was read.
+    // Removed, or being removed, after its name was read.
     if (namespaceAt(context.names.netnsPath(name)) !== "namespace") return { kind: "nothing" };
     throw error;
   }

@@ -6,25 +6,25 @@ import { CommandError, type RunCommand } from "../../command/run-command.ts";
 import type { ChangeLink, LinkChange } from "./link-changes.ts";
 import { type Link, readLinks } from "./links.ts";
 
-/** Far more than any of these takes on a node that is well. */
+/** Far longer than any of these takes on a healthy node. */
 const COMMAND_TIMEOUT_MS = 20_000;
 
 /**
- * Links and routes of this node, in its own namespace or in a named one. What a virtual machine's coming and
- * going takes is asked of the kernel; what a Network takes besides is for iproute2 to do.
+ * Links and routes of this node, in its own namespace or in a named one. Changes that each virtual machine
+ * needs go to the kernel directly; all other changes go through iproute2.
  */
 export interface Ip {
   links(netns: string | undefined, signal: AbortSignal): Promise<readonly Link[]>;
   link(netns: string | undefined, name: string, signal: AbortSignal): Promise<Link | undefined>;
-  /** IPv4 destinations of all routing tables but the default ones. */
+  /** The IPv4 destinations of all routing tables, without the default routes. */
   routes(signal: AbortSignal): Promise<readonly string[]>;
-  /** One after the other; it stops at the first that fails. */
+  /** Does the changes one after the other, and stops at the first failure. */
   change(
     netns: string | undefined,
     changes: readonly LinkChange[],
     signal: AbortSignal,
   ): Promise<void>;
-  /** Runs the lines in one process. Not atomic: it stops at the first that fails. */
+  /** Runs the lines in one process. Not atomic: stops at the first failure. */
   batch(netns: string | undefined, lines: readonly string[], signal: AbortSignal): Promise<void>;
   netns(verb: "add" | "delete", netns: string, signal: AbortSignal): Promise<void>;
 }
@@ -89,7 +89,7 @@ export function newIp(run: RunCommand, changeLink: ChangeLink): Ip {
   };
 }
 
-/** Keeps the kernel from giving a link an IPv6 address of its own, where there is IPv6 at all. */
+/** Keeps the kernel from giving a link an IPv6 address, if the kernel has IPv6 at all. */
 export function ipv6Off(): string {
   return existsSync("/proc/sys/net/ipv6") ? " addrgenmode none" : "";
 }

@@ -12,9 +12,12 @@ const IFLA_INET6_ADDR_GEN_MODE = 8;
 const ADDR_GEN_MODE_NONE = 1;
 const IFF_UP = 1;
 
-/** One change to the node, done whole or not at all. */
+/** One change of the node, made whole or not at all. */
 export type LinkChange =
-  /** A persistent tap in the node's own namespace, with the header that virtio needs, for root and that group. */
+  /**
+   * Makes a persistent tap in the node's own namespace, with the header that virtio needs, for root and that
+   * group.
+   */
   | { readonly kind: "make_tap"; readonly name: string; readonly tunGroup: number }
   | SetLink
   | { readonly kind: "delete"; readonly name: string }
@@ -26,17 +29,17 @@ export interface SetLink {
   readonly name: string;
   readonly group?: number;
   readonly alias?: string;
-  /** The name of the namespace that it moves to, and the index over there of the bridge that takes it. */
+  /** The name of the namespace that the link moves to, and the index there of its new bridge. */
   readonly netns?: string;
   readonly masterIndex?: number;
-  /** Up, and without an IPv6 address of its own. */
+  /** Sets the link up, without an IPv6 address of its own. */
   readonly isUp?: true;
 }
 
-/** Changes a link of a named namespace, or where undefined of the node's own. */
+/** Changes a link of a named namespace; if undefined, of the node's own. */
 export type ChangeLink = (netns: string | undefined, change: LinkChange) => Promise<void>;
 
-/** By netlink: a process for it would take 3 ms of ours, on a busy node ten times that. */
+/** Uses netlink: a process for this would take 3 ms, and ten times that on a busy node. */
 export const changeLink: ChangeLink = async (netns, change) => {
   const path = netns === undefined ? undefined : pathOf(netns);
   try {
@@ -56,7 +59,7 @@ export const changeLink: ChangeLink = async (netns, change) => {
   }
 };
 
-/** One message: the kernel moves a link first, and does all else over there. */
+/** One message: the kernel first moves the link, and then makes all other changes there. */
 async function setLink(path: string | undefined, change: SetLink): Promise<void> {
   const { name, group, alias, netns, masterIndex, isUp } = change;
   const target = netns === undefined ? undefined : openSync(pathOf(netns), "r");
@@ -75,7 +78,10 @@ async function setLink(path: string | undefined, change: SetLink): Promise<void>
   }
 }
 
-/** struct ifinfomsg: family and type, index, flags, which of them count. Index 0: the name says which. */
+/**
+ * struct ifinfomsg: family and type, index, flags, mask of the flags. Index 0 means that the name selects the
+ * link.
+ */
 function linkBody(isUp: boolean, ...attributes: readonly Buffer[]): Buffer {
   const flags = isUp ? IFF_UP : 0;
   return Buffer.concat([u32(0, 0, flags, flags), ...attributes]);

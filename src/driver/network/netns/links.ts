@@ -23,19 +23,19 @@ export interface Link {
   /** The index of the other end of a veth, in the namespace of that end. */
   readonly peerIndex: number | undefined;
   readonly isUp: boolean;
-  /** A veth has one while its other end is up. */
+  /** A veth has a carrier while its other end is up. */
   readonly hasCarrier: boolean;
   readonly master: string | undefined;
   readonly kind: string | undefined;
   readonly group: number;
-  /** The group that may open a tap, which is there from its making. */
+  /** The group that may open a tap. It is set when the tap is made. */
   readonly tunGroup: number | undefined;
   readonly alias: string | undefined;
-  /** With their prefix length; those that the kernel made for the link itself are left out. */
+  /** With their prefix length, without those that the kernel assigned to the link itself. */
   readonly addresses: readonly string[];
 }
 
-/** All links of a named namespace, or where undefined of the node's own. */
+/** All links of a named namespace; if undefined, of the node's own. */
 export async function readLinks(netns: string | undefined): Promise<readonly Link[]> {
   const path = netns === undefined ? undefined : `${NETNS_FOLDER}/${netns}`;
   const [links, addresses] = await Promise.all([dump(path, RTM_GETLINK), dump(path, RTM_GETADDR)]);
@@ -84,7 +84,7 @@ function addressesByLink(messages: readonly Parcel[]): Map<number, string[]> {
   return found;
 }
 
-/** As `gatewaysOf` writes them too: by inet_ntop. */
+/** Written like the result of `gatewaysOf`: by inet_ntop. */
 function formatAddress(family: number, { bytes }: Parcel): string | undefined {
   if (family === AF_INET) return [...bytes].join(".");
   if (family !== AF_INET6) return undefined;

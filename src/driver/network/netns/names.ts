@@ -3,24 +3,24 @@ import { bridgeHardwareAddress, deviceName } from "../../../util/checksum.ts";
 import { checkPrefix } from "../link-mark.ts";
 import { NETNS_FOLDER } from "./namespace.ts";
 
-/** The end of the uplink that is inside the namespace. */
+/** The name of the uplink's inner end, inside of the namespace. */
 export const UPLINK_INSIDE = "up0";
 
-/** Upper half of the link group of everything that any instance makes: "n0". */
+/** The upper half of the link group of everything that any instance makes: "n0". */
 export const GROUP_HEAD = 0x6e300000;
 export const GROUP_MASK = 0xffff0000;
-/** The same of taps on their way out. */
+/** The same for taps that are being removed. */
 const LEAVING_HEAD = 0x6e310000;
 
-/** How one instance names and numbers its things on the node; two instances differ in the prefix. */
+/** The names and numbers of one instance's things on the node. Two instances differ in the prefix. */
 export interface Names {
   readonly prefix: string;
   /**
-   * The link group of our links, and the tun group of our taps. It is there from the very making of a
-   * device, where `ifalias` only comes after: it tells what an attempt that died in between has left.
+   * The link group of our links, and the tun group of our taps. A device has it from its making, and gets
+   * `ifalias` only later. So it identifies what an attempt that died in between has left.
    */
   readonly group: number;
-  /** The link group of taps that are being removed together: so they can go at once. */
+  /** The link group of taps that are being removed together, so that the kernel can remove them at once. */
   readonly leavingGroup: number;
   /** The nft table in the node's own namespace. */
   readonly nodeTable: string;
@@ -28,7 +28,7 @@ export interface Names {
   netnsPath(networkName: string): string;
   bridge(networkName: string): string;
   bridgeAddress(networkName: string): string;
-  /** The end of the uplink outside. Checksums may collide, so there is a next one to try. */
+  /** The name of the uplink's outer end. Checksums may collide, so each attempt has another name. */
   uplinkOutside(networkName: string, attempt: number): string;
 }
 

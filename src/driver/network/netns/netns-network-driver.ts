@@ -22,9 +22,9 @@ import { isOurTap, makeTap, markOfTap, whereIs } from "./tap.ts";
 import { closedFor, isClosedNameserver } from "./wall.ts";
 
 export interface NetnsNetworkDriverOptions {
-  /** Tells this instance's things from another's on the same node. Defaults to `n0-`. */
+  /** Tells the things of this instance from another's on the same node. Defaults to `n0-`. */
   readonly prefix?: string;
-  /** IPv4 range for the links between the node and its Networks. Defaults to `100.127.0.0/16`. */
+  /** The IPv4 range for the links between the node and its networks. Defaults to `100.127.0.0/16`. */
   readonly transitPool?: string;
   /** IPv4 addresses that guests may ask at port 53, also on the node and in its networks. Defaults to none. */
   readonly nameservers?: readonly string[];
@@ -35,11 +35,12 @@ export interface NetnsNetworkDriverOptions {
 }
 
 /**
- * Networks on this node, made with iproute2 and nft. Needs root, and to be in the node's own network
- * namespace. Sets `net.ipv4.ip_forward` there and never back, for others may have come to rely on it.
+ * Networks on this node, made with iproute2 and nft. Needs root, and the node's own network namespace. Sets
+ * `net.ipv4.ip_forward` there and never resets it, since others may have come to rely on it.
  *
- * Guests reach the world by IPv4 alone, and neither the node nor the networks that it is in (ADR 37). IPv6 stays within the Network: forwarding it would make the node
- * ignore the router advertisements from which it may have its own address.
+ * Guests reach the internet by IPv4 only, and neither the node nor the networks that it is in (ADR 37). IPv6
+ * stays within the network: if the node forwarded it, it would ignore the router advertisements from which it
+ * may have its own address.
  */
 export function newNetnsNetworkDriver({
   prefix = "n0-",
@@ -51,7 +52,7 @@ export function newNetnsNetworkDriver({
 }: NetnsNetworkDriverOptions = {}): NetworkDriver {
   const names = namesFor(prefix);
   const openings = {
-    // Guests have no way to one of IPv6.
+    // Guests cannot reach a nameserver over IPv6.
     nameservers: nameservers.filter((text) => isIPv4(text)).map(ipv4Block),
     destinations: guestDestinations.map(ipv4Block),
   };
@@ -78,7 +79,7 @@ export function newNetnsNetworkDriver({
     async ensureAttached(tapName, network, signal) {
       checkTapName(tapName);
       checkNetworkName(network.name);
-      gatewaysOf(network); // Refuses what is none before anything is made.
+      gatewaysOf(network); // Refuses wrong addresses before anything is made.
       await holdingTap(tapName, signal, () =>
         holdingNetwork(network.name, signal, () => attach(context, tapName, network, signal)),
       );
@@ -139,7 +140,7 @@ function ipv4Block(text: string): Cidr {
   throw invalid("guest-destinations", `must be IPv4 CIDRs such as 10.0.0.0/24, got "${text}"`);
 }
 
-/** The caller holds the tap and the Network. */
+/** The caller holds the tap and the network. */
 async function attach(
   context: Context,
   tapName: string,
@@ -163,8 +164,8 @@ async function attach(
   await ensureNetwork(context, network, before, markOfTap(names, tap).transactionId, signal);
 
   if (place !== undefined && tap.master === bridge && tap.isUp) return;
-  // Moved, connected and set up by one message of netlink, which the kernel takes in this order: so the
-  // bridge is given by its index over there. Moving keeps the alias and the group.
+  // One netlink message moves the tap, connects it and sets it up, in this order. So it names the bridge by its
+  // index over there. A moved tap keeps its alias and its group.
   const masterIndex = deviceIndex(names.netnsPath(network.name), bridge);
   if (masterIndex === undefined) throw new Error(`network ${network.name} has lost its bridge`);
   const set = { kind: "set", name: tapName, masterIndex, isUp: true } as const;

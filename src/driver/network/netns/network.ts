@@ -11,17 +11,17 @@ import { namespaceAt } from "./namespace.ts";
 import { ensureNodeRules, ensureNodeRulesAbsent, prepareInside } from "./rules.ts";
 import { makeUplink, removeOrphans, uplinkWorks } from "./uplink.ts";
 
-/** On the bridge when all else is in place; without it everything is looked after again. */
+/** Set on the bridge when everything else is in place. Without it every part is checked again. */
 export const READY = "ready";
 
-/** What the kernel puts into every new namespace by itself, depending on its modules. */
+/** The devices that the kernel puts into every new namespace by itself, depending on its modules. */
 const KERNEL_DEVICES = new Set(
   "lo tunl0 gre0 gretap0 erspan0 ip_vti0 sit0 ip6tnl0 ip6gre0 ip6_vti0".split(" "),
 );
 
 export type NetworkState =
   | { readonly kind: "nothing" }
-  /** A name without a namespace: a maker died between the two. */
+  /** A name without a namespace: the maker died between the two. */
   | { readonly kind: "name" }
   /** A namespace of ours; `mark` is undefined while it is half-made. */
   | {
@@ -30,7 +30,7 @@ export type NetworkState =
       readonly bridge: Link | undefined;
       readonly mark: LinkMark | undefined;
     }
-  /** What stands there is not ours. */
+  /** A thing with this name that is not ours. */
   | { readonly kind: "foreign" };
 
 export async function readNetwork(
@@ -53,7 +53,7 @@ export async function readNetwork(
   const mark = parseLinkMark(names.prefix, bridge?.alias);
   const namespace: NetworkState = { kind: "namespace", links, bridge, mark };
   if (mark?.owner === ownerOnNode("network", networkName)) return namespace;
-  // Half-made: nothing in it yet, or a bridge of our group, whose alias comes last.
+  // Half-made: the namespace is empty, or has a bridge of our group, whose alias is set last.
   const halfMade =
     bridge === undefined
       ? links.every(({ name, group }) => KERNEL_DEVICES.has(name) || isOurGroup(names, group))
@@ -65,7 +65,7 @@ function isOurGroup({ group, leavingGroup }: Names, found: number): boolean {
   return found === group || found === leavingGroup;
 }
 
-/** Makes the Network, or what is missing of it. The caller holds the Network. */
+/** Makes the network, or its missing parts. The caller holds the network. */
 export async function ensureNetwork(
   context: Context,
   network: NetworkSpec,
@@ -107,7 +107,7 @@ export async function ensureNetwork(
   await ip.batch(netns, lines, signal);
 }
 
-/** The namespace and the bridge: what can be made from outside, and so in one process with the uplink. */
+/** The namespace and the bridge. They are made from outside, and so in one process with the uplink. */
 function frameLines(
   names: Names,
   networkName: string,
@@ -118,14 +118,14 @@ function frameLines(
   const lines = hasNamespace ? [] : [`netns add ${netns}`];
   if (!hasBridge) {
     const its = `group ${names.group} address ${names.bridgeAddress(networkName)} netns ${netns}`;
-    // No spanning tree, for it makes a new port wait; no snooping, for nobody asks for memberships.
+    // No spanning tree, since it makes a new port wait. No snooping, since nobody queries memberships.
     const options = "stp_state 0 forward_delay 0 mcast_snooping 0";
     lines.push(`link add name ${names.bridge(networkName)} ${its} type bridge ${options}`);
   }
   return lines;
 }
 
-/** What is missing of the gateways; nothing where all is as it should be. */
+/** The commands for the missing parts of the gateways; none if nothing is missing. */
 function bridgeLines(
   names: Names,
   network: NetworkSpec,
@@ -142,7 +142,7 @@ function bridgeLines(
     if (!wanted.includes(address)) lines.push(`address delete ${address} dev ${bridge}`);
   }
   for (const address of wanted) {
-    // No duplicate address detection: the guests' first packets would meet a gateway that is not there.
+    // No duplicate address detection: the first packets of the guests would not find the gateway.
     const flags = address.includes(":") ? " nodad" : "";
     if (!there.includes(address)) lines.push(`address add ${address} dev ${bridge}${flags}`);
   }
@@ -150,7 +150,7 @@ function bridgeLines(
   return lines;
 }
 
-/** Removes the Network and all that is in it. The caller holds the Network. */
+/** Removes the network and everything in it. The caller holds the network. */
 export async function removeNetwork(
   context: Context,
   networkName: string,
@@ -161,7 +161,8 @@ export async function removeNetwork(
   if (before.kind === "foreign") return;
   const netns = names.netnsName(networkName);
   if (before.kind === "namespace" && before.links.some(({ group }) => group === names.group)) {
-    // All at once, the uplink's outer end too. The kernel would remove them with the namespace, but later.
+    // All at once, with the outer end of the uplink. The kernel would remove them with the namespace, but
+    // later.
     await ip.batch(netns, [`link delete group ${names.group}`], signal);
   }
   if (before.kind !== "nothing") await ip.netns("delete", netns, signal);

@@ -1,7 +1,7 @@
 import koffi from "koffi";
 import { lazily } from "./lazily.ts";
 
-/** Loaded at first use, because a host without an agent need not have it. */
+/** Loaded at the first use, because a host without an agent need not have it. */
 const library = lazily(() => {
   const loaded = koffi.load("libnftables.so.1");
   return {
@@ -16,8 +16,8 @@ const library = lazily(() => {
 });
 
 /**
- * Applies a script in nft's own language, all of it or nothing, in the namespace that the thread is in.
- * Answers what it prints. Through libnftables, for it takes 1 to 5 ms where the command takes 20.
+ * Applies a script in nft's own language, all of it or nothing, in the namespace of the thread. Returns its
+ * output. Uses libnftables, which takes 1 to 5 ms where the command takes 20.
  */
 export function nft(script: string): string {
   const { newContext, freeContext, bufferOutput, bufferError, output, errors, run } = library();
@@ -34,9 +34,9 @@ export function nft(script: string): string {
   }
 }
 
-/** The comment of a table, "" where it has none; undefined where there is no such table. */
+/** The comment of a table, "" if it has none; undefined if the table does not exist. */
 export function tableComment(family: "inet", table: string): string | undefined {
-  // Only names are listed here: what a table of somebody else holds may be large.
+  // Lists only names here: a table of somebody else may be large.
   const exists = nft(`list tables ${family}`).split("\n").includes(`table ${family} ${table}`);
   if (!exists) return undefined;
   return /^\tcomment "([^"]*)"$/m.exec(nft(`list table ${family} ${table}`))?.[1] ?? "";

@@ -15,7 +15,7 @@ import {
 import { strayUplinks, uplinkState } from "./survey.ts";
 import { isOurTap, isTapOf, whereIs } from "./tap.ts";
 
-/** Looks after every part, also of a Network that says it is ready. The caller holds the Network. */
+/** Checks every part, also of a network that is marked as ready. The caller holds the network. */
 export async function makeWhole(
   context: Context,
   network: NetworkSpec,
@@ -47,7 +47,7 @@ export async function makeWhole(
   await ip.batch(netns, lines, signal);
 }
 
-/** Moves a tap of the maker's from every other Network into the node's own namespace. The caller holds the tap. */
+/** Moves a tap of the maker from any other network into the node's own namespace. The caller holds the tap. */
 export async function takeTapOut(
   context: Context,
   tapName: string,
@@ -61,12 +61,12 @@ export async function takeTapOut(
     const netns = names.netnsName(place);
     const link = await ip.link(netns, tapName, signal);
     if (link === undefined || !isTapOf(names, link, maker)) continue;
-    // By the process, for the node's own namespace has no name.
+    // Names the process, because the node's own namespace has no name.
     await ip.batch(netns, [`link set dev ${tapName} nomaster netns ${process.pid}`], signal);
   }
 }
 
-/** The caller holds the Network, so no tap comes into it meanwhile. */
+/** The caller holds the network, so no tap can enter it in the meantime. */
 export async function sweep(
   context: Context,
   networkName: string,
@@ -97,7 +97,7 @@ export async function settleNodeRules(context: Context, signal: AbortSignal): Pr
   });
 }
 
-/** Without Networks there is nothing to keep, and nothing is asked of nft. */
+/** Without networks there are no rules to keep, and nft is not asked. */
 export async function keepNodeRules(context: Context, signal: AbortSignal): Promise<boolean> {
   return await context.mutex.run(
     "node",

@@ -3,14 +3,14 @@ import { endianness } from "node:os";
 import { getSystemErrorName, promisify } from "node:util";
 import { netlinkSocketIn } from "./namespace.ts";
 
-/** Numbers are in the processor's own order (netlink(7)). */
+/** Numbers are in the byte order of the processor (netlink(7)). */
 const IS_LITTLE = endianness() === "LE";
 /** struct nlmsghdr: length, type, flags, sequence, port. */
 const HEADER_BYTES = 16;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
 const NLM_F_DUMP = 0x300;
-/** What was dumped changed meanwhile: something may be missing. */
+/** The dumped data changed in the meantime: something may be missing. */
 const NLM_F_DUMP_INTR = 0x10;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
@@ -19,13 +19,13 @@ const ANSWER_BYTES_MAX = 64 << 10;
 const DUMPS_MAX = 10;
 /** The upper two bits of an attribute's type are flags. */
 const ATTRIBUTE_TYPE_MASK = 0x3fff;
-/** `struct rtgenmsg` for any family, as long as the longest that is asked for here. */
+/** `struct rtgenmsg` for any family, as long as the longest request here. */
 const ANY_FAMILY = Buffer.alloc(16);
 
 const readFile = promisify(read);
 const writeFile = promisify(write);
 
-/** Numbers and attributes of what the kernel has sent. */
+/** The numbers and attributes of a message from the kernel. */
 export class Parcel {
   readonly bytes: Buffer;
   readonly #view: DataView;
@@ -47,7 +47,7 @@ export class Parcel {
     return this.#view.getUint32(offset, IS_LITTLE);
   }
 
-  /** A string that ends with a zero. */
+  /** A string that ends with a zero byte. */
   get text(): string {
     const end = this.bytes.indexOf(0);
     return this.bytes.toString("utf8", 0, end < 0 ? undefined : end);
@@ -77,7 +77,7 @@ export function u32(...values: readonly number[]): Buffer {
   return bytes;
 }
 
-/** An attribute, with what fills it up to a whole number of words. */
+/** An attribute, padded to a whole number of words. */
 export function attribute(type: number, value: Buffer): Buffer {
   const bytes = Buffer.alloc(align(4 + value.length));
   const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -88,10 +88,9 @@ export function attribute(type: number, value: Buffer): Buffer {
 }
 
 /**
- * Asks the kernel for all that it has of a kind in the namespace at `path`, undefined for this
- * process's own, and answers what follows the header of each message. It takes a tenth of a
- * millisecond, where a process to ask takes several. The main thread does not wait: reading and writing
- * are the thread pool's.
+ * Asks the kernel for all objects of a kind in the namespace at `path`, or if undefined in that of this
+ * process. Returns the part of each message after its header. This takes 0.1 ms, where a process would take
+ * several. The main thread does not wait: the thread pool reads and writes.
  */
 export async function dump(path: string | undefined, type: number): Promise<Parcel[]> {
   const socket = netlinkSocketIn(path);
@@ -106,7 +105,7 @@ export async function dump(path: string | undefined, type: number): Promise<Parc
   }
 }
 
-/** Has the kernel do something there. @throws Error whose `code` is such as `ENODEV`. */
+/** Makes a change in the kernel. @throws Error with a `code` such as `ENODEV`. */
 export async function request(path: string | undefined, type: number, body: Buffer): Promise<void> {
   const socket = netlinkSocketIn(path);
   try {
@@ -126,7 +125,7 @@ function message(type: number, flags: number, body: Buffer): Buffer {
   return Buffer.concat([header, body]);
 }
 
-/** Up to the end of a dump, or what says that it is done. */
+/** Reads to the end of a dump, or to the answer of a change. */
 async function readAnswer(socket: number): Promise<{ parcels: Parcel[]; isWhole: boolean }> {
   const parcels: Parcel[] = [];
   let isWhole = true;
@@ -145,7 +144,7 @@ async function readAnswer(socket: number): Promise<{ parcels: Parcel[]; isWhole:
   }
 }
 
-/** An error of 0 says that all went well. */
+/** An error of 0 means success. */
 function throwUnlessZero(error: number): void {
   if (error === 0) return;
   const code = getSystemErrorName(error);

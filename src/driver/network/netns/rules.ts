@@ -11,14 +11,17 @@ import { nft, tableComment } from "./nft.ts";
 import { readOwnNetworks } from "./own-networks.ts";
 import { closedFor, closedIn, nodeChains, type WallOpenings } from "./wall.ts";
 
-/** Part of the comment of the table inside: one of another version is replaced. */
+/** Part of the comment of the table inside of a network. A table of another version is replaced. */
 const INSIDE_VERSION = "1";
 const ADDRESS_MODE = "/proc/sys/net/ipv6/conf/default/addr_gen_mode";
 const INSIDE_TABLE = "n0stack";
-/** Only the node's rules change, with the networks that it is in. */
+/** Only the rules of the node depend on the networks that it is in. */
 const LISTINGS_MAX = 16;
 
-/** In a Network's namespace: its guests look out as one address, and nothing looks in. */
+/**
+ * In the namespace of a network: its guests appear as one address outside, and nothing outside can connect to
+ * them.
+ */
 const INSIDE_CHAINS = `
   chain input {
     type filter hook input priority filter; policy accept;
@@ -36,11 +39,11 @@ const INSIDE_CHAINS = `
   }`;
 
 /**
- * Makes the node forward and applies our table there, if it is not as it should be: another program may
- * flush all tables at any time, and the node may come into another network. So this is called whenever a
- * tap is attached; it takes 1 ms.
+ * Makes the node forward packets and applies our table there, unless it is right already. Another program may
+ * flush all tables at any time, and the node may join another network, so this is called whenever a tap is
+ * attached. It takes 1 ms.
  *
- * @returns whether the table was not there, or another one.
+ * @returns whether the table was missing or different.
  * @throws N0Error `failed_precondition` if a table of that name is not ours.
  */
 export function ensureNodeRules(context: Context): boolean {
@@ -48,7 +51,7 @@ export function ensureNodeRules(context: Context): boolean {
   return applyTable(context.names, nodeRulesNow(context));
 }
 
-/** As `ensureNodeRules`, also where somebody has changed the rules and left our comment. */
+/** Like `ensureNodeRules`, also if somebody has changed the rules and left our comment. */
 export function restoreNodeRules(context: Context): void {
   const isWhole = nodeRulesState(context) === "whole";
   applyTable(context.names, nodeRulesNow(context), !isWhole);
@@ -56,8 +59,8 @@ export function restoreNodeRules(context: Context): void {
 }
 
 /**
- * Whether the table is as we made it. What it closes may be what was right a moment ago, before the node came
- * into another network: the comment tells whether it was changed by hand.
+ * Whether the table is as we made it. It may still close the former networks of the node, right after the node
+ * joined another one. Only the comment shows whether somebody changed the table by hand.
  */
 export function nodeRulesState({ names, openings }: Context): PartState {
   if (tableComment("inet", names.nodeTable) === undefined) return "absent";
@@ -65,7 +68,7 @@ export function nodeRulesState({ names, openings }: Context): PartState {
   return stateOf(names, nodeRules(names, closed, openings));
 }
 
-/** As `prepareInside`, also where somebody has changed the rules and left our comment. */
+/** Like `prepareInside`, also if somebody has changed the rules and left our comment. */
 export function restoreInside(names: Names, path: string): void {
   const isWhole = insideRulesState(names, path) === "whole";
   if (!isWhole) inNamespace(path, () => applyTable(names, insideRules(names), true));
@@ -73,7 +76,7 @@ export function restoreInside(names: Names, path: string): void {
 }
 
 export function insideRulesState(names: Names, path: string): PartState {
-  // Before going there: what is compared with is made in a namespace of its own.
+  // Before entering the namespace: the rules to compare with are made in a namespace of their own.
   const rules = insideRules(names);
   listingOf(rules);
   return inNamespace(path, () => stateOf(names, rules));
@@ -85,11 +88,11 @@ export function ensureNodeRulesAbsent(names: Names): void {
   nft(`delete table inet ${names.nodeTable}`);
 }
 
-/** Rules and settings inside a Network's namespace, before anything in it is connected. */
+/** Makes the rules and settings inside of a network's namespace, before anything in it is connected. */
 export function prepareInside(names: Names, path: string): void {
   inNamespace(path, () => {
     forward();
-    // Taps and the uplink need no IPv6 address of their own; 1 is "none" (ip-sysctl in the kernel).
+    // Taps and the uplink need no IPv6 address of their own. 1 means "none" (ip-sysctl in the kernel).
     if (existsSync(ADDRESS_MODE)) writeFileSync(ADDRESS_MODE, "1");
     applyTable(names, insideRules(names));
   });
@@ -97,7 +100,7 @@ export function prepareInside(names: Names, path: string): void {
 
 interface Rules {
   readonly table: string;
-  /** The comment. */
+  /** The comment of the table. */
   readonly mark: string;
   /** In nft's own language. */
   readonly text: string;
@@ -107,7 +110,9 @@ function nodeRulesNow({ names, openings, transitPool }: Context): Rules {
   return nodeRules(names, closedFor(readOwnNetworks(), transitPool), openings);
 }
 
-/** Rules that differ have comments that differ: other settings, another network, another version of this. */
+/**
+ * Different rules have different comments: for other settings, another network, another version of this file.
+ */
 function nodeRules(names: Names, closed: readonly Cidr[], openings: WallOpenings): Rules {
   const chains = nodeChains(names, closed, openings);
   return rulesOf(names, names.nodeTable, "node", crc32(chains).toString(16), chains);
@@ -128,7 +133,7 @@ function rulesOf(
   return { table, mark, text: `table inet ${table} {\n  comment "${mark}"${chains}\n}\n` };
 }
 
-/** Of the namespace that the thread is in. Without forwarding, rules let nothing through. */
+/** In the namespace of the thread. Without forwarding, the rules let nothing through. */
 function stateOf(names: Names, rules: Rules): PartState {
   const comment = tableComment("inet", rules.table);
   if (comment === undefined) return "absent";
@@ -139,7 +144,10 @@ function stateOf(names: Names, rules: Rules): PartState {
 
 const listings = new Map<string, string>();
 
-/** How nft prints the rules, which is not how they are written: found out once, where nobody sees it. */
+/**
+ * nft's listing of the rules, which differs from their source. It is made once, in a namespace that nobody
+ * sees.
+ */
 function listingOf({ text, table }: Rules): string {
   const known = listings.get(text);
   if (known !== undefined) return known;
@@ -161,7 +169,7 @@ function applyTable(names: Names, { table, mark, text }: Rules, isForced = false
       `the node has an nft table "${table}" that n0stack did not make: rename or remove it`,
     );
   }
-  // One transaction, so there is never a moment without rules.
+  // One transaction of nft, so there is never a moment without rules.
   const replaced = comment === undefined ? "" : `delete table inet ${table}\n`;
   nft(`${replaced}${text}`);
   return true;
@@ -174,6 +182,7 @@ function isForwarding(): boolean {
 }
 
 function forward(): void {
-  // Writing it, even the same, resets other settings of every device (see ip-sysctl in the kernel).
+  // Do not write it if it is set: writing it, even the same value, resets other settings of every device (see
+  // ip-sysctl in the kernel).
   if (!isForwarding()) writeFileSync(FORWARDING, "1");
 }

@@ -78,7 +78,7 @@ export function uplinkState(path: string, links: readonly Link[]): PartState {
   return uplinkWorks(links) && hasDefaultRoute(path) ? "whole" : "altered";
 }
 
-/** Reads it as the kernel prints it, in the thread that is inside: no process is started. */
+/** Reads the kernel's table in the thread that is inside, without a process. */
 function hasDefaultRoute(path: string): boolean {
   const table = inNamespace(path, () => readFileSync("/proc/thread-self/net/route", "utf8"));
   return table.split("\n").some((line) => {
@@ -87,7 +87,7 @@ function hasDefaultRoute(path: string): boolean {
   });
 }
 
-/** The other end must be in the namespace of the Network, and not only somewhere. */
+/** The other end must be in the namespace of this network, not just in any. */
 export function strayUplinks(
   { names }: Context,
   outside: readonly Link[],

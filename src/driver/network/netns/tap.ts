@@ -8,14 +8,14 @@ import type { Link } from "./links.ts";
 import type { Names } from "./names.ts";
 import { deviceIndex, NETNS_FOLDER, namespaceAt } from "./namespace.ts";
 
-/** True for a tap that this instance made, also for one whose maker died before it was marked. */
+/** True for a tap that this instance made, even if its maker died before it set the mark. */
 export function isOurTap({ prefix, group }: Names, link: Link): boolean {
   if (link.kind !== "tun") return false;
   if (link.alias === undefined) return link.tunGroup === group;
   return parseLinkMark(prefix, link.alias) !== undefined;
 }
 
-/** Of a tap of ours; one whose maker died before it was marked belongs to nobody. */
+/** The mark of a tap of ours. A tap whose maker died before it set the mark belongs to nobody. */
 export function markOfTap({ prefix }: Names, link: Link): Mark {
   const { owner, transactionId } = parseLinkMark(prefix, link.alias) ?? {
     owner: "",
@@ -24,21 +24,21 @@ export function markOfTap({ prefix }: Names, link: Link): Mark {
   return { owner, transactionId };
 }
 
-/** True for a tap of ours that the maker may take away: its own, or nobody's. */
+/** True for a tap of ours that the maker may remove: its own, or one that belongs to nobody. */
 export function isTapOf(names: Names, link: Link, maker: Maker): boolean {
   if (!isOurTap(names, link)) return false;
   const mark = markOfTap(names, link);
   return mark.owner === "" || isMadeBy(mark, maker);
 }
 
-/** The names of the Networks that may be here: whether they are ours is for their content to say. */
+/** The names of networks that may be on this node. Only their content shows whether they are ours. */
 export async function networkNamesHere({ prefix }: Names): Promise<string[]> {
-  // The first namespace makes the folder.
+  // Making the first namespace makes this folder.
   const files = (await ifThere(readdir(NETNS_FOLDER))) ?? [];
   return files.filter((f) => f.startsWith(prefix)).map((f) => f.slice(prefix.length));
 }
 
-/** Where there is a device of that name; undefined stands for the node's own namespace. */
+/** The places that have a device of that name. Undefined stands for the node's own namespace. */
 export async function whereIs(
   { names }: Context,
   deviceName: string,
@@ -55,17 +55,17 @@ function isInside(path: string, deviceName: string): boolean {
   try {
     return deviceIndex(path, deviceName) !== undefined;
   } catch (error) {
-    // Another Network's removal may come in between.
+    // Another removal may have removed the network in between.
     if (namespaceAt(path) !== "namespace") return false;
     throw error;
   }
 }
 
 /**
- * A persistent tap that root alone may open, with the header that virtio needs.
+ * Makes a persistent tap that only root may open, with the header that virtio needs.
  *
- * @throws N0Error `failed_precondition` if the name is taken by a device that is not ours, or a tap of
- *   another owner.
+ * @throws N0Error `failed_precondition` if the name belongs to a device that is not ours, or to a tap of
+ * another owner.
  */
 export async function makeTap(
   context: Context,
@@ -96,7 +96,7 @@ export async function makeTap(
   );
 }
 
-/** Removes the tap from there if it is the maker's, or nobody's. */
+/** Removes the tap there if it is the maker's, or belongs to nobody. */
 export async function removeTap(
   { ip, names }: Context,
   tapName: string,

@@ -1,6 +1,6 @@
 import { crc32 } from "node:zlib";
 
-/** A range of IPv4 addresses as numbers, both ends included. */
+/** A range of IPv4 addresses as numbers, with both ends. */
 interface Range {
   readonly first: number;
   readonly last: number;
@@ -10,20 +10,22 @@ interface Range {
 export interface Transit {
   readonly outside: string;
   readonly inside: string;
-  /** The outside one without its prefix length: the way out for the namespace. */
+  /** The outer address without its prefix length, which is the gateway of the namespace. */
   readonly via: string;
 }
 
-/** A /30 each: the subnet's own address, the node's end, the Network's end, the broadcast address. */
+/**
+ * A /30 each: the address of the subnet, the end of the node, the end of the network, the broadcast address.
+ */
 const SUBNET_LENGTH = 30;
 const SUBNET_ADDRESSES = 2 ** (32 - SUBNET_LENGTH);
 
 /**
  * Picks a subnet of `pool` that overlaps nothing in `taken` (addresses or routes, such as `10.0.0.0/8` or
- * `10.0.0.1`). Where it begins to look depends on `seed`, so that two instances on one node, which
- * may both look before either has taken, rarely want the same one.
+ * `10.0.0.1`). The search starts at a place that depends on `seed`, so that two instances on one node rarely
+ * want the same subnet, even if both look before either has taken one.
  *
- * A range that holds the whole pool takes nothing: an uplink's subnet is narrower and wins.
+ * A range that contains the whole pool is ignored: the subnet of an uplink is narrower and wins.
  *
  * @returns undefined when the pool is full.
  */
@@ -59,7 +61,7 @@ function transitAt(first: number): Transit {
   };
 }
 
-/** True where two ranges, written as `pickTransit` takes them, have an address in common. */
+/** Whether two ranges, written as `pickTransit` accepts them, have an address in common. */
 export function overlaps(a: string, b: string): boolean {
   const [left, right] = [rangeOf(a), rangeOf(b)];
   return left.first <= right.last && right.first <= left.last;

@@ -2,7 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import koffi, { type KoffiFunc } from "koffi";
 import { lazily } from "./lazily.ts";
 
-/** <linux/if_tun.h>, the numbers as on all processors but MIPS, PowerPC and SPARC. */
+/** <linux/if_tun.h>. The numbers are the same on all processors but MIPS, PowerPC and SPARC. */
 const TUNSETIFF = 0x400454ca;
 const TUNSETPERSIST = 0x400454cb;
 const TUNSETOWNER = 0x400454cc;
@@ -10,7 +10,7 @@ const TUNSETGROUP = 0x400454ce;
 const IFF_TAP = 0x2;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
-/** Fails where there is one of that name. */
+/** Fails if a tap of that name exists. */
 const IFF_TUN_EXCL = 0x8000;
 /** struct ifreq: a name of 16 bytes, then a union that begins with the flags. */
 const IFREQ_BYTES = 40;
@@ -31,7 +31,7 @@ const ioctls = lazily(() => {
   };
 });
 
-/** The kernel may hold its lock on links for long: the main thread does not wait for it. */
+/** Asynchronous: the kernel may hold its lock on links for long, and the main thread must not wait for it. */
 function inThreadPool<T>(native: KoffiFunc<IoctlNow<T>>): Ioctl<T> {
   return (file, request, argument) =>
     new Promise((resolve, reject) => {
@@ -43,10 +43,10 @@ function inThreadPool<T>(native: KoffiFunc<IoctlNow<T>>): Ioctl<T> {
 }
 
 /**
- * Makes a tap that stays, in this process's own namespace, that root and `tunGroup` may open. It stays
- * from the last call on: what dies before that leaves nothing.
+ * Makes a persistent tap in the namespace of this process, which root and `tunGroup` may open. The last call
+ * makes it persistent: if the process dies before that, nothing remains.
  *
- * @throws Error if a device has the name.
+ * @throws Error if a device of that name exists.
  */
 export async function makePersistentTap(name: string, tunGroup: number): Promise<void> {
   const file = openSync("/dev/net/tun", "r+");

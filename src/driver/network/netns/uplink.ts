@@ -7,10 +7,10 @@ import type { Link } from "./links.ts";
 import { type Names, UPLINK_INSIDE } from "./names.ts";
 import { overlaps, pickTransit, type Transit } from "./transit.ts";
 
-/** Each attempt takes another name and subnet, so this is a bound and not a number of tries to hope for. */
+/** Each attempt has another name and subnet, so this is only a bound. */
 const ATTEMPTS_MAX = 16;
 
-/** Whether the Network's end of the uplink is there, addressed, and has a living end outside. */
+/** Whether the inner end of the uplink exists, has its addresses, and has a living outer end. */
 export function uplinkWorks(inside: readonly Link[]): boolean {
   const uplink = inside.find(({ name }) => name === UPLINK_INSIDE);
   if (uplink === undefined) return false;
@@ -18,9 +18,9 @@ export function uplinkWorks(inside: readonly Link[]): boolean {
 }
 
 /**
- * Makes the uplink anew, and before it whatever `frame` makes. Answers the lines that remain to be run
- * inside. The caller holds the node: two at once in this process would pick the same subnet.
- * Another process may still do, so what was picked is looked at again after it was taken.
+ * Makes the uplink anew, after the lines of `frame`. Returns the lines that remain to be run inside. The caller
+ * holds the node: two calls in this process would otherwise pick the same subnet. Another process may still
+ * pick it, so the subnet is checked again after it was taken.
  */
 export async function makeUplink(
   context: Context,
@@ -81,8 +81,8 @@ function insideLines(transit: Transit, alias: string): string[] {
 }
 
 /**
- * Removes uplinks of the Network whose other end is lost: somebody removed the namespace's name while a
- * connection kept it alive. Answers those of `outside` that remain.
+ * Removes uplinks of the network whose inner end is lost: somebody removed the name of the namespace while a
+ * connection kept it alive. Returns the uplinks of `outside` that remain.
  */
 export async function removeOrphans(
   { ip, names }: Context,
@@ -106,7 +106,7 @@ function isIpv4(cidr: string): boolean {
   return !cidr.includes(":");
 }
 
-/** A wider net that happens to hold ours is no rival: it was there when ours was picked. */
+/** A wider network that contains our subnet does not compete: it existed when ours was picked. */
 function isRival({ addresses }: Link, transit: Transit): boolean {
   return addresses.some((a) => isIpv4(a) && a.endsWith("/30") && overlaps(a, transit.outside));
 }

@@ -9,15 +9,15 @@ import {
 import { NO_DESTINATIONS } from "../../../util/special-ranges.ts";
 import { GROUP_HEAD, GROUP_MASK, type Names } from "./names.ts";
 
-/** What guests may reach although it lies on their node or in its networks. */
+/** What guests may reach although it is on their node or in the networks of the node. */
 export interface WallOpenings {
-  /** IPv4 addresses that may be asked at port 53, also if they are the node's. */
+  /** IPv4 addresses that guests may reach at port 53, even if they are the node's. */
   readonly nameservers: readonly Cidr[];
-  /** Never the node itself. */
+  /** CIDRs in the networks of the node. Never opens the node itself. */
   readonly destinations: readonly Cidr[];
 }
 
-/** Matches the uplinks of every instance, for no instance may reach into another either. */
+/** Matches the uplinks of every instance, since no instance may reach into another one either. */
 const FROM_UPLINK = `meta iifgroup & ${GROUP_MASK} == ${GROUP_HEAD}`;
 const TO_UPLINK = `meta oifgroup & ${GROUP_MASK} == ${GROUP_HEAD}`;
 const TO_OTHERS = `meta oifgroup & ${GROUP_MASK} != ${GROUP_HEAD}`;
@@ -25,12 +25,13 @@ const TO_OTHERS = `meta oifgroup & ${GROUP_MASK} != ${GROUP_HEAD}`;
 const CLOSED_SET = "closed";
 
 /**
- * In the node's own namespace: guests reach the world as the node, nobody begins a connection to
- * them from there, and no Network reaches another. Of the node guests reach nothing but its answers to
- * what it began, and of `closed`, its networks, nothing but what is opened.
+ * The rules in the node's own namespace. Guests reach the internet with the address of the node, nobody there
+ * can open a connection to a guest, and no network reaches another one. From a guest the node accepts only
+ * replies to its own connections. Of `closed`, the networks of the node, guests reach only the opened
+ * destinations.
  *
- * A packet meets the wall before anybody's rules change its destination, and again after that. The wall is
- * for this instance's uplinks alone: what one instance opens, another does not close.
+ * A packet passes the wall before the rules of others change its destination, and again after that. The wall
+ * applies only to the uplinks of this instance, so it does not close what another instance opens.
  */
 export function nodeChains(
   names: Names,
@@ -71,12 +72,12 @@ export function nodeChains(
   }`;
 }
 
-/** What the wall closes on a node that is in these networks. */
+/** The wall's closed destinations on a node that is in these networks. */
 export function closedFor(ownNetworks: readonly Cidr[], transitPool: string): readonly Cidr[] {
   return disjoint([...NO_DESTINATIONS[4], parseBlock(transitPool)!, ...ownNetworks]);
 }
 
-/** Whether the wall lets no guest ask there. */
+/** Whether the wall keeps guests from this nameserver. */
 export function isClosedNameserver(
   address: string,
   closed: readonly Cidr[],
@@ -88,7 +89,7 @@ export function isClosedNameserver(
   return isIn(closed) && !isIn(nameservers) && !isIn(destinations);
 }
 
-/** What is closed in a table as nft lists it. */
+/** The closed destinations of a table, from nft's listing. */
 export function closedIn(listing: string): readonly Cidr[] {
   const elements = new RegExp(`set ${CLOSED_SET} {[^}]*elements = {([^}]*)}`).exec(listing)?.[1];
   const closed = (elements ?? "").split(",").flatMap((text) => parseBlock(text.trim()) ?? []);

@@ -1,4 +1,4 @@
-/** Bytes at their place in a file; what lies between is zero. */
+/** Bytes at their place in a file. Everything between them is zero. */
 export interface Piece {
   readonly offset: number;
   readonly bytes: Uint8Array;
@@ -11,9 +11,9 @@ export interface SparseFile {
 
 const CLUSTER_BYTES = 65_536;
 const CLUSTER_BITS = 16;
-/** One cluster of L2 entries, eight bytes each, each a cluster of data. */
+/** One cluster of L2 entries of eight bytes, each of which points to a cluster of data. */
 const BYTES_PER_L1_ENTRY = BigInt(CLUSTER_BYTES / 8) * BigInt(CLUSTER_BYTES);
-/** QEMU's own limit (32 MiB of L1 table). */
+/** The limit of QEMU (32 MiB of L1 table). */
 const L1_ENTRIES_MAX = 4_194_304n;
 const HEADER_BYTES = 104;
 const REFCOUNT_TABLE = CLUSTER_BYTES;
@@ -24,12 +24,12 @@ const EXTENSION_BACKING_FORMAT = 0xe2792aca;
 const BACKING_NAME_BYTES_MAX = 1023;
 
 /**
- * A qcow2 file (version 3) without data: it reads as zeros, or as `backingFile`, another qcow2, which is
- * looked up beside it. One cluster each for the header, the reference count table and its one block,
- * then the L1 table. The format is that of QEMU's docs/interop/qcow2.txt. Written by hand, because to
- * start qemu-img takes longer than all else that making an overlay takes.
+ * A qcow2 file (version 3) without data. It reads as zeros, or as `backingFile`, another qcow2 in the same
+ * folder. The header, the reference count table and its one block take a cluster each; the L1 table follows.
+ * The format is that of QEMU's docs/interop/qcow2.txt. We write it ourselves, because starting qemu-img takes
+ * longer than all other steps of making an overlay.
  *
- * @throws RangeError for a size or a name that the format cannot hold.
+ * @throws RangeError if the format cannot hold the size or the name.
  */
 export function sparseQcow2(virtualSizeBytes: bigint, backingFile?: string): SparseFile {
   const l1Entries = (virtualSizeBytes + BYTES_PER_L1_ENTRY - 1n) / BYTES_PER_L1_ENTRY;

@@ -2,7 +2,7 @@ import { hasAt } from "./disk-signs.ts";
 
 type Signatures = ReadonlyArray<readonly [start: string, what: string]>;
 
-/** What each begins with, one character a byte. */
+/** The beginning of each format, one character a byte. */
 const PACKED: Signatures = [
   ["\x1f\x8b\x08", "compressed with gzip"],
   ["\xfd7zXZ\0", "compressed with xz"],
@@ -32,7 +32,7 @@ const PACKED: Signatures = [
   ["\x3a\xff\x26\xed", "an Android sparse image"],
 ];
 
-/** What qemu-img reads, by the name that it must be told. */
+/** Formats that qemu-img reads, with the name for its option `-f`. */
 const CONVERTIBLE: ReadonlyArray<readonly [start: string, what: string, format: string]> = [
   ["QFI\xfb", "a qcow2 of an old version", "qcow"],
   ["QED\0", "a QED image", "qed"],
@@ -59,15 +59,15 @@ const TAR_HEADER_BYTES = 512;
 const CPIO_HEADER_BYTES = 26;
 const CPIO_NAME_BYTES_MAX = 4096;
 
-/** The advice for what holds no image. */
+/** The advice for a file that holds no image. */
 export const GIVE_IMAGE = "give the image file itself";
 
 /**
- * Says what the file is and what to do with it, if it ends as no raw disk does. Such a file may begin as
- * a disk: a fixed VHD is a raw disk with 512 bytes behind it (Microsoft's "Virtual Hard Disk Image Format
- * Specification"; old writers left out one byte), and a DMG ends alike.
+ * Says what the file is and what to do with it, if it ends like no raw disk. Such a file may begin like a disk:
+ * a fixed VHD is a raw disk with 512 bytes after it (Microsoft's "Virtual Hard Disk Image Format
+ * Specification"; old writers omitted one byte), and a DMG is similar.
  *
- * @param tail the last 512 bytes.
+ * @param tail The last 512 bytes.
  */
 export function foreignByEnd(tail: Uint8Array): string | undefined {
   if (hasAt(tail, 0, "conectix") || hasAt(tail, 1, "conectix"))
@@ -76,7 +76,7 @@ export function foreignByEnd(tail: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** Says what the file is and what to do with it, if it begins as no raw disk does. */
+/** Says what the file is and what to do with it, if it begins like no raw disk. */
 export function foreignByStart(head: Uint8Array): string | undefined {
   for (const [start, what, format] of CONVERTIBLE) {
     if (hasAt(head, 0, start)) return convert(what, format);
@@ -96,7 +96,7 @@ function startOf(head: Uint8Array, signatures: Signatures): string | undefined {
   return signatures.find(([start]) => hasAt(head, 0, start))?.[1];
 }
 
-/** What has no signature at its beginning, or one that is too short to be believed alone. */
+/** Formats without a signature at the beginning, or with one that is too short to be reliable alone. */
 function otherPacked(head: Uint8Array): string | undefined {
   if (isTar(head)) return isOva(head) ? "an OVA (a tar archive)" : "a tar archive";
   if (isBinaryCpio(head)) return "a cpio archive";
@@ -106,14 +106,16 @@ function otherPacked(head: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** At 60 stands where the real header begins, behind a program for DOS. */
+/** The offset of the real header is at byte 60, after a program for DOS. */
 function isPe(head: Uint8Array): boolean {
   if (!hasAt(head, 0, "MZ") || head.length < 64) return false;
   const offset = new DataView(head.buffer, head.byteOffset).getUint32(60, true);
   return hasAt(head, offset, "PE\0\0");
 }
 
-/** POSIX.1-2017, pax, "ustar Interchange Format". Tapes before it have the checksum and no name. */
+/**
+ * POSIX.1-2017, pax, "ustar Interchange Format". Older archives have the checksum and no name of the format.
+ */
 function isTar(head: Uint8Array): boolean {
   if (head.length < TAR_HEADER_BYTES) return false;
   if (hasAt(head, 257, "ustar")) return true;
@@ -133,7 +135,7 @@ function isOva(head: Uint8Array): boolean {
   return /\.ovf$/i.test(name);
 }
 
-/** What `cpio -o` writes unless it is told another format: 13 words, the 11th the name's length. */
+/** The default format of `cpio -o`: 13 words, of which the 11th is the length of the name. */
 function isBinaryCpio(head: Uint8Array): boolean {
   if (head.length < CPIO_HEADER_BYTES) return false;
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
@@ -144,18 +146,18 @@ function isBinaryCpio(head: Uint8Array): boolean {
   return head.indexOf(0, CPIO_HEADER_BYTES) === CPIO_HEADER_BYTES + nameBytes - 1;
 }
 
-/** A block of data, or the end of a stream without any, begins with six bytes after the level. */
+/** A block of data, or the end of an empty stream, begins with six bytes after the level. */
 function isBzip2(head: Uint8Array): boolean {
   return hasAt(head, 0, "BZh") && (hasAt(head, 4, "1AY&SY") || hasAt(head, 4, "\x17rE8P\x90"));
 }
 
-/** The properties that all encoders use, then a dictionary size, then the length: unknown or sane. */
+/** The properties that all encoders use, then a dictionary size, then the length: unknown or plausible. */
 function isLzma(head: Uint8Array): boolean {
   if (!hasAt(head, 0, "\x5d\0\0")) return false;
   return hasAt(head, 5, "\xff".repeat(8)) || hasAt(head, 11, "\0\0");
 }
 
-/** The third byte says how many bits a code has, 9 to 16. */
+/** The third byte holds the number of bits of a code, 9 to 16. */
 function isCompress(head: Uint8Array): boolean {
   const bits = (head[2] ?? 0) & 0x1f;
   return hasAt(head, 0, "\x1f\x9d") && bits >= 9 && bits <= 16;

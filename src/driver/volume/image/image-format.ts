@@ -4,10 +4,10 @@ import { ImageFormatError, isQcow2, parseQcow2Header, QCOW2_HEAD_BYTES } from ".
 import { textKind } from "./text.ts";
 import { checkSparseVmdk, isSparseVmdk, isVmdkDescriptor } from "./vmdk-descriptor.ts";
 
-/** As `qemu-img -f` takes them. */
+/** The names for `qemu-img -f`. */
 export type ImageFormat = "qcow2" | "raw" | "vmdk" | "vdi" | "vhdx";
 
-/** What `imageFormat` wants to see of a file. */
+/** The parts of a file that `imageFormat` needs. */
 export interface ImageSample {
   /** The first `IMAGE_HEAD_BYTES`, or all of a shorter file. */
   readonly head: Uint8Array;
@@ -19,7 +19,7 @@ export interface ImageSample {
 export const IMAGE_HEAD_BYTES = QCOW2_HEAD_BYTES;
 export const IMAGE_TAIL_BYTES = 512;
 
-/** qemu-img reads the tables of each, and takes seconds for tens of thousands. */
+/** qemu-img reads the tables of each snapshot, and takes seconds for tens of thousands. */
 const SNAPSHOTS_MAX = 1024;
 const VDI_SIGNATURE_OFFSET = 0x40;
 const VDI_SIGNATURE = 0xbeda107f;
@@ -29,19 +29,19 @@ const VDI_DATA_OFFSET = 0x158;
 const VDI_BLOCK_BYTES_OFFSET = 0x178;
 const VDI_BLOCKS_ALLOCATED_OFFSET = 0x184;
 
-/** The sample of a file of these bytes. */
+/** The sample of a file with these bytes. */
 export function sampleOf(file: Uint8Array): ImageSample {
   const head = file.subarray(0, IMAGE_HEAD_BYTES);
   return { head, tail: file.subarray(-IMAGE_TAIL_BYTES), fileBytes: BigInt(file.length) };
 }
 
 /**
- * The format of an image. It is decided here once and then told to qemu-img, which is never left to
- * guess: what it would take for another format may name files of the node. What is none of the known
- * formats is raw (ISO 9660 images are), unless it is certainly no disk: text, an archive, a document.
+ * The format of an image. It is decided here once and then passed to qemu-img, which must never guess: in
+ * another format, the image may name files of the node. A file of no known format is raw (ISO 9660 images are),
+ * unless it is certainly not a disk: text, an archive, a document.
  *
- * @throws ImageFormatError for an image that is not whole in itself, of a format that is not allowed, or
- *   none at all. Its message follows "the image", and says what to do.
+ * @throws ImageFormatError for an image that is not self-contained, has a format that is not allowed, or is not
+ * an image. Its message follows "the image", and says what to do.
  */
 export function imageFormat({ head, tail, fileBytes }: ImageSample): ImageFormat {
   if (head.length === 0) throw new ImageFormatError("is empty");
@@ -69,7 +69,7 @@ function checkRaw(head: Uint8Array, tail: Uint8Array): void {
 }
 
 function checkQcow2(head: Uint8Array): ImageFormat {
-  const header = rephrase("is no whole qcow2", () => parseQcow2Header(head));
+  const header = rephrase("is not a complete qcow2", () => parseQcow2Header(head));
   if (header.backingFile !== undefined)
     throw new ImageFormatError("has a backing file; flatten it first");
   if (header.hasExternalDataFile) throw new ImageFormatError("has an external data file");
@@ -79,11 +79,10 @@ function checkQcow2(head: Uint8Array): ImageFormat {
   }
   if (header.snapshots > SNAPSHOTS_MAX) {
     throw new ImageFormatError(
-      `has ${header.snapshots} snapshots, and at most ${SNAPSHOTS_MAX} are read; convert it with qemu-img convert -O qcow2 and give the result`,
+      `has ${header.snapshots} snapshots, and at most ${SNAPSHOTS_MAX} are allowed; convert it with qemu-img convert -O qcow2 and give the result`,
     );
   }
-  if (header.unknownFeatures !== 0n)
-    throw new ImageFormatError("has qcow2 features that are not known");
+  if (header.unknownFeatures !== 0n) throw new ImageFormatError("has unknown qcow2 features");
   return "qcow2";
 }
 
@@ -96,7 +95,9 @@ function isVdi(head: Uint8Array): boolean {
   return head.length >= 0x200 && uint32(head, VDI_SIGNATURE_OFFSET) === VDI_SIGNATURE;
 }
 
-/** QEMU reads zeros where a vdi is cut short, and says nothing. Source of the offsets: its block/vdi.c. */
+/**
+ * QEMU reads zeros after the end of a truncated vdi, without an error. Source of the offsets: its block/vdi.c.
+ */
 function checkVdi(head: Uint8Array, fileBytes: bigint): ImageFormat {
   if (!VDI_TYPES.includes(uint32(head, VDI_TYPE_OFFSET))) {
     throw new ImageFormatError("is a vdi that rests on another file");

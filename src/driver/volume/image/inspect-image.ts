@@ -2,19 +2,19 @@ import { type ImageFormat, type ImageSample, imageFormat } from "./image-format.
 import { isOwnQcow2 } from "./own-qcow2.ts";
 import { parseQcow2Header } from "./qcow2-header.ts";
 
-/** What the first and last bytes of an image tell. */
+/** What the first and last bytes of an image show. */
 export interface Inspected {
   readonly format: ImageFormat;
-  /** Undefined where only qemu-img can tell. */
+  /** Undefined if only qemu-img can tell. */
   readonly virtualSizeBytes?: bigint;
   /** Whether it is a qcow2 that our own writer could have made. */
   readonly isAsOurs: boolean;
 }
 
-/** QEMU takes the last, broken sector of an image for a whole one. */
+/** QEMU reads the incomplete last sector of an image as a whole one. */
 const SECTOR_BYTES = 512n;
 
-/** @throws ImageFormatError for what is no image that may be used. */
+/** @throws ImageFormatError if the file is not an image that may be used. */
 export function inspectImage(sample: ImageSample): Inspected {
   const format = imageFormat(sample);
   if (format === "raw") {

@@ -3,13 +3,13 @@ import type { ImageSample } from "./image-format.ts";
 import { type Inspected, inspectImage } from "./inspect-image.ts";
 import { ImageFormatError } from "./qcow2-header.ts";
 
-/** What the thread is asked; samples are answered one after the other. */
+/** A question to the thread. It answers the samples one after the other. */
 export interface ToInspectWorker {
   readonly id: number;
   readonly sample: ImageSample;
 }
 
-/** `refusal` is the message of an ImageFormatError; what else was thrown is `fault`. */
+/** `refusal` is the message of an ImageFormatError; `fault` is any other error. */
 export type FromInspectWorker = { readonly id: number } & (
   | { readonly inspected: Inspected }
   | { readonly refusal: string }

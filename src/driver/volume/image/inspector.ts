@@ -5,17 +5,20 @@ import type { Inspected } from "./inspect-image.ts";
 import type { FromInspectWorker, ToInspectWorker } from "./inspect-worker.ts";
 import { ImageFormatError } from "./qcow2-header.ts";
 
-/** Looks at images in a thread of its own, so that no image holds up who answers requests. */
+/** Inspects images in a thread of its own, so that no image delays other requests. */
 export interface Inspector {
-  /** @throws ImageFormatError for what is no image that may be used; the signal's reason once that aborts. */
+  /**
+   * @throws ImageFormatError if the file is not an image that may be used; the reason of the signal if it
+   * aborts.
+   */
   inspect(sample: ImageSample, signal: AbortSignal): Promise<Inspected>;
 }
 
 export interface InspectorOptions {
   readonly startThread?: () => Worker;
-  /** Of one sample, which takes milliseconds. A thread that needs longer is ended. */
+  /** The limit for one sample, which takes milliseconds. A thread that needs longer is ended. */
   readonly timeoutMs?: number;
-  /** How long the thread stands with nothing to do. */
+  /** How long the idle thread is kept. */
   readonly idleMs?: number;
 }
 
@@ -51,13 +54,13 @@ export function newInspector({
     return worker;
   }
 
-  /** Counts anew from here: for the next answer, or for the next question. */
+  /** Starts the time anew, for the next answer or the next question. */
   function wait(): void {
     clearTimeout(timer);
     const worker = thread;
     if (worker === undefined) return;
     const isBusy = asked.size > 0;
-    // Who has asked waits; who has not must not be kept from ending.
+    // Keep the process alive only while somebody waits for an answer.
     if (isBusy) worker.ref();
     else worker.unref();
     timer = setTimeout(
@@ -67,7 +70,7 @@ export function newInspector({
     if (!isBusy) timer.unref();
   }
 
-  /** The one that is being looked at is at fault; the others are looked at by a new thread. */
+  /** The current image is at fault. A new thread inspects the others. */
   function end(worker: Worker, reason: unknown): void {
     if (thread !== worker) return;
     thread = undefined;

@@ -1,33 +1,37 @@
-import { defined } from "../../../util/defined.ts"; /** What the head of a qcow2 file says. */
+import { defined } from "../../../util/defined.ts";
+
+/** The header of a qcow2 file. */
 export interface Qcow2Header {
   readonly version: 2 | 3;
   readonly virtualSizeBytes: bigint;
   readonly clusterBytes: number;
-  /** As written, relative or not. */
+  /** The name as it is written, relative or not. */
   readonly backingFile?: string;
   readonly isEncrypted: boolean;
-  /** How many are kept inside of it. */
+  /** The number of internal snapshots. */
   readonly snapshots: number;
   readonly hasExternalDataFile: boolean;
-  /** Not closed properly: its reference counts may be wrong. */
+  /** The file was not closed properly: its reference counts may be wrong. */
   readonly isDirty: boolean;
   readonly isCorrupt: boolean;
-  /** Width of a reference count. */
+  /** The width of a reference count. */
   readonly refcountBits: number;
-  /** A bit set. A reader that does not know one of these must refuse the file. */
+  /** A bit set. A reader must refuse the file if it does not know one of these. */
   readonly incompatibleFeatures: bigint;
   /** Incompatible features that this reader does not know, as a bit set. */
   readonly unknownFeatures: bigint;
   /** A bit set. A reader may ignore these. */
   readonly compatibleFeatures: bigint;
-  /** A bit set. A writer that does not know one of these must clear it. */
+  /** A bit set. A writer must clear those that it does not know. */
   readonly autoclearFeatures: bigint;
   readonly headerBytes: number;
   /** The types of the header extensions, in the order of the file. */
   readonly extensions: readonly number[];
 }
 
-/** Enough for the header, its extensions and the backing file's name: all lie in the first cluster. */
+/**
+ * Enough for the header, its extensions and the name of the backing file: all of them lie in the first cluster.
+ */
 export const QCOW2_HEAD_BYTES = 64 * 1024;
 
 export class ImageFormatError extends Error {
@@ -54,11 +58,11 @@ export function isQcow2(head: Uint8Array): boolean {
 }
 
 /**
- * Reads a qcow2 header, version 2 or 3, as QEMU's docs/interop/qcow2.txt has it. Nothing that the
- * header points to is opened.
+ * Reads a qcow2 header, version 2 or 3, as QEMU's docs/interop/qcow2.txt defines it. Opens no file that the
+ * header names.
  *
- * @param head the first `QCOW2_HEAD_BYTES` of the file, or all of a shorter one.
- * @throws ImageFormatError for what is no such header.
+ * @param head The first `QCOW2_HEAD_BYTES` of the file, or all of a shorter one.
+ * @throws ImageFormatError if it is not such a header.
  */
 export function parseQcow2Header(head: Uint8Array): Qcow2Header {
   const view = viewOf(head);
@@ -87,7 +91,7 @@ export function parseQcow2Header(head: Uint8Array): Qcow2Header {
     ...defined({ backingFile }),
     isEncrypted: view.getUint32(32) !== 0,
     snapshots: view.getUint32(60),
-    // A file may name its data file and yet lack the feature bit, to have it looked at later.
+    // A file may name its data file and lack the feature bit, so that the file is probed later.
     hasExternalDataFile:
       (incompatibleFeatures & EXTERNAL_DATA) !== 0n || extensions.includes(EXTENSION_EXTERNAL_DATA),
     isDirty: (incompatibleFeatures & DIRTY) !== 0n,

@@ -1,11 +1,11 @@
 const SECTOR_BYTES = 512;
 /** Tab, line feed, vertical tab, form feed, carriage return, escape. */
 const TEXT_CONTROLS = [0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x1b];
-/** Code points that are not assigned, are private, or are half a pair. */
+/** Code points that are not assigned, are private, or are half of a surrogate pair. */
 const NO_CHARACTER = /[\p{Cn}\p{Co}\p{Cs}]/u;
-/** Shorter than this, a zero in every other byte says nothing. */
+/** In a shorter text, a zero in every other byte proves nothing. */
 const UTF16_BYTES_MIN = 8;
-/** Enough to tell one kind of text from another. */
+/** Enough to tell the kinds of text apart. */
 const KIND_LENGTH = 4096;
 
 type Encoding = "utf-8" | "utf-16le" | "utf-16be" | "latin1";
@@ -24,11 +24,11 @@ const KINDS: ReadonlyArray<readonly [pattern: RegExp, what: string]> = [
 ];
 
 /**
- * What kind of text the file is, such as "a web page"; undefined for what is none. A file is text if all
- * of its first sector is printable, in UTF-8, in UTF-16, or in an older encoding that keeps ASCII. The
- * first sector of a disk holds a boot loader, tables or zeros, and none of them is printable.
+ * The kind of text in the file, such as "a web page"; undefined if the file is not text. A file is text if all
+ * of its first sector is printable, in UTF-8, in UTF-16, or in an older encoding that contains ASCII. The first
+ * sector of a disk holds a boot loader, tables or zeros, and none of them is printable.
  *
- * @param head the first bytes of the file.
+ * @param head The first bytes of the file.
  */
 export function textKind(head: Uint8Array): string | undefined {
   const encoding = encodingOf(head.subarray(0, SECTOR_BYTES));
@@ -46,7 +46,7 @@ function encodingOf(sector: Uint8Array): Encoding | undefined {
   return asciiBytes * 2 >= sector.length ? "latin1" : undefined;
 }
 
-/** By the byte order mark, or without one by the zeros beside each ASCII character. */
+/** Decides by the byte order mark, or without one by the zeros beside each ASCII character. */
 function utf16Of(sector: Uint8Array): Encoding | undefined {
   const [first, second] = sector;
   if (first === 0xff && second === 0xfe) return "utf-16le";
@@ -57,12 +57,12 @@ function utf16Of(sector: Uint8Array): Encoding | undefined {
   return undefined;
 }
 
-/** Of a byte, or of a character's code. */
+/** For a byte, or the code of a character. */
 function mayBeInText(code: number): boolean {
   return (code >= 0x20 && code !== 0x7f) || TEXT_CONTROLS.includes(code);
 }
 
-/** The last character may be cut by the end of the sector. */
+/** The end of the sector may cut the last character. */
 function isPrintable(sector: Uint8Array, encoding: Encoding): boolean {
   try {
     const text = new TextDecoder(encoding, { fatal: true }).decode(sector, { stream: true });

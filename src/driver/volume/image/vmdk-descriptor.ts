@@ -5,7 +5,7 @@ const SECTOR_BYTES = 512n;
 const DESCRIPTOR_BYTES = 20 * 512;
 const ALLOWED_TYPES = ["monolithicSparse", "streamOptimized"];
 
-/** True for the text that stands beside the extents of a vmdk and says which files they are. */
+/** True for the text file that lists the extents of a vmdk, which are other files. */
 export function isVmdkDescriptor(head: Uint8Array): boolean {
   let isFirst = true;
   for (const line of linesOf(latin1(head.subarray(0, DESCRIPTOR_BYTES)))) {
@@ -18,7 +18,7 @@ export function isVmdkDescriptor(head: Uint8Array): boolean {
   return false;
 }
 
-/** `# Disk DescriptorFile`, however it is spaced and spelled. */
+/** `# Disk DescriptorFile`, in any spacing and case. */
 function isDescriptorTitle(line: string): boolean {
   const [first = "", second = ""] = line.slice(1).trim().toLowerCase().split(/\s+/, 2);
   return line.startsWith("#") && first === "disk" && second.startsWith("descriptorfile");
@@ -34,7 +34,7 @@ export function isSparseVmdk(head: Uint8Array): boolean {
  *
  * Source: VMware's "Virtual Disk Format 5.0", sparse extents and the descriptor file.
  *
- * @throws ImageFormatError saying what it points to.
+ * @throws ImageFormatError that says what it points to.
  */
 export function checkSparseVmdk(head: Uint8Array): void {
   if (head.length < 512) throw new ImageFormatError("the header is cut short");
@@ -64,7 +64,7 @@ function createType(line: string): string | undefined {
   return /^"([^"]*)"/.exec(line.slice(at + 1).trim())?.[1];
 }
 
-/** A pattern over all of a text may take time with the square of its length; one over a line's parts does not. */
+/** A pattern over a whole text may take quadratic time. A pattern over parts of a line does not. */
 function linesOf(text: string): string[] {
   return text.split(/[\r\n]/);
 }

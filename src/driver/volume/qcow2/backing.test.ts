@@ -21,14 +21,14 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true }));
 
-/** As QEMU's user can, while a machine has the volume. */
+/** As QEMU's user can, while a virtual machine has the volume. */
 async function rewrite(id: string, backingFile?: string): Promise<void> {
   await rm(driver.path(id));
   await writeSparse(driver.path(id), sparseQcow2(MIB, backingFile));
 }
 
 const USES: Readonly<Record<string, (id: string) => Promise<unknown>>> = {
-  "to be opened by a machine": (id) => driver.backing(id, signal),
+  "to be opened by a virtual machine": (id) => driver.backing(id, signal),
   "to be read": (id) => driver.read(id, { offset: 0n }, signal),
   "to be copied": (id) => driver.ensureCopy("new", id, MIB, mark, { signal }),
   "as a base": (id) => driver.ensureOverlay("new", id, MIB, mark, signal),
@@ -38,12 +38,12 @@ const USES: Readonly<Record<string, (id: string) => Promise<unknown>>> = {
 
 describe.each(Object.entries(USES))("a volume is refused %s", (_what, use) => {
   test.each(["/etc/shadow", 'json:{"file.filename":"/etc/shadow"}', "b.qcow2"])(
-    "where the head of what it rests on names %s",
+    "where the head of its base names %s",
     async (backingFile) => {
       await rewrite("a", backingFile);
       await expect(use("b")).rejects.toMatchObject({
         kind: "failed_precondition",
-        message: expect.stringMatching(/^volume "a" says that it rests on something else/),
+        message: expect.stringMatching(/^the file of volume "a" names another base/),
       });
     },
   );
@@ -51,12 +51,12 @@ describe.each(Object.entries(USES))("a volume is refused %s", (_what, use) => {
 
 test("an overlay whose head has lost its base is refused: it would read as zeros", async () => {
   await rewrite("b");
-  await expect(driver.backing("b", signal)).rejects.toThrow("rests on something else");
+  await expect(driver.backing("b", signal)).rejects.toThrow("names another base");
 });
 
 test("without a base, a sidecar or a qcow2 there is nothing to open, and the error says which", async () => {
   await writeFile(join(directory, "b.json"), "{");
-  await expect(driver.backing("b", signal)).rejects.toThrow("have verify repair it");
+  await expect(driver.backing("b", signal)).rejects.toThrow("let verify repair it");
   await writeFile(driver.path("b"), "no qcow2");
   await expect(driver.backing("b", signal)).rejects.toThrow('volume "b" is damaged');
   await driver.ensureOverlay("c", "a", MIB, mark, signal);

@@ -7,14 +7,14 @@ import { readSidecar } from "./sidecar.ts";
 import { OWN_HEAD_BYTES } from "./volume-files.ts";
 
 /**
- * The files that the volume rests on, the next first, as the sidecars say, which are root's.
+ * The files that the volume rests on, the nearest first, from the sidecars, which only root can write.
  *
- * QEMU's user can write to a volume while a virtual machine has it. A header that names another file, any
- * file of the node, would have libvirt hand that to QEMU, and root's qemu-img read it. So each header is to
- * name what the sidecar does.
+ * QEMU's user can write to a volume while a virtual machine uses it. If its header named any other file of the
+ * node, libvirt would give that file to QEMU, and root's qemu-img would read it. So each header must name the
+ * same file as the sidecar.
  *
- * @throws N0Error `failed_precondition` where the volume or something that it rests on is missing, or a file
- *   names something else.
+ * @throws N0Error `failed_precondition` if the volume or one of these files is missing, or if a file names
+ * another one.
  */
 export async function backingFiles(layout: Layout, id: string): Promise<string[]> {
   const ids = [id];

@@ -2,14 +2,14 @@ import { readEach } from "./files.ts";
 import type { Layout } from "./layout.ts";
 import { readSidecar } from "./sidecar.ts";
 
-/** Answers which volumes are overlays on a base, as the folder says it. */
+/** Tells which volumes are overlays on a base, according to the folder. */
 export interface BaseIndex {
   overlaysOn(id: string): Promise<string[]>;
-  /** To be called when the volume is made or removed. */
+  /** Call it when the volume is made or removed. */
   forget(id: string): void;
 }
 
-/** Reads each sidecar once: they never change. Which there are is read from the folder each time. */
+/** Reads each sidecar once, since sidecars never change. Reads the list of them from the folder each time. */
 export function newBaseIndex(layout: Layout): BaseIndex {
   const baseIds = new Map<string, string | undefined>();
 
@@ -31,7 +31,7 @@ export function newBaseIndex(layout: Layout): BaseIndex {
   };
 }
 
-/** Of what has both its files, sorted. */
+/** The ids for which both files exist, sorted. */
 export async function volumeIds(layout: Layout): Promise<string[]> {
   const entries = await layout.entries();
   const sidecars = new Set(entries.filter(({ kind }) => kind === "sidecar").map(({ id }) => id));

@@ -15,11 +15,11 @@ export interface Flattened {
 }
 
 export interface Exports {
-  /** The flattened copy of the volume as it is now, made if it is not there. It stands for a while yet. */
+  /** The flattened copy of the volume in its present state. Made unless it exists. It stays for a while. */
   find(id: string, signal: AbortSignal): Promise<Flattened>;
-  /** Says that it is still being read. */
+  /** Says that a reader still uses the copy. */
   touch(path: string): void;
-  /** Ends those of the volume that this driver is making or has made, and removes them. */
+  /** Stops making the copies of the volume, and removes them. */
   remove(id: string): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ export interface ExportsOptions {
   readonly layout: Layout;
   readonly clock: Clock;
   readonly flatten: (id: string, to: string, signal: AbortSignal) => Promise<void>;
-  /** How long one stands after its last use. */
+  /** How long a copy stays after its last use. */
   readonly idleMs: number;
 }
 
@@ -39,11 +39,14 @@ interface Export {
   timer: NodeJS.Timeout | undefined;
 }
 
-/** Flattened copies of overlays, each made once for all who read, and removed when nobody does. */
+/**
+ * Flattened copies of overlays. Each is made once for all its readers, and removed some time after the last
+ * use.
+ */
 export function newExports({ layout, clock, flatten, idleMs }: ExportsOptions): Exports {
-  /** What readers may use, by path. */
+  /** The copies that readers may use, by path. */
   const exports = new Map<string, Export>();
-  /** What is being made, also for nobody any more. */
+  /** The copies in the making, also those without a reader. */
   const making = new Set<Export>();
 
   function start(id: string, state: string): Export {
@@ -54,7 +57,7 @@ export function newExports({ layout, clock, flatten, idleMs }: ExportsOptions): 
     exports.set(path, entry);
     making.add(entry);
     const end = () => making.delete(entry);
-    // A failed one is forgotten, for the next reader to try again. Who waits is told by `made` itself.
+    // A failed copy is forgotten, so that the next reader tries again. `made` tells the waiting readers.
     made.then(end, () => {
       end();
       forget(path, entry);
@@ -95,19 +98,19 @@ export function newExports({ layout, clock, flatten, idleMs }: ExportsOptions): 
     clearTimeout(entry.timer);
     entry.timer = setTimeout(() => {
       forget(path, entry);
-      // Left for the next start of the driver if it fails; there is nobody here to tell.
+      // If this fails, the next start of the driver removes it. Nobody here could use the error.
       rm(path, { force: true }).catch(() => {});
     }, idleMs);
     entry.timer.unref();
   }
 
-  /** Ends those of the volume, but for the one at `current`, and removes their files. */
+  /** Stops making the copies of the volume, except the one at `current`, and removes their files. */
   async function removeOthers(id: string, current?: string): Promise<void> {
     const old = [...exports].filter(([path, entry]) => entry.id === id && path !== current);
     for (const [path, entry] of old) {
       forget(path, entry);
       entry.abort.abort();
-      // Made or not, it has ended then; its file is removed in both cases.
+      // It has ended then, well or not, and its file is removed in both cases.
       await entry.made.catch(() => {});
       await rm(path, { force: true });
     }
@@ -136,7 +139,7 @@ export function newExports({ layout, clock, flatten, idleMs }: ExportsOptions): 
         const made = await wait(path, entry, signal);
         touch(path);
         if (await exists(path)) return made;
-        // Somebody else has removed it; it is made again.
+        // Somebody else has removed it, so make it again.
         forget(path, entry);
       }
     },

@@ -13,9 +13,9 @@ export interface OpenFile extends AsyncDisposable {
 const FIELD = "source_url";
 
 /**
- * Opens a file of this node that lies in one of these folders, or below.
+ * Opens a file of this node in one of these folders, or below.
  *
- * @throws N0Error `invalid_argument` for any other; `failed_precondition` where there is no such file.
+ * @throws N0Error `invalid_argument` for any other path; `failed_precondition` if the file does not exist.
  */
 export async function openFile(path: string, allowedFolders: readonly string[]): Promise<OpenFile> {
   const folders = await realFolders(allowedFolders);
@@ -25,16 +25,16 @@ export async function openFile(path: string, allowedFolders: readonly string[]):
   try {
     real = await realpath(path);
   } catch (cause) {
-    // What is there or not outside of the folders is not for clients to learn.
+    // Clients must not learn whether a path outside of the folders exists.
     if (!isInside(await realAsFarAsThere(path), folders)) throw notAllowed();
     throw refused("source_url: the node has no such file", cause);
   }
   if (!isInside(real, folders)) throw notAllowed();
 
-  // O_NONBLOCK, so that a pipe in place of the file cannot hold us.
+  // O_NONBLOCK, so that a pipe in place of the file cannot block us.
   const file = await open(real, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    // The path may have been changed between the two; what is open can not.
+    // The path may have changed since the check. The open file cannot.
     if (!isInside(await readlink(`/proc/self/fd/${file.fd}`), folders)) throw notAllowed();
     const stats = await file.stat({ bigint: true });
     if (!stats.isFile()) throw refused("source_url: is not a file");
@@ -53,18 +53,18 @@ async function realFolders(folders: readonly string[]): Promise<string[]> {
   const real: string[] = [];
   for (const folder of folders) {
     const path = await ifThere(realpath(folder));
-    // A folder that is configured and not there allows nothing.
+    // A configured folder that does not exist allows nothing.
     if (path !== undefined) real.push(path);
   }
   return real;
 }
 
-/** `path` with the part of it that exists made real. */
+/** Resolves the existing part of `path`. */
 async function realAsFarAsThere(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch {
-    // The root is always there, so this ends.
+    // The root always exists, so this ends.
     return join(await realAsFarAsThere(dirname(path)), basename(path));
   }
 }

@@ -8,34 +8,34 @@ import type { Layout } from "./layout.ts";
 import { readSidecar } from "./sidecar.ts";
 
 export interface ChainState {
-  /** Is another one after any write to any of the files, and after any of them was replaced or restored. */
+  /** Differs after any write to any of the files, and after any of them was replaced or restored. */
   readonly state: string;
   /** The length of the volume's own file. */
   readonly fileBytes: bigint;
 }
 
 /**
- * The kernel stamps a change with the time of its last tick, 10 ms ago at most, or with whole seconds
- * where the file system keeps no more (ext3, FAT). So of two changes within that time the second may
- * leave no trace in the stamp.
+ * The kernel stamps a change with the time of its last tick, at most 10 ms ago, or with whole seconds if the
+ * file system has no finer times (ext3, FAT). So the second of two changes within that time may not change the
+ * stamp.
  */
 const STAMP_MS = 50;
 const WHOLE_SECOND_STAMP_MS = 2000;
 const TRIES_MAX = 5;
 
 /**
- * What one file was when it was looked at. A change of content sets both times; who restores a file may
- * set its modification time back, but nobody can set the change time.
+ * The state of one file. A change of its content sets both times. A user who restores a file may set its
+ * modification time back, but nobody can set its change time.
  */
 export function fileState({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return [ino, size, mtimeNs, ctimeNs].join(".");
 }
 
 /**
- * The state of the volume's file and of all that it rests on. Waits until the last change of each is so
- * long ago that a later one is sure to show.
+ * The state of the volume's file and of all files that it rests on. Waits until the last change of each is so
+ * old that a later change is sure to show.
  *
- * @throws N0Error `failed_precondition` where a file is not there; `aborted` while one is being written to.
+ * @throws N0Error `failed_precondition` if a file does not exist; `aborted` while something writes to one.
  */
 export async function chainState(
   layout: Layout,
@@ -58,15 +58,15 @@ export async function chainState(
   });
 }
 
-/** How much longer another change could get the same stamp. */
+/** How long another change could still get the same stamp. */
 export function freshMs(stampNs: bigint, nowMs: number): number {
   const resolutionMs = stampNs % 1_000_000_000n === 0n ? WHOLE_SECOND_STAMP_MS : STAMP_MS;
   const ageMs = nowMs - Number(stampNs / 1_000_000n);
-  // A stamp of the far future is from before the clock was set back: what comes now gets an earlier one.
+  // A stamp in the far future is from before the clock was set back. Later changes get earlier stamps.
   return Math.abs(ageMs) >= resolutionMs ? 0 : resolutionMs - ageMs;
 }
 
-/** The volume, what it is an overlay on, and so on to the last. */
+/** The volume, its base, the base of that, and so on to the last. */
 async function chainOf(layout: Layout, top: string): Promise<string[]> {
   const ids = new Set<string>();
   for (let id: string | undefined = top; id !== undefined && !ids.has(id); ) {

@@ -5,11 +5,11 @@ import { errorCode, isAbsent } from "../../../util/errno.ts";
 import type { SparseFile } from "../image/blank-qcow2.ts";
 import { diskFull, readOnly } from "../volume-errors.ts";
 
-/** The error in words, where it is of the disk and not of what was asked. */
+/** The error in words for clients, if the disk is the reason; otherwise the error itself. */
 export function asDiskError(error: unknown): unknown {
   switch (errorCode(error)) {
     case "ENOSPC":
-    // A quota is the same to whoever asked.
+    // A quota has the same effect for the client.
     case "EDQUOT":
       return diskFull(error);
     case "EROFS":
@@ -43,7 +43,7 @@ async function readAt(file: FileHandle, offset: number, bytes: number): Promise<
   return buffer.subarray(0, length);
 }
 
-/** A new file; what lies between the pieces takes no room. */
+/** Writes a new file. The gaps between the pieces take no space. */
 export async function writeSparse(
   path: string,
   { lengthBytes, pieces }: SparseFile,
@@ -53,7 +53,7 @@ export async function writeSparse(
   for (const { offset, bytes } of pieces) await file.write(bytes, 0, bytes.length, offset);
 }
 
-/** Makes a file's content, or a folder's names, outlive a power cut. */
+/** Makes the content of a file, or the names in a folder, outlive a power cut. */
 export async function sync(path: string): Promise<void> {
   await using handle = await open(path, "r");
   await handle.sync();
@@ -61,7 +61,7 @@ export async function sync(path: string): Promise<void> {
 
 const AT_ONCE = 16;
 
-/** Reads about each of `items`, several at once, answers in their order. Not for what changes anything. */
+/** Reads about each of `items`, several at a time, and returns the results in their order. Not for changes. */
 export async function readEach<T, R>(
   items: readonly T[],
   read: (item: T) => Promise<R>,
@@ -80,9 +80,9 @@ export async function removeAll(paths: readonly string[]): Promise<void> {
 const READ_BYTES = 256 * 1024;
 
 /**
- * The bytes of a file from `offset` to before `end`. The file is open only while somebody reads.
- * `afterRead` is called between reading some bytes and handing them on. Throws what `changed` answers
- * where the file is gone or shorter.
+ * The bytes of a file from `offset` to before `end`. The file is open only while somebody reads. `afterRead` is
+ * called between reading some bytes and returning them. Throws the error from `changed` if the file is gone or
+ * shorter.
  */
 export async function* readRange(
   path: string,
@@ -106,7 +106,7 @@ export async function* readRange(
   }
 }
 
-/** Of the whole content of a file, in hexadecimal digits. */
+/** The digest of the whole content of a file, in hexadecimal digits. */
 export async function sha256Of(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
   await using file = await open(path, "r");

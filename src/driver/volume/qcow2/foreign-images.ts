@@ -15,13 +15,15 @@ import { OWN_HEAD_BYTES } from "./volume-files.ts";
 
 export interface ForeignImagesOptions {
   readonly timeouts: QemuImgTimeouts;
-  /** More wait for their turn. */
+  /** The number of images at the same time. Others wait. */
   readonly atOnceMax: number;
 }
 
-/** What qemu-img does with files of strangers: each in a sandbox, and only so many at once. */
+/** Runs qemu-img on files of strangers: each in a sandbox, and only a few at the same time. */
 export interface ForeignImages {
-  /** Waits for its turn, and calls `work` with the image. The file at `path` must be this process's own. */
+  /**
+   * Waits for a free place, and calls `work` with the image. The file at `path` must belong to this process.
+   */
   use<T>(
     path: string,
     format: ImageFormat,
@@ -30,23 +32,23 @@ export interface ForeignImages {
   ): Promise<T>;
 }
 
-/** Each of these throws an ImageFormatError, with the reason, for whatever qemu-img does not bear. */
+/** Each method throws an ImageFormatError with the reason if qemu-img cannot read the image. */
 export interface ForeignImage {
-  /** As qemu-img sees it. */
+  /** The image as qemu-img describes it. */
   virtualSizeBytes(): Promise<bigint>;
   /** Refuses tables that contradict each other or the length of the file. */
   check(fileBytes: bigint): Promise<void>;
-  /** Writes what it holds into a new file of `sizeBytes`. `onFraction` is given numbers from 0 to 1. */
+  /** Writes its content into a new file of `sizeBytes`. Calls `onFraction` with numbers from 0 to 1. */
   convert(to: string, sizeBytes: bigint, onFraction: (fraction: number) => void): Promise<void>;
 }
 
-/** An image may make qemu-img allocate as much as it likes, and compute for as long. */
+/** An image may make qemu-img allocate any amount of memory, and compute for any time. */
 const MEMORY_BYTES = 2 * 1024 ** 3;
 const CHECK_EXIT_LEAKS = 3;
 const CHECK_EXIT_NOT_SUPPORTED = 63;
-/** A qcow2 file may end inside its last cluster, whose size is at most this. */
+/** A qcow2 file may end inside of its last cluster, whose size is at most this. */
 const LAST_CLUSTER_BYTES_MAX = 2n * 1024n * 1024n;
-/** What a file of ours takes beside its data is far less. */
+/** A file of ours takes far less than this beside its data. */
 const TABLE_BYTES_MAX = 256n * 1024n * 1024n;
 const READABLE_BY_GROUP = 0o640;
 const WRITABLE_BY_GROUP = 0o660;
@@ -83,7 +85,7 @@ export function newForeignImages({ timeouts, atOnceMax }: ForeignImagesOptions):
   };
 }
 
-/** The user of the sandbox has a group of the same number, and by it the file while `work` runs. */
+/** The user of the sandbox has a group of the same number, which gives it the file while `work` runs. */
 async function sharedWith<T>(
   uid: number | undefined,
   file: FileHandle,
@@ -128,7 +130,7 @@ function newForeignImage({ file, format, uid, timeouts, signal }: Opened): Forei
   return {
     async virtualSizeBytes() {
       const args = ["info", "--output=json", "-U", "-f", format, IMAGE];
-      const what = `is no whole ${format}`;
+      const what = `is not a complete ${format}`;
       const printed = await understood(what, () => run(args, { timeoutMs: timeouts.inspectMs }));
       const info = parsed(infoSchema, printed, what);
       const specific = info["format-specific"]?.data;
@@ -156,7 +158,7 @@ function newForeignImage({ file, format, uid, timeouts, signal }: Opened): Forei
     },
 
     async convert(to, sizeBytes, onFraction) {
-      // Ours from its first byte on: nothing of how the file is made comes from the image.
+      // We make the file, so nothing of its layout comes from the image.
       await writeSparse(to, sparseQcow2(sizeBytes));
       await using result = await open(to, "r+");
       const into = ["-n", "--target-is-zero", "-O", "qcow2"];
@@ -176,14 +178,14 @@ function newForeignImage({ file, format, uid, timeouts, signal }: Opened): Forei
   };
 }
 
-/** It was written by a process that the image may have deceived. */
+/** A process that the image may have deceived has written it, so check it. */
 function checkResult(head: Uint8Array, sizeBytes: bigint): void {
   const header = parseQcow2Header(head);
   if (isOwnQcow2(header) && header.virtualSizeBytes === sizeBytes) return;
-  throw new ImageFormatError("made qemu-img write something else than a disk of that size");
+  throw new ImageFormatError("made qemu-img write something other than a disk of that size");
 }
 
-/** Without errors but clusters that nobody uses, or of a format of which qemu-img can check nothing. */
+/** Whether the image has no errors except unused clusters, or has a format that qemu-img cannot check. */
 function isGoodEnough(cause: unknown): boolean {
   if (!(cause instanceof CommandError)) return false;
   return cause.exitCode === CHECK_EXIT_LEAKS || cause.exitCode === CHECK_EXIT_NOT_SUPPORTED;
@@ -197,11 +199,11 @@ async function understood<T>(what: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Whatever fails while an image is read lies in the image, but for what is known to lie in the node. */
+/** A failure while an image is read lies in the image, unless it is known to lie in the node. */
 function inWords(what: string, cause: unknown): unknown {
   if (cause instanceof OutputTooLongError) {
     const advice = "convert it with qemu-img convert -O qcow2 and give the result";
-    return new ImageFormatError(`has a longer description than is read; ${advice}`, { cause });
+    return new ImageFormatError(`has a description that is too long; ${advice}`, { cause });
   }
   if (!(cause instanceof CommandError)) return cause;
   const { exitCode, signalName } = cause;
@@ -222,6 +224,6 @@ function parsed<T>(schema: z.ZodType<T>, printed: string, what: string): T {
   try {
     return schema.parse(JSON.parse(printed));
   } catch (cause) {
-    throw new ImageFormatError(`${what}, for qemu-img describes it as none`, { cause });
+    throw new ImageFormatError(`${what}: qemu-img does not describe it as an image`, { cause });
   }
 }

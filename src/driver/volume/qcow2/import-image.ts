@@ -13,36 +13,36 @@ import { takeIn, tooLong } from "./intake.ts";
 import type { QemuImg } from "./qemu-img.ts";
 
 export interface Import {
-  /** They end by themselves, such as those of `guarded`. */
+  /** They must end by themselves, like those of `guarded`. */
   readonly bytes: AsyncIterable<Uint8Array>;
   readonly totalBytes?: bigint | undefined;
   readonly checksum?: ImageChecksum | undefined;
-  /** Where the result is written. */
+  /** The path of the result. */
   readonly to: string;
-  /** Where what came is kept meanwhile, unless it can be kept as it is. */
+  /** The path of the received bytes in the meantime, unless they are kept as they are. */
   readonly scratch: string;
   readonly sizeBytes: bigint;
-  /** Whether another node of ours gives it: what that node has made is kept as it is. */
+  /** Whether another node of ours sends it: what that node has made is kept as it is. */
   readonly isFromNode: boolean;
 }
 
 export interface Importer {
   readonly inspector: Inspector;
   readonly foreignImages: ForeignImages;
-  /** For what is kept as it is. */
+  /** For a file that is kept as it is. */
   readonly qemuImg: QemuImg;
   readonly virtualSizeBytesMax: bigint;
 }
 
-/** What an image's own tables and snapshots may take beside `sizeBytes` of data. */
+/** The most bytes for tables and snapshots of an image, beside `sizeBytes` of data. */
 const OVERHEAD_BYTES = 256n * 1024n * 1024n;
-/** More than any file, so that nothing is said to be cut short. */
+/** More than the size of any file, so that nothing counts as truncated. */
 const FILE_BYTES_UNKNOWN = 2n ** 64n;
 
 /**
- * Takes an image in from outside, looks at it, and makes it a qcow2 of `sizeBytes` at `to`. Progress is
- * first that of the transfer, then, where there is one, afresh that of the conversion. A qcow2 from another
- * node is kept if our own writer could have made it; any other image is converted.
+ * Receives an image from outside, inspects it, and makes it a qcow2 of `sizeBytes` at `to`. The progress is
+ * first that of the transfer and then, if there is one, that of the conversion. A qcow2 from another node is
+ * kept if our own writer could have made it. Any other image is converted.
  */
 export async function importImage(
   importer: Importer,
@@ -81,7 +81,7 @@ export async function importImage(
   }
 }
 
-/** The same bytes; ends with an ImageFormatError as soon as the first ones show that they are no image. */
+/** The same bytes. Ends with an ImageFormatError as soon as the first ones show that they are not an image. */
 async function* startChecked(
   inspector: Inspector,
   bytes: AsyncIterable<Uint8Array>,

@@ -11,8 +11,8 @@ export interface IntakeOptions {
 }
 
 /**
- * Writes `bytes` into a new file at `path` and answers how many they were. They end by themselves, such as
- * those of `guarded`.
+ * Writes `bytes` into a new file at `path` and returns their number. They must end by themselves, like those of
+ * `guarded`.
  *
  * @throws N0Error `failed_precondition` for too many bytes or a wrong checksum.
  */
@@ -39,7 +39,5 @@ export async function takeIn(
 }
 
 export function tooLong(bytesMax: bigint): N0Error {
-  return refused(
-    `the source is longer than ${bytesMax} bytes, which is all that limit_bytes allows`,
-  );
+  return refused(`the source is longer than ${bytesMax} bytes, the limit of limit_bytes`);
 }

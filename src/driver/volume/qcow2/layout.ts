@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Random } from "../../../util/random.ts";
 import { VOLUME_ID } from "../../../util/ref.ts";
 
-/** Random enough that two attempts never share a name; 12 characters. */
+/** Random enough that two attempts never have the same name; 12 characters. */
 const TOKEN_BYTES = 9;
 const NAME = /^([^.].*)\.(qcow2|json)$/;
 const HIDDEN_NAME = /^\.([^.].*)\.[a-zA-Z0-9_-]+\.(partial|export)$/;
@@ -12,11 +12,11 @@ const HIDDEN_NAME = /^\.([^.].*)\.[a-zA-Z0-9_-]+\.(partial|export)$/;
 /**
  * The names in the folder of volumes:
  *
- * - `<id>.qcow2` the volume, `<id>.json` its sidecar; a volume is there when both are,
- * - `.<id>.<random>.partial` what is being made,
+ * - `<id>.qcow2` the volume, `<id>.json` its sidecar; a volume exists if both exist,
+ * - `.<id>.<random>.partial` an unfinished file,
  * - `.<id>.<hash of its state>.export` an overlay flattened for reading.
  *
- * Nothing else in the folder is looked at or touched.
+ * Nothing else in the folder is read or changed.
  */
 export interface Layout {
   readonly directory: string;
@@ -24,7 +24,7 @@ export interface Layout {
   sidecar(id: string): string;
   /** A new name at each call. */
   partial(id: string): string;
-  /** `state` tells how the volume and all it rests on are. */
+  /** `state` identifies the state of the volume and of all volumes that it rests on. */
   export(id: string, state: string): string;
   entries(): Promise<readonly Entry[]>;
 }

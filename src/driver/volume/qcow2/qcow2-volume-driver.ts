@@ -42,36 +42,42 @@ import { newUseGuard } from "./use-guard.ts";
 import { findVolume, makeVolume, removeStale, removeVolume } from "./volume-files.ts";
 
 export interface Qcow2VolumeDriverOptions {
-  /** Made if it is not there. One driver at a time may use it. */
+  /** Made unless it exists. Only one driver at a time may use it. */
   readonly directory: string;
-  /** Folders that `file:` sources may lie in, and below. Default: none. */
+  /** The folders for `file:` sources. Default: none. */
   readonly allowedFileFolders?: readonly string[];
-  /** CIDRs that `http(s):` sources may come from although they are the node's, or special. Default: none. */
+  /**
+   * CIDRs that `http(s):` sources may come from although they are addresses of the node, or special. Default:
+   * none.
+   */
   readonly allowedSources?: readonly string[];
-  /** Through which `http(s):` sources are fetched. Default: none. */
+  /** The proxies through which `http(s):` sources are fetched. Default: none. */
   readonly webProxies?: WebProxies;
-  /** What the directory's file system keeps free. Default: nothing. */
+  /** The space to keep free on the file system of the directory. Default: nothing. */
   readonly freeSpace?: FreeSpace;
-  /** No guest sees a larger disk. Default: 4 TiB. */
+  /** The largest disk of a guest. Default: 4 TiB. */
   readonly virtualSizeBytesMax?: bigint;
-  /** Longest wait for a source's first answer. Default: 30 s. */
+  /** The longest wait for the first answer of a source. Default: 30 s. */
   readonly responseTimeoutMs?: number;
-  /** Longest wait for a source's next bytes. Default: 60 s. */
+  /** The longest wait for the next bytes of a source. Default: 60 s. */
   readonly idleTimeoutMs?: number;
-  /** How long a flattened overlay stands after it was last read. Default: 10 min. */
+  /** How long a flattened overlay stays after it was last read. Default: 10 min. */
   readonly exportIdleMs?: number;
   readonly qemuImgTimeouts?: QemuImgTimeouts;
-  /** How many images from outside are read or converted at once; more wait. Default: 2, or 1 on one processor. */
+  /** How many images from outside are read or converted at the same time. Default: 2, or 1 on one processor. */
   readonly imagesAtOnceMax?: number;
   readonly clock?: Clock;
   readonly random?: Random;
 }
 
 const TIB = 1024n ** 4n;
-/** QEMU may run as another user and must get through; nobody need see the names. */
+/** QEMU may run as another user and must be able to pass through. Nobody needs to list the names. */
 const DIRECTORY_MODE = 0o711;
 
-/** Volumes as qcow2 files, with qemu-img for what has data. What a process before left half-made is removed first. */
+/**
+ * Volumes as qcow2 files. Uses qemu-img for volumes with data. First removes what an earlier process left
+ * unfinished.
+ */
 export async function openQcow2VolumeDriver(
   options: Qcow2VolumeDriverOptions,
 ): Promise<VolumeDriver> {
@@ -123,7 +129,7 @@ export async function openQcow2VolumeDriver(
     if (overlays.length > 0) throw isBase(id, overlays);
   }
 
-  /** The file to grow, and to what size in whole sectors; undefined where it has that size. */
+  /** The file to grow, and its new size in whole sectors; undefined if it has that size. */
   async function growable(id: string, sizeBytes: bigint) {
     checkVolumeId(id);
     const size = checkedSize(sizeBytes, virtualSizeBytesMax);
@@ -135,7 +141,7 @@ export async function openQcow2VolumeDriver(
     return { path, size };
   }
 
-  /** The path of the volume where it is larger than `offset` and holds nothing from there on. */
+  /** The path of the volume if it is larger than `offset` and holds nothing from there on. */
   async function unusedFrom(id: string, offset: bigint, signal: AbortSignal) {
     const volume = await findVolume(layout, id);
     if (volume === undefined || volume.virtualSizeBytes <= offset) return undefined;
@@ -184,7 +190,7 @@ export async function openQcow2VolumeDriver(
       await makeVolume(layout, volume, { signal, space }, async (partial) => {
         const base = await present(baseId, noSource);
         if (size < base.virtualSizeBytes) throw tooSmall("the base", base.virtualSizeBytes, size);
-        // The bare name, which QEMU looks up beside the overlay: the folder may be moved.
+        // The bare name, which QEMU looks up beside the overlay, so that the folder may be moved.
         await writeSparse(partial, sparseQcow2(size, volumeFileName(baseId)));
       });
     },
@@ -279,7 +285,7 @@ export async function openQcow2VolumeDriver(
     async list(signal) {
       signal.throwIfAborted();
       const found = await readEach(await volumeIds(layout), (id) => findVolume(layout, id));
-      // Undefined is what was removed since the folder was read.
+      // Undefined for a volume that was removed after the folder was read.
       return found.filter((volume) => volume !== undefined);
     },
 

@@ -6,11 +6,11 @@ import { OWN_CLUSTER_BYTES, OWN_QCOW2_OPTIONS } from "../image/own-qcow2.ts";
 import { diskFull, readOnly, refused } from "../volume-errors.ts";
 
 export interface QemuImgTimeouts {
-  /** For what only writes tables. */
+  /** For commands that only write tables. */
   readonly resizeMs: number;
-  /** For reading all tables of an image. */
+  /** For commands that read all tables of an image. */
   readonly inspectMs: number;
-  /** For copying all data. */
+  /** For commands that copy all data. */
   readonly convertMs: number;
 }
 
@@ -20,23 +20,23 @@ export const QEMU_IMG_TIMEOUTS: QemuImgTimeouts = {
   convertMs: 6 * 60 * 60_000,
 };
 
-/** Of what the guest sees, from one byte to before another. */
+/** A part of what the guest sees, from one byte to before another. */
 export interface Part {
   readonly fromBytes: bigint;
   readonly toBytes: bigint;
 }
 
 /**
- * What this project has qemu-img do with files that it has made itself; for those of strangers see
- * `ForeignImages`. A format is always told, never probed. When a call settles, its process has ended.
+ * Runs qemu-img on files that this project has made itself; for files of strangers see `ForeignImages`. Always
+ * names the format, so that qemu-img never probes it. When a call settles, its process has ended.
  */
 export interface QemuImg {
   resize(path: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
-  /** What lies beyond `sizeBytes` is lost. */
+  /** Data beyond `sizeBytes` is lost. */
   shrink(path: string, sizeBytes: bigint, signal: AbortSignal): Promise<void>;
-  /** Whether the file holds data of its own in that part; a domain may have it open. */
+  /** Whether the file holds data of its own in that part. A domain may have it open. */
   hasData(path: string, part: Part, signal: AbortSignal): Promise<boolean>;
-  /** Copies it flattened, as our own writer makes it. `onFraction` is given numbers from 0 to 1. */
+  /** Makes a flattened copy, in the form of our own writer. Calls `onFraction` with numbers from 0 to 1. */
   copy(
     from: string,
     to: string,
@@ -48,7 +48,7 @@ export interface QemuImg {
 /** Far more than it needs for the largest file of ours. */
 const MEMORY_BYTES = 2 * 1024 ** 3;
 
-/** A line of `qemu-img map`; depth 0 is the file itself, above it is what it rests on. */
+/** A line of `qemu-img map`. Depth 0 is the file itself; higher depths are the files that it rests on. */
 const OWN_DATA = /"depth": 0,.*"data": true/;
 const NO_ZEROS = "Pattern verification failed";
 
@@ -76,7 +76,8 @@ export function newQemuImg(timeouts: QemuImgTimeouts): QemuImg {
       await write(args, timeouts.resizeMs, signal);
     },
     async hasData(path, { fromBytes, toBytes }, signal) {
-      // A cluster that the part shares with what lies before it is told by its bytes alone.
+      // The part may share a cluster with the bytes before it. Only the bytes tell whether the part has data
+      // there.
       const mapped = ((fromBytes + OWN_CLUSTER_BYTES - 1n) / OWN_CLUSTER_BYTES) * OWN_CLUSTER_BYTES;
       const sharedTo = mapped < toBytes ? mapped : toBytes;
       if (fromBytes < sharedTo) {
@@ -102,7 +103,7 @@ function limited(file: string, args: readonly string[]): readonly [string, strin
   return ["prlimit", [`--as=${MEMORY_BYTES}`, "--", file, ...args]];
 }
 
-/** Whether the bytes of that part, at most a cluster, are all 0. */
+/** Whether all bytes of that part, at most a cluster, are 0. */
 async function isZero(
   path: string,
   { fromBytes, toBytes }: Part,
@@ -121,7 +122,7 @@ async function isZero(
   return !found.isFound();
 }
 
-/** Looks for a line in what is printed, however much that is. */
+/** Looks for a line in the output, however long that is. */
 function lineFinder(pattern: RegExp) {
   let isFound = false;
   let rest = "";
@@ -158,13 +159,13 @@ function writeError(cause: unknown): unknown {
   return refused(`qemu-img cannot do it: ${said}`, cause);
 }
 
-/** The error where it is of the node's disk. */
+/** The error, if the node's disk is the reason. */
 export function diskError(cause: CommandError): N0Error | undefined {
   if (/No space left on device|Disk quota exceeded/.test(cause.stderr)) return diskFull(cause);
   return /Read-only file system/.test(cause.stderr) ? readOnly(cause) : undefined;
 }
 
-/** The last thing that it said, in one line. */
+/** The last line of its output. */
 export function saidBy({ stderr }: CommandError): string {
   return lastLine(stderr).replace(/^qemu-img: /, "");
 }

@@ -6,21 +6,21 @@ import type { Exports } from "./exports.ts";
 import { chainState, fileState } from "./file-state.ts";
 import type { Layout } from "./layout.ts";
 
-/** A file that holds the volume as one self-contained qcow2 file, and what stands for its bytes. */
+/** A file that holds the volume as one self-contained qcow2 file, and the validator of its bytes. */
 export interface ReadableVolume {
   readonly path: string;
   readonly totalBytes: bigint;
   readonly validator: string;
   /**
-   * To be called between reading bytes and handing them on. @throws N0Error `aborted` where they may not
-   * be those that `validator` stands for.
+   * Call it between reading bytes and returning them. @throws N0Error `aborted` if `validator` may no longer
+   * fit them.
    */
   afterRead(file: FileHandle): Promise<void>;
 }
 
 /**
- * The volume's own file, which must stay as it is while it is read. What QEMU or anybody else writes to
- * it changes its times before its content, so a look after each read misses nothing.
+ * The volume's own file, which must not change while it is read. A writer, such as QEMU, changes its times
+ * before its content, so a check after each read misses nothing.
  */
 export async function ownFile(
   layout: Layout,
@@ -41,9 +41,9 @@ export async function ownFile(
 }
 
 /**
- * An overlay's flattened copy, which nobody changes: who began to read it may end, whatever becomes of
- * the volume. Two flattenings of one content may differ in their bytes, so the bytes themselves are what
- * the validator is made of.
+ * The flattened copy of an overlay, which nobody changes: a reader can read it to the end, whatever happens to
+ * the volume. Two flattened copies of one content may differ in their bytes, so the validator is made from the
+ * bytes.
  */
 export async function flattenedFile(
   exports: Exports,
@@ -59,7 +59,7 @@ export async function flattenedFile(
   };
 }
 
-/** Short, and without what a header or a shell would have to quote. */
+/** Short, and without characters that a header or a shell would have to quote. */
 function validatorOf(id: string, content: string): string {
   return createHash("sha256").update(`${id}\n${content}`).digest("hex").slice(0, 32);
 }

@@ -3,11 +3,11 @@ import { z } from "zod";
 import { ifThere } from "../../../util/errno.ts";
 
 const sidecarSchema = z.object({
-  /** Of this very shape, so that a foreign `.json` beside the volumes is not taken for one. */
+  /** Checked strictly, so that no foreign `.json` beside the volumes counts as a sidecar. */
   kind: z.literal("n0stack-volume/1"),
   mark: z.object({ owner: z.string(), transactionId: z.string() }),
   baseId: z.string().optional(),
-  /** What was asked for when it was made, for people; the file's own header says what is. */
+  /** The size that was requested at the making, for people. The header of the file has the real size. */
   createdSizeBytes: z.string(),
 });
 
@@ -15,7 +15,7 @@ export type Sidecar = z.infer<typeof sidecarSchema>;
 
 export const SIDECAR_KIND = "n0stack-volume/1";
 
-/** `unreadable` for a file that holds something else, or was cut short by a crash. */
+/** `unreadable` for a file with other content, or one that a crash cut short. */
 export async function readSidecar(path: string): Promise<Sidecar | "unreadable" | undefined> {
   const text = await ifThere(readFile(path, "utf8"));
   if (text === undefined) return undefined;
@@ -23,7 +23,7 @@ export async function readSidecar(path: string): Promise<Sidecar | "unreadable" 
     const parsed = sidecarSchema.safeParse(JSON.parse(text));
     return parsed.success ? parsed.data : "unreadable";
   } catch {
-    // Not JSON.
+    // It is not JSON.
     return "unreadable";
   }
 }

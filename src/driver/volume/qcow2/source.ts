@@ -4,16 +4,16 @@ import { type Source, type TransferOptions, transfer } from "../web/transfer.ts"
 import { openFile } from "./file-source.ts";
 
 export interface SourceOptions extends TransferOptions {
-  /** Folders that `file:` URLs may name files in, and below. */
+  /** The folders for `file:` URLs, and all folders below them. */
   readonly allowedFileFolders: readonly string[];
 }
 
 /**
- * Calls `take` with the bytes of what a URL from `parseSourceUrl` names; once more from the first
- * byte where a transfer broke off and could not go on.
+ * Calls `take` with the bytes at a URL from `parseSourceUrl`. Calls it again from the first byte if a transfer
+ * broke off and could not go on.
  *
- * @throws N0Error `invalid_argument`; `failed_precondition` for an answer that is no; `unavailable` for none;
- *   whatever `take` throws.
+ * @throws N0Error `invalid_argument`; `failed_precondition` if the source refuses; `unavailable` if it does not
+ * answer; any error of `take`.
  */
 export async function withSource(
   url: URL,

@@ -10,7 +10,7 @@ import { type Layout, volumeFileName } from "./layout.ts";
 import { readSidecar, writeSidecar } from "./sidecar.ts";
 import { OWN_HEAD_BYTES, STAT_BLOCK_BYTES, sidecarOf } from "./volume-files.ts";
 
-/** All that the folder has under names of ours; flattened copies for readers are left out. */
+/** Everything in the folder under names of ours, without the flattened copies for readers. */
 export async function surveyVolumes(layout: Layout): Promise<VolumeSurvey[]> {
   const partials = new Map<string, number>();
   for (const { id, kind } of await layout.entries()) {
@@ -63,7 +63,7 @@ function readHeader(head: Uint8Array) {
   }
 }
 
-/** Ours name their base by its bare file name. */
+/** Our files name their base by its bare file name. */
 function volumeIdIn(backingFile: string): string {
   const id = backingFile.replace(/\.qcow2$/, "");
   return VOLUME_ID.test(id) && volumeFileName(id) === backingFile ? id : backingFile;

@@ -1,14 +1,14 @@
 import { N0Error } from "../../../util/errors.ts";
 
 /**
- * Keeps the calls of one driver out of each other's way where they are about two volumes: nothing is
- * removed or resized while another volume is being made from it, and nothing is made from what is being
- * removed. Never waits; whoever comes second is refused.
+ * Separates the calls of one driver that concern two volumes: nothing is removed or resized while another
+ * volume is made from it, and nothing is made from a volume that is being removed. Never waits: the second call
+ * is refused.
  */
 export interface UseGuard {
-  /** @throws N0Error `aborted` while the volume is being changed. */
+  /** @throws N0Error `aborted` while another call changes the volume. */
   use(id: string): Disposable;
-  /** @throws N0Error `aborted` while it is used or another call changes it. */
+  /** @throws N0Error `aborted` while another call uses or changes it. */
   change(id: string): Disposable;
 }
 

@@ -11,9 +11,9 @@ import { asDiskError, readHead, removeAll, sync } from "./files.ts";
 import type { Layout } from "./layout.ts";
 import { readSidecar, SIDECAR_KIND, type Sidecar, writeSidecar } from "./sidecar.ts";
 
-/** `stat` counts in these, whatever the file system's blocks are. */
+/** The unit of `stat`, whatever the blocks of the file system are. */
 export const STAT_BLOCK_BYTES = 512n;
-/** In our own files the backing file's name follows the header. */
+/** In our own files the name of the backing file follows the header. */
 export const OWN_HEAD_BYTES = 4096;
 const FILE_MODE = 0o600;
 
@@ -24,7 +24,7 @@ export interface NewVolume {
   readonly baseId?: string;
 }
 
-/** The volume, or undefined unless both its files are there. */
+/** The volume; undefined unless both of its files exist. */
 export async function findVolume(layout: Layout, id: string): Promise<VolumeInfo | undefined> {
   const sidecar = await readSidecar(layout.sidecar(id));
   if (sidecar === undefined || sidecar === "unreadable") return undefined;
@@ -46,7 +46,7 @@ export async function findVolume(layout: Layout, id: string): Promise<VolumeInfo
   }
 }
 
-/** 0 for what is no qcow2: one damaged file must not hide all others from `list`. */
+/** 0 if the file is not a qcow2: one damaged file must not hide all others from `list`. */
 function sizeIn(head: Uint8Array): bigint {
   try {
     return parseQcow2Header(head).virtualSizeBytes;
@@ -57,12 +57,12 @@ function sizeIn(head: Uint8Array): bigint {
 }
 
 /**
- * Makes a volume whole or not at all. `build` writes the file under the temporary name it is given, and
- * ends when its signal aborts, as it does when too little is left free.
+ * Makes a volume whole or not at all. `build` writes the file under a temporary name. It must end when its
+ * signal aborts, which it also does if too little space is left.
  *
- * The sidecar is written meanwhile, and both are on the disk before the rename that makes the volume
- * appear. So a death at any point leaves a partial, a sidecar alone, or both: none of them is a volume,
- * and each is removed by the next `ensureAbsent` or start, or replaced by the next attempt.
+ * The sidecar is written in the meantime, and both are on the disk before the rename that makes the volume
+ * appear. So a death at any point leaves an unfinished file, a sidecar alone, or both: none of them is a
+ * volume, and the next `ensureAbsent` or start removes each, or the next attempt replaces it.
  */
 export async function makeVolume(
   layout: Layout,
@@ -80,7 +80,7 @@ export async function makeVolume(
       writeSidecar(layout.sidecar(id), sidecarOf(volume)),
     ]);
     for (const result of results) if (result.status === "rejected") throw result.reason;
-    // What qemu-img made is readable for everybody.
+    // qemu-img makes files that everybody can read.
     await chmod(partial, FILE_MODE);
     await sync(partial);
     signal.throwIfAborted();
@@ -92,7 +92,7 @@ export async function makeVolume(
   }
 }
 
-/** The volume's file goes first: a sidecar alone is no volume. */
+/** The volume's file is removed first, because a sidecar alone is not a volume. */
 export async function removeVolume(layout: Layout, id: string): Promise<void> {
   const entries = (await layout.entries()).filter((entry) => entry.id === id);
   try {
@@ -104,7 +104,7 @@ export async function removeVolume(layout: Layout, id: string): Promise<void> {
   if (entries.length > 0) await sync(layout.directory);
 }
 
-/** What a process that died left in the folder. There must be no other that still uses it. */
+/** Removes what an interrupted process left in the folder. No other process may still use it. */
 export async function removeStale(layout: Layout): Promise<void> {
   const entries = await layout.entries();
   const volumes = new Set(entries.filter(({ kind }) => kind === "volume").map(({ id }) => id));
@@ -119,14 +119,14 @@ export async function removeStale(layout: Layout): Promise<void> {
 async function isMadeBefore(layout: Layout, { id, mark }: NewVolume): Promise<boolean> {
   const sidecar = await readSidecar(layout.sidecar(id));
   if (sidecar === undefined) {
-    // A file without a sidecar is no volume; a new sidecar must not make it one.
+    // A file without a sidecar is not a volume, and a new sidecar must not make it one.
     await rm(layout.volume(id), { force: true });
     return false;
   }
   if (!(await isFile(layout.volume(id)))) return false;
   if (sidecar === "unreadable") {
     throw refused(
-      `volume "${id}" is there, but nobody can tell whose it is: its sidecar is damaged`,
+      `the owner of volume "${id}" is not known because its sidecar is damaged: run verify`,
     );
   }
   checkOwner(id, sidecar.mark, mark);
@@ -140,7 +140,7 @@ async function removeRemains(id: string, paths: readonly string[], reason: unkno
     const cause = new AggregateError([reason, error]);
     const known = asDiskError(error);
     if (known instanceof N0Error) throw known;
-    throw new N0Error("internal", `what was left of volume "${id}" could not be removed`, {
+    throw new N0Error("internal", `cannot remove the rest of volume "${id}"`, {
       cause,
     });
   }

@@ -22,12 +22,12 @@ describe("an answer", () => {
     [200, { "content-range": "bytes 0-9/20" }, /a part of the file/],
     [300, {}, /answers 300 Multiple Choices; check the URL/],
     [302, {}, /answers 302 Found; check the URL/],
-    [401, {}, /answers 401 Unauthorized; n0stack logs in nowhere/],
+    [401, {}, /answers 401 Unauthorized; n0stack cannot log in/],
     [403, {}, /answers 403 Forbidden; check that the link has not expired/],
     [404, {}, /answers 404 Not Found; check the URL/],
     [407, {}, /answers 407 .*; give the agent's HTTP_PROXY/],
     [418, {}, /answers 418/],
-    [302, { location: "http://" }, /redirects to no URL/],
+    [302, { location: "http://" }, /redirects to something that is not a URL/],
     [302, { location: "/" }, /redirects more than 10 times/],
     [302, { location: "http://a:s3cret@b.example/" }, /redirects to a URL that holds a user name/],
   ])("of %d with %o is no file", async ([status, headers, message]) => {
@@ -147,12 +147,17 @@ describe("encoded", () => {
 
 describe("a server", () => {
   test.for<[what: string, answer: string, kind: string, message: RegExp]>([
-    ["speaks no HTTP", "SSH-2.0-OpenSSH\r\n\r\n", "failed_precondition", /what is no HTTP/],
+    [
+      "speaks no HTTP",
+      "SSH-2.0-OpenSSH\r\n\r\n",
+      "failed_precondition",
+      /does not answer with HTTP/,
+    ],
     [
       "tells two lengths",
       "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\na",
       "failed_precondition",
-      /what is no HTTP/,
+      /does not answer with HTTP/,
     ],
     [
       "tells too much",
@@ -201,7 +206,7 @@ describe("a server", () => {
     const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
     await expect(fetchFrom(`https://${host}/`)).rejects.toMatchObject({
       kind: "failed_precondition",
-      message: `source_url: the certificate of ${host} is of an authority that the node does not trust`,
+      message: `source_url: the certificate of ${host} is from an authority that the node does not trust`,
     });
     server.closeAllConnections();
     await once(server.close(), "close");
@@ -211,7 +216,7 @@ describe("a server", () => {
     await using server = await newRawServer("HTTP/1.1 400 Bad Request\r\n\r\n");
     await expect(fetchFrom(`https://${server.host}/`)).rejects.toMatchObject({
       kind: "failed_precondition",
-      message: `source_url: ${server.host} speaks no TLS that fits; check scheme and port`,
+      message: `source_url: ${server.host} has no compatible TLS; check scheme and port`,
     });
   });
 

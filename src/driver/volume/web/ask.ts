@@ -9,18 +9,18 @@ import type { SourceAddresses } from "./source-addresses.ts";
 import { isPassingStatus, lasting, noAnswer, passing, statusText } from "./web-error.ts";
 
 export interface AskOptions {
-  /** Longest wait until a server has answered with its headers. */
+  /** The longest wait for the headers of the answer. */
   readonly responseTimeoutMs: number;
   readonly sources: SourceAddresses;
   readonly proxies: WebProxies;
   readonly clock: Clock;
 }
 
-/** What a server answered, of which only the headers have been read. */
+/** The answer of a server, of which only the headers have been read. */
 export interface Answer extends Disposable {
   readonly response: IncomingMessage;
   readonly status: number;
-  /** Where it is from, after all redirects. */
+  /** The URL of the answer, after all redirects. */
   readonly url: URL;
   /** Ends the connection. */
   [Symbol.dispose](): void;
@@ -30,10 +30,10 @@ const REDIRECTS_MAX = 10;
 const REDIRECT_STATUSES = [301, 302, 303, 307, 308];
 
 /**
- * Asks for a URL, and follows redirects.
+ * Sends a GET and follows redirects.
  *
- * @throws N0Error `unavailable` where no answer comes, or one that says to come again (with its
- *   `Retry-After`); `failed_precondition` where there cannot be one.
+ * @throws N0Error `unavailable` if no answer comes, or one that says to come again (with its `Retry-After`);
+ * `failed_precondition` if the server cannot give one.
  */
 export async function ask(
   first: URL,
@@ -42,7 +42,7 @@ export async function ask(
   signal: AbortSignal,
 ): Promise<Answer> {
   const { responseTimeoutMs, clock } = options;
-  // Aborted at last in any case, so that no connection outlives its use.
+  // Aborted at the end in any case, so that no connection outlives its use.
   const end = new AbortController();
   let isLate = false;
   const timer = setTimeout(() => {
@@ -72,7 +72,7 @@ export async function ask(
   }
 }
 
-/** Redirects are followed here, to look at each address that a server sends us to. */
+/** We follow redirects ourselves, to check each address that a server sends us to. */
 async function follow(
   first: URL,
   options: Parameters<typeof get>[1],
@@ -86,7 +86,7 @@ async function follow(
     }
     response.destroy();
     const next = URL.parse(location, url.href);
-    if (next === null) throw lasting(`${url.host} redirects to no URL`);
+    if (next === null) throw lasting(`${url.host} redirects to something that is not a URL`);
     const fault = webUrlFault(next);
     if (fault !== undefined) throw lasting(`${url.host} redirects to a URL that ${fault}`);
     url = next;

@@ -14,7 +14,7 @@ import { contentEncodings, contentLength, contentRange } from "./headers.ts";
 import { onlyDisk } from "./only-disk.ts";
 import { hintFor, lasting, passing, statusText } from "./web-error.ts";
 
-/** What servers use though they are asked for none. */
+/** The encodings that servers use although we ask for none. */
 const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
   ["gzip", createGunzip],
   ["x-gzip", createGunzip],
@@ -23,23 +23,23 @@ const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Tra
   ["zstd", createZstdDecompress],
 ]);
 const ENCODINGS_MAX = 4;
-/** 203 is what a proxy has changed: RFC 9110, section 15.3.4. */
+/** 203: a proxy has changed the answer (RFC 9110, section 15.3.4). */
 const WHOLE_STATUSES = [200, 203];
 
-/** The bytes of an answer as they are to be taken. */
+/** The bytes of an answer, and how to read them. */
 export interface Body {
   readonly bytes: AsyncIterable<Uint8Array>;
-  /** Undefined where the server does not tell, or where they are decoded on the way. */
+  /** Undefined if the server does not tell the size, or if the bytes are decoded on the way. */
   readonly totalBytes: bigint | undefined;
-  /** Whether they are as they came, so that a rest of them fits. */
+  /** Whether the bytes are not decoded, so that the rest of a transfer can be appended. */
   readonly isPlain: boolean;
-  /** The bytes of the whole file, looked at where there is doubt. Throws before it gives any. */
+  /** Checks the bytes of the whole file if there is doubt, and throws before it returns any. */
   readonly looked: (whole: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
 }
 
 const asTheyAre: Body["looked"] = (whole) => whole;
 
-/** @throws N0Error `failed_precondition` for an answer that is not the whole of a file. */
+/** @throws N0Error `failed_precondition` if the answer is not the whole file. */
 export function throwUnlessWhole({ response, status, url }: Answer): void {
   const { host } = url;
   const { headers } = response;
@@ -63,8 +63,8 @@ function isAll(headers: IncomingMessage["headers"]): boolean {
 }
 
 /**
- * The body itself, also from a server that encodes it although it was asked not to. What is encoded in a way
- * that nobody here knows may be no encoding at all: then the bytes decide whether they are a disk.
+ * The body itself, also from a server that encodes it although we asked for none. An encoding that we do not
+ * know may be no encoding at all: then the bytes decide whether they are a disk.
  */
 export function bodyOf({ response, url }: Answer): Body {
   const encodings = contentEncodings(response.headers);
@@ -80,20 +80,20 @@ export function bodyOf({ response, url }: Answer): Body {
     const noDisk = () =>
       lasting(
         `${url.host} says that the file is encoded as ${quote(named)}, which this node cannot decode, and ` +
-          "the bytes are no disk as they are",
+          "the bytes themselves are not a disk",
       );
     const looked: Body["looked"] = (whole) => onlyDisk(whole, noDisk);
     return { bytes: response, totalBytes, isPlain: true, looked };
   }
   const body = decoders.reduce<Readable>(
-    // It destroys either with the error of the other, and whoever reads gets that.
+    // Destroys either stream with the error of the other, which the reader then gets.
     (from, decoder) => (decoder === undefined ? from : pipeline(from, decoder(), () => {})),
     response,
   );
   return { bytes: body, totalBytes: undefined, isPlain: false, looked: asTheyAre };
 }
 
-/** Why a body ended before its end. */
+/** The reason why a body ended early. */
 export function brokenBody({ response, url }: Answer, doneBytes: bigint, cause?: unknown): N0Error {
   const encodings = contentEncodings(response.headers);
   if (encodings.length > 0 && cause !== undefined && !isSocketError(cause)) {

@@ -12,22 +12,25 @@ import { lasting, passing } from "./web-error.ts";
 export interface GetOptions {
   readonly sources: SourceAddresses;
   readonly proxies: WebProxies;
-  /** Longest wait for a proxy to connect. */
+  /** The longest wait for a proxy to connect. */
   readonly timeoutMs: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 
-/** Provisional answers (100 to 199) before the one that counts: a server has a handful of reasons at most. */
+/**
+ * The limit of provisional answers (100 to 199) before the final one. A server has at most a handful of reasons
+ * for them.
+ */
 const INFORMATION_MAX = 16;
 
 /**
- * Sends one GET, through the proxy of the URL if there is one, and follows no redirect. Without a proxy a
- * name is resolved once, and what was looked at is what is connected to: a second answer of its name server
- * could be another. With one, the proxy resolves the name, and it alone can refuse what that leads to.
+ * Sends one GET, through the proxy of the URL if there is one, and follows no redirect. Without a proxy,
+ * resolves the name once, and connects to the address that was checked: a second answer of the name server
+ * could differ. With a proxy, the proxy resolves the name, and only it can refuse the address.
  *
- * @throws N0Error `failed_precondition` for an address that is not allowed, or an answer that is none, else
- *   what the socket threw.
+ * @throws N0Error `failed_precondition` if the address is not allowed, or the answer is not HTTP; otherwise the
+ * error of the socket.
  */
 export async function get(url: URL, options: GetOptions): Promise<IncomingMessage> {
   const { sources, headers, proxies, signal, timeoutMs } = options;
@@ -56,7 +59,7 @@ export async function get(url: URL, options: GetOptions): Promise<IncomingMessag
       request.destroy(lasting(`${url.host} sends provisional answers without end; check the URL`));
     }
   });
-  // Whatever else becomes of the request, somebody waits for a word.
+  // The caller waits for a result in every case.
   request.on("close", () =>
     reject(passing(`${url.host} does not answer: it closes the connection`)),
   );
@@ -64,14 +67,14 @@ export async function get(url: URL, options: GetOptions): Promise<IncomingMessag
   return await orAborted(promise, signal);
 }
 
-/** An address is not looked up, and a proxy's `localhost` is the proxy's machine. */
+/** An address needs no lookup, and `localhost` at a proxy is the host of the proxy. */
 function writtenAddress({ hostname }: URL, isProxied: boolean): string | undefined {
   const host = hostname.replace(/^\[(.*)\]$/, "$1");
   if (isIP(host) !== 0) return host;
   return isProxied && /^(.*\.)?localhost\.?$/.test(host) ? "127.0.0.1" : undefined;
 }
 
-/** For one request. The proxy has been chosen: Node is not to choose once more. */
+/** For one request. We have chosen the proxy, so Node must not choose one. */
 function agentFor(url: URL, proxy: URL): HttpAgent {
   const proxyEnv = { http_proxy: proxy.href, https_proxy: proxy.href };
   return url.protocol === "https:" ? new HttpsAgent({ proxyEnv }) : new HttpAgent({ proxyEnv });
@@ -94,7 +97,7 @@ function lookupOpen(url: URL, sources: SourceAddresses): LookupFunction {
   };
 }
 
-/** Answers those that may be asked. @throws N0Error `failed_precondition` if it is none of them. */
+/** Returns the addresses that are allowed. @throws N0Error `failed_precondition` if there is none. */
 async function checkOpen(
   url: URL,
   addresses: readonly string[],
@@ -109,7 +112,7 @@ async function checkOpen(
   }
   if (open.length > 0 || closed === undefined) return open;
   throw lasting(
-    `${url.host} is ${closed}: nothing is fetched from there, unless the agent's setting ` +
-      "--allowed-sources has it",
+    `${url.host} is ${closed}: nodes fetch nothing from there, unless the setting ` +
+      "--allowed-sources of the agent allows it",
   );
 }

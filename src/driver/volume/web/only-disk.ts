@@ -2,10 +2,10 @@ import { IMAGE_HEAD_BYTES, imageFormat } from "../image/image-format.ts";
 import { ImageFormatError } from "../image/qcow2-header.ts";
 
 /**
- * The same bytes, if they begin as a disk does: with the head of an image format, or as a raw disk with a
- * partition table, an ISO 9660 or an ext file system. What has none of these may be anything.
+ * The same bytes, if they begin like a disk: with the head of an image format, or as a raw disk with a
+ * partition table, an ISO 9660 or an ext file system. Any other bytes may be anything.
  *
- * @throws what `orElse` makes, before it gives any.
+ * @throws the error of `orElse`, before it returns any bytes.
  */
 export async function* onlyDisk(
   bytes: AsyncIterable<Uint8Array>,
@@ -29,7 +29,7 @@ export async function* onlyDisk(
 }
 
 const SIGNATURES: ReadonlyArray<readonly [offset: number, bytes: readonly number[]]> = [
-  // Master boot record, which stands before a GPT as well.
+  // The master boot record, which also precedes a GPT.
   [510, [0x55, 0xaa]],
   // The magic of an ext2, ext3 or ext4 superblock at 1024.
   [1024 + 56, [0x53, 0xef]],
@@ -39,7 +39,7 @@ const SIGNATURES: ReadonlyArray<readonly [offset: number, bytes: readonly number
 
 function isDisk(head: Uint8Array): boolean {
   try {
-    // How long the file is, and how it ends, will be looked at when it is here.
+    // The length and the end of the file are checked when the whole file is here.
     const sample = {
       head: head.subarray(0, IMAGE_HEAD_BYTES),
       tail: new Uint8Array(),

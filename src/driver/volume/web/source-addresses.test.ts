@@ -35,7 +35,7 @@ test.each([
   ["192.168.7.1", "an address of the node"],
   ["2001:db8:0:0::7", "an address of the node"],
   ["FD00::1", "an address of the node"],
-  ["localhost", "no IP address"],
+  ["localhost", "not an IP address"],
 ])("nothing comes from %s: %s", async (address, why) => {
   expect(await newSourceAddresses([], own).whyClosed(address)).toBe(why);
 });

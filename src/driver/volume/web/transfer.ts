@@ -9,26 +9,26 @@ import { Tries } from "./tries.ts";
 import { lasting } from "./web-error.ts";
 
 export interface TransferOptions extends AskOptions {
-  /** Longest wait for the next bytes. */
+  /** The longest wait for the next bytes. */
   readonly idleTimeoutMs: number;
-  /** The least that must come in a time of waiting. Default: that of `guarded`. */
+  /** The smallest amount in a time of waiting. Default: that of `guarded`. */
   readonly leastRate?: LeastRate;
   readonly random: Random;
 }
 
 export interface Source {
   readonly bytes: AsyncIterable<Uint8Array>;
-  /** Undefined where the source does not tell. */
+  /** Undefined if the source does not tell the size. */
   readonly totalBytes: bigint | undefined;
 }
 
-/** A try that brought this much does not count: the next one may break for a reason of its own. */
+/** A try that brought this much does not count: the next one may fail for a reason of its own. */
 const GOOD_TRY_BYTES = 1024n * 1024n;
 
 /** The transfer broke, and cannot go on from there. */
 class BrokenOff extends Error {
   override name = "BrokenOff";
-  /** The whole file once more, where the server has answered with that already. */
+  /** The whole file again, if the server has answered with that already. */
   readonly anew: Answer | undefined;
 
   constructor(cause: unknown, anew?: Answer) {
@@ -38,13 +38,13 @@ class BrokenOff extends Error {
 }
 
 /**
- * Calls `take` with the bytes of a file on a web server. A transfer that breaks goes on where it broke, if
- * the server gives the rest of the very same file (RFC 9110, sections 13.1.5 and 14); else `take` is called
- * anew, with all bytes from the first. Either is tried a few times, with growing waits; a server that gives
+ * Calls `take` with the bytes of a file on a web server. A broken transfer goes on where it broke, if the
+ * server sends the rest of the very same file (RFC 9110, sections 13.1.5 and 14). Otherwise `take` is called
+ * again, with all bytes from the first. Both are tried a few times, with growing waits. A server that sends
  * nothing at first is asked once.
  *
- * @throws N0Error `failed_precondition` for an answer that is not the file; `unavailable` where none comes,
- *   or the transfer breaks too often; whatever `take` throws.
+ * @throws N0Error `failed_precondition` if the answer is not the file; `unavailable` if none comes, or the
+ * transfer breaks too often; any error of `take`.
  */
 export async function transfer(
   url: URL,
@@ -79,7 +79,7 @@ interface Begun {
   readonly signal: AbortSignal;
 }
 
-/** The bytes of one version of the file, from as many answers as it takes. @throws BrokenOff. */
+/** The bytes of one version of the file, from as many answers as needed. @throws BrokenOff. */
 async function* wholeBytes(begun: Begun): AsyncGenerator<Uint8Array> {
   const { options, signal, tries } = begun;
   const { idleTimeoutMs, leastRate } = options;
@@ -96,7 +96,9 @@ async function* wholeBytes(begun: Begun): AsyncGenerator<Uint8Array> {
       for await (const chunk of guarded(bytes, guards)) {
         doneBytes += BigInt(chunk.length);
         if (totalBytes !== undefined && doneBytes > totalBytes) {
-          throw lasting(`${answer.url.host} sends more than the ${totalBytes} bytes that it told`);
+          throw lasting(
+            `${answer.url.host} sends more than the ${totalBytes} bytes that it announced`,
+          );
         }
         yield chunk;
       }
@@ -114,7 +116,7 @@ async function* wholeBytes(begun: Begun): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Asks for what is missing, of the same file. @throws BrokenOff where that is not to be had. */
+/** Asks for the rest of the same file. @throws BrokenOff if the server cannot give it. */
 async function restOf(
   { answer: first, body, tries, options, signal }: Begun,
   doneBytes: bigint,
@@ -128,7 +130,7 @@ async function restOf(
   }
   const wish = { range: `bytes=${doneBytes}-`, "if-range": validator };
   const answer = await tries.again(reason, () => ask(first.url, wish, options, signal));
-  // It is another file by now, or the server knows no ranges.
+  // The file has changed, or the server knows no ranges.
   if (answer.status === 200) throw new BrokenOff(reason, answer);
   const range = answer.status === 206 ? contentRange(answer.response.headers) : undefined;
   const newTotalBytes = range?.totalBytes ?? totalBytes;

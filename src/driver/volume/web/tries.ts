@@ -5,7 +5,7 @@ import type { Random } from "../../../util/random.ts";
 
 const TRIES_MAX = 5;
 const BACKOFF = { firstMs: 500, maxMs: 10_000 };
-/** A server that asks for more patience is answered with the error, which tells it. */
+/** The longest delay that we wait. If a server asks for more, the caller gets the error with the delay. */
 const RETRY_AFTER_MAX_MS = 30_000;
 
 export interface TriesOptions {
@@ -14,7 +14,7 @@ export interface TriesOptions {
   readonly signal: AbortSignal;
 }
 
-/** The few tries that a transfer has to go on after it broke. */
+/** The few tries of a transfer to go on after it broke. */
 export class Tries {
   readonly #options: TriesOptions;
   #count = 1;
@@ -23,16 +23,17 @@ export class Tries {
     this.#options = options;
   }
 
-  /** It got on well: what breaks next is another matter. */
+  /** The transfer made progress, so the next failure has a reason of its own. */
   renew(): void {
     this.#count = 1;
   }
 
   /**
-   * Does `work` after a wait, and again while it fails for what passes. The wait is that of `backoffMs`, and
-   * never shorter than the server asked for.
+   * Does `work` after a wait, and again while it fails for a passing reason. The wait is that of `backoffMs`,
+   * and at least as long as the server asked for.
    *
-   * @throws the last reason, `reason` at first, when there are no more tries or the server asks for too long a wait.
+   * @throws the last error (at first `reason`) if there are no more tries, or the server asks for too long a
+   * wait.
    */
   async again<T>(reason: unknown, work: () => Promise<T>): Promise<T> {
     const { clock, signal } = this.#options;

@@ -9,11 +9,11 @@ test.for<[code: string, kind: string, words: RegExp]>([
   ["ECONNREFUSED", "unavailable", /images\.example:8443 does not answer: it refuses/],
   ["ECONNRESET", "unavailable", /does not answer: it closes the connection/],
   ["ETIMEDOUT", "unavailable", /does not answer: the connection took too long/],
-  ["EHOSTUNREACH", "unavailable", /does not answer: the node has no way to it/],
+  ["EHOSTUNREACH", "unavailable", /does not answer: the node has no route to it/],
   ["EAI_AGAIN", "unavailable", /the node's name servers do not answer/],
   ["EWHATEVER", "unavailable", /images\.example:8443 does not answer$/],
   ["ENOTFOUND", "failed_precondition", /images\.example:8443 is not found; check its name/],
-  ["HPE_INVALID_CONSTANT", "failed_precondition", /what is no HTTP/],
+  ["HPE_INVALID_CONSTANT", "failed_precondition", /does not answer with HTTP/],
   ["HPE_HEADER_OVERFLOW", "failed_precondition", /headers that are too long/],
   ["CERT_HAS_EXPIRED", "failed_precondition", /has expired/],
   ["CERT_NOT_YET_VALID", "failed_precondition", /not valid yet/],
@@ -24,8 +24,8 @@ test.for<[code: string, kind: string, words: RegExp]>([
   ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "failed_precondition", /does not trust/],
   ["CERT_REVOKED", "failed_precondition", /the certificate of .* is not valid/],
   ["INVALID_PURPOSE", "failed_precondition", /the certificate of .* is not valid/],
-  ["ERR_SSL_WRONG_VERSION_NUMBER", "failed_precondition", /speaks no TLS that fits/],
-  ["EPROTO", "failed_precondition", /speaks no TLS that fits/],
+  ["ERR_SSL_WRONG_VERSION_NUMBER", "failed_precondition", /has no compatible TLS/],
+  ["EPROTO", "failed_precondition", /has no compatible TLS/],
 ])("%s is %s, in words", ([code, kind, words]) => {
   const error = noAnswer(url, undefined, failed(code));
   expect(error).toMatchObject({ kind, facts: { field: "source_url" } });

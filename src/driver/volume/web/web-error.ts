@@ -5,17 +5,17 @@ import { type ErrorFacts, N0Error } from "../../../util/errors.ts";
 const FIELD = "source_url";
 const PROXY_AUTHENTICATION_REQUIRED = 407;
 
-/** What will not be otherwise by itself. */
+/** A failure that stays until somebody changes something. */
 export function lasting(message: string, cause?: unknown): N0Error {
   return new N0Error("failed_precondition", `${FIELD}: ${message}`, { field: FIELD, cause });
 }
 
-/** What may be otherwise the next time. */
+/** A failure that may be gone the next time. */
 export function passing(message: string, facts: ErrorFacts = {}): N0Error {
   return new N0Error("unavailable", `${FIELD}: ${message}`, { field: FIELD, ...facts });
 }
 
-/** Whether the same request may be answered otherwise later: RFC 9110, section 15; RFC 6585; RFC 8470. */
+/** Whether the same request may succeed later: RFC 9110, section 15; RFC 6585; RFC 8470. */
 export function isPassingStatus(status: number): boolean {
   return [408, 425, 429].includes(status) || (status >= 500 && status <= 599);
 }
@@ -26,11 +26,11 @@ export function statusText(status: number): string {
 }
 
 /**
- * Why there is no answer, in words: who asked for an image need not know Node's.
+ * Why there is no answer, in words for users, who need not know those of Node.
  *
- * The host alone is named: the rest of a URL may be a secret.
+ * Names only the host: the rest of a URL may be a secret.
  *
- * @param proxy the one that was asked for it.
+ * @param proxy The proxy of the request.
  */
 export function noAnswer(url: URL, proxy: URL | undefined, cause: unknown): N0Error {
   const code = errorCode(cause) ?? "";
@@ -50,8 +50,8 @@ const LASTING: ReadonlyArray<readonly [codes: RegExp, words: Words]> = [
     (who) => `${who} is not found; check its name, and the node's name servers`,
   ],
   [/^HPE_HEADER_OVERFLOW$/, (who) => `${who} answers with headers that are too long`],
-  [/^HPE_/, (who) => `${who} answers with what is no HTTP; check scheme and port`],
-  [/^(ERR_SSL_|EPROTO$)/, (_, host) => `${host} speaks no TLS that fits; check scheme and port`],
+  [/^HPE_/, (who) => `${who} does not answer with HTTP; check scheme and port`],
+  [/^(ERR_SSL_|EPROTO$)/, (_, host) => `${host} has no compatible TLS; check scheme and port`],
   [
     /^CERT_HAS_EXPIRED$/,
     (_, host) => `the certificate of ${host} has expired, or the node's clock is wrong`,
@@ -66,7 +66,7 @@ const LASTING: ReadonlyArray<readonly [codes: RegExp, words: Words]> = [
   ],
   [
     /SELF_SIGNED|^UNABLE_TO_|^CERT_UNTRUSTED$/,
-    (_, host) => `the certificate of ${host} is of an authority that the node does not trust`,
+    (_, host) => `the certificate of ${host} is from an authority that the node does not trust`,
   ],
   [
     /CERT|CRL|^INVALID_|^PATH_LENGTH_|^ERR_TLS_/,
@@ -79,12 +79,12 @@ const PASSING: ReadonlyMap<string, string> = new Map([
   ["ECONNRESET", "it closes the connection"],
   ["EPIPE", "it closes the connection"],
   ["ETIMEDOUT", "the connection took too long"],
-  ["EHOSTUNREACH", "the node has no way to it"],
-  ["ENETUNREACH", "the node has no way to it"],
+  ["EHOSTUNREACH", "the node has no route to it"],
+  ["ENETUNREACH", "the node has no route to it"],
   ["EAI_AGAIN", "the node's name servers do not answer"],
 ]);
 
-/** A proxy that did not connect to the host: with an answer (RFC 9110, section 9.3.6) or none. */
+/** A proxy did not connect to the host: it answered (RFC 9110, section 9.3.6), or did not. */
 function noTunnel(url: URL, who: string, cause: unknown): N0Error {
   const status =
     cause instanceof Error && "statusCode" in cause && typeof cause.statusCode === "number"
@@ -103,7 +103,7 @@ export function hintFor(status: number): string {
     case PROXY_AUTHENTICATION_REQUIRED:
       return "; give the agent's HTTP_PROXY or HTTPS_PROXY a user name and password";
     case 401:
-      return "; n0stack logs in nowhere: use a signed link";
+      return "; n0stack cannot log in: use a signed link";
     case 403:
       return "; check that the link has not expired";
     default:
