@@ -1,4 +1,6 @@
 import type { CallOptions } from "@connectrpc/connect";
+import type { Keys } from "../../src/datastore/key.ts";
+import { defined } from "../../src/util/defined.ts";
 import type { Clients } from "../clients.ts";
 import type { View } from "./view.ts";
 
@@ -10,17 +12,27 @@ export interface CallKind {
   readonly weight: number;
   /** It changes nothing. */
   readonly isRead?: boolean;
+  /** The collection of the object that it reads by its name. */
+  readonly reads?: Keys;
   request(view: View): object;
   send(clients: Clients, request: never, options: CallOptions): Answered;
   /** What is wrong with its answer, at any moment. */
-  wrongIn?(answer: never): readonly string[];
+  wrongIn?(answer: never, expectedFindings: readonly string[]): readonly string[];
 }
 
 export function call<R extends object>(
   weight: number,
   request: (view: View) => R,
   send: (clients: Clients, request: R, options: CallOptions) => Answered,
-  isRead = false,
 ): CallKind {
-  return { weight, request, send, isRead };
+  return { weight, request, send };
+}
+
+export function read<R extends object>(
+  weight: number,
+  request: (view: View) => R,
+  send: (clients: Clients, request: R, options: CallOptions) => Answered,
+  reads?: Keys,
+): CallKind {
+  return { ...call(weight, request, send), isRead: true, ...defined({ reads }) };
 }

@@ -1,12 +1,10 @@
 import type { Transport } from "@connectrpc/connect";
 import { IDEMPOTENCY_HEADER } from "../../src/api/core/idempotency/request-key.ts";
-import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
-import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import type { N0Error } from "../../src/util/errors.ts";
 import { type Clients, clientsOf } from "../clients.ts";
 import type { CallKind } from "./call-kind.ts";
-import { CALLS } from "./calls.ts";
+import { CALLS, EXPECTED_FINDINGS } from "./calls.ts";
 import type { Model } from "./model.ts";
 import { type Endpoint, isUnanswered, type Network } from "./network.ts";
 import type { PlannedCall } from "./plan.ts";
@@ -30,12 +28,6 @@ interface Asked {
   readonly label: string;
   readonly signal: AbortSignal;
 }
-
-/** Where a read of one object finds it. */
-const READ_KEYS: Readonly<Record<string, (name: string) => string>> = {
-  GetVirtualMachine: (name) => virtualMachines.key(name),
-  GetBlockStorage: (name) => blockStorages.key(name),
-};
 
 /** Sends one request after the other, and holds what it is answered against what was committed. */
 export class SimulatedClient {
@@ -102,14 +94,14 @@ export class SimulatedClient {
   async #try({ item, kind, request, label, signal }: Asked): Promise<boolean> {
     const { model } = this.#options;
     const { rpc, timeoutMs, isKeyed } = item;
-    const key = READ_KEYS[rpc]?.((request as { readonly name: string }).name);
+    const key = kind.reads?.key((request as { readonly name: string }).name);
     const before = key === undefined ? undefined : model.versionOf(key);
     const headers = isKeyed ? { [IDEMPOTENCY_HEADER]: label } : {};
     try {
       const options = { timeoutMs, signal, headers };
       const answer = await kind.send(this.#clients, request as never, options);
       this.#note(label, "ok");
-      model.violations.push(...(kind.wrongIn?.(answer as never) ?? []));
+      model.violations.push(...(kind.wrongIn?.(answer as never, EXPECTED_FINDINGS) ?? []));
       if (rpc === "CancelTransaction") model.expectUnwound((request as { readonly id: string }).id);
       else if (kind.isRead !== true) this.#expectCommitted(item, label);
       else this.#expectSeen(key, before, true);

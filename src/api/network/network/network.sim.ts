@@ -1,0 +1,49 @@
+import { type CallKind, call, read } from "../../../../test/sim/call-kind.ts";
+import { labels } from "../../../../test/sim/fields.ts";
+import { namesOf } from "../../../../test/sim/view.ts";
+import { interfaces } from "../interface/collection.ts";
+
+export const calls: Readonly<Record<string, CallKind>> = {
+  ApplyNetwork: call(
+    2.5,
+    (view) => {
+      const name = view.choose([], namesOf("net"));
+      // Mostly its own, at times another's: two must never overlap.
+      const third = view.dice.chance(0.9) ? Number(name.slice("net-".length)) : view.dice.below(3);
+      // Mostly as it was; other ones fit only while the network is not used.
+      const ipv4Cidr = `10.0.${third}.0/${view.dice.chance(0.9) ? 28 : 27}`;
+      const ipv6Cidr = view.dice.chance(0.1) ? `fd00:${third}::/64` : "";
+      return { name, ipv4Cidr, ipv6Cidr, labels: labels(view) };
+    },
+    (c, request, options) => c.networks.applyNetwork(request, options),
+  ),
+  DeleteNetwork: call(
+    1,
+    (view) => ({ name: view.network() }),
+    (c, request, options) => c.networks.deleteNetwork(request, options),
+  ),
+  ReserveNetworkInterface: call(
+    4,
+    (view) => {
+      const machine = `${view.choose([], namesOf("vm"))}${view.dice.below(2)}`;
+      const networkInterfaceName = view.dice.chance(0.4) ? machine : view.choose([], namesOf("if"));
+      return { networkName: view.network(), networkInterfaceName };
+    },
+    (c, request, options) => c.networks.reserveNetworkInterface(request, options),
+  ),
+  ReleaseNetworkInterface: call(
+    4,
+    (view) => {
+      const reserved = view.byHand(interfaces).map((parts) => parts.join("/"));
+      const chosen = view.choose(reserved, ["net-0/if-0", "net-1/vm-00"]);
+      const [networkName = "", networkInterfaceName = ""] = chosen.split("/");
+      return { networkName, networkInterfaceName };
+    },
+    (c, request, options) => c.networks.releaseNetworkInterface(request, options),
+  ),
+  ListNetworks: read(
+    1,
+    () => ({}),
+    (c, request, options) => c.networks.listNetworks(request, options),
+  ),
+};

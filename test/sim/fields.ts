@@ -1,0 +1,32 @@
+import { MiB } from "../scenario.ts";
+import type { View } from "./view.ts";
+
+// Parts that the requests of several resources have in common.
+
+export function labels({ dice }: View): { [key: string]: string } {
+  return dice.chance(0.5) ? {} : { round: String(dice.below(1_000)) };
+}
+
+export function diskSize({ dice }: View) {
+  const requestBytes = BigInt(16 * (1 + dice.below(12))) * MiB;
+  return { requestBytes, limitBytes: requestBytes + BigInt(16 * dice.below(6)) * MiB };
+}
+
+export function onNode(view: View): { annotations?: { [key: string]: string } } {
+  if (!view.dice.chance(0.3)) return {};
+  return { annotations: { "n0core/provisioning/block_storage/request_node_name": view.node() } };
+}
+
+export function computeSize({ dice }: View) {
+  const memoryBytes = BigInt(16 * (1 + dice.below(8))) * MiB;
+  return {
+    requestCpuMilliCore: 50 * (1 + dice.below(5)),
+    limitCpuMilliCore: 1_000 * (1 + dice.below(2)),
+    requestMemoryBytes: memoryBytes,
+    limitMemoryBytes: memoryBytes,
+  };
+}
+
+export function mask(...paths: string[]) {
+  return { paths };
+}
