@@ -1,5 +1,8 @@
+import type { RemoveAll } from "./attack/clean-up.ts";
+import type { Examples } from "./attack/example-parts.ts";
 import type { Scenario } from "./crash/scenario.ts";
 import { gather } from "./gather.ts";
+import type { Others } from "./other-sagas.ts";
 import type { RpcCase } from "./saga-cases.ts";
 
 /** What a file beside a resource exports whose name ends in `.cases.ts`. A resource may have several. */
@@ -8,12 +11,26 @@ interface Cases {
   readonly rpcCases?: readonly RpcCase[];
   /** The same for real processes, which the tests kill. */
   readonly scenarios?: readonly Scenario[];
+  /** What is tried on its objects while a transaction needs an operator. */
+  readonly others?: Others;
+  /** What the attack changes before it sends it. */
+  readonly examples?: Examples;
+  /** Removes what the attack has made. */
+  readonly removeAll?: RemoveAll;
 }
 
 const modules = await gather<Cases>("cases");
 
 export const RPC_CASES = modules.flatMap(({ rpcCases = [] }) => rpcCases);
+export const OTHERS = modules.flatMap(({ others }) => others ?? []);
 export const SCENARIOS = modules.flatMap(({ scenarios = [] }) => scenarios);
+
+export const EXAMPLES_OF_RESOURCES: Examples = Object.assign(
+  {},
+  ...modules.map(({ examples }) => examples),
+);
+// Virtual machines go first: they use most of the others.
+export const REMOVALS = modules.flatMap(({ removeAll }) => removeAll ?? []).reverse();
 
 const isRepair = ({ rpc }: RpcCase) => rpc === "Repair";
 

@@ -1,10 +1,10 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { pause } from "./attack.ts";
-import { openAtRest, removeAll } from "./clean-up.ts";
+import { openAtRest, removeAllObjects } from "./clean-up.ts";
 import { openClients } from "./clients.ts";
 import type { Cloud } from "./cloud.ts";
-import { NODE_NAME } from "./examples.ts";
+import { NODE_NAME } from "./example-parts.ts";
 import type { Findings } from "./findings.ts";
 import { LINE_CHARACTERS_MAX } from "./log-rules.ts";
 import type { Target, TargetName } from "./target.ts";
@@ -77,7 +77,7 @@ async function checkRemains({
   };
   judge("transactions that are still open", await openAtRest(clients));
   judge("findings of verify", await verify(clients));
-  judge("objects that cannot be removed", await removeAll(clients));
+  judge("objects that cannot be removed", await removeAllObjects(clients));
   judge("transactions that are still open after removal", await openAtRest(clients));
   judge("findings of verify after removal", await verify(clients));
   judge("files left in the folder of volumes", readdirSync(join(folder, "node", "volumes")));

@@ -1,10 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { REMOVALS } from "../cases.ts";
 import type { Clients } from "./clients.ts";
 import { errorOf } from "./clients.ts";
-import { NODE_NAME } from "./examples.ts";
 
 const REST_TIMEOUT_MS = 60_000;
 const ROUNDS = 4;
+
+/** Removes all objects of a resource, as their owners would. `remove` notes what does not go, and why. */
+export type RemoveAll = (
+  clients: Clients,
+  remove: (what: string, call: Promise<unknown>) => Promise<void>,
+) => Promise<void>;
 
 /** Waits until no transaction is open; answers those that are still, after a minute. */
 export async function openAtRest({ transactions }: Clients): Promise<readonly string[]> {
@@ -19,7 +25,7 @@ export async function openAtRest({ transactions }: Clients): Promise<readonly st
 }
 
 /** Removes whatever the attacks have made, as its owner would; answers what does not go, and why. */
-export async function removeAll(clients: Clients): Promise<readonly string[]> {
+export async function removeAllObjects(clients: Clients): Promise<readonly string[]> {
   let left: readonly string[] = [];
   // What is used by another thing goes after it.
   for (let round = 0; round < ROUNDS; round++) {
@@ -30,47 +36,11 @@ export async function removeAll(clients: Clients): Promise<readonly string[]> {
 }
 
 async function removeOnce(clients: Clients): Promise<readonly string[]> {
-  const { virtualMachines, images, blockStorages, networks, nodes, users } = clients;
   const left: string[] = [];
   const remove = async (what: string, call: Promise<unknown>) => {
     const error = await errorOf(call);
     if (error !== undefined) left.push(`${what}: ${error.message}`);
   };
-  for (const { name } of (await virtualMachines.listVirtualMachines({})).virtualMachines) {
-    await remove(`virtual machine ${name}`, virtualMachines.deleteVirtualMachine({ name }));
-  }
-  for (const image of (await images.listImages({})).images) {
-    for (const { blockStorageName } of image.registeredBlockStorages) {
-      const which = { imageName: image.name, blockStorageName };
-      await remove(`image ${image.name}`, images.unregisterBlockStorage(which));
-    }
-    await remove(`image ${image.name}`, images.deleteImage({ name: image.name }));
-  }
-  for (const { name } of (await blockStorages.listBlockStorages({})).blockStorages) {
-    await errorOf(blockStorages.setAvailableBlockStorage({ name }));
-    await errorOf(blockStorages.deleteBlockStorage({ name }));
-    await remove(`block storage ${name}`, blockStorages.purgeBlockStorage({ name }));
-  }
-  for (const network of (await networks.listNetworks({})).networks) {
-    const { name: networkName } = network;
-    for (const networkInterfaceName of Object.keys(network.reservedNetworkInterfaces)) {
-      await errorOf(networks.releaseNetworkInterface({ networkName, networkInterfaceName }));
-    }
-    await remove(`network ${networkName}`, networks.deleteNetwork({ name: networkName }));
-  }
-  for (const { name } of (await users.listUsers({})).users) {
-    await remove(`user ${name}`, users.deleteUser({ name }));
-  }
-  for (const node of (await nodes.listNodes({})).nodes) {
-    const { name: nodeName } = node;
-    for (const computeName of Object.keys(node.reservedComputes)) {
-      await errorOf(nodes.releaseCompute({ nodeName, computeName }));
-    }
-    for (const storageName of Object.keys(node.reservedStorages)) {
-      await errorOf(nodes.releaseStorage({ nodeName, storageName }));
-    }
-    if (nodeName !== NODE_NAME)
-      await remove(`node ${nodeName}`, nodes.deleteNode({ name: nodeName }));
-  }
+  for (const removeAll of REMOVALS) await removeAll(clients, remove);
   return left;
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { until } from "../../src/util/until.ts";
 import { PROJECT } from "../e2e/program.ts";
 import { openClients } from "./clients.ts";
-import { NODE_NAME } from "./examples.ts";
+import { NODE_NAME } from "./example-parts.ts";
 import { startTarget, type Target, type TargetName } from "./target.ts";
 
 const NODE_READY_TIMEOUT_MS = 30_000;

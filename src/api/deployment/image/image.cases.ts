@@ -1,3 +1,4 @@
+import type { Others } from "../../../../test/other-sagas.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { GiB, prepareDisk, prepareImage, REQUEST_NODE } from "../../../../test/scenario.ts";
 import type { World } from "../../../../test/world.ts";
@@ -74,3 +75,19 @@ export const rpcCases: readonly RpcCase[] = [
     call: (world) => generate(world, "new"),
   },
 ];
+
+export const others: Others = {
+  kind: "image",
+  sagas: (name) => ({
+    apply: ({ images }) => images.applyImage({ name, labels: { by: "another" } }),
+    generate: ({ images }) =>
+      images.generateBlockStorage({
+        imageName: name,
+        tag: "12",
+        blockStorageName: "generated",
+        requestBytes: GiB,
+        limitBytes: 2n * GiB,
+      }),
+    delete: ({ images }) => images.deleteImage({ name }),
+  }),
+};

@@ -1,3 +1,5 @@
+import type { RemoveAll } from "../../../../test/attack/clean-up.ts";
+import type { Examples } from "../../../../test/attack/example-parts.ts";
 import { requestsTo } from "../../../../test/crash/requests.ts";
 import { turned } from "../../../../test/crash/turned.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
@@ -52,3 +54,14 @@ export const scenarios = turned(
   ],
   { thorough: "CreateUser" },
 );
+
+export const examples: Examples = {
+  CreateUser: { name: "a" },
+  AddSshPublicKey: { userName: "a", sshPublicKeyName: "a", sshPublicKey: SSH_KEY },
+};
+
+export const removeAll: RemoveAll = async ({ users }, remove) => {
+  for (const { name } of (await users.listUsers({})).users) {
+    await remove(`user ${name}`, users.deleteUser({ name }));
+  }
+};

@@ -1,5 +1,6 @@
 import { network } from "../../../../test/crash/requests.ts";
 import { turned } from "../../../../test/crash/turned.ts";
+import type { Others } from "../../../../test/other-sagas.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { prepareDisk } from "../../../../test/scenario.ts";
 
@@ -45,6 +46,16 @@ export const rpcCases: readonly RpcCase[] = [
     call: ({ networks }) => networks.releaseNetworkInterface(INTERFACE),
   },
 ];
+
+export const others: Others = {
+  kind: "network",
+  sagas: (name) => ({
+    apply: ({ networks }) => networks.applyNetwork({ name, ipv4Cidr: "10.9.0.0/24" }),
+    reserve: ({ networks }) =>
+      networks.reserveNetworkInterface({ networkName: name, networkInterfaceName: "another" }),
+    delete: ({ networks }) => networks.deleteNetwork({ name }),
+  }),
+};
 
 const NIC = { networkName: "net", networkInterfaceName: "mine" };
 

@@ -1,3 +1,4 @@
+import type { Examples } from "../../../../test/attack/example-parts.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { DRIFT_CASES } from "../../../../test/verify-cases.ts";
 import { fillWorld, handsOn, repairIn } from "../../../../test/verify-world.ts";
@@ -16,6 +17,8 @@ export const rpcCases: readonly RpcCase[] = Object.entries(DRIFT_CASES)
     },
     call: repairOrThrow,
   }));
+
+export const examples: Examples = { Verify: {}, Repair: {} };
 
 async function repairOrThrow(world: World): Promise<void> {
   for (const { outcome, error } of await repairIn(world)) {

@@ -1,3 +1,4 @@
+import type { Others } from "../../../../test/other-sagas.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import {
   GiB,
@@ -123,3 +124,34 @@ export const rpcCases: readonly RpcCase[] = [
     call: ({ blockStorages }) => blockStorages.setAvailableBlockStorage({ name: "root" }),
   },
 ];
+
+export const others: Others = {
+  kind: "block_storage",
+  sagas: (name) => ({
+    use: ({ virtualMachines }) => virtualMachines.createVirtualMachine(webRequest("thief", [name])),
+    create: ({ blockStorages }) =>
+      blockStorages.createBlockStorage({ name, requestBytes: GiB, limitBytes: GiB }),
+    copy: ({ blockStorages }) =>
+      blockStorages.copyBlockStorage({
+        name: `copy-of-${name}`,
+        sourceBlockStorage: name,
+        requestBytes: GiB,
+        limitBytes: 64n * GiB,
+      }),
+    label: ({ blockStorages }) =>
+      blockStorages.updateBlockStorage({ name, labels: { by: "another" } }),
+    grow: ({ blockStorages }) => blockStorages.updateBlockStorage({ name, limitBytes: 50n * GiB }),
+    protect: ({ blockStorages }) => blockStorages.setProtectedBlockStorage({ name }),
+    register: ({ images }) =>
+      images.registerBlockStorage({ imageName: "debian", blockStorageName: name, tags: ["mine"] }),
+    unregister: ({ images }) =>
+      images.unregisterBlockStorage({ imageName: "debian", blockStorageName: name }),
+    free: ({ blockStorages }) => blockStorages.setAvailableBlockStorage({ name }),
+    occupy: ({ blockStorages }) => blockStorages.setInuseBlockStorage({ name }),
+    "free again": ({ blockStorages }) => blockStorages.setAvailableBlockStorage({ name }),
+    delete: ({ blockStorages }) => blockStorages.deleteBlockStorage({ name }),
+    undelete: ({ blockStorages }) => blockStorages.undeleteBlockStorage({ name }),
+    "delete again": ({ blockStorages }) => blockStorages.deleteBlockStorage({ name }),
+    purge: ({ blockStorages }) => blockStorages.purgeBlockStorage({ name }),
+  }),
+};

@@ -1,3 +1,4 @@
+import type { Others } from "../../../../test/other-sagas.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { GiB, prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import type { World } from "../../../../test/world.ts";
@@ -91,3 +92,19 @@ export const rpcCases: readonly RpcCase[] = [
       }),
   },
 ];
+
+export const others: Others = {
+  kind: "virtual_machine",
+  sagas: (name) => ({
+    create: ({ virtualMachines }) => virtualMachines.createVirtualMachine(webRequest(name, [])),
+    boot: ({ virtualMachines }) => virtualMachines.bootVirtualMachine({ name }),
+    save: ({ virtualMachines }) => virtualMachines.saveVirtualMachine({ name }),
+    reboot: ({ virtualMachines }) => virtualMachines.rebootVirtualMachine({ name, hard: true }),
+    label: ({ virtualMachines }) =>
+      virtualMachines.updateVirtualMachine({ name, labels: { by: "another" } }),
+    shutdown: ({ virtualMachines }) => virtualMachines.shutdownVirtualMachine({ name, hard: true }),
+    resize: ({ virtualMachines }) =>
+      virtualMachines.updateVirtualMachine({ name, limitCpuMilliCore: 8000 }),
+    delete: ({ virtualMachines }) => virtualMachines.deleteVirtualMachine({ name }),
+  }),
+};
