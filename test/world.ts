@@ -3,12 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Transport } from "@connectrpc/connect";
 import { type OpenedApi, openApi } from "../src/api/api.ts";
-import { keptRequests } from "../src/api/core/idempotency/kept-request.ts";
 import type { Amounts } from "../src/api/pool/inventory/amounts.ts";
-import { resources } from "../src/api/resources.ts";
-import { layout } from "../src/api/scope-migration.ts";
 import { caughtUp, type Datastore } from "../src/datastore/datastore.ts";
-import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
 import { lateDelivery } from "../src/datastore/late-delivery.ts";
 import { memoryDatastore } from "../src/datastore/memory/memory-datastore.ts";
 import { sessionCollection } from "../src/datastore/sessions.ts";
@@ -22,6 +18,7 @@ import { silentLog } from "../src/util/log.ts";
 import { systemRandom } from "../src/util/random.ts";
 import { type Clients, clientsOf } from "./clients.ts";
 import { type FakeNode, newFakeNode } from "./fake-node.ts";
+import { isHistory } from "./history.ts";
 import { DELIVERS_LATE, SEED } from "./seeds.ts";
 import { newDice } from "./sim/dice.ts";
 
@@ -79,16 +76,6 @@ export const hurried: Clock = {
   ...systemClock,
   sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
 };
-
-/** Records of how things came about rather than of what there is. */
-const NOT_RESIDUE = [
-  sessionCollection,
-  transactionCollection,
-  stepCollection,
-  keptRequests,
-  layout,
-  ...resources.flatMap(({ traces }) => traces),
-].map(({ prefix }) => prefix);
 
 export async function newWorld({
   nodeCount = 1,
@@ -149,7 +136,7 @@ export async function newWorld({
     },
     async residue() {
       const entries = (await datastore.list("")).filter(
-        ({ key }) => !NOT_RESIDUE.some((prefix) => key.startsWith(prefix)),
+        ({ key }) => !isHistory(key) && !key.startsWith(sessionCollection.prefix),
       );
       return {
         records: Object.fromEntries(

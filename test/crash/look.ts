@@ -3,12 +3,10 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { type Scan, scanHost } from "../../scripts/scan-host.ts";
 import { ifThereSync } from "../../src/util/errno.ts";
+import { isHistory } from "../history.ts";
 import type { Cluster } from "./cluster.ts";
 import { remoteReader } from "./remote.ts";
 
-/** Rewritten by what was done and by time: history, counters of changes, signs of life. */
-const HISTORY =
-  /^(?:transaction|transaction_step|allocation|interface_allocation|cidr_allocation|reference_guard|heartbeat|idempotency[a-z_]*)\//;
 /** Each start of the API begins another session, so only their number is compared. */
 const SESSION = /^session\//;
 const OPEN = "transaction_open/";
@@ -40,7 +38,7 @@ export async function look(cluster: Cluster): Promise<Look> {
   const { places, endpoint } = cluster;
   const scan: Scan = await scanHost(places, remoteReader(endpoint));
   const records = readDatabase(cluster);
-  const kept = records.filter(({ key }) => !HISTORY.test(key) && !key.startsWith(OPEN));
+  const kept = records.filter(({ key }) => !isHistory(key) && !key.startsWith(OPEN));
   return {
     lines: [
       ...flatten("", { hosts: scan.hosts, api: scan.records }).filter(

@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import Database from "better-sqlite3";
+import { isHistory } from "../history.ts";
 import { must } from "./program.ts";
 
 /** What bears the prefix of one instance on this machine, found without any of the project's code. */
@@ -41,10 +42,6 @@ export async function filesBelow(folder: string): Promise<readonly string[]> {
   return (await readdir(folder, { recursive: true, encoding: "utf8" })).sort();
 }
 
-/** Rewritten by what was done, and by time: counters of changes, history, the agent's sign of life. */
-const HISTORY =
-  /^(?:transaction|transaction_step|allocation|interface_allocation|cidr_allocation|reference_guard|heartbeat|layout|idempotency[a-z_]*)\//;
-
 /**
  * Keys of all records but the history; a transaction that is still open is one of them. The server
  * keeps the file for itself, so it must have ended.
@@ -53,7 +50,7 @@ export function recordKeys(baseDirectory: string): readonly string[] {
   const database = new Database(`${baseDirectory}/api/n0core.sqlite`, { readonly: true });
   try {
     const rows = database.prepare("SELECT key FROM record ORDER BY key").all() as { key: string }[];
-    return rows.map(({ key }) => key).filter((key) => !HISTORY.test(key));
+    return rows.map(({ key }) => key).filter((key) => !isHistory(key));
   } finally {
     database.close();
   }

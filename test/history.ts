@@ -1,0 +1,17 @@
+import { keptRequests } from "../src/api/core/idempotency/kept-request.ts";
+import { resources } from "../src/api/resources.ts";
+import { layout } from "../src/api/scope-migration.ts";
+import { stepCollection, transactionCollection } from "../src/datastore/datastore-journal.ts";
+
+const PREFIXES = [
+  transactionCollection,
+  stepCollection,
+  keptRequests,
+  layout,
+  ...resources.flatMap(({ traces }) => traces),
+].map(({ prefix }) => prefix);
+
+/** Whether a record says how things came about rather than what there is. */
+export function isHistory(key: string): boolean {
+  return PREFIXES.some((prefix) => key.startsWith(prefix));
+}
