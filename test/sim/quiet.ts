@@ -1,8 +1,5 @@
 import { nodes } from "../../src/api/pool/node/collection.ts";
-import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
-import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
-import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { resources } from "../../src/api/resources.ts";
 import { wrongOnNode } from "./node-invariants.ts";
 import {
   Snapshot,
@@ -88,11 +85,10 @@ export async function findViolations(simulation: Simulation): Promise<readonly s
 }
 
 function* pendingObjects(snapshot: Snapshot): Generator<string> {
-  for (const { value } of snapshot.list(virtualMachines)) {
-    if (value.state === MachineState.PENDING)
-      yield `${value.name} is PENDING and nothing is at work`;
-  }
-  for (const { value } of snapshot.list(blockStorages)) {
-    if (value.state === DiskState.PENDING) yield `${value.name} is PENDING and nothing is at work`;
+  for (const { pending } of resources) {
+    if (pending === undefined) continue;
+    for (const { value } of snapshot.list(pending.of)) {
+      if (value.state === pending.state) yield `${value.name} is PENDING and nothing is at work`;
+    }
   }
 }
