@@ -39,6 +39,15 @@ test("a program is started by the unit tests that start programs", () => {
   expect(runsFor(["bin/n0cli"], "HEAD")[1]).toContain("cli/main.test.ts");
 });
 
+test("what is beside a resource is tested by those that gather it", () => {
+  const beside = (end: string) => `src/api/iam/user/user.${end}.ts`;
+  expect(suitesFor(beside("cases"))).toEqual(["crash", "attack"]);
+  expect(runsFor([beside("cases")], "HEAD")[1]).toContain("test/");
+  expect(suitesFor(beside("sim"), beside("drift"))).toEqual([]);
+  expect(runsFor([beside("sim")], "HEAD")[1]).toContain("test/sim/");
+  expect(runsFor([beside("drift")], "HEAD")[1]).toContain("src/api/observe/verify/");
+});
+
 test("another dependency, or another configuration, runs everything", () => {
   expect(runsFor(["docs/simulation.md", "package-lock.json"], "HEAD")).toEqual([[]]);
   expect(runsFor(["vitest.config.ts"], "HEAD")).toEqual([[]]);

@@ -3,7 +3,7 @@ import { run } from "./check/run.ts";
 /** What each suite on the real host runs that no import leads to: it starts programs. */
 const SUITES: Readonly<Record<string, RegExp>> = {
   node: /^(?:src\/(?:agent|driver|rpc|serve)|scripts|test\/node)\//,
-  e2e: /^(?:src|cli|bin|scripts|examples|test\/e2e)\//,
+  e2e: /^(?:src\/(?!.*\.cases\.ts$)|(?:cli|bin|scripts|examples|test\/e2e)\/)/,
   crash: /^(?:src|bin|scripts\/scan-host|test\/crash)\//,
   attack: /^(?:src|bin|test\/attack)\//,
 };
@@ -12,7 +12,13 @@ const READ = ["test/tidy.test.ts", "test/documents.test.ts", "test/verify-docs.t
 const STARTED = ["cli/main.test.ts", "src/serve/main.test.ts", "scripts/"];
 /** What may change anything. */
 const ROOTS = /^(?:package\.json|package-lock\.json|tsconfig\.json|vitest\.config\.ts)$/;
-const UNIT_TEST = /^(?:src|cli|scripts)\/.*\.test\.ts$/;
+const UNIT_TEST = /^(?:src|cli|scripts)\/.*\.(?:test|sim|drift)\.ts$/;
+/** Tests that gather the files beside the resources, by the ends of their names: no import leads to these. */
+const GATHERED: Readonly<Record<string, readonly string[]>> = {
+  ".cases.ts": ["test/"],
+  ".sim.ts": ["test/sim/"],
+  ".drift.ts": ["test/verify-", "test/unwind-", "src/api/observe/verify/", "cli/commands/verify"],
+};
 
 /**
  * The commit since which something counts as changed: where this branch left main, or HEAD where there is no
@@ -47,9 +53,12 @@ export function runsFor(files: readonly string[], commit: string): readonly (rea
   );
   const byImport = ["unit", "node"].filter((name) => !suites.includes(name));
   const started = parts.some((path) => /^(?:src|cli|bin|scripts)\//.test(path)) ? STARTED : [];
+  const gathering = Object.entries(GATHERED).flatMap(([end, tests]) =>
+    files.some((path) => path.endsWith(end)) ? tests : [],
+  );
   return [
     ["--changed", commit, "--passWithNoTests", ...projects(byImport)],
-    [...projects(["unit"]), ...READ, ...started],
+    [...projects(["unit"]), ...READ, ...started, ...gathering],
     ...(suites.length === 0 ? [] : [projects(suites)]),
   ];
 }
