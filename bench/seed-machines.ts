@@ -10,7 +10,6 @@ import { networks } from "../src/api/network/network/collection.ts";
 import { computes, storages } from "../src/api/pool/inventory/collection.ts";
 import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
 import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
-import { ownerOf } from "../src/api/provisioning/block-storage/record.ts";
 import { uuids, virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import {
   domainMessage,
@@ -33,8 +32,10 @@ import {
 } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { deviceName } from "../src/util/checksum.ts";
 import { formatAddress } from "../src/util/cidr.ts";
+import { formatRef } from "../src/util/ref.ts";
 import { until } from "../src/util/until.ts";
 import type { FakeNode } from "../test/fake-node.ts";
+import { blockStorageRef, networkRef, vmRef } from "../test/refs.ts";
 import { type FakeCloud, nodeName } from "./control-plane.ts";
 
 const BATCH = 500;
@@ -53,7 +54,7 @@ export async function seedMachines(
   count: number,
 ): Promise<void> {
   const { datastore, records } = opened.api;
-  const network = (await records.find(networks, "net"))!.value;
+  const network = (await records.find(networks, networkRef("net")))!.value;
   for (let from = 0; from < count; from += BATCH) {
     const writes: Writes[] = [];
     for (let i = from; i < Math.min(from + BATCH, count); i++) {
@@ -85,6 +86,8 @@ type Seeded = ReturnType<typeof newSeeded>;
 
 function newSeeded(index: number, nodeCount: number) {
   const name = seededName(index);
+  const ref = vmRef(name);
+  const diskRef = blockStorageRef(name);
   const node = nodeName(index % nodeCount);
   const volumeId = `${name}.${String(index).padStart(12, "0")}`;
   const nic = {
@@ -119,7 +122,7 @@ function newSeeded(index: number, nodeCount: number) {
     labels: { seeded: "true" },
   });
   const reserved = {
-    owner: `virtual_machine/${name}`,
+    owner: formatRef(ref),
     transactionId: "seeded",
     annotations: {},
     ...nic,
@@ -127,44 +130,45 @@ function newSeeded(index: number, nodeCount: number) {
     nodeName: node,
     tapName: deviceName(`${name}0`),
   };
-  return { index, name, node, disk, machine, reserved };
+  return { ref, diskRef, node, disk, machine, reserved };
 }
 
-function machineWrites({ name, node, machine, reserved }: Seeded): Writes {
+function machineWrites({ ref, node, machine, reserved }: Seeded): Writes {
   const { uuid } = machine;
   const compute = {
-    ...computeReservationOf(machine),
+    ...computeReservationOf(ref, machine),
     transactionId: "seeded",
     counted: { cpuMilliCores: 10, memoryBytes: MEMORY_BYTES.toString(), storageBytes: "0" },
   };
+  const net = networkRef("net");
   return merge(
-    put(virtualMachines, [name], machine),
-    put(computes, [node, name], compute),
-    referenceWrites(virtualMachines, virtualMachines.key(name), undefined, machine),
-    put(interfaces, ["net", reserved.name], reserved),
-    put(addresses, ["net", reserved.ipv4Address], { usedBy: reserved.name }),
-    put(hardwareAddresses, ["net", reserved.hardwareAddress], { usedBy: reserved.name }),
+    put(virtualMachines, [ref], machine),
+    put(computes, [node, compute.name], compute),
+    referenceWrites(virtualMachines, virtualMachines.key(ref), undefined, machine),
+    put(interfaces, [net, reserved.name], reserved),
+    put(addresses, [net, reserved.ipv4Address], { usedBy: reserved.name }),
+    put(hardwareAddresses, [net, reserved.hardwareAddress], { usedBy: reserved.name }),
     put(taps, [node, reserved.tapName], { usedBy: reserved.name }),
-    put(uuids, [uuid], { usedBy: name }),
+    put(uuids, [uuid], { usedBy: ref.name }),
   );
 }
 
-function diskWrites({ name, node, disk }: Seeded): Writes {
+function diskWrites({ diskRef, node, disk }: Seeded): Writes {
   const storage = {
-    ...reservationOf(disk),
+    ...reservationOf(diskRef, disk),
     transactionId: "seeded",
     counted: { cpuMilliCores: 0, memoryBytes: "0", storageBytes: disk.requestBytes.toString() },
   };
   return merge(
-    put(blockStorages, [name], disk),
+    put(blockStorages, [diskRef], disk),
     put(storages, [node, disk.volumeId], storage),
-    referenceWrites(blockStorages, blockStorages.key(name), undefined, disk),
+    referenceWrites(blockStorages, blockStorages.key(diskRef), undefined, disk),
   );
 }
 
 async function startDomain(
   { drivers }: FakeNode,
-  { name, disk, machine, reserved }: Seeded,
+  { ref, diskRef, disk, machine, reserved }: Seeded,
   network: Network,
 ): Promise<void> {
   const { compute, network: networkDriver, seed, volume } = drivers;
@@ -172,17 +176,18 @@ async function startDomain(
   const mark = { owner: reserved.owner, transactionId: "seeded" };
   const { tapName } = reserved;
   const { volumeId } = disk;
-  const plan = planOf(machine, {
-    volumeIds: new Map([[name, volumeId]]),
+  const plan = planOf(ref, machine, {
+    volumeIds: new Map([[disk.name, volumeId]]),
     nics: [{ network, tapName }],
     userKeys: [],
     nameservers: [],
   });
   const { ipv4Gateway } = plan.taps[0]!;
-  await volume.ensureEmpty(volumeId, disk.limitBytes, { ...mark, owner: ownerOf(name) }, signal);
+  const diskMark = { ...mark, owner: formatRef(diskRef) };
+  await volume.ensureEmpty(volumeId, disk.limitBytes, diskMark, signal);
   await networkDriver.ensureTap(tapName, mark, signal);
   await networkDriver.ensureAttached(tapName, { name: network.name, ipv4Gateway }, signal);
-  const folder = await compute.ensureFolder(name, mark);
+  const folder = await compute.ensureFolder(machine.name, mark);
   const content = seedFromWire(create(EnsureSeedRequestSchema, seedMessage(plan.seed)));
   const seedPath = await seed.ensure(folder, content, signal);
   const { nics, ...shape } = domainMessage(plan.domain);
@@ -191,5 +196,5 @@ async function startDomain(
     { path: seedPath, format: "raw", device: "cdrom" },
   ] as const;
   await compute.ensureStarted({ ...shape, disks, nics }, mark, signal);
-  await compute.ensureResumed(name, signal);
+  await compute.ensureResumed(machine.name, signal);
 }

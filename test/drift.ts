@@ -1,5 +1,6 @@
 import { interfaces } from "../src/api/network/interface/collection.ts";
 import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
+import { blockStorageRef, networkRef } from "./refs.ts";
 import { GiB } from "./scenario.ts";
 import type { Hands } from "./verify-world.ts";
 
@@ -39,9 +40,9 @@ export const WEB = ["virtual_machine", "default", "web"];
 export const GHOST_OWNER = ["virtual_machine", "default", "ghost"];
 
 export const volumeOf = async ({ read }: Hands, name: string) =>
-  (await read(blockStorages, name)).volumeId;
+  (await read(blockStorages, blockStorageRef(name))).volumeId;
 export const interfaceOf = async ({ read }: Hands, name = "web0") =>
-  await read(interfaces, "net", name);
+  await read(interfaces, networkRef("net"), name);
 export const tapOf = async (hands: Hands, name = "web0") =>
   (await interfaceOf(hands, name)).tapName;
 

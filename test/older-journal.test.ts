@@ -3,35 +3,39 @@ import { runUnanswered } from "../src/api/core/saga/saga.ts";
 import { changeStorage } from "../src/api/pool/inventory/steps.ts";
 import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
 import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
-import { blockStorageSteps, pending } from "../src/api/provisioning/block-storage/record.ts";
+import {
+  blockStorageSteps,
+  pending,
+  withUser,
+} from "../src/api/provisioning/block-storage/record.ts";
 import {
   growDomainDiskLater,
   growVolumeLater,
 } from "../src/api/provisioning/block-storage/volume/grow-steps.ts";
-import { virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { BlockStorage_BlockStorageState as State } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { SimulatedCrash } from "../src/transaction/faults.ts";
-import { later } from "../src/transaction/step.ts";
+import { blockStorageRef } from "./refs.ts";
 import { GiB, prepareDisk, webRequest } from "./scenario.ts";
 import { newWorld, type World } from "./world.ts";
 
 /** A disk of this world that grows as it did when the file grew after the pivot. */
 async function growAsBefore(world: World): Promise<unknown> {
   const { api } = world.opened;
-  const disk = (await api.records.find(blockStorages, "root"))!.value;
+  const ref = blockStorageRef("root");
+  const disk = (await api.records.find(blockStorages, ref))!.value;
   const { name, nodeName, volumeId, usedBy } = disk;
   const after = { ...disk, limitBytes: 20n * GiB };
-  const keys = [blockStorages.key(name), ...(usedBy === "" ? [] : [virtualMachines.key(usedBy)])];
+  const keys = withUser(ref, disk);
   const call = {
     signal: new AbortController().signal,
     responseHeader: new Headers(),
     requestHeader: new Headers(),
   };
   return await runUnanswered(api, call, { kind: "UpdateBlockStorage", keys }, async (tx) => {
-    await blockStorageSteps.replace(tx, disk, pending(disk, tx.id));
+    await blockStorageSteps.replace(tx, ref, disk, pending(disk, tx.id));
     const transactionId = tx.id;
-    const storage = { ...reservationOf(after), transactionId };
-    const before = { ...reservationOf(disk), transactionId };
+    const storage = { ...reservationOf(ref, after), transactionId };
+    const before = { ...reservationOf(ref, disk), transactionId };
     await tx.run(changeStorage, { nodeName, id: volumeId, before, after: storage });
     const place = {
       nodeName,
@@ -43,9 +47,9 @@ async function growAsBefore(world: World): Promise<unknown> {
     await tx.commit(
       api.inventory.storages.settle(nodeName, volumeId, storage),
       usedBy === ""
-        ? later(growVolumeLater, place)
-        : later(growDomainDiskLater, { ...place, virtualMachineName: usedBy }),
-      blockStorageSteps.settleLater(after),
+        ? { name: growVolumeLater.name, input: place }
+        : { name: growDomainDiskLater.name, input: { ...place, virtualMachineName: usedBy } },
+      blockStorageSteps.settleLater(ref, after),
     );
   });
 }

@@ -13,6 +13,7 @@ import { VirtualMachineSchema } from "../src/gen/n0stack/provisioning/v0/virtual
 import type { Finding } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { collect } from "./collect.ts";
 import type { FakeDrivers } from "./fake-node.ts";
+import { blockStorageRef, vmRef } from "./refs.ts";
 import { GiB, prepareImage, REQUEST_NODE, SSH_KEY, webRequest } from "./scenario.ts";
 import { newWorld, type World } from "./world.ts";
 
@@ -93,15 +94,17 @@ export function handsOn(world: World): Hands {
     drop: async (of, ...parts) => void (await api.datastore.batch(remove(of, ...parts))),
     read: async (of, ...parts) => (await api.records.find(of, ...parts))!.value,
     async changeMachine(name, change) {
-      const vm = await hands.read(virtualMachines, name);
+      const ref = vmRef(name);
+      const vm = await hands.read(virtualMachines, ref);
       const after = create(VirtualMachineSchema, { ...vm, ...change });
-      const key = virtualMachines.key(name);
+      const key = virtualMachines.key(ref);
       const referred = referenceWrites(virtualMachines, key, vm, after);
-      await api.datastore.batch(merge(put(virtualMachines, [name], after), referred));
+      await api.datastore.batch(merge(put(virtualMachines, [ref], after), referred));
     },
     async changeDisk(name, change) {
-      const disk = await hands.read(blockStorages, name);
-      await hands.write(blockStorages, [name], create(BlockStorageSchema, { ...disk, ...change }));
+      const ref = blockStorageRef(name);
+      const disk = await hands.read(blockStorages, ref);
+      await hands.write(blockStorages, [ref], create(BlockStorageSchema, { ...disk, ...change }));
     },
   };
   return hands;

@@ -117,11 +117,10 @@ export const BUGS: readonly Bug[] = [
         const { usedBy } = blockStorages.decode(Buffer.from(input.after, "base64"));
         if (usedBy === "") return await own.call(step, context, input, scope);
         const { api, held } = context;
-        for (const { value } of await api.records.list(blockStorages)) {
-          if (value.usedBy !== usedBy || !held.keys.includes(blockStorages.key(value.name)))
-            continue;
+        for (const { key, value } of await api.records.list(blockStorages)) {
+          if (value.usedBy !== usedBy || !held.keys.includes(key)) continue;
           const free = settled(value, DiskState.AVAILABLE);
-          await api.datastore.batch(held.put(blockStorages, value.name, free, value));
+          await api.datastore.batch(held.put(blockStorages, blockStorages.refOf(key), free, value));
         }
       });
     },

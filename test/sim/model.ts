@@ -6,9 +6,11 @@ import { virtualMachines } from "../../src/api/provisioning/virtual-machine/coll
 import { resources } from "../../src/api/resources.ts";
 import type { Objects } from "../../src/datastore/collection.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
+import { objectKey } from "../../src/datastore/key.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
-import { refFrom } from "../../src/util/ref.ts";
+import { type Ref, refFrom } from "../../src/util/ref.ts";
+import { vmRef } from "../refs.ts";
 import type { Batch } from "./datastore.ts";
 
 /** The objects of the users', whose records are compared as they are. */
@@ -94,7 +96,7 @@ export class Model {
 
   /** A guest went off by itself. */
   onGuest(name: string): void {
-    const key = virtualMachines.key(name);
+    const key = virtualMachines.key(vmRef(name));
     let isGuarded = false;
     for (const transaction of this.open()) {
       if (!transaction.guards.includes(key)) continue;
@@ -218,8 +220,7 @@ export class Model {
   #onCommittedRow({ name, input, phase }: StepRow): void {
     if (phase !== "started") return;
     if (name.endsWith(".put_record")) {
-      const { name: object, after } = input as { readonly name: string; readonly after: string };
-      this.#expect(name, object, after);
+      this.#expect(input as Replacement);
     }
     const key = reservedByHand(name, input);
     if (key !== undefined) this.byHand.add(key);
@@ -228,24 +229,22 @@ export class Model {
   /** What the steps after the commit will write. */
   #onPromisedRow({ name, input, phase }: StepRow, { guards }: KnownTransaction): void {
     if (phase !== "pending") return;
-    const given = input as Record<string, string>;
-    if (name.endsWith(".settle_record")) this.#expect(name, given["name"]!, given["after"]!);
-    if (name === "block_storage.forget") this.expected.delete(blockStorages.key(given["name"]!));
-    if (name !== "virtual_machine.forget") return;
-    this.expected.delete(virtualMachines.key(given["name"]!));
+    if (name.endsWith(".settle_record")) this.#expect(input as Replacement);
+    if (name !== "virtual_machine.forget" && name !== "block_storage.forget") return;
+    const { ref } = input as Pick<Replacement, "ref">;
+    this.expected.delete(objectKey(ref));
+    if (name === "block_storage.forget") return;
     for (const key of guards) {
       const bytes = this.expected.get(key);
       if (!key.startsWith(blockStorages.prefix) || bytes === undefined) continue;
       const disk = blockStorages.decode(bytes);
-      if (disk.usedBy !== given["name"]) continue;
+      if (disk.usedBy !== ref.name) continue;
       this.expected.set(key, blockStorages.encode(settled(disk, DiskState.AVAILABLE)));
     }
   }
 
-  #expect(step: string, name: string, after: string): void {
-    const resource = step.slice(0, step.indexOf("."));
-    const of = OBJECTS.find(({ prefix }) => prefix === `${resource}/`)!;
-    this.expected.set(of.key(name), Buffer.from(after, "base64"));
+  #expect({ ref, after }: Replacement): void {
+    this.expected.set(objectKey(ref), Buffer.from(after, "base64"));
   }
 
   #onPower(known: KnownTransaction): void {
@@ -256,16 +255,19 @@ export class Model {
       this.#setPower(known, isSure ? after : "any");
     }
     for (const name of this.power.keys()) {
-      if (!this.expected.has(virtualMachines.key(name))) this.power.delete(name);
+      if (!this.expected.has(virtualMachines.key(vmRef(name)))) this.power.delete(name);
     }
   }
 
   #setPower(known: KnownTransaction, power: Power): void {
     for (const name of machinesIn(known)) {
-      if (this.expected.has(virtualMachines.key(name))) this.power.set(name, power);
+      if (this.expected.has(virtualMachines.key(vmRef(name)))) this.power.set(name, power);
     }
   }
 }
+
+/** What a step that writes an object is told. */
+type Replacement = { readonly ref: Ref; readonly after: string };
 
 const POWER_AFTER: Readonly<Record<string, Power>> = {
   CreateVirtualMachine: "running",

@@ -2,6 +2,7 @@ import { interfaces } from "../../src/api/network/interface/collection.ts";
 import { blockStorages, replicas } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { networkRef } from "../refs.ts";
 import type { Model } from "./model.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { Snapshot } from "./record-invariants.ts";
@@ -95,7 +96,11 @@ function* wrongTaps(
   const known = new Map<string, { vm: VirtualMachine; networkName: string }>();
   for (const vm of machinesOn(model, name).values()) {
     vm.nics.forEach(({ networkName }, i) => {
-      const reserved = snapshot.find(interfaces, networkName, vm.networkInterfaceNames[i] ?? "");
+      const reserved = snapshot.find(
+        interfaces,
+        networkRef(networkName),
+        vm.networkInterfaceNames[i] ?? "",
+      );
       if (reserved !== undefined) known.set(reserved.tapName, { vm, networkName });
     });
   }

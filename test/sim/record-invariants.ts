@@ -19,6 +19,7 @@ import type { Collection, KeyParts } from "../../src/datastore/collection.ts";
 import type { Datastore, Entry } from "../../src/datastore/datastore.ts";
 import type { Part } from "../../src/datastore/key.ts";
 import { isHost, parseAddress, parseCidr } from "../../src/util/cidr.ts";
+import { networkRef } from "../refs.ts";
 import type { Model } from "./model.ts";
 import { OBJECTS } from "./model.ts";
 
@@ -85,7 +86,8 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
     owed.set(key, why);
   };
   const duplicates: string[] = [];
-  const oweInterface = (network: string, name: string, why: string) => {
+  const oweInterface = (networkName: string, name: string, why: string) => {
+    const network = networkRef(networkName);
     owe(interfaces.key(network, name), why);
     const reserved = snapshot.find(interfaces, network, name);
     if (reserved === undefined) return;
@@ -195,7 +197,7 @@ export function* wrongInterfaces(model: Model, snapshot: Snapshot): Generator<st
         yield `interface ${networkName}/${name} has "${text}", outside "${cidrText}"`;
       }
     }
-    const isByHand = model.byHand.has(interfaces.key(networkName, name));
+    const isByHand = model.byHand.has(interfaces.key(networkRef(networkName), name));
     if (isByHand !== (value.owner === null)) {
       yield `interface ${networkName}/${name} belongs to ${String(value.owner)}`;
     }

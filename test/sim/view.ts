@@ -3,14 +3,14 @@ import { images } from "../../src/api/deployment/image/collection.ts";
 import { networks } from "../../src/api/network/network/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
-import type { Objects } from "../../src/datastore/collection.ts";
-import type { Keys } from "../../src/datastore/key.ts";
+import type { AnyCollection, Objects } from "../../src/datastore/collection.ts";
 import type { Image } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as DiskState,
 } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { refFrom } from "../../src/util/ref.ts";
 import { type Dice, hashOf, newDice } from "./dice.ts";
 import type { Model } from "./model.ts";
 
@@ -131,7 +131,7 @@ export class View {
   }
 
   /** The parts of the keys of what was reserved by hand. */
-  byHand({ prefix, parts }: Keys): (readonly string[])[] {
+  byHand({ prefix, parts }: Pick<AnyCollection, "prefix" | "parts">): (readonly string[])[] {
     return [...this.#model.byHand].filter((key) => key.startsWith(prefix)).map(parts);
   }
 
@@ -141,7 +141,7 @@ export class View {
     return this.choose(open, ["018bcfe56800-00000000-0000"]);
   }
 
-  #free({ key }: Keys, names: readonly string[]): string[] {
-    return names.filter((name) => !this.#model.expected.has(key(name)));
+  #free(of: Objects<unknown>, names: readonly string[]): string[] {
+    return names.filter((name) => !this.#model.expected.has(of.key(refFrom(of.kind, name))));
   }
 }

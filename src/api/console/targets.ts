@@ -1,12 +1,15 @@
+import { refFrom } from "../../util/ref.ts";
+import { blockStorages } from "../provisioning/block-storage/collection.ts";
 import { getReadable } from "../provisioning/block-storage/read.ts";
 import type { Api } from "../provisioning/context.ts";
+import { virtualMachines } from "../provisioning/virtual-machine/collection.ts";
 import { getSettled, incarnationOf } from "../provisioning/virtual-machine/record.ts";
 import type { FindConsole, FindVolume } from "./console-target.ts";
 
 /** Finds virtual machines in the records, and their node's agent. */
 export function consoleFinder(api: Api): FindConsole {
   return async (name) => {
-    const vm = await getSettled(api, name);
+    const vm = await getSettled(api, refFrom(virtualMachines.kind, name));
     const { computeNodeName: nodeName, nics, uuid } = vm;
     const { compute, network } = api.agents.clients(nodeName);
     const addresses = nics.flatMap(({ networkName, ipv4Address, ipv6Address }) =>
@@ -28,7 +31,7 @@ export function consoleFinder(api: Api): FindConsole {
 /** Finds block storages that may be read, and their node's agent. */
 export function volumeFinder(api: Api): FindVolume {
   return async (name) => {
-    const { nodeName, volumeId } = await getReadable(api, name);
+    const { nodeName, volumeId } = await getReadable(api, refFrom(blockStorages.kind, name));
     return { nodeName, volumeId, volume: api.agents.clients(nodeName).volume };
   };
 }

@@ -7,10 +7,12 @@ import {
   ImageService,
 } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
-import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import { refOf } from "../../core/scope.ts";
+import { blockStorageBeside, blockStorages } from "../../provisioning/block-storage/collection.ts";
 import { settled } from "../../provisioning/block-storage/record.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
@@ -19,34 +21,39 @@ import { getImage } from "./record.ts";
 /** Makes an image, or changes the labels and annotations of one. */
 export async function applyImage(api: Api, call: Call, request: ApplyImageRequest): Promise<Image> {
   const { name, annotations, labels } = request;
-  const options = { method: ImageService.method.applyImage, keys: [images.key(name)] };
+  const ref = refOf(call, images, name);
+  const options = { method: ImageService.method.applyImage, keys: [images.key(ref)] };
   return await runSaga(api, call, options, async (tx) => {
-    const present = (await api.records.find(images, name))?.value;
+    const present = (await api.records.find(images, ref))?.value;
     const { registeredBlockStorages = [], tags = {} } = present ?? {};
     const image = create(ImageSchema, { name, annotations, labels, registeredBlockStorages, tags });
-    return await tx.answerRecord(images, name, image, present);
+    return await tx.answerRecord(images, ref, image, present);
   });
 }
 
 /** Removes an image. What was registered in it stays, and is no longer protected. */
 export async function deleteImage(api: Api, call: Call, name: string): Promise<void> {
-  const keys = async () => keysOf(await getImage(api, name));
+  const ref = refOf(call, images, name);
+  const keys = async () => keysOf(ref, await getImage(api, ref));
   await runSaga(api, call, { method: ImageService.method.deleteImage, keys }, async (tx) => {
-    const image = await getImage(api, name);
-    const writes: Writes[] = [tx.context.held.remove(images, name, image)];
+    const image = await getImage(api, ref);
+    const writes: Writes[] = [tx.context.held.remove(images, ref, image)];
     for (const { blockStorageName } of image.registeredBlockStorages) {
-      const disk = await api.records.find(blockStorages, blockStorageName);
+      const diskRef = blockStorageBeside(ref, blockStorageName);
+      const disk = await api.records.find(blockStorages, diskRef);
       if (disk?.value.state !== State.PROTECTED) continue;
       const free = settled(disk.value, State.AVAILABLE);
-      writes.push(tx.context.held.put(blockStorages, blockStorageName, free, disk.value));
+      writes.push(tx.context.held.put(blockStorages, diskRef, free, disk.value));
     }
     return await tx.answer(DONE, ...writes);
   });
 }
 
-function keysOf({ name, registeredBlockStorages }: Image): string[] {
+function keysOf(ref: Ref, { registeredBlockStorages }: Image): string[] {
   return [
-    images.key(name),
-    ...registeredBlockStorages.map((r) => blockStorages.key(r.blockStorageName)),
+    images.key(ref),
+    ...registeredBlockStorages.map(({ blockStorageName }) =>
+      blockStorages.key(blockStorageBeside(ref, blockStorageName)),
+    ),
   ];
 }

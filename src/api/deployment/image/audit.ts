@@ -6,7 +6,7 @@ import type { Finding as FindingOf } from "../../core/audit/finding.ts";
 import type { View } from "../../core/audit/view.ts";
 import { diskStateName } from "../../provisioning/block-storage/audit/records.ts";
 import { protectDisk } from "../../provisioning/block-storage/audit/repair.ts";
-import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import { blockStorageBeside, blockStorages } from "../../provisioning/block-storage/collection.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
 
@@ -35,19 +35,20 @@ export const imageAudit = defineAudit({
 });
 
 function compareImages({ records }: View): Finding[] {
-  return records.list(images).flatMap(({ value: image }) =>
+  return records.list(images).flatMap(({ key, value: image }) =>
     image.registeredBlockStorages.flatMap(({ blockStorageName: name }): Finding[] => {
-      const disk = records.find(blockStorages, name)?.value;
+      const diskRef = blockStorageBeside(images.refOf(key), name);
+      const disk = records.find(blockStorages, diskRef)?.value;
       const about = {
-        resource: keyText(images.key(image.name)),
+        resource: keyText(key),
         nodeName: "",
         expected: `block storage "${name}", PROTECTED`,
-        keys: [images.key(image.name), blockStorages.key(name)],
+        keys: [key, blockStorages.key(diskRef)],
       };
       if (disk === undefined) return [{ code: "image.disk_missing", found: "no record", ...about }];
       if (disk.state === DiskState.PROTECTED || disk.state === DiskState.PENDING) return [];
       const isFree = disk.state === DiskState.AVAILABLE;
-      const repair = isFree ? { repair: protectDisk(disk) } : {};
+      const repair = isFree ? { repair: protectDisk(diskRef, disk) } : {};
       const found = diskStateName(disk.state);
       return [{ code: "image.disk_not_protected", found, ...about, ...repair }];
     }),

@@ -10,6 +10,8 @@ import {
 import { invalid } from "../../../util/errors.ts";
 import { COPY_FROM } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
+import { refOf } from "../../core/scope.ts";
+import { blockStorageBeside, blockStorages } from "../../provisioning/block-storage/collection.ts";
 import { makeBlockStorage } from "../../provisioning/block-storage/make.ts";
 import { getBlockStorage, throwUnlessIn } from "../../provisioning/block-storage/record.ts";
 import { recordOverlay } from "../../provisioning/block-storage/volume/overlay-step.ts";
@@ -18,6 +20,7 @@ import {
   type VolumePlace,
 } from "../../provisioning/block-storage/volume/volume-steps.ts";
 import type { Api, Tx } from "../../provisioning/context.ts";
+import { images } from "./collection.ts";
 import { getImage, registrationOf, tagged } from "./record.ts";
 import { ensureReplica } from "./replica.ts";
 
@@ -33,16 +36,18 @@ export async function generateBlockStorage(
   call: Call,
   request: GenerateBlockStorageRequest,
 ): Promise<BlockStorage> {
-  const image = await getImage(api, request.imageName);
-  const sourceName = tagged(image, request.tag);
+  const ref = refOf(call, images, request.imageName);
+  const image = await getImage(api, ref);
+  const sourceName = tagged(ref, image, request.tag);
+  const sourceRef = blockStorageBeside(ref, sourceName);
   const registration = registrationOf(image, sourceName);
   const make = { ...request, name: request.blockStorageName, labels: {} };
   return await makeBlockStorage(api, call, make, {
     method: ImageService.method.generateBlockStorage,
     annotations: { [COPY_FROM]: sourceName },
     check: async (limitBytes) => {
-      const { value } = await getBlockStorage(api, sourceName);
-      throwUnlessIn(value, [State.PROTECTED]);
+      const { value } = await getBlockStorage(api, sourceRef);
+      throwUnlessIn(sourceRef, value, [State.PROTECTED]);
       if (limitBytes < value.limitBytes) {
         throw invalid(
           "limit_bytes",
@@ -53,8 +58,8 @@ export async function generateBlockStorage(
     make: async (tx, place) => {
       // Its key is not held, so that many can be generated at once. It is looked at again, and the overlay
       // is recorded on the condition that this is how it still is: else a purge might be under way.
-      const source = await getBlockStorage(api, sourceName);
-      throwUnlessIn(source.value, [State.PROTECTED]);
+      const source = await getBlockStorage(api, sourceRef);
+      throwUnlessIn(sourceRef, source.value, [State.PROTECTED]);
       const baseId =
         source.value.nodeName === place.nodeName
           ? source.value.volumeId
@@ -64,11 +69,15 @@ export async function generateBlockStorage(
   });
 }
 
-async function overlay(tx: Tx, place: VolumePlace, source: Stored<BlockStorage>, baseId: string) {
-  const { volumeId, name } = place;
-  const sourceName = source.value.name;
-  const sourceRevision = source.revision;
-  await tx.run(recordOverlay, { baseId, volumeId, name, sourceName, sourceRevision });
+async function overlay(
+  tx: Tx,
+  place: VolumePlace,
+  { key, revision: sourceRevision }: Stored<BlockStorage>,
+  baseId: string,
+) {
+  const { volumeId, ref } = place;
+  const source = blockStorages.refOf(key);
+  await tx.run(recordOverlay, { baseId, volumeId, ref, source, sourceRevision });
   await tx.run(ensureOverlay, { ...place, baseId });
-  return { blockStorageName: sourceName, volumeId: baseId };
+  return { blockStorageName: source.name, volumeId: baseId };
 }

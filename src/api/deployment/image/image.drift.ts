@@ -1,4 +1,5 @@
 import type { Drifts } from "../../../../test/drift.ts";
+import { imageRef } from "../../../../test/refs.ts";
 import { references } from "../../../datastore/references.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { images } from "./collection.ts";
@@ -7,11 +8,11 @@ import { images } from "./collection.ts";
 export const drifts: Drifts = {
   "image.disk_missing": {
     drift: async ({ read, write }) => {
-      const image = await read(images, "debian");
+      const image = await read(images, imageRef("debian"));
       const [registered] = image.registeredBlockStorages;
       const lost = { ...registered!, blockStorageName: "lost" };
       const registeredBlockStorages = [...image.registeredBlockStorages, lost];
-      await write(images, ["debian"], { ...image, registeredBlockStorages });
+      await write(images, [imageRef("debian")], { ...image, registeredBlockStorages });
       await write(
         references,
         ["block_storage", "default", "lost", "image", "default", "debian"],

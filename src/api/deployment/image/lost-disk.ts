@@ -1,13 +1,15 @@
 import { remove } from "../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../datastore/datastore.ts";
 import type { HeldObjects } from "../../../datastore/held-objects.ts";
+import type { Stored } from "../../../datastore/records.ts";
 import type { Image } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { Ref } from "../../../util/ref.ts";
 import { BLOCK_STORAGE_URL } from "../../core/annotations.ts";
 import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
 import { changed } from "../../provisioning/block-storage/record.ts";
 import type { Api } from "../../provisioning/context.ts";
-import { isRegistered, registrationOf } from "./record.ts";
+import { registrationOf } from "./record.ts";
 
 /** A copy of a base on another node. */
 interface Copy {
@@ -24,18 +26,14 @@ export type Fate =
 /**
  * It stays where another node has a copy that is known to hold what it held: on one that is there, or with
  * the disks that rest on the copy on one that is lost as well. Changes nothing.
+ *
+ * @param images those in which it is registered.
  */
-export async function fateOf(
-  api: Api,
-  disk: BlockStorage,
-  images: readonly Image[],
-): Promise<Fate> {
-  const registrations = images
-    .filter((image) => isRegistered(image, disk.name))
-    .map((image) => registrationOf(image, disk.name));
+export async function fateOf(api: Api, ref: Ref, images: readonly Stored<Image>[]): Promise<Fate> {
+  const registrations = images.map(({ value }) => registrationOf(value, ref.name));
   const copies: (Copy & { readonly baseVolumeId: "" })[] = [];
   let carrier: Copy | undefined;
-  for (const { key, value } of await api.records.list(replicas, [disk.name])) {
+  for (const { key, value } of await api.records.list(replicas, [ref])) {
     const { volumeId, registration } = value;
     const copy = { nodeName: replicas.parts(key)[1]!, volumeId, baseVolumeId: "" } as const;
     const isLost = api.agents.isLost(copy.nodeName);
@@ -50,10 +48,10 @@ export async function fateOf(
   return carrier === undefined ? { kind: "goes", copies } : { kind: "stays", as: carrier };
 }
 
-export function writeFate(held: HeldObjects, disk: BlockStorage, fate: Fate): Writes {
+export function writeFate(held: HeldObjects, ref: Ref, disk: BlockStorage, fate: Fate): Writes {
   if (fate.kind === "goes") {
     return merge(
-      held.remove(blockStorages, disk.name, disk),
+      held.remove(blockStorages, ref, disk),
       disk.baseVolumeId === "" ? {} : remove(overlays, disk.baseVolumeId, disk.volumeId),
     );
   }
@@ -67,8 +65,8 @@ export function writeFate(held: HeldObjects, disk: BlockStorage, fate: Fate): Wr
     delete copy.annotations[BLOCK_STORAGE_URL];
   });
   return merge(
-    held.put(blockStorages, disk.name, moved, disk),
-    remove(replicas, disk.name, nodeName),
+    held.put(blockStorages, ref, moved, disk),
+    remove(replicas, ref, nodeName),
     disk.baseVolumeId === "" ? {} : remove(overlays, disk.baseVolumeId, disk.volumeId),
   );
 }

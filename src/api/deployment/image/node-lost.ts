@@ -1,48 +1,59 @@
 import { merge } from "../../../datastore/datastore.ts";
+import type { Stored } from "../../../datastore/records.ts";
+import { referrersOf } from "../../../datastore/references.ts";
+import type { Image } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Later } from "../../../transaction/step.ts";
+import { parseRefOf, type Ref } from "../../../util/ref.ts";
 import type { LostObjects, Tx } from "../../core/context.ts";
 import { storages } from "../../pool/inventory/collection.ts";
-import { blockStorages, replicas } from "../../provisioning/block-storage/collection.ts";
+import {
+  blockStorages,
+  type Replica,
+  replicas,
+} from "../../provisioning/block-storage/collection.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
 import { type Fate, fateOf, writeFate } from "./lost-disk.ts";
-import { isRegistered, unregistered } from "./record.ts";
+import { unregistered } from "./record.ts";
+
+interface LostDisk {
+  readonly ref: Ref;
+  readonly disk: BlockStorage;
+  readonly fate: Fate;
+  readonly images: readonly Stored<Image>[];
+}
 
 /**
  * The disks of a lost node go with it, and leave their images. But a base of which another node has a copy
  * that disks rest on, or may, goes on there: so what becomes of a disk is said here and not where disks are.
  */
 export async function onNodeLost(api: Api, nodeName: string): Promise<LostObjects> {
-  const all = (await api.records.list(images)).map(({ value }) => value);
-  const disks: { readonly disk: BlockStorage; readonly fate: Fate }[] = [];
-  for (const { value: disk } of await api.records.list(blockStorages)) {
-    if (disk.nodeName === nodeName) disks.push({ disk, fate: await fateOf(api, disk, all) });
-  }
-  const gone = disks.filter(({ fate }) => fate.kind === "goes").map(({ disk }) => disk.name);
-  const changing = all.filter((image) => gone.some((disk) => isRegistered(image, disk)));
-  // Of bases that are elsewhere.
-  const copies = (await api.records.list(replicas)).filter(
-    ({ key }) => replicas.parts(key)[1] === nodeName,
+  const { disks, copies } = await filesOn(api, nodeName);
+  const gone = disks.filter(({ fate }) => fate.kind === "goes");
+  const changing = new Map(
+    gone.flatMap((disk) => disk.images.map((image) => [image.key, image] as const)),
   );
   const files = [...disks.map(({ disk }) => disk), ...copies.map(({ value }) => value)];
   return {
     keys: [
-      ...disks.map(({ disk }) => blockStorages.key(disk.name)),
-      ...changing.map(({ name }) => images.key(name)),
+      ...disks.map(({ ref }) => blockStorages.key(ref)),
+      ...changing.keys(),
       ...copies.map(({ key }) => key),
     ],
     reserved: files.map(({ volumeId }) => storages.key(nodeName, volumeId)),
     async forget(tx) {
       const { held } = tx.context;
-      const without = new Set(gone);
       return {
         writes: merge(
-          ...disks.map(({ disk, fate }) => writeFate(held, disk, fate)),
-          ...changing.map((image) =>
-            held.put(images, image.name, unregistered(image, without), image),
-          ),
+          ...disks.map(({ ref, disk, fate }) => writeFate(held, ref, disk, fate)),
+          ...[...changing.values()].map(({ key, value }) => {
+            const ref = images.refOf(key);
+            const beside = gone.filter((one) => one.ref.scope === ref.scope);
+            const without = new Set(beside.map((one) => one.ref.name));
+            return held.put(images, ref, unregistered(value, without), value);
+          }),
           { deletes: copies.map(({ key }) => key) },
         ),
         files: await removeCopies(tx, disks),
@@ -51,15 +62,40 @@ export async function onNodeLost(api: Api, nodeName: string): Promise<LostObject
   };
 }
 
+/** The disks on a node, and its copies of bases that are elsewhere. What is reserved there tells of which. */
+async function filesOn(api: Api, nodeName: string) {
+  const { records } = api;
+  const reserved = await records.list(storages, [nodeName]);
+  const owners = new Set(reserved.map(({ value }) => value.owner));
+  const disks: LostDisk[] = [];
+  const copies: Stored<Replica>[] = [];
+  for (const owner of owners) {
+    const ref = parseRefOf(blockStorages.kind, owner);
+    if (ref === undefined) continue;
+    const disk = (await records.find(blockStorages, ref))?.value;
+    if (disk?.nodeName === nodeName) {
+      const registering = await imagesOf(api, ref);
+      disks.push({ ref, disk, fate: await fateOf(api, ref, registering), images: registering });
+    }
+    const copy = await records.find(replicas, ref, nodeName);
+    if (copy !== undefined) copies.push(copy);
+  }
+  return { disks, copies };
+}
+
+/** In which a disk is registered. */
+async function imagesOf({ records }: Pick<Api, "records">, disk: Ref): Promise<Stored<Image>[]> {
+  const refs = await referrersOf(records, disk, { kind: images.kind });
+  const found = await Promise.all(refs.map((ref) => records.find(images, ref)));
+  return found.filter((stored) => stored !== undefined);
+}
+
 /** On the other nodes, of the disks that go. */
-async function removeCopies(
-  tx: Tx,
-  disks: readonly { readonly disk: BlockStorage; readonly fate: Fate }[],
-): Promise<readonly Later[]> {
+async function removeCopies(tx: Tx, disks: readonly LostDisk[]): Promise<readonly Later[]> {
   const files: Later[] = [];
-  for (const { disk, fate } of disks) {
+  for (const { ref, fate } of disks) {
     for (const copy of fate.kind === "goes" ? fate.copies : []) {
-      files.push(...(await removeFile(tx, disk.name, { ...copy, replicaOf: disk.name })));
+      files.push(...(await removeFile(tx, ref, { ...copy, replicaOf: ref })));
     }
   }
   return files;

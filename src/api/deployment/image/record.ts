@@ -1,20 +1,17 @@
 import { clone } from "@bufbuild/protobuf";
 import { type Image, ImageSchema } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { invalid, N0Error, notFound } from "../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
 
 /** Of each an image can have so many. */
 const PARTS_MAX = 512;
 
-export function ownerOf(name: string): string {
-  return `image/${name}`;
-}
-
 /** @throws N0Error `not_found`. */
-export async function getImage(api: Api, name: string): Promise<Image> {
-  const stored = await api.records.find(images, name);
-  if (stored === undefined) throw notFound("image", name);
+export async function getImage(api: Api, ref: Ref): Promise<Image> {
+  const stored = await api.records.find(images, ref);
+  if (stored === undefined) throw notFound("image", ref.name);
   return stored.value;
 }
 
@@ -25,7 +22,7 @@ export function changed(image: Image, change: (copy: Image) => void): Image {
 }
 
 /** @throws N0Error `failed_precondition` for one that would have more disks or tags than an image can have. */
-export function throwIfTooMany({ name, registeredBlockStorages, tags }: Image): void {
+export function throwIfTooMany(ref: Ref, { registeredBlockStorages, tags }: Image): void {
   const tagCount = Object.keys(tags).length;
   const diskCount = registeredBlockStorages.length;
   if (tagCount <= PARTS_MAX && diskCount <= PARTS_MAX) return;
@@ -33,8 +30,8 @@ export function throwIfTooMany({ name, registeredBlockStorages, tags }: Image): 
     tagCount > PARTS_MAX
       ? [tagCount, "tags", "untag some"]
       : [diskCount, "registered block storages", "unregister some"];
-  const message = `image "${name}" would have ${count} ${what}, and can have ${PARTS_MAX}: ${first} first`;
-  throw new N0Error("failed_precondition", message, { resource: ownerOf(name) });
+  const message = `image "${ref.name}" would have ${count} ${what}, and can have ${PARTS_MAX}: ${first} first`;
+  throw new N0Error("failed_precondition", message, { resource: formatRef(ref) });
 }
 
 /** Without these disks, and without the tags that point to them. */
@@ -64,24 +61,24 @@ export function registrationOf(image: Image, blockStorageName: string): string {
 }
 
 /** @throws N0Error `not_found` for one that is not registered in the image. */
-export function throwUnlessRegistered(image: Image, blockStorageName: string): void {
+export function throwUnlessRegistered(ref: Ref, image: Image, blockStorageName: string): void {
   if (isRegistered(image, blockStorageName)) return;
   throw new N0Error(
     "not_found",
-    `block storage "${blockStorageName}" is not registered in image "${image.name}": register it first`,
-    { resource: ownerOf(image.name) },
+    `block storage "${blockStorageName}" is not registered in image "${ref.name}": register it first`,
+    { resource: formatRef(ref) },
   );
 }
 
 /** The name of the block storage that the tag means. @throws N0Error `not_found`. */
-export function tagged(image: Image, tag: string): string {
+export function tagged(ref: Ref, image: Image, tag: string): string {
   // Its own ones only: every object has a "constructor".
   const name = Object.hasOwn(image.tags, tag) ? image.tags[tag] : undefined;
   if (name !== undefined) return name;
   const tags = Object.keys(image.tags).slice(0, 10);
   const hint = tags.length === 0 ? "it has no tags" : `it has ${tags.join(", ")}`;
-  throw new N0Error("not_found", `image "${image.name}" has no tag "${tag}": ${hint}`, {
-    resource: ownerOf(image.name),
+  throw new N0Error("not_found", `image "${ref.name}" has no tag "${tag}": ${hint}`, {
+    resource: formatRef(ref),
     field: "tag",
   });
 }

@@ -14,9 +14,11 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
-import { blockStorages } from "../../provisioning/block-storage/collection.ts";
+import { refOf } from "../../core/scope.ts";
+import { blockStorageBeside, blockStorages } from "../../provisioning/block-storage/collection.ts";
 import {
   getBlockStorage,
   settled,
@@ -28,7 +30,6 @@ import {
   changed,
   getImage,
   isRegistered,
-  ownerOf,
   tagged,
   throwIfTooMany,
   throwUnlessRegistered,
@@ -48,19 +49,21 @@ export async function registerBlockStorage(
   { imageName, blockStorageName, tags }: RegisterBlockStorageRequest,
 ): Promise<Image> {
   tags.forEach((tag, i) => throwUnlessTag(`tags[${i}]`, tag));
-  const keys = [images.key(imageName), blockStorages.key(blockStorageName)];
+  const ref = refOf(call, images, imageName);
+  const diskRef = blockStorageBeside(ref, blockStorageName);
+  const keys = [images.key(ref), blockStorages.key(diskRef)];
   const options = { method: ImageService.method.registerBlockStorage, keys, waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const before = await getImage(api, imageName);
+    const before = await getImage(api, ref);
     if (isRegistered(before, blockStorageName)) {
       throw new N0Error(
         "failed_precondition",
         `block storage "${blockStorageName}" is registered in image "${imageName}" already: unregister it first, or only tag it`,
-        { resource: ownerOf(imageName) },
+        { resource: formatRef(ref) },
       );
     }
-    const disk = (await getBlockStorage(api, blockStorageName)).value;
-    throwUnlessIn(disk, [State.AVAILABLE]);
+    const disk = (await getBlockStorage(api, diskRef)).value;
+    throwUnlessIn(diskRef, disk, [State.AVAILABLE]);
     const image = changed(before, (copy) => {
       copy.registeredBlockStorages.push(
         create(Image_RegisteredBlockStorageSchema, {
@@ -70,12 +73,12 @@ export async function registerBlockStorage(
       );
       for (const tag of tags) copy.tags[tag] = blockStorageName;
     });
-    throwIfTooMany(image);
+    throwIfTooMany(ref, image);
     const { held } = tx.context;
     return await tx.answer(
       image,
-      held.put(images, imageName, image, before),
-      held.put(blockStorages, blockStorageName, settled(disk, State.PROTECTED), disk),
+      held.put(images, ref, image, before),
+      held.put(blockStorages, diskRef, settled(disk, State.PROTECTED), disk),
     );
   });
 }
@@ -92,40 +95,37 @@ export async function unregisterBlockStorage(
   call: Call,
   { imageName, blockStorageName }: UnregisterBlockStorageRequest,
 ): Promise<Image> {
-  const keys = [images.key(imageName), blockStorages.key(blockStorageName)];
+  const ref = refOf(call, images, imageName);
+  const diskRef = blockStorageBeside(ref, blockStorageName);
+  const keys = [images.key(ref), blockStorages.key(diskRef)];
   const options = { method: ImageService.method.unregisterBlockStorage, keys, waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const before = await getImage(api, imageName);
+    const before = await getImage(api, ref);
     if (!isRegistered(before, blockStorageName)) {
-      throwIfProtected((await getBlockStorage(api, blockStorageName)).value, imageName);
+      throwIfProtected(ref, (await getBlockStorage(api, diskRef)).value);
       return await tx.answer(before);
     }
     const image = unregistered(before, new Set([blockStorageName]));
     const { held } = tx.context;
-    const disk = await api.records.find(blockStorages, blockStorageName);
+    const disk = await api.records.find(blockStorages, diskRef);
     const isProtected = disk?.value.state === State.PROTECTED;
     return await tx.answer(
       image,
-      held.put(images, imageName, image, before),
+      held.put(images, ref, image, before),
       isProtected
-        ? held.put(
-            blockStorages,
-            blockStorageName,
-            settled(disk.value, State.AVAILABLE),
-            disk.value,
-          )
+        ? held.put(blockStorages, diskRef, settled(disk.value, State.AVAILABLE), disk.value)
         : {},
     );
   });
 }
 
 /** Whoever unregisters it from the wrong image must not believe that it is free. */
-function throwIfProtected({ name, state }: BlockStorage, imageName: string): void {
+function throwIfProtected(image: Ref, { name, state }: BlockStorage): void {
   if (state !== State.PROTECTED) return;
   throw new N0Error(
     "failed_precondition",
-    `block storage "${name}" is not registered in image "${imageName}", and PROTECTED: unregister it from the image that it is in`,
-    { resource: ownerOf(imageName) },
+    `block storage "${name}" is not registered in image "${image.name}", and PROTECTED: unregister it from the image that it is in`,
+    { resource: formatRef(image) },
   );
 }
 
@@ -136,15 +136,16 @@ export async function tagImage(
   { name, tag, registeredBlockStorageName }: TagImageRequest,
 ): Promise<Image> {
   throwUnlessTag("tag", tag);
-  const options = { method: ImageService.method.tagImage, keys: [images.key(name)], waits: true };
+  const ref = refOf(call, images, name);
+  const options = { method: ImageService.method.tagImage, keys: [images.key(ref)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const before = await getImage(api, name);
-    throwUnlessRegistered(before, registeredBlockStorageName);
+    const before = await getImage(api, ref);
+    throwUnlessRegistered(ref, before, registeredBlockStorageName);
     const image = changed(before, (copy) => {
       copy.tags[tag] = registeredBlockStorageName;
     });
-    throwIfTooMany(image);
-    return await tx.answerRecord(images, name, image, before);
+    throwIfTooMany(ref, image);
+    return await tx.answerRecord(images, ref, image, before);
   });
 }
 
@@ -154,13 +155,14 @@ export async function untagImage(
   call: Call,
   { name, tag }: UntagImageRequest,
 ): Promise<Image> {
-  const options = { method: ImageService.method.untagImage, keys: [images.key(name)], waits: true };
+  const ref = refOf(call, images, name);
+  const options = { method: ImageService.method.untagImage, keys: [images.key(ref)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const before = await getImage(api, name);
-    tagged(before, tag);
+    const before = await getImage(api, ref);
+    tagged(ref, before, tag);
     const image = changed(before, (copy) => {
       delete copy.tags[tag];
     });
-    return await tx.answerRecord(images, name, image, before);
+    return await tx.answerRecord(images, ref, image, before);
   });
 }

@@ -3,6 +3,7 @@ import { merge, type Writes } from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Later } from "../../../transaction/step.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { runUnanswered } from "../../core/saga/saga.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
@@ -12,7 +13,7 @@ import {
   type Replica,
   replicas,
 } from "../../provisioning/block-storage/collection.ts";
-import { reservationOf } from "../../provisioning/block-storage/make.ts";
+import { newVolumeId, reservationOf } from "../../provisioning/block-storage/make.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
 import { ensureReplicated } from "../../provisioning/block-storage/volume/volume-steps.ts";
 import type { Api, Tx } from "../../provisioning/context.ts";
@@ -31,42 +32,41 @@ export async function ensureReplica(
   registration: string,
 ): Promise<string> {
   const base = source.value;
-  const present = await api.records.find(replicas, base.name, nodeName);
+  const ref = blockStorages.refOf(source.key);
+  const present = await api.records.find(replicas, ref, nodeName);
   if (present?.value.registration === registration) return present.value.volumeId;
   const options = {
     kind: "CopyBase",
-    keys: [replicas.key(base.name, nodeName)],
+    keys: [replicas.key(ref, nodeName)],
     waits: true,
     within: outer,
   };
   // Its id is not what the client asked for, so it is not the one that the answer names.
   const inner = { ...call, signal: outer.signal, responseHeader: new Headers() };
   return await runUnanswered(api, inner, options, async (tx) => {
-    const found = await api.records.find(replicas, base.name, nodeName);
+    const found = await api.records.find(replicas, ref, nodeName);
     const usable = found === undefined ? undefined : await findUsable(api, found, registration);
     if (found !== undefined && usable !== undefined) {
-      const same = writeReplica(base.name, nodeName, { volumeId: usable, registration }, found);
+      const same = writeReplica(ref, nodeName, { volumeId: usable, registration }, found);
       await tx.commit(same);
       return usable;
     }
-    const volumeId = `${base.name}.${api.random.uuid().replaceAll("-", "").slice(0, 12)}`;
-    await tx.run(reserveStorage, { nodeName, id: volumeId, storage: reservationOf(base) });
+    const volumeId = newVolumeId(api, ref);
+    await tx.run(reserveStorage, { nodeName, id: volumeId, storage: reservationOf(ref, base) });
     await tx.run(ensureReplicated, {
       nodeName,
       volumeId,
-      name: base.name,
+      ref,
       sizeBytes: base.limitBytes.toString(),
       sourceId: base.volumeId,
       sourceNodeName: base.nodeName,
     });
     await tx.commit(
       merge(
-        writeReplica(base.name, nodeName, { volumeId, registration }, found),
-        unchanged(blockStorages, [base.name], source.revision),
+        writeReplica(ref, nodeName, { volumeId, registration }, found),
+        unchanged(blockStorages, [ref], source.revision),
       ),
-      ...(found === undefined
-        ? []
-        : await removeOutdated(tx, base.name, nodeName, found.value.volumeId)),
+      ...(found === undefined ? [] : await removeOutdated(tx, ref, nodeName, found.value.volumeId)),
     );
     return volumeId;
   });
@@ -83,21 +83,21 @@ async function findUsable(
 }
 
 function writeReplica(
-  baseName: string,
+  base: Ref,
   nodeName: string,
   replica: Replica,
   before: Stored<Replica> | undefined,
 ): Writes {
-  const parts = [baseName, nodeName] as const;
+  const parts = [base, nodeName] as const;
   return merge(put(replicas, parts, replica), unchanged(replicas, parts, before?.revision ?? 0));
 }
 
 async function removeOutdated(
   tx: Tx,
-  baseName: string,
+  base: Ref,
   nodeName: string,
   volumeId: string,
 ): Promise<Later[]> {
   // The record is the new one's by now, so there is none to be forgotten.
-  return await removeFile(tx, baseName, { nodeName, volumeId, baseVolumeId: "", replicaOf: "" });
+  return await removeFile(tx, base, { nodeName, volumeId, baseVolumeId: "", replicaOf: null });
 }

@@ -5,6 +5,7 @@ import {
   RESERVED_BY_HAND,
   volumeOf,
 } from "../../../../test/drift.ts";
+import { blockStorageRef } from "../../../../test/refs.ts";
 import { GiB } from "../../../../test/scenario.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { storages } from "../../pool/inventory/collection.ts";
@@ -26,7 +27,7 @@ export const drifts: Drifts = {
   "disk.storage_missing": {
     drift: async (hands) => {
       await hands.drop(storages, "node-1", await volumeOf(hands, "root"));
-      const { volumeId } = await hands.read(replicas, "base", "node-2");
+      const { volumeId } = await hands.read(replicas, blockStorageRef("base"), "node-2");
       await hands.drop(storages, "node-2", volumeId);
     },
     found: ["disk.storage_missing", "disk.storage_missing"],
@@ -87,7 +88,7 @@ export const drifts: Drifts = {
   },
   "overlay.missing": {
     drift: async (hands) => {
-      const { baseVolumeId, volumeId } = await hands.read(blockStorages, "over");
+      const { baseVolumeId, volumeId } = await hands.read(blockStorages, blockStorageRef("over"));
       await hands.drop(overlays, baseVolumeId, volumeId);
     },
   },
@@ -100,8 +101,8 @@ export const drifts: Drifts = {
   "replica.missing": {
     isUnwound: true,
     drift: async (hands) => {
-      const { volumeId } = await hands.read(replicas, "base", "node-2");
-      await hands.drop(replicas, "base", "node-2");
+      const { volumeId } = await hands.read(replicas, blockStorageRef("base"), "node-2");
+      await hands.drop(replicas, blockStorageRef("base"), "node-2");
       await hands.drop(storages, "node-2", volumeId);
     },
   },
@@ -109,7 +110,7 @@ export const drifts: Drifts = {
     drift: async (hands) => {
       const base = await volumeOf(hands, "loose");
       const replica = { volumeId: `${base}0`, registration: "" };
-      await hands.write(replicas, ["loose", "node-2"], replica);
+      await hands.write(replicas, [blockStorageRef("loose"), "node-2"], replica);
     },
     found: ["disk.storage_missing", "replica.without_volume"],
   },
@@ -117,8 +118,8 @@ export const drifts: Drifts = {
     drift: async ({ there, write, signal }) => {
       await there.volume.ensureEmpty(GHOST_VOLUME, GiB, DISK_MARK, signal);
       const replica = { volumeId: GHOST_VOLUME, registration: "" };
-      await write(replicas, ["ghost", "node-2"], replica);
-      await write(replicas, ["loose", "node-9"], replica);
+      await write(replicas, [blockStorageRef("ghost"), "node-2"], replica);
+      await write(replicas, [blockStorageRef("loose"), "node-9"], replica);
     },
     found: ["replica.without_owner", "replica.without_owner"],
   },

@@ -3,6 +3,7 @@ import {
   type BlockStorage,
   BlockStorageSchema,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { nameOnNode, type Ref, refBeside } from "../../../util/ref.ts";
 import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
 
 export const blockStorages = protoCollection("block_storage", BlockStorageSchema, {
@@ -24,4 +25,15 @@ function withoutNodePath(disk: BlockStorage): BlockStorage {
 export type Replica = { readonly volumeId: string; readonly registration: string };
 export const replicas = jsonCollection<Replica>("replica", { of: "block_storage" });
 /** Under the id of a base volume and that of an overlay on it: what keeps the base from being purged. */
-export const overlays = jsonCollection<{ readonly blockStorage: string }>("overlay");
+export const overlays = jsonCollection<Overlay>("overlay");
+/** `blockStorage` is the name on its node of the block storage that the overlay is of. */
+type Overlay = { readonly blockStorage: string };
+
+export function overlayOf(ref: Ref): Overlay {
+  return { blockStorage: nameOnNode(ref) };
+}
+
+/** A block storage that another object names. */
+export function blockStorageBeside(of: Pick<Ref, "scope">, name: string): Ref {
+  return refBeside(of, blockStorages.kind, name);
+}

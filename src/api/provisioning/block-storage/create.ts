@@ -10,6 +10,7 @@ import { invalid } from "../../../util/errors.ts";
 import { parseSourceUrl, withoutSecrets } from "../../../util/source-url.ts";
 import { COPY_FROM, FETCH_FROM } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { blockStorages } from "./collection.ts";
 import { makeBlockStorage } from "./make.ts";
@@ -60,25 +61,25 @@ export async function copyBlockStorage(
   call: Call,
   request: CopyBlockStorageRequest,
 ): Promise<BlockStorage> {
-  const sourceName = request.sourceBlockStorage;
-  const find = async () => (await getBlockStorage(api, sourceName)).value;
+  const source = refOf(call, blockStorages, request.sourceBlockStorage);
+  const { name: sourceName } = source;
+  const find = async () => (await getBlockStorage(api, source)).value;
   return await makeBlockStorage(api, call, request, {
     method: BlockStorageService.method.copyBlockStorage,
-    keys: [blockStorages.key(sourceName)],
+    keys: [blockStorages.key(source)],
     annotations: { [COPY_FROM]: sourceName },
     check: async (limitBytes) => {
-      const source = await find();
-      throwUnlessIn(source, [State.AVAILABLE, State.PROTECTED]);
-      if (limitBytes < source.limitBytes) {
+      const found = await find();
+      throwUnlessIn(source, found, [State.AVAILABLE, State.PROTECTED]);
+      if (limitBytes < found.limitBytes) {
         throw invalid(
           "limit_bytes",
-          `must not be below that of "${sourceName}", ${source.limitBytes}`,
+          `must not be below that of "${sourceName}", ${found.limitBytes}`,
         );
       }
     },
     make: async (tx, place) => {
-      const source = await find();
-      const { nodeName: sourceNodeName, volumeId: sourceId } = source;
+      const { nodeName: sourceNodeName, volumeId: sourceId } = await find();
       if (sourceNodeName === place.nodeName) await tx.run(ensureCopied, { ...place, sourceId });
       else await tx.run(ensureReplicated, { ...place, sourceId, sourceNodeName });
       return undefined;

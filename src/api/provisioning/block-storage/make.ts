@@ -6,6 +6,7 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
 import {
   BLOCK_STORAGE_RESERVED_BY,
   BLOCK_STORAGE_URL,
@@ -14,12 +15,13 @@ import {
 } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
+import { refOf } from "../../core/scope.ts";
 import { countedOn, storageSizes } from "../../pool/inventory/amounts.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
 import { requestedNode, schedule } from "../../pool/schedule/schedule.ts";
 import type { Api, Tx } from "../context.ts";
 import { blockStorages } from "./collection.ts";
-import { blockStorageSteps, ownerOf, settled, throwIfBase } from "./record.ts";
+import { blockStorageSteps, settled, throwIfBase } from "./record.ts";
 import { removalOf } from "./removal.ts";
 import { checkSizes, limitOf, type Sizes } from "./sizes.ts";
 import type { VolumePlace } from "./volume/volume-steps.ts";
@@ -63,48 +65,52 @@ export async function makeBlockStorage(
 ): Promise<BlockStorage> {
   const request = { ...asked, limitBytes: limitOf(asked) };
   checkSizes(request, api.storageRequestRatioMin);
-  const { name } = request;
-  const keys = [blockStorages.key(name), ...(making.keys ?? [])];
+  const ref = refOf(call, blockStorages, request.name);
+  const keys = [blockStorages.key(ref), ...(making.keys ?? [])];
   return await runSaga(api, call, { method: making.method, keys }, async (tx) => {
-    const replaced = await findReplaced(api, name);
+    const replaced = await findReplaced(api, ref);
     await making.check?.(request.limitBytes);
-    using placed = place(api, request);
-    const blank = newRecord(tx, request, making, placed.nodeName, api.random.uuid());
-    await blockStorageSteps.replace(tx, replaced, blank);
+    using placed = place(api, ref, request);
+    const blank = newRecord(tx, ref, request, making, placed.nodeName);
+    await blockStorageSteps.replace(tx, ref, replaced, blank);
     await tx.run(reserveStorage, {
       nodeName: placed.nodeName,
       id: blank.volumeId,
-      storage: reservationOf(blank),
+      storage: reservationOf(ref, blank),
     });
     placed[Symbol.dispose]();
 
     const base = await making.make(tx, {
       nodeName: placed.nodeName,
       volumeId: blank.volumeId,
-      name,
+      ref,
       sizeBytes: request.limitBytes.toString(),
     });
-    const removal = replaced === undefined ? [] : await removalOf(tx, replaced);
-    return await tx.answerRecord(blockStorages, name, finish(blank, base), blank, ...removal);
+    const removal = replaced === undefined ? [] : await removalOf(tx, ref, replaced);
+    return await tx.answerRecord(blockStorages, ref, finish(blank, base), blank, ...removal);
   });
 }
 
 /** @throws N0Error `already_exists` unless the name is free or that of a soft-deleted one. */
-async function findReplaced(api: Api, name: string): Promise<BlockStorage | undefined> {
-  const present = (await api.records.find(blockStorages, name))?.value;
+async function findReplaced(api: Api, ref: Ref): Promise<BlockStorage | undefined> {
+  const present = (await api.records.find(blockStorages, ref))?.value;
   if (present === undefined) return undefined;
   if (present.state !== State.DELETED) {
-    throw new N0Error("already_exists", `block storage "${name}" exists already`, {
-      resource: ownerOf(name),
+    throw new N0Error("already_exists", `block storage "${ref.name}" exists already`, {
+      resource: formatRef(ref),
     });
   }
-  await throwIfBase(api, present);
+  await throwIfBase(api, ref, present);
   return present;
 }
 
-function place(api: Api, request: MakeRequest): Disposable & { readonly nodeName: string } {
+function place(
+  api: Api,
+  { name }: Ref,
+  request: MakeRequest,
+): Disposable & { readonly nodeName: string } {
   const wish = storageSizes(request);
-  const what = `block storage "${request.name}"`;
+  const what = `block storage "${name}"`;
   const wanted = requestedNode(api.inventory, what, request, REQUEST_NODE_OF_BLOCK_STORAGE);
   const nodeName = schedule(api.inventory.viewsWithHolds(), {
     what,
@@ -117,10 +123,10 @@ function place(api: Api, request: MakeRequest): Disposable & { readonly nodeName
 
 function newRecord(
   tx: Tx,
+  ref: Ref,
   request: MakeRequest,
   making: Making,
   nodeName: string,
-  uuid: string,
 ): BlockStorage {
   const { name, labels, requestBytes, limitBytes } = request;
   return create(BlockStorageSchema, {
@@ -132,16 +138,22 @@ function newRecord(
     state: State.PENDING,
     transactionId: tx.id,
     nodeName,
-    storageName: name,
-    // A file name is never used twice, so that the old one can go after the new one stands.
-    volumeId: `${name}.${uuid.replaceAll("-", "").slice(0, 12)}`,
+    storageName: nameOnNode(ref),
+    volumeId: newVolumeId(tx.context.api, ref),
   });
 }
 
-export function reservationOf({ name, requestBytes, limitBytes }: BlockStorage) {
+/** The id is never used twice, so that an old file can go after the new one stands. */
+export function newVolumeId({ random }: Pick<Api, "random">, ref: Ref): string {
+  return `${nameOnNode(ref)}.${random.uuid().replaceAll("-", "").slice(0, 12)}`;
+}
+
+/** The node reserves for all scopes alike, so it has the name that is not another one's there. */
+export function reservationOf(ref: Ref, { requestBytes, limitBytes }: BlockStorage) {
+  const name = nameOnNode(ref);
   return {
     name,
-    owner: ownerOf(name),
+    owner: formatRef(ref),
     annotations: { [BLOCK_STORAGE_RESERVED_BY]: name },
     requestBytes: requestBytes.toString(),
     limitBytes: limitBytes.toString(),

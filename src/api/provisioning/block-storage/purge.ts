@@ -3,9 +3,12 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { later, type Retriable } from "../../../transaction/step.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
+import { namesToRefs } from "../../core/saga/older-input.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api, SagaContext } from "../context.ts";
 import { blockStorages } from "./collection.ts";
 import {
@@ -18,12 +21,13 @@ import {
 import { removalOf } from "./removal.ts";
 
 /** The last step of a purge, which writes records alone: the name is free. */
-export const forgetBlockStorage: Retriable<SagaContext, { readonly name: string }> = {
+export const forgetBlockStorage: Retriable<SagaContext, { readonly ref: Ref }> = {
   name: "block_storage.forget",
-  async act({ api, held }, { name }, { transactionId }) {
-    const stored = await api.records.find(blockStorages, name);
+  today: namesToRefs({ ref: [blockStorages.kind, "name"] }),
+  async act({ api, held }, { ref }, { transactionId }) {
+    const stored = await api.records.find(blockStorages, ref);
     if (stored?.value.transactionId !== transactionId) return;
-    await api.datastore.batch(held.remove(blockStorages, name, stored.value));
+    await api.datastore.batch(held.remove(blockStorages, ref, stored.value));
   },
 };
 
@@ -34,20 +38,21 @@ export const forgetBlockStorage: Retriable<SagaContext, { readonly name: string 
  *   `unavailable` when its node does not answer; `aborted`.
  */
 export async function purgeBlockStorage(api: Api, call: Call, name: string): Promise<void> {
+  const ref = refOf(call, blockStorages, name);
   const options = {
     method: BlockStorageService.method.purgeBlockStorage,
-    keys: [blockStorages.key(name)],
+    keys: [blockStorages.key(ref)],
   };
   await runSaga(api, call, options, async (tx) => {
-    const { value } = await getBlockStorage(api, name);
-    throwUnlessIn(value, [State.DELETED]);
+    const { value } = await getBlockStorage(api, ref);
+    throwUnlessIn(ref, value, [State.DELETED]);
     // First PENDING, then the look for overlays: one that is being made meanwhile meets a changed record.
-    await blockStorageSteps.replace(tx, value, pending(value, tx.id));
-    await throwIfBase(api, value);
+    await blockStorageSteps.replace(tx, ref, value, pending(value, tx.id));
+    await throwIfBase(api, ref, value);
     return await tx.answer(
       DONE,
-      ...(await removalOf(tx, value)),
-      later(forgetBlockStorage, { name }),
+      ...(await removalOf(tx, ref, value)),
+      later(forgetBlockStorage, { ref }),
     );
   });
 }

@@ -6,28 +6,32 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
+import { formatRef, type Ref, refOnNode } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import type { Reader } from "../../core/context.ts";
 import { recordSteps } from "../../core/saga/record-steps.ts";
 import type { Api } from "../context.ts";
-import { blockStorages, overlays, replicas } from "./collection.ts";
+import { virtualMachineBeside, virtualMachines } from "../virtual-machine/collection.ts";
+import { blockStorageBeside, blockStorages, overlays, replicas } from "./collection.ts";
 
 export const blockStorageSteps = recordSteps(blockStorages);
 
-export function ownerOf(name: string): string {
-  return `block_storage/${name}`;
-}
-
 /** @throws N0Error `not_found`. */
-export async function getBlockStorage(api: Reader, name: string): Promise<Stored<BlockStorage>> {
-  const stored = await api.records.find(blockStorages, name);
-  if (stored === undefined) throw notFound("block storage", name);
+export async function getBlockStorage(api: Reader, ref: Ref): Promise<Stored<BlockStorage>> {
+  const stored = await api.records.find(blockStorages, ref);
+  if (stored === undefined) throw notFound("block storage", ref.name);
   return stored;
 }
 
+/** The keys of a block storage and of the virtual machine that uses it. */
+export function withUser(ref: Ref, { usedBy }: BlockStorage): string[] {
+  const user = usedBy === "" ? [] : [virtualMachines.key(virtualMachineBeside(ref, usedBy))];
+  return [blockStorages.key(ref), ...user];
+}
+
 /** As clients see it: with its progress while it is being made. */
-export function toWire(api: Api, blockStorage: BlockStorage): BlockStorage {
-  const progress = api.progress.get(blockStorage.name);
+export function toWire(api: Api, blockStorage: BlockStorage, scope: string): BlockStorage {
+  const progress = api.progress.get(blockStorageBeside({ scope }, blockStorage.name));
   if (blockStorage.state !== State.PENDING || progress === undefined) return blockStorage;
   const seen = clone(BlockStorageSchema, blockStorage);
   seen.progressDoneBytes = progress.doneBytes;
@@ -62,13 +66,15 @@ export function settled(blockStorage: BlockStorage, state: State): BlockStorage 
 }
 
 /** @throws N0Error `failed_precondition` saying what state it is in and what can be done. */
-export function throwUnlessIn(blockStorage: BlockStorage, allowed: readonly State[]): void {
+export function throwUnlessIn(
+  ref: Ref,
+  blockStorage: BlockStorage,
+  allowed: readonly State[],
+): void {
   if (allowed.includes(blockStorage.state)) return;
-  throw new N0Error(
-    "failed_precondition",
-    `block storage "${blockStorage.name}" ${whyBusy(blockStorage)}`,
-    { resource: ownerOf(blockStorage.name) },
-  );
+  throw new N0Error("failed_precondition", `block storage "${ref.name}" ${whyBusy(blockStorage)}`, {
+    resource: formatRef(ref),
+  });
 }
 
 function whyBusy({ state, usedBy, transactionId }: BlockStorage): string {
@@ -88,22 +94,22 @@ function whyBusy({ state, usedBy, transactionId }: BlockStorage): string {
   }
 }
 
-/** Names of the disks that rest on this one, on its own node and on others. */
-export async function dependants(api: Api, blockStorage: BlockStorage): Promise<string[]> {
-  const copies = await api.records.list(replicas, [blockStorage.name]);
-  const bases = [blockStorage.volumeId, ...copies.map(({ value }) => value.volumeId)];
+/** The disks that rest on this one, on its own node and on others. */
+export async function dependants(api: Api, ref: Ref, { volumeId }: BlockStorage): Promise<Ref[]> {
+  const copies = await api.records.list(replicas, [ref]);
+  const bases = [volumeId, ...copies.map(({ value }) => value.volumeId)];
   const found = await Promise.all(bases.map((id) => api.records.list(overlays, [id])));
-  return found.flat().map(({ value }) => value.blockStorage);
+  return found.flat().map(({ value }) => refOnNode(blockStorages.kind, value.blockStorage));
 }
 
 /** @throws N0Error `failed_precondition` while others rest on it: a change would corrupt them. */
-export async function throwIfBase(api: Api, blockStorage: BlockStorage): Promise<void> {
-  const names = await dependants(api, blockStorage);
-  if (names.length === 0) return;
-  const some = names.slice(0, 5).map((name) => `"${name}"`);
+export async function throwIfBase(api: Api, ref: Ref, blockStorage: BlockStorage): Promise<void> {
+  const others = await dependants(api, ref, blockStorage);
+  if (others.length === 0) return;
+  const some = others.slice(0, 5).map(({ name }) => `"${name}"`);
   throw new N0Error(
     "failed_precondition",
-    `block storage "${blockStorage.name}" is the base of ${names.length} other(s), such as ${some.join(", ")}: purge those first`,
-    { resource: ownerOf(blockStorage.name) },
+    `block storage "${ref.name}" is the base of ${others.length} other(s), such as ${some.join(", ")}: purge those first`,
+    { resource: formatRef(ref) },
   );
 }

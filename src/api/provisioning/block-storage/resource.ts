@@ -5,9 +5,9 @@ import {
   DownloadBlockStorageResponseSchema,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { refFrom } from "../../../util/ref.ts";
 import { peerOfCall } from "../../core/asker.ts";
 import { defineResource } from "../../core/resource/resource.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { blockStorageAudit } from "./audit.ts";
 import { blockStorages, overlays, replicas } from "./collection.ts";
@@ -51,8 +51,7 @@ export const blockStorage = defineResource({
     formerRetriables: [blockStorageSteps.settle, grow.growVolumeLater, grow.growDomainDiskLater],
   },
   view: toWire,
-  touches: (api: Api) => (touch) =>
-    api.progress.onChange((name) => touch(refFrom(blockStorages.kind, name))),
+  touches: (api: Api) => (touch) => api.progress.onChange(touch),
   audit: blockStorageAudit,
   routes: (api: Api) => ({
     createBlockStorage: (request, call) => createBlockStorage(api, call, request),
@@ -72,7 +71,7 @@ export const blockStorage = defineResource({
       return {};
     },
     async downloadBlockStorage({ name }, call) {
-      const { volumeId } = await getReadable(api, name);
+      const { volumeId } = await getReadable(api, refOf(call, blockStorages, name));
       const downloadUrl = await api.links.downloadUrl(name, volumeId, peerOfCall(call));
       return create(DownloadBlockStorageResponseSchema, { downloadUrl });
     },

@@ -1,4 +1,3 @@
-import { refOfKey } from "../../../datastore/key.ts";
 import {
   type BlockStorage,
   type BlockStorageSchema,
@@ -6,12 +5,14 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { findReferrer } from "../../core/resource/referrer.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { blockStorages } from "./collection.ts";
-import { getBlockStorage, ownerOf, settled, throwIfBase, throwUnlessIn } from "./record.ts";
+import { getBlockStorage, settled, throwIfBase, throwUnlessIn } from "./record.ts";
 
 interface Transition {
   readonly method: Method<typeof BlockStorageSchema>;
@@ -19,7 +20,7 @@ interface Transition {
   readonly to: State;
   /** Extension methods wait for a busy disk; Delete and the like are refused. */
   readonly waits: boolean;
-  check?(api: Api, blockStorage: BlockStorage): Promise<void>;
+  check?(api: Api, ref: Ref, blockStorage: BlockStorage): Promise<void>;
 }
 
 /** Soft: the file and what is reserved for it are kept until it is purged. */
@@ -58,14 +59,14 @@ export const SET_AVAILABLE: Transition = {
   from: [State.AVAILABLE, State.IN_USE, State.PROTECTED, State.DELETED],
   to: State.AVAILABLE,
   waits: true,
-  check: async (api, blockStorage) => {
-    if (blockStorage.usedBy !== "") throwUnlessIn(blockStorage, []);
-    const image = await findReferrer(api, refOfKey(blockStorages.key(blockStorage.name))!, "image");
+  check: async (api, ref, blockStorage) => {
+    if (blockStorage.usedBy !== "") throwUnlessIn(ref, blockStorage, []);
+    const image = await findReferrer(api, ref, "image");
     if (image === undefined) return;
     throw new N0Error(
       "failed_precondition",
-      `block storage "${blockStorage.name}" is registered in ${image.word} "${image.name}": unregister it there first`,
-      { resource: ownerOf(blockStorage.name) },
+      `block storage "${ref.name}" is registered in ${image.word} "${image.name}": unregister it there first`,
+      { resource: formatRef(ref) },
     );
   },
 };
@@ -77,11 +78,12 @@ export async function changeState(
   name: string,
   { method, from, to, waits, check }: Transition,
 ): Promise<BlockStorage> {
-  const options = { method, keys: [blockStorages.key(name)], waits };
+  const ref = refOf(call, blockStorages, name);
+  const options = { method, keys: [blockStorages.key(ref)], waits };
   return await runSaga(api, call, options, async (tx) => {
-    const { value } = await getBlockStorage(api, name);
-    throwUnlessIn(value, from);
-    await check?.(api, value);
-    return await tx.answerRecord(blockStorages, name, settled(value, to), value);
+    const { value } = await getBlockStorage(api, ref);
+    throwUnlessIn(ref, value, from);
+    await check?.(api, ref, value);
+    return await tx.answerRecord(blockStorages, ref, settled(value, to), value);
   });
 }

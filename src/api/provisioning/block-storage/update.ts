@@ -6,6 +6,7 @@ import {
   type UpdateBlockStorageRequest,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { invalid } from "../../../util/errors.ts";
+import type { Ref } from "../../../util/ref.ts";
 import {
   BLOCK_STORAGE_URL,
   COPY_FROM,
@@ -17,14 +18,15 @@ import type { Call } from "../../core/context.ts";
 import { maskOf } from "../../core/field-mask.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
+import { refOf } from "../../core/scope.ts";
 import { storageSizes } from "../../pool/inventory/amounts.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../pool/inventory/steps.ts";
 import { schedule } from "../../pool/schedule/schedule.ts";
 import type { Api, Tx } from "../context.ts";
-import { virtualMachines } from "../virtual-machine/collection.ts";
+import { virtualMachineBeside } from "../virtual-machine/collection.ts";
 import { blockStorages } from "./collection.ts";
-import { reservationOf } from "./make.ts";
+import { newVolumeId, reservationOf } from "./make.ts";
 import {
   blockStorageSteps,
   changed,
@@ -32,6 +34,7 @@ import {
   pending,
   throwIfBase,
   throwUnlessIn,
+  withUser,
 } from "./record.ts";
 import { removeFile } from "./removal.ts";
 import { checkSizes, limitOf } from "./sizes.ts";
@@ -54,23 +57,20 @@ export async function updateBlockStorage(
   call: Call,
   request: UpdateBlockStorageRequest,
 ): Promise<BlockStorage> {
-  const { name } = request;
-  const keys = async () => {
-    const { usedBy } = (await getBlockStorage(api, name)).value;
-    return [blockStorages.key(name), ...(usedBy === "" ? [] : [virtualMachines.key(usedBy)])];
-  };
+  const ref = refOf(call, blockStorages, request.name);
+  const keys = async () => withUser(ref, (await getBlockStorage(api, ref)).value);
   const options = { method: BlockStorageService.method.updateBlockStorage, keys };
   return await runSaga(api, call, options, async (tx) => {
-    const before = (await getBlockStorage(api, name)).value;
-    throwUnlessIn(before, [State.AVAILABLE, State.IN_USE]);
+    const before = (await getBlockStorage(api, ref)).value;
+    throwUnlessIn(ref, before, [State.AVAILABLE, State.IN_USE]);
     const after = wanted(api, before, request);
     const target = after.annotations[REQUEST_NODE_OF_BLOCK_STORAGE] ?? before.nodeName;
     if (after.limitBytes !== before.limitBytes || target !== before.nodeName) {
-      await throwIfBase(api, before);
+      await throwIfBase(api, ref, before);
     }
-    if (target !== before.nodeName) return await move(api, tx, before, after, target);
-    if (isSameSize(before, after)) return await tx.answerRecord(blockStorages, name, after, before);
-    return await grow(tx, before, after);
+    if (target !== before.nodeName) return await move(api, tx, ref, before, after, target);
+    if (isSameSize(before, after)) return await tx.answerRecord(blockStorages, ref, after, before);
+    return await grow(tx, ref, before, after);
   });
 }
 
@@ -108,32 +108,33 @@ function isSameSize(a: BlockStorage, b: BlockStorage): boolean {
 
 async function grow(
   tx: AnsweringTx<Api>,
+  ref: Ref,
   before: BlockStorage,
   after: BlockStorage,
 ): Promise<Answered<BlockStorage>> {
-  const { name } = before;
-  const reserved = await reserveSize(tx, before, after);
-  await growFile(tx, after, before.limitBytes);
+  const reserved = await reserveSize(tx, ref, before, after);
+  await growFile(tx, ref, after, before.limitBytes);
   const { held } = tx.context;
-  return await tx.answer(after, held.put(blockStorages, name, after, before), reserved);
+  return await tx.answer(after, held.put(blockStorages, ref, after, before), reserved);
 }
 
 /** Makes it PENDING, and reserves what it takes more. @returns what the commit writes of that. */
 export async function reserveSize(
   tx: Tx,
+  ref: Ref,
   before: BlockStorage,
   after: BlockStorage,
 ): Promise<Writes> {
   const { api } = tx.context;
   const { nodeName, volumeId } = before;
-  await blockStorageSteps.replace(tx, before, pending(before, tx.id));
+  await blockStorageSteps.replace(tx, ref, before, pending(before, tx.id));
   const was = await api.records.find(storages, nodeName, volumeId);
   const transactionId = was?.value.transactionId ?? tx.id;
-  const storage = { ...reservationOf(after), transactionId };
+  const storage = { ...reservationOf(ref, after), transactionId };
   await tx.run(changeStorage, {
     nodeName,
     id: volumeId,
-    before: { ...reservationOf(before), transactionId },
+    before: { ...reservationOf(ref, before), transactionId },
     after: storage,
   });
   return api.inventory.storages.settle(nodeName, volumeId, storage);
@@ -142,43 +143,50 @@ export async function reserveSize(
 /** Runs the step that makes the file as large as the record says, where it is not. */
 export async function growFile(
   tx: Tx,
-  { name, nodeName, volumeId, usedBy, limitBytes }: BlockStorage,
+  ref: Ref,
+  { nodeName, volumeId, usedBy, limitBytes }: BlockStorage,
   beforeBytes: bigint,
 ): Promise<void> {
   if (limitBytes === beforeBytes) return;
   const place = {
     nodeName,
     volumeId,
-    name,
+    ref,
     sizeBytes: limitBytes.toString(),
     beforeBytes: beforeBytes.toString(),
   };
   if (usedBy === "") await tx.run(growVolume, place);
-  else await tx.run(growDomainDisk, { ...place, virtualMachineName: usedBy });
+  else
+    await tx.run(growDomainDisk, { ...place, virtualMachine: virtualMachineBeside(ref, usedBy) });
 }
 
 /** Offline: a new volume on the other node, and the old one goes when the record says so. */
 async function move(
   api: Api,
   tx: AnsweringTx<Api>,
+  ref: Ref,
   before: BlockStorage,
   after: BlockStorage,
   target: string,
 ): Promise<Answered<BlockStorage>> {
-  throwUnlessIn(before, [State.AVAILABLE]);
-  const { name, nodeName, volumeId, baseVolumeId } = before;
+  throwUnlessIn(ref, before, [State.AVAILABLE]);
+  const { nodeName, volumeId, baseVolumeId } = before;
   schedule(api.inventory.views(), {
-    what: `block storage "${name}"`,
+    what: `block storage "${ref.name}"`,
     ...storageSizes(after),
     nodeName: target,
   });
-  const movedId = `${name}.${api.random.uuid().replaceAll("-", "").slice(0, 12)}`;
-  await blockStorageSteps.replace(tx, before, pending(before, tx.id));
-  await tx.run(reserveStorage, { nodeName: target, id: movedId, storage: reservationOf(after) });
+  const movedId = newVolumeId(api, ref);
+  await blockStorageSteps.replace(tx, ref, before, pending(before, tx.id));
+  await tx.run(reserveStorage, {
+    nodeName: target,
+    id: movedId,
+    storage: reservationOf(ref, after),
+  });
   await tx.run(ensureReplicated, {
     nodeName: target,
     volumeId: movedId,
-    name,
+    ref,
     sizeBytes: after.limitBytes.toString(),
     sourceId: volumeId,
     sourceNodeName: nodeName,
@@ -190,12 +198,12 @@ async function move(
     copy.baseBlockStorageName = "";
     copy.baseVolumeId = "";
   });
-  const old = { nodeName, volumeId, baseVolumeId, replicaOf: "" };
+  const old = { nodeName, volumeId, baseVolumeId, replicaOf: null };
   return await tx.answerRecord(
     blockStorages,
-    name,
+    ref,
     moved,
     before,
-    ...(await removeFile(tx, name, old)),
+    ...(await removeFile(tx, ref, old)),
   );
 }

@@ -3,7 +3,8 @@ import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { blockStorages } from "../block-storage/collection.ts";
+import type { Ref } from "../../../util/ref.ts";
+import { blockStorageBeside, blockStorages } from "../block-storage/collection.ts";
 import {
   blockStorageSteps,
   changed,
@@ -16,27 +17,28 @@ import {
 import type { Api, Tx } from "../context.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` for a disk that somebody uses or that others rest on. */
-export async function getClaimable(api: Api, name: string): Promise<BlockStorage> {
-  const { value } = await getBlockStorage(api, name);
-  throwUnlessIn(value, [State.AVAILABLE]);
-  await throwIfBase(api, value);
+export async function getClaimable(api: Api, ref: Ref): Promise<BlockStorage> {
+  const { value } = await getBlockStorage(api, ref);
+  throwUnlessIn(ref, value, [State.AVAILABLE]);
+  await throwIfBase(api, ref, value);
   return value;
 }
 
-/** Gives the virtual machine exclusive use of the disk. */
-export async function claim(tx: Tx, disk: BlockStorage, virtualMachineName: string): Promise<void> {
+/** Gives the virtual machine exclusive use of a disk beside it. */
+export async function claim(tx: Tx, vm: Ref, disk: BlockStorage): Promise<void> {
   const claimed = changed(disk, (copy) => {
     copy.state = State.IN_USE;
-    copy.usedBy = virtualMachineName;
+    copy.usedBy = vm.name;
   });
-  await blockStorageSteps.replace(tx, disk, claimed);
+  await blockStorageSteps.replace(tx, blockStorageBeside(vm, disk.name), disk, claimed);
 }
 
 /**
  * Takes it back. Until the commit, which has the writes in it, the disk is PENDING: were it available before
  * that, somebody else could have it when this is undone.
  */
-export async function unclaim(tx: Tx, disk: BlockStorage): Promise<Writes> {
-  await blockStorageSteps.replace(tx, disk, pending(disk, tx.id));
-  return tx.context.held.put(blockStorages, disk.name, settled(disk, State.AVAILABLE), disk);
+export async function unclaim(tx: Tx, vm: Ref, disk: BlockStorage): Promise<Writes> {
+  const ref = blockStorageBeside(vm, disk.name);
+  await blockStorageSteps.replace(tx, ref, disk, pending(disk, tx.id));
+  return tx.context.held.put(blockStorages, ref, settled(disk, State.AVAILABLE), disk);
 }

@@ -1,5 +1,6 @@
 import { jsonCollection, protoCollection } from "../../../datastore/collection.ts";
 import { VirtualMachineSchema } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { type Ref, refBeside } from "../../../util/ref.ts";
 import type { UsedBy } from "../../core/reserved.ts";
 
 /** What its node says of it is added when a virtual machine is read. */
@@ -10,6 +11,11 @@ export const virtualMachines = protoCollection("virtual_machine", VirtualMachine
     user: ({ userNames }) => userNames,
   },
 });
+
+/** A virtual machine that another object names. */
+export function virtualMachineBeside(of: Pick<Ref, "scope">, name: string): Ref {
+  return refBeside(of, virtualMachines.kind, name);
+}
 
 /** By UUID. */
 export const uuids = jsonCollection<UsedBy>("uuid");

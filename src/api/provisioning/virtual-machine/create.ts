@@ -10,14 +10,16 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
 import { uuidV5 } from "../../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { refOf } from "../../core/scope.ts";
 import { computeSizes, countedOn } from "../../pool/inventory/amounts.ts";
 import { reserveCompute } from "../../pool/inventory/steps.ts";
 import { requestedNode, schedule } from "../../pool/schedule/schedule.ts";
-import { blockStorages } from "../block-storage/collection.ts";
+import { blockStorageBeside } from "../block-storage/collection.ts";
 import type { Api, Tx } from "../context.ts";
 import { claim, getClaimable } from "./claims.ts";
 import { virtualMachines } from "./collection.ts";
@@ -26,7 +28,7 @@ import { planOf } from "./domain/plan.ts";
 import { readUsers, userKeysOf } from "./domain/plan-input.ts";
 import { attachTap, makeTap } from "./domain/tap-steps.ts";
 import { reserveNics } from "./nics/nics.ts";
-import { ownerOf, settled, virtualMachineSteps } from "./record.ts";
+import { keysOf, settled, virtualMachineSteps } from "./record.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
 import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
 
@@ -42,37 +44,39 @@ export async function createVirtualMachine(
   call: Call,
   wished: CreateVirtualMachineRequest,
 ): Promise<VirtualMachine> {
+  const ref = refOf(call, virtualMachines, wished.name);
   const request = { ...wished, ...withLimits(wished) };
-  const checked = checkCreate(request);
-  const { name, blockStorageNames } = request;
-  const keys = [virtualMachines.key(name), ...blockStorageNames.map((n) => blockStorages.key(n))];
-  const options = { method: VirtualMachineService.method.createVirtualMachine, keys };
+  const checked = checkCreate(ref, request);
+  const { method } = VirtualMachineService;
+  const options = { method: method.createVirtualMachine, keys: keysOf(ref, request) };
   return await runSaga(api, call, options, async (tx) => {
-    await throwIfExists(api, name);
-    const users = await readUsers(api, request.userNames);
+    await throwIfExists(api, ref);
+    const users = await readUsers(api, ref, request.userNames);
     const userKeys = userKeysOf(users);
     const disks: BlockStorage[] = [];
-    for (const diskName of blockStorageNames) disks.push(await getClaimable(api, diskName));
-    using placed = place(api, request, disks);
-    using nics = await reserveNics.choose(api, request, placed.nodeName);
+    for (const name of request.blockStorageNames) {
+      disks.push(await getClaimable(api, blockStorageBeside(ref, name)));
+    }
+    using placed = place(api, ref, request, disks);
+    using nics = await reserveNics.choose(api, ref, request, placed.nodeName);
 
-    const asked = newRecord(tx, request, checked, placed.nodeName, nics.chosen);
+    const asked = newRecord(tx, ref, request, checked, placed.nodeName, nics.chosen);
     asked.instanceId = instanceIdOf(asked, userKeys);
-    await virtualMachineSteps.replace(tx, undefined, asked, users);
-    await tx.run(reserveUuid, { uuid: asked.uuid, name });
+    await virtualMachineSteps.replace(tx, ref, undefined, asked, users);
+    await tx.run(reserveUuid, { uuid: asked.uuid, ref });
     await tx.run(reserveCompute, {
       nodeName: placed.nodeName,
-      compute: computeReservationOf(asked),
+      compute: computeReservationOf(ref, asked),
     });
     placed[Symbol.dispose]();
-    for (const disk of disks) await claim(tx, disk, name);
+    for (const disk of disks) await claim(tx, ref, disk);
     await reserveNics.reserve(tx, nics);
     asked.nics = nics.chosen.nics;
     asked.instanceId = instanceIdOf(asked, userKeys);
 
-    using sighting = api.observed.sight(placed.nodeName, name);
-    const plan = planOf(asked, {
-      volumeIds: new Map(disks.map(({ name: disk, volumeId }) => [disk, volumeId])),
+    using sighting = api.observed.sight(placed.nodeName, ref);
+    const plan = planOf(ref, asked, {
+      volumeIds: new Map(disks.map(({ name, volumeId }) => [name, volumeId])),
       nics: nics.planned,
       userKeys,
       nameservers: api.nameservers,
@@ -81,11 +85,11 @@ export async function createVirtualMachine(
     for (const tap of plan.taps) await tx.run(makeTap, tap);
     await tx.run(startNewDomain, plan.domain);
     for (const tap of plan.taps) await tx.run(attachTap, tap);
-    await tx.run(releaseDomain, { nodeName: placed.nodeName, name });
+    await tx.run(releaseDomain, { nodeName: placed.nodeName, ref });
 
     const running = await tx.answerRecord(
       virtualMachines,
-      name,
+      ref,
       settled(asked, State.RUNNING),
       asked,
     );
@@ -103,20 +107,21 @@ function instanceIdOf(
   return uuidV5(uuid, JSON.stringify([loginUsername, sshAuthorizedKeys, userKeys, addresses]));
 }
 
-async function throwIfExists(api: Api, name: string): Promise<void> {
-  if ((await api.records.find(virtualMachines, name)) === undefined) return;
-  throw new N0Error("already_exists", `virtual machine "${name}" exists already`, {
-    resource: ownerOf(name),
+async function throwIfExists(api: Api, ref: Ref): Promise<void> {
+  if ((await api.records.find(virtualMachines, ref)) === undefined) return;
+  throw new N0Error("already_exists", `virtual machine "${ref.name}" exists already`, {
+    resource: formatRef(ref),
   });
 }
 
 /** On the node of its disks, or where it fits best. */
 function place(
   api: Api,
+  ref: Ref,
   request: CreateVirtualMachineRequest,
   disks: readonly BlockStorage[],
 ): Disposable & { readonly nodeName: string } {
-  const what = `virtual machine "${request.name}"`;
+  const what = `virtual machine "${ref.name}"`;
   const wanted = requestedNode(api.inventory, what, request, REQUEST_NODE_OF_VIRTUAL_MACHINE);
   const [first, ...others] = disks;
   const elsewhere = others.find(({ nodeName }) => nodeName !== first?.nodeName);
@@ -124,7 +129,7 @@ function place(
     throw new N0Error(
       "failed_precondition",
       `${what}: block storage "${first.name}" is on node "${first.nodeName}" and "${elsewhere.name}" on "${elsewhere.nodeName}": move one of them first`,
-      { field: "block_storage_names", resource: ownerOf(request.name) },
+      { field: "block_storage_names", resource: formatRef(ref) },
     );
   }
   if (first !== undefined && wanted !== undefined && wanted !== first.nodeName) {
@@ -133,7 +138,7 @@ function place(
       `${what}: block storage "${first.name}" is on node "${first.nodeName}", not on "${wanted}": move it first`,
       {
         field: `annotations["${REQUEST_NODE_OF_VIRTUAL_MACHINE}"]`,
-        resource: ownerOf(request.name),
+        resource: formatRef(ref),
       },
     );
   }
@@ -150,6 +155,7 @@ function place(
 
 function newRecord(
   tx: Tx,
+  ref: Ref,
   request: CreateVirtualMachineRequest,
   { uuid, sshAuthorizedKeys }: CheckedCreate,
   nodeName: string,
@@ -165,6 +171,6 @@ function newRecord(
     state: State.PENDING,
     transactionId: tx.id,
     computeNodeName: nodeName,
-    computeName: request.name,
+    computeName: nameOnNode(ref),
   });
 }

@@ -6,14 +6,18 @@ import {
   VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later, type Retriable } from "../../../transaction/step.ts";
+import { formatRef, type Ref, refBeside } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
+import { namesToRefs } from "../../core/saga/older-input.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import { refOf } from "../../core/scope.ts";
 import { interfaces } from "../../network/interface/collection.ts";
 import { releaseInterface } from "../../network/interface/interfaces.ts";
+import { networks } from "../../network/network/collection.ts";
 import { computes } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
-import { blockStorages } from "../block-storage/collection.ts";
+import { blockStorageBeside, blockStorages } from "../block-storage/collection.ts";
 import { settled as settledDisk } from "../block-storage/record.ts";
 import type { Api, SagaContext } from "../context.ts";
 import { uuids, virtualMachines } from "./collection.ts";
@@ -21,51 +25,58 @@ import { removeDomainLater } from "./domain/domain-steps.ts";
 import { tapsOf } from "./domain/plan.ts";
 import { readNics } from "./domain/plan-input.ts";
 import { removeTapLater } from "./domain/tap-steps.ts";
-import { getVirtualMachine, keysOf, ownerOf, pending, virtualMachineSteps } from "./record.ts";
+import { getVirtualMachine, keysOf, pending, virtualMachineSteps } from "./record.ts";
 
 /**
  * The last step of a delete, when nothing of it is left on the node; it writes records alone. Gives back what
  * it had reserved, its disks become available, and its name is free.
  */
-export const forgetVirtualMachine: Retriable<SagaContext, { readonly name: string }> = {
+export const forgetVirtualMachine: Retriable<SagaContext, { readonly ref: Ref }> = {
   name: "virtual_machine.forget",
-  async act(context, { name }, { transactionId }) {
+  today: namesToRefs({ ref: [virtualMachines.kind, "name"] }),
+  async act(context, { ref }, { transactionId }) {
     const { api, held } = context;
-    const stored = await api.records.find(virtualMachines, name);
+    const stored = await api.records.find(virtualMachines, ref);
     if (stored?.value.transactionId !== transactionId) return;
     await api.datastore.batch(
       merge(
-        held.remove(virtualMachines, name, stored.value),
-        ...(await releaseAll(context, stored.value)),
+        held.remove(virtualMachines, ref, stored.value),
+        ...(await releaseAll(context, ref, stored.value)),
       ),
     );
   },
 };
 
 /** What a virtual machine has alone, wherever it is: its UUID, its interfaces and their addresses. */
-export async function releaseIdentity(api: Api, vm: VirtualMachine): Promise<Writes> {
+export async function releaseIdentity(api: Api, ref: Ref, vm: VirtualMachine): Promise<Writes> {
   const writes: Writes[] = [remove(uuids, vm.uuid)];
   for (const [i, { networkName }] of vm.nics.entries()) {
-    const reserved = await api.records.find(interfaces, networkName, vm.networkInterfaceNames[i]!);
-    if (reserved?.value.owner === ownerOf(vm.name)) {
+    const network = refBeside(ref, networks.kind, networkName);
+    const reserved = await api.records.find(interfaces, network, vm.networkInterfaceNames[i]!);
+    if (reserved?.value.owner === formatRef(ref)) {
       writes.push(releaseInterface(networkName, reserved.value));
     }
   }
   return merge(...writes);
 }
 
-async function releaseAll({ api, held }: SagaContext, vm: VirtualMachine): Promise<Writes[]> {
+async function releaseAll(
+  { api, held }: SagaContext,
+  ref: Ref,
+  vm: VirtualMachine,
+): Promise<Writes[]> {
   const writes = [
-    await releaseIdentity(api, vm),
+    await releaseIdentity(api, ref, vm),
     release(computes, vm.computeNodeName, vm.computeName),
   ];
   for (const diskName of vm.blockStorageNames) {
-    const disk = await api.records.find(blockStorages, diskName);
+    const diskRef = blockStorageBeside(ref, diskName);
+    const disk = await api.records.find(blockStorages, diskRef);
     if (disk?.value.usedBy === vm.name) {
       writes.push(
         held.put(
           blockStorages,
-          diskName,
+          diskRef,
           settledDisk(disk.value, BlockStorageState.AVAILABLE),
           disk.value,
         ),
@@ -82,21 +93,22 @@ async function releaseAll({ api, held }: SagaContext, vm: VirtualMachine): Promi
  *   node does not answer; `aborted` when it or a disk is busy.
  */
 export async function deleteVirtualMachine(api: Api, call: Call, name: string): Promise<void> {
-  const keys = async () => keysOf((await getVirtualMachine(api, name)).value);
+  const ref = refOf(call, virtualMachines, name);
+  const keys = async () => keysOf(ref, (await getVirtualMachine(api, ref)).value);
   const options = { method: VirtualMachineService.method.deleteVirtualMachine, keys };
   await runSaga(api, call, options, async (tx) => {
-    const vm = (await getVirtualMachine(api, name)).value;
-    const taps = tapsOf(vm, await readNics(api, vm));
+    const vm = (await getVirtualMachine(api, ref)).value;
+    const taps = tapsOf(ref, vm, await readNics(api, ref, vm));
     // Everything that can fail comes before the pivot: a node that is not heard is found out here.
     if (!api.agents.isLost(vm.computeNodeName)) {
-      await api.observed.read(vm.computeNodeName, name, tx.signal);
+      await api.observed.read(vm.computeNodeName, ref, tx.signal);
     }
-    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
+    await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
     return await tx.answer(
       DONE,
-      later(removeDomainLater, { nodeName: vm.computeNodeName, name }),
+      later(removeDomainLater, { nodeName: vm.computeNodeName, ref }),
       ...taps.map((tap) => later(removeTapLater, tap)),
-      later(forgetVirtualMachine, { name }),
+      later(forgetVirtualMachine, { ref }),
     );
   });
 }

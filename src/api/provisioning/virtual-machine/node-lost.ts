@@ -4,18 +4,22 @@ import { computes } from "../../pool/inventory/collection.ts";
 import type { Api } from "../context.ts";
 import { virtualMachines } from "./collection.ts";
 import { releaseIdentity } from "./delete.ts";
+import { virtualMachinesOn } from "./record.ts";
 
 /** The virtual machines of a lost node go with it. What is done with their disks is said elsewhere. */
 export async function onNodeLost(api: Api, nodeName: string): Promise<LostObjects> {
-  const vms = (await api.records.list(virtualMachines))
-    .map(({ value }) => value)
-    .filter((vm) => vm.computeNodeName === nodeName);
+  const vms = await virtualMachinesOn(api, nodeName);
   return {
-    keys: vms.map(({ name }) => virtualMachines.key(name)),
-    reserved: vms.map(({ computeName }) => computes.key(nodeName, computeName)),
+    keys: vms.map(({ key }) => key),
+    reserved: vms.map(({ value }) => computes.key(nodeName, value.computeName)),
     async forget({ context: { held } }) {
-      const identities = await Promise.all(vms.map((vm) => releaseIdentity(api, vm)));
-      const records = vms.map((vm) => held.remove(virtualMachines, vm.name, vm));
+      const refOf = ({ key }: (typeof vms)[number]) => virtualMachines.refOf(key);
+      const identities = await Promise.all(
+        vms.map((stored) => releaseIdentity(api, refOf(stored), stored.value)),
+      );
+      const records = vms.map((stored) =>
+        held.remove(virtualMachines, refOf(stored), stored.value),
+      );
       return { writes: merge(...identities, ...records) };
     },
   };

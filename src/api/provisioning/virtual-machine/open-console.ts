@@ -5,10 +5,13 @@ import {
   VirtualMachine_VirtualMachineState as State,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { formatRef } from "../../../util/ref.ts";
 import { peerOfCall } from "../../core/asker.ts";
 import type { Call } from "../../core/context.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
-import { getSettled, incarnationOf, ownerOf, toWire } from "./record.ts";
+import { virtualMachines } from "./collection.ts";
+import { getSettled, incarnationOf, toWire } from "./record.ts";
 
 /**
  * The link is good for one attempt within minutes, so there is none to a screen that is not there.
@@ -21,14 +24,15 @@ export async function openConsole(
   call: Call,
   name: string,
 ): Promise<OpenConsoleResponse> {
-  const vm = await getSettled(api, name);
+  const ref = refOf(call, virtualMachines, name);
+  const vm = await getSettled(api, ref);
   api.agents.get(vm.computeNodeName);
-  const { state } = toWire(api, vm);
+  const { state } = toWire(api, vm, ref.scope);
   if (state !== State.RUNNING && state !== State.PAUSED) {
     throw new N0Error(
       "failed_precondition",
       `virtual machine "${name}" is not running and has no screen: boot it first`,
-      { resource: ownerOf(name) },
+      { resource: formatRef(ref) },
     );
   }
   return create(OpenConsoleResponseSchema, {

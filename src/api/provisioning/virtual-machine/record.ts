@@ -7,28 +7,41 @@ import {
   VirtualMachineSchema,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
+import { formatRef, parseRefOf, type Ref } from "../../../util/ref.ts";
 import { recordSteps } from "../../core/saga/record-steps.ts";
-import { blockStorages } from "../block-storage/collection.ts";
+import { computes } from "../../pool/inventory/collection.ts";
+import { blockStorageBeside, blockStorages } from "../block-storage/collection.ts";
 import type { Api } from "../context.ts";
-import { uuids, virtualMachines } from "./collection.ts";
+import { uuids, virtualMachineBeside, virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain/domain-states.ts";
 
 export const virtualMachineSteps = recordSteps(virtualMachines);
 
-export function ownerOf(name: string): string {
-  return `virtual_machine/${name}`;
-}
-
 /** @throws N0Error `not_found`. */
-export async function getVirtualMachine(api: Api, name: string): Promise<Stored<VirtualMachine>> {
-  const stored = await api.records.find(virtualMachines, name);
-  if (stored === undefined) throw notFound("virtual machine", name);
+export async function getVirtualMachine(api: Api, ref: Ref): Promise<Stored<VirtualMachine>> {
+  const stored = await api.records.find(virtualMachines, ref);
+  if (stored === undefined) throw notFound("virtual machine", ref.name);
   return stored;
 }
 
 /** Of the virtual machine and its disks. */
-export function keysOf({ name, blockStorageNames }: VirtualMachine): string[] {
-  return [virtualMachines.key(name), ...blockStorageNames.map((disk) => blockStorages.key(disk))];
+export function keysOf(
+  ref: Ref,
+  { blockStorageNames }: Pick<VirtualMachine, "blockStorageNames">,
+): string[] {
+  const disks = blockStorageNames.map((name) => blockStorages.key(blockStorageBeside(ref, name)));
+  return [virtualMachines.key(ref), ...disks];
+}
+
+/** Those on a node. What is reserved for them there tells which they are. */
+export async function virtualMachinesOn(
+  { records }: Pick<Api, "records">,
+  nodeName: string,
+): Promise<Stored<VirtualMachine>[]> {
+  const reserved = await records.list(computes, [nodeName]);
+  const refs = reserved.flatMap(({ value }) => parseRefOf(virtualMachines.kind, value.owner) ?? []);
+  const found = await Promise.all(refs.map((ref) => records.find(virtualMachines, ref)));
+  return found.flatMap((stored) => (stored?.value.computeNodeName === nodeName ? [stored] : []));
 }
 
 /**
@@ -36,13 +49,13 @@ export function keysOf({ name, blockStorageNames }: VirtualMachine): string[] {
  *
  * @throws also `failed_precondition` for one that is PENDING.
  */
-export async function getSettled(api: Api, name: string): Promise<VirtualMachine> {
-  const { value } = await getVirtualMachine(api, name);
+export async function getSettled(api: Api, ref: Ref): Promise<VirtualMachine> {
+  const { value } = await getVirtualMachine(api, ref);
   if (value.state !== State.PENDING) return value;
   throw new N0Error(
     "failed_precondition",
-    `virtual machine "${name}" is PENDING: transaction ${value.transactionId} is at work on it or needs an operator`,
-    { resource: ownerOf(name) },
+    `virtual machine "${ref.name}" is PENDING: transaction ${value.transactionId} is at work on it or needs an operator`,
+    { resource: formatRef(ref) },
   );
 }
 
@@ -80,11 +93,13 @@ export function settled(vm: VirtualMachine, state: State): VirtualMachine {
 }
 
 /** As clients see it: in the state that its node says it is in, not the one that was last asked for. */
-export function toWire(api: Api, vm: VirtualMachine): VirtualMachine {
+export function toWire(api: Api, vm: VirtualMachine, scope: string): VirtualMachine {
   if (vm.state === State.PENDING) return vm;
   // What a silent node said last says nothing about now, even where its connection still stands.
   const isSilent = api.inventory.find(vm.computeNodeName)?.isReady !== true;
-  const observed = isSilent ? undefined : api.observed.find(vm.computeNodeName, vm.name);
+  const observed = isSilent
+    ? undefined
+    : api.observed.find(vm.computeNodeName, virtualMachineBeside({ scope }, vm.name));
   if (!isSilent && observed === undefined) return vm;
   const state = observed === undefined ? State.VIRTUAL_MACHINE_UNSPECIFIED : stateOf(observed);
   const stateReason = observed === DomainState.OUT_OF_SPACE ? OUT_OF_SPACE : "";

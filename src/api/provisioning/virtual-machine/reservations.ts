@@ -2,39 +2,44 @@ import { putNew, remove } from "../../../datastore/collection.ts";
 import { ConflictError } from "../../../datastore/datastore.ts";
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
+import { namesToRefs } from "../../core/saga/older-input.ts";
 import type { SagaRecordStep } from "../context.ts";
-import { uuids } from "./collection.ts";
-import { ownerOf } from "./record.ts";
+import { uuids, virtualMachines } from "./collection.ts";
 
 /** No two domains can have the same UUID. */
-export const reserveUuid: SagaRecordStep<{ readonly uuid: string; readonly name: string }> = {
+export const reserveUuid: SagaRecordStep<{ readonly uuid: string; readonly ref: Ref }> = {
   name: "virtual_machine.reserve_uuid",
-  async writeRecords({ api }, { uuid, name }, _scope, write) {
+  today: namesToRefs({ ref: [virtualMachines.kind, "name"] }),
+  async writeRecords({ api }, { uuid, ref }, _scope, write) {
+    const usedBy = nameOnNode(ref);
     try {
-      await write(putNew(uuids, [uuid], { usedBy: name }));
+      await write(putNew(uuids, [uuid], { usedBy }));
     } catch (cause) {
       if (!(cause instanceof ConflictError)) throw cause;
       const present = await api.records.find(uuids, uuid);
-      if (present?.value.usedBy === name) return;
+      if (present?.value.usedBy === usedBy) return;
       throw new N0Error(
         "already_exists",
         `uuid: ${uuid} is that of virtual machine "${present?.value.usedBy ?? ""}"`,
-        { field: "uuid", resource: ownerOf(name), cause },
+        { field: "uuid", resource: formatRef(ref), cause },
       );
     }
   },
-  async undo({ api }, { uuid, name }) {
+  async undo({ api }, { uuid, ref }) {
     const present = await api.records.find(uuids, uuid);
-    if (present?.value.usedBy === name) await api.datastore.batch(remove(uuids, uuid));
+    if (present?.value.usedBy !== nameOnNode(ref)) return;
+    await api.datastore.batch(remove(uuids, uuid));
   },
 };
 
-export function computeReservationOf(vm: VirtualMachine) {
+export function computeReservationOf(ref: Ref, vm: VirtualMachine) {
+  const name = nameOnNode(ref);
   return {
-    name: vm.name,
-    owner: ownerOf(vm.name),
-    annotations: { [VIRTUAL_MACHINE_RESERVED_BY]: vm.name },
+    name,
+    owner: formatRef(ref),
+    annotations: { [VIRTUAL_MACHINE_RESERVED_BY]: name },
     requestCpuMilliCore: vm.requestCpuMilliCore,
     limitCpuMilliCore: vm.limitCpuMilliCore,
     requestMemoryBytes: vm.requestMemoryBytes.toString(),

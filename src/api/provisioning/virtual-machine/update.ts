@@ -7,14 +7,16 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../../transaction/step.ts";
 import { invalid, N0Error } from "../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { maskOf } from "../../core/field-mask.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
+import { refOf } from "../../core/scope.ts";
 import { computes } from "../../pool/inventory/collection.ts";
 import { changeCompute } from "../../pool/inventory/steps.ts";
-import { blockStorages } from "../block-storage/collection.ts";
+import { blockStorageBeside } from "../block-storage/collection.ts";
 import { getBlockStorage } from "../block-storage/record.ts";
 import type { Api } from "../context.ts";
 import { claim, getClaimable, unclaim } from "./claims.ts";
@@ -28,7 +30,6 @@ import {
   changed,
   getVirtualMachine,
   keysOf,
-  ownerOf,
   pending,
   settled,
   toWire,
@@ -59,29 +60,29 @@ export async function updateVirtualMachine(
   call: Call,
   request: UpdateVirtualMachineRequest,
 ): Promise<VirtualMachine> {
-  const { name, blockStorageNames: wantedDisks } = request;
+  const ref = refOf(call, virtualMachines, request.name);
   const keys = async () => {
-    const { value } = await getVirtualMachine(api, name);
-    return [...new Set([...keysOf(value), ...wantedDisks.map((disk) => blockStorages.key(disk))])];
+    const { value } = await getVirtualMachine(api, ref);
+    return [...new Set([...keysOf(ref, value), ...keysOf(ref, request)])];
   };
   const options = { method: VirtualMachineService.method.updateVirtualMachine, keys };
   return await runSaga(api, call, options, async (tx) => {
-    const before = (await getVirtualMachine(api, name)).value;
+    const before = (await getVirtualMachine(api, ref)).value;
     const after = wanted(before, request);
     if (isSameHardware(before, after)) {
-      const seen = toWire(api, after);
-      return await tx.answer(seen, tx.context.held.put(virtualMachines, name, after, before));
+      const seen = toWire(api, after, ref.scope);
+      return await tx.answer(seen, tx.context.held.put(virtualMachines, ref, after, before));
     }
     checkSize(after);
-    const state = stateOf(await api.observed.read(before.computeNodeName, name, tx.signal));
+    const state = stateOf(await api.observed.read(before.computeNodeName, ref, tx.signal));
     if (state === State.RUNNING || state === State.PAUSED) {
       throw new N0Error(
         "failed_precondition",
-        `virtual machine "${name}" is ${state === State.PAUSED ? "PAUSED" : "RUNNING"}: shut it down before its hardware is changed`,
-        { resource: ownerOf(name) },
+        `virtual machine "${ref.name}" is ${state === State.PAUSED ? "PAUSED" : "RUNNING"}: shut it down before its hardware is changed`,
+        { resource: formatRef(ref) },
       );
     }
-    return await changeHardware(api, tx, before, after);
+    return await changeHardware(api, tx, ref, before, after);
   });
 }
 
@@ -138,46 +139,50 @@ function isSameHardware(a: VirtualMachine, b: VirtualMachine): boolean {
 async function changeHardware(
   api: Api,
   tx: AnsweringTx<Api>,
+  ref: Ref,
   before: VirtualMachine,
   after: VirtualMachine,
 ): Promise<Answered<VirtualMachine>> {
-  const { name, computeNodeName: nodeName } = before;
+  const { computeNodeName: nodeName } = before;
   const added = after.blockStorageNames.filter((disk) => !before.blockStorageNames.includes(disk));
   const removed = before.blockStorageNames.filter(
     (disk) => !after.blockStorageNames.includes(disk),
   );
-  const disks = await Promise.all(added.map((disk) => getClaimable(api, disk)));
+  const disks = await Promise.all(
+    added.map((disk) => getClaimable(api, blockStorageBeside(ref, disk))),
+  );
   const elsewhere = disks.find((disk) => disk.nodeName !== nodeName);
   if (elsewhere !== undefined) {
     throw new N0Error(
       "failed_precondition",
-      `virtual machine "${name}" is on node "${nodeName}", block storage "${elsewhere.name}" on "${elsewhere.nodeName}": move it first`,
-      { field: "block_storage_names", resource: ownerOf(name) },
+      `virtual machine "${ref.name}" is on node "${nodeName}", block storage "${elsewhere.name}" on "${elsewhere.nodeName}": move it first`,
+      { field: "block_storage_names", resource: formatRef(ref) },
     );
   }
-  await virtualMachineSteps.replace(tx, before, pending(before, tx.id));
+  await virtualMachineSteps.replace(tx, ref, before, pending(before, tx.id));
   const reserved = await api.records.find(computes, nodeName, before.computeName);
   const transactionId = reserved?.value.transactionId ?? tx.id;
-  const compute = { ...computeReservationOf(after), transactionId };
+  const compute = { ...computeReservationOf(ref, after), transactionId };
   await tx.run(changeCompute, {
     nodeName,
-    before: { ...computeReservationOf(before), transactionId },
+    before: { ...computeReservationOf(ref, before), transactionId },
     after: compute,
   });
-  for (const disk of disks) await claim(tx, disk, name);
+  for (const disk of disks) await claim(tx, ref, disk);
   const unclaimed: Writes[] = [];
   for (const disk of removed) {
-    unclaimed.push(await unclaim(tx, (await getBlockStorage(api, disk)).value));
+    const { value } = await getBlockStorage(api, blockStorageBeside(ref, disk));
+    unclaimed.push(await unclaim(tx, ref, value));
   }
-  const input = await readPlanInput(api, before, added);
-  const was = planOf(before, input);
-  await tx.run(redefineDomain, { before: was.domain, after: planOf(after, input).domain });
+  const input = await readPlanInput(api, ref, before, added);
+  const was = planOf(ref, before, input);
+  await tx.run(redefineDomain, { before: was.domain, after: planOf(ref, after, input).domain });
   const final = settled(after, State.SHUTDOWN);
   // A guest that went off by itself has left its taps where they were.
   const taps = before.state === State.SHUTDOWN ? [] : was.taps;
   return await tx.answerRecord(
     virtualMachines,
-    name,
+    ref,
     final,
     before,
     api.inventory.computes.settle(nodeName, compute.name, compute),

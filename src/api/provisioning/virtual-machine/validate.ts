@@ -3,6 +3,7 @@ import { canonicalAddress } from "../../../util/cidr.ts";
 import { invalid } from "../../../util/errors.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { quote } from "../../../util/quote.ts";
+import { nameOnNode, type Ref } from "../../../util/ref.ts";
 import { parseSshPublicKey } from "../../../util/ssh-key.ts";
 import { parseUuid, uuidV5 } from "../../../util/uuid.ts";
 import { NO_ADDRESS } from "../../network/interface/interfaces.ts";
@@ -64,10 +65,11 @@ export interface CheckedCreate {
 }
 
 /** What the rules of the proto do not say. @throws N0Error `invalid_argument` naming the field. */
-export function checkCreate(request: CreateVirtualMachineRequest): CheckedCreate {
+export function checkCreate(ref: Ref, request: CreateVirtualMachineRequest): CheckedCreate {
   checkSize(request);
-  const uuid = request.uuid === "" ? uuidV5(UUID_NAMESPACE, request.name) : parseUuid(request.uuid);
-  if (uuid === undefined) throw invalid("uuid", `${quote(request.uuid)} is no UUID`);
+  const { uuid: asked } = request;
+  const uuid = asked === "" ? uuidV5(UUID_NAMESPACE, nameOnNode(ref)) : parseUuid(asked);
+  if (uuid === undefined) throw invalid("uuid", `${quote(asked)} is no UUID`);
   if (request.loginUsername !== "" && !/^[a-z_][a-z0-9_-]{0,31}$/.test(request.loginUsername)) {
     throw invalid(
       "login_username",

@@ -8,6 +8,7 @@ import {
   RESERVED_BY_HAND,
   tapOf,
 } from "../../../../test/drift.ts";
+import { networkRef, userRef, vmRef } from "../../../../test/refs.ts";
 import { GiB } from "../../../../test/scenario.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
@@ -50,7 +51,7 @@ export const drifts: Drifts = {
     drift: ({ here }) => here.compute.forget("web"),
   },
   "vm.network_missing": {
-    drift: async ({ drop }) => await drop(networks, "net"),
+    drift: async ({ drop }) => await drop(networks, networkRef("net")),
     // What hangs on it is looked at when it is back.
     found: [
       "vm.network_missing",
@@ -67,7 +68,7 @@ export const drifts: Drifts = {
     left: ["vm.disk_missing"],
   },
   "vm.user_missing": {
-    drift: ({ drop }) => drop(users, "alice"),
+    drift: ({ drop }) => drop(users, userRef("alice")),
     found: ["reference_guard.without_owner", "vm.user_missing"],
     left: ["vm.user_missing"],
   },
@@ -86,7 +87,7 @@ export const drifts: Drifts = {
   },
   "vm.interface_missing": {
     drift: async (hands) => {
-      await hands.drop(interfaces, "net", "cold0");
+      await hands.drop(interfaces, networkRef("net"), "cold0");
     },
     // They are freed, and taken again with the interface.
     found: [
@@ -110,11 +111,11 @@ export const drifts: Drifts = {
     },
   },
   "vm.uuid_missing": {
-    drift: async ({ read, drop }) => drop(uuids, (await read(virtualMachines, "web")).uuid),
+    drift: async ({ read, drop }) => drop(uuids, (await read(virtualMachines, vmRef("web"))).uuid),
   },
   "uuid.twice": {
     drift: async ({ read, changeMachine, here }) => {
-      const { uuid } = await read(virtualMachines, "web");
+      const { uuid } = await read(virtualMachines, vmRef("web"));
       await changeMachine("cold", { uuid });
       here.compute.alter("cold", (info) => ({ ...info, uuid }));
     },

@@ -1,10 +1,11 @@
+import { refOfKey } from "../../../../datastore/key.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as DiskState,
   BlockStorage_BlockStorageStateSchema as DiskStateSchema,
 } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { refFrom } from "../../../../util/ref.ts";
+import { formatRef, nodeRef, refOnNode } from "../../../../util/ref.ts";
 import type { SharedCode } from "../../../core/audit/codes.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
@@ -12,9 +13,9 @@ import { leftPending } from "../../../core/audit/shared.ts";
 import { listWanted, surveyOf, type View } from "../../../core/audit/view.ts";
 import { nodes } from "../../../pool/node/collection.ts";
 import type { Api } from "../../context.ts";
-import { virtualMachines } from "../../virtual-machine/collection.ts";
+import { virtualMachineBeside, virtualMachines } from "../../virtual-machine/collection.ts";
 import { blockStorages, overlays, type Replica, replicas } from "../collection.ts";
-import { ownerOf } from "../record.ts";
+import { withUser } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { recordOverlayAgain, setAvailable, settleDisk } from "./repair.ts";
 
@@ -23,9 +24,9 @@ type Finding = FindingOf<Code | SharedCode, Api>;
 /** Block storages against the records around them. */
 export function compareRecords(view: View): Finding[] {
   return [
-    ...listWanted(view, blockStorages, nodeOfDisk).flatMap(({ value: disk }) => [
-      ...leftPendingOf(view, disk),
-      ...compareDisk(view, disk),
+    ...listWanted(view, blockStorages, nodeOfDisk).flatMap((stored) => [
+      ...leftPendingOf(view, stored),
+      ...compareDisk(view, stored),
     ]),
     ...(view.isWanted("") ? compareOverlays(view) : []),
     ...listWanted(view, replicas, nodeOfCopy).flatMap((stored) => replicaOfNobody(view, stored)),
@@ -44,29 +45,32 @@ export function diskStateName(state: DiskState): string {
   return DiskStateSchema.value[state]?.name ?? "unknown";
 }
 
-function leftPendingOf(view: View, disk: BlockStorage): Finding[] {
+function leftPendingOf(view: View, { key, value: disk }: Stored<BlockStorage>): Finding[] {
   const { name, nodeName, state, volumeId } = disk;
-  const finding =
-    state === DiskState.PENDING
-      ? leftPending(view, refFrom(blockStorages.kind, name), disk, nodeName)
-      : undefined;
+  const ref = blockStorages.refOf(key);
+  const finding = state === DiskState.PENDING ? leftPending(view, ref, disk, nodeName) : undefined;
   if (finding === undefined) return [];
   const isThere = surveyOf(view, nodeName)?.volumes.some(
     ({ listed, hasFile }) => hasFile && listed?.id === volumeId,
   );
   if (isThere !== true) return [finding];
-  const user = view.records
-    .list(virtualMachines)
-    .find(({ value }) => value.blockStorageNames.includes(name))?.value.name;
-  return [{ ...finding, repair: settleDisk(disk, user ?? "") }];
+  const user = view.records.list(virtualMachines).find(({ key, value }) => {
+    const isBeside = virtualMachines.refOf(key).scope === ref.scope;
+    return isBeside && value.blockStorageNames.includes(name);
+  })?.value.name;
+  return [{ ...finding, repair: settleDisk(ref, disk, user ?? "") }];
 }
 
-function compareDisk({ records }: View, disk: BlockStorage): Finding[] {
+function compareDisk({ records }: View, { key, value: disk }: Stored<BlockStorage>): Finding[] {
+  const ref = blockStorages.refOf(key);
   const { name, nodeName, usedBy, state, baseVolumeId, volumeId } = disk;
   if (state === DiskState.PENDING) return [];
   const findings: Finding[] = [];
-  const about = { resource: ownerOf(name), nodeName };
-  const user = usedBy === "" ? undefined : records.find(virtualMachines, usedBy)?.value;
+  const about = { resource: formatRef(ref), nodeName };
+  const user =
+    usedBy === ""
+      ? undefined
+      : records.find(virtualMachines, virtualMachineBeside(ref, usedBy))?.value;
   if (usedBy !== "" && user?.blockStorageNames.includes(name) !== true) {
     const found = user === undefined ? "it does not exist" : "it does not list the disk";
     findings.push({
@@ -74,8 +78,8 @@ function compareDisk({ records }: View, disk: BlockStorage): Finding[] {
       expected: `virtual machine "${usedBy}" with this disk`,
       found,
       ...about,
-      keys: [blockStorages.key(name), virtualMachines.key(usedBy)],
-      repair: setAvailable(disk),
+      keys: withUser(ref, disk),
+      repair: setAvailable(ref, disk),
     });
   }
   if (baseVolumeId !== "" && records.find(overlays, baseVolumeId, volumeId) === undefined) {
@@ -84,8 +88,8 @@ function compareDisk({ records }: View, disk: BlockStorage): Finding[] {
       expected: `"${baseVolumeId}" knows of "${volumeId}"`,
       found: "it does not",
       ...about,
-      keys: [blockStorages.key(name)],
-      repair: recordOverlayAgain(disk),
+      keys: [key],
+      repair: recordOverlayAgain(ref, disk),
     });
   }
   return findings;
@@ -94,19 +98,19 @@ function compareDisk({ records }: View, disk: BlockStorage): Finding[] {
 function compareOverlays({ records }: View): Finding[] {
   return records.list(overlays).flatMap((stored) => {
     const [baseId = "", volumeId = ""] = overlays.parts(stored.key);
-    const { blockStorage: name } = stored.value;
-    const disk = records.find(blockStorages, name)?.value;
+    const ref = refOnNode(blockStorages.kind, stored.value.blockStorage);
+    const disk = records.find(blockStorages, ref)?.value;
     // While it is being made, its record does not say yet what it rests on.
     const isPending = disk?.state === DiskState.PENDING;
     if (disk?.volumeId === volumeId && (disk.baseVolumeId === baseId || isPending)) return [];
     return [
       {
         code: "overlay.without_owner",
-        resource: ownerOf(name),
+        resource: formatRef(ref),
         nodeName: "",
         expected: "nothing",
         found: `"${baseId}" is kept for "${volumeId}"`,
-        keys: [blockStorages.key(name)],
+        keys: [blockStorages.key(ref)],
         repair: dropRecords([stored]),
       },
     ];
@@ -114,20 +118,21 @@ function compareOverlays({ records }: View): Finding[] {
 }
 
 function replicaOfNobody({ records }: View, stored: Stored<Replica>): Finding[] {
-  const [baseName = "", nodeName = ""] = replicas.parts(stored.key);
-  const isOwned = records.find(blockStorages, baseName) !== undefined;
-  const isPlaced = records.find(nodes, nodeName) !== undefined;
+  const nodeName = nodeOfCopy(stored);
+  const base = refOfKey(stored.key)!;
+  const isOwned = records.find(blockStorages, base) !== undefined;
+  const isPlaced = records.find(nodes, nodeRef(nodeName)) !== undefined;
   if (isOwned && isPlaced) return [];
   const { volumeId } = stored.value;
   const isUsed = records.list(overlays).some(({ key }) => overlays.parts(key)[0] === volumeId);
   return [
     {
       code: "replica.without_owner",
-      resource: ownerOf(baseName),
+      resource: formatRef(base),
       nodeName,
       expected: isOwned ? "the record of the node" : "the record of the base",
       found: `a copy "${volumeId}"`,
-      keys: [blockStorages.key(baseName), replicas.key(baseName, nodeName)],
+      keys: [blockStorages.key(base), stored.key],
       ...(isUsed ? {} : { repair: dropRecords([stored]) }),
     },
   ];

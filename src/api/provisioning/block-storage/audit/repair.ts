@@ -10,150 +10,159 @@ import {
 } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { later } from "../../../../transaction/step.ts";
 import { N0Error } from "../../../../util/errors.ts";
-import { parseRefOf } from "../../../../util/ref.ts";
+import { formatRef, nameOnNode, parseRefOf, type Ref } from "../../../../util/ref.ts";
 import { BLOCK_STORAGE_URL, volumeUrl } from "../../../core/annotations.ts";
 import type * as audit from "../../../core/audit/finding.ts";
 import { type StorageReservation, storages } from "../../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../../pool/inventory/steps.ts";
 import type { Api, Tx } from "../../context.ts";
-import { blockStorages, overlays, replicas } from "../collection.ts";
+import { blockStorageBeside, blockStorages, overlayOf, overlays, replicas } from "../collection.ts";
 import { reservationOf } from "../make.ts";
-import { changed, getBlockStorage, ownerOf, settled } from "../record.ts";
+import { changed, getBlockStorage, settled } from "../record.ts";
 import { removeFile } from "../removal.ts";
 import { growFile, reserveSize } from "../update.ts";
 import { markVolumeLater, removeVolumeLater } from "../volume/volume-steps.ts";
 
 type Repair = audit.Repair<Api>;
 
-function write(before: BlockStorage, disk: BlockStorage): Repair {
-  return (tx) => tx.commit(tx.context.held.put(blockStorages, disk.name, disk, before));
+function write(ref: Ref, before: BlockStorage, disk: BlockStorage): Repair {
+  return (tx) => tx.commit(tx.context.held.put(blockStorages, ref, disk, before));
 }
 
-export function setAvailable(disk: BlockStorage): Repair {
-  return write(disk, settled(disk, State.AVAILABLE));
+export function setAvailable(ref: Ref, disk: BlockStorage): Repair {
+  return write(ref, disk, settled(disk, State.AVAILABLE));
 }
 
-export function protectDisk(disk: BlockStorage): Repair {
-  return write(disk, settled(disk, State.PROTECTED));
+export function protectDisk(ref: Ref, disk: BlockStorage): Repair {
+  return write(ref, disk, settled(disk, State.PROTECTED));
 }
 
 /** For one that says PENDING and is nobody's work. `user` is the virtual machine that lists it, or "". */
-export function settleDisk(disk: BlockStorage, user: string): Repair {
+export function settleDisk(ref: Ref, disk: BlockStorage, user: string): Repair {
   const after = settled(disk, user === "" ? State.AVAILABLE : State.IN_USE);
   after.usedBy = user;
-  return write(disk, after);
+  return write(ref, disk, after);
 }
 
-/** Holds while the base is what it is now, so that it is not purged meanwhile. */
-async function baseStays(tx: Tx, baseName: string): Promise<Writes> {
+/** Holds while the base of a block storage is what it is now, so that it is not purged meanwhile. */
+async function baseStays(
+  tx: Tx,
+  ref: Ref,
+  { baseBlockStorageName: baseName }: BlockStorage,
+): Promise<Writes> {
   if (baseName === "") return {};
-  const { revision, value } = await getBlockStorage(tx.context.api, baseName);
-  if (value.state !== State.PENDING) return unchanged(blockStorages, [baseName], revision);
+  const base = blockStorageBeside(ref, baseName);
+  const { revision, value } = await getBlockStorage(tx.context.api, base);
+  if (value.state !== State.PENDING) return unchanged(blockStorages, [base], revision);
   throw new N0Error("aborted", `block storage "${baseName}" is being changed: try again`);
 }
 
-export function recordOverlayAgain(disk: BlockStorage): Repair {
-  const { name, baseVolumeId, volumeId, baseBlockStorageName } = disk;
+export function recordOverlayAgain(ref: Ref, disk: BlockStorage): Repair {
+  const { baseVolumeId, volumeId } = disk;
   return async (tx) => {
-    const stays = await baseStays(tx, baseBlockStorageName);
-    const overlay = putNew(overlays, [baseVolumeId, volumeId], { blockStorage: name });
+    const stays = await baseStays(tx, ref, disk);
+    const overlay = putNew(overlays, [baseVolumeId, volumeId], overlayOf(ref));
     await tx.commit(merge(overlay, stays));
   };
 }
 
 /** The file says what it rests on; `baseOwner` is the mark of that. */
-export function takeBacking(disk: BlockStorage, backing: string, baseOwner: string): Repair {
-  const { name, volumeId, baseVolumeId, nodeName } = disk;
+export function takeBacking(
+  ref: Ref,
+  disk: BlockStorage,
+  backing: string,
+  baseOwner: string,
+): Repair {
+  const { volumeId, baseVolumeId, nodeName } = disk;
   const after = changed(disk, (copy) => {
     copy.baseVolumeId = backing;
     copy.baseBlockStorageName = parseRefOf("block_storage", baseOwner)?.name ?? baseOwner;
   });
   return async (tx) => {
     const writes = [
-      tx.context.held.put(blockStorages, name, after, disk),
+      tx.context.held.put(blockStorages, ref, after, disk),
       baseVolumeId === "" ? {} : remove(overlays, baseVolumeId, volumeId),
-      backing === "" ? {} : putRecord(overlays, [backing, volumeId], { blockStorage: name }),
-      await baseStays(tx, after.baseBlockStorageName),
+      backing === "" ? {} : putRecord(overlays, [backing, volumeId], overlayOf(ref)),
+      await baseStays(tx, ref, after),
     ];
-    const mark = { nodeName, volumeId, name, baseId: backing, takenFrom: "" };
+    const mark = { nodeName, volumeId, ref, baseId: backing, takenFrom: "" };
     await tx.commit(merge(...writes), later(markVolumeLater, mark));
   };
 }
 
-export function markVolume({ name, nodeName, volumeId, baseVolumeId }: BlockStorage): Repair {
-  const mark = { nodeName, volumeId, name, baseId: baseVolumeId, takenFrom: "" };
+export function markVolume(ref: Ref, { nodeName, volumeId, baseVolumeId }: BlockStorage): Repair {
+  const mark = { nodeName, volumeId, ref, baseId: baseVolumeId, takenFrom: "" };
   return (tx) => tx.commit({}, later(markVolumeLater, mark));
 }
 
 /** A file grows to its record's size; a record to its file's, for no data is cut off. */
-export function settleSize(disk: BlockStorage, fileBytes: bigint): Repair {
-  if (fileBytes >= disk.limitBytes) return growRecord(disk, fileBytes);
+export function settleSize(ref: Ref, disk: BlockStorage, fileBytes: bigint): Repair {
+  if (fileBytes >= disk.limitBytes) return growRecord(ref, disk, fileBytes);
   return async (tx) => {
-    await growFile(tx, disk, fileBytes);
+    await growFile(tx, ref, disk, fileBytes);
     await tx.commit({});
   };
 }
 
-function growRecord(disk: BlockStorage, limitBytes: bigint): Repair {
+function growRecord(ref: Ref, disk: BlockStorage, limitBytes: bigint): Repair {
   const after = changed(disk, (copy) => {
     copy.limitBytes = limitBytes;
   });
   return async (tx) => {
-    const reserved = await reserveSize(tx, disk, after);
-    await tx.commit(merge(tx.context.held.put(blockStorages, disk.name, after, disk), reserved));
+    const reserved = await reserveSize(tx, ref, disk, after);
+    await tx.commit(merge(tx.context.held.put(blockStorages, ref, after, disk), reserved));
   };
 }
 
-export function forgetReplica(baseName: string, nodeName: string, volumeId: string): Repair {
-  const forgotten = { nodeName, volumeId, baseVolumeId: "", replicaOf: baseName };
-  return async (tx) => await tx.commit({}, ...(await removeFile(tx, baseName, forgotten)));
+export function forgetReplica(base: Ref, nodeName: string, volumeId: string): Repair {
+  const forgotten = { nodeName, volumeId, baseVolumeId: "", replicaOf: base };
+  return async (tx) => await tx.commit({}, ...(await removeFile(tx, base, forgotten)));
 }
 
 /** Of which registration it is a copy nobody knows; disks rest on it, so it is what the base is. */
-export function recordReplica(baseName: string, nodeName: string, volumeId: string): Repair {
+export function recordReplica(base: Ref, nodeName: string, volumeId: string): Repair {
   return async (tx) => {
     const { api } = tx.context;
-    const base = (await getBlockStorage(api, baseName)).value;
+    const { value } = await getBlockStorage(api, base);
     if ((await api.records.find(storages, nodeName, volumeId)) === undefined) {
-      const storage = reservationOf(base);
+      const storage = reservationOf(base, value);
       await tx.run(reserveStorage, { nodeName, id: volumeId, storage });
     }
-    await tx.commit(putNew(replicas, [baseName, nodeName], { volumeId, registration: "" }));
+    await tx.commit(putNew(replicas, [base, nodeName], { volumeId, registration: "" }));
   };
 }
 
 /** As a deleted disk of that name: nothing is lost, and its owner says what becomes of it. */
-export function adopt(name: string, nodeName: string, { listed, backing }: SurveyedVolume): Repair {
+export function adopt(ref: Ref, nodeName: string, { listed, backing }: SurveyedVolume): Repair {
   const { id: volumeId = "", virtualSizeBytes = 0n, owner = "" } = listed ?? {};
   const disk = create(BlockStorageSchema, {
-    name,
+    name: ref.name,
     annotations: { [BLOCK_STORAGE_URL]: volumeUrl(volumeId) },
     requestBytes: virtualSizeBytes,
     limitBytes: virtualSizeBytes,
     state: State.DELETED,
     nodeName,
-    storageName: name,
+    storageName: nameOnNode(ref),
     volumeId,
     baseVolumeId: backing,
   });
   return async (tx) => {
     const { api, held } = tx.context;
     if ((await api.records.find(storages, nodeName, volumeId)) === undefined) {
-      await tx.run(reserveStorage, { nodeName, id: volumeId, storage: reservationOf(disk) });
+      await tx.run(reserveStorage, { nodeName, id: volumeId, storage: reservationOf(ref, disk) });
     }
-    const overlay =
-      backing === "" ? {} : putRecord(overlays, [backing, volumeId], { blockStorage: name });
-    const mark = { nodeName, volumeId, name, baseId: backing, takenFrom: owner };
-    const isOwn = owner === ownerOf(name);
+    const overlay = backing === "" ? {} : putRecord(overlays, [backing, volumeId], overlayOf(ref));
+    const mark = { nodeName, volumeId, ref, baseId: backing, takenFrom: owner };
+    const isOwn = owner === formatRef(ref);
     await tx.commit(
-      merge(held.put(blockStorages, name, disk, undefined), overlay),
+      merge(held.put(blockStorages, ref, disk, undefined), overlay),
       ...(isOwn ? [] : [later(markVolumeLater, mark)]),
     );
   };
 }
 
-export function removePartial(nodeName: string, volumeId: string, name: string): Repair {
-  const place = { nodeName, volumeId, name, sizeBytes: "0" };
+export function removePartial(nodeName: string, volumeId: string, ref: Ref): Repair {
+  const place = { nodeName, volumeId, ref, sizeBytes: "0" };
   return (tx) => tx.commit({}, later(removeVolumeLater, place));
 }
 

@@ -1,6 +1,7 @@
+import { refOfKey } from "../../../../datastore/key.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import type { BlockStorage } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { parseRefOf } from "../../../../util/ref.ts";
+import { formatRef, nodeRef, parseRefOf, type Ref } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { listWanted, type View } from "../../../core/audit/view.ts";
 import {
@@ -12,10 +13,9 @@ import {
 import { type StorageReservation, storages } from "../../../pool/inventory/collection.ts";
 import { nodes } from "../../../pool/node/collection.ts";
 import type { Api } from "../../context.ts";
-import { virtualMachines } from "../../virtual-machine/collection.ts";
 import { blockStorages, type Replica, replicas } from "../collection.ts";
 import { reservationOf } from "../make.ts";
-import { ownerOf } from "../record.ts";
+import { withUser } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { nodeOfCopy, nodeOfDisk } from "./records.ts";
 import { reserveStorageAgain, settleStorage } from "./repair.ts";
@@ -26,9 +26,7 @@ type Finding = FindingOf<Code, Api>;
 export function compareStorages(view: View): Finding[] {
   return [
     ...listWanted(view, storages, nodeOfStorage).flatMap((stored) => compareStorage(view, stored)),
-    ...listWanted(view, blockStorages, nodeOfDisk).flatMap(({ value }) =>
-      missingOfDisk(view, value),
-    ),
+    ...listWanted(view, blockStorages, nodeOfDisk).flatMap((stored) => missingOfDisk(view, stored)),
     ...listWanted(view, replicas, nodeOfCopy).flatMap((stored) => missingOfCopy(view, stored)),
   ];
 }
@@ -38,17 +36,18 @@ function compareStorage(view: View, stored: Stored<StorageReservation>): Finding
   const { owner } = stored.value;
   const ref = parseRefOf("block_storage", owner);
   const disk = ref === undefined ? undefined : view.records.find(blockStorages, ref)?.value;
-  const keys = [
+  const keys = new Set([
     storages.key(nodeName, id),
     ...keysOfOwner(owner),
     ...(ref === undefined ? [] : [replicas.key(ref, nodeName)]),
-    ...(disk === undefined || disk.usedBy === "" ? [] : [virtualMachines.key(disk.usedBy)]),
-  ];
-  const about = { resource: owner ?? `storage/${id}`, nodeName, keys };
-  if (disk?.nodeName === nodeName && disk.volumeId === id) {
-    const [expected, found] = [numbersOf(reservationOf(disk)), numbersOf(stored.value)];
+    ...(ref === undefined || disk === undefined ? [] : withUser(ref, disk)),
+  ]);
+  const about = { resource: owner ?? `storage/${id}`, nodeName, keys: [...keys] };
+  if (ref !== undefined && disk?.nodeName === nodeName && disk.volumeId === id) {
+    const wanted = reservationOf(ref, disk);
+    const [expected, found] = [numbersOf(wanted), numbersOf(stored.value)];
     if (expected === found || disk.transactionId !== "") return [];
-    const repair = settleStorage(nodeName, id, stored, reservationOf(disk));
+    const repair = settleStorage(nodeName, id, stored, wanted);
     return [{ code: "disk.storage_differs", expected, found, ...about, repair }];
   }
   const copy = ref === undefined ? undefined : view.records.find(replicas, ref, nodeName)?.value;
@@ -56,37 +55,41 @@ function compareStorage(view: View, stored: Stored<StorageReservation>): Finding
   return reservedForNobody(view, "storage.without_owner", storages, stored, about);
 }
 
-function missingOfDisk({ records }: View, disk: BlockStorage): Finding[] {
-  const { name, nodeName, volumeId, usedBy } = disk;
+function missingOfDisk({ records }: View, { key, value: disk }: Stored<BlockStorage>): Finding[] {
+  const { nodeName, volumeId } = disk;
   if (disk.transactionId !== "") return [];
   if (records.find(storages, nodeName, volumeId) !== undefined) return [];
-  const keys = [blockStorages.key(name), ...(usedBy === "" ? [] : [virtualMachines.key(usedBy)])];
-  return [missing(disk, { nodeName, volumeId }, keys)];
+  const ref = blockStorages.refOf(key);
+  return [missing(ref, disk, { nodeName, volumeId }, withUser(ref, disk))];
 }
 
 /** A copy of a base takes as much as the base. */
-function missingOfCopy({ records }: View, { key, value }: Stored<Replica>): Finding[] {
-  const [baseName = "", nodeName = ""] = replicas.parts(key);
-  const { volumeId } = value;
-  const base = records.find(blockStorages, baseName)?.value;
+function missingOfCopy({ records }: View, stored: Stored<Replica>): Finding[] {
+  const { key } = stored;
+  const { volumeId } = stored.value;
+  const nodeName = nodeOfCopy(stored);
+  const ref = refOfKey(key)!;
+  const base = records.find(blockStorages, ref)?.value;
   if (base === undefined || base.transactionId !== "") return [];
-  if (records.find(nodes, nodeName) === undefined) return [];
+  if (records.find(nodes, nodeRef(nodeName)) === undefined) return [];
   if (records.find(storages, nodeName, volumeId) !== undefined) return [];
-  return [missing(base, { nodeName, volumeId }, [blockStorages.key(baseName), key])];
+  return [missing(ref, base, { nodeName, volumeId }, [blockStorages.key(ref), key])];
 }
 
 function missing(
+  ref: Ref,
   disk: BlockStorage,
   { nodeName, volumeId }: Pick<BlockStorage, "nodeName" | "volumeId">,
   keys: readonly string[],
 ): Finding {
+  const wanted = reservationOf(ref, disk);
   return {
     code: "disk.storage_missing",
-    resource: ownerOf(disk.name),
+    resource: formatRef(ref),
     nodeName,
-    expected: numbersOf(reservationOf(disk)),
+    expected: numbersOf(wanted),
     found: "nothing",
     keys,
-    repair: reserveStorageAgain(nodeName, volumeId, reservationOf(disk)),
+    repair: reserveStorageAgain(nodeName, volumeId, wanted),
   };
 }

@@ -1,3 +1,5 @@
+import { refOfKey } from "../../../../datastore/key.ts";
+import type { Stored } from "../../../../datastore/records.ts";
 import {
   PartState,
   type SurveyedVolume,
@@ -6,13 +8,12 @@ import {
   type BlockStorage,
   BlockStorage_BlockStorageState as State,
 } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { parseRefOf } from "../../../../util/ref.ts";
+import { formatRef, parseRefOf, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import type { NodeView, View } from "../../../core/audit/view.ts";
 import type { Api } from "../../context.ts";
-import { virtualMachines } from "../../virtual-machine/collection.ts";
-import { blockStorages, replicas } from "../collection.ts";
-import { ownerOf } from "../record.ts";
+import { blockStorageBeside, blockStorages, type Replica, replicas } from "../collection.ts";
+import { withUser } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { nodeOfCopy, nodeOfDisk } from "./records.ts";
 import {
@@ -36,17 +37,12 @@ const VOLUME_ID = /^(.+)\.[0-9a-f]{12}$/;
 export function compareVolumes(node: NodeView): Finding[] {
   const { nodeName, survey, view } = node;
   const volumes = new Map(survey.volumes.map((volume) => [idOf(volume), volume]));
-  const { records } = view;
-  const disks = (records.by(blockStorages, nodeOfDisk).get(nodeName) ?? []).map(
-    ({ value }) => value,
-  );
-  const copies = (records.by(replicas, nodeOfCopy).get(nodeName) ?? []).map(({ key, value }) => {
-    return { parts: replicas.parts(key), volumeId: value.volumeId };
-  });
-  const known = new Set([...disks, ...copies].map(({ volumeId }) => volumeId));
+  const disks = view.records.by(blockStorages, nodeOfDisk).get(nodeName) ?? [];
+  const copies = view.records.by(replicas, nodeOfCopy).get(nodeName) ?? [];
+  const known = new Set([...disks, ...copies].map(({ value }) => value.volumeId));
   return [
-    ...disks.flatMap((disk) =>
-      disk.state === State.PENDING ? [] : compareDisk(node, disk, volumes),
+    ...disks.flatMap((stored) =>
+      stored.value.state === State.PENDING ? [] : compareDisk(node, stored, volumes),
     ),
     ...copies.flatMap((copy) => compareCopy(node, copy, volumes, disks)),
     ...survey.volumes.flatMap((volume) =>
@@ -60,23 +56,22 @@ function idOf({ listed }: SurveyedVolume): string {
 }
 
 /** What a transaction that changes the disk's file holds. */
-function keysAround({ name, usedBy, baseBlockStorageName: base }: BlockStorage): string[] {
-  return [
-    blockStorages.key(name),
-    ...(usedBy === "" ? [] : [virtualMachines.key(usedBy)]),
-    ...(base === "" ? [] : [blockStorages.key(base)]),
-  ];
+function keysAround(ref: Ref, disk: BlockStorage): string[] {
+  const { baseBlockStorageName: base } = disk;
+  const ofBase = base === "" ? [] : [blockStorages.key(blockStorageBeside(ref, base))];
+  return [...withUser(ref, disk), ...ofBase];
 }
 
 function compareDisk(
   node: NodeView,
-  disk: BlockStorage,
+  { key, value: disk }: Stored<BlockStorage>,
   volumes: ReadonlyMap<string, SurveyedVolume>,
 ): Finding[] {
+  const ref = blockStorages.refOf(key);
   const about = {
-    resource: ownerOf(disk.name),
+    resource: formatRef(ref),
     nodeName: node.nodeName,
-    keys: keysAround(disk),
+    keys: keysAround(ref, disk),
   };
   const volume = volumes.get(disk.volumeId);
   if (volume?.hasFile !== true) {
@@ -88,16 +83,21 @@ function compareDisk(
     return [{ code: "disk.damaged", expected, found: "no qcow2", ...about }];
   }
   return [
-    ...compareMark(disk, volume, about),
-    ...compareSize(disk, volume, about),
-    ...compareBacking(node, disk, volume, volumes, about),
+    ...compareMark(ref, disk, volume, about),
+    ...compareSize(ref, disk, volume, about),
+    ...compareBacking(node, ref, disk, volume, volumes, about),
   ];
 }
 
 type About = Pick<Finding, "resource" | "nodeName" | "keys">;
 
-function compareMark(disk: BlockStorage, { listed, mark }: SurveyedVolume, about: About) {
-  const owner = ownerOf(disk.name);
+function compareMark(
+  ref: Ref,
+  disk: BlockStorage,
+  { listed, mark }: SurveyedVolume,
+  about: About,
+): Finding[] {
+  const owner = formatRef(ref);
   const isLost = mark !== PartState.WHOLE;
   if (!isLost && listed?.owner === owner) return [];
   const found = isLost
@@ -110,12 +110,17 @@ function compareMark(disk: BlockStorage, { listed, mark }: SurveyedVolume, about
     expected: `the mark of ${owner}`,
     found,
     ...about,
-    ...(isLost ? { repair: markVolume(disk) } : {}),
+    ...(isLost ? { repair: markVolume(ref, disk) } : {}),
   };
   return [finding];
 }
 
-function compareSize(disk: BlockStorage, { listed }: SurveyedVolume, about: About): Finding[] {
+function compareSize(
+  ref: Ref,
+  disk: BlockStorage,
+  { listed }: SurveyedVolume,
+  about: About,
+): Finding[] {
   const bytes = ((disk.limitBytes + SECTOR_BYTES - 1n) / SECTOR_BYTES) * SECTOR_BYTES;
   const there = listed?.virtualSizeBytes ?? 0n;
   if (there === bytes) return [];
@@ -125,13 +130,14 @@ function compareSize(disk: BlockStorage, { listed }: SurveyedVolume, about: Abou
       expected: `${bytes} bytes`,
       found: `${there} bytes`,
       ...about,
-      repair: settleSize(disk, there),
+      repair: settleSize(ref, disk, there),
     },
   ];
 }
 
 function compareBacking(
   { survey }: NodeView,
+  ref: Ref,
   disk: BlockStorage,
   { backing }: SurveyedVolume,
   volumes: ReadonlyMap<string, SurveyedVolume>,
@@ -146,7 +152,7 @@ function compareBacking(
       expected: textOf(disk.baseVolumeId),
       found: textOf(backing),
       ...about,
-      ...(isKnown ? { repair: takeBacking(disk, backing, base?.listed?.owner ?? "") } : {}),
+      ...(isKnown ? { repair: takeBacking(ref, disk, backing, base?.listed?.owner ?? "") } : {}),
     });
   }
   const missing = firstMissing(backing, volumes, survey.volumes.length);
@@ -176,31 +182,26 @@ function firstMissing(
   return undefined;
 }
 
-interface Copy {
-  readonly parts: readonly string[];
-  readonly volumeId: string;
-}
-
 function compareCopy(
   { nodeName, view }: NodeView,
-  { parts, volumeId }: Copy,
+  { key, value: { volumeId } }: Stored<Replica>,
   volumes: ReadonlyMap<string, SurveyedVolume>,
-  disks: readonly BlockStorage[],
+  disks: readonly Stored<BlockStorage>[],
 ): Finding[] {
-  const baseName = parts[0] ?? "";
-  const base = view.records.find(blockStorages, baseName)?.value;
+  const ref = refOfKey(key)!;
+  const base = view.records.find(blockStorages, ref)?.value;
   // A copy of nothing is compared with the records.
   if (base === undefined || volumes.get(volumeId)?.hasFile === true) return [];
-  const isUsed = disks.some(({ baseVolumeId }) => baseVolumeId === volumeId);
+  const isUsed = disks.some(({ value }) => value.baseVolumeId === volumeId);
   return [
     {
       code: "replica.without_volume",
-      resource: ownerOf(baseName),
+      resource: formatRef(ref),
       nodeName,
       expected: `the file of its copy "${volumeId}"`,
       found: "no file",
-      keys: [blockStorages.key(baseName), replicas.key(baseName, nodeName), ...keysAround(base)],
-      ...(isUsed ? {} : { repair: forgetReplica(baseName, nodeName, volumeId) }),
+      keys: [blockStorages.key(ref), key, ...keysAround(ref, base)],
+      ...(isUsed ? {} : { repair: forgetReplica(ref, nodeName, volumeId) }),
     },
   ];
 }
@@ -209,41 +210,47 @@ function compareCopy(
 function strangers(
   { nodeName, view }: NodeView,
   volume: SurveyedVolume,
-  disks: readonly BlockStorage[],
+  disks: readonly Stored<BlockStorage>[],
 ): Finding[] {
   const { listed, mark, hasFile, isDamaged, partialCount } = volume;
   const id = idOf(volume);
-  const name = parseRefOf("block_storage", listed?.owner)?.name ?? VOLUME_ID.exec(id)?.[1];
+  const ref = parseRefOf(blockStorages.kind, listed?.owner) ?? refOfVolume(id);
   const isOurs = mark === PartState.WHOLE || (partialCount > 0 && VOLUME_ID.test(id));
-  if (name === undefined || !isOurs) return [];
+  if (ref === undefined || !isOurs) return [];
   const about = {
-    resource: ownerOf(name),
+    resource: formatRef(ref),
     nodeName,
-    keys: [blockStorages.key(name), replicas.key(name, nodeName)],
+    keys: [blockStorages.key(ref), replicas.key(ref, nodeName)],
     madeBy: listed?.transactionId ?? "",
   };
   if (!hasFile || mark !== PartState.WHOLE) {
     if (hasFile) return [];
     const found = `${partialCount > 0 ? "a half-made file" : "a sidecar alone"} of volume "${id}"`;
-    const repair = removePartial(nodeName, id, name);
+    const repair = removePartial(nodeName, id, ref);
     return [{ code: "volume.left_over", expected: "nothing", found, ...about, repair }];
   }
-  const users = disks.filter(({ baseVolumeId }) => baseVolumeId === id);
+  const users = disks.filter(({ value }) => value.baseVolumeId === id);
   const expected = "a record";
   const found = `volume "${id}" of ${listed?.virtualSizeBytes} bytes`;
   if (users.length > 0) {
-    const known = view.records.find(replicas, name, nodeName);
-    const repair = known === undefined ? { repair: recordReplica(name, nodeName, id) } : {};
+    const known = view.records.find(replicas, ref, nodeName);
+    const repair = known === undefined ? { repair: recordReplica(ref, nodeName, id) } : {};
     return [{ code: "replica.missing", expected, found, ...about, ...repair }];
   }
-  const adopted = freeName(view, name, id);
+  const adopted = freeName(view, ref, id);
   const repair = isDamaged ? {} : { repair: adopt(adopted, nodeName, volume) };
   const keys = [...about.keys, blockStorages.key(adopted)];
   return [{ code: "volume.without_record", expected, found, ...about, keys, ...repair }];
 }
 
 /** Its own name, or where another disk has that, one that says where it comes from. */
-function freeName({ records }: View, name: string, id: string): string {
-  if (records.find(blockStorages, name) === undefined) return name;
-  return `${name.slice(0, NAME_LENGTH_MAX - 13)}-${id.slice(-12)}`;
+function freeName({ records }: View, ref: Ref, id: string): Ref {
+  if (records.find(blockStorages, ref) === undefined) return ref;
+  return { ...ref, name: `${ref.name.slice(0, NAME_LENGTH_MAX - 13)}-${id.slice(-12)}` };
+}
+
+/** For a file without a mark: the id begins with the name on the node. */
+function refOfVolume(id: string): Ref | undefined {
+  const onNode = VOLUME_ID.exec(id)?.[1];
+  return onNode === undefined ? undefined : refOnNode(blockStorages.kind, onNode);
 }

@@ -1,17 +1,24 @@
 import { kindOf } from "../../../../util/errors.ts";
+import { formatRef, nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
+import { namesToRefs } from "../../../core/saga/older-input.ts";
 import type { Api, NodeWork, StepNode } from "../../context.ts";
+import { virtualMachines } from "../../virtual-machine/collection.ts";
 import { isActiveDomain } from "../../virtual-machine/domain/domain-states.ts";
-import { ownerOf as ownerOfMachine } from "../../virtual-machine/record.ts";
-import { ownerOf } from "../record.ts";
-import { type VolumePlace, volumeMessage } from "./volume-steps.ts";
+import { OLDER_NAMES, type VolumePlace, volumeMessage } from "./volume-steps.ts";
 
 /** A volume that grows: `sizeBytes` is what it is to have, `beforeBytes` what it has. Decimal. */
 export type GrowingVolume = VolumePlace & { readonly beforeBytes: string };
 
-export type GrowingDisk = GrowingVolume & { readonly virtualMachineName: string };
+export type GrowingDisk = GrowingVolume & { readonly virtualMachine: Ref };
 
-const owner = ({ name }: VolumePlace) => ownerOf(name);
+const today = namesToRefs<GrowingVolume>(OLDER_NAMES);
+const diskToday = namesToRefs<GrowingDisk>({
+  ...OLDER_NAMES,
+  virtualMachine: [virtualMachines.kind, "virtualMachineName"],
+});
+
+const owner = ({ ref }: VolumePlace) => formatRef(ref);
 
 const leavesGrown = ({ volumeId, nodeName, sizeBytes }: GrowingVolume) =>
   `volume "${volumeId}" on node "${nodeName}" with ${sizeBytes} bytes, more than its block storage has`;
@@ -40,6 +47,7 @@ const shrinkFile: NodeWork<GrowingVolume> = ({ volume: ask }, place) => {
  */
 export const growVolume = nodeStep<GrowingVolume, Api>({
   name: "volume.grow",
+  today,
   owner,
   act: growFile,
   undo: shrinkFile,
@@ -55,13 +63,13 @@ function throughDomain(
   onFile: NodeWork<GrowingDisk>,
 ): NodeWork<GrowingDisk> {
   return async (node, disk) => {
-    const { nodeName, virtualMachineName: name } = disk;
+    const { nodeName, virtualMachine } = disk;
     const isActive = async () => {
-      return isActiveDomain(await node.api.observed.read(nodeName, name, node.signal));
+      return isActiveDomain(await node.api.observed.read(nodeName, virtualMachine, node.signal));
     };
     if (!(await isActive())) return await onFile(node, disk);
     try {
-      return await askDomain(node.as(ownerOfMachine(name)), disk);
+      return await askDomain(node.as(formatRef(virtualMachine)), disk);
     } catch (reason) {
       if (kindOf(reason) !== "failed_precondition" || (await isActive())) throw reason;
       return await onFile(node, disk);
@@ -69,13 +77,14 @@ function throughDomain(
   };
 }
 
-const growDisk = throughDomain(({ compute }, { virtualMachineName: name, volumeId, sizeBytes }) => {
-  const asked = { name, volumeId, sizeBytes: BigInt(sizeBytes) };
+const growDisk = throughDomain(({ compute }, { virtualMachine, volumeId, sizeBytes }) => {
+  const asked = { name: nameOnNode(virtualMachine), volumeId, sizeBytes: BigInt(sizeBytes) };
   return compute((c, operation, options) => c.growDomainDisk({ operation, ...asked }, options));
 }, growFile);
 
 const shrinkDisk = throughDomain(({ compute }, disk) => {
-  const asked = { name: disk.virtualMachineName, volumeId: disk.volumeId, ...growthOf(disk) };
+  const { virtualMachine, volumeId } = disk;
+  const asked = { name: nameOnNode(virtualMachine), volumeId, ...growthOf(disk) };
   return compute((c, operation, options) =>
     c.undoDomainDiskGrowth({ operation, ...asked }, options),
   );
@@ -84,6 +93,7 @@ const shrinkDisk = throughDomain(({ compute }, disk) => {
 /** As `growVolume`, for a disk of a virtual machine: through its domain while that has the file open. */
 export const growDomainDisk = nodeStep<GrowingDisk, Api>({
   name: "domain.grow_disk",
+  today: diskToday,
   owner,
   act: growDisk,
   undo: shrinkDisk,
@@ -93,6 +103,7 @@ export const growDomainDisk = nodeStep<GrowingDisk, Api>({
 /** As journals name it that were written when a file grew after the pivot. */
 export const growVolumeLater = nodeRetriable<GrowingVolume, Api>({
   name: growVolume.name,
+  today,
   owner,
   act: growFile,
   leaves: leavesUngrown,
@@ -101,6 +112,7 @@ export const growVolumeLater = nodeRetriable<GrowingVolume, Api>({
 /** As `growVolumeLater`. */
 export const growDomainDiskLater = nodeRetriable<GrowingDisk, Api>({
   name: growDomainDisk.name,
+  today: diskToday,
   owner,
   act: growDisk,
   leaves: leavesUngrown,

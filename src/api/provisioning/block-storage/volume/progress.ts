@@ -1,3 +1,6 @@
+import { objectKey } from "../../../../datastore/key.ts";
+import type { Ref } from "../../../../util/ref.ts";
+
 export interface ProgressShown {
   readonly doneBytes: bigint;
   readonly totalBytes: bigint;
@@ -5,23 +8,24 @@ export interface ProgressShown {
 
 /** How far the disks are that are being fetched or copied now. Only for showing; nothing rests on it. */
 export class ProgressBoard {
+  /** By the key of the block storage. */
   readonly #shown = new Map<string, ProgressShown>();
-  readonly #listeners = new Set<(name: string) => void>();
+  readonly #listeners = new Set<(ref: Ref) => void>();
 
-  get(name: string): ProgressShown | undefined {
-    return this.#shown.get(name);
+  get(ref: Ref): ProgressShown | undefined {
+    return this.#shown.get(objectKey(ref));
   }
 
-  set(name: string, progress: ProgressShown): void {
-    this.#shown.set(name, progress);
-    for (const listener of this.#listeners) listener(name);
+  set(ref: Ref, progress: ProgressShown): void {
+    this.#shown.set(objectKey(ref), progress);
+    for (const listener of this.#listeners) listener(ref);
   }
 
-  delete(name: string): void {
-    this.#shown.delete(name);
+  delete(ref: Ref): void {
+    this.#shown.delete(objectKey(ref));
   }
 
-  onChange(listener: (name: string) => void): () => void {
+  onChange(listener: (ref: Ref) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

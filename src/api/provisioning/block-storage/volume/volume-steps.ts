@@ -1,17 +1,22 @@
 import { N0Error } from "../../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../../util/ref.ts";
 import { DOMAIN_MS, nodeRetriable, nodeStep, UNBOUNDED } from "../../../core/saga/node-step.ts";
+import { namesToRefs } from "../../../core/saga/older-input.ts";
 import type { Api, NodeWork, StepNode } from "../../context.ts";
-import { ownerOf } from "../record.ts";
+import { blockStorages } from "../collection.ts";
 
 /** A volume on a node, and whose it is. */
 export type VolumePlace = {
   readonly nodeName: string;
   readonly volumeId: string;
   /** The block storage it is made for. */
-  readonly name: string;
+  readonly ref: Ref;
   /** Decimal. */
   readonly sizeBytes: string;
 };
+
+/** How an older version named the block storage. */
+export const OLDER_NAMES = { ref: [blockStorages.kind, "name"] } as const;
 
 type Progressing = {
   readonly progress?: { readonly doneBytes: bigint; readonly totalBytes: bigint } | undefined;
@@ -28,7 +33,8 @@ const remove: NodeWork<VolumePlace> = ({ volume: ask }, { volumeId: id }) =>
 
 /** What every step that makes a volume has in common. */
 const making = {
-  owner: ({ name }: VolumePlace) => ownerOf(name),
+  today: namesToRefs<never>(OLDER_NAMES),
+  owner: ({ ref }: VolumePlace) => formatRef(ref),
   undo: remove,
   leaves: ({ volumeId, nodeName }: VolumePlace) =>
     `the file of volume "${volumeId}" on node "${nodeName}"`,
@@ -37,17 +43,17 @@ const making = {
 /** Shows the progress until the volume is there. */
 async function follow(
   { api }: StepNode,
-  { nodeName, name }: VolumePlace,
+  { nodeName, ref }: VolumePlace,
   answers: AsyncIterable<Progressing>,
 ): Promise<void> {
   let isThere = false;
   try {
     for await (const answer of answers) {
-      if (answer.progress !== undefined) api.progress.set(name, answer.progress);
+      if (answer.progress !== undefined) api.progress.set(ref, answer.progress);
       isThere ||= answer.path !== "";
     }
   } finally {
-    api.progress.delete(name);
+    api.progress.delete(ref);
   }
   if (!isThere) throw new N0Error("unavailable", `node "${nodeName}" ended before it was done`);
 }
@@ -133,7 +139,8 @@ export const markVolumeLater = nodeRetriable<
   Api
 >({
   name: "volume.mark",
-  owner: ({ name }) => ownerOf(name),
+  today: namesToRefs(OLDER_NAMES),
+  owner: ({ ref }) => formatRef(ref),
   act({ survey }, { volumeId: id, baseId, takenFrom }) {
     const asked = { id, baseId, takenFrom };
     return survey((c, operation, options) =>

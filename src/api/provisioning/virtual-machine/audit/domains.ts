@@ -9,12 +9,12 @@ import {
   VirtualMachine_VirtualMachineStateSchema as StateSchema,
   type VirtualMachine,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { formatRef, nameOnNode, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import { isActiveDomain, stateOf } from "../domain/domain-states.ts";
 import type { Plan } from "../domain/plan.ts";
-import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { defineMissing, redefine, removeDomain, takeState, writeSeed } from "./repair.ts";
 import { type MachineNodeView, settledOn } from "./view.ts";
@@ -24,6 +24,7 @@ type NodeView = MachineNodeView;
 
 /** A virtual machine at rest beside the domain that its node has of it. */
 interface Pair {
+  readonly ref: Ref;
   readonly vm: VirtualMachine;
   readonly plan: Plan;
   readonly keys: readonly string[];
@@ -37,11 +38,12 @@ export function compareDomains(node: NodeView): Finding[] {
   const domains = new Map(survey.domains.map((found) => [found.listed?.domain?.name ?? "", found]));
   const seeds = new Map(survey.seeds.map((found) => [found.name, found]));
   const findings: Finding[] = [];
-  for (const { vm, plan, keys } of settledOn(node)) {
-    const domain = domains.get(vm.name);
-    if (domain === undefined) findings.push(withoutDomain(node, vm, plan, keys));
+  for (const machine of settledOn(node)) {
+    const onNode = nameOnNode(machine.ref);
+    const domain = domains.get(onNode);
+    if (domain === undefined) findings.push(withoutDomain(node, machine));
     else {
-      const pair = { vm, plan, keys, domain, seed: seeds.get(vm.name) };
+      const pair = { ...machine, domain, seed: seeds.get(onNode) };
       findings.push(
         ...compareDefinition(node, pair),
         ...compareState(node, pair),
@@ -54,18 +56,16 @@ export function compareDomains(node: NodeView): Finding[] {
 
 function withoutDomain(
   { nodeName }: NodeView,
-  vm: VirtualMachine,
-  plan: Plan,
-  keys: readonly string[],
+  { ref, vm, plan, keys }: Omit<Pair, "domain" | "seed">,
 ): Finding {
   return {
     code: "vm.without_domain",
-    resource: ownerOf(vm.name),
+    resource: formatRef(ref),
     nodeName,
     expected: `a domain of ${vm.limitCpuMilliCore / 1000} processors and ${vm.limitMemoryBytes} bytes`,
     found: "none",
     keys,
-    repair: defineMissing(vm, plan),
+    repair: defineMissing(ref, vm, plan),
   };
 }
 
@@ -74,7 +74,7 @@ export function isActive({ listed }: SurveyedDomain): boolean {
 }
 
 function compareDefinition({ nodeName }: NodeView, pair: Pair): Finding[] {
-  const { vm, plan, keys, domain } = pair;
+  const { ref, plan, keys, domain } = pair;
   const there = domain.listed?.domain;
   if (there === undefined) return [];
   const wanted = plan.domain;
@@ -97,7 +97,7 @@ function compareDefinition({ nodeName }: NodeView, pair: Pair): Finding[] {
       : [
           {
             code,
-            resource: ownerOf(vm.name),
+            resource: formatRef(ref),
             nodeName,
             expected: expected || "none",
             found: found || "none",
@@ -113,18 +113,18 @@ function inKibibytes(bytes: string): bigint {
   return ((BigInt(bytes) + 1023n) / 1024n) * 1024n;
 }
 
-function compareState({ nodeName }: NodeView, { vm, plan, keys, domain }: Pair): Finding[] {
+function compareState({ nodeName }: NodeView, { ref, vm, plan, keys, domain }: Pair): Finding[] {
   const found = stateOf(domain.listed?.state ?? DomainState.UNSPECIFIED);
   if (found === vm.state) return [];
   return [
     {
       code: "vm.state_differs",
-      resource: ownerOf(vm.name),
+      resource: formatRef(ref),
       nodeName,
       expected: stateName(vm.state),
       found: stateName(found),
       keys,
-      repair: takeState(vm, plan, found),
+      repair: takeState(ref, vm, plan, found),
     },
   ];
 }
@@ -134,10 +134,10 @@ function stateName(state: State): string {
 }
 
 /** A boot writes the seed anew, with the keys that the users have then: those may differ until it does. */
-function compareSeed({ nodeName, view }: NodeView, { vm, plan, keys, seed }: Pair): Finding[] {
-  if (!view.isAsked(vm, plan.seed)) return [];
+function compareSeed({ nodeName, view }: NodeView, { ref, vm, plan, keys, seed }: Pair): Finding[] {
+  if (!view.isAsked(ref, plan.seed)) return [];
   if (seed === undefined || seed.state === PartState.WHOLE) return [];
-  const about = { resource: ownerOf(vm.name), nodeName, keys, repair: writeSeed(plan.seed) };
+  const about = { resource: formatRef(ref), nodeName, keys, repair: writeSeed(plan.seed) };
   if (seed.state === PartState.ABSENT) {
     return [{ code: "vm.seed_missing", expected: "a seed", found: "none", ...about }];
   }
@@ -153,8 +153,8 @@ function compareSeed({ nodeName, view }: NodeView, { vm, plan, keys, seed }: Pai
 function strangers({ nodeName, survey, view }: NodeView): Finding[] {
   return survey.domains.flatMap((found) => {
     const { listed } = found;
-    const name = listed?.domain?.name ?? "";
-    const vm = view.records.find(virtualMachines, name)?.value;
+    const ref = refOnNode(virtualMachines.kind, listed?.domain?.name ?? "");
+    const vm = view.records.find(virtualMachines, ref)?.value;
     if (vm?.computeNodeName === nodeName) return [];
     const isElsewhere = vm !== undefined;
     const code = isElsewhere ? "domain.on_another_node" : "domain.without_vm";
@@ -162,13 +162,13 @@ function strangers({ nodeName, survey, view }: NodeView): Finding[] {
     return [
       {
         code,
-        resource: ownerOf(name),
+        resource: formatRef(ref),
         nodeName,
         expected: isElsewhere ? `nothing here: it is on "${vm.computeNodeName}"` : "nothing",
         found: `a domain that is ${isActive(found) ? "active" : "shut off"}`,
-        keys: [virtualMachines.key(name)],
+        keys: [virtualMachines.key(ref)],
         madeBy: listed?.transactionId ?? "",
-        ...(isLeft ? {} : { repair: removeDomain({ nodeName, name }) }),
+        ...(isLeft ? {} : { repair: removeDomain({ nodeName, ref }) }),
       },
     ];
   });
@@ -176,18 +176,19 @@ function strangers({ nodeName, survey, view }: NodeView): Finding[] {
 
 function folders({ nodeName, survey, view }: NodeView, domains: ReadonlySet<string>): Finding[] {
   return survey.folders.flatMap(({ name, owner, transactionId }) => {
-    const vm = view.records.find(virtualMachines, name)?.value;
+    const ref = refOnNode(virtualMachines.kind, name);
+    const vm = view.records.find(virtualMachines, ref)?.value;
     if (vm?.computeNodeName === nodeName || domains.has(name)) return [];
     return [
       {
         code: "folder.without_vm",
-        resource: ownerOf(name),
+        resource: formatRef(ref),
         nodeName,
         expected: "nothing",
         found: `a folder of ${owner}`,
-        keys: [virtualMachines.key(name)],
+        keys: [virtualMachines.key(ref)],
         madeBy: transactionId,
-        repair: removeDomain({ nodeName, name }),
+        repair: removeDomain({ nodeName, ref }),
       },
     ];
   });

@@ -12,15 +12,16 @@ export const interfaceUser: InterfaceUser<Api> = {
   possibleKeys: vmsOf,
   async networkUses(node) {
     const machines = { ...node, view: await withMachines(node.view) };
-    const uses = machinesOn(machines).flatMap(({ vm: { name, nics } }) =>
-      nics.map(({ networkName }): NetworkUse => {
-        return { networkName, name, key: virtualMachines.key(name) };
+    const uses = machinesOn(machines).flatMap(({ ref, vm }) =>
+      vm.nics.map(({ networkName }): NetworkUse => {
+        return { networkName, name: ref.name, key: virtualMachines.key(ref) };
       }),
     );
     const needed = neededTaps(machines).map(({ tap, keys }): NetworkUse => {
-      const { networkName, name, ipv4Gateway, ipv6Gateway } = tap;
+      const { ref, network, ipv4Gateway, ipv6Gateway } = tap;
       const needs = { ipv4Gateway, ipv6Gateway, keys };
-      return { networkName, name, key: virtualMachines.key(name), needs };
+      const { name: networkName } = network;
+      return { networkName, name: ref.name, key: virtualMachines.key(ref), needs };
     });
     return [...uses, ...needed];
   },

@@ -1,9 +1,11 @@
+import type { Objects } from "../../../../datastore/collection.ts";
+import type { Stored } from "../../../../datastore/records.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { refFrom } from "../../../../util/ref.ts";
+import { formatRef, nameOnNode, refBeside } from "../../../../util/ref.ts";
 import type { SharedCode } from "../../../core/audit/codes.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { leftPending } from "../../../core/audit/shared.ts";
@@ -11,10 +13,9 @@ import { listWanted, surveyOf, type View } from "../../../core/audit/view.ts";
 import { users } from "../../../iam/user/collection.ts";
 import { networks } from "../../../network/network/collection.ts";
 import { diskStateName } from "../../block-storage/audit/records.ts";
-import { blockStorages } from "../../block-storage/collection.ts";
+import { blockStorageBeside, blockStorages } from "../../block-storage/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
-import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { claimDisk, settleMachine } from "./repair.ts";
 import { nodeOfMachine } from "./view.ts";
@@ -24,56 +25,60 @@ type Finding = FindingOf<Code | SharedCode, Api>;
 /** Virtual machines against what their records name. */
 export function compareReferences(view: View): Finding[] {
   return [
-    ...listWanted(view, virtualMachines, nodeOfMachine).flatMap(({ value: vm }) => [
-      ...leftPendingOf(view, vm),
-      ...partsOf(view, vm),
+    ...listWanted(view, virtualMachines, nodeOfMachine).flatMap((stored) => [
+      ...leftPendingOf(view, stored),
+      ...partsOf(view, stored),
     ]),
     ...(view.isWanted("") ? sameUuids(view) : []),
   ];
 }
 
-function leftPendingOf(view: View, vm: VirtualMachine): Finding[] {
-  const { name, computeNodeName: nodeName, state } = vm;
-  const finding =
-    state === State.PENDING
-      ? leftPending(view, refFrom(virtualMachines.kind, name), vm, nodeName)
-      : undefined;
+function leftPendingOf(view: View, { key, value: vm }: Stored<VirtualMachine>): Finding[] {
+  const { computeNodeName: nodeName, state } = vm;
+  const ref = virtualMachines.refOf(key);
+  const finding = state === State.PENDING ? leftPending(view, ref, vm, nodeName) : undefined;
   if (finding === undefined) return [];
   const domain = surveyOf(view, nodeName)?.domains.find(
-    ({ listed }) => listed?.domain?.name === name,
+    ({ listed }) => listed?.domain?.name === nameOnNode(ref),
   );
   if (domain?.listed === undefined) return [finding];
-  return [{ ...finding, repair: settleMachine(vm, domain.listed.state) }];
+  return [{ ...finding, repair: settleMachine(ref, vm, domain.listed.state) }];
 }
 
 /** What a machine's record names. */
-function partsOf({ records }: View, vm: VirtualMachine): Finding[] {
+function partsOf(
+  { records }: View,
+  { key: machineKey, value: vm }: Stored<VirtualMachine>,
+): Finding[] {
   if (vm.state === State.PENDING) return [];
-  const about = { resource: ownerOf(vm.name), nodeName: vm.computeNodeName };
-  const machineKey = virtualMachines.key(vm.name);
-  const missing = (code: "vm.network_missing" | "vm.user_missing", expected: string, key: string) =>
-    ({ code, expected, found: "no record", ...about, keys: [machineKey, key] }) as const;
+  const ref = virtualMachines.refOf(machineKey);
+  const about = { resource: formatRef(ref), nodeName: vm.computeNodeName };
+  const unlessThere = (
+    code: "vm.network_missing" | "vm.user_missing",
+    of: Objects<unknown>,
+    name: string,
+  ): Finding[] => {
+    const other = refBeside(ref, of.kind, name);
+    if (records.find(of, other) !== undefined) return [];
+    const expected = `${of.kind} "${name}"`;
+    return [{ code, expected, found: "no record", ...about, keys: [machineKey, of.key(other)] }];
+  };
   return [
-    ...vm.nics.flatMap(({ networkName: name }) =>
-      records.find(networks, name) === undefined
-        ? [missing("vm.network_missing", `network "${name}"`, networks.key(name))]
-        : [],
+    ...vm.nics.flatMap(({ networkName }) =>
+      unlessThere("vm.network_missing", networks, networkName),
     ),
-    ...vm.userNames.flatMap((name) =>
-      records.find(users, name) === undefined
-        ? [missing("vm.user_missing", `user "${name}"`, users.key(name))]
-        : [],
-    ),
+    ...vm.userNames.flatMap((name) => unlessThere("vm.user_missing", users, name)),
     ...vm.blockStorageNames.flatMap((name): Finding[] => {
-      const disk = records.find(blockStorages, name)?.value;
-      const keys = [machineKey, blockStorages.key(name)];
+      const diskRef = blockStorageBeside(ref, name);
+      const disk = records.find(blockStorages, diskRef)?.value;
+      const keys = [machineKey, blockStorages.key(diskRef)];
       const expected = `block storage "${name}", IN_USE by it`;
       if (disk === undefined) {
         return [{ code: "vm.disk_missing", expected, found: "no record", ...about, keys }];
       }
       if (disk.state === DiskState.PENDING || disk.usedBy === vm.name) return [];
       const by = disk.usedBy === "" ? "" : ` by "${disk.usedBy}"`;
-      const repair = disk.state === DiskState.AVAILABLE ? { repair: claimDisk(disk, vm.name) } : {};
+      const repair = disk.state === DiskState.AVAILABLE ? { repair: claimDisk(ref, disk) } : {};
       const found = `${diskStateName(disk.state)}${by}`;
       return [{ code: "vm.disk_not_claimed", expected, found, ...about, keys, ...repair }];
     }),
@@ -81,19 +86,20 @@ function partsOf({ records }: View, vm: VirtualMachine): Finding[] {
 }
 
 function sameUuids({ records }: View): Finding[] {
-  const first = new Map<string, VirtualMachine>();
-  return records.list(virtualMachines).flatMap(({ value: vm }) => {
-    const other = first.get(vm.uuid);
-    first.set(vm.uuid, other ?? vm);
+  const first = new Map<string, Stored<VirtualMachine>>();
+  return records.list(virtualMachines).flatMap((stored) => {
+    const { uuid, name } = stored.value;
+    const other = first.get(uuid);
+    first.set(uuid, other ?? stored);
     if (other === undefined) return [];
     return [
       {
         code: "uuid.twice",
-        resource: ownerOf(vm.name),
+        resource: formatRef(virtualMachines.refOf(stored.key)),
         nodeName: "",
-        expected: `${vm.uuid} once`,
-        found: `virtual machines "${other.name}" and "${vm.name}"`,
-        keys: [virtualMachines.key(other.name), virtualMachines.key(vm.name)],
+        expected: `${uuid} once`,
+        found: `virtual machines "${other.value.name}" and "${name}"`,
+        keys: [other.key, stored.key],
       },
     ];
   });

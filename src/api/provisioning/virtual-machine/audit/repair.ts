@@ -7,9 +7,10 @@ import {
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../../../transaction/step.ts";
 import { deviceName } from "../../../../util/checksum.ts";
-import { parseRefOf } from "../../../../util/ref.ts";
+import { parseRefOf, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type * as audit from "../../../core/audit/finding.ts";
 import { reserveInterface } from "../../../network/interface/interfaces.ts";
+import { networks } from "../../../network/network/collection.ts";
 import { getNetwork } from "../../../network/network/record.ts";
 import type { ComputeReservation } from "../../../pool/inventory/collection.ts";
 import { changeCompute, reserveCompute } from "../../../pool/inventory/steps.ts";
@@ -33,19 +34,19 @@ import { computeReservationOf, reserveUuid } from "../reservations.ts";
 
 type Repair = audit.Repair<Api>;
 
-export function claimDisk(disk: BlockStorage, virtualMachineName: string): Repair {
+export function claimDisk(vm: Ref, disk: BlockStorage): Repair {
   return async (tx) => {
-    await claim(tx, disk, virtualMachineName);
+    await claim(tx, vm, disk);
     await tx.commit({});
   };
 }
 
 /** Shut off, whatever it was: what its guest had in memory is gone. */
-export function defineMissing(vm: VirtualMachine, plan: Plan): Repair {
+export function defineMissing(ref: Ref, vm: VirtualMachine, plan: Plan): Repair {
   return async (tx) => {
-    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
+    await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
     await tx.run(defineDomain, plan.domain);
-    await tx.commit({}, ...restOff(vm, plan.taps));
+    await tx.commit({}, ...restOff(ref, vm, plan.taps));
   };
 }
 
@@ -70,21 +71,21 @@ export function removeDomain(place: DomainPlace): Repair {
 }
 
 /** The state that the node shows; with a guest that is off goes what a shutdown removes. */
-export function takeState(vm: VirtualMachine, plan: Plan, state: State): Repair {
+export function takeState(ref: Ref, vm: VirtualMachine, plan: Plan, state: State): Repair {
   const after = settled(vm, state);
   return async (tx) => {
     if (state !== State.SHUTDOWN) {
-      return await tx.commit(tx.context.held.put(virtualMachines, vm.name, after, vm));
+      return await tx.commit(tx.context.held.put(virtualMachines, ref, after, vm));
     }
-    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
-    await tx.commit({}, ...restOff(vm, plan.taps));
+    await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
+    await tx.commit({}, ...restOff(ref, vm, plan.taps));
   };
 }
 
 /** For one that says PENDING and is nobody's work. */
-export function settleMachine(vm: VirtualMachine, state: DomainState): Repair {
+export function settleMachine(ref: Ref, vm: VirtualMachine, state: DomainState): Repair {
   const after = settled(vm, stateOf(state));
-  return (tx) => tx.commit(tx.context.held.put(virtualMachines, vm.name, after, vm));
+  return (tx) => tx.commit(tx.context.held.put(virtualMachines, ref, after, vm));
 }
 
 export function writeSeed(seed: SeedContent): Repair {
@@ -105,18 +106,18 @@ export function removeTap(
   const tap: Tap = {
     nodeName,
     tapName,
-    name: parseRefOf("virtual_machine", owner)?.name ?? owner,
+    ref: parseRefOf(virtualMachines.kind, owner) ?? refOnNode(virtualMachines.kind, owner),
     // Its last tap takes a network along; one that is in none takes nothing.
-    networkName: networkName === "" ? "none" : networkName,
+    network: refOnNode(networks.kind, networkName === "" ? "none" : networkName),
     ipv4Gateway: "",
     ipv6Gateway: "",
   };
   return (tx) => tx.commit({}, later(removeTapLater, tap));
 }
 
-export function reserveComputeAgain(nodeName: string, vm: VirtualMachine): Repair {
+export function reserveComputeAgain(nodeName: string, ref: Ref, vm: VirtualMachine): Repair {
   return async (tx) => {
-    await tx.run(reserveCompute, { nodeName, compute: computeReservationOf(vm) });
+    await tx.run(reserveCompute, { nodeName, compute: computeReservationOf(ref, vm) });
     await tx.commit({});
   };
 }
@@ -124,25 +125,27 @@ export function reserveComputeAgain(nodeName: string, vm: VirtualMachine): Repai
 export function settleCompute(
   nodeName: string,
   stored: Stored<ComputeReservation>,
+  ref: Ref,
   vm: VirtualMachine,
 ): Repair {
   const { counted: _, ...before } = stored.value;
-  const after = { ...before, ...computeReservationOf(vm) };
+  const after = { ...before, ...computeReservationOf(ref, vm) };
   return async (tx) => {
     await tx.run(changeCompute, { nodeName, before, after });
     await tx.commit(tx.context.api.inventory.computes.settle(nodeName, after.name, after));
   };
 }
 
-export function reserveUuidAgain(uuid: string, name: string): Repair {
+export function reserveUuidAgain(uuid: string, ref: Ref): Repair {
   return async (tx) => {
-    await tx.run(reserveUuid, { uuid, name });
+    await tx.run(reserveUuid, { uuid, ref });
     await tx.commit({});
   };
 }
 
 /** With the device that its domain has, or where it has none the one of its name. */
 export function reserveInterfaceAgain(
+  ref: Ref,
   vm: VirtualMachine,
   index: number,
   tapOfDomain: string | undefined,
@@ -152,7 +155,7 @@ export function reserveInterfaceAgain(
   return async (tx) => {
     const network = await getNetwork(tx.context.api, nic.networkName);
     const place = { nodeName: vm.computeNodeName, tapName: tapOfDomain ?? deviceName(name) };
-    await tx.run(reserveInterface, reservation(vm.name, { ...nic, name }, network, nic, place));
+    await tx.run(reserveInterface, reservation(ref, { ...nic, name }, network, nic, place));
     await tx.commit({});
   };
 }

@@ -1,6 +1,13 @@
 import type { Stored } from "../../../../datastore/records.ts";
 import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { parseRefOf } from "../../../../util/ref.ts";
+import {
+  formatRef,
+  nameOnNode,
+  parseRefOf,
+  type Ref,
+  refBeside,
+  refOnNode,
+} from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
 import { listWanted, surveyOf, type View } from "../../../core/audit/view.ts";
@@ -15,7 +22,6 @@ import {
 import { type ComputeReservation, computes } from "../../../pool/inventory/collection.ts";
 import type { Api } from "../../context.ts";
 import { uuids, virtualMachines } from "../collection.ts";
-import { ownerOf } from "../record.ts";
 import { computeReservationOf } from "../reservations.ts";
 import type { Code } from "./codes.ts";
 import {
@@ -32,10 +38,13 @@ type Finding = FindingOf<Code, Api>;
 export function compareReservations(view: View): Finding[] {
   const { records, isWanted } = view;
   const machines = listWanted(view, virtualMachines, nodeOfMachine);
-  const atRest = machines.map(({ value }) => value).filter((vm) => !isPending(vm));
+  const atRest = machines.filter(({ value }) => !isPending(value));
   return [
     ...listWanted(view, computes, nodeOfCompute).flatMap((stored) => compareCompute(view, stored)),
-    ...atRest.flatMap((vm) => [...missingCompute(view, vm), ...missingInterfaces(view, vm)]),
+    ...atRest.flatMap((stored) => [
+      ...missingCompute(view, stored),
+      ...missingInterfaces(view, stored),
+    ]),
     ...(isWanted("") ? records.list(uuids).flatMap((stored) => compareUuid(view, stored)) : []),
     ...(isWanted("") ? records.list(virtualMachines).flatMap((one) => missingUuid(view, one)) : []),
   ];
@@ -46,13 +55,12 @@ function compareCompute(view: View, stored: Stored<ComputeReservation>): Finding
   const { owner } = stored.value;
   const ref = parseRefOf("virtual_machine", owner);
   const vm = ref === undefined ? undefined : view.records.find(virtualMachines, ref)?.value;
-  const isOwned = vm?.computeNodeName === nodeName && vm.computeName === name;
   const keys = [computes.key(nodeName, name), ...keysOfOwner(owner)];
   const about = { resource: owner ?? `compute/${name}`, nodeName, keys };
-  if (isOwned) {
-    const [expected, found] = [numbersOf(computeReservationOf(vm)), numbersOf(stored.value)];
+  if (ref !== undefined && vm?.computeNodeName === nodeName && vm.computeName === name) {
+    const [expected, found] = [numbersOf(computeReservationOf(ref, vm)), numbersOf(stored.value)];
     if (expected === found || isPending(vm)) return [];
-    const repair = settleCompute(nodeName, stored, vm);
+    const repair = settleCompute(nodeName, stored, ref, vm);
     return [{ code: "vm.compute_differs", expected, found, ...about, repair }];
   }
   return reservedForNobody(view, "compute.without_owner", computes, stored, about);
@@ -64,55 +72,61 @@ function isPending({ transactionId }: VirtualMachine): boolean {
 
 function compareUuid({ records }: View, stored: Stored<{ usedBy: string }>): Finding[] {
   const uuid = uuids.parts(stored.key)[0] ?? "";
-  const name = stored.value.usedBy;
-  if (records.find(virtualMachines, name)?.value.uuid === uuid) return [];
+  const { usedBy } = stored.value;
+  const ref = refOnNode(virtualMachines.kind, usedBy);
+  if (records.find(virtualMachines, ref)?.value.uuid === uuid) return [];
   return [
     {
       code: "uuid.without_owner",
-      resource: `virtual_machine/${name}`,
+      resource: formatRef(ref),
       nodeName: "",
       expected: "nothing",
-      found: `uuid ${uuid} taken by "${name}"`,
-      keys: [virtualMachines.key(name)],
+      found: `uuid ${uuid} taken by "${usedBy}"`,
+      keys: [virtualMachines.key(ref)],
       repair: dropRecords([stored]),
     },
   ];
 }
 
-function missingCompute({ records }: View, vm: VirtualMachine): Finding[] {
-  const { name, computeNodeName: nodeName, computeName } = vm;
-  const about = { resource: ownerOf(name), nodeName, keys: [virtualMachines.key(name)] };
+function missingCompute({ records }: View, { key, value: vm }: Stored<VirtualMachine>): Finding[] {
+  const { computeNodeName: nodeName, computeName } = vm;
+  const ref = virtualMachines.refOf(key);
+  const about = { resource: formatRef(ref), nodeName, keys: [key] };
   const reserved = records.find(computes, nodeName, computeName);
   if (reserved?.value.owner === about.resource) return [];
-  const expected = numbersOf(computeReservationOf(vm));
+  const expected = numbersOf(computeReservationOf(ref, vm));
   const found = reserved === undefined ? "nothing" : `reserved for ${reserved.value.owner}`;
-  const repair = reserved === undefined ? { repair: reserveComputeAgain(nodeName, vm) } : {};
+  const repair = reserved === undefined ? { repair: reserveComputeAgain(nodeName, ref, vm) } : {};
   return [{ code: "vm.compute_missing", expected, found, ...about, ...repair }];
 }
 
-function missingUuid({ records }: View, { value: vm }: Stored<VirtualMachine>): Finding[] {
-  const { name, uuid } = vm;
+function missingUuid({ records }: View, { key, value: vm }: Stored<VirtualMachine>): Finding[] {
+  const { uuid } = vm;
+  const ref = virtualMachines.refOf(key);
   const user = records.find(uuids, uuid)?.value.usedBy;
-  if (isPending(vm) || user === name) return [];
-  const about = { resource: ownerOf(name), nodeName: "", keys: [virtualMachines.key(name)] };
+  if (isPending(vm) || user === nameOnNode(ref)) return [];
+  const about = { resource: formatRef(ref), nodeName: "", keys: [key] };
   const found = user === undefined ? "free" : `taken by "${user}"`;
-  const repair = user === undefined ? { repair: reserveUuidAgain(uuid, name) } : {};
-  const expected = `uuid ${uuid} taken by "${name}"`;
+  const repair = user === undefined ? { repair: reserveUuidAgain(uuid, ref) } : {};
+  const expected = `uuid ${uuid} taken by "${nameOnNode(ref)}"`;
   return [{ code: "vm.uuid_missing", expected, found, ...about, ...repair }];
 }
 
-function missingInterfaces(view: View, vm: VirtualMachine): Finding[] {
+function missingInterfaces(view: View, { key, value: vm }: Stored<VirtualMachine>): Finding[] {
   const nodeName = vm.computeNodeName;
+  const ref = virtualMachines.refOf(key);
+  const resource = formatRef(ref);
   return vm.nics.flatMap(({ networkName, hardwareAddress }, i) => {
     const name = vm.networkInterfaceNames[i] ?? "";
-    const stored = view.records.find(interfaces, networkName, name);
-    const resource = `virtual_machine/${vm.name}`;
+    const network = refBeside(ref, networks.kind, networkName);
+    const stored = view.records.find(interfaces, network, name);
     if (stored?.value.owner === resource) return [];
     const found = stored === undefined ? "none" : `that of ${stored.value.owner ?? "nobody"}`;
-    const tapName = tapOfDomain(view, vm, hardwareAddress);
-    const repair = stored === undefined ? { repair: reserveInterfaceAgain(vm, i, tapName) } : {};
+    const tapName = tapOfDomain(view, ref, vm, hardwareAddress);
+    const repair =
+      stored === undefined ? { repair: reserveInterfaceAgain(ref, vm, i, tapName) } : {};
     const expected = `interface "${name}" in network "${networkName}"`;
-    const keys = [virtualMachines.key(vm.name), networks.key(networkName)];
+    const keys = [key, networks.key(network)];
     const about = { resource, nodeName, keys };
     return [{ code: "vm.interface_missing", expected, found, ...about, ...repair }];
   });
@@ -121,11 +135,12 @@ function missingInterfaces(view: View, vm: VirtualMachine): Finding[] {
 /** The device that the domain has for its nic, whose record is lost. */
 function tapOfDomain(
   view: View,
-  { name, computeNodeName }: VirtualMachine,
+  ref: Ref,
+  { computeNodeName }: VirtualMachine,
   hardwareAddress: string,
 ): string | undefined {
   const domains = surveyOf(view, computeNodeName)?.domains;
-  const domain = domains?.find(({ listed }) => listed?.domain?.name === name);
+  const domain = domains?.find(({ listed }) => listed?.domain?.name === nameOnNode(ref));
   return domain?.listed?.domain?.nics.find((nic) => nic.hardwareAddress === hardwareAddress)
     ?.tapName;
 }

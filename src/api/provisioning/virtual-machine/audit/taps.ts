@@ -1,16 +1,15 @@
 import type { SurveyedTap } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { parseRefOf } from "../../../../util/ref.ts";
+import { formatRef, nameOnNode, parseRefOf } from "../../../../util/ref.ts";
 import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { taps } from "../../../network/interface/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import type { Tap } from "../domain/tap-steps.ts";
-import { ownerOf } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { isActive } from "./domains.ts";
 import { connectTap, removeTap } from "./repair.ts";
-import { type MachineNodeView, machinesOn, settledOn } from "./view.ts";
+import { type MachineNodeView, machinesOn, type PlannedMachine, settledOn } from "./view.ts";
 
 type Finding = FindingOf<Code, Api>;
 type NodeView = MachineNodeView;
@@ -35,7 +34,7 @@ export function neededTaps(node: NodeView): Needed[] {
     node.survey.domains.filter(isActive).map(({ listed }) => listed?.domain?.name),
   );
   return settledOn(node)
-    .filter(({ vm }) => active.has(vm.name))
+    .filter(({ ref }) => active.has(nameOnNode(ref)))
     .flatMap(({ plan, keys }) => plan.taps.map((tap) => ({ tap, keys })));
 }
 
@@ -44,11 +43,11 @@ function compareTap(
   { tap, keys }: Needed,
   found: SurveyedTap | undefined,
 ): Finding[] {
-  const about = { resource: ownerOf(tap.name), nodeName, keys };
-  const expected = `tap "${tap.tapName}" in network "${tap.networkName}"`;
+  const about = { resource: formatRef(tap.ref), nodeName, keys };
+  const expected = `tap "${tap.tapName}" in network "${tap.network.name}"`;
   if (found === undefined) return [{ code: "tap.missing", expected, found: "none", ...about }];
   const there = found.listed?.networkName ?? "";
-  if (there !== tap.networkName) {
+  if (there !== nameOnNode(tap.network)) {
     const where = there === "" ? "outside of any network" : `in network "${there}"`;
     return [{ code: "tap.elsewhere", expected, found: where, ...about, repair: connectTap(tap) }];
   }
@@ -60,24 +59,24 @@ function compareTap(
 function strangeTaps(node: NodeView): Finding[] {
   const { survey } = node;
   const owners = new Map(
-    machinesOn(node).flatMap(({ vm, plan, keys }) =>
-      (plan?.taps ?? []).map(({ tapName }) => [tapName, { vm, keys }] as const),
+    machinesOn(node).flatMap((machine) =>
+      (machine.plan?.taps ?? []).map(({ tapName }) => [tapName, machine] as const),
     ),
   );
   const domains = new Map(survey.domains.map((found) => [found.listed?.domain?.name, found]));
   return survey.taps.flatMap((found) => {
     const owner = owners.get(found.listed?.name ?? "");
     if (owner === undefined) return isUndecided(node, found) ? [] : [withoutOwner(node, found)];
-    const domain = domains.get(owner.vm.name);
+    const domain = domains.get(nameOnNode(owner.ref));
     const isUsed = owner.vm.state !== State.SHUTDOWN || (domain !== undefined && isActive(domain));
-    return isUsed ? [] : [leftOver(node, found, owner.vm.name, owner.keys)];
+    return isUsed ? [] : [leftOver(node, found, owner)];
   });
 }
 
 /** Its machine is here, and what its records lack is found elsewhere: nobody can tell which taps it has. */
 function isUndecided(node: NodeView, { listed }: SurveyedTap): boolean {
   return machinesOn(node).some(
-    ({ vm, plan }) => plan === undefined && ownerOf(vm.name) === listed?.owner,
+    ({ ref, plan }) => plan === undefined && formatRef(ref) === listed?.owner,
   );
 }
 
@@ -102,18 +101,18 @@ function withoutOwner({ nodeName, view }: NodeView, { listed }: SurveyedTap): Fi
 function leftOver(
   { nodeName }: NodeView,
   { listed }: SurveyedTap,
-  vmName: string,
-  keys: readonly string[],
+  { ref, keys }: PlannedMachine,
 ): Finding {
+  const owner = formatRef(ref);
   const { name = "", networkName = "", transactionId = "" } = listed ?? {};
   return {
     code: "tap.left_over",
-    resource: ownerOf(vmName),
+    resource: owner,
     nodeName,
     expected: "none: it is shut down",
     found: `tap "${name}"`,
     keys,
     madeBy: transactionId,
-    repair: removeTap(nodeName, name, ownerOf(vmName), networkName),
+    repair: removeTap(nodeName, name, owner, networkName),
   };
 }

@@ -3,18 +3,20 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { formatRef, type Ref, refBeside } from "../../../../util/ref.ts";
 import { listWanted, type NodeView, onceIn, type View } from "../../../core/audit/view.ts";
 import { users } from "../../../iam/user/collection.ts";
 import { networks } from "../../../network/network/collection.ts";
-import { blockStorages } from "../../block-storage/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import type { SeedContent } from "../domain/domain-messages.ts";
 import { type Plan, planOf } from "../domain/plan.ts";
 import { readPlanInput } from "../domain/plan-input.ts";
+import { keysOf } from "../record.ts";
 
 /** A virtual machine at rest, with what its node must have of it. */
 export interface PlannedMachine {
+  readonly ref: Ref;
   readonly vm: VirtualMachine;
   /** Undefined where the records do not tell: what is missing there is a finding of its own. */
   readonly plan: Plan | undefined;
@@ -30,22 +32,22 @@ export function nodeOfMachine({ value }: Stored<VirtualMachine>): string {
 export async function planMachines(view: View<Api>): Promise<PlannedMachine[]> {
   const reader = { records: view.records.records, nameservers: view.api.nameservers };
   const planned: PlannedMachine[] = [];
-  for (const { value: vm } of listWanted(view, virtualMachines, nodeOfMachine)) {
+  for (const { key, value: vm } of listWanted(view, virtualMachines, nodeOfMachine)) {
+    const ref = virtualMachines.refOf(key);
     // What its records lack is found where they are compared.
-    const input = await readPlanInput(reader, vm).catch(() => undefined);
-    const plan = input === undefined ? undefined : planOf(vm, input);
-    planned.push({ vm, plan, keys: keysAround(vm) });
+    const input = await readPlanInput(reader, ref, vm).catch(() => undefined);
+    const plan = input === undefined ? undefined : planOf(ref, vm, input);
+    planned.push({ ref, vm, plan, keys: keysAround(ref, vm) });
   }
   return planned;
 }
 
 /** Not its node's: an agent that registers anew changes no machine, and explains nothing about one. */
-function keysAround(vm: VirtualMachine): string[] {
+function keysAround(ref: Ref, vm: VirtualMachine): string[] {
   return [
-    virtualMachines.key(vm.name),
-    ...vm.blockStorageNames.map((name) => blockStorages.key(name)),
-    ...vm.nics.map(({ networkName }) => networks.key(networkName)),
-    ...vm.userNames.map((name) => users.key(name)),
+    ...keysOf(ref, vm),
+    ...vm.nics.map(({ networkName }) => networks.key(refBeside(ref, networks.kind, networkName))),
+    ...vm.userNames.map((name) => users.key(refBeside(ref, users.kind, name))),
   ];
 }
 
@@ -56,16 +58,16 @@ export function machinesOn({ view, nodeName }: Omit<MachineNodeView, "survey">) 
 
 /** Those at rest whose records are whole, on one node. */
 export function settledOn({ view, nodeName }: Omit<MachineNodeView, "survey">) {
-  return machinesOn({ view, nodeName }).flatMap(({ vm, plan, keys }) =>
-    plan !== undefined && vm.state !== State.PENDING ? [{ vm, plan, keys }] : [],
+  return machinesOn({ view, nodeName }).flatMap(({ plan, ...machine }) =>
+    plan !== undefined && machine.vm.state !== State.PENDING ? [{ ...machine, plan }] : [],
   );
 }
 
 /** With the virtual machines of the nodes that are looked at, as the records have them. */
 export interface MachineView extends View<Api> {
   readonly machinesByNode: ReadonlyMap<string, readonly PlannedMachine[]>;
-  /** Whether the node was asked to compare its seed with this one. */
-  isAsked(vm: VirtualMachine, seed: SeedContent): boolean;
+  /** Whether the node of a virtual machine was asked to compare its seed with this one. */
+  isAsked(ref: Ref, seed: SeedContent): boolean;
 }
 
 export type MachineNodeView = NodeView<MachineView>;
@@ -74,8 +76,8 @@ export async function withMachines(view: View<Api>): Promise<MachineView> {
   const machinesByNode = await onceIn(view, groupMachines);
   if (view.asked === view.records) return { ...view, machinesByNode, isAsked: () => true };
   const seeds = await onceIn(view, seedsAsked);
-  const isAsked = ({ name }: VirtualMachine, seed: SeedContent) =>
-    seeds.get(name) === JSON.stringify(seed);
+  const isAsked = (ref: Ref, seed: SeedContent) =>
+    seeds.get(formatRef(ref)) === JSON.stringify(seed);
   return { ...view, machinesByNode, isAsked };
 }
 
@@ -83,8 +85,8 @@ async function groupMachines(view: View<Api>) {
   return Map.groupBy(await onceIn(view, planMachines), ({ vm }) => vm.computeNodeName);
 }
 
-/** By virtual machine, as JSON. */
+/** By the text of the virtual machine, as JSON. */
 async function seedsAsked(view: View<Api>) {
   const machines = await planMachines({ ...view, records: view.asked });
-  return new Map(machines.map(({ vm, plan }) => [vm.name, JSON.stringify(plan?.seed)]));
+  return new Map(machines.map(({ ref, plan }) => [formatRef(ref), JSON.stringify(plan?.seed)]));
 }

@@ -1,5 +1,6 @@
+import { nameOnNode, type Ref } from "../../../../util/ref.ts";
 /** A virtual machine on its node. */
-export type DomainPlace = { readonly nodeName: string; readonly name: string };
+export type DomainPlace = { readonly nodeName: string; readonly ref: Ref };
 
 /** What a domain is made of. Byte counts are decimal. */
 export type DomainShape = DomainPlace & {
@@ -29,9 +30,10 @@ export type SeedContent = DomainPlace & {
 };
 
 /** The content as the node is told it. */
-export function seedMessage({ nodeName: _, nics, sshAuthorizedKeys, ...rest }: SeedContent) {
+export function seedMessage({ nodeName: _, ref, nics, sshAuthorizedKeys, ...rest }: SeedContent) {
   return {
     ...rest,
+    name: nameOnNode(ref),
     sshAuthorizedKeys: [...sshAuthorizedKeys],
     nics: nics.map((nic) => ({
       ...nic,
@@ -42,9 +44,17 @@ export function seedMessage({ nodeName: _, nics, sshAuthorizedKeys, ...rest }: S
 }
 
 /** The shape as the node is told it. */
-export function domainMessage({ nodeName: _, memoryBytes, volumeIds, nics, ...rest }: DomainShape) {
+export function domainMessage({
+  nodeName: _,
+  ref,
+  memoryBytes,
+  volumeIds,
+  nics,
+  ...rest
+}: DomainShape) {
   return {
     ...rest,
+    name: nameOnNode(ref),
     memoryBytes: BigInt(memoryBytes),
     volumeIds: [...volumeIds],
     nics: nics.map((nic) => ({ ...nic })),

@@ -3,9 +3,12 @@ import type { ComputeAgentService } from "../../../../gen/n0stack/agent/v1alpha1
 import type { Operation } from "../../../../gen/n0stack/agent/v1alpha1/operation_pb.ts";
 import type { Step } from "../../../../transaction/step.ts";
 import { kindOf, N0Error } from "../../../../util/errors.ts";
+import type { Json } from "../../../../util/json.ts";
+import { formatRef, nameOnNode } from "../../../../util/ref.ts";
 import { DOMAIN_MS, nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
+import { namesToRefs } from "../../../core/saga/older-input.ts";
 import type { Api, NodeWork, SagaContext, StepNode, Tx } from "../../context.ts";
-import { ownerOf } from "../record.ts";
+import { virtualMachines } from "../collection.ts";
 import {
   type DomainPlace,
   type DomainShape,
@@ -14,10 +17,16 @@ import {
   seedMessage,
 } from "./domain-messages.ts";
 
-const owner = ({ name }: DomainPlace) => ownerOf(name);
+const owner = ({ ref }: DomainPlace) => formatRef(ref);
 
-const domainOf = ({ name, nodeName }: DomainPlace) =>
-  `the domain of virtual machine "${name}" on node "${nodeName}"`;
+/** Reads an input that holds the name of the virtual machine. */
+function today<I extends DomainPlace>(input: Json): I {
+  return placeToday(input) as I;
+}
+const placeToday = namesToRefs<DomainPlace>({ ref: [virtualMachines.kind, "name"] });
+
+const domainOf = ({ ref, nodeName }: DomainPlace) =>
+  `the domain of virtual machine "${ref.name}" on node "${nodeName}"`;
 
 const leavesDomain = (place: DomainPlace) =>
   `${domainOf(place)}, with its folder: it may run, and use the disks and addresses that are given back`;
@@ -32,8 +41,10 @@ type Ask = (
 
 /** Asks for what the hypervisor may queue behind many others. */
 function patiently(ask: Ask): NodeWork<DomainPlace> {
-  return ({ compute }, { name }) =>
-    compute((c, operation, options) => ask(c, { operation, name }, options), DOMAIN_MS);
+  return ({ compute }, { ref }) => {
+    const name = nameOnNode(ref);
+    return compute((c, operation, options) => ask(c, { operation, name }, options), DOMAIN_MS);
+  };
 }
 
 /** What another transaction left under the name, and the act refused, stays as it is. */
@@ -64,8 +75,8 @@ const define: NodeWork<DomainShape> = (node, shape) =>
     c.ensureDomainDefined({ operation, domain: domainMessage(shape) }, options),
   )(node, shape);
 
-function isActive({ api }: StepNode, { name, nodeName }: DomainPlace): Promise<boolean> {
-  return api.observed.isActive(name, nodeName);
+function isActive({ api }: StepNode, { nodeName, ref }: DomainPlace): Promise<boolean> {
+  return api.observed.isActive(nodeName, ref);
 }
 
 /** Does `work`, which a guest that has gone off meanwhile is not in need of. */
@@ -93,6 +104,7 @@ function whileActive(undo: NodeWork<DomainPlace>): NodeWork<DomainPlace> {
  */
 export const writeNewSeed = nodeStep<SeedContent, Api>({
   name: "domain.write_new_seed",
+  today,
   owner,
   act: writeSeed(true),
   undo: removeOwn,
@@ -102,6 +114,7 @@ export const writeNewSeed = nodeStep<SeedContent, Api>({
 /** The seed of one that was there before: written anew at every boot, so the newest may stay. */
 export const rewriteSeed = nodeStep<SeedContent, Api>({
   name: "domain.rewrite_seed",
+  today,
   owner,
   act: writeSeed(false),
   undo: "nothing",
@@ -110,6 +123,7 @@ export const rewriteSeed = nodeStep<SeedContent, Api>({
 /** Defines a domain that was not there and starts it with its processors stopped. Refused as the seed is. */
 export const startNewDomain = nodeStep<DomainShape, Api>({
   name: "domain.start_new",
+  today,
   owner,
   act: start(true),
   undo: removeOwn,
@@ -119,6 +133,7 @@ export const startNewDomain = nodeStep<DomainShape, Api>({
 /** Starts one that is shut off. */
 export const startDomain = nodeStep<DomainShape, Api>({
   name: "domain.start",
+  today,
   owner,
   act: start(false),
   undo: powerOff,
@@ -128,6 +143,7 @@ export const startDomain = nodeStep<DomainShape, Api>({
 /** Lets a domain run that this transaction started: undoing the start ends it. */
 export const releaseDomain = nodeStep<DomainPlace, Api>({
   name: "domain.release",
+  today,
   owner,
   async act(node, place) {
     try {
@@ -135,8 +151,8 @@ export const releaseDomain = nodeStep<DomainPlace, Api>({
     } catch (cause) {
       if (kindOf(cause) !== "failed_precondition" || (await isActive(node, place))) throw cause;
       // Nothing is to be changed first: it was started a moment ago, and somebody has ended it since.
-      const message = `virtual machine "${place.name}" went off as soon as it was started: try again`;
-      throw new N0Error("unavailable", message, { resource: ownerOf(place.name), cause });
+      const message = `virtual machine "${place.ref.name}" went off as soon as it was started: try again`;
+      throw new N0Error("unavailable", message, { resource: formatRef(place.ref), cause });
     }
   },
   undo: "nothing",
@@ -144,6 +160,7 @@ export const releaseDomain = nodeStep<DomainPlace, Api>({
 
 export const resumeDomain = nodeStep<DomainPlace, Api>({
   name: "domain.resume",
+  today,
   owner,
   act: resume,
   undo: whileActive(pause),
@@ -152,6 +169,7 @@ export const resumeDomain = nodeStep<DomainPlace, Api>({
 
 export const pauseDomain = nodeStep<DomainPlace, Api>({
   name: "domain.pause",
+  today,
   owner,
   act: pause,
   undo: whileActive(resume),
@@ -160,18 +178,22 @@ export const pauseDomain = nodeStep<DomainPlace, Api>({
 
 const redefine = nodeStep<DomainShape, Api>({
   name: "domain.redefine",
+  today,
   owner,
   act: define,
   undo: define,
   leaves: leavesAs("with the hardware that was asked for"),
 });
 
+type Redefinition = { readonly before: DomainShape; readonly after: DomainShape };
+
 /** Redefines a domain that is shut off. */
-export const redefineDomain: Step<
-  SagaContext,
-  { readonly before: DomainShape; readonly after: DomainShape }
-> = {
+export const redefineDomain: Step<SagaContext, Redefinition> = {
   name: redefine.name,
+  today(input) {
+    const { before, after } = input as { readonly before: Json; readonly after: Json };
+    return { before: today(before), after: today(after) };
+  },
   act: (context, { after }, scope) => redefine.act(context, after, scope, undefined),
   undo: (context, { before }, scope) => redefine.undo(context, before, scope),
   leaves: ({ after }) => leavesAs("with the hardware that was asked for")(after),
@@ -180,10 +202,14 @@ export const redefineDomain: Step<
 /** Presses the power button: a guest cannot be made to forget that. */
 export const pressPowerButton = nodeStep<DomainPlace, Api>({
   name: "domain.press_power_button",
+  today,
   owner,
-  act: unlessOff(({ compute }, { name }) =>
-    compute((c, operation, options) => c.requestDomainShutdown({ operation, name }, options)),
-  ),
+  act: unlessOff(({ compute }, { ref }) => {
+    const name = nameOnNode(ref);
+    return compute((c, operation, options) =>
+      c.requestDomainShutdown({ operation, name }, options),
+    );
+  }),
   undo: "nothing",
 });
 
@@ -196,15 +222,19 @@ export async function pressPowerButtonAgain(tx: Tx, place: DomainPlace): Promise
 /** What the guest had in its memory cannot be brought back: after an undo it is as after its start. */
 export const rebootDomain = nodeStep<DomainPlace & { readonly hard: boolean }, Api>({
   name: "domain.reboot",
+  today,
   owner,
-  act: ({ compute }, { name, hard }) =>
-    compute((c, operation, options) => c.rebootDomain({ operation, name, hard }, options)),
+  act({ compute }, { ref, hard }) {
+    const asked = { name: nameOnNode(ref), hard };
+    return compute((c, operation, options) => c.rebootDomain({ operation, ...asked }, options));
+  },
   undo: "nothing",
 });
 
 /** Defines a domain that its node has lost, shut off. */
 export const defineDomain = nodeStep<DomainShape, Api>({
   name: "domain.define_lost",
+  today,
   owner,
   act: define,
   undo: removeOwn,
@@ -214,6 +244,7 @@ export const defineDomain = nodeStep<DomainShape, Api>({
 /** After the pivot: the seed as the record says it. A file is written; what it was before is in no way. */
 export const restoreSeed = nodeRetriable<SeedContent, Api>({
   name: "domain.restore_seed",
+  today,
   owner,
   act: writeSeed(false),
   leaves: leavesAs("with a seed that is missing or says something else"),
@@ -222,6 +253,7 @@ export const restoreSeed = nodeRetriable<SeedContent, Api>({
 /** After the pivot: the power goes, whatever the guest does: nothing of the machine can refuse it. */
 export const powerOffLater = nodeRetriable<DomainPlace, Api>({
   name: "domain.power_off",
+  today,
   owner,
   act: powerOff,
   leaves: leavesAs("running"),
@@ -233,6 +265,7 @@ export const powerOffLater = nodeRetriable<DomainPlace, Api>({
  */
 export const removeDomainLater = nodeRetriable<DomainPlace, Api>({
   name: "domain.remove",
+  today,
   owner,
   act: remove,
   leaves: leavesDomain,

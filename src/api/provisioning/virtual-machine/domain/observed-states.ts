@@ -3,6 +3,7 @@ import type { Clock } from "../../../../util/clock.ts";
 import { pause } from "../../../../util/clock.ts";
 import type { Log } from "../../../../util/log.ts";
 import { withoutLogFields } from "../../../../util/log.ts";
+import { nameOnNode, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type { Agents } from "../../../core/agents.ts";
 import type { Inventory } from "../../../pool/inventory/inventory.ts";
 import { isActiveDomain } from "./domain-states.ts";
@@ -29,10 +30,10 @@ export class ObservedStates implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #stop = new AbortController();
-  /** By node and name of the virtual machine. A node is in it while its agent is being listened to. */
+  /** By node and name of the domain. A node is in it while its agent is being listened to. */
   readonly #states = new Map<string, Map<string, DomainState>>();
   readonly #watched = new Map<string, Promise<void>>();
-  readonly #listeners = new Set<(name: string) => void>();
+  readonly #listeners = new Set<(ref: Ref) => void>();
   readonly #nodeListeners = new Set<(nodeName: string) => void>();
   /** The states seen since each of them began. */
   readonly #sightings = new Set<{ nodeName: string; name: string; seen: Set<DomainState> }>();
@@ -54,28 +55,29 @@ export class ObservedStates implements AsyncDisposable {
   /**
    * @returns undefined while the node is not being listened to; ABSENT where it is and has no such domain.
    */
-  find(nodeName: string, name: string): DomainState | undefined {
+  find(nodeName: string, ref: Ref): DomainState | undefined {
     const states = this.#states.get(nodeName);
-    return states === undefined ? undefined : (states.get(name) ?? DomainState.ABSENT);
+    return states === undefined ? undefined : (states.get(nameOnNode(ref)) ?? DomainState.ABSENT);
   }
 
   /** Asks the node itself. @throws N0Error `unavailable` when it does not answer. */
-  async read(nodeName: string, name: string, signal: AbortSignal): Promise<DomainState> {
+  async read(nodeName: string, ref: Ref, signal: AbortSignal): Promise<DomainState> {
     const agent = this.#agents.get(nodeName);
     const { state } = await agent.compute((c) =>
-      c.getDomain({ name }, { signal, timeoutMs: 10_000 }),
+      c.getDomain({ name: nameOnNode(ref) }, { signal, timeoutMs: 10_000 }),
     );
     return state;
   }
 
   /** Whether the domain's memory is there, so that its disks may be written to at any moment. */
-  async isActive(name: string, nodeName: string): Promise<boolean> {
-    const state = await this.read(nodeName, name, this.#stop.signal);
+  async isActive(nodeName: string, ref: Ref): Promise<boolean> {
+    const state = await this.read(nodeName, ref, this.#stop.signal);
     return isActiveDomain(state);
   }
 
   /** To be begun before the domain is changed. */
-  sight(nodeName: string, name: string): Sighting {
+  sight(nodeName: string, ref: Ref): Sighting {
+    const name = nameOnNode(ref);
     const sighting = { nodeName, name, seen: new Set<DomainState>() };
     this.#sightings.add(sighting);
     return {
@@ -88,7 +90,7 @@ export class ObservedStates implements AsyncDisposable {
     };
   }
 
-  onChange(listener: (name: string) => void): () => void {
+  onChange(listener: (ref: Ref) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -155,6 +157,7 @@ export class ObservedStates implements AsyncDisposable {
   }
 
   #tell(name: string): void {
-    for (const listener of this.#listeners) listener(name);
+    const ref = refOnNode("virtual_machine", name);
+    for (const listener of this.#listeners) listener(ref);
   }
 }

@@ -3,16 +3,19 @@ import type { User } from "../../../../gen/n0stack/iam/v0/user_pb.ts";
 import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../../util/errors.ts";
+import { formatRef, type Ref, refBeside } from "../../../../util/ref.ts";
 import type { Reader } from "../../../core/context.ts";
 import { users } from "../../../iam/user/collection.ts";
 import { interfaces } from "../../../network/interface/collection.ts";
+import { networks } from "../../../network/network/collection.ts";
 import { getNetwork } from "../../../network/network/record.ts";
+import { blockStorageBeside } from "../../block-storage/collection.ts";
 import { getBlockStorage } from "../../block-storage/record.ts";
 import type { Api } from "../../context.ts";
 
 /** What a plan is made of besides the virtual machine's own record. */
 export interface PlanInput {
-  /** By the name of the block storage. */
+  /** By the name of the block storage, in the scope of the virtual machine. */
   readonly volumeIds: ReadonlyMap<string, string>;
   /** In the order of the virtual machine's nics. */
   readonly nics: readonly NicInput[];
@@ -33,26 +36,28 @@ export interface NicInput {
  */
 export async function readPlanInput(
   api: Reader & Pick<Api, "nameservers">,
+  ref: Ref,
   vm: VirtualMachine,
   otherDisks: readonly string[] = [],
 ): Promise<PlanInput> {
   const volumeIds = new Map<string, string>();
   for (const name of [...vm.blockStorageNames, ...otherDisks]) {
-    volumeIds.set(name, (await getBlockStorage(api, name)).value.volumeId);
+    volumeIds.set(name, (await getBlockStorage(api, blockStorageBeside(ref, name))).value.volumeId);
   }
-  const nics = await readNics(api, vm);
-  const userKeys = userKeysOf(await readUsers(api, vm.userNames));
+  const nics = await readNics(api, ref, vm);
+  const userKeys = userKeysOf(await readUsers(api, ref, vm.userNames));
   return { volumeIds, nics, userKeys, nameservers: api.nameservers };
 }
 
-export async function readNics(api: Reader, vm: VirtualMachine): Promise<NicInput[]> {
+export async function readNics(api: Reader, ref: Ref, vm: VirtualMachine): Promise<NicInput[]> {
   const nics: NicInput[] = [];
   for (const [i, { networkName }] of vm.nics.entries()) {
+    const networkRef = refBeside(ref, networks.kind, networkName);
     const network = (await getNetwork(api, networkName)).value;
     const name = vm.networkInterfaceNames[i] ?? "";
-    const reserved = await api.records.find(interfaces, networkName, name);
+    const reserved = await api.records.find(interfaces, networkRef, name);
     if (reserved === undefined) {
-      const message = `interface ${i} of virtual machine "${vm.name}" is not reserved`;
+      const message = `interface ${i} of virtual machine "${ref.name}" is not reserved`;
       throw new N0Error("internal", message);
     }
     nics.push({ network, tapName: reserved.value.tapName });
@@ -63,14 +68,16 @@ export async function readNics(api: Reader, vm: VirtualMachine): Promise<NicInpu
 /** @throws N0Error `failed_precondition` for a user that does not exist. */
 export async function readUsers(
   api: Reader,
+  of: Pick<Ref, "scope">,
   userNames: readonly string[],
 ): Promise<Stored<User>[]> {
   const found: Stored<User>[] = [];
   for (const [i, name] of userNames.entries()) {
-    const stored = await api.records.find(users, name);
+    const ref = refBeside(of, users.kind, name);
+    const stored = await api.records.find(users, ref);
     if (stored === undefined) {
       const message = `user_names[${i}]: user "${name}" does not exist: create it first`;
-      throw new N0Error("failed_precondition", message, { resource: `user/${name}` });
+      throw new N0Error("failed_precondition", message, { resource: formatRef(ref) });
     }
     found.push(stored);
   }

@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { networkRef, vmRef } from "../../../../../test/refs.ts";
 import { NetworkSchema } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import { VirtualMachineSchema } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { IS_GATEWAY } from "../../../core/annotations.ts";
@@ -53,7 +54,7 @@ function machine(fields: MessageInitShape<typeof VirtualMachineSchema> = {}) {
 }
 
 test("a domain has its disks in the order of its record, and no others that were read", () => {
-  expect(planOf(machine(), input).domain).toMatchObject({
+  expect(planOf(vmRef("web_1."), machine(), input).domain).toMatchObject({
     vcpus: 2,
     cpuMilliCores: 500,
     memoryBytes: "1073741824",
@@ -67,11 +68,11 @@ test("a domain has its disks in the order of its record, and no others that were
 
 test("a disk that was not read is an error of ours", () => {
   const vm = machine({ blockStorageNames: ["lost"] });
-  expect(() => planOf(vm, input)).toThrow('block storage "lost" was not read');
+  expect(() => planOf(vmRef("web_1."), vm, input)).toThrow('block storage "lost" was not read');
 });
 
 test("a guest is told each key once, a host name that may be one, and one default route", () => {
-  const { seed } = planOf(machine(), input);
+  const { seed } = planOf(vmRef("web_1."), machine(), input);
   expect(seed).toMatchObject({
     hostname: "web-1",
     sshAuthorizedKeys: ["ssh-ed25519 BBBB both", "ssh-ed25519 AAAA user"],
@@ -86,27 +87,27 @@ test("a guest is told each key once, a host name that may be one, and one defaul
 test("the default route is that of the last nic that is annotated for it", () => {
   const [first, second] = machine().nics;
   const nics = [first!, { ...second!, annotations: { [IS_GATEWAY]: "true" } }];
-  expect(planOf(machine({ nics }), input).seed.nics).toMatchObject([
+  expect(planOf(vmRef("web_1."), machine({ nics }), input).seed.nics).toMatchObject([
     { ipv4Gateway: "", ipv6Gateway: "", nameservers: [] },
     { ipv4Gateway: "10.1.0.254", ipv6Gateway: "fd00::1", nameservers: ["192.0.2.53"] },
   ]);
 });
 
 test("a tap has the gateways of its network, of the families that it has", () => {
-  expect(planOf(machine(), input).taps).toEqual([
+  expect(planOf(vmRef("web_1."), machine(), input).taps).toEqual([
     {
       nodeName: "n1",
       tapName: "n0-a",
-      name: "web_1.",
-      networkName: "a",
+      ref: vmRef("web_1."),
+      network: networkRef("a"),
       ipv4Gateway: "10.0.0.254/24",
       ipv6Gateway: "",
     },
     {
       nodeName: "n1",
       tapName: "n0-b",
-      name: "web_1.",
-      networkName: "b",
+      ref: vmRef("web_1."),
+      network: networkRef("b"),
       ipv4Gateway: "10.1.0.254/24",
       ipv6Gateway: "fd00::1/64",
     },

@@ -2,7 +2,9 @@ import type {
   VirtualMachine,
   VirtualMachineNIC,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { type Ref, refBeside } from "../../../../util/ref.ts";
 import { IS_GATEWAY } from "../../../core/annotations.ts";
+import { networks } from "../../../network/network/collection.ts";
 import { cidrsOf, gatewayAddresses } from "../../../network/network/record.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
@@ -18,27 +20,28 @@ export interface Plan {
 type PlannedNic = NicInput & { readonly nic: VirtualMachineNIC };
 
 /** @param input may have the volumes of more disks than the virtual machine has. */
-export function planOf(vm: VirtualMachine, input: PlanInput): Plan {
+export function planOf(ref: Ref, vm: VirtualMachine, input: PlanInput): Plan {
   const nics = input.nics.map((read, i) => ({ ...read, nic: vm.nics[i]! }));
   return {
-    domain: domainOf(vm, input, nics),
-    seed: seedOf(vm, input, nics),
-    taps: tapsOf(vm, input.nics),
+    domain: domainOf(ref, vm, input, nics),
+    seed: seedOf(ref, vm, input, nics),
+    taps: tapsOf(ref, vm, input.nics),
   };
 }
 
-export function tapsOf(vm: VirtualMachine, nics: readonly NicInput[]): Tap[] {
-  return nics.map((nic) => tapOf(vm, nic));
+export function tapsOf(ref: Ref, vm: VirtualMachine, nics: readonly NicInput[]): Tap[] {
+  return nics.map((nic) => tapOf(ref, vm, nic));
 }
 
 function domainOf(
+  ref: Ref,
   vm: VirtualMachine,
   { volumeIds }: PlanInput,
   nics: readonly PlannedNic[],
 ): DomainShape {
   return {
     nodeName: vm.computeNodeName,
-    name: vm.name,
+    ref,
     uuid: vm.uuid,
     vcpus: vm.limitCpuMilliCore / 1000,
     cpuMilliCores: vm.requestCpuMilliCore,
@@ -48,14 +51,14 @@ function domainOf(
   };
 }
 
-function tapOf(vm: VirtualMachine, { network, tapName }: NicInput): Tap {
+function tapOf(ref: Ref, vm: VirtualMachine, { network, tapName }: NicInput): Tap {
   const cidrs = cidrsOf(network);
   const { ipv4Address, ipv6Address } = gatewayAddresses(cidrs);
   return {
     nodeName: vm.computeNodeName,
     tapName,
-    name: vm.name,
-    networkName: network.name,
+    ref,
+    network: refBeside(ref, networks.kind, network.name),
     ipv4Gateway: withPrefix(ipv4Address, cidrs.ipv4?.prefixLength),
     ipv6Gateway: withPrefix(ipv6Address, cidrs.ipv6?.prefixLength),
   };
@@ -68,6 +71,7 @@ function volumeIdOf(name: string, volumeIds: PlanInput["volumeIds"]): string {
 }
 
 function seedOf(
+  ref: Ref,
   vm: VirtualMachine,
   { userKeys, nameservers }: PlanInput,
   nics: readonly PlannedNic[],
@@ -75,7 +79,7 @@ function seedOf(
   const defaultRoute = defaultRouteOf(nics);
   return {
     nodeName: vm.computeNodeName,
-    name: vm.name,
+    ref,
     instanceId: vm.instanceId,
     hostname: hostnameOf(vm.name),
     loginUsername: vm.loginUsername,

@@ -1,28 +1,43 @@
+import { formatRef, nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { type NodeWork, nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
-import { ownerOf } from "../record.ts";
+import { namesToRefs } from "../../../core/saga/older-input.ts";
+import { networks } from "../../../network/network/collection.ts";
+import { virtualMachines } from "../collection.ts";
 
 /** A nic of a virtual machine, as its node sees it. */
 export type Tap = {
   readonly nodeName: string;
   readonly tapName: string;
-  /** The virtual machine's name. */
-  readonly name: string;
-  readonly networkName: string;
+  /** The virtual machine. */
+  readonly ref: Ref;
+  readonly network: Ref;
   /** With prefix length; empty for none. */
   readonly ipv4Gateway: string;
   readonly ipv6Gateway: string;
 };
 
-const owner = ({ name }: Tap) => ownerOf(name);
+const owner = ({ ref }: Tap) => formatRef(ref);
 
-const leaves = ({ tapName, name, networkName, nodeName }: Tap) =>
-  `the tap "${tapName}" of virtual machine "${name}" on node "${nodeName}", perhaps in network "${networkName}"`;
+const leaves = ({ tapName, ref, network, nodeName }: Tap) =>
+  `the tap "${tapName}" of virtual machine "${ref.name}" on node "${nodeName}", perhaps in network "${network.name}"`;
+
+const today = namesToRefs<Tap>({
+  ref: [virtualMachines.kind, "name"],
+  network: [networks.kind, "networkName"],
+});
+
+/** The network as the node is told it. */
+const networkMessage = ({ network, ipv4Gateway, ipv6Gateway }: Tap) => ({
+  name: nameOnNode(network),
+  ipv4Gateway,
+  ipv6Gateway,
+});
 
 const removeTap =
   (onlyOfTransaction: boolean): NodeWork<Tap> =>
-  async ({ network }, { tapName, networkName }) => {
-    const asked = { tapName, networkName, onlyOfTransaction };
-    await network((c, operation, options) => c.ensureTapAbsent({ operation, ...asked }, options));
+  async ({ network: ask }, { tapName, network }) => {
+    const asked = { tapName, networkName: nameOnNode(network), onlyOfTransaction };
+    await ask((c, operation, options) => c.ensureTapAbsent({ operation, ...asked }, options));
   };
 
 /**
@@ -32,6 +47,7 @@ const removeTap =
  */
 export const makeTap = nodeStep<Tap>({
   name: "network.make_tap",
+  today,
   owner,
   async act({ network }, { tapName }) {
     await network((c, operation, options) => c.ensureTap({ operation, tapName }, options));
@@ -43,9 +59,10 @@ export const makeTap = nodeStep<Tap>({
 /** Moves the tap of a started domain into its network, which comes to the node with its first tap. */
 export const attachTap = nodeStep<Tap>({
   name: "network.attach_tap",
+  today,
   owner,
-  async act({ network }, { tapName, networkName: name, ipv4Gateway, ipv6Gateway }) {
-    const asked = { tapName, network: { name, ipv4Gateway, ipv6Gateway } };
+  async act({ network }, tap) {
+    const asked = { tapName: tap.tapName, network: networkMessage(tap) };
     await network((c, operation, options) => c.ensureTapAttached({ operation, ...asked }, options));
   },
   // The undo of making the tap removes it, wherever it is by then, and the network with its last tap;
@@ -59,6 +76,7 @@ export const attachTap = nodeStep<Tap>({
  */
 export const removeTapLater = nodeRetriable<Tap>({
   name: "network.remove_tap",
+  today,
   owner,
   act: removeTap(false),
   leaves,
@@ -67,9 +85,10 @@ export const removeTapLater = nodeRetriable<Tap>({
 /** A repair: moves the tap into its network, wherever it is, and connects it. */
 export const moveTap = nodeRetriable<Tap>({
   name: "network.move_tap",
+  today,
   owner,
-  async act({ survey }, { tapName, networkName: name, ipv4Gateway, ipv6Gateway }) {
-    const wanted = { tapName, network: { name, ipv4Gateway, ipv6Gateway } };
+  async act({ survey }, tap) {
+    const wanted = { tapName: tap.tapName, network: networkMessage(tap) };
     await survey((c, operation, options) => c.ensureTapMoved({ operation, ...wanted }, options));
   },
   leaves: ({ tapName, nodeName }) => `the tap "${tapName}" on node "${nodeName}" where it is`,

@@ -1,12 +1,11 @@
-import { type Ref, refOnNode } from "../../../../util/ref.ts";
+import type { Ref } from "../../../../util/ref.ts";
 import { onReadinessChange } from "../../../pool/node/readiness.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
+import { virtualMachinesOn } from "../record.ts";
 
 async function touchAllOn(api: Api, nodeName: string, touch: (ref: Ref) => void): Promise<void> {
-  for (const { key, value } of await api.records.list(virtualMachines)) {
-    if (value.computeNodeName === nodeName) touch(virtualMachines.refOf(key));
-  }
+  for (const { key } of await virtualMachinesOn(api, nodeName)) touch(virtualMachines.refOf(key));
 }
 
 /** What changes how a virtual machine looks: its node says so, or falls silent, or is heard again. */
@@ -17,7 +16,7 @@ export function onObservation(api: Api, touch: (ref: Ref) => void): () => void {
     });
   };
   const stops = [
-    api.observed.onChange((onNode) => touch(refOnNode(virtualMachines.kind, onNode))),
+    api.observed.onChange(touch),
     api.observed.onNodeChange(touchNode),
     onReadinessChange(api, touchNode),
   ];

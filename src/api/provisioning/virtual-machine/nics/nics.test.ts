@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { networkRef } from "../../../../../test/refs.ts";
 import { refused } from "../../../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../../../test/scenario.ts";
 import { newWorld, type World } from "../../../../../test/world.ts";
@@ -264,7 +265,7 @@ test("a nic that asks for no address gets another one where somebody is faster t
     const { interface: asked } = live!.rows.at(-1)!.input as ReserveInterface;
     const address = taken.length === 0 ? asked.ipv4Address : asked.ipv6Address;
     taken.push(address);
-    await datastore.batch(putNew(addresses, ["one", address], { usedBy: "other" }));
+    await datastore.batch(putNew(addresses, [networkRef("one"), address], { usedBy: "other" }));
   };
   const vm = await world.virtualMachines.createVirtualMachine(
     request("web", { networkName: "one" }),

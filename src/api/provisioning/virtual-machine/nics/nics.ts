@@ -7,6 +7,7 @@ import {
   VirtualMachineNICSchema,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { deviceName } from "../../../../util/checksum.ts";
+import { formatRef, type Ref } from "../../../../util/ref.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../../core/annotations.ts";
 import { taps } from "../../../network/interface/collection.ts";
 import {
@@ -21,7 +22,6 @@ import {
 import { getNetwork } from "../../../network/network/record.ts";
 import type { Api, Tx } from "../../context.ts";
 import type { NicInput } from "../domain/plan-input.ts";
-import { ownerOf } from "../record.ts";
 
 /** The nics of a virtual machine with everything chosen that was not asked for. Held until disposed of. */
 export interface ChosenNics extends Disposable {
@@ -39,7 +39,8 @@ export interface ChosenNics extends Disposable {
 
 async function choose(
   api: Api,
-  { name, nics }: CreateVirtualMachineRequest,
+  ref: Ref,
+  { nics }: CreateVirtualMachineRequest,
   nodeName: string,
 ): Promise<ChosenNics> {
   const stack = new DisposableStack();
@@ -54,7 +55,7 @@ async function choose(
     );
     for (const [i, nic] of nics.entries()) {
       // The original's name for it: no separator, so `vm1`'s first nic is named as `vm`'s eleventh.
-      const interfaceName = `${name}${i}`;
+      const interfaceName = `${ref.name}${i}`;
       const wish = {
         ...nic,
         name: interfaceName,
@@ -66,7 +67,7 @@ async function choose(
       const choice = stack.use(await chooseInterface(api, networks[i]!.value, wish));
       otherHardwareAddresses.add(choice.hardwareAddress);
       const tapName = await chooseTap(api, nodeName, interfaceName, steps);
-      steps.push(reservation(name, wish, networks[i]!, choice, { nodeName, tapName }));
+      steps.push(reservation(ref, wish, networks[i]!, choice, { nodeName, tapName }));
     }
     const chosen = {
       nics: steps.map(nicOf),
@@ -100,7 +101,7 @@ async function choose(
 
 /** How a nic is reserved in its network. */
 export function reservation(
-  virtualMachineName: string,
+  ref: Ref,
   { name, annotations, networkName }: VirtualMachineNIC & { readonly name: string },
   { revision }: Stored<Network>,
   { hardwareAddress, ipv4Address, ipv6Address }: Omit<ChosenInterface, typeof Symbol.dispose>,
@@ -111,8 +112,8 @@ export function reservation(
     networkRevision: revision,
     interface: {
       name,
-      owner: ownerOf(virtualMachineName),
-      annotations: { ...annotations, [VIRTUAL_MACHINE_RESERVED_BY]: virtualMachineName },
+      owner: formatRef(ref),
+      annotations: { ...annotations, [VIRTUAL_MACHINE_RESERVED_BY]: ref.name },
       hardwareAddress,
       ipv4Address,
       ipv6Address,

@@ -1,5 +1,7 @@
 import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { refFrom } from "../../../../util/ref.ts";
 import type { Api } from "../../context.ts";
+import { virtualMachines } from "../collection.ts";
 import { stateOf } from "../domain/domain-states.ts";
 import { getVirtualMachine } from "../record.ts";
 
@@ -14,7 +16,8 @@ export async function usesInterfaces(
   name: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { state, computeNodeName } = (await getVirtualMachine(api, name)).value;
+  const ref = refFrom(virtualMachines.kind, name);
+  const { state, computeNodeName } = (await getVirtualMachine(api, ref)).value;
   if (state !== State.SHUTDOWN) return true;
-  return stateOf(await api.observed.read(computeNodeName, name, signal)) !== State.SHUTDOWN;
+  return stateOf(await api.observed.read(computeNodeName, ref, signal)) !== State.SHUTDOWN;
 }

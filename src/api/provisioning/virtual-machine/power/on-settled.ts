@@ -5,32 +5,33 @@ import {
   type VirtualMachineSchema,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Call } from "../../../core/context.ts";
 import { type Method, runSaga } from "../../../core/saga/saga.ts";
 import type { Answered, AnsweringTx } from "../../../core/saga/tx.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import { stateOf } from "../domain/domain-states.ts";
-import { getVirtualMachine, ownerOf, pending, virtualMachineSteps } from "../record.ts";
+import { getVirtualMachine, pending, virtualMachineSteps } from "../record.ts";
 
 /** Runs `saga` with the virtual machine PENDING and its state as its node says it is. */
 export async function onSettled(
   api: Api,
   call: Call,
   method: Method<typeof VirtualMachineSchema>,
-  name: string,
+  ref: Ref,
   saga: (
     tx: AnsweringTx<Api>,
     vm: VirtualMachine,
     state: State,
   ) => Promise<Answered<VirtualMachine>>,
 ): Promise<VirtualMachine> {
-  const options = { method, keys: [virtualMachines.key(name)], waits: true };
+  const options = { method, keys: [virtualMachines.key(ref)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
-    const vm = (await getVirtualMachine(api, name)).value;
-    using sighting = api.observed.sight(vm.computeNodeName, name);
-    const state = stateOf(await api.observed.read(vm.computeNodeName, name, tx.signal));
-    await virtualMachineSteps.replace(tx, vm, pending(vm, tx.id));
+    const vm = (await getVirtualMachine(api, ref)).value;
+    using sighting = api.observed.sight(vm.computeNodeName, ref);
+    const state = stateOf(await api.observed.read(vm.computeNodeName, ref, tx.signal));
+    await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
     const after = await saga(tx, vm, state);
     if (after.state !== state) sighting.note(domainStateOf(after));
     return after;
@@ -43,11 +44,11 @@ function domainStateOf({ state }: VirtualMachine): DomainState {
 }
 
 /** For what asks the guest. */
-export function throwIfPaused({ name }: VirtualMachine, state: State): void {
+export function throwIfPaused(ref: Ref, state: State): void {
   if (state !== State.PAUSED) return;
   throw new N0Error(
     "failed_precondition",
-    `virtual machine "${name}" is PAUSED and cannot hear the power button: boot it first, or use hard`,
-    { resource: ownerOf(name) },
+    `virtual machine "${ref.name}" is PAUSED and cannot hear the power button: boot it first, or use hard`,
+    { resource: formatRef(ref) },
   );
 }

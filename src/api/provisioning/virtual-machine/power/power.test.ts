@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { newGate } from "../../../../../test/gate.ts";
+import { vmRef } from "../../../../../test/refs.ts";
 import { refused } from "../../../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../../../test/scenario.ts";
 import { newShiftingClock } from "../../../../../test/shifting-clock.ts";
@@ -95,7 +96,8 @@ test.for(["create", "boot"] as const)(
     world.faults = async ({ point }) => {
       if (point !== "before_commit") return;
       world.opened.api.observed.onChange(() => {
-        if (world.opened.api.observed.find("node-1", name) === DomainState.SHUT_OFF) seen.resolve();
+        if (world.opened.api.observed.find("node-1", vmRef(name)) === DomainState.SHUT_OFF)
+          seen.resolve();
       });
       world.fakeNodes[0]!.drivers.compute.powerOff(name);
       await seen.promise;

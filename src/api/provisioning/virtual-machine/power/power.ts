@@ -5,10 +5,11 @@ import {
   VirtualMachineService,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Call } from "../../../core/context.ts";
 import { throwIfPending } from "../../../core/saga/pending.ts";
 import type { AnsweringTx } from "../../../core/saga/tx.ts";
-import { blockStorages } from "../../block-storage/collection.ts";
+import { refOf } from "../../../core/scope.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import {
@@ -22,7 +23,7 @@ import {
 import { planOf } from "../domain/plan.ts";
 import { readPlanInput } from "../domain/plan-input.ts";
 import { attachTap, makeTap } from "../domain/tap-steps.ts";
-import { ownerOf, settled } from "../record.ts";
+import { keysOf, settled } from "../record.ts";
 import { onSettled, throwIfPaused } from "./on-settled.ts";
 
 const METHODS = VirtualMachineService.method;
@@ -33,20 +34,20 @@ export async function bootVirtualMachine(
   call: Call,
   name: string,
 ): Promise<VirtualMachine> {
-  return await onSettled(api, call, METHODS.bootVirtualMachine, name, async (tx, vm, state) => {
-    const place = { nodeName: vm.computeNodeName, name };
+  const ref = refOf(call, virtualMachines, name);
+  return await onSettled(api, call, METHODS.bootVirtualMachine, ref, async (tx, vm, state) => {
+    const place = { nodeName: vm.computeNodeName, ref };
     if (state === State.PAUSED) await tx.run(resumeDomain, place);
     else if (state !== State.RUNNING) {
-      const disks = vm.blockStorageNames.map((disk) => blockStorages.key(disk));
-      await throwIfPending(api, disks, [tx.id]);
-      const plan = planOf(vm, await readPlanInput(api, vm));
+      await throwIfPending(api, keysOf(ref, vm), [tx.id]);
+      const plan = planOf(ref, vm, await readPlanInput(api, ref, vm));
       await tx.run(rewriteSeed, plan.seed);
       for (const tap of plan.taps) await tx.run(makeTap, tap);
       await tx.run(startDomain, plan.domain);
       for (const tap of plan.taps) await tx.run(attachTap, tap);
       await tx.run(releaseDomain, place);
     }
-    return await rest(tx, vm, State.RUNNING);
+    return await rest(tx, ref, vm, State.RUNNING);
   });
 }
 
@@ -56,12 +57,13 @@ export async function saveVirtualMachine(
   call: Call,
   name: string,
 ): Promise<VirtualMachine> {
-  return await onSettled(api, call, METHODS.saveVirtualMachine, name, async (tx, vm, state) => {
-    throwUnlessActive(vm, state);
+  const ref = refOf(call, virtualMachines, name);
+  return await onSettled(api, call, METHODS.saveVirtualMachine, ref, async (tx, vm, state) => {
+    throwUnlessActive(ref, state);
     if (state === State.RUNNING) {
-      await tx.run(pauseDomain, { nodeName: vm.computeNodeName, name });
+      await tx.run(pauseDomain, { nodeName: vm.computeNodeName, ref });
     }
-    return await rest(tx, vm, State.PAUSED);
+    return await rest(tx, ref, vm, State.PAUSED);
   });
 }
 
@@ -74,23 +76,28 @@ export async function rebootVirtualMachine(
   call: Call,
   { name, hard }: RebootVirtualMachineRequest,
 ): Promise<VirtualMachine> {
-  return await onSettled(api, call, METHODS.rebootVirtualMachine, name, async (tx, vm, state) => {
-    throwUnlessActive(vm, state);
-    if (!hard) throwIfPaused(vm, state);
-    const place = { nodeName: vm.computeNodeName, name };
+  const ref = refOf(call, virtualMachines, name);
+  return await onSettled(api, call, METHODS.rebootVirtualMachine, ref, async (tx, vm, state) => {
+    throwUnlessActive(ref, state);
+    if (!hard) throwIfPaused(ref, state);
+    const place = { nodeName: vm.computeNodeName, ref };
     await tx.run(rebootDomain, { ...place, hard });
     if (state === State.PAUSED) await tx.run(resumeDomain, place);
-    return await rest(tx, vm, State.RUNNING);
+    return await rest(tx, ref, vm, State.RUNNING);
   });
 }
 
-async function rest(tx: AnsweringTx<Api>, vm: VirtualMachine, state: State) {
-  return await tx.answerRecord(virtualMachines, vm.name, settled(vm, state), vm);
+async function rest(tx: AnsweringTx<Api>, ref: Ref, vm: VirtualMachine, state: State) {
+  return await tx.answerRecord(virtualMachines, ref, settled(vm, state), vm);
 }
 
-function throwUnlessActive({ name }: VirtualMachine, state: State): void {
+function throwUnlessActive(ref: Ref, state: State): void {
   if (state === State.RUNNING || state === State.PAUSED) return;
-  throw new N0Error("failed_precondition", `virtual machine "${name}" is SHUTDOWN: boot it first`, {
-    resource: ownerOf(name),
-  });
+  throw new N0Error(
+    "failed_precondition",
+    `virtual machine "${ref.name}" is SHUTDOWN: boot it first`,
+    {
+      resource: formatRef(ref),
+    },
+  );
 }

@@ -6,15 +6,18 @@ import {
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { type Later, later } from "../../../../transaction/step.ts";
 import { N0Error } from "../../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Call } from "../../../core/context.ts";
+import { refOf } from "../../../core/scope.ts";
 import type { Api, Tx } from "../../context.ts";
+import { virtualMachines } from "../collection.ts";
 import type { DomainPlace } from "../domain/domain-messages.ts";
 import { stateOf } from "../domain/domain-states.ts";
 import { powerOffLater, pressPowerButton, pressPowerButtonAgain } from "../domain/domain-steps.ts";
 import { tapsOf } from "../domain/plan.ts";
 import { readNics } from "../domain/plan-input.ts";
 import { removeTapLater, type Tap } from "../domain/tap-steps.ts";
-import { ownerOf, settled, virtualMachineSteps } from "../record.ts";
+import { settled, virtualMachineSteps } from "../record.ts";
 import { onSettled, throwIfPaused } from "./on-settled.ts";
 
 const SHUTDOWN_DEADLINE_MS = 60_000;
@@ -33,24 +36,25 @@ export async function shutdownVirtualMachine(
   { name, hard, deadlineSeconds }: ShutdownVirtualMachineRequest,
 ): Promise<VirtualMachine> {
   const method = VirtualMachineService.method.shutdownVirtualMachine;
-  return await onSettled(api, call, method, name, async (tx, vm, state) => {
-    const place = { nodeName: vm.computeNodeName, name };
-    if (!hard) throwIfPaused(vm, state);
+  const ref = refOf(call, virtualMachines, name);
+  return await onSettled(api, call, method, ref, async (tx, vm, state) => {
+    const place = { nodeName: vm.computeNodeName, ref };
+    if (!hard) throwIfPaused(ref, state);
     if (state === State.RUNNING && !hard) {
       const deadlineMs = deadlineSeconds === 0 ? SHUTDOWN_DEADLINE_MS : deadlineSeconds * 1000;
       await pressUntilOff(api, tx, place, deadlineMs);
     }
-    const taps = tapsOf(vm, await readNics(api, vm));
+    const taps = tapsOf(ref, vm, await readNics(api, ref, vm));
     const after = settled(vm, State.SHUTDOWN);
-    return await tx.answer(after, later(powerOffLater, place), ...restOff(vm, taps));
+    return await tx.answer(after, later(powerOffLater, place), ...restOff(ref, vm, taps));
   });
 }
 
 /** After the pivot, when its domain is off: its taps go, and its record says SHUTDOWN. */
-export function restOff(vm: VirtualMachine, taps: readonly Tap[]): readonly Later[] {
+export function restOff(ref: Ref, vm: VirtualMachine, taps: readonly Tap[]): readonly Later[] {
   return [
     ...taps.map((tap) => later(removeTapLater, tap)),
-    virtualMachineSteps.settleLater(settled(vm, State.SHUTDOWN)),
+    virtualMachineSteps.settleLater(ref, settled(vm, State.SHUTDOWN)),
   ];
 }
 
@@ -61,19 +65,19 @@ async function pressUntilOff(
   place: DomainPlace,
   deadlineMs: number,
 ): Promise<void> {
-  const { name, nodeName } = place;
+  const { ref, nodeName } = place;
   const { clock } = api;
   const endMs = clock.monotonicMs() + deadlineMs;
   await tx.run(pressPowerButton, place);
   for (let pressedMs = clock.monotonicMs(); ; ) {
-    const state = stateOf(await api.observed.read(nodeName, name, tx.signal));
+    const state = stateOf(await api.observed.read(nodeName, ref, tx.signal));
     if (state !== State.RUNNING && state !== State.PAUSED) return;
     const nowMs = clock.monotonicMs();
     if (nowMs >= endMs) {
       throw new N0Error(
         "deadline_exceeded",
-        `virtual machine "${name}" did not shut down within ${deadlineMs / 1000} s: try again, or use hard`,
-        { resource: ownerOf(name) },
+        `virtual machine "${ref.name}" did not shut down within ${deadlineMs / 1000} s: try again, or use hard`,
+        { resource: formatRef(ref) },
       );
     }
     if (nowMs - pressedMs >= PRESS_AGAIN_MS) {
@@ -81,8 +85,8 @@ async function pressUntilOff(
       pressedMs = nowMs;
     }
     await clock.sleep(POLL_MS, tx.signal).catch((cause) => {
-      const message = `virtual machine "${name}" was not waited for: try again, or use hard`;
-      throw new N0Error("aborted", message, { resource: ownerOf(name), cause });
+      const message = `virtual machine "${ref.name}" was not waited for: try again, or use hard`;
+      throw new N0Error("aborted", message, { resource: formatRef(ref), cause });
     });
   }
 }
