@@ -46,7 +46,7 @@ test("of one who comes to refer and one who deletes only one succeeds", async ()
   await using datastore = memoryDatastore();
   const records = new Records(datastore);
   const users = protoCollection("user", VirtualMachineSchema);
-  const key = users.key("ann");
+  const key = users.key(user("ann"));
   const put = { puts: [{ key, value: users.encode(vmOf([])) }] };
   const revision = await datastore.batch(put);
   for (const _ of [1, 2]) {

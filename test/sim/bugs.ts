@@ -128,10 +128,10 @@ export const BUGS: readonly Bug[] = [
   {
     name: "an undo does not ask whose it is",
     plant: () =>
-      replaced(reserveInterface, "undo", async ({ api }, { networkName, interface: { name } }) => {
-        const stored = await api.records.find(interfaces, networkName, name);
+      replaced(reserveInterface, "undo", async ({ api }, { network, interface: { name } }) => {
+        const stored = await api.records.find(interfaces, network, name);
         if (stored === undefined) return;
-        await api.datastore.batch(releaseInterface(networkName, stored.value));
+        await api.datastore.batch(releaseInterface(network, stored.value));
       }),
   },
   {

@@ -1,5 +1,5 @@
 import type { CallOptions } from "@connectrpc/connect";
-import type { Keys } from "../../src/datastore/key.ts";
+import type { Objects } from "../../src/datastore/collection.ts";
 import { defined } from "../../src/util/defined.ts";
 import type { Clients } from "../clients.ts";
 import type { View } from "./view.ts";
@@ -13,7 +13,7 @@ export interface CallKind {
   /** It changes nothing. */
   readonly isRead?: boolean;
   /** The collection of the object that it reads by its name. */
-  readonly reads?: Keys;
+  readonly reads?: Pick<Objects<unknown>, "kind">;
   request(view: View): object;
   send(clients: Clients, request: never, options: CallOptions): Answered;
   /** What is wrong with its answer, at any moment. */
@@ -32,7 +32,7 @@ export function read<R extends object>(
   weight: number,
   request: (view: View) => R,
   send: (clients: Clients, request: R, options: CallOptions) => Answered,
-  reads?: Keys,
+  reads?: CallKind["reads"],
 ): CallKind {
   return { ...call(weight, request, send), isRead: true, ...defined({ reads }) };
 }

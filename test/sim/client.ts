@@ -1,7 +1,9 @@
 import type { Transport } from "@connectrpc/connect";
 import { IDEMPOTENCY_HEADER } from "../../src/api/core/idempotency/request-key.ts";
+import { objectKey } from "../../src/datastore/key.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import type { N0Error } from "../../src/util/errors.ts";
+import { refFrom } from "../../src/util/ref.ts";
 import { type Clients, clientsOf } from "../clients.ts";
 import type { CallKind } from "./call-kind.ts";
 import { CALLS, EXPECTED_FINDINGS } from "./calls.ts";
@@ -94,7 +96,8 @@ export class SimulatedClient {
   async #try({ item, kind, request, label, signal }: Asked): Promise<boolean> {
     const { model } = this.#options;
     const { rpc, timeoutMs, isKeyed } = item;
-    const key = kind.reads?.key((request as { readonly name: string }).name);
+    const { name } = request as { readonly name: string };
+    const key = kind.reads === undefined ? undefined : objectKey(refFrom(kind.reads.kind, name));
     const before = key === undefined ? undefined : model.versionOf(key);
     const headers = isKeyed ? { [IDEMPOTENCY_HEADER]: label } : {};
     try {

@@ -294,9 +294,9 @@ interface Reserved {
 
 /** The key of what the step reserves, where that is nobody's but the user's. */
 function reservedByHand(step: string, input: unknown): string | undefined {
-  const { nodeName, networkName, id, ...given } = input as {
+  const { nodeName, network, id, ...given } = input as {
     readonly nodeName?: string;
-    readonly networkName?: string;
+    readonly network?: Ref;
     readonly id?: string;
     readonly compute?: Reserved;
     readonly storage?: Reserved;
@@ -309,8 +309,8 @@ function reservedByHand(step: string, input: unknown): string | undefined {
   if (step === "node.reserve_storage" && storage?.owner === null) {
     return storages.key(nodeName ?? "", id ?? "");
   }
-  if (step === "network.reserve_interface" && nic?.owner === null) {
-    return interfaces.key(networkName ?? "", nic.name);
+  if (step === "network.reserve_interface" && nic?.owner === null && network !== undefined) {
+    return interfaces.key(network, nic.name);
   }
   return undefined;
 }

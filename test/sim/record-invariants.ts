@@ -119,7 +119,7 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
   for (const network of model.list(networks)) {
     oweInterface(network.name, "default-gateway", "its network");
     for (const cidr of Object.values(cidrsOf(network))) {
-      owe(occupiedCidrs.key(...partsOf(cidr)), `network ${network.name}`);
+      owe(occupiedCidrs.key(...partsOf(networkRef(network.name), cidr)), `network ${network.name}`);
     }
   }
   for (const key of model.byHand) {

@@ -1,5 +1,6 @@
 // What refuses because of an owner, while the owner does not exist: nothing but verify helps then.
 import { expect, test } from "vitest";
+import { networkRef } from "../../../test/refs.ts";
 import { refused } from "../../../test/refused.ts";
 import { GiB } from "../../../test/scenario.ts";
 import { handsOn } from "../../../test/verify-world.ts";
@@ -25,8 +26,11 @@ async function haunt(world: World): Promise<void> {
   await hands.write(computes, [nodeName, "ghost"], { ...compute, owner: OWNER });
   const networkInterfaceName = "ghost0";
   await world.networks.reserveNetworkInterface({ networkName: "net", networkInterfaceName });
-  const nic = await hands.read(interfaces, "net", networkInterfaceName);
-  await hands.write(interfaces, ["net", networkInterfaceName], { ...nic, owner: OWNER });
+  const nic = await hands.read(interfaces, networkRef("net"), networkInterfaceName);
+  await hands.write(interfaces, [networkRef("net"), networkInterfaceName], {
+    ...nic,
+    owner: OWNER,
+  });
 }
 
 const CALLS: Readonly<Record<string, (world: World) => Promise<unknown>>> = {

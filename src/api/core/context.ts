@@ -11,6 +11,7 @@ import type { Clock } from "../../util/clock.ts";
 import type { Json } from "../../util/json.ts";
 import type { Log } from "../../util/log.ts";
 import type { Random } from "../../util/random.ts";
+import type { Ref } from "../../util/ref.ts";
 import type { Agents } from "./agents.ts";
 import type { Attempt } from "./idempotency/attempt.ts";
 import type { Ownable, UserObject } from "./resource/object.ts";
@@ -56,7 +57,7 @@ export interface Kind {
   /** What is to be forgotten with a node that is lost. Changes nothing. */
   onNodeLost?(api: Api, nodeName: string): Promise<LostObjects>;
   /** Whether a guest may be using the interfaces that are reserved for this object. */
-  usesInterfaces?(api: Api, name: string, signal: AbortSignal): Promise<boolean>;
+  usesInterfaces?(api: Api, ref: Ref, signal: AbortSignal): Promise<boolean>;
 }
 
 /** What was on a node that is lost, or names something that was. */

@@ -92,7 +92,7 @@ export class Snapshot implements Reader {
 
   /** The records of a collection by what `groupOf` says of each. Each such function groups one collection. */
   by<T>(
-    of: Collection<T>,
+    of: Collection<T, Part>,
     groupOf: (stored: Stored<T>) => string,
   ): ReadonlyMap<string, readonly Stored<T>[]> {
     const groups = this.#groups.get(groupOf) ?? Map.groupBy(this.list(of), groupOf);

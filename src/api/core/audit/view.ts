@@ -1,4 +1,5 @@
 import type { Collection } from "../../../datastore/collection.ts";
+import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { SurveyResponse } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { Ref } from "../../../util/ref.ts";
@@ -12,10 +13,9 @@ export type NodeAnswer =
 
 /** Something on a node that has a nic in a network. */
 export interface NetworkUse {
-  readonly networkName: string;
-  /** Of the object that has the nic. */
-  readonly name: string;
-  readonly key: string;
+  readonly network: Ref;
+  /** The object that has the nic. */
+  readonly by: Ref;
   /** How the network must be on the node. Undefined while nothing there needs it, or nobody can tell. */
   readonly needs?: {
     /** With prefix length; empty for none. */
@@ -28,9 +28,9 @@ export interface NetworkUse {
 
 /** What a network asks of the resources above it whose objects have interfaces in it. */
 export interface InterfaceUser<A extends Api = Api> {
-  hasInterface(records: Snapshot, ref: Ref, networkName: string, interfaceName: string): boolean;
+  hasInterface(records: Snapshot, ref: Ref, network: Ref, interfaceName: string): boolean;
   /** Keys of the objects that an interface may be of whose record is gone. */
-  possibleKeys(interfaceName: string): readonly string[];
+  possibleKeys(scope: string, interfaceName: string): readonly string[];
   networkUses(node: NodeView<View<A>>): Promise<readonly NetworkUse[]>;
 }
 
@@ -61,7 +61,7 @@ export function onceIn<T, V extends View>(view: V, make: (view: V) => T): T {
 /** The records of what is on the nodes that are looked at. */
 export function listWanted<T>(
   { records, nodeNames, isWanted }: View,
-  of: Collection<T>,
+  of: Collection<T, Part>,
   nodeOf: (stored: Stored<T>) => string,
 ): readonly Stored<T>[] {
   const byNode = records.by(of, nodeOf);

@@ -6,6 +6,7 @@ import { StepRegistry } from "../../../transaction/registry.ts";
 import type { AnyStep, Retriable } from "../../../transaction/step.ts";
 import { defined } from "../../../util/defined.ts";
 import type { Json } from "../../../util/json.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Api, Kind, LostObjects, SagaContext } from "../context.ts";
 import type { Ownable, UserObject } from "./object.ts";
@@ -44,7 +45,7 @@ interface Definition<S extends DescService, T extends UserObject, A extends Api>
   readonly steps?: ResourceSteps;
   readonly audit?: Audit<A>;
   onNodeLost?(api: A, nodeName: string): Promise<LostObjects>;
-  usesInterfaces?(api: A, name: string, signal: AbortSignal): Promise<boolean>;
+  usesInterfaces?(api: A, ref: Ref, signal: AbortSignal): Promise<boolean>;
   /** What is not derived: all but list, get and watch. */
   routes(api: A): Omit<ServiceImpl<S>, ReadRoute>;
 }

@@ -1,4 +1,5 @@
 import type { Datastore } from "../../../datastore/datastore.ts";
+import { objectKey, refOfKey } from "../../../datastore/key.ts";
 import {
   type Cidr,
   type Family,
@@ -8,6 +9,7 @@ import {
 } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Random } from "../../../util/random.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import { interfaces } from "./collection.ts";
 
@@ -47,11 +49,11 @@ export class AddressBook implements Disposable {
   static async open(datastore: Datastore, random: Pick<Random, "fraction">): Promise<AddressBook> {
     const book = new AddressBook(random);
     book.#mirror = await Mirror.open(datastore, interfaces, (key, before, after) => {
-      const networkName = interfaces.parts(key)[0]!;
+      const network = refOfKey(key)!;
       for (const family of [4, 6] as const) {
         const was = before === undefined ? undefined : addressOf(before.value, family);
         const is = after === undefined ? undefined : addressOf(after.value, family);
-        const taken = book.#takenIn(networkName, family);
+        const taken = book.#takenIn(network, family);
         if (was !== undefined && was !== is) {
           taken.written.delete(was);
           makeFree(taken, was);
@@ -71,8 +73,8 @@ export class AddressBook implements Disposable {
    *   highest one as well.
    * @throws N0Error `resource_exhausted` when there is none.
    */
-  choose(networkName: string, cidr: Cidr, besides: ReadonlySet<string> = new Set()): ChosenAddress {
-    const taken = this.#takenIn(networkName, cidr.family);
+  choose(network: Ref, cidr: Cidr, besides: ReadonlySet<string> = new Set()): ChosenAddress {
+    const taken = this.#takenIn(network, cidr.family);
     const { first, last } = hostRange(cidr);
     if (taken.last !== last) Object.assign(taken, { last, highestFree: last, next: undefined });
     if (besides.size > 0) taken.next ??= this.#upperHalf(first, last);
@@ -86,8 +88,8 @@ export class AddressBook implements Disposable {
     if (address === undefined) {
       throw new N0Error(
         "resource_exhausted",
-        `network "${networkName}" has no free IPv${cidr.family} address`,
-        { resource: `network/${networkName}` },
+        `network "${network.name}" has no free IPv${cidr.family} address`,
+        { resource: formatRef(network) },
       );
     }
     taken.chosen.add(address);
@@ -105,14 +107,14 @@ export class AddressBook implements Disposable {
    *
    * @throws N0Error `aborted` when it has just been chosen for another request.
    */
-  keep(networkName: string, family: Family, address: bigint): Disposable {
-    const taken = this.#takenIn(networkName, family);
+  keep(network: Ref, family: Family, address: bigint): Disposable {
+    const taken = this.#takenIn(network, family);
     if (taken.chosen.has(address)) {
       const text = formatAddress(address, family);
       throw new N0Error(
         "aborted",
-        `network "${networkName}": address ${text} is being given to another interface: try again`,
-        { resource: `network/${networkName}`, retryAfterMs: 100 },
+        `network "${network.name}": address ${text} is being given to another interface: try again`,
+        { resource: formatRef(network), retryAfterMs: 100 },
       );
     }
     taken.asked.set(address, (taken.asked.get(address) ?? 0) + 1);
@@ -137,8 +139,8 @@ export class AddressBook implements Disposable {
     return last - (((last - first) / 2n) * step) / steps;
   }
 
-  #takenIn(networkName: string, family: Family): Taken {
-    const key = `${networkName}/${family}`;
+  #takenIn(network: Ref, family: Family): Taken {
+    const key = `${objectKey(network)}/${family}`;
     let taken = this.#taken.get(key);
     if (taken === undefined) {
       taken = {

@@ -23,5 +23,5 @@ export const interfaceAllocations = jsonCollection<Record<string, never>>("inter
 export const addresses = jsonCollection<UsedBy>("address", { of: "network" });
 /** Under network and hardware address. */
 export const hardwareAddresses = jsonCollection<UsedBy>("hardware_address", { of: "network" });
-/** Under node and device name. */
+/** Under node and device name. Used by an interface, as `nameOnNode` names it. */
 export const taps = jsonCollection<UsedBy>("tap");

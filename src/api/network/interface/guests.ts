@@ -1,11 +1,11 @@
-import { parseRef } from "../../../util/ref.ts";
+import { parseRef, type Ref } from "../../../util/ref.ts";
 import type { Api, Kind } from "../../core/context.ts";
 import type { InterfaceReservation } from "./collection.ts";
 
 /** An object whose guest has an interface, with what its resource says of that. */
 export interface Guest {
   readonly kind: Kind & Required<Pick<Kind, "usesInterfaces">>;
-  readonly name: string;
+  readonly ref: Ref;
 }
 
 /** Undefined for an interface that a user reserved by hand, and for a network's own. */
@@ -15,7 +15,7 @@ export function guestOf(
 ): Guest | undefined {
   const ref = parseRef(owner ?? "");
   const kind = kinds.find((one) => one.kind === ref?.kind);
-  return ref === undefined || !hasGuests(kind) ? undefined : { kind, name: ref.name };
+  return ref === undefined || !hasGuests(kind) ? undefined : { kind, ref };
 }
 
 /** Each once. */

@@ -8,6 +8,7 @@ import {
 } from "../../../datastore/collection.ts";
 import { ConflictError, caughtUp, merge, type Writes } from "../../../datastore/datastore.ts";
 import type { Part } from "../../../datastore/key.ts";
+import type { Stored } from "../../../datastore/records.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { bridgeHardwareAddress, hardwareAddress } from "../../../util/checksum.ts";
 import {
@@ -21,7 +22,9 @@ import {
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { quote } from "../../../util/quote.ts";
+import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
 import type { UsedBy } from "../../core/reserved.ts";
+import { namesToRefs } from "../../core/saga/older-input.ts";
 import type { Api, SagaRecordStep } from "../context.ts";
 import { networks } from "../network/collection.ts";
 import { cidrsOf } from "../network/record.ts";
@@ -68,13 +71,14 @@ export interface ChosenInterface extends Disposable {
  */
 export async function chooseInterface(
   api: Api,
-  network: Network,
+  { key, value: network }: Pick<Stored<Network>, "key" | "value">,
   wish: InterfaceWish,
 ): Promise<ChosenInterface> {
+  const ref = networks.refOf(key);
   const hardwareAddress =
     wish.hardwareAddress === ""
-      ? await chooseHardwareAddress(api, network.name, wish)
-      : checkHardwareAddress(network.name, wish);
+      ? await chooseHardwareAddress(api, ref, wish)
+      : checkHardwareAddress(ref, wish);
   const stack = new DisposableStack();
   const choose = (family: Family): string => {
     const cidr = cidrsOf(network)[`ipv${family}`];
@@ -86,7 +90,7 @@ export async function chooseInterface(
       return "";
     }
     if (asked === "") {
-      return stack.use(api.addressBook.choose(network.name, cidr, wish.taken)).address;
+      return stack.use(api.addressBook.choose(ref, cidr, wish.taken)).address;
     }
     const address = parseAddress(asked, family);
     if (address === undefined) {
@@ -98,7 +102,7 @@ export async function chooseInterface(
         `${asked} is no host address of ${formatCidr(cidr)}, network "${network.name}"`,
       );
     }
-    stack.use(api.addressBook.keep(network.name, family, address));
+    stack.use(api.addressBook.keep(ref, family, address));
     return formatAddress(address, family);
   };
   try {
@@ -119,8 +123,8 @@ export async function chooseInterface(
 class AddressTaken extends N0Error {
   readonly address: string;
 
-  constructor(networkName: string, address: string, message: string) {
-    super("already_exists", message, { resource: `network/${networkName}` });
+  constructor(network: Ref, address: string, message: string) {
+    super("already_exists", message, { resource: formatRef(network) });
     this.address = address;
   }
 }
@@ -152,7 +156,7 @@ export async function reserveUntilFree(
 /** Keeps the addresses that are asked for, so that they are not chosen for another nic of the same request. */
 export function keepAsked(
   api: Api,
-  networkName: string,
+  network: Ref,
   { ipv4Address, ipv6Address }: Pick<InterfaceWish, "ipv4Address" | "ipv6Address">,
 ): Disposable {
   using stack = new DisposableStack();
@@ -161,52 +165,55 @@ export function keepAsked(
     [6, ipv6Address],
   ] as const) {
     const address = parseAddress(asked, family);
-    if (address !== undefined) stack.use(api.addressBook.keep(networkName, family, address));
+    if (address !== undefined) stack.use(api.addressBook.keep(network, family, address));
   }
   return stack.move();
 }
 
 /** What is reserved is looked at when it is written. */
-function checkHardwareAddress(networkName: string, wish: InterfaceWish): string {
+function checkHardwareAddress(network: Ref, wish: InterfaceWish): string {
   const field = `${wish.fieldPrefix}hardware_address`;
   const address = parseHardwareAddress(field, wish.hardwareAddress);
-  if (address !== bridgeHardwareAddress(networkName)) return address;
+  if (address !== bridgeHardwareAddress(nameOnNode(network))) return address;
   throw new N0Error(
     "already_exists",
-    `${field}: ${address} is that of the gateway of network "${networkName}": ask for another one`,
-    { field, resource: `network/${networkName}` },
+    `${field}: ${address} is that of the gateway of network "${network.name}": ask for another one`,
+    { field, resource: formatRef(network) },
   );
 }
 
 /** That of the names, or where its checksum is another interface's as well, that of the names with a number. */
 async function chooseHardwareAddress(
   api: Api,
-  networkName: string,
+  network: Ref,
   { name, otherHardwareAddresses }: InterfaceWish,
 ): Promise<string> {
-  const id = `${networkName}/${name}`;
+  const onNode = nameOnNode(network);
+  const id = `${onNode}/${name}`;
   for (let salt = 0; ; salt++) {
     const address = hardwareAddress(salt === 0 ? id : `${id}#${salt}`);
-    if (address === bridgeHardwareAddress(networkName)) continue;
+    if (address === bridgeHardwareAddress(onNode)) continue;
     if (otherHardwareAddresses.has(address)) continue;
-    const taken = await api.records.find(hardwareAddresses, networkName, address);
+    const taken = await api.records.find(hardwareAddresses, network, address);
     if (taken === undefined || taken.value.usedBy === name) return address;
   }
 }
 
 export type ReserveInterface = {
-  readonly networkName: string;
+  /** Stands first: it is what people are shown as the object of the step. */
+  readonly interface: Omit<InterfaceReservation, "transactionId">;
+  readonly network: Ref;
   /** The revision of the network that the addresses were chosen for. */
   readonly networkRevision: number;
-  readonly interface: Omit<InterfaceReservation, "transactionId">;
 };
 
 /** Reserves an interface with its addresses, and the device on the node where it has one. */
 export const reserveInterface: SagaRecordStep<ReserveInterface> = {
   name: "network.reserve_interface",
+  today: namesToRefs({ network: [networks.kind, "networkName"] }),
   async writeRecords(
     { api },
-    { networkName, networkRevision, interface: asked },
+    { network, networkRevision, interface: asked },
     { transactionId },
     write,
   ) {
@@ -214,72 +221,87 @@ export const reserveInterface: SagaRecordStep<ReserveInterface> = {
     try {
       await write(
         merge(
-          unchanged(networks, [networkName], networkRevision),
+          unchanged(networks, [network], networkRevision),
           // The name before what hangs on it, so that a refusal speaks of the name.
-          putNew(interfaces, [networkName, reserved.name], reserved),
-          takeUniques(reserved, uniques(networkName, reserved)),
-          put(interfaceAllocations, [networkName], {}),
+          putNew(interfaces, [network, reserved.name], reserved),
+          takeUniques(uniques(network, reserved)),
+          put(interfaceAllocations, [network], {}),
         ),
       );
     } catch (reason) {
       if (!(reason instanceof ConflictError)) throw reason;
-      const present = await api.records.find(interfaces, networkName, reserved.name);
+      const present = await api.records.find(interfaces, network, reserved.name);
       if (present?.value.transactionId === transactionId) return;
-      throw await refusal(api, networkName, reserved, reason.key);
+      throw await refusal(api, network, reserved, reason.key);
     }
   },
-  async undo({ api }, { networkName, interface: { name } }, { transactionId }) {
-    const stored = await api.records.find(interfaces, networkName, name);
+  async undo({ api }, { network, interface: { name } }, { transactionId }) {
+    const stored = await api.records.find(interfaces, network, name);
     if (stored?.value.transactionId !== transactionId) return;
     await api.datastore.batch(
       merge(
-        releaseInterface(networkName, stored.value),
-        unchanged(interfaces, [networkName, name], stored.revision),
+        releaseInterface(network, stored.value),
+        unchanged(interfaces, [network, name], stored.revision),
       ),
     );
   },
 };
 
-/** Records of which each makes something of an interface unique. */
-type Uniques = readonly { readonly of: Collection<UsedBy, Part>; readonly parts: KeyParts<Part> }[];
+/** Makes something of an interface unique. */
+interface Unique {
+  readonly of: Collection<UsedBy, Part>;
+  readonly parts: KeyParts<Part>;
+  readonly value: UsedBy;
+}
 
 /** Everything of an interface that nobody else may have. */
-export function uniques(networkName: string, reserved: InterfaceReservation): Uniques {
-  const { ipv4Address, ipv6Address, nodeName, tapName } = reserved;
+export function uniques(network: Ref, reserved: InterfaceReservation): readonly Unique[] {
+  const { name, hardwareAddress, ipv4Address, ipv6Address, nodeName, tapName } = reserved;
+  const value = { usedBy: name };
   return [
-    { of: hardwareAddresses, parts: [networkName, reserved.hardwareAddress] },
+    { of: hardwareAddresses, parts: [network, hardwareAddress], value },
     ...[ipv4Address, ipv6Address]
       .filter((address) => address !== "")
-      .map((address) => ({ of: addresses, parts: [networkName, address] as const })),
-    ...(tapName === "" ? [] : [{ of: taps, parts: [nodeName, tapName] as const }]),
+      .map((address) => ({ of: addresses, parts: [network, address] as const, value })),
+    ...(tapName === ""
+      ? []
+      : [
+          {
+            of: taps,
+            parts: [nodeName, tapName] as const,
+            value: { usedBy: interfaceOnNode(network, name) },
+          },
+        ]),
   ];
 }
 
-/** Takes them for the interface, as part of a batch that fails where one is taken. */
-export function takeUniques({ name }: InterfaceReservation, free: Uniques): Writes {
-  return merge(...free.map(({ of, parts }) => putNew(of, parts, { usedBy: name })));
+/** What an interface is called where those of all scopes are, such as on a node. */
+export function interfaceOnNode({ scope }: Ref, name: string): string {
+  return nameOnNode({ scope, name });
+}
+
+/** Takes them for their interface, as part of a batch that fails where one is taken. */
+export function takeUniques(free: readonly Unique[]): Writes {
+  return merge(...free.map(({ of, parts, value }) => putNew(of, parts, value)));
 }
 
 /** Removes an interface and what nobody else may have while it has it, as part of a batch. */
 export function releaseInterface(
-  networkName: string,
+  network: Ref,
   reserved: InterfaceReservation,
-  own: Uniques = uniques(networkName, reserved),
+  own: readonly Unique[] = uniques(network, reserved),
 ): Writes {
-  return merge(
-    removeInterface(networkName, reserved, own),
-    put(interfaceAllocations, [networkName], {}),
-  );
+  return merge(removeInterface(network, reserved, own), put(interfaceAllocations, [network], {}));
 }
 
 /** As `releaseInterface`, where the network goes with it. */
 export function removeInterface(
-  networkName: string,
+  network: Ref,
   reserved: InterfaceReservation,
-  own: Uniques = uniques(networkName, reserved),
+  own: readonly Unique[] = uniques(network, reserved),
 ): Writes {
   return merge(
-    remove(interfaces, networkName, reserved.name),
+    remove(interfaces, network, reserved.name),
     ...own.map(({ of, parts }) => remove(of, ...parts)),
   );
 }
@@ -287,12 +309,12 @@ export function removeInterface(
 /** Why the batch that reserves `asked` was refused: somebody has what `key` stands for. */
 async function refusal(
   { records }: Api,
-  networkName: string,
+  network: Ref,
   asked: InterfaceReservation,
   key: string,
 ): Promise<N0Error> {
-  const facts = { resource: `network/${networkName}` };
-  const where = `network "${networkName}"`;
+  const facts = { resource: formatRef(network) };
+  const where = `network "${network.name}"`;
   if (key.startsWith(interfaces.prefix)) {
     return new N0Error(
       "already_exists",
@@ -306,10 +328,10 @@ async function refusal(
   ] as const) {
     if (!key.startsWith(of.prefix)) continue;
     const address = of.parts(key)[1] ?? "";
-    const user = (await records.find(of, networkName, address))?.value.usedBy;
+    const user = (await records.find(of, network, address))?.value.usedBy;
     const by = user === undefined ? "taken" : `taken by interface "${user}"`;
     const message = `${where}: ${what} ${address} is ${by}: ask for another one, or leave it empty`;
-    if (of === addresses) return new AddressTaken(networkName, address, message);
+    if (of === addresses) return new AddressTaken(network, address, message);
     return new N0Error("already_exists", message, facts);
   }
   return new N0Error("aborted", `${where} has just changed: try again`, {

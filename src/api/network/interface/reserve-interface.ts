@@ -6,11 +6,12 @@ import {
   type ReserveNetworkInterfaceRequest,
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
+import { formatRef } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
-import { scopeOf } from "../../core/scope.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { networks } from "../network/collection.ts";
 import { getNetwork, toWire } from "../network/record.ts";
@@ -34,16 +35,17 @@ export async function reserveNetworkInterface(
   request: ReserveNetworkInterfaceRequest,
 ): Promise<Network> {
   const { networkName, networkInterfaceName: name } = request;
-  const key = interfaces.key(networkName, name);
+  const ref = refOf(call, networks, networkName);
+  const key = interfaces.key(ref, name);
   const options = {
     method: NetworkService.method.reserveNetworkInterface,
     keys: [key],
     waits: true,
   };
   return await runSaga(api, call, options, async (tx) => {
-    const network = await getNetwork(api, networkName);
+    const network = await getNetwork(api, ref);
     await reserveUntilFree(api, request, async (taken) => {
-      using chosen = await chooseInterface(api, network.value, {
+      using chosen = await chooseInterface(api, network, {
         ...request,
         name,
         otherHardwareAddresses: new Set(),
@@ -52,8 +54,6 @@ export async function reserveNetworkInterface(
       });
       const { hardwareAddress, ipv4Address, ipv6Address } = chosen;
       await tx.run(reserveInterface, {
-        networkName,
-        networkRevision: network.revision,
         interface: {
           name,
           owner: null,
@@ -64,9 +64,11 @@ export async function reserveNetworkInterface(
           nodeName: "",
           tapName: "",
         },
+        network: ref,
+        networkRevision: network.revision,
       });
     });
-    const seen = await toWire(api, network.value, scopeOf(call, networks.kind));
+    const seen = await toWire(api, network.value, ref.scope);
     return await tx.answer(seen);
   });
 }
@@ -77,15 +79,16 @@ export async function releaseNetworkInterface(
   call: Call,
   { networkName, networkInterfaceName: name }: ReleaseNetworkInterfaceRequest,
 ): Promise<void> {
-  const key = interfaces.key(networkName, name);
+  const ref = refOf(call, networks, networkName);
+  const key = interfaces.key(ref, name);
   const options = {
     method: NetworkService.method.releaseNetworkInterface,
     keys: [key],
     waits: true,
   };
   await runSaga(api, call, options, async (tx) => {
-    await getNetwork(api, networkName);
-    const stored = await api.records.find(interfaces, networkName, name);
+    await getNetwork(api, ref);
+    const stored = await api.records.find(interfaces, ref, name);
     if (stored === undefined) {
       throw notFound("network interface", `${networkName}/${name}`);
     }
@@ -94,13 +97,13 @@ export async function releaseNetworkInterface(
       throw new N0Error(
         "failed_precondition",
         `interface "${name}" of network "${networkName}" belongs to ${owner}: delete that instead${UNLESS_GONE}`,
-        { resource: `network/${networkName}` },
+        { resource: formatRef(ref) },
       );
     }
     return await tx.answer(
       DONE,
-      releaseInterface(networkName, stored.value),
-      unchanged(interfaces, [networkName, name], stored.revision),
+      releaseInterface(ref, stored.value),
+      unchanged(interfaces, [ref, name], stored.revision),
     );
   });
 }

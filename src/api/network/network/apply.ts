@@ -13,7 +13,7 @@ import { quote } from "../../../util/quote.ts";
 import { specialRangeIn } from "../../../util/special-ranges.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
-import { scopeOf } from "../../core/scope.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { guestKeys, hasSameCidrs } from "./cidr-change.ts";
 import { networks } from "./collection.ts";
@@ -35,20 +35,21 @@ export async function applyNetwork(
 ): Promise<Network> {
   const cidrs = textOf(validate(request));
   const { name, annotations, labels, domain } = request;
+  const ref = refOf(call, networks, name);
   const keys = async () => {
-    const seen = await api.records.find(networks, name);
+    const seen = await api.records.find(networks, ref);
     const isSame = seen === undefined || hasSameCidrs(seen.value, cidrs);
-    return [networks.key(name), ...(isSame ? [] : await guestKeys(api, name))];
+    return [networks.key(ref), ...(isSame ? [] : await guestKeys(api, ref))];
   };
   const options = { method: NetworkService.method.applyNetwork, keys };
   return await runSaga(api, call, options, async (tx) => {
-    const present = await api.records.find(networks, name);
+    const present = await api.records.find(networks, ref);
     const state = Network_NetworkState.AVAILABLE;
     const network = create(NetworkSchema, { name, annotations, labels, domain, state, ...cidrs });
-    const record = tx.context.held.put(networks, name, network, present?.value);
+    const record = tx.context.held.put(networks, ref, network, present?.value);
     const isNew = present === undefined || !hasSameCidrs(present.value, network);
-    if (isNew) return await commitCidrs(tx, present?.value, network, record);
-    const answer = await toWire(api, network, scopeOf(call, networks.kind));
+    if (isNew) return await commitCidrs(tx, ref, present?.value, network, record);
+    const answer = await toWire(api, network, ref.scope);
     return await tx.answer(answer, record);
   });
 }

@@ -1,6 +1,8 @@
+import { objectKey } from "../../../datastore/key.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Family, formatAddress, isHost, parseAddress } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Api, Tx } from "../context.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { type Guest, guestOf, guestsOf } from "../interface/guests.ts";
@@ -15,13 +17,13 @@ export function hasSameCidrs(before: Cidrs, after: Cidrs): boolean {
 }
 
 /** The keys of the objects whose guests are on the network. */
-export async function guestKeys(api: Api, networkName: string): Promise<string[]> {
-  const reserved = await api.records.list(interfaces, [networkName]);
+export async function guestKeys(api: Api, network: Ref): Promise<string[]> {
+  const reserved = await api.records.list(interfaces, [network]);
   const guests = guestsOf(
     api,
     reserved.map(({ value }) => value),
   );
-  return guests.map(({ kind, name }) => kind.collection.key(name));
+  return guests.map(({ ref }) => objectKey(ref));
 }
 
 /**
@@ -36,6 +38,7 @@ export async function guestKeys(api: Api, networkName: string): Promise<string[]
  */
 export async function throwIfNeeded(
   tx: Tx,
+  ref: Ref,
   before: Network | undefined,
   after: Network,
   reserved: readonly InterfaceReservation[],
@@ -47,13 +50,13 @@ export async function throwIfNeeded(
     for (const one of reserved) {
       const guest = guestOf(tx.context.api, one);
       const why = whyKept(one, family, after, before === undefined ? undefined : guest);
-      if (why !== undefined) throw cannotChange(family, before, after.name, why);
+      if (why !== undefined) throw cannotChange(ref, family, before, why);
     }
   }
   if (before === undefined) return;
   for (const guest of guestsOf(tx.context.api, reserved)) {
     const why = await whyBusy(tx, guest);
-    if (why !== undefined) throw cannotChange(changed[0] ?? 4, before, after.name, why);
+    if (why !== undefined) throw cannotChange(ref, changed[0] ?? 4, before, why);
   }
 }
 
@@ -68,8 +71,8 @@ function whyKept(
   if (address === undefined) return undefined;
   const text = formatAddress(address, family);
   if (guest !== undefined) {
-    const { kind, name } = guest;
-    return `${kind.word} "${name}" has ${text}: delete it first, or make another network`;
+    const { kind, ref } = guest;
+    return `${kind.word} "${ref.name}" has ${text}: delete it first, or make another network`;
   }
   const cidrs = cidrsOf(after);
   const cidr = cidrs[`ipv${family}`];
@@ -81,28 +84,23 @@ function whyKept(
 /** Why the guest keeps the network from getting any other CIDR. */
 async function whyBusy(
   { context: { api, held }, signal }: Tx,
-  { kind, name }: Guest,
+  { kind, ref }: Guest,
 ): Promise<string | undefined> {
-  if (!held.keys.includes(kind.collection.key(name))) {
-    const message = `${kind.word} "${name}" has just come: try again`;
+  if (!held.keys.includes(objectKey(ref))) {
+    const message = `${kind.word} "${ref.name}" has just come: try again`;
     throw new N0Error("aborted", message, { retryAfterMs: 100 });
   }
-  const isUsed = await kind.usesInterfaces(api, name, signal);
-  return isUsed ? `${kind.word} "${name}" is on it: shut it down first` : undefined;
+  const isUsed = await kind.usesInterfaces(api, ref, signal);
+  return isUsed ? `${kind.word} "${ref.name}" is on it: shut it down first` : undefined;
 }
 
-function cannotChange(
-  family: Family,
-  before: Network | undefined,
-  name: string,
-  why: string,
-): N0Error {
+function cannotChange(ref: Ref, family: Family, before: Network | undefined, why: string): N0Error {
   const field = `ipv${family}_cidr`;
   const was = before?.[`ipv${family}Cidr`];
   const now = was === undefined ? "had another" : `has ${was === "" ? "none" : was}`;
   return new N0Error(
     "failed_precondition",
-    `${field}: network "${name}" ${now}, which cannot change while ${why}`,
-    { field, resource: `network/${name}` },
+    `${field}: network "${ref.name}" ${now}, which cannot change while ${why}`,
+    { field, resource: formatRef(ref) },
   );
 }

@@ -3,6 +3,7 @@ import { ConflictError, merge, type Writes } from "../../../datastore/datastore.
 import type { Stored } from "../../../datastore/records.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { hardwareAddress } from "../../../util/checksum.ts";
+import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
 import { DISABLE_NETWORK_DELETION_LOCK, IS_GATEWAY } from "../../core/annotations.ts";
 import type { Answered, AnsweringTx } from "../../core/saga/tx.ts";
 import type { Api } from "../context.ts";
@@ -11,7 +12,7 @@ import {
   interfaceAllocations,
   interfaces,
 } from "../interface/collection.ts";
-import { uniques } from "../interface/interfaces.ts";
+import { takeUniques, uniques } from "../interface/interfaces.ts";
 import { throwIfNeeded } from "./cidr-change.ts";
 import { occupy } from "./occupied.ts";
 import { cidrsOf, DEFAULT_GATEWAY, gatewayAddresses, withInterfaces } from "./record.ts";
@@ -28,27 +29,28 @@ const CONFLICTS_MAX = 64;
  */
 export async function commitCidrs(
   tx: AnsweringTx<Api>,
+  ref: Ref,
   before: Network | undefined,
   network: Network,
   record: Writes,
 ): Promise<Answered<Network>> {
   const { api } = tx.context;
-  const gateway = gatewayOf(network, tx.id);
+  const gateway = gatewayOf(ref, network, tx.id);
   for (let conflicts = 0; ; conflicts++) {
-    const guard = await api.records.find(interfaceAllocations, network.name);
-    const reserved = await api.records.list(interfaces, [network.name]);
+    const guard = await api.records.find(interfaceAllocations, ref);
+    const reserved = await api.records.list(interfaces, [ref]);
     const old = reserved.find(({ value }) => value.name === DEFAULT_GATEWAY);
     const others = reserved.filter((one) => one !== old).map(({ value }) => value);
-    await throwIfNeeded(tx, before, network, others);
-    const occupied = await occupy(api, network.name, cidrsOf(network));
+    await throwIfNeeded(tx, ref, before, network, others);
+    const occupied = await occupy(api, ref, cidrsOf(network));
     const seen = withInterfaces(network, [...others, gateway]);
     try {
       return await tx.answer(
         seen,
         record,
         occupied,
-        reserveGateway(network.name, old, gateway),
-        unchanged(interfaceAllocations, [network.name], guard?.revision ?? 0),
+        reserveGateway(ref, old, gateway),
+        unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
       );
     } catch (reason) {
       if (!(reason instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw reason;
@@ -56,13 +58,13 @@ export async function commitCidrs(
   }
 }
 
-export function gatewayOf(network: Network, transactionId: string): InterfaceReservation {
+export function gatewayOf(ref: Ref, network: Network, transactionId: string): InterfaceReservation {
   return {
     name: DEFAULT_GATEWAY,
-    owner: `network/${network.name}`,
+    owner: formatRef(ref),
     transactionId,
     annotations: { [IS_GATEWAY]: "true", [DISABLE_NETWORK_DELETION_LOCK]: "true" },
-    hardwareAddress: hardwareAddress(`${network.name}/${DEFAULT_GATEWAY}`),
+    hardwareAddress: hardwareAddress(`${nameOnNode(ref)}/${DEFAULT_GATEWAY}`),
     ...gatewayAddresses(cidrsOf(network)),
     nodeName: "",
     tapName: "",
@@ -71,13 +73,13 @@ export function gatewayOf(network: Network, transactionId: string): InterfaceRes
 
 /** Reserves the gateway's interface anew; what `old` has and `gateway` has not is free then. */
 export function reserveGateway(
-  networkName: string,
+  ref: Ref,
   old: Stored<InterfaceReservation> | undefined,
   gateway: InterfaceReservation,
 ): Writes {
-  const key = [networkName, DEFAULT_GATEWAY] as const;
-  const wanted = uniques(networkName, gateway);
-  const had = old === undefined ? [] : uniques(networkName, old.value);
+  const key = [ref, DEFAULT_GATEWAY] as const;
+  const wanted = uniques(ref, gateway);
+  const had = old === undefined ? [] : uniques(ref, old.value);
   const keyOf = ({ of, parts }: (typeof wanted)[number]) => of.key(...parts);
   const hadKeys = new Set(had.map(keyOf));
   const wantedKeys = new Set(wanted.map(keyOf));
@@ -88,8 +90,6 @@ export function reserveGateway(
     ...had
       .filter((one) => !wantedKeys.has(keyOf(one)))
       .map(({ of, parts }) => remove(of, ...parts)),
-    ...wanted
-      .filter((one) => !hadKeys.has(keyOf(one)))
-      .map(({ of, parts }) => putNew(of, parts, { usedBy: DEFAULT_GATEWAY })),
+    takeUniques(wanted.filter((one) => !hadKeys.has(keyOf(one)))),
   );
 }

@@ -1,11 +1,13 @@
 import { remove, unchanged } from "../../../datastore/collection.ts";
 import { NetworkService } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { formatRef } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NETWORK_DELETION_LOCK } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
+import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
 import { interfaceAllocations, interfaces } from "../interface/collection.ts";
 import { guestOf } from "../interface/guests.ts";
@@ -16,11 +18,12 @@ import { cidrsOf, getNetwork } from "./record.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while interfaces are reserved on it; `aborted`. */
 export async function deleteNetwork(api: Api, call: Call, name: string): Promise<void> {
-  const options = { method: NetworkService.method.deleteNetwork, keys: [networks.key(name)] };
+  const ref = refOf(call, networks, name);
+  const options = { method: NetworkService.method.deleteNetwork, keys: [networks.key(ref)] };
   await runSaga(api, call, options, async (tx) => {
-    const { value: network } = await getNetwork(api, name);
-    const guard = await api.records.find(interfaceAllocations, name);
-    const reserved = (await api.records.list(interfaces, [name])).map(({ value }) => value);
+    const { value: network } = await getNetwork(api, ref);
+    const guard = await api.records.find(interfaceAllocations, ref);
+    const reserved = (await api.records.list(interfaces, [ref])).map(({ value }) => value);
     // A virtual machine keeps its network whatever its nic is annotated with: it could not even be
     // deleted without it.
     const inUse = reserved.filter(
@@ -33,16 +36,16 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       throw new N0Error(
         "failed_precondition",
         `network "${name}" has ${inUse.length} reserved interface(s), such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
-        { resource: `network/${name}` },
+        { resource: formatRef(ref) },
       );
     }
     return await tx.answer(
       DONE,
-      tx.context.held.remove(networks, name, network),
-      ...reserved.map((i) => removeInterface(name, i)),
-      unchanged(interfaceAllocations, [name], guard?.revision ?? 0),
-      remove(interfaceAllocations, name),
-      vacate(cidrsOf(network)),
+      tx.context.held.remove(networks, ref, network),
+      ...reserved.map((i) => removeInterface(ref, i)),
+      unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
+      remove(interfaceAllocations, ref),
+      vacate(ref, cidrsOf(network)),
     );
   });
 }

@@ -5,8 +5,11 @@ import {
   RESERVED_BY_HAND,
   tapOf,
 } from "../../../../test/drift.ts";
+import { networkRef } from "../../../../test/refs.ts";
 import { addresses, hardwareAddresses, interfaces, taps } from "../interface/collection.ts";
 import { occupiedCidrs } from "./collection.ts";
+
+const NET = networkRef("net");
 
 /** For every code of its audit, so that none is without. */
 export const drifts: Drifts = {
@@ -22,17 +25,17 @@ export const drifts: Drifts = {
         ipv6Address: "",
         tapName: "",
       };
-      await hands.write(interfaces, ["net", "ghost0"], ghost);
-      await hands.write(addresses, ["net", "10.0.0.99"], { usedBy: "ghost0" });
-      await hands.write(hardwareAddresses, ["net", "52:54:00:00:00:99"], { usedBy: "ghost0" });
+      await hands.write(interfaces, [NET, "ghost0"], ghost);
+      await hands.write(addresses, [NET, "10.0.0.99"], { usedBy: "ghost0" });
+      await hands.write(hardwareAddresses, [NET, "52:54:00:00:00:99"], { usedBy: "ghost0" });
     },
   },
   "address.without_owner": {
-    drift: ({ write }) => write(addresses, ["net", "10.0.0.98"], { usedBy: "ghost0" }),
+    drift: ({ write }) => write(addresses, [NET, "10.0.0.98"], { usedBy: "ghost0" }),
   },
   "hardware_address.without_owner": {
     drift: ({ write }) =>
-      write(hardwareAddresses, ["net", "52:54:00:00:00:98"], { usedBy: "ghost0" }),
+      write(hardwareAddresses, [NET, "52:54:00:00:00:98"], { usedBy: "ghost0" }),
   },
   "tap_name.without_owner": {
     drift: ({ write }) => write(taps, ["node-1", "ghost0-1234"], { usedBy: "ghost0" }),
@@ -51,7 +54,7 @@ export const drifts: Drifts = {
     drift: async (hands) => {
       const { ipv4Address } = await interfaceOf(hands);
       const reserved = await interfaceOf(hands, "default-gateway");
-      await hands.write(interfaces, ["net", "default-gateway"], { ...reserved, ipv4Address });
+      await hands.write(interfaces, [NET, "default-gateway"], { ...reserved, ipv4Address });
     },
     found: ["address.twice", "address.without_owner", "interface.address_missing"],
     left: ["address.twice", "interface.address_missing"],
@@ -60,7 +63,7 @@ export const drifts: Drifts = {
     drift: async (hands) => {
       const { hardwareAddress } = await interfaceOf(hands);
       const reserved = await interfaceOf(hands, "default-gateway");
-      await hands.write(interfaces, ["net", "default-gateway"], { ...reserved, hardwareAddress });
+      await hands.write(interfaces, [NET, "default-gateway"], { ...reserved, hardwareAddress });
     },
     found: [
       "hardware_address.twice",
@@ -72,12 +75,12 @@ export const drifts: Drifts = {
   "interface.address_missing": {
     drift: async (hands) => {
       const { ipv4Address, tapName } = await interfaceOf(hands);
-      await hands.drop(addresses, "net", ipv4Address);
+      await hands.drop(addresses, NET, ipv4Address);
       await hands.drop(taps, "node-1", tapName);
     },
   },
   "network.gateway_missing": {
-    drift: ({ drop }) => drop(interfaces, "net", "default-gateway"),
+    drift: ({ drop }) => drop(interfaces, NET, "default-gateway"),
     found: [
       "address.without_owner",
       "address.without_owner",

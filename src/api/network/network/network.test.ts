@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { networkRef } from "../../../../test/refs.ts";
 import { refused } from "../../../../test/refused.ts";
 import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { findingsIn, handsOn, linesOf } from "../../../../test/verify-world.ts";
@@ -213,7 +214,7 @@ test("a network whose record was lost is applied again with the same CIDRs, and 
   await prepareDisk(world);
   await world.virtualMachines.createVirtualMachine(webRequest());
   const before = await world.residue();
-  await handsOn(world).drop(networks, "net");
+  await handsOn(world).drop(networks, networkRef("net"));
   const other = { name: "net", ipv4Cidr: "10.9.0.0/24" };
   expect(await refused(world.networks.applyNetwork(other))).toMatchObject({
     code: "FailedPrecondition",

@@ -1,7 +1,10 @@
+import { formatRef, nameOnNode, nodeRef, type Ref } from "../../../util/ref.ts";
 import { nodeRetriable } from "../../core/saga/node-step.ts";
+import { namesToRefs } from "../../core/saga/older-input.ts";
+import { networks } from "./collection.ts";
 
 /** A network on one node. */
-export type NetworkPlace = { readonly nodeName: string; readonly networkName: string };
+export type NetworkPlace = { readonly nodeName: string; readonly network: Ref };
 
 /** With its gateways' prefix lengths; empty for none. */
 export type NodeNetwork = NetworkPlace & {
@@ -12,17 +15,20 @@ export type NodeNetwork = NetworkPlace & {
 // Repairs. Each comes after a look at the same thing under its keys and makes it as it should be, from
 // whatever it is; where the node refuses that for ever, an operator gives it up and verify finds it again.
 
-const owner = ({ networkName }: NetworkPlace) => `network/${networkName}`;
+const olderNames = { network: [networks.kind, "networkName"] } as const;
 
-const leaves = ({ networkName, nodeName }: NetworkPlace) =>
-  `network "${networkName}" on node "${nodeName}" as it is`;
+const owner = ({ network }: NetworkPlace) => formatRef(network);
+
+const leaves = ({ network, nodeName }: NetworkPlace) =>
+  `network "${network.name}" on node "${nodeName}" as it is`;
 
 /** Makes whatever part of the network is missing or changed on the node. */
 export const restoreNetwork = nodeRetriable<NodeNetwork>({
   name: "network.restore",
+  today: namesToRefs(olderNames),
   owner,
-  async act({ survey }, { networkName: name, ipv4Gateway, ipv6Gateway }) {
-    const network = { name, ipv4Gateway, ipv6Gateway };
+  async act({ survey }, { network: ref, ipv4Gateway, ipv6Gateway }) {
+    const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway };
     await survey((c, operation, options) => c.ensureNetworkWhole({ operation, network }, options));
   },
   leaves,
@@ -31,8 +37,10 @@ export const restoreNetwork = nodeRetriable<NodeNetwork>({
 /** Removes the network from the node, if it has no taps there by then. */
 export const sweep = nodeRetriable<NetworkPlace>({
   name: "network.sweep",
+  today: namesToRefs(olderNames),
   owner,
-  async act({ survey }, { networkName }) {
+  async act({ survey }, { network }) {
+    const networkName = nameOnNode(network);
     await survey((c, operation, options) => c.sweepNetwork({ operation, networkName }, options));
   },
   leaves,
@@ -41,7 +49,7 @@ export const sweep = nodeRetriable<NetworkPlace>({
 /** The rules of the node itself: whole where it has networks, gone where it has none. */
 export const settleRules = nodeRetriable<{ readonly nodeName: string }>({
   name: "node.settle_rules",
-  owner: ({ nodeName }) => `node/${nodeName}`,
+  owner: ({ nodeName }) => formatRef(nodeRef(nodeName)),
   act: ({ survey }) => survey((c, operation, options) => c.ensureNodeRules({ operation }, options)),
   leaves: ({ nodeName }) => `the rules of node "${nodeName}" as they are`,
 });

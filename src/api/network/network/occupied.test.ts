@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { fc } from "../../../../test/properties.ts";
+import { networkRef } from "../../../../test/refs.ts";
 import { put } from "../../../datastore/collection.ts";
 import { ConflictError } from "../../../datastore/datastore.ts";
 import { memoryDatastore } from "../../../datastore/memory/memory-datastore.ts";
@@ -51,8 +52,8 @@ test("whatever is done at the same time, no two networks overlap, and a refusal 
             try {
               const writes =
                 ipv4 === undefined
-                  ? vacate(has)
-                  : await occupy({ records: scheduled }, network, wanted);
+                  ? vacate(networkRef(network), has)
+                  : await occupy({ records: scheduled }, networkRef(network), wanted);
               await batch(writes);
               has = wanted;
               break;
@@ -80,6 +81,18 @@ test("whatever is done at the same time, no two networks overlap, and a refusal 
   );
 });
 
+test("networks of two scopes may overlap", async () => {
+  const { datastore, records, stored } = await newParts();
+  const cidrs = { ipv4: parseCidr("10.0.0.0/24", 4)! };
+  const [one, other] = [networkRef("one"), { ...networkRef("one"), scope: "acme" }];
+  await datastore.batch(await occupy({ records }, one, cidrs));
+  await datastore.batch(await occupy({ records }, other, cidrs));
+  expect(await stored()).toHaveLength(2);
+  await datastore.batch(vacate(other, cidrs));
+  await expect(occupy({ records }, networkRef("two"), cidrs)).rejects.toThrow('network "one"');
+  await datastore.batch(await occupy({ records }, other, cidrs));
+});
+
 test("networks that are no neighbours do not contend", async () => {
   const { datastore, records } = await newParts();
   const at = (text: string): NetworkCidrs => ({ ipv4: parseCidr(text, 4)! });
@@ -87,17 +100,17 @@ test("networks that are no neighbours do not contend", async () => {
     ["low", "10.0.0.0/24"],
     ["high", "10.0.128.0/24"],
   ] as const) {
-    await datastore.batch(await occupy({ records }, name, at(text)));
+    await datastore.batch(await occupy({ records }, networkRef(name), at(text)));
   }
   const [one, two, near] = [
-    await occupy({ records }, "one", at("10.0.7.0/24")),
-    await occupy({ records }, "two", at("10.0.200.0/24")),
-    await occupy({ records }, "near", at("10.0.9.0/24")),
+    await occupy({ records }, networkRef("one"), at("10.0.7.0/24")),
+    await occupy({ records }, networkRef("two"), at("10.0.200.0/24")),
+    await occupy({ records }, networkRef("near"), at("10.0.9.0/24")),
   ];
   await datastore.batch(one);
   await datastore.batch(two);
   await expect(datastore.batch(near)).rejects.toThrow(ConflictError);
-  await datastore.batch(await occupy({ records }, "near", at("10.0.9.0/24")));
+  await datastore.batch(await occupy({ records }, networkRef("near"), at("10.0.9.0/24")));
 });
 
 test("for networks of a version before, which had no such records, they are made once", async () => {
@@ -107,7 +120,7 @@ test("for networks of a version before, which had no such records, they are made
     ipv4Cidr: "10.0.0.0/24",
     ipv6Cidr: "fd00::/64",
   });
-  await datastore.batch(put(networks, ["old"], network));
+  await datastore.batch(put(networks, [networkRef("old")], network));
   await datastore.batch(put(cidrAllocation, ["all"], {}));
   await deriveOccupied(datastore);
   const found = (await records.list(occupiedCidrs)).map(({ key, value }) => [key, value.cidr]);
@@ -116,12 +129,12 @@ test("for networks of a version before, which had no such records, they are made
     ["cidr/default/6/fd000000000000000000000000000000", "fd00::/64"],
   ]);
   const overlapping = { ipv4: parseCidr("10.0.0.128/25", 4)! };
-  await expect(occupy({ records }, "new", overlapping)).rejects.toThrow(
+  await expect(occupy({ records }, networkRef("new"), overlapping)).rejects.toThrow(
     '10.0.0.128/25 overlaps 10.0.0.0/24 of network "old"',
   );
   const revision = await datastore.revision();
   await deriveOccupied(datastore);
   expect(await datastore.revision()).toBe(revision);
-  await datastore.batch(vacate({ ipv4: parseCidr("10.0.0.0/24", 4)! }));
+  await datastore.batch(vacate(networkRef("old"), { ipv4: parseCidr("10.0.0.0/24", 4)! }));
   expect((await stored()).map(({ cidr }) => cidr)).toEqual(["fd00::/64"]);
 });

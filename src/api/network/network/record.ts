@@ -8,6 +8,7 @@ import {
 import { type Cidr, formatAddress, hostRange, parseCidr } from "../../../util/cidr.ts";
 import { defined } from "../../../util/defined.ts";
 import { notFound } from "../../../util/errors.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { Reader } from "../../core/context.ts";
 import type { Api } from "../context.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
@@ -21,9 +22,9 @@ export interface NetworkCidrs {
   readonly ipv6?: Cidr;
 }
 
-export async function getNetwork(api: Reader, name: string) {
-  const stored = await api.records.find(networks, name);
-  if (stored === undefined) throw notFound("network", name);
+export async function getNetwork(api: Reader, ref: Ref) {
+  const stored = await api.records.find(networks, ref);
+  if (stored === undefined) throw notFound("network", ref.name);
   return stored;
 }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { networkRef } from "../../../../test/refs.ts";
 import {
   findingsIn,
   handsOn,
@@ -29,17 +30,18 @@ test("what is not ours is neither told of nor touched", async () => {
 test("an address that is written in another way is no finding", async () => {
   await using world = await newVerifyWorld();
   const { here, read, write, drop } = handsOn(world);
-  const interfaceOf = (name: string) => read(interfaces, "net", name);
+  const net = networkRef("net");
+  const interfaceOf = (name: string) => read(interfaces, net, name);
   const [reserved, other] = [await interfaceOf("web0"), await interfaceOf("cold0")];
   const long = (address: string) => address.replace("fd00:7::", "FD00:07:0:0:").toUpperCase();
   // The interface of one, the address of the other, and what the node says.
   expect(long(reserved.ipv6Address)).not.toBe(reserved.ipv6Address);
-  await write(interfaces, ["net", "web0"], {
+  await write(interfaces, [net, "web0"], {
     ...reserved,
     ipv6Address: long(reserved.ipv6Address),
   });
-  await drop(addresses, "net", other.ipv6Address);
-  await write(addresses, ["net", long(other.ipv6Address)], { usedBy: "cold0" });
+  await drop(addresses, net, other.ipv6Address);
+  await write(addresses, [net, long(other.ipv6Address)], { usedBy: "cold0" });
   const { networks } = here.network.hands;
   networks.set("net", {
     ...networks.get("net")!,

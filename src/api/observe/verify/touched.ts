@@ -46,9 +46,9 @@ export function newTouched(
 function nodesOf(snapshots: readonly Snapshot[]) {
   return (guard: string): string[] => {
     if (!guard.startsWith(virtualMachines.prefix)) return [];
-    const [name = ""] = virtualMachines.parts(guard);
+    const ref = virtualMachines.refOf(guard);
     const names = snapshots.flatMap(
-      (records) => records.find(virtualMachines, name)?.value.computeNodeName ?? [],
+      (records) => records.find(virtualMachines, ref)?.value.computeNodeName ?? [],
     );
     return names.length === 0 ? [anyOn("")] : names.map(anyOn);
   };

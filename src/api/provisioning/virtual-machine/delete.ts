@@ -6,7 +6,7 @@ import {
   VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later, type Retriable } from "../../../transaction/step.ts";
-import { formatRef, type Ref, refBeside } from "../../../util/ref.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import { runSaga } from "../../core/saga/saga.ts";
@@ -14,7 +14,7 @@ import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { interfaces } from "../../network/interface/collection.ts";
 import { releaseInterface } from "../../network/interface/interfaces.ts";
-import { networks } from "../../network/network/collection.ts";
+import { networkBeside } from "../../network/network/collection.ts";
 import { computes } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
 import { blockStorageBeside, blockStorages } from "../block-storage/collection.ts";
@@ -51,10 +51,10 @@ export const forgetVirtualMachine: Retriable<SagaContext, { readonly ref: Ref }>
 export async function releaseIdentity(api: Api, ref: Ref, vm: VirtualMachine): Promise<Writes> {
   const writes: Writes[] = [remove(uuids, vm.uuid)];
   for (const [i, { networkName }] of vm.nics.entries()) {
-    const network = refBeside(ref, networks.kind, networkName);
+    const network = networkBeside(ref, networkName);
     const reserved = await api.records.find(interfaces, network, vm.networkInterfaceNames[i]!);
     if (reserved?.value.owner === formatRef(ref)) {
-      writes.push(releaseInterface(networkName, reserved.value));
+      writes.push(releaseInterface(network, reserved.value));
     }
   }
   return merge(...writes);

@@ -1,11 +1,12 @@
 import type { Collection, KeyParts } from "../../../../datastore/collection.ts";
-import { objectKey, type Part } from "../../../../datastore/key.ts";
+import { objectKey, type Part, refOfKey } from "../../../../datastore/key.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
-import { parseRef } from "../../../../util/ref.ts";
+import { formatRef, nodeRef, parseRef, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
 import { listWanted, type View } from "../../../core/audit/view.ts";
+import type { UsedBy } from "../../../core/reserved.ts";
 import type { Api } from "../../context.ts";
 import {
   addresses,
@@ -14,7 +15,7 @@ import {
   interfaces,
   taps,
 } from "../../interface/collection.ts";
-import { uniques } from "../../interface/interfaces.ts";
+import { interfaceOnNode, uniques } from "../../interface/interfaces.ts";
 import { networks } from "../collection.ts";
 import type { Code } from "./codes.ts";
 import { releaseInterfaceOfNobody, takeFreeUniques } from "./repair.ts";
@@ -22,15 +23,15 @@ import { releaseInterfaceOfNobody, takeFreeUniques } from "./repair.ts";
 type Finding = FindingOf<Code, Api>;
 
 type Reserved = Stored<InterfaceReservation>;
-type UsedBy = { readonly usedBy: string };
 
 /** Interfaces with their addresses, against the objects that they are reserved for. */
 export function compareInterfaces(view: View): Finding[] {
   const { records } = view;
   const tapUsers = new Set(
-    listWanted(view, interfaces, nodeOfInterface).map(({ value }) =>
-      userOf(value.nodeName, value.tapName, value.name),
-    ),
+    listWanted(view, interfaces, nodeOfInterface).map(({ key, value }) => {
+      const { nodeName, tapName, name } = value;
+      return userOf(nodeName, tapName, interfaceOnNode(networkOf(key), name));
+    }),
   );
   const ofNodes = listWanted(view, taps, nodeOfTap).flatMap((stored) =>
     tapOfNobody(view, stored, tapUsers),
@@ -61,14 +62,18 @@ function nodeOfTap({ key }: Stored<UsedBy>): string {
   return taps.parts(key)[0] ?? "";
 }
 
+/** The network to which a record belongs. */
+function networkOf(key: string): Ref {
+  return refOfKey(key)!;
+}
+
 function userOf(...parts: readonly string[]): string {
   return parts.join("/");
 }
 
 function keysOf(key: string, owner: string | null): string[] {
   const ref = parseRef(owner ?? "");
-  const [networkName = ""] = interfaces.parts(key);
-  return [key, networks.key(networkName), ...(ref === undefined ? [] : [objectKey(ref)])];
+  return [key, objectKey(networkOf(key)), ...(ref === undefined ? [] : [objectKey(ref)])];
 }
 
 type Users = ReadonlyMap<string, string>;
@@ -77,7 +82,8 @@ type Users = ReadonlyMap<string, string>;
 function usersOf({ records }: View): Users {
   const all = [addresses, hardwareAddresses, taps].flatMap((of) =>
     records.list(of).map(({ key, value }) => {
-      return [uniqueKey(of, of.parts(key)), value.usedBy] as const;
+      const [first, ...rest] = of.parts(key);
+      return [uniqueKey(of, [refOfKey(key) ?? first, ...rest]), value.usedBy] as const;
     }),
   );
   return new Map(all);
@@ -93,10 +99,10 @@ function compareInterface(
   stored: Reserved,
   users: Users,
 ): Finding[] {
-  const [networkName = "", name = ""] = interfaces.parts(stored.key);
-  const { owner } = stored.value;
+  const network = networkOf(stored.key);
+  const { name, owner } = stored.value;
   const about = {
-    resource: `network/${networkName}`,
+    resource: formatRef(network),
     nodeName: "",
     keys: keysOf(stored.key, owner),
   };
@@ -104,15 +110,15 @@ function compareInterface(
   const user = ref === undefined ? undefined : interfaceUsers.get(ref.kind);
   const isOwned =
     ref === undefined || user === undefined
-      ? records.find(networks, networkName) !== undefined
-      : user.hasInterface(records, ref, networkName, name);
+      ? records.find(networks, network) !== undefined
+      : user.hasInterface(records, ref, network, name);
   if (!isOwned) {
     const found = `interface "${name}" of ${owner ?? "a network that does not exist"}`;
-    const repair = releaseInterfaceOfNobody(networkName, stored);
+    const repair = releaseInterfaceOfNobody(network, stored);
     return [{ code: "interface.without_owner", expected: "nothing", found, ...about, repair }];
   }
-  const wrong = uniques(networkName, stored.value).filter(
-    ({ of, parts }) => users.get(uniqueKey(of, parts)) !== name,
+  const wrong = uniques(network, stored.value).filter(
+    ({ of, parts, value }) => users.get(uniqueKey(of, parts)) !== value.usedBy,
   );
   if (wrong.length === 0) return [];
   const isFree = wrong.every(({ of, parts }) => !users.has(uniqueKey(of, parts)));
@@ -122,7 +128,7 @@ function compareInterface(
       expected: `${wrong.map(({ parts }) => parts[1]).join(", ")} taken by interface "${name}"`,
       found: isFree ? "free" : "taken by another interface",
       ...about,
-      ...(isFree ? { repair: takeFreeUniques(networkName, stored) } : {}),
+      ...(isFree ? { repair: takeFreeUniques(network, stored) } : {}),
     },
   ];
 }
@@ -134,17 +140,18 @@ function twice(
 ): Finding[] {
   const first = new Map<string, Reserved>();
   return records.list(interfaces).flatMap((stored) => {
-    const [networkName = ""] = interfaces.parts(stored.key);
+    const network = networkOf(stored.key);
     return textsOf(stored.value).flatMap((written) => {
       if (written === "") return [];
       const text = canonicalAddress(written);
-      const other = first.get(`${networkName}/${text}`);
-      first.set(`${networkName}/${text}`, other ?? stored);
+      const key = addresses.key(network, text);
+      const other = first.get(key);
+      first.set(key, other ?? stored);
       if (other === undefined) return [];
       return [
         {
           code,
-          resource: `network/${networkName}`,
+          resource: formatRef(network),
           nodeName: "",
           expected: `${text} once`,
           found: `interfaces "${other.value.name}" and "${stored.value.name}"`,
@@ -161,12 +168,13 @@ function twice(
 function ofNobody(
   view: View,
   code: Code,
-  of: Collection<UsedBy>,
+  of: Collection<UsedBy, Part>,
   stored: Stored<UsedBy>,
 ): Finding[] {
-  const [networkName = "", text = ""] = of.parts(stored.key);
+  const network = networkOf(stored.key);
+  const [, text = ""] = of.parts(stored.key);
   const { usedBy } = stored.value;
-  const user = view.records.find(interfaces, networkName, usedBy)?.value;
+  const user = view.records.find(interfaces, network, usedBy)?.value;
   const has = [user?.ipv4Address, user?.ipv6Address, user?.hardwareAddress];
   if (has.some((one) => one !== undefined && canonicalAddress(one) === canonicalAddress(text))) {
     return [];
@@ -174,13 +182,13 @@ function ofNobody(
   return [
     {
       code,
-      resource: `network/${networkName}`,
+      resource: formatRef(network),
       nodeName: "",
       expected: "free",
       found: `${text} taken by interface "${usedBy}"`,
       keys: [
-        ...keysOf(interfaces.key(networkName, usedBy), user?.owner ?? null),
-        ...possibleKeys(view, usedBy),
+        ...keysOf(interfaces.key(network, usedBy), user?.owner ?? null),
+        ...possibleKeys(view, network.scope, usedBy),
       ],
       repair: dropRecords([stored]),
     },
@@ -188,22 +196,25 @@ function ofNobody(
 }
 
 /** Of the objects that an interface may be of whose record is gone. */
-function possibleKeys({ interfaceUsers }: View, interfaceName: string): string[] {
-  return [...interfaceUsers.values()].flatMap((user) => user.possibleKeys(interfaceName));
+function possibleKeys({ interfaceUsers }: View, scope: string, interfaceName: string): string[] {
+  return [...interfaceUsers.values()].flatMap((user) => [
+    ...user.possibleKeys(scope, interfaceName),
+  ]);
 }
 
 function tapOfNobody(view: View, stored: Stored<UsedBy>, users: ReadonlySet<string>): Finding[] {
   const [nodeName = "", tapName = ""] = taps.parts(stored.key);
   const { usedBy } = stored.value;
   if (users.has(userOf(nodeName, tapName, usedBy))) return [];
+  const { scope, name } = refOnNode("interface", usedBy);
   return [
     {
       code: "tap_name.without_owner",
-      resource: `node/${nodeName}`,
+      resource: formatRef(nodeRef(nodeName)),
       nodeName,
       expected: "free",
-      found: `device "${tapName}" taken by interface "${usedBy}"`,
-      keys: possibleKeys(view, usedBy),
+      found: `device "${tapName}" taken by interface "${name}"`,
+      keys: possibleKeys(view, scope, name),
       repair: dropRecords([stored]),
     },
   ];

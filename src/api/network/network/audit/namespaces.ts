@@ -1,10 +1,17 @@
-import { keyText } from "../../../../datastore/key.ts";
+import { objectKey } from "../../../../datastore/key.ts";
 import {
   PartState,
   type SurveyedNetwork,
 } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
-import { nodeRef } from "../../../../util/ref.ts";
+import {
+  formatRef,
+  isSameRef,
+  nameOnNode,
+  nodeRef,
+  type Ref,
+  refOnNode,
+} from "../../../../util/ref.ts";
 import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts";
 import type { NetworkUse, NodeView } from "../../../core/audit/view.ts";
 import { nodes } from "../../../pool/node/collection.ts";
@@ -30,14 +37,14 @@ export async function compareNamespaces(node: NodeView): Promise<Finding[]> {
   ];
 }
 
-function neededIn(uses: readonly NetworkUse[], networkName: string): Needed[] {
-  return uses.filter((use): use is Needed => use.networkName === networkName && "needs" in use);
+function neededIn(uses: readonly NetworkUse[], network: Ref): Needed[] {
+  return uses.filter((use): use is Needed => isSameRef(use.network, network) && "needs" in use);
 }
 
 /** Keys of all objects on the node that have a nic in the network, at rest or not. */
-function keysOfUsers(uses: readonly NetworkUse[], networkName: string): string[] {
-  const users = uses.filter((use) => use.networkName === networkName);
-  return [networks.key(networkName), ...users.map(({ key }) => key)];
+function keysOfUsers(uses: readonly NetworkUse[], network: Ref): string[] {
+  const users = uses.filter((use) => isSameRef(use.network, network));
+  return [networks.key(network), ...users.map(({ by }) => objectKey(by))];
 }
 
 function compareNetwork(
@@ -47,26 +54,27 @@ function compareNetwork(
 ): Finding[] {
   const { nodeName, view, survey } = node;
   const { name = "", gateways = [], transactionId = "" } = found.listed ?? {};
+  const ref = refOnNode(networks.kind, name);
   const about = {
-    resource: keyText(networks.key(name)),
+    resource: formatRef(ref),
     nodeName,
-    keys: keysOfUsers(uses, name),
-    locks: [networks.key(name)],
+    keys: keysOfUsers(uses, ref),
+    locks: [networks.key(ref)],
   };
   const hasTaps = survey.taps.some(({ listed }) => listed?.networkName === name);
-  const users = neededIn(uses, name);
+  const users = neededIn(uses, ref);
   if (!hasTaps && users.length === 0) {
     const what = found.namespace === PartState.WHOLE ? "a namespace without taps" : "a bare name";
-    const isKnown = view.records.find(networks, name) !== undefined;
+    const isKnown = view.records.find(networks, ref) !== undefined;
     const expected = isKnown ? "nothing: no machine here needs it" : "nothing: it has no record";
-    const repair = sweepNetwork(nodeName, name);
+    const repair = sweepNetwork(nodeName, ref);
     const madeBy = transactionId;
     return [{ code: "network.without_owner", expected, found: what, ...about, madeBy, repair }];
   }
   const needs = users[0]?.needs;
   if (needs === undefined) return [];
   const { ipv4Gateway, ipv6Gateway } = needs;
-  const repair = makeNetworkWhole({ nodeName, networkName: name, ipv4Gateway, ipv6Gateway });
+  const repair = makeNetworkWhole({ nodeName, network: ref, ipv4Gateway, ipv6Gateway });
   const wanted = addressesText([ipv4Gateway, ipv6Gateway]);
   const parts: readonly (readonly [Code, string, string])[] = [
     ["network.bridge_broken", "a bridge that is up", wordOf(found.bridge)],
@@ -98,36 +106,40 @@ function wordOf(state: PartState): string {
 
 function missingNetworks({ nodeName, survey }: NodeView, uses: readonly NetworkUse[]): Finding[] {
   const there = new Set(survey.networks.map(({ listed }) => listed?.name ?? ""));
-  const names = new Set(uses.map(({ networkName }) => networkName));
-  return [...names].flatMap((name) => {
-    const users = neededIn(uses, name);
-    if (there.has(name) || users.length === 0) return [];
+  const refs = new Map(uses.map(({ network }) => [networks.key(network), network]));
+  return [...refs.values()].flatMap((ref) => {
+    const users = neededIn(uses, ref);
+    if (there.has(nameOnNode(ref)) || users.length === 0) return [];
     return [
       {
         code: "network.missing",
-        resource: keyText(networks.key(name)),
+        resource: formatRef(ref),
         nodeName,
-        expected: `its namespace, for ${users.map((user) => `"${user.name}"`).join(", ")}`,
+        expected: `its namespace, for ${users.map(({ by }) => `"${by.name}"`).join(", ")}`,
         found: "none",
-        keys: [...keysOfUsers(uses, name), ...users.flatMap(({ needs }) => needs.keys)],
+        keys: [...keysOfUsers(uses, ref), ...users.flatMap(({ needs }) => needs.keys)],
       },
     ];
   });
 }
 
 function compareRest({ nodeName, survey }: NodeView): Finding[] {
-  const about = { nodeName, keys: [anyOn(nodeName)], locks: [nodes.key(nodeRef(nodeName))] };
-  const findings: Finding[] = survey.strayUplinks.map(({ device, networkName }) => ({
-    code: "uplink.without_owner",
-    resource: keyText(networks.key(networkName)),
-    expected: "nothing",
-    found: `veth "${device}"`,
-    ...about,
-    repair: sweepNetwork(nodeName, networkName),
-  }));
+  const node = nodeRef(nodeName);
+  const about = { nodeName, keys: [anyOn(nodeName)], locks: [nodes.key(node)] };
+  const findings: Finding[] = survey.strayUplinks.map(({ device, networkName }) => {
+    const ref = refOnNode(networks.kind, networkName);
+    return {
+      code: "uplink.without_owner",
+      resource: formatRef(ref),
+      expected: "nothing",
+      found: `veth "${device}"`,
+      ...about,
+      repair: sweepNetwork(nodeName, ref),
+    };
+  });
   const hasNetworks = survey.networks.length > 0;
   const isThere = survey.nodeRules !== PartState.ABSENT;
-  const resource = `node/${nodeName}`;
+  const resource = formatRef(node);
   const repair = settleNodeRules(nodeName);
   if (hasNetworks && survey.nodeRules !== PartState.WHOLE) {
     const [expected, found] = ["filter, NAT and forwarding", wordOf(survey.nodeRules)];

@@ -1,7 +1,8 @@
-import { keyText } from "../../../../datastore/key.ts";
+import { refOfKey } from "../../../../datastore/key.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Cidr, formatCidr, overlaps, parseCidr } from "../../../../util/cidr.ts";
+import { formatRef, isSameRef, type Ref } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
 import type { Snapshot } from "../../../core/audit/snapshot.ts";
@@ -23,36 +24,41 @@ export function compareNetworks(view: View): Finding[] {
   const { records, isWanted } = view;
   if (!isWanted("")) return [];
   return [
-    ...records.list(networks).flatMap(({ value: network }) => {
+    ...records.list(networks).flatMap(({ key, value: network }) => {
+      const ref = networks.refOf(key);
       const cidrs: Cidr[] = Object.values(cidrsOf(network));
       return [
-        ...cidrs.flatMap((cidr) => compareCidr(view, network, cidr)),
-        ...compareGateway(view, network),
+        ...cidrs.flatMap((cidr) => compareCidr(view, ref, network, cidr)),
+        ...compareGateway(view, ref, network),
       ];
     }),
     ...records.list(occupiedCidrs).flatMap((stored) => cidrOfNobody(view, stored)),
   ];
 }
 
-function aboutNetwork(name: string) {
-  const key = networks.key(name);
-  return { resource: keyText(key), nodeName: "", keys: [key] };
+function aboutNetwork(ref: Ref) {
+  return { resource: formatRef(ref), nodeName: "", keys: [networks.key(ref)] };
 }
 
-function compareCidr({ records }: View, network: Network, cidr: Cidr): Finding[] {
-  if (isOccupiedBy(network, records.find(occupiedCidrs, ...partsOf(cidr)))) return [];
-  const other = records
-    .list(occupiedCidrs)
-    .find(({ value }) => value.network !== network.name && isOverlapping(value, cidr))?.value;
+function compareCidr({ records }: View, ref: Ref, network: Network, cidr: Cidr): Finding[] {
+  if (isOccupiedBy(ref, network, records.find(occupiedCidrs, ...partsOf(ref, cidr)))) return [];
+  const other = records.list(occupiedCidrs).find(({ key, value }) => {
+    const isNeighbour = scopeOfCidr(key) === ref.scope && value.network !== ref.name;
+    return isNeighbour && isOverlapping(value, cidr);
+  })?.value;
   return [
     {
       code: "network.cidr_missing",
       expected: `${formatCidr(cidr)} occupied by it`,
       found: other === undefined ? "free" : `${other.cidr} occupied by network "${other.network}"`,
-      ...aboutNetwork(network.name),
-      ...(other === undefined ? { repair: occupyAgain(network) } : {}),
+      ...aboutNetwork(ref),
+      ...(other === undefined ? { repair: occupyAgain(ref, network) } : {}),
     },
   ];
+}
+
+function scopeOfCidr(key: string): string {
+  return occupiedCidrs.parts(key)[0];
 }
 
 function isOverlapping({ cidr }: OccupiedCidr, wanted: Cidr): boolean {
@@ -61,10 +67,14 @@ function isOverlapping({ cidr }: OccupiedCidr, wanted: Cidr): boolean {
 }
 
 /** Whether the record is that of one of the CIDRs that the network has. */
-function isOccupiedBy(network: Network, stored: Stored<OccupiedCidr> | undefined): boolean {
+function isOccupiedBy(
+  ref: Ref,
+  network: Network,
+  stored: Stored<OccupiedCidr> | undefined,
+): boolean {
   return Object.values(cidrsOf(network)).some(
     (cidr: Cidr) =>
-      stored?.key === occupiedCidrs.key(...partsOf(cidr)) &&
+      stored?.key === occupiedCidrs.key(...partsOf(ref, cidr)) &&
       stored.value.network === network.name &&
       stored.value.cidr === formatCidr(cidr),
   );
@@ -72,38 +82,36 @@ function isOccupiedBy(network: Network, stored: Stored<OccupiedCidr> | undefined
 
 function cidrOfNobody({ records }: View, stored: Stored<OccupiedCidr>): Finding[] {
   const { network: name, cidr } = stored.value;
-  const network = records.find(networks, name)?.value;
-  const isOwned = network === undefined ? isLost(records, name) : isOccupiedBy(network, stored);
+  const ref = { kind: networks.kind, scope: scopeOfCidr(stored.key), name };
+  const network = records.find(networks, ref)?.value;
+  const isOwned = network === undefined ? isLost(records, ref) : isOccupiedBy(ref, network, stored);
   if (isOwned) return [];
   return [
     {
       code: "cidr.without_owner",
       expected: "free",
       found: `${cidr} occupied by network "${name}"`,
-      ...aboutNetwork(name),
+      ...aboutNetwork(ref),
       repair: dropRecords([stored]),
     },
   ];
 }
 
 /** Guests still have addresses in it: it is to be applied again with the same CIDRs. */
-function isLost(records: Snapshot, networkName: string): boolean {
+function isLost(records: Snapshot, network: Ref): boolean {
   return records
     .list(interfaces)
     .some(
       ({ key, value }) =>
-        interfaces.parts(key)[0] === networkName &&
-        value.owner !== null &&
-        value.name !== DEFAULT_GATEWAY,
+        isSameRef(refOfKey(key), network) && value.owner !== null && value.name !== DEFAULT_GATEWAY,
     );
 }
 
-function compareGateway({ records }: View, network: Network): Finding[] {
-  const { name } = network;
-  const present = records.find(interfaces, name, DEFAULT_GATEWAY)?.value;
-  const gateway = gatewayOf(network, "");
+function compareGateway({ records }: View, ref: Ref, network: Network): Finding[] {
+  const present = records.find(interfaces, ref, DEFAULT_GATEWAY)?.value;
+  const gateway = gatewayOf(ref, network, "");
   if (present?.owner === gateway.owner) return [];
-  const wanted = uniques(name, gateway);
+  const wanted = uniques(ref, gateway);
   const isFree = wanted.every(({ of, parts }) => {
     const user = records.find(of, ...parts)?.value.usedBy;
     return user === undefined || user === DEFAULT_GATEWAY;
@@ -114,8 +122,8 @@ function compareGateway({ records }: View, network: Network): Finding[] {
       code: "network.gateway_missing",
       expected: `interface "${DEFAULT_GATEWAY}" with ${wanted.map(({ parts }) => parts[1]).join(", ")}`,
       found: isFree ? there : `${there}, and another interface has an address of it`,
-      ...aboutNetwork(name),
-      ...(isFree && present === undefined ? { repair: reserveGatewayAgain(network) } : {}),
+      ...aboutNetwork(ref),
+      ...(isFree && present === undefined ? { repair: reserveGatewayAgain(ref, network) } : {}),
     },
   ];
 }

@@ -3,6 +3,7 @@ import { merge } from "../../../../datastore/datastore.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import { later } from "../../../../transaction/step.ts";
+import type { Ref } from "../../../../util/ref.ts";
 import type * as audit from "../../../core/audit/finding.ts";
 import type { Api } from "../../context.ts";
 import { type InterfaceReservation, interfaces } from "../../interface/collection.ts";
@@ -24,61 +25,67 @@ export function makeNetworkWhole(network: NodeNetwork): Repair {
   return (tx) => tx.commit({}, later(restoreNetwork, network));
 }
 
-export function sweepNetwork(nodeName: string, networkName: string): Repair {
-  return (tx) => tx.commit({}, later(sweep, { nodeName, networkName }));
+export function sweepNetwork(nodeName: string, network: Ref): Repair {
+  return (tx) => tx.commit({}, later(sweep, { nodeName, network }));
 }
 
 export function settleNodeRules(nodeName: string): Repair {
   return (tx) => tx.commit({}, later(settleRules, { nodeName }));
 }
 
-export function occupyAgain(network: Network): Repair {
+export function occupyAgain(ref: Ref, network: Network): Repair {
   return async (tx) => {
-    await tx.commit(await occupy(tx.context.api, network.name, cidrsOf(network)));
+    await tx.commit(await occupy(tx.context.api, ref, cidrsOf(network)));
   };
 }
 
-export function reserveGatewayAgain(network: Network): Repair {
-  return (tx) => tx.commit(reserveGateway(network.name, undefined, gatewayOf(network, tx.id)));
+export function reserveGatewayAgain(ref: Ref, network: Network): Repair {
+  return (tx) => tx.commit(reserveGateway(ref, undefined, gatewayOf(ref, network, tx.id)));
 }
 
 /** What of its addresses is another's stays. */
 export function releaseInterfaceOfNobody(
-  networkName: string,
+  network: Ref,
   { value, revision }: Stored<InterfaceReservation>,
 ): Repair {
   return async (tx) => {
-    const own = await uniquesUsedBy(tx.context.api, networkName, value, value.name);
-    const isNetwork = (await tx.context.api.records.find(networks, networkName)) !== undefined;
+    const own = await ownUniques(tx.context.api, network, value);
+    const isNetwork = (await tx.context.api.records.find(networks, network)) !== undefined;
     const release = isNetwork ? releaseInterface : removeInterface;
-    const same = unchanged(interfaces, [networkName, value.name], revision);
-    await tx.commit(merge(release(networkName, value, own), same));
+    const same = unchanged(interfaces, [network, value.name], revision);
+    await tx.commit(merge(release(network, value, own), same));
   };
 }
 
 /** Takes what is free of what the interface says it has. */
 export function takeFreeUniques(
-  networkName: string,
+  network: Ref,
   { value, revision }: Stored<InterfaceReservation>,
 ): Repair {
   return async (tx) => {
-    const free = await uniquesUsedBy(tx.context.api, networkName, value, undefined);
-    const same = unchanged(interfaces, [networkName, value.name], revision);
-    await tx.commit(merge(takeUniques(value, free), same));
+    const free = await freeUniques(tx.context.api, network, value);
+    const same = unchanged(interfaces, [network, value.name], revision);
+    await tx.commit(merge(takeUniques(free), same));
   };
 }
 
-/** Of what the interface says it has, that which this one has; undefined: which none has. */
-async function uniquesUsedBy(
-  { records }: Api,
-  networkName: string,
-  reserved: InterfaceReservation,
-  user: string | undefined,
-) {
+/** Of what the interface says it has, that which it has. */
+async function ownUniques(api: Api, network: Ref, reserved: InterfaceReservation) {
+  const found = await usersOf(api, network, reserved);
+  return found.flatMap(({ unique, usedBy }) => (usedBy === unique.value.usedBy ? [unique] : []));
+}
+
+/** Of what the interface says it has, that which nobody has. */
+async function freeUniques(api: Api, network: Ref, reserved: InterfaceReservation) {
+  const found = await usersOf(api, network, reserved);
+  return found.flatMap(({ unique, usedBy }) => (usedBy === undefined ? [unique] : []));
+}
+
+async function usersOf({ records }: Api, network: Ref, reserved: InterfaceReservation) {
   const found = [];
-  for (const unique of uniques(networkName, reserved)) {
+  for (const unique of uniques(network, reserved)) {
     const stored = await records.find(unique.of, ...unique.parts);
-    if (stored?.value.usedBy === user) found.push(unique);
+    found.push({ unique, usedBy: stored?.value.usedBy });
   }
   return found;
 }

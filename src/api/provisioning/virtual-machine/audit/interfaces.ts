@@ -1,5 +1,6 @@
 import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import type { InterfaceUser, NetworkUse } from "../../../core/audit/view.ts";
+import { networkBeside } from "../../../network/network/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import { neededTaps } from "./taps.ts";
@@ -7,21 +8,21 @@ import { machinesOn, withMachines } from "./view.ts";
 
 /** The nics of virtual machines, as networks ask for them. */
 export const interfaceUser: InterfaceUser<Api> = {
-  hasInterface: (records, ref, networkName, interfaceName) =>
-    hasNic(records.find(virtualMachines, ref)?.value, networkName, interfaceName),
+  hasInterface: (records, ref, network, interfaceName) =>
+    network.scope === ref.scope &&
+    hasNic(records.find(virtualMachines, ref)?.value, network.name, interfaceName),
   possibleKeys: vmsOf,
   async networkUses(node) {
     const machines = { ...node, view: await withMachines(node.view) };
-    const uses = machinesOn(machines).flatMap(({ ref, vm }) =>
+    const uses = machinesOn(machines).flatMap(({ ref: by, vm }) =>
       vm.nics.map(({ networkName }): NetworkUse => {
-        return { networkName, name: ref.name, key: virtualMachines.key(ref) };
+        return { network: networkBeside(by, networkName), by };
       }),
     );
     const needed = neededTaps(machines).map(({ tap, keys }): NetworkUse => {
-      const { ref, network, ipv4Gateway, ipv6Gateway } = tap;
+      const { ref: by, network, ipv4Gateway, ipv6Gateway } = tap;
       const needs = { ipv4Gateway, ipv6Gateway, keys };
-      const { name: networkName } = network;
-      return { networkName, name: ref.name, key: virtualMachines.key(ref), needs };
+      return { network, by, needs };
     });
     return [...uses, ...needed];
   },
@@ -34,9 +35,13 @@ function hasNic(vm: VirtualMachine | undefined, networkName: string, name: strin
 }
 
 /** An interface of a nic is called as its virtual machine with a number after it. */
-function vmsOf(interfaceName: string): string[] {
+function vmsOf(scope: string, interfaceName: string): string[] {
   const digits = /\d+$/.exec(interfaceName)?.[0].length ?? 0;
   return Array.from({ length: digits }, (_, i) =>
-    virtualMachines.key(interfaceName.slice(0, interfaceName.length - i - 1)),
+    virtualMachines.key({
+      kind: virtualMachines.kind,
+      scope,
+      name: interfaceName.slice(0, interfaceName.length - i - 1),
+    }),
   );
 }

@@ -9,8 +9,8 @@ import { later } from "../../../../transaction/step.ts";
 import { deviceName } from "../../../../util/checksum.ts";
 import { parseRefOf, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type * as audit from "../../../core/audit/finding.ts";
-import { reserveInterface } from "../../../network/interface/interfaces.ts";
-import { networks } from "../../../network/network/collection.ts";
+import { interfaceOnNode, reserveInterface } from "../../../network/interface/interfaces.ts";
+import { networkBeside, networks } from "../../../network/network/collection.ts";
 import { getNetwork } from "../../../network/network/record.ts";
 import type { ComputeReservation } from "../../../pool/inventory/collection.ts";
 import { changeCompute, reserveCompute } from "../../../pool/inventory/steps.ts";
@@ -152,9 +152,10 @@ export function reserveInterfaceAgain(
 ): Repair {
   const nic = vm.nics[index]!;
   const name = vm.networkInterfaceNames[index] ?? "";
+  const onNode = interfaceOnNode(ref, name);
   return async (tx) => {
-    const network = await getNetwork(tx.context.api, nic.networkName);
-    const place = { nodeName: vm.computeNodeName, tapName: tapOfDomain ?? deviceName(name) };
+    const network = await getNetwork(tx.context.api, networkBeside(ref, nic.networkName));
+    const place = { nodeName: vm.computeNodeName, tapName: tapOfDomain ?? deviceName(onNode) };
     await tx.run(reserveInterface, reservation(ref, { ...nic, name }, network, nic, place));
     await tx.commit({});
   };

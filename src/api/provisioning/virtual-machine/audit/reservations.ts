@@ -1,18 +1,11 @@
 import type { Stored } from "../../../../datastore/records.ts";
 import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import {
-  formatRef,
-  nameOnNode,
-  parseRefOf,
-  type Ref,
-  refBeside,
-  refOnNode,
-} from "../../../../util/ref.ts";
+import { formatRef, nameOnNode, parseRefOf, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
 import { listWanted, surveyOf, type View } from "../../../core/audit/view.ts";
 import { interfaces } from "../../../network/interface/collection.ts";
-import { networks } from "../../../network/network/collection.ts";
+import { networkBeside, networks } from "../../../network/network/collection.ts";
 import {
   keysOfOwner,
   nodeOfCompute,
@@ -118,7 +111,7 @@ function missingInterfaces(view: View, { key, value: vm }: Stored<VirtualMachine
   const resource = formatRef(ref);
   return vm.nics.flatMap(({ networkName, hardwareAddress }, i) => {
     const name = vm.networkInterfaceNames[i] ?? "";
-    const network = refBeside(ref, networks.kind, networkName);
+    const network = networkBeside(ref, networkName);
     const stored = view.records.find(interfaces, network, name);
     if (stored?.value.owner === resource) return [];
     const found = stored === undefined ? "none" : `that of ${stored.value.owner ?? "nobody"}`;

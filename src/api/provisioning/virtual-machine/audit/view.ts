@@ -6,7 +6,7 @@ import {
 import { formatRef, type Ref, refBeside } from "../../../../util/ref.ts";
 import { listWanted, type NodeView, onceIn, type View } from "../../../core/audit/view.ts";
 import { users } from "../../../iam/user/collection.ts";
-import { networks } from "../../../network/network/collection.ts";
+import { networkBeside, networks } from "../../../network/network/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import type { SeedContent } from "../domain/domain-messages.ts";
@@ -46,7 +46,7 @@ export async function planMachines(view: View<Api>): Promise<PlannedMachine[]> {
 function keysAround(ref: Ref, vm: VirtualMachine): string[] {
   return [
     ...keysOf(ref, vm),
-    ...vm.nics.map(({ networkName }) => networks.key(refBeside(ref, networks.kind, networkName))),
+    ...vm.nics.map(({ networkName }) => networks.key(networkBeside(ref, networkName))),
     ...vm.userNames.map((name) => users.key(refBeside(ref, users.kind, name))),
   ];
 }

@@ -7,7 +7,7 @@ import { formatRef, type Ref, refBeside } from "../../../../util/ref.ts";
 import type { Reader } from "../../../core/context.ts";
 import { users } from "../../../iam/user/collection.ts";
 import { interfaces } from "../../../network/interface/collection.ts";
-import { networks } from "../../../network/network/collection.ts";
+import { networkBeside } from "../../../network/network/collection.ts";
 import { getNetwork } from "../../../network/network/record.ts";
 import { blockStorageBeside } from "../../block-storage/collection.ts";
 import { getBlockStorage } from "../../block-storage/record.ts";
@@ -52,8 +52,8 @@ export async function readPlanInput(
 export async function readNics(api: Reader, ref: Ref, vm: VirtualMachine): Promise<NicInput[]> {
   const nics: NicInput[] = [];
   for (const [i, { networkName }] of vm.nics.entries()) {
-    const networkRef = refBeside(ref, networks.kind, networkName);
-    const network = (await getNetwork(api, networkName)).value;
+    const networkRef = networkBeside(ref, networkName);
+    const network = (await getNetwork(api, networkRef)).value;
     const name = vm.networkInterfaceNames[i] ?? "";
     const reserved = await api.records.find(interfaces, networkRef, name);
     if (reserved === undefined) {

@@ -2,9 +2,9 @@ import type {
   VirtualMachine,
   VirtualMachineNIC,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { type Ref, refBeside } from "../../../../util/ref.ts";
+import { type Ref } from "../../../../util/ref.ts";
 import { IS_GATEWAY } from "../../../core/annotations.ts";
-import { networks } from "../../../network/network/collection.ts";
+import { networkBeside } from "../../../network/network/collection.ts";
 import { cidrsOf, gatewayAddresses } from "../../../network/network/record.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
@@ -58,7 +58,7 @@ function tapOf(ref: Ref, vm: VirtualMachine, { network, tapName }: NicInput): Ta
     nodeName: vm.computeNodeName,
     tapName,
     ref,
-    network: refBeside(ref, networks.kind, network.name),
+    network: networkBeside(ref, network.name),
     ipv4Gateway: withPrefix(ipv4Address, cidrs.ipv4?.prefixLength),
     ipv6Gateway: withPrefix(ipv6Address, cidrs.ipv6?.prefixLength),
   };

@@ -14,11 +14,13 @@ import {
   type ChosenInterface,
   chooseInterface,
   type InterfaceWish,
+  interfaceOnNode,
   keepAsked,
   type ReserveInterface,
   reserveInterface,
   reserveUntilFree,
 } from "../../../network/interface/interfaces.ts";
+import { networkBeside } from "../../../network/network/collection.ts";
 import { getNetwork } from "../../../network/network/record.ts";
 import type { Api, Tx } from "../../context.ts";
 import type { NicInput } from "../domain/plan-input.ts";
@@ -46,8 +48,10 @@ async function choose(
   const stack = new DisposableStack();
   try {
     const networks: Stored<Network>[] = [];
-    for (const { networkName } of nics) networks.push(await getNetwork(api, networkName));
-    for (const nic of nics) stack.use(keepAsked(api, nic.networkName, nic));
+    for (const nic of nics) {
+      networks.push(await getNetwork(api, networkBeside(ref, nic.networkName)));
+    }
+    for (const nic of nics) stack.use(keepAsked(api, networkBeside(ref, nic.networkName), nic));
     const steps: ReserveInterface[] = [];
     const wishes: InterfaceWish[] = [];
     const otherHardwareAddresses = new Set(
@@ -64,9 +68,9 @@ async function choose(
         taken: new Set<string>(),
       };
       wishes.push(wish);
-      const choice = stack.use(await chooseInterface(api, networks[i]!.value, wish));
+      const choice = stack.use(await chooseInterface(api, networks[i]!, wish));
       otherHardwareAddresses.add(choice.hardwareAddress);
-      const tapName = await chooseTap(api, nodeName, interfaceName, steps);
+      const tapName = await chooseTap(api, nodeName, interfaceOnNode(ref, interfaceName), steps);
       steps.push(reservation(ref, wish, networks[i]!, choice, { nodeName, tapName }));
     }
     const chosen = {
@@ -86,7 +90,7 @@ async function choose(
         const { interface: was, ...step } = steps[index]!;
         const wish = { ...wishes[index]!, hardwareAddress: was.hardwareAddress, taken };
         const { ipv4Address, ipv6Address } = stack.use(
-          await chooseInterface(api, networks[index]!.value, wish),
+          await chooseInterface(api, networks[index]!, wish),
         );
         steps[index] = { ...step, interface: { ...was, ipv4Address, ipv6Address } };
         Object.assign(chosen.nics[index]!, { ipv4Address, ipv6Address });
@@ -108,8 +112,6 @@ export function reservation(
   place: { readonly nodeName: string; readonly tapName: string },
 ): ReserveInterface {
   return {
-    networkName,
-    networkRevision: revision,
     interface: {
       name,
       owner: formatRef(ref),
@@ -119,13 +121,19 @@ export function reservation(
       ipv6Address,
       ...place,
     },
+    network: networkBeside(ref, networkName),
+    networkRevision: revision,
   };
 }
 
-function nicOf({ networkName, interface: reserved }: ReserveInterface): VirtualMachineNIC {
+function nicOf({ network, interface: reserved }: ReserveInterface): VirtualMachineNIC {
   const { annotations, hardwareAddress, ipv4Address, ipv6Address } = reserved;
   const addresses = { hardwareAddress, ipv4Address, ipv6Address };
-  return create(VirtualMachineNICSchema, { networkName, annotations, ...addresses });
+  return create(VirtualMachineNICSchema, {
+    networkName: network.name,
+    annotations,
+    ...addresses,
+  });
 }
 
 /** The checksum name, or if another nic of the node has the same one, that of the name with a number. */

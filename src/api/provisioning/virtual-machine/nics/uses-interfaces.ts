@@ -1,7 +1,6 @@
 import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { refFrom } from "../../../../util/ref.ts";
+import type { Ref } from "../../../../util/ref.ts";
 import type { Api } from "../../context.ts";
-import { virtualMachines } from "../collection.ts";
 import { stateOf } from "../domain/domain-states.ts";
 import { getVirtualMachine } from "../record.ts";
 
@@ -11,12 +10,7 @@ import { getVirtualMachine } from "../record.ts";
  *
  * @throws N0Error `not_found`; `unavailable` when its node does not answer.
  */
-export async function usesInterfaces(
-  api: Api,
-  name: string,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const ref = refFrom(virtualMachines.kind, name);
+export async function usesInterfaces(api: Api, ref: Ref, signal: AbortSignal): Promise<boolean> {
   const { state, computeNodeName } = (await getVirtualMachine(api, ref)).value;
   if (state !== State.SHUTDOWN) return true;
   return stateOf(await api.observed.read(computeNodeName, ref, signal)) !== State.SHUTDOWN;
