@@ -123,21 +123,29 @@ const FIELDS: Readonly<Record<Dimension, string>> = {
   storageBytes: "storage_bytes",
 };
 
-/** For whether all nodes fit at each choice of one: without a loop over the dimensions it takes a third. */
-function fits(capacity: Amounts, used: Amounts, asked: Amounts): boolean {
+/** What a node has, and what of it is used. */
+export interface Shared {
+  readonly capacity: Numbers;
+  readonly used: Numbers;
+}
+
+/** Numbers are rounded by less than that. */
+const ROUNDED = 1 - 2 ** -40;
+
+/**
+ * Whether what was asked fits, however the numbers were rounded: false where only `whyNot` can tell. All nodes
+ * are looked at for each choice of one, and most have room.
+ */
+export function fitsWithEase({ capacity, used }: Shared, asked: Numbers): boolean {
   return (
-    isWithin(capacity.cpuMilliCores, used.cpuMilliCores, asked.cpuMilliCores) &&
-    isWithin(capacity.memoryBytes, used.memoryBytes, asked.memoryBytes) &&
-    isWithin(capacity.storageBytes, used.storageBytes, asked.storageBytes)
+    used.cpuMilliCores + asked.cpuMilliCores <= capacity.cpuMilliCores * ROUNDED &&
+    used.memoryBytes + asked.memoryBytes <= capacity.memoryBytes * ROUNDED &&
+    used.storageBytes + asked.storageBytes <= capacity.storageBytes * ROUNDED
   );
 }
 
-function isWithin(capacity: bigint, used: bigint, asked: bigint): boolean {
-  return asked <= 0n || used + asked <= capacity;
-}
-
 /** The largest share of what was asked that would be in use. */
-export function shareAfter(capacity: Numbers, used: Numbers, asked: Numbers): number {
+export function shareAfter({ capacity, used }: Shared, asked: Numbers): number {
   return Math.max(
     share(capacity.cpuMilliCores, used.cpuMilliCores, asked.cpuMilliCores),
     share(capacity.memoryBytes, used.memoryBytes, asked.memoryBytes),
@@ -154,7 +162,6 @@ export function whyNot(
   { capacity, used }: { readonly capacity: Amounts; readonly used: Amounts },
   asked: Amounts,
 ): string | undefined {
-  if (fits(capacity, used, asked)) return undefined;
   for (const dimension of DIMENSIONS) {
     const wanted = asked[dimension];
     const free = capacity[dimension] - used[dimension];

@@ -25,7 +25,7 @@ import {
   computeSizes,
   difference,
   NOTHING,
-  type Numbers,
+  type Shared,
   storageSizes,
   sum,
   toAmounts,
@@ -48,6 +48,9 @@ const NONE = toNumbers(NOTHING);
 
 export interface NodeView {
   readonly node: Node;
+  /** Of the node, as is the next: a message is slower to read, and choosing a node reads those of all. */
+  readonly name: string;
+  readonly reserveLimits: boolean;
   readonly isReady: boolean;
   /** How often it was heard again after it had been silent for too long. */
   readonly returns: number;
@@ -58,16 +61,12 @@ export interface NodeView {
   readonly numbers: Shared;
 }
 
-/** What shares of a node are reckoned from, for all nodes at each choice of one. */
-interface Shared {
-  readonly capacity: Numbers;
-  readonly used: Numbers;
-}
-
 /** What is known of a node, in one place: choosing a node looks at all of them. */
 interface Entry {
+  readonly name: string;
   /** Undefined while there is no such node, or no longer. */
   node: Node | undefined;
+  reserveLimits: boolean;
   capacity: Amounts;
   heardAtMs: number | undefined;
   /** The same on this process's own clock, which nobody sets: what is silence is told by it. */
@@ -114,6 +113,7 @@ export class Inventory implements Disposable {
       await Mirror.open(datastore, nodes, (key, _before, after) => {
         const entry = inventory.#entryOf(nodes, key);
         entry.node = after?.value;
+        entry.reserveLimits = after?.value.reserveLimits ?? false;
         entry.capacity = after === undefined ? NOTHING : capacityOf(after.value);
         recount(entry);
       }),
@@ -245,7 +245,9 @@ export class Inventory implements Disposable {
     let entry = this.#entries.get(nodeName);
     if (entry === undefined) {
       entry = {
+        name: nodeName,
         node: undefined,
+        reserveLimits: false,
         capacity: NOTHING,
         heardAtMs: undefined,
         heardAtMonotonicMs: 0,
@@ -283,6 +285,8 @@ function recount(entry: Entry): void {
 function viewOf(entry: Entry, node: Node, withHolds: boolean, monotonicMs: number): NodeView {
   return {
     node,
+    name: entry.name,
+    reserveLimits: entry.reserveLimits,
     isReady: isReady(entry, monotonicMs),
     returns: entry.returns,
     heardAtMs: entry.heardAtMs,

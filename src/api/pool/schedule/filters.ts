@@ -1,12 +1,10 @@
-import { type Amounts, type Numbers, whyNot } from "../inventory/amounts.ts";
+import { type Amounts, fitsWithEase, type Numbers, whyNot } from "../inventory/amounts.ts";
 import type { NodeView } from "../inventory/inventory.ts";
 
-/** A node that may be chosen. */
-export interface Candidate {
-  readonly view: NodeView;
-  /** What is wished for, as it counts on that node. */
-  readonly asked: Amounts;
-  readonly askedNumbers: Numbers;
+/** What is wished for, as it counts on a node. */
+export interface Asked {
+  readonly amounts: Amounts;
+  readonly numbers: Numbers;
 }
 
 /** A rule that leaves nodes out. */
@@ -14,17 +12,18 @@ export interface Filter {
   /** Said of the nodes that it leaves out, behind how many they are. */
   readonly name: string;
   /** Why it leaves this node out, in words; undefined where it does not. */
-  why(candidate: Candidate): string | undefined;
+  why(view: NodeView, asked: Asked): string | undefined;
 }
 
 export const ready: Filter = {
   name: "NOT_READY",
-  why: ({ view }) => (view.isReady ? undefined : "NOT_READY"),
+  why: (view) => (view.isReady ? undefined : "NOT_READY"),
 };
 
 const room: Filter = {
   name: "without room",
-  why: ({ view, asked }) => whyNot(view, asked),
+  why: (view, asked) =>
+    fitsWithEase(view.numbers, asked.numbers) ? undefined : whyNot(view, asked.amounts),
 };
 
 /** In the order in which a node is said why it is left out. */

@@ -65,6 +65,21 @@ test("each node is said why it does not fit", async () => {
   expect(storageRefusal.message).toMatch(/node-1: storage_bytes: .*; node-2: storage_bytes: /);
 });
 
+test("what fits is told to the byte, also where a number is too coarse for that", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const storageBytes = 2n ** 60n + 1n;
+  const node = { name: "node-1", address: "node-1:20181", cpuMilliCores: 1_000, memoryBytes: GiB };
+  await world.nodes.applyNode({ ...node, storageBytes });
+  const schedule = (requestBytes: bigint) =>
+    world.nodes.scheduleStorage({ ...storage, requestBytes, limitBytes: 0n });
+  expect((await schedule(storageBytes)).name).toBe("node-1");
+  const refusal = await refused(schedule(storageBytes + 1n));
+  expect(refusal.message).toContain(`${storageBytes} free, ${storageBytes + 1n} requested`);
+  // What is asked of in full asks for nothing more of the rest.
+  await world.nodes.reserveCompute({ ...compute, nodeName: "node-1" });
+  expect((await schedule(storageBytes)).name).toBe("node-1");
+});
+
 test("a refusal says how many nodes were left out for what", async () => {
   const clock = newShiftingClock();
   await using world = await newWorld({ nodeCount: 3, clock });

@@ -3,7 +3,7 @@ import { N0Error } from "../../../util/errors.ts";
 import { cut, quote } from "../../../util/quote.ts";
 import { countedOn, type Sizes, toNumbers } from "../inventory/amounts.ts";
 import type { NodeView } from "../inventory/inventory.ts";
-import { type Candidate, FILTERS, type Filter, ready } from "./filters.ts";
+import { type Asked, FILTERS, type Filter, ready } from "./filters.ts";
 import { WEIGHTS } from "./weights.ts";
 
 const REASONS_MAX = 20;
@@ -38,13 +38,13 @@ class LeftOut {
 export function schedule(views: Iterable<NodeView>, { what, nodeName, ...sizes }: Wish): string {
   let best: { readonly name: string; readonly weight: number } | undefined;
   const leftOut = new LeftOut();
-  const candidateOf = candidates(sizes);
+  const [byRequest, byLimits] = [askedWhere(false, sizes), askedWhere(true, sizes)];
   for (const view of views) {
-    const { name } = view.node;
+    const { name, reserveLimits } = view;
     if (nodeName !== undefined && name !== nodeName) continue;
-    const candidate = candidateOf(view);
-    if (isLeftOut(candidate, leftOut)) continue;
-    const weight = weightOf(candidate);
+    const asked = reserveLimits ? byLimits : byRequest;
+    if (isLeftOut(view, asked, leftOut)) continue;
+    const weight = weightOf(view, asked);
     if (
       best === undefined ||
       weight < best.weight ||
@@ -57,31 +57,24 @@ export function schedule(views: Iterable<NodeView>, { what, nodeName, ...sizes }
   throw nodeName === undefined ? refusal(what, leftOut) : refusalOf(nodeName, what, leftOut);
 }
 
-/** What is asked counts in one of two ways, reckoned once. */
-function candidates(sizes: Sizes): (view: NodeView) => Candidate {
-  const [asked, limits] = [false, true].map((reserveLimits) => {
-    const counted = countedOn({ reserveLimits }, sizes);
-    return { asked: counted, askedNumbers: toNumbers(counted) };
-  });
-  return (view) => {
-    const counted = view.node.reserveLimits ? limits! : asked!;
-    return { view, asked: counted.asked, askedNumbers: counted.askedNumbers };
-  };
+function askedWhere(reserveLimits: boolean, sizes: Sizes): Asked {
+  const amounts = countedOn({ reserveLimits }, sizes);
+  return { amounts, numbers: toNumbers(amounts) };
 }
 
-function isLeftOut(candidate: Candidate, leftOut: LeftOut): boolean {
+function isLeftOut(view: NodeView, asked: Asked, leftOut: LeftOut): boolean {
   for (const filter of FILTERS) {
-    const reason = filter.why(candidate);
+    const reason = filter.why(view, asked);
     if (reason === undefined) continue;
-    leftOut.add(filter, candidate.view.node.name, reason);
+    leftOut.add(filter, view.name, reason);
     return true;
   }
   return false;
 }
 
-function weightOf(candidate: Candidate): number {
+function weightOf(view: NodeView, asked: Asked): number {
   let sum = 0;
-  for (const weight of WEIGHTS) sum += weight.factor * weight.of(candidate);
+  for (const weight of WEIGHTS) sum += weight.factor * weight.of(view, asked);
   return sum;
 }
 

@@ -1,5 +1,6 @@
 import { shareAfter } from "../inventory/amounts.ts";
-import type { Candidate } from "./filters.ts";
+import type { NodeView } from "../inventory/inventory.ts";
+import type { Asked } from "./filters.ts";
 
 /** What makes one node better than another. */
 export interface Weight {
@@ -7,14 +8,13 @@ export interface Weight {
   /** How much it counts beside the others. */
   readonly factor: number;
   /** From 0, which is best, to 1. */
-  of(candidate: Candidate): number;
+  of(view: NodeView, asked: Asked): number;
 }
 
 const use: Weight = {
   name: "use",
   factor: 1,
-  of: ({ view: { numbers }, askedNumbers }) =>
-    shareAfter(numbers.capacity, numbers.used, askedNumbers),
+  of: ({ numbers }, asked) => shareAfter(numbers, asked.numbers),
 };
 
 export const WEIGHTS: readonly Weight[] = [use];
