@@ -13,7 +13,7 @@ interface Cases {
   readonly scenarios?: readonly Scenario[];
   /** What is tried on its objects while a transaction needs an operator. */
   readonly others?: Others;
-  /** What the attack changes before it sends it. */
+  /** A request that breaks no rule, for each RPC that needs more than a name. Tests put wrong things into it. */
   readonly examples?: Examples;
   /** Removes what the attack has made. */
   readonly removeAll?: RemoveAll;

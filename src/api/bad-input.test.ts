@@ -1,7 +1,13 @@
+import { type DescMethod, fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { EXAMPLES_OF_RESOURCES } from "../../test/cases.ts";
+import { collect } from "../../test/collect.ts";
+import { type NameField, nameFieldsOf, stringRulesOf } from "../../test/name-fields.ts";
 import { refused } from "../../test/refused.ts";
-import { GiB } from "../../test/scenario.ts";
 import { newWorld, type World } from "../../test/world.ts";
+import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
+import { namePattern } from "../rpc/name-rules.ts";
+import { resources } from "./resources.ts";
 
 const BAD_NAMES = [
   "",
@@ -20,129 +26,58 @@ const BAD_NAMES = [
   "a".repeat(200),
 ];
 
-type Calls = Record<string, (world: World, name: string) => Promise<unknown>>;
-
-const size = { requestBytes: GiB, limitBytes: GiB };
-const compute = { requestCpuMilliCore: 1, requestMemoryBytes: 1n };
-const vmSize = {
-  requestCpuMilliCore: 100,
-  limitCpuMilliCore: 1000,
-  requestMemoryBytes: GiB,
-  limitMemoryBytes: GiB,
-};
-
-/** Every field that takes a name, with a call in which it alone is wrong. */
-const calls: Record<string, Calls> = {
-  name: {
-    getNode: ({ nodes }, name) => nodes.getNode({ name }),
-    applyNode: ({ nodes }, name) => nodes.applyNode({ name, address: "node-1:20181" }),
-    deleteNode: ({ nodes }, name) => nodes.deleteNode({ name }),
-    setNodeLost: ({ nodes }, name) => nodes.setNodeLost({ name, lost: true }),
-    heartbeatNode: ({ nodes }, name) => nodes.heartbeatNode({ name }),
-    getNetwork: ({ networks }, name) => networks.getNetwork({ name }),
-    applyNetwork: ({ networks }, name) => networks.applyNetwork({ name, ipv4Cidr: "10.0.0.0/8" }),
-    deleteNetwork: ({ networks }, name) => networks.deleteNetwork({ name }),
-    getBlockStorage: ({ blockStorages }, name) => blockStorages.getBlockStorage({ name }),
-    createBlockStorage: ({ blockStorages }, name) =>
-      blockStorages.createBlockStorage({ name, ...size }),
-    fetchBlockStorage: ({ blockStorages }, name) =>
-      blockStorages.fetchBlockStorage({ name, ...size, sourceUrl: "file:///a" }),
-    copyBlockStorage: ({ blockStorages }, name) =>
-      blockStorages.copyBlockStorage({ name, ...size, sourceBlockStorage: "a" }),
-    updateBlockStorage: ({ blockStorages }, name) => blockStorages.updateBlockStorage({ name }),
-    deleteBlockStorage: ({ blockStorages }, name) => blockStorages.deleteBlockStorage({ name }),
-    undeleteBlockStorage: ({ blockStorages }, name) => blockStorages.undeleteBlockStorage({ name }),
-    purgeBlockStorage: ({ blockStorages }, name) => blockStorages.purgeBlockStorage({ name }),
-    setInuseBlockStorage: ({ blockStorages }, name) => blockStorages.setInuseBlockStorage({ name }),
-    setAvailableBlockStorage: ({ blockStorages }, name) =>
-      blockStorages.setAvailableBlockStorage({ name }),
-    setProtectedBlockStorage: ({ blockStorages }, name) =>
-      blockStorages.setProtectedBlockStorage({ name }),
-    downloadBlockStorage: ({ blockStorages }, name) => blockStorages.downloadBlockStorage({ name }),
-    getVirtualMachine: ({ virtualMachines }, name) => virtualMachines.getVirtualMachine({ name }),
-    createVirtualMachine: ({ virtualMachines }, name) =>
-      virtualMachines.createVirtualMachine({ name, ...vmSize }),
-    updateVirtualMachine: ({ virtualMachines }, name) =>
-      virtualMachines.updateVirtualMachine({ name }),
-    deleteVirtualMachine: ({ virtualMachines }, name) =>
-      virtualMachines.deleteVirtualMachine({ name }),
-    bootVirtualMachine: ({ virtualMachines }, name) => virtualMachines.bootVirtualMachine({ name }),
-    rebootVirtualMachine: ({ virtualMachines }, name) =>
-      virtualMachines.rebootVirtualMachine({ name }),
-    shutdownVirtualMachine: ({ virtualMachines }, name) =>
-      virtualMachines.shutdownVirtualMachine({ name }),
-    saveVirtualMachine: ({ virtualMachines }, name) => virtualMachines.saveVirtualMachine({ name }),
-    openConsole: ({ virtualMachines }, name) => virtualMachines.openConsole({ name }),
-    getImage: ({ images }, name) => images.getImage({ name }),
-    applyImage: ({ images }, name) => images.applyImage({ name }),
-    deleteImage: ({ images }, name) => images.deleteImage({ name }),
-    tagImage: ({ images }, name) =>
-      images.tagImage({ name, tag: "a", registeredBlockStorageName: "a" }),
-    untagImage: ({ images }, name) => images.untagImage({ name, tag: "a" }),
-    getUser: ({ users }, name) => users.getUser({ name }),
-    createUser: ({ users }, name) => users.createUser({ name }),
-    deleteUser: ({ users }, name) => users.deleteUser({ name }),
-  },
-  node_name: {
-    reserveCompute: ({ nodes }, nodeName) =>
-      nodes.reserveCompute({ nodeName, computeName: "a", ...compute }),
-    releaseStorage: ({ nodes }, nodeName) => nodes.releaseStorage({ nodeName, storageName: "a" }),
-  },
-  compute_name: {
-    scheduleCompute: ({ nodes }, computeName) => nodes.scheduleCompute({ computeName, ...compute }),
-  },
-  network_name: {
-    reserveNetworkInterface: ({ networks }, networkName) =>
-      networks.reserveNetworkInterface({ networkName, networkInterfaceName: "a" }),
-  },
-  source_block_storage: {
-    copyBlockStorage: ({ blockStorages }, sourceBlockStorage) =>
-      blockStorages.copyBlockStorage({ name: "a", ...size, sourceBlockStorage }),
-  },
-  "block_storage_names[1]": {
-    createVirtualMachine: ({ virtualMachines }, name) =>
-      virtualMachines.createVirtualMachine({
-        name: "a",
-        ...vmSize,
-        blockStorageNames: ["b", name],
-      }),
-  },
-  "nics[0].network_name": {
-    createVirtualMachine: ({ virtualMachines }, networkName) =>
-      virtualMachines.createVirtualMachine({ name: "a", ...vmSize, nics: [{ networkName }] }),
-  },
-  "user_names[0]": {
-    createVirtualMachine: ({ virtualMachines }, name) =>
-      virtualMachines.createVirtualMachine({ name: "a", ...vmSize, userNames: [name] }),
-  },
-  image_name: {
-    generateBlockStorage: ({ images }, imageName) =>
-      images.generateBlockStorage({ imageName, tag: "a", blockStorageName: "a", ...size }),
-  },
-  block_storage_name: {
-    registerBlockStorage: ({ images }, blockStorageName) =>
-      images.registerBlockStorage({ imageName: "a", blockStorageName }),
-    unregisterBlockStorage: ({ images }, blockStorageName) =>
-      images.unregisterBlockStorage({ imageName: "a", blockStorageName }),
-  },
-};
-
-test.for(
-  Object.entries(calls).flatMap(([field, byMethod]) =>
-    Object.keys(byMethod).map((method) => [method, field] as const),
+const methods = [...resources.map(({ service }) => service), VerifyService].flatMap((service) =>
+  service.methods.filter(
+    ({ methodKind }) => methodKind === "unary" || methodKind === "server_streaming",
   ),
-)("%s says what is wrong with its %s, and writes nothing", async ([method, field]) => {
-  await using world = await newWorld({ nodeCount: 0 });
-  const before = await world.residue();
-  for (const name of BAD_NAMES) {
-    const refusal = await refused(calls[field]![method]!(world, name));
-    expect(refusal).toMatchObject({ code: "InvalidArgument", field });
-    expect(refusal.message).toBe(
-      `${field}: must be 1 to 63 letters, digits, ".", "_" or "-", beginning with a letter or digit`,
-    );
-  }
-  expect(await world.residue()).toEqual(before);
+);
+const fields = methods.flatMap((method) =>
+  nameFieldsOf(method.input).map((field) => ({ method, field, path: field.path })),
+);
+
+/** Sends the example of the method, in which this name alone is wrong. */
+async function send(world: World, method: DescMethod, { put }: NameField, name: string) {
+  const { input, parent, localName, methodKind } = method;
+  const example = (EXAMPLES_OF_RESOURCES[method.name] ?? {}) as JsonObject;
+  const client = world.client(parent) as Record<string, (request: object) => unknown>;
+  const answer = client[localName]!(fromJson(input, put(example, name)));
+  if (methodKind === "unary") return await answer;
+  return await collect(answer as AsyncIterable<unknown>);
+}
+
+test("the fields that take a name are seen", () => {
+  const seen = fields.map(({ method, path }) => `${method.name} ${path}`);
+  expect(seen).toContain("CreateVirtualMachine nics[0].network_name");
+  expect(seen).toContain("CreateVirtualMachine block_storage_names[0]");
+  expect(seen.length).toBeGreaterThan(70);
 });
+
+test("a field that is called a name has the rule of one", () => {
+  const called = methods
+    .flatMap(({ input }) => input.fields)
+    .filter(({ name }) => /(?:^|_)names?$/.test(name));
+  const without = called.filter((field) => {
+    const rules = stringRulesOf(field);
+    return rules === undefined || namePattern(rules) === "";
+  });
+  expect(without.map(String)).toEqual([]);
+});
+
+test.for(fields)(
+  "$method.name says what is wrong with its $path, and writes nothing",
+  async ({ method, field }) => {
+    await using world = await newWorld({ nodeCount: 0, inMemory: true });
+    const before = await world.residue();
+    for (const name of BAD_NAMES.filter((bad) => bad !== "" || !field.isOptional)) {
+      const refusal = await refused(send(world, method, field, name));
+      expect(refusal).toMatchObject({ code: "InvalidArgument", field: field.path });
+      expect(refusal.message).toBe(
+        `${field.path}: must be 1 to 63 letters, digits, ".", "_" or "-", beginning with a letter or digit`,
+      );
+    }
+    expect(await world.residue()).toEqual(before);
+  },
+);
 
 test("all that is wrong with a request is said at once", async () => {
   await using world = await newWorld({ nodeCount: 0 });

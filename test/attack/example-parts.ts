@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 
-/** By RPC: a request that a server does. What the fuzzer changes in one gets past the first rules. */
+/** By RPC: a request that breaks no rule. What the fuzzer changes in it gets past the first rules. */
 export type Examples = Readonly<Record<string, JsonValue>>;
 
 /** The node. No request that is drawn names it: taken away, it would be missed by all other attacks. */

@@ -7,6 +7,7 @@ export const examples: Examples = {
   UnregisterBlockStorage: { imageName: "a", blockStorageName: "a" },
   GenerateBlockStorage: { imageName: "a", blockStorageName: "c", requestBytes: MIB, tag: "a" },
   TagImage: { name: "a", tag: "b", registeredBlockStorageName: "a" },
+  UntagImage: { name: "a", tag: "b" },
 };
 
 export const removeAll: RemoveAll = async ({ images }, remove) => {

@@ -58,6 +58,7 @@ export const scenarios = turned(
 export const examples: Examples = {
   CreateUser: { name: "a" },
   AddSshPublicKey: { userName: "a", sshPublicKeyName: "a", sshPublicKey: SSH_KEY },
+  DeleteSshPublicKey: { userName: "a", sshPublicKeyName: "a" },
 };
 
 export const removeAll: RemoveAll = async ({ users }, remove) => {
