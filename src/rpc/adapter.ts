@@ -38,7 +38,7 @@ async function* blamingClient<T>(messages: AsyncIterable<T>): AsyncGenerator<T, 
 
 const TOO_LARGE = /larger than configured readMaxBytes (\d+)/;
 
-/** If the bytes of a client are no message, Connect answers `internal`, and names an option of its own. */
+/** If the bytes of a client are not a message, Connect answers `internal`, and names an option of its own. */
 function ofClient(error: ConnectError): ConnectError {
   const { code, rawMessage } = error;
   const bytesMax = TOO_LARGE.exec(rawMessage)?.[1];

@@ -13,6 +13,6 @@ export function dropEndlessDeadline(headers: Headers): void {
     /^(\d+)([HMS])$/.exec(headers.get("grpc-timeout") ?? "") ?? [];
   if (Number(digits) * (UNIT_MS[unit] ?? 0) > TIMER_MS_MAX) headers.delete("grpc-timeout");
   const connectMs = Number(headers.get("connect-timeout-ms") ?? "0");
-  // A later check refuses values that are no number or have too many digits.
+  // A later check refuses values that are not a number or have too many digits.
   if (connectMs > TIMER_MS_MAX && connectMs < 1e10) headers.delete("connect-timeout-ms");
 }

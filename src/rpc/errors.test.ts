@@ -182,7 +182,7 @@ describe("onNode", () => {
   test.each([
     [new ConnectError("read ECONNREFUSED 10.0.0.1", Code.Unavailable), "its agent does not answer"],
     [new ConnectError("late", Code.DeadlineExceeded), "its agent did not answer in time"],
-    [new ConnectError("HTTP 418", Code.Unknown), "what answers there is no agent of n0stack"],
+    [new ConnectError("HTTP 418", Code.Unknown), "the server there is not an agent of n0stack"],
     [new ConnectError("no", Code.Unauthenticated), "its agent refuses the token of this API"],
   ])("%s is unavailable", async (reason, problem) => {
     const error = await thrownBy(() => onNode("n1", () => Promise.reject(reason)));

@@ -14,9 +14,7 @@ import { guardMessages } from "./messages.ts";
 /** The `domain` of our ErrorInfo details. We do not read details of other domains. */
 export const ERROR_DOMAIN = "n0stack";
 
-/**
- * Names the failed transaction in a header, in addition to the details, for clients that read only headers.
- */
+/** Names the failed transaction in a header, in addition to the details, for clients that read only headers. */
 export const TRANSACTION_HEADER = "n0-transaction-id";
 
 const CODE_OF: Readonly<Record<ErrorKind, Code>> = {
@@ -253,7 +251,7 @@ const KIND_FROM_NODE: Readonly<Record<ErrorKind, ErrorKind>> = {
  * Runs a call to the agent of a node. Converts its error into the terms of the user's request, with a
  * message that begins with `node "x":`.
  *
- * @throws N0Error `unavailable` if the agent does not answer, or if something else than an agent answers.
+ * @throws N0Error `unavailable` if the agent does not answer, or if something other than an agent answers.
  */
 export async function onNode<T>(nodeName: string, call: () => Promise<T>): Promise<T> {
   try {
@@ -310,9 +308,9 @@ function unnamedProblem(
     case Code.ResourceExhausted:
       return { kind, problem: reason.rawMessage };
     case Code.Unimplemented:
-      return { kind: "unavailable", problem: "what answers there is no agent of this version" };
+      return { kind: "unavailable", problem: "the server there is not an agent of this version" };
     default:
-      return { kind: "unavailable", problem: "what answers there is no agent of n0stack" };
+      return { kind: "unavailable", problem: "the server there is not an agent of n0stack" };
   }
 }
 

@@ -12,7 +12,7 @@ import { contentTypeRegExp as GRPC_WEB } from "@connectrpc/connect/protocol-grpc
 import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
 import { answerText, requestUrl } from "./http.ts";
 
-/** The form of errors that a request expects; `http` for a request that is no call, such as a browser's. */
+/** The form of errors that a request expects; `http` for a request that is not a call, such as a browser's. */
 export type Protocol = "grpc" | "grpc-web" | "connect" | "connect-stream" | "http";
 
 type Asked = Pick<NodeServerRequest, "method" | "headers" | "url">;

@@ -39,7 +39,7 @@ const HOST_REFUSED: Refusal = {
 
 const NO_AUTHORITY: Refusal = {
   status: 400,
-  error: new ConnectError("the request names no host that there can be", Code.InvalidArgument),
+  error: new ConnectError("the host of the request is not valid", Code.InvalidArgument),
 };
 const CROSS_SITE_REFUSED: Refusal = {
   status: 403,
@@ -48,9 +48,7 @@ const CROSS_SITE_REFUSED: Refusal = {
 
 type Listener = (request: NodeServerRequest, response: NodeServerResponse) => void;
 
-/**
- * Checks the host of the request, then the origin of a page, then tries the plain routes, then the RPCs.
- */
+/** Checks the host of the request, then the origin of a page, then tries the plain routes, then the RPCs. */
 export function requestListener(options: RequestOptions, rpc: Listener): Listener {
   const isOriginAllowed = options.isOriginAllowed ?? (() => false);
   return guarded(options, (request, response) => {
@@ -62,7 +60,8 @@ export function requestListener(options: RequestOptions, rpc: Listener): Listene
       return refuse(request, response, HOST_REFUSED);
     }
     const path = requestUrl(request)?.pathname;
-    if (path === undefined) return answerText(response, 400, "the request names no path");
+    if (path === undefined)
+      return answerText(response, 400, "the path of the request is not valid");
     const handler = options.httpHandlers?.find((h) => path.startsWith(h.pathPrefix));
     // Requests for the page's own modules also have an origin, whatever the host name of the page.
     const isOpen = handler?.authentication === "own";

@@ -152,7 +152,7 @@ test.each([
   [{ tlsCert }, "--tls-cert and --tls-key need each other"],
   [{ tlsClientCa: tlsCert }, "--tls-client-ca needs --tls-cert"],
   [{ tlsCert: "/nowhere", tlsKey }, "--tls-cert: /nowhere cannot be read"],
-  [{ tlsCert: tokenFile, tlsKey }, "is no PEM file"],
+  [{ tlsCert: tokenFile, tlsKey }, "is not a PEM file"],
   [{ tokenFile: "/nowhere" }, "token file /nowhere: cannot be read"],
   [{ agentTokenFile: "/nowhere" }, "token file /nowhere: cannot be read"],
   [

@@ -65,9 +65,7 @@ export function protectApi(settings: ApiSettings, log: Log): Protection {
   };
 }
 
-/**
- * Like `protectApi`, for an agent. It requires the agents' token, and registers with the operators' token.
- */
+/** Like `protectApi`, for an agent. It requires the agents' token, and registers with the operators' token. */
 export function protectAgent(settings: Settings<"agent">, log: Log): AgentProtection {
   const { bindAddress, insecure, tlsCert, tokenFile } = settings;
   const isExposed = !isLoopback(bindAddress);
@@ -182,5 +180,5 @@ function readPem(setting: string, path: string): string {
   } catch (cause) {
     throw new N0Error("failed_precondition", `--${setting}: ${path} cannot be read`, { cause });
   }
-  throw new N0Error("failed_precondition", `--${setting}: ${path} is no PEM file`);
+  throw new N0Error("failed_precondition", `--${setting}: ${path} is not a PEM file`);
 }

@@ -144,7 +144,7 @@ describe("a fake", () => {
     await node[Symbol.asyncDispose]();
     const dead = await refused(apply("web-1", fake.url));
     expect(dead.message).toContain(
-      `nobody at ${fake.url} proves to be the agent of node "web-1": what answers there does not hold`,
+      `nobody at ${fake.url} proves to be the agent of node "web-1": the server there does not have`,
     );
     expect(await addressOf("web-1")).toBe(node.url);
     const other = await serveFake(guessing("new"));
@@ -166,9 +166,9 @@ describe("a fake", () => {
       address: url,
     }));
     const altered = await refused(apply("web-1", lying.url));
-    expect(altered.message).toContain("does not hold the agents' token");
+    expect(altered.message).toContain("does not have the agents' token");
     const named = await serveFake(() => async (nonce) => await agent.proveIdentity({ nonce }));
-    expect((await refused(apply("other", named.url))).message).toContain("another node's agent");
+    expect((await refused(apply("other", named.url))).message).toContain("the agent of another node");
     for (const fake of [relay, lying, named]) fake.expectNoSecret();
   });
 });

@@ -45,7 +45,7 @@ export async function runUntilSignal(
         return endBy(signal);
       }
       late = setTimeout(() => {
-        log.error("ended at the stop timeout: what still runs is finished at the next start", {
+        log.error("ended at the stop timeout; the next start finishes or undoes what still runs", {
           stopTimeoutMs,
           stillRuns: served?.stillRuns() ?? ["the start"],
         });

@@ -47,7 +47,7 @@ function read(environment: Environment, name: string): string | undefined {
   return environment[name.toLowerCase()] || environment[name] || undefined;
 }
 
-/** `proxyEnv` of Node's `http.Agent`; an older Node would call the servers directly, without a warning. */
+/** `proxyEnv` of Node's `http.Agent`. An older Node would call the servers directly, without a warning. */
 function knowsProxies(version: string): boolean {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   return major > 24 || (major === 24 && minor >= 5);

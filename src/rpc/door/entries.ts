@@ -11,8 +11,8 @@ import { toConnectError } from "../errors.ts";
 export const ENTRIES_MAX = 200_000;
 
 /**
- * Counts the objects of a message before any is made, in the same way as the decoder. It leaves bytes that
- * are no message to the decoder.
+ * Counts the objects of a message before any is made, in the same way as the decoder. If the bytes are not a
+ * message, the decoder refuses them.
  *
  * @throws ConnectError `resource_exhausted`
  */

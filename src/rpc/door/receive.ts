@@ -202,6 +202,6 @@ function tooLarge({ bytesMax }: ReceiveOptions): ConnectError {
 }
 
 function late({ timeoutMs }: ReceiveOptions): ConnectError {
-  const message = `the request did not come whole within ${timeoutMs / 1000} s`;
+  const message = `the request did not arrive completely within ${timeoutMs / 1000} s`;
   return toConnectError(new N0Error("deadline_exceeded", message));
 }

@@ -54,7 +54,7 @@ export function newRefusals(log: Log): Refusals {
   };
 }
 
-/** A request that is no message more likely comes from a faulty client than from an attack. */
+/** A request that is not a message more likely comes from a faulty client than from an attack. */
 function write(log: Log, why: RefusalReason, fields: LogFields): void {
   if (why === "request") log.info("refused at the door", fields);
   else log.warn("refused at the door", fields);

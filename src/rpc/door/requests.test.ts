@@ -180,7 +180,7 @@ describe("without the token", () => {
   });
 });
 
-describe("a request that does not come whole", () => {
+describe("a request that does not arrive completely", () => {
   const receiveTimeoutMs = 150;
 
   test.each(PROTOCOLS)("is cut after its time (%s)", async (_, contentType) => {
@@ -195,7 +195,7 @@ describe("a request that does not come whole", () => {
     }
     const late = { why: "request", code: "DeadlineExceeded" };
     expect(lines).toMatchObject([late, late]);
-    expect(lines[0]?.["refusal"]).toBe("the request did not come whole within 0.15 s");
+    expect(lines[0]?.["refusal"]).toBe("the request did not arrive completely within 0.15 s");
   });
 
   test("over HTTP/1 is answered too", async () => {

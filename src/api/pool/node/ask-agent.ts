@@ -72,10 +72,11 @@ async function askAgent(
       { nonce },
       call,
     );
-    if (word.nodeName !== nodeName) return { reason: "what answers there is another node's agent" };
+    if (word.nodeName !== nodeName)
+      return { reason: "the server there is the agent of another node" };
     const { agentToken } = agents;
     if (agentToken !== undefined && !isProof(word.proof, agentToken, nonce, word)) {
-      return { reason: "what answers there does not hold the agents' token" };
+      return { reason: "the server there does not have the agents' token" };
     }
     return { address: word.address };
   } catch (error) {
