@@ -7,9 +7,7 @@ import type { Io } from "./io.ts";
 import type { NamedConnection } from "./settings.ts";
 import { configFolder } from "./settings.ts";
 
-/**
- * `config.yaml`: `current_context: NAME` and `contexts: {NAME: {api_endpoint, token_file, tls_ca}}`.
- */
+/** `config.yaml`: `current_context: NAME` and `contexts: {NAME: {api_endpoint, token_file, tls_ca}}`. */
 export interface Config {
   readonly current?: string | undefined;
   readonly contexts: ReadonlyMap<string, NamedConnection>;
@@ -21,7 +19,7 @@ export function configPath(io: Pick<Io, "env" | "homeFolder">): string {
   return join(configFolder(io), "config.yaml");
 }
 
-/** Empty where there is no file. @throws CliError for a file that is not understood. */
+/** Empty if there is no file. @throws CliError if the file is not valid. */
 export async function readConfig(io: Io): Promise<Config> {
   const path = configPath(io);
   const text = await ifThere(readFile(path, "utf8")).catch((reason: unknown) => {

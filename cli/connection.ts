@@ -4,8 +4,8 @@ export interface Connection {
   readonly baseUrl: string;
   readonly tokenFile?: string;
   /**
-   * `found`: nobody named the file, it is that of this machine's own n0core. `unreadable`: that one is there,
-   * and another user's. Else it was configured.
+   * `found`: nobody named the file, and it is the token file of this host's own n0core. `unreadable`: that file
+   * exists and belongs to another user. Otherwise the user has configured it.
    */
   readonly tokenOrigin?: "found" | "unreadable";
   /** A PEM file of the authority that signed the API's certificate. */

@@ -15,7 +15,7 @@ export interface CliContext {
   /** All kinds of resources. */
   readonly kinds: readonly Kind[];
   flags(): GlobalFlags;
-  /** The format asked for, else a table on a terminal and JSON in a pipe. */
+  /** The requested format; by default a table on a terminal and JSON in a pipe. */
   format(): OutputFormat;
   connection(): Promise<Connection>;
   /** Opens the connection at first use, so that `--help` needs no server. */
@@ -30,7 +30,7 @@ export interface CliContext {
   interruptNotice: string;
   /** Calls `handler` for each interrupt, until the returned function is called. */
   takeInterrupts(handler: () => void): () => void;
-  /** The exit code where no error is thrown. */
+  /** The exit code if no error is thrown. */
   exitCode: number;
   close(): void;
 }

@@ -17,7 +17,7 @@ import { watchRecords } from "./watch.ts";
 /** The page size of each request if the user sets none. The pages are printed as one list. */
 const PAGE_SIZE = 1000;
 
-/** `n0cli vm get [name]`, and `n0cli get vm [name]` where it is named after its resource. */
+/** `n0cli vm get [name]`, or `n0cli get vm [name]` if the command has the name of its resource. */
 export function getCommand(cli: CliContext, resource: Resource, name = "get"): Command {
   const command = new Command(name)
     .aliases(name === "get" ? [] : otherNames(resource))

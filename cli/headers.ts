@@ -1,13 +1,13 @@
 import { quote } from "../src/util/quote.ts";
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** What no value holds: an end of line, NUL, or what is no byte. */
+/** The characters that no value may contain: an end of line, NUL, or one that is not a byte. */
 const NOT_IN_VALUE = /[\0\r\n]|[^\0-\xff]/;
 const BLANKS = "\t\n\r ";
 
 /**
- * `Headers` of the Fetch standard (https://fetch.spec.whatwg.org/#headers-class) over a Map. Node's own one
- * loads the whole of fetch at its first use, which is as long as half a start of Node.
+ * `Headers` of the Fetch standard (https://fetch.spec.whatwg.org/#headers-class) over a Map. Node's own class
+ * loads the whole of fetch at its first use, which takes half as long as starting Node.
  */
 export class LightHeaders implements Iterable<[string, string]> {
   readonly #values = new Map<string, string[]>();
@@ -53,7 +53,7 @@ export class LightHeaders implements Iterable<[string, string]> {
   *entries(): IterableIterator<[string, string]> {
     for (const name of [...this.#values.keys()].sort()) {
       const values = this.#values.get(name) ?? [];
-      // Cookies alone may have commas in them, so they are not joined.
+      // Only cookies may contain commas, so they are not joined.
       for (const value of name === "set-cookie" ? values : [values.join(", ")]) yield [name, value];
     }
   }
@@ -83,7 +83,7 @@ function valueOf(value: string): string {
   return text;
 }
 
-/** A pattern for the end of a text would begin anew at each blank inside of it. */
+/** Not a pattern for the end of a text: it would start again at each blank inside. */
 function withoutBlanksAround(text: string): string {
   let start = 0;
   let end = text.length;

@@ -12,8 +12,8 @@ export async function checkIdentity(path: string): Promise<void> {
 }
 
 /**
- * Runs `use` with a key that ssh takes: the file itself or, where others can read it, as after a checkout
- * by git, which keeps no such permissions, a private copy that is removed at the end.
+ * Calls `use` with a key file that ssh accepts: the file itself, or a private copy if others can read the file,
+ * as after a git checkout, which does not keep such permissions. The copy is removed at the end.
  */
 export async function withPrivateIdentity<T>(
   cli: CliContext,

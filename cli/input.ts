@@ -3,7 +3,7 @@ import type { Input } from "./io.ts";
 
 const TEXT_BYTES_MAX = 16 << 20;
 
-/** All of it as text. @throws CliError above 16 MiB, or where it is no UTF-8. */
+/** The whole input as text. @throws CliError if it is above 16 MiB or is not UTF-8. */
 export async function readAll(input: Input): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;

@@ -8,13 +8,13 @@ export interface Output {
   readonly isTerminal: boolean;
   readonly columns: number;
   print(text: string): void;
-  /** Resolves when the reader has taken enough for more to follow. */
+  /** Resolves when the reader has read enough and more can be written. */
   send(data: Uint8Array): Promise<void>;
 }
 
 export interface Input {
   readonly isTerminal: boolean;
-  /** The input until its end. Can be read once. */
+  /** The whole input. Can be read once. */
   chunks(): AsyncIterable<Uint8Array>;
   /** Delivers each key when it is pressed, also the interrupt. Returns a function that resets the terminal. */
   makeRaw(): () => void;
@@ -25,14 +25,14 @@ export interface OpenTransport {
   close(): void;
 }
 
-/** Everything outside the client that it uses. A test hands in its own. */
+/** Everything outside of the client that it uses. A test passes in its own. */
 export interface Io {
   readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeFolder: string;
-  /** Where an n0core on this computer keeps its token. */
+  /** The path where an n0core on this computer keeps its token. */
   readonly ownTokenFile: string;
   /** The command line that starts this program again. */
   readonly self: readonly string[];

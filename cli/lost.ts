@@ -28,7 +28,7 @@ export function withConsequence(loss: ConnectError, consequence: string): Connec
   return new ConnectError(message, loss.code, loss.metadata, undefined, loss);
 }
 
-/** True for what `lossOf` made. */
+/** True for an error from `lossOf`. */
 export function isLost(error: ConnectError): boolean {
   return error.code === Code.Unavailable && error.rawMessage.startsWith(LOST);
 }

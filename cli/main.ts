@@ -23,7 +23,7 @@ export function processIo(): Io & { readonly stdin: ProcessInput } {
     clock: systemClock,
     random: systemRandom,
     async openTransport(connection) {
-      // Before the first of them is made.
+      // Before any such object is made.
       globalThis.Headers = LightHeaders;
       return await (await import("./transport.ts")).openGrpcTransport(connection);
     },
@@ -85,8 +85,8 @@ function outputTo(name: "stdout" | "stderr"): Output {
 }
 
 /**
- * The child shares this terminal, so it gets Ctrl-C directly; other signals are passed on. We wait for its
- * end, to tidy up.
+ * The child shares this terminal, so it gets Ctrl-C directly. Other signals are passed on. Then we wait for its
+ * end, to clean up.
  */
 async function exec(command: string, args: readonly string[]): Promise<number> {
   const child = spawn(command, args, { stdio: "inherit" });
@@ -100,7 +100,7 @@ async function exec(command: string, args: readonly string[]): Promise<number> {
   }
 }
 
-/** A reader that has enough, such as head, closes the pipe. That is not a failure. */
+/** A reader that has read enough, such as head, closes the pipe. That is not a failure. */
 function endWithReader(stream: NodeJS.WriteStream): NodeJS.WriteStream {
   return stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;

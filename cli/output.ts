@@ -6,7 +6,9 @@ import type { OutputFormat } from "./settings.ts";
 import type { Row } from "./table.ts";
 import { formatTable } from "./table.ts";
 
-/** As the original prints it: proto field names, names of enum values, 64-bit integers as text, no defaults. */
+/**
+ * The format of the original: proto field names, names of enum values, 64-bit integers as text, no defaults.
+ */
 export function messageToJson(desc: DescMessage, message: Message): JsonValue {
   return toJson(desc, message, { useProtoFieldName: true, registry: createRegistry(desc.file) });
 }
@@ -34,8 +36,8 @@ export async function printMessage(cli: CliContext, desc: DescMessage, message: 
 }
 
 /**
- * Prints a whole list. `json` and `yaml` are the answer of the List RPC; `jsonl` is a record a line. `asked`
- * is what limits it, as the user wrote it; empty where all were asked for.
+ * Prints a whole list. `json` and `yaml` print the answer of the List RPC; `jsonl` prints a record a line.
+ * `asked` holds the user's filters, as written; empty for all records.
  */
 export async function printList(
   cli: CliContext,

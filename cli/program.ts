@@ -10,8 +10,8 @@ import type { GlobalFlags } from "./settings.ts";
 import { addCommands } from "./top-commands.ts";
 
 /**
- * Runs one command line, without the program's own name, and resolves to its exit code. Never throws for
- * what a user or a server did.
+ * Runs one command line, without the program's own name, and resolves to its exit code. Never throws for a
+ * mistake of the user or a failure of the server.
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   if (argv[0] === "__complete") {

@@ -12,7 +12,7 @@ export interface RetryPolicy {
   readonly timeoutMs?: number | undefined;
   /** Ends the wait; the caller then gets the last failure. */
   readonly signal?: AbortSignal | undefined;
-  /** True once the API has answered a call: from then on an API that cannot be reached is waited for. */
+  /** True once the API has answered a call. After that, n0cli waits for an API that it cannot reach. */
   isKnown(): boolean;
   /** Called before each wait that the server asks for, to tell the user the reason. */
   onWait(delayMs: number, refusal: ConnectError): void;

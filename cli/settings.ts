@@ -61,10 +61,10 @@ export function resolveConnection(
 }
 
 /**
- * `host:port`, `grpc://host:port`, `http://…` and `https://…`. Without a scheme, or with `grpc://`, it is
- * TLS where an authority is given to check it with. The port defaults to that of the API.
+ * `host:port`, `grpc://host:port`, `http://…` and `https://…`. Without a scheme, or with `grpc://`, it uses TLS
+ * if there is an authority to check the server with. The port defaults to that of the API.
  *
- * @throws CliError for what is no endpoint.
+ * @throws CliError if the text is not an endpoint.
  */
 export function parseEndpoint(text: string, isTls: boolean): string {
   const wrong = new CliError(

@@ -5,7 +5,7 @@ import { printable } from "./terminal-text.ts";
 export type Row = Readonly<Record<string, unknown>>;
 
 export interface Column {
-  /** Where in the record: `nics.ipv4_address` is that field of each of the nics. */
+  /** The path in the record: `nics.ipv4_address` is that field of each nic. */
   readonly path: string;
   readonly header: string;
   /** Only shown by `-o wide`. */
@@ -81,7 +81,7 @@ export interface TableWriter {
   row(row: Row): string;
 }
 
-/** Columns are as wide as the header and `rows`; later rows may stick out. */
+/** Columns are as wide as the header and `rows` need. Later rows may be wider. */
 export function newTable(
   columns: readonly Column[],
   isWide: boolean,

@@ -9,8 +9,8 @@ import type { Row, TableWriter } from "./table.ts";
 import { newTable } from "./table.ts";
 
 /**
- * Prints each record as it is, then each change, until an interrupt. Tables get their widths from what is
- * there at the start; every other format prints each answer of the Watch RPC by itself.
+ * Prints each record, then each change, until an interrupt. The first records decide the widths of a table.
+ * Every other format prints each answer of the Watch RPC by itself.
  */
 export async function watchRecords(cli: CliContext, resource: Resource, name: string | undefined) {
   const method = watchMethod(resource);

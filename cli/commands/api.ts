@@ -77,7 +77,7 @@ function listCommand(cli: CliContext): Command {
   });
 }
 
-/** The service by its full name, or by its last word where that is one service's only. */
+/** The service by its full name, or by its last word if only one service has that. */
 function findMethod(services: readonly DescService[], path: string): DescMethod {
   const [serviceName = "", methodName = "", ...rest] = path.replace(/^\//, "").split("/");
   if (methodName === "" || rest.length > 0) {

@@ -5,8 +5,8 @@ import { type Kind, otherNames } from "../resource/kind.ts";
 import { loadResource, type Resource } from "../resource/resource.ts";
 
 /**
- * A command for each kind of resource. The ones that the command line does not name have no flags, so that
- * their descriptors are not loaded.
+ * A command for each kind of resource. Those that the command line does not name have no flags, so that their
+ * descriptors are not loaded.
  */
 export async function commandsByKind(
   cli: CliContext,

@@ -30,8 +30,8 @@ type Answer = ReturnType<typeof messageToJson>;
 export function doCommand(cli: CliContext): Command {
   const command = new Command("do")
     .description(
-      "Run the tasks of YAML files, each when all that it depends on is done. The whole is checked\n" +
-        "before anything runs. Several files, and several YAML documents in one, are one graph; - is\n" +
+      "Run the tasks of YAML files, each after the tasks that it depends on. n0cli checks all files\n" +
+        "before it runs any task. Several files, and several YAML documents in one, are one graph; - is\n" +
         "standard input.",
     )
     .argument("<files...>")

@@ -14,7 +14,7 @@ import type { Source } from "./part-note.ts";
 /**
  * Reads a block storage from `offset` to its end. Calls `begin` with its source before the first bytes.
  *
- * @throws ConnectError Unavailable where the end does not come.
+ * @throws ConnectError Unavailable if the bytes end early.
  */
 export async function readContent(
   cli: CliContext,
@@ -25,7 +25,7 @@ export async function readContent(
 ): Promise<void> {
   const request = create(ReadBlockStorageRequestSchema, { name, offset });
   const method = BlockStorageService.method.readBlockStorage;
-  // Ends the call also where this client has seen enough.
+  // Ends the call also if this client stops reading early.
   const enough = new AbortController();
   const signal = AbortSignal.any([cli.signal, enough.signal]);
   let leftBytes: bigint | undefined;

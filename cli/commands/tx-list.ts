@@ -65,7 +65,7 @@ export function listCommand(cli: CliContext): Command {
   return command.action(async (flags: Flags) => await list(cli, flags));
 }
 
-/** Not checked by commander where an argParser is set. */
+/** commander does not check the choices of an option with an argParser. */
 function chosen(text: string): Phase {
   const phase = findPhase(text);
   if (phase !== undefined) return phase;

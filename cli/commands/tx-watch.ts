@@ -34,7 +34,7 @@ export function watchCommand(cli: CliContext): Command {
   });
 }
 
-/** Makes a line of each thing that is new in a transaction since the last call for it. */
+/** Makes a line for each thing in a transaction that is new since the last call for it. */
 export function newLines(isOfMany: boolean): (transaction: Transaction) => string {
   const seen = new Map<string, Set<string>>();
   return (transaction) => {

@@ -44,7 +44,7 @@ function showCommand(cli: CliContext): Command {
   });
 }
 
-/** A shell offers the newest transactions, or those alone that are not at rest. */
+/** A shell offers the newest transactions, or only those that are not at rest. */
 function completeIds(command: Command, openOnly: boolean): Command {
   return completeFirstArgument(command, async (cli, signal) => {
     const { listTransactions } = TransactionService.method;

@@ -39,7 +39,7 @@ export function verifyCommand(cli: CliContext): Command {
     .option("--plan", "only show what --repair would do")
     .option(
       "--repair",
-      "repair what needs no loss of data, each finding in a transaction of its own",
+      "repair what can be repaired without loss of data, each finding in its own transaction",
     )
     .addHelpText("after", HELP);
   withExamples(command, [

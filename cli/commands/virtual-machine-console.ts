@@ -28,7 +28,7 @@ export function consoleCommand(cli: CliContext): Command {
   });
 }
 
-/** Ctrl-], as telnet and virsh have it. */
+/** Ctrl-], as in telnet and virsh. */
 const ESCAPE = 0x1d;
 
 async function attachSerial(cli: CliContext, name: string): Promise<void> {

@@ -20,7 +20,9 @@ import { EXIT } from "../exit-code.ts";
 import { checkIdentity, withPrivateIdentity } from "../identity.ts";
 import { configFolder } from "../settings.ts";
 
-/** A name becomes part of a path and of a command line, so it is the one that the user typed, and valid. */
+/**
+ * A name becomes part of a path and of a command line, so it must be valid, and the name that the user typed.
+ */
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 
 interface Flags {
@@ -74,8 +76,8 @@ export function sshCommand(cli: CliContext): Command {
 }
 
 /**
- * The guest keeps its host key on its first block storage, so the file is named after that one: a virtual
- * machine that is made anew under the same name has another key if its block storage is new.
+ * The guest keeps its host key on its first block storage, so the file has the name of that block storage: a
+ * virtual machine that is made anew under the same name has another key if its block storage is new.
  */
 async function knownHostsName(cli: CliContext, name: string, vm: VirtualMachine): Promise<string> {
   const [boot] = vm.blockStorageNames;

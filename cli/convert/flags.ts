@@ -16,8 +16,8 @@ const SELECTOR = "label_selector";
 export type FlagValues = Readonly<Record<string, unknown>>;
 
 /**
- * The options of one request field: `--request_memory_bytes`, and hidden `--request-memory-bytes` for those
- * who write dashes. Lists and maps are flags that may be repeated.
+ * The options of one request field: `--request_memory_bytes`, and a hidden `--request-memory-bytes` for users
+ * who write dashes. Flags of lists and maps may be repeated.
  */
 export function optionsOf(field: DescField): readonly Option[] {
   const names = [field.name, field.name.replaceAll("_", "-")];
@@ -63,9 +63,9 @@ function describe(field: DescField): string {
 }
 
 /**
- * The request of a command, made from its flags and from the fields that its arguments stand for.
+ * The request of a command, from its flags and its arguments.
  *
- * @throws CliError naming the flag.
+ * @throws CliError that names the flag.
  */
 export function requestFromFlags(
   desc: DescMessage,
@@ -87,7 +87,7 @@ export function requestFromFlags(
   return messageFromJson(desc, json);
 }
 
-/** What the user wrote for the fields of a request: `--name_prefix web`. */
+/** The flags that the user wrote for the fields of a request: `--name_prefix web`. */
 export function flagTexts(desc: DescMessage, values: FlagValues): readonly string[] {
   return desc.fields.flatMap((field) => {
     const given = flagOf(field, values) ?? [];
@@ -95,7 +95,7 @@ export function flagTexts(desc: DescMessage, values: FlagValues): readonly strin
   });
 }
 
-/** @throws CliError with what protobuf finds wrong. */
+/** @throws CliError with protobuf's reason. */
 export function messageFromJson(desc: DescMessage, json: JsonValue): Message {
   try {
     return fromJson(desc, json);

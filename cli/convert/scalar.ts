@@ -4,9 +4,9 @@ import { parseBytes } from "../../src/util/bytes.ts";
 import { N0Error } from "../../src/util/errors.ts";
 import { quote } from "../../src/util/quote.ts";
 
-/** The type of one plain value: of a field, an element of a list or a value of a map. */
+/** The type of one plain value: a field, an element of a list, or a value of a map. */
 export interface Leaf {
-  /** As the proto spells it; a name that ends in `_bytes` takes sizes such as `10GiB`. */
+  /** As the proto spells it. If the name ends in `_bytes`, the value may be a size such as `10GiB`. */
   readonly name: string;
   readonly scalar?: ScalarType | undefined;
   readonly enum?: DescEnum | undefined;
@@ -27,9 +27,9 @@ const INTEGER = /^[+-]?(\d+|0x[0-9a-fA-F]+|0o[0-7]+)$/;
 const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
 /**
- * One value, written as text, as proto JSON holds it.
+ * Converts the text of one value into proto JSON.
  *
- * @throws N0Error `invalid_argument` that says what is expected, without naming the field.
+ * @throws N0Error `invalid_argument` that says what is expected and does not name the field.
  */
 export function scalarFromText(leaf: Leaf, text: string): JsonValue {
   if (leaf.enum !== undefined) return enumFromText(leaf.enum, text);

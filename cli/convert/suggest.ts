@@ -1,4 +1,4 @@
-/** ` (did you mean "x"?)` where one of the candidates is near, else an empty text. */
+/** ` (did you mean "x"?)` if one of the candidates is near, otherwise an empty text. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {
   const limit = Math.max(1, Math.floor(word.length / 3));
   let best: { candidate: string; distance: number } | undefined;
@@ -11,7 +11,7 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
   return best === undefined ? "" : ` (did you mean "${best.candidate}"?)`;
 }
 
-/** Levenshtein's, one row at a time. Both words are short: names of fields and actions. */
+/** The Levenshtein distance, one row at a time. Both words are short: names of fields and actions. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i += 1) {

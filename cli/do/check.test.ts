@@ -194,7 +194,7 @@ test("a cycle is named, and where it is", () => {
 });
 
 test("a task that is there twice is refused, in one file and in two", () => {
-  expect(problemsOf(node("a", "[]") + node("a", "[]"))).toEqual(['a.yaml:2:1: "a" is there twice']);
+  expect(problemsOf(node("a", "[]") + node("a", "[]"))).toEqual(['a.yaml:2:1: "a" occurs twice']);
   expect(problemsOf(node("b", "[]"), node("a", "[]") + node("b", "[]"))).toEqual([
     'b.yaml:2:1: task "b" exists already, at a.yaml:1:1',
   ]);

@@ -10,10 +10,10 @@ import type { Place, Problem } from "./problems.ts";
 import type { Tree } from "./yaml-tree.ts";
 
 /**
- * The request that `args` describe: fields by proto name, enums by name or number, sizes where a field is
- * bytes, FieldMasks as lists of proto names. Everything that does not fit is added to `problems`, at any
- * depth; the answer is undefined where there was something. A plain value fits where its text does, so
- * an unquoted 18.04 is the text "18.04" in a text field.
+ * The request that `args` describe: fields by proto name, enums by name or number, sizes in fields of bytes,
+ * FieldMasks as lists of proto names. Adds each value that does not fit, at any depth, to `problems`, and then
+ * returns undefined. The text of a plain value counts, so an unquoted 18.04 is the text "18.04" in a text
+ * field.
  */
 export function convertArgs(
   desc: DescMessage,
@@ -27,7 +27,7 @@ export function convertArgs(
   try {
     return fromJson(desc, json ?? {});
   } catch (reason) {
-    // What only protobuf can refuse, such as an invalid Timestamp.
+    // Only protobuf can refuse some values, such as an invalid Timestamp.
     const why = reason instanceof Error ? reason.message : String(reason);
     problems.push({ ...(tree?.place ?? place), message: `args: ${why}` });
     return undefined;

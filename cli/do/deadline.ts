@@ -1,7 +1,7 @@
 import { types } from "node:util";
 import { runInNewContext } from "node:vm";
 
-/** Ends synchronous work, which no timer can interrupt: the watchdog of the engine throws into it. */
+/** Ends synchronous work, which no timer can interrupt: the engine's watchdog throws into it. */
 export function withDeadline<T>(timeoutMs: number, work: () => T): T {
   return runInNewContext("work()", { work }, { timeout: timeoutMs }) as T;
 }

@@ -13,7 +13,7 @@ export function formatPlace({ file, line, column }: Place): string {
   return `${file}:${line}:${column}`;
 }
 
-/** `boot-vm.yaml:12:5: tasks.vm…`, in the order of the files as they were given, then of their lines. */
+/** `boot-vm.yaml:12:5: tasks.vm…`, in the order of the files on the command line, then of their lines. */
 export function formatProblems(problems: readonly Problem[], files: readonly string[]): string[] {
   return [...problems]
     .sort(

@@ -45,9 +45,9 @@ export interface Table {
 }
 
 /**
- * The tree of each YAML document of one file that holds something; none where there is a problem. Takes at
- * most `timeoutMs`: there are short texts, such as one of quote marks only, for which the parser's time grows
- * with the square of their length.
+ * The tree of each YAML document of one file, except empty ones; none if there is a problem. Takes at most
+ * `timeoutMs`: for some short texts, such as one of quote marks only, the time of the parser grows with the
+ * square of their length.
  */
 export function readTrees(
   file: string,
@@ -82,8 +82,8 @@ export function readTrees(
 }
 
 /**
- * What would keep the parser busy for long, found without parsing. Brackets and asterisks inside quoted text
- * count too, so the limits are far above what such text holds.
+ * Finds, without parsing, what would keep the parser busy for long. It also counts brackets and asterisks
+ * inside of quoted text, so the limits are far above the counts in such text.
  */
 function findExcess(text: string): string | undefined {
   const bytes = Buffer.byteLength(text);
@@ -125,7 +125,7 @@ function parse(file: string, text: string, lines: LineCounter, problems: Problem
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
   };
-  // Keys are checked for being there twice by the builder: the parser's own check is quadratic.
+  // The builder checks for repeated keys, because the parser's own check takes quadratic time.
   const options = { lineCounter: lines, uniqueKeys: false, merge: false };
   const documents = [...parseAllDocuments(text, options)];
   const wrong = documents.flatMap(({ errors, warnings }) => [
@@ -134,7 +134,7 @@ function parse(file: string, text: string, lines: LineCounter, problems: Problem
   ]);
   for (const error of wrong) problems.push({ ...placeAt(error.pos[0]), message: wordsOf(error) });
   if (wrong.length > 0) return [];
-  // One for all: what they come to is counted together.
+  // One counter for all aliases, which are counted together.
   const builder = new Builder(placeAt, problems);
   return documents.flatMap(({ contents }) =>
     contents === null ? [] : [builder.build(contents as ParsedNode)],
@@ -149,12 +149,12 @@ function wordsOf({ code, message }: YAMLError): string {
   return `the tag ${tag} is not supported: remove it and write the value itself`;
 }
 
-/** The parser's own words end with the place and the text around it. */
+/** The parser's message ends with the place and the text around it. */
 function withoutPlace(message: string): string {
   return message.split(/ at line \d+/)[0] ?? message;
 }
 
-/** Each alias with the node that its anchor names: the last one before it in the same document. */
+/** Each alias with the node of its anchor, which is the last one before it in the same document. */
 function aliasTargets(contents: Node): ReadonlyMap<Alias, Node> {
   const anchors = new Map<string, Node>();
   const targets = new Map<Alias, Node>();
@@ -170,7 +170,7 @@ function aliasTargets(contents: Node): ReadonlyMap<Alias, Node> {
   return targets;
 }
 
-/** Builds each node once. An alias shares the tree of its anchor, and counts as much. */
+/** Builds each node once. An alias shares the tree of its anchor, and counts with all its values. */
 class Builder {
   readonly #placeAt: (offset: number) => Place;
   readonly #problems: Problem[];
@@ -249,7 +249,7 @@ class Builder {
       const tree = this.#tree(value, depth + 1);
       if (name === "<<") merged.push(...mergedEntries(tree, this.#problems));
       else if (entries.has(name)) {
-        this.#problems.push({ ...keyPlace, message: `"${name}" is there twice` });
+        this.#problems.push({ ...keyPlace, message: `"${name}" occurs twice` });
       } else entries.set(name, { key: name, place: keyPlace, value: tree });
     }
     for (const entry of merged) if (!entries.has(entry.key)) entries.set(entry.key, entry);

@@ -31,7 +31,7 @@ export async function resourceCommand(cli: CliContext, kind: ResourceKind): Prom
   );
 }
 
-/** A shell offers the names of what the API has of that kind. */
+/** A shell offers the names of the objects of that kind in the API. */
 export function completeNames(command: Command, resource: Resource): Command {
   return completeFirstArgument(command, async (cli, signal) => {
     const method = listMethod(resource);

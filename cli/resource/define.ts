@@ -8,21 +8,21 @@ import type { Kind } from "./kind.ts";
 export interface CallSpec extends Omit<RpcCommandSpec, "method"> {
   /** Its name in the service: `CreateBlockStorage`. */
   readonly rpc: string;
-  /** It gives a new thing its name, so the names of those that are there complete nothing. */
+  /** The command gives a new object its name, so no existing name completes it. */
   readonly makes?: true;
 }
 
 /**
- * A kind of thing with its commands. Each is a file of this folder; `npm run gen` lists them in all.ts, and
- * from that list come the group of commands, `get`, `delete`, the types of `do`, tables and completion.
+ * A kind of object with its commands. Each is a file of this folder. `npm run gen` lists them in all.ts, and
+ * the list is the source of the groups of commands, `get`, `delete`, the types of `do`, tables and completion.
  */
 export interface ResourceKind extends Kind {
-  /** What a group of commands, such as `n0cli network`, is for. */
+  /** The purpose of a group of commands, such as `n0cli network`. */
   readonly summary: string;
-  /** Of the group; each without the program's name. */
+  /** Examples of the group, without the program's name. */
   readonly examples: readonly string[];
   readonly calls: readonly CallSpec[];
-  /** Commands that are more than one RPC. Their modules are loaded when the group is the one that runs. */
+  /** Commands that are more than one RPC. Their modules are loaded only when the group runs. */
   commands?(cli: CliContext): Promise<readonly Command[]>;
 }
 
@@ -36,7 +36,7 @@ export function defineResource(
 
 export const namedColumns: readonly Column[] = [cell("name"), cell("state"), cell("labels")];
 
-/** Of what is PENDING. */
+/** Columns for PENDING objects. */
 export const transactionColumn: Column = {
   ...cell("transaction_id"),
   header: "TRANSACTION",

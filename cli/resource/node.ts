@@ -23,8 +23,7 @@ export const node = defineResource({
       name: "apply",
       rpc: "ApplyNode",
       makes: true,
-      summary:
-        "register a node, or change what is registered of it; its agent listens at --address",
+      summary: "register a node, or change its registration; its agent listens at --address",
       examples: [
         "node apply rack1-3 --address 10.0.0.3 --cpu_milli_cores 8000 --memory_bytes 64GiB",
       ],

@@ -21,7 +21,7 @@ export async function loadResources(kinds: readonly Kind[]): Promise<readonly Re
   return await Promise.all(kinds.map(loadResource));
 }
 
-/** The resource whose record a message is, such as what CreateVirtualMachine answers. */
+/** The resource whose record a message is, such as the answer of CreateVirtualMachine. */
 export async function resourceOfMessage(
   kinds: readonly Kind[],
   desc: DescMessage,
@@ -36,7 +36,7 @@ function findMethod(resource: Resource, name: string): DescMethod | undefined {
   return resource.service.methods.find((m) => m.name === name);
 }
 
-/** @throws Error where there is none: a name in this program is wrong. */
+/** @throws Error if there is none: then a name in this program is wrong. */
 export function unaryMethod(resource: Resource, name: string): DescMethodUnary {
   const method = findMethod(resource, name);
   if (method?.methodKind !== "unary") throw new Error(`${resource.typeName} has no unary ${name}`);
@@ -55,7 +55,7 @@ export function deleteMethod(resource: Resource): DescMethodUnary {
   return unaryMethod(resource, `Delete${resource.typeName}`);
 }
 
-/** @throws Error where there is none. */
+/** @throws Error if there is none. */
 export function watchMethod(resource: Resource): DescMethodServerStreaming {
   const method = findMethod(resource, `Watch${resource.typeName}s`);
   if (method?.methodKind !== "server_streaming") {
@@ -64,7 +64,7 @@ export function watchMethod(resource: Resource): DescMethodServerStreaming {
   return method as DescMethodServerStreaming;
 }
 
-/** The field of a list's answer, or of a watch's, that holds the records. */
+/** The field with the records, in the answer of a list or a watch. */
 export function recordField(resource: Resource, answer: DescMessage): string {
   const field = answer.fields.find((f) => f.message?.name === resource.typeName);
   if (field === undefined) throw new Error(`${answer.name} holds no ${resource.typeName}`);

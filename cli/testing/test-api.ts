@@ -7,13 +7,13 @@ import { silentLog } from "../../src/util/log.ts";
 import { prepareDisk, webRequest } from "../../test/scenario.ts";
 import { newWorld, type World } from "../../test/world.ts";
 
-/** One call as the server saw it. */
+/** One call, as the server received it. */
 export interface SeenCall {
   readonly method: string;
   readonly header: Headers;
 }
 
-/** The real API on a node with fake drivers, whose calls are seen and can be made to fail. */
+/** The real API on a node with fake drivers. A test can see its calls and make them fail. */
 export interface TestApi extends AsyncDisposable {
   readonly world: World;
   readonly transport: Transport;
@@ -23,13 +23,13 @@ export interface TestApi extends AsyncDisposable {
     readonly interceptors: Interceptor[];
   };
   readonly calls: SeenCall[];
-  /** Runs before each call; what it throws is the answer. For holding calls up, and for faults. */
+  /** Runs before each call. An error from it becomes the answer. For delays and faults. */
   before: (call: SeenCall) => Promise<void> | void;
-  /** Forgets the calls, and what was to happen before them. */
+  /** Forgets the calls, and removes `before`. */
   reset(): void;
 }
 
-/** `interceptors` stand around those of the server. */
+/** `interceptors` run outside of those of the server. */
 export async function openTestApi(interceptors: readonly Interceptor[] = []): Promise<TestApi> {
   const world = await newWorld({ inMemory: true });
   const watchCalls: Interceptor = (next) => async (request) => {

@@ -11,7 +11,7 @@ export interface TestIo {
   interrupt(): void;
   /** The programs that were run. */
   readonly executed: string[][];
-  /** How long each sleep was asked to be. */
+  /** The duration of each sleep. */
   readonly sleptMs: number[];
 }
 
@@ -22,7 +22,7 @@ export interface TestIoOptions {
   readonly env?: Record<string, string>;
   readonly homeFolder?: string;
   readonly ownTokenFile?: string;
-  /** Stands in for a program while it runs; what it throws is the program that is not there. */
+  /** Stands for a program that runs. An error from it stands for a missing program. */
   readonly onExec?: (args: readonly string[]) => Promise<void>;
 }
 

@@ -23,7 +23,7 @@ export async function* watchTransactions(cli: CliContext, id: string) {
   yield* await callStream(cli, TransactionService.method.watchTransactions, only(request));
 }
 
-/** One transaction with its steps, in the format asked for. */
+/** One transaction with its steps, in the requested format. */
 export async function printTransaction(cli: CliContext, transaction: Transaction): Promise<void> {
   const format = cli.format();
   const { stdout, clock } = cli.io;

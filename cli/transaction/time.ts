@@ -24,7 +24,7 @@ export function tookText(ms: number): string {
   return `${Math.floor(seconds / 86_400)}d${two((seconds % 86_400) / 3600)}h`;
 }
 
-/** Milliseconds from one to the other, or until now where the second has not come yet. */
+/** The milliseconds between two times, or until now if the second is missing. */
 export function betweenMs(
   from: Timestamp | undefined,
   to: Timestamp | undefined,

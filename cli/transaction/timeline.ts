@@ -62,7 +62,7 @@ function factsOf(transaction: Transaction, nowMs: number): readonly (readonly [s
   ];
 }
 
-/** What the given steps leave on their nodes; empty where none leaves anything. */
+/** What the given steps leave on their nodes; empty if none leaves anything. */
 function stepsThat({ steps }: Transaction, leavesOf: (step: Step) => string): string {
   const left = steps.filter((step) => leavesOf(step) !== "");
   return left.map((step) => `${step.name} leaves ${leavesOf(step)}`).join("; ");

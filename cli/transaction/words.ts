@@ -50,13 +50,13 @@ export function exitCodeOf({ phase }: Transaction): number {
   return phase === Phase.UNDONE ? EXIT.failed : EXIT.timedOut;
 }
 
-/** `n0cli/0.1.0 at 10.0.0.7`; empty where nothing is known. */
+/** `n0cli/0.1.0 at 10.0.0.7`; empty if nothing is known. */
 export function askerText(asker: Asker | undefined): string {
   const { userAgent = "", peer = "" } = asker ?? {};
   return [userAgent, peer === "" ? "" : `at ${peer}`].filter((text) => text !== "").join(" ");
 }
 
-/** What it waits for, and for how long; empty if it does not wait. */
+/** The thing that it waits for, and the time that it has waited; empty if it does not wait. */
 export function waitText(wait: Wait | undefined, nowMs: number): string {
   if (wait === undefined) return "";
   const forMs = betweenMs(wait.since, undefined, nowMs);
