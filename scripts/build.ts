@@ -1,5 +1,4 @@
-// Bundles the programs into dist/, or n0core alone into the folder that is named. Native modules stay where
-// npm put them.
+// Bundles the programs into dist/, or only n0core into a given folder. Native modules stay where npm put them.
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -25,7 +24,7 @@ const COMMON: BuildOptions = {
   logLevel: "warning",
 };
 
-/** esbuild itself tells what it fails for. */
+/** esbuild prints its own errors. */
 async function build(options: BuildOptions): Promise<void> {
   await bundle(options).catch(() => process.exit(1));
 }
@@ -37,7 +36,8 @@ await runProgram("build", async () => {
 });
 if (process.exitCode !== 0) process.exit();
 
-// In the folders of the sources, as it looks for its worker threads, its page and package.json beside it.
+// In the same folders as the sources: the server looks for its worker threads, its page and package.json beside
+// it.
 const worker = "src/driver/compute/libvirt";
 await Promise.all([
   build({
@@ -65,5 +65,7 @@ cpSync("src/api/console/page", join(folder, "src/serve/page"), { recursive: true
 cpSync("package.json", join(folder, "package.json"));
 if (folder === "dist") {
   await bundleCli();
-  console.log("dist/n0cli.bundle and dist/src/serve/main.mjs; bin/n0cli takes the first by itself");
+  console.log(
+    "made dist/n0cli.bundle, which bin/n0cli uses by itself, and dist/src/serve/main.mjs",
+  );
 }

@@ -1,5 +1,5 @@
-// Makes dist/n0cli.bundle, from which bin/n0cli.cjs starts n0cli: a line of JSON that says what it was made
-// of, the code, and what V8 compiled of it while it did what n0cli is mostly asked for.
+// Makes dist/n0cli.bundle, from which bin/n0cli.cjs starts n0cli. It holds a line of JSON that lists its
+// sources, the code, and V8's compiled code, recorded while n0cli ran its most common commands.
 import { randomUUID } from "node:crypto";
 import fs from "node:fs";
 import { createRequire, isBuiltin } from "node:module";
@@ -11,7 +11,9 @@ import type * as Cli from "../cli/main.ts";
 import { rehearse } from "./rehearse-cli.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-/** What it depends on beside our own files that are bundled: what npm has installed, and how it is made. */
+/**
+ * What the bundle depends on besides our own sources: the packages that npm has installed, and how it is made.
+ */
 const RULES = [
   "node_modules/.package-lock.json",
   "scripts/bundle-cli.ts",
@@ -22,14 +24,14 @@ const LEFT_BEHIND_MS = 3600 * 1000;
 
 const load = createRequire(import.meta.url) as (path: string) => object;
 
-/** Path below the project, size in bytes and time of change in ms; nulls for what is not there. */
+/** Path in the project, size in bytes and time of change in ms; nulls for a missing file. */
 type Input = readonly [path: string, size: number | null, mtimeMs: number | null];
 
 /**
- * Whatever happens meanwhile, dist/ has the whole bundle of before or the whole new one. A source that is
- * edited meanwhile is not what the bundle says that it is made of.
+ * Replaces the bundle in dist/ whole or not at all, whatever happens in the meantime. If a source is edited in
+ * the meantime, the bundle does not list that edit as its source.
  *
- * @throws Error where a source is wrong, esbuild is not installed or dist/ cannot be written to.
+ * @throws Error if a source is wrong, esbuild is not installed, or dist/ is not writable.
  */
 export async function bundleCli(): Promise<void> {
   const inputs = new Map<string, Input>();
@@ -40,7 +42,7 @@ export async function bundleCli(): Promise<void> {
 }
 
 async function bundle(inputs: Map<string, Input>): Promise<Buffer> {
-  // Not there in an installation without development packages.
+  // Missing in an installation without development packages.
   const { build } = await import("esbuild");
   for (const path of RULES) inputs.set(path, inputOf(path));
   const { outputFiles } = await build({
@@ -50,7 +52,7 @@ async function bundle(inputs: Map<string, Input>): Promise<Buffer> {
     write: false,
     platform: "node",
     target: "node24",
-    // Not ESM: what imports node:http as a module loads all of fetch with it.
+    // Not ESM: a module that imports node:http loads all of fetch with it.
     format: "cjs",
     minify: true,
     charset: "ascii",
@@ -63,7 +65,7 @@ async function bundle(inputs: Map<string, Input>): Promise<Buffer> {
   return Buffer.from(`(function(require,module){${text}\n})`, "latin1");
 }
 
-/** Each file of ours as it is before esbuild reads it. Those of npm all bear one time. */
+/** The state of each of our files before esbuild reads it. All files of npm have one time. */
 function noted(inputs: Map<string, Input>): Plugin {
   return {
     name: "noted",
@@ -82,15 +84,15 @@ function inputOf(path: string): Input {
   return [path, stat?.size ?? null, stat?.mtimeMs ?? null];
 }
 
-/** The files of the rules of fields: how generated code imports each, and its name as a proto. */
+/** The files with the rules of fields: the path by which generated code imports each, and its proto name. */
 const FIELD_RULES = [
   { imported: /\/buf\/validate\/validate_pb\.js$/, proto: "buf/validate/validate" },
   { imported: /\/rules\/v1alpha1\/rules_pb\.ts$/, proto: "n0stack/rules/v1alpha1/rules" },
 ];
 
 /**
- * The generated code imports the files of the rules of fields, which only a server looks into; the descriptor
- * of the first is larger than all of ours. A descriptor that has the name of the file alone does.
+ * The generated code imports the files with the rules of fields, which only a server uses. The descriptor of
+ * the first one is larger than all of ours. A descriptor with only the name of the file is enough.
  */
 const withoutFieldRules: Plugin = {
   name: "without-field-rules",
@@ -100,7 +102,7 @@ const withoutFieldRules: Plugin = {
       onResolve({ filter: imported }, () => ({ path: proto, namespace }));
     }
     onLoad({ filter: /./, namespace }, ({ path: proto }) => {
-      // FileDescriptorProto, of which `name` is field 1: a tag, the length and the text.
+      // FileDescriptorProto, whose field 1 is `name`: a tag, the length and the text.
       const file = `${proto}.proto`;
       const bytes = Buffer.from(`\n${String.fromCharCode(file.length)}${file}`, "latin1");
       const contents = `import { fileDesc } from "@bufbuild/protobuf/codegenv2";
@@ -110,7 +112,7 @@ const withoutFieldRules: Plugin = {
   },
 };
 
-/** Modules of Node's own are loaded when something of them is used: some take longer than all of ours. */
+/** Loads Node's own modules at their first use, because some take longer to load than all of ours. */
 const lazyNode: Plugin = {
   name: "lazy-node",
   setup({ onResolve, onLoad }) {
@@ -123,7 +125,7 @@ const lazyNode: Plugin = {
     onLoad({ filter: /./, namespace }, ({ path }) => {
       const names = Object.keys(load(path));
       const getters = names.map((name) => `get ${name}() { return require("${path}").${name}; },`);
-      // It is its own default export, as Node's modules are for an import.
+      // Its own default export, as an import of Node's modules has it.
       return { contents: `module.exports = {${getters.join("\n")}};` };
     });
   },
@@ -134,17 +136,17 @@ function isPlain(module: object): boolean {
   return Object.getPrototypeOf(module) === Object.prototype;
 }
 
-/** What V8 has compiled of the code once it has been used. */
+/** V8's compiled code, after the code has been used. */
 async function compile(code: Buffer): Promise<Buffer> {
   const script = new Script(code.toString("latin1"), { filename: "n0cli.bundle" });
   const module = { exports: {} as typeof Cli };
   script.runInThisContext()(load, module);
-  // Where it cannot be, such as without a loopback, less of it is compiled beforehand.
+  // If it cannot run, for example without a loopback, less of the code is compiled beforehand.
   await rehearse(module.exports).catch(() => {});
   return script.createCachedData();
 }
 
-/** Puts a file into dist/ whole: it is complete on the disk before it has its name. */
+/** Puts a file into dist/ whole: it is complete on the disk before it gets its name. */
 function replace(name: string, parts: readonly (string | Buffer)[]): void {
   const folder = join(ROOT, "dist");
   fs.mkdirSync(folder, { recursive: true });
@@ -166,7 +168,7 @@ function replace(name: string, parts: readonly (string | Buffer)[]): void {
   }
 }
 
-/** Of those that were killed. One that is at work takes no hour. */
+/** Removes the files of killed processes. A process that still runs takes less than an hour. */
 function removeLeftBehind(folder: string): void {
   for (const name of fs.readdirSync(folder)) {
     if (!name.endsWith(".tmp")) continue;
@@ -176,14 +178,14 @@ function removeLeftBehind(folder: string): void {
   }
 }
 
-/** What root made would keep the owner of the project from making it anew. */
+/** Files of root would keep the owner of the project from making them again. */
 function giveToOwner(...paths: readonly string[]): void {
   if (process.geteuid?.() !== 0) return;
   const { uid, gid } = fs.statSync(ROOT);
   for (const path of paths) fs.lchownSync(path, uid, gid);
 }
 
-// By npm, when it has installed the packages. n0cli works without a bundle, so nothing fails here.
+// npm runs this after an installation. n0cli works without a bundle, so nothing fails here.
 if (import.meta.main) {
   await bundleCli().catch((reason: unknown) => {
     console.error(`n0cli will start slowly: ${reason instanceof Error ? reason.message : ""}`);

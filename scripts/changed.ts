@@ -1,6 +1,6 @@
 import { run } from "./check/run.ts";
 
-/** What each suite on the real host runs that no import leads to: it starts programs. */
+/** The programs that each suite on the real host starts. No import leads to them. */
 const SUITES: Readonly<Record<string, RegExp>> = {
   node: /^(?:src\/(?:agent|driver|rpc|serve)|scripts|test\/node)\//,
   e2e: /^(?:src\/(?!.*\.cases\.ts$)|(?:cli|bin|scripts|examples|test\/e2e)\/)/,
@@ -10,7 +10,7 @@ const SUITES: Readonly<Record<string, RegExp>> = {
 /** Unit tests that read the project, or start its programs. */
 const READ = ["test/tidy.test.ts", "test/documents.test.ts", "test/verify-docs.test.ts"];
 const STARTED = ["cli/main.test.ts", "src/serve/main.test.ts", "scripts/"];
-/** What may change anything. */
+/** The files that may affect every test. */
 const ROOTS = /^(?:package\.json|package-lock\.json|tsconfig\.json|vitest\.config\.ts)$/;
 const UNIT_TEST = /^(?:src|cli|scripts)\/.*\.(?:test|sim|drift)\.ts$/;
 /** Tests that gather the files beside the resources, by the ends of their names: no import leads to these. */
@@ -21,15 +21,18 @@ const GATHERED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The commit since which something counts as changed: where this branch left main, or HEAD where there is no
- * main, or this is it.
+ * The commit to compare with: the point where this branch left main, or HEAD if there is no main, or this is
+ * main.
  */
 export async function branchPoint(): Promise<string> {
   const { isGood, output } = await run("git", ["merge-base", "main", "HEAD"]);
   return isGood ? output.trim() : "HEAD";
 }
 
-/** Files that differ from the commit, with those that git does not know yet. @throws Error for no commit. */
+/**
+ * The files that differ from the commit, with those that git does not track yet. @throws Error if there is no
+ * such commit.
+ */
 export async function changedSince(commit: string): Promise<readonly string[]> {
   const lists = [
     ["diff", "--name-only", "--no-renames", commit, "--"],
@@ -42,8 +45,8 @@ export async function changedSince(commit: string): Promise<readonly string[]> {
 }
 
 /**
- * vitest's arguments for each of the runs that together test what a change of these files can affect. vitest
- * itself follows the imports; what is started or read is known here.
+ * vitest's arguments for each of the runs that together test everything that a change of these files can
+ * affect. vitest follows the imports itself; this adds the files that tests start or read.
  */
 export function runsFor(files: readonly string[], commit: string): readonly (readonly string[])[] {
   if (files.some((path) => ROOTS.test(path))) return [[]];

@@ -11,7 +11,7 @@ import { runShown, runTests } from "./run-shown.ts";
 
 const SEEDS_MAX = 2 ** 31;
 
-/** Answers whether all is well with this seed, which it reads from N0_SEED where it is not handed in. */
+/** Returns whether the suite passes with this seed. It reads N0_SEED if the seed is not an argument. */
 type Suite = (seed: string, folders: readonly string[]) => Promise<boolean>;
 
 const SUITES: Readonly<Record<string, Suite>> = {
@@ -47,7 +47,7 @@ async function propertyTests(folders: readonly string[]): Promise<readonly strin
 function wholeNumber(option: string, text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value > 0) return value;
-  throw wrongUse(`--${option}: "${text}" is no whole number from 1`);
+  throw wrongUse(`--${option}: "${text}" is not a whole number from 1 on`);
 }
 
 function chosen(only: string | undefined): string[] {
@@ -56,11 +56,11 @@ function chosen(only: string | undefined): string[] {
   if (unknown !== undefined) throw wrongUse(`--only: there is no suite "${unknown}"; see --help`);
   if (only !== undefined || process.getuid?.() === 0) return names;
   const skipped = names.filter((name) => NEEDS_ROOT.includes(name));
-  if (skipped.length > 0) console.warn(`SKIPPED: ${skipped.join(", ")}, for want of root`);
+  if (skipped.length > 0) console.warn(`SKIPPED: ${skipped.join(", ")}, which need root`);
   return names.filter((name) => !skipped.includes(name));
 }
 
-/** Runs the suites with one seed, and answers how to repeat what was found, by the suite that found it. */
+/** Runs the suites with one seed. Returns how to repeat each finding, by its suite. */
 async function round(
   names: readonly string[],
   seed: number,

@@ -1,10 +1,10 @@
-// Writes cli/resource/all.ts, the list of what n0cli has commands for, from the files beside it.
+// Writes cli/resource/all.ts, the list of resources with commands in n0cli, from the files beside it.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const FOLDER = join(import.meta.dirname, "../cli/resource");
 
-/** What all.ts must be. */
+/** The content of all.ts. */
 export function resourceList(): string {
   const found = readdirSync(FOLDER)
     .toSorted()

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type * as Cli from "../cli/main.ts";
 
-/** What n0cli is asked for most, and by a shell that completes a word. */
+/** The most common commands of n0cli, and a word that a shell completes. */
 const COMMAND_LINES = [
   ["--version"],
   ["get", "vm", "--output", "json", "--timeout", "5s"],
@@ -12,9 +12,9 @@ const COMMAND_LINES = [
   ["__complete", "vm", "boot", ""],
 ];
 
-/** Field 1, a virtual machine whose field 1, the name, is "x". */
+/** Field 1 is a virtual machine, whose field 1, the name, is "x". */
 const ONE_MACHINE = Buffer.from([0x0a, 3, 0x0a, 1, 0x78]);
-/** gRPC puts a byte for compression and the length before a message. */
+/** gRPC puts a byte for the compression, and the length, before a message. */
 const ANSWER = Buffer.concat([Buffer.from([0, 0, 0, 0, ONE_MACHINE.length]), ONE_MACHINE]);
 
 /** Runs command lines against a server that has one virtual machine, so that V8 compiles what they need. */
@@ -34,7 +34,7 @@ export async function rehearse({ run, processIo }: typeof Cli): Promise<void> {
     ...processIo(),
     stdout: mute,
     stderr: mute,
-    // No configuration of the user's.
+    // Without the user's own configuration.
     env: { N0CLI_API_ENDPOINT: endpoint },
     homeFolder: join(import.meta.dirname, "nobody"),
     onInterrupt: () => () => {},

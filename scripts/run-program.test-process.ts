@@ -1,4 +1,4 @@
-// A program as the scripts of package.json are, that ends in the way that it is told to.
+// A program like the scripts of package.json, which ends in the requested way.
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";

@@ -31,7 +31,7 @@ test.each([
     1,
     "script: ENOENT: no such file or directory, open '/nowhere/at/all'\n",
   ],
-  ["no such program", 1, "script: there is no program n0-no-such-program\n"],
+  ["no such program", 1, "script: the program n0-no-such-program does not exist\n"],
 ])("a script that ends: %s", async (way, code, stderr) => {
   expect(await run(way)).toEqual({ code, stdout: "", stderr });
 });

@@ -3,8 +3,8 @@ import process from "node:process";
 const EXIT_USAGE = 2;
 
 /**
- * Something that the user can do something about: it is shown as one line, without a stack. Without a
- * message it has been told already.
+ * A failure that the user can repair. It is shown in one line, without a stack. Without a message, it has been
+ * reported already.
  */
 export class Failure extends Error {
   readonly exitCode: number;
@@ -21,8 +21,8 @@ export function wrongUse(message: string): Failure {
 }
 
 /**
- * Runs the program `npm run <name>`; `main` answers its exit code. A failure, wrong use and what the
- * system refuses are told in one line; anything else is a bug of ours, and keeps its stack.
+ * Runs the program `npm run <name>`, whose `main` returns its exit code. Reports a failure, wrong use or a
+ * refusal of the system in one line. Any other error is a bug of ours and keeps its stack.
  */
 export async function runProgram(name: string, main: () => Promise<number>): Promise<void> {
   try {
@@ -38,7 +38,7 @@ export async function runProgram(name: string, main: () => Promise<number>): Pro
 function asFailure(error: unknown): Failure | undefined {
   if (error instanceof Failure) return error;
   if (!(error instanceof Error) || !("code" in error)) return undefined;
-  // Of util.parseArgs; what follows its first sentence is for those who write the options.
+  // From util.parseArgs. The text after its first sentence is for programmers.
   if (String(error.code).startsWith("ERR_PARSE_ARGS_")) {
     const [what] = error.message.split(". ");
     return wrongUse(what ?? error.message);

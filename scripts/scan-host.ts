@@ -1,10 +1,10 @@
-// An independent look at this machine and at what the API says of it, for tests and for people. It shares
-// no code with the servers: it reads by virsh, ip, nft, /proc and n0cli.
+// Looks at this host, and at what the API says of it, for tests and for people. It shares no code with the
+// servers: it reads by virsh, ip, nft, /proc and n0cli.
 //
 //   node scripts/scan-host.ts --prefix n0- --base-directory /var/lib/n0core --api-endpoint 127.0.0.1:20180
 //
-// Prints everything as JSON, without what differs from one reading to the next (times, process ids,
-// random hardware addresses), and what does not belong together as `findings`.
+// Prints everything as JSON, without values that differ from one reading to the next (times, process ids,
+// random hardware addresses). Prints differences between the two as `findings`.
 // Exit 0: nothing found; 3: findings; 1: could not look; 2: wrong use.
 import { join } from "node:path";
 import process from "node:process";
@@ -24,7 +24,7 @@ export interface Scan {
   readonly findings: readonly Finding[];
 }
 
-/** Reads records first: what is made meanwhile is a finding, and what is at rest is none. */
+/** Reads the records first: a thing that is made in the meantime is a finding; things at rest are not. */
 export async function scanHost(places: readonly Place[], reader: RecordReader): Promise<Scan> {
   const records = await readRecords(reader);
   const hosts: Record<string, Host> = {};
@@ -33,7 +33,7 @@ export async function scanHost(places: readonly Place[], reader: RecordReader): 
   return { hosts, records, findings: unique(findings) };
 }
 
-/** What concerns the API is found once for each place. */
+/** Findings about the API appear once for each place. */
 function unique(findings: readonly Finding[]): Finding[] {
   return [...new Map(findings.map((finding) => [JSON.stringify(finding), finding])).values()];
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 const PROJECT = join(import.meta.dirname, "..");
 
-/** Of what the folders hold, and of the packages; unit tests do not count. */
+/** A hash of the files in the folders, and of the packages, without unit tests. */
 export function sourcesHash(folders: readonly string[]): string {
   const hash = createHash("sha256");
   for (const path of ["package-lock.json", "scripts/build.ts", ...folders.flatMap(filesBelow)]) {

@@ -1,11 +1,11 @@
-// npm run test:crash: installs what it needs, and kills: a sample of deaths, the same each time. With
-// --all the whole matrix, which writes docs/crash-matrix.md at its end. Other arguments go to vitest.
+// npm run test:crash: installs what it needs, and runs a sample of deaths, the same each time. With --all it
+// runs the whole matrix, and writes docs/crash-matrix.md at its end. Other arguments go to vitest.
 //
 //   N0_SEED=7 N0_CRASH_UNITS=40 npm run test:crash
 //   N0_CRASH_ONLY=CreateVirtualMachine N0_CRASH_DEATH="disk|clock" npm run test:crash -- --all
 //
-// The whole matrix goes on where it was ended, by N0_CRASH_SECONDS or however, as long as the sources are
-// the same: what it has found is kept in .cache/crash. N0_CRASH_LANES clusters run side by side.
+// The whole matrix continues where it was interrupted, by N0_CRASH_SECONDS or otherwise, as long as the sources
+// are the same: .cache/crash keeps its results. N0_CRASH_LANES clusters run side by side.
 import process from "node:process";
 import { mustBeRoot, onPreparedHost, prepareOrEnd } from "./prepared-host.ts";
 import { runProgram } from "./run-program.ts";
@@ -16,7 +16,7 @@ await runProgram("test:crash", async () => {
   const given = process.argv.slice(2);
   if (given.includes("--all")) process.env["N0_CRASH_ALL"] = "1";
   const others = given.filter((argument) => argument !== "--all");
-  // What is found is said when it is found: the whole matrix takes long.
+  // Prints each finding at once, because the whole matrix takes long.
   const shown = "--disable-console-intercept";
   const isPassed = await onPreparedHost(prepareOrEnd, ["node", "test"], () =>
     runTests(...others, "--project", "crash", shown),

@@ -11,7 +11,7 @@ interface File {
   readonly assertionResults: readonly unknown[];
 }
 
-/** What vitest's JSON reporter tells of a run, as far as npm test needs it. */
+/** The parts of vitest's JSON report that npm test needs. */
 export interface TestResult {
   readonly numPassedTests: number;
   readonly numFailedTests: number;
@@ -20,7 +20,7 @@ export interface TestResult {
   readonly testResults: readonly File[];
 }
 
-/** Undefined if vitest did not get as far as writing it. */
+/** Undefined if vitest ended before it wrote the report. */
 export function readResult(path: string): TestResult | undefined {
   const text = ifThereSync(() => readFileSync(path, "utf8"));
   return text === undefined ? undefined : (JSON.parse(text) as TestResult);
@@ -47,7 +47,7 @@ function failedFiles({ testResults }: TestResult): number {
   return testResults.filter((f) => f.status === "failed" && f.assertionResults.length === 0).length;
 }
 
-/** A line for each of the files that took longest, the longest first. */
+/** A line for each of the slowest files, the slowest first. */
 export function slowestFiles(results: readonly TestResult[], count: number): readonly string[] {
   return results
     .flatMap(({ testResults }) => testResults)

@@ -1,8 +1,8 @@
-// npm test: installs what the tests need, checks, runs every test, and leaves the machine as it was but
-// for the packages. Arguments go to vitest: npm test -- src/api --project unit.
+// npm test: installs what the tests need, checks, runs every test, and leaves the host as it was, except for
+// the packages. Arguments go to vitest: npm test -- src/api --project unit.
 //
-// With --changed it runs what may be affected by what differs from where this branch left main, or with
-// --changed=COMMIT from that commit.
+// With --changed it tests what the changes since this branch left main may affect; with --changed=COMMIT, since
+// that commit.
 import { rmSync } from "node:fs";
 import process from "node:process";
 import { styleText } from "node:util";
@@ -18,7 +18,7 @@ const SLOWEST = 10;
 interface Outcome {
   readonly isChecked: boolean;
   readonly isTested: boolean;
-  /** Of each run; undefined for one that did not run to its end. */
+  /** The result of each run; undefined for a run that did not end. */
   readonly results: readonly (TestResult | undefined)[];
 }
 
@@ -60,11 +60,11 @@ async function main(): Promise<number> {
   const { passed, failed, skipped } = countsOf(ended);
   console.log(`the slowest files:\n${slowestFiles(ended, SLOWEST).join("\n")}`);
   if (skipped > 0) {
-    console.warn(styleText("yellow", `SKIPPED: ${skipped} tests; why stands above`));
+    console.warn(styleText("yellow", `SKIPPED: ${skipped} tests; see the reasons above`));
   }
   const seconds = Math.round((performance.now() - startedMs) / 1000);
   console.log(`check ${isChecked ? "passed" : "FAILED"}, ${seconds} s in all`);
-  if (ended.length < results.length) console.log("the tests did not run to their end");
+  if (ended.length < results.length) console.log("the test runs ended early");
   else console.log(`${passed} passed, ${failed} failed`);
   return isChecked && isTested ? 0 : 1;
 }

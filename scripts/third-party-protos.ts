@@ -1,6 +1,6 @@
-// Puts the .proto files that ours import into third_party/, from the npm packages that carry them, so
-// that generating needs no network. The validation rules are in no package as a .proto file; they are
-// printed from the descriptor inside @bufbuild/protovalidate.
+// Copies the .proto files that ours import from npm packages into third_party/, so that generating needs no
+// network. No package contains the validation rules as a .proto file; this prints them from the descriptor
+// inside of @bufbuild/protovalidate.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import {
@@ -42,7 +42,7 @@ function scalar(type: ScalarType): string {
   return ScalarType[type].toLowerCase();
 }
 
-/** Proto2 syntax, which says `optional`, `required` and `repeated` for each field outside a oneof. */
+/** Proto2 syntax, which writes `optional`, `required` or `repeated` for each field outside of a oneof. */
 function fieldLine(field: DescField | DescExtension, indent: string): string {
   const isPlain = field.kind === "extension" || field.oneof === undefined;
   const label =
@@ -84,7 +84,7 @@ function fileText(file: DescFile): string {
   return text;
 }
 
-/** Only where it changes: others may be reading. */
+/** Writes only if it differs, since others may be reading the file. */
 function put(path: string, text: string): void {
   const target = join(OUT, path);
   if (existsSync(target) && readFileSync(target, "utf8") === text) return;

@@ -52,12 +52,12 @@ test("a circle is found once, and types count", () => {
     ["src/util/d.ts", 'import { a } from "./a.ts";'],
   ]);
   expect(circles(texts)).toEqual([
-    "src/util/a.ts -> src/util/b.ts -> src/util/c.ts -> src/util/a.ts is a circle",
+    "src/util/a.ts -> src/util/b.ts -> src/util/c.ts -> src/util/a.ts is a circular import",
   ]);
   texts.delete("src/util/c.ts");
   expect(circles(texts)).toEqual([]);
 });
 
 test("a check that sees no module fails", () => {
-  expect(checkArrows([]).join()).toContain("proved nothing");
+  expect(checkArrows([]).join()).toContain("proves nothing");
 });

@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
 /**
- * Who may import whom, as ARCHITECTURE.md draws it. A layer may always import itself; imports of types
- * count. `serve` is where everything is put together.
+ * The imports that ARCHITECTURE.md allows. A layer may always import itself. Imports of types count. `serve`
+ * assembles everything.
  */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   util: [],
@@ -19,8 +19,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The areas of the API, a lower one first, which never imports a higher one: what it must tell that goes
- * through hooks of the resources (`Kind`). What lies above all areas puts them together.
+ * The areas of the API, the lowest one first. An area never imports a higher one; it calls a higher one through
+ * hooks of the resources (`Kind`). Files above all areas assemble them.
  */
 const AREAS = [
   "core",
@@ -33,19 +33,19 @@ const AREAS = [
   "console",
 ];
 
-// What follows `from`, `import` or `import(` in quotes. `new URL("./x.ts", …)` starts a worker, which is
-// as much an import.
+// The text in quotes after `from`, `import` or `import(`. `new URL("./x.ts", …)` starts a worker, which is an
+// import too.
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*|\bnew URL\(\s*)"(?<path>\.{1,2}\/[^"]+)"/g;
 const TESTS = /\.(?:test|suite|test-process|cases|sim|drift)\.ts$|\/testing\//;
 
-/** The layer of a file of the program; undefined for a test, which may import anything, and the rest. */
+/** The layer of a file of the program; undefined for a test, which may import anything, and for other files. */
 export function layerOf(path: string): string | undefined {
   const [top, second] = path.split("/");
   if (top === "cli") return "cli";
   return top === "src" ? second : undefined;
 }
 
-/** The area of a file of the API; undefined above all areas, and for the rest. */
+/** The area of a file of the API; undefined for a file above all areas, and for other files. */
 function areaOf(path: string): string | undefined {
   return /^src\/api\/(?<area>[^/]+)\//.exec(path)?.groups?.["area"];
 }
@@ -69,7 +69,7 @@ function isHigher(target: string, area: string): boolean {
   return to === undefined || AREAS.indexOf(to) > AREAS.indexOf(area);
 }
 
-/** The arrows that one file draws where it may not. */
+/** The forbidden imports of one file. */
 export function wrongArrows(path: string, text: string): readonly string[] {
   const layer = layerOf(path);
   if (layer === undefined || TESTS.test(path)) return [];
@@ -83,7 +83,7 @@ export function wrongArrows(path: string, text: string): readonly string[] {
   for (const { target, line } of importsOf(path, text)) {
     const to = layerOf(target);
     if (TESTS.test(target) || to === undefined) {
-      wrong.push(`${path}:${line}: ${layer} imports ${target}, which is no part of the program`);
+      wrong.push(`${path}:${line}: ${layer} imports ${target}, which is not part of the program`);
     } else if (to !== layer && !below.includes(to)) {
       const may = below.length === 0 ? "nothing" : below.join(", ");
       wrong.push(`${path}:${line}: ${layer} imports ${target}; it may import ${may}`);
@@ -100,7 +100,8 @@ export function circles(texts: ReadonlyMap<string, string>): readonly string[] {
   const finished = new Set<string>();
   const visit = (path: string, trail: readonly string[]): void => {
     const start = trail.indexOf(path);
-    if (start >= 0) found.push(`${[...trail.slice(start), path].join(" -> ")} is a circle`);
+    if (start >= 0)
+      found.push(`${[...trail.slice(start), path].join(" -> ")} is a circular import`);
     if (start >= 0 || finished.has(path)) return;
     for (const { target } of importsOf(path, texts.get(path) ?? "")) {
       if (texts.has(target)) visit(target, [...trail, path]);
@@ -111,13 +112,14 @@ export function circles(texts: ReadonlyMap<string, string>): readonly string[] {
   return found;
 }
 
-/** The same for all files, which must hold some modules: a check that sees nothing finds nothing. */
+/** Checks all files. Fails if it sees no modules of a layer, because it would then find nothing. */
 export function checkArrows(files: readonly string[]): readonly string[] {
   const modules = files.filter(
     (path) => path.endsWith(".ts") && layerOf(path) !== undefined && existsSync(path),
   );
   const unseen = Object.keys(ARROWS).filter((layer) => !modules.some((p) => layerOf(p) === layer));
-  if (unseen.length > 0) return [`saw no module of ${unseen.join(", ")}, so proved nothing`];
+  if (unseen.length > 0)
+    return [`saw no module of ${unseen.join(", ")}, so this check proves nothing`];
   const texts = new Map(modules.map((path) => [path, readFileSync(path, "utf8")]));
   const wrong = [...texts].flatMap(([path, text]) => wrongArrows(path, text));
   const program = new Map([...texts].filter(([path]) => !TESTS.test(path)));

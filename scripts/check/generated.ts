@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { failures } from "./run.ts";
 
-/** Generates from proto/ into a folder of its own and compares that with what is checked in. */
+/** Generates from proto/ into another folder and compares the result with the files in git. */
 export async function checkGenerated(): Promise<readonly string[]> {
   const folder = mkdtempSync(join(tmpdir(), "n0stack-gen-"));
   try {
@@ -12,7 +12,7 @@ export async function checkGenerated(): Promise<readonly string[]> {
     const different = await failures("diff", "-r", "-q", join(folder, "src/gen"), "src/gen");
     if (different.length === 0) return [];
     const lines = different.map((line) => line.replaceAll(folder, "generated now"));
-    return ["src/gen is not what proto/ says; run npm run gen and commit it", ...lines];
+    return ["src/gen differs from proto/: run npm run gen and commit it", ...lines];
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,6 +1,6 @@
-// Everything that can be found without running the program: npm run check. One line for each part, and
-// at the end what failed. Parts run two at a time, as most use one core. Some alone, by their names:
-// npm run check -- types "buf lint"
+// npm run check: finds everything that can be found without running the program. Prints one line for each part,
+// and at the end the failures. Two parts run at a time, as most use one core. To run only some parts: npm run
+// check -- types "buf lint"
 import process from "node:process";
 import { styleText } from "node:util";
 import { Failure, runProgram, wrongUse } from "../run-program.ts";
@@ -11,7 +11,7 @@ import { checkWords } from "./words.ts";
 
 interface Part {
   readonly name: string;
-  /** Empty if all is well. */
+  /** Empty if the check passes. */
   check(files: readonly string[]): readonly string[] | Promise<readonly string[]>;
 }
 
@@ -30,14 +30,14 @@ const PARTS: readonly Part[] = [
   { name: "shell", check: checkShell },
   { name: "buf lint", check: () => failures("buf", "lint") },
   { name: "buf format", check: () => failures("buf", "format", "--diff", "--exit-code", "proto") },
-  // Against the wire of the v0 packages as it was settled: they only ever grow.
+  // Compared with the wire of the v0 packages as they were settled. They may only grow.
   {
     name: "buf breaking",
     check: () => failures("buf", "breaking", "proto", "--against", "proto/baseline/v0.binpb"),
   },
 ];
 
-/** Syntax only: every shell script is run by a test or by npm test itself. */
+/** Checks the syntax only: a test or npm test itself runs every shell script. */
 async function checkShell(files: readonly string[]): Promise<readonly string[]> {
   const scripts = files.filter((path) => path.endsWith(".sh") || path === ".ci/run");
   const found = await Promise.all(scripts.map((path) => failures("bash", "-n", path)));
@@ -67,7 +67,7 @@ function chosen(names: readonly string[]): readonly Part[] {
 async function main(): Promise<number> {
   const startedMs = performance.now();
   const parts = chosen(process.argv.slice(2));
-  // What buf reads besides ours; written only where it changed.
+  // The files that buf reads besides ours. Written only if they changed.
   const missing = await failures("node", "scripts/third-party-protos.ts");
   if (missing.length > 0) throw new Failure(missing.join("\n"));
   const files = await projectFiles();

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { isAbsent } from "../../src/util/errno.ts";
 import { Failure } from "../run-program.ts";
 
-/** Runs a program to its end and keeps what it prints, on either stream. @throws Failure without it. */
+/** Runs a program to its end and returns its output of both streams. @throws Failure if it does not exist. */
 export async function run(
   command: string,
   args: readonly string[],
@@ -13,7 +13,7 @@ export async function run(
   child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   const onError = (error: Error) =>
-    reject(isAbsent(error) ? new Failure(`there is no program ${command}`) : error);
+    reject(isAbsent(error) ? new Failure(`the program ${command} does not exist`) : error);
   child.on("error", onError).on("close", resolve);
   const code = await promise;
   return { isGood: code === 0, output: Buffer.concat(chunks).toString("utf8") };
@@ -22,7 +22,7 @@ export async function run(
 /**
  * The lines that a program prints if it fails; none if it succeeds.
  *
- * @throws Failure if there is no such program.
+ * @throws Failure if the program does not exist.
  */
 export async function failures(
   command: string,
@@ -35,9 +35,9 @@ export async function failures(
 }
 
 /**
- * Every file that git knows or would add, so nothing ignored. Paths from the root of the project.
+ * Every file that git tracks or would add, without ignored ones. Paths are relative to the project.
  *
- * @throws Failure where git is missing, or this is no checkout of it.
+ * @throws Failure if git is missing, or this is not a git checkout.
  */
 export async function projectFiles(): Promise<readonly string[]> {
   const args = ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"];

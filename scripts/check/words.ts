@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import process from "node:process";
 import { ifThereSync } from "../../src/util/errno.ts";
 
-/** Text files may hold any word; these may hold what is looked for because they look for it. */
+/** Files that are not checked: text files may hold any word, and these hold the words that they look for. */
 const NOT_READ = /^(?:scripts\/check\/words(?:\.test)?\.ts|package-lock\.json|src\/gen\/)|\.binpb$/;
 
 interface Rule {
@@ -28,9 +28,9 @@ const RULES: readonly Rule[] = [
     pattern: /@ts-(?:ignore|nocheck)|as unknown as/,
     files: /\.ts$/,
   },
-  // A place that exists on one machine only.
+  // A path that exists on one computer only.
   { what: "a path of somebody's machine", pattern: machinePaths(), files: /./ },
-  // The measurements of a bench are those of one machine. The table of codes is written from the code.
+  // The numbers of docs/bench.md are those of one computer.
   {
     what: "a machine, which is a node or a virtual machine",
     pattern: /(?<!\bvirtual[ _-])\bmachines?\b/i,
@@ -45,14 +45,14 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-/** Homes of people, and where this very checkout lies. Short paths, such as /n, would match by chance. */
+/** Home folders, and the folder of this checkout. Short paths, such as /n, would match by chance. */
 function machinePaths(): RegExp {
   const here = [process.cwd(), homedir()].filter((path) => path.split("/").length > 2);
   const literal = here.map((path) => `${path.replaceAll(/[^\w/]/g, "\\$&")}(?![\\w-])`);
   return new RegExp(["/home/(?!n0/)\\w+/", "/Users/\\w+/", ...literal].join("|"));
 }
 
-/** What a file says that the project must not say, each with its line. */
+/** Each forbidden text in a file, with its line. */
 export function wrongWords(path: string, text: string): readonly string[] {
   const rules = RULES.filter((rule) => rule.files.test(path));
   return text
@@ -65,11 +65,11 @@ export function wrongWords(path: string, text: string): readonly string[] {
 }
 
 export function checkWords(files: readonly string[]): readonly string[] {
-  if (files.length === 0) return ["saw no file, so proved nothing"];
+  if (files.length === 0) return ["saw no file, so this check proves nothing"];
   return (
     files
       .filter((path) => !NOT_READ.test(path))
-      // git lists what was deleted and not committed yet.
+      // git also lists files that were deleted and not committed yet.
       .flatMap((path) => wrongWords(path, ifThereSync(() => readFileSync(path, "utf8")) ?? ""))
   );
 }

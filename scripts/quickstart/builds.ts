@@ -5,12 +5,12 @@ import { readVersion } from "../../src/serve/version.ts";
 import { sourcesHash } from "../sources-hash.ts";
 import { PROJECT } from "./places.ts";
 
-/** Which n0core this checkout runs, such as `0.1.0, sources 0f1e2d3c`. */
+/** The build of n0core in this checkout, such as `0.1.0, sources 0f1e2d3c`. */
 export function n0coreBuild(): string {
   return `${readVersion()}, sources ${sourcesHash(["src"]).slice(0, 8)}`;
 }
 
-/** Which example this checkout makes, from that image: `examples/boot-vm.yaml 0f1e2d3c on tiny-9b8a7c6d.qcow2`. */
+/** The build of the example in this checkout: `examples/boot-vm.yaml 0f1e2d3c on tiny-9b8a7c6d.qcow2`. */
 export function exampleBuild(image: string): string {
   const file = "examples/boot-vm.yaml";
   return `${file} ${hashOf(join(PROJECT, file)).slice(0, 8)} on ${basename(image)}`;

@@ -9,17 +9,17 @@ import { BASE_DIRECTORY, IMAGE, LIBVIRTD_RECORD, OWN_FOLDER } from "./places.ts"
 import { must } from "./programs.ts";
 import { elapsedSeconds, say, step } from "./progress.ts";
 
-/** In its base directory; images are the user's. */
+/** The entries of its base directory. Images belong to the user. */
 const N0CORE_MAKES = ["api", "api.lock", "agent.lock", "token", "volumes", "vm"] as const;
 
 /** Removes what the quickstart made, and nothing else. Can be repeated. */
 export async function down(): Promise<void> {
   if (!existsSync(OWN_FOLDER)) {
-    console.log("There is nothing that the quickstart made.");
+    console.log("The quickstart has made nothing here.");
     return;
   }
   const made = readMade();
-  // One that was never ready holds nothing, and might not start now either.
+  // An n0core that was never ready has made nothing, and might not start now either.
   const others = made.n0core ? await step("the example", () => takeExample(made)) : [];
   const running = findN0core();
   if (running !== undefined) await step("n0core", () => stopN0core(running));
@@ -28,19 +28,19 @@ export async function down(): Promise<void> {
   });
   await step("files", async () => removeFiles(made, others));
   console.log(
-    `\nDone in ${elapsedSeconds().toFixed(0)} s. Left: the Debian packages, node_modules, and .cache with the image.`,
+    `\nDone in ${elapsedSeconds().toFixed(0)} s. This leaves the Debian packages, node_modules, and .cache with the image.`,
   );
   if (made.wasForwardingOff === true && isForwarding()) {
     console.log(
-      "n0core has turned net.ipv4.ip_forward on. If nothing else needs it by now: sysctl -w net.ipv4.ip_forward=0",
+      "n0core has turned net.ipv4.ip_forward on. If nothing else needs it now: sysctl -w net.ipv4.ip_forward=0",
     );
   }
 }
 
-/** Returns what else there is. */
+/** Returns the other objects in the cloud. */
 async function takeExample(made: Made): Promise<readonly string[]> {
   if (findN0core() === undefined) {
-    say("  n0core does not run; it is started once more, to remove what it made");
+    say("  n0core does not run; the quickstart starts it again to remove what it made");
     await must("scripts/host/ensure-libvirtd.sh", ["--record", LIBVIRTD_RECORD]);
     await startN0core();
   }
@@ -50,7 +50,7 @@ async function takeExample(made: Made): Promise<readonly string[]> {
 
 function removeFiles(made: Made, others: readonly string[]): void {
   if (existsSync(LIBVIRTD_RECORD)) {
-    say(`  ${OWN_FOLDER} stays, as libvirtd does; run this again when no guest runs`);
+    say(`  ${OWN_FOLDER} and libvirtd stay; run this again when no guest runs`);
     return;
   }
   if (made.image) rmSync(IMAGE, { force: true });
@@ -60,14 +60,14 @@ function removeFiles(made: Made, others: readonly string[]): void {
       rmSync(join(BASE_DIRECTORY, name), { recursive: true, force: true });
     }
   }
-  // Last, as it holds the record of what is to be removed.
+  // Last, because it holds the record of what to remove.
   rmSync(OWN_FOLDER, { recursive: true, force: true });
   if (made.baseDirectory) removeIfEmpty(BASE_DIRECTORY);
   const left = existsSync(BASE_DIRECTORY) ? readdirSync(BASE_DIRECTORY) : [];
   const what = others.length > 0 ? others : left;
   if (what.length > 0) {
     say(
-      `  ${BASE_DIRECTORY} stays: it keeps ${what.join(", ")}, which the quickstart did not make`,
+      `  ${BASE_DIRECTORY} stays: it holds ${what.join(", ")}, which the quickstart did not make`,
     );
   }
 }

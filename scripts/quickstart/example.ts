@@ -8,7 +8,7 @@ import { QuickstartError } from "./progress.ts";
 
 export const VIRTUAL_MACHINE = "example-vm";
 
-/** What examples/boot-vm.yaml makes: the type and name of each. */
+/** The objects that examples/boot-vm.yaml makes: the type and name of each. */
 const OBJECTS = [
   ["vm", VIRTUAL_MACHINE],
   ["bs", "example-vm"],
@@ -18,10 +18,10 @@ const OBJECTS = [
 ] as const;
 
 const KINDS = ["vm", "bs", "image", "network", "user"] as const;
-/** Under emulation on a busy machine; 10 s are usual. */
+/** Under emulation on a busy host. 10 s are usual. */
 const SSH_TIMEOUT_MS = 120_000;
 
-/** What there is in the cloud, as `vm/example-vm`. */
+/** The objects in the cloud, such as `vm/example-vm`. */
 export async function listObjects(): Promise<ReadonlySet<string>> {
   const lists = await Promise.all(
     KINDS.map(async (kind) => {
@@ -46,7 +46,7 @@ export async function readState(): Promise<string> {
   return (JSON.parse(stdout) as { state?: string }).state ?? "";
 }
 
-/** Removes the example: as its file says, or what is left of it when some is gone already. */
+/** Removes the example by its file, or the rest of it if some of it is gone already. */
 export async function removeExample(objects: ReadonlySet<string>): Promise<void> {
   const present = ofExample(objects);
   if (present.length === OBJECTS.length) {
@@ -61,7 +61,7 @@ export async function removeExample(objects: ReadonlySet<string>): Promise<void>
   if (left.length > 0) throw new QuickstartError(`not removed: ${left.join(", ")}; see above`);
 }
 
-/** Returns what the guest says of itself. Until then it boots, which is no failure. */
+/** Returns the guest's own words. Until it answers, it boots, which is not a failure. */
 export async function waitForSsh(): Promise<string> {
   const words = ["vm", "ssh", VIRTUAL_MACHINE, "-i", KEY_FILE, "--", "uname", "-a"];
   let last = "";

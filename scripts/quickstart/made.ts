@@ -11,15 +11,15 @@ import {
 import { BASE_DIRECTORY, MADE_FILE, OWN_FOLDER } from "./places.ts";
 import { QuickstartError } from "./progress.ts";
 
-/** What the quickstart made, so that it removes that and nothing else. Written before it is made. */
+/** The things that the quickstart made, so that it removes only those. Written before each is made. */
 export interface Made {
   readonly baseDirectory: boolean;
   readonly image: boolean;
-  /** It has been ready: there may be anything in it. */
+  /** n0core has been ready, so its cloud may hold anything. */
   readonly n0core: boolean;
-  /** What examples/boot-vm.yaml makes. */
+  /** The objects of examples/boot-vm.yaml. */
   readonly example: boolean;
-  /** Which build each is of (builds.ts); one from before it was recorded has none. */
+  /** The build of each (builds.ts). One from before builds were recorded has none. */
   readonly n0coreBuild?: string;
   readonly exampleBuild?: string;
   /** n0core turns net.ipv4.ip_forward on, and it was off. */
@@ -34,14 +34,14 @@ export function readMade(): Made {
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new QuickstartError(
-      `${MADE_FILE} is damaged (${error.message}); it says what the quickstart made: repair it`,
+      `${MADE_FILE} is damaged (${error.message}); it lists what the quickstart made: repair it`,
     );
   }
 }
 
-/** Adds to the record, whole or not. */
+/** Adds to the record, whole or not at all. */
 export function recordMade(more: Partial<Made>): void {
-  // One that is there and empty may be ours, of a run that ended right here.
+  // An existing empty folder may be ours, from a run that ended right here.
   const isNew = !existsSync(BASE_DIRECTORY) || readdirSync(BASE_DIRECTORY).length === 0;
   mkdirSync(BASE_DIRECTORY, { recursive: true, mode: 0o711 });
   mkdirSync(OWN_FOLDER, { recursive: true, mode: 0o750 });
@@ -51,12 +51,12 @@ export function recordMade(more: Partial<Made>): void {
   renameSync(`${MADE_FILE}.new`, MADE_FILE);
 }
 
-/** QEMU's user must pass through it; a version before made it closed. */
+/** QEMU's user must be able to pass through it. An earlier version closed it. */
 function openToQemu(folder: string): void {
   chmodSync(folder, (statSync(folder).mode & 0o777) | 0o011);
 }
 
-/** Whether this machine passes packets on, which n0core turns on and leaves so. */
+/** Whether this host forwards packets. n0core turns that on, and does not turn it off. */
 export function isForwarding(): boolean {
   return readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim() === "1";
 }

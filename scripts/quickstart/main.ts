@@ -1,4 +1,4 @@
-// npm run quickstart: a virtual machine that answers on SSH, on this machine, from nothing.
+// npm run quickstart: from nothing to a virtual machine on this host that answers on SSH.
 import process from "node:process";
 import { mustBeRoot } from "../prepared-host.ts";
 import { runProgram, wrongUse } from "../run-program.ts";

@@ -11,13 +11,13 @@ import { askN0cli, ENVIRONMENT } from "./programs.ts";
 import { QuickstartError } from "./progress.ts";
 
 const START_TIMEOUT_MS = 60_000;
-/** Longer than n0core gives the calls that run. */
+/** Longer than n0core's grace time for running calls. */
 const STOP_TIMEOUT_MS = 30_000;
 const LOG_LINES_SHOWN = 10;
-/** In the environment of the one that is started: which build it is. */
+/** In the environment of the n0core that we start: its build. */
 const BUILD = "N0STACK_BUILD";
 
-/** The process that the pid file names, if it is n0core: the number may be another's by now. */
+/** The process of the pid file, if it is n0core: another process may have its number by now. */
 export function findN0core(): number | undefined {
   const pid = Number(readOr(PID_FILE, ""));
   if (!Number.isInteger(pid) || pid < 2) return undefined;
@@ -25,7 +25,7 @@ export function findN0core(): number | undefined {
   return isOurs && !isZombie(pid) ? pid : undefined;
 }
 
-/** Which build of which checkout a running n0core is, if it is another one than this. */
+/** The build and checkout of a running n0core, if it is not this one. */
 export function otherBuildOf(pid: number): string | undefined {
   const entries = readOr(`/proc/${pid}/environ`, "").split("\0");
   const build = entries.find((entry) => entry.startsWith(`${BUILD}=`))?.slice(BUILD.length + 1);
@@ -36,10 +36,10 @@ export function otherBuildOf(pid: number): string | undefined {
 }
 
 /**
- * Starts n0core in the background; it lives on when this process and its terminal end. Returns when it
- * is ready and its node too.
+ * Starts n0core in the background, where it outlives this process and its terminal. Returns when n0core and its
+ * node are ready.
  *
- * @throws QuickstartError when its port is taken, or it ends or is not ready in time.
+ * @throws QuickstartError if its port is taken, or if it ends or is not ready in time.
  */
 export async function startN0core(): Promise<number> {
   await mustBeFree();
@@ -47,7 +47,7 @@ export async function startN0core(): Promise<number> {
   const log = openSync(LOG_FILE, "a", 0o600);
   const files = ["--pid-file", PID_FILE, "--log-file", LOG_FILE];
   const args = ["serve", "standalone", "--base-directory", BASE_DIRECTORY, ...files];
-  // What it writes before its log is open, or when it cannot start at all, goes to the same file.
+  // Its output before its log is open, or when it cannot start at all, goes to the same file.
   const child = spawn(join(PROJECT, "bin/n0core"), args, {
     cwd: "/",
     detached: true,
@@ -71,7 +71,7 @@ export async function startN0core(): Promise<number> {
   return findN0core() ?? 0;
 }
 
-/** Waits until there is a node that virtual machines can be put on. */
+/** Waits until there is a node for virtual machines. */
 export async function waitForNode(): Promise<void> {
   const isReady = async () =>
     (await askN0cli("get", "node", "-o", "json")).stdout.includes('"READY"');
@@ -88,27 +88,27 @@ export async function stopN0core(pid: number): Promise<void> {
     timeoutMs: STOP_TIMEOUT_MS,
     onTimeout: () =>
       new QuickstartError(
-        `n0core (${pid}) does not end; look at ${LOG_FILE}, then: kill -KILL ${pid}`,
+        `n0core (${pid}) does not end; see ${LOG_FILE}, then run: kill -KILL ${pid}`,
       ),
   });
 }
 
-/** Ended, but its parent, which is not us, has not looked yet. */
+/** It has ended, but its parent, which is not us, has not read its exit code yet. */
 function isZombie(pid: number): boolean {
   return /^State:\s+Z/m.test(readOr(`/proc/${pid}/status`, ""));
 }
 
-/** Its last word is why it could not serve. */
+/** Its last line says why it could not serve. */
 function whyEnded(): string {
   const lines = readOr(LOG_FILE, "").trim().split("\n");
   const word = lines.slice(-LOG_LINES_SHOWN).findLast((line) => line.startsWith("n0core: "));
   if (word === undefined) return `n0core ended:\n${logTail()}`;
-  return `${word.replace("n0core: ", "n0core does not start: ")}; all of it: ${LOG_FILE}`;
+  return `${word.replace("n0core: ", "n0core does not start: ")}; see ${LOG_FILE}`;
 }
 
 function logTail(): string {
   const lines = readOr(LOG_FILE, "").trim().split("\n");
-  return [...lines.slice(-LOG_LINES_SHOWN), `all of it: ${LOG_FILE}`].join("\n");
+  return [...lines.slice(-LOG_LINES_SHOWN), `the whole log: ${LOG_FILE}`].join("\n");
 }
 
 function readOr(path: string, otherwise: string): string {

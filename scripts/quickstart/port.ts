@@ -5,10 +5,10 @@ import { API_ENDPOINT, API_PORT } from "./places.ts";
 import { askN0cli } from "./programs.ts";
 import { QuickstartError } from "./progress.ts";
 
-/** Where a listener is in the way of one on 127.0.0.1. */
+/** The addresses on which a listener blocks one on 127.0.0.1. */
 const IN_THE_WAY = /^(?:127\.0\.0\.1|0\.0\.0\.0|\*|\[::\]|\[::ffff:127\.0\.0\.1\]):/;
 
-/** @throws QuickstartError that names what listens where n0core is to. */
+/** @throws QuickstartError that names the program on n0core's port. */
 export async function mustBeFree(): Promise<void> {
   const { stdout } = await promisify(execFile)("ss", ["-Hltnp", `sport = :${API_PORT}`]);
   const holder = holderOf(stdout, readCommand);
@@ -25,7 +25,7 @@ interface Holder {
   readonly text: string;
 }
 
-/** Of what `ss -Hltnp` prints. */
+/** From the output of `ss -Hltnp`. */
 export function holderOf(
   listeners: string,
   commandOf: (pid: number) => string,
@@ -46,7 +46,7 @@ async function versionAnswering(): Promise<string | undefined> {
   const { code, stdout } = await askN0cli("version", "-o", "json");
   if (code !== 0) return undefined;
   const { server, health } = JSON.parse(stdout) as { server?: string; health?: string };
-  return health === undefined ? undefined : `another n0core (${server ?? "of no version"})`;
+  return health === undefined ? undefined : `another n0core (${server ?? "of an unknown version"})`;
 }
 
 function readCommand(pid: number): string {

@@ -4,14 +4,14 @@ import process from "node:process";
 import { API_ENDPOINT, OWN_FOLDER, PROJECT } from "./places.ts";
 import { QuickstartError } from "./progress.ts";
 
-// What the user has set for another cloud must not lead ours there, least of all to remove something.
+// The user's settings for another cloud must not lead our programs there, least of all to remove something.
 const inherited = Object.entries(process.env).filter(([key]) => !/^N0(?:CLI|CORE)_/.test(key));
 
-/** For everything that is started. */
+/** The environment of everything that we start. */
 export const ENVIRONMENT: NodeJS.ProcessEnv = {
   ...Object.fromEntries(inherited),
   N0CLI_API_ENDPOINT: API_ENDPOINT,
-  // n0cli's contexts, and what ssh knows of the guest: removed with the rest.
+  // n0cli's contexts, and ssh's known hosts: removed with the rest.
   XDG_CONFIG_HOME: OWN_FOLDER,
   // Compiled code goes to the project, not to the user's home.
   NODE_COMPILE_CACHE: join(PROJECT, ".cache/node"),
@@ -23,7 +23,7 @@ export interface Answer {
   readonly stderr: string;
 }
 
-/** Runs a program of the project to its end and keeps what it prints. */
+/** Runs a program of the project to its end and returns its output. */
 export async function ask(program: string, args: readonly string[]): Promise<Answer> {
   const stdio = ["ignore", "pipe", "pipe"] as const;
   const child = spawn(join(PROJECT, program), args, {
@@ -38,8 +38,8 @@ export async function ask(program: string, args: readonly string[]): Promise<Ans
 }
 
 /**
- * Runs a program of the project, with its messages among ours. What it prints on stdout is the answer,
- * which is shown too if `isShown`.
+ * Runs a program of the project, and shows its messages among ours. Returns its standard output, and shows that
+ * too if `isShown`.
  *
  * @throws QuickstartError if it fails.
  */
@@ -53,7 +53,7 @@ export async function must(
     stdio: ["pipe", "pipe", "inherit"],
     env: ENVIRONMENT,
   });
-  // A program that does not read it may have ended before it is written.
+  // A program that does not read its input may have ended before it is written.
   child.stdin.on("error", () => {}).end(input);
   const stdout = collect(child.stdout);
   if (isShown) child.stdout.pipe(process.stdout, { end: false });
@@ -62,7 +62,7 @@ export async function must(
   return stdout();
 }
 
-/** n0cli, asked for something. */
+/** Runs n0cli. */
 export function askN0cli(...args: readonly string[]): Promise<Answer> {
   return ask("bin/n0cli", args);
 }

@@ -16,7 +16,7 @@ import { must } from "./programs.ts";
 import { say, sayNote, step } from "./progress.ts";
 import { summary } from "./summary.ts";
 
-/** From whatever there is to a virtual machine that answers. Can be repeated. */
+/** Makes a virtual machine that answers, whatever exists already. Can be repeated. */
 export async function up(): Promise<void> {
   await step("Debian packages: libvirt, QEMU, the image's tools", async () => {
     await must("scripts/host/ensure-packages.sh", ["node", "image", "openssh-client"]);
@@ -29,29 +29,29 @@ export async function up(): Promise<void> {
   await step("n0core serve standalone", runN0core);
   await step("n0cli do examples/boot-vm.yaml", () => boot(exampleBuild(image)));
   const answer = await step(
-    "SSH, as n0 with the example key (it boots, which takes 10 to 20 s under emulation)",
+    "SSH, as n0 with the example key (the guest boots in 10 to 20 s under emulation)",
     waitForSsh,
   );
   say(`${VIRTUAL_MACHINE} answers: ${answer}`);
   console.log(await summary());
 }
 
-/** Where the agent may fetch from. Returns the path of the one that it is. */
+/** Puts the image where the agent may fetch it. Returns the path of its source. */
 async function putImage(): Promise<string> {
   const made = (await must("scripts/image/tiny.sh", [])).trim().split("\n").at(-1) ?? "";
   const { image: isOurs } = readMade();
   if (isSameFile(made, IMAGE)) {
-    say(`  ${IMAGE} is there`);
+    say(`  ${IMAGE} exists`);
     return made;
   }
   if (existsSync(IMAGE) && !isOurs) {
     sayNote(
-      `${IMAGE} is not ${basename(made)}, and not the quickstart's: it is used as it is; to have this one, ` +
+      `${IMAGE} is not ${basename(made)}, and the quickstart did not make it: it is used unchanged; to use this one, ` +
         "move it away, then run this again",
     );
     return IMAGE;
   }
-  if (existsSync(IMAGE)) sayNote(`${IMAGE} was of another build: it is replaced`);
+  if (existsSync(IMAGE)) sayNote(`${IMAGE} is from another build and will be replaced`);
   recordMade({ image: true });
   mkdirSync(dirname(IMAGE), { recursive: true });
   copyFileSync(made, `${IMAGE}.new`);
@@ -73,7 +73,7 @@ async function runN0core(): Promise<void> {
     if (other !== undefined) {
       sayNote(
         `n0core is ${other}, this is ${n0coreBuild()}; to run this one: kill ${running}, then run this ` +
-          "again; virtual machines go on meanwhile",
+          "again; virtual machines keep running",
       );
     }
     recordMade({ n0core: true });
@@ -84,14 +84,14 @@ async function runN0core(): Promise<void> {
 function tellOtherRecords({ n0core, baseDirectory, n0coreBuild: build }: Made): void {
   if (!existsSync(RECORDS_FOLDER) || build === n0coreBuild()) return;
   const isOurs = n0core || baseDirectory;
-  const whose = isOurs ? `n0core ${build ?? "of an older version"}` : "an n0core of somebody else";
-  sayNote(`${RECORDS_FOLDER} was last written by ${whose}: ${n0coreBuild()} goes on with it`);
+  const whose = isOurs ? `n0core ${build ?? "of an older version"}` : "another n0core";
+  sayNote(`${RECORDS_FOLDER} was last written by ${whose}; ${n0coreBuild()} continues with it`);
 }
 
 async function boot(build: string): Promise<void> {
   const state = await readState();
   if (state === "RUNNING" || state === "SHUTDOWN" || state === "PAUSED") {
-    say(`  ${VIRTUAL_MACHINE} is there, and ${state}`);
+    say(`  ${VIRTUAL_MACHINE} exists and is ${state}`);
     tellOtherExample(build);
     if (state !== "RUNNING") {
       await must("bin/n0cli", ["vm", state === "PAUSED" ? "resume" : "boot", VIRTUAL_MACHINE]);
@@ -101,7 +101,7 @@ async function boot(build: string): Promise<void> {
   const objects = await listObjects();
   const remains = ofExample(objects);
   if (remains.length > 0) {
-    say(`  first goes what an earlier run left: ${remains.join(", ")}`);
+    say(`  removing what an earlier run left: ${remains.join(", ")}`);
     await removeExample(objects);
   }
   recordMade({ example: true, exampleBuild: build });
@@ -115,6 +115,6 @@ function tellOtherExample(build: string): void {
     ? `made from ${made.exampleBuild ?? "an older version"}, this is ${build}`
     : "not made by the quickstart";
   sayNote(
-    `${VIRTUAL_MACHINE} is ${whose}; to make it anew: bin/n0cli do examples/delete-vm.yaml, then run this again`,
+    `${VIRTUAL_MACHINE} is ${whose}; to make it again: bin/n0cli do examples/delete-vm.yaml, then run this again`,
   );
 }

@@ -3,11 +3,11 @@ import { byKey, lines, read } from "./tools.ts";
 
 export interface Domain {
   readonly state: string;
-  /** What it is made from, without what libvirt adds while it runs. */
+  /** The parts of its definition, without those that libvirt adds while it runs. */
   readonly definition: readonly string[];
 }
 
-/** Domains of the prefix, running or not. */
+/** The domains of the prefix, running or not. */
 export async function readDomains(
   libvirtUri: string,
   prefix: string,
@@ -24,7 +24,7 @@ export async function readDomains(
   return byKey(await Promise.all(names.map(async (name) => [name, await describe(name)] as const)));
 }
 
-/** What a domain's definition names, for comparing it with a record. */
+/** The parts of a domain's definition, to compare them with a record. */
 export function partsOf({ definition }: Domain) {
   const text = definition.join("\n");
   const all = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, found]) => found ?? "");
@@ -39,14 +39,14 @@ export function partsOf({ definition }: Domain) {
 }
 
 /**
- * Processes that work for the place: guests by their name, tools by a path below the base directory. The
- * servers themselves, and whoever looks, are not among them.
+ * The processes of the place: guests by their name, tools by a path below the base directory. Servers, and the
+ * programs that scan, do not count.
  */
 export async function readProcesses(prefix: string, baseDirectory: string): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const found: string[] = [];
   for (const pid of pids) {
-    // One may end while it is looked at.
+    // A process may end while it is read.
     const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
     const program = words[0]?.split("/").at(-1) ?? "";
     const guest = words.find((word) => word.startsWith(`guest=${prefix}`));
@@ -60,7 +60,7 @@ export async function readProcesses(prefix: string, baseDirectory: string): Prom
   return found.sort();
 }
 
-/** A qemu-img in a sandbox has its image open and does not know its name. */
+/** A qemu-img in a sandbox has its image open and does not know its path. */
 async function imageOf(pid: string): Promise<string> {
   return await readlink(`/proc/${pid}/fd/3`).catch(() => "");
 }

@@ -17,7 +17,7 @@ const STATES: Readonly<Record<string, string>> = {
 const OWNER_OF_COMPUTE = "n0core/provisioning/virtual_machine/virtual_machine/reserved_by";
 const OWNER_OF_STORAGE = "n0core/provisioning/block_storage/reserved_by";
 
-/** What does not belong together on one place. */
+/** The differences between one place and the records. */
 export function findingsOf(place: Place, host: Host, records: Records): Finding[] {
   const isHere = (nodeName: string | undefined) =>
     place.nodeName === undefined || nodeName === place.nodeName;
@@ -85,7 +85,7 @@ function domainFindings(
   return findings;
 }
 
-/** Part, what is there, what is recorded. */
+/** The part, the value on the host, the value in the record. */
 function definitionOf(
   vm: VirtualMachineRecord,
   { block_storages: disks }: Records,
@@ -140,8 +140,8 @@ function volumeFindings(
 }
 
 /**
- * Copies of bases of other nodes, kept for the next disk that rests on one. The API tells of them by
- * what is reserved for them only, so of several files of one base the first counts.
+ * Copies of bases of other nodes, kept for the next overlay on one. The API shows only reservations for them,
+ * so of several files of one base the first counts.
  */
 function copiesHere(
   nodeName: string | undefined,

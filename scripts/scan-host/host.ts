@@ -10,16 +10,16 @@ import {
 } from "./network.ts";
 import { type FolderFiles, readDomainFolders, readVolumes, type VolumeFile } from "./volumes.ts";
 
-/** One agent's share of this machine. */
+/** One agent's share of this host. */
 export interface Place {
   readonly prefix: string;
   readonly baseDirectory: string;
   readonly libvirtUri?: string;
-  /** The node that it is; where not given, all nodes of the API are this one. */
+  /** The name of its node. If missing, all nodes of the API are this host. */
   readonly nodeName?: string;
 }
 
-/** What is there, read by the system's own tools. */
+/** The state of the host, read with the tools of the system. */
 export interface Host {
   readonly domains: Readonly<Record<string, Domain>>;
   readonly volumes: Readonly<Record<string, VolumeFile>>;

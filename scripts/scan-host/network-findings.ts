@@ -3,7 +3,7 @@ import type { Finding } from "./findings.ts";
 import type { Host, Place } from "./host.ts";
 import type { Records, VirtualMachineRecord } from "./records.ts";
 
-/** Taps, namespaces, uplinks and rules against the machines that need them. */
+/** Compares taps, namespaces, uplinks and rules with the virtual machines that need them. */
 export function networkFindings(
   place: Place,
   host: Host,

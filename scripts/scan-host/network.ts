@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { byKey, lines, read, readJson } from "./tools.ts";
 
-/** A device, without what is another at each making: its number, a random hardware address. */
+/** A device, without values that differ each time it is made: its number, a random hardware address. */
 export interface Device {
   readonly kind: string;
   readonly alias?: string;
@@ -29,7 +29,7 @@ interface IpLink {
 }
 
 const NETNS_FOLDER = "/run/netns";
-/** Of the links between namespaces and node, the next free one is taken. */
+/** The names of the links between namespaces and the node depend on which names were free. */
 const TRANSIT = /\b100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.\d+\.\d+(?:\/\d+)?/g;
 
 export async function readNamespaces(prefix: string): Promise<Record<string, Namespace>> {
@@ -54,7 +54,7 @@ async function readNamespace(name: string): Promise<Namespace> {
   };
 }
 
-/** Devices of the node's own namespace that bear the prefix's mark or, made but not marked yet, its group. */
+/** The devices of the node's own namespace with the prefix's mark or, if made and not marked yet, its group. */
 export async function readDevices(prefix: string): Promise<Record<string, Device>> {
   const all = (await readJson("ip", "-json", "-details", "address", "show")) as readonly IpLink[];
   const group = String(0x6e300000 + (crc32(prefix) & 0xffff));
@@ -94,7 +94,7 @@ export async function readMounts(places: readonly string[]): Promise<string[]> {
   const points = lines(await readFile("/proc/self/mountinfo", "utf8")).map(
     (line) => line.split(" ")[4] ?? "",
   );
-  // A namespace may be mounted twice at one place where the mounts of /run are shared.
+  // A namespace may be mounted twice at one place if the mounts of /run are shared.
   return [
     ...new Set(points.filter((point) => places.some((place) => point.startsWith(place)))),
   ].sort();

@@ -6,7 +6,7 @@ interface Reservation {
   readonly annotations?: Texts;
 }
 
-/** Fields as n0cli prints them; those that are empty are left out. */
+/** Fields as n0cli prints them, without empty ones. */
 export interface NodeRecord {
   readonly name: string;
   readonly state?: string;
@@ -50,7 +50,7 @@ export interface VirtualMachineRecord {
   readonly network_interface_names?: readonly string[];
 }
 
-/** All that the API tells, by kind and name. */
+/** Everything that the API shows, by kind and name. */
 export interface Records {
   readonly nodes: Readonly<Record<string, NodeRecord>>;
   readonly networks: Readonly<Record<string, NetworkRecord>>;
@@ -60,7 +60,7 @@ export interface Records {
   readonly users: Readonly<Record<string, { readonly name: string }>>;
 }
 
-/** By what `n0cli get` calls them. */
+/** By the words of `n0cli get`. */
 export const KINDS = {
   nodes: "node",
   networks: "network",
@@ -70,7 +70,7 @@ export const KINDS = {
   users: "user",
 } as const;
 
-/** Answers what `n0cli get <word> -o json` prints. */
+/** Returns the output of `n0cli get <word> -o json`. */
 export type RecordReader = (kind: keyof typeof KINDS) => Promise<unknown>;
 
 export function n0cliReader(n0cli: string, endpoint: string): RecordReader {
@@ -78,7 +78,7 @@ export function n0cliReader(n0cli: string, endpoint: string): RecordReader {
     readJson(n0cli, "--api-endpoint", endpoint, "get", KINDS[kind], "--output", "json");
 }
 
-/** What time alone changes is left out. */
+/** Omits values that change with time alone. */
 const TIMES = new Set(["last_heartbeat_at"]);
 
 export async function readRecords(reader: RecordReader): Promise<Records> {

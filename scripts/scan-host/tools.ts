@@ -4,13 +4,13 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const OUTPUT_BYTES_MAX = 64 << 20;
 
-/** What a program prints. @throws Error when it fails. */
+/** The output of a program. @throws Error if it fails. */
 export async function read(file: string, ...args: readonly string[]): Promise<string> {
   const { stdout } = await run(file, args, { maxBuffer: OUTPUT_BYTES_MAX, timeout: 60_000 });
   return stdout;
 }
 
-/** What a program prints as JSON; `undefined` where it prints nothing. */
+/** The output of a program as JSON; `undefined` if there is none. */
 export async function readJson(file: string, ...args: readonly string[]): Promise<unknown> {
   const text = await read(file, ...args);
   return text.trim() === "" ? undefined : JSON.parse(text);

@@ -4,14 +4,17 @@ import { basename, join } from "node:path";
 import { byKey } from "./tools.ts";
 
 export interface VolumeFile {
-  /** Of a qcow2: the size that a guest sees, and the file name of what it rests on. */
+  /** For a qcow2: the size that a guest sees, and the file name of its base. */
   readonly virtual_bytes?: string;
   readonly backing?: string;
-  /** Of a sidecar: what it says. */
+  /** For a sidecar: its content. */
   readonly content?: string;
 }
 
-/** Of a machine's folder: a hash of what is read by the guest, and only the name of what changes by itself. */
+/**
+ * For the folder of a virtual machine: hashes of the files that the guest reads, and only the names of files
+ * that change by themselves.
+ */
 export type FolderFiles = Readonly<Record<string, string>>;
 
 const HEAD_BYTES = 4096;
@@ -30,7 +33,7 @@ async function readVolume(path: string): Promise<VolumeFile> {
   if (path.endsWith(".json")) return { content: (await readFile(path, "utf8")).trim() };
   const head = await readHead(path);
   if (head.length < 72 || head.readUInt32BE(0) !== QCOW2_MAGIC) return {};
-  // docs/interop/qcow2.txt of QEMU: where the name of the backing file lies, its length, and the size.
+  // docs/interop/qcow2.txt of QEMU: the place and length of the name of the backing file, and the size.
   const offset = Number(head.readBigUInt64BE(8));
   const length = head.readUInt32BE(16);
   const backing = head.subarray(offset, offset + length).toString("utf8");
@@ -63,7 +66,7 @@ async function readFolder(folder: string): Promise<FolderFiles> {
           .update(await readFile(join(folder, name)))
           .digest("hex")
       : "";
-  // Of the serial log there may be older ones, as the guest goes on writing.
+  // The serial log may have older files, because the guest keeps writing.
   const lasting = names.filter((name) => !/^serial\.log\.\d+$/.test(name));
   return byKey(
     await Promise.all(lasting.map(async (name) => [name, await describe(name)] as const)),

@@ -21,7 +21,7 @@ virtual machines and networks. Ends with 1 when a server did what it must not, h
 function wholeNumber(option: string, text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value > 0) return value;
-  throw wrongUse(`--${option}: "${text}" is no whole number from 1`);
+  throw wrongUse(`--${option}: "${text}" is not a whole number from 1 on`);
 }
 
 function chosen(only: string | undefined) {

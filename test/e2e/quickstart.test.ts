@@ -83,17 +83,17 @@ describe.runIf(isPossible)("npm run quickstart", () => {
   });
 
   test("finds all in place when it is run again", () => {
-    expect(parts.get("again")).toMatch(/example-vm is there, and RUNNING/);
+    expect(parts.get("again")).toMatch(/example-vm exists and is RUNNING/);
     expect(parts.get("again")).not.toContain("note:");
   });
 
   test("says what is there in another version, and what to do", () => {
     const changed = parts.get("changed");
-    expect(changed).toMatch(/note: \S+tiny\.qcow2 was of another build: it is replaced/);
+    expect(changed).toMatch(/note: \S+tiny\.qcow2 is from another build and will be replaced/);
     expect(changed).toMatch(
       /note: n0core is 0\.1\.0, sources \w+, of \S+, this is 0\.1\.0, sources \w+; to run this one: kill \d+/,
     );
-    expect(changed).toMatch(/note: example-vm is made from .*, this is .*; to make it anew: /);
+    expect(changed).toMatch(/note: example-vm is made from .*, this is .*; to make it again: /);
   });
 
   test("names what listens in its place", () => {
@@ -108,7 +108,7 @@ describe.runIf(isPossible)("npm run quickstart", () => {
       /quickstart: n0core does not start: a newer version has written the database .*n0core\.sqlite \(schema 99; /,
     );
     expect(parts.get("after")).toMatch(
-      /note: \S+\/api was last written by n0core 0\.1\.0, sources \w+: 0\.1\.0, sources \w+ goes on with it/,
+      /note: \S+\/api was last written by n0core 0\.1\.0, sources \w+; 0\.1\.0, sources \w+ continues with it/,
     );
     expect(parts.get("after")).toMatch(/example-vm answers/);
   });
@@ -116,7 +116,7 @@ describe.runIf(isPossible)("npm run quickstart", () => {
   test("--down removes all that it made, and only that", () => {
     expect(parts.get("down")).not.toContain("exit code");
     expect(parts.get("down")).toMatch(
-      /\/var\/lib\/n0core stays: it keeps images, which the quickstart did not make/,
+      /\/var\/lib\/n0core stays: it holds images, which the quickstart did not make/,
     );
     const left = parts.get("left")?.split("\n") ?? [];
     expect(left.slice(0, 3)).toEqual(
@@ -126,6 +126,6 @@ describe.runIf(isPossible)("npm run quickstart", () => {
     expect(left[4]).toBe("qemu.conf is as before");
     // Process 1, the session, ls and grep.
     expect(Number(left[5])).toBeLessThanOrEqual(4);
-    expect(parts.get("down again")).toContain("There is nothing that the quickstart made.");
+    expect(parts.get("down again")).toContain("The quickstart has made nothing here.");
   });
 });

@@ -63,7 +63,7 @@ function readOptions(): SimulationOptions & { readonly trace: boolean } {
 function numberOf(option: string, text: string, min: number): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= min) return value;
-  throw wrongUse(`--${option}: "${text}" is no whole number from ${min}`);
+  throw wrongUse(`--${option}: "${text}" is not a whole number from ${min} on`);
 }
 
 /** Of a number, or a range such as `7-9`. */
