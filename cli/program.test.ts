@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { parse } from "yaml";
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.ts";
+import { defined } from "../src/util/defined.ts";
 import { SSH_KEY } from "../test/scenario.ts";
 import { run } from "./program.ts";
 import { openTestApi, type TestApi } from "./testing/test-api.ts";
@@ -14,7 +15,7 @@ beforeEach(() => idle.reset());
 afterAll(() => idle[Symbol.asyncDispose]());
 
 async function n0cli(api: TestApi | undefined, argv: string[], more: TestIoOptions = {}) {
-  const t = newTestIo({ ...(api === undefined ? {} : { transport: api.transport }), ...more });
+  const t = newTestIo({ ...defined({ transport: api?.transport }), ...more });
   const exitCode = await run(argv, t.io);
   return { exitCode, stdout: t.stdout(), stderr: t.stderr(), executed: t.executed };
 }

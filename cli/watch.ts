@@ -1,4 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { defined } from "../src/util/defined.ts";
 import { callStream, only } from "./call.ts";
 import type { CliContext } from "./context.ts";
 import { requestFromFlags } from "./convert/flags.ts";
@@ -15,7 +16,7 @@ import { newTable } from "./table.ts";
 export async function watchRecords(cli: CliContext, resource: Resource, name: string | undefined) {
   const method = watchMethod(resource);
   const field = recordField(resource, method.output);
-  const request = requestFromFlags(method.input, {}, name === undefined ? {} : { name });
+  const request = requestFromFlags(method.input, {}, defined({ name }));
   const format = cli.format();
   const isTable = format === "table" || format === "wide" || format === "name";
   const print = isTable ? newTablePrinter(cli, resource, field) : undefined;

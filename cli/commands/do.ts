@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError } from "commander";
 import { stringify } from "yaml";
+import { counted } from "../../src/util/counted.ts";
 import { isAbsent } from "../../src/util/errno.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
@@ -48,10 +49,10 @@ export function doCommand(cli: CliContext): Command {
     const { tasks, problems } = checkTasks(texts, await loadResources(cli.kinds));
     if (problems.length > 0) {
       for (const text of formatProblems(problems, files)) cli.say(text);
-      const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-      throw new CliError(`${count}. Nothing was run.`);
+      throw new CliError(`${counted(problems.length, "problem")}. Nothing was run.`);
     }
-    if (flags.check === true) cli.say(`${tasks.size} tasks are valid. Nothing was run.`);
+    if (flags.check === true)
+      cli.say(`Checked ${counted(tasks.size, "task")} and found no problem. Nothing was run.`);
     else await runAll(cli, tasks, flags.parallel);
   });
 }

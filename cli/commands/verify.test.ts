@@ -16,7 +16,7 @@ test("exit 0 where all is in order, and nothing but a summary is said", async ()
   const { exitCode, stdout, stderr } = await n0cli(world, "verify");
   expect([exitCode, stdout]).toEqual([0, ""]);
   expect(stderr).toContain(
-    "Looked at 2 of 2 node(s), 2 virtual machine(s), 6 block storage(s): everything is in order.",
+    "Looked at 2 of 2 nodes, 2 virtual machines, 6 block storages: everything is in order.",
   );
 });
 
@@ -27,7 +27,7 @@ test("exit 3 with a table of the findings; --plan says what would be done and do
   expect(found.exitCode).toBe(3);
   expect(found.stdout).toMatch(/^SEVERITY +CODE +RESOURCE +NODE +FOUND\n/);
   expect(found.stdout).toMatch(/^error +vm\.without_domain +virtual_machine\/web +node-1 +none$/m);
-  expect(found.stderr).toContain("1 finding(s), of which n0cli verify --repair repairs 1");
+  expect(found.stderr).toContain("1 finding, of which n0cli verify --repair repairs 1");
   const before = await world.residue();
   for (const flags of [["--plan"], ["--plan", "--repair"]]) {
     const plan = await n0cli(world, "verify", ...flags);

@@ -13,6 +13,7 @@ import {
   VerifyResponseSchema,
   VerifyService,
 } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
+import { counted } from "../../src/util/counted.ts";
 import { callStream, callUnary, only } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
@@ -109,8 +110,12 @@ async function print(cli: CliContext, answer: VerifyResponse, isPlan: boolean): 
 function summarize(cli: CliContext, { findings, nodes, ...counts }: VerifyResponse): void {
   const silent = nodes.filter(({ error }) => error !== "");
   for (const { nodeName, error } of silent) cli.say(`cannot look at node ${nodeName}: ${error}`);
-  const seen = `${nodes.length - silent.length} of ${nodes.length} node(s), ${counts.virtualMachines} virtual machine(s), ${counts.blockStorages} block storage(s)`;
-  cli.say(`Looked at ${seen}: ${wordsOf(findings)}.`);
+  const seen = [
+    `${nodes.length - silent.length} of ${counted(nodes.length, "node")}`,
+    counted(counts.virtualMachines, "virtual machine"),
+    counted(counts.blockStorages, "block storage"),
+  ];
+  cli.say(`Looked at ${seen.join(", ")}: ${wordsOf(findings)}.`);
   if (silent.length > 0) cli.exitCode = EXIT.failed;
   else if (findings.length > 0) cli.exitCode = EXIT.findings;
 }
@@ -118,7 +123,7 @@ function summarize(cli: CliContext, { findings, nodes, ...counts }: VerifyRespon
 function wordsOf(findings: readonly Finding[]): string {
   if (findings.length === 0) return "everything is in order";
   const repairable = findings.filter(({ isRepairable }) => isRepairable).length;
-  return `${findings.length} finding(s), of which n0cli verify --repair repairs ${repairable}`;
+  return `${counted(findings.length, "finding")}, of which n0cli verify --repair repairs ${repairable}`;
 }
 
 async function repairAll(cli: CliContext, nodeNames: string[]): Promise<void> {

@@ -89,7 +89,11 @@ test("a file with a mistake runs nothing", async () => {
 test("--check runs nothing", async () => {
   const api = idle;
   const { exitCode, stderr } = await doText(DISKS, api, ["--check"]);
-  expect([exitCode, stderr, api.calls]).toEqual([0, "2 tasks are valid. Nothing was run.\n", []]);
+  expect([exitCode, stderr, api.calls]).toEqual([
+    0,
+    "Checked 2 tasks and found no problem. Nothing was run.\n",
+    [],
+  ]);
 });
 
 const FAILING = `

@@ -3,6 +3,7 @@ import type {
   Step,
   Transaction,
 } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
+import { counted } from "../../src/util/counted.ts";
 import type { Column } from "../table.ts";
 import { cell, formatTable } from "../table.ts";
 import { printable } from "../terminal-text.ts";
@@ -89,6 +90,6 @@ function rowOf({ startedAt }: Transaction, step: Step) {
 }
 
 function undoText({ duration, tries }: NonNullable<Step["undo"]>): string {
-  const often = tries === 1 ? "1 try" : `${tries} tries`;
+  const often = counted(tries, "try", "tries");
   return duration === undefined ? often : `${often}, ${tookText(durationMs(duration))}`;
 }

@@ -60,7 +60,7 @@ export function protectApi(settings: ApiSettings, log: Log): Protection {
   }
   return {
     ...tls.served,
-    ...(own === undefined || anonymousLoopback ? {} : { token: own.value }),
+    ...defined({ token: anonymousLoopback ? undefined : own?.value }),
     toAgents: { ...tls.peer, ...agentTokenOf(settings, own) },
   };
 }
@@ -78,7 +78,7 @@ export function protectAgent(settings: Settings<"agent">, log: Log): AgentProtec
   const isAsking = !isExposed || tlsCert !== undefined;
   return {
     ...tls.served,
-    ...(isAsking && toAgents.token !== undefined ? { token: toAgents.token.value } : {}),
+    ...defined({ token: isAsking ? toAgents.token?.value : undefined }),
     toAgents,
     toApi: { ...tls.peer, ...defined({ token: own }) },
   };

@@ -8,6 +8,7 @@ import { ComputeAgentService } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts
 import { fromConnectError } from "../rpc/errors.ts";
 import { type Listener, listen } from "../rpc/listen.ts";
 import { systemClock } from "../util/clock.ts";
+import { defined } from "../util/defined.ts";
 import { silentLog } from "../util/log.ts";
 import { openPeers } from "./peers.ts";
 
@@ -31,7 +32,7 @@ async function serve(host: string, seen: (string | null)[], token?: string): Pro
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
       },
     });
-  const withToken = token === undefined ? {} : { token };
+  const withToken = defined({ token });
   const listener = await listen({ host, port: 0, log: silentLog, routes, ...withToken });
   opened.push(listener);
   return listener;

@@ -168,7 +168,9 @@ describe("a fake", () => {
     const altered = await refused(apply("web-1", lying.url));
     expect(altered.message).toContain("does not have the agents' token");
     const named = await serveFake(() => async (nonce) => await agent.proveIdentity({ nonce }));
-    expect((await refused(apply("other", named.url))).message).toContain("the agent of another node");
+    expect((await refused(apply("other", named.url))).message).toContain(
+      "the agent of another node",
+    );
     for (const fake of [relay, lying, named]) fake.expectNoSecret();
   });
 });

@@ -239,7 +239,7 @@ class Mover<C, W> {
   async rest(state: "unwound" | "done", alongside?: W): Promise<TransactionHeader> {
     const { clock } = this.#parts;
     this.header = { ...this.header, state, finishedAtMs: clock.nowMs() };
-    await this.write("before_rest", alongside === undefined ? {} : { writes: alongside });
+    await this.write("before_rest", defined({ writes: alongside }));
     return this.header;
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../util/clock.ts";
+import { defined } from "../util/defined.ts";
 import { kindOf, N0Error } from "../util/errors.ts";
 import { firstOf } from "../util/race.ts";
 import type { Cancel, StepRow, TransactionHeader } from "./journal.ts";
@@ -94,7 +95,7 @@ export class LiveTransaction {
 
   /** The error for its client. */
   cancelledError(cause?: unknown): N0Error {
-    const facts = cause === undefined ? {} : { cause };
+    const facts = defined({ cause });
     return new N0Error("canceled", `${this.#header.kind} was cancelled on request`, facts);
   }
 

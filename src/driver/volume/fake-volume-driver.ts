@@ -379,6 +379,6 @@ const NOTHING = {
 } as const;
 
 function surveyOf(volume: VolumeInfo): VolumeSurvey {
-  const backing = volume.baseId === undefined ? {} : { backing: volume.baseId };
+  const backing = defined({ backing: volume.baseId });
   return { ...NOTHING, ...volume, hasFile: true, sidecar: "whole", ...backing };
 }

@@ -78,7 +78,7 @@ async function run<A extends Api, T>(
     guards,
     asker: askerOf(call),
     ...(leftMs === undefined ? {} : { deadlineAtMs: api.clock.nowMs() + leftMs }),
-    ...(attempt === undefined ? {} : { requestKey: attempt.requestKey }),
+    ...defined({ requestKey: attempt?.requestKey }),
   });
   attempt?.begin(live.id);
   using _wait = within === undefined ? undefined : waitingFor(api, within, live);

@@ -1,5 +1,6 @@
 import { remove, unchanged } from "../../../datastore/collection.ts";
 import { NetworkService } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import { counted } from "../../../util/counted.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { formatRef } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
@@ -35,7 +36,7 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       const some = inUse.slice(0, 5).map((i) => `"${i.name}"`);
       throw new N0Error(
         "failed_precondition",
-        `network "${name}" has ${inUse.length} reserved interface(s), such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
+        `network "${name}" has ${counted(inUse.length, "reserved interface")}, such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
         { resource: formatRef(ref) },
       );
     }

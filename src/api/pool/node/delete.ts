@@ -1,5 +1,6 @@
 import { remove, unchanged } from "../../../datastore/collection.ts";
 import { NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
+import { counted } from "../../../util/counted.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
@@ -31,7 +32,7 @@ export async function deleteNode(api: Api, call: Call, name: string): Promise<vo
       const some = inUse.slice(0, 5).map(({ value }) => value.owner ?? `"${value.name}"`);
       throw new N0Error(
         "failed_precondition",
-        `node "${name}" has ${inUse.length} reservation(s), such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
+        `node "${name}" has ${counted(inUse.length, "reservation")}, such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
         { resource: formatRef(ref) },
       );
     }

@@ -5,6 +5,7 @@ import {
   BlockStorageSchema,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { counted } from "../../../util/counted.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef, type Ref, refOnNode } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
@@ -109,7 +110,7 @@ export async function throwIfBase(api: Api, ref: Ref, blockStorage: BlockStorage
   const some = others.slice(0, 5).map(({ name }) => `"${name}"`);
   throw new N0Error(
     "failed_precondition",
-    `block storage "${ref.name}" is the base of ${others.length} other(s), such as ${some.join(", ")}: purge those first`,
+    `block storage "${ref.name}" is the base of ${counted(others.length, "other")}, such as ${some.join(", ")}: purge those first`,
     { resource: formatRef(ref) },
   );
 }

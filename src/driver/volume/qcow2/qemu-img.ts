@@ -1,3 +1,4 @@
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { lastLine } from "../../command/one-line.ts";
 import { runBoundCommand } from "../../command/run-bound-command.ts";
@@ -60,7 +61,7 @@ export function newQemuImg(timeouts: QemuImgTimeouts): QemuImg {
     onStdout?: (text: string) => void,
   ): Promise<void> => {
     try {
-      const listen = onStdout === undefined ? {} : { onStdout };
+      const listen = defined({ onStdout });
       await runBoundCommand(...limited("qemu-img", args), { timeoutMs, signal, ...listen });
     } catch (cause) {
       throw writeError(cause);

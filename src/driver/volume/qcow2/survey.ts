@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+import { defined } from "../../../util/defined.ts";
 import { isAbsent } from "../../../util/errno.ts";
 import { VOLUME_ID } from "../../../util/ref.ts";
 import type { Mark } from "../../mark.ts";
@@ -33,7 +34,7 @@ async function surveyOne(layout: Layout, id: string, partialCount: number): Prom
     mark: isRead ? sidecar.mark : undefined,
     sidecar: isRead ? "whole" : sidecar === undefined ? "absent" : "altered",
     ...(await surveyFile(layout.volume(id))),
-    ...(isRead && sidecar.baseId !== undefined ? { baseId: sidecar.baseId } : {}),
+    ...defined({ baseId: isRead ? sidecar.baseId : undefined }),
     partialCount,
   };
 }
@@ -81,7 +82,7 @@ export async function markVolume(
   const isTaken = found.mark !== undefined && found.mark.owner === takenFrom;
   if (found.mark !== undefined && !isTaken) checkOwner(id, found.mark, wanted);
   const mark = found.mark === undefined || isTaken ? wanted : found.mark;
-  const base = baseId === undefined ? {} : { baseId };
+  const base = defined({ baseId });
   const sidecar = sidecarOf({ id, mark, sizeBytes: found.virtualSizeBytes, ...base });
   await writeSidecar(layout.sidecar(id), sidecar);
   await sync(layout.directory);

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Clock } from "../../../util/clock.ts";
+import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { webUrlFault } from "../../../util/source-url.ts";
 import { proxyFor, type WebProxies } from "../../../util/web-proxies.ts";
@@ -56,10 +57,7 @@ export async function ask(
     const { statusCode: status = 0 } = response;
     if (isPassingStatus(status)) {
       const ms = retryAfterMs(response.headers, clock.nowMs());
-      throw passing(
-        `${url.host} answers ${statusText(status)}`,
-        ms === undefined ? {} : { retryAfterMs: ms },
-      );
+      throw passing(`${url.host} answers ${statusText(status)}`, defined({ retryAfterMs: ms }));
     }
     return { response, status, url, [Symbol.dispose]: () => end.abort() };
   } catch (cause) {
