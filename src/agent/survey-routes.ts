@@ -1,43 +1,20 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { ExpectedSeed } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { SurveyAgentService } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
-import type { AgentDeps, NodeCapacity } from "./agent-deps.ts";
+import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, required } from "./change.ts";
 import { seedFromWire } from "./domain-messages.ts";
 import { networkFromWire } from "./network-routes.ts";
-import {
-  domainToSurvey,
-  folderToSurvey,
-  networkToSurvey,
-  partToWire,
-  tapToSurvey,
-  volumeToSurvey,
-} from "./survey-messages.ts";
+import { partToWire } from "./survey-messages.ts";
+import { surveyPage } from "./survey-page.ts";
 
 export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
-  const { compute, network, queue, readCapacity, volume } = deps;
+  const { network, queue, volume } = deps;
 
   router.service(SurveyAgentService, {
-    async survey({ seeds }, { signal }) {
-      const [domains, folders, volumes, networks, capacity] = await Promise.all([
-        compute.list(signal),
-        compute.listFolders(signal),
-        volume.survey(signal),
-        network.survey(signal),
-        readCapacity?.(),
-      ]);
-      const folderOf = new Map(folders.map(({ name, path }) => [name, path]));
-      return {
-        domains: domains.map((domain) => domainToSurvey(volume, domain)),
-        folders: folders.map(folderToSurvey),
-        volumes: volumes.map(volumeToSurvey),
-        taps: networks.taps.map(tapToSurvey),
-        networks: networks.networks.map(networkToSurvey),
-        strayUplinks: networks.strayUplinks.map((uplink) => ({ ...uplink })),
-        nodeRules: partToWire(networks.nodeRules),
-        ...(capacity === undefined ? {} : { capacity: capacityToWire(capacity) }),
-        seeds: await compareSeeds(deps, folderOf, seeds),
-      };
+    async survey({ seeds, pageSize, pageToken, seedsOnly }, { signal }) {
+      const page = seedsOnly ? {} : await surveyPage(deps, { pageSize, pageToken }, signal);
+      return { ...page, seeds: await compareSeeds(deps, seeds, signal) };
     },
 
     async ensureNetworkWhole(request) {
@@ -82,10 +59,13 @@ export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
 
 /** The state of each seed, as it is in the folder of its virtual machine. */
 async function compareSeeds(
-  { seed: driver }: Pick<AgentDeps, "seed">,
-  folderOf: ReadonlyMap<string, string>,
+  { compute, seed: driver }: Pick<AgentDeps, "compute" | "seed">,
   expected: readonly ExpectedSeed[],
+  signal: AbortSignal,
 ) {
+  if (expected.length === 0) return [];
+  const folders = await compute.listFolders(signal);
+  const folderOf = new Map(folders.map(({ name, path }) => [name, path]));
   const answers = [];
   for (const { seed: wanted } of expected) {
     if (wanted === undefined) continue;
@@ -97,8 +77,4 @@ async function compareSeeds(
     answers.push({ name, state: partToWire(state), differingFiles: [...(differing ?? [])] });
   }
   return answers;
-}
-
-function capacityToWire({ cpuMilliCores, memoryBytes, storageBytes }: NodeCapacity) {
-  return { cpuMilliCores, memoryBytes, storageBytes };
 }

@@ -8,6 +8,7 @@ import type { Mark } from "../mark.ts";
 import { checkDigest, checkImage } from "./fake-image.ts";
 import { type FreeSpace, noFreeSpaceKept } from "./free-space.ts";
 import { blankQcow2 } from "./image/blank-qcow2.ts";
+import { onPage, type SurveyPage } from "./survey-page.ts";
 import type { VolumeDriver, VolumeInfo, VolumeSurvey } from "./volume-driver.ts";
 import {
   beyondEnd,
@@ -183,10 +184,13 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
     }
   }
 
-  function survey(): VolumeSurvey[] {
+  function survey(page: SurveyPage | undefined): readonly VolumeSurvey[] {
     const whole = snapshot().map((volume) => ({ ...surveyOf(volume), ...damage.get(volume.id) }));
-    const halves = [...damage].filter(([id]) => !volumes.has(id));
-    return [...whole, ...halves.map(([id, half]) => ({ ...NOTHING, id, path: path(id), ...half }))];
+    const halves = [...damage]
+      .filter(([id]) => !volumes.has(id))
+      .map(([id, half]) => ({ ...NOTHING, id, path: path(id), ...half }));
+    const all = [...whole, ...halves].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return page === undefined ? all : onPage(all, ({ id }) => id, page);
   }
 
   const driver: FakeVolumeDriver = {
@@ -333,7 +337,7 @@ export function newFakeVolumeDriver(): FakeVolumeDriver {
 
     list: (signal) => around({ method: "list", id: "", signal }, snapshot),
 
-    survey: (signal) => around({ method: "survey", id: "", signal }, survey),
+    survey: (signal, page) => around({ method: "survey", id: "", signal }, () => survey(page)),
 
     ensureMarked: (id, wanted, how, signal) =>
       around({ method: "ensureMarked", id, signal }, () => {

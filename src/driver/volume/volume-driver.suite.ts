@@ -350,6 +350,13 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
         { id: "b", mark: other, baseId: "a", backing: "a", ...whole },
       ]);
       expect((await driver.survey(signal()))[0]?.backing).toBeUndefined();
+      const page = async (after: string, limit: number) =>
+        (await driver.survey(signal(), { after, limit })).map(({ id }) => id);
+      expect([await page("", 1), await page("a", 1), await page("b", 1)]).toEqual([
+        ["a"],
+        ["b"],
+        [],
+      ]);
     });
 
     test("a mark stays its owner's, and changes hands where it may", async () => {

@@ -1,4 +1,5 @@
 import type { Mark } from "../mark.ts";
+import type { SurveyPage } from "./survey-page.ts";
 
 export interface VolumeInfo {
   readonly id: string;
@@ -192,8 +193,9 @@ export interface VolumeDriver {
 
   /**
    * Like `list`, with incomplete and damaged volumes, and with what each file says itself. In the order of ids.
+   * It reads only the files on the page; all without one.
    */
-  survey(signal: AbortSignal): Promise<readonly VolumeSurvey[]>;
+  survey(signal: AbortSignal, page?: SurveyPage): Promise<readonly VolumeSurvey[]>;
 
   /**
    * Writes the owner of the volume, and the volume that it rests on, into its sidecar. A mark of the same owner

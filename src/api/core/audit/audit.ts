@@ -15,8 +15,8 @@ export interface Audit<A extends Api = Api> {
   readonly codes: Codes;
   /** Everything that is not as it should be. */
   compare(view: View<A>): Promise<readonly Finding[]>;
-  /** What the nodes that are looked at must be told to be able to compare it, by node. */
-  questions?(view: View<A>): Promise<ReadonlyMap<string, Question>>;
+  /** What a node must be told to be able to compare it. */
+  question?(view: View<A>, nodeName: string): Promise<Question>;
   readonly interfaces?: InterfaceUser<A>;
 }
 

@@ -3,9 +3,7 @@ import type { Question } from "../../core/audit/audit.ts";
 import type { NodeAnswer, View } from "../../core/audit/view.ts";
 import type { Api } from "../../provisioning/context.ts";
 import type { Audits } from "./audits.ts";
-
-/** A node with many networks reads each of them. */
-const SURVEY_MS = 60_000;
+import { survey } from "./survey.ts";
 
 /** Asks the node for all that it has. A node that does not answer says why. */
 export async function askNode(
@@ -15,12 +13,11 @@ export async function askNode(
   signal: AbortSignal,
 ): Promise<NodeAnswer> {
   const questions: Question[] = [];
-  for (const audit of all) questions.push((await audit.questions?.(view))?.get(nodeName) ?? {});
-  const question = Object.assign({}, ...questions);
+  for (const audit of all) questions.push((await audit.question?.(view, nodeName)) ?? {});
+  const question: Question = Object.assign({}, ...questions);
   try {
     const agent = view.api.agents.get(nodeName);
-    const options = { signal, timeoutMs: SURVEY_MS };
-    return { nodeName, survey: await agent.survey((c) => c.survey(question, options)) };
+    return { nodeName, survey: await survey(agent, question, signal) };
   } catch (reason) {
     signal.throwIfAborted();
     return { nodeName, error: fromConnectError(reason).message };

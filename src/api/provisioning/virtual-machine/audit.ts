@@ -8,7 +8,7 @@ import { interfaceUser } from "./audit/interfaces.ts";
 import { compareReferences } from "./audit/references.ts";
 import { compareReservations } from "./audit/reservations.ts";
 import { compareTaps } from "./audit/taps.ts";
-import { planMachines, withMachines } from "./audit/view.ts";
+import { groupMachines, withMachines } from "./audit/view.ts";
 import { seedMessage } from "./domain/domain-messages.ts";
 
 /** Virtual machines, what is reserved for them, and what their nodes have of them. */
@@ -24,15 +24,12 @@ export const virtualMachineAudit = defineAudit({
     ];
   },
   /** The seeds: the node says whether it has them so. */
-  async questions(view) {
-    const machines = await onceIn(view, planMachines);
-    const plans = machines.flatMap(({ plan }) => (plan === undefined ? [] : [plan]));
-    const byNode = Map.groupBy(plans, ({ domain }) => domain.nodeName);
-    return new Map(
-      [...byNode].map(([nodeName, some]) => {
-        return [nodeName, { seeds: some.map(({ seed }) => ({ seed: seedMessage(seed) })) }];
-      }),
+  async question(view, nodeName) {
+    const machines = (await onceIn(view, groupMachines)).get(nodeName) ?? [];
+    const seeds = machines.flatMap(({ plan }) =>
+      plan === undefined ? [] : [{ seed: seedMessage(plan.seed) }],
     );
+    return { seeds };
   },
   interfaces: interfaceUser,
 });

@@ -289,9 +289,9 @@ export async function openQcow2VolumeDriver(
       return found.filter((volume) => volume !== undefined);
     },
 
-    async survey(signal) {
+    async survey(signal, page) {
       signal.throwIfAborted();
-      return await surveyVolumes(layout);
+      return await surveyVolumes(layout, page);
     },
 
     async ensureMarked(id, mark, how, signal) {

@@ -4,6 +4,7 @@ import { isAbsent } from "../../../util/errno.ts";
 import { VOLUME_ID } from "../../../util/ref.ts";
 import type { Mark } from "../../mark.ts";
 import { ImageFormatError, parseQcow2Header } from "../image/qcow2-header.ts";
+import { onPage, type SurveyPage } from "../survey-page.ts";
 import type { Marking, VolumeSurvey } from "../volume-driver.ts";
 import { checkOwner, noVolume } from "../volume-errors.ts";
 import { readEach, readHead, sync } from "./files.ts";
@@ -11,14 +12,19 @@ import { type Layout, volumeFileName } from "./layout.ts";
 import { readSidecar, writeSidecar } from "./sidecar.ts";
 import { OWN_HEAD_BYTES, STAT_BLOCK_BYTES, sidecarOf } from "./volume-files.ts";
 
-/** Everything in the folder under names of ours, without the flattened copies for readers. */
-export async function surveyVolumes(layout: Layout): Promise<VolumeSurvey[]> {
+/** Everything on the page that the folder has under names of ours, without the flattened copies for readers. */
+export async function surveyVolumes(
+  layout: Layout,
+  page: SurveyPage | undefined,
+): Promise<VolumeSurvey[]> {
   const partials = new Map<string, number>();
   for (const { id, kind } of await layout.entries()) {
     if (kind === "export") continue;
     partials.set(id, (partials.get(id) ?? 0) + (kind === "partial" ? 1 : 0));
   }
-  return await readEach([...partials].sort(byId), ([id, count]) => surveyOne(layout, id, count));
+  const all = [...partials].sort(byId);
+  const some = page === undefined ? all : onPage(all, ([id]) => id, page);
+  return await readEach(some, ([id, count]) => surveyOne(layout, id, count));
 }
 
 function byId([a]: readonly [string, number], [b]: readonly [string, number]): number {

@@ -29,7 +29,7 @@ export function nodeOfMachine({ value }: Stored<VirtualMachine>): string {
 }
 
 /** Of the nodes that are looked at. */
-export async function planMachines(view: View<Api>): Promise<PlannedMachine[]> {
+async function planMachines(view: View<Api>): Promise<PlannedMachine[]> {
   const reader = { records: view.records.records, nameservers: view.api.nameservers };
   const planned: PlannedMachine[] = [];
   for (const { key, value: vm } of listWanted(view, virtualMachines, nodeOfMachine)) {
@@ -81,8 +81,8 @@ export async function withMachines(view: View<Api>): Promise<MachineView> {
   return { ...view, machinesByNode, isAsked };
 }
 
-async function groupMachines(view: View<Api>) {
-  return Map.groupBy(await onceIn(view, planMachines), ({ vm }) => vm.computeNodeName);
+export async function groupMachines(view: View<Api>) {
+  return Map.groupBy(await planMachines(view), ({ vm }) => vm.computeNodeName);
 }
 
 /** By the text of the virtual machine, as JSON. */
