@@ -2,7 +2,7 @@ import { parentPort } from "node:worker_threads";
 import { loadLibvirt } from "../src/driver/compute/libvirt/bindings.ts";
 import type { BareOrder } from "./bare-libvirt.ts";
 
-// A thread that has libvirt do one thing after the other, and nothing else.
+// A thread in which libvirt does one thing after the other, and nothing else runs.
 const libvirt = loadLibvirt();
 libvirt.silenceErrors();
 const connection = libvirt.connectOpen("qemu:///system");

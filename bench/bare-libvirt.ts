@@ -7,19 +7,19 @@ import { formatDomainXml } from "../src/driver/compute/libvirt/domain-xml.ts";
 import { libvirtFiles, removeLog } from "../src/driver/compute/libvirt/libvirt-files.ts";
 import { CPU_MILLI_CORES, type RealCloud, run } from "./real-node.ts";
 
-/** As many as our driver gives libvirt at once. */
+/** The number of changes that our driver gives libvirt at the same time. */
 const THREADS = 3;
 
 export type BareOrder =
   | { readonly kind: "create"; readonly xml: string }
   | { readonly kind: "remove"; readonly name: string };
 
-/** A seed is about that large. */
+/** About the size of a seed. */
 const SEED_BYTES = 64 << 10;
 
-/** The same domains as ours, by nothing but libvirt's calls and the command that makes a tap. */
+/** The same domains as ours, made only by libvirt's calls and the command that makes a tap. */
 export interface BareLibvirt {
-  /** Makes what stands before: the disk, and the folder with something in place of a seed. */
+  /** Makes the things that must exist before: the disk, and the folder with a file in place of a seed. */
   prepare(name: string): Promise<void>;
   /** Makes the tap, defines the domain and starts it. */
   create(name: string): Promise<void>;
@@ -57,7 +57,7 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
   const cpuController = detectCpuController();
   defer(async () => {
     for (const name of prepared) {
-      // Left by a measurement that failed: some of it may never have been made.
+      // Removes what a failed measurement left. Some of it may never have been made.
       await order({ kind: "remove", name: `${prefix}${name}` }).catch(() => undefined);
       await run("ip", "link", "delete", tapOf(name)).catch(() => undefined);
     }
@@ -67,7 +67,7 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
     async prepare(name) {
       prepared.add(name);
       mkdirSync(folderOf(name));
-      // Whoever QEMU runs as makes a socket in it.
+      // QEMU's user makes a socket in it.
       mkdirSync(qemuFolderOf(name));
       chmodSync(qemuFolderOf(name), 0o777);
       writeFileSync(seedOf(name), Buffer.alloc(SEED_BYTES));

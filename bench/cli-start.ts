@@ -7,10 +7,12 @@ import { seedMachines } from "./seed-machines.ts";
 const launcher = fileURLToPath(new URL("../bin/n0cli", import.meta.url));
 
 const MACHINES = 10;
-/** A start takes little time beside what else a machine does now and then, so it is measured more often. */
+/** A start takes little time compared with other work on the computer, so it is measured more often. */
 const STARTS_PER_RUN = 3;
 
-/** A start, and a short command, against a process of Node that does nothing: less is not possible. */
+/**
+ * Measures a start and a short command, compared with a process of Node that does nothing, the least possible.
+ */
 export const cliStart: Measurement = {
   name: "cli-start",
   async run({ runs }) {

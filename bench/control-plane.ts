@@ -15,19 +15,22 @@ import { type Clients, clientsOf } from "../test/clients.ts";
 import { type FakeNode, newFakeNode } from "../test/fake-node.ts";
 import { spread } from "./measurement.ts";
 
-/** As n0core serves it: a SQLite file with `synchronous = FULL`, a real socket, and a line of log for each call. */
+/**
+ * The API as n0core serves it: a SQLite file with `synchronous = FULL`, a real socket, and a line of log for
+ * each call.
+ */
 export interface ControlPlane extends Clients, AsyncDisposable {
   readonly url: string;
   readonly opened: OpenedApi;
 }
 
 export interface ControlPlaneOptions {
-  /** Of the SQLite file; default: one of its own, removed at the end. */
+  /** The SQLite file; by default a new one, which is removed at the end. */
   readonly folder?: string;
   readonly openTransactionsMax?: number;
-  /** The way to the node with that address. */
+  /** The transport to the node with that address. */
   readonly agentTransport: (address: string) => Transport;
-  /** Puts something between the API and its records. */
+  /** Wraps the datastore of the API. */
   readonly wrapDatastore?: (datastore: Datastore) => Datastore;
 }
 
@@ -89,7 +92,7 @@ export const nodeName = (index: number) => `node-${index + 1}`;
 const addressOf = (index: number) => `${nodeName(index)}:20181`;
 
 export interface Heart extends Disposable {
-  /** Has every node heard now: for measurements that leave no time for it. */
+  /** Sends a heartbeat for every node now: for measurements that leave no time for it. */
   beat(): Promise<void>;
 }
 
@@ -107,12 +110,12 @@ export async function registerNodes(nodes: Clients["nodes"], count: number): Pro
   return keepReady(nodes, count);
 }
 
-/** Keeps nodes READY that are registered already. */
+/** Keeps registered nodes READY. */
 export function keepReady(nodes: Clients["nodes"], count: number): Heart {
   const beat = async () => {
     await spread(count, 50, (i) => nodes.heartbeatNode({ name: nodeName(i) }));
   };
-  // A beat that is missed is made up for by the next.
+  // The next heartbeat makes up for a missed one.
   const heart = setInterval(() => void beat().catch(() => undefined), HEARTBEAT_MS);
   return { beat, [Symbol.dispose]: () => clearInterval(heart) };
 }

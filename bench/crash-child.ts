@@ -9,8 +9,8 @@ import {
 } from "./control-plane.ts";
 import { spread } from "./measurement.ts";
 
-// An API on the SQLite file in a folder, with fake nodes: `hang` begins transactions whose work on the
-// node never ends; `recover` serves what such a one left when it was killed.
+// An API on the SQLite file in a folder, with fake nodes: `hang` begins transactions whose work on the node
+// never ends; `recover` serves what a killed `hang` left.
 const [mode, folder = "", countText = "0"] = process.argv.slice(2);
 const count = Number(countText);
 const NODES = 10;

@@ -7,10 +7,10 @@ import { type Measurement, median } from "./measurement.ts";
 import { startProcess } from "./process.ts";
 
 const IN_FLIGHT = 500;
-/** Each run makes all of it anew, which takes long. */
+/** Each run makes everything again, which takes long. */
 const RUNS_MAX = 7;
 
-/** The API is killed in the middle of 500 creates and started again on what it left. */
+/** Kills the API in the middle of 500 creates, and starts it again with what it left. */
 export const crash: Measurement = {
   name: "crash",
   async run({ runs }) {
@@ -34,7 +34,7 @@ export const crash: Measurement = {
         unit: "s",
         ours: median(restMs) / 1000,
         bar: { atMost: 30 },
-        note: "nothing is left of the creates; the nodes have fake drivers",
+        note: "the API unwinds all creates; the nodes have fake drivers",
       },
     ];
   },

@@ -32,7 +32,7 @@ export const createAmongMany: Measurement = {
         floor: median(floor),
         ours: median(ours),
         bar: { atMost: 1.2 },
-        note: `one after the other on fake drivers, ${CREATES} of them in each run`,
+        note: `one after the other on fake drivers, ${CREATES} creates in each run`,
       },
     ];
   },

@@ -4,7 +4,10 @@ import { diskRequest } from "./control-plane.ts";
 import { inTurn, type Measurement, median, timed } from "./measurement.ts";
 import { NODE, openRealCloud, run as runCommand } from "./real-node.ts";
 
-/** A disk from an image whose base is on the node, against the command that makes such an overlay. */
+/**
+ * A block storage from an image whose base is on the node, compared with the command that makes such an
+ * overlay.
+ */
 export const generate: Measurement = {
   name: "generate",
   isOnNode: true,

@@ -10,7 +10,7 @@ import { seededName, seedMachines } from "./seed-machines.ts";
 const MACHINES = 1_000;
 const CALLS = 200;
 
-/** GetVirtualMachine against a Connect handler that answers an empty message, by the same client. */
+/** GetVirtualMachine, compared with a Connect handler that answers an empty message, by the same client. */
 export const get: Measurement = {
   name: "get",
   async run({ runs }) {
@@ -32,7 +32,7 @@ export const get: Measurement = {
         floor: median(floor),
         ours: median(ours),
         bar: { atMost: 1.3 },
-        note: `${CALLS} calls one by one on one HTTP/2 connection; the floor has no interceptor, no log and no validation, and answers an empty message: a whole machine in the answer is a third of the difference, the line of log, the request id and the rules of the proto another. The faster the machine, the less its sockets hide of that`,
+        note: `${CALLS} calls, one after the other, on one HTTP/2 connection. The floor has no interceptor, no log and no validation, and answers an empty message. The virtual machine in the answer is a third of the difference; the line of log, the request id and the rules of the proto are another third. A faster computer shows a larger ratio, because its sockets hide less`,
       },
     ];
   },

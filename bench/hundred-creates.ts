@@ -3,7 +3,7 @@ import { type Measurement, median, spread, timed } from "./measurement.ts";
 
 const CREATES = 100;
 
-/** All on one node, all sent before the first is answered. */
+/** All on one node. All are sent before the first is answered. */
 export const hundredCreates: Measurement = {
   name: "hundred-creates",
   async run({ runs }) {
@@ -35,7 +35,7 @@ export const hundredCreates: Measurement = {
         unit: "",
         ours: Math.min(...succeeded),
         bar: { atLeast: CREATES },
-        note: `the least of ${runs} runs; all of them within ${median(tookMs).toFixed(0)} ms${why}`,
+        note: `the worst of ${runs} runs; all creates took ${median(tookMs).toFixed(0)} ms${why}`,
       },
     ];
   },

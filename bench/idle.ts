@@ -11,14 +11,14 @@ const launcher = fileURLToPath(new URL("../bin/n0core", import.meta.url));
 
 const SETTLE_MS = 3_000;
 
-/** `n0core serve standalone` with nothing to do: what it takes, and of how many processes. */
+/** `n0core serve standalone` without requests: its memory and its number of processes. */
 export const idle: Measurement = {
   name: "idle",
   isOnNode: true,
   async run({ runs }) {
     const residentMiB: number[] = [];
     const processes: number[] = [];
-    // The first start compiles, and is not counted.
+    // The first start compiles, so it does not count.
     for (let run = 0; run <= Math.min(runs, 7); run++) {
       const folder = mkdtempSync(join(tmpdir(), "n0-idle-"));
       try {

@@ -10,7 +10,7 @@ import { inTurn, type Measurement, median, timed } from "./measurement.ts";
 const CREATES = 50;
 const JOURNAL = [transactionCollection.prefix, stepCollection.prefix, openCollection.prefix];
 
-/** The same creates with the journal and, as nobody should run it, without. */
+/** The same creates with the journal, and without it, which nobody should run. */
 export const journal: Measurement = {
   name: "journal",
   async run({ runs }) {
@@ -27,13 +27,13 @@ export const journal: Measurement = {
         unit: "ms",
         floor: median(floor),
         ours: median(ours),
-        note: `one after the other on fake drivers, ${CREATES} of them in each run; a row that goes with a step's own records costs no write of its own`,
+        note: `one after the other on fake drivers, ${CREATES} creates in each run; a journal row that is written with a step's records costs no extra write`,
       },
       {
         what: "what the journal costs for each step",
         unit: "ms",
         ours: (median(ours) - median(floor)) / steps,
-        note: `the difference, divided by the ${steps} steps of a create; its beginning and its commit are in it`,
+        note: `the difference, divided by the ${steps} steps of a create; it includes its beginning and its commit`,
       },
     ];
   },
@@ -76,7 +76,7 @@ function withoutJournal(datastore: Datastore): Datastore {
         deletes: deletes.filter(isKept),
         conditions: conditions.filter(({ key }) => isKept(key)),
       };
-      // The revision of what was written last will do for a generation.
+      // The revision of the last write serves as a generation.
       if (kept.puts.length + kept.deletes.length > 0) revision = await datastore.batch(kept);
       return revision;
     },

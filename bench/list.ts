@@ -10,7 +10,9 @@ import { seedMachines } from "./seed-machines.ts";
 const MACHINES = 20_000;
 const PAGE = 100;
 
-/** ListVirtualMachines over a socket, until the client has the whole answer; it decodes it after that. */
+/**
+ * ListVirtualMachines over a socket, until the client has the whole answer. It decodes the answer after that.
+ */
 export const list: Measurement = {
   name: "list",
   async run({ runs }) {
@@ -23,7 +25,7 @@ export const list: Measurement = {
       });
       const { virtualMachines } = fromBinary(ListVirtualMachinesResponseSchema, bytes);
       const wanted = pageSize === 0 ? MACHINES : pageSize;
-      if (virtualMachines.length !== wanted) throw new Error("the list is not whole");
+      if (virtualMachines.length !== wanted) throw new Error("the list is not complete");
       return tookMs;
     };
     const { whole, page } = await inTurn(runs, { whole: () => get(0), page: () => get(PAGE) });

@@ -4,8 +4,8 @@ import { clientsOf } from "../test/clients.ts";
 import type { LoadOrder } from "./load.ts";
 import { spread, timed } from "./measurement.ts";
 
-// Sends CreateVirtualMachine requests to an API in another process, as n0cli does each under a key of its
-// own, and reports how long each took.
+// Sends CreateVirtualMachine requests to an API in another process. Each has its own idempotency key, as from
+// n0cli. Reports how long each took.
 process.on("message", (order: LoadOrder) => void load(order));
 process.send!({ kind: "ready" });
 

@@ -4,7 +4,7 @@ import { startProcess } from "./process.ts";
 
 export type MachineRequest = ReturnType<typeof machineRequest>;
 
-/** What the process that sends is told, and what it answers. */
+/** The messages to the process that sends, and its answers. */
 export interface LoadOrder {
   readonly url: string;
   readonly requests: readonly MachineRequest[];
@@ -15,7 +15,7 @@ export interface LoadReport {
   readonly totalMs: number;
 }
 
-/** Sends the requests from a process of its own, so that only the server's work is done in this one. */
+/** Sends the requests from another process, so that this process only does the server's work. */
 export async function runLoad(
   url: string,
   requests: readonly MachineRequest[],

@@ -1,5 +1,5 @@
-// Measures what docs/bench.md lists, each against its floor in the same run: npm run bench -- --list
-// Prepares the host where a measurement starts real virtual machines; the others need nothing of it.
+// Measures the figures of docs/bench.md, each compared with its floor in the same run; npm run bench -- --list
+// names them. Prepares the host if a measurement starts real virtual machines; the others need no preparation.
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { mustBeRoot, onPreparedHost, prepareOrEnd } from "../scripts/prepared-host.ts";
@@ -25,12 +25,12 @@ async function main(): Promise<number> {
   const { chosen, list, help } = readOptions();
   if (help) return print(HELP);
   if (list) return print(`${measurements.map(({ name }) => name).join("\n")}\n`);
-  // A process of its own: it is told to end first, and removes what it has made while libvirtd still runs.
+  // A process of its own: it gets the signal first, and removes what it made while libvirtd still runs.
   const child = fileURLToPath(new URL("measure-child.ts", import.meta.url));
   const measure = () => runShown(process.execPath, child, ...process.argv.slice(2));
   const onNode = chosen.map(({ name }) => name).filter((name) => ON_NODE.includes(name));
   if (onNode.length === 0) return (await measure()) ? 0 : 1;
-  mustBeRoot("bench", `; or --only what is not ${onNode.join(", ")}`);
+  mustBeRoot("bench", `; or use --only without ${onNode.join(", ")}`);
   return (await onPreparedHost(prepareOrEnd, ["node"], measure)) ? 0 : 1;
 }
 

@@ -1,4 +1,4 @@
-// Measures, with the arguments of bench/main.ts, on a host that is prepared for it.
+// Measures, with the arguments of bench/main.ts, on a prepared host.
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { inspect } from "node:util";
@@ -20,7 +20,7 @@ async function measure(): Promise<number> {
   return rows.some((row) => isMet(row) === false) ? 1 : 0;
 }
 
-// Not thrown: what a measurement has made on the node may still be being removed.
+// Not thrown, because a measurement may still be removing what it made on the node.
 process.exitCode = await measure().catch((reason: unknown) => {
   process.stderr.write(`${inspect(reason)}\n`);
   return 1;

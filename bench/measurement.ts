@@ -1,46 +1,46 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-/** How good it must be: `measured` (the ratio where there is a floor, else ours) is held to one of these. */
+/** The limit for `measured`, which is the ratio if there is a floor, otherwise our own figure. */
 export type Bar = { readonly atMost: number } | { readonly atLeast: number };
 
 /** One line of the table. */
 export interface Row {
   readonly what: string;
   readonly unit: "ms" | "s" | "/s" | "MiB" | "";
-  /** The same done without us, in the same run. */
+  /** The same work without n0stack, in the same run. */
   readonly floor?: number;
   readonly ours: number;
   /** Undefined: only for information. */
   readonly bar?: Bar;
-  /** What the numbers were taken from, and what they do not say. */
+  /** How the numbers were measured, and what they do not show. */
   readonly note?: string;
 }
 
 export interface Options {
-  /** How many times each thing is measured; the median counts. */
+  /** How many times each thing is measured. The median counts. */
   readonly runs: number;
 }
 
 export interface Measurement {
-  /** As `--only` takes it. */
+  /** The name for `--only`. */
   readonly name: string;
-  /** Starts real virtual machines: needs root, libvirt, qemu and network namespaces. */
+  /** Starts real virtual machines: needs root, libvirt, QEMU and network namespaces. */
   readonly isOnNode?: boolean;
   run(options: Options): Promise<readonly Row[]>;
 }
 
-/** What a row is held to its bar by. */
+/** The figure that is compared with the bar. */
 export function measured({ floor, ours }: Row): number {
   return floor === undefined ? ours : ours / floor;
 }
 
-/** Undefined where there is no bar. */
+/** Undefined without a bar. */
 export function isMet(row: Row): boolean | undefined {
   if (row.bar === undefined) return undefined;
   return "atMost" in row.bar ? measured(row) <= row.bar.atMost : measured(row) >= row.bar.atLeast;
 }
 
-/** The middle one, or the mean of the two in the middle. */
+/** The middle value, or the mean of the two middle ones. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -48,20 +48,20 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
 }
 
-/** The least value that `share` of all are not above; 0.99 for p99. */
+/** The least value that a share of `share` of all values does not exceed; 0.99 for p99. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }
 
-/** Milliseconds that `work` takes. */
+/** The milliseconds that `work` takes. */
 export async function timed(work: () => Promise<unknown>): Promise<number> {
   const startMs = performance.now();
   await work();
   return performance.now() - startMs;
 }
 
-/** Calls `work` with 0 to `count` - 1, `width` at a time, and answers how long each took. */
+/** Calls `work` with 0 to `count` - 1, `width` calls at a time, and returns how long each took. */
 export async function spread(
   count: number,
   width: number,
@@ -80,8 +80,8 @@ export async function spread(
 }
 
 /**
- * Measures things in turn, so that whatever else the machine does meets all of them alike: once to warm
- * up, then `runs` times, forwards and backwards. Each answers milliseconds, or any other number.
+ * Measures things in turn, so that other load on the computer affects all of them alike: once to warm up, then
+ * `runs` times, forwards and backwards. Each returns milliseconds, or any other number.
  */
 export async function inTurn<K extends string>(
   runs: number,
@@ -102,7 +102,7 @@ export async function inTurn<K extends string>(
   return values;
 }
 
-/** Processor milliseconds of this process since it was made, all threads. */
+/** Processor milliseconds of this process since its start, for all threads. */
 export function cpuMeter(): () => number {
   const start = process.cpuUsage();
   return () => {

@@ -3,13 +3,13 @@ import { wrongUse } from "../scripts/run-program.ts";
 import type { Measurement } from "./measurement.ts";
 import { measurements } from "./measurements.ts";
 
-/** For the bars, and the default. */
+/** The number that the bars are for, and the default. */
 export const RUNS_MIN = 7;
 
 export interface BenchOptions {
   readonly chosen: readonly Measurement[];
   readonly runs: number;
-  /** Where the numbers go as well. */
+  /** The file that also gets the numbers. */
   readonly json: string | undefined;
   readonly write: boolean;
   readonly list: boolean;
@@ -39,7 +39,7 @@ function chosen(only: string | undefined): readonly Measurement[] {
   return only.split(",").map((wanted) => {
     const found = measurements.find(({ name }) => name === wanted);
     if (found === undefined)
-      throw wrongUse(`--only: no measurement is called "${wanted}"; see --list`);
+      throw wrongUse(`--only: there is no measurement "${wanted}"; see --list`);
     return found;
   });
 }

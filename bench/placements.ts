@@ -6,7 +6,7 @@ import { cpuMeter, inTurn, type Measurement, median } from "./measurement.ts";
 const NODES = 1_000;
 const PLACEMENTS = 500;
 
-/** Choosing a node and holding what is asked for there, as each create does. */
+/** Chooses a node and holds the requested amounts there, as each create does. */
 export const placements: Measurement = {
   name: "placements",
   async run({ runs }) {
@@ -26,7 +26,10 @@ export const placements: Measurement = {
       const cpu = cpuMeter();
       using holds = new DisposableStack();
       for (let i = 0; i < PLACEMENTS; i++) {
-        const nodeName = schedule(inventory.viewsWithHolds(), { what: "a machine", ...wish });
+        const nodeName = schedule(inventory.viewsWithHolds(), {
+          what: "a virtual machine",
+          ...wish,
+        });
         holds.use(inventory.hold(nodeName, countedOn(inventory.get(nodeName).node, wish)));
         chosen.add(nodeName);
       }
@@ -40,7 +43,7 @@ export const placements: Measurement = {
         unit: "/s",
         ours: median(rate),
         bar: { atLeast: 5_000 },
-        note: `each held, so that the next goes elsewhere: ${chosen.size} nodes were chosen; ${median(cpuMs).toFixed(2)} ms of processor time each`,
+        note: `each is held, so that the next one goes elsewhere: the scheduler chose ${chosen.size} nodes; ${median(cpuMs).toFixed(2)} ms of processor time each`,
       },
     ];
   },

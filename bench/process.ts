@@ -5,16 +5,16 @@ import { fileURLToPath } from "node:url";
 export interface BenchProcess extends AsyncDisposable {
   readonly pid: number;
   send(message: object): void;
-  /** The next message of that `kind`. @throws Error when the process ends before. */
+  /** The next message of that `kind`. @throws Error if the process ends before. */
   next(kind: string): Promise<object>;
-  /** SIGKILL. Resolves when it is gone. */
+  /** Sends SIGKILL. Resolves when the process has ended. */
   kill(): Promise<void>;
 }
 
-/** Starts another program of this folder, which speaks in messages that have a `kind`. It is killed when disposed of. */
+/** Starts another program of this folder, which sends messages with a `kind`. Disposing of it kills it. */
 export function startProcess(file: string, ...args: readonly string[]): BenchProcess {
   const child = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
-    // Bigints are in the messages.
+    // The messages contain bigints.
     serialization: "advanced",
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });

@@ -7,7 +7,7 @@ const COUNTS = [10, 30];
 /** Thirty at once take half a minute or more, four times in each run. */
 const RUNS_MAX = 7;
 
-/** Many real virtual machines asked for at once, as a ratio to the rate of bare libvirt calls. */
+/** Creates many real virtual machines at once, as a ratio to the rate of bare libvirt calls. */
 export const realBurst: Measurement = {
   name: "real-burst",
   isOnNode: true,
@@ -15,7 +15,7 @@ export const realBurst: Measurement = {
     await using cloud = await openRealCloud();
     const bare = openBareLibvirt(cloud);
     const { blockStorages, virtualMachines } = cloud;
-    // The network stays on the node as long as it has a machine there.
+    // The network stays on the node while it has a virtual machine there.
     await blockStorages.createBlockStorage(diskRequest("anchor"));
     await virtualMachines.createVirtualMachine(realMachineRequest("anchor"));
     const all = (count: number, work: (index: number) => Promise<unknown>) =>

@@ -3,7 +3,7 @@ import { diskRequest } from "./control-plane.ts";
 import { inTurn, type Measurement, median, timed } from "./measurement.ts";
 import { openRealCloud, realMachineRequest } from "./real-node.ts";
 
-/** One virtual machine made and deleted, against the same domain by bare libvirt calls. */
+/** Creates and deletes one virtual machine, compared with the same domain by bare libvirt calls. */
 export const realMachine: Measurement = {
   name: "real-machine",
   isOnNode: true,
@@ -16,7 +16,7 @@ export const realMachine: Measurement = {
       const ms = await timed(work);
       if (run > 0) removeMs[side].push(ms);
     };
-    // The network stays on the node as long as it has a machine there.
+    // The network stays on the node while it has a virtual machine there.
     await blockStorages.createBlockStorage(diskRequest("anchor"));
     await virtualMachines.createVirtualMachine(realMachineRequest("anchor"));
     const { floor, ours } = await inTurn(runs, {
@@ -45,7 +45,7 @@ export const realMachine: Measurement = {
         floor: median(floor),
         ours: median(ours),
         bar: { atMost: 1.15 },
-        note: `with a seed, the tap in its network, and every step journaled; the best: ${Math.min(...ours).toFixed(0)} ms against ${Math.min(...floor).toFixed(0)} ms`,
+        note: `ours also writes a seed, puts the tap into its network, and journals every step; the best: ${Math.min(...ours).toFixed(0)} ms against ${Math.min(...floor).toFixed(0)} ms`,
       },
       {
         what: "DeleteVirtualMachine against bare destroy and undefine",
@@ -53,7 +53,7 @@ export const realMachine: Measurement = {
         floor: median(removeMs.floor),
         ours: median(removeMs.ours),
         bar: { atMost: 1.15 },
-        note: "ours removes the tap and the folder as well, and does not wait as libvirt's destroy does, which looks every 200 ms",
+        note: "ours also removes the tap and the folder. It does not wait like libvirt's destroy, which checks every 200 ms",
       },
     ];
   },

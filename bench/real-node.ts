@@ -19,30 +19,30 @@ import {
   registerNodes,
 } from "./control-plane.ts";
 
-/** This machine as a node of its own cloud: the real drivers, under names that nobody else uses. */
+/** This computer as a node of its own cloud: the real drivers, under names that nobody else uses. */
 export interface RealCloud extends ControlPlane {
-  /** Begins the names of domains and devices. */
+  /** The prefix of the names of domains and devices. */
   readonly prefix: string;
-  /** For files of the floor; removed at the end. */
+  /** The folder for files of the floor. Removed at the end. */
   readonly folder: string;
-  /** Has `work` done before all else at the end, also when the process is told to end. */
+  /** Does `work` before everything else at the end, also when the process gets a signal. */
   defer(work: () => Promise<void>): void;
 }
 
 export const NODE = nodeName(0);
 
 /**
- * What each machine is promised, of ours and of the floor. With much less, QEMU gets so little beside
- * whatever else runs here that starting it takes seconds, and nothing else is measured.
+ * The processor share of each virtual machine, of ours and of the floor. With much less, QEMU gets so little
+ * time besides other load that starting it takes seconds, and hides everything else.
  */
 export const CPU_MILLI_CORES = 1000;
 
-/** A request for a small virtual machine with the disk of the same name. */
+/** A request for a small virtual machine with the block storage of the same name. */
 export function realMachineRequest(name: string) {
   return { ...machineRequest(name, name), requestCpuMilliCore: CPU_MILLI_CORES };
 }
 
-/** As `n0core serve standalone` puts it together, with a network `net` that is on the node. */
+/** Assembled as in `n0core serve standalone`, with a network `net` on the node. */
 export async function openRealCloud(): Promise<RealCloud> {
   await using stack = new AsyncDisposableStack();
   const id = randomBytes(2).toString("hex");
@@ -69,7 +69,7 @@ export async function openRealCloud(): Promise<RealCloud> {
   stack.defer(() => queue.whenIdle());
   stack.defer(() => end.abort());
   const connectPeer = () => {
-    throw new Error("there is one node");
+    throw new Error("there is only one node");
   };
   const agent = localTransport(
     agentRoutes({ ...drivers, queue, connectPeer, clock: systemClock, log }),
@@ -78,11 +78,11 @@ export async function openRealCloud(): Promise<RealCloud> {
   const plane = stack.use(await openControlPlane({ agentTransport: () => agent }));
   stack.use(await registerNodes(plane.nodes, 1));
   await plane.networks.applyNetwork({ name: "net", ipv4Cidr: "10.231.0.0/22" });
-  // Where a measurement fails in the middle, what it has made goes all the same.
+  // Even if a measurement fails half-way, this removes what it made.
   stack.defer(() => removeMachines(plane));
   const parts = stack.move();
   let isEnding = false;
-  // Told twice, by the terminal and by whoever started it, it still removes what it has made.
+  // The process may get the signal twice, from the terminal and from its parent. It still removes what it made.
   const onSignal = () => {
     if (!isEnding) void parts.disposeAsync().finally(() => process.exit(130));
     isEnding = true;
@@ -105,7 +105,7 @@ async function removeMachines({ virtualMachines }: ControlPlane): Promise<void> 
     async () => {
       const left = (await virtualMachines.listVirtualMachines({})).virtualMachines;
       for (const { name } of left) {
-        // Refused while its create is still running: it is tried again.
+        // Refused while its create still runs, so it is tried again.
         await virtualMachines.deleteVirtualMachine({ name }).catch(() => undefined);
       }
       return left.length === 0;
@@ -114,7 +114,7 @@ async function removeMachines({ virtualMachines }: ControlPlane): Promise<void> 
   );
 }
 
-/** Whatever the bench starts, it takes as long as it takes. */
+/** The bench sets no limit to the time of what it starts. */
 export function run(file: string, ...args: readonly string[]): Promise<string> {
   return runCommand(file, args, { timeoutMs: 60_000 });
 }

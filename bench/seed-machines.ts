@@ -39,15 +39,15 @@ import { blockStorageRef, networkRef, vmRef } from "../test/refs.ts";
 import { type FakeCloud, nodeName } from "./control-plane.ts";
 
 const BATCH = 500;
-/** 10.8.0.0: the creates are given those at the end of 10.0.0.0/12. */
+/** 10.8.0.0: creates get the addresses at the end of 10.0.0.0/12. */
 const FIRST_ADDRESS = 0x0a08_0000n;
 
 export const seededName = (index: number) => `seeded-${String(index).padStart(6, "0")}`;
 
 /**
- * Puts that many running virtual machines there, each with a disk and a nic, as creates would have left them:
- * their records, references and reservations, and all that their nodes have of them. Resolves when the API
- * has seen the domains.
+ * Writes that many running virtual machines, each with a block storage and a nic, as creates would have left
+ * them: their records, references and reservations, and everything on their nodes. Resolves when the API has
+ * seen the domains.
  */
 export async function seedMachines(
   { opened, virtualMachines: client, fakes: nodes }: FakeCloud,

@@ -3,7 +3,7 @@ import { cpuMeter, inTurn, type Measurement, median } from "./measurement.ts";
 
 const OPS = 1_500;
 
-/** How fast the control plane is simulated, with faults and deaths. */
+/** The speed of simulating the control plane, with faults and deaths. */
 export const simulation: Measurement = {
   name: "simulation",
   async run({ runs }) {
@@ -22,7 +22,7 @@ export const simulation: Measurement = {
         what: "simulated requests, 3 nodes, 8 clients, with faults and deaths",
         unit: "/s",
         ours: median(rate),
-        note: `${OPS} of them a run, each run another seed; ${median(cpuMs).toFixed(2)} ms of processor time each, the looks at every record and node included`,
+        note: `${OPS} requests in each run, each with another seed; ${median(cpuMs).toFixed(2)} ms of processor time each, with the checks of every record and node`,
       },
     ];
   },

@@ -2,7 +2,7 @@ import { isMet, measured, type Row } from "./measurement.ts";
 
 const COLUMNS = ["what", "floor", "ours", "measured", "bar", ""] as const;
 
-/** The rows as a table of Markdown, which is as readable on a terminal. */
+/** The rows as a table of Markdown, which is also readable on a terminal. */
 export function formatTable(rows: readonly Row[]): string {
   const cells = [COLUMNS.map(String), ...rows.map(cellsOf)];
   const widths = COLUMNS.map((_, i) => Math.max(...cells.map((row) => row[i]?.length ?? 0)));

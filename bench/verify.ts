@@ -8,13 +8,13 @@ const NODES = 10;
 const MACHINES = 1_000;
 const IN_FLIGHT = 64;
 
-/** Everything on the nodes against everything in the records, and nothing out of order. */
+/** Compares everything on the nodes with the records, while everything is in order. */
 export const verify: Measurement = {
   name: "verify",
   async run({ runs }) {
     await using cloud = await openFakeCloud(NODES);
     await spread(MACHINES, IN_FLIGHT, async (i) => {
-      const name = `machine-${i}`;
+      const name = `vm-${i}`;
       await cloud.blockStorages.createBlockStorage(diskRequest(name));
       await cloud.virtualMachines.createVirtualMachine(machineRequest(name, name));
     });
@@ -26,8 +26,10 @@ export const verify: Measurement = {
       const ms = await timed(async () => {
         const { findings, nodes, virtualMachines } = await client.verify({});
         if (findings.length > 0) throw new Error(`findings: ${findings[0]?.code}`);
-        if (nodes.some(({ error }) => error !== "")) throw new Error("a node was not looked at");
-        if (virtualMachines !== MACHINES) throw new Error(`${virtualMachines} were looked at`);
+        if (nodes.some(({ error }) => error !== ""))
+          throw new Error("verify did not look at a node");
+        if (virtualMachines !== MACHINES)
+          throw new Error(`verify looked at ${virtualMachines} virtual machines`);
       });
       if (run > 0) tookMs.push(ms);
     }
@@ -38,7 +40,7 @@ export const verify: Measurement = {
         unit: "s",
         ours: median(tookMs) / 1000,
         bar: { atMost: 3 },
-        note: `with a disk and a nic each, agents and fake drivers in the API's process; the best took ${Math.min(...tookMs).toFixed(0)} ms`,
+        note: `with a block storage and a nic each, agents and fake drivers in the API's process; the best took ${Math.min(...tookMs).toFixed(0)} ms`,
       },
     ];
   },
