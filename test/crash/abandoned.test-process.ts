@@ -1,4 +1,4 @@
-// A run that is killed in the middle: opens a cluster of the kind that it is told, says so, and waits.
+// A run that is killed in the middle: opens a cluster of the given kind, says so, and waits.
 import process from "node:process";
 import { openCluster } from "./cluster.ts";
 import { BASE, WEB_RUNS } from "./requests.ts";

@@ -8,10 +8,10 @@ const PARENT = "/tmp";
 const NAME = /^n0x-([0-9a-f]{6})$/;
 const NODES_MAX = 2;
 
-/** Says by which process the folder is used. */
+/** Names the process that uses the folder. */
 const OWNER = "owner";
 
-/** The folder of a cluster, marked as this process's. */
+/** Makes the folder of a cluster, marked as this process's. */
 export function makeFolder(id: string): string {
   const folder = join(PARENT, `n0x-${id}`);
   mkdirSync(folder);
@@ -23,7 +23,7 @@ export function prefixOf(id: string, place: number): string {
   return `n0x${id}${place}-`;
 }
 
-/** Removes what runs have left that were killed themselves: servers, guests, networks, mounts, files. */
+/** Removes what killed runs have left: servers, guests, networks, mounts, files. */
 export async function removeAbandoned(): Promise<void> {
   for (const name of readdirSync(PARENT)) {
     const [, id] = NAME.exec(name) ?? [];
@@ -40,7 +40,7 @@ export async function removeAbandoned(): Promise<void> {
   }
 }
 
-/** By a process that is alive. One that has not come as far as saying so is taken for alive. */
+/** Whether a living process uses it. A folder whose process has not marked it yet counts as in use. */
 function isOwned(folder: string): boolean {
   const path = join(folder, OWNER);
   if (!existsSync(path)) return true;
@@ -48,10 +48,12 @@ function isOwned(folder: string): boolean {
   return start === startOf(Number(pid));
 }
 
-/** When a process began, in ticks of the machine: its number may have been given to another. */
+/**
+ * When a process began, in clock ticks since the boot of the host: another process may have its number by now.
+ */
 function startOf(pid: number): string | undefined {
   try {
-    // The name, in parentheses, may hold anything.
+    // The name, in parentheses, may contain any text.
     return readFileSync(`/proc/${pid}/stat`, "utf8")
       .replace(/^.*\) /s, "")
       .split(" ")[19];
@@ -68,7 +70,7 @@ function killAll(isMeant: (commandLine: string) => boolean): void {
         process.kill(Number(pid), "SIGKILL");
       }
     } catch {
-      // It has ended meanwhile.
+      // The process has ended in the meantime.
     }
   }
 }

@@ -5,20 +5,20 @@ import process from "node:process";
 import { sourcesHash } from "../../scripts/sources-hash.ts";
 
 export const PROJECT = join(import.meta.dirname, "../..");
-/** Results and bundles of what the sources are, and of nothing older. */
+/** Results and bundles of the present sources, and of nothing older. */
 export const CACHE = join(PROJECT, ".cache/crash");
 
-/** A run may still go on with a bundle that is not of the sources any more. */
+/** A run may still use a bundle of older sources. */
 const KEPT_MS = 24 * 3600 * 1000;
 
 /** n0core as it is released. */
 export interface Bundle {
   readonly main: string;
-  /** Holds the compiled code of processes that ended well; one that is killed leaves none. */
+  /** The compiled code of processes that ended well. A killed process leaves none. */
   readonly compileCache: string;
 }
 
-/** Bundles n0core when its sources have changed: it starts in a third of the time that the sources take. */
+/** Bundles n0core if its sources have changed. The bundle starts in a third of the time of the sources. */
 export function bundle(): Bundle {
   const folder = join(CACHE, `n0core-${sourcesHash(["src"])}`);
   if (!existsSync(folder)) {

@@ -8,14 +8,14 @@ import { guestStarted } from "./guest.ts";
 import { must, type Request } from "./remote.ts";
 
 const run = promisify(execFile);
-/** A node that is not heard for 15 s is NOT_READY. */
+/** A node without a heartbeat for 15 s is NOT_READY. */
 const SILENCE_TIMEOUT_MS = 30_000;
 
-/** Each stands in the place of a request. First what is only waited for. */
+/** Each stands in place of a request. The first ones only wait. */
 export const GUEST_STARTED: Request = ["wait/guest started", {}];
-/** The node `other`, whose agent tells nobody that it is there. */
+/** The node `other`, whose agent sends no heartbeats. */
 export const NODE_SILENT: Request = ["wait/node silent", {}];
-/** What somebody with root may do to the first node. */
+/** What a user with root may do to the first node. */
 export const DOMAIN_UNDEFINED: Request = ["harm/domain undefined", {}];
 export const SEED_REMOVED: Request = ["harm/seed removed", {}];
 export const SIDECAR_REMOVED: Request = ["harm/sidecar removed", {}];
@@ -44,7 +44,7 @@ const HANDS = new Map<string, Hand>([
   [NAMESPACE_ADDED[0], (cluster) => run("ip", ["netns", "add", `${prefixOf(cluster)}empty`])],
 ]);
 
-/** Undefined for a request that is for the API. */
+/** Undefined for a request to the API. */
 export function byHand([method]: Request): Hand | undefined {
   return HANDS.get(method);
 }

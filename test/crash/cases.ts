@@ -3,7 +3,7 @@ import type { ClusterKind } from "./cluster.ts";
 import { harmCases } from "./harm-cases.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** Who dies, and how; or what else goes wrong. */
+/** What dies and how, or what else goes wrong. */
 export const DEATHS = [
   "API and agent",
   "API",
@@ -30,8 +30,8 @@ export const DEATHS = [
 export type Death = (typeof DEATHS)[number];
 
 /**
- * What must be found when all is at rest: the world as it was, as it is after the call, one of the two,
- * or only one that is consistent.
+ * The world that must be found at rest: the one before, the one after the call, one of the two, or only a
+ * consistent one.
  */
 export type Expectation = "before" | "after" | "either" | "consistent";
 
@@ -39,18 +39,18 @@ export interface Case {
   readonly death: Death;
   readonly place: FaultPlace;
   readonly expectation: Expectation;
-  /** Dies at each of these before, one life after the other. */
+  /** The API dies at each of these places first, one life after the other. */
   readonly earlier: readonly FaultPlace[];
 }
 
-/** Cases that are run as one: the API dies at the place of each, one life after the other. */
+/** Cases that run as one: the API dies at the place of each, one life after the other. */
 export interface Row {
   readonly dying: Case;
-  /** What it stands for; to be run one by one when something is left. */
+  /** The cases that it stands for. They run one by one if something is left. */
   readonly cases: readonly Case[];
 }
 
-/** Every death of a scenario that can be told from the places that a clean run of it reaches. */
+/** Every death of a scenario that follows from the places that a clean run of it reaches. */
 export function casesOf(
   kind: ClusterKind,
   scenario: Scenario,
@@ -81,7 +81,7 @@ export function casesOf(
   ];
 }
 
-/** Where recovery comes along that undoes what was started by then. */
+/** The places at which recovery passes and undoes what was started before. */
 function unwindPlaces(trace: readonly FaultPlace[], kind: string): FaultPlace[] {
   const started = trace.filter((place) => place.point === "before_act" && place.kind === kind);
   const whole = { kind, step: "", seq: -1 };
@@ -95,14 +95,14 @@ function unwindPlaces(trace: readonly FaultPlace[], kind: string): FaultPlace[] 
   ];
 }
 
-/** By the place's number in the trace. */
+/** By the number of the place in the trace. */
 function expectationsFor(
   { isRefused = false }: Scenario,
   trace: readonly FaultPlace[],
 ): (at: number) => Expectation {
   const outer = trace[0]?.kind;
   const pivotAt = trace.findIndex(({ point, kind }) => point === "after_commit" && kind === outer);
-  // A transaction that an RPC runs for something that is kept: its result stays, whatever comes after.
+  // This transaction belongs to something that is kept: its result stays, whatever follows.
   const innerAt = trace.findIndex(({ point, kind }) => point === "after_commit" && kind !== outer);
   return (at) => {
     if (isRefused) return "before";
@@ -114,8 +114,8 @@ function expectationsFor(
 export const alone = (dying: Case): Row => ({ dying, cases: [dying] });
 
 /**
- * Deaths in an unwind, and those after the pivot, as rows: recovery goes on from where the last life ended,
- * so that one call meets them all. The others need a call each.
+ * Deaths in an unwind, and those after the pivot, in rows: recovery continues where the last life ended, so one
+ * call meets them all. Every other death needs a call of its own.
  */
 export function inRows(cases: readonly Case[]): Row[] {
   const rows = new Map<string, Case[]>();

@@ -17,34 +17,34 @@ import { removeRemains } from "./remains.ts";
 import { bearToken, call } from "./remote.ts";
 
 /**
- * `standalone` dies as a whole, on the machine's libvirtd; `split` has an API, its agents, and a libvirtd of
- * its own, which die alone.
+ * `standalone` dies as a whole, and uses the host's libvirtd. `split` has an API, its agents and a libvirtd of
+ * its own, which die separately.
  */
 export type ClusterKind = "standalone" | "split";
 
 export interface Cluster extends Controls, AsyncDisposable {
   readonly kind: ClusterKind;
-  /** No other run on this machine has it. */
+  /** No other run on this host has it. */
   readonly tag: string;
   readonly endpoint: string;
-  /** The operators', which all servers are given. */
+  /** The operators' token, which all servers get. */
   readonly tokenFile: TokenFile;
-  /** Holds everything of all places. */
+  /** Holds all files of all places. */
   readonly folder: string;
   readonly places: readonly Required<Place>[];
   readonly database: string;
   /** The server with the fault points. */
   readonly api: Program;
-  /** Those of `split`. */
+  /** The agents of `split`. */
   readonly agents: readonly Program[];
   readonly libvirtd?: Libvirtd;
-  /** Of `split`: the network to each agent, the disk of each, and that of the API. */
+  /** For `split`: the network to each agent, the disk of each agent, and that of the API. */
   readonly relays: readonly Relay[];
-  /** The agent of the node `other`, which is in none of the places and never dies. */
+  /** The agent of the node `other`, which belongs to no place and never dies. */
   readonly other: ServedNode;
   readonly nodeDisks: readonly Disk[];
   readonly apiDisk?: Disk;
-  /** Starts what does not run. @returns false when the API died before it was ready. */
+  /** Starts the servers that do not run. @returns false if the API died before it was ready. */
   start(): Promise<boolean>;
 }
 
@@ -65,7 +65,7 @@ export async function openCluster({ kind, nodeCount = 1 }: ClusterOptions): Prom
   mkdirSync(join(folder, "1"));
   const isWhole = kind === "standalone";
   const apiFolder = isWhole ? join(folder, "1") : join(folder, "api");
-  // Before libvirtd, which sees the mounts that there are when it starts.
+  // Before libvirtd, which sees only the mounts that exist when it starts.
   const apiDisk = isWhole ? undefined : mountDisk(apiFolder);
   const nodeDisks = isWhole
     ? []
@@ -161,7 +161,7 @@ function nodeFlags({ prefix, baseDirectory, nodeName, libvirtUri }: Required<Pla
     ...["--name", nodeName, "--base-directory", baseDirectory],
     ...["--resource-prefix", prefix, "--accelerator", "tcg"],
     ...["--libvirt-uri", libvirtUri],
-    // The same on every machine, so that a look compares.
+    // The same on every host, so that looks can be compared.
     ...["--cpu-capacity-milli-cores", "16000", "--memory-capacity-bytes", "64GiB"],
     ...["--storage-capacity-bytes", "1TiB"],
   ];
@@ -173,7 +173,7 @@ async function isReady(endpoint: string, nodeCount: number): Promise<boolean> {
   return nodes.filter(({ state }) => state === "READY").length >= nodeCount;
 }
 
-/** Below those that the system gives to outgoing connections: one of them would take it while the server is dead. */
+/** Below the ports of outgoing connections: one of them would take the port while the server is dead. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(21_000, 32_000);

@@ -2,21 +2,21 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import type { FaultPlace } from "../../src/transaction/faults.ts";
 
-/** What a test has in hand of the server with the fault points, by files that the server reads and writes. */
+/** Controls the server with the fault points, by files that the server reads and writes. */
 export interface Controls {
-  /** By how much the API's wall clock is wrong. */
+  /** The error of the API's wall clock. */
   setClock(offsetMs: number): void;
-  /** What happens when the API gets there; undefined for nothing. */
+  /** What happens when the API reaches the place; undefined for nothing. */
   plan(place?: FaultPlace, action?: "kill" | "hold"): void;
-  /** True once it is held at the planned place. */
+  /** True once the API is held at the planned place. */
   isHeld(): boolean;
   /** The places that were reached since the last call. */
   takeTrace(): FaultPlace[];
-  /** The same without taking them. */
+  /** The same, but keeps them for the next call. */
   readTrace(): FaultPlace[];
 }
 
-/** `env` is to be given to the server. */
+/** The server must get `env`. */
 export function newControls(folder: string): Controls & { readonly env: Record<string, string> } {
   const faultFile = join(folder, "fault");
   const traceFile = join(folder, "trace");

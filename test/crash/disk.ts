@@ -6,9 +6,9 @@ const FILL_TRIES = 20;
 
 /** A small file system of its own, which can be made full or read-only while it is in use. */
 export interface Disk extends Disposable {
-  /** Leaves room for `freeBytes` and no more. */
+  /** Leaves `freeBytes` of space and no more. */
   fill(freeBytes: number): void;
-  /** Room as before. */
+  /** Restores the space. */
   empty(): void;
 }
 
@@ -22,7 +22,7 @@ export function mountDisk(folder: string): Disk {
         try {
           return mount("-o", `remount,size=${(blocks - bfree) * bsize + freeBytes}`, folder);
         } catch (error) {
-          // Somebody wrote meanwhile, and the size is less than what is in use.
+          // Something wrote in the meantime, and the size is below the used space.
           if (tries === FILL_TRIES) throw error;
         }
       }
@@ -32,7 +32,7 @@ export function mountDisk(folder: string): Disk {
   };
 }
 
-/** Makes a folder read-only until it is disposed of, whoever has files open there. */
+/** Makes a folder read-only until it is disposed of, even if processes have files open there. */
 export function readOnly(folder: string): Disposable {
   mount("--bind", folder, folder);
   const bound = { [Symbol.dispose]: () => execFileSync("umount", ["--lazy", folder]) };

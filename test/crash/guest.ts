@@ -7,15 +7,15 @@ const START_TIMEOUT_MS = 60_000;
 const MARK = "!";
 
 /**
- * The first sector of a disk whose guest does two things: it says that it has started, on its serial port,
- * and turns itself off when the power button is pressed. The ports are those of the PIIX4's power management.
+ * The first sector of a disk whose guest does two things: it prints on its serial port that it has started, and
+ * it turns itself off when the power button is pressed. The ports are those of the PIIX4's power management.
  */
 export function firstSector(): Buffer {
   const sector = Buffer.alloc(512);
   const code = [
     [0xfb], // sti
-    [0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef], // the button is enabled: out 0x602, 0x100
-    [0xba, 0x00, 0x06, 0xef], // an earlier press is forgotten: out 0x600, 0x100
+    [0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef], // enable the button: out 0x602, 0x100
+    [0xba, 0x00, 0x06, 0xef], // forget an earlier press: out 0x600, 0x100
     [0xba, 0xf8, 0x03, 0xb0, MARK.charCodeAt(0), 0xee], // out 0x3f8, '!'
     [0xba, 0x00, 0x06], // mov dx, 0x600
     [0xf4, 0xed, 0xf6, 0xc4, 0x01, 0x74, 0xf9], // again: hlt; in ax, dx; test ah, 1; jz again
@@ -27,10 +27,10 @@ export function firstSector(): Buffer {
   return sector;
 }
 
-/** How often the guest of a serial log had started when it was waited for the last time. */
+/** The number of starts of the guest in a serial log, at the end of the last wait for it. */
 const started = new Map<string, number>();
 
-/** Resolves when the guest of the virtual machine has started once more than the last time it was waited for. */
+/** Resolves when the guest of the virtual machine has started once more than at the end of the last wait. */
 export async function guestStarted({ places, tag }: Cluster): Promise<void> {
   const path = join(places[0]?.baseDirectory ?? "", "vm", `web-${tag}`, "serial.log");
   const look = () => {

@@ -2,14 +2,14 @@ import type { FaultPlace, FaultPoint } from "../../src/transaction/faults.ts";
 import type { Case, Death, Expectation } from "./cases.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** Where something goes wrong while the API is held there, or dies there by itself. */
+/** The places at which something goes wrong while the API is held there, or at which the API dies by itself. */
 interface Where {
   readonly points: readonly FaultPoint[];
-  /** All steps where there is none. */
+  /** All steps if there is none. */
   readonly steps?: RegExp;
   /** Only in thorough scenarios. */
   readonly isThorough?: boolean;
-  /** Takes long: only at the first place. */
+  /** It takes long, so only at the first place. */
   readonly isOnce?: boolean;
   /** Only with a guest, or only without one. */
   readonly hasDomain?: boolean;
@@ -18,7 +18,7 @@ interface Where {
 /** Calls of an agent. */
 const CALLS =
   /^(?:volume\.(?:ensure_|grow|remove|mark)|domain\.|network\.(?:make|attach|remove|move)_tap|network\.(?:restore|sweep)|node\.settle)/;
-/** Those that write files. */
+/** The calls that write files. */
 const WRITES = /^(?:volume\.(?:ensure_|grow)|domain\.(?:(?:re)?write|start))/;
 
 const AROUND: readonly FaultPoint[] = [
@@ -58,12 +58,14 @@ const WHERE: Readonly<Partial<Record<Death, Where>>> = {
   "clock back": { points: ["after_act", "before_commit", "after_commit"], isThorough: true },
 };
 
-/** Nothing fails by it. */
+/** It makes nothing fail. */
 const HARMLESS: ReadonlySet<Death> = new Set<Death>(["called twice", "clock forward"]);
-/** There is no chance that it goes on: the API dies at the place, or is told. */
+/** The call cannot go on: the API dies at the place, or gets an error. */
 const AT_ONCE: ReadonlySet<Death> = new Set<Death>(["datastore busy", "clock back", "cancelled"]);
 
-/** What else than the API may go wrong in a scenario, by the places that a clean run of it reaches. */
+/**
+ * What may go wrong in a scenario besides the death of the API, by the places that a clean run of it reaches.
+ */
 export function harmCases(
   scenario: Scenario,
   trace: readonly FaultPlace[],
@@ -84,9 +86,9 @@ export function harmCases(
     if (death === "QEMU") return "consistent";
     if (scenario.isRefused === true) return "before";
     if (HARMLESS.has(death)) return "after";
-    // A transaction of a kind of its own that is kept may have come to its end.
+    // A transaction of its own kind may have ended, and is kept.
     if (trace.some(({ kind }) => kind !== trace[0]?.kind)) return "consistent";
-    // Before the pivot the step may succeed in spite of it; after the pivot it must, in the end.
+    // Before the pivot the step may succeed in spite of it. After the pivot it must succeed in the end.
     return ofDeath === "after" ? "after" : "either";
   }
 }

@@ -14,12 +14,12 @@ import { call, must, type Request } from "./remote.ts";
 const END_TIMEOUT_MS = 60_000;
 /** Long enough for a call to be on its way, too short for the agent to have done it. */
 const MIDDLE_MS = 20;
-/** For a call to be on its way to an agent that does not take it. */
+/** For a call to be on its way to an agent that does not answer. */
 const FROZEN_MS = 300;
 const RECONNECT_MS = 200;
-/** Of what is in the way for a while: for a step to fail, and its undo too. */
+/** For a passing obstacle: a step must fail, and its undo too. */
 const WHILE_MS = 800;
-/** A disk of several MiB begins to be written, and does not come to its end. */
+/** For a disk of several MiB: writing must begin, and must not end. */
 const ROOM_BYTES = 128 << 10;
 const HOUR_MS = 3_600_000;
 
@@ -28,7 +28,7 @@ export interface Held {
   readonly cluster: Cluster;
   readonly dying: Case;
   readonly client: AbortController;
-  /** Of the call; never rejects. */
+  /** The answer of the call; never rejects. */
   readonly answer: Promise<unknown>;
   /** Lets the API go on. */
   release(): void;
@@ -36,7 +36,7 @@ export interface Held {
 
 type Harm = (held: Held) => Promise<void>;
 
-/** What goes wrong, and is over when it resolves; who has died is started by the caller. */
+/** Does the harm, and resolves when it is over. The caller restarts the servers that died. */
 export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
   async agent({ cluster, release }) {
     await killAgents(cluster);
@@ -53,7 +53,7 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
     using _frozen = freeze(cluster);
     release();
     await sleep(FROZEN_MS);
-    // The API gives up its call and begins to undo it; then the agent goes on with what it had.
+    // The API gives up its call and begins to undo it. Then the agent goes on with the old call.
     client.abort();
     await untilUndoing(cluster, dying);
   },
@@ -61,7 +61,7 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
   async "agent late"({ cluster, dying, release }) {
     using _frozen = freeze(cluster);
     release();
-    // The API waits for as long as it waits for any agent.
+    // The API waits as long as for any agent.
     await untilUndoing(cluster, dying);
   },
 
@@ -136,7 +136,7 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
       for (const disk of cluster.nodeDisks) disk.fill(ROOM_BYTES);
       release();
       await answer;
-      // What is undone needs no room.
+      // An undo needs no space.
       await atRest(cluster);
     } finally {
       for (const disk of cluster.nodeDisks) disk.empty();
@@ -180,7 +180,7 @@ export async function atRest(cluster: Cluster): Promise<void> {
   });
 }
 
-/** What cannot be done to one of them is refused, which is an answer too. */
+/** A refusal is an answer too: some of them cannot be cancelled. */
 async function ofOpenTransactions(
   cluster: Cluster,
   method: "CancelTransaction" | "RetryTransaction",
@@ -191,7 +191,7 @@ async function ofOpenTransactions(
   );
 }
 
-/** Each open transaction is cancelled, or too far for that. */
+/** Cancels each open transaction, unless it is too far for that. */
 async function isDecided(cluster: Cluster): Promise<boolean> {
   const request: Request = ["TransactionService/ListTransactions", { openOnly: true }];
   const { transactions = [] } = (await must(cluster.endpoint, request)) as {
@@ -202,7 +202,7 @@ async function isDecided(cluster: Cluster): Promise<boolean> {
   );
 }
 
-/** The next change that is asked of an agent is tampered with; then comes `later`. */
+/** Tampers with the next change for an agent, and then does `later`. */
 async function tampering(
   { cluster, answer, release }: Held,
   how: Tampering,
@@ -217,7 +217,7 @@ async function tampering(
     isAnswered = true;
   });
   for (const relay of relays) relay.tamper(how);
-  // The API hears that its connections have ended before it makes the call.
+  // The API must notice that its connections have ended before it makes the call.
   await sleep(RECONNECT_MS);
   release();
   const isOver = () => count() > before || isAnswered;
@@ -236,7 +236,7 @@ function mendedAfter({ relays }: Cluster): Disposable {
   };
 }
 
-/** Asked of the agent itself. */
+/** Asks the agent itself. */
 async function hasHypervisor(port: number, agentToken: string): Promise<boolean> {
   const method = "n0stack.agent.v1alpha1.ComputeAgentService/ListDomains";
   const answer = await fetch(`http://127.0.0.1:${port}/${method}`, {
@@ -266,10 +266,10 @@ function freeze({ agents }: Cluster): Disposable {
   };
 }
 
-/** After the pivot nothing is undone, whoever gives up. */
+/** After the pivot nothing is undone, even if the client gives up. */
 async function untilUndoing(cluster: Cluster, { place }: Case): Promise<void> {
   if (place.point === "before_act") {
-    // What needs no agent is committed in spite of it.
+    // A transaction that needs no agent commits in spite of it.
     const isOver = () => cluster.readTrace().some(({ point }) => /undo|after_commit/.test(point));
     await until(isOver, { timeoutMs: END_TIMEOUT_MS, what: "the unwind" });
   }

@@ -12,16 +12,16 @@ const END_TIMEOUT_MS = 60_000;
 const IMPATIENT = "3s";
 const HOUR_MS = 3_600_000;
 
-/** The call came to its end, or went another way. */
+/** The call ended, or took another way. */
 export class NotReachedError extends Error {
   override name = "NotReachedError";
 }
 
 /**
- * Makes the call, and what goes wrong by the case, and starts again what has died.
+ * Makes the call, does the harm of the case, and restarts what has died.
  *
- * @returns what the call was answered, where that is known.
- * @throws NotReachedError when the place is not reached.
+ * @returns the answer of the call, if known.
+ * @throws NotReachedError if the place is not reached.
  */
 export async function makeDeath(cluster: Cluster, request: Request, dying: Case): Promise<unknown> {
   const { death, place } = dying;
@@ -58,7 +58,7 @@ async function restart({ api }: Cluster, moreArgs: readonly string[]): Promise<v
   await api.start(moreArgs);
 }
 
-/** Another process writes to the file of the API, which refuses to start: their writes must not mix. */
+/** Another process writes to the file of the API, which then refuses to start: their writes must not mix. */
 async function startWhileBusy(cluster: Cluster): Promise<void> {
   const other = new Database(cluster.database);
   try {
@@ -74,7 +74,7 @@ async function dieAt(cluster: Cluster, request: Request, place: FaultPlace): Pro
   cluster.plan(place);
   const answer = call(cluster.endpoint, request).catch(() => undefined);
   const ended = cluster.api.ended().then(() => "ended" as const);
-  // The answer may be there before the end: what comes after the pivot may be after the answer too.
+  // The answer may come before the end: steps after the pivot may follow the answer.
   const late = answer.then(() => sleep(5_000));
   if ((await Promise.race([ended, late])) !== "ended")
     throw new NotReachedError("the place was not reached");
@@ -83,7 +83,7 @@ async function dieAt(cluster: Cluster, request: Request, place: FaultPlace): Pro
 /** The next process takes over what the first one left, and dies at the place. */
 async function dieAgain(cluster: Cluster, place: FaultPlace): Promise<void> {
   cluster.plan(place);
-  // It fails when the API dies meanwhile, which is what is waited for.
+  // It fails when the API dies in the meantime, which is expected.
   await cluster.start().catch(() => undefined);
   const ended = cluster.api.ended().then(() => true);
   if (!(await Promise.race([ended, sleep(END_TIMEOUT_MS, false, { ref: false })]))) {
@@ -91,10 +91,10 @@ async function dieAgain(cluster: Cluster, place: FaultPlace): Promise<void> {
   }
 }
 
-/** @returns what the call was answered; undefined where it was not. */
+/** @returns the answer of the call; undefined if there is none. */
 async function harmWhileHeld(cluster: Cluster, request: Request, dying: Case): Promise<unknown> {
   const harm = HARMS[dying.death];
-  if (harm === undefined) throw new Error(`nothing is known of the death "${dying.death}"`);
+  if (harm === undefined) throw new Error(`there is no harm for the death "${dying.death}"`);
   cluster.plan(dying.place, "hold");
   const client = new AbortController();
   let answered: unknown;

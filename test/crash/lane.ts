@@ -11,7 +11,7 @@ import { type Choice, doAll, runScenario } from "./run-scenario.ts";
 import type { Scenario } from "./scenario.ts";
 import { troubleOf } from "./trouble.ts";
 
-/** A scenario on a kind of cluster: what a lane takes next. */
+/** A scenario on a kind of cluster: the next task of a lane. */
 export interface Unit {
   readonly name: string;
   readonly cluster: Required<ClusterOptions>;
@@ -21,7 +21,7 @@ export interface Unit {
 export interface LaneOptions {
   readonly choose: (unit: Unit) => Choice;
   readonly ledger: Ledger;
-  /** Asked before each unit; false ends the lanes. */
+  /** Called before each unit; false ends the lanes. */
   readonly goesOn: () => boolean;
   readonly onUnit: (unit: Unit, seconds: number) => void;
 }
@@ -46,7 +46,7 @@ export async function runLanes(
   const waiting = [...units];
   const take = (like: ClusterOptions | undefined): Unit | undefined => {
     if (!options.goesOn()) return undefined;
-    // On the cluster that is there: opening one takes seconds.
+    // On the existing cluster, because opening one takes seconds.
     const at = waiting.findIndex(({ cluster }) => isSame(cluster, like));
     return waiting.splice(Math.max(at, 0), 1)[0];
   };
@@ -57,7 +57,7 @@ function isSame(a: ClusterOptions, b: ClusterOptions | undefined): boolean {
   return a.kind === b?.kind && a.nodeCount === b.nodeCount;
 }
 
-/** Runs one unit after the other, on a new cluster after one that broke it. */
+/** Runs one unit after the other. A unit that broke its cluster is followed by one on a new cluster. */
 async function runLane(
   take: (like: ClusterOptions | undefined) => Unit | undefined,
   { choose, ledger, onUnit }: LaneOptions,
@@ -105,7 +105,7 @@ async function openPrepared(options: ClusterOptions): Promise<Cluster> {
   }
 }
 
-/** One that is full of something, so that reading and writing it takes a while, and room; and a guest. */
+/** Makes an image full of random data, which takes a while to read and write, and the image of a guest. */
 function makeImages(folder: string): void {
   mkdirSync(folder);
   const contents = { full: randomBytes(4 << 20), guest: firstSector() };
@@ -118,7 +118,7 @@ function makeImages(folder: string): void {
   }
 }
 
-/** Lets the programs end well once: only then does Node keep what it has compiled for those that are killed. */
+/** Ends the programs well once: only then does Node keep their compiled code for the killed ones. */
 async function keepCompiled(cluster: Cluster): Promise<void> {
   const done = `${bundle().compileCache}-${cluster.kind}`;
   if (existsSync(done)) return;

@@ -4,22 +4,22 @@ import type { FaultPlace } from "../../src/transaction/faults.ts";
 import { type Case, describeCase } from "./cases.ts";
 import { rpcOf, type Scenario } from "./scenario.ts";
 
-/** One death, and what came of it. */
+/** One death and its result. */
 export interface Result {
   /** The scenario and the kind of cluster. */
   readonly unit: string;
   readonly rpc: string;
   readonly death: Case["death"];
   readonly step: string;
-  /** The case in words, unlike all others of its unit. */
+  /** The case in words, different from all other cases of its unit. */
   readonly what: string;
-  /** What is not as it should be; empty for a case that passed. */
+  /** What is not as it should be; empty for a passed case. */
   readonly leftovers: readonly string[];
 }
 
 type Line =
   | { readonly result: Result }
-  /** A unit that was run to its end. */
+  /** A unit that ran to its end. */
   | { readonly finished: string; readonly seconds: number }
   /** The first time that a step of a kind of transaction was undone, or acted. */
   | { readonly undone: string }
@@ -27,14 +27,14 @@ type Line =
   /** A step that can be undone, of a kind of transaction in a clean run. */
   | { readonly undoable: string };
 
-/** What was found out so far. Kept in a file, where there is one, so that a run can be taken up again. */
+/** The results so far. They may be in a file, so that a run can continue later. */
 export class Ledger {
   readonly results: Result[] = [];
   /** Seconds by unit. */
   readonly finished = new Map<string, number>();
-  /** Units that could not be run to their end; they are run again the next time. */
+  /** Units that could not run to their end. They run again the next time. */
   readonly broken: string[] = [];
-  /** As `CreateVirtualMachine domain.start_new`. */
+  /** Such as `CreateVirtualMachine domain.start_new`. */
   readonly undone = new Set<string>();
   readonly acted = new Set<string>();
   readonly undoable = new Set<string>();
@@ -45,7 +45,7 @@ export class Ledger {
     if (path === undefined) return;
     mkdirSync(dirname(path), { recursive: true });
     if (!existsSync(path)) return;
-    // The last line is cut short where the run was killed while it wrote.
+    // The last line is incomplete if the run was killed while it wrote.
     const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
     for (const line of lines) this.#take(JSON.parse(line) as Line);
   }
@@ -76,7 +76,7 @@ export class Ledger {
     }
   }
 
-  /** The places that a call reached when nothing was in its way: each of its steps must be undone once. */
+  /** The places of an undisturbed call: each of its steps must be undone once. */
   cleanTrace(places: readonly FaultPlace[]): void {
     this.trace(places);
     for (const { point, kind, step } of places) {

@@ -6,10 +6,10 @@ import { until } from "../../src/util/until.ts";
 
 const ANSWER_TIMEOUT_MS = 30_000;
 
-/** A libvirtd that a test may kill: not the machine's own. */
+/** A libvirtd that a test may kill, and not the host's own. */
 export interface Libvirtd extends AsyncDisposable {
   readonly uri: string;
-  /** Kills it; it starts again by itself. */
+  /** Kills it. It starts again by itself. */
   kill(): void;
   /** Resolves when it answers. */
   answers(): Promise<void>;

@@ -11,16 +11,16 @@ import { remoteReader } from "./remote.ts";
 const SESSION = /^session\//;
 const OPEN = "transaction_open/";
 const TRANSACTION_ID = /[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{4}/g;
-/** The end of a volume's id, which no two have in common. */
+/** The end of a volume's id, which differs for each volume. */
 const VOLUME_ID = /\.[0-9a-f]{12}(?![0-9a-f])/g;
 const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z/g;
-/** They hold the time in binary; what the API says of them holds all the rest. */
+/** They hold times in binary. What the API shows of them has everything else. */
 const TIMED = /^record (?:image|replica)\//;
 
-/** Silence alone makes a node NOT_READY. */
+/** Only silence makes a node NOT_READY. */
 const READINESS = /^\/api\/nodes\/[^/]+\/state = (?:NOT_)?READY$/;
 
-/** Everything there is, one line for each thing, in order. */
+/** Everything in the cluster, one line for each thing, in order. */
 export interface Look {
   readonly lines: readonly string[];
   readonly findings: readonly string[];
@@ -53,7 +53,7 @@ export async function look(cluster: Cluster): Promise<Look> {
   };
 }
 
-/** What one has and the other has not, as a diff; empty when they are the same. */
+/** The lines of one that the other lacks, as a diff; empty if both are equal. */
 export function difference(from: Look, to: Look, isAnonymous: boolean): string[] {
   const prepare = ({ lines }: Look) =>
     (isAnonymous ? lines.filter((line) => !TIMED.test(line)).map(anonymous) : [...lines]).sort();
@@ -65,7 +65,7 @@ export function difference(from: Look, to: Look, isAnonymous: boolean): string[]
   ];
 }
 
-/** The same for whoever did it and whenever. */
+/** The same, whoever did it and whenever. */
 function anonymous(line: string): string {
   return line
     .replaceAll(TRANSACTION_ID, "<transaction>")
@@ -93,7 +93,7 @@ function inLine(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** The server keeps its file for itself, so what is read is a copy; one that is torn is made again. */
+/** The server keeps its file for itself, so this reads a copy. It makes a torn copy again. */
 function readDatabase({ database, folder }: Cluster): { key: string; value: string }[] {
   for (let tries = 1; ; tries++) {
     const copies = mkdtempSync(join(folder, "copy-"));

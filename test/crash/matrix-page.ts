@@ -1,17 +1,17 @@
 import { DEATHS } from "./cases.ts";
 import type { Ledger, Result } from "./ledger.ts";
 
-/** docs/crash-matrix.md: for each RPC its steps, and for each death how many cases were run, and what was left. */
+/** docs/crash-matrix.md: for each RPC its steps, and for each death the number of cases and of leftovers. */
 export function matrixPage({ results, undone, finished }: Ledger): string {
   const bad = results.filter(({ leftovers }) => leftovers.length > 0);
   const rpcs = [...new Set(results.map(({ rpc }) => rpc))].sort();
   return [
     "# Deaths and what they left",
     "",
-    "Written by `npm run test:crash -- --all`. Real processes are killed at each fault point of each step, or",
-    "something else goes wrong there; then they start again, and libvirt, files, namespaces, links, rules, processes and records are compared",
-    "with the world before the call, or after it. A cell says how many cases were run and, after a",
-    "slash, how many of them left something.",
+    "Written by `npm run test:crash -- --all`. The test kills real processes at each fault point of each step, or",
+    "does other harm there. It starts them again, and compares libvirt, files, namespaces, links, rules, processes and records",
+    "with the state before or after the call. A cell holds the number of cases and, after a slash,",
+    "the number of those that left something.",
     "",
     `${results.length} cases in ${finished.size} scenarios; ${bad.length} left something.`,
     "",
@@ -19,7 +19,7 @@ export function matrixPage({ results, undone, finished }: Ledger): string {
     `|---|---|${DEATHS.map(() => "---|").join("")}`,
     ...rpcs.flatMap((rpc) => rowsOf(results, rpc)),
     "",
-    "Undone at least once, by the kind of transaction:",
+    "Steps that were undone at least once, by the method of the transaction:",
     "",
     ...undoneByKind(undone).map((line) => `- ${line}`),
     "",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A libvirtd of its own for tests that kill it, beside the one of the machine, which is not touched.
+# A libvirtd of its own for tests that kill it, beside that of the host, which it never touches.
 #
 #   private-libvirtd.sh FOLDER
 #

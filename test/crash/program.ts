@@ -12,17 +12,17 @@ export interface Program {
   readonly name: string;
   readonly pid: number;
   readonly isRunning: boolean;
-  /** Starts it and waits until it is ready. @returns false when it died before that. */
+  /** Starts it and waits until it is ready. @returns false if it died before that. */
   start(moreArgs?: readonly string[]): Promise<boolean>;
   signal(signal: NodeJS.Signals): void;
-  /** Resolves when it has ended; at once when it does not run. */
+  /** Resolves when it has ended, and at once if it does not run. */
   ended(): Promise<void>;
   log(): string;
 }
 
 export interface ProgramOptions {
   readonly name: string;
-  /** Holds its pid file and its log. */
+  /** The folder of its pid file and its log. */
   readonly folder: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -48,7 +48,7 @@ export function newProgram({ name, folder, args, env = {} }: ProgramOptions): Pr
       const log = openSync(logFile, "a");
       const started = spawn(
         process.execPath,
-        // As bin/n0core starts it.
+        // Like bin/n0core.
         [
           ...["--max-semi-space-size=8", "--disable-warning=ExperimentalWarning", main],
           ...["serve", ...args, ...moreArgs, "--pid-file", pidFile, "--log-file", logFile],

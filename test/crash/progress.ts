@@ -1,7 +1,7 @@
 import type { Unit } from "./lane.ts";
 import type { Ledger } from "./ledger.ts";
 
-/** Says after each unit how far the run is, and about how long it will go on. */
+/** Prints after each unit how far the run is, and about how long it will take. */
 export function progressOf(
   units: readonly Unit[],
   ledger: Ledger,

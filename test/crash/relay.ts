@@ -9,20 +9,20 @@ import {
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { defined } from "../../src/util/defined.ts";
 
-/** What may happen to the next change that is asked of the agent; `keep` lets it pass and remembers it. */
+/** What happens to the next change for the agent. `keep` lets it pass and remembers it. */
 export type Tampering = "lose the answer" | "bring it twice" | "keep";
 
 /** The network between an API and the agent of a node. */
 export interface Relay extends AsyncDisposable {
   readonly port: number;
-  /** From here every connection ends at once. */
+  /** From now on every connection ends at once. */
   cut(): void;
-  /** From here all passes as it should. */
+  /** From now on everything passes. */
   mend(): void;
   tamper(how: Tampering): void;
-  /** How many changes have been tampered with. */
+  /** The number of changes that were tampered with. */
   readonly tampered: number;
-  /** Brings the change that was kept, if any, once more; resolves when it was answered. */
+  /** Sends the kept change, if there is one, once more. Resolves with its answer. */
   bringAgain(): Promise<void>;
 }
 
@@ -31,10 +31,10 @@ interface Message {
   readonly body: Buffer;
 }
 
-/** What changes something on the node; the rest reads, or streams while it goes on. */
+/** The calls that change something on the node. The others read, or stream. */
 const CHANGE = /\/(?:Ensure|Request|Reboot|Grow|Sweep)[A-Za-z]+$/;
 
-/** Bytes pass as they are, so that both ends feel the other's death; only tampering reads the calls. */
+/** Bytes pass unchanged, so that both ends notice the death of the other. Only tampering reads the calls. */
 export async function openRelay(agentPort: number): Promise<Relay> {
   const sockets = new Set<Socket>();
   const reader = createHttp2Server();
@@ -49,7 +49,7 @@ export async function openRelay(agentPort: number): Promise<Relay> {
     if (!isChange || tampering === undefined) return pass(stream, headers, upstream);
     const how = tampering;
     tampering = undefined;
-    // Whoever hangs up meanwhile is nobody to answer to.
+    // A client that hung up in the meantime needs no answer.
     deliver(stream, headers, upstream, how).catch(() => stream.session?.destroy());
     return undefined;
   });
@@ -125,7 +125,7 @@ export async function openRelay(agentPort: number): Promise<Relay> {
   };
 }
 
-/** One session upstream for each session of the API's; they end together. */
+/** One upstream session for each session of the API. They end together. */
 const upstreams = new WeakMap<object, ClientHttp2Session>();
 
 function sessionOf(stream: ServerHttp2Stream, port: number): ClientHttp2Session {
@@ -170,7 +170,7 @@ async function bodyOf(stream: AsyncIterable<unknown>): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** HTTP/2 sets these by itself. */
+/** HTTP/2 sets these itself. */
 function withoutConnection(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const { [":status"]: status, ...others } = headers;
   const kept = Object.entries(others).filter(([name]) => name !== "date" && name !== ":authority");

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Removes what bears the prefix, for a run that failed half-way. What is not there is no failure. */
+/** Removes everything with the prefix, for a run that failed half-way. A missing thing is not a failure. */
 export async function removeRemains(prefix: string, libvirtUri: string): Promise<void> {
   const { stdout } = await run("virsh", ["-c", libvirtUri, "-q", "list", "--all", "--name"]);
   for (const domain of stdout.split("\n").filter((name) => name.startsWith(prefix))) {
@@ -25,7 +25,7 @@ export async function removeRemains(prefix: string, libvirtUri: string): Promise
   await attempt("nft", "delete", "table", "inet", `n0stack-${prefix}`);
 }
 
-/** Fails where there is nothing to remove. */
+/** Fails if there is nothing to remove. */
 async function attempt(file: string, ...args: string[]): Promise<void> {
   await run(file, args).catch(() => undefined);
 }

@@ -6,10 +6,10 @@ import { VerifyService } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.t
 
 const SERVICES = [...resources.map(({ service }) => service), TransactionService, VerifyService];
 const TYPE_NAMES = new Map(SERVICES.map(({ name, typeName }) => [name, typeName]));
-/** Those that answer with a stream: the body is then the list of what came. */
+/** The methods that answer with a stream. The body is then the list of its messages. */
 const STREAMS: ReadonlySet<string> = new Set(["VerifyService/Repair"]);
 
-/** A method such as `NodeService/ListNodes`, and what it is given as JSON. */
+/** A method such as `NodeService/ListNodes`, and its request as JSON. */
 export type Request = readonly [method: string, body: JsonObject];
 
 export interface RemoteAnswer {
@@ -19,7 +19,7 @@ export interface RemoteAnswer {
 
 const TOKENS = new Map<string, string>();
 
-/** Every call to the endpoint bears it from now on. */
+/** The token for every later call to the endpoint. */
 export function bearToken(endpoint: string, token: string): void {
   TOKENS.set(endpoint, token);
 }
@@ -29,7 +29,7 @@ function authorization(endpoint: string): Readonly<Record<string, string>> {
   return token === undefined ? {} : { authorization: `Bearer ${token}` };
 }
 
-/** Calls by plain HTTP: a connection of its own each time, for the server dies often. */
+/** Calls by plain HTTP, with a new connection each time, because the server dies often. */
 export async function call(
   endpoint: string,
   [method, body]: Request,
@@ -65,7 +65,7 @@ function enveloped(json: string): Buffer<ArrayBuffer> {
   return Buffer.concat([head, message]);
 }
 
-/** Not ok where the stream says so at its end, and where it has none. */
+/** Not ok if the stream ends with an error, or without an end. */
 function fromStream(bytes: Buffer): RemoteAnswer {
   const messages: JsonValue[] = [];
   for (let at = 0; at < bytes.length; ) {
@@ -82,14 +82,14 @@ function fromStream(bytes: Buffer): RemoteAnswer {
   return { isOk: false, body: "the stream has no end" };
 }
 
-/** @throws Error with what the server says. */
+/** @throws Error with the message of the server. */
 export async function must(endpoint: string, request: Request): Promise<JsonValue> {
   const { isOk, body } = await call(endpoint, request);
   if (!isOk) throw new Error(`${request[0]}: ${JSON.stringify(body)}`);
   return body;
 }
 
-/** What `n0cli get` prints, without starting it six times a look. */
+/** The output of `n0cli get`, without starting it six times for each look. */
 export function remoteReader(endpoint: string): RecordReader {
   return async (kind) => {
     const { service } = resources.find((resource) => resource.kind === KINDS[kind])!;

@@ -9,7 +9,7 @@ import type { Request } from "./remote.ts";
 export const MiB = 1 << 20;
 export const NODE_OF_DISK = "n0core/provisioning/block_storage/request_node_name";
 
-/** Makes requests to one service, of a method and its body. */
+/** Makes requests to one service, from a method and a body. */
 export function requestsTo<S extends DescService>({ name }: S) {
   return (method: Capitalize<keyof S["method"] & string>, body: JsonObject): Request => [
     `${name}/${method}`,
@@ -34,7 +34,7 @@ export const fetched = (name: string, file: string, nodeName?: string) =>
     limitBytes: 4 * MiB,
     sourceUrl: `file://<base>/images/${file}.qcow2`,
   });
-/** Of four MiB of data. */
+/** With four MiB of data. */
 export const fullDisk = (name: string, nodeName?: string) => fetched(name, "full", nodeName);
 export const newDisk = (name: string) => disk("CreateBlockStorage", sized(name));
 export const deleted = (name: string) => disk("DeleteBlockStorage", { name });
@@ -57,7 +57,7 @@ export const WEB_RUNS = [...DISKS, machine("CreateVirtualMachine", WEB)];
 export const WEB_GONE = [machine("DeleteVirtualMachine", { name: "<web>" }), ...DISKS_GONE];
 export const OFF = machine("ShutdownVirtualMachine", { name: "<web>", hard: true });
 
-/** What is there in every scenario: a network, and an image on a protected disk. */
+/** The objects of every scenario: a network, and an image with a protected block storage. */
 export const BASE: readonly Request[] = [
   network("ApplyNetwork", { name: "net", ipv4Cidr: "10.231.7.0/24", ipv6Cidr: "fd00:231:7::/64" }),
   fullDisk("base"),

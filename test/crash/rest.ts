@@ -3,7 +3,7 @@ import type { Expectation } from "./cases.ts";
 import type { Cluster } from "./cluster.ts";
 import { difference, type Look, look, openTransactions } from "./look.ts";
 
-/** How long recovery and undos may take until nothing moves any more. */
+/** How long recovery and undos may take until nothing changes any more. */
 export const REST_TIMEOUT_MS = 40_000;
 const POLL_MS = 100;
 
@@ -14,9 +14,9 @@ export interface End {
 }
 
 /**
- * Waits until nothing is open and all is as the case expects it, or for too long.
+ * Waits until no transaction is open and everything is as the case expects, with a time limit.
  *
- * @throws Error when something is open even then.
+ * @throws Error if a transaction is still open then.
  */
 export async function comeToRest(
   cluster: Cluster,
@@ -26,7 +26,7 @@ export async function comeToRest(
 ): Promise<End> {
   const endMs = performance.now() + REST_TIMEOUT_MS;
   for (;;) {
-    // While something is being undone, what is looked at may go meanwhile.
+    // While something is being undone, a thing may disappear while it is read.
     const open = openTransactions(cluster);
     if (open.length === 0) {
       const now = await look(cluster);
@@ -40,7 +40,7 @@ export async function comeToRest(
 }
 
 function judge(expectation: Expectation, before: Look, now: Look, after: Look): End {
-  // What died before the pivot leaves not even an id changed; what is new has ids of its own.
+  // A transaction that died before the pivot changes not even an id. New things have new ids.
   const fromBefore = difference(before, now, false);
   const fromAfter = difference(after, now, true);
   const isBefore = fromBefore.length === 0;

@@ -16,16 +16,16 @@ import { troubleOf } from "./trouble.ts";
 const LOOKS_MAX = 4;
 const REPAIR_EVERY_MS = 100;
 
-/** Says which of the cases are to be run, and which of them in a row. */
+/** Chooses the cases to run, and those to run in a row. */
 export type Choice = (cases: readonly Case[]) => readonly Row[];
 
-/** The world of a scenario before and after its call, when nothing dies. */
+/** The world of a scenario before and after its call, if nothing dies. */
 interface Bounds {
   readonly before: Look;
   readonly after: Look;
 }
 
-/** Runs a scenario once as it is, and then with the chosen deaths. Leaves the base as it was. */
+/** Runs a scenario undisturbed, and then with the chosen deaths. Leaves the base as it was. */
 export async function runScenario(
   cluster: Cluster,
   { name, scenario }: Unit,
@@ -61,7 +61,7 @@ export async function runScenario(
     const isPlain = cases.length === 1 || leftovers.length === 0;
     const each: (readonly string[])[] = [];
     for (const one of cases) each.push(isPlain ? leftovers : await run(one));
-    // What dying in a row alone leaves is told of the last one.
+    // If only the whole row leaves something, it is reported for the last death.
     if (each.every((left) => left.length === 0)) each[each.length - 1] = leftovers;
     for (const [i, one] of cases.entries()) ledger.add(name, scenario, one, each[i]!);
   }
@@ -69,7 +69,7 @@ export async function runScenario(
   throwUnless("cleaning up", difference(base, await look(cluster), true));
 }
 
-/** Whoever reads that the world could not be made anew is to know after what. */
+/** If the world could not be made again, the error also says what came before. */
 async function recoverFrom(
   leftovers: readonly string[],
   dying: Case,
@@ -107,18 +107,18 @@ async function runClean(
   if (isOk === (scenario.isRefused === true)) {
     throw new Error(`${scenario.name}: ${isOk ? "was not refused" : JSON.stringify(body)}`);
   }
-  // An agent tells of itself at any time.
+  // An agent registers at any time.
   const isOwn = ({ kind }: FaultPlace) => kind !== "ApplyNode" || rpcOf(scenario) === "ApplyNode";
   const trace = cluster.takeTrace().filter(isOwn);
   if (trace.length === 0 && scenario.spoil !== undefined && tries < LOOKS_MAX) {
-    // The node's agent has put right by itself what was spoilt.
+    // The agent of the node has repaired the damage by itself.
     return await runClean(cluster, scenario, ledger, tries + 1);
   }
   ledger.cleanTrace(trace);
   return trace;
 }
 
-/** @returns the world that the next case begins with, where this one has passed. */
+/** @returns the world at the start of the next case, if this one passed. */
 async function runCase(
   cluster: Cluster,
   scenario: Scenario,
@@ -154,8 +154,8 @@ async function comeFirst(
 }
 
 /**
- * A repair that needs the key of the node itself does nothing while that registers anew, and there is nothing
- * to repair where the agent was quicker: it looks after the rules of its node every few seconds.
+ * A repair that needs the key of the node itself does nothing while the node registers. There is nothing to
+ * repair if the agent was faster: it checks the rules of its node every few seconds.
  */
 async function makeReachedDeath(
   cluster: Cluster,
@@ -169,13 +169,13 @@ async function makeReachedDeath(
       const isMissed = spoil !== undefined && error instanceof NotReachedError;
       if (!isMissed || tries === LOOKS_MAX) throw error;
       await atRest(cluster);
-      // Refused where it is still spoilt.
+      // Refused while the damage is still there.
       await doAll(cluster, [spoil]).catch(() => {});
     }
   }
 }
 
-/** What was spoilt and is not repaired yet is repaired by whoever comes next: in the end all must be well. */
+/** Repairs the damage that is still there: in the end everything must be well. */
 async function finish(
   cluster: Cluster,
   { spoil, call: again }: Scenario,
@@ -183,7 +183,7 @@ async function finish(
 ): Promise<Expectation> {
   if (spoil === undefined) return expectation;
   await atRest(cluster);
-  // What is busy with an agent that registers anew is left for the next time.
+  // A repair that collides with a registering agent is left for the next time.
   const isRepaired = async () =>
     !/OUTCOME_FAILED/.test(JSON.stringify(await must(cluster.endpoint, fill(cluster, again))));
   await until(isRepaired, {
@@ -201,11 +201,11 @@ async function revert(cluster: Cluster, scenario: Scenario, { before }: Bounds):
   return now;
 }
 
-/** To where the scenario begins, from wherever it is. */
+/** Brings the scenario back to its start, from any state. */
 async function reset(cluster: Cluster, scenario: Scenario, { before }: Bounds): Promise<Look> {
   for (const request of [...scenario.cleanUp, ...scenario.revert, ...scenario.cleanUp]) {
     if (byHand(request) !== undefined) continue;
-    // What is not there, or not in that state, is refused.
+    // The API refuses these for a missing object, or in another state.
     await call(cluster.endpoint, fill(cluster, request));
   }
   await doAll(cluster, scenario.prepare);
@@ -223,9 +223,9 @@ export async function doAll(cluster: Cluster, requests: readonly Request[]): Pro
 }
 
 /**
- * `<base>` stands for the base directory of the first node, `<web>` for a machine's name: on this host
- * no other run has it, for their taps are made in the same place before they go to their networks.
- * `<other>` is where the agent of the node `other` answers.
+ * `<base>` stands for the base directory of the first node, `<web>` for the name of a virtual machine that no
+ * other run on this host has, because taps are made in one namespace before they move to their networks.
+ * `<other>` is the address of the agent of the node `other`.
  */
 function fill({ places, tag, other }: Cluster, [method, body]: Request): Request {
   const text = JSON.stringify(body)

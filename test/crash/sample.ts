@@ -12,12 +12,12 @@ function seededFractions(seed: number): () => number {
   };
 }
 
-/** Numbers of its own for each name. */
+/** Each name has its own numbers. */
 export function drawnBy(name: string, seed: number): () => number {
   return seededFractions(seed + crc32(name));
 }
 
-/** Where a unit comes depends on its name alone: one more does not change the order of the others. */
+/** The place of a unit depends only on its name: a new unit does not change the order of the others. */
 export function inDrawnOrder<T extends { readonly name: string }>(
   units: readonly T[],
   seed: number,
@@ -31,7 +31,7 @@ function shuffled<T>(items: readonly T[], fraction: () => number): T[] {
   return weighed.sort((a, b) => a.weight - b.weight).map(({ item }) => item);
 }
 
-/** At most `count` cases, of as many kinds of death and points as there are. */
+/** At most `count` cases, of as many kinds of death and points as possible. */
 export function stratified(
   cases: readonly Case[],
   count: number,

@@ -123,7 +123,7 @@ describe.runIf(isPossible)("scan-host", () => {
     return { code: status, printed: JSON.parse(stdout) as Printed };
   }
 
-  test("a machine that runs is clean, and n0cli and the tests' reader tell the same", async () => {
+  test("a running virtual machine is clean, and n0cli and the tests' reader tell the same", async () => {
     const { code, printed } = scan();
     expect(printed.findings).toEqual([]);
     expect(code).toBe(0);

@@ -1,6 +1,6 @@
 import type { Cluster } from "./cluster.ts";
 
-/** What the servers had to complain about lately. */
+/** The last warnings and errors of the servers. */
 export function troubleOf(cluster: Cluster | undefined): string {
   const lines = [cluster?.api, ...(cluster?.agents ?? [])].flatMap((program) =>
     (program?.log() ?? "").split("\n"),

@@ -8,7 +8,7 @@ interface Options {
   readonly thorough?: string;
 }
 
-/** Of each RPC with the one that takes it back: its scenario, and the same turned round. */
+/** For each RPC and the one that takes it back: its scenario, and the same in reverse. */
 export function turned(pairs: readonly Pair[], { thorough }: Options = {}): readonly Scenario[] {
   const scenarios = both(pairs);
   return scenarios.map((one) => (one.name === thorough ? { ...one, isThorough: true } : one));
