@@ -47,10 +47,7 @@ async function choose(
 ): Promise<ChosenNics> {
   const stack = new DisposableStack();
   try {
-    const networks: Stored<Network>[] = [];
-    for (const nic of nics) {
-      networks.push(await getNetwork(api, networkBeside(ref, nic.networkName)));
-    }
+    const networks = await readNetworks(api, ref, nics);
     for (const nic of nics) stack.use(keepAsked(api, networkBeside(ref, nic.networkName), nic));
     const steps: ReserveInterface[] = [];
     const wishes: InterfaceWish[] = [];
@@ -101,6 +98,18 @@ async function choose(
     stack.dispose();
     throw reason;
   }
+}
+
+async function readNetworks(
+  api: Api,
+  ref: Ref,
+  nics: readonly VirtualMachineNIC[],
+): Promise<Stored<Network>[]> {
+  const found: Stored<Network>[] = [];
+  for (const { networkName } of nics) {
+    found.push(await getNetwork(api, networkBeside(ref, networkName)));
+  }
+  return found;
 }
 
 /** How a nic is reserved in its network. */
