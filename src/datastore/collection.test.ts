@@ -54,6 +54,17 @@ test("what is under some parts is exactly what begins with these parts", () => {
   );
 });
 
+test("the key of what belongs to an object begins with that object, and with no other kind and no text", () => {
+  const nics = jsonCollection<{ n: number }>("nic", { of: "vm" });
+  const web = { kind: "vm", scope: "acme", name: "web" };
+  expect(nics.key(web, "eth0")).toBe("nic/acme/web/eth0");
+  expect(() => nics.key({ ...web, kind: "disk" }, "eth0")).toThrow(
+    "begins with a vm, not with disk/acme/web",
+  );
+  // @ts-expect-error A text names no scope.
+  expect(() => nics.key("web", "eth0")).toThrow('begins with a vm, not with the text "web"');
+});
+
 test("a text that is no Unicode is refused, since it would meet others", () => {
   expect(() => vms.key("\ud800")).toThrow(URIError);
 });

@@ -3,7 +3,7 @@ import { defined } from "../util/defined.ts";
 import type { Json } from "../util/json.ts";
 import type { Ref } from "../util/ref.ts";
 import type { Put, Writes } from "./datastore.ts";
-import { type Keys, keysOf, type ObjectPart, type Part, refOfKey } from "./key.ts";
+import { type Keys, keysOf, type Part, refOfKey } from "./key.ts";
 
 /** Records of one kind, all under one prefix. The keys begin with an `F`. */
 export interface Collection<T, F extends Part = string> extends Keys<F> {
@@ -19,7 +19,7 @@ export interface Collection<T, F extends Part = string> extends Keys<F> {
 export type AnyCollection = Collection<unknown, Part>;
 
 /** The objects of one kind. */
-export interface Objects<T> extends Collection<T, ObjectPart> {
+export interface Objects<T> extends Collection<T, Ref> {
   readonly kind: string;
   /** @param key of a record of this collection. */
   refOf(key: string): Ref;
@@ -73,7 +73,7 @@ export function jsonCollection<T extends Json>(
 export function jsonCollection<T extends Json>(
   name: string,
   options: { readonly of: string; readonly bytesMax?: number },
-): Collection<T, ObjectPart>;
+): Collection<T, Ref>;
 export function jsonCollection<T extends Json>(
   name: string,
   { of, bytesMax }: { readonly of?: string; readonly bytesMax?: number } = {},

@@ -1,8 +1,5 @@
 import { formatRef, homeOf, type Ref } from "../util/ref.ts";
 
-/** The first part of a key of an object's record. A string means an object in the home scope of its kind. */
-export type ObjectPart = Ref | string;
-
 /** The first part of a key: the object to which the record belongs, or any text. */
 export type Part = string | Ref;
 
@@ -36,7 +33,7 @@ const kindOfObject = new Map<string, string>();
 
 /** @param kind the kind of the object with which each key begins, if it does. */
 export function keysOf(collection: string): Keys;
-export function keysOf(collection: string, kind: string): Keys<ObjectPart>;
+export function keysOf(collection: string, kind: string): Keys<Ref>;
 export function keysOf(collection: string, kind?: string): Keys<Part> {
   const prefix = `${collection}/`;
   if (kind !== undefined) kindOfObject.set(collection, kind);
@@ -59,9 +56,11 @@ export function keysOf(collection: string, kind?: string): Keys<Part> {
 }
 
 function textOfObject(collection: string, kind: string, part: Part): string {
-  if (typeof part === "string") return `${homeOf(kind)}/${encodePart(part)}`;
-  if (part.kind === kind) return objectKey(part).slice(kind.length + 1);
-  throw new Error(`a key of ${collection} begins with a ${kind}, not with ${formatRef(part)}`);
+  if (typeof part !== "string" && part.kind === kind) {
+    return `${encodePart(part.scope)}/${encodePart(part.name)}`;
+  }
+  const text = typeof part === "string" ? `the text "${part}"` : formatRef(part);
+  throw new Error(`a key of ${collection} begins with a ${kind}, not with ${text}`);
 }
 
 function textsOf(key: string): string[] {

@@ -2,9 +2,9 @@ import { create, type Message } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import type { Objects } from "../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../datastore/datastore.ts";
-import type { ObjectPart } from "../../../datastore/key.ts";
 import type { Later } from "../../../transaction/step.ts";
 import type { Transaction } from "../../../transaction/transaction.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { Api, SagaContext, Tx } from "../context.ts";
 
 declare const answered: unique symbol;
@@ -25,7 +25,7 @@ export interface AnsweringTx<A extends Api = Api> extends Tx<A> {
   /** The same, where the answer is the record that is written: it is encoded once. */
   answerRecord<T extends Message>(
     of: Objects<T>,
-    name: ObjectPart,
+    name: Ref,
     record: T,
     before: T | undefined,
     ...parts: readonly Part[]
@@ -53,7 +53,7 @@ export function answeringTx<A extends Api>(tx: CommittingTx<A>): AnsweringTx<A> 
       commit(value, undefined, parts),
     answerRecord: <T extends Message>(
       of: Objects<T>,
-      name: ObjectPart,
+      name: Ref,
       record: T,
       before: T | undefined,
       ...parts: readonly Part[]
