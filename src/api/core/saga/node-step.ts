@@ -11,6 +11,7 @@ import type { VolumeAgentService } from "../../../gen/n0stack/agent/v1alpha1/vol
 import type { Retriable, Step, StepScope } from "../../../transaction/step.ts";
 import { defined } from "../../../util/defined.ts";
 import type { Json } from "../../../util/json.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Api, SagaContext } from "../context.ts";
 
 /** For work that an agent does at once. */
@@ -19,9 +20,6 @@ const QUICK_MS = 30_000;
 export const DOMAIN_MS = 180_000;
 /** For what takes as long as there are bytes to be moved, and shows how far it is. */
 export const UNBOUNDED = Number.POSITIVE_INFINITY;
-
-/** Whose the thing is that is worked on: the mark that it bears on its node. */
-export type Owner = string;
 
 type Ask<S extends DescService, T> = (
   client: Client<S>,
@@ -39,22 +37,27 @@ export interface StepNode<A extends Api = Api> {
   readonly api: A;
   readonly signal: AbortSignal;
   /** The same node, for work on what is another one's. */
-  as(owner: Owner): StepNode<A>;
+  as(owner: Ref): StepNode<A>;
   readonly compute: Asks<typeof ComputeAgentService>;
   readonly volume: Asks<typeof VolumeAgentService>;
   readonly network: Asks<typeof NetworkAgentService>;
   readonly survey: Asks<typeof SurveyAgentService>;
 }
 
-/** Finds the agent when it is asked. @throws N0Error then for a node that is silent, lost or deleted. */
+/**
+ * Finds the agent when it is asked.
+ *
+ * @param owner whose the thing is that is worked on: the mark that it bears on its node.
+ * @throws N0Error then for a node that is silent, lost or deleted.
+ */
 export function stepNode<A extends Api>(
   api: A,
   nodeName: string,
-  owner: Owner,
+  owner: Ref,
   scope: StepScope,
 ): StepNode<A> {
   const { transactionId, generation, signal } = scope;
-  const fields = { owner, transactionId, generation: BigInt(generation) };
+  const fields = { owner: formatRef(owner), transactionId, generation: BigInt(generation) };
   const ask =
     <S extends DescService, T>(ask: Ask<S, T>, deadlineMs = QUICK_MS) =>
     (client: Client<S>) => {
@@ -82,7 +85,7 @@ interface NodeSpec<I> {
   readonly name: string;
   /** Converts an input that an older version has written, and passes every other one on as it is. */
   today?(input: Json): I;
-  owner(input: I): Owner;
+  owner(input: I): Ref;
 }
 
 export interface NodeStepSpec<I, A extends Api, S> extends NodeSpec<I> {

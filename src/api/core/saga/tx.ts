@@ -25,7 +25,7 @@ export interface AnsweringTx<A extends Api = Api> extends Tx<A> {
   /** The same, where the answer is the record that is written: it is encoded once. */
   answerRecord<T extends Message>(
     of: Objects<T>,
-    name: Ref,
+    ref: Ref,
     record: T,
     before: T | undefined,
     ...parts: readonly Part[]
@@ -53,13 +53,13 @@ export function answeringTx<A extends Api>(tx: CommittingTx<A>): AnsweringTx<A> 
       commit(value, undefined, parts),
     answerRecord: <T extends Message>(
       of: Objects<T>,
-      name: Ref,
+      ref: Ref,
       record: T,
       before: T | undefined,
       ...parts: readonly Part[]
     ) => {
       const bytes = of.encode(record);
-      const written = held.putEncoded(of, name, { value: record, bytes }, before);
+      const written = held.putEncoded(of, ref, { value: record, bytes }, before);
       return commit(record, bytes, [written, ...parts]);
     },
   });

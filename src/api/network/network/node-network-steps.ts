@@ -1,4 +1,4 @@
-import { formatRef, nameOnNode, nodeRef, type Ref } from "../../../util/ref.ts";
+import { nameOnNode, nodeRef, type Ref } from "../../../util/ref.ts";
 import { nodeRetriable } from "../../core/saga/node-step.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import { networks } from "./collection.ts";
@@ -17,7 +17,7 @@ export type NodeNetwork = NetworkPlace & {
 
 const olderNames = { network: [networks.kind, "networkName"] } as const;
 
-const owner = ({ network }: NetworkPlace) => formatRef(network);
+const owner = ({ network }: NetworkPlace) => network;
 
 const leaves = ({ network, nodeName }: NetworkPlace) =>
   `network "${network.name}" on node "${nodeName}" as it is`;
@@ -49,7 +49,7 @@ export const sweep = nodeRetriable<NetworkPlace>({
 /** The rules of the node itself: whole where it has networks, gone where it has none. */
 export const settleRules = nodeRetriable<{ readonly nodeName: string }>({
   name: "node.settle_rules",
-  owner: ({ nodeName }) => formatRef(nodeRef(nodeName)),
+  owner: ({ nodeName }) => nodeRef(nodeName),
   act: ({ survey }) => survey((c, operation, options) => c.ensureNodeRules({ operation }, options)),
   leaves: ({ nodeName }) => `the rules of node "${nodeName}" as they are`,
 });

@@ -3,7 +3,7 @@ import { merge } from "../../../datastore/datastore.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { type Later, later, type Retriable } from "../../../transaction/step.ts";
 import type { Json } from "../../../util/json.ts";
-import { formatRef, type Ref, refFrom } from "../../../util/ref.ts";
+import { type Ref, refFrom } from "../../../util/ref.ts";
 import type { SagaContext, Tx } from "../../core/context.ts";
 import { stepNode } from "../../core/saga/node-step.ts";
 import { storages } from "../../pool/inventory/collection.ts";
@@ -81,7 +81,7 @@ export async function removeFile(tx: Tx, ref: Ref, forgotten: Forgotten): Promis
   if (!api.agents.isLost(nodeName)) {
     const scope = { transactionId: tx.id, generation: tx.generation, signal: tx.signal };
     const asked = { id, checkOnly: true };
-    await stepNode(api, nodeName, formatRef(ref), scope).volume((c, operation, options) =>
+    await stepNode(api, nodeName, ref, scope).volume((c, operation, options) =>
       c.ensureVolumeAbsent({ operation, ...asked }, options),
     );
   }

@@ -1,5 +1,5 @@
 import { kindOf } from "../../../../util/errors.ts";
-import { formatRef, nameOnNode, type Ref } from "../../../../util/ref.ts";
+import { nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
 import { namesToRefs } from "../../../core/saga/older-input.ts";
 import type { Api, NodeWork, StepNode } from "../../context.ts";
@@ -18,7 +18,7 @@ const diskToday = namesToRefs<GrowingDisk>({
   virtualMachine: [virtualMachines.kind, "virtualMachineName"],
 });
 
-const owner = ({ ref }: VolumePlace) => formatRef(ref);
+const owner = ({ ref }: VolumePlace) => ref;
 
 const leavesGrown = ({ volumeId, nodeName, sizeBytes }: GrowingVolume) =>
   `volume "${volumeId}" on node "${nodeName}" with ${sizeBytes} bytes, more than its block storage has`;
@@ -69,7 +69,7 @@ function throughDomain(
     };
     if (!(await isActive())) return await onFile(node, disk);
     try {
-      return await askDomain(node.as(formatRef(virtualMachine)), disk);
+      return await askDomain(node.as(virtualMachine), disk);
     } catch (reason) {
       if (kindOf(reason) !== "failed_precondition" || (await isActive())) throw reason;
       return await onFile(node, disk);

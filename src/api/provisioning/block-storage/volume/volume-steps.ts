@@ -1,5 +1,5 @@
 import { N0Error } from "../../../../util/errors.ts";
-import { formatRef, type Ref } from "../../../../util/ref.ts";
+import type { Ref } from "../../../../util/ref.ts";
 import { DOMAIN_MS, nodeRetriable, nodeStep, UNBOUNDED } from "../../../core/saga/node-step.ts";
 import { namesToRefs } from "../../../core/saga/older-input.ts";
 import type { Api, NodeWork, StepNode } from "../../context.ts";
@@ -34,7 +34,7 @@ const remove: NodeWork<VolumePlace> = ({ volume: ask }, { volumeId: id }) =>
 /** What every step that makes a volume has in common. */
 const making = {
   today: namesToRefs<never>(OLDER_NAMES),
-  owner: ({ ref }: VolumePlace) => formatRef(ref),
+  owner: ({ ref }: VolumePlace) => ref,
   undo: remove,
   leaves: ({ volumeId, nodeName }: VolumePlace) =>
     `the file of volume "${volumeId}" on node "${nodeName}"`,
@@ -140,7 +140,7 @@ export const markVolumeLater = nodeRetriable<
 >({
   name: "volume.mark",
   today: namesToRefs(OLDER_NAMES),
-  owner: ({ ref }) => formatRef(ref),
+  owner: ({ ref }) => ref,
   act({ survey }, { volumeId: id, baseId, takenFrom }) {
     const asked = { id, baseId, takenFrom };
     return survey((c, operation, options) =>

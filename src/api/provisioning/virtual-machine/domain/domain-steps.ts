@@ -17,13 +17,11 @@ import {
   seedMessage,
 } from "./domain-messages.ts";
 
-const owner = ({ ref }: DomainPlace) => formatRef(ref);
-
-/** Reads an input that holds the name of the virtual machine. */
-function today<I extends DomainPlace>(input: Json): I {
-  return placeToday(input) as I;
-}
-const placeToday = namesToRefs<DomainPlace>({ ref: [virtualMachines.kind, "name"] });
+/** What all these steps have in common. */
+const ofMachine = {
+  today: namesToRefs<never>({ ref: [virtualMachines.kind, "name"] }),
+  owner: ({ ref }: DomainPlace) => ref,
+};
 
 const domainOf = ({ ref, nodeName }: DomainPlace) =>
   `the domain of virtual machine "${ref.name}" on node "${nodeName}"`;
@@ -104,8 +102,7 @@ function whileActive(undo: NodeWork<DomainPlace>): NodeWork<DomainPlace> {
  */
 export const writeNewSeed = nodeStep<SeedContent, Api>({
   name: "domain.write_new_seed",
-  today,
-  owner,
+  ...ofMachine,
   act: writeSeed(true),
   undo: removeOwn,
   leaves: leavesDomain,
@@ -114,8 +111,7 @@ export const writeNewSeed = nodeStep<SeedContent, Api>({
 /** The seed of one that was there before: written anew at every boot, so the newest may stay. */
 export const rewriteSeed = nodeStep<SeedContent, Api>({
   name: "domain.rewrite_seed",
-  today,
-  owner,
+  ...ofMachine,
   act: writeSeed(false),
   undo: "nothing",
 });
@@ -123,8 +119,7 @@ export const rewriteSeed = nodeStep<SeedContent, Api>({
 /** Defines a domain that was not there and starts it with its processors stopped. Refused as the seed is. */
 export const startNewDomain = nodeStep<DomainShape, Api>({
   name: "domain.start_new",
-  today,
-  owner,
+  ...ofMachine,
   act: start(true),
   undo: removeOwn,
   leaves: leavesDomain,
@@ -133,8 +128,7 @@ export const startNewDomain = nodeStep<DomainShape, Api>({
 /** Starts one that is shut off. */
 export const startDomain = nodeStep<DomainShape, Api>({
   name: "domain.start",
-  today,
-  owner,
+  ...ofMachine,
   act: start(false),
   undo: powerOff,
   leaves: leavesAs("running"),
@@ -143,8 +137,7 @@ export const startDomain = nodeStep<DomainShape, Api>({
 /** Lets a domain run that this transaction started: undoing the start ends it. */
 export const releaseDomain = nodeStep<DomainPlace, Api>({
   name: "domain.release",
-  today,
-  owner,
+  ...ofMachine,
   async act(node, place) {
     try {
       await resume(node, place);
@@ -160,8 +153,7 @@ export const releaseDomain = nodeStep<DomainPlace, Api>({
 
 export const resumeDomain = nodeStep<DomainPlace, Api>({
   name: "domain.resume",
-  today,
-  owner,
+  ...ofMachine,
   act: resume,
   undo: whileActive(pause),
   leaves: leavesAs("running"),
@@ -169,8 +161,7 @@ export const resumeDomain = nodeStep<DomainPlace, Api>({
 
 export const pauseDomain = nodeStep<DomainPlace, Api>({
   name: "domain.pause",
-  today,
-  owner,
+  ...ofMachine,
   act: pause,
   undo: whileActive(resume),
   leaves: leavesAs("paused"),
@@ -178,8 +169,7 @@ export const pauseDomain = nodeStep<DomainPlace, Api>({
 
 const redefine = nodeStep<DomainShape, Api>({
   name: "domain.redefine",
-  today,
-  owner,
+  ...ofMachine,
   act: define,
   undo: define,
   leaves: leavesAs("with the hardware that was asked for"),
@@ -192,7 +182,7 @@ export const redefineDomain: Step<SagaContext, Redefinition> = {
   name: redefine.name,
   today(input) {
     const { before, after } = input as { readonly before: Json; readonly after: Json };
-    return { before: today(before), after: today(after) };
+    return { before: ofMachine.today(before), after: ofMachine.today(after) };
   },
   act: (context, { after }, scope) => redefine.act(context, after, scope, undefined),
   undo: (context, { before }, scope) => redefine.undo(context, before, scope),
@@ -202,8 +192,7 @@ export const redefineDomain: Step<SagaContext, Redefinition> = {
 /** Presses the power button: a guest cannot be made to forget that. */
 export const pressPowerButton = nodeStep<DomainPlace, Api>({
   name: "domain.press_power_button",
-  today,
-  owner,
+  ...ofMachine,
   act: unlessOff(({ compute }, { ref }) => {
     const name = nameOnNode(ref);
     return compute((c, operation, options) =>
@@ -222,8 +211,7 @@ export async function pressPowerButtonAgain(tx: Tx, place: DomainPlace): Promise
 /** What the guest had in its memory cannot be brought back: after an undo it is as after its start. */
 export const rebootDomain = nodeStep<DomainPlace & { readonly hard: boolean }, Api>({
   name: "domain.reboot",
-  today,
-  owner,
+  ...ofMachine,
   act({ compute }, { ref, hard }) {
     const asked = { name: nameOnNode(ref), hard };
     return compute((c, operation, options) => c.rebootDomain({ operation, ...asked }, options));
@@ -234,8 +222,7 @@ export const rebootDomain = nodeStep<DomainPlace & { readonly hard: boolean }, A
 /** Defines a domain that its node has lost, shut off. */
 export const defineDomain = nodeStep<DomainShape, Api>({
   name: "domain.define_lost",
-  today,
-  owner,
+  ...ofMachine,
   act: define,
   undo: removeOwn,
   leaves: leavesDomain,
@@ -244,8 +231,7 @@ export const defineDomain = nodeStep<DomainShape, Api>({
 /** After the pivot: the seed as the record says it. A file is written; what it was before is in no way. */
 export const restoreSeed = nodeRetriable<SeedContent, Api>({
   name: "domain.restore_seed",
-  today,
-  owner,
+  ...ofMachine,
   act: writeSeed(false),
   leaves: leavesAs("with a seed that is missing or says something else"),
 });
@@ -253,8 +239,7 @@ export const restoreSeed = nodeRetriable<SeedContent, Api>({
 /** After the pivot: the power goes, whatever the guest does: nothing of the machine can refuse it. */
 export const powerOffLater = nodeRetriable<DomainPlace, Api>({
   name: "domain.power_off",
-  today,
-  owner,
+  ...ofMachine,
   act: powerOff,
   leaves: leavesAs("running"),
 });
@@ -265,8 +250,7 @@ export const powerOffLater = nodeRetriable<DomainPlace, Api>({
  */
 export const removeDomainLater = nodeRetriable<DomainPlace, Api>({
   name: "domain.remove",
-  today,
-  owner,
+  ...ofMachine,
   act: remove,
   leaves: leavesDomain,
 });

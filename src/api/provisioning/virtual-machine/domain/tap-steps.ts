@@ -1,4 +1,4 @@
-import { formatRef, nameOnNode, type Ref } from "../../../../util/ref.ts";
+import { nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { type NodeWork, nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
 import { namesToRefs } from "../../../core/saga/older-input.ts";
 import { networks } from "../../../network/network/collection.ts";
@@ -16,15 +16,17 @@ export type Tap = {
   readonly ipv6Gateway: string;
 };
 
-const owner = ({ ref }: Tap) => formatRef(ref);
-
 const leaves = ({ tapName, ref, network, nodeName }: Tap) =>
   `the tap "${tapName}" of virtual machine "${ref.name}" on node "${nodeName}", perhaps in network "${network.name}"`;
 
-const today = namesToRefs<Tap>({
-  ref: [virtualMachines.kind, "name"],
-  network: [networks.kind, "networkName"],
-});
+/** What all these steps have in common. */
+const ofTap = {
+  today: namesToRefs<Tap>({
+    ref: [virtualMachines.kind, "name"],
+    network: [networks.kind, "networkName"],
+  }),
+  owner: ({ ref }: Tap) => ref,
+};
 
 /** The network as the node is told it. */
 const networkMessage = ({ network, ipv4Gateway, ipv6Gateway }: Tap) => ({
@@ -47,8 +49,7 @@ const removeTap =
  */
 export const makeTap = nodeStep<Tap>({
   name: "network.make_tap",
-  today,
-  owner,
+  ...ofTap,
   async act({ network }, { tapName }) {
     await network((c, operation, options) => c.ensureTap({ operation, tapName }, options));
   },
@@ -59,8 +60,7 @@ export const makeTap = nodeStep<Tap>({
 /** Moves the tap of a started domain into its network, which comes to the node with its first tap. */
 export const attachTap = nodeStep<Tap>({
   name: "network.attach_tap",
-  today,
-  owner,
+  ...ofTap,
   async act({ network }, tap) {
     const asked = { tapName: tap.tapName, network: networkMessage(tap) };
     await network((c, operation, options) => c.ensureTapAttached({ operation, ...asked }, options));
@@ -76,8 +76,7 @@ export const attachTap = nodeStep<Tap>({
  */
 export const removeTapLater = nodeRetriable<Tap>({
   name: "network.remove_tap",
-  today,
-  owner,
+  ...ofTap,
   act: removeTap(false),
   leaves,
 });
@@ -85,8 +84,7 @@ export const removeTapLater = nodeRetriable<Tap>({
 /** A repair: moves the tap into its network, wherever it is, and connects it. */
 export const moveTap = nodeRetriable<Tap>({
   name: "network.move_tap",
-  today,
-  owner,
+  ...ofTap,
   async act({ survey }, tap) {
     const wanted = { tapName: tap.tapName, network: networkMessage(tap) };
     await survey((c, operation, options) => c.ensureTapMoved({ operation, ...wanted }, options));
