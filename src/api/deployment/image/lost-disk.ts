@@ -6,6 +6,7 @@ import type { Image } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Ref } from "../../../util/ref.ts";
 import { BLOCK_STORAGE_URL } from "../../core/annotations.ts";
+import { forgetBase } from "../../provisioning/block-storage/bases.ts";
 import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
 import { changed } from "../../provisioning/block-storage/record.ts";
 import type { Api } from "../../provisioning/context.ts";
@@ -50,10 +51,7 @@ export async function fateOf(api: Api, ref: Ref, images: readonly Stored<Image>[
 
 export function writeFate(held: HeldObjects, ref: Ref, disk: BlockStorage, fate: Fate): Writes {
   if (fate.kind === "goes") {
-    return merge(
-      held.remove(blockStorages, ref, disk),
-      disk.baseVolumeId === "" ? {} : remove(overlays, disk.baseVolumeId, disk.volumeId),
-    );
+    return merge(held.remove(blockStorages, ref, disk), forgetBase(disk));
   }
   const { nodeName, volumeId } = fate.as;
   const moved = changed(disk, (copy) => {
@@ -67,6 +65,6 @@ export function writeFate(held: HeldObjects, ref: Ref, disk: BlockStorage, fate:
   return merge(
     held.put(blockStorages, ref, moved, disk),
     remove(replicas, ref, nodeName),
-    disk.baseVolumeId === "" ? {} : remove(overlays, disk.baseVolumeId, disk.volumeId),
+    forgetBase(disk),
   );
 }

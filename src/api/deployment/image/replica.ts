@@ -1,5 +1,5 @@
-import { put, unchanged } from "../../../datastore/collection.ts";
-import { merge, type Writes } from "../../../datastore/datastore.ts";
+import { unchanged } from "../../../datastore/collection.ts";
+import { merge } from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Later } from "../../../transaction/step.ts";
@@ -7,6 +7,7 @@ import type { Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { runUnanswered } from "../../core/saga/saga.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
+import { recordCopy } from "../../provisioning/block-storage/bases.ts";
 import {
   blockStorages,
   overlays,
@@ -47,7 +48,7 @@ export async function ensureReplica(
     const found = await api.records.find(replicas, ref, nodeName);
     const usable = found === undefined ? undefined : await findUsable(api, found, registration);
     if (found !== undefined && usable !== undefined) {
-      const same = writeReplica(ref, nodeName, { volumeId: usable, registration }, found);
+      const same = recordCopy(ref, nodeName, { volumeId: usable, registration }, found);
       await tx.commit(same);
       return usable;
     }
@@ -63,7 +64,7 @@ export async function ensureReplica(
     });
     await tx.commit(
       merge(
-        writeReplica(ref, nodeName, { volumeId, registration }, found),
+        recordCopy(ref, nodeName, { volumeId, registration }, found),
         unchanged(blockStorages, [ref], source.revision),
       ),
       ...(found === undefined ? [] : await removeOutdated(tx, ref, nodeName, found.value.volumeId)),
@@ -80,16 +81,6 @@ async function findUsable(
 ): Promise<string | undefined> {
   if (registration === wanted) return volumeId;
   return (await api.records.list(overlays, [volumeId])).length > 0 ? volumeId : undefined;
-}
-
-function writeReplica(
-  base: Ref,
-  nodeName: string,
-  replica: Replica,
-  before: Stored<Replica> | undefined,
-): Writes {
-  const parts = [base, nodeName] as const;
-  return merge(put(replicas, parts, replica), unchanged(replicas, parts, before?.revision ?? 0));
 }
 
 async function removeOutdated(

@@ -21,7 +21,7 @@ import { reserveStorage } from "../../pool/inventory/steps.ts";
 import { requestedNode, schedule } from "../../pool/schedule/schedule.ts";
 import type { Api, Tx } from "../context.ts";
 import { blockStorages } from "./collection.ts";
-import { blockStorageSteps, settled, throwIfBase } from "./record.ts";
+import { type Base, basedOn, blockStorageSteps, pending, settled, throwIfBase } from "./record.ts";
 import { removalOf } from "./removal.ts";
 import { checkSizes, limitOf, type Sizes } from "./sizes.ts";
 import type { VolumePlace } from "./volume/volume-steps.ts";
@@ -43,11 +43,6 @@ export interface Making {
   check?(limitBytes: bigint): Promise<void>;
   /** Runs the steps that make the volume. @returns what it rests on. */
   make(tx: Tx, place: VolumePlace): Promise<Base | undefined>;
-}
-
-export interface Base {
-  readonly blockStorageName: string;
-  readonly volumeId: string;
 }
 
 /**
@@ -128,19 +123,20 @@ function newRecord(
   making: Making,
   nodeName: string,
 ): BlockStorage {
-  const { name, labels, requestBytes, limitBytes } = request;
-  return create(BlockStorageSchema, {
-    name,
-    annotations: { ...request.annotations, ...making.annotations },
-    labels: { ...labels },
-    requestBytes,
-    limitBytes,
-    state: State.PENDING,
-    transactionId: tx.id,
-    nodeName,
-    storageName: nameOnNode(ref),
-    volumeId: newVolumeId(tx.context.api, ref),
-  });
+  const { labels, requestBytes, limitBytes } = request;
+  const annotations = { ...request.annotations, ...making.annotations };
+  const volumeId = newVolumeId(tx.context.api, ref);
+  const sizes = { requestBytes, limitBytes };
+  return pending(blankRecord(ref, { ...sizes, annotations, labels, nodeName, volumeId }), tx.id);
+}
+
+/** The record of a block storage that has no state yet. */
+export function blankRecord(
+  ref: Ref,
+  of: Pick<BlockStorage, "requestBytes" | "limitBytes" | "nodeName" | "volumeId"> &
+    Partial<Pick<MakeRequest, "annotations" | "labels">>,
+): BlockStorage {
+  return create(BlockStorageSchema, { ...of, name: ref.name, storageName: nameOnNode(ref) });
 }
 
 /** The id is never used twice, so that an old file can go after the new one stands. */
@@ -160,10 +156,13 @@ export function reservationOf(ref: Ref, { requestBytes, limitBytes }: BlockStora
   };
 }
 
-function finish(blank: BlockStorage, base: Base | undefined): BlockStorage {
-  const finished = settled(blank, State.AVAILABLE);
+/** The record of a block storage whose volume is whole. */
+export function finish(
+  blank: BlockStorage,
+  base: Base | undefined,
+  state: State = State.AVAILABLE,
+): BlockStorage {
+  const finished = basedOn(settled(blank, state), base);
   finished.annotations[BLOCK_STORAGE_URL] = volumeUrl(blank.volumeId);
-  finished.baseBlockStorageName = base?.blockStorageName ?? "";
-  finished.baseVolumeId = base?.volumeId ?? "";
   return finished;
 }

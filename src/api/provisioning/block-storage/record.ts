@@ -57,6 +57,21 @@ export function pending(blockStorage: BlockStorage, transactionId: string): Bloc
   });
 }
 
+/** What a block storage rests on. */
+export interface Base {
+  /** Empty where nobody knows it. */
+  readonly blockStorageName: string;
+  readonly volumeId: string;
+}
+
+/** @param base undefined for a block storage that rests on nothing. */
+export function basedOn(blockStorage: BlockStorage, base: Base | undefined): BlockStorage {
+  return changed(blockStorage, (copy) => {
+    copy.baseBlockStorageName = base?.blockStorageName ?? "";
+    copy.baseVolumeId = base?.volumeId ?? "";
+  });
+}
+
 /** The record at rest in `state`. */
 export function settled(blockStorage: BlockStorage, state: State): BlockStorage {
   return changed(blockStorage, (copy) => {

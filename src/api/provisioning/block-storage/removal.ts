@@ -8,7 +8,8 @@ import type { SagaContext, Tx } from "../../core/context.ts";
 import { stepNode } from "../../core/saga/node-step.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
-import { blockStorages, overlays, replicas } from "./collection.ts";
+import { forgetBase } from "./bases.ts";
+import { blockStorages, replicas } from "./collection.ts";
 import { removeVolumeLater } from "./volume/volume-steps.ts";
 
 /** A file that is gone, and what is kept about it. */
@@ -38,7 +39,7 @@ export const forgetVolume: Retriable<SagaContext, Forgotten> = {
     await api.datastore.batch(
       merge(
         release(storages, nodeName, volumeId),
-        baseVolumeId === "" ? {} : remove(overlays, baseVolumeId, volumeId),
+        forgetBase({ baseVolumeId, volumeId }),
         replicaOf === null ? {} : remove(replicas, replicaOf, nodeName),
       ),
     );

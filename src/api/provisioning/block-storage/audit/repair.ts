@@ -1,24 +1,22 @@
-import { create } from "@bufbuild/protobuf";
-import { putNew, put as putRecord, remove, unchanged } from "../../../../datastore/collection.ts";
+import { unchanged } from "../../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../../datastore/datastore.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import type { SurveyedVolume } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import {
   type BlockStorage,
-  BlockStorageSchema,
   BlockStorage_BlockStorageState as State,
 } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { later } from "../../../../transaction/step.ts";
 import { N0Error } from "../../../../util/errors.ts";
-import { formatRef, nameOnNode, parseRefOf, type Ref } from "../../../../util/ref.ts";
-import { BLOCK_STORAGE_URL, volumeUrl } from "../../../core/annotations.ts";
+import { formatRef, parseRefOf, type Ref } from "../../../../util/ref.ts";
 import type * as audit from "../../../core/audit/finding.ts";
 import { type StorageReservation, storages } from "../../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../../pool/inventory/steps.ts";
 import type { Api, Tx } from "../../context.ts";
-import { blockStorageBeside, blockStorages, overlayOf, overlays, replicas } from "../collection.ts";
-import { reservationOf } from "../make.ts";
-import { changed, getBlockStorage, settled } from "../record.ts";
+import { forgetBase, recordBase, recordCopy } from "../bases.ts";
+import { blockStorageBeside, blockStorages } from "../collection.ts";
+import { blankRecord, finish, reservationOf } from "../make.ts";
+import { type Base, basedOn, changed, getBlockStorage, settled } from "../record.ts";
 import { removeFile } from "../removal.ts";
 import { growFile, reserveSize } from "../update.ts";
 import { markVolumeLater, removeVolumeLater } from "../volume/volume-steps.ts";
@@ -58,12 +56,7 @@ async function baseStays(
 }
 
 export function recordOverlayAgain(ref: Ref, disk: BlockStorage): Repair {
-  const { baseVolumeId, volumeId } = disk;
-  return async (tx) => {
-    const stays = await baseStays(tx, ref, disk);
-    const overlay = putNew(overlays, [baseVolumeId, volumeId], overlayOf(ref));
-    await tx.commit(merge(overlay, stays));
-  };
+  return async (tx) => tx.commit(merge(recordBase(ref, disk), await baseStays(tx, ref, disk)));
 }
 
 /** The file says what it rests on; `baseOwner` is the mark of that. */
@@ -73,26 +66,34 @@ export function takeBacking(
   backing: string,
   baseOwner: string,
 ): Repair {
-  const { volumeId, baseVolumeId, nodeName } = disk;
-  const after = changed(disk, (copy) => {
-    copy.baseVolumeId = backing;
-    copy.baseBlockStorageName = parseRefOf("block_storage", baseOwner)?.name ?? baseOwner;
-  });
+  const blockStorageName = parseRefOf("block_storage", baseOwner)?.name ?? baseOwner;
+  const after = basedOn(disk, baseOf(backing, blockStorageName));
   return async (tx) => {
-    const writes = [
+    const written = merge(
       tx.context.held.put(blockStorages, ref, after, disk),
-      baseVolumeId === "" ? {} : remove(overlays, baseVolumeId, volumeId),
-      backing === "" ? {} : putRecord(overlays, [backing, volumeId], overlayOf(ref)),
+      forgetBase(disk),
+      recordBase(ref, after),
       await baseStays(tx, ref, after),
-    ];
-    const mark = { nodeName, volumeId, ref, baseId: backing, takenFrom: "" };
-    await tx.commit(merge(...writes), later(markVolumeLater, mark));
+    );
+    await tx.commit(written, later(markVolumeLater, markOf(ref, after)));
   };
 }
 
-export function markVolume(ref: Ref, { nodeName, volumeId, baseVolumeId }: BlockStorage): Repair {
-  const mark = { nodeName, volumeId, ref, baseId: baseVolumeId, takenFrom: "" };
-  return (tx) => tx.commit({}, later(markVolumeLater, mark));
+function baseOf(volumeId: string, blockStorageName: string): Base | undefined {
+  return volumeId === "" ? undefined : { blockStorageName, volumeId };
+}
+
+/** `takenFrom` is the owner whose volume it was. */
+function markOf(
+  ref: Ref,
+  { nodeName, volumeId, baseVolumeId: baseId }: BlockStorage,
+  takenFrom = "",
+) {
+  return { nodeName, volumeId, ref, baseId, takenFrom };
+}
+
+export function markVolume(ref: Ref, disk: BlockStorage): Repair {
+  return (tx) => tx.commit({}, later(markVolumeLater, markOf(ref, disk)));
 }
 
 /** A file grows to its record's size; a record to its file's, for no data is cut off. */
@@ -122,41 +123,34 @@ export function forgetReplica(base: Ref, nodeName: string, volumeId: string): Re
 /** Of which registration it is a copy nobody knows; disks rest on it, so it is what the base is. */
 export function recordReplica(base: Ref, nodeName: string, volumeId: string): Repair {
   return async (tx) => {
-    const { api } = tx.context;
-    const { value } = await getBlockStorage(api, base);
-    if ((await api.records.find(storages, nodeName, volumeId)) === undefined) {
-      const storage = reservationOf(base, value);
-      await tx.run(reserveStorage, { nodeName, id: volumeId, storage });
-    }
-    await tx.commit(putNew(replicas, [base, nodeName], { volumeId, registration: "" }));
+    const { value } = await getBlockStorage(tx.context.api, base);
+    await reserveUnlessThere(tx, nodeName, volumeId, reservationOf(base, value));
+    await tx.commit(recordCopy(base, nodeName, { volumeId, registration: "" }, undefined));
   };
+}
+
+async function reserveUnlessThere(
+  tx: Tx,
+  nodeName: string,
+  id: string,
+  storage: ReturnType<typeof reservationOf>,
+): Promise<void> {
+  if ((await tx.context.api.records.find(storages, nodeName, id)) !== undefined) return;
+  await tx.run(reserveStorage, { nodeName, id, storage });
 }
 
 /** As a deleted disk of that name: nothing is lost, and its owner says what becomes of it. */
 export function adopt(ref: Ref, nodeName: string, { listed, backing }: SurveyedVolume): Repair {
   const { id: volumeId = "", virtualSizeBytes = 0n, owner = "" } = listed ?? {};
-  const disk = create(BlockStorageSchema, {
-    name: ref.name,
-    annotations: { [BLOCK_STORAGE_URL]: volumeUrl(volumeId) },
-    requestBytes: virtualSizeBytes,
-    limitBytes: virtualSizeBytes,
-    state: State.DELETED,
-    nodeName,
-    storageName: nameOnNode(ref),
-    volumeId,
-    baseVolumeId: backing,
-  });
+  const sizes = { requestBytes: virtualSizeBytes, limitBytes: virtualSizeBytes };
+  const blank = blankRecord(ref, { ...sizes, nodeName, volumeId });
+  const disk = finish(blank, baseOf(backing, ""), State.DELETED);
   return async (tx) => {
-    const { api, held } = tx.context;
-    if ((await api.records.find(storages, nodeName, volumeId)) === undefined) {
-      await tx.run(reserveStorage, { nodeName, id: volumeId, storage: reservationOf(ref, disk) });
-    }
-    const overlay = backing === "" ? {} : putRecord(overlays, [backing, volumeId], overlayOf(ref));
-    const mark = { nodeName, volumeId, ref, baseId: backing, takenFrom: owner };
+    await reserveUnlessThere(tx, nodeName, volumeId, reservationOf(ref, disk));
     const isOwn = owner === formatRef(ref);
     await tx.commit(
-      merge(held.put(blockStorages, ref, disk, undefined), overlay),
-      ...(isOwn ? [] : [later(markVolumeLater, mark)]),
+      merge(tx.context.held.put(blockStorages, ref, disk, undefined), recordBase(ref, disk)),
+      ...(isOwn ? [] : [later(markVolumeLater, markOf(ref, disk, owner))]),
     );
   };
 }

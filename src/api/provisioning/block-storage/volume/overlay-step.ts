@@ -1,10 +1,11 @@
-import { putNew, remove, unchanged } from "../../../../datastore/collection.ts";
+import { unchanged } from "../../../../datastore/collection.ts";
 import { ConflictError, merge } from "../../../../datastore/datastore.ts";
 import { N0Error } from "../../../../util/errors.ts";
 import type { Ref } from "../../../../util/ref.ts";
 import type { SagaRecordStep } from "../../../core/context.ts";
 import { namesToRefs } from "../../../core/saga/older-input.ts";
-import { blockStorages, overlayOf, overlays } from "../collection.ts";
+import { forgetBase, recordBase } from "../bases.ts";
+import { blockStorages, overlays } from "../collection.ts";
 
 /** Notes that an overlay rests on a base, on the condition that the base is still what it was. */
 export const recordOverlay: SagaRecordStep<{
@@ -24,7 +25,8 @@ export const recordOverlay: SagaRecordStep<{
     try {
       await write(
         merge(
-          putNew(overlays, [baseId, volumeId], overlayOf(ref)),
+          recordBase(ref, { baseVolumeId: baseId, volumeId }),
+          unchanged(overlays, [baseId, volumeId], 0),
           unchanged(blockStorages, [source], sourceRevision),
         ),
       );
@@ -36,6 +38,6 @@ export const recordOverlay: SagaRecordStep<{
     }
   },
   async undo({ api }, { baseId, volumeId }) {
-    await api.datastore.batch(remove(overlays, baseId, volumeId));
+    await api.datastore.batch(forgetBase({ baseVolumeId: baseId, volumeId }));
   },
 };
