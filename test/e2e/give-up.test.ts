@@ -42,7 +42,7 @@ test.runIf(isPossible)(
     const id = (await cli.must("tx", "list", "--state", "needs_operator", "-o", "name")).trim();
     expect(await cli.run("bs", "create", "data", ...sizes)).toMatchObject({
       code: 6,
-      stderr: expect.stringContaining(`transaction ${id} is at work on it or needs an operator`),
+      stderr: expect.stringContaining(`transaction ${id} works on it or needs an operator`),
     });
 
     const left = expect.stringContaining('the file of volume "data.');

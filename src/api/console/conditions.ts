@@ -1,4 +1,4 @@
-/** The headers of a request that make it depend on what is there (RFC 9110, section 13.1). */
+/** The headers of a request that make it conditional (RFC 9110, section 13.1). */
 export interface ConditionHeaders {
   readonly "if-match"?: string | undefined;
   readonly "if-none-match"?: string | undefined;
@@ -6,9 +6,9 @@ export interface ConditionHeaders {
 }
 
 /**
- * What a GET or HEAD answers instead, where its conditions are not met by the content that has the strong
- * `etag`: 412 or 304. Undefined where they are met. There are no modification dates, so conditions on
- * those are ignored, as section 13.2.2 asks for.
+ * The status of a GET or HEAD whose conditions do not fit the content with the strong `etag`: 412 or 304.
+ * Undefined if they fit. There are no modification dates, so conditions with dates are ignored, as section
+ * 13.2.2 requires.
  */
 export function unmetCondition(
   { "if-match": match, "if-none-match": noneMatch }: ConditionHeaders,
@@ -16,7 +16,7 @@ export function unmetCondition(
 ): 412 | 304 | undefined {
   if (match !== undefined && !isAny(match) && !tagsOf(match).includes(etag)) return 412;
   if (noneMatch === undefined) return undefined;
-  // A weak tag is as good here (section 13.1.2): it tells whether a copy is still good enough.
+  // A weak tag is enough here (section 13.1.2): it shows whether a copy is still usable.
   const tags = tagsOf(noneMatch).map((tag) => tag.replace(/^W\//, ""));
   return isAny(noneMatch) || tags.includes(etag) ? 304 : undefined;
 }
@@ -30,7 +30,7 @@ function isAny(header: string): boolean {
   return header.trim() === "*";
 }
 
-/** Entity tags may hold commas, so the list is not split but searched (section 8.8.3). */
+/** Entity tags may contain commas, so this searches the list instead of splitting it (section 8.8.3). */
 function tagsOf(header: string): string[] {
   return header.match(/(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g) ?? [];
 }

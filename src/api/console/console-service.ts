@@ -11,7 +11,7 @@ import type { Log } from "../../util/log.ts";
 import type { ConsoleTarget, FindConsole } from "./console-target.ts";
 import { Visit } from "./visit.ts";
 
-/** The console RPCs: what the agent of the virtual machine's node sends is passed on as it comes. */
+/** The console RPCs. They pass on what the agent of the virtual machine's node sends. */
 export function consoleRoutes(router: ConnectRouter, find: FindConsole, log: Log): void {
   const visit = (call: HandlerContext, console: string, name: string, target: ConsoleTarget) => {
     const { uuid, nodeName: node } = target;
@@ -57,7 +57,7 @@ export function consoleRoutes(router: ConnectRouter, find: FindConsole, log: Log
   });
 }
 
-/** Only the guest's own addresses: this is a way into one virtual machine, not into its network. */
+/** Only the guest's own addresses: this leads into one virtual machine, not into its network. */
 function chooseAddress(name: string, { addresses }: ConsoleTarget, asked: string) {
   const resource = `virtual_machine/${name}`;
   const [first] = addresses;

@@ -3,10 +3,10 @@ import type { ComputeAgentService } from "../../gen/n0stack/agent/v1alpha1/compu
 import type { NetworkAgentService } from "../../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import type { VolumeTarget } from "../provisioning/block-storage/volume/open-volume.ts";
 
-/** Where the screen, the serial console and the ports of a virtual machine are. */
+/** Where to reach the screen, the serial console and the ports of a virtual machine. */
 export interface ConsoleTarget {
   readonly uuid: string;
-  /** Tells it from all others of its name. */
+  /** Tells it from all other virtual machines of its name. */
   readonly incarnation: string;
   readonly nodeName: string;
   readonly compute: Pick<
@@ -18,8 +18,8 @@ export interface ConsoleTarget {
   readonly addresses: readonly { readonly networkName: string; readonly address: string }[];
 }
 
-/** @throws N0Error `not_found`; `failed_precondition` for one that has no node; `unavailable`. */
+/** @throws N0Error `not_found`; `failed_precondition` if it has no node; `unavailable`. */
 export type FindConsole = (virtualMachineName: string) => Promise<ConsoleTarget>;
 
-/** @throws N0Error `not_found`; `failed_precondition` for one that is still being made; `unavailable`. */
+/** @throws N0Error `not_found`; `failed_precondition` while it is being made; `unavailable`. */
 export type FindVolume = (blockStorageName: string) => Promise<VolumeTarget>;

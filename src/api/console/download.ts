@@ -23,9 +23,9 @@ export interface DownloadDeps {
 }
 
 /**
- * A block storage as one qcow2 file, whole or one range of it (RFC 9110, section 14), so that an
- * interrupted download can be gone on with. Its `etag` is strong: it is another one as soon as a byte may
- * be another one. Where the disk changes while it is sent, the connection breaks.
+ * A block storage as one qcow2 file, whole or one range of it (RFC 9110, section 14), so that an interrupted
+ * download can continue. Its `etag` is strong: it changes whenever a byte may have changed. If the block
+ * storage changes while it is sent, the connection breaks.
  */
 export function downloadHandler(deps: DownloadDeps): HttpHandler {
   return {
@@ -59,7 +59,7 @@ const STATUS_OF: Readonly<Partial<Record<ErrorKind, number>>> = {
   not_found: 404,
   failed_precondition: 409,
   aborted: 503,
-  // The range was chosen within the length, which is another one by now.
+  // The range was chosen for a length that is different now.
   out_of_range: 503,
   unavailable: 503,
   resource_exhausted: 507,
@@ -75,7 +75,7 @@ async function answer(
   response.once("close", () => hungUp.abort());
   try {
     const target = await findVolume(name);
-    // The name may be another disk's by now, which this link is not for.
+    // Another block storage may have the name now, and this link is not for that one.
     if (target.volumeId !== id) return answerInvalid(response);
     await send({ log, target, name }, request, response, hungUp.signal);
   } catch (error) {
@@ -120,7 +120,7 @@ async function send(
   };
   const unmet = unmetCondition(request.headers, etag);
   if (unmet !== undefined) return refuse(unmet);
-  // Ranges are defined for GET alone (RFC 9110, section 14.2).
+  // Ranges are defined only for GET (RFC 9110, section 14.2).
   const mayBeRange = request.method === "GET" && isRangeMeant(request.headers, etag);
   const range = parseRange(mayBeRange ? request.headers.range : undefined, totalBytes);
   if (range === "unsatisfiable") return refuse(416, { "content-range": `bytes */${totalBytes}` });
@@ -150,7 +150,7 @@ function contentRange({ firstByte, lengthBytes }: ByteRange, totalBytes: bigint)
   return `bytes ${firstByte}-${firstByte + lengthBytes - 1n}/${totalBytes}`;
 }
 
-/** What must be known before a range can be chosen. */
+/** The facts that are needed to choose a range. */
 async function describe(
   target: VolumeTarget,
   signal: AbortSignal,

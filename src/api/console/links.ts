@@ -2,7 +2,9 @@ import type { ConsoleLinks } from "../core/console-links.ts";
 import type { ConsoleTokens } from "./tokens/tokens.ts";
 import { consoleUrl, downloadUrl } from "./urls.ts";
 
-/** @param publicUrl How browsers reach this API; asked each time, since a free port is known late. */
+/**
+ * @param publicUrl Returns how browsers reach this API. Called each time, because a free port is known late.
+ */
 export function createConsoleLinks(tokens: ConsoleTokens, publicUrl: () => string): ConsoleLinks {
   return {
     consoleUrl: async (name, id, asker) =>

@@ -22,8 +22,8 @@ const HEADERS = {
 };
 
 /**
- * The console page: ours, and the modules of noVNC that it imports. What is served is listed once, by
- * name; a request chooses from that list, so that no path can lead anywhere else.
+ * The console page: ours, and the modules of noVNC that it imports. The files are listed once, by name. A
+ * request chooses from that list, so no path can lead anywhere else.
  */
 export async function novncHandler(): Promise<HttpHandler> {
   const files = await servedFiles();
@@ -37,7 +37,7 @@ export async function novncHandler(): Promise<HttpHandler> {
         return answerText(response, 405, "use GET", { allow: "GET, HEAD" });
       }
       const { path, contentType } = served;
-      // A page of an older version must not meet modules of a newer one.
+      // A page of an older version must not load modules of a newer one.
       response.writeHead(200, {
         ...HEADERS,
         "content-type": contentType,

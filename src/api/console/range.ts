@@ -4,8 +4,8 @@ export interface ByteRange {
 }
 
 /**
- * One range of a `range` header (RFC 9110, section 14.1.2). Undefined, which is the whole, for none,
- * for several, and for what cannot be read: a server may ignore the header.
+ * One range of a `range` header (RFC 9110, section 14.1.2). Undefined, which means the whole, without a range,
+ * for several ranges, and for a header that is not valid: a server may ignore it.
  */
 export function parseRange(
   header: string | undefined,

@@ -6,7 +6,7 @@ import { virtualMachines } from "../provisioning/virtual-machine/collection.ts";
 import { getSettled, incarnationOf } from "../provisioning/virtual-machine/record.ts";
 import type { FindConsole, FindVolume } from "./console-target.ts";
 
-/** Finds virtual machines in the records, and their node's agent. */
+/** Finds virtual machines in the records, and the agents of their nodes. */
 export function consoleFinder(api: Api): FindConsole {
   return async (name) => {
     const vm = await getSettled(api, refFrom(virtualMachines.kind, name));
@@ -28,7 +28,7 @@ export function consoleFinder(api: Api): FindConsole {
   };
 }
 
-/** Finds block storages that may be read, and their node's agent. */
+/** Finds readable block storages, and the agents of their nodes. */
 export function volumeFinder(api: Api): FindVolume {
   return async (name) => {
     const { nodeName, volumeId } = await getReadable(api, refFrom(blockStorages.kind, name));

@@ -10,15 +10,15 @@ import { silentLog } from "../../util/log.ts";
 import type { VolumeTarget } from "../provisioning/block-storage/volume/open-volume.ts";
 import type { ConsoleTarget } from "./console-target.ts";
 
-/** What a volume of the agent below holds. */
+/** The content of a volume of the agent below. */
 export const VOLUME_BYTES = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
 
 const READ_BYTES = 300;
 
 export interface TestAgent extends AsyncDisposable {
-  /** Stands for the bytes of the volume; once it changes, a reading that is under way fails. */
+  /** Identifies the bytes of the volume. When it changes, running readings fail. */
   validator: string;
-  /** Called before each message; both readings and their messages are counted from 1. */
+  /** Called before each message. Readings and their messages count from 1. */
   beforeMessage: (reading: number, message: number) => void;
   /** How often the volume was read. */
   readings: number;
@@ -29,9 +29,9 @@ export interface TestAgent extends AsyncDisposable {
 }
 
 /**
- * An agent on a real socket, with the virtual machine `web` (its screen and serial console say back
- * what they are told, after the name they were opened by) and the block storage `disk`. The virtual
- * machine `broken` has an agent that fails; nothing else exists.
+ * An agent on a real socket, with the virtual machine `web`, whose screen and serial console send back what
+ * they receive, after the name by which they were opened, and with the block storage `disk`. The virtual
+ * machine `broken` has an agent that fails. Nothing else exists.
  */
 export async function startTestAgent(): Promise<TestAgent> {
   let open = 0;

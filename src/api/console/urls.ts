@@ -1,4 +1,4 @@
-/** The original's paths, so that what was built around them still finds its way. */
+/** The original's paths, so that existing tools still work. */
 export const STATIC_PREFIX = "/n0core/static/virtual_machines/";
 export const VIRTUAL_MACHINE_PREFIX = "/n0core/api/v0/virtual_machines/";
 export const DOWNLOAD_PREFIX = "/n0core/api/v0/block_storage/download/";
@@ -6,8 +6,8 @@ export const DOWNLOAD_PREFIX = "/n0core/api/v0/block_storage/download/";
 const VNC_SOCKET_SUFFIX = "/vncwebsocket";
 
 /**
- * The page that opens the screen of a virtual machine by itself. The token stands behind the `#`: a
- * browser sends that part to nobody.
+ * The page that opens the screen of a virtual machine. The token is after the `#`, a part that a browser sends
+ * to nobody.
  */
 export function consoleUrl(publicUrl: string, name: string, token: string): string {
   const socketPath = `${VIRTUAL_MACHINE_PREFIX}${encodeURIComponent(name)}${VNC_SOCKET_SUFFIX}`;
@@ -17,14 +17,14 @@ export function consoleUrl(publicUrl: string, name: string, token: string): stri
   return url.href;
 }
 
-/** Where the qcow2 file of a block storage is read, in ranges or whole. */
+/** The URL of the qcow2 file of a block storage, for ranges or the whole file. */
 export function downloadUrl(publicUrl: string, name: string, token: string): string {
   const url = new URL(`${DOWNLOAD_PREFIX}${encodeURIComponent(name)}`, publicUrl);
   url.searchParams.set("token", token);
   return url.href;
 }
 
-/** The virtual machine that the path of a WebSocket names, if it does. */
+/** The virtual machine that the path of a WebSocket names, if any. */
 export function vncSocketName(pathname: string): string | undefined {
   if (!pathname.startsWith(VIRTUAL_MACHINE_PREFIX) || !pathname.endsWith(VNC_SOCKET_SUFFIX)) {
     return undefined;
@@ -32,7 +32,7 @@ export function vncSocketName(pathname: string): string | undefined {
   return nameIn(pathname.slice(VIRTUAL_MACHINE_PREFIX.length, -VNC_SOCKET_SUFFIX.length));
 }
 
-/** The block storage that the path of a download names, if it does. */
+/** The block storage that the path of a download names, if any. */
 export function downloadName(pathname: string): string | undefined {
   if (!pathname.startsWith(DOWNLOAD_PREFIX)) return undefined;
   return nameIn(pathname.slice(DOWNLOAD_PREFIX.length));
@@ -40,7 +40,7 @@ export function downloadName(pathname: string): string | undefined {
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 
-/** Names hold nothing that a URL would escape. */
+/** Names contain no characters that a URL would escape. */
 function nameIn(segment: string): string | undefined {
   return NAME.test(segment) ? segment : undefined;
 }

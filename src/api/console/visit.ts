@@ -7,13 +7,13 @@ const MESSAGES = {
 } as const;
 
 /**
- * Somebody looks into a machine or a disk: the log tells when it begins and, when it is disposed of, that it
- * has ended, with who, from where, how much and how long.
+ * A user looks into a virtual machine or a block storage. The log says when it begins and, when it is disposed
+ * of, that it has ended, with who, from where, how much and how long.
  */
 export class Visit implements Disposable {
   toClientBytes = 0;
   fromClientBytes = 0;
-  /** Why it broke, where it did. */
+  /** The reason of a failure. */
   error: unknown;
   readonly #log: Log;
   readonly #kind: keyof typeof MESSAGES;
@@ -23,7 +23,7 @@ export class Visit implements Disposable {
   constructor(log: Log, kind: keyof typeof MESSAGES, fields: LogFields) {
     this.#log = log;
     this.#kind = kind;
-    // What reads a stream to its end may do so outside of the call.
+    // A stream may be read to its end outside of the call.
     this.#fields = { ...logFields(), ...fields };
     log.info(MESSAGES[kind].begin, this.#fields);
   }

@@ -19,7 +19,7 @@ const PING_INTERVAL_MS = 30_000;
 /** The close codes of RFC 6455, section 7.4.1. */
 const CLOSE_NORMAL = 1000;
 const CLOSE_INTERNAL_ERROR = 1011;
-/** What a close frame holds, in bytes. */
+/** The limit of a close frame, in bytes. */
 const CLOSE_REASON_LENGTH_MAX = 120;
 
 export interface VncSocketDeps {
@@ -29,9 +29,8 @@ export interface VncSocketDeps {
 }
 
 /**
- * The screen of a virtual machine: RFB in binary WebSocket messages (as noVNC and websockify speak
- * it), joined with the agent's OpenVnc stream. The token is used up by the attempt, whatever becomes
- * of it.
+ * The screen of a virtual machine: RFB in binary WebSocket messages (as noVNC and websockify use it), joined
+ * with the agent's OpenVnc stream. The attempt consumes the token, whatever its result.
  */
 export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
   const server = new WebSocketServer({
@@ -54,7 +53,7 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
       await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
         const target = await orRefused(deps.log, name, socket, () => deps.findConsole(name));
         if (target === "refused") return;
-        // The name may be another virtual machine's by now, which this link is not for.
+        // Another virtual machine may have the name now, and this link is not for that one.
         if (target.incarnation !== link.id) return refuseUpgrade(socket, 403, "Forbidden");
         const webSocket = await upgraded(server, request, socket, head);
         await carry(deps.log, webSocket, name, target);
@@ -63,14 +62,14 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
   };
 }
 
-/** What `work` resolves with, unless its failure is answered to the client. */
+/** The result of `work`. If it fails, the client gets the failure and the result is undefined. */
 async function orRefused<T>(
   log: Log,
   name: string,
   socket: Duplex,
   work: () => Promise<T>,
 ): Promise<T | "refused"> {
-  // Until the upgrade nobody else hears that the client hung up, which would end the process.
+  // Until the upgrade nobody else listens for the end of the client's connection, which would end the process.
   const ignore = () => socket.destroy();
   socket.on("error", ignore);
   try {
@@ -106,7 +105,7 @@ async function carry(
   webSocket.once("close", () => ended.abort());
   const stopPinging = pingRegularly(webSocket);
   const browser = createWebSocketStream(webSocket);
-  // Whatever breaks it also breaks the reading below, where it is dealt with.
+  // A failure here also breaks the reading below, which handles it.
   browser.on("error", () => ended.abort());
   using visit = new Visit(log, "console", { console: "vnc", name, uuid, node: nodeName });
   try {
@@ -128,7 +127,7 @@ async function carry(
   }
 }
 
-/** A close reason is bounded in bytes, and must not be cut within a character. */
+/** A close reason has a limit in bytes, and must not be cut within a character. */
 function asciiHead(text: string): string {
   return text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, CLOSE_REASON_LENGTH_MAX);
 }
@@ -139,11 +138,11 @@ async function* typed(name: string, browser: AsyncIterable<Uint8Array>) {
 }
 
 async function* dataOf(messages: AsyncIterable<{ readonly data: Uint8Array }>) {
-  // The first message is empty: it only says that the connection stands.
+  // The first message is empty: it only says that the connection is established.
   for await (const { data } of messages) if (data.length > 0) yield data;
 }
 
-/** Ends the connection of a browser that answers no ping: its machine is gone without a word. */
+/** Ends the connection of a browser that answers no ping: its computer is gone without a word. */
 function pingRegularly(webSocket: WebSocket): () => void {
   let isAlive = true;
   webSocket.on("pong", () => {

@@ -6,7 +6,7 @@ import { VolumeAgentService } from "../../gen/n0stack/agent/v1alpha1/volume_pb.t
 import { onNode } from "../../rpc/errors.ts";
 import { N0Error } from "../../util/errors.ts";
 
-/** The agent of one node. Each call is bounded and fails in words of the user's request. */
+/** The agent of one node. Each call has a time limit. Its errors use the terms of the user's request. */
 export interface Agent {
   readonly nodeName: string;
   readonly address: string;
@@ -25,14 +25,14 @@ interface Clients {
 }
 
 export interface AgentsOptions {
-  /** The way to an agent, by the address and name of its node. */
+  /** Opens a transport to an agent, by the address and name of its node. */
   readonly agentTransport: (address: string, nodeName: string) => Transport;
   /**
-   * The way to whoever is at an address that a client has named. It bears no token, and `close` ends it.
-   * Default: `agentTransport`.
+   * Opens a transport to the server at an address that a client has named. It sends no token, and `close` ends
+   * it. Default: `agentTransport`.
    */
   readonly untrustedTransport?: (address: string, nodeName: string) => UntrustedTransport;
-  /** What `agentTransport` sends, and what an agent must prove that it holds. Default: nothing is proven. */
+  /** The token that `agentTransport` sends, and that an agent must prove to have. Default: no proof. */
   readonly agentToken?: string;
 }
 
@@ -40,7 +40,7 @@ interface UntrustedTransport extends Transport {
   close?(): void;
 }
 
-/** What is known of the nodes. */
+/** The state of the nodes. */
 export interface NodeBook {
   find(name: string):
     | {
@@ -54,7 +54,7 @@ export interface NodeBook {
 export class Agents {
   readonly #nodes: NodeBook;
   readonly #options: AgentsOptions;
-  /** By node, and only those of its latest address. */
+  /** By node, each with its latest address only. */
   readonly #clients = new Map<string, Clients>();
 
   constructor(nodes: NodeBook, options: AgentsOptions) {
@@ -66,7 +66,9 @@ export class Agents {
     return this.#options.agentToken;
   }
 
-  /** For a question to whoever is at the address. @throws N0Error `invalid_argument` for one that is none. */
+  /**
+   * For a question to the server at the address. @throws N0Error `invalid_argument` if it is not an address.
+   */
   openUntrusted(address: string, nodeName: string): Disposable & { readonly transport: Transport } {
     const { agentTransport, untrustedTransport = agentTransport } = this.#options;
     const transport: UntrustedTransport = untrustedTransport(address, nodeName);
@@ -74,16 +76,15 @@ export class Agents {
   }
 
   /**
-   * Whether the machine counts as gone with all that was on it: declared lost, or deleted. There is nothing
-   * to be removed there, and nothing to wait for.
+   * Whether the node counts as gone with everything that was on it: declared lost, or deleted. Then there is
+   * nothing to remove there, and nothing to wait for.
    */
   isLost(nodeName: string): boolean {
     return this.#nodes.find(nodeName)?.node.lost ?? true;
   }
 
   /**
-   * @throws N0Error `failed_precondition` for a node that was deleted or is lost; `unavailable` for one that
-   *   is silent.
+   * @throws N0Error `failed_precondition` for a deleted or lost node; `unavailable` for a silent one.
    */
   get(nodeName: string): Agent {
     const view = this.#nodes.find(nodeName);
@@ -94,10 +95,14 @@ export class Agents {
     }
     if (view.node.lost) throw lost(nodeName);
     if (!view.isReady) {
-      throw new N0Error("unavailable", `node "${nodeName}" is NOT_READY: its agent is not heard`, {
-        resource: `node/${nodeName}`,
-        retryAfterMs: 5_000,
-      });
+      throw new N0Error(
+        "unavailable",
+        `node "${nodeName}" is NOT_READY: its agent sends no heartbeats`,
+        {
+          resource: `node/${nodeName}`,
+          retryAfterMs: 5_000,
+        },
+      );
     }
     const { address } = view.node;
     const { compute, volume, network, survey } = this.#clientsOf(nodeName, address);
@@ -111,7 +116,7 @@ export class Agents {
     };
   }
 
-  /** The bare clients, for streams that outlive a call. */
+  /** The plain clients, for streams that outlive a call. */
   clients(nodeName: string): Clients {
     return this.#clientsOf(nodeName, this.get(nodeName).address);
   }
@@ -133,11 +138,11 @@ export class Agents {
   }
 }
 
-/** The answer to what needs a node that an operator has declared lost. */
+/** The error for a request that needs a node that an operator has declared lost. */
 export function lost(nodeName: string): N0Error {
   return new N0Error(
     "failed_precondition",
-    `node "${nodeName}" was declared lost: if the machine is back, say so with "n0cli node found ${nodeName}"`,
+    `node "${nodeName}" was declared lost: if it is back, run "n0cli node found ${nodeName}"`,
     { resource: `node/${nodeName}` },
   );
 }

@@ -4,15 +4,15 @@ import { defined, nonEmpty } from "../../util/defined.ts";
 import { logFields } from "../../util/log.ts";
 import type { Call } from "./context.ts";
 
-/** What a client says of itself is kept, but no more of it than this. */
+/** The API keeps at most this much of the client's own description. */
 const TEXT_LENGTH_MAX = 128;
 
-/** The address that a call came from; empty within the process. */
+/** The address of the caller; empty within the process. */
 export function peerOfCall({ values }: Call): string {
   return values === undefined ? "" : peerOf(values);
 }
 
-/** Who sent a request, as far as it can be told. */
+/** Who sent a request, as far as known. */
 export function askerOf(call: Call): Asker {
   const { requestHeader } = call;
   const peer = peerOfCall(call);

@@ -1,7 +1,10 @@
-/** Makes URLs that open something once or for a short while. Each holds a fresh token. */
+/** Makes URLs that work once or for a short time. Each holds a new token. */
 export interface ConsoleLinks {
-  /** Absolute; opens the screen of this virtual machine, and of no later one, in a browser, once. */
+  /**
+   * An absolute URL that opens the screen of this virtual machine in a browser, once. It does not open a later
+   * virtual machine of the same name.
+   */
   consoleUrl(virtualMachineName: string, incarnation: string, asker: string): Promise<string>;
-  /** Absolute; downloads a block storage, as long as its volume is this one. */
+  /** An absolute URL that downloads a block storage while it has this volume. */
   downloadUrl(blockStorageName: string, volumeId: string, asker: string): Promise<string>;
 }

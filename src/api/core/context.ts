@@ -17,11 +17,11 @@ import type { Attempt } from "./idempotency/attempt.ts";
 import type { Ownable, UserObject } from "./resource/object.ts";
 
 /**
- * What every handler works with. An area adds what is its own, in its `context.ts`, and `openApi` makes one
- * that has all of it.
+ * What every handler works with. An area adds its own members in its `context.ts`, and `openApi` makes one
+ * object with all of them.
  */
 export interface Api {
-  /** All that there are of the users' objects. */
+  /** All resources. */
   readonly kinds: readonly Kind[];
   readonly datastore: Datastore;
   readonly records: Records;
@@ -31,60 +31,63 @@ export interface Api {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Aborts with the process. */
+  /** Aborts when the process ends. */
   readonly shutdown: AbortSignal;
 }
 
 /**
- * A resource, as far as core and the areas below it need to know it. What a hook is given has all that the
- * resource's own area adds to `Api`.
+ * A resource, as far as core and the lower areas need to know it. A hook gets everything that the resource's
+ * own area adds to `Api`.
  */
 export interface Kind {
-  /** What its records begin with, such as `virtual_machine`. */
+  /** The prefix of its records, such as `virtual_machine`. */
   readonly kind: string;
-  /** One object in a text for people, such as "virtual machine". */
+  /** The name of one object in a text for people, such as "virtual machine". */
   readonly word: string;
-  /** The objects, by name. Written under their lock only. */
+  /** The objects, by name. A transaction writes one only under its key. */
   readonly collection: Objects<UserObject>;
-  /** What else is written down for it, such as its reservations. */
+  /** Other records of the objects, such as reservations. */
   readonly records: readonly AnyCollection[];
-  /** Records of how things came about rather than of what there is, such as what others are conditional on. */
+  /** Records that hold history and no objects, such as those that conditions of others rest on. */
   readonly traces: readonly AnyCollection[];
-  /** Its objects, where a transaction can mark them as its own, and the state that says so. */
+  /** Its objects, if a transaction can mark them as its own, and the state that says so. */
   readonly pending?: { readonly of: Objects<Ownable>; readonly state: number };
-  /** The RPCs that give room back on the datastore's disk, or on a node's, which may be the same one. */
+  /** The RPCs that free space on the datastore's disk, or on a node's, which may be the same one. */
   readonly givesRoom: readonly string[];
-  /** What is to be forgotten with a node that is lost. Changes nothing. */
+  /** What to forget with a lost node. Changes nothing. */
   onNodeLost?(api: Api, nodeName: string): Promise<LostObjects>;
   /** Whether a guest may be using the interfaces that are reserved for this object. */
   usesInterfaces?(api: Api, ref: Ref, signal: AbortSignal): Promise<boolean>;
 }
 
-/** What was on a node that is lost, or names something that was. */
+/** The objects that were on a lost node, or that name something that was. */
 export interface LostObjects {
-  /** Of the records that change. */
+  /** The keys of the changed records. */
   readonly keys: readonly string[];
-  /** The keys of what is reserved on the node for them. */
+  /** The keys of the reservations on the node for them. */
   readonly reserved: readonly string[];
-  /** What is committed with the node's end, and what is to be removed elsewhere after it. */
+  /**
+   * The writes that are committed with the deletion of the node, and the steps that remove things elsewhere
+   * after it.
+   */
   forget(tx: Tx): Promise<{ readonly writes: Writes; readonly files?: readonly Later[] }>;
 }
 
-/** What reading alone needs: the records themselves, or how they were at one moment. */
+/** What reading needs: the records themselves, or their state at one moment. */
 export interface Reader {
   readonly records: Pick<Records, "find">;
 }
 
-/** What the steps of one transaction may touch. */
+/** What the steps of one transaction may use. */
 export interface SagaContext<A extends Api = Api> {
   readonly api: A;
-  /** The keys that the transaction holds; objects are written through it. */
+  /** The keys that the transaction holds. Objects are written through it. */
   readonly held: HeldObjects;
-  /** Where the request bears an idempotency key. */
+  /** If the request has an idempotency key. */
   readonly attempt?: Attempt;
 }
 
-/** A transaction that runs its steps. How it commits depends on who waits for it: see `saga/tx.ts`. */
+/** A transaction that runs its steps. How it commits depends on its caller: see `saga/tx.ts`. */
 export type Tx<A extends Api = Api> = Omit<Transaction<SagaContext<A>, Writes>, "commit">;
 
 /** A step that only writes records. */
@@ -95,20 +98,20 @@ export type SagaRecordStep<I extends Json, A extends Api = Api> = RecordStep<
 >;
 
 /**
- * Where such a step hands its writes to: the journal's batch or, in its undo, one of their own. Resolves to
- * the batch's revision.
+ * The target of the writes of such a step: the journal's batch or, in its undo, a batch of its own. Resolves to
+ * the revision of the batch.
  */
 export type WriteBatch = (writes: Writes) => Promise<number>;
 
-/** The part of a request that is not its message. */
+/** The parts of a request besides its message. */
 export interface Call {
   /** Aborts when the client hangs up or its deadline passes. */
   readonly signal: AbortSignal;
   readonly responseHeader: Headers;
   readonly requestHeader: Headers;
-  /** Where the request bears an idempotency key. */
+  /** If the request has an idempotency key. */
   readonly attempt?: Attempt;
-  /** What is left of the time that the client waits. */
+  /** The rest of the time that the client waits. */
   readonly timeoutMs?: () => number | undefined;
   readonly values?: ContextValues;
 }

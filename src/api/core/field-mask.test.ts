@@ -22,6 +22,6 @@ test("a mask says what is changed, set or not", () => {
 
 test("a path that cannot be changed is refused, naming those that can", () => {
   expect(() => maskOf(nothing, mask("labels", "state"), FIELDS)).toThrow(
-    '"state" cannot be changed: labels, limit_bytes, block_storage_names can',
+    '"state" cannot be changed: use labels, limit_bytes, block_storage_names',
   );
 });

@@ -3,8 +3,7 @@ import { invalid } from "../../util/errors.ts";
 import { quote } from "../../util/quote.ts";
 
 /**
- * Which of `fields` (proto names) an update changes: those that the mask names, or without a mask those
- * that are set.
+ * The `fields` (proto names) that an update changes: those in the mask, or without a mask those that are set.
  *
  * @throws N0Error `invalid_argument` for a path that is not among them.
  */
@@ -16,7 +15,7 @@ export function maskOf<F extends string>(
   if (mask !== undefined) {
     for (const path of mask.paths) {
       if (!fields.some((field) => field === path)) {
-        throw invalid("update_mask", `${quote(path)} cannot be changed: ${fields.join(", ")} can`);
+        throw invalid("update_mask", `${quote(path)} cannot be changed: use ${fields.join(", ")}`);
       }
     }
     return new Set(fields.filter((field) => mask.paths.includes(field)));

@@ -1,4 +1,4 @@
-/** Who holds a reservation: a user's object, or nobody where a user made it by hand. */
+/** The owner of a reservation: an object of a user, or none if a user made it by hand. */
 export type Owned = {
   /** Such as `virtual_machine/web-1`. */
   readonly owner: string | null;
@@ -7,5 +7,5 @@ export type Owned = {
 
 export type Annotations = { readonly [key: string]: string };
 
-/** What stands under something that must be had once. */
+/** The value of a record that only one object may have. */
 export type UsedBy = { readonly usedBy: string };

@@ -3,8 +3,8 @@ import { homeOf, type Ref } from "../../util/ref.ts";
 import type { Call } from "./context.ts";
 
 /**
- * The scope of the objects of this kind that a request names: for now, that where the kind is at home. The
- * one place where a scope comes from a request.
+ * The scope of the objects of this kind in a request. For now it is the default scope of the kind. This is the
+ * only place where a scope comes from a request.
  */
 export function scopeOf(_call: Pick<Call, "requestHeader">, kind: string): string {
   return homeOf(kind);

@@ -4,7 +4,7 @@ import { consoleTokens, type TokenRecord } from "./token-record.ts";
 const TOKENS_MAX = 10_000;
 const TOKENS_OF_ASKER_MAX = 1_000;
 
-/** The tokens that there are, in memory by watching their records, so that counting them reads nothing. */
+/** All tokens, in memory by watching their records, so that counting them reads nothing. */
 export class IssuedTokens implements Disposable {
   readonly #records = new Map<string, TokenRecord>();
   /** The keys of each asker, the oldest first. */
@@ -26,7 +26,7 @@ export class IssuedTokens implements Disposable {
   /**
    * Counts a new token.
    *
-   * @returns the keys of those that go for it: what has expired, and the oldest where there are too many.
+   * @returns the keys to delete for it: expired ones, and the oldest ones above the limits.
    */
   makeRoom(key: string, record: TokenRecord, nowMs: number): readonly string[] {
     const gone = [...this.#records].flatMap(([old, { expiryMs }]) =>

@@ -1,15 +1,15 @@
 import { jsonCollection } from "../../../datastore/collection.ts";
 
-/** What a link opens: the object of that name which has this id, and no later one of the same name. */
+/** What a link opens: the object with this name and id, and no later one of the same name. */
 export interface Linked {
   readonly name: string;
   readonly id: string;
 }
 
-/** What is known of a link that is good. */
+/** The facts about a valid link. */
 export interface Link {
   readonly id: string;
-  /** The address that the link was asked for from. */
+  /** The address from which a client asked for the link. */
   readonly asker: string;
 }
 
@@ -19,5 +19,5 @@ export type TokenRecord = {
   readonly expiryMs: number;
 };
 
-/** By purpose, name and the hash of the token, so that no comparison tells how near a guess is. */
+/** By purpose, name and the hash of the token, so that no comparison shows how near a guess is. */
 export const consoleTokens = jsonCollection<TokenRecord>("console_token");

@@ -10,10 +10,10 @@ import { consoleTokens, type Link, type Linked, type TokenRecord } from "./token
 export type TokenPurpose = "vnc" | "download";
 
 const TOKEN_BYTES = 32;
-/** Expired tokens that are forgotten in one batch. */
+/** The number of expired tokens that one batch deletes. */
 const PRUNED_MAX = 1_000;
 
-/** A screen is opened once, and at once. A download may be interrupted and gone on with. */
+/** A screen is opened once, and at once. A download may be interrupted and continued. */
 const VALID_MS: Readonly<Record<TokenPurpose, number>> = { vnc: 60_000, download: 600_000 };
 
 /**
@@ -50,7 +50,7 @@ export async function openConsoleTokens(deps: {
       const token = random.token(TOKEN_BYTES);
       const parts = partsOf(purpose, name, token);
       const record = { id, asker, expiryMs: nowMs + VALID_MS[purpose] };
-      // One durable write, whatever has to make room.
+      // One durable write, whatever must be deleted for it.
       const deletes = issued.makeRoom(consoleTokens.key(...parts), record, nowMs);
       await datastore.batch(merge(put(consoleTokens, parts, record), { deletes }));
       return token;
@@ -73,7 +73,7 @@ export async function openConsoleTokens(deps: {
   };
 }
 
-/** Forgets the tokens that expired before `beforeMs`. */
+/** Deletes the tokens that expired before `beforeMs`. */
 export async function pruneConsoleTokens(datastore: Datastore, beforeMs: number): Promise<void> {
   const entries = await datastore.list(consoleTokens.prefix);
   const expired = entries.filter(({ value }) => consoleTokens.decode(value).expiryMs <= beforeMs);

@@ -5,22 +5,22 @@ import type { Codes } from "./codes.ts";
 import type { Finding } from "./finding.ts";
 import type { InterfaceUser, View } from "./view.ts";
 
-/** A part of what a node is asked. */
+/** A part of the answer of a node. */
 export interface Question {
   readonly seeds?: MessageInitShape<typeof ExpectedSeedSchema>[];
 }
 
-/** What must be true of a resource, in its records and on the nodes. */
+/** The rules that must be true of a resource, in its records and on the nodes. */
 export interface Audit<A extends Api = Api> {
   readonly codes: Codes;
-  /** Everything that is not as it should be. */
+  /** Finds everything that breaks a rule. */
   compare(view: View<A>): Promise<readonly Finding[]>;
   /** What a node must be told to be able to compare it. */
   question?(view: View<A>, nodeName: string): Promise<Question>;
   readonly interfaces?: InterfaceUser<A>;
 }
 
-/** Such an audit, whose findings have its own codes and those that are shared. */
+/** Makes such an audit, whose findings have its own codes and the shared ones. */
 export function defineAudit<const T extends Codes, A extends Api = Api>(
   audit: Omit<Audit<A>, "codes" | "compare"> & {
     readonly codes: T;

@@ -1,31 +1,31 @@
-/** How bad it is: out of date, in the way of a later request, or something of a user's in danger. */
+/** The severity: out of date, an obstacle for later requests, or a danger to something of a user's. */
 export type Severity = "notice" | "warning" | "error";
 
 export interface CodeFacts {
-  /** What has a lower one is shown and repaired first: what stands in the way of others. No two are equal. */
+  /**
+   * Findings with a lower number are shown and repaired first, because they block others. All numbers differ.
+   */
   readonly rank: number;
   readonly severity: Severity;
   readonly means: string;
   /** What the repair does. */
   readonly repair?: string;
-  /** What a person has to do where verify does nothing by itself. */
+  /** What a person must do if verify does nothing by itself. */
   readonly byHand?: string;
 }
 
-/**
- * Kinds of findings. docs/operating/verify.md is checked against them. A code never changes its meaning.
- */
+/** Kinds of findings. docs/operating/verify.md must have the same ones. A code never changes its meaning. */
 export type Codes = Readonly<Record<string, CodeFacts>>;
 
-/** Those that several resources have. */
+/** The codes that several resources share. */
 export const sharedCodes = {
   "record.pending_without_transaction": {
     rank: 60,
     severity: "error",
-    means: "a record is PENDING, and no open transaction is at work on it",
+    means: "a record is PENDING, and no open transaction works on it",
     repair: "the record takes the state that its node shows",
     byHand:
-      "its node has nothing of it: delete what is left by hand, or restore a backup of the records",
+      "its node has nothing of it: delete the rest by hand, or restore a backup of the records",
   },
   "allocation.without_owner": {
     rank: 180,

@@ -1,7 +1,7 @@
 import { type Drifts, GHOST_OWNER, WEB } from "../../../../test/drift.ts";
 import { referenceGuards, references } from "../../../datastore/references.ts";
 
-/** For every code of its audit, so that none is without. */
+/** One for each code of the audit. */
 export const drifts: Drifts = {
   "reference.missing": {
     drift: ({ drop }) => drop(references, "user", "default", "alice", ...WEB),

@@ -18,26 +18,27 @@ const codes = {
   "reference.missing": {
     rank: 173,
     severity: "warning",
-    means: "nothing is recorded of an object's reference to another, which could be deleted",
+    means: "an object refers to another and has no record of that, so the other could be deleted",
     repair: "records the reference",
   },
   "reference.without_owner": {
     rank: 176,
     severity: "warning",
-    means: "a reference is recorded that no object makes, so what it refers to cannot be deleted",
+    means:
+      "a record says that an object refers to another, which is wrong, so the other cannot be deleted",
     repair: "removes the record",
   },
   "reference_guard.without_owner": {
     rank: 178,
     severity: "notice",
-    means: "a record counts the changes of who refers to an object that does not exist",
+    means: "a record counts the references to an object that does not exist",
     repair: "removes the record",
   },
 } as const satisfies Codes;
 
 type Finding = FindingOf<keyof typeof codes>;
 
-/** The records of who refers to what, against the objects. */
+/** Compares the records of references with the objects. */
 export const referenceAudit = defineAudit({
   codes,
   compare: async (view: View) =>

@@ -7,7 +7,7 @@ import { ANY, type Finding } from "./finding.ts";
 import { dropRecords } from "./repairs.ts";
 import type { View } from "./view.ts";
 
-/** An object that says PENDING and is nobody's work. @returns undefined for one that is somebody's. */
+/** An object that is PENDING without a transaction. @returns undefined if a transaction works on it. */
 export function leftPending(
   { records }: View,
   ref: Ref,
@@ -25,7 +25,7 @@ export function leftPending(
   };
 }
 
-/** Records that others rest their conditions on, of an object that is gone. */
+/** Records for the conditions of others, of an object that does not exist any more. */
 export function tracesOfNobody(
   { records, isWanted }: View,
   of: AnyCollection,
@@ -33,7 +33,7 @@ export function tracesOfNobody(
 ): Finding<SharedCode>[] {
   if (!isWanted("")) return [];
   return records.list(of).flatMap((stored) => {
-    // What is a node's has the node's name alone in its key.
+    // A record of a node has only the node's name in its key.
     const ref = refOfKey(stored.key) ?? nodeRef(of.parts(stored.key)[0]);
     if (records.find(owners, ref) !== undefined) return [];
     return [
@@ -43,7 +43,7 @@ export function tracesOfNobody(
         nodeName: "",
         expected: "nothing",
         found: stored.key,
-        // Reserving on it may be under way while it is being deleted.
+        // While the node is being deleted, another transaction may still reserve on it.
         keys: [objectKey(ref), ANY],
         repair: dropRecords([stored]),
       },

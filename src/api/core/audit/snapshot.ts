@@ -12,14 +12,14 @@ const PAGE = 1_000;
 type Lists = ReadonlyMap<string, readonly Stored<unknown>[]>;
 
 /**
- * All records as they were read, one collection after the other: what was written meanwhile is told by the
- * transactions, not by this.
+ * All records, read one collection after the other. What was written in the meantime shows in the transactions,
+ * not here.
  */
 export class Snapshot implements Reader {
   readonly #lists: Lists;
   readonly #byKey = new Map<string, Stored<unknown>>();
   readonly #groups = new Map<unknown, ReadonlyMap<string, readonly Stored<unknown>[]>>();
-  /** Ids with a mark that says open. */
+  /** The ids that are marked as open. */
   readonly openMarks: readonly string[];
   /** The transactions that were open. */
   readonly open: readonly TransactionHeader[];
@@ -32,8 +32,8 @@ export class Snapshot implements Reader {
   }
 
   /**
-   * The open transactions first: who comes after them is seen by whoever watches. What has not changed since
-   * `earlier` stands in memory once.
+   * Reads the open transactions first; a watcher sees the later ones. Records that have not changed since
+   * `earlier` are in memory only once.
    */
   static async read(
     { datastore, records, kinds }: Pick<Api, "datastore" | "records" | "kinds">,
@@ -54,7 +54,7 @@ export class Snapshot implements Reader {
     return new Snapshot(lists, marks, open);
   }
 
-  /** All of a collection, by pages, so that little is read that is not kept. */
+  /** A whole collection, by pages, so that little is read that is not kept. */
   static async #list<T>(
     datastore: Api["datastore"],
     of: Collection<T, Part>,
@@ -82,7 +82,7 @@ export class Snapshot implements Reader {
   }
 
   find<T, F extends Part>(of: Collection<T, F>, ...parts: KeyParts<F>): Stored<T> | undefined {
-    // A key belongs to one collection, so what stands under it has its type.
+    // A key belongs to one collection, so its value has the type of that collection.
     return this.#byKey.get(of.key(...parts)) as Stored<T> | undefined;
   }
 
@@ -90,7 +90,9 @@ export class Snapshot implements Reader {
     return (this.#lists.get(of.prefix) ?? []) as readonly Stored<T>[];
   }
 
-  /** The records of a collection by what `groupOf` says of each. Each such function groups one collection. */
+  /**
+   * The records of a collection, grouped by the result of `groupOf`. Each such function groups one collection.
+   */
   by<T>(
     of: Collection<T, Part>,
     groupOf: (stored: Stored<T>) => string,

@@ -6,59 +6,62 @@ import type { Ref } from "../../../util/ref.ts";
 import type { Api } from "../context.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** What a node said, or why it did not. */
+/** The answer of a node, or the reason why there is none. */
 export type NodeAnswer =
   | { readonly nodeName: string; readonly survey: SurveyResponse }
   | { readonly nodeName: string; readonly error: string };
 
-/** Something on a node that has a nic in a network. */
+/** A thing on a node that has a nic in a network. */
 export interface NetworkUse {
   readonly network: Ref;
-  /** The object that has the nic. */
+  /** The object with the nic. */
   readonly by: Ref;
-  /** How the network must be on the node. Undefined while nothing there needs it, or nobody can tell. */
+  /**
+   * The required state of the network on the node. Undefined if nothing there needs it, or if that is not
+   * known.
+   */
   readonly needs?: {
     /** With prefix length; empty for none. */
     readonly ipv4Gateway: string;
     readonly ipv6Gateway: string;
-    /** What a transaction that changes any of it holds. */
+    /** The keys of a transaction that changes any of it. */
     readonly keys: readonly string[];
   };
 }
 
-/** What a network asks of the resources above it whose objects have interfaces in it. */
+/** What a network needs to know of the higher resources whose objects have interfaces in it. */
 export interface InterfaceUser<A extends Api = Api> {
   hasInterface(records: Snapshot, ref: Ref, network: Ref, interfaceName: string): boolean;
-  /** Keys of the objects that an interface may be of whose record is gone. */
+  /** The keys of the objects that may have the interface although its record is gone. */
   possibleKeys(scope: string, interfaceName: string): readonly string[];
   networkUses(node: NodeView<View<A>>): Promise<readonly NetworkUse[]>;
 }
 
-/** The records at one moment, and what the nodes that are looked at said near it. */
+/** The records at one moment, and the answers of the nodes near that moment. */
 export interface View<A extends Api = Api> {
   readonly api: A;
   readonly records: Snapshot;
   readonly answers: readonly NodeAnswer[];
-  /** The records by which the nodes were asked. */
+  /** The records with which the nodes were asked. */
   readonly asked: Snapshot;
   /** By kind, those whose objects have interfaces. */
   readonly interfaceUsers: ReadonlyMap<string, InterfaceUser>;
-  /** The nodes that are looked at; undefined for all that `isWanted` says. */
+  /** The nodes to look at; undefined for all nodes of `isWanted`. */
   readonly nodeNames?: readonly string[];
-  /** Whether what concerns the node is looked at; "" stands for what concerns no node. */
+  /** Whether to look at things of the node; "" stands for things that belong to no node. */
   isWanted(nodeName: string): boolean;
-  /** What `onceIn` has made. */
+  /** The results of `onceIn`. */
   readonly made: Map<unknown, unknown>;
 }
 
-/** What a function makes of a view, which makes it once. */
+/** Makes a function that computes its result once for each view. */
 export function onceIn<T, V extends View>(view: V, make: (view: V) => T): T {
   const made = view.made.has(make) ? (view.made.get(make) as T) : make(view);
   view.made.set(make, made);
   return made;
 }
 
-/** The records of what is on the nodes that are looked at. */
+/** The records of things on the nodes that are looked at. */
 export function listWanted<T>(
   { records, nodeNames, isWanted }: View,
   of: Collection<T, Part>,
@@ -69,7 +72,7 @@ export function listWanted<T>(
   return names.flatMap((nodeName) => byNode.get(nodeName) ?? []);
 }
 
-/** A node that answered, with what is needed to compare it. */
+/** A node that answered, with everything that is needed to compare it. */
 export interface NodeView<V extends View = View> {
   readonly nodeName: string;
   readonly survey: SurveyResponse;
@@ -82,7 +85,7 @@ export function answered<V extends View>(view: V): NodeView<V>[] {
   );
 }
 
-/** What a node said; undefined where it did not. */
+/** The answer of a node; undefined if there is none. */
 export function surveyOf({ answers }: View, nodeName: string): SurveyResponse | undefined {
   const answer = answers.find((one) => one.nodeName === nodeName);
   return answer !== undefined && "survey" in answer ? answer.survey : undefined;

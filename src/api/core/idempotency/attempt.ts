@@ -7,15 +7,15 @@ import { type KeptRequest, keptError, keptRequests } from "./kept-request.ts";
 
 export interface AttemptOptions {
   readonly method: DescMethodUnary;
-  /** Of its record. */
+  /** The key of its record. */
   readonly requestKey: string;
   readonly fingerprint: string;
   readonly startedAtMs: number;
 }
 
 /**
- * One run of a request that bears a key. It goes on as long as one of the clients that wait for it does,
- * and makes what is written of it in the batches of its transaction.
+ * One run of a request with an idempotency key. It goes on while at least one of its clients waits for it. The
+ * batches of its transaction write its records.
  */
 export class Attempt {
   readonly method: DescMethodUnary;
@@ -39,12 +39,12 @@ export class Attempt {
     return this.#transactionId;
   }
 
-  /** The revision of the record that this one takes the place of; 0 for none. */
+  /** The revision of the record that this run replaces; 0 for none. */
   get replaces(): number {
     return this.#replaces;
   }
 
-  /** Says what a transaction that is begun from now on takes the place of. */
+  /** Sets the record that a transaction of this run replaces from now on. */
   replace(revision: number): void {
     this.#replaces = revision;
     this.#transactionId = undefined;
@@ -60,7 +60,7 @@ export class Attempt {
     return this.#giveUp.signal;
   }
 
-  /** Counts a client, until its signal aborts or what is returned is disposed of. */
+  /** Counts a client, until its signal aborts or the returned value is disposed of. */
   join(client: AbortSignal): Disposable {
     this.#clients += 1;
     const leave = () => {
@@ -70,13 +70,16 @@ export class Attempt {
     return onAbort(client, leave);
   }
 
-  /** With the opening of its transaction: of all who try at the same time, in any process, one begins. */
+  /**
+   * Written with the opening of its transaction: of all runs that try at the same time, in any process, only
+   * one begins.
+   */
   opening(): Writes {
     const condition = { key: this.requestKey, revision: this.#replaces };
     return merge(this.#put({}), { conditions: [condition] });
   }
 
-  /** With the commit. */
+  /** Written with the commit. */
   answered(answer: Message, encoded?: Uint8Array): Writes {
     const { output, name } = this.method;
     if (answer.$typeName !== output.typeName) {
@@ -86,7 +89,7 @@ export class Attempt {
     return this.#put({ answer: Buffer.from(bytes).toString("base64") });
   }
 
-  /** With the end of an unwind. What waiting may cure is not kept, so that the next try is a new one. */
+  /** Written at the end of an unwind. A passing failure is not kept, so that the next try is a new one. */
   readonly unwoundWrites = (reason: unknown): Writes => {
     if (passes(reason) || this.signal.aborted) return { deletes: [this.requestKey] };
     return this.#put({ error: keptError(reason) });

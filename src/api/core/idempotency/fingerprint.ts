@@ -3,8 +3,8 @@ import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import { isFieldSet } from "@bufbuild/protobuf";
 
 /**
- * The same for two requests that say the same, in whatever order a client writes the entries of a map: a
- * hash of all that is set, field by field.
+ * A hash of all set fields. It is equal for two requests with equal content, in whatever order a client writes
+ * the entries of a map.
  */
 export function fingerprintOf(schema: DescMessage, request: Message): string {
   return hash("sha256", textOf(schema, request), "base64url");
@@ -12,7 +12,7 @@ export function fingerprintOf(schema: DescMessage, request: Message): string {
 
 type Fields = { readonly [name: string]: unknown };
 
-/** Texts and bytes have their length before them, so that no two messages have the same text. */
+/** The length of each text and bytes value precedes it, so that no two messages have the same text. */
 function textOf(schema: DescMessage, message: Message): string {
   let text = "";
   for (const field of schema.fields) {

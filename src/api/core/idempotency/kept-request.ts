@@ -11,20 +11,20 @@ type KeptError = {
 };
 
 /**
- * A request under its key, from the opening of its transaction on, and what came of it. Where nothing came
- * of it and the transaction is undone, it may be begun again.
+ * A request under its key, from the opening of its transaction on, and its result. If the transaction was
+ * unwound without a result, the request may begin again.
  */
 export type KeptRequest = {
   readonly transactionId: string;
   readonly fingerprint: string;
   readonly startedAtMs: number;
-  /** The message in base64; written with the transaction's commit. */
+  /** The answer in base64. Written with the transaction's commit. */
   readonly answer?: string;
-  /** Instead of an answer; written when the transaction has been undone. */
+  /** The error instead of an answer. Written when the transaction has been unwound. */
   readonly error?: KeptError;
 };
 
-/** Under the RPC and the key that the client chose. */
+/** Under the RPC and the client's key. */
 export const keptRequests = jsonCollection<KeptRequest>("idempotency", {
   bytesMax: JOURNAL_BYTES_MAX,
 });
@@ -41,7 +41,7 @@ export function keptError(reason: unknown): KeptError {
   };
 }
 
-/** As the first client got it. */
+/** The error that the first client got. */
 export function errorOf({ transactionId }: KeptRequest, error: KeptError): N0Error {
   const { kind, message, ...facts } = error;
   return new N0Error(kind, message, { ...facts, transactionId, rollback: "done" });

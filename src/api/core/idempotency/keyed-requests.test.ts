@@ -169,8 +169,16 @@ test("what needs an operator is not begun anew, until it has been undone", async
 });
 
 test.each([
-  ["before_commit", "CreateVirtualMachine is undone when the API is back", "going_on"],
-  ["before_retriable", "DeleteVirtualMachine is committed, and finished when the API", undefined],
+  [
+    "before_commit",
+    "CreateVirtualMachine was stopped; the API is shutting down and will unwind it",
+    "going_on",
+  ],
+  [
+    "before_retriable",
+    "DeleteVirtualMachine is committed; the API is shutting down and will finish it",
+    undefined,
+  ],
 ])(
   "a repeat that waits when the API ends is told which way it goes: %s",
   async (point, words, rollback) => {

@@ -18,9 +18,9 @@ export interface KeyedRequestsOptions {
   readonly datastore: Datastore;
   readonly engine: Pick<TransactionEngine<never, never>, "live">;
   readonly clock: Clock;
-  /** How long a key is known after its first use. */
+  /** How long the API remembers a key after its first use. */
   readonly retentionMs: number;
-  /** Aborts with the process. */
+  /** Aborts when the process ends. */
   readonly shutdown: AbortSignal;
 }
 
@@ -29,10 +29,10 @@ interface Running {
   readonly end: Promise<unknown>;
 }
 
-/** Runs requests that bear an idempotency key: each is done once, however often it is sent. */
+/** Runs requests with an idempotency key. Each runs once, however often a client sends it. */
 export class KeyedRequests {
   readonly #options: KeyedRequestsOptions;
-  /** Those of this process that have not ended, by the keys of their records: their clients share one run. */
+  /** The running requests of this process, by the keys of their records. Their clients share one run. */
   readonly #running = new Map<string, Running>();
 
   constructor(options: KeyedRequestsOptions) {
@@ -40,10 +40,10 @@ export class KeyedRequests {
   }
 
   /**
-   * Handles the request, or answers what came of it before, or waits for the attempt that is under way.
-   * Without a key it is just handled.
+   * Handles the request, or returns its earlier result, or waits for the run that has begun. Without a key it
+   * only handles the request.
    *
-   * @throws N0Error `invalid_argument` for a key that is none or was used for another request.
+   * @throws N0Error `invalid_argument` for a key that is not valid or belongs to another request.
    */
   async run(
     method: DescMethodUnary,
@@ -98,7 +98,7 @@ export class KeyedRequests {
     }
   }
 
-  /** What was answered before, if anything. @throws what an earlier attempt failed with. */
+  /** The earlier answer, if there is one. @throws the error of an earlier run. */
   async #find(attempt: Attempt): Promise<KeptRequest | undefined> {
     const { datastore, clock, retentionMs } = this.#options;
     for (;;) {
@@ -109,7 +109,7 @@ export class KeyedRequests {
       const isExpired = clock.nowMs() - kept.startedAtMs >= retentionMs;
       if (!isExpired && !isOf(kept, attempt)) throw usedForAnother(attempt.requestKey);
       await this.#untilRest(kept, attempt.signal);
-      // It may have come to something in the meantime.
+      // It may have a result in the meantime.
       const now = await datastore.get(attempt.requestKey);
       if (now?.revision !== entry.revision) continue;
       if (isExpired || !isDecided(kept)) return undefined;
@@ -119,9 +119,9 @@ export class KeyedRequests {
   }
 
   /**
-   * Waits until the transaction rests, whichever process has it in hand.
+   * Waits until the transaction is at rest, whichever process runs it.
    *
-   * @throws N0Error where it needs an operator, or this process ends before.
+   * @throws N0Error if it needs an operator, or if this process ends first.
    */
   async #untilRest({ transactionId }: KeptRequest, signal: AbortSignal): Promise<void> {
     const { datastore, engine, shutdown } = this.#options;
@@ -132,7 +132,7 @@ export class KeyedRequests {
       const header = entry === undefined ? undefined : transactionCollection.decode(entry.value);
       const live = engine.live.find(transactionId);
       if (header === undefined || isAtRest(header)) {
-        // Its keys are released just after.
+        // It releases its keys just after that.
         const isGone = () => engine.live.find(transactionId) !== live;
         if (live !== undefined) await engine.live.until(live, isGone, signal);
         return;
@@ -150,7 +150,7 @@ export class KeyedRequests {
     }
   }
 
-  /** Whether another run of the same request has begun, and this one therefore has not. */
+  /** Whether another run of the same request has begun, so that this one has not. */
   async #isOvertaken(attempt: Attempt): Promise<boolean> {
     const entry = await this.#options.datastore.get(attempt.requestKey);
     if (entry === undefined || entry.revision === attempt.replaces) return false;
@@ -158,7 +158,7 @@ export class KeyedRequests {
   }
 }
 
-/** A record that was made from the journal of an older version does not say what was asked. */
+/** A record that was made from the journal of an older version does not hold the request. */
 function isOf({ fingerprint }: KeptRequest, attempt: Attempt): boolean {
   return fingerprint === "" || fingerprint === attempt.fingerprint;
 }
@@ -167,7 +167,7 @@ function isDecided({ answer, error }: KeptRequest): boolean {
   return answer !== undefined || error !== undefined;
 }
 
-/** What the other one's run comes to. "given up" where its clients had gone: then it may be begun anew. */
+/** The result of the other run. "given up" if its clients have gone: then the request may begin again. */
 async function join({ attempt, end }: Running, call: Call) {
   using _ = attempt.join(call.signal);
   try {
@@ -187,20 +187,20 @@ function replayed({ output }: DescMethodUnary, kept: KeptRequest, call: Call): M
   return fromBinary(output, Buffer.from(kept.answer ?? "", "base64"));
 }
 
-/** It is neither done nor undone, so there is no answer, and it must not be begun anew. */
+/** It is neither done nor unwound, so there is no answer, and it must not begin again. */
 function unfinished(header: TransactionHeader): N0Error {
   const { id, state, kind, isCommitted } = header;
   const transaction = `transaction ${id}`;
   if (state === "needs_operator") {
     const what = isCommitted
       ? `${kind} is committed, but finishing it failed`
-      : `${kind} failed and could not be undone`;
+      : `${kind} failed and could not be unwound`;
     const message = `${what}: ${hindranceText(header)}; ${transaction} needs an operator`;
     return new N0Error("internal", message, { transactionId: id, rollback: state });
   }
   const message = isCommitted
-    ? `${kind} is committed, and finished when the API is back, which is shutting down: ${transaction}`
-    : `${kind} is undone when the API is back, which is shutting down: ${transaction}`;
+    ? `${kind} is committed; the API is shutting down and will finish it at its next start: ${transaction}`
+    : `${kind} was stopped; the API is shutting down and will unwind it at its next start: ${transaction}`;
   return new N0Error("unavailable", message, {
     transactionId: id,
     retryAfterMs: 1_000,
@@ -208,7 +208,7 @@ function unfinished(header: TransactionHeader): N0Error {
   });
 }
 
-/** @throws N0Error `aborted` when the client gives up before. */
+/** @throws N0Error `aborted` if the client gives up first. */
 async function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const gone = Promise.withResolvers<never>();
   using _ = onAbort(signal, () =>

@@ -6,7 +6,7 @@ import type { KeyedRequests } from "./keyed-requests.ts";
 
 type Handler = (request: Message, call: Call) => Promise<unknown>;
 
-/** The same routes, of which those that change something heed the idempotency key. */
+/** The same routes. Those that change something use the idempotency key. */
 export function keyedRoutes<S extends DescService>(
   service: S,
   routes: object,

@@ -4,8 +4,8 @@ import { datastoreJournal } from "../../../datastore/datastore-journal.ts";
 import { keptRequests } from "./kept-request.ts";
 
 /**
- * A version before kept a request under its key only when it was done: makes the records of those that it
- * left open, so that none of them is begun again meanwhile.
+ * An older version wrote the record of a request with a key only when it was done. This makes the records of
+ * its open requests, so that none of them begins again in the meantime.
  */
 export async function keepOlderRequests(datastore: Datastore): Promise<void> {
   const open = await datastoreJournal(datastore).listOpen();

@@ -3,23 +3,23 @@ import { openCollection } from "../../../datastore/datastore-journal.ts";
 import { defined } from "../../../util/defined.ts";
 import { keptRequests } from "./kept-request.ts";
 
-/** What all of them may take; of more, the oldest go before their time. */
+/** The limit for all of them together. Above it, the oldest go before their time. */
 const KEPT_BYTES_MAX = 256 << 20;
 const PAGE = 100;
 const AGE_MS = 60_000;
 
 /**
- * Forgets what was asked under keys before `beforeMs`, and more where that is not enough to keep the rest
- * within `bytesMax`. What is still open stays, since nothing else keeps it from being begun again.
+ * Deletes the records of requests from before `beforeMs`, and more if the rest still exceeds `bytesMax`. The
+ * records of open requests stay, because only they keep a request from beginning again.
  *
- * @returns how many it forgot.
+ * @returns how many it deleted.
  */
 export async function pruneKeptRequests(
   datastore: Datastore,
   beforeMs: number,
   bytesMax: number = KEPT_BYTES_MAX,
 ): Promise<number> {
-  // They sort by the clients' keys, so which are the oldest shows only when all were seen.
+  // The keys are those of clients and do not sort by time, so the oldest ones are known only after reading all.
   const bytesByMinute = new Map<number, number>();
   for await (const page of pages(datastore)) {
     for (const { startedAtMs, bytes } of page) {
@@ -49,7 +49,7 @@ async function atRest<T extends { readonly transactionId: string }>(
   return kept.filter((_, i) => open[i] === undefined);
 }
 
-/** @returns false where one of them is being used again: they are looked at anew the next time. */
+/** @returns false if a client is using one of them again. The next call looks at them again. */
 async function forget(
   datastore: Datastore,
   old: readonly { readonly key: string; readonly revision: number }[],
@@ -80,7 +80,7 @@ async function* pages(datastore: Datastore) {
     yield entries.map(read);
     if (entries.length < PAGE) return;
     after = entries.at(-1)!.key;
-    // A list is read at once: others get their turn in between.
+    // A list is read at once, so this gives other work its turn.
     await new Promise(setImmediate);
   }
 }

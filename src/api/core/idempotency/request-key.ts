@@ -2,12 +2,12 @@ import { N0Error } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
 import { keptRequests } from "./kept-request.ts";
 
-/** A client that sends a request again under the key of the first time gets the first time's answer. */
+/** A client that repeats a request under the same key gets the answer of the first one. */
 export const IDEMPOTENCY_HEADER = "idempotency-key";
 
 const KEY_PATTERN = /^[\x21-\x7e]{1,128}$/;
 
-/** @throws N0Error `invalid_argument` for a key that is none; undefined where the client sent none. */
+/** Undefined if the client sent no key. @throws N0Error `invalid_argument` for a key that is not valid. */
 export function requestKeyOf(header: Headers): string | undefined {
   const key = header.get(IDEMPOTENCY_HEADER);
   if (key === null) return undefined;
@@ -17,7 +17,7 @@ export function requestKeyOf(header: Headers): string | undefined {
 
 export function usedForAnother(requestKey: string): N0Error {
   const [, key] = keptRequests.parts(requestKey);
-  return keyError(`${quote(key ?? "")} was used for another request: take a new one`);
+  return keyError(`${quote(key ?? "")} was used for another request: use a new one`);
 }
 
 function keyError(rule: string): N0Error {

@@ -6,8 +6,8 @@ type Unary = (request: unknown, context: HandlerContext) => Promise<unknown>;
 type Streaming = (request: unknown, context: HandlerContext) => AsyncIterable<unknown>;
 
 /**
- * The same router, whose requests wait until this process has been told of all that was written before they
- * came. So whoever has been answered finds what was answered, whichever process is asked next.
+ * The same router, whose requests wait until this process has seen everything that was written before they
+ * came. So a client that got an answer finds its result, whichever process it asks next.
  */
 export function caughtUpRouter(router: ConnectRouter, datastore: Datastore): ConnectRouter {
   return {

@@ -3,7 +3,7 @@ import type { Records } from "../../../datastore/records.ts";
 import { defined } from "../../../util/defined.ts";
 import { invalid } from "../../../util/errors.ts";
 
-/** What every List request asks. */
+/** The fields of every List request. */
 export interface ListRequest {
   readonly pageSize: number;
   readonly pageToken: string;
@@ -16,16 +16,16 @@ interface Labelled {
   readonly labels: { readonly [key: string]: string };
 }
 
-/** Records read at a time while a filter leaves some of them out. */
+/** The number of records that are read at a time while a filter leaves some of them out. */
 const BATCH_MIN = 256;
 /** More than there can be. */
 const UNLIMITED = 2 ** 40;
 
 /**
- * One page of the objects of a scope, in name order.
+ * One page of the objects of a scope, in the order of names.
  *
  * @returns the objects and the token of the next page, empty on the last.
- * @throws N0Error `invalid_argument` for a token that none of ours is.
+ * @throws N0Error `invalid_argument` for a page token that is not ours.
  */
 export async function listPage<T extends Labelled>(
   records: Records,
@@ -40,7 +40,7 @@ export async function listPage<T extends Labelled>(
   const objects: T[] = [];
   let after = tokenKey(of.within(scope), request.pageToken);
   for (;;) {
-    // One more than asked tells whether there is a next page.
+    // One more than requested shows whether there is a next page.
     const missing = limit - objects.length + 1;
     const batch = wanted.length > 0 ? Math.max(missing, BATCH_MIN) : missing;
     const page = { limit: batch, ...defined({ after }) };
@@ -63,7 +63,7 @@ function tokenKey(prefix: string, token: string): string | undefined {
   if (token === "") return undefined;
   const name = Buffer.from(token, "base64url").toString();
   if (name === "" || Buffer.from(name).toString("base64url") !== token) {
-    throw invalid("page_token", "is not one that a list answered: start without it");
+    throw invalid("page_token", "is not from an answer of this list: start without it");
   }
   return prefix + encodeURIComponent(name);
 }

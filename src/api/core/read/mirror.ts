@@ -10,8 +10,8 @@ export type MirrorListener<T> = (
 ) => void;
 
 /**
- * A collection kept in memory by watching it, for what must look at all of it on every request. It may
- * lag behind the datastore, so whoever decides by it writes on the condition that it was right.
+ * A copy of a collection in memory, kept up to date by watching it, for code that needs all of it on every
+ * request. It may lag behind the datastore, so a decision by it needs a condition.
  */
 export class Mirror<T> implements Disposable {
   readonly #datastore: Datastore;
@@ -37,12 +37,12 @@ export class Mirror<T> implements Disposable {
     mirror.#stop = datastore.watch(of.prefix, revision, (changes) => {
       for (const change of changes) mirror.#apply(change);
     });
-    // Those opened before are at this revision too from here on: what one shows fits what another does.
+    // From now on, the earlier mirrors are at this revision too, so that their contents match.
     await mirror.seen(revision);
     return mirror;
   }
 
-  /** Resolves when it holds what was written up to this revision. */
+  /** Resolves when it holds everything up to this revision. */
   async seen(revision: number): Promise<void> {
     await this.#datastore.seen(revision);
   }

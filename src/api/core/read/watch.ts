@@ -7,21 +7,24 @@ import type { Api } from "../context.ts";
 export type ObjectChange<T> =
   | { readonly kind: "put"; readonly object: T }
   | { readonly kind: "delete"; readonly name: string }
-  /** Sent once, after what was there at the start. */
+  /** Sent once, after the objects that existed at the start. */
   | { readonly kind: "synced" };
 
-/** Names that wait to be sent at most; a client that falls further behind is cut off, to start again. */
+/**
+ * The most names that may wait to be sent. A client that is further behind is disconnected, and must start
+ * again.
+ */
 const WAITING_MAX = 100_000;
 
-/** Calls `touch` with each object that looks different though its record is the same. */
+/** Calls `touch` with each object that looks different although its record has not changed. */
 export type TouchSource = (touch: (ref: Ref) => void) => () => void;
 
 /**
- * Sends every object of a scope, or the one of that name, as it is, then each change, until `signal` aborts. An object that changes twice
- * before the client reads is sent once, as it is then.
+ * Sends every object of a scope, or only the one with that name, then each change, until `signal` aborts. An
+ * object that changes twice before the client reads is sent once, in its latest state.
  *
- * `alsoFrom` are collections under the object's name first, whose changes show in the object, and
- * `touches` other things that do.
+ * `alsoFrom` are collections whose keys begin with the object's name, and whose changes show in the object.
+ * `touches` are other such sources.
  */
 export async function* watchObjects<T>(
   api: Api,
@@ -35,7 +38,7 @@ export async function* watchObjects<T>(
   using changed = new ChangedNames(AbortSignal.any([signal, api.shutdown]));
   using stops = new DisposableStack();
   const { stored, revision } = await api.records.snapshot(of);
-  /** The object that a key is of, unless it is in another scope. */
+  /** The object of a key, unless it is in another scope. */
   const nameIn = (parts: AnyCollection["parts"], key: string) => {
     const ref = refOfKey(key);
     return ref === undefined || ref.scope === scope ? parts(key)[0] : undefined;
@@ -53,7 +56,7 @@ export async function* watchObjects<T>(
     if (ref.scope === scope) changed.add(ref.name);
   };
   if (touches !== undefined) stops.defer(touches(onTouch));
-  // What is shown beside the records is at least as new as they are.
+  // What is shown besides the records is at least as new as the records.
   await api.datastore.seen(revision);
 
   const known = new Set<string>();
@@ -75,7 +78,7 @@ export async function* watchObjects<T>(
   }
 }
 
-/** A queue of names, each in it once, that can be awaited. */
+/** A queue of names without repetitions. It can be awaited. */
 export class ChangedNames implements Disposable {
   readonly #names = new Set<string>();
   readonly #signal: AbortSignal;
@@ -92,7 +95,7 @@ export class ChangedNames implements Disposable {
     this.#wake();
   }
 
-  /** All that wait, once there is one; none when the signal has aborted. */
+  /** All waiting names, once there is one; none if the signal has aborted. */
   async takeAll(): Promise<readonly string[]> {
     while (this.#names.size === 0 && !this.#signal.aborted) await this.#woken();
     const names = [...this.#names];

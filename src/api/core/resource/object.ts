@@ -1,4 +1,4 @@
-/** What every object of a user's has. */
+/** The members of every object of a user. */
 export interface UserObject {
   readonly name: string;
   readonly labels: { readonly [key: string]: string };
@@ -8,6 +8,6 @@ export interface UserObject {
 export interface Ownable {
   readonly name: string;
   readonly state: number;
-  /** The transaction that has it PENDING; empty for none. */
+  /** The transaction that made it PENDING; empty for none. */
   readonly transactionId: string;
 }

@@ -8,24 +8,24 @@ import { type TouchSource, watchObjects } from "../read/watch.ts";
 import { scopeOf } from "../scope.ts";
 import type { UserObject } from "./object.ts";
 
-/** How a resource's objects are read. */
+/** How to read the objects of a resource. */
 export interface Reading<T, A extends Api> {
   /** The message of an object. */
   readonly schema: DescMessage;
   readonly service: DescService;
   readonly word: string;
   readonly collection: Objects<T>;
-  /** The object as clients see it; as its record says, unless given. */
+  /** The object as clients see it; by default, its record. */
   view?(api: A, object: T, scope: string): T | Promise<T>;
-  /** The same of a page of them, where that takes fewer reads than one after the other. */
+  /** The same for a page of objects, if it takes fewer reads than one after the other. */
   viewPage?(api: A, objects: readonly T[], scope: string): Promise<readonly T[]>;
-  /** Collections under the object's name first, whose changes show in it. */
+  /** Collections whose keys begin with the object's name, and whose changes show in the object. */
   readonly shows?: readonly Pick<AnyCollection, "prefix" | "parts">[];
-  /** What else changes how an object looks. */
+  /** Other sources that change how an object looks. */
   touches?(api: A): TouchSource;
 }
 
-/** The routes that list, get and watch a resource's objects, by what its service calls them. */
+/** The routes that list, get and watch the objects of a resource, with the names of its service. */
 export function readRoutes<T extends UserObject, A extends Api>(
   api: A,
   reading: Reading<T, A>,
@@ -54,7 +54,7 @@ export function readRoutes<T extends UserObject, A extends Api>(
       const stored = await api.records.find(collection, { kind, scope, name });
       if (stored === undefined) throw notFound(word, name);
       const seen = await viewIn(scope)(stored.value);
-      // The original answers the object itself, what is new a message that has it.
+      // The original answers the object itself. New services answer a message that holds it.
       return get.output.typeName === schema.typeName
         ? seen
         : create(get.output, { [fieldOf(get.output, schema)]: seen });
@@ -89,7 +89,7 @@ function readMethod(
   throw new Error(`${typeName} must have one RPC that begins with ${verb}`);
 }
 
-/** The field of an answer that has an object, or all. */
+/** The field of an answer that holds an object, or all of them. */
 function fieldOf(answer: DescMessage, { typeName }: DescMessage): string {
   const field = answer.fields.find(({ message }) => message?.typeName === typeName);
   if (field === undefined) throw new Error(`${answer.typeName} has no field of a ${typeName}`);

@@ -3,7 +3,7 @@ import { defined } from "../../../util/defined.ts";
 import type { Ref } from "../../../util/ref.ts";
 import type { Api, Kind } from "../context.ts";
 
-/** An object that refers to this one, the first of all or of one kind; undefined for none. */
+/** An object that refers to this one: the first one, of all kinds or of one; undefined for none. */
 export async function findReferrer(
   { kinds, records }: Pick<Api, "kinds" | "records">,
   to: Ref,

@@ -16,24 +16,24 @@ import { type Reading, readRoutes } from "./read-routes.ts";
 interface ResourceSteps {
   readonly steps?: readonly AnyStep<SagaContext, Json, unknown, Writes, unknown>[];
   readonly retriables?: readonly Retriable<SagaContext, Json>[];
-  /** Those after the pivot that only the journals of older versions name. */
+  /** The steps after the pivot that only the journals of older versions name. */
   readonly formerRetriables?: readonly Retriable<SagaContext, Json>[];
 }
 
-/** One kind of the users' objects: all that the API is put together from. `A` is what its area works with. */
+/** One kind of the users' objects: the API is assembled from these. `A` is the context of its area. */
 export interface Resource<A extends Api = Api> extends Kind {
   readonly service: DescService;
   readonly steps: ResourceSteps;
-  /** What must be true of it; verify asks. */
+  /** The rules that must be true of it, for verify. */
   readonly audit?: Audit<A>;
-  /** By the RPC as code spells it. */
+  /** By the RPC, as code spells it. */
   routes(api: A): object;
 }
 
 /** The RPCs that are the same for all resources, and derived. */
 type ReadRoute = `list${string}` | `get${string}` | `watch${string}`;
 
-/** What is said of a resource, in its `resource.ts`. For what has no comment here see `Kind`. */
+/** What a resource declares in its `resource.ts`. Members without a comment are described in `Kind`. */
 interface Definition<S extends DescService, T extends UserObject, A extends Api>
   extends Reading<T, A> {
   readonly service: S;
@@ -46,7 +46,7 @@ interface Definition<S extends DescService, T extends UserObject, A extends Api>
   readonly audit?: Audit<A>;
   onNodeLost?(api: A, nodeName: string): Promise<LostObjects>;
   usesInterfaces?(api: A, ref: Ref, signal: AbortSignal): Promise<boolean>;
-  /** What is not derived: all but list, get and watch. */
+  /** The RPCs that are not derived: all but list, get and watch. */
   routes(api: A): Omit<ServiceImpl<S>, ReadRoute>;
 }
 
@@ -55,7 +55,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
 ): Resource<A> {
   const { service, word, collection, pending, onNodeLost, usesInterfaces } = definition;
   const { records = [], traces = [], givesRoom = [], steps = {}, audit } = definition;
-  // What comes from the collection is of its type.
+  // A value from the collection has its type.
   const of = collection as Objects<UserObject> as Objects<UserObject & Ownable>;
   return {
     kind: collection.kind,

@@ -2,7 +2,7 @@ import { BEAT_MS, type DatastoreSessions } from "../../../datastore/sessions.ts"
 import type { Api } from "../context.ts";
 import { takeOver } from "./take-over.ts";
 
-/** Takes over what sessions that have ended left open. Their keys are held when it resolves. */
+/** Takes over the open transactions of ended sessions. Their keys are held when it resolves. */
 export async function recover(api: Api): Promise<number> {
   const count = await api.engine.takingOver.recover((...left) => takeOver(api, ...left));
   if (count > 0) api.log.info("took over open transactions", { count });
@@ -10,10 +10,10 @@ export async function recover(api: Api): Promise<number> {
 }
 
 /**
- * Until the process ends, tells the others that this session runs, and takes over from those that do not
- * any more.
+ * Until the process ends, tells the others that this session runs, and takes over from sessions that have
+ * ended.
  *
- * @param lose called when another took this session for ended and has its transactions.
+ * @param lose Called if another process considered this session ended and has taken its transactions.
  */
 export async function keepSession(
   api: Api,
@@ -26,12 +26,12 @@ export async function keepSession(
     if (shutdown.aborted) return;
     try {
       if (!(await sessions.beat())) {
-        log.error("another process took this one for ended: it does nothing more");
+        log.error("another process has taken over from this one, which stops working");
         return lose();
       }
       if ((await sessions.look()).ended.length > 0) await recover(api);
     } catch (error) {
-      log.warn("the session could not be kept", { error });
+      log.warn("cannot renew the session", { error });
     }
   }
 }

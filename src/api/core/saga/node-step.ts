@@ -16,9 +16,9 @@ import type { Api, SagaContext } from "../context.ts";
 
 /** For work that an agent does at once. */
 const QUICK_MS = 30_000;
-/** For what the hypervisor may queue behind many others. */
+/** For work that the hypervisor may queue behind other work. */
 export const DOMAIN_MS = 180_000;
-/** For what takes as long as there are bytes to be moved, and shows how far it is. */
+/** For work that lasts as long as there are bytes to move, and reports its progress. */
 export const UNBOUNDED = Number.POSITIVE_INFINITY;
 
 type Ask<S extends DescService, T> = (
@@ -30,8 +30,8 @@ type Ask<S extends DescService, T> = (
 type Asks<S extends DescService> = <T>(ask: Ask<S, T>, deadlineMs?: number) => Promise<T>;
 
 /**
- * The node that a step works on. Whoever asks it says on whose behalf that is and how new it is, and waits
- * no longer than `deadlineMs`, nor when the work should stop.
+ * The node that a step works on. A request to it names its owner and its generation, and waits no longer than
+ * `deadlineMs`, and only until the work should stop.
  */
 export interface StepNode<A extends Api = Api> {
   readonly api: A;
@@ -78,25 +78,25 @@ export function stepNode<A extends Api>(
 
 type Place = Json & { readonly nodeName: string };
 
-/** What is done on the node that the input names. */
+/** The work on the node that the input names. */
 export type NodeWork<I, A extends Api = Api> = (node: StepNode<A>, input: I) => Promise<unknown>;
 
 interface NodeSpec<I> {
   readonly name: string;
-  /** Converts an input that an older version has written, and passes every other one on as it is. */
+  /** Converts an input of an older version. Returns every other input unchanged. */
   today?(input: Json): I;
   owner(input: I): Ref;
 }
 
 export interface NodeStepSpec<I, A extends Api, S> extends NodeSpec<I> {
   act(node: StepNode<A>, input: I, secret: S): Promise<unknown>;
-  /** "nothing": the undo of an earlier step takes away what it does, or it cannot be taken back. */
+  /** "nothing": the undo of an earlier step removes its effect, or nothing can revert it. */
   readonly undo: NodeWork<I, A> | "nothing";
-  /** What stays on the node if an operator gives the undo up. */
+  /** What stays on the node if an operator gives up the undo. */
   leaves?(input: I): string;
 }
 
-/** A step that works on a node. Undoing it is nothing where that node is lost: what it made is gone. */
+/** A step that works on a node. If that node is lost, the undo does nothing: what it made is gone. */
 export function nodeStep<I extends Place, A extends Api = Api, S = undefined>(
   spec: NodeStepSpec<I, A, S>,
 ): Step<SagaContext<A>, I, void, S> {
@@ -116,7 +116,7 @@ export interface NodeRetriableSpec<I, A extends Api> extends NodeSpec<I> {
   leaves(input: I): string;
 }
 
-/** A step after the pivot that works on a node. It is nothing where that node is lost. */
+/** A step after the pivot that works on a node. If that node is lost, it does nothing. */
 export function nodeRetriable<I extends Place, A extends Api = Api>(
   spec: NodeRetriableSpec<I, A>,
 ): Retriable<SagaContext<A>, I> {

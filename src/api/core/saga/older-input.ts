@@ -1,7 +1,7 @@
 import type { Json } from "../../../util/json.ts";
 import { refFrom } from "../../../util/ref.ts";
 
-/** By the field of a Ref: the kind of the object, and the field in which an older version held its name. */
+/** For each field of a Ref: the kind of the object, and the field in which an older version held its name. */
 type OlderNames = { readonly [field: string]: readonly [kind: string, was: string] };
 
 /** Makes the `today` of a step in whose input an older version held the names of objects. */

@@ -47,7 +47,9 @@ test.for(Object.entries(others))(
     expect(await refused(other(world))).toMatchObject({
       code: "FailedPrecondition",
       resource: "block_storage/root",
-      message: expect.stringContaining(`block storage "root" is PENDING: transaction ${id} is at`),
+      message: expect.stringContaining(
+        `block storage "root" is PENDING: transaction ${id} works on it`,
+      ),
     });
     expect(await world.residue()).toEqual(before);
     await world.transactions.retryTransaction({ id });

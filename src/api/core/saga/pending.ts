@@ -6,11 +6,12 @@ import type { Api, Kind } from "../context.ts";
 import type { Ownable } from "../resource/object.ts";
 
 /**
- * A PENDING record is changed by its own transaction alone. A transaction that needs an operator has let
- * go of its keys and still has its records PENDING, so every saga looks at each object whose key it holds
- * before it begins.
+ * Only its own transaction changes a PENDING record. A transaction that needs an operator has released its
+ * keys, but its records are still PENDING. So every saga checks each object whose key it holds before it
+ * begins.
  *
- * @param own the transactions that may meet their own records: the saga's, and the one that it runs within.
+ * @param own The transactions that may use their own PENDING records: the saga's, and the one that it runs
+ *   within.
  * @throws N0Error `failed_precondition` that names the object, the transaction and what to do.
  */
 export async function throwIfPending(
@@ -33,8 +34,8 @@ async function refusal(api: Api, { word }: Kind, { key, value }: Stored<Ownable>
   const isOpen =
     transactionId !== "" && (await api.records.find(openCollection, transactionId)) !== undefined;
   const why = isOpen
-    ? `transaction ${transactionId} is at work on it or needs an operator: look at it with "n0cli tx show ${transactionId}"`
-    : `no transaction is at work on it: repair it with "n0cli verify --repair"`;
+    ? `transaction ${transactionId} works on it or needs an operator: see "n0cli tx show ${transactionId}"`
+    : `no transaction works on it: repair it with "n0cli verify --repair"`;
   return new N0Error("failed_precondition", `${word} "${name}" is PENDING: ${why}`, {
     resource: keyText(key),
   });

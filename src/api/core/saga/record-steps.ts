@@ -7,12 +7,12 @@ import type { SagaContext, SagaRecordStep, Tx } from "../context.ts";
 import type { Ownable } from "../resource/object.ts";
 import { namesToRefs } from "./older-input.ts";
 
-/** An object as it was before, null if there was none, and as it is to be: its record's bytes in base64. */
+/** An object before, null if there was none, and after: the bytes of its record in base64. */
 type Replacement = {
   readonly ref: Ref;
   readonly before: string | null;
   readonly after: string;
-  /** The records that it comes to refer to without holding their keys; it stands only while they do. */
+  /** The objects that it newly refers to, without their keys. The write fails unless they exist. */
   readonly refersTo?: readonly Seen[];
 };
 
@@ -22,11 +22,11 @@ type Seen = { readonly key: string; readonly revision: number };
 type Settlement = Pick<Replacement, "ref" | "after">;
 
 export interface RecordSteps<T> {
-  /** Writes the object; undone by writing it as it was before. */
+  /** Writes the object. The undo writes the former one. */
   readonly put: SagaRecordStep<Replacement>;
-  /** Writes the object after the pivot. Nothing of the object can make it fail: it is a record alone. */
+  /** Writes the object after the pivot. It is only a record, so nothing about the object can make it fail. */
   readonly settle: Retriable<SagaContext, Settlement>;
-  /** Runs `put`. @param before undefined where there was none. */
+  /** Runs `put`. @param before undefined if there was none. */
   replace(
     tx: Tx,
     ref: Ref,
@@ -38,8 +38,8 @@ export interface RecordSteps<T> {
 }
 
 /**
- * The steps that write one kind of the users' objects. While a transaction needs an operator it holds no
- * keys, so what it writes later rests on a condition: the record is still as this transaction has left it.
+ * The steps that write one kind of the users' objects. While a transaction needs an operator it holds no keys.
+ * So its later writes have a condition: the record is still as this transaction left it.
  */
 export function recordSteps<T extends Ownable>(of: Objects<T>): RecordSteps<T> {
   const { kind } = of;
@@ -50,7 +50,10 @@ export function recordSteps<T extends Ownable>(of: Objects<T>): RecordSteps<T> {
     return { value: of.decode(bytes), bytes };
   };
 
-  /** Writes the object in the place of the one that `isOurs` says yes to; what is another's stays. */
+  /**
+   * Writes the object in place of the one for which `isOurs` returns true. Never replaces another
+   * transaction's.
+   */
   async function replaceOwn(
     context: SagaContext,
     ref: Ref,

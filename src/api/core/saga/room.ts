@@ -1,9 +1,9 @@
 import type { Api } from "../context.ts";
 
 /**
- * The last room of the datastore is for bringing to rest what is open, and for making room.
+ * The last space of the datastore is reserved for bringing open transactions to rest, and for freeing space.
  *
- * @throws N0Error `resource_exhausted` where there is no more than that.
+ * @throws N0Error `resource_exhausted` if there is no more than that.
  */
 export function throwUnlessRoom(
   { datastore, kinds }: Pick<Api, "datastore" | "kinds">,

@@ -41,7 +41,7 @@ test("keys that never settle are given up, with nothing held", async () => {
   const begun = runUnanswered(api, call(), { kind: "Test", keys }, () => Promise.reject(turn));
   await expect(begun).rejects.toMatchObject({
     kind: "aborted",
-    message: "Test: others keep changing what it works on: try again",
+    message: "Test: other transactions keep changing its objects: try again",
   });
   await expectNothingHeld(world);
   expect(await world.residue()).toEqual(before);

@@ -14,7 +14,7 @@ import { type Answered, type AnsweringTx, answeringTx, type CommittingTx } from 
 
 interface SagaOptions {
   readonly keys: Keys;
-  /** Waits in line for held keys, as long as the caller does, instead of being refused. */
+  /** Waits in line for held keys, as long as the caller waits, instead of being refused. */
   readonly waits?: boolean;
 }
 
@@ -22,25 +22,25 @@ interface SagaOptions {
 export type Method<O extends DescMessage> = DescMethodUnary<DescMessage, O>;
 
 interface MethodOptions<O extends DescMessage> extends SagaOptions {
-  /** Its name is said to whoever finds the keys held. */
+  /** The name that a caller is told who finds the keys held. */
   readonly method: Method<O>;
 }
 
-/** For what answers no client. */
+/** For a transaction without a client. */
 interface UnansweredOptions extends SagaOptions {
-  /** What it does, in place of the name of an RPC. */
+  /** Its name, in place of that of an RPC. */
   readonly kind: string;
-  /** The transaction that it runs within, and that was admitted for both. */
+  /** The transaction that it runs within, which was admitted for both. */
   readonly within?: Tx;
-  /** It sees by itself to records that are PENDING: a repair of those that no transaction is at work on. */
+  /** It handles PENDING records itself: it repairs those without a transaction. */
   readonly seesToPending?: boolean;
 }
 
 /**
- * Takes the keys and runs `saga` as one transaction; they are let go when it rests. Who waits for a key has
- * been admitted, so that not even those who wait are more than may be open.
+ * Takes the keys and runs `saga` as one transaction, which releases them when it is at rest. A request that
+ * waits for a key has been admitted, so the waiting ones count towards the limit of open transactions too.
  *
- * @returns what the saga answers, which is what the method says.
+ * @returns the answer of the saga, which has the type of the method's answer.
  */
 export async function runSaga<A extends Api, O extends DescMessage>(
   api: A,
@@ -51,7 +51,7 @@ export async function runSaga<A extends Api, O extends DescMessage>(
   return await run(api, call, { ...options, kind: method.name }, (tx) => saga(answeringTx(tx)));
 }
 
-/** As `runSaga`, for a transaction that answers no client. */
+/** Like `runSaga`, for a transaction without a client. */
 export async function runUnanswered<A extends Api, T>(
   api: A,
   call: Call,
@@ -85,7 +85,7 @@ async function run<A extends Api, T>(
   const own = within === undefined ? [live.id] : [live.id, within.id];
   const held = await takeSettledKeys(api, call, live, keys, waits);
   await orLetGo(api, live, held, async () => {
-    // Whoever held the keys before may have changed what is looked at in memory.
+    // The former holder of the keys may have changed what is read from memory.
     await caughtUp(api.datastore);
     if (!seesToPending) await throwIfPending(api, held.keys, own);
   });
@@ -101,7 +101,7 @@ async function run<A extends Api, T>(
       : { openingWrites: attempt.opening(), unwoundWrites: attempt.unwoundWrites }),
     live,
   };
-  // The context of `tx` has this `api`, with all that `A` adds.
+  // The context of `tx` has this `api`, with everything that `A` adds.
   const work: { saga(tx: Tx): Promise<T> } = { saga };
   return await orOvertaken(() =>
     api.engine.run(options, (tx) => {
@@ -112,7 +112,7 @@ async function run<A extends Api, T>(
   );
 }
 
-/** Shows in a transaction that it waits for one within it. */
+/** Shows that a transaction waits for one within it. */
 function waitingFor(api: Api, { live }: Tx, inner: LiveTransaction): Disposable {
   live.waiting = { for: "transaction", id: inner.id, sinceMs: api.clock.nowMs() };
   return {
@@ -122,13 +122,13 @@ function waitingFor(api: Api, { live }: Tx, inner: LiveTransaction): Disposable 
   };
 }
 
-/** A condition that failed is somebody else's change, which the next try sees. */
+/** A failed condition means that somebody else made a change, which the next try sees. */
 async function orOvertaken<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
     if (!(cause instanceof ConflictError)) throw cause;
-    const message = "something that this rests on has just changed: try again";
+    const message = "a record that this depends on has just changed: try again";
     throw new N0Error("aborted", message, { retryAfterMs: 100, cause });
   }
 }

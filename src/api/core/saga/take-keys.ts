@@ -4,15 +4,15 @@ import { N0Error } from "../../../util/errors.ts";
 import type { Api, Call } from "../context.ts";
 
 /**
- * The objects that a saga changes. A function reads them from the current records, and is asked again under
- * the keys: where they differ by then, they are let go and the others are taken.
+ * The objects that a saga changes. A function reads them from the current records, and is called again under
+ * the keys. If the objects differ then, the keys are released and the others taken.
  */
 export type Keys = readonly string[] | (() => Promise<readonly string[]>);
 
-/** How often the keys may have changed by the time that they are held. */
+/** How often the keys may change before they are held. */
 const KEYS_TRIES_MAX = 8;
 
-/** Those that the records still ask for when they are held. */
+/** The keys, if the records still ask for the same ones when they are held. */
 export async function takeSettledKeys(
   api: Api,
   call: Call,
@@ -28,7 +28,7 @@ export async function takeSettledKeys(
     await held.release();
     if (tries === KEYS_TRIES_MAX) {
       api.engine.live.remove(live);
-      const message = `${live.header.kind}: others keep changing what it works on: try again`;
+      const message = `${live.header.kind}: other transactions keep changing its objects: try again`;
       throw new N0Error("aborted", message, { retryAfterMs: 100 });
     }
     live.header = { ...live.header, guards: wanted };
@@ -39,7 +39,7 @@ function isSameSet(a: readonly string[], b: readonly string[]): boolean {
   return new Set(a).symmetricDifference(new Set(b)).size === 0;
 }
 
-/** What is refused here has begun nothing, so there is no transaction of it to be named. */
+/** A request that is refused here has begun nothing, so the error names no transaction. */
 async function takeKeys(
   api: Api,
   call: Call,

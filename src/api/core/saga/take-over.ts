@@ -2,7 +2,10 @@ import type { TransactionHeader } from "../../../transaction/journal.ts";
 import type { TakenOver } from "../../../transaction/taking-over.ts";
 import type { Api, SagaContext } from "../context.ts";
 
-/** Holds the keys of a transaction again that nobody has in hand. @throws N0Error `aborted` where another holds one. */
+/**
+ * Takes the keys of a transaction again that no process runs. @throws N0Error `aborted` if another transaction
+ * holds one.
+ */
 export async function takeOver(
   api: Api,
   { guards, kind: action, id: transactionId }: TransactionHeader,

@@ -9,20 +9,20 @@ import type { Api, SagaContext, Tx } from "../context.ts";
 
 declare const answered: unique symbol;
 
-/** What a client is answered, in the commit already. Only an `AnsweringTx` makes one. */
+/** An answer that is in the commit already. Only an `AnsweringTx` makes one. */
 export type Answered<T> = T & { readonly [answered]: true };
 
-/** What a commit has in it besides: writes of records, and the steps after the pivot in their order. */
+/** The other parts of a commit: writes of records, and the steps after the pivot in order. */
 export type Part = Writes | Later;
 
-/** The answer of an RPC that says no more than that it is done. */
+/** The answer of an RPC that only says that it is done. */
 export const DONE = create(EmptySchema);
 
-/** A transaction that a client waits for the answer of. It cannot commit without it. */
+/** A transaction whose answer a client waits for. It cannot commit without an answer. */
 export interface AnsweringTx<A extends Api = Api> extends Tx<A> {
-  /** Commits. @returns the answer, which a client that sends the request again is given as well. */
+  /** Commits. @returns the answer, which a client also gets if it repeats the request. */
   answer<T extends Message>(value: T, ...parts: readonly Part[]): Promise<Answered<T>>;
-  /** The same, where the answer is the record that is written: it is encoded once. */
+  /** The same, if the answer is the written record: it is encoded once. */
   answerRecord<T extends Message>(
     of: Objects<T>,
     ref: Ref,
@@ -32,7 +32,7 @@ export interface AnsweringTx<A extends Api = Api> extends Tx<A> {
   ): Promise<Answered<T>>;
 }
 
-/** A transaction that answers no client: a repair, or one that runs within another. */
+/** A transaction without a client: a repair, or one that runs within another. */
 export type CommittingTx<A extends Api = Api> = Transaction<SagaContext<A>, Writes>;
 
 export function answeringTx<A extends Api>(tx: CommittingTx<A>): AnsweringTx<A> {

@@ -10,14 +10,15 @@ const codes = {
   "transaction.needs_operator": {
     rank: 40,
     severity: "error",
-    means: "a transaction can go neither back nor forward; what it guards is not looked at",
+    means:
+      "a transaction can go neither back nor forward; verify does not look at the objects that it guards",
     byHand:
-      "repair what its error names, then n0cli tx retry with its id; or let the step be with n0cli tx give-up",
+      "repair what its error names, then n0cli tx retry with its id; or give up the step with n0cli tx give-up",
   },
   "transaction.left_over": {
     rank: 50,
     severity: "notice",
-    means: "a mark says that a transaction is open which came to rest or is forgotten",
+    means: "a transaction is marked as open, and is at rest or forgotten",
     repair: "removes the mark",
   },
 } as const satisfies Codes;
@@ -46,7 +47,7 @@ function stuck({ records }: View): Finding[] {
   );
 }
 
-/** Marks are written with the headers in one batch, so only damage parts them. */
+/** One batch writes a mark with its header, so only damage separates them. */
 function openMarks({ records }: View): Finding[] {
   return records.openMarks.flatMap((id) =>
     records.open.some((header) => header.id === id)

@@ -130,7 +130,9 @@ test("what is committed is not cancelled, and it is told what becomes of it", as
   const id = await idOf(world, "DeleteVirtualMachine");
   expect(await refused(world.transactions.cancelTransaction({ id }))).toMatchObject({
     code: "FailedPrecondition",
-    message: expect.stringContaining("it is committed, so it is finished and not undone"),
+    message: expect.stringContaining(
+      "it is committed, so the API finishes it and cannot unwind it",
+    ),
     resource: `transaction/${id}`,
   });
   gate.open();

@@ -10,10 +10,10 @@ import { findTransaction } from "./find.ts";
 import { toWire } from "./view.ts";
 
 /**
- * Has an open transaction undone, and answers when that is decided. Cancelling what is being undone, or is
- * undone, changes nothing.
+ * Unwinds an open transaction, and returns when that is decided. Changes nothing if the transaction is unwound,
+ * or being unwound, already.
  *
- * @throws N0Error `not_found`; `failed_precondition` where it is committed, or its undo needs an operator.
+ * @throws N0Error `not_found`; `failed_precondition` if it is committed, or its undo needs an operator.
  */
 export async function cancelTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
   const live = api.engine.live.find(id);
@@ -26,7 +26,10 @@ export async function cancelTransaction(api: Api, call: Call, id: string): Promi
   const { header } = seen;
   if (header.isCommitted) throw refusal(header, whatBecomesOf(header));
   if (header.state === "needs_operator" && seen.live === undefined) {
-    throw refusal(header, `its undo needs an operator: repair what it names, then retry ${id}`);
+    throw refusal(
+      header,
+      `its undo needs an operator: repair the reason that it names, then retry ${id}`,
+    );
   }
   return await toWire(api, seen);
 }
@@ -37,7 +40,7 @@ async function stop(api: Api, call: Call, live: LiveTransaction): Promise<void> 
   await api.engine.live.until(live, isDecided, call.signal);
 }
 
-/** It was still waiting for its keys, so there is no record of it, and nothing to be undone. */
+/** It still waited for its keys, so it has no record, and nothing to undo. */
 function neverBegun(api: Api, live: LiveTransaction) {
   const header: TransactionHeader = {
     ...live.header,
@@ -49,12 +52,12 @@ function neverBegun(api: Api, live: LiveTransaction) {
 }
 
 function whatBecomesOf({ id, state }: TransactionHeader): string {
-  if (state === "done") return "it is done: delete or change what it made instead";
-  const what = "it is committed, so it is finished and not undone";
+  if (state === "done") return "it is done: delete or change the objects that it made instead";
+  const what = "it is committed, so the API finishes it and cannot unwind it";
   if (state === "needs_operator") {
-    return `${what}; finishing it needs an operator: repair what it names, then retry ${id}`;
+    return `${what}; finishing it needs an operator: repair the reason that it names, then retry ${id}`;
   }
-  return `${what}: wait for it, then delete or change what it made`;
+  return `${what}: wait for it, then delete or change the objects that it made`;
 }
 
 function refusal({ id, kind }: TransactionHeader, why: string): N0Error {

@@ -4,7 +4,7 @@ import { notFound } from "../../../util/errors.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { type Seen, toWire } from "./view.ts";
 
-/** A transaction with its steps: as this process has it in hand, else as it is in the journal. */
+/** A transaction with its steps, from the memory of this process or else from the journal. */
 export async function findTransaction(api: Api, id: string): Promise<Seen | undefined> {
   const live = api.engine.live.find(id);
   if (live !== undefined) return { header: live.header, rows: live.rows, live };
@@ -14,7 +14,7 @@ export async function findTransaction(api: Api, id: string): Promise<Seen | unde
   return { header: stored.value, rows: rows.map(({ value }) => value) };
 }
 
-/** @throws N0Error `not_found`, also for one whose history is not kept any more. */
+/** @throws N0Error `not_found`, also if its history has been deleted. */
 export async function getTransaction(api: Api, id: string): Promise<Transaction> {
   const seen = await findTransaction(api, id);
   if (seen === undefined) throw notFound("transaction", id);

@@ -16,9 +16,9 @@ import type { Api } from "../../provisioning/context.ts";
 import { PHASE_OF, toWire } from "./view.ts";
 
 const PAGE_SIZE_DEFAULT = 100;
-/** Headers read at a time. */
+/** The number of headers that are read at a time. */
 const BATCH = 256;
-/** Headers looked at for one page, which then ends early: nobody else is served meanwhile. */
+/** The most headers to read for one page, which then ends early: meanwhile the process serves nobody else. */
 const LOOKED_AT_MAX = 4_096;
 
 const OPEN_PHASES: ReadonlySet<Phase> = new Set([
@@ -29,11 +29,10 @@ const OPEN_PHASES: ReadonlySet<Phase> = new Set([
 ]);
 
 /**
- * The newest first. Ids sort by time, so a page begins right where the last one ended, and `since` ends
- * it; those that are open have an index. What else is asked for is looked for in at most some thousand
- * for each page.
+ * The newest first. Ids sort by time, so a page begins right where the last one ended, and `since` ends it.
+ * Open transactions have an index. For any other filter, each page reads at most some thousand headers.
  *
- * @throws N0Error `invalid_argument` for a token that none of ours is.
+ * @throws N0Error `invalid_argument` for a page token that is not ours.
  */
 export async function listTransactions(
   api: Api,
@@ -77,7 +76,7 @@ async function withoutSteps(api: Api, header: TransactionHeader) {
   return transaction;
 }
 
-/** Those that wait for their keys are known to this process alone. */
+/** Only this process knows the ones that wait for their keys. */
 async function* newestFirst(
   api: Api,
   before: string | undefined,
@@ -89,7 +88,7 @@ async function* newestFirst(
     .sort(byIdDescending);
   for await (const header of journaled(api, before)) {
     for (let next = waiting[0]; next !== undefined && next.id >= header.id; next = waiting[0]) {
-      // The same one, where it has begun meanwhile.
+      // The same one, if it has begun in the meantime.
       if (next.id > header.id) yield next;
       waiting.shift();
     }
@@ -112,7 +111,7 @@ async function* journaled(api: Api, before: string | undefined): AsyncGenerator<
   }
 }
 
-/** By the index of those that are not at rest. */
+/** Uses the index of the transactions that are not at rest. */
 async function* openOnes(api: Api, before: string | undefined): AsyncGenerator<TransactionHeader> {
   const marks = await api.records.list(openCollection);
   const ids = new Set([
@@ -153,7 +152,7 @@ function idOfToken(token: string): string | undefined {
   if (token === "") return undefined;
   const id = Buffer.from(token, "base64url").toString();
   if (!/^[0-9a-f-]+$/.test(id) || Buffer.from(id).toString("base64url") !== token) {
-    throw invalid("page_token", "is not one that a list answered: start without it");
+    throw invalid("page_token", "is not from an answer of this list: start without it");
   }
   return id;
 }

@@ -7,14 +7,14 @@ import { takeOver } from "../../core/saga/take-over.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { getTransaction } from "./find.ts";
 
-/** How long a client is kept waiting; what is taken up goes on after that. */
+/** The longest wait of a client. The transaction goes on after that. */
 const PATIENCE_MS = 10_000;
 
 /**
- * Takes up at once what needs an operator or waits for its next try, and answers how it ended or, where
- * that takes longer or fails again, as it is then.
+ * Retries at once a transaction that needs an operator or waits for its next try. Returns its end; if that
+ * takes longer or fails again, its state at that time.
  *
- * @throws N0Error `not_found`; `aborted` while somebody else holds its keys: it is as it was then.
+ * @throws N0Error `not_found`; `aborted` while another transaction holds its keys. It is then unchanged.
  */
 export async function retryTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
   const live = await api.engine.takingOver.retry(id, (...left) => takeOver(api, ...left));
@@ -23,11 +23,11 @@ export async function retryTransaction(api: Api, call: Call, id: string): Promis
 }
 
 /**
- * Lets the step be that the transaction needs an operator for, and goes on without it.
+ * Gives up the step for which the transaction needs an operator, and continues without it.
  *
- * @param step the step that the operator has seen; empty for whichever hinders it.
- * @throws N0Error `not_found`; `failed_precondition` where there is nothing to be given up; `aborted` while
- *   somebody else holds its keys: it is as it was then.
+ * @param step The step that the operator has seen; empty for the one that needs the operator.
+ * @throws N0Error `not_found`; `failed_precondition` if no step can be given up; `aborted` while another
+ * transaction holds its keys. It is then unchanged.
  */
 export async function giveUpTransaction(
   api: Api,

@@ -46,7 +46,7 @@ function toWire(api: Api, header: TransactionHeader, row: StepRow): Step {
   });
 }
 
-/** Whether it is this step that an operator is needed for. */
+/** Whether this step needs an operator. */
 function isStuckAt({ state, hinderedBySeq }: TransactionHeader, { seq }: StepRow): boolean {
   return state === "needs_operator" && hinderedBySeq === seq;
 }

@@ -3,7 +3,7 @@ import { vmRef } from "../../../../test/refs.ts";
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
 import { virtualMachines } from "../../provisioning/virtual-machine/collection.ts";
 
-/** For every code of its audit, so that none is without. */
+/** One for each code of the audit. */
 export const drifts: Drifts = {
   "transaction.needs_operator": {
     drift: async ({ write }) => {

@@ -1,6 +1,6 @@
 import { type CallKind, call, read } from "../../../../test/sim/call-kind.ts";
 
-/** Some are stuck until the operator of the simulation sees to them. */
+/** Some are stuck until the operator of the simulation repairs them. */
 export const expectedFindings = ["transaction.needs_operator"];
 
 export const calls: Readonly<Record<string, CallKind>> = {

@@ -23,7 +23,7 @@ import { defined } from "../../../util/defined.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { stepsOf } from "./step-view.ts";
 
-/** A transaction as it is known: in the journal or, where `live` is there, in this process's hands. */
+/** A transaction from the journal or, with `live`, from the memory of this process. */
 export interface Seen {
   readonly header: TransactionHeader;
   readonly rows: readonly StepRow[];
@@ -88,7 +88,7 @@ async function waitOf(
   { waiting, rows }: LiveTransaction,
 ): Promise<WaitInit | undefined> {
   if (waiting === undefined) {
-    // A step that only writes records waits for no node, whichever its records are about.
+    // A step that only writes records waits for no node, whatever its records are about.
     return nodeWaitOf(steps.filter((_, i) => api.engine.registry.actsOnNode(rows[i]!)));
   }
   const since = timestampFromMs(waiting.sinceMs);
@@ -113,7 +113,7 @@ async function waitOf(
         nextTryAt: timestampFromMs(waiting.nextTryAtMs),
         error: row.undo?.error ?? row.error ?? "",
       };
-      // It waits since it was tried first: the pauses between the tries are short.
+      // It has waited since its first try, because the pauses between the tries are short.
       const sinceMs = row.undo?.startedAtMs ?? row.startedAtMs;
       return { since: timestampFromMs(sinceMs), cause: { case: "nextTry", value } };
     }
@@ -122,7 +122,7 @@ async function waitOf(
   }
 }
 
-/** Where a step has asked a node and has no answer yet. */
+/** A step has asked a node and has no answer yet. */
 function nodeWaitOf(steps: readonly Step[]): WaitInit | undefined {
   const step = steps.findLast(
     ({ state, node }) => node !== "" && (state === State.ACTING || state === State.UNDOING),

@@ -10,14 +10,17 @@ import type { Api } from "../../provisioning/context.ts";
 import { findTransaction } from "./find.ts";
 import { type Seen, toWire } from "./view.ts";
 
-/** Changes of all are gathered for so long: whoever watches must not slow down what is at work. */
+/**
+ * Changes of all transactions are collected for this time, so that watching does not slow down the
+ * transactions.
+ */
 const GATHER_MS = 50;
 
 /**
- * One transaction until it goes no further by itself, or each change of any until `signal` aborts. One that
- * changes twice before the client reads is sent once, as it is then.
+ * Sends one transaction until it does not continue by itself, or each change of any one until `signal` aborts.
+ * One that changes twice before the client reads is sent once, in its latest state.
  *
- * @throws N0Error `not_found`, also where one ends that was never begun, since its keys were not to be had.
+ * @throws N0Error `not_found`, also if it ends without having begun, because it did not get its keys.
  */
 export function watchTransactions(
   api: Api,
@@ -60,7 +63,7 @@ async function* watchAll(api: Api, signal: AbortSignal): AsyncGenerator<WatchTra
   while (!signal.aborted) {
     for (const id of await changed.takeAll()) {
       const seen = await findTransaction(api, id);
-      // One that was refused before it began is gone without a trace.
+      // A transaction that was refused before it began leaves nothing.
       if (seen !== undefined) yield await answer(api, seen);
     }
     await pause(api.clock, GATHER_MS, signal);

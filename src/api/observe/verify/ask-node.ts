@@ -5,7 +5,7 @@ import type { Api } from "../../provisioning/context.ts";
 import type { Audits } from "./audits.ts";
 import { survey } from "./survey.ts";
 
-/** Asks the node for all that it has. A node that does not answer says why. */
+/** Asks the node for everything that it has. If it does not answer, the result holds the reason. */
 export async function askNode(
   { all }: Audits,
   view: View<Api>,
@@ -24,7 +24,7 @@ export async function askNode(
   }
 }
 
-/** How much of each a node has, or why it did not answer. */
+/** The amount of each kind on a node, or the reason why it did not answer. */
 export type NodeLook = { readonly nodeName: string } & (
   | { readonly error: string }
   | Readonly<Record<"domains" | "volumes" | "taps" | "networks", number>>

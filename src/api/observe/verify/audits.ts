@@ -6,10 +6,10 @@ import type { Resource } from "../../core/resource/resource.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { transactionAudit } from "../transaction/audit.ts";
 
-/** All that must be true. */
+/** All audits. */
 export interface Audits {
   readonly all: readonly Audit<Api>[];
-  /** Of all, in the order in which they are shown and repaired. */
+  /** All findings codes, in the order in which findings are shown and repaired. */
   readonly codes: Codes;
   /** By kind. */
   readonly interfaceUsers: ReadonlyMap<string, InterfaceUser<Api>>;

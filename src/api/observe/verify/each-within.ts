@@ -1,6 +1,6 @@
 /**
- * Does `work` for each item, in their order. As many are at work at once as together weigh no more than
- * `weightMax`; one that weighs more is at work alone.
+ * Does `work` for each item, in order. The items in work together weigh at most `weightMax`; a heavier item is
+ * worked on alone.
  */
 export async function eachWithin<T>(
   weightMax: number,

@@ -15,16 +15,16 @@ import { identityOf } from "./identity.ts";
 import { newTouched, watchTransactions } from "./touched.ts";
 
 /**
- * How many virtual machines and disks may be on the nodes that are looked at at once: what those nodes say
- * stands in memory together.
+ * The most virtual machines and block storages on the nodes that are compared at the same time: the answers of
+ * these nodes are in memory together.
  */
 const THINGS_AT_ONCE = 4096;
 
-/** What is asked for. */
+/** What to look at. */
 export interface Scope {
-  /** Undefined: all, and what concerns no node. */
+  /** Undefined: all nodes, and the objects that belong to no node. */
   readonly nodeNames?: ReadonlySet<string>;
-  /** A transaction that explains nothing, for it is the one that asks. */
+  /** The transaction that asks. It explains nothing. */
   readonly except?: string;
   readonly signal: AbortSignal;
 }
@@ -33,13 +33,13 @@ export interface Look {
   /** In the order in which they are repaired. */
   readonly findings: readonly Finding[];
   readonly nodes: readonly NodeLook[];
-  /** How many objects there are of each kind. */
+  /** The number of objects of each kind. */
   readonly counts: ReadonlyMap<string, number>;
 }
 
 /**
- * Looks twice at whatever seems wrong: a finding holds in both looks, each of which compares the nodes
- * with the records before and after them, and no transaction was at work on it in either.
+ * Looks twice at whatever seems wrong. A finding must hold in both looks, and no transaction may have worked on
+ * it during either. Each look compares the nodes with the records from before and from after.
  */
 export async function look(api: Api, audits: Audits, scope: Scope): Promise<Look> {
   const first = await lookOnce(api, audits, scope);
@@ -55,15 +55,16 @@ export async function look(api: Api, audits: Audits, scope: Scope): Promise<Look
   };
 }
 
-/** What is compared as a whole, and what seems wrong in it by the records before the nodes were asked. */
+/** The things that are compared together, and the suspects by the records from before the nodes were asked. */
 interface Suspect {
   readonly view: View<Api>;
   readonly findings: readonly Finding[];
 }
 
-/** One look; enough where the keys of what is looked at are held. */
+/** One look. It is enough if the caller holds the keys of the objects. */
 export async function lookOnce(api: Api, audits: Audits, scope: Scope): Promise<Look> {
-  // Before anything is read: whoever begins from here on is seen, whoever began before is in the records.
+  // Before anything is read: this sees every transaction that begins from now on, and the records show the
+  // earlier ones.
   using seen = await watchTransactions(api.datastore);
   const before = await Snapshot.read(api);
   const { suspects, looked } = await findSuspects(api, audits, scope, before);
@@ -92,12 +93,12 @@ export async function lookOnce(api: Api, audits: Audits, scope: Scope): Promise<
 }
 
 /**
- * Compares one node after the other, and in the end what concerns none of them. It lets go of what a node
- * has said if nothing seems wrong there.
+ * Compares one node after the other, and at the end the things that belong to no node. Drops the answer of a
+ * node if nothing seems wrong there.
  */
 async function findSuspects(api: Api, audits: Audits, scope: Scope, before: Snapshot) {
   const isWanted = (nodeName: string) => scope.nodeNames?.has(nodeName) ?? true;
-  // What was on a lost node is gone, as somebody has said: there is nobody to be asked.
+  // An operator has declared a lost node gone with everything on it, so there is nobody to ask.
   const names = before
     .list(nodes)
     .filter(({ value }) => !value.lost && isWanted(value.name))
@@ -124,7 +125,7 @@ async function findSuspects(api: Api, audits: Audits, scope: Scope, before: Snap
   return { suspects, looked };
 }
 
-/** How much a node may have to say. */
+/** How much the answer of a node may hold. */
 function weightIn(records: Snapshot) {
   const machines = records.by(virtualMachines, nodeOfMachine);
   const disks = records.by(blockStorages, nodeOfDisk);

@@ -14,7 +14,9 @@ import { identityOf, locksOf } from "./identity.ts";
 import { look, lookOnce } from "./look.ts";
 import { findingToWire, scopeOf } from "./verify.ts";
 
-/** What one repair uncovers, the next pass repairs: a tap after its domain, a bridge before its taps. */
+/**
+ * A repair may uncover a finding that the next pass repairs: a tap after its domain, a bridge before its taps.
+ */
 const PASSES_MAX = 5;
 
 interface Dealt {
@@ -25,8 +27,7 @@ interface Dealt {
 type Answer = MessageInitShape<typeof RepairResponseSchema>;
 
 /**
- * Repairs what it finds, each finding by a transaction of its own, until nothing is left that it can
- * repair.
+ * Repairs each finding in a transaction of its own, until nothing is left that it can repair.
  *
  * @throws N0Error `not_found` for a node.
  */
@@ -45,7 +46,7 @@ export async function* repairAll(
       const identity = identityOf(finding);
       const answer = await repairOne(api, audits, call, finding);
       if (answer.outcome === Outcome.REPAIRED) repaired += 1;
-      // Said once, however often it is met.
+      // Reported once, however often the finding appears.
       if (answer.outcome === Outcome.REPAIRED || !told.has(identity)) yield answer;
       told.add(identity);
     }
@@ -65,7 +66,7 @@ async function repairOne(api: Api, audits: Audits, call: Call, finding: Finding)
   }
 }
 
-/** Looks once more when its keys are held: by then it may be gone, or somebody else's work. */
+/** Looks again under the keys of the finding: by then it may be gone, or the work of another transaction. */
 async function runRepair(api: Api, audits: Audits, call: Call, finding: Finding): Promise<Dealt> {
   const inner = { ...call, responseHeader: new Headers() };
   const options = { kind: "Repair", keys: locksOf(finding), seesToPending: true };

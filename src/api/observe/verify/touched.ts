@@ -21,7 +21,7 @@ export async function watchTransactions(datastore: Datastore): Promise<Watching>
   return { headers, [Symbol.dispose]: stop };
 }
 
-/** What the transactions were at work on that were open at any moment of the look. */
+/** The objects that a transaction worked on at any moment of the look. */
 export function newTouched(
   headers: readonly TransactionHeader[],
   except: string | undefined,
@@ -30,7 +30,7 @@ export function newTouched(
   const others = headers.filter(({ id }) => id !== except);
   const guards = new Set(others.flatMap((header) => header.guards));
   const ids = new Set(others.map(({ id }) => id));
-  // One that is stuck does nothing: it explains what it guards, and not all there is.
+  // A stuck transaction does nothing: it explains the objects that it guards, and nothing else.
   const atWork = others.filter(({ state }) => state !== "needs_operator");
   const wide = new Set(atWork.flatMap((header) => header.guards.flatMap(nodesOf(snapshots))));
   if (atWork.length > 0) wide.add(ANY);
@@ -42,7 +42,7 @@ export function newTouched(
   };
 }
 
-/** On which nodes a transaction that guards the key may be at work; `anyOn("")` for all of them. */
+/** The nodes on which a transaction that guards the key may work; `anyOn("")` for all of them. */
 function nodesOf(snapshots: readonly Snapshot[]) {
   return (guard: string): string[] => {
     if (!guard.startsWith(virtualMachines.prefix)) return [];

@@ -11,7 +11,7 @@ export const calls: Readonly<Record<string, CallKind>> = {
     ),
     wrongIn: falseAlarms,
   },
-  /** Whatever else is going on, it repairs what guests did of their own and nothing else. */
+  /** Whatever else happens, it repairs only what guests did by themselves. */
   Repair: read(
     0.5,
     () => ({}),

@@ -96,7 +96,7 @@ export function throwUnlessIn(
 function whyBusy({ state, usedBy, transactionId }: BlockStorage): string {
   switch (state) {
     case State.PENDING:
-      return `is PENDING: transaction ${transactionId} is at work on it or needs an operator`;
+      return `is PENDING: transaction ${transactionId} works on it or needs an operator`;
     case State.IN_USE:
       return usedBy === ""
         ? "is IN_USE: set it available first"

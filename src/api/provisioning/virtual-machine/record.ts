@@ -54,7 +54,7 @@ export async function getSettled(api: Api, ref: Ref): Promise<VirtualMachine> {
   if (value.state !== State.PENDING) return value;
   throw new N0Error(
     "failed_precondition",
-    `virtual machine "${ref.name}" is PENDING: transaction ${value.transactionId} is at work on it or needs an operator`,
+    `virtual machine "${ref.name}" is PENDING: transaction ${value.transactionId} works on it or needs an operator`,
     { resource: formatRef(ref) },
   );
 }
