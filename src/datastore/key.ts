@@ -64,7 +64,8 @@ function textOfObject(collection: string, kind: string, part: Part): string {
 }
 
 function textsOf(key: string): string[] {
-  return key.split("/").map(decodeURIComponent);
+  const parts = key.split("/");
+  return key.includes("%") ? parts.map(decodeURIComponent) : parts;
 }
 
 /** The key of an object of any kind. */

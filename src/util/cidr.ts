@@ -142,10 +142,8 @@ export function isHost(cidr: Cidr, address: bigint): boolean {
  * address are equal. Returns any other text unchanged.
  */
 export function canonicalAddress(text: string): string {
+  // An IPv4 address has only one form.
   const [address = "", ...rest] = text.split("/");
-  for (const family of [4, 6] as const) {
-    const parsed = parseAddress(address, family);
-    if (parsed !== undefined) return [formatAddress(parsed, family), ...rest].join("/");
-  }
-  return text;
+  const parsed = parseAddress(address, 6);
+  return parsed === undefined ? text : [formatAddress(parsed, 6), ...rest].join("/");
 }

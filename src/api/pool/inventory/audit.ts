@@ -22,13 +22,21 @@ export function nodeOfStorage({ key }: Stored<StorageReservation>): string {
   return storages.parts(key)[0] ?? "";
 }
 
+const NUMBERS = [
+  "limitBytes",
+  "limitCpuMilliCore",
+  "limitMemoryBytes",
+  "requestBytes",
+  "requestCpuMilliCore",
+  "requestMemoryBytes",
+] as const;
+
+type Reserved = { readonly [field in (typeof NUMBERS)[number]]?: string | number };
+
 /** What is asked for, as a text that is equal for equal amounts. */
-export function numbersOf(of: object): string {
-  return Object.entries(of)
-    .filter(([field]) => /^(?:request|limit)/.test(field))
-    .map(([field, value]) => `${field} ${String(value)}`)
-    .sort()
-    .join(", ");
+export function numbersOf(reserved: Reserved): string {
+  const there = NUMBERS.filter((field) => reserved[field] !== undefined);
+  return there.map((field) => `${field} ${reserved[field]}`).join(", ");
 }
 
 export function keysOfOwner(owner: string | null): string[] {

@@ -5,7 +5,7 @@ import { canonicalAddress } from "../../../../util/cidr.ts";
 import { formatRef, nodeRef, parseRef, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
-import { listWanted, type View } from "../../../core/audit/view.ts";
+import { listWanted, onceIn, type View } from "../../../core/audit/view.ts";
 import type { UsedBy } from "../../../core/reserved.ts";
 import type { Api } from "../../context.ts";
 import {
@@ -37,11 +37,12 @@ export function compareInterfaces(view: View): Finding[] {
     tapOfNobody(view, stored, tapUsers),
   );
   if (!view.isWanted("")) return ofNodes;
-  const users = usersOf(view);
   return [
     ...ofNodes,
-    ...records.list(interfaces).flatMap((stored) => compareInterface(view, stored, users)),
-    ...twice(view, "address.twice", ({ ipv4Address, ipv6Address }) => [ipv4Address, ipv6Address]),
+    ...records.list(interfaces).flatMap((stored) => compareInterface(view, stored)),
+    ...twice(view, "address.twice", ({ ipv4Address, ipv6Address }) =>
+      [ipv4Address, ipv6Address].map(canonicalAddress),
+    ),
     ...twice(view, "hardware_address.twice", ({ hardwareAddress }) => [hardwareAddress]),
     ...records
       .list(addresses)
@@ -76,10 +77,8 @@ function keysOf(key: string, owner: string | null): string[] {
   return [key, objectKey(networkOf(key)), ...(ref === undefined ? [] : [objectKey(ref)])];
 }
 
-type Users = ReadonlyMap<string, string>;
-
 /** Which interface has what only one may have. */
-function usersOf({ records }: View): Users {
+function usersOf({ records }: View): ReadonlyMap<string, string> {
   const all = [addresses, hardwareAddresses, taps].flatMap((of) =>
     records.list(of).map(({ key, value }) => {
       const [first, ...rest] = of.parts(key);
@@ -94,17 +93,12 @@ function uniqueKey(of: Collection<UsedBy, Part>, [where, text = ""]: KeyParts<Pa
   return of.key(where, canonicalAddress(text));
 }
 
-function compareInterface(
-  { records, interfaceUsers }: View,
-  stored: Reserved,
-  users: Users,
-): Finding[] {
+function compareInterface(view: View, stored: Reserved): Finding[] {
+  const { records, interfaceUsers } = view;
   const network = networkOf(stored.key);
   const { name, owner } = stored.value;
-  const about = {
-    resource: formatRef(network),
-    nodeName: "",
-    keys: keysOf(stored.key, owner),
+  const about = () => {
+    return { resource: formatRef(network), nodeName: "", keys: keysOf(stored.key, owner) };
   };
   const ref = parseRef(owner ?? "");
   const user = ref === undefined ? undefined : interfaceUsers.get(ref.kind);
@@ -115,9 +109,14 @@ function compareInterface(
   if (!isOwned) {
     const found = `interface "${name}" of ${owner ?? "a network that does not exist"}`;
     const repair = releaseInterfaceOfNobody(network, stored);
-    return [{ code: "interface.without_owner", expected: "nothing", found, ...about, repair }];
+    return [{ code: "interface.without_owner", expected: "nothing", found, ...about(), repair }];
   }
-  const wrong = uniques(network, stored.value).filter(
+  const suspects = uniques(network, stored.value).filter(
+    ({ of, parts, value }) => records.find(of, ...parts)?.value.usedBy !== value.usedBy,
+  );
+  if (suspects.length === 0) return [];
+  const users = onceIn(view, usersOf);
+  const wrong = suspects.filter(
     ({ of, parts, value }) => users.get(uniqueKey(of, parts)) !== value.usedBy,
   );
   if (wrong.length === 0) return [];
@@ -127,7 +126,7 @@ function compareInterface(
       code: "interface.address_missing",
       expected: `${wrong.map(({ parts }) => parts[1]).join(", ")} taken by interface "${name}"`,
       found: isFree ? "free" : "taken by another interface",
-      ...about,
+      ...about(),
       ...(isFree ? { repair: takeFreeUniques(network, stored) } : {}),
     },
   ];
@@ -141,9 +140,8 @@ function twice(
   const first = new Map<string, Reserved>();
   return records.list(interfaces).flatMap((stored) => {
     const network = networkOf(stored.key);
-    return textsOf(stored.value).flatMap((written) => {
-      if (written === "") return [];
-      const text = canonicalAddress(written);
+    return textsOf(stored.value).flatMap((text) => {
+      if (text === "") return [];
       const key = addresses.key(network, text);
       const other = first.get(key);
       first.set(key, other ?? stored);
@@ -176,9 +174,8 @@ function ofNobody(
   const { usedBy } = stored.value;
   const user = view.records.find(interfaces, network, usedBy)?.value;
   const has = [user?.ipv4Address, user?.ipv6Address, user?.hardwareAddress];
-  if (has.some((one) => one !== undefined && canonicalAddress(one) === canonicalAddress(text))) {
-    return [];
-  }
+  const isSame = (one = "") => canonicalAddress(one) === canonicalAddress(text);
+  if (has.includes(text) || has.some(isSame)) return [];
   return [
     {
       code,

@@ -36,23 +36,25 @@ function compareStorage(view: View, stored: Stored<StorageReservation>): Finding
   const { owner } = stored.value;
   const ref = parseRefOf("block_storage", owner);
   const disk = ref === undefined ? undefined : view.records.find(blockStorages, ref)?.value;
-  const keys = new Set([
-    storages.key(nodeName, id),
-    ...keysOfOwner(owner),
-    ...(ref === undefined ? [] : [replicas.key(ref, nodeName)]),
-    ...(ref === undefined || disk === undefined ? [] : withUser(ref, disk)),
-  ]);
-  const about = { resource: owner ?? `storage/${id}`, nodeName, keys: [...keys] };
+  const about = () => {
+    const keys = new Set([
+      storages.key(nodeName, id),
+      ...keysOfOwner(owner),
+      ...(ref === undefined ? [] : [replicas.key(ref, nodeName)]),
+      ...(ref === undefined || disk === undefined ? [] : withUser(ref, disk)),
+    ]);
+    return { resource: owner ?? `storage/${id}`, nodeName, keys: [...keys] };
+  };
   if (ref !== undefined && disk?.nodeName === nodeName && disk.volumeId === id) {
     const wanted = reservationOf(ref, disk);
     const [expected, found] = [numbersOf(wanted), numbersOf(stored.value)];
     if (expected === found || disk.transactionId !== "") return [];
     const repair = settleStorage(nodeName, id, stored, wanted);
-    return [{ code: "disk.storage_differs", expected, found, ...about, repair }];
+    return [{ code: "disk.storage_differs", expected, found, ...about(), repair }];
   }
   const copy = ref === undefined ? undefined : view.records.find(replicas, ref, nodeName)?.value;
   if (disk !== undefined && copy?.volumeId === id) return [];
-  return reservedForNobody(view, "storage.without_owner", storages, stored, about);
+  return reservedForNobody(view, "storage.without_owner", storages, stored, about());
 }
 
 function missingOfDisk({ records }: View, { key, value: disk }: Stored<BlockStorage>): Finding[] {

@@ -48,15 +48,17 @@ function compareCompute(view: View, stored: Stored<ComputeReservation>): Finding
   const { owner } = stored.value;
   const ref = parseRefOf("virtual_machine", owner);
   const vm = ref === undefined ? undefined : view.records.find(virtualMachines, ref)?.value;
-  const keys = [computes.key(nodeName, name), ...keysOfOwner(owner)];
-  const about = { resource: owner ?? `compute/${name}`, nodeName, keys };
+  const about = () => {
+    const keys = [computes.key(nodeName, name), ...keysOfOwner(owner)];
+    return { resource: owner ?? `compute/${name}`, nodeName, keys };
+  };
   if (ref !== undefined && vm?.computeNodeName === nodeName && vm.computeName === name) {
     const [expected, found] = [numbersOf(computeReservationOf(ref, vm)), numbersOf(stored.value)];
     if (expected === found || isPending(vm)) return [];
     const repair = settleCompute(nodeName, stored, ref, vm);
-    return [{ code: "vm.compute_differs", expected, found, ...about, repair }];
+    return [{ code: "vm.compute_differs", expected, found, ...about(), repair }];
   }
-  return reservedForNobody(view, "compute.without_owner", computes, stored, about);
+  return reservedForNobody(view, "compute.without_owner", computes, stored, about());
 }
 
 function isPending({ transactionId }: VirtualMachine): boolean {
