@@ -128,7 +128,7 @@ test("of two agents with one name the second is told where the first is, and wha
   const error = await refused(apply("web-1", second.url));
   expect(error).toMatchObject({ code: "FailedPrecondition", resource: "node/web-1" });
   expect(error.message).toContain(`the agent of node "web-1" answers at ${first.url}`);
-  expect(error.message).toContain("give its agent another --name");
+  expect(error.message).toContain("start it with another --name");
   expect(await addressOf("web-1")).toBe(first.url);
   // The first one may say again where it is.
   await apply("web-1", first.url);
@@ -160,7 +160,7 @@ describe("a fake", () => {
     const agent = createClient(IdentityAgentService, transport);
     const relay = await serveFake(() => async (nonce) => await agent.proveIdentity({ nonce }));
     const plain = await refused(apply("web-1", relay.url));
-    expect(plain.message).toContain(`its agent says that it is called at ${real.url}`);
+    expect(plain.message).toContain(`its agent says that its address is ${real.url}`);
     const lying = await serveFake((url) => async (nonce) => ({
       ...(await agent.proveIdentity({ nonce })),
       address: url,

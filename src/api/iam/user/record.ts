@@ -21,7 +21,7 @@ export function changed(user: User, change: (copy: User) => void): User {
   return copy;
 }
 
-/** @throws N0Error `failed_precondition` for more keys than a user can have. */
+/** @throws N0Error `failed_precondition` if a user would have more keys than allowed. */
 export function throwIfTooManyKeys(ref: Ref, { sshPublicKeys }: User): void {
   const entries = Object.entries(sshPublicKeys);
   const bytes = entries.reduce((sum, [key, text]) => sum + key.length + Buffer.byteLength(text), 0);

@@ -60,10 +60,10 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
 }
 
 /**
- * Adds a key, or replaces the one of that name. Virtual machines get it when they boot next.
+ * Adds a key, or replaces the one of that name. Virtual machines get it at their next boot.
  *
  * @throws N0Error `not_found`; `invalid_argument` that says what the text is instead of a key;
- *   `failed_precondition` for one key too many.
+ * `failed_precondition` for too many keys.
  */
 export async function addSshPublicKey(
   api: Api,

@@ -13,29 +13,31 @@ import { formatRef, type Ref } from "../../../util/ref.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import { interfaces } from "./collection.ts";
 
-/** The addresses of one family that are taken in one network: all from above `highestFree` to `last` are. */
+/**
+ * The used addresses of one family in one network. All addresses from above `highestFree` to `last` are used.
+ */
 interface Taken {
-  /** Held by a record. */
+  /** The addresses with a record. */
   readonly written: Set<bigint>;
-  /** Given to a request of this process that has not written it yet. */
+  /** The addresses of requests of this process that have not written them yet. */
   readonly chosen: Set<bigint>;
-  /** Asked for by name by requests of this process that are going on, and by how many. */
+  /** The addresses that running requests of this process name, with the number of requests for each. */
   readonly asked: Map<bigint, number>;
-  /** The last host address of the CIDR that this was counted for; a network of this name may get another. */
+  /** The last host address of the CIDR that this counts for. A network of this name may get another CIDR. */
   last: bigint;
   highestFree: bigint;
-  /** Where the search goes on, since another process was faster to an address. Undefined: at `highestFree`. */
+  /** Where the search continues, because another process was faster. Undefined: at `highestFree`. */
   next: bigint | undefined;
 }
 
-/** An address that nobody else of this process is given until it is let go, or written. */
+/** Keeps an address from other requests of this process, until it is released or written. */
 export interface ChosenAddress extends Disposable {
   readonly address: string;
 }
 
 /**
- * Which addresses of the networks are free. It only chooses; that an address is had once is made sure
- * by the record that is put for it.
+ * Knows the free addresses of the networks. It only chooses. The record that is put for an address makes sure
+ * that only one interface has it.
  */
 export class AddressBook implements Disposable {
   readonly #taken = new Map<string, Taken>();
@@ -65,13 +67,13 @@ export class AddressBook implements Disposable {
   }
 
   /**
-   * The highest free address of the network. Users write down low ones, so that one of theirs is rarely given
-   * away before they ask for it.
+   * The highest free address of the network. Users write low addresses down, so the search rarely chooses one
+   * that a user asks for later.
    *
-   * @param besides addresses that are known to be taken, though they may not show here yet. With some the
-   *   search goes on, now and later, at a random address of the upper half: another process looks for the
-   *   highest one as well.
-   * @throws N0Error `resource_exhausted` when there is none.
+   * @param besides Addresses that are known to be used, though they may not show here yet. If there are any,
+   *   this search and later ones continue at a random address of the upper half, because the other process also
+   *   looks for the highest one.
+   * @throws N0Error `resource_exhausted` if there is none.
    */
   choose(network: Ref, cidr: Cidr, besides: ReadonlySet<string> = new Set()): ChosenAddress {
     const taken = this.#takenIn(network, cidr.family);
@@ -103,7 +105,7 @@ export class AddressBook implements Disposable {
   }
 
   /**
-   * Keeps an address that was asked for from being chosen for others. Whether it is free is not looked at.
+   * Keeps a requested address from being chosen for others. Does not check whether it is free.
    *
    * @throws N0Error `aborted` when it has just been chosen for another request.
    */
@@ -133,7 +135,7 @@ export class AddressBook implements Disposable {
   }
 
   #upperHalf(first: bigint, last: bigint): bigint {
-    // As fine as a fraction can be: a larger network is not full that soon.
+    // As fine as a fraction can be. A larger network does not become that full soon.
     const steps = 1n << 32n;
     const step = BigInt(Math.floor(this.#random.fraction() * Number(steps)));
     return last - (((last - first) / 2n) * step) / steps;
@@ -168,7 +170,7 @@ function highest(
   return address < first ? undefined : address;
 }
 
-/** The next one downwards, and from the end again. */
+/** The next lower address; after the lowest, the highest. */
 function next(
   taken: Taken,
   first: bigint,
@@ -184,7 +186,7 @@ function next(
   return address;
 }
 
-/** It may still be taken in another way, which `choose` looks at. */
+/** The address may still be in use in another way, which `choose` checks. */
 function makeFree(taken: Taken, address: bigint): void {
   if (address <= taken.last && address > taken.highestFree) taken.highestFree = address;
 }

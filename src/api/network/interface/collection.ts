@@ -8,13 +8,13 @@ export type InterfaceReservation = Owned & {
   readonly hardwareAddress: string;
   readonly ipv4Address: string;
   readonly ipv6Address: string;
-  /** The node and the device of a virtual machine's nic; empty for others. */
+  /** The node and the device of a virtual machine's nic; empty for other interfaces. */
   readonly nodeName: string;
   readonly tapName: string;
 };
 export const interfaces = jsonCollection<InterfaceReservation>("interface", { of: "network" });
 
-/** By network; rewritten by each change of its interfaces, so that deleting it can be conditional. */
+/** By network. Each change of its interfaces rewrites it, so that deleting the network can have a condition. */
 export const interfaceAllocations = jsonCollection<Record<string, never>>("interface_allocation", {
   of: "network",
 });
@@ -23,5 +23,5 @@ export const interfaceAllocations = jsonCollection<Record<string, never>>("inter
 export const addresses = jsonCollection<UsedBy>("address", { of: "network" });
 /** Under network and hardware address. */
 export const hardwareAddresses = jsonCollection<UsedBy>("hardware_address", { of: "network" });
-/** Under node and device name. Used by an interface, as `nameOnNode` names it. */
+/** Under node and device name. `usedBy` is an interface, named by `nameOnNode`. */
 export const taps = jsonCollection<UsedBy>("tap");

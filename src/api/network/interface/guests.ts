@@ -2,7 +2,7 @@ import { parseRef, type Ref } from "../../../util/ref.ts";
 import type { Api, Kind } from "../../core/context.ts";
 import type { InterfaceReservation } from "./collection.ts";
 
-/** An object whose guest has an interface, with what its resource says of that. */
+/** An object whose guest has an interface, and the hook of its resource. */
 export interface Guest {
   readonly kind: Kind & Required<Pick<Kind, "usesInterfaces">>;
   readonly ref: Ref;
@@ -18,7 +18,7 @@ export function guestOf(
   return ref === undefined || !hasGuests(kind) ? undefined : { kind, ref };
 }
 
-/** Each once. */
+/** Each object once. */
 export function guestsOf(
   api: Pick<Api, "kinds">,
   reserved: readonly InterfaceReservation[],

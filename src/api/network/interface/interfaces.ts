@@ -37,21 +37,21 @@ import {
   taps,
 } from "./collection.ts";
 
-/** What a nic asks for instead of an address of a family that it is to have none of. */
+/** A nic requests this instead of an address to get no address of a family. */
 export const NO_ADDRESS = "none";
 
-/** What a nic, or a request to reserve an interface, asks for. Empty: choose one. */
+/** The request of a nic, or to reserve an interface. Empty: choose a value. */
 export interface InterfaceWish {
   readonly name: string;
   readonly hardwareAddress: string;
   /** An address, or `none`. */
   readonly ipv4Address: string;
   readonly ipv6Address: string;
-  /** Hardware addresses of the other nics of the same virtual machine, in lower case. */
+  /** The hardware addresses of the other nics of the same virtual machine, in lower case. */
   readonly otherHardwareAddresses: ReadonlySet<string>;
-  /** Put before the names of fields in messages: `nics[0].`, or nothing. */
+  /** The prefix of field names in messages: `nics[0].`, or nothing. */
   readonly fieldPrefix: string;
-  /** Addresses that are not to be chosen, for somebody else has them. */
+  /** Addresses that must not be chosen, because others have them. */
   readonly taken: ReadonlySet<string>;
 }
 
@@ -63,11 +63,11 @@ export interface ChosenInterface extends Disposable {
 }
 
 /**
- * Checks what is asked for and chooses what is not. Changes nothing.
+ * Checks the requested values and chooses the others. Changes nothing.
  *
- * @throws N0Error `invalid_argument` for addresses that are none or that no host of the network may
- *   have; `already_exists` for the gateway's hardware address; `resource_exhausted` when there is no free
- *   address; `aborted` for one that is just being given away.
+ * @throws N0Error `invalid_argument` for addresses that are not valid or that no host of the network may have;
+ * `already_exists` for the gateway's hardware address; `resource_exhausted` if there is no free address;
+ * `aborted` for an address that another request is just getting.
  */
 export async function chooseInterface(
   api: Api,
@@ -94,12 +94,15 @@ export async function chooseInterface(
     }
     const address = parseAddress(asked, family);
     if (address === undefined) {
-      throw invalid(field, `${quote(asked)} is no IPv${family} address, and not "${NO_ADDRESS}"`);
+      throw invalid(
+        field,
+        `${quote(asked)} is neither an IPv${family} address nor "${NO_ADDRESS}"`,
+      );
     }
     if (!isHost(cidr, address)) {
       throw invalid(
         field,
-        `${asked} is no host address of ${formatCidr(cidr)}, network "${network.name}"`,
+        `${asked} is not a host address of ${formatCidr(cidr)}, network "${network.name}"`,
       );
     }
     stack.use(api.addressBook.keep(ref, family, address));
@@ -119,7 +122,7 @@ export async function chooseInterface(
   }
 }
 
-/** The refusal of an address that another interface has. */
+/** The error for an address that another interface has. */
 class AddressTaken extends N0Error {
   readonly address: string;
 
@@ -130,10 +133,10 @@ class AddressTaken extends N0Error {
 }
 
 /**
- * Calls `reserve` again whenever another process took an address that it had chosen. `reserve` gets the
- * addresses that are taken, so it fails at the latest when the network is full.
+ * Calls `reserve` again whenever another process took an address that it had chosen. `reserve` gets the used
+ * addresses, so it fails at the latest when the network is full.
  *
- * @throws as `reserve` does; also for an address that was asked for and is taken.
+ * @throws the errors of `reserve`, also for a requested address that is in use.
  */
 export async function reserveUntilFree(
   { datastore }: Pick<Api, "datastore">,
@@ -153,7 +156,7 @@ export async function reserveUntilFree(
   }
 }
 
-/** Keeps the addresses that are asked for, so that they are not chosen for another nic of the same request. */
+/** Keeps the requested addresses from being chosen for another nic of the same request. */
 export function keepAsked(
   api: Api,
   network: Ref,
@@ -170,19 +173,21 @@ export function keepAsked(
   return stack.move();
 }
 
-/** What is reserved is looked at when it is written. */
+/** The write of the reservation checks whether it is free. */
 function checkHardwareAddress(network: Ref, wish: InterfaceWish): string {
   const field = `${wish.fieldPrefix}hardware_address`;
   const address = parseHardwareAddress(field, wish.hardwareAddress);
   if (address !== bridgeHardwareAddress(nameOnNode(network))) return address;
   throw new N0Error(
     "already_exists",
-    `${field}: ${address} is that of the gateway of network "${network.name}": ask for another one`,
+    `${field}: ${address} belongs to the gateway of network "${network.name}": use another one`,
     { field, resource: formatRef(network) },
   );
 }
 
-/** That of the names, or where its checksum is another interface's as well, that of the names with a number. */
+/**
+ * The hardware address of the names. If another interface has the same one, that of the names with a number.
+ */
 async function chooseHardwareAddress(
   api: Api,
   network: Ref,
@@ -200,14 +205,14 @@ async function chooseHardwareAddress(
 }
 
 export type ReserveInterface = {
-  /** Stands first: it is what people are shown as the object of the step. */
+  /** First, because people see it as the object of the step. */
   readonly interface: Omit<InterfaceReservation, "transactionId">;
   readonly network: Ref;
-  /** The revision of the network that the addresses were chosen for. */
+  /** The revision of the network for which the addresses were chosen. */
   readonly networkRevision: number;
 };
 
-/** Reserves an interface with its addresses, and the device on the node where it has one. */
+/** Reserves an interface with its addresses, and its device on the node if it has one. */
 export const reserveInterface: SagaRecordStep<ReserveInterface> = {
   name: "network.reserve_interface",
   today: namesToRefs({ network: [networks.kind, "networkName"] }),
@@ -222,7 +227,7 @@ export const reserveInterface: SagaRecordStep<ReserveInterface> = {
       await write(
         merge(
           unchanged(networks, [network], networkRevision),
-          // The name before what hangs on it, so that a refusal speaks of the name.
+          // The name before its addresses, so that a refusal names the interface first.
           putNew(interfaces, [network, reserved.name], reserved),
           takeUniques(uniques(network, reserved)),
           put(interfaceAllocations, [network], {}),
@@ -247,14 +252,14 @@ export const reserveInterface: SagaRecordStep<ReserveInterface> = {
   },
 };
 
-/** Makes something of an interface unique. */
+/** The record that makes a part of an interface unique. */
 interface Unique {
   readonly of: Collection<UsedBy, Part>;
   readonly parts: KeyParts<Part>;
   readonly value: UsedBy;
 }
 
-/** Everything of an interface that nobody else may have. */
+/** Everything of an interface that no other may have. */
 export function uniques(network: Ref, reserved: InterfaceReservation): readonly Unique[] {
   const { name, hardwareAddress, ipv4Address, ipv6Address, nodeName, tapName } = reserved;
   const value = { usedBy: name };
@@ -275,17 +280,17 @@ export function uniques(network: Ref, reserved: InterfaceReservation): readonly 
   ];
 }
 
-/** What an interface is called where those of all scopes are, such as on a node. */
+/** The name of an interface among those of all scopes, such as on a node. */
 export function interfaceOnNode({ scope }: Ref, name: string): string {
   return nameOnNode({ scope, name });
 }
 
-/** Takes them for their interface, as part of a batch that fails where one is taken. */
+/** The writes that take them for their interface. The batch fails if one is in use. */
 export function takeUniques(free: readonly Unique[]): Writes {
   return merge(...free.map(({ of, parts, value }) => putNew(of, parts, value)));
 }
 
-/** Removes an interface and what nobody else may have while it has it, as part of a batch. */
+/** The writes that remove an interface and everything that no other may have. */
 export function releaseInterface(
   network: Ref,
   reserved: InterfaceReservation,
@@ -294,7 +299,7 @@ export function releaseInterface(
   return merge(removeInterface(network, reserved, own), put(interfaceAllocations, [network], {}));
 }
 
-/** As `releaseInterface`, where the network goes with it. */
+/** Like `releaseInterface`, if the network is removed too. */
 export function removeInterface(
   network: Ref,
   reserved: InterfaceReservation,
@@ -306,7 +311,7 @@ export function removeInterface(
   );
 }
 
-/** Why the batch that reserves `asked` was refused: somebody has what `key` stands for. */
+/** Why the batch that reserves `asked` was refused: the record `key` exists already. */
 async function refusal(
   { records }: Api,
   network: Ref,
@@ -330,7 +335,7 @@ async function refusal(
     const address = of.parts(key)[1] ?? "";
     const user = (await records.find(of, network, address))?.value.usedBy;
     const by = user === undefined ? "taken" : `taken by interface "${user}"`;
-    const message = `${where}: ${what} ${address} is ${by}: ask for another one, or leave it empty`;
+    const message = `${where}: ${what} ${address} is ${by}: use another one, or leave it empty`;
     if (of === addresses) return new AddressTaken(network, address, message);
     return new N0Error("already_exists", message, facts);
   }

@@ -24,10 +24,10 @@ import {
 } from "./interfaces.ts";
 
 /**
- * Reserves an interface by hand; addresses that are not asked for are chosen.
+ * Reserves an interface by hand. Chooses the addresses that the request leaves empty.
  *
- * @throws N0Error `not_found`, `already_exists` (also for an address that is taken), `invalid_argument`,
- *   `resource_exhausted`.
+ * @throws N0Error `not_found`, `already_exists` (also for an address in use), `invalid_argument`,
+ * `resource_exhausted`.
  */
 export async function reserveNetworkInterface(
   api: Api,
@@ -73,7 +73,7 @@ export async function reserveNetworkInterface(
   });
 }
 
-/** @throws N0Error `not_found`; `failed_precondition` for an interface that belongs to something. */
+/** @throws N0Error `not_found`; `failed_precondition` for an interface that belongs to an object. */
 export async function releaseNetworkInterface(
   api: Api,
   call: Call,

@@ -166,7 +166,9 @@ test.for([
   expect(refusal.code).toBe(code);
   if (code === "InvalidArgument") expect(refusal.field).toMatch(/^(ipv[46]|hardware)_address$/);
   else
-    expect(refusal.message).toMatch(/is (taken by interface "\S+"|that of the gateway).*: ask for/);
+    expect(refusal.message).toMatch(
+      /(is taken by interface "\S+"|belongs to the gateway).*: use another/,
+    );
   expect(await world.residue()).toEqual(before);
 });
 

@@ -21,12 +21,12 @@ import { commitCidrs } from "./commit-cidrs.ts";
 import { type NetworkCidrs, toWire } from "./record.ts";
 
 /**
- * Makes a network, or changes the labels, annotations and domain of one; its CIDRs too, where all that is
- * reserved fits the new ones. Its gateway is reserved with it.
+ * Makes a network, or changes the labels, annotations and domain of one. It also changes its CIDRs, if all its
+ * reservations fit the new ones. Reserves the gateway with it.
  *
- * @throws N0Error `invalid_argument` for a CIDR that is none, that hosts cannot have, or that overlaps
- *   another network's; `failed_precondition` for other CIDRs than it has while something needs those;
- *   `aborted` when the network is busy, or for other CIDRs a virtual machine on it.
+ * @throws N0Error `invalid_argument` for a CIDR that is not valid, that hosts cannot have, or that overlaps
+ * another network's; `failed_precondition` for a change of CIDRs that something needs; `aborted` if the network
+ * is busy, or for a change of CIDRs, if a virtual machine in it is.
  */
 export async function applyNetwork(
   api: Api,
@@ -81,16 +81,16 @@ function parseField(text: string, field: string, family: Family): Cidr | undefin
   const cidr = parseCidr(text, family);
   const example = family === 4 ? "192.168.0.0/24" : "fd00::/64";
   if (cidr === undefined)
-    throw invalid(field, `${quote(text)} is no IPv${family} CIDR such as ${example}`);
+    throw invalid(field, `${quote(text)} is not an IPv${family} CIDR such as ${example}`);
   if (!hasRoom(cidr)) {
     throw invalid(
       field,
-      `${quote(text)} has no room for a gateway and a guest: take a shorter prefix`,
+      `${quote(text)} has no room for a gateway and a guest: use a shorter prefix`,
     );
   }
   const special = specialRangeIn(cidr);
   if (special !== undefined) {
-    const rest = `no host can have an address of that: take one such as ${example}`;
+    const rest = `no host can have an address of that: use one such as ${example}`;
     throw invalid(field, `${quote(text)} overlaps ${special}; ${rest}`);
   }
   return cidr;

@@ -10,7 +10,7 @@ import { compareNamespaces } from "./audit/namespaces.ts";
 import { compareNetworks } from "./audit/networks.ts";
 import { networks } from "./collection.ts";
 
-/** Networks, what is reserved in them, and what the nodes have of them. */
+/** Networks, their reservations, and their state on the nodes. */
 export const networkAudit = defineAudit({
   codes: { ...codes, ...sharedCodes },
   async compare(view: View<Api>) {

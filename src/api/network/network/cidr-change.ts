@@ -27,14 +27,14 @@ export async function guestKeys(api: Api, network: Ref): Promise<string[]> {
 }
 
 /**
- * Refuses CIDRs that what is reserved on the network does not fit. A virtual machine rules out more: its
- * guest is told the prefix length and the gateway once, when it is made, and while it runs its node has the
- * gateways that the network had when it was booted.
+ * Refuses CIDRs that the reservations of the network do not fit. A virtual machine excludes more changes: its
+ * guest gets the prefix length and the gateway only when it is made, and while it runs its node has the
+ * gateways from its last boot.
  *
- * @param before undefined for a network that is new, or whose record was lost.
- * @param reserved all interfaces but the gateway's.
- * @throws N0Error `failed_precondition` by field; `aborted` for a virtual machine whose key `tx` does not hold,
- *   for it has just come.
+ * @param before Undefined for a network that is new, or whose record was lost.
+ * @param reserved All interfaces except the gateway's.
+ * @throws N0Error `failed_precondition` that names the field; `aborted` for a virtual machine whose key `tx`
+ * does not hold, because it is new.
  */
 export async function throwIfNeeded(
   tx: Tx,
@@ -60,7 +60,7 @@ export async function throwIfNeeded(
   }
 }
 
-/** Why the interface keeps the network from getting the CIDR of that family. `guest`: of a network that is not new. */
+/** Why the interface prevents the change of the CIDR of that family. `guest`: of a network that is not new. */
 function whyKept(
   reserved: InterfaceReservation,
   family: Family,
@@ -81,13 +81,13 @@ function whyKept(
   return `interface "${reserved.name}" has ${text}, which does not fit the new one: release it first`;
 }
 
-/** Why the guest keeps the network from getting any other CIDR. */
+/** Why the guest prevents any change of the CIDR. */
 async function whyBusy(
   { context: { api, held }, signal }: Tx,
   { kind, ref }: Guest,
 ): Promise<string | undefined> {
   if (!held.keys.includes(objectKey(ref))) {
-    const message = `${kind.word} "${ref.name}" has just come: try again`;
+    const message = `${kind.word} "${ref.name}" has just joined the network: try again`;
     throw new N0Error("aborted", message, { retryAfterMs: 100 });
   }
   const isUsed = await kind.usesInterfaces(api, ref, signal);

@@ -2,7 +2,7 @@ import { jsonCollection, protoCollection } from "../../../datastore/collection.t
 import { NetworkSchema } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Ref, refBeside } from "../../../util/ref.ts";
 
-/** The interfaces that are reserved on it are added when a network is read. */
+/** The reserved interfaces are added when a network is read. */
 export const networks = protoCollection("network", NetworkSchema);
 
 /** The network that an object names. */
@@ -14,5 +14,5 @@ export type OccupiedCidr = { readonly network: string; readonly cidr: string };
 /** Under scope, family and first address. */
 export const occupiedCidrs = jsonCollection<OccupiedCidr>("cidr");
 
-/** Under scope and family: stands before the first of these. Rewritten by who comes to be the first. */
+/** Under scope and family: precedes the first of these. A write before the first one rewrites it. */
 export const cidrAllocation = jsonCollection<Record<string, never>>("cidr_allocation");

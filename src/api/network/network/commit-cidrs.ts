@@ -20,12 +20,12 @@ import { cidrsOf, DEFAULT_GATEWAY, gatewayAddresses, withInterfaces } from "./re
 const CONFLICTS_MAX = 64;
 
 /**
- * Commits a network that is new, or has other CIDRs than before, with its gateway: on the condition that it
- * overlaps no network that came meanwhile, and that nothing has been reserved on it meanwhile.
+ * Commits a network that is new, or has new CIDRs, with its gateway. The conditions are that it overlaps no
+ * network that came in the meantime, and that nothing was reserved in it in the meantime.
  *
- * @param record the write of `network` itself.
- * @throws N0Error `invalid_argument` for a CIDR that overlaps another network's; `failed_precondition` where
- *   something needs the CIDRs that `before` has; `aborted` where that has just begun.
+ * @param record The write of `network` itself.
+ * @throws N0Error `invalid_argument` for a CIDR that overlaps another network's; `failed_precondition` if
+ * something needs the CIDRs of `before`; `aborted` if something has just begun to need them.
  */
 export async function commitCidrs(
   tx: AnsweringTx<Api>,
@@ -71,7 +71,7 @@ export function gatewayOf(ref: Ref, network: Network, transactionId: string): In
   };
 }
 
-/** Reserves the gateway's interface anew; what `old` has and `gateway` has not is free then. */
+/** Reserves the interface of the gateway again. Frees the addresses of `old` that `gateway` does not have. */
 export function reserveGateway(
   ref: Ref,
   old: Stored<InterfaceReservation> | undefined,

@@ -25,8 +25,8 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
     const { value: network } = await getNetwork(api, ref);
     const guard = await api.records.find(interfaceAllocations, ref);
     const reserved = (await api.records.list(interfaces, [ref])).map(({ value }) => value);
-    // A virtual machine keeps its network whatever its nic is annotated with: it could not even be
-    // deleted without it.
+    // A virtual machine keeps its network, whatever annotations its nic has: without the network it could not
+    // even be deleted.
     const inUse = reserved.filter(
       (one) =>
         guestOf(api, one) !== undefined ||

@@ -11,7 +11,7 @@ import { occupiedCidrs } from "./collection.ts";
 
 const NET = networkRef("net");
 
-/** For every code of its audit, so that none is without. */
+/** One for each code of the audit. */
 export const drifts: Drifts = {
   "interface.without_owner": {
     drift: async (hands) => {

@@ -8,9 +8,9 @@ export const calls: Readonly<Record<string, CallKind>> = {
     2.5,
     (view) => {
       const name = view.choose([], namesOf("net"));
-      // Mostly its own, at times another's: two must never overlap.
+      // Mostly its own, sometimes another's: two networks must never overlap.
       const third = view.dice.chance(0.9) ? Number(name.slice("net-".length)) : view.dice.below(3);
-      // Mostly as it was; other ones fit only while the network is not used.
+      // Mostly unchanged; a change fits only while the network is not used.
       const ipv4Cidr = `10.0.${third}.0/${view.dice.chance(0.9) ? 28 : 27}`;
       const ipv6Cidr = view.dice.chance(0.1) ? `fd00:${third}::/64` : "";
       return { name, ipv4Cidr, ipv6Cidr, labels: labels(view) };

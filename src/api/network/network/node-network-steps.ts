@@ -6,14 +6,14 @@ import { networks } from "./collection.ts";
 /** A network on one node. */
 export type NetworkPlace = { readonly nodeName: string; readonly network: Ref };
 
-/** With its gateways' prefix lengths; empty for none. */
+/** With the prefix lengths of its gateways; empty for none. */
 export type NodeNetwork = NetworkPlace & {
   readonly ipv4Gateway: string;
   readonly ipv6Gateway: string;
 };
 
-// Repairs. Each comes after a look at the same thing under its keys and makes it as it should be, from
-// whatever it is; where the node refuses that for ever, an operator gives it up and verify finds it again.
+// Repairs. Each follows a look at the same thing under its keys, and makes it right from any state. If the node
+// refuses that for ever, an operator gives it up, and verify finds it again.
 
 const olderNames = { network: [networks.kind, "networkName"] } as const;
 
@@ -22,7 +22,7 @@ const owner = ({ network }: NetworkPlace) => network;
 const leaves = ({ network, nodeName }: NetworkPlace) =>
   `network "${network.name}" on node "${nodeName}" as it is`;
 
-/** Makes whatever part of the network is missing or changed on the node. */
+/** Repairs every part of the network on the node that is missing or changed. */
 export const restoreNetwork = nodeRetriable<NodeNetwork>({
   name: "network.restore",
   today: namesToRefs(olderNames),
@@ -34,7 +34,7 @@ export const restoreNetwork = nodeRetriable<NodeNetwork>({
   leaves,
 });
 
-/** Removes the network from the node, if it has no taps there by then. */
+/** Removes the network from the node, if it has no taps there at that moment. */
 export const sweep = nodeRetriable<NetworkPlace>({
   name: "network.sweep",
   today: namesToRefs(olderNames),
@@ -46,7 +46,7 @@ export const sweep = nodeRetriable<NetworkPlace>({
   leaves,
 });
 
-/** The rules of the node itself: whole where it has networks, gone where it has none. */
+/** The rules of the node itself: complete if it has networks, absent if it has none. */
 export const settleRules = nodeRetriable<{ readonly nodeName: string }>({
   name: "node.settle_rules",
   owner: ({ nodeName }) => nodeRef(nodeName),

@@ -16,7 +16,7 @@ import { cidrsOf, type NetworkCidrs } from "./record.ts";
 const FAMILIES = [4, 6] as const;
 const HEX_DIGITS = { 4: 8, 6: 32 } as const;
 
-/** Sorted as the CIDRs are; no two can begin with the same address. */
+/** Sorted like the CIDRs. No two can begin with the same address. */
 export function partsOf({ scope }: Pick<Ref, "scope">, cidr: Cidr): KeyParts<string> {
   return [
     ...listOf(scope, cidr.family),
@@ -33,11 +33,11 @@ function cidrOf({ cidr }: OccupiedCidr, family: Family): Cidr {
 }
 
 /**
- * The writes by which a network has these CIDRs, and no others. Each is put behind its neighbour on the
- * condition that nothing has been put there since: who does so writes the neighbour as well. So two networks
- * contend only for the same gap, and can never overlap. See docs/adr/0006.
+ * The writes after which a network has these CIDRs, and no others. Each is put behind its neighbour on the
+ * condition that nothing has been put there since: a write there rewrites the neighbour as well. So two
+ * networks contend only for the same gap, and can never overlap. See docs/adr/0006.
  *
- * @throws N0Error `invalid_argument` for one that overlaps another network's.
+ * @throws N0Error `invalid_argument` for a CIDR that overlaps another network's.
  */
 export async function occupy(
   { records }: { readonly records: Pick<Records, "find" | "list"> },
@@ -47,7 +47,7 @@ export async function occupy(
   const writes: Writes[] = [];
   for (const family of FAMILIES) {
     const list = listOf(network.scope, family);
-    // Before the list: what comes between the two breaks the condition.
+    // Before the list: a write between the two breaks the condition.
     const start = await records.find(cidrAllocation, ...list);
     const all = await records.list(occupiedCidrs, list);
     const own = all.filter(({ value }) => value.network === network.name);
@@ -64,7 +64,7 @@ export async function occupy(
   return merge(...writes);
 }
 
-/** What the network had is free then. That it is unchanged: nothing has been put behind it. */
+/** Frees the CIDRs that the network had. The condition: nothing has been put behind them. */
 function replace(
   network: Ref,
   own: readonly Stored<OccupiedCidr>[],
@@ -84,7 +84,7 @@ function putOccupied(network: Ref, own: readonly Stored<OccupiedCidr>[], wanted:
   return isOwn ? put(occupiedCidrs, parts, value) : putNew(occupiedCidrs, parts, value);
 }
 
-/** @param startRevision that of what stands before the first of all. */
+/** @param startRevision The revision of the record before the first CIDR. */
 function behindNeighbour(
   { scope }: Ref,
   others: readonly Stored<OccupiedCidr>[],
@@ -126,10 +126,10 @@ export function vacate(network: Ref, cidrs: NetworkCidrs): Writes {
   );
 }
 
-/** What a version before wrote in place of all of these records. */
+/** A version before wrote this in place of all these records. */
 const FORMER = ["all"] as const;
 
-/** Makes the records for the networks of a version before, which had none. Once, as one batch. */
+/** Makes the records for networks of an older version, which had none. Does so once, in one batch. */
 export async function deriveOccupied(datastore: Datastore): Promise<void> {
   const records = new Records(datastore);
   const former = await records.find(cidrAllocation, ...FORMER);

@@ -14,7 +14,7 @@ import type { Api } from "../context.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { networks } from "./collection.ts";
 
-/** The interface that every network reserves for itself, as the original names it. */
+/** The interface that every network reserves for its gateway, with the original's name. */
 export const DEFAULT_GATEWAY = "default-gateway";
 
 export interface NetworkCidrs {
@@ -28,14 +28,14 @@ export async function getNetwork(api: Reader, ref: Ref) {
   return stored;
 }
 
-/** A network's CIDRs were checked when it was applied, so what is there parses. */
+/** The CIDRs were checked when the network was applied, so they parse. */
 export function cidrsOf({ ipv4Cidr, ipv6Cidr }: Network): NetworkCidrs {
   const ipv4 = parseCidr(ipv4Cidr, 4);
   const ipv6 = parseCidr(ipv6Cidr, 6);
   return defined({ ipv4, ipv6 });
 }
 
-/** The last host address for IPv4, as the original's; the first one for IPv6. */
+/** The last host address for IPv4, as in the original; the first one for IPv6. */
 export function gatewayAddresses({ ipv4, ipv6 }: NetworkCidrs): {
   readonly ipv4Address: string;
   readonly ipv6Address: string;
@@ -46,7 +46,7 @@ export function gatewayAddresses({ ipv4, ipv6 }: NetworkCidrs): {
   };
 }
 
-/** The network as clients see it: with what is reserved on it. */
+/** The network as clients see it: with its reserved interfaces. */
 export async function toWire(api: Api, network: Network, scope: string): Promise<Network> {
   const ref = { kind: networks.kind, scope, name: network.name };
   const reserved = await api.records.list(interfaces, [ref]);
@@ -58,7 +58,7 @@ export async function toWire(api: Api, network: Network, scope: string): Promise
 
 const READ_AT_ONCE = 1_000;
 
-/** A page of networks as clients see them: their interfaces are read together, in the order of the keys. */
+/** A page of networks as clients see them. Reads their interfaces together, in the order of the keys. */
 export async function pageToWire(
   api: Api,
   page: readonly Network[],

@@ -1,23 +1,23 @@
 import type { Node } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import type { ComputeReservation, Counted, StorageReservation } from "./collection.ts";
 
-/** What a node has of, in the order in which it is said what is lacking. */
+/** The dimensions of a node's capacity, in the order in which a message names the lacking ones. */
 export const DIMENSIONS = ["cpuMilliCores", "memoryBytes", "storageBytes"] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
 
-/** What a node has, what is used on it, or what is asked of it. */
+/** The amounts that a node has, that are used on it, or that are requested. */
 export type Amounts = Readonly<Record<Dimension, bigint>>;
 
-/** The same, rounded, for shares of it: quicker to reckon with. */
+/** The same amounts, rounded, to compute shares: faster to calculate with. */
 export type Numbers = Readonly<Record<Dimension, number>>;
 
-/** What is asked for, and what it may grow to. */
+/** The request, and the limit that it may grow to. */
 export interface Sizes {
   readonly asked: Amounts;
   readonly limits: Amounts;
 }
 
-/** A reservation as it is asked for: what it counts for depends on the node. */
+/** A requested reservation. What it counts for depends on the node. */
 export type Uncounted<T> = Omit<T, "counted">;
 
 function amounts(of: (dimension: Dimension) => bigint): Amounts {
@@ -59,7 +59,7 @@ export function toNumbers({ cpuMilliCores, memoryBytes, storageBytes }: Amounts)
   };
 }
 
-/** As a record says it. */
+/** In the form of a record. */
 export function toCounted({ cpuMilliCores, memoryBytes, storageBytes }: Amounts): Counted {
   return {
     cpuMilliCores: Number(cpuMilliCores),
@@ -100,7 +100,7 @@ export function computeSizes(
   };
 }
 
-/** Bytes of disk, of a request or a reservation. */
+/** Bytes of storage, of a request or a reservation. */
 export function storageSizes(size: Size<"requestBytes" | "limitBytes">): Sizes {
   return {
     asked: { ...NOTHING, storageBytes: BigInt(size.requestBytes) },
@@ -108,7 +108,10 @@ export function storageSizes(size: Size<"requestBytes" | "limitBytes">): Sizes {
   };
 }
 
-/** What something of these sizes takes from a node: what it asks for, or its limits if they are reserved there. */
+/**
+ * The amounts that something of these sizes takes from a node: its requests, or its limits if the node reserves
+ * those.
+ */
 export function countedOn(
   { reserveLimits }: Pick<Node, "reserveLimits">,
   { asked, limits }: Sizes,
@@ -116,25 +119,25 @@ export function countedOn(
   return reserveLimits ? largest(asked, limits) : asked;
 }
 
-/** As clients and messages call it. */
+/** The names for clients and messages. */
 const FIELDS: Readonly<Record<Dimension, string>> = {
   cpuMilliCores: "cpu_milli_core",
   memoryBytes: "memory_bytes",
   storageBytes: "storage_bytes",
 };
 
-/** What a node has, and what of it is used. */
+/** The capacity of a node, and the used part of it. */
 export interface Shared {
   readonly capacity: Numbers;
   readonly used: Numbers;
 }
 
-/** Numbers are rounded by less than that. */
+/** Rounding changes a number by less than this. */
 const ROUNDED = 1 - 2 ** -40;
 
 /**
- * Whether what was asked fits, however the numbers were rounded: false where only `whyNot` can tell. All nodes
- * are looked at for each choice of one, and most have room.
+ * Whether the requested amounts fit, despite rounding: false if only `whyNot` can tell. Each choice of a node
+ * checks all nodes, and most of them have room.
  */
 export function fitsWithEase({ capacity, used }: Shared, asked: Numbers): boolean {
   return (
@@ -144,7 +147,7 @@ export function fitsWithEase({ capacity, used }: Shared, asked: Numbers): boolea
   );
 }
 
-/** The largest share of what was asked that would be in use. */
+/** The largest share of a requested dimension that would be in use. */
 export function shareAfter({ capacity, used }: Shared, asked: Numbers): number {
   return Math.max(
     share(capacity.cpuMilliCores, used.cpuMilliCores, asked.cpuMilliCores),
@@ -157,7 +160,7 @@ function share(capacity: number, used: number, asked: number): number {
   return asked > 0 ? (used + asked) / capacity : 0;
 }
 
-/** What is lacking where `used` of `capacity` is used, in words; undefined if it fits. */
+/** The lacking amounts in words, with `used` of `capacity` in use; undefined if everything fits. */
 export function whyNot(
   { capacity, used }: { readonly capacity: Amounts; readonly used: Amounts },
   asked: Amounts,

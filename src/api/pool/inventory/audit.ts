@@ -44,7 +44,7 @@ export function keysOfOwner(owner: string | null): string[] {
   return ref === undefined ? [] : [objectKey(ref)];
 }
 
-/** A reservation whose owner does not have it. Made by hand it needs nobody but its node. */
+/** A reservation whose owner does not have it. One that a user made by hand needs only its node. */
 export function reservedForNobody<
   C extends string,
   T extends ComputeReservation | StorageReservation,

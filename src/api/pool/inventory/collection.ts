@@ -1,7 +1,7 @@
 import { jsonCollection } from "../../../datastore/collection.ts";
 import type { Annotations, Owned } from "../../core/reserved.ts";
 
-/** What a reservation takes from its node's capacity. Byte counts are decimal. */
+/** What a reservation takes from the capacity of its node. Byte counts are decimal. */
 export type Counted = {
   readonly cpuMilliCores: number;
   readonly memoryBytes: string;
@@ -11,7 +11,7 @@ export type Counted = {
 type Reservation = Owned & {
   readonly name: string;
   readonly annotations: Annotations;
-  /** The requests, or the limits on a node that does not overcommit; settled when it is reserved. */
+  /** The requests, or the limits on a node that does not overcommit. Decided when it is reserved. */
   readonly counted: Counted;
 };
 
@@ -24,7 +24,7 @@ export type ComputeReservation = Reservation & {
 };
 export const computes = jsonCollection<ComputeReservation>("compute");
 
-/** Under node and the id of the volume, or the storage name where a user reserved by hand. */
+/** Under node and the id of the volume, or the storage name if a user reserved by hand. */
 export type StorageReservation = Reservation & {
   readonly requestBytes: string;
   readonly limitBytes: string;
@@ -32,7 +32,7 @@ export type StorageReservation = Reservation & {
 export const storages = jsonCollection<StorageReservation>("storage");
 
 /**
- * By node; rewritten by each change of what is reserved there. Its revision is the condition on which
- * capacity is granted.
+ * By node. Each change of the node's reservations rewrites it. Its revision is the condition for granting
+ * capacity.
  */
 export const allocations = jsonCollection<Record<string, never>>("allocation");

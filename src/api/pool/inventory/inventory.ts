@@ -48,44 +48,47 @@ const NONE = toNumbers(NOTHING);
 
 export interface NodeView {
   readonly node: Node;
-  /** Of the node, as is the next: a message is slower to read, and choosing a node reads those of all. */
+  /**
+   * From the node, like the next one: reading the message would be slower, and choosing a node reads those of
+   * all nodes.
+   */
   readonly name: string;
   readonly reserveLimits: boolean;
   readonly isReady: boolean;
-  /** How often it was heard again after it had been silent for too long. */
+  /** How often the agent came back after a silence that was too long. */
   readonly returns: number;
-  /** Milliseconds since the epoch; undefined when it was never heard. */
+  /** Milliseconds since the epoch; undefined if the agent was never heard. */
   readonly heardAtMs: number | undefined;
   readonly capacity: Amounts;
   readonly used: Amounts;
   readonly numbers: Shared;
 }
 
-/** What is known of a node, in one place: choosing a node looks at all of them. */
+/** The facts about a node, in one place: choosing a node reads those of all nodes. */
 interface Entry {
   readonly name: string;
-  /** Undefined while there is no such node, or no longer. */
+  /** Undefined while the node does not exist. */
   node: Node | undefined;
   reserveLimits: boolean;
   capacity: Amounts;
   heardAtMs: number | undefined;
-  /** The same on this process's own clock, which nobody sets: what is silence is told by it. */
+  /** The same on this process's monotonic clock, which decides about silence. */
   heardAtMonotonicMs: number;
   returns: number;
   used: Amounts;
-  /** Of requests that are about to reserve. */
+  /** The amounts of requests that are about to reserve. */
   held: Amounts;
-  /** Both, kept up to date with them, as the numbers are. */
+  /** Both together, kept up to date. */
   usedAndHeld: Amounts;
   numbers: Shared;
   numbersWithHolds: Shared;
-  /** Revision of the allocation record that `used` is the sum for. */
+  /** The revision of the allocation record for which `used` is the sum. */
   revision: number;
 }
 
 /**
- * The nodes and what is reserved on them. Use is the sum of the reservations, kept up to date by
- * watching them; a reservation is written on the condition that no other came in between.
+ * The nodes and the reservations on them. The use of a node is the sum of its reservations, kept up to date by
+ * watching them. A reservation is written on the condition that no other one came in between.
  */
 export class Inventory implements Disposable {
   readonly computes: Reservations<ComputeReservation>;
@@ -95,7 +98,7 @@ export class Inventory implements Disposable {
   readonly #mirrors = new DisposableStack();
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<(nodeName: string) => void>();
-  /** Makes those of this process wait instead of colliding; the condition is what makes it safe. */
+  /** Makes the reservations of this process wait instead of colliding. The condition makes them safe. */
   readonly #mutex = newKeyedMutex();
 
   private constructor(datastore: Datastore, clock: Clock) {
@@ -124,7 +127,7 @@ export class Inventory implements Disposable {
         const nowMs = clock.monotonicMs();
         if (!isReady(entry, nowMs)) entry.returns += 1;
         entry.heardAtMs = after?.value.atMs;
-        // While the API was away nobody could be heard, so each gets its time anew when it comes back.
+        // While the API was down it heard nobody, so each node gets its full time again at the start.
         entry.heardAtMonotonicMs = nowMs;
       }),
     );
@@ -145,7 +148,7 @@ export class Inventory implements Disposable {
     );
     const revision = await datastore.revision();
     await datastore.seen(revision);
-    // After the mirrors: who is told of a node finds it here.
+    // After the mirrors, so that a listener finds the node here.
     const stop = datastore.watch(nodes.prefix, revision, (changes) => {
       for (const change of changes) {
         if (change.kind === "put") inventory.#tell(nodes.parts(change.entry.key)[0]!);
@@ -171,18 +174,21 @@ export class Inventory implements Disposable {
     return this.#viewAll(false);
   }
 
-  /** As `views`, with what other requests are about to reserve counted in: for choosing a node. */
+  /** Like `views`, with the amounts that other requests are about to reserve: for choosing a node. */
   viewsWithHolds(): NodeView[] {
     return this.#viewAll(true);
   }
 
-  /** Calls `listener` with the name of each node that is made or changed from here on. */
+  /** Calls `listener` with the name of each node that is made or changed from now on. */
   onNode(listener: (nodeName: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Until it is disposed of, others that choose a node count `asked` as used there. Nothing rests on it. */
+  /**
+   * Until it is disposed of, other requests that choose a node count `asked` as used there. Nothing depends on
+   * it.
+   */
   hold(nodeName: string, asked: Amounts): Disposable {
     const entry = this.#entry(nodeName);
     const setHeld = (held: Amounts) => {
@@ -199,7 +205,7 @@ export class Inventory implements Disposable {
     };
   }
 
-  /** The revision on whose being unchanged a node may be deleted. */
+  /** The revision for the condition of deleting the node. */
   allocationRevision(nodeName: string): number {
     return this.#entries.get(nodeName)?.revision ?? 0;
   }
@@ -208,7 +214,10 @@ export class Inventory implements Disposable {
     this.#mirrors.dispose();
   }
 
-  /** For reservations. Writes what `plan` answers, on the condition that the node's allocation is as `plan` saw it. */
+  /**
+   * For reservations. Writes the result of `plan`, on the condition that the node's allocation is still the one
+   * that `plan` saw.
+   */
   async onAllocation(
     nodeName: string,
     write: WriteBatch,
@@ -222,7 +231,7 @@ export class Inventory implements Disposable {
           if (writes.puts === undefined) return;
           const bump = put(allocations, [nodeName], {});
           const same = unchanged(allocations, [nodeName], revision);
-          // Who goes on from here sees what was reserved.
+          // The caller sees the reservation from now on.
           await this.#datastore.seen(await write(merge(writes, bump, same)));
           return;
         } catch (reason) {

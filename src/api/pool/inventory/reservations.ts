@@ -24,13 +24,13 @@ import {
 
 type Reservation = ComputeReservation | StorageReservation;
 
-/** What kinds of reservations differ in. */
+/** The differences between the kinds of reservations. */
 interface Kind<T> {
   readonly of: Collection<T>;
   readonly sizes: (asked: Uncounted<T>) => Sizes;
 }
 
-/** The nodes on which reservations are made. */
+/** The nodes for reservations. */
 interface Nodes {
   /** @throws N0Error `not_found`. */
   get(nodeName: string): {
@@ -38,13 +38,15 @@ interface Nodes {
     readonly capacity: Amounts;
     readonly used: Amounts;
   };
-  /** Writes what `plan` answers, on the condition that the node's allocation is as `plan` saw it. */
+  /**
+   * Writes the result of `plan`, on the condition that the node's allocation is still the one that `plan` saw.
+   */
   onAllocation(nodeName: string, write: WriteBatch, plan: () => Promise<Writes>): Promise<void>;
 }
 
 /**
- * Reservations of one kind, under their node and an id. What they take from a node is written on the
- * condition that no other reservation came in between.
+ * Reservations of one kind, under their node and an id. A reservation is written on the condition that no other
+ * one came in between.
  */
 export class Reservations<T extends Reservation> {
   readonly #nodes: Nodes;
@@ -58,7 +60,7 @@ export class Reservations<T extends Reservation> {
   }
 
   /**
-   * Reserves what `asked` counts for on the node. Success if this transaction has done so before.
+   * Reserves the amounts of `asked` on the node. Succeeds if this transaction has done so before.
    *
    * @throws N0Error `not_found` for the node, `already_exists` for the reservation, `resource_exhausted`.
    */
@@ -86,8 +88,8 @@ export class Reservations<T extends Reservation> {
   }
 
   /**
-   * Replaces a reservation, if what it takes more fits. It goes on counting for at least `before`, so that
-   * going back to that needs nothing; `settle` gives back what it takes less.
+   * Replaces a reservation, if the additional amounts fit. It counts for at least `before` until `settle`, so
+   * that the undo needs no room. `settle` gives back what it takes less.
    */
   async change(
     nodeName: string,
@@ -104,14 +106,14 @@ export class Reservations<T extends Reservation> {
     });
   }
 
-  /** Part of the batch that makes a change final: from here it counts for what it is. */
+  /** Part of the batch that makes a change final: from then on it counts only for its new amounts. */
   settle(nodeName: string, id: string, asked: Uncounted<T>): Writes {
     const counted = toCounted(this.#count(nodeName, asked));
     const settled = put(this.#kind.of, [nodeName, id], withCounted<T>(asked, counted));
     return merge(settled, put(allocations, [nodeName], {}));
   }
 
-  /** Removes what this transaction reserved; somebody else's under the same id stays. */
+  /** Removes the reservation of this transaction. Another owner's reservation under the same id stays. */
   async undo(nodeName: string, id: string, transactionId: string): Promise<void> {
     const present = await this.#find(nodeName, id);
     if (present?.transactionId !== transactionId) return;

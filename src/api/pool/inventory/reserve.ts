@@ -37,7 +37,7 @@ type ComputeAsk = Pick<
 >;
 type StorageAsk = Pick<ReserveStorageRequest, "requestBytes" | "limitBytes">;
 
-/** Answers the node that a compute of this size would be put on; reserves nothing. */
+/** Answers the node for a compute of this size. Reserves nothing. */
 export async function scheduleCompute(api: Api, request: ScheduleComputeRequest): Promise<Node> {
   checkCompute(request);
   const what = `compute "${request.computeName}"`;
@@ -45,7 +45,7 @@ export async function scheduleCompute(api: Api, request: ScheduleComputeRequest)
   return await toWire(api, api.inventory.get(nodeName).node);
 }
 
-/** Answers the node that a storage of this size would be put on; reserves nothing. */
+/** Answers the node for a storage of this size. Reserves nothing. */
 export async function scheduleStorage(api: Api, request: ScheduleStorageRequest): Promise<Node> {
   checkStorage(request);
   const what = `storage "${request.storageName}"`;
@@ -129,7 +129,7 @@ export async function releaseStorage(
   await releaseByHand(api, call, method, storages, nodeName, storageName);
 }
 
-/** @throws N0Error `not_found`; `failed_precondition` for what belongs to a user's object. */
+/** @throws N0Error `not_found`; `failed_precondition` if it belongs to an object of a user. */
 async function releaseByHand<T extends ComputeReservation | StorageReservation>(
   api: Api,
   call: Call,
@@ -157,7 +157,7 @@ async function releaseByHand<T extends ComputeReservation | StorageReservation>(
   });
 }
 
-/** A disk is kept under the id of its volume, so its name is not taken by the key alone. */
+/** The storage of a block storage is under the id of its volume, so the key alone does not reserve its name. */
 async function throwIfDisk(api: Api, nodeName: string, storageName: string): Promise<void> {
   const found = await api.records.list(storages, [nodeName]);
   const taken = found.find(({ value }) => value.name === storageName && value.owner !== null);

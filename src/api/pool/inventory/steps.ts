@@ -24,7 +24,7 @@ export const reserveCompute: SagaRecordStep<ReserveCompute> = {
 
 export type ReserveStorage = {
   readonly nodeName: string;
-  /** What it is kept under: the id of the volume, or the storage name. */
+  /** The last part of its key: the id of the volume, or the storage name. */
   readonly id: string;
   readonly storage: StorageAsked;
 };
@@ -45,7 +45,7 @@ type Change<T> = {
   readonly after: T;
 };
 
-/** Changes what is reserved for something that stays where it is; the commit settles it. */
+/** Changes the reservation of an object that stays on its node. The commit settles it. */
 export const changeCompute: SagaRecordStep<Change<Uncounted<ComputeReservation>>> = {
   name: "node.change_compute",
   async writeRecords({ api }, { nodeName, before, after }, _scope, write) {

@@ -19,12 +19,12 @@ import { heartbeats, nodes } from "./collection.ts";
 import { toWire } from "./record.ts";
 
 /**
- * Adds a node, or changes one. Agents call it when they start. A machine that has become smaller than what
- * is reserved on it is taken as it is: what runs there goes on, and nothing more is placed. A new address
- * must be the agent's own.
+ * Adds a node, or changes one. Agents call it when they start. If the node has become smaller than its
+ * reservations, everything there keeps running, and the scheduler places nothing more there. A new address must
+ * be the agent's own.
  *
- * @throws N0Error `invalid_argument`; `failed_precondition` for one that is lost, or whose agent is not
- *   at the address; `aborted` when it is busy.
+ * @throws N0Error `invalid_argument`; `failed_precondition` if the node is lost, or if its agent is not at the
+ * address; `aborted` if the node is busy.
  */
 export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest): Promise<Node> {
   if (request.address === "") {
@@ -40,7 +40,7 @@ export async function applyNode(api: Api, call: Call, request: ApplyNodeRequest)
     const node = create(NodeSchema, fields);
     const atMs = api.clock.nowMs();
     const seen = await toWire(api, node);
-    // As it will be: it is heard with this very call.
+    // In the state after this call, which counts as a sign of life.
     seen.state = Node_NodeState.READY;
     seen.lastHeartbeatAt = timestampFromMs(atMs);
     return await tx.answer(

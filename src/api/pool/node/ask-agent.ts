@@ -5,22 +5,24 @@ import { fromConnectError } from "../../../rpc/errors.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api } from "../context.ts";
 
-/** For an agent's answer, which it has at hand. A registration waits that long for an address that is silent. */
+/**
+ * For the answer of an agent, which needs no work for it. A registration waits this long for a silent address.
+ */
 const ASK_TIMEOUT_MS = 3_000;
 const NONCE_BYTES = 32;
 const REASON_LENGTH_MAX = 200;
 
-/** Where the agent itself says that it is called; or why nobody answered as the node's agent. */
+/** The address that the agent itself gives, or the reason why the node's agent did not answer. */
 type Word = { readonly address: string } | { readonly reason: string };
 
 /**
- * Makes sure that a node's new address is its agent's own, so that nobody can take over a node, or be sent
- * the token of the agents, by naming an address. An agent that has moved says so itself; one that still
- * answers where it was says that the other is not it.
+ * Makes sure that a new address of a node is that of its agent. Otherwise anybody could take over a node, or
+ * get the agents' token, by naming an address. An agent that has moved confirms its new address itself. If it
+ * still answers at the old address, the new one is not its own.
  *
- * @param before The address on record; undefined for a new node.
- * @throws N0Error `failed_precondition`, also when nobody answers at the new address, unless there is no
- *   token that could prove anything.
+ * @param before The recorded address; undefined for a new node.
+ * @throws N0Error `failed_precondition`, also if nobody answers at the new address, unless there is no token
+ * with which an agent could prove anything.
  */
 export async function throwUnlessAgents(
   api: Api,
@@ -39,15 +41,14 @@ export async function throwUnlessAgents(
   if ("address" in there && there.address !== address) {
     throw refusal(
       nodeName,
-      `the agent of node "${nodeName}" answers at ${before}, so ${address} is another one's: if that is ` +
-        "another machine, give its agent another --name; if it is the same one, end the agent that runs at " +
+      `the agent of node "${nodeName}" answers at ${before}, so ${address} belongs to another agent: if it is on ` +
+        "another node, start it with another --name; if it is on the same node, end the agent that runs at " +
         `${before} first`,
     );
   }
   if ([there, here].some((word) => "address" in word && word.address === address)) return;
   if (agentToken === undefined) return;
-  const why =
-    "reason" in here ? here.reason : `its agent says that it is called at ${here.address}`;
+  const why = "reason" in here ? here.reason : `its agent says that its address is ${here.address}`;
   throw refusal(
     nodeName,
     `address: nobody at ${address} proves to be the agent of node "${nodeName}": ${why}. Start the agent ` +
@@ -80,7 +81,7 @@ async function askAgent(
     }
     return { address: word.address };
   } catch (error) {
-    // The asker gave up meanwhile, which is no bug of ours.
+    // The client hung up in the meantime, which is not a bug of ours.
     if (signal.aborted) throw fromConnectError(signal.reason);
     log.debug("no agent answered as the node's", { node: nodeName, address: at, error });
     return { reason: fromConnectError(error).message.slice(0, REASON_LENGTH_MAX) };

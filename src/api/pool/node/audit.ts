@@ -26,20 +26,21 @@ const codes = {
   "node.unreachable": {
     rank: 10,
     severity: "error",
-    means: "the node does not answer, so nothing is known of what is there",
-    byHand: "start its agent; or, if the machine is gone for good, n0cli node lost with its name",
+    means: "the node does not answer, so verify cannot see what is on it",
+    byHand:
+      "start its agent; or, if the node will never come back, run n0cli node lost with its name",
   },
   "node.capacity_differs": {
     rank: 20,
     severity: "warning",
-    means: "the node is registered with another capacity than its agent tells",
-    repair: "the record takes what the agent tells",
+    means: "the node is registered with another capacity than its agent reports",
+    repair: "the record takes the capacity that the agent reports",
   },
   "node.overcommitted": {
     rank: 30,
     severity: "warning",
     means: "more is reserved on the node than it has",
-    byHand: "delete something there, or move disks to another node",
+    byHand: "delete something there, or move block storages to another node",
   },
 } as const satisfies Codes;
 
@@ -50,7 +51,7 @@ export const nodeAudit = defineAudit({
   compare: async (view: View<Api>) => compareNodes(view),
 });
 
-/** The nodes themselves, and whether they answered. */
+/** Checks the nodes themselves, and whether they answered. */
 function compareNodes(view: View): Finding[] {
   return [
     ...view.answers.flatMap((answer) =>

@@ -1,8 +1,8 @@
 import { jsonCollection, protoCollection } from "../../../datastore/collection.ts";
 import { NodeSchema } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 
-/** What is reserved there, and whether it is READY, is added when a node is read. */
+/** Its reservations, and whether it is READY, are added when a node is read. */
 export const nodes = protoCollection("node", NodeSchema);
 
-/** By node: when its agent was heard last, wall clock. */
+/** By node: when the API last heard its agent, by the wall clock. */
 export const heartbeats = jsonCollection<{ readonly atMs: number }>("heartbeat");

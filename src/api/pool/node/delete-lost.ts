@@ -11,10 +11,10 @@ import { allocations, computes, storages } from "../inventory/collection.ts";
 import { heartbeats, nodes } from "./collection.ts";
 
 /**
- * Forgets a node that is lost, with all that its resources say goes with it, all at once.
+ * Deletes a lost node and, in the same batch, everything that its resources declare lost with it.
  *
- * @throws N0Error `not_found`; `failed_precondition` for a node that is not lost, or while one of its
- *   objects is PENDING; `aborted` when one of them is busy.
+ * @throws N0Error `not_found`; `failed_precondition` for a node that is not lost, or while one of its objects
+ * is PENDING; `aborted` if one of them is busy.
  */
 export async function deleteLostNode(api: Api, call: Call, name: string): Promise<void> {
   const ref = refOf(call, nodes, name);
@@ -29,7 +29,7 @@ export async function deleteLostNode(api: Api, call: Call, name: string): Promis
     if (!node.lost) {
       throw new N0Error(
         "failed_precondition",
-        `node "${name}" is not lost: delete what is on it first, or if the machine will never come back, say so with "n0cli node lost ${name}"`,
+        `node "${name}" is not lost: delete the objects on it first, or if it will never come back, run "n0cli node lost ${name}"`,
         { resource: formatRef(ref), field: "with_objects" },
       );
     }
@@ -69,8 +69,8 @@ function keysOf(ref: Ref, lost: readonly LostObjects[]): string[] {
 }
 
 /**
- * A record may be elsewhere for as long as a transaction is open that would put it back here: one that makes
- * a disk in the place of a deleted one, or copies a base. Its reservation tells.
+ * A record may name another node while an open transaction may still put it back here: one that makes a block
+ * storage in place of a deleted one, or copies a base. Its reservation shows that.
  */
 function throwIfChanging(
   { kinds }: Api,

@@ -13,7 +13,7 @@ import type { Api } from "../context.ts";
 import { allocations, computes, storages } from "../inventory/collection.ts";
 import { heartbeats, nodes } from "./collection.ts";
 
-/** @throws N0Error `not_found`; `failed_precondition` while something is reserved there; `aborted`. */
+/** @throws N0Error `not_found`; `failed_precondition` while it has reservations; `aborted`. */
 export async function deleteNode(api: Api, call: Call, name: string): Promise<void> {
   const ref = refOf(call, nodes, name);
   const options = { method: NodeService.method.deleteNode, keys: [nodes.key(ref)] };

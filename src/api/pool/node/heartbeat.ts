@@ -6,7 +6,7 @@ import { lost } from "../../core/agents.ts";
 import type { Api } from "../context.ts";
 import { heartbeats, nodes } from "./collection.ts";
 
-/** Not a transaction: one observation, of no object of the user's. */
+/** Not a transaction: it is one observation, and concerns no object of a user. */
 export async function heartbeat(api: Api, name: string): Promise<void> {
   const ref = nodeRef(name);
   const stored = await api.records.find(nodes, ref);

@@ -33,7 +33,7 @@ async function lose(world: World, clock: ShiftingClock): Promise<void> {
   await world.seen();
 }
 
-test("only a node that is not heard can be lost, and while it is, it cannot come back by itself", async () => {
+test("only a NOT_READY node can be lost, and while it is, it cannot come back by itself", async () => {
   const clock = newShiftingClock();
   await using world = await newWorld({ clock });
   const before = await world.residue();
@@ -42,7 +42,7 @@ test("only a node that is not heard can be lost, and while it is, it cannot come
   });
   expect(await refused(world.nodes.setNodeLost({ name, lost: true }))).toMatchObject({
     code: "FailedPrecondition",
-    message: expect.stringContaining("turn the machine off"),
+    message: expect.stringContaining("turn it off first"),
   });
   expect(await world.residue()).toEqual(before);
 

@@ -15,10 +15,10 @@ import { nodes } from "./collection.ts";
 import { toWire } from "./record.ts";
 
 /**
- * Declares a node lost, or takes that back. Transactions that waited for it come to rest: what they had made
- * there, or were to remove, counts as gone.
+ * Declares a node lost, or withdraws that. Transactions that wait for a lost node come to rest: what they had
+ * made there, or had to remove there, counts as gone.
  *
- * @throws N0Error `not_found`; `failed_precondition` for a node that is heard.
+ * @throws N0Error `not_found`; `failed_precondition` for a node that sends heartbeats.
  */
 export async function setNodeLost(
   api: Api,
@@ -33,7 +33,7 @@ export async function setNodeLost(
     if (lost && api.inventory.get(name).isReady) {
       throw new N0Error(
         "failed_precondition",
-        `node "${name}" is READY: only one that is not heard can be lost; turn the machine off first`,
+        `node "${name}" is READY: only a NOT_READY node can be declared lost; turn it off first`,
         { resource: formatRef(ref) },
       );
     }

@@ -3,7 +3,7 @@ import { nodeRef } from "../../../util/ref.ts";
 import { allocations, computes } from "../inventory/collection.ts";
 import { nodes } from "./collection.ts";
 
-/** For every code of its audit, so that none is without. */
+/** One for each code of the audit. */
 export const drifts: Drifts = {
   "node.unreachable": {
     drift: ({ world }) => {

@@ -3,7 +3,7 @@ import { computeSize, diskSize } from "../../../../test/sim/fields.ts";
 import { namesOf } from "../../../../test/sim/view.ts";
 import { computes, storages } from "../inventory/collection.ts";
 
-/** Nodes are away at times. */
+/** Nodes are unreachable at times. */
 export const expectedFindings = ["node.unreachable"];
 
 export const calls: Readonly<Record<string, CallKind>> = {

@@ -1,14 +1,14 @@
 import { pause } from "../../../util/clock.ts";
 import type { Api } from "../context.ts";
 
-/** Between two looks. */
+/** The time between two looks. */
 const LOOK_MS = 1_000;
 
 /**
- * Calls `touch` with the name of each node that has become READY or NOT_READY. Silence is no event, so it
- * is looked for.
+ * Calls `touch` with the name of each node that has become READY or NOT_READY. Silence causes no event, so this
+ * looks for it regularly.
  *
- * @returns a function that ends it.
+ * @returns a function that stops it.
  */
 export function onReadinessChange(
   api: Pick<Api, "inventory" | "clock" | "shutdown">,
@@ -16,7 +16,8 @@ export function onReadinessChange(
 ): () => void {
   const stop = new AbortController();
   const signal = AbortSignal.any([stop.signal, api.shutdown]);
-  // What was silent and is back between two looks has changed as well: somebody may have been told meanwhile.
+  // A node that was silent and came back between two looks has changed too: a client may have seen it
+  // NOT_READY.
   const readiness = () =>
     new Map(
       api.inventory
@@ -26,7 +27,7 @@ export function onReadinessChange(
   const look = async () => {
     let known = readiness();
     while (!signal.aborted) {
-      // Rejects only because it is ended.
+      // Rejects only because it was stopped.
       await pause(api.clock, LOOK_MS, signal);
       const now = readiness();
       for (const [name, how] of now) if (known.get(name) !== how) touch(name);

@@ -11,7 +11,7 @@ import {
   storages,
 } from "../inventory/collection.ts";
 
-/** The node as clients see it: with its state and what is reserved on it. */
+/** The node as clients see it: with its state and its reservations. */
 export async function toWire(api: Api, node: Node): Promise<Node> {
   const [computesThere, storagesThere] = await Promise.all([
     api.records.list(computes, [node.name]),
@@ -20,7 +20,7 @@ export async function toWire(api: Api, node: Node): Promise<Node> {
   const seen = withState(api, node);
   for (const { value } of computesThere) seen.reservedComputes[value.name] = computeToWire(value);
   for (const { key, value } of storagesThere) {
-    // A name is there twice while a soft-deleted disk is being replaced; both take space.
+    // A name occurs twice while a soft-deleted block storage is being replaced. Both take space.
     const shown = Object.hasOwn(seen.reservedStorages, value.name)
       ? storages.parts(key)[1]!
       : value.name;
@@ -29,7 +29,7 @@ export async function toWire(api: Api, node: Node): Promise<Node> {
   return seen;
 }
 
-/** The node with its state, without what is reserved on it. */
+/** The node with its state, without its reservations. */
 export function withState(api: Api, node: Node): Node {
   const seen = clone(NodeSchema, node);
   const view = api.inventory.find(node.name);

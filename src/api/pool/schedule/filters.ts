@@ -1,17 +1,17 @@
 import { type Amounts, fitsWithEase, type Numbers, whyNot } from "../inventory/amounts.ts";
 import type { NodeView } from "../inventory/inventory.ts";
 
-/** What is wished for, as it counts on a node. */
+/** The requested object, as it counts on a node. */
 export interface Asked {
   readonly amounts: Amounts;
   readonly numbers: Numbers;
 }
 
-/** A rule that leaves nodes out. */
+/** A rule that excludes nodes. */
 export interface Filter {
-  /** Said of the nodes that it leaves out, behind how many they are. */
+  /** The text for the excluded nodes, after their number. */
   readonly name: string;
-  /** Why it leaves this node out, in words; undefined where it does not. */
+  /** Why it excludes this node, in words; undefined if it does not. */
   why(view: NodeView, asked: Asked): string | undefined;
 }
 
@@ -26,5 +26,5 @@ const room: Filter = {
     fitsWithEase(view.numbers, asked.numbers) ? undefined : whyNot(view, asked.amounts),
 };
 
-/** In the order in which a node is said why it is left out. */
+/** In the order in which a message gives the reasons. */
 export const FILTERS: readonly Filter[] = [ready, room];

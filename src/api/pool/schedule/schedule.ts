@@ -9,13 +9,13 @@ import { WEIGHTS } from "./weights.ts";
 const REASONS_MAX = 20;
 
 export interface Wish extends Sizes {
-  /** What is to be placed, for the message: `virtual machine "web-1"`. */
+  /** The name of the object to place, for the message: `virtual machine "web-1"`. */
   readonly what: string;
-  /** Only this node will do. */
+  /** Only this node is possible. */
   readonly nodeName?: string;
 }
 
-/** The nodes that filters left out. */
+/** The nodes that filters excluded. */
 class LeftOut {
   readonly reasons: string[] = [];
   readonly counts = new Map<Filter, number>();
@@ -29,11 +29,11 @@ class LeftOut {
 }
 
 /**
- * Chooses, of the nodes that no filter leaves out, the one with the least weight: the least used afterwards,
- * by the scarcest of what was asked. Changes nothing. Ties go to the first name.
+ * Chooses the node with the least weight, of those that no filter excludes: the one with the least use
+ * afterwards, by the scarcest of the requested dimensions. Changes nothing. In a tie the first name wins.
  *
- * @throws N0Error `resource_exhausted` saying for each node why not; `not_found` or `unavailable` where
- *   one node was asked for and it does not exist or is silent; `failed_precondition` where there is none.
+ * @throws N0Error `resource_exhausted` with the reason for each node; `not_found` or `unavailable` if one node
+ * was requested and does not exist or is silent; `failed_precondition` if there are no nodes.
  */
 export function schedule(views: Iterable<NodeView>, { what, nodeName, ...sizes }: Wish): string {
   let best: { readonly name: string; readonly weight: number } | undefined;
@@ -79,9 +79,9 @@ function weightOf(view: NodeView, asked: Asked): number {
 }
 
 /**
- * The node that the annotation `key` asks for, if it asks for one.
+ * The node that the annotation `key` requests, if any.
  *
- * @throws N0Error `not_found` where there is no such node.
+ * @throws N0Error `not_found` if the node does not exist.
  */
 export function requestedNode(
   nodes: { find(nodeName: string): unknown },
@@ -102,7 +102,7 @@ function noSuchNode(what: string, nodeName: string, field?: string): N0Error {
   );
 }
 
-/** Where one node was asked for. */
+/** If one node was requested. */
 function refusalOf(nodeName: string, what: string, { reasons, counts, total }: LeftOut): N0Error {
   if (total === 0) return noSuchNode(what, nodeName);
   const resource = `node/${nodeName}`;

@@ -2,10 +2,10 @@ import { shareAfter } from "../inventory/amounts.ts";
 import type { NodeView } from "../inventory/inventory.ts";
 import type { Asked } from "./filters.ts";
 
-/** What makes one node better than another. */
+/** A criterion that makes one node better than another. */
 export interface Weight {
   readonly name: string;
-  /** How much it counts beside the others. */
+  /** Its weight among the criteria. */
   readonly factor: number;
   /** From 0, which is best, to 1. */
   of(view: NodeView, asked: Asked): number;

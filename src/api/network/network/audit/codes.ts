@@ -4,7 +4,7 @@ export const codes = {
   "interface.without_owner": {
     rank: 190,
     severity: "warning",
-    means: "an interface is reserved for something that is not there",
+    means: "an interface is reserved for an object that does not exist",
     repair: "releases it, with its addresses",
   },
   "address.without_owner": {
@@ -55,7 +55,8 @@ export const codes = {
     severity: "error",
     means: "a network whose gateway is not reserved, so that its address may be given away",
     repair: "reserves the gateway again, with its addresses",
-    byHand: "another interface has its name or an address of it: delete what that belongs to",
+    byHand:
+      "another interface has its name or one of its addresses: delete the object that it belongs to",
   },
   "network.cidr_missing": {
     rank: 315,
@@ -68,7 +69,7 @@ export const codes = {
     rank: 580,
     severity: "error",
     means: "a virtual machine runs, and its network is not on the node",
-    byHand: "shut it down and boot it: a boot makes it anew",
+    byHand: "shut it down and boot it: a boot makes it again",
   },
   "network.without_owner": {
     rank: 590,
@@ -80,25 +81,25 @@ export const codes = {
     rank: 600,
     severity: "error",
     means: "the bridge of a network is missing, down, or was never finished",
-    repair: "makes it again and connects the taps; guests go on",
+    repair: "makes it again and connects the taps; guests keep running",
   },
   "network.gateway_differs": {
     rank: 610,
     severity: "error",
-    means: "the bridge of a network has other addresses than its gateway's",
+    means: "the bridge of a network has other addresses than its gateway",
     repair: "gives it the gateway's addresses",
   },
   "network.uplink_broken": {
     rank: 620,
     severity: "error",
-    means: "the way from a network to its node is missing or changed",
-    repair: "makes it again; connections to the world break off",
+    means: "the uplink from a network to its node is missing or changed",
+    repair: "makes it again; connections to the internet break",
   },
   "network.rules_broken": {
     rank: 630,
     severity: "error",
     means: "filter, NAT or forwarding in a network's namespace is missing or changed",
-    repair: "applies the rules again, at once and as a whole",
+    repair: "applies all rules again in one transaction of nft",
   },
   "uplink.without_owner": {
     rank: 670,
@@ -110,7 +111,7 @@ export const codes = {
     rank: 680,
     severity: "error",
     means: "filter, NAT or forwarding of the node is missing or changed while networks need it",
-    repair: "applies the rules again, at once and as a whole",
+    repair: "applies all rules again in one transaction of nft",
   },
   "node.rules_without_owner": {
     rank: 690,

@@ -24,7 +24,7 @@ type Finding = FindingOf<Code, Api>;
 
 type Reserved = Stored<InterfaceReservation>;
 
-/** Interfaces with their addresses, against the objects that they are reserved for. */
+/** Compares interfaces and their addresses with the objects that they are reserved for. */
 export function compareInterfaces(view: View): Finding[] {
   const { records } = view;
   const tapUsers = new Set(
@@ -63,7 +63,7 @@ function nodeOfTap({ key }: Stored<UsedBy>): string {
   return taps.parts(key)[0] ?? "";
 }
 
-/** The network to which a record belongs. */
+/** The network of a record. */
 function networkOf(key: string): Ref {
   return refOfKey(key)!;
 }
@@ -88,7 +88,7 @@ function usersOf({ records }: View): ReadonlyMap<string, string> {
   return new Map(all);
 }
 
-/** The same for the same address, however it is written. */
+/** Equal for the same address, however it is written. */
 function uniqueKey(of: Collection<UsedBy, Part>, [where, text = ""]: KeyParts<Part>): string {
   return of.key(where, canonicalAddress(text));
 }
@@ -192,7 +192,7 @@ function ofNobody(
   ];
 }
 
-/** Of the objects that an interface may be of whose record is gone. */
+/** The objects that may have an interface whose record is gone. */
 function possibleKeys({ interfaceUsers }: View, scope: string, interfaceName: string): string[] {
   return [...interfaceUsers.values()].flatMap((user) => [
     ...user.possibleKeys(scope, interfaceName),

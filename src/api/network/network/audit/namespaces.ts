@@ -25,7 +25,7 @@ type Finding = FindingOf<Code, Api>;
 /** A nic that needs its network on the node. */
 type Needed = NetworkUse & { readonly needs: NonNullable<NetworkUse["needs"]> };
 
-/** The namespaces and rules of one node. */
+/** Compares the namespaces and rules of one node. */
 export async function compareNamespaces(node: NodeView): Promise<Finding[]> {
   const uses: NetworkUse[] = [];
   for (const user of node.view.interfaceUsers.values())
@@ -41,7 +41,7 @@ function neededIn(uses: readonly NetworkUse[], network: Ref): Needed[] {
   return uses.filter((use): use is Needed => isSameRef(use.network, network) && "needs" in use);
 }
 
-/** Keys of all objects on the node that have a nic in the network, at rest or not. */
+/** The keys of all objects on the node with a nic in the network, at rest or not. */
 function keysOfUsers(uses: readonly NetworkUse[], network: Ref): string[] {
   const users = uses.filter((use) => isSameRef(use.network, network));
   return [networks.key(network), ...users.map(({ by }) => objectKey(by))];
@@ -66,7 +66,9 @@ function compareNetwork(
   if (!hasTaps && users.length === 0) {
     const what = found.namespace === PartState.WHOLE ? "a namespace without taps" : "a bare name";
     const isKnown = view.records.find(networks, ref) !== undefined;
-    const expected = isKnown ? "nothing: no machine here needs it" : "nothing: it has no record";
+    const expected = isKnown
+      ? "nothing: no virtual machine here needs it"
+      : "nothing: it has no record";
     const repair = sweepNetwork(nodeName, ref);
     const madeBy = transactionId;
     return [{ code: "network.without_owner", expected, found: what, ...about, madeBy, repair }];
@@ -78,7 +80,7 @@ function compareNetwork(
   const wanted = addressesText([ipv4Gateway, ipv6Gateway]);
   const parts: readonly (readonly [Code, string, string])[] = [
     ["network.bridge_broken", "a bridge that is up", wordOf(found.bridge)],
-    ["network.uplink_broken", "a way to the node", wordOf(found.uplink)],
+    ["network.uplink_broken", "an uplink to the node", wordOf(found.uplink)],
     ["network.rules_broken", "filter, NAT and forwarding", wordOf(found.rules)],
   ];
   const findings: Finding[] = parts.flatMap(([code, expected, word]) =>
@@ -92,13 +94,13 @@ function compareNetwork(
   return findings;
 }
 
-/** The same for the same addresses, however they are written and in whatever order. */
+/** Equal for the same addresses, however they are written and in any order. */
 function addressesText(addresses: readonly string[]): string {
   const texts = addresses.filter((address) => address !== "").map(canonicalAddress);
   return texts.sort().join(", ");
 }
 
-/** Empty for what is whole. */
+/** Empty for a whole part. */
 function wordOf(state: PartState): string {
   if (state === PartState.WHOLE) return "";
   return state === PartState.ABSENT ? "missing" : "changed";

@@ -19,7 +19,7 @@ import { occupyAgain, reserveGatewayAgain } from "./repair.ts";
 
 type Finding = FindingOf<Code, Api>;
 
-/** Networks against the records that keep their CIDRs and gateways for them. */
+/** Compares networks with the records that keep their CIDRs and gateways for them. */
 export function compareNetworks(view: View): Finding[] {
   const { records, isWanted } = view;
   if (!isWanted("")) return [];
@@ -66,7 +66,7 @@ function isOverlapping({ cidr }: OccupiedCidr, wanted: Cidr): boolean {
   return occupied !== undefined && overlaps(occupied, wanted);
 }
 
-/** Whether the record is that of one of the CIDRs that the network has. */
+/** Whether the record belongs to one of the network's CIDRs. */
 function isOccupiedBy(
   ref: Ref,
   network: Network,
@@ -97,7 +97,7 @@ function cidrOfNobody({ records }: View, stored: Stored<OccupiedCidr>): Finding[
   ];
 }
 
-/** Guests still have addresses in it: it is to be applied again with the same CIDRs. */
+/** Guests still have addresses in it, so a user must apply it again with the same CIDRs. */
 function isLost(records: Snapshot, network: Ref): boolean {
   return records
     .list(interfaces)

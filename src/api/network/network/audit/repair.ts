@@ -43,7 +43,7 @@ export function reserveGatewayAgain(ref: Ref, network: Network): Repair {
   return (tx) => tx.commit(reserveGateway(ref, undefined, gatewayOf(ref, network, tx.id)));
 }
 
-/** What of its addresses is another's stays. */
+/** Leaves those of its addresses that belong to another interface. */
 export function releaseInterfaceOfNobody(
   network: Ref,
   { value, revision }: Stored<InterfaceReservation>,
@@ -57,7 +57,7 @@ export function releaseInterfaceOfNobody(
   };
 }
 
-/** Takes what is free of what the interface says it has. */
+/** Takes the free ones of the things that the interface should have. */
 export function takeFreeUniques(
   network: Ref,
   { value, revision }: Stored<InterfaceReservation>,
@@ -69,13 +69,13 @@ export function takeFreeUniques(
   };
 }
 
-/** Of what the interface says it has, that which it has. */
+/** Of the things that the interface should have, those that it has. */
 async function ownUniques(api: Api, network: Ref, reserved: InterfaceReservation) {
   const found = await usersOf(api, network, reserved);
   return found.flatMap(({ unique, usedBy }) => (usedBy === unique.value.usedBy ? [unique] : []));
 }
 
-/** Of what the interface says it has, that which nobody has. */
+/** Of the things that the interface should have, the free ones. */
 async function freeUniques(api: Api, network: Ref, reserved: InterfaceReservation) {
   const found = await usersOf(api, network, reserved);
   return found.flatMap(({ unique, usedBy }) => (usedBy === undefined ? [unique] : []));
