@@ -10,15 +10,15 @@ export interface Api extends network.Api {
   readonly observed: ObservedStates;
   readonly progress: ProgressBoard;
   readonly links: ConsoleLinks;
-  /** What guests are told to resolve names with. */
+  /** The nameservers of guests. */
   readonly nameservers: readonly string[];
-  /** How much of its limit a block storage must request, from 0 to 1. */
+  /** The minimum of a block storage's request as a part of its limit, from 0 to 1. */
   readonly storageRequestRatioMin: number;
 }
 export type SagaContext = core.SagaContext<Api>;
 export type SagaRecordStep<I extends Json> = core.SagaRecordStep<I, Api>;
 export type Tx = core.Tx<Api>;
 
-/** As core's, with all that this area's handlers have. */
+/** Like core's, with the members for the handlers of this area. */
 export type StepNode = nodeSteps.StepNode<Api>;
 export type NodeWork<I> = nodeSteps.NodeWork<I, Api>;

@@ -31,7 +31,7 @@ export async function applyImage(api: Api, call: Call, request: ApplyImageReques
   });
 }
 
-/** Removes an image. What was registered in it stays, and is no longer protected. */
+/** Removes an image. The block storages that were registered in it stay, and are no longer protected. */
 export async function deleteImage(api: Api, call: Call, name: string): Promise<void> {
   const ref = refOf(call, images, name);
   const keys = async () => keysOf(ref, await getImage(api, ref));

@@ -14,21 +14,22 @@ const codes = {
   "image.disk_missing": {
     rank: 540,
     severity: "warning",
-    means: "an image registers a disk that does not exist",
+    means: "an image registers a block storage that does not exist",
     byHand: "unregister it from the image",
   },
   "image.disk_not_protected": {
     rank: 550,
     severity: "error",
-    means: "an image registers a disk that is not PROTECTED and could be changed under others",
-    repair: "protects the disk",
-    byHand: "it is in use or deleted: set it free, or unregister it from the image",
+    means:
+      "an image registers a block storage that is not PROTECTED, so it could change under others",
+    repair: "protects the block storage",
+    byHand: "it is in use or deleted: end that, or unregister it from the image",
   },
 } as const satisfies Codes;
 
 type Finding = FindingOf<keyof typeof codes, Api>;
 
-/** Images against the block storages that are registered in them. */
+/** Compares images with the block storages that are registered in them. */
 export const imageAudit = defineAudit({
   codes,
   compare: async (view: View<Api>) => (view.isWanted("") ? compareImages(view) : []),

@@ -25,11 +25,11 @@ import { getImage, registrationOf, tagged } from "./record.ts";
 import { ensureReplica } from "./replica.ts";
 
 /**
- * Makes a disk from an image: an overlay on the disk that the tag means, or on the copy of it on the node
- * where the new one lands, which is made with the first one there.
+ * Makes a block storage from an image: an overlay on the block storage of the tag, or on its copy on the node
+ * of the new one. The first overlay on a node makes that copy.
  *
- * @throws N0Error `not_found` for the image or tag; `invalid_argument` for a size below the base's; and
- *   as `makeBlockStorage`.
+ * @throws N0Error `not_found` for the image or tag; `invalid_argument` for a size below the base's; and the
+ * errors of `makeBlockStorage`.
  */
 export async function generateBlockStorage(
   api: Api,
@@ -56,8 +56,9 @@ export async function generateBlockStorage(
       }
     },
     make: async (tx, place) => {
-      // Its key is not held, so that many can be generated at once. It is looked at again, and the overlay
-      // is recorded on the condition that this is how it still is: else a purge might be under way.
+      // The key of the base is not held, so that many can be generated at once. The base is checked again, and
+      // the overlay is recorded on the condition that the base has not changed: otherwise a purge might have
+      // begun.
       const source = await getBlockStorage(api, sourceRef);
       throwUnlessIn(sourceRef, source.value, [State.PROTECTED]);
       const baseId =

@@ -4,7 +4,7 @@ import { references } from "../../../datastore/references.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { images } from "./collection.ts";
 
-/** For every code of its audit, so that none is without. */
+/** One for each code of the audit. */
 export const drifts: Drifts = {
   "image.disk_missing": {
     drift: async ({ read, write }) => {

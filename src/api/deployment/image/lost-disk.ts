@@ -18,17 +18,17 @@ interface Copy {
   readonly volumeId: string;
 }
 
-/** What becomes of a disk whose node is lost. */
+/** What happens to a block storage whose node is lost. */
 export type Fate =
   | { readonly kind: "goes"; readonly copies: readonly (Copy & { readonly baseVolumeId: "" })[] }
   /** The copy takes its place. */
   | { readonly kind: "stays"; readonly as: Copy };
 
 /**
- * It stays where another node has a copy that is known to hold what it held: on one that is there, or with
- * the disks that rest on the copy on one that is lost as well. Changes nothing.
+ * The block storage stays if another node has a copy that certainly holds the same: on a node that exists, or,
+ * with the block storages that rest on the copy, on one that is lost too. Changes nothing.
  *
- * @param images those in which it is registered.
+ * @param images The images in which it is registered.
  */
 export async function fateOf(api: Api, ref: Ref, images: readonly Stored<Image>[]): Promise<Fate> {
   const registrations = images.map(({ value }) => registrationOf(value, ref.name));
@@ -38,7 +38,7 @@ export async function fateOf(api: Api, ref: Ref, images: readonly Stored<Image>[
     const { volumeId, registration } = value;
     const copy = { nodeName: replicas.parts(key)[1]!, volumeId, baseVolumeId: "" } as const;
     const isLost = api.agents.isLost(copy.nodeName);
-    // While disks rest on a copy its base cannot have been written to.
+    // While block storages rest on a copy, nobody can have written to its base.
     const isCarrier = (await api.records.list(overlays, [volumeId])).length > 0;
     if (!isLost && (isCarrier || registrations.includes(registration))) {
       return { kind: "stays", as: copy };
@@ -57,7 +57,7 @@ export function writeFate(held: HeldObjects, ref: Ref, disk: BlockStorage, fate:
   const moved = changed(disk, (copy) => {
     copy.nodeName = nodeName;
     copy.volumeId = volumeId;
-    // A copy rests on nothing; where its file is only its node knows.
+    // A copy rests on nothing. Only its node knows the path of its file.
     copy.baseBlockStorageName = "";
     copy.baseVolumeId = "";
     delete copy.annotations[BLOCK_STORAGE_URL];

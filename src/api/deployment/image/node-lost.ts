@@ -26,8 +26,9 @@ interface LostDisk {
 }
 
 /**
- * The disks of a lost node go with it, and leave their images. But a base of which another node has a copy
- * that disks rest on, or may, goes on there: so what becomes of a disk is said here and not where disks are.
+ * The block storages of a lost node are lost with it, and leave their images. But if another node has a copy of
+ * a base, on which block storages may rest, the base continues there. That is why this file decides, and not
+ * the one of block storages.
  */
 export async function onNodeLost(api: Api, nodeName: string): Promise<LostObjects> {
   const { disks, copies } = await filesOn(api, nodeName);
@@ -62,7 +63,10 @@ export async function onNodeLost(api: Api, nodeName: string): Promise<LostObject
   };
 }
 
-/** The disks on a node, and its copies of bases that are elsewhere. What is reserved there tells of which. */
+/**
+ * The block storages on a node, and its copies of bases of other nodes. Their reservations there show which
+ * they are.
+ */
 async function filesOn(api: Api, nodeName: string) {
   const { records } = api;
   const reserved = await records.list(storages, [nodeName]);
@@ -83,14 +87,14 @@ async function filesOn(api: Api, nodeName: string) {
   return { disks, copies };
 }
 
-/** In which a disk is registered. */
+/** The images in which a block storage is registered. */
 async function imagesOf({ records }: Pick<Api, "records">, disk: Ref): Promise<Stored<Image>[]> {
   const refs = await referrersOf(records, disk, { kind: images.kind });
   const found = await Promise.all(refs.map((ref) => records.find(images, ref)));
   return found.filter((stored) => stored !== undefined);
 }
 
-/** On the other nodes, of the disks that go. */
+/** The copies of the lost block storages on other nodes. */
 async function removeCopies(tx: Tx, disks: readonly LostDisk[]): Promise<readonly Later[]> {
   const files: Later[] = [];
   for (const { ref, fate } of disks) {

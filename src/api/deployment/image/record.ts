@@ -5,7 +5,7 @@ import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
 
-/** Of each an image can have so many. */
+/** The most block storages of an image, and the most tags. */
 const PARTS_MAX = 512;
 
 /** @throws N0Error `not_found`. */
@@ -21,7 +21,7 @@ export function changed(image: Image, change: (copy: Image) => void): Image {
   return copy;
 }
 
-/** @throws N0Error `failed_precondition` for one that would have more disks or tags than an image can have. */
+/** @throws N0Error `failed_precondition` if the image would have more block storages or tags than allowed. */
 export function throwIfTooMany(ref: Ref, { registeredBlockStorages, tags }: Image): void {
   const tagCount = Object.keys(tags).length;
   const diskCount = registeredBlockStorages.length;
@@ -34,7 +34,7 @@ export function throwIfTooMany(ref: Ref, { registeredBlockStorages, tags }: Imag
   throw new N0Error("failed_precondition", message, { resource: formatRef(ref) });
 }
 
-/** Without these disks, and without the tags that point to them. */
+/** The image without these block storages, and without the tags that point to them. */
 export function unregistered(image: Image, disks: ReadonlySet<string>): Image {
   return changed(image, (copy) => {
     copy.registeredBlockStorages = copy.registeredBlockStorages.filter(
@@ -44,23 +44,25 @@ export function unregistered(image: Image, disks: ReadonlySet<string>): Image {
   });
 }
 
-/** Tags are the keys of an object, which silently keeps none of this name. */
+/** Tags are the keys of an object, which silently ignores this name. */
 export function throwUnlessTag(field: string, tag: string): void {
-  if (tag === "__proto__") throw invalid(field, `"${tag}" cannot be a tag: take another one`);
+  if (tag === "__proto__") throw invalid(field, `"${tag}" cannot be a tag: use another one`);
 }
 
 export function isRegistered(image: Image, blockStorageName: string): boolean {
   return image.registeredBlockStorages.some((r) => r.blockStorageName === blockStorageName);
 }
 
-/** Tells one registration of a disk from a later one; between them it may have been written to. */
+/**
+ * Tells one registration of a block storage from a later one. Between them, somebody may have written to it.
+ */
 export function registrationOf(image: Image, blockStorageName: string): string {
   const found = image.registeredBlockStorages.find((r) => r.blockStorageName === blockStorageName);
   const { seconds, nanos } = found?.registeredAt ?? { seconds: 0n, nanos: 0 };
   return `${image.name}/${seconds}.${nanos.toString().padStart(9, "0")}`;
 }
 
-/** @throws N0Error `not_found` for one that is not registered in the image. */
+/** @throws N0Error `not_found` if it is not registered in the image. */
 export function throwUnlessRegistered(ref: Ref, image: Image, blockStorageName: string): void {
   if (isRegistered(image, blockStorageName)) return;
   throw new N0Error(
@@ -70,9 +72,9 @@ export function throwUnlessRegistered(ref: Ref, image: Image, blockStorageName: 
   );
 }
 
-/** The name of the block storage that the tag means. @throws N0Error `not_found`. */
+/** The name of the block storage that has the tag. @throws N0Error `not_found`. */
 export function tagged(ref: Ref, image: Image, tag: string): string {
-  // Its own ones only: every object has a "constructor".
+  // Only its own members: every object has a "constructor".
   const name = Object.hasOwn(image.tags, tag) ? image.tags[tag] : undefined;
   if (name !== undefined) return name;
   const tags = Object.keys(image.tags).slice(0, 10);

@@ -38,10 +38,10 @@ import {
 } from "./record.ts";
 
 /**
- * Registers a disk in an image and protects it; waits for one that is still being made. Tags that
- * pointed elsewhere move to it.
+ * Registers a block storage in an image and protects it. Waits for one that is still being made. Moves the
+ * given tags to it.
  *
- * @throws N0Error `not_found`; `failed_precondition` for a disk that is not AVAILABLE, or registered already.
+ * @throws N0Error `not_found`; `failed_precondition` if it is not AVAILABLE, or registered already.
  */
 export async function registerBlockStorage(
   api: Api,
@@ -84,11 +84,11 @@ export async function registerBlockStorage(
 }
 
 /**
- * Takes a disk out of an image, with the tags that point to it. One that is in no image stays as it is,
- * so that a repeated call is answered like the first.
+ * Removes a block storage from an image, with the tags that point to it. Changes nothing if it is in no image,
+ * so that a repeated call has the same answer.
  *
- * @throws N0Error `not_found` for an image or a disk that does not exist; `failed_precondition` for a disk
- *   that something else protects.
+ * @throws N0Error `not_found` if the image or the block storage does not exist; `failed_precondition` if
+ * another image protects it.
  */
 export async function unregisterBlockStorage(
   api: Api,
@@ -119,17 +119,17 @@ export async function unregisterBlockStorage(
   });
 }
 
-/** Whoever unregisters it from the wrong image must not believe that it is free. */
+/** A user who unregisters it from the wrong image must not believe that it is free. */
 function throwIfProtected(image: Ref, { name, state }: BlockStorage): void {
   if (state !== State.PROTECTED) return;
   throw new N0Error(
     "failed_precondition",
-    `block storage "${name}" is not registered in image "${image.name}", and PROTECTED: unregister it from the image that it is in`,
+    `block storage "${name}" is not registered in image "${image.name}", and PROTECTED: unregister it from the image that has it`,
     { resource: formatRef(image) },
   );
 }
 
-/** Points a tag to a registered disk. */
+/** Points a tag to a registered block storage. */
 export async function tagImage(
   api: Api,
   call: Call,

@@ -20,9 +20,9 @@ import { ensureReplicated } from "../../provisioning/block-storage/volume/volume
 import type { Api, Tx } from "../../provisioning/context.ts";
 
 /**
- * The id of the copy of a base on a node, made if it is not there: a transaction of its own, since the
- * copy belongs to the base and stays with it. Others that want the same copy wait for it. One of an earlier
- * registration is replaced, unless disks rest on it: those have kept the base from being written to.
+ * The id of the copy of a base on a node. If there is none, makes one in a transaction of its own, because the
+ * copy belongs to the base and stays with it. Other requests for the same copy wait for it. Replaces a copy of
+ * an earlier registration, unless block storages rest on it: those have kept the base unchanged.
  */
 export async function ensureReplica(
   api: Api,
@@ -42,7 +42,7 @@ export async function ensureReplica(
     waits: true,
     within: outer,
   };
-  // Its id is not what the client asked for, so it is not the one that the answer names.
+  // The client did not ask for this transaction, so the headers of its answer do not name it.
   const inner = { ...call, signal: outer.signal, responseHeader: new Headers() };
   return await runUnanswered(api, inner, options, async (tx) => {
     const found = await api.records.find(replicas, ref, nodeName);
@@ -73,7 +73,7 @@ export async function ensureReplica(
   });
 }
 
-/** Its id, if it is sure to hold what the base holds now. */
+/** The id of the copy, if the copy certainly holds the present content of the base. */
 async function findUsable(
   api: Api,
   { value: { volumeId, registration } }: Stored<Replica>,
@@ -89,6 +89,6 @@ async function removeOutdated(
   nodeName: string,
   volumeId: string,
 ): Promise<Later[]> {
-  // The record is the new one's by now, so there is none to be forgotten.
+  // The record is the new one's by now, so this removes none.
   return await removeFile(tx, base, { nodeName, volumeId, baseVolumeId: "", replicaOf: null });
 }

@@ -7,7 +7,7 @@ import { compareRecords } from "./audit/records.ts";
 import { compareStorages } from "./audit/storages.ts";
 import { compareVolumes } from "./audit/volumes.ts";
 
-/** Block storages, what is reserved for them, and their files on the nodes. */
+/** Block storages, their reservations, and their files on the nodes. */
 export const blockStorageAudit = defineAudit({
   codes: { ...codes, ...sharedCodes },
   compare: async (view: View<Api>) => [

@@ -7,17 +7,19 @@ import { overlayOf, overlays, type Replica, replicas } from "./collection.ts";
 
 type Based = Pick<BlockStorage, "volumeId" | "baseVolumeId">;
 
-/** Records that a volume rests on its base, so that the base is not purged. Nothing where it has none. */
+/**
+ * The writes that record that a volume rests on its base, so that nobody purges the base. None without a base.
+ */
 export function recordBase(ref: Ref, { baseVolumeId, volumeId }: Based): Writes {
   return baseVolumeId === "" ? {} : put(overlays, [baseVolumeId, volumeId], overlayOf(ref));
 }
 
-/** A base no longer carries the volume. */
+/** The writes that record that a base no longer carries the volume. */
 export function forgetBase({ baseVolumeId, volumeId }: Based): Writes {
   return baseVolumeId === "" ? {} : remove(overlays, baseVolumeId, volumeId);
 }
 
-/** Records the copy of a base on a node in the place of `before`, if that is still there. */
+/** Records the copy of a base on a node in place of `before`, if that still exists. */
 export function recordCopy(
   base: Ref,
   nodeName: string,

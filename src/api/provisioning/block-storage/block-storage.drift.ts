@@ -11,7 +11,7 @@ import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stac
 import { storages } from "../../pool/inventory/collection.ts";
 import { blockStorages, overlays, replicas } from "./collection.ts";
 
-/** For every code of its audit, so that none is without. */
+/** One for each code of the audit. */
 export const drifts: Drifts = {
   "disk.used_by_nobody": {
     drift: ({ changeDisk }) => changeDisk("loose", { state: DiskState.IN_USE, usedBy: "ghost" }),
@@ -126,7 +126,7 @@ export const drifts: Drifts = {
   "volume.without_record": {
     drift: async ({ here, signal }) => {
       await here.volume.ensureEmpty(GHOST_VOLUME, GiB, DISK_MARK, signal);
-      // Its name is another's by now.
+      // Another block storage has its name by now.
       const mark = { ...DISK_MARK, owner: "block_storage/root" };
       await here.volume.ensureEmpty("root.0123456789ab", GiB, mark, signal);
     },

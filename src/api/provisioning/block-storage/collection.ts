@@ -10,7 +10,7 @@ export const blockStorages = protoCollection("block_storage", BlockStorageSchema
   today: withoutNodePath,
 });
 
-/** A version before wrote where the file lies on its node. */
+/** An older version wrote the path on the node here. */
 function withoutNodePath(disk: BlockStorage): BlockStorage {
   if (disk.annotations[BLOCK_STORAGE_URL] !== undefined) {
     disk.annotations[BLOCK_STORAGE_URL] = volumeUrl(disk.volumeId);
@@ -19,14 +19,14 @@ function withoutNodePath(disk: BlockStorage): BlockStorage {
 }
 
 /**
- * Under block storage and node: the id of the copy of a protected base that overlays there rest on, and
- * which registration of the base it is a copy of. Between two of them the base may have been written to.
+ * Under block storage and node: the id of the copy of a protected base that overlays there rest on, and the
+ * registration of the base that was copied. Between two registrations somebody may have written to the base.
  */
 export type Replica = { readonly volumeId: string; readonly registration: string };
 export const replicas = jsonCollection<Replica>("replica", { of: "block_storage" });
-/** Under the id of a base volume and that of an overlay on it: what keeps the base from being purged. */
+/** Under the id of a base volume and that of an overlay on it. It prevents the purge of the base. */
 export const overlays = jsonCollection<Overlay>("overlay");
-/** `blockStorage` is the name on its node of the block storage that the overlay is of. */
+/** `blockStorage` is the name on its node of the block storage that has the overlay. */
 type Overlay = { readonly blockStorage: string };
 
 export function overlayOf(ref: Ref): Overlay {

@@ -22,7 +22,7 @@ import {
   ensureReplicated,
 } from "./volume/volume-steps.ts";
 
-/** Makes an empty disk. For its errors see `makeBlockStorage`. */
+/** Makes an empty block storage. For its errors see `makeBlockStorage`. */
 export async function createBlockStorage(
   api: Api,
   call: Call,
@@ -37,7 +37,10 @@ export async function createBlockStorage(
   });
 }
 
-/** Makes a disk from an image at a URL. @throws also `failed_precondition` for an image that must not be used. */
+/**
+ * Makes a block storage from an image at a URL. @throws also `failed_precondition` for an image that must not
+ * be used.
+ */
 export async function fetchBlockStorage(
   api: Api,
   call: Call,
@@ -55,7 +58,7 @@ export async function fetchBlockStorage(
   });
 }
 
-/** Makes a full copy of another disk, which must not be in use. */
+/** Makes a full copy of another block storage, which must not be in use. */
 export async function copyBlockStorage(
   api: Api,
   call: Call,

@@ -26,31 +26,31 @@ import { removalOf } from "./removal.ts";
 import { checkSizes, limitOf, type Sizes } from "./sizes.ts";
 import type { VolumePlace } from "./volume/volume-steps.ts";
 
-/** What every request that makes a block storage says. */
+/** The fields of every request that makes a block storage. */
 export interface MakeRequest extends Sizes {
   readonly name: string;
   readonly annotations: { readonly [key: string]: string };
   readonly labels: { readonly [key: string]: string };
 }
 
-/** How the volume comes to be; what it has besides is written into the record. */
+/** How the volume is made. The other members go into the record. */
 export interface Making {
   readonly method: Method<typeof BlockStorageSchema>;
-  /** Other objects that must not change meanwhile. */
+  /** Other objects that must not change in the meantime. */
   readonly keys?: readonly string[];
   readonly annotations?: { readonly [key: string]: string };
-  /** Runs under the keys, before anything is written. `limitBytes` is what the disk will have. */
+  /** Runs under the keys, before anything is written. `limitBytes` is the limit of the new block storage. */
   check?(limitBytes: bigint): Promise<void>;
   /** Runs the steps that make the volume. @returns what it rests on. */
   make(tx: Tx, place: VolumePlace): Promise<Base | undefined>;
 }
 
 /**
- * Makes a block storage, in the place of a soft-deleted one of its name if there is one: that is purged
- * when this one stands.
+ * Makes a block storage. If its name belongs to a soft-deleted one, it replaces that, which is purged when the
+ * new one exists.
  *
- * @throws N0Error `invalid_argument`, `already_exists`, `not_found` for the node that is asked for,
- *   `resource_exhausted`, `unavailable`, `aborted`.
+ * @throws N0Error `invalid_argument`, `already_exists`, `not_found` for the requested node,
+ * `resource_exhausted`, `unavailable`, `aborted`.
  */
 export async function makeBlockStorage(
   api: Api,
@@ -86,7 +86,7 @@ export async function makeBlockStorage(
   });
 }
 
-/** @throws N0Error `already_exists` unless the name is free or that of a soft-deleted one. */
+/** @throws N0Error `already_exists` unless the name is free or belongs to a soft-deleted one. */
 async function findReplaced(api: Api, ref: Ref): Promise<BlockStorage | undefined> {
   const present = (await api.records.find(blockStorages, ref))?.value;
   if (present === undefined) return undefined;
@@ -139,12 +139,14 @@ export function blankRecord(
   return create(BlockStorageSchema, { ...of, name: ref.name, storageName: nameOnNode(ref) });
 }
 
-/** The id is never used twice, so that an old file can go after the new one stands. */
+/** No id is used twice, so the old file can be removed after the new one exists. */
 export function newVolumeId({ random }: Pick<Api, "random">, ref: Ref): string {
   return `${nameOnNode(ref)}.${random.uuid().replaceAll("-", "").slice(0, 12)}`;
 }
 
-/** The node reserves for all scopes alike, so it has the name that is not another one's there. */
+/**
+ * The node reserves for all scopes alike, so the reservation has the name on the node, which is unique there.
+ */
 export function reservationOf(ref: Ref, { requestBytes, limitBytes }: BlockStorage) {
   const name = nameOnNode(ref);
   return {
@@ -156,7 +158,7 @@ export function reservationOf(ref: Ref, { requestBytes, limitBytes }: BlockStora
   };
 }
 
-/** The record of a block storage whose volume is whole. */
+/** The record of a block storage whose volume is complete. */
 export function finish(
   blank: BlockStorage,
   base: Base | undefined,

@@ -20,7 +20,7 @@ import {
 } from "./record.ts";
 import { removalOf } from "./removal.ts";
 
-/** The last step of a purge, which writes records alone: the name is free. */
+/** The last step of a purge. It only writes records, and frees the name. */
 export const forgetBlockStorage: Retriable<SagaContext, { readonly ref: Ref }> = {
   name: "block_storage.forget",
   today: namesToRefs({ ref: [blockStorages.kind, "name"] }),
@@ -32,10 +32,10 @@ export const forgetBlockStorage: Retriable<SagaContext, { readonly ref: Ref }> =
 };
 
 /**
- * Removes a soft-deleted disk for good.
+ * Removes a soft-deleted block storage for good.
  *
- * @throws N0Error `not_found`; `failed_precondition` when it is not deleted or others rest on it;
- *   `unavailable` when its node does not answer; `aborted`.
+ * @throws N0Error `not_found`; `failed_precondition` if it is not deleted, or others rest on it; `unavailable`
+ * if its node does not answer; `aborted`.
  */
 export async function purgeBlockStorage(api: Api, call: Call, name: string): Promise<void> {
   const ref = refOf(call, blockStorages, name);
@@ -46,7 +46,8 @@ export async function purgeBlockStorage(api: Api, call: Call, name: string): Pro
   await runSaga(api, call, options, async (tx) => {
     const { value } = await getBlockStorage(api, ref);
     throwUnlessIn(ref, value, [State.DELETED]);
-    // First PENDING, then the look for overlays: one that is being made meanwhile meets a changed record.
+    // First mark it PENDING, then look for overlays: a transaction that makes one in the meantime finds a
+    // changed record.
     await blockStorageSteps.replace(tx, ref, value, pending(value, tx.id));
     await throwIfBase(api, ref, value);
     return await tx.answer(

@@ -34,10 +34,10 @@ export async function getReadable(api: Api, ref: Ref): Promise<BlockStorage> {
 }
 
 /**
- * The disk as one qcow2 file, from `offset`: first its size and its validator, then its bytes.
+ * The block storage as one qcow2 file, from `offset`: first its size and its validator, then its bytes.
  *
- * @throws N0Error as `getReadable`; `out_of_range` for an `offset` past the end; `aborted` where the disk
- *   changes meanwhile, also because a virtual machine was booted on it.
+ * @throws N0Error as `getReadable`; `out_of_range` for an `offset` past the end; `aborted` if the block storage
+ * changes in the meantime, also because a virtual machine was booted on it.
  */
 export async function* readBlockStorage(
   api: Api,

@@ -30,7 +30,7 @@ export function withUser(ref: Ref, { usedBy }: BlockStorage): string[] {
   return [blockStorages.key(ref), ...user];
 }
 
-/** As clients see it: with its progress while it is being made. */
+/** The block storage as clients see it: with its progress while it is being made. */
 export function toWire(api: Api, blockStorage: BlockStorage, scope: string): BlockStorage {
   const progress = api.progress.get(blockStorageBeside({ scope }, blockStorage.name));
   if (blockStorage.state !== State.PENDING || progress === undefined) return blockStorage;
@@ -40,7 +40,7 @@ export function toWire(api: Api, blockStorage: BlockStorage, scope: string): Blo
   return seen;
 }
 
-/** The record with some fields changed; the one that was read stays as it is. */
+/** A copy of the record with some fields changed. */
 export function changed(
   blockStorage: BlockStorage,
   change: (copy: BlockStorage) => void,
@@ -57,14 +57,14 @@ export function pending(blockStorage: BlockStorage, transactionId: string): Bloc
   });
 }
 
-/** What a block storage rests on. */
+/** The base of a block storage. */
 export interface Base {
-  /** Empty where nobody knows it. */
+  /** Empty if it is not known. */
   readonly blockStorageName: string;
   readonly volumeId: string;
 }
 
-/** @param base undefined for a block storage that rests on nothing. */
+/** @param base Undefined for a block storage without a base. */
 export function basedOn(blockStorage: BlockStorage, base: Base | undefined): BlockStorage {
   return changed(blockStorage, (copy) => {
     copy.baseBlockStorageName = base?.blockStorageName ?? "";
@@ -81,7 +81,7 @@ export function settled(blockStorage: BlockStorage, state: State): BlockStorage 
   });
 }
 
-/** @throws N0Error `failed_precondition` saying what state it is in and what can be done. */
+/** @throws N0Error `failed_precondition` that names its state and what to do. */
 export function throwUnlessIn(
   ref: Ref,
   blockStorage: BlockStorage,
@@ -100,7 +100,7 @@ function whyBusy({ state, usedBy, transactionId }: BlockStorage): string {
     case State.IN_USE:
       return usedBy === ""
         ? "is IN_USE: set it available first"
-        : `is IN_USE by virtual machine "${usedBy}": delete that first${UNLESS_GONE}`;
+        : `is IN_USE by virtual machine "${usedBy}": delete that virtual machine first${UNLESS_GONE}`;
     case State.PROTECTED:
       return "is PROTECTED: unregister it from its image first, or, if no image has it, set it available";
     case State.DELETED:
@@ -110,7 +110,7 @@ function whyBusy({ state, usedBy, transactionId }: BlockStorage): string {
   }
 }
 
-/** The disks that rest on this one, on its own node and on others. */
+/** The block storages that rest on this one, on its own node and on others. */
 export async function dependants(api: Api, ref: Ref, { volumeId }: BlockStorage): Promise<Ref[]> {
   const copies = await api.records.list(replicas, [ref]);
   const bases = [volumeId, ...copies.map(({ value }) => value.volumeId)];

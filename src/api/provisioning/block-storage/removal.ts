@@ -12,17 +12,17 @@ import { forgetBase } from "./bases.ts";
 import { blockStorages, replicas } from "./collection.ts";
 import { removeVolumeLater } from "./volume/volume-steps.ts";
 
-/** A file that is gone, and what is kept about it. */
+/** A removed file, and its records. */
 type Forgotten = {
   readonly nodeName: string;
   readonly volumeId: string;
-  /** What it was an overlay on; empty for nothing. */
+  /** The base of the overlay; empty for none. */
   readonly baseVolumeId: string;
-  /** The block storage that it was a copy of, for the copies of a base; null for others. */
+  /** The block storage of which it was a copy, for copies of a base; otherwise null. */
   readonly replicaOf: Ref | null;
 };
 
-/** An older version held a name, which was empty for none. */
+/** An older version held a name here, which was empty for none. */
 function forgottenToday(input: Json): Forgotten {
   const { replicaOf, ...rest } = input as Omit<Forgotten, "replicaOf"> & {
     readonly replicaOf: Ref | string | null;
@@ -31,7 +31,10 @@ function forgottenToday(input: Json): Forgotten {
   return { ...rest, replicaOf: isNone ? null : refFrom(blockStorages.kind, replicaOf) };
 }
 
-/** After its file is gone: writes records alone. Gives back its bytes, and what it rested on no longer carries it. */
+/**
+ * Runs after the file is removed, and only writes records: frees its bytes, and records that its base no longer
+ * carries it.
+ */
 export const forgetVolume: Retriable<SagaContext, Forgotten> = {
   name: "volume.forget",
   today: forgottenToday,
@@ -47,8 +50,8 @@ export const forgetVolume: Retriable<SagaContext, Forgotten> = {
 };
 
 /**
- * What is to be done after the pivot to remove the files of a block storage, its copies on other nodes
- * included. For its errors see `removeFile`.
+ * The steps after the pivot that remove the files of a block storage, with its copies on other nodes. For its
+ * errors see `removeFile`.
  */
 export async function removalOf(
   tx: Tx,
@@ -71,10 +74,10 @@ export async function removalOf(
 }
 
 /**
- * The steps after the pivot that remove one file. Its node is asked first whether anything stands in the
- * way, such as an overlay that no record knows: after the pivot that would hinder the removal for ever.
+ * The steps after the pivot that remove one file. First asks its node whether anything prevents that, such as
+ * an overlay without a record: after the pivot that would prevent the removal for ever.
  *
- * @throws N0Error `failed_precondition` for a base of others; `unavailable` when its node does not answer.
+ * @throws N0Error `failed_precondition` for a base of others; `unavailable` if its node does not answer.
  */
 export async function removeFile(tx: Tx, ref: Ref, forgotten: Forgotten): Promise<Later[]> {
   const { nodeName, volumeId: id } = forgotten;

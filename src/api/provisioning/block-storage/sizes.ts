@@ -2,11 +2,11 @@ import { invalid } from "../../../util/errors.ts";
 
 export interface Sizes {
   readonly requestBytes: bigint;
-  /** 0: as `requestBytes`. */
+  /** 0: the same as `requestBytes`. */
   readonly limitBytes: bigint;
 }
 
-/** A limit that is not given is what is requested. */
+/** The limit, or the request if there is no limit. */
 export function limitOf({ requestBytes, limitBytes }: Sizes): bigint {
   return limitBytes === 0n ? requestBytes : limitBytes;
 }
@@ -14,8 +14,8 @@ export function limitOf({ requestBytes, limitBytes }: Sizes): bigint {
 const MILLION = 1_000_000n;
 
 /**
- * Of a limit that `limitOf` has filled in. What a disk requests is what it counts for on its node, and
- * `requestRatioMin` how much of its limit that must be at least.
+ * Checks sizes whose limit `limitOf` has filled in. The request of a block storage is what it counts for on its
+ * node; it must be at least `requestRatioMin` of its limit.
  *
  * @throws N0Error `invalid_argument`.
  */

@@ -18,12 +18,12 @@ interface Transition {
   readonly method: Method<typeof BlockStorageSchema>;
   readonly from: readonly State[];
   readonly to: State;
-  /** Extension methods wait for a busy disk; Delete and the like are refused. */
+  /** Extension methods wait for a busy block storage. Delete and similar methods are refused. */
   readonly waits: boolean;
   check?(api: Api, ref: Ref, blockStorage: BlockStorage): Promise<void>;
 }
 
-/** Soft: the file and what is reserved for it are kept until it is purged. */
+/** A soft delete: the file and its reservation stay until the purge. */
 export const DELETE: Transition = {
   method: BlockStorageService.method.deleteBlockStorage,
   from: [State.AVAILABLE],
@@ -53,7 +53,7 @@ export const SET_PROTECTED: Transition = {
   waits: true,
 };
 
-/** Only what nobody depends on: not while a virtual machine uses it or an image is made of it. */
+/** Only if nothing depends on it: not while a virtual machine uses it, or an image has it. */
 export const SET_AVAILABLE: Transition = {
   method: BlockStorageService.method.setAvailableBlockStorage,
   from: [State.AVAILABLE, State.IN_USE, State.PROTECTED, State.DELETED],
@@ -71,7 +71,7 @@ export const SET_AVAILABLE: Transition = {
   },
 };
 
-/** @throws N0Error `not_found`; `failed_precondition` in a state that it cannot be done from; `aborted`. */
+/** @throws N0Error `not_found`; `failed_precondition` in a state that does not allow it; `aborted`. */
 export async function changeState(
   api: Api,
   call: Call,

@@ -41,13 +41,13 @@ import { checkSizes, limitOf } from "./sizes.ts";
 import { growDomainDisk, growVolume } from "./volume/grow-steps.ts";
 import { ensureReplicated } from "./volume/volume-steps.ts";
 
-/** Annotations that say what is so; a user's update does not change them. */
+/** Annotations with facts. A user's update does not change them. */
 const OWN_ANNOTATIONS = [BLOCK_STORAGE_URL, FETCH_FROM, COPY_FROM];
 const FIELDS = ["annotations", "labels", "request_bytes", "limit_bytes"] as const;
 
 /**
- * Changes labels and annotations, grows a disk (also one in use), or moves one that is not in use to
- * the node that the annotation asks for.
+ * Changes labels and annotations, grows a block storage (also one in use), or moves an unused one to the node
+ * in the annotation.
  *
  * @throws N0Error `not_found`, `invalid_argument` for a smaller size, `failed_precondition`,
  *   `resource_exhausted`, `unavailable`, `aborted`.
@@ -84,14 +84,16 @@ function wanted(api: Api, before: BlockStorage, request: UpdateBlockStorageReque
     copy.limitBytes = limitOf(copy);
   });
   if (after.limitBytes < before.limitBytes) {
-    throw invalid("limit_bytes", `a disk cannot shrink: it has ${before.limitBytes}`);
+    throw invalid("limit_bytes", `a block storage cannot shrink: it has ${before.limitBytes}`);
   }
-  // One that was made when less was asked for can still be labelled.
+  // A block storage from before a larger minimum can still get labels.
   if (!isSameSize(before, after)) checkSizes(after, api.storageRequestRatioMin);
   return after;
 }
 
-/** As the original: an update that names no node leaves the disk on its own, and what was asked once stays. */
+/**
+ * As in the original: an update without a node leaves the block storage on its node, and keeps the annotation.
+ */
 function annotationsOf(before: BlockStorage, request: UpdateBlockStorageRequest) {
   const node = before.annotations[REQUEST_NODE_OF_BLOCK_STORAGE];
   const own = Object.entries(before.annotations).filter(([key]) => OWN_ANNOTATIONS.includes(key));
@@ -118,7 +120,7 @@ async function grow(
   return await tx.answer(after, held.put(blockStorages, ref, after, before), reserved);
 }
 
-/** Makes it PENDING, and reserves what it takes more. @returns what the commit writes of that. */
+/** Marks it PENDING, and reserves what it takes more. @returns the writes for the commit. */
 export async function reserveSize(
   tx: Tx,
   ref: Ref,
@@ -140,7 +142,7 @@ export async function reserveSize(
   return api.inventory.storages.settle(nodeName, volumeId, storage);
 }
 
-/** Runs the step that makes the file as large as the record says, where it is not. */
+/** Runs the step that makes the file as large as the record says, if it is smaller. */
 export async function growFile(
   tx: Tx,
   ref: Ref,
@@ -160,7 +162,7 @@ export async function growFile(
     await tx.run(growDomainDisk, { ...place, virtualMachine: virtualMachineBeside(ref, usedBy) });
 }
 
-/** Offline: a new volume on the other node, and the old one goes when the record says so. */
+/** Offline: makes a new volume on the other node, and removes the old one after the pivot. */
 async function move(
   api: Api,
   tx: AnsweringTx<Api>,

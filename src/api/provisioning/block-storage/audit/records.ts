@@ -21,7 +21,7 @@ import { recordOverlayAgain, setAvailable, settleDisk } from "./repair.ts";
 
 type Finding = FindingOf<Code | SharedCode, Api>;
 
-/** Block storages against the records around them. */
+/** Compares block storages with the records around them. */
 export function compareRecords(view: View): Finding[] {
   return [
     ...listWanted(view, blockStorages, nodeOfDisk).flatMap((stored) => [
@@ -100,7 +100,7 @@ function compareOverlays({ records }: View): Finding[] {
     const [baseId = "", volumeId = ""] = overlays.parts(stored.key);
     const ref = refOnNode(blockStorages.kind, stored.value.blockStorage);
     const disk = records.find(blockStorages, ref)?.value;
-    // While it is being made, its record does not say yet what it rests on.
+    // While a volume is being made, its record does not name its base yet.
     const isPending = disk?.state === DiskState.PENDING;
     if (disk?.volumeId === volumeId && (disk.baseVolumeId === baseId || isPending)) return [];
     return [

@@ -35,14 +35,17 @@ export function protectDisk(ref: Ref, disk: BlockStorage): Repair {
   return write(ref, disk, settled(disk, State.PROTECTED));
 }
 
-/** For one that says PENDING and is nobody's work. `user` is the virtual machine that lists it, or "". */
+/**
+ * For a block storage that is PENDING without a transaction. `user` is the virtual machine that lists it, or
+ * "".
+ */
 export function settleDisk(ref: Ref, disk: BlockStorage, user: string): Repair {
   const after = settled(disk, user === "" ? State.AVAILABLE : State.IN_USE);
   after.usedBy = user;
   return write(ref, disk, after);
 }
 
-/** Holds while the base of a block storage is what it is now, so that it is not purged meanwhile. */
+/** Holds while the base of a block storage is unchanged, so that nobody purges it in the meantime. */
 async function baseStays(
   tx: Tx,
   ref: Ref,
@@ -59,7 +62,7 @@ export function recordOverlayAgain(ref: Ref, disk: BlockStorage): Repair {
   return async (tx) => tx.commit(merge(recordBase(ref, disk), await baseStays(tx, ref, disk)));
 }
 
-/** The file says what it rests on; `baseOwner` is the mark of that. */
+/** The file names its base; `baseOwner` is the mark of that base. */
 export function takeBacking(
   ref: Ref,
   disk: BlockStorage,
@@ -83,7 +86,7 @@ function baseOf(volumeId: string, blockStorageName: string): Base | undefined {
   return volumeId === "" ? undefined : { blockStorageName, volumeId };
 }
 
-/** `takenFrom` is the owner whose volume it was. */
+/** `takenFrom` is the former owner of the volume. */
 function markOf(
   ref: Ref,
   { nodeName, volumeId, baseVolumeId: baseId }: BlockStorage,
@@ -96,7 +99,9 @@ export function markVolume(ref: Ref, disk: BlockStorage): Repair {
   return (tx) => tx.commit({}, later(markVolumeLater, markOf(ref, disk)));
 }
 
-/** A file grows to its record's size; a record to its file's, for no data is cut off. */
+/**
+ * A file grows to the size in its record. A record takes a larger size of its file, so that no data is lost.
+ */
 export function settleSize(ref: Ref, disk: BlockStorage, fileBytes: bigint): Repair {
   if (fileBytes >= disk.limitBytes) return growRecord(ref, disk, fileBytes);
   return async (tx) => {
@@ -120,7 +125,10 @@ export function forgetReplica(base: Ref, nodeName: string, volumeId: string): Re
   return async (tx) => await tx.commit({}, ...(await removeFile(tx, base, forgotten)));
 }
 
-/** Of which registration it is a copy nobody knows; disks rest on it, so it is what the base is. */
+/**
+ * Nobody knows which registration was copied. Block storages rest on the copy, so it counts as one of the
+ * present base.
+ */
 export function recordReplica(base: Ref, nodeName: string, volumeId: string): Repair {
   return async (tx) => {
     const { value } = await getBlockStorage(tx.context.api, base);
@@ -139,7 +147,7 @@ async function reserveUnlessThere(
   await tx.run(reserveStorage, { nodeName, id, storage });
 }
 
-/** As a deleted disk of that name: nothing is lost, and its owner says what becomes of it. */
+/** As a deleted block storage of that name: nothing is lost, and its owner decides what to do. */
 export function adopt(ref: Ref, nodeName: string, { listed, backing }: SurveyedVolume): Repair {
   const { id: volumeId = "", virtualSizeBytes = 0n, owner = "" } = listed ?? {};
   const sizes = { requestBytes: virtualSizeBytes, limitBytes: virtualSizeBytes };

@@ -22,7 +22,7 @@ import { reserveStorageAgain, settleStorage } from "./repair.ts";
 
 type Finding = FindingOf<Code, Api>;
 
-/** What is reserved for block storages, against what they need. */
+/** Compares the reservations for block storages with their sizes. */
 export function compareStorages(view: View): Finding[] {
   return [
     ...listWanted(view, storages, nodeOfStorage).flatMap((stored) => compareStorage(view, stored)),
@@ -65,7 +65,7 @@ function missingOfDisk({ records }: View, { key, value: disk }: Stored<BlockStor
   return [missing(ref, disk, { nodeName, volumeId }, withUser(ref, disk))];
 }
 
-/** A copy of a base takes as much as the base. */
+/** A copy of a base takes as much space as the base. */
 function missingOfCopy({ records }: View, stored: Stored<Replica>): Finding[] {
   const { key } = stored;
   const { volumeId } = stored.value;

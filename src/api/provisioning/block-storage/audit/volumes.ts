@@ -30,7 +30,7 @@ type Finding = FindingOf<Code, Api>;
 
 const SECTOR_BYTES = 512n;
 const NAME_LENGTH_MAX = 63;
-/** As `makeBlockStorage` makes it. */
+/** In the form in which `makeBlockStorage` makes it. */
 const VOLUME_ID = /^(.+)\.[0-9a-f]{12}$/;
 
 /** The files of one node. */
@@ -55,7 +55,7 @@ function idOf({ listed }: SurveyedVolume): string {
   return listed?.id ?? "";
 }
 
-/** What a transaction that changes the disk's file holds. */
+/** The keys of a transaction that changes the file of the block storage. */
 function keysAround(ref: Ref, disk: BlockStorage): string[] {
   const { baseBlockStorageName: base } = disk;
   const ofBase = base === "" ? [] : [blockStorages.key(blockStorageBeside(ref, base))];
@@ -167,7 +167,7 @@ function textOf(backing: string): string {
   return backing === "" ? "rests on nothing" : `rests on "${backing}"`;
 }
 
-/** Follows the chain as the files tell it; one that goes in circles ends with the number of files. */
+/** Follows the chain of bases as the files name them. A circle ends after as many steps as there are files. */
 function firstMissing(
   backing: string,
   volumes: ReadonlyMap<string, SurveyedVolume>,
@@ -190,7 +190,7 @@ function compareCopy(
 ): Finding[] {
   const ref = refOfKey(key)!;
   const base = view.records.find(blockStorages, ref)?.value;
-  // A copy of nothing is compared with the records.
+  // A copy of no base is compared with the records.
   if (base === undefined || volumes.get(volumeId)?.hasFile === true) return [];
   const isUsed = disks.some(({ value }) => value.baseVolumeId === volumeId);
   return [
@@ -206,7 +206,7 @@ function compareCopy(
   ];
 }
 
-/** What no record knows. What does not say that it is ours is nobody's business. */
+/** Volumes without a record. A volume without our mark is not ours, and verify ignores it. */
 function strangers(
   { nodeName, view }: NodeView,
   volume: SurveyedVolume,
@@ -243,13 +243,13 @@ function strangers(
   return [{ code: "volume.without_record", expected, found, ...about, keys, ...repair }];
 }
 
-/** Its own name, or where another disk has that, one that says where it comes from. */
+/** Its own name, or if another block storage has that, a name that shows where it comes from. */
 function freeName({ records }: View, ref: Ref, id: string): Ref {
   if (records.find(blockStorages, ref) === undefined) return ref;
   return { ...ref, name: `${ref.name.slice(0, NAME_LENGTH_MAX - 13)}-${id.slice(-12)}` };
 }
 
-/** For a file without a mark: the id begins with the name on the node. */
+/** For a file without a mark: its id begins with the name on the node. */
 function refOfVolume(id: string): Ref | undefined {
   const onNode = VOLUME_ID.exec(id)?.[1];
   return onNode === undefined ? undefined : refOnNode(blockStorages.kind, onNode);

@@ -7,7 +7,7 @@ import { virtualMachines } from "../../virtual-machine/collection.ts";
 import { isActiveDomain } from "../../virtual-machine/domain/domain-states.ts";
 import { OLDER_NAMES, type VolumePlace, volumeMessage } from "./volume-steps.ts";
 
-/** A volume that grows: `sizeBytes` is what it is to have, `beforeBytes` what it has. Decimal. */
+/** A volume that grows: to `sizeBytes`, from `beforeBytes`. Decimal. */
 export type GrowingVolume = VolumePlace & { readonly beforeBytes: string };
 
 export type GrowingDisk = GrowingVolume & { readonly virtualMachine: Ref };
@@ -42,8 +42,8 @@ const shrinkFile: NodeWork<GrowingVolume> = ({ volume: ask }, place) => {
 };
 
 /**
- * The file grows, as the last step before the pivot: growing can fail for a reason that lies in the file.
- * Undone it shrinks back, where nobody has written to the new part.
+ * Grows the file, as the last step before the pivot, because that can fail for a reason that lies in the file.
+ * The undo shrinks it back, if nobody has written to the new part.
  */
 export const growVolume = nodeStep<GrowingVolume, Api>({
   name: "volume.grow",
@@ -55,8 +55,8 @@ export const growVolume = nodeStep<GrowingVolume, Api>({
 });
 
 /**
- * Asks the domain while that has the disk open, else works on the file. A guest may power off at any
- * moment: where the domain refuses, it is looked at once more.
+ * Asks the domain while it has the disk open, otherwise works on the file. A guest may power off at any moment,
+ * so after a refusal of the domain this looks at it once more.
  */
 function throughDomain(
   askDomain: (domain: StepNode, disk: GrowingDisk) => Promise<unknown>,
@@ -90,7 +90,9 @@ const shrinkDisk = throughDomain(({ compute }, disk) => {
   );
 }, shrinkFile);
 
-/** As `growVolume`, for a disk of a virtual machine: through its domain while that has the file open. */
+/**
+ * Like `growVolume`, for a block storage of a virtual machine: through its domain while that has the file open.
+ */
 export const growDomainDisk = nodeStep<GrowingDisk, Api>({
   name: "domain.grow_disk",
   today: diskToday,
@@ -100,7 +102,7 @@ export const growDomainDisk = nodeStep<GrowingDisk, Api>({
   leaves: leavesGrown,
 });
 
-/** As journals name it that were written when a file grew after the pivot. */
+/** The name in journals from when a file grew after the pivot. */
 export const growVolumeLater = nodeRetriable<GrowingVolume, Api>({
   name: growVolume.name,
   today,
@@ -109,7 +111,7 @@ export const growVolumeLater = nodeRetriable<GrowingVolume, Api>({
   leaves: leavesUngrown,
 });
 
-/** As `growVolumeLater`. */
+/** Like `growVolumeLater`. */
 export const growDomainDiskLater = nodeRetriable<GrowingDisk, Api>({
   name: growDomainDisk.name,
   today: diskToday,

@@ -3,7 +3,7 @@ import type { VolumeAgentService } from "../../../../gen/n0stack/agent/v1alpha1/
 import { onNodeStream } from "../../../../rpc/errors.ts";
 import { N0Error } from "../../../../util/errors.ts";
 
-/** Where the file of a block storage is. */
+/** The place of a block storage's file. */
 export interface VolumeTarget {
   readonly nodeName: string;
   readonly volume: Pick<Client<typeof VolumeAgentService>, "readVolume">;
@@ -11,20 +11,22 @@ export interface VolumeTarget {
 }
 
 export interface OpenVolume extends AsyncDisposable {
-  /** Of the whole, not of the range. */
+  /** The size of the whole volume, not of the range. */
   readonly totalBytes: bigint;
-  /** Stands for the bytes of the whole, and for no others. */
+  /** Identifies the bytes of the whole volume, and no others. */
   readonly validator: string;
-  /** Of the range. @throws N0Error `aborted` once the volume changes; `unavailable` where it ends early. */
+  /**
+   * The bytes of the range. @throws N0Error `aborted` once the volume changes; `unavailable` if it ends early.
+   */
   readonly data: AsyncIterable<Uint8Array>;
 }
 
 /**
- * The volume as its agent sends it, from `offset`, at most `length` bytes of it; 0 for all the others.
- * To be disposed of, whether it was read or not.
+ * The volume as its agent sends it, from `offset`, at most `length` bytes; 0 means all. The caller must dispose
+ * of it, even if it was not read.
  *
- * @throws N0Error `out_of_range` for an `offset` past the end; `failed_precondition` where the agent is
- *   too old to say what it sends; `aborted` while the volume is being written to; `unavailable`.
+ * @throws N0Error `out_of_range` for an `offset` past the end; `failed_precondition` if the agent is too old to
+ * identify what it sends; `aborted` while something writes to the volume; `unavailable`.
  */
 export async function openVolume(
   { nodeName, volume, volumeId: id }: VolumeTarget,
@@ -35,7 +37,7 @@ export async function openVolume(
   const options = { signal: AbortSignal.any([signal, enough.signal]) };
   const messages = onNodeStream(nodeName, () => volume.readVolume({ id, offset, length }, options));
   const end = async () => {
-    // Waits for a message that is under way, which the abort makes an end of.
+    // Waits for a message that is on its way. The abort ends that wait.
     const ended = messages.return().catch(() => {});
     enough.abort();
     await ended;
@@ -55,7 +57,7 @@ export async function openVolume(
   }
 }
 
-/** Ended properly, a shorter file would look like the whole one to a client that does not count. */
+/** If a short file ended normally, a client that does not count bytes would think that it is complete. */
 async function* counted(
   messages: AsyncIterable<{ readonly data: Uint8Array }>,
   nodeName: string,
@@ -76,7 +78,7 @@ function endedEarly(nodeName: string): N0Error {
 
 function tooOld(nodeName: string): N0Error {
   const problem =
-    "its agent is older than this API and does not say what it sends: update n0core there";
+    "its agent is older than this API and does not identify what it sends: update n0core there";
   return new N0Error("failed_precondition", `node "${nodeName}": ${problem}`, {
     resource: `node/${nodeName}`,
   });

@@ -7,7 +7,7 @@ import { namesToRefs } from "../../../core/saga/older-input.ts";
 import { forgetBase, recordBase } from "../bases.ts";
 import { blockStorages, overlays } from "../collection.ts";
 
-/** Notes that an overlay rests on a base, on the condition that the base is still what it was. */
+/** Records that an overlay rests on a base, on the condition that the base has not changed. */
 export const recordOverlay: SagaRecordStep<{
   readonly baseId: string;
   readonly volumeId: string;

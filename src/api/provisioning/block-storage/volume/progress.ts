@@ -6,7 +6,7 @@ export interface ProgressShown {
   readonly totalBytes: bigint;
 }
 
-/** How far the disks are that are being fetched or copied now. Only for showing; nothing rests on it. */
+/** The progress of block storages that are being fetched or copied. It is only shown; nothing depends on it. */
 export class ProgressBoard {
   /** By the key of the block storage. */
   readonly #shown = new Map<string, ProgressShown>();

@@ -5,17 +5,17 @@ import { namesToRefs } from "../../../core/saga/older-input.ts";
 import type { Api, NodeWork, StepNode } from "../../context.ts";
 import { blockStorages } from "../collection.ts";
 
-/** A volume on a node, and whose it is. */
+/** A volume on a node, and its owner. */
 export type VolumePlace = {
   readonly nodeName: string;
   readonly volumeId: string;
-  /** The block storage it is made for. */
+  /** The block storage that has the volume. */
   readonly ref: Ref;
   /** Decimal. */
   readonly sizeBytes: string;
 };
 
-/** How an older version named the block storage. */
+/** The name of the block storage in an older version. */
 export const OLDER_NAMES = { ref: [blockStorages.kind, "name"] } as const;
 
 type Progressing = {
@@ -23,7 +23,7 @@ type Progressing = {
   readonly path: string;
 };
 
-/** The volume as its node is told it. */
+/** The volume, for a request to its node. */
 export function volumeMessage({ volumeId: id, sizeBytes }: VolumePlace) {
   return { id, sizeBytes: BigInt(sizeBytes) };
 }
@@ -31,7 +31,7 @@ export function volumeMessage({ volumeId: id, sizeBytes }: VolumePlace) {
 const remove: NodeWork<VolumePlace> = ({ volume: ask }, { volumeId: id }) =>
   ask((c, operation, options) => c.ensureVolumeAbsent({ operation, id }, options), DOMAIN_MS);
 
-/** What every step that makes a volume has in common. */
+/** What all steps that make a volume share. */
 const making = {
   today: namesToRefs<never>(OLDER_NAMES),
   owner: ({ ref }: VolumePlace) => ref,
@@ -40,7 +40,7 @@ const making = {
     `the file of volume "${volumeId}" on node "${nodeName}"`,
 };
 
-/** Shows the progress until the volume is there. */
+/** Shows the progress until the volume exists. */
 async function follow(
   { api }: StepNode,
   { nodeName, ref }: VolumePlace,
@@ -55,7 +55,8 @@ async function follow(
   } finally {
     api.progress.delete(ref);
   }
-  if (!isThere) throw new N0Error("unavailable", `node "${nodeName}" ended before it was done`);
+  if (!isThere)
+    throw new N0Error("unavailable", `node "${nodeName}" ended before the volume was complete`);
 }
 
 export const ensureEmpty = nodeStep<VolumePlace, Api>({
@@ -79,7 +80,7 @@ export const ensureOverlay = nodeStep<VolumePlace & { readonly baseId: string },
 export const ensureFetched = nodeStep<
   VolumePlace & { readonly shownUrl: string; readonly checksum: string },
   Api,
-  // With the signature that may stand in its query.
+  // With the signature that its query may contain.
   { readonly sourceUrl: string }
 >({
   ...making,
@@ -119,7 +120,7 @@ export const ensureReplicated = nodeStep<
   },
 });
 
-/** After the pivot: the file goes. That no other one rests on it was asked before: see `removeFile`. */
+/** After the pivot: removes the file. `removeFile` has checked before that no other file rests on it. */
 export const removeVolumeLater = nodeRetriable<VolumePlace, Api>({
   ...making,
   name: "volume.remove",
@@ -127,13 +128,13 @@ export const removeVolumeLater = nodeRetriable<VolumePlace, Api>({
 });
 
 /**
- * After the pivot: it says beside the file whose it is. That the file is there and whose it is was looked
- * at under the keys of the repair; where somebody takes the file away since, an operator gives this up.
+ * After the pivot: writes the mark beside the file. The repair has checked under its keys that the file exists
+ * and whose it is. If somebody removes the file after that, an operator gives this step up.
  */
 export const markVolumeLater = nodeRetriable<
   Omit<VolumePlace, "sizeBytes"> & {
     readonly baseId: string;
-    /** Whose it was before, where it changes hands; empty where it does not. */
+    /** The former owner, if the owner changes; otherwise empty. */
     readonly takenFrom: string;
   },
   Api
@@ -148,5 +149,5 @@ export const markVolumeLater = nodeRetriable<
     );
   },
   leaves: ({ volumeId, nodeName }) =>
-    `volume "${volumeId}" on node "${nodeName}" as it is, with nothing that says whose it is`,
+    `volume "${volumeId}" on node "${nodeName}" as it is, without a mark`,
 });
