@@ -65,7 +65,7 @@ export function homeOf(kind: string): string {
 const SCOPE_END = "~";
 
 /** Matches every result of `nameOnNode`. */
-export const NAME_ON_NODE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}(~[a-zA-Z0-9][a-zA-Z0-9._-]{0,62})?$/;
+export const NAME_ON_NODE = /^([a-zA-Z0-9][a-zA-Z0-9._-]{0,62}~)?[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 
 /**
  * Matches the name of a volume: the name on a node of the object that it was made for, and a part that tells
