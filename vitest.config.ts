@@ -26,8 +26,8 @@ function onHost(name: string, { groupOrder, testTimeoutMs, maxWorkers }: Group) 
 // Each file has a prefix of its own for all that it makes on the node. It mostly waits for guests and programs,
 // so there are more of them than processors.
 const sideBySide = { maxWorkers: Math.ceil(availableParallelism() * 1.5) };
-// The crash sample has lanes of its own, and any of its files removes what dead runs left. The e2e tests and
-// the attack judge how soon servers answer.
+// The crash sample has lanes of its own, and each of its files removes what dead runs left. The attack judges
+// how soon servers answer.
 const alone = { maxWorkers: 1 };
 
 export default defineConfig({
@@ -48,7 +48,7 @@ export default defineConfig({
       },
       onHost("node", { ...sideBySide, groupOrder: 1, testTimeoutMs: 120_000 }),
       onHost("crash", { ...alone, groupOrder: 2, testTimeoutMs: 120_000 }),
-      onHost("e2e", { ...alone, groupOrder: 3, testTimeoutMs: 180_000 }),
+      onHost("e2e", { ...sideBySide, groupOrder: 3, testTimeoutMs: 180_000 }),
       onHost("attack", { ...alone, groupOrder: 4, testTimeoutMs: 300_000 }),
     ],
   },

@@ -5,7 +5,7 @@ import { VirtualMachine_VirtualMachineStateSchema } from "../../src/gen/n0stack/
 import { until } from "../../src/util/until.ts";
 import { requirement } from "../node/requirements.ts";
 import { type Clients, openClients } from "./clients.ts";
-import { example } from "./example.ts";
+import { EXAMPLE_VM, example } from "./example.ts";
 import { inGuest, untilSshAnswers } from "./guest.ts";
 import { newPlace, type Place } from "./place.ts";
 import { must, run, start } from "./program.ts";
@@ -13,7 +13,6 @@ import { filesBelow, recordKeys, scan } from "./scan.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
-const VM = "example-vm";
 /** How soon the API has to know that a guest powered off. */
 const OBSERVED_WITHIN_MS = 2000;
 
@@ -49,32 +48,40 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
   }
 
   async function state(): Promise<string> {
-    const { state } = await clients.machines.getVirtualMachine({ name: VM });
+    const { state } = await clients.machines.getVirtualMachine({ name: EXAMPLE_VM });
     return String(enumToJson(VirtualMachine_VirtualMachineStateSchema, state));
   }
 
   async function untilState(wanted: string, timeoutMs: number): Promise<number> {
     const startMs = performance.now();
-    await until(async () => (await state()) === wanted, { what: `${VM} is ${wanted}`, timeoutMs });
+    await until(async () => (await state()) === wanted, {
+      what: `${EXAMPLE_VM} is ${wanted}`,
+      timeoutMs,
+    });
     return performance.now() - startMs;
   }
 
   test("makes a guest that answers on SSH as its login user", async () => {
     const { code, stderr } = await cli.do(await example("boot-vm", place.baseDirectory));
     expect(`${code}\n${stderr}`).toMatch(/^0\n[^]*DAG tasks are completed\n$/);
-    const seconds = await untilSshAnswers(cli, place, VM);
+    const seconds = await untilSshAnswers(cli, place, EXAMPLE_VM);
     console.info(`boot-vm: SSH ${seconds.toFixed(1)} s after n0cli do`);
-    const said = await inGuest(cli, place, VM, "id -un; hostname; ip -4 -o addr show dev eth0");
-    expect(said).toMatch(new RegExp(`^n0\n${VM}\n.*inet 10\\.99\\.0\\.10/24`));
-    const table = await cli.must("vm", "get", VM, "-o", "table");
+    const said = await inGuest(
+      cli,
+      place,
+      EXAMPLE_VM,
+      "id -un; hostname; ip -4 -o addr show dev eth0",
+    );
+    expect(said).toMatch(new RegExp(`^n0\n${EXAMPLE_VM}\n.*inet 10\\.99\\.0\\.10/24`));
+    const table = await cli.must("vm", "get", EXAMPLE_VM, "-o", "table");
     expect(table).toMatch(/^NAME +.*STATE/);
-    expect(table).toMatch(new RegExp(`^${VM} +.*RUNNING.*10\\.99\\.0\\.10`, "m"));
+    expect(table).toMatch(new RegExp(`^${EXAMPLE_VM} +.*RUNNING.*10\\.99\\.0\\.10`, "m"));
   });
 
   test("what the guest prints is read, followed and typed to", async () => {
-    expect(await cli.must("vm", "log", VM)).toContain(`ready ${VM}`);
-    const follow = cli.start("vm", "log", VM, "-f");
-    const serial = cli.start("vm", "console", VM, "--serial");
+    expect(await cli.must("vm", "log", EXAMPLE_VM)).toContain(`ready ${EXAMPLE_VM}`);
+    const follow = cli.start("vm", "log", EXAMPLE_VM, "-f");
+    const serial = cli.start("vm", "console", EXAMPLE_VM, "--serial");
     try {
       await until(() => follow.stdout().includes("ready"), {
         what: "vm log -f shows the boot",
@@ -83,7 +90,7 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
       // The session's console lists what is printed from when it is attached.
       await until(
         async () => {
-          await inGuest(cli, place, VM, "sudo sh -c 'echo marked-$((6*7)) >/dev/console'");
+          await inGuest(cli, place, EXAMPLE_VM, "sudo sh -c 'echo marked-$((6*7)) >/dev/console'");
           return follow.stdout().includes("marked-42") && serial.stdout().includes("marked-42");
         },
         { what: "both streams carry what the guest prints", timeoutMs: 20_000 },
@@ -98,53 +105,60 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
   test("the guest reaches what is beyond its network through the node's uplink", async () => {
     const name = `${place.prefix}host`;
     await using host = await newHost(name);
-    const said = await inGuest(cli, place, VM, `nc -w 10 ${host.address} ${host.port} </dev/null`);
+    const said = await inGuest(
+      cli,
+      place,
+      EXAMPLE_VM,
+      `nc -w 10 ${host.address} ${host.port} </dev/null`,
+    );
     // NAT: the other side sees the node, which it can answer, and not the guest.
     expect(said).toMatch(/^hello 198\.18\./);
   });
 
   test("a guest that powers itself off is SHUTDOWN at once, and keeps what it wrote", async () => {
-    await inGuest(cli, place, VM, "sudo sh -c 'echo kept >/data/note; sync'");
+    await inGuest(cli, place, EXAMPLE_VM, "sudo sh -c 'echo kept >/data/note; sync'");
     const [pid] = (await scan(place.prefix)).processes;
     // The connection goes with the guest, and is not waited for.
-    const ssh = cli.start("vm", "ssh", VM, "-i", place.keyFile, "--", "sudo poweroff");
+    const ssh = cli.start("vm", "ssh", EXAMPLE_VM, "-i", place.keyFile, "--", "sudo poweroff");
     await until(() => !existsSync(`/proc/${pid}`), { what: "QEMU ends", timeoutMs: 30_000 });
     expect(await untilState("SHUTDOWN", 10_000)).toBeLessThan(OBSERVED_WITHIN_MS);
     ssh.child.kill();
     await ssh.ended;
-    await cli.must("vm", "boot", VM);
+    await cli.must("vm", "boot", EXAMPLE_VM);
     expect(await state()).toBe("RUNNING");
-    await untilSshAnswers(cli, place, VM);
-    expect(await inGuest(cli, place, VM, "cat /data/note")).toBe("kept\n");
+    await untilSshAnswers(cli, place, EXAMPLE_VM);
+    expect(await inGuest(cli, place, EXAMPLE_VM, "cat /data/note")).toBe("kept\n");
   });
 
   test("is paused, goes on, and is shut down by its power button", async () => {
     const uptime = async () =>
-      Number((await inGuest(cli, place, VM, "cat /proc/uptime")).split(" ")[0]);
+      Number((await inGuest(cli, place, EXAMPLE_VM, "cat /proc/uptime")).split(" ")[0]);
     const atFirst = await uptime();
-    await cli.must("vm", "save", VM);
+    await cli.must("vm", "save", EXAMPLE_VM);
     expect(await state()).toBe("PAUSED");
-    await cli.must("vm", "resume", VM);
+    await cli.must("vm", "resume", EXAMPLE_VM);
     expect(await state()).toBe("RUNNING");
-    await untilSshAnswers(cli, place, VM);
+    await untilSshAnswers(cli, place, EXAMPLE_VM);
     // It went on; it did not begin anew.
     expect(await uptime()).toBeGreaterThan(atFirst);
-    await cli.must("vm", "shutdown", VM, "--deadline_seconds", "60");
+    await cli.must("vm", "shutdown", EXAMPLE_VM, "--deadline_seconds", "60");
     expect(await state()).toBe("SHUTDOWN");
-    await cli.must("vm", "boot", VM);
+    await cli.must("vm", "boot", EXAMPLE_VM);
     // A guest that has just begun to boot does not hear the first press.
     const startMs = performance.now();
-    await cli.must("vm", "shutdown", VM, "--deadline_seconds", "90");
+    await cli.must("vm", "shutdown", EXAMPLE_VM, "--deadline_seconds", "90");
     console.info(`boot-vm: off ${Math.round(performance.now() - startMs)} ms after its boot`);
     expect(await state()).toBe("SHUTDOWN");
-    await cli.must("vm", "boot", VM);
-    await cli.must("vm", "save", VM);
-    expect((await cli.run("vm", "reboot", VM)).stderr).toContain("cannot hear the power button");
-    await cli.must("vm", "reboot", VM, "--hard");
+    await cli.must("vm", "boot", EXAMPLE_VM);
+    await cli.must("vm", "save", EXAMPLE_VM);
+    expect((await cli.run("vm", "reboot", EXAMPLE_VM)).stderr).toContain(
+      "cannot hear the power button",
+    );
+    await cli.must("vm", "reboot", EXAMPLE_VM, "--hard");
     expect(await state()).toBe("RUNNING");
-    await cli.must("vm", "shutdown", VM, "--hard");
+    await cli.must("vm", "shutdown", EXAMPLE_VM, "--hard");
     expect(await state()).toBe("SHUTDOWN");
-    await cli.must("vm", "boot", VM);
+    await cli.must("vm", "boot", EXAMPLE_VM);
   });
 
   test("boot-vm.yaml again says what is there, and changes nothing", async () => {

@@ -8,14 +8,13 @@ import WebSocket from "ws";
 import { readTokenFile } from "../../src/rpc/token-auth.ts";
 import { until } from "../../src/util/until.ts";
 import { requirement } from "../node/requirements.ts";
-import { example } from "./example.ts";
+import { EXAMPLE_VM, example } from "./example.ts";
 import { newPlace, type Place } from "./place.ts";
 import { must, PROJECT } from "./program.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
 
 const isPossible =
   requirement("root") && requirement("libvirt") && requirement("netns") && requirement("chromium");
-const VM = "example-vm";
 const SCREEN_TIMEOUT_MS = 60_000;
 
 describe.runIf(isPossible)("a browser on a standalone server", () => {
@@ -49,7 +48,7 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
   }
 
   async function consoleUrl(): Promise<string> {
-    return (await cli.must("vm", "console", VM)).trim();
+    return (await cli.must("vm", "console", EXAMPLE_VM)).trim();
   }
 
   test("a page of another origin lists the nodes with connect-web", async () => {
@@ -73,7 +72,7 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
     const page = await newPage();
     await page.goto(await consoleUrl());
     await page.getByText("Connected", { exact: true }).waitFor({ timeout: 20_000 });
-    expect(await page.title()).toContain(VM);
+    expect(await page.title()).toContain(EXAMPLE_VM);
     // The text console of a guest that has booted: letters, so lit pixels and many dark ones.
     await until(
       async () => {
@@ -103,7 +102,7 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
 
   test("a link to one machine does not open another", async () => {
     const socket = socketUrl(new URL(await consoleUrl()));
-    const other = new URL(socket.href.replace(VM, "other-vm"));
+    const other = new URL(socket.href.replace(EXAMPLE_VM, "other-vm"));
     expect(await knock(other)).toBe("403");
   });
 
@@ -113,7 +112,7 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
     const own = listening.filter((line) => line.includes(`pid=${server.pid},`));
     expect(own.map((line) => line.trim().split(/\s+/)[3])).toEqual([new URL(server.url).host]);
     const sockets = await must("ss", ["-Hlx"]);
-    expect(sockets).toContain(join(place.baseDirectory, "vm", VM, "qemu/vnc"));
+    expect(sockets).toContain(join(place.baseDirectory, "vm", EXAMPLE_VM, "qemu/vnc"));
   });
 });
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { requirement } from "../node/requirements.ts";
-import { example } from "./example.ts";
+import { EXAMPLE_VM, example } from "./example.ts";
 import { inGuest, untilSshAnswers } from "./guest.ts";
 import { newPlace, type Place } from "./place.ts";
 import { madeBy, PROJECT } from "./program.ts";
@@ -17,7 +17,6 @@ const isPossible =
 const BUILD_TIMEOUT_MS = 8 * 60_000;
 /** systemd and cloud-init under emulation; on an idle machine it is one and a half. */
 const BOOT_TIMEOUT_MS = 6 * 60_000;
-const VM = "example-vm";
 
 /** Building the image takes minutes: on CI always, elsewhere where it is there already or asked for. */
 function isWanted(): boolean {
@@ -60,10 +59,10 @@ describe.runIf(isPossible)("a Debian guest on a standalone server", () => {
   }, async () => {
     const made = await cli.do(await debianExample("boot-vm"));
     expect(`${made.code}\n${made.stderr}`).toMatch(/^0\n/);
-    const seconds = await untilSshAnswers(cli, place, VM, BOOT_TIMEOUT_MS);
+    const seconds = await untilSshAnswers(cli, place, EXAMPLE_VM, BOOT_TIMEOUT_MS);
     console.info(`Debian guest: SSH ${seconds.toFixed(0)} s after n0cli do`);
-    const ssh = (command: string) => inGuest(cli, place, VM, command);
-    expect(await ssh("id -un; hostname; sudo id -u")).toBe(`n0\n${VM}\n0\n`);
+    const ssh = (command: string) => inGuest(cli, place, EXAMPLE_VM, command);
+    expect(await ssh("id -un; hostname; sudo id -u")).toBe(`n0\n${EXAMPLE_VM}\n0\n`);
     expect(await ssh("ip -4 -o addr show dev eth0")).toContain("inet 10.99.0.10/24");
     expect(await ssh("ip route")).toContain("default via 10.99.0.254");
     expect(await ssh("resolvectl dns eth0 || cat /etc/resolv.conf")).toContain("192.0.2.53");
@@ -75,8 +74,8 @@ describe.runIf(isPossible)("a Debian guest on a standalone server", () => {
   test("it is shut down by its power button, and nothing of it remains", {
     timeout: BOOT_TIMEOUT_MS,
   }, async () => {
-    await cli.must("vm", "shutdown", VM, "--deadline_seconds", "150");
-    expect((await cli.json("get", "vm", VM))["state"]).toBe("SHUTDOWN");
+    await cli.must("vm", "shutdown", EXAMPLE_VM, "--deadline_seconds", "150");
+    expect((await cli.json("get", "vm", EXAMPLE_VM))["state"]).toBe("SHUTDOWN");
     const { code, stderr } = await cli.do(await debianExample("delete-vm"));
     expect(`${code}\n${stderr}`).toMatch(/^0\n/);
     const { domains, namespaces, links } = await scan(place.prefix);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../../src/util/until.ts";
 import { requirement } from "../node/requirements.ts";
 import { type Clients, openClients } from "./clients.ts";
-import { example } from "./example.ts";
+import { EXAMPLE_VM, example } from "./example.ts";
 import { inGuest, untilSshAnswers } from "./guest.ts";
 import { newPlace, type Place } from "./place.ts";
 import { must } from "./program.ts";
@@ -13,7 +13,6 @@ import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } fro
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
 /** Both a virtual machine and its disk, which is an overlay on the image. */
-const VM = "example-vm";
 const MIB = 1 << 20;
 /** Long enough that n0cli can be killed in the middle of it. */
 const DATA_BYTES = 200 * MIB;
@@ -121,34 +120,34 @@ describe.runIf(isPossible)("a disk that is downloaded", () => {
   test("is another one once its guest has written, and none while the guest runs", async () => {
     const { code, stderr } = await cli.do(await example("boot-vm", place.baseDirectory));
     expect(`${code}\n${stderr}`).toMatch(/^0\n/);
-    await untilSshAnswers(cli, place, VM);
+    await untilSshAnswers(cli, place, EXAMPLE_VM);
     const get = async (headers: Record<string, string> = {}) => {
-      const link = (await cli.must("bs", "download", VM, "--url")).trim();
+      const link = (await cli.must("bs", "download", EXAMPLE_VM, "--url")).trim();
       const response = await fetch(link, { headers });
       const bytes = Buffer.from(await response.arrayBuffer());
       return { status: response.status, etag: response.headers.get("etag") ?? "", bytes };
     };
-    const running = await cli.run("bs", "download", VM, "-f", here("root.qcow2"));
+    const running = await cli.run("bs", "download", EXAMPLE_VM, "-f", here("root.qcow2"));
     expect(running).toMatchObject({
       code: 6,
       stderr: expect.stringContaining("shut it down first"),
     });
 
-    await cli.must("vm", "shutdown", VM, "--hard");
+    await cli.must("vm", "shutdown", EXAMPLE_VM, "--hard");
     const before = await get();
     const again = await get({ range: "bytes=100000-", "if-range": before.etag });
     expect([again.status, again.etag]).toEqual([206, before.etag]);
     expect(again.bytes.equals(before.bytes.subarray(100_000))).toBe(true);
 
-    await cli.must("vm", "boot", VM);
-    await untilSshAnswers(cli, place, VM);
-    await inGuest(cli, place, VM, "sudo sh -c 'echo written >/data/note; sync'");
-    await cli.must("vm", "shutdown", VM, "--hard");
+    await cli.must("vm", "boot", EXAMPLE_VM);
+    await untilSshAnswers(cli, place, EXAMPLE_VM);
+    await inGuest(cli, place, EXAMPLE_VM, "sudo sh -c 'echo written >/data/note; sync'");
+    await cli.must("vm", "shutdown", EXAMPLE_VM, "--hard");
     const after = await get({ range: "bytes=100000-", "if-range": before.etag });
     expect([after.status, after.etag === before.etag]).toEqual([200, false]);
     expect((await get({ range: "bytes=100000-", "if-match": before.etag })).status).toBe(412);
     await writeFile(here("after.qcow2"), after.bytes);
-    const { volumeId } = await clients.disks.getBlockStorage({ name: VM });
+    const { volumeId } = await clients.disks.getBlockStorage({ name: EXAMPLE_VM });
     await must("qemu-img", ["compare", here("after.qcow2"), volumeOf(volumeId)]);
   });
 

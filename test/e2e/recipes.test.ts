@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { requirement } from "../node/requirements.ts";
-import { example } from "./example.ts";
+import { EXAMPLE_VM, example } from "./example.ts";
 import { untilSshAnswers } from "./guest.ts";
 import { newPlace, type Place } from "./place.ts";
 import { PROJECT } from "./program.ts";
@@ -86,7 +86,7 @@ describe.runIf(isPossible)("the recipes on a standalone server", () => {
     for (let i = 0; i < TIMES_IN_A_ROW; i += 1) {
       await doTasks(await example("boot-vm-again", place.baseDirectory));
     }
-    await untilSshAnswers(cli, place, "example-vm");
+    await untilSshAnswers(cli, place, EXAMPLE_VM);
     await doTasks(await example("delete-vm", place.baseDirectory));
     expect(await scan(place.prefix)).toEqual(before);
   });
