@@ -184,10 +184,13 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
   });
 });
 
-/** A machine beyond the node: a namespace on a wire of its own, with a server that tells who calls. */
+/**
+ * A host beyond the node: a namespace on a wire of its own, with a server that tells who calls. The node reaches
+ * it through a gateway: from a network that the node itself joins, its wall shuts guests out within seconds.
+ */
 async function newHost(name: string): Promise<AsyncDisposable & { address: string; port: number }> {
   const undo = new AsyncDisposableStack();
-  const port = 7777;
+  const [address, port] = ["198.18.78.1", 7777];
   const wire = `${name.slice(3, 9)}w`;
   await must("ip", ["netns", "add", name]);
   undo.defer(async () => void (await run("ip", ["netns", "delete", name])));
@@ -195,7 +198,9 @@ async function newHost(name: string): Promise<AsyncDisposable & { address: strin
   await must("ip", ["address", "add", "198.18.77.1/30", "dev", wire]);
   await must("ip", ["link", "set", wire, "up"]);
   await must("ip", ["-n", name, "address", "add", "198.18.77.2/30", "dev", "w0"]);
+  await must("ip", ["-n", name, "address", "add", address, "dev", "w0"]);
   await must("ip", ["-n", name, "link", "set", "w0", "up"]);
+  await must("ip", ["route", "add", address, "via", "198.18.77.2"]);
   const listener = `TCP-LISTEN:${port},fork,reuseaddr`;
   const socat = start("ip", [
     "netns",
@@ -213,5 +218,5 @@ async function newHost(name: string): Promise<AsyncDisposable & { address: strin
     async () => (await must("ip", ["netns", "exec", name, "ss", "-Hltn"])).includes(`:${port}`),
     { what: "the host listens", timeoutMs: 5000 },
   );
-  return { address: "198.18.77.2", port, [Symbol.asyncDispose]: () => undo.disposeAsync() };
+  return { address, port, [Symbol.asyncDispose]: () => undo.disposeAsync() };
 }
