@@ -11,7 +11,7 @@ import { compareTaps } from "./audit/taps.ts";
 import { groupMachines, withMachines } from "./audit/view.ts";
 import { seedMessage } from "./domain/domain-messages.ts";
 
-/** Virtual machines, what is reserved for them, and what their nodes have of them. */
+/** Virtual machines, their reservations, and their state on the nodes. */
 export const virtualMachineAudit = defineAudit({
   codes: { ...codes, ...sharedCodes },
   async compare(view: View<Api>) {
@@ -23,7 +23,7 @@ export const virtualMachineAudit = defineAudit({
       ...nodes.flatMap(compareTaps),
     ];
   },
-  /** The seeds: the node says whether it has them so. */
+  /** The expected seeds. The node says whether they are the same there. */
   async question(view, nodeName) {
     const machines = (await onceIn(view, groupMachines)).get(nodeName) ?? [];
     const seeds = machines.flatMap(({ plan }) =>

@@ -16,7 +16,9 @@ import {
 } from "../block-storage/record.ts";
 import type { Api, Tx } from "../context.ts";
 
-/** @throws N0Error `not_found`; `failed_precondition` for a disk that somebody uses or that others rest on. */
+/**
+ * @throws N0Error `not_found`; `failed_precondition` if somebody uses the block storage, or others rest on it.
+ */
 export async function getClaimable(api: Api, ref: Ref): Promise<BlockStorage> {
   const { value } = await getBlockStorage(api, ref);
   throwUnlessIn(ref, value, [State.AVAILABLE]);
@@ -24,7 +26,7 @@ export async function getClaimable(api: Api, ref: Ref): Promise<BlockStorage> {
   return value;
 }
 
-/** Gives the virtual machine exclusive use of a disk beside it. */
+/** Gives the virtual machine exclusive use of a block storage on its node. */
 export async function claim(tx: Tx, vm: Ref, disk: BlockStorage): Promise<void> {
   const claimed = changed(disk, (copy) => {
     copy.state = State.IN_USE;
@@ -34,8 +36,8 @@ export async function claim(tx: Tx, vm: Ref, disk: BlockStorage): Promise<void> 
 }
 
 /**
- * Takes it back. Until the commit, which has the writes in it, the disk is PENDING: were it available before
- * that, somebody else could have it when this is undone.
+ * Releases it. The block storage is PENDING until the commit, which holds the writes. If it became available
+ * earlier, another virtual machine could get it before this is undone.
  */
 export async function unclaim(tx: Tx, vm: Ref, disk: BlockStorage): Promise<Writes> {
   const ref = blockStorageBeside(vm, disk.name);

@@ -3,7 +3,7 @@ import { VirtualMachineSchema } from "../../../gen/n0stack/provisioning/v0/virtu
 import { type Ref, refBeside } from "../../../util/ref.ts";
 import type { UsedBy } from "../../core/reserved.ts";
 
-/** What its node says of it is added when a virtual machine is read. */
+/** The state on its node is added when a virtual machine is read. */
 export const virtualMachines = protoCollection("virtual_machine", VirtualMachineSchema, {
   references: {
     network: ({ nics }) => nics.map(({ networkName }) => networkName),

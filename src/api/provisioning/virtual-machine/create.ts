@@ -35,9 +35,9 @@ import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
 /**
  * Makes a virtual machine and starts it.
  *
- * @throws N0Error `invalid_argument`; `already_exists`; `not_found` for a disk, network or node;
- *   `failed_precondition` for a disk that is in use or on another node; `resource_exhausted`;
- *   `unavailable`; `aborted` when it or a disk is busy.
+ * @throws N0Error `invalid_argument`; `already_exists`; `not_found` for a block storage, network or node;
+ * `failed_precondition` for a block storage that is in use or on another node; `resource_exhausted`;
+ * `unavailable`; `aborted` if it or a block storage is busy.
  */
 export async function createVirtualMachine(
   api: Api,
@@ -98,7 +98,7 @@ export async function createVirtualMachine(
   });
 }
 
-/** The same for the same wishes, whoever makes the machine and whenever. */
+/** Equal for equal requests, for every user and at any time. */
 function instanceIdOf(
   { uuid, loginUsername, sshAuthorizedKeys, nics }: VirtualMachine,
   userKeys: readonly string[],
@@ -114,7 +114,7 @@ async function throwIfExists(api: Api, ref: Ref): Promise<void> {
   });
 }
 
-/** On the node of its disks, or where it fits best. */
+/** Chooses the node of its block storages, or the best node. */
 function place(
   api: Api,
   ref: Ref,

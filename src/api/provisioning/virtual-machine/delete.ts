@@ -28,8 +28,8 @@ import { removeTapLater } from "./domain/tap-steps.ts";
 import { getVirtualMachine, keysOf, pending, virtualMachineSteps } from "./record.ts";
 
 /**
- * The last step of a delete, when nothing of it is left on the node; it writes records alone. Gives back what
- * it had reserved, its disks become available, and its name is free.
+ * The last step of a delete, after everything is removed from the node. It only writes records: frees the
+ * reservations, makes the block storages available, and frees the name.
  */
 export const forgetVirtualMachine: Retriable<SagaContext, { readonly ref: Ref }> = {
   name: "virtual_machine.forget",
@@ -47,7 +47,7 @@ export const forgetVirtualMachine: Retriable<SagaContext, { readonly ref: Ref }>
   },
 };
 
-/** What a virtual machine has alone, wherever it is: its UUID, its interfaces and their addresses. */
+/** The things that only this virtual machine has, on any node: its UUID, its interfaces and their addresses. */
 export async function releaseIdentity(api: Api, ref: Ref, vm: VirtualMachine): Promise<Writes> {
   const writes: Writes[] = [remove(uuids, vm.uuid)];
   for (const [i, { networkName }] of vm.nics.entries()) {
@@ -87,10 +87,10 @@ async function releaseAll(
 }
 
 /**
- * Stops and removes a virtual machine. Its disks stay.
+ * Stops and removes a virtual machine. Its block storages stay.
  *
- * @throws N0Error `not_found`; `failed_precondition` when it needs an operator; `unavailable` when its
- *   node does not answer; `aborted` when it or a disk is busy.
+ * @throws N0Error `not_found`; `failed_precondition` if it needs an operator; `unavailable` if its node does
+ * not answer; `aborted` if it or a block storage is busy.
  */
 export async function deleteVirtualMachine(api: Api, call: Call, name: string): Promise<void> {
   const ref = refOf(call, virtualMachines, name);
@@ -99,7 +99,7 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
   await runSaga(api, call, options, async (tx) => {
     const vm = (await getVirtualMachine(api, ref)).value;
     const taps = tapsOf(ref, vm, await readNics(api, ref, vm));
-    // Everything that can fail comes before the pivot: a node that is not heard is found out here.
+    // Everything that can fail comes before the pivot, so this finds out now that a node is silent.
     if (!api.agents.isLost(vm.computeNodeName)) {
       await api.observed.read(vm.computeNodeName, ref, tx.signal);
     }

@@ -6,7 +6,7 @@ import { virtualMachines } from "./collection.ts";
 import { releaseIdentity } from "./delete.ts";
 import { virtualMachinesOn } from "./record.ts";
 
-/** The virtual machines of a lost node go with it. What is done with their disks is said elsewhere. */
+/** The virtual machines of a lost node are lost with it. Another hook decides about their block storages. */
 export async function onNodeLost(api: Api, nodeName: string): Promise<LostObjects> {
   const vms = await virtualMachinesOn(api, nodeName);
   return {

@@ -14,10 +14,9 @@ import { virtualMachines } from "./collection.ts";
 import { getSettled, incarnationOf, toWire } from "./record.ts";
 
 /**
- * The link is good for one attempt within minutes, so there is none to a screen that is not there.
+ * The link works for one attempt within minutes, so this makes none for a screen that does not exist.
  *
- * @throws N0Error `not_found`; `unavailable` for one whose node is silent; `failed_precondition` for one
- *   that does not run.
+ * @throws N0Error `not_found`; `unavailable` if its node is silent; `failed_precondition` if it does not run.
  */
 export async function openConsole(
   api: Api,

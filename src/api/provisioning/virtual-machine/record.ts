@@ -24,7 +24,7 @@ export async function getVirtualMachine(api: Api, ref: Ref): Promise<Stored<Virt
   return stored;
 }
 
-/** Of the virtual machine and its disks. */
+/** The keys of the virtual machine and its block storages. */
 export function keysOf(
   ref: Ref,
   { blockStorageNames }: Pick<VirtualMachine, "blockStorageNames">,
@@ -33,7 +33,7 @@ export function keysOf(
   return [virtualMachines.key(ref), ...disks];
 }
 
-/** Those on a node. What is reserved for them there tells which they are. */
+/** The virtual machines on a node, found by their reservations there. */
 export async function virtualMachinesOn(
   { records }: Pick<Api, "records">,
   nodeName: string,
@@ -45,9 +45,9 @@ export async function virtualMachinesOn(
 }
 
 /**
- * As `getVirtualMachine`, for who holds no key: a saga has been refused before it begins.
+ * Like `getVirtualMachine`, for callers without its key. A saga is refused earlier.
  *
- * @throws also `failed_precondition` for one that is PENDING.
+ * @throws also `failed_precondition` if it is PENDING.
  */
 export async function getSettled(api: Api, ref: Ref): Promise<VirtualMachine> {
   const { value } = await getVirtualMachine(api, ref);
@@ -60,15 +60,15 @@ export async function getSettled(api: Api, ref: Ref): Promise<VirtualMachine> {
 }
 
 /**
- * Tells this one from every other that had its name or will have it, as its UUID does not, which is made of
- * the name: the reservation of the UUID is written once, when it is created.
+ * Identifies this virtual machine among all former and later ones of its name. Its UUID alone does not, since it
+ * is made from the name. So this adds the revision of the UUID's reservation, which is written once, at creation.
  */
 export async function incarnationOf(api: Api, { uuid }: VirtualMachine): Promise<string> {
   const reserved = await api.records.find(uuids, uuid);
   return `${uuid}@${reserved?.revision ?? 0}`;
 }
 
-/** The record with some fields changed; the one that was read stays as it is. */
+/** A copy of the record with some fields changed. */
 export function changed(
   vm: VirtualMachine,
   change: (copy: VirtualMachine) => void,
@@ -92,10 +92,10 @@ export function settled(vm: VirtualMachine, state: State): VirtualMachine {
   });
 }
 
-/** As clients see it: in the state that its node says it is in, not the one that was last asked for. */
+/** The virtual machine as clients see it: in the state that its node reports, not in the last requested one. */
 export function toWire(api: Api, vm: VirtualMachine, scope: string): VirtualMachine {
   if (vm.state === State.PENDING) return vm;
-  // What a silent node said last says nothing about now, even where its connection still stands.
+  // The last report of a silent node says nothing about now, even if its connection still exists.
   const isSilent = api.inventory.find(vm.computeNodeName)?.isReady !== true;
   const observed = isSilent
     ? undefined

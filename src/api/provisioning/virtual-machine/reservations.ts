@@ -22,7 +22,7 @@ export const reserveUuid: SagaRecordStep<{ readonly uuid: string; readonly ref: 
       if (present?.value.usedBy === usedBy) return;
       throw new N0Error(
         "already_exists",
-        `uuid: ${uuid} is that of virtual machine "${present?.value.usedBy ?? ""}"`,
+        `uuid: ${uuid} belongs to virtual machine "${present?.value.usedBy ?? ""}"`,
         { field: "uuid", resource: formatRef(ref), cause },
       );
     }

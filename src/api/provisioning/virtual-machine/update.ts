@@ -49,8 +49,8 @@ const FIELDS = [
 ] as const;
 
 /**
- * Changes labels and annotations at any time; processor, memory and disks of one that is shut down.
- * Memory given once counts for request and limit.
+ * Changes labels and annotations at any time; processor, memory and block storages only while it is shut down.
+ * If only one of memory's request and limit is given, it counts for both.
  *
  * @throws N0Error `not_found`, `invalid_argument`, `failed_precondition` while it runs,
  *   `resource_exhausted`, `unavailable`, `aborted`.
@@ -108,9 +108,9 @@ function wanted(before: VirtualMachine, request: UpdateVirtualMachineRequest): V
 }
 
 /**
- * What was asked of the scheduler stays, as with a disk.
+ * Keeps the annotations for the scheduler, as with a block storage.
  *
- * @throws N0Error `invalid_argument` for another node: unlike a disk, a virtual machine is not moved.
+ * @throws N0Error `invalid_argument` for another node: an update moves a block storage, but no virtual machine.
  */
 function annotationsOf(before: VirtualMachine, request: UpdateVirtualMachineRequest) {
   const key = REQUEST_NODE_OF_VIRTUAL_MACHINE;
@@ -119,7 +119,7 @@ function annotationsOf(before: VirtualMachine, request: UpdateVirtualMachineRequ
   if (asked !== undefined && asked !== computeNodeName) {
     throw invalid(
       `annotations["${key}"]`,
-      `virtual machine "${name}" is on node "${computeNodeName}", and an update does not move it`,
+      `virtual machine "${name}" is on node "${computeNodeName}", and an update cannot move it`,
     );
   }
   const kept = before.annotations[key] === undefined ? {} : { [key]: computeNodeName };
@@ -178,7 +178,7 @@ async function changeHardware(
   const was = planOf(ref, before, input);
   await tx.run(redefineDomain, { before: was.domain, after: planOf(ref, after, input).domain });
   const final = settled(after, State.SHUTDOWN);
-  // A guest that went off by itself has left its taps where they were.
+  // A guest that powered off by itself has left its taps on the node.
   const taps = before.state === State.SHUTDOWN ? [] : was.taps;
   return await tx.answerRecord(
     virtualMachines,

@@ -8,10 +8,10 @@ import { parseSshPublicKey } from "../../../util/ssh-key.ts";
 import { parseUuid, uuidV5 } from "../../../util/uuid.ts";
 import { NO_ADDRESS } from "../../network/interface/interfaces.ts";
 
-/** The original's, so that a name gives the same UUID. */
+/** The original's namespace, so that a name gives the same UUID. */
 const UUID_NAMESPACE = "a015d18d-b2c3-4181-8028-6f707ef31c95";
 const MEMORY_BYTES_MIN = 16n << 20n;
-/** QEMU's machine type `pc` has no more. */
+/** The maximum of QEMU's machine type `pc`. */
 const VCPUS_MAX = 255;
 
 export interface Size {
@@ -21,7 +21,7 @@ export interface Size {
   readonly limitMemoryBytes: bigint;
 }
 
-/** A limit that is not given is what is requested; of the processor, rounded up to whole vCPUs. */
+/** The limit, or the request if there is no limit. For the processor, rounded up to whole vCPUs. */
 export function withLimits(size: Size): Size {
   const { requestCpuMilliCore, limitCpuMilliCore, requestMemoryBytes, limitMemoryBytes } = size;
   return {
@@ -32,7 +32,7 @@ export function withLimits(size: Size): Size {
   };
 }
 
-/** @throws N0Error `invalid_argument`: what is reserved must be what the guest can count on. */
+/** @throws N0Error `invalid_argument`: the guest must get what is reserved for it. */
 export function checkSize(size: Size): void {
   const { requestCpuMilliCore, limitCpuMilliCore, requestMemoryBytes, limitMemoryBytes } = size;
   if (requestCpuMilliCore === 0) throw invalid("request_cpu_milli_core", "must be more than 0");
@@ -64,12 +64,12 @@ export interface CheckedCreate {
   readonly sshAuthorizedKeys: readonly string[];
 }
 
-/** What the rules of the proto do not say. @throws N0Error `invalid_argument` naming the field. */
+/** Checks what the rules of the proto cannot say. @throws N0Error `invalid_argument` that names the field. */
 export function checkCreate(ref: Ref, request: CreateVirtualMachineRequest): CheckedCreate {
   checkSize(request);
   const { uuid: asked } = request;
   const uuid = asked === "" ? uuidV5(UUID_NAMESPACE, nameOnNode(ref)) : parseUuid(asked);
-  if (uuid === undefined) throw invalid("uuid", `${quote(asked)} is no UUID`);
+  if (uuid === undefined) throw invalid("uuid", `${quote(asked)} is not a UUID`);
   if (request.loginUsername !== "" && !/^[a-z_][a-z0-9_-]{0,31}$/.test(request.loginUsername)) {
     throw invalid(
       "login_username",
@@ -84,8 +84,8 @@ export function checkCreate(ref: Ref, request: CreateVirtualMachineRequest): Che
 }
 
 /**
- * What two nics of one virtual machine cannot both ask for: a hardware address, which would make two devices
- * one for the guest also in different networks, and an address of one network.
+ * Refuses values that two nics of one virtual machine share: a hardware address, because the guest would see
+ * one device, even in different networks, or an address of one network.
  */
 function checkNics({ nics }: CreateVirtualMachineRequest): void {
   const indexOf = new Map<string, number>();
@@ -105,7 +105,7 @@ function checkNics({ nics }: CreateVirtualMachineRequest): void {
       if (address === "" || address === NO_ADDRESS) continue;
       const other = indexOf.get(`${where}/${address}`);
       if (other !== undefined) {
-        throw invalid(field(name), `${address} is that of nics[${other}] as well`);
+        throw invalid(field(name), `${address} is also requested for nics[${other}]`);
       }
       indexOf.set(`${where}/${address}`, i);
     }

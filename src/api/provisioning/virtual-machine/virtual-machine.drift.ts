@@ -18,7 +18,7 @@ import { networks } from "../../network/network/collection.ts";
 import { computes } from "../../pool/inventory/collection.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 
-/** For every code of its audit, so that none is without. */
+/** One for each code of the audit. */
 export const drifts: Drifts = {
   "record.pending_without_transaction": {
     drift: async ({ changeMachine, changeDisk }) => {
@@ -52,7 +52,7 @@ export const drifts: Drifts = {
   },
   "vm.network_missing": {
     drift: async ({ drop }) => await drop(networks, networkRef("net")),
-    // What hangs on it is looked at when it is back.
+    // Things that depend on it are checked when it is back.
     found: [
       "vm.network_missing",
       "vm.network_missing",

@@ -7,7 +7,7 @@ import { virtualMachines } from "./collection.ts";
 
 const UUIDS = [1, 2].map((i) => `00000000-0000-4000-8000-00000000000${i}`);
 
-/** Guests go off by themselves, and what was theirs waits for the next change. */
+/** Guests power off by themselves, and the next change removes what they had. */
 export const expectedFindings = ["vm.state_differs", "tap.left_over"];
 
 function nics(view: View) {

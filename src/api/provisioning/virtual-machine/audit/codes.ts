@@ -1,44 +1,44 @@
 import type { Codes } from "../../../core/audit/codes.ts";
 
-const BOOT_ANEW = "shut it down and boot it: a boot makes it anew";
+const BOOT_ANEW = "shut it down and boot it: a boot makes it again";
 
 export const codes = {
   "domain.without_vm": {
     rank: 70,
     severity: "error",
-    means: "a domain of ours that no virtual machine's record knows; it may write to a disk",
-    repair: "stops and removes the domain and its folder; disks stay",
+    means: "a domain of ours belongs to no virtual machine; it may write to a block storage",
+    repair: "stops and removes the domain and its folder; block storages stay",
   },
   "domain.on_another_node": {
     rank: 80,
     severity: "error",
-    means: "a domain on another node than its virtual machine's record says",
-    repair: "removes the domain and its folder; disks stay",
+    means: "a domain is on another node than the record of its virtual machine says",
+    repair: "removes the domain and its folder; block storages stay",
     byHand: "it runs there: find out which of the two is right, and shut the other off with virsh",
   },
   "folder.without_vm": {
     rank: 90,
     severity: "notice",
-    means: "a folder with our mark for a virtual machine that is not on the node",
+    means: "a folder with our mark belongs to a virtual machine that is not on the node",
     repair: "removes the folder",
   },
   "vm.without_domain": {
     rank: 100,
     severity: "error",
-    means: "a virtual machine without its domain",
+    means: "a virtual machine has no domain on its node",
     repair: "defines the domain from the record, shut off; boot it then",
   },
   "vm.network_missing": {
     rank: 110,
     severity: "error",
-    means: "a virtual machine with a nic in a network that has no record",
+    means: "a virtual machine has a nic in a network that has no record",
     byHand: "apply the network again with the same CIDRs, then verify once more",
   },
   "vm.disk_missing": {
     rank: 120,
     severity: "error",
-    means: "a virtual machine lists a disk that has no record",
-    byHand: "shut it down and update its block_storage_names without that disk",
+    means: "a virtual machine lists a block storage that has no record",
+    byHand: "shut it down and update its block_storage_names without it",
   },
   "vm.user_missing": {
     rank: 130,
@@ -49,14 +49,14 @@ export const codes = {
   "vm.disk_not_claimed": {
     rank: 140,
     severity: "error",
-    means: "a virtual machine lists a disk that is not IN_USE by it",
-    repair: "the disk becomes IN_USE by it",
-    byHand: "another one uses the disk: shut one of the two down and take the disk from it",
+    means: "a virtual machine lists a block storage that is not IN_USE by it",
+    repair: "the block storage becomes IN_USE by it",
+    byHand: "another one uses it: shut one of the two down and take the block storage from it",
   },
   "compute.without_owner": {
     rank: 160,
     severity: "warning",
-    means: "processor and memory are reserved for a virtual machine that is not there",
+    means: "processor and memory are reserved for a virtual machine that does not exist",
     repair: "releases it",
   },
   "uuid.without_owner": {
@@ -68,25 +68,25 @@ export const codes = {
   "vm.interface_missing": {
     rank: 240,
     severity: "error",
-    means: "a nic whose interface is not reserved, so that its address may be given away",
+    means: "the interface of a nic is not reserved, so another nic may get its address",
     repair: "reserves the interface again, with its addresses",
   },
   "vm.compute_missing": {
     rank: 250,
     severity: "error",
-    means: "a virtual machine for which nothing is reserved on its node",
+    means: "a virtual machine has no reservation on its node",
     repair: "reserves it, if the node has room",
   },
   "vm.compute_differs": {
     rank: 260,
     severity: "warning",
-    means: "other processor or memory is reserved than the virtual machine has",
-    repair: "the reservation takes the virtual machine's numbers",
+    means: "the reservation has another processor or memory than the virtual machine",
+    repair: "the reservation takes the numbers of the virtual machine",
   },
   "vm.uuid_missing": {
     rank: 270,
     severity: "warning",
-    means: "a virtual machine whose UUID is not reserved",
+    means: "the UUID of a virtual machine is not reserved",
     repair: "reserves the UUID",
     byHand: "another virtual machine has reserved the UUID: delete one of the two",
   },
@@ -94,7 +94,7 @@ export const codes = {
     rank: 280,
     severity: "error",
     means: "two virtual machines have the same UUID",
-    byHand: "delete one of them and create it with another UUID; its disks stay",
+    byHand: "delete one of them and create it with another UUID; its block storages stay",
   },
   "domain.uuid_differs": {
     rank: 340,
@@ -120,7 +120,7 @@ export const codes = {
   "domain.disks_differ": {
     rank: 370,
     severity: "error",
-    means: "a domain has other disks than the record, or in another order",
+    means: "a domain has other disks than the record, or another order of them",
     repair: "redefines the domain, which is shut off",
     byHand: BOOT_ANEW,
   },
@@ -134,8 +134,8 @@ export const codes = {
   "vm.state_differs": {
     rank: 390,
     severity: "notice",
-    means: "the node shows another state than was last asked for; a guest may power itself off",
-    repair: "the record takes the node's state, and what a shutdown removes is removed",
+    means: "the node shows another state than the last requested one; a guest may power itself off",
+    repair: "the record takes the node's state; if it is off, removes what a shutdown removes",
   },
   "vm.seed_missing": {
     rank: 400,
@@ -147,19 +147,19 @@ export const codes = {
     rank: 410,
     severity: "notice",
     means:
-      "the seed says something else than the record; keys of users are left out, for a boot writes them",
+      "the seed differs from the record; keys of users do not count, because a boot writes them",
     repair: "writes the seed from the record",
   },
   "tap.without_owner": {
     rank: 560,
     severity: "warning",
-    means: "a tap of ours that belongs to no nic",
+    means: "a tap of ours belongs to no nic",
     repair: "removes it",
   },
   "tap.left_over": {
     rank: 570,
     severity: "notice",
-    means: "the tap of a virtual machine that is shut down",
+    means: "a virtual machine is shut down, and its tap is still there",
     repair: "removes it",
   },
   "tap.missing": {
@@ -172,13 +172,13 @@ export const codes = {
     rank: 650,
     severity: "error",
     means: "a tap is in another namespace than its network's",
-    repair: "moves it; the guest goes on",
+    repair: "moves it; the guest keeps running",
   },
   "tap.not_connected": {
     rank: 660,
     severity: "error",
-    means: "a tap is not up, or no port of its network's bridge",
-    repair: "connects it; the guest goes on",
+    means: "a tap is not up, or is not a port of its network's bridge",
+    repair: "connects it; the guest keeps running",
   },
 } as const satisfies Codes;
 

@@ -22,7 +22,7 @@ import { type MachineNodeView, settledOn } from "./view.ts";
 type Finding = FindingOf<Code, Api>;
 type NodeView = MachineNodeView;
 
-/** A virtual machine at rest beside the domain that its node has of it. */
+/** A virtual machine at rest, and its domain on its node. */
 interface Pair {
   readonly ref: Ref;
   readonly vm: VirtualMachine;
@@ -32,7 +32,7 @@ interface Pair {
   readonly seed: SurveyedSeed | undefined;
 }
 
-/** The domains, folders and seeds of one node. */
+/** Compares the domains, folders and seeds of one node. */
 export function compareDomains(node: NodeView): Finding[] {
   const { survey } = node;
   const domains = new Map(survey.domains.map((found) => [found.listed?.domain?.name ?? "", found]));
@@ -108,7 +108,7 @@ function compareDefinition({ nodeName }: NodeView, pair: Pair): Finding[] {
   );
 }
 
-/** A domain's memory is counted in these. */
+/** The unit of a domain's memory. */
 function inKibibytes(bytes: string): bigint {
   return ((BigInt(bytes) + 1023n) / 1024n) * 1024n;
 }
@@ -133,7 +133,7 @@ function stateName(state: State): string {
   return StateSchema.value[state]?.name ?? "unknown";
 }
 
-/** A boot writes the seed anew, with the keys that the users have then: those may differ until it does. */
+/** A boot writes the seed again, with the users' keys at that time. Until then they may differ. */
 function compareSeed({ nodeName, view }: NodeView, { ref, vm, plan, keys, seed }: Pair): Finding[] {
   if (!view.isAsked(ref, plan.seed)) return [];
   if (seed === undefined || seed.state === PartState.WHOLE) return [];
@@ -149,7 +149,7 @@ function compareSeed({ nodeName, view }: NodeView, { ref, vm, plan, keys, seed }
   return [{ code: "vm.seed_stale", expected: "the seed of the record", found, ...about }];
 }
 
-/** Domains that no machine of this node has. */
+/** Domains that belong to no virtual machine of this node. */
 function strangers({ nodeName, survey, view }: NodeView): Finding[] {
   return survey.domains.flatMap((found) => {
     const { listed } = found;

@@ -6,7 +6,7 @@ import { virtualMachines } from "../collection.ts";
 import { neededTaps } from "./taps.ts";
 import { machinesOn, withMachines } from "./view.ts";
 
-/** The nics of virtual machines, as networks ask for them. */
+/** The nics of virtual machines, for the audit of networks. */
 export const interfaceUser: InterfaceUser<Api> = {
   hasInterface: (records, ref, network, interfaceName) =>
     network.scope === ref.scope &&
@@ -34,7 +34,7 @@ function hasNic(vm: VirtualMachine | undefined, networkName: string, name: strin
   );
 }
 
-/** An interface of a nic is called as its virtual machine with a number after it. */
+/** The interface of a nic has the name of its virtual machine with a number after it. */
 function vmsOf(scope: string, interfaceName: string): string[] {
   const digits = /\d+$/.exec(interfaceName)?.[0].length ?? 0;
   return Array.from({ length: digits }, (_, i) =>

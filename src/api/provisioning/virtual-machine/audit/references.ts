@@ -22,7 +22,7 @@ import { nodeOfMachine } from "./view.ts";
 
 type Finding = FindingOf<Code | SharedCode, Api>;
 
-/** Virtual machines against what their records name. */
+/** Compares virtual machines with the objects that their records name. */
 export function compareReferences(view: View): Finding[] {
   return [
     ...listWanted(view, virtualMachines, nodeOfMachine).flatMap((stored) => [
@@ -45,7 +45,7 @@ function leftPendingOf(view: View, { key, value: vm }: Stored<VirtualMachine>): 
   return [{ ...finding, repair: settleMachine(ref, vm, domain.listed.state) }];
 }
 
-/** What a machine's record names. */
+/** The objects that the record of a virtual machine names. */
 function partsOf(
   { records }: View,
   { key: machineKey, value: vm }: Stored<VirtualMachine>,

@@ -41,7 +41,7 @@ export function claimDisk(vm: Ref, disk: BlockStorage): Repair {
   };
 }
 
-/** Shut off, whatever it was: what its guest had in memory is gone. */
+/** Shut off, in any former state: the memory of its guest is lost. */
 export function defineMissing(ref: Ref, vm: VirtualMachine, plan: Plan): Repair {
   return async (tx) => {
     await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
@@ -50,7 +50,7 @@ export function defineMissing(ref: Ref, vm: VirtualMachine, plan: Plan): Repair 
   };
 }
 
-/** `there` is how its node has it, to go back to. */
+/** `there` is the definition on its node, for the undo. */
 export function redefine(wanted: DomainShape, there: Domain): Repair {
   const before: DomainShape = {
     ...wanted,
@@ -70,7 +70,7 @@ export function removeDomain(place: DomainPlace): Repair {
   return (tx) => tx.commit({}, later(removeDomainLater, place));
 }
 
-/** The state that the node shows; with a guest that is off goes what a shutdown removes. */
+/** Takes the state of the node. If the guest is off, also removes what a shutdown removes. */
 export function takeState(ref: Ref, vm: VirtualMachine, plan: Plan, state: State): Repair {
   const after = settled(vm, state);
   return async (tx) => {
@@ -82,7 +82,7 @@ export function takeState(ref: Ref, vm: VirtualMachine, plan: Plan, state: State
   };
 }
 
-/** For one that says PENDING and is nobody's work. */
+/** For a virtual machine that is PENDING without a transaction. */
 export function settleMachine(ref: Ref, vm: VirtualMachine, state: DomainState): Repair {
   const after = settled(vm, stateOf(state));
   return (tx) => tx.commit(tx.context.held.put(virtualMachines, ref, after, vm));
@@ -96,7 +96,7 @@ export function connectTap(tap: Tap): Repair {
   return (tx) => tx.commit({}, later(moveTap, tap));
 }
 
-/** `owner` is what the tap's mark says; a tap without one is anybody's to remove. */
+/** `owner` is from the tap's mark. Anybody may remove a tap without a mark. */
 export function removeTap(
   nodeName: string,
   tapName: string,
@@ -107,7 +107,7 @@ export function removeTap(
     nodeName,
     tapName,
     ref: parseRefOf(virtualMachines.kind, owner) ?? refOnNode(virtualMachines.kind, owner),
-    // Its last tap takes a network along; one that is in none takes nothing.
+    // Removing the last tap removes its network too. A tap in no network removes none.
     network: refOnNode(networks.kind, networkName === "" ? "none" : networkName),
     ipv4Gateway: "",
     ipv6Gateway: "",
@@ -143,7 +143,7 @@ export function reserveUuidAgain(uuid: string, ref: Ref): Repair {
   };
 }
 
-/** With the device that its domain has, or where it has none the one of its name. */
+/** With the device of its domain, or without one the device of its name. */
 export function reserveInterfaceAgain(
   ref: Ref,
   vm: VirtualMachine,

@@ -27,7 +27,7 @@ import { nodeOfMachine } from "./view.ts";
 
 type Finding = FindingOf<Code, Api>;
 
-/** What is reserved for virtual machines, against what they need. */
+/** Compares the reservations of virtual machines with what they need. */
 export function compareReservations(view: View): Finding[] {
   const { records, isWanted } = view;
   const machines = listWanted(view, virtualMachines, nodeOfMachine);
@@ -127,7 +127,7 @@ function missingInterfaces(view: View, { key, value: vm }: Stored<VirtualMachine
   });
 }
 
-/** The device that the domain has for its nic, whose record is lost. */
+/** The device that the domain has for the nic whose record is lost. */
 function tapOfDomain(
   view: View,
   ref: Ref,

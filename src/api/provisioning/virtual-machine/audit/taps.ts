@@ -14,7 +14,7 @@ import { type MachineNodeView, machinesOn, type PlannedMachine, settledOn } from
 type Finding = FindingOf<Code, Api>;
 type NodeView = MachineNodeView;
 
-/** The taps of one node. */
+/** Compares the taps of one node. */
 export function compareTaps(node: NodeView): Finding[] {
   const taps = new Map(node.survey.taps.map((tap) => [tap.listed?.name ?? "", tap]));
   return [
@@ -23,7 +23,7 @@ export function compareTaps(node: NodeView): Finding[] {
   ];
 }
 
-/** A tap that must be there, for its domain has it open. */
+/** A tap that must exist, because its domain has it open. */
 interface Needed {
   readonly tap: Tap;
   readonly keys: readonly string[];
@@ -73,7 +73,10 @@ function strangeTaps(node: NodeView): Finding[] {
   });
 }
 
-/** Its machine is here, and what its records lack is found elsewhere: nobody can tell which taps it has. */
+/**
+ * Its virtual machine is here, but its records are incomplete, which is a finding of its own. So its taps are
+ * not known.
+ */
 function isUndecided(node: NodeView, { listed }: SurveyedTap): boolean {
   return machinesOn(node).some(
     ({ ref, plan }) => plan === undefined && formatRef(ref) === listed?.owner,
@@ -83,7 +86,7 @@ function isUndecided(node: NodeView, { listed }: SurveyedTap): boolean {
 function withoutOwner({ nodeName, view }: NodeView, { listed }: SurveyedTap): Finding {
   const { name = "", owner = "", transactionId = "", networkName = "" } = listed ?? {};
   const vm = parseRefOf("virtual_machine", owner);
-  // Its maker had no time to say whose it is: whoever reserved the name may be at work.
+  // Its maker died before it set the mark. The transaction that reserved the name may still work on it.
   const isMarked = vm !== undefined;
   const isReserved = view.records.find(taps, nodeName, name) !== undefined;
   return {

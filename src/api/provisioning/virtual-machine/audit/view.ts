@@ -14,13 +14,13 @@ import { type Plan, planOf } from "../domain/plan.ts";
 import { readPlanInput } from "../domain/plan-input.ts";
 import { keysOf } from "../record.ts";
 
-/** A virtual machine at rest, with what its node must have of it. */
+/** A virtual machine at rest, and what its node must have of it. */
 export interface PlannedMachine {
   readonly ref: Ref;
   readonly vm: VirtualMachine;
-  /** Undefined where the records do not tell: what is missing there is a finding of its own. */
+  /** Undefined if the records are incomplete: what is missing is a finding of its own. */
   readonly plan: Plan | undefined;
-  /** What a transaction that changes any of it holds. */
+  /** The keys of a transaction that changes any of it. */
   readonly keys: readonly string[];
 }
 
@@ -28,13 +28,13 @@ export function nodeOfMachine({ value }: Stored<VirtualMachine>): string {
   return value.computeNodeName;
 }
 
-/** Of the nodes that are looked at. */
+/** Those of the nodes that are looked at. */
 async function planMachines(view: View<Api>): Promise<PlannedMachine[]> {
   const reader = { records: view.records.records, nameservers: view.api.nameservers };
   const planned: PlannedMachine[] = [];
   for (const { key, value: vm } of listWanted(view, virtualMachines, nodeOfMachine)) {
     const ref = virtualMachines.refOf(key);
-    // What its records lack is found where they are compared.
+    // The comparison of the records finds what is missing in them.
     const input = await readPlanInput(reader, ref, vm).catch(() => undefined);
     const plan = input === undefined ? undefined : planOf(ref, vm, input);
     planned.push({ ref, vm, plan, keys: keysAround(ref, vm) });
@@ -42,7 +42,9 @@ async function planMachines(view: View<Api>): Promise<PlannedMachine[]> {
   return planned;
 }
 
-/** Not its node's: an agent that registers anew changes no machine, and explains nothing about one. */
+/**
+ * Not the key of its node: an agent that registers changes no virtual machine, and explains nothing about one.
+ */
 function keysAround(ref: Ref, vm: VirtualMachine): string[] {
   return [
     ...keysOf(ref, vm),
@@ -56,14 +58,14 @@ export function machinesOn({ view, nodeName }: Omit<MachineNodeView, "survey">) 
   return view.machinesByNode.get(nodeName) ?? [];
 }
 
-/** Those at rest whose records are whole, on one node. */
+/** Those at rest with complete records, on one node. */
 export function settledOn({ view, nodeName }: Omit<MachineNodeView, "survey">) {
   return machinesOn({ view, nodeName }).flatMap(({ plan, ...machine }) =>
     plan !== undefined && machine.vm.state !== State.PENDING ? [{ ...machine, plan }] : [],
   );
 }
 
-/** With the virtual machines of the nodes that are looked at, as the records have them. */
+/** The virtual machines of the nodes that are looked at, from the records. */
 export interface MachineView extends View<Api> {
   readonly machinesByNode: ReadonlyMap<string, readonly PlannedMachine[]>;
   /** Whether the node of a virtual machine was asked to compare its seed with this one. */

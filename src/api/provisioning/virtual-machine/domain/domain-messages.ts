@@ -2,7 +2,7 @@ import { nameOnNode, type Ref } from "../../../../util/ref.ts";
 /** A virtual machine on its node. */
 export type DomainPlace = { readonly nodeName: string; readonly ref: Ref };
 
-/** What a domain is made of. Byte counts are decimal. */
+/** The parts of a domain. Byte counts are decimal. */
 export type DomainShape = DomainPlace & {
   readonly uuid: string;
   readonly vcpus: number;
@@ -12,7 +12,7 @@ export type DomainShape = DomainPlace & {
   readonly nics: readonly { readonly tapName: string; readonly hardwareAddress: string }[];
 };
 
-/** What the guest reads when it boots. */
+/** The data that the guest reads when it boots. */
 export type SeedContent = DomainPlace & {
   readonly instanceId: string;
   readonly hostname: string;
@@ -29,7 +29,7 @@ export type SeedContent = DomainPlace & {
   }[];
 };
 
-/** The content as the node is told it. */
+/** The content, for a request to the node. */
 export function seedMessage({ nodeName: _, ref, nics, sshAuthorizedKeys, ...rest }: SeedContent) {
   return {
     ...rest,
@@ -43,7 +43,7 @@ export function seedMessage({ nodeName: _, ref, nics, sshAuthorizedKeys, ...rest
   };
 }
 
-/** The shape as the node is told it. */
+/** The shape, for a request to the node. */
 export function domainMessage({
   nodeName: _,
   ref,

@@ -1,7 +1,7 @@
 import { DomainState } from "../../../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 
-/** What is on the node, in the original's words. UNSPECIFIED where nothing is there that should be. */
+/** The state on the node, in the original's words. UNSPECIFIED if the domain is missing there. */
 export function stateOf(domain: DomainState): State {
   switch (domain) {
     case DomainState.RUNNING:
@@ -17,7 +17,7 @@ export function stateOf(domain: DomainState): State {
   }
 }
 
-/** With its memory there, so that its disks may be written to at any moment. */
+/** With its memory, so that the guest may write to its disks at any moment. */
 export function isActiveDomain(domain: DomainState): boolean {
   const state = stateOf(domain);
   return state === State.RUNNING || state === State.PAUSED;

@@ -17,7 +17,7 @@ import {
   seedMessage,
 } from "./domain-messages.ts";
 
-/** What all these steps have in common. */
+/** What all these steps share. */
 const ofMachine = {
   today: namesToRefs<never>({ ref: [virtualMachines.kind, "name"] }),
   owner: ({ ref }: DomainPlace) => ref,
@@ -37,7 +37,7 @@ type Ask = (
   options: CallOptions,
 ) => Promise<unknown>;
 
-/** Asks for what the hypervisor may queue behind many others. */
+/** A request that the hypervisor may queue behind other work. */
 function patiently(ask: Ask): NodeWork<DomainPlace> {
   return ({ compute }, { ref }) => {
     const name = nameOnNode(ref);
@@ -45,7 +45,7 @@ function patiently(ask: Ask): NodeWork<DomainPlace> {
   };
 }
 
-/** What another transaction left under the name, and the act refused, stays as it is. */
+/** What another transaction left under the name, so that the act refused, stays. */
 const removeOwn = patiently((c, request, options) =>
   c.ensureDomainAbsent({ ...request, onlyOfTransaction: true }, options),
 );
@@ -77,7 +77,7 @@ function isActive({ api }: StepNode, { nodeName, ref }: DomainPlace): Promise<bo
   return api.observed.isActive(nodeName, ref);
 }
 
-/** Does `work`, which a guest that has gone off meanwhile is not in need of. */
+/** Does `work`, which is not needed if the guest has powered off in the meantime. */
 function unlessOff(work: NodeWork<DomainPlace>): NodeWork<DomainPlace> {
   return async (node, place) => {
     try {
@@ -88,7 +88,7 @@ function unlessOff(work: NodeWork<DomainPlace>): NodeWork<DomainPlace> {
   };
 }
 
-/** Undoes a pause or a resume. A guest that has gone off meanwhile is as it would be without either. */
+/** Undoes a pause or a resume. If the guest has powered off in the meantime, there is nothing to undo. */
 function whileActive(undo: NodeWork<DomainPlace>): NodeWork<DomainPlace> {
   return async (node, place) => {
     if (await isActive(node, place)) await unlessOff(undo)(node, place);
@@ -96,9 +96,9 @@ function whileActive(undo: NodeWork<DomainPlace>): NodeWork<DomainPlace> {
 }
 
 /**
- * The seed of a virtual machine that is being made; its folder goes with the domain. Refused where the
- * node has a domain or a folder of that name from another transaction, such as one that an older database
- * knew.
+ * The seed of a virtual machine that is being made. Removing the domain removes its folder too. The act fails
+ * if the node has a domain or a folder of that name from another transaction, for example from a former
+ * database.
  */
 export const writeNewSeed = nodeStep<SeedContent, Api>({
   name: "domain.write_new_seed",
@@ -108,7 +108,7 @@ export const writeNewSeed = nodeStep<SeedContent, Api>({
   leaves: leavesDomain,
 });
 
-/** The seed of one that was there before: written anew at every boot, so the newest may stay. */
+/** The seed of an existing virtual machine. Every boot writes it again, so the newest may stay. */
 export const rewriteSeed = nodeStep<SeedContent, Api>({
   name: "domain.rewrite_seed",
   ...ofMachine,
@@ -116,7 +116,7 @@ export const rewriteSeed = nodeStep<SeedContent, Api>({
   undo: "nothing",
 });
 
-/** Defines a domain that was not there and starts it with its processors stopped. Refused as the seed is. */
+/** Defines a new domain and starts it with its processors stopped. Fails like the step of the seed. */
 export const startNewDomain = nodeStep<DomainShape, Api>({
   name: "domain.start_new",
   ...ofMachine,
@@ -125,7 +125,7 @@ export const startNewDomain = nodeStep<DomainShape, Api>({
   leaves: leavesDomain,
 });
 
-/** Starts one that is shut off. */
+/** Starts a domain that is shut off. */
 export const startDomain = nodeStep<DomainShape, Api>({
   name: "domain.start",
   ...ofMachine,
@@ -134,7 +134,7 @@ export const startDomain = nodeStep<DomainShape, Api>({
   leaves: leavesAs("running"),
 });
 
-/** Lets a domain run that this transaction started: undoing the start ends it. */
+/** Starts the processors of a domain that this transaction started. Undoing the start ends it. */
 export const releaseDomain = nodeStep<DomainPlace, Api>({
   name: "domain.release",
   ...ofMachine,
@@ -143,7 +143,7 @@ export const releaseDomain = nodeStep<DomainPlace, Api>({
       await resume(node, place);
     } catch (cause) {
       if (kindOf(cause) !== "failed_precondition" || (await isActive(node, place))) throw cause;
-      // Nothing is to be changed first: it was started a moment ago, and somebody has ended it since.
+      // The user need not change anything first: it was started a moment ago, and somebody has ended it since.
       const message = `virtual machine "${place.ref.name}" went off as soon as it was started: try again`;
       throw new N0Error("unavailable", message, { resource: formatRef(place.ref), cause });
     }
@@ -172,7 +172,7 @@ const redefine = nodeStep<DomainShape, Api>({
   ...ofMachine,
   act: define,
   undo: define,
-  leaves: leavesAs("with the hardware that was asked for"),
+  leaves: leavesAs("with the requested hardware"),
 });
 
 type Redefinition = { readonly before: DomainShape; readonly after: DomainShape };
@@ -186,10 +186,10 @@ export const redefineDomain: Step<SagaContext, Redefinition> = {
   },
   act: (context, { after }, scope) => redefine.act(context, after, scope, undefined),
   undo: (context, { before }, scope) => redefine.undo(context, before, scope),
-  leaves: ({ after }) => leavesAs("with the hardware that was asked for")(after),
+  leaves: ({ after }) => leavesAs("with the requested hardware")(after),
 };
 
-/** Presses the power button: a guest cannot be made to forget that. */
+/** Presses the power button. Nothing can make a guest forget that. */
 export const pressPowerButton = nodeStep<DomainPlace, Api>({
   name: "domain.press_power_button",
   ...ofMachine,
@@ -202,13 +202,13 @@ export const pressPowerButton = nodeStep<DomainPlace, Api>({
   undo: "nothing",
 });
 
-/** Does what `tx` has in its journal as its last step once more. See docs/adr/0032. */
+/** Repeats the last step in the journal of `tx`. See docs/adr/0032. */
 export async function pressPowerButtonAgain(tx: Tx, place: DomainPlace): Promise<void> {
   const { context, id: transactionId, generation, signal } = tx;
   await pressPowerButton.act(context, place, { transactionId, generation, signal }, undefined);
 }
 
-/** What the guest had in its memory cannot be brought back: after an undo it is as after its start. */
+/** The memory of the guest cannot be restored: after an undo it is as after a start. */
 export const rebootDomain = nodeStep<DomainPlace & { readonly hard: boolean }, Api>({
   name: "domain.reboot",
   ...ofMachine,
@@ -228,15 +228,15 @@ export const defineDomain = nodeStep<DomainShape, Api>({
   leaves: leavesDomain,
 });
 
-/** After the pivot: the seed as the record says it. A file is written; what it was before is in no way. */
+/** After the pivot: writes the seed of the record. An existing file of any kind cannot prevent that. */
 export const restoreSeed = nodeRetriable<SeedContent, Api>({
   name: "domain.restore_seed",
   ...ofMachine,
   act: writeSeed(false),
-  leaves: leavesAs("with a seed that is missing or says something else"),
+  leaves: leavesAs("with a seed that is missing or differs from the record"),
 });
 
-/** After the pivot: the power goes, whatever the guest does: nothing of the machine can refuse it. */
+/** After the pivot: cuts the power. Nothing in the virtual machine can refuse it. */
 export const powerOffLater = nodeRetriable<DomainPlace, Api>({
   name: "domain.power_off",
   ...ofMachine,
@@ -245,8 +245,8 @@ export const powerOffLater = nodeRetriable<DomainPlace, Api>({
 });
 
 /**
- * After the pivot: the domain goes, with its folder, whichever transaction made it. Nothing of it can refuse
- * that: it is undefined with its snapshots, checkpoints, saved state and NVRAM, and what is not ours stays.
+ * After the pivot: removes the domain with its folder, whichever transaction made it. Nothing in it can refuse
+ * that: it is undefined with its snapshots, checkpoints, saved state and NVRAM. What is not ours stays.
  */
 export const removeDomainLater = nodeRetriable<DomainPlace, Api>({
   name: "domain.remove",

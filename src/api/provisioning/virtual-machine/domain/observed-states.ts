@@ -8,21 +8,21 @@ import type { Agents } from "../../../core/agents.ts";
 import type { Inventory } from "../../../pool/inventory/inventory.ts";
 import { isActiveDomain } from "./domain-states.ts";
 
-/** Between two tries to watch a node whose agent does not answer. */
+/** The time between two tries to watch a node whose agent does not answer. */
 const RETRY_MS = 1_000;
 
-/** What a node says of one domain while something is being done to it. */
+/** The reports of a node about one domain while work on it is going on. */
 export interface Sighting extends Disposable {
   /**
-   * What was done has led to this state; the agent's own word may follow. Changes nothing where the agent
-   * has said so already: the guest may have gone on to another state since.
+   * The work has led to this state, and the report of the agent may follow. Does nothing if the agent has
+   * reported this state already, because the guest may have changed its state since then.
    */
   note(state: DomainState): void;
 }
 
 /**
- * What the agents say of their domains, as they say it. It is shown beside the records and never
- * written into them.
+ * The states of domains as the agents report them. They are shown beside the records and never written into
+ * them.
  */
 export class ObservedStates implements AsyncDisposable {
   readonly #agents: Agents;
@@ -30,7 +30,7 @@ export class ObservedStates implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #stop = new AbortController();
-  /** By node and name of the domain. A node is in it while its agent is being listened to. */
+  /** By node and name of the domain. Holds a node while the API listens to its agent. */
   readonly #states = new Map<string, Map<string, DomainState>>();
   readonly #watched = new Map<string, Promise<void>>();
   readonly #listeners = new Set<(ref: Ref) => void>();
@@ -45,7 +45,7 @@ export class ObservedStates implements AsyncDisposable {
     this.#log = log;
   }
 
-  /** Listens to every node there is and to those that come. */
+  /** Listens to every node, and to each new one. */
   start(): void {
     for (const { node } of this.#inventory.views()) this.#watch(node.name);
     const stop = this.#inventory.onNode((nodeName) => this.#watch(nodeName));
@@ -53,14 +53,14 @@ export class ObservedStates implements AsyncDisposable {
   }
 
   /**
-   * @returns undefined while the node is not being listened to; ABSENT where it is and has no such domain.
+   * @returns undefined while the API does not listen to the node; ABSENT if the node has no such domain.
    */
   find(nodeName: string, ref: Ref): DomainState | undefined {
     const states = this.#states.get(nodeName);
     return states === undefined ? undefined : (states.get(nameOnNode(ref)) ?? DomainState.ABSENT);
   }
 
-  /** Asks the node itself. @throws N0Error `unavailable` when it does not answer. */
+  /** Asks the node itself. @throws N0Error `unavailable` if it does not answer. */
   async read(nodeName: string, ref: Ref, signal: AbortSignal): Promise<DomainState> {
     const agent = this.#agents.get(nodeName);
     const { state } = await agent.compute((c) =>
@@ -69,13 +69,13 @@ export class ObservedStates implements AsyncDisposable {
     return state;
   }
 
-  /** Whether the domain's memory is there, so that its disks may be written to at any moment. */
+  /** Whether the domain has its memory, so that its guest may write to its disks at any moment. */
   async isActive(nodeName: string, ref: Ref): Promise<boolean> {
     const state = await this.read(nodeName, ref, this.#stop.signal);
     return isActiveDomain(state);
   }
 
-  /** To be begun before the domain is changed. */
+  /** Call it before the domain is changed. */
   sight(nodeName: string, ref: Ref): Sighting {
     const name = nameOnNode(ref);
     const sighting = { nodeName, name, seen: new Set<DomainState>() };
@@ -95,7 +95,7 @@ export class ObservedStates implements AsyncDisposable {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Told when a node begins or ceases to be listened to: any virtual machine there may look different. */
+  /** Called when the API begins or stops listening to a node: any virtual machine there may look different. */
   onNodeChange(listener: (nodeName: string) => void): () => void {
     this.#nodeListeners.add(listener);
     return () => this.#nodeListeners.delete(listener);
@@ -108,14 +108,14 @@ export class ObservedStates implements AsyncDisposable {
 
   #watch(nodeName: string): void {
     if (this.#watched.has(nodeName) || this.#stop.signal.aborted) return;
-    // It goes on long after the call that made the node known.
+    // It goes on long after the call in which the node became known.
     const watching = withoutLogFields(() => this.#follow(nodeName)).finally(() =>
       this.#watched.delete(nodeName),
     );
     this.#watched.set(nodeName, watching);
   }
 
-  /** Until the node's record is gone. */
+  /** Until the record of the node is deleted. */
   async #follow(nodeName: string): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted && this.#inventory.find(nodeName) !== undefined) {
@@ -123,7 +123,7 @@ export class ObservedStates implements AsyncDisposable {
         await this.#listen(nodeName, signal);
       } catch (error) {
         if (!signal.aborted)
-          this.#log.debug("a node's domains cannot be watched", { nodeName, error });
+          this.#log.debug("cannot watch the domains of a node", { nodeName, error });
       }
       if (this.#states.delete(nodeName)) this.#tellNode(nodeName);
       await pause(this.#clock, RETRY_MS, signal);

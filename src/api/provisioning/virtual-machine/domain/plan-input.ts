@@ -13,13 +13,13 @@ import { blockStorageBeside } from "../../block-storage/collection.ts";
 import { getBlockStorage } from "../../block-storage/record.ts";
 import type { Api } from "../../context.ts";
 
-/** What a plan is made of besides the virtual machine's own record. */
+/** The input of a plan besides the record of the virtual machine. */
 export interface PlanInput {
   /** By the name of the block storage, in the scope of the virtual machine. */
   readonly volumeIds: ReadonlyMap<string, string>;
   /** In the order of the virtual machine's nics. */
   readonly nics: readonly NicInput[];
-  /** Those of the users that it names. */
+  /** The keys of the users that it names. */
   readonly userKeys: readonly string[];
   readonly nameservers: readonly string[];
 }
@@ -30,9 +30,9 @@ export interface NicInput {
 }
 
 /**
- * Reads what the plan needs; the interfaces are reserved and the disks claimed by now.
+ * Reads the input of the plan. The interfaces are reserved and the block storages claimed before.
  *
- * @param otherDisks of which the volumes are read as well.
+ * @param otherDisks More block storages whose volumes to read.
  */
 export async function readPlanInput(
   api: Reader & Pick<Api, "nameservers">,
@@ -65,7 +65,7 @@ export async function readNics(api: Reader, ref: Ref, vm: VirtualMachine): Promi
   return nics;
 }
 
-/** @throws N0Error `failed_precondition` for a user that does not exist. */
+/** @throws N0Error `failed_precondition` if a user does not exist. */
 export async function readUsers(
   api: Reader,
   of: Pick<Ref, "scope">,

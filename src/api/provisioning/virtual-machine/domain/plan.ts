@@ -10,7 +10,7 @@ import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
 import type { Tap } from "./tap-steps.ts";
 
-/** A virtual machine in the words of its node: all that making or booting it needs. */
+/** A virtual machine in the terms of its node: everything that is needed to make or boot it. */
 export interface Plan {
   readonly domain: DomainShape;
   readonly seed: SeedContent;
@@ -19,7 +19,7 @@ export interface Plan {
 
 type PlannedNic = NicInput & { readonly nic: VirtualMachineNIC };
 
-/** @param input may have the volumes of more disks than the virtual machine has. */
+/** @param input May hold the volumes of more block storages than the virtual machine has. */
 export function planOf(ref: Ref, vm: VirtualMachine, input: PlanInput): Plan {
   const nics = input.nics.map((read, i) => ({ ...read, nic: vm.nics[i]! }));
   return {
@@ -101,7 +101,7 @@ function seedOf(
   };
 }
 
-/** The last nic that is annotated for it, else the first one that has an address: a gateway is reached by that. */
+/** The last nic with the annotation for it, otherwise the first one with an address, which a gateway needs. */
 function defaultRouteOf(nics: readonly PlannedNic[]): number {
   const annotated = nics.findLastIndex(({ nic }) => nic.annotations[IS_GATEWAY] !== undefined);
   if (annotated !== -1) return annotated;
@@ -113,7 +113,7 @@ function withPrefix(address: string, prefixLength: number | undefined): string {
   return address === "" || prefixLength === undefined ? "" : `${address}/${prefixLength}`;
 }
 
-/** A name may hold what a host name may not (RFC 1123). */
+/** A name may contain characters that a host name may not (RFC 1123). */
 function hostnameOf(name: string): string {
   return name.replace(/[._]+/g, "-").replace(/-+$/, "");
 }

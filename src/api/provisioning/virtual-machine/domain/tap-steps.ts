@@ -19,7 +19,7 @@ export type Tap = {
 const leaves = ({ tapName, ref, network, nodeName }: Tap) =>
   `the tap "${tapName}" of virtual machine "${ref.name}" on node "${nodeName}", perhaps in network "${network.name}"`;
 
-/** What all these steps have in common. */
+/** What all these steps share. */
 const ofTap = {
   today: namesToRefs<Tap>({
     ref: [virtualMachines.kind, "name"],
@@ -28,7 +28,7 @@ const ofTap = {
   owner: ({ ref }: Tap) => ref,
 };
 
-/** The network as the node is told it. */
+/** The network, for a request to the node. */
 const networkMessage = ({ network, ipv4Gateway, ipv6Gateway }: Tap) => ({
   name: nameOnNode(network),
   ipv4Gateway,
@@ -43,9 +43,9 @@ const removeTap =
   };
 
 /**
- * Makes the tap where a domain can open it. One that the same virtual machine had before is replaced, at a
- * boot and also where it is left over from another transaction: no domain has it open, for a domain of
- * that name was refused by the step of the seed, which comes first.
+ * Makes the tap where a domain can open it. Replaces a former tap of the same virtual machine, at a boot, and
+ * also one that another transaction left: no domain has it open, because the earlier step of the seed fails if
+ * there is a domain of that name.
  */
 export const makeTap = nodeStep<Tap>({
   name: "network.make_tap",
@@ -57,7 +57,7 @@ export const makeTap = nodeStep<Tap>({
   leaves,
 });
 
-/** Moves the tap of a started domain into its network, which comes to the node with its first tap. */
+/** Moves the tap of a started domain into its network. The first tap brings the network to the node. */
 export const attachTap = nodeStep<Tap>({
   name: "network.attach_tap",
   ...ofTap,
@@ -65,14 +65,14 @@ export const attachTap = nodeStep<Tap>({
     const asked = { tapName: tap.tapName, network: networkMessage(tap) };
     await network((c, operation, options) => c.ensureTapAttached({ operation, ...asked }, options));
   },
-  // The undo of making the tap removes it, wherever it is by then, and the network with its last tap;
-  // it runs when the domain that has it open is gone.
+  // The undo of making the tap removes it from any place, and the network with its last tap. It runs after the
+  // domain that has the tap open is removed.
   undo: "nothing",
 });
 
 /**
- * After the pivot: the tap goes, and the network from the node with its last one. One that is gone already,
- * or is another's, is success, so nothing of it can refuse that.
+ * After the pivot: removes the tap, and the network from the node with its last tap. Succeeds if the tap is
+ * gone already, or belongs to another, so nothing in it can refuse that.
  */
 export const removeTapLater = nodeRetriable<Tap>({
   name: "network.remove_tap",
@@ -81,7 +81,7 @@ export const removeTapLater = nodeRetriable<Tap>({
   leaves,
 });
 
-/** A repair: moves the tap into its network, wherever it is, and connects it. */
+/** A repair: moves the tap from any place into its network, and connects it. */
 export const moveTap = nodeRetriable<Tap>({
   name: "network.move_tap",
   ...ofTap,

@@ -8,11 +8,11 @@ async function touchAllOn(api: Api, nodeName: string, touch: (ref: Ref) => void)
   for (const { key } of await virtualMachinesOn(api, nodeName)) touch(virtualMachines.refOf(key));
 }
 
-/** What changes how a virtual machine looks: its node says so, or falls silent, or is heard again. */
+/** The events that change how a virtual machine looks: a report of its node, its silence, its return. */
 export function onObservation(api: Api, touch: (ref: Ref) => void): () => void {
   const touchNode = (nodeName: string) => {
     void touchAllOn(api, nodeName, touch).catch((error: unknown) => {
-      api.log.warn("a change of a node could not be told", { nodeName, error });
+      api.log.warn("cannot report a change of a node", { nodeName, error });
     });
   };
   const stops = [

@@ -25,7 +25,10 @@ import { getNetwork } from "../../../network/network/record.ts";
 import type { Api, Tx } from "../../context.ts";
 import type { NicInput } from "../domain/plan-input.ts";
 
-/** The nics of a virtual machine with everything chosen that was not asked for. Held until disposed of. */
+/**
+ * The nics of a virtual machine, with every value chosen that the request leaves open. They are held until
+ * disposed of.
+ */
 export interface ChosenNics extends Disposable {
   readonly chosen: {
     readonly nics: VirtualMachineNIC[];
@@ -33,9 +36,9 @@ export interface ChosenNics extends Disposable {
   };
   readonly planned: readonly NicInput[];
   readonly wishes: readonly InterfaceWish[];
-  /** One for each, to be run in order. */
+  /** One for each nic, to be run in order. */
   readonly steps: readonly ReserveInterface[];
-  /** Chooses the addresses of one anew, where some were not asked for and are taken. */
+  /** Chooses the addresses of one nic again, if some were chosen and are in use. */
   chooseAgain(index: number, taken: ReadonlySet<string>): Promise<void>;
 }
 
@@ -55,7 +58,8 @@ async function choose(
       nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
     );
     for (const [i, nic] of nics.entries()) {
-      // The original's name for it: no separator, so `vm1`'s first nic is named as `vm`'s eleventh.
+      // The original's name, without a separator: the first nic of `vm1` has the same name as the eleventh of
+      // `vm`.
       const interfaceName = `${ref.name}${i}`;
       const wish = {
         ...nic,
@@ -112,7 +116,7 @@ async function readNetworks(
   return found;
 }
 
-/** How a nic is reserved in its network. */
+/** The reservation of a nic in its network. */
 export function reservation(
   ref: Ref,
   { name, annotations, networkName }: VirtualMachineNIC & { readonly name: string },
@@ -145,7 +149,7 @@ function nicOf({ network, interface: reserved }: ReserveInterface): VirtualMachi
   });
 }
 
-/** The checksum name, or if another nic of the node has the same one, that of the name with a number. */
+/** The checksum name. If another nic of the node has the same one, that of the name with a number. */
 async function chooseTap(
   api: Api,
   nodeName: string,
@@ -161,7 +165,7 @@ async function chooseTap(
   }
 }
 
-/** Reserves them. Where another process was faster to an address that was chosen, another one is. */
+/** Reserves them. If another process was faster to a chosen address, chooses another one. */
 async function reserve(tx: Tx, nics: ChosenNics): Promise<void> {
   for (const [i, wish] of nics.wishes.entries()) {
     await reserveUntilFree(tx.context.api, wish, async (taken) => {

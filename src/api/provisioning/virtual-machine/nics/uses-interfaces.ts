@@ -5,10 +5,10 @@ import { stateOf } from "../domain/domain-states.ts";
 import { getVirtualMachine } from "../record.ts";
 
 /**
- * Whether a network must stay as it is for the guest. One that has gone off by itself is not enough: its
- * node keeps its taps until it is booted or shut down.
+ * Whether a network must not change because of the guest. A guest that powered off by itself still counts: its
+ * node keeps its taps until the next boot or shutdown.
  *
- * @throws N0Error `not_found`; `unavailable` when its node does not answer.
+ * @throws N0Error `not_found`; `unavailable` if its node does not answer.
  */
 export async function usesInterfaces(api: Api, ref: Ref, signal: AbortSignal): Promise<boolean> {
   const { state, computeNodeName } = (await getVirtualMachine(api, ref)).value;

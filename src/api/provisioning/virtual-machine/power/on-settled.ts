@@ -14,7 +14,7 @@ import { virtualMachines } from "../collection.ts";
 import { stateOf } from "../domain/domain-states.ts";
 import { getVirtualMachine, pending, virtualMachineSteps } from "../record.ts";
 
-/** Runs `saga` with the virtual machine PENDING and its state as its node says it is. */
+/** Runs `saga` with the virtual machine PENDING, and with the state that its node reports. */
 export async function onSettled(
   api: Api,
   call: Call,
@@ -43,7 +43,7 @@ function domainStateOf({ state }: VirtualMachine): DomainState {
   return state === State.PAUSED ? DomainState.PAUSED : DomainState.SHUT_OFF;
 }
 
-/** For what asks the guest. */
+/** For methods that ask the guest. */
 export function throwIfPaused(ref: Ref, state: State): void {
   if (state !== State.PAUSED) return;
   throw new N0Error(

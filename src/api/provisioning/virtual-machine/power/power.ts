@@ -28,7 +28,7 @@ import { onSettled, throwIfPaused } from "./on-settled.ts";
 
 const METHODS = VirtualMachineService.method;
 
-/** Starts one that is shut down, resumes one that is paused; one that runs is left as it is. */
+/** Starts one that is shut down, resumes one that is paused, and changes nothing for one that runs. */
 export async function bootVirtualMachine(
   api: Api,
   call: Call,
@@ -51,7 +51,7 @@ export async function bootVirtualMachine(
   });
 }
 
-/** Pauses it: its memory stays, its processors stop. Boot resumes it. */
+/** Pauses it: stops its processors and keeps its memory. A boot resumes it. */
 export async function saveVirtualMachine(
   api: Api,
   call: Call,
@@ -68,8 +68,8 @@ export async function saveVirtualMachine(
 }
 
 /**
- * Asks the guest to reboot, or with `hard` presses the reset button, after which one that was paused runs. If
- * that fails in between, it is paused again, and begins anew when it is booted.
+ * Asks the guest to reboot. With `hard`, presses the reset button; then a paused one runs. If that fails
+ * half-way, it is paused again, and starts from the beginning at its next boot.
  */
 export async function rebootVirtualMachine(
   api: Api,

@@ -22,13 +22,13 @@ import { onSettled, throwIfPaused } from "./on-settled.ts";
 
 const SHUTDOWN_DEADLINE_MS = 60_000;
 const POLL_MS = 100;
-/** Guests ignore a press while they shut down; some show a question at each, so not too often. */
+/** Guests ignore presses while they shut down. Some show a question at each press, so not too often. */
 const PRESS_AGAIN_MS = 5_000;
 
 /**
- * Presses the power button, again and again, until the guest is off, or with `hard` takes the power away.
+ * Presses the power button again and again until the guest is off. With `hard`, cuts the power.
  *
- * @throws N0Error also `deadline_exceeded` when the guest is still up after `deadline_seconds`.
+ * @throws N0Error also `deadline_exceeded` if the guest is still up after `deadline_seconds`.
  */
 export async function shutdownVirtualMachine(
   api: Api,
@@ -50,7 +50,7 @@ export async function shutdownVirtualMachine(
   });
 }
 
-/** After the pivot, when its domain is off: its taps go, and its record says SHUTDOWN. */
+/** After the pivot, with the domain off: removes its taps, and writes SHUTDOWN into its record. */
 export function restOff(ref: Ref, vm: VirtualMachine, taps: readonly Tap[]): readonly Later[] {
   return [
     ...taps.map((tap) => later(removeTapLater, tap)),
@@ -58,7 +58,7 @@ export function restOff(ref: Ref, vm: VirtualMachine, taps: readonly Tap[]): rea
   ];
 }
 
-/** A guest that still boots does not hear the first press, nor learns later that there was one. */
+/** A guest that still boots does not notice the first press, now or later. */
 async function pressUntilOff(
   api: Api,
   tx: Tx,
