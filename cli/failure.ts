@@ -97,7 +97,7 @@ function nextStep(error: ConnectError, asked: Asked): string | undefined {
     case Code.Unauthenticated:
       return tokenHint(asked);
     case Code.PermissionDenied:
-      return "Ask whoever runs this n0stack for the permission, or use another token.";
+      return "Ask the operator of this n0stack for the permission, or use another token.";
     case Code.NotFound:
       return "List what exists with n0cli get <resource>.";
     case Code.Aborted:

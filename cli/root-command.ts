@@ -50,7 +50,7 @@ function timeoutFlag(text: string): number {
   }
 }
 
-/** Commander prints where it is told to and throws instead of ending the process. */
+/** Commander prints to the given streams, and throws instead of ending the process. */
 export function quiet(command: Command, io: Io, path = "n0cli"): Command {
   command.exitOverride().configureOutput({
     writeOut: (text) => io.stdout.print(text),

@@ -66,8 +66,8 @@ A task:
     action: CreateBlockStorage    # an RPC of that service (n0cli api list)
     args: {name: data, request_bytes: 1GiB, limit_bytes: 10GiB}
     depends_on: [another-task]    # optional
-    ignore_error: true            # optional: go on when it fails
-A top key that begins with x- is no task, but a place for what tasks share:
+    ignore_error: true            # optional: continue if it fails
+A top key that begins with x- is not a task. It holds values that tasks share:
   x-size: &size {request_bytes: 1GiB, limit_bytes: 10GiB}
   name-of-task:
     args: {name: data, <<: *size}`;

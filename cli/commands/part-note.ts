@@ -11,7 +11,7 @@ export interface Source {
 
 /** The note beside a part. */
 export interface PartNote extends Source {
-  /** The inode of the part, as text: the note is not about a part that was made anew or copied. */
+  /** The inode of the part, as text: the note is not about a part that was made again or copied. */
   readonly inode: string;
   /** At least this many bytes from the start are safely on the disk. */
   readonly keptBytes: bigint;

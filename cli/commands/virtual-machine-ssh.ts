@@ -77,7 +77,7 @@ export function sshCommand(cli: CliContext): Command {
 
 /**
  * The guest keeps its host key on its first block storage, so the file has the name of that block storage: a
- * virtual machine that is made anew under the same name has another key if its block storage is new.
+ * virtual machine that is made again under the same name has another key if its block storage is new.
  */
 async function knownHostsName(cli: CliContext, name: string, vm: VirtualMachine): Promise<string> {
   const [boot] = vm.blockStorageNames;

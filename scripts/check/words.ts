@@ -6,6 +6,9 @@ import { ifThereSync } from "../../src/util/errno.ts";
 /** Files that are not checked: text files may hold any word, and these hold the words that they look for. */
 const NOT_READ = /^(?:scripts\/check\/words(?:\.test)?\.ts|package-lock\.json|src\/gen\/)|\.binpb$/;
 
+/** The program, without generated code and tests. */
+const CODE = /^(?:src|cli|scripts|bench)\/(?!gen\/).*(?<!\.(?:test|suite|cases))\.ts$/;
+
 interface Rule {
   readonly what: string;
   readonly pattern: RegExp;
@@ -36,12 +39,28 @@ const RULES: readonly Rule[] = [
     pattern: /(?<!\bvirtual[ _-])\bmachines?\b/i,
     files: /^(?!docs\/(?:bench|operating\/verify)\.md).*\.(?:md|proto)$|^examples\//,
   },
+  // A comment may continue "virtual" from the line before.
+  {
+    what: "a machine, which is a node, a virtual machine or a computer",
+    pattern: /^\s*(?:\/?\*\*?|\/\/) \S.*(?<!\bvirtual[ _-])\bmachines?\b(?!-readable| type)/i,
+    files: CODE,
+  },
   {
     what: "a phrase that names nobody who acts",
     pattern:
       /\bwhat (?:is|was) (?:told|asked|done|begun|there)\b|\bwho(?:ever)? is (?:told|asked)\b/i,
-    files:
-      /^(?!docs\/(?:bench|operating\/verify)\.md).*\.(?:md|proto)$|^src\/(?:transaction|datastore|rpc|serve)\//,
+    files: new RegExp(`^(?!docs/(?:bench|operating/verify)\\.md).*\\.(?:md|proto)$|${CODE.source}`),
+  },
+  // "is no image" takes two readings; "is not an image" takes one.
+  {
+    what: "a negated existential: say what it is not, or what somebody does not do",
+    pattern: /(?<!\bthere )\bis no (?!longer\b|more\b|less\b)\w|\bof ours is\b|\bof nothing\b/i,
+    files: CODE,
+  },
+  {
+    what: "an old word: say again",
+    pattern: /\banew\b/,
+    files: CODE,
   },
 ];
 

@@ -41,37 +41,37 @@ const IDEMPOTENCY_RETENTION_MS = 24 * 3600 * 1000;
 export interface ApiOptions extends AgentsOptions {
   /** Closed with the API. */
   readonly datastore: Datastore;
-  /** Of all processes that have the datastore open; undefined where it is this one alone. */
+  /** The locks of all processes that have the datastore open. Undefined if only this process has it. */
   readonly sharedLocks?: LockTable;
   readonly links: ConsoleLinks;
-  /** What guests are told to resolve names with. */
+  /** The nameservers of guests. */
   readonly nameservers: readonly string[];
   readonly openTransactionsMax: number;
-  /** How much of its limit a block storage must request, from 0 to 1; nothing unless told. */
+  /** The minimum of a block storage's request as a part of its limit, from 0 to 1. Default: 0. */
   readonly storageRequestRatioMin?: number;
-  /** How long an idempotency key is known; a day unless told. */
+  /** How long the API remembers an idempotency key. Default: a day. */
   readonly idempotencyRetentionMs?: number;
-  /** How long it can be looked up what a transaction did; a week unless told. */
+  /** How long the API keeps the history of a transaction. Default: a week. */
   readonly historyRetentionMs?: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly faults?: Faults;
-  /** How long an undo may fail at least before it needs an operator; half a minute unless told. */
+  /** The minimum time for which an undo fails before it needs an operator. Default: half a minute. */
   readonly giveUpAfterMs?: number;
 }
 
-/** The control plane, ready to be served. */
+/** The control plane, ready to serve. */
 export interface OpenedApi extends AsyncDisposable {
   readonly api: Api;
   readonly routes: (router: ConnectRouter) => void;
-  /** How many transactions of an earlier process were open. */
+  /** The number of open transactions of earlier processes. */
   readonly recovered: number;
 }
 
 /**
- * Opens the control plane on a datastore, having taken over every transaction that an earlier process
- * left open: their keys are held before this resolves, so it is safe to listen then.
+ * Opens the control plane on a datastore, and takes over every transaction that an earlier process left open.
+ * Their keys are held before this resolves, so the caller may listen then.
  */
 export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const { datastore, clock, random, log } = options;
@@ -149,7 +149,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       await engine.settled();
       await Promise.all([pruning, keeping]);
       await endSession(sessions, journal).catch((error) =>
-        log.warn("the session's end was not written", { error }),
+        log.warn("cannot record the end of the session", { error }),
       );
       addressBook[Symbol.dispose]();
       inventory[Symbol.dispose]();

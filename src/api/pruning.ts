@@ -15,7 +15,7 @@ interface PruningOptions {
   readonly idempotencyRetentionMs: number;
 }
 
-/** Until the signal aborts, forgets what need not be kept any more. */
+/** Deletes old records regularly, until the signal aborts. */
 export async function keepPruning(options: PruningOptions, signal: AbortSignal): Promise<void> {
   const { datastore, clock, log, historyRetentionMs, idempotencyRetentionMs } = options;
   const beforeMs = (retentionMs: number) => clock.nowMs() - retentionMs;
@@ -26,7 +26,7 @@ export async function keepPruning(options: PruningOptions, signal: AbortSignal):
   ];
   while (!signal.aborted) {
     for (const [what, prune] of parts) {
-      await prune().catch((error) => log.warn(`${what} could not be pruned`, { error }));
+      await prune().catch((error) => log.warn(`cannot prune ${what}`, { error }));
     }
     await pause(clock, PRUNE_EVERY_MS, signal);
   }

@@ -7,7 +7,7 @@ import { blockStorage } from "./provisioning/block-storage/resource.ts";
 import type { Api } from "./provisioning/context.ts";
 import { virtualMachine } from "./provisioning/virtual-machine/resource.ts";
 
-/** Every kind of the users' objects. All that goes over them goes over this list. */
+/** Every kind of the users' objects. All code that works on every kind uses this list. */
 export const resources: readonly Resource<Api>[] = [
   node,
   network,

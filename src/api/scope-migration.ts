@@ -5,7 +5,7 @@ import { referenceKeys, references } from "../datastore/references.ts";
 import { DEFAULT_SCOPE, SYSTEM_SCOPE } from "../util/ref.ts";
 import { resources } from "./resources.ts";
 
-/** How the records are laid out. Absent where a version wrote them whose keys had no scopes. */
+/** The layout of the records. Absent in a database of an older version, whose keys had no scopes. */
 export const layout = jsonCollection<{ readonly version: number }>("layout");
 const VERSION = 1;
 
@@ -27,9 +27,9 @@ const SCOPES = new Map([
 ]);
 
 /**
- * Gives every object of a version before its scope: in its key, in those of what belongs to it, and among
- * those that transactions hold; and records to what each of them refers. All of it is one batch, so it is done
- * whole or not at all.
+ * Gives every object of an older version its scope: in its key, in the keys of what belongs to it, and in the
+ * keys that transactions hold. Also records the references of each object. One batch does all of it, so it
+ * happens whole or not at all.
  */
 export async function migrateToScopes(datastore: Datastore): Promise<void> {
   if ((await datastore.get(layout.key("records"))) !== undefined) return;

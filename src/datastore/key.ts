@@ -40,7 +40,7 @@ export function keysOf(collection: string, kind?: string): Keys<Part> {
   const textOf = (part: Part, index: number) => {
     if (index === 0 && kind !== undefined) return textOfObject(collection, kind, part);
     if (typeof part === "string") return encodePart(part);
-    throw new Error(`${formatRef(part)} is no part of a key of ${collection}`);
+    throw new Error(`${formatRef(part)} is not a part of a key of ${collection}`);
   };
   const join = (parts: readonly Part[]) => parts.map(textOf).join("/");
   return {

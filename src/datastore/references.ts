@@ -76,12 +76,10 @@ export async function referrersOf(
   return found.map(({ key }) => referenceOfKey(key).from);
 }
 
-/**
- * For a transaction that refers to an object without holding its key, as the object was at this revision.
- */
+/** For a transaction that refers to an object without holding its key, as the object was at this revision. */
 export function referTo(key: string, revision: number): Writes {
   const to = refOfKey(key);
-  if (to === undefined) throw new Error(`${key} is no object's`);
+  if (to === undefined) throw new Error(`${key} belongs to no object`);
   return merge(put(referenceGuards, partsOf(to), {}), { conditions: [{ key, revision }] });
 }
 

@@ -5,8 +5,8 @@ import { openLog } from "../util/log.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { runUntilSignal } from "./run.ts";
 
-// A server of nothing, for run.test.ts: <folder> <pid file> <ms that stopping takes> [what hangs]. A start
-// that hangs never gets ready. A thread that hangs opens a pipe that nobody writes to.
+// An empty server, for run.test.ts: <folder> <pid file> <ms that stopping takes> [what hangs]. A start that
+// hangs never gets ready. A thread that hangs opens a pipe without a writer.
 const [folder = "", pidFile = "", stopMs = "0", hangs = ""] = process.argv.slice(2);
 const log = openLog();
 const stopTimeoutMs = hangs === "" ? 1000 : 100;

@@ -49,7 +49,7 @@ export function killAt(text: string, kill: () => void): Faults {
   if (!FAULT_POINTS.some((known) => known === point)) {
     throw new Error(`unknown fault point "${point}"; known are ${FAULT_POINTS.join(", ")}`);
   }
-  if (!/^[1-9][0-9]*$/.test(count)) throw new Error(`"${count}" in "${text}" is no count`);
+  if (!/^[1-9][0-9]*$/.test(count)) throw new Error(`"${count}" in "${text}" is not a count`);
   let left = Number(count);
   return (place) => {
     if (place.point !== point || (step !== "" && step !== "*" && place.step !== step)) return;

@@ -28,7 +28,7 @@ export function hardwareAddress(id: string): string {
 
 /**
  * The hardware address of the bridge of a network, and so of its gateway on every node. It never changes, so
- * that the neighbour table of a guest stays right when the network is made anew.
+ * that the neighbour table of a guest stays right when the network is made again.
  */
 export function bridgeHardwareAddress(networkName: string): string {
   return hardwareAddress(`network/${networkName}`);

@@ -13,7 +13,7 @@ export function seedRoutes(deps: AgentDeps): ComputePart<"ensureSeed"> {
       await change(queue, keys.domain(name), operation, async (mark, signal) => {
         if (isNew) {
           await compute.requireNew(name, mark, signal);
-          // A seed that is written anew replaces another one, also in an undo.
+          // A seed that is written again replaces another one, also in an undo.
           await volume.checkRoom(signal);
         }
         const folder = await compute.ensureFolder(name, mark);

@@ -22,8 +22,8 @@ export interface ReserveOptions {
 const MIB = 1024 ** 2;
 
 /**
- * A file that reserves room for writes to a full file system. It gives room back one MiB at a time, because
- * whoever filled the file system may go on, and would take all of it at once.
+ * A file that reserves room for writes to a full file system. It gives room back one MiB at a time, because the
+ * program that filled the file system may continue, and would take all of it at once.
  */
 export function openReserve({ path, bytes, readFreeBytes = freeBytesOf }: ReserveOptions): Reserve {
   const file = openSync(path, "a+", 0o600);

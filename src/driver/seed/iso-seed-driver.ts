@@ -44,7 +44,7 @@ function extent(content: Uint8Array): Buffer {
   return isFull ? Buffer.from(content) : Buffer.concat([content, Buffer.alloc(1)]);
 }
 
-/** False also if it cannot be read: then it is written anew, and that call reports the fault. */
+/** False also if it cannot be read: then it is written again, and that call reports the fault. */
 async function holds(path: string, image: Uint8Array): Promise<boolean> {
   const there = await readRegular(path).catch(() => undefined);
   return there?.equals(image) ?? false;

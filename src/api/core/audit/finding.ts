@@ -26,7 +26,7 @@ export interface Finding<C extends string = string, A extends Api = Api> {
   repair?(tx: CommittingTx<A>): Promise<void>;
 }
 
-/** A repair has no answer that must be kept: whoever asks again looks again. */
+/** A repair has no answer that must be kept: a client that asks again has it look again. */
 export type Repair<A extends Api = Api> = (tx: CommittingTx<A>) => Promise<void>;
 
 /** Any transaction may explain the finding. */

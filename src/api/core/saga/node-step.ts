@@ -36,7 +36,7 @@ type Asks<S extends DescService> = <T>(ask: Ask<S, T>, deadlineMs?: number) => P
 export interface StepNode<A extends Api = Api> {
   readonly api: A;
   readonly signal: AbortSignal;
-  /** The same node, for work on what is another one's. */
+  /** The same node, for work on a thing of another owner. */
   as(owner: Ref): StepNode<A>;
   readonly compute: Asks<typeof ComputeAgentService>;
   readonly volume: Asks<typeof VolumeAgentService>;

@@ -22,7 +22,7 @@ interface SagaOptions {
 export type Method<O extends DescMessage> = DescMethodUnary<DescMessage, O>;
 
 interface MethodOptions<O extends DescMessage> extends SagaOptions {
-  /** The name that a caller is told who finds the keys held. */
+  /** The name that a refused caller sees if the keys are held. */
   readonly method: Method<O>;
 }
 

@@ -33,7 +33,7 @@ const NUMBERS = [
 
 type Reserved = { readonly [field in (typeof NUMBERS)[number]]?: string | number };
 
-/** What is asked for, as a text that is equal for equal amounts. */
+/** The requested amounts as a text, equal for equal amounts. */
 export function numbersOf(reserved: Reserved): string {
   const there = NUMBERS.filter((field) => reserved[field] !== undefined);
   return there.map((field) => `${field} ${reserved[field]}`).join(", ");

@@ -13,7 +13,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
  * Connects from inside of the namespace at `path`. A socket belongs to the namespace in which it was made,
- * whoever uses it, so no process has to run there.
+ * whichever process uses it, so no process has to run there.
  */
 export async function connectIn(
   path: string,

@@ -18,7 +18,7 @@ export function uplinkWorks(inside: readonly Link[]): boolean {
 }
 
 /**
- * Makes the uplink anew, after the lines of `frame`. Returns the lines that remain to be run inside. The caller
+ * Makes the uplink again, after the lines of `frame`. Returns the lines that remain to be run inside. The caller
  * holds the node: two calls in this process would otherwise pick the same subnet. Another process may still
  * pick it, so the subnet is checked again after it was taken.
  */

@@ -54,7 +54,7 @@ export function newInspector({
     return worker;
   }
 
-  /** Starts the time anew, for the next answer or the next question. */
+  /** Restarts the time, for the next answer or the next question. */
   function wait(): void {
     clearTimeout(timer);
     const worker = thread;

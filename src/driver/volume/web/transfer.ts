@@ -29,11 +29,11 @@ const GOOD_TRY_BYTES = 1024n * 1024n;
 class BrokenOff extends Error {
   override name = "BrokenOff";
   /** The whole file again, if the server has answered with that already. */
-  readonly anew: Answer | undefined;
+  readonly wholeAnswer: Answer | undefined;
 
-  constructor(cause: unknown, anew?: Answer) {
+  constructor(cause: unknown, wholeAnswer?: Answer) {
     super("the transfer broke off", { cause });
-    this.anew = anew;
+    this.wholeAnswer = wholeAnswer;
   }
 }
 
@@ -66,7 +66,7 @@ export async function transfer(
       return await take({ bytes, totalBytes });
     } catch (error) {
       if (!(error instanceof BrokenOff)) throw error;
-      next = error.anew ?? (await tries.again(error.cause, askWhole));
+      next = error.wholeAnswer ?? (await tries.again(error.cause, askWhole));
     }
   }
 }

@@ -77,7 +77,7 @@ function keysOf(key: string, owner: string | null): string[] {
   return [key, objectKey(networkOf(key)), ...(ref === undefined ? [] : [objectKey(ref)])];
 }
 
-/** Which interface has what only one may have. */
+/** The interface that has something which only one may have. */
 function usersOf({ records }: View): ReadonlyMap<string, string> {
   const all = [addresses, hardwareAddresses, taps].flatMap((of) =>
     records.list(of).map(({ key, value }) => {
