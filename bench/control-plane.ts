@@ -45,7 +45,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     await openApi({
       datastore: wrapDatastore(sqliteDatastore({ path: join(folder, "n0core.sqlite") })),
       agentTransport: options.agentTransport,
-      links: { consoleUrl: async (name) => name, downloadUrl: async (name) => name },
+      links: { consoleUrl: async ({ name }) => name, downloadUrl: async ({ name }) => name },
       nameservers: [],
       openTransactionsMax: options.openTransactionsMax ?? 1_000,
       clock: systemClock,

@@ -10,7 +10,7 @@ import { parseSince } from "../cli/transaction/time.ts";
 import { parseLocation } from "../src/agent/location.ts";
 import { isRangeMeant, unmetCondition } from "../src/api/console/conditions.ts";
 import { parseRange } from "../src/api/console/range.ts";
-import { downloadName, vncSocketName } from "../src/api/console/urls.ts";
+import { downloadRef, vncSocketRef } from "../src/api/console/urls.ts";
 import { requestKeyOf } from "../src/api/core/idempotency/request-key.ts";
 import { inOneLine, lastLine } from "../src/driver/command/one-line.ts";
 import { parseDomainXml } from "../src/driver/compute/libvirt/domain-xml.ts";
@@ -238,7 +238,7 @@ const PARSERS: ReadonlyArray<readonly [name: string, parse: Parser, ...frames: F
   ],
   [
     "paths of consoles and downloads",
-    (input) => [vncSocketName(input), downloadName(input)],
+    (input) => [vncSocketRef(input), downloadRef(input)],
     ["/n0core/api/v0/virtual_machines/", "/vncwebsocket"],
     ["/n0core/api/v0/block_storage/download/", ""],
   ],

@@ -28,7 +28,7 @@ async function newProcesses(count: number) {
         agentTransport: () => {
           throw new Error("there is no node");
         },
-        links: { consoleUrl: async (name) => name, downloadUrl: async (name) => name },
+        links: { consoleUrl: async ({ name }) => name, downloadUrl: async ({ name }) => name },
         nameservers: [],
         openTransactionsMax: 1_000,
         clock: systemClock,

@@ -103,8 +103,8 @@ export async function newWorld({
       datastore,
       agentTransport: (address) => peers.get(address)!.transport,
       links: {
-        consoleUrl: async (name) => `http://test/${name}`,
-        downloadUrl: async (name) => `http://test/${name}`,
+        consoleUrl: async ({ name }) => `http://test/${name}`,
+        downloadUrl: async ({ name }) => `http://test/${name}`,
       },
       nameservers: ["192.0.2.53"],
       openTransactionsMax,

@@ -16,6 +16,7 @@ import { systemClock } from "../../src/util/clock.ts";
 import { N0Error } from "../../src/util/errors.ts";
 import { silentLog } from "../../src/util/log.ts";
 import { systemRandom } from "../../src/util/random.ts";
+import { vmRef } from "../refs.ts";
 import { requirement } from "./requirements.ts";
 import { rfbServer } from "./rfb-server.ts";
 
@@ -79,8 +80,8 @@ test.runIf(requirement("chromium"))(
 
     const url = consoleUrl(
       api.url,
-      "web",
-      await tokens.issue("vnc", { name: "web", id: "u1@1" }, ""),
+      vmRef("web"),
+      await tokens.issue("vnc", { ref: vmRef("web"), id: "u1@1" }, ""),
     );
     await page.goto(url);
     await page.getByText("Connected", { exact: true }).waitFor({ timeout: 20_000 });

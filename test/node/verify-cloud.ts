@@ -66,7 +66,7 @@ export async function openRealCloud(): Promise<RealCloud> {
   const opened = await openApi({
     datastore: memoryDatastore(),
     agentTransport: () => toAgent,
-    links: { consoleUrl: async (name) => name, downloadUrl: async (name) => name },
+    links: { consoleUrl: async ({ name }) => name, downloadUrl: async ({ name }) => name },
     nameservers: [],
     openTransactionsMax: 100,
     clock: systemClock,

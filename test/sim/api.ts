@@ -96,7 +96,7 @@ export class SimulatedApi implements Endpoint {
     const opened = await openApi({
       datastore: deliversLate ? await lateDelivery(datastore, late) : datastore,
       agentTransport: (address) => this.#toAgent(process, address),
-      links: { consoleUrl: async (name) => name, downloadUrl: async (name) => name },
+      links: { consoleUrl: async ({ name }) => name, downloadUrl: async ({ name }) => name },
       nameservers: ["192.0.2.53"],
       openTransactionsMax: 1_000,
       giveUpAfterMs: GIVE_UP_AFTER_MS,

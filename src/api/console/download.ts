@@ -5,6 +5,7 @@ import type { ErrorKind } from "../../util/errors.ts";
 import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
 import { withLogFields } from "../../util/log.ts";
+import { nameOnNode, type Ref } from "../../util/ref.ts";
 import type { OpenVolume, VolumeTarget } from "../provisioning/block-storage/volume/open-volume.ts";
 import { openVolume } from "../provisioning/block-storage/volume/open-volume.ts";
 import { isRangeMeant, unmetCondition } from "./conditions.ts";
@@ -13,7 +14,7 @@ import type { ByteRange } from "./range.ts";
 import { parseRange } from "./range.ts";
 import type { Linked } from "./tokens/token-record.ts";
 import type { ConsoleTokens } from "./tokens/tokens.ts";
-import { DOWNLOAD_PREFIX, downloadName } from "./urls.ts";
+import { DOWNLOAD_PREFIX, downloadRef } from "./urls.ts";
 import { Visit } from "./visit.ts";
 
 export interface DownloadDeps {
@@ -33,19 +34,19 @@ export function downloadHandler(deps: DownloadDeps): HttpHandler {
     authentication: "own",
     handle: async (request, response) => {
       const url = requestUrl(request);
-      const name = downloadName(url?.pathname ?? "");
-      if (url === undefined || name === undefined) return answerText(response, 404, "not found");
+      const ref = downloadRef(url?.pathname ?? "");
+      if (url === undefined || ref === undefined) return answerText(response, 404, "not found");
       if (request.method !== "GET" && request.method !== "HEAD") {
         return answerText(response, 405, "use GET", { allow: "GET, HEAD" });
       }
       const token = url.searchParams.get("token") ?? "";
       const link = await deps.tokens
-        .find("download", name, token)
-        .catch((error) => answerFailure(deps.log, name, response, error));
+        .find("download", ref, token)
+        .catch((error) => answerFailure(deps.log, ref, response, error));
       if (response.writableEnded) return;
       if (link === undefined) return answerInvalid(response);
       await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
-        await answer(deps, { name, id: link.id }, request, response);
+        await answer(deps, { ref, id: link.id }, request, response);
       });
     },
   };
@@ -67,26 +68,26 @@ const STATUS_OF: Readonly<Partial<Record<ErrorKind, number>>> = {
 
 async function answer(
   { findVolume, log }: DownloadDeps,
-  { name, id }: Linked,
+  { ref, id }: Linked,
   request: NodeServerRequest,
   response: NodeServerResponse,
 ): Promise<void> {
   const hungUp = new AbortController();
   response.once("close", () => hungUp.abort());
   try {
-    const target = await findVolume(name);
+    const target = await findVolume(ref);
     // Another block storage may have the name now, and this link is not for that one.
     if (target.volumeId !== id) return answerInvalid(response);
-    await send({ log, target, name }, request, response, hungUp.signal);
+    await send({ log, target, ref }, request, response, hungUp.signal);
   } catch (error) {
     if (hungUp.signal.aborted) return;
-    answerFailure(log, name, response, error);
+    answerFailure(log, ref, response, error);
   }
 }
 
-function answerFailure(log: Log, name: string, response: NodeServerResponse, error: unknown): void {
+function answerFailure(log: Log, ref: Ref, response: NodeServerResponse, error: unknown): void {
   if (!(error instanceof N0Error)) throw error;
-  log.warn("a download failed", { name, error: errorChain(error) });
+  log.warn("a download failed", { name: nameOnNode(ref), error: errorChain(error) });
   if (response.headersSent) response.destroy();
   else answerText(response, STATUS_OF[error.kind] ?? 500, publicMessage(error), retryAfter(error));
 }
@@ -102,11 +103,11 @@ function publicMessage(error: N0Error): string {
 interface Sending {
   readonly log: Log;
   readonly target: VolumeTarget;
-  readonly name: string;
+  readonly ref: Ref;
 }
 
 async function send(
-  { log, target, name }: Sending,
+  { log, target, ref }: Sending,
   request: NodeServerRequest,
   response: NodeServerResponse,
   signal: AbortSignal,
@@ -129,7 +130,7 @@ async function send(
     response.writeHead(range === undefined ? 200 : 206, {
       ...headers,
       "content-type": "application/octet-stream",
-      "content-disposition": `attachment; filename="${name}.qcow2"`,
+      "content-disposition": `attachment; filename="${ref.name}.qcow2"`,
       "content-length": lengthBytes.toString(),
       ...(range === undefined ? {} : { "content-range": contentRange(range, totalBytes) }),
     });
@@ -139,8 +140,9 @@ async function send(
     return;
   }
   await using opened = await openVolume(target, { offset: firstByte, length: lengthBytes }, signal);
-  if (opened.validator !== validator) throw changedBetween(name);
+  if (opened.validator !== validator) throw changedBetween(ref);
   const { volumeId, nodeName: node } = target;
+  const name = nameOnNode(ref);
   using visit = new Visit(log, "download", { name, volumeId, node, firstByte, lengthBytes });
   head();
   await pipeline(visit.toClient(opened.data), response as NodeJS.WritableStream, { signal });
@@ -159,7 +161,7 @@ async function describe(
   return { totalBytes: opened.totalBytes, validator: opened.validator };
 }
 
-function changedBetween(name: string): N0Error {
+function changedBetween({ name }: Ref): N0Error {
   return new N0Error("aborted", `block storage "${name}" has just changed; ask again`, {
     retryAfterMs: 1000,
   });

@@ -1,6 +1,7 @@
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
+import { blockStorageRef, vmRef } from "../../../test/refs.ts";
 import { memoryDatastore } from "../../datastore/memory/memory-datastore.ts";
 import { ConsoleService } from "../../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
 import type { Listener } from "../../rpc/listen.ts";
@@ -54,9 +55,10 @@ afterAll(async () => {
   await agent[Symbol.asyncDispose]();
 });
 
-const issue = (name: string, id = `uuid-of-${name}@1`) => tokens.issue("vnc", { name, id }, "");
+const issue = (name: string, id = `uuid-of-${name}@1`) =>
+  tokens.issue("vnc", { ref: vmRef(name), id }, "");
 const issueDownload = (name: string, id = "disk-1") =>
-  tokens.issue("download", { name, id }, "192.0.2.1");
+  tokens.issue("download", { ref: blockStorageRef(name), id }, "192.0.2.1");
 
 async function openScreen(name: string, token: string | Promise<string> = issue(name)) {
   const path = `/n0core/api/v0/virtual_machines/${name}/vncwebsocket?token=${await token}`;
@@ -167,7 +169,7 @@ describe("the page", () => {
   const fetchStatic = (path: string) => fetch(`${api.url}/n0core/static/virtual_machines/${path}`);
 
   test("opens without the server's token, and finds its modules", async () => {
-    const page = await fetch(consoleUrl(api.url, "web", "tok"));
+    const page = await fetch(consoleUrl(api.url, vmRef("web"), "tok"));
     expect(page.status).toBe(200);
     expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
     expect(page.headers.get("content-security-policy")).toContain("script-src 'self'");
@@ -202,7 +204,8 @@ describe("the page", () => {
 });
 
 describe("a download", () => {
-  const link = async () => downloadUrl(api.url, "disk", await issueDownload("disk"));
+  const link = async () =>
+    downloadUrl(api.url, blockStorageRef("disk"), await issueDownload("disk"));
   const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
 
   test("is the whole file", async () => {
@@ -295,7 +298,11 @@ describe("a download", () => {
   );
 
   test("is refused where the name is another disk's by now", async () => {
-    const old = downloadUrl(api.url, "disk", await issueDownload("disk", "disk-0"));
+    const old = downloadUrl(
+      api.url,
+      blockStorageRef("disk"),
+      await issueDownload("disk", "disk-0"),
+    );
     expect((await fetch(old)).status).toBe(403);
   });
 
@@ -308,9 +315,9 @@ describe("a download", () => {
   });
 
   test("is refused without a token, for another name, and in another way", async () => {
-    const other = downloadUrl(api.url, "disk", await issueDownload("other"));
+    const other = downloadUrl(api.url, blockStorageRef("disk"), await issueDownload("other"));
     expect((await fetch(other)).status).toBe(403);
-    const missing = downloadUrl(api.url, "none", await issueDownload("none"));
+    const missing = downloadUrl(api.url, blockStorageRef("none"), await issueDownload("none"));
     expect((await fetch(missing)).status).toBe(404);
     expect((await fetch(await link(), { method: "POST" })).status).toBe(405);
   });

@@ -7,9 +7,9 @@ import { consoleUrl, downloadUrl } from "./urls.ts";
  */
 export function createConsoleLinks(tokens: ConsoleTokens, publicUrl: () => string): ConsoleLinks {
   return {
-    consoleUrl: async (name, id, asker) =>
-      consoleUrl(publicUrl(), name, await tokens.issue("vnc", { name, id }, asker)),
-    downloadUrl: async (name, id, asker) =>
-      downloadUrl(publicUrl(), name, await tokens.issue("download", { name, id }, asker)),
+    consoleUrl: async (ref, id, asker) =>
+      consoleUrl(publicUrl(), ref, await tokens.issue("vnc", { ref, id }, asker)),
+    downloadUrl: async (ref, id, asker) =>
+      downloadUrl(publicUrl(), ref, await tokens.issue("download", { ref, id }, asker)),
   };
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { blockStorageRef, vmRef } from "../../../test/refs.ts";
 import { prepareDisk, webRequest } from "../../../test/scenario.ts";
 import { newWorld } from "../../../test/world.ts";
 import { consoleFinder, volumeFinder } from "./targets.ts";
@@ -6,8 +7,8 @@ import { consoleFinder, volumeFinder } from "./targets.ts";
 test("what is made anew under a name is another: a link to the former does not open it", async () => {
   await using world = await newWorld({ inMemory: true });
   const find = async () => ({
-    incarnation: (await consoleFinder(world.opened.api)("web")).incarnation,
-    volumeId: (await volumeFinder(world.opened.api)("disk")).volumeId,
+    incarnation: (await consoleFinder(world.opened.api)(vmRef("web"))).incarnation,
+    volumeId: (await volumeFinder(world.opened.api)(blockStorageRef("disk"))).volumeId,
   });
   const make = async () => {
     await prepareDisk(world);

@@ -7,6 +7,8 @@ import { listen } from "../../rpc/listen.ts";
 import { openTransport } from "../../rpc/transport.ts";
 import { N0Error } from "../../util/errors.ts";
 import { silentLog } from "../../util/log.ts";
+import type { Ref } from "../../util/ref.ts";
+import { networkBeside } from "../network/network/collection.ts";
 import type { VolumeTarget } from "../provisioning/block-storage/volume/open-volume.ts";
 import type { ConsoleTarget } from "./console-target.ts";
 
@@ -22,8 +24,8 @@ export interface TestAgent extends AsyncDisposable {
   beforeMessage: (reading: number, message: number) => void;
   /** How often the volume was read. */
   readings: number;
-  findConsole(name: string): Promise<ConsoleTarget>;
-  findVolume(name: string): Promise<VolumeTarget>;
+  findConsole(ref: Ref): Promise<ConsoleTarget>;
+  findVolume(ref: Ref): Promise<VolumeTarget>;
   /** The streams that are open now. */
   openStreams(): number;
 }
@@ -102,7 +104,8 @@ function finders(listener: Listener) {
   const missing = (kind: string, name: string) =>
     new N0Error("not_found", `${kind} "${name}" does not exist`);
   return {
-    findConsole: async (name: string) => {
+    findConsole: async (ref: Ref) => {
+      const { name } = ref;
       if (name !== "web" && name !== "broken") throw missing("virtual machine", name);
       return {
         uuid: `uuid-of-${name}`,
@@ -110,10 +113,11 @@ function finders(listener: Listener) {
         nodeName: "n1",
         compute: createClient(ComputeAgentService, transport),
         network: createClient(NetworkAgentService, transport),
-        addresses: name === "web" ? [{ networkName: "net", address: "10.0.0.1" }] : [],
+        addresses:
+          name === "web" ? [{ network: networkBeside(ref, "net"), address: "10.0.0.1" }] : [],
       };
     },
-    findVolume: async (name: string) => {
+    findVolume: async ({ name }: Ref) => {
       if (name !== "disk") throw missing("block storage", name);
       const volume = createClient(VolumeAgentService, transport);
       return { nodeName: "n1", volume, volumeId: "disk-1" };

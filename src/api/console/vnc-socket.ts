@@ -9,9 +9,10 @@ import { refuseUpgrade, requestFields, requestUrl } from "../../rpc/http.ts";
 import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
 import { withLogFields } from "../../util/log.ts";
+import { nameOnNode, type Ref } from "../../util/ref.ts";
 import type { ConsoleTarget, FindConsole } from "./console-target.ts";
 import type { ConsoleTokens } from "./tokens/tokens.ts";
-import { VIRTUAL_MACHINE_PREFIX, vncSocketName } from "./urls.ts";
+import { VIRTUAL_MACHINE_PREFIX, vncSocketRef } from "./urls.ts";
 import { Visit } from "./visit.ts";
 
 const MESSAGE_BYTES_MAX = 1 << 20;
@@ -43,20 +44,20 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
     pathPrefix: VIRTUAL_MACHINE_PREFIX,
     handle: async (request, socket, head) => {
       const url = requestUrl(request);
-      const name = vncSocketName(url?.pathname ?? "");
-      if (url === undefined || name === undefined) return refuseUpgrade(socket, 404, "Not Found");
+      const ref = vncSocketRef(url?.pathname ?? "");
+      if (url === undefined || ref === undefined) return refuseUpgrade(socket, 404, "Not Found");
       const token = url.searchParams.get("token") ?? "";
-      const taking = () => deps.tokens.take("vnc", name, token);
-      const link = await orRefused(deps.log, name, socket, taking);
+      const taking = () => deps.tokens.take("vnc", ref, token);
+      const link = await orRefused(deps.log, ref, socket, taking);
       if (link === "refused") return;
       if (link === undefined) return refuseUpgrade(socket, 403, "Forbidden");
       await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
-        const target = await orRefused(deps.log, name, socket, () => deps.findConsole(name));
+        const target = await orRefused(deps.log, ref, socket, () => deps.findConsole(ref));
         if (target === "refused") return;
         // Another virtual machine may have the name now, and this link is not for that one.
         if (target.incarnation !== link.id) return refuseUpgrade(socket, 403, "Forbidden");
         const webSocket = await upgraded(server, request, socket, head);
-        await carry(deps.log, webSocket, name, target);
+        await carry(deps.log, webSocket, ref, target);
       });
     },
   };
@@ -65,7 +66,7 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
 /** The result of `work`. If it fails, the client gets the failure and the result is undefined. */
 async function orRefused<T>(
   log: Log,
-  name: string,
+  ref: Ref,
   socket: Duplex,
   work: () => Promise<T>,
 ): Promise<T | "refused"> {
@@ -76,7 +77,7 @@ async function orRefused<T>(
     return await work();
   } catch (error) {
     if (!(error instanceof N0Error)) throw error;
-    log.info("a console was refused", { name, refusal: errorChain(error) });
+    log.info("a console was refused", { name: nameOnNode(ref), refusal: errorChain(error) });
     if (error.kind === "not_found") refuseUpgrade(socket, 404, "Not Found");
     else refuseUpgrade(socket, 503, "Service Unavailable");
     return "refused";
@@ -98,7 +99,7 @@ function upgraded(
 async function carry(
   log: Log,
   webSocket: WebSocket,
-  name: string,
+  ref: Ref,
   { uuid, nodeName, compute }: ConsoleTarget,
 ): Promise<void> {
   const ended = new AbortController();
@@ -107,6 +108,7 @@ async function carry(
   const browser = createWebSocketStream(webSocket);
   // A failure here also breaks the reading below, which handles it.
   browser.on("error", () => ended.abort());
+  const name = nameOnNode(ref);
   using visit = new Visit(log, "console", { console: "vnc", name, uuid, node: nodeName });
   try {
     const messages = onNodeStream(nodeName, () =>

@@ -3,7 +3,7 @@ import RFB from "./core/rfb.js";
 // The page's address is /…/vnc.html?path=<path of the WebSocket>#token=<one-time token>.
 const path = new URLSearchParams(location.search).get("path") ?? "";
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
-const match = /^n0core\/api\/v0\/virtual_machines\/([a-zA-Z0-9._-]+)\/vncwebsocket$/.exec(path);
+const match = /^n0core\/api\/v0\/virtual_machines\/([a-zA-Z0-9._~-]+)\/vncwebsocket$/.exec(path);
 
 const status = document.getElementById("status");
 const sendKeys = document.getElementById("send-keys");

@@ -1,8 +1,9 @@
 import { jsonCollection } from "../../../datastore/collection.ts";
+import type { Ref } from "../../../util/ref.ts";
 
 /** What a link opens: the object with this name and id, and no later one of the same name. */
 export interface Linked {
-  readonly name: string;
+  readonly ref: Ref;
   readonly id: string;
 }
 

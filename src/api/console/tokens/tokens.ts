@@ -4,6 +4,7 @@ import { ConflictError, type Datastore, merge } from "../../../datastore/datasto
 import { Records, type Stored } from "../../../datastore/records.ts";
 import type { Clock } from "../../../util/clock.ts";
 import type { Random } from "../../../util/random.ts";
+import { nameOnNode, type Ref } from "../../../util/ref.ts";
 import { IssuedTokens } from "./issued-tokens.ts";
 import { consoleTokens, type Link, type Linked, type TokenRecord } from "./token-record.ts";
 
@@ -24,9 +25,9 @@ const VALID_MS: Readonly<Record<TokenPurpose, number>> = { vnc: 60_000, download
 export interface ConsoleTokens extends Disposable {
   issue(purpose: TokenPurpose, linked: Linked, asker: string): Promise<string>;
   /** Returns the link of a token that is valid, and undefined for any other token. */
-  find(purpose: TokenPurpose, name: string, token: string): Promise<Link | undefined>;
+  find(purpose: TokenPurpose, ref: Ref, token: string): Promise<Link | undefined>;
   /** Like `find`, and deletes the token: of several callers only one gets the link. */
-  take(purpose: TokenPurpose, name: string, token: string): Promise<Link | undefined>;
+  take(purpose: TokenPurpose, ref: Ref, token: string): Promise<Link | undefined>;
 }
 
 export async function openConsoleTokens(deps: {
@@ -37,27 +38,27 @@ export async function openConsoleTokens(deps: {
   const { datastore, clock, random } = deps;
   const records = new Records(datastore);
   const issued = await IssuedTokens.open(datastore);
-  const partsOf = (purpose: TokenPurpose, name: string, token: string) =>
-    [purpose, name, createHash("sha256").update(token).digest("base64url")] as const;
+  const partsOf = (purpose: TokenPurpose, ref: Ref, token: string) =>
+    [purpose, nameOnNode(ref), createHash("sha256").update(token).digest("base64url")] as const;
   const find = async (parts: KeyParts<string>): Promise<Stored<TokenRecord> | undefined> => {
     const stored = await records.find(consoleTokens, ...parts);
     return stored !== undefined && stored.value.expiryMs > clock.nowMs() ? stored : undefined;
   };
 
   return {
-    issue: async (purpose, { name, id }, asker) => {
+    issue: async (purpose, { ref, id }, asker) => {
       const nowMs = clock.nowMs();
       const token = random.token(TOKEN_BYTES);
-      const parts = partsOf(purpose, name, token);
+      const parts = partsOf(purpose, ref, token);
       const record = { id, asker, expiryMs: nowMs + VALID_MS[purpose] };
       // One durable write, whatever must be deleted for it.
       const deletes = issued.makeRoom(consoleTokens.key(...parts), record, nowMs);
       await datastore.batch(merge(put(consoleTokens, parts, record), { deletes }));
       return token;
     },
-    find: async (purpose, name, token) => (await find(partsOf(purpose, name, token)))?.value,
-    take: async (purpose, name, token) => {
-      const parts = partsOf(purpose, name, token);
+    find: async (purpose, ref, token) => (await find(partsOf(purpose, ref, token)))?.value,
+    take: async (purpose, ref, token) => {
+      const parts = partsOf(purpose, ref, token);
       const found = await find(parts);
       if (found === undefined) return undefined;
       const condition = unchanged(consoleTokens, parts, found.revision);

@@ -71,8 +71,9 @@ export const blockStorage = defineResource({
       return {};
     },
     async downloadBlockStorage({ name }, call) {
-      const { volumeId } = await getReadable(api, refOf(call, blockStorages, name));
-      const downloadUrl = await api.links.downloadUrl(name, volumeId, peerOfCall(call));
+      const ref = refOf(call, blockStorages, name);
+      const { volumeId } = await getReadable(api, ref);
+      const downloadUrl = await api.links.downloadUrl(ref, volumeId, peerOfCall(call));
       return create(DownloadBlockStorageResponseSchema, { downloadUrl });
     },
     readBlockStorage: (request, call) => readBlockStorage(api, call, request),

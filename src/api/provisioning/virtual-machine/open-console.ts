@@ -35,6 +35,6 @@ export async function openConsole(
     );
   }
   return create(OpenConsoleResponseSchema, {
-    consoleUrl: await api.links.consoleUrl(name, await incarnationOf(api, vm), peerOfCall(call)),
+    consoleUrl: await api.links.consoleUrl(ref, await incarnationOf(api, vm), peerOfCall(call)),
   });
 }
