@@ -28,12 +28,13 @@ test("a planted bug is gone when the run is over", async () => {
 test("a failure shrinks to a few requests and faults, and happens again with them", {
   timeout: 600_000,
 }, async () => {
-  const bug = BUGS.find(({ name }) => name === "a journal write is forgotten")!;
+  // Found early: each try to leave something out runs all that came until then.
+  const bug = BUGS.find(({ name }) => name === "recovery undoes in forward order")!;
   const options = { ...scale, seed: 1, bug };
   const failed = await simulate(options);
   expect(failed.violations).not.toEqual([]);
   const { keep } = await shrink(options, failed, { runsMax: 300, ms: Number.POSITIVE_INFINITY });
-  // Of thousands. How few suffice is the seed's: no single one of them can be left out.
+  // Of hundreds. How few suffice is the seed's: no single one of them can be left out.
   expect(keep.length).toBeLessThan(30);
   const again = await simulate({ ...options, keep: new Set(keep) });
   const once = await simulate({ ...options, keep: new Set(keep) });
