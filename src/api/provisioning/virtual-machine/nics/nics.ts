@@ -58,8 +58,7 @@ async function choose(
       nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
     );
     for (const [i, nic] of nics.entries()) {
-      // The original's name, without a separator: the first nic of `vm1` has the same name as the eleventh of
-      // `vm`.
+      // The original's name has no separator: the first nic of `vm1` and the eleventh of `vm` share one.
       const interfaceName = `${ref.name}${i}`;
       const wish = {
         ...nic,
