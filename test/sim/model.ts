@@ -9,8 +9,7 @@ import { stepCollection, transactionCollection } from "../../src/datastore/datas
 import { objectKey } from "../../src/datastore/key.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
-import { type Ref, refFrom } from "../../src/util/ref.ts";
-import { vmRef } from "../refs.ts";
+import { nameOnNode, type Ref, refFrom, refOnNode } from "../../src/util/ref.ts";
 import type { Batch } from "./datastore.ts";
 
 /** The objects of the users', whose records are compared as they are. */
@@ -18,6 +17,12 @@ export const OBJECTS = resources.map(({ collection }) => collection);
 
 /** `shut_off` by a request, `gone_off` by the guest itself; `any` where both happened at once. */
 export type Power = "running" | "paused" | "shut_off" | "gone_off" | "any";
+
+/** An object that must be there. */
+export interface Found<T> {
+  readonly ref: Ref;
+  readonly object: T;
+}
 
 export interface KnownTransaction {
   readonly id: string;
@@ -44,7 +49,7 @@ export class Model {
   readonly expected = new Map<string, Uint8Array>();
   /** Keys of what users reserved by hand. */
   readonly byHand = new Set<string>();
-  /** By name of the virtual machine. */
+  /** By the name on its node of the virtual machine. */
   readonly power = new Map<string, Power>();
   readonly transactions = new Map<string, KnownTransaction>();
   readonly violations: string[] = [];
@@ -54,15 +59,24 @@ export class Model {
   readonly neededOperator = new Map<string, number>();
   readonly #versions = new Map<string, number>();
 
+  /** The object that a client names. */
   get<T>(of: Objects<T>, name: string): T | undefined {
-    const bytes = this.expected.get(of.key(refFrom(of.kind, name)));
+    return this.find(of, refFrom(of.kind, name));
+  }
+
+  find<T>(of: Objects<T>, ref: Ref): T | undefined {
+    const bytes = this.expected.get(of.key(ref));
     return bytes === undefined ? undefined : of.decode(bytes);
   }
 
   list<T>(of: Objects<T>): T[] {
-    const found: T[] = [];
+    return this.objects(of).map(({ object }) => object);
+  }
+
+  objects<T>(of: Objects<T>): Found<T>[] {
+    const found: Found<T>[] = [];
     for (const [key, bytes] of this.expected) {
-      if (key.startsWith(of.prefix)) found.push(of.decode(bytes));
+      if (key.startsWith(of.prefix)) found.push({ ref: of.refOf(key), object: of.decode(bytes) });
     }
     return found;
   }
@@ -95,15 +109,15 @@ export class Model {
   }
 
   /** A guest went off by itself. */
-  onGuest(name: string): void {
-    const key = virtualMachines.key(vmRef(name));
+  onGuest(onNode: string): void {
+    const key = keyOfMachine(onNode);
     let isGuarded = false;
     for (const transaction of this.open()) {
       if (!transaction.guards.includes(key)) continue;
       transaction.isDisturbed = true;
       isGuarded = true;
     }
-    this.power.set(name, isGuarded ? "any" : "gone_off");
+    this.power.set(onNode, isGuarded ? "any" : "gone_off");
   }
 
   /** Somebody was told that it is being undone. */
@@ -238,7 +252,7 @@ export class Model {
       const bytes = this.expected.get(key);
       if (!key.startsWith(blockStorages.prefix) || bytes === undefined) continue;
       const disk = blockStorages.decode(bytes);
-      if (disk.usedBy !== ref.name) continue;
+      if (disk.usedBy !== ref.name || blockStorages.refOf(key).scope !== ref.scope) continue;
       this.expected.set(key, blockStorages.encode(settled(disk, DiskState.AVAILABLE)));
     }
   }
@@ -254,14 +268,14 @@ export class Model {
       const isSure = !known.isDisturbed || after === "shut_off";
       this.#setPower(known, isSure ? after : "any");
     }
-    for (const name of this.power.keys()) {
-      if (!this.expected.has(virtualMachines.key(vmRef(name)))) this.power.delete(name);
+    for (const onNode of this.power.keys()) {
+      if (!this.expected.has(keyOfMachine(onNode))) this.power.delete(onNode);
     }
   }
 
   #setPower(known: KnownTransaction, power: Power): void {
-    for (const name of machinesIn(known)) {
-      if (this.expected.has(virtualMachines.key(vmRef(name)))) this.power.set(name, power);
+    for (const onNode of machinesIn(known)) {
+      if (this.expected.has(keyOfMachine(onNode))) this.power.set(onNode, power);
     }
   }
 }
@@ -280,7 +294,11 @@ const POWER_AFTER: Readonly<Record<string, Power>> = {
 function machinesIn({ guards }: KnownTransaction): string[] {
   return guards
     .filter((key) => key.startsWith(virtualMachines.prefix))
-    .map((key) => virtualMachines.parts(key)[0]!);
+    .map((key) => nameOnNode(virtualMachines.refOf(key)));
+}
+
+function keyOfMachine(onNode: string): string {
+  return virtualMachines.key(refOnNode(virtualMachines.kind, onNode));
 }
 
 function isObject(key: string): boolean {

@@ -1,9 +1,15 @@
 import { interfaces } from "../../src/api/network/interface/collection.ts";
-import { blockStorages, replicas } from "../../src/api/provisioning/block-storage/collection.ts";
+import { networkBeside } from "../../src/api/network/network/collection.ts";
+import {
+  blockStorageBeside,
+  blockStorages,
+  replicas,
+} from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
+import { refOfKey } from "../../src/datastore/key.ts";
 import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { networkRef } from "../refs.ts";
-import type { Model } from "./model.ts";
+import { formatRef, nameOnNode, type Ref } from "../../src/util/ref.ts";
+import type { Found, Model } from "./model.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { Snapshot } from "./record-invariants.ts";
 
@@ -24,13 +30,13 @@ function* wrongVolumes(
   { name, drivers }: SimulatedNode,
 ): Generator<string> {
   const owed = new Map<string, { owner: string; sizeBytes?: bigint; baseId?: string }>();
-  for (const disk of model.list(blockStorages)) {
+  for (const { ref, object: disk } of model.objects(blockStorages)) {
     if (disk.nodeName !== name) continue;
-    const owner = `block_storage/${disk.name}`;
+    const owner = formatRef(ref);
     owed.set(disk.volumeId, { owner, sizeBytes: disk.limitBytes, baseId: disk.baseVolumeId });
   }
-  for (const { parts, value } of snapshot.list(replicas)) {
-    if (parts[1] === name) owed.set(value.volumeId, { owner: `block_storage/${parts[0]!}` });
+  for (const { key, parts, value } of snapshot.list(replicas)) {
+    if (parts[1] === name) owed.set(value.volumeId, { owner: formatRef(refOfKey(key)!) });
   }
   for (const { id, mark, virtualSizeBytes, baseId = "" } of drivers.volume.snapshot()) {
     const found = owed.get(id);
@@ -52,12 +58,13 @@ function* wrongDomains(model: Model, { name, drivers }: SimulatedNode): Generato
   const { domains, folders } = drivers.compute.snapshot();
   const machines = machinesOn(model, name);
   for (const domain of domains) {
-    const vm = machines.get(domain.name);
-    if (vm === undefined) {
+    const machine = machines.get(domain.name);
+    if (machine === undefined) {
       yield `${name} has domain ${domain.name}, which nobody knows, by ${domain.mark.transactionId}`;
       continue;
     }
-    const power = powerOf(model, vm.name);
+    const { ref, object: vm } = machine;
+    const power = powerOf(model, domain.name);
     const state = domain.state === "crashed" ? "shut_off" : domain.state;
     if (power !== "any" && power !== state) {
       yield `${name}: domain ${vm.name} is ${state} and must be ${power}`;
@@ -65,16 +72,18 @@ function* wrongDomains(model: Model, { name, drivers }: SimulatedNode): Generato
     if (domain.uuid !== vm.uuid) yield `${name}: domain ${vm.name} has the uuid ${domain.uuid}`;
     const paths = domain.diskPaths.filter((path) => !path.endsWith("/seed.iso"));
     const owed = vm.blockStorageNames.map((disk) =>
-      drivers.volume.path(model.get(blockStorages, disk)?.volumeId ?? "lost"),
+      drivers.volume.path(
+        model.find(blockStorages, blockStorageBeside(ref, disk))?.volumeId ?? "lost",
+      ),
     );
     if (paths.join() !== owed.join()) {
       yield `${name}: domain ${vm.name} has ${paths.join()} and must have ${owed.join()}`;
     }
   }
-  for (const vm of machines.values()) {
-    if (!domains.some((domain) => domain.name === vm.name)) yield `${name} lacks domain ${vm.name}`;
-    if (!folders.includes(vm.name)) yield `${name} lacks the folder of ${vm.name}`;
-    if (!drivers.seed.seeds.has(seedOf(vm.name))) yield `${name} lacks the seed of ${vm.name}`;
+  for (const vm of machines.keys()) {
+    if (!domains.some((domain) => domain.name === vm)) yield `${name} lacks domain ${vm}`;
+    if (!folders.includes(vm)) yield `${name} lacks the folder of ${vm}`;
+    if (!drivers.seed.seeds.has(seedOf(vm))) yield `${name} lacks the seed of ${vm}`;
   }
   for (const folder of folders) {
     if (!machines.has(folder)) yield `${name} has a folder of ${folder}, which nobody knows`;
@@ -93,30 +102,27 @@ function* wrongTaps(
 ): Generator<string> {
   const { taps, networks } = drivers.network.snapshot();
   const { domains } = drivers.compute.snapshot();
-  const known = new Map<string, { vm: VirtualMachine; networkName: string }>();
-  for (const vm of machinesOn(model, name).values()) {
-    vm.nics.forEach(({ networkName }, i) => {
-      const reserved = snapshot.find(
-        interfaces,
-        networkRef(networkName),
-        vm.networkInterfaceNames[i] ?? "",
-      );
-      if (reserved !== undefined) known.set(reserved.tapName, { vm, networkName });
+  const known = new Map<string, { vm: Ref; network: Ref }>();
+  for (const { ref, object } of machinesOn(model, name).values()) {
+    object.nics.forEach(({ networkName }, i) => {
+      const network = networkBeside(ref, networkName);
+      const reserved = snapshot.find(interfaces, network, object.networkInterfaceNames[i] ?? "");
+      if (reserved !== undefined) known.set(reserved.tapName, { vm: ref, network });
     });
   }
   for (const [tapName, { mark }] of Object.entries(taps)) {
     const found = known.get(tapName);
-    if (found === undefined || mark.owner !== `virtual_machine/${found.vm.name}`) {
+    if (found === undefined || mark.owner !== formatRef(found.vm)) {
       yield `${name} has tap ${tapName} of ${mark.owner}, which nobody knows, by ${mark.transactionId}`;
-    } else if (model.power.get(found.vm.name) === "shut_off") {
+    } else if (model.power.get(nameOnNode(found.vm)) === "shut_off") {
       yield `${name} has tap ${tapName} of ${found.vm.name}, which is shut down`;
     }
   }
-  for (const [tapName, { vm, networkName }] of known) {
-    const state = domains.find((domain) => domain.name === vm.name)?.state;
+  for (const [tapName, { vm, network }] of known) {
+    const state = domains.find((domain) => domain.name === nameOnNode(vm))?.state;
     if (state !== "running" && state !== "paused") continue;
-    if (taps[tapName]?.networkName !== networkName) {
-      yield `${name}: tap ${tapName} of ${vm.name}, which is ${state}, is not in ${networkName}`;
+    if (taps[tapName]?.networkName !== nameOnNode(network)) {
+      yield `${name}: tap ${tapName} of ${vm.name}, which is ${state}, is not in ${network.name}`;
     }
   }
   for (const network of Object.keys(networks)) {
@@ -127,14 +133,16 @@ function* wrongTaps(
 }
 
 /** A guest that goes off by itself is off, and only its taps stay. */
-function powerOf(model: Model, name: string): string {
-  const power = model.power.get(name) ?? "any";
+function powerOf(model: Model, onNode: string): string {
+  const power = model.power.get(onNode) ?? "any";
   return power === "gone_off" ? "shut_off" : power;
 }
 
-function machinesOn(model: Model, nodeName: string): Map<string, VirtualMachine> {
-  const here = model.list(virtualMachines).filter((vm) => vm.computeNodeName === nodeName);
-  return new Map(here.map((vm) => [vm.name, vm]));
+/** By what they are called on the node. */
+function machinesOn(model: Model, nodeName: string): Map<string, Found<VirtualMachine>> {
+  const all = model.objects(virtualMachines);
+  const here = all.filter(({ object }) => object.computeNodeName === nodeName);
+  return new Map(here.map((found) => [nameOnNode(found.ref), found]));
 }
 
 function seedOf(name: string): string {

@@ -4,7 +4,11 @@ import {
   interfaces,
   taps,
 } from "../../src/api/network/interface/collection.ts";
-import { networks, occupiedCidrs } from "../../src/api/network/network/collection.ts";
+import {
+  networkBeside,
+  networks,
+  occupiedCidrs,
+} from "../../src/api/network/network/collection.ts";
 import { partsOf } from "../../src/api/network/network/occupied.ts";
 import { cidrsOf } from "../../src/api/network/network/record.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
@@ -17,9 +21,9 @@ import {
 import { uuids, virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import type { Collection, KeyParts } from "../../src/datastore/collection.ts";
 import type { Datastore, Entry } from "../../src/datastore/datastore.ts";
-import type { Part } from "../../src/datastore/key.ts";
+import { type Part, refOfKey } from "../../src/datastore/key.ts";
 import { isHost, parseAddress, parseCidr } from "../../src/util/cidr.ts";
-import { networkRef } from "../refs.ts";
+import { formatRef, type Ref } from "../../src/util/ref.ts";
 import type { Model } from "./model.ts";
 import { OBJECTS } from "./model.ts";
 
@@ -35,6 +39,12 @@ const DERIVED: readonly { readonly prefix: string }[] = [
   uuids,
   overlays,
 ];
+
+interface Record<T> {
+  readonly key: string;
+  readonly parts: readonly string[];
+  readonly value: T;
+}
 
 /** All records at one moment. */
 export class Snapshot {
@@ -53,9 +63,13 @@ export class Snapshot {
     return entry === undefined ? undefined : of.decode(entry.value);
   }
 
-  list<T>(of: Collection<T, Part>): { readonly parts: readonly string[]; readonly value: T }[] {
+  list<T>(of: Collection<T, Part>): Record<T>[] {
     const found = [...this.entries.values()].filter(({ key }) => key.startsWith(of.prefix));
-    return found.map(({ key, value }) => ({ parts: of.parts(key), value: of.decode(value) }));
+    return found.map(({ key, value }) => ({
+      key,
+      parts: of.parts(key),
+      value: of.decode(value),
+    }));
   }
 }
 
@@ -86,8 +100,7 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
     owed.set(key, why);
   };
   const duplicates: string[] = [];
-  const oweInterface = (networkName: string, name: string, why: string) => {
-    const network = networkRef(networkName);
+  const oweInterface = (network: Ref, name: string, why: string) => {
     owe(interfaces.key(network, name), why);
     const reserved = snapshot.find(interfaces, network, name);
     if (reserved === undefined) return;
@@ -98,34 +111,35 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
     }
     if (tapName !== "") owe(taps.key(nodeName, tapName), why);
   };
-  for (const vm of model.list(virtualMachines)) {
-    const why = `virtual machine ${vm.name}`;
+  for (const { ref, object: vm } of model.objects(virtualMachines)) {
+    const why = formatRef(ref);
     owe(uuids.key(vm.uuid), why);
     owe(computes.key(vm.computeNodeName, vm.computeName), why);
     vm.nics.forEach(({ networkName }, i) => {
-      oweInterface(networkName, vm.networkInterfaceNames[i] ?? "", why);
+      oweInterface(networkBeside(ref, networkName), vm.networkInterfaceNames[i] ?? "", why);
     });
   }
-  for (const disk of model.list(blockStorages)) {
-    const why = `block storage ${disk.name}`;
+  for (const { ref, object: disk } of model.objects(blockStorages)) {
+    const why = formatRef(ref);
     owe(storages.key(disk.nodeName, disk.volumeId), why);
     if (disk.baseVolumeId !== "") owe(overlays.key(disk.baseVolumeId, disk.volumeId), why);
   }
-  for (const { parts, value } of snapshot.list(replicas)) {
-    owe(storages.key(parts[1]!, value.volumeId), `copy of ${parts[0]!}`);
-    if (model.get(blockStorages, parts[0]!) === undefined)
-      yield `a copy of ${parts[0]!}, which is gone`;
+  for (const { key, parts, value } of snapshot.list(replicas)) {
+    const base = refOfKey(key)!;
+    owe(storages.key(parts[1]!, value.volumeId), `copy of ${formatRef(base)}`);
+    if (model.find(blockStorages, base) === undefined)
+      yield `a copy of ${formatRef(base)}, which is gone`;
   }
-  for (const network of model.list(networks)) {
-    oweInterface(network.name, "default-gateway", "its network");
+  for (const { ref, object: network } of model.objects(networks)) {
+    oweInterface(ref, "default-gateway", "its network");
     for (const cidr of Object.values(cidrsOf(network))) {
-      owe(occupiedCidrs.key(...partsOf(networkRef(network.name), cidr)), `network ${network.name}`);
+      owe(occupiedCidrs.key(...partsOf(ref, cidr)), formatRef(ref));
     }
   }
   for (const key of model.byHand) {
     if (key.startsWith(interfaces.prefix)) {
-      const [network = "", name = ""] = interfaces.parts(key);
-      oweInterface(network, name, "a user");
+      const [, name = ""] = interfaces.parts(key);
+      oweInterface(refOfKey(key)!, name, "a user");
     } else owe(key, "a user");
   }
   yield* duplicates;
@@ -139,21 +153,21 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
 
 /** What each reservation says is what its owner has, and no node is used beyond what it has. */
 export function* wrongAmounts(model: Model, snapshot: Snapshot): Generator<string> {
-  for (const vm of model.list(virtualMachines)) {
+  for (const { ref, object: vm } of model.objects(virtualMachines)) {
     const reserved = snapshot.find(computes, vm.computeNodeName, vm.computeName);
     if (reserved === undefined) continue;
     const { counted, owner } = reserved;
     const isRight =
-      owner === `virtual_machine/${vm.name}` &&
+      owner === formatRef(ref) &&
       counted.cpuMilliCores === vm.requestCpuMilliCore &&
       counted.memoryBytes === vm.requestMemoryBytes.toString();
     if (!isRight) yield `what is reserved for ${vm.name} is ${JSON.stringify(reserved)}`;
   }
-  for (const disk of model.list(blockStorages)) {
+  for (const { ref, object: disk } of model.objects(blockStorages)) {
     const reserved = snapshot.find(storages, disk.nodeName, disk.volumeId);
     if (reserved === undefined) continue;
     const isRight =
-      reserved.owner === `block_storage/${disk.name}` &&
+      reserved.owner === formatRef(ref) &&
       reserved.counted.storageBytes === disk.requestBytes.toString();
     if (!isRight) yield `what is reserved for ${disk.name} is ${JSON.stringify(reserved)}`;
   }
@@ -184,9 +198,10 @@ export function textOfAmounts(amounts: ReturnType<typeof useOf>): string {
 
 /** Interfaces lie in their networks, belong to who has them, and no two have the same. */
 export function* wrongInterfaces(model: Model, snapshot: Snapshot): Generator<string> {
-  for (const { parts, value } of snapshot.list(interfaces)) {
+  for (const { key, parts, value } of snapshot.list(interfaces)) {
+    const ref = refOfKey(key)!;
     const [networkName = "", name = ""] = parts;
-    const network = model.get(networks, networkName);
+    const network = model.find(networks, ref);
     if (network === undefined) continue;
     for (const family of [4, 6] as const) {
       const [text, cidrText] = [value[`ipv${family}Address`], network[`ipv${family}Cidr`]];
@@ -197,7 +212,7 @@ export function* wrongInterfaces(model: Model, snapshot: Snapshot): Generator<st
         yield `interface ${networkName}/${name} has "${text}", outside "${cidrText}"`;
       }
     }
-    const isByHand = model.byHand.has(interfaces.key(networkRef(networkName), name));
+    const isByHand = model.byHand.has(key);
     if (isByHand !== (value.owner === null)) {
       yield `interface ${networkName}/${name} belongs to ${String(value.owner)}`;
     }

@@ -4,6 +4,7 @@ import { virtualMachines } from "../../src/api/provisioning/virtual-machine/coll
 import type { Datastore } from "../../src/datastore/datastore.ts";
 import { pruneHistory } from "../../src/datastore/history.ts";
 import { memoryDatastore } from "../../src/datastore/memory/memory-datastore.ts";
+import { nameOnNode } from "../../src/util/ref.ts";
 import { SimulatedApi } from "./api.ts";
 import { SimulatedClient } from "./client.ts";
 import { newDice } from "./dice.ts";
@@ -277,9 +278,10 @@ export class Simulation {
   }
 
   #guest(seed: number, does: "powers off" | "crashes"): void {
-    const machines = this.model.list(virtualMachines);
+    const machines = this.model.objects(virtualMachines);
     const vm = machines[seed % Math.max(1, machines.length)];
-    if (vm !== undefined) this.#goOff(this.#nodeOf(vm.computeNodeName), vm.name, does);
+    if (vm === undefined) return;
+    this.#goOff(this.#nodeOf(vm.object.computeNodeName), nameOnNode(vm.ref), does);
   }
 
   /** Most guests hear the button, after a while. */
