@@ -36,6 +36,22 @@ test("as many are at work as the weights allow, in their order, and a heavy one 
   await all;
 });
 
+test("nobody waits for one that weighs nothing", async () => {
+  const items = itemsOf(0, 4, 0, 4);
+  const started: number[] = [];
+  const all = eachWithin(4, items, weightOf, async ({ done }, index) => {
+    started.push(index);
+    await done.promise;
+  });
+  await turn();
+  expect(started).toEqual([0, 1, 2]);
+  items[1]!.done.resolve();
+  await turn();
+  expect(started).toEqual([0, 1, 2, 3]);
+  for (const { done } of items) done.resolve();
+  await all;
+});
+
 test("fails with the first that fails, when all that had begun have ended", async () => {
   const items = itemsOf(1, 1, 1);
   const ended: number[] = [];

@@ -111,7 +111,7 @@ async function findSuspects(api: Api, audits: Audits, scope: Scope, before: Snap
     if (findings.length > 0) suspects.push({ view, findings });
   };
   const looked: NodeLook[] = [];
-  await eachWithin(THINGS_AT_ONCE, names, weightIn(before), async (nodeName, index) => {
+  await eachWithin(THINGS_AT_ONCE, names, weightIn(api, before), async (nodeName, index) => {
     const isWanted = (name: string) => name === nodeName;
     const nodeNames = [nodeName];
     const view = { ...common, answers: [], nodeNames, isWanted, made: new Map() };
@@ -125,12 +125,14 @@ async function findSuspects(api: Api, audits: Audits, scope: Scope, before: Snap
   return { suspects, looked };
 }
 
-/** How much the answer of a node may hold. */
-function weightIn(records: Snapshot) {
+/** How much the answer of a node may hold. A node that is NOT_READY will hardly answer: nobody waits for it. */
+function weightIn({ inventory }: Api, records: Snapshot) {
   const machines = records.by(virtualMachines, nodeOfMachine);
   const disks = records.by(blockStorages, nodeOfDisk);
-  return (nodeName: string) =>
-    1 + (machines.get(nodeName)?.length ?? 0) + (disks.get(nodeName)?.length ?? 0);
+  return (nodeName: string) => {
+    if (inventory.find(nodeName)?.isReady !== true) return 0;
+    return 1 + (machines.get(nodeName)?.length ?? 0) + (disks.get(nodeName)?.length ?? 0);
+  };
 }
 
 async function compare(audits: Audits, view: View<Api>): Promise<Finding[]> {
