@@ -1,11 +1,12 @@
 // Verify while everything is being made and removed: whatever it says then is a false alarm.
+import type { Transport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { GiB, webRequest } from "../../../../test/scenario.ts";
 import { fillWorld, findingsIn, linesOf } from "../../../../test/verify-world.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
+import { SurveyAgentService } from "../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 
 const WORKERS = 8;
-const LOOKS = 60;
 
 /** Nodes take their time, so that a look comes in between. */
 function slowDown(world: World): void {
@@ -21,6 +22,22 @@ function slowDown(world: World): void {
     drivers.volume.after = pause;
     drivers.seed.before = pause;
   }
+}
+
+/** Has agents say what they have in pages, so that much happens between two. Counts all but the first ones. */
+function pageBy(world: World, pageSize: number) {
+  const further = { count: 0 };
+  for (const { transport } of world.fakeNodes) {
+    const { unary } = transport;
+    const paged: Transport["unary"] = (method, signal, timeoutMs, header, input, values) => {
+      const isSurvey = method.name === SurveyAgentService.method.survey.name;
+      const asked = isSurvey ? Object.assign({}, input, { pageSize }) : input;
+      if ("pageToken" in input && input.pageToken !== "") further.count += 1;
+      return unary(method, signal, timeoutMs, header, asked, values);
+    };
+    Object.assign(transport, { unary: paged });
+  }
+  return further;
 }
 
 /** The whole life of a machine with a disk of an image, again and again, under the same names. */
@@ -48,10 +65,14 @@ async function work(world: World, index: number, isOver: () => boolean): Promise
   return lives;
 }
 
-test("says nothing of what a transaction is at work on, however often it looks", async () => {
+test.each([
+  { looks: 60, pageSize: 1_000 },
+  { looks: 20, pageSize: 2 },
+])("says nothing of what a transaction is at work on, however it looks: %j", async (how) => {
   await using world = await newWorld({ nodeCount: 2 });
   await fillWorld(world);
   slowDown(world);
+  const further = pageBy(world, how.pageSize);
   let starts = 0;
   world.faults = ({ point, step }) => {
     if (point !== "after_act" || step !== "domain.start_new") return;
@@ -61,11 +82,12 @@ test("says nothing of what a transaction is at work on, however often it looks",
   let isOver = false;
   const workers = Array.from({ length: WORKERS }, (_, i) => work(world, i, () => isOver));
   const alarms: string[] = [];
-  for (let i = 0; i < LOOKS; i++) alarms.push(...linesOf(await findingsIn(world)));
+  for (let i = 0; i < how.looks; i++) alarms.push(...linesOf(await findingsIn(world)));
   isOver = true;
   const lives = await Promise.all(workers);
   expect(alarms).toEqual([]);
   expect(Math.min(...lives)).toBeGreaterThan(1);
+  expect(further.count > 0).toBe(how.pageSize === 2);
   await world.opened.api.engine.settled();
   expect(linesOf(await findingsIn(world))).toEqual([]);
 });
