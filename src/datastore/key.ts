@@ -42,7 +42,13 @@ export function keysOf(collection: string, kind?: string): Keys<Part> {
     if (typeof part === "string") return encodePart(part);
     throw new Error(`${formatRef(part)} is not a part of a key of ${collection}`);
   };
-  const join = (parts: readonly Part[]) => parts.map(textOf).join("/");
+  const join = (parts: readonly Part[]) => {
+    let joined = "";
+    for (const [index, part] of parts.entries()) {
+      joined += index === 0 ? textOf(part, 0) : `/${textOf(part, index)}`;
+    }
+    return joined;
+  };
   return {
     prefix,
     key: (...parts) => prefix + join(parts),
@@ -65,12 +71,13 @@ function textOfObject(collection: string, kind: string, part: Part): string {
 
 function textsOf(key: string): string[] {
   const parts = key.split("/");
+  // Few keys have such a part, and decoding takes longer than splitting.
   return key.includes("%") ? parts.map(decodeURIComponent) : parts;
 }
 
 /** The key of an object of any kind. */
 export function objectKey({ kind, scope, name }: Ref): string {
-  return [kind, scope, name].map(encodePart).join("/");
+  return `${encodePart(kind)}/${encodePart(scope)}/${encodePart(name)}`;
 }
 
 /** The object that a record is, or to which it belongs by its key. */

@@ -53,8 +53,8 @@ export class Watchers {
 
   #tell(watcher: Watcher, { changes, revision }: Delivery): void {
     if (revision <= watcher.fromRevision || !this.#watchers.has(watcher)) return;
-    const mine = changes.filter((change) => keyOf(change).startsWith(watcher.prefix));
-    if (mine.length === 0) return;
+    const mine = changesUnder(watcher.prefix, changes);
+    if (mine === undefined) return;
     try {
       watcher.listener(mine, revision);
     } catch (reason) {
@@ -75,6 +75,17 @@ export class Watchers {
       this.#forgottenRevision = oldest.revision;
     }
   }
+}
+
+/** Undefined for none, as for most of the watchers of a batch: they get no array then. */
+function changesUnder(prefix: string, changes: readonly Change[]): Change[] | undefined {
+  let mine: Change[] | undefined;
+  for (const change of changes) {
+    if (!keyOf(change).startsWith(prefix)) continue;
+    mine ??= [];
+    mine.push(change);
+  }
+  return mine;
 }
 
 function keyOf(change: Change): string {

@@ -128,8 +128,15 @@ function codeName(code: Code): string {
   return (Code[code] ?? "unknown").replace(/(?<=[a-z])[A-Z]/g, (c) => `_${c}`).toLowerCase();
 }
 
+const nameFields = new Map<DescMessage, DescField | undefined>();
+
 /** The field with the name of the object: `name`, or the first string field that ends with `_name`. */
-function nameField({ fields }: DescMessage): DescField | undefined {
+function nameField(input: DescMessage): DescField | undefined {
+  if (!nameFields.has(input)) nameFields.set(input, findNameField(input));
+  return nameFields.get(input);
+}
+
+function findNameField({ fields }: DescMessage): DescField | undefined {
   const texts = fields.filter((field) => field.oneof === undefined && isText(field));
   return (
     texts.find(({ name }) => name === "name") ?? texts.find(({ name }) => name.endsWith("_name"))

@@ -30,7 +30,7 @@ export async function* watchObjects<T>(
   api: Api,
   of: Objects<T>,
   { scope, name }: { readonly scope: string; readonly name: string },
-  toWire: (object: T) => Promise<T>,
+  toWire: (object: T) => T | Promise<T>,
   signal: AbortSignal,
   alsoFrom: readonly Pick<AnyCollection, "prefix" | "parts">[] = [],
   touches?: TouchSource,

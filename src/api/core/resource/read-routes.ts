@@ -37,16 +37,20 @@ export function readRoutes<T extends UserObject, A extends Api>(
   const watch = readMethod(service, "Watch");
   const listField = fieldOf(list.output, schema);
   const watchField = fieldOf(watch.output, schema);
-  const viewIn = (scope: string) => async (object: T) =>
-    (await reading.view?.(api, object, scope)) ?? object;
-  const viewAll = async (objects: readonly T[], scope: string) =>
-    (await reading.viewPage?.(api, objects, scope)) ??
-    (await Promise.all(objects.map(viewIn(scope))));
+  const viewIn = (scope: string) => (object: T) => reading.view?.(api, object, scope) ?? object;
+  const viewAll = async (objects: readonly T[], scope: string) => {
+    const page = reading.viewPage?.(api, objects, scope);
+    if (page !== undefined) return await page;
+    const views = objects.map(viewIn(scope));
+    // Most views are there at once. A promise for each of them would cost more than the view.
+    const areThere = views.every((view): view is Awaited<T> => !(view instanceof Promise));
+    return areThere ? views : await Promise.all(views.map(async (view) => await view));
+  };
   return {
     async [list.localName](request: ListRequest, call: HandlerContext) {
       const scope = scopeOf(call, kind);
       const { objects, nextPageToken } = await listPage(api.records, collection, scope, request);
-      const seen = [...(await viewAll(objects, scope))];
+      const seen = await viewAll(objects, scope);
       return create(list.output, { [listField]: seen, nextPageToken });
     },
     async [get.localName]({ name }: { readonly name: string }, call: HandlerContext) {

@@ -32,8 +32,9 @@ export function withUser(ref: Ref, { usedBy }: BlockStorage): string[] {
 
 /** The block storage as clients see it: with its progress while it is being made. */
 export function toWire(api: Api, blockStorage: BlockStorage, scope: string): BlockStorage {
+  if (blockStorage.state !== State.PENDING) return blockStorage;
   const progress = api.progress.get(blockStorageBeside({ scope }, blockStorage.name));
-  if (blockStorage.state !== State.PENDING || progress === undefined) return blockStorage;
+  if (progress === undefined) return blockStorage;
   const seen = clone(BlockStorageSchema, blockStorage);
   seen.progressDoneBytes = progress.doneBytes;
   seen.progressTotalBytes = progress.totalBytes;
