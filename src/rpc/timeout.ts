@@ -1,5 +1,7 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { systemClock } from "../util/clock.ts";
+import { abortAfter } from "../util/race.ts";
 
 /**
  * Ends calls with a single answer after `timeoutMs`, on the client's side, for callers without a deadline.
@@ -8,13 +10,11 @@ import { Code, ConnectError } from "@connectrpc/connect";
 export function unaryTimeoutInterceptor(timeoutMs: number): Interceptor {
   return (next) => async (request) => {
     if (request.stream) return await next(request);
-    const late = new AbortController();
-    const error = new ConnectError("the operation timed out", Code.DeadlineExceeded);
-    const timer = setTimeout(() => late.abort(error), timeoutMs);
-    try {
-      return await next({ ...request, signal: AbortSignal.any([request.signal, late.signal]) });
-    } finally {
-      clearTimeout(timer);
-    }
+    using late = abortAfter(
+      systemClock,
+      timeoutMs,
+      () => new ConnectError("the operation timed out", Code.DeadlineExceeded),
+    );
+    return await next({ ...request, signal: AbortSignal.any([request.signal, late.signal]) });
   };
 }

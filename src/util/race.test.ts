@@ -1,7 +1,8 @@
 import { getEventListeners } from "node:events";
+import process from "node:process";
 import { expect, test } from "vitest";
 import { systemClock } from "./clock.ts";
-import { firstOf, onAbort, orAborted, untilAborted, within } from "./race.ts";
+import { abortAfter, firstOf, onAbort, orAborted, untilAborted, within } from "./race.ts";
 
 const never = new Promise<never>(() => {});
 const gone = new Error("gone");
@@ -54,4 +55,15 @@ test("work within its time is answered, and later work is replaced or refused", 
   });
   await expect(refused).rejects.toBe(gone);
   await expect(within(systemClock, Promise.reject(gone), 60_000, () => 2)).rejects.toBe(gone);
+});
+
+test("a signal aborts with its error when its time is over, and disposing of it leaves no timer", async () => {
+  using late = abortAfter(systemClock, 1, () => gone);
+  await expect(untilAborted(late.signal)).rejects.toBe(gone);
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  const unused = abortAfter(systemClock, 60_000, () => gone);
+  expect(timers()).toBe(before + 1);
+  unused[Symbol.dispose]();
+  expect(timers()).toBe(before);
 });

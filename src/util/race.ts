@@ -10,6 +10,21 @@ export function onAbort(signal: AbortSignal, listener: () => void): Disposable {
   return { [Symbol.dispose]: () => signal.removeEventListener("abort", listener) };
 }
 
+/** A signal that aborts after `timeoutMs`, with the error that `onLate` makes. Disposing of it stops the timer. */
+export function abortAfter(
+  clock: Clock,
+  timeoutMs: number,
+  onLate: () => Error,
+): Disposable & { readonly signal: AbortSignal } {
+  const late = new AbortController();
+  const over = new AbortController();
+  clock.sleep(timeoutMs, over.signal).then(
+    () => late.abort(onLate()),
+    () => {},
+  );
+  return { signal: late.signal, [Symbol.dispose]: () => over.abort() };
+}
+
 /** Rejects with the signal's reason when it aborts. Never resolves. */
 export function untilAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => void onAbort(signal, () => reject(signal.reason)));

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from "node:http";
-import type { Clock } from "../../../util/clock.ts";
+import { type Clock, systemClock } from "../../../util/clock.ts";
 import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { abortAfter } from "../../../util/race.ts";
 import { webUrlFault } from "../../../util/source-url.ts";
 import { proxyFor, type WebProxies } from "../../../util/web-proxies.ts";
 import { get } from "./get.ts";
@@ -45,14 +46,12 @@ export async function ask(
   const { responseTimeoutMs, clock } = options;
   // Aborted at the end in any case, so that no connection outlives its use.
   const end = new AbortController();
-  let isLate = false;
-  const timer = setTimeout(() => {
-    isLate = true;
-    end.abort();
-  }, responseTimeoutMs);
+  using late = abortAfter(systemClock, responseTimeoutMs, () =>
+    passing(`${first.host} does not answer within ${responseTimeoutMs / 1000} s`),
+  );
   try {
     const sent = { ...options, headers, timeoutMs: responseTimeoutMs };
-    const both = AbortSignal.any([signal, end.signal]);
+    const both = AbortSignal.any([signal, end.signal, late.signal]);
     const { response, url } = await follow(first, { ...sent, signal: both });
     const { statusCode: status = 0 } = response;
     if (isPassingStatus(status)) {
@@ -63,10 +62,9 @@ export async function ask(
   } catch (cause) {
     end.abort();
     signal.throwIfAborted();
-    if (!isLate || cause instanceof N0Error) throw cause;
-    throw passing(`${first.host} does not answer within ${responseTimeoutMs / 1000} s`, { cause });
-  } finally {
-    clearTimeout(timer);
+    if (cause instanceof N0Error) throw cause;
+    late.signal.throwIfAborted();
+    throw cause;
   }
 }
 
