@@ -1,4 +1,4 @@
-/** What neither the API nor a node takes for a `source_url`, each with a part of the reason. */
+/** Values that neither the API nor a node accepts for `source_url`, each with a part of the reason. */
 export const BAD_SOURCE_URLS: ReadonlyArray<readonly [url: string, reason: RegExp]> = [
   ["", /must be given/],
   ["no url", /must be a URL/],

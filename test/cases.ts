@@ -5,17 +5,17 @@ import { gather } from "./gather.ts";
 import type { Others } from "./other-sagas.ts";
 import type { RpcCase } from "./saga-cases.ts";
 
-/** What a file beside a resource exports whose name ends in `.cases.ts`. A resource may have several. */
+/** The exports of a file beside a resource whose name ends in `.cases.ts`. A resource may have several. */
 interface Cases {
-  /** How each of its RPCs is called. The tests derive all its failures and deaths. */
+  /** How to call each of its RPCs. The tests derive all its failures and deaths. */
   readonly rpcCases?: readonly RpcCase[];
   /** The same for real processes, which the tests kill. */
   readonly scenarios?: readonly Scenario[];
-  /** What is tried on its objects while a transaction needs an operator. */
+  /** The requests to try on its objects while a transaction needs an operator. */
   readonly others?: Others;
-  /** A request that breaks no rule, for each RPC that needs more than a name. Tests put wrong things into it. */
+  /** A valid request for each RPC that needs more than a name. Tests put wrong values into it. */
   readonly examples?: Examples;
-  /** Removes what the attack has made. */
+  /** Removes everything that the attack has made. */
   readonly removeAll?: RemoveAll;
 }
 
@@ -34,7 +34,7 @@ export const REMOVALS = modules.flatMap(({ removeAll }) => removeAll ?? []).reve
 
 const isRepair = ({ rpc }: RpcCase) => rpc === "Repair";
 
-/** They begin with findings of verify, and one call runs a transaction for each of these. */
+/** These begin with findings of verify, and one call runs a transaction for each of them. */
 export const CASES_OF_REPAIR = RPC_CASES.filter(isRepair);
-/** They begin with a world in which verify finds nothing. */
+/** These begin with a world in which verify finds nothing. */
 export const CASES_IN_ORDER = RPC_CASES.filter((rpcCase) => !isRepair(rpcCase));

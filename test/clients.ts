@@ -11,7 +11,7 @@ import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 
 /** A client of each service of the API. */
 export interface Clients {
-  /** Of any service, such as one that has no name here. */
+  /** A client of any service, such as one without a name here. */
   client<S extends DescService>(service: S): Client<S>;
   readonly nodes: Client<typeof NodeService>;
   readonly networks: Client<typeof NetworkService>;

@@ -1,4 +1,4 @@
-/** All that a stream says, once it has ended. */
+/** All messages of a stream, once it has ended. */
 export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const item of stream) all.push(item);
@@ -15,7 +15,10 @@ export function reader<T>(stream: AsyncIterable<T>) {
   };
   return {
     next,
-    /** Skips to the first that `holds` for: an object is sent as it is now, so steps can be left out. */
+    /**
+     * Skips to the first message for which `holds` is true: an object is sent in its present state, so states
+     * can be left out.
+     */
     async find(holds: (message: T) => boolean): Promise<T> {
       for (;;) {
         const message = await next();

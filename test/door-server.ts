@@ -31,7 +31,7 @@ export function onceDone(close: () => Promise<void> | void): void {
   closers.push(close);
 }
 
-/** A server until the end of the test, and what it logs. */
+/** A server until the end of the test, and its log. */
 export async function serveDoor(options: Partial<ListenOptions> = {}) {
   const lines: Lines = [];
   const listener = await listen({
@@ -66,7 +66,7 @@ export interface RawAnswer {
 }
 
 export interface RawStream {
-  /** The headers of the answer have come. */
+  /** The headers of the answer have arrived. */
   readonly begun: Promise<unknown>;
   readonly answer: Promise<RawAnswer>;
   write(bytes: Uint8Array | string): void;
@@ -74,7 +74,7 @@ export interface RawStream {
   reset(code: number): void;
 }
 
-/** A connection of HTTP/2 on which requests are written by hand. */
+/** A connection of HTTP/2 for requests that are written by hand. */
 export function rawHttp2(
   url: string,
   options: ClientSessionOptions | SecureClientSessionOptions = {},
@@ -116,7 +116,7 @@ export function rawHttp2(
   return { session, post };
 }
 
-/** Sends text on a socket of its own; resolves with what came until the end. */
+/** Sends text on a new socket; resolves with everything that arrived until the end. */
 export function sendRaw(port: number, text: string): Promise<string> {
   return new Promise((resolve) => {
     let got = "";
@@ -130,7 +130,7 @@ export function sendRaw(port: number, text: string): Promise<string> {
   });
 }
 
-/** A message with its head, as gRPC and the streams of Connect send it. */
+/** A message with its head, as in gRPC and in the streams of Connect. */
 export function envelope(data: Uint8Array, flags = 0, length = data.length): Buffer {
   const head = Buffer.alloc(5);
   head[0] = flags;

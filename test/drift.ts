@@ -4,15 +4,15 @@ import { blockStorageRef, networkRef } from "./refs.ts";
 import { GiB } from "./scenario.ts";
 import type { Hands } from "./verify-world.ts";
 
-/** One way to bring a world out of order. */
+/** One way to make a world inconsistent. */
 export interface DriftCase {
-  /** What is done, behind the API's back. */
+  /** The change, which the API does not see. */
   readonly drift: (hands: Hands) => Promise<void> | void;
-  /** Every code that is found then, in any order; the case's own alone, unless given. */
+  /** Every code that verify then finds, in any order. Default: only the case's own code. */
   readonly found?: readonly string[];
-  /** What is left after a repair; nothing, unless given. */
+  /** What is left after a repair. Default: nothing. */
   readonly left?: readonly string[];
-  /** Its repair has unwind cases. True for one code of each way in which a repair is done. */
+  /** Whether its repair has unwind cases. True for one code of each kind of repair. */
   readonly isUnwound?: boolean;
 }
 
@@ -46,7 +46,7 @@ export const interfaceOf = async ({ read }: Hands, name = "web0") =>
 export const tapOf = async (hands: Hands, name = "web0") =>
   (await interfaceOf(hands, name)).tapName;
 
-/** Makes a network on the node with one tap of the ghost's. */
+/** Makes a network on the node with one tap of an unknown owner. */
 export async function ghostTap({ here, signal }: Hands): Promise<void> {
   await here.network.ensureTap("ghost0", MARK, signal);
 }
@@ -60,5 +60,5 @@ export async function alter(hands: Hands, name: string, change: object): Promise
   hands.here.compute.alter(name, (info) => ({ ...info, ...change }));
 }
 
-/** By their codes. Those of `cold` are of a machine that is shut down. */
+/** By their codes. The cases of `cold` use a virtual machine that is shut down. */
 export type Drifts = Readonly<Record<string, DriftCase>>;

@@ -1,9 +1,9 @@
 import type { Clock } from "../src/util/clock.ts";
 
 export interface FakeClock extends Clock {
-  /** How many are asleep. */
+  /** The number of sleepers. */
   readonly sleepers: number;
-  /** Lets `ms` pass: wakes each sleeper when its time has come, and lets it do what it does then. */
+  /** Lets `ms` pass: wakes each sleeper at its time, and lets it work. */
   advance(ms: number): Promise<void>;
 }
 
@@ -12,7 +12,7 @@ interface Sleeper {
   readonly wake: () => void;
 }
 
-/** Time that stands still until it is told to pass. */
+/** Time that stands still until a test lets it pass. */
 export function newFakeClock(startMs = 1_700_000_000_000): FakeClock {
   const sleepers = new Set<Sleeper>();
   let passedMs = 0;
@@ -62,7 +62,9 @@ export function newFakeClock(startMs = 1_700_000_000_000): FakeClock {
   };
 }
 
-/** Lets all that can go on without time passing go on. In-process RPC takes several turns of the loop. */
+/**
+ * Lets everything go on that can without time passing. In-process RPC takes several turns of the event loop.
+ */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
 }

@@ -9,14 +9,14 @@ import type { VolumeDriver } from "../src/driver/volume/volume-driver.ts";
 import type { FakeDrivers } from "./fake-node.ts";
 
 /**
- * Fake drivers of one node, joined where a real node joins them: a domain needs its disks and taps to
- * be there, a disk that is grown in use is a larger volume, and a seed goes with its folder.
+ * The fake drivers of one node, connected like those of a real node: a domain needs its disks and taps, growing
+ * a disk in use grows its volume, and removing a folder removes its seed.
  */
 export function newFakeDrivers(): FakeDrivers {
   return newFakeDriversOver(newFakeVolumeDriver());
 }
 
-/** A driver of volumes that tells which one has a path. */
+/** A driver of volumes that knows which volume has a path. */
 type VolumesByPath = VolumeDriver & { idAt(path: string): string | undefined };
 
 /** The same over other volumes, such as real files. */
@@ -51,7 +51,7 @@ function joined(
       try {
         await compute.ensureAbsent(name, maker, signal);
       } finally {
-        // Also where the answer is lost: the folder decides, and what was in it is gone with it.
+        // Also if the answer is lost: the folder decides, and its content is gone with it.
         dropSeed(compute, seed, name);
       }
     },

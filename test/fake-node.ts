@@ -28,17 +28,17 @@ export interface FakeDrivers {
 export interface FakeNode {
   readonly address: string;
   readonly drivers: FakeDrivers;
-  /** Reaches the agent, also after a restart. What crosses it is serialized, as on a wire. */
+  /** Reaches the agent, also after a restart. Messages are serialized, as on a wire. */
   readonly transport: Transport;
-  /** What the agent says that the node has; undefined: nothing. */
+  /** The capacity that the agent reports; undefined: none. */
   capacity: NodeCapacity | undefined;
-  /** While true nothing reaches the agent: `unavailable`. What runs on it goes on. */
+  /** While true nothing reaches the agent: calls fail with `unavailable`. Running work goes on. */
   isDown: boolean;
-  /** The running agent's. */
+  /** The drivers of the running agent. */
   readonly queue: KeyedQueue;
-  /** All that is on the node, as plain data, to compare with what was there before. */
+  /** Everything on the node, as plain data, to compare it before and after. */
   snapshot(): FakeNodeSnapshot;
-  /** Ends the agent and starts another on the same node: what is on the node stays, nothing else. */
+  /** Ends the agent and starts another on the same node. The things on the node stay, and nothing else. */
   restart(): Promise<void>;
   /** Ends the agent. Resolves when nothing runs on the node. */
   stop(): Promise<void>;
@@ -48,7 +48,7 @@ export type FakeNodeSnapshot = ReturnType<typeof snapshotOf>;
 
 export interface FakeNodeOptions {
   readonly address?: string;
-  /** Where this node's agent finds others by address, and they it. */
+  /** The addresses by which this node's agent and the others find each other. */
   readonly peers?: Map<string, FakeNode>;
   readonly clock?: Clock;
   readonly log?: Log;

@@ -1,12 +1,12 @@
 export interface Gate {
-  /** Stands still here until the gate is opened. */
+  /** Waits here until the gate is opened. */
   pass(): Promise<void>;
-  /** Resolves when somebody stands before it. */
+  /** Resolves when a caller waits at the gate. */
   readonly reached: Promise<void>;
   open(): void;
 }
 
-/** Stops something in the middle, to look at what is there then. */
+/** Stops something half-way, so that a test can look at that state. */
 export function newGate(): Gate {
   const reached = Promise.withResolvers<void>();
   const opened = Promise.withResolvers<void>();

@@ -11,7 +11,7 @@ const PREFIXES = [
   ...resources.flatMap(({ traces }) => traces),
 ].map(({ prefix }) => prefix);
 
-/** Whether a record says how things came about rather than what there is. */
+/** Whether a record holds history and no object. */
 export function isHistory(key: string): boolean {
   return PREFIXES.some((prefix) => key.startsWith(prefix));
 }

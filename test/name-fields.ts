@@ -7,11 +7,11 @@ import {
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { name as nameRule } from "../src/gen/n0stack/rules/v1alpha1/rules_pb.ts";
 
-/** A field of a request that takes the name of an object, by its rule in the proto. */
+/** A field of a request for the name of an object, according to its rule in the proto. */
 export interface NameField {
   /** As an error spells it, such as `nics[0].network_name`. */
   readonly path: string;
-  /** It may be empty. */
+  /** The field may be empty. */
   readonly isOptional: boolean;
   /** The same request with this name in the field. */
   put(request: JsonObject, name: string): JsonObject;
@@ -44,7 +44,7 @@ export function nameFieldsOf({ fields }: DescMessage): readonly NameField[] {
   });
 }
 
-/** The message in the field, or the first one of its list; an empty one where there is none. */
+/** The message in the field, or the first one of its list. An empty message if there is none. */
 function partOf(request: JsonObject, { jsonName }: DescField): JsonObject {
   const value = request[jsonName];
   return ((Array.isArray(value) ? value[0] : value) ?? {}) as JsonObject;

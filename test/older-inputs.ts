@@ -1,13 +1,13 @@
 import type { Json } from "../src/util/json.ts";
 
-/** By the field of a Ref: the field in which the version before held the name of that object. */
+/** For each field of a Ref: the field in which the version before held the name of that object. */
 type Names = Readonly<Record<string, string>>;
 
 const REF: Names = { ref: "name" };
 const TAP: Names = { ref: "name", network: "networkName" };
 const NETWORK: Names = { network: "networkName" };
 
-/** What the inputs of steps held before they held Refs, by the name of the step. */
+/** The fields of the inputs before they held Refs, by the name of the step. */
 const OLDER_NAMES: Readonly<Record<string, Names>> = {
   "block_storage.forget": REF,
   "block_storage.put_record": REF,

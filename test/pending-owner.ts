@@ -1,7 +1,7 @@
 import { resources } from "../src/api/resources.ts";
 import type { Residue } from "./world.ts";
 
-/** The records that are PENDING, with all that is in them, by key. */
+/** The PENDING records with their content, by key. */
 export function pendingRecords({ records }: Residue): Record<string, unknown> {
   const found: Record<string, unknown> = {};
   for (const { pending } of resources) {

@@ -3,5 +3,5 @@ import { SEED } from "./seeds.ts";
 
 fc.configureGlobal({ seed: SEED });
 
-/** fast-check, which draws what it tries from the seed of this run. */
+/** fast-check, which draws its values from the seed of this run. */
 export { fc };

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { fromConnectError } from "../src/rpc/errors.ts";
 
-/** What a client sees of a refusal. */
+/** The refusal as a client sees it. */
 export interface Refusal {
   /** Such as `InvalidArgument`. */
   readonly code: string;
@@ -12,7 +12,7 @@ export interface Refusal {
   readonly rollback: string | undefined;
 }
 
-/** The refusal that a call ends with; fails where the call succeeds. */
+/** The refusal of a call. Fails if the call succeeds. */
 export async function refused(call: Promise<unknown>): Promise<Refusal> {
   let reason: unknown;
   try {

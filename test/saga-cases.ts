@@ -7,18 +7,18 @@ import { systemClock } from "../src/util/clock.ts";
 import { unwindCases } from "./unwind-cases.ts";
 import { newWorld, type Residue, type World } from "./world.ts";
 
-/** One RPC, in a world where it can succeed. */
+/** One RPC, in a world in which it can succeed. */
 export interface RpcCase {
   /** The RPC, which is the kind of its transaction. */
   readonly rpc: string;
-  /** What is different about this case, where an RPC has several. */
+  /** What makes this case different, if an RPC has several. */
   readonly about?: string;
   readonly nodeCount?: number;
   prepare(world: World): Promise<void>;
   call(world: World): Promise<unknown>;
-  /** Only records under these prefixes count for what it leaves, where it is part of a larger whole. */
+  /** Only records under these prefixes count as its remains, if it is part of a larger whole. */
   readonly leaves?: readonly string[];
-  /** What a step of it is told that the journal does not have. */
+  /** The parts of a step's input that the journal does not have. */
   readonly secret?: unknown;
 }
 
@@ -59,7 +59,7 @@ async function lastSteps(world: World, rpc: string): Promise<readonly StepRow[]>
 
 async function lastTransaction(world: World, rpc: string) {
   const { records } = world.opened.api;
-  // The clock stands still, so the ids do not tell which came last; the one written last does.
+  // The clock stands still, so the ids do not show which came last. The last one written is the last.
   const [last] = (await records.list(transactionCollection))
     .filter(({ value }) => value.kind === rpc)
     .sort((a, b) => b.revision - a.revision);
@@ -67,7 +67,7 @@ async function lastTransaction(world: World, rpc: string) {
   return { header: last?.value, steps };
 }
 
-/** As a request that is delivered twice would. */
+/** Like a request that is delivered twice. */
 async function actAgain(
   world: World,
   rpc: string,
@@ -94,7 +94,7 @@ function only(residue: Residue, prefixes: readonly string[] | undefined): unknow
   return records.filter(([key]) => prefixes.some((prefix) => key.startsWith(prefix)));
 }
 
-/** What two runs leave differs in what they drew at random: transaction ids and the ends of volume ids. */
+/** Two runs differ in their random parts: transaction ids, and the ends of volume ids. */
 export function comparable(residue: unknown): unknown {
   const text = JSON.stringify(residue, (_, value: unknown) =>
     typeof value === "bigint" ? `${value}n` : value,

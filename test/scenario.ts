@@ -34,7 +34,7 @@ export async function prepareImage(world: World): Promise<void> {
   });
 }
 
-/** A request that needs what `prepareDisk` made. */
+/** A request that needs the objects of `prepareDisk`. */
 export function webRequest(name = "web", disks: readonly string[] = ["root"]) {
   return {
     name,

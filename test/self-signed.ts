@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A certificate of localhost and 127.0.0.1 that nobody else vouches for, and its key; PEM. */
+/** A self-signed certificate for localhost and 127.0.0.1, and its key; PEM. */
 export function selfSigned(): { cert: string; key: string } {
   const folder = mkdtempSync(join(tmpdir(), "n0-tls-"));
   const [certPath, keyPath] = [join(folder, "cert.pem"), join(folder, "key.pem")];

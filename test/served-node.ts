@@ -14,8 +14,8 @@ export interface ServedNode extends AsyncDisposable {
 }
 
 /**
- * @param nodeName What it is registered as.
- * @param operatorsToken Of the API that it is registered with.
+ * @param nodeName The name with which it is registered.
+ * @param operatorsToken The token of the API that it is registered with.
  */
 export async function serveFakeNode(nodeName: string, operatorsToken: string): Promise<ServedNode> {
   const drivers = newFakeDrivers();

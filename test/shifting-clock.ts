@@ -1,13 +1,13 @@
 import { type Clock, systemClock } from "../src/util/clock.ts";
 
 export interface ShiftingClock extends Clock {
-  /** Time goes on from `ms` later. Who sleeps is not woken by it. */
+  /** Time continues `ms` later. This wakes no sleeper. */
   shiftMs(ms: number): void;
   /** Somebody sets the wall clock: no time has passed. */
   setWallMs(nowMs: number): void;
 }
 
-/** The system's time, which can jump: for what is a matter of minutes but not of waiting. */
+/** The system's time, which can jump: for tests of minutes that must not wait. */
 export function newShiftingClock(): ShiftingClock {
   let shiftedMs = 0;
   let setMs = 0;

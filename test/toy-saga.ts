@@ -24,14 +24,14 @@ import { type Clock, systemClock } from "../src/util/clock.ts";
 import { N0Error } from "../src/util/errors.ts";
 import { systemRandom } from "../src/util/random.ts";
 
-/** What outlives a process that dies: the things on a node, each with the transaction that made it. */
+/** Outlives a process that dies: the things on a node, each with the transaction that made it. */
 export interface ToyNode {
   readonly things: Map<string, string>;
   readonly drafts: Map<string, string>;
   readonly announced: Set<string>;
-  /** `act toy.make_thing`, `undo toy.make_thing`, in the order of their beginning. */
+  /** `act toy.make_thing`, `undo toy.make_thing`, in the order in which they began. */
   readonly log: string[];
-  /** Called as each action begins, with its line of the log. */
+  /** Called when an action begins, with its line of the log. */
   trouble: (line: string, signal: AbortSignal) => void | Promise<void>;
 }
 
@@ -69,7 +69,7 @@ export const takeSlot: ToyStep = {
   },
 };
 
-/** Makes a thing on the node, and a draft that is swept away after the commit. */
+/** Makes a thing on the node, and a draft that is removed after the commit. */
 export const makeThing: ToyStep = {
   name: "toy.make_thing",
   async act({ node }, { name }, { transactionId, signal }) {
@@ -84,7 +84,7 @@ export const makeThing: ToyStep = {
   },
 };
 
-/** Makes something that stands on the thing. Undoing the thing first would leave it without ground. */
+/** Makes something that depends on the thing. Undoing the thing first would be wrong. */
 export const paintThing: ToyStep = {
   name: "toy.paint_thing",
   async act({ node }, { name }, { transactionId, signal }) {
@@ -123,9 +123,9 @@ export interface ToyOptions {
   readonly open: () => Datastore;
   readonly clock?: Clock;
   readonly openMax?: number;
-  /** What other processes have as well, that share the datastore. */
+  /** The parts that processes share which share the datastore. */
   readonly shared?: { readonly locks: LockTable; readonly node: ToyNode };
-  /** In place of those of the same name. */
+  /** Replaces the steps of the same name. */
   readonly steps?: readonly ToyStep[];
   readonly retriables?: readonly ToyRetriable[];
   /** Between the engine and the journal. */
@@ -147,7 +147,7 @@ export interface ToyWorld extends AsyncDisposable {
   readonly engine: TransactionEngine<ToyContext, Writes>;
   readonly locks: Locks<HeldObjects>;
   readonly sessions: DatastoreSessions;
-  /** Every change of a header that the engine told of. */
+  /** Every change of a header that the engine reported. */
   readonly changes: readonly TransactionHeader[];
   faults: Faults;
   create(name: string, cancel?: AbortSignal): Promise<string>;
@@ -155,13 +155,13 @@ export interface ToyWorld extends AsyncDisposable {
     saga: (tx: ToyTransaction) => Promise<T>,
     options?: Partial<RunOptions<ToyContext, Writes>>,
   ): Promise<T>;
-  /** As a graceful stop does: ends the waiting, and waits for what cannot be ended. */
+  /** Like a graceful stop: ends the waits, and waits for everything else. */
   stop(): Promise<void>;
-  /** As if the process had died and another had come. Recovers; `engine.settled()` waits for it. */
+  /** As if the process had died and another had started. Recovers; `engine.settled()` waits for that. */
   restart(faults?: Faults): Promise<number>;
-  /** Takes over what sessions that have ended left open. */
+  /** Takes over the open transactions of ended sessions. */
   recover(): Promise<number>;
-  /** Takes one up again that needs an operator. */
+  /** Retries a transaction that needs an operator. */
   retry(id: string): Promise<unknown>;
   headers(): Promise<readonly TransactionHeader[]>;
   journal(): Journal<Writes>;
@@ -191,7 +191,7 @@ export function newToyNode(): ToyNode {
   };
 }
 
-/** With somebody else's thing, slot and draft in it. */
+/** With another owner's thing, slot and draft in it. */
 export async function newToyWorld(options: ToyOptions): Promise<ToyWorld> {
   const { open, saga = toySaga, wrapJournal = (same) => same } = options;
   const { wrapOnRest = (same) => same, clock = systemClock, openMax = 100 } = options;

@@ -7,7 +7,7 @@ import {
 
 export type MakeTransport = (baseUrl: string, tls?: { ca: string }) => Transport;
 
-/** A client of each protocol and version of HTTP that a server of ours speaks. */
+/** A client of each protocol and version of HTTP that our servers speak. */
 export const TRANSPORTS: readonly (readonly [string, MakeTransport])[] = [
   [
     "connect http1",

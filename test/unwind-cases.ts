@@ -9,29 +9,29 @@ import {
 import type { StepRow } from "../src/transaction/journal.ts";
 
 /**
- * A saga, and the world it runs in, as the unwind cases need them. A world should hold things of others
- * besides (same kind, other name), so that an undo that goes too far is seen in the residue.
+ * A saga and its world, for the unwind cases. A world should also hold things of others (same kind, other
+ * name), so that the residue shows an undo that removes too much.
  */
 export interface SagaCase<W extends AsyncDisposable> {
   readonly name: string;
-  /** The transaction's kind, where a run makes several. Else that of the first one. */
+  /** The kind of the transaction, if a run makes several. Default: that of the first one. */
   readonly kind?: string;
-  /** A cheap world of its own, with all in place that the saga needs. */
+  /** A cheap world of its own, with everything that the saga needs. */
   newWorld(): Promise<W>;
-  /** Runs the saga once; faults go to its transaction. Rejects when the saga fails. */
+  /** Runs the saga once, with faults for its transaction. Rejects if the saga fails. */
   run(world: W, faults: Faults): Promise<unknown>;
-  /** All that the saga could leave behind, open transactions and locks as well. */
+  /** Everything that the saga could leave behind, with open transactions and locks. */
   residue(world: W): Promise<unknown>;
-  /** What the saga leaves when it succeeds, made comparable between worlds. The residue, unless given. */
+  /** The result of a successful run, in a form that is equal in all worlds. Default: the residue. */
   outcome?(world: W): Promise<unknown>;
   /**
-   * Drops the process's state as a crash would, opens again on the same records and nodes, recovers with
-   * these faults and waits until all is settled.
+   * Drops the process's state like a crash, opens it again on the same records and nodes, recovers with these
+   * faults, and waits until everything is settled.
    */
   restart(world: W, faults: Faults): Promise<void>;
   /** The step rows of the last transaction of the kind. */
   stepsOf(world: W): Promise<readonly StepRow[]>;
-  /** Runs the act of this row's step once more. Without it, acting twice is not tried. */
+  /** Runs the act of this row's step again. Without it, no act is repeated. */
   actAgain?(world: W, row: StepRow): Promise<void>;
 }
 
@@ -41,8 +41,8 @@ export interface Scenario {
 }
 
 /**
- * Registers a test for each way in which a run of the saga can be cut: each step fails, the process dies
- * at each moment, in the unwind and in the recovery too. Use: `await unwindCases({ … })`.
+ * Registers a test for each way in which a run of the saga can be interrupted: each step fails, and the process
+ * dies at each moment, also in the unwind and in the recovery. Use: `await unwindCases({ … })`.
  */
 export async function unwindCases<W extends AsyncDisposable>(saga: SagaCase<W>): Promise<void> {
   const scenarios = await unwindScenarios(saga);
@@ -51,7 +51,7 @@ export async function unwindCases<W extends AsyncDisposable>(saga: SagaCase<W>):
   });
 }
 
-/** The same, for who wants to run them: `unwindCases` registers them. */
+/** The same scenarios, for a caller that runs them itself: `unwindCases` registers them. */
 export async function unwindScenarios<W extends AsyncDisposable>(
   saga: SagaCase<W>,
 ): Promise<readonly Scenario[]> {
@@ -66,7 +66,7 @@ interface StepName {
 }
 
 interface PlannedStep extends StepName {
-  /** Whether its row is there before it acts; else it comes with what it writes, in the same batch. */
+  /** Whether its row is written before it acts. Otherwise its row is in the batch of its writes. */
   readonly isJournaledFirst: boolean;
 }
 
@@ -79,7 +79,7 @@ interface Plan {
 
 interface Spot {
   readonly point: FaultPoint;
-  /** Any step, unless given. */
+  /** Default: any step. */
   readonly at?: StepName;
 }
 
@@ -87,10 +87,10 @@ class InjectedFailure extends Error {
   override name = "InjectedFailure";
 }
 
-/** What happened, told by the fault points that were passed. */
+/** What happened, according to the fault points that were passed. */
 class Watch {
   readonly places: FaultPlace[] = [];
-  /** Where faults were made. */
+  /** The places where faults were caused. */
   readonly fired: FaultPlace[] = [];
   readonly #kind: string | undefined;
   readonly #plans: (Spot & { readonly make: (text: string) => Error })[];
@@ -189,8 +189,8 @@ class Cases<W extends AsyncDisposable> {
   }
 
   /**
-   * Deaths during the unwind, and during the unwind after a death. From the last moment before the
-   * pivot: from an earlier one the same undos would meet the same things.
+   * Deaths during the unwind, and during the unwind after a death. From the last moment before the pivot:
+   * earlier ones would meet the same undos.
    */
   *unwinding(): Iterable<Scenario> {
     const { steps } = this.#plan;
@@ -297,7 +297,8 @@ class Cases<W extends AsyncDisposable> {
         watch = new Watch(kind);
         await this.#saga.restart(world, watch.faults);
       } else {
-        // What fails after the commit is repeated; only the saga's own end can be told to the client.
+        // What fails after the commit is repeated. Only the end of the saga itself can be reported to the
+        // client.
         await this.#saga.run(world, watch.faults).catch(() => undefined);
         expectFired(watch, [spot]);
       }
@@ -347,7 +348,7 @@ class Cases<W extends AsyncDisposable> {
   }
 }
 
-/** The faults happened there, once each, and nowhere before. */
+/** The faults happened at that place, once each, and nowhere before. */
 function expectFired(watch: Watch, spots: readonly Spot[]): void {
   const places = watch.fired.map(({ point, step }) => ({ point, step }));
   expect(places).toEqual(spots.map(({ point, at }) => ({ point, step: at?.name ?? "" })));

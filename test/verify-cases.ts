@@ -3,7 +3,7 @@ import { gather } from "./gather.ts";
 
 const modules = await gather<{ readonly drifts: Drifts }>("drift");
 
-/** One way at least to bring a world out of order for each code. */
+/** At least one way to make a world inconsistent for each code. */
 export const DRIFT_CASES: Drifts = Object.assign({}, ...modules.map(({ drifts }) => drifts));
 
 export function driftOf(code: string): DriftCase["drift"] {

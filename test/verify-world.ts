@@ -21,9 +21,9 @@ const ON_NODE_1 = { [REQUEST_NODE]: "node-1" };
 const ON_NODE_2 = { [REQUEST_NODE]: "node-2" };
 
 /**
- * Two nodes with one of everything: `web` runs on node-1 with the disks `root` and `over` (an overlay on
- * `base`) and keys of `alice`; `cold` is shut down there, with `spare`; on node-2 `far` rests on a copy of
- * `base`.
+ * Two nodes with one of everything. On node-1 `web` runs with the block storages `root` and `over` (an overlay
+ * on `base`) and the keys of `alice`; `cold` is shut down there, with `spare`. On node-2 `far` rests on a copy
+ * of `base`.
  */
 export async function newVerifyWorld(): Promise<World> {
   const world = await newWorld({ nodeCount: 2, inMemory: true });
@@ -65,13 +65,13 @@ export async function fillWorld(world: World): Promise<void> {
   await world.virtualMachines.shutdownVirtualMachine({ name: "cold", hard: true });
 }
 
-/** Hands that reach behind everybody's back. */
+/** Changes things without the API. */
 export interface Hands {
   readonly world: World;
   readonly api: Api;
-  /** Of node-1. */
+  /** The drivers of node-1. */
   readonly here: FakeDrivers;
-  /** Of node-2. */
+  /** The drivers of node-2. */
   readonly there: FakeDrivers;
   readonly signal: AbortSignal;
   write<T, F extends Part>(of: Collection<T, F>, parts: KeyParts<F>, value: T): Promise<void>;
@@ -118,7 +118,7 @@ export async function repairIn(world: World) {
   return await collect(world.verify.repair({}));
 }
 
-/** One line for each, as an assertion shows it best. */
+/** One line for each, so that a failed assertion is easy to read. */
 export function linesOf(findings: readonly Finding[]): string[] {
   return findings.map(
     ({ code, resource, nodeName, expected, found }) =>

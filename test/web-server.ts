@@ -10,7 +10,7 @@ export interface WebServer extends AsyncDisposable {
   readonly server: Server;
 }
 
-/** A server, on loopback unless another address is given, that ends, with all its connections, when it is disposed of. */
+/** A server, on loopback by default. Disposing of it ends it with all its connections. */
 export async function newWebServer(handle: Handle, address = "127.0.0.1"): Promise<WebServer> {
   const server = createServer(handle).listen(0, address);
   await once(server, "listening");
@@ -26,7 +26,10 @@ export async function newWebServer(handle: Handle, address = "127.0.0.1"): Promi
   };
 }
 
-/** A server on loopback that answers each connection's first bytes with these, whatever they are, and hangs up. */
+/**
+ * A server on loopback that answers the first bytes of each connection with these, whatever they are, and hangs
+ * up.
+ */
 export async function newRawServer(
   answer: string,
 ): Promise<AsyncDisposable & { readonly host: string }> {

@@ -7,7 +7,7 @@ import { systemClock } from "../src/util/clock.ts";
 import { systemRandom } from "../src/util/random.ts";
 import { newWebServer } from "./web-server.ts";
 
-/** What the servers have. */
+/** The file that the servers have. */
 export const FILE = randomBytes(3 * 1024 * 1024);
 export const ETAG = '"one"';
 export const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
@@ -19,14 +19,14 @@ afterEach(async () => {
 });
 
 interface Fetched {
-  /** What each call of `take` was given until it ended, the last one whole. */
+  /** The bytes that each call of `take` got until it ended, the last one complete. */
   readonly taken: readonly Buffer[];
   readonly totals: readonly (bigint | undefined)[];
   /** The waits between tries. */
   readonly sleptMs: readonly number[];
 }
 
-/** Fetches, waiting for nothing between two tries. */
+/** Fetches without waiting between two tries. */
 export async function fetchFrom(
   url: string,
   options: Partial<TransferOptions> = {},
@@ -82,7 +82,7 @@ export function cut(response: ServerResponse, bytes: Uint8Array): void {
   response.write(bytes, () => response.destroy());
 }
 
-/** Answers with all of a file, as far as `until`. */
+/** Answers with the whole file, up to `until`. */
 export function sendWhole(
   response: ServerResponse,
   headers = {},
@@ -94,7 +94,7 @@ export function sendWhole(
   else response.end(file);
 }
 
-/** Answers with the rest of the file that was asked for. */
+/** Answers with the requested rest of the file. */
 export function sendRest(request: IncomingMessage, response: ServerResponse, headers = {}): void {
   const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1]);
   const range = `bytes ${from}-${FILE.length - 1}/${FILE.length}`;

@@ -26,19 +26,19 @@ import { newDice } from "./sim/dice.ts";
 export interface World extends Clients, AsyncDisposable {
   readonly fakeNodes: readonly FakeNode[];
   readonly transport: Transport;
-  /** What is there now; another one after a restart. */
+  /** The present API; a restart replaces it. */
   readonly opened: OpenedApi;
-  /** Set to make faults in every transaction that begins after. */
+  /** Set it to cause faults in every transaction that begins later. */
   faults: Faults;
-  /** Everything that a request could leave behind: records, locks, and what is on the nodes. */
+  /** Everything that a request could leave behind: records, locks, and things on the nodes. */
   residue(): Promise<Residue>;
-  /** Resolves when the API has been told of all that is written: for who looks at what it keeps in memory. */
+  /** Resolves when the API has seen everything that is written: for a test that looks at its memory. */
   seen(): Promise<void>;
-  /** What the API counts as used on a node. */
+  /** The amounts that the API counts as used on a node. */
   usedOn(nodeName: string): Promise<Amounts>;
   /**
-   * As if the API process had died and come back: it is opened anew on the same file, and what was open
-   * is brought to rest, with these faults. What it had running is abandoned as it stands.
+   * As if the API process had died and started again: opens it again on the same file, and brings the open
+   * transactions to rest, with these faults. The work of the old process is abandoned.
    */
   restart(faults?: Faults): Promise<void>;
 }
@@ -47,7 +47,7 @@ export interface Residue {
   readonly records: { readonly [key: string]: string };
   readonly nodes: readonly unknown[];
   readonly locks: number;
-  /** Transactions that the process has in hand. */
+  /** The transactions that the process runs. */
   readonly inHand: number;
 }
 
@@ -55,13 +55,13 @@ export interface WorldOptions {
   readonly nodeCount?: number;
   readonly openTransactionsMax?: number;
   readonly clock?: Clock;
-  /** Of the agents; the system's unless told. */
+  /** The clock of the agents; by default the system's. */
   readonly nodeClock?: Clock;
   readonly idempotencyRetentionMs?: number;
   readonly storageRequestRatioMin?: number;
-  /** Whether the API is told of what is written some time later, as by a datastore on another machine. */
+  /** Whether the API sees writes some time later, as with a datastore on another host. */
   readonly deliversLate?: boolean;
-  /** Keeps the records in memory, where they outlive a restart of the API but not the world: quicker. */
+  /** Keeps the records in memory, where they outlive a restart of the API but not the world. Faster. */
   readonly inMemory?: boolean;
   /** A database file to begin with. */
   readonly database?: Uint8Array;
@@ -71,7 +71,7 @@ const LATE = { clock: systemClock, random: newDice(SEED), delayMsMax: 10 };
 
 const HEARTBEAT_MS = 3_000;
 
-/** Waiting takes a twentieth of its time. */
+/** A wait takes a twentieth of its time. */
 export const hurried: Clock = {
   ...systemClock,
   sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
@@ -121,7 +121,7 @@ export async function newWorld({
     localTransport(opened.routes, { interceptors: serverInterceptors(silentLog) });
   let opened!: OpenedApi;
   let transport!: Transport;
-  // Goes to the process that is there at the moment of the call.
+  // Goes to the process that exists at the moment of the call.
   const route: Transport = {
     unary: (...call) => transport.unary(...call),
     stream: (...call) => transport.stream(...call),
@@ -168,7 +168,7 @@ export async function newWorld({
   };
   opened = await open();
   transport = serve(opened);
-  // What the agents' registration does, for tests that take long. A node that is gone is told so.
+  // Does the work of the agents' registration, for tests that take long. A deleted node is refused.
   const heart = setInterval(() => {
     for (const [i, node] of fakeNodes.entries()) {
       if (!node.isDown) world.nodes.heartbeatNode({ name: `node-${i + 1}` }).catch(() => undefined);
@@ -189,7 +189,7 @@ export async function newWorld({
 
 export type Unary = Transport["unary"];
 
-/** The same world, whose clients make their calls through what `wrap` makes of the way they have. */
+/** The same world, whose clients use the transport that `wrap` returns. */
 export function through(world: World, wrap: (unary: Unary) => Unary): World {
   const { unary, stream } = world.transport;
   const transport = { unary: wrap(unary), stream };

@@ -6,7 +6,7 @@ import { readTokenFile } from "../../src/rpc/token-auth.ts";
 import { openTransport } from "../../src/rpc/transport.ts";
 import type { Server } from "./server.ts";
 
-/** For what a test looks at often: starting n0cli each time would take most of its time. */
+/** For reads that a test repeats: starting n0cli each time would take most of its time. */
 export interface Clients extends Disposable {
   readonly networks: Client<typeof NetworkService>;
   readonly disks: Client<typeof BlockStorageService>;

@@ -2,9 +2,9 @@ import { until } from "../../src/util/until.ts";
 import type { Place } from "./place.ts";
 import type { Cli } from "./server.ts";
 
-/** Generous: the machine may be busy. Ten seconds are usual for the tiny guest. */
+/** Generous, because the host may be busy. The tiny guest usually takes ten seconds. */
 const BOOT_TIMEOUT_MS = 120_000;
-/** Each attempt starts three programs, and takes the processor from the guest that boots. */
+/** Each attempt starts three programs, which take processor time from the booting guest. */
 const ATTEMPT_INTERVAL_MS = 1000;
 
 /** Runs a command in the guest, through `n0cli vm ssh`. */
@@ -17,7 +17,7 @@ export async function inGuest(
   return await cli.must("vm", "ssh", name, "-i", place.keyFile, "--", command);
 }
 
-/** Waits until the guest answers as its login user. Seconds that it took. */
+/** Waits until the guest answers as its login user. Returns the seconds that it took. */
 export async function untilSshAnswers(
   cli: Cli,
   place: Place,

@@ -4,19 +4,19 @@ import { join } from "node:path";
 import { madeBy, must, PROJECT, run } from "./program.ts";
 import { scan } from "./scan.ts";
 
-/** This test file's own share of the machine: other instances and other runs may be on it. */
+/** The share of the host of this test file: other instances and other runs may use the rest. */
 export interface Place extends AsyncDisposable {
-  /** At most 16 characters, for what bears it. */
+  /** At most 16 characters, because names of devices contain it. */
   readonly prefix: string;
-  /** At most 28 bytes: sockets lie below it. */
+  /** At most 28 bytes, because sockets lie below it. */
   readonly baseDirectory: string;
-  /** The example's private key, readable by nobody else, as ssh wants it. */
+  /** The example's private key, in a file that only its owner can read, as ssh requires. */
   readonly keyFile: string;
-  /** Where n0cli keeps what it knows. */
+  /** The folder of n0cli's own files. */
   readonly configHome: string;
 }
 
-/** The tiny image lies where the agent may fetch it: `<base>/images/tiny.qcow2`. */
+/** The tiny image where the agent may fetch it: `<base>/images/tiny.qcow2`. */
 export async function newPlace(): Promise<Place> {
   const id = randomBytes(3).toString("hex");
   const prefix = `n0e${id}-`;
@@ -42,16 +42,16 @@ export async function newPlace(): Promise<Place> {
   };
 }
 
-/** For a test that failed half-way: what it left must not disturb the next one. */
+/** For a test that failed half-way: its remains must not disturb the next one. */
 async function removeRemains(prefix: string): Promise<void> {
   const { domains, namespaces, links, tables } = await scan(prefix);
   for (const domain of domains) {
-    // The one fails where it does not run, the other where it was never defined.
+    // The first fails if it does not run, the second if it was never defined.
     await run("virsh", ["-q", "destroy", domain]);
     await run("virsh", ["-q", "undefine", domain]);
   }
   for (const name of namespaces) await must("ip", ["netns", "delete", name]);
-  // A veth goes with its namespace.
+  // A veth is removed with its namespace.
   for (const name of links) await run("ip", ["link", "delete", name]);
   for (const table of tables) await must("nft", ["delete", "table", ...table.split(" ")]);
 }

@@ -13,21 +13,18 @@ export interface Answer {
 export interface ProgramOptions {
   readonly input?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** It is killed after this long. */
+  /** It is killed after this time. */
   readonly timeoutMs?: number;
 }
 
-/**
- * Compiled code goes to the project's cache, not to the home of who runs the tests; and what they serve on
- * loopback is no proxy's affair.
- */
+/** Compiled code goes to the project's cache, not to the user's home. Requests to loopback use no proxy. */
 const ENVIRONMENT: NodeJS.ProcessEnv = {
   ...process.env,
   no_proxy: "127.0.0.1",
   NODE_COMPILE_CACHE: join(PROJECT, ".cache/node"),
 };
 
-/** Starts a program; one of the project is written as `bin/n0cli`. Its output is collected. */
+/** Starts a program. A program of the project is written as `bin/n0cli`. Its output is collected. */
 export function start(file: string, args: readonly string[], options: ProgramOptions = {}) {
   const child = spawn(file.startsWith("bin/") ? join(PROJECT, file) : file, args, {
     cwd: PROJECT,
@@ -35,7 +32,7 @@ export function start(file: string, args: readonly string[], options: ProgramOpt
     stdio: ["pipe", "pipe", "pipe"],
   });
   if (options.input !== undefined) {
-    // One that does not read it may have ended before it is written.
+    // A program that does not read its input may have ended before it is written.
     child.stdin.on("error", () => {}).end(options.input);
   }
   return {
@@ -59,7 +56,7 @@ export async function run(
   return { code, stdout: stdout(), stderr: stderr() };
 }
 
-/** What it prints. @throws Error if it fails. */
+/** The output of a program. @throws Error if it fails. */
 export async function must(
   file: string,
   args: readonly string[],
@@ -70,7 +67,7 @@ export async function must(
   return stdout;
 }
 
-/** The last line that a script of the project prints: the path of what it made. */
+/** The last line of a script of the project: the path of the thing that it made. */
 export async function madeBy(script: string, timeoutMs: number): Promise<string> {
   const out = await must(join(PROJECT, script), [], { timeoutMs });
   return out.trim().split("\n").at(-1) ?? "";

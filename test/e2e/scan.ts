@@ -3,16 +3,16 @@ import Database from "better-sqlite3";
 import { isHistory } from "../history.ts";
 import { must } from "./program.ts";
 
-/** What bears the prefix of one instance on this machine, found without any of the project's code. */
+/** Everything with the prefix of one instance on this host, found without the project's code. */
 export interface Scan {
-  /** Names in libvirt, running or not. */
+  /** The names of domains in libvirt, running or not. */
   readonly domains: readonly string[];
-  /** Process ids of QEMU. */
+  /** The process ids of QEMU. */
   readonly processes: readonly string[];
   readonly namespaces: readonly string[];
-  /** Devices of the machine's own namespace. */
+  /** The devices of the host's own namespace. */
   readonly links: readonly string[];
-  /** As `inet name`. */
+  /** In the form `inet name`. */
   readonly tables: readonly string[];
 }
 
@@ -43,8 +43,8 @@ export async function filesBelow(folder: string): Promise<readonly string[]> {
 }
 
 /**
- * Keys of all records but the history; a transaction that is still open is one of them. The server
- * keeps the file for itself, so it must have ended.
+ * The keys of all records without the history; a transaction that is still open counts. The server keeps the
+ * file for itself, so it must have ended.
  */
 export function recordKeys(baseDirectory: string): readonly string[] {
   const database = new Database(`${baseDirectory}/api/n0core.sqlite`, { readonly: true });
@@ -56,12 +56,12 @@ export function recordKeys(baseDirectory: string): readonly string[] {
   }
 }
 
-/** By their command line: libvirt names the guest there. */
+/** By their command line, which contains libvirt's name of the guest. */
 async function processesOf(prefix: string): Promise<readonly string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const found: string[] = [];
   for (const pid of pids) {
-    // One may end while it is looked at.
+    // A process may end while it is read.
     const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
     if (commandLine.includes(`guest=${prefix}`)) found.push(pid);
   }

@@ -8,17 +8,17 @@ export interface Server {
   /** `http://127.0.0.1:port` or with https. */
   readonly url: string;
   readonly pid: number;
-  /** What it made at its first start; there is none where its flags name another. */
+  /** The token file that it made at its first start. There is none if its flags name another. */
   readonly tokenFile: string;
   /** The lines of its log. */
   log(): readonly Readonly<Record<string, unknown>>[];
-  /** Sends the signal and waits for the end; the exit code, -1 when a signal ended it. */
+  /** Sends the signal and waits for the end. Returns the exit code, or -1 if a signal ended it. */
   stop(signal?: NodeJS.Signals): Promise<number>;
 }
 
 export interface ServerOptions {
   readonly role: "standalone" | "api" | "agent";
-  /** Tells those of one place apart. */
+  /** Tells the servers of one place apart. */
   readonly name?: string;
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
@@ -26,7 +26,7 @@ export interface ServerOptions {
 
 const START_TIMEOUT_MS = 60_000;
 
-/** Starts `n0core serve` and waits until it is ready. It takes a free port unless the flags say another. */
+/** Starts `n0core serve` and waits until it is ready. Uses a free port by default. */
 export async function startServer(
   place: Pick<Place, "baseDirectory">,
   options: ServerOptions,
@@ -67,7 +67,7 @@ export async function startServer(
   };
 }
 
-/** The flags of an agent, or of standalone, on this place. */
+/** The flags of an agent, or of standalone, in this place. */
 export function nodeFlags({ baseDirectory, prefix }: Pick<Place, "baseDirectory" | "prefix">) {
   return [
     ...["--base-directory", baseDirectory],
@@ -80,12 +80,12 @@ function tokenFileIn({ baseDirectory }: Pick<Place, "baseDirectory">): string {
   return join(baseDirectory, "token");
 }
 
-/** n0cli against one server. */
+/** Runs n0cli with one server. */
 export interface Cli {
   run(...args: readonly string[]): Promise<Answer>;
-  /** What it prints. @throws Error if it fails. */
+  /** The output of n0cli. @throws Error if it fails. */
   must(...args: readonly string[]): Promise<string>;
-  /** What it prints as JSON. */
+  /** The output as JSON. */
   json(...args: readonly string[]): Promise<Json>;
   start(...args: readonly string[]): ReturnType<typeof start>;
   /** A task file from standard input. */
@@ -119,7 +119,7 @@ export function newCli(
   return cli;
 }
 
-/** Waits until as many nodes are READY. */
+/** Waits until this many nodes are READY. */
 export async function untilReady(cli: Cli, count: number): Promise<void> {
   await until(
     async () => {
@@ -132,7 +132,7 @@ export async function untilReady(cli: Cli, count: number): Promise<void> {
 
 function readLog(path: string): readonly Readonly<Record<string, unknown>>[] {
   if (!existsSync(path)) return [];
-  // The last line may be half written.
+  // The last line may be incomplete.
   const whole = readFileSync(path, "utf8").split("\n").slice(0, -1);
   return whole.map((line) => JSON.parse(line) as Record<string, unknown>);
 }

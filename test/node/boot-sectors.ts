@@ -1,6 +1,6 @@
 /** Guests of one sector, in 16-bit code for the BIOS. They never end by themselves. */
 
-/** COM1: its data, and its line status, of which bit 0 says that a byte is there. */
+/** COM1: its data, and its line status, whose bit 0 says that a byte has arrived. */
 const WAIT_FOR_BYTE = [0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf8]; // again: mov dx, 0x3fd; in al, dx; test al, 1; jz again
 
 function print(text: string): number[] {
@@ -10,7 +10,7 @@ function print(text: string): number[] {
   ];
 }
 
-/** Prints `text` on the first serial port, then sends back what it gets. */
+/** Prints `text` on the first serial port, then sends back each byte that it receives. */
 export function echoBootDisk(text: string): Buffer {
   return disk([
     ...print(text),
@@ -19,12 +19,12 @@ export function echoBootDisk(text: string): Buffer {
   ]);
 }
 
-/** What `powerButtonBootDisk` prints when it listens. */
+/** The text that `powerButtonBootDisk` prints when it listens. */
 export const LISTENING = "!";
 
 /**
- * Listens to the power button from when a byte has come on the first serial port, and then powers off when it
- * is pressed. The registers are those of ACPI 6.5, 4.8.3, where the machine type `pc` has them.
+ * Listens to the power button after a byte has arrived on the first serial port, and powers off when somebody
+ * presses it. The registers are those of ACPI 6.5, 4.8.3, at the addresses of the machine type `pc`.
  */
 export function powerButtonBootDisk(): Buffer {
   return disk([

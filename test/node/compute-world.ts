@@ -10,7 +10,7 @@ import type { ComputeDriverWorld } from "../../src/driver/compute/suite/world.su
 import type { Mark } from "../../src/driver/mark.ts";
 import { LISTENING, powerButtonBootDisk } from "./boot-sectors.ts";
 
-/** This run's own names: other runs and other instances may be on the node at the same time. */
+/** This run's own names: other runs and other instances may use the node at the same time. */
 export interface RunNames {
   readonly id: string;
   readonly prefix: string;
@@ -34,7 +34,7 @@ interface ForeignMaker {
   ): Promise<void>;
 }
 
-/** One test's share of the node; what it makes is removed with it. */
+/** One test's share of the node. Everything that it makes is removed with it. */
 export function newComputeWorld(
   driver: ComputeDriver,
   { id, prefix, baseDirectory }: RunNames,
@@ -70,7 +70,7 @@ export function newComputeWorld(
     async listen(name) {
       await using serial = await driver.openSerial(name);
       const heard = once(serial, "data");
-      // Until its BIOS has started it, what is typed goes nowhere.
+      // Until the BIOS has started the guest, typed bytes are lost.
       const typing = setInterval(() => serial.write("x"), 100);
       try {
         const [text] = (await heard) as [Buffer];
@@ -131,15 +131,15 @@ export function newComputeWorld(
 }
 
 export interface Proxy extends AsyncDisposable {
-  /** Ends all connections and takes no more, as a daemon that was killed. */
+  /** Ends all connections and refuses new ones, like a killed daemon. */
   cut(): Promise<void>;
-  /** Takes connections again. */
+  /** Accepts connections again. */
   restore(): Promise<void>;
-  /** Passes nothing on, as a daemon that hangs. */
+  /** Passes nothing on, like a hanging daemon. */
   setHung(isHung: boolean): void;
 }
 
-/** A door in front of libvirtd's socket, for closing it without touching the daemon of everybody. */
+/** A proxy in front of libvirtd's socket, so that a test can close it and leave the daemon alone. */
 export async function openProxy(path: string, target: string): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let server: Server;

@@ -13,10 +13,10 @@ export interface HostileImage {
   readonly bytes: Buffer;
 }
 
-/** What the files are changed with: offsets are those of QEMU's docs/interop/qcow2.txt. */
+/** The changes of the files. Offsets are those of QEMU's docs/interop/qcow2.txt. */
 type Change = (bytes: Buffer, view: DataView) => Buffer | undefined;
 
-/** A file of 1 MiB with one L2 table and one cluster of data, all of it right. */
+/** A correct file of 1 MiB with one L2 table and one cluster of data. */
 function goodQcow2(): Buffer {
   const bytes = Buffer.alloc(6 * CLUSTER);
   bytes.set(blankQcow2(BigInt(MIB)));
@@ -37,7 +37,7 @@ function qcow2(name: string, change: Change): HostileImage {
   return { name: `a qcow2 ${name}`, bytes: change(bytes, viewOf(bytes)) ?? bytes };
 }
 
-/** Bytes from a seed, so that each run tries the same. */
+/** Bytes from a seed, so that each run is the same. */
 function noiseOf(seed: number, length: number): Buffer {
   const bytes = Buffer.alloc(length);
   let state = seed;
@@ -48,7 +48,7 @@ function noiseOf(seed: number, length: number): Buffer {
   return bytes;
 }
 
-/** The first cluster of the guest lies compressed at the sixth of the file. */
+/** The first cluster of the guest is compressed, in the sixth cluster of the file. */
 function withCompressed(bytes: Buffer, view: DataView, data: Buffer): undefined {
   const sectors = BigInt(Math.ceil(data.length / 512) - 1);
   view.setBigUint64(4 * CLUSTER, COMPRESSED | (sectors << 54n) | BigInt(5 * CLUSTER));
@@ -56,7 +56,7 @@ function withCompressed(bytes: Buffer, view: DataView, data: Buffer): undefined 
   bytes.set(data, 5 * CLUSTER);
 }
 
-/** `count` snapshots, of which the first has this table, and the others have none. */
+/** `count` snapshots. The first has this table, and the others have none. */
 function withSnapshots(bytes: Buffer, view: DataView, count: number, l1Offset: bigint): Buffer {
   const entries = Buffer.alloc(count * 64);
   for (let one = 0; one < count; one += 1) {
@@ -272,14 +272,14 @@ const OTHERS: readonly HostileImage[] = [
   { name: "a qcow2's magic alone", bytes: Buffer.from("QFI\xfb\0\0\0\x03", "latin1") },
 ];
 
-/** Right files, each with some bytes of its first clusters replaced. */
+/** Correct files, each with some bytes of its first clusters replaced. */
 function mutants(count: number): HostileImage[] {
   return Array.from({ length: count }, (_, index) => {
     const bytes = goodQcow2();
     const noise = noiseOf(100 + index, 64);
     for (let at = 0; at < 8; at += 1) {
       const place = noise.readUInt32BE(8 * at) % (at < 4 ? 104 : bytes.length);
-      // The magic and the version stay, or it is no qcow2.
+      // The magic and the version stay, otherwise it is not a qcow2.
       bytes[Math.max(8, place)] = noise[8 * at + 4] ?? 0;
     }
     return { name: `a qcow2 with bytes changed, number ${index}`, bytes };

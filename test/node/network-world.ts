@@ -13,7 +13,7 @@ import {
 import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
 import { until } from "../../src/util/until.ts";
 
-/** Of this process and thread alone, so that test files can run at once on one node. */
+/** Only this process and thread use it, so that test files can run at the same time on one node. */
 export const id = `${process.pid.toString(36)}${threadId === 0 ? "" : `t${threadId}`}`;
 export const prefix = `t${id}-`;
 export const names = namesFor(prefix);
@@ -41,25 +41,28 @@ export async function onNode(): Promise<unknown> {
   };
 }
 
-/** The node's and the other's address of a link to a machine outside, each process's own (RFC 2544). */
+/**
+ * The addresses of the node and of the other end of a link to a host outside, different for each process (RFC
+ * 2544).
+ */
 function outsideAddress(host: 1 | 2): string {
   const number = ((process.pid + threadId) % 2 ** 15) * 4 + host;
   return `198.${18 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
 }
 export const outside = outsideAddress(2);
-/** The node's own in that network. */
+/** The node's own address in that network. */
 export const nodeOutside = outsideAddress(1);
 
-/** A node with a driver, stand-ins for guests and for machines outside, and servers. */
+/** A node with a driver, stand-ins for guests and for hosts outside, and servers. */
 export interface NetworkWorld {
   readonly driver: NetworkDriver;
   addNetns(name: string): Promise<void>;
   attach(tapNumber: number, network: string, ipv4Gateway: string): Promise<void>;
-  /** A guest without a machine: a namespace with a veth on the Network's bridge. */
+  /** A stand-in for a guest: a namespace with a veth on the bridge of the network. */
   addGuest(network: string, address: string, gateway: string): Promise<void>;
-  /** A machine beside the node, at `outside`, with no way back to guests, that echoes on port 7100. */
+  /** A host beside the node, at `outside`, without a route to guests. It echoes on port 7100. */
   addOutside(): Promise<void>;
-  /** Listens on all addresses of the namespace and answers what it hears. */
+  /** Listens on all addresses of the namespace and echoes what it receives. */
   serveEcho(netns: string, port: number): Promise<void>;
   keepServer(server: Server): void;
   closeServers(): Promise<void>;
@@ -126,7 +129,7 @@ export async function newNetworkWorld(
       });
       servers.push(server);
       const listening = once(server, "listening");
-      // Without a host it is bound at once, and so inside.
+      // Without a host name it is bound at once, and so inside.
       inNamespace(pathOf(netns), () => server.listen({ port }));
       await listening;
     },
@@ -141,7 +144,7 @@ export async function newNetworkWorld(
     async dispose() {
       await world.closeServers();
       for (const name of namespaces) {
-        // A veth goes with its other end at once; with its namespace it would go later.
+        // A veth is removed with its other end at once; with its namespace it would go later.
         await ip("-n", name, "link", "delete", "dev", "eth0").catch(() => {});
         await ip("netns", "delete", name);
       }
@@ -153,15 +156,15 @@ export async function newNetworkWorld(
 }
 
 /**
- * A link drops what is sent before the kernel has seen that its other end is up, for which it takes its time.
- * The last word is the device.
+ * A link drops packets until the kernel has seen that its other end is up, which takes some time. The last word
+ * is the device.
  */
 async function untilUp(...words: readonly string[]): Promise<void> {
   const [where, device] = [words.slice(0, -1), words.slice(-1)];
   await until(async () => / state UP /.test(await ip(...where, "link", "show", "dev", ...device)));
 }
 
-/** Through the driver's own lists, as an operator would. */
+/** Through the driver's own lists, like an operator. */
 export async function removeAll(driver: NetworkDriver): Promise<void> {
   for (const tap of await driver.listTaps(soon())) {
     await driver.ensureTapAbsent(tap.name, tap.networkName ?? "none", tap.mark, soon());
@@ -171,7 +174,7 @@ export async function removeAll(driver: NetworkDriver): Promise<void> {
   }
 }
 
-/** What the guest hears back when it says "hello" to a TCP port. */
+/** The answer that the guest gets when it sends "hello" to a TCP port. */
 export async function echoFrom(network: string, address: string, port: number): Promise<string> {
   return await echo(["ip", "netns", "exec", guestOf(network)], address, port);
 }
@@ -181,14 +184,14 @@ export async function echoFromNode(address: string, port: number): Promise<strin
 }
 
 async function echo(inside: string[], address: string, port: number): Promise<string> {
-  // Whoever sends a SYN that is lost sends another after one second and after three (RFC 6298).
+  // The sender of a lost SYN sends another after one second and after three (RFC 6298).
   const target = `TCP:${address}:${port},connect-timeout=4`;
   const [file, ...args] = [...inside, "socat", "-t5", "-", target];
   const answered = runCommand(file, args, { timeoutMs: 10_000, input: "hello" });
   return await answered.catch(() => "no answer");
 }
 
-/** True where an ICMP echo request of the guest is answered (RFC 792). */
+/** True if an ICMP echo request of the guest is answered (RFC 792). */
 export async function ping(network: string, address: string): Promise<boolean> {
   // Type 8, code 0, checksum, identifier 0x6e30, sequence 1.
   const request = Buffer.from([8, 0, 0, 0, 0x6e, 0x30, 0, 1]);
@@ -203,10 +206,10 @@ export async function ping(network: string, address: string): Promise<boolean> {
       resolve(data);
       child.kill();
     });
-    // It exits when its input ends and it has heard nothing for the time of -t.
+    // It exits when its input ends and nothing has arrived for the time of -t.
     child.stdin?.end();
   });
-  // A raw socket hands over the IP header too.
+  // A raw socket returns the IP header too.
   const icmp = answer.subarray((answer[0] ?? 0) % 16 === 5 ? 20 : 0);
   return icmp.length >= 8 && icmp[0] === 0 && icmp.readUInt16BE(4) === 0x6e30;
 }

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 
-/** What a test of the real node needs. */
+/** The requirements of a test on the real node. */
 export type Requirement = "root" | "libvirt" | "qemu-img" | "netns" | "chromium" | "python3-grpc";
 
 const PROBES: Readonly<Record<Requirement, () => boolean>> = {
@@ -10,15 +10,15 @@ const PROBES: Readonly<Record<Requirement, () => boolean>> = {
   "qemu-img": () => succeeds("qemu-img", "--version"),
   netns: () => succeeds("unshare", "--net", "ip", "link", "add", "n0-probe", "type", "bridge"),
   chromium: () => succeeds("chromium", "--version"),
-  // Debian's; another one on the PATH knows nothing of its packages.
+  // Debian's own: another one on the PATH does not know its packages.
   "python3-grpc": () => succeeds("/usr/bin/python3", "-c", "import grpc, grpc_tools"),
 };
 
 const found = new Map<Requirement, boolean>();
 
 /**
- * True if the node has it: `describe.runIf(requirement("root") && requirement("libvirt"))(…)`.
- * Without it a test is skipped loudly; on CI, where everything is to run, it fails instead.
+ * True if the node has it: `describe.runIf(requirement("root") && requirement("libvirt"))(…)`. Otherwise prints
+ * that the test is skipped; on CI, where every test must run, it fails.
  *
  * @throws Error with CI=true in the environment and the requirement missing.
  */
@@ -31,7 +31,7 @@ export function requirement(name: Requirement): boolean {
   if (process.env["CI"] === "true") {
     throw new Error(`${name} is missing, and CI=true: the tests that need it must run here`);
   }
-  console.warn(`SKIPPED: the tests that need ${name}, which this machine does not have`);
+  console.warn(`SKIPPED: the tests that need ${name}, which this host does not have`);
   return false;
 }
 

@@ -1,11 +1,11 @@
 const WIDTH = 64;
 const HEIGHT = 48;
-/** Where red, green and blue are in a pixel, until the client asks for another order. */
+/** The places of red, green and blue in a pixel, until the client asks for another order. */
 const SHIFTS = [16, 8, 0] as const;
 
 /**
- * The least of an RFB 3.8 server (RFC 6143): no authentication, one screen of one colour, sent when it
- * is asked for. `onKey` is told the keysym of each key that is pressed.
+ * A minimal RFB 3.8 server (RFC 6143): no authentication, one screen of one colour, sent on request. Calls
+ * `onKey` with the keysym of each pressed key.
  */
 export async function* rfbServer(
   requests: AsyncIterable<{ readonly data: Uint8Array }>,

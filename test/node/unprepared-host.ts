@@ -17,12 +17,15 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** A checkout of the project as it is now, that of an ordinary user, on a machine that nobody has prepared. */
+/**
+ * A checkout of the project in its present state, owned by an ordinary user, on a host that nobody has
+ * prepared.
+ */
 export interface Checkout extends AsyncDisposable {
   readonly folder: string;
   /**
-   * Runs a command there, with or without the Debian packages of this machine. All that it starts is ended
-   * with it: when it ends, when its stdout has `until`, or after five minutes.
+   * Runs a command there, with or without the Debian packages of this host. Everything that it starts ends with
+   * it: when it ends, when its stdout has `until`, or after five minutes.
    */
   run(
     user: User,
@@ -62,10 +65,10 @@ async function copyProject(folder: string): Promise<void> {
     own(path);
   };
   for (const path of await projectFiles()) {
-    // Git knows one that is deleted and not committed.
+    // Git also lists a file that was deleted and not committed.
     if (!existsSync(join(PROJECT, path))) continue;
     makeFolder(dirname(path));
-    // With its time: npm packages older than the lock file would be installed again.
+    // With its time: otherwise npm would install packages that are older than the lock file again.
     await cp(join(PROJECT, path), join(folder, path), { preserveTimestamps: true });
     own(path);
   }
@@ -76,7 +79,7 @@ async function runUnprepared(args: readonly string[], until: string | undefined)
   const { CI: _, ...environment } = process.env;
   const child = spawn(join(import.meta.dirname, "unprepared-host.sh"), args, {
     stdio: ["ignore", "pipe", "pipe"],
-    // The checkout is the ordinary user's, for root too.
+    // The checkout belongs to the ordinary user, also for root.
     env: {
       ...environment,
       GIT_CONFIG_COUNT: "1",

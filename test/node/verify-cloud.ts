@@ -23,12 +23,12 @@ export interface RealCloud extends Clients, AsyncDisposable {
   readonly prefix: string;
   readonly baseDirectory: string;
   readonly drivers: Awaited<ReturnType<typeof openDrivers>>;
-  /** Where the network `net` lives here. */
+  /** The place of the network `net` on the node. */
   readonly netns: string;
   readonly bridge: string;
   readonly nodeTable: string;
   readonly volumes: string;
-  /** As libvirt calls the domain of a virtual machine. */
+  /** libvirt's name of the domain of a virtual machine. */
   domain(name: string): string;
   codes(): Promise<string[]>;
   repair(): Promise<void>;
@@ -36,7 +36,7 @@ export interface RealCloud extends Clients, AsyncDisposable {
 
 export async function openRealCloud(): Promise<RealCloud> {
   const baseDirectory = await mkdtemp("/tmp/n0v-");
-  // QEMU's user must get through.
+  // QEMU's user must be able to pass through.
   await chmod(baseDirectory, 0o711);
   const id = baseDirectory
     .slice(-6)
@@ -105,7 +105,7 @@ export async function openRealCloud(): Promise<RealCloud> {
   };
 }
 
-/** What a test that failed has left. */
+/** Removes what a failed test has left. */
 async function removeAll({ compute, network }: RealCloud["drivers"]): Promise<void> {
   const signal = AbortSignal.timeout(60_000);
   for (const { name, mark } of await compute.list(signal)) {

@@ -1,7 +1,7 @@
 import { openQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
 import { MIB, mark } from "./volume-world.ts";
 
-// A process to be killed in the middle of its work. It says so once it is there.
+// A process to be killed half-way through its work. It says when it is there.
 const [directory, what] = process.argv.slice(2);
 const driver = await openQcow2VolumeDriver({ directory: directory! });
 const signal = AbortSignal.timeout(60_000);

@@ -18,11 +18,11 @@ export const signal = () => AbortSignal.timeout(60_000);
 
 export interface VolumeWorld extends AsyncDisposable {
   readonly driver: VolumeDriver;
-  /** Of the volumes. */
+  /** The directory of the volumes. */
   readonly directory: string;
-  /** The one that `file:` URLs may name. */
+  /** The directory for `file:` URLs. */
   readonly allowed: string;
-  /** For what the test itself makes. */
+  /** The directory for files of the test itself. */
   readonly scratch: string;
   /** Every name in `directory`. */
   readonly names: () => Promise<string[]>;
@@ -56,7 +56,7 @@ export async function run(file: string, ...args: string[]): Promise<string> {
   return (await promisify(execFile)(file, args)).stdout;
 }
 
-/** Data that no format takes for its own and no conversion leaves out. */
+/** Data that looks like no format, and that no conversion omits. */
 export function noise(bytes: number): Buffer {
   const block = randomBytes(65_536);
   block[0] = 0;
@@ -68,7 +68,7 @@ export async function writeNoise(path: string, bytes: number): Promise<string> {
   return path;
 }
 
-/** Whether a process runs that names `text` on its command line. */
+/** Whether a process runs with `text` in its command line. */
 export async function isRunning(file: string, text: string): Promise<boolean> {
   for (const pid of await readdir("/proc")) {
     if (!/^\d+$/.test(pid)) continue;

@@ -1,4 +1,4 @@
-// Runs in a browser, bundled: what a web page of a user's own would do.
+// Runs in a browser, bundled: stands for a web page of a user.
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { Node_NodeState, NodeService } from "../../../src/gen/n0stack/pool/v0/node_pb.ts";
