@@ -325,7 +325,10 @@ class Cases<W extends AsyncDisposable> {
     undone: readonly StepName[],
   ): Promise<void> {
     const order = undone.map(({ seq }) => seq).reverse();
-    expect(watch.seqs("before_undo"), "what was begun is undone once, last first").toEqual(order);
+    expect(
+      watch.seqs("before_undo"),
+      "each started step is undone once, the last one first",
+    ).toEqual(order);
     if (spot.point !== "before_begin") {
       const phases = (await this.#saga.stepsOf(world)).map(({ phase }) => phase);
       expect(new Set(phases)).toEqual(new Set(phases.length > 0 ? ["undone"] : []));

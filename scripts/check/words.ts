@@ -7,7 +7,7 @@ import { ifThereSync } from "../../src/util/errno.ts";
 const NOT_READ = /^(?:scripts\/check\/words(?:\.test)?\.ts|package-lock\.json|src\/gen\/)|\.binpb$/;
 
 /** The program, without generated code and tests. */
-const CODE = /^(?:src|cli|scripts|bench)\/(?!gen\/).*(?<!\.(?:test|suite|cases))\.ts$/;
+const CODE = /^(?:src|cli|scripts|bench|test)\/(?!gen\/).*(?<!\.(?:test|suite|cases))\.ts$/;
 
 interface Rule {
   readonly what: string;

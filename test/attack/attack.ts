@@ -2,32 +2,35 @@ import type { Dice } from "../sim/dice.ts";
 import type { Findings } from "./findings.ts";
 import type { Target, TargetName } from "./target.ts";
 
-/** What an attack is given. */
+/** The input of an attack. */
 export interface Arena {
   readonly targets: Readonly<Record<TargetName, Target>>;
   readonly findings: Findings;
   readonly seed: number;
-  /** Where files of the attacker's lie. */
+  /** The folder of the attacker's files. */
   readonly folder: string;
 }
 
 export interface Round {
-  /** It starts nothing new after it. */
+  /** It starts nothing new after that. */
   readonly signal: AbortSignal;
-  /** Of its own, drawn from the seed. */
+  /** Its own dice, from the seed. */
   readonly dice: Dice;
 }
 
-/** One way to attack. It closes all that it opened before it resolves, so that what is left is the server's. */
+/**
+ * One way to attack. It closes everything that it opened before it resolves, so that anything left is the
+ * server's.
+ */
 export interface Attack {
   readonly name: string;
   /** Its part of the time. */
   readonly weight: number;
-  /** Answers how many requests, connections or the like it made. */
+  /** Returns how many requests, connections or the like it made. */
   run(arena: Arena, round: Round): Promise<number>;
 }
 
-/** Runs `work` for 0, 1, 2, … with that many at once, until the round is over; answers how many there were. */
+/** Runs `work` for 0, 1, 2, …, that many at a time, until the round is over. Returns their number. */
 export async function untilOver(
   { signal }: Round,
   width: number,

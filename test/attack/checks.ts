@@ -10,27 +10,27 @@ import { LINE_CHARACTERS_MAX } from "./log-rules.ts";
 import type { Target, TargetName } from "./target.ts";
 import { type VitalSigns, vitalSigns } from "./vital-signs.ts";
 
-/** Heaps grow to what they were used to; a leak of a few bytes a request is far above it. */
+/** Heaps grow to their former size. A leak of a few bytes for each request is far above this. */
 const MEMORY_FACTOR = 1.5;
-/** A server opens a few when it first needs them; a leak of one a request is far above it. */
+/** A server opens a few when it first needs them. A leak of one for each request is far above this. */
 const DESCRIPTORS_MORE_MAX = 3;
-/** Sessions and bodies without an end are cut by the server's own deadlines, 30 s and what it takes. */
+/** The server's own deadlines, 30 s and a little, end sessions and bodies without an end. */
 const SETTLE_TIMEOUT_MS = 45_000;
 const REST_SAMPLES = 4;
 const REST_SAMPLE_MS = 500;
-/** A line of a call has some 300 bytes; one that fails, what it says too, at most 2 KiB. */
+/** A line of a call has some 300 bytes; that of a failed call also has its error, of at most 2 KiB. */
 const LOG_BYTES_PER_REQUEST_MAX = 3 << 10;
 
 export type Baseline = Readonly<Record<TargetName, VitalSigns>>;
 
-/** How the servers are once they have nothing to do and have collected their garbage. */
+/** The state of idle servers after a garbage collection. */
 export async function baselineOf({ targets }: Cloud): Promise<Baseline> {
   const all = [targets.api, targets.node, targets.agent];
   const signs = await Promise.all(all.map(atRest));
   return { api: signs[0]!, node: signs[1]!, agent: signs[2]! };
 }
 
-/** The least that it comes down to: until it has not come down any more for a few times. */
+/** The least value: samples until it has not decreased for a few times. */
 async function atRest(target: Target): Promise<VitalSigns> {
   let least: VitalSigns | undefined;
   for (let since = 0; since < REST_SAMPLES; since++) {
@@ -56,7 +56,7 @@ export interface CheckDeps {
   readonly say: (line: string) => void;
 }
 
-/** What must hold after all attacks, each told with its figure. */
+/** What must hold after all attacks, each with its figure. */
 export async function check(deps: CheckDeps): Promise<void> {
   await checkRemains(deps);
   for (const name of ["api", "node", "agent"] as const) {
@@ -85,7 +85,7 @@ async function checkRemains({
 
 async function verify({ verify }: ReturnType<typeof openClients>): Promise<readonly string[]> {
   const { findings } = await verify.verify({});
-  // The fuzzer registers nodes that there are not; it is right to say so.
+  // The fuzzer registers nodes that do not exist, and verify must report them.
   const isInvented = ({ code, nodeName }: (typeof findings)[number]) =>
     code === "node.unreachable" && nodeName !== NODE_NAME;
   return findings

@@ -6,13 +6,13 @@ import { errorOf } from "./clients.ts";
 const REST_TIMEOUT_MS = 60_000;
 const ROUNDS = 4;
 
-/** Removes all objects of a resource, as their owners would. `remove` notes what does not go, and why. */
+/** Removes all objects of a resource, like their owners. `remove` records what cannot be removed, and why. */
 export type RemoveAll = (
   clients: Clients,
   remove: (what: string, call: Promise<unknown>) => Promise<void>,
 ) => Promise<void>;
 
-/** Waits until no transaction is open; answers those that are still, after a minute. */
+/** Waits until no transaction is open. Returns those that are still open after a minute. */
 export async function openAtRest({ transactions }: Clients): Promise<readonly string[]> {
   for (const startedMs = performance.now(); ; await delay(200)) {
     const { transactions: open } = await transactions.listTransactions({ openOnly: true });
@@ -24,10 +24,10 @@ export async function openAtRest({ transactions }: Clients): Promise<readonly st
   }
 }
 
-/** Removes whatever the attacks have made, as its owner would; answers what does not go, and why. */
+/** Removes everything that the attacks have made, like its owner. Returns what cannot be removed, and why. */
 export async function removeAllObjects(clients: Clients): Promise<readonly string[]> {
   let left: readonly string[] = [];
-  // What is used by another thing goes after it.
+  // An object that another one uses is removed after that one.
   for (let round = 0; round < ROUNDS; round++) {
     left = await removeOnce(clients);
     if (left.length === 0) return [];

@@ -4,17 +4,17 @@ import { API_PORT_DEFAULT, openTransport } from "../../src/rpc/transport.ts";
 import { type Clients as ApiClients, clientsOf } from "../clients.ts";
 import type { Target } from "./target.ts";
 
-/** What an operator has: the attacker, too, where it attacks as a user. */
+/** An operator's access, also for the attacker where it attacks as a user. */
 export interface Clients extends ApiClients, Disposable {}
 
 export function openClients({ url, token }: Target): Clients {
-  // The server that was started is this user's own.
+  // The started server belongs to this user.
   const ownerUid = process.getuid?.() ?? 0;
   const transport = openTransport(url, API_PORT_DEFAULT, { token: { value: token, ownerUid } });
   return { ...clientsOf(transport), [Symbol.dispose]: () => transport.close() };
 }
 
-/** The error of a call that may fail; undefined where it did not. */
+/** The error of a call that may fail; undefined if it succeeded. */
 export async function errorOf(call: Promise<unknown>): Promise<ConnectError | undefined> {
   try {
     await call;

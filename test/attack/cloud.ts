@@ -21,8 +21,8 @@ export interface Cloud extends AsyncDisposable {
 }
 
 /**
- * Starts what is attacked: an API, its node, and an agent that is no API's, each a process of its own on
- * loopback, in a folder that goes with them.
+ * Starts the servers under attack: an API, its node, and an agent without an API. Each is a process of its own
+ * on loopback, in a folder that is removed with them.
  */
 export async function startCloud(onLine: (name: TargetName, line: string) => void): Promise<Cloud> {
   await using opened = new AsyncDisposableStack();
@@ -31,7 +31,7 @@ export async function startCloud(onLine: (name: TargetName, line: string) => voi
   const [token, tokenFile] = newToken(folder, "token");
   const [agentToken, agentTokenFile] = newToken(folder, "agent-token");
   const start = async (name: TargetName, command: string, args: readonly string[]) => {
-    // Nobody has the token between the API and its node, who are told it by themselves.
+    // Only the API and its node know the token between them.
     const options = { name, folder, token: name === "api" ? token : agentToken, command, args };
     const target = await startTarget({ ...options, onLine: (line) => onLine(name, line) });
     opened.defer(async () => void (await target.stop()));

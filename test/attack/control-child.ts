@@ -1,4 +1,4 @@
-// Answers at once, whatever it is asked: what its answers take, the machine takes.
+// Answers every request at once, so its time is that of the computer.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { parentPort } from "node:worker_threads";

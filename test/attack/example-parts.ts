@@ -1,9 +1,9 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 
-/** By RPC: a request that breaks no rule. What the fuzzer changes in it gets past the first rules. */
+/** By RPC: a valid request. The fuzzer's changes of it get past the first rules. */
 export type Examples = Readonly<Record<string, JsonValue>>;
 
-/** The node. No request that is drawn names it: taken away, it would be missed by all other attacks. */
+/** The node. No drawn request names it: if it were deleted, all other attacks would miss it. */
 export const NODE_NAME = "victim";
 export const MIB = String(1 << 20);
 export const COMPUTE = {

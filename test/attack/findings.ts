@@ -1,18 +1,18 @@
-/** Something that the servers must not do. */
+/** Something that a server must not do. */
 export interface Finding {
-  /** Findings with one of these are the same fault. */
+  /** Findings with an equal `fault` are the same fault. */
   readonly fault: string;
-  /** What was seen, with its figure. */
+  /** The observation, with its figure. */
   readonly seen: string;
-  /** How to have it again: a command, or the bytes. */
+  /** How to repeat it: a command, or the bytes. */
   readonly again?: string | undefined;
 }
 
 export interface Findings {
   add(finding: Finding): void;
-  /** True for the first of its fault. */
+  /** True for the first one of its fault. */
   isNew(fault: string): boolean;
-  /** The first of each fault, with how often it was seen. */
+  /** The first one of each fault, with its number. */
   list(): readonly (Finding & { readonly count: number })[];
 }
 

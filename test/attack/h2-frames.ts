@@ -1,4 +1,4 @@
-/** Frames of HTTP/2 (RFC 9113), made by hand: a client that is well behaved cannot send these. */
+/** Frames of HTTP/2 (RFC 9113), made by hand: a correct client cannot send these. */
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 const TYPES = {
@@ -46,7 +46,7 @@ function text(value: string): Buffer {
   return Buffer.concat([Buffer.from(length), bytes]);
 }
 
-/** The headers of a call that a server answers, so that it does as much as it ever does for a stranger. */
+/** The headers of a call that a server answers, so that it does as much as it can for a stranger. */
 export function callHeaders(path: string): Buffer {
   return Buffer.concat([
     literal(":method", "POST"),
@@ -61,7 +61,7 @@ export function callHeaders(path: string): Buffer {
 export const END_STREAM = 1;
 export const END_HEADERS = 4;
 
-/** How many frames of a type a conversation has, as far as it is one. */
+/** The number of frames of a type in a conversation, as far as it is valid. */
 export function countFrames(type: keyof typeof TYPES, pieces: readonly Uint8Array[]): number {
   const bytes = Buffer.concat(pieces);
   let count = 0;

@@ -56,7 +56,7 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
 
 export const SOURCES: readonly string[] = [...Object.keys(ANSWERS), ...Object.keys(IMAGES)];
 
-/** A web server of the attacker's: `/<what it does>/<what it draws from>`. */
+/** A web server of the attacker: `/<what it does>/<its seed>`. */
 export async function newHostileWeb(): Promise<WebServer> {
   const web = await newWebServer((request, response) => {
     response.on("error", () => {});

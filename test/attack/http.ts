@@ -2,7 +2,7 @@ import { Agent, request as request1 } from "node:http";
 import { type ClientHttp2Session, connect } from "node:http2";
 import type { RawAnswer } from "./wire.ts";
 
-/** More is not read: some methods stream a whole disk. */
+/** Reads no more than this: some methods stream a whole block storage. */
 const ANSWER_BYTES_MAX = 1 << 20;
 
 export interface RawRequest {
@@ -10,11 +10,11 @@ export interface RawRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
-  /** After this long it is given up, as by a client that hangs up. */
+  /** The client hangs up after this time. */
   readonly timeoutMs: number;
 }
 
-/** Undefined: there was none in time, or the connection broke. */
+/** Undefined: no answer came in time, or the connection broke. */
 export type Outcome = RawAnswer | "timed out" | { readonly broke: string };
 
 /** Sends requests to one server over kept connections. */
@@ -61,7 +61,7 @@ async function send1(agent: Agent, url: string, request: RawRequest): Promise<Ou
       bytes += chunk.length;
       if (bytes > ANSWER_BYTES_MAX) response.destroy();
     });
-    // One that is cut is what it is until then.
+    // A cut answer counts with what has arrived.
     response.on("close", done).on("error", () => {});
   });
   sent.on("error", (error) =>

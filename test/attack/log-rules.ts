@@ -1,10 +1,10 @@
 import type { Findings } from "./findings.ts";
 import type { TargetName } from "./target.ts";
 
-/** A line holds what is needed to find a fault, and not what a client sent. */
+/** A line holds what is needed to find a fault, and not the client's data. */
 export const LINE_CHARACTERS_MAX = 8 << 10;
 
-/** What no client may have a server write. */
+/** What no client may make a server write. */
 export function judgeLine(
   findings: Findings,
   attack: string,
@@ -19,7 +19,7 @@ export function judgeLine(
   if (entry === undefined) {
     if (line.trim() === "") return;
     findings.add({
-      fault: `${name} writes what is no log during ${attack}`,
+      fault: `${name} writes lines that are not a log during ${attack}`,
       seen: line.slice(0, 300),
     });
   } else if (entry["level"] === "error" || entry["level"] === "fatal") {

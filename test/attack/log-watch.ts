@@ -5,17 +5,17 @@ const READ_BYTES = 1 << 20;
 const READ_EVERY_MS = 100;
 
 export interface LogWatch {
-  /** Reads what has come since; otherwise it does so by itself, ten times a second. */
+  /** Reads what has arrived. It also does so by itself, ten times a second. */
   read(): void;
   readonly bytes: () => number;
   readonly longestLine: () => number;
   readonly last: () => readonly string[];
-  /** Where the server said that it listens. */
+  /** The address on which the server says that it listens. */
   readonly url: () => string | undefined;
   stop(): void;
 }
 
-/** Follows a log from where it ends now. A line is told when it is whole, or, cut, when it is very long. */
+/** Follows a log from its present end. Reports a line when it is complete, or, if very long, cut. */
 export function watchLog(path: string, onLine: (line: string) => void): LogWatch {
   const file = openSync(path, "r");
   const start = fstatSync(file).size;

@@ -31,7 +31,7 @@ function chosen(only: string | undefined) {
   return names === undefined ? ATTACKS : ATTACKS.filter(({ name }) => names.includes(name));
 }
 
-/** Disks are real: their program must be there. */
+/** Volumes are real files, so their program must exist. */
 async function prepare(): Promise<void> {
   if (spawnSync("qemu-img", ["--version"], { stdio: "ignore" }).status === 0) return;
   if (process.getuid?.() !== 0) {

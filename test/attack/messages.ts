@@ -8,7 +8,10 @@ import type { Encoding } from "./wire.ts";
 
 const DEPTH_MAX = 4;
 
-/** A message of random fields; from `example`, most of them are as there, so that it gets past the first rules. */
+/**
+ * A message of random fields. With `example`, most fields are taken from it, so that it gets past the first
+ * rules.
+ */
 export function randomMessage(desc: DescMessage, dice: Dice, example?: JsonValue): Message {
   if (example !== undefined && dice.chance(0.7)) {
     const message = fromJson(desc, example);
@@ -52,7 +55,7 @@ function fillList(target: ReflectMessage, field: ListField, dice: Dice, depth: n
   if (depth >= DEPTH_MAX) return;
   const list = target.get(field);
   const count = countFor(dice);
-  // A long list of the same: what counts is that it is long.
+  // A long list of equal items: only its length matters.
   const isLong = count > 10;
   for (let i = 0; i < count; i++) {
     if (field.listKind === "message") {
@@ -79,15 +82,15 @@ function fillMap(target: ReflectMessage, field: MapField, dice: Dice, depth: num
   }
 }
 
-/** A key's type by an example of it. */
+/** An example key of each type. */
 function mapKey(field: MapField): string | number {
-  // 9 is ScalarType.STRING; keys of the project are strings.
+  // 9 is ScalarType.STRING. The keys in this project are strings.
   return field.mapKey === 9 ? "" : 0;
 }
 
 const ENCODER = new TextEncoder();
 
-/** Undefined where JSON cannot say it, such as a mask of a path that there is not. */
+/** Undefined if JSON cannot express it, such as a mask with an unknown path. */
 export function encoded(
   desc: DescMessage,
   message: Message,

@@ -1,5 +1,5 @@
-// An agent as `n0core serve agent` serves it, whose disks are real files and whose libvirt and networks are
-// fake: it needs nothing of the host but qemu-img, and what is made of networks and domains costs nothing.
+// An agent like that of `n0core serve agent`, with real files as volumes and fake libvirt and networks: it
+// needs only qemu-img on the host, and its networks and domains cost nothing.
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import process from "node:process";

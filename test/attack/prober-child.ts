@@ -1,5 +1,5 @@
-// Asks the servers for their health while they are attacked, from an address of its own, and ends one that
-// takes more memory than it may. A process of its own: the attacker's is busy.
+// Asks the servers for their health during the attack, from an address of its own, and ends a server that takes
+// too much memory. It is a process of its own, because the attacker's is busy.
 import { once } from "node:events";
 import { request } from "node:http";
 import process from "node:process";
@@ -20,9 +20,9 @@ export type Probe =
   | {
       readonly name: string;
       readonly tookMs: number;
-      /** Of these, the server waited for a processor. */
+      /** The time of these in which the server waited for a processor. */
       readonly waitedMs: number;
-      /** What a server that does nothing took in the same moment. */
+      /** The time that an idle server took at the same moment. */
       readonly floorMs: number;
       /** Why there was no answer. */
       readonly failed?: string;
@@ -33,14 +33,14 @@ const PROBE_EVERY_MS = 200;
 const WATCH_EVERY_MS = 25;
 const TIMEOUT_MS = 20_000;
 const TIMED_OUT = "timed out";
-/** Not the attacker's, whose limits are its own. */
+/** Not the attacker's address, which has limits of its own. */
 const LOCAL_ADDRESS = "127.0.0.2";
 
 function tell(probe: Probe): void {
   process.send!(probe);
 }
 
-/** Why it is not well: undefined where it is. */
+/** What is wrong; undefined if nothing is. */
 async function health(url: string): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const sent = request(
@@ -64,7 +64,7 @@ async function health(url: string): Promise<string | undefined> {
   return await promise;
 }
 
-/** What a health check takes, and why it failed if it did. */
+/** The time of a health check, and why it failed if it did. */
 async function timed(url: string): Promise<{ tookMs: number; failed: string | undefined }> {
   const startedMs = performance.now();
   const failed = await health(url);

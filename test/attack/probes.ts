@@ -7,11 +7,11 @@ import type { Probe, ProbeOrder } from "./prober-child.ts";
 export interface Prober extends AsyncDisposable {
   /** The slowest answer since the last call of it. */
   slowestMs(): number;
-  /** What goes on now, for what is found. */
+  /** The present attack, for findings. */
   attack: string;
 }
 
-/** Has a process ask for health and watch the memory; what it finds is told. */
+/** Starts a process that asks for health and watches the memory, and reports its findings. */
 export function startProber(order: ProbeOrder, answerMsMax: number, findings: Findings): Prober {
   const child = fork(fileURLToPath(new URL("prober-child.ts", import.meta.url)), [], {
     execArgv: [],
@@ -32,7 +32,7 @@ export function startProber(order: ProbeOrder, answerMsMax: number, findings: Fi
   };
   const judge = (answer: Exclude<Probe, { killedAtMiB: number }>, where: string) => {
     const { tookMs, waitedMs, floorMs, failed } = answer;
-    // Where others had the processors, the server is not to blame.
+    // If other processes had the processors, the server is not to blame.
     const ownMs = Math.max(0, tookMs - waitedMs - floorMs);
     slowestMs = Math.max(slowestMs, ownMs);
     const machine = `${Math.round(waitedMs)} ms without a processor and a floor of ${Math.round(floorMs)} ms`;

@@ -1,10 +1,10 @@
 import { connect, type Socket } from "node:net";
 
-/** Where attacks without a token come from: what a server counts by address is not counted for the others. */
+/** The address of attacks without a token: a server's count for it does not affect the others. */
 export const STRANGER = "127.0.0.3";
 const ANSWER_BYTES_MAX = 1 << 16;
 
-/** A connection to a server, as a stranger's; its errors are nobody's. */
+/** A connection to a server, as a stranger's. Its errors are ignored. */
 export function openSocket(url: string): Socket {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), localAddress: STRANGER });
@@ -12,7 +12,7 @@ export function openSocket(url: string): Socket {
   return socket;
 }
 
-/** Sends bytes on a connection of their own; what came back until the server hung up or the time was over. */
+/** Sends bytes on a new connection. Returns what came back until the server hung up or the time was over. */
 export async function exchange(
   url: string,
   pieces: readonly Uint8Array[],
@@ -28,7 +28,7 @@ export async function exchange(
   socket.once("close", () => closed.resolve());
   for (const piece of pieces) {
     if (socket.destroyed) break;
-    // A server that does not read is not waited for.
+    // Does not wait for a server that does not read.
     if (!socket.write(piece)) await Promise.race([drained(socket), closed.promise]);
   }
   await closed.promise;

@@ -4,7 +4,10 @@ import type { Way } from "./wire.ts";
 const TRIES_MAX = 40;
 const SHOWN_BODY_MAX = 600;
 
-/** The same request without the headers and with the shortest body that still do it, as far as a few tries find. */
+/**
+ * The same request without unneeded headers and with the shortest body that still shows the fault, as far as a
+ * few tries find.
+ */
 export async function smallest(
   request: RawRequest,
   stillDoes: (request: RawRequest) => Promise<boolean>,
@@ -29,7 +32,7 @@ export async function smallest(
   return small;
 }
 
-/** A command that sends it; `$TOKEN` is the server's. */
+/** A command that sends it; `$TOKEN` stands for the server's token. */
 export function asCurl(url: string, { http }: Way, { path, headers, body }: RawRequest): string {
   const version = http === 2 ? "--http2-prior-knowledge" : "--http1.1";
   const given = Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`);

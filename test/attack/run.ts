@@ -14,7 +14,7 @@ import { type Finding, formatFinding, newFindings } from "./findings.ts";
 import { judgeLine } from "./log-rules.ts";
 import { type Prober, startProber } from "./probes.ts";
 
-/** Those that hold much open come last: what they leave is found by the checks. */
+/** Attacks that hold much open come last: the checks find what they leave. */
 export const ATTACKS: readonly Attack[] = [
   fuzz,
   http1,
@@ -28,9 +28,11 @@ export const ATTACKS: readonly Attack[] = [
 
 const MEMORY_MIB = 512;
 const ANSWER_MS_MAX = 1_000;
-/** What each attack runs before memory and descriptors are counted: code is loaded, pools are filled. */
+/** The runs of each attack before memory and descriptors are counted: they load code and fill pools. */
 const WARM_UP_MS = 1_500;
-/** These hold a server's resources by design until its deadlines pass: no state to begin from. */
+/**
+ * These hold a server's resources by design until its deadlines pass, so no measurement can begin from there.
+ */
 const NO_WARM_UP: readonly Attack[] = [slow, connections, bombs];
 
 export interface AttackOptions {
@@ -40,7 +42,7 @@ export interface AttackOptions {
   readonly say: (line: string) => void;
 }
 
-/** Attacks servers of its own for that long; resolves to what they did that they must not do. */
+/** Attacks its own servers for that time. Resolves to what they did and must not do. */
 export async function attackServers(options: AttackOptions): Promise<readonly Finding[]> {
   const { say, seed, attacks } = options;
   const findings = newFindings((finding) => say(`FOUND ${formatFinding(finding)}`));

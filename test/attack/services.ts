@@ -12,7 +12,7 @@ export interface Victim {
 
 type GenFile = Readonly<Record<string, DescFile | DescService | { readonly kind?: "other" }>>;
 
-/** Every method of every service in the generated code, on the API or on an agent; what both serve, on both. */
+/** Every method of every service in the generated code, on the API or on an agent; methods of both, on both. */
 export async function victims(): Promise<readonly Victim[]> {
   const gen = join(PROJECT, "src/gen");
   const paths = readdirSync(gen, { recursive: true, encoding: "utf8" }).filter((path) =>

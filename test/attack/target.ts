@@ -9,13 +9,13 @@ import { PROJECT } from "../e2e/program.ts";
 import type { LogWatch } from "./log-watch.ts";
 import { watchLog } from "./log-watch.ts";
 
-/** Node's own heap must be within the limit too: the rest is buffers, code and stacks. */
+/** Node's own heap must be below the limit too: the rest is buffers, code and stacks. */
 const HEAP_MIB = 384;
 const START_TIMEOUT_MS = 60_000;
 
 export type TargetName = "api" | "node" | "agent";
 
-/** A server that is attacked. */
+/** A server under attack. */
 export interface Target {
   readonly name: TargetName;
   readonly url: string;
@@ -23,9 +23,9 @@ export interface Target {
   readonly log: LogWatch;
   readonly token: string;
   hasEnded(): boolean;
-  /** Has it collect its garbage. */
+  /** Makes it collect its garbage. */
   collect(): void;
-  /** Ends it in peace. Resolves to its exit code, -1 after a signal. */
+  /** Ends it normally. Resolves to its exit code, -1 after a signal. */
   stop(): Promise<number>;
 }
 
@@ -38,12 +38,12 @@ export interface TargetOptions {
   readonly onLine: (line: string) => void;
 }
 
-/** Starts a server and waits until it says where it listens. */
+/** Starts a server and waits until it reports its address. */
 export async function startTarget(options: TargetOptions): Promise<Target> {
   const { name, folder, token, onLine } = options;
   mkdirSync(folder, { recursive: true });
   const logFile = join(folder, `${name}.log`);
-  // A file and no pipe: a reader that is busy would hold the server up.
+  // A file and not a pipe: a busy reader would block the server.
   const output = openSync(logFile, "a");
   const log = watchLog(logFile, onLine);
   const child = spawn(options.command, options.args, {

@@ -1,6 +1,6 @@
 const BYTES_SHOWN = 300;
 
-/** Bytes for a terminal, the middle left out: as a command that prints them. */
+/** Prints bytes as a command for a terminal, without the middle. */
 export function formatBytes(bytes: Uint8Array): string {
   const shown = Buffer.from(bytes.subarray(0, BYTES_SHOWN)).toString("base64");
   const more = bytes.length - BYTES_SHOWN;

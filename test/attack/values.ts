@@ -2,7 +2,7 @@ import type { DescField, ScalarType as Scalar } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
 import type { Dice } from "../sim/dice.ts";
 
-/** Few, so that requests meet: one makes what another deletes. None is the name of the node itself. */
+/** Few names, so that requests collide: one deletes what another makes. None is the name of the node itself. */
 const NAMES = ["a", "b", "c", "d.e-f_g", "A".repeat(63)];
 const STRANGE = [
   "",
@@ -79,7 +79,7 @@ const INT64 = [0n, 1n, 1n << 20n, 1n << 30n, -1n, (1n << 63n) - 1n, -(1n << 63n)
 const UINT64 = [0n, 1n, 512n, 1n << 20n, 1n << 30n, 1n << 40n, (1n << 53n) + 1n, (1n << 64n) - 1n];
 const FLOATS = [0, -0, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 3.4e38];
 
-/** A value of that type, most often at a border. */
+/** A value of that type, most often at a limit. */
 export function scalarFor(field: DescField, type: Scalar, dice: Dice): unknown {
   switch (type) {
     case ScalarType.STRING:
@@ -108,7 +108,7 @@ export function scalarFor(field: DescField, type: Scalar, dice: Dice): unknown {
   }
 }
 
-/** How many items a list or map has: few, and now and then far too many. */
+/** The number of items of a list or map: few, and sometimes far too many. */
 export function countFor(dice: Dice): number {
   if (dice.chance(0.01)) return 20_000;
   return dice.chance(0.03) ? 300 : dice.below(4);

@@ -1,21 +1,21 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** What Linux tells of a process. */
+/** Values of a process from Linux. */
 export interface VitalSigns {
   readonly rssMiB: number;
-  /** The most that it ever had. */
+  /** The largest value so far. */
   readonly peakRssMiB: number;
   readonly descriptors: number;
 }
 
-/** Undefined when it has ended. */
+/** Undefined if the process has ended. */
 export function vitalSigns(pid: number): VitalSigns | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     const mib = (key: string) =>
       Math.round(Number(new RegExp(`^${key}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0) / 1024);
     const descriptors = readdirSync(`/proc/${pid}/fd`).length;
-    // One that is no longer waited for has neither memory nor descriptors.
+    // A process without a parent that waits for it has neither memory nor descriptors.
     if (mib("VmRSS") === 0) return undefined;
     return { rssMiB: mib("VmRSS"), peakRssMiB: mib("VmHWM"), descriptors };
   } catch {
@@ -23,7 +23,7 @@ export function vitalSigns(pid: number): VitalSigns | undefined {
   }
 }
 
-/** How long the threads of a process were ready to run and got no processor, all together, since it began. */
+/** The total time since the start in which threads of the process were ready to run and got no processor. */
 export function waitedForProcessorMs(pid: number): number {
   try {
     const waits = readdirSync(`/proc/${pid}/task`).map((thread) => {

@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 export type Protocol = "connect" | "grpc" | "grpc-web";
 export type Encoding = "proto" | "json";
 
-/** How a message goes to a server. */
+/** How a message is sent to a server. */
 export interface Way {
   readonly protocol: Protocol;
   readonly encoding: Encoding;
@@ -21,12 +21,12 @@ export const WAYS: readonly Way[] = (["proto", "json"] as const).flatMap((encodi
 
 export interface Framing {
   readonly isStream: boolean;
-  /** Says that it is compressed, and compresses it. */
+  /** Compresses it, and says so. */
   readonly isGzip?: boolean;
   readonly timeoutMs: number;
 }
 
-/** Headers and body that carry these messages, which may be damaged: they are bytes here. */
+/** Headers and body with these messages. They are bytes here, because they may be damaged. */
 export function framed(
   { protocol, encoding }: Way,
   messages: readonly Uint8Array[],
@@ -75,7 +75,7 @@ const GRPC_CODES = [
   "unauthenticated",
 ];
 
-/** What came back over HTTP. */
+/** The answer over HTTP. */
 export interface RawAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, unknown>>;
@@ -83,7 +83,7 @@ export interface RawAnswer {
   readonly body: Buffer;
 }
 
-/** The code of an answer, as Connect writes it; undefined where it has none, such as one that was cut. */
+/** The code of an answer, as Connect writes it; undefined if it has none, such as a cut one. */
 export function codeOf(
   { protocol }: Way,
   isStream: boolean,

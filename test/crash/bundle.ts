@@ -5,7 +5,7 @@ import process from "node:process";
 import { sourcesHash } from "../../scripts/sources-hash.ts";
 
 export const PROJECT = join(import.meta.dirname, "../..");
-/** Results and bundles of the present sources, and of nothing older. */
+/** Results and bundles of the present sources only. */
 export const CACHE = join(PROJECT, ".cache/crash");
 
 /** A run may still use a bundle of older sources. */

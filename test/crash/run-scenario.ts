@@ -210,7 +210,7 @@ async function reset(cluster: Cluster, scenario: Scenario, { before }: Bounds): 
   }
   await doAll(cluster, scenario.prepare);
   const now = await look(cluster);
-  throwUnless("beginning anew", difference(before, now, true));
+  throwUnless("beginning again", difference(before, now, true));
   return now;
 }
 

@@ -242,7 +242,7 @@ function vdi(name: string, change: (view: DataView) => void): HostileImage {
 }
 
 const OTHERS: readonly HostileImage[] = [
-  vmdk("with directories of nothing", () => {}),
+  vmdk("with empty directories", () => {}),
   vmdk("whose directory names itself", (view) => view.setUint32(26 * 512, 26, true)),
   vmdk("with grains of 2^60 sectors", (view) => view.setBigUint64(20, 2n ** 60n, true)),
   vmdk("with no entries in a table", (view) => view.setUint32(44, 0, true)),
@@ -264,7 +264,7 @@ const OTHERS: readonly HostileImage[] = [
   }),
   vdi("whose map is beyond its end", (view) => view.setUint32(0x154, 0xffff_fe00, true)),
   {
-    name: "a vhdx of nothing",
+    name: "an empty vhdx",
     bytes: Buffer.concat([Buffer.from("vhdxfile"), Buffer.alloc(4 * MIB)]),
   },
   { name: "a vhdx of noise", bytes: Buffer.concat([Buffer.from("vhdxfile"), noiseOf(4, 2 * MIB)]) },

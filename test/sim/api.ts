@@ -11,13 +11,13 @@ import { type Dice, randomOf } from "./dice.ts";
 import { type Endpoint, type Network, never, type Served } from "./network.ts";
 import { Process, type Timeline } from "./timeline.ts";
 
-/** When the API is to die: at a moment, at a call of one of its ports, or at a fault point of a transaction. */
+/** When the API dies: at a moment, at a call of one of its ports, or at a fault point of a transaction. */
 export type Death =
   | { readonly kind: "now" }
   | { readonly kind: "port"; readonly calls: number }
   | { readonly kind: "point"; readonly point: FaultPoint; readonly times: number };
 
-/** Shorter than most rounds, so that others meet what needs an operator. */
+/** Shorter than most rounds, so that other requests meet transactions that need an operator. */
 const GIVE_UP_AFTER_MS = 1_000;
 
 const LATE_MS_MAX = 1_000;
@@ -37,11 +37,11 @@ export interface SimulatedApiOptions {
   readonly node: (address: string) => Endpoint;
   readonly onBatch: (batch: Batch) => void;
   readonly wrapDatastore: (datastore: Datastore) => Datastore;
-  /** Whether the API is told late of what is written, by as much as a second. */
+  /** Whether the API sees writes late, by up to a second. */
   readonly deliversLate: boolean;
 }
 
-/** The API process, whichever incarnation of it runs, on records that outlive it. */
+/** The API process, in any incarnation, on records that outlive it. */
 export class SimulatedApi implements Endpoint {
   readonly name = "api";
   served: Served | undefined;
@@ -49,10 +49,10 @@ export class SimulatedApi implements Endpoint {
   trouble: DiskTrouble | undefined;
   starts = 0;
   crashes = 0;
-  /** Transactions that an earlier incarnation had left open. */
+  /** The open transactions of earlier incarnations. */
   recovered = 0;
   readonly passed = new Map<FaultPoint, number>();
-  /** What its start failed with: that is a bug. */
+  /** The failure of its start, which is a bug. */
   failure: unknown;
   readonly #options: SimulatedApiOptions;
   #process: Process | undefined;
@@ -64,7 +64,7 @@ export class SimulatedApi implements Endpoint {
     this.#options = options;
   }
 
-  /** The one that runs, also while it starts. */
+  /** The present incarnation, also while it starts. */
   get process(): Process | undefined {
     return this.#process;
   }
@@ -115,7 +115,7 @@ export class SimulatedApi implements Endpoint {
     timeline.note(`${process.name} listens, ${opened.recovered} recovered`);
   }
 
-  /** A disk that is full at the wrong moment: whoever keeps the process running starts it again. */
+  /** A disk that is full at the wrong moment: the service manager starts the process again. */
   #failedToStart(process: Process, reason: unknown): void {
     if (this.trouble === undefined) this.failure = reason;
     this.#options.timeline.note(`${process.name} could not start: ${String(reason)}`);
@@ -134,7 +134,7 @@ export class SimulatedApi implements Endpoint {
     return { unary: through(link.unary) as never, stream: through(link.stream) as never };
   }
 
-  /** It dies, and comes back after `downMs`. */
+  /** The process dies, and comes back after `downMs`. */
   crash(downMs: number): void {
     const process = this.#process;
     if (process === undefined) return;
@@ -163,7 +163,7 @@ export class SimulatedApi implements Endpoint {
     this.#again = undefined;
   }
 
-  /** Ends it as a service manager does, and kills it where that takes too long. Then it comes back. */
+  /** Ends it like a service manager, and kills it if that takes too long. Then it comes back. */
   stop(downMs: number): void {
     const { opened } = this;
     const process = this.#process;

@@ -22,7 +22,7 @@ import { LiveTransaction } from "../../src/transaction/live.ts";
 import { N0Error } from "../../src/util/errors.ts";
 import type { Bug } from "./simulation.ts";
 
-/** The row of a step that is about to act, where a batch is nothing else. */
+/** The row of a step that is about to act, if a batch holds nothing else. */
 function startedRow({ puts = [], deletes = [] }: Writes): (StepRow & { id: string }) | undefined {
   const [only, ...others] = puts;
   if (only === undefined || others.length > 0 || deletes.length > 0) return undefined;
@@ -31,7 +31,7 @@ function startedRow({ puts = [], deletes = [] }: Writes): (StepRow & { id: strin
   return row.phase === "started" ? { ...row, id: stepCollection.parts(only.key)[0]! } : undefined;
 }
 
-/** Another function in the place of an object's own, until it is disposed of. */
+/** Replaces a function of an object, until it is disposed of. */
 function replaced<T extends object, K extends keyof T>(of: T, key: K, by: T[K]): Disposable {
   const own = of[key];
   of[key] = by;
@@ -39,7 +39,7 @@ function replaced<T extends object, K extends keyof T>(of: T, key: K, by: T[K]):
 }
 
 function journalAfterTheAct(datastore: Datastore): Datastore {
-  /** By transaction: what is still to be journaled. */
+  /** By transaction: the rows that are not journaled yet. */
   const owed = new Map<string, Writes>();
   return {
     ...datastore,
@@ -70,7 +70,7 @@ function forgottenJournalWrite(datastore: Datastore): Datastore {
   };
 }
 
-/** Undoes what an earlier process had begun in the wrong order; its own in the right one. */
+/** Undoes the steps of an earlier process in the wrong order, and its own in the right one. */
 function recoveryInForwardOrder(): Pick<Bug, "wrapDatastore" | "plant"> {
   let own = new Set<string>();
   return {
@@ -102,13 +102,13 @@ function recoveryInForwardOrder(): Pick<Bug, "wrapDatastore" | "plant"> {
   };
 }
 
-/** Planted one at a time, each must be found. */
+/** Planted one at a time; the simulation must find each. */
 export const BUGS: readonly Bug[] = [
   { name: "the journal is written after the act", wrapDatastore: journalAfterTheAct },
   { name: "a journal write is forgotten", wrapDatastore: forgottenJournalWrite },
   { name: "recovery undoes in forward order", ...recoveryInForwardOrder() },
   {
-    // The original's: one undo for all disks of a machine, whoever had them before.
+    // A bug of the original: one undo for all disks of a virtual machine, whoever had them before.
     name: "one undo for a loop",
     plant: () => {
       const { put: step } = blockStorageSteps;

@@ -6,9 +6,9 @@ import type { View } from "./view.ts";
 
 type Answered = Promise<unknown>;
 
-/** One RPC, and how a request for it is made up. */
+/** One RPC, and how its requests are made. */
 export interface CallKind {
-  /** How often, among the others. */
+  /** How often it is called, relative to the others. */
   readonly weight: number;
   /** It changes nothing. */
   readonly isRead?: boolean;

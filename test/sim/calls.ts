@@ -1,11 +1,11 @@
 import { gather } from "../gather.ts";
 import type { CallKind } from "./call-kind.ts";
 
-/** What a file beside a resource exports whose name ends in `.sim.ts`. */
+/** The exports of a file beside a resource whose name ends in `.sim.ts`. */
 interface Sim {
-  /** By RPC: how its requests are made up, and how often they are sent. */
+  /** By RPC: how its requests are made, and how often they are sent. */
   readonly calls: Readonly<Record<string, CallKind>>;
-  /** Codes that verify finds without anything being wrong. */
+  /** Codes that verify may find although nothing is wrong. */
   readonly expectedFindings?: readonly string[];
 }
 

@@ -31,7 +31,7 @@ interface Asked {
   readonly signal: AbortSignal;
 }
 
-/** Sends one request after the other, and holds what it is answered against what was committed. */
+/** Sends one request after the other, and compares each answer with the commits. */
 export class SimulatedClient {
   readonly name: string;
   /** By kind of error. */
@@ -56,7 +56,7 @@ export class SimulatedClient {
     return !this.#isBusy;
   }
 
-  /** Sends it when those before are answered. */
+  /** Sends it after the answers of the earlier ones. */
   ask(item: PlannedCall, viewOf: (seed: number) => View): void {
     this.#waiting.push(() => this.#send(item, viewOf(item.seed)));
     if (!this.#isBusy) void this.#work();
@@ -87,12 +87,12 @@ export class SimulatedClient {
       const isAnswered = await this.#try(asked);
       if (isAnswered || cancel.signal.aborted) return;
       await this.#pause(PAUSE_MS * tries);
-      // Without a key, to ask again is to ask for another one.
+      // Without a key, a repeated request is a new one.
       if (!isKeyed || kind.isRead === true || tries === TRIES_MAX) return;
     }
   }
 
-  /** @returns false where nobody knows what became of it. */
+  /** @returns false if its result is not known. */
   async #try({ item, kind, request, label, signal }: Asked): Promise<boolean> {
     const { model } = this.#options;
     const { rpc, timeoutMs, isKeyed } = item;
@@ -125,7 +125,7 @@ export class SimulatedClient {
     }
   }
 
-  /** Who got no answer waits a moment before the next request. */
+  /** A client without an answer waits a moment before the next request. */
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       this.#options.timeline.after(ms, this.#process, resolve);
@@ -136,7 +136,7 @@ export class SimulatedClient {
     this.#options.timeline.note(`${this.name} ${label} ${text}`);
   }
 
-  /** How many transactions are committed for the request. Of one with a key it does not matter which copy. */
+  /** The number of commits for the request. With a key it does not matter which copy was committed. */
   #committedFor({ rpc, isKeyed }: PlannedCall, label: string): number {
     return [...this.#options.model.transactions.values()].filter(
       ({ call, copy, kind, isCommitted }) =>
@@ -158,7 +158,7 @@ export class SimulatedClient {
     this.#options.model.violations.push(`${what}, and it is committed ${times} times`);
   }
 
-  /** Where nobody was at work on it meanwhile, it was there or not. */
+  /** If no transaction worked on it in the meantime, it existed or did not. */
   #expectSeen(key: string | undefined, before: number | undefined, isSeen: boolean): void {
     const { model } = this.#options;
     if (key === undefined || before === undefined || model.versionOf(key) !== before) return;

@@ -10,20 +10,20 @@ export type DiskTrouble = "busy" | "full" | "slow";
 export interface Batch {
   readonly writes: Writes;
   readonly revision: number;
-  /** On whose behalf it was asked for; undefined for the recovery and other work of the process's own. */
+  /** The delivery that asked for it; undefined for recovery and other work of the process itself. */
   readonly delivery: Delivery | undefined;
 }
 
 export interface SimulatedDatastoreOptions {
-  /** What is durable: it outlives the process. */
+  /** The durable records: they outlive the process. */
   readonly durable: Datastore;
   readonly process: Process;
   readonly timeline: Timeline;
   readonly dice: Dice;
   readonly trouble: () => DiskTrouble | undefined;
-  /** Called at each call of it, before it does anything: the process may die here. */
+  /** Called before each call does anything: the process may die here. */
   readonly onPort: () => void;
-  /** Called when a batch has become durable, before anybody is told. */
+  /** Called when a batch is durable, before anybody sees it. */
   readonly onBatch: (batch: Batch) => void;
 }
 
@@ -37,9 +37,8 @@ interface Waiting {
 const GROUP_MAX = 256;
 
 /**
- * One process's view of a datastore: what is asked for at the same time shares one flush of the disk, which
- * takes its time, and what was not flushed when the process dies is lost. A dead process neither changes
- * anything nor is told anything.
+ * One process's view of a datastore. Requests at the same time share one flush of the disk, which takes time. A
+ * write that was not flushed is lost when the process dies. A dead process changes nothing and sees nothing.
  */
 export function simulatedDatastore(options: SimulatedDatastoreOptions): Datastore {
   const { durable, process, timeline, dice, trouble, onPort, onBatch } = options;
@@ -48,7 +47,7 @@ export function simulatedDatastore(options: SimulatedDatastoreOptions): Datastor
   let isScheduled = false;
   process.onDeath(() => {
     for (const stop of stops) stop();
-    // A flush that was under way may have come through, whole, with nobody left to be told.
+    // A running flush may have succeeded as a whole, although nobody gets its answer.
     if (isScheduled && trouble() === undefined && dice.chance(0.3)) {
       flush(waiting.slice(0, GROUP_MAX));
     }
@@ -91,7 +90,7 @@ export function simulatedDatastore(options: SimulatedDatastoreOptions): Datastor
     }
   }
 
-  /** Most reads come from memory and take no time; some let others go first. */
+  /** Most reads come from memory and take no time. Some let other work go first. */
   async function read<T>(work: () => Promise<T>): Promise<T> {
     if (!process.isAlive) return await never();
     if (dice.chance(0.1)) await pause();

@@ -13,7 +13,7 @@ export interface Dice {
   weighted<K extends string>(weights: Readonly<Record<K, number>>): K;
 }
 
-/** Dice of their own for each purpose, so that one more throw for one of them does not change the others. */
+/** Dice of their own for each purpose, so that one more throw of one of them does not change the others. */
 export function newDice(seed: number | string): Dice {
   let a = hashOf(`a${seed}`);
   let b = hashOf(`b${seed}`);
@@ -51,7 +51,7 @@ export function newDice(seed: number | string): Dice {
   };
 }
 
-/** What the processes draw. */
+/** The random values of the processes. */
 export function randomOf(dice: Dice): Random {
   const hex = (digits: number) =>
     Array.from({ length: digits }, () => dice.below(16).toString(16)).join("");

@@ -9,15 +9,15 @@ import type { Dice } from "./dice.ts";
 import { never } from "./network.ts";
 import type { Process, Timeline } from "./timeline.ts";
 
-/** What befalls the next call that changes something on the node. */
+/** The fate of the next call that changes something on the node. */
 export type DriverFate = "fails" | "fails-late" | "unavailable" | "disk-full" | "slow" | "sticks";
 
 export interface NodeFates {
   readonly next: DriverFate[];
   readonly happened: Map<string, number>;
-  /** What cannot be changed until the faults stop: volumes, domains and devices by their names. */
+  /** Volumes, domains and devices, by their names, that cannot be changed until the faults stop. */
   readonly stuck: Set<string>;
-  /** Calls that are being done. */
+  /** The calls in progress. */
   busy: number;
   /** Somebody pressed the power button of that guest. */
   onPress: (name: string) => void;
@@ -30,14 +30,14 @@ type Drivers = {
   readonly seed: SeedDriver;
 };
 
-/** Those that change the node; all that can be awaited takes its time. */
+/** The methods that change the node. Each awaited method takes time. */
 const CHANGES = /^(?:ensure|request|reboot|grow|move|sweep)/;
 const WAITS =
   /^(?:ensure|request|reboot|grow|move|sweep|state$|list|find$|read$|check|requireNew$|survey$|compare$)/;
 
 /**
- * The drivers as one agent process sees them: each call takes its time and may fail, before or after it has
- * done its work. When the agent dies, what it had asked the hypervisor for may still be done.
+ * The drivers as one agent process sees them: each call takes time and may fail, before or after its work.
+ * After the death of the agent, the hypervisor may still do what the agent had requested.
  */
 export function simulatedDrivers(
   drivers: FakeDrivers,

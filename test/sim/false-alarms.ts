@@ -1,6 +1,6 @@
 import type { VerifyResponse } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 
-/** What verify finds and must not: nobody but guests, faults and operators does anything wrong. */
+/** Findings of verify that are wrong: only guests, faults and operators change things. */
 export function falseAlarms(
   { findings }: VerifyResponse,
   expectedFindings: readonly string[],

@@ -66,10 +66,10 @@ function numberOf(option: string, text: string, min: number): number {
   throw wrongUse(`--${option}: "${text}" is not a whole number from ${min} on`);
 }
 
-/** Of a number, or a range such as `7-9`. */
+/** Parses a number, or a range such as `7-9`. */
 function numbersOf(text: string): number[] {
   const [first = "", last = first, ...rest] = text.split("-");
-  if (rest.length > 0) throw wrongUse(`--keep: "${text}" is no range`);
+  if (rest.length > 0) throw wrongUse(`--keep: "${text}" is not a range`);
   const from = numberOf("keep", first, 0);
   return Array.from({ length: numberOf("keep", last, from) - from + 1 }, (_, i) => from + i);
 }

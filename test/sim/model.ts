@@ -12,10 +12,10 @@ import type { StepRow, TransactionHeader } from "../../src/transaction/journal.t
 import { nameOnNode, type Ref, refFrom, refOnNode } from "../../src/util/ref.ts";
 import type { Batch } from "./datastore.ts";
 
-/** The objects of the users', whose records are compared as they are. */
+/** The users' objects, whose records are compared as they are. */
 export const OBJECTS = resources.map(({ collection }) => collection);
 
-/** `shut_off` by a request, `gone_off` by the guest itself; `any` where both happened at once. */
+/** `shut_off` by a request, `gone_off` by the guest itself; `any` if both happened at the same time. */
 export type Power = "running" | "paused" | "shut_off" | "gone_off" | "any";
 
 /** An object that must be there. */
@@ -28,32 +28,32 @@ export interface KnownTransaction {
   readonly id: string;
   readonly kind: string;
   readonly guards: readonly string[];
-  /** The call that asked for it, and which delivery of it. */
+  /** The call that began it, and which delivery of that call. */
   readonly call: string | undefined;
   readonly copy: number;
   state: TransactionHeader["state"];
   isCommitted: boolean;
   error: string | undefined;
   readonly rows: Map<number, StepRow>;
-  /** A guest did something of its own while it was open. */
+  /** A guest changed its state by itself while it was open. */
   isDisturbed: boolean;
   isCancelled: boolean;
 }
 
 /**
- * What must be there, told by what has been committed and by nothing else: the journal as it becomes
- * durable. What a transaction wrote before its commit counts from the commit on.
+ * The expected state, from the commits alone: the journal as it becomes durable. The writes of a transaction
+ * from before its commit count from the commit on.
  */
 export class Model {
   /** By key: the bytes of the users' objects. */
   readonly expected = new Map<string, Uint8Array>();
-  /** Keys of what users reserved by hand. */
+  /** The keys of reservations that users made by hand. */
   readonly byHand = new Set<string>();
   /** By the name on its node of the virtual machine. */
   readonly power = new Map<string, Power>();
   readonly transactions = new Map<string, KnownTransaction>();
   readonly violations: string[] = [];
-  /** By kind: how many were committed, how many unwound, and how often one needed an operator. */
+  /** By kind: how many were committed, how many were unwound, and how often one needed an operator. */
   readonly committed = new Map<string, number>();
   readonly unwound = new Map<string, number>();
   readonly neededOperator = new Map<string, number>();
@@ -87,12 +87,12 @@ export class Model {
     );
   }
 
-  /** The ids of those that need an operator. */
+  /** The ids of the transactions that need an operator. */
   stuck(): string[] {
     return this.open().flatMap(({ id, state }) => (state === "needs_operator" ? [id] : []));
   }
 
-  /** Undefined while a transaction is at work on the key; else a number that changes with each. */
+  /** Undefined while a transaction works on the key; otherwise a number that changes with each transaction. */
   versionOf(key: string): number | undefined {
     if (this.open().some(({ guards }) => guards.includes(key))) return undefined;
     return this.#versions.get(key) ?? 0;
@@ -108,7 +108,7 @@ export class Model {
     }
   }
 
-  /** A guest went off by itself. */
+  /** A guest powered off by itself. */
   onGuest(onNode: string): void {
     const key = keyOfMachine(onNode);
     let isGuarded = false;
@@ -120,7 +120,7 @@ export class Model {
     this.power.set(onNode, isGuarded ? "any" : "gone_off");
   }
 
-  /** Somebody was told that it is being undone. */
+  /** A client was told that the transaction is being unwound. */
   expectUnwound(id: string): void {
     const known = this.transactions.get(id);
     if (known === undefined) return;
@@ -128,7 +128,7 @@ export class Model {
     if (known.isCommitted) this.#wrong(`${known.kind} ${id} was cancelled, and it is committed`);
   }
 
-  /** Forgets the transactions that rest. */
+  /** Forgets the transactions at rest. */
   prune(): void {
     for (const { id, state } of this.transactions.values()) {
       if (state === "done" || state === "unwound") this.transactions.delete(id);
@@ -142,7 +142,7 @@ export class Model {
   #onStep(key: string, row: StepRow): void {
     const [id = ""] = stepCollection.parts(key);
     const transaction = this.transactions.get(id);
-    // The rows of the batch that begins or commits come with its header, which is looked at after them.
+    // The rows of the batch that begins or commits come with its header, which is checked after them.
     if (transaction === undefined) return;
     const what = `${transaction.kind} ${id}: step ${row.seq} ${row.name}`;
     if (row.phase === "undone") {
@@ -230,7 +230,7 @@ export class Model {
     this.#onPower(known);
   }
 
-  /** What the steps before the commit had written. */
+  /** The writes of the steps before the commit. */
   #onCommittedRow({ name, input, phase }: StepRow): void {
     if (phase !== "started") return;
     if (name.endsWith(".put_record")) {
@@ -240,7 +240,7 @@ export class Model {
     if (key !== undefined) this.byHand.add(key);
   }
 
-  /** What the steps after the commit will write. */
+  /** The writes of the steps after the commit. */
   #onPromisedRow({ name, input, phase }: StepRow, { guards }: KnownTransaction): void {
     if (phase !== "pending") return;
     if (name.endsWith(".settle_record")) this.#expect(input as Replacement);
@@ -280,7 +280,7 @@ export class Model {
   }
 }
 
-/** What a step that writes an object is told. */
+/** The input of a step that writes an object. */
 type Replacement = { readonly ref: Ref; readonly after: string };
 
 const POWER_AFTER: Readonly<Record<string, Power>> = {
@@ -310,7 +310,7 @@ interface Reserved {
   readonly owner: string | null;
 }
 
-/** The key of what the step reserves, where that is nobody's but the user's. */
+/** The key of the step's reservation, if only the user owns it. */
 function reservedByHand(step: string, input: unknown): string | undefined {
   const { nodeName, network, id, ...given } = input as {
     readonly nodeName?: string;

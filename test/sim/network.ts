@@ -5,11 +5,11 @@ import { onAbort } from "../../src/util/race.ts";
 import type { Dice } from "./dice.ts";
 import type { Process, Timeline } from "./timeline.ts";
 
-/** A peer that does not answer a ping for that long is taken for dead, as by `src/rpc/transport.ts`. */
+/** A peer that does not answer a ping for this long counts as dead, as in `src/rpc/transport.ts`. */
 const DEAD_AFTER_MS = 15_000;
 const POLL_MS = 250;
 
-/** What befalls the next calls of a link. */
+/** The fate of the next calls of a link. */
 export type CallFate =
   | "lose-request"
   | "lose-answer"
@@ -17,10 +17,10 @@ export type CallFate =
   | "late-request"
   | "late-answer";
 
-/** One process that can be called, whichever incarnation of it runs. */
+/** One process that can be called, in any incarnation. */
 export interface Endpoint {
   readonly name: string;
-  /** What runs now; undefined while nothing does, or nothing listens. */
+  /** The present incarnation; undefined while none runs, or none listens. */
   readonly served: Served | undefined;
 }
 
@@ -29,7 +29,7 @@ export interface Served {
   readonly transport: Transport;
 }
 
-/** On whose behalf a handler runs: told by `deliveryNow`, also deep within. */
+/** The delivery for which a handler runs: `deliveryNow` returns it, also deep within. */
 export interface Delivery {
   readonly call: string;
   readonly copy: number;
@@ -43,7 +43,7 @@ export function deliveryNow(): Delivery | undefined {
 
 const unanswered = new WeakSet<object>();
 
-/** True where the simulated network made the error: nobody knows what became of the request. */
+/** True if the simulated network made the error: the result of the request is not known. */
 export function isUnanswered(reason: unknown): boolean {
   return typeof reason === "object" && reason !== null && unanswered.has(reason);
 }
@@ -72,14 +72,14 @@ function noAnswer(text: string, code = Code.Unavailable): ConnectError {
 type UnaryCall = Parameters<Transport["unary"]>;
 type StreamCall = Parameters<Transport["stream"]>;
 
-/** Carries calls between the processes, slowly, and as badly as it is told. */
+/** Carries calls between the processes, slowly, and with the given faults. */
 export class Network {
   readonly #timeline: Timeline;
   readonly #dice: Dice;
   /** By endpoint: the fates of its next calls. */
   readonly #fates = new Map<string, CallFate[]>();
   readonly #cut = new Set<string>();
-  /** Requests that are on their way or being answered, but for those that go on for ever. */
+  /** The requests on their way or in progress, without those that never end. */
   inFlight = 0;
   readonly happened = new Map<string, number>();
 
@@ -88,7 +88,7 @@ export class Network {
     this.#dice = dice;
   }
 
-  /** Nothing gets through to the endpoint, or from it, until it is mended. */
+  /** Nothing gets to the endpoint or from it, until it is mended. */
   cut(name: string): void {
     this.#cut.add(name);
   }
@@ -107,7 +107,7 @@ export class Network {
     this.#fates.clear();
   }
 
-  /** What `caller` reaches `endpoint` with. `from` is the caller's own endpoint, where it can be cut off. */
+  /** The transport from `caller` to `endpoint`. `from` is the caller's own endpoint, if it can be cut off. */
   link(caller: Process, from: string, endpoint: Endpoint, label: () => string): Transport {
     return {
       unary: (...call) => this.#unary(caller, from, endpoint, label(), call) as never,
@@ -115,7 +115,7 @@ export class Network {
     };
   }
 
-  /** @returns what says that it has left again; so does the end of the process. */
+  /** @returns a function that removes it; the end of the process does so too. */
   #enter(process: Process): () => void {
     this.inFlight += 1;
     let isIn = true;
@@ -162,7 +162,7 @@ export class Network {
         if (!line.end()) return;
         if (caller.isAlive) reject(error);
         if (!isBeat) this.#timeline.note(`${from} < ${endpoint.name} ${method.name} no answer`);
-        // The server hears of it, if it can be reached.
+        // The server notices it, if it can be reached.
         line.send(this.#latencyMs(), () => server.abort(error));
       };
       failWith(line, caller, endpoint, signal, fail);
@@ -185,7 +185,7 @@ export class Network {
           const settled = (settle: () => void) => {
             if (!served.process.isAlive) return;
             leave();
-            // Nobody waits for what the second copy is answered.
+            // Nobody waits for the answer of the second copy.
             if (copy === 0) this.#answer(line, fate, settle);
           };
           deliveries.run(delivery, work).then(
@@ -250,7 +250,7 @@ export class Network {
     return { ...response, message: messages } as StreamResponse;
   }
 
-  /** The same messages, each of which takes its time. */
+  /** The same messages, each with a delay. */
   #carried<T>(messages: AsyncIterable<T>, line: Line, broken: Promise<never>): AsyncIterable<T> {
     const source = messages[Symbol.asyncIterator]();
     const next = () => {
@@ -273,7 +273,7 @@ export class Network {
   }
 }
 
-/** The connection that one call goes over: to the process that runs when it is made, and to no later one. */
+/** The connection of one call: to the process that runs when it is made, and to no later one. */
 class Line {
   onBroken: () => void = () => {};
   readonly #timeline: Timeline;
@@ -294,7 +294,7 @@ class Line {
     this.#watch();
   }
 
-  /** False where it is over already. */
+  /** False if it has ended already. */
   end(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
@@ -310,7 +310,7 @@ class Line {
     this.#timeline.after(ms, this.#caller, () => this.onBroken());
   }
 
-  /** Calls `arrive` in the server, or with undefined where none listens. What is cut off waits. */
+  /** Calls `arrive` in the server, or with undefined if none listens. A cut-off call waits. */
   send(ms: number, arrive: (served: Served | undefined) => void): void {
     const served = this.served;
     if (served === undefined) {
@@ -319,7 +319,7 @@ class Line {
     }
     this.#timeline.after(ms, served.process, () => {
       if (!this.#isCut()) return arrive(served);
-      // Its connection is given up as soon as its sender gives up; until then it is sent again.
+      // The connection ends when its sender gives up. Until then it is tried again.
       if (!this.#isOver) this.send(POLL_MS, arrive);
       else arrive(undefined);
     });
@@ -348,7 +348,7 @@ class Line {
   }
 }
 
-/** What a dead process waits for. */
+/** A promise for the waits of a dead process. */
 export function never<T>(): Promise<T> {
   return new Promise<T>(() => {});
 }

@@ -13,7 +13,7 @@ import type { Found, Model } from "./model.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { Snapshot } from "./record-invariants.ts";
 
-/** What is on the node has an owner, and what should be there is there. */
+/** Everything on the node has an owner, and everything that should be there exists. */
 export function* wrongOnNode(
   model: Model,
   snapshot: Snapshot,
@@ -132,7 +132,7 @@ function* wrongTaps(
   }
 }
 
-/** A guest that goes off by itself is off, and only its taps stay. */
+/** A guest that powers off by itself is off, and only its taps stay. */
 function powerOf(model: Model, onNode: string): string {
   const power = model.power.get(onNode) ?? "any";
   return power === "gone_off" ? "shut_off" : power;

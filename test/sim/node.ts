@@ -18,7 +18,7 @@ import { Process, type Timeline } from "./timeline.ts";
 
 export const IMAGE_URL = "http://images.example/disk";
 
-/** What all nodes together can hold is a little less than what is asked for. */
+/** The capacity of all nodes together is a little less than the requested amounts. */
 export const CAPACITY = {
   cpuMilliCores: 450,
   memoryBytes: 208n << 20n,
@@ -41,7 +41,7 @@ export interface SimulatedNodeOptions {
   readonly wrapQueue: (queue: KeyedQueue) => KeyedQueue;
 }
 
-/** A machine with the real agent over fake drivers, which outlive the agent. */
+/** A node with the real agent over fake drivers, which outlive the agent. */
 export class SimulatedNode implements Endpoint {
   readonly name: string;
   drivers: FakeDrivers = newMachine();
@@ -54,9 +54,9 @@ export class SimulatedNode implements Endpoint {
   };
   served: Served | undefined;
   queue: KeyedQueue | undefined;
-  /** Starts of its agent. */
+  /** The number of starts of its agent. */
   starts = 0;
-  /** The machine will never come back. */
+  /** The node will never come back. */
   isScrapped = false;
   #end = new AbortController();
   readonly #options: SimulatedNodeOptions;
@@ -70,7 +70,7 @@ export class SimulatedNode implements Endpoint {
     return `${this.name}:20181`;
   }
 
-  /** Nothing is being done on it. */
+  /** No work is in progress on it. */
   get isIdle(): boolean {
     return this.fates.busy === 0 && (this.queue === undefined || this.queue.busyKeys === 0);
   }
@@ -114,14 +114,14 @@ export class SimulatedNode implements Endpoint {
     });
   }
 
-  /** What it was doing is cut where it stands. */
+  /** Its work is interrupted at any point. */
   crash(): void {
     this.served?.process.kill();
     this.served = undefined;
     this.queue = undefined;
   }
 
-  /** As a service manager ends it: what it is doing is aborted, and waited for. */
+  /** Like a service manager: aborts its work, and waits for it. */
   async stop(): Promise<void> {
     const { served, queue } = this;
     this.#end.abort(new ConnectError("the agent is stopping", Code.Unavailable));
@@ -134,7 +134,7 @@ export class SimulatedNode implements Endpoint {
     this.crash();
   }
 
-  /** Another machine takes its name, with nothing on it. */
+  /** Another node takes its name, with nothing on it. */
   replace(): void {
     this.drivers = newMachine();
     this.fates.stuck.clear();

@@ -15,15 +15,15 @@ export interface OperatorOptions {
 const AGAIN_MS = 2_000;
 
 /**
- * Who says that a machine will never come back, and tries until it is forgotten; and who has what needs an
- * operator tried again when the faults have stopped.
+ * Declares nodes lost, and tries until they are deleted. When the faults have stopped, retries the transactions
+ * that need an operator.
  */
 export class Operator {
   readonly #timeline: Timeline;
   readonly #process = new Process("operator");
   readonly #clients: Clients;
   readonly #stuck: () => readonly string[];
-  /** Whether the operator sees to what is stuck; not while the faults still go on. */
+  /** Whether the operator handles stuck transactions: not while the faults go on. */
   tends = false;
   #lost = 0;
 
@@ -39,7 +39,7 @@ export class Operator {
     return this.#lost > 0;
   }
 
-  /** The machine is scrapped at once; another one comes under its name when the API has forgotten it. */
+  /** The node is scrapped at once. Another one takes its name when the API has deleted it. */
   lose(node: SimulatedNode): void {
     if (node.isScrapped) return;
     node.scrap();
@@ -67,7 +67,7 @@ export class Operator {
     this.#lost -= 1;
   }
 
-  /** Done as well when there is no such node any more. */
+  /** Also done if the node does not exist any more. */
   async #untilDone(call: () => Promise<unknown>): Promise<void> {
     for (;;) {
       try {

@@ -11,7 +11,7 @@ export type Fault =
       readonly kind: "api-dies";
       readonly death: Death;
       readonly downMs: number;
-      /** How the one that comes back dies, while it recovers or soon after. */
+      /** How the next incarnation dies, while it recovers or soon after. */
       readonly again: Death | undefined;
     }
   | { readonly kind: "api-stops"; readonly downMs: number }
@@ -19,7 +19,7 @@ export type Fault =
   | { readonly kind: "disk"; readonly trouble: DiskTrouble; readonly forMs: number }
   | { readonly kind: "agent-dies"; readonly node: number; readonly downMs: number }
   | { readonly kind: "agent-stops"; readonly node: number; readonly downMs: number }
-  /** The machine is lost with all that is on it, and an operator says so. */
+  /** The node is lost with everything on it, and an operator declares that. */
   | { readonly kind: "node-is-lost"; readonly node: number }
   | { readonly kind: "clock-jumps"; readonly byMs: number }
   | { readonly kind: "agent-freezes"; readonly node: number; readonly forMs: number }
@@ -27,14 +27,14 @@ export type Fault =
   | { readonly kind: "calls-to-api"; readonly fates: readonly CallFate[] }
   | { readonly kind: "calls-to-node"; readonly node: number; readonly fates: readonly CallFate[] }
   | { readonly kind: "drivers"; readonly node: number; readonly fates: readonly DriverFate[] }
-  /** The next thing that is changed there cannot be changed again, so that its transaction needs an operator. */
+  /** The next changed thing there cannot be changed again, so that its transaction needs an operator. */
   | { readonly kind: "sticks"; readonly node: number }
   | { readonly kind: "guest"; readonly seed: number; readonly does: "powers off" | "crashes" };
 
 interface Planned {
-  /** Its number in the whole run, for leaving others out. */
+  /** Its number in the whole run, by which it can be left out. */
   readonly index: number;
-  /** After the beginning of its round. */
+  /** The time after the beginning of its round. */
   readonly atMs: number;
 }
 
@@ -57,7 +57,7 @@ export type Item = PlannedCall | PlannedFault;
 export interface Round {
   readonly lengthMs: number;
   readonly items: readonly Item[];
-  /** A node that stays away while the rest comes to rest, and comes back after that. */
+  /** A node that stays away while the rest comes to rest, and then comes back. */
   readonly away: number | undefined;
 }
 
@@ -67,17 +67,17 @@ export interface Scale {
   readonly clients: number;
 }
 
-/** Calls in one round. */
+/** The number of calls in one round. */
 const ROUND_CALLS = 150;
 const WEIGHTS = Object.fromEntries(Object.entries(CALLS).map(([rpc, { weight }]) => [rpc, weight]));
 
-/** All that is done to the control plane, from the seed alone. */
+/** Everything that is done to the control plane, from the seed alone. */
 export function* planRounds(seed: number, { ops, nodes, clients }: Scale): Generator<Round> {
   let index = 0;
   for (let number = 0, left = ops; left > 0; number++, left -= ROUND_CALLS) {
     const dice = newDice(`round ${number} of ${seed}`);
     const lengthMs = dice.pick([1_000, 3_000, 10_000, 30_000]);
-    // What comes at once meets; what comes alone is seen alone.
+    // Requests that come together collide; requests that come alone are tested alone.
     const burstsMs = Array.from({ length: 12 }, () => dice.between(0, lengthMs));
     const soonAfter = () => Math.min(lengthMs, dice.pick(burstsMs) + dice.between(0, 60));
     const items: Item[] = [];

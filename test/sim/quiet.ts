@@ -15,17 +15,17 @@ import type { Simulation } from "./simulation.ts";
 
 const READ_MS = 120_000;
 
-/** What is still going on; undefined when nothing is, but for what waits for the node that is away. */
+/** What still goes on; undefined if nothing does, except what waits for the node that is away. */
 export function notAtRest(simulation: Simulation, away?: string): string | undefined {
   const { api, network, clients, model } = simulation;
   const { opened } = api;
   if (api.failure !== undefined) return `the API does not start: ${String(api.failure)}`;
   if (opened === undefined || api.served === undefined) return "the API is not there";
   const busy = clients.find(({ isIdle }) => !isIdle);
-  // Those who wait for a key that such a transaction holds wait one after the other, as long as they like.
+  // Requests that wait for a key of such a transaction wait one after the other, without a limit.
   if (busy !== undefined && away === undefined) return `${busy.name} waits for an answer`;
   if (simulation.operator.isBusy) {
-    // What is to be forgotten may be held by what waits for the other node.
+    // A transaction that waits for the other node may hold what is to be deleted.
     return away === undefined ? "the operator is at work on a lost node" : undefined;
   }
   const open = model.open().filter(({ error }) => away === undefined || !waitsFor(error, away));
@@ -49,7 +49,7 @@ function waitsFor(error: string | undefined, away: string): boolean {
   return error?.includes(`node "${away}"`) === true;
 }
 
-/** All that is not as it must be, now that everything rests. */
+/** Everything that is wrong, now that everything is at rest. */
 export async function findViolations(simulation: Simulation): Promise<readonly string[]> {
   const { model, durable, api } = simulation;
   const snapshot = await Snapshot.of(durable);

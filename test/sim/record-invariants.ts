@@ -27,7 +27,7 @@ import { formatRef, type Ref } from "../../src/util/ref.ts";
 import type { Model } from "./model.ts";
 import { OBJECTS } from "./model.ts";
 
-/** What hangs on the users' objects, and nothing else may be there. */
+/** The records that belong to the users' objects. There may be no others. */
 const DERIVED: readonly { readonly prefix: string }[] = [
   computes,
   storages,
@@ -73,7 +73,7 @@ export class Snapshot {
   }
 }
 
-/** The users' objects are those that were committed, as they were committed. */
+/** The users' objects are those that were committed, unchanged. */
 export function* wrongObjects(model: Model, snapshot: Snapshot): Generator<string> {
   for (const of of OBJECTS) {
     for (const [key, { value }] of snapshot.entries) {
@@ -151,7 +151,7 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
   }
 }
 
-/** What each reservation says is what its owner has, and no node is used beyond what it has. */
+/** Each reservation fits its owner, and no node is used beyond its capacity. */
 export function* wrongAmounts(model: Model, snapshot: Snapshot): Generator<string> {
   for (const { ref, object: vm } of model.objects(virtualMachines)) {
     const reserved = snapshot.find(computes, vm.computeNodeName, vm.computeName);
@@ -196,7 +196,7 @@ export function textOfAmounts(amounts: ReturnType<typeof useOf>): string {
   return Object.values(amounts).map(String).join(" ");
 }
 
-/** Interfaces lie in their networks, belong to who has them, and no two have the same. */
+/** Interfaces lie in their networks and belong to their owners, and no two have the same address. */
 export function* wrongInterfaces(model: Model, snapshot: Snapshot): Generator<string> {
   for (const { key, parts, value } of snapshot.list(interfaces)) {
     const ref = refOfKey(key)!;

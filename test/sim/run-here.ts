@@ -3,7 +3,7 @@ import { simulate } from "./simulation.ts";
 
 const scale = { ops: 10_000, nodes: 3, clients: 8 };
 
-/** Half of what a run of all tests simulates; the other half runs beside it. */
+/** Half of the requests that a run of all tests simulates. The other half runs beside it. */
 export async function expectAllWell(
   seed: number,
   { deliversLate = false }: { readonly deliversLate?: boolean } = {},

@@ -9,7 +9,7 @@ import { falseAlarms } from "./false-alarms.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Watcher } from "./watcher.ts";
 
-/** What the API answers now, and has told those who watch, is what is there. */
+/** The API's answers, and what watchers were sent, are the actual state. */
 export async function wrongToClients(simulation: Simulation): Promise<string[]> {
   const { api, model, watchers } = simulation;
   const clients = clientsOf(api.served!.transport);
@@ -39,7 +39,7 @@ function namesOf(objects: readonly { readonly name: string }[]): string {
     .join();
 }
 
-/** What a client that watches has been told last. */
+/** What a watching client was sent last. */
 function unlike(
   { isSynced, seen }: Watcher,
   listed: readonly { readonly name: string; readonly state: number }[],

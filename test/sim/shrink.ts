@@ -2,7 +2,7 @@ import { planRounds } from "./plan.ts";
 import { type Result, type SimulationOptions, simulate } from "./simulation.ts";
 
 export interface Shrunk {
-  /** The numbers of what is left. */
+  /** The numbers of the remaining items. */
   readonly keep: readonly number[];
   readonly result: Result;
   readonly runs: number;
@@ -14,8 +14,8 @@ export interface ShrinkLimits {
 }
 
 /**
- * Leaves out as much as it can of what was done until something was wrong, while still something is: first
- * whole rounds, then ever smaller parts of what is left.
+ * Leaves out as many items as it can while the run still goes wrong: first whole rounds, then ever smaller
+ * parts of the rest.
  */
 export async function shrink(
   options: SimulationOptions,
@@ -37,7 +37,7 @@ export async function shrink(
   for (let last = 1; last < rounds.length && !isOver(); last *= 2) {
     if (await fails(rounds.slice(-last).flat())) break;
   }
-  // Each time a part is left out the parts stay as large; when none can be, they are halved.
+  // After a part was left out, the parts keep their size. If no part can be left out, they are halved.
   let size = Math.ceil(best.keep.length / 2);
   while (size >= 1 && !isOver()) {
     let isSmaller = false;

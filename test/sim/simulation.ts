@@ -18,21 +18,21 @@ import { Timeline } from "./timeline.ts";
 import { View } from "./view.ts";
 import { disks, machines, Watcher } from "./watcher.ts";
 
-/** A bug that is planted, to see that it is found. */
+/** A planted bug, to check that it is found. */
 export interface Bug {
   readonly name: string;
   readonly wrapDatastore?: (datastore: Datastore) => Datastore;
   readonly wrapQueue?: (queue: KeyedQueue) => KeyedQueue;
-  /** Puts it in place. @returns what takes it away again. */
+  /** Plants it. @returns a function that removes it. */
   readonly plant?: () => Disposable;
 }
 
 export interface SimulationOptions extends Scale {
   readonly seed: number;
   readonly bug?: Bug;
-  /** The API is told late of what is written. */
+  /** The API sees writes late. */
   readonly deliversLate?: boolean;
-  /** Only these items are done; all unless given. */
+  /** Only these items are done. Default: all. */
   readonly keep?: ReadonlySet<number>;
   readonly onRound?: (progress: Progress) => void;
   readonly onLine?: (line: string) => void;
@@ -50,9 +50,9 @@ export interface Result {
   readonly virtualMs: number;
   readonly events: number;
   readonly traceHash: string;
-  /** Empty where all was well. */
+  /** Empty if everything was right. */
   readonly violations: readonly string[];
-  /** How many rounds were begun: the last one is where something was wrong. */
+  /** The number of rounds that began. If something was wrong, it was in the last one. */
   readonly rounds: number;
   readonly lastLines: readonly string[];
   readonly coverage: Coverage;
@@ -69,17 +69,17 @@ export interface Coverage {
   readonly recovered: number;
 }
 
-/** Longer than any call may take and any backoff may wait, several times over. */
+/** Several times longer than any call may take and any backoff may wait. */
 const REST_MS = 30 * 60_000;
 const RESTS_MAX = 5;
-/** For what does not wait for a node that is away. */
+/** For work that does not wait for a node that is away. */
 const AWAY_MS = 12 * 60_000;
-/** For the states that agents tell to reach the API. */
+/** For states on their way from the agents to the API. */
 const SETTLE_MS = 8_000;
-/** Then it is killed. */
+/** After this time it is killed. */
 const STOP_MS = 5_000;
 
-/** Runs the whole control plane on virtual time, and looks after each round whether all is as it must be. */
+/** Runs the whole control plane on virtual time, and checks after each round that everything is right. */
 export async function simulate(options: SimulationOptions): Promise<Result> {
   const planted = options.bug?.plant?.();
   try {
@@ -169,7 +169,7 @@ export class Simulation {
   async #round({ items, lengthMs, away }: Round): Promise<readonly string[]> {
     const { keep } = this.#options;
     const done = keep === undefined ? items : items.filter(({ index }) => keep.has(index));
-    // A round that is left out whole takes no time either.
+    // A round that is left out as a whole takes no time either.
     if (done.length === 0) return [];
     for (const item of done) {
       this.timeline.after(item.atMs, undefined, () => this.#do(item));
@@ -194,14 +194,14 @@ export class Simulation {
     return violations;
   }
 
-  /** And stays there. @returns what is not at rest in the end. */
+  /** Waits until it stays at rest. @returns what is not at rest in the end. */
   async #comeToRest(): Promise<string | undefined> {
     for (let tries = 1; tries <= RESTS_MAX; tries++) {
       await this.timeline.run(() => notAtRest(this) === undefined, REST_MS);
       const restless = notAtRest(this);
       if (restless !== undefined) return `it does not come to rest: ${restless}`;
       await this.timeline.run(() => false, SETTLE_MS);
-      // A node whose last call was lost may not have been missed before, and is back in seconds.
+      // If the last call of a node was lost, its absence may show only now. It is back in seconds.
       if (notAtRest(this) === undefined) return undefined;
     }
     return `it does not stay at rest: ${notAtRest(this)}`;
@@ -284,7 +284,7 @@ export class Simulation {
     this.#goOff(this.#nodeOf(vm.object.computeNodeName), nameOnNode(vm.ref), does);
   }
 
-  /** Most guests hear the button, after a while. */
+  /** Most guests notice the button, after a while. */
   #press(node: SimulatedNode, name: string): void {
     const dice = newDice(`${name} at ${this.timeline.nowMs}`);
     if (dice.chance(0.2)) return;
@@ -307,7 +307,7 @@ export class Simulation {
     return this.nodes.find((node) => node.name === name)!;
   }
 
-  /** Faults stop; what is down comes back, but for the node that stays away. */
+  /** Stops the faults. What is down comes back, except for the node that stays away. */
   #mend(away: number | undefined): void {
     const { network, api, timeline } = this;
     timeline.note("faults stop");

@@ -1,11 +1,11 @@
 import type { Clock } from "../../src/util/clock.ts";
 import { hashOf } from "./dice.ts";
 
-/** Something that runs and can die or stand still: the API, an agent. */
+/** A process that can die or stand still: the API, an agent. */
 export class Process {
   readonly name: string;
   isAlive = true;
-  /** What would have happened to it while it stands still. */
+  /** The events that it missed while it stood still. */
   frozen: Event[] | undefined;
   readonly #onDeath = new Set<() => void>();
 
@@ -19,7 +19,7 @@ export class Process {
     return () => this.#onDeath.delete(listener);
   }
 
-  /** From here nothing that its code still does has an effect: every port asks. */
+  /** From now on its code has no effect: every port checks this. */
   kill(): void {
     if (!this.isAlive) return;
     this.isAlive = false;
@@ -41,27 +41,27 @@ const START_MS = 1_700_000_000_000;
 const LINES_KEPT = 400;
 
 /**
- * Virtual time: what is to happen, in order. Between two happenings everything that can go on without one
- * has gone on, for all that waits, waits for a happening.
+ * Virtual time: the future events, in order. Between two events, everything that can go on without another one
+ * has gone on, because every wait is a wait for an event.
  */
 export class Timeline {
   nowMs = 0;
-  /** How much the wall clocks are off. */
+  /** The error of the wall clocks. */
   wallOffsetMs = 0;
   #count = 0;
   #hash = 0;
   #events = 0;
   readonly #heap: Event[] = [];
   readonly #lines: string[] = [];
-  /** Set to see each line of the trace as it comes. */
+  /** Set it to see each line of the trace at once. */
   onLine: ((line: string) => void) | undefined;
 
-  /** How many things have happened. */
+  /** The number of events so far. */
   get eventCount(): number {
     return this.#events;
   }
 
-  /** A number that two runs share only if the same happened in both, in the same order. */
+  /** A number that two runs share only if the same events happened in both, in the same order. */
   get traceHash(): string {
     return (this.#hash >>> 0).toString(16).padStart(8, "0");
   }
@@ -79,9 +79,9 @@ export class Timeline {
   }
 
   /**
-   * Calls `fire` after `ms`, unless `of` has died; later if it stands still then.
+   * Calls `fire` after `ms`, unless `of` has died, or later if it stands still then.
    *
-   * @returns a function that calls it off.
+   * @returns a function that cancels it.
    */
   after(ms: number, of: Process | undefined, fire: () => void): () => void {
     const atMs = this.nowMs + Math.max(0, ms);
@@ -96,12 +96,12 @@ export class Timeline {
     process.frozen ??= [];
   }
 
-  /** Lets what it has missed happen, in order. */
+  /** Lets the missed events happen, in order. */
   thaw(process: Process): void {
     const missed = process.frozen ?? [];
     process.frozen = undefined;
     for (const event of missed) {
-      // It may still be called off, by whoever had asked for it.
+      // The caller may still cancel it.
       this.after(0, process, () => {
         if (!event.isCancelled) event.fire();
       });
@@ -128,7 +128,7 @@ export class Timeline {
     };
   }
 
-  /** Lets time pass until `isDone`, which is asked after each happening; false after `limitMs` without. */
+  /** Lets time pass until `isDone`, which is called after each event; false after `limitMs`. */
   run(isDone: () => boolean, limitMs: number): Promise<boolean> {
     const endMs = this.nowMs + limitMs;
     return new Promise((resolve, reject) => {
@@ -136,7 +136,7 @@ export class Timeline {
         try {
           if (isDone()) return resolve(true);
           if (!this.#step(endMs)) return resolve(isDone());
-          // By the next turn of the loop all that follows from it without waiting has followed.
+          // By the next turn of the event loop, everything that follows from it without a wait has happened.
           setImmediate(turn);
         } catch (reason) {
           reject(reason);

@@ -14,7 +14,7 @@ import { refFrom } from "../../src/util/ref.ts";
 import { type Dice, hashOf, newDice } from "./dice.ts";
 import type { Model } from "./model.ts";
 
-/** How many names there are of each kind: few, so that requests meet. */
+/** The number of names of each kind: few, so that requests collide. */
 const NAMES: ReadonlyMap<string, number> = new Map([
   ["vm", 10],
   ["disk", 18],
@@ -27,8 +27,8 @@ export function namesOf(kind: string): string[] {
 }
 
 /**
- * What a request is made from: the state of things when it is sent, and dice of its own. What is chosen
- * depends as little as can be on what else is there, so that leaving out an earlier call changes little.
+ * The input of a request: the state when it is sent, and dice of its own. The choice depends as little as
+ * possible on other objects, so that leaving out an earlier call changes little.
  */
 export class View {
   readonly dice: Dice;
@@ -44,7 +44,7 @@ export class View {
     this.nodeNames = nodeNames;
   }
 
-  /** Mostly one of those that suit, at times any. */
+  /** Mostly a suitable one, sometimes any. */
   choose(suiting: readonly string[], all: readonly string[]): string {
     const label = `${this.#seed}/${this.#choices++}`;
     const from = suiting.length > 0 && this.dice.chance(0.85) ? suiting : all;
@@ -83,7 +83,7 @@ export class View {
     return this.choose([...free, ...deleted.map(({ name }) => name)], namesOf("disk"));
   }
 
-  /** Up to `count` disks that a virtual machine could use, on one node. */
+  /** Up to `count` disks on one node that a virtual machine could use. */
   freeDisks(count: number, nodeName?: string): string[] {
     const free = this.#model
       .list(blockStorages)
@@ -120,7 +120,7 @@ export class View {
     return this.choose(found, namesOf("net"));
   }
 
-  /** Mostly one that is there, at times any of these. */
+  /** Mostly an existing one, sometimes any of these. */
   object(of: Objects<UserObject>, all: readonly string[]): string {
     const found = this.#model.list(of).map(({ name }) => name);
     return this.choose(found, all);
@@ -130,12 +130,12 @@ export class View {
     return this.#model.get(of, name);
   }
 
-  /** The parts of the keys of what was reserved by hand. */
+  /** The parts of the keys of reservations that users made by hand. */
   byHand({ prefix, parts }: Pick<AnyCollection, "prefix" | "parts">): (readonly string[])[] {
     return [...this.#model.byHand].filter((key) => key.startsWith(prefix)).map(parts);
   }
 
-  /** One that is open, where there is any. */
+  /** An open one, if there is any. */
   transaction(): string {
     const open = this.#model.open().map(({ id }) => id);
     return this.choose(open, ["018bcfe56800-00000000-0000"]);

@@ -8,7 +8,7 @@ export interface WatcherOptions {
   readonly api: Endpoint;
 }
 
-/** What a watch says, of whichever kind of object. */
+/** The messages of a watch, for any kind of object. */
 interface Change {
   readonly object?: { readonly name: string; readonly state: number } | undefined;
   readonly deletedName: string;
@@ -19,11 +19,11 @@ type Watch = (clients: Clients) => AsyncIterable<Change>;
 
 const AGAIN_MS = 500;
 
-/** A client that watches all the time, and begins anew when its stream breaks. */
+/** A client that watches all the time, and starts again when its stream breaks. */
 export class Watcher {
-  /** By name, as it was told last: its state. */
+  /** By name, the last reported state. */
   readonly seen = new Map<string, number>();
-  /** It has been told all that was there when it began. */
+  /** It has received everything that existed when it began. */
   isSynced = false;
   readonly #timeline: Timeline;
   readonly #process: Process;
@@ -48,7 +48,7 @@ export class Watcher {
       try {
         for await (const change of this.#watch(this.#clients)) this.#take(change);
       } catch {
-        // Whatever it was: it begins anew.
+        // It starts again after any failure.
       }
       await new Promise<void>((resolve) => {
         this.#timeline.after(AGAIN_MS, this.#process, resolve);

@@ -8,7 +8,7 @@ const WIDTH = 12;
 const TIMEOUT_MS = 20_000;
 const MILLION = 1_000_000;
 
-/** A message of 1: an unknown field, a million times; 2: an empty entry of a list, eight million times, which a survey takes as to its bytes; 3: 100 MB of nothing. */
+/** A message of 1: an unknown field, a million times; 2: an empty entry of a list, eight million times, which fits into the bytes of a survey; 3: 100 MB of zeros. */
 const BODIES: Readonly<Record<string, () => Buffer>> = {
   "unknown fields": () => Buffer.alloc(4 * MILLION, Buffer.from([0xa2, 0x1f, 1, 0x41])),
   "empty entries": () => Buffer.alloc(16 * MILLION, Buffer.from([0x0a, 0])),
@@ -32,7 +32,7 @@ const PATHS: readonly (readonly [
   ["/n0stack.agent.v1alpha1.SurveyAgentService/Survey", false, ["agent"]],
 ];
 
-/** A few kilobytes that become hundreds of megabytes, with the token and without. */
+/** A few kilobytes that become hundreds of megabytes, with the token and without it. */
 export const bombs: Attack = {
   name: "bombs",
   weight: 1,

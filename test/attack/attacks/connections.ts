@@ -7,7 +7,7 @@ const CONNECTIONS = 2_000;
 const AT_ONCE = 100;
 const WATCHES_EACH = 10;
 
-/** The message of no fields. */
+/** The empty message. */
 const EMPTY = Buffer.from([0, 0, 0, 0, 0]);
 
 /** Two thousand connections at once: a third idle, a third of HTTP/1 kept alive, a third with ten health watches. */

@@ -13,20 +13,20 @@ import { codeOf, framed, WAYS, type Way } from "../wire.ts";
 
 const WIDTH = 16;
 const CALL_TIMEOUT_MS = 3_000;
-/** A stream says what it has at once; then it is left. */
+/** A stream sends its first messages at once. Then the client leaves. */
 const STREAM_TIMEOUT_MS = 300;
-/** The server's fault, whatever was sent. */
+/** Codes that are the server's fault, for any request. */
 const FAULTS = ["internal", "unknown", "data_loss"];
 
 export interface Case {
   readonly victim: Victim;
   readonly way: Way;
-  /** Such as "cut"; empty where the message is whole. */
+  /** Such as "cut"; empty for an undamaged message. */
   readonly how: string;
   readonly request: RawRequest;
 }
 
-/** Every method of every service, over every way, with messages that are right, strange or damaged. */
+/** Every method of every service, over every protocol, with correct, strange and damaged messages. */
 export const fuzz: Attack = {
   name: "fuzz",
   weight: 6,
@@ -34,7 +34,7 @@ export const fuzz: Attack = {
     const all = await victims();
     const clients = new Map<TargetName, HttpClient>();
     for (const { name, url } of Object.values(arena.targets)) clients.set(name, newHttpClient(url));
-    // Each request has dice of its own, so that any of them can be sent again alone.
+    // Each request has its own dice, so that each can be repeated alone.
     const salt = round.dice.below(2 ** 31);
     const count = await untilOver(round, WIDTH, async (index) => {
       const made = caseOf(all, newDice(`${salt} ${index}`));
@@ -68,7 +68,7 @@ function damageLast(messages: readonly Uint8Array[], way: Way, dice: Dice) {
   return { how, sent: [...messages.slice(0, -1), bytes] };
 }
 
-/** Now and then the envelope or a header is wrong too. */
+/** Sometimes the envelope or a header is wrong too. */
 function oddly(request: RawRequest, dice: Dice): RawRequest {
   if (dice.chance(0.9)) return request;
   const headers: Record<string, string> = dice.pick([
@@ -105,12 +105,12 @@ async function attack(arena: Arena, client: HttpClient, made: Case): Promise<voi
   };
   const code = await send(made.request);
   if (code === undefined) return;
-  // A damaged message is no affair of the method's: one finding for all that it was sent to.
+  // A damaged message does not depend on the method: one finding for all methods that got it.
   const kind = victim.method.methodKind === "unary" ? "a call" : "a stream";
   const about = how === "" ? made.request.path : `${kind} whose message is damaged: ${how}`;
   const fault = `${code} from ${target.name} for ${about}`;
   if (!arena.findings.isNew(fault)) return arena.findings.add({ fault, seen: "again" });
-  // At once, so that those that come meanwhile are not made small too.
+  // At once, so that findings that come in the meantime are not reduced too.
   const small = await smallest(made.request, async (smaller) => (await send(smaller)) === code);
   arena.findings.add({
     fault,

@@ -54,7 +54,7 @@ const REQUESTS: Readonly<Record<string, (dice: Dice) => string>> = {
     `POST ${HEALTH} HTTP/1.1\r\n${HOST}${JSON_TYPE}Content-Length: 4000000\r\n\r\n{`,
 };
 
-/** What no client of HTTP/1.1 would send. */
+/** Requests that no client of HTTP/1.1 would send. */
 export const http1: Attack = {
   name: "http1",
   weight: 1,

@@ -77,7 +77,7 @@ const CONVERSATIONS: Readonly<Record<string, (dice: Dice) => Buffer[]>> = {
     SETTINGS,
     headers(0, Buffer.concat([HEALTH, literal("x", "y".repeat(16_000))])),
   ],
-  /** An entry of the table of 4 KB, named again and again by a byte. */
+  /** An entry of the table of 4 KB, which single bytes name again and again. */
   "a bomb of headers": () => [
     ...[PREFACE, SETTINGS],
     headers(
@@ -100,7 +100,7 @@ const CONVERSATIONS: Readonly<Record<string, (dice: Dice) => Buffer[]>> = {
     SETTINGS,
     ...times(3, () => frame("window", 0, 0, u32(0x7fffffff))),
   ],
-  "a window of nothing": () => [
+  "a window of zero": () => [
     PREFACE,
     frame("settings", 0, 0, set(4, 0)),
     ...times(100, (i) => headers(i, HEALTH)),
@@ -192,7 +192,7 @@ export const http2: Attack = {
     await untilOver(round, WIDTH, async (index) => {
       const target = round.dice.pick([targets.api, targets.node, targets.agent]);
       const pieces = kinds[index % kinds.length]!(round.dice);
-      // One can hold thousands of requests.
+      // One connection can hold thousands of requests.
       requests += 1 + countFrames("headers", pieces);
       await exchange(target.url, pieces, TIMEOUT_MS);
     });

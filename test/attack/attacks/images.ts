@@ -7,7 +7,7 @@ const WIDTH = 4;
 const MIB = 1n << 20n;
 const TIMEOUT_MS = 3_000;
 
-/** Web servers and images that nobody should trust, as sources of disks. What becomes one is removed again. */
+/** Hostile web servers and images, as sources of block storages. Removes those that succeed. */
 export const images: Attack = {
   name: "images",
   weight: 2,

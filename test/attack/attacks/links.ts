@@ -6,7 +6,7 @@ import type { Findings } from "../findings.ts";
 import { exchange } from "../raw-socket.ts";
 
 const WIDTH = 6;
-/** Calls, links and sockets of one turn. */
+/** The calls, links and sockets of one turn. */
 const REQUESTS_EACH = 25;
 const MIB = 1n << 20n;
 const SIZE = { requestBytes: MIB, limitBytes: MIB };
@@ -18,7 +18,10 @@ const COMPUTE = {
 };
 const HALF_OPEN_MS = 300;
 
-/** Links to consoles and disks: guessed, used again, used for another thing, and after the thing is another. */
+/**
+ * Links to consoles and block storages: guessed, used again, used for another object, and used after the object
+ * was replaced.
+ */
 export const links: Attack = {
   name: "links",
   weight: 1,
@@ -33,7 +36,7 @@ export const links: Attack = {
         await oneTurn({ clients, findings, url, dice: round.dice, ...names });
         done++;
       } catch (error) {
-        // A node that was not heard for a while takes nothing: tried again with the next.
+        // A node that was silent for a while accepts nothing, so the next turn tries again.
         failure = String(error);
         await remove(clients, names.disk, names.machine);
       }
@@ -100,12 +103,12 @@ async function remove({ blockStorages, virtualMachines }: Clients, disk: string,
   }
 }
 
-/** Nothing may be opened; nor may the server fail. */
+/** Nothing may open, and the server must not fail. */
 function newJudge(findings: Findings) {
   return async (what: string, asked: Promise<number>) => {
     const status = await asked;
     if (status >= 400 && status < 500) return;
-    // The machine was too busy for an answer in time, which opens nothing either.
+    // The host was too busy for an answer in time, which opens nothing either.
     if (status === 0) return;
     findings.add({ fault: `${what} is answered ${status}`, seen: "it must be refused" });
   };
@@ -135,7 +138,7 @@ async function statusOf(href: string, headers: Record<string, string> = {}): Pro
   return await promise;
 }
 
-/** Asks for a WebSocket, and sends what follows; then hangs up. The token is used up by it. */
+/** Asks for a WebSocket with these bytes, and then hangs up. This consumes the token. */
 async function upgrade(socketUrl: string, token: string, then = ""): Promise<number> {
   const { origin, pathname, host } = new URL(socketUrl);
   const head =

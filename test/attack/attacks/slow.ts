@@ -8,7 +8,7 @@ const BYTE_EVERY_MS = 1_000;
 const LENGTH = 16 << 20;
 const POST = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: 127.0.0.1\r\n";
 
-/** What is sent at once, and then byte by byte. */
+/** The bytes that are sent at once. The rest follows byte by byte. */
 const BEGINNINGS: Readonly<Record<string, Buffer>> = {
   "nothing at all": Buffer.alloc(0),
   "headers without an end": Buffer.from(`${POST}X: `),
@@ -18,7 +18,7 @@ const BEGINNINGS: Readonly<Record<string, Buffer>> = {
   "chunks without an end": Buffer.from(
     `${POST}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${LENGTH.toString(16)}\r\n`,
   ),
-  /** Most of what it says, so that a server that keeps it has it all in memory. */
+  /** Most of the announced body, so that a server that keeps it has it all in memory. */
   "most of a body": Buffer.concat([
     Buffer.from(`${POST}Content-Type: application/proto\r\nContent-Length: ${LENGTH}\r\n\r\n`),
     Buffer.alloc(LENGTH - 4096, 0x0a),
@@ -31,7 +31,7 @@ const BEGINNINGS: Readonly<Record<string, Buffer>> = {
   ]),
 };
 
-/** Clients that begin and never end, a byte a second. */
+/** Clients that begin and never end, with a byte a second. */
 export const slow: Attack = {
   name: "slow",
   weight: 1,
