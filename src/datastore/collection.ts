@@ -18,11 +18,15 @@ export interface Collection<T, F extends Part = string> extends Keys<F> {
 /** Records of which only their prefix and keys matter. */
 export type AnyCollection = Collection<unknown, Part>;
 
-/** The objects of one kind. */
-export interface Objects<T> extends Collection<T, Ref> {
-  readonly kind: string;
-  /** @param key of a record of this collection. */
+/** Records of which each is an object, or belongs to one. */
+interface Owned<T> extends Collection<T, Ref> {
+  /** The object. @param key of a record of this collection. */
   refOf(key: string): Ref;
+}
+
+/** The objects of one kind. */
+export interface Objects<T> extends Owned<T> {
+  readonly kind: string;
 }
 
 /** What a key of a collection is made of. */
@@ -51,11 +55,17 @@ export function protoCollection<D extends DescMessage>(
   return {
     ...keysOf(kind, kind),
     kind,
-    refOf: (key) => refOfKey(key)!,
+    refOf,
     ...(references === undefined ? {} : { refersTo }),
     encode: (value) => toBinary(schema, value),
     decode: (bytes) => today(fromBinary(schema, bytes)),
   };
+}
+
+function refOf(key: string): Ref {
+  const ref = refOfKey(key);
+  if (ref === undefined) throw new Error(`${key} belongs to no object`);
+  return ref;
 }
 
 const utf8 = new TextDecoder();
@@ -73,13 +83,13 @@ export function jsonCollection<T extends Json>(
 export function jsonCollection<T extends Json>(
   name: string,
   options: { readonly of: string; readonly bytesMax?: number },
-): Collection<T, Ref>;
+): Owned<T>;
 export function jsonCollection<T extends Json>(
   name: string,
   { of, bytesMax }: { readonly of?: string; readonly bytesMax?: number } = {},
 ): Collection<T, Part> {
   return {
-    ...(of === undefined ? keysOf(name) : keysOf(name, of)),
+    ...(of === undefined ? keysOf(name) : { ...keysOf(name, of), refOf }),
     bytesMax,
     encode: (value) => Buffer.from(JSON.stringify(value)),
     decode: (bytes) => JSON.parse(utf8.decode(bytes)),

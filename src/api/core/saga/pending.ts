@@ -1,5 +1,5 @@
 import { openCollection } from "../../../datastore/datastore-journal.ts";
-import { keyText, refOfKey } from "../../../datastore/key.ts";
+import { keyText } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api, Kind } from "../context.ts";
@@ -23,7 +23,7 @@ export async function throwIfPending(
     const kind = api.kinds.find(({ collection }) => key.startsWith(collection.prefix));
     if (kind?.pending === undefined) continue;
     const { of, state } = kind.pending;
-    const stored = await api.records.find(of, refOfKey(key)!);
+    const stored = await api.records.find(of, of.refOf(key));
     if (stored === undefined || stored.value.state !== state) continue;
     if (!own.includes(stored.value.transactionId)) throw await refusal(api, kind, stored);
   }

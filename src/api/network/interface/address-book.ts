@@ -1,5 +1,5 @@
 import type { Datastore } from "../../../datastore/datastore.ts";
-import { objectKey, refOfKey } from "../../../datastore/key.ts";
+import { objectKey } from "../../../datastore/key.ts";
 import {
   type Cidr,
   type Family,
@@ -51,7 +51,7 @@ export class AddressBook implements Disposable {
   static async open(datastore: Datastore, random: Pick<Random, "fraction">): Promise<AddressBook> {
     const book = new AddressBook(random);
     book.#mirror = await Mirror.open(datastore, interfaces, (key, before, after) => {
-      const network = refOfKey(key)!;
+      const network = interfaces.refOf(key);
       for (const family of [4, 6] as const) {
         const was = before === undefined ? undefined : addressOf(before.value, family);
         const is = after === undefined ? undefined : addressOf(after.value, family);

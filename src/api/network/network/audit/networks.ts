@@ -1,4 +1,3 @@
-import { refOfKey } from "../../../../datastore/key.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Cidr, formatCidr, overlaps, parseCidr } from "../../../../util/cidr.ts";
@@ -103,7 +102,9 @@ function isLost(records: Snapshot, network: Ref): boolean {
     .list(interfaces)
     .some(
       ({ key, value }) =>
-        isSameRef(refOfKey(key), network) && value.owner !== null && value.name !== DEFAULT_GATEWAY,
+        isSameRef(interfaces.refOf(key), network) &&
+        value.owner !== null &&
+        value.name !== DEFAULT_GATEWAY,
     );
 }
 

@@ -1,4 +1,3 @@
-import { refOfKey } from "../../../../datastore/key.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import {
   type BlockStorage,
@@ -119,7 +118,7 @@ function compareOverlays({ records }: View): Finding[] {
 
 function replicaOfNobody({ records }: View, stored: Stored<Replica>): Finding[] {
   const nodeName = nodeOfCopy(stored);
-  const base = refOfKey(stored.key)!;
+  const base = replicas.refOf(stored.key);
   const isOwned = records.find(blockStorages, base) !== undefined;
   const isPlaced = records.find(nodes, nodeRef(nodeName)) !== undefined;
   if (isOwned && isPlaced) return [];

@@ -1,4 +1,3 @@
-import { refOfKey } from "../../../../datastore/key.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import type { BlockStorage } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { formatRef, nodeRef, parseRefOf, type Ref } from "../../../../util/ref.ts";
@@ -70,7 +69,7 @@ function missingOfCopy({ records }: View, stored: Stored<Replica>): Finding[] {
   const { key } = stored;
   const { volumeId } = stored.value;
   const nodeName = nodeOfCopy(stored);
-  const ref = refOfKey(key)!;
+  const ref = replicas.refOf(key);
   const base = records.find(blockStorages, ref)?.value;
   if (base === undefined || base.transactionId !== "") return [];
   if (records.find(nodes, nodeRef(nodeName)) === undefined) return [];

@@ -1,4 +1,3 @@
-import { refOfKey } from "../../../../datastore/key.ts";
 import type { Stored } from "../../../../datastore/records.ts";
 import {
   PartState,
@@ -188,7 +187,7 @@ function compareCopy(
   volumes: ReadonlyMap<string, SurveyedVolume>,
   disks: readonly Stored<BlockStorage>[],
 ): Finding[] {
-  const ref = refOfKey(key)!;
+  const ref = replicas.refOf(key);
   const base = view.records.find(blockStorages, ref)?.value;
   // A copy of no base is compared with the records.
   if (base === undefined || volumes.get(volumeId)?.hasFile === true) return [];
