@@ -77,10 +77,9 @@ async function choose(
       nics: steps.map(nicOf),
       networkInterfaceNames: steps.map((step) => step.interface.name),
     };
-    const planned = steps.map((step, i) => ({
-      network: networks[i]!.value,
-      tapName: step.interface.tapName,
-    }));
+    const planned = steps.map(({ interface: { tapName } }, i) => {
+      return { network: networks[i]!.value, tapName };
+    });
     return {
       chosen,
       planned,
