@@ -3,7 +3,6 @@ import { IDEMPOTENCY_HEADER } from "../../src/api/core/idempotency/request-key.t
 import { objectKey } from "../../src/datastore/key.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import type { N0Error } from "../../src/util/errors.ts";
-import { refFrom } from "../../src/util/ref.ts";
 import { type Clients, clientsOf } from "../clients.ts";
 import type { CallKind } from "./call-kind.ts";
 import { CALLS, EXPECTED_FINDINGS } from "./calls.ts";
@@ -97,7 +96,7 @@ export class SimulatedClient {
     const { model } = this.#options;
     const { rpc, timeoutMs, isKeyed } = item;
     const { name } = request as { readonly name: string };
-    const key = kind.reads === undefined ? undefined : objectKey(refFrom(kind.reads.kind, name));
+    const key = kind.reads === undefined ? undefined : objectKey(model.ref(kind.reads, name));
     const before = key === undefined ? undefined : model.versionOf(key);
     const headers = isKeyed ? { [IDEMPOTENCY_HEADER]: label } : {};
     try {

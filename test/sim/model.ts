@@ -9,7 +9,7 @@ import { stepCollection, transactionCollection } from "../../src/datastore/datas
 import { objectKey } from "../../src/datastore/key.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
-import { nameOnNode, type Ref, refFrom, refOnNode } from "../../src/util/ref.ts";
+import { DEFAULT_SCOPE, homeOf, nameOnNode, type Ref, refOnNode } from "../../src/util/ref.ts";
 import type { Batch } from "./datastore.ts";
 
 /** The users' objects, whose records are compared as they are. */
@@ -45,6 +45,8 @@ export interface KnownTransaction {
  * from before its commit count from the commit on.
  */
 export class Model {
+  /** That of the users' objects which clients name. */
+  readonly #scope: string;
   /** By key: the bytes of the users' objects. */
   readonly expected = new Map<string, Uint8Array>();
   /** The keys of reservations that users made by hand. */
@@ -59,9 +61,18 @@ export class Model {
   readonly neededOperator = new Map<string, number>();
   readonly #versions = new Map<string, number>();
 
-  /** The object that a client names. */
+  constructor(scope = DEFAULT_SCOPE) {
+    this.#scope = scope;
+  }
+
+  /** What a client names. */
+  ref({ kind }: Pick<Objects<unknown>, "kind">, name: string): Ref {
+    const home = homeOf(kind);
+    return { kind, scope: home === DEFAULT_SCOPE ? this.#scope : home, name };
+  }
+
   get<T>(of: Objects<T>, name: string): T | undefined {
-    return this.find(of, refFrom(of.kind, name));
+    return this.find(of, this.ref(of, name));
   }
 
   find<T>(of: Objects<T>, ref: Ref): T | undefined {

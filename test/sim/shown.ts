@@ -3,7 +3,6 @@ import { virtualMachines } from "../../src/api/provisioning/virtual-machine/coll
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { nameOnNode } from "../../src/util/ref.ts";
 import { clientsOf } from "../clients.ts";
-import { vmRef } from "../refs.ts";
 import { EXPECTED_FINDINGS } from "./calls.ts";
 import { falseAlarms } from "./false-alarms.ts";
 import type { Simulation } from "./simulation.ts";
@@ -17,7 +16,7 @@ export async function wrongToClients(simulation: Simulation): Promise<string[]> 
   const machines = (await clients.virtualMachines.listVirtualMachines({})).virtualMachines;
   const disks = (await clients.blockStorages.listBlockStorages({})).blockStorages;
   for (const { name, state } of machines) {
-    const is = stateOf(simulation, nameOnNode(vmRef(name)));
+    const is = stateOf(simulation, nameOnNode(model.ref(virtualMachines, name)));
     if (STATES[is] !== state) found.push(`${name} is shown as ${state} and is ${is}`);
   }
   for (const [expected, listed] of [

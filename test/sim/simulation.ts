@@ -30,6 +30,8 @@ export interface Bug {
 export interface SimulationOptions extends Scale {
   readonly seed: number;
   readonly bug?: Bug;
+  /** The scope of the users' objects, if a test makes the API put them into another than the default one. */
+  readonly scope?: string;
   /** The API sees writes late. */
   readonly deliversLate?: boolean;
   /** Only these items are done. Default: all. */
@@ -91,7 +93,7 @@ export async function simulate(options: SimulationOptions): Promise<Result> {
 
 export class Simulation {
   readonly timeline = new Timeline();
-  readonly model = new Model();
+  readonly model: Model;
   readonly durable = memoryDatastore();
   readonly network: Network;
   readonly api: SimulatedApi;
@@ -106,6 +108,7 @@ export class Simulation {
 
   constructor(options: SimulationOptions) {
     this.#options = options;
+    this.model = new Model(options.scope);
     const { seed, bug, nodes, clients, onLine } = options;
     const { timeline, model, durable } = this;
     timeline.onLine = onLine;

@@ -10,7 +10,6 @@ import {
   BlockStorage_BlockStorageState as DiskState,
 } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { refFrom } from "../../src/util/ref.ts";
 import { type Dice, hashOf, newDice } from "./dice.ts";
 import type { Model } from "./model.ts";
 
@@ -142,6 +141,6 @@ export class View {
   }
 
   #free(of: Objects<unknown>, names: readonly string[]): string[] {
-    return names.filter((name) => !this.#model.expected.has(of.key(refFrom(of.kind, name))));
+    return names.filter((name) => !this.#model.expected.has(of.key(this.#model.ref(of, name))));
   }
 }
