@@ -3,6 +3,7 @@ import { runCommand } from "../src/driver/command/run-command.ts";
 import { openFakeCloud } from "./control-plane.ts";
 import { inTurn, type Measurement, median, timed } from "./measurement.ts";
 import { seedMachines } from "./seed-machines.ts";
+import { startNode } from "./slowness.ts";
 
 const launcher = fileURLToPath(new URL("../bin/n0cli", import.meta.url));
 
@@ -21,7 +22,7 @@ export const cliStart: Measurement = {
     const start = (file: string, ...args: string[]) =>
       timed(() => runCommand(file, args, { timeoutMs: 30_000 }));
     const { node, version, get } = await inTurn(runs * STARTS_PER_RUN, {
-      node: () => start(process.execPath, "-e", "0"),
+      node: startNode,
       version: () => start(launcher, "--version"),
       get: () => start(launcher, "--api-endpoint", cloud.url, "get", "vm"),
     });

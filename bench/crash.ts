@@ -26,14 +26,14 @@ export const crash: Measurement = {
         what: "kill -9 with 500 transactions in flight, restart: first RPC answered",
         unit: "s",
         ours: median(firstMs) / 1000,
-        bar: { atMost: 5 },
+        bar: { atMost: 2 },
         note: "from the start of the new process",
       },
       {
         what: "the same, until no transaction is open",
         unit: "s",
         ours: median(restMs) / 1000,
-        bar: { atMost: 30 },
+        bar: { atMost: 5 },
         note: "the API unwinds all creates; the nodes have fake drivers",
       },
     ];

@@ -31,7 +31,7 @@ export const createAmongMany: Measurement = {
         unit: "ms",
         floor: median(floor),
         ours: median(ours),
-        bar: { atMost: 1.2 },
+        bar: { atMost: 1.05 },
         note: `one after the other on fake drivers, ${CREATES} creates in each run`,
       },
     ];

@@ -44,7 +44,7 @@ export const generate: Measurement = {
         unit: "ms",
         floor: median(floor),
         ours: median(ours),
-        bar: { atMost: 1.5 },
+        bar: { atMost: 1 },
       },
     ];
   },

@@ -44,7 +44,7 @@ export const idle: Measurement = {
         what: "serve standalone, idle: resident memory",
         unit: "MiB",
         ours: median(residentMiB),
-        bar: { atMost: 200 },
+        bar: { atMost: 140 },
         note: `${SETTLE_MS / 1000} s after its start, with libvirt connected`,
       },
       { what: "its processes", unit: "", ours: Math.max(...processes), bar: { atMost: 1 } },

@@ -44,7 +44,7 @@ export const realMachine: Measurement = {
         unit: "ms",
         floor: median(floor),
         ours: median(ours),
-        bar: { atMost: 1.15 },
+        bar: { atMost: 1.1 },
         note: `ours also writes a seed, puts the tap into its network, and journals every step; the best: ${Math.min(...ours).toFixed(0)} ms against ${Math.min(...floor).toFixed(0)} ms`,
       },
       {
@@ -52,7 +52,7 @@ export const realMachine: Measurement = {
         unit: "ms",
         floor: median(removeMs.floor),
         ours: median(removeMs.ours),
-        bar: { atMost: 1.15 },
+        bar: { atMost: 0.5 },
         note: "ours also removes the tap and the folder. It does not wait like libvirt's destroy, which checks every 200 ms",
       },
     ];
