@@ -170,6 +170,12 @@ export class Inventory implements Disposable {
     return view;
   }
 
+  /** False for a node that does not exist. Costs less than a view, because lists ask for every object. */
+  isReady(nodeName: string): boolean {
+    const entry = this.#entries.get(nodeName);
+    return entry?.node !== undefined && isReady(entry, this.#clock.monotonicMs());
+  }
+
   views(): NodeView[] {
     return this.#viewAll(false);
   }

@@ -96,7 +96,7 @@ export function settled(vm: VirtualMachine, state: State): VirtualMachine {
 export function toWire(api: Api, vm: VirtualMachine, scope: string): VirtualMachine {
   if (vm.state === State.PENDING) return vm;
   // The last report of a silent node says nothing about now, even if its connection still exists.
-  const isSilent = api.inventory.find(vm.computeNodeName)?.isReady !== true;
+  const isSilent = !api.inventory.isReady(vm.computeNodeName);
   const observed = isSilent
     ? undefined
     : api.observed.find(vm.computeNodeName, virtualMachineBeside({ scope }, vm.name));
