@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { GiB, prepareDisk, prepareImage, webRequest } from "../../test/scenario.ts";
 import { newWorld } from "../../test/world.ts";
 import { stepCollection, transactionCollection } from "../datastore/datastore-journal.ts";
-import { references } from "../datastore/references.ts";
+import { referenceGuards, references } from "../datastore/references.ts";
 import { sessionCollection } from "../datastore/sessions.ts";
 import { keptRequests } from "./core/idempotency/kept-request.ts";
 import { resources } from "./resources.ts";
@@ -20,6 +20,7 @@ const OF_THE_ENGINE = [
   stepCollection,
   keptRequests,
   references,
+  referenceGuards,
   layout,
 ];
 

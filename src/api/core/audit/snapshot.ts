@@ -2,7 +2,7 @@ import { type Collection, decodeRecord, type KeyParts } from "../../../datastore
 import { openCollection, transactionCollection } from "../../../datastore/datastore-journal.ts";
 import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
-import { references } from "../../../datastore/references.ts";
+import { referenceGuards, references } from "../../../datastore/references.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
 import { defined } from "../../../util/defined.ts";
 import type { Api, Reader } from "../context.ts";
@@ -48,7 +48,7 @@ export class Snapshot implements Reader {
       .filter(({ state }) => state !== "done" && state !== "unwound");
     const lists = new Map<string, readonly Stored<unknown>[]>();
     const collections = kinds.flatMap((kind) => [kind.collection, ...kind.records, ...kind.traces]);
-    for (const of of [...collections, references]) {
+    for (const of of [...collections, references, referenceGuards]) {
       lists.set(of.prefix, await Snapshot.#list(datastore, of, earlier));
     }
     return new Snapshot(lists, marks, open);

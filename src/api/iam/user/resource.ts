@@ -1,4 +1,3 @@
-import { referenceGuards } from "../../../datastore/references.ts";
 import { UserSchema, UserService } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import { users } from "./collection.ts";
@@ -9,7 +8,6 @@ export const user = defineResource({
   service: UserService,
   schema: UserSchema,
   collection: users,
-  traces: [referenceGuards],
   givesRoom: ["deleteUser", "deleteSshPublicKey"],
   routes: (api) => ({
     createUser: (request, call) => createUser(api, call, request),
