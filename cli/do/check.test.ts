@@ -120,7 +120,9 @@ five:
   ignore_error: maybe
 `;
   expect(problemsOf(text)).toEqual([
-    "a.yaml:2:9: Resource type 'disk' do not exist; there are block_storage, image, network, node, user, virtual_machine",
+    expect.stringMatching(
+      /^a.yaml:2:9: Resource type 'disk' do not exist; there are block_storage, .*user, virtual_machine$/,
+    ),
     expect.stringMatching(
       /^a.yaml:6:11: Resource type 'node' do not have action 'GetNodes' \(did you mean "GetNode"\?\)$/,
     ),
