@@ -14,7 +14,7 @@ const HELP = `Usage: npm run sim -- [--seed N] [--ops N] [--nodes N] [--clients 
   --nodes    3 unless told
   --clients  8 unless told
   --keep     leaves out all but these requests and faults, as a shrunk failure names them: 3,7-9
-  --late     the API is told of what is written some time later, as by a datastore on another machine
+  --late     the API sees each write some time later, as a datastore on another node does it
   --trace    prints all that happens
   --bug      plants a bug, to see how it is found: ${BUGS.map(({ name }) => `"${name}"`).join(", ")}
 
