@@ -151,7 +151,7 @@ test.for([
   await world.restart();
   const refusal = await refused(world.blockStorages.createBlockStorage(disk));
   expect(refusal.code).toBe("Unavailable");
-  expect(refusal.message).toContain("no agent");
+  expect(refusal.message).toContain("not an agent");
 });
 
 function answering(reason: ConnectError) {

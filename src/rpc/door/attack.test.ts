@@ -4,8 +4,11 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { CHECK, envelope, GET_NODE, rawHttp2, sendRaw } from "../../../test/door-server.ts";
+
+// Each sends thousands of requests, which takes a busy computer longer than other tests.
+vi.setConfig({ testTimeout: 120_000 });
 
 const WATCH = "/grpc.health.v1.Health/Watch";
 const HEAP_MIB = 64;
