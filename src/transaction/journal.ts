@@ -166,16 +166,21 @@ export function nodeOf({ input }: Pick<StepRow, "input">): string | undefined {
 }
 
 /**
- * The name of the object of a step, such as a virtual machine: the `name` of its input, or of an object in
- * it.
+ * The name of the object of a step, such as a virtual machine: the first `name` in its input, in an object in
+ * it, or in the Ref of such an object.
  */
 export function subjectOf({ input }: Pick<StepRow, "input">): string | undefined {
-  if (typeof input !== "object" || input === null || Array.isArray(input)) return undefined;
-  for (const part of [input, ...Object.values(input)]) {
-    const name = part === undefined ? undefined : textOf(part, "name");
+  const parts = valuesOf(input);
+  for (const part of [input, ...parts, ...parts.flatMap(valuesOf)]) {
+    const name = textOf(part, "name");
     if (name !== undefined) return name;
   }
   return undefined;
+}
+
+function valuesOf(input: Json): readonly Json[] {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) return [];
+  return Object.values(input).filter((part) => part !== undefined);
 }
 
 function textOf(input: Json, key: string): string | undefined {
