@@ -4,14 +4,10 @@ import { referrersOf } from "../../../datastore/references.ts";
 import type { Image } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Later } from "../../../transaction/step.ts";
-import { parseRefOf, type Ref } from "../../../util/ref.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { LostObjects, Tx } from "../../core/context.ts";
 import { storages } from "../../pool/inventory/collection.ts";
-import {
-  blockStorages,
-  type Replica,
-  replicas,
-} from "../../provisioning/block-storage/collection.ts";
+import { blockStorages, replicas } from "../../provisioning/block-storage/collection.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
@@ -64,27 +60,20 @@ export async function onNodeLost(api: Api, nodeName: string): Promise<LostObject
 }
 
 /**
- * The block storages on a node, and its copies of bases of other nodes. Their reservations there show which
- * they are.
+ * The block storages on a node, and its copies of bases of other nodes. This reads all of them, because one
+ * whose reservation is lost must not stay behind.
  */
 async function filesOn(api: Api, nodeName: string) {
   const { records } = api;
-  const reserved = await records.list(storages, [nodeName]);
-  const owners = new Set(reserved.map(({ value }) => value.owner));
   const disks: LostDisk[] = [];
-  const copies: Stored<Replica>[] = [];
-  for (const owner of owners) {
-    const ref = parseRefOf(blockStorages.kind, owner);
-    if (ref === undefined) continue;
-    const disk = (await records.find(blockStorages, ref))?.value;
-    if (disk?.nodeName === nodeName) {
-      const registering = await imagesOf(api, ref);
-      disks.push({ ref, disk, fate: await fateOf(api, ref, registering), images: registering });
-    }
-    const copy = await records.find(replicas, ref, nodeName);
-    if (copy !== undefined) copies.push(copy);
+  for (const { key, value: disk } of await records.list(blockStorages)) {
+    if (disk.nodeName !== nodeName) continue;
+    const ref = blockStorages.refOf(key);
+    const registering = await imagesOf(api, ref);
+    disks.push({ ref, disk, fate: await fateOf(api, ref, registering), images: registering });
   }
-  return { disks, copies };
+  const all = await records.list(replicas);
+  return { disks, copies: all.filter(({ key }) => replicas.parts(key)[1] === nodeName) };
 }
 
 /** The images in which a block storage is registered. */

@@ -13,6 +13,7 @@ import { newWorld, type World } from "../../../../test/world.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { stepRegistryOf } from "../../core/resource/resource.ts";
 import { resources } from "../../resources.ts";
+import { computes, storages } from "../inventory/collection.ts";
 
 const name = "node-1";
 const size = { requestBytes: GiB, limitBytes: 2n * GiB };
@@ -140,6 +141,24 @@ test("a lost node is deleted with its objects, and no other object changes", asy
   });
   expect(nodes[1]).toEqual(before.nodes[1]);
   expect(locks).toBe(0);
+});
+
+test("what is on a lost node goes with it, even if its reservations there are lost", async () => {
+  const clock = newShiftingClock();
+  await using world = await newWorld({ clock, nodeCount: 2 });
+  await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" });
+  await world.blockStorages.createBlockStorage({ name: "root", ...size, ...on(name) });
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const { datastore } = world.opened.api;
+  for (const of of [computes, storages]) {
+    const deletes = (await datastore.list(of.under(name))).map(({ key }) => key);
+    expect(deletes).toHaveLength(1);
+    await datastore.batch({ deletes });
+  }
+  await lose(world, clock);
+  await world.nodes.deleteNode({ name, withObjects: true });
+  expect((await world.virtualMachines.listVirtualMachines({})).virtualMachines).toEqual([]);
+  expect((await world.blockStorages.listBlockStorages({})).blockStorages).toEqual([]);
 });
 
 test("a base goes on where another node has a copy of it", async () => {

@@ -4,11 +4,14 @@ import { computes } from "../../pool/inventory/collection.ts";
 import type { Api } from "../context.ts";
 import { virtualMachines } from "./collection.ts";
 import { releaseIdentity } from "./delete.ts";
-import { virtualMachinesOn } from "./record.ts";
 
-/** The virtual machines of a lost node are lost with it. Another hook decides about their block storages. */
+/**
+ * The virtual machines of a lost node are lost with it. Another hook decides about their block storages. This
+ * reads all virtual machines, because one whose reservation is lost must not stay behind.
+ */
 export async function onNodeLost(api: Api, nodeName: string): Promise<LostObjects> {
-  const vms = await virtualMachinesOn(api, nodeName);
+  const all = await api.records.list(virtualMachines);
+  const vms = all.filter(({ value }) => value.computeNodeName === nodeName);
   return {
     keys: vms.map(({ key }) => key),
     reserved: vms.map(({ value }) => computes.key(nodeName, value.computeName)),
