@@ -6,9 +6,9 @@ import type { Image } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Ref } from "../../../util/ref.ts";
 import { BLOCK_STORAGE_URL } from "../../core/annotations.ts";
-import { forgetBase } from "../../provisioning/block-storage/bases.ts";
 import { blockStorages, overlays, replicas } from "../../provisioning/block-storage/collection.ts";
 import { changed } from "../../provisioning/block-storage/record.ts";
+import { forgetBase } from "../../provisioning/block-storage/volume/bases.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { registrationOf } from "./record.ts";
 

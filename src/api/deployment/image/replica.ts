@@ -7,7 +7,6 @@ import type { Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { runUnanswered } from "../../core/saga/saga.ts";
 import { reserveStorage } from "../../pool/inventory/steps.ts";
-import { recordCopy } from "../../provisioning/block-storage/bases.ts";
 import {
   blockStorages,
   overlays,
@@ -16,6 +15,7 @@ import {
 } from "../../provisioning/block-storage/collection.ts";
 import { newVolumeId, reservationOf } from "../../provisioning/block-storage/make.ts";
 import { removeFile } from "../../provisioning/block-storage/removal.ts";
+import { recordCopy } from "../../provisioning/block-storage/volume/bases.ts";
 import { ensureReplicated } from "../../provisioning/block-storage/volume/volume-steps.ts";
 import type { Api, Tx } from "../../provisioning/context.ts";
 

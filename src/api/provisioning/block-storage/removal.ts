@@ -8,8 +8,8 @@ import type { SagaContext, Tx } from "../../core/context.ts";
 import { stepNode } from "../../core/saga/node-step.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
-import { forgetBase } from "./bases.ts";
 import { blockStorages, replicas } from "./collection.ts";
+import { forgetBase } from "./volume/bases.ts";
 import { removeVolumeLater } from "./volume/volume-steps.ts";
 
 /** A removed file, and its records. */

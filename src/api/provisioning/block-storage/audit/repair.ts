@@ -13,12 +13,12 @@ import type * as audit from "../../../core/audit/finding.ts";
 import { type StorageReservation, storages } from "../../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../../pool/inventory/steps.ts";
 import type { Api, Tx } from "../../context.ts";
-import { forgetBase, recordBase, recordCopy } from "../bases.ts";
 import { blockStorageBeside, blockStorages } from "../collection.ts";
 import { blankRecord, finish, reservationOf } from "../make.ts";
 import { type Base, basedOn, changed, getBlockStorage, settled } from "../record.ts";
 import { removeFile } from "../removal.ts";
 import { growFile, reserveSize } from "../update.ts";
+import { forgetBase, recordBase, recordCopy } from "../volume/bases.ts";
 import { markVolumeLater, removeVolumeLater } from "../volume/volume-steps.ts";
 
 type Repair = audit.Repair<Api>;

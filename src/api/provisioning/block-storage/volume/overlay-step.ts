@@ -4,8 +4,8 @@ import { N0Error } from "../../../../util/errors.ts";
 import type { Ref } from "../../../../util/ref.ts";
 import type { SagaRecordStep } from "../../../core/context.ts";
 import { namesToRefs } from "../../../core/saga/older-input.ts";
-import { forgetBase, recordBase } from "../bases.ts";
 import { blockStorages, overlays } from "../collection.ts";
+import { forgetBase, recordBase } from "./bases.ts";
 
 /** Records that an overlay rests on a base, on the condition that the base has not changed. */
 export const recordOverlay: SagaRecordStep<{

@@ -1,9 +1,9 @@
-import { put, remove, unchanged } from "../../../datastore/collection.ts";
-import { merge, type Writes } from "../../../datastore/datastore.ts";
-import type { Stored } from "../../../datastore/records.ts";
-import type { BlockStorage } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import type { Ref } from "../../../util/ref.ts";
-import { overlayOf, overlays, type Replica, replicas } from "./collection.ts";
+import { put, remove, unchanged } from "../../../../datastore/collection.ts";
+import { merge, type Writes } from "../../../../datastore/datastore.ts";
+import type { Stored } from "../../../../datastore/records.ts";
+import type { BlockStorage } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { Ref } from "../../../../util/ref.ts";
+import { overlayOf, overlays, type Replica, replicas } from "../collection.ts";
 
 type Based = Pick<BlockStorage, "volumeId" | "baseVolumeId">;
 
