@@ -30,7 +30,13 @@ export const list: Measurement = {
     };
     const { whole, page } = await inTurn(runs, { whole: () => get(0), page: () => get(PAGE) });
     return [
-      { what: "list 20,000 VMs, whole", unit: "ms", ours: median(whole), bar: { atMost: 150 } },
+      {
+        what: "list 20,000 VMs, whole",
+        unit: "ms",
+        ours: median(whole),
+        bar: { atMost: 150 },
+        note: "one thread reads, completes and encodes all of them",
+      },
       {
         what: "the first page of 100 of them",
         unit: "ms",
