@@ -29,27 +29,17 @@ export class StepRegistry<C, W = never> {
   /** For a row of the journal, also of one that an older version has written. */
   step(name: string): AnyStep<C, Json, unknown, W, unknown> {
     const step = this.#get(this.#steps, name);
-    const { today } = step;
-    if (today === undefined) return step;
-    const { leaves } = step;
-    return {
-      ...step,
+    return converting(step, (today) => ({
       undo: (context, input, scope) => step.undo(context, today(input), scope),
-      ...(leaves === undefined ? {} : { leaves: (input) => leaves(today(input)) }),
-    };
+    }));
   }
 
   /** As `step`, after the pivot. */
   retriable(name: string): Retriable<C, Json> {
     const step = this.#get(this.#retriables, name);
-    const { today } = step;
-    if (today === undefined) return step;
-    const { leaves } = step;
-    return {
-      ...step,
+    return converting(step, (today) => ({
       act: (context, input, scope) => step.act(context, today(input), scope),
-      ...(leaves === undefined ? {} : { leaves: (input) => leaves(today(input)) }),
-    };
+    }));
   }
 
   /** True if a step works on a node, and may wait for it. Other steps only write records. */
@@ -75,4 +65,23 @@ export class StepRegistry<C, W = never> {
     if (step === undefined) throw new Error(`this version knows no step named ${name}`);
     return step;
   }
+}
+
+interface ReadsOlder {
+  today?(input: Json): Json;
+  leaves?(input: Json): string;
+}
+
+/** The step as it works on the input of any version. `work` makes those of its functions that take an input. */
+function converting<S extends ReadsOlder>(
+  step: S,
+  work: (today: (input: Json) => Json) => Partial<S>,
+): S {
+  const { today, leaves } = step;
+  if (today === undefined) return step;
+  return {
+    ...step,
+    ...work(today),
+    ...(leaves === undefined ? {} : { leaves: (input: Json) => leaves(today(input)) }),
+  };
 }

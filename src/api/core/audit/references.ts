@@ -31,7 +31,7 @@ const codes = {
   "reference_guard.without_owner": {
     rank: 178,
     severity: "notice",
-    means: "a record counts the references to an object that does not exist",
+    means: "a record guards an object that does not exist against new references",
     repair: "removes the record",
   },
 } as const satisfies Codes;

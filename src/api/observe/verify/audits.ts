@@ -9,7 +9,7 @@ import { transactionAudit } from "../transaction/audit.ts";
 /** All audits. */
 export interface Audits {
   readonly all: readonly Audit<Api>[];
-  /** All findings codes, in the order in which findings are shown and repaired. */
+  /** The codes of all findings, in the order in which findings are shown and repaired. */
   readonly codes: Codes;
   /** By kind. */
   readonly interfaceUsers: ReadonlyMap<string, InterfaceUser<Api>>;

@@ -52,6 +52,15 @@ test("nobody waits for one that weighs nothing", async () => {
   await all;
 });
 
+test("fails also if one fails at the moment when another ends", async () => {
+  const items = itemsOf(1, 1, 1);
+  const all = eachWithin(2, items, weightOf, ({ done }) => done.promise);
+  items[2]!.done.resolve();
+  items[0]!.done.resolve();
+  items[1]!.done.reject(new Error("it broke"));
+  await expect(all).rejects.toThrow("it broke");
+});
+
 test("fails with the first that fails, when all that had begun have ended", async () => {
   const items = itemsOf(1, 1, 1);
   const ended: number[] = [];

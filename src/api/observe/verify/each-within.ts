@@ -9,6 +9,8 @@ export async function eachWithin<T>(
   work: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
   const running = new Set<Promise<void>>();
+  // All of them: one that fails at the moment when another ends must not be forgotten.
+  const begun: Promise<void>[] = [];
   let weight = 0;
   try {
     for (const [index, item] of items.entries()) {
@@ -20,9 +22,10 @@ export async function eachWithin<T>(
         running.delete(run);
       });
       running.add(run);
+      begun.push(run);
     }
-    await Promise.all(running);
+    await Promise.all(begun);
   } finally {
-    await Promise.allSettled(running);
+    await Promise.allSettled(begun);
   }
 }
