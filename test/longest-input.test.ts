@@ -36,7 +36,7 @@ import {
   strongValidator,
 } from "../src/driver/volume/web/headers.ts";
 import { hostRule } from "../src/rpc/host.ts";
-import { bearsToken } from "../src/rpc/token-auth.ts";
+import { tokenOf } from "../src/rpc/token-auth.ts";
 import { baseUrlOf } from "../src/rpc/transport.ts";
 import { baseUrl, duration, list, location, text } from "../src/serve/setting.ts";
 import { webProxiesFrom } from "../src/serve/web-proxies.ts";
@@ -256,7 +256,7 @@ const PARSERS: ReadonlyArray<readonly [name: string, parse: Parser, ...frames: F
     ["[", ""],
     ["a:", ""],
   ],
-  ["Authorization", (input) => bearsToken(input, "token"), ["bearer ", ""], ["bearer a", " "]],
+  ["Authorization", tokenOf, ["bearer ", ""], ["bearer a", " "]],
   ["Idempotency-Key", (input) => requestKeyOf(new Headers({ "idempotency-key": input }))],
   [
     "libvirt's XML",

@@ -1,5 +1,5 @@
 // As original-bugs.test.ts, from number 20.
-import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { openApi } from "../src/api/api.ts";
 import { memoryDatastore } from "../src/datastore/memory/memory-datastore.ts";
@@ -9,6 +9,7 @@ import { NodeService } from "../src/gen/n0stack/pool/v0/node_pb.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
+import { localTransport } from "../src/rpc/local-transport.ts";
 import { systemClock } from "../src/util/clock.ts";
 import { N0Error } from "../src/util/errors.ts";
 import { silentLog } from "../src/util/log.ts";
@@ -177,9 +178,7 @@ test("31: two API processes on one database would have granted the same things t
   await using first = await open();
   await using second = await open();
   const clients = [first, second].map(({ routes }) => {
-    const transport = createRouterTransport(routes, {
-      router: { interceptors: serverInterceptors(silentLog) },
-    });
+    const transport = localTransport(routes, { interceptors: serverInterceptors(silentLog) });
     return {
       nodes: createClient(NodeService, transport),
       networks: createClient(NetworkService, transport),

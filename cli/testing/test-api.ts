@@ -1,6 +1,7 @@
 import type { ConnectRouter, Interceptor, Transport } from "@connectrpc/connect";
 import { consoleRoutes } from "../../src/api/console/console-service.ts";
 import { consoleFinder } from "../../src/api/console/targets.ts";
+import { ADMINISTRATOR, callerInterceptor } from "../../src/rpc/caller.ts";
 import { serverInterceptors } from "../../src/rpc/interceptors.ts";
 import { localTransport } from "../../src/rpc/local-transport.ts";
 import { silentLog } from "../../src/util/log.ts";
@@ -41,9 +42,14 @@ export async function openTestApi(interceptors: readonly Interceptor[] = []): Pr
   const server = {
     routes: (router: ConnectRouter) => {
       world.opened.routes(router);
-      consoleRoutes(router, consoleFinder(world.opened.api), silentLog);
+      consoleRoutes(world.opened.guarded(router), consoleFinder(world.opened.api), silentLog);
     },
-    interceptors: [watchCalls, ...interceptors, ...serverInterceptors(silentLog)],
+    interceptors: [
+      callerInterceptor(ADMINISTRATOR),
+      watchCalls,
+      ...interceptors,
+      ...serverInterceptors(silentLog),
+    ],
   };
   const api: TestApi = {
     world,

@@ -22,6 +22,9 @@ import { keepOlderRequests } from "./core/idempotency/older-requests.ts";
 import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
 import { keepSession, recover } from "./core/saga/keep-session.ts";
+import { Grants } from "./iam/access/grants.ts";
+import { guardedRouter } from "./iam/access/guard.ts";
+import { ensureDefaults } from "./iam/defaults.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { deriveOccupied } from "./network/network/occupied.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
@@ -65,6 +68,8 @@ export interface ApiOptions extends AgentsOptions {
 export interface OpenedApi extends AsyncDisposable {
   readonly api: Api;
   readonly routes: (router: ConnectRouter) => void;
+  /** The same router, which authorizes each request. */
+  readonly guarded: (router: ConnectRouter) => ConnectRouter;
   /** The number of open transactions of earlier processes. */
   readonly recovered: number;
 }
@@ -78,8 +83,10 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const stop = new AbortController();
   const stopAll = () => stop.abort();
   await migrateToScopes(datastore);
+  await ensureDefaults(datastore);
   await deriveOccupied(datastore);
   const { sessions, locks } = await startSession(options);
+  const grants = await Grants.open(datastore);
   const inventory = await Inventory.open(datastore, clock);
   const addressBook = await AddressBook.open(datastore, random);
   const agents = new Agents(inventory, options);
@@ -111,6 +118,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     inventory,
     addressBook,
     agents,
+    grants,
     observed,
     progress: new ProgressBoard(),
     links: options.links,
@@ -132,11 +140,16 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs, shutdown: stop.signal });
   const pruning = keepPruning({ datastore, clock, log, ...retention }, stop.signal);
 
+  /** A request is authorized by what it has caught up with. */
+  const guarded = (router: ConnectRouter) =>
+    guardedRouter(caughtUpRouter(router, datastore), grants);
+
   return {
     api,
     recovered,
+    guarded,
     routes: (given) => {
-      const router = caughtUpRouter(given, datastore);
+      const router = guarded(given);
       for (const { service, routes } of resources) {
         router.service(service, keyedRoutes(service, routes(api), keyed));
       }
@@ -153,6 +166,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       );
       addressBook[Symbol.dispose]();
       inventory[Symbol.dispose]();
+      grants[Symbol.dispose]();
       await datastore[Symbol.asyncDispose]();
     },
   };

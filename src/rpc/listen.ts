@@ -5,6 +5,7 @@ import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
+import type { Authenticate } from "./caller.ts";
 import type { OriginRule } from "./cors.ts";
 import { CONNECTIONS_MAX, RECEIVE_TIMEOUT_MS, STREAMS_MAX } from "./door/bounds.ts";
 import type { ConnectionBounds } from "./door/connections.ts";
@@ -16,7 +17,7 @@ import type { HttpHandler, NodeServerRequest, NodeServerResponse, UpgradeHandler
 import { requestListener, upgradeListener } from "./request-listener.ts";
 import { rpcHandler } from "./rpc-handler.ts";
 import { sniffingServer } from "./sniff.ts";
-import { tokenGate } from "./token-auth.ts";
+import { openGate, tokenGate } from "./token-auth.ts";
 import type { ConnectionTracker } from "./track.ts";
 import { trackConnections } from "./track.ts";
 
@@ -31,8 +32,13 @@ export interface ListenOptions {
   readonly audience?: Audience;
   /** PEM. With `clientCa`, a client needs a certificate of that authority. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
-  /** Required for every call, except health and handlers that authenticate by themselves. */
+  /**
+   * Who sends it is the administrator. Required for every call, unless `authenticate` accepts another token,
+   * except health and handlers that authenticate by themselves.
+   */
   readonly token?: string;
+  /** Finds the caller of any other token. Used only with `token`. */
+  readonly authenticate?: Authenticate;
   readonly routes: (router: ConnectRouter) => void;
   /** These run inside the common interceptors. */
   readonly interceptors?: readonly Interceptor[];
@@ -80,11 +86,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const cutting = new AbortController();
   const refusals = newRefusals(options.log);
   const tracker = trackConnections();
-  const { token, host, publicHosts = () => [] } = options;
+  const { token, authenticate, host, publicHosts = () => [] } = options;
   // A page without a token gets nothing, whatever its host name.
   const isOwnHost = token === undefined ? hostRule(host, publicHosts) : undefined;
-  const gate = token === undefined ? undefined : tokenGate(token, refusals);
-  const checked = { ...options, refusals, tokenGate: gate, isOwnHost };
+  const gate = token === undefined ? openGate : tokenGate({ token, authenticate, refusals });
+  const checked = { ...options, refusals, gate, isOwnHost };
   const rpc = rpcHandler(checked, stopping.signal, cutting.signal);
   const bounds = boundsOf(options, refusals);
   const server = createServer(options, bounds, tracker, {

@@ -18,11 +18,14 @@ import {
   createServiceImplSpec,
 } from "@connectrpc/connect";
 import { defined } from "../util/defined.ts";
+import { ADMINISTRATOR, type Caller, callerInterceptor } from "./caller.ts";
 import { startDeadline } from "./deadline.ts";
 
 export interface LocalTransportOptions {
   /** The interceptors of the server, the outermost first. */
   readonly interceptors: Interceptor[];
+  /** Who calls. Default: the administrator, because only this process can call. */
+  readonly caller?: Caller;
   /** Aborts the handlers, with its reason. */
   readonly shutdownSignal?: AbortSignal;
   /** The maximum time of a call with a single answer. Default: none. */
@@ -42,7 +45,8 @@ export function localTransport(
   routes: (router: ConnectRouter) => void,
   options: LocalTransportOptions,
 ): Transport {
-  const { interceptors, shutdownSignal, unaryTimeoutMs } = options;
+  const { caller = ADMINISTRATOR, shutdownSignal, unaryTimeoutMs } = options;
+  const interceptors = [callerInterceptor(caller), ...options.interceptors];
   const methods = new Map<DescMethod, UnarySpec>();
   const inMemory = createRouterTransport((router) => routes(recording(router, methods)), {
     router: { interceptors, ...defined({ shutdownSignal }) },

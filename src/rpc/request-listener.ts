@@ -16,12 +16,12 @@ import type { HttpHandler, NodeServerRequest, NodeServerResponse, UpgradeHandler
 import { answerText, refuseUpgrade, requestUrl, VERSION_HEADER } from "./http.ts";
 import type { Refusal } from "./refuse.ts";
 import { refuse } from "./refuse.ts";
-import type { TokenGate } from "./token-auth.ts";
+import type { Gate } from "./token-auth.ts";
 
 interface RequestOptions {
   readonly log: Log;
   readonly refusals: Refusals;
-  readonly tokenGate: TokenGate | undefined;
+  readonly gate: Gate;
   readonly httpHandlers?: readonly HttpHandler[];
   readonly upgradeHandlers?: readonly UpgradeHandler[];
   readonly isOriginAllowed?: OriginRule;
@@ -71,7 +71,9 @@ export function requestListener(options: RequestOptions, rpc: Listener): Listene
       return refuse(request, response, CROSS_SITE_REFUSED);
     }
     if (handler === undefined) return rpc(request, response);
-    void runHandler(options, handler, request, response);
+    const run = () => void runHandler(options, handler, request, response);
+    if (isOpen) run();
+    else options.gate(request, response, run);
   });
 }
 
@@ -114,13 +116,11 @@ function isReadByOtherSite({ method, headers }: NodeServerRequest): boolean {
 }
 
 async function runHandler(
-  { log, tokenGate }: RequestOptions,
+  { log }: RequestOptions,
   handler: HttpHandler,
   request: NodeServerRequest,
   response: NodeServerResponse,
 ): Promise<void> {
-  const refusal = handler.authentication === "own" ? undefined : tokenGate?.(request);
-  if (refusal !== undefined) return refuse(request, response, refusal);
   mayTakeLong(response);
   try {
     await handler.handle(request, response);

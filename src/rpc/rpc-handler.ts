@@ -10,6 +10,7 @@ import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import type { Log } from "../util/log.ts";
 import { quote } from "../util/quote.ts";
 import { answerCall, receivedInterceptor } from "./adapter.ts";
+import { type Caller, NOBODY } from "./caller.ts";
 import {
   HELD_BYTES_MAX,
   HELD_BYTES_PER_CONNECTION_MAX,
@@ -43,7 +44,7 @@ import { valuesOf } from "./peer.ts";
 import { reflectionRoutes } from "./reflection.ts";
 import type { Refusal } from "./refuse.ts";
 import { protocolOf, refuse } from "./refuse.ts";
-import type { TokenGate } from "./token-auth.ts";
+import type { Gate } from "./token-auth.ts";
 
 /** Answers are not compressed: on a local network that costs more time than it saves. */
 const COMPRESS_BYTES_MIN = 0xffff_ffff;
@@ -52,8 +53,7 @@ const RPC_PATH = /^\/([\w.]{1,200})\/(\w{1,200})$/;
 interface RpcOptions {
   readonly log: Log;
   readonly refusals: Refusals;
-  /** Undefined if everybody who reaches the server may call. */
-  readonly tokenGate: TokenGate | undefined;
+  readonly gate: Gate;
   readonly routes: (router: ConnectRouter) => void;
   readonly audience?: Audience;
   readonly interceptors?: readonly Interceptor[];
@@ -88,10 +88,22 @@ export function rpcHandler(
       const facts = { code: Code[code], refusal: rawMessage };
       options.refusals.note("request", { ...factsOf(request), ...facts });
     };
-    const refusal =
-      mismatch(route, request) ?? (isOpen(method) ? undefined : options.tokenGate?.(request));
+    const answer = (caller: Caller) => {
+      const contextValues = valuesOf(request, caller);
+      const call = { route, body: bodyOf(request, method), contextValues, onRefused };
+      answerCall(request, response, call).catch((error: unknown) => {
+        options.log.error("a call could not be answered", { path, error });
+        response.destroy();
+      });
+    };
+    const refusal = mismatch(route, request);
     if (refusal !== undefined) return refuse(request, response, refusal);
-    if (!isOpen(method)) mayTakeLong(response);
+    if (!isOpen(method)) {
+      return options.gate(request, response, (caller) => {
+        mayTakeLong(response);
+        answer(caller);
+      });
+    }
     // Refused before anything is allocated, because a stream costs a hundred times as much as a call.
     if (method === Health.method.watch) {
       const error = placeTaken(watchesOf(connectionOf(request)), response);
@@ -99,13 +111,8 @@ export function rpcHandler(
         onRefused(error);
         return refuse(request, response, { status: 429, error });
       }
-    } else if (isOpen(method)) takePlace(response);
-    const contextValues = valuesOf(request);
-    const call = { route, body: bodyOf(request, method), contextValues, onRefused };
-    answerCall(request, response, call).catch((error: unknown) => {
-      options.log.error("a call could not be answered", { path, error });
-      response.destroy();
-    });
+    } else takePlace(response);
+    answer(NOBODY);
   };
 }
 

@@ -2,12 +2,13 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { systemClock } from "../util/clock.ts";
 import { N0Error } from "../util/errors.ts";
+import { ADMINISTRATOR, type Authenticate, type Caller } from "./caller.ts";
 import type { Refusals } from "./door/refusals.ts";
 import { factsOf } from "./door/refusals.ts";
 import { newTokenTries } from "./door/token-tries.ts";
 import { toConnectError } from "./errors.ts";
-import type { NodeServerRequest } from "./http.ts";
-import type { Refusal } from "./refuse.ts";
+import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
+import { type Refusal, refuse } from "./refuse.ts";
 import type { PeerToken } from "./transport.ts";
 
 const TOKEN_LENGTH_MIN = 16;
@@ -44,44 +45,92 @@ function readOwnersAlone(path: string): { readonly content: string; readonly own
   );
 }
 
-/** True if an `authorization` header has the token. Takes the same time for every header. */
-export function bearsToken(header: string | null | undefined, token: string): boolean {
+/** The token of an `authorization` header; empty if there is none. */
+export function tokenOf(header: string | undefined): string {
+  return /^bearer +(\S+)$/i.exec(header ?? "")?.[1] ?? "";
+}
+
+/** Takes the same time for every text. */
+function isSame(given: string, token: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
-  const given = /^bearer +(\S+)$/i.exec(header ?? "")?.[1] ?? "";
   return timingSafeEqual(digest(given), digest(token));
 }
 
-/** @returns the refusal of a request without the token; undefined for a request with it. */
-export type TokenGate = (
-  request: Pick<NodeServerRequest, "headers" | "socket" | "url">,
-) => Refusal | undefined;
+/** Calls `admit` with the caller of the request, now or later, or refuses the request. */
+export type Gate = (
+  request: NodeServerRequest,
+  response: NodeServerResponse,
+  admit: (caller: Caller) => void,
+) => void;
+
+/** Admits everybody as the administrator. */
+export const openGate: Gate = (_request, _response, admit) => admit(ADMINISTRATOR);
+
+export interface TokenGateOptions {
+  /** The administrator's token. */
+  readonly token: string;
+  readonly authenticate: Authenticate | undefined;
+  readonly refusals: Refusals;
+}
 
 /**
- * Checks the token before anything else of a request is read. An address with many calls without it must
- * wait. The right token still passes, because several clients can share that address.
+ * Checks the token before anything else of a request is read. An address with many calls without the right
+ * one must wait. The right token still passes, because several clients can share that address.
  */
-export function tokenGate(token: string, refusals: Refusals): TokenGate {
+export function tokenGate({ token, authenticate, refusals }: TokenGateOptions): Gate {
   const tries = newTokenTries(systemClock);
-  return (request) => {
+  return (request, response, admit) => {
     const { authorization } = request.headers;
-    if (bearsToken(authorization, token)) return undefined;
-    const facts = factsOf(request);
-    refusals.note(authorization === undefined ? "no token" : "wrong token", facts);
-    const waitMs = tries.failed(facts.peer);
-    return waitMs > 0 ? tooManyTries(waitMs) : ASKING;
+    const given = tokenOf(authorization);
+    const refused = (error?: N0Error) => {
+      const facts = factsOf(request);
+      refusals.note(authorization === undefined ? "no token" : "wrong token", facts);
+      const waitMs = tries.failed(facts.peer);
+      const refusal = error === undefined ? ASKING : because(error);
+      refuse(request, response, waitMs > 0 ? tooManyTries(waitMs) : refusal);
+    };
+    if (isSame(given, token)) return admit(ADMINISTRATOR);
+    const found = given === "" ? undefined : trying(() => authenticate?.(given));
+    const decide = (caller: Caller | N0Error | undefined) => {
+      if (caller === undefined || caller instanceof N0Error) refused(caller);
+      else admit(caller);
+    };
+    if (found instanceof Promise) found.then(decide, (reason) => decide(refusalOf(reason)));
+    else decide(found);
   };
 }
 
-const ASKING: Refusal = {
-  status: 401,
-  error: toConnectError(
-    new N0Error(
-      "unauthenticated",
-      "this server asks for a token: send the header `authorization: Bearer <token>`",
-    ),
+function trying<T>(work: () => T): T | N0Error {
+  try {
+    return work();
+  } catch (reason) {
+    return refusalOf(reason);
+  }
+}
+
+function refusalOf(reason: unknown): N0Error {
+  if (reason instanceof N0Error) return reason;
+  return new N0Error("unavailable", "the token cannot be checked now: try again", {
+    cause: reason,
+    retryAfterMs: 1_000,
+  });
+}
+
+const ASKING: Refusal = because(
+  new N0Error(
+    "unauthenticated",
+    "this server asks for a token: send the header `authorization: Bearer <token>`",
   ),
-  headers: { "www-authenticate": "Bearer" },
-};
+);
+
+function because(error: N0Error): Refusal {
+  const isUnavailable = error.kind === "unavailable";
+  return {
+    status: isUnavailable ? 503 : 401,
+    error: toConnectError(error),
+    headers: isUnavailable ? {} : { "www-authenticate": "Bearer" },
+  };
+}
 
 function tooManyTries(waitMs: number): Refusal {
   const seconds = Math.ceil(waitMs / 1000);

@@ -58,7 +58,7 @@ export async function openApiPart(
   let port = settings.bindPort;
   const publicUrl = () =>
     settings.publicUrl ?? ownUrl(settings.bindAddress, port, protection.tls !== undefined);
-  const { api, routes } = opened.use(
+  const { api, routes, guarded } = opened.use(
     await openApi({
       datastore,
       ...ways,
@@ -93,7 +93,7 @@ export async function openApiPart(
         log,
         routes: (router) => {
           routes(router);
-          consoleRoutes(router, findConsole, log);
+          consoleRoutes(guarded(router), findConsole, log);
         },
         httpHandlers: [novnc, downloadHandler(handlers)],
         upgradeHandlers: [vncSocketHandler(handlers)],

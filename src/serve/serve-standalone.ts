@@ -1,6 +1,7 @@
 import { serverInterceptors } from "../rpc/interceptors.ts";
 import { localTransport } from "../rpc/local-transport.ts";
 import type { Log } from "../util/log.ts";
+import { formatRef, nodeRef } from "../util/ref.ts";
 import { openAgent } from "./agent-part.ts";
 import { openApiPart } from "./api-part.ts";
 import { protectApi } from "./exposure.ts";
@@ -37,7 +38,10 @@ export async function serveStandalone(settings: Settings<"standalone">, log: Log
     }),
   );
   const listener = await part.listen();
-  const toApi = localTransport(part.routes, { interceptors: serverInterceptors(log) });
+  const toApi = localTransport(part.routes, {
+    interceptors: serverInterceptors(log),
+    caller: { principal: formatRef(nodeRef(settings.name)), groups: [] },
+  });
   const { bindAddress } = settings;
   const ownAddress = addressOf(ownUrl(bindAddress, listener.port, protection.tls !== undefined));
   const unregister = agent.register(toApi, ownAddress);

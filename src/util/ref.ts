@@ -12,7 +12,7 @@ export const DEFAULT_SCOPE = "default";
 /** The scope of the objects of the system. */
 export const SYSTEM_SCOPE = "";
 
-const SYSTEM_KINDS: ReadonlySet<string> = new Set(["node"]);
+const SYSTEM_KINDS: ReadonlySet<string> = new Set(["node", "domain", "project", "role"]);
 
 export const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 

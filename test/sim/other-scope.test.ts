@@ -9,7 +9,7 @@ const SCOPE = "acme";
 
 // No request can name a scope yet. So the one place where a scope comes from a request is another one here.
 vi.mock(import("../../src/api/core/scope.ts"), () => {
-  const scopeOf = (_call: Pick<Call, "requestHeader">, kind: string) => {
+  const scopeOf = (_call: Pick<Call, "values">, kind: string) => {
     const home = homeOf(kind);
     return home === DEFAULT_SCOPE ? SCOPE : home;
   };

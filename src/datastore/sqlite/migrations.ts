@@ -26,6 +26,8 @@ const MIGRATIONS = [
   // From here on keys have scopes. The API adds a scope to keys without one. This entry counts them, so
   // that an older version refuses the file.
   "",
+  // From here on there are projects and roles, which an older version would not heed.
+  "",
 ];
 
 /** @throws N0Error `failed_precondition` if a newer version wrote the file. */

@@ -4,6 +4,7 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ComputeAgentService } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { IdentityAgentService } from "../../gen/n0stack/agent/v1alpha1/identity_pb.ts";
 import { SurveyAgentService } from "../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { isPublic } from "../access-option.ts";
 import type { Audience } from "../errors.ts";
 
 const KIB = 1024;
@@ -35,7 +36,7 @@ const OPEN_SERVICES: ReadonlySet<string> = new Set([
 
 /** True if a method answers unauthenticated callers. */
 export function isOpen(method: DescMethod): boolean {
-  return OPEN_SERVICES.has(method.parent.typeName);
+  return OPEN_SERVICES.has(method.parent.typeName) || isPublic(method);
 }
 
 /** The maximum size of one message of a request, both compressed and inflated. */

@@ -1,0 +1,142 @@
+import type { Datastore } from "../../../datastore/datastore.ts";
+import type { Stored } from "../../../datastore/records.ts";
+import type { Domain } from "../../../gen/n0stack/iam/v1alpha1/domain_pb.ts";
+import type { Project } from "../../../gen/n0stack/iam/v1alpha1/project_pb.ts";
+import type { RoleBinding } from "../../../gen/n0stack/iam/v1alpha1/role_binding_pb.ts";
+import type { Role } from "../../../gen/n0stack/iam/v1alpha1/role_pb.ts";
+import { ADMINISTRATOR, type Caller } from "../../../rpc/caller.ts";
+import { SYSTEM_SCOPE } from "../../../util/ref.ts";
+import { Mirror } from "../../core/read/mirror.ts";
+import { domains } from "../domain/collection.ts";
+import { projects } from "../project/collection.ts";
+import { roles } from "../role/collection.ts";
+import { roleBindings } from "../role-binding/collection.ts";
+import { builtInRole } from "./built-in-roles.ts";
+import { type Permission, PermissionSet } from "./permission.ts";
+import { type Place, parsePlace } from "./place.ts";
+
+/** A role that somebody has at a place. */
+interface Grant {
+  readonly place: Place;
+  readonly role: string;
+}
+
+/**
+ * Who may do what: the projects, roles and role bindings, in memory, because every request asks. A change
+ * takes effect for the next request.
+ */
+export class Grants implements Disposable {
+  readonly #mirrors = new DisposableStack();
+  readonly #byMember = new Map<string, Map<string, Grant>>();
+  readonly #ownRoles = new Map<string, PermissionSet>();
+  #domains!: Mirror<Domain>;
+  #projects!: Mirror<Project>;
+
+  static async open(datastore: Datastore): Promise<Grants> {
+    const grants = new Grants();
+    const { use } = grants.#mirrors;
+    const keep = use.bind(grants.#mirrors);
+    grants.#domains = keep(await Mirror.open(datastore, domains)) as Mirror<Domain>;
+    grants.#projects = keep(await Mirror.open(datastore, projects)) as Mirror<Project>;
+    const onRole = (_key: string, before?: Stored<Role>, after?: Stored<Role>) => {
+      if (before !== undefined) grants.#ownRoles.delete(before.value.name);
+      if (after === undefined) return;
+      grants.#ownRoles.set(after.value.name, new PermissionSet(after.value.permissions));
+    };
+    keep(await Mirror.open(datastore, roles, onRole));
+    const onBinding = (key: string, before?: Stored<RoleBinding>, after?: Stored<RoleBinding>) => {
+      if (before !== undefined) grants.#forget(before.value.member, key);
+      if (after !== undefined) grants.#add(key, after.value);
+    };
+    keep(await Mirror.open(datastore, roleBindings, onBinding));
+    return grants;
+  }
+
+  /** Undefined for a project that does not exist. */
+  domainOf(project: string): string | undefined {
+    return this.#projects.get({ kind: projects.kind, scope: SYSTEM_SCOPE, name: project })?.value
+      .domain;
+  }
+
+  hasDomain(name: string): boolean {
+    return this.#domains.get({ kind: domains.kind, scope: SYSTEM_SCOPE, name }) !== undefined;
+  }
+
+  /** Whether the caller has the permission there. */
+  allows(caller: Caller, permission: Permission, at: Place): boolean {
+    return this.#allows(caller, at, (role) => role.has(permission));
+  }
+
+  /** Whether the caller has all permissions of the patterns there, so that he may give them to others. */
+  mayGive(caller: Caller, patterns: readonly string[], at: Place): boolean {
+    return patterns.every((pattern) => this.#allows(caller, at, (role) => role.includes(pattern)));
+  }
+
+  /** Whether the place exists for the caller: he has some role that holds there, or in a part of it. */
+  sees(caller: Caller, at: Place): boolean {
+    if (!isWithinLimit(caller, at)) return false;
+    if (caller.principal === ADMINISTRATOR.principal) return true;
+    for (const grant of this.#grantsOf(caller)) {
+      if (this.#covers(grant.place, at) || this.#covers(at, grant.place)) return true;
+    }
+    return false;
+  }
+
+  /** The patterns of a role; undefined for a role that does not exist. */
+  role(name: string): PermissionSet | undefined {
+    return builtInRole(name) ?? this.#ownRoles.get(name);
+  }
+
+  [Symbol.dispose](): void {
+    this.#mirrors.dispose();
+  }
+
+  #allows(caller: Caller, at: Place, suffices: (role: PermissionSet) => boolean): boolean {
+    const { principal, limit } = caller;
+    if (!isWithinLimit(caller, at)) return false;
+    if (limit?.roles !== undefined && !limit.roles.some((name) => this.#is(name, suffices))) {
+      return false;
+    }
+    if (principal === ADMINISTRATOR.principal) return true;
+    for (const { place, role } of this.#grantsOf(caller)) {
+      if (this.#covers(place, at) && this.#is(role, suffices)) return true;
+    }
+    return false;
+  }
+
+  #is(role: string, suffices: (role: PermissionSet) => boolean): boolean {
+    const permissions = this.role(role);
+    return permissions !== undefined && suffices(permissions);
+  }
+
+  *#grantsOf({ principal, groups }: Caller): Iterable<Grant> {
+    yield* this.#byMember.get(principal)?.values() ?? [];
+    for (const group of groups) yield* this.#byMember.get(group)?.values() ?? [];
+  }
+
+  #covers(wide: Place, narrow: Place): boolean {
+    if (wide.kind === "system") return true;
+    if (narrow.kind === "system") return false;
+    if (wide.kind === narrow.kind) return wide.name === narrow.name;
+    return wide.kind === "domain" && this.domainOf(narrow.name) === wide.name;
+  }
+
+  #add(key: string, { member, role, scope }: RoleBinding): void {
+    const place = parsePlace(scope);
+    if (place === undefined) return;
+    const own = this.#byMember.get(member) ?? new Map<string, Grant>();
+    own.set(key, { place, role });
+    this.#byMember.set(member, own);
+  }
+
+  #forget(member: string, key: string): void {
+    const own = this.#byMember.get(member);
+    own?.delete(key);
+    if (own?.size === 0) this.#byMember.delete(member);
+  }
+}
+
+function isWithinLimit({ limit }: Caller, at: Place): boolean {
+  const project = limit?.project;
+  return project === undefined || (at.kind === "project" && at.name === project);
+}
