@@ -2,9 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { refused } from "../../../../test/refused.ts";
+import { SSH_KEY } from "../../../../test/scenario.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
 import { put } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
+import { UserService } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { DomainSchema } from "../../../gen/n0stack/iam/v1alpha1/domain_pb.ts";
 import { ProjectSchema } from "../../../gen/n0stack/iam/v1alpha1/project_pb.ts";
 import { RoleBindingSchema } from "../../../gen/n0stack/iam/v1alpha1/role_binding_pb.ts";
@@ -43,6 +45,7 @@ function clientsFor({ opened }: World, caller: Caller) {
   return {
     networks: createClient(NetworkService, transport),
     nodes: createClient(NodeService, transport),
+    users: createClient(UserService, transport),
   };
 }
 
@@ -116,6 +119,27 @@ describe("what one may do", () => {
     );
     await expectRefused(nodes.listNodes({}), "PermissionDenied", "node.list");
     await expectRefused(networks.listNetworks({}), "NotFound", 'project "default"');
+  });
+
+  test("a user may see himself and change his own keys", async () => {
+    await using world = await newWorld({ inMemory: true });
+    await world.users.createUser({ name: "alice" });
+    await world.users.createUser({ name: "bob" });
+    const { users } = clientsFor(world, alice);
+    expect((await users.getUser({ name: "alice" })).name).toBe("alice");
+    await users.addSshPublicKey({
+      userName: "alice",
+      sshPublicKeyName: "k",
+      sshPublicKey: SSH_KEY,
+    });
+    await expectRefused(users.getUser({ name: "bob" }), "NotFound", 'domain "default"');
+    await expectRefused(
+      users.deleteSshPublicKey({ userName: "bob", sshPublicKeyName: "k" }),
+      "NotFound",
+      'domain "default"',
+    );
+    const narrowed = clientsFor(world, { ...alice, limit: { roles: ["viewer"] } });
+    await expectRefused(narrowed.users.getUser({ name: "alice" }), "NotFound", "domain");
   });
 
   test("nobody may do anything", async () => {

@@ -81,7 +81,8 @@ function admit(grants: Grants, access: Access, request: Fields, context: Handler
   const project = projectOf(caller, context.requestHeader);
   const place = placeOf(grants, access, request, project);
   const permission = { resource: access.resource, verb: access.verb };
-  if (!isFree(access, request, caller)) throwUnlessAllowed(grants, caller, permission, place);
+  if (!isFree(access, request, caller, place))
+    throwUnlessAllowed(grants, caller, permission, place);
   setWhere(context.values, whereOf(grants, project, place));
 }
 
@@ -124,7 +125,7 @@ function textIn(request: Fields, field: string): string {
 }
 
 /** Whether the caller needs no permission. */
-function isFree(access: Access, request: Fields, caller: Caller): boolean {
+function isFree(access: Access, request: Fields, caller: Caller, place: Place): boolean {
   switch (access.scope) {
     case AccessScope.PUBLIC:
     case AccessScope.SIGNED_IN:
@@ -134,8 +135,15 @@ function isFree(access: Access, request: Fields, caller: Caller): boolean {
       return name !== "" && caller.principal === formatRef(nodeRef(name));
     }
     default:
-      return false;
+      return isSelf(access, request, caller, place);
   }
+}
+
+/** Whether the request is about the user who sends it, with a credential that is not narrowed. */
+function isSelf({ self }: Access, request: Fields, caller: Caller, place: Place): boolean {
+  const name = textIn(request, self);
+  if (name === "" || place.kind !== "domain" || caller.limit !== undefined) return false;
+  return caller.principal === formatRef({ kind: "user", scope: place.name, name });
 }
 
 /** @throws N0Error `not_found` for a place that does not exist for the caller; `permission_denied`. */
