@@ -67,6 +67,9 @@ export interface WorldOptions {
   readonly database?: Uint8Array;
 }
 
+/** No request makes these, and none can leave them behind. */
+const ALWAYS_THERE: ReadonlySet<string> = new Set(["domain//default", "project//default"]);
+
 const LATE = { clock: systemClock, random: newDice(SEED), delayMsMax: 10 };
 
 const HEARTBEAT_MS = 3_000;
@@ -136,7 +139,8 @@ export async function newWorld({
     },
     async residue() {
       const entries = (await datastore.list("")).filter(
-        ({ key }) => !isHistory(key) && !key.startsWith(sessionCollection.prefix),
+        ({ key }) =>
+          !isHistory(key) && !key.startsWith(sessionCollection.prefix) && !ALWAYS_THERE.has(key),
       );
       return {
         records: Object.fromEntries(
