@@ -7,13 +7,13 @@ import type { Io } from "./io.ts";
 import type { NamedConnection } from "./settings.ts";
 import { configFolder } from "./settings.ts";
 
-/** `config.yaml`: `current_context: NAME` and `contexts: {NAME: {api_endpoint, token_file, tls_ca}}`. */
+/** `config.yaml`: `current_context: NAME` and `contexts: {NAME: {api_endpoint, token_file, tls_ca, project}}`. */
 export interface Config {
   readonly current?: string | undefined;
   readonly contexts: ReadonlyMap<string, NamedConnection>;
 }
 
-const KEYS = ["api_endpoint", "token_file", "tls_ca"] as const;
+const KEYS = ["api_endpoint", "token_file", "tls_ca", "project"] as const;
 
 export function configPath(io: Pick<Io, "env" | "homeFolder">): string {
   return join(configFolder(io), "config.yaml");

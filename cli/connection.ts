@@ -10,4 +10,6 @@ export interface Connection {
   readonly tokenOrigin?: "found" | "unreadable";
   /** A PEM file of the authority that signed the API's certificate. */
   readonly tlsCa?: string;
+  /** The project of all calls; undefined for the default one. */
+  readonly project?: string;
 }

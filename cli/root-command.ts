@@ -18,6 +18,7 @@ export function newProgram(io: Io): Command {
       "a file that holds your token (N0CLI_TOKEN_FILE; default on loopback: /var/lib/n0core/token)",
     )
     .option("--tls-ca <path>", "check the API's certificate with this PEM file (N0CLI_TLS_CA)")
+    .option("--project <name>", "work in this project (N0CLI_PROJECT)")
     .option(
       "--timeout <duration>",
       "stop waiting for a call and its retries after this time, such as 30s or 5m",

@@ -42,6 +42,18 @@ test("a flag wins over the environment, the environment over the context", () =>
   expect(resolveConnection({ apiUrl: "flag:4" }, env, named).baseUrl).toBe("http://flag:4");
 });
 
+test("the project is that of the flag, else of the environment, else of the context", () => {
+  const named = { project: "named" };
+  const env = { N0CLI_PROJECT: "env" };
+  expect(resolveConnection({}, { N0CLI_PROJECT: "" }, {}).project).toBeUndefined();
+  expect(resolveConnection({}, {}, named).project).toBe("named");
+  expect(resolveConnection({}, env, named).project).toBe("env");
+  expect(resolveConnection({ project: "flag" }, env, named).project).toBe("flag");
+  expect(() => resolveConnection({ project: "a.b" }, {}, {})).toThrow(
+    '"a.b" is not the name of a project: write a letter or digit',
+  );
+});
+
 test.each([
   ["500ms", 500],
   ["30s", 30_000],

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { defined } from "../src/util/defined.ts";
 import { parseDuration } from "../src/util/duration.ts";
 import { isReadOnTheWay } from "../src/util/loopback.ts";
+import { wrongInProjectName } from "../src/util/project.ts";
 import { quote } from "../src/util/quote.ts";
 import type { Connection } from "./connection.ts";
 import { CliError } from "./errors.ts";
@@ -17,6 +18,7 @@ export interface GlobalFlags {
   readonly context?: string;
   readonly tokenFile?: string;
   readonly tlsCa?: string;
+  readonly project?: string;
   readonly timeout?: number;
   readonly output?: OutputFormat;
   /** False for `--no-wait`: each call is sent only once. */
@@ -28,6 +30,7 @@ export interface NamedConnection {
   readonly api_endpoint?: string;
   readonly token_file?: string;
   readonly tls_ca?: string;
+  readonly project?: string;
 }
 
 const DEFAULT_ENDPOINT = "localhost:20180";
@@ -54,10 +57,18 @@ export function resolveConnection(
     DEFAULT_ENDPOINT;
   const tokenFile = flags.tokenFile ?? nonEmpty(env["N0CLI_TOKEN_FILE"]) ?? named.token_file;
   const tlsCa = flags.tlsCa ?? nonEmpty(env["N0CLI_TLS_CA"]) ?? named.tls_ca;
+  const project = flags.project ?? nonEmpty(env["N0CLI_PROJECT"]) ?? named.project;
+  if (project !== undefined) throwIfNoProject(project);
   return {
     baseUrl: parseEndpoint(endpoint, tlsCa !== undefined),
-    ...defined({ tokenFile, tlsCa }),
+    ...defined({ tokenFile, tlsCa, project }),
   };
+}
+
+/** @throws CliError that says what the name of a project is made of. */
+export function throwIfNoProject(text: string): void {
+  const wrong = wrongInProjectName(text);
+  if (wrong !== undefined) throw new CliError(wrong);
 }
 
 /**

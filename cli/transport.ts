@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { defined } from "../src/util/defined.ts";
+import { PROJECT_HEADER } from "../src/util/project.ts";
 import { connectToTrusted } from "../src/util/trusted-socket.ts";
 import type { Connection } from "./connection.ts";
 import { CliError } from "./errors.ts";
@@ -14,7 +15,7 @@ const PING_INTERVAL_MS = 20_000;
 
 /** gRPC over one HTTP/2 connection, which also carries streams in both directions. Connects on first use. */
 export async function openGrpcTransport(connection: Connection): Promise<OpenTransport> {
-  const { baseUrl, tokenFile, tokenOrigin, tlsCa } = connection;
+  const { baseUrl, tokenFile, tokenOrigin, tlsCa, project } = connection;
   const ca = tlsCa === undefined ? undefined : await readSetting(tlsCa, "--tls-ca");
   const token = tokenFile === undefined ? undefined : await readSetting(tokenFile, "--token-file");
   const isGuarded =
@@ -29,9 +30,11 @@ export async function openGrpcTransport(connection: Connection): Promise<OpenTra
         : {}),
     },
   );
-  const own = withHeader("user-agent", `n0cli/${clientVersion()}`);
-  const interceptors =
-    token === undefined ? [own] : [own, withHeader("authorization", `Bearer ${token.trim()}`)];
+  const interceptors = [
+    withHeader("user-agent", `n0cli/${clientVersion()}`),
+    ...(project === undefined ? [] : [withHeader(PROJECT_HEADER, project)]),
+    ...(token === undefined ? [] : [withHeader("authorization", `Bearer ${token.trim()}`)]),
+  ];
   return {
     transport: createGrpcTransport({ baseUrl, sessionManager, interceptors }),
     close: () => sessionManager.abort(),

@@ -44,6 +44,12 @@ test("the first context that is set is used until another one is", async () => {
     { name: "lab", api_endpoint: "lab:1" },
     { name: "live", api_endpoint: "https://live:2", token_file: "/etc/token", current: "*" },
   ]);
+  await n0cli("context set lab --project acme");
+  expect(JSON.parse((await n0cli("context list")).stdout)[0]).toEqual({
+    name: "lab",
+    api_endpoint: "lab:1",
+    project: "acme",
+  });
   await n0cli("context delete live");
   expect((await n0cli("get vm")).baseUrl).toBe("http://localhost:20180");
 });
@@ -62,6 +68,7 @@ test.each([
   ["context delete nothing", 5, /context "nothing" does not exist/],
   ["get vm --context nothing", 2, /context "nothing" does not exist: see n0cli context list/],
   ["context set lab", 2, /say what to set/],
+  ["context set lab --project a.b", 2, /"a.b" is not the name of a project/],
   ["context set a/b --api-endpoint x", 2, /is not a name/],
   ["context set lab --api-endpoint ftp://x", 2, /is not an API endpoint/],
 ])("%s is refused", async (words, exitCode, message) => {

@@ -10,7 +10,7 @@ import { EXIT } from "../exit-code.ts";
 import { formatValue } from "../output.ts";
 import { groupCommand } from "../rpc-command.ts";
 import type { NamedConnection } from "../settings.ts";
-import { parseEndpoint } from "../settings.ts";
+import { parseEndpoint, throwIfNoProject } from "../settings.ts";
 import { cell, formatTable } from "../table.ts";
 
 /** Named connections in the config file. Flags and the environment take precedence over them. */
@@ -22,7 +22,7 @@ export function contextCommand(cli: CliContext): Command {
   return group.addHelpText("after", `\nThe config file: ${configPath(cli.io)}`);
 }
 
-const COLUMNS = ["current", "name", "api_endpoint", "token_file", "tls_ca"].map(cell);
+const COLUMNS = ["current", "name", "api_endpoint", "token_file", "tls_ca", "project"].map(cell);
 
 function listCommand(cli: CliContext): Command {
   const command = new Command("list").description("show the contexts");
@@ -60,10 +60,13 @@ function useCommand(cli: CliContext): Command {
 
 function setCommand(cli: CliContext): Command {
   const command = new Command("set")
-    .description("make or change a context, from --api-endpoint, --token-file and --tls-ca")
+    .description(
+      "make or change a context, from --api-endpoint, --token-file, --tls-ca and --project",
+    )
     .argument("<name>");
   withExamples(command, [
     "context set lab --api-endpoint https://lab.example:20180 --token-file ~/.n0token",
+    "context set lab --project acme",
   ]);
   return command.action(async (name: string) => {
     if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/.test(name)) {
@@ -74,13 +77,14 @@ function setCommand(cli: CliContext): Command {
     const flags = cli.flags();
     const endpoint = flags.apiEndpoint ?? flags.apiUrl;
     const change: NamedConnection = {
-      ...defined({ api_endpoint: endpoint }),
+      ...defined({ api_endpoint: endpoint, project: flags.project }),
       ...(flags.tokenFile === undefined ? {} : { token_file: resolve(flags.tokenFile) }),
       ...(flags.tlsCa === undefined ? {} : { tls_ca: resolve(flags.tlsCa) }),
     };
     if (Object.keys(change).length === 0) {
-      throw new CliError("say what to set: --api-endpoint, --token-file or --tls-ca");
+      throw new CliError("say what to set: --api-endpoint, --token-file, --tls-ca or --project");
     }
+    if (flags.project !== undefined) throwIfNoProject(flags.project);
     if (endpoint !== undefined) parseEndpoint(endpoint, flags.tlsCa !== undefined);
     const config = await readConfig(cli.io);
     const contexts = new Map(config.contexts);

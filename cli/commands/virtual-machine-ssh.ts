@@ -84,7 +84,7 @@ async function knownHostsName(cli: CliContext, name: string, vm: VirtualMachine)
   if (boot === undefined) return name;
   const request = create(GetBlockStorageRequestSchema, { name: boot });
   const { volumeId } = await callUnary(cli, BlockStorageService.method.getBlockStorage, request);
-  return /^[a-zA-Z0-9._-]{1,128}$/.test(volumeId) ? `${name}-${volumeId}` : name;
+  return /^[a-zA-Z0-9._~-]{1,190}$/.test(volumeId) ? `${name}-${volumeId}` : name;
 }
 
 /** The user to log in as. A name from the server must not be an option of ssh or have a meaning for a shell. */
@@ -104,13 +104,14 @@ export function proxyCommand(
   name: string,
   flags: Pick<Flags, "address" | "port">,
 ): string {
-  const { tokenFile, tlsCa, context } = cli.flags();
+  const { tokenFile, tlsCa, context, project } = cli.flags();
   const words = [
     ...cli.io.self,
     ...["--api-endpoint", endpoint],
     ...(context === undefined ? [] : ["--context", context]),
     ...(tokenFile === undefined ? [] : ["--token-file", tokenFile]),
     ...(tlsCa === undefined ? [] : ["--tls-ca", tlsCa]),
+    ...(project === undefined ? [] : ["--project", project]),
     ...["vm", "forward"],
     ...(flags.address === undefined ? [] : ["--address", flags.address]),
     ...["--", name, flags.port],

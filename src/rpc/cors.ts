@@ -1,4 +1,5 @@
 import { Code, ConnectError, cors } from "@connectrpc/connect";
+import { PROJECT_HEADER } from "../util/project.ts";
 import { quote } from "../util/quote.ts";
 import { TRANSACTION_HEADER } from "./errors.ts";
 import type { NodeServerRequest, NodeServerResponse } from "./http.ts";
@@ -10,6 +11,7 @@ const ALLOWED_HEADERS = [
   ...cors.allowedHeaders,
   "authorization",
   "idempotency-key",
+  PROJECT_HEADER,
   REQUEST_ID_HEADER,
 ].join(", ");
 const EXPOSED_HEADERS = [

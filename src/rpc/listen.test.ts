@@ -156,7 +156,12 @@ describe("browsers", () => {
       expect(response.status).toBe(204);
       expect(response.headers.get("access-control-allow-origin")).toBe(origin);
       const headers = response.headers.get("access-control-allow-headers")?.toLowerCase();
-      for (const name of ["content-type", "authorization", "connect-protocol-version"]) {
+      for (const name of [
+        "content-type",
+        "authorization",
+        "connect-protocol-version",
+        "n0-project",
+      ]) {
         expect(headers).toContain(name);
       }
     }

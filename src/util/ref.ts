@@ -2,7 +2,7 @@
 export type Ref = {
   /** Such as `virtual_machine`. */
   readonly kind: string;
-  /** The project of the object; empty for an object of the system. */
+  /** The project of the object; for a user, the domain; empty for an object of the system. */
   readonly scope: string;
   readonly name: string;
 };
@@ -12,7 +12,21 @@ export const DEFAULT_SCOPE = "default";
 /** The scope of the objects of the system. */
 export const SYSTEM_SCOPE = "";
 
-const SYSTEM_KINDS: ReadonlySet<string> = new Set(["node", "domain", "project", "role"]);
+/** To what the objects of a kind belong. */
+export type Level = "system" | "domain" | "project";
+
+/** The kinds whose objects belong to no project. */
+const LEVELS: ReadonlyMap<string, Level> = new Map([
+  ["node", "system"],
+  ["domain", "system"],
+  ["project", "system"],
+  ["role", "system"],
+  ["user", "domain"],
+]);
+
+export function levelOf(kind: string): Level {
+  return LEVELS.get(kind) ?? "project";
+}
 
 export const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 
@@ -58,7 +72,7 @@ export function isSameRef(a: Ref | null | undefined, b: Ref): boolean {
 
 /** The default scope of the objects of a kind. */
 export function homeOf(kind: string): string {
-  return SYSTEM_KINDS.has(kind) ? SYSTEM_SCOPE : DEFAULT_SCOPE;
+  return levelOf(kind) === "system" ? SYSTEM_SCOPE : DEFAULT_SCOPE;
 }
 
 /** Marks the end of the scope: no name contains it. */

@@ -3,6 +3,7 @@ import { IDEMPOTENCY_HEADER } from "../../src/api/core/idempotency/request-key.t
 import { objectKey } from "../../src/datastore/key.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import type { N0Error } from "../../src/util/errors.ts";
+import { PROJECT_HEADER } from "../../src/util/project.ts";
 import { type Clients, clientsOf } from "../clients.ts";
 import type { CallKind } from "./call-kind.ts";
 import { CALLS, EXPECTED_FINDINGS } from "./calls.ts";
@@ -26,6 +27,8 @@ interface Asked {
   readonly item: PlannedCall;
   readonly kind: CallKind;
   readonly request: object;
+  /** The key of the object that it reads by its name. */
+  readonly key: string | undefined;
   readonly label: string;
   readonly signal: AbortSignal;
 }
@@ -56,8 +59,8 @@ export class SimulatedClient {
   }
 
   /** Sends it after the answers of the earlier ones. */
-  ask(item: PlannedCall, viewOf: (seed: number) => View): void {
-    this.#waiting.push(() => this.#send(item, viewOf(item.seed)));
+  ask(item: PlannedCall, view: () => View): void {
+    this.#waiting.push(() => this.#send(item, view()));
     if (!this.#isBusy) void this.#work();
   }
 
@@ -76,12 +79,14 @@ export class SimulatedClient {
     const request = kind.request(view);
     const label = `#${index}`;
     this.#label = label;
-    timeline.note(`${this.name} ${label} ${rpc} ${textOf(request)}`);
+    timeline.note(`${this.name} ${label} ${rpc} in ${item.project} ${textOf(request)}`);
     const cancel = new AbortController();
     if (cancelAfterMs !== undefined) {
       timeline.after(cancelAfterMs, this.#process, () => cancel.abort());
     }
-    const asked: Asked = { item, kind, request, label, signal: cancel.signal };
+    const { name } = request as { readonly name: string };
+    const key = kind.reads === undefined ? undefined : objectKey(view.ref(kind.reads, name));
+    const asked: Asked = { item, kind, request, key, label, signal: cancel.signal };
     for (let tries = 1; ; tries++) {
       const isAnswered = await this.#try(asked);
       if (isAnswered || cancel.signal.aborted) return;
@@ -92,13 +97,14 @@ export class SimulatedClient {
   }
 
   /** @returns false if its result is not known. */
-  async #try({ item, kind, request, label, signal }: Asked): Promise<boolean> {
+  async #try({ item, kind, request, key, label, signal }: Asked): Promise<boolean> {
     const { model } = this.#options;
-    const { rpc, timeoutMs, isKeyed } = item;
-    const { name } = request as { readonly name: string };
-    const key = kind.reads === undefined ? undefined : objectKey(model.ref(kind.reads, name));
+    const { rpc, timeoutMs, isKeyed, project } = item;
     const before = key === undefined ? undefined : model.versionOf(key);
-    const headers = isKeyed ? { [IDEMPOTENCY_HEADER]: label } : {};
+    const headers = {
+      [PROJECT_HEADER]: project,
+      ...(isKeyed ? { [IDEMPOTENCY_HEADER]: label } : {}),
+    };
     try {
       const options = { timeoutMs, signal, headers };
       const answer = await kind.send(this.#clients, request as never, options);

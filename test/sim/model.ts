@@ -6,10 +6,10 @@ import { virtualMachines } from "../../src/api/provisioning/virtual-machine/coll
 import { resources } from "../../src/api/resources.ts";
 import type { Objects } from "../../src/datastore/collection.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
-import { objectKey } from "../../src/datastore/key.ts";
+import { objectKey, refOfKey } from "../../src/datastore/key.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
-import { DEFAULT_SCOPE, homeOf, nameOnNode, type Ref, refOnNode } from "../../src/util/ref.ts";
+import { homeOf, levelOf, nameOnNode, type Ref, refOnNode } from "../../src/util/ref.ts";
 import type { Batch } from "./datastore.ts";
 
 /** The users' objects, whose records are compared as they are. */
@@ -45,8 +45,6 @@ export interface KnownTransaction {
  * from before its commit count from the commit on.
  */
 export class Model {
-  /** That of the users' objects which clients name. */
-  readonly #scope: string;
   /** By key: the bytes of the users' objects. */
   readonly expected = new Map<string, Uint8Array>();
   /** The keys of reservations that users made by hand. */
@@ -58,30 +56,20 @@ export class Model {
   /** By kind: how many were committed, how many were unwound, and how often one needed an operator. */
   readonly committed = new Map<string, number>();
   readonly unwound = new Map<string, number>();
+  /** By project: how many were committed. */
+  readonly committedIn = new Map<string, number>();
   readonly neededOperator = new Map<string, number>();
   readonly #versions = new Map<string, number>();
-
-  constructor(scope = DEFAULT_SCOPE) {
-    this.#scope = scope;
-  }
-
-  /** What a client names. */
-  ref({ kind }: Pick<Objects<unknown>, "kind">, name: string): Ref {
-    const home = homeOf(kind);
-    return { kind, scope: home === DEFAULT_SCOPE ? this.#scope : home, name };
-  }
-
-  get<T>(of: Objects<T>, name: string): T | undefined {
-    return this.find(of, this.ref(of, name));
-  }
 
   find<T>(of: Objects<T>, ref: Ref): T | undefined {
     const bytes = this.expected.get(of.key(ref));
     return bytes === undefined ? undefined : of.decode(bytes);
   }
 
-  list<T>(of: Objects<T>): T[] {
-    return this.objects(of).map(({ object }) => object);
+  /** Those that a call in this project sees. */
+  list<T>(of: Objects<T>, project: string): T[] {
+    const scope = scopeIn(project, of.kind);
+    return this.objects(of).flatMap(({ ref, object }) => (ref.scope === scope ? [object] : []));
   }
 
   objects<T>(of: Objects<T>): Found<T>[] {
@@ -223,6 +211,9 @@ export class Model {
     known.isCommitted = true;
     if (known.isCancelled) this.#wrong(`${known.kind} ${known.id} is committed after a cancel`);
     this.committed.set(known.kind, (this.committed.get(known.kind) ?? 0) + 1);
+    for (const project of projectsOf(known)) {
+      this.committedIn.set(project, (this.committedIn.get(project) ?? 0) + 1);
+    }
     for (const { key, value } of writes.puts ?? []) {
       if (!key.startsWith(stepCollection.prefix)) continue;
       const row: StepRow = stepCollection.decode(value);
@@ -291,6 +282,11 @@ export class Model {
   }
 }
 
+/** The scope of what a call in this project names. All projects are in one domain. */
+export function scopeIn(project: string, kind: string): string {
+  return levelOf(kind) === "project" ? project : homeOf(kind);
+}
+
 /** The input of a step that writes an object. */
 type Replacement = { readonly ref: Ref; readonly after: string };
 
@@ -301,6 +297,11 @@ const POWER_AFTER: Readonly<Record<string, Power>> = {
   SaveVirtualMachine: "paused",
   ShutdownVirtualMachine: "shut_off",
 };
+
+function projectsOf({ guards }: KnownTransaction): Set<string> {
+  const refs = guards.map(refOfKey).filter((ref) => ref !== undefined);
+  return new Set(refs.filter(({ kind }) => levelOf(kind) === "project").map(({ scope }) => scope));
+}
 
 function machinesIn({ guards }: KnownTransaction): string[] {
   return guards

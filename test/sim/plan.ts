@@ -5,6 +5,7 @@ import type { DiskTrouble } from "./datastore.ts";
 import { type Dice, newDice } from "./dice.ts";
 import type { DriverFate } from "./drivers.ts";
 import type { CallFate } from "./network.ts";
+import { PROJECTS } from "./projects.ts";
 
 export type Fault =
   | {
@@ -42,6 +43,7 @@ export interface PlannedCall extends Planned {
   readonly rpc: string;
   readonly client: number;
   readonly seed: number;
+  readonly project: string;
   readonly timeoutMs: number;
   readonly cancelAfterMs: number | undefined;
   /** With an idempotency key: sent again until it is answered. */
@@ -97,10 +99,14 @@ export function* planRounds(seed: number, { ops, nodes, clients }: Scale): Gener
 }
 
 function planCall(dice: Dice, clients: number) {
+  const seedOfCall = () => {
+    const seed = dice.below(2 ** 31);
+    return { seed, project: PROJECTS[seed % PROJECTS.length]! };
+  };
   return {
     rpc: dice.weighted(WEIGHTS),
     client: dice.below(clients),
-    seed: dice.below(2 ** 31),
+    ...seedOfCall(),
     timeoutMs: dice.pick([2_000, 30_000, 60_000, 120_000]),
     cancelAfterMs: dice.chance(0.05) ? dice.between(0, 200) : undefined,
     isKeyed: dice.chance(0.5),

@@ -1,34 +1,48 @@
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { PROJECT_HEADER } from "../../src/util/project.ts";
 import { nameOnNode } from "../../src/util/ref.ts";
-import { clientsOf } from "../clients.ts";
+import { type Clients, clientsOf } from "../clients.ts";
 import { EXPECTED_FINDINGS } from "./calls.ts";
 import { falseAlarms } from "./false-alarms.ts";
-import type { Simulation } from "./simulation.ts";
+import type { Simulation, WatchersOf } from "./simulation.ts";
 import type { Watcher } from "./watcher.ts";
 
 /** The API's answers, and what watchers were sent, are the actual state. */
 export async function wrongToClients(simulation: Simulation): Promise<string[]> {
-  const { api, model, watchers } = simulation;
-  const clients = clientsOf(api.served!.transport);
+  const clients = clientsOf(simulation.api.served!.transport);
   const found: string[] = [];
-  const machines = (await clients.virtualMachines.listVirtualMachines({})).virtualMachines;
-  const disks = (await clients.blockStorages.listBlockStorages({})).blockStorages;
+  for (const watchers of simulation.watchers) {
+    found.push(...(await wrongInProject(simulation, clients, watchers)));
+  }
+  found.push(...falseAlarms(await clients.verify.verify({}), EXPECTED_FINDINGS));
+  return found;
+}
+
+async function wrongInProject(
+  simulation: Simulation,
+  clients: Clients,
+  { project, ...watchers }: WatchersOf,
+): Promise<string[]> {
+  const { model } = simulation;
+  const found: string[] = [];
+  const options = { headers: { [PROJECT_HEADER]: project } };
+  const machines = (await clients.virtualMachines.listVirtualMachines({}, options)).virtualMachines;
+  const disks = (await clients.blockStorages.listBlockStorages({}, options)).blockStorages;
   for (const { name, state } of machines) {
-    const is = stateOf(simulation, nameOnNode(model.ref(virtualMachines, name)));
+    const is = stateOf(simulation, nameOnNode({ scope: project, name }));
     if (STATES[is] !== state) found.push(`${name} is shown as ${state} and is ${is}`);
   }
   for (const [expected, listed] of [
-    [model.list(virtualMachines), machines],
-    [model.list(blockStorages), disks],
+    [model.list(virtualMachines, project), machines],
+    [model.list(blockStorages, project), disks],
   ] as const) {
     const [names, shown] = [namesOf(expected), namesOf(listed)];
     if (names !== shown) found.push(`the API lists ${shown} and not ${names}`);
   }
   found.push(...unlike(watchers.machines, machines), ...unlike(watchers.disks, disks));
-  found.push(...falseAlarms(await clients.verify.verify({}), EXPECTED_FINDINGS));
-  return found;
+  return found.map((text) => `in ${project}: ${text}`);
 }
 
 function namesOf(objects: readonly { readonly name: string }[]): string {

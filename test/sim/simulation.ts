@@ -1,10 +1,12 @@
 import type { KeyedQueue } from "../../src/agent/keyed-queue.ts";
 import { pruneKeptRequests } from "../../src/api/core/idempotency/prune.ts";
+import { ensureDefaults } from "../../src/api/iam/defaults.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
-import type { Datastore } from "../../src/datastore/datastore.ts";
+import { type Datastore, merge } from "../../src/datastore/datastore.ts";
 import { pruneHistory } from "../../src/datastore/history.ts";
 import { memoryDatastore } from "../../src/datastore/memory/memory-datastore.ts";
 import { nameOnNode } from "../../src/util/ref.ts";
+import { newProject } from "../projects.ts";
 import { SimulatedApi } from "./api.ts";
 import { SimulatedClient } from "./client.ts";
 import { newDice } from "./dice.ts";
@@ -13,6 +15,7 @@ import { Network } from "./network.ts";
 import { SimulatedNode } from "./node.ts";
 import { Operator } from "./operator.ts";
 import { type Fault, type Item, planRounds, type Round, type Scale } from "./plan.ts";
+import { PROJECTS } from "./projects.ts";
 import { findViolations, notAtRest } from "./quiet.ts";
 import { Timeline } from "./timeline.ts";
 import { View } from "./view.ts";
@@ -30,8 +33,6 @@ export interface Bug {
 export interface SimulationOptions extends Scale {
   readonly seed: number;
   readonly bug?: Bug;
-  /** The scope of the users' objects, if a test makes the API put them into another than the default one. */
-  readonly scope?: string;
   /** The API sees writes late. */
   readonly deliversLate?: boolean;
   /** Only these items are done. Default: all. */
@@ -62,6 +63,7 @@ export interface Result {
 
 export interface Coverage {
   readonly committed: ReadonlyMap<string, number>;
+  readonly committedIn: ReadonlyMap<string, number>;
   readonly unwound: ReadonlyMap<string, number>;
   readonly neededOperator: ReadonlyMap<string, number>;
   readonly refused: ReadonlyMap<string, number>;
@@ -69,6 +71,13 @@ export interface Coverage {
   readonly points: ReadonlyMap<string, number>;
   readonly crashes: number;
   readonly recovered: number;
+}
+
+/** The clients that watch a project. */
+export interface WatchersOf {
+  readonly project: string;
+  readonly machines: Watcher;
+  readonly disks: Watcher;
 }
 
 /** Several times longer than any call may take and any backoff may wait. */
@@ -93,14 +102,14 @@ export async function simulate(options: SimulationOptions): Promise<Result> {
 
 export class Simulation {
   readonly timeline = new Timeline();
-  readonly model: Model;
+  readonly model = new Model();
   readonly durable = memoryDatastore();
   readonly network: Network;
   readonly api: SimulatedApi;
   readonly nodes: readonly SimulatedNode[];
   readonly clients: readonly SimulatedClient[];
   readonly operator: Operator;
-  readonly watchers: { readonly machines: Watcher; readonly disks: Watcher };
+  readonly watchers: readonly WatchersOf[];
   readonly faults = new Map<string, number>();
   readonly #options: SimulationOptions;
   #rounds = 0;
@@ -108,7 +117,6 @@ export class Simulation {
 
   constructor(options: SimulationOptions) {
     this.#options = options;
-    this.model = new Model(options.scope);
     const { seed, bug, nodes, clients, onLine } = options;
     const { timeline, model, durable } = this;
     timeline.onLine = onLine;
@@ -141,10 +149,11 @@ export class Simulation {
     });
     const parts = { timeline, network, api: this.api };
     this.operator = new Operator({ ...parts, stuck: () => model.stuck() });
-    this.watchers = {
-      machines: new Watcher("watcher of machines", parts, machines),
-      disks: new Watcher("watcher of disks", parts, disks),
-    };
+    this.watchers = PROJECTS.map((project) => ({
+      project,
+      machines: new Watcher(`watcher of machines in ${project}`, parts, machines(project)),
+      disks: new Watcher(`watcher of disks in ${project}`, parts, disks(project)),
+    }));
     this.clients = Array.from(
       { length: clients },
       (_, i) => new SimulatedClient(`client-${i}`, { timeline, network, api: this.api, model }),
@@ -152,9 +161,14 @@ export class Simulation {
   }
 
   async run(): Promise<Result> {
+    await ensureDefaults(this.durable);
+    await this.durable.batch(merge(...PROJECTS.map((project) => newProject(project))));
     this.api.start();
     for (const node of this.nodes) node.start();
-    for (const watcher of Object.values(this.watchers)) watcher.start();
+    for (const { machines, disks } of this.watchers) {
+      machines.start();
+      disks.start();
+    }
     await this.timeline.run(() => false, SETTLE_MS);
     for (const round of planRounds(this.#options.seed, this.#options)) {
       this.#rounds += 1;
@@ -214,7 +228,7 @@ export class Simulation {
     if ("fault" in item) return this.#fault(item.fault);
     this.#ops += 1;
     const names = this.nodes.map(({ name }) => name);
-    this.clients[item.client]!.ask(item, (seed) => new View(this.model, seed, names));
+    this.clients[item.client]!.ask(item, () => new View(this.model, item, names));
   }
 
   #fault(fault: Fault): void {
@@ -352,6 +366,7 @@ export class Simulation {
       lastLines: timeline.lastLines,
       coverage: {
         committed: model.committed,
+        committedIn: model.committedIn,
         unwound: model.unwound,
         neededOperator: model.neededOperator,
         refused,

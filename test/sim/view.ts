@@ -4,14 +4,17 @@ import { networks } from "../../src/api/network/network/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import type { AnyCollection, Objects } from "../../src/datastore/collection.ts";
+import { refOfKey } from "../../src/datastore/key.ts";
 import type { Image } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as DiskState,
 } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { Ref } from "../../src/util/ref.ts";
 import { type Dice, hashOf, newDice } from "./dice.ts";
-import type { Model } from "./model.ts";
+import { type Model, scopeIn } from "./model.ts";
+import type { PlannedCall } from "./plan.ts";
 
 /** The number of names of each kind: few, so that requests collide. */
 const NAMES: ReadonlyMap<string, number> = new Map([
@@ -32,13 +35,19 @@ export function namesOf(kind: string): string[] {
 export class View {
   readonly dice: Dice;
   readonly nodeNames: readonly string[];
+  readonly #project: string;
   readonly #model: Model;
   readonly #seed: number;
   #choices = 0;
 
-  constructor(model: Model, seed: number, nodeNames: readonly string[]) {
+  constructor(
+    model: Model,
+    { seed, project }: Pick<PlannedCall, "seed" | "project">,
+    nodeNames: readonly string[],
+  ) {
     this.#model = model;
     this.#seed = seed;
+    this.#project = project;
     this.dice = newDice(seed);
     this.nodeNames = nodeNames;
   }
@@ -56,7 +65,7 @@ export class View {
   }
 
   machine(suits: (vm: VirtualMachine) => boolean = () => true): string {
-    const found = this.#model.list(virtualMachines).filter(suits);
+    const found = this.#list(virtualMachines).filter(suits);
     return this.choose(
       found.map(({ name }) => name),
       namesOf("vm"),
@@ -69,7 +78,7 @@ export class View {
 
   disk(...states: readonly DiskState[]): string {
     const suits = ({ state }: BlockStorage) => states.length === 0 || states.includes(state);
-    const found = this.#model.list(blockStorages).filter(suits);
+    const found = this.#list(blockStorages).filter(suits);
     return this.choose(
       found.map(({ name }) => name),
       namesOf("disk"),
@@ -78,15 +87,13 @@ export class View {
 
   freeDisk(): string {
     const free = this.#free(blockStorages, namesOf("disk"));
-    const deleted = this.#model.list(blockStorages).filter((d) => d.state === DiskState.DELETED);
+    const deleted = this.#list(blockStorages).filter((d) => d.state === DiskState.DELETED);
     return this.choose([...free, ...deleted.map(({ name }) => name)], namesOf("disk"));
   }
 
   /** Up to `count` disks on one node that a virtual machine could use. */
   freeDisks(count: number, nodeName?: string): string[] {
-    const free = this.#model
-      .list(blockStorages)
-      .filter(({ state }) => state === DiskState.AVAILABLE);
+    const free = this.#list(blockStorages).filter(({ state }) => state === DiskState.AVAILABLE);
     const place =
       nodeName ?? free[hashOf(`${this.#seed}`) & (0xff % Math.max(1, free.length))]?.nodeName;
     const here = free.filter((disk) => disk.nodeName === place).map(({ name }) => name);
@@ -95,15 +102,15 @@ export class View {
   }
 
   find(name: string): BlockStorage | undefined {
-    return this.#model.get(blockStorages, name);
+    return this.get(blockStorages, name);
   }
 
   findMachine(name: string): VirtualMachine | undefined {
-    return this.#model.get(virtualMachines, name);
+    return this.get(virtualMachines, name);
   }
 
   image(suits: (image: Image) => boolean = () => true): string {
-    const found = this.#model.list(images).filter(suits);
+    const found = this.#list(images).filter(suits);
     return this.choose(
       found.map(({ name }) => name),
       namesOf("img"),
@@ -111,36 +118,55 @@ export class View {
   }
 
   findImage(name: string): Image | undefined {
-    return this.#model.get(images, name);
+    return this.get(images, name);
   }
 
   network(): string {
-    const found = this.#model.list(networks).map(({ name }) => name);
+    const found = this.#list(networks).map(({ name }) => name);
     return this.choose(found, namesOf("net"));
   }
 
   /** Mostly an existing one, sometimes any of these. */
   object(of: Objects<UserObject>, all: readonly string[]): string {
-    const found = this.#model.list(of).map(({ name }) => name);
+    const found = this.#list(of).map(({ name }) => name);
     return this.choose(found, all);
   }
 
   get<T>(of: Objects<T>, name: string): T | undefined {
-    return this.#model.get(of, name);
+    return this.#model.find(of, this.ref(of, name));
   }
 
-  /** The parts of the keys of reservations that users made by hand. */
+  /** The parts of the keys of reservations that users made by hand, on nodes or in this project. */
   byHand({ prefix, parts }: Pick<AnyCollection, "prefix" | "parts">): (readonly string[])[] {
-    return [...this.#model.byHand].filter((key) => key.startsWith(prefix)).map(parts);
+    return [...this.#model.byHand]
+      .filter((key) => key.startsWith(prefix) && this.#isSeen(key))
+      .map(parts);
+  }
+
+  /** What the request names. */
+  ref({ kind }: Pick<Objects<unknown>, "kind">, name: string): Ref {
+    return { kind, scope: scopeIn(this.#project, kind), name };
   }
 
   /** An open one, if there is any. */
   transaction(): string {
-    const open = this.#model.open().map(({ id }) => id);
+    const open = this.#model
+      .open()
+      .filter(({ guards }) => guards.some((key) => this.#isSeen(key)))
+      .map(({ id }) => id);
     return this.choose(open, ["018bcfe56800-00000000-0000"]);
   }
 
   #free(of: Objects<unknown>, names: readonly string[]): string[] {
-    return names.filter((name) => !this.#model.expected.has(of.key(this.#model.ref(of, name))));
+    return names.filter((name) => !this.#model.expected.has(of.key(this.ref(of, name))));
+  }
+
+  #list<T>(of: Objects<T>): T[] {
+    return this.#model.list(of, this.#project);
+  }
+
+  #isSeen(key: string): boolean {
+    const ref = refOfKey(key);
+    return ref === undefined || ref.scope === scopeIn(this.#project, ref.kind);
   }
 }

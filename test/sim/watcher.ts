@@ -1,3 +1,4 @@
+import { PROJECT_HEADER } from "../../src/util/project.ts";
 import { type Clients, clientsOf } from "../clients.ts";
 import type { Endpoint, Network } from "./network.ts";
 import { Process, type Timeline } from "./timeline.ts";
@@ -63,14 +64,20 @@ export class Watcher {
   }
 }
 
-export async function* machines({ virtualMachines }: Clients): AsyncGenerator<Change> {
-  for await (const change of virtualMachines.watchVirtualMachines({})) {
-    yield { ...change, object: change.virtualMachine };
-  }
+export function machines(project: string): Watch {
+  const options = { headers: { [PROJECT_HEADER]: project } };
+  return async function* ({ virtualMachines }) {
+    for await (const change of virtualMachines.watchVirtualMachines({}, options)) {
+      yield { ...change, object: change.virtualMachine };
+    }
+  };
 }
 
-export async function* disks({ blockStorages }: Clients): AsyncGenerator<Change> {
-  for await (const change of blockStorages.watchBlockStorages({})) {
-    yield { ...change, object: change.blockStorage };
-  }
+export function disks(project: string): Watch {
+  const options = { headers: { [PROJECT_HEADER]: project } };
+  return async function* ({ blockStorages }) {
+    for await (const change of blockStorages.watchBlockStorages({}, options)) {
+      yield { ...change, object: change.blockStorage };
+    }
+  };
 }

@@ -4,14 +4,12 @@ import { type Access, AccessScope } from "../../../gen/n0stack/rules/v1alpha1/ac
 import { accessOf } from "../../../rpc/access-option.ts";
 import { type Caller, callerOf, NOBODY } from "../../../rpc/caller.ts";
 import { invalid, N0Error, notFound } from "../../../util/errors.ts";
+import { PROJECT_HEADER, wrongInProjectName } from "../../../util/project.ts";
 import { DEFAULT_SCOPE, formatRef, nodeRef } from "../../../util/ref.ts";
 import { setWhere, type Where } from "../../core/where.ts";
 import type { Grants } from "./grants.ts";
 import { type Permission, permissionText } from "./permission.ts";
 import { formatPlace, type Place, parsePlace, placeText, SYSTEM } from "./place.ts";
-
-/** The project of a call. */
-export const PROJECT_HEADER = "n0-project";
 
 type Unary = (request: unknown, context: HandlerContext) => Promise<unknown>;
 type Streaming = (request: unknown, context: HandlerContext) => AsyncIterable<unknown>;
@@ -90,12 +88,12 @@ function admit(grants: Grants, access: Access, request: Fields, context: Handler
 function projectOf({ project, limit }: Caller, header: Headers): string {
   const named = header.get(PROJECT_HEADER);
   if (named === null) return project ?? limit?.project ?? DEFAULT_SCOPE;
-  if (PROJECT_NAME.test(named)) return named;
-  throw invalid(PROJECT_HEADER, `must be the name of a project: ${PROJECT_NAME_RULE}`);
+  const wrong = wrongInProjectName(named);
+  if (wrong === undefined) return named;
+  throw new N0Error("invalid_argument", `header ${PROJECT_HEADER}: ${wrong}`, {
+    field: PROJECT_HEADER,
+  });
 }
-
-export const PROJECT_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
-const PROJECT_NAME_RULE = '1 to 63 letters, digits, "_" or "-", beginning with a letter or digit';
 
 function placeOf(grants: Grants, access: Access, request: Fields, project: string): Place {
   const named = textIn(request, access.field);
