@@ -12,6 +12,7 @@ import { isRangeMeant, unmetCondition } from "../src/api/console/conditions.ts";
 import { parseRange } from "../src/api/console/range.ts";
 import { downloadRef, vncSocketRef } from "../src/api/console/urls.ts";
 import { requestKeyOf } from "../src/api/core/idempotency/request-key.ts";
+import { claimName } from "../src/api/iam/oidc/claim-name.ts";
 import { inOneLine, lastLine } from "../src/driver/command/one-line.ts";
 import { parseDomainXml } from "../src/driver/compute/libvirt/domain-xml.ts";
 import {
@@ -38,6 +39,7 @@ import {
 import { hostRule } from "../src/rpc/host.ts";
 import { tokenOf } from "../src/rpc/token-auth.ts";
 import { baseUrlOf } from "../src/rpc/transport.ts";
+import { oidcIssuer, oidcRoleRule } from "../src/serve/oidc-settings.ts";
 import { baseUrl, duration, list, location, text } from "../src/serve/setting.ts";
 import { webProxiesFrom } from "../src/serve/web-proxies.ts";
 import { parseBytes } from "../src/util/bytes.ts";
@@ -256,6 +258,9 @@ const PARSERS: ReadonlyArray<readonly [name: string, parse: Parser, ...frames: F
     ["[", ""],
     ["a:", ""],
   ],
+  ["--oidc-issuer", oidcIssuer, ["https://a#", ""], ["a=https://a/", ""]],
+  ["--oidc-role-rules", oidcRoleRule, ["a/", "=member@system"], ["a=member@project/", ""]],
+  ["user name at an issuer", claimName, ["a", "@"]],
   ["Authorization", tokenOf, ["bearer ", ""], ["bearer a", " "]],
   ["Idempotency-Key", (input) => requestKeyOf(new Headers({ "idempotency-key": input }))],
   [

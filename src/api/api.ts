@@ -4,8 +4,10 @@ import { datastoreJournal } from "../datastore/datastore-journal.ts";
 import { LockTable } from "../datastore/lock-table.ts";
 import { Records } from "../datastore/records.ts";
 import { DatastoreSessions } from "../datastore/sessions.ts";
+import { IdentityService } from "../gen/n0stack/iam/v1alpha1/identity_pb.ts";
 import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
+import type { Authenticate } from "../rpc/caller.ts";
 import { TransactionEngine } from "../transaction/engine.ts";
 import { type Faults, noFaults } from "../transaction/faults.ts";
 import type { Journal } from "../transaction/journal.ts";
@@ -25,6 +27,10 @@ import { keepSession, recover } from "./core/saga/keep-session.ts";
 import { Grants } from "./iam/access/grants.ts";
 import { guardedRouter } from "./iam/access/guard.ts";
 import { ensureDefaults } from "./iam/defaults.ts";
+import { openOidcAuthenticator } from "./iam/oidc/authenticator.ts";
+import type { OidcProvider } from "./iam/oidc/provider.ts";
+import type { RoleRule } from "./iam/oidc/role-rule.ts";
+import { identityRoutes } from "./iam/oidc/routes.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { deriveOccupied } from "./network/network/occupied.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
@@ -56,6 +62,9 @@ export interface ApiOptions extends AgentsOptions {
   readonly idempotencyRetentionMs?: number;
   /** How long the API keeps the history of a transaction. Default: a week. */
   readonly historyRetentionMs?: number;
+  /** Where people sign in, each for another domain and of another issuer. Default: nowhere. */
+  readonly oidcProviders?: readonly OidcProvider[];
+  readonly oidcRoleRules?: readonly RoleRule[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -70,6 +79,8 @@ export interface OpenedApi extends AsyncDisposable {
   readonly routes: (router: ConnectRouter) => void;
   /** The same router, which authorizes each request. */
   readonly guarded: (router: ConnectRouter) => ConnectRouter;
+  /** Finds the caller of any token but that of the administrator. */
+  readonly authenticate: Authenticate;
   /** The number of open transactions of earlier processes. */
   readonly recovered: number;
 }
@@ -86,7 +97,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   await ensureDefaults(datastore);
   await deriveOccupied(datastore);
   const { sessions, locks } = await startSession(options);
-  const grants = await Grants.open(datastore);
+  const grants = await Grants.open(datastore, options.oidcRoleRules);
   const inventory = await Inventory.open(datastore, clock);
   const addressBook = await AddressBook.open(datastore, random);
   const agents = new Agents(inventory, options);
@@ -140,6 +151,9 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs, shutdown: stop.signal });
   const pruning = keepPruning({ datastore, clock, log, ...retention }, stop.signal);
 
+  const { oidcProviders = [] } = options;
+  const oidc = await openOidcAuthenticator(api, oidcProviders);
+
   /** A request is authorized by what it has caught up with. */
   const guarded = (router: ConnectRouter) =>
     guardedRouter(caughtUpRouter(router, datastore), grants);
@@ -148,6 +162,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     api,
     recovered,
     guarded,
+    authenticate: oidc.authenticate,
     routes: (given) => {
       const router = guarded(given);
       for (const { service, routes } of resources) {
@@ -155,6 +170,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       }
       router.service(TransactionService, transactionRoutes(api));
       router.service(VerifyService, verifyRoutes(api, resources));
+      router.service(IdentityService, identityRoutes(oidcProviders));
     },
     async [Symbol.asyncDispose]() {
       stopAll();
@@ -167,6 +183,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       addressBook[Symbol.dispose]();
       inventory[Symbol.dispose]();
       grants[Symbol.dispose]();
+      oidc[Symbol.dispose]();
       await datastore[Symbol.asyncDispose]();
     },
   };

@@ -19,6 +19,7 @@ import { isLoopback, LOOPBACK_HOSTS } from "../util/loopback.ts";
 import { systemRandom } from "../util/random.ts";
 import type { Protection } from "./exposure.ts";
 import { clockFromEnvironment, faultsFromEnvironment } from "./faults.ts";
+import { oidcProvidersOf, oidcRoleRulesOf } from "./oidc-settings.ts";
 import { ownUrl } from "./own-address.ts";
 import type { Settings } from "./settings.ts";
 import { readVersion } from "./version.ts";
@@ -58,7 +59,7 @@ export async function openApiPart(
   let port = settings.bindPort;
   const publicUrl = () =>
     settings.publicUrl ?? ownUrl(settings.bindAddress, port, protection.tls !== undefined);
-  const { api, routes, guarded } = opened.use(
+  const { api, routes, guarded, authenticate } = opened.use(
     await openApi({
       datastore,
       ...ways,
@@ -69,6 +70,8 @@ export async function openApiPart(
       storageRequestRatioMin: settings.storageRequestRatioMin,
       idempotencyRetentionMs: settings.idempotencyRetention,
       historyRetentionMs: settings.historyRetention,
+      oidcProviders: oidcProvidersOf(settings),
+      oidcRoleRules: oidcRoleRulesOf(settings),
       clock,
       random: systemRandom,
       log,
@@ -100,6 +103,7 @@ export async function openApiPart(
         isOriginAllowed: (origin) => isListed(origin) || isOwn(origin),
         publicHosts: () => [new URL(publicUrl()).hostname],
         version: readVersion(),
+        authenticate,
         ...protection,
       });
       port = listener.port;

@@ -6,6 +6,7 @@ import { CONNECTIONS_MAX, RECEIVE_TIMEOUT_MS } from "../rpc/door/bounds.ts";
 import { AGENT_PORT_DEFAULT, API_PORT_DEFAULT } from "../rpc/transport.ts";
 import { LOG_LEVELS } from "../util/log.ts";
 import { isLoopback } from "../util/loopback.ts";
+import { oidcIssuer, oidcRoleRule } from "./oidc-settings.ts";
 import {
   baseUrl,
   bytes,
@@ -163,6 +164,29 @@ const api = {
     argument: "<duration>",
     description: "how long the API keeps a transaction after its end, at least 1h",
     kind: "duration",
+  }),
+  oidcIssuer: about(setting(list(oidcIssuer)).default([]), {
+    argument: "<issuers>",
+    description:
+      "where people sign in: [<domain>=]<url>#<client id>, separated by commas, one for each domain",
+  }),
+  oidcAudience: about(setting(list(text)).default([]), {
+    argument: "<audiences>",
+    description: "[<domain>=]<audience> of tokens that count besides those for the client id",
+  }),
+  oidcUserClaim: about(setting(list(text)).default([]), {
+    argument: "<claims>",
+    description:
+      "[<domain>=]<claim> with the name of the user; if unset: preferred_username, email or sub",
+  }),
+  oidcGroupsClaim: about(setting(list(text)).default([]), {
+    argument: "<claims>",
+    description: "[<domain>=]<claim> with the groups of the user; if unset: groups",
+  }),
+  oidcRoleRules: about(setting(list(oidcRoleRule)).default([]), {
+    argument: "<rules>",
+    description:
+      "[<domain>/]<group>=<role>@<place>, such as ops=operator@system or dev-*=member@project/*",
   }),
   nameservers: about(setting(list(text)).default(hostNameservers), {
     argument: "<addresses>",

@@ -8,6 +8,7 @@ import { ADMINISTRATOR, type Caller } from "../../../rpc/caller.ts";
 import { SYSTEM_SCOPE } from "../../../util/ref.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import { domains } from "../domain/collection.ts";
+import { grantsByRule, type RoleRule } from "../oidc/role-rule.ts";
 import { projects } from "../project/collection.ts";
 import { roles } from "../role/collection.ts";
 import { roleBindings } from "../role-binding/collection.ts";
@@ -29,11 +30,17 @@ export class Grants implements Disposable {
   readonly #mirrors = new DisposableStack();
   readonly #byMember = new Map<string, Map<string, Grant>>();
   readonly #ownRoles = new Map<string, PermissionSet>();
+  readonly #rules: readonly RoleRule[];
   #domains!: Mirror<Domain>;
   #projects!: Mirror<Project>;
 
-  static async open(datastore: Datastore): Promise<Grants> {
-    const grants = new Grants();
+  private constructor(rules: readonly RoleRule[]) {
+    this.#rules = rules;
+  }
+
+  /** @param rules Roles of groups, besides those of role bindings. */
+  static async open(datastore: Datastore, rules: readonly RoleRule[] = []): Promise<Grants> {
+    const grants = new Grants(rules);
     const { use } = grants.#mirrors;
     const keep = use.bind(grants.#mirrors);
     grants.#domains = keep(await Mirror.open(datastore, domains)) as Mirror<Domain>;
@@ -112,6 +119,14 @@ export class Grants implements Disposable {
   *#grantsOf({ principal, groups }: Caller): Iterable<Grant> {
     yield* this.#byMember.get(principal)?.values() ?? [];
     for (const group of groups) yield* this.#byMember.get(group)?.values() ?? [];
+    if (this.#rules.length > 0) for (const group of groups) yield* this.#grantsByRule(group);
+  }
+
+  *#grantsByRule(group: string): Iterable<Grant> {
+    for (const { role, scope } of grantsByRule(this.#rules, group)) {
+      const place = parsePlace(scope);
+      if (place !== undefined) yield { place, role };
+    }
   }
 
   #covers(wide: Place, narrow: Place): boolean {

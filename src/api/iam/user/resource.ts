@@ -1,5 +1,6 @@
 import { UserSchema, UserService } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
+import { people, subjects } from "../oidc/person.ts";
 import { users } from "./collection.ts";
 import { addSshPublicKey, createUser, deleteSshPublicKey, deleteUser } from "./write.ts";
 
@@ -8,6 +9,7 @@ export const user = defineResource({
   service: UserService,
   schema: UserSchema,
   collection: users,
+  records: [people, subjects],
   givesRoom: ["deleteUser", "deleteSshPublicKey"],
   routes: (api) => ({
     createUser: (request, call) => createUser(api, call, request),

@@ -17,6 +17,7 @@ import { findReferrer } from "../../core/resource/referrer.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
+import { withoutPerson } from "../oidc/person.ts";
 import { users } from "./collection.ts";
 import { changed, getUser, throwIfTooManyKeys } from "./record.ts";
 
@@ -55,7 +56,8 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
         { resource: formatRef(ref) },
       );
     }
-    return await tx.answer(DONE, tx.context.held.remove(users, ref, user), nobodyRefers);
+    const removed = tx.context.held.remove(users, ref, user);
+    return await tx.answer(DONE, removed, nobodyRefers, await withoutPerson(api, ref));
   });
 }
 

@@ -1,0 +1,67 @@
+import type { Authenticate, Caller } from "../../../rpc/caller.ts";
+import type { Clock } from "../../../util/clock.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
+import { Mirror } from "../../core/read/mirror.ts";
+import type { Api } from "../context.ts";
+import { claimName } from "./claim-name.ts";
+import { subjectKey, subjects } from "./person.ts";
+import type { OidcProvider, VerifiedToken } from "./provider.ts";
+import { bindPerson } from "./sign-in.ts";
+import { newTokenVerifier } from "./verifier.ts";
+
+/** Timers of Node cannot be longer. */
+const TIMER_MS_MAX = 20 * 24 * 3_600_000;
+
+export interface OidcAuthenticator extends Disposable {
+  /** Finds the caller of a token of a provider; undefined for a token that is not a JSON Web Token. */
+  readonly authenticate: Authenticate;
+}
+
+export async function openOidcAuthenticator(
+  api: Api,
+  providers: readonly OidcProvider[],
+): Promise<OidcAuthenticator> {
+  const bound = await Mirror.open(api.datastore, subjects);
+  const verifier = newTokenVerifier(providers, api.clock, api.log);
+  const domains = new Map(providers.map(({ issuer, domain }) => [issuer, domain]));
+  /** A repeat of a token gives the same object. */
+  const callers = new WeakMap<VerifiedToken, { readonly key: string; readonly caller: Caller }>();
+
+  async function find(token: string): Promise<Caller> {
+    const verified = await verifier.verify(token);
+    const known = callers.get(verified);
+    // An administrator may have deleted the user.
+    if (known !== undefined && bound.get(known.key) !== undefined) return known.caller;
+    const key = subjectKey(verified);
+    const domain = domains.get(verified.issuer) ?? "";
+    const user = bound.get(key)?.value.user ?? (await bindPerson(api, domain, verified));
+    const caller = callerOf(user, verified, api);
+    callers.set(verified, { key, caller });
+    return caller;
+  }
+
+  return {
+    authenticate: (token) =>
+      providers.length > 0 && token.split(".", 4).length === 3 ? find(token) : undefined,
+    [Symbol.dispose]: () => bound[Symbol.dispose](),
+  };
+}
+
+function callerOf(user: Ref, { groups, expiresMs }: VerifiedToken, api: Api): Caller {
+  const names = groups.map(claimName).filter((name) => name !== undefined);
+  return {
+    principal: formatRef(user),
+    groups: names.map((name) => formatRef({ kind: "group", scope: user.scope, name })),
+    ended: endOf(expiresMs, api),
+  };
+}
+
+function endOf(expiresMs: number, { clock, shutdown }: { clock: Clock; shutdown: AbortSignal }) {
+  const ended = new AbortController();
+  const leftMs = Math.min(TIMER_MS_MAX, Math.max(0, expiresMs - clock.nowMs()));
+  clock.sleep(leftMs, shutdown).then(
+    () => ended.abort(new Error("the token of this call has expired")),
+    () => {},
+  );
+  return ended.signal;
+}
