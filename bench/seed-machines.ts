@@ -6,7 +6,7 @@ import {
   interfaces,
   taps,
 } from "../src/api/network/interface/collection.ts";
-import { networks } from "../src/api/network/network/collection.ts";
+import { networkBeside, networks } from "../src/api/network/network/collection.ts";
 import { computes, storages } from "../src/api/pool/inventory/collection.ts";
 import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
 import { reservationOf } from "../src/api/provisioning/block-storage/make.ts";
@@ -178,7 +178,7 @@ async function startDomain(
   const { volumeId } = disk;
   const plan = planOf(ref, machine, {
     volumeIds: new Map([[disk.name, volumeId]]),
-    nics: [{ network, tapName }],
+    nics: [{ ref: networkBeside(ref, network.name), network, tapName }],
     userKeys: [],
     nameservers: [],
   });

@@ -1,7 +1,7 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { defined } from "../util/defined.ts";
 import type { Json } from "../util/json.ts";
-import type { Ref } from "../util/ref.ts";
+import { type Ref, refBeside } from "../util/ref.ts";
 import type { Put, Writes } from "./datastore.ts";
 import { type Keys, keysOf, type Part, refOfKey } from "./key.ts";
 
@@ -32,7 +32,7 @@ export interface Objects<T> extends Owned<T> {
 /** What a key of a collection is made of. */
 export type KeyParts<F extends Part> = readonly [first: NoInfer<F>, ...rest: string[]];
 
-/** The names to which an object refers, by kind. They are in its own scope. */
+/** The objects that an object names, by kind, as `refBeside` reads them. */
 export type Referring<T> = { readonly [kind: string]: (object: T) => readonly string[] };
 
 /** The objects of a kind. The kind is the name of the collection. */
@@ -48,9 +48,9 @@ export function protoCollection<D extends DescMessage>(
     readonly references?: Referring<MessageShape<D>>;
   } = {},
 ): Objects<MessageShape<D>> {
-  const refersTo = (object: MessageShape<D>, { scope }: Pick<Ref, "scope">) =>
+  const refersTo = (object: MessageShape<D>, from: Pick<Ref, "scope">) =>
     Object.entries(references ?? {}).flatMap(([of, namesIn]) =>
-      namesIn(object).map((name) => ({ kind: of, scope, name })),
+      namesIn(object).map((name) => refBeside(from, of, name)),
     );
   return {
     ...keysOf(kind, kind),

@@ -91,3 +91,9 @@ export async function unreferenced(records: Records, to: Ref): Promise<Writes> {
     guard === undefined ? {} : remove(referenceGuards, ...partsOf(to)),
   );
 }
+
+/** For a transaction that keeps an object, if nobody has begun to refer to it since this was called. */
+export async function notNewlyReferenced(records: Records, to: Ref): Promise<Writes> {
+  const guard = await records.find(referenceGuards, ...partsOf(to));
+  return unchanged(referenceGuards, partsOf(to), guard?.revision ?? 0);
+}

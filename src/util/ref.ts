@@ -34,9 +34,16 @@ export function nodeRef(name: string): Ref {
   return { kind: "node", scope: SYSTEM_SCOPE, name };
 }
 
-/** An object that another one names, without saying its scope: it is in the scope of that one. */
-export function refBeside({ scope }: Pick<Ref, "scope">, kind: string, name: string): Ref {
-  return { kind, scope, name };
+/** An object that another one names: `name` in the scope of that one, or `project/name` in another. */
+export function refBeside({ scope }: Pick<Ref, "scope">, kind: string, text: string): Ref {
+  const end = text.indexOf("/");
+  if (end < 0) return { kind, scope, name: text };
+  return { kind, scope: text.slice(0, end), name: text.slice(end + 1) };
+}
+
+/** The text by which an object in the scope of `by` names this one. */
+export function nameBeside(by: Pick<Ref, "scope">, { scope, name }: Omit<Ref, "kind">): string {
+  return scope === by.scope ? name : `${scope}/${name}`;
 }
 
 /** Reads what a record or a journal holds. One of an older version holds a name in the home scope. */
@@ -76,7 +83,7 @@ export function homeOf(kind: string): string {
 }
 
 /** Marks the end of the scope: no name contains it. */
-const SCOPE_END = "~";
+export const SCOPE_END = "~";
 
 /** Matches every result of `nameOnNode`. */
 export const NAME_ON_NODE = /^([a-zA-Z0-9][a-zA-Z0-9._-]{0,62}~)?[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;

@@ -31,9 +31,12 @@ test("what a virtual machine names is in its scope", () => {
 test("what a node is told of a virtual machine says its scope, but for the default one", () => {
   const vm = create(VirtualMachineSchema, { name: "web", nics: [{ networkName: "net" }] });
   const network = create(NetworkSchema, { name: "net" });
-  const nics = [{ network, tapName: "web0" }];
+  const nicIn = (scope: string) => {
+    return { ref: { kind: "network", scope, name: "net" }, network, tapName: "web0" };
+  };
+  const others = { volumeIds: new Map(), userKeys: [], nameservers: [] };
   const plans = scopes.map((scope) =>
-    planOf(refIn(scope), vm, { volumeIds: new Map(), nics, userKeys: [], nameservers: [] }),
+    planOf(refIn(scope), vm, { ...others, nics: [nicIn(scope)] }),
   );
   const names = ["web", "acme~web"];
   expect(plans.map(({ domain }) => domainMessage(domain).name)).toEqual(names);

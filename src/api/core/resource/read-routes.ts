@@ -2,11 +2,15 @@ import { create, type DescMessage, type DescMethod, type DescService } from "@bu
 import type { HandlerContext } from "@connectrpc/connect";
 import type { AnyCollection, Objects } from "../../../datastore/collection.ts";
 import { notFound } from "../../../util/errors.ts";
+import type { Ref } from "../../../util/ref.ts";
 import type { Api } from "../context.ts";
 import { type ListRequest, listPage } from "../read/list.ts";
+import { listWithShared, type WithShared } from "../read/list-shared.ts";
 import { type TouchSource, watchObjects } from "../read/watch.ts";
 import { scopeOf } from "../scope.ts";
+import { getVisible } from "../sharing.ts";
 import type { UserObject } from "./object.ts";
+import { sharingOf } from "./sharing-of.ts";
 
 /** How to read the objects of a resource. */
 export interface Reading<T, A extends Api> {
@@ -23,6 +27,8 @@ export interface Reading<T, A extends Api> {
   readonly shows?: readonly Pick<AnyCollection, "prefix" | "parts">[];
   /** Other sources that change how an object looks. */
   touches?(api: A): TouchSource;
+  /** If its objects can be shared: one as the objects of another project see it. */
+  viewElsewhere?(api: A, object: T, ref: Ref, project: string): T | Promise<T>;
 }
 
 /** The routes that list, get and watch the objects of a resource, with the names of its service. */
@@ -37,6 +43,7 @@ export function readRoutes<T extends UserObject, A extends Api>(
   const watch = readMethod(service, "Watch");
   const listField = fieldOf(list.output, schema);
   const watchField = fieldOf(watch.output, schema);
+  const sharing = sharingOf(api, reading);
   const viewIn = (scope: string) => (object: T) => reading.view?.(api, object, scope) ?? object;
   const viewAll = async (objects: readonly T[], scope: string) => {
     const page = reading.viewPage?.(api, objects, scope);
@@ -47,17 +54,26 @@ export function readRoutes<T extends UserObject, A extends Api>(
     return areThere ? views : await Promise.all(views.map(async (view) => await view));
   };
   return {
-    async [list.localName](request: ListRequest, call: HandlerContext) {
+    async [list.localName](request: ListRequest & Partial<WithShared>, call: HandlerContext) {
       const scope = scopeOf(call, kind);
+      if (request.withShared === true && sharing !== undefined) {
+        const page = await listWithShared(api.records, sharing.of, scope, request);
+        const others = page.shared.map((stored) => sharing.view(stored, scope));
+        const seen = [...(await viewAll(page.objects, scope)), ...(await Promise.all(others))];
+        return create(list.output, { [listField]: seen, nextPageToken: page.nextPageToken });
+      }
       const { objects, nextPageToken } = await listPage(api.records, collection, scope, request);
       const seen = await viewAll(objects, scope);
       return create(list.output, { [listField]: seen, nextPageToken });
     },
     async [get.localName]({ name }: { readonly name: string }, call: HandlerContext) {
       const scope = scopeOf(call, kind);
-      const stored = await api.records.find(collection, { kind, scope, name });
+      const stored = await (sharing === undefined
+        ? api.records.find(collection, { kind, scope, name })
+        : getVisible(api, sharing, { scope }, name));
       if (stored === undefined) throw notFound(word, name);
-      const seen = await viewIn(scope)(stored.value);
+      const isOwn = collection.refOf(stored.key).scope === scope;
+      const seen = await (isOwn ? viewIn(scope)(stored.value) : sharing?.view(stored, scope));
       // The original answers the object itself. New services answer a message that holds it.
       return get.output.typeName === schema.typeName
         ? seen

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { Writes } from "../../../datastore/datastore.ts";
+import { unreferenced } from "../../../datastore/references.ts";
 import {
   type ApplyImageRequest,
   type Image,
@@ -12,6 +13,7 @@ import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
+import { PRIVATE, throwIfUsedElsewhere } from "../../core/sharing.ts";
 import { blockStorageBeside, blockStorages } from "../../provisioning/block-storage/collection.ts";
 import { settled } from "../../provisioning/block-storage/record.ts";
 import type { Api } from "../../provisioning/context.ts";
@@ -26,18 +28,26 @@ export async function applyImage(api: Api, call: Call, request: ApplyImageReques
   return await runSaga(api, call, options, async (tx) => {
     const present = (await api.records.find(images, ref))?.value;
     const { registeredBlockStorages = [], tags = {} } = present ?? {};
-    const image = create(ImageSchema, { name, annotations, labels, registeredBlockStorages, tags });
+    const { visibility, visibleTo } = present ?? PRIVATE;
+    const kept = { registeredBlockStorages, tags, visibility, visibleTo: [...visibleTo] };
+    const image = create(ImageSchema, { name, annotations, labels, ...kept });
     return await tx.answerRecord(images, ref, image, present);
   });
 }
 
-/** Removes an image. The block storages that were registered in it stay, and are no longer protected. */
+/**
+ * Removes an image. The block storages that were registered in it stay, and are no longer protected.
+ *
+ * @throws N0Error `not_found`; `failed_precondition` while block storages of other projects rest on it.
+ */
 export async function deleteImage(api: Api, call: Call, name: string): Promise<void> {
   const ref = refOf(call, images, name);
   const keys = async () => keysOf(ref, await getImage(api, ref));
   await runSaga(api, call, { method: ImageService.method.deleteImage, keys }, async (tx) => {
     const image = await getImage(api, ref);
-    const writes: Writes[] = [tx.context.held.remove(images, ref, image)];
+    const nobodyRefers = await unreferenced(api.records, ref);
+    await throwIfUsedElsewhere(api.records, ref, "image");
+    const writes: Writes[] = [nobodyRefers, tx.context.held.remove(images, ref, image)];
     for (const { blockStorageName } of image.registeredBlockStorages) {
       const diskRef = blockStorageBeside(ref, blockStorageName);
       const disk = await api.records.find(blockStorages, diskRef);

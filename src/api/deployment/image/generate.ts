@@ -8,9 +8,11 @@ import {
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { invalid } from "../../../util/errors.ts";
+import { nameBeside } from "../../../util/ref.ts";
 import { COPY_FROM } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { refOf } from "../../core/scope.ts";
+import { getVisible } from "../../core/sharing.ts";
 import { blockStorageBeside, blockStorages } from "../../provisioning/block-storage/collection.ts";
 import { makeBlockStorage } from "../../provisioning/block-storage/make.ts";
 import { getBlockStorage, throwUnlessIn } from "../../provisioning/block-storage/record.ts";
@@ -21,7 +23,7 @@ import {
 } from "../../provisioning/block-storage/volume/volume-steps.ts";
 import type { Api, Tx } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
-import { getImage, registrationOf, tagged } from "./record.ts";
+import { registrationOf, tagged } from "./record.ts";
 import { ensureReplica } from "./replica.ts";
 
 /**
@@ -36,22 +38,27 @@ export async function generateBlockStorage(
   call: Call,
   request: GenerateBlockStorageRequest,
 ): Promise<BlockStorage> {
-  const ref = refOf(call, images, request.imageName);
-  const image = await getImage(api, ref);
+  const own = refOf(call, blockStorages, request.blockStorageName);
+  const seen = await getVisible(api, { of: images, word: "image" }, own, request.imageName);
+  const ref = images.refOf(seen.key);
+  const image = seen.value;
+  const isElsewhere = ref.scope !== own.scope;
   const sourceName = tagged(ref, image, request.tag);
   const sourceRef = blockStorageBeside(ref, sourceName);
+  const shownName = nameBeside(own, sourceRef);
   const registration = registrationOf(image, sourceName);
   const make = { ...request, name: request.blockStorageName, labels: {} };
   return await makeBlockStorage(api, call, make, {
     method: ImageService.method.generateBlockStorage,
-    annotations: { [COPY_FROM]: sourceName },
+    annotations: { [COPY_FROM]: shownName },
+    ...(isElsewhere ? { image: seen } : {}),
     check: async (limitBytes) => {
       const { value } = await getBlockStorage(api, sourceRef);
       throwUnlessIn(sourceRef, value, [State.PROTECTED]);
       if (limitBytes < value.limitBytes) {
         throw invalid(
           "limit_bytes",
-          `must not be below that of "${sourceName}", which is ${value.limitBytes}`,
+          `must not be below that of "${shownName}", which is ${value.limitBytes}`,
         );
       }
     },
@@ -65,7 +72,8 @@ export async function generateBlockStorage(
         source.value.nodeName === place.nodeName
           ? source.value.volumeId
           : await ensureReplica(api, call, tx, source, place.nodeName, registration);
-      return await overlay(tx, place, source, baseId);
+      await overlay(tx, place, source, baseId);
+      return { blockStorageName: shownName, volumeId: baseId };
     },
   });
 }
@@ -80,5 +88,4 @@ async function overlay(
   const source = blockStorages.refOf(key);
   await tx.run(recordOverlay, { baseId, volumeId, ref, source, sourceRevision });
   await tx.run(ensureOverlay, { ...place, baseId });
-  return { blockStorageName: source.name, volumeId: baseId };
 }

@@ -60,6 +60,7 @@ export function writeFate(held: HeldObjects, ref: Ref, disk: BlockStorage, fate:
     // A copy rests on nothing. Only its node knows the path of its file.
     copy.baseBlockStorageName = "";
     copy.baseVolumeId = "";
+    copy.imageName = "";
     delete copy.annotations[BLOCK_STORAGE_URL];
   });
   return merge(

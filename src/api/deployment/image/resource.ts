@@ -7,6 +7,7 @@ import { images } from "./collection.ts";
 import { generateBlockStorage } from "./generate.ts";
 import { onNodeLost } from "./node-lost.ts";
 import { registerBlockStorage, tagImage, unregisterBlockStorage, untagImage } from "./register.ts";
+import { setImageVisibility, toWireElsewhere } from "./share.ts";
 
 export const image = defineResource({
   word: "image",
@@ -15,6 +16,7 @@ export const image = defineResource({
   collection: images,
   givesRoom: ["deleteImage", "unregisterBlockStorage", "untagImage"],
   onNodeLost,
+  viewElsewhere: toWireElsewhere,
   audit: imageAudit,
   routes: (api: Api) => ({
     applyImage: (request, call) => applyImage(api, call, request),
@@ -24,6 +26,7 @@ export const image = defineResource({
     },
     registerBlockStorage: (request, call) => registerBlockStorage(api, call, request),
     unregisterBlockStorage: (request, call) => unregisterBlockStorage(api, call, request),
+    setImageVisibility: (request, call) => setImageVisibility(api, call, request),
     generateBlockStorage: (request, call) => generateBlockStorage(api, call, request),
     tagImage: (request, call) => tagImage(api, call, request),
     untagImage: (request, call) => untagImage(api, call, request),

@@ -22,7 +22,7 @@ import {
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { quote } from "../../../util/quote.ts";
-import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
+import { formatRef, nameBeside, nameOnNode, type Ref } from "../../../util/ref.ts";
 import type { UsedBy } from "../../core/reserved.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import type { Api, SagaRecordStep } from "../context.ts";
@@ -36,6 +36,7 @@ import {
   interfaces,
   taps,
 } from "./collection.ts";
+import { ownInterfaceName, projectOfInterface } from "./names.ts";
 
 /** A nic requests this instead of an address to get no address of a family. */
 export const NO_ADDRESS = "none";
@@ -75,6 +76,7 @@ export async function chooseInterface(
   wish: InterfaceWish,
 ): Promise<ChosenInterface> {
   const ref = networks.refOf(key);
+  const shownName = shownTo(ref, wish);
   const hardwareAddress =
     wish.hardwareAddress === ""
       ? await chooseHardwareAddress(api, ref, wish)
@@ -86,7 +88,7 @@ export async function chooseInterface(
     const field = `${wish.fieldPrefix}ipv${family}_address`;
     if (asked === NO_ADDRESS) return "";
     if (cidr === undefined) {
-      if (asked !== "") throw invalid(field, `network "${network.name}" has no ipv${family}_cidr`);
+      if (asked !== "") throw invalid(field, `network "${shownName}" has no ipv${family}_cidr`);
       return "";
     }
     if (asked === "") {
@@ -102,7 +104,7 @@ export async function chooseInterface(
     if (!isHost(cidr, address)) {
       throw invalid(
         field,
-        `${asked} is not a host address of ${formatCidr(cidr)}, network "${network.name}"`,
+        `${asked} is not a host address of ${formatCidr(cidr)}, network "${shownName}"`,
       );
     }
     stack.use(api.addressBook.keep(ref, family, address));
@@ -173,6 +175,11 @@ export function keepAsked(
   return stack.move();
 }
 
+/** The name of the network for the project of the interface. */
+function shownTo(network: Ref, { name }: Pick<InterfaceWish, "name">): string {
+  return nameBeside({ scope: projectOfInterface(network, name) }, network);
+}
+
 /** The write of the reservation checks whether it is free. */
 function checkHardwareAddress(network: Ref, wish: InterfaceWish): string {
   const field = `${wish.fieldPrefix}hardware_address`;
@@ -180,13 +187,15 @@ function checkHardwareAddress(network: Ref, wish: InterfaceWish): string {
   if (address !== bridgeHardwareAddress(nameOnNode(network))) return address;
   throw new N0Error(
     "already_exists",
-    `${field}: ${address} belongs to the gateway of network "${network.name}": use another one`,
+    `${field}: ${address} belongs to the gateway of network "${shownTo(network, wish)}": use another one`,
     { field, resource: formatRef(network) },
   );
 }
 
 /**
- * The hardware address of the names. If another interface has the same one, that of the names with a number.
+ * The hardware address of the names. If another interface has the same one, that of the names with a number. In
+ * the network of another project it is a random one, because all guests there see it, and anybody could compare
+ * it with those of names.
  */
 async function chooseHardwareAddress(
   api: Api,
@@ -194,7 +203,8 @@ async function chooseHardwareAddress(
   { name, otherHardwareAddresses }: InterfaceWish,
 ): Promise<string> {
   const onNode = nameOnNode(network);
-  const id = `${onNode}/${name}`;
+  const isOwn = ownInterfaceName(name) === name;
+  const id = `${onNode}/${isOwn ? name : api.random.uuid()}`;
   for (let salt = 0; ; salt++) {
     const address = hardwareAddress(salt === 0 ? id : `${id}#${salt}`);
     if (address === bridgeHardwareAddress(onNode)) continue;
@@ -319,11 +329,12 @@ async function refusal(
   key: string,
 ): Promise<N0Error> {
   const facts = { resource: formatRef(network) };
-  const where = `network "${network.name}"`;
+  const project = projectOfInterface(network, asked.name);
+  const where = `network "${shownTo(network, asked)}"`;
   if (key.startsWith(interfaces.prefix)) {
     return new N0Error(
       "already_exists",
-      `${where} has an interface "${asked.name}" already`,
+      `${where} has an interface "${ownInterfaceName(asked.name)}" already`,
       facts,
     );
   }
@@ -334,7 +345,9 @@ async function refusal(
     if (!key.startsWith(of.prefix)) continue;
     const address = of.parts(key)[1] ?? "";
     const user = (await records.find(of, network, address))?.value.usedBy;
-    const by = user === undefined ? "taken" : `taken by interface "${user}"`;
+    // One project does not see the interfaces of another.
+    const isSeen = user !== undefined && projectOfInterface(network, user) === project;
+    const by = isSeen ? `taken by interface "${ownInterfaceName(user)}"` : "taken";
     const message = `${where}: ${what} ${address} is ${by}: use another one, or leave it empty`;
     if (of === addresses) return new AddressTaken(network, address, message);
     return new N0Error("already_exists", message, facts);

@@ -49,19 +49,20 @@ export async function throwIfNeeded(
   for (const family of changed) {
     for (const one of reserved) {
       const guest = guestOf(tx.context.api, one);
-      const why = whyKept(one, family, after, before === undefined ? undefined : guest);
+      const why = whyKept(ref, one, family, after, before === undefined ? undefined : guest);
       if (why !== undefined) throw cannotChange(ref, family, before, why);
     }
   }
   if (before === undefined) return;
   for (const guest of guestsOf(tx.context.api, reserved)) {
-    const why = await whyBusy(tx, guest);
+    const why = await whyBusy(tx, ref, guest);
     if (why !== undefined) throw cannotChange(ref, changed[0] ?? 4, before, why);
   }
 }
 
 /** Why the interface prevents the change of the CIDR of that family. `guest`: of a network that is not new. */
 function whyKept(
+  network: Ref,
   reserved: InterfaceReservation,
   family: Family,
   after: Network,
@@ -71,8 +72,7 @@ function whyKept(
   if (address === undefined) return undefined;
   const text = formatAddress(address, family);
   if (guest !== undefined) {
-    const { kind, ref } = guest;
-    return `${kind.word} "${ref.name}" has ${text}: delete it first, or make another network`;
+    return `${shown(network, guest)} has ${text}: delete it first, or make another network`;
   }
   const cidrs = cidrsOf(after);
   const cidr = cidrs[`ipv${family}`];
@@ -81,17 +81,25 @@ function whyKept(
   return `interface "${reserved.name}" has ${text}, which does not fit the new one: release it first`;
 }
 
+/** The guest, in a message for the project of the network. */
+function shown(network: Ref, { kind, ref }: Guest): string {
+  const isOwn = ref.scope === network.scope;
+  return isOwn ? `${kind.word} "${ref.name}"` : `a ${kind.word} of another project`;
+}
+
 /** Why the guest prevents any change of the CIDR. */
 async function whyBusy(
   { context: { api, held }, signal }: Tx,
-  { kind, ref }: Guest,
+  network: Ref,
+  guest: Guest,
 ): Promise<string | undefined> {
+  const { kind, ref } = guest;
   if (!held.keys.includes(objectKey(ref))) {
-    const message = `${kind.word} "${ref.name}" has just joined the network: try again`;
+    const message = `${shown(network, guest)} has just joined the network: try again`;
     throw new N0Error("aborted", message, { retryAfterMs: 100 });
   }
   const isUsed = await kind.usesInterfaces(api, ref, signal);
-  return isUsed ? `${kind.word} "${ref.name}" is on it: shut it down first` : undefined;
+  return isUsed ? `${shown(network, guest)} is on it: shut it down first` : undefined;
 }
 
 function cannotChange(ref: Ref, family: Family, before: Network | undefined, why: string): N0Error {

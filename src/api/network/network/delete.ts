@@ -9,10 +9,12 @@ import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
+import { usedElsewhere } from "../../core/sharing.ts";
 import type { Api } from "../context.ts";
 import { interfaceAllocations, interfaces } from "../interface/collection.ts";
 import { guestOf } from "../interface/guests.ts";
 import { removeInterface } from "../interface/interfaces.ts";
+import { projectOfInterface } from "../interface/names.ts";
 import { networks } from "./collection.ts";
 import { vacate } from "./occupied.ts";
 import { cidrsOf, getNetwork } from "./record.ts";
@@ -32,14 +34,17 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
         guestOf(api, one) !== undefined ||
         one.annotations[DISABLE_NETWORK_DELETION_LOCK] === undefined,
     );
-    if (inUse.length > 0) {
-      const some = inUse.slice(0, 5).map((i) => `"${i.name}"`);
+    const byProject = Map.groupBy(inUse, (one) => projectOfInterface(ref, one.name));
+    const own = byProject.get(ref.scope) ?? [];
+    if (own.length > 0) {
+      const some = own.slice(0, 5).map((i) => `"${i.name}"`);
       throw new N0Error(
         "failed_precondition",
-        `network "${name}" has ${counted(inUse.length, "reserved interface")}, such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
+        `network "${name}" has ${counted(own.length, "reserved interface")}, such as ${some.join(", ")}: delete what uses them first${UNLESS_GONE}`,
         { resource: formatRef(ref) },
       );
     }
+    if (byProject.size > 0) throw usedElsewhere(ref, "network", byProject.size);
     return await tx.answer(
       DONE,
       tx.context.held.remove(networks, ref, network),

@@ -10,8 +10,10 @@ import { defined } from "../../../util/defined.ts";
 import { notFound } from "../../../util/errors.ts";
 import type { Ref } from "../../../util/ref.ts";
 import type { Reader } from "../../core/context.ts";
+import type { Annotations } from "../../core/reserved.ts";
 import type { Api } from "../context.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
+import { anonymousName, ownInterfaceName, projectOfInterface } from "../interface/names.ts";
 import { networks } from "./collection.ts";
 
 /** The interface that every network reserves for its gateway, with the original's name. */
@@ -81,19 +83,45 @@ export async function pageToWire(
   return page.map((network) => withInterfaces(network, reserved.get(network.name) ?? []));
 }
 
+/** As its own project sees it. It does not see which objects of other projects are on it. */
 export function withInterfaces(
   network: Network,
   reserved: readonly InterfaceReservation[],
 ): Network {
   const seen = clone(NetworkSchema, network);
   seen.state = Network_NetworkState.AVAILABLE;
-  for (const { name, annotations, hardwareAddress, ipv4Address, ipv6Address } of reserved) {
-    seen.reservedNetworkInterfaces[name] = create(NetworkInterfaceSchema, {
-      annotations: { ...annotations },
-      hardwareAddress,
-      ipv4Address,
-      ipv6Address,
-    });
+  for (const one of reserved) {
+    const isOwn = ownInterfaceName(one.name) === one.name;
+    const address = one.ipv4Address || one.ipv6Address || one.hardwareAddress;
+    const name = isOwn ? one.name : anonymousName(address);
+    seen.reservedNetworkInterfaces[name] = interfaceToWire(one, isOwn ? one.annotations : {});
+  }
+  return seen;
+}
+
+function interfaceToWire(
+  { hardwareAddress, ipv4Address, ipv6Address }: InterfaceReservation,
+  annotations: Annotations,
+) {
+  const addresses = { hardwareAddress, ipv4Address, ipv6Address };
+  return create(NetworkInterfaceSchema, { annotations: { ...annotations }, ...addresses });
+}
+
+/** As a project sees it with which it is shared: with the gateway and the interfaces of this project. */
+export async function toWireElsewhere(
+  api: Api,
+  network: Network,
+  ref: Ref,
+  project: string,
+): Promise<Network> {
+  const seen = clone(NetworkSchema, network);
+  seen.state = Network_NetworkState.AVAILABLE;
+  seen.annotations = {};
+  seen.visibleTo = [];
+  for (const { value } of await api.records.list(interfaces, [ref])) {
+    const { name, annotations } = value;
+    if (name !== DEFAULT_GATEWAY && projectOfInterface(ref, name) !== project) continue;
+    seen.reservedNetworkInterfaces[name] = interfaceToWire(value, annotations);
   }
   return seen;
 }

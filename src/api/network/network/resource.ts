@@ -18,7 +18,8 @@ import { networkAudit } from "./audit.ts";
 import { cidrAllocation, networks, occupiedCidrs } from "./collection.ts";
 import { deleteNetwork } from "./delete.ts";
 import { restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
-import { pageToWire, toWire } from "./record.ts";
+import { pageToWire, toWire, toWireElsewhere } from "./record.ts";
+import { setNetworkVisibility } from "./share.ts";
 
 export const network = defineResource({
   word: "network",
@@ -34,6 +35,7 @@ export const network = defineResource({
   },
   view: toWire,
   viewPage: pageToWire,
+  viewElsewhere: toWireElsewhere,
   shows: [interfaces],
   audit: networkAudit,
   routes: (api: Api) => ({
@@ -43,6 +45,7 @@ export const network = defineResource({
       return {};
     },
     reserveNetworkInterface: (request, call) => reserveNetworkInterface(api, call, request),
+    setNetworkVisibility: (request, call) => setNetworkVisibility(api, call, request),
     releaseNetworkInterface: async (request, call) => {
       await releaseNetworkInterface(api, call, request);
       return {};

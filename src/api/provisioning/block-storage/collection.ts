@@ -8,6 +8,7 @@ import { BLOCK_STORAGE_URL, volumeUrl } from "../../core/annotations.ts";
 
 export const blockStorages = protoCollection("block_storage", BlockStorageSchema, {
   today: withoutNodePath,
+  references: { image: ({ imageName }) => (imageName === "" ? [] : [imageName]) },
 });
 
 /** An older version wrote the path on the node here. */

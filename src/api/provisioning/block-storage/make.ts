@@ -1,4 +1,6 @@
 import { create } from "@bufbuild/protobuf";
+import { refOfKey } from "../../../datastore/key.ts";
+import type { Stored } from "../../../datastore/records.ts";
 import {
   type BlockStorage,
   BlockStorageSchema,
@@ -6,7 +8,7 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
+import { formatRef, nameBeside, nameOnNode, type Ref } from "../../../util/ref.ts";
 import {
   BLOCK_STORAGE_RESERVED_BY,
   BLOCK_STORAGE_URL,
@@ -39,6 +41,8 @@ export interface Making {
   /** Other objects that must not change in the meantime. */
   readonly keys?: readonly string[];
   readonly annotations?: { readonly [key: string]: string };
+  /** The image of another project on which it rests. It must be as it was seen, when the record refers to it. */
+  readonly image?: Stored<unknown>;
   /** Runs under the keys, before anything is written. `limitBytes` is the limit of the new block storage. */
   check?(limitBytes: bigint): Promise<void>;
   /** Runs the steps that make the volume. @returns what it rests on. */
@@ -67,7 +71,8 @@ export async function makeBlockStorage(
     await making.check?.(request.limitBytes);
     using placed = place(api, ref, request);
     const blank = newRecord(tx, ref, request, making, placed.nodeName);
-    await blockStorageSteps.replace(tx, ref, replaced, blank);
+    const refersTo = making.image === undefined ? [] : [making.image];
+    await blockStorageSteps.replace(tx, ref, replaced, blank, refersTo);
     await tx.run(reserveStorage, {
       nodeName: placed.nodeName,
       id: blank.volumeId,
@@ -127,7 +132,10 @@ function newRecord(
   const annotations = { ...request.annotations, ...making.annotations };
   const volumeId = newVolumeId(tx.context.api, ref);
   const sizes = { requestBytes, limitBytes };
-  return pending(blankRecord(ref, { ...sizes, annotations, labels, nodeName, volumeId }), tx.id);
+  const blank = blankRecord(ref, { ...sizes, annotations, labels, nodeName, volumeId });
+  const image = refOfKey(making.image?.key ?? "");
+  if (image !== undefined) blank.imageName = nameBeside(ref, image);
+  return pending(blank, tx.id);
 }
 
 /** The record of a block storage that has no state yet. */

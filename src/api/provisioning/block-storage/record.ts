@@ -123,10 +123,12 @@ export async function dependants(api: Api, ref: Ref, { volumeId }: BlockStorage)
 export async function throwIfBase(api: Api, ref: Ref, blockStorage: BlockStorage): Promise<void> {
   const others = await dependants(api, ref, blockStorage);
   if (others.length === 0) return;
-  const some = others.slice(0, 5).map(({ name }) => `"${name}"`);
-  throw new N0Error(
-    "failed_precondition",
-    `block storage "${ref.name}" is the base of ${counted(others.length, "other")}, such as ${some.join(", ")}: purge those first`,
-    { resource: formatRef(ref) },
-  );
+  const own = others.filter(({ scope }) => scope === ref.scope);
+  const some = own.slice(0, 5).map(({ name }) => `"${name}"`);
+  const which =
+    own.length === 0
+      ? "block storages of other projects: they must purge those first"
+      : `${counted(own.length, "other")}, such as ${some.join(", ")}: purge those first`;
+  const message = `block storage "${ref.name}" is the base of ${which}`;
+  throw new N0Error("failed_precondition", message, { resource: formatRef(ref) });
 }

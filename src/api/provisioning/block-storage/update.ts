@@ -199,6 +199,7 @@ async function move(
     copy.annotations[BLOCK_STORAGE_URL] = volumeUrl(movedId);
     copy.baseBlockStorageName = "";
     copy.baseVolumeId = "";
+    copy.imageName = "";
   });
   const old = { nodeName, volumeId, baseVolumeId, replicaOf: null };
   return await tx.answerRecord(

@@ -8,7 +8,7 @@ import {
 } from "../../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { later } from "../../../../transaction/step.ts";
 import { N0Error } from "../../../../util/errors.ts";
-import { formatRef, parseRefOf, type Ref } from "../../../../util/ref.ts";
+import { formatRef, nameBeside, parseRefOf, type Ref } from "../../../../util/ref.ts";
 import type * as audit from "../../../core/audit/finding.ts";
 import { type StorageReservation, storages } from "../../../pool/inventory/collection.ts";
 import { changeStorage, reserveStorage } from "../../../pool/inventory/steps.ts";
@@ -69,7 +69,8 @@ export function takeBacking(
   backing: string,
   baseOwner: string,
 ): Repair {
-  const blockStorageName = parseRefOf("block_storage", baseOwner)?.name ?? baseOwner;
+  const base = parseRefOf("block_storage", baseOwner);
+  const blockStorageName = base === undefined ? baseOwner : nameBeside(ref, base);
   const after = basedOn(disk, baseOf(backing, blockStorageName));
   return async (tx) => {
     const written = merge(

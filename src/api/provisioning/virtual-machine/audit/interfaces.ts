@@ -1,5 +1,7 @@
 import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { isSameRef, type Ref } from "../../../../util/ref.ts";
 import type { InterfaceUser, NetworkUse } from "../../../core/audit/view.ts";
+import { ownInterfaceName, projectOfInterface } from "../../../network/interface/names.ts";
 import { networkBeside } from "../../../network/network/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
@@ -9,8 +11,7 @@ import { machinesOn, withMachines } from "./view.ts";
 /** The nics of virtual machines, for the audit of networks. */
 export const interfaceUser: InterfaceUser<Api> = {
   hasInterface: (records, ref, network, interfaceName) =>
-    network.scope === ref.scope &&
-    hasNic(records.find(virtualMachines, ref)?.value, network.name, interfaceName),
+    hasNic(ref, records.find(virtualMachines, ref)?.value, network, interfaceName),
   possibleKeys: vmsOf,
   async networkUses(node) {
     const machines = { ...node, view: await withMachines(node.view) };
@@ -28,14 +29,17 @@ export const interfaceUser: InterfaceUser<Api> = {
   },
 };
 
-function hasNic(vm: VirtualMachine | undefined, networkName: string, name: string): boolean {
+function hasNic(ref: Ref, vm: VirtualMachine | undefined, network: Ref, name: string): boolean {
   return (vm?.nics ?? []).some(
-    (nic, i) => nic.networkName === networkName && vm?.networkInterfaceNames[i] === name,
+    ({ networkName }, i) =>
+      vm?.networkInterfaceNames[i] === name && isSameRef(networkBeside(ref, networkName), network),
   );
 }
 
 /** The interface of a nic has the name of its virtual machine with a number after it. */
-function vmsOf(scope: string, interfaceName: string): string[] {
+function vmsOf(networkScope: string, name: string): string[] {
+  const scope = projectOfInterface({ scope: networkScope }, name);
+  const interfaceName = ownInterfaceName(name);
   const digits = /\d+$/.exec(interfaceName)?.[0].length ?? 0;
   return Array.from({ length: digits }, (_, i) =>
     virtualMachines.key({

@@ -9,7 +9,7 @@ import { later } from "../../../../transaction/step.ts";
 import { deviceName } from "../../../../util/checksum.ts";
 import { parseRefOf, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type * as audit from "../../../core/audit/finding.ts";
-import { interfaceOnNode, reserveInterface } from "../../../network/interface/interfaces.ts";
+import { reserveInterface } from "../../../network/interface/interfaces.ts";
 import { networkBeside, networks } from "../../../network/network/collection.ts";
 import { getNetwork } from "../../../network/network/record.ts";
 import type { ComputeReservation } from "../../../pool/inventory/collection.ts";
@@ -27,7 +27,7 @@ import {
 } from "../domain/domain-steps.ts";
 import type { Plan } from "../domain/plan.ts";
 import { moveTap, removeTapLater, type Tap } from "../domain/tap-steps.ts";
-import { reservation } from "../nics/nics.ts";
+import { nicOnNode, reservation } from "../nics/nics.ts";
 import { restOff } from "../power/shutdown.ts";
 import { pending, settled, virtualMachineSteps } from "../record.ts";
 import { computeReservationOf, reserveUuid } from "../reservations.ts";
@@ -152,10 +152,12 @@ export function reserveInterfaceAgain(
 ): Repair {
   const nic = vm.nics[index]!;
   const name = vm.networkInterfaceNames[index] ?? "";
-  const onNode = interfaceOnNode(ref, name);
   return async (tx) => {
     const network = await getNetwork(tx.context.api, networkBeside(ref, nic.networkName));
-    const place = { nodeName: vm.computeNodeName, tapName: tapOfDomain ?? deviceName(onNode) };
+    const place = {
+      nodeName: vm.computeNodeName,
+      tapName: tapOfDomain ?? deviceName(nicOnNode(ref, index)),
+    };
     await tx.run(reserveInterface, reservation(ref, { ...nic, name }, network, nic, place));
     await tx.commit({});
   };

@@ -25,6 +25,8 @@ export interface PlanInput {
 }
 
 export interface NicInput {
+  /** The network, which may be another project's. */
+  readonly ref: Ref;
   readonly network: Network;
   readonly tapName: string;
 }
@@ -60,7 +62,7 @@ export async function readNics(api: Reader, ref: Ref, vm: VirtualMachine): Promi
       const message = `interface ${i} of virtual machine "${ref.name}" is not reserved`;
       throw new N0Error("internal", message);
     }
-    nics.push({ network, tapName: reserved.value.tapName });
+    nics.push({ ref: networkRef, network, tapName: reserved.value.tapName });
   }
   return nics;
 }

@@ -15,6 +15,7 @@ const input: PlanInput = {
   ]),
   nics: [
     {
+      ref: networkRef("a"),
       network: create(NetworkSchema, {
         name: "a",
         ipv4Cidr: "10.0.0.0/24",
@@ -23,6 +24,7 @@ const input: PlanInput = {
       tapName: "n0-a",
     },
     {
+      ref: networkRef("b"),
       network: create(NetworkSchema, { name: "b", ipv4Cidr: "10.1.0.0/24", ipv6Cidr: "fd00::/64" }),
       tapName: "n0-b",
     },

@@ -4,7 +4,6 @@ import type {
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { type Ref } from "../../../../util/ref.ts";
 import { IS_GATEWAY } from "../../../core/annotations.ts";
-import { networkBeside } from "../../../network/network/collection.ts";
 import { cidrsOf, gatewayAddresses } from "../../../network/network/record.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
@@ -51,14 +50,14 @@ function domainOf(
   };
 }
 
-function tapOf(ref: Ref, vm: VirtualMachine, { network, tapName }: NicInput): Tap {
+function tapOf(ref: Ref, vm: VirtualMachine, { ref: networkRef, network, tapName }: NicInput): Tap {
   const cidrs = cidrsOf(network);
   const { ipv4Address, ipv6Address } = gatewayAddresses(cidrs);
   return {
     nodeName: vm.computeNodeName,
     tapName,
     ref,
-    network: networkBeside(ref, network.name),
+    network: networkRef,
     ipv4Gateway: withPrefix(ipv4Address, cidrs.ipv4?.prefixLength),
     ipv6Gateway: withPrefix(ipv6Address, cidrs.ipv6?.prefixLength),
   };

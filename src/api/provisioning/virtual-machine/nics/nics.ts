@@ -7,21 +7,24 @@ import {
   VirtualMachineNICSchema,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { deviceName } from "../../../../util/checksum.ts";
-import { formatRef, type Ref } from "../../../../util/ref.ts";
+import { formatRef, nameBeside, nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../../core/annotations.ts";
+import { getVisible } from "../../../core/sharing.ts";
 import { taps } from "../../../network/interface/collection.ts";
 import {
   type ChosenInterface,
   chooseInterface,
   type InterfaceWish,
-  interfaceOnNode,
   keepAsked,
   type ReserveInterface,
   reserveInterface,
   reserveUntilFree,
 } from "../../../network/interface/interfaces.ts";
-import { networkBeside } from "../../../network/network/collection.ts";
-import { getNetwork } from "../../../network/network/record.ts";
+import { interfaceNameIn } from "../../../network/interface/names.ts";
+import {
+  networkBeside,
+  networks as networkCollection,
+} from "../../../network/network/collection.ts";
 import type { Api, Tx } from "../../context.ts";
 import type { NicInput } from "../domain/plan-input.ts";
 
@@ -51,6 +54,7 @@ async function choose(
   const stack = new DisposableStack();
   try {
     const networks = await readNetworks(api, ref, nics);
+    const networkRefs = networks.map(({ key }) => networkCollection.refOf(key));
     for (const nic of nics) stack.use(keepAsked(api, networkBeside(ref, nic.networkName), nic));
     const steps: ReserveInterface[] = [];
     const wishes: InterfaceWish[] = [];
@@ -58,11 +62,10 @@ async function choose(
       nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
     );
     for (const [i, nic] of nics.entries()) {
-      // The original's name has no separator: the first nic of `vm1` and the eleventh of `vm` share one.
-      const interfaceName = `${ref.name}${i}`;
+      const network = networkRefs[i]!;
       const wish = {
         ...nic,
-        name: interfaceName,
+        name: interfaceNameIn(network, ref, i),
         otherHardwareAddresses,
         fieldPrefix: `nics[${i}].`,
         taken: new Set<string>(),
@@ -70,15 +73,15 @@ async function choose(
       wishes.push(wish);
       const choice = stack.use(await chooseInterface(api, networks[i]!, wish));
       otherHardwareAddresses.add(choice.hardwareAddress);
-      const tapName = await chooseTap(api, nodeName, interfaceOnNode(ref, interfaceName), steps);
+      const tapName = await chooseTap(api, nodeName, nicOnNode(ref, i), steps);
       steps.push(reservation(ref, wish, networks[i]!, choice, { nodeName, tapName }));
     }
     const chosen = {
-      nics: steps.map(nicOf),
+      nics: steps.map((step) => nicOf(ref, step)),
       networkInterfaceNames: steps.map((step) => step.interface.name),
     };
     const planned = steps.map(({ interface: { tapName } }, i) => {
-      return { network: networks[i]!.value, tapName };
+      return { ref: networkRefs[i]!, network: networks[i]!.value, tapName };
     });
     return {
       chosen,
@@ -108,8 +111,9 @@ async function readNetworks(
   nics: readonly VirtualMachineNIC[],
 ): Promise<Stored<Network>[]> {
   const found: Stored<Network>[] = [];
+  const network = { of: networkCollection, word: "network" };
   for (const { networkName } of nics) {
-    found.push(await getNetwork(api, networkBeside(ref, networkName)));
+    found.push(await getVisible(api, network, ref, networkName));
   }
   return found;
 }
@@ -137,11 +141,16 @@ export function reservation(
   };
 }
 
-function nicOf({ network, interface: reserved }: ReserveInterface): VirtualMachineNIC {
+/** The name of a nic among those of all virtual machines. */
+export function nicOnNode(ref: Ref, index: number): string {
+  return `${nameOnNode(ref)}${index}`;
+}
+
+function nicOf(ref: Ref, { network, interface: reserved }: ReserveInterface): VirtualMachineNIC {
   const { annotations, hardwareAddress, ipv4Address, ipv6Address } = reserved;
   const addresses = { hardwareAddress, ipv4Address, ipv6Address };
   return create(VirtualMachineNICSchema, {
-    networkName: network.name,
+    networkName: nameBeside(ref, network),
     annotations,
     ...addresses,
   });
@@ -151,11 +160,11 @@ function nicOf({ network, interface: reserved }: ReserveInterface): VirtualMachi
 async function chooseTap(
   api: Api,
   nodeName: string,
-  interfaceName: string,
+  nicName: string,
   others: readonly ReserveInterface[],
 ): Promise<string> {
   for (let salt = 0; ; salt++) {
-    const tapName = deviceName(salt === 0 ? interfaceName : `${interfaceName}.${salt}`);
+    const tapName = deviceName(salt === 0 ? nicName : `${nicName}.${salt}`);
     const isTaken =
       others.some((other) => other.interface.tapName === tapName) ||
       (await api.records.find(taps, nodeName, tapName)) !== undefined;

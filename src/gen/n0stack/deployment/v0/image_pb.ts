@@ -7,6 +7,8 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { EmptySchema, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_empty, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Visibility } from "../../iam/v1alpha1/visibility_pb.ts";
+import { file_n0stack_iam_v1alpha1_visibility } from "../../iam/v1alpha1/visibility_pb.ts";
 import type { BlockStorageSchema } from "../../provisioning/v0/block_storage_pb.ts";
 import { file_n0stack_provisioning_v0_block_storage } from "../../provisioning/v0/block_storage_pb.ts";
 import { file_n0stack_rules_v1alpha1_access } from "../../rules/v1alpha1/access_pb.ts";
@@ -17,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file n0stack/deployment/v0/image.proto.
  */
 export const file_n0stack_deployment_v0_image: GenFile = /*@__PURE__*/
-  fileDesc("CiFuMHN0YWNrL2RlcGxveW1lbnQvdjAvaW1hZ2UucHJvdG8SFW4wc3RhY2suZGVwbG95bWVudC52MCKyBAoFSW1hZ2USDAoEbmFtZRgBIAEoCRJCCgthbm5vdGF0aW9ucxgDIAMoCzItLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZS5Bbm5vdGF0aW9uc0VudHJ5EjgKBmxhYmVscxgEIAMoCzIoLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZS5MYWJlbHNFbnRyeRJWChlyZWdpc3RlcmVkX2Jsb2NrX3N0b3JhZ2VzGDIgAygLMjMubjBzdGFjay5kZXBsb3ltZW50LnYwLkltYWdlLlJlZ2lzdGVyZWRCbG9ja1N0b3JhZ2USNAoEdGFncxgzIAMoCzImLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZS5UYWdzRW50cnkSFgoOdHJhbnNhY3Rpb25faWQYZCABKAkaZwoWUmVnaXN0ZXJlZEJsb2NrU3RvcmFnZRIaChJibG9ja19zdG9yYWdlX25hbWUYASABKAkSMQoNcmVnaXN0ZXJlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEijwIKEUxpc3RJbWFnZXNSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRhkIAEoDUIIukgFKgMYkE4SHAoKcGFnZV90b2tlbhhlIAEoCUIIukgFcgMYgAISHAoLbmFtZV9wcmVmaXgYZiABKAlCB7pIBHICGD8SawoObGFiZWxfc2VsZWN0b3IYZyADKAsyOy5uMHN0YWNrLmRlcGxveW1lbnQudjAuTGlzdEltYWdlc1JlcXVlc3QuTGFiZWxTZWxlY3RvckVudHJ5Qha6SBOaARAQQCIFcgMY/wEqBXIDGIAgGjQKEkxhYmVsU2VsZWN0b3JFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlsKEkxpc3RJbWFnZXNSZXNwb25zZRIsCgZpbWFnZXMYASADKAsyHC5uMHN0YWNrLmRlcGxveW1lbnQudjAuSW1hZ2USFwoPbmV4dF9wYWdlX3Rva2VuGGQgASgJIikKD0dldEltYWdlUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEASLYAgoRQXBwbHlJbWFnZVJlcXVlc3QSFgoEbmFtZRgBIAEoCUIIukgFcgPgRAESaAoLYW5ub3RhdGlvbnMYAyADKAsyOS5uMHN0YWNrLmRlcGxveW1lbnQudjAuQXBwbHlJbWFnZVJlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEl4KBmxhYmVscxgEIAMoCzI0Lm4wc3RhY2suZGVwbG95bWVudC52MC5BcHBseUltYWdlUmVxdWVzdC5MYWJlbHNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIiwKEkRlbGV0ZUltYWdlUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEASKAAQobUmVnaXN0ZXJCbG9ja1N0b3JhZ2VSZXF1ZXN0EhwKCmltYWdlX25hbWUYASABKAlCCLpIBXID4EQBEiQKEmJsb2NrX3N0b3JhZ2VfbmFtZRgCIAEoCUIIukgFcgPgRAESHQoEdGFncxgDIAMoCUIPukgMkgEJEEAiBXIDgEUBImMKHVVucmVnaXN0ZXJCbG9ja1N0b3JhZ2VSZXF1ZXN0EhwKCmltYWdlX25hbWUYASABKAlCCLpIBXID4EQBEiQKEmJsb2NrX3N0b3JhZ2VfbmFtZRgCIAEoCUIIukgFcgPgRAEizAIKG0dlbmVyYXRlQmxvY2tTdG9yYWdlUmVxdWVzdBIcCgppbWFnZV9uYW1lGAEgASgJQgi6SAVyA+BEARIkChJibG9ja19zdG9yYWdlX25hbWUYAiABKAlCCLpIBXID4EQBEnIKC2Fubm90YXRpb25zGAMgAygLMkMubjBzdGFjay5kZXBsb3ltZW50LnYwLkdlbmVyYXRlQmxvY2tTdG9yYWdlUmVxdWVzdC5Bbm5vdGF0aW9uc0VudHJ5Qhi6SBWaARIQQCIHcgUQARj/ASoFcgMYgCASFQoNcmVxdWVzdF9ieXRlcxgEIAEoBBITCgtsaW1pdF9ieXRlcxgFIAEoBBIVCgN0YWcYBiABKAlCCLpIBXIDgEUBGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJxCg9UYWdJbWFnZVJlcXVlc3QSFgoEbmFtZRgBIAEoCUIIukgFcgPgRAESFQoDdGFnGAIgASgJQgi6SAVyA4BFARIvCh1yZWdpc3RlcmVkX2Jsb2NrX3N0b3JhZ2VfbmFtZRgDIAEoCUIIukgFcgPgRAEiQgoRVW50YWdJbWFnZVJlcXVlc3QSFgoEbmFtZRgBIAEoCUIIukgFcgPgRAESFQoDdGFnGAIgASgJQgi6SAVyA4BFASIvChJXYXRjaEltYWdlc1JlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgI2AEBcgPgRAEiaAoTV2F0Y2hJbWFnZXNSZXNwb25zZRIrCgVpbWFnZRgBIAEoCzIcLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZRIUCgxkZWxldGVkX25hbWUYAiABKAkSDgoGc3luY2VkGAMgASgIMrIJCgxJbWFnZVNlcnZpY2USeQoKTGlzdEltYWdlcxIoLm4wc3RhY2suZGVwbG95bWVudC52MC5MaXN0SW1hZ2VzUmVxdWVzdBopLm4wc3RhY2suZGVwbG95bWVudC52MC5MaXN0SW1hZ2VzUmVzcG9uc2UiFpACAeLHGA8KBWltYWdlEgRsaXN0GAMSZwoIR2V0SW1hZ2USJi5uMHN0YWNrLmRlcGxveW1lbnQudjAuR2V0SW1hZ2VSZXF1ZXN0GhwubjBzdGFjay5kZXBsb3ltZW50LnYwLkltYWdlIhWQAgHixxgOCgVpbWFnZRIDZ2V0GAMSagoKQXBwbHlJbWFnZRIoLm4wc3RhY2suZGVwbG95bWVudC52MC5BcHBseUltYWdlUmVxdWVzdBocLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZSIU4scYEAoFaW1hZ2USBWFwcGx5GAMSZwoLRGVsZXRlSW1hZ2USKS5uMHN0YWNrLmRlcGxveW1lbnQudjAuRGVsZXRlSW1hZ2VSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5IhXixxgRCgVpbWFnZRIGZGVsZXRlGAMSgQEKFFJlZ2lzdGVyQmxvY2tTdG9yYWdlEjIubjBzdGFjay5kZXBsb3ltZW50LnYwLlJlZ2lzdGVyQmxvY2tTdG9yYWdlUmVxdWVzdBocLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZSIX4scYEwoFaW1hZ2USCHJlZ2lzdGVyGAMShwEKFlVucmVnaXN0ZXJCbG9ja1N0b3JhZ2USNC5uMHN0YWNrLmRlcGxveW1lbnQudjAuVW5yZWdpc3RlckJsb2NrU3RvcmFnZVJlcXVlc3QaHC5uMHN0YWNrLmRlcGxveW1lbnQudjAuSW1hZ2UiGeLHGBUKBWltYWdlEgp1bnJlZ2lzdGVyGAMSigEKFEdlbmVyYXRlQmxvY2tTdG9yYWdlEjIubjBzdGFjay5kZXBsb3ltZW50LnYwLkdlbmVyYXRlQmxvY2tTdG9yYWdlUmVxdWVzdBolLm4wc3RhY2sucHJvdmlzaW9uaW5nLnYwLkJsb2NrU3RvcmFnZSIX4scYEwoFaW1hZ2USCGdlbmVyYXRlGAMSZAoIVGFnSW1hZ2USJi5uMHN0YWNrLmRlcGxveW1lbnQudjAuVGFnSW1hZ2VSZXF1ZXN0GhwubjBzdGFjay5kZXBsb3ltZW50LnYwLkltYWdlIhLixxgOCgVpbWFnZRIDdGFnGAMSagoKVW50YWdJbWFnZRIoLm4wc3RhY2suZGVwbG95bWVudC52MC5VbnRhZ0ltYWdlUmVxdWVzdBocLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZSIU4scYEAoFaW1hZ2USBXVudGFnGAMSfAoLV2F0Y2hJbWFnZXMSKS5uMHN0YWNrLmRlcGxveW1lbnQudjAuV2F0Y2hJbWFnZXNSZXF1ZXN0GioubjBzdGFjay5kZXBsb3ltZW50LnYwLldhdGNoSW1hZ2VzUmVzcG9uc2UiFOLHGBAKBWltYWdlEgV3YXRjaBgDMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_empty, file_google_protobuf_timestamp, file_n0stack_provisioning_v0_block_storage, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiFuMHN0YWNrL2RlcGxveW1lbnQvdjAvaW1hZ2UucHJvdG8SFW4wc3RhY2suZGVwbG95bWVudC52MCL8BAoFSW1hZ2USDAoEbmFtZRgBIAEoCRJCCgthbm5vdGF0aW9ucxgDIAMoCzItLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZS5Bbm5vdGF0aW9uc0VudHJ5EjgKBmxhYmVscxgEIAMoCzIoLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZS5MYWJlbHNFbnRyeRJWChlyZWdpc3RlcmVkX2Jsb2NrX3N0b3JhZ2VzGDIgAygLMjMubjBzdGFjay5kZXBsb3ltZW50LnYwLkltYWdlLlJlZ2lzdGVyZWRCbG9ja1N0b3JhZ2USNAoEdGFncxgzIAMoCzImLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZS5UYWdzRW50cnkSFgoOdHJhbnNhY3Rpb25faWQYZCABKAkSNAoKdmlzaWJpbGl0eRhuIAEoDjIgLm4wc3RhY2suaWFtLnYxYWxwaGExLlZpc2liaWxpdHkSEgoKdmlzaWJsZV90bxhvIAMoCRpnChZSZWdpc3RlcmVkQmxvY2tTdG9yYWdlEhoKEmJsb2NrX3N0b3JhZ2VfbmFtZRgBIAEoCRIxCg1yZWdpc3RlcmVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKkAgoRTGlzdEltYWdlc1JlcXVlc3QSGwoJcGFnZV9zaXplGGQgASgNQgi6SAUqAxiQThIcCgpwYWdlX3Rva2VuGGUgASgJQgi6SAVyAxiAAhIcCgtuYW1lX3ByZWZpeBhmIAEoCUIHukgEcgIYPxJrCg5sYWJlbF9zZWxlY3RvchhnIAMoCzI7Lm4wc3RhY2suZGVwbG95bWVudC52MC5MaXN0SW1hZ2VzUmVxdWVzdC5MYWJlbFNlbGVjdG9yRW50cnlCFrpIE5oBEBBAIgVyAxj/ASoFcgMYgCASEwoLd2l0aF9zaGFyZWQYaCABKAgaNAoSTGFiZWxTZWxlY3RvckVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWwoSTGlzdEltYWdlc1Jlc3BvbnNlEiwKBmltYWdlcxgBIAMoCzIcLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZRIXCg9uZXh0X3BhZ2VfdG9rZW4YZCABKAkiKQoPR2V0SW1hZ2VSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXIDkEUBItgCChFBcHBseUltYWdlUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARJoCgthbm5vdGF0aW9ucxgDIAMoCzI5Lm4wc3RhY2suZGVwbG95bWVudC52MC5BcHBseUltYWdlUmVxdWVzdC5Bbm5vdGF0aW9uc0VudHJ5Qhi6SBWaARIQQCIHcgUQARj/ASoFcgMYgCASXgoGbGFiZWxzGAQgAygLMjQubjBzdGFjay5kZXBsb3ltZW50LnYwLkFwcGx5SW1hZ2VSZXF1ZXN0LkxhYmVsc0VudHJ5Qhi6SBWaARIQQCIHcgUQARj/ASoFcgMYgCAaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiLAoSRGVsZXRlSW1hZ2VSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXID4EQBIoABChtSZWdpc3RlckJsb2NrU3RvcmFnZVJlcXVlc3QSHAoKaW1hZ2VfbmFtZRgBIAEoCUIIukgFcgPgRAESJAoSYmxvY2tfc3RvcmFnZV9uYW1lGAIgASgJQgi6SAVyA+BEARIdCgR0YWdzGAMgAygJQg+6SAySAQkQQCIFcgOARQEiYwodVW5yZWdpc3RlckJsb2NrU3RvcmFnZVJlcXVlc3QSHAoKaW1hZ2VfbmFtZRgBIAEoCUIIukgFcgPgRAESJAoSYmxvY2tfc3RvcmFnZV9uYW1lGAIgASgJQgi6SAVyA+BEASLMAgobR2VuZXJhdGVCbG9ja1N0b3JhZ2VSZXF1ZXN0EhwKCmltYWdlX25hbWUYASABKAlCCLpIBXIDkEUBEiQKEmJsb2NrX3N0b3JhZ2VfbmFtZRgCIAEoCUIIukgFcgPgRAEScgoLYW5ub3RhdGlvbnMYAyADKAsyQy5uMHN0YWNrLmRlcGxveW1lbnQudjAuR2VuZXJhdGVCbG9ja1N0b3JhZ2VSZXF1ZXN0LkFubm90YXRpb25zRW50cnlCGLpIFZoBEhBAIgdyBRABGP8BKgVyAxiAIBIVCg1yZXF1ZXN0X2J5dGVzGAQgASgEEhMKC2xpbWl0X2J5dGVzGAUgASgEEhUKA3RhZxgGIAEoCUIIukgFcgOARQEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInEKD1RhZ0ltYWdlUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARIVCgN0YWcYAiABKAlCCLpIBXIDgEUBEi8KHXJlZ2lzdGVyZWRfYmxvY2tfc3RvcmFnZV9uYW1lGAMgASgJQgi6SAVyA+BEASJCChFVbnRhZ0ltYWdlUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARIVCgN0YWcYAiABKAlCCLpIBXIDgEUBIp0BChlTZXRJbWFnZVZpc2liaWxpdHlSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXID4EQBEkAKCnZpc2liaWxpdHkYAiABKA4yIC5uMHN0YWNrLmlhbS52MWFscGhhMS5WaXNpYmlsaXR5Qgq6SAeCAQQQASAAEiYKCnZpc2libGVfdG8YAyADKAlCErpID5IBDBCAAhgBIgVyA5hFASIvChJXYXRjaEltYWdlc1JlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgI2AEBcgPgRAEiaAoTV2F0Y2hJbWFnZXNSZXNwb25zZRIrCgVpbWFnZRgBIAEoCzIcLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZRIUCgxkZWxldGVkX25hbWUYAiABKAkSDgoGc3luY2VkGAMgASgIMq4KCgxJbWFnZVNlcnZpY2USeQoKTGlzdEltYWdlcxIoLm4wc3RhY2suZGVwbG95bWVudC52MC5MaXN0SW1hZ2VzUmVxdWVzdBopLm4wc3RhY2suZGVwbG95bWVudC52MC5MaXN0SW1hZ2VzUmVzcG9uc2UiFpACAeLHGA8KBWltYWdlEgRsaXN0GAMSZwoIR2V0SW1hZ2USJi5uMHN0YWNrLmRlcGxveW1lbnQudjAuR2V0SW1hZ2VSZXF1ZXN0GhwubjBzdGFjay5kZXBsb3ltZW50LnYwLkltYWdlIhWQAgHixxgOCgVpbWFnZRIDZ2V0GAMSagoKQXBwbHlJbWFnZRIoLm4wc3RhY2suZGVwbG95bWVudC52MC5BcHBseUltYWdlUmVxdWVzdBocLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZSIU4scYEAoFaW1hZ2USBWFwcGx5GAMSZwoLRGVsZXRlSW1hZ2USKS5uMHN0YWNrLmRlcGxveW1lbnQudjAuRGVsZXRlSW1hZ2VSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5IhXixxgRCgVpbWFnZRIGZGVsZXRlGAMSgQEKFFJlZ2lzdGVyQmxvY2tTdG9yYWdlEjIubjBzdGFjay5kZXBsb3ltZW50LnYwLlJlZ2lzdGVyQmxvY2tTdG9yYWdlUmVxdWVzdBocLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZSIX4scYEwoFaW1hZ2USCHJlZ2lzdGVyGAMShwEKFlVucmVnaXN0ZXJCbG9ja1N0b3JhZ2USNC5uMHN0YWNrLmRlcGxveW1lbnQudjAuVW5yZWdpc3RlckJsb2NrU3RvcmFnZVJlcXVlc3QaHC5uMHN0YWNrLmRlcGxveW1lbnQudjAuSW1hZ2UiGeLHGBUKBWltYWdlEgp1bnJlZ2lzdGVyGAMSigEKFEdlbmVyYXRlQmxvY2tTdG9yYWdlEjIubjBzdGFjay5kZXBsb3ltZW50LnYwLkdlbmVyYXRlQmxvY2tTdG9yYWdlUmVxdWVzdBolLm4wc3RhY2sucHJvdmlzaW9uaW5nLnYwLkJsb2NrU3RvcmFnZSIX4scYEwoFaW1hZ2USCGdlbmVyYXRlGAMSZAoIVGFnSW1hZ2USJi5uMHN0YWNrLmRlcGxveW1lbnQudjAuVGFnSW1hZ2VSZXF1ZXN0GhwubjBzdGFjay5kZXBsb3ltZW50LnYwLkltYWdlIhLixxgOCgVpbWFnZRIDdGFnGAMSagoKVW50YWdJbWFnZRIoLm4wc3RhY2suZGVwbG95bWVudC52MC5VbnRhZ0ltYWdlUmVxdWVzdBocLm4wc3RhY2suZGVwbG95bWVudC52MC5JbWFnZSIU4scYEAoFaW1hZ2USBXVudGFnGAMSegoSU2V0SW1hZ2VWaXNpYmlsaXR5EjAubjBzdGFjay5kZXBsb3ltZW50LnYwLlNldEltYWdlVmlzaWJpbGl0eVJlcXVlc3QaHC5uMHN0YWNrLmRlcGxveW1lbnQudjAuSW1hZ2UiFOLHGBAKBWltYWdlEgVzaGFyZRgDEnwKC1dhdGNoSW1hZ2VzEikubjBzdGFjay5kZXBsb3ltZW50LnYwLldhdGNoSW1hZ2VzUmVxdWVzdBoqLm4wc3RhY2suZGVwbG95bWVudC52MC5XYXRjaEltYWdlc1Jlc3BvbnNlIhTixxgQCgVpbWFnZRIFd2F0Y2gYAzABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_empty, file_google_protobuf_timestamp, file_n0stack_iam_v1alpha1_visibility, file_n0stack_provisioning_v0_block_storage, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.deployment.v0.Image
@@ -52,6 +54,18 @@ export type Image = Message<"n0stack.deployment.v0.Image"> & {
    * @generated from field: string transaction_id = 100;
    */
   transactionId: string;
+
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Visibility visibility = 110;
+   */
+  visibility: Visibility;
+
+  /**
+   * The projects that may use it if its visibility is PROJECTS. Only its own project sees them.
+   *
+   * @generated from field: repeated string visible_to = 111;
+   */
+  visibleTo: string[];
 };
 
 /**
@@ -114,6 +128,13 @@ export type ListImagesRequest = Message<"n0stack.deployment.v0.ListImagesRequest
    * @generated from field: map<string, string> label_selector = 103;
    */
   labelSelector: { [key: string]: string };
+
+  /**
+   * Also the images of other projects that are shared with this one, after its own.
+   *
+   * @generated from field: bool with_shared = 104;
+   */
+  withShared: boolean;
 };
 
 /**
@@ -152,6 +173,8 @@ export const ListImagesResponseSchema: GenMessage<ListImagesResponse> = /*@__PUR
  */
 export type GetImageRequest = Message<"n0stack.deployment.v0.GetImageRequest"> & {
   /**
+   * `project/name` for one that another project shares with this one.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
@@ -262,6 +285,8 @@ export const UnregisterBlockStorageRequestSchema: GenMessage<UnregisterBlockStor
  */
 export type GenerateBlockStorageRequest = Message<"n0stack.deployment.v0.GenerateBlockStorageRequest"> & {
   /**
+   * `project/name` for one that another project shares with this one.
+   *
    * @generated from field: string image_name = 1;
    */
   imageName: string;
@@ -351,6 +376,35 @@ export const UntagImageRequestSchema: GenMessage<UntagImageRequest> = /*@__PURE_
   messageDesc(file_n0stack_deployment_v0_image, 10);
 
 /**
+ * @generated from message n0stack.deployment.v0.SetImageVisibilityRequest
+ */
+export type SetImageVisibilityRequest = Message<"n0stack.deployment.v0.SetImageVisibilityRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Visibility visibility = 2;
+   */
+  visibility: Visibility;
+
+  /**
+   * Set if the visibility is PROJECTS.
+   *
+   * @generated from field: repeated string visible_to = 3;
+   */
+  visibleTo: string[];
+};
+
+/**
+ * Describes the message n0stack.deployment.v0.SetImageVisibilityRequest.
+ * Use `create(SetImageVisibilityRequestSchema)` to create a new message.
+ */
+export const SetImageVisibilityRequestSchema: GenMessage<SetImageVisibilityRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_deployment_v0_image, 11);
+
+/**
  * @generated from message n0stack.deployment.v0.WatchImagesRequest
  */
 export type WatchImagesRequest = Message<"n0stack.deployment.v0.WatchImagesRequest"> & {
@@ -367,7 +421,7 @@ export type WatchImagesRequest = Message<"n0stack.deployment.v0.WatchImagesReque
  * Use `create(WatchImagesRequestSchema)` to create a new message.
  */
 export const WatchImagesRequestSchema: GenMessage<WatchImagesRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_deployment_v0_image, 11);
+  messageDesc(file_n0stack_deployment_v0_image, 12);
 
 /**
  * @generated from message n0stack.deployment.v0.WatchImagesResponse
@@ -400,7 +454,7 @@ export type WatchImagesResponse = Message<"n0stack.deployment.v0.WatchImagesResp
  * Use `create(WatchImagesResponseSchema)` to create a new message.
  */
 export const WatchImagesResponseSchema: GenMessage<WatchImagesResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_deployment_v0_image, 12);
+  messageDesc(file_n0stack_deployment_v0_image, 13);
 
 /**
  * Names and tags for block storages from which others are generated.
@@ -478,6 +532,17 @@ export const ImageService: GenService<{
   untagImage: {
     methodKind: "unary";
     input: typeof UntagImageRequestSchema;
+    output: typeof ImageSchema;
+  },
+  /**
+   * Shares the image with other projects, or no longer. Only its own project does. Refused while a project
+   * uses it that would no longer see it.
+   *
+   * @generated from rpc n0stack.deployment.v0.ImageService.SetImageVisibility
+   */
+  setImageVisibility: {
+    methodKind: "unary";
+    input: typeof SetImageVisibilityRequestSchema;
     output: typeof ImageSchema;
   },
   /**

@@ -9,6 +9,8 @@ import type { EmptySchema } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_empty } from "@bufbuild/protobuf/wkt";
 import type { NetworkInterface } from "../../budget/v0/network_interface_pb.ts";
 import { file_n0stack_budget_v0_network_interface } from "../../budget/v0/network_interface_pb.ts";
+import type { Visibility } from "../../iam/v1alpha1/visibility_pb.ts";
+import { file_n0stack_iam_v1alpha1_visibility } from "../../iam/v1alpha1/visibility_pb.ts";
 import { file_n0stack_rules_v1alpha1_access } from "../../rules/v1alpha1/access_pb.ts";
 import { file_n0stack_rules_v1alpha1_rules } from "../../rules/v1alpha1/rules_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -17,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/pool/v0/network.proto.
  */
 export const file_n0stack_pool_v0_network: GenFile = /*@__PURE__*/
-  fileDesc("Ch1uMHN0YWNrL3Bvb2wvdjAvbmV0d29yay5wcm90bxIPbjBzdGFjay5wb29sLnYwIv4ECgdOZXR3b3JrEgwKBG5hbWUYASABKAkSPgoLYW5ub3RhdGlvbnMYAyADKAsyKS5uMHN0YWNrLnBvb2wudjAuTmV0d29yay5Bbm5vdGF0aW9uc0VudHJ5EjQKBmxhYmVscxgEIAMoCzIkLm4wc3RhY2sucG9vbC52MC5OZXR3b3JrLkxhYmVsc0VudHJ5EhEKCWlwdjRfY2lkchgKIAEoCRIRCglpcHY2X2NpZHIYCyABKAkSDgoGZG9tYWluGAwgASgJEjQKBXN0YXRlGDIgASgOMiUubjBzdGFjay5wb29sLnYwLk5ldHdvcmsuTmV0d29ya1N0YXRlElwKG3Jlc2VydmVkX25ldHdvcmtfaW50ZXJmYWNlcxgzIAMoCzI3Lm4wc3RhY2sucG9vbC52MC5OZXR3b3JrLlJlc2VydmVkTmV0d29ya0ludGVyZmFjZXNFbnRyeRIWCg50cmFuc2FjdGlvbl9pZBhkIAEoCRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARplCh5SZXNlcnZlZE5ldHdvcmtJbnRlcmZhY2VzRW50cnkSCwoDa2V5GAEgASgJEjIKBXZhbHVlGAIgASgLMiMubjBzdGFjay5idWRnZXQudjAuTmV0d29ya0ludGVyZmFjZToCOAEiQwoMTmV0d29ya1N0YXRlEhcKE05FVFdPUktfVU5TUEVDSUZJRUQQABILCgdVTktOT1dOEAESDQoJQVZBSUxBQkxFEAIijQIKE0xpc3ROZXR3b3Jrc1JlcXVlc3QSGwoJcGFnZV9zaXplGGQgASgNQgi6SAUqAxiQThIcCgpwYWdlX3Rva2VuGGUgASgJQgi6SAVyAxiAAhIcCgtuYW1lX3ByZWZpeBhmIAEoCUIHukgEcgIYPxJnCg5sYWJlbF9zZWxlY3RvchhnIAMoCzI3Lm4wc3RhY2sucG9vbC52MC5MaXN0TmV0d29ya3NSZXF1ZXN0LkxhYmVsU2VsZWN0b3JFbnRyeUIWukgTmgEQEEAiBXIDGP8BKgVyAxiAIBo0ChJMYWJlbFNlbGVjdG9yRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJbChRMaXN0TmV0d29ya3NSZXNwb25zZRIqCghuZXR3b3JrcxgBIAMoCzIYLm4wc3RhY2sucG9vbC52MC5OZXR3b3JrEhcKD25leHRfcGFnZV90b2tlbhhkIAEoCSIrChFHZXROZXR3b3JrUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEASKkAwoTQXBwbHlOZXR3b3JrUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARJkCgthbm5vdGF0aW9ucxgDIAMoCzI1Lm4wc3RhY2sucG9vbC52MC5BcHBseU5ldHdvcmtSZXF1ZXN0LkFubm90YXRpb25zRW50cnlCGLpIFZoBEhBAIgdyBRABGP8BKgVyAxiAIBJaCgZsYWJlbHMYBCADKAsyMC5uMHN0YWNrLnBvb2wudjAuQXBwbHlOZXR3b3JrUmVxdWVzdC5MYWJlbHNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEhoKCWlwdjRfY2lkchgKIAEoCUIHukgEcgIYQBIaCglpcHY2X2NpZHIYCyABKAlCB7pIBHICGEASGAoGZG9tYWluGAwgASgJQgi6SAVyAxj+ARoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIuChREZWxldGVOZXR3b3JrUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEASLwAgoeUmVzZXJ2ZU5ldHdvcmtJbnRlcmZhY2VSZXF1ZXN0Eh4KDG5ldHdvcmtfbmFtZRgBIAEoCUIIukgFcgPgRAESKAoWbmV0d29ya19pbnRlcmZhY2VfbmFtZRgCIAEoCUIIukgFcgPoRAESbwoLYW5ub3RhdGlvbnMYAyADKAsyQC5uMHN0YWNrLnBvb2wudjAuUmVzZXJ2ZU5ldHdvcmtJbnRlcmZhY2VSZXF1ZXN0LkFubm90YXRpb25zRW50cnlCGLpIFZoBEhBAIgdyBRABGP8BKgVyAxiAIBIhChBoYXJkd2FyZV9hZGRyZXNzGAQgASgJQge6SARyAhhAEh0KDGlwdjRfYWRkcmVzcxgFIAEoCUIHukgEcgIYQBIdCgxpcHY2X2FkZHJlc3MYBiABKAlCB7pIBHICGEAaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImoKHlJlbGVhc2VOZXR3b3JrSW50ZXJmYWNlUmVxdWVzdBIeCgxuZXR3b3JrX25hbWUYASABKAlCCLpIBXID4EQBEigKFm5ldHdvcmtfaW50ZXJmYWNlX25hbWUYAiABKAlCCLpIBXID6EQBIjEKFFdhdGNoTmV0d29ya3NSZXF1ZXN0EhkKBG5hbWUYASABKAlCC7pICNgBAXID4EQBImgKFVdhdGNoTmV0d29ya3NSZXNwb25zZRIpCgduZXR3b3JrGAEgASgLMhgubjBzdGFjay5wb29sLnYwLk5ldHdvcmsSFAoMZGVsZXRlZF9uYW1lGAIgASgJEg4KBnN5bmNlZBgDIAEoCDLLBgoOTmV0d29ya1NlcnZpY2USdQoMTGlzdE5ldHdvcmtzEiQubjBzdGFjay5wb29sLnYwLkxpc3ROZXR3b3Jrc1JlcXVlc3QaJS5uMHN0YWNrLnBvb2wudjAuTGlzdE5ldHdvcmtzUmVzcG9uc2UiGJACAeLHGBEKB25ldHdvcmsSBGxpc3QYAxJjCgpHZXROZXR3b3JrEiIubjBzdGFjay5wb29sLnYwLkdldE5ldHdvcmtSZXF1ZXN0GhgubjBzdGFjay5wb29sLnYwLk5ldHdvcmsiF5ACAeLHGBAKB25ldHdvcmsSA2dldBgDEmYKDEFwcGx5TmV0d29yaxIkLm4wc3RhY2sucG9vbC52MC5BcHBseU5ldHdvcmtSZXF1ZXN0GhgubjBzdGFjay5wb29sLnYwLk5ldHdvcmsiFuLHGBIKB25ldHdvcmsSBWFwcGx5GAMSZwoNRGVsZXRlTmV0d29yaxIlLm4wc3RhY2sucG9vbC52MC5EZWxldGVOZXR3b3JrUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eSIX4scYEwoHbmV0d29yaxIGZGVsZXRlGAMSiAEKF1Jlc2VydmVOZXR3b3JrSW50ZXJmYWNlEi8ubjBzdGFjay5wb29sLnYwLlJlc2VydmVOZXR3b3JrSW50ZXJmYWNlUmVxdWVzdBoYLm4wc3RhY2sucG9vbC52MC5OZXR3b3JrIiLixxgeCgduZXR3b3JrEhFyZXNlcnZlX2ludGVyZmFjZRgDEoYBChdSZWxlYXNlTmV0d29ya0ludGVyZmFjZRIvLm4wc3RhY2sucG9vbC52MC5SZWxlYXNlTmV0d29ya0ludGVyZmFjZVJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkiIuLHGB4KB25ldHdvcmsSEXJlbGVhc2VfaW50ZXJmYWNlGAMSeAoNV2F0Y2hOZXR3b3JrcxIlLm4wc3RhY2sucG9vbC52MC5XYXRjaE5ldHdvcmtzUmVxdWVzdBomLm4wc3RhY2sucG9vbC52MC5XYXRjaE5ldHdvcmtzUmVzcG9uc2UiFuLHGBIKB25ldHdvcmsSBXdhdGNoGAMwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_empty, file_n0stack_budget_v0_network_interface, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("Ch1uMHN0YWNrL3Bvb2wvdjAvbmV0d29yay5wcm90bxIPbjBzdGFjay5wb29sLnYwIsgFCgdOZXR3b3JrEgwKBG5hbWUYASABKAkSPgoLYW5ub3RhdGlvbnMYAyADKAsyKS5uMHN0YWNrLnBvb2wudjAuTmV0d29yay5Bbm5vdGF0aW9uc0VudHJ5EjQKBmxhYmVscxgEIAMoCzIkLm4wc3RhY2sucG9vbC52MC5OZXR3b3JrLkxhYmVsc0VudHJ5EhEKCWlwdjRfY2lkchgKIAEoCRIRCglpcHY2X2NpZHIYCyABKAkSDgoGZG9tYWluGAwgASgJEjQKBXN0YXRlGDIgASgOMiUubjBzdGFjay5wb29sLnYwLk5ldHdvcmsuTmV0d29ya1N0YXRlElwKG3Jlc2VydmVkX25ldHdvcmtfaW50ZXJmYWNlcxgzIAMoCzI3Lm4wc3RhY2sucG9vbC52MC5OZXR3b3JrLlJlc2VydmVkTmV0d29ya0ludGVyZmFjZXNFbnRyeRIWCg50cmFuc2FjdGlvbl9pZBhkIAEoCRI0Cgp2aXNpYmlsaXR5GG4gASgOMiAubjBzdGFjay5pYW0udjFhbHBoYTEuVmlzaWJpbGl0eRISCgp2aXNpYmxlX3RvGG8gAygJGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGmUKHlJlc2VydmVkTmV0d29ya0ludGVyZmFjZXNFbnRyeRILCgNrZXkYASABKAkSMgoFdmFsdWUYAiABKAsyIy5uMHN0YWNrLmJ1ZGdldC52MC5OZXR3b3JrSW50ZXJmYWNlOgI4ASJDCgxOZXR3b3JrU3RhdGUSFwoTTkVUV09SS19VTlNQRUNJRklFRBAAEgsKB1VOS05PV04QARINCglBVkFJTEFCTEUQAiKiAgoTTGlzdE5ldHdvcmtzUmVxdWVzdBIbCglwYWdlX3NpemUYZCABKA1CCLpIBSoDGJBOEhwKCnBhZ2VfdG9rZW4YZSABKAlCCLpIBXIDGIACEhwKC25hbWVfcHJlZml4GGYgASgJQge6SARyAhg/EmcKDmxhYmVsX3NlbGVjdG9yGGcgAygLMjcubjBzdGFjay5wb29sLnYwLkxpc3ROZXR3b3Jrc1JlcXVlc3QuTGFiZWxTZWxlY3RvckVudHJ5Qha6SBOaARAQQCIFcgMY/wEqBXIDGIAgEhMKC3dpdGhfc2hhcmVkGGggASgIGjQKEkxhYmVsU2VsZWN0b3JFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlsKFExpc3ROZXR3b3Jrc1Jlc3BvbnNlEioKCG5ldHdvcmtzGAEgAygLMhgubjBzdGFjay5wb29sLnYwLk5ldHdvcmsSFwoPbmV4dF9wYWdlX3Rva2VuGGQgASgJIisKEUdldE5ldHdvcmtSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXIDkEUBIqQDChNBcHBseU5ldHdvcmtSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXID4EQBEmQKC2Fubm90YXRpb25zGAMgAygLMjUubjBzdGFjay5wb29sLnYwLkFwcGx5TmV0d29ya1JlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEloKBmxhYmVscxgEIAMoCzIwLm4wc3RhY2sucG9vbC52MC5BcHBseU5ldHdvcmtSZXF1ZXN0LkxhYmVsc0VudHJ5Qhi6SBWaARIQQCIHcgUQARj/ASoFcgMYgCASGgoJaXB2NF9jaWRyGAogASgJQge6SARyAhhAEhoKCWlwdjZfY2lkchgLIAEoCUIHukgEcgIYQBIYCgZkb21haW4YDCABKAlCCLpIBXIDGP4BGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIi4KFERlbGV0ZU5ldHdvcmtSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXID4EQBIvACCh5SZXNlcnZlTmV0d29ya0ludGVyZmFjZVJlcXVlc3QSHgoMbmV0d29ya19uYW1lGAEgASgJQgi6SAVyA+BEARIoChZuZXR3b3JrX2ludGVyZmFjZV9uYW1lGAIgASgJQgi6SAVyA+hEARJvCgthbm5vdGF0aW9ucxgDIAMoCzJALm4wc3RhY2sucG9vbC52MC5SZXNlcnZlTmV0d29ya0ludGVyZmFjZVJlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEiEKEGhhcmR3YXJlX2FkZHJlc3MYBCABKAlCB7pIBHICGEASHQoMaXB2NF9hZGRyZXNzGAUgASgJQge6SARyAhhAEh0KDGlwdjZfYWRkcmVzcxgGIAEoCUIHukgEcgIYQBoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiagoeUmVsZWFzZU5ldHdvcmtJbnRlcmZhY2VSZXF1ZXN0Eh4KDG5ldHdvcmtfbmFtZRgBIAEoCUIIukgFcgPgRAESKAoWbmV0d29ya19pbnRlcmZhY2VfbmFtZRgCIAEoCUIIukgFcgPoRAEinwEKG1NldE5ldHdvcmtWaXNpYmlsaXR5UmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARJACgp2aXNpYmlsaXR5GAIgASgOMiAubjBzdGFjay5pYW0udjFhbHBoYTEuVmlzaWJpbGl0eUIKukgHggEEEAEgABImCgp2aXNpYmxlX3RvGAMgAygJQhK6SA+SAQwQgAIYASIFcgOYRQEiMQoUV2F0Y2hOZXR3b3Jrc1JlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgI2AEBcgPgRAEiaAoVV2F0Y2hOZXR3b3Jrc1Jlc3BvbnNlEikKB25ldHdvcmsYASABKAsyGC5uMHN0YWNrLnBvb2wudjAuTmV0d29yaxIUCgxkZWxldGVkX25hbWUYAiABKAkSDgoGc3luY2VkGAMgASgIMsMHCg5OZXR3b3JrU2VydmljZRJ1CgxMaXN0TmV0d29ya3MSJC5uMHN0YWNrLnBvb2wudjAuTGlzdE5ldHdvcmtzUmVxdWVzdBolLm4wc3RhY2sucG9vbC52MC5MaXN0TmV0d29ya3NSZXNwb25zZSIYkAIB4scYEQoHbmV0d29yaxIEbGlzdBgDEmMKCkdldE5ldHdvcmsSIi5uMHN0YWNrLnBvb2wudjAuR2V0TmV0d29ya1JlcXVlc3QaGC5uMHN0YWNrLnBvb2wudjAuTmV0d29yayIXkAIB4scYEAoHbmV0d29yaxIDZ2V0GAMSZgoMQXBwbHlOZXR3b3JrEiQubjBzdGFjay5wb29sLnYwLkFwcGx5TmV0d29ya1JlcXVlc3QaGC5uMHN0YWNrLnBvb2wudjAuTmV0d29yayIW4scYEgoHbmV0d29yaxIFYXBwbHkYAxJnCg1EZWxldGVOZXR3b3JrEiUubjBzdGFjay5wb29sLnYwLkRlbGV0ZU5ldHdvcmtSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5IhfixxgTCgduZXR3b3JrEgZkZWxldGUYAxKIAQoXUmVzZXJ2ZU5ldHdvcmtJbnRlcmZhY2USLy5uMHN0YWNrLnBvb2wudjAuUmVzZXJ2ZU5ldHdvcmtJbnRlcmZhY2VSZXF1ZXN0GhgubjBzdGFjay5wb29sLnYwLk5ldHdvcmsiIuLHGB4KB25ldHdvcmsSEXJlc2VydmVfaW50ZXJmYWNlGAMShgEKF1JlbGVhc2VOZXR3b3JrSW50ZXJmYWNlEi8ubjBzdGFjay5wb29sLnYwLlJlbGVhc2VOZXR3b3JrSW50ZXJmYWNlUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eSIi4scYHgoHbmV0d29yaxIRcmVsZWFzZV9pbnRlcmZhY2UYAxJ2ChRTZXROZXR3b3JrVmlzaWJpbGl0eRIsLm4wc3RhY2sucG9vbC52MC5TZXROZXR3b3JrVmlzaWJpbGl0eVJlcXVlc3QaGC5uMHN0YWNrLnBvb2wudjAuTmV0d29yayIW4scYEgoHbmV0d29yaxIFc2hhcmUYAxJ4Cg1XYXRjaE5ldHdvcmtzEiUubjBzdGFjay5wb29sLnYwLldhdGNoTmV0d29ya3NSZXF1ZXN0GiYubjBzdGFjay5wb29sLnYwLldhdGNoTmV0d29ya3NSZXNwb25zZSIW4scYEgoHbmV0d29yaxIFd2F0Y2gYAzABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_empty, file_n0stack_budget_v0_network_interface, file_n0stack_iam_v1alpha1_visibility, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.pool.v0.Network
@@ -67,6 +69,18 @@ export type Network = Message<"n0stack.pool.v0.Network"> & {
    * @generated from field: string transaction_id = 100;
    */
   transactionId: string;
+
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Visibility visibility = 110;
+   */
+  visibility: Visibility;
+
+  /**
+   * The projects that may use it if its visibility is PROJECTS. Only its own project sees them.
+   *
+   * @generated from field: repeated string visible_to = 111;
+   */
+  visibleTo: string[];
 };
 
 /**
@@ -138,6 +152,13 @@ export type ListNetworksRequest = Message<"n0stack.pool.v0.ListNetworksRequest">
    * @generated from field: map<string, string> label_selector = 103;
    */
   labelSelector: { [key: string]: string };
+
+  /**
+   * Also the networks of other projects that are shared with this one, after its own.
+   *
+   * @generated from field: bool with_shared = 104;
+   */
+  withShared: boolean;
 };
 
 /**
@@ -176,6 +197,8 @@ export const ListNetworksResponseSchema: GenMessage<ListNetworksResponse> = /*@_
  */
 export type GetNetworkRequest = Message<"n0stack.pool.v0.GetNetworkRequest"> & {
   /**
+   * `project/name` for one that another project shares with this one.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
@@ -325,6 +348,35 @@ export const ReleaseNetworkInterfaceRequestSchema: GenMessage<ReleaseNetworkInte
   messageDesc(file_n0stack_pool_v0_network, 7);
 
 /**
+ * @generated from message n0stack.pool.v0.SetNetworkVisibilityRequest
+ */
+export type SetNetworkVisibilityRequest = Message<"n0stack.pool.v0.SetNetworkVisibilityRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Visibility visibility = 2;
+   */
+  visibility: Visibility;
+
+  /**
+   * Set if the visibility is PROJECTS.
+   *
+   * @generated from field: repeated string visible_to = 3;
+   */
+  visibleTo: string[];
+};
+
+/**
+ * Describes the message n0stack.pool.v0.SetNetworkVisibilityRequest.
+ * Use `create(SetNetworkVisibilityRequestSchema)` to create a new message.
+ */
+export const SetNetworkVisibilityRequestSchema: GenMessage<SetNetworkVisibilityRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_pool_v0_network, 8);
+
+/**
  * @generated from message n0stack.pool.v0.WatchNetworksRequest
  */
 export type WatchNetworksRequest = Message<"n0stack.pool.v0.WatchNetworksRequest"> & {
@@ -341,7 +393,7 @@ export type WatchNetworksRequest = Message<"n0stack.pool.v0.WatchNetworksRequest
  * Use `create(WatchNetworksRequestSchema)` to create a new message.
  */
 export const WatchNetworksRequestSchema: GenMessage<WatchNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_pool_v0_network, 8);
+  messageDesc(file_n0stack_pool_v0_network, 9);
 
 /**
  * @generated from message n0stack.pool.v0.WatchNetworksResponse
@@ -374,7 +426,7 @@ export type WatchNetworksResponse = Message<"n0stack.pool.v0.WatchNetworksRespon
  * Use `create(WatchNetworksResponseSchema)` to create a new message.
  */
 export const WatchNetworksResponseSchema: GenMessage<WatchNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_pool_v0_network, 9);
+  messageDesc(file_n0stack_pool_v0_network, 10);
 
 /**
  * Networks and their reserved addresses.
@@ -429,6 +481,17 @@ export const NetworkService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseNetworkInterfaceRequestSchema;
     output: typeof EmptySchema;
+  },
+  /**
+   * Shares the network with other projects, or no longer. Only its own project does. Refused while a project
+   * uses it that would no longer see it.
+   *
+   * @generated from rpc n0stack.pool.v0.NetworkService.SetNetworkVisibility
+   */
+  setNetworkVisibility: {
+    methodKind: "unary";
+    input: typeof SetNetworkVisibilityRequestSchema;
+    output: typeof NetworkSchema;
   },
   /**
    * Sends the current state of every network, then each change.
