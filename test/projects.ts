@@ -1,15 +1,22 @@
 import { create } from "@bufbuild/protobuf";
+import { domains } from "../src/api/iam/domain/collection.ts";
 import { projects } from "../src/api/iam/project/collection.ts";
 import { put } from "../src/datastore/collection.ts";
-import type { Writes } from "../src/datastore/datastore.ts";
+import { merge, type Writes } from "../src/datastore/datastore.ts";
+import { DomainSchema } from "../src/gen/n0stack/iam/v1alpha1/domain_pb.ts";
 import { ProjectSchema } from "../src/gen/n0stack/iam/v1alpha1/project_pb.ts";
 import { PROJECT_HEADER } from "../src/util/project.ts";
 import { DEFAULT_SCOPE, SYSTEM_SCOPE } from "../src/util/ref.ts";
 import { type World, withHeaders } from "./world.ts";
 
+/** The project, and its domain. */
 export function newProject(name: string, domain = DEFAULT_SCOPE): Writes {
   const ref = { kind: projects.kind, scope: SYSTEM_SCOPE, name };
-  return put(projects, [ref], create(ProjectSchema, { name, domain }));
+  const domainRef = { kind: domains.kind, scope: SYSTEM_SCOPE, name: domain };
+  return merge(
+    put(projects, [ref], create(ProjectSchema, { name, domain })),
+    put(domains, [domainRef], create(DomainSchema, { name: domain })),
+  );
 }
 
 /** Makes the project. @returns the same world, whose clients work in it. */

@@ -53,11 +53,15 @@ test("objects of before are as they were, and what was begun is brought to rest"
   expect(world.opened.recovered).toBe(4);
   await until(async () => world.opened.api.engine.live.all().length === 0);
   const after = await listAll(world);
-  expect(after.images).toEqual(before.images.images);
-  expect(after.users).toEqual(before.users.users);
+  const inDefault = (objects: readonly Listed[]) =>
+    objects.map((object) => ({ ...object, project: "default" }));
+  expect(after.images).toEqual(inDefault(before.images.images));
+  expect(after.users).toEqual(
+    before.users.users.map((user: Listed) => ({ ...user, domain: "default" })),
+  );
   const disks = ["base", "over-2"];
   expect(named(after.blockStorages, disks)).toEqual(
-    named(before.blockStorages.blockStorages, disks),
+    inDefault(named(before.blockStorages.blockStorages, disks)),
   );
   expect(after.blockStorages).toMatchObject([
     { name: "base", state: "PROTECTED" },
@@ -66,7 +70,9 @@ test("objects of before are as they were, and what was begun is brought to rest"
     { name: "root", state: "AVAILABLE" },
   ]);
   expect(after.virtualMachines.map(({ name }: Listed) => name)).toEqual(["web"]);
-  expect(named(after.networks, ["spare"])).toEqual(named(before.networks.networks, ["spare"]));
+  expect(named(after.networks, ["spare"])).toEqual(
+    inDefault(named(before.networks.networks, ["spare"])),
+  );
   const interfaces = after.networks[0].reservedNetworkInterfaces;
   expect(Object.keys(interfaces)).toEqual(["default-gateway", "web0"]);
   expect(await findingsInRecords(world)).toEqual([]);

@@ -202,9 +202,12 @@ export function through(world: World, wrap: (unary: Unary) => Unary): World {
 
 /** The same world, whose clients send these headers. */
 export function withHeaders(world: World, headers: Readonly<Record<string, string>>): World {
-  return through(
-    world,
-    (unary) => (method, signal, timeoutMs, _, input, values) =>
+  const { unary, stream } = world.transport;
+  const transport: Transport = {
+    unary: (method, signal, timeoutMs, _, input, values) =>
       unary(method, signal, timeoutMs, headers, input, values),
-  );
+    stream: (method, signal, timeoutMs, _, input, values) =>
+      stream(method, signal, timeoutMs, headers, input, values),
+  };
+  return Object.assign(Object.create(world), { transport }, clientsOf(transport));
 }

@@ -23,6 +23,7 @@ import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
 import { keepOlderRequests } from "./core/idempotency/older-requests.ts";
 import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
+import { scopedRoutes } from "./core/resource/scoped-routes.ts";
 import { keepSession, recover } from "./core/saga/keep-session.ts";
 import { Grants } from "./iam/access/grants.ts";
 import { guardedRouter } from "./iam/access/guard.ts";
@@ -166,7 +167,8 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     routes: (given) => {
       const router = guarded(given);
       for (const { service, routes } of resources) {
-        router.service(service, keyedRoutes(service, routes(api), keyed));
+        const keyedOnes = keyedRoutes(service, routes(api), keyed);
+        router.service(service, scopedRoutes(service, keyedOnes, resources));
       }
       router.service(TransactionService, transactionRoutes(api));
       router.service(VerifyService, verifyRoutes(api, resources));

@@ -1,7 +1,7 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { defined } from "../util/defined.ts";
 import type { Json } from "../util/json.ts";
-import { type Ref, refBeside } from "../util/ref.ts";
+import { levelOf, type Ref, refBeside } from "../util/ref.ts";
 import type { Put, Writes } from "./datastore.ts";
 import { type Keys, keysOf, type Part, refOfKey } from "./key.ts";
 
@@ -11,6 +11,8 @@ export interface Collection<T, F extends Part = string> extends Keys<F> {
   readonly bytesMax?: number | undefined;
   encode(value: T): Uint8Array;
   decode(bytes: Uint8Array): T;
+  /** Sets what the key of the object says of it, and its record does not. */
+  locate?(object: T, key: string): void;
   /** The objects to which this one refers. */
   refersTo?(object: T, from: Pick<Ref, "scope">): readonly Ref[];
 }
@@ -52,14 +54,52 @@ export function protoCollection<D extends DescMessage>(
     Object.entries(references ?? {}).flatMap(([of, namesIn]) =>
       namesIn(object).map((name) => refBeside(from, of, name)),
     );
+  const field = scopeFieldOf(kind, schema);
   return {
     ...keysOf(kind, kind),
     kind,
     refOf,
     ...(references === undefined ? {} : { refersTo }),
-    encode: (value) => toBinary(schema, value),
+    encode: (value) => withoutScope(field, value, () => toBinary(schema, value)),
+    ...(field === undefined ? {} : { locate: locating(field) }),
     decode: (bytes) => today(fromBinary(schema, bytes)),
   };
+}
+
+/** A field of an object's message that says its scope. Its record does not, because its key does. */
+export type ScopeField = "project" | "domain";
+
+/** Undefined if the objects have no such field. */
+export function scopeFieldOf(kind: string, schema: DescMessage): ScopeField | undefined {
+  const level = levelOf(kind);
+  return level !== "system" && schema.field[level] !== undefined ? level : undefined;
+}
+
+type Scoped = { -readonly [field in ScopeField]?: string };
+
+export function saysScope(object: object, field: ScopeField): boolean {
+  return (object as Scoped)[field] !== "";
+}
+
+export function setScope(object: object, field: ScopeField, scope: string): void {
+  (object as Scoped)[field] = scope;
+}
+
+function locating(field: ScopeField) {
+  return (object: object, key: string) => setScope(object, field, refOf(key).scope);
+}
+
+/** Nobody sees the object without its scope: `encode` is synchronous, and a copy would cost more. */
+function withoutScope<R>(field: ScopeField | undefined, object: object, encode: () => R): R {
+  const scoped: Scoped = object;
+  const scope = field === undefined ? undefined : scoped[field];
+  if (field === undefined || scope === undefined || scope === "") return encode();
+  try {
+    scoped[field] = "";
+    return encode();
+  } finally {
+    scoped[field] = scope;
+  }
 }
 
 function refOf(key: string): Ref {
@@ -98,12 +138,14 @@ export function jsonCollection<T extends Json>(
 
 /** @throws Error that names the record, if its bytes are not a record of `of`. */
 export function decodeRecord<T>(
-  of: Pick<Collection<T>, "decode">,
+  of: Pick<Collection<T>, "decode" | "locate">,
   key: string,
   bytes: Uint8Array,
 ): T {
   try {
-    return of.decode(bytes);
+    const value = of.decode(bytes);
+    of.locate?.(value, key);
+    return value;
   } catch (cause) {
     throw new Error(`record ${key} cannot be read: damaged, or written by a newer version`, {
       cause,

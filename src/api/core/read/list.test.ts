@@ -101,7 +101,9 @@ test("what is in another scope is in no list, not found, and not watched", async
   expect((await watch.next()).user?.name).toBe("bob");
   expect((await watch.next()).user?.labels).toEqual({ first: "e", all: "yes" });
   await world.users.deleteUser({ name: "eve" });
-  expect(await world.opened.api.records.find(userRecords, elsewhere)).toMatchObject({ value: eve });
+  expect(await world.opened.api.records.find(userRecords, elsewhere)).toMatchObject({
+    value: { ...eve, domain: "acme" },
+  });
   end.abort();
 });
 

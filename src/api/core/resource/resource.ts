@@ -1,4 +1,4 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescMessage, DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AnyCollection, Objects } from "../../../datastore/collection.ts";
 import type { Writes } from "../../../datastore/datastore.ts";
@@ -23,6 +23,8 @@ interface ResourceSteps {
 /** One kind of the users' objects: the API is assembled from these. `A` is the context of its area. */
 export interface Resource<A extends Api = Api> extends Kind {
   readonly service: DescService;
+  /** The message of an object. */
+  readonly schema: DescMessage;
   readonly steps: ResourceSteps;
   /** The rules that must be true of it, for verify. */
   readonly audit?: Audit<A>;
@@ -53,7 +55,7 @@ interface Definition<S extends DescService, T extends UserObject, A extends Api>
 export function defineResource<S extends DescService, T extends UserObject, A extends Api = Api>(
   definition: Definition<S, T, A>,
 ): Resource<A> {
-  const { service, word, collection, pending, onNodeLost, usesInterfaces } = definition;
+  const { service, schema, word, collection, pending, onNodeLost, usesInterfaces } = definition;
   const { records = [], traces = [], givesRoom = [], steps = {}, audit } = definition;
   // A value from the collection has its type.
   const of = collection as Objects<UserObject> as Objects<UserObject & Ownable>;
@@ -61,6 +63,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
     kind: collection.kind,
     word,
     service,
+    schema,
     collection,
     records,
     traces,
