@@ -8,6 +8,8 @@ export interface Connection {
    * exists and belongs to another user. Otherwise the user has configured it.
    */
   readonly tokenOrigin?: "found" | "unreadable";
+  /** The file of the sign-in at this API, which is used if there is no configured token. */
+  readonly signIn?: string;
   /** A PEM file of the authority that signed the API's certificate. */
   readonly tlsCa?: string;
   /** The project of all calls; undefined for the default one. */

@@ -7,6 +7,7 @@ import type { Io, OpenTransport, Output } from "./io.ts";
 import type { Kind } from "./resource/kind.ts";
 import type { GlobalFlags, OutputFormat } from "./settings.ts";
 import { isTokenExposed, resolveConnection } from "./settings.ts";
+import { withSignIn } from "./sign-in/stored.ts";
 import { printableLines } from "./terminal-text.ts";
 
 /** What every command gets: the global flags, the connection to the API, and the streams to print to. */
@@ -71,6 +72,7 @@ export function newContext(
     connection() {
       connection ??= readNamed(io, flags())
         .then((named) => resolveConnection(flags(), io.env, named))
+        .then((configured) => withSignIn(io, configured))
         .then((configured) => withFoundToken(io, configured));
       return connection;
     },
@@ -103,9 +105,9 @@ export function newContext(
   return cli;
 }
 
-function exposed({ baseUrl, tokenFile }: Connection): CliError {
+function exposed({ baseUrl, tokenFile, signIn }: Connection): CliError {
   return new CliError(
-    `n0cli does not send the token in ${tokenFile} to ${baseUrl}, because the connection is not encrypted: ` +
+    `n0cli does not send the token in ${tokenFile ?? signIn} to ${baseUrl}, because the connection is not encrypted: ` +
       "use an https:// endpoint, or a tunnel such as ssh -L 20180:127.0.0.1:20180 HOST",
   );
 }

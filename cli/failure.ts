@@ -35,7 +35,7 @@ const EXIT_CODE_OF: Readonly<Record<Code, number>> = {
 };
 
 /** The part of a connection that hints mention. */
-export type Asked = Pick<Connection, "baseUrl" | "tokenFile" | "tokenOrigin">;
+export type Asked = Pick<Connection, "baseUrl" | "tokenFile" | "tokenOrigin" | "signIn">;
 
 /** `[NotFound] virtual machine "x" does not exist`: the first line of any failed call, and all of it in `do`. */
 export function failureLine(error: ConnectError): string {
@@ -57,8 +57,11 @@ export function explainFailure(error: ConnectError, asked: Asked): Failure {
   return { exitCode: isSettled ? EXIT.failed : EXIT_CODE_OF[error.code], lines };
 }
 
-function tokenHint({ baseUrl, tokenFile, tokenOrigin }: Asked): string {
-  const name = "Name a file that holds your token with --token-file or N0CLI_TOKEN_FILE.";
+function tokenHint({ baseUrl, tokenFile, tokenOrigin, signIn }: Asked): string {
+  if (signIn !== undefined)
+    return "Sign in again with n0cli login, or forget the sign-in with n0cli logout.";
+  const name =
+    "Name a file that holds your token with --token-file or N0CLI_TOKEN_FILE, or sign in with n0cli login.";
   if (tokenOrigin === "unreadable") {
     return `${OWN_TOKEN_FILE} holds the token, and only its owner can read it: run this as that user. ${name}`;
   }

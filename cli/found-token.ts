@@ -10,14 +10,14 @@ import type { Io } from "./io.ts";
 export const OWN_TOKEN_FILE = "/var/lib/n0core/token";
 
 /**
- * Adds the token of this computer's own n0core, for an endpoint on loopback if no token is configured.
+ * Adds the token of this computer's own n0core, for an endpoint on loopback if no token is configured and nobody has signed in.
  * A user who cannot read the file, or has none, gets no token.
  */
 export async function withFoundToken(
   io: Pick<Io, "ownTokenFile">,
   connection: Connection,
 ): Promise<Connection> {
-  if (connection.tokenFile !== undefined) return connection;
+  if ((connection.tokenFile ?? connection.signIn) !== undefined) return connection;
   if (!isLoopback(new URL(connection.baseUrl).hostname)) return connection;
   const path = io.ownTokenFile;
   try {

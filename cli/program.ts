@@ -48,6 +48,8 @@ async function exitCodeOf(cli: CliContext, reason: unknown): Promise<number> {
   }
   const { ConnectError } = await import("@connectrpc/connect");
   if (!(reason instanceof ConnectError)) throw reason;
+  // Such as a sign-in that ended during a long command.
+  if (reason.cause instanceof CliError) return await exitCodeOf(cli, reason.cause);
   const { explainFailure } = await import("./failure.ts");
   const failure = explainFailure(reason, await cli.connection());
   for (const line of failure.lines) cli.say(line);

@@ -96,8 +96,8 @@ export function parseEndpoint(text: string, isTls: boolean): string {
 }
 
 /** True if somebody on the network could read the token. */
-export function isTokenExposed({ baseUrl, tokenFile }: Connection): boolean {
-  return tokenFile !== undefined && isReadOnTheWay(baseUrl);
+export function isTokenExposed({ baseUrl, tokenFile, signIn }: Connection): boolean {
+  return (tokenFile ?? signIn) !== undefined && isReadOnTheWay(baseUrl);
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

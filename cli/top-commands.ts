@@ -46,6 +46,16 @@ const TOP_COMMANDS: readonly TopCommand[] = [
     load: async (cli) => (await import("./commands/api.ts")).apiCommand(cli),
   },
   {
+    names: ["login"],
+    summary: "sign in at the provider of this API",
+    load: async (cli) => (await import("./commands/login.ts")).loginCommand(cli),
+  },
+  {
+    names: ["logout"],
+    summary: "forget the sign-in at this API",
+    load: async (cli) => (await import("./commands/logout.ts")).logoutCommand(cli),
+  },
+  {
     names: ["context"],
     summary: "name the APIs that you use, and choose the current one",
     load: async (cli) => (await import("./commands/context.ts")).contextCommand(cli),

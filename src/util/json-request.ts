@@ -19,7 +19,7 @@ export interface JsonRequestOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The answer of a server: an object of JSON, whatever its status. */
+/** The answer of a server: an object of JSON, whatever its status; an empty one for an answer without content. */
 export interface JsonAnswer {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
@@ -99,7 +99,7 @@ async function receive(url: URL, options: JsonRequestOptions, signal: AbortSigna
 }
 
 function parseObject(text: string, status: number): Readonly<Record<string, unknown>> {
-  const value = parseJson(text);
+  const value = text === "" ? {} : parseJson(text);
   if (isObject(value)) return value;
   throw new Error(`answers status ${status} and no object of JSON`);
 }
