@@ -4,6 +4,7 @@ import { inProject } from "../../../../test/projects.ts";
 import { GiB, prepareDisk, prepareImage, webRequest } from "../../../../test/scenario.ts";
 import { newWorld, type World, withHeaders } from "../../../../test/world.ts";
 import { scopeFieldOf } from "../../../datastore/collection.ts";
+import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 import { levelOf } from "../../../util/ref.ts";
 import { resources } from "../../resources.ts";
 
@@ -57,6 +58,18 @@ test.each(["default", "acme"])(
     expect((await watch.next()).virtualMachine?.project).toBe(project);
   },
 );
+
+test("what another project shares says its own project", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const acme = await inProject(world, "acme");
+  const lan = { name: "lan", ipv4Cidr: "10.0.0.0/24" };
+  await acme.networks.applyNetwork(lan);
+  await acme.networks.setNetworkVisibility({ name: "lan", visibility: Visibility.PUBLIC });
+  await world.networks.applyNetwork(lan);
+  expect((await world.networks.getNetwork({ name: "acme/lan" })).project).toBe("acme");
+  const { networks } = await world.networks.listNetworks({ withShared: true });
+  expect(networks.map(({ project }) => project)).toEqual(["default", "acme"]);
+});
 
 test("a user says his domain", async () => {
   await using world = await newWorld({ nodeCount: 0 });
