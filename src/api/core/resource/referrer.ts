@@ -8,8 +8,9 @@ export async function findReferrer(
   { kinds, records }: Pick<Api, "kinds" | "records">,
   to: Ref,
   kind?: string,
-): Promise<(Pick<Kind, "word"> & { readonly name: string }) | undefined> {
+): Promise<(Pick<Kind, "word"> & Omit<Ref, "kind">) | undefined> {
   const [from] = await referrersOf(records, to, { limit: 1, ...defined({ kind }) });
   if (from === undefined) return undefined;
-  return { word: kinds.find((one) => one.kind === from.kind)?.word ?? from.kind, name: from.name };
+  const { scope, name } = from;
+  return { word: kinds.find((one) => one.kind === from.kind)?.word ?? from.kind, scope, name };
 }

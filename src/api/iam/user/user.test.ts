@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { inProject } from "../../../../test/projects.ts";
 import { refused } from "../../../../test/refused.ts";
 import { prepareDisk, SSH_KEY, webRequest } from "../../../../test/scenario.ts";
 import { newWorld } from "../../../../test/world.ts";
@@ -177,4 +178,49 @@ test("a guest made anew is another one for cloud-init exactly if it has other ke
   expect(instanceId()).toBe(first);
   others.push(await remade());
   expect(new Set([first, ...others]).size).toBe(4);
+});
+
+describe("in several projects", () => {
+  test("a virtual machine of any project of a domain has the keys of the domain's users", async () => {
+    await using world = await newWorld();
+    await world.users.createUser({ name: "ann" });
+    await world.users.addSshPublicKey({ ...key, sshPublicKey: `${SSH_KEY}-default` });
+    const acme = await inProject(world, "acme");
+    const paris = await inProject(world, "paris", "corp");
+    await paris.users.createUser({ name: "ann" });
+    await paris.users.addSshPublicKey({ ...key, sshPublicKey: `${SSH_KEY}-corp` });
+    const request = { ...webRequest("web", []), nics: [], userNames: ["ann"] };
+    const keysOf = (onNode: string) =>
+      Object.entries(world.fakeNodes[0]!.snapshot().seeds).find(([path]) =>
+        path.includes(`/${onNode}/`),
+      )?.[1].sshAuthorizedKeys;
+
+    const made = await acme.virtualMachines.createVirtualMachine(request);
+    expect(made).toMatchObject({ project: "acme", userDomain: "default" });
+    expect(keysOf("acme~web")).toEqual([SSH_KEY, `${SSH_KEY}-default`]);
+    await paris.virtualMachines.createVirtualMachine(request);
+    expect(keysOf("paris~web")).toEqual([SSH_KEY, `${SSH_KEY}-corp`]);
+    const shutdown = { name: "web", hard: true };
+    await paris.virtualMachines.shutdownVirtualMachine(shutdown);
+    await paris.users.deleteSshPublicKey(key);
+    await paris.virtualMachines.bootVirtualMachine({ name: "web" });
+    expect(keysOf("paris~web")).toEqual([SSH_KEY]);
+    expect((await world.verify.verify({})).findings).toEqual([]);
+  });
+
+  test("a user is kept while a virtual machine of any project names him, and it is not named elsewhere", async () => {
+    await using world = await newWorld();
+    await world.users.createUser({ name: "ann" });
+    const acme = await inProject(world, "acme");
+    const request = { ...webRequest("web", []), nics: [], userNames: ["ann"] };
+    await acme.virtualMachines.createVirtualMachine(request);
+    const elsewhere = await refused(world.users.deleteUser({ name: "ann" }));
+    expect(elsewhere).toMatchObject({
+      code: "FailedPrecondition",
+      message: 'user "ann" has its keys on a virtual machine of another project: delete that first',
+    });
+    expect((await refused(acme.users.deleteUser({ name: "ann" }))).message).toContain('"web"');
+    await acme.virtualMachines.deleteVirtualMachine({ name: "web" });
+    await world.users.deleteUser({ name: "ann" });
+  });
 });

@@ -17,6 +17,7 @@ import { findReferrer } from "../../core/resource/referrer.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
+import { whereOf } from "../../core/where.ts";
 import { withoutPerson } from "../oidc/person.ts";
 import { users } from "./collection.ts";
 import { changed, getUser, throwIfTooManyKeys } from "./record.ts";
@@ -50,9 +51,11 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
     const nobodyRefers = await unreferenced(api.records, ref);
     const using = await findReferrer(api, ref);
     if (using !== undefined) {
+      const isOwn = using.scope === whereOf(call.values).project;
+      const what = isOwn ? `${using.word} "${using.name}"` : `a ${using.word} of another project`;
       throw new N0Error(
         "failed_precondition",
-        `user "${name}" has its keys on ${using.word} "${using.name}": delete that first`,
+        `user "${name}" has its keys on ${what}: delete that first`,
         { resource: formatRef(ref) },
       );
     }

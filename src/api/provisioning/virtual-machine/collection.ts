@@ -1,16 +1,30 @@
 import { jsonCollection, protoCollection } from "../../../datastore/collection.ts";
-import { VirtualMachineSchema } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { type Ref, refBeside } from "../../../util/ref.ts";
+import {
+  type VirtualMachine,
+  VirtualMachineSchema,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { DEFAULT_SCOPE, type Ref, refBeside } from "../../../util/ref.ts";
 import type { UsedBy } from "../../core/reserved.ts";
+import { users } from "../../iam/user/collection.ts";
 
 /** The state on its node is added when a virtual machine is read. */
 export const virtualMachines = protoCollection("virtual_machine", VirtualMachineSchema, {
   references: {
     network: ({ nics }) => nics.map(({ networkName }) => networkName),
     block_storage: ({ blockStorageNames }) => blockStorageNames,
-    user: ({ userNames }) => userNames,
+    user: (vm) => usersOf(vm).map(({ scope, name }) => `${scope}/${name}`),
   },
 });
+
+/** The users that a virtual machine names. The domain of a project never changes. */
+export function usersOf({
+  userNames,
+  userDomain,
+}: Pick<VirtualMachine, "userNames" | "userDomain">): Ref[] {
+  // A record of an older version holds no domain.
+  const scope = userDomain || DEFAULT_SCOPE;
+  return userNames.map((name) => ({ kind: users.kind, scope, name }));
+}
 
 /** A virtual machine that another object names. */
 export function virtualMachineBeside(of: Pick<Ref, "scope">, name: string): Ref {

@@ -15,14 +15,15 @@ import { uuidV5 } from "../../../util/uuid.ts";
 import { REQUEST_NODE_OF_VIRTUAL_MACHINE } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
-import { refOf } from "../../core/scope.ts";
+import { refOf, scopeOf } from "../../core/scope.ts";
+import { users } from "../../iam/user/collection.ts";
 import { computeSizes, countedOn } from "../../pool/inventory/amounts.ts";
 import { reserveCompute } from "../../pool/inventory/steps.ts";
 import { requestedNode, schedule } from "../../pool/schedule/schedule.ts";
 import { blockStorageBeside } from "../block-storage/collection.ts";
 import type { Api, Tx } from "../context.ts";
 import { claim, getClaimable } from "./claims.ts";
-import { virtualMachines } from "./collection.ts";
+import { usersOf, virtualMachines } from "./collection.ts";
 import { releaseDomain, startNewDomain, writeNewSeed } from "./domain/domain-steps.ts";
 import { planOf } from "./domain/plan.ts";
 import { readUsers, userKeysOf } from "./domain/plan-input.ts";
@@ -45,14 +46,14 @@ export async function createVirtualMachine(
   wished: CreateVirtualMachineRequest,
 ): Promise<VirtualMachine> {
   const ref = refOf(call, virtualMachines, wished.name);
-  const request = { ...wished, ...withLimits(wished) };
+  const request = { ...wished, ...withLimits(wished), userDomain: scopeOf(call, users.kind) };
   const checked = checkCreate(ref, request);
   const { method } = VirtualMachineService;
   const options = { method: method.createVirtualMachine, keys: keysOf(ref, request) };
   return await runSaga(api, call, options, async (tx) => {
     await throwIfExists(api, ref);
-    const users = await readUsers(api, ref, request.userNames);
-    const userKeys = userKeysOf(users);
+    const named = await readUsers(api, usersOf(request));
+    const userKeys = userKeysOf(named);
     const disks: BlockStorage[] = [];
     for (const name of request.blockStorageNames) {
       disks.push(await getClaimable(api, blockStorageBeside(ref, name)));
@@ -62,7 +63,7 @@ export async function createVirtualMachine(
 
     const asked = newRecord(tx, ref, request, checked, placed.nodeName, nics.chosen);
     asked.instanceId = instanceIdOf(asked, userKeys);
-    await virtualMachineSteps.replace(tx, ref, undefined, asked, users);
+    await virtualMachineSteps.replace(tx, ref, undefined, asked, named);
     await tx.run(reserveUuid, { uuid: asked.uuid, ref });
     await tx.run(reserveCompute, {
       nodeName: placed.nodeName,
@@ -156,7 +157,7 @@ function place(
 function newRecord(
   tx: Tx,
   ref: Ref,
-  request: CreateVirtualMachineRequest,
+  request: CreateVirtualMachineRequest & Pick<VirtualMachine, "userDomain">,
   { uuid, sshAuthorizedKeys }: CheckedCreate,
   nodeName: string,
   nics: Pick<VirtualMachine, "nics" | "networkInterfaceNames">,

@@ -5,17 +5,17 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { formatRef, nameOnNode, refBeside } from "../../../../util/ref.ts";
+import { formatRef, nameOnNode, type Ref } from "../../../../util/ref.ts";
 import type { SharedCode } from "../../../core/audit/codes.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { leftPending } from "../../../core/audit/shared.ts";
 import { listWanted, surveyOf, type View } from "../../../core/audit/view.ts";
 import { users } from "../../../iam/user/collection.ts";
-import { networks } from "../../../network/network/collection.ts";
+import { networkBeside, networks } from "../../../network/network/collection.ts";
 import { diskStateName } from "../../block-storage/audit/records.ts";
 import { blockStorageBeside, blockStorages } from "../../block-storage/collection.ts";
 import type { Api } from "../../context.ts";
-import { virtualMachines } from "../collection.ts";
+import { usersOf, virtualMachines } from "../collection.ts";
 import type { Code } from "./codes.ts";
 import { claimDisk, settleMachine } from "./repair.ts";
 import { nodeOfMachine } from "./view.ts";
@@ -56,18 +56,17 @@ function partsOf(
   const unlessThere = (
     code: "vm.network_missing" | "vm.user_missing",
     of: Objects<unknown>,
-    name: string,
+    other: Ref,
   ): Finding[] => {
-    const other = refBeside(ref, of.kind, name);
     if (records.find(of, other) !== undefined) return [];
-    const expected = `${of.kind} "${name}"`;
+    const expected = `${of.kind} "${other.name}"`;
     return [{ code, expected, found: "no record", ...about, keys: [machineKey, of.key(other)] }];
   };
   return [
     ...vm.nics.flatMap(({ networkName }) =>
-      unlessThere("vm.network_missing", networks, networkName),
+      unlessThere("vm.network_missing", networks, networkBeside(ref, networkName)),
     ),
-    ...vm.userNames.flatMap((name) => unlessThere("vm.user_missing", users, name)),
+    ...usersOf(vm).flatMap((user) => unlessThere("vm.user_missing", users, user)),
     ...vm.blockStorageNames.flatMap((name): Finding[] => {
       const diskRef = blockStorageBeside(ref, name);
       const disk = records.find(blockStorages, diskRef)?.value;

@@ -3,12 +3,12 @@ import {
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { formatRef, type Ref, refBeside } from "../../../../util/ref.ts";
+import { formatRef, type Ref } from "../../../../util/ref.ts";
 import { listWanted, type NodeView, onceIn, type View } from "../../../core/audit/view.ts";
 import { users } from "../../../iam/user/collection.ts";
 import { networkBeside, networks } from "../../../network/network/collection.ts";
 import type { Api } from "../../context.ts";
-import { virtualMachines } from "../collection.ts";
+import { usersOf, virtualMachines } from "../collection.ts";
 import type { SeedContent } from "../domain/domain-messages.ts";
 import { type Plan, planOf } from "../domain/plan.ts";
 import { readPlanInput } from "../domain/plan-input.ts";
@@ -49,7 +49,7 @@ function keysAround(ref: Ref, vm: VirtualMachine): string[] {
   return [
     ...keysOf(ref, vm),
     ...vm.nics.map(({ networkName }) => networks.key(networkBeside(ref, networkName))),
-    ...vm.userNames.map((name) => users.key(refBeside(ref, users.kind, name))),
+    ...usersOf(vm).map((user) => users.key(user)),
   ];
 }
 

@@ -3,7 +3,7 @@ import type { User } from "../../../../gen/n0stack/iam/v0/user_pb.ts";
 import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../../util/errors.ts";
-import { formatRef, type Ref, refBeside } from "../../../../util/ref.ts";
+import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Reader } from "../../../core/context.ts";
 import { users } from "../../../iam/user/collection.ts";
 import { interfaces } from "../../../network/interface/collection.ts";
@@ -12,6 +12,7 @@ import { getNetwork } from "../../../network/network/record.ts";
 import { blockStorageBeside } from "../../block-storage/collection.ts";
 import { getBlockStorage } from "../../block-storage/record.ts";
 import type { Api } from "../../context.ts";
+import { usersOf } from "../collection.ts";
 
 /** The input of a plan besides the record of the virtual machine. */
 export interface PlanInput {
@@ -47,7 +48,7 @@ export async function readPlanInput(
     volumeIds.set(name, (await getBlockStorage(api, blockStorageBeside(ref, name))).value.volumeId);
   }
   const nics = await readNics(api, ref, vm);
-  const userKeys = userKeysOf(await readUsers(api, ref, vm.userNames));
+  const userKeys = userKeysOf(await readUsers(api, usersOf(vm)));
   return { volumeIds, nics, userKeys, nameservers: api.nameservers };
 }
 
@@ -68,17 +69,12 @@ export async function readNics(api: Reader, ref: Ref, vm: VirtualMachine): Promi
 }
 
 /** @throws N0Error `failed_precondition` if a user does not exist. */
-export async function readUsers(
-  api: Reader,
-  of: Pick<Ref, "scope">,
-  userNames: readonly string[],
-): Promise<Stored<User>[]> {
+export async function readUsers(api: Reader, refs: readonly Ref[]): Promise<Stored<User>[]> {
   const found: Stored<User>[] = [];
-  for (const [i, name] of userNames.entries()) {
-    const ref = refBeside(of, users.kind, name);
+  for (const [i, ref] of refs.entries()) {
     const stored = await api.records.find(users, ref);
     if (stored === undefined) {
-      const message = `user_names[${i}]: user "${name}" does not exist: create it first`;
+      const message = `user_names[${i}]: user "${ref.name}" does not exist: create it first`;
       throw new N0Error("failed_precondition", message, { resource: formatRef(ref) });
     }
     found.push(stored);
