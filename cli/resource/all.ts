@@ -4,6 +4,7 @@ import type { ResourceKind } from "./define.ts";
 import { image } from "./image.ts";
 import { network } from "./network.ts";
 import { node } from "./node.ts";
+import { quota } from "./quota.ts";
 import { user } from "./user.ts";
 import { virtualMachine } from "./virtual-machine.ts";
 
@@ -12,6 +13,7 @@ export const RESOURCES: readonly ResourceKind[] = [
   image,
   network,
   node,
+  quota,
   user,
   virtualMachine,
 ];

@@ -25,6 +25,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 const AREAS = [
   "core",
   "iam",
+  "budget",
   "pool",
   "network",
   "provisioning",

@@ -16,11 +16,13 @@ import type { Clock } from "../util/clock.ts";
 import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
+import { DEFAULT_SCOPE } from "../util/ref.ts";
 import { Agents, type AgentsOptions } from "./core/agents.ts";
 import type { ConsoleLinks } from "./core/console-links.ts";
 import { KeyedRequests } from "./core/idempotency/keyed-requests.ts";
 import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
 import { keepOlderRequests } from "./core/idempotency/older-requests.ts";
+import { Quotas } from "./core/quota/quotas.ts";
 import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
 import { scopedRoutes } from "./core/resource/scoped-routes.ts";
@@ -103,7 +105,8 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const addressBook = await AddressBook.open(datastore, random);
   const agents = new Agents(inventory, options);
   const observed = new ObservedStates(agents, inventory, clock, log);
-  const journal = datastoreJournal(datastore);
+  const quotas = await openQuotas(options, grants);
+  const journal = datastoreJournal({ ...datastore, batch: (writes) => quotas.batch(writes) });
   const engine = new TransactionEngine({
     journal,
     registry: stepRegistryOf(resources),
@@ -131,6 +134,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     addressBook,
     agents,
     grants,
+    quotas,
     observed,
     progress: new ProgressBoard(),
     links: options.links,
@@ -185,10 +189,17 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       addressBook[Symbol.dispose]();
       inventory[Symbol.dispose]();
       grants[Symbol.dispose]();
+      quotas[Symbol.dispose]();
       oidc[Symbol.dispose]();
       await datastore[Symbol.asyncDispose]();
     },
   };
+}
+
+async function openQuotas(options: ApiOptions, grants: Grants): Promise<Quotas> {
+  const countings = resources.flatMap(({ counts }) => counts);
+  const domainOf = (project: string) => grants.domainOf(project) ?? DEFAULT_SCOPE;
+  return await Quotas.open({ ...options, countings, domainOf });
 }
 
 async function startSession({ datastore, clock, random, sharedLocks, ...options }: ApiOptions) {

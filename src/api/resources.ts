@@ -1,3 +1,4 @@
+import { quota } from "./budget/quota/resource.ts";
 import type { Resource } from "./core/resource/resource.ts";
 import { image } from "./deployment/image/resource.ts";
 import { user } from "./iam/user/resource.ts";
@@ -15,4 +16,5 @@ export const resources: readonly Resource<Api>[] = [
   virtualMachine,
   image,
   user,
+  quota,
 ];

@@ -21,6 +21,7 @@ const LEVELS: ReadonlyMap<string, Level> = new Map([
   ["domain", "system"],
   ["project", "system"],
   ["role", "system"],
+  ["quota", "system"],
   ["user", "domain"],
 ]);
 

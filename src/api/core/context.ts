@@ -14,6 +14,8 @@ import type { Random } from "../../util/random.ts";
 import type { Ref } from "../../util/ref.ts";
 import type { Agents } from "./agents.ts";
 import type { Attempt } from "./idempotency/attempt.ts";
+import type { Counting } from "./quota/counting.ts";
+import type { Quotas } from "./quota/quotas.ts";
 import type { Ownable, UserObject } from "./resource/object.ts";
 
 /**
@@ -28,6 +30,7 @@ export interface Api {
   readonly locks: Locks<HeldObjects>;
   readonly engine: TransactionEngine<SagaContext, Writes>;
   readonly agents: Agents;
+  readonly quotas: Quotas;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -52,6 +55,8 @@ export interface Kind {
   readonly traces: readonly AnyCollection[];
   /** Its objects, if a transaction can mark them as its own, and the state that says so. */
   readonly pending?: { readonly of: Objects<Ownable>; readonly state: number };
+  /** What its records take of the quota of their project. */
+  readonly counts: readonly Counting[];
   /** The RPCs that free space on the datastore's disk, or on a node's, which may be the same one. */
   readonly givesRoom: readonly string[];
   /** What to forget with a lost node. Changes nothing. */

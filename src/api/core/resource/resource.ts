@@ -9,6 +9,8 @@ import type { Json } from "../../../util/json.ts";
 import type { Ref } from "../../../util/ref.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Api, Kind, LostObjects, SagaContext } from "../context.ts";
+import type { Amounts } from "../quota/amounts.ts";
+import { type Counting, countObjects } from "../quota/counting.ts";
 import type { Ownable, UserObject } from "./object.ts";
 import { type Reading, readRoutes } from "./read-routes.ts";
 
@@ -43,6 +45,10 @@ interface Definition<S extends DescService, T extends UserObject, A extends Api>
   readonly traces?: readonly AnyCollection[];
   /** The state of an object that a transaction has marked as its own. */
   readonly pending?: T extends Ownable ? number : never;
+  /** What an object takes of the quota of its project, or a function if that depends on the object. */
+  readonly quota?: Amounts | ((object: T) => Amounts);
+  /** The same for other records. */
+  readonly counts?: readonly Counting[];
   readonly givesRoom?: readonly (keyof S["method"] & string)[];
   readonly steps?: ResourceSteps;
   readonly audit?: Audit<A>;
@@ -57,6 +63,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
 ): Resource<A> {
   const { service, schema, word, collection, pending, onNodeLost, usesInterfaces } = definition;
   const { records = [], traces = [], givesRoom = [], steps = {}, audit } = definition;
+  const { quota, counts = [] } = definition;
   // A value from the collection has its type.
   const of = collection as Objects<UserObject> as Objects<UserObject & Ownable>;
   return {
@@ -67,6 +74,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
     collection,
     records,
     traces,
+    counts: quota === undefined ? counts : [countObjects(collection, quota), ...counts],
     givesRoom: givesRoom.map((name) => service.method[name]!.name),
     steps,
     ...(pending === undefined ? {} : { pending: { of, state: pending } }),

@@ -9,6 +9,7 @@ import {
   taps,
 } from "../interface/collection.ts";
 import { reserveInterface } from "../interface/interfaces.ts";
+import { interfaceCounting } from "../interface/quota.ts";
 import {
   releaseNetworkInterface,
   reserveNetworkInterface,
@@ -27,6 +28,8 @@ export const network = defineResource({
   schema: NetworkSchema,
   collection: networks,
   records: [interfaces, addresses, hardwareAddresses, taps, occupiedCidrs],
+  quota: { networks: 1n },
+  counts: [interfaceCounting],
   traces: [interfaceAllocations, cidrAllocation],
   givesRoom: ["deleteNetwork", "releaseNetworkInterface"],
   steps: {

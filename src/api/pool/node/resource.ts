@@ -4,6 +4,7 @@ import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../context.ts";
 import { allocations, computes, storages } from "../inventory/collection.ts";
 import { SILENCE_MS } from "../inventory/inventory.ts";
+import { computeCounting, storageCounting } from "../inventory/quota.ts";
 import {
   releaseCompute,
   releaseStorage,
@@ -29,6 +30,7 @@ export const node = defineResource({
   schema: NodeSchema,
   collection: nodes,
   records: [computes, storages],
+  counts: [computeCounting, storageCounting],
   traces: [allocations, heartbeats],
   givesRoom: ["deleteNode", "releaseCompute", "releaseStorage"],
   steps: {

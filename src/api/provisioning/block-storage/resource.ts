@@ -29,6 +29,7 @@ export const blockStorage = defineResource({
   collection: blockStorages,
   records: [replicas, overlays],
   pending: State.PENDING,
+  quota: { block_storages: 1n },
   givesRoom: ["deleteBlockStorage", "purgeBlockStorage"],
   steps: {
     steps: [

@@ -28,6 +28,7 @@ export const virtualMachine = defineResource({
   collection: virtualMachines,
   records: [uuids],
   pending: State.PENDING,
+  quota: { virtual_machines: 1n },
   givesRoom: ["deleteVirtualMachine", "shutdownVirtualMachine"],
   onNodeLost,
   usesInterfaces,
