@@ -5,7 +5,10 @@ import {
   Ignore,
   field as rulesOption,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import { name as nameRule } from "../src/gen/n0stack/rules/v1alpha1/rules_pb.ts";
+import {
+  name as nameRule,
+  shared_name as sharedRule,
+} from "../src/gen/n0stack/rules/v1alpha1/rules_pb.ts";
 
 /** A field of a request for the name of an object, according to its rule in the proto. */
 export interface NameField {
@@ -13,6 +16,8 @@ export interface NameField {
   readonly path: string;
   /** The field may be empty. */
   readonly isOptional: boolean;
+  /** The name may have a project before it. */
+  readonly isShared: boolean;
   /** The same request with this name in the field. */
   put(request: JsonObject, name: string): JsonObject;
 }
@@ -34,7 +39,10 @@ export function nameFieldsOf({ fields }: DescMessage): readonly NameField[] {
       [field.jsonName]: isList ? [value] : value,
     });
     const rules = stringRulesOf(field);
-    if (rules !== undefined && hasExtension(rules, nameRule)) return [{ path, isOptional, put }];
+    const isShared = rules !== undefined && hasExtension(rules, sharedRule);
+    if (isShared || (rules !== undefined && hasExtension(rules, nameRule))) {
+      return [{ path, isOptional, isShared, put }];
+    }
     if (field.fieldKind === "map" || field.message === undefined) return [];
     return nameFieldsOf(field.message).map((inner) => ({
       ...inner,

@@ -7,11 +7,14 @@ import { refused } from "../../test/refused.ts";
 import { newWorld, type World } from "../../test/world.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { namePattern } from "../rpc/name-rules.ts";
+import { SHARED_NAME } from "../util/ref.ts";
 import { resources } from "./resources.ts";
 
 const BAD_NAMES = [
   "",
   "a/b",
+  "a/b/c",
+  "a.b/c",
   "..",
   "../../etc/passwd",
   "-a",
@@ -68,11 +71,14 @@ test.for(fields)(
   async ({ method, field }) => {
     await using world = await newWorld({ nodeCount: 0, inMemory: true });
     const before = await world.residue();
-    for (const name of BAD_NAMES.filter((bad) => bad !== "" || !field.isOptional)) {
+    const isBad = (name: string) =>
+      !(name === "" && field.isOptional) && !(field.isShared && SHARED_NAME.test(name));
+    const also = field.isShared ? `, and may have a project and "/" before` : "";
+    for (const name of BAD_NAMES.filter(isBad)) {
       const refusal = await refused(send(world, method, field, name));
       expect(refusal).toMatchObject({ code: "InvalidArgument", field: field.path });
       expect(refusal.message).toBe(
-        `${field.path}: must be 1 to 63 letters, digits, ".", "_" or "-", beginning with a letter or digit`,
+        `${field.path}: must be 1 to 63 letters, digits, ".", "_" or "-", beginning with a letter or digit${also}`,
       );
     }
     expect(await world.residue()).toEqual(before);

@@ -68,10 +68,10 @@ function asNumber(value: bigint | undefined): number | undefined {
 
 /**
  * The maximum length of a pattern such as `^[a-z][a-z0-9]{0,62}$`: a sequence of classes, some with a
- * count. It may begin with an optional one that ends in "~", as names on nodes do.
+ * count. It may begin with an optional one that ends in "~" or "/", as names with a project do.
  */
 function patternLengthMax(text: string): number | undefined {
-  const pattern = text.replace(/^\^\(([^()]+)~\)\?/, "^$1[~]");
+  const pattern = text.replace(/^\^\(([^()]+)([~/])\)\?/, "^$1[$2]");
   if (!/^\^(\[[^\]]+\](\{\d+(,\d+)?\})?)+\$$/.test(pattern)) return undefined;
   const parts = pattern.matchAll(/\[[^\]]+\](?:\{(?:\d+,)?(\d+)\})?/g);
   return [...parts].reduce((sum, [, max = "1"]) => sum + Number(max), 0);

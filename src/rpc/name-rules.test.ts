@@ -4,7 +4,8 @@ import { OpenVncRequestSchema } from "../gen/n0stack/agent/v1alpha1/compute_pb.t
 import { SweepNetworkRequestSchema } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VolumeSpecSchema } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { GetUserRequestSchema } from "../gen/n0stack/iam/v0/user_pb.ts";
-import { NAME, NAME_ON_NODE, VOLUME_ID } from "../util/ref.ts";
+import { GetNetworkRequestSchema } from "../gen/n0stack/pool/v0/network_pb.ts";
+import { NAME, NAME_ON_NODE, SHARED_NAME, VOLUME_ID } from "../util/ref.ts";
 import { ViolationsError } from "./errors.ts";
 import { limitsOf } from "./limits.ts";
 import { assertValid } from "./validate.ts";
@@ -25,6 +26,12 @@ const TEXTS = [
   "a~b~c",
   "acme~../x",
   "acme/web-1",
+  `${LONG}/${LONG}`,
+  `${LONG}x/web-1`,
+  "ac.me/web-1",
+  "a/b/c",
+  "/web-1",
+  "acme/",
   "acme~web 1",
   "acme~web-1\n",
 ];
@@ -42,6 +49,7 @@ function accepts(schema: DescMessage, field: string, text: string): boolean {
 
 test.for([
   ["the name of an object", GetUserRequestSchema, "name", NAME, 63],
+  ["a name with a project", GetNetworkRequestSchema, "name", SHARED_NAME, 127],
   ["a name on a node", OpenVncRequestSchema, "name", NAME_ON_NODE, 127],
   ["a name on a node", SweepNetworkRequestSchema, "networkName", NAME_ON_NODE, 127],
   ["the id of a volume", VolumeSpecSchema, "id", VOLUME_ID, 192],

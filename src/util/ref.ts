@@ -31,6 +31,9 @@ export function levelOf(kind: string): Level {
 
 export const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 
+/** Matches how an object names another one: by its name, or by its project and name. */
+export const SHARED_NAME = /^([a-zA-Z0-9][a-zA-Z0-9_-]{0,62}\/)?[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
+
 export function nodeRef(name: string): Ref {
   return { kind: "node", scope: SYSTEM_SCOPE, name };
 }
