@@ -23,7 +23,7 @@ import { findQuota, newQuota, toWire } from "./record.ts";
 
 type Limits = Pick<SetQuotaRequest, "limits" | "unlimited">;
 
-/** Changes limits of the project of the call. What is there already stays, also above a new limit. */
+/** Changes limits of the project of the call. Objects that exist stay, also above a new limit. */
 export async function setQuota(api: Api, call: Call, request: Limits): Promise<SetQuotaResponse> {
   const { method } = QuotaService;
   const name = quotaOfProject(whereOf(call.values).project);

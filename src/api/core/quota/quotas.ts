@@ -149,7 +149,7 @@ export class Quotas implements Disposable {
       conditions.push({ key: quotaTurns.key(target), revision: this.#ownTurns.get(target)! });
     }
     const revision = await this.#datastore.batch(merge(writes, { conditions }));
-    // What is asked counts until the records count.
+    // The asked amounts count until the records count.
     await this.#datastore.seen(revision);
     for (const target of bounded) this.#losses.delete(target);
     return revision;

@@ -1,35 +1,15 @@
 import { create, type DescMessage, type DescMethod, type DescService } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import type { AnyCollection, Objects } from "../../../datastore/collection.ts";
 import { notFound } from "../../../util/errors.ts";
-import type { Ref } from "../../../util/ref.ts";
 import type { Api } from "../context.ts";
 import { type ListRequest, listPage } from "../read/list.ts";
 import { listWithShared, type WithShared } from "../read/list-shared.ts";
-import { type TouchSource, watchObjects } from "../read/watch.ts";
+import { watchObjects } from "../read/watch.ts";
 import { scopeOf } from "../scope.ts";
 import { getVisible } from "../sharing.ts";
 import type { UserObject } from "./object.ts";
+import type { Reading } from "./reading.ts";
 import { sharingOf } from "./sharing-of.ts";
-
-/** How to read the objects of a resource. */
-export interface Reading<T, A extends Api> {
-  /** The message of an object. */
-  readonly schema: DescMessage;
-  readonly service: DescService;
-  readonly word: string;
-  readonly collection: Objects<T>;
-  /** The object as clients see it; by default, its record. */
-  view?(api: A, object: T, scope: string): T | Promise<T>;
-  /** The same for a page of objects, if it takes fewer reads than one after the other. */
-  viewPage?(api: A, objects: readonly T[], scope: string): Promise<readonly T[]>;
-  /** Collections whose keys begin with the object's name, and whose changes show in the object. */
-  readonly shows?: readonly Pick<AnyCollection, "prefix" | "parts">[];
-  /** Other sources that change how an object looks. */
-  touches?(api: A): TouchSource;
-  /** If its objects can be shared: one as the objects of another project see it. */
-  viewElsewhere?(api: A, object: T, ref: Ref, project: string): T | Promise<T>;
-}
 
 /** The routes that list, get and watch the objects of a resource, with the names of its service. */
 export function readRoutes<T extends UserObject, A extends Api>(

@@ -12,7 +12,8 @@ import type { Api, Kind, LostObjects, SagaContext } from "../context.ts";
 import type { Amounts } from "../quota/amounts.ts";
 import { type Counting, countObjects } from "../quota/counting.ts";
 import type { Ownable, UserObject } from "./object.ts";
-import { type Reading, readRoutes } from "./read-routes.ts";
+import { readRoutes } from "./read-routes.ts";
+import type { Reading } from "./reading.ts";
 
 /** Every step that a journal may name. */
 interface ResourceSteps {

@@ -3,7 +3,7 @@ import type { Stored } from "../../../datastore/records.ts";
 import type { Api } from "../context.ts";
 import type { Shareable } from "../sharing.ts";
 import type { UserObject } from "./object.ts";
-import type { Reading } from "./read-routes.ts";
+import type { Reading } from "./reading.ts";
 
 /** What reading needs of objects that other projects share; undefined for objects that cannot be shared. */
 export interface Sharing<T> {
