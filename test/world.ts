@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Transport } from "@connectrpc/connect";
-import { type OpenedApi, openApi } from "../src/api/api.ts";
+import { type ApiOptions, type OpenedApi, openApi } from "../src/api/api.ts";
 import type { Amounts } from "../src/api/pool/inventory/amounts.ts";
 import { caughtUp, type Datastore } from "../src/datastore/datastore.ts";
 import { lateDelivery } from "../src/datastore/late-delivery.ts";
@@ -63,6 +63,8 @@ export interface WorldOptions {
   readonly deliversLate?: boolean;
   /** Keeps the records in memory, where they outlive a restart of the API but not the world. Faster. */
   readonly inMemory?: boolean;
+  /** Whether, and how, nodes join. Default: not at all. */
+  readonly joining?: ApiOptions["joining"];
   /** A database file to begin with. */
   readonly database?: Uint8Array;
 }
@@ -89,6 +91,7 @@ export async function newWorld({
   storageRequestRatioMin = 0,
   deliversLate = DELIVERS_LATE,
   inMemory = false,
+  joining,
   database,
 }: WorldOptions = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "n0-world-"));
@@ -105,6 +108,8 @@ export async function newWorld({
     return await openApi({
       datastore,
       agentTransport: (address) => peers.get(address)!.transport,
+      joinedTransport: (address) => peers.get(address)!.transport,
+      ...defined({ joining }),
       links: {
         consoleUrl: async ({ name }) => `http://test/${name}`,
         downloadUrl: async ({ name }) => `http://test/${name}`,

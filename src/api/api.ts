@@ -5,6 +5,7 @@ import { LockTable } from "../datastore/lock-table.ts";
 import { Records } from "../datastore/records.ts";
 import { DatastoreSessions } from "../datastore/sessions.ts";
 import { IdentityService } from "../gen/n0stack/iam/v1alpha1/identity_pb.ts";
+import { JoinService } from "../gen/n0stack/pool/v1alpha1/join_pb.ts";
 import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import type { Authenticate } from "../rpc/caller.ts";
@@ -38,6 +39,9 @@ import { AddressBook } from "./network/interface/address-book.ts";
 import { deriveOccupied } from "./network/network/occupied.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
 import { verifyRoutes } from "./observe/verify/routes.ts";
+import { Certificates } from "./pool/certificate/certificates.ts";
+import type { Joining } from "./pool/certificate/joining.ts";
+import { joinRoutes } from "./pool/certificate/routes.ts";
 import { Inventory } from "./pool/inventory/inventory.ts";
 import { ProgressBoard } from "./provisioning/block-storage/volume/progress.ts";
 import type { Api } from "./provisioning/context.ts";
@@ -56,6 +60,8 @@ export interface ApiOptions extends AgentsOptions {
   /** The locks of all processes that have the datastore open. Undefined if only this process has it. */
   readonly sharedLocks?: LockTable;
   readonly links: ConsoleLinks;
+  /** Undefined if nodes cannot join this API. */
+  readonly joining?: Joining;
   /** The nameservers of guests. */
   readonly nameservers: readonly string[];
   readonly openTransactionsMax: number;
@@ -102,8 +108,9 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const { sessions, locks } = await startSession(options);
   const grants = await Grants.open(datastore, options.oidcRoleRules);
   const inventory = await Inventory.open(datastore, clock);
+  const certificates = await Certificates.open(datastore);
   const addressBook = await AddressBook.open(datastore, random);
-  const agents = new Agents(inventory, options);
+  const agents = new Agents(inventory, options, (name) => certificates.hasJoined(name));
   const observed = new ObservedStates(agents, inventory, clock, log);
   const quotas = await openQuotas(options, grants);
   const journal = datastoreJournal({ ...datastore, batch: (writes) => quotas.batch(writes) });
@@ -131,6 +138,8 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     locks,
     engine,
     inventory,
+    certificates,
+    ...defined({ joining: options.joining }),
     addressBook,
     agents,
     grants,
@@ -177,6 +186,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       router.service(TransactionService, transactionRoutes(api));
       router.service(VerifyService, verifyRoutes(api, resources));
       router.service(IdentityService, identityRoutes(oidcProviders));
+      router.service(JoinService, joinRoutes(api));
     },
     async [Symbol.asyncDispose]() {
       stopAll();
@@ -187,6 +197,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
         log.warn("cannot record the end of the session", { error }),
       );
       addressBook[Symbol.dispose]();
+      certificates[Symbol.dispose]();
       inventory[Symbol.dispose]();
       grants[Symbol.dispose]();
       quotas[Symbol.dispose]();

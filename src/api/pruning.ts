@@ -4,6 +4,7 @@ import { type Clock, pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import { pruneConsoleTokens } from "./console/tokens/tokens.ts";
 import { pruneKeptRequests } from "./core/idempotency/prune.ts";
+import { pruneJoinTokens } from "./pool/certificate/tokens.ts";
 
 const PRUNE_EVERY_MS = 600 * 1000;
 
@@ -22,6 +23,7 @@ export async function keepPruning(options: PruningOptions, signal: AbortSignal):
   const parts: readonly (readonly [string, () => Promise<unknown>])[] = [
     ["the history", () => pruneHistory(datastore, beforeMs(historyRetentionMs))],
     ["the idempotency keys", () => pruneKeptRequests(datastore, beforeMs(idempotencyRetentionMs))],
+    ["the join tokens", () => pruneJoinTokens(datastore, beforeMs(0))],
     ["the console tokens", () => pruneConsoleTokens(datastore, beforeMs(0))],
   ];
   while (!signal.aborted) {

@@ -1,9 +1,10 @@
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, writeSync } from "node:fs";
+import { existsSync, linkSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errorCode } from "../util/errno.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { systemRandom } from "../util/random.ts";
+import { flushFolder, writeDurably } from "./durable-file.ts";
 
 const TOKEN_BYTES = 32;
 
@@ -25,21 +26,11 @@ export function ensureOwnToken(baseDirectory: string, part: "api" | "agent", log
     writeDurably(fresh, `${systemRandom.token(TOKEN_BYTES)}\n`);
     const isMade = linkUnlessThere(fresh, path);
     rmSync(fresh);
-    flush(dirname(path));
+    flushFolder(dirname(path));
     if (isMade) log.info("made the token that clients must send", { file: path });
     return path;
   } catch (cause) {
     throw new N0Error("failed_precondition", `token file ${path}: cannot be made`, { cause });
-  }
-}
-
-function writeDurably(path: string, text: string): void {
-  const file = openSync(path, "wx", 0o600);
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }
 
@@ -51,14 +42,5 @@ function linkUnlessThere(from: string, to: string): boolean {
   } catch (error) {
     if (errorCode(error) !== "EEXIST") throw error;
     return false;
-  }
-}
-
-function flush(folder: string): void {
-  const file = openSync(folder, "r");
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }

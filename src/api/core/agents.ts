@@ -18,6 +18,7 @@ export interface Agent {
 
 interface Clients {
   readonly address: string;
+  readonly hasJoined: boolean;
   readonly compute: Client<typeof ComputeAgentService>;
   readonly volume: Client<typeof VolumeAgentService>;
   readonly network: Client<typeof NetworkAgentService>;
@@ -34,6 +35,11 @@ export interface AgentsOptions {
   readonly untrustedTransport?: (address: string, nodeName: string) => UntrustedTransport;
   /** The token that `agentTransport` sends, and that an agent must prove to have. Default: no proof. */
   readonly agentToken?: string;
+  /**
+   * Opens a transport to the agent of a node that has joined. Its connection exists only if the agent has the
+   * node's certificate, and shows that of the API. Undefined if the API has no certificate.
+   */
+  readonly joinedTransport?: (address: string, nodeName: string) => UntrustedTransport;
 }
 
 interface UntrustedTransport extends Transport {
@@ -54,11 +60,17 @@ export interface NodeBook {
 export class Agents {
   readonly #nodes: NodeBook;
   readonly #options: AgentsOptions;
+  readonly #hasJoined: (nodeName: string) => boolean;
   /** By node, each with its latest address only. */
   readonly #clients = new Map<string, Clients>();
 
-  constructor(nodes: NodeBook, options: AgentsOptions) {
+  constructor(
+    nodes: NodeBook,
+    options: AgentsOptions,
+    hasJoined: (nodeName: string) => boolean = () => false,
+  ) {
     this.#nodes = nodes;
+    this.#hasJoined = hasJoined;
     this.#options = options;
   }
 
@@ -67,12 +79,37 @@ export class Agents {
   }
 
   /**
-   * For a question to the server at the address. @throws N0Error `invalid_argument` if it is not an address.
+   * For a question to the server at the address. `isProven` if its connection proves that it is the node's
+   * agent.
+   *
+   * @throws N0Error `invalid_argument` if it is not an address.
    */
-  openUntrusted(address: string, nodeName: string): Disposable & { readonly transport: Transport } {
+  openUntrusted(
+    address: string,
+    nodeName: string,
+  ): Disposable & { readonly transport: Transport; readonly isProven: boolean } {
     const { agentTransport, untrustedTransport = agentTransport } = this.#options;
-    const transport: UntrustedTransport = untrustedTransport(address, nodeName);
-    return { transport, [Symbol.dispose]: () => transport.close?.() };
+    const isProven = this.#hasJoined(nodeName);
+    const transport: UntrustedTransport = isProven
+      ? this.#joined(address, nodeName)
+      : untrustedTransport(address, nodeName);
+    return { transport, isProven, [Symbol.dispose]: () => transport.close?.() };
+  }
+
+  /** Whether the agent of a node must prove its address. */
+  mustProve(nodeName: string): boolean {
+    return this.agentToken !== undefined || this.#hasJoined(nodeName);
+  }
+
+  #joined(address: string, nodeName: string): UntrustedTransport {
+    const { joinedTransport } = this.#options;
+    if (joinedTransport !== undefined) return joinedTransport(address, nodeName);
+    throw new N0Error(
+      "failed_precondition",
+      `node "${nodeName}" has joined by a certificate, and this API has no certificate authority: restore the ` +
+        "folder authority of its base directory",
+      { resource: `node/${nodeName}` },
+    );
   }
 
   /**
@@ -123,10 +160,14 @@ export class Agents {
 
   #clientsOf(nodeName: string, address: string): Clients {
     let clients = this.#clients.get(nodeName);
-    if (clients?.address !== address) {
-      const transport = this.#options.agentTransport(address, nodeName);
+    const hasJoined = this.#hasJoined(nodeName);
+    if (clients?.address !== address || clients.hasJoined !== hasJoined) {
+      const transport = hasJoined
+        ? this.#joined(address, nodeName)
+        : this.#options.agentTransport(address, nodeName);
       clients = {
         address,
+        hasJoined,
         compute: createClient(ComputeAgentService, transport),
         volume: createClient(VolumeAgentService, transport),
         network: createClient(NetworkAgentService, transport),

@@ -31,8 +31,8 @@ export async function throwUnlessAgents(
   address: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { agentToken } = api.agents;
-  if (before === address || (before === undefined && agentToken === undefined)) return;
+  const mustProve = api.agents.mustProve(nodeName);
+  if (before === address || (before === undefined && !mustProve)) return;
   const ask = (at: string) => askAgent(api, nodeName, at, signal);
   const [there, here] = await Promise.all([
     before === undefined ? NOBODY : ask(before),
@@ -47,13 +47,13 @@ export async function throwUnlessAgents(
     );
   }
   if ([there, here].some((word) => "address" in word && word.address === address)) return;
-  if (agentToken === undefined) return;
+  if (!mustProve) return;
   const why = "reason" in here ? here.reason : `its agent says that its address is ${here.address}`;
   throw refusal(
     nodeName,
     `address: nobody at ${address} proves to be the agent of node "${nodeName}": ${why}. Start the agent ` +
-      "first, with the API's --token-file or --agent-token-file; it registers by itself, with its " +
-      "--advertise-address",
+      `first, with the --join of "n0cli node join-token", or with the API's --token-file; it registers by ` +
+      "itself, with its --advertise-address",
   );
 }
 
@@ -76,7 +76,11 @@ async function askAgent(
     if (word.nodeName !== nodeName)
       return { reason: "the server there is the agent of another node" };
     const { agentToken } = agents;
-    if (agentToken !== undefined && !isProof(word.proof, agentToken, nonce, word)) {
+    if (
+      !way.isProven &&
+      agentToken !== undefined &&
+      !isProof(word.proof, agentToken, nonce, word)
+    ) {
       return { reason: "the server there does not have the agents' token" };
     }
     return { address: word.address };

@@ -9,6 +9,7 @@ import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
+import { revocation } from "../certificate/certificates.ts";
 import type { Api } from "../context.ts";
 import { allocations, computes, storages } from "../inventory/collection.ts";
 import { heartbeats, nodes } from "./collection.ts";
@@ -43,6 +44,7 @@ export async function deleteNode(api: Api, call: Call, name: string): Promise<vo
       unchanged(allocations, [name], guard?.revision ?? 0),
       remove(allocations, name),
       remove(heartbeats, name),
+      await revocation(api.records, name),
     );
   });
 }

@@ -10,13 +10,15 @@ import { formatRef } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf } from "../../core/scope.ts";
+import { revocation } from "../certificate/certificates.ts";
 import type { Api } from "../context.ts";
 import { nodes } from "./collection.ts";
 import { toWire } from "./record.ts";
 
 /**
  * Declares a node lost, or withdraws that. Transactions that wait for a lost node come to rest: what they had
- * made there, or had to remove there, counts as gone.
+ * made there, or had to remove there, counts as gone. Its certificate is revoked, so if it is found again, it
+ * must join again.
  *
  * @throws N0Error `not_found`; `failed_precondition` for a node that sends heartbeats.
  */
@@ -40,6 +42,10 @@ export async function setNodeLost(
     const node = clone(NodeSchema, stored.value);
     node.lost = lost;
     const seen = await toWire(api, node);
-    return await tx.answer(seen, tx.context.held.put(nodes, ref, node, stored.value));
+    return await tx.answer(
+      seen,
+      tx.context.held.put(nodes, ref, node, stored.value),
+      lost ? await revocation(api.records, name) : {},
+    );
   });
 }

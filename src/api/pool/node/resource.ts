@@ -1,6 +1,7 @@
 import { NodeSchema, NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { nodeRef } from "../../../util/ref.ts";
 import { defineResource } from "../../core/resource/resource.ts";
+import { joinTokens, nodeCertificates, revokedKeys } from "../certificate/collection.ts";
 import type { Api } from "../context.ts";
 import { allocations, computes, storages } from "../inventory/collection.ts";
 import { SILENCE_MS } from "../inventory/inventory.ts";
@@ -29,9 +30,9 @@ export const node = defineResource({
   service: NodeService,
   schema: NodeSchema,
   collection: nodes,
-  records: [computes, storages],
+  records: [computes, storages, nodeCertificates],
   counts: [computeCounting, storageCounting],
-  traces: [allocations, heartbeats],
+  traces: [allocations, heartbeats, joinTokens, revokedKeys],
   givesRoom: ["deleteNode", "releaseCompute", "releaseStorage"],
   steps: {
     steps: [steps.reserveCompute, steps.reserveStorage, steps.changeCompute, steps.changeStorage],
@@ -61,7 +62,8 @@ export const node = defineResource({
     },
     heartbeatNode: async ({ name }) => {
       await heartbeat(api, name);
-      return { intervalMilliseconds: SILENCE_MS / 3 };
+      const revokedKeys = api.certificates.revoked(api.clock.nowMs());
+      return { intervalMilliseconds: SILENCE_MS / 3, revokedKeys };
     },
   }),
 });
