@@ -18,6 +18,7 @@ export const node = defineResource({
     { ...cell("serial"), isWide: true },
     { ...cell("last_heartbeat_at"), isWide: true },
   ],
+  commands: async (cli) => (await import("../commands/node-join.ts")).joinCommands(cli),
   calls: [
     {
       name: "apply",

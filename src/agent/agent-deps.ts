@@ -25,7 +25,7 @@ export type VolumePeer = Client<typeof VolumeAgentService>;
 export interface AgentDeps extends Drivers {
   readonly queue: KeyedQueue;
   /** The agent of another node, to read its volumes from. `address` is `host`, `host:port` or a URL. */
-  readonly connectPeer: (address: string) => VolumePeer;
+  readonly connectPeer: (address: string, nodeName: string) => VolumePeer;
   /** The identity that the node is registered with; undefined if somebody else registers the node. */
   readonly readCapacity?: () => NodeCapacity | undefined | Promise<NodeCapacity>;
   /**

@@ -10,7 +10,7 @@ import type { AgentDeps } from "./agent-deps.ts";
  * agent does not answer or stops in the middle.
  */
 export async function* readPeerVolume(
-  connectPeer: AgentDeps["connectPeer"],
+  connect: () => ReturnType<AgentDeps["connectPeer"]>,
   address: string,
   id: string,
   signal: AbortSignal,
@@ -19,7 +19,7 @@ export async function* readPeerVolume(
   let totalBytes: bigint | undefined;
   let readBytes = 0n;
   try {
-    for await (const message of connectPeer(address).readVolume({ id }, { signal })) {
+    for await (const message of connect().readVolume({ id }, { signal })) {
       if (totalBytes === undefined) {
         totalBytes = message.totalBytes;
         onTotal(totalBytes);

@@ -34,6 +34,8 @@ export interface RegistrationOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Gets the hashes of the keys that count no longer, from each heartbeat. */
+  readonly onRevoked?: (keys: readonly string[]) => void;
   /** Aborts when the agent ends. */
   readonly signal: AbortSignal;
 }
@@ -126,7 +128,9 @@ async function keepBeating(options: RegistrationOptions): Promise<void> {
     let intervalMs: number;
     try {
       const call = { signal, timeoutMs: HEARTBEAT_TIMEOUT_MS };
-      ({ intervalMilliseconds: intervalMs } = await nodes.heartbeatNode({ name }, call));
+      const answer = await nodes.heartbeatNode({ name }, call);
+      intervalMs = answer.intervalMilliseconds;
+      options.onRevoked?.(answer.revokedKeys);
     } catch (reason) {
       const error: N0Error = fromConnectError(reason);
       if (error.kind !== "not_found") throw error;

@@ -120,13 +120,14 @@ async function* withProgress(
 
 async function replicate(
   { connectPeer, volume }: AgentDeps,
-  { sourceId, sourceAddress }: EnsureReplicatedVolumeRequest,
+  { sourceId, sourceAddress, sourceNodeName }: EnsureReplicatedVolumeRequest,
   { id, sizeBytes }: VolumeSpec,
   mark: Mark,
   options: WorkOptions,
 ): Promise<void> {
   let totalBytes: bigint | undefined;
-  const bytes = readPeerVolume(connectPeer, sourceAddress, sourceId, options.signal, (total) => {
+  const connect = () => connectPeer(sourceAddress, sourceNodeName);
+  const bytes = readPeerVolume(connect, sourceAddress, sourceId, options.signal, (total) => {
     totalBytes = total;
   });
   const onProgress = (progress: Progress) =>

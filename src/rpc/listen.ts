@@ -6,6 +6,7 @@ import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import type { Authenticate } from "./caller.ts";
+import { type AdmitCertificate, certificateGate } from "./certificate/gate.ts";
 import type { OriginRule } from "./cors.ts";
 import { CONNECTIONS_MAX, RECEIVE_TIMEOUT_MS, STREAMS_MAX } from "./door/bounds.ts";
 import type { ConnectionBounds } from "./door/connections.ts";
@@ -16,6 +17,7 @@ import { hostRule } from "./host.ts";
 import type { HttpHandler, NodeServerRequest, NodeServerResponse, UpgradeHandler } from "./http.ts";
 import { requestListener, upgradeListener } from "./request-listener.ts";
 import { rpcHandler } from "./rpc-handler.ts";
+import { type ServerTls, serverTls } from "./server-tls.ts";
 import { sniffingServer } from "./sniff.ts";
 import { openGate, tokenGate } from "./token-auth.ts";
 import type { ConnectionTracker } from "./track.ts";
@@ -30,8 +32,9 @@ export interface ListenOptions {
   readonly log: Log;
   /** Default: clients, who do not get the error texts of the programs on a node. */
   readonly audience?: Audience;
-  /** PEM. With `clientCa`, a client needs a certificate of that authority. */
-  readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
+  readonly tls?: ServerTls;
+  /** Decides about clients with a certificate of `tls.authority`, before any token. */
+  readonly admitCertificate?: AdmitCertificate;
   /**
    * Who sends it is the administrator. Required for every call, unless `authenticate` accepts another token,
    * except health and handlers that authenticate by themselves.
@@ -68,6 +71,8 @@ export interface Listener {
   readonly host: string;
   readonly port: number;
   readonly url: string;
+  /** New connections get these certificates. Those that exist go on. */
+  replaceTls(tls: ServerTls): void;
   /**
    * Stops accepting, sends GOAWAY to connected clients, ends endless streams, waits at most `graceMs` for
    * running calls, then ends the rest. Can be called again, with a shorter time.
@@ -88,12 +93,14 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const tracker = trackConnections();
   const { token, authenticate, host, publicHosts = () => [] } = options;
   // A page without a token gets nothing, whatever its host name.
-  const isOwnHost = token === undefined ? hostRule(host, publicHosts) : undefined;
-  const gate = token === undefined ? openGate : tokenGate({ token, authenticate, refusals });
+  const isOpen = token === undefined && options.tls?.agentsOnly !== true;
+  const isOwnHost = isOpen ? hostRule(host, publicHosts) : undefined;
+  const others = token === undefined ? openGate : tokenGate({ token, authenticate, refusals });
+  const gate = certificateGate({ ...options, refusals, others });
   const checked = { ...options, refusals, gate, isOwnHost };
   const rpc = rpcHandler(checked, stopping.signal, cutting.signal);
   const bounds = boundsOf(options, refusals);
-  const server = createServer(options, bounds, tracker, {
+  const { server, replaceTls } = createServer(options, bounds, tracker, {
     onRequest: tracker.counted(requestListener(checked, rpc)),
     onUpgrade: upgradeListener(checked),
   });
@@ -105,6 +112,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     host: address,
     port,
     url: `${scheme}://${address.includes(":") ? `[${address}]` : address}:${port}`,
+    replaceTls,
     stop: async (graceMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       stopping.abort();
@@ -139,7 +147,7 @@ function createServer(
   bounds: ConnectionBounds,
   tracker: ConnectionTracker,
   { onRequest, onUpgrade }: Listeners,
-): Server {
+): Pick<Listener, "replaceTls"> & { readonly server: Server } {
   const headersTimeout = options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS;
   const settings = { maxConcurrentStreams: STREAMS_MAX };
   const timeouts = {
@@ -149,24 +157,21 @@ function createServer(
     connectionsCheckingInterval: Math.min(headersTimeout, 5000),
   };
   if (options.tls !== undefined) {
-    const { cert, key, clientCa } = options.tls;
+    const tls = serverTls(options.tls);
     const server = createSecureServer(
       {
         allowHTTP1: true,
-        cert,
-        key,
-        minVersion: "TLSv1.2",
+        ...tls.options,
         handshakeTimeout: headersTimeout,
         settings,
         ...timeouts,
-        ...(clientCa === undefined ? {} : { ca: clientCa, requestCert: true }),
       },
       onRequest,
     );
     server.on("upgrade", onUpgrade);
     tracker.watch({ sockets: server, sessions: server, http1: undefined });
     boundSessions(server, server, bounds);
-    return server;
+    return { server, replaceTls: (next) => tls.replace(server, next) };
   }
   const http1 = createHttpServer(timeouts, onRequest);
   http1.on("upgrade", onUpgrade);
@@ -174,7 +179,7 @@ function createServer(
   const server = sniffingServer(http1, http2, headersTimeout);
   tracker.watch({ sockets: server, sessions: http2, http1 });
   boundSessions(http2, server, bounds);
-  return server;
+  return { server, replaceTls: () => {} };
 }
 
 async function opened(server: Server, { host, port }: ListenOptions): Promise<void> {

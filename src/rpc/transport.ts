@@ -7,7 +7,9 @@ import { N0Error } from "../util/errors.ts";
 import { isReadOnTheWay } from "../util/loopback.ts";
 import { quote } from "../util/quote.ts";
 import { connectToTrusted } from "../util/trusted-socket.ts";
+import { identityText } from "./certificate/identity.ts";
 import { toConnectError } from "./errors.ts";
+import { clientOptions, type MutualTls, skewInterceptor } from "./mutual-tls.ts";
 import { unaryTimeoutInterceptor } from "./timeout.ts";
 
 export const API_PORT_DEFAULT = 20180;
@@ -43,6 +45,8 @@ export interface PeerOptions {
   /** PEM of our own certificate, for a peer that requires one. */
   readonly cert?: string;
   readonly key?: string;
+  /** Both sides show certificates of our own authority. Then there is no token, and `ca`, `cert` and `key` do not count. */
+  readonly mutual?: MutualTls;
   /** For calls with a single answer. Default: none. */
   readonly unaryTimeoutMs?: number;
 }
@@ -59,12 +63,18 @@ export function openTransport(
   options: PeerOptions = {},
 ): PeerTransport {
   const baseUrl = baseUrlOf(address, defaultPort);
-  const { ca, cert, key, token, unaryTimeoutMs } = options;
+  const { ca, cert, key, mutual, token, unaryTimeoutMs } = options;
+  if (mutual !== undefined && !baseUrl.startsWith("https:")) {
+    throw new N0Error(
+      "failed_precondition",
+      `address ${quote(address)}: ${identityText(mutual.expected)} is called by https:// only`,
+    );
+  }
   const isWithheld = token !== undefined && isReadOnTheWay(baseUrl);
   const isBare = token !== undefined && !isWithheld && baseUrl.startsWith("http:");
   const session = {
     ...(isBare ? { createConnection: connectToTrusted([token.ownerUid]) } : {}),
-    ...defined({ ca, cert, key }),
+    ...(mutual === undefined ? defined({ ca, cert, key }) : clientOptions(mutual)),
   };
   const sessionManager = new Http2SessionManager(
     baseUrl,
@@ -80,6 +90,7 @@ export function openTransport(
     baseUrl,
     sessionManager,
     interceptors: [
+      ...(mutual === undefined ? [] : [skewInterceptor(baseUrl, mutual.expected)]),
       ...(unaryTimeoutMs === undefined ? [] : [unaryTimeoutInterceptor(unaryTimeoutMs)]),
       ...(token === undefined
         ? []

@@ -18,7 +18,6 @@ import { systemRandom } from "../util/random.ts";
 import type { WebProxies } from "../util/web-proxies.ts";
 import type { Protection } from "./exposure.ts";
 import { isUnprotected } from "./exposure.ts";
-import type { Peers } from "./peers.ts";
 import type { NodeSettings } from "./settings.ts";
 import { readVersion } from "./version.ts";
 import { webProxiesFrom } from "./web-proxies.ts";
@@ -30,7 +29,11 @@ export interface AgentPart extends AsyncDisposable {
    * Registers the node with the API and sends heartbeats, until the returned function is called. `address`
    * is where the API reaches `routes`.
    */
-  register(api: Transport, address: string): () => Promise<void>;
+  register(
+    api: Transport,
+    address: string,
+    onRevoked?: (keys: readonly string[]) => void,
+  ): () => Promise<void>;
   /** The work that runs on the node. */
   stillRuns(): readonly string[];
 }
@@ -45,7 +48,7 @@ export async function openAgent(
   settings: NodeSettings,
   log: Log,
   { toAgents }: Pick<Protection, "toAgents">,
-  peers: Pick<Peers, "transportTo">,
+  peers: { transportTo(address: string, nodeName: string): Transport },
   open: typeof openDrivers = openDrivers,
 ): Promise<AgentPart> {
   await using opened = new AsyncDisposableStack();
@@ -69,7 +72,7 @@ export async function openAgent(
   const routes = agentRoutes({
     ...drivers,
     queue,
-    connectPeer: (peer) => createClient(VolumeAgentService, peers.transportTo(peer)),
+    connectPeer: (peer, node) => createClient(VolumeAgentService, peers.transportTo(peer, node)),
     whoAmI: () =>
       address === undefined
         ? undefined
@@ -85,7 +88,7 @@ export async function openAgent(
   const parts = opened.move();
   return {
     routes,
-    register: (api, ownAddress) => {
+    register: (api, ownAddress, onRevoked) => {
       address = ownAddress;
       const leaving = new AbortController();
       const registration = keepRegistered({
@@ -95,6 +98,7 @@ export async function openAgent(
         clock: systemClock,
         random: systemRandom,
         log,
+        ...defined({ onRevoked }),
         signal: leaving.signal,
       });
       return async () => {

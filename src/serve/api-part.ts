@@ -19,6 +19,8 @@ import { isLoopback, LOOPBACK_HOSTS } from "../util/loopback.ts";
 import { systemRandom } from "../util/random.ts";
 import type { Protection } from "./exposure.ts";
 import { clockFromEnvironment, faultsFromEnvironment } from "./faults.ts";
+import type { ApiIdentity } from "./identity/api-identity.ts";
+import { joinedPeers, tlsOf } from "./identity/api-tls.ts";
 import { oidcProvidersOf, oidcRoleRulesOf } from "./oidc-settings.ts";
 import { ownUrl } from "./own-address.ts";
 import type { Settings } from "./settings.ts";
@@ -46,6 +48,7 @@ export async function openApiPart(
   protection: Protection,
   log: Log,
   ways: Required<Pick<ApiOptions, "agentTransport" | "untrustedTransport">>,
+  identity: ApiIdentity | undefined,
 ): Promise<ApiPart> {
   await using opened = new AsyncDisposableStack();
   const clock = clockFromEnvironment(process.env, log);
@@ -58,11 +61,22 @@ export async function openApiPart(
   const tokens = opened.use(await openConsoleTokens({ datastore, clock, random: systemRandom }));
   let port = settings.bindPort;
   const publicUrl = () =>
-    settings.publicUrl ?? ownUrl(settings.bindAddress, port, protection.tls !== undefined);
+    settings.publicUrl ?? ownUrl(settings.bindAddress, port, protection.hasTls);
+  const joined = opened.use(joinedPeers(identity, settings.agentTimeout));
   const { api, routes, guarded, authenticate } = opened.use(
     await openApi({
       datastore,
       ...ways,
+      ...defined({ joinedTransport: joined.transportTo }),
+      ...(identity === undefined
+        ? {}
+        : {
+            joining: {
+              authority: async () => identity.authority,
+              apiEndpoint: () => ownUrl(settings.bindAddress, port, protection.hasTls),
+              certificateLifetimeMs: settings.certificateLifetime,
+            },
+          }),
       ...defined({ agentToken: protection.toAgents.token?.value }),
       links: createConsoleLinks(tokens, publicUrl),
       nameservers: settings.nameservers,
@@ -105,6 +119,11 @@ export async function openApiPart(
         version: readVersion(),
         authenticate,
         ...protection,
+        ...tlsOf(protection, identity, api),
+      });
+      identity?.onRenewed(() => {
+        const { tls } = tlsOf(protection, identity, api);
+        if (tls !== undefined) listener.replaceTls(tls);
       });
       port = listener.port;
       return listener;
@@ -115,8 +134,8 @@ export async function openApiPart(
 }
 
 /** The origins of the pages that this server serves. */
-function ownOrigins({ bindAddress }: ApiSettings, { tls }: Protection, port: number): string[] {
+function ownOrigins({ bindAddress }: ApiSettings, { hasTls }: Protection, port: number): string[] {
   // For a browser on another computer, `localhost` is not this server.
   const addresses = isLoopback(bindAddress) ? LOOPBACK_HOSTS : [bindAddress];
-  return addresses.map((address) => new URL(ownUrl(address, port, tls !== undefined)).origin);
+  return addresses.map((address) => new URL(ownUrl(address, port, hasTls)).origin);
 }

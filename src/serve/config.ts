@@ -6,7 +6,7 @@ import { formatDuration } from "../util/duration.ts";
 import { N0Error } from "../util/errors.ts";
 import { cut } from "../util/quote.ts";
 import { formatLocation } from "./setting.ts";
-import type { BaseSettings, Role, Settings } from "./settings.ts";
+import type { Role, Settings } from "./settings.ts";
 import { kebabCase, SCHEMAS, settingsOf } from "./settings.ts";
 
 const ENVIRONMENT_PREFIX = "N0CORE_";
@@ -136,7 +136,7 @@ function hint(kebab: string): string {
 }
 
 /** A config file with these settings. */
-export function printSettings(role: Role, settings: BaseSettings): string {
+export function printSettings(role: Role, settings: Settings<Role>): string {
   const values = new Map<string, unknown>(Object.entries(settings));
   const lines: Record<string, unknown> = {};
   for (const { key, about } of settingsOf(role)) {

@@ -33,7 +33,9 @@ function api(flags: Flags, warnings: string[] = []) {
 
 function agent(flags: Flags, warnings: string[] = []) {
   const all = { baseDirectory: folder, ...flags };
-  return protectAgent(loadSettings("agent", { flags: all, environment: {} }), logTo(warnings));
+  const loaded = loadSettings("agent", { flags: all, environment: {} });
+  const { bindAddress = "127.0.0.1" } = loaded;
+  return protectAgent({ ...loaded, bindAddress }, logTo(warnings));
 }
 
 function standalone(flags: Flags) {
@@ -48,22 +50,23 @@ const agentTokenFile = file("agents", `${AGENT_TOKEN}\n`);
 const tls = { tlsCert, tlsKey };
 
 describe("beyond loopback", () => {
-  test("nothing is served without TLS, and no agent without a token, and it says which is missing", () => {
-    expect(() => api({ bindAddress: "0.0.0.0" })).toThrow(
-      "will not listen on 0.0.0.0 without protection: everyone who reaches it would have root on this node. " +
-        "Give --tls-cert and --tls-key, or listen on 127.0.0.1, or give --insecure",
-    );
+  test("an API makes its own certificate, and an agent must join, or have TLS and a token", () => {
+    expect(api({ bindAddress: "0.0.0.0" })).toMatchObject({ hasTls: true });
+    expect(api({ bindAddress: "0.0.0.0" }).tls).toBeUndefined();
+    expect(api({}).hasTls).toBe(false);
     expect(() => agent({ bindAddress: "10.0.0.1" })).toThrow(
-      "Give --tls-cert and --tls-key and --token-file, or listen",
+      "will not listen on 10.0.0.1 without protection: everyone who reaches it would have root on this node. " +
+        "Give --join (n0cli node join-token prints it), or --tls-cert and --tls-key and --token-file, or listen on " +
+        "127.0.0.1, or give --insecure",
     );
-    expect(() => agent({ bindAddress: "10.0.0.1", ...tls })).toThrow("Give --token-file, or");
+    expect(() => agent({ bindAddress: "10.0.0.1", ...tls })).toThrow("or --token-file, or");
   });
 
   test("--insecure serves without a token, and says so each time", () => {
     const warnings: string[] = [];
     const flags = { bindAddress: "0.0.0.0", insecure: true };
-    expect(api(flags, warnings)).toEqual({ toAgents: {} });
-    expect(agent(flags, warnings)).toEqual({ toAgents: {}, toApi: {} });
+    expect(api(flags, warnings)).toEqual({ hasTls: false, toAgents: {} });
+    expect(agent(flags, warnings)).toEqual({ hasTls: false, toAgents: {}, toApi: {} });
     const warning = "insecure: everyone who reaches this address has root on this node";
     expect(warnings).toEqual([warning, warning]);
   });

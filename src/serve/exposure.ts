@@ -11,13 +11,15 @@ import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { isLoopback } from "../util/loopback.ts";
 import { ensureOwnToken } from "./own-token.ts";
-import type { BaseSettings, Settings } from "./settings.ts";
+import type { AgentSettings, BaseSettings, Settings } from "./settings.ts";
 
 type ApiSettings = Settings<"api"> | Settings<"standalone">;
 
 /** The protection of a server, read from its files. */
 export interface Protection {
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
+  /** It serves TLS, with a certificate of its own authority if `tls` is undefined. */
+  readonly hasTls: boolean;
   /** The token that callers must send; undefined if none is required. */
   readonly token?: string;
   /** The token for calls to agents. */
@@ -32,14 +34,14 @@ export interface AgentProtection extends Protection {
 /**
  * Reads the TLS files and the token of an API. At the first start, makes a token if no file is named. Every
  * caller of an n0core has root on its node, so it listens beyond loopback only with TLS, or with
- * --insecure.
+ * --insecure. Without TLS files it makes a certificate itself.
  *
  * @throws N0Error `failed_precondition` that says what is missing.
  */
 export function protectApi(settings: ApiSettings, log: Log): Protection {
   const { anonymousLoopback, bindAddress, insecure, tokenFile } = settings;
   const isExposed = !isLoopback(bindAddress);
-  if (isExposed) guard(settings, ["--tls-cert and --tls-key"], log);
+  if (isExposed && insecure) guard(settings, ["--tls-cert and --tls-key"], log);
   if (isExposed && anonymousLoopback) {
     throw new N0Error(
       "failed_precondition",
@@ -60,13 +62,14 @@ export function protectApi(settings: ApiSettings, log: Log): Protection {
   }
   return {
     ...tls.served,
+    hasTls: "tls" in tls.served || (isExposed && !insecure),
     ...defined({ token: anonymousLoopback ? undefined : own?.value }),
     toAgents: { ...tls.peer, ...agentTokenOf(settings, own) },
   };
 }
 
 /** Like `protectApi`, for an agent. It requires the agents' token, and registers with the operators' token. */
-export function protectAgent(settings: Settings<"agent">, log: Log): AgentProtection {
+export function protectAgent(settings: AgentSettings, log: Log): AgentProtection {
   const { bindAddress, insecure, tlsCert, tokenFile } = settings;
   const isExposed = !isLoopback(bindAddress);
   if (isExposed) guard(settings, ["--tls-cert and --tls-key", "--token-file"], log);
@@ -78,6 +81,7 @@ export function protectAgent(settings: Settings<"agent">, log: Log): AgentProtec
   const isAsking = !isExposed || tlsCert !== undefined;
   return {
     ...tls.served,
+    hasTls: "tls" in tls.served,
     ...defined({ token: isAsking ? toAgents.token?.value : undefined }),
     toAgents,
     toApi: { ...tls.peer, ...defined({ token: own }) },
@@ -130,7 +134,7 @@ function guard(settings: BaseSettings, needed: readonly string[], log: Log): voi
     throw new N0Error(
       "failed_precondition",
       `will not listen on ${bindAddress} without protection: everyone who reaches it would have root on this ` +
-        `node. Give ${missing.join(" and ")}, or listen on 127.0.0.1, or give --insecure on a network ` +
+        `node. Give --join (n0cli node join-token prints it), or ${missing.join(" and ")}, or listen on 127.0.0.1, or give --insecure on a network ` +
         "where you trust every computer.",
     );
   }

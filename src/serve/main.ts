@@ -6,7 +6,7 @@ import { loadSettings, printSettings, written } from "./config.ts";
 import { openLogFile } from "./log-file.ts";
 import type { Served } from "./run.ts";
 import { runUntilSignal } from "./run.ts";
-import type { BaseSettings, Role, Settings } from "./settings.ts";
+import type { Role, Settings } from "./settings.ts";
 import { kebabCase, settingsOf } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
@@ -35,16 +35,15 @@ const EXAMPLES: Readonly<Record<Role | "serve", readonly (readonly [string, stri
   api: [
     ["n0core serve api", "on http://127.0.0.1:20180, kept in /var/lib/n0core"],
     [
-      "n0core serve api --bind-address 0.0.0.0 --tls-cert c.pem --tls-key k.pem --token-file t",
-      "for clients and agents on other computers",
+      "n0core serve api --bind-address 10.0.0.1",
+      "on https://10.0.0.1:20180, for clients and agents on other computers",
     ],
     ["n0core serve api --print-config", "the settings that it would run with"],
   ],
   agent: [
     [
-      "n0core serve agent --node-api-endpoint https://10.0.0.1:20180 --bind-address 10.0.0.2 \\\n" +
-        "      --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem --token-file t",
-      "the node 10.0.0.2 of the API on 10.0.0.1",
+      "n0core serve agent --join TOKEN --node-api-endpoint https://10.0.0.1:20180",
+      "a node of the API on 10.0.0.1; n0cli node join-token prints this command",
     ],
     ["n0core serve agent --location tokyo/az1/c1/r2/14", "the agent, for an API on the same node"],
     ["n0core serve agent --print-config", "the settings that it would run with"],
@@ -128,7 +127,7 @@ async function runRole<R extends Role>(
 }
 
 /** At each SIGHUP, a log file is opened again, as programs that rotate logs expect. */
-function logOptionsOf({ logLevel: level, logFile, logSizeMax }: BaseSettings): LogOptions {
+function logOptionsOf({ logLevel: level, logFile, logSizeMax }: Settings<Role>): LogOptions {
   if (logFile === undefined) return { level };
   const file = openLogFile(logFile, Number(logSizeMax));
   process.on("SIGHUP", file.reopen);

@@ -32,7 +32,11 @@ interface Opened {
  * Opens transports at their first use. Closes one after ten minutes without a call, because its node may be
  * gone for good. The next call opens another.
  */
-export function openPeers(options: PeerOptions, clock: Clock = systemClock): Peers {
+export function openPeers(
+  options: PeerOptions,
+  clock: Clock = systemClock,
+  open = (address: string) => openTransport(address, AGENT_PORT_DEFAULT, options),
+): Peers {
   const opened = new Map<string, Opened>();
   let sweptAtMs = clock.monotonicMs();
 
@@ -49,7 +53,7 @@ export function openPeers(options: PeerOptions, clock: Clock = systemClock): Pee
     const nowMs = clock.monotonicMs();
     const known = opened.get(address);
     const one = known ?? {
-      transport: openTransport(address, AGENT_PORT_DEFAULT, options),
+      transport: open(address),
       usedAtMs: nowMs,
     };
     one.usedAtMs = nowMs;

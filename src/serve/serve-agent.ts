@@ -1,3 +1,4 @@
+import type { Transport } from "@connectrpc/connect";
 import { isUnspecified } from "../rpc/host.ts";
 import { listen } from "../rpc/listen.ts";
 import {
@@ -6,15 +7,23 @@ import {
   baseUrlOf,
   openTransport,
 } from "../rpc/transport.ts";
+import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { openAgent } from "./agent-part.ts";
-import { protectAgent } from "./exposure.ts";
+import { type AgentProtection, protectAgent } from "./exposure.ts";
 import { lockFolder } from "./folder-lock.ts";
+import {
+  addressTowards,
+  identityOf,
+  type JoinedAgent,
+  openJoinedAgent,
+} from "./identity/joined-agent.ts";
+import type { NodeIdentity } from "./identity/node-identity.ts";
 import { addressOf } from "./own-address.ts";
-import { openPeers } from "./peers.ts";
+import { openPeers, type Peers } from "./peers.ts";
 import type { Served } from "./run.ts";
-import type { Settings } from "./settings.ts";
+import type { AgentSettings, Settings } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
 /**
@@ -23,25 +32,26 @@ import { readVersion } from "./version.ts";
  * @param openDrivers Default: the drivers of the real node.
  */
 export async function serveAgent(
-  settings: Settings<"agent">,
+  given: Settings<"agent">,
   log: Log,
   openDrivers?: Parameters<typeof openAgent>[4],
 ): Promise<Served> {
+  await using opened = new AsyncDisposableStack();
+  opened.use(lockFolder(given.baseDirectory, "agent"));
+  const identity = await identityOf(given, log);
+  const settings = await resolved(given, identity);
   checkAdvertised(settings);
   const { advertiseAddress } = settings;
   const advertised =
     advertiseAddress === undefined
       ? []
       : [new URL(baseUrlOf(advertiseAddress, AGENT_PORT_DEFAULT)).hostname];
-  await using opened = new AsyncDisposableStack();
-  opened.use(lockFolder(settings.baseDirectory, "agent"));
-  const protection = protectAgent(settings, log);
-  const peers = opened.use(openPeers(protection.toAgents));
-  const api = opened.adopt(
-    openTransport(settings.nodeApiEndpoint, API_PORT_DEFAULT, protection.toApi),
-    (transport) => transport.close(),
-  );
-  const agent = opened.use(await openAgent(settings, log, protection, peers, openDrivers));
+  const way =
+    identity === undefined
+      ? opened.use(shareToken(settings, log))
+      : opened.use(openJoinedAgent(identity, settings, log));
+  const { toAgents = {}, served } = wayOf(way);
+  const agent = opened.use(await openAgent(settings, log, { toAgents }, way.peers, openDrivers));
   const listener = await listen({
     host: settings.bindAddress,
     port: settings.bindPort,
@@ -52,9 +62,12 @@ export async function serveAgent(
     routes: agent.routes,
     publicHosts: () => advertised,
     version: readVersion(),
-    ...protection,
+    ...served,
   });
-  const unregister = agent.register(api, advertiseAddress ?? addressOf(listener.url));
+  const joined = "onRevoked" in way ? way : undefined;
+  joined?.onRenewed(listener.replaceTls);
+  const own = advertisedUrl(settings, joined !== undefined) ?? addressOf(listener.url);
+  const unregister = agent.register(way.toApi, own, joined?.onRevoked);
   const parts = opened.move();
   return {
     url: listener.url,
@@ -67,8 +80,59 @@ export async function serveAgent(
   };
 }
 
+/** How an agent without a certificate serves and calls: by the tokens that it shares with the API. */
+interface SharedToken extends AsyncDisposable {
+  readonly protection: AgentProtection;
+  readonly toApi: Transport;
+  readonly peers: Pick<Peers, "transportTo">;
+}
+
+function shareToken(settings: AgentSettings, log: Log): SharedToken {
+  const protection = protectAgent(settings, log);
+  const { nodeApiEndpoint } = settings;
+  const peers = openPeers(protection.toAgents);
+  const toApi = openTransport(nodeApiEndpoint, API_PORT_DEFAULT, protection.toApi);
+  return {
+    protection,
+    toApi,
+    peers,
+    async [Symbol.asyncDispose]() {
+      toApi.close();
+      peers[Symbol.dispose]();
+    },
+  };
+}
+
+function wayOf(way: SharedToken | JoinedAgent) {
+  if (!("protection" in way)) {
+    return { served: { tls: way.tls(), admitCertificate: way.admitCertificate } };
+  }
+  const { tls, token, toAgents } = way.protection;
+  return { toAgents, served: defined({ tls, token }) };
+}
+
+/** The settings with the address to listen on. An agent that has joined is protected, whatever they say. */
+async function resolved(
+  settings: Settings<"agent">,
+  identity: NodeIdentity | undefined,
+): Promise<AgentSettings> {
+  const { bindAddress, nodeApiEndpoint } = settings;
+  if (identity === undefined) return { ...settings, bindAddress: bindAddress ?? "127.0.0.1" };
+  const own = bindAddress ?? (await addressTowards(nodeApiEndpoint));
+  return { ...settings, bindAddress: own, insecure: false };
+}
+
+/** With a certificate the API calls by https: only, so the scheme can be left out. */
+function advertisedUrl(
+  { advertiseAddress }: AgentSettings,
+  hasJoined: boolean,
+): string | undefined {
+  const isBare = advertiseAddress !== undefined && !/^[a-z]+:\/\//i.test(advertiseAddress);
+  return hasJoined && isBare ? `https://${advertiseAddress}` : advertiseAddress;
+}
+
 /** @throws N0Error `invalid_argument` if no other node could know its address. */
-function checkAdvertised({ bindAddress, advertiseAddress }: Settings<"agent">): void {
+function checkAdvertised({ bindAddress, advertiseAddress }: AgentSettings): void {
   if (!isUnspecified(bindAddress) || advertiseAddress !== undefined) return;
   throw new N0Error(
     "invalid_argument",

@@ -6,6 +6,7 @@ import { openAgent } from "./agent-part.ts";
 import { openApiPart } from "./api-part.ts";
 import { protectApi } from "./exposure.ts";
 import { lockFolder } from "./folder-lock.ts";
+import { identityOf } from "./identity/api-tls.ts";
 import { addressOf, ownUrl } from "./own-address.ts";
 import { openPeers } from "./peers.ts";
 import type { Served } from "./run.ts";
@@ -23,6 +24,8 @@ export async function serveStandalone(settings: Settings<"standalone">, log: Log
   opened.use(lockFolder(settings.baseDirectory, "agent"));
   const protection = protectApi(settings, log);
   const peers = opened.use(openPeers({ ...protection.toAgents, unaryTimeoutMs }));
+  const identity = await identityOf(settings, protection, log);
+  if (identity !== undefined) opened.use(identity);
   const agentLog = log.child({ part: "agent" });
   const agent = opened.use(await openAgent(settings, agentLog, protection, peers));
   const toAgent = localTransport(agent.routes, {
@@ -30,12 +33,18 @@ export async function serveStandalone(settings: Settings<"standalone">, log: Log
     unaryTimeoutMs,
   });
   const part = opened.use(
-    await openApiPart(settings, protection, log, {
-      agentTransport: (address, nodeName) =>
-        nodeName === settings.name ? toAgent : peers.transportTo(address),
-      untrustedTransport: (address, nodeName) =>
-        nodeName === settings.name ? toAgent : peers.openUntrusted(address),
-    }),
+    await openApiPart(
+      settings,
+      protection,
+      log,
+      {
+        agentTransport: (address, nodeName) =>
+          nodeName === settings.name ? toAgent : peers.transportTo(address),
+        untrustedTransport: (address, nodeName) =>
+          nodeName === settings.name ? toAgent : peers.openUntrusted(address),
+      },
+      identity,
+    ),
   );
   const listener = await part.listen();
   const toApi = localTransport(part.routes, {
@@ -43,7 +52,7 @@ export async function serveStandalone(settings: Settings<"standalone">, log: Log
     caller: { principal: formatRef(nodeRef(settings.name)), groups: [] },
   });
   const { bindAddress } = settings;
-  const ownAddress = addressOf(ownUrl(bindAddress, listener.port, protection.tls !== undefined));
+  const ownAddress = addressOf(ownUrl(bindAddress, listener.port, protection.hasTls));
   const unregister = agent.register(toApi, ownAddress);
   const parts = opened.move();
   return {

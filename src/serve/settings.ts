@@ -51,7 +51,7 @@ const port = (defaultPort: number) =>
 const base = {
   bindAddress: about(setting(text).default("127.0.0.1"), {
     argument: "<address>",
-    description: "address to listen on; any but loopback needs --tls-cert and --tls-key",
+    description: "address to listen on; on any but loopback it serves TLS",
   }),
   baseDirectory: about(setting(path).default("/var/lib/n0core"), {
     argument: "<folder>",
@@ -126,6 +126,12 @@ const base = {
 };
 
 const api = {
+  certificateLifetime: about(setting(durationBetween(2_000, 365 * DAY_MS)).default(DAY_MS), {
+    argument: "<duration>",
+    description:
+      "how long the certificates of nodes are valid; two thirds of it later they are renewed",
+    kind: "duration",
+  }),
   anonymousLoopback: about(setting(flag).default(false), {
     argument: "[boolean]",
     description: "asks for no token on loopback: every user of the computer has root here",
@@ -296,8 +302,17 @@ export const SCHEMAS = {
   api: z.object({ ...base, bindPort: port(API_PORT_DEFAULT), ...api }),
   agent: z.object({
     ...base,
+    bindAddress: about(setting(text).optional(), {
+      argument: "<address>",
+      description:
+        "address to listen on; default: 127.0.0.1, or with --join that from which it reaches the API",
+    }),
     bindPort: port(AGENT_PORT_DEFAULT),
     ...node,
+    join: about(setting(text).optional(), {
+      argument: "<token>",
+      description: 'joins the cloud with a token of "n0cli node join-token", once',
+    }),
     advertiseAddress: about(setting(text).optional(), {
       argument: "<address>",
       description: "how the API reaches this agent; default: the address that it listens on",
@@ -317,8 +332,10 @@ export const SCHEMAS = {
 
 export type Role = keyof typeof SCHEMAS;
 export type Settings<R extends Role> = z.infer<(typeof SCHEMAS)[R]>;
-export type BaseSettings = Settings<"api"> | Settings<"agent"> | Settings<"standalone">;
-export type NodeSettings = Settings<"agent"> | Settings<"standalone">;
+/** An agent that knows where it listens. */
+export type AgentSettings = Settings<"agent"> & { readonly bindAddress: string };
+export type BaseSettings = Settings<"api"> | AgentSettings | Settings<"standalone">;
+export type NodeSettings = AgentSettings | Settings<"standalone">;
 
 export interface SettingInfo {
   readonly key: string;

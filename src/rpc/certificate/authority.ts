@@ -82,7 +82,7 @@ export async function openAuthority(files: AuthorityFiles, random: Random): Prom
         serialNumber: serialNumber(random),
         subject: [{ CN: [commonName] }],
         issuer: issuer.subject,
-        notBefore: new Date(nowMs - BACKDATED_MS),
+        notBefore: new Date(nowMs - Math.min(BACKDATED_MS, lifetimeMs / 10)),
         notAfter: new Date(Math.min(nowMs + lifetimeMs, issuer.notAfter.getTime())),
         signingAlgorithm: P256,
         publicKey: new x509.PublicKey(publicKey.slice().buffer),

@@ -1,5 +1,10 @@
 import { createHash, type X509Certificate } from "node:crypto";
 
+/**
+ * The name of the API for its agents. They send it as the server name of TLS, and the API then presents the
+ * certificate of its own authority, whatever certificate it has for browsers.
+ */
+export const API_SERVER_NAME = "api.n0stack.internal";
 export const API_URI = "n0stack://api";
 const NODE_URI = "n0stack://node/";
 const NODE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
@@ -72,4 +77,9 @@ function identityOf({ subjectAltName = "" }: X509Certificate): Identity | undefi
   if (uri === API_URI) return { kind: "api" };
   const name = uri.startsWith(NODE_URI) ? uri.slice(NODE_URI.length) : "";
   return NODE_NAME.test(name) ? { kind: "node", name } : undefined;
+}
+
+/** For messages: `the API` or `node "n1"`. */
+export function identityText(identity: Identity): string {
+  return identity.kind === "api" ? "the API" : `node "${identity.name}"`;
 }

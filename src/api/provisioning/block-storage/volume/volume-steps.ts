@@ -113,7 +113,12 @@ export const ensureReplicated = nodeStep<
   act(node, place) {
     const { sourceId, sourceNodeName } = place;
     const sourceAddress = node.api.agents.get(sourceNodeName).address;
-    const asked = { volume: volumeMessage(place), sourceId, sourceAddress };
+    const asked = {
+      volume: volumeMessage(place),
+      sourceId,
+      sourceAddress,
+      sourceNodeName,
+    };
     return node.volume((c, operation, options) => {
       return follow(node, place, c.ensureReplicatedVolume({ operation, ...asked }, options));
     }, UNBOUNDED);
