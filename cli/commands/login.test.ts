@@ -39,7 +39,8 @@ function clockOf(stderr: () => string): Clock {
 }
 
 beforeAll(async () => {
-  provider = await openRealProvider({ alice: { groups: ["ops"] }, bob: {} });
+  const groups = Array.from({ length: 10_000 }, (_, i) => `group-${i}`);
+  provider = await openRealProvider({ alice: { groups: ["ops"] }, bob: {}, many: { groups } });
   const opened = await openApi({
     datastore: memoryDatastore(),
     agentTransport: () => {
@@ -168,6 +169,13 @@ describe("login with a browser", () => {
     expect((await browser.open(cancel)).text).toContain("You are not signed in");
     expect(await exit).toBe(1);
     expect(stderr()).toContain("access_denied");
+  });
+
+  test("refuses a token with 10,000 groups, and says what to change", async () => {
+    const { exit, stderr } = start("login");
+    await signIn(newBrowser(), await printed(stderr, "computer"), "many");
+    expect(await exit).toBe(1);
+    expect(stderr()).toContain("and the API takes 16384: let it put fewer claims into it");
   });
 
   test("ends at Ctrl-C", async () => {

@@ -8,6 +8,8 @@ import type { StoredSignIn } from "./stored.ts";
 
 const TIMEOUT_MS = 10_000;
 const ANSWER_BYTES_MAX = 256 << 10;
+/** The API takes no longer token. A connection may break at an even longer one. */
+const TOKEN_LENGTH_MAX = 16 << 10;
 /** Only those that the provider knows, because some refuse all others. */
 const SCOPES = ["openid", "profile", "email", "groups", "offline_access"];
 
@@ -75,6 +77,10 @@ export function signInOf(
 ): StoredSignIn {
   const { id_token: idToken, refresh_token: refreshToken } = body;
   if (typeof idToken !== "string") throw unusable(client.issuer, "sends no ID token");
+  if (idToken.length > TOKEN_LENGTH_MAX) {
+    const what = `sends an ID token of ${idToken.length} bytes, and the API takes ${TOKEN_LENGTH_MAX}`;
+    throw unusable(client.issuer, `${what}: let it put fewer claims into it, such as fewer groups`);
+  }
   const claims = claimsOf(idToken);
   const { iss, aud, sub, exp, iat } = claims;
   const isForUs = iss === client.issuer && [aud].flat().includes(client.clientId);
