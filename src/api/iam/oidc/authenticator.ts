@@ -24,6 +24,7 @@ export async function openOidcAuthenticator(
   const bound = await Mirror.open(api.datastore, subjects);
   const verifier = newTokenVerifier(providers, api.clock, api.log);
   const domains = new Map(providers.map(({ issuer, domain }) => [issuer, domain]));
+  const endAt = newEnds(api.clock, api.shutdown);
   /** A repeat of a token gives the same object. */
   const callers = new WeakMap<VerifiedToken, { readonly key: string; readonly caller: Caller }>();
 
@@ -35,7 +36,7 @@ export async function openOidcAuthenticator(
     const key = subjectKey(verified);
     const domain = domains.get(verified.issuer) ?? "";
     const user = bound.get(key)?.value.user ?? (await bindPerson(api, domain, verified));
-    const caller = callerOf(user, verified, api);
+    const caller = callerOf(user, verified.groups, endAt(verified.expiresMs));
     callers.set(verified, { key, caller });
     return caller;
   }
@@ -47,21 +48,32 @@ export async function openOidcAuthenticator(
   };
 }
 
-function callerOf(user: Ref, { groups, expiresMs }: VerifiedToken, api: Api): Caller {
+function callerOf(user: Ref, groups: readonly string[], ended: AbortSignal): Caller {
   const names = groups.map(claimName).filter((name) => name !== undefined);
   return {
     principal: formatRef(user),
     groups: names.map((name) => formatRef({ kind: "group", scope: user.scope, name })),
-    ended: endOf(expiresMs, api),
+    ended,
   };
 }
 
-function endOf(expiresMs: number, { clock, shutdown }: { clock: Clock; shutdown: AbortSignal }) {
-  const ended = new AbortController();
-  const leftMs = Math.min(TIMER_MS_MAX, Math.max(0, expiresMs - clock.nowMs()));
-  clock.sleep(leftMs, shutdown).then(
-    () => ended.abort(new Error("the token of this call has expired")),
-    () => {},
-  );
-  return ended.signal;
+/** Signals that abort at a time, one for each second. So the number of timers does not grow with that of tokens. */
+function newEnds(clock: Clock, shutdown: AbortSignal): (atMs: number) => AbortSignal {
+  const ends = new Map<number, AbortSignal>();
+  return (atMs) => {
+    const nowMs = clock.nowMs();
+    const second = Math.ceil(Math.min(atMs, nowMs + TIMER_MS_MAX) / 1000);
+    const known = ends.get(second);
+    if (known !== undefined) return known;
+    const end = new AbortController();
+    ends.set(second, end.signal);
+    clock.sleep(Math.max(0, second * 1000 - nowMs), shutdown).then(
+      () => {
+        ends.delete(second);
+        end.abort(new Error("the token of this call has expired"));
+      },
+      () => {},
+    );
+    return end.signal;
+  };
 }

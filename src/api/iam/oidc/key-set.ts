@@ -80,7 +80,10 @@ export function newKeySet(issuer: string, clock: Clock, log: Log): KeySet {
     async find(header) {
       if (valid()?.ids.has(header.kid) !== true) await refresh();
       const current = valid();
-      if (current === undefined) throw unreachable(issuer, lastTry?.error);
+      const isUnknown = current?.ids.has(header.kid) !== true;
+      if (current === undefined || (isUnknown && lastTry?.error !== undefined)) {
+        throw unreachable(issuer, lastTry?.error);
+      }
       if (ageMs() > FRESH_MS) void refresh();
       return await current.find(header);
     },

@@ -22,6 +22,6 @@ export interface VerifiedToken {
   /** The user name and groups as the claims spell them. */
   readonly userName: string;
   readonly groups: readonly string[];
-  /** Wall clock. */
+  /** When it counts no longer, by the clock of the API. */
   readonly expiresMs: number;
 }

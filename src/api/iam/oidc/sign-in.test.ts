@@ -111,9 +111,26 @@ describe("who signs in at the provider", () => {
     expect(results.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
   });
 
+  test("is nobody new if the records cannot be written, and can try again", async () => {
+    const { batch } = datastore;
+    let failures = 0;
+    datastore.batch = async (writes) => {
+      const isSignIn = writes.puts?.some(({ key }) => key.startsWith("person/")) === true;
+      if (isSignIn && failures === 0) {
+        failures += 1;
+        throw new Error("the disk is full");
+      }
+      return await batch.call(datastore, writes);
+    };
+    await expect(callerOf({})).rejects.toThrow();
+    expect(failures).toBe(1);
+    expect((await users().listUsers({})).users).toEqual([]);
+    expect((await callerOf({})).principal).toBe("user/alice");
+  });
+
   test("loses streams when the token expires", async () => {
     const { ended } = await callerOf({ exp: now() + 60 });
-    await clock.advance(59_000);
+    await clock.advance(119_000);
     expect(ended?.aborted).toBe(false);
     await clock.advance(1_000);
     expect(ended?.aborted).toBe(true);

@@ -43,7 +43,7 @@ describe("what a good token says", () => {
       subject: "7",
       userName: "ann@corp.example",
       groups: ["ops", "dev"],
-      expiresMs: inSeconds(60) * 1000,
+      expiresMs: inSeconds(120) * 1000,
     });
   });
 
@@ -245,6 +245,14 @@ describe("the keys of the issuer", () => {
       response.end(JSON.stringify({ issuer: issuer.issuer, ...more }));
     expect(await refusal(await issuer.sign())).toMatch(/^unavailable/);
     expect(issuer.asked).toEqual(ONE_FETCH.slice(0, 1));
+  });
+
+  test("that nobody can ask for are not said to be wrong", async () => {
+    await verifier.verify(await issuer.sign());
+    await issuer.rotate();
+    await issuer.stop();
+    await clock.advance(30_000);
+    expect(await refusal(await issuer.sign())).toMatch(/^unavailable/);
   });
 
   test.for([

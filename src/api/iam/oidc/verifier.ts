@@ -95,7 +95,7 @@ function findVerified(source: Source, hash: string, nowMs: number): VerifiedToke
     return undefined;
   }
   const known = source.verified.tokens.get(hash);
-  if (known === undefined || nowMs < known.expiresMs + CLOCK_SKEW_MS) return known;
+  if (known === undefined || nowMs < known.expiresMs) return known;
   source.verified.tokens.delete(hash);
   return undefined;
 }
@@ -150,7 +150,7 @@ function readClaims(provider: OidcProvider, claims: JWTPayload): VerifiedToken {
     subject: sub,
     userName: userNameOf(provider, claims),
     groups: groupsOf(provider, claims),
-    expiresMs: exp * 1000,
+    expiresMs: exp * 1000 + CLOCK_SKEW_MS,
   };
 }
 
