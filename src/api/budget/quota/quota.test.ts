@@ -79,9 +79,13 @@ test("a quota is of a project or a domain", async () => {
   }
   const absent = { domain: "none", limits: { images: 1n } };
   expect(await refused(quotas.setDomainQuota(absent))).toMatchObject({ code: "NotFound" });
-  expect(await refused(quotas.getQuota({ name: "project/none" }))).toMatchObject({
-    code: "NotFound",
-  });
+  const nowhere = { headers: { "n0-project": "none" } };
+  for (const call of [
+    quotas.getQuota({ name: "project/none" }),
+    quotas.setQuota({ limits: { images: 1n } }, nowhere),
+  ]) {
+    expect(await refused(call)).toMatchObject({ code: "NotFound", resource: "project/none" });
+  }
 });
 
 test("a refusal says which amount, how much is used, asked and allowed, and leaves nothing", async () => {

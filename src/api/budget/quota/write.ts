@@ -11,7 +11,7 @@ import {
   type SetQuotaResponse,
   type SetQuotaResponseSchema,
 } from "../../../gen/n0stack/budget/v1alpha1/quota_pb.ts";
-import { invalid, notFound } from "../../../util/errors.ts";
+import { invalid, N0Error, notFound } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
 import type { Call } from "../../core/context.ts";
 import { AMOUNTS, isAmountName } from "../../core/quota/amounts.ts";
@@ -23,10 +23,15 @@ import { findQuota, newQuota, toWire } from "./record.ts";
 
 type Limits = Pick<SetQuotaRequest, "limits" | "unlimited">;
 
-/** Changes limits of the project of the call. Objects that exist stay, also above a new limit. */
+/** Changes limits of the project of the call. No limit removes an object. */
 export async function setQuota(api: Api, call: Call, request: Limits): Promise<SetQuotaResponse> {
   const { method } = QuotaService;
-  const name = quotaOfProject(whereOf(call.values).project);
+  const { project } = whereOf(call.values);
+  if (api.grants.domainOf(project) === undefined) {
+    const message = `project "${project}" does not exist, so it gets no quota: name another one`;
+    throw new N0Error("not_found", message, { resource: `project/${project}` });
+  }
+  const name = quotaOfProject(project);
   return await set(api, call, { method: method.setQuota, name, request });
 }
 

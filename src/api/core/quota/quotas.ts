@@ -45,7 +45,7 @@ export interface QuotasOptions {
 
 /**
  * What projects and domains use, and the quotas that bound it. The use is the sum over the records, kept up to
- * date by watching them. See docs/adr/0050.
+ * date by watching them.
  */
 export class Quotas implements Disposable {
   readonly #datastore: Datastore;
@@ -149,7 +149,7 @@ export class Quotas implements Disposable {
       conditions.push({ key: quotaTurns.key(target), revision: this.#ownTurns.get(target)! });
     }
     const revision = await this.#datastore.batch(merge(writes, { conditions }));
-    // The asked amounts count until the records count.
+    // The shares count until the records themselves do.
     await this.#datastore.seen(revision);
     for (const target of bounded) this.#losses.delete(target);
     return revision;
