@@ -1,5 +1,9 @@
-import type { DescMethod, JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { fromJson } from "@bufbuild/protobuf";
+import type { DescField, DescMethod, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { fromJson, getOption } from "@bufbuild/protobuf";
+import {
+  Ignore,
+  field as rulesOption,
+} from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { CallOptions, ConnectRouter, Transport } from "@connectrpc/connect";
 import { createClient, createConnectRouter } from "@connectrpc/connect";
 import type { OpenedApi } from "../src/api/api.ts";
@@ -7,7 +11,6 @@ import { consoleRoutes } from "../src/api/console/console-service.ts";
 import { consoleFinder } from "../src/api/console/targets.ts";
 import { silentLog } from "../src/util/log.ts";
 import { EXAMPLES_OF_RESOURCES } from "./cases.ts";
-import { nameFieldsOf } from "./name-fields.ts";
 
 /** Everything that an API process serves, after authentication. */
 export function allRoutes({ api, routes, guarded }: OpenedApi): (router: ConnectRouter) => void {
@@ -28,15 +31,20 @@ export function methodsOf(routes: (router: ConnectRouter) => void): DescMethod[]
 export function exampleOf({ name, input }: DescMethod): JsonObject {
   const example = EXAMPLES_OF_RESOURCES[name];
   if (example !== undefined) return example as JsonObject;
-  return nameFieldsOf(input)
-    .filter(({ isOptional }) => !isOptional)
-    .reduce<JsonObject>((request, { put }) => put(request, "a"), {});
+  const names = input.fields.filter(
+    (field) => /^(\w+_)?name$/.test(field.name) && !isOptional(field),
+  );
+  return Object.fromEntries(names.map(({ jsonName }) => [jsonName, "a"]));
+}
+
+function isOptional(field: DescField): boolean {
+  return getOption(field, rulesOption).ignore === Ignore.IF_ZERO_VALUE;
 }
 
 interface Sent {
   readonly headers?: Readonly<Record<string, string>>;
-  /** The most messages of a stream to wait for. Default: 1. */
-  readonly messagesMax?: number;
+  /** Whether to read a stream until its message `synced`. Default: only its first message. */
+  readonly isWhole?: boolean;
 }
 
 type AnyCall = (request: unknown, options: CallOptions) => unknown;
@@ -46,7 +54,7 @@ export async function send(
   transport: Transport,
   { input, parent, localName, methodKind }: DescMethod,
   request: JsonValue,
-  { headers = {}, messagesMax = 1 }: Sent = {},
+  { headers = {}, isWhole = false }: Sent = {},
 ): Promise<readonly unknown[]> {
   const call = (createClient(parent, transport) as Record<string, AnyCall>)[localName]!;
   const message = fromJson(input, request);
@@ -60,8 +68,9 @@ export async function send(
   const isAlone = methodKind === "server_streaming";
   const stream = call(isAlone ? message : once(message), { headers, signal: end.signal });
   try {
-    for await (const one of stream as AsyncIterable<unknown>) {
-      if (got.push(one) === messagesMax) break;
+    for await (const one of stream as AsyncIterable<{ readonly synced?: boolean }>) {
+      got.push(one);
+      if (!(isWhole && isAlone) || one.synced === true) break;
     }
   } finally {
     end.abort();

@@ -1,5 +1,5 @@
 import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
-import { create, getOption } from "@bufbuild/protobuf";
+import { create, fromJson, getOption } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newProject } from "../../test/projects.ts";
@@ -12,6 +12,7 @@ import { RoleBindingSchema } from "../gen/n0stack/iam/v1alpha1/role_binding_pb.t
 import { access, AccessScope as Scope } from "../gen/n0stack/rules/v1alpha1/access_pb.ts";
 import { serverInterceptors } from "../rpc/interceptors.ts";
 import { localTransport } from "../rpc/local-transport.ts";
+import { assertValid } from "../rpc/validate.ts";
 import { silentLog } from "../util/log.ts";
 import { domains } from "./iam/domain/collection.ts";
 import { roleBindings } from "./iam/role-binding/collection.ts";
@@ -151,6 +152,13 @@ describe("every RPC, for every built-in role, in each project", () => {
     await prepare(world);
   });
   afterAll(() => world[Symbol.asyncDispose]());
+
+  test("has an example that breaks no rule", () => {
+    for (const method of methodsOf(allRoutes(world.opened))) {
+      const request = fromJson(method.input, requestOf(method, "own"));
+      expect(() => assertValid(method.input, request), method.name).not.toThrow();
+    }
+  });
 
   test.for(CALLERS)("$role at $at", async (caller) => {
     const transport = transportOf(world, caller);
