@@ -91,7 +91,7 @@ test("all that is wrong with a request is said at once", async () => {
   const call = world.virtualMachines.createVirtualMachine({
     name: "a b",
     annotations,
-    nics: [{ networkName: "no/net" }],
+    nics: [{ networkName: "no net" }],
   });
   const { message } = await refused(call);
   for (const field of ["name:", 'annotations[""]:', "nics[0].network_name:"]) {

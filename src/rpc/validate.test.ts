@@ -56,7 +56,10 @@ test("all violations, each by its path as the client spells it", () => {
   expect(error.violations).toEqual([
     { field: "name", description: NAME_RULE },
     { field: 'annotations[""]', description: "the key must not be empty" },
-    { field: "nics[1].network_name", description: NAME_RULE },
+    {
+      field: "nics[1].network_name",
+      description: `${NAME_RULE}, and may have a project and "/" before`,
+    },
   ]);
 });
 

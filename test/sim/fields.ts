@@ -1,4 +1,6 @@
+import { Visibility } from "../../src/gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 import { MiB } from "../scenario.ts";
+import { PROJECTS } from "./projects.ts";
 import type { View } from "./view.ts";
 
 // Parts that the requests of several resources have in common.
@@ -29,4 +31,11 @@ export function computeSize({ dice }: View) {
 
 export function mask(...paths: string[]) {
   return { paths };
+}
+
+/** Mostly shared, so that the other project has something to use. */
+export function visibility({ dice }: View) {
+  const chosen = dice.pick([Visibility.PUBLIC, Visibility.PROJECTS, Visibility.PRIVATE]);
+  const visibleTo = chosen === Visibility.PROJECTS ? [...PROJECTS] : [];
+  return { visibility: chosen, visibleTo };
 }

@@ -58,6 +58,8 @@ export class Model {
   readonly unwound = new Map<string, number>();
   /** By project: how many were committed. */
   readonly committedIn = new Map<string, number>();
+  /** By kind: how often an object was committed that uses one of another project. */
+  readonly shared = new Map<string, number>();
   readonly neededOperator = new Map<string, number>();
   readonly #versions = new Map<string, number>();
 
@@ -223,6 +225,7 @@ export class Model {
     for (const row of rows) this.#onCommittedRow(row);
     for (const { key, value } of writes.puts ?? []) {
       if (isObject(key)) this.expected.set(key, value);
+      this.#countShared(key, value);
     }
     for (const key of writes.deletes ?? []) {
       if (isObject(key)) this.expected.delete(key);
@@ -230,6 +233,16 @@ export class Model {
     }
     for (const row of rows) this.#onPromisedRow(row, known);
     this.#onPower(known);
+  }
+
+  #countShared(key: string, value: Uint8Array): void {
+    const of = OBJECTS.find(({ prefix }) => key.startsWith(prefix));
+    if (of === undefined) return;
+    const from = of.refOf(key);
+    for (const { kind, scope } of of.refersTo?.(of.decode(value), from) ?? []) {
+      if (levelOf(kind) !== "project" || scope === from.scope) continue;
+      this.shared.set(kind, (this.shared.get(kind) ?? 0) + 1);
+    }
   }
 
   /** The writes of the steps before the commit. */

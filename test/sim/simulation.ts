@@ -64,6 +64,7 @@ export interface Result {
 export interface Coverage {
   readonly committed: ReadonlyMap<string, number>;
   readonly committedIn: ReadonlyMap<string, number>;
+  readonly shared: ReadonlyMap<string, number>;
   readonly unwound: ReadonlyMap<string, number>;
   readonly neededOperator: ReadonlyMap<string, number>;
   readonly refused: ReadonlyMap<string, number>;
@@ -367,6 +368,7 @@ export class Simulation {
       coverage: {
         committed: model.committed,
         committedIn: model.committedIn,
+        shared: model.shared,
         unwound: model.unwound,
         neededOperator: model.neededOperator,
         refused,

@@ -1,4 +1,5 @@
 import type { UserObject } from "../../src/api/core/resource/object.ts";
+import { isVisible, type Shareable } from "../../src/api/core/sharing.ts";
 import { images } from "../../src/api/deployment/image/collection.ts";
 import { networks } from "../../src/api/network/network/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
@@ -6,15 +7,17 @@ import { virtualMachines } from "../../src/api/provisioning/virtual-machine/coll
 import type { AnyCollection, Objects } from "../../src/datastore/collection.ts";
 import { refOfKey } from "../../src/datastore/key.ts";
 import type { Image } from "../../src/gen/n0stack/deployment/v0/image_pb.ts";
+import type { Network } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
 import {
   type BlockStorage,
   BlockStorage_BlockStorageState as DiskState,
 } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import type { Ref } from "../../src/util/ref.ts";
+import { type Ref, refBeside } from "../../src/util/ref.ts";
 import { type Dice, hashOf, newDice } from "./dice.ts";
 import { type Model, scopeIn } from "./model.ts";
 import type { PlannedCall } from "./plan.ts";
+import { PROJECTS } from "./projects.ts";
 
 /** The number of names of each kind: few, so that requests collide. */
 const NAMES: ReadonlyMap<string, number> = new Map([
@@ -121,9 +124,25 @@ export class View {
     return this.get(images, name);
   }
 
-  network(): string {
-    const found = this.#list(networks).map(({ name }) => name);
-    return this.choose(found, namesOf("net"));
+  /** Mostly one of the own project, sometimes another project's, which is mostly a shared one. */
+  imageToUse(): string {
+    const isTagged = ({ tags }: Image) => Object.keys(tags).length > 0;
+    return this.#perhapsElsewhere((view, isSeen) =>
+      view.image((image) => isTagged(image) && isSeen(image)),
+    );
+  }
+
+  /** The same for networks. */
+  networkToUse(): string {
+    return this.#perhapsElsewhere((view, isSeen) => view.network(isSeen));
+  }
+
+  network(suits: (network: Network) => boolean = () => true): string {
+    const found = this.#list(networks).filter(suits);
+    return this.choose(
+      found.map(({ name }) => name),
+      namesOf("net"),
+    );
   }
 
   /** Mostly an existing one, sometimes any of these. */
@@ -132,8 +151,9 @@ export class View {
     return this.choose(found, all);
   }
 
-  get<T>(of: Objects<T>, name: string): T | undefined {
-    return this.#model.find(of, this.ref(of, name));
+  get<T>(of: Objects<T>, text: string): T | undefined {
+    const { scope } = this.ref(of, text);
+    return this.#model.find(of, refBeside({ scope }, of.kind, text));
   }
 
   /** The parts of the keys of reservations that users made by hand, on nodes or in this project. */
@@ -155,6 +175,16 @@ export class View {
       .filter(({ guards }) => guards.some((key) => this.#isSeen(key)))
       .map(({ id }) => id);
     return this.choose(open, ["018bcfe56800-00000000-0000"]);
+  }
+
+  #perhapsElsewhere(
+    choose: (view: View, isSeen: (object: Shareable) => boolean) => string,
+  ): string {
+    if (!this.dice.chance(0.3)) return choose(this, () => true);
+    const project = this.dice.pick(PROJECTS.filter((one) => one !== this.#project));
+    const there = new View(this.#model, { seed: this.#seed, project }, this.nodeNames);
+    const isSeen = (object: Shareable) => isVisible(object, project, this.#project);
+    return `${project}/${choose(there, isSeen)}`;
   }
 
   #free(of: Objects<unknown>, names: readonly string[]): string[] {

@@ -3,6 +3,7 @@ import { type Examples, MIB } from "../../../../test/attack/example-parts.ts";
 
 export const examples: Examples = {
   ApplyImage: { name: "a" },
+  SetImageVisibility: { name: "a", visibility: "VISIBILITY_PROJECTS", visibleTo: ["a"] },
   RegisterBlockStorage: { imageName: "a", blockStorageName: "a", tags: ["a"] },
   UnregisterBlockStorage: { imageName: "a", blockStorageName: "a" },
   GenerateBlockStorage: { imageName: "a", blockStorageName: "c", requestBytes: MIB, tag: "a" },

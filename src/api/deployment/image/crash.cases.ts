@@ -16,12 +16,22 @@ const GENERATE = {
   limitBytes: 8 * MiB,
 };
 
+const setVisibility = (visibility: string) =>
+  image("SetImageVisibility", { name: "img", visibility });
+
 export const scenarios: readonly Scenario[] = [
   {
     name: "ApplyImage",
     prepare: [],
     call: image("ApplyImage", { name: "new" }),
     revert: [image("DeleteImage", { name: "new" })],
+    cleanUp: [],
+  },
+  {
+    name: "SetImageVisibility",
+    prepare: [setVisibility("VISIBILITY_PRIVATE")],
+    call: setVisibility("VISIBILITY_PUBLIC"),
+    revert: [setVisibility("VISIBILITY_PRIVATE")],
     cleanUp: [],
   },
   {

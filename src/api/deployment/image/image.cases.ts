@@ -1,7 +1,12 @@
 import type { Others } from "../../../../test/other-sagas.ts";
+import { inProject } from "../../../../test/projects.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { GiB, prepareDisk, prepareImage, REQUEST_NODE } from "../../../../test/scenario.ts";
-import type { World } from "../../../../test/world.ts";
+import { type World, withHeaders } from "../../../../test/world.ts";
+import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
+import { PROJECT_HEADER } from "../../../util/project.ts";
+
+const SHARED = { name: "debian", visibility: Visibility.PROJECTS, visibleTo: ["acme"] };
 
 /** On the second node, where there is no copy of the base yet. */
 function generate({ images }: World, blockStorageName: string) {
@@ -67,6 +72,28 @@ export const rpcCases: readonly RpcCase[] = [
     call: (world) => generate(world, "new"),
   },
   {
+    rpc: "SetImageVisibility",
+    prepare: prepareImage,
+    call: ({ images }) => images.setImageVisibility(SHARED),
+  },
+  {
+    rpc: "GenerateBlockStorage",
+    about: "from an image of another project",
+    // Only says that somebody has begun to use the image.
+    leaves: ["block_storage/", "reference/", "overlay/", "storage/"],
+    prepare: async (world) => {
+      await prepareImage(world);
+      await inProject(world, "acme");
+      await world.images.setImageVisibility(SHARED);
+    },
+    call: (world) => {
+      const { images } = withHeaders(world, { [PROJECT_HEADER]: "acme" });
+      const size = { requestBytes: GiB, limitBytes: 2n * GiB };
+      const names = { imageName: "default/debian", tag: "12", blockStorageName: "new" };
+      return images.generateBlockStorage({ ...names, ...size });
+    },
+  },
+  {
     rpc: "CopyBase",
     nodeCount: 2,
     about: "for GenerateBlockStorage",
@@ -88,6 +115,7 @@ export const others: Others = {
         requestBytes: GiB,
         limitBytes: 2n * GiB,
       }),
+    share: ({ images }) => images.setImageVisibility({ ...SHARED, name }),
     delete: ({ images }) => images.deleteImage({ name }),
   }),
 };

@@ -1,13 +1,20 @@
 import { type CallKind, call } from "../../../../test/sim/call-kind.ts";
-import { diskSize, labels, onNode } from "../../../../test/sim/fields.ts";
+import { diskSize, labels, onNode, visibility } from "../../../../test/sim/fields.ts";
 import { namesOf } from "../../../../test/sim/view.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import { refBeside } from "../../../util/ref.ts";
+import { images } from "./collection.ts";
 
 export const calls: Readonly<Record<string, CallKind>> = {
   ApplyImage: call(
     2,
     (view) => ({ name: view.image(), labels: labels(view) }),
     (c, request, options) => c.images.applyImage(request, options),
+  ),
+  SetImageVisibility: call(
+    2.5,
+    (view) => ({ name: view.image(), ...visibility(view) }),
+    (c, request, options) => c.images.setImageVisibility(request, options),
   ),
   DeleteImage: call(
     0.7,
@@ -51,9 +58,10 @@ export const calls: Readonly<Record<string, CallKind>> = {
   GenerateBlockStorage: call(
     10,
     (view) => {
-      const imageName = view.image((i) => Object.keys(i.tags).length > 0);
+      const imageName = view.imageToUse();
       const tag = view.choose(Object.keys(view.findImage(imageName)?.tags ?? {}), ["a", "b"]);
-      const sourceName = view.findImage(imageName)?.tags[tag] ?? "";
+      const { scope } = refBeside(view.ref(images, ""), images.kind, imageName);
+      const sourceName = `${scope}/${view.findImage(imageName)?.tags[tag] ?? ""}`;
       const { requestBytes, limitBytes } = view.find(sourceName) ?? diskSize(view);
       const blockStorageName = view.freeDisk();
       return { imageName, tag, blockStorageName, requestBytes, limitBytes, ...onNode(view) };

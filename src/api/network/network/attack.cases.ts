@@ -4,6 +4,7 @@ import type { Examples } from "../../../../test/attack/example-parts.ts";
 
 export const examples: Examples = {
   ApplyNetwork: { name: "a", ipv4Cidr: "10.20.0.0/24", domain: "a.test" },
+  SetNetworkVisibility: { name: "a", visibility: "VISIBILITY_PROJECTS", visibleTo: ["a"] },
   DeleteNetwork: { name: "b" },
   ReserveNetworkInterface: {
     networkName: "a",

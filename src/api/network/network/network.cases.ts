@@ -1,8 +1,10 @@
 import { network } from "../../../../test/crash/requests.ts";
+import type { Scenario } from "../../../../test/crash/scenario.ts";
 import { turned } from "../../../../test/crash/turned.ts";
 import type { Others } from "../../../../test/other-sagas.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { prepareDisk } from "../../../../test/scenario.ts";
+import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 
 const INTERFACE = { networkName: "net", networkInterfaceName: "mine" };
 
@@ -26,6 +28,16 @@ export const rpcCases: readonly RpcCase[] = [
     },
     call: ({ networks }) =>
       networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/16", ipv6Cidr: "fd00::/64" }),
+  },
+  {
+    rpc: "SetNetworkVisibility",
+    prepare: prepareDisk,
+    call: ({ networks }) =>
+      networks.setNetworkVisibility({
+        name: "net",
+        visibility: Visibility.PROJECTS,
+        visibleTo: ["acme"],
+      }),
   },
   {
     rpc: "DeleteNetwork",
@@ -53,13 +65,17 @@ export const others: Others = {
     apply: ({ networks }) => networks.applyNetwork({ name, ipv4Cidr: "10.9.0.0/24" }),
     reserve: ({ networks }) =>
       networks.reserveNetworkInterface({ networkName: name, networkInterfaceName: "another" }),
+    share: ({ networks }) => networks.setNetworkVisibility({ name, visibility: Visibility.PUBLIC }),
     delete: ({ networks }) => networks.deleteNetwork({ name }),
   }),
 };
 
 const NIC = { networkName: "net", networkInterfaceName: "mine" };
 
-export const scenarios = turned(
+const setVisibility = (visibility: string) =>
+  network("SetNetworkVisibility", { name: "net", visibility });
+
+const turnedScenarios = turned(
   [
     [
       network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24" }),
@@ -72,3 +88,14 @@ export const scenarios = turned(
   ],
   { thorough: "ApplyNetwork" },
 );
+
+export const scenarios: readonly Scenario[] = [
+  ...turnedScenarios,
+  {
+    name: "SetNetworkVisibility",
+    prepare: [setVisibility("VISIBILITY_PRIVATE")],
+    call: setVisibility("VISIBILITY_PUBLIC"),
+    revert: [setVisibility("VISIBILITY_PRIVATE")],
+    cleanUp: [],
+  },
+];

@@ -1,5 +1,5 @@
 import { type CallKind, call, read } from "../../../../test/sim/call-kind.ts";
-import { labels } from "../../../../test/sim/fields.ts";
+import { labels, visibility } from "../../../../test/sim/fields.ts";
 import { namesOf } from "../../../../test/sim/view.ts";
 import { interfaces } from "../interface/collection.ts";
 
@@ -16,6 +16,11 @@ export const calls: Readonly<Record<string, CallKind>> = {
       return { name, ipv4Cidr, ipv6Cidr, labels: labels(view) };
     },
     (c, request, options) => c.networks.applyNetwork(request, options),
+  ),
+  SetNetworkVisibility: call(
+    2.5,
+    (view) => ({ name: view.network(), ...visibility(view) }),
+    (c, request, options) => c.networks.setNetworkVisibility(request, options),
   ),
   DeleteNetwork: call(
     1,
@@ -43,7 +48,7 @@ export const calls: Readonly<Record<string, CallKind>> = {
   ),
   ListNetworks: read(
     1,
-    () => ({}),
+    (view) => ({ withShared: view.dice.chance(0.5) }),
     (c, request, options) => c.networks.listNetworks(request, options),
   ),
 };

@@ -99,7 +99,7 @@ export async function createVirtualMachine(
   });
 }
 
-/** Equal for equal requests, for every user and at any time. */
+/** Equal for equal requests and addresses, for every user and at any time. */
 function instanceIdOf(
   { uuid, loginUsername, sshAuthorizedKeys, nics }: VirtualMachine,
   userKeys: readonly string[],

@@ -1,7 +1,10 @@
 import type { Others } from "../../../../test/other-sagas.ts";
+import { inProject } from "../../../../test/projects.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { GiB, prepareDisk, webRequest } from "../../../../test/scenario.ts";
-import type { World } from "../../../../test/world.ts";
+import { type World, withHeaders } from "../../../../test/world.ts";
+import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
+import { PROJECT_HEADER } from "../../../util/project.ts";
 
 /** Another virtual machine with a disk and a nic of its own, which nothing may touch. */
 async function prepareOther(world: World): Promise<void> {
@@ -28,6 +31,23 @@ async function preparePaused(world: World): Promise<void> {
   await world.virtualMachines.saveVirtualMachine({ name: "web" });
 }
 
+const inAcme = (world: World) => withHeaders(world, { [PROJECT_HEADER]: "acme" });
+
+/** A machine `web` in the project of the network, and all that another `web` in `acme` needs. */
+async function prepareShared(world: World): Promise<void> {
+  await prepareRunning(world);
+  await inProject(world, "acme");
+  await world.networks.setNetworkVisibility({ name: "net", visibility: Visibility.PUBLIC });
+}
+
+function createShared(world: World) {
+  return inAcme(world).virtualMachines.createVirtualMachine({
+    ...webRequest("web", []),
+    // Without one, it is random.
+    nics: [{ networkName: "default/net", hardwareAddress: "52:54:00:00:00:01" }],
+  });
+}
+
 export const rpcCases: readonly RpcCase[] = [
   {
     rpc: "CreateVirtualMachine",
@@ -37,6 +57,21 @@ export const rpcCases: readonly RpcCase[] = [
         ...webRequest("web", ["root", "data"]),
         nics: [{ networkName: "net" }, { networkName: "net" }],
       }),
+  },
+  {
+    rpc: "CreateVirtualMachine",
+    about: "in the network of another project",
+    prepare: prepareShared,
+    call: createShared,
+  },
+  {
+    rpc: "DeleteVirtualMachine",
+    about: "in the network of another project",
+    prepare: async (world) => {
+      await prepareShared(world);
+      await createShared(world);
+    },
+    call: (world) => inAcme(world).virtualMachines.deleteVirtualMachine({ name: "web" }),
   },
   {
     rpc: "DeleteVirtualMachine",

@@ -15,7 +15,7 @@ function nics(view: View) {
   const count = dice.pick([0, 1, 1, 2, 3]);
   const address = () => `10.0.${dice.below(3)}.${1 + dice.below(13)}`;
   return Array.from({ length: count }, () => ({
-    networkName: view.network(),
+    networkName: view.networkToUse(),
     ipv4Address: dice.chance(0.15) ? address() : dice.chance(0.1) ? "none" : "",
     hardwareAddress: dice.chance(0.1) ? `52:54:00:00:00:0${dice.below(4)}` : "",
   }));
