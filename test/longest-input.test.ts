@@ -12,6 +12,7 @@ import { isRangeMeant, unmetCondition } from "../src/api/console/conditions.ts";
 import { parseRange } from "../src/api/console/range.ts";
 import { downloadRef, vncSocketRef } from "../src/api/console/urls.ts";
 import { requestKeyOf } from "../src/api/core/idempotency/request-key.ts";
+import { lastOf } from "../src/api/core/read/page-token.ts";
 import { claimName } from "../src/api/iam/oidc/claim-name.ts";
 import { inOneLine, lastLine } from "../src/driver/command/one-line.ts";
 import { parseDomainXml } from "../src/driver/compute/libvirt/domain-xml.ts";
@@ -36,6 +37,7 @@ import {
   retryAfterMs,
   strongValidator,
 } from "../src/driver/volume/web/headers.ts";
+import { UserService } from "../src/gen/n0stack/iam/v0/user_pb.ts";
 import { hostRule } from "../src/rpc/host.ts";
 import { tokenOf } from "../src/rpc/token-auth.ts";
 import { baseUrlOf } from "../src/rpc/transport.ts";
@@ -46,6 +48,7 @@ import { parseBytes } from "../src/util/bytes.ts";
 import { canonicalAddress, parseAddress, parseCidr } from "../src/util/cidr.ts";
 import { parseHardwareAddress } from "../src/util/hardware-address.ts";
 import { parseChecksum } from "../src/util/image-checksum.ts";
+import { wrongInProjectName } from "../src/util/project.ts";
 import { parseSourceUrl } from "../src/util/source-url.ts";
 import { parseSshPublicKey } from "../src/util/ssh-key.ts";
 import { parseUuid } from "../src/util/uuid.ts";
@@ -262,7 +265,15 @@ const PARSERS: ReadonlyArray<readonly [name: string, parse: Parser, ...frames: F
   ["--oidc-role-rules", oidcRoleRule, ["a/", "=member@system"], ["a=member@project/", ""]],
   ["user name at an issuer", claimName, ["a", "@"]],
   ["Authorization", tokenOf, ["bearer ", ""], ["bearer a", " "]],
-  ["Idempotency-Key", (input) => requestKeyOf(new Headers({ "idempotency-key": input }))],
+  [
+    "Idempotency-Key",
+    (input) => {
+      const requestHeader = new Headers({ "idempotency-key": input });
+      return requestKeyOf(UserService.method.createUser, { requestHeader });
+    },
+  ],
+  ["n0-project", wrongInProjectName],
+  ["page_token", (input) => lastOf("user/default/", input)],
   [
     "libvirt's XML",
     parseXml,

@@ -24,7 +24,7 @@ export type KeptRequest = {
   readonly error?: KeptError;
 };
 
-/** Under the RPC and the client's key. */
+/** Under the RPC and the client's key, then the project and the principal: see `requestKeyOf`. */
 export const keptRequests = jsonCollection<KeptRequest>("idempotency", {
   bytesMax: JOURNAL_BYTES_MAX,
 });

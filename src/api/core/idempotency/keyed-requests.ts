@@ -51,9 +51,8 @@ export class KeyedRequests {
     call: Call,
     handle: (call: Call) => Promise<unknown>,
   ): Promise<unknown> {
-    const key = requestKeyOf(call.requestHeader);
-    if (key === undefined) return await handle(call);
-    const requestKey = keptRequests.key(`${method.parent.name}.${method.name}`, key);
+    const requestKey = requestKeyOf(method, call);
+    if (requestKey === undefined) return await handle(call);
     const fingerprint = fingerprintOf(method.input, request);
     for (;;) {
       const running = this.#running.get(requestKey);

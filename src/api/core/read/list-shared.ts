@@ -1,8 +1,8 @@
 import type { Objects } from "../../../datastore/collection.ts";
 import type { Records, Stored } from "../../../datastore/records.ts";
-import { invalid } from "../../../util/errors.ts";
 import { isVisible, type Shareable } from "../sharing.ts";
 import { type ListRequest, listPage } from "./list.ts";
+import { lastOf, pageToken } from "./page-token.ts";
 
 interface Labelled extends Shareable {
   readonly name: string;
@@ -24,8 +24,6 @@ interface SharedPage<T> {
 const BATCH = 256;
 /** Begins the tokens of pages that begin with an object of another project. No other token has a dot. */
 const SHARED_TOKEN = "shared.";
-/** The rest of a key after its collection: no name has a character that a key encodes. */
-const SCOPE_AND_NAME = /^[\w.-]+\/[\w.-]+$/;
 
 /**
  * One page of the objects of a project and then, in the order of their projects and names, of those that other
@@ -44,11 +42,11 @@ export async function listWithShared<T extends Labelled>(
   if (own.nextPageToken !== "") return { ...own, shared: [] };
   const room = request.pageSize === 0 ? Number.POSITIVE_INFINITY : request.pageSize;
   const left = room - own.objects.length;
-  let after = isLater ? keyAfter(of, request.pageToken) : "";
+  let after = isLater ? keyAfter(of, project, request.pageToken) : "";
   const shared: Stored<T>[] = [];
   for await (const stored of sharedWith(records, of, project, request, after)) {
     if (shared.length === left) {
-      return { objects: own.objects, shared, nextPageToken: tokenOf(of, after) };
+      return { objects: own.objects, shared, nextPageToken: tokenOf(of, project, after) };
     }
     shared.push(stored);
     after = stored.key;
@@ -81,16 +79,14 @@ async function* sharedWith<T extends Labelled>(
 }
 
 /** @param after The key of the last object of the page; empty for the first of the shared ones. */
-function tokenOf({ prefix }: Pick<Objects<unknown>, "prefix">, after: string): string {
-  return SHARED_TOKEN + Buffer.from(after.slice(prefix.length)).toString("base64url");
+function tokenOf({ prefix, within }: Keyed, project: string, after: string): string {
+  // The slash, which begins no key, stands for the beginning.
+  return SHARED_TOKEN + pageToken(within(project), `/${after.slice(prefix.length)}`);
 }
 
-function keyAfter({ prefix }: Pick<Objects<unknown>, "prefix">, token: string): string {
-  const text = token.slice(SHARED_TOKEN.length);
-  if (text === "") return "";
-  const rest = Buffer.from(text, "base64url").toString();
-  if (!SCOPE_AND_NAME.test(rest) || tokenOf({ prefix }, prefix + rest) !== token) {
-    throw invalid("page_token", "is not from an answer of this list: start without it");
-  }
-  return prefix + rest;
+function keyAfter({ prefix, within }: Keyed, project: string, token: string): string {
+  const rest = lastOf(within(project), token.slice(SHARED_TOKEN.length)).slice(1);
+  return rest === "" ? "" : prefix + rest;
 }
+
+type Keyed = Pick<Objects<unknown>, "prefix" | "within">;

@@ -1,11 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { reader } from "../../../../test/collect.ts";
+import { inProject } from "../../../../test/projects.ts";
 import { fc } from "../../../../test/properties.ts";
 import { refused } from "../../../../test/refused.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
 import { put } from "../../../datastore/collection.ts";
 import { UserSchema } from "../../../gen/n0stack/iam/v0/user_pb.ts";
+import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 import { users as userRecords } from "../../iam/user/collection.ts";
 
 async function users(world: World, names: readonly string[]): Promise<void> {
@@ -84,6 +86,32 @@ test.for([
     code: "InvalidArgument",
     field,
   });
+});
+
+test("the token of a page of one project, or of one kind, is refused in the list of another", async () => {
+  await using world = await newWorld({ nodeCount: 0 });
+  const acme = await inProject(world, "acme");
+  for (const [i, name] of ["a", "b", "c"].entries()) {
+    const ipv4Cidr = `10.0.${i}.0/24`;
+    await acme.networks.applyNetwork({ name, ipv4Cidr });
+    await acme.networks.setNetworkVisibility({ name, visibility: Visibility.PUBLIC });
+    await world.networks.applyNetwork({ name, ipv4Cidr });
+    await world.images.applyImage({ name });
+  }
+  const { nextPageToken: own } = await acme.networks.listNetworks({ pageSize: 1 });
+  const shared = await world.networks.listNetworks({ pageSize: 4, withShared: true });
+  const next = { pageSize: 4, withShared: true, pageToken: shared.nextPageToken };
+  expect((await world.networks.listNetworks(next)).networks).toHaveLength(2);
+  for (const [pageToken, call] of [
+    [own, (request: object) => world.networks.listNetworks(request)],
+    [own, (request: object) => world.images.listImages(request)],
+    [shared.nextPageToken, (request: object) => acme.networks.listNetworks(request)],
+  ] as const) {
+    expect(await refused(call({ pageToken, withShared: true }))).toMatchObject({
+      code: "InvalidArgument",
+      field: "page_token",
+    });
+  }
 });
 
 test("what is in another scope is in no list, not found, and not watched", async () => {

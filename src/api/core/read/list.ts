@@ -1,7 +1,7 @@
 import type { Objects } from "../../../datastore/collection.ts";
 import type { Records } from "../../../datastore/records.ts";
 import { defined } from "../../../util/defined.ts";
-import { invalid } from "../../../util/errors.ts";
+import { lastOf, pageToken } from "./page-token.ts";
 
 /** The fields of every List request. */
 export interface ListRequest {
@@ -25,7 +25,7 @@ const UNLIMITED = 2 ** 40;
  * One page of the objects of a scope, in the order of names.
  *
  * @returns the objects and the token of the next page, empty on the last.
- * @throws N0Error `invalid_argument` for a page token that is not ours.
+ * @throws N0Error `invalid_argument` for a page token that is not of this list.
  */
 export async function listPage<T extends Labelled>(
   records: Records,
@@ -35,10 +35,14 @@ export async function listPage<T extends Labelled>(
 ): Promise<{ readonly objects: T[]; readonly nextPageToken: string }> {
   const { pageSize, namePrefix, labelSelector } = request;
   const wanted = Object.entries(labelSelector);
-  const prefix = of.within(scope) + encodeURIComponent(namePrefix);
+  const list = of.within(scope);
+  const prefix = list + encodeURIComponent(namePrefix);
   const limit = pageSize === 0 ? UNLIMITED : pageSize;
   const objects: T[] = [];
-  let after = tokenKey(of.within(scope), request.pageToken);
+  let after =
+    request.pageToken === ""
+      ? undefined
+      : list + encodeURIComponent(lastOf(list, request.pageToken));
   for (;;) {
     // One more than requested shows whether there is a next page.
     const missing = limit - objects.length + 1;
@@ -47,23 +51,11 @@ export async function listPage<T extends Labelled>(
     const found = await records.listPrefix(of, prefix, page);
     for (const { value } of found) {
       if (!wanted.every(([key, text]) => value.labels[key] === text)) continue;
-      if (objects.length === limit) return { objects, nextPageToken: nextToken(objects) };
+      if (objects.length === limit)
+        return { objects, nextPageToken: pageToken(list, objects.at(-1)!.name) };
       objects.push(value);
     }
     if (found.length < batch) return { objects, nextPageToken: "" };
     after = found.at(-1)!.key;
   }
-}
-
-function nextToken(objects: readonly Labelled[]): string {
-  return Buffer.from(objects.at(-1)!.name).toString("base64url");
-}
-
-function tokenKey(prefix: string, token: string): string | undefined {
-  if (token === "") return undefined;
-  const name = Buffer.from(token, "base64url").toString();
-  if (name === "" || Buffer.from(name).toString("base64url") !== token) {
-    throw invalid("page_token", "is not from an answer of this list: start without it");
-  }
-  return prefix + encodeURIComponent(name);
 }
