@@ -9,7 +9,6 @@ export const examples: Examples = {
   GenerateBlockStorage: { imageName: "a", blockStorageName: "c", requestBytes: MIB, tag: "a" },
   TagImage: { name: "a", tag: "b", registeredBlockStorageName: "a" },
   UntagImage: { name: "a", tag: "b" },
-  SetImageVisibility: { name: "a", visibility: "VISIBILITY_PUBLIC" },
 };
 
 export const removeAll: RemoveAll = async ({ images }, remove) => {

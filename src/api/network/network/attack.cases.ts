@@ -12,7 +12,6 @@ export const examples: Examples = {
     ipv4Address: "10.20.0.9",
   },
   ReleaseNetworkInterface: { networkName: "a", networkInterfaceName: "a" },
-  SetNetworkVisibility: { name: "a", visibility: "VISIBILITY_PUBLIC" },
 };
 
 export const removeAll: RemoveAll = async ({ networks }, remove) => {
