@@ -15,7 +15,7 @@ export interface RpcCommandSpec {
   /** Request fields that are arguments instead of flags, in order. */
   readonly args?: readonly string[];
   /** Request fields that the command itself sets. */
-  readonly fixed?: Readonly<Record<string, string>>;
+  readonly fixed?: Readonly<Record<string, string | boolean>>;
   readonly summary: string;
   /** Each without the program's name. */
   readonly examples: readonly string[];

@@ -38,14 +38,14 @@ export const node = defineResource({
     {
       name: "lost",
       rpc: "SetNodeLost",
-      fixed: { lost: "true" },
+      fixed: { lost: true },
       summary: "declare that a node will never come back, so that nothing waits for it any more",
       examples: ["node lost rack1-3"],
     },
     {
       name: "found",
       rpc: "SetNodeLost",
-      fixed: { lost: "false" },
+      fixed: { lost: false },
       summary: "withdraw the declaration that a node is lost",
       examples: ["node found rack1-3"],
     },
