@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../../src/util/until.ts";
 import type { Place } from "./place.ts";
-import { type Answer, must, type ProgramOptions, run, start } from "./program.ts";
+import { type Answer, must, PROJECT, type ProgramOptions, run, start } from "./program.ts";
 
 export interface Server {
   /** `http://127.0.0.1:port` or with https. */
@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly name?: string;
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** The network namespace in which it runs. */
+  readonly namespace?: string;
 }
 
 const START_TIMEOUT_MS = 60_000;
@@ -31,13 +33,17 @@ export async function startServer(
   place: Pick<Place, "baseDirectory">,
   options: ServerOptions,
 ): Promise<Server> {
-  const { role, name = role, flags = [], env = {} } = options;
+  const { role, name = role, flags = [], env = {}, namespace } = options;
   const pidFile = join(place.baseDirectory, `${name}.pid`);
   const logFile = join(place.baseDirectory, `${name}.log`);
   const earlier = readLog(logFile).length;
   const port = flags.includes("--bind-port") ? [] : ["--bind-port", "0"];
   const files = ["--pid-file", pidFile, "--log-file", logFile];
-  const program = start("bin/n0core", ["serve", role, ...port, ...files, ...flags], { env });
+  const args = ["serve", role, ...port, ...files, ...flags];
+  const program =
+    namespace === undefined
+      ? start("bin/n0core", args, { env })
+      : start("ip", ["netns", "exec", namespace, join(PROJECT, "bin/n0core"), ...args], { env });
   let code: number | undefined;
   const ended = program.ended.then((value) => {
     code = value;

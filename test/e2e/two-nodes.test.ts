@@ -199,9 +199,10 @@ describe.runIf(isPossible)("an API and two agents, with TLS and a token", () => 
   test("beyond loopback it serves only what is protected, or said to be insecure", async () => {
     const base = join(places[0].baseDirectory, "exposed");
     const flags = ["--base-directory", base, "--bind-address", "0.0.0.0"];
-    const refused = await run("bin/n0core", ["serve", "api", "--bind-port", "0", ...flags]);
+    const agent = ["serve", "agent", "--bind-port", "0", "--advertise-address", "127.0.0.1"];
+    const refused = await run("bin/n0core", [...agent, ...flags]);
     expect(refused.code).toBe(1);
-    expect(refused.stdout + refused.stderr).toMatch(/Give --tls-cert and --tls-key, or/);
+    expect(refused.stdout + refused.stderr).toMatch(/Give --join .*--tls-cert and --tls-key/);
     const insecure = await startServer(places[0], {
       role: "api",
       name: "insecure",

@@ -1,0 +1,180 @@
+import { randomBytes } from "node:crypto";
+import { createServer, type ServerResponse } from "node:http";
+import { join } from "node:path";
+import { createClient } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { NodeService } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
+import { openTransport } from "../../src/rpc/transport.ts";
+import { readIdentity, timesOf } from "../../src/serve/identity/node-identity.ts";
+import { pause, systemClock } from "../../src/util/clock.ts";
+import { until } from "../../src/util/until.ts";
+import { requirement } from "../node/requirements.ts";
+import { refused } from "../refused.ts";
+import { newPlace, type Place } from "./place.ts";
+import { must, run } from "./program.ts";
+import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
+
+const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
+const NODE_OF_DISK = "n0core/provisioning/block_storage/request_node_name";
+const LIFETIME_MS = 10_000;
+/** A network that only this test uses. */
+const NETWORK = "198.18.77";
+
+describe.runIf(isPossible)(
+  "two nodes, each with its own network, join by the printed command",
+  () => {
+    const opened = new AsyncDisposableStack();
+    const id = randomBytes(3).toString("hex");
+    let places: readonly [Place, Place, Place];
+    let api: Server;
+    let agents: Server[];
+    let cli: Cli;
+
+    beforeAll(async () => {
+      places = [
+        opened.use(await newPlace()),
+        opened.use(await newPlace()),
+        opened.use(await newPlace()),
+      ];
+      await newBridge();
+      for (const index of [1, 2]) await newHost(index);
+      const flags = [
+        ...["--base-directory", places[0].baseDirectory, "--bind-address", `${NETWORK}.254`],
+        ...["--certificate-lifetime", `${LIFETIME_MS / 1000}s`],
+      ];
+      api = await startServer(places[0], { role: "api", flags });
+      opened.defer(async () => void (await api.stop()));
+      const ca = join(places[0].baseDirectory, "authority", "certificate.pem");
+      cli = newCli(api, places[0], ["--tls-ca", ca]);
+      agents = [await joinHost(1), await joinHost(2)];
+      opened.defer(async () => void (await Promise.all(agents.map((agent) => agent.stop()))));
+      await untilReady(cli, 2);
+    });
+    afterAll(() => opened.disposeAsync());
+
+    const bridge = `n0b${id}`;
+    const namespaceOf = (index: number) => `n0h${id}-${index}`;
+
+    async function newBridge(): Promise<void> {
+      await must("ip", ["link", "add", bridge, "type", "bridge"]);
+      opened.defer(async () => void (await run("ip", ["link", "delete", bridge])));
+      await must("ip", ["address", "add", `${NETWORK}.254/24`, "dev", bridge]);
+      await must("ip", ["link", "set", bridge, "up"]);
+    }
+
+    async function newHost(index: number): Promise<void> {
+      const namespace = namespaceOf(index);
+      const [outer, inner] = [`n0v${id}${index}`, "eth0"];
+      await must("ip", ["netns", "add", namespace]);
+      opened.defer(async () => void (await run("ip", ["netns", "delete", namespace])));
+      const peer = ["peer", "name", inner, "netns", namespace];
+      await must("ip", ["link", "add", outer, "type", "veth", ...peer]);
+      await must("ip", ["link", "set", outer, "master", bridge, "up"]);
+      const inside = ["-n", namespace];
+      await must("ip", [...inside, "address", "add", `${NETWORK}.${index}/24`, "dev", inner]);
+      for (const link of ["lo", inner]) await must("ip", [...inside, "link", "set", link, "up"]);
+    }
+
+    /** The flags of the printed command, and those that tell two hosts on one computer apart. */
+    async function joinHost(index: 1 | 2): Promise<Server> {
+      const printed = (await cli.must("-o", "table", "node", "join-token")).trim().split(" ");
+      expect(printed.slice(0, 3)).toEqual(["n0core", "serve", "agent"]);
+      return await startAgent(index, printed.slice(3));
+    }
+
+    async function startAgent(index: 1 | 2, flags: readonly string[]): Promise<Server> {
+      return await startServer(places[index], {
+        role: "agent",
+        namespace: namespaceOf(index),
+        flags: [...flags, "--name", `node-${index}`, ...nodeFlags(places[index])],
+      });
+    }
+
+    const heartbeat = async (index: 1 | 2, from: 1 | 2) => {
+      const { key, certificate, authority } = readIdentity(places[from].baseDirectory)!;
+      const own = { cert: certificate, key };
+      const mutual = { authority, own, expected: { kind: "api" } } as const;
+      const transport = openTransport(api.url, 0, { mutual });
+      try {
+        return await createClient(NodeService, transport).heartbeatNode({ name: `node-${index}` });
+      } finally {
+        transport.close();
+      }
+    };
+
+    test("each listens on its own address, and a disk moves from one to the other", async () => {
+      for (const index of [1, 2]) {
+        const { address } = await cli.json("get", "node", `node-${index}`);
+        expect(address).toMatch(new RegExp(`^https://${NETWORK}\\.${index}:\\d+$`));
+      }
+      const size = ["--request_bytes", "1MiB", "--limit_bytes", "1MiB"];
+      const at = (node: string) => ["--annotations", `${NODE_OF_DISK}=${node}`];
+      await cli.must("bs", "create", "data", ...size, ...at("node-1"));
+      await cli.must("bs", "update", "data", ...at("node-2"));
+      expect((await cli.json("get", "bs", "data"))["node_name"]).toBe("node-2");
+    });
+
+    test("a certificate that ends during a running request is renewed, and the request succeeds", async () => {
+      const { toMs } = timesOf(readIdentity(places[1].baseDirectory)!);
+      const source = await newSlowSource(toMs - Date.now() + LIFETIME_MS);
+      opened.defer(source.close);
+      await cli.must(
+        ...["bs", "fetch", "slow", "--source_url", source.url],
+        ...["--request_bytes", "1MiB", "--limit_bytes", "1MiB"],
+        ...["--annotations", `${NODE_OF_DISK}=node-1`],
+      );
+      expect(Date.now()).toBeGreaterThan(toMs);
+      expect(timesOf(readIdentity(places[1].baseDirectory)!).toMs).toBeGreaterThan(toMs);
+    });
+
+    test("a stolen certificate does nothing for another node, and nothing at all once its node is lost", async () => {
+      expect(await heartbeat(1, 1)).toMatchObject({ intervalMilliseconds: 5_000 });
+      expect(await refused(heartbeat(2, 1))).toMatchObject({ code: "PermissionDenied" });
+      await agents[0]?.stop("SIGKILL");
+      let answer = "";
+      const isLost = async () => {
+        const { code, stderr } = await cli.run("node", "lost", "node-1");
+        answer = stderr;
+        return code === 0;
+      };
+      await until(isLost, { timeoutMs: 40_000, onTimeout: () => new Error(answer) });
+      const error = await refused(heartbeat(1, 1));
+      expect(error).toMatchObject({ code: "Unauthenticated" });
+      expect(error.message).toContain('the certificate of node "node-1" is revoked');
+      await cli.must("node", "found", "node-1");
+      expect(await refused(heartbeat(1, 1))).toMatchObject({ code: "Unauthenticated" });
+      const printed = await cli.must("-o", "table", "node", "join-token", "--node", "node-1");
+      agents[0] = await startAgent(1, printed.trim().split(" ").slice(3));
+      await untilReady(cli, 2);
+    });
+
+    /** Serves a raw image of 1 MiB, little by little. */
+    async function newSlowSource(durationMs: number) {
+      const ending = new AbortController();
+      const size = 1 << 20;
+      const pieces = 50;
+      const pour = async (response: ServerResponse) => {
+        response.writeHead(200, { "content-length": String(size) });
+        for (let i = 0; i < pieces; i++) {
+          response.write(
+            Buffer.alloc(Math.ceil(size / pieces)).subarray(0, size - i * Math.ceil(size / pieces)),
+          );
+          if (!(await pause(systemClock, durationMs / pieces, ending.signal))) break;
+        }
+        response.end();
+      };
+      const server = createServer((_, response) => void pour(response));
+      await new Promise<void>((resolve) => server.listen(0, `${NETWORK}.254`, resolve));
+      const address = server.address();
+      const port = address !== null && typeof address === "object" ? address.port : 0;
+      return {
+        url: `http://${NETWORK}.254:${port}/image`,
+        close: async () => {
+          ending.abort();
+          server.closeAllConnections();
+          server.close();
+        },
+      };
+    }
+  },
+);
