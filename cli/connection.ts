@@ -15,3 +15,8 @@ export interface Connection {
   /** The project of all calls; undefined for the default one. */
   readonly project?: string;
 }
+
+export function portOf(baseUrl: string): number {
+  const { port, protocol } = new URL(baseUrl);
+  return port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
+}

@@ -2,7 +2,7 @@ import { access, constants, stat } from "node:fs/promises";
 import { errorCode } from "../src/util/errno.ts";
 import { isLoopback } from "../src/util/loopback.ts";
 import { whyUntrusted } from "../src/util/trusted-socket.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, portOf } from "./connection.ts";
 import { CliError } from "./errors.ts";
 import type { Io } from "./io.ts";
 
@@ -43,9 +43,4 @@ export async function ownersOfFound(path: string, baseUrl: string): Promise<read
     `n0cli does not send the token in ${path} to ${baseUrl}: ${reason.text}. If that is your server, name the file ` +
       "that holds its token with --token-file or N0CLI_TOKEN_FILE.",
   );
-}
-
-function portOf(baseUrl: string): number {
-  const { port, protocol } = new URL(baseUrl);
-  return port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
 }

@@ -23,16 +23,19 @@ export async function openGrpcTransport(
   const { baseUrl, tokenFile, tokenOrigin, tlsCa, project, signIn } = connection;
   const ca = tlsCa === undefined ? undefined : await readSetting(tlsCa, "--tls-ca");
   const token = tokenFile === undefined ? undefined : await readSetting(tokenFile, "--token-file");
-  const isGuarded =
-    tokenFile !== undefined && tokenOrigin === "found" && baseUrl.startsWith("http:");
+  const isFound = tokenFile !== undefined && tokenOrigin === "found";
+  const trusted =
+    signIn !== undefined
+      ? await trustedForSignIn(signIn, baseUrl)
+      : isFound && baseUrl.startsWith("http:")
+        ? await ownersOfFound(tokenFile, baseUrl)
+        : undefined;
   const sessionManager = new Http2SessionManager(
     baseUrl,
     { pingIntervalMs: PING_INTERVAL_MS },
     {
       ...defined({ ca }),
-      ...(isGuarded
-        ? { createConnection: connectToTrusted(await ownersOfFound(tokenFile, baseUrl)) }
-        : {}),
+      ...(trusted === undefined ? {} : { createConnection: connectToTrusted(trusted) }),
     },
   );
   const interceptors = [
@@ -52,6 +55,12 @@ function withHeader(name: string, value: string): Interceptor {
     request.header.set(name, value);
     return next(request);
   };
+}
+
+async function trustedForSignIn(path: string, baseUrl: string) {
+  const { readSignIn } = await import("./sign-in/stored.ts");
+  const { trustedServers } = await import("./sign-in/listener.ts");
+  return trustedServers(baseUrl, (await readSignIn(path))?.server_uid);
 }
 
 /**

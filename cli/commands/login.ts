@@ -14,6 +14,7 @@ import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
 import { signInByCode } from "../sign-in/code-flow.ts";
 import { signInByDevice } from "../sign-in/device-flow.ts";
+import { serverUid } from "../sign-in/listener.ts";
 import { withLockFile } from "../sign-in/lock-file.ts";
 import { type StoredSignIn, signInPath, writeSignIn } from "../sign-in/stored.ts";
 import { claimsOf, openClient } from "../sign-in/tokens.ts";
@@ -46,14 +47,19 @@ export function loginCommand(cli: CliContext): Command {
       );
     }
     const method = choose(await askMethods(cli), flags);
-    const signIn = await signingIn(cli, baseUrl, method, flags);
+    // The one that answers now, and named the provider.
+    const server_uid = serverUid(baseUrl);
+    const signIn = {
+      ...(await signingIn(cli, baseUrl, method, flags)),
+      ...(server_uid === undefined ? {} : { server_uid }),
+    };
     const path = signInPath(cli.io, baseUrl);
     await withLockFile(`${path}.lock`, cli.io, () => writeSignIn(path, signIn, cli.io.random));
     const claims = claimsOf(signIn.id_token);
     const name = claims["preferred_username"] ?? claims["email"] ?? signIn.subject;
     cli.say(`signed in at ${baseUrl} as ${String(name)}, by ${signIn.issuer}`);
-    const { tokenFile } = await cli.connection();
-    if (tokenFile !== undefined && (await cli.connection()).tokenOrigin === undefined) {
+    const { tokenFile, tokenOrigin } = await cli.connection();
+    if (tokenFile !== undefined && tokenOrigin === undefined) {
       cli.say(`but n0cli uses the token in ${tokenFile}, because it is configured`);
     }
   });

@@ -88,7 +88,9 @@ async function refreshed(
     ...{ authorizationUrl: undefined, deviceUrl: undefined },
   };
   const fresh = signInOf(client, answer.body, clock.nowMs(), { sub: subject });
-  const next = { refresh_token: refreshToken, ...fresh };
+  const { server_uid } = signIn;
+  const kept = server_uid === undefined ? {} : { server_uid };
+  const next = { refresh_token: refreshToken, ...kept, ...fresh };
   await writeSignIn(path, next, random);
   return next;
 }

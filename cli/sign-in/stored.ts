@@ -14,6 +14,8 @@ export interface StoredSignIn {
   readonly issuer: string;
   readonly client_id: string;
   readonly subject: string;
+  /** The user of this computer who served the API on loopback at the sign-in. */
+  readonly server_uid?: number;
   readonly token_endpoint: string;
   readonly revocation_endpoint?: string;
   readonly id_token: string;

@@ -8,6 +8,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { serverUid } from "../../cli/sign-in/listener.ts";
 import { openGrpcTransport } from "../../cli/transport.ts";
 import { NodeService } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
@@ -76,6 +77,21 @@ describe.runIf(requirement("root"))("a listener of another user on loopback", ()
       ),
     );
     expect(sent).toEqual([]);
+  });
+
+  test("is sent no sign-in, unless he served the API at the sign-in", async () => {
+    const baseUrl = `http://127.0.0.1:${port}`;
+    const signIn = join(folder, "sign-in");
+    const stored = { token_endpoint: "https://id.example/token", id_token: "a.b.c" };
+    const times = { stored_ms: Date.parse("2020-01-01"), lifetime_ms: 1e15 };
+    writeFileSync(signIn, JSON.stringify({ ...stored, ...times }));
+    await expect(openGrpcTransport({ baseUrl, signIn })).rejects.toThrow(
+      new RegExp(`another user \\(${STRANGER}\\) listens there than at the sign-in`),
+    );
+    expect(sent).toEqual([]);
+    writeFileSync(signIn, JSON.stringify({ ...stored, ...times, server_uid: STRANGER }));
+    (await openGrpcTransport({ baseUrl, signIn })).close();
+    expect(serverUid(baseUrl)).toBe(STRANGER);
   });
 
   test("is sent nothing by a connection that was there before anybody looked", async () => {
