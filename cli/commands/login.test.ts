@@ -1,9 +1,11 @@
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { createRouterTransport } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openApi } from "../../src/api/api.ts";
 import { memoryDatastore } from "../../src/datastore/memory/memory-datastore.ts";
+import { IdentityService } from "../../src/gen/n0stack/iam/v1alpha1/identity_pb.ts";
 import type { Listener } from "../../src/rpc/listen.ts";
 import { listen } from "../../src/rpc/listen.ts";
 import type { Clock } from "../../src/util/clock.ts";
@@ -266,6 +268,34 @@ describe("a token that expires", () => {
     await login("alice");
     expect((await finish("get", "node")).exitCode).toBe(0);
   });
+});
+
+test("with several providers, one says which", async () => {
+  const other = "https://id.example";
+  const oidc = [provider.issuer, other].map((issuer, i) => ({
+    domain: ["default", "corp"][i]!,
+    issuer,
+    clientId: CLIENT_ID,
+  }));
+  const transport = createRouterTransport((router) => {
+    router.service(IdentityService, { getSignInMethods: () => ({ oidc }) });
+  });
+  const asked = async (...flags: string[]) => {
+    const t = newTestIo({ homeFolder: home, transport });
+    const exit = run(["login", ...flags], { ...t.io, clock: systemClock });
+    if (flags.join(" ") === "--domain default")
+      await printed(t.stderr, "computer").finally(t.interrupt);
+    return { exitCode: await exit, stderr: t.stderr() };
+  };
+  const both = await asked();
+  expect(both.exitCode).toBe(2);
+  expect(both.stderr).toContain(
+    `--domain: there are "default" (${provider.issuer}), "corp" (${other})`,
+  );
+  expect((await asked("--domain", "nowhere")).exitCode).toBe(2);
+  expect((await asked("--issuer", other, "--domain", "default")).exitCode).toBe(2);
+  expect((await asked("--domain", "default")).exitCode).toBe(130);
+  expect(await readdir(home)).toEqual([]);
 });
 
 test("an API without a provider says so", async () => {
