@@ -30,6 +30,7 @@ interface Flags {
   readonly node?: string;
   readonly since?: string;
   readonly limit?: number;
+  readonly allProjects?: boolean;
 }
 
 export function listCommand(cli: CliContext): Command {
@@ -51,6 +52,7 @@ export function listCommand(cli: CliContext): Command {
       "--since <time>",
       "only those that began since then, such as 24h, 7d or 2026-11-21T15:30:00Z",
     )
+    .option("--all-projects", "also those of other projects and of the system")
     .option(
       "--limit <count>",
       "at most this many, 0 for all; 100 unless --since is given",
@@ -102,6 +104,7 @@ function filterOf(
 ): MessageInitShape<typeof ListTransactionsRequestSchema> {
   const { open = false, state = [], rpc = "", resource = "", node = "", since } = flags;
   return {
+    scope: flags.allProjects === true ? "system" : "",
     openOnly: open,
     phases: [...state],
     rpc,

@@ -50,10 +50,12 @@ export function exitCodeOf({ phase }: Transaction): number {
   return phase === Phase.UNDONE ? EXIT.failed : EXIT.timedOut;
 }
 
-/** `n0cli/0.1.0 at 10.0.0.7`; empty if nothing is known. */
+/** `user/alice with n0cli/0.1.0 at 10.0.0.7`; empty if nothing is known. */
 export function askerText(asker: Asker | undefined): string {
-  const { userAgent = "", peer = "" } = asker ?? {};
-  return [userAgent, peer === "" ? "" : `at ${peer}`].filter((text) => text !== "").join(" ");
+  const { principal = "", userAgent = "", peer = "" } = asker ?? {};
+  const client = principal === "" || userAgent === "" ? userAgent : `with ${userAgent}`;
+  const parts = [principal, client, peer === "" ? "" : `at ${peer}`];
+  return parts.filter((text) => text !== "").join(" ");
 }
 
 /** The thing that it waits for, and the time that it has waited; empty if it does not wait. */

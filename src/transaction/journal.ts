@@ -25,6 +25,11 @@ export type Asker = {
   readonly peer?: string;
   readonly userAgent?: string;
   readonly requestId?: string;
+  /** Such as `user/alice`. An older version knew none. */
+  readonly principal?: string;
+  readonly tokenId?: string;
+  /** The project of the request. */
+  readonly project?: string;
 };
 
 /** A cancel: who wants a transaction to be unwound. */

@@ -6,7 +6,7 @@ import { N0Error, notFound } from "../../../util/errors.ts";
 import { askerOf } from "../../core/asker.ts";
 import type { Call } from "../../core/context.ts";
 import type { Api } from "../../provisioning/context.ts";
-import { findTransaction } from "./find.ts";
+import { findTransaction, throwUnlessSeen } from "./find.ts";
 import { toWire } from "./view.ts";
 
 /**
@@ -17,6 +17,7 @@ import { toWire } from "./view.ts";
  */
 export async function cancelTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
   const live = api.engine.live.find(id);
+  await throwUnlessSeen(api, call, "cancel", id);
   if (live?.header.state === "running") await stop(api, call, live);
   const seen = await findTransaction(api, id);
   if (seen === undefined) {

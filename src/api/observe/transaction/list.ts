@@ -11,8 +11,11 @@ import {
 import { nodesOf, type TransactionHeader } from "../../../transaction/journal.ts";
 import { timePrefix } from "../../../transaction/transaction-id.ts";
 import { defined } from "../../../util/defined.ts";
-import { invalid } from "../../../util/errors.ts";
+import type { Call } from "../../core/context.ts";
+import { lastOf, pageToken } from "../../core/read/page-token.ts";
+import { whereOf } from "../../core/where.ts";
 import type { Api } from "../../provisioning/context.ts";
+import { isShown } from "./place.ts";
 import { PHASE_OF, toWire } from "./view.ts";
 
 const PAGE_SIZE_DEFAULT = 100;
@@ -32,14 +35,16 @@ const OPEN_PHASES: ReadonlySet<Phase> = new Set([
  * The newest first. Ids sort by time, so a page begins right where the last one ended, and `since` ends it.
  * Open transactions have an index. For any other filter, each page reads at most some thousand headers.
  *
- * @throws N0Error `invalid_argument` for a page token that is not ours.
+ * @throws N0Error `invalid_argument` for a page token that is not of this list.
  */
 export async function listTransactions(
   api: Api,
+  call: Call,
   request: ListTransactionsRequest,
 ): Promise<ListTransactionsResponse> {
   const limit = request.pageSize === 0 ? PAGE_SIZE_DEFAULT : request.pageSize;
-  const before = idOfToken(request.pageToken);
+  const list = `transaction/${whereOf(call.values).place}`;
+  const before = request.pageToken === "" ? undefined : lastOf(list, request.pageToken);
   const sinceId = request.since === undefined ? "" : timePrefix(timestampMs(request.since));
   const isOpenOnly =
     request.openOnly ||
@@ -50,7 +55,7 @@ export async function listTransactions(
   for await (const header of isOpenOnly ? openOnes(api, before) : newestFirst(api, before)) {
     if (header.id < sinceId) break;
     lookedAt += 1;
-    if (matches(api, header, request)) {
+    if (isShown(api, call, header) && matches(api, header, request)) {
       if (found.length === limit) {
         nextId = found.at(-1)!.id;
         break;
@@ -64,7 +69,7 @@ export async function listTransactions(
   }
   return create(ListTransactionsResponseSchema, {
     transactions: await Promise.all(found.map((header) => withoutSteps(api, header))),
-    nextPageToken: Buffer.from(nextId).toString("base64url"),
+    nextPageToken: nextId === "" ? "" : pageToken(list, nextId),
   });
 }
 
@@ -146,13 +151,4 @@ function nodesSeen(api: Api, { id, nodes = [] }: TransactionHeader): readonly st
 
 function byIdDescending(a: TransactionHeader, b: TransactionHeader): number {
   return a.id < b.id ? 1 : -1;
-}
-
-function idOfToken(token: string): string | undefined {
-  if (token === "") return undefined;
-  const id = Buffer.from(token, "base64url").toString();
-  if (!/^[0-9a-f-]+$/.test(id) || Buffer.from(id).toString("base64url") !== token) {
-    throw invalid("page_token", "is not from an answer of this list: start without it");
-  }
-  return id;
 }

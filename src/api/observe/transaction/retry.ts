@@ -5,7 +5,7 @@ import { askerOf } from "../../core/asker.ts";
 import type { Call } from "../../core/context.ts";
 import { takeOver } from "../../core/saga/take-over.ts";
 import type { Api } from "../../provisioning/context.ts";
-import { getTransaction } from "./find.ts";
+import { getTransaction, throwUnlessSeen } from "./find.ts";
 
 /** The longest wait of a client. The transaction goes on after that. */
 const PATIENCE_MS = 10_000;
@@ -17,9 +17,10 @@ const PATIENCE_MS = 10_000;
  * @throws N0Error `not_found`; `aborted` while another transaction holds its keys. It is then unchanged.
  */
 export async function retryTransaction(api: Api, call: Call, id: string): Promise<Transaction> {
+  await throwUnlessSeen(api, call, "retry", id);
   const live = await api.engine.takingOver.retry(id, (...left) => takeOver(api, ...left));
   if (live !== undefined) await untilDecided(api, call, live);
-  return await getTransaction(api, id);
+  return await getTransaction(api, call, id);
 }
 
 /**
@@ -41,7 +42,7 @@ export async function giveUpTransaction(
   );
   if (live === undefined) throw notFound("transaction", id);
   await untilDecided(api, call, live);
-  return await getTransaction(api, id);
+  return await getTransaction(api, call, id);
 }
 
 async function untilDecided(api: Api, call: Call, live: LiveTransaction): Promise<void> {

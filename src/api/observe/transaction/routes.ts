@@ -16,11 +16,12 @@ import { watchTransactions } from "./watch.ts";
 
 export function transactionRoutes(api: Api): ServiceImpl<typeof TransactionService> {
   return {
-    listTransactions: (request) => listTransactions(api, request),
-    async getTransaction({ id }) {
-      return create(GetTransactionResponseSchema, { transaction: await getTransaction(api, id) });
+    listTransactions: (request, call) => listTransactions(api, call, request),
+    async getTransaction({ id }, call) {
+      const transaction = await getTransaction(api, call, id);
+      return create(GetTransactionResponseSchema, { transaction });
     },
-    watchTransactions: ({ id }, { signal }) => watchTransactions(api, id, signal),
+    watchTransactions: ({ id }, call) => watchTransactions(api, call, id),
     async cancelTransaction({ id }, call) {
       const transaction = await cancelTransaction(api, call, id);
       return create(CancelTransactionResponseSchema, { transaction });

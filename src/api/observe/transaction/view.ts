@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { transactionCollection } from "../../../datastore/datastore-journal.ts";
 import { keyText } from "../../../datastore/key.ts";
 import {
   type AskerSchema,
@@ -20,7 +21,9 @@ import {
 } from "../../../transaction/journal.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
 import { defined } from "../../../util/defined.ts";
+import { formatPlace } from "../../iam/access/place.ts";
 import type { Api } from "../../provisioning/context.ts";
+import { placeOfTransaction } from "./place.ts";
 import { stepsOf } from "./step-view.ts";
 
 /** A transaction from the journal or, with `live`, from the memory of this process. */
@@ -46,7 +49,7 @@ export async function toWire(api: Api, seen: Seen): Promise<Transaction> {
   const isHindered = hinderedBySeq !== undefined || state === "needs_operator";
   const cancel = header.cancel ?? live?.cancelled;
   const steps = stepsOf(api, header, seen.rows);
-  const wait = live === undefined ? undefined : await waitOf(api, steps, live);
+  const wait = live === undefined ? undefined : await waitOf(api, header, steps, live);
   return create(TransactionSchema, {
     id,
     rpc: kind,
@@ -84,6 +87,7 @@ type WaitInit = MessageInitShape<typeof WaitSchema>;
 
 async function waitOf(
   api: Api,
+  header: TransactionHeader,
   steps: readonly Step[],
   { waiting, rows }: LiveTransaction,
 ): Promise<WaitInit | undefined> {
@@ -95,10 +99,13 @@ async function waitOf(
   switch (waiting.for) {
     case "lock": {
       const holder = await api.locks.holderOf(waiting.key);
+      const id = holder?.transactionId ?? "";
+      // What works in another project on a thing that it shares is nothing to this one.
+      const isShown = await isOfSamePlace(api, header, id);
       const value = {
         resource: keyText(waiting.key),
-        holderRpc: holder?.action ?? "",
-        holderTransactionId: holder?.transactionId ?? "",
+        holderRpc: isShown ? (holder?.action ?? "") : "",
+        holderTransactionId: isShown ? id : "",
       };
       return { since, cause: { case: "lock", value } };
     }
@@ -120,6 +127,13 @@ async function waitOf(
     default:
       return undefined;
   }
+}
+
+async function isOfSamePlace(api: Api, own: TransactionHeader, id: string): Promise<boolean> {
+  const header =
+    api.engine.live.find(id)?.header ?? (await api.records.find(transactionCollection, id))?.value;
+  if (header === undefined) return true;
+  return formatPlace(placeOfTransaction(header)) === formatPlace(placeOfTransaction(own));
 }
 
 /** A step has asked a node and has no answer yet. */

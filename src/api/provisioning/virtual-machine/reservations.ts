@@ -2,7 +2,7 @@ import { putNew, remove } from "../../../datastore/collection.ts";
 import { ConflictError } from "../../../datastore/datastore.ts";
 import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { formatRef, nameOnNode, type Ref } from "../../../util/ref.ts";
+import { formatRef, nameOnNode, type Ref, refOnNode } from "../../../util/ref.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../core/annotations.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import type { SagaRecordStep } from "../context.ts";
@@ -20,11 +20,14 @@ export const reserveUuid: SagaRecordStep<{ readonly uuid: string; readonly ref: 
       if (!(cause instanceof ConflictError)) throw cause;
       const present = await api.records.find(uuids, uuid);
       if (present?.value.usedBy === usedBy) return;
-      throw new N0Error(
-        "already_exists",
-        `uuid: ${uuid} belongs to virtual machine "${present?.value.usedBy ?? ""}"`,
-        { field: "uuid", resource: formatRef(ref), cause },
-      );
+      const other = refOnNode(ref.kind, present?.value.usedBy ?? "");
+      // What another project has is nothing to this one.
+      const by = other.scope === ref.scope && other.name !== "" ? ` by "${other.name}"` : "";
+      throw new N0Error("already_exists", `uuid: ${uuid} is taken${by}: ask for another one`, {
+        field: "uuid",
+        resource: formatRef(ref),
+        cause,
+      });
     }
   },
   async undo({ api }, { uuid, ref }) {

@@ -1,0 +1,76 @@
+import { refOfKey } from "../../../datastore/key.ts";
+import { type Caller, callerOf } from "../../../rpc/caller.ts";
+import type { Asker, TransactionHeader } from "../../../transaction/journal.ts";
+import { notFound } from "../../../util/errors.ts";
+import { levelOf, type Ref } from "../../../util/ref.ts";
+import type { Call } from "../../core/context.ts";
+import { whereOf } from "../../core/where.ts";
+import { formatPlace, type Place, parsePlace, SYSTEM } from "../../iam/access/place.ts";
+import type { Api } from "../../provisioning/context.ts";
+
+type About = Pick<TransactionHeader, "guards" | "asker">;
+
+/**
+ * Where a transaction belongs, by the objects whose keys it holds. One that also concerns the system, such as
+ * a node with everything on it, is the system's. One of two projects, such as of a disk from a shared image, is
+ * that of its request.
+ */
+export function placeOfTransaction({ guards, asker }: About): Place {
+  const refs = guards.map(refOfKey).filter((ref) => ref !== undefined);
+  if (refs.some(({ kind }) => levelOf(kind) === "system")) return SYSTEM;
+  const projects = scopesOf(refs, "project");
+  const [first] = projects;
+  if (first !== undefined) {
+    const { project = "" } = asker ?? {};
+    if (projects.size === 1) return { kind: "project", name: first };
+    return projects.has(project) ? { kind: "project", name: project } : SYSTEM;
+  }
+  const [domain, ...others] = scopesOf(refs, "domain");
+  return domain === undefined || others.length > 0 ? SYSTEM : { kind: "domain", name: domain };
+}
+
+function scopesOf(refs: readonly Ref[], level: "project" | "domain"): ReadonlySet<string> {
+  return new Set(refs.filter(({ kind }) => levelOf(kind) === level).map(({ scope }) => scope));
+}
+
+/** What a caller may do with a transaction. */
+export type Verb = "get" | "list" | "watch" | "cancel" | "retry";
+
+/**
+ * Whether the caller may do this with the transaction, wherever it belongs. One that belongs to no project is
+ * also that of the principal who began it.
+ */
+function mayTouch(api: Pick<Api, "grants">, call: Call, verb: Verb, about: About): boolean {
+  if (call.values === undefined) return true;
+  const caller = callerOf(call.values);
+  const place = placeOfTransaction(about);
+  if (place.kind !== "project" && isOwn(caller, about.asker)) return true;
+  return api.grants.allows(caller, { resource: "transaction", verb }, place);
+}
+
+/** @throws N0Error `not_found` for a transaction that does not exist for the caller. */
+export function throwUnlessTouchable(
+  api: Pick<Api, "grants">,
+  call: Call,
+  verb: Verb,
+  header: About & Pick<TransactionHeader, "id">,
+): void {
+  if (!mayTouch(api, call, verb, header)) throw notFound("transaction", header.id);
+}
+
+/**
+ * Whether a list or a watch at the place of the call shows the transaction. In a project it shows also those
+ * that belong to no project, if the caller may see them.
+ */
+export function isShown(api: Pick<Api, "grants">, call: Call, about: About): boolean {
+  const at = parsePlace(whereOf(call.values).place) ?? SYSTEM;
+  if (at.kind === "system") return true;
+  const place = placeOfTransaction(about);
+  if (formatPlace(place) === formatPlace(at)) return true;
+  if (place.kind !== "project") return mayTouch(api, call, "list", about);
+  return at.kind === "domain" && api.grants.domainOf(place.name) === at.name;
+}
+
+function isOwn({ principal, limit }: Caller, asker: Asker | undefined): boolean {
+  return limit === undefined && asker?.principal === principal;
+}
