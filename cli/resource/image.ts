@@ -11,6 +11,8 @@ export const image = defineResource({
     cell("name"),
     cell("labels"),
     cell("tags"),
+    { ...cell("project"), isWide: true },
+    { ...cell("visibility"), isRare: true },
     transactionColumn,
     { ...cell("registered_block_storages.block_storage_name"), isWide: true },
   ],
@@ -49,6 +51,9 @@ export const image = defineResource({
   async commands(cli) {
     const { registerCommand } = await import("../commands/image-register.ts");
     const { tagCommand, untagCommand } = await import("../commands/image-tag.ts");
-    return [registerCommand(cli), tagCommand(cli), untagCommand(cli)];
+    const { shareCommand } = await import("../commands/share.ts");
+    const { ImageService } = await import("../../src/gen/n0stack/deployment/v0/image_pb.ts");
+    const share = shareCommand(cli, "image", ImageService.method.setImageVisibility);
+    return [registerCommand(cli), tagCommand(cli), untagCommand(cli), share];
   },
 });

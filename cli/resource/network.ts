@@ -12,6 +12,8 @@ export const network = defineResource({
     ...namedColumns,
     cell("ipv4_cidr"),
     cell("ipv6_cidr"),
+    { ...cell("project"), isWide: true },
+    { ...cell("visibility"), isRare: true },
     transactionColumn,
     { ...cell("domain"), isWide: true },
     { ...cell("annotations"), isWide: true },
@@ -36,4 +38,9 @@ export const network = defineResource({
       examples: ["network delete lab"],
     },
   ],
+  async commands(cli) {
+    const { shareCommand } = await import("../commands/share.ts");
+    const { NetworkService } = await import("../../src/gen/n0stack/pool/v0/network_pb.ts");
+    return [shareCommand(cli, "network", NetworkService.method.setNetworkVisibility)];
+  },
 });

@@ -21,6 +21,9 @@ export async function expectAllWell(
   expect(sum(coverage.unwound)).toBeGreaterThan(1_000);
   expect(sum(coverage.neededOperator)).toBeGreaterThan(5);
   expect(coverage.faults.size).toBeGreaterThan(15);
+  for (const kind of ["image", "network"]) {
+    expect(coverage.shared.get(kind), kind).toBeGreaterThan(2);
+  }
 }
 
 function sum(counts: ReadonlyMap<string, number>): number {
