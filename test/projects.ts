@@ -1,10 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { domains } from "../src/api/iam/domain/collection.ts";
 import { projects } from "../src/api/iam/project/collection.ts";
+import { roleBindings } from "../src/api/iam/role-binding/collection.ts";
 import { put } from "../src/datastore/collection.ts";
 import { merge, type Writes } from "../src/datastore/datastore.ts";
 import { DomainSchema } from "../src/gen/n0stack/iam/v1alpha1/domain_pb.ts";
 import { ProjectSchema } from "../src/gen/n0stack/iam/v1alpha1/project_pb.ts";
+import { RoleBindingSchema } from "../src/gen/n0stack/iam/v1alpha1/role_binding_pb.ts";
 import { PROJECT_HEADER } from "../src/util/project.ts";
 import { DEFAULT_SCOPE, SYSTEM_SCOPE } from "../src/util/ref.ts";
 import { type World, withHeaders } from "./world.ts";
@@ -24,4 +26,11 @@ export async function inProject(world: World, name: string, domain?: string): Pr
   await world.opened.api.datastore.batch(newProject(name, domain));
   await world.seen();
   return withHeaders(world, { [PROJECT_HEADER]: name });
+}
+
+/** Gives somebody the role `owner` in a project. */
+export function tenantBinding(member: string, project: string): Writes {
+  const binding = { name: "owner", member, role: "owner", scope: `project/${project}` };
+  const ref = { kind: roleBindings.kind, scope: project, name: binding.name };
+  return put(roleBindings, [ref], create(RoleBindingSchema, binding));
 }

@@ -89,6 +89,7 @@ export function tokenGate({ token, authenticate, refusals }: TokenGateOptions): 
       const refusal = error === undefined ? ASKING : because(error);
       refuse(request, response, waitMs > 0 ? tooManyTries(waitMs) : refusal);
     };
+    if (hasSeveralTokens(request)) return refused(SEVERAL);
     if (isSame(given, token)) return admit(ADMINISTRATOR);
     const found = given === "" ? undefined : trying(() => authenticate?.(given));
     const decide = (caller: Caller | N0Error | undefined) => {
@@ -98,6 +99,16 @@ export function tokenGate({ token, authenticate, refusals }: TokenGateOptions): 
     if (found instanceof Promise) found.then(decide, (reason) => decide(refusalOf(reason)));
     else decide(found);
   };
+}
+
+/** Node shows only the first one, and a proxy may have looked at another. */
+function hasSeveralTokens({ rawHeaders }: NodeServerRequest): boolean {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) count += 1;
+  }
+  return count > 1;
 }
 
 function trying<T>(work: () => T): T | N0Error {
@@ -115,6 +126,12 @@ function refusalOf(reason: unknown): N0Error {
     retryAfterMs: 1_000,
   });
 }
+
+const AUTHORIZATION = "authorization";
+const SEVERAL = new N0Error(
+  "unauthenticated",
+  `the request has several headers \`${AUTHORIZATION}\`: send one`,
+);
 
 const ASKING: Refusal = because(
   new N0Error(
