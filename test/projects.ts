@@ -4,8 +4,9 @@ import { projects } from "../src/api/iam/project/collection.ts";
 import { roleBindings } from "../src/api/iam/role-binding/collection.ts";
 import { put } from "../src/datastore/collection.ts";
 import { merge, type Writes } from "../src/datastore/datastore.ts";
-import { DomainSchema } from "../src/gen/n0stack/iam/v1alpha1/domain_pb.ts";
-import { ProjectSchema } from "../src/gen/n0stack/iam/v1alpha1/project_pb.ts";
+import { referenceWrites } from "../src/datastore/references.ts";
+import { Domain_State, DomainSchema } from "../src/gen/n0stack/iam/v1alpha1/domain_pb.ts";
+import { Project_State, ProjectSchema } from "../src/gen/n0stack/iam/v1alpha1/project_pb.ts";
 import { RoleBindingSchema } from "../src/gen/n0stack/iam/v1alpha1/role_binding_pb.ts";
 import { PROJECT_HEADER } from "../src/util/project.ts";
 import { DEFAULT_SCOPE, SYSTEM_SCOPE } from "../src/util/ref.ts";
@@ -15,9 +16,15 @@ import { type World, withHeaders } from "./world.ts";
 export function newProject(name: string, domain = DEFAULT_SCOPE): Writes {
   const ref = { kind: projects.kind, scope: SYSTEM_SCOPE, name };
   const domainRef = { kind: domains.kind, scope: SYSTEM_SCOPE, name: domain };
+  const project = create(ProjectSchema, { name, domain, state: Project_State.AVAILABLE });
   return merge(
-    put(projects, [ref], create(ProjectSchema, { name, domain })),
-    put(domains, [domainRef], create(DomainSchema, { name: domain })),
+    put(projects, [ref], project),
+    referenceWrites(projects, projects.key(ref), undefined, project),
+    put(
+      domains,
+      [domainRef],
+      create(DomainSchema, { name: domain, state: Domain_State.AVAILABLE }),
+    ),
   );
 }
 

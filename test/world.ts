@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Transport } from "@connectrpc/connect";
 import { type ApiOptions, type OpenedApi, openApi } from "../src/api/api.ts";
+import { BUILT_IN_ROLES } from "../src/api/iam/access/built-in-roles.ts";
 import type { Amounts } from "../src/api/pool/inventory/amounts.ts";
 import { caughtUp, type Datastore } from "../src/datastore/datastore.ts";
 import { lateDelivery } from "../src/datastore/late-delivery.ts";
@@ -70,7 +71,12 @@ export interface WorldOptions {
 }
 
 /** No request makes these, and none can leave them behind. */
-const ALWAYS_THERE: ReadonlySet<string> = new Set(["domain//default", "project//default"]);
+const ALWAYS_THERE: ReadonlySet<string> = new Set([
+  "domain//default",
+  "project//default",
+  "reference/domain//default/project//default",
+  ...BUILT_IN_ROLES.map(({ name }) => `role//${name}`),
+]);
 
 const LATE = { clock: systemClock, random: newDice(SEED), delayMsMax: 10 };
 

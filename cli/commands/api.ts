@@ -7,10 +7,10 @@ import type {
 } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import { quote } from "../../src/util/quote.ts";
+import { didYouMean } from "../../src/util/suggest.ts";
 import { callStream, callUnary, only } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { messageFromJson } from "../convert/flags.ts";
-import { didYouMean } from "../convert/suggest.ts";
 import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { readAll } from "../input.ts";

@@ -3,11 +3,11 @@ import { fromJson, ScalarType } from "@bufbuild/protobuf";
 import { Option } from "commander";
 import { N0Error } from "../../src/util/errors.ts";
 import { quote } from "../../src/util/quote.ts";
+import { didYouMean } from "../../src/util/suggest.ts";
 import { CliError } from "../errors.ts";
 import { fieldMaskFromPaths, isFieldMask } from "./field-mask.ts";
 import type { Leaf } from "./scalar.ts";
 import { scalarFromText } from "./scalar.ts";
-import { didYouMean } from "./suggest.ts";
 
 /** The only field with a short flag, which other tools have too. */
 const SELECTOR = "label_selector";

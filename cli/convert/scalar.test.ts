@@ -2,9 +2,9 @@ import { ScalarType } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { VirtualMachine_VirtualMachineStateSchema } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { kindOf } from "../../src/util/errors.ts";
+import { didYouMean } from "../../src/util/suggest.ts";
 import { fc } from "../../test/properties.ts";
 import { scalarFromText } from "./scalar.ts";
-import { didYouMean } from "./suggest.ts";
 
 const uint32 = { name: "n", scalar: ScalarType.UINT32 };
 const uint64 = { name: "n", scalar: ScalarType.UINT64 };

@@ -1,6 +1,6 @@
 import type { DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { findCycle } from "../../src/util/dag.ts";
-import { didYouMean } from "../convert/suggest.ts";
+import { didYouMean } from "../../src/util/suggest.ts";
 import type { Resource } from "../resource/resource.ts";
 import { convertArgs } from "./convert.ts";
 import type { Place, Problem } from "./problems.ts";

@@ -2,10 +2,10 @@ import type { DescField, DescMessage, JsonObject, JsonValue, Message } from "@bu
 import { fromJson, ScalarType } from "@bufbuild/protobuf";
 import { N0Error } from "../../src/util/errors.ts";
 import { quote } from "../../src/util/quote.ts";
+import { didYouMean } from "../../src/util/suggest.ts";
 import { fieldMaskFromPaths, isFieldMask } from "../convert/field-mask.ts";
 import type { Leaf } from "../convert/scalar.ts";
 import { scalarFromText } from "../convert/scalar.ts";
-import { didYouMean } from "../convert/suggest.ts";
 import type { Place, Problem } from "./problems.ts";
 import type { Tree } from "./yaml-tree.ts";
 

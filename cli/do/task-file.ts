@@ -1,5 +1,5 @@
 import { quote } from "../../src/util/quote.ts";
-import { didYouMean } from "../convert/suggest.ts";
+import { didYouMean } from "../../src/util/suggest.ts";
 import type { Place, Problem } from "./problems.ts";
 import type { Table, Tree } from "./yaml-tree.ts";
 import { readTrees } from "./yaml-tree.ts";

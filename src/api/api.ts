@@ -1,6 +1,7 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Datastore } from "../datastore/datastore.ts";
 import { datastoreJournal } from "../datastore/datastore-journal.ts";
+import type { ForNew } from "../datastore/held-objects.ts";
 import { LockTable } from "../datastore/lock-table.ts";
 import { Records } from "../datastore/records.ts";
 import { DatastoreSessions } from "../datastore/sessions.ts";
@@ -31,6 +32,7 @@ import { keepSession, recover } from "./core/saga/keep-session.ts";
 import { Grants } from "./iam/access/grants.ts";
 import { guardedRouter } from "./iam/access/guard.ts";
 import { ensureDefaults } from "./iam/defaults.ts";
+import { callerRoutes } from "./iam/identity/routes.ts";
 import { openOidcAuthenticator } from "./iam/oidc/authenticator.ts";
 import type { OidcProvider } from "./iam/oidc/provider.ts";
 import type { RoleRule } from "./iam/oidc/role-rule.ts";
@@ -105,8 +107,8 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   await migrateToScopes(datastore);
   await ensureDefaults(datastore);
   await deriveOccupied(datastore);
-  const { sessions, locks } = await startSession(options);
   const grants = await Grants.open(datastore, options.oidcRoleRules);
+  const { sessions, locks } = await startSession(options, grants.forNew);
   const inventory = await Inventory.open(datastore, clock);
   const certificates = await Certificates.open(datastore);
   const addressBook = await AddressBook.open(datastore, random);
@@ -185,8 +187,11 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       }
       router.service(TransactionService, transactionRoutes(api));
       router.service(VerifyService, verifyRoutes(api, resources));
-      router.service(IdentityService, identityRoutes(oidcProviders));
       router.service(JoinService, joinRoutes(api));
+      router.service(IdentityService, {
+        ...identityRoutes(oidcProviders),
+        ...callerRoutes(grants),
+      });
     },
     async [Symbol.asyncDispose]() {
       stopAll();
@@ -213,12 +218,15 @@ async function openQuotas(options: ApiOptions, grants: Grants): Promise<Quotas> 
   return await Quotas.open({ ...options, countings, domainOf });
 }
 
-async function startSession({ datastore, clock, random, sharedLocks, ...options }: ApiOptions) {
+async function startSession(
+  { datastore, clock, random, sharedLocks, ...options }: ApiOptions,
+  forNew: ForNew,
+) {
   const id = transactionId(clock.nowMs(), random.uuid());
   const isAlone = sharedLocks === undefined;
   const sessions = await DatastoreSessions.start({ datastore, clock, id, isAlone });
   const table = sharedLocks ?? new LockTable(Math.ceil(options.openTransactionsMax / 2));
-  return { sessions, locks: table.of(id) };
+  return { sessions, locks: table.of(id, forNew) };
 }
 
 async function endSession(

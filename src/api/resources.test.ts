@@ -5,8 +5,6 @@ import { stepCollection, transactionCollection } from "../datastore/datastore-jo
 import { referenceGuards, references } from "../datastore/references.ts";
 import { sessionCollection } from "../datastore/sessions.ts";
 import { keptRequests } from "./core/idempotency/kept-request.ts";
-import { domains } from "./iam/domain/collection.ts";
-import { projects } from "./iam/project/collection.ts";
 import { resources } from "./resources.ts";
 import { layout } from "./scope-migration.ts";
 
@@ -24,8 +22,6 @@ const OF_THE_ENGINE = [
   references,
   referenceGuards,
   layout,
-  domains,
-  projects,
 ];
 
 test("every record is of the engine or of exactly one resource", async () => {

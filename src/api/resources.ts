@@ -1,6 +1,11 @@
 import { quota } from "./budget/quota/resource.ts";
 import type { Resource } from "./core/resource/resource.ts";
 import { image } from "./deployment/image/resource.ts";
+import { domain } from "./iam/domain/resource.ts";
+import { project } from "./iam/project/resource.ts";
+import { role } from "./iam/role/resource.ts";
+import { roleBinding } from "./iam/role-binding/resource.ts";
+import { serviceAccount } from "./iam/service-account/resource.ts";
 import { user } from "./iam/user/resource.ts";
 import { network } from "./network/network/resource.ts";
 import { node } from "./pool/node/resource.ts";
@@ -17,4 +22,9 @@ export const resources: readonly Resource<Api>[] = [
   image,
   user,
   quota,
+  domain,
+  project,
+  role,
+  roleBinding,
+  serviceAccount,
 ];

@@ -44,10 +44,13 @@ export function protoCollection<D extends DescMessage>(
   {
     today = (value) => value,
     references,
+    refs,
   }: {
     /** Converts an object that an earlier version has written. */
     readonly today?: (value: MessageShape<D>) => MessageShape<D>;
     readonly references?: Referring<MessageShape<D>>;
+    /** The objects to which an object refers, if they may be in other scopes. */
+    readonly refs?: (object: MessageShape<D>) => readonly Ref[];
   } = {},
 ): Objects<MessageShape<D>> {
   const refersTo = (object: MessageShape<D>, from: Pick<Ref, "scope">) =>
@@ -60,6 +63,7 @@ export function protoCollection<D extends DescMessage>(
     kind,
     refOf,
     ...(references === undefined ? {} : { refersTo }),
+    ...(refs === undefined ? {} : { refersTo: refs }),
     encode: (value) => withoutScope(field, value, () => toBinary(schema, value)),
     ...(field === undefined ? {} : { locate: locating(field) }),
     decode: (bytes) => today(fromBinary(schema, bytes)),

@@ -1,7 +1,7 @@
 import type { AcquireOptions, Holder, Lock, Locks } from "../transaction/locks.ts";
 import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
-import { HeldObjects } from "./held-objects.ts";
+import { type ForNew, HeldObjects } from "./held-objects.ts";
 import { keyText } from "./key.ts";
 
 interface Request {
@@ -35,9 +35,9 @@ export class LockTable {
   }
 
   /** The locks as one session uses them. */
-  of(session: string): Locks<HeldObjects> {
+  of(session: string, forNew?: ForNew): Locks<HeldObjects> {
     return {
-      acquire: (keys, options) => this.acquire(session, keys, options),
+      acquire: (keys, options) => this.acquire(session, keys, options, forNew),
       holderOf: async (key) => this.#entries.get(key)?.holder,
       list: async () => this.#list(),
       releaseAll: async (ended) => this.#releaseAll(ended),
@@ -48,6 +48,7 @@ export class LockTable {
     session: string,
     keys: readonly string[],
     options: AcquireOptions,
+    forNew?: ForNew,
   ): Promise<HeldObjects> {
     const { action, transactionId, waitUntil } = options;
     const holder = { session, action, ...defined({ transactionId }) };
@@ -56,7 +57,8 @@ export class LockTable {
     if (waitUntil === undefined) this.#takeAll(sorted, request);
     else await this.#takeEach(sorted, request, waitUntil);
     this.#grants += 1;
-    return new HeldObjects(sorted, this.#grants, async () => this.#release(sorted, holder));
+    const release = async () => this.#release(sorted, holder);
+    return new HeldObjects(sorted, this.#grants, release, forNew);
   }
 
   #takeAll(sorted: readonly string[], request: Request): void {

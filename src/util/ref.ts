@@ -23,6 +23,7 @@ const LEVELS: ReadonlyMap<string, Level> = new Map([
   ["role", "system"],
   ["quota", "system"],
   ["user", "domain"],
+  ["group", "domain"],
 ]);
 
 export function levelOf(kind: string): Level {
@@ -66,8 +67,10 @@ export function formatRef({ kind, scope, name }: Ref): string {
 /** Undefined for a text that `formatRef` cannot have made. */
 export function parseRef(text: string): Ref | undefined {
   const [kind = "", second = "", third, ...more] = text.split("/");
-  if (kind === "" || second === "" || third === "" || more.length > 0) return undefined;
-  if (third === undefined) return { kind, scope: homeOf(kind), name: second };
+  if (kind === "" || third === "" || more.length > 0) return undefined;
+  if (third === undefined) {
+    return second === "" ? undefined : { kind, scope: homeOf(kind), name: second };
+  }
   return second === homeOf(kind) ? undefined : { kind, scope: second, name: third };
 }
 

@@ -5,6 +5,7 @@ import { settled } from "../../src/api/provisioning/block-storage/record.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { resources } from "../../src/api/resources.ts";
 import type { Objects } from "../../src/datastore/collection.ts";
+import type { Entry } from "../../src/datastore/datastore.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
 import { objectKey, refOfKey } from "../../src/datastore/key.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
@@ -80,6 +81,11 @@ export class Model {
       if (key.startsWith(of.prefix)) found.push({ ref: of.refOf(key), object: of.decode(bytes) });
     }
     return found;
+  }
+
+  /** The objects that are there before the first transaction. */
+  expectPresent(entries: readonly Entry[]): void {
+    for (const { key, value } of entries) if (isObject(key)) this.expected.set(key, value);
   }
 
   open(): KnownTransaction[] {

@@ -164,6 +164,7 @@ export class Simulation {
   async run(): Promise<Result> {
     await ensureDefaults(this.durable);
     await this.durable.batch(merge(...PROJECTS.map((project) => newProject(project))));
+    this.model.expectPresent(await this.durable.list(""));
     this.api.start();
     for (const node of this.nodes) node.start();
     for (const { machines, disks } of this.watchers) {

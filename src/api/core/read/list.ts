@@ -24,6 +24,7 @@ const UNLIMITED = 2 ** 40;
 /**
  * One page of the objects of a scope, in the order of names.
  *
+ * @param isVisible By default, all objects are.
  * @returns the objects and the token of the next page, empty on the last.
  * @throws N0Error `invalid_argument` for a page token that is not of this list.
  */
@@ -32,6 +33,7 @@ export async function listPage<T extends Labelled>(
   of: Objects<T>,
   scope: string,
   request: ListRequest,
+  isVisible?: (object: T) => boolean,
 ): Promise<{ readonly objects: T[]; readonly nextPageToken: string }> {
   const { pageSize, namePrefix, labelSelector } = request;
   const wanted = Object.entries(labelSelector);
@@ -46,11 +48,13 @@ export async function listPage<T extends Labelled>(
   for (;;) {
     // One more than requested shows whether there is a next page.
     const missing = limit - objects.length + 1;
-    const batch = wanted.length > 0 ? Math.max(missing, BATCH_MIN) : missing;
+    const isFiltered = wanted.length > 0 || isVisible !== undefined;
+    const batch = isFiltered ? Math.max(missing, BATCH_MIN) : missing;
     const page = { limit: batch, ...defined({ after }) };
     const found = await records.listPrefix(of, prefix, page);
     for (const { value } of found) {
       if (!wanted.every(([key, text]) => value.labels[key] === text)) continue;
+      if (isVisible?.(value) === false) continue;
       if (objects.length === limit)
         return { objects, nextPageToken: pageToken(list, objects.at(-1)!.name) };
       objects.push(value);

@@ -78,6 +78,27 @@ export async function* watchObjects<T>(
   }
 }
 
+/**
+ * Only the changes of visible objects. For the client, an object that is visible no more is deleted, and one
+ * that never was does not exist.
+ */
+export async function* visibleOnly<T extends { readonly name: string }>(
+  changes: AsyncIterable<ObjectChange<T>>,
+  isVisible: ((object: T) => boolean) | undefined,
+): AsyncGenerator<ObjectChange<T>> {
+  const sent = new Set<string>();
+  for await (const change of changes) {
+    if (isVisible === undefined || change.kind === "synced") yield change;
+    else if (change.kind === "put" && isVisible(change.object)) {
+      sent.add(change.object.name);
+      yield change;
+    } else {
+      const name = change.kind === "put" ? change.object.name : change.name;
+      if (sent.delete(name)) yield { kind: "delete", name };
+    }
+  }
+}
+
 /** A queue of names without repetitions. It can be awaited. */
 export class ChangedNames implements Disposable {
   readonly #names = new Set<string>();

@@ -1,10 +1,11 @@
 import { create, type DescMessage, type DescMethod, type DescService } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
+import { callerOf } from "../../../rpc/caller.ts";
 import { notFound } from "../../../util/errors.ts";
 import type { Api } from "../context.ts";
 import { type ListRequest, listPage } from "../read/list.ts";
 import { listWithShared, type WithShared } from "../read/list-shared.ts";
-import { watchObjects } from "../read/watch.ts";
+import { visibleOnly, watchObjects } from "../read/watch.ts";
 import { scopeOf } from "../scope.ts";
 import { getVisible } from "../sharing.ts";
 import type { UserObject } from "./object.ts";
@@ -33,6 +34,9 @@ export function readRoutes<T extends UserObject, A extends Api>(
     const areThere = views.every((view): view is Awaited<T> => !(view instanceof Promise));
     return areThere ? views : await Promise.all(views.map(async (view) => await view));
   };
+  const { isVisible } = reading;
+  const visibleTo = ({ values }: HandlerContext) =>
+    isVisible && ((object: T) => isVisible.call(reading, api, object, callerOf(values)));
   return {
     async [list.localName](request: ListRequest & Partial<WithShared>, call: HandlerContext) {
       const scope = scopeOf(call, kind);
@@ -42,7 +46,13 @@ export function readRoutes<T extends UserObject, A extends Api>(
         const seen = [...(await viewAll(page.objects, scope)), ...(await Promise.all(others))];
         return create(list.output, { [listField]: seen, nextPageToken: page.nextPageToken });
       }
-      const { objects, nextPageToken } = await listPage(api.records, collection, scope, request);
+      const { objects, nextPageToken } = await listPage(
+        api.records,
+        collection,
+        scope,
+        request,
+        visibleTo(call),
+      );
       const seen = await viewAll(objects, scope);
       return create(list.output, { [listField]: seen, nextPageToken });
     },
@@ -51,7 +61,9 @@ export function readRoutes<T extends UserObject, A extends Api>(
       const stored = await (sharing === undefined
         ? api.records.find(collection, { kind, scope, name })
         : getVisible(api, sharing, { scope }, name));
-      if (stored === undefined) throw notFound(word, name);
+      if (stored === undefined || visibleTo(call)?.(stored.value) === false) {
+        throw notFound(word, name);
+      }
       const isOwn = collection.refOf(stored.key).scope === scope;
       const seen = await (isOwn ? viewIn(scope)(stored.value) : sharing?.view(stored, scope));
       // The original answers the object itself. New services answer a message that holds it.
@@ -71,7 +83,7 @@ export function readRoutes<T extends UserObject, A extends Api>(
         shows,
         also,
       );
-      for await (const change of changes) {
+      for await (const change of visibleOnly(changes, visibleTo(call))) {
         if (change.kind === "put") yield { [watchField]: change.object };
         else if (change.kind === "delete") yield { deletedName: change.name };
         else yield { synced: true };

@@ -1,5 +1,6 @@
 import type { DescMessage, DescService } from "@bufbuild/protobuf";
 import type { AnyCollection, Objects } from "../../../datastore/collection.ts";
+import type { Caller } from "../../../rpc/caller.ts";
 import type { Ref } from "../../../util/ref.ts";
 import type { Api } from "../context.ts";
 import type { TouchSource } from "../read/watch.ts";
@@ -15,6 +16,8 @@ export interface Reading<T, A extends Api> {
   view?(api: A, object: T, scope: string): T | Promise<T>;
   /** The same for a page of objects, if it takes fewer reads than one after the other. */
   viewPage?(api: A, objects: readonly T[], scope: string): Promise<readonly T[]>;
+  /** Whether the object exists for the caller; by default, whoever may list the scope sees all of it. */
+  isVisible?(api: A, object: T, caller: Caller): boolean;
   /** Collections whose keys begin with the object's name, and whose changes show in the object. */
   readonly shows?: readonly Pick<AnyCollection, "prefix" | "parts">[];
   /** Other sources that change how an object looks. */

@@ -1,25 +1,32 @@
-import type { Datastore } from "../../../datastore/datastore.ts";
+import type { Datastore, Writes } from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { Domain } from "../../../gen/n0stack/iam/v1alpha1/domain_pb.ts";
 import type { Project } from "../../../gen/n0stack/iam/v1alpha1/project_pb.ts";
 import type { RoleBinding } from "../../../gen/n0stack/iam/v1alpha1/role_binding_pb.ts";
 import type { Role } from "../../../gen/n0stack/iam/v1alpha1/role_pb.ts";
 import { ADMINISTRATOR, type Caller } from "../../../rpc/caller.ts";
-import { SYSTEM_SCOPE } from "../../../util/ref.ts";
+import { notFound } from "../../../util/errors.ts";
+import type { Ref } from "../../../util/ref.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import { domains } from "../domain/collection.ts";
 import { grantsByRule, type RoleRule } from "../oidc/role-rule.ts";
+import { ownerOf, ownerRef, throwIfDeleted } from "../owner.ts";
 import { projects } from "../project/collection.ts";
 import { roles } from "../role/collection.ts";
 import { roleBindings } from "../role-binding/collection.ts";
 import { builtInRole } from "./built-in-roles.ts";
+import { PermissionCatalog } from "./catalog.ts";
 import { type Permission, PermissionSet } from "./permission.ts";
 import { type Place, parsePlace } from "./place.ts";
 
 /** A role that somebody has at a place. */
-interface Grant {
+export interface Grant {
   readonly place: Place;
   readonly role: string;
+  /** The caller, or the group through which he has it. */
+  readonly member: string;
+  /** The name of the role binding that gives it; undefined if a rule does. */
+  readonly binding?: string;
 }
 
 /**
@@ -31,6 +38,8 @@ export class Grants implements Disposable {
   readonly #byMember = new Map<string, Map<string, Grant>>();
   readonly #ownRoles = new Map<string, PermissionSet>();
   readonly #rules: readonly RoleRule[];
+  /** The permissions that there are. */
+  readonly catalog = new PermissionCatalog();
   #domains!: Mirror<Domain>;
   #projects!: Mirror<Project>;
 
@@ -61,13 +70,35 @@ export class Grants implements Disposable {
 
   /** Undefined for a project that does not exist. */
   domainOf(project: string): string | undefined {
-    return this.#projects.get({ kind: projects.kind, scope: SYSTEM_SCOPE, name: project })?.value
-      .domain;
+    return this.#projects.get(ownerRef(projects.kind, project))?.value.domain;
   }
 
   hasDomain(name: string): boolean {
-    return this.#domains.get({ kind: domains.kind, scope: SYSTEM_SCOPE, name }) !== undefined;
+    return this.#domains.get(ownerRef(domains.kind, name)) !== undefined;
   }
+
+  exists(place: Place): boolean {
+    if (place.kind === "system") return true;
+    return place.kind === "domain"
+      ? this.hasDomain(place.name)
+      : this.domainOf(place.name) !== undefined;
+  }
+
+  /**
+   * For the batch that writes a new object: its project or domain is still there, and no transaction deletes
+   * it. Neither record changes otherwise.
+   *
+   * @throws N0Error `not_found`, `aborted`.
+   */
+  readonly forNew = (ref: Ref): Writes => {
+    const owner = ownerOf(ref);
+    if (owner === undefined) return {};
+    const mirror = owner.kind === domains.kind ? this.#domains : this.#projects;
+    const stored = mirror.get(owner);
+    if (stored === undefined) throw notFound(owner.kind, owner.name);
+    throwIfDeleted(owner, stored.value);
+    return { conditions: [{ key: stored.key, revision: stored.revision }] };
+  };
 
   /** Whether the caller has the permission there. */
   allows(caller: Caller, permission: Permission, at: Place): boolean {
@@ -87,6 +118,20 @@ export class Grants implements Disposable {
       if (this.#covers(grant.place, at) || this.#covers(at, grant.place)) return true;
     }
     return false;
+  }
+
+  /** What gives the caller the permission there. Undefined also for what needs no role. */
+  grantOf(caller: Caller, permission: Permission, at: Place): Grant | undefined {
+    for (const grant of this.#grantsOf(caller)) {
+      const has = this.#is(grant.role, (role) => role.has(permission));
+      if (has && this.#covers(grant.place, at)) return grant;
+    }
+    return undefined;
+  }
+
+  /** All roles of the caller, whatever his credential allows. */
+  grantsOf(caller: Caller): readonly Grant[] {
+    return [...this.#grantsOf(caller)];
   }
 
   /** The patterns of a role; undefined for a role that does not exist. */
@@ -125,7 +170,7 @@ export class Grants implements Disposable {
   *#grantsByRule(group: string): Iterable<Grant> {
     for (const { role, scope } of grantsByRule(this.#rules, group)) {
       const place = parsePlace(scope);
-      if (place !== undefined) yield { place, role };
+      if (place !== undefined) yield { place, role, member: group };
     }
   }
 
@@ -136,11 +181,11 @@ export class Grants implements Disposable {
     return wide.kind === "domain" && this.domainOf(narrow.name) === wide.name;
   }
 
-  #add(key: string, { member, role, scope }: RoleBinding): void {
+  #add(key: string, { name, member, role, scope }: RoleBinding): void {
     const place = parsePlace(scope);
     if (place === undefined) return;
     const own = this.#byMember.get(member) ?? new Map<string, Grant>();
-    own.set(key, { place, role });
+    own.set(key, { place, role, member, binding: name });
     this.#byMember.set(member, own);
   }
 

@@ -42,6 +42,7 @@ function guardedRoutes<S extends DescService>(
     const handle = all[localName];
     if (handle === undefined) continue;
     const access = needed(method);
+    grants.catalog.add(method);
     all[localName] =
       methodKind === "unary"
         ? async (request: Fields, context: HandlerContext) => {
@@ -151,7 +152,7 @@ export function throwUnlessAllowed(
   permission: Permission,
   at: Place,
 ): void {
-  if (at.kind !== "system" && !(exists(grants, at) && grants.sees(caller, at))) {
+  if (at.kind !== "system" && !(grants.exists(at) && grants.sees(caller, at))) {
     throw notFound(at.kind, at.name);
   }
   if (grants.allows(caller, permission, at)) return;
@@ -161,10 +162,6 @@ export function throwUnlessAllowed(
       'see "n0cli can-i", and ask who may give roles there',
     { resource: formatPlace(at) },
   );
-}
-
-function exists(grants: Grants, { kind, name }: Exclude<Place, { kind: "system" }>): boolean {
-  return kind === "domain" ? grants.hasDomain(name) : grants.domainOf(name) !== undefined;
 }
 
 function whereOf(grants: Grants, named: string, place: Place): Where {

@@ -16,6 +16,10 @@ export class PermissionSet {
     this.#patterns = new Set(patterns);
   }
 
+  get patterns(): readonly string[] {
+    return [...this.#patterns];
+  }
+
   has({ resource, verb }: Permission): boolean {
     const patterns = this.#patterns;
     return (

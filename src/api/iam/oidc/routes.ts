@@ -4,7 +4,7 @@ import type { OidcProvider } from "./provider.ts";
 
 export function identityRoutes(
   providers: readonly OidcProvider[],
-): ServiceImpl<typeof IdentityService> {
+): Pick<ServiceImpl<typeof IdentityService>, "getSignInMethods"> {
   const oidc = providers.map(({ domain, issuer, clientId }) => ({ domain, issuer, clientId }));
   return { getSignInMethods: () => ({ oidc }) };
 }

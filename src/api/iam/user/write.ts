@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { merge } from "../../../datastore/datastore.ts";
 import { unreferenced } from "../../../datastore/references.ts";
 import {
   type AddSshPublicKeyRequest,
@@ -19,6 +20,7 @@ import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { whereOf } from "../../core/where.ts";
 import { withoutPerson } from "../oidc/person.ts";
+import { bindingsOf, removeBindings } from "../role-binding/with-others.ts";
 import { users } from "./collection.ts";
 import { changed, getUser, throwIfTooManyKeys } from "./record.ts";
 
@@ -42,14 +44,19 @@ export async function createUser(
   });
 }
 
-/** @throws N0Error `not_found`; `failed_precondition` while a virtual machine names the user. */
+/**
+ * Deletes the user with his role bindings.
+ *
+ * @throws N0Error `not_found`; `failed_precondition` while a virtual machine names the user.
+ */
 export async function deleteUser(api: Api, call: Call, name: string): Promise<void> {
   const ref = refOf(call, users, name);
-  const options = { method: UserService.method.deleteUser, keys: [users.key(ref)] };
+  const keys = async () => [users.key(ref), ...(await bindingsOf(api, ref)).map(({ key }) => key)];
+  const options = { method: UserService.method.deleteUser, keys };
   await runSaga(api, call, options, async (tx) => {
     const user = await getUser(api, ref);
     const nobodyRefers = await unreferenced(api.records, ref);
-    const using = await findReferrer(api, ref);
+    const using = await findReferrer(api, ref, "virtual_machine");
     if (using !== undefined) {
       const isOwn = using.scope === whereOf(call.values).project;
       const what = isOwn ? `${using.word} "${using.name}"` : `a ${using.word} of another project`;
@@ -59,8 +66,12 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
         { resource: formatRef(ref) },
       );
     }
-    const removed = tx.context.held.remove(users, ref, user);
-    return await tx.answer(DONE, removed, nobodyRefers, await withoutPerson(api, ref));
+    const { held } = tx.context;
+    const alone = merge(
+      await withoutPerson(api, ref),
+      removeBindings(held, await bindingsOf(api, ref)),
+    );
+    return await tx.answer(DONE, held.remove(users, ref, user), nobodyRefers, alone);
   });
 }
 

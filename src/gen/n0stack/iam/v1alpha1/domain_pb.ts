@@ -2,15 +2,18 @@
 // @generated from file n0stack/iam/v1alpha1/domain.proto (package n0stack.iam.v1alpha1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_n0stack_rules_v1alpha1_access } from "../../rules/v1alpha1/access_pb.ts";
+import { file_n0stack_rules_v1alpha1_rules } from "../../rules/v1alpha1/rules_pb.ts";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file n0stack/iam/v1alpha1/domain.proto.
  */
 export const file_n0stack_iam_v1alpha1_domain: GenFile = /*@__PURE__*/
-  fileDesc("CiFuMHN0YWNrL2lhbS92MWFscGhhMS9kb21haW4ucHJvdG8SFG4wc3RhY2suaWFtLnYxYWxwaGExIowCCgZEb21haW4SDAoEbmFtZRgBIAEoCRJCCgthbm5vdGF0aW9ucxgCIAMoCzItLm4wc3RhY2suaWFtLnYxYWxwaGExLkRvbWFpbi5Bbm5vdGF0aW9uc0VudHJ5EjgKBmxhYmVscxgDIAMoCzIoLm4wc3RhY2suaWFtLnYxYWxwaGExLkRvbWFpbi5MYWJlbHNFbnRyeRITCgtkZXNjcmlwdGlvbhgEIAEoCRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AWIGcHJvdG8z");
+  fileDesc("CiFuMHN0YWNrL2lhbS92MWFscGhhMS9kb21haW4ucHJvdG8SFG4wc3RhY2suaWFtLnYxYWxwaGExIp8DCgZEb21haW4SDAoEbmFtZRgBIAEoCRJCCgthbm5vdGF0aW9ucxgCIAMoCzItLm4wc3RhY2suaWFtLnYxYWxwaGExLkRvbWFpbi5Bbm5vdGF0aW9uc0VudHJ5EjgKBmxhYmVscxgDIAMoCzIoLm4wc3RhY2suaWFtLnYxYWxwaGExLkRvbWFpbi5MYWJlbHNFbnRyeRITCgtkZXNjcmlwdGlvbhgEIAEoCRIxCgVzdGF0ZRgyIAEoDjIiLm4wc3RhY2suaWFtLnYxYWxwaGExLkRvbWFpbi5TdGF0ZRIWCg50cmFuc2FjdGlvbl9pZBhkIAEoCRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJGCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhEKDVNUQVRFX1BFTkRJTkcQARITCg9TVEFURV9BVkFJTEFCTEUQAiKQAgoSTGlzdERvbWFpbnNSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMYkE4SHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAISHAoLbmFtZV9wcmVmaXgYAyABKAlCB7pIBHICGD8SawoObGFiZWxfc2VsZWN0b3IYBCADKAsyOy5uMHN0YWNrLmlhbS52MWFscGhhMS5MaXN0RG9tYWluc1JlcXVlc3QuTGFiZWxTZWxlY3RvckVudHJ5Qha6SBOaARAQQCIFcgMY/wEqBXIDGIAgGjQKEkxhYmVsU2VsZWN0b3JFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl0KE0xpc3REb21haW5zUmVzcG9uc2USLQoHZG9tYWlucxgBIAMoCzIcLm4wc3RhY2suaWFtLnYxYWxwaGExLkRvbWFpbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoQR2V0RG9tYWluUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEASJBChFHZXREb21haW5SZXNwb25zZRIsCgZkb21haW4YASABKAsyHC5uMHN0YWNrLmlhbS52MWFscGhhMS5Eb21haW4iMAoTV2F0Y2hEb21haW5zUmVxdWVzdBIZCgRuYW1lGAEgASgJQgu6SAjYAQFyA+BEASJqChRXYXRjaERvbWFpbnNSZXNwb25zZRIsCgZkb21haW4YASABKAsyHC5uMHN0YWNrLmlhbS52MWFscGhhMS5Eb21haW4SFAoMZGVsZXRlZF9uYW1lGAIgASgJEg4KBnN5bmNlZBgDIAEoCCL7AgoTQ3JlYXRlRG9tYWluUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARJpCgthbm5vdGF0aW9ucxgCIAMoCzI6Lm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZURvbWFpblJlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEl8KBmxhYmVscxgDIAMoCzI1Lm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZURvbWFpblJlcXVlc3QuTGFiZWxzRW50cnlCGLpIFZoBEhBAIgdyBRABGP8BKgVyAxiAIBIdCgtkZXNjcmlwdGlvbhgEIAEoCUIIukgFcgMYgAgaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRAoUQ3JlYXRlRG9tYWluUmVzcG9uc2USLAoGZG9tYWluGAEgASgLMhwubjBzdGFjay5pYW0udjFhbHBoYTEuRG9tYWluIi0KE0RlbGV0ZURvbWFpblJlcXVlc3QSFgoEbmFtZRgBIAEoCUIIukgFcgPgRAEiFgoURGVsZXRlRG9tYWluUmVzcG9uc2UyhgUKDURvbWFpblNlcnZpY2USewoLTGlzdERvbWFpbnMSKC5uMHN0YWNrLmlhbS52MWFscGhhMS5MaXN0RG9tYWluc1JlcXVlc3QaKS5uMHN0YWNrLmlhbS52MWFscGhhMS5MaXN0RG9tYWluc1Jlc3BvbnNlIheQAgHixxgQCgZkb21haW4SBGxpc3QYBRJ6CglHZXREb21haW4SJi5uMHN0YWNrLmlhbS52MWFscGhhMS5HZXREb21haW5SZXF1ZXN0GicubjBzdGFjay5pYW0udjFhbHBoYTEuR2V0RG9tYWluUmVzcG9uc2UiHJACAeLHGBUKBmRvbWFpbhIDZ2V0GAIiBG5hbWUSfQoMQ3JlYXRlRG9tYWluEikubjBzdGFjay5pYW0udjFhbHBoYTEuQ3JlYXRlRG9tYWluUmVxdWVzdBoqLm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZURvbWFpblJlc3BvbnNlIhbixxgSCgZkb21haW4SBmNyZWF0ZRgBEn0KDERlbGV0ZURvbWFpbhIpLm4wc3RhY2suaWFtLnYxYWxwaGExLkRlbGV0ZURvbWFpblJlcXVlc3QaKi5uMHN0YWNrLmlhbS52MWFscGhhMS5EZWxldGVEb21haW5SZXNwb25zZSIW4scYEgoGZG9tYWluEgZkZWxldGUYARJ+CgxXYXRjaERvbWFpbnMSKS5uMHN0YWNrLmlhbS52MWFscGhhMS5XYXRjaERvbWFpbnNSZXF1ZXN0GioubjBzdGFjay5pYW0udjFhbHBoYTEuV2F0Y2hEb21haW5zUmVzcG9uc2UiFeLHGBEKBmRvbWFpbhIFd2F0Y2gYBTABYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * A set of projects and people, such as a company, with its own administrators. The domain `default` always
@@ -38,6 +41,16 @@ export type Domain = Message<"n0stack.iam.v1alpha1.Domain"> & {
    * @generated from field: string description = 4;
    */
   description: string;
+
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Domain.State state = 50;
+   */
+  state: Domain_State;
+
+  /**
+   * @generated from field: string transaction_id = 100;
+   */
+  transactionId: string;
 };
 
 /**
@@ -46,4 +59,323 @@ export type Domain = Message<"n0stack.iam.v1alpha1.Domain"> & {
  */
 export const DomainSchema: GenMessage<Domain> = /*@__PURE__*/
   messageDesc(file_n0stack_iam_v1alpha1_domain, 0);
+
+/**
+ * @generated from enum n0stack.iam.v1alpha1.Domain.State
+ */
+export const Domain_State = {
+  /**
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A transaction deletes it. It takes no new objects.
+   *
+   * @generated from enum value: STATE_PENDING = 1;
+   */
+  PENDING: 1,
+
+  /**
+   * @generated from enum value: STATE_AVAILABLE = 2;
+   */
+  AVAILABLE: 2,
+} as const;
+
+/**
+ * @generated from enum n0stack.iam.v1alpha1.Domain.State
+ */
+export type Domain_State = (typeof Domain_State)[keyof typeof Domain_State] | UnknownEnum;
+
+/**
+ * Describes the enum n0stack.iam.v1alpha1.Domain.State.
+ */
+export const Domain_StateSchema: GenEnum<Domain_State> = /*@__PURE__*/
+  enumDesc(file_n0stack_iam_v1alpha1_domain, 0, 0);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.ListDomainsRequest
+ */
+export type ListDomainsRequest = Message<"n0stack.iam.v1alpha1.ListDomainsRequest"> & {
+  /**
+   * The maximum number of results; 0 for all.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the previous page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only domains whose name starts with this.
+   *
+   * @generated from field: string name_prefix = 3;
+   */
+  namePrefix: string;
+
+  /**
+   * Only domains with all of these labels.
+   *
+   * @generated from field: map<string, string> label_selector = 4;
+   */
+  labelSelector: { [key: string]: string };
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.ListDomainsRequest.
+ * Use `create(ListDomainsRequestSchema)` to create a new message.
+ */
+export const ListDomainsRequestSchema: GenMessage<ListDomainsRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 1);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.ListDomainsResponse
+ */
+export type ListDomainsResponse = Message<"n0stack.iam.v1alpha1.ListDomainsResponse"> & {
+  /**
+   * @generated from field: repeated n0stack.iam.v1alpha1.Domain domains = 1;
+   */
+  domains: Domain[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.ListDomainsResponse.
+ * Use `create(ListDomainsResponseSchema)` to create a new message.
+ */
+export const ListDomainsResponseSchema: GenMessage<ListDomainsResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 2);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.GetDomainRequest
+ */
+export type GetDomainRequest = Message<"n0stack.iam.v1alpha1.GetDomainRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.GetDomainRequest.
+ * Use `create(GetDomainRequestSchema)` to create a new message.
+ */
+export const GetDomainRequestSchema: GenMessage<GetDomainRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 3);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.GetDomainResponse
+ */
+export type GetDomainResponse = Message<"n0stack.iam.v1alpha1.GetDomainResponse"> & {
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Domain domain = 1;
+   */
+  domain?: Domain | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.GetDomainResponse.
+ * Use `create(GetDomainResponseSchema)` to create a new message.
+ */
+export const GetDomainResponseSchema: GenMessage<GetDomainResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 4);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WatchDomainsRequest
+ */
+export type WatchDomainsRequest = Message<"n0stack.iam.v1alpha1.WatchDomainsRequest"> & {
+  /**
+   * Only this domain; empty for all.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WatchDomainsRequest.
+ * Use `create(WatchDomainsRequestSchema)` to create a new message.
+ */
+export const WatchDomainsRequestSchema: GenMessage<WatchDomainsRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 5);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WatchDomainsResponse
+ */
+export type WatchDomainsResponse = Message<"n0stack.iam.v1alpha1.WatchDomainsResponse"> & {
+  /**
+   * The current domain; unset if it was deleted.
+   *
+   * @generated from field: n0stack.iam.v1alpha1.Domain domain = 1;
+   */
+  domain?: Domain | undefined;
+
+  /**
+   * The name of a deleted domain.
+   *
+   * @generated from field: string deleted_name = 2;
+   */
+  deletedName: string;
+
+  /**
+   * True once, after all domains that existed at the start.
+   *
+   * @generated from field: bool synced = 3;
+   */
+  synced: boolean;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WatchDomainsResponse.
+ * Use `create(WatchDomainsResponseSchema)` to create a new message.
+ */
+export const WatchDomainsResponseSchema: GenMessage<WatchDomainsResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 6);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CreateDomainRequest
+ */
+export type CreateDomainRequest = Message<"n0stack.iam.v1alpha1.CreateDomainRequest"> & {
+  /**
+   * Without a ".".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: map<string, string> annotations = 2;
+   */
+  annotations: { [key: string]: string };
+
+  /**
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: string description = 4;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CreateDomainRequest.
+ * Use `create(CreateDomainRequestSchema)` to create a new message.
+ */
+export const CreateDomainRequestSchema: GenMessage<CreateDomainRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 7);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CreateDomainResponse
+ */
+export type CreateDomainResponse = Message<"n0stack.iam.v1alpha1.CreateDomainResponse"> & {
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Domain domain = 1;
+   */
+  domain?: Domain | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CreateDomainResponse.
+ * Use `create(CreateDomainResponseSchema)` to create a new message.
+ */
+export const CreateDomainResponseSchema: GenMessage<CreateDomainResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 8);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.DeleteDomainRequest
+ */
+export type DeleteDomainRequest = Message<"n0stack.iam.v1alpha1.DeleteDomainRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.DeleteDomainRequest.
+ * Use `create(DeleteDomainRequestSchema)` to create a new message.
+ */
+export const DeleteDomainRequestSchema: GenMessage<DeleteDomainRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 9);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.DeleteDomainResponse
+ */
+export type DeleteDomainResponse = Message<"n0stack.iam.v1alpha1.DeleteDomainResponse"> & {
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.DeleteDomainResponse.
+ * Use `create(DeleteDomainResponseSchema)` to create a new message.
+ */
+export const DeleteDomainResponseSchema: GenMessage<DeleteDomainResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_domain, 10);
+
+/**
+ * Domains.
+ *
+ * @generated from service n0stack.iam.v1alpha1.DomainService
+ */
+export const DomainService: GenService<{
+  /**
+   * Lists the domains in which the caller has a role.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.DomainService.ListDomains
+   */
+  listDomains: {
+    methodKind: "unary";
+    input: typeof ListDomainsRequestSchema;
+    output: typeof ListDomainsResponseSchema;
+  },
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.DomainService.GetDomain
+   */
+  getDomain: {
+    methodKind: "unary";
+    input: typeof GetDomainRequestSchema;
+    output: typeof GetDomainResponseSchema;
+  },
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.DomainService.CreateDomain
+   */
+  createDomain: {
+    methodKind: "unary";
+    input: typeof CreateDomainRequestSchema;
+    output: typeof CreateDomainResponseSchema;
+  },
+  /**
+   * Deletes a domain without projects and users, and the role bindings in it.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.DomainService.DeleteDomain
+   */
+  deleteDomain: {
+    methodKind: "unary";
+    input: typeof DeleteDomainRequestSchema;
+    output: typeof DeleteDomainResponseSchema;
+  },
+  /**
+   * Sends the current state of every domain in which the caller has a role, then each change.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.DomainService.WatchDomains
+   */
+  watchDomains: {
+    methodKind: "server_streaming";
+    input: typeof WatchDomainsRequestSchema;
+    output: typeof WatchDomainsResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_n0stack_iam_v1alpha1_domain, 0);
 

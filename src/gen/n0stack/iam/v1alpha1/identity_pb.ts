@@ -4,6 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_n0stack_rules_v1alpha1_access } from "../../rules/v1alpha1/access_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -11,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file n0stack/iam/v1alpha1/identity.proto.
  */
 export const file_n0stack_iam_v1alpha1_identity: GenFile = /*@__PURE__*/
-  fileDesc("CiNuMHN0YWNrL2lhbS92MWFscGhhMS9pZGVudGl0eS5wcm90bxIUbjBzdGFjay5pYW0udjFhbHBoYTEiGQoXR2V0U2lnbkluTWV0aG9kc1JlcXVlc3QiSgoYR2V0U2lnbkluTWV0aG9kc1Jlc3BvbnNlEi4KBG9pZGMYASADKAsyIC5uMHN0YWNrLmlhbS52MWFscGhhMS5PaWRjTWV0aG9kIj8KCk9pZGNNZXRob2QSDgoGZG9tYWluGAEgASgJEg4KBmlzc3VlchgCIAEoCRIRCgljbGllbnRfaWQYAyABKAkyjwEKD0lkZW50aXR5U2VydmljZRJ8ChBHZXRTaWduSW5NZXRob2RzEi0ubjBzdGFjay5pYW0udjFhbHBoYTEuR2V0U2lnbkluTWV0aG9kc1JlcXVlc3QaLi5uMHN0YWNrLmlhbS52MWFscGhhMS5HZXRTaWduSW5NZXRob2RzUmVzcG9uc2UiCZACAeLHGAIYBmIGcHJvdG8z", [file_n0stack_rules_v1alpha1_access]);
+  fileDesc("CiNuMHN0YWNrL2lhbS92MWFscGhhMS9pZGVudGl0eS5wcm90bxIUbjBzdGFjay5pYW0udjFhbHBoYTEiGQoXR2V0U2lnbkluTWV0aG9kc1JlcXVlc3QiSgoYR2V0U2lnbkluTWV0aG9kc1Jlc3BvbnNlEi4KBG9pZGMYASADKAsyIC5uMHN0YWNrLmlhbS52MWFscGhhMS5PaWRjTWV0aG9kIj8KCk9pZGNNZXRob2QSDgoGZG9tYWluGAEgASgJEg4KBmlzc3VlchgCIAEoCRIRCgljbGllbnRfaWQYAyABKAkiTQoISGVsZFJvbGUSDAoEcm9sZRgBIAEoCRINCgVzY29wZRgCIAEoCRIUCgxyb2xlX2JpbmRpbmcYAyABKAkSDgoGbWVtYmVyGAQgASgJIg8KDVdob0FtSVJlcXVlc3QisgEKDldob0FtSVJlc3BvbnNlEhEKCXByaW5jaXBhbBgBIAEoCRIOCgZncm91cHMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHcHJvamVjdBgEIAEoCRItCgVyb2xlcxgFIAMoCzIeLm4wc3RhY2suaWFtLnYxYWxwaGExLkhlbGRSb2xlEhcKD29ubHlfaW5fcHJvamVjdBgGIAEoCRISCgpvbmx5X3JvbGVzGAcgAygJIlsKC0NhbklSZXF1ZXN0EhsKCHJlc291cmNlGAEgASgJQgm6SAZyBBABGD8SFwoEdmVyYhgCIAEoCUIJukgGcgQQARg/EhYKBXNjb3BlGAMgASgJQge6SARyAhhQIksKDENhbklSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEioKAmJ5GAIgASgLMh4ubjBzdGFjay5pYW0udjFhbHBoYTEuSGVsZFJvbGUy5wIKD0lkZW50aXR5U2VydmljZRJ8ChBHZXRTaWduSW5NZXRob2RzEi0ubjBzdGFjay5pYW0udjFhbHBoYTEuR2V0U2lnbkluTWV0aG9kc1JlcXVlc3QaLi5uMHN0YWNrLmlhbS52MWFscGhhMS5HZXRTaWduSW5NZXRob2RzUmVzcG9uc2UiCZACAeLHGAIYBhJtCgZXaG9BbUkSIy5uMHN0YWNrLmlhbS52MWFscGhhMS5XaG9BbUlSZXF1ZXN0GiQubjBzdGFjay5pYW0udjFhbHBoYTEuV2hvQW1JUmVzcG9uc2UiGJACAeLHGBEKCGlkZW50aXR5EgNnZXQYBRJnCgRDYW5JEiEubjBzdGFjay5pYW0udjFhbHBoYTEuQ2FuSVJlcXVlc3QaIi5uMHN0YWNrLmlhbS52MWFscGhhMS5DYW5JUmVzcG9uc2UiGJACAeLHGBEKCGlkZW50aXR5EgNnZXQYBWIGcHJvdG8z", [file_buf_validate_validate, file_n0stack_rules_v1alpha1_access]);
 
 /**
  * @generated from message n0stack.iam.v1alpha1.GetSignInMethodsRequest
@@ -81,7 +82,174 @@ export const OidcMethodSchema: GenMessage<OidcMethod> = /*@__PURE__*/
   messageDesc(file_n0stack_iam_v1alpha1_identity, 2);
 
 /**
- * How people prove who they are.
+ * A role that somebody has.
+ *
+ * @generated from message n0stack.iam.v1alpha1.HeldRole
+ */
+export type HeldRole = Message<"n0stack.iam.v1alpha1.HeldRole"> & {
+  /**
+   * @generated from field: string role = 1;
+   */
+  role: string;
+
+  /**
+   * "system", "domain/NAME" or "project/NAME".
+   *
+   * @generated from field: string scope = 2;
+   */
+  scope: string;
+
+  /**
+   * The role binding that gives it, in that scope.
+   *
+   * @generated from field: string role_binding = 3;
+   */
+  roleBinding: string;
+
+  /**
+   * The caller himself, or the group through which he has it.
+   *
+   * @generated from field: string member = 4;
+   */
+  member: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.HeldRole.
+ * Use `create(HeldRoleSchema)` to create a new message.
+ */
+export const HeldRoleSchema: GenMessage<HeldRole> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_identity, 3);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WhoAmIRequest
+ */
+export type WhoAmIRequest = Message<"n0stack.iam.v1alpha1.WhoAmIRequest"> & {
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WhoAmIRequest.
+ * Use `create(WhoAmIRequestSchema)` to create a new message.
+ */
+export const WhoAmIRequestSchema: GenMessage<WhoAmIRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_identity, 4);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WhoAmIResponse
+ */
+export type WhoAmIResponse = Message<"n0stack.iam.v1alpha1.WhoAmIResponse"> & {
+  /**
+   * Such as "user/alice", "service_account/acme/ci" or "administrator".
+   *
+   * @generated from field: string principal = 1;
+   */
+  principal: string;
+
+  /**
+   * @generated from field: repeated string groups = 2;
+   */
+  groups: string[];
+
+  /**
+   * The API token of the call; empty for another credential.
+   *
+   * @generated from field: string token_id = 3;
+   */
+  tokenId: string;
+
+  /**
+   * The project of a call that names none.
+   *
+   * @generated from field: string project = 4;
+   */
+  project: string;
+
+  /**
+   * @generated from field: repeated n0stack.iam.v1alpha1.HeldRole roles = 5;
+   */
+  roles: HeldRole[];
+
+  /**
+   * If the credential holds in one project only.
+   *
+   * @generated from field: string only_in_project = 6;
+   */
+  onlyInProject: string;
+
+  /**
+   * If the credential allows only what one of these roles allows.
+   *
+   * @generated from field: repeated string only_roles = 7;
+   */
+  onlyRoles: string[];
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WhoAmIResponse.
+ * Use `create(WhoAmIResponseSchema)` to create a new message.
+ */
+export const WhoAmIResponseSchema: GenMessage<WhoAmIResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_identity, 5);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CanIRequest
+ */
+export type CanIRequest = Message<"n0stack.iam.v1alpha1.CanIRequest"> & {
+  /**
+   * Such as "virtual_machine".
+   *
+   * @generated from field: string resource = 1;
+   */
+  resource: string;
+
+  /**
+   * Such as "create".
+   *
+   * @generated from field: string verb = 2;
+   */
+  verb: string;
+
+  /**
+   * "system", "domain/NAME" or "project/NAME"; empty for the project of the call.
+   *
+   * @generated from field: string scope = 3;
+   */
+  scope: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CanIRequest.
+ * Use `create(CanIRequestSchema)` to create a new message.
+ */
+export const CanIRequestSchema: GenMessage<CanIRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_identity, 6);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CanIResponse
+ */
+export type CanIResponse = Message<"n0stack.iam.v1alpha1.CanIResponse"> & {
+  /**
+   * @generated from field: bool allowed = 1;
+   */
+  allowed: boolean;
+
+  /**
+   * The role that allows it; unset for an administrator.
+   *
+   * @generated from field: n0stack.iam.v1alpha1.HeldRole by = 2;
+   */
+  by?: HeldRole | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CanIResponse.
+ * Use `create(CanIResponseSchema)` to create a new message.
+ */
+export const CanIResponseSchema: GenMessage<CanIResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_identity, 7);
+
+/**
+ * How people prove who they are, who the caller is, and what he may do.
  *
  * @generated from service n0stack.iam.v1alpha1.IdentityService
  */
@@ -95,6 +263,24 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof GetSignInMethodsRequestSchema;
     output: typeof GetSignInMethodsResponseSchema;
+  },
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.IdentityService.WhoAmI
+   */
+  whoAmI: {
+    methodKind: "unary";
+    input: typeof WhoAmIRequestSchema;
+    output: typeof WhoAmIResponseSchema;
+  },
+  /**
+   * Says whether the caller has a permission at a place, and which role gives it.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.IdentityService.CanI
+   */
+  canI: {
+    methodKind: "unary";
+    input: typeof CanIRequestSchema;
+    output: typeof CanIResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_n0stack_iam_v1alpha1_identity, 0);

@@ -2,15 +2,18 @@
 // @generated from file n0stack/iam/v1alpha1/project.proto (package n0stack.iam.v1alpha1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_n0stack_rules_v1alpha1_access } from "../../rules/v1alpha1/access_pb.ts";
+import { file_n0stack_rules_v1alpha1_rules } from "../../rules/v1alpha1/rules_pb.ts";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file n0stack/iam/v1alpha1/project.proto.
  */
 export const file_n0stack_iam_v1alpha1_project: GenFile = /*@__PURE__*/
-  fileDesc("CiJuMHN0YWNrL2lhbS92MWFscGhhMS9wcm9qZWN0LnByb3RvEhRuMHN0YWNrLmlhbS52MWFscGhhMSKfAgoHUHJvamVjdBIMCgRuYW1lGAEgASgJEkMKC2Fubm90YXRpb25zGAIgAygLMi4ubjBzdGFjay5pYW0udjFhbHBoYTEuUHJvamVjdC5Bbm5vdGF0aW9uc0VudHJ5EjkKBmxhYmVscxgDIAMoCzIpLm4wc3RhY2suaWFtLnYxYWxwaGExLlByb2plY3QuTGFiZWxzRW50cnkSEwoLZGVzY3JpcHRpb24YBCABKAkSDgoGZG9tYWluGAUgASgJGjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBYgZwcm90bzM");
+  fileDesc("CiJuMHN0YWNrL2lhbS92MWFscGhhMS9wcm9qZWN0LnByb3RvEhRuMHN0YWNrLmlhbS52MWFscGhhMSKzAwoHUHJvamVjdBIMCgRuYW1lGAEgASgJEkMKC2Fubm90YXRpb25zGAIgAygLMi4ubjBzdGFjay5pYW0udjFhbHBoYTEuUHJvamVjdC5Bbm5vdGF0aW9uc0VudHJ5EjkKBmxhYmVscxgDIAMoCzIpLm4wc3RhY2suaWFtLnYxYWxwaGExLlByb2plY3QuTGFiZWxzRW50cnkSEwoLZGVzY3JpcHRpb24YBCABKAkSDgoGZG9tYWluGAUgASgJEjIKBXN0YXRlGDIgASgOMiMubjBzdGFjay5pYW0udjFhbHBoYTEuUHJvamVjdC5TdGF0ZRIWCg50cmFuc2FjdGlvbl9pZBhkIAEoCRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJGCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhEKDVNUQVRFX1BFTkRJTkcQARITCg9TVEFURV9BVkFJTEFCTEUQAiKSAgoTTGlzdFByb2plY3RzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGJBOEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACEhwKC25hbWVfcHJlZml4GAMgASgJQge6SARyAhg/EmwKDmxhYmVsX3NlbGVjdG9yGAQgAygLMjwubjBzdGFjay5pYW0udjFhbHBoYTEuTGlzdFByb2plY3RzUmVxdWVzdC5MYWJlbFNlbGVjdG9yRW50cnlCFrpIE5oBEBBAIgVyAxj/ASoFcgMYgCAaNAoSTGFiZWxTZWxlY3RvckVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYAoUTGlzdFByb2plY3RzUmVzcG9uc2USLwoIcHJvamVjdHMYASADKAsyHS5uMHN0YWNrLmlhbS52MWFscGhhMS5Qcm9qZWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIrChFHZXRQcm9qZWN0UmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEASJEChJHZXRQcm9qZWN0UmVzcG9uc2USLgoHcHJvamVjdBgBIAEoCzIdLm4wc3RhY2suaWFtLnYxYWxwaGExLlByb2plY3QiMQoUV2F0Y2hQcm9qZWN0c1JlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgI2AEBcgPgRAEibQoVV2F0Y2hQcm9qZWN0c1Jlc3BvbnNlEi4KB3Byb2plY3QYASABKAsyHS5uMHN0YWNrLmlhbS52MWFscGhhMS5Qcm9qZWN0EhQKDGRlbGV0ZWRfbmFtZRgCIAEoCRIOCgZzeW5jZWQYAyABKAgimwMKFENyZWF0ZVByb2plY3RSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXID4EQBEmoKC2Fubm90YXRpb25zGAIgAygLMjsubjBzdGFjay5pYW0udjFhbHBoYTEuQ3JlYXRlUHJvamVjdFJlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEmAKBmxhYmVscxgDIAMoCzI2Lm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVByb2plY3RSZXF1ZXN0LkxhYmVsc0VudHJ5Qhi6SBWaARIQQCIHcgUQARj/ASoFcgMYgCASHQoLZGVzY3JpcHRpb24YBCABKAlCCLpIBXIDGIAIEhsKBmRvbWFpbhgFIAEoCUILukgI2AEBcgPgRAEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRwoVQ3JlYXRlUHJvamVjdFJlc3BvbnNlEi4KB3Byb2plY3QYASABKAsyHS5uMHN0YWNrLmlhbS52MWFscGhhMS5Qcm9qZWN0Ii4KFERlbGV0ZVByb2plY3RSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXID4EQBIhcKFURlbGV0ZVByb2plY3RSZXNwb25zZTKsBQoOUHJvamVjdFNlcnZpY2USfwoMTGlzdFByb2plY3RzEikubjBzdGFjay5pYW0udjFhbHBoYTEuTGlzdFByb2plY3RzUmVxdWVzdBoqLm4wc3RhY2suaWFtLnYxYWxwaGExLkxpc3RQcm9qZWN0c1Jlc3BvbnNlIhiQAgHixxgRCgdwcm9qZWN0EgRsaXN0GAUSfgoKR2V0UHJvamVjdBInLm4wc3RhY2suaWFtLnYxYWxwaGExLkdldFByb2plY3RSZXF1ZXN0GigubjBzdGFjay5pYW0udjFhbHBoYTEuR2V0UHJvamVjdFJlc3BvbnNlIh2QAgHixxgWCgdwcm9qZWN0EgNnZXQYAyIEbmFtZRKJAQoNQ3JlYXRlUHJvamVjdBIqLm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVByb2plY3RSZXF1ZXN0GisubjBzdGFjay5pYW0udjFhbHBoYTEuQ3JlYXRlUHJvamVjdFJlc3BvbnNlIh/ixxgbCgdwcm9qZWN0EgZjcmVhdGUYAiIGZG9tYWluEocBCg1EZWxldGVQcm9qZWN0EioubjBzdGFjay5pYW0udjFhbHBoYTEuRGVsZXRlUHJvamVjdFJlcXVlc3QaKy5uMHN0YWNrLmlhbS52MWFscGhhMS5EZWxldGVQcm9qZWN0UmVzcG9uc2UiHeLHGBkKB3Byb2plY3QSBmRlbGV0ZRgDIgRuYW1lEoIBCg1XYXRjaFByb2plY3RzEioubjBzdGFjay5pYW0udjFhbHBoYTEuV2F0Y2hQcm9qZWN0c1JlcXVlc3QaKy5uMHN0YWNrLmlhbS52MWFscGhhMS5XYXRjaFByb2plY3RzUmVzcG9uc2UiFuLHGBIKB3Byb2plY3QSBXdhdGNoGAUwAWIGcHJvdG8z", [file_buf_validate_validate, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * A project owns virtual machines, block storages, images and networks. Their names are unique in it. The
@@ -45,6 +48,16 @@ export type Project = Message<"n0stack.iam.v1alpha1.Project"> & {
    * @generated from field: string domain = 5;
    */
   domain: string;
+
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Project.State state = 50;
+   */
+  state: Project_State;
+
+  /**
+   * @generated from field: string transaction_id = 100;
+   */
+  transactionId: string;
 };
 
 /**
@@ -53,4 +66,330 @@ export type Project = Message<"n0stack.iam.v1alpha1.Project"> & {
  */
 export const ProjectSchema: GenMessage<Project> = /*@__PURE__*/
   messageDesc(file_n0stack_iam_v1alpha1_project, 0);
+
+/**
+ * @generated from enum n0stack.iam.v1alpha1.Project.State
+ */
+export const Project_State = {
+  /**
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A transaction deletes it. It takes no new objects.
+   *
+   * @generated from enum value: STATE_PENDING = 1;
+   */
+  PENDING: 1,
+
+  /**
+   * @generated from enum value: STATE_AVAILABLE = 2;
+   */
+  AVAILABLE: 2,
+} as const;
+
+/**
+ * @generated from enum n0stack.iam.v1alpha1.Project.State
+ */
+export type Project_State = (typeof Project_State)[keyof typeof Project_State] | UnknownEnum;
+
+/**
+ * Describes the enum n0stack.iam.v1alpha1.Project.State.
+ */
+export const Project_StateSchema: GenEnum<Project_State> = /*@__PURE__*/
+  enumDesc(file_n0stack_iam_v1alpha1_project, 0, 0);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.ListProjectsRequest
+ */
+export type ListProjectsRequest = Message<"n0stack.iam.v1alpha1.ListProjectsRequest"> & {
+  /**
+   * The maximum number of results; 0 for all.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the previous page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only projects whose name starts with this.
+   *
+   * @generated from field: string name_prefix = 3;
+   */
+  namePrefix: string;
+
+  /**
+   * Only projects with all of these labels.
+   *
+   * @generated from field: map<string, string> label_selector = 4;
+   */
+  labelSelector: { [key: string]: string };
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.ListProjectsRequest.
+ * Use `create(ListProjectsRequestSchema)` to create a new message.
+ */
+export const ListProjectsRequestSchema: GenMessage<ListProjectsRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 1);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.ListProjectsResponse
+ */
+export type ListProjectsResponse = Message<"n0stack.iam.v1alpha1.ListProjectsResponse"> & {
+  /**
+   * @generated from field: repeated n0stack.iam.v1alpha1.Project projects = 1;
+   */
+  projects: Project[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.ListProjectsResponse.
+ * Use `create(ListProjectsResponseSchema)` to create a new message.
+ */
+export const ListProjectsResponseSchema: GenMessage<ListProjectsResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 2);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.GetProjectRequest
+ */
+export type GetProjectRequest = Message<"n0stack.iam.v1alpha1.GetProjectRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.GetProjectRequest.
+ * Use `create(GetProjectRequestSchema)` to create a new message.
+ */
+export const GetProjectRequestSchema: GenMessage<GetProjectRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 3);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.GetProjectResponse
+ */
+export type GetProjectResponse = Message<"n0stack.iam.v1alpha1.GetProjectResponse"> & {
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.GetProjectResponse.
+ * Use `create(GetProjectResponseSchema)` to create a new message.
+ */
+export const GetProjectResponseSchema: GenMessage<GetProjectResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 4);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WatchProjectsRequest
+ */
+export type WatchProjectsRequest = Message<"n0stack.iam.v1alpha1.WatchProjectsRequest"> & {
+  /**
+   * Only this project; empty for all.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WatchProjectsRequest.
+ * Use `create(WatchProjectsRequestSchema)` to create a new message.
+ */
+export const WatchProjectsRequestSchema: GenMessage<WatchProjectsRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 5);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WatchProjectsResponse
+ */
+export type WatchProjectsResponse = Message<"n0stack.iam.v1alpha1.WatchProjectsResponse"> & {
+  /**
+   * The current project; unset if it was deleted.
+   *
+   * @generated from field: n0stack.iam.v1alpha1.Project project = 1;
+   */
+  project?: Project | undefined;
+
+  /**
+   * The name of a deleted project.
+   *
+   * @generated from field: string deleted_name = 2;
+   */
+  deletedName: string;
+
+  /**
+   * True once, after all projects that existed at the start.
+   *
+   * @generated from field: bool synced = 3;
+   */
+  synced: boolean;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WatchProjectsResponse.
+ * Use `create(WatchProjectsResponseSchema)` to create a new message.
+ */
+export const WatchProjectsResponseSchema: GenMessage<WatchProjectsResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 6);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CreateProjectRequest
+ */
+export type CreateProjectRequest = Message<"n0stack.iam.v1alpha1.CreateProjectRequest"> & {
+  /**
+   * Without a ".": names on nodes are made of it.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: map<string, string> annotations = 2;
+   */
+  annotations: { [key: string]: string };
+
+  /**
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: string description = 4;
+   */
+  description: string;
+
+  /**
+   * By default that of the project of the call.
+   *
+   * @generated from field: string domain = 5;
+   */
+  domain: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CreateProjectRequest.
+ * Use `create(CreateProjectRequestSchema)` to create a new message.
+ */
+export const CreateProjectRequestSchema: GenMessage<CreateProjectRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 7);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CreateProjectResponse
+ */
+export type CreateProjectResponse = Message<"n0stack.iam.v1alpha1.CreateProjectResponse"> & {
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CreateProjectResponse.
+ * Use `create(CreateProjectResponseSchema)` to create a new message.
+ */
+export const CreateProjectResponseSchema: GenMessage<CreateProjectResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 8);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.DeleteProjectRequest
+ */
+export type DeleteProjectRequest = Message<"n0stack.iam.v1alpha1.DeleteProjectRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.DeleteProjectRequest.
+ * Use `create(DeleteProjectRequestSchema)` to create a new message.
+ */
+export const DeleteProjectRequestSchema: GenMessage<DeleteProjectRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 9);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.DeleteProjectResponse
+ */
+export type DeleteProjectResponse = Message<"n0stack.iam.v1alpha1.DeleteProjectResponse"> & {
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.DeleteProjectResponse.
+ * Use `create(DeleteProjectResponseSchema)` to create a new message.
+ */
+export const DeleteProjectResponseSchema: GenMessage<DeleteProjectResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 10);
+
+/**
+ * Projects. Their names are unique in the cloud.
+ *
+ * @generated from service n0stack.iam.v1alpha1.ProjectService
+ */
+export const ProjectService: GenService<{
+  /**
+   * Lists the projects in which the caller has a role.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.ProjectService.ListProjects
+   */
+  listProjects: {
+    methodKind: "unary";
+    input: typeof ListProjectsRequestSchema;
+    output: typeof ListProjectsResponseSchema;
+  },
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.ProjectService.GetProject
+   */
+  getProject: {
+    methodKind: "unary";
+    input: typeof GetProjectRequestSchema;
+    output: typeof GetProjectResponseSchema;
+  },
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.ProjectService.CreateProject
+   */
+  createProject: {
+    methodKind: "unary";
+    input: typeof CreateProjectRequestSchema;
+    output: typeof CreateProjectResponseSchema;
+  },
+  /**
+   * Deletes an empty project, and the role bindings in it.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.ProjectService.DeleteProject
+   */
+  deleteProject: {
+    methodKind: "unary";
+    input: typeof DeleteProjectRequestSchema;
+    output: typeof DeleteProjectResponseSchema;
+  },
+  /**
+   * Sends the current state of every project in which the caller has a role, then each change.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.ProjectService.WatchProjects
+   */
+  watchProjects: {
+    methodKind: "server_streaming";
+    input: typeof WatchProjectsRequestSchema;
+    output: typeof WatchProjectsResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_n0stack_iam_v1alpha1_project, 0);
 

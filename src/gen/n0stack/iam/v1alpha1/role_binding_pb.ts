@@ -2,15 +2,18 @@
 // @generated from file n0stack/iam/v1alpha1/role_binding.proto (package n0stack.iam.v1alpha1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_n0stack_rules_v1alpha1_access } from "../../rules/v1alpha1/access_pb.ts";
+import { file_n0stack_rules_v1alpha1_rules } from "../../rules/v1alpha1/rules_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file n0stack/iam/v1alpha1/role_binding.proto.
  */
 export const file_n0stack_iam_v1alpha1_role_binding: GenFile = /*@__PURE__*/
-  fileDesc("CiduMHN0YWNrL2lhbS92MWFscGhhMS9yb2xlX2JpbmRpbmcucHJvdG8SFG4wc3RhY2suaWFtLnYxYWxwaGExIrMCCgtSb2xlQmluZGluZxIMCgRuYW1lGAEgASgJEkcKC2Fubm90YXRpb25zGAIgAygLMjIubjBzdGFjay5pYW0udjFhbHBoYTEuUm9sZUJpbmRpbmcuQW5ub3RhdGlvbnNFbnRyeRI9CgZsYWJlbHMYAyADKAsyLS5uMHN0YWNrLmlhbS52MWFscGhhMS5Sb2xlQmluZGluZy5MYWJlbHNFbnRyeRIMCgRyb2xlGAQgASgJEg4KBm1lbWJlchgFIAEoCRINCgVzY29wZRgGIAEoCRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AWIGcHJvdG8z");
+  fileDesc("CiduMHN0YWNrL2lhbS92MWFscGhhMS9yb2xlX2JpbmRpbmcucHJvdG8SFG4wc3RhY2suaWFtLnYxYWxwaGExIrMCCgtSb2xlQmluZGluZxIMCgRuYW1lGAEgASgJEkcKC2Fubm90YXRpb25zGAIgAygLMjIubjBzdGFjay5pYW0udjFhbHBoYTEuUm9sZUJpbmRpbmcuQW5ub3RhdGlvbnNFbnRyeRI9CgZsYWJlbHMYAyADKAsyLS5uMHN0YWNrLmlhbS52MWFscGhhMS5Sb2xlQmluZGluZy5MYWJlbHNFbnRyeRIMCgRyb2xlGAQgASgJEg4KBm1lbWJlchgFIAEoCRINCgVzY29wZRgGIAEoCRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKyAgoXTGlzdFJvbGVCaW5kaW5nc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxiQThIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiAAhIcCgtuYW1lX3ByZWZpeBgDIAEoCUIHukgEcgIYPxJwCg5sYWJlbF9zZWxlY3RvchgEIAMoCzJALm4wc3RhY2suaWFtLnYxYWxwaGExLkxpc3RSb2xlQmluZGluZ3NSZXF1ZXN0LkxhYmVsU2VsZWN0b3JFbnRyeUIWukgTmgEQEEAiBXIDGP8BKgVyAxiAIBIWCgVzY29wZRgFIAEoCUIHukgEcgIYUBo0ChJMYWJlbFNlbGVjdG9yRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJtChhMaXN0Um9sZUJpbmRpbmdzUmVzcG9uc2USOAoNcm9sZV9iaW5kaW5ncxgBIAMoCzIhLm4wc3RhY2suaWFtLnYxYWxwaGExLlJvbGVCaW5kaW5nEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJHChVHZXRSb2xlQmluZGluZ1JlcXVlc3QSFgoEbmFtZRgBIAEoCUIIukgFcgPgRAESFgoFc2NvcGUYAiABKAlCB7pIBHICGFAiUQoWR2V0Um9sZUJpbmRpbmdSZXNwb25zZRI3Cgxyb2xlX2JpbmRpbmcYASABKAsyIS5uMHN0YWNrLmlhbS52MWFscGhhMS5Sb2xlQmluZGluZyJNChhXYXRjaFJvbGVCaW5kaW5nc1JlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgI2AEBcgPgRAESFgoFc2NvcGUYAiABKAlCB7pIBHICGFAiegoZV2F0Y2hSb2xlQmluZGluZ3NSZXNwb25zZRI3Cgxyb2xlX2JpbmRpbmcYASABKAsyIS5uMHN0YWNrLmlhbS52MWFscGhhMS5Sb2xlQmluZGluZxIUCgxkZWxldGVkX25hbWUYAiABKAkSDgoGc3luY2VkGAMgASgIIrcDChhDcmVhdGVSb2xlQmluZGluZ1JlcXVlc3QSFgoEbmFtZRgBIAEoCUIIukgFcgPgRAESbgoLYW5ub3RhdGlvbnMYAiADKAsyPy5uMHN0YWNrLmlhbS52MWFscGhhMS5DcmVhdGVSb2xlQmluZGluZ1JlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEmQKBmxhYmVscxgDIAMoCzI6Lm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVJvbGVCaW5kaW5nUmVxdWVzdC5MYWJlbHNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEhYKBHJvbGUYBCABKAlCCLpIBXID4EQBEhoKBm1lbWJlchgFIAEoCUIKukgHcgUQARjIARIWCgVzY29wZRgGIAEoCUIHukgEcgIYUBoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJUChlDcmVhdGVSb2xlQmluZGluZ1Jlc3BvbnNlEjcKDHJvbGVfYmluZGluZxgBIAEoCzIhLm4wc3RhY2suaWFtLnYxYWxwaGExLlJvbGVCaW5kaW5nIkoKGERlbGV0ZVJvbGVCaW5kaW5nUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARIWCgVzY29wZRgCIAEoCUIHukgEcgIYUCIbChlEZWxldGVSb2xlQmluZGluZ1Jlc3BvbnNlMpYGChJSb2xlQmluZGluZ1NlcnZpY2USlwEKEExpc3RSb2xlQmluZGluZ3MSLS5uMHN0YWNrLmlhbS52MWFscGhhMS5MaXN0Um9sZUJpbmRpbmdzUmVxdWVzdBouLm4wc3RhY2suaWFtLnYxYWxwaGExLkxpc3RSb2xlQmluZGluZ3NSZXNwb25zZSIkkAIB4scYHQoMcm9sZV9iaW5kaW5nEgRsaXN0GAQiBXNjb3BlEpABCg5HZXRSb2xlQmluZGluZxIrLm4wc3RhY2suaWFtLnYxYWxwaGExLkdldFJvbGVCaW5kaW5nUmVxdWVzdBosLm4wc3RhY2suaWFtLnYxYWxwaGExLkdldFJvbGVCaW5kaW5nUmVzcG9uc2UiI5ACAeLHGBwKDHJvbGVfYmluZGluZxIDZ2V0GAQiBXNjb3BlEpkBChFDcmVhdGVSb2xlQmluZGluZxIuLm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVJvbGVCaW5kaW5nUmVxdWVzdBovLm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVJvbGVCaW5kaW5nUmVzcG9uc2UiI+LHGB8KDHJvbGVfYmluZGluZxIGY3JlYXRlGAQiBXNjb3BlEpkBChFEZWxldGVSb2xlQmluZGluZxIuLm4wc3RhY2suaWFtLnYxYWxwaGExLkRlbGV0ZVJvbGVCaW5kaW5nUmVxdWVzdBovLm4wc3RhY2suaWFtLnYxYWxwaGExLkRlbGV0ZVJvbGVCaW5kaW5nUmVzcG9uc2UiI+LHGB8KDHJvbGVfYmluZGluZxIGZGVsZXRlGAQiBXNjb3BlEpoBChFXYXRjaFJvbGVCaW5kaW5ncxIuLm4wc3RhY2suaWFtLnYxYWxwaGExLldhdGNoUm9sZUJpbmRpbmdzUmVxdWVzdBovLm4wc3RhY2suaWFtLnYxYWxwaGExLldhdGNoUm9sZUJpbmRpbmdzUmVzcG9uc2UiIuLHGB4KDHJvbGVfYmluZGluZxIFd2F0Y2gYBCIFc2NvcGUwAWIGcHJvdG8z", [file_buf_validate_validate, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * Gives a role to a user, a group or a service account.
@@ -41,8 +44,8 @@ export type RoleBinding = Message<"n0stack.iam.v1alpha1.RoleBinding"> & {
   role: string;
 
   /**
-   * "user/NAME", "group/NAME" or "service_account/PROJECT/NAME"; with "/DOMAIN/NAME" outside of the domain
-   * `default`.
+   * "user/NAME", "group/NAME" or "service_account/PROJECT/NAME"; "user/DOMAIN/NAME" and "group/DOMAIN/NAME"
+   * outside of the domain `default`; "service_account/NAME" in the project `default`.
    *
    * @generated from field: string member = 5;
    */
@@ -62,4 +65,326 @@ export type RoleBinding = Message<"n0stack.iam.v1alpha1.RoleBinding"> & {
  */
 export const RoleBindingSchema: GenMessage<RoleBinding> = /*@__PURE__*/
   messageDesc(file_n0stack_iam_v1alpha1_role_binding, 0);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.ListRoleBindingsRequest
+ */
+export type ListRoleBindingsRequest = Message<"n0stack.iam.v1alpha1.ListRoleBindingsRequest"> & {
+  /**
+   * The maximum number of results; 0 for all.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the previous page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only role bindings whose name starts with this.
+   *
+   * @generated from field: string name_prefix = 3;
+   */
+  namePrefix: string;
+
+  /**
+   * Only role bindings with all of these labels.
+   *
+   * @generated from field: map<string, string> label_selector = 4;
+   */
+  labelSelector: { [key: string]: string };
+
+  /**
+   * "system", "domain/NAME" or "project/NAME"; empty for the project of the call.
+   *
+   * @generated from field: string scope = 5;
+   */
+  scope: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.ListRoleBindingsRequest.
+ * Use `create(ListRoleBindingsRequestSchema)` to create a new message.
+ */
+export const ListRoleBindingsRequestSchema: GenMessage<ListRoleBindingsRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 1);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.ListRoleBindingsResponse
+ */
+export type ListRoleBindingsResponse = Message<"n0stack.iam.v1alpha1.ListRoleBindingsResponse"> & {
+  /**
+   * @generated from field: repeated n0stack.iam.v1alpha1.RoleBinding role_bindings = 1;
+   */
+  roleBindings: RoleBinding[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.ListRoleBindingsResponse.
+ * Use `create(ListRoleBindingsResponseSchema)` to create a new message.
+ */
+export const ListRoleBindingsResponseSchema: GenMessage<ListRoleBindingsResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 2);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.GetRoleBindingRequest
+ */
+export type GetRoleBindingRequest = Message<"n0stack.iam.v1alpha1.GetRoleBindingRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * "system", "domain/NAME" or "project/NAME"; empty for the project of the call.
+   *
+   * @generated from field: string scope = 2;
+   */
+  scope: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.GetRoleBindingRequest.
+ * Use `create(GetRoleBindingRequestSchema)` to create a new message.
+ */
+export const GetRoleBindingRequestSchema: GenMessage<GetRoleBindingRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 3);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.GetRoleBindingResponse
+ */
+export type GetRoleBindingResponse = Message<"n0stack.iam.v1alpha1.GetRoleBindingResponse"> & {
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.RoleBinding role_binding = 1;
+   */
+  roleBinding?: RoleBinding | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.GetRoleBindingResponse.
+ * Use `create(GetRoleBindingResponseSchema)` to create a new message.
+ */
+export const GetRoleBindingResponseSchema: GenMessage<GetRoleBindingResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 4);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WatchRoleBindingsRequest
+ */
+export type WatchRoleBindingsRequest = Message<"n0stack.iam.v1alpha1.WatchRoleBindingsRequest"> & {
+  /**
+   * Only this role binding; empty for all.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * "system", "domain/NAME" or "project/NAME"; empty for the project of the call.
+   *
+   * @generated from field: string scope = 2;
+   */
+  scope: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WatchRoleBindingsRequest.
+ * Use `create(WatchRoleBindingsRequestSchema)` to create a new message.
+ */
+export const WatchRoleBindingsRequestSchema: GenMessage<WatchRoleBindingsRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 5);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WatchRoleBindingsResponse
+ */
+export type WatchRoleBindingsResponse = Message<"n0stack.iam.v1alpha1.WatchRoleBindingsResponse"> & {
+  /**
+   * The current role binding; unset if it was deleted.
+   *
+   * @generated from field: n0stack.iam.v1alpha1.RoleBinding role_binding = 1;
+   */
+  roleBinding?: RoleBinding | undefined;
+
+  /**
+   * The name of a deleted role binding.
+   *
+   * @generated from field: string deleted_name = 2;
+   */
+  deletedName: string;
+
+  /**
+   * True once, after all role bindings that existed at the start.
+   *
+   * @generated from field: bool synced = 3;
+   */
+  synced: boolean;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WatchRoleBindingsResponse.
+ * Use `create(WatchRoleBindingsResponseSchema)` to create a new message.
+ */
+export const WatchRoleBindingsResponseSchema: GenMessage<WatchRoleBindingsResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 6);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CreateRoleBindingRequest
+ */
+export type CreateRoleBindingRequest = Message<"n0stack.iam.v1alpha1.CreateRoleBindingRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: map<string, string> annotations = 2;
+   */
+  annotations: { [key: string]: string };
+
+  /**
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: string role = 4;
+   */
+  role: string;
+
+  /**
+   * @generated from field: string member = 5;
+   */
+  member: string;
+
+  /**
+   * "system", "domain/NAME" or "project/NAME"; empty for the project of the call.
+   *
+   * @generated from field: string scope = 6;
+   */
+  scope: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CreateRoleBindingRequest.
+ * Use `create(CreateRoleBindingRequestSchema)` to create a new message.
+ */
+export const CreateRoleBindingRequestSchema: GenMessage<CreateRoleBindingRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 7);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CreateRoleBindingResponse
+ */
+export type CreateRoleBindingResponse = Message<"n0stack.iam.v1alpha1.CreateRoleBindingResponse"> & {
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.RoleBinding role_binding = 1;
+   */
+  roleBinding?: RoleBinding | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CreateRoleBindingResponse.
+ * Use `create(CreateRoleBindingResponseSchema)` to create a new message.
+ */
+export const CreateRoleBindingResponseSchema: GenMessage<CreateRoleBindingResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 8);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.DeleteRoleBindingRequest
+ */
+export type DeleteRoleBindingRequest = Message<"n0stack.iam.v1alpha1.DeleteRoleBindingRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * "system", "domain/NAME" or "project/NAME"; empty for the project of the call.
+   *
+   * @generated from field: string scope = 2;
+   */
+  scope: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.DeleteRoleBindingRequest.
+ * Use `create(DeleteRoleBindingRequestSchema)` to create a new message.
+ */
+export const DeleteRoleBindingRequestSchema: GenMessage<DeleteRoleBindingRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 9);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.DeleteRoleBindingResponse
+ */
+export type DeleteRoleBindingResponse = Message<"n0stack.iam.v1alpha1.DeleteRoleBindingResponse"> & {
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.DeleteRoleBindingResponse.
+ * Use `create(DeleteRoleBindingResponseSchema)` to create a new message.
+ */
+export const DeleteRoleBindingResponseSchema: GenMessage<DeleteRoleBindingResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role_binding, 10);
+
+/**
+ * Who has which role where.
+ *
+ * @generated from service n0stack.iam.v1alpha1.RoleBindingService
+ */
+export const RoleBindingService: GenService<{
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.RoleBindingService.ListRoleBindings
+   */
+  listRoleBindings: {
+    methodKind: "unary";
+    input: typeof ListRoleBindingsRequestSchema;
+    output: typeof ListRoleBindingsResponseSchema;
+  },
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.RoleBindingService.GetRoleBinding
+   */
+  getRoleBinding: {
+    methodKind: "unary";
+    input: typeof GetRoleBindingRequestSchema;
+    output: typeof GetRoleBindingResponseSchema;
+  },
+  /**
+   * Gives a role. Nobody can give more than he may do there.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.RoleBindingService.CreateRoleBinding
+   */
+  createRoleBinding: {
+    methodKind: "unary";
+    input: typeof CreateRoleBindingRequestSchema;
+    output: typeof CreateRoleBindingResponseSchema;
+  },
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.RoleBindingService.DeleteRoleBinding
+   */
+  deleteRoleBinding: {
+    methodKind: "unary";
+    input: typeof DeleteRoleBindingRequestSchema;
+    output: typeof DeleteRoleBindingResponseSchema;
+  },
+  /**
+   * Sends the current state of every role binding there, then each change.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.RoleBindingService.WatchRoleBindings
+   */
+  watchRoleBindings: {
+    methodKind: "server_streaming";
+    input: typeof WatchRoleBindingsRequestSchema;
+    output: typeof WatchRoleBindingsResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_n0stack_iam_v1alpha1_role_binding, 0);
 

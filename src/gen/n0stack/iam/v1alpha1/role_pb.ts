@@ -2,15 +2,18 @@
 // @generated from file n0stack/iam/v1alpha1/role.proto (package n0stack.iam.v1alpha1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_n0stack_rules_v1alpha1_access } from "../../rules/v1alpha1/access_pb.ts";
+import { file_n0stack_rules_v1alpha1_rules } from "../../rules/v1alpha1/rules_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file n0stack/iam/v1alpha1/role.proto.
  */
 export const file_n0stack_iam_v1alpha1_role: GenFile = /*@__PURE__*/
-  fileDesc("Ch9uMHN0YWNrL2lhbS92MWFscGhhMS9yb2xlLnByb3RvEhRuMHN0YWNrLmlhbS52MWFscGhhMSKtAgoEUm9sZRIMCgRuYW1lGAEgASgJEkAKC2Fubm90YXRpb25zGAIgAygLMisubjBzdGFjay5pYW0udjFhbHBoYTEuUm9sZS5Bbm5vdGF0aW9uc0VudHJ5EjYKBmxhYmVscxgDIAMoCzImLm4wc3RhY2suaWFtLnYxYWxwaGExLlJvbGUuTGFiZWxzRW50cnkSEwoLZGVzY3JpcHRpb24YBCABKAkSEwoLcGVybWlzc2lvbnMYBSADKAkSEAoIYnVpbHRfaW4YBiABKAgaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFiBnByb3RvMw");
+  fileDesc("Ch9uMHN0YWNrL2lhbS92MWFscGhhMS9yb2xlLnByb3RvEhRuMHN0YWNrLmlhbS52MWFscGhhMSKtAgoEUm9sZRIMCgRuYW1lGAEgASgJEkAKC2Fubm90YXRpb25zGAIgAygLMisubjBzdGFjay5pYW0udjFhbHBoYTEuUm9sZS5Bbm5vdGF0aW9uc0VudHJ5EjYKBmxhYmVscxgDIAMoCzImLm4wc3RhY2suaWFtLnYxYWxwaGExLlJvbGUuTGFiZWxzRW50cnkSEwoLZGVzY3JpcHRpb24YBCABKAkSEwoLcGVybWlzc2lvbnMYBSADKAkSEAoIYnVpbHRfaW4YBiABKAgaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEijAIKEExpc3RSb2xlc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxiQThIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiAAhIcCgtuYW1lX3ByZWZpeBgDIAEoCUIHukgEcgIYPxJpCg5sYWJlbF9zZWxlY3RvchgEIAMoCzI5Lm4wc3RhY2suaWFtLnYxYWxwaGExLkxpc3RSb2xlc1JlcXVlc3QuTGFiZWxTZWxlY3RvckVudHJ5Qha6SBOaARAQQCIFcgMY/wEqBXIDGIAgGjQKEkxhYmVsU2VsZWN0b3JFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlcKEUxpc3RSb2xlc1Jlc3BvbnNlEikKBXJvbGVzGAEgAygLMhoubjBzdGFjay5pYW0udjFhbHBoYTEuUm9sZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKAoOR2V0Um9sZVJlcXVlc3QSFgoEbmFtZRgBIAEoCUIIukgFcgPgRAEiOwoPR2V0Um9sZVJlc3BvbnNlEigKBHJvbGUYASABKAsyGi5uMHN0YWNrLmlhbS52MWFscGhhMS5Sb2xlIi4KEVdhdGNoUm9sZXNSZXF1ZXN0EhkKBG5hbWUYASABKAlCC7pICNgBAXID4EQBImQKEldhdGNoUm9sZXNSZXNwb25zZRIoCgRyb2xlGAEgASgLMhoubjBzdGFjay5pYW0udjFhbHBoYTEuUm9sZRIUCgxkZWxldGVkX25hbWUYAiABKAkSDgoGc3luY2VkGAMgASgIIp8DChFDcmVhdGVSb2xlUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARJnCgthbm5vdGF0aW9ucxgCIAMoCzI4Lm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVJvbGVSZXF1ZXN0LkFubm90YXRpb25zRW50cnlCGLpIFZoBEhBAIgdyBRABGP8BKgVyAxiAIBJdCgZsYWJlbHMYAyADKAsyMy5uMHN0YWNrLmlhbS52MWFscGhhMS5DcmVhdGVSb2xlUmVxdWVzdC5MYWJlbHNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEh0KC2Rlc2NyaXB0aW9uGAQgASgJQgi6SAVyAxiACBIoCgtwZXJtaXNzaW9ucxgFIAMoCUITukgQkgENCAEQgAIiBnIEEAMYZBoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI+ChJDcmVhdGVSb2xlUmVzcG9uc2USKAoEcm9sZRgBIAEoCzIaLm4wc3RhY2suaWFtLnYxYWxwaGExLlJvbGUidAoRVXBkYXRlUm9sZVJlcXVlc3QSFgoEbmFtZRgBIAEoCUIIukgFcgPgRAESHQoLZGVzY3JpcHRpb24YBCABKAlCCLpIBXIDGIAIEigKC3Blcm1pc3Npb25zGAUgAygJQhO6SBCSAQ0IARCAAiIGcgQQAxhkIj4KElVwZGF0ZVJvbGVSZXNwb25zZRIoCgRyb2xlGAEgASgLMhoubjBzdGFjay5pYW0udjFhbHBoYTEuUm9sZSIrChFEZWxldGVSb2xlUmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEASIUChJEZWxldGVSb2xlUmVzcG9uc2UyzQUKC1JvbGVTZXJ2aWNlEnMKCUxpc3RSb2xlcxImLm4wc3RhY2suaWFtLnYxYWxwaGExLkxpc3RSb2xlc1JlcXVlc3QaJy5uMHN0YWNrLmlhbS52MWFscGhhMS5MaXN0Um9sZXNSZXNwb25zZSIVkAIB4scYDgoEcm9sZRIEbGlzdBgFEmwKB0dldFJvbGUSJC5uMHN0YWNrLmlhbS52MWFscGhhMS5HZXRSb2xlUmVxdWVzdBolLm4wc3RhY2suaWFtLnYxYWxwaGExLkdldFJvbGVSZXNwb25zZSIUkAIB4scYDQoEcm9sZRIDZ2V0GAUSdQoKQ3JlYXRlUm9sZRInLm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVJvbGVSZXF1ZXN0GigubjBzdGFjay5pYW0udjFhbHBoYTEuQ3JlYXRlUm9sZVJlc3BvbnNlIhTixxgQCgRyb2xlEgZjcmVhdGUYARJ1CgpVcGRhdGVSb2xlEicubjBzdGFjay5pYW0udjFhbHBoYTEuVXBkYXRlUm9sZVJlcXVlc3QaKC5uMHN0YWNrLmlhbS52MWFscGhhMS5VcGRhdGVSb2xlUmVzcG9uc2UiFOLHGBAKBHJvbGUSBnVwZGF0ZRgBEnUKCkRlbGV0ZVJvbGUSJy5uMHN0YWNrLmlhbS52MWFscGhhMS5EZWxldGVSb2xlUmVxdWVzdBooLm4wc3RhY2suaWFtLnYxYWxwaGExLkRlbGV0ZVJvbGVSZXNwb25zZSIU4scYEAoEcm9sZRIGZGVsZXRlGAESdgoKV2F0Y2hSb2xlcxInLm4wc3RhY2suaWFtLnYxYWxwaGExLldhdGNoUm9sZXNSZXF1ZXN0GigubjBzdGFjay5pYW0udjFhbHBoYTEuV2F0Y2hSb2xlc1Jlc3BvbnNlIhPixxgPCgRyb2xlEgV3YXRjaBgFMAFiBnByb3RvMw", [file_buf_validate_validate, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * A set of permissions.
@@ -59,4 +62,349 @@ export type Role = Message<"n0stack.iam.v1alpha1.Role"> & {
  */
 export const RoleSchema: GenMessage<Role> = /*@__PURE__*/
   messageDesc(file_n0stack_iam_v1alpha1_role, 0);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.ListRolesRequest
+ */
+export type ListRolesRequest = Message<"n0stack.iam.v1alpha1.ListRolesRequest"> & {
+  /**
+   * The maximum number of results; 0 for all.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the previous page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only roles whose name starts with this.
+   *
+   * @generated from field: string name_prefix = 3;
+   */
+  namePrefix: string;
+
+  /**
+   * Only roles with all of these labels.
+   *
+   * @generated from field: map<string, string> label_selector = 4;
+   */
+  labelSelector: { [key: string]: string };
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.ListRolesRequest.
+ * Use `create(ListRolesRequestSchema)` to create a new message.
+ */
+export const ListRolesRequestSchema: GenMessage<ListRolesRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 1);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.ListRolesResponse
+ */
+export type ListRolesResponse = Message<"n0stack.iam.v1alpha1.ListRolesResponse"> & {
+  /**
+   * @generated from field: repeated n0stack.iam.v1alpha1.Role roles = 1;
+   */
+  roles: Role[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.ListRolesResponse.
+ * Use `create(ListRolesResponseSchema)` to create a new message.
+ */
+export const ListRolesResponseSchema: GenMessage<ListRolesResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 2);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.GetRoleRequest
+ */
+export type GetRoleRequest = Message<"n0stack.iam.v1alpha1.GetRoleRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.GetRoleRequest.
+ * Use `create(GetRoleRequestSchema)` to create a new message.
+ */
+export const GetRoleRequestSchema: GenMessage<GetRoleRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 3);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.GetRoleResponse
+ */
+export type GetRoleResponse = Message<"n0stack.iam.v1alpha1.GetRoleResponse"> & {
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Role role = 1;
+   */
+  role?: Role | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.GetRoleResponse.
+ * Use `create(GetRoleResponseSchema)` to create a new message.
+ */
+export const GetRoleResponseSchema: GenMessage<GetRoleResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 4);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WatchRolesRequest
+ */
+export type WatchRolesRequest = Message<"n0stack.iam.v1alpha1.WatchRolesRequest"> & {
+  /**
+   * Only this role; empty for all.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WatchRolesRequest.
+ * Use `create(WatchRolesRequestSchema)` to create a new message.
+ */
+export const WatchRolesRequestSchema: GenMessage<WatchRolesRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 5);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.WatchRolesResponse
+ */
+export type WatchRolesResponse = Message<"n0stack.iam.v1alpha1.WatchRolesResponse"> & {
+  /**
+   * The current role; unset if it was deleted.
+   *
+   * @generated from field: n0stack.iam.v1alpha1.Role role = 1;
+   */
+  role?: Role | undefined;
+
+  /**
+   * The name of a deleted role.
+   *
+   * @generated from field: string deleted_name = 2;
+   */
+  deletedName: string;
+
+  /**
+   * True once, after all roles that existed at the start.
+   *
+   * @generated from field: bool synced = 3;
+   */
+  synced: boolean;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.WatchRolesResponse.
+ * Use `create(WatchRolesResponseSchema)` to create a new message.
+ */
+export const WatchRolesResponseSchema: GenMessage<WatchRolesResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 6);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CreateRoleRequest
+ */
+export type CreateRoleRequest = Message<"n0stack.iam.v1alpha1.CreateRoleRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: map<string, string> annotations = 2;
+   */
+  annotations: { [key: string]: string };
+
+  /**
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: string description = 4;
+   */
+  description: string;
+
+  /**
+   * Such as "virtual_machine.boot", "image.*" or "*.get".
+   *
+   * @generated from field: repeated string permissions = 5;
+   */
+  permissions: string[];
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CreateRoleRequest.
+ * Use `create(CreateRoleRequestSchema)` to create a new message.
+ */
+export const CreateRoleRequestSchema: GenMessage<CreateRoleRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 7);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.CreateRoleResponse
+ */
+export type CreateRoleResponse = Message<"n0stack.iam.v1alpha1.CreateRoleResponse"> & {
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Role role = 1;
+   */
+  role?: Role | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.CreateRoleResponse.
+ * Use `create(CreateRoleResponseSchema)` to create a new message.
+ */
+export const CreateRoleResponseSchema: GenMessage<CreateRoleResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 8);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.UpdateRoleRequest
+ */
+export type UpdateRoleRequest = Message<"n0stack.iam.v1alpha1.UpdateRoleRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string description = 4;
+   */
+  description: string;
+
+  /**
+   * Such as "virtual_machine.boot", "image.*" or "*.get".
+   *
+   * @generated from field: repeated string permissions = 5;
+   */
+  permissions: string[];
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.UpdateRoleRequest.
+ * Use `create(UpdateRoleRequestSchema)` to create a new message.
+ */
+export const UpdateRoleRequestSchema: GenMessage<UpdateRoleRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 9);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.UpdateRoleResponse
+ */
+export type UpdateRoleResponse = Message<"n0stack.iam.v1alpha1.UpdateRoleResponse"> & {
+  /**
+   * @generated from field: n0stack.iam.v1alpha1.Role role = 1;
+   */
+  role?: Role | undefined;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.UpdateRoleResponse.
+ * Use `create(UpdateRoleResponseSchema)` to create a new message.
+ */
+export const UpdateRoleResponseSchema: GenMessage<UpdateRoleResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 10);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.DeleteRoleRequest
+ */
+export type DeleteRoleRequest = Message<"n0stack.iam.v1alpha1.DeleteRoleRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.DeleteRoleRequest.
+ * Use `create(DeleteRoleRequestSchema)` to create a new message.
+ */
+export const DeleteRoleRequestSchema: GenMessage<DeleteRoleRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 11);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.DeleteRoleResponse
+ */
+export type DeleteRoleResponse = Message<"n0stack.iam.v1alpha1.DeleteRoleResponse"> & {
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.DeleteRoleResponse.
+ * Use `create(DeleteRoleResponseSchema)` to create a new message.
+ */
+export const DeleteRoleResponseSchema: GenMessage<DeleteRoleResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_role, 12);
+
+/**
+ * Roles: those of n0stack itself, and own ones.
+ *
+ * @generated from service n0stack.iam.v1alpha1.RoleService
+ */
+export const RoleService: GenService<{
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.RoleService.ListRoles
+   */
+  listRoles: {
+    methodKind: "unary";
+    input: typeof ListRolesRequestSchema;
+    output: typeof ListRolesResponseSchema;
+  },
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.RoleService.GetRole
+   */
+  getRole: {
+    methodKind: "unary";
+    input: typeof GetRoleRequestSchema;
+    output: typeof GetRoleResponseSchema;
+  },
+  /**
+   * @generated from rpc n0stack.iam.v1alpha1.RoleService.CreateRole
+   */
+  createRole: {
+    methodKind: "unary";
+    input: typeof CreateRoleRequestSchema;
+    output: typeof CreateRoleResponseSchema;
+  },
+  /**
+   * Replaces the description and the permissions. Everybody who has the role has them at once.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.RoleService.UpdateRole
+   */
+  updateRole: {
+    methodKind: "unary";
+    input: typeof UpdateRoleRequestSchema;
+    output: typeof UpdateRoleResponseSchema;
+  },
+  /**
+   * Deletes a role that no role binding gives.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.RoleService.DeleteRole
+   */
+  deleteRole: {
+    methodKind: "unary";
+    input: typeof DeleteRoleRequestSchema;
+    output: typeof DeleteRoleResponseSchema;
+  },
+  /**
+   * Sends the current state of every role, then each change.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.RoleService.WatchRoles
+   */
+  watchRoles: {
+    methodKind: "server_streaming";
+    input: typeof WatchRolesRequestSchema;
+    output: typeof WatchRolesResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_n0stack_iam_v1alpha1_role, 0);
 
