@@ -23,7 +23,8 @@ ${found.map(({ name }) => `  ${name},\n`).join("")}];
 }
 
 function byPath(one: string, other: string): number {
-  const path = (line: string) => line.split('"')[1] ?? "";
+  // Biome sorts so, too: "role.ts" comes before "role-binding.ts".
+  const path = (line: string) => (line.split('"')[1] ?? "").replace(/\.ts$/, "");
   return path(one) < path(other) ? -1 : 1;
 }
 

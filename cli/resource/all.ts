@@ -10,6 +10,7 @@ import { quota } from "./quota.ts";
 import { role } from "./role.ts";
 import { roleBinding } from "./role-binding.ts";
 import { serviceAccount } from "./service-account.ts";
+import { token } from "./token.ts";
 import { user } from "./user.ts";
 import { virtualMachine } from "./virtual-machine.ts";
 
@@ -24,6 +25,7 @@ export const RESOURCES: readonly ResourceKind[] = [
   roleBinding,
   role,
   serviceAccount,
+  token,
   user,
   virtualMachine,
 ];

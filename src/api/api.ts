@@ -37,6 +37,7 @@ import { openOidcAuthenticator } from "./iam/oidc/authenticator.ts";
 import type { OidcProvider } from "./iam/oidc/provider.ts";
 import type { RoleRule } from "./iam/oidc/role-rule.ts";
 import { identityRoutes } from "./iam/oidc/routes.ts";
+import { LiveTokens } from "./iam/token/live-tokens.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { deriveOccupied } from "./network/network/occupied.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
@@ -110,6 +111,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const grants = await Grants.open(datastore, options.oidcRoleRules);
   const { sessions, locks } = await startSession(options, grants.forNew);
   const inventory = await Inventory.open(datastore, clock);
+  const tokens = await LiveTokens.open(datastore, clock, stop.signal);
   const certificates = await Certificates.open(datastore);
   const addressBook = await AddressBook.open(datastore, random);
   const agents = new Agents(inventory, options, (name) => certificates.hasJoined(name));
@@ -145,6 +147,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     addressBook,
     agents,
     grants,
+    tokens,
     quotas,
     observed,
     progress: new ProgressBoard(),
@@ -178,7 +181,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     api,
     recovered,
     guarded,
-    authenticate: oidc.authenticate,
+    authenticate: (text) => tokens.authenticate(text) ?? oidc.authenticate(text),
     routes: (given) => {
       const router = guarded(given);
       for (const { service, routes } of resources) {
@@ -205,6 +208,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       certificates[Symbol.dispose]();
       inventory[Symbol.dispose]();
       grants[Symbol.dispose]();
+      tokens[Symbol.dispose]();
       quotas[Symbol.dispose]();
       oidc[Symbol.dispose]();
       await datastore[Symbol.asyncDispose]();

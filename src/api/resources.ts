@@ -6,6 +6,7 @@ import { project } from "./iam/project/resource.ts";
 import { role } from "./iam/role/resource.ts";
 import { roleBinding } from "./iam/role-binding/resource.ts";
 import { serviceAccount } from "./iam/service-account/resource.ts";
+import { token } from "./iam/token/resource.ts";
 import { user } from "./iam/user/resource.ts";
 import { network } from "./network/network/resource.ts";
 import { node } from "./pool/node/resource.ts";
@@ -21,6 +22,7 @@ export const resources: readonly Resource<Api>[] = [
   virtualMachine,
   image,
   user,
+  token,
   quota,
   domain,
   project,

@@ -59,7 +59,9 @@ function lengthMax(rules: FieldRules | undefined): number | undefined {
       asNumber(rule.maxLen || rule.maxBytes) ?? patternLengthMax(rule.pattern || namePattern(rule))
     );
   }
-  return rule?.$typeName === "buf.validate.BytesRules" ? asNumber(rule.maxLen) : undefined;
+  return rule?.$typeName === "buf.validate.BytesRules"
+    ? asNumber(rule.maxLen || rule.len)
+    : undefined;
 }
 
 function asNumber(value: bigint | undefined): number | undefined {

@@ -22,6 +22,7 @@ const LEVELS: ReadonlyMap<string, Level> = new Map([
   ["project", "system"],
   ["role", "system"],
   ["quota", "system"],
+  ["token", "system"],
   ["user", "domain"],
   ["group", "domain"],
 ]);

@@ -52,6 +52,7 @@ function guardedRoutes<S extends DescService>(
         : async function* (request: Fields, context: HandlerContext) {
             admit(grants, access, methodKind === "server_streaming" ? request : {}, context);
             yield* (handle as Streaming)(request, untilEnded(context));
+            callerOf(context.values).ended?.throwIfAborted();
           };
   }
   return all as Partial<ServiceImpl<S>>;

@@ -1,16 +1,13 @@
 import type { Authenticate, Caller } from "../../../rpc/caller.ts";
-import type { Clock } from "../../../util/clock.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import type { Api } from "../context.ts";
+import { newEnds } from "../ends.ts";
 import { claimName } from "./claim-name.ts";
 import { subjectKey, subjects } from "./person.ts";
 import type { OidcProvider, VerifiedToken } from "./provider.ts";
 import { bindPerson } from "./sign-in.ts";
 import { newTokenVerifier } from "./verifier.ts";
-
-/** Timers of Node cannot be longer. */
-const TIMER_MS_MAX = 20 * 24 * 3_600_000;
 
 export interface OidcAuthenticator extends Disposable {
   /** Finds the caller of a token of a provider; undefined for a token that is not a JSON Web Token. */
@@ -54,26 +51,5 @@ function callerOf(user: Ref, groups: readonly string[], ended: AbortSignal): Cal
     principal: formatRef(user),
     groups: names.map((name) => formatRef({ kind: "group", scope: user.scope, name })),
     ended,
-  };
-}
-
-/** Signals that abort at a time, one for each second. So the number of timers does not grow with that of tokens. */
-function newEnds(clock: Clock, shutdown: AbortSignal): (atMs: number) => AbortSignal {
-  const ends = new Map<number, AbortSignal>();
-  return (atMs) => {
-    const nowMs = clock.nowMs();
-    const second = Math.ceil(Math.min(atMs, nowMs + TIMER_MS_MAX) / 1000);
-    const known = ends.get(second);
-    if (known !== undefined) return known;
-    const end = new AbortController();
-    ends.set(second, end.signal);
-    clock.sleep(Math.max(0, second * 1000 - nowMs), shutdown).then(
-      () => {
-        ends.delete(second);
-        end.abort(new Error("the token of this call has expired"));
-      },
-      () => {},
-    );
-    return end.signal;
   };
 }

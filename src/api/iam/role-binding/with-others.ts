@@ -1,3 +1,4 @@
+import { type Objects, remove } from "../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../datastore/datastore.ts";
 import type { HeldObjects } from "../../../datastore/held-objects.ts";
 import type { Stored } from "../../../datastore/records.ts";
@@ -6,6 +7,8 @@ import type { RoleBinding } from "../../../gen/n0stack/iam/v1alpha1/role_binding
 import { N0Error } from "../../../util/errors.ts";
 import type { Ref } from "../../../util/ref.ts";
 import type { Api } from "../../core/context.ts";
+import type { UserObject } from "../../core/resource/object.ts";
+import { tokens, tokenUses } from "../token/collection.ts";
 import { roleBindings } from "./collection.ts";
 
 type Binding = Stored<RoleBinding>;
@@ -22,22 +25,53 @@ export async function bindingsIn({ records }: Api, scope: string): Promise<reado
   return await records.listPrefix(roleBindings, roleBindings.within(scope));
 }
 
+/** A record that goes with an object that it names, and its collection. */
+interface Belonging {
+  readonly of: Objects<UserObject>;
+  readonly stored: Stored<UserObject>;
+}
+
+/** The role bindings and the tokens of a user or a service account. */
+export async function belongingsOf({ records }: Api, to: Ref): Promise<readonly Belonging[]> {
+  const found: Belonging[] = [];
+  for (const of of [roleBindings, tokens] as readonly Objects<UserObject>[]) {
+    for (const ref of await referrersOf(records, to, { kind: of.kind })) {
+      const stored = await records.find(of, ref);
+      if (stored !== undefined) found.push({ of, stored });
+    }
+  }
+  return found;
+}
+
 /**
- * Role bindings go with their member and with their place, in the same batch.
+ * They go with their member in the same batch.
  *
  * @throws N0Error `aborted` if there is one whose key is not held, because it has just been made.
  */
-export function removeBindings(held: HeldObjects, bindings: readonly Binding[]): Writes {
-  const isNew = bindings.some(({ key }) => !held.keys.includes(key));
+export function removeBelongings(held: HeldObjects, belongings: readonly Belonging[]): Writes {
+  const isNew = belongings.some(({ stored }) => !held.keys.includes(stored.key));
   if (isNew) {
-    throw new N0Error("aborted", "a role binding has just been made: try again", {
+    throw new N0Error("aborted", "a role binding or a token has just been made: try again", {
       retryAfterMs: 100,
     });
   }
-  const once = new Map(bindings.map((binding) => [binding.key, binding]));
+  const once = new Map(belongings.map((one) => [one.stored.key, one]));
   return merge(
-    ...[...once.values()].map(({ key, value }) =>
-      held.remove(roleBindings, roleBindings.refOf(key), value),
-    ),
+    ...[...once.values()].map(({ of, stored }) => {
+      const ref = of.refOf(stored.key);
+      const removed = held.remove(of, ref, stored.value);
+      return of.kind === tokens.kind ? merge(removed, remove(tokenUses, ref)) : removed;
+    }),
+  );
+}
+
+/** Role bindings go with their place, in the same batch. @throws N0Error like `removeBelongings`. */
+export function removeBindings(held: HeldObjects, bindings: readonly Binding[]): Writes {
+  return removeBelongings(
+    held,
+    bindings.map((stored) => ({
+      of: roleBindings as Objects<unknown> as Objects<UserObject>,
+      stored,
+    })),
   );
 }

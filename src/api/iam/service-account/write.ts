@@ -13,7 +13,7 @@ import { formatRef } from "../../../util/ref.ts";
 import type { Api, Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf } from "../../core/scope.ts";
-import { bindingsOf, removeBindings } from "../role-binding/with-others.ts";
+import { belongingsOf, removeBelongings } from "../role-binding/with-others.ts";
 import { serviceAccounts } from "./collection.ts";
 
 /** @throws N0Error `already_exists`. */
@@ -38,7 +38,7 @@ export async function createServiceAccount(
   });
 }
 
-/** Deletes it with its role bindings. @throws N0Error `not_found`. */
+/** Deletes it with its role bindings and tokens. @throws N0Error `not_found`. */
 export async function deleteServiceAccount(
   api: Api,
   call: Call,
@@ -47,7 +47,7 @@ export async function deleteServiceAccount(
   const ref = refOf(call, serviceAccounts, name);
   const keys = async () => [
     serviceAccounts.key(ref),
-    ...(await bindingsOf(api, ref)).map(({ key }) => key),
+    ...(await belongingsOf(api, ref)).map(({ stored }) => stored.key),
   ];
   const method = ServiceAccountService.method.deleteServiceAccount;
   return await runSaga(api, call, { method, keys }, async (tx) => {
@@ -55,9 +55,9 @@ export async function deleteServiceAccount(
     if (stored === undefined) throw notFound("service account", name);
     const nobodyRefers = await unreferenced(api.records, ref);
     const { held } = tx.context;
-    const withoutBindings = removeBindings(held, await bindingsOf(api, ref));
+    const alone = removeBelongings(held, await belongingsOf(api, ref));
     const removed = held.remove(serviceAccounts, ref, stored.value);
     const answer = create(DeleteServiceAccountResponseSchema);
-    return await tx.answer(answer, removed, nobodyRefers, withoutBindings);
+    return await tx.answer(answer, removed, nobodyRefers, alone);
   });
 }

@@ -20,7 +20,7 @@ import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { whereOf } from "../../core/where.ts";
 import { withoutPerson } from "../oidc/person.ts";
-import { bindingsOf, removeBindings } from "../role-binding/with-others.ts";
+import { belongingsOf, removeBelongings } from "../role-binding/with-others.ts";
 import { users } from "./collection.ts";
 import { changed, getUser, throwIfTooManyKeys } from "./record.ts";
 
@@ -45,13 +45,16 @@ export async function createUser(
 }
 
 /**
- * Deletes the user with his role bindings.
+ * Deletes the user with his role bindings and tokens.
  *
  * @throws N0Error `not_found`; `failed_precondition` while a virtual machine names the user.
  */
 export async function deleteUser(api: Api, call: Call, name: string): Promise<void> {
   const ref = refOf(call, users, name);
-  const keys = async () => [users.key(ref), ...(await bindingsOf(api, ref)).map(({ key }) => key)];
+  const keys = async () => [
+    users.key(ref),
+    ...(await belongingsOf(api, ref)).map(({ stored }) => stored.key),
+  ];
   const options = { method: UserService.method.deleteUser, keys };
   await runSaga(api, call, options, async (tx) => {
     const user = await getUser(api, ref);
@@ -69,7 +72,7 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
     const { held } = tx.context;
     const alone = merge(
       await withoutPerson(api, ref),
-      removeBindings(held, await bindingsOf(api, ref)),
+      removeBelongings(held, await belongingsOf(api, ref)),
     );
     return await tx.answer(DONE, held.remove(users, ref, user), nobodyRefers, alone);
   });

@@ -1,0 +1,155 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { put, unchanged } from "../../../datastore/collection.ts";
+import { ConflictError, type Datastore, merge } from "../../../datastore/datastore.ts";
+import type { Stored } from "../../../datastore/records.ts";
+import type { Token } from "../../../gen/n0stack/iam/v1alpha1/token_pb.ts";
+import type { Authenticate, Caller } from "../../../rpc/caller.ts";
+import type { Clock } from "../../../util/clock.ts";
+import { N0Error } from "../../../util/errors.ts";
+import { Mirror } from "../../core/read/mirror.ts";
+import { newEnds } from "../ends.ts";
+import { ownerRef } from "../owner.ts";
+import { tokens, tokenUses } from "./collection.ts";
+import { isSecretOf, parseToken } from "./text.ts";
+
+const USE_WRITTEN_EVERY_MS = 60_000;
+
+/** A token that works, with the caller of its requests. */
+interface Live {
+  readonly key: string;
+  readonly revision: number;
+  readonly hash: Uint8Array;
+  readonly expiresMs: number;
+  readonly revoked: AbortController;
+  readonly newCaller: () => Caller;
+  /** Made at the first use: few tokens of many are in use. */
+  caller?: Caller;
+}
+
+/**
+ * All API tokens, in memory by watching them. So a look-up reads nothing, and a token that is revoked, by
+ * whichever process, ends at once, with all streams that it has opened.
+ */
+export class LiveTokens implements Disposable {
+  readonly #datastore: Datastore;
+  readonly #clock: Clock;
+  readonly #endAt: (atMs: number) => AbortSignal;
+  readonly #shutdown: AbortSignal;
+  readonly #byId = new Map<string, Live>();
+  /** When each was used since the last writing. */
+  readonly #used = new Map<string, number>();
+  #mirrors = new DisposableStack();
+  #uses!: Mirror<{ readonly atMs: number }>;
+  #isWriting = false;
+
+  private constructor(datastore: Datastore, clock: Clock, shutdown: AbortSignal) {
+    this.#datastore = datastore;
+    this.#clock = clock;
+    this.#shutdown = shutdown;
+    this.#endAt = newEnds(clock, shutdown);
+  }
+
+  static async open(
+    datastore: Datastore,
+    clock: Clock,
+    shutdown: AbortSignal,
+  ): Promise<LiveTokens> {
+    const live = new LiveTokens(datastore, clock, shutdown);
+    const onToken = (key: string, before?: Stored<Token>, after?: Stored<Token>) => {
+      if (before !== undefined) live.#forget(before.value.name);
+      if (after !== undefined) live.#add(key, after);
+    };
+    live.#mirrors.use(await Mirror.open(datastore, tokens, onToken));
+    live.#uses = live.#mirrors.use(await Mirror.open(datastore, tokenUses));
+    return live;
+  }
+
+  /** Finds the caller of an API token. */
+  readonly authenticate: Authenticate = (text) => {
+    const token = parseToken(text);
+    if (token === undefined) return undefined;
+    const live = this.#byId.get(token.id);
+    if (live === undefined || !isSecretOf(token.secret, live.hash)) return undefined;
+    const nowMs = this.#clock.nowMs();
+    if (live.expiresMs <= nowMs) {
+      throw new N0Error("unauthenticated", `the token ${token.id} has expired: make a new one`);
+    }
+    this.#note(token.id, nowMs);
+    live.caller ??= live.newCaller();
+    return live.caller;
+  };
+
+  /** Aborts when the token ends; undefined if it has ended. */
+  endOf(id: string): AbortSignal | undefined {
+    const live = this.#byId.get(id);
+    if (live === undefined || live.expiresMs <= this.#clock.nowMs()) return undefined;
+    return (live.caller ??= live.newCaller()).ended;
+  }
+
+  /** Milliseconds since the epoch; undefined for a token that was never used. */
+  lastUsedMs(id: string): number | undefined {
+    return this.#used.get(id) ?? this.#uses.get(ownerRef(tokens.kind, id))?.value.atMs;
+  }
+
+  [Symbol.dispose](): void {
+    this.#mirrors.dispose();
+  }
+
+  #add(key: string, { value, revision }: Stored<Token>): void {
+    const { name, principal, project, roles, secretSha256, expiresAt } = value;
+    const expiresMs = expiresAt === undefined ? 0 : timestampMs(expiresAt);
+    const revoked = new AbortController();
+    const newCaller = (): Caller => ({
+      principal,
+      groups: [],
+      tokenId: name,
+      ...(project === "" ? {} : { project }),
+      ...(project === "" && roles.length === 0
+        ? {}
+        : {
+            limit: {
+              ...(project === "" ? {} : { project }),
+              ...(roles.length === 0 ? {} : { roles }),
+            },
+          }),
+      ended: AbortSignal.any([revoked.signal, this.#endAt(expiresMs)]),
+    });
+    this.#byId.set(name, { key, revision, hash: secretSha256, expiresMs, revoked, newCaller });
+  }
+
+  #forget(id: string): void {
+    const live = this.#byId.get(id);
+    this.#byId.delete(id);
+    this.#used.delete(id);
+    live?.revoked.abort(new N0Error("unauthenticated", "the token of this call has been revoked"));
+  }
+
+  #note(id: string, atMs: number): void {
+    this.#used.set(id, atMs);
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    this.#clock.sleep(USE_WRITTEN_EVERY_MS, this.#shutdown).then(
+      () => this.writeUses(),
+      () => {},
+    );
+  }
+
+  /** A use is only worth a write that costs little. What cannot be written now is written with the next use. */
+  async writeUses(): Promise<void> {
+    const used = [...this.#used];
+    this.#isWriting = false;
+    for (const [id, atMs] of used) {
+      const live = this.#byId.get(id);
+      if (live === undefined) continue;
+      const ref = ownerRef(tokens.kind, id);
+      const ofToken = unchanged(tokens, [ref], live.revision);
+      try {
+        await this.#datastore.batch(merge(put(tokenUses, [ref], { atMs }), ofToken));
+      } catch (reason) {
+        // Revoked meanwhile, or the disk is full.
+        if (!(reason instanceof ConflictError)) return;
+      }
+      if (this.#used.get(id) === atMs) this.#used.delete(id);
+    }
+  }
+}
