@@ -14,6 +14,8 @@ export interface RpcCase {
   /** What makes this case different, if an RPC has several. */
   readonly about?: string;
   readonly nodeCount?: number;
+  /** It is about several projects, which the journals of versions without scopes cannot hold. */
+  readonly isOfProjects?: true;
   prepare(world: World): Promise<void>;
   call(world: World): Promise<unknown>;
   /** Only records under these prefixes count as its remains, if it is part of a larger whole. */

@@ -79,6 +79,7 @@ export const rpcCases: readonly RpcCase[] = [
   {
     rpc: "GenerateBlockStorage",
     about: "from an image of another project",
+    isOfProjects: true,
     // Only says that somebody has begun to use the image.
     leaves: ["block_storage/", "reference/", "overlay/", "storage/"],
     prepare: async (world) => {

@@ -61,12 +61,14 @@ export const rpcCases: readonly RpcCase[] = [
   {
     rpc: "CreateVirtualMachine",
     about: "in the network of another project",
+    isOfProjects: true,
     prepare: prepareShared,
     call: createShared,
   },
   {
     rpc: "DeleteVirtualMachine",
     about: "in the network of another project",
+    isOfProjects: true,
     prepare: async (world) => {
       await prepareShared(world);
       await createShared(world);
