@@ -9,7 +9,7 @@ import { spread, timed } from "./measurement.ts";
 process.on("message", (order: LoadOrder) => void load(order));
 process.send!({ kind: "ready" });
 
-async function load({ url, requests, width }: LoadOrder): Promise<void> {
+async function load({ url, requests, width, project = "default" }: LoadOrder): Promise<void> {
   const transport = openTransport(url, API_PORT_DEFAULT);
   const { virtualMachines } = clientsOf(transport);
   await virtualMachines.listVirtualMachines({ pageSize: 1 });
@@ -17,7 +17,7 @@ async function load({ url, requests, width }: LoadOrder): Promise<void> {
   const totalMs = await timed(async () => {
     tookMs = await spread(requests.length, width, (i) =>
       virtualMachines.createVirtualMachine(requests[i]!, {
-        headers: { "idempotency-key": randomUUID() },
+        headers: { "idempotency-key": randomUUID(), "n0-project": project },
       }),
     );
   });

@@ -9,6 +9,8 @@ export interface LoadOrder {
   readonly url: string;
   readonly requests: readonly MachineRequest[];
   readonly width: number;
+  /** By default the project `default`. */
+  readonly project?: string;
 }
 export interface LoadReport {
   readonly tookMs: readonly number[];
@@ -21,10 +23,21 @@ export async function runLoad(
   requests: readonly MachineRequest[],
   width: number,
 ): Promise<LoadReport & { readonly serverCpuMs: number }> {
-  await using sender = startProcess("load-child.ts");
-  await sender.next("ready");
+  await using sender = await startLoad();
   const cpu = cpuMeter();
-  sender.send({ url, requests, width } satisfies LoadOrder);
-  const report = (await sender.next("report")) as LoadReport;
+  const report = await sender.run({ url, requests, width });
   return { ...report, serverCpuMs: cpu() };
+}
+
+/** A process that sends requests. Disposing of it ends it in the midst of them. */
+export async function startLoad() {
+  const sender = startProcess("load-child.ts");
+  await sender.next("ready");
+  return {
+    async run(order: LoadOrder): Promise<LoadReport> {
+      sender.send(order);
+      return (await sender.next("report")) as LoadReport;
+    },
+    [Symbol.asyncDispose]: () => sender[Symbol.asyncDispose](),
+  };
 }

@@ -2,6 +2,7 @@ import { cliStart } from "./cli-start.ts";
 import { crash } from "./crash.ts";
 import { createAmongMany } from "./create-among-many.ts";
 import { createsPerSecond } from "./creates-per-second.ts";
+import { fairness } from "./fairness.ts";
 import { generate } from "./generate.ts";
 import { get } from "./get.ts";
 import { hundredCreates } from "./hundred-creates.ts";
@@ -20,6 +21,7 @@ export const measurements: readonly Measurement[] = [
   realMachine,
   generate,
   createsPerSecond,
+  fairness,
   journal,
   placements,
   list,

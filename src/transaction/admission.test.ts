@@ -68,3 +68,16 @@ test("until any was given back, a place is taken to be held for a second", () =>
   admission.admit();
   expect([delayOf(admission), delayOf(admission), delayOf(admission)]).toEqual([500, 1_000, 1_500]);
 });
+
+test("one project does not take all places, and each has them back", () => {
+  const admission = new Admission(32, newFakeClock());
+  const flood = Array.from({ length: 30 }, () => admission.admit("flood"));
+  expect(() => admission.admit("flood")).toThrow("30 transactions of this project are open");
+  expect(admission.hasQuiet).toBe(false);
+  const quiet = admission.admit("quiet");
+  expect([admission.projects, admission.hasQuiet]).toEqual([2, true]);
+  quiet[Symbol.dispose]();
+  expect([admission.projects, admission.hasQuiet]).toEqual([1, false]);
+  flood[0]![Symbol.dispose]();
+  admission.admit("flood");
+});

@@ -59,8 +59,10 @@ test("when acts ended is written with what is written anyway", async () => {
     wrapJournal: (journal) =>
       new Proxy(journal, {
         get(target, name: keyof typeof journal) {
-          calls.push(name);
-          return target[name];
+          return (...args: readonly unknown[]) => {
+            calls.push(name);
+            return Reflect.apply(target[name], target, args);
+          };
         },
       }),
   });

@@ -2,17 +2,19 @@ import { defined } from "../util/defined.ts";
 import type { N0Error } from "../util/errors.ts";
 import { firstOf, onAbort, within } from "../util/race.ts";
 import { Admission } from "./admission.ts";
+import { fairJournal, newTurns } from "./fair-journal.ts";
 import { SimulatedCrash } from "./faults.ts";
 import { goForward, unwind } from "./finish.ts";
 import { InHand, type OnRest } from "./in-hand.ts";
 import type { Asker, TransactionHeader } from "./journal.ts";
-import type { LiveTransaction, LiveTransactions } from "./live.ts";
+import { type LiveTransaction, LiveTransactions } from "./live.ts";
 import type { OpenTransactions } from "./open-transactions.ts";
 import { failureOf, unfinished } from "./outcome.ts";
 import type { StepRegistry } from "./registry.ts";
 import { TakingOver, type TakingOverParts } from "./taking-over.ts";
 import { Transaction } from "./transaction.ts";
 import { transactionId } from "./transaction-id.ts";
+import type { Turns } from "./turns.ts";
 
 /** How long a client whose request failed waits for the unwind, which goes on after that. */
 const UNWIND_PATIENCE_MS = 10_000;
@@ -38,6 +40,8 @@ export interface EnterOptions {
   /** Keys that the transaction holds while it is open; recovery takes them again. */
   readonly guards: readonly string[];
   readonly asker?: Asker;
+  /** The project that it is for. Projects take turns. */
+  readonly project?: string;
   /** The deadline of its client. */
   readonly deadlineAtMs?: number;
   /** The name of the request that it carries out. */
@@ -74,14 +78,17 @@ export class TransactionEngine<C, W> {
   readonly #open: OpenTransactions;
   /** Counts only transactions for which a client waits, because work in the background delays no client. */
   readonly #admission: Admission;
+  readonly #turns: Turns;
 
-  constructor(options: EngineOptions<C, W>) {
+  constructor(given: EngineOptions<C, W>) {
+    this.live = new LiveTransactions();
+    this.#admission = new Admission(given.openMax, given.clock);
+    this.#turns = newTurns(this.#admission);
+    const options = { ...given, journal: fairJournal(given.journal, this.live, this.#turns) };
     this.#options = options;
-    this.#inHand = new InHand(options);
+    this.#inHand = new InHand(options, this.live);
     this.#open = this.#inHand.open;
-    this.live = this.#inHand.live;
     this.takingOver = new TakingOver(options, this.#inHand);
-    this.#admission = new Admission(options.openMax, options.clock);
     const { shutdown } = options;
     const stopAll = () => {
       for (const live of this.live.all()) live.stop(shutdown.reason);
@@ -105,10 +112,10 @@ export class TransactionEngine<C, W> {
    * Takes a place for a transaction, until the result is disposed of. Call it before the transaction takes
    * anything else, such as keys for which others wait.
    *
-   * @throws N0Error `resource_exhausted` with a retry delay if too many are open.
+   * @throws N0Error `resource_exhausted` with a retry delay if too many are open, or too many of this project.
    */
-  admit(): Disposable {
-    return this.#admission.admit();
+  admit(project?: string): Disposable {
+    return this.#admission.admit(project);
   }
 
   /**
@@ -136,7 +143,7 @@ export class TransactionEngine<C, W> {
    * Makes a transaction visible before it runs, while it waits for its keys. Then `run` it, or forget it by
    * `live.remove`.
    */
-  enter({ kind, guards, asker, deadlineAtMs, requestKey }: EnterOptions): LiveTransaction {
+  enter({ kind, guards, asker, project, deadlineAtMs, requestKey }: EnterOptions): LiveTransaction {
     const { clock, random, shutdown, sessions } = this.#options;
     const nowMs = clock.nowMs();
     const live = this.live.add({
@@ -147,7 +154,7 @@ export class TransactionEngine<C, W> {
       session: sessions.id,
       state: "running",
       isCommitted: false,
-      ...defined({ asker, deadlineAtMs, requestKey }),
+      ...defined({ asker, project, deadlineAtMs, requestKey }),
     });
     if (shutdown.aborted) live.stop(shutdown.reason);
     return live;
@@ -212,9 +219,9 @@ export class TransactionEngine<C, W> {
     await this.#open.settled();
   }
 
-  async #admit({ onRest }: RunOptions<C, W>, live: LiveTransaction): Promise<Disposable> {
+  async #admit({ onRest, project }: RunOptions<C, W>, live: LiveTransaction): Promise<Disposable> {
     try {
-      return this.admit();
+      return this.admit(project);
     } catch (reason) {
       this.live.remove(live);
       await onRest();
@@ -227,9 +234,13 @@ export class TransactionEngine<C, W> {
     const { context, onRest, openingWrites } = options;
     try {
       await faults({ point: "before_begin", kind: live.header.kind, step: "", seq: -1 });
-      const generation = await journal.begin(live.header, openingWrites);
+      const generation = await this.#turns.run(live.header.project ?? "", () =>
+        journal.begin(live.header, openingWrites),
+      );
       live.isJournaled = true;
-      return new Transaction({ live, context, generation, journal, faults, clock, shutdown });
+      const turns = this.#turns;
+      const own = { live, context, generation, journal, turns, faults, clock, shutdown };
+      return new Transaction(own);
     } catch (reason) {
       this.live.remove(live);
       if (!(reason instanceof SimulatedCrash)) await onRest();

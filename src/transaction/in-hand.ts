@@ -1,7 +1,7 @@
 import { SimulatedCrash } from "./faults.ts";
 import type { FinishParts } from "./finish.ts";
 import type { TransactionHeader, TransactionState } from "./journal.ts";
-import { type LiveTransaction, LiveTransactions } from "./live.ts";
+import type { LiveTransaction, LiveTransactions } from "./live.ts";
 import { OpenTransactions } from "./open-transactions.ts";
 
 /** Called once, when the transaction is at rest or needs an operator. Must not reject. */
@@ -9,12 +9,13 @@ export type OnRest = () => void | Promise<void>;
 
 /** The transactions that this process runs, with their ends, for which others wait. */
 export class InHand<C, W> {
-  readonly live = new LiveTransactions();
+  readonly live: LiveTransactions;
   readonly open = new OpenTransactions();
   readonly #parts: FinishParts<C, W>;
 
-  constructor(parts: FinishParts<C, W>) {
+  constructor(parts: FinishParts<C, W>, live: LiveTransactions) {
     this.#parts = parts;
+    this.live = live;
   }
 
   /** Takes over a transaction of the journal. */

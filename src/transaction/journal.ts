@@ -58,6 +58,8 @@ export interface TransactionHeader {
   readonly hinderedBySeq?: number;
   readonly finishedAtMs?: number;
   readonly asker?: Asker;
+  /** The project that it is for; missing in older journals. */
+  readonly project?: string;
   /** The deadline of its client. */
   readonly deadlineAtMs?: number;
   /** The name of the request that it carries out, if the client gave one. */

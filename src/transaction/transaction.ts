@@ -13,6 +13,7 @@ import {
 } from "./journal.ts";
 import type { LiveTransaction } from "./live.ts";
 import type { AnyStep, Later, RecordStep, Step, StepScope } from "./step.ts";
+import type { Turns } from "./turns.ts";
 
 /** The errors of acts whose calls were ended from here. */
 const STOPPED_KINDS: ReadonlySet<ErrorKind> = new Set([
@@ -30,6 +31,8 @@ export interface TransactionParts<C, W> {
   readonly generation: number;
   readonly journal: Journal<W>;
   readonly faults: Faults;
+  /** Runs work that writes to the journal when the turn of the project has come. */
+  readonly turns: Pick<Turns, "run">;
   readonly clock: Clock;
   /** Aborts when the process ends. */
   readonly shutdown: AbortSignal;
@@ -162,7 +165,7 @@ export class Transaction<C, W> {
     row: StepRow,
     beforeAct: () => Promise<void>,
   ): Promise<O> {
-    const generation = await this.#started(row);
+    const generation = await this.#inTurn(() => this.#started(row));
     await beforeAct();
     return await step.act(this.context, input, this.#scope(generation), secret);
   }
@@ -181,7 +184,9 @@ export class Transaction<C, W> {
       isJournaled = true;
       return generation;
     };
-    await step.writeRecords(this.context, input, this.#scope(this.#generation), write);
+    const scope = this.#scope(this.#generation);
+    // The turn comes first: what waits for it must not hold anything for which others wait.
+    await this.#inTurn(() => step.writeRecords(this.context, input, scope, write));
     // It had nothing to write, but its row still belongs into the journal.
     if (!isJournaled) await this.#started(row);
   }
@@ -190,6 +195,10 @@ export class Transaction<C, W> {
     const generation = await this.#parts.journal.stepStarted(this.id, row, writes);
     this.#generation = Math.max(this.#generation, generation);
     return generation;
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return await this.#parts.turns.run(this.header.project ?? "", work);
   }
 
   #scope(generation: number): StepScope {
@@ -227,7 +236,7 @@ export class Transaction<C, W> {
     await faults({ point: "before_commit", ...place });
     // This is the last moment to stop it. A later stop finds it committed, if this write succeeds.
     this.#throwIfStopped();
-    this.#generation = await journal.commit(header, writes, rows);
+    this.#generation = await this.#inTurn(() => journal.commit(header, writes, rows));
     this.#retriables = rows;
     for (const row of rows) live.setRow(row);
     live.header = header;

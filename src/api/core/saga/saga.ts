@@ -7,6 +7,7 @@ import { N0Error } from "../../../util/errors.ts";
 import { addLogFields } from "../../../util/log.ts";
 import { askerOf } from "../asker.ts";
 import type { Api, Call, Tx } from "../context.ts";
+import { whereOf } from "../where.ts";
 import { throwIfPending } from "./pending.ts";
 import { throwUnlessRoom } from "./room.ts";
 import { type Keys, orLetGo, takeSettledKeys } from "./take-keys.ts";
@@ -70,13 +71,15 @@ async function run<A extends Api, T>(
 ): Promise<T> {
   const guards = typeof keys === "function" ? await keys() : keys;
   if (within === undefined) throwUnlessRoom(api, kind);
-  using _place = within === undefined ? api.engine.admit() : undefined;
+  const { project } = whereOf(call.values);
+  using _place = within === undefined ? api.engine.admit(project) : undefined;
   const { attempt } = call;
   const leftMs = call.timeoutMs?.();
   const live = api.engine.enter({
     kind,
     guards,
     asker: askerOf(call),
+    project,
     ...(leftMs === undefined ? {} : { deadlineAtMs: api.clock.nowMs() + leftMs }),
     ...defined({ requestKey: attempt?.requestKey }),
   });

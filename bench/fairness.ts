@@ -1,0 +1,76 @@
+import type { Writes } from "../src/datastore/datastore.ts";
+import { merge } from "../src/datastore/datastore.ts";
+import { newProject } from "../test/projects.ts";
+import { type FakeCloud, machineRequest, openFakeCloud } from "./control-plane.ts";
+import { startLoad } from "./load.ts";
+import { type Measurement, median, percentile } from "./measurement.ts";
+
+const FLOOD_IN_FLIGHT = 500;
+const FLOOD = 20_000;
+const QUIET = 60;
+
+/** CreateVirtualMachine one at a time in one project, next to one that has 500 of them in flight. */
+export const fairness: Measurement = {
+  name: "fairness",
+  async run({ runs }) {
+    const alone: number[] = [];
+    const beside: number[] = [];
+    for (let run = 0; run <= runs; run++) {
+      await using cloud = await openFakeCloud(10);
+      await cloud.opened.api.datastore.batch(projects());
+      for (const project of ["quiet", "flood"]) {
+        const headers = { "n0-project": project };
+        await cloud.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/12" }, { headers });
+      }
+      await quietP99(cloud, "warm");
+      const aloneMs = await quietP99(cloud, "alone");
+
+      await using flood = await startLoad();
+      const requests = requestsOf("flood", FLOOD);
+      // It ends with its process.
+      const order = { url: cloud.url, requests, width: FLOOD_IN_FLIGHT, project: "flood" };
+      void flood.run(order).catch(() => undefined);
+      await untilFull(cloud);
+      const besideMs = await quietP99(cloud, "beside");
+
+      if (run === 0) continue;
+      alone.push(aloneMs);
+      beside.push(besideMs);
+    }
+    return [
+      {
+        what: `p99 of the creates of a quiet project, next to one with ${FLOOD_IN_FLIGHT} in flight, against alone`,
+        unit: "ms",
+        floor: median(alone),
+        ours: median(beside),
+        bar: { atMost: 2 },
+        note: `${QUIET} creates one after the other, ${runs + 1} times`,
+      },
+    ];
+  },
+};
+
+function projects(): Writes {
+  return merge(newProject("quiet"), newProject("flood"));
+}
+
+async function quietP99({ url }: FakeCloud, name: string): Promise<number> {
+  await using sender = await startLoad();
+  const requests = requestsOf(name, QUIET);
+  const { tookMs } = await sender.run({ url, requests, width: 1, project: "quiet" });
+  return percentile(tookMs, 0.99);
+}
+
+/** Without disks, so that there is nothing to prepare. */
+function requestsOf(name: string, count: number) {
+  return Array.from({ length: count }, (_, i) => ({
+    ...machineRequest(`${name}-${i}`, ""),
+    blockStorageNames: [],
+  }));
+}
+
+async function untilFull({ opened }: FakeCloud): Promise<void> {
+  while (opened.api.engine.live.all().length < FLOOD_IN_FLIGHT) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
