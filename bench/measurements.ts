@@ -11,6 +11,7 @@ import { journal } from "./journal.ts";
 import { list } from "./list.ts";
 import type { Measurement } from "./measurement.ts";
 import { placements } from "./placements.ts";
+import { quota } from "./quota.ts";
 import { realBurst } from "./real-burst.ts";
 import { realMachine } from "./real-machine.ts";
 import { simulation } from "./simulation.ts";
@@ -22,6 +23,7 @@ export const measurements: readonly Measurement[] = [
   generate,
   createsPerSecond,
   fairness,
+  quota,
   journal,
   placements,
   list,
