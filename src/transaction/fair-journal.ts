@@ -20,7 +20,7 @@ export function newTurns(admission: Pick<Admission, "projects" | "hasQuiet">): T
 
 /**
  * The same journal, whose writes after a failure and after a commit take turns. The others take theirs before
- * their records are computed: see `Transaction`.
+ * their records are computed: see `Transaction` and docs/adr/0051.
  */
 export function fairJournal<W>(
   journal: Journal<W>,

@@ -45,7 +45,7 @@ export interface QuotasOptions {
 
 /**
  * What projects and domains use, and the quotas that bound it. The use is the sum over the records, kept up to
- * date by watching them.
+ * date by watching them. See docs/adr/0050.
  */
 export class Quotas implements Disposable {
   readonly #datastore: Datastore;
