@@ -3,6 +3,8 @@
 //
 //   node scripts/scan-host.ts --prefix n0- --base-directory /var/lib/n0core --api-endpoint 127.0.0.1:20180
 //
+// With other projects than `default`, name them all: --project default --project acme
+//
 // Prints everything as JSON, without values that differ from one reading to the next (times, process ids,
 // random hardware addresses). Prints differences between the two as `findings`.
 // Exit 0: nothing found; 3: findings; 1: could not look; 2: wrong use.
@@ -25,8 +27,12 @@ export interface Scan {
 }
 
 /** Reads the records first: a thing that is made in the meantime is a finding; things at rest are not. */
-export async function scanHost(places: readonly Place[], reader: RecordReader): Promise<Scan> {
-  const records = await readRecords(reader);
+export async function scanHost(
+  places: readonly Place[],
+  reader: RecordReader,
+  projects?: readonly string[],
+): Promise<Scan> {
+  const records = await readRecords(reader, projects);
   const hosts: Record<string, Host> = {};
   for (const place of places) hosts[place.prefix] = await readHost(place);
   const findings = places.flatMap((place) => findingsOf(place, hosts[place.prefix]!, records));
@@ -46,6 +52,7 @@ async function main(): Promise<void> {
       "api-endpoint": { type: "string", default: "127.0.0.1:20180" },
       "libvirt-uri": { type: "string", default: "qemu:///system" },
       node: { type: "string" },
+      project: { type: "string", multiple: true, default: ["default"] },
     },
   });
   const place: Place = {
@@ -58,6 +65,7 @@ async function main(): Promise<void> {
   const { hosts, records, findings } = await scanHost(
     [place],
     n0cliReader(n0cli, values["api-endpoint"]),
+    values.project,
   );
   const found = { host: hosts[place.prefix], records, findings };
   console.log(JSON.stringify(found, undefined, 2));

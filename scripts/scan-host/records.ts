@@ -50,7 +50,10 @@ export interface VirtualMachineRecord {
   readonly network_interface_names?: readonly string[];
 }
 
-/** Everything that the API shows, by kind and name. */
+/**
+ * Everything that the API shows, by kind and name. In another project than the default one, each name is that on
+ * a node: `acme~web`.
+ */
 export interface Records {
   readonly nodes: Readonly<Record<string, NodeRecord>>;
   readonly networks: Readonly<Record<string, NetworkRecord>>;
@@ -70,30 +73,72 @@ export const KINDS = {
   users: "user",
 } as const;
 
-/** Returns the output of `n0cli get <word> -o json`. */
-export type RecordReader = (kind: keyof typeof KINDS) => Promise<unknown>;
+/** Returns the output of `n0cli get <word> -o json` in a project. */
+export type RecordReader = (kind: keyof typeof KINDS, project: string) => Promise<unknown>;
 
 export function n0cliReader(n0cli: string, endpoint: string): RecordReader {
-  return (kind) =>
-    readJson(n0cli, "--api-endpoint", endpoint, "get", KINDS[kind], "--output", "json");
+  const flags = ["--api-endpoint", endpoint, "--output", "json"];
+  return (kind, project) => readJson(n0cli, ...flags, "--project", project, "get", KINDS[kind]);
 }
 
 /** Omits values that change with time alone. */
 const TIMES = new Set(["last_heartbeat_at"]);
 
-export async function readRecords(reader: RecordReader): Promise<Records> {
+const DEFAULT_PROJECT = "default";
+
+export async function readRecords(
+  reader: RecordReader,
+  projects: readonly string[] = [DEFAULT_PROJECT],
+): Promise<Records> {
+  const read = async (kind: keyof typeof KINDS, project: string) => {
+    const answer = ((await reader(kind, project)) ?? {}) as Record<string, readonly Named[]>;
+    return (answer[kind] ?? []).map(withoutTimes);
+  };
+  const everywhere = async (kind: keyof typeof KINDS) =>
+    byName(await read(kind, projects[0] ?? DEFAULT_PROJECT));
   const list = async (kind: keyof typeof KINDS) => {
-    const answer = ((await reader(kind)) ?? {}) as Record<string, readonly { name: string }[]>;
-    const objects = answer[kind] ?? [];
-    return byKey(objects.map((object) => [object.name, withoutTimes(object)] as const));
+    const found: Named[] = [];
+    for (const project of projects) {
+      found.push(...(await read(kind, project)).map((object) => namedOnNode(object, project)));
+    }
+    return byName(found);
   };
   return {
-    nodes: await list("nodes"),
+    nodes: await everywhere("nodes"),
     networks: await list("networks"),
     block_storages: await list("block_storages"),
     virtual_machines: await list("virtual_machines"),
     images: await list("images"),
-    users: await list("users"),
+    users: await everywhere("users"),
+  };
+}
+
+/** An object of any kind, with the fields that name others. */
+interface Named extends Pick<VirtualMachineRecord, "block_storage_names" | "nics"> {
+  readonly name: string;
+  readonly used_by?: string;
+}
+
+function byName(objects: readonly Named[]) {
+  return byKey(objects.map((object) => [object.name, object] as const));
+}
+
+/** What an object of this project names: `name` in the project itself, or `project/name`. */
+function nameOnNode(text: string, project: string): string {
+  const [scope, name] = text.includes("/") ? text.split("/") : [project, text];
+  return scope === DEFAULT_PROJECT ? (name ?? "") : `${scope}~${name}`;
+}
+
+function namedOnNode(object: Named, project: string): Named {
+  const { name, used_by: user, block_storage_names: disks, nics } = object;
+  return {
+    ...object,
+    name: nameOnNode(name, project),
+    ...(user === undefined || user === "" ? {} : { used_by: nameOnNode(user, project) }),
+    ...(disks && { block_storage_names: disks.map((disk) => nameOnNode(disk, project)) }),
+    ...(nics && {
+      nics: nics.map((nic) => ({ ...nic, network_name: nameOnNode(nic.network_name, project) })),
+    }),
   };
 }
 
