@@ -20,6 +20,7 @@ import { placeOfTransaction } from "./place.ts";
 
 const vm = objectKey(vmRef("web"));
 const image = "image/acme/debian";
+const bindingIn = (scope: string) => objectKey({ kind: "role_binding", scope, name: "b" });
 
 test.each([
   [[vm], undefined, { kind: "project", name: "default" }],
@@ -30,6 +31,9 @@ test.each([
   [[vm, objectKey(userRef("ann"))], "acme", { kind: "project", name: "default" }],
   [[objectKey(userRef("ann"))], "default", { kind: "domain", name: "default" }],
   [[objectKey(networkRef("net"))], "acme", { kind: "project", name: "default" }],
+  [[bindingIn("")], "default", { kind: "system" }],
+  [[bindingIn("domain:corp")], "default", { kind: "domain", name: "corp" }],
+  [[bindingIn("acme")], "default", { kind: "project", name: "acme" }],
   [[], "default", { kind: "system" }],
 ] as const)("a transaction of %j, asked for in %s, is of %j", (guards, project, place) => {
   const asker = project === undefined ? {} : { project };

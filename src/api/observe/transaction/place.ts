@@ -2,8 +2,9 @@ import { refOfKey } from "../../../datastore/key.ts";
 import { type Caller, callerOf } from "../../../rpc/caller.ts";
 import type { Asker, TransactionHeader } from "../../../transaction/journal.ts";
 import { notFound } from "../../../util/errors.ts";
-import { levelOf, type Ref } from "../../../util/ref.ts";
+import { levelOf, type Ref, SYSTEM_SCOPE } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
+import { DOMAIN_SCOPE } from "../../core/scope.ts";
 import { whereOf } from "../../core/where.ts";
 import { formatPlace, type Place, parsePlace, SYSTEM } from "../../iam/access/place.ts";
 import type { Api } from "../../provisioning/context.ts";
@@ -17,7 +18,7 @@ type About = Pick<TransactionHeader, "guards" | "asker">;
  */
 export function placeOfTransaction({ guards, asker }: About): Place {
   const refs = guards.map(refOfKey).filter((ref) => ref !== undefined);
-  if (refs.some(({ kind }) => levelOf(kind) === "system")) return SYSTEM;
+  if (refs.some(({ scope }) => scope === SYSTEM_SCOPE)) return SYSTEM;
   const projects = scopesOf(refs, "project");
   const [first] = projects;
   if (first !== undefined) {
@@ -30,7 +31,13 @@ export function placeOfTransaction({ guards, asker }: About): Place {
 }
 
 function scopesOf(refs: readonly Ref[], level: "project" | "domain"): ReadonlySet<string> {
-  return new Set(refs.filter(({ kind }) => levelOf(kind) === level).map(({ scope }) => scope));
+  const all = refs.map(({ kind, scope }) =>
+    // A role binding of a domain.
+    scope.startsWith(DOMAIN_SCOPE)
+      ? { level: "domain", name: scope.slice(DOMAIN_SCOPE.length) }
+      : { level: levelOf(kind), name: scope },
+  );
+  return new Set(all.filter((one) => one.level === level).map(({ name }) => name));
 }
 
 /** What a caller may do with a transaction. */
