@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { ConnectRouter } from "@connectrpc/connect";
-import type { ApiOptions } from "../api/api.ts";
+import type { ApiOptions, OpenedApi } from "../api/api.ts";
 import { openApi } from "../api/api.ts";
 import { consoleRoutes } from "../api/console/console-service.ts";
 import { downloadHandler } from "../api/console/download.ts";
@@ -13,6 +13,8 @@ import { sqliteDatastore } from "../datastore/sqlite/sqlite-datastore.ts";
 import { originRule } from "../rpc/cors.ts";
 import type { Listener } from "../rpc/listen.ts";
 import { listen } from "../rpc/listen.ts";
+import type { OwnCertificate } from "../rpc/mutual-tls.ts";
+import { systemClock } from "../util/clock.ts";
 import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
 import { isLoopback, LOOPBACK_HOSTS } from "../util/loopback.ts";
@@ -21,6 +23,7 @@ import type { Protection } from "./exposure.ts";
 import { clockFromEnvironment, faultsFromEnvironment } from "./faults.ts";
 import type { ApiIdentity } from "./identity/api-identity.ts";
 import { joinedPeers, tlsOf } from "./identity/api-tls.ts";
+import { keepTlsFiles } from "./identity/tls-files.ts";
 import { oidcProvidersOf, oidcRoleRulesOf } from "./oidc-settings.ts";
 import { ownUrl } from "./own-address.ts";
 import type { Settings } from "./settings.ts";
@@ -121,15 +124,46 @@ export async function openApiPart(
         ...protection,
         ...tlsOf(protection, identity, api),
       });
-      identity?.onRenewed(() => {
-        const { tls } = tlsOf(protection, identity, api);
-        if (tls !== undefined) listener.replaceTls(tls);
-      });
+      parts.use(keepCertificates(settings, protection, listener, { identity, api, log }));
       port = listener.port;
       return listener;
     },
     stillRuns: () => api.engine.live.all().map(({ header }) => `${header.kind} ${header.id}`),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+/** Gives the listener each new certificate: of the API's own authority, and of the TLS files. */
+function keepCertificates(
+  settings: ApiSettings,
+  protection: Protection,
+  listener: Listener,
+  { identity, api, log }: { identity: ApiIdentity | undefined; api: OpenedApi["api"]; log: Log },
+): AsyncDisposable {
+  const { tlsCert, tlsKey } = settings;
+  let { tls: files } = protection;
+  const replace = () => {
+    const { tls } = tlsOf({ ...protection, ...defined({ tls: files }) }, identity, api);
+    if (tls !== undefined) listener.replaceTls(tls);
+  };
+  identity?.onRenewed(replace);
+  const ending = new AbortController();
+  const onChanged = (changed: OwnCertificate) => {
+    files = { ...files, ...changed };
+    replace();
+  };
+  const keeping =
+    tlsCert === undefined || tlsKey === undefined || files === undefined
+      ? undefined
+      : keepTlsFiles({
+          ...{ tlsCert, tlsKey, present: files, onChanged },
+          ...{ clock: systemClock, log, signal: ending.signal },
+        });
+  return {
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await keeping;
+    },
   };
 }
 

@@ -240,6 +240,42 @@ describe("a join", () => {
   });
 });
 
+test("a certificate whose file changes is served to new connections, and those that exist go on", async () => {
+  const [tlsCert, tlsKey] = [join(base, "cert.pem"), join(base, "key.pem")];
+  const [first, second] = [selfSigned(), selfSigned()];
+  const write = ({ cert, key }: typeof first) => {
+    writeFileSync(tlsCert, cert);
+    writeFileSync(tlsKey, key);
+  };
+  write(first);
+  await startApi({ tlsCert, tlsKey }, first.cert);
+  await nodes.listNodes({});
+  const served = () =>
+    new Promise<string>((resolve, reject) => {
+      const port = Number(new URL(endpoint).port);
+      const options = {
+        host: "127.0.0.1",
+        port,
+        servername: "localhost",
+        rejectUnauthorized: false,
+      };
+      const socket = connect(options, () => {
+        resolve(socket.getPeerX509Certificate()?.toString() ?? "");
+        socket.destroy();
+      });
+      socket.on("error", reject);
+    });
+  expect(await served()).toBe(first.cert);
+  // Half of a change is no certificate.
+  writeFileSync(tlsCert, second.cert);
+  await joinNode("n1");
+  expect(await served()).toBe(first.cert);
+  write(second);
+  await expect.poll(served, { timeout: 10_000 }).toBe(second.cert);
+  await nodes.listNodes({});
+  expect(await isReady("n1")).toBe(true);
+});
+
 test("an agent's port talks to nobody without a certificate of the authority", async () => {
   await startApi();
   const { agent } = await joinNode("n1");

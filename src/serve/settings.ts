@@ -92,7 +92,7 @@ const base = {
   }),
   tlsCert: about(setting(path).optional(), {
     argument: "<file>",
-    description: "certificate, PEM, with its chain",
+    description: "certificate, PEM, with its chain; the API takes a new one when the file changes",
   }),
   tlsKey: about(setting(path).optional(), {
     argument: "<file>",

@@ -36,8 +36,7 @@ describe.runIf(isPossible)(
         opened.use(await newPlace()),
         opened.use(await newPlace()),
       ];
-      await newBridge();
-      for (const index of [1, 2]) await newHost(index);
+      await newHosts(id, opened);
       const flags = [
         ...["--base-directory", places[0].baseDirectory, "--bind-address", `${NETWORK}.254`],
         ...["--certificate-lifetime", `${LIFETIME_MS / 1000}s`],
@@ -52,29 +51,6 @@ describe.runIf(isPossible)(
     });
     afterAll(() => opened.disposeAsync());
 
-    const bridge = `n0b${id}`;
-    const namespaceOf = (index: number) => `n0h${id}-${index}`;
-
-    async function newBridge(): Promise<void> {
-      await must("ip", ["link", "add", bridge, "type", "bridge"]);
-      opened.defer(async () => void (await run("ip", ["link", "delete", bridge])));
-      await must("ip", ["address", "add", `${NETWORK}.254/24`, "dev", bridge]);
-      await must("ip", ["link", "set", bridge, "up"]);
-    }
-
-    async function newHost(index: number): Promise<void> {
-      const namespace = namespaceOf(index);
-      const [outer, inner] = [`n0v${id}${index}`, "eth0"];
-      await must("ip", ["netns", "add", namespace]);
-      opened.defer(async () => void (await run("ip", ["netns", "delete", namespace])));
-      const peer = ["peer", "name", inner, "netns", namespace];
-      await must("ip", ["link", "add", outer, "type", "veth", ...peer]);
-      await must("ip", ["link", "set", outer, "master", bridge, "up"]);
-      const inside = ["-n", namespace];
-      await must("ip", [...inside, "address", "add", `${NETWORK}.${index}/24`, "dev", inner]);
-      for (const link of ["lo", inner]) await must("ip", [...inside, "link", "set", link, "up"]);
-    }
-
     /** The flags of the printed command, and those that tell two hosts on one computer apart. */
     async function joinHost(index: 1 | 2): Promise<Server> {
       const printed = (await cli.must("-o", "table", "node", "join-token")).trim().split(" ");
@@ -85,22 +61,13 @@ describe.runIf(isPossible)(
     async function startAgent(index: 1 | 2, flags: readonly string[]): Promise<Server> {
       return await startServer(places[index], {
         role: "agent",
-        namespace: namespaceOf(index),
+        namespace: namespaceOf(id, index),
         flags: [...flags, "--name", `node-${index}`, ...nodeFlags(places[index])],
       });
     }
 
-    const heartbeat = async (index: 1 | 2, from: 1 | 2) => {
-      const { key, certificate, authority } = readIdentity(places[from].baseDirectory)!;
-      const own = { cert: certificate, key };
-      const mutual = { authority, own, expected: { kind: "api" } } as const;
-      const transport = openTransport(api.url, 0, { mutual });
-      try {
-        return await createClient(NodeService, transport).heartbeatNode({ name: `node-${index}` });
-      } finally {
-        transport.close();
-      }
-    };
+    const heartbeat = (index: 1 | 2, from: 1 | 2) =>
+      heartbeatAs(places[from], api.url, `node-${index}`);
 
     test("each listens on its own address, and a disk moves from one to the other", async () => {
       for (const index of [1, 2]) {
@@ -147,34 +114,70 @@ describe.runIf(isPossible)(
       agents[0] = await startAgent(1, printed.trim().split(" ").slice(3));
       await untilReady(cli, 2);
     });
-
-    /** Serves a raw image of 1 MiB, little by little. */
-    async function newSlowSource(durationMs: number) {
-      const ending = new AbortController();
-      const size = 1 << 20;
-      const pieces = 50;
-      const pour = async (response: ServerResponse) => {
-        response.writeHead(200, { "content-length": String(size) });
-        for (let i = 0; i < pieces; i++) {
-          response.write(
-            Buffer.alloc(Math.ceil(size / pieces)).subarray(0, size - i * Math.ceil(size / pieces)),
-          );
-          if (!(await pause(systemClock, durationMs / pieces, ending.signal))) break;
-        }
-        response.end();
-      };
-      const server = createServer((_, response) => void pour(response));
-      await new Promise<void>((resolve) => server.listen(0, `${NETWORK}.254`, resolve));
-      const address = server.address();
-      const port = address !== null && typeof address === "object" ? address.port : 0;
-      return {
-        url: `http://${NETWORK}.254:${port}/image`,
-        close: async () => {
-          ending.abort();
-          server.closeAllConnections();
-          server.close();
-        },
-      };
-    }
   },
 );
+
+const namespaceOf = (id: string, index: number) => `n0h${id}-${index}`;
+
+/** A bridge, on which the API listens, and two hosts on it, each a network namespace. */
+async function newHosts(id: string, opened: AsyncDisposableStack): Promise<void> {
+  const bridge = `n0b${id}`;
+  await must("ip", ["link", "add", bridge, "type", "bridge"]);
+  opened.defer(async () => void (await run("ip", ["link", "delete", bridge])));
+  await must("ip", ["address", "add", `${NETWORK}.254/24`, "dev", bridge]);
+  await must("ip", ["link", "set", bridge, "up"]);
+  for (const index of [1, 2]) {
+    const namespace = namespaceOf(id, index);
+    const [outer, inner] = [`n0v${id}${index}`, "eth0"];
+    await must("ip", ["netns", "add", namespace]);
+    opened.defer(async () => void (await run("ip", ["netns", "delete", namespace])));
+    const peer = ["peer", "name", inner, "netns", namespace];
+    await must("ip", ["link", "add", outer, "type", "veth", ...peer]);
+    await must("ip", ["link", "set", outer, "master", bridge, "up"]);
+    const inside = ["-n", namespace];
+    await must("ip", [...inside, "address", "add", `${NETWORK}.${index}/24`, "dev", inner]);
+    for (const link of ["lo", inner]) await must("ip", [...inside, "link", "set", link, "up"]);
+  }
+}
+
+/** A heartbeat for a node, with the certificate that is in a place. */
+async function heartbeatAs({ baseDirectory }: Place, url: string, name: string) {
+  const { key, certificate, authority } = readIdentity(baseDirectory)!;
+  const own = { cert: certificate, key };
+  const mutual = { authority, own, expected: { kind: "api" } } as const;
+  const transport = openTransport(url, 0, { mutual });
+  try {
+    return await createClient(NodeService, transport).heartbeatNode({ name });
+  } finally {
+    transport.close();
+  }
+}
+
+/** Serves a raw image of 1 MiB, little by little. */
+async function newSlowSource(durationMs: number) {
+  const ending = new AbortController();
+  const size = 1 << 20;
+  const pieces = 50;
+  const pour = async (response: ServerResponse) => {
+    response.writeHead(200, { "content-length": String(size) });
+    for (let i = 0; i < pieces; i++) {
+      response.write(
+        Buffer.alloc(Math.ceil(size / pieces)).subarray(0, size - i * Math.ceil(size / pieces)),
+      );
+      if (!(await pause(systemClock, durationMs / pieces, ending.signal))) break;
+    }
+    response.end();
+  };
+  const server = createServer((_, response) => void pour(response));
+  await new Promise<void>((resolve) => server.listen(0, `${NETWORK}.254`, resolve));
+  const address = server.address();
+  const port = address !== null && typeof address === "object" ? address.port : 0;
+  return {
+    url: `http://${NETWORK}.254:${port}/image`,
+    close: async () => {
+      ending.abort();
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
