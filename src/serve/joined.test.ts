@@ -1,5 +1,5 @@
 // Nodes that have joined: the real API and real agents, with fake drivers, over mutual TLS.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
@@ -15,13 +15,13 @@ import { JoinService } from "../gen/n0stack/pool/v1alpha1/join_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { newAuthorityFiles, openAuthority } from "../rpc/certificate/authority.ts";
 import type { Identity } from "../rpc/certificate/identity.ts";
-import { newPrivateKey, publicKeyOf } from "../rpc/certificate/request.ts";
+import { newCertificateRequest, newPrivateKey, publicKeyOf } from "../rpc/certificate/request.ts";
 import { readTokenFile } from "../rpc/token-auth.ts";
 import { API_PORT_DEFAULT, openTransport } from "../rpc/transport.ts";
 import { silentLog } from "../util/log.ts";
 import { systemRandom } from "../util/random.ts";
 import { loadSettings } from "./config.ts";
-import { readIdentity, timesOf } from "./identity/node-identity.ts";
+import { hashOfSecret, readIdentity, timesOf, writeJoining } from "./identity/node-identity.ts";
 import type { Served } from "./run.ts";
 import { serveAgent } from "./serve-agent.ts";
 import { serveApi } from "./serve-api.ts";
@@ -228,6 +228,22 @@ describe("a join", () => {
     await expect(startAgent("n1", newFolder(), other)).rejects.toThrow("The token was not sent");
     expect((await joins.listJoinTokens({})).joinTokens).toMatchObject([{ usedBy: "" }]);
     await expect(startAgent("n1", newFolder(), "nonsense")).rejects.toThrow("must be a token");
+  });
+
+  test("that died before it had the answer goes on with the same key, and no other agent takes its place", async () => {
+    await startApi();
+    const token = await tokenFor();
+    const [secret = ""] = token.split(".");
+    const folder = newFolder();
+    const key = newPrivateKey();
+    writeJoining(folder, { nodeName: "n1", key, joinedWith: hashOfSecret(secret) });
+    const certificateRequest = await newCertificateRequest(key);
+    await joins.join({ secret, nodeName: "n1", certificateRequest });
+    await expect(startAgent("n1", newFolder(), token)).rejects.toThrow("works only once");
+    await startAgent("n1", folder, token);
+    expect(readIdentity(folder)?.key).toBe(key);
+    expect(readdirSync(join(folder, "identity"))).toEqual(["identity.json"]);
+    expect(statSync(join(folder, "identity", "identity.json")).mode & 0o777).toBe(0o600);
   });
 
   test("reaches an API whose clients see a certificate of another authority", async () => {
