@@ -1,3 +1,4 @@
+import { access } from "./access.ts";
 import { cliStart } from "./cli-start.ts";
 import { crash } from "./crash.ts";
 import { createAmongMany } from "./create-among-many.ts";
@@ -28,6 +29,7 @@ export const measurements: readonly Measurement[] = [
   placements,
   list,
   get,
+  access,
   hundredCreates,
   crash,
   createAmongMany,
