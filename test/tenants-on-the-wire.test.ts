@@ -13,8 +13,8 @@ import { serveFakeNode } from "./served-node.ts";
 import { ADMINISTRATORS_TOKEN, type ServedWorld, serveWorld } from "./served-world.ts";
 import { stringFieldsOf } from "./string-fields.ts";
 import { TRANSPORTS } from "./transports.ts";
-import { FIRST, NAMES, prepareFirst, prepareSecond, SECOND } from "./two-tenants.ts";
-import { newWorld, type World } from "./world.ts";
+import { FIRST, NAMES, prepareFirst, prepareSecond, SECOND, type Texts } from "./two-tenants.ts";
+import { hurried, newWorld, type World } from "./world.ts";
 
 const TOKEN = "the-token-of-the-second-tenant";
 const WEB = { kind: virtualMachines.kind, scope: FIRST, name: NAMES.virtualMachine };
@@ -22,9 +22,9 @@ const DISK = { kind: blockStorages.kind, scope: FIRST, name: NAMES.base };
 
 let world: World;
 let served: ServedWorld;
-let texts: Readonly<Record<string, string>>;
+let texts: Texts;
 beforeAll(async () => {
-  world = await newWorld({ inMemory: true });
+  world = await newWorld({ inMemory: true, clock: hurried });
   texts = await prepareFirst(world);
   await prepareSecond(world);
   await world.opened.api.datastore.batch(tenantBinding("user/mallory", SECOND));
@@ -52,7 +52,12 @@ describe("a second tenant", () => {
     expect((await own).ipv4Cidr).toBe("10.20.0.0/24");
     for (const method of methods) {
       for (const { path, put } of stringFieldsOf(method.input)) {
-        for (const text of [NAMES.virtualMachine, NAMES.disk, texts["qualified"]!]) {
+        for (const text of [
+          NAMES.virtualMachine,
+          NAMES.disk,
+          texts.qualified,
+          texts.stuckTransaction,
+        ]) {
           for (const project of [SECOND, FIRST]) {
             const request = put(exampleOf(method), text);
             const told = await toldBy(

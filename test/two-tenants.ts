@@ -23,8 +23,30 @@ const REASON = "wobblegasket";
 const ADDRESS = "10.173.91.77";
 const IDEMPOTENCY_KEY = "jibberhorn-1";
 
+/** What each of them is. */
+export const TEXTS = [
+  ...(Object.keys(NAMES) as (keyof typeof NAMES)[]),
+  "project",
+  "tag",
+  "label",
+  "login",
+  "reason",
+  "address",
+  "key",
+  "uuid",
+  "hardware",
+  "pageToken",
+  "stuckTransaction",
+  "keyed",
+  "qualified",
+  "reference",
+  "onNode",
+] as const;
+
+export type Texts = Readonly<Record<(typeof TEXTS)[number], string>>;
+
 /** Makes one of everything in the project of the first tenant. @returns its texts, by what they are. */
-export async function prepareFirst(world: World): Promise<Readonly<Record<string, string>>> {
+export async function prepareFirst(world: World): Promise<Texts> {
   await world.opened.api.datastore.batch(newProject(FIRST));
   await world.seen();
   const first = withHeaders(world, { "n0-project": FIRST });
