@@ -23,7 +23,7 @@ ${found.map(({ name }) => `  ${name},\n`).join("")}];
 }
 
 function byPath(one: string, other: string): number {
-  // Biome sorts so, too: "role.ts" comes before "role-binding.ts".
+  // Without its end, as the linter sorts imports.
   const path = (line: string) => (line.split('"')[1] ?? "").replace(/\.ts$/, "");
   return path(one) < path(other) ? -1 : 1;
 }

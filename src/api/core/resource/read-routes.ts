@@ -25,15 +25,7 @@ export function readRoutes<T extends UserObject, A extends Api>(
   const listField = fieldOf(list.output, schema);
   const watchField = fieldOf(watch.output, schema);
   const sharing = sharingOf(api, reading);
-  const viewIn = (scope: string) => (object: T) => reading.view?.(api, object, scope) ?? object;
-  const viewAll = async (objects: readonly T[], scope: string) => {
-    const page = reading.viewPage?.(api, objects, scope);
-    if (page !== undefined) return await page;
-    const views = objects.map(viewIn(scope));
-    // Most views are there at once. A promise for each of them would cost more than the view.
-    const areThere = views.every((view): view is Awaited<T> => !(view instanceof Promise));
-    return areThere ? views : await Promise.all(views.map(async (view) => await view));
-  };
+  const { viewIn, viewAll } = viewsOf(api, reading);
   const { isVisible } = reading;
   const visibleTo = ({ values }: HandlerContext) =>
     isVisible && ((object: T) => isVisible.call(reading, api, object, callerOf(values)));
@@ -90,6 +82,20 @@ export function readRoutes<T extends UserObject, A extends Api>(
       }
     },
   };
+}
+
+/** How the objects of a scope look, one and many. */
+function viewsOf<T extends UserObject, A extends Api>(api: A, reading: Reading<T, A>) {
+  const viewIn = (scope: string) => (object: T) => reading.view?.(api, object, scope) ?? object;
+  const viewAll = async (objects: readonly T[], scope: string) => {
+    const page = reading.viewPage?.(api, objects, scope);
+    if (page !== undefined) return await page;
+    const views = objects.map(viewIn(scope));
+    // Most views are there at once. A promise for each of them would cost more than the view.
+    const areThere = views.every((view): view is Awaited<T> => !(view instanceof Promise));
+    return areThere ? views : await Promise.all(views.map(async (view) => await view));
+  };
+  return { viewIn, viewAll };
 }
 
 function readMethod(
