@@ -35,8 +35,8 @@ export function getCommand(cli: CliContext, resource: Resource, name = "get"): C
     `${words} --watch`,
   ]);
   return command.action(async (wanted: string | undefined, flags: FlagValues) => {
-    if (flags["watch"] === true) return await watchRecords(cli, resource, wanted);
-    if (wanted !== undefined) return await showOne(cli, resource, wanted);
+    if (flags["watch"] === true) return await watchRecords(cli, resource, wanted, flags);
+    if (wanted !== undefined) return await showOne(cli, resource, wanted, flags);
     return await showAll(cli, resource, flags);
   });
 }
@@ -45,10 +45,15 @@ export function getSummary(kind: Kind): string {
   return `show one ${kind.name} or all`;
 }
 
-async function showOne(cli: CliContext, resource: Resource, name: string): Promise<void> {
+async function showOne(
+  cli: CliContext,
+  resource: Resource,
+  name: string,
+  flags: FlagValues,
+): Promise<void> {
   if (name === "") throw new CliError("the name is empty; leave it out to see all of them");
   const method = getMethod(resource);
-  const request = requestFromFlags(method.input, {}, { name });
+  const request = requestFromFlags(method.input, flags, { name });
   await printMessage(cli, method.output, await callUnary(cli, method, request));
 }
 

@@ -23,16 +23,20 @@ export async function formatValue(format: OutputFormat, value: JsonValue): Promi
 
 /** Prints an answer: a record, or another message. Prints nothing for an empty one. */
 export async function printMessage(cli: CliContext, desc: DescMessage, message: Message) {
-  if (desc.typeName === "google.protobuf.Empty") return;
+  if (desc.fields.length === 0) return;
   const json = messageToJson(desc, message);
   const format = cli.format();
   const isTable = format === "table" || format === "wide" || format === "name";
-  const resource = isTable ? await resourceOfMessage(cli.kinds, desc) : undefined;
-  if (resource === undefined) {
+  // The original answers the object itself. New services answer a message that holds it.
+  const [only, ...others] = desc.fields;
+  const held = only?.fieldKind === "message" && others.length === 0 ? only : undefined;
+  const record = held === undefined ? json : (json as Row)[held.name];
+  const resource = isTable ? await resourceOfMessage(cli.kinds, held?.message ?? desc) : undefined;
+  if (resource === undefined || record === undefined) {
     cli.io.stdout.print(await formatValue(format, json));
     return;
   }
-  cli.io.stdout.print(formatRecords(resource, format, [json as Row]));
+  cli.io.stdout.print(formatRecords(resource, format, [record as Row]));
 }
 
 /**

@@ -37,7 +37,7 @@ export function rpcCommand(cli: CliContext, spec: RpcCommandSpec): Command {
     const request = requestFromFlags(input, command.opts<FlagValues>(), fixed);
     const answer = await callUnary(cli, spec.method, request);
     await printMessage(cli, output, answer);
-    if (output.typeName === "google.protobuf.Empty") {
+    if (output.fields.length === 0) {
       cli.say(`${command.parent?.name() ?? ""} ${command.args[0] ?? ""}: ${spec.name} done`);
     }
   });

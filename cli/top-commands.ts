@@ -56,6 +56,16 @@ const TOP_COMMANDS: readonly TopCommand[] = [
     load: async (cli) => (await import("./commands/logout.ts")).logoutCommand(cli),
   },
   {
+    names: ["whoami"],
+    summary: "show who you are, and your roles",
+    load: async (cli) => (await import("./commands/who-am-i.ts")).whoAmICommand(cli),
+  },
+  {
+    names: ["can-i"],
+    summary: "say whether you may do something",
+    load: async (cli) => (await import("./commands/who-am-i.ts")).canICommand(cli),
+  },
+  {
     names: ["context"],
     summary: "name the APIs that you use, and choose the current one",
     load: async (cli) => (await import("./commands/context.ts")).contextCommand(cli),

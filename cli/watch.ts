@@ -2,6 +2,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { defined } from "../src/util/defined.ts";
 import { callStream, only } from "./call.ts";
 import type { CliContext } from "./context.ts";
+import type { FlagValues } from "./convert/flags.ts";
 import { requestFromFlags } from "./convert/flags.ts";
 import { formatValue, messageToJson } from "./output.ts";
 import type { Resource } from "./resource/resource.ts";
@@ -13,10 +14,15 @@ import { newTable } from "./table.ts";
  * Prints each record, then each change, until an interrupt. The first records decide the widths of a table.
  * Every other format prints each answer of the Watch RPC by itself.
  */
-export async function watchRecords(cli: CliContext, resource: Resource, name: string | undefined) {
+export async function watchRecords(
+  cli: CliContext,
+  resource: Resource,
+  name: string | undefined,
+  flags: FlagValues = {},
+) {
   const method = watchMethod(resource);
   const field = recordField(resource, method.output);
-  const request = requestFromFlags(method.input, {}, defined({ name }));
+  const request = requestFromFlags(method.input, flags, defined({ name }));
   const format = cli.format();
   const isTable = format === "table" || format === "wide" || format === "name";
   const print = isTable ? newTablePrinter(cli, resource, field) : undefined;

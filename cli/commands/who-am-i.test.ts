@@ -1,0 +1,81 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { serverInterceptors } from "../../src/rpc/interceptors.ts";
+import { localTransport } from "../../src/rpc/local-transport.ts";
+import { silentLog } from "../../src/util/log.ts";
+import { PROJECT_HEADER } from "../../src/util/project.ts";
+import { newWorld, type World, withHeaders } from "../../test/world.ts";
+import { run } from "../program.ts";
+import { newTestIo } from "../testing/test-io.ts";
+
+async function n0cli(world: World, words: readonly string[], transport = world.transport) {
+  const io = newTestIo({ transport, isTerminal: true });
+  const exitCode = await run([...words], io.io);
+  return { exitCode, stdout: io.stdout(), stderr: io.stderr() };
+}
+
+/** The words of a line of the shell. */
+function wordsOf(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+}
+
+test("each command of docs/operating/identity.md works, in this order", async () => {
+  await using world = await newWorld({ nodeCount: 0, inMemory: true });
+  const text = readFileSync(new URL("../../docs/operating/identity.md", import.meta.url), "utf8");
+  const blocks = [...text.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, block = ""]) => block);
+  const lines = blocks.flatMap((block) => block.trim().split("\n"));
+  expect(lines.length).toBeGreaterThan(20);
+  for (const line of lines) {
+    const words = wordsOf(line).slice(1);
+    // The transport of the program, which this one stands for, sends the header.
+    const project = words[words.indexOf("--project") + 1];
+    const { transport } = words.includes("--project")
+      ? withHeaders(world, { [PROJECT_HEADER]: project ?? "" })
+      : world;
+    const { exitCode, stderr } = await n0cli(world, words, transport);
+    expect({ line, exitCode, stderr: exitCode === 0 ? "" : stderr }).toEqual({
+      line,
+      exitCode: 0,
+      stderr: "",
+    });
+  }
+});
+
+test("whoami and can-i say what the caller has, and the exit code is 4 if he may not", async () => {
+  await using world = await newWorld({ nodeCount: 0, inMemory: true });
+  await n0cli(world, ["user", "create", "ann"]);
+  const bind = "binding create b --role viewer --member user/ann --scope project/default";
+  const made = await n0cli(world, bind.split(" "));
+  expect(made.stdout).toMatch(/^NAME +ROLE +MEMBER +SCOPE/);
+  const interceptors = serverInterceptors(silentLog);
+  const caller = { principal: "user/ann", groups: ["group/ops"] };
+  const ann = localTransport(world.opened.routes, { interceptors, caller });
+  const has = "viewer in project/default, as user/ann, by role binding b";
+  const who = await n0cli(world, ["whoami"], ann);
+  expect(who.stdout).toBe(`user/ann\nin group/ops\nworks in project/default\n${has}\n`);
+  expect(await n0cli(world, ["can-i", "list", "image"], ann)).toMatchObject({
+    exitCode: 0,
+    stdout: `yes: ${has}\n`,
+  });
+  for (const question of ["can-i apply image", "can-i list node --scope system"]) {
+    expect(await n0cli(world, question.split(" "), ann)).toMatchObject({
+      exitCode: 4,
+      stdout: "no\n",
+    });
+  }
+  const unknown = await n0cli(world, ["can-i", "list", "imag"], ann);
+  expect(unknown).toMatchObject({ exitCode: 2 });
+  expect(unknown.stderr).toContain('did you mean "image"');
+});
+
+test("a role binding of any place is shown and deleted", async () => {
+  await using world = await newWorld({ nodeCount: 0, inMemory: true });
+  const scope = ["--scope", "system"];
+  const bind = "binding create b --role viewer --member group/ops".split(" ");
+  expect((await n0cli(world, [...bind, ...scope])).exitCode).toBe(0);
+  const shown = await n0cli(world, ["get", "role_binding", "b", ...scope]);
+  expect(shown.stdout).toContain("group/ops");
+  expect((await n0cli(world, ["get", "role_binding", "b"])).exitCode).toBe(5);
+  expect((await n0cli(world, ["delete", "role_binding", "b", ...scope])).exitCode).toBe(0);
+  expect((await n0cli(world, ["get", "role_binding", "b", ...scope])).exitCode).toBe(5);
+});
