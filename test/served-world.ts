@@ -1,4 +1,5 @@
 import { downloadHandler } from "../src/api/console/download.ts";
+import { linkRights } from "../src/api/console/link-right.ts";
 import { createConsoleLinks } from "../src/api/console/links.ts";
 import { consoleFinder, volumeFinder } from "../src/api/console/targets.ts";
 import { openConsoleTokens } from "../src/api/console/tokens/tokens.ts";
@@ -30,6 +31,7 @@ export async function serveWorld(
   const deps = {
     ...{ tokens, log: silentLog },
     ...{ findConsole: consoleFinder(api), findVolume: volumeFinder(api) },
+    ...linkRights(api),
   };
   const listener = await listen({
     ...{ host: "127.0.0.1", port: 0, log: silentLog },

@@ -1,6 +1,7 @@
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
+import type { LinkCaller } from "../src/api/core/console-links.ts";
 import { blockStorages } from "../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../src/api/provisioning/virtual-machine/collection.ts";
 import { incarnationOf } from "../src/api/provisioning/virtual-machine/record.ts";
@@ -28,6 +29,7 @@ beforeAll(async () => {
   texts = await prepareFirst(world);
   await prepareSecond(world);
   await world.opened.api.datastore.batch(tenantBinding("user/mallory", SECOND));
+  await world.opened.api.datastore.batch(tenantBinding("user/zoe", FIRST));
   await world.seen();
   const caller = { principal: "user/mallory", groups: [], project: SECOND };
   served = await serveWorld(world, new Map([[TOKEN, caller]]));
@@ -116,6 +118,22 @@ describe("a second tenant", () => {
       expect(await statusOf(other)).toBe(403);
     }
     expect(await statusOf(link)).toBe(200);
+  });
+
+  test("a link is worth what its asker may do when it is followed", async () => {
+    const { value } = (await world.opened.api.records.find(blockStorages, DISK))!;
+    const asked = async (caller: LinkCaller) => {
+      const link = await served.links.downloadUrl(DISK, value.volumeId, "", caller);
+      const answer = await fetch(link);
+      await answer.body?.cancel();
+      return answer.status;
+    };
+    const owner = { principal: "user/zoe", groups: [] };
+    expect(await asked(owner)).toBe(200);
+    expect(await asked({ ...owner, limit: { roles: ["viewer"] } })).toBe(403);
+    expect(await asked({ ...owner, limit: { project: SECOND } })).toBe(403);
+    expect(await asked({ ...owner, tokenId: "0123456789abcdef" })).toBe(403);
+    expect(await asked({ principal: "user/nobody-here", groups: [] })).toBe(403);
   });
 
   test("has no token for an agent, and neither has the administrator", async () => {

@@ -4,6 +4,7 @@ import type { ApiOptions, OpenedApi } from "../api/api.ts";
 import { openApi } from "../api/api.ts";
 import { consoleRoutes } from "../api/console/console-service.ts";
 import { downloadHandler } from "../api/console/download.ts";
+import { linkRights } from "../api/console/link-right.ts";
 import { createConsoleLinks } from "../api/console/links.ts";
 import { novncHandler } from "../api/console/novnc.ts";
 import { consoleFinder, volumeFinder } from "../api/console/targets.ts";
@@ -96,7 +97,13 @@ export async function openApiPart(
     }),
   );
   const findConsole = consoleFinder(api);
-  const handlers = { tokens, log, findConsole, findVolume: volumeFinder(api) };
+  const handlers = {
+    tokens,
+    log,
+    findConsole,
+    findVolume: volumeFinder(api),
+    ...linkRights(api),
+  };
   const isListed = originRule(settings.corsOrigins);
   const isOwn = (origin: string) =>
     origin === publicUrl() || ownOrigins(settings, protection, port).includes(origin);

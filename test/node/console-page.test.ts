@@ -57,7 +57,10 @@ test.runIf(requirement("chromium"))(
       random: systemRandom,
     });
     const findVolume = () => Promise.reject(new N0Error("not_found", "there are no disks here"));
-    const deps = { tokens, log: silentLog, findConsole: await startAgent(typed), findVolume };
+    const findConsole = await startAgent(typed);
+    const right = () => ({});
+    const rights = { consoleRight: right, downloadRight: right };
+    const deps = { tokens, log: silentLog, findConsole, findVolume, ...rights };
     const api = await listen({
       host: "127.0.0.1",
       port: 0,

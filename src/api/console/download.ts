@@ -5,11 +5,13 @@ import type { ErrorKind } from "../../util/errors.ts";
 import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
 import { withLogFields } from "../../util/log.ts";
+import { onAbort } from "../../util/race.ts";
 import { nameOnNode, type Ref } from "../../util/ref.ts";
 import type { OpenVolume, VolumeTarget } from "../provisioning/block-storage/volume/open-volume.ts";
 import { openVolume } from "../provisioning/block-storage/volume/open-volume.ts";
 import { isRangeMeant, unmetCondition } from "./conditions.ts";
 import type { FindVolume } from "./console-target.ts";
+import type { FindLinkRight } from "./link-right.ts";
 import type { ByteRange } from "./range.ts";
 import { parseRange } from "./range.ts";
 import type { Linked } from "./tokens/token-record.ts";
@@ -20,6 +22,7 @@ import { Visit } from "./visit.ts";
 export interface DownloadDeps {
   readonly tokens: ConsoleTokens;
   readonly findVolume: FindVolume;
+  readonly downloadRight: FindLinkRight;
   readonly log: Log;
 }
 
@@ -44,7 +47,9 @@ export function downloadHandler(deps: DownloadDeps): HttpHandler {
         .find("download", ref, token)
         .catch((error) => answerFailure(deps.log, ref, response, error));
       if (response.writableEnded) return;
-      if (link === undefined) return answerInvalid(response);
+      const right = link && deps.downloadRight(link, ref);
+      if (link === undefined || right === undefined) return answerInvalid(response);
+      using _ = right.ended && onAbort(right.ended, () => response.destroy());
       await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
         await answer(deps, { ref, id: link.id }, request, response);
       });

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
@@ -16,6 +17,7 @@ import { downloadHandler } from "./download.ts";
 import { novncHandler } from "./novnc.ts";
 import type { TestAgent } from "./testing.ts";
 import { startTestAgent, VOLUME_BYTES } from "./testing.ts";
+import type { Link } from "./tokens/token-record.ts";
 import { openConsoleTokens } from "./tokens/tokens.ts";
 import { consoleUrl, downloadUrl } from "./urls.ts";
 import { vncSocketHandler } from "./vnc-socket.ts";
@@ -30,12 +32,16 @@ const lines: Record<string, unknown>[] = [];
 let agent: TestAgent;
 let api: Listener;
 let transport: PeerTransport;
+/** Of the token with which links are asked for. */
+let revoked = new AbortController();
 
 beforeAll(async () => {
   agent = await startTestAgent();
   const { findConsole, findVolume } = agent;
   const log = openLog({ write: (line) => lines.push(JSON.parse(line)) });
-  const deps = { tokens, log, findConsole, findVolume };
+  const right = ({ caller }: Link) =>
+    caller?.principal === "user/gone" ? undefined : { ended: revoked.signal };
+  const deps = { tokens, log, findConsole, findVolume, consoleRight: right, downloadRight: right };
   api = await listen({
     host: "127.0.0.1",
     port: 0,
@@ -115,6 +121,26 @@ describe("the screen", () => {
     await expect.poll(() => got).toEqual(["web"]);
     expect(await refusal("web", token)).toBe(403);
     socket.close();
+  });
+
+  test("ends with the token of the one who asked for the link, and is refused after that", async () => {
+    const { socket, got } = await openScreen("web");
+    await expect.poll(() => got).toEqual(["web"]);
+    const closed = once(socket, "close");
+    revoked.abort();
+    const [code, reason] = await closed;
+    expect([code, String(reason)]).toEqual([
+      1008,
+      "the token with which this console was opened has ended",
+    ]);
+    await expect.poll(() => agent.openStreams()).toBe(0);
+    revoked = new AbortController();
+    const linked = { ref: vmRef("web"), id: "uuid-of-web@1" };
+    const gone = { principal: "user/gone", groups: [] };
+    expect(await refusal("web", tokens.issue("vnc", linked, "", gone))).toBe(403);
+    const disk = { ref: blockStorageRef("disk"), id: "disk-1" };
+    const token = await tokens.issue("download", disk, "", gone);
+    expect((await fetch(downloadUrl(api.url, disk.ref, token))).status).toBe(403);
   });
 
   test("is refused where the name is another virtual machine's by now", async () => {

@@ -7,9 +7,9 @@ import { consoleUrl, downloadUrl } from "./urls.ts";
  */
 export function createConsoleLinks(tokens: ConsoleTokens, publicUrl: () => string): ConsoleLinks {
   return {
-    consoleUrl: async (ref, id, asker) =>
-      consoleUrl(publicUrl(), ref, await tokens.issue("vnc", { ref, id }, asker)),
-    downloadUrl: async (ref, id, asker) =>
-      downloadUrl(publicUrl(), ref, await tokens.issue("download", { ref, id }, asker)),
+    consoleUrl: async (ref, id, ...by) =>
+      consoleUrl(publicUrl(), ref, await tokens.issue("vnc", { ref, id }, ...by)),
+    downloadUrl: async (ref, id, ...by) =>
+      downloadUrl(publicUrl(), ref, await tokens.issue("download", { ref, id }, ...by)),
   };
 }

@@ -9,8 +9,10 @@ import { refuseUpgrade, requestFields, requestUrl } from "../../rpc/http.ts";
 import { errorChain, N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
 import { withLogFields } from "../../util/log.ts";
+import { onAbort } from "../../util/race.ts";
 import { nameOnNode, type Ref } from "../../util/ref.ts";
 import type { ConsoleTarget, FindConsole } from "./console-target.ts";
+import type { FindLinkRight, LinkRight } from "./link-right.ts";
 import type { ConsoleTokens } from "./tokens/tokens.ts";
 import { VIRTUAL_MACHINE_PREFIX, vncSocketRef } from "./urls.ts";
 import { Visit } from "./visit.ts";
@@ -19,13 +21,16 @@ const MESSAGE_BYTES_MAX = 1 << 20;
 const PING_INTERVAL_MS = 30_000;
 /** The close codes of RFC 6455, section 7.4.1. */
 const CLOSE_NORMAL = 1000;
+const CLOSE_POLICY = 1008;
 const CLOSE_INTERNAL_ERROR = 1011;
 /** The limit of a close frame, in bytes. */
 const CLOSE_REASON_LENGTH_MAX = 120;
+const TOKEN_ENDED = "the token with which this console was opened has ended";
 
 export interface VncSocketDeps {
   readonly tokens: ConsoleTokens;
   readonly findConsole: FindConsole;
+  readonly consoleRight: FindLinkRight;
   readonly log: Log;
 }
 
@@ -50,14 +55,17 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
       const taking = () => deps.tokens.take("vnc", ref, token);
       const link = await orRefused(deps.log, ref, socket, taking);
       if (link === "refused") return;
-      if (link === undefined) return refuseUpgrade(socket, 403, "Forbidden");
+      const right = link && deps.consoleRight(link, ref);
+      if (link === undefined || right === undefined) {
+        return refuseUpgrade(socket, 403, "Forbidden");
+      }
       await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
         const target = await orRefused(deps.log, ref, socket, () => deps.findConsole(ref));
         if (target === "refused") return;
         // Another virtual machine may have the name now, and this link is not for that one.
         if (target.incarnation !== link.id) return refuseUpgrade(socket, 403, "Forbidden");
         const webSocket = await upgraded(server, request, socket, head);
-        await carry(deps.log, webSocket, ref, target);
+        await carry(deps.log, webSocket, ref, target, right);
       });
     },
   };
@@ -101,8 +109,10 @@ async function carry(
   webSocket: WebSocket,
   ref: Ref,
   { uuid, nodeName, compute }: ConsoleTarget,
+  { ended: tokenEnded }: LinkRight,
 ): Promise<void> {
   const ended = new AbortController();
+  using _ = tokenEnded && onAbort(tokenEnded, () => webSocket.close(CLOSE_POLICY, TOKEN_ENDED));
   webSocket.once("close", () => ended.abort());
   const stopPinging = pingRegularly(webSocket);
   const browser = createWebSocketStream(webSocket);

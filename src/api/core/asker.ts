@@ -3,6 +3,7 @@ import { peerOf } from "../../rpc/peer.ts";
 import type { Asker } from "../../transaction/journal.ts";
 import { defined, nonEmpty } from "../../util/defined.ts";
 import { logFields } from "../../util/log.ts";
+import { type LinkCaller, linkCaller } from "./console-links.ts";
 import type { Call } from "./context.ts";
 import { whereOf } from "./where.ts";
 
@@ -17,6 +18,11 @@ const TEXT_LENGTH_MAX = 128;
 /** The address of the caller; empty within the process. */
 export function peerOfCall({ values }: Call): string {
   return values === undefined ? "" : peerOf(values);
+}
+
+/** The caller for whom a link is made; undefined within the process. */
+export function linkCallerOf({ values }: Call): LinkCaller | undefined {
+  return values === undefined ? undefined : linkCaller(callerOf(values));
 }
 
 /** Who sent a request, as far as known. */

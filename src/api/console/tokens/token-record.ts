@@ -1,5 +1,6 @@
 import { jsonCollection } from "../../../datastore/collection.ts";
 import type { Ref } from "../../../util/ref.ts";
+import type { LinkCaller } from "../../core/console-links.ts";
 
 /** What a link opens: the object with this name and id, and no later one of the same name. */
 export interface Linked {
@@ -12,11 +13,14 @@ export interface Link {
   readonly id: string;
   /** The address from which a client asked for the link. */
   readonly asker: string;
+  /** Who asked. Undefined in a link of an older version, which only the administrator could ask for. */
+  readonly caller?: LinkCaller;
 }
 
 export type TokenRecord = {
   readonly id: string;
   readonly asker: string;
+  readonly caller?: LinkCaller;
   readonly expiryMs: number;
 };
 

@@ -3,8 +3,10 @@ import { type KeyParts, put, unchanged } from "../../../datastore/collection.ts"
 import { ConflictError, type Datastore, merge } from "../../../datastore/datastore.ts";
 import { Records, type Stored } from "../../../datastore/records.ts";
 import type { Clock } from "../../../util/clock.ts";
+import { defined } from "../../../util/defined.ts";
 import type { Random } from "../../../util/random.ts";
 import { nameOnNode, type Ref } from "../../../util/ref.ts";
+import type { LinkCaller } from "../../core/console-links.ts";
 import { IssuedTokens } from "./issued-tokens.ts";
 import { consoleTokens, type Link, type Linked, type TokenRecord } from "./token-record.ts";
 
@@ -23,7 +25,8 @@ const VALID_MS: Readonly<Record<TokenPurpose, number>> = { vnc: 60_000, download
  * a thousand of one asker. A new token replaces the oldest one of that asker, or of the asker with the most.
  */
 export interface ConsoleTokens extends Disposable {
-  issue(purpose: TokenPurpose, linked: Linked, asker: string): Promise<string>;
+  /** @param caller default: the administrator. */
+  issue(purpose: TokenPurpose, linked: Linked, asker: string, caller?: LinkCaller): Promise<string>;
   /** Returns the link of a token that is valid, and undefined for any other token. */
   find(purpose: TokenPurpose, ref: Ref, token: string): Promise<Link | undefined>;
   /** Like `find`, and deletes the token: of several callers only one gets the link. */
@@ -46,11 +49,12 @@ export async function openConsoleTokens(deps: {
   };
 
   return {
-    issue: async (purpose, { ref, id }, asker) => {
+    issue: async (purpose, { ref, id }, asker, caller) => {
       const nowMs = clock.nowMs();
       const token = random.token(TOKEN_BYTES);
       const parts = partsOf(purpose, ref, token);
-      const record = { id, asker, expiryMs: nowMs + VALID_MS[purpose] };
+      const expiryMs = nowMs + VALID_MS[purpose];
+      const record = { id, asker, ...defined({ caller }), expiryMs };
       // One durable write, whatever must be deleted for it.
       const deletes = issued.makeRoom(consoleTokens.key(...parts), record, nowMs);
       await datastore.batch(merge(put(consoleTokens, parts, record), { deletes }));

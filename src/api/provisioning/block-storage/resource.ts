@@ -5,7 +5,7 @@ import {
   DownloadBlockStorageResponseSchema,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
-import { peerOfCall } from "../../core/asker.ts";
+import { linkCallerOf, peerOfCall } from "../../core/asker.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
@@ -74,7 +74,12 @@ export const blockStorage = defineResource({
     async downloadBlockStorage({ name }, call) {
       const ref = refOf(call, blockStorages, name);
       const { volumeId } = await getReadable(api, ref);
-      const downloadUrl = await api.links.downloadUrl(ref, volumeId, peerOfCall(call));
+      const downloadUrl = await api.links.downloadUrl(
+        ref,
+        volumeId,
+        peerOfCall(call),
+        linkCallerOf(call),
+      );
       return create(DownloadBlockStorageResponseSchema, { downloadUrl });
     },
     readBlockStorage: (request, call) => readBlockStorage(api, call, request),

@@ -6,7 +6,7 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { formatRef } from "../../../util/ref.ts";
-import { peerOfCall } from "../../core/asker.ts";
+import { linkCallerOf, peerOfCall } from "../../core/asker.ts";
 import type { Call } from "../../core/context.ts";
 import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
@@ -35,6 +35,11 @@ export async function openConsole(
     );
   }
   return create(OpenConsoleResponseSchema, {
-    consoleUrl: await api.links.consoleUrl(ref, await incarnationOf(api, vm), peerOfCall(call)),
+    consoleUrl: await api.links.consoleUrl(
+      ref,
+      await incarnationOf(api, vm),
+      peerOfCall(call),
+      linkCallerOf(call),
+    ),
   });
 }
