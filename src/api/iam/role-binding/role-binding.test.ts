@@ -1,7 +1,8 @@
 import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { refused } from "../../../../test/refused.ts";
-import { newWorld, type World } from "../../../../test/world.ts";
+import { newWorld, type World, withHeaders } from "../../../../test/world.ts";
+import { DomainService } from "../../../gen/n0stack/iam/v1alpha1/domain_pb.ts";
 import { IdentityService } from "../../../gen/n0stack/iam/v1alpha1/identity_pb.ts";
 import { ProjectService } from "../../../gen/n0stack/iam/v1alpha1/project_pb.ts";
 import { RoleBindingService } from "../../../gen/n0stack/iam/v1alpha1/role_binding_pb.ts";
@@ -11,6 +12,7 @@ import type { Caller } from "../../../rpc/caller.ts";
 import { serverInterceptors } from "../../../rpc/interceptors.ts";
 import { localTransport } from "../../../rpc/local-transport.ts";
 import { silentLog } from "../../../util/log.ts";
+import { PROJECT_HEADER } from "../../../util/project.ts";
 
 const open = () => newWorld({ nodeCount: 0, inMemory: true });
 
@@ -95,6 +97,36 @@ test("nobody gives more than he may do there", async () => {
   expect((await refused(elsewhere)).code).toBe("NotFound");
   const above = bindings.createRoleBinding({ ...ops, role: "clerk", scope: "system" });
   expect((await refused(above)).code).toBe("PermissionDenied");
+});
+
+test("a member of a domain or project that one does not see does not exist", async () => {
+  await using world = await open();
+  await world.client(DomainService).createDomain({ name: "corp" });
+  for (const [name, domain] of [
+    ["mine", "default"],
+    ["other", "default"],
+    ["far", "corp"],
+  ] as const) {
+    await world.client(ProjectService).createProject({ name, domain });
+  }
+  const inProject = (name: string) => withHeaders(world, { [PROJECT_HEADER]: name });
+  await inProject("far").users.createUser({ name: "bob" });
+  await inProject("other").client(ServiceAccountService).createServiceAccount({ name: "ci" });
+  await world.users.createUser({ name: "ann" });
+  const owner = { name: "ann", role: "owner", member: "user/ann", scope: "project/mine" };
+  await world.client(RoleBindingService).createRoleBinding(owner);
+  const { bindings } = clientsAs(world, {});
+  const guess = { name: "b", role: "viewer", scope: "project/mine" };
+  for (const member of ["user/corp/bob", "group/corp/ops", "service_account/other/ci"]) {
+    const there = await refused(bindings.createRoleBinding({ ...guess, member }));
+    const absent = member.replace(/[^/]+$/, "none");
+    const gone = await refused(bindings.createRoleBinding({ ...guess, member: absent }));
+    expect(there.code).toBe("FailedPrecondition");
+    if (!member.startsWith("group/")) {
+      expect(there.message.replace(member, "")).toBe(gone.message.replace(absent, ""));
+    }
+  }
+  await bindings.createRoleBinding({ ...guess, member: "group/ops" });
 });
 
 test("a role binding goes with its member, and a role that is given stays", async () => {

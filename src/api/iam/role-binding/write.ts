@@ -10,6 +10,7 @@ import {
   DeleteRoleBindingResponseSchema,
   RoleBindingService,
 } from "../../../gen/n0stack/iam/v1alpha1/role_binding_pb.ts";
+import { callerOf, NOBODY } from "../../../rpc/caller.ts";
 import { invalid, N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
@@ -19,7 +20,7 @@ import { whereOf } from "../../core/where.ts";
 import { type Place, parsePlace, SYSTEM } from "../access/place.ts";
 import type { Api } from "../context.ts";
 import { domains } from "../domain/collection.ts";
-import { ownerRef, throwIfDeleted } from "../owner.ts";
+import { ownerOf, ownerRef, throwIfDeleted } from "../owner.ts";
 import { roles } from "../role/collection.ts";
 import { throwUnlessGivable } from "../role/permissions.ts";
 import { serviceAccounts } from "../service-account/collection.ts";
@@ -53,7 +54,7 @@ export async function createRoleBinding(
       });
     }
     const roleStays = await roleFor(api, call, role, parsePlace(scope) ?? SYSTEM);
-    const memberStays = await memberFor(api, member);
+    const memberStays = await memberFor(api, call, member);
     const answer = create(CreateRoleBindingResponseSchema, {
       roleBinding: { name, annotations, labels, role, member, scope },
     });
@@ -92,10 +93,17 @@ async function roleFor(api: Api, call: Call, name: string, at: Place): Promise<W
   return referTo(stored.key, stored.revision);
 }
 
-/** The member exists until the batch that names it; for a group, its domain. */
-async function memberFor(api: Api, member: string): Promise<Writes> {
+/**
+ * The member exists until the batch that names it; for a group, its domain. One of a domain or project that
+ * the caller does not see does not exist for him.
+ */
+async function memberFor(api: Api, call: Call, member: string): Promise<Writes> {
   const ref = memberObject(member);
   if (ref === undefined) throw invalid("member", "is not a member");
+  const { kind, name } = ownerOf(ref) ?? ref;
+  const at = parsePlace(`${kind}/${name}`);
+  const caller = call.values === undefined ? NOBODY : callerOf(call.values);
+  if (at === undefined || !api.grants.sees(caller, at)) throw missing("member", ref);
   if (ref.kind === domains.kind) {
     const domain = await api.records.find(domains, ref);
     if (domain === undefined) throw missing("member", ref);
