@@ -20,7 +20,7 @@ export const project = defineResource({
       name: "delete",
       rpc: "DeleteProject",
       summary: "delete an empty project, with its role bindings",
-      examples: ["project delete acme"],
+      examples: ["project delete acme", "project delete acme --domain corp"],
     },
   ],
 });

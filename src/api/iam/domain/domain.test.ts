@@ -28,7 +28,8 @@ test("a domain is deleted when it is empty, and the roles of its groups with it"
     message: 'domain "corp" holds 1 project ("web"), 1 user ("ann"): delete them first',
   });
   await corp.users.deleteUser({ name: "ann" });
-  await projects.deleteProject({ name: "web" });
+  expect((await refused(projects.deleteProject({ name: "web" }))).code).toBe("NotFound");
+  await projects.deleteProject({ name: "web", domain: "corp" });
   await domains.deleteDomain({ name: "corp" });
   expect(await world.residue()).toEqual(before);
   expect((await refused(domains.deleteDomain({ name: "default" }))).code).toBe(

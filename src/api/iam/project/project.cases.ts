@@ -43,11 +43,13 @@ export const scenarios = turned([
 
 export const examples: Examples = {
   CreateProject: { name: "a", domain: "default" },
+  DeleteProject: { name: "a", domain: "default" },
 };
 
 export const removeAll: RemoveAll = async (clients, remove) => {
   const projects = clients.client(ProjectService);
-  for (const { name } of (await projects.listProjects({})).projects) {
-    if (name !== "default") await remove(`project ${name}`, projects.deleteProject({ name }));
+  for (const { name, domain } of (await projects.listProjects({})).projects) {
+    if (name !== "default")
+      await remove(`project ${name}`, projects.deleteProject({ name, domain }));
   }
 };
