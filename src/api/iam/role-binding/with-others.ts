@@ -34,10 +34,10 @@ interface Belonging {
 /** The role bindings and the tokens of a user or a service account. */
 export async function belongingsOf({ records }: Api, to: Ref): Promise<readonly Belonging[]> {
   const found: Belonging[] = [];
-  for (const of of [roleBindings, tokens] as readonly Objects<UserObject>[]) {
-    for (const ref of await referrersOf(records, to, { kind: of.kind })) {
-      const stored = await records.find(of, ref);
-      if (stored !== undefined) found.push({ of, stored });
+  for (const each of [roleBindings, tokens] as readonly Objects<UserObject>[]) {
+    for (const ref of await referrersOf(records, to, { kind: each.kind })) {
+      const stored = await records.find(each, ref);
+      if (stored !== undefined) found.push({ of: each, stored });
     }
   }
   return found;
