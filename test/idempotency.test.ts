@@ -104,15 +104,15 @@ describe.each(named)("%s", (_, rpcCase) => {
   });
 });
 
-/** Has the clients send another text in the first field that has one. */
+/** Has the clients send another text in the first field that has one, or leave out their first field. */
 function saysOther(world: World): World {
   return through(world, (unary) => (method, signal, timeoutMs, header, input, values) => {
     const request = create<DescMessage>(method.input, input);
-    const text = method.input.fields.find(
-      (f) => f.scalar === ScalarType.STRING && isFieldSet(request, f),
-    );
+    const set = method.input.fields.filter((field) => isFieldSet(request, field));
+    const text = set.find(({ scalar }) => scalar === ScalarType.STRING) ?? set[0];
     if (text === undefined) throw new Error(`${method.name} says nothing`);
-    const other = { ...request, [text.localName]: "another" };
+    const said: unknown = Reflect.get(request, text.localName);
+    const other = { ...request, [text.localName]: typeof said === "string" ? `${said}2` : {} };
     return unary(method, signal, timeoutMs, header, other as typeof input, values);
   });
 }

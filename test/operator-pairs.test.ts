@@ -55,7 +55,7 @@ async function stick(world: World, { rpc, call }: RpcCase, stuck: Stuck): Promis
   await world.opened.api.engine.settled();
   world.faults = () => {};
   const phases = [Phase.NEEDS_OPERATOR];
-  const { transactions } = await world.transactions.listTransactions({ phases });
+  const { transactions } = await world.transactions.listTransactions({ scope: "system", phases });
   expect(transactions.map((transaction) => transaction.rpc)).toEqual([rpc]);
   return transactions[0]!.id;
 }

@@ -215,10 +215,20 @@ export function through(world: World, wrap: (unary: Unary) => Unary): World {
 export function withHeaders(world: World, headers: Readonly<Record<string, string>>): World {
   const { unary, stream } = world.transport;
   const transport: Transport = {
-    unary: (method, signal, timeoutMs, _, input, values) =>
-      unary(method, signal, timeoutMs, headers, input, values),
-    stream: (method, signal, timeoutMs, _, input, values) =>
-      stream(method, signal, timeoutMs, headers, input, values),
+    unary: (method, signal, timeoutMs, others, input, values) =>
+      unary(method, signal, timeoutMs, withOthers(headers, others), input, values),
+    stream: (method, signal, timeoutMs, others, input, values) =>
+      stream(method, signal, timeoutMs, withOthers(headers, others), input, values),
   };
   return Object.assign(Object.create(world), { transport }, clientsOf(transport));
+}
+
+/** Those of the call win. */
+function withOthers(
+  headers: Readonly<Record<string, string>>,
+  others: ConstructorParameters<typeof Headers>[0],
+) {
+  const all = new Headers(headers);
+  for (const [name, value] of new Headers(others)) all.set(name, value);
+  return all;
 }

@@ -2,6 +2,7 @@ import { type Objects, unchanged } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
 import { referTo } from "../../../datastore/references.ts";
 import { type Later, later, type Retriable } from "../../../transaction/step.ts";
+import type { Json } from "../../../util/json.ts";
 import type { Ref } from "../../../util/ref.ts";
 import type { SagaContext, SagaRecordStep, Tx } from "../context.ts";
 import type { Ownable } from "../resource/object.ts";
@@ -20,6 +21,11 @@ type Replacement = {
 type Seen = { readonly key: string; readonly revision: number };
 
 type Settlement = Pick<Replacement, "ref" | "after">;
+
+interface RecordStepsOptions {
+  /** Whether versions without scopes had these objects: their journals name one by its name alone. */
+  readonly namesBefore?: boolean;
+}
 
 export interface RecordSteps<T> {
   /** Writes the object. The undo writes the former one. */
@@ -41,9 +47,13 @@ export interface RecordSteps<T> {
  * The steps that write one kind of the users' objects. While a transaction needs an operator it holds no keys.
  * So its later writes have a condition: the record is still as this transaction left it.
  */
-export function recordSteps<T extends Ownable>(of: Objects<T>): RecordSteps<T> {
+export function recordSteps<T extends Ownable>(
+  of: Objects<T>,
+  { namesBefore = false }: RecordStepsOptions = {},
+): RecordSteps<T> {
   const { kind } = of;
-  const olderNames = { ref: [kind, "name"] } as const;
+  const older = <I extends Json>() =>
+    namesBefore ? { today: namesToRefs<I>({ ref: [kind, "name"] }) } : {};
   const encode = (value: T) => Buffer.from(of.encode(value)).toString("base64");
   const decode = (text: string) => {
     const bytes = Buffer.from(text, "base64");
@@ -72,7 +82,7 @@ export function recordSteps<T extends Ownable>(of: Objects<T>): RecordSteps<T> {
 
   const put: SagaRecordStep<Replacement> = {
     name: `${kind}.put_record`,
-    today: namesToRefs(olderNames),
+    ...older<Replacement>(),
     writeRecords: async ({ held }, { ref, before, after, refersTo = [] }, _scope, write) => {
       const was = before === null ? undefined : decode(before).value;
       const seen = refersTo.map(({ key, revision }) => referTo(key, revision));
@@ -83,7 +93,7 @@ export function recordSteps<T extends Ownable>(of: Objects<T>): RecordSteps<T> {
   };
   const settle: Retriable<SagaContext, Settlement> = {
     name: `${kind}.settle_record`,
-    today: namesToRefs(olderNames),
+    ...older<Settlement>(),
     act: (context, { ref, after }, { transactionId }) =>
       replaceOwn(
         context,

@@ -15,7 +15,7 @@ import type { Api } from "../context.ts";
 import { virtualMachineBeside, virtualMachines } from "../virtual-machine/collection.ts";
 import { blockStorageBeside, blockStorages, overlays, replicas } from "./collection.ts";
 
-export const blockStorageSteps = recordSteps(blockStorages);
+export const blockStorageSteps = recordSteps(blockStorages, { namesBefore: true });
 
 /** @throws N0Error `not_found`. */
 export async function getBlockStorage(api: Reader, ref: Ref): Promise<Stored<BlockStorage>> {

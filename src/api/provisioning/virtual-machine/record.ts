@@ -15,7 +15,7 @@ import type { Api } from "../context.ts";
 import { uuids, virtualMachineBeside, virtualMachines } from "./collection.ts";
 import { stateOf } from "./domain/domain-states.ts";
 
-export const virtualMachineSteps = recordSteps(virtualMachines);
+export const virtualMachineSteps = recordSteps(virtualMachines, { namesBefore: true });
 
 /** @throws N0Error `not_found`. */
 export async function getVirtualMachine(api: Api, ref: Ref): Promise<Stored<VirtualMachine>> {
