@@ -20,102 +20,99 @@ const LIFETIME_MS = 10_000;
 /** A network that only this test uses. */
 const NETWORK = "198.18.77";
 
-describe.runIf(isPossible)(
-  "two nodes, each with its own network, join by the printed command",
-  () => {
-    const opened = new AsyncDisposableStack();
-    const id = randomBytes(3).toString("hex");
-    let places: readonly [Place, Place, Place];
-    let api: Server;
-    let agents: Server[];
-    let cli: Cli;
+describe.runIf(isPossible)("two hosts join by the printed command", () => {
+  const opened = new AsyncDisposableStack();
+  const id = randomBytes(3).toString("hex");
+  let places: readonly [Place, Place, Place];
+  let api: Server;
+  let agents: Server[];
+  let cli: Cli;
 
-    beforeAll(async () => {
-      places = [
-        opened.use(await newPlace()),
-        opened.use(await newPlace()),
-        opened.use(await newPlace()),
-      ];
-      await newHosts(id, opened);
-      const flags = [
-        ...["--base-directory", places[0].baseDirectory, "--bind-address", `${NETWORK}.254`],
-        ...["--certificate-lifetime", `${LIFETIME_MS / 1000}s`],
-      ];
-      api = await startServer(places[0], { role: "api", flags });
-      opened.defer(async () => void (await api.stop()));
-      const ca = join(places[0].baseDirectory, "authority", "certificate.pem");
-      cli = newCli(api, places[0], ["--tls-ca", ca]);
-      agents = [await joinHost(1), await joinHost(2)];
-      opened.defer(async () => void (await Promise.all(agents.map((agent) => agent.stop()))));
-      await untilReady(cli, 2);
+  beforeAll(async () => {
+    places = [
+      opened.use(await newPlace()),
+      opened.use(await newPlace()),
+      opened.use(await newPlace()),
+    ];
+    await newHosts(id, opened);
+    const flags = [
+      ...["--base-directory", places[0].baseDirectory, "--bind-address", `${NETWORK}.254`],
+      ...["--certificate-lifetime", `${LIFETIME_MS / 1000}s`],
+    ];
+    api = await startServer(places[0], { role: "api", flags });
+    opened.defer(async () => void (await api.stop()));
+    const ca = join(places[0].baseDirectory, "authority", "certificate.pem");
+    cli = newCli(api, places[0], ["--tls-ca", ca]);
+    agents = [await joinHost(1), await joinHost(2)];
+    opened.defer(async () => void (await Promise.all(agents.map((agent) => agent.stop()))));
+    await untilReady(cli, 2);
+  });
+  afterAll(() => opened.disposeAsync());
+
+  /** The flags of the printed command, and those that tell two hosts on one computer apart. */
+  async function joinHost(index: 1 | 2): Promise<Server> {
+    const printed = (await cli.must("-o", "table", "node", "join-token")).trim().split(" ");
+    expect(printed.slice(0, 3)).toEqual(["n0core", "serve", "agent"]);
+    return await startAgent(index, printed.slice(3));
+  }
+
+  async function startAgent(index: 1 | 2, flags: readonly string[]): Promise<Server> {
+    return await startServer(places[index], {
+      role: "agent",
+      namespace: namespaceOf(id, index),
+      flags: [...flags, "--name", `node-${index}`, ...nodeFlags(places[index])],
     });
-    afterAll(() => opened.disposeAsync());
+  }
 
-    /** The flags of the printed command, and those that tell two hosts on one computer apart. */
-    async function joinHost(index: 1 | 2): Promise<Server> {
-      const printed = (await cli.must("-o", "table", "node", "join-token")).trim().split(" ");
-      expect(printed.slice(0, 3)).toEqual(["n0core", "serve", "agent"]);
-      return await startAgent(index, printed.slice(3));
+  const heartbeat = (index: 1 | 2, from: 1 | 2) =>
+    heartbeatAs(places[from], api.url, `node-${index}`);
+
+  test("each listens on its own address, and a disk moves from one to the other", async () => {
+    for (const index of [1, 2]) {
+      const { address } = await cli.json("get", "node", `node-${index}`);
+      expect(address).toMatch(new RegExp(`^https://${NETWORK}\\.${index}:\\d+$`));
     }
+    const size = ["--request_bytes", "1MiB", "--limit_bytes", "1MiB"];
+    const at = (node: string) => ["--annotations", `${NODE_OF_DISK}=${node}`];
+    await cli.must("bs", "create", "data", ...size, ...at("node-1"));
+    await cli.must("bs", "update", "data", ...at("node-2"));
+    expect((await cli.json("get", "bs", "data"))["node_name"]).toBe("node-2");
+  });
 
-    async function startAgent(index: 1 | 2, flags: readonly string[]): Promise<Server> {
-      return await startServer(places[index], {
-        role: "agent",
-        namespace: namespaceOf(id, index),
-        flags: [...flags, "--name", `node-${index}`, ...nodeFlags(places[index])],
-      });
-    }
+  test("a certificate that ends during a running request is renewed, and the request succeeds", async () => {
+    const { toMs } = timesOf(readIdentity(places[1].baseDirectory)!);
+    const source = await newSlowSource(toMs - Date.now() + LIFETIME_MS);
+    opened.defer(source.close);
+    await cli.must(
+      ...["bs", "fetch", "slow", "--source_url", source.url],
+      ...["--request_bytes", "1MiB", "--limit_bytes", "1MiB"],
+      ...["--annotations", `${NODE_OF_DISK}=node-1`],
+    );
+    expect(Date.now()).toBeGreaterThan(toMs);
+    expect(timesOf(readIdentity(places[1].baseDirectory)!).toMs).toBeGreaterThan(toMs);
+  });
 
-    const heartbeat = (index: 1 | 2, from: 1 | 2) =>
-      heartbeatAs(places[from], api.url, `node-${index}`);
-
-    test("each listens on its own address, and a disk moves from one to the other", async () => {
-      for (const index of [1, 2]) {
-        const { address } = await cli.json("get", "node", `node-${index}`);
-        expect(address).toMatch(new RegExp(`^https://${NETWORK}\\.${index}:\\d+$`));
-      }
-      const size = ["--request_bytes", "1MiB", "--limit_bytes", "1MiB"];
-      const at = (node: string) => ["--annotations", `${NODE_OF_DISK}=${node}`];
-      await cli.must("bs", "create", "data", ...size, ...at("node-1"));
-      await cli.must("bs", "update", "data", ...at("node-2"));
-      expect((await cli.json("get", "bs", "data"))["node_name"]).toBe("node-2");
-    });
-
-    test("a certificate that ends during a running request is renewed, and the request succeeds", async () => {
-      const { toMs } = timesOf(readIdentity(places[1].baseDirectory)!);
-      const source = await newSlowSource(toMs - Date.now() + LIFETIME_MS);
-      opened.defer(source.close);
-      await cli.must(
-        ...["bs", "fetch", "slow", "--source_url", source.url],
-        ...["--request_bytes", "1MiB", "--limit_bytes", "1MiB"],
-        ...["--annotations", `${NODE_OF_DISK}=node-1`],
-      );
-      expect(Date.now()).toBeGreaterThan(toMs);
-      expect(timesOf(readIdentity(places[1].baseDirectory)!).toMs).toBeGreaterThan(toMs);
-    });
-
-    test("a stolen certificate does nothing for another node, and nothing at all once its node is lost", async () => {
-      expect(await heartbeat(1, 1)).toMatchObject({ intervalMilliseconds: 5_000 });
-      expect(await refused(heartbeat(2, 1))).toMatchObject({ code: "PermissionDenied" });
-      await agents[0]?.stop("SIGKILL");
-      let answer = "";
-      const isLost = async () => {
-        const { code, stderr } = await cli.run("node", "lost", "node-1");
-        answer = stderr;
-        return code === 0;
-      };
-      await until(isLost, { timeoutMs: 40_000, onTimeout: () => new Error(answer) });
-      const error = await refused(heartbeat(1, 1));
-      expect(error).toMatchObject({ code: "Unauthenticated" });
-      expect(error.message).toContain('the certificate of node "node-1" is revoked');
-      await cli.must("node", "found", "node-1");
-      expect(await refused(heartbeat(1, 1))).toMatchObject({ code: "Unauthenticated" });
-      const printed = await cli.must("-o", "table", "node", "join-token", "--node", "node-1");
-      agents[0] = await startAgent(1, printed.trim().split(" ").slice(3));
-      await untilReady(cli, 2);
-    });
-  },
-);
+  test("a stolen certificate does nothing for another node, and nothing at all once its node is lost", async () => {
+    expect(await heartbeat(1, 1)).toMatchObject({ intervalMilliseconds: 5_000 });
+    expect(await refused(heartbeat(2, 1))).toMatchObject({ code: "PermissionDenied" });
+    await agents[0]?.stop("SIGKILL");
+    let answer = "";
+    const isLost = async () => {
+      const { code, stderr } = await cli.run("node", "lost", "node-1");
+      answer = stderr;
+      return code === 0;
+    };
+    await until(isLost, { timeoutMs: 40_000, onTimeout: () => new Error(answer) });
+    const error = await refused(heartbeat(1, 1));
+    expect(error).toMatchObject({ code: "Unauthenticated" });
+    expect(error.message).toContain('the certificate of node "node-1" is revoked');
+    await cli.must("node", "found", "node-1");
+    expect(await refused(heartbeat(1, 1))).toMatchObject({ code: "Unauthenticated" });
+    const printed = await cli.must("-o", "table", "node", "join-token", "--node", "node-1");
+    agents[0] = await startAgent(1, printed.trim().split(" ").slice(3));
+    await untilReady(cli, 2);
+  });
+});
 
 const namespaceOf = (id: string, index: number) => `n0h${id}-${index}`;
 
