@@ -72,15 +72,7 @@ export async function openApiPart(
       datastore,
       ...ways,
       ...defined({ joinedTransport: joined.transportTo }),
-      ...(identity === undefined
-        ? {}
-        : {
-            joining: {
-              authority: async () => identity.authority,
-              apiEndpoint: () => ownUrl(settings.bindAddress, port, protection.hasTls),
-              certificateLifetimeMs: settings.certificateLifetime,
-            },
-          }),
+      ...joiningBy(identity, settings, () => ownUrl(settings.bindAddress, port, protection.hasTls)),
       ...defined({ agentToken: protection.toAgents.token?.value }),
       links: createConsoleLinks(tokens, publicUrl),
       nameservers: settings.nameservers,
@@ -138,6 +130,16 @@ export async function openApiPart(
     stillRuns: () => api.engine.live.all().map(({ header }) => `${header.kind} ${header.id}`),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+function joiningBy(
+  identity: ApiIdentity | undefined,
+  { certificateLifetime }: ApiSettings,
+  apiEndpoint: () => string,
+): Pick<ApiOptions, "joining"> {
+  if (identity === undefined) return {};
+  const authority = async () => identity.authority;
+  return { joining: { authority, apiEndpoint, certificateLifetimeMs: certificateLifetime } };
 }
 
 /** Gives the listener each new certificate: of the API's own authority, and of the TLS files. */
