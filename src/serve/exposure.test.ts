@@ -110,11 +110,6 @@ describe("beyond loopback", () => {
     expect(got.tls?.cert).toContain("BEGIN CERTIFICATE");
     expect(api({ bindAddress: "0.0.0.0", ...tls }).token).toMatch(/^[\w-]{43}$/);
   });
-
-  test("it is never anonymous", () => {
-    const flags = { bindAddress: "10.0.0.1", ...tls, anonymousLoopback: true };
-    expect(() => api(flags)).toThrow("--anonymous-loopback: only for a server on loopback");
-  });
 });
 
 describe("on loopback", () => {
@@ -126,12 +121,12 @@ describe("on loopback", () => {
     expect(api({}).token).toBe(made.token);
   });
 
-  test("--anonymous-loopback asks no client, and says so each time; agents are still sent a token", () => {
+  test("--insecure asks no client, and says so each time; agents are still sent a token", () => {
     const warnings: string[] = [];
-    const got = api({ tokenFile, anonymousLoopback: true }, warnings);
+    const got = api({ tokenFile, insecure: true }, warnings);
     expect(got.token).toBeUndefined();
     expect(got.toAgents.token?.value).toBe(deriveAgentToken(TOKEN));
-    expect(warnings).toEqual([expect.stringMatching(/^anonymous: every user of this computer/)]);
+    expect(warnings).toEqual([expect.stringMatching(/^insecure: every user of this computer/)]);
   });
 });
 

@@ -39,31 +39,24 @@ export interface AgentProtection extends Protection {
  * @throws N0Error `failed_precondition` that says what is missing.
  */
 export function protectApi(settings: ApiSettings, log: Log): Protection {
-  const { anonymousLoopback, bindAddress, insecure, tokenFile } = settings;
+  const { bindAddress, insecure, tokenFile } = settings;
   const isExposed = !isLoopback(bindAddress);
   if (isExposed && insecure) guard(settings, ["--tls-cert and --tls-key"], log);
-  if (isExposed && anonymousLoopback) {
-    throw new N0Error(
-      "failed_precondition",
-      `--anonymous-loopback: only for a server on loopback, not on ${bindAddress}`,
-    );
-  }
   const tls = readTls(settings);
   // An insecure server is open to everybody anyway.
   const isOpen = isExposed && insecure && tokenFile === undefined;
   const own = isOpen ? undefined : readToken(settings, "api", log);
-  if (anonymousLoopback) {
+  const isAnonymous = insecure && !isExposed;
+  if (isAnonymous) {
     log.warn(
-      "anonymous: every user of this computer has root on it, because the API asks for no token",
-      {
-        bindAddress,
-      },
+      "insecure: every user of this computer has root on it, because the API asks for no token",
+      { bindAddress },
     );
   }
   return {
     ...tls.served,
     hasTls: "tls" in tls.served || (isExposed && !insecure),
-    ...defined({ token: anonymousLoopback ? undefined : own?.value }),
+    ...defined({ token: isAnonymous ? undefined : own?.value }),
     toAgents: { ...tls.peer, ...agentTokenOf(settings, own) },
   };
 }

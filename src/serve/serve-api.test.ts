@@ -69,10 +69,7 @@ describe("who may call without a token", () => {
   }
 
   test("pages of its own and of the listed origins, by its own names", async () => {
-    const api = await serveApi(
-      { ...settings, publicUrl, corsOrigins, anonymousLoopback: true },
-      silentLog,
-    );
+    const api = await serveApi({ ...settings, publicUrl, corsOrigins, insecure: true }, silentLog);
     const { port } = new URL(api.url);
     const json = { "content-type": "application/json" };
     const origins = [publicUrl, `http://localhost:${port}`, api.url, "http://localhost:5173"];

@@ -120,7 +120,7 @@ const base = {
   insecure: about(setting(flag).default(false), {
     argument: "[boolean]",
     description:
-      "listens on any address without TLS or token: everyone who reaches it has root here",
+      "listens on any address without TLS, and without --token-file asks for no token: everyone who reaches it has root here",
     kind: "flag",
   }),
 };
@@ -131,11 +131,6 @@ const api = {
     description:
       "how long the certificates of nodes are valid; two thirds of it later they are renewed",
     kind: "duration",
-  }),
-  anonymousLoopback: about(setting(flag).default(false), {
-    argument: "[boolean]",
-    description: "asks for no token on loopback: every user of the computer has root here",
-    kind: "flag",
   }),
   publicUrl: about(setting(baseUrl).optional(), {
     argument: "<url>",

@@ -68,7 +68,7 @@ describe.runIf(isPossible)("clients of other languages on a standalone server", 
     server = await startServer(place, {
       role: "standalone",
       // As the original's clients, these send no token.
-      flags: ["--name", "node-1", "--anonymous-loopback", ...nodeFlags(place)],
+      flags: ["--name", "node-1", "--insecure", ...nodeFlags(place)],
     });
     opened.defer(async () => void (await server.stop()));
     await untilReady(newCli(server, place), 1);
