@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Transport } from "@connectrpc/connect";
 import { type ApiOptions, type OpenedApi, openApi } from "../src/api/api.ts";
-import { BUILT_IN_ROLES } from "../src/api/iam/access/built-in-roles.ts";
 import type { Amounts } from "../src/api/pool/inventory/amounts.ts";
 import { caughtUp, type Datastore } from "../src/datastore/datastore.ts";
 import { lateDelivery } from "../src/datastore/late-delivery.ts";
@@ -19,7 +18,7 @@ import { silentLog } from "../src/util/log.ts";
 import { systemRandom } from "../src/util/random.ts";
 import { type Clients, clientsOf } from "./clients.ts";
 import { type FakeNode, newFakeNode } from "./fake-node.ts";
-import { isHistory } from "./history.ts";
+import { isAlwaysThere, isHistory } from "./history.ts";
 import { DELIVERS_LATE, SEED } from "./seeds.ts";
 import { newDice } from "./sim/dice.ts";
 
@@ -69,14 +68,6 @@ export interface WorldOptions {
   /** A database file to begin with. */
   readonly database?: Uint8Array;
 }
-
-/** No request makes these, and none can leave them behind. */
-const ALWAYS_THERE: ReadonlySet<string> = new Set([
-  "domain//default",
-  "project//default",
-  "reference/domain//default/project//default",
-  ...BUILT_IN_ROLES.map(({ name }) => `role//${name}`),
-]);
 
 const LATE = { clock: systemClock, random: newDice(SEED), delayMsMax: 10 };
 
@@ -151,7 +142,7 @@ export async function newWorld({
     async residue() {
       const entries = (await datastore.list("")).filter(
         ({ key }) =>
-          !isHistory(key) && !key.startsWith(sessionCollection.prefix) && !ALWAYS_THERE.has(key),
+          !isHistory(key) && !key.startsWith(sessionCollection.prefix) && !isAlwaysThere(key),
       );
       return {
         records: Object.fromEntries(

@@ -18,7 +18,7 @@ const isPossible = requirement("root") && requirement("libvirt") && requirement(
 const NODE_OF_DISK = "n0core/provisioning/block_storage/request_node_name";
 const LIFETIME_MS = 10_000;
 /** A network that only this test uses. */
-const NETWORK = "198.18.77";
+const NETWORK = "198.18.79";
 
 describe.runIf(isPossible)("two hosts join by the printed command", () => {
   const opened = new AsyncDisposableStack();

@@ -1,6 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import Database from "better-sqlite3";
-import { isHistory } from "../history.ts";
+import { isAlwaysThere, isHistory } from "../history.ts";
 import { must } from "./program.ts";
 
 /** Everything with the prefix of one instance on this host, found without the project's code. */
@@ -50,7 +50,7 @@ export function recordKeys(baseDirectory: string): readonly string[] {
   const database = new Database(`${baseDirectory}/api/n0core.sqlite`, { readonly: true });
   try {
     const rows = database.prepare("SELECT key FROM record ORDER BY key").all() as { key: string }[];
-    return rows.map(({ key }) => key).filter((key) => !isHistory(key));
+    return rows.map(({ key }) => key).filter((key) => !isHistory(key) && !isAlwaysThere(key));
   } finally {
     database.close();
   }
