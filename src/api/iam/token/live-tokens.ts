@@ -36,6 +36,7 @@ export class LiveTokens implements Disposable {
   readonly #endAt: (atMs: number) => AbortSignal;
   readonly #shutdown: AbortSignal;
   readonly #byId = new Map<string, Live>();
+  readonly #byPrincipal = new Map<string, Set<string>>();
   /** When each was used since the last writing. */
   readonly #used = new Map<string, number>();
   #mirrors = new DisposableStack();
@@ -56,7 +57,7 @@ export class LiveTokens implements Disposable {
   ): Promise<LiveTokens> {
     const live = new LiveTokens(datastore, clock, shutdown);
     const onToken = (key: string, before?: Stored<Token>, after?: Stored<Token>) => {
-      if (before !== undefined) live.#forget(before.value.name);
+      if (before !== undefined) live.#forget(before.value);
       if (after !== undefined) live.#add(key, after);
     };
     live.#mirrors.use(await Mirror.open(datastore, tokens, onToken));
@@ -84,6 +85,21 @@ export class LiveTokens implements Disposable {
     const live = this.#byId.get(id);
     if (live === undefined || live.expiresMs <= this.#clock.nowMs()) return undefined;
     return (live.caller ??= live.newCaller()).ended;
+  }
+
+  /** Milliseconds since the epoch; undefined for a token that is not there. */
+  expiresMs(id: string): number | undefined {
+    return this.#byId.get(id)?.expiresMs;
+  }
+
+  /** The number of tokens of a principal that have not expired. */
+  countOf(principal: string): number {
+    const nowMs = this.#clock.nowMs();
+    let count = 0;
+    for (const id of this.#byPrincipal.get(principal) ?? []) {
+      if ((this.#byId.get(id)?.expiresMs ?? 0) > nowMs) count += 1;
+    }
+    return count;
   }
 
   /** Milliseconds since the epoch; undefined for a token that was never used. */
@@ -114,10 +130,15 @@ export class LiveTokens implements Disposable {
           }),
       ended: AbortSignal.any([revoked.signal, this.#endAt(expiresMs)]),
     });
+    const own = this.#byPrincipal.get(principal) ?? new Set();
+    this.#byPrincipal.set(principal, own.add(name));
     this.#byId.set(name, { key, revision, hash: secretSha256, expiresMs, revoked, newCaller });
   }
 
-  #forget(id: string): void {
+  #forget({ name: id, principal }: Token): void {
+    const own = this.#byPrincipal.get(principal);
+    own?.delete(id);
+    if (own?.size === 0) this.#byPrincipal.delete(principal);
     const live = this.#byId.get(id);
     this.#byId.delete(id);
     this.#used.delete(id);

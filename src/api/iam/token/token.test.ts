@@ -14,6 +14,7 @@ import { serverInterceptors } from "../../../rpc/interceptors.ts";
 import { localTransport } from "../../../rpc/local-transport.ts";
 import { silentLog } from "../../../util/log.ts";
 import { systemRandom } from "../../../util/random.ts";
+import { pruneTokens } from "./prune.ts";
 import { hashOf, idOf } from "./text.ts";
 
 const newSecret = () => systemRandom.token(32);
@@ -145,6 +146,39 @@ describe("a token is never more than its maker", () => {
     );
   });
 
+  test("who calls with a limited one has no other of his own, and what he makes ends with it", async () => {
+    await using world = await newWorld({ nodeCount: 0, inMemory: true });
+    await prepare(world);
+    const wide = await clientsAs(world, ann).tokens.createToken({
+      secretSha256: hashOf(newSecret()),
+    });
+    const secret = newSecret();
+    const { token: narrow } = await clientsAs(world, ann).tokens.createToken({
+      secretSha256: hashOf(secret),
+      roles: ["viewer"],
+      expiresIn: { seconds: 3_600n },
+    });
+    await world.seen();
+    const { tokens } = clientsAs(world, (await callerOf(world, textOf(secret)))!);
+    const name = wide.token!.name;
+    expect((await tokens.listTokens({})).tokens.map((one) => one.name)).toEqual([narrow!.name]);
+    expect((await refused(tokens.deleteToken({ name }))).code).toBe("NotFound");
+    const { token: made } = await tokens.createToken({ secretSha256: hashOf(newSecret()) });
+    expect(made).toMatchObject({ madeWith: narrow!.name, expiresAt: narrow!.expiresAt });
+    await tokens.deleteToken({ name: narrow!.name });
+  });
+
+  test("nobody has more than a hundred, also by requests at the same time", async () => {
+    await using world = await newWorld({ nodeCount: 0, inMemory: true });
+    await prepare(world);
+    const { tokens } = clientsAs(world, ann);
+    const create = () => tokens.createToken({ secretSha256: hashOf(newSecret()) });
+    const made = await Promise.allSettled(Array.from({ length: 120 }, create));
+    expect(made.filter(({ status }) => status === "fulfilled")).toHaveLength(100);
+    expect(await refused(create())).toMatchObject({ code: "ResourceExhausted" });
+    expect((await tokens.listTokens({})).tokens).toHaveLength(100);
+  });
+
   test("nobody makes, sees or revokes one of somebody above him", async () => {
     await using world = await newWorld({ nodeCount: 0, inMemory: true });
     await prepare(world);
@@ -203,4 +237,18 @@ test("a use is written at most once a minute, and goes with its token", async ()
   expect(tokens[0]!.lastUsedAt).toBeDefined();
   await world.client(TokenService).deleteToken({ name: token!.name });
   expect(await uses()).toEqual([]);
+});
+
+test("an expired one is deleted a day later, with all that belongs to it", async () => {
+  await using world = await newWorld({ nodeCount: 0, inMemory: true });
+  await prepare(world);
+  const before = await world.residue();
+  const expiresIn = { seconds: 60n };
+  const secretSha256 = hashOf(newSecret());
+  await clientsAs(world, ann).tokens.createToken({ secretSha256, expiresIn });
+  const { datastore } = world.opened.api;
+  await pruneTokens(datastore, Date.now());
+  expect(await world.residue()).not.toEqual(before);
+  await pruneTokens(datastore, Date.now() + 61_000);
+  expect(await world.residue()).toEqual(before);
 });

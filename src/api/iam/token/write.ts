@@ -1,5 +1,5 @@
 import { clone, create } from "@bufbuild/protobuf";
-import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { remove } from "../../../datastore/collection.ts";
 import { merge, type Writes } from "../../../datastore/datastore.ts";
 import { referTo } from "../../../datastore/references.ts";
@@ -29,6 +29,7 @@ import { users } from "../user/collection.ts";
 import { tokens, tokenUses } from "./collection.ts";
 import { idOf } from "./text.ts";
 
+const TOKENS_OF_PRINCIPAL_MAX = 100;
 const EXPIRES_IN_MS = 90 * 24 * 3_600_000;
 
 /**
@@ -50,8 +51,10 @@ export async function createToken(
   const own = limitsOf(api, caller, request);
   const isOwn = principal === caller.principal;
   const limits = isOwn ? own : limitsFor(api, call, ref, principal, own);
-  const options = { method: TokenService.method.createToken, keys: [tokens.key(ref)] };
-  return await runSaga(api, call, options, async (tx) => {
+  const { createToken: method } = TokenService.method;
+  const keys = [tokens.key(ref), ...keysOf(principal)];
+  return await runSaga(api, call, { method, keys, waits: true }, async (tx) => {
+    throwIfTooMany(api, principal);
     if ((await api.records.find(tokens, ref)) !== undefined) {
       throw new N0Error("already_exists", `token ${name} exists already: make another secret`, {
         resource: formatRef(ref),
@@ -59,11 +62,11 @@ export async function createToken(
     }
     const principalStays = await stays(api, principal);
     const nowMs = api.clock.nowMs();
-    const lifeMs = expiresIn === undefined ? EXPIRES_IN_MS : durationMs(expiresIn);
     const token = create(TokenSchema, {
       ...{ name, description, annotations, labels, principal, ...limits, secretSha256 },
       createdAt: timestampFromMs(nowMs),
-      expiresAt: timestampFromMs(nowMs + lifeMs),
+      expiresAt: timestampFromMs(expiryOf(api, caller, isOwn, nowMs, expiresIn)),
+      madeWith: caller.tokenId ?? "",
     });
     const answer = create(CreateTokenResponseSchema, { token: withoutHash(token) });
     return await tx.answer(
@@ -92,21 +95,54 @@ export async function deleteToken(
   });
 }
 
-/** Whether the token is the caller's own, or he may do this with it in its project or in the whole cloud. */
+/**
+ * Whether the token is the caller's own, or he may do this with it in its project or in the whole cloud. Who
+ * calls with a limited token has no other one of his own: a leaked token must not lock out its owner.
+ */
 export function mayChange(
   { grants }: Api,
-  { principal }: Pick<Token, "principal">,
+  { name, principal }: Pick<Token, "name" | "principal">,
   caller: Caller,
   verb: string,
 ): boolean {
-  if (principal === caller.principal) return true;
-  return grants.allows(caller, { resource: "token", verb }, placeOf(principal));
+  const isOwn =
+    caller.limit === undefined ? principal === caller.principal : name === caller.tokenId;
+  return isOwn || grants.allows(caller, { resource: "token", verb }, placeOf(principal));
 }
 
 export function withoutHash(token: Token): Token {
   const shown = clone(TokenSchema, token);
   shown.secretSha256 = new Uint8Array();
   return shown;
+}
+
+/** Those of one principal are counted one after the other. */
+function keysOf(principal: string): string[] {
+  const object = memberObject(principal);
+  if (object === undefined) return [];
+  return [object.kind === users.kind ? users.key(object) : serviceAccounts.key(object)];
+}
+
+/** @throws N0Error `resource_exhausted`. */
+function throwIfTooMany({ tokens: live }: Api, principal: string): void {
+  if (live.countOf(principal) < TOKENS_OF_PRINCIPAL_MAX) return;
+  throw new N0Error(
+    "resource_exhausted",
+    `${principal} has ${TOKENS_OF_PRINCIPAL_MAX} tokens already: delete one with "n0cli token revoke"`,
+  );
+}
+
+/** A token that somebody makes for himself with another one does not outlive that one. */
+function expiryOf(
+  { tokens: live }: Api,
+  { tokenId }: Caller,
+  isOwn: boolean,
+  nowMs: number,
+  expiresIn: Duration | undefined,
+): number {
+  const asked = nowMs + (expiresIn === undefined ? EXPIRES_IN_MS : durationMs(expiresIn));
+  const makersMs = isOwn && tokenId !== undefined ? live.expiresMs(tokenId) : undefined;
+  return Math.min(asked, makersMs ?? asked);
 }
 
 function callerOfCall({ values }: Call): Caller {
