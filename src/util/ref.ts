@@ -27,6 +27,9 @@ const LEVELS: ReadonlyMap<string, Level> = new Map([
   ["group", "domain"],
 ]);
 
+/** The kinds of which each object is at the place where it holds, which may be the system. */
+const IN_ANY_PLACE: ReadonlySet<string> = new Set(["role_binding"]);
+
 export function levelOf(kind: string): Level {
   return LEVELS.get(kind) ?? "project";
 }
@@ -72,6 +75,7 @@ export function parseRef(text: string): Ref | undefined {
   if (third === undefined) {
     return second === "" ? undefined : { kind, scope: homeOf(kind), name: second };
   }
+  if (second === SYSTEM_SCOPE && !IN_ANY_PLACE.has(kind)) return undefined;
   return second === homeOf(kind) ? undefined : { kind, scope: second, name: third };
 }
 
