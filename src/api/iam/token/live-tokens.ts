@@ -5,6 +5,7 @@ import type { Stored } from "../../../datastore/records.ts";
 import type { Token } from "../../../gen/n0stack/iam/v1alpha1/token_pb.ts";
 import type { Authenticate, Caller } from "../../../rpc/caller.ts";
 import type { Clock } from "../../../util/clock.ts";
+import { defined, nonEmpty } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import { newEnds } from "../ends.ts";
@@ -115,19 +116,14 @@ export class LiveTokens implements Disposable {
     const { name, principal, project, roles, secretSha256, expiresAt } = value;
     const expiresMs = expiresAt === undefined ? 0 : timestampMs(expiresAt);
     const revoked = new AbortController();
+    const inProject = defined({ project: nonEmpty(project) });
+    const limit = roles.length === 0 ? inProject : { ...inProject, roles };
     const newCaller = (): Caller => ({
       principal,
       groups: [],
       tokenId: name,
-      ...(project === "" ? {} : { project }),
-      ...(project === "" && roles.length === 0
-        ? {}
-        : {
-            limit: {
-              ...(project === "" ? {} : { project }),
-              ...(roles.length === 0 ? {} : { roles }),
-            },
-          }),
+      ...inProject,
+      ...(Object.keys(limit).length === 0 ? {} : { limit }),
       ended: AbortSignal.any([revoked.signal, this.#endAt(expiresMs)]),
     });
     const own = this.#byPrincipal.get(principal) ?? new Set();
