@@ -18,7 +18,8 @@ exec 2>&1
 base=/var/lib/n0core
 quickstart() { npm run --silent quickstart -- "$@" || echo "exit code $?"; }
 n0core() { cat $base/quickstart/n0core.pid; }
-end() { kill -9 "$1"; while [ -e "/proc/$1/cwd" ]; do sleep 0.1; done; }
+# Until the last thread is gone: until then the process may hold its port and its files.
+end() { kill -9 "$1"; while [ "$(ls "/proc/$1/task" 2>&1)" != "$1" ] || ! grep -q '^State:.Z' "/proc/$1/status"; do [ -e "/proc/$1" ] || break; sleep 0.1; done; }
 cp /etc/libvirt/qemu.conf "$HOME/qemu.conf"
 
 part first; quickstart
