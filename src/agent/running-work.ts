@@ -17,6 +17,9 @@ export interface Watch {
   readonly onHung: (reason: N0Error) => void;
 }
 
+/** Made once: without a reason, each end would make an error with a stack. */
+const ENDED = new Error("the work has ended");
+
 /** Running work of a key, which may hang: not end although its signal aborted. */
 export class RunningWork {
   readonly generation: bigint;
@@ -61,7 +64,7 @@ export class RunningWork {
 
   /** Called when the work has ended, well or not. */
   end(): void {
-    this.#ended.abort();
+    this.#ended.abort(ENDED);
     if (this.#hung === undefined) return;
     this.#hung = undefined;
     this.#watch.log.warn("hanging work has ended", { key: this.#key, since: this.#since });

@@ -20,8 +20,9 @@ export function isAmountName(name: string): name is AmountName {
   return AMOUNTS.some((known) => known === name);
 }
 
-/** The larger of the two for each amount. */
+/** The larger of the two for each amount. One of them itself, if the other adds nothing. */
 export function largest(a: Amounts, b: Amounts): Amounts {
+  if (a === b) return a;
   const result: Partial<Record<AmountName, bigint>> = { ...a };
   for (const [name, amount] of entriesOf(b)) {
     if (amount > (a[name] ?? 0n)) result[name] = amount;

@@ -55,6 +55,8 @@ export class Quotas implements Disposable {
   readonly #tally: Tally;
   /** By key of the record. */
   readonly #shares = new Map<string, Share>();
+  /** By the bytes of the record, which come back when they are written. */
+  readonly #decoded = new WeakMap<Uint8Array, Share>();
   readonly #limits = new Map<string, Limits>();
   /** The revision of the turn of each quota, whoever has it. */
   readonly #turns = new Map<string, number>();
@@ -114,28 +116,43 @@ export class Quotas implements Disposable {
     this.#stops.dispose();
   }
 
+  /** Of the records that count for more than before. */
   #sharesIn({ puts = [] }: Writes): Share[] {
     const shares: Share[] = [];
     for (const { key, value } of puts) {
-      const share = this.#countings.get(prefixOf(key))?.shareOf(key, value);
-      if (share !== undefined) shares.push(share);
+      const share = this.#shareOf(key, value);
+      if (share === undefined || this.#shares.get(key)?.amounts === share.amounts) continue;
+      // A copy, because the record's own share counts beside it for a moment.
+      shares.push({ ...share });
     }
     return shares;
   }
 
+  #shareOf(key: string, value: Uint8Array): Share | undefined {
+    const counting = this.#countings.get(prefixOf(key));
+    if (counting === undefined) return undefined;
+    let share = this.#decoded.get(value);
+    if (share === undefined) {
+      share = counting.shareOf(key, value);
+      if (share !== undefined) this.#decoded.set(value, share);
+    }
+    return share;
+  }
+
   /** @throws ConflictError if others have written meanwhile, or if it had to take a turn first. */
   async #grant(writes: Writes, shares: readonly Share[]): Promise<number> {
-    using asked = new Asked(this.#tally, shares);
-    const grown = asked.grown();
-    if (grown.length === 0) return await this.#datastore.batch(writes);
-    const bounded: string[] = [];
-    const conditions: Condition[] = [];
-    for (const [target, names] of grown) {
-      const { revision, limits } = this.#limits.get(target) ?? NO_LIMITS;
-      conditions.push({ key: quotas.key(quotaRef(target)), revision });
-      if (names.some((name) => limits.has(name))) bounded.push(target);
+    const targets = new Set(shares.flatMap(({ project }) => this.#tally.targetsOf(project)));
+    if (!targets.values().some((target) => this.#limitsOf(target).limits.size > 0)) {
+      return await this.#datastore.batch(merge(writes, this.#unchangedLimits(targets)));
     }
-    if (bounded.length === 0) return await this.#datastore.batch(merge(writes, { conditions }));
+    using asked = new Asked(this.#tally, shares);
+    const bounded: string[] = [];
+    for (const [target, by] of asked.grown) {
+      const { limits } = this.#limitsOf(target);
+      if (by.keys().some((name) => limits.has(name))) bounded.push(target);
+    }
+    const unchangedLimits = this.#unchangedLimits(asked.grown.keys());
+    if (bounded.length === 0) return await this.#datastore.batch(merge(writes, unchangedLimits));
 
     this.#throwIfLacking(asked);
     const others = bounded.filter((target) => !this.#ownTurns.has(target));
@@ -145,14 +162,27 @@ export class Quotas implements Disposable {
       // What is left may have changed.
       throw new ConflictError(quotaTurns.key(others[0]!));
     }
-    for (const target of bounded) {
-      conditions.push({ key: quotaTurns.key(target), revision: this.#ownTurns.get(target)! });
-    }
-    const revision = await this.#datastore.batch(merge(writes, { conditions }));
+    const ownTurns = bounded.map((target): Condition => {
+      return { key: quotaTurns.key(target), revision: this.#ownTurns.get(target)! };
+    });
+    const revision = await this.#datastore.batch(
+      merge(writes, unchangedLimits, { conditions: ownTurns }),
+    );
     // The shares count until the records themselves do.
     await this.#datastore.seen(revision);
     for (const target of bounded) this.#losses.delete(target);
     return revision;
+  }
+
+  #limitsOf(target: string): Limits {
+    return this.#limits.get(target) ?? NO_LIMITS;
+  }
+
+  #unchangedLimits(targets: Iterable<string>): Writes {
+    const conditions = Array.from(targets, (target): Condition => {
+      return { key: quotas.key(quotaRef(target)), revision: this.#limitsOf(target).revision };
+    });
+    return { conditions };
   }
 
   /**
@@ -175,8 +205,8 @@ export class Quotas implements Disposable {
   }
 
   #throwIfLacking(asked: Asked): void {
-    const lacking = asked.targets.flatMap((target) => {
-      const lacks = asked.lacks(target, (this.#limits.get(target) ?? NO_LIMITS).limits);
+    const lacking = Array.from(asked.grown.keys()).flatMap((target) => {
+      const lacks = asked.lacks(target, this.#limitsOf(target).limits);
       if (lacks.length === 0) return [];
       const what = lacks.map(lackText).join("; ");
       return [{ target, text: `${holderText(target)} has no quota left for ${what}` }];
@@ -200,8 +230,7 @@ export class Quotas implements Disposable {
   readonly #onRecord = (change: Change): void => {
     const key = keyOf(change);
     const before = this.#shares.get(key);
-    const counting = this.#countings.get(prefixOf(key));
-    const after = change.kind === "put" ? counting?.shareOf(key, change.entry.value) : undefined;
+    const after = change.kind === "put" ? this.#shareOf(key, change.entry.value) : undefined;
     // First the new one, so that the sum is never too small in between.
     if (after !== undefined) this.#tally.add(after);
     if (before !== undefined) this.#tally.remove(before);
@@ -233,36 +262,34 @@ export class Quotas implements Disposable {
 
 /** Shares that are asked for. They count until this is disposed of. */
 class Asked implements Disposable {
-  readonly targets: readonly string[];
+  /** By the name of the quota: the amounts of which the shares take more than is counted already. */
+  readonly grown: ReadonlyMap<string, ReadonlyMap<AmountName, bigint>>;
   readonly #tally: Tally;
   readonly #shares: readonly Share[];
-  readonly #before: ReadonlyMap<string, readonly bigint[]>;
   #isCounted = true;
 
   constructor(tally: Tally, shares: readonly Share[]) {
     this.#tally = tally;
     this.#shares = shares;
-    this.targets = [...new Set(shares.flatMap(({ project }) => tally.targetsOf(project)))];
-    this.#before = new Map(
-      this.targets.map((target) => [target, AMOUNTS.map((name) => tally.used(target, name))]),
-    );
-    for (const share of shares) tally.add(share);
-  }
-
-  /** The amounts of each quota of which the shares take more than is counted already. */
-  grown(): [target: string, names: AmountName[]][] {
-    return this.targets.flatMap((target) => {
-      const names = AMOUNTS.filter((name) => this.#by(target, name) > 0n);
-      return names.length === 0 ? [] : [[target, names] as [string, AmountName[]]];
-    });
+    const grown = new Map<string, Map<AmountName, bigint>>();
+    for (const share of shares) {
+      const { targets, by } = tally.add(share);
+      if (by.length === 0) continue;
+      for (const target of targets) {
+        const ofTarget = grown.get(target) ?? new Map<AmountName, bigint>();
+        for (const [name, amount] of by) ofTarget.set(name, (ofTarget.get(name) ?? 0n) + amount);
+        grown.set(target, ofTarget);
+      }
+    }
+    this.grown = grown;
   }
 
   lacks(target: string, limits: ReadonlyMap<AmountName, bigint>): Lack[] {
-    return AMOUNTS.flatMap((name) => {
+    const by = this.grown.get(target) ?? new Map<AmountName, bigint>();
+    return Array.from(by).flatMap(([name, asked]) => {
       const allowed = limits.get(name);
-      const asked = this.#by(target, name);
       const used = this.#tally.used(target, name) - asked;
-      if (allowed === undefined || asked <= 0n || used + asked <= allowed) return [];
+      if (allowed === undefined || used + asked <= allowed) return [];
       return [{ name, used, asked, allowed }];
     });
   }
@@ -271,11 +298,6 @@ class Asked implements Disposable {
     if (!this.#isCounted) return;
     this.#isCounted = false;
     for (const share of this.#shares) this.#tally.remove(share);
-  }
-
-  #by(target: string, name: AmountName): bigint {
-    const before = this.#before.get(target)?.[AMOUNTS.indexOf(name)] ?? 0n;
-    return this.#tally.used(target, name) - before;
   }
 }
 

@@ -10,6 +10,13 @@ interface Group {
   shares: readonly Share[];
 }
 
+/** What one share changed. */
+export interface Grown {
+  /** The names of the quotas. */
+  readonly targets: readonly string[];
+  readonly by: readonly (readonly [AmountName, bigint])[];
+}
+
 /** The sums of shares, by the quotas for which they count. */
 export class Tally {
   /** The names of the quotas for which the things of a project count. */
@@ -25,13 +32,14 @@ export class Tally {
     return this.#used.get(target)?.get(name) ?? 0n;
   }
 
-  add(share: Share): void {
+  /** @returns what the share takes that was not counted. */
+  add(share: Share): Grown {
     const id = idOf(share);
     const group = this.#groups.get(id) ?? { targets: this.targetsOf(share.project), shares: [] };
     const before = sizeOf(group.shares);
     group.shares = [...group.shares, share];
     this.#groups.set(id, group);
-    this.#change(group, before, largest(before, share.amounts));
+    return this.#change(group, before, largest(before, share.amounts));
   }
 
   /** @param share the one that was added, not an equal one. */
@@ -45,12 +53,12 @@ export class Tally {
     this.#change(group, before, sizeOf(group.shares));
   }
 
-  #change({ targets }: Group, before: Amounts, after: Amounts): void {
-    for (const [name] of entriesOf(largest(before, after))) {
-      const by = (after[name] ?? 0n) - (before[name] ?? 0n);
-      if (by === 0n) continue;
-      for (const target of targets) this.#add(target, name, by);
+  #change({ targets }: Group, before: Amounts, after: Amounts): Grown {
+    const by = difference(before, after);
+    for (const [name, amount] of by) {
+      for (const target of targets) this.#add(target, name, amount);
     }
+    return { targets, by };
   }
 
   #add(target: string, name: AmountName, by: bigint): void {
@@ -61,6 +69,16 @@ export class Tally {
     }
     used.set(name, (used.get(name) ?? 0n) + by);
   }
+}
+
+const NONE: readonly [AmountName, bigint][] = [];
+
+/** The amounts that are not equal. */
+function difference(before: Amounts, after: Amounts): readonly [AmountName, bigint][] {
+  if (before === after) return NONE;
+  return entriesOf(largest(before, after))
+    .map(([name]): [AmountName, bigint] => [name, (after[name] ?? 0n) - (before[name] ?? 0n)])
+    .filter(([, by]) => by !== 0n);
 }
 
 function idOf({ project, group }: Share): string {
