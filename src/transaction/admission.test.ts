@@ -77,7 +77,22 @@ test("one project does not take all places, and each has them back", () => {
   const quiet = admission.admit("quiet");
   expect([admission.projects, admission.hasQuiet]).toEqual([2, true]);
   quiet[Symbol.dispose]();
-  expect([admission.projects, admission.hasQuiet]).toEqual([1, false]);
   flood[0]![Symbol.dispose]();
   admission.admit("flood");
+});
+
+test("a project stays quiet for a second after its last request, for its next one", async () => {
+  const clock = newFakeClock();
+  const admission = new Admission(32, clock);
+  const flood = Array.from({ length: 30 }, () => admission.admit("flood"));
+  const quiet = admission.admit("quiet");
+  await clock.advance(5_000);
+  quiet[Symbol.dispose]();
+  await clock.advance(999);
+  expect([admission.projects, admission.hasQuiet]).toEqual([1, true]);
+  await clock.advance(1);
+  expect(admission.hasQuiet).toBe(false);
+  // Nobody was beside it.
+  for (const place of flood) place[Symbol.dispose]();
+  expect(admission.hasQuiet).toBe(false);
 });

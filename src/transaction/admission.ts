@@ -11,6 +11,8 @@ const HELD_WEIGHT = 16;
 const PLACES_PER_RESERVED = 16;
 /** A project with fewer open requests is quiet. */
 const QUIET_BELOW = 8;
+/** A quiet project that has just ended a request is likely to send the next one. */
+const QUIET_STAYS_MS = 1_000;
 
 /**
  * Admits at most `openMax` requests at once, so that they end in bounded time. Others get a retry delay
@@ -24,6 +26,7 @@ export class Admission {
   /** By project. Only those that have some. */
   readonly #openOf = new Map<string, number>();
   #quiet = 0;
+  #quietUntilMs = 0;
   /**
    * The number of refusals, less the places that were released since. A client that comes back too early
    * counts again.
@@ -41,9 +44,10 @@ export class Admission {
     return this.#openOf.size;
   }
 
-  /** Whether a project has only a few places, next to others. */
+  /** Whether a project has only a few places next to others, or had until a moment ago. */
   get hasQuiet(): boolean {
-    return this.#quiet > 0 && this.projects > 1;
+    if (this.#quiet > 0 && this.projects > 1) return true;
+    return this.#clock.monotonicMs() < this.#quietUntilMs;
   }
 
   /**
@@ -82,10 +86,12 @@ export class Admission {
   }
 
   #giveBack(project: string, sinceMs: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#quiet > 0 && this.projects > 1) this.#quietUntilMs = nowMs + QUIET_STAYS_MS;
     this.#open -= 1;
     this.#count(project, -1);
     this.#ahead = this.#open === 0 ? 0 : Math.max(0, this.#ahead - 1);
-    const heldMs = this.#clock.monotonicMs() - sinceMs;
+    const heldMs = nowMs - sinceMs;
     this.#heldMeanMs += (heldMs - this.#heldMeanMs) / HELD_WEIGHT;
   }
 

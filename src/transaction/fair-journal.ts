@@ -7,9 +7,9 @@ import { Turns } from "./turns.ts";
  * Writes at a time. All of them share one durable write, and what follows them runs in one turn of the event
  * loop, for which each new request waits.
  */
-const WRITES_MAX = 32;
+const WRITES_MAX = 64;
 /** The same while a project with few requests is next to one with many. Each project has its turn. */
-const WRITES_MAX_BESIDE_QUIET = 3;
+const WRITES_MAX_BESIDE_QUIET = 2;
 
 export function newTurns(admission: Pick<Admission, "projects" | "hasQuiet">): Turns {
   return new Turns(() => {
