@@ -10,7 +10,7 @@ import { newWorld, through, type World } from "./world.ts";
 
 const SERVICES = [...resources.map(({ service }) => service), VerifyService];
 /** What changes nothing, and the heartbeat, which changes no object of a user's. */
-const NO_SAGA = /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat|Verify)/;
+const NO_SAGA = /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat|Verify|Preview)/;
 
 /** A guest that has heard it is off, whatever is undone, so it has tests of its own: power.test.ts. */
 const NOT_UNDOABLE = "domain.press_power_button";

@@ -12,7 +12,7 @@ export async function commandsByKind(
   cli: CliContext,
   words: readonly string[],
   summary: (kind: Kind) => string,
-  newCommand: (resource: Resource) => Command,
+  newCommand: (resource: Resource) => Command | Promise<Command>,
 ): Promise<readonly Command[]> {
   // The second one, after "help".
   const begin = words.slice(0, 2);
@@ -23,7 +23,7 @@ export async function commandsByKind(
         return new Command(kind.name).aliases(otherNames(kind)).description(summary(kind));
       }
       const resource = await loadResource(kind);
-      return completeNames(newCommand(resource), resource);
+      return completeNames(await newCommand(resource), resource);
     }),
   );
 }

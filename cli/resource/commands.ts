@@ -18,7 +18,9 @@ export async function resourceCommand(cli: CliContext, kind: ResourceKind): Prom
     const command = rpcCommand(cli, { ...spec, method: unaryMethod(resource, rpc) });
     return makes === true ? command : completeNames(command, resource);
   });
-  const others = (await kind.commands?.(cli)) ?? [];
+  const others = [...((await kind.commands?.(cli)) ?? [])];
+  const ownDelete = await kind.deleteCommand?.(cli, `${kind.name} delete`);
+  if (ownDelete !== undefined) others.push(ownDelete);
   return groupCommand(
     [kind.name, ...kind.aliases],
     kind.summary,

@@ -24,6 +24,12 @@ export interface ResourceKind extends Kind {
   readonly calls: readonly CallSpec[];
   /** Commands that are more than one RPC. Their modules are loaded only when the group runs. */
   commands?(cli: CliContext): Promise<readonly Command[]>;
+  /**
+   * Its command `delete`, if that does more than make one call.
+   *
+   * @param words The words that it is called by, for its examples: `network delete` or `delete network`.
+   */
+  deleteCommand?(cli: CliContext, words: string): Promise<Command>;
 }
 
 /** `virtual_machine` is VirtualMachine in the names of RPCs. */

@@ -16,11 +16,7 @@ export const project = defineResource({
       summary: "make a project",
       examples: ["project create acme", "project create acme --domain corp"],
     },
-    {
-      name: "delete",
-      rpc: "DeleteProject",
-      summary: "delete an empty project, with its role bindings",
-      examples: ["project delete acme", "project delete acme --domain corp"],
-    },
   ],
+  deleteCommand: async (cli, words) =>
+    (await import("../commands/project-delete.ts")).projectDeleteCommand(cli, words),
 });

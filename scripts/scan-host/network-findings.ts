@@ -54,8 +54,9 @@ function remainFindings({ prefix }: Place, { namespaces, devices, tables, mounts
   const names = Object.keys(namespaces);
   const uplinks = new Set<string>();
   for (const [device, { kind, alias = "" }] of Object.entries(devices)) {
+    // In another project than the default one, the mark says `network/project/name`.
     const network = /:network\/([^:]+):/.exec(alias)?.[1] ?? "";
-    const namespace = `${prefix}${network}`;
+    const namespace = `${prefix}${network.replace("/", SCOPE_END)}`;
     if (kind !== "veth" || !names.includes(namespace)) {
       findings.push({ code: "DEVICE_WITHOUT_OWNER", what: `${device} (${kind})` });
     } else if (uplinks.has(namespace)) {
@@ -81,6 +82,8 @@ function remainFindings({ prefix }: Place, { namespaces, devices, tables, mounts
   return findings;
 }
 
+/** Ends the project in the name of a thing on a node. */
+const SCOPE_END = "~";
 const OWNER = "n0core/provisioning/virtual_machine/virtual_machine/reserved_by";
 
 function interfaceFindings(
@@ -104,10 +107,16 @@ function interfaceFindings(
     const interfaces = Object.entries(network.reserved_network_interfaces ?? {});
     for (const [name, { annotations }] of interfaces) {
       const owner = annotations?.[OWNER];
-      if (owner !== undefined && all[owner]?.network_interface_names?.includes(name) !== true) {
+      const machine = all[`${projectOf(network.name)}${owner}`];
+      if (owner !== undefined && machine?.network_interface_names?.includes(name) !== true) {
         findings.push({ code: "INTERFACE_WITHOUT_OWNER", what: `${network.name}/${name}` });
       }
     }
   }
   return findings;
+}
+
+/** With its separator; empty for the default one. */
+function projectOf(nameOnNode: string): string {
+  return nameOnNode.slice(0, nameOnNode.indexOf(SCOPE_END) + 1);
 }

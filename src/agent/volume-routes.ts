@@ -74,9 +74,9 @@ export function volumeRoutes(router: ConnectRouter, deps: AgentDeps): void {
       return {};
     },
 
-    async ensureVolumeAbsent({ id, operation, checkOnly }, call) {
+    async ensureVolumeAbsent({ id, operation, checkOnly, removedBefore }, call) {
       if (checkOnly) {
-        await volume.checkAbsent(id, call.signal);
+        await volume.checkAbsent(id, removedBefore, call.signal);
         return {};
       }
       await change(queue, keys.volume(id), operation, (_mark, signal) =>

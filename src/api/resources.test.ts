@@ -5,6 +5,7 @@ import { stepCollection, transactionCollection } from "../datastore/datastore-jo
 import { referenceGuards, references } from "../datastore/references.ts";
 import { sessionCollection } from "../datastore/sessions.ts";
 import { keptRequests } from "./core/idempotency/kept-request.ts";
+import { isContent } from "./iam/project/contents.ts";
 import { resources } from "./resources.ts";
 import { layout } from "./scope-migration.ts";
 
@@ -50,4 +51,10 @@ test("what gives room back is said by the RPCs that do", () => {
   const all = resources.flatMap(({ service }) => service.methods.map(({ name }) => name));
   const gives = /^(Delete|Purge|Release|Shutdown|Unregister|Untag)/;
   expect(said.toSorted()).toEqual(all.filter((name) => gives.test(name)).toSorted());
+});
+
+test("every kind whose objects are in projects says how they are deleted with one", () => {
+  const inProjects = resources.filter(({ kind }) => isContent(kind));
+  expect(inProjects.length).toBeGreaterThan(4);
+  expect(inProjects.filter((one) => one.withProject === undefined)).toEqual([]);
 });

@@ -14,7 +14,10 @@ import { blockStorage } from "./provisioning/block-storage/resource.ts";
 import type { Api } from "./provisioning/context.ts";
 import { virtualMachine } from "./provisioning/virtual-machine/resource.ts";
 
-/** Every kind of the users' objects. All code that works on every kind uses this list. */
+/**
+ * Every kind of the users' objects. All code that works on every kind uses this list. Each comes after those
+ * that its objects use: when a project is deleted with its objects, the last kinds go first.
+ */
 export const resources: readonly Resource<Api>[] = [
   node,
   network,

@@ -35,7 +35,7 @@ const CASES_EACH = 3;
 /** Scenarios that have begun are finished. */
 const RUN_MS = IS_ALL ? SECONDS * 1000 + 1_800_000 : 240_000 + UNITS * 30_000;
 /** They change nothing, or nothing but a time. */
-const READS = /^(?:Get|List|Watch|Read|Download|Schedule|OpenConsole|Heartbeat|Verify)/;
+const READS = /^(?:Get|List|Watch|Read|Download|Schedule|OpenConsole|Heartbeat|Verify|Preview)/;
 
 test("every RPC that changes something has a scenario", () => {
   const services = [...resources.map(({ service }) => service), TransactionService, VerifyService];

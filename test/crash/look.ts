@@ -5,7 +5,7 @@ import { type Scan, scanHost } from "../../scripts/scan-host.ts";
 import { ifThereSync } from "../../src/util/errno.ts";
 import { isHistory } from "../history.ts";
 import type { Cluster } from "./cluster.ts";
-import { remoteReader } from "./remote.ts";
+import { projectsAt, remoteReader } from "./remote.ts";
 
 /** Each start of the API begins another session, so only their number is compared. */
 const SESSION = /^session\//;
@@ -36,7 +36,7 @@ export function openTransactions(cluster: Cluster): string[] {
 
 export async function look(cluster: Cluster): Promise<Look> {
   const { places, endpoint } = cluster;
-  const scan: Scan = await scanHost(places, remoteReader(endpoint));
+  const scan: Scan = await scanHost(places, remoteReader(endpoint), await projectsAt(endpoint));
   const records = readDatabase(cluster);
   const kept = records.filter(({ key }) => !isHistory(key) && !key.startsWith(OPEN));
   return {

@@ -1,16 +1,18 @@
 import { fromJson, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { KINDS, type RecordReader } from "../../scripts/scan-host/records.ts";
 import { resources } from "../../src/api/resources.ts";
+import { ProjectService } from "../../src/gen/n0stack/iam/v1alpha1/project_pb.ts";
 import { TransactionService } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
+import { PROJECT_HEADER } from "../../src/util/project.ts";
 
 const SERVICES = [...resources.map(({ service }) => service), TransactionService, VerifyService];
 const TYPE_NAMES = new Map(SERVICES.map(({ name, typeName }) => [name, typeName]));
 /** The methods that answer with a stream. The body is then the list of its messages. */
 const STREAMS: ReadonlySet<string> = new Set(["VerifyService/Repair"]);
 
-/** A method such as `NodeService/ListNodes`, and its request as JSON. */
-export type Request = readonly [method: string, body: JsonObject];
+/** A method such as `NodeService/ListNodes`, its request as JSON, and its project if that is not `default`. */
+export type Request = readonly [method: string, body: JsonObject, project?: string];
 
 export interface RemoteAnswer {
   readonly isOk: boolean;
@@ -32,7 +34,7 @@ function authorization(endpoint: string): Readonly<Record<string, string>> {
 /** Calls by plain HTTP, with a new connection each time, because the server dies often. */
 export async function call(
   endpoint: string,
-  [method, body]: Request,
+  [method, body, project]: Request,
   signal: AbortSignal = AbortSignal.timeout(120_000),
   headers: Readonly<Record<string, string>> = {},
 ): Promise<RemoteAnswer> {
@@ -45,6 +47,7 @@ export async function call(
       "content-type": isStream ? "application/connect+json" : "application/json",
       connection: "close",
       ...authorization(endpoint),
+      ...(project === undefined ? {} : { [PROJECT_HEADER]: project }),
       ...headers,
     },
     body: isStream ? enveloped(json) : json,
@@ -91,10 +94,17 @@ export async function must(endpoint: string, request: Request): Promise<JsonValu
 
 /** The output of `n0cli get`, without starting it six times for each look. */
 export function remoteReader(endpoint: string): RecordReader {
-  return async (kind) => {
+  return async (kind, project) => {
     const { service } = resources.find((resource) => resource.kind === KINDS[kind])!;
     const { name, output } = service.methods.find((method) => method.name.startsWith("List"))!;
-    const answer = fromJson(output, await must(endpoint, [`${service.name}/${name}`, {}]));
+    const answer = fromJson(output, await must(endpoint, [`${service.name}/${name}`, {}, project]));
     return toJson(output, answer, { useProtoFieldName: true });
   };
+}
+
+/** The names of all projects. */
+export async function projectsAt(endpoint: string): Promise<readonly string[]> {
+  const { name, method } = ProjectService;
+  const answer = await must(endpoint, [`${name}/${method.listProjects.name}`, {}]);
+  return fromJson(method.listProjects.output, answer).projects.map((project) => project.name);
 }

@@ -227,12 +227,13 @@ export async function doAll(cluster: Cluster, requests: readonly Request[]): Pro
  * other run on this host has, because taps are made in one namespace before they move to their networks.
  * `<other>` is the address of the agent of the node `other`.
  */
-function fill({ places, tag, other }: Cluster, [method, body]: Request): Request {
+function fill({ places, tag, other }: Cluster, [method, body, project]: Request): Request {
   const text = JSON.stringify(body)
     .replaceAll("<base>", places[0]?.baseDirectory ?? "")
     .replaceAll("<web>", `web-${tag}`)
     .replaceAll("<other>", other.url);
-  return [method, JSON.parse(text) as Request[1]];
+  const filled = JSON.parse(text) as Request[1];
+  return project === undefined ? [method, filled] : [method, filled, project];
 }
 
 function throwUnless(what: string, problems: readonly string[]): void {

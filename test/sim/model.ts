@@ -265,17 +265,25 @@ export class Model {
   #onPromisedRow({ name, input, phase }: StepRow, { guards }: KnownTransaction): void {
     if (phase !== "pending") return;
     if (name.endsWith(".settle_record")) this.#expect(input as Replacement);
-    if (name !== "virtual_machine.forget" && name !== "block_storage.forget") return;
+    if (name === "network.forget_interfaces") this.#forgetByHand(input as Pick<Replacement, "ref">);
+    if (!FORGETTING.has(name)) return;
     const { ref } = input as Pick<Replacement, "ref">;
     this.expected.delete(objectKey(ref));
-    if (name === "block_storage.forget") return;
+    if (name !== "virtual_machine.forget") return;
     for (const key of guards) {
       const bytes = this.expected.get(key);
       if (!key.startsWith(blockStorages.prefix) || bytes === undefined) continue;
       const disk = blockStorages.decode(bytes);
+      // The same transaction may delete it.
+      if (disk.state !== DiskState.IN_USE) continue;
       if (disk.usedBy !== ref.name || blockStorages.refOf(key).scope !== ref.scope) continue;
       this.expected.set(key, blockStorages.encode(settled(disk, DiskState.AVAILABLE)));
     }
+  }
+
+  #forgetByHand({ ref }: Pick<Replacement, "ref">): void {
+    for (const key of this.byHand)
+      if (key.startsWith(interfaces.under(ref))) this.byHand.delete(key);
   }
 
   #expect({ ref, after }: Replacement): void {
@@ -305,6 +313,13 @@ export class Model {
 export function scopeIn(project: string, kind: string): string {
   return levelOf(kind) === "project" ? project : homeOf(kind);
 }
+
+/** The steps after the pivot with which an object is gone. */
+const FORGETTING: ReadonlySet<string> = new Set([
+  "virtual_machine.forget",
+  "block_storage.forget",
+  "project.forget",
+]);
 
 /** The input of a step that writes an object. */
 type Replacement = { readonly ref: Ref; readonly after: string };

@@ -1,8 +1,9 @@
+import { projects } from "../../src/api/iam/project/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { PROJECT_HEADER } from "../../src/util/project.ts";
-import { nameOnNode } from "../../src/util/ref.ts";
+import { nameOnNode, SYSTEM_SCOPE } from "../../src/util/ref.ts";
 import { type Clients, clientsOf } from "../clients.ts";
 import { EXPECTED_FINDINGS } from "./calls.ts";
 import { falseAlarms } from "./false-alarms.ts";
@@ -13,7 +14,10 @@ import type { Watcher } from "./watcher.ts";
 export async function wrongToClients(simulation: Simulation): Promise<string[]> {
   const clients = clientsOf(simulation.api.served!.transport);
   const found: string[] = [];
-  for (const watchers of simulation.watchers) {
+  const { model } = simulation;
+  const isThere = ({ project }: WatchersOf) =>
+    model.find(projects, { kind: projects.kind, scope: SYSTEM_SCOPE, name: project }) !== undefined;
+  for (const watchers of simulation.watchers.filter(isThere)) {
     found.push(...(await wrongInProject(simulation, clients, watchers)));
   }
   found.push(...falseAlarms(await clients.verify.verify({}), EXPECTED_FINDINGS));

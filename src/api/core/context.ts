@@ -61,8 +61,33 @@ export interface Kind {
   readonly givesRoom: readonly string[];
   /** What to forget with a lost node. Changes nothing. */
   onNodeLost?(api: Api, nodeName: string): Promise<LostObjects>;
+  /** Of a kind whose objects are in projects: how they are deleted with their project. */
+  readonly withProject?: WithProject;
   /** Whether a guest may be using the interfaces that are reserved for this object. */
   usesInterfaces?(api: Api, ref: Ref, signal: AbortSignal): Promise<boolean>;
+}
+
+/**
+ * How the objects of one kind are deleted in the transaction that deletes their project. It holds the keys of
+ * all objects of the project. Everything that can prevent the delete is found before its pivot.
+ */
+export interface WithProject {
+  /** The keys of the objects in other places that go with this one. */
+  belongings?(api: Api, ref: Ref): Promise<readonly string[]>;
+  /**
+   * Changes nothing.
+   *
+   * @throws N0Error `failed_precondition` for an object that cannot go with its project.
+   */
+  check?(api: Api, ref: Ref): Promise<void>;
+  /**
+   * Marks the objects as the transaction's, if they have a state that says so. Those that use them are handled
+   * before, and what is removed of them after the pivot is removed before.
+   *
+   * @returns the writes of the commit, and the steps after it.
+   * @throws N0Error like `check`; `unavailable` if a node does not answer.
+   */
+  remove(api: Api, tx: Tx, refs: readonly Ref[]): Promise<readonly (Writes | Later)[]>;
 }
 
 /** The objects that were on a lost node, or that name something that was. */

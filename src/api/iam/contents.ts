@@ -29,12 +29,16 @@ export async function objectsIn(
 }
 
 /** @throws N0Error `failed_precondition` that says what the project or domain holds. */
-export function throwIfHolds(owner: Ref, found: readonly Found[]): void {
+export function throwIfHolds(
+  owner: Ref,
+  found: readonly Found[],
+  toDo = "delete them first",
+): void {
   const texts = found.filter(({ names }) => names.length > 0).map(textOf);
   if (texts.length === 0) return;
   throw new N0Error(
     "failed_precondition",
-    `${owner.kind} "${owner.name}" holds ${texts.join(", ")}: delete them first`,
+    `${owner.kind} "${owner.name}" holds ${texts.join(", ")}: ${toDo}`,
     { resource: formatRef(owner) },
   );
 }

@@ -295,10 +295,13 @@ export function volumeDriverSuite(name: string, make: () => Promise<VolumeDriver
       const { driver } = await make();
       await driver.ensureEmpty("a", MIB, mark, signal());
       await driver.ensureOverlay("b", "a", MIB, mark, signal());
-      await expect(driver.checkAbsent("a", signal())).rejects.toMatchObject(
-        kind("failed_precondition"),
-      );
-      for (const id of ["b", "nowhere"]) await driver.checkAbsent(id, signal());
+      for (const removedBefore of [[], ["nowhere"]]) {
+        await expect(driver.checkAbsent("a", removedBefore, signal())).rejects.toMatchObject(
+          kind("failed_precondition"),
+        );
+      }
+      await driver.checkAbsent("a", ["b"], signal());
+      for (const id of ["b", "nowhere"]) await driver.checkAbsent(id, [], signal());
       expect((await driver.list(signal())).map(({ id }) => id)).toEqual(["a", "b"]);
     });
 

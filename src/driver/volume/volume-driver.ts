@@ -178,8 +178,12 @@ export interface VolumeDriver {
   /** Throws the errors that any `ensure…` that takes space would find. @throws N0Error `resource_exhausted`. */
   checkRoom(signal: AbortSignal): Promise<void>;
 
-  /** Throws the errors that `ensureAbsent` finds before it changes anything. */
-  checkAbsent(id: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Throws the errors that `ensureAbsent` finds before it changes anything.
+   *
+   * @param removedBefore The overlays that will be gone by then.
+   */
+  checkAbsent(id: string, removedBefore: readonly string[], signal: AbortSignal): Promise<void>;
 
   /**
    * Removes the volume, and everything that an interrupted attempt to make it left. Succeeds if there is none.

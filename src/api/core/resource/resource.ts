@@ -8,7 +8,7 @@ import { defined } from "../../../util/defined.ts";
 import type { Json } from "../../../util/json.ts";
 import type { Ref } from "../../../util/ref.ts";
 import type { Audit } from "../audit/audit.ts";
-import type { Api, Kind, LostObjects, SagaContext } from "../context.ts";
+import type { Api, Kind, LostObjects, SagaContext, WithProject } from "../context.ts";
 import type { Amounts } from "../quota/amounts.ts";
 import { type Counting, countObjects } from "../quota/counting.ts";
 import type { Ownable, UserObject } from "./object.ts";
@@ -54,6 +54,7 @@ interface Definition<S extends DescService, T extends UserObject, A extends Api>
   readonly steps?: ResourceSteps;
   readonly audit?: Audit<A>;
   onNodeLost?(api: A, nodeName: string): Promise<LostObjects>;
+  readonly withProject?: WithProject;
   usesInterfaces?(api: A, ref: Ref, signal: AbortSignal): Promise<boolean>;
   /** The RPCs that are not derived: all but list, get and watch. */
   routes(api: A): Omit<ServiceImpl<S>, ReadRoute>;
@@ -63,6 +64,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
   definition: Definition<S, T, A>,
 ): Resource<A> {
   const { service, schema, word, collection, pending, onNodeLost, usesInterfaces } = definition;
+  const { withProject } = definition;
   const { records = [], traces = [], givesRoom = [], steps = {}, audit } = definition;
   const { quota, counts = [] } = definition;
   // A value from the collection has its type.
@@ -79,7 +81,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
     givesRoom: givesRoom.map((name) => service.method[name]!.name),
     steps,
     ...(pending === undefined ? {} : { pending: { of, state: pending } }),
-    ...defined({ onNodeLost, usesInterfaces, audit }),
+    ...defined({ onNodeLost, usesInterfaces, withProject, audit }),
     routes: (api) => ({ ...readRoutes(api, definition), ...definition.routes(api) }),
   };
 }

@@ -9,7 +9,7 @@ import {
 } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Ref } from "../../../util/ref.ts";
-import type { Call } from "../../core/context.ts";
+import type { Call, Tx } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
@@ -45,9 +45,10 @@ export async function deleteImage(api: Api, call: Call, name: string): Promise<v
   const keys = async () => keysOf(ref, await getImage(api, ref));
   await runSaga(api, call, { method: ImageService.method.deleteImage, keys }, async (tx) => {
     const image = await getImage(api, ref);
-    const nobodyRefers = await unreferenced(api.records, ref);
-    await throwIfUsedElsewhere(api.records, ref, "image");
-    const writes: Writes[] = [nobodyRefers, tx.context.held.remove(images, ref, image)];
+    const writes: Writes[] = [
+      await unusedElsewhere(api, ref),
+      tx.context.held.remove(images, ref, image),
+    ];
     for (const { blockStorageName } of image.registeredBlockStorages) {
       const diskRef = blockStorageBeside(ref, blockStorageName);
       const disk = await api.records.find(blockStorages, diskRef);
@@ -66,4 +67,26 @@ function keysOf(ref: Ref, { registeredBlockStorages }: Image): string[] {
       blockStorages.key(blockStorageBeside(ref, blockStorageName)),
     ),
   ];
+}
+
+/** Images go with their project, unless another project uses one. Their block storages go too. */
+export const withProject = {
+  async check({ records }: Api, ref: Ref) {
+    await throwIfUsedElsewhere(records, ref, "image");
+  },
+  async remove(api: Api, tx: Tx, refs: readonly Ref[]) {
+    const writes: Writes[] = [];
+    for (const ref of refs) {
+      const image = await getImage(api, ref);
+      writes.push(await unusedElsewhere(api, ref), tx.context.held.remove(images, ref, image));
+    }
+    return writes;
+  },
+};
+
+/** For the batch that removes the image. @throws N0Error `failed_precondition`. */
+async function unusedElsewhere({ records }: Api, ref: Ref): Promise<Writes> {
+  const nobodyRefers = await unreferenced(records, ref);
+  await throwIfUsedElsewhere(records, ref, "image");
+  return nobodyRefers;
 }

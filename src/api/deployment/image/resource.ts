@@ -1,7 +1,7 @@
 import { ImageSchema, ImageService } from "../../../gen/n0stack/deployment/v0/image_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../../provisioning/context.ts";
-import { applyImage, deleteImage } from "./apply.ts";
+import { applyImage, deleteImage, withProject } from "./apply.ts";
 import { imageAudit } from "./audit.ts";
 import { images } from "./collection.ts";
 import { generateBlockStorage } from "./generate.ts";
@@ -17,6 +17,7 @@ export const image = defineResource({
   quota: { images: 1n },
   givesRoom: ["deleteImage", "unregisterBlockStorage", "untagImage"],
   onNodeLost,
+  withProject,
   viewElsewhere: toWireElsewhere,
   audit: imageAudit,
   routes: (api: Api) => ({

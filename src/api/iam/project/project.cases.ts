@@ -43,7 +43,9 @@ export const scenarios = turned([
 
 export const examples: Examples = {
   CreateProject: { name: "a", domain: "default" },
-  DeleteProject: { name: "a", domain: "default" },
+  DeleteProject: { name: "a", domain: "default", withObjects: true },
+  // It always exists, and everybody knows that.
+  PreviewDeleteProject: { name: "default", domain: "default" },
 };
 
 export const removeAll: RemoveAll = async (clients, remove) => {

@@ -76,7 +76,7 @@ test("a project that holds anything, and the default one, are not deleted", asyn
   expect(await refused(projectsIn(world).deleteProject({ name: "acme" }))).toMatchObject({
     code: "FailedPrecondition",
     message:
-      'project "acme" holds 1 network ("lan"), 4 images ("a", "b", "c", …): delete them first',
+      'project "acme" holds 1 network ("lan"), 4 images ("a", "b", "c", …): delete them first, or set with_objects to delete all of it',
   });
   expect(await refused(projectsIn(world).deleteProject({ name: "default" }))).toMatchObject({
     code: "FailedPrecondition",

@@ -8,7 +8,8 @@ import type { Api } from "../context.ts";
 import { projectAudit } from "./audit.ts";
 import { projects } from "./collection.ts";
 import { createProject } from "./create.ts";
-import { deleteProject } from "./delete.ts";
+import { deleteProject, forgetProject } from "./delete.ts";
+import { previewDeleteProject } from "./preview.ts";
 import { projectSteps } from "./record.ts";
 
 export const project = defineResource({
@@ -18,11 +19,12 @@ export const project = defineResource({
   collection: projects,
   pending: Project_State.PENDING,
   givesRoom: ["deleteProject"],
-  steps: { steps: [projectSteps.put] },
+  steps: { steps: [projectSteps.put], retriables: [forgetProject] },
   audit: projectAudit,
   isVisible: (api: Api, { name }, caller) => api.grants.sees(caller, { kind: "project", name }),
   routes: (api) => ({
     createProject: (request, call) => createProject(api, call, request),
-    deleteProject: ({ name }, call) => deleteProject(api, call, name),
+    previewDeleteProject: (request, call) => previewDeleteProject(api, call, request),
+    deleteProject: (request, call) => deleteProject(api, call, request),
   }),
 });

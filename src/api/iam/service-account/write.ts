@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import type { Writes } from "../../../datastore/datastore.ts";
 import { unreferenced } from "../../../datastore/references.ts";
 import {
   type CreateServiceAccountRequest,
@@ -9,8 +10,8 @@ import {
   ServiceAccountService,
 } from "../../../gen/n0stack/iam/v1alpha1/service_account_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
-import { formatRef } from "../../../util/ref.ts";
-import type { Api, Call } from "../../core/context.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
+import type { Api, Call, Tx } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf } from "../../core/scope.ts";
 import { belongingsOf, removeBelongings } from "../role-binding/with-others.ts";
@@ -50,14 +51,29 @@ export async function deleteServiceAccount(
     ...(await belongingsOf(api, ref)).map(({ stored }) => stored.key),
   ];
   const method = ServiceAccountService.method.deleteServiceAccount;
-  return await runSaga(api, call, { method, keys }, async (tx) => {
-    const stored = await api.records.find(serviceAccounts, ref);
-    if (stored === undefined) throw notFound("service account", name);
-    const nobodyRefers = await unreferenced(api.records, ref);
-    const { held } = tx.context;
-    const alone = removeBelongings(held, await belongingsOf(api, ref));
-    const removed = held.remove(serviceAccounts, ref, stored.value);
-    const answer = create(DeleteServiceAccountResponseSchema);
-    return await tx.answer(answer, removed, nobodyRefers, alone);
-  });
+  return await runSaga(api, call, { method, keys }, async (tx) =>
+    tx.answer(create(DeleteServiceAccountResponseSchema), ...(await removal(api, tx, ref))),
+  );
 }
+
+/** @throws N0Error `not_found`; `aborted` for a role binding or a token that has just been made. */
+async function removal(api: Api, tx: Tx, ref: Ref): Promise<Writes[]> {
+  const stored = await api.records.find(serviceAccounts, ref);
+  if (stored === undefined) throw notFound("service account", ref.name);
+  const { held } = tx.context;
+  return [
+    await unreferenced(api.records, ref),
+    removeBelongings(held, await belongingsOf(api, ref)),
+    held.remove(serviceAccounts, ref, stored.value),
+  ];
+}
+
+export const withProject = {
+  belongings: async (api: Api, ref: Ref) =>
+    (await belongingsOf(api, ref)).map(({ stored }) => stored.key),
+  async remove(api: Api, tx: Tx, refs: readonly Ref[]) {
+    const writes: Writes[] = [];
+    for (const ref of refs) writes.push(...(await removal(api, tx, ref)));
+    return writes;
+  },
+};

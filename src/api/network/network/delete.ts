@@ -1,17 +1,23 @@
 import { remove, unchanged } from "../../../datastore/collection.ts";
+import { merge, type Writes } from "../../../datastore/datastore.ts";
 import { NetworkService } from "../../../gen/n0stack/pool/v0/network_pb.ts";
+import { type Later, later, type Retriable } from "../../../transaction/step.ts";
 import { counted } from "../../../util/counted.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { formatRef } from "../../../util/ref.ts";
+import { formatRef, type Ref } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NETWORK_DELETION_LOCK } from "../../core/annotations.ts";
-import type { Call } from "../../core/context.ts";
+import type { Call, SagaContext } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { usedElsewhere } from "../../core/sharing.ts";
-import type { Api } from "../context.ts";
-import { interfaceAllocations, interfaces } from "../interface/collection.ts";
+import type { Api, Tx } from "../context.ts";
+import {
+  type InterfaceReservation,
+  interfaceAllocations,
+  interfaces,
+} from "../interface/collection.ts";
 import { guestOf } from "../interface/guests.ts";
 import { removeInterface } from "../interface/interfaces.ts";
 import { projectOfInterface } from "../interface/names.ts";
@@ -26,15 +32,8 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
   await runSaga(api, call, options, async (tx) => {
     const { value: network } = await getNetwork(api, ref);
     const guard = await api.records.find(interfaceAllocations, ref);
-    const reserved = (await api.records.list(interfaces, [ref])).map(({ value }) => value);
-    // A virtual machine keeps its network, whatever annotations its nic has: without the network it could not
-    // even be deleted.
-    const inUse = reserved.filter(
-      (one) =>
-        guestOf(api, one) !== undefined ||
-        one.annotations[DISABLE_NETWORK_DELETION_LOCK] === undefined,
-    );
-    const byProject = Map.groupBy(inUse, (one) => projectOfInterface(ref, one.name));
+    const reserved = await reservedOn(api, ref);
+    const byProject = byProjects(api, ref, reserved);
     const own = byProject.get(ref.scope) ?? [];
     if (own.length > 0) {
       const some = own.slice(0, 5).map((i) => `"${i.name}"`);
@@ -54,4 +53,67 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       vacate(ref, cidrsOf(network)),
     );
   });
+}
+
+async function reservedOn({ records }: Api, ref: Ref): Promise<InterfaceReservation[]> {
+  return (await records.list(interfaces, [ref])).map(({ value }) => value);
+}
+
+/**
+ * The interfaces that keep the network, by their projects. A virtual machine keeps its network, whatever
+ * annotations its nic has: without the network it could not even be deleted.
+ */
+function byProjects(
+  api: Api,
+  ref: Ref,
+  reserved: readonly InterfaceReservation[],
+): Map<string, InterfaceReservation[]> {
+  const inUse = reserved.filter(
+    (one) =>
+      guestOf(api, one) !== undefined ||
+      one.annotations[DISABLE_NETWORK_DELETION_LOCK] === undefined,
+  );
+  return Map.groupBy(inUse, (one) => projectOfInterface(ref, one.name));
+}
+
+/**
+ * The last step of a delete with the project. The network is gone since the pivot, so nobody reserves anything on
+ * it. Those of its interfaces that virtual machines had are reserved until their taps are gone.
+ */
+export const forgetInterfaces: Retriable<SagaContext<Api>, { readonly ref: Ref }> = {
+  name: "network.forget_interfaces",
+  async act({ api }, { ref }) {
+    const reserved = await reservedOn(api, ref);
+    const released = reserved.map((one) => removeInterface(ref, one));
+    await api.datastore.batch(merge(...released, remove(interfaceAllocations, ref)));
+  },
+};
+
+/** Networks go with their project, with all interfaces on them, unless other projects use them. */
+export const withProject = {
+  async check(api: Api, ref: Ref) {
+    await throwIfOthersUse(api, ref);
+  },
+  async remove(api: Api, tx: Tx, refs: readonly Ref[]) {
+    const parts: (Writes | Later)[] = [];
+    for (const ref of refs) {
+      const { value: network } = await getNetwork(api, ref);
+      const guard = await api.records.find(interfaceAllocations, ref);
+      await throwIfOthersUse(api, ref);
+      parts.push(
+        tx.context.held.remove(networks, ref, network),
+        unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
+        vacate(ref, cidrsOf(network)),
+        later(forgetInterfaces, { ref }),
+      );
+    }
+    return parts;
+  },
+};
+
+/** @throws N0Error `failed_precondition`. */
+async function throwIfOthersUse(api: Api, ref: Ref): Promise<void> {
+  const byProject = byProjects(api, ref, await reservedOn(api, ref));
+  byProject.delete(ref.scope);
+  if (byProject.size > 0) throw usedElsewhere(ref, "network", byProject.size);
 }

@@ -17,7 +17,7 @@ import {
 import { applyNetwork } from "./apply.ts";
 import { networkAudit } from "./audit.ts";
 import { cidrAllocation, networks, occupiedCidrs } from "./collection.ts";
-import { deleteNetwork } from "./delete.ts";
+import { deleteNetwork, forgetInterfaces, withProject } from "./delete.ts";
 import { restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
 import { pageToWire, toWire, toWireElsewhere } from "./record.ts";
 import { setNetworkVisibility } from "./share.ts";
@@ -31,10 +31,11 @@ export const network = defineResource({
   quota: { networks: 1n },
   counts: [interfaceCounting],
   traces: [interfaceAllocations, cidrAllocation],
+  withProject,
   givesRoom: ["deleteNetwork", "releaseNetworkInterface"],
   steps: {
     steps: [reserveInterface],
-    retriables: [restoreNetwork, sweep, settleRules],
+    retriables: [restoreNetwork, sweep, settleRules, forgetInterfaces],
   },
   view: toWire,
   viewPage: pageToWire,

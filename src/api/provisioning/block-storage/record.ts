@@ -124,11 +124,15 @@ export async function throwIfBase(api: Api, ref: Ref, blockStorage: BlockStorage
   const others = await dependants(api, ref, blockStorage);
   if (others.length === 0) return;
   const own = others.filter(({ scope }) => scope === ref.scope);
+  if (own.length === 0) throw isBaseElsewhere(ref);
   const some = own.slice(0, 5).map(({ name }) => `"${name}"`);
-  const which =
-    own.length === 0
-      ? "block storages of other projects: they must purge those first"
-      : `${counted(own.length, "other")}, such as ${some.join(", ")}: purge those first`;
+  const which = `${counted(own.length, "other")}, such as ${some.join(", ")}: purge those first`;
   const message = `block storage "${ref.name}" is the base of ${which}`;
   throw new N0Error("failed_precondition", message, { resource: formatRef(ref) });
+}
+
+/** The refusal while block storages of other projects rest on it. It names none of them. */
+export function isBaseElsewhere(ref: Ref): N0Error {
+  const message = `block storage "${ref.name}" is the base of block storages of other projects: they must purge those first`;
+  return new N0Error("failed_precondition", message, { resource: formatRef(ref) });
 }

@@ -8,7 +8,7 @@ import type { SagaContext, Tx } from "../../core/context.ts";
 import { stepNode } from "../../core/saga/node-step.ts";
 import { storages } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
-import { blockStorages, replicas } from "./collection.ts";
+import { blockStorages, overlays, replicas } from "./collection.ts";
 import { forgetBase } from "./volume/bases.ts";
 import { removeVolumeLater } from "./volume/volume-steps.ts";
 
@@ -52,11 +52,14 @@ export const forgetVolume: Retriable<SagaContext, Forgotten> = {
 /**
  * The steps after the pivot that remove the files of a block storage, with its copies on other nodes. For its
  * errors see `removeFile`.
+ *
+ * @param removedBefore The volumes that the same transaction removes before.
  */
 export async function removalOf(
   tx: Tx,
   ref: Ref,
   { nodeName, volumeId, baseVolumeId }: BlockStorage,
+  removedBefore: ReadonlySet<string> = new Set(),
 ): Promise<Later[]> {
   const copies = await tx.context.api.records.list(replicas, [ref]);
   const all: Forgotten[] = [
@@ -69,7 +72,9 @@ export async function removalOf(
     { nodeName, volumeId, baseVolumeId, replicaOf: null },
   ];
   const laters: Later[] = [];
-  for (const forgotten of all) laters.push(...(await removeFile(tx, ref, forgotten)));
+  for (const forgotten of all) {
+    laters.push(...(await removeFile(tx, ref, forgotten, removedBefore)));
+  }
   return laters;
 }
 
@@ -79,12 +84,21 @@ export async function removalOf(
  *
  * @throws N0Error `failed_precondition` for a base of others; `unavailable` if its node does not answer.
  */
-export async function removeFile(tx: Tx, ref: Ref, forgotten: Forgotten): Promise<Later[]> {
+export async function removeFile(
+  tx: Tx,
+  ref: Ref,
+  forgotten: Forgotten,
+  removedBefore: ReadonlySet<string> = new Set(),
+): Promise<Later[]> {
   const { nodeName, volumeId: id } = forgotten;
   const { api } = tx.context;
   if (!api.agents.isLost(nodeName)) {
     const scope = { transactionId: tx.id, generation: tx.generation, signal: tx.signal };
-    const asked = { id, checkOnly: true };
+    const resting = (await api.records.list(overlays, [id])).map(
+      ({ key }) => overlays.parts(key)[1]!,
+    );
+    const gone = resting.filter((overlay) => removedBefore.has(overlay));
+    const asked = { id, checkOnly: true, removedBefore: gone };
     await stepNode(api, nodeName, ref, scope).volume((c, operation, options) =>
       c.ensureVolumeAbsent({ operation, ...asked }, options),
     );

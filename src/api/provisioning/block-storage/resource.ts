@@ -21,6 +21,7 @@ import { updateBlockStorage } from "./update.ts";
 import * as grow from "./volume/grow-steps.ts";
 import { recordOverlay } from "./volume/overlay-step.ts";
 import * as volumes from "./volume/volume-steps.ts";
+import { withProject } from "./with-project.ts";
 
 export const blockStorage = defineResource({
   word: "block storage",
@@ -30,6 +31,7 @@ export const blockStorage = defineResource({
   records: [replicas, overlays],
   pending: State.PENDING,
   quota: { block_storages: 1n },
+  withProject,
   givesRoom: ["deleteBlockStorage", "purgeBlockStorage"],
   steps: {
     steps: [

@@ -5,7 +5,7 @@ import {
   type VirtualMachine,
   VirtualMachineService,
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { later, type Retriable } from "../../../transaction/step.ts";
+import { type Later, later, type Retriable } from "../../../transaction/step.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
@@ -19,7 +19,7 @@ import { computes } from "../../pool/inventory/collection.ts";
 import { release } from "../../pool/inventory/reservations.ts";
 import { blockStorageBeside, blockStorages } from "../block-storage/collection.ts";
 import { settled as settledDisk } from "../block-storage/record.ts";
-import type { Api, SagaContext } from "../context.ts";
+import type { Api, SagaContext, Tx } from "../context.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { removeDomainLater } from "./domain/domain-steps.ts";
 import { tapsOf } from "./domain/plan.ts";
@@ -72,7 +72,8 @@ async function releaseAll(
   for (const diskName of vm.blockStorageNames) {
     const diskRef = blockStorageBeside(ref, diskName);
     const disk = await api.records.find(blockStorages, diskRef);
-    if (disk?.value.usedBy === vm.name) {
+    // The same transaction may delete the block storage too: then it is PENDING.
+    if (disk?.value.usedBy === vm.name && disk.value.state === BlockStorageState.IN_USE) {
       writes.push(
         held.put(
           blockStorages,
@@ -96,19 +97,32 @@ export async function deleteVirtualMachine(api: Api, call: Call, name: string): 
   const ref = refOf(call, virtualMachines, name);
   const keys = async () => keysOf(ref, (await getVirtualMachine(api, ref)).value);
   const options = { method: VirtualMachineService.method.deleteVirtualMachine, keys };
-  await runSaga(api, call, options, async (tx) => {
-    const vm = (await getVirtualMachine(api, ref)).value;
-    const taps = tapsOf(ref, vm, await readNics(api, ref, vm));
-    // Everything that can fail comes before the pivot, so this finds out now that a node is silent.
-    if (!api.agents.isLost(vm.computeNodeName)) {
-      await api.observed.read(vm.computeNodeName, ref, tx.signal);
-    }
-    await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
-    return await tx.answer(
-      DONE,
-      later(removeDomainLater, { nodeName: vm.computeNodeName, ref }),
-      ...taps.map((tap) => later(removeTapLater, tap)),
-      later(forgetVirtualMachine, { ref }),
-    );
-  });
+  await runSaga(api, call, options, async (tx) =>
+    tx.answer(DONE, ...(await removeVirtualMachine(api, tx, ref))),
+  );
 }
+
+/** Marks it PENDING. @returns the steps after the pivot. For its errors see `deleteVirtualMachine`. */
+async function removeVirtualMachine(api: Api, tx: Tx, ref: Ref): Promise<Later[]> {
+  const vm = (await getVirtualMachine(api, ref)).value;
+  const taps = tapsOf(ref, vm, await readNics(api, ref, vm));
+  // Everything that can fail comes before the pivot, so this finds out now that a node is silent.
+  if (!api.agents.isLost(vm.computeNodeName)) {
+    await api.observed.read(vm.computeNodeName, ref, tx.signal);
+  }
+  await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
+  return [
+    later(removeDomainLater, { nodeName: vm.computeNodeName, ref }),
+    ...taps.map((tap) => later(removeTapLater, tap)),
+    later(forgetVirtualMachine, { ref }),
+  ];
+}
+
+/** Nothing in a virtual machine prevents that. */
+export const withProject = {
+  async remove(api: Api, tx: Tx, refs: readonly Ref[]) {
+    const laters: Later[] = [];
+    for (const ref of refs) laters.push(...(await removeVirtualMachine(api, tx, ref)));
+    return laters;
+  },
+};

@@ -8,7 +8,7 @@ import type { Api } from "../context.ts";
 import { virtualMachineAudit } from "./audit.ts";
 import { uuids, virtualMachines } from "./collection.ts";
 import { createVirtualMachine } from "./create.ts";
-import { deleteVirtualMachine, forgetVirtualMachine } from "./delete.ts";
+import { deleteVirtualMachine, forgetVirtualMachine, withProject } from "./delete.ts";
 import * as domains from "./domain/domain-steps.ts";
 import { attachTap, makeTap, moveTap, removeTapLater } from "./domain/tap-steps.ts";
 import { onObservation } from "./domain/touches.ts";
@@ -31,6 +31,7 @@ export const virtualMachine = defineResource({
   quota: { virtual_machines: 1n },
   givesRoom: ["deleteVirtualMachine", "shutdownVirtualMachine"],
   onNodeLost,
+  withProject,
   usesInterfaces,
   steps: {
     steps: [

@@ -124,8 +124,9 @@ export async function openQcow2VolumeDriver(
     return volume;
   }
 
-  async function refuseBase(id: string): Promise<void> {
-    const overlays = await bases.overlaysOn(id);
+  async function refuseBase(id: string, removedBefore: readonly string[] = []): Promise<void> {
+    const removed = new Set(removedBefore);
+    const overlays = (await bases.overlaysOn(id)).filter((overlay) => !removed.has(overlay));
     if (overlays.length > 0) throw isBase(id, overlays);
   }
 
@@ -260,10 +261,10 @@ export async function openQcow2VolumeDriver(
       await space.check();
     },
 
-    async checkAbsent(id, signal) {
+    async checkAbsent(id, removedBefore, signal) {
       checkVolumeId(id);
       signal.throwIfAborted();
-      await refuseBase(id);
+      await refuseBase(id, removedBefore);
     },
 
     async ensureAbsent(id, signal) {

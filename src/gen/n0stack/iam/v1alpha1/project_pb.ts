@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/iam/v1alpha1/project.proto.
  */
 export const file_n0stack_iam_v1alpha1_project: GenFile = /*@__PURE__*/
-  fileDesc("CiJuMHN0YWNrL2lhbS92MWFscGhhMS9wcm9qZWN0LnByb3RvEhRuMHN0YWNrLmlhbS52MWFscGhhMSKzAwoHUHJvamVjdBIMCgRuYW1lGAEgASgJEkMKC2Fubm90YXRpb25zGAIgAygLMi4ubjBzdGFjay5pYW0udjFhbHBoYTEuUHJvamVjdC5Bbm5vdGF0aW9uc0VudHJ5EjkKBmxhYmVscxgDIAMoCzIpLm4wc3RhY2suaWFtLnYxYWxwaGExLlByb2plY3QuTGFiZWxzRW50cnkSEwoLZGVzY3JpcHRpb24YBCABKAkSDgoGZG9tYWluGAUgASgJEjIKBXN0YXRlGDIgASgOMiMubjBzdGFjay5pYW0udjFhbHBoYTEuUHJvamVjdC5TdGF0ZRIWCg50cmFuc2FjdGlvbl9pZBhkIAEoCRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJGCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhEKDVNUQVRFX1BFTkRJTkcQARITCg9TVEFURV9BVkFJTEFCTEUQAiKSAgoTTGlzdFByb2plY3RzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGJBOEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACEhwKC25hbWVfcHJlZml4GAMgASgJQge6SARyAhg/EmwKDmxhYmVsX3NlbGVjdG9yGAQgAygLMjwubjBzdGFjay5pYW0udjFhbHBoYTEuTGlzdFByb2plY3RzUmVxdWVzdC5MYWJlbFNlbGVjdG9yRW50cnlCFrpIE5oBEBBAIgVyAxj/ASoFcgMYgCAaNAoSTGFiZWxTZWxlY3RvckVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYAoUTGlzdFByb2plY3RzUmVzcG9uc2USLwoIcHJvamVjdHMYASADKAsyHS5uMHN0YWNrLmlhbS52MWFscGhhMS5Qcm9qZWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIrChFHZXRQcm9qZWN0UmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEASJEChJHZXRQcm9qZWN0UmVzcG9uc2USLgoHcHJvamVjdBgBIAEoCzIdLm4wc3RhY2suaWFtLnYxYWxwaGExLlByb2plY3QiMQoUV2F0Y2hQcm9qZWN0c1JlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgI2AEBcgPgRAEibQoVV2F0Y2hQcm9qZWN0c1Jlc3BvbnNlEi4KB3Byb2plY3QYASABKAsyHS5uMHN0YWNrLmlhbS52MWFscGhhMS5Qcm9qZWN0EhQKDGRlbGV0ZWRfbmFtZRgCIAEoCRIOCgZzeW5jZWQYAyABKAgimwMKFENyZWF0ZVByb2plY3RSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXID4EQBEmoKC2Fubm90YXRpb25zGAIgAygLMjsubjBzdGFjay5pYW0udjFhbHBoYTEuQ3JlYXRlUHJvamVjdFJlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEmAKBmxhYmVscxgDIAMoCzI2Lm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVByb2plY3RSZXF1ZXN0LkxhYmVsc0VudHJ5Qhi6SBWaARIQQCIHcgUQARj/ASoFcgMYgCASHQoLZGVzY3JpcHRpb24YBCABKAlCCLpIBXIDGIAIEhsKBmRvbWFpbhgFIAEoCUILukgI2AEBcgPgRAEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRwoVQ3JlYXRlUHJvamVjdFJlc3BvbnNlEi4KB3Byb2plY3QYASABKAsyHS5uMHN0YWNrLmlhbS52MWFscGhhMS5Qcm9qZWN0IksKFERlbGV0ZVByb2plY3RSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXID4EQBEhsKBmRvbWFpbhgCIAEoCUILukgI2AEBcgPgRAEiFwoVRGVsZXRlUHJvamVjdFJlc3BvbnNlMq4FCg5Qcm9qZWN0U2VydmljZRJ/CgxMaXN0UHJvamVjdHMSKS5uMHN0YWNrLmlhbS52MWFscGhhMS5MaXN0UHJvamVjdHNSZXF1ZXN0GioubjBzdGFjay5pYW0udjFhbHBoYTEuTGlzdFByb2plY3RzUmVzcG9uc2UiGJACAeLHGBEKB3Byb2plY3QSBGxpc3QYBRJ+CgpHZXRQcm9qZWN0EicubjBzdGFjay5pYW0udjFhbHBoYTEuR2V0UHJvamVjdFJlcXVlc3QaKC5uMHN0YWNrLmlhbS52MWFscGhhMS5HZXRQcm9qZWN0UmVzcG9uc2UiHZACAeLHGBYKB3Byb2plY3QSA2dldBgDIgRuYW1lEokBCg1DcmVhdGVQcm9qZWN0EioubjBzdGFjay5pYW0udjFhbHBoYTEuQ3JlYXRlUHJvamVjdFJlcXVlc3QaKy5uMHN0YWNrLmlhbS52MWFscGhhMS5DcmVhdGVQcm9qZWN0UmVzcG9uc2UiH+LHGBsKB3Byb2plY3QSBmNyZWF0ZRgCIgZkb21haW4SiQEKDURlbGV0ZVByb2plY3QSKi5uMHN0YWNrLmlhbS52MWFscGhhMS5EZWxldGVQcm9qZWN0UmVxdWVzdBorLm4wc3RhY2suaWFtLnYxYWxwaGExLkRlbGV0ZVByb2plY3RSZXNwb25zZSIf4scYGwoHcHJvamVjdBIGZGVsZXRlGAIiBmRvbWFpbhKCAQoNV2F0Y2hQcm9qZWN0cxIqLm4wc3RhY2suaWFtLnYxYWxwaGExLldhdGNoUHJvamVjdHNSZXF1ZXN0GisubjBzdGFjay5pYW0udjFhbHBoYTEuV2F0Y2hQcm9qZWN0c1Jlc3BvbnNlIhbixxgSCgdwcm9qZWN0EgV3YXRjaBgFMAFiBnByb3RvMw", [file_buf_validate_validate, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiJuMHN0YWNrL2lhbS92MWFscGhhMS9wcm9qZWN0LnByb3RvEhRuMHN0YWNrLmlhbS52MWFscGhhMSKzAwoHUHJvamVjdBIMCgRuYW1lGAEgASgJEkMKC2Fubm90YXRpb25zGAIgAygLMi4ubjBzdGFjay5pYW0udjFhbHBoYTEuUHJvamVjdC5Bbm5vdGF0aW9uc0VudHJ5EjkKBmxhYmVscxgDIAMoCzIpLm4wc3RhY2suaWFtLnYxYWxwaGExLlByb2plY3QuTGFiZWxzRW50cnkSEwoLZGVzY3JpcHRpb24YBCABKAkSDgoGZG9tYWluGAUgASgJEjIKBXN0YXRlGDIgASgOMiMubjBzdGFjay5pYW0udjFhbHBoYTEuUHJvamVjdC5TdGF0ZRIWCg50cmFuc2FjdGlvbl9pZBhkIAEoCRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJGCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhEKDVNUQVRFX1BFTkRJTkcQARITCg9TVEFURV9BVkFJTEFCTEUQAiKSAgoTTGlzdFByb2plY3RzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGJBOEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIACEhwKC25hbWVfcHJlZml4GAMgASgJQge6SARyAhg/EmwKDmxhYmVsX3NlbGVjdG9yGAQgAygLMjwubjBzdGFjay5pYW0udjFhbHBoYTEuTGlzdFByb2plY3RzUmVxdWVzdC5MYWJlbFNlbGVjdG9yRW50cnlCFrpIE5oBEBBAIgVyAxj/ASoFcgMYgCAaNAoSTGFiZWxTZWxlY3RvckVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYAoUTGlzdFByb2plY3RzUmVzcG9uc2USLwoIcHJvamVjdHMYASADKAsyHS5uMHN0YWNrLmlhbS52MWFscGhhMS5Qcm9qZWN0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIrChFHZXRQcm9qZWN0UmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEASJEChJHZXRQcm9qZWN0UmVzcG9uc2USLgoHcHJvamVjdBgBIAEoCzIdLm4wc3RhY2suaWFtLnYxYWxwaGExLlByb2plY3QiMQoUV2F0Y2hQcm9qZWN0c1JlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgI2AEBcgPgRAEibQoVV2F0Y2hQcm9qZWN0c1Jlc3BvbnNlEi4KB3Byb2plY3QYASABKAsyHS5uMHN0YWNrLmlhbS52MWFscGhhMS5Qcm9qZWN0EhQKDGRlbGV0ZWRfbmFtZRgCIAEoCRIOCgZzeW5jZWQYAyABKAgimwMKFENyZWF0ZVByb2plY3RSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXID4EQBEmoKC2Fubm90YXRpb25zGAIgAygLMjsubjBzdGFjay5pYW0udjFhbHBoYTEuQ3JlYXRlUHJvamVjdFJlcXVlc3QuQW5ub3RhdGlvbnNFbnRyeUIYukgVmgESEEAiB3IFEAEY/wEqBXIDGIAgEmAKBmxhYmVscxgDIAMoCzI2Lm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVByb2plY3RSZXF1ZXN0LkxhYmVsc0VudHJ5Qhi6SBWaARIQQCIHcgUQARj/ASoFcgMYgCASHQoLZGVzY3JpcHRpb24YBCABKAlCCLpIBXIDGIAIEhsKBmRvbWFpbhgFIAEoCUILukgI2AEBcgPgRAEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRwoVQ3JlYXRlUHJvamVjdFJlc3BvbnNlEi4KB3Byb2plY3QYASABKAsyHS5uMHN0YWNrLmlhbS52MWFscGhhMS5Qcm9qZWN0IlIKG1ByZXZpZXdEZWxldGVQcm9qZWN0UmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARIbCgZkb21haW4YAiABKAlCC7pICNgBAXID4EQBIoEBChxQcmV2aWV3RGVsZXRlUHJvamVjdFJlc3BvbnNlEjcKCGNvbnRlbnRzGAEgAygLMiUubjBzdGFjay5pYW0udjFhbHBoYTEuUHJvamVjdENvbnRlbnRzEhEKCW9ic3RhY2xlcxgCIAMoCRIVCg1jb250ZW50c19oYXNoGAMgASgJIj0KD1Byb2plY3RDb250ZW50cxIMCgRraW5kGAEgASgJEg0KBWNvdW50GAIgASgNEg0KBW5hbWVzGAMgAygJIoEBChREZWxldGVQcm9qZWN0UmVxdWVzdBIWCgRuYW1lGAEgASgJQgi6SAVyA+BEARIbCgZkb21haW4YAiABKAlCC7pICNgBAXID4EQBEhQKDHdpdGhfb2JqZWN0cxgDIAEoCBIeCg1jb250ZW50c19oYXNoGAQgASgJQge6SARyAhhAIhcKFURlbGV0ZVByb2plY3RSZXNwb25zZTLSBgoOUHJvamVjdFNlcnZpY2USfwoMTGlzdFByb2plY3RzEikubjBzdGFjay5pYW0udjFhbHBoYTEuTGlzdFByb2plY3RzUmVxdWVzdBoqLm4wc3RhY2suaWFtLnYxYWxwaGExLkxpc3RQcm9qZWN0c1Jlc3BvbnNlIhiQAgHixxgRCgdwcm9qZWN0EgRsaXN0GAUSfgoKR2V0UHJvamVjdBInLm4wc3RhY2suaWFtLnYxYWxwaGExLkdldFByb2plY3RSZXF1ZXN0GigubjBzdGFjay5pYW0udjFhbHBoYTEuR2V0UHJvamVjdFJlc3BvbnNlIh2QAgHixxgWCgdwcm9qZWN0EgNnZXQYAyIEbmFtZRKJAQoNQ3JlYXRlUHJvamVjdBIqLm4wc3RhY2suaWFtLnYxYWxwaGExLkNyZWF0ZVByb2plY3RSZXF1ZXN0GisubjBzdGFjay5pYW0udjFhbHBoYTEuQ3JlYXRlUHJvamVjdFJlc3BvbnNlIh/ixxgbCgdwcm9qZWN0EgZjcmVhdGUYAiIGZG9tYWluEqEBChRQcmV2aWV3RGVsZXRlUHJvamVjdBIxLm4wc3RhY2suaWFtLnYxYWxwaGExLlByZXZpZXdEZWxldGVQcm9qZWN0UmVxdWVzdBoyLm4wc3RhY2suaWFtLnYxYWxwaGExLlByZXZpZXdEZWxldGVQcm9qZWN0UmVzcG9uc2UiIpACAeLHGBsKB3Byb2plY3QSBmRlbGV0ZRgCIgZkb21haW4SiQEKDURlbGV0ZVByb2plY3QSKi5uMHN0YWNrLmlhbS52MWFscGhhMS5EZWxldGVQcm9qZWN0UmVxdWVzdBorLm4wc3RhY2suaWFtLnYxYWxwaGExLkRlbGV0ZVByb2plY3RSZXNwb25zZSIf4scYGwoHcHJvamVjdBIGZGVsZXRlGAIiBmRvbWFpbhKCAQoNV2F0Y2hQcm9qZWN0cxIqLm4wc3RhY2suaWFtLnYxYWxwaGExLldhdGNoUHJvamVjdHNSZXF1ZXN0GisubjBzdGFjay5pYW0udjFhbHBoYTEuV2F0Y2hQcm9qZWN0c1Jlc3BvbnNlIhbixxgSCgdwcm9qZWN0EgV3YXRjaBgFMAFiBnByb3RvMw", [file_buf_validate_validate, file_n0stack_rules_v1alpha1_access, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * A project owns virtual machines, block storages, images and networks. Their names are unique in it. The
@@ -309,9 +309,9 @@ export const CreateProjectResponseSchema: GenMessage<CreateProjectResponse> = /*
   messageDesc(file_n0stack_iam_v1alpha1_project, 8);
 
 /**
- * @generated from message n0stack.iam.v1alpha1.DeleteProjectRequest
+ * @generated from message n0stack.iam.v1alpha1.PreviewDeleteProjectRequest
  */
-export type DeleteProjectRequest = Message<"n0stack.iam.v1alpha1.DeleteProjectRequest"> & {
+export type PreviewDeleteProjectRequest = Message<"n0stack.iam.v1alpha1.PreviewDeleteProjectRequest"> & {
   /**
    * @generated from field: string name = 1;
    */
@@ -326,11 +326,115 @@ export type DeleteProjectRequest = Message<"n0stack.iam.v1alpha1.DeleteProjectRe
 };
 
 /**
+ * Describes the message n0stack.iam.v1alpha1.PreviewDeleteProjectRequest.
+ * Use `create(PreviewDeleteProjectRequestSchema)` to create a new message.
+ */
+export const PreviewDeleteProjectRequestSchema: GenMessage<PreviewDeleteProjectRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 9);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.PreviewDeleteProjectResponse
+ */
+export type PreviewDeleteProjectResponse = Message<"n0stack.iam.v1alpha1.PreviewDeleteProjectResponse"> & {
+  /**
+   * @generated from field: repeated n0stack.iam.v1alpha1.ProjectContents contents = 1;
+   */
+  contents: ProjectContents[];
+
+  /**
+   * What prevents the delete, and what to do about it. At most 20.
+   *
+   * @generated from field: repeated string obstacles = 2;
+   */
+  obstacles: string[];
+
+  /**
+   * Stands for the names of all objects. Send it with the delete, which then deletes nothing that this answer
+   * does not count.
+   *
+   * @generated from field: string contents_hash = 3;
+   */
+  contentsHash: string;
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.PreviewDeleteProjectResponse.
+ * Use `create(PreviewDeleteProjectResponseSchema)` to create a new message.
+ */
+export const PreviewDeleteProjectResponseSchema: GenMessage<PreviewDeleteProjectResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 10);
+
+/**
+ * The objects of one kind that go with a project.
+ *
+ * @generated from message n0stack.iam.v1alpha1.ProjectContents
+ */
+export type ProjectContents = Message<"n0stack.iam.v1alpha1.ProjectContents"> & {
+  /**
+   * Such as "virtual_machine".
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+
+  /**
+   * The first 100, by name. A role binding in another place is "PLACE/NAME".
+   *
+   * @generated from field: repeated string names = 3;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message n0stack.iam.v1alpha1.ProjectContents.
+ * Use `create(ProjectContentsSchema)` to create a new message.
+ */
+export const ProjectContentsSchema: GenMessage<ProjectContents> = /*@__PURE__*/
+  messageDesc(file_n0stack_iam_v1alpha1_project, 11);
+
+/**
+ * @generated from message n0stack.iam.v1alpha1.DeleteProjectRequest
+ */
+export type DeleteProjectRequest = Message<"n0stack.iam.v1alpha1.DeleteProjectRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The domain of the project; by default that of the project of the call.
+   *
+   * @generated from field: string domain = 2;
+   */
+  domain: string;
+
+  /**
+   * Deletes the objects of the project too, at most 1000, in one transaction. Virtual machines are stopped.
+   *
+   * @generated from field: bool with_objects = 3;
+   */
+  withObjects: boolean;
+
+  /**
+   * With `with_objects`: refuses unless the project holds exactly what the preview with this hash has shown;
+   * empty for no check.
+   *
+   * @generated from field: string contents_hash = 4;
+   */
+  contentsHash: string;
+};
+
+/**
  * Describes the message n0stack.iam.v1alpha1.DeleteProjectRequest.
  * Use `create(DeleteProjectRequestSchema)` to create a new message.
  */
 export const DeleteProjectRequestSchema: GenMessage<DeleteProjectRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_iam_v1alpha1_project, 9);
+  messageDesc(file_n0stack_iam_v1alpha1_project, 12);
 
 /**
  * @generated from message n0stack.iam.v1alpha1.DeleteProjectResponse
@@ -343,7 +447,7 @@ export type DeleteProjectResponse = Message<"n0stack.iam.v1alpha1.DeleteProjectR
  * Use `create(DeleteProjectResponseSchema)` to create a new message.
  */
 export const DeleteProjectResponseSchema: GenMessage<DeleteProjectResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_iam_v1alpha1_project, 10);
+  messageDesc(file_n0stack_iam_v1alpha1_project, 13);
 
 /**
  * Projects. Their names are unique in the cloud.
@@ -378,7 +482,17 @@ export const ProjectService: GenService<{
     output: typeof CreateProjectResponseSchema;
   },
   /**
-   * Deletes an empty project, and the role bindings in it.
+   * Shows what a delete of the project with its objects would delete, and what prevents it.
+   *
+   * @generated from rpc n0stack.iam.v1alpha1.ProjectService.PreviewDeleteProject
+   */
+  previewDeleteProject: {
+    methodKind: "unary";
+    input: typeof PreviewDeleteProjectRequestSchema;
+    output: typeof PreviewDeleteProjectResponseSchema;
+  },
+  /**
+   * Deletes a project with the role bindings in it. It must be empty, unless its objects are deleted with it.
    *
    * @generated from rpc n0stack.iam.v1alpha1.ProjectService.DeleteProject
    */
