@@ -5,6 +5,7 @@ import { IdentityAgentService } from "../src/gen/n0stack/agent/v1alpha1/identity
 import { NetworkAgentService } from "../src/gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { SurveyAgentService } from "../src/gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VolumeAgentService } from "../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import { AuditService } from "../src/gen/n0stack/audit/v1alpha1/audit_pb.ts";
 import { JoinService } from "../src/gen/n0stack/pool/v1alpha1/join_pb.ts";
 import { VirtualRouterService } from "../src/gen/n0stack/provisioning/v0/virtual_router_pb.ts";
 import { ConsoleService } from "../src/gen/n0stack/provisioning/v1alpha1/console_pb.ts";
@@ -21,6 +22,7 @@ const OTHERS: readonly DescService[] = [
   VirtualRouterService,
   ConsoleService,
   TransactionService,
+  AuditService,
   VerifyService,
   JoinService,
   ComputeAgentService,

@@ -1,3 +1,4 @@
+import { auditEvents } from "../src/api/core/audit-event/record.ts";
 import { keptRequests } from "../src/api/core/idempotency/kept-request.ts";
 import { BUILT_IN_ROLES } from "../src/api/iam/access/built-in-roles.ts";
 import { resources } from "../src/api/resources.ts";
@@ -9,6 +10,7 @@ const PREFIXES = [
   transactionCollection,
   stepCollection,
   keptRequests,
+  auditEvents,
   referenceGuards,
   layout,
   ...resources.flatMap(({ traces }) => traces),

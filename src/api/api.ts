@@ -5,11 +5,13 @@ import type { ForNew } from "../datastore/held-objects.ts";
 import { LockTable } from "../datastore/lock-table.ts";
 import { Records } from "../datastore/records.ts";
 import { DatastoreSessions } from "../datastore/sessions.ts";
+import { AuditService } from "../gen/n0stack/audit/v1alpha1/audit_pb.ts";
 import { IdentityService } from "../gen/n0stack/iam/v1alpha1/identity_pb.ts";
 import { JoinService } from "../gen/n0stack/pool/v1alpha1/join_pb.ts";
 import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import type { Authenticate } from "../rpc/caller.ts";
+import type { OnRefused } from "../rpc/door/refusals.ts";
 import { TransactionEngine } from "../transaction/engine.ts";
 import { type Faults, noFaults } from "../transaction/faults.ts";
 import type { Journal } from "../transaction/journal.ts";
@@ -20,6 +22,7 @@ import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
 import { DEFAULT_SCOPE } from "../util/ref.ts";
 import { Agents, type AgentsOptions } from "./core/agents.ts";
+import { AuditEvents } from "./core/audit-event/audit-events.ts";
 import type { ConsoleLinks } from "./core/console-links.ts";
 import { KeyedRequests } from "./core/idempotency/keyed-requests.ts";
 import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
@@ -31,6 +34,7 @@ import { scopedRoutes } from "./core/resource/scoped-routes.ts";
 import { keepSession, recover } from "./core/saga/keep-session.ts";
 import { Grants } from "./iam/access/grants.ts";
 import { guardedRouter } from "./iam/access/guard.ts";
+import { callRefusals, doorRefusals } from "./iam/access/refused-calls.ts";
 import { ensureDefaults } from "./iam/defaults.ts";
 import { callerRoutes } from "./iam/identity/routes.ts";
 import { openOidcAuthenticator } from "./iam/oidc/authenticator.ts";
@@ -40,6 +44,7 @@ import { identityRoutes } from "./iam/oidc/routes.ts";
 import { LiveTokens } from "./iam/token/live-tokens.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { deriveOccupied } from "./network/network/occupied.ts";
+import { auditEventRoutes } from "./observe/audit-event/routes.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
 import { verifyRoutes } from "./observe/verify/routes.ts";
 import { Certificates } from "./pool/certificate/certificates.ts";
@@ -93,6 +98,8 @@ export interface OpenedApi extends AsyncDisposable {
   readonly guarded: (router: ConnectRouter) => ConnectRouter;
   /** Finds the caller of any token but that of the administrator. */
   readonly authenticate: Authenticate;
+  /** Notes a caller who is refused before a call begins. */
+  readonly onRefused: OnRefused;
   /** The number of open transactions of earlier processes. */
   readonly recovered: number;
 }
@@ -105,9 +112,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const { datastore, clock, random, log } = options;
   const stop = new AbortController();
   const stopAll = () => stop.abort();
-  await migrateToScopes(datastore);
-  await ensureDefaults(datastore);
-  await deriveOccupied(datastore);
+  await prepareRecords(datastore);
   const grants = await Grants.open(datastore, options.oidcRoleRules);
   const { sessions, locks } = await startSession(options, grants.forNew);
   const inventory = await Inventory.open(datastore, clock);
@@ -117,6 +122,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const agents = new Agents(inventory, options, (name) => certificates.hasJoined(name));
   const observed = new ObservedStates(agents, inventory, clock, log);
   const quotas = await openQuotas(options, grants);
+  const auditEvents = new AuditEvents({ datastore, clock, random, log, shutdown: stop.signal });
   const journal = datastoreJournal({ ...datastore, batch: (writes) => quotas.batch(writes) });
   const engine = new TransactionEngine({
     journal,
@@ -149,6 +155,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     grants,
     tokens,
     quotas,
+    auditEvents,
     observed,
     progress: new ProgressBoard(),
     links: options.links,
@@ -164,9 +171,8 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const recovered = await recover(api);
   const keeping = options.sharedLocks && keepSession(api, sessions, stopAll);
   observed.start();
-  const { idempotencyRetentionMs: retentionMs = IDEMPOTENCY_RETENTION_MS } = options;
-  const { historyRetentionMs = HISTORY_RETENTION_MS } = options;
-  const retention = { historyRetentionMs, idempotencyRetentionMs: retentionMs };
+  const retention = retentionOf(options);
+  const { idempotencyRetentionMs: retentionMs } = retention;
   const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs, shutdown: stop.signal });
   const pruning = keepPruning({ datastore, clock, log, ...retention }, stop.signal);
 
@@ -175,13 +181,14 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
 
   /** A request is authorized by what it has caught up with. */
   const guarded = (router: ConnectRouter) =>
-    guardedRouter(caughtUpRouter(router, datastore), grants);
+    guardedRouter(caughtUpRouter(router, datastore), grants, callRefusals(auditEvents));
 
   return {
     api,
     recovered,
     guarded,
-    authenticate: (text) => tokens.authenticate(text) ?? oidc.authenticate(text),
+    authenticate: (text, peer) => tokens.authenticate(text) ?? oidc.authenticate(text, peer),
+    onRefused: doorRefusals(auditEvents),
     routes: (given) => {
       const router = guarded(given);
       for (const { service, routes } of resources) {
@@ -189,6 +196,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
         router.service(service, scopedRoutes(service, keyedOnes, resources));
       }
       router.service(TransactionService, transactionRoutes(api));
+      router.service(AuditService, auditEventRoutes(api));
       router.service(VerifyService, verifyRoutes(api, resources));
       router.service(JoinService, joinRoutes(api));
       router.service(IdentityService, {
@@ -201,6 +209,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       await observed[Symbol.asyncDispose]();
       await engine.settled();
       await Promise.all([pruning, keeping]);
+      await auditEvents.flush();
       await endSession(sessions, journal).catch((error) =>
         log.warn("cannot record the end of the session", { error }),
       );
@@ -213,6 +222,20 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       oidc[Symbol.dispose]();
       await datastore[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** What every process does at its start. */
+async function prepareRecords(datastore: Datastore): Promise<void> {
+  await migrateToScopes(datastore);
+  await ensureDefaults(datastore);
+  await deriveOccupied(datastore);
+}
+
+function retentionOf({ historyRetentionMs, idempotencyRetentionMs }: ApiOptions) {
+  return {
+    historyRetentionMs: historyRetentionMs ?? HISTORY_RETENTION_MS,
+    idempotencyRetentionMs: idempotencyRetentionMs ?? IDEMPOTENCY_RETENTION_MS,
   };
 }
 

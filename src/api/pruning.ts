@@ -3,6 +3,7 @@ import { pruneHistory } from "../datastore/history.ts";
 import { type Clock, pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import { pruneConsoleTokens } from "./console/tokens/tokens.ts";
+import { pruneAuditEvents } from "./core/audit-event/prune.ts";
 import { pruneKeptRequests } from "./core/idempotency/prune.ts";
 import { pruneTokens } from "./iam/token/prune.ts";
 import { pruneJoinTokens } from "./pool/certificate/tokens.ts";
@@ -25,6 +26,7 @@ export async function keepPruning(options: PruningOptions, signal: AbortSignal):
   const beforeMs = (retentionMs: number) => clock.nowMs() - retentionMs;
   const parts: readonly (readonly [string, () => Promise<unknown>])[] = [
     ["the history", () => pruneHistory(datastore, beforeMs(historyRetentionMs))],
+    ["the audit events", () => pruneAuditEvents(datastore, beforeMs(historyRetentionMs))],
     ["the idempotency keys", () => pruneKeptRequests(datastore, beforeMs(idempotencyRetentionMs))],
     ["the API tokens", () => pruneTokens(datastore, beforeMs(EXPIRED_TOKEN_MS))],
     ["the join tokens", () => pruneJoinTokens(datastore, beforeMs(0))],

@@ -37,10 +37,14 @@ export const ADMINISTRATOR: Caller = { principal: "administrator", groups: [] };
 /**
  * Finds the caller of a bearer token; undefined for a token that is not right.
  *
+ * @param peer the address of the client.
  * @throws N0Error `unauthenticated` that says what is wrong with a token that was right, such as that it has
  *   expired; `unavailable` if it cannot be checked now.
  */
-export type Authenticate = (token: string) => Caller | undefined | Promise<Caller | undefined>;
+export type Authenticate = (
+  token: string,
+  peer?: string,
+) => Caller | undefined | Promise<Caller | undefined>;
 
 const callerKey: ContextKey<Caller> = createContextKey(NOBODY, { description: "caller" });
 

@@ -11,7 +11,7 @@ import type { OriginRule } from "./cors.ts";
 import { CONNECTIONS_MAX, RECEIVE_TIMEOUT_MS, STREAMS_MAX } from "./door/bounds.ts";
 import type { ConnectionBounds } from "./door/connections.ts";
 import { boundConnections, boundSessions } from "./door/connections.ts";
-import { newRefusals } from "./door/refusals.ts";
+import { newRefusals, type OnRefused } from "./door/refusals.ts";
 import type { Audience } from "./errors.ts";
 import { hostRule } from "./host.ts";
 import type { HttpHandler, NodeServerRequest, NodeServerResponse, UpgradeHandler } from "./http.ts";
@@ -30,6 +30,8 @@ export interface ListenOptions {
   /** 0 means any free port. */
   readonly port: number;
   readonly log: Log;
+  /** Called for each caller who is refused before a call begins. */
+  readonly onRefused?: OnRefused;
   /** Default: clients, who do not get the error texts of the programs on a node. */
   readonly audience?: Audience;
   readonly tls?: ServerTls;
@@ -89,7 +91,7 @@ export interface Listener {
 export async function listen(options: ListenOptions): Promise<Listener> {
   const stopping = new AbortController();
   const cutting = new AbortController();
-  const refusals = newRefusals(options.log);
+  const refusals = newRefusals(options.log, options.onRefused);
   const tracker = trackConnections();
   const { token, authenticate, host, publicHosts = () => [] } = options;
   // A page without a token gets nothing, whatever its host name.

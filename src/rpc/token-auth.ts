@@ -81,6 +81,7 @@ export function tokenGate({ token, authenticate, refusals }: TokenGateOptions): 
   const digest = digestOf(token);
   return (request, response, admit) => {
     const { authorization } = request.headers;
+    const peer = request.socket.remoteAddress ?? "";
     const given = tokenOf(authorization);
     const refused = (error?: N0Error) => {
       const facts = factsOf(request);
@@ -91,7 +92,7 @@ export function tokenGate({ token, authenticate, refusals }: TokenGateOptions): 
     };
     if (hasSeveralTokens(request)) return refused(SEVERAL);
     if (timingSafeEqual(digestOf(given), digest)) return admit(ADMINISTRATOR);
-    const found = given === "" ? undefined : trying(() => authenticate?.(given));
+    const found = given === "" ? undefined : trying(() => authenticate?.(given, peer));
     const decide = (caller: Caller | N0Error | undefined) => {
       if (caller === undefined || caller instanceof N0Error) refused(caller);
       else admit(caller);

@@ -67,7 +67,7 @@ export async function openApiPart(
   const publicUrl = () =>
     settings.publicUrl ?? ownUrl(settings.bindAddress, port, protection.hasTls);
   const joined = opened.use(joinedPeers(identity, settings.agentTimeout));
-  const { api, routes, guarded, authenticate } = opened.use(
+  const { api, routes, guarded, authenticate, onRefused } = opened.use(
     await openApi({
       datastore,
       ...ways,
@@ -120,6 +120,7 @@ export async function openApiPart(
         publicHosts: () => [new URL(publicUrl()).hostname],
         version: readVersion(),
         authenticate,
+        onRefused,
         ...protection,
         ...tlsOf(protection, identity, api),
       });

@@ -13,6 +13,7 @@ import type { Log } from "../../util/log.ts";
 import type { Random } from "../../util/random.ts";
 import type { Ref } from "../../util/ref.ts";
 import type { Agents } from "./agents.ts";
+import type { AuditEvents } from "./audit-event/audit-events.ts";
 import type { Attempt } from "./idempotency/attempt.ts";
 import type { Counting } from "./quota/counting.ts";
 import type { Quotas } from "./quota/quotas.ts";
@@ -31,6 +32,8 @@ export interface Api {
   readonly engine: TransactionEngine<SagaContext, Writes>;
   readonly agents: Agents;
   readonly quotas: Quotas;
+  /** Sign-ins and refusals. */
+  readonly auditEvents: AuditEvents;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -23,11 +23,14 @@ export interface Refusals {
   note(why: RefusalReason, facts: RefusalFacts): void;
 }
 
+/** Learns of every refusal, also of those that are not logged. */
+export type OnRefused = (why: RefusalReason, facts: RefusalFacts) => void;
+
 const LINES_PER_SECOND_MAX = 10;
 const FACT_LENGTH_MAX = 100;
 
 /** Writes at most ten lines a second; one more line counts the rest. */
-export function newRefusals(log: Log): Refusals {
+export function newRefusals(log: Log, onRefused: OnRefused = () => {}): Refusals {
   const totals = new Map<RefusalReason, number>();
   let lines = 0;
   let untold = 0;
@@ -45,6 +48,7 @@ export function newRefusals(log: Log): Refusals {
   };
   return {
     note: (why, facts) => {
+      onRefused(why, facts);
       const total = (totals.get(why) ?? 0) + 1;
       totals.set(why, total);
       timer ??= setTimeout(endSecond, 1000).unref();

@@ -10,6 +10,7 @@ import { setWhere, type Where } from "../../core/where.ts";
 import type { Grants } from "./grants.ts";
 import { type Permission, permissionText } from "./permission.ts";
 import { formatPlace, type Place, parsePlace, placeText, SYSTEM } from "./place.ts";
+import { hidden, type OnCallRefused } from "./refused-calls.ts";
 
 type Unary = (request: unknown, context: HandlerContext) => Promise<unknown>;
 type Streaming = (request: unknown, context: HandlerContext) => AsyncIterable<unknown>;
@@ -21,11 +22,15 @@ type Fields = { readonly [field: string]: unknown };
  *
  * @throws N0Error for a method whose proto does not say what it needs.
  */
-export function guardedRouter(router: ConnectRouter, grants: Grants): ConnectRouter {
+export function guardedRouter(
+  router: ConnectRouter,
+  grants: Grants,
+  onRefused: OnCallRefused,
+): ConnectRouter {
   return {
     ...router,
     service(service, routes, options) {
-      router.service(service, guardedRoutes(service, routes, grants), options);
+      router.service(service, guardedRoutes(service, routes, grants, onRefused), options);
       return this;
     },
   };
@@ -35,6 +40,7 @@ function guardedRoutes<S extends DescService>(
   service: S,
   routes: Partial<ServiceImpl<S>>,
   grants: Grants,
+  onRefused: OnCallRefused,
 ): Partial<ServiceImpl<S>> {
   const all: { [name: string]: unknown } = { ...routes };
   for (const method of service.methods) {
@@ -46,12 +52,22 @@ function guardedRoutes<S extends DescService>(
     all[localName] =
       methodKind === "unary"
         ? async (request: Fields, context: HandlerContext) => {
-            admit(grants, access, request, context);
-            return await (handle as Unary)(request, context);
+            try {
+              admit(grants, access, request, context);
+              return await (handle as Unary)(request, context);
+            } catch (reason) {
+              onRefused(reason, access, context);
+              throw reason;
+            }
           }
         : async function* (request: Fields, context: HandlerContext) {
-            admit(grants, access, methodKind === "server_streaming" ? request : {}, context);
-            yield* (handle as Streaming)(request, untilEnded(context));
+            try {
+              admit(grants, access, methodKind === "server_streaming" ? request : {}, context);
+              yield* (handle as Streaming)(request, untilEnded(context));
+            } catch (reason) {
+              onRefused(reason, access, context);
+              throw reason;
+            }
             callerOf(context.values).ended?.throwIfAborted();
           };
   }
@@ -154,7 +170,7 @@ export function throwUnlessAllowed(
   at: Place,
 ): void {
   if (at.kind !== "system" && !(grants.exists(at) && grants.sees(caller, at))) {
-    throw notFound(at.kind, at.name);
+    throw hidden(notFound(at.kind, at.name));
   }
   if (grants.allows(caller, permission, at)) return;
   throw new N0Error(

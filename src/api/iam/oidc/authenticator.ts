@@ -3,11 +3,14 @@ import { formatRef, type Ref } from "../../../util/ref.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import type { Api } from "../context.ts";
 import { newEnds } from "../ends.ts";
+import { noteSignIn } from "../sign-in-events.ts";
 import { claimName } from "./claim-name.ts";
 import { subjectKey, subjects } from "./person.ts";
 import type { OidcProvider, VerifiedToken } from "./provider.ts";
-import { bindPerson } from "./sign-in.ts";
+import { bindPerson, OIDC } from "./sign-in.ts";
 import { newTokenVerifier } from "./verifier.ts";
+
+const NOTED_MAX = 10_000;
 
 export interface OidcAuthenticator extends Disposable {
   /** Finds the caller of a token of a provider; undefined for a token that is not a JSON Web Token. */
@@ -25,22 +28,36 @@ export async function openOidcAuthenticator(
   /** A repeat of a token gives the same object. */
   const callers = new WeakMap<VerifiedToken, { readonly key: string; readonly caller: Caller }>();
 
-  async function find(token: string): Promise<Caller> {
+  /** The expiry of the last token of each subject. A token is verified again when the keys change. */
+  const noted = new Map<string, number>();
+
+  function isNoted(key: string, expiresMs: number): boolean {
+    if (noted.get(key) === expiresMs) return true;
+    noted.delete(key);
+    noted.set(key, expiresMs);
+    if (noted.size > NOTED_MAX) noted.delete(noted.keys().next().value ?? "");
+    return false;
+  }
+
+  async function find(token: string, peer: string | undefined): Promise<Caller> {
     const verified = await verifier.verify(token);
     const known = callers.get(verified);
     // An administrator may have deleted the user.
     if (known !== undefined && bound.get(known.key) !== undefined) return known.caller;
     const key = subjectKey(verified);
     const domain = domains.get(verified.issuer) ?? "";
-    const user = bound.get(key)?.value.user ?? (await bindPerson(api, domain, verified));
+    const user = bound.get(key)?.value.user ?? (await bindPerson(api, domain, verified, peer));
+    if (known === undefined && !isNoted(key, verified.expiresMs)) {
+      noteSignIn(api.auditEvents, { user, credential: OIDC, peer }, verified.expiresMs);
+    }
     const caller = callerOf(user, verified.groups, endAt(verified.expiresMs));
     callers.set(verified, { key, caller });
     return caller;
   }
 
   return {
-    authenticate: (token) =>
-      providers.length > 0 && token.split(".", 4).length === 3 ? find(token) : undefined,
+    authenticate: (token, peer) =>
+      providers.length > 0 && token.split(".", 4).length === 3 ? find(token, peer) : undefined,
     [Symbol.dispose]: () => bound[Symbol.dispose](),
   };
 }

@@ -147,10 +147,43 @@ function now(): number {
   return Math.floor(clock.nowMs() / 1000);
 }
 
+describe("the audit events say who signed in", () => {
+  const events = () => opened.api.auditEvents.pending().map(({ event }) => event);
+
+  test("from where and until when, once for each token", async () => {
+    const token = await issuer.sign({ exp: now() + 60 });
+    for (let i = 0; i < 3; i += 1) await opened.authenticate(token, "192.0.2.7");
+    const signIn = {
+      kind: "sign_in",
+      asker: { principal: "user/alice", peer: "192.0.2.7" },
+      place: "domain/default",
+      credential: "oidc",
+    };
+    expect(events()).toMatchObject([{ ...signIn, count: 1, expiresMs: (now() + 120) * 1000 }]);
+    await opened.authenticate(await issuer.sign({ exp: now() + 90 }), "192.0.2.7");
+    expect(events()).toMatchObject([{ ...signIn, count: 2, expiresMs: (now() + 150) * 1000 }]);
+  });
+
+  test("and who is not the user as whom he signs in", async () => {
+    await callerOf({});
+    await expect(callerOf({ sub: "2" })).rejects.toThrow("is another person");
+    expect(events().at(-1)).toMatchObject({
+      kind: "refusal",
+      asker: { principal: "nobody" },
+      place: "domain/default",
+      resource: "user/alice",
+      reason: "another person",
+    });
+  });
+});
+
 test("over a socket: a stranger learns where to sign in, and a rule gives a group its role", async () => {
-  const { routes, authenticate } = opened;
+  const { routes, authenticate, onRefused } = opened;
   const address = { host: "127.0.0.1", port: 0, token: "the administrator's token" };
-  const listener = await listen({ ...address, routes, authenticate, log: silentLog });
+  const listener = await listen({
+    ...{ ...address, routes, authenticate, onRefused },
+    log: silentLog,
+  });
   const clientsWith = (token?: string) => {
     const transport = createConnectTransport({
       baseUrl: listener.url,
@@ -183,6 +216,13 @@ test("over a socket: a stranger learns where to sign in, and a rule gives a grou
     expect(await refused(clientsWith("a.b.c").nodes.listNodes({}))).toMatchObject({
       code: "Unauthenticated",
     });
+    const noted = opened.api.auditEvents.pending().map(({ event }) => event);
+    const noPermission = { reason: "no permission", permission: "node.list" };
+    expect(noted).toMatchObject([
+      { kind: "sign_in", asker: { principal: "user/alice", peer: "127.0.0.1" }, count: 1 },
+      { asker: { principal: "user/alice", peer: "127.0.0.1" }, ...noPermission, count: 1 },
+      { asker: { principal: "nobody", peer: "127.0.0.1" }, reason: "wrong token", count: 2 },
+    ]);
     await issuer.stop();
     await clock.advance(3_600_000);
     const late = clientsWith("x".repeat(40));

@@ -10,10 +10,14 @@ import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { runUnanswered } from "../../core/saga/saga.ts";
 import type { Api } from "../context.ts";
+import { noteFailedSignIn } from "../sign-in-events.ts";
 import { users } from "../user/collection.ts";
 import { claimName } from "./claim-name.ts";
 import { people, subjectKey, subjects } from "./person.ts";
 import type { VerifiedToken } from "./provider.ts";
+
+/** Of the events. */
+export const OIDC = "oidc";
 
 /**
  * Binds a person to the user of that name, at the first sign-in, and makes the user if there is none. From
@@ -21,7 +25,12 @@ import type { VerifiedToken } from "./provider.ts";
  *
  * @throws N0Error `unauthenticated` if the user is another person, or the name cannot be a user's.
  */
-export async function bindPerson(api: Api, domain: string, token: VerifiedToken): Promise<Ref> {
+export async function bindPerson(
+  api: Api,
+  domain: string,
+  token: VerifiedToken,
+  peer?: string,
+): Promise<Ref> {
   const user = userOf(api, domain, token);
   const { issuer, subject } = token;
   const hash = subjectKey(token);
@@ -33,7 +42,10 @@ export async function bindPerson(api: Api, domain: string, token: VerifiedToken)
       return bound.value.user;
     }
     const other = await api.records.find(people, user);
-    if (other !== undefined) throw takenBy(user, other.value.issuer);
+    if (other !== undefined) {
+      noteFailedSignIn(api.auditEvents, { user, credential: OIDC, peer }, "another person");
+      throw takenBy(user, other.value.issuer);
+    }
     const isNew = (await api.records.find(users, user)) === undefined;
     const state = User_UserState.AVAILABLE;
     const made = create(UserSchema, { name: user.name, state });

@@ -10,19 +10,17 @@ import {
 } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { nodesOf, type TransactionHeader } from "../../../transaction/journal.ts";
 import { timePrefix } from "../../../transaction/transaction-id.ts";
-import { defined } from "../../../util/defined.ts";
 import type { Call } from "../../core/context.ts";
 import { lastOf, pageToken } from "../../core/read/page-token.ts";
 import { whereOf } from "../../core/where.ts";
 import type { Api } from "../../provisioning/context.ts";
+import { newestRecords } from "./newest-records.ts";
 import { isShown } from "./place.ts";
 import { PHASE_OF, toWire } from "./view.ts";
 
 const PAGE_SIZE_DEFAULT = 100;
-/** The number of headers that are read at a time. */
-const BATCH = 256;
 /** The most headers to read for one page, which then ends early: meanwhile the process serves nobody else. */
-const LOOKED_AT_MAX = 4_096;
+export const LOOKED_AT_MAX = 4_096;
 
 const OPEN_PHASES: ReadonlySet<Phase> = new Set([
   Phase.RUNNING,
@@ -82,7 +80,7 @@ async function withoutSteps(api: Api, header: TransactionHeader) {
 }
 
 /** Only this process knows the ones that wait for their keys. */
-async function* newestFirst(
+export async function* newestFirst(
   api: Api,
   before: string | undefined,
 ): AsyncGenerator<TransactionHeader> {
@@ -91,7 +89,7 @@ async function* newestFirst(
     .filter(({ id, isJournaled }) => !isJournaled && (before === undefined || id < before))
     .map(({ header }) => header)
     .sort(byIdDescending);
-  for await (const header of journaled(api, before)) {
+  for await (const { value: header } of newestRecords(api, transactionCollection, before)) {
     for (let next = waiting[0]; next !== undefined && next.id >= header.id; next = waiting[0]) {
       // The same one, if it has begun in the meantime.
       if (next.id > header.id) yield next;
@@ -100,20 +98,6 @@ async function* newestFirst(
     yield api.engine.live.find(header.id)?.header ?? header;
   }
   yield* waiting;
-}
-
-async function* journaled(api: Api, before: string | undefined): AsyncGenerator<TransactionHeader> {
-  const { prefix, decode, key } = transactionCollection;
-  let after = before === undefined ? undefined : key(before);
-  for (;;) {
-    const page = { limit: BATCH, isDescending: true, ...defined({ after }) };
-    // Not through the cache of records, which the history would fill.
-    const entries = await api.datastore.list(prefix, page);
-    for (const entry of entries) yield decode(entry.value);
-    if (entries.length < BATCH) return;
-    after = entries.at(-1)!.key;
-    await new Promise(setImmediate);
-  }
 }
 
 /** Uses the index of the transactions that are not at rest. */

@@ -70,12 +70,26 @@ export function throwUnlessTouchable(
  * that belong to no project, if the caller may see them.
  */
 export function isShown(api: Pick<Api, "grants">, call: Call, about: About): boolean {
+  const place = placeOfTransaction(about);
+  return isOfPlace(api, call, place, () => mayTouch(api, call, "list", about));
+}
+
+/**
+ * Whether a list at the place of the call shows what belongs to `place`.
+ *
+ * @param isVisible Whether the caller may see it, asked only if it belongs to no project.
+ */
+export function isOfPlace(
+  { grants }: Pick<Api, "grants">,
+  call: Call,
+  place: Place,
+  isVisible: () => boolean,
+): boolean {
   const at = parsePlace(whereOf(call.values).place) ?? SYSTEM;
   if (at.kind === "system") return true;
-  const place = placeOfTransaction(about);
   if (formatPlace(place) === formatPlace(at)) return true;
-  if (place.kind !== "project") return mayTouch(api, call, "list", about);
-  return at.kind === "domain" && api.grants.domainOf(place.name) === at.name;
+  if (place.kind !== "project") return isVisible();
+  return at.kind === "domain" && grants.domainOf(place.name) === at.name;
 }
 
 function isOwn({ principal, limit }: Caller, asker: Asker | undefined): boolean {

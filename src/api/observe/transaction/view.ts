@@ -75,7 +75,7 @@ export async function toWire(api: Api, seen: Seen): Promise<Transaction> {
   });
 }
 
-function askerToWire(asker: Asker = {}): MessageInitShape<typeof AskerSchema> {
+export function askerToWire(asker: Asker = {}): MessageInitShape<typeof AskerSchema> {
   return { ...asker };
 }
 
