@@ -36,6 +36,11 @@ const TOP_COMMANDS: readonly TopCommand[] = [
     load: async (cli) => (await import("./commands/tx.ts")).transactionCommand(cli),
   },
   {
+    names: ["audit"],
+    summary: "who did what, who signed in, and who was refused",
+    load: async (cli) => (await import("./commands/audit-events.ts")).auditCommand(cli),
+  },
+  {
     names: ["verify"],
     summary: "compare the nodes with the records, and repair differences",
     load: async (cli) => (await import("./commands/verify.ts")).verifyCommand(cli),

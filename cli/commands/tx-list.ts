@@ -74,7 +74,7 @@ function chosen(text: string): Phase {
   throw new InvalidArgumentError(`Allowed choices are ${PHASES.join(", ")}.`);
 }
 
-function countFlag(text: string): number {
+export function countFlag(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
   throw new InvalidArgumentError("It must be a whole number.");
 }

@@ -1,43 +1,33 @@
-import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { serverInterceptors } from "../../src/rpc/interceptors.ts";
 import { localTransport } from "../../src/rpc/local-transport.ts";
+import { systemClock } from "../../src/util/clock.ts";
 import { silentLog } from "../../src/util/log.ts";
 import { PROJECT_HEADER } from "../../src/util/project.ts";
 import { newWorld, type World, withHeaders } from "../../test/world.ts";
 import { run } from "../program.ts";
+import { commandsIn } from "../testing/commands-in.ts";
 import { newTestIo } from "../testing/test-io.ts";
 
 async function n0cli(world: World, words: readonly string[], transport = world.transport) {
   const io = newTestIo({ transport, isTerminal: true });
-  const exitCode = await run([...words], io.io);
+  const exitCode = await run([...words], { ...io.io, clock: systemClock });
   return { exitCode, stdout: io.stdout(), stderr: io.stderr() };
-}
-
-/** The words of a line of the shell. */
-function wordsOf(line: string): string[] {
-  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
 }
 
 test("each command of docs/operating/identity.md works, in this order", async () => {
   await using world = await newWorld({ nodeCount: 0, inMemory: true });
-  const text = readFileSync(new URL("../../docs/operating/identity.md", import.meta.url), "utf8");
-  const blocks = [...text.matchAll(/^```sh\n([^]*?)^```/gm)].map(([, block = ""]) => block);
-  const lines = blocks.flatMap((block) => block.trim().split("\n"));
-  expect(lines.length).toBeGreaterThan(20);
-  for (const line of lines) {
-    const words = wordsOf(line).slice(1);
+  const commands = commandsIn("docs/operating/identity.md");
+  expect(commands.length).toBeGreaterThan(20);
+  for (const words of commands) {
     // The transport of the program, which this one stands for, sends the header.
     const project = words[words.indexOf("--project") + 1];
     const { transport } = words.includes("--project")
       ? withHeaders(world, { [PROJECT_HEADER]: project ?? "" })
       : world;
     const { exitCode, stderr } = await n0cli(world, words, transport);
-    expect({ line, exitCode, stderr: exitCode === 0 ? "" : stderr }).toEqual({
-      line,
-      exitCode: 0,
-      stderr: "",
-    });
+    const failure = exitCode === 0 ? "" : stderr;
+    expect({ words, exitCode, failure }).toEqual({ words, exitCode: 0, failure: "" });
   }
 });
 
