@@ -73,14 +73,13 @@ export const others: Others = {
 const NIC = { networkName: "net", networkInterfaceName: "mine" };
 
 const setVisibility = (visibility: string) =>
-  network("SetNetworkVisibility", { name: "net", visibility });
+  network("SetNetworkVisibility", { name: "lan", visibility });
+const LAN_APPLIED = network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24" });
+const LAN_DELETED = network("DeleteNetwork", { name: "lan" });
 
 const turnedScenarios = turned(
   [
-    [
-      network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24" }),
-      network("DeleteNetwork", { name: "lan" }),
-    ],
+    [LAN_APPLIED, LAN_DELETED],
     [
       network("ReserveNetworkInterface", { ...NIC, ipv4Address: "10.231.7.9" }),
       network("ReleaseNetworkInterface", NIC),
@@ -93,9 +92,9 @@ export const scenarios: readonly Scenario[] = [
   ...turnedScenarios,
   {
     name: "SetNetworkVisibility",
-    prepare: [setVisibility("VISIBILITY_PRIVATE")],
+    prepare: [LAN_APPLIED, setVisibility("VISIBILITY_PRIVATE")],
     call: setVisibility("VISIBILITY_PUBLIC"),
     revert: [setVisibility("VISIBILITY_PRIVATE")],
-    cleanUp: [],
+    cleanUp: [LAN_DELETED],
   },
 ];
