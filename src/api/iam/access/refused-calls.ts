@@ -1,5 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
-import type { Access } from "../../../gen/n0stack/rules/v1alpha1/access_pb.ts";
+import { type Access, AccessScope } from "../../../gen/n0stack/rules/v1alpha1/access_pb.ts";
 import { callerOf, NOBODY } from "../../../rpc/caller.ts";
 import type { OnRefused, RefusalReason } from "../../../rpc/door/refusals.ts";
 import { N0Error } from "../../../util/errors.ts";
@@ -26,8 +26,9 @@ export function hidden(error: N0Error): N0Error {
  * does not learn who has asked for it: that is an event of the caller's own home.
  */
 export function callRefusals(auditEvents: Pick<AuditEvents, "note">): OnCallRefused {
-  return (reason, { resource, verb }, context) => {
-    if (!(reason instanceof N0Error)) return;
+  return (reason, { resource, verb, scope }, context) => {
+    // A public call itself notes who is refused: nobody has proven who he is.
+    if (!(reason instanceof N0Error) || scope === AccessScope.PUBLIC) return;
     const isHidden = HIDDEN.has(reason);
     if (!isHidden && reason.kind !== "permission_denied") return;
     const { principal } = callerOf(context.values);

@@ -6,6 +6,7 @@ import {
   AuditEvent_Kind,
   AuditEventSchema,
 } from "../../../gen/n0stack/audit/v1alpha1/audit_pb.ts";
+import { Phase } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import type { TransactionHeader } from "../../../transaction/journal.ts";
 import type { PendingEvent } from "../../core/audit-event/audit-events.ts";
 import { formatPlace } from "../../iam/access/place.ts";
@@ -17,7 +18,11 @@ export type Row =
   | { readonly id: string; readonly header: TransactionHeader }
   | (PendingEvent & { readonly header?: undefined });
 
-const KIND_OF = { sign_in: AuditEvent_Kind.SIGN_IN, refusal: AuditEvent_Kind.REFUSAL };
+const KIND_OF = {
+  change: AuditEvent_Kind.CHANGE,
+  sign_in: AuditEvent_Kind.SIGN_IN,
+  refusal: AuditEvent_Kind.REFUSAL,
+};
 
 export function kindOf(row: Row): AuditEvent_Kind {
   return row.header === undefined ? KIND_OF[row.event.kind] : AuditEvent_Kind.CHANGE;
@@ -42,13 +47,15 @@ export function changeToWire(header: TransactionHeader): AuditEvent {
 }
 
 export function eventToWire({ id, event }: PendingEvent): AuditEvent {
-  const { kind, asker, place, resource, permission, reason, credential, expiresMs } = event;
+  const { kind, asker, place, rpc, resource, permission, reason, credential, expiresMs } = event;
   return create(AuditEventSchema, {
     id,
     kind: KIND_OF[kind],
     time: timestampFromMs(event.firstMs),
     asker: askerToWire(asker),
     place,
+    rpc: rpc ?? "",
+    ...(kind === "change" ? { phase: Phase.DONE } : {}),
     resources: resource === undefined ? [] : [resource],
     permission: permission ?? "",
     reason: reason ?? "",

@@ -3,6 +3,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { refused } from "../../../../test/refused.ts";
 import { newWorld, type World, type WorldOptions } from "../../../../test/world.ts";
+import { AuditService } from "../../../gen/n0stack/audit/v1alpha1/audit_pb.ts";
 import { JoinService } from "../../../gen/n0stack/pool/v1alpha1/join_pb.ts";
 import { newAuthorityFiles, openAuthority } from "../../../rpc/certificate/authority.ts";
 import { peerCertificateOf, publicKeyHash } from "../../../rpc/certificate/identity.ts";
@@ -187,6 +188,34 @@ test("a certificate is renewed for the key that the connection has, unless it is
     kind: "unauthenticated",
     message: expect.stringContaining('the certificate of node "n1" is revoked'),
   });
+});
+
+test("the audit events say who made a token, who joined with it, and who had none", async () => {
+  const { world, joins, join, tokenFor } = await joinable();
+  await using _ = world;
+  const made = await tokenFor();
+  await join(made.token.split(".")[0]!, "n1", newPrivateKey());
+  await refused(join("x".repeat(32), "n1", newPrivateKey()));
+  const other = await tokenFor("n2");
+  await refused(join(other.token.split(".")[0]!, "n3", newPrivateKey()));
+  await joins.revokeJoinToken({ id: other.joinToken!.id });
+  const { events } = await world.client(AuditService).listAuditEvents({});
+  const shown = events.map(({ asker, rpc, reason, resources, place }) =>
+    [asker?.principal, rpc + reason, ...resources, place].join(" "),
+  );
+  const token = ({ joinToken }: typeof made) => `join_token/${joinToken!.id} system`;
+  // All at one moment, because the clock stands still.
+  expect(shown.toSorted()).toEqual(
+    [
+      `administrator CreateJoinToken ${token(made)}`,
+      "node/n1 Join node/n1 system",
+      "nobody wrong join token node/n1 system",
+      `administrator CreateJoinToken ${token(other)}`,
+      "nobody wrong join token node/n3 system",
+      `administrator RevokeJoinToken ${token(other)}`,
+    ].toSorted(),
+  );
+  expect(JSON.stringify(events.map(({ resources }) => resources))).not.toContain(made.token);
 });
 
 test("an API without TLS makes no token", async () => {

@@ -4,10 +4,12 @@ import { put, unchanged } from "../../../datastore/collection.ts";
 import { ConflictError, merge, type Writes } from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { JoinRequest } from "../../../gen/n0stack/pool/v1alpha1/join_pb.ts";
+import { NOBODY } from "../../../rpc/caller.ts";
 import { nodeUri, type PeerCertificate, publicKeyHash } from "../../../rpc/certificate/identity.ts";
-import { N0Error } from "../../../util/errors.ts";
-import { nodeRef } from "../../../util/ref.ts";
+import { kindOf, N0Error } from "../../../util/errors.ts";
+import { formatRef, nodeRef } from "../../../util/ref.ts";
 import { lost } from "../../core/agents.ts";
+import { changeEvent } from "../../core/audit-event/change.ts";
 import type { Api } from "../context.ts";
 import { nodes } from "../node/collection.ts";
 import {
@@ -20,6 +22,29 @@ import {
 } from "./collection.ts";
 import { authorityOf } from "./tokens.ts";
 
+/** Like `join`; notes who comes without the right token. */
+export async function joinOrNote(
+  api: Api,
+  request: JoinRequest,
+  peer: string,
+): Promise<{ certificate: string; authority: string }> {
+  try {
+    return await join(api, request, peer);
+  } catch (reason) {
+    const kind = kindOf(reason);
+    if (kind === "unauthenticated" || kind === "permission_denied") {
+      api.auditEvents.note({
+        kind: "refusal",
+        asker: { principal: NOBODY.principal, peer },
+        place: "system",
+        reason: "wrong join token",
+        resource: formatRef(nodeRef(request.nodeName)),
+      });
+    }
+    throw reason;
+  }
+}
+
 /**
  * Exchanges a join token for a certificate. One batch uses the token, makes the key the node's only one, and
  * revokes the key before it. A repeat with the same key gets another certificate for it, so an agent that has
@@ -28,7 +53,7 @@ import { authorityOf } from "./tokens.ts";
  * @param peer The address of the agent.
  * @throws N0Error `unauthenticated` for a token that is not valid, before anything else of the request is read.
  */
-export async function join(
+async function join(
   api: Api,
   { secret, nodeName, certificateRequest }: JoinRequest,
   peer: string,
@@ -48,6 +73,7 @@ export async function join(
     throw taken(nodeName);
   if ((await api.records.find(revokedKeys, keyHash)) !== undefined) throw notValid(nodeName);
   const signed = await sign(api, nodeName, spki, peer);
+  const own = formatRef(nodeRef(nodeName));
   await write(
     api,
     nodeName,
@@ -55,6 +81,7 @@ export async function join(
     unchanged(joinTokens, [hash], token.revision),
     unchanged(nodes, [nodeRef(nodeName)], node?.revision ?? 0),
     replacement(nodeName, before, { keyHash, notAfterMs: signed.notAfterMs }),
+    changeEvent(api, { principal: own, peer }, "Join", own),
   );
   api.log.info("a node has joined", { node: nodeName, peer });
   return { certificate: signed.certificate, authority: signed.authority };

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { put } from "../../../datastore/collection.ts";
-import type { Datastore } from "../../../datastore/datastore.ts";
+import { type Datastore, merge } from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import {
   type CreateJoinTokenRequest,
@@ -10,6 +10,9 @@ import {
   type JoinTokenSchema,
 } from "../../../gen/n0stack/pool/v1alpha1/join_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
+import { askerOf } from "../../core/asker.ts";
+import { changeEvent } from "../../core/audit-event/change.ts";
+import type { Call } from "../../core/context.ts";
 import type { Api } from "../context.ts";
 import { hashOfSecret, type JoinTokenRecord, joinTokens, revokedKeys } from "./collection.ts";
 
@@ -21,6 +24,7 @@ const ID_LENGTH = 12;
 /** @throws N0Error `failed_precondition` if no agent could join; `resource_exhausted`. */
 export async function createJoinToken(
   api: Api,
+  call: Call,
   { nodeName, expiresIn }: CreateJoinTokenRequest,
 ): Promise<CreateJoinTokenResponse> {
   const { apiEndpoint } = api.joining ?? {};
@@ -38,7 +42,8 @@ export async function createJoinToken(
   const hash = hashOfSecret(secret);
   const expiresAtMs = nowMs + (expiresIn === undefined ? EXPIRES_IN_MS : durationMs(expiresIn));
   const record: JoinTokenRecord = { nodeName, createdAtMs: nowMs, expiresAtMs };
-  await api.datastore.batch(put(joinTokens, [hash], record));
+  const event = changeEvent(api, askerOf(call), "CreateJoinToken", `join_token/${idOf(hash)}`);
+  await api.datastore.batch(merge(put(joinTokens, [hash], record), event));
   return create(CreateJoinTokenResponseSchema, {
     joinToken: toWire(hash, record),
     token: `${secret}.${fingerprint}`,
@@ -55,11 +60,12 @@ export async function listJoinTokens(api: Api) {
 }
 
 /** @throws N0Error `not_found`. */
-export async function revokeJoinToken(api: Api, id: string): Promise<void> {
+export async function revokeJoinToken(api: Api, call: Call, id: string): Promise<void> {
   const named = ({ key }: Stored<JoinTokenRecord>) => idOf(joinTokens.parts(key)[0]!) === id;
   const found = (await api.records.list(joinTokens)).find(named);
   if (found === undefined) throw notFound("join token", id);
-  await api.datastore.batch({ deletes: [found.key] });
+  const event = changeEvent(api, askerOf(call), "RevokeJoinToken", `join_token/${id}`);
+  await api.datastore.batch(merge({ deletes: [found.key] }, event));
 }
 
 /** The certificate authority. @throws N0Error `failed_precondition` if this API has none. */

@@ -23,7 +23,7 @@ export const file_n0stack_audit_v1alpha1_audit: GenFile = /*@__PURE__*/
  */
 export type AuditEvent = Message<"n0stack.audit.v1alpha1.AuditEvent"> & {
   /**
-   * Sorts by time. For a change, the id of the transaction.
+   * Sorts by time. For a transaction, its id.
    *
    * @generated from field: string id = 1;
    */
@@ -153,7 +153,7 @@ export const AuditEvent_Kind = {
   UNSPECIFIED: 0,
 
   /**
-   * A transaction.
+   * A transaction, or another change, such as that of a join token.
    *
    * @generated from enum value: KIND_CHANGE = 1;
    */
@@ -272,7 +272,7 @@ export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> 
   messageDesc(file_n0stack_audit_v1alpha1_audit, 2);
 
 /**
- * Who did what, who signed in, and who was refused. The changes are the transactions themselves.
+ * Who did what, who signed in, and who was refused. Nearly all changes are the transactions themselves.
  *
  * @generated from service n0stack.audit.v1alpha1.AuditService
  */
