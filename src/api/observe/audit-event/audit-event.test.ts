@@ -6,6 +6,8 @@ import { inProject } from "../../../../test/projects.ts";
 import { refused } from "../../../../test/refused.ts";
 import { newWorld, type World, withHeaders } from "../../../../test/world.ts";
 import { put } from "../../../datastore/collection.ts";
+import { merge } from "../../../datastore/datastore.ts";
+import { transactionCollection } from "../../../datastore/datastore-journal.ts";
 import {
   AuditService,
   AuditEvent_Kind as Kind,
@@ -23,6 +25,7 @@ import { NodeService } from "../../../gen/n0stack/pool/v0/node_pb.ts";
 import { Phase } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { serverInterceptors } from "../../../rpc/interceptors.ts";
 import { localTransport } from "../../../rpc/local-transport.ts";
+import { timePrefix } from "../../../transaction/transaction-id.ts";
 import { silentLog } from "../../../util/log.ts";
 import { PROJECT_HEADER } from "../../../util/project.ts";
 import { until } from "../../../util/until.ts";
@@ -69,6 +72,7 @@ async function bind(world: World, member: string, role: string, scope: string): 
   await world.opened.api.datastore.batch(put(roleBindings, [ref], binding));
 }
 
+const START_MS = 1_700_000_000_000;
 const LAN = { name: "lan", ipv4Cidr: "10.0.0.0/24" };
 
 describe("what somebody has done", () => {
@@ -262,5 +266,33 @@ describe("the list", () => {
     const { nextPageToken } = await root.events.listAuditEvents({ pageSize: 1 });
     const elsewhere = { scope: "system", pageToken: nextPageToken };
     expect(await refused(list(root, elsewhere))).toMatchObject({ code: "InvalidArgument" });
+  });
+
+  test("reads a bounded part of a long history for each page, and all pages find what is rare", async () => {
+    const world = await open();
+    const { datastore } = world.opened.api;
+    const header = (i: number) => ({
+      id: `${timePrefix(START_MS + i)}-${i}`,
+      kind: "CreateUser",
+      guards: [],
+      startedAtMs: START_MS + i,
+      state: "done" as const,
+      isCommitted: true,
+      asker: { principal: i === 0 ? "user/rare" : "user/ann" },
+    });
+    const headers = Array.from({ length: 9_000 }, (_, i) => header(i));
+    await datastore.batch(
+      merge(...headers.map((one) => put(transactionCollection, [one.id], one))),
+    );
+    const root = as(world, "administrator");
+    const found: number[] = [];
+    let pageToken = "";
+    do {
+      const filter = { principal: "user/rare", scope: "system", pageToken };
+      const page = await root.events.listAuditEvents(filter);
+      found.push(page.events.length);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    expect(found).toEqual([0, 0, 1]);
   });
 });
