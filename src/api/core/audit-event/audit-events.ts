@@ -143,10 +143,11 @@ function overflowOf({ asker, ...event }: AuditEvent): AuditEvent {
 }
 
 /** What one record counts. One host can have all addresses of its network, so they count as one. */
-function keyOf({ kind, asker, place, permission, reason, resource, credential }: AuditEvent) {
+function keyOf({ kind, asker, place, ...facts }: AuditEvent): string {
   const { principal, tokenId, peer = "" } = asker;
-  const who = [principal, tokenId, networkOf(peer)];
-  return JSON.stringify([kind, ...who, place, permission, reason, resource, credential]);
+  const { rpc, permission, reason, resource, credential } = facts;
+  const what = [kind, place, rpc, permission, reason, resource, credential];
+  return JSON.stringify([principal, tokenId, networkOf(peer), ...what]);
 }
 
 function joined(before: AuditEvent, after: AuditEvent): AuditEvent {

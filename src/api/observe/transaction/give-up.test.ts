@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { refused } from "../../../../test/refused.ts";
 import { GiB, prepareDisk, webRequest } from "../../../../test/scenario.ts";
 import { hurried, newWorld, type World } from "../../../../test/world.ts";
+import { AuditService } from "../../../gen/n0stack/audit/v1alpha1/audit_pb.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { Phase } from "../../../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { SimulatedCrash } from "../../../transaction/faults.ts";
@@ -60,6 +61,15 @@ test("a step that is given up is skipped; what it leaves is told before and foun
   const skipped = given.transaction?.steps.find(({ name }) => name === "volume.ensure_empty");
   expect(skipped).toMatchObject({ leaves: "", givenUp: { leaves: step?.leaves } });
   expect(await findings(world)).toEqual(["volume.without_record"]);
+  const { events } = await world.client(AuditService).listAuditEvents({ pageSize: 1 });
+  expect(events).toMatchObject([
+    {
+      rpc: "GiveUpTransaction",
+      asker: { principal: "administrator" },
+      resources: [`transaction/${id}`],
+      place: "project/default",
+    },
+  ]);
   expect(await world.opened.api.locks.list()).toEqual([]);
   // Its name and its bytes are free, and it stays given up over a restart.
   await world.restart();

@@ -4,8 +4,10 @@ import { notFound } from "../../../util/errors.ts";
 import { askerOf } from "../../core/asker.ts";
 import type { Call } from "../../core/context.ts";
 import { takeOver } from "../../core/saga/take-over.ts";
+import { formatPlace } from "../../iam/access/place.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { getTransaction, throwUnlessSeen } from "./find.ts";
+import { placeOfTransaction } from "./place.ts";
 
 /** The longest wait of a client. The transaction goes on after that. */
 const PATIENCE_MS = 10_000;
@@ -36,11 +38,15 @@ export async function giveUpTransaction(
   id: string,
   step: string,
 ): Promise<Transaction> {
-  const asker = askerOf(call) ?? {};
+  const asker = askerOf(call);
   const live = await api.engine.takingOver.giveUp(id, asker, step, (...left) =>
     takeOver(api, ...left),
   );
   if (live === undefined) throw notFound("transaction", id);
+  const place = formatPlace(placeOfTransaction(live.header));
+  const what = { rpc: "GiveUpTransaction", resource: `transaction/${id}` };
+  // The journal has it too, with what is left on the node.
+  api.auditEvents.note({ kind: "change", asker, place, ...what });
   await untilDecided(api, call, live);
   return await getTransaction(api, call, id);
 }
