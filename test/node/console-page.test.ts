@@ -58,7 +58,7 @@ test.runIf(requirement("chromium"))(
     });
     const findVolume = () => Promise.reject(new N0Error("not_found", "there are no disks here"));
     const findConsole = await startAgent(typed);
-    const right = () => ({});
+    const right = () => ({ ended: new AbortController().signal, [Symbol.dispose]: () => {} });
     const rights = { consoleRight: right, downloadRight: right };
     const deps = { tokens, log: silentLog, findConsole, findVolume, ...rights };
     const api = await listen({

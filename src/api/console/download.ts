@@ -47,9 +47,9 @@ export function downloadHandler(deps: DownloadDeps): HttpHandler {
         .find("download", ref, token)
         .catch((error) => answerFailure(deps.log, ref, response, error));
       if (response.writableEnded) return;
-      const right = link && deps.downloadRight(link, ref);
+      using right = link === undefined ? undefined : deps.downloadRight(link, ref);
       if (link === undefined || right === undefined) return answerInvalid(response);
-      using _ = right.ended && onAbort(right.ended, () => response.destroy());
+      using _ = onAbort(right.ended, () => response.destroy());
       await withLogFields({ ...requestFields(request), linkAsker: link.asker }, async () => {
         await answer(deps, { ref, id: link.id }, request, response);
       });

@@ -40,7 +40,9 @@ beforeAll(async () => {
   const { findConsole, findVolume } = agent;
   const log = openLog({ write: (line) => lines.push(JSON.parse(line)) });
   const right = ({ caller }: Link) =>
-    caller?.principal === "user/gone" ? undefined : { ended: revoked.signal };
+    caller?.principal === "user/gone"
+      ? undefined
+      : { ended: revoked.signal, [Symbol.dispose]: () => {} };
   const deps = { tokens, log, findConsole, findVolume, consoleRight: right, downloadRight: right };
   api = await listen({
     host: "127.0.0.1",
@@ -131,7 +133,7 @@ describe("the screen", () => {
     const [code, reason] = await closed;
     expect([code, String(reason)]).toEqual([
       1008,
-      "the token with which this console was opened has ended",
+      "the token or the role with which this console was opened has ended",
     ]);
     await expect.poll(() => agent.openStreams()).toBe(0);
     revoked = new AbortController();

@@ -25,7 +25,7 @@ const CLOSE_POLICY = 1008;
 const CLOSE_INTERNAL_ERROR = 1011;
 /** The limit of a close frame, in bytes. */
 const CLOSE_REASON_LENGTH_MAX = 120;
-const TOKEN_ENDED = "the token with which this console was opened has ended";
+const RIGHT_ENDED = "the token or the role with which this console was opened has ended";
 
 export interface VncSocketDeps {
   readonly tokens: ConsoleTokens;
@@ -55,7 +55,7 @@ export function vncSocketHandler(deps: VncSocketDeps): UpgradeHandler {
       const taking = () => deps.tokens.take("vnc", ref, token);
       const link = await orRefused(deps.log, ref, socket, taking);
       if (link === "refused") return;
-      const right = link && deps.consoleRight(link, ref);
+      using right = link && deps.consoleRight(link, ref);
       if (link === undefined || right === undefined) {
         return refuseUpgrade(socket, 403, "Forbidden");
       }
@@ -109,10 +109,10 @@ async function carry(
   webSocket: WebSocket,
   ref: Ref,
   { uuid, nodeName, compute }: ConsoleTarget,
-  { ended: tokenEnded }: LinkRight,
+  right: LinkRight,
 ): Promise<void> {
   const ended = new AbortController();
-  using _ = tokenEnded && onAbort(tokenEnded, () => webSocket.close(CLOSE_POLICY, TOKEN_ENDED));
+  using _ = onAbort(right.ended, () => webSocket.close(CLOSE_POLICY, RIGHT_ENDED));
   webSocket.once("close", () => ended.abort());
   const stopPinging = pingRegularly(webSocket);
   const browser = createWebSocketStream(webSocket);

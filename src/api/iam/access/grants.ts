@@ -38,6 +38,8 @@ export class Grants implements Disposable {
   readonly #byMember = new Map<string, Map<string, Grant>>();
   readonly #ownRoles = new Map<string, PermissionSet>();
   readonly #rules: readonly RoleRule[];
+  readonly #listeners = new Set<() => void>();
+  #isTelling = false;
   /** The permissions that there are. */
   readonly catalog = new PermissionCatalog();
   #domains!: Mirror<Domain>;
@@ -52,20 +54,39 @@ export class Grants implements Disposable {
     const grants = new Grants(rules);
     const { use } = grants.#mirrors;
     const keep = use.bind(grants.#mirrors);
-    grants.#domains = keep(await Mirror.open(datastore, domains)) as Mirror<Domain>;
-    grants.#projects = keep(await Mirror.open(datastore, projects)) as Mirror<Project>;
+    const onPlace = () => grants.#tell();
+    grants.#domains = keep(await Mirror.open(datastore, domains, onPlace)) as Mirror<Domain>;
+    grants.#projects = keep(await Mirror.open(datastore, projects, onPlace)) as Mirror<Project>;
     const onRole = (_key: string, before?: Stored<Role>, after?: Stored<Role>) => {
+      grants.#tell();
       if (before !== undefined) grants.#ownRoles.delete(before.value.name);
       if (after === undefined) return;
       grants.#ownRoles.set(after.value.name, new PermissionSet(after.value.permissions));
     };
     keep(await Mirror.open(datastore, roles, onRole));
     const onBinding = (key: string, before?: Stored<RoleBinding>, after?: Stored<RoleBinding>) => {
+      grants.#tell();
       if (before !== undefined) grants.#forget(before.value.member, key);
       if (after !== undefined) grants.#add(key, after.value);
     };
     keep(await Mirror.open(datastore, roleBindings, onBinding));
     return grants;
+  }
+
+  /** Calls `listener` soon after each change of who may do what. @returns a function that ends that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Once for all changes of a batch: between two of them, somebody may seem to lose a role. */
+  #tell(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      for (const listener of this.#listeners) listener();
+    });
   }
 
   /** Undefined for a project that does not exist. */

@@ -11,6 +11,7 @@ import type { Grants } from "./grants.ts";
 import { type Permission, permissionText } from "./permission.ts";
 import { formatPlace, type Place, parsePlace, placeText, SYSTEM } from "./place.ts";
 import { hidden, type OnCallRefused } from "./refused-calls.ts";
+import { whileAllowed } from "./while-allowed.ts";
 
 type Unary = (request: unknown, context: HandlerContext) => Promise<unknown>;
 type Streaming = (request: unknown, context: HandlerContext) => AsyncIterable<unknown>;
@@ -61,14 +62,18 @@ function guardedRoutes<S extends DescService>(
             }
           }
         : async function* (request: Fields, context: HandlerContext) {
+            const fields = methodKind === "server_streaming" ? request : {};
+            const { ended: credentialEnded } = callerOf(context.values);
+            const ends = credentialEnded === undefined ? [] : [credentialEnded];
             try {
-              admit(grants, access, methodKind === "server_streaming" ? request : {}, context);
-              yield* (handle as Streaming)(request, untilEnded(context));
+              using allowed = whileAllowed(grants, admit(grants, access, fields, context));
+              ends.push(allowed.ended);
+              yield* (handle as Streaming)(request, until(ends, context));
             } catch (reason) {
               onRefused(reason, access, context);
               throw reason;
             }
-            callerOf(context.values).ended?.throwIfAborted();
+            for (const end of ends) end.throwIfAborted();
           };
   }
   return all as Partial<ServiceImpl<S>>;
@@ -80,15 +85,21 @@ function needed(method: DescMethod): Access {
   throw new Error(`${method.parent.typeName}/${method.name} does not say what access it needs`);
 }
 
-/** A stream ends with the credential of its caller. */
-function untilEnded(context: HandlerContext): HandlerContext {
-  const { ended } = callerOf(context.values);
-  if (ended === undefined) return context;
-  return { ...context, signal: AbortSignal.any([context.signal, ended]) };
+/** A stream ends with the credential of its caller, and with the role that allows it. */
+function until(ends: readonly AbortSignal[], context: HandlerContext): HandlerContext {
+  return { ...context, signal: AbortSignal.any([context.signal, ...ends]) };
 }
 
-/** @throws N0Error `permission_denied`, or `not_found` for what does not exist for the caller. */
-function admit(grants: Grants, access: Access, request: Fields, context: HandlerContext): void {
+/**
+ * @returns a function that throws the same once the caller may not do it any more.
+ * @throws N0Error `permission_denied`, or `not_found` for what does not exist for the caller.
+ */
+function admit(
+  grants: Grants,
+  access: Access,
+  request: Fields,
+  context: HandlerContext,
+): () => void {
   const caller = callerOf(context.values);
   const { scope } = access;
   if (scope !== AccessScope.PUBLIC && caller === NOBODY) {
@@ -97,9 +108,12 @@ function admit(grants: Grants, access: Access, request: Fields, context: Handler
   const project = projectOf(caller, context.requestHeader);
   const place = placeOf(grants, access, request, project);
   const permission = { resource: access.resource, verb: access.verb };
-  if (!isFree(access, request, caller, place))
-    throwUnlessAllowed(grants, caller, permission, place);
+  const check = isFree(access, request, caller, place)
+    ? () => {}
+    : () => throwUnlessAllowed(grants, caller, permission, place);
+  check();
   setWhere(context.values, whereOf(grants, project, place));
+  return check;
 }
 
 /** @throws N0Error `invalid_argument` for a header that cannot be the name of a project. */
