@@ -159,7 +159,11 @@ function expectUnauthenticated({ status }: Answer): void {
 }
 
 describe("a token", () => {
-  test("in a path is none, whoever it belongs to", async () => {
+  test("in a URL is refused, whoever it belongs to, also beside the right header", async () => {
+    const own = await overHttp1([AUTHORIZED], `${LIST}?access_token=${TOKEN}`);
+    expect(own.status).toBe(401);
+    expect(own.body).toContain("a token in its URL, and URLs end up in logs");
+    expect(own.body).toContain("revoke that token");
     for (const token of [TOKEN, ADMINISTRATORS_TOKEN]) {
       for (const name of ["token", "access_token", "authorization"]) {
         expectUnauthenticated(await overHttp1([], `${LIST}?${name}=${token}`));

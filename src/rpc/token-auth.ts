@@ -83,13 +83,16 @@ export function tokenGate({ token, authenticate, refusals }: TokenGateOptions): 
     const { authorization } = request.headers;
     const peer = request.socket.remoteAddress ?? "";
     const given = tokenOf(authorization);
+    const isInUrl = TOKEN_IN_URL.test(request.url ?? "");
     const refused = (error?: N0Error) => {
       const facts = factsOf(request);
-      refusals.note(authorization === undefined ? "no token" : "wrong token", facts);
+      const reason = authorization === undefined ? "no token" : "wrong token";
+      refusals.note(isInUrl ? "token in a URL" : reason, facts);
       const waitMs = tries.failed(facts.peer);
       const refusal = error === undefined ? ASKING : because(error);
       refuse(request, response, waitMs > 0 ? tooManyTries(waitMs) : refusal);
     };
+    if (isInUrl) return refused(IN_URL);
     if (hasSeveralTokens(request)) return refused(SEVERAL);
     if (timingSafeEqual(digestOf(given), digest)) return admit(ADMINISTRATOR);
     const found = given === "" ? undefined : trying(() => authenticate?.(given, peer));
@@ -132,6 +135,14 @@ const AUTHORIZATION = "authorization";
 const SEVERAL = new N0Error(
   "unauthenticated",
   `the request has several headers \`${AUTHORIZATION}\`: send one`,
+);
+
+const TOKEN_IN_URL = /[?&](?:access_token|id_token|token|authorization|bearer)=/i;
+/** Refused also beside the right header, so that nobody gets used to it. */
+const IN_URL = new N0Error(
+  "unauthenticated",
+  "the request has a token in its URL, and URLs end up in logs and histories: " +
+    "revoke that token, and send a new one in the header `authorization: Bearer <token>`",
 );
 
 const ASKING: Refusal = because(

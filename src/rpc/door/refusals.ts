@@ -5,6 +5,7 @@ import type { NodeServerRequest } from "../http.ts";
 export type RefusalReason =
   | "no token"
   | "wrong token"
+  | "token in a URL"
   | "certificate"
   | "host"
   | "origin"
