@@ -1,6 +1,7 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import { isLoopback } from "../src/util/loopback.ts";
+import { DEFAULT_SCOPE } from "../src/util/ref.ts";
 import type { Connection } from "./connection.ts";
 import { errorInfo, retryDelayMs } from "./error-details.ts";
 import { EXIT } from "./exit-code.ts";
@@ -35,11 +36,20 @@ const EXIT_CODE_OF: Readonly<Record<Code, number>> = {
 };
 
 /** The part of a connection that hints mention. */
-export type Asked = Pick<Connection, "baseUrl" | "tokenFile" | "tokenOrigin" | "signIn">;
+export type Asked = Pick<
+  Connection,
+  "baseUrl" | "tokenFile" | "tokenOrigin" | "signIn" | "project"
+>;
 
 /** `[NotFound] virtual machine "x" does not exist`: the first line of any failed call, and all of it in `do`. */
 export function failureLine(error: ConnectError): string {
   return `[${Code[error.code]}] ${printableLines(error.rawMessage)}`;
+}
+
+/** Whether the project of the call, which it may not have named, does not exist for the caller. */
+export function lacksProject({ code, rawMessage }: ConnectError, { project }: Asked): boolean {
+  const missing = `project "${project ?? DEFAULT_SCOPE}" does not exist`;
+  return code === Code.NotFound && rawMessage === missing;
 }
 
 /** `asked` is the connection of the call; hints about an absent server or a missing token mention it. */
@@ -102,6 +112,8 @@ function nextStep(error: ConnectError, asked: Asked): string | undefined {
     case Code.PermissionDenied:
       return "Ask the operator of this n0stack for the permission, or use another token.";
     case Code.NotFound:
+      if (lacksProject(error, asked))
+        return "Name a project in which you have a role with --project or N0CLI_PROJECT.";
       return "List what exists with n0cli get <resource>.";
     case Code.Aborted:
       return delayMs === undefined

@@ -50,8 +50,13 @@ async function exitCodeOf(cli: CliContext, reason: unknown): Promise<number> {
   if (!(reason instanceof ConnectError)) throw reason;
   // Such as a sign-in that ended during a long command.
   if (reason.cause instanceof CliError) return await exitCodeOf(cli, reason.cause);
-  const { explainFailure } = await import("./failure.ts");
-  const failure = explainFailure(reason, await cli.connection());
+  const { explainFailure, lacksProject } = await import("./failure.ts");
+  const connection = await cli.connection();
+  const failure = explainFailure(reason, connection);
   for (const line of failure.lines) cli.say(line);
+  if (lacksProject(reason, connection)) {
+    const own = await (await import("./own-projects.ts")).ownProjects(cli);
+    if (own !== undefined) cli.say(own);
+  }
   return failure.exitCode;
 }
