@@ -47,6 +47,17 @@ test("join-token prints the one command of the new node", async () => {
   expect((await n0cli(world, "node join-tokens")).stdout).not.toContain(token.id);
 });
 
+test("rejoin prints the command for a node that exists, and for no other", async () => {
+  await using world = await newApi();
+  expect((await n0cli(world, "node rejoin n1")).exitCode).toBe(5);
+  const amounts = { cpuMilliCores: 1000, memoryBytes: 1n << 30n, storageBytes: 1n << 30n };
+  await world.nodes.applyNode({ name: "n1", address: "192.0.2.7", ...amounts });
+  const { exitCode, stdout, stderr } = await n0cli(world, "node rejoin n1 --expires 1d");
+  expect(exitCode).toBe(0);
+  expect(stdout).toMatch(/^n0core serve agent --name n1 --join \S+ --node-api-endpoint \S+\n$/);
+  expect(stderr).toContain("Run this as root on node n1. It works once.");
+});
+
 test("a wrong duration is said before anything is sent", async () => {
   await using world = await newApi();
   const { exitCode, stderr } = await n0cli(world, "node join-token --expires soon");
