@@ -171,6 +171,8 @@ function createServer(
       onRequest,
     );
     server.on("upgrade", onUpgrade);
+    // A challenge of ACME ends with the handshake.
+    server.on("unknownProtocol", (socket) => socket.destroy());
     tracker.watch({ sockets: server, sessions: server, http1: undefined });
     boundSessions(server, server, bounds);
     return { server, replaceTls: (next) => tls.replace(server, next) };

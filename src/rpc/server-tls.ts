@@ -1,7 +1,14 @@
 import type { SecureServerOptions } from "node:http2";
-import { createSecureContext, type SecureContext, type Server as TlsServer } from "node:tls";
+import {
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+  type Server as TlsServer,
+} from "node:tls";
 import { API_SERVER_NAME } from "./certificate/identity.ts";
 import type { OwnCertificate } from "./mutual-tls.ts";
+
+const ACME_PROTOCOL = "acme-tls/1";
 
 /** How a server shows who it is, and which certificates of clients it asks for. All PEM. */
 export interface ServerTls extends OwnCertificate {
@@ -9,6 +16,13 @@ export interface ServerTls extends OwnCertificate {
   readonly clientCa?: string;
   /** The certificate for agents, which have only our own authority. Default: that for all clients. */
   readonly forAgents?: OwnCertificate;
+  /** The certificate for clients that ask for one of these names, in lower case. */
+  readonly forDomains?: { readonly domains: readonly string[]; readonly own: OwnCertificate };
+  /**
+   * The certificate by which the server proves to an ACME server that it has a domain (`acme-tls/1`, RFC 8737).
+   * `replace` does not change this function.
+   */
+  readonly challengeFor?: (domain: string) => OwnCertificate | undefined;
   /** Our own authority. The server asks clients for a certificate of it. */
   readonly authority?: string;
   /** Whether a client needs a certificate of it. */
@@ -22,8 +36,8 @@ export interface RenewableTls {
 }
 
 export function serverTls(tls: ServerTls): RenewableTls {
-  let forAgents = contextForAgents(tls);
-  const { clientCa, authority, agentsOnly = false } = tls;
+  let named = namedContexts(tls);
+  const { clientCa, authority, agentsOnly = false, challengeFor } = tls;
   const asks = clientCa !== undefined || authority !== undefined;
   return {
     options: {
@@ -32,17 +46,44 @@ export function serverTls(tls: ServerTls): RenewableTls {
       ...(asks ? { requestCert: true } : {}),
       // Users come without one. What a certificate of our authority allows is checked at each call.
       ...(asks ? { rejectUnauthorized: clientCa !== undefined || agentsOnly } : {}),
-      SNICallback: (name, done) => done(null, name === API_SERVER_NAME ? forAgents : undefined),
+      SNICallback: (name, done) => done(null, named.get(name.toLowerCase())),
+      ...(challengeFor === undefined ? {} : { ALPNCallback: challengeAnswer(challengeFor) }),
     },
     replace: (server, next) => {
-      forAgents = contextForAgents(next);
+      named = namedContexts(next);
       server.setSecureContext(contextOf(next, next));
     },
   };
 }
 
-function contextForAgents(tls: ServerTls): SecureContext | undefined {
-  return tls.forAgents && createSecureContext(contextOf(tls, tls.forAgents));
+/** The certificates that are served only under certain names. */
+function namedContexts(tls: ServerTls): ReadonlyMap<string, SecureContext> {
+  const { forAgents, forDomains } = tls;
+  const named = new Map<string, SecureContext>();
+  if (forDomains !== undefined) {
+    const context = createSecureContext(contextOf(tls, forDomains.own));
+    for (const domain of forDomains.domains) named.set(domain, context);
+  }
+  if (forAgents !== undefined) {
+    named.set(API_SERVER_NAME, createSecureContext(contextOf(tls, forAgents)));
+  }
+  return named;
+}
+
+/** Chooses the protocol as Node does by itself, except for the challenges of ACME. */
+function challengeAnswer(challengeFor: NonNullable<ServerTls["challengeFor"]>) {
+  return function (
+    this: TLSSocket,
+    { servername, protocols }: { readonly servername: string; readonly protocols: string[] },
+  ): string | undefined {
+    if (!protocols.includes(ACME_PROTOCOL)) {
+      return ["h2", "http/1.1"].find((one) => protocols.includes(one));
+    }
+    const challenge = challengeFor(servername.toLowerCase());
+    if (challenge === undefined) return undefined;
+    this.setKeyCert({ ...challenge });
+    return ACME_PROTOCOL;
+  };
 }
 
 function contextOf({ clientCa, authority }: ServerTls, { cert, key }: OwnCertificate) {

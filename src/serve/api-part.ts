@@ -20,6 +20,7 @@ import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
 import { isLoopback, LOOPBACK_HOSTS } from "../util/loopback.ts";
 import { systemRandom } from "../util/random.ts";
+import { type AcmePart, openAcme } from "./acme/open-acme.ts";
 import type { Protection } from "./exposure.ts";
 import { clockFromEnvironment, faultsFromEnvironment } from "./faults.ts";
 import type { ApiIdentity } from "./identity/api-identity.ts";
@@ -64,8 +65,10 @@ export async function openApiPart(
   });
   const tokens = opened.use(await openConsoleTokens({ datastore, clock, random: systemRandom }));
   let port = settings.bindPort;
+  const acme = protection.acme && openAcme(settings, protection.acme, log);
   const publicUrl = () =>
-    settings.publicUrl ?? ownUrl(settings.bindAddress, port, protection.hasTls);
+    settings.publicUrl ??
+    ownUrl(protection.acme?.domains[0] ?? settings.bindAddress, port, protection.hasTls);
   const joined = opened.use(joinedPeers(identity, settings.agentTimeout));
   const { api, routes, guarded, authenticate, onRefused } = opened.use(
     await openApi({
@@ -122,9 +125,10 @@ export async function openApiPart(
         authenticate,
         onRefused,
         ...protection,
-        ...tlsOf(protection, identity, api),
+        ...tlsOf(protection, identity, api, acme?.tls()),
       });
-      parts.use(keepCertificates(settings, protection, listener, { identity, api, log }));
+      const owners = { identity, acme, api, log };
+      parts.use(keepCertificates(settings, protection, listener, owners));
       port = listener.port;
       return listener;
     },
@@ -143,20 +147,29 @@ function joiningBy(
   return { joining: { authority, apiEndpoint, certificateLifetimeMs: certificateLifetime } };
 }
 
-/** Gives the listener each new certificate: of the API's own authority, and of the TLS files. */
+interface CertificateOwners {
+  readonly identity: ApiIdentity | undefined;
+  readonly acme: AcmePart | undefined;
+  readonly api: OpenedApi["api"];
+  readonly log: Log;
+}
+
+/** Gives the listener each new certificate: of the API's own authority, of the TLS files, and of an ACME server. */
 function keepCertificates(
   settings: ApiSettings,
   protection: Protection,
   listener: Listener,
-  { identity, api, log }: { identity: ApiIdentity | undefined; api: OpenedApi["api"]; log: Log },
+  { identity, acme, api, log }: CertificateOwners,
 ): AsyncDisposable {
   const { tlsCert, tlsKey } = settings;
   let { tls: files } = protection;
   const replace = () => {
-    const { tls } = tlsOf({ ...protection, ...defined({ tls: files }) }, identity, api);
+    const present = { ...protection, ...defined({ tls: files }) };
+    const { tls } = tlsOf(present, identity, api, acme?.tls());
     if (tls !== undefined) listener.replaceTls(tls);
   };
   identity?.onRenewed(replace);
+  const fromAcme = acme?.keep(replace);
   const ending = new AbortController();
   const onChanged = (changed: OwnCertificate) => {
     files = { ...files, ...changed };
@@ -172,7 +185,7 @@ function keepCertificates(
   return {
     async [Symbol.asyncDispose]() {
       ending.abort();
-      await keeping;
+      await Promise.all([keeping, fromAcme?.[Symbol.asyncDispose]()]);
     },
   };
 }

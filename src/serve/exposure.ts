@@ -10,6 +10,7 @@ import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
 import { isLoopback } from "../util/loopback.ts";
+import { type AcmeSettings, acmeSettingsOf } from "./acme/acme-settings.ts";
 import { ensureOwnToken } from "./own-token.ts";
 import type { AgentSettings, BaseSettings, Settings } from "./settings.ts";
 
@@ -17,6 +18,8 @@ type ApiSettings = Settings<"api"> | Settings<"standalone">;
 
 /** The protection of a server, read from its files. */
 export interface Protection {
+  /** How an API gets a certificate for its domains. */
+  readonly acme?: AcmeSettings;
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   /** It serves TLS, with a certificate of its own authority if `tls` is undefined. */
   readonly hasTls: boolean;
@@ -43,6 +46,7 @@ export function protectApi(settings: ApiSettings, log: Log): Protection {
   const isExposed = !isLoopback(bindAddress);
   if (isExposed && insecure) guard(settings, ["--tls-cert and --tls-key"], log);
   const tls = readTls(settings);
+  const acme = acmeSettingsOf(settings, readPem);
   // An insecure server is open to everybody anyway.
   const isOpen = isExposed && insecure && tokenFile === undefined;
   const own = isOpen ? undefined : readToken(settings, "api", log);
@@ -55,8 +59,8 @@ export function protectApi(settings: ApiSettings, log: Log): Protection {
   }
   return {
     ...tls.served,
-    hasTls: "tls" in tls.served || (isExposed && !insecure),
-    ...defined({ token: isAnonymous ? undefined : own?.value }),
+    hasTls: "tls" in tls.served || acme !== undefined || (isExposed && !insecure),
+    ...defined({ token: isAnonymous ? undefined : own?.value, acme }),
     toAgents: { ...tls.peer, ...agentTokenOf(settings, own) },
   };
 }

@@ -6,6 +6,7 @@ import { CONNECTIONS_MAX, RECEIVE_TIMEOUT_MS } from "../rpc/door/bounds.ts";
 import { AGENT_PORT_DEFAULT, API_PORT_DEFAULT } from "../rpc/transport.ts";
 import { LOG_LEVELS } from "../util/log.ts";
 import { isLoopback } from "../util/loopback.ts";
+import { acmeDirectory, CHALLENGES, domainName, emailAddress } from "./acme/acme-settings.ts";
 import { oidcIssuer, oidcRoleRule } from "./oidc-settings.ts";
 import {
   baseUrl,
@@ -125,7 +126,37 @@ const base = {
   }),
 };
 
+const acme = {
+  acmeDirectory: about(setting(acmeDirectory).optional(), {
+    argument: "<url>",
+    description:
+      "directory of an ACME server, from which the API gets its certificate; you accept the terms of its operator",
+  }),
+  acmeDomain: about(setting(list(domainName)).default([]), {
+    argument: "<names>",
+    description: "DNS names for the certificate of --acme-directory, separated by commas",
+  }),
+  acmeEmail: about(setting(emailAddress).optional(), {
+    argument: "<address>",
+    description: "whom the operator of the ACME server tells about trouble with certificates",
+  }),
+  acmeChallenge: about(setting(oneOf(CHALLENGES)).default("http-01"), {
+    argument: "<name>",
+    description:
+      "how the API proves that it has the names: http-01 (it is reached at port 80) or tls-alpn-01 (at port 443)",
+  }),
+  acmeHttpPort: about(setting(wholeNumber(1, 65535)).default(80), {
+    argument: "<port>",
+    description: "port for http-01, to which port 80 of the names leads; open only meanwhile",
+  }),
+  acmeCa: about(setting(path).optional(), {
+    argument: "<file>",
+    description: "authority of the ACME server itself, PEM; default: the system's",
+  }),
+};
+
 const api = {
+  ...acme,
   certificateLifetime: about(setting(durationBetween(2_000, 365 * DAY_MS)).default(DAY_MS), {
     argument: "<duration>",
     description:

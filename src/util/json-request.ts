@@ -1,10 +1,9 @@
-import { request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
 import type { Clock } from "./clock.ts";
 import { N0Error } from "./errors.ts";
 import { isReadOnTheWay } from "./loopback.ts";
 import { cut, quote } from "./quote.ts";
 import { abortAfter } from "./race.ts";
+import { requestWeb } from "./web-request.ts";
 
 const URL_LENGTH_MAX = 2048;
 
@@ -58,44 +57,17 @@ export function parseSafeUrl(text: unknown): URL | undefined {
   return url.username === "" && url.password === "" ? url : undefined;
 }
 
-async function receive(url: URL, options: JsonRequestOptions, signal: AbortSignal) {
-  const { bytesMax, form } = options;
-  const content = form === undefined ? undefined : new URLSearchParams(form).toString();
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
-  const send = url.protocol === "https:" ? requestHttps : requestHttp;
-  const request = send(url, {
-    method: content === undefined ? "GET" : "POST",
-    // A connection of its own, so that nothing stays open.
-    agent: false,
-    headers: {
-      accept: "application/json",
-      ...(content === undefined
-        ? {}
-        : {
-            "content-type": "application/x-www-form-urlencoded",
-            "content-length": Buffer.byteLength(content),
-          }),
-    },
-    signal,
+async function receive(url: URL, { bytesMax, form }: JsonRequestOptions, signal: AbortSignal) {
+  const accept = { accept: "application/json" };
+  if (form === undefined) {
+    return await requestWeb(url, { method: "GET", headers: accept, bytesMax, signal });
+  }
+  return await requestWeb(url, {
+    method: "POST",
+    headers: { ...accept, "content-type": "application/x-www-form-urlencoded" },
+    content: new URLSearchParams(form).toString(),
+    ...{ bytesMax, signal },
   });
-  request.on("error", reject);
-  request.on("response", (response) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    response.on("error", reject);
-    response.on("data", (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > bytesMax) request.destroy(new Error(`answers more than ${bytesMax} bytes`));
-      else chunks.push(chunk);
-    });
-    response.on("end", () => {
-      if (!response.complete) return reject(new Error("the answer is not complete"));
-      resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() });
-    });
-    response.on("close", () => reject(new Error("the connection broke off")));
-  });
-  request.end(content);
-  return await promise;
 }
 
 function parseObject(text: string, status: number): Readonly<Record<string, unknown>> {

@@ -2,7 +2,14 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 
 /** The requirements of a test on the real node. */
-export type Requirement = "root" | "libvirt" | "qemu-img" | "netns" | "chromium" | "python3-grpc";
+export type Requirement =
+  | "root"
+  | "libvirt"
+  | "qemu-img"
+  | "netns"
+  | "chromium"
+  | "pebble"
+  | "python3-grpc";
 
 const PROBES: Readonly<Record<Requirement, () => boolean>> = {
   root: () => process.getuid?.() === 0,
@@ -10,6 +17,7 @@ const PROBES: Readonly<Record<Requirement, () => boolean>> = {
   "qemu-img": () => succeeds("qemu-img", "--version"),
   netns: () => succeeds("unshare", "--net", "ip", "link", "add", "n0-probe", "type", "bridge"),
   chromium: () => succeeds("chromium", "--version"),
+  pebble: () => succeeds("pebble", "-help"),
   // Debian's own: another one on the PATH does not know its packages.
   "python3-grpc": () => succeeds("/usr/bin/python3", "-c", "import grpc, grpc_tools"),
 };

@@ -13,8 +13,14 @@ export function publicKeyOf(privateKey: string): Uint8Array {
   return createPublicKey(privateKey).export({ format: "der", type: "spki" });
 }
 
-/** Asks for a certificate, and proves to have the key: a PKCS #10 request in DER. */
-export async function newCertificateRequest(privateKey: string): Promise<Uint8Array> {
+/**
+ * Asks for a certificate, and proves to have the key: a PKCS #10 request in DER. Our own authority ignores the
+ * domains.
+ */
+export async function newCertificateRequest(
+  privateKey: string,
+  domains: readonly string[] = [],
+): Promise<Uint8Array> {
   const der = createPrivateKey(privateKey).export({ format: "der", type: "pkcs8" });
   const { subtle } = webcrypto;
   const keys = {
@@ -26,8 +32,15 @@ export async function newCertificateRequest(privateKey: string): Promise<Uint8Ar
   const request = await x509.Pkcs10CertificateRequestGenerator.create({
     keys,
     signingAlgorithm: P256,
+    ...(domains.length === 0 ? {} : { extensions: [domainNames(domains)] }),
   });
   return new Uint8Array(request.rawData);
+}
+
+function domainNames(domains: readonly string[]) {
+  return new x509.SubjectAlternativeNameExtension(
+    domains.map((value) => ({ type: "dns", value }) as const),
+  );
 }
 
 /**

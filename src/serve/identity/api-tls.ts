@@ -7,6 +7,7 @@ import { type AdmitCertificate, notNow } from "../../rpc/certificate/gate.ts";
 import { isUnspecified } from "../../rpc/host.ts";
 import type { ListenOptions } from "../../rpc/listen.ts";
 import { renewedTransport } from "../../rpc/renewed-transport.ts";
+import type { ServerTls } from "../../rpc/server-tls.ts";
 import { AGENT_PORT_DEFAULT, openTransport } from "../../rpc/transport.ts";
 import { systemClock } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
@@ -28,19 +29,27 @@ const RENEW_PATH = `/${parent.typeName}/${name}`;
 /** The identity of an API that serves TLS, or whose nodes have joined before. */
 export async function identityOf(
   settings: ApiSettings,
-  { hasTls }: Protection,
+  { hasTls, acme }: Protection,
   log: Log,
 ): Promise<ApiIdentity | undefined> {
   const { baseDirectory, certificateLifetime: lifetimeMs } = settings;
   if (!hasTls && !hasAuthority(baseDirectory)) return undefined;
   const deps = { clock: systemClock, random: systemRandom, log };
-  return await openApiIdentity({ baseDirectory, hosts: hostsOf(settings), lifetimeMs, ...deps });
+  return await openApiIdentity({
+    baseDirectory,
+    hosts: hostsOf(settings, acme?.domains),
+    lifetimeMs,
+    ...deps,
+  });
 }
 
-function hostsOf({ bindAddress, publicUrl }: ApiSettings): string[] {
+function hostsOf(
+  { bindAddress, publicUrl }: ApiSettings,
+  domains: readonly string[] = [],
+): string[] {
   const own = isUnspecified(bindAddress) ? [...addresses(), hostname()] : [bindAddress];
   const named = publicUrl === undefined ? [] : [new URL(publicUrl).hostname];
-  const hosts = [...LOOPBACK_HOSTS, ...own, ...named].map((host) =>
+  const hosts = [...LOOPBACK_HOSTS, ...own, ...named, ...domains].map((host) =>
     host.replace(/^\[(.*)\]$/, "$1"),
   );
   return [...new Set(hosts)];
@@ -52,16 +61,22 @@ function addresses(): string[] {
   );
 }
 
-/** How the API serves TLS now, and whom it admits by a certificate. */
+/**
+ * How the API serves TLS now, and whom it admits by a certificate.
+ *
+ * @param domains The certificate of an ACME server. Only clients that ask for its names see it: it names no
+ *   address, and those who trust our authority may call the API by one.
+ */
 export function tlsOf(
   { tls, hasTls }: Protection,
   identity: ApiIdentity | undefined,
   api: Api,
+  domains?: Pick<ServerTls, "forDomains" | "challengeFor">,
 ): Pick<ListenOptions, "tls" | "admitCertificate"> {
   if (!hasTls || identity === undefined) return {};
   const { own, authority } = identity;
   return {
-    tls: { ...own, ...tls, forAgents: own, authority: authority.certificate },
+    tls: { ...own, ...tls, ...domains, forAgents: own, authority: authority.certificate },
     admitCertificate: admitNode(api),
   };
 }
