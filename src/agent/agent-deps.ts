@@ -6,6 +6,7 @@ import type { SeedDriver } from "../driver/seed/seed-driver.ts";
 import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
 import type { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import type { AgentIdentity } from "../rpc/agent-token.ts";
+import type { Caller } from "../rpc/caller.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import type { KeyedQueue } from "./keyed-queue.ts";
@@ -33,6 +34,13 @@ export interface AgentDeps extends Drivers {
    * registers the node.
    */
   readonly whoAmI?: () => (AgentIdentity & { readonly agentToken?: string }) | undefined;
+  /**
+   * Checks the ticket of a caller who wants to read a volume. Undefined: every caller has the token that gives
+   * all rights.
+   *
+   * @throws N0Error `permission_denied`
+   */
+  readonly admitCopy?: (caller: Caller, volumeId: string, ticket: string) => void;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -20,7 +20,9 @@ test("a server that is not an agent gives no volume, and the error says why", as
   const transport = openTransport(api.url, 1);
   try {
     const connectPeer = () => createClient(VolumeAgentService, transport);
-    const reading = collect(readPeerVolume(connectPeer, api.url, "disk", never, () => {}));
+    const reading = collect(
+      readPeerVolume(connectPeer, api.url, { id: "disk", ticket: "" }, never, () => {}),
+    );
     await expect(reading).rejects.toMatchObject({
       kind: "failed_precondition",
       message: expect.stringMatching(/is not an agent: .*standalone/),

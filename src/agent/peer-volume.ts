@@ -12,14 +12,14 @@ import type { AgentDeps } from "./agent-deps.ts";
 export async function* readPeerVolume(
   connect: () => ReturnType<AgentDeps["connectPeer"]>,
   address: string,
-  id: string,
+  { id, ticket }: { readonly id: string; readonly ticket: string },
   signal: AbortSignal,
   onTotal: (totalBytes: bigint) => void,
 ): AsyncGenerator<Uint8Array, void> {
   let totalBytes: bigint | undefined;
   let readBytes = 0n;
   try {
-    for await (const message of connect().readVolume({ id }, { signal })) {
+    for await (const message of connect().readVolume({ id, ticket }, { signal })) {
       if (totalBytes === undefined) {
         totalBytes = message.totalBytes;
         onTotal(totalBytes);

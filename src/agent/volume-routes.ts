@@ -10,6 +10,7 @@ import type {
   VolumeSpec,
 } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
+import { callerOf } from "../rpc/caller.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, required } from "./change.ts";
 import { chunksOf } from "./chunks.ts";
@@ -89,7 +90,9 @@ export function volumeRoutes(router: ConnectRouter, deps: AgentDeps): void {
       return { volumes: (await volume.list(signal)).map(volumeToWire) };
     },
 
-    async *readVolume({ id, offset, length }: ReadVolumeRequest, { signal }: HandlerContext) {
+    async *readVolume(request: ReadVolumeRequest, { signal, values }: HandlerContext) {
+      const { id, offset, length, ticket } = request;
+      deps.admitCopy?.(callerOf(values), id, ticket);
       const range = length === 0n ? { offset } : { offset, length };
       const { totalBytes, validator, bytes } = await volume.read(id, range, signal);
       // A message of its own, so that the client gets both also if the range is empty.
@@ -120,14 +123,15 @@ async function* withProgress(
 
 async function replicate(
   { connectPeer, volume }: AgentDeps,
-  { sourceId, sourceAddress, sourceNodeName }: EnsureReplicatedVolumeRequest,
+  { sourceId, sourceAddress, sourceNodeName, sourceTicket }: EnsureReplicatedVolumeRequest,
   { id, sizeBytes }: VolumeSpec,
   mark: Mark,
   options: WorkOptions,
 ): Promise<void> {
   let totalBytes: bigint | undefined;
   const connect = () => connectPeer(sourceAddress, sourceNodeName);
-  const bytes = readPeerVolume(connect, sourceAddress, sourceId, options.signal, (total) => {
+  const source = { id: sourceId, ticket: sourceTicket };
+  const bytes = readPeerVolume(connect, sourceAddress, source, options.signal, (total) => {
     totalBytes = total;
   });
   const onProgress = (progress: Progress) =>

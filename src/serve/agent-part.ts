@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { createClient } from "@connectrpc/connect";
-import type { NodeCapacity } from "../agent/agent-deps.ts";
+import type { AgentDeps, NodeCapacity } from "../agent/agent-deps.ts";
 import type { DriversConfig } from "../agent/drivers.ts";
 import { openDrivers } from "../agent/drivers.ts";
 import { keepGuestWall } from "../agent/guest-wall.ts";
@@ -47,7 +47,7 @@ export interface AgentPart extends AsyncDisposable {
 export async function openAgent(
   settings: NodeSettings,
   log: Log,
-  { toAgents }: Pick<Protection, "toAgents">,
+  { toAgents, admitCopy }: Pick<Protection, "toAgents"> & Pick<AgentDeps, "admitCopy">,
   peers: { transportTo(address: string, nodeName: string): Transport },
   open: typeof openDrivers = openDrivers,
 ): Promise<AgentPart> {
@@ -81,6 +81,7 @@ export async function openAgent(
             address,
             ...defined({ agentToken }),
           },
+    ...defined({ admitCopy }),
     readCapacity: async () => ({ ...(await drivers.readFacts()), ...capacityOf(settings) }),
     clock: systemClock,
     log,

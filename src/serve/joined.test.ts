@@ -12,9 +12,11 @@ import { ComputeAgentService } from "../gen/n0stack/agent/v1alpha1/compute_pb.ts
 import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
 import { JoinService } from "../gen/n0stack/pool/v1alpha1/join_pb.ts";
+import { BlockStorageService } from "../gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { newAuthorityFiles, openAuthority } from "../rpc/certificate/authority.ts";
-import type { Identity } from "../rpc/certificate/identity.ts";
+import { type Copy, copyTicket } from "../rpc/certificate/copy-ticket.ts";
+import { API_URI, type Identity } from "../rpc/certificate/identity.ts";
 import { newCertificateRequest, newPrivateKey, publicKeyOf } from "../rpc/certificate/request.ts";
 import { readTokenFile } from "../rpc/token-auth.ts";
 import { API_PORT_DEFAULT, openTransport } from "../rpc/transport.ts";
@@ -114,6 +116,31 @@ function as(
   return opened.adopt(openTransport(url, API_PORT_DEFAULT, { mutual }), (one) => one.close());
 }
 
+const firstPiece = (peer: Transport, request: { readonly id: string; readonly ticket?: string }) =>
+  createClient(VolumeAgentService, peer).readVolume(request)[Symbol.asyncIterator]().next();
+
+async function ownAuthority() {
+  const file = (name: string) => readFileSync(join(base, "authority", name), "utf8");
+  const files = { key: file("key.pem"), certificate: file("certificate.pem") };
+  return await openAuthority(files, systemRandom);
+}
+
+/** As the API makes it. */
+async function ticketOf(copy: Copy): Promise<string> {
+  return copyTicket(copy, (await ownAuthority()).signTicket, Date.now());
+}
+
+/** The volumes of a node, as its API sees them. */
+async function volumesOf(url: string, name: string) {
+  const authority = await ownAuthority();
+  const key = newPrivateKey();
+  const subject = { uri: API_URI, commonName: "api", hosts: [], publicKey: publicKeyOf(key) };
+  const certificate = await authority.sign({ ...subject, lifetimeMs: 60_000 }, Date.now());
+  const own = { key, certificate, authority: authority.certificate };
+  const client = createClient(VolumeAgentService, as(own, url, { kind: "node", name }));
+  return (await client.listVolumes({})).volumes;
+}
+
 describe("a joined node", () => {
   test("registers by its token alone, and again at its next start without one", async () => {
     await startApi();
@@ -153,21 +180,23 @@ describe("a joined node", () => {
     }
   });
 
-  test("may only copy volumes from another one", async () => {
+  test("may only copy volumes from another one, each by a ticket of the API", async () => {
     await startApi();
     const n1 = await joinNode("n1");
     const n2 = await joinNode("n2");
     const peer = as(n1, n2.agent.url, { kind: "node", name: "n2" });
     const compute = createClient(ComputeAgentService, peer);
     expect(await refused(compute.listDomains({}))).toMatchObject({ code: "PermissionDenied" });
-    const read = () =>
-      createClient(VolumeAgentService, peer)
-        .readVolume({ id: "none" })
-        [Symbol.asyncIterator]()
-        .next();
+    const read = (ticket: string) => firstPiece(peer, { id: "none", ticket });
+    const copy = { volumeId: "none", sourceNode: "n2", readerNode: "n1" };
+    const ticket = (change: Partial<typeof copy> = {}) => ticketOf({ ...copy, ...change });
+    const right = await ticket();
     await expect
-      .poll(async () => (await refused(read())).code, { timeout: 10_000 })
+      .poll(async () => (await refused(read(right))).code, { timeout: 10_000 })
       .toBe("NotFound");
+    for (const wrong of ["", `${right}x`, await ticket({ readerNode: "n2" })]) {
+      expect(await refused(read(wrong))).toMatchObject({ code: "PermissionDenied" });
+    }
     // Who expects another node there calls nobody.
     const mistaken = createClient(
       ComputeAgentService,
@@ -176,6 +205,28 @@ describe("a joined node", () => {
     expect((await refused(mistaken.listDomains({}))).message).toContain(
       'the server there is node "n2", not node "n3"',
     );
+  });
+
+  test("gets a disk from another one, and no disk that the API has not sent to it", async () => {
+    await startApi();
+    const n1 = await joinNode("n1");
+    const n2 = await joinNode("n2");
+    const disks = createClient(BlockStorageService, admin);
+    const at = (node: string) => ({ "n0core/provisioning/block_storage/request_node_name": node });
+    const size = { requestBytes: 1n << 20n, limitBytes: 1n << 20n };
+    await disks.createBlockStorage({ name: "data", annotations: at("n1"), ...size });
+    const moving = () => disks.updateBlockStorage({ name: "data", annotations: at("n2"), ...size });
+    // An agent admits no other node before its first heartbeat has told it who is revoked.
+    await expect.poll(async () => (await moving()).nodeName, { timeout: 10_000 }).toBe("n2");
+    const { id = "" } = (await volumesOf(n2.agent.url, "n2"))[0] ?? {};
+    expect(id).not.toBe("");
+    const thief = as(n1, n2.agent.url, { kind: "node", name: "n2" });
+    expect(await refused(firstPiece(thief, { id }))).toMatchObject({
+      code: "PermissionDenied",
+      message: expect.stringContaining(
+        `node "n1" may not read volume "${id}" of node "n2": it has no ticket`,
+      ),
+    });
   });
 
   test("is revoked when it joins again: it can neither speak nor copy", async () => {
@@ -189,12 +240,8 @@ describe("a joined node", () => {
     const error = await refused(old.heartbeatNode({ name: "n1" }));
     expect(error).toMatchObject({ code: "Unauthenticated" });
     expect(error.message).toContain('the certificate of node "n1" is revoked');
-    const peer = createClient(
-      VolumeAgentService,
-      as(n1, n2.agent.url, { kind: "node", name: "n2" }),
-    );
-    const code = async () =>
-      (await refused(peer.readVolume({ id: "none" })[Symbol.asyncIterator]().next())).code;
+    const peer = as(n1, n2.agent.url, { kind: "node", name: "n2" });
+    const code = async () => (await refused(firstPiece(peer, { id: "none" }))).code;
     await expect.poll(code, { timeout: 10_000 }).toBe("Unauthenticated");
   });
 

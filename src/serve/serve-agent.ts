@@ -50,8 +50,9 @@ export async function serveAgent(
     identity === undefined
       ? opened.use(shareToken(settings, log))
       : opened.use(openJoinedAgent(identity, settings, log));
-  const { toAgents = {}, served } = wayOf(way);
-  const agent = opened.use(await openAgent(settings, log, { toAgents }, way.peers, openDrivers));
+  const { toAgents = {}, served, ...rules } = wayOf(way);
+  const protection = { toAgents, ...rules };
+  const agent = opened.use(await openAgent(settings, log, protection, way.peers, openDrivers));
   const listener = await listen({
     host: settings.bindAddress,
     port: settings.bindPort,
@@ -105,7 +106,8 @@ function shareToken(settings: AgentSettings, log: Log): SharedToken {
 
 function wayOf(way: SharedToken | JoinedAgent) {
   if (!("protection" in way)) {
-    return { served: { tls: way.tls(), admitCertificate: way.admitCertificate } };
+    const { admitCertificate, admitCopy } = way;
+    return { served: { tls: way.tls(), admitCertificate }, admitCopy };
   }
   const { tls, token, toAgents } = way.protection;
   return { toAgents, served: defined({ tls, token }) };

@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
-import { createClient } from "@connectrpc/connect";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { VolumeAgentService } from "../../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { NodeService } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
+import type { Identity } from "../../src/rpc/certificate/identity.ts";
 import { openTransport } from "../../src/rpc/transport.ts";
 import { readIdentity, timesOf } from "../../src/serve/identity/node-identity.ts";
 import { pause, systemClock } from "../../src/util/clock.ts";
@@ -95,6 +98,16 @@ describe.runIf(isPossible)("two hosts join by the printed command", () => {
   test("a stolen certificate does nothing for another node, and nothing at all once its node is lost", async () => {
     expect(await heartbeat(1, 1)).toMatchObject({ intervalMilliseconds: 5_000 });
     expect(await refused(heartbeat(2, 1))).toMatchObject({ code: "PermissionDenied" });
+    await cli.must(
+      ...["bs", "create", "others", "--request_bytes", "1MiB", "--limit_bytes", "1MiB"],
+      ...["--annotations", `${NODE_OF_DISK}=node-2`],
+    );
+    const files = await readdir(join(places[2].baseDirectory, "volumes"));
+    const [id = ""] = files.flatMap((file) => /^(.*)\.qcow2$/.exec(file)?.[1] ?? []);
+    expect(id).not.toBe("");
+    const error = await refused(readVolumeAs(places[1], agents[1]!.url, "node-2", id));
+    expect(error).toMatchObject({ code: "PermissionDenied" });
+    expect(error.message).toContain("it has no ticket of the API");
     await agents[0]?.stop("SIGKILL");
     let answer = "";
     const isLost = async () => {
@@ -103,9 +116,9 @@ describe.runIf(isPossible)("two hosts join by the printed command", () => {
       return code === 0;
     };
     await until(isLost, { timeoutMs: 40_000, onTimeout: () => new Error(answer) });
-    const error = await refused(heartbeat(1, 1));
-    expect(error).toMatchObject({ code: "Unauthenticated" });
-    expect(error.message).toContain('the certificate of node "node-1" is revoked');
+    const late = await refused(heartbeat(1, 1));
+    expect(late).toMatchObject({ code: "Unauthenticated" });
+    expect(late.message).toContain('the certificate of node "node-1" is revoked');
     await cli.must("node", "found", "node-1");
     expect(await refused(heartbeat(1, 1))).toMatchObject({ code: "Unauthenticated" });
     const printed = await cli.must("-o", "table", "node", "join-token", "--node", "node-1");
@@ -137,17 +150,35 @@ async function newHosts(id: string, opened: AsyncDisposableStack): Promise<void>
   }
 }
 
-/** A heartbeat for a node, with the certificate that is in a place. */
-async function heartbeatAs({ baseDirectory }: Place, url: string, name: string) {
+/** Calls with the certificate that is in a place. */
+async function callAs<T>(
+  { baseDirectory }: Place,
+  { url, expected }: { readonly url: string; readonly expected: Identity },
+  call: (transport: Transport) => Promise<T>,
+): Promise<T> {
   const { key, certificate, authority } = readIdentity(baseDirectory)!;
   const own = { cert: certificate, key };
-  const mutual = { authority, own, expected: { kind: "api" } } as const;
-  const transport = openTransport(url, 0, { mutual });
+  const transport = openTransport(url, 0, { mutual: { authority, own, expected } });
   try {
-    return await createClient(NodeService, transport).heartbeatNode({ name });
+    return await call(transport);
   } finally {
     transport.close();
   }
+}
+
+/** A heartbeat for a node. */
+async function heartbeatAs(place: Place, url: string, name: string) {
+  return await callAs(place, { url, expected: { kind: "api" } }, (transport) =>
+    createClient(NodeService, transport).heartbeatNode({ name }),
+  );
+}
+
+async function readVolumeAs(place: Place, url: string, nodeName: string, id: string) {
+  const expected = { kind: "node", name: nodeName } as const;
+  return await callAs(place, { url, expected }, async (transport) => {
+    const volumes = createClient(VolumeAgentService, transport);
+    return await volumes.readVolume({ id })[Symbol.asyncIterator]().next();
+  });
 }
 
 /** Serves a raw image of 1 MiB, little by little. */

@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject, webcrypto, X509Certificate } from "no
 import { isIP } from "node:net";
 import type { Random } from "../../util/random.ts";
 import { keyHashOf } from "./identity.ts";
+import { signedTicket } from "./ticket-signature.ts";
 import { P256, x509 } from "./x509.ts";
 
 const DAY_MS = 24 * 3_600_000;
@@ -36,6 +37,8 @@ export interface Authority {
   readonly fingerprint: string;
   /** @returns the certificate, PEM. */
   sign(subject: Subject, nowMs: number): Promise<string>;
+  /** @returns a ticket with this content: see `verifiedTicket`. */
+  readonly signTicket: (content: string) => string;
 }
 
 /** Makes the key and certificate of a new authority. */
@@ -77,6 +80,7 @@ export async function openAuthority(files: AuthorityFiles, random: Random): Prom
   return {
     certificate: files.certificate,
     fingerprint: keyHashOf(own),
+    signTicket: (content) => signedTicket(content, key),
     async sign({ uri, commonName, hosts, publicKey, lifetimeMs }, nowMs) {
       const certificate = await x509.X509CertificateGenerator.create({
         serialNumber: serialNumber(random),

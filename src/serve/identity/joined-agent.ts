@@ -1,8 +1,11 @@
 import { createSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { createClient, type Transport } from "@connectrpc/connect";
+import type { AgentDeps } from "../../agent/agent-deps.ts";
 import { VolumeAgentService } from "../../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { JoinService } from "../../gen/n0stack/pool/v1alpha1/join_pb.ts";
+import type { Caller } from "../../rpc/caller.ts";
+import { checkCopyTicket } from "../../rpc/certificate/copy-ticket.ts";
 import { type AdmitCertificate, notNow } from "../../rpc/certificate/gate.ts";
 import type { Identity } from "../../rpc/certificate/identity.ts";
 import { renewedTransport } from "../../rpc/renewed-transport.ts";
@@ -17,6 +20,7 @@ import { systemClock } from "../../util/clock.ts";
 import { N0Error } from "../../util/errors.ts";
 import type { Log } from "../../util/log.ts";
 import { systemRandom } from "../../util/random.ts";
+import { formatRef, nodeRef, parseRef } from "../../util/ref.ts";
 import { openPeers } from "../peers.ts";
 import type { Settings } from "../settings.ts";
 import { joinOnce } from "./join.ts";
@@ -35,6 +39,8 @@ export interface JoinedAgent extends AsyncDisposable {
   tls(): ServerTls;
   onRenewed(listener: (tls: ServerTls) => void): void;
   readonly admitCertificate: AdmitCertificate;
+  /** Another node needs a ticket of the API for each volume that it reads. */
+  readonly admitCopy: NonNullable<AgentDeps["admitCopy"]>;
   /** Takes the keys of nodes that count no longer. Until it has heard of them, no other node may read here. */
   onRevoked(keys: readonly string[]): void;
 }
@@ -128,10 +134,18 @@ export function openJoinedAgent(
     tls,
     onRenewed: (listener) => void listeners.push(listener),
     admitCertificate: (certificate, path) => {
-      const refusal = notNow(certificate);
-      if (refusal !== undefined) return refusal;
-      if (certificate.identity.kind === "api") return { principal: "system", groups: [] };
-      return refusalOfPeer(certificate.identity.name, certificate.keyHash, path, revoked) ?? PEER;
+      const late = notNow(certificate);
+      if (late !== undefined) return late;
+      if (certificate.identity.kind === "api") return API;
+      const { name: peer } = certificate.identity;
+      const refusal = refusalOfPeer(peer, certificate.keyHash, path, revoked);
+      return refusal ?? { principal: formatRef(nodeRef(peer)), groups: [] };
+    },
+    admitCopy: ({ principal }, volumeId, ticket) => {
+      if (principal === API.principal) return;
+      const readerNode = parseRef(principal)?.name ?? "";
+      const copy = { volumeId, sourceNode: identity.nodeName, readerNode };
+      checkCopyTicket(ticket, copy, identity.authority, systemClock.nowMs());
     },
     onRevoked: (keys) => {
       revoked = new Set(keys);
@@ -145,7 +159,7 @@ export function openJoinedAgent(
   };
 }
 
-const PEER = { principal: "peer", groups: [] };
+const API: Caller = { principal: "system", groups: [] };
 
 /** Another node may copy volumes, and nothing else. */
 function refusalOfPeer(

@@ -2,6 +2,7 @@ import { N0Error } from "../../../../util/errors.ts";
 import type { Ref } from "../../../../util/ref.ts";
 import { DOMAIN_MS, nodeRetriable, nodeStep, UNBOUNDED } from "../../../core/saga/node-step.ts";
 import { namesToRefs } from "../../../core/saga/older-input.ts";
+import { copyTicketFor } from "../../../pool/certificate/copy-tickets.ts";
 import type { Api, NodeWork, StepNode } from "../../context.ts";
 import { blockStorages } from "../collection.ts";
 
@@ -110,16 +111,21 @@ export const ensureReplicated = nodeStep<
 >({
   ...making,
   name: "volume.ensure_replicated",
-  act(node, place) {
-    const { sourceId, sourceNodeName } = place;
+  async act(node, place) {
+    const { nodeName: readerNode, sourceId, sourceNodeName } = place;
     const sourceAddress = node.api.agents.get(sourceNodeName).address;
+    // Made for each try, because it ends.
+    const sourceTicket = await copyTicketFor(node.api, {
+      ...{ volumeId: sourceId, sourceNode: sourceNodeName, readerNode },
+    });
     const asked = {
       volume: volumeMessage(place),
       sourceId,
       sourceAddress,
       sourceNodeName,
+      sourceTicket,
     };
-    return node.volume((c, operation, options) => {
+    await node.volume((c, operation, options) => {
       return follow(node, place, c.ensureReplicatedVolume({ operation, ...asked }, options));
     }, UNBOUNDED);
   },
