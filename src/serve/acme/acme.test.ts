@@ -153,6 +153,17 @@ test("a server that has lost its data gets the same key again", async () => {
   expect(fake.accounts.size).toBe(1);
 });
 
+test("an order of an account that is not ours any more is not continued", async () => {
+  fake.refusal = (path) =>
+    path.startsWith("/authorization") ? problem("serverInternal", "down", 500) : undefined;
+  await expect(obtain()).rejects.toMatchObject({ kind: "unavailable" });
+  fake.refusal = undefined;
+  store.account.remove();
+  await obtain();
+  expect(fake.accounts.size).toBe(2);
+  expect(fake.orders.map(({ status }) => status)).toEqual(["pending", "valid"]);
+});
+
 test("the server gets a new address", async () => {
   await obtain();
   settings = { ...settings, email: "other@a.example" };

@@ -109,9 +109,10 @@ export function acmeClient(options: AcmeClientOptions): AcmeClient {
   };
 }
 
-/** Whether the server does not know what the URL names. */
+/** Whether the server does not know what the URL names, or knows it as that of another account. */
 export function isGone(error: unknown): boolean {
-  return error instanceof AcmeError && (error.status === 404 || error.status === 410);
+  if (!(error instanceof AcmeError)) return false;
+  return error.status === 404 || error.status === 410 || error.type === "unauthorized";
 }
 
 export function jsonOf(text: string): unknown {

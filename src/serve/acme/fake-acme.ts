@@ -11,6 +11,7 @@ interface Account {
   contact: unknown;
 }
 interface FakeOrder {
+  readonly account: string;
   readonly domains: readonly string[];
   /** The places of the domains whose challenge was answered. */
   readonly proved: Set<number>;
@@ -110,9 +111,10 @@ export async function newFakeAcme(options: FakeAcmeOptions): Promise<FakeAcme> {
     return answer({ status: "valid" }, known === undefined ? 201 : 200, { location: account.url });
   };
 
-  const newOrder = ({ payload }: Jws): WebAnswer => {
+  const newOrder = ({ payload }: Jws, account: Account): WebAnswer => {
     const identifiers = payload?.["identifiers"] as readonly { value: string }[];
     const order = {
+      account: account.url,
       domains: identifiers.map(({ value }) => value),
       proved: new Set<number>(),
       status: "pending",
@@ -136,7 +138,7 @@ export async function newFakeAcme(options: FakeAcmeOptions): Promise<FakeAcme> {
     if (path === "/new-account") return newAccount(jws);
     const account = [...fake.accounts.values()].find(({ url }) => url === jws.header.kid);
     if (account === undefined) return problem("accountDoesNotExist", "unknown", 400);
-    if (path === "/new-order") return newOrder(jws);
+    if (path === "/new-order") return newOrder(jws, account);
     const [, kind = "", first = "", second = "0"] = path.split("/");
     if (kind === "account") {
       if (jws.payload !== undefined) account.contact = jws.payload["contact"];
@@ -145,6 +147,7 @@ export async function newFakeAcme(options: FakeAcmeOptions): Promise<FakeAcme> {
     const [index, which] = [Number(first), Number(second)];
     const order = fake.orders[index];
     if (order === undefined) return problem("malformed", "no such order", 404);
+    if (order.account !== account.url) return problem("unauthorized", "of another account");
     if (kind === "authorization") return answer(authorizationOf(order, index, which));
     if (kind === "challenge") checkChallenge(order, index, which, account);
     if (kind === "finalize") await makeCertificate(order, jws.payload?.["csr"]);
