@@ -2,15 +2,20 @@ import { ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { stepRegistryOf } from "../src/api/core/resource/resource.ts";
 import { resources } from "../src/api/resources.ts";
+import { PasswordService } from "../src/gen/n0stack/iam/v1alpha1/password_pb.ts";
 import { Phase } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { fromConnectError, TRANSACTION_HEADER } from "../src/rpc/errors.ts";
 import { RPC_CASES } from "./cases.ts";
 import { newWorld, through, type World } from "./world.ts";
 
-const SERVICES = [...resources.map(({ service }) => service), VerifyService];
-/** What changes nothing, and the heartbeat, which changes no object of a user's. */
-const NO_SAGA = /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat|Verify|Preview)/;
+const SERVICES = [...resources.map(({ service }) => service), PasswordService, VerifyService];
+/**
+ * What changes nothing; the heartbeat, which changes no object of a user's; and a sign-in, which is one batch
+ * and the same session if it is repeated.
+ */
+const NO_SAGA =
+  /^(Get|List|Watch|Schedule|Read|Download|OpenConsole|Heartbeat|Verify|Preview|SignIn)/;
 
 /** A guest that has heard it is off, whatever is undone, so it has tests of its own: power.test.ts. */
 const NOT_UNDOABLE = "domain.press_power_button";

@@ -96,7 +96,7 @@ function only(residue: Residue, prefixes: readonly string[] | undefined): unknow
   return records.filter(([key]) => prefixes.some((prefix) => key.startsWith(prefix)));
 }
 
-/** Two runs differ in their random parts: transaction ids, and the ends of volume ids. */
+/** Two runs differ in their random parts: transaction ids, the ends of volume ids, and hashes of passwords. */
 export function comparable(residue: unknown): unknown {
   const text = JSON.stringify(residue, (_, value: unknown) =>
     typeof value === "bigint" ? `${value}n` : value,
@@ -104,6 +104,7 @@ export function comparable(residue: unknown): unknown {
   return JSON.parse(
     text
       .replaceAll(/[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{4}/g, "<transaction>")
-      .replaceAll(/(?<=[a-z])\.[0-9a-f]{12}\b/g, ".<random>"),
+      .replaceAll(/(?<=[a-z])\.[0-9a-f]{12}\b/g, ".<random>")
+      .replaceAll(/\$argon2id\$[\w$+/=,]+/g, "<hash>"),
   );
 }

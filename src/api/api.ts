@@ -7,6 +7,7 @@ import { Records } from "../datastore/records.ts";
 import { DatastoreSessions } from "../datastore/sessions.ts";
 import { AuditService } from "../gen/n0stack/audit/v1alpha1/audit_pb.ts";
 import { IdentityService } from "../gen/n0stack/iam/v1alpha1/identity_pb.ts";
+import { PasswordService } from "../gen/n0stack/iam/v1alpha1/password_pb.ts";
 import { JoinService } from "../gen/n0stack/pool/v1alpha1/join_pb.ts";
 import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
@@ -41,6 +42,8 @@ import { openOidcAuthenticator } from "./iam/oidc/authenticator.ts";
 import type { OidcProvider } from "./iam/oidc/provider.ts";
 import type { RoleRule } from "./iam/oidc/role-rule.ts";
 import { identityRoutes } from "./iam/oidc/routes.ts";
+import { Passwords, type PasswordsOptions } from "./iam/password/passwords.ts";
+import { passwordRoutes } from "./iam/password/routes.ts";
 import { LiveTokens } from "./iam/token/live-tokens.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { deriveOccupied } from "./network/network/occupied.ts";
@@ -62,7 +65,7 @@ const HISTORY_RETENTION_MS = 7 * 24 * 3600 * 1000;
 const GIVE_UP_AFTER_MS = 30_000;
 const IDEMPOTENCY_RETENTION_MS = 24 * 3600 * 1000;
 
-export interface ApiOptions extends AgentsOptions {
+export interface ApiOptions extends AgentsOptions, PasswordsOptions {
   /** Closed with the API. */
   readonly datastore: Datastore;
   /** The locks of all processes that have the datastore open. Undefined if only this process has it. */
@@ -154,6 +157,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     agents,
     grants,
     tokens,
+    passwords: new Passwords(options),
     quotas,
     auditEvents,
     observed,
@@ -173,10 +177,10 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   observed.start();
   const retention = retentionOf(options);
   const { idempotencyRetentionMs: retentionMs } = retention;
+  const { oidcProviders = [] } = options;
   const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs, shutdown: stop.signal });
   const pruning = keepPruning({ datastore, clock, log, ...retention }, stop.signal);
 
-  const { oidcProviders = [] } = options;
   const oidc = await openOidcAuthenticator(api, oidcProviders);
 
   /** A request is authorized by what it has caught up with. */
@@ -199,10 +203,9 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       router.service(AuditService, auditEventRoutes(api));
       router.service(VerifyService, verifyRoutes(api, resources));
       router.service(JoinService, joinRoutes(api));
-      router.service(IdentityService, {
-        ...identityRoutes(oidcProviders),
-        ...callerRoutes(grants),
-      });
+      router.service(PasswordService, passwordRoutes(api, keyed));
+      const identity = { ...identityRoutes(oidcProviders), ...callerRoutes(grants) };
+      router.service(IdentityService, identity);
     },
     async [Symbol.asyncDispose]() {
       stopAll();

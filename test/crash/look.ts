@@ -16,6 +16,8 @@ const VOLUME_ID = /\.[0-9a-f]{12}(?![0-9a-f])/g;
 const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z/g;
 /** They hold times in binary. What the API shows of them has everything else. */
 const TIMED = /^record (?:image|replica|token)\//;
+/** Of a password. */
+const SALTED = /\$argon2id\$[\w$+/=,]+|(?<=AtMs":)\d+/g;
 
 /** Only silence makes a node NOT_READY. */
 const READINESS = /^\/api\/nodes\/[^/]+\/state = (?:NOT_)?READY$/;
@@ -70,6 +72,7 @@ function anonymous(line: string): string {
   return line
     .replaceAll(TRANSACTION_ID, "<transaction>")
     .replaceAll(VOLUME_ID, ".<id>")
+    .replaceAll(SALTED, "<other>")
     .replaceAll(TIME, "<time>");
 }
 

@@ -1,12 +1,18 @@
 import { fromJson, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { KINDS, type RecordReader } from "../../scripts/scan-host/records.ts";
 import { resources } from "../../src/api/resources.ts";
+import { PasswordService } from "../../src/gen/n0stack/iam/v1alpha1/password_pb.ts";
 import { ProjectService } from "../../src/gen/n0stack/iam/v1alpha1/project_pb.ts";
 import { TransactionService } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { PROJECT_HEADER } from "../../src/util/project.ts";
 
-const SERVICES = [...resources.map(({ service }) => service), TransactionService, VerifyService];
+const SERVICES = [
+  ...resources.map(({ service }) => service),
+  PasswordService,
+  TransactionService,
+  VerifyService,
+];
 const TYPE_NAMES = new Map(SERVICES.map(({ name, typeName }) => [name, typeName]));
 /** The methods that answer with a stream. The body is then the list of its messages. */
 const STREAMS: ReadonlySet<string> = new Set(["VerifyService/Repair"]);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Transport } from "@connectrpc/connect";
 import { type OpenedApi, openApi } from "../../src/api/api.ts";
 import type { Datastore } from "../../src/datastore/datastore.ts";
@@ -102,6 +103,9 @@ export class SimulatedApi implements Endpoint {
       giveUpAfterMs: GIVE_UP_AFTER_MS,
       clock: timeline.clockOf(process),
       random: randomOf(dice),
+      // Argon2id takes real time.
+      derivePassword: async (password, salt) =>
+        createHash("sha256").update(salt).update(password).digest(),
       log: silentLog,
       faults: ({ point }) => this.#point(process, point),
     });

@@ -10,7 +10,7 @@ type Answered = Promise<unknown>;
 export interface CallKind {
   /** How often it is called, relative to the others. */
   readonly weight: number;
-  /** It changes nothing. */
+  /** It begins no transaction. */
   readonly isRead?: boolean;
   /** The collection of the object that it reads by its name. */
   readonly reads?: Pick<Objects<unknown>, "kind">;

@@ -1,3 +1,5 @@
+import { passwords } from "../../src/api/iam/password/collection.ts";
+import { tokens } from "../../src/api/iam/token/collection.ts";
 import { interfaces } from "../../src/api/network/interface/collection.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
@@ -112,6 +114,21 @@ export class Model {
     for (const { key, value } of writes.puts ?? []) {
       if (!key.startsWith(transactionCollection.prefix)) continue;
       this.#onHeader(transactionCollection.decode(value), { writes, revision: 0, delivery });
+    }
+    if (isSignIn(writes)) this.#onSignIn(writes);
+  }
+
+  /** One batch without a transaction, which makes and ends tokens of sessions. */
+  #onSignIn({ puts = [], deletes = [] }: Batch["writes"]): void {
+    const isToken = (key: string) => key.startsWith(tokens.prefix);
+    for (const { key, value } of puts) {
+      if (isObject(key) && !(isToken(key) && tokens.decode(value).isSession)) {
+        this.#wrong(`a sign-in writes ${key}`);
+      } else if (isObject(key)) this.expected.set(key, value);
+    }
+    for (const key of deletes) if (isToken(key)) this.expected.delete(key);
+    for (const key of [...puts.map((one) => one.key), ...deletes].filter(isToken)) {
+      this.#versions.set(key, (this.#versions.get(key) ?? 0) + 1);
     }
   }
 
@@ -345,6 +362,12 @@ function machinesIn({ guards }: KnownTransaction): string[] {
 
 function keyOfMachine(onNode: string): string {
   return virtualMachines.key(refOnNode(virtualMachines.kind, onNode));
+}
+
+/** Only transactions and sign-ins write passwords. */
+function isSignIn({ puts = [] }: Batch["writes"]): boolean {
+  const writes = (prefix: string) => puts.some(({ key }) => key.startsWith(prefix));
+  return writes(passwords.prefix) && !writes(transactionCollection.prefix);
 }
 
 function isObject(key: string): boolean {

@@ -1,5 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { SetPasswordRequestSchema } from "../../../gen/n0stack/iam/v1alpha1/password_pb.ts";
 import {
   ApplyNetworkRequestSchema,
   NetworkSchema,
@@ -72,4 +73,14 @@ test("two texts are never taken for each other's", () => {
   ];
   const fingerprints = all.map((request) => fingerprintOf(ApplyNetworkRequestSchema, request));
   expect(new Set(fingerprints).size).toBe(all.length);
+});
+
+test("a password is in none", () => {
+  const of = (userName: string, newPassword: string) =>
+    fingerprintOf(
+      SetPasswordRequestSchema,
+      create(SetPasswordRequestSchema, { userName, newPassword, oldPassword: newPassword }),
+    );
+  expect(of("ann", "one password")).toBe(of("ann", "another one"));
+  expect(of("ann", "one password")).not.toBe(of("bob", "one password"));
 });

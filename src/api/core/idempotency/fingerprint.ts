@@ -3,7 +3,7 @@ import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import { isFieldSet } from "@bufbuild/protobuf";
 
 /**
- * A hash of all set fields. It is equal for two requests with equal content, in whatever order a client writes
+ * A hash of all set fields but passwords, which nobody may guess from a fast hash. It is equal for two requests with equal content, in whatever order a client writes
  * the entries of a map.
  */
 export function fingerprintOf(schema: DescMessage, request: Message): string {
@@ -16,10 +16,15 @@ type Fields = { readonly [name: string]: unknown };
 function textOf(schema: DescMessage, message: Message): string {
   let text = "";
   for (const field of schema.fields) {
-    if (!isFieldSet(message, field)) continue;
+    if (isSecret(field) || !isFieldSet(message, field)) continue;
     text += `${field.number}=${valueText(field, valueOf(field, message))};`;
   }
   return text;
+}
+
+/** By the standard option `debug_redact`. */
+function isSecret({ proto }: DescField): boolean {
+  return proto.options?.debugRedact === true;
 }
 
 function valueOf({ oneof, localName }: DescField, message: Message): unknown {

@@ -21,6 +21,7 @@ interface Live {
   readonly revision: number;
   readonly hash: Uint8Array;
   readonly expiresMs: number;
+  readonly isSession: boolean;
   readonly revoked: AbortController;
   readonly newCaller: () => Caller;
   /** Made at the first use: few tokens of many are in use. */
@@ -88,17 +89,22 @@ export class LiveTokens implements Disposable {
     return (live.caller ??= live.newCaller()).ended;
   }
 
-  /** Milliseconds since the epoch; undefined for a token that is not there. */
-  expiresMs(id: string): number | undefined {
-    return this.#byId.get(id)?.expiresMs;
+  /**
+   * When the tokens end that somebody makes for himself with this one: milliseconds since the epoch. Undefined
+   * for a session, which stands for the user himself, and for a token that is not there.
+   */
+  endOfMadeMs(id: string): number | undefined {
+    const live = this.#byId.get(id);
+    return live?.isSession === true ? undefined : live?.expiresMs;
   }
 
-  /** The number of tokens of a principal that have not expired. */
+  /** The number of tokens of a principal that have not expired and are no sessions. */
   countOf(principal: string): number {
     const nowMs = this.#clock.nowMs();
     let count = 0;
     for (const id of this.#byPrincipal.get(principal) ?? []) {
-      if ((this.#byId.get(id)?.expiresMs ?? 0) > nowMs) count += 1;
+      const live = this.#byId.get(id);
+      if (live !== undefined && !live.isSession && live.expiresMs > nowMs) count += 1;
     }
     return count;
   }
@@ -113,7 +119,7 @@ export class LiveTokens implements Disposable {
   }
 
   #add(key: string, { value, revision }: Stored<Token>): void {
-    const { name, principal, project, roles, secretSha256, expiresAt } = value;
+    const { name, principal, project, roles, secretSha256: hash, expiresAt, isSession } = value;
     const expiresMs = expiresAt === undefined ? 0 : timestampMs(expiresAt);
     const revoked = new AbortController();
     const inProject = defined({ project: nonEmpty(project) });
@@ -128,7 +134,7 @@ export class LiveTokens implements Disposable {
     });
     const own = this.#byPrincipal.get(principal) ?? new Set();
     this.#byPrincipal.set(principal, own.add(name));
-    this.#byId.set(name, { key, revision, hash: secretSha256, expiresMs, revoked, newCaller });
+    this.#byId.set(name, { key, revision, hash, expiresMs, isSession, revoked, newCaller });
   }
 
   #forget({ name: id, principal }: Token): void {

@@ -132,7 +132,7 @@ function throwIfTooMany({ tokens: live }: Api, principal: string): void {
   );
 }
 
-/** A token that somebody makes for himself with another one does not outlive that one. */
+/** A token that somebody makes for himself with another one does not outlive that one, unless it is a session. */
 function expiryOf(
   { tokens: live }: Api,
   { tokenId }: Caller,
@@ -141,7 +141,7 @@ function expiryOf(
   expiresIn: Duration | undefined,
 ): number {
   const asked = nowMs + (expiresIn === undefined ? EXPIRES_IN_MS : durationMs(expiresIn));
-  const makersMs = isOwn && tokenId !== undefined ? live.expiresMs(tokenId) : undefined;
+  const makersMs = isOwn && tokenId !== undefined ? live.endOfMadeMs(tokenId) : undefined;
   return Math.min(asked, makersMs ?? asked);
 }
 

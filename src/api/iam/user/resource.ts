@@ -1,6 +1,7 @@
 import { UserSchema, UserService } from "../../../gen/n0stack/iam/v0/user_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import { people, subjects } from "../oidc/person.ts";
+import { passwords } from "../password/collection.ts";
 import { users } from "./collection.ts";
 import { addSshPublicKey, createUser, deleteSshPublicKey, deleteUser } from "./write.ts";
 
@@ -9,7 +10,7 @@ export const user = defineResource({
   service: UserService,
   schema: UserSchema,
   collection: users,
-  records: [people, subjects],
+  records: [people, subjects, passwords],
   givesRoom: ["deleteUser", "deleteSshPublicKey"],
   routes: (api) => ({
     createUser: (request, call) => createUser(api, call, request),

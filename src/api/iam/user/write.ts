@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { remove } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
 import { unreferenced } from "../../../datastore/references.ts";
 import {
@@ -20,6 +21,7 @@ import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { whereOf } from "../../core/where.ts";
 import { withoutPerson } from "../oidc/person.ts";
+import { passwords } from "../password/collection.ts";
 import { belongingsOf, removeBelongings } from "../role-binding/with-others.ts";
 import { users } from "./collection.ts";
 import { changed, getUser, throwIfTooManyKeys } from "./record.ts";
@@ -45,7 +47,7 @@ export async function createUser(
 }
 
 /**
- * Deletes the user with his role bindings and tokens.
+ * Deletes the user with his role bindings, tokens and password.
  *
  * @throws N0Error `not_found`; `failed_precondition` while a virtual machine names the user.
  */
@@ -72,6 +74,7 @@ export async function deleteUser(api: Api, call: Call, name: string): Promise<vo
     const { held } = tx.context;
     const alone = merge(
       await withoutPerson(api, ref),
+      remove(passwords, ref),
       removeBelongings(held, await belongingsOf(api, ref)),
     );
     return await tx.answer(DONE, held.remove(users, ref, user), nobodyRefers, alone);
