@@ -16,7 +16,8 @@ import { signInByCode } from "../sign-in/code-flow.ts";
 import { signInByDevice } from "../sign-in/device-flow.ts";
 import { serverUid } from "../sign-in/listener.ts";
 import { withLockFile } from "../sign-in/lock-file.ts";
-import { type StoredSignIn, signInPath, writeSignIn } from "../sign-in/stored.ts";
+import { signInByPassword } from "../sign-in/password.ts";
+import { type OidcSignIn, type StoredSignIn, signInPath, writeSignIn } from "../sign-in/stored.ts";
 import { claimsOf, openClient } from "../sign-in/tokens.ts";
 
 const ASK_TIMEOUT_MS = 10_000;
@@ -26,19 +27,28 @@ interface Flags {
   readonly domain?: string;
   readonly issuer?: string;
   readonly port: number;
+  readonly user?: string;
+  readonly passwordStdin?: boolean;
   /** False for `--no-browser`. */
   readonly browser: boolean;
 }
 
 export function loginCommand(cli: CliContext): Command {
   const command = new Command("login")
-    .description("sign in at the provider of this API, with a browser; n0cli keeps the sign-in")
+    .description(
+      "sign in at the provider of this API with a browser, or with a password; n0cli keeps the sign-in",
+    )
+    .option("--user <name>", "sign in as this user, with a password")
+    .option("--password-stdin", "read the password from standard input")
     .option("--device", "show a code to enter on another computer, for one without a browser")
-    .option("--domain <name>", "the domain that you belong to, if the API has several providers")
+    .option(
+      "--domain <name>",
+      "the domain that you belong to (default: that of the only provider, or default)",
+    )
     .option("--issuer <url>", "the provider to sign in at, if the API has several")
     .option("--port <port>", "the port on loopback that the provider sends you back to", portOf, 0)
     .option("--no-browser", "print the address, and open no browser");
-  withExamples(command, ["login", "login --device", "login --domain corp"]);
+  withExamples(command, ["login", "login --device", "login --domain corp", "login --user alice"]);
   return command.action(async (flags: Flags) => {
     const { baseUrl } = await cli.connection();
     if (isReadOnTheWay(baseUrl)) {
@@ -46,23 +56,41 @@ export function loginCommand(cli: CliContext): Command {
         `n0cli does not sign in at ${baseUrl}, because the connection is not encrypted: use an https:// endpoint`,
       );
     }
-    const method = choose(await askMethods(cli), flags);
-    // The one that answers now, and named the provider.
+    const { signIn, text } =
+      flags.user === undefined
+        ? await signInAtProvider(cli, baseUrl, flags)
+        : await signInAs(cli, flags.user, flags);
+    // The one that answers now, and to which the sign-in went.
     const server_uid = serverUid(baseUrl);
-    const signIn = {
-      ...(await signingIn(cli, baseUrl, method, flags)),
-      ...(server_uid === undefined ? {} : { server_uid }),
-    };
+    const kept = { ...signIn, ...(server_uid === undefined ? {} : { server_uid }) };
     const path = signInPath(cli.io, baseUrl);
-    await withLockFile(`${path}.lock`, cli.io, () => writeSignIn(path, signIn, cli.io.random));
-    const claims = claimsOf(signIn.id_token);
-    const name = claims["preferred_username"] ?? claims["email"] ?? signIn.subject;
-    cli.say(`signed in at ${baseUrl} as ${String(name)}, by ${signIn.issuer}`);
+    await withLockFile(`${path}.lock`, cli.io, () => writeSignIn(path, kept, cli.io.random));
+    cli.say(`signed in at ${baseUrl} as ${text}`);
     const { tokenFile, tokenOrigin } = await cli.connection();
     if (tokenFile !== undefined && tokenOrigin === undefined) {
       cli.say(`but n0cli uses the token in ${tokenFile}, because it is configured`);
     }
   });
+}
+
+interface Done {
+  readonly signIn: StoredSignIn;
+  /** Who signed in. */
+  readonly text: string;
+}
+
+async function signInAtProvider(cli: CliContext, baseUrl: string, flags: Flags): Promise<Done> {
+  const method = choose(await askMethods(cli), flags);
+  const signIn = await signingIn(cli, baseUrl, method, flags);
+  const claims = claimsOf(signIn.id_token);
+  const name = claims["preferred_username"] ?? claims["email"] ?? signIn.subject;
+  return { signIn, text: `${String(name)}, by ${signIn.issuer}` };
+}
+
+async function signInAs(cli: CliContext, userName: string, flags: Flags): Promise<Done> {
+  const { domain = "", passwordStdin: isFromStdin = false } = flags;
+  const signIn = await signInByPassword(cli, { userName, domain, isFromStdin });
+  return { signIn, text: signIn.principal };
 }
 
 function portOf(text: string): number {
@@ -105,7 +133,7 @@ function choose(methods: readonly OidcMethod[], { domain, issuer }: Flags): Oidc
   if (first !== undefined && second === undefined) return first;
   if (methods.length === 0) {
     throw new CliError(
-      "this API has no provider to sign in at: use a token, with --token-file",
+      "this API has no provider to sign in at: use a password, with --user, or a token, with --token-file",
       EXIT.notFound,
     );
   }
@@ -118,7 +146,7 @@ async function signingIn(
   baseUrl: string,
   method: OidcMethod,
   flags: Flags,
-): Promise<StoredSignIn> {
+): Promise<OidcSignIn> {
   try {
     const client = await openClient(baseUrl, method, cli.io.clock, cli.signal);
     if (flags.device === true) return await signInByDevice(cli, client);

@@ -4,12 +4,13 @@ import { parseSafeUrl } from "../../src/util/json-request.ts";
 import type { CliContext } from "../context.ts";
 import { withExamples } from "../examples.ts";
 import { withLockFile } from "../sign-in/lock-file.ts";
-import { readSignIn, type StoredSignIn, signInPath } from "../sign-in/stored.ts";
+import { endSession } from "../sign-in/password.ts";
+import { isSession, type OidcSignIn, readSignIn, signInPath } from "../sign-in/stored.ts";
 import { oauthError, post } from "../sign-in/tokens.ts";
 
 export function logoutCommand(cli: CliContext): Command {
   const command = new Command("logout").description(
-    "forget the sign-in at this API, and revoke it at the provider",
+    "forget the sign-in at this API, and end it at the provider or the API",
   );
   withExamples(command, ["logout"]);
   return command.action(async () => {
@@ -18,6 +19,14 @@ export function logoutCommand(cli: CliContext): Command {
     await withLockFile(`${path}.lock`, cli.io, async () => {
       // A damaged file is removed too.
       const signIn = await readSignIn(path).catch(() => undefined);
+      if (signIn !== undefined && isSession(signIn)) {
+        // It takes the file to end the session.
+        const why = await endSession(cli, path, signIn);
+        await rm(path, { force: true });
+        cli.say(`signed out of ${baseUrl}`);
+        if (why !== undefined) cli.say(`but the session goes on until it expires: ${why}`);
+        return;
+      }
       await rm(path, { force: true });
       if (signIn === undefined) return cli.say(`you were not signed in at ${baseUrl}`);
       const why = await revoke(cli, signIn);
@@ -30,7 +39,7 @@ export function logoutCommand(cli: CliContext): Command {
 }
 
 /** @returns why it is not revoked. */
-async function revoke(cli: CliContext, signIn: StoredSignIn): Promise<string | undefined> {
+async function revoke(cli: CliContext, signIn: OidcSignIn): Promise<string | undefined> {
   const { refresh_token: token, revocation_endpoint: endpoint, client_id: clientId } = signIn;
   if (token === undefined) return undefined;
   const url = parseSafeUrl(endpoint);

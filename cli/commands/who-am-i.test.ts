@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { serverInterceptors } from "../../src/rpc/interceptors.ts";
 import { localTransport } from "../../src/rpc/local-transport.ts";
@@ -7,10 +10,15 @@ import { PROJECT_HEADER } from "../../src/util/project.ts";
 import { newWorld, type World, withHeaders } from "../../test/world.ts";
 import { run } from "../program.ts";
 import { commandsIn } from "../testing/commands-in.ts";
-import { newTestIo } from "../testing/test-io.ts";
+import { newTestIo, type TestIoOptions } from "../testing/test-io.ts";
 
-async function n0cli(world: World, words: readonly string[], transport = world.transport) {
-  const io = newTestIo({ transport, isTerminal: true });
+async function n0cli(
+  world: World,
+  words: readonly string[],
+  transport = world.transport,
+  options: Pick<TestIoOptions, "stdin" | "homeFolder"> = {},
+) {
+  const io = newTestIo({ transport, isTerminal: true, ...options });
   const exitCode = await run([...words], { ...io.io, clock: systemClock });
   return { exitCode, stdout: io.stdout(), stderr: io.stderr() };
 }
@@ -19,13 +27,17 @@ test("each command of docs/operating/identity.md works, in this order", async ()
   await using world = await newWorld({ nodeCount: 0, inMemory: true });
   const commands = commandsIn("docs/operating/identity.md");
   expect(commands.length).toBeGreaterThan(20);
+  const homeFolder = await mkdtemp(join(tmpdir(), "n0cli-identity-"));
+  await using _ = { [Symbol.asyncDispose]: () => rm(homeFolder, { recursive: true }) };
+  // Whatever asks for a password gets the same one.
+  const stdin = ["a good password\r", "a good password\r"];
   for (const words of commands) {
     // The transport of the program, which this one stands for, sends the header.
     const project = words[words.indexOf("--project") + 1];
     const { transport } = words.includes("--project")
       ? withHeaders(world, { [PROJECT_HEADER]: project ?? "" })
       : world;
-    const { exitCode, stderr } = await n0cli(world, words, transport);
+    const { exitCode, stderr } = await n0cli(world, words, transport, { stdin, homeFolder });
     const failure = exitCode === 0 ? "" : stderr;
     expect({ words, exitCode, failure }).toEqual({ words, exitCode: 0, failure: "" });
   }

@@ -3,7 +3,7 @@ import { defineResource, namedColumns, transactionColumn } from "./define.ts";
 
 export const user = defineResource({
   name: "user",
-  summary: "users and their SSH public keys",
+  summary: "users, their SSH public keys and passwords",
   examples: ["user create alice", "user key add alice laptop --file ~/.ssh/id_ed25519.pub"],
   loadService: async () => (await import("../../src/gen/n0stack/iam/v0/user_pb.ts")).UserService,
   columns: [
@@ -26,7 +26,10 @@ export const user = defineResource({
       examples: ["user delete alice"],
     },
   ],
-  commands: async (cli) => (await import("../commands/user-key.ts")).keyCommands(cli),
+  commands: async (cli) => [
+    ...(await import("../commands/user-key.ts")).keyCommands(cli),
+    ...(await import("../commands/user-password.ts")).passwordCommands(cli),
+  ],
 });
 
 function keyNames(value: unknown): string {

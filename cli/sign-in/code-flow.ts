@@ -5,7 +5,7 @@ import { abortAfter, onAbort } from "../../src/util/race.ts";
 import type { CliContext } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { EXIT } from "../exit-code.ts";
-import type { StoredSignIn } from "./stored.ts";
+import type { OidcSignIn } from "./stored.ts";
 import type { Client } from "./tokens.ts";
 import { oauthError, post, signInOf, unusable } from "./tokens.ts";
 
@@ -29,7 +29,7 @@ export async function signInByCode(
   cli: CliContext,
   client: Client,
   { port, open }: CodeFlowOptions,
-): Promise<StoredSignIn> {
+): Promise<OidcSignIn> {
   const { random, clock } = cli.io;
   const { authorizationUrl, issuer, clientId, scope } = client;
   if (authorizationUrl === undefined) throw unusable(issuer, "has no sign-in page: use --device");

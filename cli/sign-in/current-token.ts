@@ -5,8 +5,8 @@ import type { Random } from "../../src/util/random.ts";
 import { CliError } from "../errors.ts";
 import { EXIT } from "../exit-code.ts";
 import { withLockFile } from "./lock-file.ts";
-import type { StoredSignIn } from "./stored.ts";
-import { readSignIn, writeSignIn } from "./stored.ts";
+import type { OidcSignIn, PasswordSignIn, StoredSignIn } from "./stored.ts";
+import { isSession, readSignIn, writeSignIn } from "./stored.ts";
 import { oauthError, post, signInOf } from "./tokens.ts";
 
 /** A token must still be valid when it arrives. */
@@ -18,7 +18,7 @@ interface Deps {
 }
 
 /**
- * Answers the ID token of a sign-in, and refreshes it when it is about to expire. Of several n0cli at the same
+ * Answers the token of a sign-in. Refreshes an ID token when it is about to expire. Of several n0cli at the same
  * time, one refreshes it: most providers end a sign-in whose refresh token is used twice.
  *
  * @throws CliError if one must sign in again.
@@ -29,12 +29,13 @@ export function tokenSource(path: string, deps: Deps): () => Promise<string> {
 
   async function find(): Promise<string> {
     known ??= await read(path);
+    if (isSession(known)) return sessionToken(known, deps.clock);
     if (isFresh(known, deps.clock)) return known.id_token;
     known = await withLockFile(`${path}.lock`, deps, async () => {
       const now = await read(path);
-      return isFresh(now, deps.clock) ? now : await refreshed(path, now, deps);
+      return isSession(now) || isFresh(now, deps.clock) ? now : await refreshed(path, now, deps);
     });
-    return known.id_token;
+    return isSession(known) ? sessionToken(known, deps.clock) : known.id_token;
   }
 
   return () => {
@@ -43,6 +44,16 @@ export function tokenSource(path: string, deps: Deps): () => Promise<string> {
     });
     return running;
   };
+}
+
+function sessionToken(signIn: PasswordSignIn, clock: Clock): string {
+  const { session_token: token, principal, stored_ms: storedMs, lifetime_ms: lifetimeMs } = signIn;
+  // The API itself says it of a session that ends earlier, or by another clock.
+  if (clock.nowMs() - storedMs < lifetimeMs) return token;
+  throw new CliError(
+    `the session of ${principal} has ended: run n0cli login --user ${principal.split("/").at(-1)}`,
+    EXIT.notAllowed,
+  );
 }
 
 async function read(path: string): Promise<StoredSignIn> {
@@ -63,9 +74,9 @@ function isFresh(signIn: StoredSignIn, clock: Clock): boolean {
 
 async function refreshed(
   path: string,
-  signIn: StoredSignIn,
+  signIn: OidcSignIn,
   { clock, random }: Deps,
-): Promise<StoredSignIn> {
+): Promise<OidcSignIn> {
   const { issuer, client_id: clientId, refresh_token: refreshToken, subject } = signIn;
   const tokenUrl = parseSafeUrl(signIn.token_endpoint);
   if (refreshToken === undefined || tokenUrl === undefined) {

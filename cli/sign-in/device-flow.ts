@@ -1,7 +1,7 @@
 import type { CliContext } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { EXIT } from "../exit-code.ts";
-import type { StoredSignIn } from "./stored.ts";
+import type { OidcSignIn } from "./stored.ts";
 import type { Client } from "./tokens.ts";
 import { oauthError, post, signInOf, unusable } from "./tokens.ts";
 
@@ -14,7 +14,7 @@ const GRANT = "urn:ietf:params:oauth:grant-type:device_code";
  *
  * @throws CliError if the person or the provider refuses, or the code expires.
  */
-export async function signInByDevice(cli: CliContext, client: Client): Promise<StoredSignIn> {
+export async function signInByDevice(cli: CliContext, client: Client): Promise<OidcSignIn> {
   const { clock } = cli.io;
   const { deviceUrl, tokenUrl, issuer, clientId, scope } = client;
   if (deviceUrl === undefined) throw unusable(issuer, "has no sign-in for devices");

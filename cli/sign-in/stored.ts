@@ -8,21 +8,37 @@ import type { Io } from "../io.ts";
 import { configFolder } from "../settings.ts";
 
 /** What n0cli keeps of a sign-in: one file for each API, which only its owner can read. */
-export interface StoredSignIn {
+export type StoredSignIn = OidcSignIn | PasswordSignIn;
+
+interface SignedIn {
   /** The API whose tokens these are. */
   readonly endpoint: string;
+  /** The user of this computer who served the API on loopback at the sign-in. */
+  readonly server_uid?: number;
+  /** By the clock of this computer, which may differ from the issuer's. */
+  readonly stored_ms: number;
+  readonly lifetime_ms: number;
+}
+
+/** Of a user with a password. */
+export interface PasswordSignIn extends SignedIn {
+  readonly principal: string;
+  readonly session_token: string;
+}
+
+/** At a provider. */
+export interface OidcSignIn extends SignedIn {
   readonly issuer: string;
   readonly client_id: string;
   readonly subject: string;
-  /** The user of this computer who served the API on loopback at the sign-in. */
-  readonly server_uid?: number;
   readonly token_endpoint: string;
   readonly revocation_endpoint?: string;
   readonly id_token: string;
   readonly refresh_token?: string;
-  /** By the clock of this computer, which may differ from the issuer's. */
-  readonly stored_ms: number;
-  readonly lifetime_ms: number;
+}
+
+export function isSession(signIn: StoredSignIn): signIn is PasswordSignIn {
+  return "session_token" in signIn;
 }
 
 export function signInPath(io: Pick<Io, "env" | "homeFolder">, baseUrl: string): string {
@@ -49,9 +65,10 @@ export async function readSignIn(path: string): Promise<StoredSignIn | undefined
   if (text === undefined) return undefined;
   try {
     const value = JSON.parse(text) as StoredSignIn;
-    if (typeof value.id_token === "string" && typeof value.token_endpoint === "string") {
-      return value;
-    }
+    const isWhole = isSession(value)
+      ? typeof value.session_token === "string"
+      : typeof value.id_token === "string" && typeof value.token_endpoint === "string";
+    if (isWhole) return value;
   } catch {
     // The same as any other wrong content.
   }

@@ -4,7 +4,7 @@ import { isObject, parseSafeUrl, requestJson } from "../../src/util/json-request
 import { discover } from "../../src/util/oidc-discovery.ts";
 import { CliError } from "../errors.ts";
 import { EXIT } from "../exit-code.ts";
-import type { StoredSignIn } from "./stored.ts";
+import type { OidcSignIn } from "./stored.ts";
 
 const TIMEOUT_MS = 10_000;
 const ANSWER_BYTES_MAX = 256 << 10;
@@ -74,7 +74,7 @@ export function signInOf(
   body: JsonAnswer["body"],
   nowMs: number,
   expected: Readonly<Record<string, string>> = {},
-): StoredSignIn {
+): OidcSignIn {
   const { id_token: idToken, refresh_token: refreshToken } = body;
   if (typeof idToken !== "string") throw unusable(client.issuer, "sends no ID token");
   if (idToken.length > TOKEN_LENGTH_MAX) {
