@@ -1,3 +1,4 @@
+import { Tally } from "../../src/api/core/quota/tally.ts";
 import { interfaces } from "../../src/api/network/interface/collection.ts";
 import { releaseInterface, reserveInterface } from "../../src/api/network/interface/interfaces.ts";
 import {
@@ -133,6 +134,10 @@ export const BUGS: readonly Bug[] = [
         if (stored === undefined) return;
         await api.datastore.batch(releaseInterface(network, stored.value));
       }),
+  },
+  {
+    name: "a quota does not count what is used",
+    plant: () => replaced(Tally.prototype, "used", () => 0n),
   },
   {
     name: "a lock is not taken",

@@ -55,6 +55,7 @@ export async function findViolations(simulation: Simulation): Promise<readonly s
   const snapshot = await Snapshot.of(durable);
   const found = [
     ...model.violations,
+    ...simulation.quotaLedger.violations,
     ...wrongObjects(model, snapshot),
     ...pendingObjects(snapshot),
     ...wrongReservations(model, snapshot),

@@ -17,6 +17,7 @@ import { Operator } from "./operator.ts";
 import { type Fault, type Item, planRounds, type Round, type Scale } from "./plan.ts";
 import { PROJECTS } from "./projects.ts";
 import { findViolations, notAtRest } from "./quiet.ts";
+import { QuotaLedger } from "./quota-ledger.ts";
 import { Timeline } from "./timeline.ts";
 import { View } from "./view.ts";
 import { disks, machines, Watcher } from "./watcher.ts";
@@ -104,6 +105,7 @@ export async function simulate(options: SimulationOptions): Promise<Result> {
 export class Simulation {
   readonly timeline = new Timeline();
   readonly model = new Model();
+  readonly quotaLedger = new QuotaLedger();
   readonly durable = memoryDatastore();
   readonly network: Network;
   readonly api: SimulatedApi;
@@ -130,7 +132,10 @@ export class Simulation {
       network,
       dice: diceOf("api"),
       node: (address) => this.nodes.find((node) => node.address === address)!,
-      onBatch: (batch) => model.onBatch(batch),
+      onBatch: (batch) => {
+        model.onBatch(batch);
+        this.quotaLedger.onBatch(batch.writes);
+      },
       wrapDatastore: bug?.wrapDatastore ?? ((datastore) => datastore),
       deliversLate: options.deliversLate ?? false,
     });
