@@ -29,7 +29,7 @@ test("project delete --with-objects shows what goes, and deletes it when the nam
   expect((await n0cli(world, "project delete acme")).exitCode).toBe(6);
   const dry = await n0cli(world, `${DELETE} --dry-run`, "");
   expect(dry).toMatchObject({ exitCode: 0 });
-  expect(dry.stderr).toContain("  6 images: a, b, c, d, e, …\n  1 network: lan\n");
+  expect(dry.stdout).toContain("  6 images: a, b, c, d, e, …\n  1 network: lan\n");
   for (const typed of ["", "no\n", "acm\n"]) {
     const refused = await n0cli(world, DELETE, typed);
     expect(refused).toMatchObject({ exitCode: 1 });

@@ -75,22 +75,24 @@ async function dryRunOf(
   answer: PreviewDeleteProjectResponse,
 ): Promise<void> {
   const format = cli.format();
-  if (format === "table" || format === "wide") show(cli, name, answer);
-  else await printMessage(cli, PreviewDeleteProjectResponseSchema, answer);
+  if (format === "table" || format === "wide") {
+    for (const line of linesOf(name, answer)) cli.io.stdout.print(`${line}\n`);
+  } else await printMessage(cli, PreviewDeleteProjectResponseSchema, answer);
   if (answer.obstacles.length > 0) cli.exitCode = EXIT.findings;
 }
 
-function show(cli: CliContext, name: string, answer: PreviewDeleteProjectResponse): void {
-  const { contents, obstacles } = answer;
-  if (contents.length === 0) cli.say(`project ${name} holds nothing`);
-  else cli.say(`project ${name} goes with:`);
+function* linesOf(
+  name: string,
+  { contents, obstacles }: PreviewDeleteProjectResponse,
+): Generator<string> {
+  yield contents.length === 0 ? `project ${name} holds nothing` : `project ${name} goes with:`;
   for (const { kind, count, names } of contents) {
     const more = count > NAMES_MAX ? ", …" : "";
     const word = kind.replaceAll("_", " ");
-    cli.say(`  ${counted(count, word)}: ${names.slice(0, NAMES_MAX).join(", ")}${more}`);
+    yield `  ${counted(count, word)}: ${names.slice(0, NAMES_MAX).join(", ")}${more}`;
   }
-  if (obstacles.length > 0) cli.say("What prevents it:");
-  for (const obstacle of obstacles) cli.say(`  ${obstacle}`);
+  if (obstacles.length > 0) yield "What prevents it:";
+  for (const obstacle of obstacles) yield `  ${obstacle}`;
 }
 
 /** Shows what would go, and asks. @returns the hash of what was shown. */
@@ -99,7 +101,7 @@ async function approved(cli: CliContext, one: Named, yes: boolean): Promise<stri
     throw new CliError("--with-objects: nobody can be asked here: add --yes to delete all objects");
   }
   const answer = await preview(cli, one);
-  show(cli, one.name, answer);
+  for (const line of linesOf(one.name, answer)) cli.say(line);
   if (answer.obstacles.length > 0) {
     throw new CliError("nothing was deleted: remove first what prevents it", EXIT.conflict);
   }
