@@ -15,9 +15,11 @@ interface Where {
   readonly hasDomain?: boolean;
 }
 
+/** Steps with a guest. Those that write the record of a domain of projects have the same beginning. */
+const DOMAIN = /^domain\.(?!\w+_record$)/;
 /** Calls of an agent. */
 const CALLS =
-  /^(?:volume\.(?:ensure_|grow|remove|mark)|domain\.|network\.(?:make|attach|remove|move)_tap|network\.(?:restore|sweep)|node\.settle)/;
+  /^(?:volume\.(?:ensure_|grow|remove|mark)|domain\.(?!\w+_record$)|network\.(?:make|attach|remove|move)_tap|network\.(?:restore|sweep)|node\.settle)/;
 /** The calls that write files. */
 const WRITES = /^(?:volume\.(?:ensure_|grow)|domain\.(?:(?:re)?write|start))/;
 
@@ -103,5 +105,5 @@ function isThere(
   if (steps !== undefined && !steps.test(place.step)) return false;
   if (isThorough === true && scenario.isThorough !== true) return false;
   if (hasDomain === undefined) return true;
-  return trace.some(({ step }) => step.startsWith("domain.")) === hasDomain;
+  return trace.some(({ step }) => DOMAIN.test(step)) === hasDomain;
 }
