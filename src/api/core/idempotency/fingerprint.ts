@@ -1,10 +1,11 @@
 import { hash } from "node:crypto";
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
-import { isFieldSet } from "@bufbuild/protobuf";
+import { getOption, isFieldSet } from "@bufbuild/protobuf";
+import { secret } from "../../../gen/n0stack/rules/v1alpha1/secret_pb.ts";
 
 /**
- * A hash of all set fields but passwords, which nobody may guess from a fast hash. It is equal for two requests with equal content, in whatever order a client writes
- * the entries of a map.
+ * A hash of all set fields but secrets such as passwords, which nobody may guess from a fast hash. It is equal
+ * for two requests with equal content, in whatever order a client writes the entries of a map.
  */
 export function fingerprintOf(schema: DescMessage, request: Message): string {
   return hash("sha256", textOf(schema, request), "base64url");
@@ -15,16 +16,24 @@ type Fields = { readonly [name: string]: unknown };
 /** The length of each text and bytes value precedes it, so that no two messages have the same text. */
 function textOf(schema: DescMessage, message: Message): string {
   let text = "";
-  for (const field of schema.fields) {
-    if (isSecret(field) || !isFieldSet(message, field)) continue;
+  for (const field of contentOf(schema)) {
+    if (!isFieldSet(message, field)) continue;
     text += `${field.number}=${valueText(field, valueOf(field, message))};`;
   }
   return text;
 }
 
-/** By the standard option `debug_redact`. */
-function isSecret({ proto }: DescField): boolean {
-  return proto.options?.debugRedact === true;
+/** Looking for an option takes longer than the rest. */
+const contents = new WeakMap<DescMessage, readonly DescField[]>();
+
+/** The fields that are no secrets. */
+function contentOf(schema: DescMessage): readonly DescField[] {
+  let content = contents.get(schema);
+  if (content === undefined) {
+    content = schema.fields.filter((field) => !getOption(field, secret));
+    contents.set(schema, content);
+  }
+  return content;
 }
 
 function valueOf({ oneof, localName }: DescField, message: Message): unknown {
