@@ -1,9 +1,9 @@
 import { X509Certificate } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { N0Error } from "../../util/errors.ts";
 import { replaceDurably } from "../durable-file.ts";
+import { readPrivateFile } from "../private-file.ts";
 
 const AccountSchema = z.object({
   /** The directory URL of the server that knows it. */
@@ -57,7 +57,7 @@ export function acmeStore(baseDirectory: string): AcmeStore {
   const kept = <T>(name: string, schema: z.ZodType<T>): Kept<T> => {
     const path = join(folder, name);
     return {
-      read: () => readFile(path, schema),
+      read: () => readPrivateFile(path, schema, "delete it, and the API makes another"),
       write: (value) => {
         mkdirSync(folder, { recursive: true, mode: 0o700 });
         replaceDurably(path, `${JSON.stringify(value, null, 2)}\n`);
@@ -76,20 +76,4 @@ export function acmeStore(baseDirectory: string): AcmeStore {
 export function timesOf({ cert }: Pick<StoredCertificate, "cert">) {
   const { validFromDate, validToDate } = new X509Certificate(cert);
   return { fromMs: validFromDate.getTime(), toMs: validToDate.getTime() };
-}
-
-function readFile<T>(path: string, schema: z.ZodType<T>): T | undefined {
-  if (!existsSync(path)) return undefined;
-  try {
-    if ((statSync(path).mode & 0o077) === 0) {
-      return schema.parse(JSON.parse(readFileSync(path, "utf8")));
-    }
-  } catch {
-    // The error would show what the file holds, which is a key.
-    throw new N0Error(
-      "failed_precondition",
-      `${path} is damaged: delete it, and the API makes another`,
-    );
-  }
-  throw new N0Error("failed_precondition", `others can read ${path}: run chmod 600 ${path}`);
 }

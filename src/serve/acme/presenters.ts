@@ -27,6 +27,8 @@ export function httpPresenter(host: string, port: number): Presenter {
       try {
         server.listen({ host, port });
         await once(server, "listening");
+        // Of a connection that cannot be accepted. The check of the ACME server then says what is wrong.
+        server.on("error", () => {});
       } catch (cause) {
         const why = cause instanceof Error ? cause.message : String(cause);
         throw new N0Error(

@@ -1,9 +1,9 @@
 import { createHash, X509Certificate } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { N0Error } from "../../util/errors.ts";
 import { replaceDurably } from "../durable-file.ts";
+import { readPrivateFile } from "../private-file.ts";
 
 const JoiningSchema = z.object({
   nodeName: z.string(),
@@ -62,20 +62,11 @@ export function timesOf({ certificate }: Pick<NodeIdentity, "certificate">): {
 }
 
 function read<T>(baseDirectory: string, name: string, schema: z.ZodType<T>): T | undefined {
-  const path = join(baseDirectory, FOLDER, name);
-  if (!existsSync(path)) return undefined;
-  try {
-    if ((statSync(path).mode & 0o077) === 0) {
-      return schema.parse(JSON.parse(readFileSync(path, "utf8")));
-    }
-  } catch {
-    // The error would show what the file holds, which is a key.
-    throw new N0Error(
-      "failed_precondition",
-      `${path} is damaged: delete it, and join again with a token of "n0cli node join-token --node NAME"`,
-    );
-  }
-  throw new N0Error("failed_precondition", `others can read ${path}: run chmod 600 ${path}`);
+  return readPrivateFile(
+    join(baseDirectory, FOLDER, name),
+    schema,
+    'delete it, and join again with a token of "n0cli node join-token --node NAME"',
+  );
 }
 
 function write(baseDirectory: string, name: string, value: Joining | NodeIdentity): void {
