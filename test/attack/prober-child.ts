@@ -37,7 +37,8 @@ const TIMED_OUT = "timed out";
 const LOCAL_ADDRESS = "127.0.0.2";
 
 function tell(probe: Probe): void {
-  process.send!(probe);
+  // The attack may end at this moment: then nobody reads it, and the disconnection ends this process.
+  process.send!(probe, undefined, undefined, () => undefined);
 }
 
 /** What is wrong; undefined if nothing is. */
