@@ -33,6 +33,7 @@ import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
 import { scopedRoutes } from "./core/resource/scoped-routes.ts";
 import { keepSession, recover } from "./core/saga/keep-session.ts";
+import { NodeTurns } from "./core/saga/node-turns.ts";
 import { Grants } from "./iam/access/grants.ts";
 import { guardedRouter } from "./iam/access/guard.ts";
 import { callRefusals, doorRefusals } from "./iam/access/refused-calls.ts";
@@ -155,6 +156,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     ...defined({ joining: options.joining }),
     addressBook,
     agents,
+    nodeTurns: new NodeTurns(clock),
     grants,
     tokens,
     passwords: new Passwords(options),

@@ -13,6 +13,11 @@ export class Turns {
     this.#limit = limit;
   }
 
+  /** Whether nothing runs and nothing waits. */
+  get isIdle(): boolean {
+    return this.#running === 0 && this.#waiting.size === 0;
+  }
+
   /** Runs `work` when the turn of its project has come: at once, if nothing else waits and there is room. */
   async run<T>(project: string, work: () => Promise<T>): Promise<T> {
     if (this.#running >= this.#limit() || this.#waiting.size > 0) await this.#turn(project);

@@ -18,6 +18,7 @@ import type { Attempt } from "./idempotency/attempt.ts";
 import type { Counting } from "./quota/counting.ts";
 import type { Quotas } from "./quota/quotas.ts";
 import type { Ownable, UserObject } from "./resource/object.ts";
+import type { NodeTurns } from "./saga/node-turns.ts";
 
 /**
  * What every handler works with. An area adds its own members in its `context.ts`, and `openApi` makes one
@@ -31,6 +32,7 @@ export interface Api {
   readonly locks: Locks<HeldObjects>;
   readonly engine: TransactionEngine<SagaContext, Writes>;
   readonly agents: Agents;
+  readonly nodeTurns: NodeTurns;
   readonly quotas: Quotas;
   /** Sign-ins and refusals. */
   readonly auditEvents: AuditEvents;

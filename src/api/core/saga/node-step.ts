@@ -12,6 +12,7 @@ import type { Retriable, Step, StepScope } from "../../../transaction/step.ts";
 import { defined } from "../../../util/defined.ts";
 import type { Json } from "../../../util/json.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
+import type { Agent } from "../agents.ts";
 import type { Api, SagaContext } from "../context.ts";
 
 /** For work that an agent does at once. */
@@ -45,7 +46,7 @@ export interface StepNode<A extends Api = Api> {
 }
 
 /**
- * Finds the agent when it is asked.
+ * Finds the agent when it is asked, and when the turn of the owner's project has come.
  *
  * @param owner whose the thing is that is worked on: the mark that it bears on its node.
  * @throws N0Error then for a node that is silent, lost or deleted.
@@ -64,15 +65,18 @@ export function stepNode<A extends Api>(
       const options = deadlineMs === UNBOUNDED ? { signal } : { signal, timeoutMs: deadlineMs };
       return ask(client, create(OperationSchema, fields), options);
     };
-  const agent = () => api.agents.get(nodeName);
+  const inTurn = async <T>(call: (agent: Agent) => Promise<T>) =>
+    await api.nodeTurns.run({ nodeName, project: owner.scope, signal }, async () =>
+      call(api.agents.get(nodeName)),
+    );
   return {
     api,
     signal,
     as: (other) => stepNode(api, nodeName, other, scope),
-    compute: async (...asked) => await agent().compute(ask(...asked)),
-    volume: async (...asked) => await agent().volume(ask(...asked)),
-    network: async (...asked) => await agent().network(ask(...asked)),
-    survey: async (...asked) => await agent().survey(ask(...asked)),
+    compute: (...asked) => inTurn((agent) => agent.compute(ask(...asked))),
+    volume: (...asked) => inTurn((agent) => agent.volume(ask(...asked))),
+    network: (...asked) => inTurn((agent) => agent.network(ask(...asked))),
+    survey: (...asked) => inTurn((agent) => agent.survey(ask(...asked))),
   };
 }
 

@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { newWorld } from "../../../../test/world.ts";
+
+test("a few of the steps that work on a node reach it at a time", async () => {
+  await using world = await newWorld({ inMemory: true });
+  const { transport } = world.fakeNodes[0]!;
+  const { unary } = transport;
+  let atNode = 0;
+  let most = 0;
+  transport.unary = async (...call) => {
+    if (!call[0].name.startsWith("Ensure")) return await unary(...call);
+    most = Math.max(most, ++atNode);
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return await unary(...call);
+    } finally {
+      atNode -= 1;
+    }
+  };
+  const creates = Array.from({ length: 20 }, (_, i) =>
+    world.virtualMachines.createVirtualMachine({
+      ...{ name: `vm-${i}`, requestCpuMilliCore: 10, limitCpuMilliCore: 1000 },
+      ...{ requestMemoryBytes: 1n << 26n, limitMemoryBytes: 1n << 26n },
+    }),
+  );
+  await Promise.all(creates);
+  expect(most).toBe(8);
+});
