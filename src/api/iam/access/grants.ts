@@ -1,3 +1,4 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Datastore, Writes } from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { Domain } from "../../../gen/n0stack/iam/v1alpha1/domain_pb.ts";
@@ -96,6 +97,20 @@ export class Grants implements Disposable {
 
   hasDomain(name: string): boolean {
     return this.#domains.get(ownerRef(domains.kind, name)) !== undefined;
+  }
+
+  /**
+   * Whether what happened there at that time happened in an earlier project or domain of the same name, which has
+   * been deleted since.
+   */
+  isFormer(place: Place, atMs: number): boolean {
+    if (place.kind === "system") return false;
+    const stored =
+      place.kind === "domain"
+        ? this.#domains.get(ownerRef(domains.kind, place.name))
+        : this.#projects.get(ownerRef(projects.kind, place.name));
+    const { createdAt } = stored?.value ?? {};
+    return createdAt !== undefined && atMs < timestampMs(createdAt);
   }
 
   exists(place: Place): boolean {

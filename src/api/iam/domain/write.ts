@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { referrersOf } from "../../../datastore/references.ts";
 import {
   type CreateDomainRequest,
@@ -37,8 +38,10 @@ export async function createDomain(
         resource: formatRef(ref),
       });
     }
+    const about = { name, annotations, labels, description };
+    const createdAt = timestampFromMs(api.clock.nowMs());
     const answer = create(CreateDomainResponseSchema, {
-      domain: { name, annotations, labels, description, state: Domain_State.AVAILABLE },
+      domain: { ...about, state: Domain_State.AVAILABLE, createdAt },
     });
     return await tx.answer(answer, tx.context.held.put(domains, ref, answer.domain!, undefined));
   });

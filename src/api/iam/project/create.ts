@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { unchanged } from "../../../datastore/collection.ts";
 import {
   type CreateProjectRequest,
@@ -41,8 +42,9 @@ export async function createProject(
     throwIfDeleted(domainRef, domain.value);
     const state = Project_State.AVAILABLE;
     const about = { name, annotations, labels, description };
+    const createdAt = timestampFromMs(api.clock.nowMs());
     const answer = create(CreateProjectResponseSchema, {
-      project: { ...about, domain: domainRef.name, state },
+      project: { ...about, domain: domainRef.name, state, createdAt },
     });
     const record = tx.context.held.put(projects, ref, answer.project!, undefined);
     return await tx.answer(answer, record, unchanged(domains, [domainRef], domain.revision));

@@ -87,9 +87,9 @@ test("a project that holds anything, and the default one, are not deleted", asyn
 
 test("an object that is made while its project is deleted is never left without it", async () => {
   await using world = await open();
+  const before = await world.residue();
   await projectsIn(world).createProject({ name: "acme" });
   const acme = within(world, "acme");
-  const before = await world.residue();
   // The delete closes the project after the network was planned, and before it is written.
   world.faults = async ({ point, kind }) => {
     if (point !== "before_commit" || kind !== "ApplyNetwork") return;
@@ -98,8 +98,8 @@ test("an object that is made while its project is deleted is never left without 
   };
   expect((await refused(acme.networks.applyNetwork(LAN))).code).toBe("Aborted");
   expect((await refused(acme.networks.applyNetwork(LAN))).code).toBe("NotFound");
-  await projectsIn(world).createProject({ name: "acme" });
   expect(await world.residue()).toEqual(before);
+  await projectsIn(world).createProject({ name: "acme" });
 
   // The network is written after the delete has found nothing, and before the project closes.
   world.faults = async ({ point, kind, step }) => {

@@ -100,7 +100,7 @@ function isWanted(row: Row, { kinds }: ListAuditEventsRequest, principal: string
 function isRowShown(api: Api, call: Call, row: Row): boolean {
   if (row.header !== undefined) return isShown(api, call, row.header);
   const place = parsePlace(row.event.place) ?? SYSTEM;
-  return isOfPlace(api, call, place, () => {
+  return isOfPlace(api, call, { place, atMs: row.event.firstMs }, () => {
     const { values } = call;
     return values === undefined || api.grants.allows(callerOf(values), LIST, place);
   });

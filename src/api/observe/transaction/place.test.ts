@@ -1,7 +1,9 @@
 import { create } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { clientsOf } from "../../../../test/clients.ts";
 import { reader } from "../../../../test/collect.ts";
+import { newFakeClock } from "../../../../test/fake-clock.ts";
 import { inProject } from "../../../../test/projects.ts";
 import { networkRef, userRef, vmRef } from "../../../../test/refs.ts";
 import { refused } from "../../../../test/refused.ts";
@@ -9,6 +11,8 @@ import { webRequest } from "../../../../test/scenario.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
 import { put } from "../../../datastore/collection.ts";
 import { objectKey } from "../../../datastore/key.ts";
+import { AuditService } from "../../../gen/n0stack/audit/v1alpha1/audit_pb.ts";
+import { ProjectService } from "../../../gen/n0stack/iam/v1alpha1/project_pb.ts";
 import { RoleBindingSchema } from "../../../gen/n0stack/iam/v1alpha1/role_binding_pb.ts";
 import type { Caller } from "../../../rpc/caller.ts";
 import { serverInterceptors } from "../../../rpc/interceptors.ts";
@@ -152,4 +156,45 @@ test("a UUID that another project has is taken, by nobody", async () => {
   expect((await refused(acme.virtualMachines.createVirtualMachine(other))).message).toContain(
     '"web"',
   );
+});
+
+test("a project does not show what happened in an earlier one of the same name", async () => {
+  const clock = newFakeClock();
+  await using world = await newWorld({ nodeCount: 0, clock });
+  const projects = createClient(ProjectService, world.transport);
+  const audit = createClient(AuditService, world.transport);
+  const create = async () => {
+    await clock.advance(1_000);
+    await projects.createProject({ name: "acme" });
+    await world.seen();
+    await clock.advance(1_000);
+    return await memberOf(world, "acme");
+  };
+  const earlier = await create();
+  await earlier.networks.applyNetwork(network);
+  await earlier.networks.deleteNetwork({ name: "lan" });
+  const [{ id = "" } = {}] = (await earlier.transactions.listTransactions({})).transactions;
+  await projects.deleteProject({ name: "acme" });
+  await world.seen();
+
+  const later = await create();
+  await later.images.applyImage({ name: "debian" });
+  const applied = "ApplyImage in acme by user/acme-member";
+  expect(await rpcsIn(later)).toEqual([applied]);
+  // The administrator also sees those that belong to no project.
+  expect((await rpcsIn(world, "project/acme")).filter((text) => !text.includes("Project"))).toEqual(
+    [applied],
+  );
+  expect(await refused(later.transactions.getTransaction({ id }))).toMatchObject({
+    code: "NotFound",
+    message: `transaction "${id}" does not exist`,
+  });
+  expect((await rpcsIn(world, "system")).filter((text) => text.includes("Network"))).toHaveLength(
+    2,
+  );
+  expect((await world.transactions.getTransaction({ id })).transaction?.rpc).toBe("DeleteNetwork");
+  const { events } = await audit.listAuditEvents({ scope: "project/acme" });
+  expect(events.map(({ rpc }) => rpc).filter((rpc) => !rpc.endsWith("Project"))).toEqual([
+    "ApplyImage",
+  ]);
 });
