@@ -157,6 +157,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     addressBook,
     agents,
     nodeTurns: new NodeTurns(clock),
+    projectAges: grants,
     grants,
     tokens,
     passwords: new Passwords(options),

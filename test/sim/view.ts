@@ -1,6 +1,8 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { UserObject } from "../../src/api/core/resource/object.ts";
 import { isVisible, type Shareable } from "../../src/api/core/sharing.ts";
 import { images } from "../../src/api/deployment/image/collection.ts";
+import { projects } from "../../src/api/iam/project/collection.ts";
 import { networks } from "../../src/api/network/network/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
@@ -183,7 +185,13 @@ export class View {
     if (!this.dice.chance(0.3)) return choose(this, () => true);
     const project = this.dice.pick(PROJECTS.filter((one) => one !== this.#project));
     const there = new View(this.#model, { seed: this.#seed, project }, this.nodeNames);
-    const isSeen = (object: Shareable) => isVisible(object, project, this.#project);
+    const isSeen = (object: Shareable) =>
+      isVisible(object, project, this.#project, {
+        isFormer: ({ name }, atMs) => {
+          const { createdAt } = this.get(projects, name) ?? {};
+          return createdAt !== undefined && atMs < timestampMs(createdAt);
+        },
+      });
     return `${project}/${choose(there, isSeen)}`;
   }
 

@@ -19,6 +19,7 @@ import type { Counting } from "./quota/counting.ts";
 import type { Quotas } from "./quota/quotas.ts";
 import type { Ownable, UserObject } from "./resource/object.ts";
 import type { NodeTurns } from "./saga/node-turns.ts";
+import type { ProjectAges } from "./sharing.ts";
 
 /**
  * What every handler works with. An area adds its own members in its `context.ts`, and `openApi` makes one
@@ -33,6 +34,7 @@ export interface Api {
   readonly engine: TransactionEngine<SagaContext, Writes>;
   readonly agents: Agents;
   readonly nodeTurns: NodeTurns;
+  readonly projectAges: ProjectAges;
   readonly quotas: Quotas;
   /** Sign-ins and refusals. */
   readonly auditEvents: AuditEvents;

@@ -1,5 +1,6 @@
 import type { Objects } from "../../../datastore/collection.ts";
-import type { Records, Stored } from "../../../datastore/records.ts";
+import type { Stored } from "../../../datastore/records.ts";
+import type { Api } from "../context.ts";
 import { isVisible, type Shareable } from "../sharing.ts";
 import { type ListRequest, listPage } from "./list.ts";
 import { lastOf, pageToken } from "./page-token.ts";
@@ -13,6 +14,8 @@ interface Labelled extends Shareable {
 export interface WithShared {
   readonly withShared: boolean;
 }
+
+type SharingApi = Pick<Api, "records" | "projectAges">;
 
 interface SharedPage<T> {
   readonly objects: readonly T[];
@@ -30,7 +33,7 @@ const SHARED_TOKEN = "shared.";
  * projects share with it. This reads the objects of all projects, so it is for kinds of which there are few.
  */
 export async function listWithShared<T extends Labelled>(
-  records: Records,
+  api: SharingApi,
   of: Objects<T>,
   project: string,
   request: ListRequest,
@@ -38,13 +41,13 @@ export async function listWithShared<T extends Labelled>(
   const isLater = request.pageToken.startsWith(SHARED_TOKEN);
   const own = isLater
     ? { objects: [], nextPageToken: "" }
-    : await listPage(records, of, project, request);
+    : await listPage(api.records, of, project, request);
   if (own.nextPageToken !== "") return { ...own, shared: [] };
   const room = request.pageSize === 0 ? Number.POSITIVE_INFINITY : request.pageSize;
   const left = room - own.objects.length;
   let after = isLater ? keyAfter(of, project, request.pageToken) : "";
   const shared: Stored<T>[] = [];
-  for await (const stored of sharedWith(records, of, project, request, after)) {
+  for await (const stored of sharedWith(api, of, project, request, after)) {
     if (shared.length === left) {
       return { objects: own.objects, shared, nextPageToken: tokenOf(of, project, after) };
     }
@@ -56,7 +59,7 @@ export async function listWithShared<T extends Labelled>(
 
 /** @param start The key after which to begin; empty for the first one. */
 async function* sharedWith<T extends Labelled>(
-  records: Records,
+  { records, projectAges }: SharingApi,
   of: Objects<T>,
   project: string,
   { namePrefix, labelSelector }: ListRequest,
@@ -69,7 +72,7 @@ async function* sharedWith<T extends Labelled>(
     for (const stored of found) {
       const { value } = stored;
       const { scope } = of.refOf(stored.key);
-      if (scope === project || !isVisible(value, scope, project)) continue;
+      if (scope === project || !isVisible(value, scope, project, projectAges)) continue;
       if (!value.name.startsWith(namePrefix)) continue;
       if (labels.every(([key, text]) => value.labels[key] === text)) yield stored;
     }

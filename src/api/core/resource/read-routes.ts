@@ -33,7 +33,7 @@ export function readRoutes<T extends UserObject, A extends Api>(
     async [list.localName](request: ListRequest & Partial<WithShared>, call: HandlerContext) {
       const scope = scopeOf(call, kind);
       if (request.withShared === true && sharing !== undefined) {
-        const page = await listWithShared(api.records, sharing.of, scope, request);
+        const page = await listWithShared(api, sharing.of, scope, request);
         const others = page.shared.map((stored) => sharing.view(stored, scope));
         const seen = [...(await viewAll(page.objects, scope)), ...(await Promise.all(others))];
         return create(list.output, { [listField]: seen, nextPageToken: page.nextPageToken });

@@ -13,7 +13,7 @@ import type { Call, Tx } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
-import { PRIVATE, throwIfUsedElsewhere } from "../../core/sharing.ts";
+import { sharingOf, throwIfUsedElsewhere } from "../../core/sharing.ts";
 import { blockStorageBeside, blockStorages } from "../../provisioning/block-storage/collection.ts";
 import { settled } from "../../provisioning/block-storage/record.ts";
 import type { Api } from "../../provisioning/context.ts";
@@ -28,8 +28,7 @@ export async function applyImage(api: Api, call: Call, request: ApplyImageReques
   return await runSaga(api, call, options, async (tx) => {
     const present = (await api.records.find(images, ref))?.value;
     const { registeredBlockStorages = [], tags = {} } = present ?? {};
-    const { visibility, visibleTo } = present ?? PRIVATE;
-    const kept = { registeredBlockStorages, tags, visibility, visibleTo: [...visibleTo] };
+    const kept = { registeredBlockStorages, tags, ...sharingOf(present) };
     const image = create(ImageSchema, { name, annotations, labels, ...kept });
     return await tx.answerRecord(images, ref, image, present);
   });
@@ -71,8 +70,8 @@ function keysOf(ref: Ref, { registeredBlockStorages }: Image): string[] {
 
 /** Images go with their project, unless another project uses one. Their block storages go too. */
 export const withProject = {
-  async check({ records }: Api, ref: Ref) {
-    await throwIfUsedElsewhere(records, ref, "image");
+  async check(api: Api, ref: Ref) {
+    await throwIfUsedElsewhere(api, ref, "image");
   },
   async remove(api: Api, tx: Tx, refs: readonly Ref[]) {
     const writes: Writes[] = [];
@@ -85,8 +84,8 @@ export const withProject = {
 };
 
 /** For the batch that removes the image. @throws N0Error `failed_precondition`. */
-async function unusedElsewhere({ records }: Api, ref: Ref): Promise<Writes> {
-  const nobodyRefers = await unreferenced(records, ref);
-  await throwIfUsedElsewhere(records, ref, "image");
+async function unusedElsewhere(api: Api, ref: Ref): Promise<Writes> {
+  const nobodyRefers = await unreferenced(api.records, ref);
+  await throwIfUsedElsewhere(api, ref, "image");
   return nobodyRefers;
 }

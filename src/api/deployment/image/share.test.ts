@@ -1,10 +1,14 @@
+import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
+import { newFakeClock } from "../../../../test/fake-clock.ts";
 import { inProject } from "../../../../test/projects.ts";
 import { refused } from "../../../../test/refused.ts";
 import { GiB, prepareImage, REQUEST_NODE } from "../../../../test/scenario.ts";
 import { findingsIn } from "../../../../test/verify-world.ts";
-import { newWorld, type World } from "../../../../test/world.ts";
+import { newWorld, type World, withHeaders } from "../../../../test/world.ts";
+import { ProjectService } from "../../../gen/n0stack/iam/v1alpha1/project_pb.ts";
 import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
+import { PROJECT_HEADER } from "../../../util/project.ts";
 import { COPY_FROM } from "../../core/annotations.ts";
 
 const shareWith = (...visibleTo: string[]) => {
@@ -135,4 +139,48 @@ test("who begins to use an image while it is being hidden is refused, or it is n
   world.faults = () => {};
   expect((await acme.blockStorages.getBlockStorage({ name: "root" })).imageName).not.toBe("");
   expect(await findingsIn(world)).toEqual([]);
+});
+
+test("what is shared with a project is not shared with a later one of the same name", async () => {
+  const clock = newFakeClock();
+  await using world = await newWorld({ nodeCount: 0, clock });
+  const projects = createClient(ProjectService, world.transport);
+  const remake = async () => {
+    await projects.deleteProject({ name: "acme" });
+    await clock.advance(1_000);
+    await projects.createProject({ name: "acme" });
+    await world.seen();
+  };
+  await projects.createProject({ name: "acme" });
+  await world.seen();
+  const acme = withHeaders(world, { [PROJECT_HEADER]: "acme" });
+  const seen = async () => {
+    const { images } = await acme.images.listImages({ withShared: true });
+    const { networks } = await acme.networks.listNetworks({ withShared: true });
+    const found = [...images, ...networks].map(({ project, name }) => `${project}/${name}`);
+    for (const get of [
+      () => acme.images.getImage({ name: "default/debian" }),
+      () => acme.networks.getNetwork({ name: "default/lan" }),
+    ]) {
+      if (found.length > 0) await get();
+      else expect((await refused(get())).code).toBe("NotFound");
+    }
+    return found;
+  };
+  await world.images.applyImage({ name: "debian" });
+  await world.networks.applyNetwork({ name: "lan", ipv4Cidr: "10.0.0.0/24" });
+  const share = async () => {
+    await world.images.setImageVisibility(shareWith("acme"));
+    await world.networks.setNetworkVisibility({ ...shareWith("acme"), name: "lan" });
+  };
+  await share();
+  const both = ["default/debian", "default/lan"];
+  expect(await seen()).toEqual(both);
+  // What changes other fields keeps the time.
+  await remake();
+  await world.images.applyImage({ name: "debian", labels: { a: "b" } });
+  await world.networks.applyNetwork({ name: "lan", ipv4Cidr: "10.0.0.0/24", labels: { a: "b" } });
+  expect(await seen()).toEqual([]);
+  await share();
+  expect(await seen()).toEqual(both);
 });

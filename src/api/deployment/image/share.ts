@@ -10,7 +10,7 @@ import type { Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf } from "../../core/scope.ts";
-import { checkVisibility, throwIfUsedElsewhere } from "../../core/sharing.ts";
+import { checkVisibility, sharedAt, throwIfUsedElsewhere } from "../../core/sharing.ts";
 import type { Api } from "../../provisioning/context.ts";
 import { images } from "./collection.ts";
 import { changed, getImage } from "./record.ts";
@@ -27,16 +27,17 @@ export async function setImageVisibility(
   request: SetImageVisibilityRequest,
 ): Promise<Image> {
   checkVisibility(request);
-  const { name, visibility, visibleTo } = request;
+  const { name } = request;
   const ref = refOf(call, images, name);
   const method = ImageService.method.setImageVisibility;
   const options = { method, keys: [images.key(ref)], waits: true };
   return await runSaga(api, call, options, async (tx) => {
     const before = await getImage(api, ref);
     const nobodyBegan = await notNewlyReferenced(api.records, ref);
-    await throwIfUsedElsewhere(api.records, ref, "image", request);
+    const shared = sharedAt(api.clock.nowMs(), request);
+    await throwIfUsedElsewhere(api, ref, "image", shared);
     const image = changed(before, (copy) => {
-      Object.assign(copy, { visibility, visibleTo: [...visibleTo] });
+      Object.assign(copy, shared);
     });
     return await tx.answerRecord(images, ref, image, before, nobodyBegan);
   });
@@ -47,5 +48,6 @@ export function toWireElsewhere(_api: Api, image: Image, _ref: Ref, _project: st
   const seen = clone(ImageSchema, image);
   seen.annotations = {};
   seen.visibleTo = [];
+  delete seen.visibleSince;
   return seen;
 }

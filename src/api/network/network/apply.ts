@@ -14,7 +14,7 @@ import { specialRangeIn } from "../../../util/special-ranges.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf } from "../../core/scope.ts";
-import { PRIVATE } from "../../core/sharing.ts";
+import { sharingOf } from "../../core/sharing.ts";
 import type { Api } from "../context.ts";
 import { guestKeys, hasSameCidrs } from "./cidr-change.ts";
 import { networks } from "./collection.ts";
@@ -46,8 +46,7 @@ export async function applyNetwork(
   return await runSaga(api, call, options, async (tx) => {
     const present = await api.records.find(networks, ref);
     const state = Network_NetworkState.AVAILABLE;
-    const { visibility, visibleTo } = present?.value ?? PRIVATE;
-    const shared = { visibility, visibleTo: [...visibleTo] };
+    const shared = sharingOf(present?.value);
     const fields = { name, annotations, labels, domain, state, ...cidrs, ...shared };
     const network = create(NetworkSchema, fields);
     const record = tx.context.held.put(networks, ref, network, present?.value);

@@ -118,6 +118,7 @@ export async function toWireElsewhere(
   seen.state = Network_NetworkState.AVAILABLE;
   seen.annotations = {};
   seen.visibleTo = [];
+  delete seen.visibleSince;
   for (const { value } of await api.records.list(interfaces, [ref])) {
     const { name, annotations } = value;
     if (name !== DEFAULT_GATEWAY && projectOfInterface(ref, name) !== project) continue;

@@ -9,7 +9,7 @@ import {
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf } from "../../core/scope.ts";
-import { checkVisibility, throwIfUsedElsewhere } from "../../core/sharing.ts";
+import { checkVisibility, sharedAt, throwIfUsedElsewhere } from "../../core/sharing.ts";
 import type { Api } from "../context.ts";
 import { interfaceAllocations } from "../interface/collection.ts";
 import { networks } from "./collection.ts";
@@ -27,7 +27,7 @@ export async function setNetworkVisibility(
   request: SetNetworkVisibilityRequest,
 ): Promise<Network> {
   checkVisibility(request);
-  const { name, visibility, visibleTo } = request;
+  const { name } = request;
   const ref = refOf(call, networks, name);
   const method = NetworkService.method.setNetworkVisibility;
   const options = { method, keys: [networks.key(ref)], waits: true };
@@ -35,9 +35,9 @@ export async function setNetworkVisibility(
     const { value: before } = await getNetwork(api, ref);
     // Who begins to use it has a condition on its record, and rewrites this one.
     const guard = await api.records.find(interfaceAllocations, ref);
-    await throwIfUsedElsewhere(api.records, ref, "network", request);
-    const network = clone(NetworkSchema, before);
-    Object.assign(network, { visibility, visibleTo: [...visibleTo] });
+    const shared = sharedAt(api.clock.nowMs(), request);
+    await throwIfUsedElsewhere(api, ref, "network", shared);
+    const network = Object.assign(clone(NetworkSchema, before), shared);
     return await tx.answer(
       await toWire(api, network, ref.scope),
       tx.context.held.put(networks, ref, network, before),
