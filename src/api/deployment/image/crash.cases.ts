@@ -17,7 +17,7 @@ const GENERATE = {
 };
 
 const setVisibility = (visibility: string) =>
-  image("SetImageVisibility", { name: "img", visibility });
+  image("SetImageVisibility", { name: "new", visibility });
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -29,10 +29,10 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "SetImageVisibility",
-    prepare: [setVisibility("VISIBILITY_PRIVATE")],
+    prepare: [image("ApplyImage", { name: "new" }), setVisibility("VISIBILITY_PRIVATE")],
     call: setVisibility("VISIBILITY_PUBLIC"),
     revert: [setVisibility("VISIBILITY_PRIVATE")],
-    cleanUp: [],
+    cleanUp: [image("DeleteImage", { name: "new" })],
   },
   {
     name: "DeleteImage",
