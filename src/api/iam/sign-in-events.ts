@@ -1,4 +1,5 @@
 import { NOBODY } from "../../rpc/caller.ts";
+import type { Asker } from "../../transaction/journal.ts";
 import { defined } from "../../util/defined.ts";
 import { formatRef, type Ref } from "../../util/ref.ts";
 import type { AuditEvents } from "../core/audit-event/audit-events.ts";
@@ -32,8 +33,18 @@ export function noteFailedSignIn(
   { user, credential, peer }: SigningIn,
   reason: string,
 ): void {
+  const asker = { principal: NOBODY.principal, ...defined({ peer }) };
+  noteFailedProof(events, asker, { user, credential }, reason);
+}
+
+/** Notes that the asker could not show that he is the user. */
+export function noteFailedProof(
+  events: Pick<AuditEvents, "note">,
+  asker: Asker,
+  { user, credential }: Pick<SigningIn, "user" | "credential">,
+  reason: string,
+): void {
   const resource = formatRef(user);
   const place = formatPlace(homeOfPrincipal(resource));
-  const asker = { principal: NOBODY.principal, ...defined({ peer }) };
   events.note({ kind: "refusal", asker, place, credential, reason, resource });
 }

@@ -11,3 +11,8 @@ export type Password = {
 
 /** Of the users who have one. It goes with its user, in the same batch. */
 export const passwords = jsonCollection<Password>("password", { of: users.kind });
+
+/** The credential in events. */
+export const PASSWORD = "password";
+/** The reason in events. */
+export const WRONG_PASSWORD = "wrong password";

@@ -207,6 +207,12 @@ describe("a user changes his own password", () => {
         field: "old_password",
       });
     }
+    const { principal } = await callerOf(world, kept);
+    const wrong = { kind: "refusal", reason: "wrong password", resource: "user/ann" };
+    const events = world.opened.api.auditEvents.pending().map(({ event }) => event);
+    expect(events.filter(({ kind }) => kind === "refusal")).toMatchObject([
+      { ...wrong, asker: { principal } },
+    ]);
     await own.setPassword({ ...change, oldPassword: PASSWORD });
     await world.seen();
     expect(await callerOf(world, kept)).toMatchObject({ principal: "user/ann" });

@@ -14,10 +14,8 @@ import { noteFailedSignIn, noteSignIn } from "../sign-in-events.ts";
 import { withoutHash } from "../token/write.ts";
 import { users } from "../user/collection.ts";
 import { isCheap } from "./argon2.ts";
-import { passwords } from "./collection.ts";
+import { PASSWORD, passwords, WRONG_PASSWORD } from "./collection.ts";
 import { openSession } from "./sessions.ts";
-
-const PASSWORD = "password";
 
 /**
  * Opens a session of the user whose password it is.
@@ -35,7 +33,7 @@ export async function signIn(
   const peer = peerOfCall(call);
   const isRight = await api.passwords.check({ user, password, peer }, rightHash);
   if (!isRight || rightHash === undefined) {
-    noteFailedSignIn(api.auditEvents, { user, credential: PASSWORD, peer }, "wrong password");
+    noteFailedSignIn(api.auditEvents, { user, credential: PASSWORD, peer }, WRONG_PASSWORD);
     throw new N0Error("unauthenticated", "the user or the password is not right");
   }
   const newHash = isCheap(rightHash) ? await api.passwords.hash(password) : undefined;

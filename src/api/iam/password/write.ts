@@ -11,14 +11,15 @@ import {
 import { type Caller, callerOf, NOBODY } from "../../../rpc/caller.ts";
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
-import { peerOfCall } from "../../core/asker.ts";
+import { askerOf, peerOfCall } from "../../core/asker.ts";
 import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
+import { noteFailedProof } from "../sign-in-events.ts";
 import { users } from "../user/collection.ts";
 import { getUser } from "../user/record.ts";
-import { type Password, passwords } from "./collection.ts";
+import { PASSWORD, type Password, passwords, WRONG_PASSWORD } from "./collection.ts";
 import { sessionsOf, withoutSessions } from "./sessions.ts";
 
 /**
@@ -114,6 +115,7 @@ async function checkOwn(api: Api, call: Call, user: Ref, oldPassword: string): P
   }
   const given = { user, password: oldPassword, peer: peerOfCall(call) };
   if (!(await api.passwords.check(given, hash))) {
+    noteFailedProof(api.auditEvents, askerOf(call), { user, credential: PASSWORD }, WRONG_PASSWORD);
     throw invalid("old_password", `is not the password of user "${user.name}"`);
   }
   return hash;
