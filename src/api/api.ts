@@ -1,5 +1,5 @@
 import type { ConnectRouter } from "@connectrpc/connect";
-import type { Datastore } from "../datastore/datastore.ts";
+import type { Datastore, Writes } from "../datastore/datastore.ts";
 import { datastoreJournal } from "../datastore/datastore-journal.ts";
 import type { ForNew } from "../datastore/held-objects.ts";
 import { LockTable } from "../datastore/lock-table.ts";
@@ -13,7 +13,7 @@ import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transact
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import type { Authenticate } from "../rpc/caller.ts";
 import type { OnRefused } from "../rpc/door/refusals.ts";
-import { TransactionEngine } from "../transaction/engine.ts";
+import { type EngineOptions, TransactionEngine } from "../transaction/engine.ts";
 import { type Faults, noFaults } from "../transaction/faults.ts";
 import type { Journal } from "../transaction/journal.ts";
 import { transactionId } from "../transaction/transaction-id.ts";
@@ -25,6 +25,7 @@ import { DEFAULT_SCOPE } from "../util/ref.ts";
 import { Agents, type AgentsOptions } from "./core/agents.ts";
 import { AuditEvents } from "./core/audit-event/audit-events.ts";
 import type { ConsoleLinks } from "./core/console-links.ts";
+import type { SagaContext } from "./core/context.ts";
 import { KeyedRequests } from "./core/idempotency/keyed-requests.ts";
 import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
 import { keepOlderRequests } from "./core/idempotency/older-requests.ts";
@@ -108,6 +109,27 @@ export interface OpenedApi extends AsyncDisposable {
   readonly recovered: number;
 }
 
+type Opened = Pick<
+  EngineOptions<SagaContext, Writes>,
+  "sessions" | "locks" | "journal" | "shutdown"
+>;
+
+function newEngine(options: ApiOptions, opened: Opened) {
+  const { clock, random, log, faults = noFaults } = options;
+  return new TransactionEngine<SagaContext, Writes>({
+    ...opened,
+    registry: stepRegistryOf(resources),
+    ...{ faults, clock, random },
+    giveUpAfterMs: options.giveUpAfterMs ?? GIVE_UP_AFTER_MS,
+    openMax: options.openTransactionsMax,
+    onChange: ({ id, kind, state, error }) => {
+      const fields = { transactionId: id, kind, state, ...defined({ error }) };
+      if (state === "needs_operator") log.error("a transaction needs an operator", fields);
+      else log.debug("a transaction has changed", fields);
+    },
+  });
+}
+
 /**
  * Opens the control plane on a datastore, and takes over every transaction that an earlier process left open.
  * Their keys are held before this resolves, so the caller may listen then.
@@ -128,23 +150,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const quotas = await openQuotas(options, grants);
   const auditEvents = new AuditEvents({ datastore, clock, random, log, shutdown: stop.signal });
   const journal = datastoreJournal({ ...datastore, batch: (writes) => quotas.batch(writes) });
-  const engine = new TransactionEngine({
-    journal,
-    registry: stepRegistryOf(resources),
-    sessions,
-    locks,
-    faults: options.faults ?? noFaults,
-    clock,
-    random,
-    shutdown: stop.signal,
-    giveUpAfterMs: options.giveUpAfterMs ?? GIVE_UP_AFTER_MS,
-    openMax: options.openTransactionsMax,
-    onChange: ({ id, kind, state, error }) => {
-      const fields = { transactionId: id, kind, state, ...defined({ error }) };
-      if (state === "needs_operator") log.error("a transaction needs an operator", fields);
-      else log.debug("a transaction has changed", fields);
-    },
-  });
+  const engine = newEngine(options, { sessions, locks, journal, shutdown: stop.signal });
   const api: Api = {
     kinds: resources,
     datastore,
@@ -158,8 +164,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     agents,
     nodeTurns: new NodeTurns(clock),
     projectAges: grants,
-    grants,
-    tokens,
+    ...{ grants, tokens },
     passwords: new Passwords(options),
     quotas,
     auditEvents,
@@ -168,9 +173,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     links: options.links,
     nameservers: [...options.nameservers],
     storageRequestRatioMin: options.storageRequestRatioMin ?? 0,
-    clock,
-    random,
-    log,
+    ...{ clock, random, log },
     shutdown: stop.signal,
   };
 
@@ -196,20 +199,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     guarded,
     authenticate: (text, peer) => tokens.authenticate(text) ?? oidc.authenticate(text, peer),
     onRefused: doorRefusals(auditEvents),
-    routes: (given) => {
-      const router = guarded(given);
-      for (const { service, routes } of resources) {
-        const keyedOnes = keyedRoutes(service, routes(api), keyed);
-        router.service(service, scopedRoutes(service, keyedOnes, resources));
-      }
-      router.service(TransactionService, transactionRoutes(api));
-      router.service(AuditService, auditEventRoutes(api));
-      router.service(VerifyService, verifyRoutes(api, resources));
-      router.service(JoinService, joinRoutes(api));
-      router.service(PasswordService, passwordRoutes(api, keyed));
-      const identity = { ...identityRoutes(oidcProviders), ...callerRoutes(grants) };
-      router.service(IdentityService, identity);
-    },
+    routes: (given) => addRoutes(guarded(given), { api, keyed, oidcProviders }),
     async [Symbol.asyncDispose]() {
       stopAll();
       await observed[Symbol.asyncDispose]();
@@ -229,6 +219,26 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       await datastore[Symbol.asyncDispose]();
     },
   };
+}
+
+interface RouteParts {
+  readonly api: Api;
+  readonly keyed: KeyedRequests;
+  readonly oidcProviders: NonNullable<ApiOptions["oidcProviders"]>;
+}
+
+function addRoutes(router: ConnectRouter, { api, keyed, oidcProviders }: RouteParts): void {
+  for (const { service, routes } of resources) {
+    const keyedOnes = keyedRoutes(service, routes(api), keyed);
+    router.service(service, scopedRoutes(service, keyedOnes, resources));
+  }
+  router.service(TransactionService, transactionRoutes(api));
+  router.service(AuditService, auditEventRoutes(api));
+  router.service(VerifyService, verifyRoutes(api, resources));
+  router.service(JoinService, joinRoutes(api));
+  router.service(PasswordService, passwordRoutes(api, keyed));
+  const identity = { ...identityRoutes(oidcProviders), ...callerRoutes(api.grants) };
+  router.service(IdentityService, identity);
 }
 
 /** What every process does at its start. */
