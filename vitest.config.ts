@@ -8,6 +8,9 @@ interface Group {
   readonly maxWorkers: number;
 }
 
+/** How long `expect.poll` asks. Its default, a second, is short on a busy machine. It is below each test's own. */
+const patient = { poll: { timeout: 20_000 } };
+
 /** Tests of the real node. */
 function onHost(name: string, { groupOrder, testTimeoutMs, maxWorkers }: Group) {
   return {
@@ -19,6 +22,7 @@ function onHost(name: string, { groupOrder, testTimeoutMs, maxWorkers }: Group) 
       sequence: { groupOrder },
       testTimeout: testTimeoutMs,
       hookTimeout: 120_000,
+      expect: patient,
     },
   };
 }
@@ -44,6 +48,7 @@ export default defineConfig({
           // Generous: two shared cores are slow at times, and a test that hangs is rare.
           testTimeout: 30_000,
           hookTimeout: 30_000,
+          expect: patient,
         },
       },
       onHost("node", { ...sideBySide, groupOrder: 1, testTimeoutMs: 120_000 }),

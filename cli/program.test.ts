@@ -366,7 +366,7 @@ test("--watch prints what is there, then each change, until an interrupt", async
   const t = newTestIo({ transport: api.transport });
   const running = run(["get", "net", "--watch", "-o", "table"], t.io);
   const until = async (text: string) => {
-    const deadline = Date.now() + 5000;
+    const deadline = Date.now() + 20_000;
     while (!t.stdout().includes(text) && Date.now() < deadline) await new Promise(setImmediate);
     expect(t.stdout()).toContain(text);
   };

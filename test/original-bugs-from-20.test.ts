@@ -105,7 +105,7 @@ test("26: a machine that powered off was shown as running for ever", async () =>
   await world.virtualMachines.createVirtualMachine({ ...webRequest("web", []), nics: [] });
   world.fakeNodes[0]!.drivers.compute.powerOff("web");
   const seen = async () => (await world.virtualMachines.getVirtualMachine({ name: "web" })).state;
-  await until(async () => (await seen()) === State.SHUTDOWN, { timeoutMs: 2_000 });
+  await until(async () => (await seen()) === State.SHUTDOWN);
 });
 
 test("27: a node was READY for ever, dead or alive", async () => {

@@ -1,7 +1,7 @@
 import { systemClock } from "./clock.ts";
 
 export interface UntilOptions {
-  /** Default: 5 s. */
+  /** Default: 20 s, less than a test may take. It is long because a busy machine is slow. */
   readonly timeoutMs?: number;
   /** The pause between two calls of `ask`. Default: 5 ms. */
   readonly everyMs?: number;
@@ -18,7 +18,7 @@ export interface UntilOptions {
  */
 export async function until<T>(
   ask: () => T | undefined | false | Promise<T | undefined | false>,
-  { timeoutMs = 5_000, everyMs = 5, what = "the condition", onTimeout }: UntilOptions = {},
+  { timeoutMs = 20_000, everyMs = 5, what = "the condition", onTimeout }: UntilOptions = {},
 ): Promise<T> {
   const endMs = systemClock.monotonicMs() + timeoutMs;
   for (;;) {

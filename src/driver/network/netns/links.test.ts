@@ -7,7 +7,7 @@ const isOfLink = (cidr: string) => cidr.startsWith("fe80:");
 
 test("the links of this process's namespace are read, those that are up with their addresses", async () => {
   // Other processes may add and remove links between the two looks.
-  await expect.poll(differences, { timeout: 5_000 }).toEqual([]);
+  await expect.poll(differences).toEqual([]);
 });
 
 async function differences(): Promise<string[]> {

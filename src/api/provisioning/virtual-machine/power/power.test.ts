@@ -161,7 +161,7 @@ test("a guest that still boots hears a later press, and all presses are one step
     },
   });
   const shutting = world.virtualMachines.shutdownVirtualMachine({ name });
-  await until(async () => presses === 1, { timeoutMs: 5_000 });
+  await until(async () => presses === 1);
   compute.listen(name);
   expect(compute.snapshot().domains[0]?.state).toBe("running");
   clock.shiftMs(5_000);
@@ -187,7 +187,7 @@ test.for([1, 2])("a guest that goes off just before press %i is off", async (nth
     },
   });
   const shutting = world.virtualMachines.shutdownVirtualMachine({ name });
-  await until(async () => presses === 1, { timeoutMs: 5_000 });
+  await until(async () => presses === 1);
   if (nth === 2) clock.shiftMs(5_000);
   expect((await shutting).state).toBe(State.SHUTDOWN);
   expect(presses).toBe(nth);
@@ -304,12 +304,12 @@ test("verbs on one virtual machine wait in line", async () => {
   ]);
 });
 
-test("a guest that powers off or crashes by itself is SHUTDOWN within 2 s, and boots again", async () => {
+test("a guest that powers off or crashes by itself is soon SHUTDOWN, and boots again", async () => {
   await using world = await running();
   const { compute } = world.fakeNodes[0]!.drivers;
   for (const end of [compute.powerOff, compute.crash]) {
     end(name);
-    await until(async () => (await stateOf(world)) === State.SHUTDOWN, { timeoutMs: 2_000 });
+    await until(async () => (await stateOf(world)) === State.SHUTDOWN);
     expect(await refused(world.virtualMachines.openConsole({ name }))).toMatchObject({
       code: "FailedPrecondition",
     });
@@ -337,12 +337,12 @@ test("on a node that is silent a virtual machine is UNSPECIFIED, until it is hea
   });
   world.fakeNodes[0]!.isDown = false;
   await world.nodes.heartbeatNode({ name: "node-1" });
-  await until(async () => (await stateOf(world)) === State.RUNNING, { timeoutMs: 5_000 });
+  await until(async () => (await stateOf(world)) === State.RUNNING);
 });
 
 test("what happened while the API was away is seen when it is back", async () => {
   await using world = await running();
   world.fakeNodes[0]!.drivers.compute.powerOff(name);
   await world.restart();
-  await until(async () => (await stateOf(world)) === State.SHUTDOWN, { timeoutMs: 2_000 });
+  await until(async () => (await stateOf(world)) === State.SHUTDOWN);
 });
