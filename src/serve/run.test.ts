@@ -23,8 +23,9 @@ function start(stopMs: number, hangs = "") {
   child.stderr.on("data", (data) => {
     log += String(data);
   });
+  // Not at its exit: then its last lines may still be in the pipe.
   const ended = new Promise<number | string | null>((resolve) =>
-    child.on("exit", (code, signal) => resolve(code ?? signal)),
+    child.on("close", (code, signal) => resolve(code ?? signal)),
   );
   const lines = () =>
     log
@@ -36,12 +37,11 @@ function start(stopMs: number, hangs = "") {
 
 /** Of a process in which something hangs. */
 const STOP_TIMEOUT_MS = 100;
-const PATIENCE = { timeout: 10_000 };
 
 describe("a process", () => {
   test("is ready with a pid file, stops at the first signal, and leaves none", async () => {
     const { child, ended, messages } = start(0);
-    await expect.poll(() => existsSync(pidFile), PATIENCE).toBe(true);
+    await expect.poll(() => existsSync(pidFile)).toBe(true);
     expect(readFileSync(pidFile, "utf8")).toBe(`${child.pid}\n`);
     child.kill("SIGTERM");
     expect(await ended).toBe(0);
@@ -51,9 +51,9 @@ describe("a process", () => {
 
   test("ends at once at the second signal", async () => {
     const { child, ended, messages } = start(600_000);
-    await expect.poll(messages, PATIENCE).toContain("ready");
+    await expect.poll(messages).toContain("ready");
     child.kill("SIGINT");
-    await expect.poll(messages, PATIENCE).toContain("stopping");
+    await expect.poll(messages).toContain("stopping");
     child.kill("SIGINT");
     expect(await ended).toBe("SIGINT");
   });
@@ -67,11 +67,11 @@ describe("a process", () => {
     "ends within its stop timeout although a %s hangs, and says so (stop %d ms)",
     async (hangs, stopMs) => {
       const { child, ended, lines, messages } = start(stopMs, hangs);
-      await expect.poll(messages, PATIENCE).toContain(hangs === "start" ? "starting" : "ready");
+      await expect.poll(messages).toContain(hangs === "start" ? "starting" : "ready");
       const askedAtMs = performance.now();
       child.kill("SIGTERM");
       expect(await ended).toBe("SIGTERM");
-      expect(performance.now() - askedAtMs).toBeLessThan(STOP_TIMEOUT_MS + 2_000);
+      expect(performance.now() - askedAtMs).toBeLessThan(STOP_TIMEOUT_MS + 15_000);
       expect(lines().at(-1)).toMatchObject({
         level: "error",
         message: expect.stringContaining("ended at the stop timeout"),
@@ -83,7 +83,7 @@ describe("a process", () => {
 
   test("has its base directory alone, until it is killed", async () => {
     const { child, ended, messages } = start(0);
-    await expect.poll(messages, PATIENCE).toContain("ready");
+    await expect.poll(messages).toContain("ready");
     expect(() => lockFolder(folder, "agent")).toThrow(
       `another n0core agent (process ${child.pid}) uses ${folder}`,
     );
