@@ -26,10 +26,10 @@ async function open(
   socket.on("error", () => {});
   onceDone(() => void socket.destroy());
   socket.write("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
-  const kept = await Promise.race([
-    once(socket, "data").then(() => true),
-    once(socket, "close").then(() => false),
-  ]);
+  // Not `once` of node:events, which fails at a reset: a server that reads nothing before it closes sends one.
+  const kept = await new Promise<boolean>((resolve) => {
+    socket.once("data", () => resolve(true)).once("close", () => resolve(false));
+  });
   return { socket, kept };
 }
 
@@ -57,37 +57,42 @@ describe("connections", () => {
 
 test("connections of TLS are bounded as those without", async () => {
   const tls = selfSigned();
-  const { port, url, lines } = await serveDoor({ tls, connectionsMax: 8, idleSessionMs: 1000 });
-  const [first, second] = [rawHttp2(url, { ca: tls.cert }), rawHttp2(url, { ca: tls.cert })];
-  const watching = first.post(WATCH_NODES, "application/grpc");
-  watching.end(EMPTY);
-  await watching.begun;
-  await once(second.session, "remoteSettings");
+  const { port, url, lines } = await serveDoor({ tls, connectionsMax: 8 });
+  const sessions = [rawHttp2(url, { ca: tls.cert }), rawHttp2(url, { ca: tls.cert })];
+  await Promise.all(sessions.map(({ session }) => once(session, "remoteSettings")));
   expect((await open(port, "127.0.0.1")).kept).toBe(false);
   expect(lines).toMatchObject([{ why: "connections" }]);
-  await once(second.session, "close");
-  expect(first.session.closed).toBe(false);
 });
 
 describe("a connection of HTTP/2", () => {
-  test("without a call is closed after a while; one with a call is not", async () => {
-    const { url } = await serveDoor({ idleSessionMs: 100 });
-    const idle = rawHttp2(url);
-    const busy = rawHttp2(url);
-    const watching = busy.post(WATCH_NODES, "application/grpc");
-    watching.end(EMPTY);
-    await watching.begun;
-    const pinging = setInterval(() => idle.session.destroyed || idle.session.ping(() => {}), 20);
-    await once(idle.session, "close");
-    clearInterval(pinging);
-    expect(busy.session.closed).toBe(false);
-  });
+  const secret = selfSigned();
+  test.each([
+    ["plain", {}, {}],
+    ["TLS", { tls: secret }, { ca: secret.cert }],
+  ])(
+    "over %s without a call is closed after a while; one with a call is not",
+    async (_, tls, ca) => {
+      // Time enough for the call to begin, also for a busy machine.
+      const { url } = await serveDoor({ ...tls, idleSessionMs: 1_000 });
+      const idle = rawHttp2(url, ca);
+      const closed = once(idle.session, "close");
+      const busy = rawHttp2(url, ca);
+      const watching = busy.post(WATCH_NODES, "application/grpc");
+      watching.end(EMPTY);
+      await watching.begun;
+      const pinging = setInterval(() => idle.session.destroyed || idle.session.ping(() => {}), 20);
+      await closed;
+      clearInterval(pinging);
+      expect(busy.session.closed).toBe(false);
+    },
+  );
 
   test("that never sends its settings is cut", async () => {
     const { port } = await serveDoor({ headersTimeoutMs: 150 });
     const startMs = performance.now();
     await sendRaw(port, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    expect(performance.now() - startMs).toBeLessThan(3000);
+    // By default it takes 10 s.
+    expect(performance.now() - startMs).toBeLessThan(9_000);
   });
 
   test("has fewer streams at once than it could hold up others with", async () => {
