@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
-import { setTimeout } from "node:timers/promises";
 import {
   type ConnectRouter,
   createClient,
@@ -138,7 +137,9 @@ describe("one line per call", () => {
   test("of a call whose client is gone before it has said what it wants: no failure of ours", async () => {
     const lines = await linesOfBroken(async (session, stream) => {
       stream.write(Buffer.from([0, 0, 0]));
-      await setTimeout(50);
+      await once(session, "connect");
+      // The server's answers to these come after it has seen the call.
+      for (let i = 0; i < 20; i++) await new Promise((resolve) => session.ping(resolve));
       session.destroy();
     });
     expect(lines.filter(({ level }) => level === "error")).toEqual([]);
