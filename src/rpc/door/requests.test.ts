@@ -181,7 +181,8 @@ describe("without the token", () => {
 });
 
 describe("a request that does not arrive completely", () => {
-  const receiveTimeoutMs = 150;
+  // Time enough for what does arrive, also for a busy machine.
+  const receiveTimeoutMs = 500;
 
   test.each(PROTOCOLS)("is cut after its time (%s)", async (_, contentType) => {
     const { url, lines } = await serveDoor({ receiveTimeoutMs });
@@ -195,7 +196,7 @@ describe("a request that does not arrive completely", () => {
     }
     const late = { why: "request", code: "DeadlineExceeded" };
     expect(lines).toMatchObject([late, late]);
-    expect(lines[0]?.["refusal"]).toBe("the request did not arrive completely within 0.15 s");
+    expect(lines[0]?.["refusal"]).toBe("the request did not arrive completely within 0.5 s");
   });
 
   test("over HTTP/1 is answered too", async () => {
