@@ -168,7 +168,8 @@ test("a call whose deadline passes goes on at the node until its undo comes", as
   const operation = { owner: "block_storage/a", transactionId: "tx", generation: 1n };
   const call = agent.volumes.ensureEmptyVolume(
     { operation, volume: { id: "a", sizeBytes: 1024n ** 2n } },
-    { timeoutMs: 50 },
+    // Time enough to get there, also for a busy machine.
+    { timeoutMs: 1_000 },
   );
   await expect(call).rejects.toThrow();
   expect([agent.queue.busyKeys, aborted]).toEqual([1, undefined]);
