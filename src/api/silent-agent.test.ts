@@ -85,7 +85,7 @@ test("an agent that hangs: the caller's deadline ends it, and nothing is left", 
   const beganMs = performance.now();
   const hanging = world.blockStorages.createBlockStorage(disk, { timeoutMs: 200 });
   expect((await refused(hanging)).code).toMatch(/^(DeadlineExceeded|Unavailable)$/);
-  expect(performance.now() - beganMs).toBeLessThan(2_000);
+  expect(performance.now() - beganMs).toBeLessThan(10_000);
   volume.before = () => {};
   await restsAs(world, before);
 });
@@ -120,7 +120,9 @@ test("a deletion whose agent goes down after the pivot is finished when it is ba
   world.faults = ({ kind, point }) => {
     if (kind === "DeleteVirtualMachine" && point === "after_commit") node.isDown = true;
   };
-  const deleting = world.virtualMachines.deleteVirtualMachine({ name: "web" }, { timeoutMs: 300 });
+  // Time enough to get there, also for a busy machine.
+  const call = { timeoutMs: 2_000 };
+  const deleting = world.virtualMachines.deleteVirtualMachine({ name: "web" }, call);
   expect((await refused(deleting)).code).toBe("DeadlineExceeded");
   expect(await world.virtualMachines.getVirtualMachine({ name: "web" })).toMatchObject({
     state: State.PENDING,

@@ -77,7 +77,8 @@ test("what waited for a lost node comes to rest: a creation unwinds, a deletion 
       world.fakeNodes[0]!.isDown = true;
     if (point === "after_act" && step === "domain.start_new") world.fakeNodes[0]!.isDown = true;
   };
-  const call = { timeoutMs: 500 };
+  // Time enough to get there, also for a busy machine.
+  const call = { timeoutMs: 2_000 };
   await refused(world.virtualMachines.deleteVirtualMachine({ name: "gone" }, call));
   world.fakeNodes[0]!.isDown = false;
   await refused(world.virtualMachines.createVirtualMachine(webRequest(), call));
@@ -272,7 +273,8 @@ test("a lost node is not deleted while something there is not at rest", async ()
   world.faults = ({ point, step }) => {
     if (point === "after_act" && step === "domain.start_new") world.fakeNodes[0]!.isDown = true;
   };
-  const call = { timeoutMs: 500 };
+  // Time enough to get there, also for a busy machine.
+  const call = { timeoutMs: 2_000 };
   await refused(world.virtualMachines.createVirtualMachine(webRequest(), call));
   await silence(world, clock);
   // Keeps the transaction from coming to rest.
