@@ -5,7 +5,7 @@ import { request } from "node:http";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
 import { defined } from "../../src/util/defined.ts";
-import { vitalSigns, waitedForProcessorMs } from "./vital-signs.ts";
+import { vitalSigns, waitedSinceMs, waitsForProcessor } from "./vital-signs.ts";
 
 export interface ProbeOrder {
   readonly targets: readonly {
@@ -74,10 +74,10 @@ async function timed(url: string): Promise<{ tookMs: number; failed: string | un
 
 async function probe(name: string, url: string, pid: number, control: string): Promise<void> {
   for (;;) {
-    const before = waitedForProcessorMs(pid);
+    const before = waitsForProcessor(pid);
     const [answer, floor] = await Promise.all([timed(url), timed(control)]);
     if (vitalSigns(pid) === undefined) return;
-    const waitedMs = waitedForProcessorMs(pid) - before;
+    const waitedMs = waitedSinceMs(before, pid);
     const { tookMs, failed } = answer;
     tell({
       name,

@@ -23,17 +23,33 @@ export function vitalSigns(pid: number): VitalSigns | undefined {
   }
 }
 
-/** The total time since the start in which threads of the process were ready to run and got no processor. */
-export function waitedForProcessorMs(pid: number): number {
+/** The time since its start in which each thread of the process was ready to run and got no processor. */
+export type Waits = ReadonlyMap<string, number>;
+
+export function waitsForProcessor(pid: number): Waits {
+  const waits = new Map<string, number>();
+  for (const thread of threadsOf(pid)) {
+    try {
+      const schedstat = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8");
+      waits.set(thread, Number(schedstat.split(" ")[1]) / 1e6);
+    } catch {
+      // It has ended in the meantime.
+    }
+  }
+  return waits;
+}
+
+/** By how much these have grown. A thread that has ended since `before` does not count: its time is lost. */
+export function waitedSinceMs(before: Waits, pid: number): number {
+  let sumMs = 0;
+  for (const [thread, ms] of waitsForProcessor(pid)) sumMs += ms - (before.get(thread) ?? 0);
+  return sumMs;
+}
+
+function threadsOf(pid: number): readonly string[] {
   try {
-    const waits = readdirSync(`/proc/${pid}/task`).map((thread) => {
-      const [, waitedNs = 0] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8")
-        .split(" ")
-        .map(Number);
-      return waitedNs / 1e6;
-    });
-    return waits.reduce((sum, ms) => sum + ms, 0);
+    return readdirSync(`/proc/${pid}/task`);
   } catch {
-    return 0;
+    return [];
   }
 }
