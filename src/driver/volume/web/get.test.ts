@@ -9,8 +9,8 @@ import { LOCAL_SOURCES, newSourceAddresses, type SourceAddresses } from "./sourc
 
 const base = () => ({
   proxies: { exceptions: [] },
-  timeoutMs: 5000,
-  signal: AbortSignal.timeout(5000),
+  timeoutMs: 20_000,
+  signal: AbortSignal.timeout(20_000),
 });
 
 /** Connections, also those on which nothing is asked. */
@@ -89,11 +89,14 @@ describe("through a proxy", () => {
     });
     proxy.on("connect", (request, socket: Duplex) => {
       asked.push(`CONNECT ${request.url}`);
+      // The client may hang up at any time.
+      socket.on("error", () => socket.destroy());
       if (refuses) return void socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
       const inner = connect(port, "127.0.0.1", () => {
         socket.write("HTTP/1.1 200 OK\r\n\r\n");
         pipeline(socket, inner, socket, () => {});
       });
+      inner.on("error", () => socket.destroy());
     });
     await once(proxy.listen(0, "127.0.0.1"), "listening");
     const url = new URL(`http://ann:pass@127.0.0.1:${(proxy.address() as AddressInfo).port}`);
