@@ -34,7 +34,8 @@ test("an image that would take for ever holds up nobody", async () => {
     threads += 1;
     return new Worker(HANGING, { eval: true });
   };
-  const { inspect } = newInspector({ startThread, timeoutMs: 500 });
+  // Time enough for the second thread to start, also on a busy machine.
+  const { inspect } = newInspector({ startThread, timeoutMs: 2_000 });
   const first = inspect(sampleOf(Buffer.from("text")), never);
   const second = inspect(good, never);
   await expect(first).rejects.toThrow("takes too long to inspect");
