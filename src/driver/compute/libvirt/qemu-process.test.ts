@@ -39,7 +39,7 @@ async function start(script = "", socket?: Writable): Promise<ChildProcess> {
   return child;
 }
 
-/** As proc(5) has it: `S` sleeping, `R` running, `Z` ended and not yet fetched. */
+/** As proc(5) has it: `S` sleeping, `R` running, `D` waiting for a disk, `Z` ended and not yet fetched. */
 function stateOf({ pid }: ChildProcess): string | undefined {
   return /^\d+ \(.*\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
 }
@@ -76,13 +76,13 @@ test("a process that does not listen to the signal is left after the time", asyn
   const startMs = performance.now();
   ender.end(pidFile, uuid, 50);
   expect(performance.now() - startMs).toBeGreaterThanOrEqual(49);
-  expect(stateOf(qemu)).toMatch(/[SR]/);
+  expect(stateOf(qemu)).toMatch(/[SRD]/);
 });
 
 test("the process of another domain, which has the number now, is not touched", async () => {
   const qemu = await start("process.on('SIGTERM', () => process.exit(1))");
   ender.end(pidFile, randomUUID());
-  expect(stateOf(qemu)).toMatch(/[SR]/);
+  expect(stateOf(qemu)).toMatch(/[SRD]/);
   ender.end(pidFile, uuid);
   expect(await once(qemu, "exit")).toEqual([1, null]);
 });
