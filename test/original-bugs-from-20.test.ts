@@ -19,6 +19,7 @@ import { until } from "../src/util/until.ts";
 import { refused } from "./refused.ts";
 import { GiB, MiB, prepareImage, REQUEST_NODE, webRequest } from "./scenario.ts";
 import { newShiftingClock } from "./shifting-clock.ts";
+import { usedMs } from "./used-time.ts";
 import { newWorld } from "./world.ts";
 
 const size = { requestBytes: GiB, limitBytes: GiB };
@@ -57,7 +58,7 @@ test("22: limits of 0 passed and failed late on the node", async () => {
 test("23: IPv6 in ipv4_cidr ran without end, a large network took minutes, a tiny one was a bug", async () => {
   await using world = await newWorld({ nodeCount: 0 });
   const apply = (ipv4Cidr: string) => world.networks.applyNetwork({ name: "net", ipv4Cidr });
-  const beganMs = performance.now();
+  const beganMs = usedMs();
   for (const cidr of ["fd00::/8", "10.0.0.1/32", "10.0.0.0/31"]) {
     expect(await refused(apply(cidr))).toMatchObject({
       code: "InvalidArgument",
@@ -66,7 +67,7 @@ test("23: IPv6 in ipv4_cidr ran without end, a large network took minutes, a tin
   }
   await apply("10.0.0.0/8");
   await world.networks.reserveNetworkInterface({ networkName: "net", networkInterfaceName: "i" });
-  expect(performance.now() - beganMs).toBeLessThan(2_000);
+  expect(usedMs() - beganMs).toBeLessThan(2_000);
 });
 
 test("24: a nic for the default route became the network's gateway, with its address", async () => {

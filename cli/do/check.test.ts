@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { fc } from "../../test/properties.ts";
+import { usedMs } from "../../test/used-time.ts";
 import { RESOURCES } from "../resource/all.ts";
 import { loadResources } from "../resource/resource.ts";
 import { checkTasks as checkTasksOf, type TaskText } from "./check.ts";
@@ -266,11 +267,11 @@ test("an alias to what it stands in is refused", () => {
 
 test("ten megabytes of aliases are refused at once", () => {
   const text = `a: &a 1\nb: [${"*a,".repeat(3_500_000)}]`;
-  const startMs = performance.now();
+  const startMs = usedMs();
   expect(problemsOf(text)).toEqual([
     expect.stringMatching(/a.yaml:1:1: the file has 10500013 bytes/),
   ]);
-  expect(performance.now() - startMs).toBeLessThan(2000);
+  expect(usedMs() - startMs).toBeLessThan(2000);
 });
 
 test.each([
@@ -289,9 +290,9 @@ test("too many aliases are refused before they are parsed", () => {
 
 test("a text that keeps the parser busy for long is given up", () => {
   const problems: Problem[] = [];
-  const startMs = performance.now();
+  const startMs = usedMs();
   expect(readTrees("a.yaml", '"'.repeat(200_000), problems, 100)).toEqual([]);
-  expect(performance.now() - startMs).toBeLessThan(2000);
+  expect(usedMs() - startMs).toBeLessThan(2000);
   expect(formatProblems(problems, ["a.yaml"])).toEqual([
     "a.yaml:1:1: the file takes more than 0.1 s to read: is it YAML? If it is, split it",
   ]);

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { newGate } from "../../../../test/gate.ts";
 import { fc } from "../../../../test/properties.ts";
 import { refused } from "../../../../test/refused.ts";
+import { usedMs } from "../../../../test/used-time.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
 import { bridgeHardwareAddress, deviceName, hardwareAddress } from "../../../util/checksum.ts";
 
@@ -229,7 +230,7 @@ test("device names are at most 15 bytes", () => {
 
 test("the size of a network costs nothing", async () => {
   await using world = await newWorld({ nodeCount: 0 });
-  const beganMs = performance.now();
+  const beganMs = usedMs();
   await world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/8", ipv6Cidr: "fd00::/8" });
   expect(await reserve(world, "a")).toMatchObject({
     ipv4Address: "10.255.255.253",
@@ -238,7 +239,7 @@ test("the size of a network costs nothing", async () => {
   const asked = { ipv4Address: "10.0.0.1", ipv6Address: "fd00::2" };
   expect(await reserve(world, "b", asked)).toMatchObject(asked);
   expect(await reserve(world, "c")).toMatchObject({ ipv4Address: "10.255.255.252" });
-  expect(performance.now() - beganMs).toBeLessThan(2_000);
+  expect(usedMs() - beganMs).toBeLessThan(2_000);
 });
 
 test("200 interfaces at once get 200 addresses", async () => {
