@@ -44,7 +44,11 @@ export async function openRelay(agentPort: number): Promise<Relay> {
   let kept: Message | undefined;
 
   reader.on("stream", (stream, headers) => {
+    // A client that dies breaks its calls.
+    stream.on("error", () => {});
     const upstream = sessionOf(stream, agentPort);
+    // An agent that dies ends it a moment before it ends the API's session.
+    if (upstream.closed || upstream.destroyed) return stream.session?.destroy();
     const isChange = CHANGE.test(headers[":path"] ?? "");
     if (!isChange || tampering === undefined) return pass(stream, headers, upstream);
     const how = tampering;
@@ -111,6 +115,8 @@ export async function openRelay(agentPort: number): Promise<Relay> {
     async bringAgain() {
       if (kept === undefined) return;
       const upstream = connectHttp2(`http://127.0.0.1:${agentPort}`);
+      // The call fails with it.
+      upstream.on("error", () => {});
       try {
         await ask(upstream, kept);
       } finally {
