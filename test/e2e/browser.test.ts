@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -12,7 +10,8 @@ import { until } from "../../src/util/until.ts";
 import { requirement } from "../node/requirements.ts";
 import { EXAMPLE_VM, example } from "./example.ts";
 import { newPlace, type Place } from "./place.ts";
-import { must, PROJECT, run, start } from "./program.ts";
+import { must, PROJECT } from "./program.ts";
+import { newQuietNetwork } from "./quiet-network.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
 
 const isPossible =
@@ -37,8 +36,9 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
     opened.defer(async () => void (await server.stop()));
     cli = newCli(server, place);
     await untilReady(cli, 1);
-    const quiet = opened.use(await newQuietNetwork(place, [server.url, webUrl]));
-    browser = await launchBrowser(quiet.program);
+    const folder = join(place.baseDirectory, "test");
+    const quiet = await newQuietNetwork(`${place.prefix}browser`, folder, [server.url, webUrl]);
+    browser = await launchBrowser(opened.use(quiet).chromium);
     opened.defer(() => browser.close());
     const { code, stderr } = await cli.do(await example("boot-vm", place.baseDirectory));
     expect(`${code}\n${stderr}`).toMatch(/^0\n/);
@@ -118,50 +118,6 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
     expect(sockets).toContain(join(place.baseDirectory, "vm", EXAMPLE_VM, "qemu/vnc"));
   });
 });
-
-/**
- * A network namespace that has only loopback, and in it these servers, each at its own port. Where an interface
- * of its namespace changes, Chromium ends all its requests (ERR_NETWORK_CHANGED), and other tests change those
- * of the node all the time.
- *
- * @returns a program that runs Chromium there.
- */
-async function newQuietNetwork(
-  { prefix, baseDirectory }: Place,
-  urls: readonly string[],
-): Promise<AsyncDisposable & { readonly program: string }> {
-  await using undo = new AsyncDisposableStack();
-  const name = `${prefix}browser`;
-  const inside = ["netns", "exec", name];
-  await must("ip", ["netns", "add", name]);
-  undo.defer(async () => void (await run("ip", ["netns", "delete", name])));
-  await must("ip", ["-n", name, "link", "set", "lo", "up"]);
-  for (const url of urls) {
-    const { port } = new URL(url);
-    const socket = join(baseDirectory, "test", `${port}.sock`);
-    const relays = [
-      start("socat", [`UNIX-LISTEN:${socket},fork`, `TCP:127.0.0.1:${port}`]),
-      start("ip", [
-        ...inside,
-        ...["socat", `TCP-LISTEN:${port},bind=127.0.0.1,fork`, `UNIX-CONNECT:${socket}`],
-      ]),
-    ];
-    undo.defer(async () => {
-      for (const { child } of relays) child.kill();
-      await Promise.all(relays.map(({ ended }) => ended));
-    });
-    const listens = async () =>
-      existsSync(socket) && (await must("ip", [...inside, "ss", "-Hltn"])).includes(`:${port}`);
-    await until(listens, { what: `${url} is in ${name}`, timeoutMs: 10_000 });
-  }
-  const program = join(baseDirectory, "test", "chromium");
-  const chromiumPath = (await must("which", ["chromium"])).trim();
-  await writeFile(program, `#!/bin/sh\nexec ip ${inside.join(" ")} ${chromiumPath} "$@"\n`, {
-    mode: 0o755,
-  });
-  const done = undo.move();
-  return { program, [Symbol.asyncDispose]: () => done.disposeAsync() };
-}
 
 async function launchBrowser(program: string): Promise<Browser> {
   return await chromium.launch({

@@ -1,4 +1,6 @@
-import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { chromium } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
@@ -16,6 +18,7 @@ import { systemClock } from "../../src/util/clock.ts";
 import { N0Error } from "../../src/util/errors.ts";
 import { silentLog } from "../../src/util/log.ts";
 import { systemRandom } from "../../src/util/random.ts";
+import { newQuietNetwork } from "../e2e/quiet-network.ts";
 import { vmRef } from "../refs.ts";
 import { requirement } from "./requirements.ts";
 import { rfbServer } from "./rfb-server.ts";
@@ -47,7 +50,7 @@ async function startAgent(typed: number[]) {
   });
 }
 
-test.runIf(requirement("chromium"))(
+test.runIf(requirement("chromium") && requirement("netns"))(
   "the console page shows the screen, types on it, and opens it only once",
   async () => {
     const typed: number[] = [];
@@ -71,7 +74,10 @@ test.runIf(requirement("chromium"))(
     });
     opened.defer(() => api.stop(0));
 
-    const executablePath = execFileSync("which", ["chromium"], { encoding: "utf8" }).trim();
+    const folder = mkdtempSync(join(tmpdir(), "n0-page-"));
+    opened.defer(() => rmSync(folder, { recursive: true }));
+    const quiet = await newQuietNetwork(basename(folder), folder, [api.url]);
+    const executablePath = opened.use(quiet).chromium;
     const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
     opened.defer(() => browser.close());
     const page = await browser.newPage();
