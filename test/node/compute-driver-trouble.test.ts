@@ -104,7 +104,8 @@ describe.runIf(isComplete)("a machine that cannot be started", () => {
     const spec = newSpec(world.newName());
     await driver.ensureStarted(spec, mark, signal);
     await world.crash(spec.name);
-    await expect.poll(() => driver.state(spec.name, signal)).toBe("crashed");
+    const state = () => driver.state(spec.name, signal);
+    await expect.poll(state, { timeout: 15_000 }).toBe("crashed");
     await expect(driver.ensureResumed(spec.name, signal)).rejects.toMatchObject({
       kind: "failed_precondition",
       message: expect.stringMatching(/is off because its QEMU ended unexpectedly: boot it first$/),

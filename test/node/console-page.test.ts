@@ -102,7 +102,7 @@ test.runIf(requirement("chromium") && requirement("netns"))(
       .poll(() => page.evaluate(pixelOfCanvas), { timeout: 10_000 })
       .toEqual([255, 128, 0]);
     await page.keyboard.press("a");
-    await expect.poll(() => typed).toContain("a".charCodeAt(0));
+    await expect.poll(() => typed, { timeout: 10_000 }).toContain("a".charCodeAt(0));
     expect(complaints).toEqual([]);
 
     const second = await browser.newPage();
