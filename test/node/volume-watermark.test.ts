@@ -50,7 +50,8 @@ describe.runIf(requirement("root"))("what a disk keeps free", () => {
     const received = driver.ensureReceived("a", endless(), 1024n * MIB, mark, work);
     await expect(received).rejects.toMatchObject(full);
     expect(leastFree).toBeGreaterThan(0n);
-    expect(leastFree).toBeLessThan(KEPT_BYTES);
+    // What comes is looked at after each MiB, and the space left at moments of its own.
+    expect(leastFree).toBeLessThan(KEPT_BYTES + 8n * MIB);
     expect(await names()).toEqual([]);
   });
 
