@@ -13,8 +13,11 @@ import {
 import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
 import { until } from "../../src/util/until.ts";
 
-/** Only this process and thread use it, so that test files can run at the same time on one node. */
-export const id = `${process.pid.toString(36)}${threadId === 0 ? "" : `t${threadId}`}`;
+/**
+ * Only this process and thread use it, so that test files can run at the same time on one node. The `x` at each
+ * end keeps it out of the names of others, of which a process id of three digits may well be a part.
+ */
+export const id = `x${process.pid.toString(36)}${threadId === 0 ? "" : `t${threadId}`}x`;
 export const prefix = `t${id}-`;
 export const names = namesFor(prefix);
 export const tapName = (number: number) => `t${id}tap${number}`;
