@@ -204,7 +204,8 @@ export async function ping(network: string, address: string): Promise<boolean> {
   const answer = await new Promise<Buffer>((resolve) => {
     const options = { encoding: "buffer", timeout: 5_000, env: COMMAND_ENV } as const;
     const child = execFile("ip", args, options, (_error, stdout) => resolve(stdout));
-    child.stdin?.write(request);
+    // It may have ended before it is written.
+    child.stdin?.on("error", () => {}).write(request);
     child.stdout?.once("data", (data: Buffer) => {
       resolve(data);
       child.kill();
