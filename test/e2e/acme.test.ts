@@ -7,8 +7,9 @@ import { connect } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/util/clock.ts";
 import { until } from "../../src/util/until.ts";
+import { freePort } from "../free-port.ts";
 import { requirement } from "../node/requirements.ts";
-import { freePort, type Pebble, type PebbleOptions, startPebble } from "./pebble.ts";
+import { type Pebble, type PebbleOptions, startPebble } from "./pebble.ts";
 import { type Server, startServer } from "./server.ts";
 
 const DOMAIN = "cloud.example";

@@ -1,9 +1,8 @@
-import { randomInt } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { until } from "../../src/util/until.ts";
 import { requestWeb } from "../../src/util/web-request.ts";
+import { freePort } from "../free-port.ts";
 import { selfSigned } from "../self-signed.ts";
 import { start } from "./program.ts";
 
@@ -24,20 +23,6 @@ export interface PebbleOptions {
   readonly tlsPort: number;
   readonly lifetimeSeconds?: number;
   readonly blockedDomains?: readonly string[];
-}
-
-/** A port from which the kernel makes no connection of its own in the meantime. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(20_000, 32_000);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
-    });
-    if (!isFree) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
 }
 
 export async function startPebble(options: PebbleOptions): Promise<Pebble> {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createConnection, createServer } from "node:net";
+import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -11,6 +11,7 @@ import { SEED_LABEL, seedFiles } from "../../src/driver/seed/cloud-init.ts";
 import { newIsoSeedDriver } from "../../src/driver/seed/iso-seed-driver.ts";
 import { isoImage } from "../../src/driver/seed/iso9660.ts";
 import type { Seed } from "../../src/driver/seed/seed-driver.ts";
+import { freePort } from "../free-port.ts";
 import { requirement } from "./requirements.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -253,14 +254,4 @@ async function command(path: string, name: string): Promise<void> {
   socket.end(`{"execute":"${name}"}\n`);
   socket.resume();
   await once(socket, "close");
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (typeof address !== "object" || address === null) throw new Error("no port");
-  return address.port;
 }

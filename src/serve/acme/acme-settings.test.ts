@@ -1,7 +1,6 @@
 import { get } from "node:http";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { expect, test } from "vitest";
+import { freePort } from "../../../test/free-port.ts";
 import { loadSettings } from "../config.ts";
 import { acmeSettingsOf } from "./acme-settings.ts";
 import { httpPresenter } from "./presenters.ts";
@@ -65,11 +64,3 @@ test("http-01: the port answers the challenge and nothing else, and only meanwhi
   await shown[Symbol.asyncDispose]();
   expect(await ask("/.well-known/acme-challenge/t")).toBe("ECONNREFUSED");
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
