@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { FaultPlace, FaultPoint } from "../src/transaction/faults.ts";
 import { until } from "../src/util/until.ts";
-import { freePort } from "./crash/cluster.ts";
 import { newProgram, type Program } from "./crash/program.ts";
 import { bearToken, call, must, type Request } from "./crash/remote.ts";
 import { run } from "./e2e/program.ts";
+import { freePort } from "./free-port.ts";
 import { type ServedNode, serveFakeNode } from "./served-node.ts";
 import { newTokenFile } from "./token-file.ts";
 

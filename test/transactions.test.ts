@@ -9,10 +9,10 @@ import { readTokenFile } from "../src/rpc/token-auth.ts";
 import { openTransport } from "../src/rpc/transport.ts";
 import { untilAborted } from "../src/util/race.ts";
 import { until } from "../src/util/until.ts";
-import { freePort } from "./crash/cluster.ts";
 import { newProgram } from "./crash/program.ts";
 import { run } from "./e2e/program.ts";
 import { newFakeDrivers } from "./fake-drivers.ts";
+import { freePort } from "./free-port.ts";
 import { type ServedNode, serveFakeNode } from "./served-node.ts";
 import { newTokenFile, type TokenFile } from "./token-file.ts";
 

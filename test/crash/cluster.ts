@@ -1,10 +1,10 @@
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Place } from "../../scripts/scan-host/host.ts";
 import { defined } from "../../src/util/defined.ts";
 import { until } from "../../src/util/until.ts";
+import { freePort } from "../free-port.ts";
 import { type ServedNode, serveFakeNode } from "../served-node.ts";
 import { newTokenFile, type TokenFile } from "../token-file.ts";
 import { makeFolder, prefixOf, removeAbandoned } from "./abandoned.ts";
@@ -171,15 +171,4 @@ async function isReady(endpoint: string, nodeCount: number): Promise<boolean> {
   const { body } = await call(endpoint, ["NodeService/ListNodes", {}]);
   const { nodes = [] } = body as { nodes?: { state?: string }[] };
   return nodes.filter(({ state }) => state === "READY").length >= nodeCount;
-}
-
-/** Below the ports of outgoing connections: one of them would take the port while the server is dead. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(21_000, 32_000);
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const server = createServer().on("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-    if (await promise) return port;
-  }
 }
