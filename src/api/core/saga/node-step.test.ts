@@ -1,8 +1,15 @@
 import { expect, test } from "vitest";
 import { newWorld } from "../../../../test/world.ts";
+import { type Clock, systemClock } from "../../../util/clock.ts";
+import { HELD_MAX_MS } from "./node-turns.ts";
 
 test("a few of the steps that work on a node reach it at a time", async () => {
-  await using world = await newWorld({ inMemory: true });
+  // However long the calls take, they keep their turns.
+  const clock: Clock = {
+    ...systemClock,
+    sleep: (ms, signal) => systemClock.sleep(ms === HELD_MAX_MS ? 60_000 : ms, signal),
+  };
+  await using world = await newWorld({ inMemory: true, clock });
   const { transport } = world.fakeNodes[0]!;
   const { unary } = transport;
   let atNode = 0;

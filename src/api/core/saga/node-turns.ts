@@ -7,7 +7,7 @@ const CALLS_MAX = 8;
  * A call that takes longer gives its turn back. So copies do not keep short work from a node, and the calls to a
  * node that hangs still all reach it, and fail by their own deadlines.
  */
-const HELD_MAX_MS = 2_000;
+export const HELD_MAX_MS = 2_000;
 
 export interface NodeTurn {
   readonly nodeName: string;
