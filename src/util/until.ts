@@ -1,7 +1,7 @@
 import { systemClock } from "./clock.ts";
 
 export interface UntilOptions {
-  /** Default: 20 s, less than a test may take. It is long because a busy machine is slow. */
+  /** Default: 20 s, less than a test may take. It is long because a busy computer is slow. */
   readonly timeoutMs?: number;
   /** The pause between two calls of `ask`. Default: 5 ms. */
   readonly everyMs?: number;
