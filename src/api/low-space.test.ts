@@ -2,12 +2,12 @@ import { expect, test } from "vitest";
 import { newFakeClock } from "../../test/fake-clock.ts";
 import { refused } from "../../test/refused.ts";
 import { GiB, MiB, prepareDisk, prepareImage, webRequest } from "../../test/scenario.ts";
-import { hurried, newWorld, type World } from "../../test/world.ts";
+import { newWorld, type World } from "../../test/world.ts";
 import { newFreeSpace } from "../driver/volume/free-space.ts";
 
 /** A node whose disk is filled and emptied by `disk.freeBytes`; it keeps 1 GiB free. */
 async function newFillingWorld() {
-  const world = await newWorld({ clock: hurried, inMemory: true });
+  const world = await newWorld({ inMemory: true });
   const disk = { sizeBytes: 100n * GiB, freeBytes: 50n * GiB };
   const options = { folder: "/x", clock: newFakeClock(), read: async () => disk };
   world.fakeNodes[0]!.drivers.volume.space = newFreeSpace(options);
