@@ -152,7 +152,7 @@ describe.each(PLACES)("the API is killed at %s %s", (point, step) => {
     const client = new AbortController();
     const key = { "idempotency-key": `written-down-${point}` };
     const answer = call(place.endpoint, WEB, client.signal, key).catch(() => undefined);
-    await until(() => place.isHeld(), { timeoutMs: 10_000 });
+    await until(() => place.isHeld());
     client.abort();
     await answer;
     place.api.signal("SIGKILL");

@@ -101,7 +101,7 @@ async function isReady(name: string): Promise<boolean> {
 async function joinNode(name: string) {
   const folder = newFolder();
   const agent = await startAgent(name, folder, await tokenFor());
-  await expect.poll(() => isReady(name), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => isReady(name)).toBe(true);
   return { folder, agent, ...readIdentity(folder)! };
 }
 
@@ -147,14 +147,14 @@ describe("a joined node", () => {
     const token = await tokenFor();
     const folder = newFolder();
     const first = await startAgent("n1", folder, token);
-    await expect.poll(() => isReady("n1"), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => isReady("n1")).toBe(true);
     expect((await nodes.getNode({ name: "n1" })).address).toMatch(/^https:\/\/127\.0\.0\.1:/);
     await first.stop(500);
     // The command line may stay as it was.
     const second = await startAgent("n1", folder, token);
     await second.stop(500);
     await startAgent("n1", folder);
-    await expect.poll(() => isReady("n1"), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => isReady("n1")).toBe(true);
     expect(() => readFileSync(join(folder, "token"))).toThrow("ENOENT");
     await expect(startAgent("n2", newFolder(), token)).rejects.toThrow(
       'has been used by node "n1"',
@@ -191,9 +191,7 @@ describe("a joined node", () => {
     const copy = { volumeId: "none", sourceNode: "n2", readerNode: "n1" };
     const ticket = (change: Partial<typeof copy> = {}) => ticketOf({ ...copy, ...change });
     const right = await ticket();
-    await expect
-      .poll(async () => (await refused(read(right))).code, { timeout: 10_000 })
-      .toBe("NotFound");
+    await expect.poll(async () => (await refused(read(right))).code).toBe("NotFound");
     for (const wrong of ["", `${right}x`, await ticket({ readerNode: "n2" })]) {
       expect(await refused(read(wrong))).toMatchObject({ code: "PermissionDenied" });
     }
@@ -217,7 +215,7 @@ describe("a joined node", () => {
     await disks.createBlockStorage({ name: "data", annotations: at("n1"), ...size });
     const moving = () => disks.updateBlockStorage({ name: "data", annotations: at("n2"), ...size });
     // An agent admits no other node before its first heartbeat has told it who is revoked.
-    await expect.poll(async () => (await moving()).nodeName, { timeout: 10_000 }).toBe("n2");
+    await expect.poll(async () => (await moving()).nodeName).toBe("n2");
     const { id = "" } = (await volumesOf(n2.agent.url, "n2"))[0] ?? {};
     expect(id).not.toBe("");
     const thief = as(n1, n2.agent.url, { kind: "node", name: "n2" });
@@ -235,14 +233,14 @@ describe("a joined node", () => {
     const n2 = await joinNode("n2");
     await n1.agent.stop(500);
     await startAgent("n1", n1.folder, await tokenFor("n1"));
-    await expect.poll(() => isReady("n1"), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => isReady("n1")).toBe(true);
     const old = createClient(NodeService, as(n1, endpoint, API));
     const error = await refused(old.heartbeatNode({ name: "n1" }));
     expect(error).toMatchObject({ code: "Unauthenticated" });
     expect(error.message).toContain('the certificate of node "n1" is revoked');
     const peer = as(n1, n2.agent.url, { kind: "node", name: "n2" });
     const code = async () => (await refused(firstPiece(peer, { id: "none" }))).code;
-    await expect.poll(code, { timeout: 10_000 }).toBe("Unauthenticated");
+    await expect.poll(code).toBe("Unauthenticated");
   });
 
   test("renews its certificate while calls go on, and so does the API", async () => {
@@ -335,7 +333,7 @@ test("a certificate whose file changes is served to new connections, and those t
   await joinNode("n1");
   expect(await served()).toBe(first.cert);
   write(second);
-  await expect.poll(served, { timeout: 10_000 }).toBe(second.cert);
+  await expect.poll(served).toBe(second.cert);
   await nodes.listNodes({});
   expect(await isReady("n1")).toBe(true);
 });

@@ -111,7 +111,7 @@ describe("the screen", () => {
     );
     for (const block of blocks) socket.send(block);
     const expected = `web${blocks.join("")}`;
-    await expect.poll(() => got.join("").length, { timeout: 10_000 }).toBe(expected.length);
+    await expect.poll(() => got.join("").length).toBe(expected.length);
     expect(got.join("") === expected).toBe(true);
     socket.terminate();
     await expect.poll(() => agent.openStreams()).toBe(0);

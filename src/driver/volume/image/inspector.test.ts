@@ -63,7 +63,7 @@ test("a thread that ends at an image refuses that one alone, and one with nothin
   const second = inspect(good, never);
   await expect(first).rejects.toThrow("broken");
   expect(await second).toMatchObject({ format: "raw" });
-  await expect.poll(() => ended, { timeout: 10_000 }).toBe(2);
+  await expect.poll(() => ended).toBe(2);
 });
 
 test("who gives up is told so at once", async () => {
