@@ -66,7 +66,7 @@ export const HARMS: Readonly<Partial<Record<Death, Harm>>> = {
   },
 
   async QEMU({ cluster, release }) {
-    for (const pid of await guestsOf(cluster)) process.kill(pid, "SIGKILL");
+    for (const pid of await guestsOf(cluster)) killIfThere(pid);
     release();
   },
 
@@ -275,6 +275,15 @@ async function untilUndoing(cluster: Cluster, { place }: Case): Promise<void> {
   }
   // For the undo to be on its way, too.
   await sleep(FROZEN_MS);
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    // It has ended by itself in the meantime.
+  }
 }
 
 async function guestsOf({ places }: Cluster): Promise<number[]> {

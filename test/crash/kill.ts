@@ -8,6 +8,8 @@ import { atRest, HARMS } from "./harms.ts";
 import { call, type Request } from "./remote.ts";
 
 const END_TIMEOUT_MS = 60_000;
+/** From the answer of a call to the place: a busy computer takes its time. */
+const LATE_MS = 20_000;
 /** Less than a frozen agent takes. */
 const IMPATIENT = "3s";
 const HOUR_MS = 3_600_000;
@@ -75,7 +77,7 @@ async function dieAt(cluster: Cluster, request: Request, place: FaultPlace): Pro
   const answer = call(cluster.endpoint, request).catch(() => undefined);
   const ended = cluster.api.ended().then(() => "ended" as const);
   // The answer may come before the end: steps after the pivot may follow the answer.
-  const late = answer.then(() => sleep(5_000));
+  const late = answer.then(() => sleep(LATE_MS, undefined, { ref: false }));
   if ((await Promise.race([ended, late])) !== "ended")
     throw new NotReachedError("the place was not reached");
 }
