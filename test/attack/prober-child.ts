@@ -95,7 +95,11 @@ function guard(name: string, pid: number, memoryMiB: number): void {
     const rssMiB = vitalSigns(pid)?.rssMiB;
     if (rssMiB === undefined) return clearInterval(timer);
     if (rssMiB <= memoryMiB) return;
-    process.kill(pid, "SIGKILL");
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended by itself in the meantime.
+    }
     tell({ name, killedAtMiB: rssMiB });
   }, WATCH_EVERY_MS);
 }

@@ -1,5 +1,4 @@
 import { fork } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Findings } from "./findings.ts";
 import type { Probe, ProbeOrder } from "./prober-child.ts";
@@ -16,6 +15,14 @@ export function startProber(order: ProbeOrder, answerMsMax: number, findings: Fi
   const child = fork(fileURLToPath(new URL("prober-child.ts", import.meta.url)), [], {
     execArgv: [],
   });
+  let isWanted = true;
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", (code, signal) => {
+      // Without it nothing is judged.
+      if (isWanted) findings.add({ fault: "the prober has ended", seen: `${code ?? signal}` });
+      resolve();
+    });
+  });
   let slowestMs = 0;
   const prober: Prober = {
     attack: "",
@@ -25,8 +32,8 @@ export function startProber(order: ProbeOrder, answerMsMax: number, findings: Fi
       return slowest;
     },
     [Symbol.asyncDispose]: async () => {
-      const ended = once(child, "exit");
-      child.disconnect();
+      isWanted = false;
+      if (child.connected) child.disconnect();
       await ended;
     },
   };
