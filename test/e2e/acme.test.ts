@@ -101,9 +101,9 @@ describe.runIf(requirement("pebble"))("with pebble", () => {
     }
     await first.stop("SIGKILL");
 
+    const earlier = first.log().length;
     const second = await startApi();
     expect(await seen(DOMAIN, await pebble.root())).toBe(serial);
-    const earlier = first.log().length;
     expect(
       second
         .log()
