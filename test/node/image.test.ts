@@ -19,7 +19,7 @@ const MAC = "52:54:00:12:34:56";
 const BUILD_TIMEOUT_MS = 180_000;
 /** Generous: the machine may be busy. What is usual is printed. */
 const BOOT_TIMEOUT_MS = 120_000;
-const POWER_OFF_TIMEOUT_MS = 20_000;
+const POWER_OFF_TIMEOUT_MS = 60_000;
 const signal = new AbortController().signal;
 
 const seed: Seed = {
@@ -201,24 +201,29 @@ async function boot(folder: string, disk: string, drives: string[], address: str
   );
   const exited = once(child, "exit");
 
-  const ssh = (user: string, command: string) =>
+  const ssh = (
+    user: string,
+    command: string,
+    { connectSeconds = 30, timeoutMs = BOOT_TIMEOUT_MS } = {},
+  ) =>
     runCommand(
       "ssh",
       // biome-ignore format: one option a line
       [
         "-q", "-i", join(folder, "key"), "-p", String(port), "-o", "BatchMode=yes",
-        "-o", "ConnectTimeout=3", "-o", "StrictHostKeyChecking=no",
+        "-o", `ConnectTimeout=${connectSeconds}`, "-o", "StrictHostKeyChecking=no",
         "-o", "UserKnownHostsFile=/dev/null", `${user}@127.0.0.1`, command,
       ],
-      { timeoutMs: 15_000 },
+      { timeoutMs },
     );
 
   return {
     ssh,
     /** @returns seconds since the start. */
     async untilSshAnswers(user: string): Promise<number> {
+      const attempt = () => ssh(user, "true", { connectSeconds: 3, timeoutMs: 15_000 });
       await expect
-        .poll(() => ssh(user, "true").then(() => stopped(child) ?? "up", String), {
+        .poll(() => attempt().then(() => stopped(child) ?? "up", String), {
           timeout: BOOT_TIMEOUT_MS,
         })
         .toBe("up");
