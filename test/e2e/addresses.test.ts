@@ -47,6 +47,8 @@ describe.runIf(isPossible)("the addresses of a network and of its guests", () =>
   test("a guest has the last addresses of each family, and a nic that asks for none has none", async () => {
     const made = await cli.do(await machine());
     expect(`${made.code}\n${made.stderr}`).toMatch(/^0\n/);
+    // It boots as well, and has to answer the other.
+    await untilSshAnswers(cli, place, EXAMPLE_VM);
     await untilSshAnswers(cli, place, "auto");
     const said = await inGuest(
       cli,
