@@ -31,11 +31,11 @@ const hurried: Clock = { ...systemClock, sleep: async () => {} };
 
 const child = fileURLToPath(new URL("volume-child.ts", import.meta.url));
 
-/** Of this machine and not loopback, nor one that another test's network has for a while. */
+/** Of this machine and not loopback, nor one that another test's networks or hosts have for a while. */
 const address = Object.values(networkInterfaces())
   .flatMap((addresses) => addresses ?? [])
   .map((info) => (info.internal || info.family !== "IPv4" ? "" : info.address))
-  .find((found) => found !== "" && !/^(169\.254|100\.127)\./.test(found));
+  .find((found) => found !== "" && !/^(169\.254|100\.12[67]|198\.1[89])\./.test(found));
 
 let made: AsyncDisposable[] = [];
 afterEach(async () => {
