@@ -11,6 +11,7 @@ import { SEED_LABEL, seedFiles } from "../../src/driver/seed/cloud-init.ts";
 import { newIsoSeedDriver } from "../../src/driver/seed/iso-seed-driver.ts";
 import { isoImage } from "../../src/driver/seed/iso9660.ts";
 import type { Seed } from "../../src/driver/seed/seed-driver.ts";
+import { until } from "../../src/util/until.ts";
 import { freePort } from "../free-port.ts";
 import { requirement } from "./requirements.ts";
 
@@ -232,11 +233,20 @@ async function boot(folder: string, disk: string, drives: string[], address: str
     async untilSerial(line: RegExp): Promise<void> {
       await expect.poll(() => readFile(serial, "utf8"), { timeout: BOOT_TIMEOUT_MS }).toMatch(line);
     },
-    /** @throws unless the guest turns itself off in time. */
+    /**
+     * Presses it until the guest is off. A guest that answers may not listen to it yet: it looks for slow disks
+     * first.
+     *
+     * @throws unless the guest turns itself off in time.
+     */
     async pressPowerButton(): Promise<void> {
-      await command(qmp, "system_powerdown");
-      const timeout = AbortSignal.timeout(POWER_OFF_TIMEOUT_MS);
-      await Promise.race([exited, once(timeout, "abort")]);
+      const isOff = async () => {
+        // QEMU may end at any moment of it.
+        const pressed = command(qmp, "system_powerdown").catch(() => {});
+        await Promise.race([exited, pressed]);
+        return stopped(child) !== undefined;
+      };
+      await until(isOff, { timeoutMs: POWER_OFF_TIMEOUT_MS, everyMs: 1_000, what: "it is off" });
       expect(child.exitCode).toBe(0);
     },
     async [Symbol.asyncDispose](): Promise<void> {
