@@ -85,7 +85,7 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
     try {
       await until(() => follow.stdout().includes("ready"), {
         what: "vm log -f shows the boot",
-        timeoutMs: 10_000,
+        timeoutMs: 30_000,
       });
       // The session's console lists what is printed from when it is attached.
       await until(
@@ -93,7 +93,7 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
           await inGuest(cli, place, EXAMPLE_VM, "sudo sh -c 'echo marked-$((6*7)) >/dev/console'");
           return follow.stdout().includes("marked-42") && serial.stdout().includes("marked-42");
         },
-        { what: "both streams carry what the guest prints", timeoutMs: 20_000 },
+        { what: "both streams carry what the guest prints", timeoutMs: 60_000 },
       );
     } finally {
       follow.child.kill("SIGINT");
@@ -216,7 +216,7 @@ async function newHost(name: string): Promise<AsyncDisposable & { address: strin
   });
   await until(
     async () => (await must("ip", ["netns", "exec", name, "ss", "-Hltn"])).includes(`:${port}`),
-    { what: "the host listens", timeoutMs: 5000 },
+    { what: "the host listens", timeoutMs: 30_000 },
   );
   return { address, port, [Symbol.asyncDispose]: () => undo.disposeAsync() };
 }
