@@ -14,7 +14,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/qemu-access.sh"
 PATH="$PATH:/usr/sbin:/sbin"
 uri=qemu:///system
-deadline_seconds=20
+deadline_seconds=60
 log=/var/log/libvirt/libvirtd.log
 
 progress() { printf 'libvirtd: %s\n' "$*" >&2; }

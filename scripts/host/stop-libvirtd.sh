@@ -7,7 +7,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/qemu-access.sh"
 uri=qemu:///system
-deadline_seconds=10
+deadline_seconds=30
 
 progress() { printf 'libvirtd: %s\n' "$*" >&2; }
 fail() { progress "$*" && exit 1; }
