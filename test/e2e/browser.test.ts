@@ -17,6 +17,8 @@ import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } fro
 const isPossible =
   requirement("root") && requirement("libvirt") && requirement("netns") && requirement("chromium");
 const SCREEN_TIMEOUT_MS = 60_000;
+const PAGE_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 90_000;
 
 describe.runIf(isPossible)("a browser on a standalone server", () => {
   const opened = new AsyncDisposableStack();
@@ -58,7 +60,7 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
     const page = await newPage();
     const { value: token } = readTokenFile(server.tokenFile);
     await page.goto(`${webUrl}/?api=${encodeURIComponent(server.url)}#${token}`);
-    await page.getByText("node-1 READY").waitFor({ timeout: 20_000 });
+    await page.getByText("node-1 READY").waitFor({ timeout: PAGE_TIMEOUT_MS });
     expect(new URL(page.url()).origin).not.toBe(new URL(server.url).origin);
   });
 
@@ -74,7 +76,7 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
   test("the console link shows the guest's screen", async () => {
     const page = await newPage();
     await page.goto(await consoleUrl());
-    await page.getByText("Connected", { exact: true }).waitFor({ timeout: 20_000 });
+    await page.getByText("Connected", { exact: true }).waitFor({ timeout: PAGE_TIMEOUT_MS });
     expect(await page.title()).toContain(EXAMPLE_VM);
     // The text console of a guest that has booted: letters, so lit pixels and many dark ones.
     await until(
@@ -100,7 +102,7 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
     // A used one is told so on the page as well.
     const page = await newPage();
     await page.goto(url.href);
-    await page.getByText(/Open a new console/).waitFor({ timeout: 20_000 });
+    await page.getByText(/Open a new console/).waitFor({ timeout: PAGE_TIMEOUT_MS });
   });
 
   test("a link to one machine does not open another", async () => {
@@ -122,6 +124,7 @@ describe.runIf(isPossible)("a browser on a standalone server", () => {
 async function launchBrowser(program: string): Promise<Browser> {
   return await chromium.launch({
     executablePath: program,
+    timeout: START_TIMEOUT_MS,
     args: [
       "--no-sandbox",
       "--disable-gpu",
