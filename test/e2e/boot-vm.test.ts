@@ -13,8 +13,8 @@ import { filesBelow, recordKeys, scan } from "./scan.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
-/** How soon the API has to know that a guest powered off. */
-const OBSERVED_WITHIN_MS = 2000;
+/** How soon the API has to know that a guest powered off, also where the node is busy. Only an event tells it. */
+const OBSERVED_WITHIN_MS = 5_000;
 
 describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
   const opened = new AsyncDisposableStack();

@@ -144,7 +144,8 @@ describe.runIf(isPossible)("an API and two agents, with TLS and a token", () => 
       what: "node-0 is NOT_READY",
       timeoutMs: 2 * SILENCE_MS,
     });
-    expect(performance.now() - killedMs).toBeLessThan(SILENCE_MS + 7_000);
+    // Each look starts n0cli, which takes seconds on a busy node.
+    expect(performance.now() - killedMs).toBeLessThan(SILENCE_MS + 12_000);
     expect(await stateOf("node", "node-1")).toBe("READY");
     expect((await stateOf("vm", "web")) ?? "VIRTUAL_MACHINE_UNSPECIFIED").toBe(
       "VIRTUAL_MACHINE_UNSPECIFIED",
