@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { createClient } from "@connectrpc/connect";
-import { chromium } from "playwright-core";
+import { type Browser, chromium } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
 import { downloadHandler } from "../../src/api/console/download.ts";
 import { novncHandler } from "../../src/api/console/novnc.ts";
@@ -53,6 +53,18 @@ async function startAgent(typed: number[]) {
   });
 }
 
+/** A browser that reaches this server and nothing else. */
+async function launchBrowser(url: string): Promise<Browser> {
+  const folder = mkdtempSync(join(tmpdir(), "n0-page-"));
+  opened.defer(() => rmSync(folder, { recursive: true }));
+  const quiet = opened.use(await newQuietNetwork(basename(folder), folder, [url]));
+  const args = ["--no-sandbox"];
+  const options = { executablePath: quiet.chromium, args, timeout: START_TIMEOUT_MS };
+  const browser = await chromium.launch(options);
+  opened.defer(() => browser.close());
+  return browser;
+}
+
 test.runIf(requirement("chromium") && requirement("netns"))(
   "the console page shows the screen, types on it, and opens it only once",
   async () => {
@@ -77,16 +89,7 @@ test.runIf(requirement("chromium") && requirement("netns"))(
     });
     opened.defer(() => api.stop(0));
 
-    const folder = mkdtempSync(join(tmpdir(), "n0-page-"));
-    opened.defer(() => rmSync(folder, { recursive: true }));
-    const quiet = await newQuietNetwork(basename(folder), folder, [api.url]);
-    const executablePath = opened.use(quiet).chromium;
-    const browser = await chromium.launch({
-      executablePath,
-      args: ["--no-sandbox"],
-      timeout: START_TIMEOUT_MS,
-    });
-    opened.defer(() => browser.close());
+    const browser = await launchBrowser(api.url);
     const page = await browser.newPage();
     const complaints: string[] = [];
     page.on("console", (message) => {

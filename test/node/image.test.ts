@@ -233,27 +233,33 @@ async function boot(folder: string, disk: string, drives: string[], address: str
     async untilSerial(line: RegExp): Promise<void> {
       await expect.poll(() => readFile(serial, "utf8"), { timeout: BOOT_TIMEOUT_MS }).toMatch(line);
     },
-    /**
-     * Presses it until the guest is off. A guest that answers may not listen to it yet: it looks for slow disks
-     * first.
-     *
-     * @throws unless the guest turns itself off in time.
-     */
-    async pressPowerButton(): Promise<void> {
-      const isOff = async () => {
-        // QEMU may end at any moment of it.
-        const pressed = command(qmp, "system_powerdown").catch(() => {});
-        await Promise.race([exited, pressed]);
-        return stopped(child) !== undefined;
-      };
-      await until(isOff, { timeoutMs: POWER_OFF_TIMEOUT_MS, everyMs: 1_000, what: "it is off" });
-      expect(child.exitCode).toBe(0);
-    },
+    pressPowerButton: () => pressPowerButton(child, exited, qmp),
     async [Symbol.asyncDispose](): Promise<void> {
       if (stopped(child) === undefined) child.kill("SIGKILL");
       await exited;
     },
   };
+}
+
+/**
+ * Presses it until the guest is off. A guest that answers may not listen to it yet: it looks for slow disks
+ * first.
+ *
+ * @throws unless the guest turns itself off in time.
+ */
+async function pressPowerButton(
+  child: ChildProcess,
+  exited: Promise<unknown>,
+  qmp: string,
+): Promise<void> {
+  const isOff = async () => {
+    // QEMU may end at any moment of it.
+    const pressed = command(qmp, "system_powerdown").catch(() => {});
+    await Promise.race([exited, pressed]);
+    return stopped(child) !== undefined;
+  };
+  await until(isOff, { timeoutMs: POWER_OFF_TIMEOUT_MS, everyMs: 1_000, what: "it is off" });
+  expect(child.exitCode).toBe(0);
 }
 
 function stopped(child: ChildProcess): string | undefined {
