@@ -172,6 +172,7 @@ test("a project does not show what happened in an earlier one of the same name",
   };
   const earlier = await create();
   await earlier.networks.applyNetwork(network);
+  await clock.advance(1);
   await earlier.networks.deleteNetwork({ name: "lan" });
   const [{ id = "" } = {}] = (await earlier.transactions.listTransactions({})).transactions;
   await projects.deleteProject({ name: "acme" });
