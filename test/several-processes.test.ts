@@ -1,4 +1,5 @@
 // What two API processes do that share one datastore, and know nothing else of each other.
+import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { openApi } from "../src/api/api.ts";
 import { lateDelivery } from "../src/datastore/late-delivery.ts";
@@ -70,11 +71,17 @@ test("three processes never pass a quota by one, and give out all of it", async 
     one!.client(QuotaService).setQuota({ limits: { images: limit } });
   await quota(50n);
   let made = 0;
-  const create = (name: string, i: number) =>
-    world.processes[i % 3]!.images.applyImage({ name }).then(
-      () => void made++,
-      (reason) => expect(String(reason)).toContain("no quota left for images"),
-    );
+  const create = async (name: string, i: number): Promise<void> => {
+    try {
+      await world.processes[i % 3]!.images.applyImage({ name });
+      made++;
+    } catch (reason) {
+      const { code, message } = ConnectError.from(reason);
+      // On a busy computer the others may take the turn each time, and the client is told to try again.
+      if (code === Code.Aborted) return await create(name, i);
+      expect(message).toContain("no quota left for images");
+    }
+  };
   await Promise.all(Array.from({ length: 100 }, (_, i) => create(`a${i}`, i)));
   expect(made).toBe(50);
   // Set while all of them create: what each grants has counted what the others granted before.
