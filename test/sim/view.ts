@@ -1,7 +1,7 @@
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { UserObject } from "../../src/api/core/resource/object.ts";
 import { isVisible, type Shareable } from "../../src/api/core/sharing.ts";
 import { images } from "../../src/api/deployment/image/collection.ts";
+import { isBefore } from "../../src/api/iam/owner.ts";
 import { projects } from "../../src/api/iam/project/collection.ts";
 import { networks } from "../../src/api/network/network/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
@@ -187,10 +187,7 @@ export class View {
     const there = new View(this.#model, { seed: this.#seed, project }, this.nodeNames);
     const isSeen = (object: Shareable) =>
       isVisible(object, project, this.#project, {
-        isFormer: ({ name }, atMs) => {
-          const { createdAt } = this.get(projects, name) ?? {};
-          return createdAt !== undefined && atMs < timestampMs(createdAt);
-        },
+        isFormer: ({ name }, atMs) => isBefore(atMs, this.get(projects, name)),
       });
     return `${project}/${choose(there, isSeen)}`;
   }

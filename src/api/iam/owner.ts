@@ -1,3 +1,4 @@
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { invalid, N0Error } from "../../util/errors.ts";
 import { formatRef, levelOf, type Ref, SYSTEM_SCOPE } from "../../util/ref.ts";
 import { quotas } from "../core/quota/collection.ts";
@@ -49,4 +50,12 @@ export function refuseDefault(ref: Ref): N0Error {
 /** @throws N0Error `invalid_argument` for a name that the rule of all names allows, and projects do not. */
 export function throwUnlessOwnerName(name: string): void {
   if (name.includes(".")) throw invalid("name", 'must not contain "."');
+}
+
+/** Whether that was before the project or domain was created. An older version stored no time: then never. */
+export function isBefore(
+  atMs: number,
+  owner: { readonly createdAt?: Timestamp | undefined } | undefined,
+): boolean {
+  return owner?.createdAt !== undefined && atMs < timestampMs(owner.createdAt);
 }

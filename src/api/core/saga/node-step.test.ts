@@ -22,6 +22,7 @@ test("a few of the steps that work on a node reach it at a time", async () => {
     if (most === 8) full.resolve();
     try {
       await full.promise;
+      // One too many would come now.
       await new Promise((resolve) => setTimeout(resolve, 5));
       return await unary(...call);
     } finally {

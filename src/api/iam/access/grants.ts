@@ -1,4 +1,3 @@
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Datastore, Writes } from "../../../datastore/datastore.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { Domain } from "../../../gen/n0stack/iam/v1alpha1/domain_pb.ts";
@@ -11,7 +10,7 @@ import type { Ref } from "../../../util/ref.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import { domains } from "../domain/collection.ts";
 import { grantsByRule, type RoleRule } from "../oidc/role-rule.ts";
-import { ownerOf, ownerRef, throwIfDeleted } from "../owner.ts";
+import { isBefore, ownerOf, ownerRef, throwIfDeleted } from "../owner.ts";
 import { projects } from "../project/collection.ts";
 import { roles } from "../role/collection.ts";
 import { roleBindings } from "../role-binding/collection.ts";
@@ -109,8 +108,7 @@ export class Grants implements Disposable {
       place.kind === "domain"
         ? this.#domains.get(ownerRef(domains.kind, place.name))
         : this.#projects.get(ownerRef(projects.kind, place.name));
-    const { createdAt } = stored?.value ?? {};
-    return createdAt !== undefined && atMs < timestampMs(createdAt);
+    return isBefore(atMs, stored?.value);
   }
 
   exists(place: Place): boolean {
