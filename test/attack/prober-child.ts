@@ -5,7 +5,7 @@ import { request } from "node:http";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
 import { defined } from "../../src/util/defined.ts";
-import { vitalSigns, waitedSinceMs, waitsForProcessor } from "./vital-signs.ts";
+import { vitalSigns, waitedSinceMs, waitsForDisk, waitsForProcessor } from "./vital-signs.ts";
 
 export interface ProbeOrder {
   readonly targets: readonly {
@@ -22,6 +22,8 @@ export type Probe =
       readonly tookMs: number;
       /** The time of these in which the server waited for a processor. */
       readonly waitedMs: number;
+      /** The time of these in which it waited for a disk, such as one that flushes for other processes. */
+      readonly diskMs: number;
       /** The time that an idle server took at the same moment. */
       readonly floorMs: number;
       /** Why there was no answer. */
@@ -72,9 +74,27 @@ async function timed(url: string): Promise<{ tookMs: number; failed: string | un
   return { tookMs: performance.now() - startedMs, failed };
 }
 
+interface DiskTime {
+  ms: number;
+}
+
+/** Adds up the time in which the process waits for a disk, as far as it is seen: in steps of some milliseconds. */
+function watchDisk(pid: number): DiskTime {
+  const time: DiskTime = { ms: 0 };
+  let seenAtMs = performance.now();
+  setInterval(() => {
+    const nowMs = performance.now();
+    if (waitsForDisk(pid)) time.ms += nowMs - seenAtMs;
+    seenAtMs = nowMs;
+  }, WATCH_EVERY_MS);
+  return time;
+}
+
 async function probe(name: string, url: string, pid: number, control: string): Promise<void> {
+  const disk = watchDisk(pid);
   for (;;) {
     const before = waitsForProcessor(pid);
+    const diskBeforeMs = disk.ms;
     const [answer, floor] = await Promise.all([timed(url), timed(control)]);
     if (vitalSigns(pid) === undefined) return;
     const waitedMs = waitedSinceMs(before, pid);
@@ -83,6 +103,7 @@ async function probe(name: string, url: string, pid: number, control: string): P
       name,
       tookMs,
       waitedMs,
+      diskMs: disk.ms - diskBeforeMs,
       floorMs: floor.tookMs,
       ...defined({ failed }),
     });

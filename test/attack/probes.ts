@@ -38,15 +38,16 @@ export function startProber(order: ProbeOrder, answerMsMax: number, findings: Fi
     },
   };
   const judge = (answer: Exclude<Probe, { killedAtMiB: number }>, where: string) => {
-    const { tookMs, waitedMs, floorMs, failed } = answer;
-    // If other processes had the processors, the server is not to blame.
-    const ownMs = Math.max(0, tookMs - waitedMs - floorMs);
+    const { tookMs, waitedMs, diskMs, floorMs, failed } = answer;
+    // If other processes had the processors or the disk, the server is not to blame.
+    const othersMs = waitedMs + diskMs + floorMs;
+    const ownMs = Math.max(0, tookMs - othersMs);
     slowestMs = Math.max(slowestMs, ownMs);
-    const machine = `${Math.round(waitedMs)} ms without a processor and a floor of ${Math.round(floorMs)} ms`;
-    const seen = `${failed ?? "answered"} after ${Math.round(tookMs)} ms, with ${machine}`;
+    const waits = `${Math.round(waitedMs)} ms without a processor, ${Math.round(diskMs)} ms for the disk`;
+    const seen = `${failed ?? "answered"} after ${Math.round(tookMs)} ms, with ${waits} and a floor of ${Math.round(floorMs)} ms`;
     if (ownMs > answerMsMax) {
       findings.add({ fault: `a health check takes more than ${answerMsMax} ms: ${where}`, seen });
-    } else if (failed !== undefined && waitedMs + floorMs < answerMsMax) {
+    } else if (failed !== undefined && othersMs < answerMsMax) {
       findings.add({ fault: `a health check is not answered: ${where}`, seen });
     }
   };

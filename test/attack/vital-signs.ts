@@ -46,6 +46,15 @@ export function waitedSinceMs(before: Waits, pid: number): number {
   return sumMs;
 }
 
+/** Whether its first thread, which answers, waits for a disk at this moment: state D of proc(5). */
+export function waitsForDisk(pid: number): boolean {
+  try {
+    return /^State:\s+D/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
 function threadsOf(pid: number): readonly string[] {
   try {
     return readdirSync(`/proc/${pid}/task`);
