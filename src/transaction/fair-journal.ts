@@ -3,18 +3,18 @@ import type { Journal } from "./journal.ts";
 import type { LiveTransactions } from "./live.ts";
 import { Turns } from "./turns.ts";
 
-/**
- * Writes at a time. All of them share one durable write, and what follows them runs in one turn of the event
- * loop, for which each new request waits.
- */
+/** Writes at a time. All of them share one durable write. */
 const WRITES_MAX = 64;
-/** The same while a project with few requests is next to one with many. Each project has its turn. */
+/** The same while a project with few requests is next to one with many. */
 const WRITES_MAX_BESIDE_QUIET = 2;
+/** What goes on in one turn of the event loop after its write: each takes about a millisecond. */
+const PER_LOOP_TURN = 8;
+const PER_LOOP_TURN_BESIDE_QUIET = 2;
 
-export function newTurns(admission: Pick<Admission, "projects" | "hasQuiet">): Turns {
-  return new Turns(() => {
-    if (!admission.hasQuiet) return WRITES_MAX;
-    return Math.min(WRITES_MAX, Math.max(WRITES_MAX_BESIDE_QUIET, admission.projects));
+export function newTurns(admission: Pick<Admission, "hasQuiet">): Turns {
+  return new Turns({
+    most: () => (admission.hasQuiet ? WRITES_MAX_BESIDE_QUIET : WRITES_MAX),
+    perLoopTurn: () => (admission.hasQuiet ? PER_LOOP_TURN_BESIDE_QUIET : PER_LOOP_TURN),
   });
 }
 

@@ -1,52 +1,76 @@
+import { GoingOn } from "./going-on.ts";
+import { Rotation } from "./rotation.ts";
+
+export interface TurnRules {
+  /** How much may run now. Each project may run one beyond that. */
+  readonly most: () => number;
+  /** How much of it may go on in one turn of the event loop when it has ended. Default: all. */
+  readonly perLoopTurn?: () => number;
+}
+
 /**
- * Lets some work run at a time, and the rest wait. A free turn goes to the projects in rotation, so that the
- * work of one project waits for little of another's, however much of that waits.
+ * Lets some work run at a time, and the rest wait. A free turn goes to the projects in rotation. The first work
+ * of a project never waits.
  */
 export class Turns {
-  readonly #limit: () => number;
+  readonly #most: () => number;
+  readonly #goingOn: GoingOn | undefined;
+  readonly #waiting = new Rotation();
   #running = 0;
-  /** What waits, by project. The first project is the next one. */
-  readonly #waiting = new Map<string, (() => void)[]>();
+  /** By project. Only those that have some. */
+  readonly #runningOf = new Map<string, number>();
 
-  /** @param limit how much may run now. */
-  constructor(limit: () => number) {
-    this.#limit = limit;
+  constructor({ most, perLoopTurn }: TurnRules) {
+    this.#most = most;
+    if (perLoopTurn !== undefined) this.#goingOn = new GoingOn(perLoopTurn, () => this.#next());
   }
 
   /** Whether nothing runs and nothing waits. */
   get isIdle(): boolean {
-    return this.#running === 0 && this.#waiting.size === 0;
+    return this.#running === 0 && this.#waiting.isEmpty;
   }
 
-  /** Runs `work` when the turn of its project has come: at once, if nothing else waits and there is room. */
+  /** Runs `work` when its turn has come. Its turn ends when the caller may go on. */
   async run<T>(project: string, work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#limit() || this.#waiting.size > 0) await this.#turn(project);
-    else this.#running += 1;
+    if (this.#mayStart(project)) this.#count(project, 1);
+    else await this.#waiting.wait(project);
     try {
       return await work();
     } finally {
-      this.#running -= 1;
+      await this.#goingOn?.wait(project);
+      this.#count(project, -1);
+      if (!this.#runningOf.has(project) && this.#waiting.has(project)) this.#startOf(project);
       this.#next();
     }
   }
 
-  #turn(project: string): Promise<void> {
-    return new Promise((resolve) => {
-      const line = this.#waiting.get(project);
-      if (line === undefined) this.#waiting.set(project, [resolve]);
-      else line.push(resolve);
-    });
+  #mayStart(project: string): boolean {
+    if (!this.#runningOf.has(project)) return true;
+    return this.#waiting.isEmpty && this.#hasRoom();
+  }
+
+  /** While some have still to go on, nothing starts: what starts together shares one durable write. */
+  #hasRoom(): boolean {
+    return this.#running < this.#most() && this.#goingOn?.isEmpty !== false;
   }
 
   #next(): void {
-    for (const [project, line] of this.#waiting) {
-      if (this.#running >= this.#limit()) return;
-      const start = line.shift();
-      this.#waiting.delete(project);
-      // Behind all other projects, so this loop comes to it again.
-      if (line.length > 0) this.#waiting.set(project, line);
-      this.#running += 1;
-      start?.();
+    while (this.#hasRoom()) {
+      const project = this.#waiting.next();
+      if (project === undefined) return;
+      this.#count(project, 1);
     }
+  }
+
+  #startOf(project: string): void {
+    this.#count(project, 1);
+    this.#waiting.nextOf(project);
+  }
+
+  #count(project: string, by: number): void {
+    this.#running += by;
+    const after = (this.#runningOf.get(project) ?? 0) + by;
+    if (after === 0) this.#runningOf.delete(project);
+    else this.#runningOf.set(project, after);
   }
 }

@@ -51,7 +51,7 @@ export class NodeTurns {
   }
 
   async #inLine(nodeName: string, project: string, work: () => Promise<void>): Promise<void> {
-    const line = this.#lines.get(nodeName) ?? new Turns(() => CALLS_MAX);
+    const line = this.#lines.get(nodeName) ?? new Turns({ most: () => CALLS_MAX });
     this.#lines.set(nodeName, line);
     await line.run(project, work);
     if (line.isIdle) this.#lines.delete(nodeName);
