@@ -281,8 +281,11 @@ test.each([
     const { node, client } = await newNode();
     const before = node.snapshot();
     const request = { operation: operation(1n), domain: { ...domain, ...change } };
-    for (const call of [client.ensureDomainStarted(request), client.ensureDomainDefined(request)]) {
-      const error = await call.then(() => undefined, fromConnectError);
+    for (const call of [
+      () => client.ensureDomainStarted(request),
+      () => client.ensureDomainDefined(request),
+    ]) {
+      const error = await call().then(() => undefined, fromConnectError);
       expect(error).toMatchObject({ kind: "invalid_argument", facts: { field } });
     }
     expect(node.snapshot()).toEqual(before);

@@ -27,9 +27,9 @@ test("a header that names no project is refused, by its name", async () => {
   await using world = await newWorld({ nodeCount: 0 });
   const { networks } = withHeaders(world, { [PROJECT_HEADER]: "a.b" });
   for (const call of [
-    networks.listNetworks({}),
-    networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" }),
+    () => networks.listNetworks({}),
+    () => networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24" }),
   ]) {
-    expect(await refused(call)).toMatchObject({ code: "InvalidArgument", field: "n0-project" });
+    expect(await refused(call())).toMatchObject({ code: "InvalidArgument", field: "n0-project" });
   }
 });

@@ -73,18 +73,18 @@ test("a quota is of a project or a domain", async () => {
   await using world = await newWorld({ nodeCount: 0 });
   const quotas = world.client(QuotaService);
   for (const name of ["acme", "system", "project/a.b", "project/a/b", "project/", "user/a"]) {
-    for (const call of [quotas.getQuota({ name }), quotas.deleteQuota({ name })]) {
-      expect(await refused(call)).toMatchObject({ code: "InvalidArgument", field: "name" });
+    for (const call of [() => quotas.getQuota({ name }), () => quotas.deleteQuota({ name })]) {
+      expect(await refused(call())).toMatchObject({ code: "InvalidArgument", field: "name" });
     }
   }
   const absent = { domain: "none", limits: { images: 1n } };
   expect(await refused(quotas.setDomainQuota(absent))).toMatchObject({ code: "NotFound" });
   const nowhere = { headers: { "n0-project": "none" } };
   for (const call of [
-    quotas.getQuota({ name: "project/none" }),
-    quotas.setQuota({ limits: { images: 1n } }, nowhere),
+    () => quotas.getQuota({ name: "project/none" }),
+    () => quotas.setQuota({ limits: { images: 1n } }, nowhere),
   ]) {
-    expect(await refused(call)).toMatchObject({ code: "NotFound", resource: "project/none" });
+    expect(await refused(call())).toMatchObject({ code: "NotFound", resource: "project/none" });
   }
 });
 

@@ -18,11 +18,11 @@ test("on a datastore that lives on its reserve nothing new is begun, but room ca
   const { transactions: earlier } = await world.transactions.listTransactions({});
   const disk = { name: "disk", requestBytes: GiB, limitBytes: GiB };
   for (const begun of [
-    world.blockStorages.createBlockStorage(disk),
-    world.networks.applyNetwork({ name: "more", ipv4Cidr: "10.9.0.0/24" }),
-    world.virtualMachines.updateVirtualMachine({ name: "web", labels: { a: "b" } }),
+    () => world.blockStorages.createBlockStorage(disk),
+    () => world.networks.applyNetwork({ name: "more", ipv4Cidr: "10.9.0.0/24" }),
+    () => world.virtualMachines.updateVirtualMachine({ name: "web", labels: { a: "b" } }),
   ]) {
-    expect(await refused(begun)).toMatchObject({
+    expect(await refused(begun())).toMatchObject({
       code: "ResourceExhausted",
       message: expect.stringContaining("the disk is full"),
     });

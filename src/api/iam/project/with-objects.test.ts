@@ -181,11 +181,11 @@ test("a node that is silent before the pivot prevents it; one that falls silent 
   const { project } = await projectsIn(world).getProject({ name: "acme" });
   expect(project?.state).toBe(State.PENDING);
   expect((await acme.images.listImages({})).images).toEqual([]);
-  for (const refusal of [
-    acme.images.applyImage({ name: "new" }),
-    projectsIn(world).createProject({ name: "acme" }),
+  for (const ask of [
+    () => acme.images.applyImage({ name: "new" }),
+    () => projectsIn(world).createProject({ name: "acme" }),
   ]) {
-    expect((await refused(refusal)).code).toBe("Aborted");
+    expect((await refused(ask())).code).toBe("Aborted");
   }
   expect(linesOf(await findingsIn(world)).filter((line) => line.includes("acme"))).toEqual([]);
   node.isDown = false;

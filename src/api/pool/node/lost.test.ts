@@ -51,10 +51,10 @@ test("only a NOT_READY node can be lost, and while it is, it cannot come back by
   expect(await world.nodes.getNode({ name })).toMatchObject({ lost: true });
   const { address } = world.fakeNodes[0]!;
   for (const call of [
-    world.nodes.heartbeatNode({ name }),
-    world.nodes.applyNode({ name, address }),
+    () => world.nodes.heartbeatNode({ name }),
+    () => world.nodes.applyNode({ name, address }),
   ]) {
-    expect(await refused(call)).toMatchObject({
+    expect(await refused(call())).toMatchObject({
       code: "FailedPrecondition",
       message: expect.stringContaining("n0cli node found node-1"),
     });

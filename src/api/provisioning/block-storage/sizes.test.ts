@@ -32,17 +32,18 @@ test("a disk that requests too little of its limit is refused, however it is ask
   const { name: _, ...sizes } = small;
   const before = await world.residue();
   for (const asked of [
-    blockStorages.createBlockStorage(small),
-    blockStorages.copyBlockStorage({ ...small, sourceBlockStorage: "base" }),
-    blockStorages.fetchBlockStorage({ ...small, sourceUrl: "http://images.test/x" }),
-    images.generateBlockStorage({
-      imageName: "debian",
-      tag: "12",
-      blockStorageName: "x",
-      ...sizes,
-    }),
+    () => blockStorages.createBlockStorage(small),
+    () => blockStorages.copyBlockStorage({ ...small, sourceBlockStorage: "base" }),
+    () => blockStorages.fetchBlockStorage({ ...small, sourceUrl: "http://images.test/x" }),
+    () =>
+      images.generateBlockStorage({
+        imageName: "debian",
+        tag: "12",
+        blockStorageName: "x",
+        ...sizes,
+      }),
   ]) {
-    expect(await refused(asked)).toMatchObject({
+    expect(await refused(asked())).toMatchObject({
       code: "InvalidArgument",
       message: expect.stringContaining(`request_bytes: must be at least ${2n * GiB}`),
     });
