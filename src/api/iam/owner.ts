@@ -52,10 +52,12 @@ export function throwUnlessOwnerName(name: string): void {
   if (name.includes(".")) throw invalid("name", 'must not contain "."');
 }
 
-/** Whether that was before the project or domain was created. An older version stored no time: then never. */
-export function isBefore(
-  atMs: number,
-  owner: { readonly createdAt?: Timestamp | undefined } | undefined,
-): boolean {
-  return owner?.createdAt !== undefined && atMs < timestampMs(owner.createdAt);
+/** What keeps when it was created, because another one can have its name later. */
+export interface Created {
+  readonly createdAt?: Timestamp | undefined;
+}
+
+/** Whether that was before it was created. An older version stored no time: then never. */
+export function isBefore(atMs: number, one: Created | undefined): boolean {
+  return one?.createdAt !== undefined && atMs < timestampMs(one.createdAt);
 }

@@ -6,14 +6,16 @@ import type { RoleBinding } from "../../../gen/n0stack/iam/v1alpha1/role_binding
 import type { Role } from "../../../gen/n0stack/iam/v1alpha1/role_pb.ts";
 import { ADMINISTRATOR, type Caller } from "../../../rpc/caller.ts";
 import { notFound } from "../../../util/errors.ts";
-import type { Ref } from "../../../util/ref.ts";
+import { parseRef, type Ref } from "../../../util/ref.ts";
 import { Mirror } from "../../core/read/mirror.ts";
 import { domains } from "../domain/collection.ts";
 import { grantsByRule, type RoleRule } from "../oidc/role-rule.ts";
-import { isBefore, ownerOf, ownerRef, throwIfDeleted } from "../owner.ts";
+import { type Created, isBefore, ownerOf, ownerRef, throwIfDeleted } from "../owner.ts";
 import { projects } from "../project/collection.ts";
 import { roles } from "../role/collection.ts";
 import { roleBindings } from "../role-binding/collection.ts";
+import { serviceAccounts } from "../service-account/collection.ts";
+import { users } from "../user/collection.ts";
 import { builtInRole } from "./built-in-roles.ts";
 import { PermissionCatalog } from "./catalog.ts";
 import { type Permission, PermissionSet } from "./permission.ts";
@@ -44,6 +46,8 @@ export class Grants implements Disposable {
   readonly catalog = new PermissionCatalog();
   #domains!: Mirror<Domain>;
   #projects!: Mirror<Project>;
+  /** By kind. */
+  readonly #principals = new Map<string, Mirror<Created>>();
 
   private constructor(rules: readonly RoleRule[]) {
     this.#rules = rules;
@@ -57,6 +61,9 @@ export class Grants implements Disposable {
     const onPlace = () => grants.#tell();
     grants.#domains = keep(await Mirror.open(datastore, domains, onPlace)) as Mirror<Domain>;
     grants.#projects = keep(await Mirror.open(datastore, projects, onPlace)) as Mirror<Project>;
+    for (const each of [users, serviceAccounts]) {
+      grants.#principals.set(each.kind, keep(await Mirror.open<Created>(datastore, each)));
+    }
     const onRole = (_key: string, before?: Stored<Role>, after?: Stored<Role>) => {
       grants.#tell();
       if (before !== undefined) grants.#ownRoles.delete(before.value.name);
@@ -109,6 +116,12 @@ export class Grants implements Disposable {
         ? this.#domains.get(ownerRef(domains.kind, place.name))
         : this.#projects.get(ownerRef(projects.kind, place.name));
     return isBefore(atMs, stored?.value);
+  }
+
+  /** Whether what this principal did at that time was done by an earlier one of the same name. */
+  isFormerPrincipal(principal: string, atMs: number): boolean {
+    const ref = parseRef(principal);
+    return ref !== undefined && isBefore(atMs, this.#principals.get(ref.kind)?.get(ref)?.value);
   }
 
   exists(place: Place): boolean {

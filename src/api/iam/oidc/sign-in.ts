@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createContextValues } from "@connectrpc/connect";
 import { putNew } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
@@ -48,7 +49,8 @@ export async function bindPerson(
     }
     const isNew = (await api.records.find(users, user)) === undefined;
     const state = User_UserState.AVAILABLE;
-    const made = create(UserSchema, { name: user.name, state });
+    const createdAt = timestampFromMs(api.clock.nowMs());
+    const made = create(UserSchema, { name: user.name, state, createdAt });
     await tx.commit(
       merge(
         putNew(people, [user], { issuer, subject }),

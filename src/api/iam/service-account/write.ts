@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Writes } from "../../../datastore/datastore.ts";
 import { unreferenced } from "../../../datastore/references.ts";
 import {
@@ -31,8 +32,9 @@ export async function createServiceAccount(
         resource: formatRef(ref),
       });
     }
+    const createdAt = timestampFromMs(api.clock.nowMs());
     const answer = create(CreateServiceAccountResponseSchema, {
-      serviceAccount: { name, annotations, labels, description, project: ref.scope },
+      serviceAccount: { name, annotations, labels, description, project: ref.scope, createdAt },
     });
     const account = answer.serviceAccount!;
     return await tx.answer(answer, tx.context.held.put(serviceAccounts, ref, account, undefined));

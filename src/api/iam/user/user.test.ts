@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { newFakeClock } from "../../../../test/fake-clock.ts";
 import { inProject } from "../../../../test/projects.ts";
 import { refused } from "../../../../test/refused.ts";
 import { prepareDisk, SSH_KEY, webRequest } from "../../../../test/scenario.ts";
@@ -124,7 +125,8 @@ test("a virtual machine of a user who does not exist is refused", async () => {
 });
 
 test("a user that is deleted while a virtual machine is made of it is had by one of the two", async () => {
-  await using world = await newWorld();
+  // It stands still, so that a user who is made again is the same.
+  await using world = await newWorld({ clock: newFakeClock() });
   await prepareDisk(world);
   await world.users.createUser({ name: "ann" });
   const request = { ...webRequest(), userNames: ["ann"] };

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { remove } from "../../../datastore/collection.ts";
 import { merge } from "../../../datastore/datastore.ts";
 import { unreferenced } from "../../../datastore/references.ts";
@@ -41,7 +42,8 @@ export async function createUser(
       });
     }
     const state = User_UserState.AVAILABLE;
-    const user = create(UserSchema, { name, annotations, labels, state });
+    const createdAt = timestampFromMs(api.clock.nowMs());
+    const user = create(UserSchema, { name, annotations, labels, state, createdAt });
     return await tx.answerRecord(users, ref, user, undefined);
   });
 }

@@ -7,7 +7,7 @@ import { newFakeClock } from "../../../../test/fake-clock.ts";
 import { inProject } from "../../../../test/projects.ts";
 import { networkRef, userRef, vmRef } from "../../../../test/refs.ts";
 import { refused } from "../../../../test/refused.ts";
-import { webRequest } from "../../../../test/scenario.ts";
+import { SSH_KEY, webRequest } from "../../../../test/scenario.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
 import { put } from "../../../datastore/collection.ts";
 import { objectKey } from "../../../datastore/key.ts";
@@ -198,4 +198,29 @@ test("a project does not show what happened in an earlier one of the same name",
   expect(events.map(({ rpc }) => rpc).filter((rpc) => !rpc.endsWith("Project"))).toEqual([
     "ApplyImage",
   ]);
+});
+
+test("a user does not see what an earlier one of the same name did", async () => {
+  const clock = newFakeClock();
+  await using world = await newWorld({ nodeCount: 0, clock });
+  await inProject(world, "acme");
+  const name = "acme-member";
+  const key = { userName: name, sshPublicKeyName: "k", sshPublicKey: SSH_KEY };
+  const create = async () => {
+    await clock.advance(1_000);
+    await world.users.createUser({ name });
+    return await memberOf(world, "acme");
+  };
+  const earlier = await create();
+  await earlier.users.addSshPublicKey(key);
+  const added = "AddSshPublicKey in acme by user/acme-member";
+  expect(await rpcsIn(earlier)).toEqual([added]);
+  const [{ id = "" } = {}] = (await earlier.transactions.listTransactions({})).transactions;
+  await world.users.deleteUser({ name });
+
+  const later = await create();
+  expect(await rpcsIn(later)).toEqual([]);
+  expect((await refused(later.transactions.getTransaction({ id }))).code).toBe("NotFound");
+  await later.users.addSshPublicKey(key);
+  expect(await rpcsIn(later)).toEqual([added]);
 });

@@ -1,6 +1,6 @@
 import { refOfKey } from "../../../datastore/key.ts";
 import { type Caller, callerOf } from "../../../rpc/caller.ts";
-import type { Asker, TransactionHeader } from "../../../transaction/journal.ts";
+import type { TransactionHeader } from "../../../transaction/journal.ts";
 import { notFound } from "../../../util/errors.ts";
 import { levelOf, type Ref, SYSTEM_SCOPE } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
@@ -52,7 +52,7 @@ function mayTouch(api: Pick<Api, "grants">, call: Call, verb: Verb, about: About
   if (call.values === undefined) return true;
   const caller = callerOf(call.values);
   const place = placeOfTransaction(about);
-  if (place.kind !== "project" && isOwn(caller, about.asker)) return true;
+  if (place.kind !== "project" && isOwn(api, caller, about)) return true;
   const at = api.grants.isFormer(place, about.startedAtMs) ? SYSTEM : place;
   return api.grants.allows(caller, { resource: "transaction", verb }, at);
 }
@@ -103,6 +103,8 @@ export function isOfPlace(
   return at.kind === "domain" && grants.domainOf(place.name) === at.name;
 }
 
-function isOwn({ principal, limit }: Caller, asker: Asker | undefined): boolean {
-  return limit === undefined && asker?.principal === principal;
+function isOwn({ grants }: Pick<Api, "grants">, caller: Caller, about: About): boolean {
+  const { principal, limit } = caller;
+  if (limit !== undefined || about.asker?.principal !== principal) return false;
+  return !grants.isFormerPrincipal(principal, about.startedAtMs);
 }
