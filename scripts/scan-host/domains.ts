@@ -27,12 +27,18 @@ export async function readDomains(
 /** The parts of a domain's definition, to compare them with a record. */
 export function partsOf({ definition }: Domain) {
   const text = definition.join("\n");
-  const all = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, found]) => found ?? "");
+  const allIn = (part: string, pattern: RegExp) =>
+    [...part.matchAll(pattern)].map(([, found]) => found ?? "");
+  const all = (pattern: RegExp) => allIn(text, pattern);
+  // Without the files that an overlay rests on, which come after its own.
+  const disks = text.split("</disk>").map((disk) => disk.replace(/<backingStore\b[^]*/, ""));
   return {
     uuid: all(/<uuid>(.*?)<\/uuid>/g)[0] ?? "",
     memoryKibibytes: all(/<memory unit='KiB'>(\d+)</g)[0] ?? "",
     vcpus: all(/<vcpu[^>]*>(\d+)</g)[0] ?? "",
-    volumeIds: all(/<source file='[^']*\/volumes\/([^'/]+)\.qcow2'/g),
+    volumeIds: disks.flatMap((disk) =>
+      allIn(disk, /<source file='[^']*\/volumes\/([^'/]+)\.qcow2'/g),
+    ),
     hardwareAddresses: all(/<mac address='([^']+)'/g),
     taps: all(/<interface type='ethernet'>[^]*?<target dev='([^']+)'/g),
   };
