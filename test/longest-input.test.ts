@@ -44,6 +44,7 @@ import { baseUrlOf } from "../src/rpc/transport.ts";
 import { oidcIssuer, oidcRoleRule } from "../src/serve/oidc-settings.ts";
 import { baseUrl, duration, list, location, text } from "../src/serve/setting.ts";
 import { webProxiesFrom } from "../src/serve/web-proxies.ts";
+import { parseAddressRange } from "../src/util/address-range.ts";
 import { parseBytes } from "../src/util/bytes.ts";
 import { canonicalAddress, parseAddress, parseCidr } from "../src/util/cidr.ts";
 import { parseHardwareAddress } from "../src/util/hardware-address.ts";
@@ -173,6 +174,7 @@ const PARSERS: ReadonlyArray<readonly [name: string, parse: Parser, ...frames: F
     ["::", ""],
     ["::ffff:", ""],
   ],
+  ["a range of addresses", parseAddressRange, ["10.0.0.1-", ""], ["", "-10.0.0.1"]],
   ["a CIDR", (input) => [parseCidr(input, 4), parseCidr(input, 6)], ["10.0.0.0/", ""], ["", "/24"]],
   ["a size", parseBytes, ["1", ""], ["1.", "GiB"]],
   ["a UUID", parseUuid],

@@ -16,6 +16,7 @@ export const network = defineResource({
     { ...cell("visibility"), isRare: true },
     transactionColumn,
     { ...cell("domain"), isWide: true },
+    { ...cell("reserved_ranges"), isWide: true },
     { ...cell("annotations"), isWide: true },
   ],
   calls: [
@@ -29,6 +30,7 @@ export const network = defineResource({
         "network apply lab --ipv4_cidr 10.1.0.0/24 --domain lab.example",
         "network apply lab --ipv4_cidr 10.1.0.0/24 --labels team=blue --labels stage=test",
         "network apply lab --ipv4_cidr 10.1.0.0/24 --ipv6_cidr fd00:1::/64",
+        "network apply lab --ipv4_cidr 10.1.0.0/24 --reserved_ranges 10.1.0.200-10.1.0.250",
       ],
     },
     {

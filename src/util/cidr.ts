@@ -102,6 +102,11 @@ function endOf({ base, family, prefixLength }: Cidr): bigint {
   return base + (1n << BigInt(BITS[family] - prefixLength));
 }
 
+/** The last address of the block. */
+export function lastOf(cidr: Cidr): bigint {
+  return endOf(cidr) - 1n;
+}
+
 export function contains(cidr: Cidr, address: bigint): boolean {
   return address >= cidr.base && address < endOf(cidr);
 }

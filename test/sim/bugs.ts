@@ -1,4 +1,5 @@
 import { Tally } from "../../src/api/core/quota/tally.ts";
+import { AddressBook } from "../../src/api/network/interface/address-book.ts";
 import { interfaces } from "../../src/api/network/interface/collection.ts";
 import { releaseInterface, reserveInterface } from "../../src/api/network/interface/interfaces.ts";
 import {
@@ -138,6 +139,19 @@ export const BUGS: readonly Bug[] = [
   {
     name: "a quota does not count what is used",
     plant: () => replaced(Tally.prototype, "used", () => 0n),
+  },
+  {
+    name: "automatic choice does not look at reserved ranges",
+    plant: () => {
+      const { choose } = AddressBook.prototype;
+      return replaced(
+        AddressBook.prototype,
+        "choose",
+        function (this: AddressBook, network, cidr, _ranges, besides) {
+          return choose.call(this, network, cidr, [], besides);
+        },
+      );
+    },
   },
   {
     name: "a lock is not taken",

@@ -1,6 +1,7 @@
 import { passwords } from "../../src/api/iam/password/collection.ts";
 import { tokens } from "../../src/api/iam/token/collection.ts";
 import { interfaces } from "../../src/api/network/interface/collection.ts";
+import { networks } from "../../src/api/network/network/collection.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { blockStorages } from "../../src/api/provisioning/block-storage/collection.ts";
 import { settled } from "../../src/api/provisioning/block-storage/record.ts";
@@ -14,6 +15,7 @@ import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0sta
 import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
 import { homeOf, levelOf, nameOnNode, type Ref, refOnNode } from "../../src/util/ref.ts";
 import type { Batch } from "./datastore.ts";
+import { choicesInReservedRanges } from "./reserved-ranges.ts";
 
 /** The users' objects, whose records are compared as they are. */
 export const OBJECTS = resources.map(({ collection }) => collection);
@@ -108,6 +110,8 @@ export class Model {
   }
 
   onBatch({ writes, delivery }: Batch): void {
+    const networkOf = (ref: Ref) => this.find(networks, ref);
+    for (const text of choicesInReservedRanges(writes, networkOf)) this.#wrong(text);
     for (const { key, value } of writes.puts ?? []) {
       if (key.startsWith(stepCollection.prefix)) this.#onStep(key, stepCollection.decode(value));
     }

@@ -1,6 +1,11 @@
 import type { Datastore } from "../../../datastore/datastore.ts";
 import { objectKey } from "../../../datastore/key.ts";
 import {
+  type AddressRange,
+  highestOutside,
+  parseAddressRange,
+} from "../../../util/address-range.ts";
+import {
   type Cidr,
   type Family,
   formatAddress,
@@ -14,7 +19,8 @@ import { Mirror } from "../../core/read/mirror.ts";
 import { interfaces } from "./collection.ts";
 
 /**
- * The used addresses of one family in one network. All addresses from above `highestFree` to `last` are used.
+ * The used addresses of one family in one network. All addresses from above `highestFree` to `last` are used or
+ * in a reserved range.
  */
 interface Taken {
   /** The addresses with a record. */
@@ -25,6 +31,10 @@ interface Taken {
   readonly asked: Map<bigint, number>;
   /** The last host address of the CIDR that this counts for. A network of this name may get another CIDR. */
   last: bigint;
+  /** The reserved ranges of both families that this counts for, as text. A network may get others. */
+  reservedText: string;
+  /** Those of this family, the highest first. */
+  reserved: readonly AddressRange[];
   highestFree: bigint;
   /** Where the search continues, because another process was faster. Undefined: at `highestFree`. */
   next: bigint | undefined;
@@ -67,18 +77,24 @@ export class AddressBook implements Disposable {
   }
 
   /**
-   * The highest free address of the network. Users write low addresses down, so the search rarely chooses one
-   * that a user asks for later.
+   * The highest free address of the network outside its reserved ranges. Users write low addresses down, so the
+   * search rarely chooses one that a user asks for later.
    *
+   * @param reservedRanges Those of the network, of both families.
    * @param besides Addresses that are known to be used, though they may not show here yet. If there are any,
    *   this search and later ones continue at a random address of the upper half, because the other process also
    *   looks for the highest one.
    * @throws N0Error `resource_exhausted` if there is none.
    */
-  choose(network: Ref, cidr: Cidr, besides: ReadonlySet<string> = new Set()): ChosenAddress {
+  choose(
+    network: Ref,
+    cidr: Cidr,
+    reservedRanges: readonly string[],
+    besides: ReadonlySet<string> = new Set(),
+  ): ChosenAddress {
     const taken = this.#takenIn(network, cidr.family);
     const { first, last } = hostRange(cidr);
-    if (taken.last !== last) Object.assign(taken, { last, highestFree: last, next: undefined });
+    searchIn(taken, cidr, reservedRanges);
     if (besides.size > 0) taken.next ??= this.#upperHalf(first, last);
     const isFree = (one: bigint) =>
       !taken.written.has(one) &&
@@ -87,13 +103,7 @@ export class AddressBook implements Disposable {
       (besides.size === 0 || !besides.has(formatAddress(one, cidr.family)));
     const address =
       taken.next === undefined ? highest(taken, first, isFree) : next(taken, first, isFree);
-    if (address === undefined) {
-      throw new N0Error(
-        "resource_exhausted",
-        `network "${network.name}" has no free IPv${cidr.family} address`,
-        { resource: formatRef(network) },
-      );
-    }
+    if (address === undefined) throw noneFree(network, cidr.family, taken);
     taken.chosen.add(address);
     return {
       address: formatAddress(address, cidr.family),
@@ -150,6 +160,8 @@ export class AddressBook implements Disposable {
         chosen: new Set(),
         asked: new Map(),
         last: 0n,
+        reservedText: "",
+        reserved: [],
         highestFree: 0n,
         next: undefined,
       };
@@ -159,15 +171,35 @@ export class AddressBook implements Disposable {
   }
 }
 
+/** Begins again at the top if the CIDR or the ranges are others than in the last search. */
+function searchIn(taken: Taken, cidr: Cidr, reservedRanges: readonly string[]): void {
+  const { last } = hostRange(cidr);
+  const reservedText = reservedRanges.join();
+  if (taken.last === last && taken.reservedText === reservedText) return;
+  const reserved = reservedRanges
+    .map((text) => parseAddressRange(text)!)
+    .filter(({ family }) => family === cidr.family)
+    .sort((a, b) => (a.first < b.first ? 1 : -1));
+  Object.assign(taken, { last, reservedText, reserved, highestFree: last, next: undefined });
+}
+
+function noneFree(network: Ref, family: Family, { reserved }: Taken): N0Error {
+  const none = `network "${network.name}" has no free IPv${family} address`;
+  const message =
+    reserved.length === 0
+      ? none
+      : `${none} outside its reserved_ranges: ask for an address in one of them, or shorten them`;
+  return new N0Error("resource_exhausted", message, { resource: formatRef(network) });
+}
+
 function highest(
   taken: Taken,
   first: bigint,
   isFree: (address: bigint) => boolean,
 ): bigint | undefined {
-  let address = taken.highestFree;
-  while (address >= first && !isFree(address)) address -= 1n;
-  taken.highestFree = address;
-  return address < first ? undefined : address;
+  const address = highestOutside(taken.highestFree, first, taken.reserved, isFree);
+  taken.highestFree = address ?? first - 1n;
+  return address;
 }
 
 /** The next lower address; after the lowest, the highest. */
@@ -177,12 +209,11 @@ function next(
   isFree: (address: bigint) => boolean,
 ): bigint | undefined {
   const from = taken.next!;
-  let address = from;
-  while (!isFree(address)) {
-    address = address > first ? address - 1n : taken.last;
-    if (address === from) return undefined;
-  }
-  taken.next = address > first ? address - 1n : taken.last;
+  const { last, reserved } = taken;
+  const address =
+    highestOutside(from, first, reserved, isFree) ??
+    highestOutside(last, from + 1n, reserved, isFree);
+  if (address !== undefined) taken.next = address > first ? address - 1n : last;
   return address;
 }
 

@@ -92,7 +92,8 @@ export async function chooseInterface(
       return "";
     }
     if (asked === "") {
-      return stack.use(api.addressBook.choose(ref, cidr, wish.taken)).address;
+      const { reservedRanges } = network;
+      return stack.use(api.addressBook.choose(ref, cidr, reservedRanges, wish.taken)).address;
     }
     const address = parseAddress(asked, family);
     if (address === undefined) {

@@ -20,13 +20,16 @@ import { guestKeys, hasSameCidrs } from "./cidr-change.ts";
 import { networks } from "./collection.ts";
 import { commitCidrs } from "./commit-cidrs.ts";
 import { type NetworkCidrs, toWire } from "./record.ts";
+import { checkReservedRanges } from "./reserved-ranges.ts";
 
 /**
- * Makes a network, or changes the labels, annotations and domain of one. It also changes its CIDRs, if all its
- * reservations fit the new ones. Reserves the gateway with it.
+ * Makes a network, or changes the labels, annotations, domain and reserved ranges of one. It also changes its
+ * CIDRs, if all its reservations fit the new ones. Reserves the gateway with it.
+ *
+ * An address that was chosen before is not given any more: who reserves it has a condition on this record.
  *
  * @throws N0Error `invalid_argument` for a CIDR that is not valid, that hosts cannot have, or that overlaps
- * another network's; `failed_precondition` for a change of CIDRs that something needs; `aborted` if the network
+ * another network's, and for a reserved range that is not valid; `failed_precondition` for a change of CIDRs that something needs; `aborted` if the network
  * is busy, or for a change of CIDRs, if a virtual machine in it is.
  */
 export async function applyNetwork(
@@ -34,7 +37,9 @@ export async function applyNetwork(
   call: Call,
   request: ApplyNetworkRequest,
 ): Promise<Network> {
-  const cidrs = textOf(validate(request));
+  const parsed = validate(request);
+  const cidrs = textOf(parsed);
+  const reservedRanges = checkReservedRanges(request.reservedRanges, parsed);
   const { name, annotations, labels, domain } = request;
   const ref = refOf(call, networks, name);
   const keys = async () => {
@@ -47,8 +52,8 @@ export async function applyNetwork(
     const present = await api.records.find(networks, ref);
     const state = Network_NetworkState.AVAILABLE;
     const shared = sharingOf(present?.value);
-    const fields = { name, annotations, labels, domain, state, ...cidrs, ...shared };
-    const network = create(NetworkSchema, fields);
+    const fields = { name, annotations, labels, domain, reservedRanges, state };
+    const network = create(NetworkSchema, { ...fields, ...cidrs, ...shared });
     const record = tx.context.held.put(networks, ref, network, present?.value);
     const isNew = present === undefined || !hasSameCidrs(present.value, network);
     if (isNew) return await commitCidrs(tx, ref, present?.value, network, record);

@@ -3,7 +3,12 @@ import { errorOf } from "../../../../test/attack/clients.ts";
 import type { Examples } from "../../../../test/attack/example-parts.ts";
 
 export const examples: Examples = {
-  ApplyNetwork: { name: "a", ipv4Cidr: "10.20.0.0/24", domain: "a.test" },
+  ApplyNetwork: {
+    name: "a",
+    ipv4Cidr: "10.20.0.0/24",
+    domain: "a.test",
+    reservedRanges: ["10.20.0.100-10.20.0.110"],
+  },
   SetNetworkVisibility: { name: "a", visibility: "VISIBILITY_PROJECTS", visibleTo: ["a"] },
   DeleteNetwork: { name: "b" },
   ReserveNetworkInterface: {

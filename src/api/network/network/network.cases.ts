@@ -8,6 +8,8 @@ import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 
 const INTERFACE = { networkName: "net", networkInterfaceName: "mine" };
 
+const DUAL = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
+
 export const rpcCases: readonly RpcCase[] = [
   {
     rpc: "ApplyNetwork",
@@ -28,6 +30,17 @@ export const rpcCases: readonly RpcCase[] = [
     },
     call: ({ networks }) =>
       networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/16", ipv6Cidr: "fd00::/64" }),
+  },
+  {
+    rpc: "ApplyNetwork",
+    about: "reserved ranges",
+    nodeCount: 0,
+    prepare: async ({ networks }) => {
+      await networks.applyNetwork({ ...DUAL, reservedRanges: ["10.0.0.0/28"] });
+      await networks.reserveNetworkInterface(INTERFACE);
+    },
+    call: ({ networks }) =>
+      networks.applyNetwork({ ...DUAL, reservedRanges: ["10.0.0.128/25", "fd00::9"] }),
   },
   {
     rpc: "SetNetworkVisibility",
@@ -90,6 +103,18 @@ const turnedScenarios = turned(
 
 export const scenarios: readonly Scenario[] = [
   ...turnedScenarios,
+  {
+    name: "ApplyNetwork, an IPv6 CIDR and reserved ranges more",
+    prepare: [LAN_APPLIED],
+    call: network("ApplyNetwork", {
+      name: "lan",
+      ipv4Cidr: "10.231.8.0/24",
+      ipv6Cidr: "fd00:231:8::/64",
+      reservedRanges: ["10.231.8.200-10.231.8.253", "fd00:231:8::ffff:0:0:0/80"],
+    }),
+    revert: [LAN_APPLIED],
+    cleanUp: [LAN_DELETED],
+  },
   {
     name: "SetNetworkVisibility",
     prepare: [LAN_APPLIED, setVisibility("VISIBILITY_PRIVATE")],

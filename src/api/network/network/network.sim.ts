@@ -12,8 +12,16 @@ export const calls: Readonly<Record<string, CallKind>> = {
       const third = view.dice.chance(0.9) ? Number(name.slice("net-".length)) : view.dice.below(3);
       // Mostly unchanged; a change fits only while the network is not used.
       const ipv4Cidr = `10.0.${third}.0/${view.dice.chance(0.9) ? 28 : 27}`;
-      const ipv6Cidr = view.dice.chance(0.1) ? `fd00:${third}::/64` : "";
-      return { name, ipv4Cidr, ipv6Cidr, labels: labels(view) };
+      const ipv6 = `fd00:${third}:0:${view.dice.below(2)}`;
+      const hasIpv6 = view.dice.chance(0.1);
+      const request = { name, ipv4Cidr, ipv6Cidr: hasIpv6 ? `${ipv6}::/64` : "" };
+      // At the end from which addresses are chosen.
+      const ranges = [
+        `10.0.${third}.9-10.0.${third}.12`,
+        ...(hasIpv6 ? [`${ipv6}:ffff::/80`] : []),
+      ];
+      const reservedRanges = view.dice.chance(0.5) ? ranges : [];
+      return { ...request, reservedRanges, labels: labels(view) };
     },
     (c, request, options) => c.networks.applyNetwork(request, options),
   ),
