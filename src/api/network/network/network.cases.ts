@@ -3,12 +3,34 @@ import type { Scenario } from "../../../../test/crash/scenario.ts";
 import { turned } from "../../../../test/crash/turned.ts";
 import type { Others } from "../../../../test/other-sagas.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
-import { prepareDisk } from "../../../../test/scenario.ts";
+import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
+import type { World } from "../../../../test/world.ts";
 import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 
 const INTERFACE = { networkName: "net", networkInterfaceName: "mine" };
 
 const DUAL = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
+
+/** Of a network with an interface that has an IPv4 address, and a virtual machine that is shut down. */
+function changesOfIpv6(): RpcCase[] {
+  const prepare = async (world: World) => {
+    await prepareDisk(world);
+    await world.networks.applyNetwork(DUAL);
+    await world.networks.reserveNetworkInterface({ ...INTERFACE, ipv6Address: "none" });
+    const nics = [{ networkName: "net", ipv6Address: "none" }];
+    await world.virtualMachines.createVirtualMachine({ ...webRequest(), nics });
+    await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+  };
+  return [
+    { about: "another IPv6 CIDR", ipv6Cidr: "fd01::/64" },
+    { about: "no IPv6 CIDR any more", ipv6Cidr: "" },
+  ].map(({ about, ipv6Cidr }) => ({
+    rpc: "ApplyNetwork",
+    about,
+    prepare,
+    call: ({ networks }) => networks.applyNetwork({ ...DUAL, ipv6Cidr }),
+  }));
+}
 
 export const rpcCases: readonly RpcCase[] = [
   {
@@ -31,6 +53,7 @@ export const rpcCases: readonly RpcCase[] = [
     call: ({ networks }) =>
       networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/16", ipv6Cidr: "fd00::/64" }),
   },
+  ...changesOfIpv6(),
   {
     rpc: "ApplyNetwork",
     about: "reserved ranges",
