@@ -5,7 +5,7 @@ export const network = defineResource({
   name: "network",
   aliases: ["net"],
   summary: "networks of virtual machines",
-  examples: ["network get", "network apply lab --ipv4_cidr 10.1.0.0/24"],
+  examples: ["network get", "network show lab", "network apply lab --ipv4_cidr 10.1.0.0/24"],
   loadService: async () =>
     (await import("../../src/gen/n0stack/pool/v0/network_pb.ts")).NetworkService,
   columns: [
@@ -41,8 +41,12 @@ export const network = defineResource({
     },
   ],
   async commands(cli) {
+    const { networkShowCommand } = await import("../commands/network-show.ts");
     const { shareCommand } = await import("../commands/share.ts");
     const { NetworkService } = await import("../../src/gen/n0stack/pool/v0/network_pb.ts");
-    return [shareCommand(cli, "network", NetworkService.method.setNetworkVisibility)];
+    return [
+      networkShowCommand(cli),
+      shareCommand(cli, "network", NetworkService.method.setNetworkVisibility),
+    ];
   },
 });

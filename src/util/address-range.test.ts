@@ -4,7 +4,9 @@ import {
   type AddressRange,
   highestOutside,
   parseAddressRange,
+  rangeAt,
   rangesOverlap,
+  sizeWithin,
 } from "./address-range.ts";
 
 test.for([
@@ -74,6 +76,19 @@ test("the highest address outside of ranges is what a look at each address finds
       }
       if (expected < to) expected = undefined;
       expect(highestOutside(from, to, ranges.toReversed(), isFree)).toBe(expected);
+    }),
+  );
+});
+
+test("the range at an address, and the size of a part, are what a look at each address finds", () => {
+  fc.assert(
+    fc.property(drawn, address, address, (ranges, first, last) => {
+      expect(rangeAt(ranges, first)).toBe(isIn(ranges, first));
+      for (const range of ranges) {
+        let size = 0n;
+        for (let one = first; one <= last; one++) if (isIn([range], one)) size += 1n;
+        expect(sizeWithin(range, first, last)).toBe(size);
+      }
     }),
   );
 });

@@ -69,3 +69,25 @@ export function highestOutside(
   }
   return undefined;
 }
+
+/** The range that the address is in. @param ranges The lowest first, without overlaps. */
+export function rangeAt(
+  ranges: readonly AddressRange[],
+  address: bigint,
+): AddressRange | undefined {
+  let [low, high] = [0, ranges.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranges[middle]!.last < address) low = middle + 1;
+    else high = middle;
+  }
+  const range = ranges[low];
+  return range !== undefined && range.first <= address ? range : undefined;
+}
+
+/** How many addresses of the range are between these two. */
+export function sizeWithin(range: AddressRange, first: bigint, last: bigint): bigint {
+  const from = range.first > first ? range.first : first;
+  const to = range.last < last ? range.last : last;
+  return to < from ? 0n : to - from + 1n;
+}

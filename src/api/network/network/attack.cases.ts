@@ -9,6 +9,7 @@ export const examples: Examples = {
     domain: "a.test",
     reservedRanges: ["10.20.0.100-10.20.0.110"],
   },
+  GetNetworkUse: { networkName: "a" },
   SetNetworkVisibility: { name: "a", visibility: "VISIBILITY_PROJECTS", visibleTo: ["a"] },
   DeleteNetwork: { name: "b" },
   ReserveNetworkInterface: {

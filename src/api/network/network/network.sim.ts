@@ -1,6 +1,7 @@
 import { type CallKind, call, read } from "../../../../test/sim/call-kind.ts";
 import { labels, visibility } from "../../../../test/sim/fields.ts";
 import { namesOf } from "../../../../test/sim/view.ts";
+import { NetworkUseService } from "../../../gen/n0stack/network/v1alpha1/network_use_pb.ts";
 import { interfaces } from "../interface/collection.ts";
 
 export const calls: Readonly<Record<string, CallKind>> = {
@@ -53,6 +54,11 @@ export const calls: Readonly<Record<string, CallKind>> = {
       return { networkName, networkInterfaceName };
     },
     (c, request, options) => c.networks.releaseNetworkInterface(request, options),
+  ),
+  GetNetworkUse: read(
+    1,
+    (view) => ({ networkName: view.networkToUse(), pageSize: view.dice.below(4) }),
+    (c, request, options) => c.client(NetworkUseService).getNetworkUse(request, options),
   ),
   ListNetworks: read(
     1,

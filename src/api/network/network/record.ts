@@ -107,18 +107,24 @@ function interfaceToWire(
   return create(NetworkInterfaceSchema, { annotations: { ...annotations }, ...addresses });
 }
 
-/** As a project sees it with which it is shared: with the gateway and the interfaces of this project. */
+/** As a project sees it with which it is shared, without interfaces. */
+export function seenElsewhere(network: Network): Network {
+  const seen = clone(NetworkSchema, network);
+  seen.state = Network_NetworkState.AVAILABLE;
+  seen.annotations = {};
+  seen.visibleTo = [];
+  delete seen.visibleSince;
+  return seen;
+}
+
+/** The same, with the gateway and the interfaces of this project. */
 export async function toWireElsewhere(
   api: Api,
   network: Network,
   ref: Ref,
   project: string,
 ): Promise<Network> {
-  const seen = clone(NetworkSchema, network);
-  seen.state = Network_NetworkState.AVAILABLE;
-  seen.annotations = {};
-  seen.visibleTo = [];
-  delete seen.visibleSince;
+  const seen = seenElsewhere(network);
   for (const { value } of await api.records.list(interfaces, [ref])) {
     const { name, annotations } = value;
     if (name !== DEFAULT_GATEWAY && projectOfInterface(ref, name) !== project) continue;
