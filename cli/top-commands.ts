@@ -30,6 +30,16 @@ const TOP_COMMANDS: readonly TopCommand[] = [
   },
   ...RESOURCES.map(groupOf),
   {
+    names: ["port-forward"],
+    summary: "reach ports of a virtual machine on ports of this computer",
+    load: async (cli) => (await import("./commands/port-forward.ts")).portForwardCommand(cli),
+  },
+  {
+    names: ["cp"],
+    summary: "copy files to or from a virtual machine",
+    load: async (cli) => (await import("./commands/copy-files.ts")).copyCommand(cli),
+  },
+  {
     names: ["transaction", "tx"],
     summary:
       "transactions, which are requests and their progress: list, show, watch, cancel, retry, give up",

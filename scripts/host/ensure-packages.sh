@@ -21,7 +21,7 @@ packages_of() {
 	# What builds the Debian guest image.
 	debian) echo qemu-utils e2fsprogs fdisk mmdebstrap extlinux mount util-linux ;;
 	# What the tests use besides.
-	test) echo openssh-client openssl genisoimage qemu-system-x86 chromium pebble python3-grpcio python3-grpc-tools ;;
+	test) echo openssh-client rsync openssl genisoimage qemu-system-x86 chromium pebble python3-grpcio python3-grpc-tools ;;
 	-*) fail "unknown option $1" ;;
 	*) echo "$1" ;;
 	esac

@@ -15,7 +15,7 @@ suite=bookworm
 mirror="${N0_DEBIAN_MIRROR:-http://deb.debian.org/debian}"
 security="${mirror%/debian}/debian-security"
 guest_packages=systemd-sysv,systemd-resolved,udev,dbus,linux-image-cloud-amd64,initramfs-tools,lz4,zstd
-guest_packages+=,cloud-init,cloud-guest-utils,openssh-server,sudo,e2fsprogs,fdisk,iproute2,iputils-ping,netbase
+guest_packages+=,cloud-init,cloud-guest-utils,openssh-server,rsync,sudo,e2fsprogs,fdisk,iproute2,iputils-ping,netbase
 # Without no_timer_check the kernel counts the ticks of a timer during its boot. On a busy node QEMU delivers
 # too few of them, and the guest panics: "IO-APIC + timer doesn't work".
 kernel_options="root=/dev/vda2 ro console=tty0 console=ttyS0,115200 quiet no_timer_check"

@@ -1,11 +1,15 @@
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
-import { copyFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { requirement } from "../node/requirements.ts";
 import { EXAMPLE_VM, example } from "./example.ts";
 import { inGuest, untilSshAnswers } from "./guest.ts";
+import { openSsh } from "./open-ssh.ts";
 import { newPlace, type Place } from "./place.ts";
 import { madeBy, PROJECT } from "./program.ts";
 import { scan } from "./scan.ts";
@@ -17,6 +21,8 @@ const isPossible =
 const BUILD_TIMEOUT_MS = 8 * 60_000;
 /** systemd and cloud-init under emulation; on an idle machine it is one and a half. */
 const BOOT_TIMEOUT_MS = 6 * 60_000;
+/** Some logins, which take a second each on an idle machine. */
+const TRANSFER_TIMEOUT_MS = 3 * 60_000;
 
 /** Building the image takes minutes: on CI always, elsewhere where it is there already or asked for. */
 function isWanted(): boolean {
@@ -69,6 +75,56 @@ describe.runIf(isPossible)("a Debian guest on a standalone server", () => {
     expect(await ssh("cloud-init status || true")).toMatch(/status: (?:running|done)/);
     // The disk is 4 GiB and the image is not: its file system was grown.
     expect(Number(await ssh("df -m --output=size / | tail -1"))).toBeGreaterThan(3000);
+  });
+
+  test("OpenSSH, scp and rsync reach it through the API, several at once", {
+    timeout: TRANSFER_TIMEOUT_MS,
+  }, async () => {
+    const { options, must } = openSsh(server, place);
+    const ssh = (command: string) => must("ssh", ...options, EXAMPLE_VM, command);
+    // Each waits for what the other writes, so both sessions are open at the same time.
+    const wait = (name: string) => `until [ -e /tmp/${name} ]; do sleep 0.2; done; echo ${name}`;
+    const sessions = await Promise.all([
+      ssh(`touch /tmp/a; ${wait("b")}`),
+      ssh(`touch /tmp/b; ${wait("a")}`),
+    ]);
+    expect(sessions).toEqual(["b\n", "a\n"]);
+
+    const folder = join(place.baseDirectory, "test", "files");
+    await mkdir(join(folder, "deep"), { recursive: true });
+    const bytes = randomBytes(2 << 20);
+    await writeFile(join(folder, "deep", "a file"), bytes);
+    const cp = (...words: readonly string[]) => cli.must("cp", "-i", place.keyFile, ...words);
+    await cp("-r", folder, `${EXAMPLE_VM}:copied`);
+    await cp(`${EXAMPLE_VM}:copied/deep/a file`, join(folder, "back"));
+    expect(await readFile(join(folder, "back"))).toEqual(bytes);
+
+    await writeFile(join(folder, "deep", "new"), "later");
+    const remote = `ssh ${options.map((word) => `'${word}'`).join(" ")}`;
+    await must("rsync", "-a", "-e", remote, `${folder}/`, `${EXAMPLE_VM}:copied/`);
+    await rm(folder, { recursive: true });
+    await must("rsync", "-a", "-e", remote, `${EXAMPLE_VM}:copied/`, folder);
+    expect(await readFile(join(folder, "deep", "a file"))).toEqual(bytes);
+    expect(await readFile(join(folder, "deep", "new"), "utf8")).toBe("later");
+  });
+
+  test("its ports are reached on ports of this computer, until n0cli ends", {
+    timeout: TRANSFER_TIMEOUT_MS,
+  }, async () => {
+    const forward = cli.start("port-forward", EXAMPLE_VM, "0:22");
+    await expect.poll(forward.stdout).toMatch(/^127\.0\.0\.1:\d+ -> example-vm:22\n$/);
+    const port = Number(/:(\d+) /.exec(forward.stdout())?.[1]);
+    const sockets = [connect(port, "127.0.0.1"), connect(port, "127.0.0.1")];
+    const closed = sockets.map((socket) => new Promise((resolve) => socket.once("close", resolve)));
+    for (const socket of sockets) {
+      const [greeting] = (await once(socket, "data")) as [Buffer];
+      expect(greeting.toString()).toMatch(/^SSH-2\.0-OpenSSH/);
+      // n0cli resets what is still open when it ends.
+      socket.on("error", () => {});
+    }
+    forward.child.kill("SIGINT");
+    expect(await forward.ended).toBe(0);
+    await Promise.all(closed);
   });
 
   test("it is shut down by its power button, and nothing of it remains", {

@@ -1,8 +1,8 @@
 import { access, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { CliContext } from "./context.ts";
-import { CliError } from "./errors.ts";
+import type { CliContext } from "../context.ts";
+import { CliError } from "../errors.ts";
 
 /** Checks the file before the first call. @throws CliError if it does not exist. */
 export async function checkIdentity(path: string): Promise<void> {
