@@ -112,7 +112,7 @@ describe.runIf(isPossible)("a Debian guest on a standalone server", () => {
     timeout: TRANSFER_TIMEOUT_MS,
   }, async () => {
     const forward = cli.start("port-forward", EXAMPLE_VM, "0:22");
-    await expect.poll(forward.stdout).toMatch(/^127\.0\.0\.1:\d+ -> example-vm:22\n$/);
+    await expect.poll(forward.stdout).toContain(` -> ${EXAMPLE_VM}:22\n`);
     const port = Number(/:(\d+) /.exec(forward.stdout())?.[1]);
     const sockets = [connect(port, "127.0.0.1"), connect(port, "127.0.0.1")];
     const closed = sockets.map((socket) => new Promise((resolve) => socket.once("close", resolve)));

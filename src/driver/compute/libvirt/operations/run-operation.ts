@@ -3,7 +3,7 @@ import { list, redefine, remove, requireNew } from "./definition.ts";
 import { grow, undoGrow } from "./disks.ts";
 import { type OperationContext, withActive, withDomain } from "./found-domain.ts";
 import { pause, press, resume, start } from "./power.ts";
-import { powerOff } from "./power-off.ts";
+import { hasGone, powerOff } from "./power-off.ts";
 
 /** Does one operation. Synchronous: libvirt keeps the error of a call for the calling thread. */
 export function runOperation(context: OperationContext, operation: Operation): unknown {
@@ -19,7 +19,12 @@ export function runOperation(context: OperationContext, operation: Operation): u
     case "pause":
       return pause(context, operation.name);
     case "shutdown":
-      return press(context, "shut down", operation.name, context.libvirt.domainShutdown);
+      return press(context, "shut down", operation.name, (domain, flags) => {
+        const answer = context.libvirt.domainShutdown(domain, flags);
+        // A guest that ended by itself just now needs no button. For a moment, libvirt may still report the state
+        // before, so that nobody could tell by it.
+        return answer < 0 && hasGone(context) ? 0 : answer;
+      });
     case "reset":
       return withActive(context, "reset", operation.name, (domain) =>
         context.libvirt.domainReset(domain, 0),
