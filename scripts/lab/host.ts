@@ -45,7 +45,7 @@ async function boot(host: Host): Promise<void> {
     cwd: "/",
     detached: true,
     stdio: ["ignore", log, log],
-    env: { ...ENVIRONMENT, ...markOf(host) },
+    env: { ...ENVIRONMENT, ...markOf(host.lab, host.name) },
   });
   closeSync(log);
   let ended: string | undefined;

@@ -5,7 +5,7 @@ import { until } from "../../src/util/until.ts";
 import { Failure } from "../run-program.ts";
 import type { Host, Lab } from "./lab.ts";
 
-/** In the environment of the first process of a host: its lab and name. */
+/** In the environment of the processes of a host: its lab and name. No name: they are of the lab as a whole. */
 const MARK = "N0STACK_LAB_HOST";
 const DEADLINE_MS = 20_000;
 const EVERY_MS = 10;
@@ -24,12 +24,12 @@ export interface HostProcess {
   readonly isFirst: boolean;
 }
 
-export function markOf({ lab, name }: Host): NodeJS.ProcessEnv {
-  return { [MARK]: `${lab.number}/${name}` };
+export function markOf({ number }: Lab, hostName: string = ""): NodeJS.ProcessEnv {
+  return { [MARK]: `${number}/${hostName}` };
 }
 
 /**
- * All processes of the hosts of a lab: those that bear its mark, and those in a process namespace with one of
+ * All processes of a lab: those that bear its mark, and those in a process namespace with one of
  * these. So none is missed, whatever its name, its parent or its environment.
  */
 export function processesOf(lab: Lab): readonly HostProcess[] {
@@ -40,11 +40,11 @@ export function processesOf(lab: Lab): readonly HostProcess[] {
     .flatMap((name) => ifRunning(() => look(Number(name), ours)) ?? []);
   const hosts = new Map(
     seen.flatMap(({ namespace, mark }) =>
-      mark === undefined || namespace === own ? [] : [[namespace, mark]],
+      mark === undefined || mark === "" || namespace === own ? [] : [[namespace, mark]],
     ),
   );
   return seen.flatMap(({ namespace, mark, ...found }) => {
-    const host = mark ?? hosts.get(namespace);
+    const host = hosts.get(namespace) ?? mark;
     return host === undefined ? [] : [{ ...found, host, isInside: namespace !== own }];
   });
 }

@@ -4,6 +4,7 @@ import process from "node:process";
 import { promisify } from "node:util";
 import { Failure } from "../run-program.ts";
 import { configHomeOf, type Lab, PROJECT } from "./lab.ts";
+import { markOf } from "./processes.ts";
 
 const TIMEOUT_MS = 60_000;
 const OUTPUT_BYTES_MAX = 16 << 20;
@@ -65,8 +66,9 @@ export async function must(
   return stdout;
 }
 
+/** With the mark of the lab: `down` ends n0cli too if this program is killed meanwhile. */
 export function n0cliEnvironment(lab: Lab): NodeJS.ProcessEnv {
-  return { ...ENVIRONMENT, XDG_CONFIG_HOME: configHomeOf(lab) };
+  return { ...ENVIRONMENT, ...markOf(lab), XDG_CONFIG_HOME: configHomeOf(lab) };
 }
 
 /** Runs n0cli on this computer, with the API of the lab. */
