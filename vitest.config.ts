@@ -54,6 +54,8 @@ export default defineConfig({
       onHost("node", { ...sideBySide, groupOrder: 1, testTimeoutMs: 120_000 }),
       onHost("crash", { ...alone, groupOrder: 2, testTimeoutMs: 120_000 }),
       onHost("e2e", { ...sideBySide, groupOrder: 3, testTimeoutMs: 180_000 }),
+      // Among these: it mostly waits too.
+      onHost("lab", { ...sideBySide, groupOrder: 3, testTimeoutMs: 180_000 }),
       onHost("attack", { ...alone, groupOrder: 4, testTimeoutMs: 300_000 }),
     ],
   },

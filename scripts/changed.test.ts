@@ -11,13 +11,14 @@ test("what a driver is made of is tested by every suite on the host", () => {
   expect(suitesFor("src/driver/network/netns/names.ts")).toEqual([
     "node",
     "e2e",
+    "lab",
     "crash",
     "attack",
   ]);
 });
 
 test("n0cli is tested by real processes, and the unit tests that its files lead to", () => {
-  expect(suitesFor("cli/table.ts")).toEqual(["e2e"]);
+  expect(suitesFor("cli/table.ts")).toEqual(["e2e", "lab"]);
   expect(runsFor(["cli/table.ts"], "abc")[0]).toEqual([
     "--changed",
     "abc",

@@ -4,6 +4,7 @@ import { run } from "./check/run.ts";
 const SUITES: Readonly<Record<string, RegExp>> = {
   node: /^(?:src\/(?:agent|driver|rpc|serve)|scripts|test\/node)\//,
   e2e: /^(?:src\/(?!.*\.cases\.ts$)|(?:cli|bin|scripts|examples|test\/e2e)\/)/,
+  lab: /^(?:src\/(?!.*\.cases\.ts$)|(?:cli|bin|scripts|examples|test\/e2e|test\/lab)\/)/,
   crash: /^(?:src|bin|scripts\/scan-host|test\/crash)\//,
   attack: /^(?:src|bin|test\/attack)\//,
 };

@@ -1,4 +1,4 @@
-// npm run test:node and test:e2e: prepare the host, run these tests, and leave the host as it was, except for
+// npm run test:node, test:e2e and test:lab: prepare the host, run these tests, and leave the host as it was, except for
 // the packages. Arguments go to vitest: npm run test:e2e -- boot-vm.
 import process from "node:process";
 import { mustBeRoot, onPreparedHost, prepareOrEnd, prepareTinyImage } from "./prepared-host.ts";

@@ -10,7 +10,7 @@ const ATTEMPT_INTERVAL_MS = 1000;
 /** Runs a command in the guest, through `n0cli vm ssh`. */
 export async function inGuest(
   cli: Cli,
-  place: Place,
+  place: Pick<Place, "keyFile">,
   name: string,
   command: string,
 ): Promise<string> {
@@ -20,7 +20,7 @@ export async function inGuest(
 /** Waits until the guest answers as its login user. Returns the seconds that it took. */
 export async function untilSshAnswers(
   cli: Cli,
-  place: Place,
+  place: Pick<Place, "keyFile">,
   name: string,
   timeoutMs: number = BOOT_TIMEOUT_MS,
 ): Promise<number> {

@@ -102,7 +102,7 @@ export type Json = { readonly [key: string]: Json } & readonly Json[] & string;
 
 export function newCli(
   server: Pick<Server, "url">,
-  place: Place,
+  place: Pick<Place, "baseDirectory" | "configHome">,
   flags: readonly string[] = [],
 ): Cli {
   const tokenFile = tokenFileIn(place);

@@ -1,0 +1,61 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { PROJECT } from "../e2e/program.ts";
+
+const KEY = readFileSync(join(PROJECT, "examples/id_ed25519.pub"), "utf8").trim();
+const NODE_OF_DISK = "n0core/provisioning/block_storage/request_node_name";
+
+/** The tasks that make the tiny image, and on each of these nodes a virtual machine with the node's name. */
+export function guestsOn(nodes: readonly string[]): string {
+  return `
+fetch:
+  type: block_storage
+  action: FetchBlockStorage
+  args:
+    name: tiny
+    source_url: file:///var/lib/n0core/images/tiny.qcow2
+    request_bytes: 64MiB
+    limit_bytes: 1GiB
+apply: { type: image, action: ApplyImage, args: { name: tiny } }
+register:
+  type: image
+  action: RegisterBlockStorage
+  args: { image_name: tiny, block_storage_name: tiny, tags: [latest] }
+  depends_on: [fetch, apply]
+network: { type: network, action: ApplyNetwork, args: { name: lab, ipv4_cidr: 10.96.0.0/24 } }
+${nodes.map((node) => guestOn(node, nodes)).join("")}`;
+}
+
+/**
+ * No guest starts before each node has its copy of the image: libvirt changes the owner of the files of a guest
+ * that starts, and the agent refuses to copy a file that changes.
+ */
+function guestOn(node: string, nodes: readonly string[]): string {
+  return `
+generate-${node}:
+  type: image
+  action: GenerateBlockStorage
+  args:
+    image_name: tiny
+    tag: latest
+    block_storage_name: ${node}
+    request_bytes: 64MiB
+    limit_bytes: 1GiB
+    annotations: { ${NODE_OF_DISK}: ${node} }
+  depends_on: [register]
+create-${node}:
+  type: virtual_machine
+  action: CreateVirtualMachine
+  args:
+    name: ${node}
+    request_cpu_milli_core: 100
+    limit_cpu_milli_core: 1000
+    request_memory_bytes: 128MiB
+    limit_memory_bytes: 128MiB
+    block_storage_names: [${node}]
+    nics: [{ network_name: lab }]
+    login_username: n0
+    ssh_authorized_keys: ["${KEY}"]
+  depends_on: [${nodes.map((other) => `generate-${other}`).join(", ")}, network]
+`;
+}

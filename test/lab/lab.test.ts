@@ -1,0 +1,183 @@
+// npm run lab for real: hosts that join, guests on each, cuts, a power cut, and back to nothing.
+import { randomBytes } from "node:crypto";
+import { chmodSync, copyFileSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { until } from "../../src/util/until.ts";
+import { untilSshAnswers } from "../e2e/guest.ts";
+import type { Place } from "../e2e/place.ts";
+import { type Answer, PROJECT, run, start } from "../e2e/program.ts";
+import { type Cli, newCli } from "../e2e/server.ts";
+import { requirement } from "../node/requirements.ts";
+import { guestsOn } from "./guests.ts";
+import { tracesOf } from "./traces.ts";
+
+const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
+const UP_TIMEOUT_MS = 170_000;
+const NODES = ["node-1", "node-2"];
+
+function newLab() {
+  const folder = `/tmp/n0lab-${randomBytes(3).toString("hex")}`;
+  const words = [join(PROJECT, "scripts/lab/main.ts"), "--folder", folder];
+  const options = { timeoutMs: UP_TIMEOUT_MS };
+  return {
+    folder,
+    run: (...args: readonly string[]) => run(process.execPath, [...words, ...args], options),
+    start: (...args: readonly string[]) => start(process.execPath, [...words, ...args]),
+    /** What tells its names and addresses from those of other labs. */
+    number: () =>
+      readdirSync("/run/n0stack-lab").find(
+        (name) => readlinkSync(`/run/n0stack-lab/${name}`) === folder,
+      ) ?? "",
+  };
+}
+
+describe.runIf(isPossible)("a lab of two nodes", () => {
+  const lab = newLab();
+  let number: string;
+  let cli: Cli;
+  let place: Omit<Place, keyof AsyncDisposable>;
+
+  beforeAll(async () => {
+    good(await lab.run("up", "--nodes", "2"));
+    number = lab.number();
+    const data = join(lab.folder, "hosts/api/n0core");
+    const configHome = join(lab.folder, "config");
+    place = { baseDirectory: data, prefix: "n0-", keyFile: join(configHome, "key"), configHome };
+    copyFileSync(join(PROJECT, "examples/id_ed25519"), place.keyFile);
+    chmodSync(place.keyFile, 0o600);
+    const url = `https://198.19.${number}.100:20180`;
+    cli = newCli({ url }, place, ["--tls-ca", join(data, "authority/certificate.pem")]);
+  }, UP_TIMEOUT_MS);
+  afterAll(async () => {
+    await lab.run("down");
+    rmSync(lab.folder, { recursive: true, force: true });
+  });
+
+  const status = async () => {
+    const { code, stdout } = await lab.run("status");
+    return { code, stdout };
+  };
+  const stateOf = async (kind: string, name: string) =>
+    (await cli.json("get", kind, name))["state"];
+  const untilState = async (kind: string, name: string, wanted: string) => {
+    const isSo = async () => (await stateOf(kind, name)) === wanted;
+    await until(isSo, { what: `${kind} ${name} is ${wanted}`, timeoutMs: 60_000, everyMs: 300 });
+  };
+  /** What scan-host finds on each node. */
+  const findings = async () => {
+    const scans = NODES.map(async (node) => {
+      const scan = [join(PROJECT, "scripts/scan-host.ts"), "--node", node];
+      const endpoint = ["--api-endpoint", `https://198.19.${number}.100:20180`];
+      const { stdout } = await lab.run("exec", node, process.execPath, ...scan, ...endpoint);
+      return (JSON.parse(stdout) as { findings: unknown }).findings;
+    });
+    return await Promise.all(scans);
+  };
+
+  test("each node has joined, with a host name, an address and a libvirtd of its own", async () => {
+    const { code, stdout } = await status();
+    expect(stdout).toMatch(/^node-2 +198\.19\.\d+\.2 +running +answers +serves +READY$/m);
+    expect(code).toBe(0);
+    for (const node of NODES) {
+      const { address } = await cli.json("get", "node", node);
+      expect(address).toBe(`https://198.19.${number}.${node.at(-1)}:20181`);
+      expect(good(await lab.run("exec", node, "hostname"))).toBe(`${node}\n`);
+    }
+    const uuids = NODES.map((node) => lab.run("exec", node, "virsh", "capabilities"));
+    const found = (await Promise.all(uuids)).map(({ stdout: xml }) => /<uuid>(.*)</.exec(xml)?.[1]);
+    expect(new Set(found).size).toBe(2);
+    expect(await lab.run("exec", "node-1", "sh", "-c", "exit 7")).toMatchObject({ code: 7 });
+  });
+
+  test("a guest boots on each node", async () => {
+    const { code, stderr } = await cli.do(guestsOn(NODES));
+    expect(`${code}\n${stderr}`).toMatch(/^0\n/);
+    for (const node of NODES) {
+      expect((await cli.json("get", "vm", node))["compute_node_name"]).toBe(node);
+      expect(good(await lab.run("exec", node, "virsh", "list", "--name")).trim()).toBe(
+        `n0-${node}`,
+      );
+    }
+    await Promise.all(NODES.map((node) => untilSshAnswers(cli, place, node)));
+    expect(await findings()).toEqual([[], []]);
+  });
+
+  test("a node that is cut is NOT_READY, one without power loses its guest, and both come back", async () => {
+    good(await lab.run("cut", "api", "node-2"));
+    good(await lab.run("kill", "node-1"));
+    const { code, stdout } = await status();
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/broken: api and node-2 are cut; npm run lab -- heal api node-2$/m);
+    expect(stdout).toMatch(/broken: node-1 is off; npm run lab -- start node-1$/m);
+    good(await lab.run("start", "node-1"));
+    await untilState("node", "node-2", "NOT_READY");
+    await untilState("node", "node-1", "READY");
+    // libvirt has its definition, and no process.
+    await untilState("vm", "node-1", "SHUTDOWN");
+    await cli.must("vm", "boot", "node-1");
+    good(await lab.run("heal", "node-2", "api"));
+    await untilState("node", "node-2", "READY");
+    await Promise.all(NODES.map((node) => untilSshAnswers(cli, place, node)));
+    expect(await findings()).toEqual([[], []]);
+  });
+
+  test("a frozen host does nothing until it is thawed", async () => {
+    good(await lab.run("freeze", "node-2"));
+    expect((await status()).stdout).toMatch(/^node-2 .* frozen /m);
+    expect(await lab.run("exec", "node-2", "true")).toMatchObject({
+      code: 1,
+      stderr: "lab: node-2 is frozen; thaw it: npm run lab -- thaw node-2\n",
+    });
+    good(await lab.run("thaw", "node-2"));
+    expect(good(await lab.run("exec", "node-2", "virsh", "uri"))).toContain("qemu:///system");
+  });
+
+  test("up again starts what is missing, and refuses fewer nodes", async () => {
+    good(await lab.run("kill", "api"));
+    expect(await lab.run("up", "--nodes", "1")).toMatchObject({
+      code: 1,
+      stderr: "lab: the lab has 2 nodes; say --nodes 2, or take it down first\n",
+    });
+    good(await lab.run("up", "--nodes", "2"));
+    await until(async () => (await status()).code === 0, { what: "all runs", timeoutMs: 60_000 });
+    await untilState("vm", "node-1", "RUNNING");
+  });
+
+  test("down leaves nothing, with guests that run and a host that is frozen", async () => {
+    good(await lab.run("freeze", "node-1"));
+    expect(await tracesOf(lab.folder, number)).not.toEqual([]);
+    good(await lab.run("down"));
+    expect(await tracesOf(lab.folder, number)).toEqual([]);
+    expect(await lab.run("down")).toMatchObject({
+      code: 0,
+      stdout: `There is no lab in ${lab.folder}.\n`,
+    });
+  });
+});
+
+describe.runIf(isPossible)("a lab that is interrupted", () => {
+  test.each([
+    ["SIGTERM", "takes down what it made by itself"],
+    ["SIGKILL", "is taken down by down"],
+  ] as const)("by %s while it comes up: %s", async (signal, _) => {
+    const lab = newLab();
+    const rising = lab.start("up", "--nodes", "1");
+    await until(() => rising.stdout().includes("node-1: libvirtd"), {
+      what: "the API is up",
+      timeoutMs: 60_000,
+    });
+    const number = lab.number();
+    rising.child.kill(signal);
+    const code = await rising.ended;
+    if (signal === "SIGTERM") expect(code).toBe(130);
+    else good(await lab.run("down"));
+    expect(await tracesOf(lab.folder, number)).toEqual([]);
+  });
+});
+
+function good({ code, stdout, stderr }: Answer): string {
+  expect(`${code} ${stderr}`).toMatch(/^0 /);
+  return stdout;
+}
