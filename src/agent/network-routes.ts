@@ -1,6 +1,11 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { NetworkSpec } from "../driver/network/network-driver.ts";
-import type { ConnectRequest, NodeNetwork } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import type { PortIdentity } from "../driver/network/port-identity.ts";
+import type {
+  ConnectRequest,
+  NodeNetwork,
+  PortIdentity as WireIdentity,
+} from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { NetworkAgentService } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { defined, nonEmpty } from "../util/defined.ts";
 import { invalid } from "../util/errors.ts";
@@ -23,7 +28,7 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
       await change(queue, keys.tap(tapName), operation, (_mark, signal) =>
-        network.ensureAttached(tapName, spec, signal),
+        network.ensureAttached(tapName, spec, signal, identityFromWire(request.identity)),
       );
       return {};
     },
@@ -70,4 +75,11 @@ export function networkFromWire({ name, ipv4Gateway, ipv6Gateway }: NodeNetwork)
     name,
     ...defined({ ipv4Gateway: nonEmpty(ipv4Gateway), ipv6Gateway: nonEmpty(ipv6Gateway) }),
   };
+}
+
+/** Undefined from an API that does not say who the guest is. */
+export function identityFromWire(identity: WireIdentity | undefined): PortIdentity | undefined {
+  if (identity === undefined) return undefined;
+  const { hardwareAddress, addresses } = identity;
+  return { hardwareAddress, addresses };
 }

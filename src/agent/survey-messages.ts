@@ -61,8 +61,12 @@ export function tapToSurvey({
   mark,
   networkName = "",
   isConnected,
+  filter: { state, identity },
 }: TapSurvey): MessageInitShape<typeof SurveyedTapSchema> {
-  return { listed: { name, networkName, ...mark }, isConnected };
+  const listed = { name, networkName, ...mark };
+  const found = { listed, isConnected, filter: partToWire(state) };
+  if (identity === undefined) return found;
+  return { ...found, identity: { ...identity, addresses: [...identity.addresses] } };
 }
 
 export function networkToSurvey(
@@ -75,5 +79,6 @@ export function networkToSurvey(
     bridge: partToWire(network.bridge),
     uplink: partToWire(network.uplink),
     rules: partToWire(network.rules),
+    strayFilters: [...network.strayFilters],
   };
 }

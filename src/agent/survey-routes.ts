@@ -4,7 +4,7 @@ import { SurveyAgentService } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, required } from "./change.ts";
 import { seedFromWire } from "./domain-messages.ts";
-import { networkFromWire } from "./network-routes.ts";
+import { identityFromWire, networkFromWire } from "./network-routes.ts";
 import { partToWire } from "./survey-messages.ts";
 import { surveyPage } from "./survey-page.ts";
 
@@ -29,7 +29,7 @@ export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
       await change(queue, keys.tap(tapName), operation, ({ owner }, signal) =>
-        network.moveTap(tapName, spec, { owner }, signal),
+        network.moveTap(tapName, spec, { owner }, signal, identityFromWire(request.identity)),
       );
       return {};
     },

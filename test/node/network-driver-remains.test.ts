@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type RunCommand, runCommand } from "../../src/driver/command/run-command.ts";
-import { type ChangeLink, changeLink } from "../../src/driver/network/netns/link-changes.ts";
-import { newNetnsNetworkDriver } from "../../src/driver/network/netns/netns-network-driver.ts";
+import { runCommand } from "../../src/driver/command/run-command.ts";
+import { changeFilters } from "../../src/driver/network/netns/change-filters.ts";
+import { changeLink } from "../../src/driver/network/netns/link-changes.ts";
+import {
+  type NetnsNetworkDriverOptions,
+  newNetnsNetworkDriver,
+} from "../../src/driver/network/netns/netns-network-driver.ts";
 import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
 import {
   echoFrom,
@@ -25,6 +29,9 @@ const netns = netnsOf("blue");
 const bridge = names.bridge("blue");
 const group = ["group", String(names.group)];
 const gateway = "10.21.0.254/24";
+
+const guest = { hardwareAddress: "52:54:00:ab:00:01", addresses: ["10.21.0.5", "fd21::5"] };
+const nft = (...args: string[]) => ip("netns", "exec", netns, "nft", ...args);
 
 /** What a death in the middle, or somebody's hand, leaves of the Network "blue". */
 const remains: Record<string, (world: NetworkWorld) => Promise<unknown>> = {
@@ -66,6 +73,15 @@ const remains: Record<string, (world: NetworkWorld) => Promise<unknown>> = {
     await world.attach(1, "blue", gateway);
     await run("nft", "delete", "table", "inet", names.nodeTable);
   },
+  "a filter without its tap": async (world) => {
+    await world.attach(1, "blue", gateway, guest);
+    await ip("-n", netns, "link", "delete", "dev", tapName(1));
+  },
+  "a Network that an older version made": async (world) => {
+    await world.attach(1, "blue", gateway);
+    await nft("delete", "table", "bridge", "n0stack");
+    await ip("-n", netns, "link", "set", "dev", bridge, "type", "bridge", "group_fwd_mask", "0");
+  },
   "a namespace without a name that a socket keeps alive": async (world) => {
     await world.attach(1, "blue", gateway);
     await world.serveEcho(netns, 7300);
@@ -94,7 +110,9 @@ describe.runIf(requirement("netns"))("what died in the middle left", { timeout: 
       await leave(world);
       const tapIsThere = (await driver.listTaps(soon())).some(({ name }) => name === tapName(1));
       if (!tapIsThere) await driver.ensureTap(tapName(1), mark, soon());
-      await driver.ensureAttached(tapName(1), { name: "blue", ipv4Gateway: gateway }, soon());
+      const spec = { name: "blue", ipv4Gateway: gateway };
+      await driver.ensureAttached(tapName(1), spec, soon(), guest);
+      expect(await filters(driver)).toEqual({ [tapName(1)]: filtered, strays: [] });
       await world.addGuest("blue", "10.21.0.1/24", "10.21.0.254");
       await world.addOutside();
       expect(await ping("blue", "10.21.0.254")).toBe(true);
@@ -121,12 +139,55 @@ describe.runIf(requirement("netns"))("what died in the middle left", { timeout: 
       const before = await onNode();
       for (let changes = 0, died = true; died; changes++) {
         died = await liveAndDie(changes);
-        if (healing === "ensure finishes") await world.attach(1, "blue", gateway);
+        if (healing === "ensure finishes") {
+          await world.attach(1, "blue", gateway, guest);
+          const found = await filters(driver);
+          expect(found, `after ${changes} changes`).toEqual({ [tapName(1)]: filtered, strays: [] });
+        }
         await driver.ensureTapAbsent(tapName(1), "blue", mark, soon());
         expect(await onNode(), `after ${changes} changes`).toEqual(before);
       }
     });
   }
+
+  test("a death after any one change while another tap stays: no filter is left of the one that goes", async () => {
+    await world.attach(2, "blue", gateway, { ...guest, hardwareAddress: "52:54:00:ab:00:02" });
+    const before = await filters(driver);
+    for (let changes = 0, died = true; died; changes++) {
+      died = await liveAndDie(changes);
+      await driver.ensureTapAbsent(tapName(1), "blue", mark, soon());
+      expect(await filters(driver), `after ${changes} changes`).toEqual(before);
+    }
+  });
+
+  test("a filter that somebody has changed is repaired, and those of others stay", async () => {
+    const others = { ...guest, hardwareAddress: "52:54:00:ab:00:02", addresses: [] };
+    await world.attach(1, "blue", gateway, guest);
+    await world.attach(2, "blue", gateway, others);
+    const before = await filters(driver);
+    const key = (value: string) => `{ "${tapName(1)}" . ${value} }`;
+    const repairs: readonly (readonly [string, string, string])[] = [
+      ["add", "ipv4", key("10.21.0.6")],
+      ["delete", "ipv6", key("fd21::5")],
+      ["delete", "ports", `{ "${tapName(1)}" }`],
+      ["delete", "options", key("0x101525400ab0001")],
+    ];
+    for (const [verb, set, element] of repairs) {
+      await nft(verb, "element", "bridge", "n0stack", set, element);
+      expect((await filters(driver))[tapName(1)], set).not.toEqual(filtered);
+      await world.driver.ensureAttached(tapName(1), { name: "blue" }, soon(), guest);
+      expect(await filters(driver), set).toEqual(before);
+    }
+    await nft("insert", "rule", "bridge", "n0stack", "prerouting", "accept");
+    expect((await driver.survey(soon())).networks[0]?.rules).toBe("altered");
+    await driver.ensureNetworkWhole({ name: "blue" }, soon());
+    expect((await driver.survey(soon())).networks[0]?.rules).toBe("whole");
+    expect(await filters(driver)).toEqual(before);
+    await nft("add", "element", "bridge", "n0stack", "macs", '{ "gone" . 52:54:00:ab:00:09 }');
+    expect((await filters(driver))["strays"]).toEqual(["gone"]);
+    await driver.ensureNetworkWhole({ name: "blue" }, soon());
+    expect(await filters(driver)).toEqual(before);
+  });
 
   test("a death in the middle of removing several taps at once: absent removes the rest", async () => {
     const before = await onNode();
@@ -161,12 +222,21 @@ describe.runIf(requirement("netns"))("what died in the middle left", { timeout: 
   });
 });
 
+const filtered = { state: "whole", identity: guest };
+
+/** The filter of each tap, and those without a tap. */
+async function filters(driver: NetworkDriver): Promise<Record<string, unknown>> {
+  const { taps, networks } = await driver.survey(soon());
+  const strays = networks.flatMap(({ strayFilters }) => strayFilters);
+  return { ...Object.fromEntries(taps.map(({ name, filter }) => [name, filter])), strays };
+}
+
 /** Makes and removes a tap and its Network, and dies after that many changes; false if it lived. */
 async function liveAndDie(changesMax: number): Promise<boolean> {
   const mortal = newNetnsNetworkDriver({ prefix: names.prefix, ...dyingAfter(changesMax) });
   try {
     await mortal.ensureTap(tapName(1), mark, soon());
-    await mortal.ensureAttached(tapName(1), { name: "blue", ipv4Gateway: gateway }, soon());
+    await mortal.ensureAttached(tapName(1), { name: "blue", ipv4Gateway: gateway }, soon(), guest);
     await mortal.ensureTapAbsent(tapName(1), "blue", mark, soon());
     return false;
   } catch (error) {
@@ -176,7 +246,9 @@ async function liveAndDie(changesMax: number): Promise<boolean> {
 }
 
 /** Does until that many changes are made, in the middle of a batch of commands too. */
-function dyingAfter(changesMax: number): { run: RunCommand; change: ChangeLink } {
+function dyingAfter(
+  changesMax: number,
+): Required<Pick<NetnsNetworkDriverOptions, "run" | "change" | "changeFilters">> {
   let changesLeft = changesMax;
   return {
     async run(file, args, options) {
@@ -198,6 +270,11 @@ function dyingAfter(changesMax: number): { run: RunCommand; change: ChangeLink }
       if (changesLeft === 0) throw new Error("died");
       changesLeft -= 1;
       await changeLink(netns, change);
+    },
+    async changeFilters(path, changes) {
+      if (changesLeft === 0) throw new Error("died");
+      await changeFilters(path, changes);
+      changesLeft -= 1;
     },
   };
 }

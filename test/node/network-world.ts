@@ -11,6 +11,7 @@ import {
   newNetnsNetworkDriver,
 } from "../../src/driver/network/netns/netns-network-driver.ts";
 import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
+import type { PortIdentity } from "../../src/driver/network/port-identity.ts";
 import { until } from "../../src/util/until.ts";
 
 /**
@@ -60,7 +61,12 @@ export const nodeOutside = outsideAddress(1);
 export interface NetworkWorld {
   readonly driver: NetworkDriver;
   addNetns(name: string): Promise<void>;
-  attach(tapNumber: number, network: string, ipv4Gateway: string): Promise<void>;
+  attach(
+    tapNumber: number,
+    network: string,
+    ipv4Gateway: string,
+    identity?: PortIdentity,
+  ): Promise<void>;
   /** A stand-in for a guest: a namespace with a veth on the bridge of the network. */
   addGuest(network: string, address: string, gateway: string): Promise<void>;
   /** A host beside the node, at `outside`, without a route to guests. It echoes on port 7100. */
@@ -95,9 +101,9 @@ export async function newNetworkWorld(
       namespaces.push(name);
       await ip("-n", name, "link", "set", "dev", "lo", "up");
     },
-    async attach(tapNumber, name, ipv4Gateway) {
+    async attach(tapNumber, name, ipv4Gateway, identity) {
       await driver.ensureTap(tapName(tapNumber), mark, soon());
-      await driver.ensureAttached(tapName(tapNumber), { name, ipv4Gateway }, soon());
+      await driver.ensureAttached(tapName(tapNumber), { name, ipv4Gateway }, soon(), identity);
     },
     async addGuest(network, address, gateway) {
       const [guest, netns] = [guestOf(network), netnsOf(network)];
@@ -162,7 +168,7 @@ export async function newNetworkWorld(
  * A link drops packets until the kernel has seen that its other end is up, which takes some time. The last word
  * is the device.
  */
-async function untilUp(...words: readonly string[]): Promise<void> {
+export async function untilUp(...words: readonly string[]): Promise<void> {
   const [where, device] = [words.slice(0, -1), words.slice(-1)];
   await until(async () => / state UP /.test(await ip(...where, "link", "show", "dev", ...device)));
 }

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { defined } from "../../util/defined.ts";
 import { onAbort } from "../../util/race.ts";
 import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Maker, type Mark } from "../mark.ts";
@@ -16,8 +17,10 @@ import type {
   NetworkPartsSurvey,
   NodeNetworkSurvey,
   PartState,
+  PortFilter,
   StrayUplink,
 } from "./network-survey.ts";
+import { checkIdentity, type PortIdentity } from "./port-identity.ts";
 
 export type NetworkMethod = keyof NetworkDriver;
 
@@ -49,6 +52,8 @@ interface FakeTap {
   readonly networkName?: string;
   /** Somebody has taken the tap off its bridge. */
   readonly isLoose?: boolean;
+  /** Whose packets its filter lets pass; undefined: it has no filter. */
+  readonly identity?: PortIdentity;
 }
 
 interface FakeNetwork {
@@ -92,10 +97,11 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
   const tapNamesOf = (networkName: string) =>
     [...taps].filter(([, tap]) => tap.networkName === networkName).map(([name]) => name);
 
-  function attach(tapName: string, network: NetworkSpec): void {
+  function attach(tapName: string, network: NetworkSpec, asked?: PortIdentity): void {
     checkTapName(tapName);
     checkNetworkName(network.name);
     const gateways = gatewaysOf(network);
+    const checked = asked === undefined ? undefined : checkIdentity(asked);
     const tap = taps.get(tapName);
     if (tap === undefined) {
       throw fake.foreignDevices.has(tapName) ? notOurs(tapName) : tapMissing(tapName);
@@ -109,7 +115,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       transactionId,
     };
     networks.set(network.name, { mark, gateways });
-    taps.set(tapName, { mark: tap.mark, networkName: network.name });
+    const identity = checked ?? tap.identity;
+    taps.set(tapName, { mark: tap.mark, networkName: network.name, ...defined({ identity }) });
   }
 
   function dropStrays(networkName: string): void {
@@ -130,23 +137,30 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     hands.nodeRules = undefined;
   }
 
-  function move(tapName: string, network: NetworkSpec, maker: Maker): void {
+  function move(
+    tapName: string,
+    network: NetworkSpec,
+    maker: Maker,
+    identity?: PortIdentity,
+  ): void {
     checkTapName(tapName);
     const tap = taps.get(tapName);
     const isElsewhere = tap?.networkName !== undefined && tap.networkName !== network.name;
     if (isElsewhere && isMadeBy(tap.mark, maker)) taps.set(tapName, { mark: tap.mark });
-    attach(tapName, network);
+    attach(tapName, network, identity);
   }
 
   function survey(): NodeNetworkSurvey {
     const rules = networks.size > 0 ? "whole" : "absent";
     return {
-      taps: [...taps].map(([name, { isLoose = false, ...tap }]) => {
-        return { name, ...tap, isConnected: tap.networkName !== undefined && !isLoose };
+      taps: [...taps].map(([name, { isLoose = false, identity, ...tap }]) => {
+        const isConnected = tap.networkName !== undefined && !isLoose;
+        return { name, ...tap, isConnected, filter: filterOf(identity) };
       }),
       networks: [...networks].map(([name, { damage, ...network }]) => {
         const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
-        return { name, ...network, tapNames: tapNamesOf(name), ...whole, ...damage };
+        const lists = { tapNames: tapNamesOf(name), strayFilters: [] };
+        return { name, ...network, ...lists, ...whole, ...damage };
       }),
       strayUplinks: [...hands.strayUplinks],
       nodeRules: hands.nodeRules ?? rules,
@@ -173,8 +187,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         }
         taps.set(tapName, { mark: { ...mark } });
       }),
-    ensureAttached: (tapName, network, signal) =>
-      during("ensureAttached", signal, () => attach(tapName, network)),
+    ensureAttached: (tapName, network, signal, identity) =>
+      during("ensureAttached", signal, () => attach(tapName, network, identity)),
     ensureTapAbsent: (tapName, networkName, maker, signal) =>
       during("ensureTapAbsent", signal, () => {
         checkTapName(tapName);
@@ -190,7 +204,9 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         networks.delete(networkName);
       }),
     listTaps: (signal) =>
-      during("listTaps", signal, () => [...taps].map(([name, tap]) => ({ name, ...tap }))),
+      during("listTaps", signal, () =>
+        [...taps].map(([name, { identity: _, ...tap }]) => ({ name, ...tap })),
+      ),
     listNetworks: (signal) =>
       during("listNetworks", signal, () =>
         [...networks].map(([name, network]) => ({ name, ...network, tapNames: tapNamesOf(name) })),
@@ -198,8 +214,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     survey: (signal) => during("survey", signal, survey),
     ensureNetworkWhole: (network, signal) =>
       during("ensureNetworkWhole", signal, () => makeWhole(network)),
-    moveTap: (tapName, network, maker, signal) =>
-      during("moveTap", signal, () => move(tapName, network, maker)),
+    moveTap: (tapName, network, maker, signal, identity) =>
+      during("moveTap", signal, () => move(tapName, network, maker, identity)),
     sweepNetwork: (networkName, signal) =>
       during("sweepNetwork", signal, () => {
         checkNetworkName(networkName);
@@ -232,4 +248,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     },
   };
   return fake;
+}
+
+function filterOf(identity: PortIdentity | undefined): PortFilter {
+  return identity === undefined ? { state: "absent" } : { state: "whole", identity };
 }

@@ -2,6 +2,7 @@ import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { kindOf } from "../../util/errors.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
+import type { PortIdentity } from "./port-identity.ts";
 
 export interface NetworkDriverUnderTest {
   readonly driver: NetworkDriver;
@@ -26,6 +27,21 @@ const blue: NetworkSpec = {
   ipv6Gateway: "fd00:11::fe/64",
 };
 const green: NetworkSpec = { name: "green", ipv4Gateway: "10.11.0.254/24" };
+
+const none = { state: "absent" };
+const guest: PortIdentity = {
+  hardwareAddress: "52:54:00:ab:00:01",
+  addresses: ["10.11.0.1", "10.11.0.2", "fd00:11::1"],
+};
+const anotherGuest: PortIdentity = {
+  hardwareAddress: "52:54:00:ab:00:02",
+  addresses: ["10.11.0.3"],
+};
+/** More than nft keeps in a comment. */
+const manyAddresses: PortIdentity = {
+  hardwareAddress: "52:54:00:ab:00:01",
+  addresses: Array.from({ length: 20 }, (_, i) => `fd00:11::dead:beef:${i + 10}`),
+};
 
 /** What every NetworkDriver does. */
 export function networkDriverSuite(
@@ -283,20 +299,90 @@ export function networkDriverSuite(
             tapNames: [tap1],
             gateways: ["10.11.0.254/24", "fd00:11::fe/64"],
             ...{ namespace: "whole", bridge: "whole", uplink: "whole", rules: "whole" },
+            strayFilters: [],
           },
         ],
         strayUplinks: [],
         nodeRules: "whole",
       });
       expect([...whole.taps].sort((a, b) => (a.name < b.name ? -1 : 1))).toEqual([
-        { name: tap1, mark: markA, networkName: "blue", isConnected: true },
-        { name: tap2, mark: markB, isConnected: false },
+        { name: tap1, mark: markA, networkName: "blue", isConnected: true, filter: none },
+        { name: tap2, mark: markB, isConnected: false, filter: none },
       ]);
       await driver.ensureNetworkWhole(blue, soon());
       await driver.ensureNodeRules(soon());
       await driver.keepNodeRules(soon());
       await driver.sweepNetwork("blue", soon());
       expect(await driver.survey(soon())).toEqual(whole);
+    });
+
+    const filters = async () => {
+      const { taps: found, networks } = await driver.survey(soon());
+      expect(networks.flatMap(({ strayFilters }) => strayFilters)).toEqual([]);
+      return Object.fromEntries(found.map(({ name, filter }) => [name, filter]));
+    };
+
+    test("a tap has the filter for its guest, which its removal takes along", async () => {
+      await driver.ensureTap(tap1, markA, soon());
+      const asked = { hardwareAddress: "52:54:00:AB:00:01", addresses: [...guest.addresses] };
+      asked.addresses.reverse();
+      for (const _ of [1, 2]) await driver.ensureAttached(tap1, blue, soon(), asked);
+      await driver.ensureTap(tap2, markB, soon());
+      await driver.ensureAttached(tap2, blue, soon(), anotherGuest);
+      const whole = { state: "whole", identity: guest };
+      const another = { state: "whole", identity: anotherGuest };
+      expect(await filters()).toEqual({ [tap1]: whole, [tap2]: another });
+      await driver.ensureTapAbsent(tap1, "blue", markA, soon());
+      expect(await filters()).toEqual({ [tap2]: another });
+      await driver.ensureTap(tap2, markB, soon());
+      expect(await filters()).toEqual({ [tap2]: none });
+      await driver.ensureAttached(tap2, blue, soon());
+      expect(await filters()).toEqual({ [tap2]: none });
+    });
+
+    test("a filter follows the guest, and stays where the caller does not know the guest", async () => {
+      await attachNew(tap1, blue);
+      await attachNew(tap2, blue, markB);
+      expect(await filters()).toEqual({ [tap1]: none, [tap2]: none });
+      for (const identity of [guest, anotherGuest, { ...guest, addresses: [] }, manyAddresses]) {
+        await driver.ensureAttached(tap1, blue, soon(), identity);
+        const whole = { state: "whole", identity };
+        expect(await filters()).toEqual({ [tap1]: whole, [tap2]: none });
+        await driver.ensureAttached(tap1, blue, soon());
+        await driver.ensureNetworkWhole(blue, soon());
+        expect(await filters()).toEqual({ [tap1]: whole, [tap2]: none });
+      }
+    });
+
+    test("a moved tap has its filter in the new Network, and none is left in the old one", async () => {
+      await attachNew(tap2, blue, markB);
+      await driver.ensureTap(tap1, markA, soon());
+      await driver.ensureAttached(tap1, blue, soon(), guest);
+      await driver.moveTap(tap1, green, { owner: markA.owner }, soon(), guest);
+      const whole = { state: "whole", identity: guest };
+      expect(await filters()).toEqual({ [tap1]: whole, [tap2]: none });
+      await driver.moveTap(tap1, green, { owner: markA.owner }, soon(), anotherGuest);
+      const another = { state: "whole", identity: anotherGuest };
+      expect(await filters()).toEqual({ [tap1]: another, [tap2]: none });
+    });
+
+    test("an identity that is none is refused before anything is made", async () => {
+      await driver.ensureTap(tap1, markA, soon());
+      const wrong = [
+        { ...guest, hardwareAddress: "52:54:00:ab:00" },
+        { ...guest, hardwareAddress: "53:54:00:ab:00:01" },
+        { ...guest, hardwareAddress: "00:00:00:00:00:00" },
+        { ...guest, addresses: ["10.11.0.1/24"] },
+        { ...guest, addresses: ["fe80::1%eth0"] },
+        { ...guest, addresses: ["224.0.0.1"] },
+        { ...guest, addresses: ["::"] },
+        { ...guest, addresses: ['10.11.0.1 } ; flush ruleset; "'] },
+      ];
+      for (const identity of wrong) {
+        const refused = driver.ensureAttached(tap1, blue, soon(), identity);
+        expect(kindOf(await refused.catch((e) => e))).toBe("invalid_argument");
+      }
+      expect(await networkNames()).toEqual([]);
     });
 
     test("moves a tap of its owner from another Network, and nobody else's", async () => {

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Maker, Mark } from "../mark.ts";
 import type { NetworkInfo, NodeNetworkSurvey, TapInfo } from "./network-survey.ts";
+import type { PortIdentity } from "./port-identity.ts";
 
 export interface NetworkSpec {
   /** The name of the network on the node, from `nameOnNode` in util/ref.ts. */
@@ -33,9 +34,16 @@ export interface NetworkDriver {
    * Makes the network on this node unless it exists, moves the tap into it and connects the tap. Succeeds if
    * the tap is connected to it already.
    *
+   * @param identity Who the guest is. Before the tap is connected, its filter drops what claims to come from
+   * somebody else. If undefined, the filter of the tap stays as it is; a new tap has none.
    * @throws N0Error `failed_precondition` if the tap does not exist.
    */
-  ensureAttached(tapName: string, network: NetworkSpec, signal: AbortSignal): Promise<void>;
+  ensureAttached(
+    tapName: string,
+    network: NetworkSpec,
+    signal: AbortSignal,
+    identity?: PortIdentity,
+  ): Promise<void>;
 
   /**
    * Removes the tap of `maker`, wherever it is, and removes the network from this node if that was its last
@@ -59,7 +67,8 @@ export interface NetworkDriver {
   survey(signal: AbortSignal): Promise<NodeNetworkSurvey>;
 
   /**
-   * Repairs each missing or changed part of a network on this node, and connects the taps that are in it.
+   * Repairs each missing or changed part of a network on this node, and connects the taps that are in it. A
+   * filter that is lost is made again by `moveTap`.
    *
    * @throws N0Error `failed_precondition` if the network is not on this node, or the existing one is not ours.
    */
@@ -69,7 +78,13 @@ export interface NetworkDriver {
    * Like `ensureAttached`, for a tap of `maker` that somebody has put into another network or taken off its
    * bridge. A domain that has the tap open keeps using it.
    */
-  moveTap(tapName: string, network: NetworkSpec, maker: Maker, signal: AbortSignal): Promise<void>;
+  moveTap(
+    tapName: string,
+    network: NetworkSpec,
+    maker: Maker,
+    signal: AbortSignal,
+    identity?: PortIdentity,
+  ): Promise<void>;
 
   /** Removes the network from this node if it has no taps, and removes its uplinks without another end. */
   sweepNetwork(networkName: string, signal: AbortSignal): Promise<void>;

@@ -1,4 +1,5 @@
 import type { Mark } from "../mark.ts";
+import type { PortIdentity } from "./port-identity.ts";
 
 /** The state of a part. `altered`: it exists, but is not as we make it. */
 export type PartState = "whole" | "absent" | "altered";
@@ -22,9 +23,17 @@ export interface NetworkInfo {
   readonly gateways: readonly string[];
 }
 
+/** What keeps the guest behind a tap from saying that it is somebody else. */
+export interface PortFilter {
+  readonly state: PartState;
+  /** Whose packets pass, if the filter is whole. */
+  readonly identity?: PortIdentity;
+}
+
 export interface TapSurvey extends TapInfo {
   /** Whether the tap is up, and a port of the bridge of its network. */
   readonly isConnected: boolean;
+  readonly filter: PortFilter;
 }
 
 export interface NetworkPartsSurvey {
@@ -35,6 +44,8 @@ export interface NetworkPartsSurvey {
   readonly uplink: PartState;
   /** Filter, NAT and forwarding inside of the namespace. */
   readonly rules: PartState;
+  /** The names of taps that are not in the network, and have a filter there. */
+  readonly strayFilters: readonly string[];
 }
 
 export interface NetworkSurvey extends NetworkInfo, NetworkPartsSurvey {}

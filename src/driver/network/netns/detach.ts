@@ -1,7 +1,9 @@
 import { newTogether } from "../../../util/together.ts";
 import type { Maker } from "../../mark.ts";
 import type { Context } from "./context.ts";
+import { removeFilters } from "./filters.ts";
 import type { LinkChange } from "./link-changes.ts";
+import type { Link } from "./links.ts";
 import { readNetwork, removeNetwork } from "./network.ts";
 import { isOurTap, isTapOf, removeTap, whereIs } from "./tap.ts";
 
@@ -57,10 +59,21 @@ async function detachAll(
         names.leavingGroup,
       );
       await ip.change(names.netnsName(networkName), changes, signal);
+      await removeFilters(context, networkName, withoutTap(leaving, taps, gone));
       return;
     }
   }
   await removeNetwork(context, networkName, network, signal);
+}
+
+/** The names that no tap bears any more, also if an attempt that died has removed it. */
+function withoutTap(
+  leaving: readonly Leaving[],
+  before: readonly Link[],
+  gone: readonly Link[],
+): string[] {
+  const stay = before.filter((link) => !gone.includes(link)).map(({ name }) => name);
+  return leaving.map(({ tapName }) => tapName).filter((tapName) => !stay.includes(tapName));
 }
 
 /** Several taps are put into a group of their own, which is then removed at once. */

@@ -10,6 +10,7 @@ const ADDRESS_HEADER_BYTES = 8;
 const IFLA = { name: 3, link: 5, master: 10, linkInfo: 18, alias: 20, group: 27 } as const;
 const INFO = { kind: 1, data: 2 } as const;
 const TUN_GROUP = 2;
+const BRIDGE_FORWARD_MASK = 9;
 const IFA = { address: 1, local: 2 } as const;
 const SCOPE_LINK = 253;
 const AF_INET = 2;
@@ -30,6 +31,8 @@ export interface Link {
   readonly group: number;
   /** The group that may open a tap. It is set when the tap is made. */
   readonly tunGroup: number | undefined;
+  /** Of a bridge: the link-local groups, by the last digit of their address, whose frames it handles as any. */
+  readonly forwardMask: number | undefined;
   readonly alias: string | undefined;
   /** With their prefix length, without those that the kernel assigned to the link itself. */
   readonly addresses: readonly string[];
@@ -53,7 +56,7 @@ export async function readLinks(netns: string | undefined): Promise<readonly Lin
     const master = attributes.get(IFLA.master)?.u32();
     const info = attributes.get(IFLA.linkInfo)?.attributes();
     const kind = info?.get(INFO.kind)?.text;
-    const data = kind === "tun" ? info?.get(INFO.data)?.attributes() : undefined;
+    const data = info?.get(INFO.data)?.attributes();
     return {
       index,
       name: names.get(index) ?? "",
@@ -63,7 +66,8 @@ export async function readLinks(netns: string | undefined): Promise<readonly Lin
       master: master === undefined ? undefined : names.get(master),
       kind,
       group: attributes.get(IFLA.group)?.u32() ?? 0,
-      tunGroup: data?.get(TUN_GROUP)?.u32(),
+      tunGroup: kind === "tun" ? data?.get(TUN_GROUP)?.u32() : undefined,
+      forwardMask: kind === "bridge" ? data?.get(BRIDGE_FORWARD_MASK)?.u16() : undefined,
       alias: attributes.get(IFLA.alias)?.text,
       addresses: addressesOf.get(index) ?? [],
     };

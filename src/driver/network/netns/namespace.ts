@@ -11,6 +11,7 @@ const NSFS_MAGIC = 0x6e736673n;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_NETLINK = 16;
+const NETLINK_ROUTE = 0;
 const SOCK_STREAM = 1;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
@@ -85,9 +86,13 @@ export function tcpSocketIn(path: string, version: 4 | 6): number {
   );
 }
 
-/** A netlink socket in the namespace; if undefined, in the node's own. The caller closes the descriptor. */
-export function netlinkSocketIn(path: string | undefined): number {
-  const open = () => newSocket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC);
+/**
+ * A netlink socket in the namespace; if undefined, in the node's own. The caller closes the descriptor.
+ *
+ * @param protocol Of netlink(7). Default: that of links and routes.
+ */
+export function netlinkSocketIn(path: string | undefined, protocol = NETLINK_ROUTE): number {
+  const open = () => newSocket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   return path === undefined ? open() : inNamespace(path, open);
 }
 
@@ -112,8 +117,8 @@ function deviceIndexHere(deviceName: string): number | undefined {
   }
 }
 
-function newSocket(domain: number, type: number): number {
-  const fd: number = libc().socket(domain, type, 0);
+function newSocket(domain: number, type: number, protocol = 0): number {
+  const fd: number = libc().socket(domain, type, protocol);
   if (fd < 0) throw systemError("socket", String(domain));
   return fd;
 }

@@ -6,9 +6,12 @@ import { type RunCommand, runCommand } from "../../command/run-command.ts";
 import { checkNetworkName, checkTapName, gatewaysOf } from "../network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "../network-driver.ts";
 import { notOurs, tapElsewhere, tapMissing } from "../network-errors.ts";
+import { checkIdentity, type PortIdentity } from "../port-identity.ts";
+import { type ChangeFilters, changeFilters as changeWithNft } from "./change-filters.ts";
 import { connectIn } from "./connect.ts";
 import type { Context } from "./context.ts";
 import { newDetach } from "./detach.ts";
+import { ensureFilter } from "./filters.ts";
 import { listNetworks, listTaps } from "./inventory.ts";
 import { newIp } from "./ip.ts";
 import { type ChangeLink, changeLink } from "./link-changes.ts";
@@ -32,6 +35,7 @@ export interface NetnsNetworkDriverOptions {
   readonly guestDestinations?: readonly string[];
   readonly run?: RunCommand;
   readonly change?: ChangeLink;
+  readonly changeFilters?: ChangeFilters;
 }
 
 /**
@@ -49,6 +53,7 @@ export function newNetnsNetworkDriver({
   guestDestinations = [],
   run = runCommand,
   change = changeLink,
+  changeFilters = changeWithNft,
 }: NetnsNetworkDriverOptions = {}): NetworkDriver {
   const names = namesFor(prefix);
   const openings = {
@@ -57,7 +62,8 @@ export function newNetnsNetworkDriver({
     destinations: guestDestinations.map(ipv4Block),
   };
   const ip = newIp(run, change);
-  const context: Context = { ip, names, transitPool, openings, mutex: newKeyedMutex() };
+  const mutex = newKeyedMutex();
+  const context: Context = { ip, changeFilters, names, transitPool, openings, mutex };
   const detach = newDetach(context);
 
   const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>
@@ -76,12 +82,10 @@ export function newNetnsNetworkDriver({
       checkTapName(tapName);
       await holdingTap(tapName, signal, () => makeTap(context, tapName, mark, signal));
     },
-    async ensureAttached(tapName, network, signal) {
-      checkTapName(tapName);
-      checkNetworkName(network.name);
-      gatewaysOf(network); // Refuses wrong addresses before anything is made.
+    async ensureAttached(tapName, network, signal, identity) {
+      const port = portOf(tapName, network, identity);
       await holdingTap(tapName, signal, () =>
-        holdingNetwork(network.name, signal, () => attach(context, tapName, network, signal)),
+        holdingNetwork(network.name, signal, () => attach(context, port, network, signal)),
       );
     },
     async ensureTapAbsent(tapName, networkName, maker, signal) {
@@ -106,13 +110,11 @@ export function newNetnsNetworkDriver({
       gatewaysOf(network);
       await holdingNetwork(network.name, signal, () => makeWhole(context, network, signal));
     },
-    async moveTap(tapName, network, maker, signal) {
-      checkTapName(tapName);
-      checkNetworkName(network.name);
-      gatewaysOf(network);
+    async moveTap(tapName, network, maker, signal, identity) {
+      const port = portOf(tapName, network, identity);
       await holdingTap(tapName, signal, async () => {
         await takeTapOut(context, tapName, network.name, maker, signal);
-        await holdingNetwork(network.name, signal, () => attach(context, tapName, network, signal));
+        await holdingNetwork(network.name, signal, () => attach(context, port, network, signal));
       });
     },
     async sweepNetwork(networkName, signal) {
@@ -140,10 +142,24 @@ function ipv4Block(text: string): Cidr {
   throw invalid("guest-destinations", `must be IPv4 CIDRs such as 10.0.0.0/24, got "${text}"`);
 }
 
+/** A tap, and who its guest is if the caller knows it. */
+interface Port {
+  readonly tapName: string;
+  readonly identity: PortIdentity | undefined;
+}
+
+/** Refuses wrong names and addresses before anything is made. */
+function portOf(tapName: string, network: NetworkSpec, identity: PortIdentity | undefined): Port {
+  checkTapName(tapName);
+  checkNetworkName(network.name);
+  gatewaysOf(network);
+  return { tapName, identity: identity === undefined ? undefined : checkIdentity(identity) };
+}
+
 /** The caller holds the tap and the network. */
 async function attach(
   context: Context,
-  tapName: string,
+  { tapName, identity }: Port,
   network: NetworkSpec,
   signal: AbortSignal,
 ): Promise<void> {
@@ -163,6 +179,8 @@ async function attach(
   if (!isOurTap(names, tap)) throw notOurs(tapName);
   await ensureNetwork(context, network, before, markOfTap(names, tap).transactionId, signal);
 
+  // Before the guest can send anything.
+  if (identity !== undefined) await ensureFilter(context, network.name, tapName, identity);
   if (place !== undefined && tap.master === bridge && tap.isUp) return;
   // One netlink message moves the tap, connects it and sets it up, in this order. So it names the bridge by its
   // index over there. A moved tap keeps its alias and its group.

@@ -11,6 +11,12 @@ import { namespaceAt } from "./namespace.ts";
 import { ensureNodeRules, ensureNodeRulesAbsent, prepareInside } from "./rules.ts";
 import { makeUplink, removeOrphans, uplinkWorks } from "./uplink.ts";
 
+/**
+ * The group of LLDP. The kernel would otherwise learn addresses from its frames, and take packets in them for
+ * the namespace's own, before any filter.
+ */
+export const FORWARD_MASK = 1 << 0xe;
+
 /** Set on the bridge when everything else is in place. Without it every part is checked again. */
 export const READY = "ready";
 
@@ -119,7 +125,7 @@ function frameLines(
   if (!hasBridge) {
     const its = `group ${names.group} address ${names.bridgeAddress(networkName)} netns ${netns}`;
     // No spanning tree, since it makes a new port wait. No snooping, since nobody queries memberships.
-    const options = "stp_state 0 forward_delay 0 mcast_snooping 0";
+    const options = `stp_state 0 forward_delay 0 mcast_snooping 0 group_fwd_mask ${FORWARD_MASK}`;
     lines.push(`link add name ${names.bridge(networkName)} ${its} type bridge ${options}`);
   }
   return lines;
@@ -138,6 +144,10 @@ function bridgeLines(
   const isUp = (name: string) => links.some((l) => l.name === name && l.isUp);
 
   const lines = isUp("lo") ? [] : ["link set dev lo up"];
+  // A bridge that an older version made.
+  if (found !== undefined && found.forwardMask !== FORWARD_MASK) {
+    lines.push(`link set dev ${bridge} type bridge group_fwd_mask ${FORWARD_MASK}`);
+  }
   for (const address of there) {
     if (!wanted.includes(address)) lines.push(`address delete ${address} dev ${bridge}`);
   }

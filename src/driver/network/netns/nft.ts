@@ -34,10 +34,17 @@ export function nft(script: string): string {
   }
 }
 
+export type TableFamily = "inet" | "bridge";
+
 /** The comment of a table, "" if it has none; undefined if the table does not exist. */
-export function tableComment(family: "inet", table: string): string | undefined {
+export function tableComment(family: TableFamily, table: string): string | undefined {
   // Lists only names here: a table of somebody else may be large.
   const exists = nft(`list tables ${family}`).split("\n").includes(`table ${family} ${table}`);
   if (!exists) return undefined;
-  return /^\tcomment "([^"]*)"$/m.exec(nft(`list table ${family} ${table}`))?.[1] ?? "";
+  return commentIn(nft(`list table ${family} ${table}`)) ?? "";
+}
+
+/** The comment of a table, from nft's listing of it. */
+export function commentIn(listing: string): string | undefined {
+  return /^\tcomment "([^"]*)"$/m.exec(listing)?.[1];
 }

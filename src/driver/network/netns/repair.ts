@@ -2,6 +2,7 @@ import type { Maker } from "../../mark.ts";
 import type { NetworkSpec } from "../network-driver.ts";
 import { networkNotHere, networkNotOurs } from "../network-errors.ts";
 import type { Context } from "./context.ts";
+import { removeFilters, restoreFilters } from "./filters.ts";
 import { ipv6Off } from "./ip.ts";
 import { UPLINK_INSIDE } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
@@ -38,11 +39,15 @@ export async function makeWhole(
 
   const made = await readNetwork(context, network.name, signal);
   if (made.kind !== "namespace") return;
+  const taps = made.links.filter((link) => isOurTap(names, link));
+  await restoreFilters(
+    context,
+    network.name,
+    taps.map(({ name }) => name),
+  );
   const bridge = names.bridge(network.name);
   const index = deviceIndex(path, bridge);
-  const loose = made.links.filter(
-    (link) => isOurTap(names, link) && (link.master !== bridge || !link.isUp),
-  );
+  const loose = taps.filter((link) => link.master !== bridge || !link.isUp);
   const lines = loose.map(({ name }) => `link set dev ${name} master if${index}${ipv6Off()} up`);
   await ip.batch(netns, lines, signal);
 }
@@ -63,6 +68,7 @@ export async function takeTapOut(
     if (link === undefined || !isTapOf(names, link, maker)) continue;
     // Names the process, because the node's own namespace has no name.
     await ip.batch(netns, [`link set dev ${tapName} nomaster netns ${process.pid}`], signal);
+    await removeFilters(context, place, [tapName]);
   }
 }
 

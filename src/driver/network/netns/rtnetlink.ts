@@ -96,7 +96,7 @@ export async function dump(path: string | undefined, type: number): Promise<Parc
   const socket = netlinkSocketIn(path);
   try {
     for (let dumps = 1; ; dumps++) {
-      await writeFile(socket, message(type, NLM_F_DUMP, ANY_FAMILY));
+      await sendMessages(socket, [{ type, flags: NLM_F_DUMP, body: ANY_FAMILY }]);
       const { parcels, isWhole } = await readAnswer(socket);
       if (isWhole || dumps === DUMPS_MAX) return parcels;
     }
@@ -109,24 +109,39 @@ export async function dump(path: string | undefined, type: number): Promise<Parc
 export async function request(path: string | undefined, type: number, body: Buffer): Promise<void> {
   const socket = netlinkSocketIn(path);
   try {
-    await writeFile(socket, message(type, NLM_F_ACK, body));
+    await sendMessages(socket, [{ type, flags: NLM_F_ACK, body }]);
     await readAnswer(socket);
   } finally {
     closeSync(socket);
   }
 }
 
-function message(type: number, flags: number, body: Buffer): Buffer {
-  const header = Buffer.alloc(HEADER_BYTES);
-  const view = new DataView(header.buffer, header.byteOffset);
+export interface Message {
+  readonly type: number;
+  readonly flags: number;
+  readonly body: Buffer;
+}
+
+/** All at once. Each is a request. */
+export async function sendMessages(socket: number, messages: readonly Message[]): Promise<void> {
+  await writeFile(socket, Buffer.concat(messages.map(bytesOf)));
+}
+
+/** Each message begins at a whole number of words. */
+function bytesOf({ type, flags, body }: Message): Buffer {
+  const bytes = Buffer.alloc(align(HEADER_BYTES + body.length));
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
   view.setUint32(0, HEADER_BYTES + body.length, IS_LITTLE);
   view.setUint16(4, type, IS_LITTLE);
   view.setUint16(6, NLM_F_REQUEST | flags, IS_LITTLE);
-  return Buffer.concat([header, body]);
+  body.copy(bytes, HEADER_BYTES);
+  return bytes;
 }
 
-/** Reads to the end of a dump, or to the answer of a change. */
-async function readAnswer(socket: number): Promise<{ parcels: Parcel[]; isWhole: boolean }> {
+/** Reads to the end of a dump, or to the answer of a change. @throws Error with a `code` such as `ENODEV`. */
+export async function readAnswer(
+  socket: number,
+): Promise<{ readonly parcels: Parcel[]; readonly isWhole: boolean }> {
   const parcels: Parcel[] = [];
   let isWhole = true;
   for (;;) {

@@ -1,22 +1,21 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Cidr } from "../../../util/cidr.ts";
-import { N0Error } from "../../../util/errors.ts";
-import { formatLinkMark, parseLinkMark } from "../link-mark.ts";
+import { parseLinkMark } from "../link-mark.ts";
 import type { PartState } from "../network-survey.ts";
 import type { Context } from "./context.ts";
+import { ensureFilterTable } from "./filters.ts";
 import { type Names, UPLINK_INSIDE } from "./names.ts";
-import { inNamespace, inScratchNamespace } from "./namespace.ts";
+import { inNamespace } from "./namespace.ts";
 import { nft, tableComment } from "./nft.ts";
 import { readOwnNetworks } from "./own-networks.ts";
+import { applyTable, listingOf, type Table, tableOf, tableState } from "./tables.ts";
 import { closedFor, closedIn, nodeChains, type WallOpenings } from "./wall.ts";
 
 /** Part of the comment of the table inside of a network. A table of another version is replaced. */
 const INSIDE_VERSION = "1";
 const ADDRESS_MODE = "/proc/sys/net/ipv6/conf/default/addr_gen_mode";
 const INSIDE_TABLE = "n0stack";
-/** Only the rules of the node depend on the networks that it is in. */
-const LISTINGS_MAX = 16;
 
 /**
  * In the namespace of a network: its guests appear as one address outside, and nothing outside can connect to
@@ -54,7 +53,7 @@ export function ensureNodeRules(context: Context): boolean {
 /** Like `ensureNodeRules`, also if somebody has changed the rules and left our comment. */
 export function restoreNodeRules(context: Context): void {
   const isWhole = nodeRulesState(context) === "whole";
-  applyTable(context.names, nodeRulesNow(context), !isWhole);
+  applyTable(context.names, nodeRulesNow(context), { isForced: !isWhole });
   forward();
 }
 
@@ -71,7 +70,9 @@ export function nodeRulesState({ names, openings }: Context): PartState {
 /** Like `prepareInside`, also if somebody has changed the rules and left our comment. */
 export function restoreInside(names: Names, path: string): void {
   const isWhole = insideRulesState(names, path) === "whole";
-  if (!isWhole) inNamespace(path, () => applyTable(names, insideRules(names), true));
+  if (!isWhole) {
+    inNamespace(path, () => applyTable(names, insideRules(names), { isForced: true }));
+  }
   prepareInside(names, path);
 }
 
@@ -95,84 +96,31 @@ export function prepareInside(names: Names, path: string): void {
     // Taps and the uplink need no IPv6 address of their own. 1 means "none" (ip-sysctl in the kernel).
     if (existsSync(ADDRESS_MODE)) writeFileSync(ADDRESS_MODE, "1");
     applyTable(names, insideRules(names));
+    ensureFilterTable(names);
   });
 }
 
-interface Rules {
-  readonly table: string;
-  /** The comment of the table. */
-  readonly mark: string;
-  /** In nft's own language. */
-  readonly text: string;
-}
-
-function nodeRulesNow({ names, openings, transitPool }: Context): Rules {
+function nodeRulesNow({ names, openings, transitPool }: Context): Table {
   return nodeRules(names, closedFor(readOwnNetworks(), transitPool), openings);
 }
 
 /**
  * Different rules have different comments: for other settings, another network, another version of this file.
  */
-function nodeRules(names: Names, closed: readonly Cidr[], openings: WallOpenings): Rules {
+function nodeRules(names: Names, closed: readonly Cidr[], openings: WallOpenings): Table {
   const chains = nodeChains(names, closed, openings);
-  return rulesOf(names, names.nodeTable, "node", crc32(chains).toString(16), chains);
+  const version = crc32(chains).toString(16);
+  return tableOf(names, "inet", names.nodeTable, "node", version, chains);
 }
 
-function insideRules(names: Names): Rules {
-  return rulesOf(names, INSIDE_TABLE, "inside", INSIDE_VERSION, INSIDE_CHAINS);
-}
-
-function rulesOf(
-  { prefix }: Names,
-  table: string,
-  owner: string,
-  version: string,
-  chains: string,
-): Rules {
-  const mark = formatLinkMark(prefix, { owner, transactionId: version });
-  return { table, mark, text: `table inet ${table} {\n  comment "${mark}"${chains}\n}\n` };
+function insideRules(names: Names): Table {
+  return tableOf(names, "inet", INSIDE_TABLE, "inside", INSIDE_VERSION, INSIDE_CHAINS);
 }
 
 /** In the namespace of the thread. Without forwarding, the rules let nothing through. */
-function stateOf(names: Names, rules: Rules): PartState {
-  const comment = tableComment("inet", rules.table);
-  if (comment === undefined) return "absent";
-  if (parseLinkMark(names.prefix, comment) === undefined) return "absent";
-  const isSame = nft(`list table inet ${rules.table}`) === listingOf(rules);
-  return isSame && isForwarding() ? "whole" : "altered";
-}
-
-const listings = new Map<string, string>();
-
-/**
- * nft's listing of the rules, which differs from their source. It is made once, in a namespace that nobody
- * sees.
- */
-function listingOf({ text, table }: Rules): string {
-  const known = listings.get(text);
-  if (known !== undefined) return known;
-  const listing = inScratchNamespace(() => {
-    nft(text);
-    return nft(`list table inet ${table}`);
-  });
-  if (listings.size >= LISTINGS_MAX) listings.clear();
-  listings.set(text, listing);
-  return listing;
-}
-
-function applyTable(names: Names, { table, mark, text }: Rules, isForced = false): boolean {
-  const comment = tableComment("inet", table);
-  if (comment === mark && !isForced) return false;
-  if (comment !== undefined && parseLinkMark(names.prefix, comment) === undefined) {
-    throw new N0Error(
-      "failed_precondition",
-      `the node has an nft table "${table}" that n0stack did not make: rename or remove it`,
-    );
-  }
-  // One transaction of nft, so there is never a moment without rules.
-  const replaced = comment === undefined ? "" : `delete table inet ${table}\n`;
-  nft(`${replaced}${text}`);
-  return true;
+function stateOf(names: Names, rules: Table): PartState {
+  const state = tableState(names, rules);
+  return state === "whole" && !isForwarding() ? "altered" : state;
 }
 
 const FORWARDING = "/proc/sys/net/ipv4/ip_forward";

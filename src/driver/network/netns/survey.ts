@@ -5,18 +5,22 @@ import type {
   NetworkSurvey,
   NodeNetworkSurvey,
   PartState,
+  PortFilter,
   StrayUplink,
   TapSurvey,
 } from "../network-survey.ts";
 import type { Context } from "./context.ts";
+import { surveyFilters } from "./filters.ts";
 import { type Found, readNetworks } from "./inventory.ts";
 import type { Link } from "./links.ts";
 import { UPLINK_INSIDE } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
-import { type NetworkState, READY } from "./network.ts";
+import { FORWARD_MASK, type NetworkState, READY } from "./network.ts";
 import { insideRulesState, nodeRulesState } from "./rules.ts";
 import { isOurTap, markOfTap } from "./tap.ts";
 import { uplinkWorks } from "./uplink.ts";
+
+const NO_FILTER: PortFilter = { state: "absent" };
 
 export async function surveyNode(
   context: Context,
@@ -28,49 +32,66 @@ export async function surveyNode(
   const found = await readNetworks(context, signal);
   const tapsOutside = outside
     .filter((link) => isOurTap(names, link))
-    .map((link) => ({ name: link.name, mark: markOfTap(names, link), isConnected: false }));
+    .map((link) => ({
+      name: link.name,
+      mark: markOfTap(names, link),
+      isConnected: false,
+      filter: NO_FILTER,
+    }));
+  const inside = found.map((network) => surveyInside(context, network));
   return {
-    taps: [...tapsOutside, ...found.flatMap((network) => surveyTaps(context, network))],
-    networks: found.map((network) => surveyNetwork(context, network)),
+    taps: [...tapsOutside, ...inside.flatMap(({ taps }) => taps)],
+    networks: inside.map(({ network }) => network),
     strayUplinks: strayUplinks(context, outside, found),
     nodeRules: nodeRulesState(context),
   };
 }
 
-function surveyTaps({ names }: Context, { name: networkName, state }: Found): TapSurvey[] {
-  if (state.kind !== "namespace") return [];
-  return state.links
-    .filter((link) => isOurTap(names, link))
-    .map((link) => ({
-      name: link.name,
-      mark: markOfTap(names, link),
-      networkName,
-      isConnected: link.master === names.bridge(networkName) && link.isUp,
-    }));
+interface InsideSurvey {
+  readonly network: NetworkSurvey;
+  readonly taps: readonly TapSurvey[];
 }
 
-function surveyNetwork({ names }: Context, { name, state }: Found): NetworkSurvey {
+function surveyInside({ names }: Context, { name, state }: Found): InsideSurvey {
   const mark = { owner: ownerOnNode("network", name), transactionId: "" };
   if (state.kind !== "namespace") {
-    const nothing = { bridge: "absent", uplink: "absent", rules: "absent" } as const;
-    return { name, mark, tapNames: [], gateways: [], namespace: "altered", ...nothing };
+    const absent = { bridge: "absent", uplink: "absent", rules: "absent" } as const;
+    const none = { tapNames: [], gateways: [], strayFilters: [] };
+    const nothing = { ...none, namespace: "altered", ...absent } as const;
+    return { network: { name, mark, ...nothing }, taps: [] };
   }
   const { links, bridge } = state;
+  const path = names.netnsPath(name);
+  const taps = links.filter((link) => isOurTap(names, link));
+  const tapNames = taps.map((link) => link.name);
+  const { state: filterState, filters } = surveyFilters(names, path);
+  const insideState = insideRulesState(names, path);
   return {
-    name,
-    mark: { ...mark, transactionId: state.mark?.transactionId ?? "" },
-    tapNames: links.filter((link) => isOurTap(names, link)).map((link) => link.name),
-    gateways: bridge?.addresses ?? [],
-    namespace: "whole",
-    bridge: bridgeState(state),
-    uplink: uplinkState(names.netnsPath(name), links),
-    rules: insideRulesState(names, names.netnsPath(name)),
+    network: {
+      name,
+      mark: { ...mark, transactionId: state.mark?.transactionId ?? "" },
+      tapNames,
+      gateways: bridge?.addresses ?? [],
+      namespace: "whole",
+      bridge: bridgeState(state),
+      uplink: uplinkState(path, links),
+      rules: insideState === filterState ? insideState : "altered",
+      strayFilters: [...filters.keys()].filter((portName) => !tapNames.includes(portName)),
+    },
+    taps: taps.map((link) => ({
+      name: link.name,
+      mark: markOfTap(names, link),
+      networkName: name,
+      isConnected: link.master === names.bridge(name) && link.isUp,
+      filter: filters.get(link.name) ?? NO_FILTER,
+    })),
   };
 }
 
 function bridgeState({ bridge, mark }: Extract<NetworkState, { kind: "namespace" }>): PartState {
   if (bridge === undefined) return "absent";
-  return bridge.kind === "bridge" && bridge.isUp && mark?.state === READY ? "whole" : "altered";
+  const isWhole = bridge.isUp && bridge.forwardMask === FORWARD_MASK && mark?.state === READY;
+  return isWhole ? "whole" : "altered";
 }
 
 export function uplinkState(path: string, links: readonly Link[]): PartState {

@@ -4,6 +4,7 @@ import { isMadeBy, type Maker, type Mark } from "../../mark.ts";
 import { formatLinkMark, parseLinkMark } from "../link-mark.ts";
 import { notOurs, tapOfAnother } from "../network-errors.ts";
 import type { Context } from "./context.ts";
+import { removeFilters } from "./filters.ts";
 import type { Link } from "./links.ts";
 import type { Names } from "./names.ts";
 import { deviceIndex, NETNS_FOLDER, namespaceAt } from "./namespace.ts";
@@ -38,11 +39,11 @@ export async function networkNamesHere({ prefix }: Names): Promise<string[]> {
   return files.filter((f) => f.startsWith(prefix)).map((f) => f.slice(prefix.length));
 }
 
-/** The places that have a device of that name. Undefined stands for the node's own namespace. */
-export async function whereIs(
-  { names }: Context,
-  deviceName: string,
-): Promise<readonly (string | undefined)[]> {
+/** A network, or if undefined the node's own namespace. */
+type Place = string | undefined;
+
+/** The places that have a device of that name. */
+export async function whereIs({ names }: Context, deviceName: string): Promise<readonly Place[]> {
   const inNetworks = (await networkNamesHere(names)).filter((networkName) =>
     isInside(names.netnsPath(networkName), deviceName),
   );
@@ -75,16 +76,15 @@ export async function makeTap(
 ): Promise<void> {
   const { ip, names } = context;
   const alias = formatLinkMark(names.prefix, mark);
-  const old: (string | undefined)[] = [];
+  const old: Place[] = [];
   for (const networkName of await whereIs(context, tapName)) {
-    const netns = netnsOf(names, networkName);
-    const link = await ip.link(netns, tapName, signal);
+    const link = await ip.link(netnsOf(names, networkName), tapName, signal);
     if (link === undefined) continue;
-    if (isTapOf(names, link, { owner: mark.owner })) old.push(netns);
+    if (isTapOf(names, link, { owner: mark.owner })) old.push(networkName);
     else if (isOurTap(names, link)) throw tapOfAnother(tapName, markOfTap(names, link));
     else if (networkName === undefined) throw notOurs(tapName);
   }
-  for (const netns of old) await ip.change(netns, [{ kind: "delete", name: tapName }], signal);
+  for (const networkName of old) await deleteTap(context, tapName, networkName, signal);
   const { group } = names;
   await ip.change(
     undefined,
@@ -98,18 +98,30 @@ export async function makeTap(
 
 /** Removes the tap there if it is the maker's, or belongs to nobody. */
 export async function removeTap(
-  { ip, names }: Context,
+  context: Context,
   tapName: string,
-  networkName: string | undefined,
+  networkName: Place,
   maker: Maker,
   signal: AbortSignal,
 ): Promise<void> {
-  const netns = netnsOf(names, networkName);
-  const link = await ip.link(netns, tapName, signal);
+  const { ip, names } = context;
+  const link = await ip.link(netnsOf(names, networkName), tapName, signal);
   if (link === undefined || !isTapOf(names, link, maker)) return;
-  await ip.change(netns, [{ kind: "delete", name: tapName }], signal);
+  await deleteTap(context, tapName, networkName, signal);
 }
 
-function netnsOf(names: Names, networkName: string | undefined): string | undefined {
+/** With its filter, which goes last: a tap without one may say anything. */
+async function deleteTap(
+  context: Context,
+  tapName: string,
+  networkName: Place,
+  signal: AbortSignal,
+): Promise<void> {
+  const netns = netnsOf(context.names, networkName);
+  await context.ip.change(netns, [{ kind: "delete", name: tapName }], signal);
+  if (networkName !== undefined) await removeFilters(context, networkName, [tapName]);
+}
+
+function netnsOf(names: Names, networkName: Place): string | undefined {
   return networkName === undefined ? undefined : names.netnsName(networkName);
 }

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/network.proto.
  */
 export const file_n0stack_agent_v1alpha1_network: GenFile = /*@__PURE__*/
-  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEiYwoLTm9kZU5ldHdvcmsSFgoEbmFtZRgBIAEoCUIIukgFcgOIRQESHQoMaXB2NF9nYXRld2F5GAIgASgJQge6SARyAhhAEh0KDGlwdjZfZ2F0ZXdheRgDIAEoCUIHukgEcgIYQCJsChBFbnN1cmVUYXBSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhMKEUVuc3VyZVRhcFJlc3BvbnNlIrIBChhFbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESPAoHbmV0d29yaxgDIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBASIbChlFbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlIq8BChZFbnN1cmVUYXBBYnNlbnRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEh4KDG5ldHdvcmtfbmFtZRgDIAEoCUIIukgFcgOIRQESGwoTb25seV9vZl90cmFuc2FjdGlvbhgEIAEoCCIZChdFbnN1cmVUYXBBYnNlbnRSZXNwb25zZSIRCg9MaXN0VGFwc1JlcXVlc3QiVgoJTGlzdGVkVGFwEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkSFAoMbmV0d29ya19uYW1lGAQgASgJIkMKEExpc3RUYXBzUmVzcG9uc2USLwoEdGFwcxgBIAMoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVGFwIhkKF0xpc3ROb2RlTmV0d29ya3NSZXF1ZXN0Im0KEUxpc3RlZE5vZGVOZXR3b3JrEgwKBG5hbWUYASABKAkSEQoJdGFwX25hbWVzGAIgAygJEhAKCGdhdGV3YXlzGAMgAygJEg0KBW93bmVyGAQgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAUgASgJIlcKGExpc3ROb2RlTmV0d29ya3NSZXNwb25zZRI7CghuZXR3b3JrcxgBIAMoCzIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkTm9kZU5ldHdvcmsihAEKDkNvbm5lY3RSZXF1ZXN0EiEKDG5ldHdvcmtfbmFtZRgBIAEoCUILukgI2AEBcgOIRQESHQoHYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABEhcKBHBvcnQYAyABKA1CCbpIBioEGP//AxIXCgRkYXRhGAQgASgMQgm6SAZ6BBiAgEAiHwoPQ29ubmVjdFJlc3BvbnNlEgwKBGRhdGEYASABKAwypQUKE05ldHdvcmtBZ2VudFNlcnZpY2USYAoJRW5zdXJlVGFwEigubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXF1ZXN0GikubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXNwb25zZRJ4ChFFbnN1cmVUYXBBdHRhY2hlZBIwLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0GjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlEnIKD0Vuc3VyZVRhcEFic2VudBIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVzcG9uc2USYgoITGlzdFRhcHMSJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RUYXBzUmVxdWVzdBooLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFRhcHNSZXNwb25zZSIDkAIBEnoKEExpc3ROb2RlTmV0d29ya3MSLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3ROb2RlTmV0d29ya3NSZXF1ZXN0GjAubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Tm9kZU5ldHdvcmtzUmVzcG9uc2UiA5ACARJeCgdDb25uZWN0EiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5Db25uZWN0UmVxdWVzdBonLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuQ29ubmVjdFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEiYwoLTm9kZU5ldHdvcmsSFgoEbmFtZRgBIAEoCUIIukgFcgOIRQESHQoMaXB2NF9nYXRld2F5GAIgASgJQge6SARyAhhAEh0KDGlwdjZfZ2F0ZXdheRgDIAEoCUIHukgEcgIYQCJ8CgxQb3J0SWRlbnRpdHkSRwoQaGFyZHdhcmVfYWRkcmVzcxgBIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEiMKCWFkZHJlc3NlcxgCIAMoCUIQukgNkgEKEEAiBnIEGEBwASJsChBFbnN1cmVUYXBSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhMKEUVuc3VyZVRhcFJlc3BvbnNlIuoBChhFbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESPAoHbmV0d29yaxgDIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBARI2CghpZGVudGl0eRgEIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5IhsKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2UirwEKFkVuc3VyZVRhcEFic2VudFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESHgoMbmV0d29ya19uYW1lGAMgASgJQgi6SAVyA4hFARIbChNvbmx5X29mX3RyYW5zYWN0aW9uGAQgASgIIhkKF0Vuc3VyZVRhcEFic2VudFJlc3BvbnNlIhEKD0xpc3RUYXBzUmVxdWVzdCJWCglMaXN0ZWRUYXASDAoEbmFtZRgBIAEoCRINCgVvd25lchgCIAEoCRIWCg50cmFuc2FjdGlvbl9pZBgDIAEoCRIUCgxuZXR3b3JrX25hbWUYBCABKAkiQwoQTGlzdFRhcHNSZXNwb25zZRIvCgR0YXBzGAEgAygLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRUYXAiGQoXTGlzdE5vZGVOZXR3b3Jrc1JlcXVlc3QibQoRTGlzdGVkTm9kZU5ldHdvcmsSDAoEbmFtZRgBIAEoCRIRCgl0YXBfbmFtZXMYAiADKAkSEAoIZ2F0ZXdheXMYAyADKAkSDQoFb3duZXIYBCABKAkSFgoOdHJhbnNhY3Rpb25faWQYBSABKAkiVwoYTGlzdE5vZGVOZXR3b3Jrc1Jlc3BvbnNlEjsKCG5ldHdvcmtzGAEgAygLMikubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWROb2RlTmV0d29yayKEAQoOQ29ubmVjdFJlcXVlc3QSIQoMbmV0d29ya19uYW1lGAEgASgJQgu6SAjYAQFyA4hFARIdCgdhZGRyZXNzGAIgASgJQgy6SAnYAQFyBBhAcAESFwoEcG9ydBgDIAEoDUIJukgGKgQY//8DEhcKBGRhdGEYBCABKAxCCbpIBnoEGICAQCIfCg9Db25uZWN0UmVzcG9uc2USDAoEZGF0YRgBIAEoDDKlBQoTTmV0d29ya0FnZW50U2VydmljZRJgCglFbnN1cmVUYXASKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcFJlcXVlc3QaKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcFJlc3BvbnNlEngKEUVuc3VyZVRhcEF0dGFjaGVkEjAubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QaMS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2UScgoPRW5zdXJlVGFwQWJzZW50Ei4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBYnNlbnRSZXF1ZXN0Gi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBYnNlbnRSZXNwb25zZRJiCghMaXN0VGFwcxInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFRhcHNSZXF1ZXN0GigubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1Jlc3BvbnNlIgOQAgESegoQTGlzdE5vZGVOZXR3b3JrcxIvLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1JlcXVlc3QaMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3ROb2RlTmV0d29ya3NSZXNwb25zZSIDkAIBEl4KB0Nvbm5lY3QSJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXF1ZXN0GicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NodeNetwork
@@ -46,6 +46,32 @@ export const NodeNetworkSchema: GenMessage<NodeNetwork> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_network, 0);
 
 /**
+ * Who the guest behind a tap is. The filter of the tap drops what claims to come from somebody else.
+ *
+ * @generated from message n0stack.agent.v1alpha1.PortIdentity
+ */
+export type PortIdentity = Message<"n0stack.agent.v1alpha1.PortIdentity"> & {
+  /**
+   * @generated from field: string hardware_address = 1;
+   */
+  hardwareAddress: string;
+
+  /**
+   * IPv4 and IPv6, without prefix length. Empty for a guest that may only ask for an address by DHCP.
+   *
+   * @generated from field: repeated string addresses = 2;
+   */
+  addresses: string[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.PortIdentity.
+ * Use `create(PortIdentitySchema)` to create a new message.
+ */
+export const PortIdentitySchema: GenMessage<PortIdentity> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 1);
+
+/**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapRequest
  */
 export type EnsureTapRequest = Message<"n0stack.agent.v1alpha1.EnsureTapRequest"> & {
@@ -65,7 +91,7 @@ export type EnsureTapRequest = Message<"n0stack.agent.v1alpha1.EnsureTapRequest"
  * Use `create(EnsureTapRequestSchema)` to create a new message.
  */
 export const EnsureTapRequestSchema: GenMessage<EnsureTapRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 1);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 2);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapResponse
@@ -78,7 +104,7 @@ export type EnsureTapResponse = Message<"n0stack.agent.v1alpha1.EnsureTapRespons
  * Use `create(EnsureTapResponseSchema)` to create a new message.
  */
 export const EnsureTapResponseSchema: GenMessage<EnsureTapResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 2);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedRequest
@@ -98,6 +124,13 @@ export type EnsureTapAttachedRequest = Message<"n0stack.agent.v1alpha1.EnsureTap
    * @generated from field: n0stack.agent.v1alpha1.NodeNetwork network = 3;
    */
   network?: NodeNetwork | undefined;
+
+  /**
+   * If unset, the filter of the tap stays as it is. A new tap has none.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.PortIdentity identity = 4;
+   */
+  identity?: PortIdentity | undefined;
 };
 
 /**
@@ -105,7 +138,7 @@ export type EnsureTapAttachedRequest = Message<"n0stack.agent.v1alpha1.EnsureTap
  * Use `create(EnsureTapAttachedRequestSchema)` to create a new message.
  */
 export const EnsureTapAttachedRequestSchema: GenMessage<EnsureTapAttachedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedResponse
@@ -118,7 +151,7 @@ export type EnsureTapAttachedResponse = Message<"n0stack.agent.v1alpha1.EnsureTa
  * Use `create(EnsureTapAttachedResponseSchema)` to create a new message.
  */
 export const EnsureTapAttachedResponseSchema: GenMessage<EnsureTapAttachedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentRequest
@@ -152,7 +185,7 @@ export type EnsureTapAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureTapAb
  * Use `create(EnsureTapAbsentRequestSchema)` to create a new message.
  */
 export const EnsureTapAbsentRequestSchema: GenMessage<EnsureTapAbsentRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentResponse
@@ -165,7 +198,7 @@ export type EnsureTapAbsentResponse = Message<"n0stack.agent.v1alpha1.EnsureTapA
  * Use `create(EnsureTapAbsentResponseSchema)` to create a new message.
  */
 export const EnsureTapAbsentResponseSchema: GenMessage<EnsureTapAbsentResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsRequest
@@ -178,7 +211,7 @@ export type ListTapsRequest = Message<"n0stack.agent.v1alpha1.ListTapsRequest"> 
  * Use `create(ListTapsRequestSchema)` to create a new message.
  */
 export const ListTapsRequestSchema: GenMessage<ListTapsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedTap
@@ -212,7 +245,7 @@ export type ListedTap = Message<"n0stack.agent.v1alpha1.ListedTap"> & {
  * Use `create(ListedTapSchema)` to create a new message.
  */
 export const ListedTapSchema: GenMessage<ListedTap> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsResponse
@@ -229,7 +262,7 @@ export type ListTapsResponse = Message<"n0stack.agent.v1alpha1.ListTapsResponse"
  * Use `create(ListTapsResponseSchema)` to create a new message.
  */
 export const ListTapsResponseSchema: GenMessage<ListTapsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksRequest
@@ -242,7 +275,7 @@ export type ListNodeNetworksRequest = Message<"n0stack.agent.v1alpha1.ListNodeNe
  * Use `create(ListNodeNetworksRequestSchema)` to create a new message.
  */
 export const ListNodeNetworksRequestSchema: GenMessage<ListNodeNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedNodeNetwork
@@ -279,7 +312,7 @@ export type ListedNodeNetwork = Message<"n0stack.agent.v1alpha1.ListedNodeNetwor
  * Use `create(ListedNodeNetworkSchema)` to create a new message.
  */
 export const ListedNodeNetworkSchema: GenMessage<ListedNodeNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksResponse
@@ -296,7 +329,7 @@ export type ListNodeNetworksResponse = Message<"n0stack.agent.v1alpha1.ListNodeN
  * Use `create(ListNodeNetworksResponseSchema)` to create a new message.
  */
 export const ListNodeNetworksResponseSchema: GenMessage<ListNodeNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectRequest
@@ -330,7 +363,7 @@ export type ConnectRequest = Message<"n0stack.agent.v1alpha1.ConnectRequest"> & 
  * Use `create(ConnectRequestSchema)` to create a new message.
  */
 export const ConnectRequestSchema: GenMessage<ConnectRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectResponse
@@ -347,7 +380,7 @@ export type ConnectResponse = Message<"n0stack.agent.v1alpha1.ConnectResponse"> 
  * Use `create(ConnectResponseSchema)` to create a new message.
  */
 export const ConnectResponseSchema: GenMessage<ConnectResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
 
 /**
  * The networks of one node. The agent handles requests about one tap one after the other.
