@@ -182,11 +182,12 @@ async function startDomain(
     userKeys: [],
     nameservers: [],
   });
-  const { ipv4Gateway } = plan.taps[0]!;
+  const { ipv4Gateway, identity } = plan.taps[0]!;
   const diskMark = { ...mark, owner: formatRef(diskRef) };
   await volume.ensureEmpty(volumeId, disk.limitBytes, diskMark, signal);
   await networkDriver.ensureTap(tapName, mark, signal);
-  await networkDriver.ensureAttached(tapName, { name: network.name, ipv4Gateway }, signal);
+  const spec = { name: network.name, ipv4Gateway };
+  await networkDriver.ensureAttached(tapName, spec, signal, identity);
   const folder = await compute.ensureFolder(machine.name, mark);
   const content = seedFromWire(create(EnsureSeedRequestSchema, seedMessage(plan.seed)));
   const seedPath = await seed.ensure(folder, content, signal);

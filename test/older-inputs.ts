@@ -50,6 +50,9 @@ const OLDER_NAMES: Readonly<Record<string, Names>> = {
   "volume.remove": REF,
 };
 
+/** The fields that the inputs of the version before did not have. */
+const YOUNGER_FIELDS = ["identity"];
+
 export const STEPS_WITH_OLDER_INPUTS = Object.keys(OLDER_NAMES);
 
 /** The input as the version before would have written it. */
@@ -60,7 +63,8 @@ export function olderInput(step: string, input: Json): Json {
 
 function withNames(names: Names, input: Json): Json {
   if (typeof input !== "object" || input === null || Array.isArray(input)) return input;
-  const entries = Object.entries(input).map(([field, value]) => {
+  const older = Object.entries(input).filter(([field]) => !YOUNGER_FIELDS.includes(field));
+  const entries = older.map(([field, value]) => {
     const was = names[field];
     // Such as `before` and `after`, which are inputs themselves.
     if (was === undefined) return [field, withNames(names, value!)] as const;

@@ -235,6 +235,24 @@ describe.runIf(isReady)("verify on a real node", { timeout: 120_000 }, () => {
     await expectRepaired(["node.rules_broken"]);
   });
 
+  test("a filter that is gone, or lets another address pass, is made again", async () => {
+    const { netns } = cloud;
+    const filters = (...args: string[]) => ip("netns", "exec", netns, "nft", ...args);
+    const table = ["bridge", "n0stack"];
+    const before = await filters("list", "table", ...table);
+    await filters("add", "element", ...table, "ipv4", `{ "${tap}" . 10.77.0.99 }`);
+    await expectRepaired(["tap.filter_differs"]);
+    await filters("flush", "set", ...table, "macs");
+    await expectRepaired(["tap.filter_differs"]);
+    await filters("flush", "chain", ...table, "prerouting");
+    await expectRepaired(["network.rules_broken"]);
+    await filters("add", "element", ...table, "ports", '{ "gone0" }');
+    await expectRepaired(["network.rules_broken"]);
+    await filters("delete", "table", ...table);
+    await expectRepaired(["network.rules_broken", "tap.filter_differs"]);
+    expect(await filters("list", "table", ...table)).toBe(before);
+  });
+
   test("a tap that is gone is for a boot to make", async () => {
     await ip("-n", cloud.netns, "link", "delete", "dev", tap);
     expect(await cloud.codes()).toEqual(["tap.missing"]);

@@ -177,4 +177,14 @@ export const drifts: Drifts = {
       there.set(name, { ...there.get(name)!, isLoose: true });
     },
   },
+  "tap.filter_differs": {
+    isUnwound: true,
+    drift: async (hands) => {
+      const { taps: there } = hands.here.network.hands;
+      const name = await tapOf(hands);
+      const { identity, ...tap } = there.get(name)!;
+      const addresses = [...identity!.addresses, "10.0.0.77"];
+      there.set(name, { ...tap, identity: { ...identity!, addresses } });
+    },
+  },
 };

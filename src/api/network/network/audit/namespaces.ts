@@ -16,6 +16,7 @@ import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts
 import type { NetworkUse, NodeView } from "../../../core/audit/view.ts";
 import { nodes } from "../../../pool/node/collection.ts";
 import type { Api } from "../../context.ts";
+import { taps } from "../../interface/collection.ts";
 import { networks } from "../collection.ts";
 import type { Code } from "./codes.ts";
 import { makeNetworkWhole, settleNodeRules, sweepNetwork } from "./repair.ts";
@@ -78,10 +79,11 @@ function compareNetwork(
   const { ipv4Gateway, ipv6Gateway } = needs;
   const repair = makeNetworkWhole({ nodeName, network: ref, ipv4Gateway, ipv6Gateway });
   const wanted = addressesText([ipv4Gateway, ipv6Gateway]);
+  const strays = straysText(node, found);
   const parts: readonly (readonly [Code, string, string])[] = [
     ["network.bridge_broken", "a bridge that is up", wordOf(found.bridge)],
     ["network.uplink_broken", "an uplink to the node", wordOf(found.uplink)],
-    ["network.rules_broken", "filter, NAT and forwarding", wordOf(found.rules)],
+    ["network.rules_broken", "filter, NAT and forwarding", wordOf(found.rules) || strays],
   ];
   const findings: Finding[] = parts.flatMap(([code, expected, word]) =>
     word === "" ? [] : [{ code, expected, found: word, ...about, repair }],
@@ -92,6 +94,17 @@ function compareNetwork(
     findings.push({ code: "network.gateway_differs", expected, found: what, ...about, repair });
   }
   return findings;
+}
+
+/**
+ * Empty if there are none. A tap that a nic has reserved may be away for another reason, which is a finding of
+ * its own, and removing it removes the filter.
+ */
+function straysText({ nodeName, view }: NodeView, { strayFilters }: SurveyedNetwork): string {
+  const strays = strayFilters.filter(
+    (tapName) => view.records.find(taps, nodeName, tapName) === undefined,
+  );
+  return strays.map((tapName) => `a filter of tap "${tapName}", which is not there`).join(", ");
 }
 
 /** Equal for the same addresses, however they are written and in any order. */

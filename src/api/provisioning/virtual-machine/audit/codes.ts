@@ -180,6 +180,12 @@ export const codes = {
     means: "a tap is not up, or is not a port of its network's bridge",
     repair: "connects it; the guest keeps running",
   },
+  "tap.filter_differs": {
+    rank: 665,
+    severity: "error",
+    means: "the filter of a tap is missing or changed, so its guest can pose as another one",
+    repair: "makes the filter from the record; the guest keeps running",
+  },
 } as const satisfies Codes;
 
 export type Code = keyof typeof codes;

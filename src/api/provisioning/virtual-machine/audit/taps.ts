@@ -1,11 +1,12 @@
-import type { SurveyedTap } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { PartState, type SurveyedTap } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { canonicalAddress } from "../../../../util/cidr.ts";
 import { formatRef, nameOnNode, parseRefOf } from "../../../../util/ref.ts";
 import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { taps } from "../../../network/interface/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
-import type { Tap } from "../domain/tap-steps.ts";
+import type { Tap, TapIdentity } from "../domain/tap-steps.ts";
 import type { Code } from "./codes.ts";
 import { isActive } from "./domains.ts";
 import { connectTap, removeTap } from "./repair.ts";
@@ -51,9 +52,32 @@ function compareTap(
     const where = there === "" ? "outside of any network" : `in network "${there}"`;
     return [{ code: "tap.elsewhere", expected, found: where, ...about, repair: connectTap(tap) }];
   }
-  if (found.isConnected) return [];
   const repair = connectTap(tap);
-  return [{ code: "tap.not_connected", expected, found: "not connected", ...about, repair }];
+  const findings: Finding[] = [];
+  if (!found.isConnected) {
+    const what = "not connected";
+    findings.push({ code: "tap.not_connected", expected, found: what, ...about, repair });
+  }
+  const wrong = wrongFilter(tap, found);
+  if (wrong !== undefined) {
+    findings.push({ code: "tap.filter_differs", ...wrong, ...about, repair });
+  }
+  return findings;
+}
+
+/** Undefined also for a node whose agent makes no filters. */
+function wrongFilter({ tapName, identity }: Tap, { filter, identity: found }: SurveyedTap) {
+  if (identity === undefined || filter === PartState.UNSPECIFIED) return undefined;
+  const expected = textOf(identity);
+  const there =
+    filter === PartState.ABSENT ? "none" : found === undefined ? "changed" : textOf(found);
+  if (there === expected) return undefined;
+  return { expected: `a filter of tap "${tapName}" for ${expected}`, found: there };
+}
+
+/** Equal for the same addresses, however they are written and in any order. */
+function textOf({ hardwareAddress, addresses }: TapIdentity): string {
+  return [hardwareAddress.toLowerCase(), ...addresses.map(canonicalAddress).sort()].join(", ");
 }
 
 function strangeTaps(node: NodeView): Finding[] {

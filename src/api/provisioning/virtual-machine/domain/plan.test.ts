@@ -95,7 +95,7 @@ test("the default route is that of the last nic that is annotated for it", () =>
   ]);
 });
 
-test("a tap has the gateways of its network, of the families that it has", () => {
+test("a tap has the gateways of its network, and who the guest is", () => {
   expect(planOf(vmRef("web_1."), machine(), input).taps).toEqual([
     {
       nodeName: "n1",
@@ -104,6 +104,7 @@ test("a tap has the gateways of its network, of the families that it has", () =>
       network: networkRef("a"),
       ipv4Gateway: "10.0.0.254/24",
       ipv6Gateway: "",
+      identity: { hardwareAddress: "52:54:00:00:00:01", addresses: ["10.0.0.1"] },
     },
     {
       nodeName: "n1",
@@ -112,6 +113,7 @@ test("a tap has the gateways of its network, of the families that it has", () =>
       network: networkRef("b"),
       ipv4Gateway: "10.1.0.254/24",
       ipv6Gateway: "fd00::1/64",
+      identity: { hardwareAddress: "52:54:00:00:00:02", addresses: ["10.1.0.1", "fd00::2"] },
     },
   ]);
 });

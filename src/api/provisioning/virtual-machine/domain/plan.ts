@@ -24,12 +24,12 @@ export function planOf(ref: Ref, vm: VirtualMachine, input: PlanInput): Plan {
   return {
     domain: domainOf(ref, vm, input, nics),
     seed: seedOf(ref, vm, input, nics),
-    taps: tapsOf(ref, vm, input.nics),
+    taps: nics.map((nic) => tapOf(ref, vm, nic)),
   };
 }
 
 export function tapsOf(ref: Ref, vm: VirtualMachine, nics: readonly NicInput[]): Tap[] {
-  return nics.map((nic) => tapOf(ref, vm, nic));
+  return nics.map((nic, i) => tapOf(ref, vm, { ...nic, nic: vm.nics[i]! }));
 }
 
 function domainOf(
@@ -50,7 +50,11 @@ function domainOf(
   };
 }
 
-function tapOf(ref: Ref, vm: VirtualMachine, { ref: networkRef, network, tapName }: NicInput): Tap {
+function tapOf(
+  ref: Ref,
+  vm: VirtualMachine,
+  { ref: networkRef, network, tapName, nic }: PlannedNic,
+): Tap {
   const cidrs = cidrsOf(network);
   const { ipv4Address, ipv6Address } = gatewayAddresses(cidrs);
   return {
@@ -60,6 +64,10 @@ function tapOf(ref: Ref, vm: VirtualMachine, { ref: networkRef, network, tapName
     network: networkRef,
     ipv4Gateway: withPrefix(ipv4Address, cidrs.ipv4?.prefixLength),
     ipv6Gateway: withPrefix(ipv6Address, cidrs.ipv6?.prefixLength),
+    identity: {
+      hardwareAddress: nic.hardwareAddress,
+      addresses: [nic.ipv4Address, nic.ipv6Address].filter((address) => address !== ""),
+    },
   };
 }
 

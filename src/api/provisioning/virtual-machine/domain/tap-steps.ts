@@ -14,6 +14,15 @@ export type Tap = {
   /** With prefix length; empty for none. */
   readonly ipv4Gateway: string;
   readonly ipv6Gateway: string;
+  /** Who the guest is on this nic. An input of an older version has none, and its act leaves the filter alone. */
+  readonly identity?: TapIdentity;
+};
+
+/** The filter of the tap drops what claims to come from somebody else. */
+export type TapIdentity = {
+  readonly hardwareAddress: string;
+  /** IPv4 and IPv6, without prefix length. */
+  readonly addresses: readonly string[];
 };
 
 const leaves = ({ tapName, ref, network, nodeName }: Tap) =>
@@ -33,6 +42,17 @@ const networkMessage = ({ network, ipv4Gateway, ipv6Gateway }: Tap) => ({
   name: nameOnNode(network),
   ipv4Gateway,
   ipv6Gateway,
+});
+
+const portMessage = (tap: Tap) => ({
+  tapName: tap.tapName,
+  network: networkMessage(tap),
+  ...(tap.identity === undefined ? {} : { identity: identityMessage(tap.identity) }),
+});
+
+const identityMessage = ({ hardwareAddress, addresses }: TapIdentity) => ({
+  hardwareAddress,
+  addresses: [...addresses],
 });
 
 const removeTap =
@@ -57,12 +77,12 @@ export const makeTap = nodeStep<Tap>({
   leaves,
 });
 
-/** Moves the tap of a started domain into its network. The first tap brings the network to the node. */
+/** Moves the tap of a started domain into its network, with its filter. The first tap brings the network to the node. */
 export const attachTap = nodeStep<Tap>({
   name: "network.attach_tap",
   ...ofTap,
   async act({ network }, tap) {
-    const asked = { tapName: tap.tapName, network: networkMessage(tap) };
+    const asked = portMessage(tap);
     await network((c, operation, options) => c.ensureTapAttached({ operation, ...asked }, options));
   },
   // The undo of making the tap removes it from any place, and the network with its last tap. It runs after the
@@ -81,12 +101,12 @@ export const removeTapLater = nodeRetriable<Tap>({
   leaves,
 });
 
-/** A repair: moves the tap from any place into its network, and connects it. */
+/** A repair: moves the tap from any place into its network, with its filter, and connects it. */
 export const moveTap = nodeRetriable<Tap>({
   name: "network.move_tap",
   ...ofTap,
   async act({ survey }, tap) {
-    const wanted = { tapName: tap.tapName, network: networkMessage(tap) };
+    const wanted = portMessage(tap);
     await survey((c, operation, options) => c.ensureTapMoved({ operation, ...wanted }, options));
   },
   leaves: ({ tapName, nodeName }) => `the tap "${tapName}" on node "${nodeName}" where it is`,
