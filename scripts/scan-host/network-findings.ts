@@ -1,7 +1,8 @@
 import { partsOf } from "./domains.ts";
 import type { Finding } from "./findings.ts";
 import type { Host, Place } from "./host.ts";
-import type { Records, VirtualMachineRecord } from "./records.ts";
+import type { Namespace } from "./network.ts";
+import type { Nic, Records, VirtualMachineRecord } from "./records.ts";
 
 /** Compares taps, namespaces, uplinks and rules with the virtual machines that need them. */
 export function networkFindings(
@@ -27,17 +28,27 @@ function tapFindings(
   for (const vm of machines) {
     const domain = domains[`${prefix}${vm.name}`];
     const taps = domain === undefined ? [] : partsOf(domain).taps;
-    for (const [i, { network_name: networkName }] of (vm.nics ?? []).entries()) {
+    for (const [i, nic] of (vm.nics ?? []).entries()) {
+      const networkName = nic.network_name;
       const tap = taps[i] ?? "";
       owned.add(`${prefix}${networkName}/${tap}`);
       const isActive = domain?.state === "running" || domain?.state === "paused";
-      const device = namespaces[`${prefix}${networkName}`]?.devices[tap];
+      const namespace = namespaces[`${prefix}${networkName}`];
+      const device = namespace?.devices[tap];
+      const what = `${vm.name}: ${networkName}/${tap}`;
       if (isActive && (device?.master === undefined || !device.isUp)) {
-        findings.push({ code: "NIC_WITHOUT_TAP", what: `${vm.name}: ${networkName}/${tap}` });
+        findings.push({ code: "NIC_WITHOUT_TAP", what });
+      }
+      if (isActive && namespace !== undefined && !isFiltered(namespace, tap, nic)) {
+        findings.push({ code: "NIC_WITHOUT_FILTER", what });
       }
     }
   }
-  for (const [name, { devices }] of Object.entries(namespaces)) {
+  for (const [name, { devices, rules }] of Object.entries(namespaces)) {
+    for (const port of new Set(portsIn(rules))) {
+      if (devices[port] !== undefined) continue;
+      findings.push({ code: "FILTER_WITHOUT_TAP", what: `${name}/${port}` });
+    }
     const taps = Object.entries(devices).filter(([, { kind }]) => kind === "tun");
     if (taps.length === 0) findings.push({ code: "NAMESPACE_WITHOUT_OWNER", what: name });
     for (const [tap] of taps) {
@@ -47,6 +58,18 @@ function tapFindings(
     }
   }
   return findings;
+}
+
+/** Whether the namespace has the elements of a filter for this nic. */
+function isFiltered({ rules }: Namespace, tap: string, nic: Nic): boolean {
+  const text = rules.join("\n");
+  const own = [nic.hardware_address, nic.ipv4_address].filter((one) => one !== "");
+  return own.every((one) => one === undefined || text.includes(`"${tap}" . ${one}`));
+}
+
+/** The first member of each element. */
+function portsIn(rules: readonly string[]): string[] {
+  return [...rules.join("\n").matchAll(/"([^"]+)" \. /g)].map(([, port]) => port ?? "");
 }
 
 function remainFindings({ prefix }: Place, { namespaces, devices, tables, mounts }: Host) {

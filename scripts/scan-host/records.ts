@@ -37,6 +37,12 @@ export interface BlockStorageRecord {
   readonly base_volume_id?: string;
 }
 
+export interface Nic {
+  readonly network_name: string;
+  readonly hardware_address?: string;
+  readonly ipv4_address?: string;
+}
+
 export interface VirtualMachineRecord {
   readonly name: string;
   readonly state?: string;
@@ -46,7 +52,7 @@ export interface VirtualMachineRecord {
   readonly limit_cpu_milli_core?: number;
   readonly limit_memory_bytes?: string;
   readonly block_storage_names?: readonly string[];
-  readonly nics?: readonly { readonly network_name: string; readonly hardware_address?: string }[];
+  readonly nics?: readonly Nic[];
   readonly network_interface_names?: readonly string[];
 }
 
