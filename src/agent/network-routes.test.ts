@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { collect } from "../../test/collect.ts";
 import { newFakeNode } from "../../test/fake-node.ts";
 import { NetworkAgentService } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { PartState, SurveyAgentService } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { fromConnectError } from "../rpc/errors.ts";
 
 const mark = { owner: "virtual_machine/web-1", transactionId: "tx-1" };
@@ -40,6 +41,42 @@ test("makes a tap, connects it, lists it, and removes the network with its last 
   const late = client.ensureTap({ operation: operation(2n), tapName: "tap-1" });
   expect(fromConnectError(await late.catch((reason: unknown) => reason)).kind).toBe("aborted");
   expect(node.snapshot()).toEqual(before);
+});
+
+test("a tap gets the filter for its guest, and keeps it for an API that does not know the guest", async () => {
+  const { node, client } = newNode();
+  const survey = createClient(SurveyAgentService, node.transport);
+  const filter = async () => (await survey.survey({})).taps[0];
+  await client.ensureTap({ operation: operation(1n), tapName: "tap-1" });
+  const asked = { tapName: "tap-1", network };
+  await client.ensureTapAttached({ operation: operation(2n), ...asked });
+  expect(await filter()).toMatchObject({ filter: PartState.ABSENT });
+  const identity = { hardwareAddress: "52:54:00:00:00:01", addresses: ["10.0.0.1", "fd00::1"] };
+  await client.ensureTapAttached({ operation: operation(3n), ...asked, identity });
+  await client.ensureTapAttached({ operation: operation(4n), ...asked });
+  await survey.ensureTapMoved({ operation: operation(5n), ...asked });
+  expect(await filter()).toMatchObject({ filter: PartState.WHOLE, identity });
+  const moved = { ...identity, addresses: [] };
+  await survey.ensureTapMoved({ operation: operation(6n), ...asked, identity: moved });
+  expect(await filter()).toMatchObject({ filter: PartState.WHOLE, identity: moved });
+});
+
+test("an identity that is none, or has too many addresses, is refused", async () => {
+  const { client } = newNode();
+  await client.ensureTap({ operation: operation(1n), tapName: "tap-1" });
+  const identity = { hardwareAddress: "52:54:00:00:00:01", addresses: ["10.0.0.1"] };
+  for (const wrong of [
+    { hardwareAddress: "52-54-00-00-00-01" },
+    { addresses: ["10.0.0.0/24"] },
+    { addresses: Array<string>(65).fill("10.0.0.1") },
+  ]) {
+    const refused = client.ensureTapAttached({
+      ...{ operation: operation(2n), tapName: "tap-1", network },
+      identity: { ...identity, ...wrong },
+    });
+    const reason: unknown = await refused.catch((error: unknown) => error);
+    expect(fromConnectError(reason).kind).toBe("invalid_argument");
+  }
 });
 
 test("an undo leaves another transaction's tap, and the owner's removal takes it", async () => {
