@@ -25,8 +25,23 @@ interface Drift {
   readonly unmake: (place: Cluster["places"][number], name: string) => void;
 }
 
-function run(file: string, ...args: string[]): void {
-  execFileSync(file, args, { stdio: "pipe" });
+/** The highest of the network that is no gateway's. */
+const ADDRESS = "10.231.9.253";
+
+function run(file: string, ...args: string[]): string {
+  return execFileSync(file, args, { stdio: "pipe", encoding: "utf8" });
+}
+
+/** The tap of the only virtual machine. */
+function tapIn(prefix: string): string {
+  const text = run("ip", "-n", `${prefix}net`, "-json", "link", "show", "type", "tun");
+  const links = JSON.parse(text) as readonly { readonly ifname?: string }[];
+  return links.find(({ ifname }) => ifname !== undefined)?.ifname ?? "";
+}
+
+function changeFilter(prefix: string, verb: "add" | "delete", set: string, key: string): void {
+  const element = ["element", "bridge", "n0stack", set, `{ ${key} }`];
+  run("ip", "netns", "exec", `${prefix}net`, "nft", verb, ...element);
 }
 
 const DRIFTS: readonly Drift[] = [
@@ -58,6 +73,16 @@ const DRIFTS: readonly Drift[] = [
     make: ({ prefix }, name) =>
       run("ip", "-n", `${prefix}net`, "tuntap", "add", `x${name}`, "mode", "tap"),
     unmake: ({ prefix }, name) => run("ip", "-n", `${prefix}net`, "link", "delete", `x${name}`),
+  },
+  {
+    code: "NIC_WITHOUT_FILTER",
+    make: ({ prefix }) => changeFilter(prefix, "delete", "ipv4", `"${tapIn(prefix)}" . ${ADDRESS}`),
+    unmake: ({ prefix }) => changeFilter(prefix, "add", "ipv4", `"${tapIn(prefix)}" . ${ADDRESS}`),
+  },
+  {
+    code: "FILTER_WITHOUT_TAP",
+    make: ({ prefix }) => changeFilter(prefix, "add", "ipv4", `"gone0" . ${ADDRESS}`),
+    unmake: ({ prefix }) => changeFilter(prefix, "delete", "ipv4", `"gone0" . ${ADDRESS}`),
   },
   {
     code: "STATE_DIFFERS",
