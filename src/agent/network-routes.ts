@@ -33,6 +33,14 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
       return {};
     },
 
+    async ensureGateways(request) {
+      const spec = networkFromWire(required("network", request.network));
+      await change(queue, keys.network(spec.name), request.operation, (_mark, signal) =>
+        network.ensureGateways(spec, signal),
+      );
+      return {};
+    },
+
     async ensureTapAbsent({ tapName, networkName, operation, onlyOfTransaction }) {
       await change(queue, keys.tap(tapName), operation, (mark, signal) =>
         network.ensureTapAbsent(tapName, networkName, makerOf(mark, onlyOfTransaction), signal),

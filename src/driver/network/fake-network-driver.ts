@@ -189,6 +189,13 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       }),
     ensureAttached: (tapName, network, signal, identity) =>
       during("ensureAttached", signal, () => attach(tapName, network, identity)),
+    ensureGateways: (network, signal) =>
+      during("ensureGateways", signal, () => {
+        checkNetworkName(network.name);
+        const gateways = gatewaysOf(network);
+        const there = networks.get(network.name);
+        if (there !== undefined) networks.set(network.name, { ...there, gateways });
+      }),
     ensureTapAbsent: (tapName, networkName, maker, signal) =>
       during("ensureTapAbsent", signal, () => {
         checkTapName(tapName);

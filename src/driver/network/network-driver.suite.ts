@@ -123,6 +123,26 @@ export function networkDriverSuite(
       expect((await driver.listNetworks(soon()))[0]?.gateways).toEqual(["10.2.0.1/16"]);
     });
 
+    test("a Network that is here takes other gateways, and one that is not stays away", async () => {
+      const { name } = blue;
+      const ipv4Gateway = "10.12.0.254/16";
+      for (const _ of [1, 2]) await driver.ensureGateways(blue, soon());
+      expect(await networkNames()).toEqual([]);
+      await attachNew(tap1, blue);
+      const listed = await driver.listNetworks(soon());
+      for (const [gateways, there] of [
+        [{ ipv4Gateway }, [ipv4Gateway]],
+        [{ ipv6Gateway: "fd00:12::1/48" }, ["fd00:12::1/48"]],
+        [{}, []],
+        [blue, listed[0]?.gateways],
+      ] as const) {
+        for (const _ of [1, 2]) await driver.ensureGateways({ name, ...gateways }, soon());
+        expect(await driver.listNetworks(soon())).toEqual([{ ...listed[0], gateways: there }]);
+      }
+      const broken = driver.ensureGateways({ name, ipv4Gateway: "10.0.0.1" }, soon());
+      expect(kindOf(await broken.catch((e) => e))).toBe("invalid_argument");
+    });
+
     test("a tap that does not exist cannot be attached, and no Network is made for it", async () => {
       const attached = driver.ensureAttached(tap1, blue, soon());
       expect(kindOf(await attached.catch((e) => e))).toBe("failed_precondition");

@@ -46,6 +46,12 @@ export interface NetworkDriver {
   ): Promise<void>;
 
   /**
+   * Gives the network these gateways and no others. Does nothing if it is not on this node, half-made or not ours:
+   * who brings it here brings its gateways.
+   */
+  ensureGateways(network: NetworkSpec, signal: AbortSignal): Promise<void>;
+
+  /**
    * Removes the tap of `maker`, wherever it is, and removes the network from this node if that was its last
    * tap. Succeeds if there is no such tap. Removes an unmarked tap of ours too.
    */

@@ -27,37 +27,57 @@ export async function guestKeys(api: Api, network: Ref): Promise<string[]> {
 }
 
 /**
- * Refuses CIDRs that the reservations of the network do not fit. A virtual machine excludes more changes: its
- * guest gets the prefix length and the gateway only when it is made, and while it runs its node has the
- * gateways from its last boot.
+ * Refuses CIDRs that the reservations of the network do not fit. An address of a virtual machine prevents every
+ * change of the CIDR of its family: its guest gets the prefix length and the gateway only when it is made.
  *
  * @param before Undefined for a network that is new, or whose record was lost.
  * @param reserved All interfaces except the gateway's.
  * @throws N0Error `failed_precondition` that names the field; `aborted` for a virtual machine whose key `tx`
  * does not hold, because it is new.
  */
-export async function throwIfNeeded(
+export function throwIfNeeded(
   tx: Tx,
   ref: Ref,
   before: Network | undefined,
   after: Network,
   reserved: readonly InterfaceReservation[],
-): Promise<void> {
+): void {
+  const { api, held } = tx.context;
   const changed = FAMILIES.filter(
     (family) => before?.[`ipv${family}Cidr`] !== after[`ipv${family}Cidr`],
   );
   for (const family of changed) {
     for (const one of reserved) {
-      const guest = guestOf(tx.context.api, one);
+      const guest = guestOf(api, one);
       const why = whyKept(ref, one, family, after, before === undefined ? undefined : guest);
       if (why !== undefined) throw cannotChange(ref, family, before, why);
     }
   }
   if (before === undefined) return;
-  for (const guest of guestsOf(tx.context.api, reserved)) {
-    const why = await whyBusy(tx, ref, guest);
-    if (why !== undefined) throw cannotChange(ref, changed[0] ?? 4, before, why);
+  for (const guest of guestsOf(api, reserved)) {
+    if (held.keys.includes(objectKey(guest.ref))) continue;
+    const message = `${shown(ref, guest)} has just joined the network: try again`;
+    throw new N0Error("aborted", message, { retryAfterMs: 100 });
   }
+}
+
+/**
+ * The nodes on which a guest may be using the network, so that its bridge is there. On others, the next boot
+ * brings it.
+ *
+ * @throws N0Error `unavailable` if a node does not answer.
+ */
+export async function nodesInUse(
+  { context: { api }, signal }: Tx,
+  reserved: readonly InterfaceReservation[],
+): Promise<string[]> {
+  const found = new Set<string>();
+  for (const { kind, ref } of guestsOf(api, reserved)) {
+    const { nodeName } = reserved.find(({ owner }) => owner === formatRef(ref))!;
+    if (found.has(nodeName)) continue;
+    if (await kind.usesInterfaces(api, ref, signal)) found.add(nodeName);
+  }
+  return [...found].sort();
 }
 
 /** Why the interface prevents the change of the CIDR of that family. `guest`: of a network that is not new. */
@@ -85,21 +105,6 @@ function whyKept(
 function shown(network: Ref, { kind, ref }: Guest): string {
   const isOwn = ref.scope === network.scope;
   return isOwn ? `${kind.word} "${ref.name}"` : `a ${kind.word} of another project`;
-}
-
-/** Why the guest prevents any change of the CIDR. */
-async function whyBusy(
-  { context: { api, held }, signal }: Tx,
-  network: Ref,
-  guest: Guest,
-): Promise<string | undefined> {
-  const { kind, ref } = guest;
-  if (!held.keys.includes(objectKey(ref))) {
-    const message = `${shown(network, guest)} has just joined the network: try again`;
-    throw new N0Error("aborted", message, { retryAfterMs: 100 });
-  }
-  const isUsed = await kind.usesInterfaces(api, ref, signal);
-  return isUsed ? `${shown(network, guest)} is on it: shut it down first` : undefined;
 }
 
 function cannotChange(ref: Ref, family: Family, before: Network | undefined, why: string): N0Error {

@@ -13,19 +13,28 @@ import {
   interfaces,
 } from "../interface/collection.ts";
 import { takeUniques, uniques } from "../interface/interfaces.ts";
-import { throwIfNeeded } from "./cidr-change.ts";
+import { nodesInUse, throwIfNeeded } from "./cidr-change.ts";
+import { changeGateways } from "./node-network-steps.ts";
 import { occupy } from "./occupied.ts";
-import { cidrsOf, DEFAULT_GATEWAY, gatewayAddresses, withInterfaces } from "./record.ts";
+import {
+  cidrsOf,
+  DEFAULT_GATEWAY,
+  gatewayAddresses,
+  gatewaysOnNode,
+  withInterfaces,
+} from "./record.ts";
 
 const CONFLICTS_MAX = 64;
 
 /**
- * Commits a network that is new, or has new CIDRs, with its gateway. The conditions are that it overlaps no
+ * Commits a network that is new, or has new CIDRs, with its gateway. Before that, the nodes on which guests use
+ * it get the new gateways. The transaction holds the keys of these guests, so none is booted meanwhile. The conditions are that it overlaps no
  * network that came in the meantime, and that nothing was reserved in it in the meantime.
  *
  * @param record The write of `network` itself.
  * @throws N0Error `invalid_argument` for a CIDR that overlaps another network's; `failed_precondition` if
- * something needs the CIDRs of `before`; `aborted` if something has just begun to need them.
+ * something needs the CIDRs of `before`; `aborted` if something has just begun to need them; `unavailable` if a
+ * node does not answer.
  */
 export async function commitCidrs(
   tx: AnsweringTx<Api>,
@@ -36,12 +45,13 @@ export async function commitCidrs(
 ): Promise<Answered<Network>> {
   const { api } = tx.context;
   const gateway = gatewayOf(ref, network, tx.id);
+  if (before !== undefined) await changeOnNodes(tx, ref, before, network);
   for (let conflicts = 0; ; conflicts++) {
     const guard = await api.records.find(interfaceAllocations, ref);
     const reserved = await api.records.list(interfaces, [ref]);
     const old = reserved.find(({ value }) => value.name === DEFAULT_GATEWAY);
     const others = reserved.filter((one) => one !== old).map(({ value }) => value);
-    await throwIfNeeded(tx, ref, before, network, others);
+    throwIfNeeded(tx, ref, before, network, others);
     const occupied = await occupy(api, ref, cidrsOf(network));
     const seen = withInterfaces(network, [...others, gateway]);
     try {
@@ -55,6 +65,24 @@ export async function commitCidrs(
     } catch (reason) {
       if (!(reason instanceof ConflictError) || conflicts >= CONFLICTS_MAX) throw reason;
     }
+  }
+}
+
+async function changeOnNodes(
+  tx: AnsweringTx<Api>,
+  ref: Ref,
+  before: Network,
+  network: Network,
+): Promise<void> {
+  const stored = await tx.context.api.records.list(interfaces, [ref]);
+  const reserved = stored.map(({ value }) => value).filter(({ name }) => name !== DEFAULT_GATEWAY);
+  throwIfNeeded(tx, ref, before, network, reserved);
+  // For its refusals, before a node is asked.
+  await occupy(tx.context.api, ref, cidrsOf(network));
+  const gateways = gatewaysOnNode(cidrsOf(network));
+  const change = { network: ref, ...gateways, before: gatewaysOnNode(cidrsOf(before)) };
+  for (const nodeName of await nodesInUse(tx, reserved)) {
+    await tx.run(changeGateways, { nodeName, ...change });
   }
 }
 

@@ -1,4 +1,4 @@
-import { network } from "../../../../test/crash/requests.ts";
+import { machine, network, newDisk, purged, WEB } from "../../../../test/crash/requests.ts";
 import type { Scenario } from "../../../../test/crash/scenario.ts";
 import { turned } from "../../../../test/crash/turned.ts";
 import type { Others } from "../../../../test/other-sagas.ts";
@@ -11,15 +11,16 @@ const INTERFACE = { networkName: "net", networkInterfaceName: "mine" };
 
 const DUAL = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
 
-/** Of a network with an interface that has an IPv4 address, and a virtual machine that is shut down. */
+/** Of a network with an interface that has an IPv4 address, and two virtual machines of which one runs. */
 function changesOfIpv6(): RpcCase[] {
+  const nics = [{ networkName: "net", ipv6Address: "none" }];
   const prepare = async (world: World) => {
     await prepareDisk(world);
     await world.networks.applyNetwork(DUAL);
     await world.networks.reserveNetworkInterface({ ...INTERFACE, ipv6Address: "none" });
-    const nics = [{ networkName: "net", ipv6Address: "none" }];
     await world.virtualMachines.createVirtualMachine({ ...webRequest(), nics });
-    await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+    await world.virtualMachines.createVirtualMachine({ ...webRequest("off", []), nics });
+    await world.virtualMachines.shutdownVirtualMachine({ name: "off", hard: true });
   };
   return [
     { about: "another IPv6 CIDR", ipv6Cidr: "fd01::/64" },
@@ -112,6 +113,7 @@ const setVisibility = (visibility: string) =>
   network("SetNetworkVisibility", { name: "lan", visibility });
 const LAN_APPLIED = network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24" });
 const LAN_DELETED = network("DeleteNetwork", { name: "lan" });
+const WEB_ON_LAN = { ...WEB, blockStorageNames: ["root"], nics: [{ networkName: "lan" }] };
 
 const turnedScenarios = turned(
   [
@@ -127,8 +129,8 @@ const turnedScenarios = turned(
 export const scenarios: readonly Scenario[] = [
   ...turnedScenarios,
   {
-    name: "ApplyNetwork, an IPv6 CIDR and reserved ranges more",
-    prepare: [LAN_APPLIED],
+    name: "ApplyNetwork, an IPv6 CIDR more for a running machine",
+    prepare: [LAN_APPLIED, newDisk("root"), machine("CreateVirtualMachine", WEB_ON_LAN)],
     call: network("ApplyNetwork", {
       name: "lan",
       ipv4Cidr: "10.231.8.0/24",
@@ -136,7 +138,7 @@ export const scenarios: readonly Scenario[] = [
       reservedRanges: ["10.231.8.200-10.231.8.253", "fd00:231:8::ffff:0:0:0/80"],
     }),
     revert: [LAN_APPLIED],
-    cleanUp: [LAN_DELETED],
+    cleanUp: [machine("DeleteVirtualMachine", { name: "<web>" }), ...purged("root"), LAN_DELETED],
   },
   {
     name: "SetNetworkVisibility",

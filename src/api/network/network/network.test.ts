@@ -137,50 +137,98 @@ test("a family is added later, changed and taken away, and nothing is left of wh
   await world.networks.deleteNetwork({ name: "other" });
 });
 
-test("a network gets a family more while its virtual machines are shut down, and they boot with it", async () => {
-  await using world = await newWorld();
+test("a running network gets a family more, another CIDR of it and none, and its nodes with it", async () => {
+  await using world = await newWorld({ nodeCount: 2 });
   await prepareDisk(world);
   await world.virtualMachines.createVirtualMachine(webRequest());
-  const both = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
-  const before = await world.residue();
-  for (const [field, cidrs, why] of [
-    ["ipv6_cidr", both, 'none, .*"web" is on it: shut it down first'],
-    ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/16" }, '"web" has 10.0.0.253: delete it first'],
-    ["ipv4_cidr", { ipv6Cidr: "fd00::/64" }, '"web" has 10.0.0.253: delete it first'],
+  const ipv4Cidr = "10.0.0.0/24";
+  const apply = (cidrs: object) => world.networks.applyNetwork({ name: "net", ...cidrs });
+  const gateways = () =>
+    world.fakeNodes.map((node) => node.snapshot().network.networks["net"]?.gateways);
+  const on = gateways().findIndex((there) => there !== undefined);
+  const expected = (...there: string[]) =>
+    gateways().map((_, i) => (i === on ? ["10.0.0.254/24", ...there] : undefined));
+  for (const [cidrs, there] of [
+    [{ ipv4Cidr, ipv6Cidr: "fd00::/64" }, ["fd00::1/64"]],
+    [{ ipv4Cidr, ipv6Cidr: "fd01::/48" }, ["fd01::1/48"]],
+    [{ ipv4Cidr }, []],
+    [{ ipv4Cidr, ipv6Cidr: "fd00::/64" }, ["fd00::1/64"]],
   ] as const) {
-    const applying = world.networks.applyNetwork({ name: "net", ...cidrs });
-    expect(await refused(applying)).toMatchObject({
-      code: "FailedPrecondition",
-      field,
-      message: expect.stringMatching(new RegExp(why)),
-    });
+    await apply(cidrs);
+    expect(gateways()).toEqual(expected(...there));
+    expect(linesOf(await findingsIn(world))).toEqual([]);
   }
-  // Its taps and its network are still on the node.
-  world.fakeNodes[0]!.drivers.compute.powerOff("web");
-  expect(await refused(world.networks.applyNetwork(both))).toMatchObject({
-    code: "FailedPrecondition",
-  });
-  await world.virtualMachines.bootVirtualMachine({ name: "web" });
-  expect((await world.residue()).records).toEqual(before.records);
-
-  await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
-  await world.networks.applyNetwork(both);
-  const wider = { ...both, ipv4Cidr: "10.0.0.0/16" };
-  expect(await refused(world.networks.applyNetwork(wider))).toMatchObject({
-    code: "FailedPrecondition",
-    field: "ipv4_cidr",
-  });
-  expect(linesOf(await findingsIn(world))).toEqual([]);
-  await world.virtualMachines.bootVirtualMachine({ name: "web" });
-  const { network, seeds } = world.fakeNodes[0]!.snapshot();
-  expect(network.networks["net"]?.gateways).toEqual(["10.0.0.254/24", "fd00::1/64"]);
-  expect(Object.values(seeds)[0]?.nics[0]).not.toHaveProperty("ipv6Gateway");
   const other = await world.virtualMachines.createVirtualMachine({
     ...webRequest("new", []),
     nics: [{ networkName: "net" }],
   });
   expect(other.nics[0]?.ipv6Address).toBe("fd00::ffff:ffff:ffff:ffff");
-  expect(linesOf(await findingsIn(world))).toEqual([]);
+  const before = await world.residue();
+  for (const [field, cidrs, why] of [
+    ["ipv6_cidr", { ipv4Cidr }, '"new" has fd00::ffff:ffff:ffff:ffff: delete it first'],
+    ["ipv6_cidr", { ipv4Cidr, ipv6Cidr: "fd00::/48" }, '"new" has fd00::ffff'],
+    ["ipv4_cidr", { ipv4Cidr: "10.0.0.0/16", ipv6Cidr: "fd00::/64" }, "has 10.0.0.25[23]: delete"],
+  ] as const) {
+    expect(await refused(apply(cidrs))).toMatchObject({
+      code: "FailedPrecondition",
+      field,
+      message: expect.stringMatching(new RegExp(why)),
+    });
+  }
+  expect(await world.residue()).toEqual(before);
+});
+
+test("a node that does not answer refuses other CIDRs, and another's CIDR before a node is asked", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.networks.applyNetwork({
+    name: "other",
+    ipv4Cidr: "10.9.0.0/24",
+    ipv6Cidr: "fd09::/64",
+  });
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const before = await world.residue();
+  const apply = (ipv6Cidr: string) =>
+    world.networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr });
+  const steps: string[] = [];
+  world.faults = ({ step }) => void steps.push(step);
+  expect(await refused(apply("fd09::/48"))).toMatchObject({ code: "InvalidArgument" });
+  expect(steps).not.toContain("network.change_gateways");
+  world.fakeNodes[0]!.isDown = true;
+  const asking = apply("fd00::/64");
+  expect((await refused(asking)).code).toBe("Unavailable");
+  world.fakeNodes[0]!.isDown = false;
+  await world.opened.api.engine.settled();
+  expect(await world.residue()).toEqual(before);
+});
+
+test("a guest that powered itself off keeps its taps, so its node gets the gateways; one shut down by its boot", async () => {
+  await using world = await newWorld();
+  await prepareDisk(world);
+  await world.virtualMachines.createVirtualMachine(webRequest());
+  const gateways = () => world.fakeNodes[0]!.snapshot().network.networks["net"]?.gateways;
+  const both = { name: "net", ipv4Cidr: "10.0.0.0/24", ipv6Cidr: "fd00::/64" };
+  world.fakeNodes[0]!.drivers.compute.powerOff("web");
+  await world.networks.applyNetwork(both);
+  expect(gateways()).toEqual(["10.0.0.254/24", "fd00::1/64"]);
+  await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
+  expect(gateways()).toBeUndefined();
+  await world.networks.applyNetwork({ ...both, ipv6Cidr: "fd01::/64" });
+  expect(gateways()).toBeUndefined();
+  const wider = { ...both, ipv4Cidr: "10.0.0.0/16" };
+  expect(await refused(world.networks.applyNetwork(wider))).toMatchObject({
+    code: "FailedPrecondition",
+    field: "ipv4_cidr",
+  });
+  await world.virtualMachines.bootVirtualMachine({ name: "web" });
+  const { seeds } = world.fakeNodes[0]!.snapshot();
+  expect(gateways()).toEqual(["10.0.0.254/24", "fd01::1/64"]);
+  expect(Object.values(seeds)[0]?.nics[0]).not.toHaveProperty("ipv6Gateway");
+  // Somebody has removed it from the node by hand: there is nothing to change.
+  const { network } = world.fakeNodes[0]!.drivers;
+  await network.ensureNetworkAbsent("net", AbortSignal.timeout(5_000));
+  await world.networks.applyNetwork(both);
+  expect(gateways()).toBeUndefined();
 });
 
 test("of a change of CIDRs and virtual machines that come and go at once, none is left outside", async () => {

@@ -1,16 +1,36 @@
 import { nameOnNode, nodeRef, type Ref } from "../../../util/ref.ts";
-import { nodeRetriable } from "../../core/saga/node-step.ts";
+import { nodeRetriable, nodeStep, type StepNode } from "../../core/saga/node-step.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import { networks } from "./collection.ts";
 
 /** A network on one node. */
 export type NetworkPlace = { readonly nodeName: string; readonly network: Ref };
 
-/** With the prefix lengths of its gateways; empty for none. */
-export type NodeNetwork = NetworkPlace & {
-  readonly ipv4Gateway: string;
-  readonly ipv6Gateway: string;
-};
+/** With their prefix lengths; empty for none. */
+export type Gateways = { readonly ipv4Gateway: string; readonly ipv6Gateway: string };
+
+export type NodeNetwork = NetworkPlace & Gateways;
+
+/** The change of a network's gateways on a node. */
+export type GatewayChange = NodeNetwork & { readonly before: Gateways };
+
+/** Gives the bridge on the node other gateways, while virtual machines use it. */
+export const changeGateways = nodeStep<GatewayChange>({
+  name: "network.change_gateways",
+  owner: ({ network }) => network,
+  act: setGateways,
+  undo: (node, { network, before }) => setGateways(node, { network, ...before }),
+  leaves: ({ network, nodeName }) =>
+    `network "${network.name}" on node "${nodeName}", perhaps with the gateways of other CIDRs`,
+});
+
+async function setGateways(
+  { network: ask }: StepNode,
+  { network: ref, ipv4Gateway, ipv6Gateway }: Omit<NodeNetwork, "nodeName">,
+): Promise<void> {
+  const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway };
+  await ask((c, operation, options) => c.ensureGateways({ operation, network }, options));
+}
 
 // Repairs. Each follows a look at the same thing under its keys, and makes it right from any state. If the node
 // refuses that for ever, an operator gives it up, and verify finds it again.

@@ -48,6 +48,23 @@ export function gatewayAddresses({ ipv4, ipv6 }: NetworkCidrs): {
   };
 }
 
+/** The same with their prefix lengths, as its bridge on a node has them. */
+export function gatewaysOnNode(cidrs: NetworkCidrs): {
+  readonly ipv4Gateway: string;
+  readonly ipv6Gateway: string;
+} {
+  const { ipv4Address, ipv6Address } = gatewayAddresses(cidrs);
+  return {
+    ipv4Gateway: withPrefix(ipv4Address, cidrs.ipv4),
+    ipv6Gateway: withPrefix(ipv6Address, cidrs.ipv6),
+  };
+}
+
+/** Empty for no address. */
+export function withPrefix(address: string, cidr: Cidr | undefined): string {
+  return address === "" || cidr === undefined ? "" : `${address}/${cidr.prefixLength}`;
+}
+
 /** The network as clients see it: with its reserved interfaces. */
 export async function toWire(api: Api, network: Network, scope: string): Promise<Network> {
   const ref = { kind: networks.kind, scope, name: network.name };

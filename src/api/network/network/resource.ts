@@ -18,7 +18,7 @@ import { applyNetwork } from "./apply.ts";
 import { networkAudit } from "./audit.ts";
 import { cidrAllocation, networks, occupiedCidrs } from "./collection.ts";
 import { deleteNetwork, forgetInterfaces, withProject } from "./delete.ts";
-import { restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
+import { changeGateways, restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
 import { pageToWire, toWire, toWireElsewhere } from "./record.ts";
 import { setNetworkVisibility } from "./share.ts";
 
@@ -34,7 +34,7 @@ export const network = defineResource({
   withProject,
   givesRoom: ["deleteNetwork", "releaseNetworkInterface"],
   steps: {
-    steps: [reserveInterface],
+    steps: [reserveInterface, changeGateways],
     retriables: [restoreNetwork, sweep, settleRules, forgetInterfaces],
   },
   view: toWire,

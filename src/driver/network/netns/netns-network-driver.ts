@@ -17,7 +17,7 @@ import { newIp } from "./ip.ts";
 import { type ChangeLink, changeLink } from "./link-changes.ts";
 import { namesFor } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
-import { ensureNetwork, readNetwork, removeNetwork } from "./network.ts";
+import { ensureNetwork, READY, readNetwork, removeNetwork } from "./network.ts";
 import { readOwnNetworks } from "./own-networks.ts";
 import { keepNodeRules, makeWhole, settleNodeRules, sweep, takeTapOut } from "./repair.ts";
 import { surveyNode } from "./survey.ts";
@@ -87,6 +87,15 @@ export function newNetnsNetworkDriver({
       await holdingTap(tapName, signal, () =>
         holdingNetwork(network.name, signal, () => attach(context, port, network, signal)),
       );
+    },
+    async ensureGateways(network, signal) {
+      checkNetworkName(network.name);
+      gatewaysOf(network);
+      await holdingNetwork(network.name, signal, async () => {
+        const state = await readNetwork(context, network.name, signal);
+        if (state.kind !== "namespace" || state.mark?.state !== READY) return;
+        await ensureNetwork(context, network, state, state.mark.transactionId, signal);
+      });
     },
     async ensureTapAbsent(tapName, networkName, maker, signal) {
       checkTapName(tapName);

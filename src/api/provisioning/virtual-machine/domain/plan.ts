@@ -4,7 +4,12 @@ import type {
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { type Ref } from "../../../../util/ref.ts";
 import { IS_GATEWAY } from "../../../core/annotations.ts";
-import { cidrsOf, gatewayAddresses } from "../../../network/network/record.ts";
+import {
+  cidrsOf,
+  gatewayAddresses,
+  gatewaysOnNode,
+  withPrefix,
+} from "../../../network/network/record.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
 import type { Tap } from "./tap-steps.ts";
@@ -55,15 +60,12 @@ function tapOf(
   vm: VirtualMachine,
   { ref: networkRef, network, tapName, nic }: PlannedNic,
 ): Tap {
-  const cidrs = cidrsOf(network);
-  const { ipv4Address, ipv6Address } = gatewayAddresses(cidrs);
   return {
     nodeName: vm.computeNodeName,
     tapName,
     ref,
     network: networkRef,
-    ipv4Gateway: withPrefix(ipv4Address, cidrs.ipv4?.prefixLength),
-    ipv6Gateway: withPrefix(ipv6Address, cidrs.ipv6?.prefixLength),
+    ...gatewaysOnNode(cidrsOf(network)),
     identity: {
       hardwareAddress: nic.hardwareAddress,
       addresses: [nic.ipv4Address, nic.ipv6Address].filter((address) => address !== ""),
@@ -97,8 +99,8 @@ function seedOf(
       const isDefault = i === defaultRoute;
       return {
         hardwareAddress: nic.hardwareAddress,
-        ipv4Address: withPrefix(nic.ipv4Address, cidrs.ipv4?.prefixLength),
-        ipv6Address: withPrefix(nic.ipv6Address, cidrs.ipv6?.prefixLength),
+        ipv4Address: withPrefix(nic.ipv4Address, cidrs.ipv4),
+        ipv6Address: withPrefix(nic.ipv6Address, cidrs.ipv6),
         ipv4Gateway: isDefault && nic.ipv4Address !== "" ? gateways.ipv4Address : "",
         ipv6Gateway: isDefault && nic.ipv6Address !== "" ? gateways.ipv6Address : "",
         nameservers: isDefault ? nameservers : [],
@@ -114,10 +116,6 @@ function defaultRouteOf(nics: readonly PlannedNic[]): number {
   if (annotated !== -1) return annotated;
   const addressed = nics.findIndex(({ nic }) => nic.ipv4Address !== "" || nic.ipv6Address !== "");
   return Math.max(0, addressed);
-}
-
-function withPrefix(address: string, prefixLength: number | undefined): string {
-  return address === "" || prefixLength === undefined ? "" : `${address}/${prefixLength}`;
 }
 
 /** A name may contain characters that a host name may not (RFC 1123). */

@@ -255,8 +255,7 @@ export type ApplyNetworkRequest = Message<"n0stack.pool.v0.ApplyNetworkRequest">
   /**
    * A network has this, `ipv6_cidr` or both. Special-use ranges without host addresses (RFC 6890), such
    * as loopback, link-local and multicast, are refused. A CIDR can change to one that contains all
-   * reserved addresses, while every virtual machine on the network is shut down and has no address of
-   * this family.
+   * reserved addresses, while no virtual machine on the network has an address of this family.
    *
    * @generated from field: string ipv4_cidr = 10;
    */
