@@ -31,7 +31,7 @@ function onHost(name: string, { groupOrder, testTimeoutMs, maxWorkers }: Group) 
 // so there are more of them than processors.
 const sideBySide = { maxWorkers: Math.ceil(availableParallelism() * 1.5) };
 // The crash sample has lanes of its own, and each of its files removes what dead runs left. The attack judges
-// how soon servers answer.
+// how soon servers answer. A lab joins this computer to a network of its own, which agents of other tests see.
 const alone = { maxWorkers: 1 };
 
 export default defineConfig({
@@ -54,9 +54,8 @@ export default defineConfig({
       onHost("node", { ...sideBySide, groupOrder: 1, testTimeoutMs: 120_000 }),
       onHost("crash", { ...alone, groupOrder: 2, testTimeoutMs: 120_000 }),
       onHost("e2e", { ...sideBySide, groupOrder: 3, testTimeoutMs: 180_000 }),
-      // Among these: it mostly waits too.
-      onHost("lab", { ...sideBySide, groupOrder: 3, testTimeoutMs: 180_000 }),
-      onHost("attack", { ...alone, groupOrder: 4, testTimeoutMs: 300_000 }),
+      onHost("lab", { ...alone, groupOrder: 4, testTimeoutMs: 180_000 }),
+      onHost("attack", { ...alone, groupOrder: 5, testTimeoutMs: 300_000 }),
     ],
   },
 });
