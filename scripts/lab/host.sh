@@ -25,7 +25,13 @@ chmod 711 "$folder/n0core"
 mount --bind "$folder/n0core" /var/lib/n0core
 
 if [ "$name" != api ]; then
-	mkdir -p "$folder"/libvirt/{lib,log,cache}
+	mkdir -p "$folder"/libvirt/{lib,log}
+	if ! [ -d "$folder/libvirt/cache" ]; then
+		rm -rf "$folder/libvirt/cache.new"
+		# What this computer's libvirt has found out about QEMU, which takes seconds to find out. libvirt checks it.
+		cp -a /var/cache/libvirt "$folder/libvirt/cache.new"
+		mv "$folder/libvirt/cache.new" "$folder/libvirt/cache"
+	fi
 	if ! [ -d "$folder/libvirt/etc" ]; then
 		rm -rf "$folder/libvirt/etc.new"
 		cp -a /etc/libvirt "$folder/libvirt/etc.new"

@@ -54,8 +54,11 @@ export async function ensureLink({ lab, name, namespace, address }: Host): Promi
   for (const link of ["lo", LINK]) await ip("-n", namespace, "link", "set", link, "up");
 }
 
-/** Removes the host's network namespace, with all that was in it. */
-export async function removeLink({ namespace }: Host): Promise<void> {
+/** Removes the host's link and its network namespace, with all that was in it. */
+export async function removeLink({ lab, name, namespace }: Host): Promise<void> {
+  const place = switchOf(lab);
+  // The kernel removes the links of a namespace some time after the namespace, but a link alone at once.
+  if (isNamespace(place)) await ask("ip", ["-n", place, "link", "delete", name]);
   await removeNamespace(namespace);
 }
 

@@ -9,6 +9,7 @@ import type { Host, Lab } from "./lab.ts";
 const MARK = "N0STACK_LAB_HOST";
 const DEADLINE_MS = 20_000;
 const EVERY_MS = 10;
+const EMPTY_IN_A_ROW = 3;
 
 export interface HostProcess {
   /** As this computer counts. */
@@ -62,12 +63,15 @@ export function findFirst(host: Host): HostProcess | undefined {
 /** Ends processes of a lab as a power cut does: at once. */
 export async function killAll(lab: Lab, isMeant: (one: HostProcess) => boolean): Promise<void> {
   let left: readonly HostProcess[] = [];
+  let emptyInARow = 0;
   const areGone = () => {
     left = processesOf(lab).filter(isMeant);
+    // A process that becomes another program has no environment for a moment.
+    emptyInARow = left.length === 0 ? emptyInARow + 1 : 0;
     // All others of a host end with its first process, and what waits for them can reap them.
     const firsts = left.filter(({ isInside, isFirst }) => isInside && isFirst);
     for (const { pid } of firsts.length > 0 ? firsts : left) signal(pid, "SIGKILL");
-    return left.length === 0;
+    return emptyInARow === EMPTY_IN_A_ROW;
   };
   await until(areGone, {
     timeoutMs: DEADLINE_MS,

@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { totalmem } from "node:os";
 import { basename, join } from "node:path";
+import { systemClock } from "../../src/util/clock.ts";
 import { until } from "../../src/util/until.ts";
 import { Failure } from "../run-program.ts";
 import { askOn, ensureOn, runsOn, startOn, tailOf } from "./host.ts";
@@ -9,6 +10,8 @@ import { askN0cli } from "./programs.ts";
 
 const START_TIMEOUT_MS = 60_000;
 const PROBE_TIMEOUT_MS = 5_000;
+/** A process that becomes another program has no command line for a moment. */
+const UNSEEN_MS = 2_000;
 const N0CORE = join(PROJECT, "bin/n0core");
 const CONTEXT = "lab";
 
@@ -60,9 +63,12 @@ async function ensureN0core(
     const files = ["--pid-file", pidFile, "--log-file", logFile];
     await startOn(host, [N0CORE, "serve", ...args, ...files], logFile);
   }
+  let seenMs = systemClock.monotonicMs();
   const isReady = () => {
     if (existsSync(pidFile)) return true;
-    if (hasN0core(host)) return false;
+    const nowMs = systemClock.monotonicMs();
+    if (hasN0core(host)) seenMs = nowMs;
+    if (nowMs - seenMs < UNSEEN_MS) return false;
     throw new Failure(`${host.name}: n0core does not start; ${tailOf(logFile)}`);
   };
   await until(isReady, {
