@@ -1,9 +1,11 @@
-import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { claimLab, releaseLab } from "../../scripts/lab/claim.ts";
+import { hostOf, type Lab, operatorOf } from "../../scripts/lab/lab.ts";
+import { ensureLink, ensureSwitch, removeNetwork } from "../../scripts/lab/network.ts";
 import { VolumeAgentService } from "../../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { NodeService } from "../../src/gen/n0stack/pool/v0/node_pb.ts";
 import type { Identity } from "../../src/rpc/certificate/identity.ts";
@@ -14,7 +16,6 @@ import { until } from "../../src/util/until.ts";
 import { requirement } from "../node/requirements.ts";
 import { refused } from "../refused.ts";
 import { newPlace, type Place } from "./place.ts";
-import { must, run } from "./program.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
@@ -23,12 +24,11 @@ const NODE_OF_DISK = "n0core/provisioning/block_storage/request_node_name";
 const LIFETIME_MS = 20_000;
 /** How long a request goes on after the end of a certificate. */
 const LONGER_MS = 3_000;
-/** A network that only this test uses. */
-const NETWORK = "198.18.79";
 
 describe.runIf(isPossible)("two hosts join by the printed command", () => {
   const opened = new AsyncDisposableStack();
-  const id = randomBytes(3).toString("hex");
+  let lab: Lab;
+  let own: string;
   let places: readonly [Place, Place, Place];
   let api: Server;
   let agents: Server[];
@@ -40,9 +40,10 @@ describe.runIf(isPossible)("two hosts join by the printed command", () => {
       opened.use(await newPlace()),
       opened.use(await newPlace()),
     ];
-    await newHosts(id, opened);
+    lab = await newUnderlay(places[0].baseDirectory, opened);
+    own = operatorOf(lab).address;
     const flags = [
-      ...["--base-directory", places[0].baseDirectory, "--bind-address", `${NETWORK}.254`],
+      ...["--base-directory", places[0].baseDirectory, "--bind-address", own],
       ...["--certificate-lifetime", `${LIFETIME_MS / 1000}s`],
     ];
     api = await startServer(places[0], { role: "api", flags });
@@ -65,7 +66,7 @@ describe.runIf(isPossible)("two hosts join by the printed command", () => {
   async function startAgent(index: 1 | 2, flags: readonly string[]): Promise<Server> {
     return await startServer(places[index], {
       role: "agent",
-      namespace: namespaceOf(id, index),
+      namespace: hostOf(lab, `node-${index}`).namespace,
       flags: [...flags, "--name", `node-${index}`, ...nodeFlags(places[index])],
     });
   }
@@ -76,7 +77,8 @@ describe.runIf(isPossible)("two hosts join by the printed command", () => {
   test("each listens on its own address, and a disk moves from one to the other", async () => {
     for (const index of [1, 2]) {
       const { address } = await cli.json("get", "node", `node-${index}`);
-      expect(address).toMatch(new RegExp(`^https://${NETWORK}\\.${index}:\\d+$`));
+      const host = hostOf(lab, `node-${index}`).address.replaceAll(".", "\\.");
+      expect(address).toMatch(new RegExp(`^https://${host}:\\d+$`));
     }
     const size = ["--request_bytes", "1MiB", "--limit_bytes", "1MiB"];
     const at = (node: string) => ["--annotations", `${NODE_OF_DISK}=${node}`];
@@ -87,7 +89,7 @@ describe.runIf(isPossible)("two hosts join by the printed command", () => {
 
   test("a certificate that ends during a running request is renewed, and the request succeeds", async () => {
     const { toMs } = timesOf(readIdentity(places[1].baseDirectory)!);
-    const source = await newSlowSource(toMs - Date.now() + LONGER_MS);
+    const source = await newSlowSource(own, toMs - Date.now() + LONGER_MS);
     opened.defer(source.close);
     await cli.must(
       ...["bs", "fetch", "slow", "--source_url", source.url],
@@ -130,27 +132,14 @@ describe.runIf(isPossible)("two hosts join by the printed command", () => {
   });
 });
 
-const namespaceOf = (id: string, index: number) => `n0h${id}-${index}`;
-
-/** A bridge, on which the API listens, and two hosts on it, each a network namespace. */
-async function newHosts(id: string, opened: AsyncDisposableStack): Promise<void> {
-  const bridge = `n0b${id}`;
-  await must("ip", ["link", "add", bridge, "type", "bridge"]);
-  opened.defer(async () => void (await run("ip", ["link", "delete", bridge])));
-  await must("ip", ["address", "add", `${NETWORK}.254/24`, "dev", bridge]);
-  await must("ip", ["link", "set", bridge, "up"]);
-  for (const index of [1, 2]) {
-    const namespace = namespaceOf(id, index);
-    const [outer, inner] = [`n0v${id}${index}`, "eth0"];
-    await must("ip", ["netns", "add", namespace]);
-    opened.defer(async () => void (await run("ip", ["netns", "delete", namespace])));
-    const peer = ["peer", "name", inner, "netns", namespace];
-    await must("ip", ["link", "add", outer, "type", "veth", ...peer]);
-    await must("ip", ["link", "set", outer, "master", bridge, "up"]);
-    const inside = ["-n", namespace];
-    await must("ip", [...inside, "address", "add", `${NETWORK}.${index}/24`, "dev", inner]);
-    for (const link of ["lo", inner]) await must("ip", [...inside, "link", "set", link, "up"]);
-  }
+/** An underlay of the lab, with two hosts and this computer, where the API listens. */
+async function newUnderlay(folder: string, opened: AsyncDisposableStack): Promise<Lab> {
+  const lab = claimLab(folder);
+  opened.defer(() => releaseLab(lab));
+  opened.defer(() => removeNetwork(lab));
+  await ensureSwitch(lab);
+  for (const index of [1, 2]) await ensureLink(hostOf(lab, `node-${index}`));
+  return lab;
 }
 
 /** Calls with the certificate that is in a place. */
@@ -185,7 +174,7 @@ async function readVolumeAs(place: Place, url: string, nodeName: string, id: str
 }
 
 /** Serves a raw image of 1 MiB, little by little. */
-async function newSlowSource(durationMs: number) {
+async function newSlowSource(host: string, durationMs: number) {
   const ending = new AbortController();
   const size = 1 << 20;
   const pieces = 50;
@@ -200,11 +189,11 @@ async function newSlowSource(durationMs: number) {
     response.end();
   };
   const server = createServer((_, response) => void pour(response));
-  await new Promise<void>((resolve) => server.listen(0, `${NETWORK}.254`, resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const address = server.address();
   const port = address !== null && typeof address === "object" ? address.port : 0;
   return {
-    url: `http://${NETWORK}.254:${port}/image`,
+    url: `http://${host}:${port}/image`,
     close: async () => {
       ending.abort();
       server.closeAllConnections();
