@@ -343,6 +343,22 @@ test("the undo of what a client gave up does not see that it gave up", async () 
   expect(seen).toEqual([false, false]);
 });
 
+test("a client whose act rejects with the reason of the stop is told that the API is shutting down", async () => {
+  await using world = await newWorld();
+  world.node.trouble = (line, signal) =>
+    line === "act toy.make_thing"
+      ? new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
+      : undefined;
+  const failed = reasonOf(world.create("mine"));
+  await until(() => world.node.log.includes("act toy.make_thing"), { what: "the act has begun" });
+  await world.stop();
+  expect(await failed).toMatchObject({
+    kind: "unavailable",
+    message: "the API is shutting down: try again",
+    facts: { transactionId: expect.any(String), retryAfterMs: 1_000 },
+  });
+});
+
 test("a client that gives up after the commit is told so, and it is finished without it", async () => {
   await using world = await newWorld();
   const client = new AbortController();

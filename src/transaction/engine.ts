@@ -9,7 +9,7 @@ import { InHand, type OnRest } from "./in-hand.ts";
 import type { Asker, TransactionHeader } from "./journal.ts";
 import { type LiveTransaction, LiveTransactions } from "./live.ts";
 import type { OpenTransactions } from "./open-transactions.ts";
-import { failureOf, unfinished } from "./outcome.ts";
+import { failureOf, shuttingDown, unfinished } from "./outcome.ts";
 import type { StepRegistry } from "./registry.ts";
 import { TakingOver, type TakingOverParts } from "./taking-over.ts";
 import { Transaction } from "./transaction.ts";
@@ -91,7 +91,7 @@ export class TransactionEngine<C, W> {
     this.takingOver = new TakingOver(options, this.#inHand);
     const { shutdown } = options;
     const stopAll = () => {
-      for (const live of this.live.all()) live.stop(shutdown.reason);
+      for (const live of this.live.all()) live.stop(shuttingDown());
     };
     shutdown.addEventListener("abort", stopAll, { once: true });
   }
@@ -156,7 +156,7 @@ export class TransactionEngine<C, W> {
       isCommitted: false,
       ...defined({ asker, project, deadlineAtMs, requestKey }),
     });
-    if (shutdown.aborted) live.stop(shutdown.reason);
+    if (shutdown.aborted) live.stop(shuttingDown());
     return live;
   }
 

@@ -37,6 +37,11 @@ export function unfinished(
   return new N0Error("internal", message, { transactionId, rollback: state });
 }
 
+/** The error for the clients of the transactions that end because the process does. */
+export function shuttingDown(): N0Error {
+  return new N0Error("unavailable", "the API is shutting down: try again", { retryAfterMs: 1_000 });
+}
+
 /** The step that hinders, and the innermost error there: that of libvirt, QEMU or nft. */
 export function hindranceText({ error = "" }: TransactionHeader): string {
   const [step = ""] = error.split(": ", 1);

@@ -12,6 +12,7 @@ import {
   type TransactionHeader,
 } from "./journal.ts";
 import type { LiveTransaction } from "./live.ts";
+import { shuttingDown } from "./outcome.ts";
 import type { AnyStep, Later, RecordStep, Step, StepScope } from "./step.ts";
 import type { Turns } from "./turns.ts";
 
@@ -268,11 +269,7 @@ export class Transaction<C, W> {
 
   #stoppedError(): N0Error {
     const live = this.#live;
-    if (this.#parts.shutdown.aborted) {
-      return new N0Error("unavailable", "the API is shutting down: try again", {
-        retryAfterMs: 1_000,
-      });
-    }
+    if (this.#parts.shutdown.aborted) return shuttingDown();
     if (live.cancelled !== undefined) return live.cancelledError();
     return new N0Error("aborted", "the client gave up before it was done", {
       cause: live.signal.reason,
