@@ -26,6 +26,8 @@ const SCRIPTS: Readonly<Record<string, Expectation>> = {
   explore: { args: ["--seed", "1", "src/util/cidr.test.ts"], user: "works" },
   sim: { args: ["--seed", "1", "--ops", "20"], user: "works" },
   "test:e2e": ON_HOST,
+  "test:lab": ON_HOST,
+  lab: { args: ["up", "--nodes", "1"], ...ON_HOST },
   check: { args: ["words", "shell"], user: "works" },
   format: { user: "works" },
   gen: { user: "works" },
