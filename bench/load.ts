@@ -34,6 +34,7 @@ export async function startLoad() {
   const sender = startProcess("load-child.ts");
   await sender.next("ready");
   return {
+    pid: sender.pid,
     async run(order: LoadOrder): Promise<LoadReport> {
       sender.send(order);
       return (await sender.next("report")) as LoadReport;
