@@ -29,8 +29,9 @@ import { checkReservedRanges } from "./reserved-ranges.ts";
  * An address that was chosen before is not given any more: who reserves it has a condition on this record.
  *
  * @throws N0Error `invalid_argument` for a CIDR that is not valid, that hosts cannot have, or that overlaps
- * another network's, and for a reserved range that is not valid; `failed_precondition` for a change of CIDRs that something needs; `aborted` if the network
- * is busy, or for a change of CIDRs, if a virtual machine in it is; `unavailable` if the node of one does not answer.
+ * another network's, and for a reserved range that is not valid; `failed_precondition` for a change of CIDRs
+ * that something needs; `aborted` if the network is busy, or for a change of CIDRs, if a virtual machine in it
+ * is; `unavailable` if the node of one does not answer.
  */
 export async function applyNetwork(
   api: Api,

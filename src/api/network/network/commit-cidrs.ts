@@ -28,8 +28,9 @@ const CONFLICTS_MAX = 64;
 
 /**
  * Commits a network that is new, or has new CIDRs, with its gateway. Before that, the nodes on which guests use
- * it get the new gateways. The transaction holds the keys of these guests, so none is booted meanwhile. The conditions are that it overlaps no
- * network that came in the meantime, and that nothing was reserved in it in the meantime.
+ * it get the new gateways. The transaction holds the keys of these guests, so none is booted meanwhile. The
+ * conditions are that it overlaps no network that came in the meantime, and that nothing was reserved in it in
+ * the meantime.
  *
  * @param record The write of `network` itself.
  * @throws N0Error `invalid_argument` for a CIDR that overlaps another network's; `failed_precondition` if

@@ -31,7 +31,7 @@ export interface Link {
   readonly group: number;
   /** The group that may open a tap. It is set when the tap is made. */
   readonly tunGroup: number | undefined;
-  /** Of a bridge: the link-local groups, by the last digit of their address, whose frames it handles as any. */
+  /** Of a bridge: a bit for each link-local group whose frames it forwards, by the last digit of its address. */
   readonly forwardMask: number | undefined;
   readonly alias: string | undefined;
   /** With their prefix length, without those that the kernel assigned to the link itself. */
