@@ -114,6 +114,7 @@ export function openBareLibvirt({ prefix, folder, defer }: RealCloud): BareLibvi
       },
       accelerator: "tcg",
       cpuShares: cpuShares(cpuController, CPU_MILLI_CORES),
+      basesAreOpen: false,
     });
   }
 }

@@ -62,13 +62,17 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
   } = config;
   const volumeFolder = join(baseDirectory, "volumes");
   const network = newNetnsNetworkDriver({ prefix, nameservers, guestDestinations });
-  const volume = await openVolumeDriver(config);
+  let qemuGroup: number | undefined;
+  const volume = await openVolumeDriver(config, () => qemuGroup);
   // Last, because only this one must be closed: no later step can fail.
   const compute = await openLibvirtComputeDriver({
     baseDirectory,
     uri: config.libvirtUri,
     prefix,
     accelerator: config.accelerator,
+    onQemuGroup: (gid) => {
+      qemuGroup = gid;
+    },
     log: {
       info: (fields, message) => log.info(message, { ...fields }),
       warn: (fields, message) => log.warn(message, { ...fields }),
@@ -84,14 +88,22 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
   };
 }
 
-/** The volumes of the node, in the folder `volumes` of the base directory. */
-export function openVolumeDriver(config: DriversConfig): Promise<VolumeDriver> {
+/**
+ * The volumes of the node, in the folder `volumes` of the base directory.
+ *
+ * @param qemuGroup The group of QEMU, if it is known.
+ */
+export function openVolumeDriver(
+  config: DriversConfig,
+  qemuGroup: () => number | undefined = () => undefined,
+): Promise<VolumeDriver> {
   const volumeFolder = join(config.baseDirectory, "volumes");
   return openQcow2VolumeDriver({
     directory: volumeFolder,
     allowedFileFolders: config.allowedFileFolders,
     ...defined({ allowedSources: config.allowedSources, webProxies: config.webProxies }),
     virtualSizeBytesMax: config.virtualSizeBytesMax,
+    qemuGroup,
     ...defined({ imagesAtOnceMax: config.imagesAtOnceMax }),
     freeSpace: newFreeSpace({
       folder: volumeFolder,

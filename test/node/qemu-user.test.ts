@@ -19,6 +19,7 @@ import { openLibvirtComputeDriver } from "../../src/driver/compute/libvirt/libvi
 import { newSpec } from "../../src/driver/compute/suite/world.suite.ts";
 import { newIsoSeedDriver } from "../../src/driver/seed/iso-seed-driver.ts";
 import { exampleSeed } from "../../src/driver/seed/seed-driver.suite.ts";
+import { openQcow2VolumeDriver } from "../../src/driver/volume/qcow2/qcow2-volume-driver.ts";
 import { ifThereSync } from "../../src/util/errno.ts";
 import { newComputeWorld, newRunNames } from "./compute-world.ts";
 import { requirement } from "./requirements.ts";
@@ -37,9 +38,16 @@ describe.runIf(isComplete)("whom QEMU runs as", () => {
   const uid = () => Number(execFileSync("id", ["-u", QEMU_USER]));
   const folderOf = (name: string) => join(names.baseDirectory, "vm", name);
   let driver: ComputeDriver;
+  let qemuGroup: number | undefined;
 
   beforeAll(async () => {
-    driver = await openLibvirtComputeDriver({ ...names, accelerator: "tcg" });
+    driver = await openLibvirtComputeDriver({
+      ...names,
+      accelerator: "tcg",
+      onQemuGroup: (gid) => {
+        qemuGroup = gid;
+      },
+    });
   });
   beforeEach(async () => {
     mkdirSync(rootFolder, { mode: 0o700 });
@@ -140,6 +148,45 @@ describe.runIf(isComplete)("whom QEMU runs as", () => {
     expect(open).toContain(disk.path);
     expect(open).not.toContain(secret);
     await expectUntouched();
+  });
+
+  test("reads what disks rest on, cannot write to it, and no later start changes the file", async () => {
+    await using world = newComputeWorld(driver, names);
+    const base = await world.newDisk();
+    chmodSync(base.path, 0o600);
+    const startOn = async () => {
+      const name = world.newName();
+      const overlay = await world.newDisk();
+      const rest = ["rebase", "-u", "-f", "qcow2", "-F", "qcow2", "-b", base.path];
+      execFileSync("qemu-img", [...rest, overlay.path]);
+      const disks = [{ ...overlay, backing: [base.path] }];
+      await driver.ensureStarted({ ...newSpec(name), disks }, mark, signal);
+      return name;
+    };
+    const first = await startOn();
+    const { ctimeNs } = statSync(base.path, { bigint: true });
+    expect(statSync(base.path)).toMatchObject({ uid: 0, mode: 0o100640 });
+    expect(asQemu("test", "-r", base.path)).toBe(true);
+    expect(asQemu("test", "-w", base.path)).toBe(false);
+    await startOn();
+    await driver.ensureAbsent(first, mark, signal);
+    expect(statSync(base.path, { bigint: true }).ctimeNs).toBe(ctimeNs);
+  });
+
+  test("is given nothing of a base that is being copied, so that the copy goes on", async () => {
+    await using world = newComputeWorld(driver, names);
+    const directory = join(names.baseDirectory, "volumes");
+    const volumes = await openQcow2VolumeDriver({ directory, qemuGroup: () => qemuGroup });
+    const [base, overlay] = ["base", "overlay"];
+    await volumes.ensureEmpty(base, 8n << 20n, mark, signal);
+    const first = await volumes.read(base, { offset: 0n, length: 64n }, signal);
+    await volumes.ensureOverlay(overlay, base, 8n << 20n, mark, signal);
+    const [path, backing] = [volumes.path(overlay), await volumes.backing(overlay, signal)];
+    const disks = [{ path, backing, format: "qcow2", device: "disk" } as const];
+    await driver.ensureStarted({ ...newSpec(world.newName()), disks }, mark, signal);
+    const rest = await volumes.read(base, { offset: 64n }, signal);
+    expect(rest.validator).toBe(first.validator);
+    for await (const _ of first.bytes);
   });
 
   test("has lost what he planted in a folder that an n0core before gave him", async () => {

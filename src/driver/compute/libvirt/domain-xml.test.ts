@@ -26,6 +26,7 @@ const input: DomainXmlInput = {
   paths: domainPaths("/var/lib/n0core", "web-1"),
   accelerator: "tcg",
   cpuShares: 512,
+  basesAreOpen: true,
 };
 
 test("what was formatted is read back as ours, and as nobody's under another prefix", () => {
@@ -81,6 +82,17 @@ test("libvirt is told what a disk rests on, to the end, and looks into no file f
   expect(backings).toEqual([[], ["/disks/<base>", "/disks/root"], "looked for"]);
   const paths = [disk.path, disk.path, seed.path];
   expect(parseDomainXml(xml, "n0-")?.diskPaths).toEqual(paths);
+});
+
+test("libvirt leaves the owners of files alone that QEMU can read already", () => {
+  const overlay = { ...disk, backing: ["/disks/base", "/disks/root"] };
+  const spec = { ...input.spec, disks: [overlay] };
+  const labels = (basesAreOpen: boolean) =>
+    formatDomainXml({ ...input, spec, basesAreOpen }).match(
+      /<source file='[^']*'><seclabel model='dac' relabel='no'\/>/g,
+    );
+  expect(labels(true)).toHaveLength(2);
+  expect(labels(false)).toBeNull();
 });
 
 test("nothing listens on TCP, and sockets lie in the folder", () => {

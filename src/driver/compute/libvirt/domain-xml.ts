@@ -20,6 +20,8 @@ export interface DomainXmlInput {
   readonly accelerator: Accelerator;
   /** The value of `<cputune><shares>`; undefined omits it. */
   readonly cpuShares: number | undefined;
+  /** Whether QEMU can read what disks rest on. Then libvirt leaves the owners of these files alone. */
+  readonly basesAreOpen: boolean;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface DomainXmlInput {
  * @throws N0Error `failed_precondition` for more than four CD-ROMs.
  */
 export function formatDomainXml(input: DomainXmlInput): string {
-  const { spec, mark, prefix, paths, accelerator, cpuShares } = input;
+  const { spec, mark, prefix, paths, accelerator, cpuShares, basesAreOpen } = input;
   return `<domain type='${accelerator === "kvm" ? "kvm" : "qemu"}'>
   <name>${x(prefix + spec.name)}</name>
   <uuid>${x(spec.uuid)}</uuid>
@@ -50,7 +52,7 @@ export function formatDomainXml(input: DomainXmlInput): string {
   <on_crash>destroy</on_crash>
   <pm><suspend-to-mem enabled='no'/><suspend-to-disk enabled='no'/></pm>
   <devices>
-${formatDisks(spec)}
+${formatDisks(spec, basesAreOpen)}
 ${spec.nics.map(formatNic).join("\n")}
     <serial type='unix'>
       <source mode='bind' path='${x(paths.serialSocket)}'/>
@@ -78,13 +80,13 @@ function formatCpu(accelerator: Accelerator, vcpus: number): string {
     : `<cpu mode='custom' match='exact' check='none'><model fallback='allow'>Nehalem</model>${topology}</cpu>`;
 }
 
-function formatDisks({ name, disks }: DomainSpec): string {
+function formatDisks({ name, disks }: DomainSpec, basesAreOpen: boolean): string {
   let diskCount = 0;
   let cdromCount = 0;
   const formatted = disks.map((disk, index) => {
     const isCdrom = disk.device === "cdrom";
     const target = isCdrom ? deviceLetters("hd", cdromCount++) : deviceLetters("vd", diskCount++);
-    return formatDisk(disk, target, index + 1);
+    return formatDisk(disk, target, index + 1, basesAreOpen);
   });
   if (cdromCount > CDROMS_MAX) {
     throw new N0Error(
@@ -100,21 +102,24 @@ function formatDisk(
   { path, format, device, backing }: DiskSpec,
   target: string,
   order: number,
+  basesAreOpen: boolean,
 ): string {
   const isCdrom = device === "cdrom";
   return `    <disk type='file' device='${device}'>
       <driver name='qemu' type='${format}'${isCdrom ? "" : " discard='unmap' error_policy='enospace' rerror_policy='report'"}/>
-      <source file='${x(path)}'/>${format === "qcow2" ? formatBacking(backing) : ""}
+      <source file='${x(path)}'/>${format === "qcow2" ? formatBacking(backing, basesAreOpen) : ""}
       <target dev='${target}' bus='${isCdrom ? "ide" : "virtio"}'/>
       <boot order='${order}'/>${isCdrom ? "<readonly/>" : ""}
     </disk>`;
 }
 
 /** The whole chain, so that libvirt does not read it from the files. */
-function formatBacking([next, ...others]: readonly string[] = []): string {
+function formatBacking([next, ...others]: readonly string[] = [], basesAreOpen: boolean): string {
   if (next === undefined) return "<backingStore/>";
   const format = "<format type='qcow2'/>";
-  return `<backingStore type='file'>${format}<source file='${x(next)}'/>${formatBacking(others)}</backingStore>`;
+  const label = basesAreOpen ? "<seclabel model='dac' relabel='no'/>" : "";
+  const source = `<source file='${x(next)}'>${label}</source>`;
+  return `<backingStore type='file'>${format}${source}${formatBacking(others, basesAreOpen)}</backingStore>`;
 }
 
 /** `a` … `z`, `aa`, `ab` …: as libvirt and Linux count disks. */

@@ -36,6 +36,8 @@ export interface LibvirtComputeDriverOptions {
   readonly connectTimeoutMs?: number;
   readonly clock?: Clock;
   readonly log?: ComputeLog;
+  /** Called with QEMU's group when libvirt has answered, and after each new connection. */
+  readonly onQemuGroup?: (gid: number) => void;
 }
 
 const silent: ComputeLog = { info() {}, warn() {} };
@@ -87,7 +89,10 @@ export async function openLibvirtComputeDriver(
     clock,
     log,
     onConnected: (qemuUser) => {
-      if (qemuUser !== undefined) tellClosedFolder(baseDirectory, qemuUser, log);
+      if (qemuUser !== undefined) {
+        tellClosedFolder(baseDirectory, qemuUser, log);
+        options.onQemuGroup?.(qemuUser.gid);
+      }
       void resync().then(() => ready.abort());
     },
     onDomainEvent: (libvirtName) => {

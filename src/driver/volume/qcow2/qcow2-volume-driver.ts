@@ -7,6 +7,7 @@ import { parseChecksum } from "../../../util/image-checksum.ts";
 import { type Random, systemRandom } from "../../../util/random.ts";
 import { parseSourceUrl } from "../../../util/source-url.ts";
 import type { WebProxies } from "../../../util/web-proxies.ts";
+import { openBeforeCopy } from "../../file/base-file.ts";
 import { type FreeSpace, noFreeSpaceKept } from "../free-space.ts";
 import { guarded } from "../guarded.ts";
 import { sparseQcow2 } from "../image/blank-qcow2.ts";
@@ -66,6 +67,8 @@ export interface Qcow2VolumeDriverOptions {
   readonly qemuImgTimeouts?: QemuImgTimeouts;
   /** How many images from outside are read or converted at the same time. Default: 2, or 1 on one processor. */
   readonly imagesAtOnceMax?: number;
+  /** The group of QEMU, if it is known. Default: it is not. */
+  readonly qemuGroup?: () => number | undefined;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -319,6 +322,12 @@ export async function openQcow2VolumeDriver(
       checkVolumeId(id);
       signal.throwIfAborted();
       const volume = await present(id, noVolume);
+      const gid = options.qemuGroup?.();
+      if (gid !== undefined) {
+        const resting =
+          volume.baseId === undefined ? [volume.path] : await backingFiles(layout, id);
+        for (const each of resting) openBeforeCopy(each, gid);
+      }
       const whole =
         volume.baseId === undefined
           ? await ownFile(layout, id, clock, signal)

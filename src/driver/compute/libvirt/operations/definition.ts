@@ -59,7 +59,7 @@ export function define(
   mark: Mark,
   old: FoundDomain | undefined,
 ): Pointer {
-  const { libvirt, connection, settings } = context;
+  const { libvirt, connection, settings, qemuUser } = context;
   // libvirt refuses to change the uuid of a name. If the process dies in between, the definition is missing,
   // and the next try makes it.
   if (old !== undefined && uuidOf(libvirt, old.pointer) !== spec.uuid.toLowerCase()) {
@@ -70,7 +70,15 @@ export function define(
   const shares = cpuShares(cpuController, spec.cpuMilliCores);
   // A replaced definition keeps the mark of the transaction that made the domain.
   const kept = old?.mark?.owner === mark.owner ? old.mark : mark;
-  const xml = formatDomainXml({ spec, mark: kept, prefix, paths, accelerator, cpuShares: shares });
+  const xml = formatDomainXml({
+    spec,
+    mark: kept,
+    prefix,
+    paths,
+    accelerator,
+    cpuShares: shares,
+    basesAreOpen: qemuUser !== undefined,
+  });
   const domain = libvirt.domainDefineXml(connection, xml, 0);
   if (domain === null) throw toN0Error("define", spec.name, libvirt.lastError());
   return domain;

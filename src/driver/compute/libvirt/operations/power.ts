@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { N0Error } from "../../../../util/errors.ts";
 import { ownerOnNode } from "../../../../util/ref.ts";
+import { openToQemu } from "../../../file/base-file.ts";
 import type { Mark } from "../../../mark.ts";
 import { isActive, isPaused } from "../../active.ts";
 import type { DomainSpec } from "../../domain.ts";
@@ -24,6 +25,7 @@ export function start(context: OperationContext, spec: DomainSpec, mark: Mark): 
     if (found !== undefined) refuseForeign(found);
     if (found !== undefined && isActive(found.state)) return;
     requireParts(spec);
+    openBases(context, spec);
     prepareFolder(context, spec.name, mark);
     const domain = define(context, spec, mark, found);
     try {
@@ -48,6 +50,13 @@ function prepareFolder({ settings, qemuUser }: OperationContext, name: string, m
   ensureMarkedFolder(folder, mark);
   rmSync(formerVncSocket, { force: true });
   ensureQemuFolder(qemuFolder, qemuUser);
+}
+
+function openBases({ qemuUser }: OperationContext, { disks }: DomainSpec): void {
+  if (qemuUser === undefined) return;
+  for (const { backing = [] } of disks) {
+    for (const path of backing) openToQemu(path, qemuUser.gid);
+  }
 }
 
 /** libvirt's own messages contain paths, and come only after half a start. */
