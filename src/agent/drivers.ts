@@ -31,10 +31,12 @@ export interface DriversConfig {
   readonly allowedSources?: readonly string[];
   /** The proxies through which those images are fetched. Default: none. */
   readonly webProxies?: WebProxies;
-  /** IPv4 addresses that the guests of any network may ask at port 53. Default: none. */
+  /** Addresses that the guests of any network may ask at port 53. Default: none. */
   readonly nameservers?: readonly string[];
-  /** IPv4 CIDRs in the networks of the node that guests may reach. Default: none. */
+  /** CIDRs in the networks of the node that guests may reach. Default: none. */
   readonly guestDestinations?: readonly string[];
+  /** Whether the IPv6 packets of guests leave the node, if it can forward them. Default: true. */
+  readonly forwardsIpv6?: boolean;
   /** The largest size of a volume. */
   readonly virtualSizeBytesMax: bigint;
   /** The space to keep free on the file system of the base directory. Default: see `newFreeSpace`. */
@@ -59,9 +61,15 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
     resourcePrefix: prefix,
     nameservers = [],
     guestDestinations = [],
+    forwardsIpv6 = true,
   } = config;
   const volumeFolder = join(baseDirectory, "volumes");
-  const network = newNetnsNetworkDriver({ prefix, nameservers, guestDestinations });
+  const network = newNetnsNetworkDriver({
+    prefix,
+    nameservers,
+    guestDestinations,
+    forwardsIpv6,
+  });
   let qemuGroup: number | undefined;
   const volume = await openVolumeDriver(config, () => qemuGroup);
   // Last, because only this one must be closed: no later step can fail.

@@ -41,3 +41,24 @@ test("rules that are gone are applied anew within 5 s, and a failure is tried ag
   end.abort();
   await kept;
 });
+
+test("why IPv6 of guests stays on the node is told once, and again if the reason changes", async () => {
+  const network = newFakeNetworkDriver();
+  const clock = newFakeClock();
+  const end = new AbortController();
+  const reasons: unknown[] = [];
+  const log = {
+    ...silentLog,
+    warn: (_: string, fields?: Readonly<Record<string, unknown>>) => reasons.push(fields?.because),
+  };
+  network.hands.ipv6Obstacle = "one";
+  const kept = keepGuestWall({ network, clock, log, signal: end.signal });
+  await clock.advance(20_000);
+  network.hands.ipv6Obstacle = "another";
+  await clock.advance(10_000);
+  network.hands.ipv6Obstacle = undefined;
+  await clock.advance(10_000);
+  expect(reasons).toEqual(["one", "another"]);
+  end.abort();
+  await kept;
+});

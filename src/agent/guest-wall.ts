@@ -4,7 +4,7 @@ import { pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 
 export interface GuestWallOptions {
-  readonly network: Pick<NetworkDriver, "keepNodeRules">;
+  readonly network: Pick<NetworkDriver, "keepNodeRules" | "ipv6Obstacle">;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the agent ends. */
@@ -21,12 +21,18 @@ const INTERVAL_MS = 5_000;
 export async function keepGuestWall(options: GuestWallOptions): Promise<void> {
   const { network, clock, log, signal } = options;
   let lastFailure: string | undefined;
+  let lastObstacle: string | undefined;
   while (!signal.aborted) {
     try {
       if (await network.keepNodeRules(signal)) {
         log.info("applied the rules that separate guests from this node again");
       }
       lastFailure = undefined;
+      const obstacle = network.ipv6Obstacle();
+      if (obstacle !== undefined && obstacle !== lastObstacle) {
+        log.warn("IPv6 packets of guests do not leave this node", { because: obstacle });
+      }
+      lastObstacle = obstacle;
     } catch (error) {
       if (signal.aborted) return;
       const message = error instanceof Error ? error.message : String(error);

@@ -125,6 +125,7 @@ function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversC
     allowedSources: [...allowedSources, ...(settings.allowLocalSources ? LOCAL_SOURCES : [])],
     nameservers,
     guestDestinations,
+    forwardsIpv6: settings.guestIpv6 === "auto",
     webProxies,
     virtualSizeBytesMax: imageSizeMax,
     freeBytesMin: storageFreeMin,

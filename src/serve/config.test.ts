@@ -117,15 +117,17 @@ test("ranges of addresses", () => {
   const load = (flags: Readonly<Record<string, unknown>>) =>
     loadSettings("standalone", { flags, environment: {} });
   expect(load({})).toMatchObject({ allowedSources: [], guestDestinations: [] });
-  const both = { allowedSources: "10.1.2.3,FD00:0:0::/16", guestDestinations: "10.1.2.3/8" };
+  const both = {
+    allowedSources: "10.1.2.3,FD00:0:0::/16",
+    guestDestinations: "10.1.2.3/8,fd00::1/8",
+  };
   expect(load(both)).toMatchObject({
     allowedSources: ["10.1.2.3/32", "fd00::/16"],
-    guestDestinations: ["10.0.0.0/8"],
+    guestDestinations: ["10.0.0.0/8", "fd00::/8"],
   });
   expect(() => load({ allowedSources: "mirror" })).toThrow(
     'allowed-sources (from --allowed-sources): must be CIDRs such as 10.0.0.0/24, not "mirror"',
   );
-  expect(() => load({ guestDestinations: "fd00::/8" })).toThrow("must be IPv4 CIDRs");
   expect(loadSettings("agent", nothing).nameservers).toEqual(load({}).nameservers);
 });
 

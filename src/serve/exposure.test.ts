@@ -77,6 +77,7 @@ describe("beyond loopback", () => {
     ["cloud.example", "192.0.2.0/24"],
     ["0.0.0.0", "0.0.0.0/0"],
     ["::", "0.0.0.0/0"],
+    ["2001:db8::1", "2001:db8::/64"],
   ])("--insecure on %s does not go with --guest-destinations %s", (bindAddress, cidr) => {
     for (const protect of [agent, standalone]) {
       const flags = { bindAddress, insecure: true, guestDestinations: ["198.51.100.0/24", cidr] };
@@ -91,6 +92,7 @@ describe("beyond loopback", () => {
   test.each([
     ["10.0.0.1", "10.0.1.0/24"],
     ["2001:db8::1", "0.0.0.0/0"],
+    ["2001:db8::1", "2001:db8:1::/64"],
   ])("--insecure on %s goes with --guest-destinations %s", (bindAddress, cidr) => {
     const flags = { bindAddress, insecure: true, guestDestinations: [cidr] };
     expect(() => agent(flags)).not.toThrow();

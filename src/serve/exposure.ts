@@ -5,7 +5,7 @@ import { deriveAgentToken } from "../rpc/agent-token.ts";
 import { isUnspecified } from "../rpc/host.ts";
 import { readTokenFile } from "../rpc/token-auth.ts";
 import type { PeerOptions, PeerToken } from "../rpc/transport.ts";
-import { contains, parseAddress, parseCidr } from "../util/cidr.ts";
+import { overlaps, parseBlock } from "../util/cidr.ts";
 import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
 import type { Log } from "../util/log.ts";
@@ -151,7 +151,7 @@ function guard(settings: BaseSettings, needed: readonly string[], log: Log): voi
 
 /**
  * The --guest-destinations entry that contains an address of this server. Guests of this node never reach
- * it, but guests of other nodes with the same setting do. Guests cannot reach IPv6 addresses.
+ * it, but guests of other nodes with the same setting do.
  */
 function openingToGuests(settings: BaseSettings): string | undefined {
   if (!("guestDestinations" in settings)) return undefined;
@@ -160,10 +160,10 @@ function openingToGuests(settings: BaseSettings): string | undefined {
   if (isIP(bindAddress) === 0) return guestDestinations[0];
   const addresses = isUnspecified(bindAddress) ? ownAddresses() : [bindAddress];
   return guestDestinations.find((cidr) => {
-    const block = parseCidr(cidr, 4);
+    const block = parseBlock(cidr);
     return addresses.some((text) => {
-      const address = parseAddress(text, 4);
-      return block !== undefined && address !== undefined && contains(block, address);
+      const address = parseBlock(text);
+      return block !== undefined && address !== undefined && overlaps(block, address);
     });
   });
 }

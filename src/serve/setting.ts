@@ -97,11 +97,6 @@ export const cidr: Parse<string> = (value) => {
   return block === undefined ? wrong("must be CIDRs such as 10.0.0.0/24") : formatCidr(block);
 };
 
-export const cidr4: Parse<string> = (value) =>
-  parseBlock(text(value))?.family === 4
-    ? cidr(value)
-    : wrong("must be IPv4 CIDRs such as 10.0.0.0/24");
-
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/;
 
 export const name: Parse<string> = (value) =>

@@ -12,7 +12,6 @@ import {
   baseUrl,
   bytes,
   cidr,
-  cidr4,
   duration,
   durationBetween,
   flag,
@@ -301,10 +300,15 @@ const node = {
       "with less free on the base directory's file system, nothing is made, grown or fetched; default: 1 GiB, or 5 % below 20 GiB",
     kind: "bytes",
   }),
-  guestDestinations: about(setting(list(cidr4)).default([]), {
+  guestDestinations: about(setting(list(cidr)).default([]), {
     argument: "<CIDRs>",
     description:
       "what guests may reach in the networks that this node is in, separated by commas; never the node itself",
+  }),
+  guestIpv6: about(setting(oneOf(["auto", "off"])).default("auto"), {
+    argument: "<name>",
+    description:
+      "auto: IPv6 packets of guests leave this node, unless it would lose its own IPv6 routes; off: they stay in their network",
   }),
   imageSizeMax: about(setting(bytes).default(1n << 40n), {
     argument: "<size>",

@@ -135,11 +135,13 @@ describe.runIf(requirement("netns"))("a guest and its node", { timeout: 30_000 }
   });
 
   test("the driver knows which nameservers guests cannot ask", async () => {
-    const asked = [outside, nodeOutside, "169.254.169.254", "8.8.8.8", "fd00::53"];
-    expect(world.driver.closedNameservers(asked)).toEqual(asked.slice(0, 3));
+    const asked = [outside, nodeOutside, "169.254.169.254", "fe80::53", "8.8.8.8", "2620:fe::fe"];
+    expect(world.driver.closedNameservers(asked)).toEqual(asked.slice(0, 4));
     const openings = { nameservers: [nodeOutside], guestDestinations: [`${outside}/32`] };
     const driver = newNetnsNetworkDriver({ prefix, ...openings });
-    expect(driver.closedNameservers(asked)).toEqual(["169.254.169.254"]);
+    expect(driver.closedNameservers(asked)).toEqual(["169.254.169.254", "fe80::53"]);
+    const closed = newNetnsNetworkDriver({ prefix, forwardsIpv6: false, ...openings });
+    expect(closed.closedNameservers(asked)).toContain("2620:fe::fe");
   });
 
   test("a nameserver is asked by UDP too", async () => {
@@ -255,11 +257,12 @@ describe.runIf(requirement("netns"))("a guest and its node", { timeout: 30_000 }
       await keep();
       // Numbered anew in the same order each time.
     }
-    expect(removed).toBe(13);
+    expect(removed).toBe(16);
     for (const change of [
-      ["delete", "closed", "169.254.0.0/16"],
-      ["add", "opened", "10.0.0.0/8"],
-      ["add", "nameservers", "10.0.0.53"],
+      ["delete", "closed4", "169.254.0.0/16"],
+      ["delete", "closed6", "fe80::/10"],
+      ["add", "opened4", "10.0.0.0/8"],
+      ["add", "nameservers6", "2001:db8::53"],
     ] as const) {
       const [verb, set, element] = change;
       await run("nft", verb, "element", ...table.slice(1), set, `{ ${element} }`);

@@ -12,6 +12,7 @@ import {
 } from "../../src/driver/network/netns/netns-network-driver.ts";
 import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
 import type { PortIdentity } from "../../src/driver/network/port-identity.ts";
+import { defined } from "../../src/util/defined.ts";
 import { until } from "../../src/util/until.ts";
 
 /**
@@ -66,6 +67,7 @@ export interface NetworkWorld {
     network: string,
     ipv4Gateway: string,
     identity?: PortIdentity,
+    ipv6Gateway?: string,
   ): Promise<void>;
   /** A stand-in for a guest: a namespace with a veth on the bridge of the network. */
   addGuest(network: string, address: string, gateway: string): Promise<void>;
@@ -85,7 +87,10 @@ export const pathOf = (netns: string) => `/run/netns/${netns}`;
 
 /** Guests may reach `outside`, which lies in a network of the node, unless `openings` say otherwise. */
 export async function newNetworkWorld(
-  openings: Pick<NetnsNetworkDriverOptions, "nameservers" | "guestDestinations"> = {
+  openings: Pick<
+    NetnsNetworkDriverOptions,
+    "nameservers" | "guestDestinations" | "forwardsIpv6"
+  > = {
     guestDestinations: [outside],
   },
 ): Promise<NetworkWorld> {
@@ -101,9 +106,10 @@ export async function newNetworkWorld(
       namespaces.push(name);
       await ip("-n", name, "link", "set", "dev", "lo", "up");
     },
-    async attach(tapNumber, name, ipv4Gateway, identity) {
+    async attach(tapNumber, name, ipv4Gateway, identity, ipv6Gateway) {
       await driver.ensureTap(tapName(tapNumber), mark, soon());
-      await driver.ensureAttached(tapName(tapNumber), { name, ipv4Gateway }, soon(), identity);
+      const network = { name, ipv4Gateway, ...defined({ ipv6Gateway }) };
+      await driver.ensureAttached(tapName(tapNumber), network, soon(), identity);
     },
     async addGuest(network, address, gateway) {
       const [guest, netns] = [guestOf(network), netnsOf(network)];

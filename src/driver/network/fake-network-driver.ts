@@ -72,6 +72,8 @@ interface FakeNodeHands {
   nodeRules: PartState | undefined;
   /** The addresses that guests cannot reach. */
   readonly closed: Set<string>;
+  /** Why the node cannot forward IPv6. */
+  ipv6Obstacle: string | undefined;
 }
 
 /** Keeps taps and networks in memory. */
@@ -84,6 +86,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     strayUplinks: new Set(),
     nodeRules: undefined,
     closed: new Set(),
+    ipv6Obstacle: undefined,
   };
 
   async function during<T>(method: NetworkMethod, signal: AbortSignal, work: () => T): Promise<T> {
@@ -239,6 +242,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         hands.nodeRules = undefined;
         return true;
       }),
+    ipv6Obstacle: () => hands.ipv6Obstacle,
     closedNameservers: (addresses) => addresses.filter((one) => hands.closed.has(one)),
     async connect(networkName, address, port, signal) {
       await during("connect", signal, () => {

@@ -107,6 +107,9 @@ export interface NetworkDriver {
    */
   keepNodeRules(signal: AbortSignal): Promise<boolean>;
 
+  /** Why this node cannot forward the IPv6 packets of guests, at the last look. Undefined if it can, or is not to. */
+  ipv6Obstacle(): string | undefined;
+
   /** The addresses, of the given ones, that guests of this node cannot reach for DNS. */
   closedNameservers(addresses: readonly string[]): readonly string[];
 

@@ -4,7 +4,18 @@ import type { Ip } from "./ip.ts";
 import type { Names } from "./names.ts";
 import type { WallOpenings } from "./wall.ts";
 
-/** What the parts of the driver share. It remembers nothing of the node, which is read each time. */
+/** Whether the IPv6 packets of guests are to leave the node. */
+export interface GuestIpv6 {
+  readonly isWanted: boolean;
+  /** Why they cannot, at the last look. */
+  obstacle: string | undefined;
+}
+
+export function leavesNode({ isWanted, obstacle }: GuestIpv6): boolean {
+  return isWanted && obstacle === undefined;
+}
+
+/** What the parts of the driver share. Of the node it remembers nothing, or what is read again each time. */
 export interface Context {
   readonly ip: Ip;
   readonly changeFilters: ChangeFilters;
@@ -12,6 +23,7 @@ export interface Context {
   /** The range of the subnets between the node and its networks, such as `100.127.0.0/16`. */
   readonly transitPool: string;
   readonly openings: WallOpenings;
+  readonly ipv6: GuestIpv6;
   /** The keys, in the order in which they must be taken: `tap/<name>`, `network/<name>`, `node`. */
   readonly mutex: KeyedMutex;
 }

@@ -1,4 +1,3 @@
-import { isIPv4 } from "node:net";
 import { type Cidr, parseBlock } from "../../../util/cidr.ts";
 import { invalid } from "../../../util/errors.ts";
 import { newKeyedMutex } from "../../../util/keyed-mutex.ts";
@@ -9,7 +8,7 @@ import { notOurs, tapElsewhere, tapMissing } from "../network-errors.ts";
 import { checkIdentity, type PortIdentity } from "../port-identity.ts";
 import { type ChangeFilters, changeFilters as changeWithNft } from "./change-filters.ts";
 import { connectIn } from "./connect.ts";
-import type { Context } from "./context.ts";
+import { type Context, leavesNode } from "./context.ts";
 import { newDetach } from "./detach.ts";
 import { ensureFilter } from "./filters.ts";
 import { listNetworks, listTaps } from "./inventory.ts";
@@ -29,10 +28,12 @@ export interface NetnsNetworkDriverOptions {
   readonly prefix?: string;
   /** The IPv4 range for the links between the node and its networks. Defaults to `100.127.0.0/16`. */
   readonly transitPool?: string;
-  /** IPv4 addresses that guests may ask at port 53, also on the node and in its networks. Defaults to none. */
+  /** Addresses that guests may ask at port 53, also on the node and in its networks. Defaults to none. */
   readonly nameservers?: readonly string[];
-  /** IPv4 CIDRs in the node's networks that guests may reach. Defaults to none. */
+  /** CIDRs in the node's networks that guests may reach. Defaults to none. */
   readonly guestDestinations?: readonly string[];
+  /** Whether the IPv6 packets of guests leave the node, if it can forward them. Defaults to true. */
+  readonly forwardsIpv6?: boolean;
   readonly run?: RunCommand;
   readonly change?: ChangeLink;
   readonly changeFilters?: ChangeFilters;
@@ -40,30 +41,30 @@ export interface NetnsNetworkDriverOptions {
 
 /**
  * Networks on this node, made with iproute2 and nft. Needs root, and the node's own network namespace. Sets
- * `net.ipv4.ip_forward` there and never resets it, since others may have come to rely on it.
+ * `net.ipv4.ip_forward` there and never resets it, since others may have come to rely on it. The same holds for
+ * IPv6, if the node keeps its own routes (ADR 61).
  *
- * Guests reach the internet by IPv4 only, and neither the node nor the networks that it is in (ADR 37). IPv6
- * stays within the network: if the node forwarded it, it would ignore the router advertisements from which it
- * may have its own address.
+ * Guests reach the internet, and neither the node nor the networks that it is in (ADR 37).
  */
 export function newNetnsNetworkDriver({
   prefix = "n0-",
   transitPool = "100.127.0.0/16",
   nameservers = [],
   guestDestinations = [],
+  forwardsIpv6 = true,
   run = runCommand,
   change = changeLink,
   changeFilters = changeWithNft,
 }: NetnsNetworkDriverOptions = {}): NetworkDriver {
   const names = namesFor(prefix);
   const openings = {
-    // Guests cannot reach a nameserver over IPv6.
-    nameservers: nameservers.filter((text) => isIPv4(text)).map(ipv4Block),
-    destinations: guestDestinations.map(ipv4Block),
+    nameservers: nameservers.map(block),
+    destinations: guestDestinations.map(block),
   };
   const ip = newIp(run, change);
   const mutex = newKeyedMutex();
-  const context: Context = { ip, changeFilters, names, transitPool, openings, mutex };
+  const ipv6 = { isWanted: forwardsIpv6, obstacle: undefined };
+  const context: Context = { ip, changeFilters, names, transitPool, openings, ipv6, mutex };
   const detach = newDetach(context);
 
   const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>
@@ -132,9 +133,12 @@ export function newNetnsNetworkDriver({
     },
     ensureNodeRules: (signal) => settleNodeRules(context, signal),
     keepNodeRules: (signal) => keepNodeRules(context, signal),
+    ipv6Obstacle: () => ipv6.obstacle,
     closedNameservers: (addresses) => {
       const closed = closedFor(readOwnNetworks(), transitPool);
-      return addresses.filter((address) => isClosedNameserver(address, closed, openings));
+      return addresses.filter((address) =>
+        isClosedNameserver(address, closed, openings, leavesNode(ipv6)),
+      );
     },
     listTaps: async (signal) => listTaps(context, signal),
     listNetworks: async (signal) => listNetworks(context, signal),
@@ -145,10 +149,10 @@ export function newNetnsNetworkDriver({
   };
 }
 
-function ipv4Block(text: string): Cidr {
-  const block = parseBlock(text);
-  if (block?.family === 4) return block;
-  throw invalid("guest-destinations", `must be IPv4 CIDRs such as 10.0.0.0/24, got "${text}"`);
+function block(text: string): Cidr {
+  const parsed = parseBlock(text);
+  if (parsed !== undefined) return parsed;
+  throw invalid("guest-destinations", `must be CIDRs such as 10.0.0.0/24, got "${text}"`);
 }
 
 /** A tap, and who its guest is if the caller knows it. */

@@ -9,7 +9,7 @@ import type { Link } from "./links.ts";
 import type { Names } from "./names.ts";
 import { namespaceAt } from "./namespace.ts";
 import { ensureNodeRules, ensureNodeRulesAbsent, prepareInside } from "./rules.ts";
-import { makeUplink, removeOrphans, uplinkWorks } from "./uplink.ts";
+import { addIpv6, lacksIpv6, makeUplink, removeOrphans, uplinkWorks } from "./uplink.ts";
 
 /**
  * The group of LLDP. The kernel would otherwise learn addresses from its frames, and take packets in them for
@@ -95,16 +95,18 @@ export async function ensureNetwork(
 
   const frame = frameLines(names, network.name, before.kind === "namespace", bridge !== undefined);
   const uplink: string[] = [];
+  const isOlder = uplinkWorks(links) && lacksIpv6(links);
   if (uplinkWorks(links)) {
     ensureNodeRules(context);
     await ip.batch(undefined, frame, signal);
+    if (isOlder) await addIpv6(context, network.name, links, signal);
   } else {
     await mutex.run("node", async () => {
       ensureNodeRules(context);
       uplink.push(...(await makeUplink(context, network.name, links, alias, frame, signal)));
     });
   }
-  if (!isReady) prepareInside(names, names.netnsPath(network.name));
+  if (!isReady || isOlder) prepareInside(names, names.netnsPath(network.name));
   const lines = [...bridgeLines(names, network, links, bridge), ...uplink];
   if (!isReady) {
     const ready = formatLinkMark(names.prefix, { owner, transactionId: maker, state: READY });

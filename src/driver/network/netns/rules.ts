@@ -3,17 +3,18 @@ import { crc32 } from "node:zlib";
 import type { Cidr } from "../../../util/cidr.ts";
 import { parseLinkMark } from "../link-mark.ts";
 import type { PartState } from "../network-survey.ts";
-import type { Context } from "./context.ts";
+import { type Context, leavesNode } from "./context.ts";
 import { ensureFilterTable } from "./filters.ts";
+import { forwardIpv6, forwardIpv6Inside, forwardsIpv6, hasIpv6 } from "./ipv6-forwarding.ts";
 import { type Names, UPLINK_INSIDE } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
 import { nft, tableComment } from "./nft.ts";
 import { readOwnNetworks } from "./own-networks.ts";
 import { applyTable, listingOf, type Table, tableOf, tableState } from "./tables.ts";
-import { closedFor, closedIn, nodeChains, type WallOpenings } from "./wall.ts";
+import { closedFor, closedIn, NEIGHBORS, nodeChains, type WallOpenings } from "./wall.ts";
 
 /** Part of the comment of the table inside of a network. A table of another version is replaced. */
-const INSIDE_VERSION = "1";
+const INSIDE_VERSION = "2";
 const ADDRESS_MODE = "/proc/sys/net/ipv6/conf/default/addr_gen_mode";
 const INSIDE_TABLE = "n0stack";
 
@@ -25,6 +26,7 @@ const INSIDE_CHAINS = `
   chain input {
     type filter hook input priority filter; policy accept;
     iifname "${UPLINK_INSIDE}" ct state established,related accept
+    iifname "${UPLINK_INSIDE}" ${NEIGHBORS}
     iifname "${UPLINK_INSIDE}" drop
   }
   chain forward {
@@ -47,14 +49,16 @@ const INSIDE_CHAINS = `
  */
 export function ensureNodeRules(context: Context): boolean {
   forward();
+  forwardGuestsIpv6(context);
   return applyTable(context.names, nodeRulesNow(context));
 }
 
 /** Like `ensureNodeRules`, also if somebody has changed the rules and left our comment. */
 export function restoreNodeRules(context: Context): void {
   const isWhole = nodeRulesState(context) === "whole";
-  applyTable(context.names, nodeRulesNow(context), { isForced: !isWhole });
   forward();
+  forwardGuestsIpv6(context);
+  applyTable(context.names, nodeRulesNow(context), { isForced: !isWhole });
 }
 
 /**
@@ -64,7 +68,11 @@ export function restoreNodeRules(context: Context): void {
 export function nodeRulesState({ names, openings }: Context): PartState {
   if (tableComment("inet", names.nodeTable) === undefined) return "absent";
   const closed = closedIn(nft(`list table inet ${names.nodeTable}`));
-  return stateOf(names, nodeRules(names, closed, openings));
+  // The rules follow a change of the forwarding of IPv6 within seconds.
+  const isWhole = [true, false].some(
+    (isIpv6Open) => stateOf(names, nodeRules(names, closed, openings, isIpv6Open)) === "whole",
+  );
+  return isWhole ? "whole" : "altered";
 }
 
 /** Like `prepareInside`, also if somebody has changed the rules and left our comment. */
@@ -80,7 +88,10 @@ export function insideRulesState(names: Names, path: string): PartState {
   // Before entering the namespace: the rules to compare with are made in a namespace of their own.
   const rules = insideRules(names);
   listingOf(rules);
-  return inNamespace(path, () => stateOf(names, rules));
+  return inNamespace(path, () => {
+    const state = stateOf(names, rules);
+    return state === "whole" && hasIpv6() && !forwardsIpv6() ? "altered" : state;
+  });
 }
 
 export function ensureNodeRulesAbsent(names: Names): void {
@@ -93,6 +104,7 @@ export function ensureNodeRulesAbsent(names: Names): void {
 export function prepareInside(names: Names, path: string): void {
   inNamespace(path, () => {
     forward();
+    forwardIpv6Inside();
     // Taps and the uplink need no IPv6 address of their own. 1 means "none" (ip-sysctl in the kernel).
     if (existsSync(ADDRESS_MODE)) writeFileSync(ADDRESS_MODE, "1");
     applyTable(names, insideRules(names));
@@ -100,15 +112,27 @@ export function prepareInside(names: Names, path: string): void {
   });
 }
 
-function nodeRulesNow({ names, openings, transitPool }: Context): Table {
-  return nodeRules(names, closedFor(readOwnNetworks(), transitPool), openings);
+function nodeRulesNow(context: Context): Table {
+  const { names, openings, transitPool, ipv6 } = context;
+  const closed = closedFor(readOwnNetworks(), transitPool);
+  return nodeRules(names, closed, openings, leavesNode(ipv6));
+}
+
+/** Makes the node forward the IPv6 packets of guests, if it may and can. */
+function forwardGuestsIpv6(context: Context): void {
+  if (context.ipv6.isWanted) context.ipv6.obstacle = forwardIpv6();
 }
 
 /**
  * Different rules have different comments: for other settings, another network, another version of this file.
  */
-function nodeRules(names: Names, closed: readonly Cidr[], openings: WallOpenings): Table {
-  const chains = nodeChains(names, closed, openings);
+function nodeRules(
+  names: Names,
+  closed: readonly Cidr[],
+  openings: WallOpenings,
+  isIpv6Open: boolean,
+): Table {
+  const chains = nodeChains(names, closed, openings, isIpv6Open);
   const version = crc32(chains).toString(16);
   return tableOf(names, "inet", names.nodeTable, "node", version, chains);
 }

@@ -12,13 +12,15 @@ import type {
 import type { Context } from "./context.ts";
 import { surveyFilters } from "./filters.ts";
 import { type Found, readNetworks } from "./inventory.ts";
+import { hasIpv6 } from "./ipv6-forwarding.ts";
 import type { Link } from "./links.ts";
 import { UPLINK_INSIDE } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
 import { FORWARD_MASK, type NetworkState, READY } from "./network.ts";
+import { readRoutes6 } from "./own-networks.ts";
 import { insideRulesState, nodeRulesState } from "./rules.ts";
 import { isOurTap, markOfTap } from "./tap.ts";
-import { uplinkWorks } from "./uplink.ts";
+import { lacksIpv6, uplinkWorks } from "./uplink.ts";
 
 const NO_FILTER: PortFilter = { state: "absent" };
 
@@ -96,7 +98,15 @@ function bridgeState({ bridge, mark }: Extract<NetworkState, { kind: "namespace"
 
 export function uplinkState(path: string, links: readonly Link[]): PartState {
   if (!links.some(({ name }) => name === UPLINK_INSIDE)) return "absent";
-  return uplinkWorks(links) && hasDefaultRoute(path) ? "whole" : "altered";
+  const isWhole = uplinkWorks(links) && hasDefaultRoute(path);
+  const isWhole6 = !hasIpv6() || (!lacksIpv6(links) && hasDefaultRoute6(path));
+  return isWhole && isWhole6 ? "whole" : "altered";
+}
+
+function hasDefaultRoute6(path: string): boolean {
+  return inNamespace(path, readRoutes6).some(
+    ({ device, cidr }) => device === UPLINK_INSIDE && cidr.prefixLength === 0,
+  );
 }
 
 /** Reads the kernel's table in the thread that is inside, without a process. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { fc } from "../../../../test/properties.ts";
-import { overlaps, pickTransit } from "./transit.ts";
+import { overlaps, pickTransit, transit6Of } from "./transit.ts";
 
 const pool = "100.127.0.0/16";
 
@@ -10,6 +10,14 @@ test("a subnet holds the node's end and the Network's end", () => {
     outside: "100.127.8.1/30",
     inside: "100.127.8.2/30",
     via: "100.127.8.1",
+  });
+});
+
+test("the IPv6 subnet of an uplink is that of its IPv4 address", () => {
+  expect(transit6Of("100.127.8.2/30")).toEqual({
+    outside: "fd6e:3073:7461:636b::647f:801/126",
+    inside: "fd6e:3073:7461:636b::647f:802/126",
+    via: "fd6e:3073:7461:636b::647f:801",
   });
 });
 

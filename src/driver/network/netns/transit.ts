@@ -1,4 +1,5 @@
 import { crc32 } from "node:zlib";
+import { type Cidr, formatAddress, parseAddress, parseCidr } from "../../../util/cidr.ts";
 
 /** A range of IPv4 addresses as numbers, with both ends. */
 interface Range {
@@ -13,6 +14,12 @@ export interface Transit {
   /** The outer address without its prefix length, which is the gateway of the namespace. */
   readonly via: string;
 }
+
+/**
+ * The IPv6 addresses of uplinks: a unique local prefix (RFC 4193) that spells "n0stack", and the uplink's IPv4
+ * address. So who has an IPv4 subnet also has an IPv6 one.
+ */
+export const TRANSIT_POOL_6: Cidr = parseCidr("fd6e:3073:7461:636b::/96", 6)!;
 
 /**
  * A /30 each: the address of the subnet, the end of the node, the end of the network, the broadcast address.
@@ -59,6 +66,15 @@ function transitAt(first: number): Transit {
     inside: `${formatIpv4(first + 2)}/${SUBNET_LENGTH}`,
     via,
   };
+}
+
+/** The IPv6 addresses of the uplink whose inner end has that IPv4 address. */
+export function transit6Of(inside: string): Transit {
+  const value = parseAddress(inside.split("/")[0]!, 4)!;
+  const at = (ipv4: bigint) => formatAddress(TRANSIT_POOL_6.base + ipv4, 6);
+  const length = 128 - 32 + SUBNET_LENGTH;
+  const via = at(value - 1n);
+  return { outside: `${via}/${length}`, inside: `${at(value)}/${length}`, via };
 }
 
 /** Whether two ranges, written as `pickTransit` accepts them, have an address in common. */

@@ -3,9 +3,10 @@ import { ownerOnNode } from "../../../util/ref.ts";
 import { parseLinkMark } from "../link-mark.ts";
 import type { Context } from "./context.ts";
 import { ipv6Off } from "./ip.ts";
+import { hasIpv6 } from "./ipv6-forwarding.ts";
 import type { Link } from "./links.ts";
 import { type Names, UPLINK_INSIDE } from "./names.ts";
-import { overlaps, pickTransit, type Transit } from "./transit.ts";
+import { overlaps, pickTransit, type Transit, transit6Of } from "./transit.ts";
 
 /** Each attempt has another name and subnet, so this is only a bound. */
 const ATTEMPTS_MAX = 16;
@@ -69,6 +70,7 @@ function outsideLines(
     `link add name ${device} group ${names.group} type veth peer ${peer}`,
     `link set dev ${device} alias ${alias}${ipv6Off()} up`,
     `address add ${transit.outside} dev ${device}`,
+    ...(hasIpv6() ? [`address add ${transit6Of(transit.inside).outside} dev ${device} nodad`] : []),
   ];
 }
 
@@ -77,7 +79,40 @@ function insideLines(transit: Transit, alias: string): string[] {
     `link set dev ${UPLINK_INSIDE} alias ${alias}${ipv6Off()} up`,
     `address add ${transit.inside} dev ${UPLINK_INSIDE}`,
     `route replace default via ${transit.via} dev ${UPLINK_INSIDE}`,
+    ...insideLines6(transit.inside),
   ];
+}
+
+/** @param inside The IPv4 address of the inner end. */
+function insideLines6(inside: string): string[] {
+  if (!hasIpv6()) return [];
+  const { inside: address, via } = transit6Of(inside);
+  return [
+    `address replace ${address} dev ${UPLINK_INSIDE} nodad`,
+    `route replace default via ${via} dev ${UPLINK_INSIDE}`,
+  ];
+}
+
+/** Whether a working uplink has no IPv6 addresses, because a version before made it. */
+export function lacksIpv6(inside: readonly Link[]): boolean {
+  const addresses = inside.find(({ name }) => name === UPLINK_INSIDE)?.addresses ?? [];
+  return hasIpv6() && addresses.every(isIpv4);
+}
+
+/** Gives a working uplink its IPv6 addresses. The caller holds the network. */
+export async function addIpv6(
+  { ip, names }: Context,
+  networkName: string,
+  inside: readonly Link[],
+  signal: AbortSignal,
+): Promise<void> {
+  const end = inside.find(({ name }) => name === UPLINK_INSIDE)!;
+  const ipv4 = end.addresses.find(isIpv4)!;
+  const outer = (await ip.links(undefined, signal)).find(({ index }) => index === end.peerIndex);
+  if (outer === undefined) return;
+  const { outside } = transit6Of(ipv4);
+  await ip.batch(undefined, [`address replace ${outside} dev ${outer.name} nodad`], signal);
+  await ip.batch(names.netnsName(networkName), insideLines6(ipv4), signal);
 }
 
 /**
