@@ -178,7 +178,7 @@ async function startDomain(
   const { volumeId } = disk;
   const plan = planOf(ref, machine, {
     volumeIds: new Map([[disk.name, volumeId]]),
-    nics: [{ ref: networkBeside(ref, network.name), network, tapName }],
+    nics: [{ ref: networkBeside(ref, network.name), network, tapName, pciSlot: 3 }],
     userKeys: [],
     nameservers: [],
   });

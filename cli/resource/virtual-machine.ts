@@ -32,6 +32,22 @@ const RECORD_CALLS: readonly CallSpec[] = [
   },
 ];
 
+const NIC_CALLS: readonly CallSpec[] = [
+  {
+    name: "attach-nic",
+    rpc: "AttachNic",
+    summary: "give a virtual machine another nic, also while it runs",
+    examples: ["vm attach-nic web-1 --nic network_name=lab,ipv4_address=10.1.0.11"],
+  },
+  {
+    name: "detach-nic",
+    rpc: "DetachNic",
+    args: ["name", "network_interface_name"],
+    summary: "take a nic from a virtual machine; if it runs, its guest must release the nic",
+    examples: ["vm detach-nic web-1 web-11"],
+  },
+];
+
 const POWER_CALLS: readonly CallSpec[] = [
   {
     name: "boot",
@@ -83,7 +99,7 @@ export const virtualMachine = defineResource({
     { ...cell("login_username"), isWide: true },
     { ...cell("uuid"), isWide: true },
   ],
-  calls: [...RECORD_CALLS, ...POWER_CALLS],
+  calls: [...RECORD_CALLS, ...NIC_CALLS, ...POWER_CALLS],
   async commands(cli) {
     const modules = await Promise.all([
       import("../commands/virtual-machine-console.ts"),

@@ -1,11 +1,12 @@
 import { basename } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { DomainInfo, DomainSpec, DomainState } from "../driver/compute/domain.ts";
+import type { DomainInfo, DomainSpec, DomainState, NicSpec } from "../driver/compute/domain.ts";
 import type { Mark } from "../driver/mark.ts";
 import type { Seed, SeedNic } from "../driver/seed/seed-driver.ts";
 import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
 import type {
   Domain,
+  DomainNic,
   EnsureSeedRequest,
   ListedDomainSchema,
   SeedNic as SeedNicMessage,
@@ -50,8 +51,12 @@ export async function domainSpec(
     seedPath === undefined
       ? []
       : [{ path: seedPath, format: "raw" as const, device: "cdrom" as const }];
-  const nics = domain.nics.map(({ tapName, hardwareAddress }) => ({ tapName, hardwareAddress }));
+  const nics = domain.nics.map(nicSpec);
   return { name, uuid, vcpus, cpuMilliCores, memoryBytes, disks: [...disks, ...cdroms], nics };
+}
+
+export function nicSpec({ tapName, hardwareAddress, pciSlot }: DomainNic): NicSpec {
+  return { tapName, hardwareAddress, ...(pciSlot === 0 ? {} : { pciSlot }) };
 }
 
 /** The domain as the node knows it. Its share of the processor is missing: only the API remembers that. */

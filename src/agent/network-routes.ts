@@ -24,6 +24,13 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
       return {};
     },
 
+    async ensureTapOut({ tapName, operation }) {
+      await change(queue, keys.tap(tapName), operation, (mark, signal) =>
+        network.ensureTapOut(tapName, mark, signal),
+      );
+      return {};
+    },
+
     async ensureTapAttached(request) {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));

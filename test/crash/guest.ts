@@ -7,8 +7,9 @@ const START_TIMEOUT_MS = 60_000;
 const MARK = "!";
 
 /**
- * The first sector of a disk whose guest does two things: it prints on its serial port that it has started, and
- * it turns itself off when the power button is pressed. The ports are those of the PIIX4's power management.
+ * The first sector of a disk whose guest does three things: it prints on its serial port that it has started, it
+ * releases the PCI devices that it is asked for, and it turns itself off when the power button is pressed. The
+ * ports are those of the PIIX4's power management.
  */
 export function firstSector(): Buffer {
   const sector = Buffer.alloc(512);
@@ -17,8 +18,9 @@ export function firstSector(): Buffer {
     [0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef], // enable the button: out 0x602, 0x100
     [0xba, 0x00, 0x06, 0xef], // forget an earlier press: out 0x600, 0x100
     [0xba, 0xf8, 0x03, 0xb0, MARK.charCodeAt(0), 0xee], // out 0x3f8, '!'
-    [0xba, 0x00, 0x06], // mov dx, 0x600
-    [0xf4, 0xed, 0xf6, 0xc4, 0x01, 0x74, 0xf9], // again: hlt; in ax, dx; test ah, 1; jz again
+    [0xf4, 0xba, 0x04, 0xae, 0x66, 0xed], // again: hlt; mov dx, 0xae04; in eax, dx
+    [0xba, 0x08, 0xae, 0x66, 0xef], // release these PCI devices: out 0xae08, eax
+    [0xba, 0x00, 0x06, 0xed, 0xf6, 0xc4, 0x01, 0x74, 0xec], // in 0x600; test ah, 1; jz again
     [0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef], // off: out 0x604, 0x2000
     [0xeb, 0xfe], // jmp $
   ];

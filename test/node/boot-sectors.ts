@@ -1,7 +1,24 @@
 /** Guests of one sector, in 16-bit code for the BIOS. They never end by themselves. */
 
+/**
+ * Releases the PCI devices that the hypervisor asks for: the registers for that of the machine type `pc`
+ * (docs/specs/acpi_pci_hotplug.rst in QEMU).
+ */
+const RELEASE_DEVICES = [
+  ...[0xba, 0x04, 0xae, 0x66, 0xed], // mov dx, 0xae04; in eax, dx
+  ...[0x66, 0x85, 0xc0, 0x74, 0x05], // test eax, eax; jz on
+  ...[0xba, 0x08, 0xae, 0x66, 0xef], // mov dx, 0xae08; out dx, eax
+];
+
 /** COM1: its data, and its line status, whose bit 0 says that a byte has arrived. */
-const WAIT_FOR_BYTE = [0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf8]; // again: mov dx, 0x3fd; in al, dx; test al, 1; jz again
+const BYTE_IS_THERE = [0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01]; // mov dx, 0x3fd; in al, dx; test al, 1
+const WAIT_FOR_BYTE = again([], BYTE_IS_THERE);
+
+/** Does `work` until the result of `test` is not zero. */
+function again(work: readonly number[], test: readonly number[]): number[] {
+  const loop = [...work, ...test];
+  return [...loop, 0x74, 0x100 - (loop.length + 2)]; // jz again
+}
 
 function print(text: string): number[] {
   return [
@@ -23,15 +40,15 @@ export function echoBootDisk(text: string): Buffer {
 export const LISTENING = "!";
 
 /**
- * Listens to the power button after a byte has arrived on the first serial port, and powers off when somebody
+ * Releases PCI devices. Listens to the power button after a byte has arrived on the first serial port, and powers off when somebody
  * presses it. The registers are those of ACPI 6.5, 4.8.3, at the addresses of the machine type `pc`.
  */
 export function powerButtonBootDisk(): Buffer {
   return disk([
-    ...WAIT_FOR_BYTE,
+    ...again(RELEASE_DEVICES, BYTE_IS_THERE),
     ...[0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef], // PM1_EN: mov dx, 0x602; mov ax, PWRBTN_EN; out dx, ax
     ...print(LISTENING),
-    ...[0xba, 0x00, 0x06, 0xed, 0xf6, 0xc4, 0x01, 0x74, 0xfa], // PM1_STS: mov dx, 0x600; again: in ax, dx; test ah, 1; jz again
+    ...again(RELEASE_DEVICES, [0xba, 0x00, 0x06, 0xed, 0xf6, 0xc4, 0x01]), // PM1_STS: mov dx, 0x600; in ax, dx; test ah, 1
     ...[0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef], // PM1_CNT: mov dx, 0x604; mov ax, SLP_EN; out dx, ax
     ...[0xeb, 0xfe], // here: jmp here
   ]);

@@ -85,6 +85,8 @@ export function newComputeWorld(
       taps.push(tapName);
       return { tapName, hardwareAddress: "52:54:00:00:00:01" };
     },
+    // Nobody is there to release them.
+    async keepNics() {},
     async addForeign(name, uuid, theirs) {
       const metadata =
         theirs === undefined

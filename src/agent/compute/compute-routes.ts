@@ -4,6 +4,7 @@ import type { AgentDeps } from "../agent-deps.ts";
 import { consoleRoutes } from "./console-routes.ts";
 import { definitionRoutes } from "./definition-routes.ts";
 import { diskRoutes } from "./disk-routes.ts";
+import { nicRoutes } from "./nic-routes.ts";
 import { powerRoutes } from "./power-routes.ts";
 import { seedRoutes } from "./seed-routes.ts";
 
@@ -13,6 +14,7 @@ export function computeRoutes(router: ConnectRouter, deps: AgentDeps): void {
     ...definitionRoutes(deps),
     ...powerRoutes(deps),
     ...diskRoutes(deps),
+    ...nicRoutes(deps),
     ...consoleRoutes(deps),
     ...seedRoutes(deps),
   };

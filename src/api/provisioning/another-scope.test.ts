@@ -32,7 +32,7 @@ test("what a node is told of a virtual machine says its scope, but for the defau
   const vm = create(VirtualMachineSchema, { name: "web", nics: [{ networkName: "net" }] });
   const network = create(NetworkSchema, { name: "net" });
   const nicIn = (scope: string) => {
-    return { ref: { kind: "network", scope, name: "net" }, network, tapName: "web0" };
+    return { ref: { kind: "network", scope, name: "net" }, network, tapName: "web0", pciSlot: 3 };
   };
   const others = { volumeIds: new Map(), userKeys: [], nameservers: [] };
   const plans = scopes.map((scope) =>

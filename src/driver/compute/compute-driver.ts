@@ -3,6 +3,7 @@ import type { DomainConsole } from "./domain-console.ts";
 import type { DomainDefinition } from "./domain-definition.ts";
 import type { DomainDisks } from "./domain-disks.ts";
 import type { DomainFolders } from "./domain-folders.ts";
+import type { DomainNics } from "./domain-nics.ts";
 import type { DomainPower } from "./domain-power.ts";
 
 /**
@@ -16,6 +17,7 @@ export interface ComputeDriver
   extends DomainDefinition,
     DomainPower,
     DomainDisks,
+    DomainNics,
     DomainConsole,
     DomainFolders,
     AsyncDisposable {

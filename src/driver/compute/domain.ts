@@ -23,6 +23,8 @@ export interface NicSpec {
   /** The tap. It must exist before the domain starts. */
   readonly tapName: string;
   readonly hardwareAddress: string;
+  /** Its slot on the first PCI bus, so that its guest finds it in the same place. If not given, a free one. */
+  readonly pciSlot?: number;
 }
 
 export interface DomainSpec {

@@ -192,6 +192,16 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       }),
     ensureAttached: (tapName, network, signal, identity) =>
       during("ensureAttached", signal, () => attach(tapName, network, identity)),
+    ensureTapOut: (tapName, mark, signal) =>
+      during("ensureTapOut", signal, () => {
+        checkTapName(tapName);
+        if (fake.foreignDevices.has(tapName)) throw notOurs(tapName);
+        const old = taps.get(tapName);
+        if (old !== undefined && !isMadeBy(old.mark, { owner: mark.owner })) {
+          throw tapOfAnother(tapName, old.mark);
+        }
+        taps.set(tapName, { mark: old?.mark ?? { ...mark } });
+      }),
     ensureGateways: (network, signal) =>
       during("ensureGateways", signal, () => {
         checkNetworkName(network.name);

@@ -165,6 +165,27 @@ export function networkDriverSuite(
       expect(await taps()).toEqual([{ name: tap1, mark: markLater, networkName: "green" }]);
     });
 
+    test("a tap is taken out with its mark and without its filter, goes in again, and is made if it is lost", async () => {
+      const owned = { ...markA, transactionId: "transaction-later" };
+      await attachNew(tap1, blue);
+      await driver.ensureAttached(tap1, blue, soon(), guest);
+      await attachNew(tap2, blue, markB);
+      for (const _ of [1, 2]) {
+        await driver.ensureTapOut(tap1, owned, soon());
+        expect(await taps()).toContainEqual({ name: tap1, mark: markA });
+      }
+      expect((await driver.survey(soon())).networks[0]?.strayFilters).toEqual([]);
+      await driver.ensureAttached(tap1, blue, soon(), guest);
+      expect(await taps()).toContainEqual({ name: tap1, mark: markA, networkName: "blue" });
+      await driver.ensureTapAbsent(tap1, "blue", markA, soon());
+      await driver.ensureTapOut(tap1, owned, soon());
+      expect(await taps()).toContainEqual({ name: tap1, mark: owned });
+      await expect(driver.ensureTapOut(tap2, owned, soon())).rejects.toMatchObject({
+        kind: "failed_precondition",
+      });
+      expect(await taps()).toContainEqual({ name: tap2, mark: markB, networkName: "blue" });
+    });
+
     test("a tap of another owner is refused and not touched, connected or not", async () => {
       for (const attach of [false, true]) {
         if (attach) await driver.ensureAttached(tap1, blue, soon());

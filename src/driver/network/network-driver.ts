@@ -21,7 +21,8 @@ export interface NetworkSpec {
  */
 export interface NetworkDriver {
   /**
-   * Makes a new persistent tap in the node's own namespace, up, ready for a domain to open it. First removes a
+   * Makes a new persistent tap in the node's own namespace, ready for a domain to open it. It is down, so a guest
+   * that runs already cannot send anything to the node before the tap is in its network. First removes a
    * tap of that name and owner, wherever it is and whichever transaction made it, because the domain that used
    * it is not running.
    *
@@ -44,6 +45,12 @@ export interface NetworkDriver {
     signal: AbortSignal,
     identity?: PortIdentity,
   ): Promise<void>;
+
+  /**
+   * Takes a tap of the owner out of its network, into the node's own namespace, where a domain can open it, and
+   * makes it if it does not exist. An existing tap keeps the mark of its maker.
+   */
+  ensureTapOut(tapName: string, mark: Mark, signal: AbortSignal): Promise<void>;
 
   /**
    * Gives the network these gateways and no others. Does nothing if it is not on this node, half-made or not ours:

@@ -11,6 +11,8 @@ export type InterfaceReservation = Owned & {
   /** The node and the device of a virtual machine's nic; empty for other interfaces. */
   readonly nodeName: string;
   readonly tapName: string;
+  /** The PCI slot of a nic that was attached to a running virtual machine. Others have that of their number. */
+  readonly pciSlot?: number;
 };
 export const interfaces = jsonCollection<InterfaceReservation>("interface", { of: "network" });
 

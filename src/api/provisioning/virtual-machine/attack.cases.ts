@@ -12,6 +12,8 @@ export const examples: Examples = {
   BootVirtualMachine: { name: "a" },
   ShutdownVirtualMachine: { name: "a", hard: true },
   SaveVirtualMachine: { name: "a" },
+  AttachNic: { name: "a", nic: { networkName: "a" } },
+  DetachNic: { name: "a", networkInterfaceName: "a0" },
   OpenConsole: { name: "a" },
 };
 

@@ -23,6 +23,12 @@ const GUEST_RUNS = [
   GUEST_STARTED,
 ];
 
+const ATTACHED = machine("AttachNic", {
+  name: "<web>",
+  nic: { networkName: "net", ipv4Address: "10.231.7.78" },
+});
+const DETACHED = machine("DetachNic", { name: "<web>", networkInterfaceName: "<web>2" });
+
 export const scenarios: readonly Scenario[] = [
   {
     name: "CreateVirtualMachine",
@@ -71,6 +77,49 @@ export const scenarios: readonly Scenario[] = [
       }),
     ],
     cleanUp: [...WEB_GONE, ...purged("more")],
+  },
+  {
+    name: "AttachNic: to one that runs",
+    isThorough: true,
+    prepare: GUEST_RUNS,
+    call: ATTACHED,
+    revert: [DETACHED],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "AttachNic: to one that is shut down",
+    prepare: [...WEB_RUNS, OFF],
+    call: ATTACHED,
+    revert: [DETACHED],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "DetachNic: from one that runs",
+    isThorough: true,
+    prepare: [...GUEST_RUNS, ATTACHED],
+    call: DETACHED,
+    revert: [ATTACHED],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "DetachNic: from one that is shut down",
+    prepare: [...WEB_RUNS, ATTACHED, OFF],
+    call: DETACHED,
+    revert: [ATTACHED],
+    cleanUp: WEB_GONE,
+  },
+  {
+    // Its disk is empty, so nobody in it releases the nic.
+    name: "DetachNic: refused by the guest",
+    isRefused: true,
+    prepare: WEB_RUNS,
+    call: machine("DetachNic", {
+      name: "<web>",
+      networkInterfaceName: "<web>0",
+      deadlineSeconds: 1,
+    }),
+    revert: [],
+    cleanUp: WEB_GONE,
   },
   {
     name: "BootVirtualMachine",

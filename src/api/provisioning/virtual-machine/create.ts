@@ -28,7 +28,7 @@ import { releaseDomain, startNewDomain, writeNewSeed } from "./domain/domain-ste
 import { planOf } from "./domain/plan.ts";
 import { readUsers, userKeysOf } from "./domain/plan-input.ts";
 import { attachTap, makeTap } from "./domain/tap-steps.ts";
-import { reserveNics } from "./nics/nics.ts";
+import { newNics, reserveNics } from "./nics/nics.ts";
 import { keysOf, settled, virtualMachineSteps } from "./record.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
 import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
@@ -59,7 +59,7 @@ export async function createVirtualMachine(
       disks.push(await getClaimable(api, blockStorageBeside(ref, name)));
     }
     using placed = place(api, ref, request, disks);
-    using nics = await reserveNics.choose(api, ref, request, placed.nodeName);
+    using nics = await reserveNics.choose(api, ref, request.nics, newNics(placed.nodeName));
 
     const asked = newRecord(tx, ref, request, checked, placed.nodeName, nics.chosen);
     asked.instanceId = instanceIdOf(asked, userKeys);

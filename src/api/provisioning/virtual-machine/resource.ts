@@ -12,6 +12,9 @@ import { deleteVirtualMachine, forgetVirtualMachine, withProject } from "./delet
 import * as domains from "./domain/domain-steps.ts";
 import { attachTap, makeTap, moveTap, removeTapLater } from "./domain/tap-steps.ts";
 import { onObservation } from "./domain/touches.ts";
+import { attachNic } from "./nics/attach-nic.ts";
+import { detachNic } from "./nics/detach-nic.ts";
+import { plugNic, releaseNic, unplugNic } from "./nics/nic-steps.ts";
 import { usesInterfaces } from "./nics/uses-interfaces.ts";
 import { onNodeLost } from "./node-lost.ts";
 import { openConsole } from "./open-console.ts";
@@ -50,6 +53,8 @@ export const virtualMachine = defineResource({
       domains.rebootDomain,
       makeTap,
       attachTap,
+      plugNic,
+      unplugNic,
     ],
     retriables: [
       virtualMachineSteps.settle,
@@ -59,6 +64,7 @@ export const virtualMachine = defineResource({
       domains.restoreSeed,
       removeTapLater,
       moveTap,
+      releaseNic,
     ],
   },
   view: toWire,
@@ -75,6 +81,8 @@ export const virtualMachine = defineResource({
     rebootVirtualMachine: (request, call) => rebootVirtualMachine(api, call, request),
     shutdownVirtualMachine: (request, call) => shutdownVirtualMachine(api, call, request),
     saveVirtualMachine: ({ name }, call) => saveVirtualMachine(api, call, name),
+    attachNic: (request, call) => attachNic(api, call, request),
+    detachNic: (request, call) => detachNic(api, call, request),
     openConsole: ({ name }, call) => openConsole(api, call, name),
   }),
 });

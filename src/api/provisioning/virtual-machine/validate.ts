@@ -1,4 +1,7 @@
-import type { CreateVirtualMachineRequest } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type {
+  CreateVirtualMachineRequest,
+  VirtualMachineNIC,
+} from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { canonicalAddress } from "../../../util/cidr.ts";
 import { invalid } from "../../../util/errors.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
@@ -79,20 +82,25 @@ export function checkCreate(ref: Ref, request: CreateVirtualMachineRequest): Che
   const sshAuthorizedKeys = request.sshAuthorizedKeys.map((text, i) =>
     parseSshPublicKey(`ssh_authorized_keys[${i}]`, text),
   );
-  checkNics(request);
+  checkNics(request.nics, (i) => `nics[${i}].`);
   return { uuid, sshAuthorizedKeys };
 }
 
 /**
  * Refuses values that two nics of one virtual machine share: a hardware address, because the guest would see
  * one device, even in different networks, or an address of one network.
+ *
+ * @param prefixOf What the field names of a nic begin with.
  */
-function checkNics({ nics }: CreateVirtualMachineRequest): void {
+export function checkNics(
+  nics: readonly VirtualMachineNIC[],
+  prefixOf: (index: number) => string,
+): void {
   const indexOf = new Map<string, number>();
   for (const [i, nic] of nics.entries()) {
     const { networkName, ipv4Address, ipv6Address } = nic;
-    if (networkName === "") throw invalid(`nics[${i}].network_name`, "must be set");
-    const field = (name: string) => `nics[${i}].${name}`;
+    const field = (name: string) => prefixOf(i) + name;
+    if (networkName === "") throw invalid(field("network_name"), "must be set");
     const hardwareAddress =
       nic.hardwareAddress === ""
         ? ""
@@ -105,7 +113,7 @@ function checkNics({ nics }: CreateVirtualMachineRequest): void {
       if (address === "" || address === NO_ADDRESS) continue;
       const other = indexOf.get(`${where}/${address}`);
       if (other !== undefined) {
-        throw invalid(field(name), `${address} is also requested for nics[${other}]`);
+        throw invalid(field(name), `${address} is also that of nics[${other}]`);
       }
       indexOf.set(`${where}/${address}`, i);
     }

@@ -26,6 +26,12 @@ async function prepareOff(world: World): Promise<void> {
   await world.virtualMachines.shutdownVirtualMachine({ name: "web", hard: true });
 }
 
+/** A machine with two nics, of which one came later. */
+async function prepareNics(world: World): Promise<void> {
+  await prepareRunning(world);
+  await world.virtualMachines.attachNic({ name: "web", nic: { networkName: "net" } });
+}
+
 async function preparePaused(world: World): Promise<void> {
   await prepareRunning(world);
   await world.virtualMachines.saveVirtualMachine({ name: "web" });
@@ -118,6 +124,52 @@ export const rpcCases: readonly RpcCase[] = [
       virtualMachines.rebootVirtualMachine({ name: "web", hard: true }),
   },
   {
+    rpc: "AttachNic",
+    about: "to one that runs",
+    prepare: prepareRunning,
+    call: ({ virtualMachines }) =>
+      virtualMachines.attachNic({ name: "web", nic: { networkName: "net" } }),
+  },
+  {
+    rpc: "AttachNic",
+    about: "to one that is shut down",
+    prepare: prepareOff,
+    call: ({ virtualMachines }) =>
+      virtualMachines.attachNic({ name: "web", nic: { networkName: "net" } }),
+  },
+  {
+    rpc: "DetachNic",
+    about: "the first of two, from one that runs",
+    prepare: prepareNics,
+    call: ({ virtualMachines }) =>
+      virtualMachines.detachNic({ name: "web", networkInterfaceName: "web0" }),
+  },
+  {
+    rpc: "DetachNic",
+    about: "the only one, from one that runs",
+    prepare: prepareRunning,
+    call: ({ virtualMachines }) =>
+      virtualMachines.detachNic({ name: "web", networkInterfaceName: "web0" }),
+  },
+  {
+    rpc: "DetachNic",
+    about: "from one that is shut down",
+    prepare: prepareOff,
+    call: ({ virtualMachines }) =>
+      virtualMachines.detachNic({ name: "web", networkInterfaceName: "web0" }),
+  },
+  {
+    rpc: "DetachNic",
+    about: "in the network of another project",
+    isOfProjects: true,
+    prepare: async (world) => {
+      await prepareShared(world);
+      await createShared(world);
+    },
+    call: (world) =>
+      inAcme(world).virtualMachines.detachNic({ name: "web", networkInterfaceName: "web0" }),
+  },
+  {
     rpc: "UpdateVirtualMachine",
     about: "its size and its disks",
     prepare: prepareOff,
@@ -142,6 +194,10 @@ export const others: Others = {
     shutdown: ({ virtualMachines }) => virtualMachines.shutdownVirtualMachine({ name, hard: true }),
     resize: ({ virtualMachines }) =>
       virtualMachines.updateVirtualMachine({ name, limitCpuMilliCore: 8000 }),
+    attachNic: ({ virtualMachines }) =>
+      virtualMachines.attachNic({ name, nic: { networkName: "net" } }),
+    detachNic: ({ virtualMachines }) =>
+      virtualMachines.detachNic({ name, networkInterfaceName: `${name}0` }),
     delete: ({ virtualMachines }) => virtualMachines.deleteVirtualMachine({ name }),
   }),
 };

@@ -11,14 +11,17 @@ const UUIDS = [1, 2].map((i) => `00000000-0000-4000-8000-00000000000${i}`);
 export const expectedFindings = ["vm.state_differs", "tap.left_over"];
 
 function nics(view: View) {
+  return Array.from({ length: view.dice.pick([0, 1, 1, 2, 3]) }, () => nic(view));
+}
+
+function nic(view: View) {
   const { dice } = view;
-  const count = dice.pick([0, 1, 1, 2, 3]);
   const address = () => `10.0.${dice.below(3)}.${1 + dice.below(13)}`;
-  return Array.from({ length: count }, () => ({
+  return {
     networkName: view.networkToUse(),
     ipv4Address: dice.chance(0.15) ? address() : dice.chance(0.1) ? "none" : "",
     hardwareAddress: dice.chance(0.1) ? `52:54:00:00:00:0${dice.below(4)}` : "",
-  }));
+  };
 }
 
 export const calls: Readonly<Record<string, CallKind>> = {
@@ -63,6 +66,14 @@ export const calls: Readonly<Record<string, CallKind>> = {
   UpdateVirtualMachine: call(7, updateMachine, (c, request, options) =>
     c.virtualMachines.updateVirtualMachine(request, options),
   ),
+  AttachNic: call(
+    4,
+    (view) => ({ name: view.machine(), nic: nic(view) }),
+    (c, request, options) => c.virtualMachines.attachNic(request, options),
+  ),
+  DetachNic: call(3, detachNic, (c, request, options) =>
+    c.virtualMachines.detachNic(request, options),
+  ),
   GetVirtualMachine: read(
     3,
     (view) => ({ name: view.machine() }),
@@ -75,6 +86,12 @@ export const calls: Readonly<Record<string, CallKind>> = {
     (c, request, options) => c.virtualMachines.listVirtualMachines(request, options),
   ),
 };
+
+function detachNic(view: View) {
+  const name = view.machine();
+  const names = view.findMachine(name)?.networkInterfaceNames ?? [];
+  return { name, networkInterfaceName: view.dice.pick([...names, `${name}0`]) };
+}
 
 function updateMachine(view: View) {
   const name = view.machine(({ state }) => state === MachineState.SHUTDOWN);

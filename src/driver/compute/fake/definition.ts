@@ -4,7 +4,7 @@ import type { DomainSpec } from "../domain.ts";
 import type { DomainDefinition } from "../domain-definition.ts";
 import { refuseLeftover } from "../leftover.ts";
 import type { FakeDefinition } from "./fake-compute.ts";
-import { checkName, type FakeDomain, type FakeNode, wrongState } from "./fake-node.ts";
+import { checkName, type FakeDomain, type FakeNode, inOrder, wrongState } from "./fake-node.ts";
 
 /** Defines the domain, or changes its definition, whether it is active or not. */
 export function define(node: FakeNode, spec: DomainSpec, mark: Mark): FakeDomain {
@@ -45,7 +45,7 @@ function infoOf(spec: DomainSpec, mark: Mark): FakeDefinition {
     vcpus: spec.vcpus,
     memoryBytes: ((spec.memoryBytes + 1023n) / 1024n) * 1024n,
     diskPaths: spec.disks.map(({ path }) => path),
-    nics: spec.nics,
+    nics: inOrder(spec.nics),
   };
 }
 
@@ -76,7 +76,11 @@ export function fakeDefinition(node: FakeNode): DomainDefinition {
       }),
     list: (signal) =>
       node.guarded("list", signal, () =>
-        [...domains.values()].map(({ info, state }) => ({ ...info, state })),
+        [...domains.values()].map(({ info, state }) => ({
+          ...info,
+          nics: info.nics.map(({ pciSlot: _, ...nic }) => nic),
+          state,
+        })),
       ),
   };
 }

@@ -22,6 +22,7 @@ computeDriverSuite("the fake", async () => {
     newGuestDisk: async () => ({ path: `/disks/${count++}`, format: "raw", device: "disk" }),
     listen: async (name) => driver.listen(name),
     newNic: async () => ({ tapName: `tap-${count++}`, hardwareAddress: "52:54:00:00:00:01" }),
+    keepNics: async (name) => driver.keepNics(name),
     addForeign: async (name, uuid) => driver.addForeign(name, uuid),
     isForeignIntact: async (name, uuid) =>
       driver.snapshot().foreign.some((domain) => domain.name === name && domain.uuid === uuid),

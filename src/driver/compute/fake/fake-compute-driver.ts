@@ -5,6 +5,7 @@ import type { FakeComputeDriver, FakeComputeOptions } from "./fake-compute.ts";
 import { FakeNode } from "./fake-node.ts";
 import { fakeFolders } from "./folders.ts";
 import { fakeHands } from "./hands.ts";
+import { fakeNics } from "./nics.ts";
 import { fakePower } from "./power.ts";
 
 /** A hypervisor in memory. Passes the same suite as the real one. */
@@ -15,6 +16,7 @@ export function createFakeComputeDriver(options: FakeComputeOptions = {}): FakeC
     ...fakeDefinition(node),
     ...fakePower(node),
     ...fakeDisks(node),
+    ...fakeNics(node),
     ...fakeConsole(node),
     ...fakeFolders(node),
     ...fakeHands(node),

@@ -16,7 +16,9 @@ export type FakeComputeMethod =
   | "list"
   | "listFolders"
   | "growDisk"
-  | "undoGrowDisk";
+  | "undoGrowDisk"
+  | "ensureNic"
+  | "ensureNicAbsent";
 
 export interface FakeFault {
   /** `after`: the method does its work, and its answer is lost. */
@@ -37,6 +39,8 @@ export interface FakeHands {
   crash(name: string): void;
   /** The guest notices the power button, until it boots again. */
   listen(name: string): void;
+  /** The guest releases no nic from now on. */
+  keepNics(name: string): void;
   /** The guest prints on its serial console. */
   print(name: string, text: string): void;
   /** The size of the disk that a domain was told; undefined if it was told none. */

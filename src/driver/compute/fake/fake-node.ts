@@ -4,7 +4,7 @@ import { untilAborted } from "../../../util/race.ts";
 import { NAME_ON_NODE, ownerOnNode } from "../../../util/ref.ts";
 import type { Mark } from "../../mark.ts";
 import { isActive } from "../active.ts";
-import type { DomainEvent, DomainState } from "../domain.ts";
+import type { DomainEvent, DomainState, NicSpec } from "../domain.ts";
 import type {
   FakeComputeMethod,
   FakeComputeOptions,
@@ -37,6 +37,8 @@ export class FakeNode {
   readonly folders = new Map<string, FakeFolder>();
   readonly diskSizes = new Map<string, bigint>();
   readonly listeners = new Set<(event: DomainEvent) => void>();
+  /** Those whose guests release no nic. */
+  readonly keepsNics = new Set<string>();
   readonly faults = new Map<FakeComputeMethod, FakeFault>();
 
   constructor(options: FakeComputeOptions) {
@@ -94,6 +96,11 @@ export function checkName(name: string): void {
       field: "name",
     });
   }
+}
+
+/** As a guest finds them, by their slots. */
+export function inOrder(nics: readonly NicSpec[]): readonly NicSpec[] {
+  return nics.toSorted((one, other) => (one.pciSlot ?? 0) - (other.pciSlot ?? 0));
 }
 
 export function wrongState(name: string, what: string): N0Error {

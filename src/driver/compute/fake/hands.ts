@@ -3,7 +3,7 @@ import { type FakeNode, wrongState } from "./fake-node.ts";
 
 /** Things that happen on the node without the driver. */
 export function fakeHands(node: FakeNode): FakeHands {
-  const { domains, folders, foreign, diskSizes, faults } = node;
+  const { domains, folders, foreign, diskSizes, faults, keepsNics } = node;
   return {
     faults,
     alter(name, change) {
@@ -25,6 +25,7 @@ export function fakeHands(node: FakeNode): FakeHands {
     listen(name) {
       node.active(name).isListening = true;
     },
+    keepNics: (name) => void keepsNics.add(name),
     print(name, text) {
       const { viewers, info } = node.active(name);
       node.folderOf(name, info.mark).log += text;

@@ -182,6 +182,22 @@ export function loadLibvirt() {
     domainReset: callWithFlags("virDomainReset"),
     domainDestroy: callWithFlags("virDomainDestroyFlags"),
     domainUndefine: callWithFlags("virDomainUndefineFlags"),
+    domainAttachDevice: get<[Pointer, string, number], number>(
+      "virDomainAttachDeviceFlags",
+      "int",
+      ["void *", "str", "uint"],
+    ),
+    domainDetachDevice: get<[Pointer, string, number], number>(
+      "virDomainDetachDeviceFlags",
+      "int",
+      ["void *", "str", "uint"],
+    ),
+    /** Asks the guest, and does not wait for it. */
+    domainDetachDeviceAlias: get<[Pointer, string, number], number>(
+      "virDomainDetachDeviceAlias",
+      "int",
+      ["void *", "str", "uint"],
+    ),
     domainBlockResize: get<[Pointer, string, bigint, number], number>(
       "virDomainBlockResize",
       "int",

@@ -132,13 +132,28 @@ export function deviceLetters(head: string, index: number): string {
 }
 
 /** `managed='no'`: we make the tap before, and move it into a network namespace later. */
-function formatNic({ tapName, hardwareAddress }: NicSpec): string {
+export function formatNic({ tapName, hardwareAddress, pciSlot }: NicSpec): string {
   return `    <interface type='ethernet'>
       <mac address='${x(hardwareAddress)}'/>
       <target dev='${x(tapName)}' managed='no'/>
       <model type='virtio'/>
-      <rom enabled='no'/>
+      <rom enabled='no'/>${pciSlot === undefined ? "" : formatSlot(pciSlot)}
     </interface>`;
+}
+
+function formatSlot(slot: number): string {
+  return `
+      <address type='pci' domain='0x0000' bus='0x00' slot='0x${slot.toString(16)}' function='0x0'/>`;
+}
+
+/** The name that libvirt gives the nic of an active domain; undefined if there is no nic of that address. */
+export function aliasOfNic(xml: string, hardwareAddress: string): string | undefined {
+  const nic = findElements(parseXml(xml), "devices", "interface").find((one) => {
+    const address = findElement(one, "mac")?.attributes.get("address") ?? "";
+    return address.toLowerCase() === hardwareAddress.toLowerCase();
+  });
+  if (nic === undefined) return undefined;
+  return findElement(nic, "alias")?.attributes.get("name") ?? "";
 }
 
 /** The mark in our metadata element, from the XML of that element; undefined for another instance's. */
@@ -167,11 +182,19 @@ export function parseDomainXml(xml: string, prefix: string): Omit<DomainInfo, "s
     diskPaths: findElements(domain, "devices", "disk", "source").flatMap(
       ({ attributes }) => attributes.get("file") ?? [],
     ),
-    nics: findElements(domain, "devices", "interface").map((nic) => ({
-      tapName: findElement(nic, "target")?.attributes.get("dev") ?? "",
-      hardwareAddress: findElement(nic, "mac")?.attributes.get("address") ?? "",
-    })),
+    nics: findElements(domain, "devices", "interface")
+      .sort((one, other) => placeOf(one) - placeOf(other))
+      .map((nic) => ({
+        tapName: findElement(nic, "target")?.attributes.get("dev") ?? "",
+        hardwareAddress: findElement(nic, "mac")?.attributes.get("address") ?? "",
+      })),
   };
+}
+
+/** The order in which a guest finds its devices. libvirt lists a device that came later at the end. */
+function placeOf(device: XmlElement): number {
+  const { attributes } = findElement(device, "address") ?? {};
+  return Number(attributes?.get("bus") ?? 0) * 0x100 + Number(attributes?.get("slot") ?? 0);
 }
 
 function findOurMark(domain: XmlElement, prefix: string): Mark | undefined {

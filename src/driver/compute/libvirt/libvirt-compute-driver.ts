@@ -10,6 +10,7 @@ import { libvirtConsole } from "./parts/console.ts";
 import { libvirtDefinition } from "./parts/definition.ts";
 import { libvirtDisks } from "./parts/disks.ts";
 import { libvirtFolders } from "./parts/folders.ts";
+import { libvirtNics } from "./parts/nics.ts";
 import { libvirtPower } from "./parts/power.ts";
 import { createStateWatcher } from "./state-watcher.ts";
 import type { DriverSettings, QemuUser } from "./worker-protocol.ts";
@@ -127,6 +128,7 @@ export async function openLibvirtComputeDriver(
     ...libvirtDefinition(connection, watcher),
     ...libvirtPower(connection, watcher),
     ...libvirtDisks(connection),
+    ...libvirtNics(connection, clock),
     ...domainConsole,
     ...libvirtFolders(baseDirectory),
     async [Symbol.asyncDispose]() {

@@ -122,6 +122,11 @@ const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
     "unavailable",
     "its QEMU does not end, perhaps because a disk does not answer; try again",
   ],
+  [
+    /double use of PCI Address/i,
+    "failed_precondition",
+    "the PCI slot of the nic is taken: shut it down first",
+  ],
   [/not assigned to domain/i, "failed_precondition", "it has no such disk: run verify to find it"],
   [
     /Image is not in \w+ format|Image is corrupt|not a \w+ image/i,

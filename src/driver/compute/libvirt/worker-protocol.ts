@@ -1,6 +1,6 @@
 import type { ErrorKind } from "../../../util/errors.ts";
 import type { Maker, Mark } from "../../mark.ts";
-import type { Accelerator, DomainInfo, DomainSpec, DomainState } from "../domain.ts";
+import type { Accelerator, DomainInfo, DomainSpec, DomainState, NicSpec } from "../domain.ts";
 import type { CpuController } from "./cpu-shares.ts";
 
 /** The settings that every worker gets at its start. */
@@ -35,11 +35,20 @@ export type Operation =
       readonly fromBytes: bigint;
       readonly toBytes: bigint;
     }
+  | { readonly kind: "plug"; readonly name: string; readonly nic: NicSpec }
+  | {
+      readonly kind: "unplug";
+      readonly name: string;
+      readonly hardwareAddress: string;
+      readonly isRequest: boolean;
+    }
   | { readonly kind: "list" };
 
 /** The results of the operations. All others return nothing. */
 export interface OperationResults {
   readonly observe: DomainState;
+  /** Whether the guest still has the nic. */
+  readonly unplug: boolean;
   readonly list: readonly DomainInfo[];
 }
 

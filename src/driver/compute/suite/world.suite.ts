@@ -9,11 +9,16 @@ export interface ComputeDriverWorld extends AsyncDisposable {
   /** A virtual machine's name that nobody else uses. */
   newName(): string;
   newDisk(): Promise<DiskSpec>;
-  /** A disk from which a guest boots that hears the power button, and powers off, from when it is told to `listen`. */
+  /**
+   * A disk from which a guest boots that releases the devices that it is asked for. It hears the power button, and
+   * powers off, from when it is told to `listen`.
+   */
   newGuestDisk(): Promise<DiskSpec>;
   /** Has that guest listen, until it boots again. */
   listen(name: string): Promise<void>;
   newNic(): Promise<NicSpec>;
+  /** From now on, the guest releases no nic. It has no disk to boot from. */
+  keepNics(name: string): Promise<void>;
   /** More than the node has. */
   readonly tooMuchMemoryBytes: bigint;
   /** A domain of somebody else's under the name that `name` has on the hypervisor. */

@@ -89,6 +89,15 @@ export function newNetnsNetworkDriver({
         holdingNetwork(network.name, signal, () => attach(context, port, network, signal)),
       );
     },
+    async ensureTapOut(tapName, mark, signal) {
+      checkTapName(tapName);
+      const { owner } = mark;
+      await holdingTap(tapName, signal, async () => {
+        await takeTapOut(context, tapName, undefined, { owner }, signal);
+        const places = await whereIs(context, tapName);
+        if (!places.includes(undefined)) await makeTap(context, tapName, mark, signal);
+      });
+    },
     async ensureGateways(network, signal) {
       checkNetworkName(network.name);
       gatewaysOf(network);

@@ -52,11 +52,11 @@ export async function makeWhole(
   await ip.batch(netns, lines, signal);
 }
 
-/** Moves a tap of the maker from any other network into the node's own namespace. The caller holds the tap. */
+/** Moves a tap of the maker from any network but `stayIn` into the node's own namespace. The caller holds the tap. */
 export async function takeTapOut(
   context: Context,
   tapName: string,
-  stayIn: string,
+  stayIn: string | undefined,
   maker: Maker,
   signal: AbortSignal,
 ): Promise<void> {

@@ -90,7 +90,7 @@ export async function makeTap(
     undefined,
     [
       { kind: "make_tap", name: tapName, tunGroup: group },
-      { kind: "set", name: tapName, group, alias, isUp: true },
+      { kind: "set", name: tapName, group, alias },
     ],
     signal,
   );

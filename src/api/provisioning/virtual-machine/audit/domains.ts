@@ -81,6 +81,8 @@ function compareDefinition({ nodeName }: NodeView, pair: Pair): Finding[] {
   const nics = (list: readonly { tapName: string; hardwareAddress: string }[]) =>
     list
       .map(({ tapName, hardwareAddress }) => `${tapName} ${hardwareAddress.toLowerCase()}`)
+      // The record has them in the order in which they came, the domain in that of their slots.
+      .sort()
       .join(", ");
   const disks = [...there.volumeIds, ...domain.otherDiskPaths];
   const parts: readonly (readonly [Code, string, string])[] = [

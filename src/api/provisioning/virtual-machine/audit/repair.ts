@@ -28,6 +28,7 @@ import {
 import type { Plan } from "../domain/plan.ts";
 import { moveTap, removeTapLater, type Tap } from "../domain/tap-steps.ts";
 import { nicOnNode, reservation } from "../nics/nics.ts";
+import { numberOfNic } from "../nics/numbers.ts";
 import { restOff } from "../power/shutdown.ts";
 import { pending, settled, virtualMachineSteps } from "../record.ts";
 import { computeReservationOf, reserveUuid } from "../reservations.ts";
@@ -156,7 +157,7 @@ export function reserveInterfaceAgain(
     const network = await getNetwork(tx.context.api, networkBeside(ref, nic.networkName));
     const place = {
       nodeName: vm.computeNodeName,
-      tapName: tapOfDomain ?? deviceName(nicOnNode(ref, index)),
+      tapName: tapOfDomain ?? deviceName(nicOnNode(ref, numberOfNic(ref, name))),
     };
     await tx.run(reserveInterface, reservation(ref, { ...nic, name }, network, nic, place));
     await tx.commit({});

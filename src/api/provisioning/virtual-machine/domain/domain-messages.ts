@@ -9,7 +9,14 @@ export type DomainShape = DomainPlace & {
   readonly cpuMilliCores: number;
   readonly memoryBytes: string;
   readonly volumeIds: readonly string[];
-  readonly nics: readonly { readonly tapName: string; readonly hardwareAddress: string }[];
+  readonly nics: readonly DomainNic[];
+};
+
+export type DomainNic = {
+  readonly tapName: string;
+  readonly hardwareAddress: string;
+  /** An input of an older version has none, and its node chooses a free one. */
+  readonly pciSlot?: number;
 };
 
 /** The data that the guest reads when it boots. */

@@ -13,6 +13,7 @@ import { blockStorageBeside } from "../../block-storage/collection.ts";
 import { getBlockStorage } from "../../block-storage/record.ts";
 import type { Api } from "../../context.ts";
 import { usersOf } from "../collection.ts";
+import { numberOfNic, slotOfNumber } from "../nics/numbers.ts";
 
 /** The input of a plan besides the record of the virtual machine. */
 export interface PlanInput {
@@ -30,6 +31,7 @@ export interface NicInput {
   readonly ref: Ref;
   readonly network: Network;
   readonly tapName: string;
+  readonly pciSlot: number;
 }
 
 /**
@@ -63,7 +65,8 @@ export async function readNics(api: Reader, ref: Ref, vm: VirtualMachine): Promi
       const message = `interface ${i} of virtual machine "${ref.name}" is not reserved`;
       throw new N0Error("internal", message);
     }
-    nics.push({ ref: networkRef, network, tapName: reserved.value.tapName });
+    const { tapName, pciSlot = slotOfNumber(numberOfNic(ref, name)) } = reserved.value;
+    nics.push({ ref: networkRef, network, tapName, pciSlot });
   }
   return nics;
 }

@@ -22,11 +22,13 @@ const input: PlanInput = {
         domain: "example.internal",
       }),
       tapName: "n0-a",
+      pciSlot: 3,
     },
     {
       ref: networkRef("b"),
       network: create(NetworkSchema, { name: "b", ipv4Cidr: "10.1.0.0/24", ipv6Cidr: "fd00::/64" }),
       tapName: "n0-b",
+      pciSlot: 4,
     },
   ],
   userKeys: ["ssh-ed25519 AAAA user", "ssh-ed25519 BBBB both"],
@@ -62,8 +64,8 @@ test("a domain has its disks in the order of its record, and no others that were
     memoryBytes: "1073741824",
     volumeIds: ["root.1", "data.1"],
     nics: [
-      { tapName: "n0-a", hardwareAddress: "52:54:00:00:00:01" },
-      { tapName: "n0-b", hardwareAddress: "52:54:00:00:00:02" },
+      { tapName: "n0-a", hardwareAddress: "52:54:00:00:00:01", pciSlot: 3 },
+      { tapName: "n0-b", hardwareAddress: "52:54:00:00:00:02", pciSlot: 4 },
     ],
   });
 });

@@ -51,7 +51,9 @@ function domainOf(
     cpuMilliCores: vm.requestCpuMilliCore,
     memoryBytes: vm.limitMemoryBytes.toString(),
     volumeIds: vm.blockStorageNames.map((name) => volumeIdOf(name, volumeIds)),
-    nics: nics.map(({ nic, tapName }) => ({ tapName, hardwareAddress: nic.hardwareAddress })),
+    nics: nics.map(({ nic, tapName, pciSlot }) => {
+      return { tapName, hardwareAddress: nic.hardwareAddress, pciSlot };
+    }),
   };
 }
 

@@ -55,6 +55,17 @@ const identityMessage = ({ hardwareAddress, addresses }: TapIdentity) => ({
   addresses: [...addresses],
 });
 
+/** Moves the tap into its network, with its filter. */
+export const attach: NodeWork<Tap> = async ({ network }, tap) => {
+  const asked = portMessage(tap);
+  await network((c, operation, options) => c.ensureTapAttached({ operation, ...asked }, options));
+};
+
+/** Takes the tap out again, to where a domain can open it. */
+export const takeOut: NodeWork<Tap> = async ({ network }, { tapName }) => {
+  await network((c, operation, options) => c.ensureTapOut({ operation, tapName }, options));
+};
+
 const removeTap =
   (onlyOfTransaction: boolean): NodeWork<Tap> =>
   async ({ network: ask }, { tapName, network }) => {
@@ -81,10 +92,7 @@ export const makeTap = nodeStep<Tap>({
 export const attachTap = nodeStep<Tap>({
   name: "network.attach_tap",
   ...ofTap,
-  async act({ network }, tap) {
-    const asked = portMessage(tap);
-    await network((c, operation, options) => c.ensureTapAttached({ operation, ...asked }, options));
-  },
+  act: attach,
   // The undo of making the tap removes it from any place, and the network with its last tap. It runs after the
   // domain that has the tap open is removed.
   undo: "nothing",

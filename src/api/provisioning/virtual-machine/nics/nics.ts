@@ -2,11 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import type { Stored } from "../../../../datastore/records.ts";
 import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import {
-  type CreateVirtualMachineRequest,
   type VirtualMachineNIC,
   VirtualMachineNICSchema,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { deviceName } from "../../../../util/checksum.ts";
+import { defined } from "../../../../util/defined.ts";
 import { formatRef, nameBeside, nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../../core/annotations.ts";
 import { getVisible } from "../../../core/sharing.ts";
@@ -27,6 +27,7 @@ import {
 } from "../../../network/network/collection.ts";
 import type { Api, Tx } from "../../context.ts";
 import type { NicInput } from "../domain/plan-input.ts";
+import { slotOfNumber } from "./numbers.ts";
 
 /**
  * The nics of a virtual machine, with every value chosen that the request leaves open. They are held until
@@ -45,12 +46,36 @@ export interface ChosenNics extends Disposable {
   chooseAgain(index: number, taken: ReadonlySet<string>): Promise<void>;
 }
 
+/** Where nics come to be. */
+interface NicPlaces {
+  readonly nodeName: string;
+  /** The hardware addresses that the virtual machine has already. */
+  readonly hardwareAddresses: readonly string[];
+  at(index: number): NicPlace;
+}
+
+interface NicPlace {
+  /** Among the nics of its virtual machine. */
+  readonly number: number;
+  /** If not given, the one of its number. */
+  readonly pciSlot?: number;
+  /** What the names of its fields begin with. */
+  readonly fieldPrefix: string;
+}
+
+/** The nics of a new virtual machine. */
+export function newNics(nodeName: string): NicPlaces {
+  const at = (number: number) => ({ number, fieldPrefix: `nics[${number}].` });
+  return { nodeName, hardwareAddresses: [], at };
+}
+
 async function choose(
   api: Api,
   ref: Ref,
-  { nics }: CreateVirtualMachineRequest,
-  nodeName: string,
+  nics: readonly VirtualMachineNIC[],
+  places: NicPlaces,
 ): Promise<ChosenNics> {
+  const { nodeName } = places;
   const stack = new DisposableStack();
   try {
     const networks = await readNetworks(api, ref, nics);
@@ -58,30 +83,34 @@ async function choose(
     for (const nic of nics) stack.use(keepAsked(api, networkBeside(ref, nic.networkName), nic));
     const steps: ReserveInterface[] = [];
     const wishes: InterfaceWish[] = [];
-    const otherHardwareAddresses = new Set(
-      nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
-    );
+    const otherHardwareAddresses = new Set([
+      ...places.hardwareAddresses,
+      ...nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
+    ]);
     for (const [i, nic] of nics.entries()) {
       const network = networkRefs[i]!;
+      const { number, pciSlot, fieldPrefix } = places.at(i);
       const wish = {
         ...nic,
-        name: interfaceNameIn(network, ref, i),
+        name: interfaceNameIn(network, ref, number),
         otherHardwareAddresses,
-        fieldPrefix: `nics[${i}].`,
+        fieldPrefix,
         taken: new Set<string>(),
       };
       wishes.push(wish);
       const choice = stack.use(await chooseInterface(api, networks[i]!, wish));
       otherHardwareAddresses.add(choice.hardwareAddress);
-      const tapName = await chooseTap(api, nodeName, nicOnNode(ref, i), steps);
-      steps.push(reservation(ref, wish, networks[i]!, choice, { nodeName, tapName }));
+      const tapName = await chooseTap(api, nodeName, nicOnNode(ref, number), steps);
+      const place = { nodeName, tapName, ...defined({ pciSlot }) };
+      steps.push(reservation(ref, wish, networks[i]!, choice, place));
     }
     const chosen = {
       nics: steps.map((step) => nicOf(ref, step)),
       networkInterfaceNames: steps.map((step) => step.interface.name),
     };
     const planned = steps.map(({ interface: { tapName } }, i) => {
-      return { ref: networkRefs[i]!, network: networks[i]!.value, tapName };
+      const { number, pciSlot = slotOfNumber(number) } = places.at(i);
+      return { ref: networkRefs[i]!, network: networks[i]!.value, tapName, pciSlot };
     });
     return {
       chosen,
@@ -124,7 +153,7 @@ export function reservation(
   { name, annotations, networkName }: VirtualMachineNIC & { readonly name: string },
   { revision }: Stored<Network>,
   { hardwareAddress, ipv4Address, ipv6Address }: Omit<ChosenInterface, typeof Symbol.dispose>,
-  place: { readonly nodeName: string; readonly tapName: string },
+  place: { readonly nodeName: string; readonly tapName: string; readonly pciSlot?: number },
 ): ReserveInterface {
   return {
     interface: {
@@ -142,8 +171,8 @@ export function reservation(
 }
 
 /** The name of a nic among those of all virtual machines. */
-export function nicOnNode(ref: Ref, index: number): string {
-  return `${nameOnNode(ref)}${index}`;
+export function nicOnNode(ref: Ref, number: number): string {
+  return `${nameOnNode(ref)}${number}`;
 }
 
 function nicOf(ref: Ref, { network, interface: reserved }: ReserveInterface): VirtualMachineNIC {

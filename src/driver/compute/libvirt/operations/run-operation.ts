@@ -2,6 +2,7 @@ import type { Operation } from "../worker-protocol.ts";
 import { list, redefine, remove, requireNew } from "./definition.ts";
 import { grow, undoGrow } from "./disks.ts";
 import { type OperationContext, withActive, withDomain } from "./found-domain.ts";
+import { plug, unplug } from "./nics.ts";
 import { pause, press, resume, start } from "./power.ts";
 import { hasGone, powerOff } from "./power-off.ts";
 
@@ -48,6 +49,10 @@ export function runOperation(context: OperationContext, operation: Operation): u
       return grow(context, operation.name, operation.path, operation.sizeBytes);
     case "undo_grow":
       return undoGrow(context, operation);
+    case "plug":
+      return plug(context, operation.name, operation.nic);
+    case "unplug":
+      return unplug(context, operation.name, operation.hardwareAddress, operation.isRequest);
     case "list":
       return list(context);
   }

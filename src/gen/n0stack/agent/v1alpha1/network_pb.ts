@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/network.proto.
  */
 export const file_n0stack_agent_v1alpha1_network: GenFile = /*@__PURE__*/
-  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEiYwoLTm9kZU5ldHdvcmsSFgoEbmFtZRgBIAEoCUIIukgFcgOIRQESHQoMaXB2NF9nYXRld2F5GAIgASgJQge6SARyAhhAEh0KDGlwdjZfZ2F0ZXdheRgDIAEoCUIHukgEcgIYQCJ8CgxQb3J0SWRlbnRpdHkSRwoQaGFyZHdhcmVfYWRkcmVzcxgBIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEiMKCWFkZHJlc3NlcxgCIAMoCUIQukgNkgEKEEAiBnIEGEBwASJsChBFbnN1cmVUYXBSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhMKEUVuc3VyZVRhcFJlc3BvbnNlIuoBChhFbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESPAoHbmV0d29yaxgDIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBARI2CghpZGVudGl0eRgEIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5IhsKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2UikwEKFUVuc3VyZUdhdGV3YXlzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjwKB25ldHdvcmsYAiABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQEiGAoWRW5zdXJlR2F0ZXdheXNSZXNwb25zZSKvAQoWRW5zdXJlVGFwQWJzZW50UmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARIeCgxuZXR3b3JrX25hbWUYAyABKAlCCLpIBXIDiEUBEhsKE29ubHlfb2ZfdHJhbnNhY3Rpb24YBCABKAgiGQoXRW5zdXJlVGFwQWJzZW50UmVzcG9uc2UiEQoPTGlzdFRhcHNSZXF1ZXN0IlYKCUxpc3RlZFRhcBIMCgRuYW1lGAEgASgJEg0KBW93bmVyGAIgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAMgASgJEhQKDG5ldHdvcmtfbmFtZRgEIAEoCSJDChBMaXN0VGFwc1Jlc3BvbnNlEi8KBHRhcHMYASADKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZFRhcCIZChdMaXN0Tm9kZU5ldHdvcmtzUmVxdWVzdCJtChFMaXN0ZWROb2RlTmV0d29yaxIMCgRuYW1lGAEgASgJEhEKCXRhcF9uYW1lcxgCIAMoCRIQCghnYXRld2F5cxgDIAMoCRINCgVvd25lchgEIAEoCRIWCg50cmFuc2FjdGlvbl9pZBgFIAEoCSJXChhMaXN0Tm9kZU5ldHdvcmtzUmVzcG9uc2USOwoIbmV0d29ya3MYASADKAsyKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZE5vZGVOZXR3b3JrIoQBCg5Db25uZWN0UmVxdWVzdBIhCgxuZXR3b3JrX25hbWUYASABKAlCC7pICNgBAXIDiEUBEh0KB2FkZHJlc3MYAiABKAlCDLpICdgBAXIEGEBwARIXCgRwb3J0GAMgASgNQgm6SAYqBBj//wMSFwoEZGF0YRgEIAEoDEIJukgGegQYgIBAIh8KD0Nvbm5lY3RSZXNwb25zZRIMCgRkYXRhGAEgASgMMpYGChNOZXR3b3JrQWdlbnRTZXJ2aWNlEmAKCUVuc3VyZVRhcBIoLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwUmVxdWVzdBopLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwUmVzcG9uc2USeAoRRW5zdXJlVGFwQXR0YWNoZWQSMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEF0dGFjaGVkUmVxdWVzdBoxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXNwb25zZRJvCg5FbnN1cmVHYXRld2F5cxItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXF1ZXN0Gi4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVHYXRld2F5c1Jlc3BvbnNlEnIKD0Vuc3VyZVRhcEFic2VudBIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVzcG9uc2USYgoITGlzdFRhcHMSJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RUYXBzUmVxdWVzdBooLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFRhcHNSZXNwb25zZSIDkAIBEnoKEExpc3ROb2RlTmV0d29ya3MSLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3ROb2RlTmV0d29ya3NSZXF1ZXN0GjAubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Tm9kZU5ldHdvcmtzUmVzcG9uc2UiA5ACARJeCgdDb25uZWN0EiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5Db25uZWN0UmVxdWVzdBonLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuQ29ubmVjdFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEiYwoLTm9kZU5ldHdvcmsSFgoEbmFtZRgBIAEoCUIIukgFcgOIRQESHQoMaXB2NF9nYXRld2F5GAIgASgJQge6SARyAhhAEh0KDGlwdjZfZ2F0ZXdheRgDIAEoCUIHukgEcgIYQCJ8CgxQb3J0SWRlbnRpdHkSRwoQaGFyZHdhcmVfYWRkcmVzcxgBIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEiMKCWFkZHJlc3NlcxgCIAMoCUIQukgNkgEKEEAiBnIEGEBwASJsChBFbnN1cmVUYXBSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhMKEUVuc3VyZVRhcFJlc3BvbnNlIuoBChhFbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESPAoHbmV0d29yaxgDIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBARI2CghpZGVudGl0eRgEIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5IhsKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2UibwoTRW5zdXJlVGFwT3V0UmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEASIWChRFbnN1cmVUYXBPdXRSZXNwb25zZSKTAQoVRW5zdXJlR2F0ZXdheXNSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESPAoHbmV0d29yaxgCIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBASIYChZFbnN1cmVHYXRld2F5c1Jlc3BvbnNlIq8BChZFbnN1cmVUYXBBYnNlbnRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEh4KDG5ldHdvcmtfbmFtZRgDIAEoCUIIukgFcgOIRQESGwoTb25seV9vZl90cmFuc2FjdGlvbhgEIAEoCCIZChdFbnN1cmVUYXBBYnNlbnRSZXNwb25zZSIRCg9MaXN0VGFwc1JlcXVlc3QiVgoJTGlzdGVkVGFwEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkSFAoMbmV0d29ya19uYW1lGAQgASgJIkMKEExpc3RUYXBzUmVzcG9uc2USLwoEdGFwcxgBIAMoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVGFwIhkKF0xpc3ROb2RlTmV0d29ya3NSZXF1ZXN0Im0KEUxpc3RlZE5vZGVOZXR3b3JrEgwKBG5hbWUYASABKAkSEQoJdGFwX25hbWVzGAIgAygJEhAKCGdhdGV3YXlzGAMgAygJEg0KBW93bmVyGAQgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAUgASgJIlcKGExpc3ROb2RlTmV0d29ya3NSZXNwb25zZRI7CghuZXR3b3JrcxgBIAMoCzIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkTm9kZU5ldHdvcmsihAEKDkNvbm5lY3RSZXF1ZXN0EiEKDG5ldHdvcmtfbmFtZRgBIAEoCUILukgI2AEBcgOIRQESHQoHYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABEhcKBHBvcnQYAyABKA1CCbpIBioEGP//AxIXCgRkYXRhGAQgASgMQgm6SAZ6BBiAgEAiHwoPQ29ubmVjdFJlc3BvbnNlEgwKBGRhdGEYASABKAwygQcKE05ldHdvcmtBZ2VudFNlcnZpY2USYAoJRW5zdXJlVGFwEigubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXF1ZXN0GikubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXNwb25zZRJ4ChFFbnN1cmVUYXBBdHRhY2hlZBIwLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0GjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlEmkKDEVuc3VyZVRhcE91dBIrLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVxdWVzdBosLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVzcG9uc2USbwoORW5zdXJlR2F0ZXdheXMSLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUdhdGV3YXlzUmVxdWVzdBouLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXNwb25zZRJyCg9FbnN1cmVUYXBBYnNlbnQSLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEFic2VudFJlcXVlc3QaLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEFic2VudFJlc3BvbnNlEmIKCExpc3RUYXBzEicubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1JlcXVlc3QaKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RUYXBzUmVzcG9uc2UiA5ACARJ6ChBMaXN0Tm9kZU5ldHdvcmtzEi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Tm9kZU5ldHdvcmtzUmVxdWVzdBowLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1Jlc3BvbnNlIgOQAgESXgoHQ29ubmVjdBImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuQ29ubmVjdFJlcXVlc3QaJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXNwb25zZSgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NodeNetwork
@@ -154,6 +154,41 @@ export const EnsureTapAttachedResponseSchema: GenMessage<EnsureTapAttachedRespon
   messageDesc(file_n0stack_agent_v1alpha1_network, 5);
 
 /**
+ * @generated from message n0stack.agent.v1alpha1.EnsureTapOutRequest
+ */
+export type EnsureTapOutRequest = Message<"n0stack.agent.v1alpha1.EnsureTapOutRequest"> & {
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.Operation operation = 1;
+   */
+  operation?: Operation | undefined;
+
+  /**
+   * @generated from field: string tap_name = 2;
+   */
+  tapName: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.EnsureTapOutRequest.
+ * Use `create(EnsureTapOutRequestSchema)` to create a new message.
+ */
+export const EnsureTapOutRequestSchema: GenMessage<EnsureTapOutRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.EnsureTapOutResponse
+ */
+export type EnsureTapOutResponse = Message<"n0stack.agent.v1alpha1.EnsureTapOutResponse"> & {
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.EnsureTapOutResponse.
+ * Use `create(EnsureTapOutResponseSchema)` to create a new message.
+ */
+export const EnsureTapOutResponseSchema: GenMessage<EnsureTapOutResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
+
+/**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysRequest
  */
 export type EnsureGatewaysRequest = Message<"n0stack.agent.v1alpha1.EnsureGatewaysRequest"> & {
@@ -173,7 +208,7 @@ export type EnsureGatewaysRequest = Message<"n0stack.agent.v1alpha1.EnsureGatewa
  * Use `create(EnsureGatewaysRequestSchema)` to create a new message.
  */
 export const EnsureGatewaysRequestSchema: GenMessage<EnsureGatewaysRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysResponse
@@ -186,7 +221,7 @@ export type EnsureGatewaysResponse = Message<"n0stack.agent.v1alpha1.EnsureGatew
  * Use `create(EnsureGatewaysResponseSchema)` to create a new message.
  */
 export const EnsureGatewaysResponseSchema: GenMessage<EnsureGatewaysResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentRequest
@@ -220,7 +255,7 @@ export type EnsureTapAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureTapAb
  * Use `create(EnsureTapAbsentRequestSchema)` to create a new message.
  */
 export const EnsureTapAbsentRequestSchema: GenMessage<EnsureTapAbsentRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentResponse
@@ -233,7 +268,7 @@ export type EnsureTapAbsentResponse = Message<"n0stack.agent.v1alpha1.EnsureTapA
  * Use `create(EnsureTapAbsentResponseSchema)` to create a new message.
  */
 export const EnsureTapAbsentResponseSchema: GenMessage<EnsureTapAbsentResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsRequest
@@ -246,7 +281,7 @@ export type ListTapsRequest = Message<"n0stack.agent.v1alpha1.ListTapsRequest"> 
  * Use `create(ListTapsRequestSchema)` to create a new message.
  */
 export const ListTapsRequestSchema: GenMessage<ListTapsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedTap
@@ -280,7 +315,7 @@ export type ListedTap = Message<"n0stack.agent.v1alpha1.ListedTap"> & {
  * Use `create(ListedTapSchema)` to create a new message.
  */
 export const ListedTapSchema: GenMessage<ListedTap> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsResponse
@@ -297,7 +332,7 @@ export type ListTapsResponse = Message<"n0stack.agent.v1alpha1.ListTapsResponse"
  * Use `create(ListTapsResponseSchema)` to create a new message.
  */
 export const ListTapsResponseSchema: GenMessage<ListTapsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksRequest
@@ -310,7 +345,7 @@ export type ListNodeNetworksRequest = Message<"n0stack.agent.v1alpha1.ListNodeNe
  * Use `create(ListNodeNetworksRequestSchema)` to create a new message.
  */
 export const ListNodeNetworksRequestSchema: GenMessage<ListNodeNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedNodeNetwork
@@ -347,7 +382,7 @@ export type ListedNodeNetwork = Message<"n0stack.agent.v1alpha1.ListedNodeNetwor
  * Use `create(ListedNodeNetworkSchema)` to create a new message.
  */
 export const ListedNodeNetworkSchema: GenMessage<ListedNodeNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksResponse
@@ -364,7 +399,7 @@ export type ListNodeNetworksResponse = Message<"n0stack.agent.v1alpha1.ListNodeN
  * Use `create(ListNodeNetworksResponseSchema)` to create a new message.
  */
 export const ListNodeNetworksResponseSchema: GenMessage<ListNodeNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectRequest
@@ -398,7 +433,7 @@ export type ConnectRequest = Message<"n0stack.agent.v1alpha1.ConnectRequest"> & 
  * Use `create(ConnectRequestSchema)` to create a new message.
  */
 export const ConnectRequestSchema: GenMessage<ConnectRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectResponse
@@ -415,7 +450,7 @@ export type ConnectResponse = Message<"n0stack.agent.v1alpha1.ConnectResponse"> 
  * Use `create(ConnectResponseSchema)` to create a new message.
  */
 export const ConnectResponseSchema: GenMessage<ConnectResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
 
 /**
  * The networks of one node. The agent handles requests about one tap one after the other.
@@ -443,6 +478,17 @@ export const NetworkAgentService: GenService<{
     methodKind: "unary";
     input: typeof EnsureTapAttachedRequestSchema;
     output: typeof EnsureTapAttachedResponseSchema;
+  },
+  /**
+   * Takes the tap of the operation's owner out of its network, into the node's own namespace, where a
+   * domain can open it. Makes it if it does not exist.
+   *
+   * @generated from rpc n0stack.agent.v1alpha1.NetworkAgentService.EnsureTapOut
+   */
+  ensureTapOut: {
+    methodKind: "unary";
+    input: typeof EnsureTapOutRequestSchema;
+    output: typeof EnsureTapOutResponseSchema;
   },
   /**
    * Gives the network these gateways and no others, if it is on the node.
