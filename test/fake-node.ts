@@ -104,7 +104,10 @@ export function newFakeNodes(count: number, options: Omit<FakeNodeOptions, "addr
   );
 }
 
-function startAgent(drivers: FakeDrivers, outside: Omit<AgentDeps, keyof FakeDrivers | "queue">) {
+function startAgent(
+  drivers: FakeDrivers,
+  outside: Omit<AgentDeps, keyof FakeDrivers | "queue" | "segments">,
+) {
   const end = new AbortController();
   const queue = newKeyedQueue({ signal: end.signal, clock: outside.clock, log: outside.log });
   const transport = localTransport(agentRoutes({ ...drivers, queue, ...outside }), {

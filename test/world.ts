@@ -140,6 +140,7 @@ export async function newWorld({
       return opened;
     },
     async residue() {
+      await opened.api.segments.atRest();
       const entries = (await datastore.list("")).filter(
         ({ key }) =>
           !isHistory(key) && !key.startsWith(sessionCollection.prefix) && !isAlwaysThere(key),
@@ -187,10 +188,19 @@ export async function newWorld({
       cpuMilliCores: 64_000,
       memoryBytes: 256n << 30n,
       storageBytes: 4096n << 30n,
+      ...underlayOf(i, fakeNodes[i]!),
     });
   }
   await world.seen();
   return world;
+}
+
+/** The address by which the other nodes know this one. */
+function underlayOf(index: number, { drivers }: FakeNode) {
+  const underlayAddress = `192.0.2.${index + 1}`;
+  const underlayMtu = 1500;
+  drivers.network.hands.underlays.set(underlayAddress, { device: "eth0", mtu: underlayMtu });
+  return { underlayAddress, underlayMtu };
 }
 
 export type Unary = Transport["unary"];

@@ -17,6 +17,9 @@ export const network = defineResource({
     transactionColumn,
     { ...cell("domain"), isWide: true },
     { ...cell("reserved_ranges"), isWide: true },
+    { ...cell("vni"), isWide: true },
+    { ...cell("mtu"), isWide: true },
+    { ...cell("isolated"), isWide: true },
     { ...cell("annotations"), isWide: true },
   ],
   calls: [
@@ -31,6 +34,8 @@ export const network = defineResource({
         "network apply lab --ipv4_cidr 10.1.0.0/24 --labels team=blue --labels stage=test",
         "network apply lab --ipv4_cidr 10.1.0.0/24 --ipv6_cidr fd00:1::/64",
         "network apply lab --ipv4_cidr 10.1.0.0/24 --reserved_ranges 10.1.0.200-10.1.0.250",
+        "network apply lab --ipv4_cidr 10.1.0.0/24 --mtu 8950",
+        "network apply lab --ipv4_cidr 10.1.0.0/24 --isolated",
       ],
     },
     {

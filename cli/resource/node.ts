@@ -14,6 +14,8 @@ export const node = defineResource({
     bytesOf("storage_bytes"),
     transactionColumn,
     { ...cell("accelerator"), isWide: true },
+    { ...cell("underlay_address"), isWide: true },
+    { ...cell("underlay_mtu"), isWide: true },
     { ...cell("ipmi_address"), isWide: true },
     { ...cell("serial"), isWide: true },
     { ...cell("last_heartbeat_at"), isWide: true },

@@ -10,6 +10,7 @@ import type { Caller } from "../rpc/caller.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 import type { KeyedQueue } from "./keyed-queue.ts";
+import type { Segments } from "./segments.ts";
 
 /** The drivers, which change the node. */
 export interface Drivers {
@@ -25,6 +26,7 @@ export type VolumePeer = Client<typeof VolumeAgentService>;
 
 export interface AgentDeps extends Drivers {
   readonly queue: KeyedQueue;
+  readonly segments: Segments;
   /** The agent of another node, to read its volumes from. `address` is `host`, `host:port` or a URL. */
   readonly connectPeer: (address: string, nodeName: string) => VolumePeer;
   /** The identity that the node is registered with; undefined if somebody else registers the node. */

@@ -55,8 +55,9 @@ export async function domainSpec(
   return { name, uuid, vcpus, cpuMilliCores, memoryBytes, disks: [...disks, ...cdroms], nics };
 }
 
-export function nicSpec({ tapName, hardwareAddress, pciSlot }: DomainNic): NicSpec {
-  return { tapName, hardwareAddress, ...(pciSlot === 0 ? {} : { pciSlot }) };
+export function nicSpec({ tapName, hardwareAddress, pciSlot, mtu }: DomainNic): NicSpec {
+  const place = pciSlot === 0 ? {} : { pciSlot };
+  return { tapName, hardwareAddress, ...place, ...(mtu === 0 ? {} : { mtu }) };
 }
 
 /** The domain as the node knows it. Its share of the processor is missing: only the API remembers that. */
@@ -107,5 +108,6 @@ function seedNicFromWire(nic: SeedNicMessage): SeedNic {
     }),
     nameservers,
     searchDomains,
+    ...(nic.mtu === 0 ? {} : { mtu: nic.mtu }),
   };
 }

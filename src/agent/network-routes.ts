@@ -14,7 +14,7 @@ import { change, keys, makerOf, required } from "./change.ts";
 import { dataOf, pipe, takeFirst } from "./pipe.ts";
 
 export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
-  const { network, queue } = deps;
+  const { network, queue, segments } = deps;
 
   router.service(NetworkAgentService, {
     async ensureTap({ tapName, operation }) {
@@ -34,9 +34,10 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async ensureTapAttached(request) {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
-      await change(queue, keys.tap(tapName), operation, (_mark, signal) =>
-        network.ensureAttached(tapName, spec, signal, identityFromWire(request.identity)),
-      );
+      await change(queue, keys.tap(tapName), operation, async (_mark, signal) => {
+        await network.ensureAttached(tapName, spec, signal, identityFromWire(request.identity));
+        await segments.restore(spec.name, signal);
+      });
       return {};
     },
 
@@ -53,6 +54,10 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
         network.ensureTapAbsent(tapName, networkName, makerOf(mark, onlyOfTransaction), signal),
       );
       return {};
+    },
+
+    async pushSegments(request, { signal }) {
+      return { answers: await segments.push(request, signal) };
     },
 
     async listTaps(_request, { signal }) {
@@ -85,10 +90,11 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
   });
 }
 
-export function networkFromWire({ name, ipv4Gateway, ipv6Gateway }: NodeNetwork): NetworkSpec {
+export function networkFromWire({ name, ipv4Gateway, ipv6Gateway, mtu }: NodeNetwork): NetworkSpec {
   return {
     name,
     ...defined({ ipv4Gateway: nonEmpty(ipv4Gateway), ipv6Gateway: nonEmpty(ipv6Gateway) }),
+    ...(mtu === 0 ? {} : { mtu }),
   };
 }
 

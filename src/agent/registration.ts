@@ -10,6 +10,7 @@ import type { Log } from "../util/log.ts";
 import type { Random } from "../util/random.ts";
 import type { NodeCapacity } from "./agent-deps.ts";
 import type { Location } from "./location.ts";
+import type { NodeUnderlay } from "./underlay.ts";
 
 export const AGENT_VERSION_ANNOTATION = "github.com/n0stack/n0stack/n0core/agent_version";
 
@@ -31,6 +32,8 @@ export interface RegistrationOptions {
   readonly nodes: Client<typeof NodeService>;
   readonly identity: NodeIdentity;
   readonly readFacts: ReadNodeFacts;
+  /** Where other nodes send the packets of networks. Default: nowhere. */
+  readonly readUnderlay?: () => Promise<NodeUnderlay>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -85,6 +88,7 @@ async function register(options: RegistrationOptions): Promise<void> {
   const { nodes, identity, readFacts, signal } = options;
   const { name, address, accelerator, reserveLimits, version, location } = identity;
   const facts: NodeFacts = { ...(await readFacts()), ...identity.capacity };
+  const underlay = await options.readUnderlay?.();
   const call = { signal, timeoutMs: CALL_TIMEOUT_MS };
   const before = await findNode(nodes, name, call);
   await nodes.applyNode(
@@ -102,6 +106,7 @@ async function register(options: RegistrationOptions): Promise<void> {
       ...location,
       reserveLimits,
       accelerator,
+      ...underlay,
     },
     call,
   );

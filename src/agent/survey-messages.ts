@@ -2,12 +2,18 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { DomainInfo } from "../driver/compute/domain.ts";
 import type { FolderInfo } from "../driver/compute/domain-folders.ts";
 import { folderName } from "../driver/compute/libvirt/domain-paths.ts";
-import type { NetworkSurvey, PartState, TapSurvey } from "../driver/network/network-survey.ts";
+import type {
+  NetworkSurvey,
+  PartState,
+  SegmentSurvey,
+  TapSurvey,
+} from "../driver/network/network-survey.ts";
 import type { VolumeDriver, VolumeSurvey } from "../driver/volume/volume-driver.ts";
 import {
   type SurveyedDomainSchema,
   type SurveyedFolderSchema,
   type SurveyedNetworkSchema,
+  type SurveyedSegmentSchema,
   type SurveyedTapSchema,
   type SurveyedVolumeSchema,
   PartState as WirePart,
@@ -69,6 +75,16 @@ export function tapToSurvey({
   return { ...found, identity: { ...identity, addresses: [...identity.addresses] } };
 }
 
+function segmentToSurvey({
+  device,
+  peers,
+  strays,
+  ...rest
+}: SegmentSurvey): MessageInitShape<typeof SurveyedSegmentSchema> {
+  const seen = peers.map((peer) => ({ ...peer, addresses: [...peer.addresses] }));
+  return { ...rest, device: partToWire(device), peers: seen, strays: [...strays] };
+}
+
 export function networkToSurvey(
   network: NetworkSurvey,
 ): MessageInitShape<typeof SurveyedNetworkSchema> {
@@ -80,5 +96,6 @@ export function networkToSurvey(
     uplink: partToWire(network.uplink),
     rules: partToWire(network.rules),
     strayFilters: [...network.strayFilters],
+    segment: segmentToSurvey(network.segment),
   };
 }

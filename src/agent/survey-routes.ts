@@ -9,7 +9,7 @@ import { partToWire } from "./survey-messages.ts";
 import { surveyPage } from "./survey-page.ts";
 
 export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
-  const { network, queue, volume } = deps;
+  const { network, queue, volume, segments } = deps;
 
   router.service(SurveyAgentService, {
     async survey({ seeds, pageSize, pageToken, seedsOnly }, { signal }) {
@@ -19,18 +19,21 @@ export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
 
     async ensureNetworkWhole(request) {
       const spec = networkFromWire(required("network", request.network));
-      await change(queue, keys.network(spec.name), request.operation, (_mark, signal) =>
-        network.ensureNetworkWhole(spec, signal),
-      );
+      await change(queue, keys.network(spec.name), request.operation, async (_mark, signal) => {
+        await network.ensureNetworkWhole(spec, signal);
+        await segments.restore(spec.name, signal);
+      });
       return {};
     },
 
     async ensureTapMoved(request) {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
-      await change(queue, keys.tap(tapName), operation, ({ owner }, signal) =>
-        network.moveTap(tapName, spec, { owner }, signal, identityFromWire(request.identity)),
-      );
+      await change(queue, keys.tap(tapName), operation, async ({ owner }, signal) => {
+        const identity = identityFromWire(request.identity);
+        await network.moveTap(tapName, spec, { owner }, signal, identity);
+        await segments.restore(spec.name, signal);
+      });
       return {};
     },
 

@@ -51,6 +51,8 @@ import { LiveTokens } from "./iam/token/live-tokens.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { deriveOccupied } from "./network/network/occupied.ts";
 import { networkUseRoutes } from "./network/network/use.ts";
+import { Segments } from "./network/segment/segments.ts";
+import { deriveVnis } from "./network/segment/vni.ts";
 import { auditEventRoutes } from "./observe/audit-event/routes.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
 import { verifyRoutes } from "./observe/verify/routes.ts";
@@ -148,6 +150,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const certificates = await Certificates.open(datastore);
   const addressBook = await AddressBook.open(datastore, random);
   const agents = new Agents(inventory, options, (name) => certificates.hasJoined(name));
+  const segments = await Segments.open({ ...options, agents, inventory, shutdown: stop.signal });
   const observed = new ObservedStates(agents, inventory, clock, log);
   const quotas = await openQuotas(options, grants);
   const auditEvents = new AuditEvents({ datastore, clock, random, log, shutdown: stop.signal });
@@ -162,7 +165,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     inventory,
     certificates,
     ...defined({ joining: options.joining }),
-    addressBook,
+    ...{ addressBook, segments },
     agents,
     nodeTurns: new NodeTurns(clock),
     projectAges: grants,
@@ -183,6 +186,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const recovered = await recover(api);
   const keeping = options.sharedLocks && keepSession(api, sessions, stopAll);
   observed.start();
+  segments.start();
   const retention = retentionOf(options);
   const { idempotencyRetentionMs: retentionMs } = retention;
   const { oidcProviders = [] } = options;
@@ -205,6 +209,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     async [Symbol.asyncDispose]() {
       stopAll();
       await observed[Symbol.asyncDispose]();
+      await segments[Symbol.asyncDispose]();
       await engine.settled();
       await Promise.all([pruning, keeping]);
       await auditEvents.flush();
@@ -249,6 +254,7 @@ async function prepareRecords(datastore: Datastore): Promise<void> {
   await migrateToScopes(datastore);
   await ensureDefaults(datastore);
   await deriveOccupied(datastore);
+  await deriveVnis(datastore);
 }
 
 function retentionOf({ historyRetentionMs, idempotencyRetentionMs }: ApiOptions) {

@@ -8,9 +8,11 @@ import { keepGuestWall } from "../agent/guest-wall.ts";
 import { newKeyedQueue } from "../agent/keyed-queue.ts";
 import { keepRegistered } from "../agent/registration.ts";
 import { agentRoutes } from "../agent/routes.ts";
+import { readUnderlay } from "../agent/underlay.ts";
 import { LOCAL_SOURCES } from "../driver/volume/web/source-addresses.ts";
 import { VolumeAgentService } from "../gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { NodeService } from "../gen/n0stack/pool/v0/node_pb.ts";
+import { AGENT_PORT_DEFAULT, baseUrlOf } from "../rpc/transport.ts";
 import { systemClock } from "../util/clock.ts";
 import { defined } from "../util/defined.ts";
 import type { Log } from "../util/log.ts";
@@ -96,6 +98,11 @@ export async function openAgent(
         nodes: createClient(NodeService, api),
         identity: identityOf(settings, ownAddress, drivers.compute.accelerator),
         readFacts: drivers.readFacts,
+        readUnderlay: () => {
+          const { hostname } = new URL(baseUrlOf(ownAddress, AGENT_PORT_DEFAULT));
+          const { signal } = leaving;
+          return readUnderlay({ network, log, signal }, settings.underlayAddress, hostname);
+        },
         clock: systemClock,
         random: systemRandom,
         log,

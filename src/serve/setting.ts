@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Location } from "../agent/location.ts";
 import { parseLocation } from "../agent/location.ts";
 import { parseBytes } from "../util/bytes.ts";
-import { formatCidr, parseBlock } from "../util/cidr.ts";
+import { formatAddress, formatCidr, parseAddress, parseBlock } from "../util/cidr.ts";
 import { formatDuration, parseDuration } from "../util/duration.ts";
 
 /** One value, from YAML (typed) or from a flag or variable (a string). */
@@ -129,3 +129,13 @@ export const location: Parse<Location> = (value) => {
 export function formatLocation(l: Location): string {
   return [l.datacenter, l.availabilityZone, l.cell, l.rack, l.unit].join("/");
 }
+
+/** In its one form, so that equal addresses are equal texts. */
+export const ipAddress: Parse<string> = (value) => {
+  const address = text(value);
+  const family = address.includes(":") ? 6 : 4;
+  const parsed = parseAddress(address, family);
+  return parsed === undefined
+    ? wrong("must be an IP address such as 10.0.0.1")
+    : formatAddress(parsed, family);
+};

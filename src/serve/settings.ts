@@ -15,6 +15,7 @@ import {
   duration,
   durationBetween,
   flag,
+  ipAddress,
   list,
   location,
   name,
@@ -299,6 +300,11 @@ const node = {
     description:
       "with less free on the base directory's file system, nothing is made, grown or fetched; default: 1 GiB, or 5 % below 20 GiB",
     kind: "bytes",
+  }),
+  underlayAddress: about(setting(ipAddress).optional(), {
+    argument: "<address>",
+    description:
+      "where other nodes send the packets of networks; default: the address at which the agent is reached",
   }),
   guestDestinations: about(setting(list(cidr)).default([]), {
     argument: "<CIDRs>",

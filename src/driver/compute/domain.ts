@@ -25,6 +25,8 @@ export interface NicSpec {
   readonly hardwareAddress: string;
   /** Its slot on the first PCI bus, so that its guest finds it in the same place. If not given, a free one. */
   readonly pciSlot?: number;
+  /** The largest packet of the guest. Undefined: that of Ethernet. */
+  readonly mtu?: number;
 }
 
 export interface DomainSpec {

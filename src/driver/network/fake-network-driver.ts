@@ -9,18 +9,25 @@ import {
   networkNotHere,
   nobodyAnswers,
   notOurs,
+  segmentRefused,
   tapElsewhere,
   tapMissing,
   tapOfAnother,
+  underlayMissing,
+  underlayTooSmall,
 } from "./network-errors.ts";
-import type {
-  NetworkPartsSurvey,
-  NodeNetworkSurvey,
-  PartState,
-  PortFilter,
-  StrayUplink,
+import {
+  type NetworkPartsSurvey,
+  NO_SEGMENT,
+  type NodeNetworkSurvey,
+  type PartState,
+  type PortFilter,
+  type SegmentSurvey,
+  type StrayUplink,
 } from "./network-survey.ts";
 import { checkIdentity, type PortIdentity } from "./port-identity.ts";
+import { type Segment, type Underlay, underlayMtuFor } from "./segment.ts";
+import { checkSegment } from "./segment-check.ts";
 
 export type NetworkMethod = keyof NetworkDriver;
 
@@ -59,6 +66,8 @@ interface FakeTap {
 interface FakeNetwork {
   readonly mark: Mark;
   readonly gateways: readonly string[];
+  readonly mtu?: number;
+  readonly segment?: SegmentSurvey;
   /** The parts that somebody has removed or changed. */
   readonly damage?: Partial<NetworkPartsSurvey>;
 }
@@ -74,6 +83,10 @@ interface FakeNodeHands {
   readonly closed: Set<string>;
   /** Why the node cannot forward IPv6. */
   ipv6Obstacle: string | undefined;
+  /** By address, the devices of the node. */
+  readonly underlays: Map<string, Underlay>;
+  /** The numbers of VXLAN devices that are not ours. */
+  readonly foreignVnis: Set<number>;
 }
 
 /** Keeps taps and networks in memory. */
@@ -87,6 +100,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     nodeRules: undefined,
     closed: new Set(),
     ipv6Obstacle: undefined,
+    underlays: new Map(),
+    foreignVnis: new Set(),
   };
 
   async function during<T>(method: NetworkMethod, signal: AbortSignal, work: () => T): Promise<T> {
@@ -99,6 +114,23 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
   }
   const tapNamesOf = (networkName: string) =>
     [...taps].filter(([, tap]) => tap.networkName === networkName).map(([name]) => name);
+
+  /** What the request does not say stays as it is. */
+  function putNetwork({ name, mtu }: NetworkSpec, mark: Mark, gateways: readonly string[]): void {
+    const before = networks.get(name);
+    const size = mtu ?? before?.mtu;
+    networks.set(name, { mark, gateways, ...defined({ mtu: size, segment: before?.segment }) });
+  }
+
+  function setSegment(segment: Segment): void {
+    const there = networks.get(segment.networkName);
+    if (there === undefined) return;
+    const { segment: _, ...rest } = there;
+    networks.set(
+      segment.networkName,
+      segment.peers.length === 0 ? rest : { ...rest, segment: segmentOf(hands, segment) },
+    );
+  }
 
   function attach(tapName: string, network: NetworkSpec, asked?: PortIdentity): void {
     checkTapName(tapName);
@@ -117,7 +149,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       owner: ownerOnNode("network", network.name),
       transactionId,
     };
-    networks.set(network.name, { mark, gateways });
+    putNetwork(network, mark, gateways);
     const identity = checked ?? tap.identity;
     taps.set(tapName, { mark: tap.mark, networkName: network.name, ...defined({ identity }) });
   }
@@ -133,7 +165,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     const gateways = gatewaysOf(network);
     const there = networks.get(network.name);
     if (there === undefined) throw networkNotHere(network.name);
-    networks.set(network.name, { mark: there.mark, gateways });
+    putNetwork(network, there.mark, gateways);
     for (const [name, { isLoose: _, ...tap }] of taps) {
       if (tap.networkName === network.name) taps.set(name, tap);
     }
@@ -160,11 +192,13 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         const isConnected = tap.networkName !== undefined && !isLoose;
         return { name, ...tap, isConnected, filter: filterOf(identity) };
       }),
-      networks: [...networks].map(([name, { damage, ...network }]) => {
-        const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
-        const lists = { tapNames: tapNamesOf(name), strayFilters: [] };
-        return { name, ...network, ...lists, ...whole, ...damage };
-      }),
+      networks: [...networks].map(
+        ([name, { damage, mtu: _, segment = NO_SEGMENT, ...network }]) => {
+          const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
+          const lists = { tapNames: tapNamesOf(name), strayFilters: [] };
+          return { name, ...network, ...lists, ...whole, segment, ...damage };
+        },
+      ),
       strayUplinks: [...hands.strayUplinks],
       nodeRules: hands.nodeRules ?? rules,
     };
@@ -209,6 +243,10 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         const there = networks.get(network.name);
         if (there !== undefined) networks.set(network.name, { ...there, gateways });
       }),
+    ensureSegment: (segment, signal) =>
+      during("ensureSegment", signal, () => setSegment(checkSegment(segment))),
+    findUnderlay: (address, signal) =>
+      during("findUnderlay", signal, () => hands.underlays.get(address)),
     ensureTapAbsent: (tapName, networkName, maker, signal) =>
       during("ensureTapAbsent", signal, () => {
         checkTapName(tapName);
@@ -229,7 +267,10 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       ),
     listNetworks: (signal) =>
       during("listNetworks", signal, () =>
-        [...networks].map(([name, network]) => ({ name, ...network, tapNames: tapNamesOf(name) })),
+        [...networks].map(([name, { mark, gateways }]) => ({
+          ...{ name, mark, gateways },
+          tapNames: tapNamesOf(name),
+        })),
       ),
     survey: (signal) => during("survey", signal, survey),
     ensureNetworkWhole: (network, signal) =>
@@ -273,4 +314,15 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
 
 function filterOf(identity: PortIdentity | undefined): PortFilter {
   return identity === undefined ? { state: "absent" } : { state: "whole", identity };
+}
+
+/** The segment as the node shows it, if the node can carry it. */
+function segmentOf({ underlays, foreignVnis }: FakeNodeHands, segment: Segment): SegmentSurvey {
+  const { networkName, vni, mtu, underlayAddress, peers } = segment;
+  const underlay = underlays.get(underlayAddress);
+  if (underlay === undefined) throw underlayMissing(networkName, underlayAddress);
+  const needed = underlayMtuFor(segment);
+  if (underlay.mtu < needed) throw underlayTooSmall(segment, underlay, needed);
+  if (foreignVnis.has(vni)) throw segmentRefused(segment, new Error("it exists"));
+  return { device: "whole", vni, mtu, underlayAddress, peers, strays: [] };
 }

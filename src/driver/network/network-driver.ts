@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { Maker, Mark } from "../mark.ts";
 import type { NetworkInfo, NodeNetworkSurvey, TapInfo } from "./network-survey.ts";
 import type { PortIdentity } from "./port-identity.ts";
+import type { Segment, Underlay } from "./segment.ts";
 
 export interface NetworkSpec {
   /** The name of the network on the node, from `nameOnNode` in util/ref.ts. */
@@ -10,6 +11,8 @@ export interface NetworkSpec {
   readonly ipv4Gateway?: string;
   /** Such as `fd00::1/64`. */
   readonly ipv6Gateway?: string;
+  /** The largest packet of its guests. Undefined: as it is, and 1500 if the network is made. */
+  readonly mtu?: number;
 }
 
 /**
@@ -57,6 +60,17 @@ export interface NetworkDriver {
    * who brings it here brings its gateways.
    */
   ensureGateways(network: NetworkSpec, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Gives the network this way to its guests on other nodes, and no other: none without peers. Repairs what differs.
+   * Does nothing if the network is not on this node, half-made or not ours.
+   *
+   * @throws N0Error `failed_precondition` if the node cannot carry the segment.
+   */
+  ensureSegment(segment: Segment, signal: AbortSignal): Promise<void>;
+
+  /** The device of this node that has the address; undefined if none has it. */
+  findUnderlay(address: string, signal: AbortSignal): Promise<Underlay | undefined>;
 
   /**
    * Removes the tap of `maker`, wherever it is, and removes the network from this node if that was its last

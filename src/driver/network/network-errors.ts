@@ -61,3 +61,37 @@ export function nobodyAnswers(
     cause,
   });
 }
+
+export function underlayMissing(networkName: string, address: string): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `no device of the node has its underlay address ${address}: set --underlay-address of its agent`,
+    { resource: ownerOnNode("network", networkName) },
+  );
+}
+
+export function underlayTooSmall(
+  { networkName, mtu }: { readonly networkName: string; readonly mtu: number },
+  underlay: { readonly device: string; readonly mtu: number },
+  needed: number,
+): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `packets of ${mtu} bytes of network "${networkName}" need ${needed} on device "${underlay.device}", which has ` +
+      `an MTU of ${underlay.mtu}: set its MTU, or that of the network`,
+    { resource: ownerOnNode("network", networkName) },
+  );
+}
+
+export function segmentRefused(
+  { networkName, vni }: { readonly networkName: string; readonly vni: number },
+  cause: unknown,
+): N0Error {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new N0Error(
+    "failed_precondition",
+    `the node cannot make the VXLAN device with number ${vni} of network "${networkName}". If another one has ` +
+      `that number or UDP port 4789, remove it: ${reason}`,
+    { resource: ownerOnNode("network", networkName), cause },
+  );
+}

@@ -1,5 +1,6 @@
 import type { Mark } from "../mark.ts";
 import type { PortIdentity } from "./port-identity.ts";
+import type { Peer } from "./segment.ts";
 
 /** The state of a part. `altered`: it exists, but is not as we make it. */
 export type PartState = "whole" | "absent" | "altered";
@@ -36,6 +37,27 @@ export interface TapSurvey extends TapInfo {
   readonly filter: PortFilter;
 }
 
+/** The segment as it is on the node. */
+export interface SegmentSurvey {
+  readonly device: PartState;
+  readonly vni: number;
+  readonly mtu: number;
+  readonly underlayAddress: string;
+  readonly peers: readonly Peer[];
+  /** Parts of entries without the others, in words. */
+  readonly strays: readonly string[];
+}
+
+/** Of a network that has no way to other nodes. */
+export const NO_SEGMENT: SegmentSurvey = {
+  device: "absent",
+  vni: 0,
+  mtu: 0,
+  underlayAddress: "",
+  peers: [],
+  strays: [],
+};
+
 export interface NetworkPartsSurvey {
   /** `altered`: a name without a namespace, or a namespace whose maker did not finish. */
   readonly namespace: PartState;
@@ -46,6 +68,7 @@ export interface NetworkPartsSurvey {
   readonly rules: PartState;
   /** The names of taps that are not in the network, and have a filter there. */
   readonly strayFilters: readonly string[];
+  readonly segment: SegmentSurvey;
 }
 
 export interface NetworkSurvey extends NetworkInfo, NetworkPartsSurvey {}

@@ -65,6 +65,7 @@ function ethernet(nic: SeedNic, index: number): object {
   return {
     match: { macaddress: nic.hardwareAddress.toLowerCase() },
     "set-name": `eth${index}`,
+    ...defined({ mtu: nic.mtu }),
     // Without an address, the guest sets the nic up and does no more. There is no DHCP here, and a guest that
     // asks for it would wait for minutes at its boot.
     ...(addresses.length === 0 ? {} : { addresses }),

@@ -8,6 +8,8 @@ export interface SeedNic {
   readonly ipv6Gateway?: string;
   readonly nameservers: readonly string[];
   readonly searchDomains: readonly string[];
+  /** The largest packet. Undefined: that of Ethernet. */
+  readonly mtu?: number;
 }
 
 /** The settings that a guest reads at its first boot. */

@@ -3,6 +3,7 @@ import { ScalarType } from "@bufbuild/protobuf";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ComputeAgentService } from "../../gen/n0stack/agent/v1alpha1/compute_pb.ts";
 import { IdentityAgentService } from "../../gen/n0stack/agent/v1alpha1/identity_pb.ts";
+import { NetworkAgentService } from "../../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { SurveyAgentService } from "../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { isPublic } from "../access-option.ts";
 import type { Audience } from "../errors.ts";
@@ -23,6 +24,8 @@ const LARGE: ReadonlyMap<DescMethod, number> = new Map<DescMethod, number>([
   [ComputeAgentService.method.ensureSeed, 8 * MIB],
   // One message has the expected seeds of all guests of a node.
   [SurveyAgentService.method.survey, 16 * MIB],
+  // All interfaces of the networks of a node, of 100 bytes each.
+  [NetworkAgentService.method.pushSegments, 16 * MIB],
 ]);
 
 /**

@@ -7,6 +7,8 @@ export type MirrorListener<T> = (
   key: string,
   before: Stored<T> | undefined,
   after: Stored<T> | undefined,
+  /** That of the batch; of all records at the start. */
+  revision: number,
 ) => void;
 
 /**
@@ -33,9 +35,9 @@ export class Mirror<T> implements Disposable {
   ): Promise<Mirror<T>> {
     const mirror = new Mirror(datastore, of, listener);
     const { entries, revision } = await datastore.snapshot(of.prefix);
-    for (const entry of entries) mirror.#apply({ kind: "put", entry });
-    mirror.#stop = datastore.watch(of.prefix, revision, (changes) => {
-      for (const change of changes) mirror.#apply(change);
+    for (const entry of entries) mirror.#apply({ kind: "put", entry }, revision);
+    mirror.#stop = datastore.watch(of.prefix, revision, (changes, batch) => {
+      for (const change of changes) mirror.#apply(change, batch);
     });
     // From now on, the earlier mirrors are at this revision too, so that their contents match.
     await mirror.seen(revision);
@@ -59,17 +61,17 @@ export class Mirror<T> implements Disposable {
     this.#stop();
   }
 
-  #apply(change: Change): void {
+  #apply(change: Change, revisionOfBatch: number): void {
     const key = change.kind === "put" ? change.entry.key : change.key;
     const before = this.#stored.get(key);
     if (change.kind === "delete") {
       this.#stored.delete(key);
-      this.#listener(key, before, undefined);
+      this.#listener(key, before, undefined, revisionOfBatch);
       return;
     }
     const { revision, value } = change.entry;
     const after = { key, revision, value: decodeRecord(this.#of, key, value) };
     this.#stored.set(key, after);
-    this.#listener(key, before, after);
+    this.#listener(key, before, after, revisionOfBatch);
   }
 }

@@ -16,9 +16,11 @@ import { runSaga } from "../../core/saga/saga.ts";
 import { refOf } from "../../core/scope.ts";
 import { sharingOf } from "../../core/sharing.ts";
 import type { Api } from "../context.ts";
+import { chooseVni } from "../segment/vni.ts";
 import { guestKeys, hasSameCidrs } from "./cidr-change.ts";
 import { networks } from "./collection.ts";
 import { commitCidrs } from "./commit-cidrs.ts";
+import { hasSameReach, reachOf } from "./reach-change.ts";
 import { type NetworkCidrs, toWire } from "./record.ts";
 import { checkReservedRanges } from "./reserved-ranges.ts";
 
@@ -41,11 +43,13 @@ export async function applyNetwork(
   const parsed = validate(request);
   const cidrs = textOf(parsed);
   const reservedRanges = checkReservedRanges(request.reservedRanges, parsed);
-  const { name, annotations, labels, domain } = request;
+  const { name, annotations, labels, domain, isolated } = request;
   const ref = refOf(call, networks, name);
   const keys = async () => {
     const seen = await api.records.find(networks, ref);
-    const isSame = seen === undefined || hasSameCidrs(seen.value, cidrs);
+    const isSame =
+      seen === undefined ||
+      (hasSameCidrs(seen.value, cidrs) && hasSameReach(seen.value, reachOf(request, seen.value)));
     return [networks.key(ref), ...(isSame ? [] : await guestKeys(api, ref))];
   };
   const options = { method: NetworkService.method.applyNetwork, keys };
@@ -53,11 +57,16 @@ export async function applyNetwork(
     const present = await api.records.find(networks, ref);
     const state = Network_NetworkState.AVAILABLE;
     const shared = sharingOf(present?.value);
-    const fields = { name, annotations, labels, domain, reservedRanges, state };
+    const reach = reachOf(request, present?.value);
+    const vni = isolated ? 0 : present?.value.vni || (await chooseVni(api, ref));
+    const fields = { name, annotations, labels, domain, reservedRanges, state, vni, ...reach };
     const network = create(NetworkSchema, { ...fields, ...cidrs, ...shared });
     const record = tx.context.held.put(networks, ref, network, present?.value);
-    const isNew = present === undefined || !hasSameCidrs(present.value, network);
-    if (isNew) return await commitCidrs(tx, ref, present?.value, network, record);
+    const isSame =
+      present !== undefined &&
+      hasSameCidrs(present.value, network) &&
+      hasSameReach(present.value, network);
+    if (!isSame) return await commitCidrs(tx, ref, present?.value, network, record);
     const answer = await toWire(api, network, ref.scope);
     return await tx.answer(answer, record);
   });

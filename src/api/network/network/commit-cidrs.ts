@@ -13,9 +13,11 @@ import {
   interfaces,
 } from "../interface/collection.ts";
 import { takeUniques, uniques } from "../interface/interfaces.ts";
+import { takeVni } from "../segment/vni.ts";
 import { nodesInUse, throwIfNeeded } from "./cidr-change.ts";
 import { changeGateways } from "./node-network-steps.ts";
 import { occupy } from "./occupied.ts";
+import { throwIfReachNeeded } from "./reach-change.ts";
 import {
   cidrsOf,
   DEFAULT_GATEWAY,
@@ -52,14 +54,17 @@ export async function commitCidrs(
     const reserved = await api.records.list(interfaces, [ref]);
     const old = reserved.find(({ value }) => value.name === DEFAULT_GATEWAY);
     const others = reserved.filter((one) => one !== old).map(({ value }) => value);
+    throwIfReachNeeded(api, ref, before, network, others);
     throwIfNeeded(tx, ref, before, network, others);
     const occupied = await occupy(api, ref, cidrsOf(network));
+    const taken = await takeVni(api, ref, before, network);
     const seen = withInterfaces(network, [...others, gateway]);
     try {
       return await tx.answer(
         seen,
         record,
         occupied,
+        taken,
         reserveGateway(ref, old, gateway),
         unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
       );
@@ -77,6 +82,7 @@ async function changeOnNodes(
 ): Promise<void> {
   const stored = await tx.context.api.records.list(interfaces, [ref]);
   const reserved = stored.map(({ value }) => value).filter(({ name }) => name !== DEFAULT_GATEWAY);
+  throwIfReachNeeded(tx.context.api, ref, before, network, reserved);
   throwIfNeeded(tx, ref, before, network, reserved);
   // For its refusals, before a node is asked.
   await occupy(tx.context.api, ref, cidrsOf(network));

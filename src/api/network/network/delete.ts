@@ -21,6 +21,7 @@ import {
 import { guestOf } from "../interface/guests.ts";
 import { removeInterface } from "../interface/interfaces.ts";
 import { projectOfInterface } from "../interface/names.ts";
+import { releaseVni } from "../segment/vni.ts";
 import { networks } from "./collection.ts";
 import { vacate } from "./occupied.ts";
 import { cidrsOf, getNetwork } from "./record.ts";
@@ -51,6 +52,7 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
       remove(interfaceAllocations, ref),
       vacate(ref, cidrsOf(network)),
+      releaseVni(network),
     );
   });
 }
@@ -104,6 +106,7 @@ export const withProject = {
         tx.context.held.remove(networks, ref, network),
         unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
         vacate(ref, cidrsOf(network)),
+        releaseVni(network),
         later(forgetInterfaces, { ref }),
       );
     }

@@ -9,7 +9,11 @@ export type NetworkPlace = { readonly nodeName: string; readonly network: Ref };
 /** With their prefix lengths; empty for none. */
 export type Gateways = { readonly ipv4Gateway: string; readonly ipv6Gateway: string };
 
-export type NodeNetwork = NetworkPlace & Gateways;
+export type NodeNetwork = NetworkPlace &
+  Gateways & {
+    /** The largest packet of its guests. An input of an older version has none. */
+    readonly mtu?: number;
+  };
 
 /** The change of a network's gateways on a node. */
 export type GatewayChange = NodeNetwork & { readonly before: Gateways };
@@ -47,8 +51,8 @@ export const restoreNetwork = nodeRetriable<NodeNetwork>({
   name: "network.restore",
   today: namesToRefs(olderNames),
   owner,
-  async act({ survey }, { network: ref, ipv4Gateway, ipv6Gateway }) {
-    const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway };
+  async act({ survey }, { network: ref, ipv4Gateway, ipv6Gateway, mtu = 0 }) {
+    const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, mtu };
     await survey((c, operation, options) => c.ensureNetworkWhole({ operation, network }, options));
   },
   leaves,

@@ -14,6 +14,7 @@ import {
   releaseNetworkInterface,
   reserveNetworkInterface,
 } from "../interface/reserve-interface.ts";
+import { vnis } from "../segment/collection.ts";
 import { applyNetwork } from "./apply.ts";
 import { networkAudit } from "./audit.ts";
 import { cidrAllocation, networks, occupiedCidrs } from "./collection.ts";
@@ -27,7 +28,7 @@ export const network = defineResource({
   service: NetworkService,
   schema: NetworkSchema,
   collection: networks,
-  records: [interfaces, addresses, hardwareAddresses, taps, occupiedCidrs],
+  records: [interfaces, addresses, hardwareAddresses, taps, occupiedCidrs, vnis],
   quota: { networks: 1n },
   counts: [interfaceCounting],
   traces: [interfaceAllocations, cidrAllocation],

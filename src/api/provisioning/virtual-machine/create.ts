@@ -95,6 +95,10 @@ export async function createVirtualMachine(
       asked,
     );
     sighting.note(DomainState.RUNNING);
+    await api.segments.reached(
+      nics.planned.map((nic) => nic.ref),
+      tx.signal,
+    );
     return running;
   });
 }

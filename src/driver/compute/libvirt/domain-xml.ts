@@ -132,8 +132,9 @@ export function deviceLetters(head: string, index: number): string {
 }
 
 /** `managed='no'`: we make the tap before, and move it into a network namespace later. */
-export function formatNic({ tapName, hardwareAddress, pciSlot }: NicSpec): string {
-  return `    <interface type='ethernet'>
+export function formatNic({ tapName, hardwareAddress, pciSlot, mtu }: NicSpec): string {
+  const size = mtu === undefined ? "" : `\n      <mtu size='${mtu}'/>`;
+  return `    <interface type='ethernet'>${size}
       <mac address='${x(hardwareAddress)}'/>
       <target dev='${x(tapName)}' managed='no'/>
       <model type='virtio'/>
@@ -187,6 +188,7 @@ export function parseDomainXml(xml: string, prefix: string): Omit<DomainInfo, "s
       .map((nic) => ({
         tapName: findElement(nic, "target")?.attributes.get("dev") ?? "",
         hardwareAddress: findElement(nic, "mac")?.attributes.get("address") ?? "",
+        ...mtuIn(nic),
       })),
   };
 }
@@ -195,6 +197,11 @@ export function parseDomainXml(xml: string, prefix: string): Omit<DomainInfo, "s
 function placeOf(device: XmlElement): number {
   const { attributes } = findElement(device, "address") ?? {};
   return Number(attributes?.get("bus") ?? 0) * 0x100 + Number(attributes?.get("slot") ?? 0);
+}
+
+function mtuIn(nic: XmlElement): { readonly mtu?: number } {
+  const size = findElement(nic, "mtu")?.attributes.get("size");
+  return size === undefined ? {} : { mtu: Number(size) };
 }
 
 function findOurMark(domain: XmlElement, prefix: string): Mark | undefined {

@@ -6,7 +6,7 @@ import { makePersistentTap } from "./tun.ts";
 /** <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if.h> */
 const RTM_DELLINK = 17;
 const RTM_SETLINK = 19;
-const IFLA = { name: 3, master: 10, alias: 20, afSpec: 26, group: 27, netns: 28 } as const;
+const IFLA = { name: 3, mtu: 4, master: 10, alias: 20, afSpec: 26, group: 27, netns: 28 } as const;
 const AF_INET6 = 10;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const ADDR_GEN_MODE_NONE = 1;
@@ -32,6 +32,7 @@ export interface SetLink {
   /** The name of the namespace that the link moves to, and the index there of its new bridge. */
   readonly netns?: string;
   readonly masterIndex?: number;
+  readonly mtu?: number;
   /** Sets the link up, without an IPv6 address of its own. */
   readonly isUp?: true;
 }
@@ -61,12 +62,13 @@ export const changeLink: ChangeLink = async (netns, change) => {
 
 /** One message: the kernel first moves the link, and then makes all other changes there. */
 async function setLink(path: string | undefined, change: SetLink): Promise<void> {
-  const { name, group, alias, netns, masterIndex, isUp } = change;
+  const { name, group, alias, netns, masterIndex, mtu, isUp } = change;
   const target = netns === undefined ? undefined : openSync(pathOf(netns), "r");
   try {
     const attributes = [
       nameOf(name),
       ...(target === undefined ? [] : [attribute(IFLA.netns, u32(target))]),
+      ...(mtu === undefined ? [] : [attribute(IFLA.mtu, u32(mtu))]),
       ...(masterIndex === undefined ? [] : [attribute(IFLA.master, u32(masterIndex))]),
       ...(group === undefined ? [] : [groupOf(group)]),
       ...(alias === undefined ? [] : [attribute(IFLA.alias, Buffer.from(`${alias}\0`))]),

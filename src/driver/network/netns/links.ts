@@ -7,8 +7,16 @@ const RTM_GETLINK = 18;
 const RTM_GETADDR = 22;
 const LINK_HEADER_BYTES = 16;
 const ADDRESS_HEADER_BYTES = 8;
-const IFLA = { name: 3, link: 5, master: 10, linkInfo: 18, alias: 20, group: 27 } as const;
-const INFO = { kind: 1, data: 2 } as const;
+const IFLA = { name: 3, mtu: 4, link: 5, master: 10, linkInfo: 18, alias: 20, group: 27 } as const;
+const INFO = { kind: 1, data: 2, portData: 5 } as const;
+const VXLAN = { id: 1, ipv4Local: 4, learning: 7, port: 15, ipv6Local: 17 } as const;
+const PORT = {
+  learning: 8,
+  flood: 9,
+  multicastFlood: 27,
+  broadcastFlood: 30,
+  suppress: 32,
+} as const;
 const TUN_GROUP = 2;
 const BRIDGE_FORWARD_MASK = 9;
 const IFA = { address: 1, local: 2 } as const;
@@ -34,8 +42,20 @@ export interface Link {
   /** Of a bridge: a bit for each link-local group whose frames it forwards, by the last digit of its address. */
   readonly forwardMask: number | undefined;
   readonly alias: string | undefined;
+  readonly mtu: number;
+  readonly vxlan: VxlanLink | undefined;
+  /** Whether a port of a bridge sends only what it is told to, and answers for those who are behind it. */
+  readonly isQuietPort: boolean;
   /** With their prefix length, without those that the kernel assigned to the link itself. */
   readonly addresses: readonly string[];
+}
+
+export interface VxlanLink {
+  readonly vni: number;
+  /** The address from which it sends; empty for none. */
+  readonly local: string;
+  readonly port: number;
+  readonly learns: boolean;
 }
 
 /** All links of a named namespace; if undefined, of the node's own. */
@@ -69,9 +89,30 @@ export async function readLinks(netns: string | undefined): Promise<readonly Lin
       tunGroup: kind === "tun" ? data?.get(TUN_GROUP)?.u32() : undefined,
       forwardMask: kind === "bridge" ? data?.get(BRIDGE_FORWARD_MASK)?.u16() : undefined,
       alias: attributes.get(IFLA.alias)?.text,
+      mtu: attributes.get(IFLA.mtu)?.u32() ?? 0,
+      vxlan: kind === "vxlan" && data !== undefined ? vxlanOf(data) : undefined,
+      isQuietPort: isQuiet(info?.get(INFO.portData)?.attributes()),
       addresses: addressesOf.get(index) ?? [],
     };
   });
+}
+
+function vxlanOf(data: ReadonlyMap<number, Parcel>): VxlanLink {
+  const [ipv4, ipv6] = [data.get(VXLAN.ipv4Local), data.get(VXLAN.ipv6Local)];
+  return {
+    vni: data.get(VXLAN.id)?.u32() ?? 0,
+    local: (ipv4 && formatAddress(AF_INET, ipv4)) ?? (ipv6 && formatAddress(AF_INET6, ipv6)) ?? "",
+    // In the byte order of networks.
+    port: data.get(VXLAN.port)?.bytes.readUInt16BE() ?? 0,
+    learns: data.get(VXLAN.learning)?.u8() !== 0,
+  };
+}
+
+function isQuiet(port: ReadonlyMap<number, Parcel> | undefined): boolean {
+  const { learning, flood, multicastFlood, broadcastFlood, suppress } = PORT;
+  const isOff = (type: number) => port?.get(type)?.u8() === 0;
+  const isNoisy = ![learning, flood, multicastFlood, broadcastFlood].every(isOff);
+  return !isNoisy && port?.get(suppress)?.u8() === 1;
 }
 
 function addressesByLink(messages: readonly Parcel[]): Map<number, string[]> {
@@ -89,7 +130,7 @@ function addressesByLink(messages: readonly Parcel[]): Map<number, string[]> {
 }
 
 /** Written like the result of `gatewaysOf`: by inet_ntop. */
-function formatAddress(family: number, { bytes }: Parcel): string | undefined {
+export function formatAddress(family: number, { bytes }: Parcel): string | undefined {
   if (family === AF_INET) return [...bytes].join(".");
   if (family !== AF_INET6) return undefined;
   const groups = bytes.toString("hex").match(/.{4}/g) ?? [];

@@ -6,6 +6,9 @@ import { NETNS_FOLDER } from "./namespace.ts";
 /** The name of the uplink's inner end, inside of the namespace. */
 export const UPLINK_INSIDE = "up0";
 
+/** The name of the VXLAN device in the namespace of a network. */
+export const SEGMENT_DEVICE = "vx0";
+
 /** The upper half of the link group of everything that any instance makes: "n0". */
 export const GROUP_HEAD = 0x6e300000;
 export const GROUP_MASK = 0xffff0000;

@@ -1,4 +1,5 @@
 import { type Cidr, parseBlock } from "../../../util/cidr.ts";
+import { defined } from "../../../util/defined.ts";
 import { invalid } from "../../../util/errors.ts";
 import { newKeyedMutex } from "../../../util/keyed-mutex.ts";
 import { type RunCommand, runCommand } from "../../command/run-command.ts";
@@ -6,6 +7,7 @@ import { checkNetworkName, checkTapName, gatewaysOf } from "../network-check.ts"
 import type { NetworkDriver, NetworkSpec } from "../network-driver.ts";
 import { notOurs, tapElsewhere, tapMissing } from "../network-errors.ts";
 import { checkIdentity, type PortIdentity } from "../port-identity.ts";
+import { checkSegment } from "../segment-check.ts";
 import { type ChangeFilters, changeFilters as changeWithNft } from "./change-filters.ts";
 import { connectIn } from "./connect.ts";
 import { type Context, leavesNode } from "./context.ts";
@@ -19,6 +21,7 @@ import { deviceIndex } from "./namespace.ts";
 import { ensureNetwork, READY, readNetwork, removeNetwork } from "./network.ts";
 import { readOwnNetworks } from "./own-networks.ts";
 import { keepNodeRules, makeWhole, settleNodeRules, sweep, takeTapOut } from "./repair.ts";
+import { ensureSegment, findUnderlay } from "./segment.ts";
 import { surveyNode } from "./survey.ts";
 import { isOurTap, makeTap, markOfTap, whereIs } from "./tap.ts";
 import { closedFor, isClosedNameserver } from "./wall.ts";
@@ -107,6 +110,13 @@ export function newNetnsNetworkDriver({
         await ensureNetwork(context, network, state, state.mark.transactionId, signal);
       });
     },
+    async ensureSegment(asked, signal) {
+      const segment = checkSegment(asked);
+      await holdingNetwork(segment.networkName, signal, () =>
+        ensureSegment(context, segment, signal),
+      );
+    },
+    findUnderlay: async (address, signal) => findUnderlay(context, address, signal),
     async ensureTapAbsent(tapName, networkName, maker, signal) {
       checkTapName(tapName);
       checkNetworkName(networkName);
@@ -208,7 +218,8 @@ async function attach(
   // index over there. A moved tap keeps its alias and its group.
   const masterIndex = deviceIndex(names.netnsPath(network.name), bridge);
   if (masterIndex === undefined) throw new Error(`network ${network.name} has lost its bridge`);
-  const set = { kind: "set", name: tapName, masterIndex, isUp: true } as const;
+  const { mtu } = network;
+  const set = { kind: "set", name: tapName, masterIndex, isUp: true, ...defined({ mtu }) } as const;
   if (place === undefined) await ip.change(undefined, [{ ...set, netns }], signal);
   else await ip.change(netns, [set], signal);
 }

@@ -93,7 +93,7 @@ export async function ensureNetwork(
   };
   const alias = formatLinkMark(names.prefix, { owner, transactionId: maker });
 
-  const frame = frameLines(names, network.name, before.kind === "namespace", bridge !== undefined);
+  const frame = frameLines(names, network, before.kind === "namespace", bridge !== undefined);
   const uplink: string[] = [];
   const isOlder = uplinkWorks(links) && lacksIpv6(links);
   if (uplinkWorks(links)) {
@@ -118,7 +118,7 @@ export async function ensureNetwork(
 /** The namespace and the bridge. They are made from outside, and so in one process with the uplink. */
 function frameLines(
   names: Names,
-  networkName: string,
+  { name: networkName, mtu }: NetworkSpec,
   hasNamespace: boolean,
   hasBridge: boolean,
 ): string[] {
@@ -128,7 +128,8 @@ function frameLines(
     const its = `group ${names.group} address ${names.bridgeAddress(networkName)} netns ${netns}`;
     // No spanning tree, since it makes a new port wait. No snooping, since nobody queries memberships.
     const options = `stp_state 0 forward_delay 0 mcast_snooping 0 group_fwd_mask ${FORWARD_MASK}`;
-    lines.push(`link add name ${names.bridge(networkName)} ${its} type bridge ${options}`);
+    const size = mtu === undefined ? "" : ` mtu ${mtu}`;
+    lines.push(`link add name ${names.bridge(networkName)}${size} ${its} type bridge ${options}`);
   }
   return lines;
 }
@@ -149,6 +150,9 @@ function bridgeLines(
   // A bridge that an older version made.
   if (found !== undefined && found.forwardMask !== FORWARD_MASK) {
     lines.push(`link set dev ${bridge} type bridge group_fwd_mask ${FORWARD_MASK}`);
+  }
+  if (found !== undefined && network.mtu !== undefined && found.mtu !== network.mtu) {
+    lines.push(`link set dev ${bridge} mtu ${network.mtu}`);
   }
   for (const address of there) {
     if (!wanted.includes(address)) lines.push(`address delete ${address} dev ${bridge}`);

@@ -92,11 +92,15 @@ export function attribute(type: number, value: Buffer): Buffer {
  * process. Returns the part of each message after its header. This takes 0.1 ms, where a process would take
  * several. The main thread does not wait: the thread pool reads and writes.
  */
-export async function dump(path: string | undefined, type: number): Promise<Parcel[]> {
+export async function dump(
+  path: string | undefined,
+  type: number,
+  body: Buffer = ANY_FAMILY,
+): Promise<Parcel[]> {
   const socket = netlinkSocketIn(path);
   try {
     for (let dumps = 1; ; dumps++) {
-      await sendMessages(socket, [{ type, flags: NLM_F_DUMP, body: ANY_FAMILY }]);
+      await sendMessages(socket, [{ type, flags: NLM_F_DUMP, body }]);
       const { parcels, isWhole } = await readAnswer(socket);
       if (isWhole || dumps === DUMPS_MAX) return parcels;
     }
@@ -114,6 +118,41 @@ export async function request(path: string | undefined, type: number, body: Buff
   } finally {
     closeSync(socket);
   }
+}
+
+/** Changes that fit into the kernel's buffer for their answers. */
+const CHANGES_AT_ONCE_MAX = 100;
+
+/**
+ * Makes the changes in their order, each by itself.
+ *
+ * @throws Error of the first one that has failed with none of these codes, after all were tried.
+ */
+export async function requestAll(
+  path: string | undefined,
+  changes: readonly Message[],
+  ignoredCodes: readonly string[] = [],
+): Promise<void> {
+  if (changes.length === 0) return;
+  const socket = netlinkSocketIn(path);
+  const errors: unknown[] = [];
+  try {
+    for (let start = 0; start < changes.length; start += CHANGES_AT_ONCE_MAX) {
+      const some = changes.slice(start, start + CHANGES_AT_ONCE_MAX);
+      await sendMessages(
+        socket,
+        some.map(({ flags, ...rest }) => ({ ...rest, flags: flags | NLM_F_ACK })),
+      );
+      for (const _ of some) {
+        await readAnswer(socket).catch((error) => {
+          if (!ignoredCodes.includes(error.code)) errors.push(error);
+        });
+      }
+    }
+  } finally {
+    closeSync(socket);
+  }
+  if (errors.length > 0) throw errors[0];
 }
 
 export interface Message {

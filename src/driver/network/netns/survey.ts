@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
 import { nameOnNode, ownerOnNode, parseRef } from "../../../util/ref.ts";
 import { parseLinkMark } from "../link-mark.ts";
-import type {
-  NetworkSurvey,
-  NodeNetworkSurvey,
-  PartState,
-  PortFilter,
-  StrayUplink,
-  TapSurvey,
+import {
+  type NetworkSurvey,
+  NO_SEGMENT,
+  type NodeNetworkSurvey,
+  type PartState,
+  type PortFilter,
+  type StrayUplink,
+  type TapSurvey,
 } from "../network-survey.ts";
 import type { Context } from "./context.ts";
 import { surveyFilters } from "./filters.ts";
@@ -19,6 +20,7 @@ import { inNamespace } from "./namespace.ts";
 import { FORWARD_MASK, type NetworkState, READY } from "./network.ts";
 import { readRoutes6 } from "./own-networks.ts";
 import { insideRulesState, nodeRulesState } from "./rules.ts";
+import { surveySegment } from "./segment.ts";
 import { isOurTap, markOfTap } from "./tap.ts";
 import { lacksIpv6, uplinkWorks } from "./uplink.ts";
 
@@ -40,7 +42,8 @@ export async function surveyNode(
       isConnected: false,
       filter: NO_FILTER,
     }));
-  const inside = found.map((network) => surveyInside(context, network));
+  const inside: InsideSurvey[] = [];
+  for (const network of found) inside.push(await surveyInside(context, network));
   return {
     taps: [...tapsOutside, ...inside.flatMap(({ taps }) => taps)],
     networks: inside.map(({ network }) => network),
@@ -54,12 +57,12 @@ interface InsideSurvey {
   readonly taps: readonly TapSurvey[];
 }
 
-function surveyInside({ names }: Context, { name, state }: Found): InsideSurvey {
+async function surveyInside({ names }: Context, { name, state }: Found): Promise<InsideSurvey> {
   const mark = { owner: ownerOnNode("network", name), transactionId: "" };
   if (state.kind !== "namespace") {
     const absent = { bridge: "absent", uplink: "absent", rules: "absent" } as const;
     const none = { tapNames: [], gateways: [], strayFilters: [] };
-    const nothing = { ...none, namespace: "altered", ...absent } as const;
+    const nothing = { ...none, namespace: "altered", segment: NO_SEGMENT, ...absent } as const;
     return { network: { name, mark, ...nothing }, taps: [] };
   }
   const { links, bridge } = state;
@@ -68,6 +71,7 @@ function surveyInside({ names }: Context, { name, state }: Found): InsideSurvey 
   const tapNames = taps.map((link) => link.name);
   const { state: filterState, filters } = surveyFilters(names, path);
   const insideState = insideRulesState(names, path);
+  const segment = await surveySegment(names, name, state);
   return {
     network: {
       name,
@@ -79,6 +83,7 @@ function surveyInside({ names }: Context, { name, state }: Found): InsideSurvey 
       uplink: uplinkState(path, links),
       rules: insideState === filterState ? insideState : "altered",
       strayFilters: [...filters.keys()].filter((portName) => !tapNames.includes(portName)),
+      segment,
     },
     taps: taps.map((link) => ({
       name: link.name,

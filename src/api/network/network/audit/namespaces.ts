@@ -17,6 +17,7 @@ import type { NetworkUse, NodeView } from "../../../core/audit/view.ts";
 import { nodes } from "../../../pool/node/collection.ts";
 import type { Api } from "../../context.ts";
 import { taps } from "../../interface/collection.ts";
+import { mtuOf } from "../../segment/mtu.ts";
 import { networks } from "../collection.ts";
 import type { Code } from "./codes.ts";
 import { makeNetworkWhole, settleNodeRules, sweepNetwork } from "./repair.ts";
@@ -77,7 +78,9 @@ function compareNetwork(
   const needs = users[0]?.needs;
   if (needs === undefined) return [];
   const { ipv4Gateway, ipv6Gateway } = needs;
-  const repair = makeNetworkWhole({ nodeName, network: ref, ipv4Gateway, ipv6Gateway });
+  const record = view.records.find(networks, ref)?.value;
+  const size = record === undefined ? {} : { mtu: mtuOf(record) };
+  const repair = makeNetworkWhole({ nodeName, network: ref, ipv4Gateway, ipv6Gateway, ...size });
   const wanted = addressesText([ipv4Gateway, ipv6Gateway]);
   const strays = straysText(node, found);
   const parts: readonly (readonly [Code, string, string])[] = [

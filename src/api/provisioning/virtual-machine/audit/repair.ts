@@ -59,7 +59,10 @@ export function redefine(wanted: DomainShape, there: Domain): Repair {
     vcpus: there.vcpus,
     memoryBytes: there.memoryBytes.toString(),
     volumeIds: there.volumeIds,
-    nics: there.nics.map(({ tapName, hardwareAddress }) => ({ tapName, hardwareAddress })),
+    nics: there.nics.map(({ tapName, hardwareAddress, mtu }) => ({
+      ...{ tapName, hardwareAddress },
+      ...(mtu === 0 ? {} : { mtu }),
+    })),
   };
   return async (tx) => {
     await tx.run(redefineDomain, { before, after: wanted });

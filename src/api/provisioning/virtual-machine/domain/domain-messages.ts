@@ -17,6 +17,8 @@ export type DomainNic = {
   readonly hardwareAddress: string;
   /** An input of an older version has none, and its node chooses a free one. */
   readonly pciSlot?: number;
+  /** The largest packet of the guest, if it is not that of Ethernet. */
+  readonly mtu?: number;
 };
 
 /** The data that the guest reads when it boots. */
@@ -33,6 +35,7 @@ export type SeedContent = DomainPlace & {
     readonly ipv6Gateway: string;
     readonly nameservers: readonly string[];
     readonly searchDomains: readonly string[];
+    readonly mtu?: number;
   }[];
 };
 

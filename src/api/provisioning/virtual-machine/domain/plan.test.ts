@@ -106,6 +106,7 @@ test("a tap has the gateways of its network, and who the guest is", () => {
       network: networkRef("a"),
       ipv4Gateway: "10.0.0.254/24",
       ipv6Gateway: "",
+      mtu: 1450,
       identity: { hardwareAddress: "52:54:00:00:00:01", addresses: ["10.0.0.1"] },
     },
     {
@@ -115,6 +116,7 @@ test("a tap has the gateways of its network, and who the guest is", () => {
       network: networkRef("b"),
       ipv4Gateway: "10.1.0.254/24",
       ipv6Gateway: "fd00::1/64",
+      mtu: 1450,
       identity: { hardwareAddress: "52:54:00:00:00:02", addresses: ["10.1.0.1", "fd00::2"] },
     },
   ]);

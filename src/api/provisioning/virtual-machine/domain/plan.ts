@@ -1,3 +1,4 @@
+import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import type {
   VirtualMachine,
   VirtualMachineNIC,
@@ -10,6 +11,7 @@ import {
   gatewaysOnNode,
   withPrefix,
 } from "../../../network/network/record.ts";
+import { MTU_OF_ETHERNET, mtuOf } from "../../../network/segment/mtu.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
 import type { Tap } from "./tap-steps.ts";
@@ -51,10 +53,17 @@ function domainOf(
     cpuMilliCores: vm.requestCpuMilliCore,
     memoryBytes: vm.limitMemoryBytes.toString(),
     volumeIds: vm.blockStorageNames.map((name) => volumeIdOf(name, volumeIds)),
-    nics: nics.map(({ nic, tapName, pciSlot }) => {
-      return { tapName, hardwareAddress: nic.hardwareAddress, pciSlot };
+    nics: nics.map(({ nic, network, tapName, pciSlot }) => {
+      const { hardwareAddress } = nic;
+      return { tapName, hardwareAddress, pciSlot, ...announcedMtu(network) };
     }),
   };
+}
+
+/** A guest expects the size of Ethernet by itself. */
+function announcedMtu(network: Network): { readonly mtu?: number } {
+  const mtu = mtuOf(network);
+  return mtu === MTU_OF_ETHERNET ? {} : { mtu };
 }
 
 function tapOf(
@@ -68,6 +77,7 @@ function tapOf(
     ref,
     network: networkRef,
     ...gatewaysOnNode(cidrsOf(network)),
+    mtu: mtuOf(network),
     identity: {
       hardwareAddress: nic.hardwareAddress,
       addresses: [nic.ipv4Address, nic.ipv6Address].filter((address) => address !== ""),
@@ -107,6 +117,7 @@ function seedOf(
         ipv6Gateway: isDefault && nic.ipv6Address !== "" ? gateways.ipv6Address : "",
         nameservers: isDefault ? nameservers : [],
         searchDomains: network.domain === "" ? [] : [network.domain],
+        ...announcedMtu(network),
       };
     }),
   };

@@ -14,6 +14,8 @@ export type Tap = {
   /** With prefix length; empty for none. */
   readonly ipv4Gateway: string;
   readonly ipv6Gateway: string;
+  /** The largest packet of the guest. An input of an older version has none. */
+  readonly mtu?: number;
   /** Who the guest is on this nic. An input of an older version has none, and its act leaves the filter alone. */
   readonly identity?: TapIdentity;
 };
@@ -38,10 +40,11 @@ const ofTap = {
 };
 
 /** The network, for a request to the node. */
-const networkMessage = ({ network, ipv4Gateway, ipv6Gateway }: Tap) => ({
+const networkMessage = ({ network, ipv4Gateway, ipv6Gateway, mtu = 0 }: Tap) => ({
   name: nameOnNode(network),
   ipv4Gateway,
   ipv6Gateway,
+  mtu,
 });
 
 const portMessage = (tap: Tap) => ({

@@ -83,11 +83,16 @@ export async function attachNic(
       await tx.run(redefineDomain, { before, after: plan.domain });
     }
     const final = settled(after, state);
-    return await tx.answer(
+    const answer = await tx.answer(
       final,
       later(restoreSeed, plan.seed),
       virtualMachineSteps.settleLater(ref, final),
     );
+    await api.segments.reached(
+      nics.planned.map((planned) => planned.ref),
+      tx.signal,
+    );
+    return answer;
   });
 }
 

@@ -2,19 +2,19 @@
 // @generated from file n0stack/agent/v1alpha1/network.proto (package n0stack.agent.v1alpha1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Operation } from "./operation_pb.ts";
 import { file_n0stack_agent_v1alpha1_operation } from "./operation_pb.ts";
 import { file_n0stack_rules_v1alpha1_rules } from "../../rules/v1alpha1/rules_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file n0stack/agent/v1alpha1/network.proto.
  */
 export const file_n0stack_agent_v1alpha1_network: GenFile = /*@__PURE__*/
-  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEiYwoLTm9kZU5ldHdvcmsSFgoEbmFtZRgBIAEoCUIIukgFcgOIRQESHQoMaXB2NF9nYXRld2F5GAIgASgJQge6SARyAhhAEh0KDGlwdjZfZ2F0ZXdheRgDIAEoCUIHukgEcgIYQCJ8CgxQb3J0SWRlbnRpdHkSRwoQaGFyZHdhcmVfYWRkcmVzcxgBIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEiMKCWFkZHJlc3NlcxgCIAMoCUIQukgNkgEKEEAiBnIEGEBwASJsChBFbnN1cmVUYXBSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhMKEUVuc3VyZVRhcFJlc3BvbnNlIuoBChhFbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESPAoHbmV0d29yaxgDIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBARI2CghpZGVudGl0eRgEIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5IhsKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2UibwoTRW5zdXJlVGFwT3V0UmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEASIWChRFbnN1cmVUYXBPdXRSZXNwb25zZSKTAQoVRW5zdXJlR2F0ZXdheXNSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESPAoHbmV0d29yaxgCIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBASIYChZFbnN1cmVHYXRld2F5c1Jlc3BvbnNlIq8BChZFbnN1cmVUYXBBYnNlbnRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEh4KDG5ldHdvcmtfbmFtZRgDIAEoCUIIukgFcgOIRQESGwoTb25seV9vZl90cmFuc2FjdGlvbhgEIAEoCCIZChdFbnN1cmVUYXBBYnNlbnRSZXNwb25zZSIRCg9MaXN0VGFwc1JlcXVlc3QiVgoJTGlzdGVkVGFwEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkSFAoMbmV0d29ya19uYW1lGAQgASgJIkMKEExpc3RUYXBzUmVzcG9uc2USLwoEdGFwcxgBIAMoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVGFwIhkKF0xpc3ROb2RlTmV0d29ya3NSZXF1ZXN0Im0KEUxpc3RlZE5vZGVOZXR3b3JrEgwKBG5hbWUYASABKAkSEQoJdGFwX25hbWVzGAIgAygJEhAKCGdhdGV3YXlzGAMgAygJEg0KBW93bmVyGAQgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAUgASgJIlcKGExpc3ROb2RlTmV0d29ya3NSZXNwb25zZRI7CghuZXR3b3JrcxgBIAMoCzIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkTm9kZU5ldHdvcmsihAEKDkNvbm5lY3RSZXF1ZXN0EiEKDG5ldHdvcmtfbmFtZRgBIAEoCUILukgI2AEBcgOIRQESHQoHYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABEhcKBHBvcnQYAyABKA1CCbpIBioEGP//AxIXCgRkYXRhGAQgASgMQgm6SAZ6BBiAgEAiHwoPQ29ubmVjdFJlc3BvbnNlEgwKBGRhdGEYASABKAwygQcKE05ldHdvcmtBZ2VudFNlcnZpY2USYAoJRW5zdXJlVGFwEigubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXF1ZXN0GikubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXNwb25zZRJ4ChFFbnN1cmVUYXBBdHRhY2hlZBIwLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0GjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlEmkKDEVuc3VyZVRhcE91dBIrLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVxdWVzdBosLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVzcG9uc2USbwoORW5zdXJlR2F0ZXdheXMSLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUdhdGV3YXlzUmVxdWVzdBouLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXNwb25zZRJyCg9FbnN1cmVUYXBBYnNlbnQSLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEFic2VudFJlcXVlc3QaLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEFic2VudFJlc3BvbnNlEmIKCExpc3RUYXBzEicubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1JlcXVlc3QaKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RUYXBzUmVzcG9uc2UiA5ACARJ6ChBMaXN0Tm9kZU5ldHdvcmtzEi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Tm9kZU5ldHdvcmtzUmVxdWVzdBowLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1Jlc3BvbnNlIgOQAgESXgoHQ29ubmVjdBImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuQ29ubmVjdFJlcXVlc3QaJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXNwb25zZSgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEigAEKC05vZGVOZXR3b3JrEhYKBG5hbWUYASABKAlCCLpIBXIDiEUBEh0KDGlwdjRfZ2F0ZXdheRgCIAEoCUIHukgEcgIYQBIdCgxpcHY2X2dhdGV3YXkYAyABKAlCB7pIBHICGEASGwoDbXR1GAQgASgNQg66SAvYAQEqBhioRiiACiJ8CgxQb3J0SWRlbnRpdHkSRwoQaGFyZHdhcmVfYWRkcmVzcxgBIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEiMKCWFkZHJlc3NlcxgCIAMoCUIQukgNkgEKEEAiBnIEGEBwASJsChBFbnN1cmVUYXBSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhMKEUVuc3VyZVRhcFJlc3BvbnNlIuoBChhFbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESPAoHbmV0d29yaxgDIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBARI2CghpZGVudGl0eRgEIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5IhsKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2UibwoTRW5zdXJlVGFwT3V0UmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEASIWChRFbnN1cmVUYXBPdXRSZXNwb25zZSKTAQoVRW5zdXJlR2F0ZXdheXNSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESPAoHbmV0d29yaxgCIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBASIYChZFbnN1cmVHYXRld2F5c1Jlc3BvbnNlIq8BChZFbnN1cmVUYXBBYnNlbnRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEh4KDG5ldHdvcmtfbmFtZRgDIAEoCUIIukgFcgOIRQESGwoTb25seV9vZl90cmFuc2FjdGlvbhgEIAEoCCIZChdFbnN1cmVUYXBBYnNlbnRSZXNwb25zZSLHAQoNU2VnbWVudE1lbWJlchIgCg5pbnRlcmZhY2VfbmFtZRgBIAEoCUIIukgFcgMY/wESRwoQaGFyZHdhcmVfYWRkcmVzcxgCIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEiMKCWFkZHJlc3NlcxgDIAMoCUIQukgNkgEKEEAiBnIEGEBwARImChB1bmRlcmxheV9hZGRyZXNzGAQgASgJQgy6SAnYAQFyBBhAcAEilgIKDVB1c2hlZFNlZ21lbnQSHgoMbmV0d29ya19uYW1lGAEgASgJQgi6SAVyA4hFARIXCgN2bmkYAiABKA1CCrpIByoFEICAgAgSGwoDbXR1GAMgASgNQg66SAvYAQEqBhioRiiAChIXCg9iYXNlX2dlbmVyYXRpb24YBCABKAQSGwoKZ2VuZXJhdGlvbhgFIAEoBEIHukgEMgIgABJCCgdtZW1iZXJzGAYgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5TZWdtZW50TWVtYmVyQgq6SAeSAQQQgIAEEiIKB3JlbW92ZWQYByADKAlCEbpIDpIBCxCAgAQiBXIDGP8BEhEKCWZvcmdvdHRlbhgIIAEoCCKFAQoTUHVzaFNlZ21lbnRzUmVxdWVzdBJCCghzZWdtZW50cxgBIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUHVzaGVkU2VnbWVudEIJukgGkgEDEIACEioKFG93bl91bmRlcmxheV9hZGRyZXNzGAIgASgJQgy6SAnYAQFyBBhAcAEi7AEKDVNlZ21lbnRBbnN3ZXISFAoMbmV0d29ya19uYW1lGAEgASgJEj4KB291dGNvbWUYAiABKA4yLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRBbnN3ZXIuT3V0Y29tZRIOCgZyZWFzb24YAyABKAkidQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASEQoNT1VUQ09NRV9UQUtFThABEhYKEk9VVENPTUVfQUxMX05FRURFRBACEhEKDU9VVENPTUVfU1RBTEUQAxITCg9PVVRDT01FX1JFRlVTRUQQBCJOChRQdXNoU2VnbWVudHNSZXNwb25zZRI2CgdhbnN3ZXJzGAEgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5TZWdtZW50QW5zd2VyIhEKD0xpc3RUYXBzUmVxdWVzdCJWCglMaXN0ZWRUYXASDAoEbmFtZRgBIAEoCRINCgVvd25lchgCIAEoCRIWCg50cmFuc2FjdGlvbl9pZBgDIAEoCRIUCgxuZXR3b3JrX25hbWUYBCABKAkiQwoQTGlzdFRhcHNSZXNwb25zZRIvCgR0YXBzGAEgAygLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRUYXAiGQoXTGlzdE5vZGVOZXR3b3Jrc1JlcXVlc3QibQoRTGlzdGVkTm9kZU5ldHdvcmsSDAoEbmFtZRgBIAEoCRIRCgl0YXBfbmFtZXMYAiADKAkSEAoIZ2F0ZXdheXMYAyADKAkSDQoFb3duZXIYBCABKAkSFgoOdHJhbnNhY3Rpb25faWQYBSABKAkiVwoYTGlzdE5vZGVOZXR3b3Jrc1Jlc3BvbnNlEjsKCG5ldHdvcmtzGAEgAygLMikubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWROb2RlTmV0d29yayKEAQoOQ29ubmVjdFJlcXVlc3QSIQoMbmV0d29ya19uYW1lGAEgASgJQgu6SAjYAQFyA4hFARIdCgdhZGRyZXNzGAIgASgJQgy6SAnYAQFyBBhAcAESFwoEcG9ydBgDIAEoDUIJukgGKgQY//8DEhcKBGRhdGEYBCABKAxCCbpIBnoEGICAQCIfCg9Db25uZWN0UmVzcG9uc2USDAoEZGF0YRgBIAEoDDLsBwoTTmV0d29ya0FnZW50U2VydmljZRJgCglFbnN1cmVUYXASKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcFJlcXVlc3QaKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcFJlc3BvbnNlEngKEUVuc3VyZVRhcEF0dGFjaGVkEjAubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QaMS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2USaQoMRW5zdXJlVGFwT3V0EisubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXNwb25zZRJvCg5FbnN1cmVHYXRld2F5cxItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXF1ZXN0Gi4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVHYXRld2F5c1Jlc3BvbnNlEnIKD0Vuc3VyZVRhcEFic2VudBIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVzcG9uc2USaQoMUHVzaFNlZ21lbnRzEisubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXNwb25zZRJiCghMaXN0VGFwcxInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFRhcHNSZXF1ZXN0GigubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1Jlc3BvbnNlIgOQAgESegoQTGlzdE5vZGVOZXR3b3JrcxIvLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1JlcXVlc3QaMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3ROb2RlTmV0d29ya3NSZXNwb25zZSIDkAIBEl4KB0Nvbm5lY3QSJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXF1ZXN0GicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NodeNetwork
@@ -36,6 +36,13 @@ export type NodeNetwork = Message<"n0stack.agent.v1alpha1.NodeNetwork"> & {
    * @generated from field: string ipv6_gateway = 3;
    */
   ipv6Gateway: string;
+
+  /**
+   * The largest packet of a guest; 0 leaves it as it is, which is 1500 for a network that is made.
+   *
+   * @generated from field: uint32 mtu = 4;
+   */
+  mtu: number;
 };
 
 /**
@@ -271,6 +278,223 @@ export const EnsureTapAbsentResponseSchema: GenMessage<EnsureTapAbsentResponse> 
   messageDesc(file_n0stack_agent_v1alpha1_network, 11);
 
 /**
+ * An interface of a network.
+ *
+ * @generated from message n0stack.agent.v1alpha1.SegmentMember
+ */
+export type SegmentMember = Message<"n0stack.agent.v1alpha1.SegmentMember"> & {
+  /**
+   * @generated from field: string interface_name = 1;
+   */
+  interfaceName: string;
+
+  /**
+   * @generated from field: string hardware_address = 2;
+   */
+  hardwareAddress: string;
+
+  /**
+   * IPv4 and IPv6, without prefix length.
+   *
+   * @generated from field: repeated string addresses = 3;
+   */
+  addresses: string[];
+
+  /**
+   * The address of its node; empty if it is on no node, or on one that has none.
+   *
+   * @generated from field: string underlay_address = 4;
+   */
+  underlayAddress: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.SegmentMember.
+ * Use `create(SegmentMemberSchema)` to create a new message.
+ */
+export const SegmentMemberSchema: GenMessage<SegmentMember> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.PushedSegment
+ */
+export type PushedSegment = Message<"n0stack.agent.v1alpha1.PushedSegment"> & {
+  /**
+   * @generated from field: string network_name = 1;
+   */
+  networkName: string;
+
+  /**
+   * 0: the network stays on its nodes.
+   *
+   * @generated from field: uint32 vni = 2;
+   */
+  vni: number;
+
+  /**
+   * @generated from field: uint32 mtu = 3;
+   */
+  mtu: number;
+
+  /**
+   * The generation to which the changes belong; 0 if `members` are all members.
+   *
+   * @generated from field: uint64 base_generation = 4;
+   */
+  baseGeneration: bigint;
+
+  /**
+   * The revision of the records that this shows. The node refuses an older one than it has.
+   *
+   * @generated from field: uint64 generation = 5;
+   */
+  generation: bigint;
+
+  /**
+   * All members, or those that are new or changed.
+   *
+   * @generated from field: repeated n0stack.agent.v1alpha1.SegmentMember members = 6;
+   */
+  members: SegmentMember[];
+
+  /**
+   * The names of interfaces that are gone.
+   *
+   * @generated from field: repeated string removed = 7;
+   */
+  removed: string[];
+
+  /**
+   * Nobody of the network is on this node any more: the node forgets it.
+   *
+   * @generated from field: bool forgotten = 8;
+   */
+  forgotten: boolean;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.PushedSegment.
+ * Use `create(PushedSegmentSchema)` to create a new message.
+ */
+export const PushedSegmentSchema: GenMessage<PushedSegment> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.PushSegmentsRequest
+ */
+export type PushSegmentsRequest = Message<"n0stack.agent.v1alpha1.PushSegmentsRequest"> & {
+  /**
+   * @generated from field: repeated n0stack.agent.v1alpha1.PushedSegment segments = 1;
+   */
+  segments: PushedSegment[];
+
+  /**
+   * The address by which the other nodes know this one; empty for none.
+   *
+   * @generated from field: string own_underlay_address = 2;
+   */
+  ownUnderlayAddress: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.PushSegmentsRequest.
+ * Use `create(PushSegmentsRequestSchema)` to create a new message.
+ */
+export const PushSegmentsRequestSchema: GenMessage<PushSegmentsRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.SegmentAnswer
+ */
+export type SegmentAnswer = Message<"n0stack.agent.v1alpha1.SegmentAnswer"> & {
+  /**
+   * @generated from field: string network_name = 1;
+   */
+  networkName: string;
+
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.SegmentAnswer.Outcome outcome = 2;
+   */
+  outcome: SegmentAnswer_Outcome;
+
+  /**
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.SegmentAnswer.
+ * Use `create(SegmentAnswerSchema)` to create a new message.
+ */
+export const SegmentAnswerSchema: GenMessage<SegmentAnswer> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
+
+/**
+ * @generated from enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome
+ */
+export const SegmentAnswer_Outcome = {
+  /**
+   * @generated from enum value: OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: OUTCOME_TAKEN = 1;
+   */
+  TAKEN: 1,
+
+  /**
+   * The node does not have the base generation: send all.
+   *
+   * @generated from enum value: OUTCOME_ALL_NEEDED = 2;
+   */
+  ALL_NEEDED: 2,
+
+  /**
+   * The node has a newer generation.
+   *
+   * @generated from enum value: OUTCOME_STALE = 3;
+   */
+  STALE: 3,
+
+  /**
+   * The node cannot carry the segment, for this reason.
+   *
+   * @generated from enum value: OUTCOME_REFUSED = 4;
+   */
+  REFUSED: 4,
+} as const;
+
+/**
+ * @generated from enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome
+ */
+export type SegmentAnswer_Outcome = (typeof SegmentAnswer_Outcome)[keyof typeof SegmentAnswer_Outcome] | UnknownEnum;
+
+/**
+ * Describes the enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome.
+ */
+export const SegmentAnswer_OutcomeSchema: GenEnum<SegmentAnswer_Outcome> = /*@__PURE__*/
+  enumDesc(file_n0stack_agent_v1alpha1_network, 15, 0);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.PushSegmentsResponse
+ */
+export type PushSegmentsResponse = Message<"n0stack.agent.v1alpha1.PushSegmentsResponse"> & {
+  /**
+   * @generated from field: repeated n0stack.agent.v1alpha1.SegmentAnswer answers = 1;
+   */
+  answers: SegmentAnswer[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.PushSegmentsResponse.
+ * Use `create(PushSegmentsResponseSchema)` to create a new message.
+ */
+export const PushSegmentsResponseSchema: GenMessage<PushSegmentsResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
+
+/**
  * @generated from message n0stack.agent.v1alpha1.ListTapsRequest
  */
 export type ListTapsRequest = Message<"n0stack.agent.v1alpha1.ListTapsRequest"> & {
@@ -281,7 +505,7 @@ export type ListTapsRequest = Message<"n0stack.agent.v1alpha1.ListTapsRequest"> 
  * Use `create(ListTapsRequestSchema)` to create a new message.
  */
 export const ListTapsRequestSchema: GenMessage<ListTapsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedTap
@@ -315,7 +539,7 @@ export type ListedTap = Message<"n0stack.agent.v1alpha1.ListedTap"> & {
  * Use `create(ListedTapSchema)` to create a new message.
  */
 export const ListedTapSchema: GenMessage<ListedTap> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsResponse
@@ -332,7 +556,7 @@ export type ListTapsResponse = Message<"n0stack.agent.v1alpha1.ListTapsResponse"
  * Use `create(ListTapsResponseSchema)` to create a new message.
  */
 export const ListTapsResponseSchema: GenMessage<ListTapsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksRequest
@@ -345,7 +569,7 @@ export type ListNodeNetworksRequest = Message<"n0stack.agent.v1alpha1.ListNodeNe
  * Use `create(ListNodeNetworksRequestSchema)` to create a new message.
  */
 export const ListNodeNetworksRequestSchema: GenMessage<ListNodeNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 20);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedNodeNetwork
@@ -382,7 +606,7 @@ export type ListedNodeNetwork = Message<"n0stack.agent.v1alpha1.ListedNodeNetwor
  * Use `create(ListedNodeNetworkSchema)` to create a new message.
  */
 export const ListedNodeNetworkSchema: GenMessage<ListedNodeNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 21);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksResponse
@@ -399,7 +623,7 @@ export type ListNodeNetworksResponse = Message<"n0stack.agent.v1alpha1.ListNodeN
  * Use `create(ListNodeNetworksResponseSchema)` to create a new message.
  */
 export const ListNodeNetworksResponseSchema: GenMessage<ListNodeNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 22);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectRequest
@@ -433,7 +657,7 @@ export type ConnectRequest = Message<"n0stack.agent.v1alpha1.ConnectRequest"> & 
  * Use `create(ConnectRequestSchema)` to create a new message.
  */
 export const ConnectRequestSchema: GenMessage<ConnectRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 23);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectResponse
@@ -450,7 +674,7 @@ export type ConnectResponse = Message<"n0stack.agent.v1alpha1.ConnectResponse"> 
  * Use `create(ConnectResponseSchema)` to create a new message.
  */
 export const ConnectResponseSchema: GenMessage<ConnectResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 24);
 
 /**
  * The networks of one node. The agent handles requests about one tap one after the other.
@@ -509,6 +733,18 @@ export const NetworkAgentService: GenService<{
     methodKind: "unary";
     input: typeof EnsureTapAbsentRequestSchema;
     output: typeof EnsureTapAbsentResponseSchema;
+  },
+  /**
+   * Tells the node who is where in its networks: all of it, or what has changed since the generation that the node
+   * has. The node keeps it also for a network that is not there yet. What one segment meets does not keep the node
+   * from taking the others.
+   *
+   * @generated from rpc n0stack.agent.v1alpha1.NetworkAgentService.PushSegments
+   */
+  pushSegments: {
+    methodKind: "unary";
+    input: typeof PushSegmentsRequestSchema;
+    output: typeof PushSegmentsResponseSchema;
   },
   /**
    * @generated from rpc n0stack.agent.v1alpha1.NetworkAgentService.ListTaps

@@ -7,7 +7,7 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { EnsureSeedRequest, ListedDomain } from "./compute_pb.ts";
 import { file_n0stack_agent_v1alpha1_compute } from "./compute_pb.ts";
-import type { ListedNodeNetwork, ListedTap, NodeNetwork, PortIdentity } from "./network_pb.ts";
+import type { ListedNodeNetwork, ListedTap, NodeNetwork, PortIdentity, SegmentMember } from "./network_pb.ts";
 import { file_n0stack_agent_v1alpha1_network } from "./network_pb.ts";
 import type { Operation } from "./operation_pb.ts";
 import { file_n0stack_agent_v1alpha1_operation } from "./operation_pb.ts";
@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/survey.proto.
  */
 export const file_n0stack_agent_v1alpha1_survey: GenFile = /*@__PURE__*/
-  fileDesc("CiNuMHN0YWNrL2FnZW50L3YxYWxwaGExL3N1cnZleS5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSJgCg5TdXJ2ZXllZERvbWFpbhI0CgZsaXN0ZWQYASABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZERvbWFpbhIYChBvdGhlcl9kaXNrX3BhdGhzGAIgAygJIkUKDlN1cnZleWVkRm9sZGVyEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkixQEKDlN1cnZleWVkVm9sdW1lEjQKBmxpc3RlZBgBIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVm9sdW1lEhAKCGhhc19maWxlGAIgASgIEi8KBG1hcmsYAyABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRISCgppc19kYW1hZ2VkGAQgASgIEg8KB2JhY2tpbmcYBSABKAkSFQoNcGFydGlhbF9jb3VudBgGIAEoDSLBAQoLU3VydmV5ZWRUYXASMQoGbGlzdGVkGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRUYXASFAoMaXNfY29ubmVjdGVkGAIgASgIEjEKBmZpbHRlchgDIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkisQIKD1N1cnZleWVkTmV0d29yaxI5CgZsaXN0ZWQYASABKAsyKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZE5vZGVOZXR3b3JrEjQKCW5hbWVzcGFjZRgCIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjEKBmJyaWRnZRgDIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjEKBnVwbGluaxgEIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjAKBXJ1bGVzGAUgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSFQoNc3RyYXlfZmlsdGVycxgGIAMoCSI2Cg5TdXJ2ZXllZFVwbGluaxIOCgZkZXZpY2UYASABKAkSFAoMbmV0d29ya19uYW1lGAIgASgJIlgKEFN1cnZleWVkQ2FwYWNpdHkSFwoPY3B1X21pbGxpX2NvcmVzGAEgASgNEhQKDG1lbW9yeV9ieXRlcxgCIAEoBBIVCg1zdG9yYWdlX2J5dGVzGAMgASgEIk8KDEV4cGVjdGVkU2VlZBI/CgRzZWVkGAEgASgLMikubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVTZWVkUmVxdWVzdEIGukgD2AEDImcKDFN1cnZleWVkU2VlZBIMCgRuYW1lGAEgASgJEjAKBXN0YXRlGAIgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSFwoPZGlmZmVyaW5nX2ZpbGVzGAMgAygJIp8BCg1TdXJ2ZXlSZXF1ZXN0Ej8KBXNlZWRzGAEgAygLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5FeHBlY3RlZFNlZWRCCrpIB5IBBBCAgAESGwoJcGFnZV9zaXplGAIgASgNQgi6SAUqAxiQThIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiACBISCgpzZWVkc19vbmx5GAQgASgIIqkECg5TdXJ2ZXlSZXNwb25zZRI3Cgdkb21haW5zGAEgAygLMiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZERvbWFpbhI3Cgdmb2xkZXJzGAIgAygLMiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZEZvbGRlchI3Cgd2b2x1bWVzGAMgAygLMiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFZvbHVtZRIxCgR0YXBzGAQgAygLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFRhcBI5CghuZXR3b3JrcxgFIAMoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWROZXR3b3JrEj0KDXN0cmF5X3VwbGlua3MYBiADKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkVXBsaW5rEjUKCm5vZGVfcnVsZXMYByABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRI6CghjYXBhY2l0eRgIIAEoCzIoLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRDYXBhY2l0eRIzCgVzZWVkcxgJIAMoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRTZWVkEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCSKXAQoZRW5zdXJlTmV0d29ya1dob2xlUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjwKB25ldHdvcmsYAiABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQEiHAoaRW5zdXJlTmV0d29ya1dob2xlUmVzcG9uc2Ui5wEKFUVuc3VyZVRhcE1vdmVkUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARI8CgduZXR3b3JrGAMgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkiGAoWRW5zdXJlVGFwTW92ZWRSZXNwb25zZSJzChNTd2VlcE5ldHdvcmtSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESHgoMbmV0d29ya19uYW1lGAIgASgJQgi6SAVyA4hFASIWChRTd2VlcE5ldHdvcmtSZXNwb25zZSJWChZFbnN1cmVOb2RlUnVsZXNSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQEiGQoXRW5zdXJlTm9kZVJ1bGVzUmVzcG9uc2UiqwEKGUVuc3VyZVZvbHVtZU1hcmtlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIUCgJpZBgCIAEoCUIIukgFcgP4RAESHAoHYmFzZV9pZBgDIAEoCUILukgI2AEBcgP4RAESHAoKdGFrZW5fZnJvbRgEIAEoCUIIukgFcgMY/wEiHAoaRW5zdXJlVm9sdW1lTWFya2VkUmVzcG9uc2UqbAoJUGFydFN0YXRlEhoKFlBBUlRfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBQQVJUX1NUQVRFX1dIT0xFEAESFQoRUEFSVF9TVEFURV9BQlNFTlQQAhIWChJQQVJUX1NUQVRFX0FMVEVSRUQQAzK8BQoSU3VydmV5QWdlbnRTZXJ2aWNlElwKBlN1cnZleRIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5UmVxdWVzdBomLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5UmVzcG9uc2UiA5ACARJ7ChJFbnN1cmVOZXR3b3JrV2hvbGUSMS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU5ldHdvcmtXaG9sZVJlcXVlc3QaMi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU5ldHdvcmtXaG9sZVJlc3BvbnNlEm8KDkVuc3VyZVRhcE1vdmVkEi0ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBNb3ZlZFJlcXVlc3QaLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcE1vdmVkUmVzcG9uc2USaQoMU3dlZXBOZXR3b3JrEisubjBzdGFjay5hZ2VudC52MWFscGhhMS5Td2VlcE5ldHdvcmtSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5Td2VlcE5ldHdvcmtSZXNwb25zZRJyCg9FbnN1cmVOb2RlUnVsZXMSLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU5vZGVSdWxlc1JlcXVlc3QaLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU5vZGVSdWxlc1Jlc3BvbnNlEnsKEkVuc3VyZVZvbHVtZU1hcmtlZBIxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVm9sdW1lTWFya2VkUmVxdWVzdBoyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVm9sdW1lTWFya2VkUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_compute, file_n0stack_agent_v1alpha1_network, file_n0stack_agent_v1alpha1_operation, file_n0stack_agent_v1alpha1_volume, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiNuMHN0YWNrL2FnZW50L3YxYWxwaGExL3N1cnZleS5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSJgCg5TdXJ2ZXllZERvbWFpbhI0CgZsaXN0ZWQYASABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZERvbWFpbhIYChBvdGhlcl9kaXNrX3BhdGhzGAIgAygJIkUKDlN1cnZleWVkRm9sZGVyEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkixQEKDlN1cnZleWVkVm9sdW1lEjQKBmxpc3RlZBgBIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVm9sdW1lEhAKCGhhc19maWxlGAIgASgIEi8KBG1hcmsYAyABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRISCgppc19kYW1hZ2VkGAQgASgIEg8KB2JhY2tpbmcYBSABKAkSFQoNcGFydGlhbF9jb3VudBgGIAEoDSLBAQoLU3VydmV5ZWRUYXASMQoGbGlzdGVkGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRUYXASFAoMaXNfY29ubmVjdGVkGAIgASgIEjEKBmZpbHRlchgDIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHki6wIKD1N1cnZleWVkTmV0d29yaxI5CgZsaXN0ZWQYASABKAsyKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZE5vZGVOZXR3b3JrEjQKCW5hbWVzcGFjZRgCIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjEKBmJyaWRnZRgDIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjEKBnVwbGluaxgEIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjAKBXJ1bGVzGAUgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSFQoNc3RyYXlfZmlsdGVycxgGIAMoCRI4CgdzZWdtZW50GAcgASgLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFNlZ21lbnQivgEKD1N1cnZleWVkU2VnbWVudBIxCgZkZXZpY2UYASABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRILCgN2bmkYAiABKA0SNAoFcGVlcnMYAyADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRNZW1iZXISDgoGc3RyYXlzGAQgAygJEgsKA210dRgFIAEoDRIYChB1bmRlcmxheV9hZGRyZXNzGAYgASgJIjYKDlN1cnZleWVkVXBsaW5rEg4KBmRldmljZRgBIAEoCRIUCgxuZXR3b3JrX25hbWUYAiABKAkiWAoQU3VydmV5ZWRDYXBhY2l0eRIXCg9jcHVfbWlsbGlfY29yZXMYASABKA0SFAoMbWVtb3J5X2J5dGVzGAIgASgEEhUKDXN0b3JhZ2VfYnl0ZXMYAyABKAQiTwoMRXhwZWN0ZWRTZWVkEj8KBHNlZWQYASABKAsyKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVNlZWRSZXF1ZXN0Qga6SAPYAQMiZwoMU3VydmV5ZWRTZWVkEgwKBG5hbWUYASABKAkSMAoFc3RhdGUYAiABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIXCg9kaWZmZXJpbmdfZmlsZXMYAyADKAkinwEKDVN1cnZleVJlcXVlc3QSPwoFc2VlZHMYASADKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkV4cGVjdGVkU2VlZEIKukgHkgEEEICAARIbCglwYWdlX3NpemUYAiABKA1CCLpIBSoDGJBOEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIAIEhIKCnNlZWRzX29ubHkYBCABKAgiqQQKDlN1cnZleVJlc3BvbnNlEjcKB2RvbWFpbnMYASADKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkRG9tYWluEjcKB2ZvbGRlcnMYAiADKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkRm9sZGVyEjcKB3ZvbHVtZXMYAyADKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkVm9sdW1lEjEKBHRhcHMYBCADKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkVGFwEjkKCG5ldHdvcmtzGAUgAygLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZE5ldHdvcmsSPQoNc3RyYXlfdXBsaW5rcxgGIAMoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRVcGxpbmsSNQoKbm9kZV9ydWxlcxgHIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjoKCGNhcGFjaXR5GAggASgLMigubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZENhcGFjaXR5EjMKBXNlZWRzGAkgAygLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFNlZWQSFwoPbmV4dF9wYWdlX3Rva2VuGAogASgJIpcBChlFbnN1cmVOZXR3b3JrV2hvbGVSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESPAoHbmV0d29yaxgCIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBASIcChpFbnN1cmVOZXR3b3JrV2hvbGVSZXNwb25zZSLnAQoVRW5zdXJlVGFwTW92ZWRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEjwKB25ldHdvcmsYAyABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQESNgoIaWRlbnRpdHkYBCABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRJZGVudGl0eSIYChZFbnN1cmVUYXBNb3ZlZFJlc3BvbnNlInMKE1N3ZWVwTmV0d29ya1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIeCgxuZXR3b3JrX25hbWUYAiABKAlCCLpIBXIDiEUBIhYKFFN3ZWVwTmV0d29ya1Jlc3BvbnNlIlYKFkVuc3VyZU5vZGVSdWxlc1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBASIZChdFbnN1cmVOb2RlUnVsZXNSZXNwb25zZSKrAQoZRW5zdXJlVm9sdW1lTWFya2VkUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhQKAmlkGAIgASgJQgi6SAVyA/hEARIcCgdiYXNlX2lkGAMgASgJQgu6SAjYAQFyA/hEARIcCgp0YWtlbl9mcm9tGAQgASgJQgi6SAVyAxj/ASIcChpFbnN1cmVWb2x1bWVNYXJrZWRSZXNwb25zZSpsCglQYXJ0U3RhdGUSGgoWUEFSVF9TVEFURV9VTlNQRUNJRklFRBAAEhQKEFBBUlRfU1RBVEVfV0hPTEUQARIVChFQQVJUX1NUQVRFX0FCU0VOVBACEhYKElBBUlRfU1RBVEVfQUxURVJFRBADMrwFChJTdXJ2ZXlBZ2VudFNlcnZpY2USXAoGU3VydmV5EiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXlSZXF1ZXN0GiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXlSZXNwb25zZSIDkAIBEnsKEkVuc3VyZU5ldHdvcmtXaG9sZRIxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTmV0d29ya1dob2xlUmVxdWVzdBoyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTmV0d29ya1dob2xlUmVzcG9uc2USbwoORW5zdXJlVGFwTW92ZWQSLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcE1vdmVkUmVxdWVzdBouLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTW92ZWRSZXNwb25zZRJpCgxTd2VlcE5ldHdvcmsSKy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN3ZWVwTmV0d29ya1JlcXVlc3QaLC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN3ZWVwTmV0d29ya1Jlc3BvbnNlEnIKD0Vuc3VyZU5vZGVSdWxlcxIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTm9kZVJ1bGVzUmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTm9kZVJ1bGVzUmVzcG9uc2USewoSRW5zdXJlVm9sdW1lTWFya2VkEjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVNYXJrZWRSZXF1ZXN0GjIubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVNYXJrZWRSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_compute, file_n0stack_agent_v1alpha1_network, file_n0stack_agent_v1alpha1_operation, file_n0stack_agent_v1alpha1_volume, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedDomain
@@ -204,6 +204,13 @@ export type SurveyedNetwork = Message<"n0stack.agent.v1alpha1.SurveyedNetwork"> 
    * @generated from field: repeated string stray_filters = 6;
    */
   strayFilters: string[];
+
+  /**
+   * The way to other nodes; unset by an agent that knows none.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.SurveyedSegment segment = 7;
+   */
+  segment?: SurveyedSegment | undefined;
 };
 
 /**
@@ -212,6 +219,56 @@ export type SurveyedNetwork = Message<"n0stack.agent.v1alpha1.SurveyedNetwork"> 
  */
 export const SurveyedNetworkSchema: GenMessage<SurveyedNetwork> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_survey, 4);
+
+/**
+ * The VXLAN device in a network, and what is known there of members on other nodes.
+ *
+ * @generated from message n0stack.agent.v1alpha1.SurveyedSegment
+ */
+export type SurveyedSegment = Message<"n0stack.agent.v1alpha1.SurveyedSegment"> & {
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.PartState device = 1;
+   */
+  device: PartState;
+
+  /**
+   * @generated from field: uint32 vni = 2;
+   */
+  vni: number;
+
+  /**
+   * What the bridge answers and forwards.
+   *
+   * @generated from field: repeated n0stack.agent.v1alpha1.SegmentMember peers = 3;
+   */
+  peers: SegmentMember[];
+
+  /**
+   * Parts of such entries without the others, in words.
+   *
+   * @generated from field: repeated string strays = 4;
+   */
+  strays: string[];
+
+  /**
+   * @generated from field: uint32 mtu = 5;
+   */
+  mtu: number;
+
+  /**
+   * The address from which the device sends.
+   *
+   * @generated from field: string underlay_address = 6;
+   */
+  underlayAddress: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.SurveyedSegment.
+ * Use `create(SurveyedSegmentSchema)` to create a new message.
+ */
+export const SurveyedSegmentSchema: GenMessage<SurveyedSegment> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 5);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedUplink
@@ -233,7 +290,7 @@ export type SurveyedUplink = Message<"n0stack.agent.v1alpha1.SurveyedUplink"> & 
  * Use `create(SurveyedUplinkSchema)` to create a new message.
  */
 export const SurveyedUplinkSchema: GenMessage<SurveyedUplink> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 5);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 6);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedCapacity
@@ -260,7 +317,7 @@ export type SurveyedCapacity = Message<"n0stack.agent.v1alpha1.SurveyedCapacity"
  * Use `create(SurveyedCapacitySchema)` to create a new message.
  */
 export const SurveyedCapacitySchema: GenMessage<SurveyedCapacity> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 6);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 7);
 
 /**
  * The seed as it should be. The node says whether its seed is the same.
@@ -279,7 +336,7 @@ export type ExpectedSeed = Message<"n0stack.agent.v1alpha1.ExpectedSeed"> & {
  * Use `create(ExpectedSeedSchema)` to create a new message.
  */
 export const ExpectedSeedSchema: GenMessage<ExpectedSeed> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 7);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 8);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedSeed
@@ -308,7 +365,7 @@ export type SurveyedSeed = Message<"n0stack.agent.v1alpha1.SurveyedSeed"> & {
  * Use `create(SurveyedSeedSchema)` to create a new message.
  */
 export const SurveyedSeedSchema: GenMessage<SurveyedSeed> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 8);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 9);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyRequest
@@ -348,7 +405,7 @@ export type SurveyRequest = Message<"n0stack.agent.v1alpha1.SurveyRequest"> & {
  * Use `create(SurveyRequestSchema)` to create a new message.
  */
 export const SurveyRequestSchema: GenMessage<SurveyRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 9);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 10);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyResponse
@@ -418,7 +475,7 @@ export type SurveyResponse = Message<"n0stack.agent.v1alpha1.SurveyResponse"> & 
  * Use `create(SurveyResponseSchema)` to create a new message.
  */
 export const SurveyResponseSchema: GenMessage<SurveyResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 10);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 11);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNetworkWholeRequest
@@ -440,7 +497,7 @@ export type EnsureNetworkWholeRequest = Message<"n0stack.agent.v1alpha1.EnsureNe
  * Use `create(EnsureNetworkWholeRequestSchema)` to create a new message.
  */
 export const EnsureNetworkWholeRequestSchema: GenMessage<EnsureNetworkWholeRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 11);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 12);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNetworkWholeResponse
@@ -453,7 +510,7 @@ export type EnsureNetworkWholeResponse = Message<"n0stack.agent.v1alpha1.EnsureN
  * Use `create(EnsureNetworkWholeResponseSchema)` to create a new message.
  */
 export const EnsureNetworkWholeResponseSchema: GenMessage<EnsureNetworkWholeResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 13);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapMovedRequest
@@ -487,7 +544,7 @@ export type EnsureTapMovedRequest = Message<"n0stack.agent.v1alpha1.EnsureTapMov
  * Use `create(EnsureTapMovedRequestSchema)` to create a new message.
  */
 export const EnsureTapMovedRequestSchema: GenMessage<EnsureTapMovedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 14);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapMovedResponse
@@ -500,7 +557,7 @@ export type EnsureTapMovedResponse = Message<"n0stack.agent.v1alpha1.EnsureTapMo
  * Use `create(EnsureTapMovedResponseSchema)` to create a new message.
  */
 export const EnsureTapMovedResponseSchema: GenMessage<EnsureTapMovedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 15);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SweepNetworkRequest
@@ -522,7 +579,7 @@ export type SweepNetworkRequest = Message<"n0stack.agent.v1alpha1.SweepNetworkRe
  * Use `create(SweepNetworkRequestSchema)` to create a new message.
  */
 export const SweepNetworkRequestSchema: GenMessage<SweepNetworkRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 16);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SweepNetworkResponse
@@ -535,7 +592,7 @@ export type SweepNetworkResponse = Message<"n0stack.agent.v1alpha1.SweepNetworkR
  * Use `create(SweepNetworkResponseSchema)` to create a new message.
  */
 export const SweepNetworkResponseSchema: GenMessage<SweepNetworkResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNodeRulesRequest
@@ -552,7 +609,7 @@ export type EnsureNodeRulesRequest = Message<"n0stack.agent.v1alpha1.EnsureNodeR
  * Use `create(EnsureNodeRulesRequestSchema)` to create a new message.
  */
 export const EnsureNodeRulesRequestSchema: GenMessage<EnsureNodeRulesRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 18);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNodeRulesResponse
@@ -565,7 +622,7 @@ export type EnsureNodeRulesResponse = Message<"n0stack.agent.v1alpha1.EnsureNode
  * Use `create(EnsureNodeRulesResponseSchema)` to create a new message.
  */
 export const EnsureNodeRulesResponseSchema: GenMessage<EnsureNodeRulesResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 18);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 19);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureVolumeMarkedRequest
@@ -601,7 +658,7 @@ export type EnsureVolumeMarkedRequest = Message<"n0stack.agent.v1alpha1.EnsureVo
  * Use `create(EnsureVolumeMarkedRequestSchema)` to create a new message.
  */
 export const EnsureVolumeMarkedRequestSchema: GenMessage<EnsureVolumeMarkedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 19);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 20);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureVolumeMarkedResponse
@@ -614,7 +671,7 @@ export type EnsureVolumeMarkedResponse = Message<"n0stack.agent.v1alpha1.EnsureV
  * Use `create(EnsureVolumeMarkedResponseSchema)` to create a new message.
  */
 export const EnsureVolumeMarkedResponseSchema: GenMessage<EnsureVolumeMarkedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 20);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 21);
 
 /**
  * A part of a network, or of the rules of the node.

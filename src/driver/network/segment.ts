@@ -1,0 +1,38 @@
+import { isIPv6 } from "node:net";
+
+/** The port of VXLAN (RFC 7348). */
+export const VXLAN_PORT = 4789;
+/** Headers of Ethernet, VXLAN (8), UDP (8) and IP, around each packet of a guest. */
+const OVERHEAD_BYTES = { ipv4: 14 + 8 + 8 + 20, ipv6: 14 + 8 + 8 + 40 };
+
+/** A guest on another node. */
+export interface Peer {
+  readonly hardwareAddress: string;
+  /** IPv4 and IPv6, without prefix length. */
+  readonly addresses: readonly string[];
+  /** The address of its node. */
+  readonly underlayAddress: string;
+}
+
+/** The way from a network on this node to its guests on other nodes: VXLAN (RFC 7348). */
+export interface Segment {
+  readonly networkName: string;
+  /** The number of the segment, which no other network has. */
+  readonly vni: number;
+  /** The largest packet of a guest. */
+  readonly mtu: number;
+  /** The address of this node. */
+  readonly underlayAddress: string;
+  readonly peers: readonly Peer[];
+}
+
+/** The device with an address of the node. */
+export interface Underlay {
+  readonly device: string;
+  readonly mtu: number;
+}
+
+/** What the network under a segment must carry in one packet. */
+export function underlayMtuFor({ mtu, underlayAddress }: Pick<Segment, "mtu" | "underlayAddress">) {
+  return mtu + (isIPv6(underlayAddress) ? OVERHEAD_BYTES.ipv6 : OVERHEAD_BYTES.ipv4);
+}
