@@ -49,7 +49,7 @@ import { Passwords, type PasswordsOptions } from "./iam/password/passwords.ts";
 import { passwordRoutes } from "./iam/password/routes.ts";
 import { LiveTokens } from "./iam/token/live-tokens.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
-import { deriveOccupied } from "./network/network/occupied.ts";
+import { removeFormerCidrs } from "./network/network/former-cidrs.ts";
 import { networkUseRoutes } from "./network/network/use.ts";
 import { Segments } from "./network/segment/segments.ts";
 import { deriveVnis } from "./network/segment/vni.ts";
@@ -253,7 +253,7 @@ function addRoutes(router: ConnectRouter, { api, keyed, oidcProviders }: RoutePa
 async function prepareRecords(datastore: Datastore): Promise<void> {
   await migrateToScopes(datastore);
   await ensureDefaults(datastore);
-  await deriveOccupied(datastore);
+  await removeFormerCidrs(datastore);
   await deriveVnis(datastore);
 }
 

@@ -4,13 +4,7 @@ import {
   interfaces,
   taps,
 } from "../../src/api/network/interface/collection.ts";
-import {
-  networkBeside,
-  networks,
-  occupiedCidrs,
-} from "../../src/api/network/network/collection.ts";
-import { partsOf } from "../../src/api/network/network/occupied.ts";
-import { cidrsOf } from "../../src/api/network/network/record.ts";
+import { networkBeside, networks } from "../../src/api/network/network/collection.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { nodes } from "../../src/api/pool/node/collection.ts";
 import {
@@ -34,7 +28,6 @@ const DERIVED: readonly { readonly prefix: string }[] = [
   interfaces,
   addresses,
   hardwareAddresses,
-  occupiedCidrs,
   taps,
   uuids,
   overlays,
@@ -130,11 +123,8 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
     if (model.find(blockStorages, base) === undefined)
       yield `a copy of ${formatRef(base)}, which is gone`;
   }
-  for (const { ref, object: network } of model.objects(networks)) {
+  for (const { ref } of model.objects(networks)) {
     oweInterface(ref, "default-gateway", "its network");
-    for (const cidr of Object.values(cidrsOf(network))) {
-      owe(occupiedCidrs.key(...partsOf(ref, cidr)), formatRef(ref));
-    }
   }
   for (const key of model.byHand) {
     if (key.startsWith(interfaces.prefix)) {

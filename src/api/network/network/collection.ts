@@ -1,4 +1,4 @@
-import { jsonCollection, protoCollection } from "../../../datastore/collection.ts";
+import { protoCollection } from "../../../datastore/collection.ts";
 import { NetworkSchema } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Ref, refBeside } from "../../../util/ref.ts";
 
@@ -9,10 +9,3 @@ export const networks = protoCollection("network", NetworkSchema);
 export function networkBeside(by: Pick<Ref, "scope">, name: string): Ref {
   return refBeside(by, networks.kind, name);
 }
-
-export type OccupiedCidr = { readonly network: string; readonly cidr: string };
-/** Under scope, family and first address. */
-export const occupiedCidrs = jsonCollection<OccupiedCidr>("cidr");
-
-/** Under scope and family: precedes the first of these. A write before the first one rewrites it. */
-export const cidrAllocation = jsonCollection<Record<string, never>>("cidr_allocation");

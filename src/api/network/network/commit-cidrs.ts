@@ -16,7 +16,6 @@ import { takeUniques, uniques } from "../interface/interfaces.ts";
 import { takeVni } from "../segment/vni.ts";
 import { nodesInUse, throwIfNeeded } from "./cidr-change.ts";
 import { changeGateways } from "./node-network-steps.ts";
-import { occupy } from "./occupied.ts";
 import { throwIfReachNeeded } from "./reach-change.ts";
 import {
   cidrsOf,
@@ -31,11 +30,10 @@ const CONFLICTS_MAX = 64;
 /**
  * Commits a network that is new, or has new CIDRs, with its gateway. Before that, the nodes on which guests use
  * it get the new gateways. The transaction holds the keys of these guests, so none is booted meanwhile. The
- * conditions are that it overlaps no network that came in the meantime, and that nothing was reserved in it in
- * the meantime.
+ * condition is that nothing was reserved in it in the meantime.
  *
  * @param record The write of `network` itself.
- * @throws N0Error `invalid_argument` for a CIDR that overlaps another network's; `failed_precondition` if
+ * @throws N0Error `failed_precondition` if
  * something needs the CIDRs of `before`; `aborted` if something has just begun to need them; `unavailable` if a
  * node does not answer.
  */
@@ -56,14 +54,12 @@ export async function commitCidrs(
     const others = reserved.filter((one) => one !== old).map(({ value }) => value);
     throwIfReachNeeded(api, ref, before, network, others);
     throwIfNeeded(tx, ref, before, network, others);
-    const occupied = await occupy(api, ref, cidrsOf(network));
     const taken = await takeVni(api, ref, before, network);
     const seen = withInterfaces(network, [...others, gateway]);
     try {
       return await tx.answer(
         seen,
         record,
-        occupied,
         taken,
         reserveGateway(ref, old, gateway),
         unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
@@ -84,8 +80,6 @@ async function changeOnNodes(
   const reserved = stored.map(({ value }) => value).filter(({ name }) => name !== DEFAULT_GATEWAY);
   throwIfReachNeeded(tx.context.api, ref, before, network, reserved);
   throwIfNeeded(tx, ref, before, network, reserved);
-  // For its refusals, before a node is asked.
-  await occupy(tx.context.api, ref, cidrsOf(network));
   const gateways = gatewaysOnNode(cidrsOf(network));
   const change = { network: ref, ...gateways, before: gatewaysOnNode(cidrsOf(before)) };
   for (const nodeName of await nodesInUse(tx, reserved)) {

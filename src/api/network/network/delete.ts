@@ -23,8 +23,7 @@ import { removeInterface } from "../interface/interfaces.ts";
 import { projectOfInterface } from "../interface/names.ts";
 import { releaseVni } from "../segment/vni.ts";
 import { networks } from "./collection.ts";
-import { vacate } from "./occupied.ts";
-import { cidrsOf, getNetwork } from "./record.ts";
+import { getNetwork } from "./record.ts";
 
 /** @throws N0Error `not_found`; `failed_precondition` while interfaces are reserved on it; `aborted`. */
 export async function deleteNetwork(api: Api, call: Call, name: string): Promise<void> {
@@ -51,7 +50,6 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       ...reserved.map((i) => removeInterface(ref, i)),
       unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
       remove(interfaceAllocations, ref),
-      vacate(ref, cidrsOf(network)),
       releaseVni(network),
     );
   });
@@ -105,7 +103,6 @@ export const withProject = {
       parts.push(
         tx.context.held.remove(networks, ref, network),
         unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
-        vacate(ref, cidrsOf(network)),
         releaseVni(network),
         later(forgetInterfaces, { ref }),
       );

@@ -7,7 +7,6 @@ import {
 } from "../../../../test/drift.ts";
 import { networkRef } from "../../../../test/refs.ts";
 import { addresses, hardwareAddresses, interfaces, taps } from "../interface/collection.ts";
-import { occupiedCidrs } from "./collection.ts";
 
 const NET = networkRef("net");
 
@@ -39,16 +38,6 @@ export const drifts: Drifts = {
   },
   "tap_name.without_owner": {
     drift: ({ write }) => write(taps, ["node-1", "ghost0-1234"], { usedBy: "ghost0" }),
-  },
-  "cidr.without_owner": {
-    drift: async (hands) => {
-      const net = { network: "net", cidr: "10.9.0.0/24" };
-      await hands.write(occupiedCidrs, ["default", "4", "0a090000"], net);
-      const ghost = { network: "ghost", cidr: "fd00:9::/64" };
-      const base = "fd000009".padEnd(32, "0");
-      await hands.write(occupiedCidrs, ["default", "6", base], ghost);
-    },
-    found: ["cidr.without_owner", "cidr.without_owner"],
   },
   "address.twice": {
     drift: async (hands) => {
@@ -87,14 +76,6 @@ export const drifts: Drifts = {
       "hardware_address.without_owner",
       "network.gateway_missing",
     ],
-  },
-  "network.cidr_missing": {
-    drift: async ({ drop, write }) => {
-      const ghost = { network: "ghost", cidr: "10.0.0.0/8" };
-      await write(occupiedCidrs, ["default", "4", "0a000000"], ghost);
-      await drop(occupiedCidrs, "default", "6", "fd000007".padEnd(32, "0"));
-    },
-    found: ["cidr.without_owner", "network.cidr_missing", "network.cidr_missing"],
   },
   "network.missing": {
     drift: async ({ here, signal }) => {

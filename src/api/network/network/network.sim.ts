@@ -9,7 +9,7 @@ export const calls: Readonly<Record<string, CallKind>> = {
     2.5,
     (view) => {
       const name = view.choose([], namesOf("net"));
-      // Mostly its own, sometimes another's: two networks must never overlap.
+      // Mostly its own, sometimes another's: networks with the same addresses must never meet.
       const third = view.dice.chance(0.9) ? Number(name.slice("net-".length)) : view.dice.below(3);
       // Mostly unchanged; a change fits only while the network is not used.
       const ipv4Cidr = `10.0.${third}.0/${view.dice.chance(0.9) ? 28 : 27}`;

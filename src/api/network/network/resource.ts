@@ -17,7 +17,7 @@ import {
 import { vnis } from "../segment/collection.ts";
 import { applyNetwork } from "./apply.ts";
 import { networkAudit } from "./audit.ts";
-import { cidrAllocation, networks, occupiedCidrs } from "./collection.ts";
+import { networks } from "./collection.ts";
 import { deleteNetwork, forgetInterfaces, withProject } from "./delete.ts";
 import { changeGateways, restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
 import { pageToWire, toWire, toWireElsewhere } from "./record.ts";
@@ -28,10 +28,10 @@ export const network = defineResource({
   service: NetworkService,
   schema: NetworkSchema,
   collection: networks,
-  records: [interfaces, addresses, hardwareAddresses, taps, occupiedCidrs, vnis],
+  records: [interfaces, addresses, hardwareAddresses, taps, vnis],
   quota: { networks: 1n },
   counts: [interfaceCounting],
-  traces: [interfaceAllocations, cidrAllocation],
+  traces: [interfaceAllocations],
   withProject,
   givesRoom: ["deleteNetwork", "releaseNetworkInterface"],
   steps: {

@@ -25,12 +25,6 @@ export const codes = {
     means: "the name of a device is taken by an interface that does not have it",
     repair: "frees it",
   },
-  "cidr.without_owner": {
-    rank: 225,
-    severity: "warning",
-    means: "a CIDR is occupied by a network that does not have it, so no other network can have it",
-    repair: "frees it",
-  },
   "address.twice": {
     rank: 290,
     severity: "error",
@@ -57,13 +51,6 @@ export const codes = {
     repair: "reserves the gateway again, with its addresses",
     byHand:
       "another interface has its name or one of its addresses: delete the object that it belongs to",
-  },
-  "network.cidr_missing": {
-    rank: 315,
-    severity: "warning",
-    means: "a CIDR of a network is not occupied by it, so that another network may overlap it",
-    repair: "occupies it",
-    byHand: "another network overlaps it: delete one of the two",
   },
   "network.missing": {
     rank: 580,

@@ -16,8 +16,6 @@ import {
 import { networks } from "../collection.ts";
 import { gatewayOf, reserveGateway } from "../commit-cidrs.ts";
 import { type NodeNetwork, restoreNetwork, settleRules, sweep } from "../node-network-steps.ts";
-import { occupy } from "../occupied.ts";
-import { cidrsOf } from "../record.ts";
 
 type Repair = audit.Repair<Api>;
 
@@ -31,12 +29,6 @@ export function sweepNetwork(nodeName: string, network: Ref): Repair {
 
 export function settleNodeRules(nodeName: string): Repair {
   return (tx) => tx.commit({}, later(settleRules, { nodeName }));
-}
-
-export function occupyAgain(ref: Ref, network: Network): Repair {
-  return async (tx) => {
-    await tx.commit(await occupy(tx.context.api, ref, cidrsOf(network)));
-  };
 }
 
 export function reserveGatewayAgain(ref: Ref, network: Network): Repair {
