@@ -35,6 +35,8 @@ export interface SetLink {
   readonly mtu?: number;
   /** Sets the link up, without an IPv6 address of its own. */
   readonly isUp?: true;
+  /** Keeps the link from getting an IPv6 address of its own when somebody sets it up. */
+  readonly isWithoutIpv6?: true;
 }
 
 /** Changes a link of a named namespace; if undefined, of the node's own. */
@@ -62,7 +64,7 @@ export const changeLink: ChangeLink = async (netns, change) => {
 
 /** One message: the kernel first moves the link, and then makes all other changes there. */
 async function setLink(path: string | undefined, change: SetLink): Promise<void> {
-  const { name, group, alias, netns, masterIndex, mtu, isUp } = change;
+  const { name, group, alias, netns, masterIndex, mtu, isUp, isWithoutIpv6 = isUp } = change;
   const target = netns === undefined ? undefined : openSync(pathOf(netns), "r");
   try {
     const attributes = [
@@ -72,7 +74,7 @@ async function setLink(path: string | undefined, change: SetLink): Promise<void>
       ...(masterIndex === undefined ? [] : [attribute(IFLA.master, u32(masterIndex))]),
       ...(group === undefined ? [] : [groupOf(group)]),
       ...(alias === undefined ? [] : [attribute(IFLA.alias, Buffer.from(`${alias}\0`))]),
-      ...(isUp === true && hasIpv6() ? [withoutIpv6Address()] : []),
+      ...(isWithoutIpv6 === true && hasIpv6() ? [withoutIpv6Address()] : []),
     ];
     await request(path, RTM_SETLINK, linkBody(isUp === true, ...attributes));
   } finally {

@@ -90,7 +90,7 @@ export async function makeTap(
     undefined,
     [
       { kind: "make_tap", name: tapName, tunGroup: group },
-      { kind: "set", name: tapName, group, alias },
+      { kind: "set", name: tapName, group, alias, isWithoutIpv6: true },
     ],
     signal,
   );
