@@ -14,6 +14,8 @@ import { newSlots } from "../util/slots.ts";
 
 /** Each may run two processes. More of them than cores gain nothing. */
 const AT_ONCE_MAX = 4;
+/** Beyond this, the oldest one without members is forgotten. */
+const TABLES_MAX = 10_000;
 /** The MTU of a network whose API does not say any. */
 const MTU_DEFAULT = 1450;
 
@@ -63,7 +65,7 @@ export class Segments {
 
   /** Makes the way again of a network that has just come to the node. It works on the node without it. */
   async restore(networkName: string, signal: AbortSignal): Promise<void> {
-    if (!this.#tables.has(networkName)) return;
+    if ((this.#tables.get(networkName)?.members.size ?? 0) === 0) return;
     try {
       await this.#apply(networkName, signal);
     } catch (error) {
@@ -73,12 +75,12 @@ export class Segments {
   }
 
   async #take(pushed: PushedSegment, own: string, signal: AbortSignal): Promise<Answer> {
-    const { networkName, forgotten } = pushed;
+    const { networkName } = pushed;
     const before = this.#tables.get(networkName);
     const outcome = outcomeOf(pushed, before);
     if (outcome !== Outcome.TAKEN) return { outcome };
     if (before?.generation !== pushed.generation || before.ownUnderlayAddress !== own) {
-      this.#tables.set(networkName, tableOf(pushed, own, before));
+      this.#keep(networkName, tableOf(pushed, own, before));
     }
     try {
       await this.#apply(networkName, signal);
@@ -86,10 +88,19 @@ export class Segments {
       signal.throwIfAborted();
       return { outcome: Outcome.REFUSED, reason: error instanceof Error ? error.message : "" };
     }
-    if (forgotten && this.#tables.get(networkName)?.generation === pushed.generation) {
-      this.#tables.delete(networkName);
-    }
     return { outcome };
+  }
+
+  /** Of a network that it should forget it keeps the generation, so that a late push does not bring it back. */
+  #keep(networkName: string, table: Table): void {
+    this.#tables.delete(networkName);
+    this.#tables.set(networkName, table);
+    if (this.#tables.size <= TABLES_MAX) return;
+    for (const [name, { members }] of this.#tables) {
+      if (members.size > 0) continue;
+      this.#tables.delete(name);
+      break;
+    }
   }
 
   /** The newest table, whichever was pushed. */

@@ -83,6 +83,11 @@ export class Convergence {
     if (line?.isEmpty === true) this.#lines.delete(nodeName);
   }
 
+  /** The number of things that a node does not have yet. */
+  get pending(): number {
+    return [...this.#lines.values()].reduce((sum, line) => sum + line.pending, 0);
+  }
+
   /** Whether the node has everything of the thing that was marked. */
   isReached({ nodeName, key }: Place): boolean {
     return this.#lines.get(nodeName)?.isPending(key) !== true;

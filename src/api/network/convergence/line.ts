@@ -35,6 +35,10 @@ export class Line {
     return this.#things.values().some(({ refusal }) => refusal !== undefined);
   }
 
+  get pending(): number {
+    return this.#things.size;
+  }
+
   isPending(key: string): boolean {
     return this.#things.has(key);
   }

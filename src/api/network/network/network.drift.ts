@@ -7,6 +7,8 @@ import {
 } from "../../../../test/drift.ts";
 import { networkRef } from "../../../../test/refs.ts";
 import { addresses, hardwareAddresses, interfaces, taps } from "../interface/collection.ts";
+import { vnis } from "../segment/collection.ts";
+import { networks } from "./collection.ts";
 
 const NET = networkRef("net");
 
@@ -38,6 +40,12 @@ export const drifts: Drifts = {
   },
   "tap_name.without_owner": {
     drift: ({ write }) => write(taps, ["node-1", "ghost0-1234"], { usedBy: "ghost0" }),
+  },
+  "vni.without_owner": {
+    drift: ({ write }) => write(vnis, ["77777"], { network: "network/ghost" }),
+  },
+  "network.vni_missing": {
+    drift: async ({ read, drop }) => drop(vnis, String((await read(networks, NET)).vni)),
   },
   "address.twice": {
     drift: async (hands) => {
@@ -110,6 +118,17 @@ export const drifts: Drifts = {
   "network.rules_broken": {
     isUnwound: true,
     drift: (hands) => damageNetwork(hands, { rules: "absent" }),
+  },
+  "network.segment_differs": {
+    isUnwound: true,
+    drift: ({ here }) => {
+      const { networks: there } = here.network.hands;
+      const peer = { hardwareAddress: "52:54:00:00:00:97", addresses: ["10.0.0.97"] };
+      const way = { vni: 77, mtu: 1450, underlayAddress: "192.0.2.1", strays: [] };
+      const peers = [{ ...peer, underlayAddress: "192.0.2.9" }];
+      const segment = { ...way, device: "whole" as const, peers };
+      there.set("net", { ...there.get("net")!, segment });
+    },
   },
   "uplink.without_owner": {
     drift: ({ here }) => {

@@ -1,6 +1,7 @@
 import { nameOnNode, nodeRef, type Ref } from "../../../util/ref.ts";
 import { nodeRetriable, nodeStep, type StepNode } from "../../core/saga/node-step.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
+import type { Api } from "../context.ts";
 import { networks } from "./collection.ts";
 
 /** A network on one node. */
@@ -55,6 +56,14 @@ export const restoreNetwork = nodeRetriable<NodeNetwork>({
     const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, mtu };
     await survey((c, operation, options) => c.ensureNetworkWhole({ operation, network }, options));
   },
+  leaves,
+});
+
+/** Tells the node again where the guests of the network are. */
+export const restoreSegment = nodeRetriable<NetworkPlace, Api>({
+  name: "network.restore_segment",
+  owner,
+  act: ({ api, signal }, { nodeName, network }) => api.segments.renew(nodeName, network, signal),
   leaves,
 });
 

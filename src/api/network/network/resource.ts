@@ -19,7 +19,13 @@ import { applyNetwork } from "./apply.ts";
 import { networkAudit } from "./audit.ts";
 import { networks } from "./collection.ts";
 import { deleteNetwork, forgetInterfaces, withProject } from "./delete.ts";
-import { changeGateways, restoreNetwork, settleRules, sweep } from "./node-network-steps.ts";
+import {
+  changeGateways,
+  restoreNetwork,
+  restoreSegment,
+  settleRules,
+  sweep,
+} from "./node-network-steps.ts";
 import { pageToWire, toWire, toWireElsewhere } from "./record.ts";
 import { setNetworkVisibility } from "./share.ts";
 
@@ -36,7 +42,7 @@ export const network = defineResource({
   givesRoom: ["deleteNetwork", "releaseNetworkInterface"],
   steps: {
     steps: [reserveInterface, changeGateways],
-    retriables: [restoreNetwork, sweep, settleRules, forgetInterfaces],
+    retriables: [restoreNetwork, restoreSegment, sweep, settleRules, forgetInterfaces],
   },
   view: toWire,
   viewPage: pageToWire,

@@ -139,6 +139,11 @@ export class Segments implements AsyncDisposable {
     throw new N0Error("unavailable", `node "${nodeName}" does not answer`, { retryAfterMs: 5_000 });
   }
 
+  /** The number of tables that nodes do not have yet. */
+  get pending(): number {
+    return this.#convergence.pending;
+  }
+
   /** Whether the node has what the records say, as far as this process knows. */
   isReached(nodeName: string, ref: Ref): boolean {
     return this.#convergence.isReached(placeOf(nodeName, ref));

@@ -25,6 +25,12 @@ export const codes = {
     means: "the name of a device is taken by an interface that does not have it",
     repair: "frees it",
   },
+  "vni.without_owner": {
+    rank: 226,
+    severity: "warning",
+    means: "the number of a VXLAN segment is taken by a network that does not have it",
+    repair: "frees it",
+  },
   "address.twice": {
     rank: 290,
     severity: "error",
@@ -51,6 +57,13 @@ export const codes = {
     repair: "reserves the gateway again, with its addresses",
     byHand:
       "another interface has its name or one of its addresses: delete the object that it belongs to",
+  },
+  "network.vni_missing": {
+    rank: 316,
+    severity: "error",
+    means: "the number of a network's VXLAN segment is not reserved for it, so another may get it",
+    repair: "reserves it",
+    byHand: "another network has it: delete one of the two",
   },
   "network.missing": {
     rank: 580,
@@ -87,6 +100,13 @@ export const codes = {
     severity: "error",
     means: "filter, NAT or forwarding in a network's namespace is missing or changed",
     repair: "applies all rules again in one transaction of nft",
+  },
+  "network.segment_differs": {
+    rank: 640,
+    severity: "error",
+    means: "a network does not reach its guests on other nodes as the records say",
+    repair: "makes its VXLAN device and the entries again; guests keep running",
+    byHand: "the node cannot carry it, for the reason that is shown: see networks-across-nodes.md",
   },
   "uplink.without_owner": {
     rank: 670,

@@ -5,11 +5,13 @@ import type { View } from "../../../core/audit/view.ts";
 import type { Api } from "../../context.ts";
 import { interfaces } from "../../interface/collection.ts";
 import { uniques } from "../../interface/interfaces.ts";
+import { vnis } from "../../segment/collection.ts";
 import { networks } from "../collection.ts";
 import { gatewayOf } from "../commit-cidrs.ts";
 import { DEFAULT_GATEWAY } from "../record.ts";
 import type { Code } from "./codes.ts";
 import { reserveGatewayAgain } from "./repair.ts";
+import { compareVni, vniOfNobody } from "./segments.ts";
 
 type Finding = FindingOf<Code, Api>;
 
@@ -17,9 +19,13 @@ type Finding = FindingOf<Code, Api>;
 export function compareNetworks(view: View): Finding[] {
   const { records, isWanted } = view;
   if (!isWanted("")) return [];
-  return records
-    .list(networks)
-    .flatMap(({ key, value: network }) => compareGateway(view, networks.refOf(key), network));
+  return [
+    ...records.list(networks).flatMap(({ key, value: network }) => {
+      const ref = networks.refOf(key);
+      return [...compareGateway(view, ref, network), ...compareVni(view, ref, network)];
+    }),
+    ...records.list(vnis).flatMap((stored) => vniOfNobody(view, stored)),
+  ];
 }
 
 function aboutNetwork(ref: Ref) {

@@ -13,9 +13,17 @@ import {
   takeUniques,
   uniques,
 } from "../../interface/interfaces.ts";
+import { takeVni } from "../../segment/vni.ts";
 import { networks } from "../collection.ts";
 import { gatewayOf, reserveGateway } from "../commit-cidrs.ts";
-import { type NodeNetwork, restoreNetwork, settleRules, sweep } from "../node-network-steps.ts";
+import {
+  type NetworkPlace,
+  type NodeNetwork,
+  restoreNetwork,
+  restoreSegment,
+  settleRules,
+  sweep,
+} from "../node-network-steps.ts";
 
 type Repair = audit.Repair<Api>;
 
@@ -25,6 +33,16 @@ export function makeNetworkWhole(network: NodeNetwork): Repair {
 
 export function sweepNetwork(nodeName: string, network: Ref): Repair {
   return (tx) => tx.commit({}, later(sweep, { nodeName, network }));
+}
+
+export function makeSegmentAgain(place: NetworkPlace): Repair {
+  return (tx) => tx.commit({}, later(restoreSegment, place));
+}
+
+export function takeVniAgain(ref: Ref, network: Network): Repair {
+  return async (tx) => {
+    await tx.commit(await takeVni(tx.context.api, ref, undefined, network));
+  };
 }
 
 export function settleNodeRules(nodeName: string): Repair {
