@@ -7,7 +7,7 @@ import { didYouMean } from "../../src/util/suggest.ts";
 import { CliError } from "../errors.ts";
 import { fieldMaskFromPaths, isFieldMask } from "./field-mask.ts";
 import type { Leaf } from "./scalar.ts";
-import { scalarFromText } from "./scalar.ts";
+import { isRate, scalarFromText } from "./scalar.ts";
 
 /** The only field with a short flag, which other tools have too. */
 const SELECTOR = "label_selector";
@@ -46,19 +46,21 @@ function placeholder(field: DescField): string {
     case "map":
       return "key=value";
     case "message":
-      return isFieldMask(field.message) ? "field,…" : "json";
+      return isFieldMask(field.message) ? "field,…" : "field=value,… or json";
     case "list":
       return field.listKind === "message" ? "field=value,… or json" : "text";
     case "enum":
       return field.enum.values.map((v) => v.name).join("|");
     default:
       if (field.scalar === ScalarType.STRING) return "text";
+      if (isRate(field)) return "rate";
       return field.name.endsWith("_bytes") ? "size" : "number";
   }
 }
 
 function describe(field: DescField): string {
   if (field.fieldKind === "list" || field.fieldKind === "map") return "may be repeated";
+  if (isRate(field)) return "bits per second, such as 10M";
   return field.name.endsWith("_bytes") ? "bytes, or a size such as 10GiB" : "";
 }
 
@@ -128,7 +130,7 @@ function fieldFromTexts(field: DescField, texts: readonly string[]): JsonValue {
       return texts.flatMap((text) => messagesFromText(field.message, text));
     case "message":
       if (isFieldMask(field.message)) return fieldMaskFromPaths(texts.flatMap((t) => t.split(",")));
-      return parseJson(last(field, texts));
+      return messageFromText(field.message, last(field, texts));
     default:
       return scalarFromText(field, last(field, texts));
   }
@@ -145,6 +147,11 @@ function splitPair(text: string): [string, string] {
   const at = text.search(/[=:]/);
   if (at <= 0) throw wrong(`${quote(text)} is not a pair: write key=value`);
   return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** `{"network_name": "net"}`, or any other JSON of the message, or `network_name=net,ipv4_address=10.0.0.1`. */
+function messageFromText(desc: DescMessage, text: string): JsonValue {
+  return /^\s*["[{]/.test(text) ? parseJson(text) : messagesFromText(desc, text)[0]!;
 }
 
 /** `{"network_name": "net"}`, a JSON list of such, or `network_name=net,ipv4_address=10.0.0.1`. */

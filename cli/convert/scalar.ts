@@ -1,5 +1,6 @@
 import type { DescEnum, JsonValue } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
+import { parseBitRate } from "../../src/util/bit-rate.ts";
 import { parseBytes } from "../../src/util/bytes.ts";
 import { N0Error } from "../../src/util/errors.ts";
 import { quote } from "../../src/util/quote.ts";
@@ -54,6 +55,7 @@ function integerFromText(leaf: Leaf, text: string): string {
   const [min, max] = RANGE_OF.get(leaf.scalar ?? ScalarType.UINT64) ?? [0n, 2n ** 64n - 1n];
   const isSize = leaf.name.endsWith("_bytes");
   if (!INTEGER.test(text)) {
+    if (isRate(leaf)) return String(parseBitRate(text));
     if (!isSize) throw expected("a whole number", text);
     return String(parseBytes(text));
   }
@@ -61,6 +63,11 @@ function integerFromText(leaf: Leaf, text: string): string {
   const value = sign * BigInt(text.replace(/^[+-]/, ""));
   if (value < min || value > max) throw expected(`a whole number from ${min} to ${max}`, text);
   return String(value);
+}
+
+/** Its value may be written such as `10M`. */
+export function isRate({ name }: Pick<Leaf, "name">): boolean {
+  return name.endsWith("_bits_per_second");
 }
 
 function boolFromText(text: string): boolean {

@@ -46,6 +46,17 @@ const NIC_CALLS: readonly CallSpec[] = [
     summary: "take a nic from a virtual machine; if it runs, its guest must release the nic",
     examples: ["vm detach-nic web-1 web-11"],
   },
+  {
+    name: "set-nic-limits",
+    rpc: "SetNicLimits",
+    args: ["name", "network_interface_name"],
+    summary:
+      "change what a nic may send and receive, also while its guest runs; without flags, all",
+    examples: [
+      "vm set-nic-limits web-1 web-10 --ingress_bits_per_second 100M --egress_bits_per_second 20M",
+      "vm set-nic-limits web-1 web-10",
+    ],
+  },
 ];
 
 const POWER_CALLS: readonly CallSpec[] = [

@@ -98,7 +98,14 @@ function definitionOf(
     ["vcpus", parts.vcpus, String((vm.limit_cpu_milli_core ?? 0) / 1000)],
     ["memory", parts.memoryKibibytes, String(Number(vm.limit_memory_bytes ?? 0) / 1024)],
     ["disks", parts.volumeIds.join(), names.map((name) => disks[name]?.volume_id).join()],
-    ["nics", parts.hardwareAddresses.join(), nics.map((nic) => nic.hardware_address).join()],
+    [
+      "nics",
+      parts.hardwareAddresses.toSorted().join(),
+      nics
+        .map((nic) => nic.hardware_address)
+        .toSorted()
+        .join(),
+    ],
   ];
 }
 

@@ -27,10 +27,12 @@ function tapFindings(
   const owned = new Set<string>();
   for (const vm of machines) {
     const domain = domains[`${prefix}${vm.name}`];
-    const taps = domain === undefined ? [] : partsOf(domain).taps;
-    for (const [i, nic] of (vm.nics ?? []).entries()) {
+    const parts = domain === undefined ? undefined : partsOf(domain);
+    for (const nic of vm.nics ?? []) {
       const networkName = nic.network_name;
-      const tap = taps[i] ?? "";
+      // A nic that came later may be elsewhere in the definition.
+      const at = parts?.hardwareAddresses.indexOf(nic.hardware_address ?? "") ?? -1;
+      const tap = parts?.taps[at] ?? "";
       owned.add(`${prefix}${networkName}/${tap}`);
       const isActive = domain?.state === "running" || domain?.state === "paused";
       const namespace = namespaces[`${prefix}${networkName}`];
@@ -42,12 +44,19 @@ function tapFindings(
       if (isActive && namespace !== undefined && !isFiltered(namespace, tap, nic)) {
         findings.push({ code: "NIC_WITHOUT_FILTER", what });
       }
+      if (isActive && namespace !== undefined && !isLimited(namespace, tap, nic)) {
+        findings.push({ code: "LIMITS_DIFFER", what });
+      }
     }
   }
   for (const [name, { devices, rules }] of Object.entries(namespaces)) {
     for (const port of new Set(portsIn(rules))) {
       if (devices[port] !== undefined) continue;
       findings.push({ code: "FILTER_WITHOUT_TAP", what: `${name}/${port}` });
+    }
+    for (const port of limitedIn(rules)) {
+      if (devices[port] !== undefined) continue;
+      findings.push({ code: "LIMITS_WITHOUT_TAP", what: `${name}/${port}` });
     }
     const taps = Object.entries(devices).filter(([, { kind }]) => kind === "tun");
     if (taps.length === 0) findings.push({ code: "NAMESPACE_WITHOUT_OWNER", what: name });
@@ -65,6 +74,27 @@ function isFiltered({ rules }: Namespace, tap: string, nic: Nic): boolean {
   const text = rules.join("\n");
   const own = [nic.hardware_address, nic.ipv4_address].filter((one) => one !== "");
   return own.every((one) => one === undefined || text.includes(`"${tap}" . ${one}`));
+}
+
+/** Whether the namespace limits this nic as its record says, and not otherwise. */
+function isLimited({ rules }: Namespace, tap: string, nic: Nic): boolean {
+  const directions = [
+    [`to_${tap}`, nic.ingress_bits_per_second],
+    [`from_${tap}`, nic.egress_bits_per_second],
+  ] as const;
+  return directions.every(([chain, bits = "0"]) => {
+    const at = rules.indexOf(`chain ${chain} {`);
+    if (bits === "0") return at < 0;
+    const [, rate = "", unit = ""] = /over (\d+) (\w+)\/second/.exec(rules[at + 2] ?? "") ?? [];
+    const factor = { bytes: 1, kbytes: 1024, mbytes: 1024 ** 2 }[unit] ?? 0;
+    return at >= 0 && Number(rate) * factor === Math.floor(Number(bits) / 8);
+  });
+}
+
+/** The taps with a chain of limits. */
+function limitedIn(rules: readonly string[]): Set<string> {
+  const found = rules.map((line) => /^chain (?:to|from)_(\S+) {$/.exec(line)?.[1]);
+  return new Set(found.filter((tap) => tap !== undefined));
 }
 
 /** The first member of each element. */

@@ -41,6 +41,8 @@ export interface Nic {
   readonly network_name: string;
   readonly hardware_address?: string;
   readonly ipv4_address?: string;
+  readonly ingress_bits_per_second?: string;
+  readonly egress_bits_per_second?: string;
 }
 
 export interface VirtualMachineRecord {

@@ -1,10 +1,12 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { NetworkSpec } from "../driver/network/network-driver.ts";
 import type { PortIdentity } from "../driver/network/port-identity.ts";
+import { type PortLimits, portLimits } from "../driver/network/port-limits.ts";
 import type {
   ConnectRequest,
   NodeNetwork,
   PortIdentity as WireIdentity,
+  PortLimits as WireLimits,
 } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { NetworkAgentService } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { defined, nonEmpty } from "../util/defined.ts";
@@ -34,10 +36,20 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async ensureTapAttached(request) {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
+      const identity = identityFromWire(request.identity);
+      const limits = limitsFromWire(request.limits);
       await change(queue, keys.tap(tapName), operation, async (_mark, signal) => {
-        await network.ensureAttached(tapName, spec, signal, identityFromWire(request.identity));
+        await network.ensureAttached(tapName, spec, signal, identity, limits);
         await segments.restore(spec.name, signal);
       });
+      return {};
+    },
+
+    async ensureTapLimits({ tapName, networkName, operation, limits }) {
+      const wanted = limitsFromWire(required("limits", limits))!;
+      await change(queue, keys.tap(tapName), operation, (_mark, signal) =>
+        network.ensureLimits(tapName, networkName, wanted, signal),
+      );
       return {};
     },
 
@@ -99,6 +111,16 @@ export function networkFromWire({ name, ipv4Gateway, ipv6Gateway, mtu }: NodeNet
 }
 
 /** Undefined from an API that does not say who the guest is. */
+/** @throws N0Error `invalid_argument` for limits that no nic can have. */
+export function limitsFromWire(limits: WireLimits | undefined): PortLimits | undefined {
+  if (limits === undefined) return undefined;
+  const { ingressBitsPerSecond, ingressBurstBytes, egressBitsPerSecond, egressBurstBytes } = limits;
+  return portLimits(
+    { bitsPerSecond: ingressBitsPerSecond, burstBytes: ingressBurstBytes },
+    { bitsPerSecond: egressBitsPerSecond, burstBytes: egressBurstBytes },
+  );
+}
+
 export function identityFromWire(identity: WireIdentity | undefined): PortIdentity | undefined {
   if (identity === undefined) return undefined;
   const { hardwareAddress, addresses } = identity;

@@ -8,6 +8,7 @@ import type {
   SegmentSurvey,
   TapSurvey,
 } from "../driver/network/network-survey.ts";
+import type { PortLimits } from "../driver/network/port-limits.ts";
 import type { VolumeDriver, VolumeSurvey } from "../driver/volume/volume-driver.ts";
 import {
   type SurveyedDomainSchema,
@@ -68,9 +69,16 @@ export function tapToSurvey({
   networkName = "",
   isConnected,
   filter: { state, identity },
+  limits,
 }: TapSurvey): MessageInitShape<typeof SurveyedTapSchema> {
   const listed = { name, networkName, ...mark };
-  const found = { listed, isConnected, filter: partToWire(state) };
+  const found = {
+    listed,
+    isConnected,
+    filter: partToWire(state),
+    limitsState: partToWire(limits.state),
+    ...(limits.limits === undefined ? {} : { limits: limitsToWire(limits.limits) }),
+  };
   if (identity === undefined) return found;
   return { ...found, identity: { ...identity, addresses: [...identity.addresses] } };
 }
@@ -83,6 +91,15 @@ function segmentToSurvey({
 }: SegmentSurvey): MessageInitShape<typeof SurveyedSegmentSchema> {
   const seen = peers.map((peer) => ({ ...peer, addresses: [...peer.addresses] }));
   return { ...rest, device: partToWire(device), peers: seen, strays: [...strays] };
+}
+
+function limitsToWire({ ingress, egress }: PortLimits) {
+  return {
+    ingressBitsPerSecond: BigInt(ingress?.bytesPerSecond ?? 0) * 8n,
+    ingressBurstBytes: BigInt(ingress?.burstBytes ?? 0),
+    egressBitsPerSecond: BigInt(egress?.bytesPerSecond ?? 0) * 8n,
+    egressBurstBytes: BigInt(egress?.burstBytes ?? 0),
+  };
 }
 
 export function networkToSurvey(

@@ -4,7 +4,7 @@ import { SurveyAgentService } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, required } from "./change.ts";
 import { seedFromWire } from "./domain-messages.ts";
-import { identityFromWire, networkFromWire } from "./network-routes.ts";
+import { identityFromWire, limitsFromWire, networkFromWire } from "./network-routes.ts";
 import { partToWire } from "./survey-messages.ts";
 import { surveyPage } from "./survey-page.ts";
 
@@ -29,9 +29,10 @@ export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async ensureTapMoved(request) {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
+      const identity = identityFromWire(request.identity);
+      const limits = limitsFromWire(request.limits);
       await change(queue, keys.tap(tapName), operation, async ({ owner }, signal) => {
-        const identity = identityFromWire(request.identity);
-        await network.moveTap(tapName, spec, { owner }, signal, identity);
+        await network.moveTap(tapName, spec, { owner }, signal, identity, limits);
         await segments.restore(spec.name, signal);
       });
       return {};

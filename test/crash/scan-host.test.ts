@@ -44,6 +44,14 @@ function changeFilter(prefix: string, verb: "add" | "delete", set: string, key: 
   run("ip", "netns", "exec", `${prefix}net`, "nft", verb, ...element);
 }
 
+/** Makes or removes a chain as that of the limits of a tap. */
+function changeLimits(prefix: string, verb: "add" | "delete", tap: string): void {
+  const nft = ["netns", "exec", `${prefix}net`, "nft", verb];
+  if (verb === "add") run("ip", ...nft, "table", "netdev", "n0stack");
+  run("ip", ...nft, "chain", "netdev", "n0stack", `from_${tap}`);
+  if (verb === "delete") run("ip", ...nft, "table", "netdev", "n0stack");
+}
+
 const DRIFTS: readonly Drift[] = [
   {
     code: "FILE_WITHOUT_RECORD",
@@ -83,6 +91,16 @@ const DRIFTS: readonly Drift[] = [
     code: "FILTER_WITHOUT_TAP",
     make: ({ prefix }) => changeFilter(prefix, "add", "ipv4", `"gone0" . ${ADDRESS}`),
     unmake: ({ prefix }) => changeFilter(prefix, "delete", "ipv4", `"gone0" . ${ADDRESS}`),
+  },
+  {
+    code: "LIMITS_DIFFER",
+    make: ({ prefix }) => changeLimits(prefix, "add", tapIn(prefix)),
+    unmake: ({ prefix }) => changeLimits(prefix, "delete", tapIn(prefix)),
+  },
+  {
+    code: "LIMITS_WITHOUT_TAP",
+    make: ({ prefix }, name) => changeLimits(prefix, "add", `x${name}`),
+    unmake: ({ prefix }, name) => changeLimits(prefix, "delete", `x${name}`),
   },
   {
     code: "STATE_DIFFERS",

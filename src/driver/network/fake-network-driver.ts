@@ -22,10 +22,12 @@ import {
   type NodeNetworkSurvey,
   type PartState,
   type PortFilter,
+  type PortLimitsSurvey,
   type SegmentSurvey,
   type StrayUplink,
 } from "./network-survey.ts";
 import { checkIdentity, type PortIdentity } from "./port-identity.ts";
+import { isSameLimits, type PortLimits } from "./port-limits.ts";
 import { type Segment, type Underlay, underlayMtuFor } from "./segment.ts";
 import { checkSegment } from "./segment-check.ts";
 
@@ -61,6 +63,8 @@ interface FakeTap {
   readonly isLoose?: boolean;
   /** Whose packets its filter lets pass; undefined: it has no filter. */
   readonly identity?: PortIdentity;
+  /** Undefined: it has none. */
+  readonly limits?: PortLimits;
 }
 
 interface FakeNetwork {
@@ -132,7 +136,12 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     );
   }
 
-  function attach(tapName: string, network: NetworkSpec, asked?: PortIdentity): void {
+  function attach(
+    tapName: string,
+    network: NetworkSpec,
+    asked?: PortIdentity,
+    askedLimits?: PortLimits,
+  ): void {
     checkTapName(tapName);
     checkNetworkName(network.name);
     const gateways = gatewaysOf(network);
@@ -151,7 +160,9 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     };
     putNetwork(network, mark, gateways);
     const identity = checked ?? tap.identity;
-    taps.set(tapName, { mark: tap.mark, networkName: network.name, ...defined({ identity }) });
+    const limits = someOf(askedLimits ?? tap.limits);
+    const its = defined({ identity, limits });
+    taps.set(tapName, { mark: tap.mark, networkName: network.name, ...its });
   }
 
   function dropStrays(networkName: string): void {
@@ -177,20 +188,21 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     network: NetworkSpec,
     maker: Maker,
     identity?: PortIdentity,
+    limits?: PortLimits,
   ): void {
     checkTapName(tapName);
     const tap = taps.get(tapName);
     const isElsewhere = tap?.networkName !== undefined && tap.networkName !== network.name;
     if (isElsewhere && isMadeBy(tap.mark, maker)) taps.set(tapName, { mark: tap.mark });
-    attach(tapName, network, identity);
+    attach(tapName, network, identity, limits);
   }
 
   function survey(): NodeNetworkSurvey {
     const rules = networks.size > 0 ? "whole" : "absent";
     return {
-      taps: [...taps].map(([name, { isLoose = false, identity, ...tap }]) => {
+      taps: [...taps].map(([name, { isLoose = false, identity, limits, ...tap }]) => {
         const isConnected = tap.networkName !== undefined && !isLoose;
-        return { name, ...tap, isConnected, filter: filterOf(identity) };
+        return { name, ...tap, isConnected, filter: filterOf(identity), limits: found(limits) };
       }),
       networks: [...networks].map(
         ([name, { damage, mtu: _, segment = NO_SEGMENT, ...network }]) => {
@@ -224,8 +236,17 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         }
         taps.set(tapName, { mark: { ...mark } });
       }),
-    ensureAttached: (tapName, network, signal, identity) =>
-      during("ensureAttached", signal, () => attach(tapName, network, identity)),
+    ensureAttached: (tapName, network, signal, identity, limits) =>
+      during("ensureAttached", signal, () => attach(tapName, network, identity, limits)),
+    ensureLimits: (tapName, networkName, asked, signal) =>
+      during("ensureLimits", signal, () => {
+        checkTapName(tapName);
+        checkNetworkName(networkName);
+        const present = taps.get(tapName);
+        if (present?.networkName !== networkName) return;
+        const { limits: _, ...tap } = present;
+        taps.set(tapName, { ...tap, ...defined({ limits: someOf(asked) }) });
+      }),
     ensureTapOut: (tapName, mark, signal) =>
       during("ensureTapOut", signal, () => {
         checkTapName(tapName);
@@ -263,7 +284,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       }),
     listTaps: (signal) =>
       during("listTaps", signal, () =>
-        [...taps].map(([name, { identity: _, ...tap }]) => ({ name, ...tap })),
+        [...taps].map(([name, { identity: _, limits: __, ...tap }]) => ({ name, ...tap })),
       ),
     listNetworks: (signal) =>
       during("listNetworks", signal, () =>
@@ -275,8 +296,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     survey: (signal) => during("survey", signal, survey),
     ensureNetworkWhole: (network, signal) =>
       during("ensureNetworkWhole", signal, () => makeWhole(network)),
-    moveTap: (tapName, network, maker, signal, identity) =>
-      during("moveTap", signal, () => move(tapName, network, maker, identity)),
+    moveTap: (tapName, network, maker, signal, identity, limits) =>
+      during("moveTap", signal, () => move(tapName, network, maker, identity, limits)),
     sweepNetwork: (networkName, signal) =>
       during("sweepNetwork", signal, () => {
         checkNetworkName(networkName);
@@ -310,6 +331,14 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     },
   };
   return fake;
+}
+
+function someOf(limits: PortLimits = {}): PortLimits | undefined {
+  return isSameLimits(limits, {}) ? undefined : limits;
+}
+
+function found(limits: PortLimits | undefined): PortLimitsSurvey {
+  return limits === undefined ? { state: "absent" } : { state: "whole", limits };
 }
 
 function filterOf(identity: PortIdentity | undefined): PortFilter {

@@ -347,8 +347,15 @@ export function networkDriverSuite(
         nodeRules: "whole",
       });
       expect([...whole.taps].sort((a, b) => (a.name < b.name ? -1 : 1))).toEqual([
-        { name: tap1, mark: markA, networkName: "blue", isConnected: true, filter: none },
-        { name: tap2, mark: markB, isConnected: false, filter: none },
+        {
+          name: tap1,
+          mark: markA,
+          networkName: "blue",
+          isConnected: true,
+          filter: none,
+          limits: none,
+        },
+        { name: tap2, mark: markB, isConnected: false, filter: none, limits: none },
       ]);
       await driver.ensureNetworkWhole(blue, soon());
       await driver.ensureNodeRules(soon());
@@ -405,6 +412,41 @@ export function networkDriverSuite(
       await driver.moveTap(tap1, green, { owner: markA.owner }, soon(), anotherGuest);
       const another = { state: "whole", identity: anotherGuest };
       expect(await filters()).toEqual({ [tap1]: another, [tap2]: none });
+    });
+
+    test("a tap has the limits that were asked for last, which its removal takes along", async () => {
+      const limitsOf = async (tapName: string) =>
+        (await driver.survey(soon())).taps.find(({ name: one }) => one === tapName)?.limits;
+      await attachNew(tap1, blue);
+      await attachNew(tap2, blue, markB);
+      expect(await limitsOf(tap1)).toEqual({ state: "absent" });
+      const ingress = { bytesPerSecond: 1_250_000, burstBytes: 1 << 20 };
+      const egress = { bytesPerSecond: 3 << 20, burstBytes: 262_145 };
+      for (const limits of [
+        { ingress, egress },
+        { ingress },
+        { ingress, egress: { ...egress, bytesPerSecond: 8_001 } },
+        { egress },
+      ]) {
+        for (const _ of [1, 2]) await driver.ensureLimits(tap1, "blue", limits, soon());
+        expect(await limitsOf(tap1)).toEqual({ state: "whole", limits });
+      }
+      await driver.ensureAttached(tap1, blue, soon(), guest);
+      expect(await limitsOf(tap1)).toEqual({ state: "whole", limits: { egress } });
+      await driver.ensureLimits(tap1, "blue", {}, soon());
+      expect(await limitsOf(tap1)).toEqual({ state: "absent" });
+
+      await driver.ensureAttached(tap1, blue, soon(), guest, { ingress, egress });
+      await driver.moveTap(tap1, green, markA, soon(), guest, { ingress });
+      expect(await limitsOf(tap1)).toEqual({ state: "whole", limits: { ingress } });
+      const strays = (await driver.survey(soon())).networks.map((one) => one.strayFilters);
+      expect(strays).toEqual([[], []]);
+      await driver.ensureTap(tap1, markA, soon());
+      await driver.ensureAttached(tap1, green, soon());
+      expect(await limitsOf(tap1)).toEqual({ state: "absent" });
+      await driver.ensureLimits(tap1, "blue", { ingress }, soon());
+      expect(await limitsOf(tap1)).toEqual({ state: "absent" });
+      expect(await limitsOf(tap2)).toEqual({ state: "absent" });
     });
 
     test("an identity that is none is refused before anything is made", async () => {

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { Maker, Mark } from "../mark.ts";
 import type { NetworkInfo, NodeNetworkSurvey, TapInfo } from "./network-survey.ts";
 import type { PortIdentity } from "./port-identity.ts";
+import type { PortLimits } from "./port-limits.ts";
 import type { Segment, Underlay } from "./segment.ts";
 
 export interface NetworkSpec {
@@ -40,6 +41,7 @@ export interface NetworkDriver {
    *
    * @param identity Who the guest is. Before the tap is connected, its filter drops what claims to come from
    * somebody else. If undefined, the filter of the tap stays as it is; a new tap has none.
+   * @param limits If undefined, they stay as they are; a new tap has none.
    * @throws N0Error `failed_precondition` if the tap does not exist.
    */
   ensureAttached(
@@ -47,6 +49,18 @@ export interface NetworkDriver {
     network: NetworkSpec,
     signal: AbortSignal,
     identity?: PortIdentity,
+    limits?: PortLimits,
+  ): Promise<void>;
+
+  /**
+   * Gives a tap of the network these limits and no others, while its guest goes on. Does nothing if the tap is not
+   * there: who connects it brings its limits.
+   */
+  ensureLimits(
+    tapName: string,
+    networkName: string,
+    limits: PortLimits,
+    signal: AbortSignal,
   ): Promise<void>;
 
   /**
@@ -111,6 +125,7 @@ export interface NetworkDriver {
     maker: Maker,
     signal: AbortSignal,
     identity?: PortIdentity,
+    limits?: PortLimits,
   ): Promise<void>;
 
   /** Removes the network from this node if it has no taps, and removes its uplinks without another end. */

@@ -1,5 +1,6 @@
 import type { Mark } from "../mark.ts";
 import type { PortIdentity } from "./port-identity.ts";
+import type { PortLimits } from "./port-limits.ts";
 import type { Peer } from "./segment.ts";
 
 /** The state of a part. `altered`: it exists, but is not as we make it. */
@@ -31,10 +32,18 @@ export interface PortFilter {
   readonly identity?: PortIdentity;
 }
 
+/** The limits of a nic. `absent`: it has none. */
+export interface PortLimitsSurvey {
+  readonly state: PartState;
+  /** Those of a tap whose limits are whole. */
+  readonly limits?: PortLimits;
+}
+
 export interface TapSurvey extends TapInfo {
   /** Whether the tap is up, and a port of the bridge of its network. */
   readonly isConnected: boolean;
   readonly filter: PortFilter;
+  readonly limits: PortLimitsSurvey;
 }
 
 /** The segment as it is on the node. */
@@ -66,7 +75,7 @@ export interface NetworkPartsSurvey {
   readonly uplink: PartState;
   /** Filter, NAT and forwarding inside of the namespace. */
   readonly rules: PartState;
-  /** The names of taps that are not in the network, and have a filter there. */
+  /** The names of taps that are not in the network, and have a filter or limits there. */
   readonly strayFilters: readonly string[];
   readonly segment: SegmentSurvey;
 }

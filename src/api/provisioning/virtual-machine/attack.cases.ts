@@ -14,6 +14,7 @@ export const examples: Examples = {
   SaveVirtualMachine: { name: "a" },
   AttachNic: { name: "a", nic: { networkName: "a" } },
   DetachNic: { name: "a", networkInterfaceName: "a0" },
+  SetNicLimits: { name: "a", networkInterfaceName: "a0", ingressBitsPerSecond: "1000000" },
   OpenConsole: { name: "a" },
 };
 

@@ -102,6 +102,18 @@ export const scenarios: readonly Scenario[] = [
     cleanUp: WEB_GONE,
   },
   {
+    name: "SetNicLimits",
+    prepare: WEB_RUNS,
+    call: machine("SetNicLimits", {
+      name: "<web>",
+      networkInterfaceName: "<web>0",
+      ingressBitsPerSecond: "10000000",
+      egressBitsPerSecond: "20000000",
+    }),
+    revert: [machine("SetNicLimits", { name: "<web>", networkInterfaceName: "<web>0" })],
+    cleanUp: WEB_GONE,
+  },
+  {
     name: "DetachNic: from one that is shut down",
     prepare: [...WEB_RUNS, ATTACHED, OFF],
     call: DETACHED,

@@ -10,11 +10,19 @@ import { uuids, virtualMachines } from "./collection.ts";
 import { createVirtualMachine } from "./create.ts";
 import { deleteVirtualMachine, forgetVirtualMachine, withProject } from "./delete.ts";
 import * as domains from "./domain/domain-steps.ts";
-import { attachTap, makeTap, moveTap, removeTapLater } from "./domain/tap-steps.ts";
+import {
+  attachTap,
+  limitTap,
+  makeTap,
+  moveTap,
+  removeTapLater,
+  restoreLimits,
+} from "./domain/tap-steps.ts";
 import { onObservation } from "./domain/touches.ts";
 import { attachNic } from "./nics/attach-nic.ts";
 import { detachNic } from "./nics/detach-nic.ts";
 import { plugNic, releaseNic, unplugNic } from "./nics/nic-steps.ts";
+import { setNicLimits } from "./nics/set-nic-limits.ts";
 import { usesInterfaces } from "./nics/uses-interfaces.ts";
 import { onNodeLost } from "./node-lost.ts";
 import { openConsole } from "./open-console.ts";
@@ -53,6 +61,7 @@ export const virtualMachine = defineResource({
       domains.rebootDomain,
       makeTap,
       attachTap,
+      limitTap,
       plugNic,
       unplugNic,
     ],
@@ -65,6 +74,7 @@ export const virtualMachine = defineResource({
       removeTapLater,
       moveTap,
       releaseNic,
+      restoreLimits,
     ],
   },
   view: toWire,
@@ -83,6 +93,7 @@ export const virtualMachine = defineResource({
     saveVirtualMachine: ({ name }, call) => saveVirtualMachine(api, call, name),
     attachNic: (request, call) => attachNic(api, call, request),
     detachNic: (request, call) => detachNic(api, call, request),
+    setNicLimits: (request, call) => setNicLimits(api, call, request),
     openConsole: ({ name }, call) => openConsole(api, call, name),
   }),
 });

@@ -10,6 +10,7 @@ import { nameOnNode, type Ref } from "../../../util/ref.ts";
 import { parseSshPublicKey } from "../../../util/ssh-key.ts";
 import { parseUuid, uuidV5 } from "../../../util/uuid.ts";
 import { NO_ADDRESS } from "../../network/interface/interfaces.ts";
+import { checkLimits } from "./nics/limits.ts";
 
 /** The original's namespace, so that a name gives the same UUID. */
 const UUID_NAMESPACE = "a015d18d-b2c3-4181-8028-6f707ef31c95";
@@ -101,6 +102,7 @@ export function checkNics(
     const { networkName, ipv4Address, ipv6Address } = nic;
     const field = (name: string) => prefixOf(i) + name;
     if (networkName === "") throw invalid(field("network_name"), "must be set");
+    checkLimits(prefixOf(i), nic);
     const hardwareAddress =
       nic.hardwareAddress === ""
         ? ""

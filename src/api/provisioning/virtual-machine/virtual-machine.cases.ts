@@ -32,6 +32,15 @@ async function prepareNics(world: World): Promise<void> {
   await world.virtualMachines.attachNic({ name: "web", nic: { networkName: "net" } });
 }
 
+async function prepareLimits(world: World): Promise<void> {
+  await prepareRunning(world);
+  await world.virtualMachines.setNicLimits({
+    name: "web",
+    networkInterfaceName: "web0",
+    ingressBitsPerSecond: 1_000_000n,
+  });
+}
+
 async function preparePaused(world: World): Promise<void> {
   await prepareRunning(world);
   await world.virtualMachines.saveVirtualMachine({ name: "web" });
@@ -138,6 +147,23 @@ export const rpcCases: readonly RpcCase[] = [
       virtualMachines.attachNic({ name: "web", nic: { networkName: "net" } }),
   },
   {
+    rpc: "SetNicLimits",
+    prepare: prepareLimits,
+    call: ({ virtualMachines }) =>
+      virtualMachines.setNicLimits({
+        name: "web",
+        networkInterfaceName: "web0",
+        egressBitsPerSecond: 2_000_000n,
+      }),
+  },
+  {
+    rpc: "DetachNic",
+    about: "one with limits",
+    prepare: prepareLimits,
+    call: ({ virtualMachines }) =>
+      virtualMachines.detachNic({ name: "web", networkInterfaceName: "web0" }),
+  },
+  {
     rpc: "DetachNic",
     about: "the first of two, from one that runs",
     prepare: prepareNics,
@@ -198,6 +224,8 @@ export const others: Others = {
       virtualMachines.attachNic({ name, nic: { networkName: "net" } }),
     detachNic: ({ virtualMachines }) =>
       virtualMachines.detachNic({ name, networkInterfaceName: `${name}0` }),
+    setNicLimits: ({ virtualMachines }) =>
+      virtualMachines.setNicLimits({ name, networkInterfaceName: `${name}0` }),
     delete: ({ virtualMachines }) => virtualMachines.deleteVirtualMachine({ name }),
   }),
 };

@@ -187,4 +187,13 @@ export const drifts: Drifts = {
       there.set(name, { ...tap, identity: { ...identity!, addresses } });
     },
   },
+  "tap.limits_differ": {
+    isUnwound: true,
+    drift: async (hands) => {
+      const { taps: there } = hands.here.network.hands;
+      const name = await tapOf(hands);
+      const limits = { egress: { bytesPerSecond: 1000, burstBytes: 1 << 20 } };
+      there.set(name, { ...there.get(name)!, limits });
+    },
+  },
 };

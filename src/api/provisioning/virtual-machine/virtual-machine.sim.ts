@@ -21,6 +21,14 @@ function nic(view: View) {
     networkName: view.networkToUse(),
     ipv4Address: dice.chance(0.15) ? address() : dice.chance(0.1) ? "none" : "",
     hardwareAddress: dice.chance(0.1) ? `52:54:00:00:00:0${dice.below(4)}` : "",
+    ...(dice.chance(0.2) ? limits(view) : {}),
+  };
+}
+
+function limits({ dice }: View) {
+  return {
+    ingressBitsPerSecond: dice.pick([0n, 64_000n, 10_000_000n]),
+    egressBitsPerSecond: dice.pick([0n, 0n, 1_000_003n]),
   };
 }
 
@@ -71,8 +79,13 @@ export const calls: Readonly<Record<string, CallKind>> = {
     (view) => ({ name: view.machine(), nic: nic(view) }),
     (c, request, options) => c.virtualMachines.attachNic(request, options),
   ),
-  DetachNic: call(3, detachNic, (c, request, options) =>
+  DetachNic: call(3, nicOfMachine, (c, request, options) =>
     c.virtualMachines.detachNic(request, options),
+  ),
+  SetNicLimits: call(
+    3,
+    (view) => ({ ...nicOfMachine(view), ...limits(view) }),
+    (c, request, options) => c.virtualMachines.setNicLimits(request, options),
   ),
   GetVirtualMachine: read(
     3,
@@ -87,7 +100,7 @@ export const calls: Readonly<Record<string, CallKind>> = {
   ),
 };
 
-function detachNic(view: View) {
+function nicOfMachine(view: View) {
   const name = view.machine();
   const names = view.findMachine(name)?.networkInterfaceNames ?? [];
   return { name, networkInterfaceName: view.dice.pick([...names, `${name}0`]) };

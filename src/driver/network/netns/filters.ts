@@ -15,6 +15,7 @@ import {
   withoutElements,
 } from "./filter-elements.ts";
 import { FILTER_TABLE, filterTable } from "./filter-table.ts";
+import { removeLimits, surveyLimits } from "./limits.ts";
 import type { Names } from "./names.ts";
 import { inNamespace, namespaceAt } from "./namespace.ts";
 import { nft } from "./nft.ts";
@@ -56,7 +57,7 @@ export async function ensureFilter(
   await change(path, [...removals(tapName, found), ...additions("add", tapName, identity)]);
 }
 
-/** Removes the filters of these ports. The caller has removed their taps. */
+/** Removes the filters and limits of these ports. The caller has removed their taps. */
 export async function removeFilters(
   { names, changeFilters: change }: Context,
   networkName: string,
@@ -65,6 +66,7 @@ export async function removeFilters(
   const path = names.netnsPath(networkName);
   // Another removal may have removed the network in between.
   if (namespaceAt(path) !== "namespace") return;
+  await removeLimits(path, tapNames);
   const noted = await notedElements(path, tapNames);
   if (noted !== undefined && (await isDone(change(path, noted)))) return;
   if (namespaceAt(path) !== "namespace") return;
@@ -100,8 +102,17 @@ export async function restoreFilters(
   const path = names.netnsPath(networkName);
   const { state, filters } = surveyFilters(names, path);
   if (state !== "whole") inNamespace(path, () => ensureFilterTable(names, true));
-  const strays = [...filters.keys()].filter((portName) => !tapNames.includes(portName));
+  const strays = straysOf(tapNames, filters, surveyLimits(path));
   if (strays.length > 0) await removeFilters(context, networkName, strays);
+}
+
+/** The ports with a filter or limits that are not there. */
+export function straysOf(
+  tapNames: readonly string[],
+  ...found: readonly ReadonlyMap<string, unknown>[]
+): string[] {
+  const names = new Set(found.flatMap((one) => [...one.keys()]));
+  return [...names].filter((name) => !tapNames.includes(name));
 }
 
 /** Undefined if the comment of one of the ports does not say its elements, or there is no such port. */

@@ -7,6 +7,7 @@ import { checkNetworkName, checkTapName, gatewaysOf } from "../network-check.ts"
 import type { NetworkDriver, NetworkSpec } from "../network-driver.ts";
 import { notOurs, tapElsewhere, tapMissing } from "../network-errors.ts";
 import { checkIdentity, type PortIdentity } from "../port-identity.ts";
+import type { PortLimits } from "../port-limits.ts";
 import { checkSegment } from "../segment-check.ts";
 import { type ChangeFilters, changeFilters as changeWithNft } from "./change-filters.ts";
 import { connectIn } from "./connect.ts";
@@ -15,6 +16,7 @@ import { newDetach } from "./detach.ts";
 import { ensureFilter } from "./filters.ts";
 import { listNetworks, listTaps } from "./inventory.ts";
 import { newIp } from "./ip.ts";
+import { ensureLimits } from "./limits.ts";
 import { type ChangeLink, changeLink } from "./link-changes.ts";
 import { namesFor } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
@@ -86,8 +88,8 @@ export function newNetnsNetworkDriver({
       checkTapName(tapName);
       await holdingTap(tapName, signal, () => makeTap(context, tapName, mark, signal));
     },
-    async ensureAttached(tapName, network, signal, identity) {
-      const port = portOf(tapName, network, identity);
+    async ensureAttached(tapName, network, signal, identity, limits) {
+      const port = portOf(tapName, network, identity, limits);
       await holdingTap(tapName, signal, () =>
         holdingNetwork(network.name, signal, () => attach(context, port, network, signal)),
       );
@@ -139,8 +141,16 @@ export function newNetnsNetworkDriver({
       gatewaysOf(network);
       await holdingNetwork(network.name, signal, () => makeWhole(context, network, signal));
     },
-    async moveTap(tapName, network, maker, signal, identity) {
-      const port = portOf(tapName, network, identity);
+    async ensureLimits(tapName, networkName, limits, signal) {
+      checkTapName(tapName);
+      checkNetworkName(networkName);
+      await holdingTap(tapName, signal, async () => {
+        if (!(await whereIs(context, tapName)).includes(networkName)) return;
+        ensureLimits(names.netnsPath(networkName), tapName, limits);
+      });
+    },
+    async moveTap(tapName, network, maker, signal, identity, limits) {
+      const port = portOf(tapName, network, identity, limits);
       await holdingTap(tapName, signal, async () => {
         await takeTapOut(context, tapName, network.name, maker, signal);
         await holdingNetwork(network.name, signal, () => attach(context, port, network, signal));
@@ -178,20 +188,27 @@ function block(text: string): Cidr {
 interface Port {
   readonly tapName: string;
   readonly identity: PortIdentity | undefined;
+  readonly limits: PortLimits | undefined;
 }
 
 /** Refuses wrong names and addresses before anything is made. */
-function portOf(tapName: string, network: NetworkSpec, identity: PortIdentity | undefined): Port {
+function portOf(
+  tapName: string,
+  network: NetworkSpec,
+  identity: PortIdentity | undefined,
+  limits: PortLimits | undefined,
+): Port {
   checkTapName(tapName);
   checkNetworkName(network.name);
   gatewaysOf(network);
-  return { tapName, identity: identity === undefined ? undefined : checkIdentity(identity) };
+  const checked = identity === undefined ? undefined : checkIdentity(identity);
+  return { tapName, identity: checked, limits };
 }
 
 /** The caller holds the tap and the network. */
 async function attach(
   context: Context,
-  { tapName, identity }: Port,
+  { tapName, identity, limits }: Port,
   network: NetworkSpec,
   signal: AbortSignal,
 ): Promise<void> {
@@ -213,7 +230,8 @@ async function attach(
 
   // Before the guest can send anything.
   if (identity !== undefined) await ensureFilter(context, network.name, tapName, identity);
-  if (place !== undefined && tap.master === bridge && tap.isUp) return;
+  const limit = () => limits && ensureLimits(names.netnsPath(network.name), tapName, limits);
+  if (place !== undefined && tap.master === bridge && tap.isUp) return limit();
   // One netlink message moves the tap, connects it and sets it up, in this order. So it names the bridge by its
   // index over there. A moved tap keeps its alias and its group.
   const masterIndex = deviceIndex(names.netnsPath(network.name), bridge);
@@ -222,4 +240,6 @@ async function attach(
   const set = { kind: "set", name: tapName, masterIndex, isUp: true, ...defined({ mtu }) } as const;
   if (place === undefined) await ip.change(undefined, [{ ...set, netns }], signal);
   else await ip.change(netns, [set], signal);
+  // Only in its namespace. For a moment it has none.
+  limit();
 }

@@ -1,13 +1,10 @@
 import { closeSync } from "node:fs";
 import { netlinkSocketIn } from "./namespace.ts";
+import { batch, header, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from "./nft-batch.ts";
 import { attribute, type Parcel, readAnswer, sendMessages } from "./rtnetlink.ts";
 
-/** <linux/netlink.h>, <linux/netfilter/nfnetlink.h>, <linux/netfilter/nf_tables.h>, <linux/netfilter.h> */
-const NETLINK_NETFILTER = 12;
+/** <linux/netlink.h>, <linux/netfilter/nf_tables.h>, <linux/netfilter.h> */
 const NFPROTO_BRIDGE = 7;
-const NFNL_SUBSYS_NFTABLES = 10;
-const BATCH_BEGIN = 0x10;
-const BATCH_END = 0x11;
 const NEW_ELEMENTS = (NFNL_SUBSYS_NFTABLES << 8) | 12;
 const GET_ELEMENTS = (NFNL_SUBSYS_NFTABLES << 8) | 13;
 const DELETE_ELEMENTS = (NFNL_SUBSYS_NFTABLES << 8) | 14;
@@ -45,15 +42,12 @@ export async function changeElements(
 ): Promise<void> {
   const socket = netlinkSocketIn(path, NETLINK_NETFILTER);
   try {
-    await sendMessages(socket, [
-      { type: BATCH_BEGIN, flags: 0, body: header(0, NFNL_SUBSYS_NFTABLES) },
-      ...changes.map((change) => ({
-        type: change.verb === "delete" ? DELETE_ELEMENTS : NEW_ELEMENTS,
-        flags: NLM_F_ACK | flagsOf(change.verb),
-        body: bodyOf(table, change),
-      })),
-      { type: BATCH_END, flags: 0, body: header(0, NFNL_SUBSYS_NFTABLES) },
-    ]);
+    const messages = changes.map((change) => ({
+      type: change.verb === "delete" ? DELETE_ELEMENTS : NEW_ELEMENTS,
+      flags: NLM_F_ACK | flagsOf(change.verb),
+      body: bodyOf(table, change),
+    }));
+    await sendMessages(socket, batch(messages));
     // The kernel answers each change when all of them are done, or one has failed.
     for (const _ of changes) await readAnswer(socket);
   } finally {
@@ -87,11 +81,6 @@ export async function elementComment(
 function flagsOf(verb: ElementChange["verb"]): number {
   if (verb === "delete") return 0;
   return verb === "create" ? NLM_F_CREATE | NLM_F_EXCL : NLM_F_CREATE;
-}
-
-/** struct nfgenmsg: the family, a version, and a number in the byte order of networks. */
-function header(family: number, resource: number): Buffer {
-  return Buffer.from([family, 0, resource >> 8, resource & 0xff]);
 }
 
 function bodyOf(

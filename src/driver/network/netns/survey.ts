@@ -7,13 +7,15 @@ import {
   type NodeNetworkSurvey,
   type PartState,
   type PortFilter,
+  type PortLimitsSurvey,
   type StrayUplink,
   type TapSurvey,
 } from "../network-survey.ts";
 import type { Context } from "./context.ts";
-import { surveyFilters } from "./filters.ts";
+import { straysOf, surveyFilters } from "./filters.ts";
 import { type Found, readNetworks } from "./inventory.ts";
 import { hasIpv6 } from "./ipv6-forwarding.ts";
+import { surveyLimits } from "./limits.ts";
 import type { Link } from "./links.ts";
 import { UPLINK_INSIDE } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
@@ -25,6 +27,7 @@ import { isOurTap, markOfTap } from "./tap.ts";
 import { lacksIpv6, uplinkWorks } from "./uplink.ts";
 
 const NO_FILTER: PortFilter = { state: "absent" };
+const NO_LIMITS: PortLimitsSurvey = { state: "absent" };
 
 export async function surveyNode(
   context: Context,
@@ -41,6 +44,7 @@ export async function surveyNode(
       mark: markOfTap(names, link),
       isConnected: false,
       filter: NO_FILTER,
+      limits: NO_LIMITS,
     }));
   const inside: InsideSurvey[] = [];
   for (const network of found) inside.push(await surveyInside(context, network));
@@ -70,6 +74,7 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
   const taps = links.filter((link) => isOurTap(names, link));
   const tapNames = taps.map((link) => link.name);
   const { state: filterState, filters } = surveyFilters(names, path);
+  const limits = surveyLimits(path);
   const insideState = insideRulesState(names, path);
   const segment = await surveySegment(names, name, state);
   return {
@@ -82,7 +87,7 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
       bridge: bridgeState(state),
       uplink: uplinkState(path, links),
       rules: insideState === filterState ? insideState : "altered",
-      strayFilters: [...filters.keys()].filter((portName) => !tapNames.includes(portName)),
+      strayFilters: straysOf(tapNames, filters, limits),
       segment,
     },
     taps: taps.map((link) => ({
@@ -91,6 +96,7 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
       networkName: name,
       isConnected: link.master === names.bridge(name) && link.isUp,
       filter: filters.get(link.name) ?? NO_FILTER,
+      limits: limits.get(link.name) ?? NO_LIMITS,
     })),
   };
 }

@@ -186,6 +186,12 @@ export const codes = {
     means: "the filter of a tap is missing or changed, so its guest can pose as another one",
     repair: "makes the filter from the record; the guest keeps running",
   },
+  "tap.limits_differ": {
+    rank: 667,
+    severity: "warning",
+    means: "a tap has other limits than its nic, or none",
+    repair: "gives it the limits of the record; the guest keeps running",
+  },
 } as const satisfies Codes;
 
 export type Code = keyof typeof codes;

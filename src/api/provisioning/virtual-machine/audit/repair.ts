@@ -26,7 +26,8 @@ import {
   restoreSeed,
 } from "../domain/domain-steps.ts";
 import type { Plan } from "../domain/plan.ts";
-import { moveTap, removeTapLater, type Tap } from "../domain/tap-steps.ts";
+import { moveTap, removeTapLater, restoreLimits, type Tap } from "../domain/tap-steps.ts";
+import { NO_LIMITS } from "../nics/limits.ts";
 import { nicOnNode, reservation } from "../nics/nics.ts";
 import { numberOfNic } from "../nics/numbers.ts";
 import { restOff } from "../power/shutdown.ts";
@@ -98,6 +99,12 @@ export function writeSeed(seed: SeedContent): Repair {
 
 export function connectTap(tap: Tap): Repair {
   return (tx) => tx.commit({}, later(moveTap, tap));
+}
+
+export function limitAgain(tap: Tap): Repair {
+  const { nodeName, limits: after = NO_LIMITS } = tap;
+  const input = { nodeName, tap, before: NO_LIMITS, after };
+  return (tx) => tx.commit({}, later(restoreLimits, input));
 }
 
 /** `owner` is from the tap's mark. Anybody may remove a tap without a mark. */

@@ -7,9 +7,10 @@ import { taps } from "../../../network/interface/collection.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import type { Tap, TapIdentity } from "../domain/tap-steps.ts";
+import { limitsText, NO_LIMITS, tapLimits } from "../nics/limits.ts";
 import type { Code } from "./codes.ts";
 import { isActive } from "./domains.ts";
-import { connectTap, removeTap } from "./repair.ts";
+import { connectTap, limitAgain, removeTap } from "./repair.ts";
 import { type MachineNodeView, machinesOn, type PlannedMachine, settledOn } from "./view.ts";
 
 type Finding = FindingOf<Code, Api>;
@@ -62,6 +63,11 @@ function compareTap(
   if (wrong !== undefined) {
     findings.push({ code: "tap.filter_differs", ...wrong, ...about, repair });
   }
+  const wrongLimit = wrongLimits(tap, found);
+  if (wrongLimit !== undefined) {
+    const limit = limitAgain(tap);
+    findings.push({ code: "tap.limits_differ", ...wrongLimit, ...about, repair: limit });
+  }
   return findings;
 }
 
@@ -73,6 +79,19 @@ function wrongFilter({ tapName, identity }: Tap, { filter, identity: found }: Su
     filter === PartState.ABSENT ? "none" : found === undefined ? "changed" : textOf(found);
   if (there === expected) return undefined;
   return { expected: `a filter of tap "${tapName}" for ${expected}`, found: there };
+}
+
+/** Undefined also for a node whose agent makes no limits. */
+function wrongLimits(
+  { tapName, limits = NO_LIMITS }: Tap,
+  { limitsState, limits: found }: SurveyedTap,
+) {
+  if (limitsState === PartState.UNSPECIFIED) return undefined;
+  const expected = limitsText(limits);
+  const isAltered = limitsState === PartState.ALTERED;
+  const there = isAltered ? "changed" : limitsText(found ? tapLimits(found) : NO_LIMITS);
+  if (there === expected) return undefined;
+  return { expected: `limits of tap "${tapName}": ${expected}`, found: there };
 }
 
 /** Equal for the same addresses, however they are written and in any order. */

@@ -12,6 +12,7 @@ import {
   withPrefix,
 } from "../../../network/network/record.ts";
 import { MTU_OF_ETHERNET, mtuOf } from "../../../network/segment/mtu.ts";
+import { hasLimits, tapLimits } from "../nics/limits.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
 import type { Tap } from "./tap-steps.ts";
@@ -71,6 +72,7 @@ function tapOf(
   vm: VirtualMachine,
   { ref: networkRef, network, tapName, nic }: PlannedNic,
 ): Tap {
+  const limits = tapLimits(nic);
   return {
     nodeName: vm.computeNodeName,
     tapName,
@@ -82,6 +84,7 @@ function tapOf(
       hardwareAddress: nic.hardwareAddress,
       addresses: [nic.ipv4Address, nic.ipv6Address].filter((address) => address !== ""),
     },
+    ...(hasLimits(limits) ? { limits } : {}),
   };
 }
 

@@ -3,6 +3,7 @@ import { type NodeWork, nodeRetriable, nodeStep } from "../../../core/saga/node-
 import { namesToRefs } from "../../../core/saga/older-input.ts";
 import { networks } from "../../../network/network/collection.ts";
 import { virtualMachines } from "../collection.ts";
+import { limitsMessage, type TapLimits } from "../nics/limits.ts";
 
 /** A nic of a virtual machine, as its node sees it. */
 export type Tap = {
@@ -18,6 +19,8 @@ export type Tap = {
   readonly mtu?: number;
   /** Who the guest is on this nic. An input of an older version has none, and its act leaves the filter alone. */
   readonly identity?: TapIdentity;
+  /** None if not given. A new tap has none. */
+  readonly limits?: TapLimits;
 };
 
 /** The filter of the tap drops what claims to come from somebody else. */
@@ -51,6 +54,7 @@ const portMessage = (tap: Tap) => ({
   tapName: tap.tapName,
   network: networkMessage(tap),
   ...(tap.identity === undefined ? {} : { identity: identityMessage(tap.identity) }),
+  ...(tap.limits === undefined ? {} : { limits: limitsMessage(tap.limits) }),
 });
 
 const identityMessage = ({ hardwareAddress, addresses }: TapIdentity) => ({
@@ -99,6 +103,41 @@ export const attachTap = nodeStep<Tap>({
   // The undo of making the tap removes it from any place, and the network with its last tap. It runs after the
   // domain that has the tap open is removed.
   undo: "nothing",
+});
+
+const limit =
+  (which: "before" | "after"): NodeWork<Limiting> =>
+  async ({ network: ask }, { tap: { tapName, network }, [which]: limits }) => {
+    const asked = { tapName, networkName: nameOnNode(network), limits: limitsMessage(limits) };
+    await ask((c, operation, options) => c.ensureTapLimits({ operation, ...asked }, options));
+  };
+
+type Limiting = {
+  readonly nodeName: string;
+  readonly tap: Tap;
+  readonly before: TapLimits;
+  readonly after: TapLimits;
+};
+
+const ofLimiting = { owner: ({ tap }: Limiting) => tap.ref };
+const leavesLimits = ({ tap: { tapName, nodeName } }: Limiting) =>
+  `the tap "${tapName}" on node "${nodeName}" with other limits than its record`;
+
+/** Changes the limits of a tap whose guest may run. */
+export const limitTap = nodeStep<Limiting>({
+  name: "network.limit_tap",
+  ...ofLimiting,
+  act: limit("after"),
+  undo: limit("before"),
+  leaves: leavesLimits,
+});
+
+/** A repair: gives the tap the limits of the record. */
+export const restoreLimits = nodeRetriable<Limiting>({
+  name: "network.restore_limits",
+  ...ofLimiting,
+  act: limit("after"),
+  leaves: leavesLimits,
 });
 
 /**

@@ -40,7 +40,7 @@ export async function detachNic(
   const { detachNic: method } = VirtualMachineService.method;
   return await onSettled(api, call, method, ref, async (tx, vm, state) => {
     throwUnlessStable(ref, state);
-    const index = indexOf(ref, vm, networkInterfaceName);
+    const index = indexOfNic(ref, vm, networkInterfaceName);
     await throwIfPending(api, keysOf(ref, vm), [tx.id]);
     const input = await readPlanInput(api, ref, vm);
     const before = planOf(ref, vm, input);
@@ -74,7 +74,8 @@ export async function detachNic(
   });
 }
 
-function indexOf(ref: Ref, vm: VirtualMachine, asked: string): number {
+/** @throws N0Error `not_found`. */
+export function indexOfNic(ref: Ref, vm: VirtualMachine, asked: string): number {
   const names = vm.networkInterfaceNames;
   const index = names.findIndex((name) => name === asked || ownInterfaceName(name) === asked);
   if (index !== -1) return index;

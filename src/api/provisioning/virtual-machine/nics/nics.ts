@@ -27,6 +27,7 @@ import {
 } from "../../../network/network/collection.ts";
 import type { Api, Tx } from "../../context.ts";
 import type { NicInput } from "../domain/plan-input.ts";
+import { type LimitFields, limitsOf } from "./limits.ts";
 import { slotOfNumber } from "./numbers.ts";
 
 /**
@@ -105,7 +106,7 @@ async function choose(
       steps.push(reservation(ref, wish, networks[i]!, choice, place));
     }
     const chosen = {
-      nics: steps.map((step) => nicOf(ref, step)),
+      nics: steps.map((step, i) => nicOf(ref, step, nics[i]!)),
       networkInterfaceNames: steps.map((step) => step.interface.name),
     };
     const planned = steps.map(({ interface: { tapName } }, i) => {
@@ -175,13 +176,18 @@ export function nicOnNode(ref: Ref, number: number): string {
   return `${nameOnNode(ref)}${number}`;
 }
 
-function nicOf(ref: Ref, { network, interface: reserved }: ReserveInterface): VirtualMachineNIC {
+function nicOf(
+  ref: Ref,
+  { network, interface: reserved }: ReserveInterface,
+  asked: LimitFields,
+): VirtualMachineNIC {
   const { annotations, hardwareAddress, ipv4Address, ipv6Address } = reserved;
   const addresses = { hardwareAddress, ipv4Address, ipv6Address };
   return create(VirtualMachineNICSchema, {
     networkName: nameBeside(ref, network),
     annotations,
     ...addresses,
+    ...limitsOf(asked),
   });
 }
 

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/network.proto.
  */
 export const file_n0stack_agent_v1alpha1_network: GenFile = /*@__PURE__*/
-  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEigAEKC05vZGVOZXR3b3JrEhYKBG5hbWUYASABKAlCCLpIBXIDiEUBEh0KDGlwdjRfZ2F0ZXdheRgCIAEoCUIHukgEcgIYQBIdCgxpcHY2X2dhdGV3YXkYAyABKAlCB7pIBHICGEASGwoDbXR1GAQgASgNQg66SAvYAQEqBhioRiiACiJ8CgxQb3J0SWRlbnRpdHkSRwoQaGFyZHdhcmVfYWRkcmVzcxgBIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEiMKCWFkZHJlc3NlcxgCIAMoCUIQukgNkgEKEEAiBnIEGEBwASJsChBFbnN1cmVUYXBSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhMKEUVuc3VyZVRhcFJlc3BvbnNlIuoBChhFbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESPAoHbmV0d29yaxgDIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBARI2CghpZGVudGl0eRgEIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5IhsKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2UibwoTRW5zdXJlVGFwT3V0UmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEASIWChRFbnN1cmVUYXBPdXRSZXNwb25zZSKTAQoVRW5zdXJlR2F0ZXdheXNSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESPAoHbmV0d29yaxgCIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBASIYChZFbnN1cmVHYXRld2F5c1Jlc3BvbnNlIq8BChZFbnN1cmVUYXBBYnNlbnRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEh4KDG5ldHdvcmtfbmFtZRgDIAEoCUIIukgFcgOIRQESGwoTb25seV9vZl90cmFuc2FjdGlvbhgEIAEoCCIZChdFbnN1cmVUYXBBYnNlbnRSZXNwb25zZSLHAQoNU2VnbWVudE1lbWJlchIgCg5pbnRlcmZhY2VfbmFtZRgBIAEoCUIIukgFcgMY/wESRwoQaGFyZHdhcmVfYWRkcmVzcxgCIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEiMKCWFkZHJlc3NlcxgDIAMoCUIQukgNkgEKEEAiBnIEGEBwARImChB1bmRlcmxheV9hZGRyZXNzGAQgASgJQgy6SAnYAQFyBBhAcAEilgIKDVB1c2hlZFNlZ21lbnQSHgoMbmV0d29ya19uYW1lGAEgASgJQgi6SAVyA4hFARIXCgN2bmkYAiABKA1CCrpIByoFEICAgAgSGwoDbXR1GAMgASgNQg66SAvYAQEqBhioRiiAChIXCg9iYXNlX2dlbmVyYXRpb24YBCABKAQSGwoKZ2VuZXJhdGlvbhgFIAEoBEIHukgEMgIgABJCCgdtZW1iZXJzGAYgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5TZWdtZW50TWVtYmVyQgq6SAeSAQQQgIAEEiIKB3JlbW92ZWQYByADKAlCEbpIDpIBCxCAgAQiBXIDGP8BEhEKCWZvcmdvdHRlbhgIIAEoCCKFAQoTUHVzaFNlZ21lbnRzUmVxdWVzdBJCCghzZWdtZW50cxgBIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUHVzaGVkU2VnbWVudEIJukgGkgEDEIACEioKFG93bl91bmRlcmxheV9hZGRyZXNzGAIgASgJQgy6SAnYAQFyBBhAcAEi7AEKDVNlZ21lbnRBbnN3ZXISFAoMbmV0d29ya19uYW1lGAEgASgJEj4KB291dGNvbWUYAiABKA4yLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRBbnN3ZXIuT3V0Y29tZRIOCgZyZWFzb24YAyABKAkidQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASEQoNT1VUQ09NRV9UQUtFThABEhYKEk9VVENPTUVfQUxMX05FRURFRBACEhEKDU9VVENPTUVfU1RBTEUQAxITCg9PVVRDT01FX1JFRlVTRUQQBCJOChRQdXNoU2VnbWVudHNSZXNwb25zZRI2CgdhbnN3ZXJzGAEgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5TZWdtZW50QW5zd2VyIhEKD0xpc3RUYXBzUmVxdWVzdCJWCglMaXN0ZWRUYXASDAoEbmFtZRgBIAEoCRINCgVvd25lchgCIAEoCRIWCg50cmFuc2FjdGlvbl9pZBgDIAEoCRIUCgxuZXR3b3JrX25hbWUYBCABKAkiQwoQTGlzdFRhcHNSZXNwb25zZRIvCgR0YXBzGAEgAygLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRUYXAiGQoXTGlzdE5vZGVOZXR3b3Jrc1JlcXVlc3QibQoRTGlzdGVkTm9kZU5ldHdvcmsSDAoEbmFtZRgBIAEoCRIRCgl0YXBfbmFtZXMYAiADKAkSEAoIZ2F0ZXdheXMYAyADKAkSDQoFb3duZXIYBCABKAkSFgoOdHJhbnNhY3Rpb25faWQYBSABKAkiVwoYTGlzdE5vZGVOZXR3b3Jrc1Jlc3BvbnNlEjsKCG5ldHdvcmtzGAEgAygLMikubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWROb2RlTmV0d29yayKEAQoOQ29ubmVjdFJlcXVlc3QSIQoMbmV0d29ya19uYW1lGAEgASgJQgu6SAjYAQFyA4hFARIdCgdhZGRyZXNzGAIgASgJQgy6SAnYAQFyBBhAcAESFwoEcG9ydBgDIAEoDUIJukgGKgQY//8DEhcKBGRhdGEYBCABKAxCCbpIBnoEGICAQCIfCg9Db25uZWN0UmVzcG9uc2USDAoEZGF0YRgBIAEoDDLsBwoTTmV0d29ya0FnZW50U2VydmljZRJgCglFbnN1cmVUYXASKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcFJlcXVlc3QaKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcFJlc3BvbnNlEngKEUVuc3VyZVRhcEF0dGFjaGVkEjAubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlcXVlc3QaMS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2USaQoMRW5zdXJlVGFwT3V0EisubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXNwb25zZRJvCg5FbnN1cmVHYXRld2F5cxItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXF1ZXN0Gi4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVHYXRld2F5c1Jlc3BvbnNlEnIKD0Vuc3VyZVRhcEFic2VudBIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVzcG9uc2USaQoMUHVzaFNlZ21lbnRzEisubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXNwb25zZRJiCghMaXN0VGFwcxInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFRhcHNSZXF1ZXN0GigubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1Jlc3BvbnNlIgOQAgESegoQTGlzdE5vZGVOZXR3b3JrcxIvLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1JlcXVlc3QaMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3ROb2RlTmV0d29ya3NSZXNwb25zZSIDkAIBEl4KB0Nvbm5lY3QSJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXF1ZXN0GicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEigAEKC05vZGVOZXR3b3JrEhYKBG5hbWUYASABKAlCCLpIBXIDiEUBEh0KDGlwdjRfZ2F0ZXdheRgCIAEoCUIHukgEcgIYQBIdCgxpcHY2X2dhdGV3YXkYAyABKAlCB7pIBHICGEASGwoDbXR1GAQgASgNQg66SAvYAQEqBhioRiiACiJ8CgxQb3J0SWRlbnRpdHkSRwoQaGFyZHdhcmVfYWRkcmVzcxgBIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEiMKCWFkZHJlc3NlcxgCIAMoCUIQukgNkgEKEEAiBnIEGEBwASKGAQoKUG9ydExpbWl0cxIfChdpbmdyZXNzX2JpdHNfcGVyX3NlY29uZBgBIAEoBBIbChNpbmdyZXNzX2J1cnN0X2J5dGVzGAIgASgEEh4KFmVncmVzc19iaXRzX3Blcl9zZWNvbmQYAyABKAQSGgoSZWdyZXNzX2J1cnN0X2J5dGVzGAQgASgEImwKEEVuc3VyZVRhcFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAEiEwoRRW5zdXJlVGFwUmVzcG9uc2UingIKGEVuc3VyZVRhcEF0dGFjaGVkUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARI8CgduZXR3b3JrGAMgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkSMgoGbGltaXRzGAcgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0TGltaXRzIhsKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2UizgEKFkVuc3VyZVRhcExpbWl0c1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESHgoMbmV0d29ya19uYW1lGAMgASgJQgi6SAVyA4hFARI6CgZsaW1pdHMYBCABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRMaW1pdHNCBrpIA8gBASIZChdFbnN1cmVUYXBMaW1pdHNSZXNwb25zZSJvChNFbnN1cmVUYXBPdXRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhYKFEVuc3VyZVRhcE91dFJlc3BvbnNlIpMBChVFbnN1cmVHYXRld2F5c1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI8CgduZXR3b3JrGAIgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBIhgKFkVuc3VyZUdhdGV3YXlzUmVzcG9uc2UirwEKFkVuc3VyZVRhcEFic2VudFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESHgoMbmV0d29ya19uYW1lGAMgASgJQgi6SAVyA4hFARIbChNvbmx5X29mX3RyYW5zYWN0aW9uGAQgASgIIhkKF0Vuc3VyZVRhcEFic2VudFJlc3BvbnNlIscBCg1TZWdtZW50TWVtYmVyEiAKDmludGVyZmFjZV9uYW1lGAEgASgJQgi6SAVyAxj/ARJHChBoYXJkd2FyZV9hZGRyZXNzGAIgASgJQi26SCpyKBgRMiReWzAtOWEtZkEtRl17Mn0oOlswLTlhLWZBLUZdezJ9KXs1fSQSIwoJYWRkcmVzc2VzGAMgAygJQhC6SA2SAQoQQCIGcgQYQHABEiYKEHVuZGVybGF5X2FkZHJlc3MYBCABKAlCDLpICdgBAXIEGEBwASKWAgoNUHVzaGVkU2VnbWVudBIeCgxuZXR3b3JrX25hbWUYASABKAlCCLpIBXIDiEUBEhcKA3ZuaRgCIAEoDUIKukgHKgUQgICACBIbCgNtdHUYAyABKA1CDrpIC9gBASoGGKhGKIAKEhcKD2Jhc2VfZ2VuZXJhdGlvbhgEIAEoBBIbCgpnZW5lcmF0aW9uGAUgASgEQge6SAQyAiAAEkIKB21lbWJlcnMYBiADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRNZW1iZXJCCrpIB5IBBBCAgAQSIgoHcmVtb3ZlZBgHIAMoCUIRukgOkgELEICABCIFcgMY/wESEQoJZm9yZ290dGVuGAggASgIIoUBChNQdXNoU2VnbWVudHNSZXF1ZXN0EkIKCHNlZ21lbnRzGAEgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoZWRTZWdtZW50Qgm6SAaSAQMQgAISKgoUb3duX3VuZGVybGF5X2FkZHJlc3MYAiABKAlCDLpICdgBAXIEGEBwASLsAQoNU2VnbWVudEFuc3dlchIUCgxuZXR3b3JrX25hbWUYASABKAkSPgoHb3V0Y29tZRgCIAEoDjItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudEFuc3dlci5PdXRjb21lEg4KBnJlYXNvbhgDIAEoCSJ1CgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIRCg1PVVRDT01FX1RBS0VOEAESFgoST1VUQ09NRV9BTExfTkVFREVEEAISEQoNT1VUQ09NRV9TVEFMRRADEhMKD09VVENPTUVfUkVGVVNFRBAEIk4KFFB1c2hTZWdtZW50c1Jlc3BvbnNlEjYKB2Fuc3dlcnMYASADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRBbnN3ZXIiEQoPTGlzdFRhcHNSZXF1ZXN0IlYKCUxpc3RlZFRhcBIMCgRuYW1lGAEgASgJEg0KBW93bmVyGAIgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAMgASgJEhQKDG5ldHdvcmtfbmFtZRgEIAEoCSJDChBMaXN0VGFwc1Jlc3BvbnNlEi8KBHRhcHMYASADKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZFRhcCIZChdMaXN0Tm9kZU5ldHdvcmtzUmVxdWVzdCJtChFMaXN0ZWROb2RlTmV0d29yaxIMCgRuYW1lGAEgASgJEhEKCXRhcF9uYW1lcxgCIAMoCRIQCghnYXRld2F5cxgDIAMoCRINCgVvd25lchgEIAEoCRIWCg50cmFuc2FjdGlvbl9pZBgFIAEoCSJXChhMaXN0Tm9kZU5ldHdvcmtzUmVzcG9uc2USOwoIbmV0d29ya3MYASADKAsyKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZE5vZGVOZXR3b3JrIoQBCg5Db25uZWN0UmVxdWVzdBIhCgxuZXR3b3JrX25hbWUYASABKAlCC7pICNgBAXIDiEUBEh0KB2FkZHJlc3MYAiABKAlCDLpICdgBAXIEGEBwARIXCgRwb3J0GAMgASgNQgm6SAYqBBj//wMSFwoEZGF0YRgEIAEoDEIJukgGegQYgIBAIh8KD0Nvbm5lY3RSZXNwb25zZRIMCgRkYXRhGAEgASgMMuAIChNOZXR3b3JrQWdlbnRTZXJ2aWNlEmAKCUVuc3VyZVRhcBIoLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwUmVxdWVzdBopLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwUmVzcG9uc2USeAoRRW5zdXJlVGFwQXR0YWNoZWQSMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEF0dGFjaGVkUmVxdWVzdBoxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXNwb25zZRJyCg9FbnN1cmVUYXBMaW1pdHMSLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcExpbWl0c1JlcXVlc3QaLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcExpbWl0c1Jlc3BvbnNlEmkKDEVuc3VyZVRhcE91dBIrLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVxdWVzdBosLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVzcG9uc2USbwoORW5zdXJlR2F0ZXdheXMSLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUdhdGV3YXlzUmVxdWVzdBouLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXNwb25zZRJyCg9FbnN1cmVUYXBBYnNlbnQSLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEFic2VudFJlcXVlc3QaLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEFic2VudFJlc3BvbnNlEmkKDFB1c2hTZWdtZW50cxIrLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUHVzaFNlZ21lbnRzUmVxdWVzdBosLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUHVzaFNlZ21lbnRzUmVzcG9uc2USYgoITGlzdFRhcHMSJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RUYXBzUmVxdWVzdBooLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFRhcHNSZXNwb25zZSIDkAIBEnoKEExpc3ROb2RlTmV0d29ya3MSLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3ROb2RlTmV0d29ya3NSZXF1ZXN0GjAubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Tm9kZU5ldHdvcmtzUmVzcG9uc2UiA5ACARJeCgdDb25uZWN0EiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5Db25uZWN0UmVxdWVzdBonLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuQ29ubmVjdFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NodeNetwork
@@ -79,6 +79,46 @@ export const PortIdentitySchema: GenMessage<PortIdentity> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_network, 1);
 
 /**
+ * Limits of the traffic of a guest on one nic; 0 for none. The node drops what is over them.
+ *
+ * @generated from message n0stack.agent.v1alpha1.PortLimits
+ */
+export type PortLimits = Message<"n0stack.agent.v1alpha1.PortLimits"> & {
+  /**
+   * What the guest receives.
+   *
+   * @generated from field: uint64 ingress_bits_per_second = 1;
+   */
+  ingressBitsPerSecond: bigint;
+
+  /**
+   * What may pass at once after a pause, in addition to what the rate gives in one second; 0 for 256 KiB.
+   *
+   * @generated from field: uint64 ingress_burst_bytes = 2;
+   */
+  ingressBurstBytes: bigint;
+
+  /**
+   * What it sends.
+   *
+   * @generated from field: uint64 egress_bits_per_second = 3;
+   */
+  egressBitsPerSecond: bigint;
+
+  /**
+   * @generated from field: uint64 egress_burst_bytes = 4;
+   */
+  egressBurstBytes: bigint;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.PortLimits.
+ * Use `create(PortLimitsSchema)` to create a new message.
+ */
+export const PortLimitsSchema: GenMessage<PortLimits> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 2);
+
+/**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapRequest
  */
 export type EnsureTapRequest = Message<"n0stack.agent.v1alpha1.EnsureTapRequest"> & {
@@ -98,7 +138,7 @@ export type EnsureTapRequest = Message<"n0stack.agent.v1alpha1.EnsureTapRequest"
  * Use `create(EnsureTapRequestSchema)` to create a new message.
  */
 export const EnsureTapRequestSchema: GenMessage<EnsureTapRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 2);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapResponse
@@ -111,7 +151,7 @@ export type EnsureTapResponse = Message<"n0stack.agent.v1alpha1.EnsureTapRespons
  * Use `create(EnsureTapResponseSchema)` to create a new message.
  */
 export const EnsureTapResponseSchema: GenMessage<EnsureTapResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedRequest
@@ -138,6 +178,13 @@ export type EnsureTapAttachedRequest = Message<"n0stack.agent.v1alpha1.EnsureTap
    * @generated from field: n0stack.agent.v1alpha1.PortIdentity identity = 4;
    */
   identity?: PortIdentity | undefined;
+
+  /**
+   * If unset, the limits of the tap stay as they are. A new tap has none.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.PortLimits limits = 7;
+   */
+  limits?: PortLimits | undefined;
 };
 
 /**
@@ -145,7 +192,7 @@ export type EnsureTapAttachedRequest = Message<"n0stack.agent.v1alpha1.EnsureTap
  * Use `create(EnsureTapAttachedRequestSchema)` to create a new message.
  */
 export const EnsureTapAttachedRequestSchema: GenMessage<EnsureTapAttachedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedResponse
@@ -158,7 +205,52 @@ export type EnsureTapAttachedResponse = Message<"n0stack.agent.v1alpha1.EnsureTa
  * Use `create(EnsureTapAttachedResponseSchema)` to create a new message.
  */
 export const EnsureTapAttachedResponseSchema: GenMessage<EnsureTapAttachedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.EnsureTapLimitsRequest
+ */
+export type EnsureTapLimitsRequest = Message<"n0stack.agent.v1alpha1.EnsureTapLimitsRequest"> & {
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.Operation operation = 1;
+   */
+  operation?: Operation | undefined;
+
+  /**
+   * @generated from field: string tap_name = 2;
+   */
+  tapName: string;
+
+  /**
+   * @generated from field: string network_name = 3;
+   */
+  networkName: string;
+
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.PortLimits limits = 4;
+   */
+  limits?: PortLimits | undefined;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.EnsureTapLimitsRequest.
+ * Use `create(EnsureTapLimitsRequestSchema)` to create a new message.
+ */
+export const EnsureTapLimitsRequestSchema: GenMessage<EnsureTapLimitsRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.EnsureTapLimitsResponse
+ */
+export type EnsureTapLimitsResponse = Message<"n0stack.agent.v1alpha1.EnsureTapLimitsResponse"> & {
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.EnsureTapLimitsResponse.
+ * Use `create(EnsureTapLimitsResponseSchema)` to create a new message.
+ */
+export const EnsureTapLimitsResponseSchema: GenMessage<EnsureTapLimitsResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapOutRequest
@@ -180,7 +272,7 @@ export type EnsureTapOutRequest = Message<"n0stack.agent.v1alpha1.EnsureTapOutRe
  * Use `create(EnsureTapOutRequestSchema)` to create a new message.
  */
 export const EnsureTapOutRequestSchema: GenMessage<EnsureTapOutRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapOutResponse
@@ -193,7 +285,7 @@ export type EnsureTapOutResponse = Message<"n0stack.agent.v1alpha1.EnsureTapOutR
  * Use `create(EnsureTapOutResponseSchema)` to create a new message.
  */
 export const EnsureTapOutResponseSchema: GenMessage<EnsureTapOutResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysRequest
@@ -215,7 +307,7 @@ export type EnsureGatewaysRequest = Message<"n0stack.agent.v1alpha1.EnsureGatewa
  * Use `create(EnsureGatewaysRequestSchema)` to create a new message.
  */
 export const EnsureGatewaysRequestSchema: GenMessage<EnsureGatewaysRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysResponse
@@ -228,7 +320,7 @@ export type EnsureGatewaysResponse = Message<"n0stack.agent.v1alpha1.EnsureGatew
  * Use `create(EnsureGatewaysResponseSchema)` to create a new message.
  */
 export const EnsureGatewaysResponseSchema: GenMessage<EnsureGatewaysResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentRequest
@@ -262,7 +354,7 @@ export type EnsureTapAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureTapAb
  * Use `create(EnsureTapAbsentRequestSchema)` to create a new message.
  */
 export const EnsureTapAbsentRequestSchema: GenMessage<EnsureTapAbsentRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentResponse
@@ -275,7 +367,7 @@ export type EnsureTapAbsentResponse = Message<"n0stack.agent.v1alpha1.EnsureTapA
  * Use `create(EnsureTapAbsentResponseSchema)` to create a new message.
  */
 export const EnsureTapAbsentResponseSchema: GenMessage<EnsureTapAbsentResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
 
 /**
  * An interface of a network.
@@ -313,7 +405,7 @@ export type SegmentMember = Message<"n0stack.agent.v1alpha1.SegmentMember"> & {
  * Use `create(SegmentMemberSchema)` to create a new message.
  */
 export const SegmentMemberSchema: GenMessage<SegmentMember> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushedSegment
@@ -377,7 +469,7 @@ export type PushedSegment = Message<"n0stack.agent.v1alpha1.PushedSegment"> & {
  * Use `create(PushedSegmentSchema)` to create a new message.
  */
 export const PushedSegmentSchema: GenMessage<PushedSegment> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushSegmentsRequest
@@ -401,7 +493,7 @@ export type PushSegmentsRequest = Message<"n0stack.agent.v1alpha1.PushSegmentsRe
  * Use `create(PushSegmentsRequestSchema)` to create a new message.
  */
 export const PushSegmentsRequestSchema: GenMessage<PushSegmentsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SegmentAnswer
@@ -428,7 +520,7 @@ export type SegmentAnswer = Message<"n0stack.agent.v1alpha1.SegmentAnswer"> & {
  * Use `create(SegmentAnswerSchema)` to create a new message.
  */
 export const SegmentAnswerSchema: GenMessage<SegmentAnswer> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
 
 /**
  * @generated from enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome
@@ -475,7 +567,7 @@ export type SegmentAnswer_Outcome = (typeof SegmentAnswer_Outcome)[keyof typeof 
  * Describes the enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome.
  */
 export const SegmentAnswer_OutcomeSchema: GenEnum<SegmentAnswer_Outcome> = /*@__PURE__*/
-  enumDesc(file_n0stack_agent_v1alpha1_network, 15, 0);
+  enumDesc(file_n0stack_agent_v1alpha1_network, 18, 0);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushSegmentsResponse
@@ -492,7 +584,7 @@ export type PushSegmentsResponse = Message<"n0stack.agent.v1alpha1.PushSegmentsR
  * Use `create(PushSegmentsResponseSchema)` to create a new message.
  */
 export const PushSegmentsResponseSchema: GenMessage<PushSegmentsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsRequest
@@ -505,7 +597,7 @@ export type ListTapsRequest = Message<"n0stack.agent.v1alpha1.ListTapsRequest"> 
  * Use `create(ListTapsRequestSchema)` to create a new message.
  */
 export const ListTapsRequestSchema: GenMessage<ListTapsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 20);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedTap
@@ -539,7 +631,7 @@ export type ListedTap = Message<"n0stack.agent.v1alpha1.ListedTap"> & {
  * Use `create(ListedTapSchema)` to create a new message.
  */
 export const ListedTapSchema: GenMessage<ListedTap> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 21);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsResponse
@@ -556,7 +648,7 @@ export type ListTapsResponse = Message<"n0stack.agent.v1alpha1.ListTapsResponse"
  * Use `create(ListTapsResponseSchema)` to create a new message.
  */
 export const ListTapsResponseSchema: GenMessage<ListTapsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 22);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksRequest
@@ -569,7 +661,7 @@ export type ListNodeNetworksRequest = Message<"n0stack.agent.v1alpha1.ListNodeNe
  * Use `create(ListNodeNetworksRequestSchema)` to create a new message.
  */
 export const ListNodeNetworksRequestSchema: GenMessage<ListNodeNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 20);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 23);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedNodeNetwork
@@ -606,7 +698,7 @@ export type ListedNodeNetwork = Message<"n0stack.agent.v1alpha1.ListedNodeNetwor
  * Use `create(ListedNodeNetworkSchema)` to create a new message.
  */
 export const ListedNodeNetworkSchema: GenMessage<ListedNodeNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 21);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 24);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksResponse
@@ -623,7 +715,7 @@ export type ListNodeNetworksResponse = Message<"n0stack.agent.v1alpha1.ListNodeN
  * Use `create(ListNodeNetworksResponseSchema)` to create a new message.
  */
 export const ListNodeNetworksResponseSchema: GenMessage<ListNodeNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 22);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 25);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectRequest
@@ -657,7 +749,7 @@ export type ConnectRequest = Message<"n0stack.agent.v1alpha1.ConnectRequest"> & 
  * Use `create(ConnectRequestSchema)` to create a new message.
  */
 export const ConnectRequestSchema: GenMessage<ConnectRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 23);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 26);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectResponse
@@ -674,7 +766,7 @@ export type ConnectResponse = Message<"n0stack.agent.v1alpha1.ConnectResponse"> 
  * Use `create(ConnectResponseSchema)` to create a new message.
  */
 export const ConnectResponseSchema: GenMessage<ConnectResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 24);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 27);
 
 /**
  * The networks of one node. The agent handles requests about one tap one after the other.
@@ -702,6 +794,16 @@ export const NetworkAgentService: GenService<{
     methodKind: "unary";
     input: typeof EnsureTapAttachedRequestSchema;
     output: typeof EnsureTapAttachedResponseSchema;
+  },
+  /**
+   * Gives a tap of the network these limits and no others. Does nothing if the tap is not there.
+   *
+   * @generated from rpc n0stack.agent.v1alpha1.NetworkAgentService.EnsureTapLimits
+   */
+  ensureTapLimits: {
+    methodKind: "unary";
+    input: typeof EnsureTapLimitsRequestSchema;
+    output: typeof EnsureTapLimitsResponseSchema;
   },
   /**
    * Takes the tap of the operation's owner out of its network, into the node's own namespace, where a
