@@ -98,9 +98,18 @@ export function checkName(name: string): void {
   }
 }
 
-/** As a guest finds them, by their slots. */
+const FIRST_SLOT = 3;
+
+/** As a guest finds them, by their slots. Those without one get the lowest that are free. */
 export function inOrder(nics: readonly NicSpec[]): readonly NicSpec[] {
-  return nics.toSorted((one, other) => (one.pciSlot ?? 0) - (other.pciSlot ?? 0));
+  const taken = new Set(nics.map(({ pciSlot }) => pciSlot));
+  const placed = nics.map(({ pciSlot, ...nic }) => {
+    let slot = pciSlot ?? FIRST_SLOT;
+    while (pciSlot === undefined && taken.has(slot)) slot++;
+    taken.add(slot);
+    return { ...nic, pciSlot: slot };
+  });
+  return placed.toSorted((one, other) => one.pciSlot - other.pciSlot);
 }
 
 export function wrongState(name: string, what: string): N0Error {
