@@ -11,6 +11,7 @@ import { idle } from "./idle.ts";
 import { journal } from "./journal.ts";
 import { list } from "./list.ts";
 import type { Measurement } from "./measurement.ts";
+import { nic } from "./nic.ts";
 import { placements } from "./placements.ts";
 import { quota } from "./quota.ts";
 import { realBurst } from "./real-burst.ts";
@@ -21,6 +22,7 @@ import { verify } from "./verify.ts";
 /** In the order of the table. */
 export const measurements: readonly Measurement[] = [
   realMachine,
+  nic,
   generate,
   createsPerSecond,
   fairness,

@@ -98,14 +98,7 @@ function definitionOf(
     ["vcpus", parts.vcpus, String((vm.limit_cpu_milli_core ?? 0) / 1000)],
     ["memory", parts.memoryKibibytes, String(Number(vm.limit_memory_bytes ?? 0) / 1024)],
     ["disks", parts.volumeIds.join(), names.map((name) => disks[name]?.volume_id).join()],
-    [
-      "nics",
-      parts.hardwareAddresses.toSorted().join(),
-      nics
-        .map((nic) => nic.hardware_address)
-        .toSorted()
-        .join(),
-    ],
+    ["nics", sorted(parts.hardwareAddresses), sorted(nics.map((nic) => nic.hardware_address))],
   ];
 }
 
@@ -225,4 +218,9 @@ function addressFindings({ networks }: Records): Finding[] {
     }
   }
   return findings;
+}
+
+/** A nic that came later is at the end of the record, and may be elsewhere in the definition. */
+function sorted(values: readonly (string | undefined)[]): string {
+  return values.toSorted((a = "", b = "") => (a < b ? -1 : 1)).join();
 }

@@ -30,6 +30,6 @@ export function parseBitRate(text: string): bigint {
 }
 
 function noRate(text: string): N0Error {
-  const message = `${quote(text)} is no number of bits per second: write one such as 10M or 1.5Gbit`;
+  const message = `${quote(text)} is not a rate: write bits per second, such as 10M or 1.5Gbit`;
   return new N0Error("invalid_argument", message);
 }

@@ -5,8 +5,8 @@ import { BROADCAST, ethernet } from "./frames.ts";
 import { type GuestPort, openGuestPort } from "./guest-port.ts";
 import {
   ip,
-  netnsOf,
   type NetworkWorld,
+  netnsOf,
   newNetworkWorld,
   pathOf,
   run,
