@@ -15,6 +15,7 @@ export function networkFindings(
     ...tapFindings(place, host, machines),
     ...remainFindings(place, host),
     ...interfaceFindings(records, machines),
+    ...segmentFindings(place, host, records, machines),
   ];
 }
 
@@ -67,6 +68,38 @@ function tapFindings(
     }
   }
   return findings;
+}
+
+/** The guests of a network that are on other nodes, by what the node knows of them. */
+function segmentFindings(
+  { prefix }: Place,
+  { namespaces }: Host,
+  { virtual_machines: all, networks }: Records,
+  here: readonly VirtualMachineRecord[],
+): Finding[] {
+  const own = new Set(here.map(({ name }) => name));
+  const elsewhere = Object.values(all).filter(({ name }) => !own.has(name));
+  return Object.entries(namespaces).flatMap(([name, { remotes, devices }]) => {
+    const networkName = name.slice(prefix.length);
+    const nics = elsewhere.flatMap((vm) => vm.nics ?? []);
+    const wanted = nics.filter((nic) => nic.network_name === networkName);
+    const macs = new Set(wanted.map((nic) => nic.hardware_address ?? ""));
+    const strays = Object.keys(remotes).filter((mac) => !macs.has(mac));
+    const isApart = networks[networkName]?.isolated === true;
+    const findings = strays.map((mac) => ({
+      code: "REMOTE_WITHOUT_OWNER",
+      what: `${name}/${mac} at ${remotes[mac]}`,
+    }));
+    const device = devices["vx0"];
+    if (device === undefined) return findings;
+    const lost = [...macs].filter((mac) => remotes[mac] === undefined);
+    const isOdd = device.kind !== "vxlan" || device.master === undefined || !device.isUp;
+    return [
+      ...findings,
+      ...lost.map((mac) => ({ code: "REMOTE_MISSING", what: `${name}/${mac}` })),
+      ...(isApart || macs.size === 0 || isOdd ? [{ code: "SEGMENT_DIFFERS", what: name }] : []),
+    ];
+  });
 }
 
 /** Whether the namespace has the elements of a filter for this nic. */

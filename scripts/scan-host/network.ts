@@ -15,6 +15,8 @@ export interface Namespace {
   readonly devices: Readonly<Record<string, Device>>;
   readonly routes: readonly string[];
   readonly rules: readonly string[];
+  /** By hardware address, the nodes of guests elsewhere, as the VXLAN device has them. */
+  readonly remotes: Readonly<Record<string, string>>;
 }
 
 interface IpLink {
@@ -41,16 +43,23 @@ export async function readNamespaces(prefix: string): Promise<Record<string, Nam
 }
 
 async function readNamespace(name: string): Promise<Namespace> {
-  const [links, routes, rules] = await Promise.all([
+  const [links, routes, rules, entries] = await Promise.all([
     readJson("ip", "-n", name, "-json", "-details", "address", "show"),
     read("ip", "-n", name, "route", "show"),
     read("ip", "netns", "exec", name, "nft", "-s", "list", "ruleset"),
+    read("bridge", "-n", name, "fdb", "show"),
   ]);
   const devices = ((links ?? []) as readonly IpLink[]).filter(({ ifname }) => ifname !== "lo");
   return {
     devices: byKey(devices.map((link) => [link.ifname, deviceOf(link)] as const)),
     routes: lines(routes).map((line) => line.replace(TRANSIT, "<transit>").trim()),
     rules: lines(rules).map((line) => line.trim()),
+    remotes: byKey(
+      lines(entries).flatMap((line) => {
+        const [, mac, remote] = /^(\S+) dev vx0 dst (\S+)/.exec(line) ?? [];
+        return mac === undefined || remote === undefined ? [] : [[mac, remote] as const];
+      }),
+    ),
   };
 }
 

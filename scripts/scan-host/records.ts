@@ -23,6 +23,7 @@ export interface InterfaceRecord extends Reservation {
 export interface NetworkRecord {
   readonly name: string;
   readonly state?: string;
+  readonly isolated?: boolean;
   readonly reserved_network_interfaces?: Readonly<Record<string, InterfaceRecord>>;
 }
 

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../../src/util/until.ts";
-import { untilSshAnswers } from "../e2e/guest.ts";
+import { inGuest, untilSshAnswers } from "../e2e/guest.ts";
 import type { Place } from "../e2e/place.ts";
 import { type Answer, PROJECT, run, start } from "../e2e/program.ts";
 import { type Cli, newCli } from "../e2e/server.ts";
 import { requirement } from "../node/requirements.ts";
-import { guestsOn } from "./guests.ts";
+import { guestsOn, STRANGER, STRANGER_ADDRESS } from "./guests.ts";
 import { tracesOf } from "./traces.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
@@ -96,16 +96,42 @@ describe.runIf(isPossible)("a lab of two nodes", () => {
     expect(`${code}\n${stderr}`).toMatch(/^0\n/);
     for (const node of NODES) {
       expect((await cli.json("get", "vm", node))["compute_node_name"]).toBe(node);
-      expect(good(await lab.run("exec", node, "virsh", "list", "--name")).trim()).toBe(
-        `n0-${node}`,
-      );
+      const running = good(await lab.run("exec", node, "virsh", "list", "--name"));
+      expect(running.split("\n")).toContain(`n0-${node}`);
     }
-    await Promise.all(NODES.map((node) => untilSshAnswers(cli, place, node)));
+    await Promise.all([...NODES, STRANGER].map((vm) => untilSshAnswers(cli, place, vm)));
     expect(await findings()).toEqual([[], []]);
+  });
+
+  test("guests of one network reach each other across nodes, and nobody of another network", async () => {
+    const second = JSON.stringify(await cli.json("get", "vm", "node-2"));
+    const address = /"ipv4_address":"([^"]+)"/.exec(second)?.[1];
+    const fragments = async () => {
+      const table = good(await lab.run("exec", "node-1", "cat", "/proc/net/snmp"));
+      const [names, values] = table.split("\n").filter((line) => line.startsWith("Ip:"));
+      return values!.split(" ")[names!.split(" ").indexOf("FragCreates")];
+    };
+    const before = await fragments();
+    // 28 bytes of headers. The stranger has the address in a network with the same CIDR.
+    const words = `cat /sys/class/net/eth0/mtu; ping -c2 -w9 -s1400 ${address}; ping -c2 -w9 -s1422 ${address}`;
+    const said = await inGuest(
+      cli,
+      place,
+      "node-1",
+      `${words}; ping -c1 -w3 ${STRANGER_ADDRESS} || true`,
+    );
+    expect(said).toMatch(/^1450\n/);
+    expect(said.match(/2 packets received/g)).toHaveLength(2);
+    expect(said).toContain("0 packets received");
+    expect(await fragments()).toBe(before);
+    expect(await cli.run("verify")).toMatchObject({ code: 0 });
   });
 
   test("a node that is cut is NOT_READY, one without power loses its guest, and both come back", async () => {
     good(await lab.run("cut", "api", "node-2"));
+    // Nobody tells node-2 of these, until it is back.
+    for (let i = 0; i < 6; i++) await cli.must(...extra(i));
+    for (let i = 0; i < 4; i++) await cli.must("vm", "delete", `extra-${i}`);
     good(await lab.run("kill", "node-1"));
     const { code, stdout } = await status();
     expect(code).toBe(3);
@@ -120,6 +146,15 @@ describe.runIf(isPossible)("a lab of two nodes", () => {
     good(await lab.run("heal", "node-2", "api"));
     await untilState("node", "node-2", "READY");
     await Promise.all(NODES.map((node) => untilSshAnswers(cli, place, node)));
+    const inside = ["bridge", "-n", "n0-lab", "fdb", "show", "dev", "vx0"];
+    const known = async () => good(await lab.run("exec", "node-2", ...inside)).match(/ dst /g);
+    // The guest of node-1, and two of the extra ones.
+    await until(async () => (await known())?.length === 3, {
+      what: "node-2 knows",
+      timeoutMs: 60_000,
+    });
+    expect(await cli.run("verify")).toMatchObject({ code: 0 });
+    for (const i of [4, 5]) await cli.must("vm", "delete", `extra-${i}`);
     expect(await findings()).toEqual([[], []]);
   });
 
@@ -176,6 +211,15 @@ describe.runIf(isPossible)("a lab that is interrupted", () => {
     expect(await tracesOf(lab.folder, number)).toEqual([]);
   });
 });
+
+/** A virtual machine without a guest, on node-1. */
+function extra(number: number): string[] {
+  const asked = ["--request_cpu_milli_core", "10", "--request_memory_bytes", "32MiB"];
+  const sizes = [...asked, "--limit_cpu_milli_core", "1000", "--limit_memory_bytes", "32MiB"];
+  const on = "n0core/provisioning/virtual_machine/request_node_name=node-1";
+  const words = [...sizes, "--nics", "network_name=lab", "--annotations", on];
+  return ["vm", "create", `extra-${number}`, ...words];
+}
 
 function good({ code, stdout, stderr }: Answer): string {
   expect(`${code} ${stderr}`).toMatch(/^0 /);

@@ -1,5 +1,6 @@
 import { interfaces } from "../../src/api/network/interface/collection.ts";
-import { networkBeside } from "../../src/api/network/network/collection.ts";
+import { networkBeside, networks } from "../../src/api/network/network/collection.ts";
+import { nodes } from "../../src/api/pool/node/collection.ts";
 import {
   blockStorageBeside,
   blockStorages,
@@ -22,6 +23,7 @@ export function* wrongOnNode(
   yield* wrongVolumes(model, snapshot, node);
   yield* wrongDomains(model, node);
   yield* wrongTaps(model, snapshot, node);
+  yield* wrongSegments(snapshot, node);
 }
 
 function* wrongVolumes(
@@ -128,6 +130,35 @@ function* wrongTaps(
   for (const network of Object.keys(networks)) {
     if (!Object.values(taps).some(({ networkName }) => networkName === network)) {
       yield `${name} has network ${network} without a tap in it`;
+    }
+  }
+}
+
+/** Each network on the node knows of each guest elsewhere where it is, and of nobody else. */
+function* wrongSegments(snapshot: Snapshot, { name, drivers }: SimulatedNode): Generator<string> {
+  const underlays = new Map(
+    snapshot.list(nodes).map(({ value }) => [value.name, value.underlayAddress]),
+  );
+  const { networks: here } = drivers.network.snapshot();
+  const reserved = snapshot.list(interfaces);
+  for (const { key, value: network } of snapshot.list(networks)) {
+    const ref = refOfKey(key)!;
+    const found = here[nameOnNode(ref)];
+    if (found === undefined) continue;
+    const peers = reserved.flatMap(({ key: of, value }) => {
+      const { scope, name: its } = refOfKey(of)!;
+      const isElsewhere = value.nodeName !== "" && value.nodeName !== name;
+      if (scope !== ref.scope || its !== ref.name || !isElsewhere) return [];
+      return [`${value.hardwareAddress} at ${underlays.get(value.nodeName)}`];
+    });
+    const wanted = network.vni === 0 ? "" : peers.sort().join();
+    const there = (found.segment?.peers ?? []).map(
+      (peer) => `${peer.hardwareAddress} at ${peer.underlayAddress}`,
+    );
+    const seen = there.sort().join();
+    if (seen !== wanted) yield `${name}: ${ref.name} reaches ${seen} and must reach ${wanted}`;
+    else if (seen !== "" && found.segment?.vni !== network.vni) {
+      yield `${name}: ${ref.name} has the number ${found.segment?.vni}, not ${network.vni}`;
     }
   }
 }

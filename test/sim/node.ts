@@ -106,12 +106,20 @@ export class SimulatedNode implements Endpoint {
         reserveLimits: false,
         version: "simulated",
       },
+      readUnderlay: async () => this.#underlay(),
       readFacts: async () => ({ hostname: name, serial: "", ...CAPACITY }),
       clock,
       random: randomOf(dice),
       log: silentLog,
       signal: end.signal,
     });
+  }
+
+  #underlay() {
+    const underlayAddress = `192.0.2.${this.name.replace(/\D/g, "")}`;
+    const underlayMtu = 1500;
+    this.drivers.network.hands.underlays.set(underlayAddress, { device: "eth0", mtu: underlayMtu });
+    return { underlayAddress, underlayMtu };
   }
 
   /** Its work is interrupted at any point. */

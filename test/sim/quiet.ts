@@ -37,6 +37,7 @@ export function notAtRest(simulation: Simulation, away?: string): string | undef
     return `${network.inFlight} requests on their way`;
   if (away !== undefined) return undefined;
   if (opened.api.engine.openCount > 0) return "the engine has open transactions";
+  if (opened.api.segments.pending > 0) return "tables of networks are on their way";
   for (const node of simulation.nodes) {
     if (node.served === undefined) return `${node.name} is away`;
     if (!node.isIdle) return `${node.name} is at work`;

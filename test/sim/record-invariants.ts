@@ -5,6 +5,7 @@ import {
   taps,
 } from "../../src/api/network/interface/collection.ts";
 import { networkBeside, networks } from "../../src/api/network/network/collection.ts";
+import { vnis } from "../../src/api/network/segment/collection.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { nodes } from "../../src/api/pool/node/collection.ts";
 import {
@@ -31,6 +32,7 @@ const DERIVED: readonly { readonly prefix: string }[] = [
   taps,
   uuids,
   overlays,
+  vnis,
 ];
 
 interface Record<T> {
@@ -125,6 +127,8 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
   }
   for (const { ref } of model.objects(networks)) {
     oweInterface(ref, "default-gateway", "its network");
+    const vni = snapshot.find(networks, ref)?.vni ?? 0;
+    if (vni !== 0) owe(vnis.key(String(vni)), formatRef(ref));
   }
   for (const key of model.byHand) {
     if (key.startsWith(interfaces.prefix)) {

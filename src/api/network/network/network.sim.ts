@@ -22,7 +22,8 @@ export const calls: Readonly<Record<string, CallKind>> = {
         ...(hasIpv6 ? [`${ipv6}:ffff::/80`] : []),
       ];
       const reservedRanges = view.dice.chance(0.5) ? ranges : [];
-      return { ...request, reservedRanges, labels: labels(view) };
+      const isolated = name.endsWith("2");
+      return { ...request, reservedRanges, isolated, labels: labels(view) };
     },
     (c, request, options) => c.networks.applyNetwork(request, options),
   ),

@@ -37,7 +37,11 @@ function listen(world: World) {
     node.transport.unary = async (method, signal, timeoutMs, header, input, values) => {
       if (method.name === "PushSegments") {
         const { segments = [] } = input as { segments?: Pushed[] };
-        for (const one of segments) heard.push(`node-${i + 1} ${shown(one)}`);
+        for (const one of segments) {
+          const line = shown(one);
+          // A node that was silent on a busy host is asked whether it has all.
+          if (line !== "nothing new") heard.push(`node-${i + 1} ${line}`);
+        }
       }
       return await unary(method, signal, timeoutMs, header, input, values);
     };
@@ -144,7 +148,7 @@ test("an agent that starts again gets its tables when it registers", async () =>
   const node = await world.nodes.getNode({ name: "node-1" });
   await world.nodes.applyNode({ ...request(node) });
   await until(async () => (await seen(world))[0]?.length === 1);
-  expect(heard).toEqual(["node-1 nothing new", "node-1 *"]);
+  expect(heard).toEqual(["node-1 *"]);
 });
 
 test("a node with another underlay address is found there by all", async () => {
