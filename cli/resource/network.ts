@@ -20,6 +20,7 @@ export const network = defineResource({
     { ...cell("vni"), isWide: true },
     { ...cell("mtu"), isWide: true },
     { ...cell("isolated"), isWide: true },
+    { ...cell("nat_off"), isWide: true },
     { ...cell("annotations"), isWide: true },
   ],
   calls: [
@@ -36,6 +37,7 @@ export const network = defineResource({
         "network apply lab --ipv4_cidr 10.1.0.0/24 --reserved_ranges 10.1.0.200-10.1.0.250",
         "network apply lab --ipv4_cidr 10.1.0.0/24 --mtu 8950",
         "network apply lab --ipv4_cidr 10.1.0.0/24 --isolated",
+        "network apply lab --ipv4_cidr 10.1.0.0/24 --nat_off",
       ],
     },
     {

@@ -102,15 +102,21 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
   });
 }
 
-export function networkFromWire({ name, ipv4Gateway, ipv6Gateway, mtu }: NodeNetwork): NetworkSpec {
+export function networkFromWire({
+  name,
+  ipv4Gateway,
+  ipv6Gateway,
+  mtu,
+  natOff,
+}: NodeNetwork): NetworkSpec {
   return {
     name,
     ...defined({ ipv4Gateway: nonEmpty(ipv4Gateway), ipv6Gateway: nonEmpty(ipv6Gateway) }),
     ...(mtu === 0 ? {} : { mtu }),
+    ...(natOff ? { isNatOff: true } : {}),
   };
 }
 
-/** Undefined from an API that does not say who the guest is. */
 /** @throws N0Error `invalid_argument` for limits that no nic can have. */
 export function limitsFromWire(limits: WireLimits | undefined): PortLimits | undefined {
   if (limits === undefined) return undefined;
@@ -121,6 +127,7 @@ export function limitsFromWire(limits: WireLimits | undefined): PortLimits | und
   );
 }
 
+/** Undefined from an API that does not say who the guest is. */
 export function identityFromWire(identity: WireIdentity | undefined): PortIdentity | undefined {
   if (identity === undefined) return undefined;
   const { hardwareAddress, addresses } = identity;

@@ -114,5 +114,6 @@ export function networkToSurvey(
     rules: partToWire(network.rules),
     strayFilters: [...network.strayFilters],
     segment: segmentToSurvey(network.segment),
+    natOff: network.isNatOff,
   };
 }

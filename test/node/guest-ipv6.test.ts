@@ -63,6 +63,16 @@ describe.runIf(requirement("netns"))("IPv6 of a guest", { timeout: 30_000 }, () 
     expect(world.driver.ipv6Obstacle()).toBeUndefined();
   });
 
+  test("without NAT it reaches nothing outside, and a program there learns it at once", async () => {
+    const network = { name: "blue", ipv4Gateway: "10.21.0.254/24", ipv6Gateway: "fd21::1/64" };
+    await world.driver.ensureGateways({ ...network, isNatOff: true }, soon());
+    const began = Date.now();
+    expect(await echo6(farAway)).toBe("no answer");
+    expect(Date.now() - began).toBeLessThan(3_000);
+    await world.driver.ensureGateways(network, soon());
+    expect(await echo6(farAway)).toBe("hello");
+  });
+
   test("it reaches no network of the node and no service of the node, but a nameserver", async () => {
     const server = createServer((socket) => socket.on("error", () => {}).pipe(socket));
     world.keepServer(server);

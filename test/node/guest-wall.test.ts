@@ -96,6 +96,19 @@ describe.runIf(requirement("netns"))("a guest and its node", { timeout: 30_000 }
     expect(await ping("blue", outside)).toBe(false);
   });
 
+  test("without NAT it reaches nothing outside, from that moment on, and its gateway still", async () => {
+    await addBehind(farAway);
+    await keep();
+    const network = { name: "blue", ipv4Gateway: "10.21.0.254/24" };
+    expect(await echoFrom("blue", farAway, 7100)).toBe("hello");
+    await world.driver.ensureGateways({ ...network, isNatOff: true }, soon());
+    expect(await echoFrom("blue", farAway, 7100)).toBe("no answer");
+    expect(await ping("blue", farAway)).toBe(false);
+    expect(await ping("blue", "10.21.0.254")).toBe(true);
+    await world.driver.ensureGateways(network, soon());
+    expect(await echoFrom("blue", farAway, 7100)).toBe("hello");
+  });
+
   test("it reaches no link-local address that the node reaches, such as a cloud's metadata", async () => {
     await addBehind(linkLocal);
     expect(await echoFromNode(linkLocal, 7100)).toBe("hello");

@@ -71,6 +71,7 @@ interface FakeNetwork {
   readonly mark: Mark;
   readonly gateways: readonly string[];
   readonly mtu?: number;
+  readonly isNatOff?: true;
   readonly segment?: SegmentSurvey;
   /** The parts that somebody has removed or changed. */
   readonly damage?: Partial<NetworkPartsSurvey>;
@@ -120,10 +121,15 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     [...taps].filter(([, tap]) => tap.networkName === networkName).map(([name]) => name);
 
   /** What the request does not say stays as it is. */
-  function putNetwork({ name, mtu }: NetworkSpec, mark: Mark, gateways: readonly string[]): void {
+  function putNetwork(
+    { name, mtu, isNatOff }: NetworkSpec,
+    mark: Mark,
+    gateways: readonly string[],
+  ): void {
     const before = networks.get(name);
     const size = mtu ?? before?.mtu;
-    networks.set(name, { mark, gateways, ...defined({ mtu: size, segment: before?.segment }) });
+    const its = defined({ mtu: size, segment: before?.segment, isNatOff });
+    networks.set(name, { mark, gateways, ...its });
   }
 
   function setSegment(segment: Segment): void {
@@ -158,7 +164,9 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       owner: ownerOnNode("network", network.name),
       transactionId,
     };
-    putNetwork(network, mark, gateways);
+    const { isNatOff } = networks.get(network.name) ?? network;
+    const { isNatOff: _, ...spec } = network;
+    putNetwork({ ...spec, ...defined({ isNatOff }) }, mark, gateways);
     const identity = checked ?? tap.identity;
     const limits = someOf(askedLimits ?? tap.limits);
     const its = defined({ identity, limits });
@@ -205,10 +213,10 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         return { name, ...tap, isConnected, filter: filterOf(identity), limits: found(limits) };
       }),
       networks: [...networks].map(
-        ([name, { damage, mtu: _, segment = NO_SEGMENT, ...network }]) => {
+        ([name, { damage, mtu: _, segment = NO_SEGMENT, isNatOff = false, ...network }]) => {
           const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
           const lists = { tapNames: tapNamesOf(name), strayFilters: [] };
-          return { name, ...network, ...lists, ...whole, segment, ...damage };
+          return { name, ...network, ...lists, ...whole, segment, isNatOff, ...damage };
         },
       ),
       strayUplinks: [...hands.strayUplinks],
@@ -262,7 +270,10 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         checkNetworkName(network.name);
         const gateways = gatewaysOf(network);
         const there = networks.get(network.name);
-        if (there !== undefined) networks.set(network.name, { ...there, gateways });
+        if (there === undefined) return;
+        const { isNatOff: _, ...rest } = there;
+        const its = defined({ isNatOff: network.isNatOff });
+        networks.set(network.name, { ...rest, gateways, ...its });
       }),
     ensureSegment: (segment, signal) =>
       during("ensureSegment", signal, () => setSegment(checkSegment(segment))),

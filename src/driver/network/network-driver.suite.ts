@@ -143,6 +143,27 @@ export function networkDriverSuite(
       expect(kindOf(await broken.catch((e) => e))).toBe("invalid_argument");
     });
 
+    test("a Network has a way outside or none, as it was made, and as its gateways or its repair say", async () => {
+      const closed = { ...blue, isNatOff: true } as const;
+      const isNatOff = async () => (await driver.survey(soon())).networks[0]?.isNatOff;
+      await attachNew(tap1, closed);
+      expect(await isNatOff()).toBe(true);
+      await attachNew(tap2, blue);
+      expect(await isNatOff()).toBe(true);
+      for (const [wanted, expected] of [
+        [blue, false],
+        [closed, true],
+      ] as const) {
+        for (const ensure of [driver.ensureGateways, driver.ensureNetworkWhole]) {
+          await ensure(wanted, soon());
+          expect(await isNatOff()).toBe(expected);
+          await driver.ensureGateways(expected ? blue : closed, soon());
+        }
+        await driver.ensureGateways(wanted, soon());
+      }
+      expect((await driver.survey(soon())).networks).toMatchObject([{ rules: "whole" }]);
+    });
+
     test("a tap that does not exist cannot be attached, and no Network is made for it", async () => {
       const attached = driver.ensureAttached(tap1, blue, soon());
       expect(kindOf(await attached.catch((e) => e))).toBe("failed_precondition");

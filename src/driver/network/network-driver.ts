@@ -14,6 +14,11 @@ export interface NetworkSpec {
   readonly ipv6Gateway?: string;
   /** The largest packet of its guests. Undefined: as it is, and 1500 if the network is made. */
   readonly mtu?: number;
+  /**
+   * Whether its guests reach nothing outside of the network. A network that is on the node keeps what it has, until
+   * `ensureGateways` or `ensureNetworkWhole`.
+   */
+  readonly isNatOff?: true;
 }
 
 /**
@@ -70,7 +75,7 @@ export interface NetworkDriver {
   ensureTapOut(tapName: string, mark: Mark, signal: AbortSignal): Promise<void>;
 
   /**
-   * Gives the network these gateways and no others. Does nothing if it is not on this node, half-made or not ours:
+   * Gives the network these gateways and no others, and a way outside or none. Does nothing if it is not on this node, half-made or not ours:
    * who brings it here brings its gateways.
    */
   ensureGateways(network: NetworkSpec, signal: AbortSignal): Promise<void>;

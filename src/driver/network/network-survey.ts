@@ -75,6 +75,8 @@ export interface NetworkPartsSurvey {
   readonly uplink: PartState;
   /** Filter, NAT and forwarding inside of the namespace. */
   readonly rules: PartState;
+  /** Whether these rules let no guest outside. */
+  readonly isNatOff: boolean;
   /** The names of taps that are not in the network, and have a filter or limits there. */
   readonly strayFilters: readonly string[];
   readonly segment: SegmentSurvey;

@@ -43,13 +43,15 @@ export async function applyNetwork(
   const parsed = validate(request);
   const cidrs = textOf(parsed);
   const reservedRanges = checkReservedRanges(request.reservedRanges, parsed);
-  const { name, annotations, labels, domain, isolated } = request;
+  const { name, annotations, labels, domain, isolated, natOff } = request;
   const ref = refOf(call, networks, name);
   const keys = async () => {
     const seen = await api.records.find(networks, ref);
     const isSame =
       seen === undefined ||
-      (hasSameCidrs(seen.value, cidrs) && hasSameReach(seen.value, reachOf(request, seen.value)));
+      (hasSameCidrs(seen.value, cidrs) &&
+        hasSameReach(seen.value, reachOf(request, seen.value)) &&
+        seen.value.natOff === natOff);
     return [networks.key(ref), ...(isSame ? [] : await guestKeys(api, ref))];
   };
   const options = { method: NetworkService.method.applyNetwork, keys };
@@ -59,13 +61,15 @@ export async function applyNetwork(
     const shared = sharingOf(present?.value);
     const reach = reachOf(request, present?.value);
     const vni = isolated ? 0 : present?.value.vni || (await chooseVni(api, ref));
-    const fields = { name, annotations, labels, domain, reservedRanges, state, vni, ...reach };
+    const its = { name, annotations, labels, domain, reservedRanges, natOff };
+    const fields = { ...its, state, vni, ...reach };
     const network = create(NetworkSchema, { ...fields, ...cidrs, ...shared });
     const record = tx.context.held.put(networks, ref, network, present?.value);
     const isSame =
       present !== undefined &&
       hasSameCidrs(present.value, network) &&
-      hasSameReach(present.value, network);
+      hasSameReach(present.value, network) &&
+      present.value.natOff === natOff;
     if (!isSame) return await commitCidrs(tx, ref, present?.value, network, record);
     const answer = await toWire(api, network, ref.scope);
     return await tx.answer(answer, record);

@@ -80,8 +80,8 @@ async function changeOnNodes(
   const reserved = stored.map(({ value }) => value).filter(({ name }) => name !== DEFAULT_GATEWAY);
   throwIfReachNeeded(tx.context.api, ref, before, network, reserved);
   throwIfNeeded(tx, ref, before, network, reserved);
-  const gateways = gatewaysOnNode(cidrsOf(network));
-  const change = { network: ref, ...gateways, before: gatewaysOnNode(cidrsOf(before)) };
+  const onNode = (one: Network) => ({ ...gatewaysOnNode(cidrsOf(one)), natOff: one.natOff });
+  const change = { network: ref, ...onNode(network), before: onNode(before) };
   for (const nodeName of await nodesInUse(tx, reserved)) {
     await tx.run(changeGateways, { nodeName, ...change });
   }

@@ -67,6 +67,16 @@ export const rpcCases: readonly RpcCase[] = [
       networks.applyNetwork({ ...DUAL, reservedRanges: ["10.0.0.128/25", "fd00::9"] }),
   },
   {
+    rpc: "ApplyNetwork",
+    about: "without NAT, while a virtual machine runs",
+    prepare: async (world) => {
+      await prepareDisk(world);
+      await world.virtualMachines.createVirtualMachine(webRequest());
+    },
+    call: ({ networks }) =>
+      networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24", natOff: true }),
+  },
+  {
     rpc: "SetNetworkVisibility",
     prepare: prepareDisk,
     call: ({ networks }) =>
@@ -137,6 +147,13 @@ export const scenarios: readonly Scenario[] = [
       ipv6Cidr: "fd00:231:8::/64",
       reservedRanges: ["10.231.8.200-10.231.8.253", "fd00:231:8::ffff:0:0:0/80"],
     }),
+    revert: [LAN_APPLIED],
+    cleanUp: [machine("DeleteVirtualMachine", { name: "<web>" }), ...purged("root"), LAN_DELETED],
+  },
+  {
+    name: "ApplyNetwork, without NAT while a machine runs",
+    prepare: [LAN_APPLIED, newDisk("root"), machine("CreateVirtualMachine", WEB_ON_LAN)],
+    call: network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24", natOff: true }),
     revert: [LAN_APPLIED],
     cleanUp: [machine("DeleteVirtualMachine", { name: "<web>" }), ...purged("root"), LAN_DELETED],
   },

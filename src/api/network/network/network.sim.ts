@@ -23,7 +23,8 @@ export const calls: Readonly<Record<string, CallKind>> = {
       ];
       const reservedRanges = view.dice.chance(0.5) ? ranges : [];
       const isolated = name.endsWith("2");
-      return { ...request, reservedRanges, isolated, labels: labels(view) };
+      const natOff = view.dice.chance(0.2);
+      return { ...request, reservedRanges, isolated, natOff, labels: labels(view) };
     },
     (c, request, options) => c.networks.applyNetwork(request, options),
   ),

@@ -8,7 +8,12 @@ import { networks } from "./collection.ts";
 export type NetworkPlace = { readonly nodeName: string; readonly network: Ref };
 
 /** With their prefix lengths; empty for none. */
-export type Gateways = { readonly ipv4Gateway: string; readonly ipv6Gateway: string };
+export type Gateways = {
+  readonly ipv4Gateway: string;
+  readonly ipv6Gateway: string;
+  /** Whether the network lets no guest outside. An input of an older version has none. */
+  readonly natOff?: boolean;
+};
 
 export type NodeNetwork = NetworkPlace &
   Gateways & {
@@ -19,7 +24,7 @@ export type NodeNetwork = NetworkPlace &
 /** The change of a network's gateways on a node. */
 export type GatewayChange = NodeNetwork & { readonly before: Gateways };
 
-/** Gives the bridge on the node other gateways, while virtual machines use it. */
+/** Gives the bridge on the node other gateways, or a way outside or none, while virtual machines use it. */
 export const changeGateways = nodeStep<GatewayChange>({
   name: "network.change_gateways",
   owner: ({ network }) => network,
@@ -31,9 +36,9 @@ export const changeGateways = nodeStep<GatewayChange>({
 
 async function setGateways(
   { network: ask }: StepNode,
-  { network: ref, ipv4Gateway, ipv6Gateway }: Omit<NodeNetwork, "nodeName">,
+  { network: ref, ipv4Gateway, ipv6Gateway, natOff = false }: Omit<NodeNetwork, "nodeName">,
 ): Promise<void> {
-  const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway };
+  const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, natOff };
   await ask((c, operation, options) => c.ensureGateways({ operation, network }, options));
 }
 
@@ -52,8 +57,8 @@ export const restoreNetwork = nodeRetriable<NodeNetwork>({
   name: "network.restore",
   today: namesToRefs(olderNames),
   owner,
-  async act({ survey }, { network: ref, ipv4Gateway, ipv6Gateway, mtu = 0 }) {
-    const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, mtu };
+  async act({ survey }, { network: ref, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false }) {
+    const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, mtu, natOff };
     await survey((c, operation, options) => c.ensureNetworkWhole({ operation, network }, options));
   },
   leaves,

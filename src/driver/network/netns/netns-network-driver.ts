@@ -23,6 +23,7 @@ import { deviceIndex } from "./namespace.ts";
 import { ensureNetwork, READY, readNetwork, removeNetwork } from "./network.ts";
 import { readOwnNetworks } from "./own-networks.ts";
 import { keepNodeRules, makeWhole, settleNodeRules, sweep, takeTapOut } from "./repair.ts";
+import { prepareInside } from "./rules.ts";
 import { ensureSegment, findUnderlay } from "./segment.ts";
 import { surveyNode } from "./survey.ts";
 import { isOurTap, makeTap, markOfTap, whereIs } from "./tap.ts";
@@ -110,6 +111,7 @@ export function newNetnsNetworkDriver({
         const state = await readNetwork(context, network.name, signal);
         if (state.kind !== "namespace" || state.mark?.state !== READY) return;
         await ensureNetwork(context, network, state, state.mark.transactionId, signal);
+        prepareInside(names, names.netnsPath(network.name), network.isNatOff === true);
       });
     },
     async ensureSegment(asked, signal) {

@@ -106,7 +106,9 @@ export async function ensureNetwork(
       uplink.push(...(await makeUplink(context, network.name, links, alias, frame, signal)));
     });
   }
-  if (!isReady || isOlder) prepareInside(names, names.netnsPath(network.name));
+  if (!isReady || isOlder) {
+    prepareInside(names, names.netnsPath(network.name), network.isNatOff === true);
+  }
   const lines = [...bridgeLines(names, network, links, bridge), ...uplink];
   if (!isReady) {
     const ready = formatLinkMark(names.prefix, { owner, transactionId: maker, state: READY });

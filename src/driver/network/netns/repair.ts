@@ -34,7 +34,7 @@ export async function makeWhole(
   }
   const transactionId = state.kind === "namespace" ? (state.mark?.transactionId ?? "") : "";
   await ensureNetwork(context, network, state, transactionId, signal);
-  restoreInside(names, path);
+  restoreInside(names, path, network.isNatOff === true);
   await mutex.run("node", async () => restoreNodeRules(context));
 
   const made = await readNetwork(context, network.name, signal);

@@ -18,11 +18,15 @@ const INSIDE_VERSION = "2";
 const ADDRESS_MODE = "/proc/sys/net/ipv6/conf/default/addr_gen_mode";
 const INSIDE_TABLE = "n0stack";
 
+/** The packets of guests to the outside, if their network has no NAT. The namespace itself may still ask outside. */
+const NO_WAY_OUT = `
+    oifname "${UPLINK_INSIDE}" reject with icmpx admin-prohibited`;
+
 /**
- * In the namespace of a network: its guests appear as one address outside, and nothing outside can connect to
- * them.
+ * In the namespace of a network: its guests appear as one address outside, or do not get there at all, and nothing
+ * outside can connect to them.
  */
-const INSIDE_CHAINS = `
+const insideChains = (isNatOff: boolean) => `
   chain input {
     type filter hook input priority filter; policy accept;
     iifname "${UPLINK_INSIDE}" ct state established,related accept
@@ -30,7 +34,7 @@ const INSIDE_CHAINS = `
     iifname "${UPLINK_INSIDE}" drop
   }
   chain forward {
-    type filter hook forward priority filter; policy accept;
+    type filter hook forward priority filter; policy accept;${isNatOff ? NO_WAY_OUT : ""}
     iifname "${UPLINK_INSIDE}" ct state established,related accept
     iifname "${UPLINK_INSIDE}" drop
   }
@@ -76,21 +80,28 @@ export function nodeRulesState({ names, openings }: Context): PartState {
 }
 
 /** Like `prepareInside`, also if somebody has changed the rules and left our comment. */
-export function restoreInside(names: Names, path: string): void {
-  const isWhole = insideRulesState(names, path) === "whole";
-  if (!isWhole) {
-    inNamespace(path, () => applyTable(names, insideRules(names), { isForced: true }));
+export function restoreInside(names: Names, path: string, isNatOff: boolean): void {
+  const found = insideRulesState(names, path);
+  if (found.state !== "whole" || found.isNatOff !== isNatOff) {
+    const rules = insideRules(names, isNatOff);
+    inNamespace(path, () => applyTable(names, rules, { isForced: true }));
   }
-  prepareInside(names, path);
+  prepareInside(names, path, isNatOff);
 }
 
-export function insideRulesState(names: Names, path: string): PartState {
+/** The rules are whole with NAT and without it. */
+export function insideRulesState(
+  names: Names,
+  path: string,
+): { readonly state: PartState; readonly isNatOff: boolean } {
   // Before entering the namespace: the rules to compare with are made in a namespace of their own.
-  const rules = insideRules(names);
-  listingOf(rules);
+  const [usual, closed] = [insideRules(names, false), insideRules(names, true)];
+  for (const rules of [usual, closed]) listingOf(rules);
   return inNamespace(path, () => {
-    const state = stateOf(names, rules);
-    return state === "whole" && hasIpv6() && !forwardsIpv6() ? "altered" : state;
+    const isNatOff = tableState(names, closed) === "whole";
+    const state = stateOf(names, isNatOff ? closed : usual);
+    const isWhole = state !== "whole" || !hasIpv6() || forwardsIpv6();
+    return { state: isWhole ? state : "altered", isNatOff };
   });
 }
 
@@ -101,13 +112,13 @@ export function ensureNodeRulesAbsent(names: Names): void {
 }
 
 /** Makes the rules and settings inside of a network's namespace, before anything in it is connected. */
-export function prepareInside(names: Names, path: string): void {
+export function prepareInside(names: Names, path: string, isNatOff: boolean): void {
   inNamespace(path, () => {
     forward();
     forwardIpv6Inside();
     // Taps and the uplink need no IPv6 address of their own. 1 means "none" (ip-sysctl in the kernel).
     if (existsSync(ADDRESS_MODE)) writeFileSync(ADDRESS_MODE, "1");
-    applyTable(names, insideRules(names));
+    applyTable(names, insideRules(names, isNatOff));
     ensureFilterTable(names);
   });
 }
@@ -137,8 +148,9 @@ function nodeRules(
   return tableOf(names, "inet", names.nodeTable, "node", version, chains);
 }
 
-function insideRules(names: Names): Table {
-  return tableOf(names, "inet", INSIDE_TABLE, "inside", INSIDE_VERSION, INSIDE_CHAINS);
+function insideRules(names: Names, isNatOff: boolean): Table {
+  const version = isNatOff ? `${INSIDE_VERSION}-closed` : INSIDE_VERSION;
+  return tableOf(names, "inet", INSIDE_TABLE, "inside", version, insideChains(isNatOff));
 }
 
 /** In the namespace of the thread. Without forwarding, the rules let nothing through. */

@@ -65,7 +65,7 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
   const mark = { owner: ownerOnNode("network", name), transactionId: "" };
   if (state.kind !== "namespace") {
     const absent = { bridge: "absent", uplink: "absent", rules: "absent" } as const;
-    const none = { tapNames: [], gateways: [], strayFilters: [] };
+    const none = { tapNames: [], gateways: [], strayFilters: [], isNatOff: false };
     const nothing = { ...none, namespace: "altered", segment: NO_SEGMENT, ...absent } as const;
     return { network: { name, mark, ...nothing }, taps: [] };
   }
@@ -75,7 +75,7 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
   const tapNames = taps.map((link) => link.name);
   const { state: filterState, filters } = surveyFilters(names, path);
   const limits = surveyLimits(path);
-  const insideState = insideRulesState(names, path);
+  const inside = insideRulesState(names, path);
   const segment = await surveySegment(names, name, state);
   return {
     network: {
@@ -86,7 +86,8 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
       namespace: "whole",
       bridge: bridgeState(state),
       uplink: uplinkState(path, links),
-      rules: insideState === filterState ? insideState : "altered",
+      rules: inside.state === filterState ? inside.state : "altered",
+      isNatOff: inside.isNatOff,
       strayFilters: straysOf(tapNames, filters, limits),
       segment,
     },

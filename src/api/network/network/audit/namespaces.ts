@@ -3,6 +3,7 @@ import {
   PartState,
   type SurveyedNetwork,
 } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
 import {
   formatRef,
@@ -79,14 +80,18 @@ function compareNetwork(
   if (needs === undefined) return [];
   const { ipv4Gateway, ipv6Gateway } = needs;
   const record = view.records.find(networks, ref)?.value;
-  const size = record === undefined ? {} : { mtu: mtuOf(record) };
+  const size = record === undefined ? {} : { mtu: mtuOf(record), natOff: record.natOff };
   const repair = makeNetworkWhole({ nodeName, network: ref, ipv4Gateway, ipv6Gateway, ...size });
   const wanted = addressesText([ipv4Gateway, ipv6Gateway]);
   const strays = straysText(node, found);
   const parts: readonly (readonly [Code, string, string])[] = [
     ["network.bridge_broken", "a bridge that is up", wordOf(found.bridge)],
     ["network.uplink_broken", "an uplink to the node", wordOf(found.uplink)],
-    ["network.rules_broken", "filter, NAT and forwarding", wordOf(found.rules) || strays],
+    [
+      "network.rules_broken",
+      "filter, NAT and forwarding",
+      wordOf(found.rules) || wrongNat(found, record) || strays,
+    ],
   ];
   const findings: Finding[] = parts.flatMap(([code, expected, word]) =>
     word === "" ? [] : [{ code, expected, found: word, ...about, repair }],
@@ -108,6 +113,12 @@ function straysText({ nodeName, view }: NodeView, { strayFilters }: SurveyedNetw
     (tapName) => view.records.find(taps, nodeName, tapName) === undefined,
   );
   return strays.map((tapName) => `a filter of tap "${tapName}", which is not there`).join(", ");
+}
+
+/** Empty if it is as in the record. */
+function wrongNat({ natOff }: SurveyedNetwork, record: Network | undefined): string {
+  if (record === undefined || record.natOff === natOff) return "";
+  return natOff ? "no way outside" : "a way outside, which nat_off forbids";
 }
 
 /** Equal for the same addresses, however they are written and in any order. */

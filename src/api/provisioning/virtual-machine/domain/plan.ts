@@ -80,6 +80,7 @@ function tapOf(
     network: networkRef,
     ...gatewaysOnNode(cidrsOf(network)),
     mtu: mtuOf(network),
+    ...(network.natOff ? { natOff: true } : {}),
     identity: {
       hardwareAddress: nic.hardwareAddress,
       addresses: [nic.ipv4Address, nic.ipv6Address].filter((address) => address !== ""),

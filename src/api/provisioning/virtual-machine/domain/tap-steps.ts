@@ -17,6 +17,8 @@ export type Tap = {
   readonly ipv6Gateway: string;
   /** The largest packet of the guest. An input of an older version has none. */
   readonly mtu?: number;
+  /** Whether the network lets no guest outside. */
+  readonly natOff?: boolean;
   /** Who the guest is on this nic. An input of an older version has none, and its act leaves the filter alone. */
   readonly identity?: TapIdentity;
   /** None if not given. A new tap has none. */
@@ -43,11 +45,12 @@ const ofTap = {
 };
 
 /** The network, for a request to the node. */
-const networkMessage = ({ network, ipv4Gateway, ipv6Gateway, mtu = 0 }: Tap) => ({
+const networkMessage = ({ network, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false }: Tap) => ({
   name: nameOnNode(network),
   ipv4Gateway,
   ipv6Gateway,
   mtu,
+  natOff,
 });
 
 const portMessage = (tap: Tap) => ({
