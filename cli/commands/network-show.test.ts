@@ -32,6 +32,7 @@ test("network show says everything of a network, a line for each fact and interf
   await acme.virtualMachines.createVirtualMachine({ ...webRequest("theirs", []), nics });
 
   const { exitCode, stdout } = await n0cli(world, "network show lab");
+  const { vni } = await world.networks.getNetwork({ name: "lab" });
   expect(exitCode).toBe(0);
   expect(stdout).toBe(
     [
@@ -40,6 +41,8 @@ test("network show says everything of a network, a line for each fact and interf
       "visibility:      shared with projects acme",
       "domain:          lab.example",
       "nodes:           node-1",
+      `vni:             ${vni}`,
+      "mtu:             1450",
       "reserved ranges: 10.1.0.1-10.1.0.9, 10.1.0.240/28",
       "",
       "CIDR          GATEWAY      USED   FREE   FREE OUTSIDE RESERVED RANGES",

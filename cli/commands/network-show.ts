@@ -77,6 +77,9 @@ function textOf(
     ["visibility", visibilityOf(network)],
     ["domain", network?.domain ?? ""],
     ["nodes", nodeNames.join(", ")],
+    ["vni", network === undefined || network.vni === 0 ? "" : String(network.vni)],
+    ["mtu", network === undefined || network.mtu === 0 ? "" : String(network.mtu)],
+    ["isolated", network?.isolated === true ? "its guests stay on their nodes" : ""],
     ["reserved ranges", network?.reservedRanges.join(", ") ?? ""],
   ];
   const lines = facts

@@ -18,6 +18,7 @@ import {
   names,
   netnsOf,
   newNetworkWorld,
+  nodeOutside,
   outside,
   ping,
   prefix,
@@ -43,6 +44,10 @@ describe.runIf(requirement("netns"))("on this node", { timeout: 30_000 }, () => 
       },
       hasDevice: async (name) => !(await fails("ip", "link", "show", "dev", name)),
       serveEcho: (networkName, port) => world.serveEcho(netnsOf(networkName), port),
+      underlay: async () => {
+        await world.addOutside();
+        return nodeOutside;
+      },
       dispose: async () => {
         for (const name of foreign) await ip("link", "delete", "dev", name);
         await world.dispose();

@@ -18,6 +18,10 @@ networkDriverSuite("the fake network driver", async () => {
         return new PassThrough();
       };
     },
+    underlay: async () => {
+      driver.hands.underlays.set("192.0.2.1", { device: "eth0", mtu: 1500 });
+      return "192.0.2.1";
+    },
     dispose: async () => {},
   };
 });

@@ -130,6 +130,7 @@ export function seenElsewhere(network: Network): Network {
   seen.state = Network_NetworkState.AVAILABLE;
   seen.annotations = {};
   seen.visibleTo = [];
+  seen.vni = 0;
   delete seen.visibleSince;
   return seen;
 }
