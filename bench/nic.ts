@@ -22,7 +22,7 @@ export const nic: Measurement = {
     const identity = { hardwareAddress: MAC, addresses: [ADDRESS] };
     const add = async (tap: string) => {
       await driver.ensureTap(tap, mark, signal);
-      await driver.ensureAttached(tap, NETWORK, signal, identity);
+      await driver.ensureAttached(tap, NETWORK, signal, { identity });
     };
     const remove = (tap: string) => driver.ensureTapAbsent(tap, NETWORK.name, mark, signal);
     // Keeps the network on the node.

@@ -32,6 +32,7 @@ import {
 } from "../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { deviceName } from "../src/util/checksum.ts";
 import { formatAddress } from "../src/util/cidr.ts";
+import { defined } from "../src/util/defined.ts";
 import { formatRef } from "../src/util/ref.ts";
 import { until } from "../src/util/until.ts";
 import type { FakeNode } from "../test/fake-node.ts";
@@ -187,7 +188,7 @@ async function startDomain(
   await volume.ensureEmpty(volumeId, disk.limitBytes, diskMark, signal);
   await networkDriver.ensureTap(tapName, mark, signal);
   const spec = { name: network.name, ipv4Gateway };
-  await networkDriver.ensureAttached(tapName, spec, signal, identity);
+  await networkDriver.ensureAttached(tapName, spec, signal, defined({ identity }));
   const folder = await compute.ensureFolder(machine.name, mark);
   const content = seedFromWire(create(EnsureSeedRequestSchema, seedMessage(plan.seed)));
   const seedPath = await seed.ensure(folder, content, signal);

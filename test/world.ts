@@ -141,6 +141,7 @@ export async function newWorld({
     },
     async residue() {
       await opened.api.segments.atRest();
+      await opened.api.groupPushes.atRest();
       const entries = (await datastore.list("")).filter(
         ({ key }) =>
           !isHistory(key) && !key.startsWith(sessionCollection.prefix) && !isAlwaysThere(key),

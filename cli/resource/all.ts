@@ -9,6 +9,7 @@ import { project } from "./project.ts";
 import { quota } from "./quota.ts";
 import { role } from "./role.ts";
 import { roleBinding } from "./role-binding.ts";
+import { securityGroup } from "./security-group.ts";
 import { serviceAccount } from "./service-account.ts";
 import { token } from "./token.ts";
 import { user } from "./user.ts";
@@ -24,6 +25,7 @@ export const RESOURCES: readonly ResourceKind[] = [
   quota,
   roleBinding,
   role,
+  securityGroup,
   serviceAccount,
   token,
   user,

@@ -40,6 +40,16 @@ const NIC_CALLS: readonly CallSpec[] = [
     examples: ["vm attach-nic web-1 --nic network_name=lab,ipv4_address=10.1.0.11"],
   },
   {
+    name: "set-security-groups",
+    rpc: "SetSecurityGroups",
+    args: ["name", "network_interface_name"],
+    summary: "put a nic into other security groups, also while the virtual machine runs",
+    examples: [
+      "vm set-security-groups web-1 web-10 --security_groups web,default",
+      "vm set-security-groups web-1 web-10 --security_groups_off",
+    ],
+  },
+  {
     name: "detach-nic",
     rpc: "DetachNic",
     args: ["name", "network_interface_name"],

@@ -62,3 +62,15 @@ test("why IPv6 of guests stays on the node is told once, and again if the reason
   end.abort();
   await kept;
 });
+
+test("a node that cannot enforce security groups says so at its start", async () => {
+  const network = newFakeNetworkDriver();
+  network.canJudge = false;
+  const end = new AbortController();
+  const lines: string[] = [];
+  const log = { ...silentLog, warn: (message: string) => lines.push(message) };
+  const kept = keepGuestWall({ network, clock: newFakeClock(), log, signal: end.signal });
+  end.abort();
+  await kept;
+  expect(lines).toEqual(["this node does not enforce security groups"]);
+});

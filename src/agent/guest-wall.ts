@@ -4,7 +4,7 @@ import { pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 
 export interface GuestWallOptions {
-  readonly network: Pick<NetworkDriver, "keepNodeRules" | "ipv6Obstacle">;
+  readonly network: Pick<NetworkDriver, "keepNodeRules" | "ipv6Obstacle" | "judgesGroups">;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the agent ends. */
@@ -22,6 +22,11 @@ export async function keepGuestWall(options: GuestWallOptions): Promise<void> {
   const { network, clock, log, signal } = options;
   let lastFailure: string | undefined;
   let lastObstacle: string | undefined;
+  if (!network.judgesGroups()) {
+    const because =
+      "its kernel has no br_netfilter: load the module, and add it to /etc/modules-load.d";
+    log.warn("this node does not enforce security groups", { because });
+  }
   while (!signal.aborted) {
     try {
       if (await network.keepNodeRules(signal)) {

@@ -1,18 +1,17 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { NetworkSpec } from "../driver/network/network-driver.ts";
-import type { PortIdentity } from "../driver/network/port-identity.ts";
 import { type PortLimits, portLimits } from "../driver/network/port-limits.ts";
 import type {
   ConnectRequest,
   NodeNetwork,
-  PortIdentity as WireIdentity,
   PortLimits as WireLimits,
 } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { NetworkAgentService } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { defined, nonEmpty } from "../util/defined.ts";
-import { invalid } from "../util/errors.ts";
+import { invalid, N0Error } from "../util/errors.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, makerOf, required } from "./change.ts";
+import { groupsFromWire, portFromWire } from "./group-messages.ts";
 import { dataOf, pipe, takeFirst } from "./pipe.ts";
 
 export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
@@ -36,13 +35,29 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async ensureTapAttached(request) {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
-      const identity = identityFromWire(request.identity);
       const limits = limitsFromWire(request.limits);
-      await change(queue, keys.tap(tapName), operation, async (_mark, signal) => {
-        await network.ensureAttached(tapName, spec, signal, identity, limits);
+      const port = { ...portFromWire(request.identity, request.groups), ...defined({ limits }) };
+      const attached = await change(queue, keys.tap(tapName), operation, async (_mark, signal) => {
+        const done = await network.ensureAttached(tapName, spec, signal, port);
         await segments.restore(spec.name, signal);
+        return done;
       });
-      return {};
+      return { needsMembers: attached === "needs_members" };
+    },
+
+    async pushGroups({ networks }, { signal }) {
+      const refusals = [];
+      for (const wanted of networks) {
+        const { networkName } = wanted;
+        try {
+          await network.applyGroups(networkName, groupsFromWire(wanted), signal);
+        } catch (error) {
+          signal.throwIfAborted();
+          deps.log.warn("cannot apply security groups", { networkName, error });
+          refusals.push({ networkName, reason: messageOf(error) });
+        }
+      }
+      return { refusals };
     },
 
     async ensureTapLimits({ tapName, networkName, operation, limits }) {
@@ -127,9 +142,9 @@ export function limitsFromWire(limits: WireLimits | undefined): PortLimits | und
   );
 }
 
-/** Undefined from an API that does not say who the guest is. */
-export function identityFromWire(identity: WireIdentity | undefined): PortIdentity | undefined {
-  if (identity === undefined) return undefined;
-  const { hardwareAddress, addresses } = identity;
-  return { hardwareAddress, addresses };
+/** For the API. The log of the agent has the rest. */
+function messageOf(error: unknown): string {
+  return error instanceof N0Error
+    ? error.message
+    : "the node cannot apply them: see the log of its agent";
 }

@@ -70,6 +70,7 @@ export function tapToSurvey({
   isConnected,
   filter: { state, identity },
   limits,
+  groups: { state: groupsState, ...groups },
 }: TapSurvey): MessageInitShape<typeof SurveyedTapSchema> {
   const listed = { name, networkName, ...mark };
   const found = {
@@ -78,6 +79,7 @@ export function tapToSurvey({
     filter: partToWire(state),
     limitsState: partToWire(limits.state),
     ...(limits.limits === undefined ? {} : { limits: limitsToWire(limits.limits) }),
+    groups: { state: partToWire(groupsState), groups: [...groups.groups], rules: groups.rules },
   };
   if (identity === undefined) return found;
   return { ...found, identity: { ...identity, addresses: [...identity.addresses] } };
@@ -105,7 +107,7 @@ function limitsToWire({ ingress, egress }: PortLimits) {
 export function networkToSurvey(
   network: NetworkSurvey,
 ): MessageInitShape<typeof SurveyedNetworkSchema> {
-  const { name, mark, tapNames, gateways } = network;
+  const { name, mark, tapNames, gateways, groups } = network;
   return {
     listed: { name, tapNames: [...tapNames], gateways: [...gateways], ...mark },
     namespace: partToWire(network.namespace),
@@ -115,5 +117,10 @@ export function networkToSurvey(
     strayFilters: [...network.strayFilters],
     segment: segmentToSurvey(network.segment),
     natOff: network.isNatOff,
+    groups: {
+      state: partToWire(groups.state),
+      generation: groups.generation ?? 0n,
+      members: groups.members,
+    },
   };
 }

@@ -1,10 +1,12 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { ExpectedSeed } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { SurveyAgentService } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { defined } from "../util/defined.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, required } from "./change.ts";
 import { seedFromWire } from "./domain-messages.ts";
-import { identityFromWire, limitsFromWire, networkFromWire } from "./network-routes.ts";
+import { groupsFromWire, portFromWire } from "./group-messages.ts";
+import { limitsFromWire, networkFromWire } from "./network-routes.ts";
 import { partToWire } from "./survey-messages.ts";
 import { surveyPage } from "./survey-page.ts";
 
@@ -19,8 +21,9 @@ export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
 
     async ensureNetworkWhole(request) {
       const spec = networkFromWire(required("network", request.network));
+      const groups = request.groups === undefined ? undefined : groupsFromWire(request.groups);
       await change(queue, keys.network(spec.name), request.operation, async (_mark, signal) => {
-        await network.ensureNetworkWhole(spec, signal);
+        await network.ensureNetworkWhole(spec, signal, groups);
         await segments.restore(spec.name, signal);
       });
       return {};
@@ -29,13 +32,14 @@ export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async ensureTapMoved(request) {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
-      const identity = identityFromWire(request.identity);
       const limits = limitsFromWire(request.limits);
-      await change(queue, keys.tap(tapName), operation, async ({ owner }, signal) => {
-        await network.moveTap(tapName, spec, { owner }, signal, identity, limits);
+      const port = { ...portFromWire(request.identity, request.groups), ...defined({ limits }) };
+      const moved = await change(queue, keys.tap(tapName), operation, async ({ owner }, signal) => {
+        const done = await network.moveTap(tapName, spec, { owner }, signal, port);
         await segments.restore(spec.name, signal);
+        return done;
       });
-      return {};
+      return { needsMembers: moved === "needs_members" };
     },
 
     async sweepNetwork({ networkName, operation }) {

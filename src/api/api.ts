@@ -51,6 +51,7 @@ import { LiveTokens } from "./iam/token/live-tokens.ts";
 import { AddressBook } from "./network/interface/address-book.ts";
 import { removeFormerCidrs } from "./network/network/former-cidrs.ts";
 import { networkUseRoutes } from "./network/network/use.ts";
+import { GroupPushes } from "./network/security-group/pushes.ts";
 import { Segments } from "./network/segment/segments.ts";
 import { deriveVnis } from "./network/segment/vni.ts";
 import { auditEventRoutes } from "./observe/audit-event/routes.ts";
@@ -134,6 +135,26 @@ function newEngine(options: ApiOptions, opened: Opened) {
   });
 }
 
+/** What the API brings to the nodes by itself. */
+async function openPushes(
+  options: ApiOptions,
+  parts: Pick<Api, "records" | "agents" | "inventory" | "shutdown">,
+) {
+  const segments = await Segments.open({ ...options, ...parts });
+  const groupPushes = await GroupPushes.open({ ...options, ...parts });
+  return {
+    parts: { segments, groupPushes },
+    start() {
+      segments.start();
+      groupPushes.start();
+    },
+    async end() {
+      await segments[Symbol.asyncDispose]();
+      await groupPushes[Symbol.asyncDispose]();
+    },
+  };
+}
+
 /**
  * Opens the control plane on a datastore, and takes over every transaction that an earlier process left open.
  * Their keys are held before this resolves, so the caller may listen then.
@@ -150,7 +171,9 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const certificates = await Certificates.open(datastore);
   const addressBook = await AddressBook.open(datastore, random);
   const agents = new Agents(inventory, options, (name) => certificates.hasJoined(name));
-  const segments = await Segments.open({ ...options, agents, inventory, shutdown: stop.signal });
+  const records = new Records(datastore);
+  const known = { records, agents, inventory, shutdown: stop.signal };
+  const pushes = await openPushes(options, known);
   const observed = new ObservedStates(agents, inventory, clock, log);
   const quotas = await openQuotas(options, grants);
   const auditEvents = new AuditEvents({ datastore, clock, random, log, shutdown: stop.signal });
@@ -159,13 +182,13 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const api: Api = {
     kinds: resources,
     datastore,
-    records: new Records(datastore),
+    records,
     locks,
     engine,
     inventory,
     certificates,
     ...defined({ joining: options.joining }),
-    ...{ addressBook, segments },
+    ...{ addressBook, ...pushes.parts },
     agents,
     nodeTurns: new NodeTurns(clock),
     projectAges: grants,
@@ -186,7 +209,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const recovered = await recover(api);
   const keeping = options.sharedLocks && keepSession(api, sessions, stopAll);
   observed.start();
-  segments.start();
+  pushes.start();
   const retention = retentionOf(options);
   const { idempotencyRetentionMs: retentionMs } = retention;
   const { oidcProviders = [] } = options;
@@ -209,7 +232,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     async [Symbol.asyncDispose]() {
       stopAll();
       await observed[Symbol.asyncDispose]();
-      await segments[Symbol.asyncDispose]();
+      await pushes.end();
       await engine.settled();
       await Promise.all([pruning, keeping]);
       await auditEvents.flush();

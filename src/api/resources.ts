@@ -9,6 +9,7 @@ import { serviceAccount } from "./iam/service-account/resource.ts";
 import { token } from "./iam/token/resource.ts";
 import { user } from "./iam/user/resource.ts";
 import { network } from "./network/network/resource.ts";
+import { securityGroup } from "./network/security-group/resource.ts";
 import { node } from "./pool/node/resource.ts";
 import { blockStorage } from "./provisioning/block-storage/resource.ts";
 import type { Api } from "./provisioning/context.ts";
@@ -21,6 +22,7 @@ import { virtualMachine } from "./provisioning/virtual-machine/resource.ts";
 export const resources: readonly Resource<Api>[] = [
   node,
   network,
+  securityGroup,
   blockStorage,
   virtualMachine,
   image,

@@ -337,7 +337,7 @@ describe.runIf(requirement("netns"))("a guest's filter", { timeout: 30_000 }, ()
         tapName(FILTERED),
         { name: "blue", ipv4Gateway: GATEWAY },
         soon(),
-        who,
+        { identity: who },
       );
     const [first, moved] = [ipv4Frame(own.ip4), ipv4Frame("10.21.0.77")];
     await again({ hardwareAddress: own.mac, addresses: ["10.21.0.77"] });

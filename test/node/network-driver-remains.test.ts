@@ -111,7 +111,7 @@ describe.runIf(requirement("netns"))("what died in the middle left", { timeout: 
       const tapIsThere = (await driver.listTaps(soon())).some(({ name }) => name === tapName(1));
       if (!tapIsThere) await driver.ensureTap(tapName(1), mark, soon());
       const spec = { name: "blue", ipv4Gateway: gateway };
-      await driver.ensureAttached(tapName(1), spec, soon(), guest);
+      await driver.ensureAttached(tapName(1), spec, soon(), { identity: guest });
       expect(await filters(driver)).toEqual({ [tapName(1)]: filtered, strays: [] });
       await world.addGuest("blue", "10.21.0.1/24", "10.21.0.254");
       await world.addOutside();
@@ -175,7 +175,7 @@ describe.runIf(requirement("netns"))("what died in the middle left", { timeout: 
     for (const [verb, set, element] of repairs) {
       await nft(verb, "element", "bridge", "n0stack", set, element);
       expect((await filters(driver))[tapName(1)], set).not.toEqual(filtered);
-      await world.driver.ensureAttached(tapName(1), { name: "blue" }, soon(), guest);
+      await world.driver.ensureAttached(tapName(1), { name: "blue" }, soon(), { identity: guest });
       expect(await filters(driver), set).toEqual(before);
     }
     await nft("insert", "rule", "bridge", "n0stack", "prerouting", "accept");
@@ -236,7 +236,9 @@ async function liveAndDie(changesMax: number): Promise<boolean> {
   const mortal = newNetnsNetworkDriver({ prefix: names.prefix, ...dyingAfter(changesMax) });
   try {
     await mortal.ensureTap(tapName(1), mark, soon());
-    await mortal.ensureAttached(tapName(1), { name: "blue", ipv4Gateway: gateway }, soon(), guest);
+    await mortal.ensureAttached(tapName(1), { name: "blue", ipv4Gateway: gateway }, soon(), {
+      identity: guest,
+    });
     await mortal.ensureTapAbsent(tapName(1), "blue", mark, soon());
     return false;
   } catch (error) {

@@ -109,7 +109,7 @@ export async function newNetworkWorld(
     async attach(tapNumber, name, ipv4Gateway, identity, ipv6Gateway) {
       await driver.ensureTap(tapName(tapNumber), mark, soon());
       const network = { name, ipv4Gateway, ...defined({ ipv6Gateway }) };
-      await driver.ensureAttached(tapName(tapNumber), network, soon(), identity);
+      await driver.ensureAttached(tapName(tapNumber), network, soon(), defined({ identity }));
     },
     async addGuest(network, address, gateway) {
       const [guest, netns] = [guestOf(network), netnsOf(network)];

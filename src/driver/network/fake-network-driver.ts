@@ -3,6 +3,7 @@ import { defined } from "../../util/defined.ts";
 import { onAbort } from "../../util/race.ts";
 import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Maker, type Mark } from "../mark.ts";
+import { type FakeNetwork, type FakeTap, groupsSurvey, newFakeGroups } from "./fake-groups.ts";
 import { checkEndpoint, checkNetworkName, checkTapName, gatewaysOf } from "./network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
 import {
@@ -17,7 +18,6 @@ import {
   underlayTooSmall,
 } from "./network-errors.ts";
 import {
-  type NetworkPartsSurvey,
   NO_SEGMENT,
   type NodeNetworkSurvey,
   type PartState,
@@ -26,8 +26,14 @@ import {
   type SegmentSurvey,
   type StrayUplink,
 } from "./network-survey.ts";
-import { checkIdentity, type PortIdentity } from "./port-identity.ts";
+import type { PortIdentity } from "./port-identity.ts";
 import { isSameLimits, type PortLimits } from "./port-limits.ts";
+import {
+  type Attached,
+  checkGroupsOfNetwork,
+  checkPort,
+  type PortSpec,
+} from "./security-groups.ts";
 import { type Segment, type Underlay, underlayMtuFor } from "./segment.ts";
 import { checkSegment } from "./segment-check.ts";
 
@@ -44,6 +50,8 @@ export interface FakeNetworkDriver extends NetworkDriver {
   /** Everything on the node, as plain data, to compare it before and after. */
   snapshot(): { taps: Record<string, FakeTap>; networks: Record<string, FakeNetwork> };
   hasTap(tapName: string): boolean;
+  /** Whether the kernel of the node can enforce security groups. */
+  canJudge: boolean;
   /** The names of devices on the node that are not ours. */
   readonly foreignDevices: Set<string>;
   /** Called before a method does anything. May throw or wait for ever, to make the method fail or hang. */
@@ -54,27 +62,6 @@ export interface FakeNetworkDriver extends NetworkDriver {
   readonly hands: FakeNodeHands;
   /** Answers `connect`. While it is undefined, nobody answers. */
   connectHandler: ConnectHandler | undefined;
-}
-
-interface FakeTap {
-  readonly mark: Mark;
-  readonly networkName?: string;
-  /** Somebody has taken the tap off its bridge. */
-  readonly isLoose?: boolean;
-  /** Whose packets its filter lets pass; undefined: it has no filter. */
-  readonly identity?: PortIdentity;
-  /** Undefined: it has none. */
-  readonly limits?: PortLimits;
-}
-
-interface FakeNetwork {
-  readonly mark: Mark;
-  readonly gateways: readonly string[];
-  readonly mtu?: number;
-  readonly isNatOff?: true;
-  readonly segment?: SegmentSurvey;
-  /** The parts that somebody has removed or changed. */
-  readonly damage?: Partial<NetworkPartsSurvey>;
 }
 
 /** The node, as a user with root can change it. */
@@ -109,6 +96,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     foreignVnis: new Set(),
   };
 
+  const { takeGroups, applyGroups, groupsOf, withoutUnused } = newFakeGroups(taps, networks);
+
   async function during<T>(method: NetworkMethod, signal: AbortSignal, work: () => T): Promise<T> {
     signal.throwIfAborted();
     await fake.before(method, signal);
@@ -126,10 +115,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     mark: Mark,
     gateways: readonly string[],
   ): void {
-    const before = networks.get(name);
-    const size = mtu ?? before?.mtu;
-    const its = defined({ mtu: size, segment: before?.segment, isNatOff });
-    networks.set(name, { mark, gateways, ...its });
+    const { damage: _, isNatOff: __, ...before } = networks.get(name) ?? {};
+    networks.set(name, { ...before, mark, gateways, ...defined({ mtu, isNatOff }) });
   }
 
   function setSegment(segment: Segment): void {
@@ -142,16 +129,11 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     );
   }
 
-  function attach(
-    tapName: string,
-    network: NetworkSpec,
-    asked?: PortIdentity,
-    askedLimits?: PortLimits,
-  ): void {
+  function attach(tapName: string, network: NetworkSpec, asked: PortSpec = {}): Attached {
     checkTapName(tapName);
     checkNetworkName(network.name);
     const gateways = gatewaysOf(network);
-    const checked = asked === undefined ? undefined : checkIdentity(asked);
+    const port = checkPort(asked, fake.canJudge);
     const tap = taps.get(tapName);
     if (tap === undefined) {
       throw fake.foreignDevices.has(tapName) ? notOurs(tapName) : tapMissing(tapName);
@@ -167,10 +149,17 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     const { isNatOff } = networks.get(network.name) ?? network;
     const { isNatOff: _, ...spec } = network;
     putNetwork({ ...spec, ...defined({ isNatOff }) }, mark, gateways);
-    const identity = checked ?? tap.identity;
-    const limits = someOf(askedLimits ?? tap.limits);
-    const its = defined({ identity, limits });
-    taps.set(tapName, { mark: tap.mark, networkName: network.name, ...its });
+    const limits = someOf(asked.limits ?? tap.limits);
+    const identity = port.identity ?? tap.identity;
+    const grouped = takeGroups(network.name, port);
+    if (grouped === "needs_members") return grouped;
+    const groupIds = grouped ?? (port.groups === "off" ? undefined : tap.groupIds);
+    taps.set(tapName, {
+      mark: tap.mark,
+      networkName: network.name,
+      ...defined({ identity, groupIds, limits }),
+    });
+    return "attached";
   }
 
   function dropStrays(networkName: string): void {
@@ -191,34 +180,31 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     hands.nodeRules = undefined;
   }
 
-  function move(
-    tapName: string,
-    network: NetworkSpec,
-    maker: Maker,
-    identity?: PortIdentity,
-    limits?: PortLimits,
-  ): void {
+  function move(tapName: string, network: NetworkSpec, maker: Maker, port?: PortSpec): Attached {
     checkTapName(tapName);
     const tap = taps.get(tapName);
     const isElsewhere = tap?.networkName !== undefined && tap.networkName !== network.name;
     if (isElsewhere && isMadeBy(tap.mark, maker)) taps.set(tapName, { mark: tap.mark });
-    attach(tapName, network, identity, limits);
+    return attach(tapName, network, port);
   }
 
   function survey(): NodeNetworkSurvey {
     const rules = networks.size > 0 ? "whole" : "absent";
     return {
-      taps: [...taps].map(([name, { isLoose = false, identity, limits, ...tap }]) => {
-        const isConnected = tap.networkName !== undefined && !isLoose;
-        return { name, ...tap, isConnected, filter: filterOf(identity), limits: found(limits) };
+      taps: [...taps].map(([name, tap]) => {
+        const { mark, networkName, isLoose = false, identity, limits } = tap;
+        const isConnected = networkName !== undefined && !isLoose;
+        const listed = { name, mark, ...defined({ networkName }), isConnected };
+        const groups = groupsOf(tap);
+        return { ...listed, filter: filterOf(identity), limits: found(limits), groups };
       }),
-      networks: [...networks].map(
-        ([name, { damage, mtu: _, segment = NO_SEGMENT, isNatOff = false, ...network }]) => {
-          const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
-          const lists = { tapNames: tapNamesOf(name), strayFilters: [] };
-          return { name, ...network, ...lists, ...whole, segment, isNatOff, ...damage };
-        },
-      ),
+      networks: [...networks].map(([name, network]) => {
+        const { mark, gateways, damage, segment = NO_SEGMENT, isNatOff = false } = network;
+        const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
+        const lists = { tapNames: tapNamesOf(name), strayFilters: [] };
+        const groups = groupsSurvey(network);
+        return { name, mark, gateways, ...lists, ...whole, groups, segment, isNatOff, ...damage };
+      }),
       strayUplinks: [...hands.strayUplinks],
       nodeRules: hands.nodeRules ?? rules,
     };
@@ -231,8 +217,14 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     after: () => {},
     connectHandler: undefined,
     hasTap: (tapName) => taps.has(tapName),
-    snapshot: () =>
-      structuredClone({ taps: Object.fromEntries(taps), networks: Object.fromEntries(networks) }),
+    canJudge: true,
+    snapshot() {
+      const shown = [...networks].map(([name, network]) => [name, withoutUnused(name, network)]);
+      return structuredClone({
+        taps: Object.fromEntries(taps),
+        networks: Object.fromEntries(shown),
+      });
+    },
 
     ensureTap: (tapName, mark, signal) =>
       during("ensureTap", signal, () => {
@@ -244,8 +236,6 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         }
         taps.set(tapName, { mark: { ...mark } });
       }),
-    ensureAttached: (tapName, network, signal, identity, limits) =>
-      during("ensureAttached", signal, () => attach(tapName, network, identity, limits)),
     ensureLimits: (tapName, networkName, asked, signal) =>
       during("ensureLimits", signal, () => {
         checkTapName(tapName);
@@ -264,6 +254,13 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
           throw tapOfAnother(tapName, old.mark);
         }
         taps.set(tapName, { mark: old?.mark ?? { ...mark } });
+      }),
+    ensureAttached: (tapName, network, signal, port) =>
+      during("ensureAttached", signal, () => attach(tapName, network, port)),
+    applyGroups: (networkName, wanted, signal) =>
+      during("applyGroups", signal, () => {
+        checkNetworkName(networkName);
+        applyGroups(networkName, checkGroupsOfNetwork(wanted));
       }),
     ensureGateways: (network, signal) =>
       during("ensureGateways", signal, () => {
@@ -295,7 +292,11 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       }),
     listTaps: (signal) =>
       during("listTaps", signal, () =>
-        [...taps].map(([name, { identity: _, limits: __, ...tap }]) => ({ name, ...tap })),
+        [...taps].map(([name, { mark, networkName }]) => ({
+          name,
+          mark,
+          ...defined({ networkName }),
+        })),
       ),
     listNetworks: (signal) =>
       during("listNetworks", signal, () =>
@@ -305,10 +306,14 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         })),
       ),
     survey: (signal) => during("survey", signal, survey),
-    ensureNetworkWhole: (network, signal) =>
-      during("ensureNetworkWhole", signal, () => makeWhole(network)),
-    moveTap: (tapName, network, maker, signal, identity, limits) =>
-      during("moveTap", signal, () => move(tapName, network, maker, identity, limits)),
+    ensureNetworkWhole: (network, signal, groups) =>
+      during("ensureNetworkWhole", signal, () => {
+        const checked = groups === undefined ? undefined : checkGroupsOfNetwork(groups);
+        makeWhole(network);
+        if (checked !== undefined) applyGroups(network.name, checked, true);
+      }),
+    moveTap: (tapName, network, maker, signal, port) =>
+      during("moveTap", signal, () => move(tapName, network, maker, port)),
     sweepNetwork: (networkName, signal) =>
       during("sweepNetwork", signal, () => {
         checkNetworkName(networkName);
@@ -326,6 +331,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         return true;
       }),
     ipv6Obstacle: () => hands.ipv6Obstacle,
+    judgesGroups: () => fake.canJudge,
     closedNameservers: (addresses) => addresses.filter((one) => hands.closed.has(one)),
     async connect(networkName, address, port, signal) {
       await during("connect", signal, () => {

@@ -31,6 +31,10 @@ const blue: NetworkSpec = {
 const green: NetworkSpec = { name: "green", ipv4Gateway: "10.11.0.254/24" };
 
 const none = { state: "absent" };
+const nothing = {
+  ...{ filter: none, limits: none },
+  groups: { state: "absent", groups: [], rules: "" },
+};
 const guest: PortIdentity = {
   hardwareAddress: "52:54:00:ab:00:01",
   addresses: ["10.11.0.1", "10.11.0.2", "fd00:11::1"],
@@ -191,14 +195,14 @@ export function networkDriverSuite(
     test("a tap is taken out with its mark and without its filter, goes in again, and is made if it is lost", async () => {
       const owned = { ...markA, transactionId: "transaction-later" };
       await attachNew(tap1, blue);
-      await driver.ensureAttached(tap1, blue, soon(), guest);
+      await driver.ensureAttached(tap1, blue, soon(), { identity: guest });
       await attachNew(tap2, blue, markB);
       for (const _ of [1, 2]) {
         await driver.ensureTapOut(tap1, owned, soon());
         expect(await taps()).toContainEqual({ name: tap1, mark: markA });
       }
       expect((await driver.survey(soon())).networks[0]?.strayFilters).toEqual([]);
-      await driver.ensureAttached(tap1, blue, soon(), guest);
+      await driver.ensureAttached(tap1, blue, soon(), { identity: guest });
       expect(await taps()).toContainEqual({ name: tap1, mark: markA, networkName: "blue" });
       await driver.ensureTapAbsent(tap1, "blue", markA, soon());
       await driver.ensureTapOut(tap1, owned, soon());
@@ -364,21 +368,15 @@ export function networkDriverSuite(
             gateways: ["10.11.0.254/24", "fd00:11::fe/64"],
             ...{ namespace: "whole", bridge: "whole", uplink: "whole", rules: "whole" },
             strayFilters: [],
+            groups: { state: "whole", members: expect.any(String) },
           },
         ],
         strayUplinks: [],
         nodeRules: "whole",
       });
       expect([...whole.taps].sort((a, b) => (a.name < b.name ? -1 : 1))).toEqual([
-        {
-          name: tap1,
-          mark: markA,
-          networkName: "blue",
-          isConnected: true,
-          filter: none,
-          limits: none,
-        },
-        { name: tap2, mark: markB, isConnected: false, filter: none, limits: none },
+        { name: tap1, mark: markA, networkName: "blue", isConnected: true, ...nothing },
+        { name: tap2, mark: markB, isConnected: false, ...nothing },
       ]);
       await driver.ensureNetworkWhole(blue, soon());
       await driver.ensureNodeRules(soon());
@@ -397,9 +395,9 @@ export function networkDriverSuite(
       await driver.ensureTap(tap1, markA, soon());
       const asked = { hardwareAddress: "52:54:00:AB:00:01", addresses: [...guest.addresses] };
       asked.addresses.reverse();
-      for (const _ of [1, 2]) await driver.ensureAttached(tap1, blue, soon(), asked);
+      for (const _ of [1, 2]) await driver.ensureAttached(tap1, blue, soon(), { identity: asked });
       await driver.ensureTap(tap2, markB, soon());
-      await driver.ensureAttached(tap2, blue, soon(), anotherGuest);
+      await driver.ensureAttached(tap2, blue, soon(), { identity: anotherGuest });
       const whole = { state: "whole", identity: guest };
       const another = { state: "whole", identity: anotherGuest };
       expect(await filters()).toEqual({ [tap1]: whole, [tap2]: another });
@@ -416,7 +414,7 @@ export function networkDriverSuite(
       await attachNew(tap2, blue, markB);
       expect(await filters()).toEqual({ [tap1]: none, [tap2]: none });
       for (const identity of [guest, anotherGuest, { ...guest, addresses: [] }, manyAddresses]) {
-        await driver.ensureAttached(tap1, blue, soon(), identity);
+        await driver.ensureAttached(tap1, blue, soon(), { identity });
         const whole = { state: "whole", identity };
         expect(await filters()).toEqual({ [tap1]: whole, [tap2]: none });
         await driver.ensureAttached(tap1, blue, soon());
@@ -428,11 +426,11 @@ export function networkDriverSuite(
     test("a moved tap has its filter in the new Network, and none is left in the old one", async () => {
       await attachNew(tap2, blue, markB);
       await driver.ensureTap(tap1, markA, soon());
-      await driver.ensureAttached(tap1, blue, soon(), guest);
-      await driver.moveTap(tap1, green, { owner: markA.owner }, soon(), guest);
+      await driver.ensureAttached(tap1, blue, soon(), { identity: guest });
+      await driver.moveTap(tap1, green, { owner: markA.owner }, soon(), { identity: guest });
       const whole = { state: "whole", identity: guest };
       expect(await filters()).toEqual({ [tap1]: whole, [tap2]: none });
-      await driver.moveTap(tap1, green, { owner: markA.owner }, soon(), anotherGuest);
+      await driver.moveTap(tap1, green, { owner: markA.owner }, soon(), { identity: anotherGuest });
       const another = { state: "whole", identity: anotherGuest };
       expect(await filters()).toEqual({ [tap1]: another, [tap2]: none });
     });
@@ -454,13 +452,14 @@ export function networkDriverSuite(
         for (const _ of [1, 2]) await driver.ensureLimits(tap1, "blue", limits, soon());
         expect(await limitsOf(tap1)).toEqual({ state: "whole", limits });
       }
-      await driver.ensureAttached(tap1, blue, soon(), guest);
+      await driver.ensureAttached(tap1, blue, soon(), { identity: guest });
       expect(await limitsOf(tap1)).toEqual({ state: "whole", limits: { egress } });
       await driver.ensureLimits(tap1, "blue", {}, soon());
       expect(await limitsOf(tap1)).toEqual({ state: "absent" });
 
-      await driver.ensureAttached(tap1, blue, soon(), guest, { ingress, egress });
-      await driver.moveTap(tap1, green, markA, soon(), guest, { ingress });
+      const both = { identity: guest, limits: { ingress, egress } };
+      await driver.ensureAttached(tap1, blue, soon(), both);
+      await driver.moveTap(tap1, green, markA, soon(), { identity: guest, limits: { ingress } });
       expect(await limitsOf(tap1)).toEqual({ state: "whole", limits: { ingress } });
       const strays = (await driver.survey(soon())).networks.map((one) => one.strayFilters);
       expect(strays).toEqual([[], []]);
@@ -485,7 +484,7 @@ export function networkDriverSuite(
         { ...guest, addresses: ['10.11.0.1 } ; flush ruleset; "'] },
       ];
       for (const identity of wrong) {
-        const refused = driver.ensureAttached(tap1, blue, soon(), identity);
+        const refused = driver.ensureAttached(tap1, blue, soon(), { identity });
         expect(kindOf(await refused.catch((e) => e))).toBe("invalid_argument");
       }
       expect(await networkNames()).toEqual([]);

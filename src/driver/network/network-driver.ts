@@ -1,8 +1,8 @@
 import type { Duplex } from "node:stream";
 import type { Maker, Mark } from "../mark.ts";
 import type { NetworkInfo, NodeNetworkSurvey, TapInfo } from "./network-survey.ts";
-import type { PortIdentity } from "./port-identity.ts";
 import type { PortLimits } from "./port-limits.ts";
+import type { Attached, GroupsOfNetwork, PortSpec } from "./security-groups.ts";
 import type { Segment, Underlay } from "./segment.ts";
 
 export interface NetworkSpec {
@@ -44,18 +44,24 @@ export interface NetworkDriver {
    * Makes the network on this node unless it exists, moves the tap into it and connects the tap. Succeeds if
    * the tap is connected to it already.
    *
-   * @param identity Who the guest is. Before the tap is connected, its filter drops what claims to come from
-   * somebody else. If undefined, the filter of the tap stays as it is; a new tap has none.
-   * @param limits If undefined, they stay as they are; a new tap has none.
-   * @throws N0Error `failed_precondition` if the tap does not exist.
+   * Before the tap is connected, its filter drops what claims to come from somebody else, and what its security
+   * groups do not let pass. A new tap has none of both unless the call says it.
+   *
+   * @throws N0Error `failed_precondition` if the tap does not exist, or if the kernel of the node cannot enforce
+   * security groups, for other groups than `default`.
    */
   ensureAttached(
     tapName: string,
     network: NetworkSpec,
     signal: AbortSignal,
-    identity?: PortIdentity,
-    limits?: PortLimits,
-  ): Promise<void>;
+    port?: PortSpec,
+  ): Promise<Attached>;
+
+  /**
+   * Brings the network the newest rules of its groups, and their members on other nodes. Does nothing if it is not
+   * on this node, or has a newer state. Connections end that the new rules do not let pass.
+   */
+  applyGroups(networkName: string, wanted: GroupsOfNetwork, signal: AbortSignal): Promise<void>;
 
   /**
    * Gives a tap of the network these limits and no others, while its guest goes on. Does nothing if the tap is not
@@ -114,11 +120,16 @@ export interface NetworkDriver {
 
   /**
    * Repairs each missing or changed part of a network on this node, and connects the taps that are in it. A
-   * filter that is lost is made again by `moveTap`.
+   * filter that is lost is made again by `moveTap`, and so are the groups of a tap.
    *
+   * @param groups for rules of groups that somebody has changed.
    * @throws N0Error `failed_precondition` if the network is not on this node, or the existing one is not ours.
    */
-  ensureNetworkWhole(network: NetworkSpec, signal: AbortSignal): Promise<void>;
+  ensureNetworkWhole(
+    network: NetworkSpec,
+    signal: AbortSignal,
+    groups?: GroupsOfNetwork,
+  ): Promise<void>;
 
   /**
    * Like `ensureAttached`, for a tap of `maker` that somebody has put into another network or taken off its
@@ -129,9 +140,8 @@ export interface NetworkDriver {
     network: NetworkSpec,
     maker: Maker,
     signal: AbortSignal,
-    identity?: PortIdentity,
-    limits?: PortLimits,
-  ): Promise<void>;
+    port?: PortSpec,
+  ): Promise<Attached>;
 
   /** Removes the network from this node if it has no taps, and removes its uplinks without another end. */
   sweepNetwork(networkName: string, signal: AbortSignal): Promise<void>;
@@ -150,6 +160,9 @@ export interface NetworkDriver {
 
   /** Why this node cannot forward the IPv6 packets of guests, at the last look. Undefined if it can, or is not to. */
   ipv6Obstacle(): string | undefined;
+
+  /** Whether the kernel of the node can enforce security groups (br_netfilter). */
+  judgesGroups(): boolean;
 
   /** The addresses, of the given ones, that guests of this node cannot reach for DNS. */
   closedNameservers(addresses: readonly string[]): readonly string[];

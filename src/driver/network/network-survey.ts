@@ -1,6 +1,7 @@
 import type { Mark } from "../mark.ts";
 import type { PortIdentity } from "./port-identity.ts";
 import type { PortLimits } from "./port-limits.ts";
+import type { PortGroupsSurvey } from "./security-groups.ts";
 import type { Peer } from "./segment.ts";
 
 /** The state of a part. `altered`: it exists, but is not as we make it. */
@@ -44,6 +45,7 @@ export interface TapSurvey extends TapInfo {
   readonly isConnected: boolean;
   readonly filter: PortFilter;
   readonly limits: PortLimitsSurvey;
+  readonly groups: PortGroupsSurvey;
 }
 
 /** The segment as it is on the node. */
@@ -80,6 +82,16 @@ export interface NetworkPartsSurvey {
   /** The names of taps that are not in the network, and have a filter or limits there. */
   readonly strayFilters: readonly string[];
   readonly segment: SegmentSurvey;
+  readonly groups: NetworkGroupsSurvey;
+}
+
+/** What a network here knows of security groups. */
+export interface NetworkGroupsSurvey {
+  readonly state: PartState;
+  /** Undefined while nobody has told it. */
+  readonly generation?: bigint;
+  /** The digest of the members on other nodes. */
+  readonly members: string;
 }
 
 export interface NetworkSurvey extends NetworkInfo, NetworkPartsSurvey {}

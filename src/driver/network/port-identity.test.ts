@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { checkIdentity, linkLocalAddress } from "./port-identity.ts";
+import { linkLocalAddress } from "../../util/link-local.ts";
+import { checkIdentity } from "./port-identity.ts";
 
 test("an identity has one form, however it is written", () => {
   const addresses = ["FD00:0:0::0001", "10.0.0.9", "fd00::1", "10.0.0.10"];

@@ -26,6 +26,9 @@ const LARGE: ReadonlyMap<DescMethod, number> = new Map<DescMethod, number>([
   [SurveyAgentService.method.survey, 16 * MIB],
   // All interfaces of the networks of a node, of 100 bytes each.
   [NetworkAgentService.method.pushSegments, 16 * MIB],
+  // All nics of the networks of a node, and the rules of their groups.
+  [NetworkAgentService.method.pushGroups, 16 * MIB],
+  [SurveyAgentService.method.ensureNetworkWhole, 16 * MIB],
 ]);
 
 /**

@@ -9,6 +9,7 @@ export const AMOUNTS = [
   "block_storages",
   "images",
   "networks",
+  "security_groups",
   "addresses",
 ] as const;
 export type AmountName = (typeof AMOUNTS)[number];

@@ -1,5 +1,6 @@
 import { jsonCollection } from "../../../datastore/collection.ts";
 import type { Annotations, Owned, UsedBy } from "../../core/reserved.ts";
+import type { NicGroups } from "../security-group/names.ts";
 
 /** Under network and interface name. */
 export type InterfaceReservation = Owned & {
@@ -13,6 +14,11 @@ export type InterfaceReservation = Owned & {
   readonly tapName: string;
   /** The PCI slot of a nic that was attached to a running virtual machine. Others have that of their number. */
   readonly pciSlot?: number;
+  /**
+   * The ids of the security groups of a virtual machine's nic, or `off`. Undefined from an older version: it is in
+   * the group `default` of the project of its virtual machine.
+   */
+  readonly securityGroups?: NicGroups;
 };
 export const interfaces = jsonCollection<InterfaceReservation>("interface", { of: "network" });
 

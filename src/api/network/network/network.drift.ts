@@ -129,6 +129,14 @@ export const drifts: Drifts = {
       there.set("net", { ...there.get("net")!, segment });
     },
   },
+  "network.members_differ": {
+    drift: ({ here }) => {
+      const { networks: there } = here.network.hands;
+      const identity = { hardwareAddress: "52:54:00:00:00:97", addresses: ["10.0.0.97"] };
+      const members = [{ identity, groupIds: ["security_group/default"] }];
+      there.set("net", { ...there.get("net")!, members });
+    },
+  },
   "uplink.without_owner": {
     drift: ({ here }) => {
       here.network.hands.strayUplinks.add({ device: "n0-other-1234", networkName: "other" });

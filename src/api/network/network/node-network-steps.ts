@@ -2,6 +2,7 @@ import { nameOnNode, nodeRef, type Ref } from "../../../util/ref.ts";
 import { nodeRetriable, nodeStep, type StepNode } from "../../core/saga/node-step.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import type { Api } from "../context.ts";
+import { readGroupsOfNetwork } from "../security-group/on-node.ts";
 import { networks } from "./collection.ts";
 
 /** A network on one node. */
@@ -52,14 +53,20 @@ const owner = ({ network }: NetworkPlace) => network;
 const leaves = ({ network, nodeName }: NetworkPlace) =>
   `network "${network.name}" on node "${nodeName}" as it is`;
 
-/** Repairs every part of the network on the node that is missing or changed. */
-export const restoreNetwork = nodeRetriable<NodeNetwork>({
+/** Repairs every part of the network on the node that is missing or changed, with its security groups. */
+export const restoreNetwork = nodeRetriable<NodeNetwork, Api>({
   name: "network.restore",
   today: namesToRefs(olderNames),
   owner,
-  async act({ survey }, { network: ref, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false }) {
+  async act(
+    { api, survey },
+    { nodeName, network: ref, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false },
+  ) {
     const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, mtu, natOff };
-    await survey((c, operation, options) => c.ensureNetworkWhole({ operation, network }, options));
+    const groups = await readGroupsOfNetwork(api, ref, nodeName);
+    await survey((c, operation, options) =>
+      c.ensureNetworkWhole({ operation, network, groups }, options),
+    );
   },
   leaves,
 });

@@ -6,11 +6,13 @@ import {
 import { DEFAULT_SCOPE, type Ref, refBeside } from "../../../util/ref.ts";
 import type { UsedBy } from "../../core/reserved.ts";
 import { users } from "../../iam/user/collection.ts";
+import { referredGroups } from "../../network/security-group/names.ts";
 
 /** The state on its node is added when a virtual machine is read. */
 export const virtualMachines = protoCollection("virtual_machine", VirtualMachineSchema, {
   references: {
     network: ({ nics }) => nics.map(({ networkName }) => networkName),
+    security_group: ({ nics }) => referredGroups(nics.flatMap((nic) => nic.securityGroups)),
     block_storage: ({ blockStorageNames }) => blockStorageNames,
     user: (vm) => usersOf(vm).map(({ scope, name }) => `${scope}/${name}`),
   },

@@ -17,6 +17,7 @@ import type { Call } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { refOf, scopeOf } from "../../core/scope.ts";
 import { users } from "../../iam/user/collection.ts";
+import { nodesTold } from "../../network/convergence/told.ts";
 import { computeSizes, countedOn } from "../../pool/inventory/amounts.ts";
 import { reserveCompute } from "../../pool/inventory/steps.ts";
 import { requestedNode, schedule } from "../../pool/schedule/schedule.ts";
@@ -28,6 +29,7 @@ import { releaseDomain, startNewDomain, writeNewSeed } from "./domain/domain-ste
 import { planOf } from "./domain/plan.ts";
 import { readUsers, userKeysOf } from "./domain/plan-input.ts";
 import { attachTap, makeTap } from "./domain/tap-steps.ts";
+import { readGroups, withOwnNames } from "./nics/groups.ts";
 import { newNics, reserveNics } from "./nics/nics.ts";
 import { keysOf, settled, virtualMachineSteps } from "./record.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
@@ -46,7 +48,8 @@ export async function createVirtualMachine(
   wished: CreateVirtualMachineRequest,
 ): Promise<VirtualMachine> {
   const ref = refOf(call, virtualMachines, wished.name);
-  const request = { ...wished, ...withLimits(wished), userDomain: scopeOf(call, users.kind) };
+  const nics = wished.nics.map((nic, i) => withOwnNames(`nics[${i}].`, ref, nic));
+  const request = { ...wished, ...withLimits(wished), nics, userDomain: scopeOf(call, users.kind) };
   const checked = checkCreate(ref, request);
   const { method } = VirtualMachineService;
   const options = { method: method.createVirtualMachine, keys: keysOf(ref, request) };
@@ -63,7 +66,8 @@ export async function createVirtualMachine(
 
     const asked = newRecord(tx, ref, request, checked, placed.nodeName, nics.chosen);
     asked.instanceId = instanceIdOf(asked, userKeys);
-    await virtualMachineSteps.replace(tx, ref, undefined, asked, named);
+    const groups = await readGroups(api, ref, request.nics);
+    await virtualMachineSteps.replace(tx, ref, undefined, asked, [...named, ...groups]);
     await tx.run(reserveUuid, { uuid: asked.uuid, ref });
     await tx.run(reserveCompute, {
       nodeName: placed.nodeName,
@@ -88,17 +92,10 @@ export async function createVirtualMachine(
     for (const tap of plan.taps) await tx.run(attachTap, tap);
     await tx.run(releaseDomain, { nodeName: placed.nodeName, ref });
 
-    const running = await tx.answerRecord(
-      virtualMachines,
-      ref,
-      settled(asked, State.RUNNING),
-      asked,
-    );
+    const final = settled(asked, State.RUNNING);
+    const running = await tx.answerRecord(virtualMachines, ref, final, asked);
     sighting.note(DomainState.RUNNING);
-    await api.segments.reached(
-      nics.planned.map((nic) => nic.ref),
-      tx.signal,
-    );
+    await nodesTold(api, nics.planned, tx.signal);
     return running;
   });
 }

@@ -12,6 +12,7 @@ import { deleteVirtualMachine, forgetVirtualMachine, withProject } from "./delet
 import * as domains from "./domain/domain-steps.ts";
 import {
   attachTap,
+  changeGroups,
   limitTap,
   makeTap,
   moveTap,
@@ -23,6 +24,7 @@ import { attachNic } from "./nics/attach-nic.ts";
 import { detachNic } from "./nics/detach-nic.ts";
 import { plugNic, releaseNic, unplugNic } from "./nics/nic-steps.ts";
 import { setNicLimits } from "./nics/set-nic-limits.ts";
+import { setSecurityGroups } from "./nics/set-security-groups.ts";
 import { usesInterfaces } from "./nics/uses-interfaces.ts";
 import { onNodeLost } from "./node-lost.ts";
 import { openConsole } from "./open-console.ts";
@@ -64,6 +66,7 @@ export const virtualMachine = defineResource({
       limitTap,
       plugNic,
       unplugNic,
+      changeGroups,
     ],
     retriables: [
       virtualMachineSteps.settle,
@@ -94,6 +97,7 @@ export const virtualMachine = defineResource({
     attachNic: (request, call) => attachNic(api, call, request),
     detachNic: (request, call) => detachNic(api, call, request),
     setNicLimits: (request, call) => setNicLimits(api, call, request),
+    setSecurityGroups: (request, call) => setSecurityGroups(api, call, request),
     openConsole: ({ name }, call) => openConsole(api, call, name),
   }),
 });

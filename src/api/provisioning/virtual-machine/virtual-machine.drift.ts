@@ -177,6 +177,14 @@ export const drifts: Drifts = {
       there.set(name, { ...there.get(name)!, isLoose: true });
     },
   },
+  "tap.groups_differ": {
+    drift: async (hands) => {
+      const { taps: there } = hands.here.network.hands;
+      const name = await tapOf(hands);
+      const { groupIds: _, ...tap } = there.get(name)!;
+      there.set(name, tap);
+    },
+  },
   "tap.filter_differs": {
     isUnwound: true,
     drift: async (hands) => {

@@ -3,6 +3,7 @@ import { computeSize, labels, mask } from "../../../../test/sim/fields.ts";
 import { namesOf, type View } from "../../../../test/sim/view.ts";
 import { VirtualMachine_VirtualMachineState as MachineState } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { users } from "../../iam/user/collection.ts";
+import { groupNames } from "../../network/security-group/security-group.sim.ts";
 import { virtualMachines } from "./collection.ts";
 
 const UUIDS = [1, 2].map((i) => `00000000-0000-4000-8000-00000000000${i}`);
@@ -20,6 +21,7 @@ function nic(view: View) {
   return {
     networkName: view.networkToUse(),
     ipv4Address: dice.chance(0.15) ? address() : dice.chance(0.1) ? "none" : "",
+    securityGroups: dice.chance(0.3) ? groupNames(view) : [],
     hardwareAddress: dice.chance(0.1) ? `52:54:00:00:00:0${dice.below(4)}` : "",
     ...(dice.chance(0.2) ? limits(view) : {}),
   };

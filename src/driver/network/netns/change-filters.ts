@@ -1,9 +1,10 @@
 import { FILTER_TABLE } from "./filter-table.ts";
-import { changeElements, type ElementChange } from "./nft-elements.ts";
+import { changeElements, type ElementTable, type TableChange } from "./nft-elements.ts";
 
-/** Changes elements of the filters in the namespace at `path`: all of them or, if it throws, none. */
-export type ChangeFilters = (path: string, changes: readonly ElementChange[]) => Promise<void>;
+/** Where the filters are. */
+export const FILTERS: ElementTable = { family: "bridge", table: FILTER_TABLE };
 
-export const changeFilters: ChangeFilters = async (path, changes) => {
-  await changeElements(path, FILTER_TABLE, changes);
-};
+/** Changes elements of the tables in the namespace at `path`: all of them or, if it throws, none. */
+export type ChangeFilters = (path: string, changes: readonly TableChange[]) => Promise<void>;
+
+export const changeFilters: ChangeFilters = changeElements;

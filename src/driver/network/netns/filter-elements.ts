@@ -1,14 +1,9 @@
 import { canonicalAddress, parseAddress } from "../../../util/cidr.ts";
 import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
+import { linkLocalAddress } from "../../../util/link-local.ts";
 import type { PortFilter } from "../network-survey.ts";
-import {
-  checkIdentity,
-  familyOf,
-  identityText,
-  linkLocalAddress,
-  type PortIdentity,
-} from "../port-identity.ts";
+import { checkIdentity, familyOf, identityText, type PortIdentity } from "../port-identity.ts";
 import { FILTER_TABLE } from "./filter-table.ts";
 import type { ElementChange } from "./nft-elements.ts";
 

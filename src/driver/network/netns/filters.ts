@@ -1,6 +1,6 @@
-import { errorCode } from "../../../util/errno.ts";
 import type { PartState, PortFilter } from "../network-survey.ts";
 import type { PortIdentity } from "../port-identity.ts";
+import { FILTERS } from "./change-filters.ts";
 import type { Context } from "./context.ts";
 import {
   additions,
@@ -15,11 +15,13 @@ import {
   withoutElements,
 } from "./filter-elements.ts";
 import { FILTER_TABLE, filterTable } from "./filter-table.ts";
+import { groupRemovals, judgeAgain, removeGroups } from "./groups.ts";
 import { removeLimits, surveyLimits } from "./limits.ts";
 import type { Names } from "./names.ts";
 import { inNamespace, namespaceAt } from "./namespace.ts";
 import { nft } from "./nft.ts";
-import { elementComment } from "./nft-elements.ts";
+import { type ElementChange, elementComment, type TableChange } from "./nft-elements.ts";
+import { isDone, orUndefined } from "./nft-outcome.ts";
 import { applyTable, listingOf, stateOfListing } from "./tables.ts";
 
 /** In the namespace of the thread. A table of another version keeps its ports. */
@@ -47,14 +49,17 @@ export async function ensureFilter(
   identity: PortIdentity,
 ): Promise<void> {
   const path = names.netnsPath(networkName);
-  if (await isDone(change(path, additions("create", tapName, identity)))) return;
+  if (await isDone(change(path, ofFilters(additions("create", tapName, identity))))) return;
   const found = inNamespace(path, () => {
     ensureFilterTable(names);
     return readElements().get(tapName) ?? new Set<string>();
   });
   const wanted = elementsOf(identity);
   if (wanted.length === found.size && wanted.every((one) => found.has(one))) return;
-  await change(path, [...removals(tapName, found), ...additions("add", tapName, identity)]);
+  await change(
+    path,
+    ofFilters([...removals(tapName, found), ...additions("add", tapName, identity)]),
+  );
 }
 
 /** Removes the filters and limits of these ports. The caller has removed their taps. */
@@ -70,9 +75,12 @@ export async function removeFilters(
   const noted = await notedElements(path, tapNames);
   if (noted !== undefined && (await isDone(change(path, noted)))) return;
   if (namespaceAt(path) !== "namespace") return;
-  const found = inNamespace(path, readElements);
+  const found = inNamespace(path, () => {
+    removeGroups(tapNames);
+    return readElements();
+  });
   const changes = tapNames.flatMap((tapName) => removals(tapName, found.get(tapName) ?? []));
-  if (changes.length > 0) await change(path, changes);
+  if (changes.length > 0) await change(path, ofFilters(changes));
 }
 
 /** The state of the table, and the filter of each port that has one. */
@@ -115,16 +123,23 @@ export function straysOf(
   return [...names].filter((name) => !tapNames.includes(name));
 }
 
-/** Undefined if the comment of one of the ports does not say its elements, or there is no such port. */
+/** With its groups. Undefined if the comment of one of the ports does not say its elements, or there is no such port. */
 async function notedElements(path: string, tapNames: readonly string[]) {
-  const changes = [];
+  const changes: TableChange[] = [];
   for (const tapName of tapNames) {
-    const asked = elementComment(path, FILTER_TABLE, "ports", portKey(tapName));
+    const asked = elementComment(path, FILTERS, "ports", portKey(tapName));
     const identity = identityIn(await orUndefined(asked));
     if (identity === undefined) return undefined;
-    changes.push(...removals(tapName, elementsOf(identity)));
+    const groups = await groupRemovals(path, tapName, identity);
+    if (groups === undefined) return undefined;
+    if (groups.length > 0) changes.push(...groups, ...judgeAgain());
+    changes.push(...ofFilters(removals(tapName, elementsOf(identity))));
   }
   return changes;
+}
+
+function ofFilters(changes: readonly ElementChange[]): TableChange[] {
+  return changes.map((change) => ({ ...change, of: FILTERS }));
 }
 
 /** In the namespace of the thread. */
@@ -140,20 +155,6 @@ function readTable(): string | undefined {
     if (error instanceof Error && error.message.includes("No such file or directory")) {
       return undefined;
     }
-    throw error;
-  }
-}
-
-/** False if the kernel refused it, and so did nothing, because something is there already or is not there. */
-async function isDone(change: Promise<void>): Promise<boolean> {
-  return (await orUndefined(change.then(() => true))) ?? false;
-}
-
-async function orUndefined<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (["EEXIST", "ENOENT"].includes(errorCode(error) ?? "")) return undefined;
     throw error;
   }
 }

@@ -18,7 +18,7 @@ const PORT = {
   suppress: 32,
 } as const;
 const TUN_GROUP = 2;
-const BRIDGE_FORWARD_MASK = 9;
+const BRIDGE = { forwardMask: 9, callIptables: 36, callIp6tables: 37 } as const;
 const IFA = { address: 1, local: 2 } as const;
 const SCOPE_LINK = 253;
 const AF_INET = 2;
@@ -41,6 +41,8 @@ export interface Link {
   readonly tunGroup: number | undefined;
   /** Of a bridge: a bit for each link-local group whose frames it forwards, by the last digit of its address. */
   readonly forwardMask: number | undefined;
+  /** Of a bridge: whether what it forwards passes the rules of IPv4 and IPv6. */
+  readonly callsFilters: boolean;
   readonly alias: string | undefined;
   readonly mtu: number;
   readonly vxlan: VxlanLink | undefined;
@@ -87,7 +89,10 @@ export async function readLinks(netns: string | undefined): Promise<readonly Lin
       kind,
       group: attributes.get(IFLA.group)?.u32() ?? 0,
       tunGroup: kind === "tun" ? data?.get(TUN_GROUP)?.u32() : undefined,
-      forwardMask: kind === "bridge" ? data?.get(BRIDGE_FORWARD_MASK)?.u16() : undefined,
+      forwardMask: kind === "bridge" ? data?.get(BRIDGE.forwardMask)?.u16() : undefined,
+      callsFilters: [BRIDGE.callIptables, BRIDGE.callIp6tables].every(
+        (option) => kind === "bridge" && data?.get(option)?.u8() === 1,
+      ),
       alias: attributes.get(IFLA.alias)?.text,
       mtu: attributes.get(IFLA.mtu)?.u32() ?? 0,
       vxlan: kind === "vxlan" && data !== undefined ? vxlanOf(data) : undefined,

@@ -6,21 +6,28 @@ import { type RunCommand, runCommand } from "../../command/run-command.ts";
 import { checkNetworkName, checkTapName, gatewaysOf } from "../network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "../network-driver.ts";
 import { notOurs, tapElsewhere, tapMissing } from "../network-errors.ts";
-import { checkIdentity, type PortIdentity } from "../port-identity.ts";
+import type { PortIdentity } from "../port-identity.ts";
 import type { PortLimits } from "../port-limits.ts";
+import {
+  type Attached,
+  checkGroupsOfNetwork,
+  checkPort,
+  type PortSpec,
+} from "../security-groups.ts";
 import { checkSegment } from "../segment-check.ts";
 import { type ChangeFilters, changeFilters as changeWithNft } from "./change-filters.ts";
 import { connectIn } from "./connect.ts";
 import { type Context, leavesNode } from "./context.ts";
 import { newDetach } from "./detach.ts";
 import { ensureFilter } from "./filters.ts";
+import { applyGroups, ensureGroups, takeGroups } from "./groups.ts";
 import { listNetworks, listTaps } from "./inventory.ts";
 import { newIp } from "./ip.ts";
 import { ensureLimits } from "./limits.ts";
 import { type ChangeLink, changeLink } from "./link-changes.ts";
 import { namesFor } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
-import { ensureNetwork, READY, readNetwork, removeNetwork } from "./network.ts";
+import { canJudge, ensureNetwork, READY, readNetwork, removeNetwork } from "./network.ts";
 import { readOwnNetworks } from "./own-networks.ts";
 import { keepNodeRules, makeWhole, settleNodeRules, sweep, takeTapOut } from "./repair.ts";
 import { prepareInside } from "./rules.ts";
@@ -89,9 +96,9 @@ export function newNetnsNetworkDriver({
       checkTapName(tapName);
       await holdingTap(tapName, signal, () => makeTap(context, tapName, mark, signal));
     },
-    async ensureAttached(tapName, network, signal, identity, limits) {
-      const port = portOf(tapName, network, identity, limits);
-      await holdingTap(tapName, signal, () =>
+    async ensureAttached(tapName, network, signal, spec) {
+      const port = portOf(tapName, network, spec);
+      return await holdingTap(tapName, signal, () =>
         holdingNetwork(network.name, signal, () => attach(context, port, network, signal)),
       );
     },
@@ -138,10 +145,22 @@ export function newNetnsNetworkDriver({
       );
     },
     survey: async (signal) => surveyNode(context, signal),
-    async ensureNetworkWhole(network, signal) {
+    async applyGroups(networkName, wanted, signal) {
+      checkNetworkName(networkName);
+      const checked = checkGroupsOfNetwork(wanted);
+      await holdingNetwork(networkName, signal, async () => {
+        const state = await readNetwork(context, networkName, signal);
+        if (state.kind !== "namespace" || state.mark?.state !== READY) return;
+        applyGroups(context, networkName, checked);
+      });
+    },
+    async ensureNetworkWhole(network, signal, groups) {
       checkNetworkName(network.name);
       gatewaysOf(network);
-      await holdingNetwork(network.name, signal, () => makeWhole(context, network, signal));
+      const checked = groups === undefined ? undefined : checkGroupsOfNetwork(groups);
+      await holdingNetwork(network.name, signal, () =>
+        makeWhole(context, network, signal, checked),
+      );
     },
     async ensureLimits(tapName, networkName, limits, signal) {
       checkTapName(tapName);
@@ -151,11 +170,13 @@ export function newNetnsNetworkDriver({
         ensureLimits(names.netnsPath(networkName), tapName, limits);
       });
     },
-    async moveTap(tapName, network, maker, signal, identity, limits) {
-      const port = portOf(tapName, network, identity, limits);
-      await holdingTap(tapName, signal, async () => {
+    async moveTap(tapName, network, maker, signal, spec) {
+      const port = portOf(tapName, network, spec);
+      return await holdingTap(tapName, signal, async () => {
         await takeTapOut(context, tapName, network.name, maker, signal);
-        await holdingNetwork(network.name, signal, () => attach(context, port, network, signal));
+        return await holdingNetwork(network.name, signal, () =>
+          attach(context, port, network, signal),
+        );
       });
     },
     async sweepNetwork(networkName, signal) {
@@ -165,6 +186,7 @@ export function newNetnsNetworkDriver({
     ensureNodeRules: (signal) => settleNodeRules(context, signal),
     keepNodeRules: (signal) => keepNodeRules(context, signal),
     ipv6Obstacle: () => ipv6.obstacle,
+    judgesGroups: canJudge,
     closedNameservers: (addresses) => {
       const closed = closedFor(readOwnNetworks(), transitPool);
       return addresses.filter((address) =>
@@ -190,30 +212,25 @@ function block(text: string): Cidr {
 interface Port {
   readonly tapName: string;
   readonly identity: PortIdentity | undefined;
+  readonly groups: PortSpec["groups"];
   readonly limits: PortLimits | undefined;
 }
 
 /** Refuses wrong names and addresses before anything is made. */
-function portOf(
-  tapName: string,
-  network: NetworkSpec,
-  identity: PortIdentity | undefined,
-  limits: PortLimits | undefined,
-): Port {
+function portOf(tapName: string, network: NetworkSpec, spec: PortSpec = {}): Port {
   checkTapName(tapName);
   checkNetworkName(network.name);
   gatewaysOf(network);
-  const checked = identity === undefined ? undefined : checkIdentity(identity);
-  return { tapName, identity: checked, limits };
+  return { tapName, limits: spec.limits, ...checkPort(spec, canJudge()) };
 }
 
 /** The caller holds the tap and the network. */
 async function attach(
   context: Context,
-  { tapName, identity, limits }: Port,
+  { tapName, identity, groups, limits }: Port,
   network: NetworkSpec,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Attached> {
   const { ip, names } = context;
   const netns = names.netnsName(network.name);
   const bridge = names.bridge(network.name);
@@ -232,8 +249,16 @@ async function attach(
 
   // Before the guest can send anything.
   if (identity !== undefined) await ensureFilter(context, network.name, tapName, identity);
+  if (groups === "off") takeGroups(context, network.name, tapName);
+  else if (groups !== undefined && identity !== undefined) {
+    const asked = { tapName, identity, groups };
+    if (!(await ensureGroups(context, network.name, asked))) return "needs_members";
+  }
   const limit = () => limits && ensureLimits(names.netnsPath(network.name), tapName, limits);
-  if (place !== undefined && tap.master === bridge && tap.isUp) return limit();
+  if (place !== undefined && tap.master === bridge && tap.isUp) {
+    limit();
+    return "attached";
+  }
   // One netlink message moves the tap, connects it and sets it up, in this order. So it names the bridge by its
   // index over there. A moved tap keeps its alias and its group.
   const masterIndex = deviceIndex(names.netnsPath(network.name), bridge);
@@ -244,4 +269,5 @@ async function attach(
   else await ip.change(netns, [set], signal);
   // Only in its namespace. For a moment it has none.
   limit();
+  return "attached";
 }

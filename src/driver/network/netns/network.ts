@@ -1,4 +1,4 @@
-import { lstatSync } from "node:fs";
+import { existsSync, lstatSync } from "node:fs";
 import { ownerOnNode } from "../../../util/ref.ts";
 import { formatLinkMark, type LinkMark, parseLinkMark } from "../link-mark.ts";
 import { gatewaysOf } from "../network-check.ts";
@@ -129,7 +129,7 @@ function frameLines(
   if (!hasBridge) {
     const its = `group ${names.group} address ${names.bridgeAddress(networkName)} netns ${netns}`;
     // No spanning tree, since it makes a new port wait. No snooping, since nobody queries memberships.
-    const options = `stp_state 0 forward_delay 0 mcast_snooping 0 group_fwd_mask ${FORWARD_MASK}`;
+    const options = `stp_state 0 forward_delay 0 mcast_snooping 0 group_fwd_mask ${FORWARD_MASK}${callOptions()}`;
     const size = mtu === undefined ? "" : ` mtu ${mtu}`;
     lines.push(`link add name ${names.bridge(networkName)}${size} ${its} type bridge ${options}`);
   }
@@ -156,6 +156,9 @@ function bridgeLines(
   if (found !== undefined && network.mtu !== undefined && found.mtu !== network.mtu) {
     lines.push(`link set dev ${bridge} mtu ${network.mtu}`);
   }
+  if (found !== undefined && canJudge() && !found.callsFilters) {
+    lines.push(`link set dev ${bridge} type bridge${callOptions()}`);
+  }
   for (const address of there) {
     if (!wanted.includes(address)) lines.push(`address delete ${address} dev ${bridge}`);
   }
@@ -166,6 +169,15 @@ function bridgeLines(
   }
   if (!isUp(bridge)) lines.push(`link set dev ${bridge} up`);
   return lines;
+}
+
+/** Whether the kernel leads what a bridge forwards through the rules of security groups (br_netfilter). */
+export function canJudge(): boolean {
+  return existsSync("/proc/sys/net/bridge/bridge-nf-call-iptables");
+}
+
+function callOptions(): string {
+  return canJudge() ? " nf_call_iptables 1 nf_call_ip6tables 1" : "";
 }
 
 /** Removes the network and everything in it. The caller holds the network. */

@@ -4,7 +4,7 @@ import { batch, header, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from "./nft-ba
 import { attribute, type Parcel, readAnswer, sendMessages } from "./rtnetlink.ts";
 
 /** <linux/netlink.h>, <linux/netfilter/nf_tables.h>, <linux/netfilter.h> */
-const NFPROTO_BRIDGE = 7;
+const NFPROTO = { inet: 1, bridge: 7 } as const;
 const NEW_ELEMENTS = (NFNL_SUBSYS_NFTABLES << 8) | 12;
 const GET_ELEMENTS = (NFNL_SUBSYS_NFTABLES << 8) | 13;
 const DELETE_ELEMENTS = (NFNL_SUBSYS_NFTABLES << 8) | 14;
@@ -14,38 +14,55 @@ const NLM_F_CREATE = 0x400;
 const NESTED = 0x8000;
 const LIST = { table: 1, set: 2, elements: 3 } as const;
 const LIST_ELEMENT = 1;
-const ELEMENT = { key: 1, userData: 6 } as const;
+const ELEMENT = { key: 1, data: 2, userData: 6 } as const;
 const DATA_VALUE = 1;
+const DATA_VERDICT = 2;
+const VERDICT = { code: 1, chain: 2 } as const;
+const NFT_GOTO = -4;
 /** libnftnl's first sort of user data, with which nft shows the comment of an element. */
 const COMMENT = 0;
 const GENERATION_HEADER_BYTES = 4;
 
-export interface ElementChange {
-  /** `create` fails with `EEXIST` if the element exists, and `delete` with `ENOENT` if it does not. */
-  readonly verb: "create" | "add" | "delete";
+export interface ElementTable {
+  readonly family: keyof typeof NFPROTO;
+  readonly table: string;
+}
+
+interface ElementPlace {
   readonly set: string;
   /** Each member of a concatenation fills a whole number of words. */
   readonly key: Buffer;
-  readonly comment?: string;
 }
 
+export interface ElementChange extends ElementPlace {
+  /** `create` fails with `EEXIST` if the element exists, and `delete` with `ENOENT` if it does not. */
+  readonly verb: "create" | "add" | "delete";
+  readonly comment?: string;
+  /** Of a map: the value of the key, or the chain at which its verdict goes on. */
+  readonly data?: { readonly value: Buffer } | { readonly gotoChain: string };
+}
+
+/** Removes all elements of a set. */
+interface Flush {
+  readonly verb: "flush";
+  readonly set: string;
+}
+
+export type TableChange = (ElementChange | Flush) & { readonly of: ElementTable };
+
 /**
- * Changes elements of a table of the bridge family, all or none, in the namespace at `path`. The kernel takes
- * 15 ms if it removes any, and the main thread does not wait for that, as it would with libnftables.
+ * Changes elements of tables, all or none, in the namespace at `path`. The kernel takes 15 ms if it removes any,
+ * and the main thread does not wait for that, as it would with libnftables.
  *
  * @throws Error with a `code`, such as `ENOENT`.
  */
-export async function changeElements(
-  path: string,
-  table: string,
-  changes: readonly ElementChange[],
-): Promise<void> {
+export async function changeElements(path: string, changes: readonly TableChange[]): Promise<void> {
   const socket = netlinkSocketIn(path, NETLINK_NETFILTER);
   try {
     const messages = changes.map((change) => ({
-      type: change.verb === "delete" ? DELETE_ELEMENTS : NEW_ELEMENTS,
+      type: isRemoval(change.verb) ? DELETE_ELEMENTS : NEW_ELEMENTS,
       flags: NLM_F_ACK | flagsOf(change.verb),
-      body: bodyOf(table, change),
+      body: bodyOf(change.of, change),
     }));
     await sendMessages(socket, batch(messages));
     // The kernel answers each change when all of them are done, or one has failed.
@@ -63,13 +80,13 @@ export async function changeElements(
  */
 export async function elementComment(
   path: string,
-  table: string,
+  table: ElementTable,
   set: string,
   key: Buffer,
 ): Promise<string | undefined> {
   const socket = netlinkSocketIn(path, NETLINK_NETFILTER);
   try {
-    const body = bodyOf(table, { set, key });
+    const body = bodyOf(table, { verb: "add", set, key });
     await sendMessages(socket, [{ type: GET_ELEMENTS, flags: NLM_F_ACK, body }]);
     const { parcels } = await readAnswer(socket);
     return parcels[0] === undefined ? undefined : commentIn(parcels[0]);
@@ -78,24 +95,39 @@ export async function elementComment(
   }
 }
 
-function flagsOf(verb: ElementChange["verb"]): number {
-  if (verb === "delete") return 0;
+function isRemoval(verb: TableChange["verb"]): boolean {
+  return verb === "delete" || verb === "flush";
+}
+
+function flagsOf(verb: TableChange["verb"]): number {
+  if (isRemoval(verb)) return 0;
   return verb === "create" ? NLM_F_CREATE | NLM_F_EXCL : NLM_F_CREATE;
 }
 
-function bodyOf(
-  table: string,
-  { set, key, comment }: Pick<ElementChange, "set" | "key" | "comment">,
-): Buffer {
-  const data = attribute(ELEMENT.key | NESTED, attribute(DATA_VALUE, key));
-  const notes = comment === undefined ? [] : [attribute(ELEMENT.userData, userData(comment))];
-  const element = attribute(LIST_ELEMENT | NESTED, Buffer.concat([data, ...notes]));
+/** Without an element, a removal means all of them. */
+function bodyOf({ family, table }: ElementTable, change: ElementChange | Flush): Buffer {
   return Buffer.concat([
-    header(NFPROTO_BRIDGE, 0),
+    header(NFPROTO[family], 0),
     attribute(LIST.table, Buffer.from(`${table}\0`)),
-    attribute(LIST.set, Buffer.from(`${set}\0`)),
-    attribute(LIST.elements | NESTED, element),
+    attribute(LIST.set, Buffer.from(`${change.set}\0`)),
+    ...(change.verb === "flush" ? [] : [elementOf(change)]),
   ]);
+}
+
+function elementOf({ key, comment, data }: ElementChange): Buffer {
+  const parts = [attribute(ELEMENT.key | NESTED, attribute(DATA_VALUE, key))];
+  if (data !== undefined) parts.push(attribute(ELEMENT.data | NESTED, dataOf(data)));
+  if (comment !== undefined) parts.push(attribute(ELEMENT.userData, userData(comment)));
+  const element = attribute(LIST_ELEMENT | NESTED, Buffer.concat(parts));
+  return attribute(LIST.elements | NESTED, element);
+}
+
+function dataOf(data: NonNullable<ElementChange["data"]>): Buffer {
+  if ("value" in data) return attribute(DATA_VALUE, data.value);
+  const code = Buffer.alloc(4);
+  code.writeInt32BE(NFT_GOTO);
+  const chain = attribute(VERDICT.chain, Buffer.from(`${data.gotoChain}\0`));
+  return attribute(DATA_VERDICT | NESTED, Buffer.concat([attribute(VERDICT.code, code), chain]));
 }
 
 function userData(comment: string): Buffer {

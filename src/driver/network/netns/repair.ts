@@ -1,8 +1,11 @@
 import type { Maker } from "../../mark.ts";
 import type { NetworkSpec } from "../network-driver.ts";
 import { networkNotHere, networkNotOurs } from "../network-errors.ts";
+import type { GroupsOfNetwork } from "../security-groups.ts";
 import type { Context } from "./context.ts";
 import { removeFilters, restoreFilters } from "./filters.ts";
+import { restoreGroups } from "./group-survey.ts";
+import { applyGroups } from "./groups.ts";
 import { ipv6Off } from "./ip.ts";
 import { UPLINK_INSIDE } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
@@ -21,6 +24,7 @@ export async function makeWhole(
   context: Context,
   network: NetworkSpec,
   signal: AbortSignal,
+  groups?: GroupsOfNetwork,
 ): Promise<void> {
   const { ip, names, mutex } = context;
   const path = names.netnsPath(network.name);
@@ -40,11 +44,10 @@ export async function makeWhole(
   const made = await readNetwork(context, network.name, signal);
   if (made.kind !== "namespace") return;
   const taps = made.links.filter((link) => isOurTap(names, link));
-  await restoreFilters(
-    context,
-    network.name,
-    taps.map(({ name }) => name),
-  );
+  const tapNames = taps.map(({ name }) => name);
+  restoreGroups(names, path, tapNames);
+  if (groups !== undefined) applyGroups(context, network.name, groups, true);
+  await restoreFilters(context, network.name, tapNames);
   const bridge = names.bridge(network.name);
   const index = deviceIndex(path, bridge);
   const loose = taps.filter((link) => link.master !== bridge || !link.isUp);

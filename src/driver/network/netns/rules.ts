@@ -5,6 +5,7 @@ import { parseLinkMark } from "../link-mark.ts";
 import type { PartState } from "../network-survey.ts";
 import { type Context, leavesNode } from "./context.ts";
 import { ensureFilterTable } from "./filters.ts";
+import { ensureGroupTables } from "./groups.ts";
 import { forwardIpv6, forwardIpv6Inside, forwardsIpv6, hasIpv6 } from "./ipv6-forwarding.ts";
 import { type Names, UPLINK_INSIDE } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
@@ -120,6 +121,7 @@ export function prepareInside(names: Names, path: string, isNatOff: boolean): vo
     if (existsSync(ADDRESS_MODE)) writeFileSync(ADDRESS_MODE, "1");
     applyTable(names, insideRules(names, isNatOff));
     ensureFilterTable(names);
+    ensureGroupTables(names);
   });
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { defined } from "../../../util/defined.ts";
 import { nameOnNode, ownerOnNode, parseRef } from "../../../util/ref.ts";
 import { parseLinkMark } from "../link-mark.ts";
 import {
@@ -11,15 +12,18 @@ import {
   type StrayUplink,
   type TapSurvey,
 } from "../network-survey.ts";
+import type { PortIdentity } from "../port-identity.ts";
+import type { PortGroupsSurvey } from "../security-groups.ts";
 import type { Context } from "./context.ts";
 import { straysOf, surveyFilters } from "./filters.ts";
+import { surveyGroups } from "./group-survey.ts";
 import { type Found, readNetworks } from "./inventory.ts";
 import { hasIpv6 } from "./ipv6-forwarding.ts";
 import { surveyLimits } from "./limits.ts";
 import type { Link } from "./links.ts";
 import { UPLINK_INSIDE } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
-import { FORWARD_MASK, type NetworkState, READY } from "./network.ts";
+import { canJudge, FORWARD_MASK, type NetworkState, READY } from "./network.ts";
 import { readRoutes6 } from "./own-networks.ts";
 import { insideRulesState, nodeRulesState } from "./rules.ts";
 import { surveySegment } from "./segment.ts";
@@ -28,6 +32,7 @@ import { lacksIpv6, uplinkWorks } from "./uplink.ts";
 
 const NO_FILTER: PortFilter = { state: "absent" };
 const NO_LIMITS: PortLimitsSurvey = { state: "absent" };
+const NO_GROUPS: PortGroupsSurvey = { state: "absent", groups: [], rules: "" };
 
 export async function surveyNode(
   context: Context,
@@ -45,6 +50,7 @@ export async function surveyNode(
       isConnected: false,
       filter: NO_FILTER,
       limits: NO_LIMITS,
+      groups: NO_GROUPS,
     }));
   const inside: InsideSurvey[] = [];
   for (const network of found) inside.push(await surveyInside(context, network));
@@ -65,7 +71,8 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
   const mark = { owner: ownerOnNode("network", name), transactionId: "" };
   if (state.kind !== "namespace") {
     const absent = { bridge: "absent", uplink: "absent", rules: "absent" } as const;
-    const none = { tapNames: [], gateways: [], strayFilters: [], isNatOff: false };
+    const groups = { state: "absent", members: "" } as const;
+    const none = { tapNames: [], gateways: [], strayFilters: [], isNatOff: false, groups };
     const nothing = { ...none, namespace: "altered", segment: NO_SEGMENT, ...absent } as const;
     return { network: { name, mark, ...nothing }, taps: [] };
   }
@@ -75,6 +82,12 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
   const tapNames = taps.map((link) => link.name);
   const { state: filterState, filters } = surveyFilters(names, path);
   const limits = surveyLimits(path);
+  const identities = new Map<string, PortIdentity>(
+    [...filters].flatMap(([tap, { identity }]) =>
+      identity === undefined ? [] : [[tap, identity]],
+    ),
+  );
+  const groups = surveyGroups(names, path, identities);
   const inside = insideRulesState(names, path);
   const segment = await surveySegment(names, name, state);
   return {
@@ -88,7 +101,12 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
       uplink: uplinkState(path, links),
       rules: inside.state === filterState ? inside.state : "altered",
       isNatOff: inside.isNatOff,
-      strayFilters: straysOf(tapNames, filters, limits),
+      strayFilters: straysOf(tapNames, filters, limits, groups.ports),
+      groups: {
+        state: groups.state,
+        members: groups.members,
+        ...defined({ generation: groups.generation }),
+      },
       segment,
     },
     taps: taps.map((link) => ({
@@ -98,13 +116,15 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
       isConnected: link.master === names.bridge(name) && link.isUp,
       filter: filters.get(link.name) ?? NO_FILTER,
       limits: limits.get(link.name) ?? NO_LIMITS,
+      groups: groups.ports.get(link.name) ?? NO_GROUPS,
     })),
   };
 }
 
 function bridgeState({ bridge, mark }: Extract<NetworkState, { kind: "namespace" }>): PartState {
   if (bridge === undefined) return "absent";
-  const isWhole = bridge.isUp && bridge.forwardMask === FORWARD_MASK && mark?.state === READY;
+  const isLed = bridge.forwardMask === FORWARD_MASK && (bridge.callsFilters || !canJudge());
+  const isWhole = bridge.isUp && isLed && mark?.state === READY;
   return isWhole ? "whole" : "altered";
 }
 

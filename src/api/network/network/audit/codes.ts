@@ -108,6 +108,13 @@ export const codes = {
     repair: "makes its VXLAN device and the entries again; guests keep running",
     byHand: "the node cannot carry it, for the reason that is shown: see networks-across-nodes.md",
   },
+  "network.members_differ": {
+    rank: 641,
+    severity: "error",
+    means:
+      "a node knows other members of security groups on other nodes than there are, so its guests hear too much or too little",
+    repair: "tells it the members again",
+  },
   "uplink.without_owner": {
     rank: 670,
     severity: "notice",

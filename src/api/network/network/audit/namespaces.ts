@@ -5,6 +5,7 @@ import {
 } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
+import { counted } from "../../../../util/counted.ts";
 import {
   formatRef,
   isSameRef,
@@ -13,11 +14,13 @@ import {
   type Ref,
   refOnNode,
 } from "../../../../util/ref.ts";
-import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts";
-import type { NetworkUse, NodeView } from "../../../core/audit/view.ts";
+import { digestOfMembers } from "../../../../util/security-rule.ts";
+import { ANY, anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts";
+import { type NetworkUse, type NodeView, onceIn, type View } from "../../../core/audit/view.ts";
 import { nodes } from "../../../pool/node/collection.ts";
 import type { Api } from "../../context.ts";
-import { taps } from "../../interface/collection.ts";
+import { interfaces, taps } from "../../interface/collection.ts";
+import { memberOf } from "../../security-group/on-node.ts";
 import { mtuOf } from "../../segment/mtu.ts";
 import { networks } from "../collection.ts";
 import type { Code } from "./codes.ts";
@@ -90,12 +93,17 @@ function compareNetwork(
     [
       "network.rules_broken",
       "filter, NAT and forwarding",
-      wordOf(found.rules) || wrongNat(found, record) || strays,
+      rulesWord(found) || wrongNat(found, record) || strays,
     ],
   ];
   const findings: Finding[] = parts.flatMap(([code, expected, word]) =>
     word === "" ? [] : [{ code, expected, found: word, ...about, repair }],
   );
+  const wrongMembers = compareMembers(node, ref, found);
+  if (wrongMembers !== undefined) {
+    const keys = [...about.keys, ANY];
+    findings.push({ code: "network.members_differ", ...about, ...wrongMembers, keys, repair });
+  }
   const there = addressesText(gateways);
   if (found.bridge !== PartState.ABSENT && there !== wanted) {
     const [expected, what] = [wanted || "none", there || "none"];
@@ -125,6 +133,31 @@ function wrongNat({ natOff }: SurveyedNetwork, record: Network | undefined): str
 function addressesText(addresses: readonly string[]): string {
   const texts = addresses.filter((address) => address !== "").map(canonicalAddress);
   return texts.sort().join(", ");
+}
+
+/** The rules of security groups count too, unless the agent is of a version without them. */
+function rulesWord({ rules, groups }: SurveyedNetwork): string {
+  return wordOf(rules) || (groups === undefined ? "" : wordOf(groups.state));
+}
+
+/** Undefined also while a push is on its way, and for a node that was never asked to enforce a group. */
+function compareMembers({ nodeName, view }: NodeView, network: Ref, { groups }: SurveyedNetwork) {
+  if (groups === undefined || groups.generation === 0n) return undefined;
+  const api = view.api as Api;
+  if (!api.groupPushes.isReached(nodeName, network)) return undefined;
+  const all = onceIn(view, membersByNetwork).get(networks.key(network)) ?? [];
+  const elsewhere = all.filter((member) => member.nodeName !== nodeName);
+  if (digestOfMembers(elsewhere) === groups.members) return undefined;
+  return { expected: `${counted(elsewhere.length, "member")} on other nodes`, found: "others" };
+}
+
+function membersByNetwork({ records }: View) {
+  const members = records.list(interfaces).flatMap(({ key, value }) => {
+    const member = memberOf(value);
+    const network = networks.key({ ...interfaces.refOf(key), kind: networks.kind });
+    return member === undefined ? [] : [{ ...member, network, nodeName: value.nodeName }];
+  });
+  return Map.groupBy(members, ({ network }) => network);
 }
 
 /** Empty for a whole part. */

@@ -186,6 +186,12 @@ export const codes = {
     means: "the filter of a tap is missing or changed, so its guest can pose as another one",
     repair: "makes the filter from the record; the guest keeps running",
   },
+  "tap.groups_differ": {
+    rank: 666,
+    severity: "error",
+    means: "a tap is in other security groups than its nic, or has other rules than they have",
+    repair: "puts it into the groups of its nic, with their rules; the guest keeps running",
+  },
   "tap.limits_differ": {
     rank: 667,
     severity: "warning",

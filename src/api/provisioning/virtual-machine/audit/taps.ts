@@ -2,8 +2,11 @@ import { PartState, type SurveyedTap } from "../../../../gen/n0stack/agent/v1alp
 import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
 import { formatRef, nameOnNode, parseRefOf } from "../../../../util/ref.ts";
+import { digestOfGroups, shortDigest } from "../../../../util/security-rule.ts";
 import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { taps } from "../../../network/interface/collection.ts";
+import { securityGroups } from "../../../network/security-group/collection.ts";
+import { rulesOfId } from "../../../network/security-group/on-node.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import type { Tap, TapIdentity } from "../domain/tap-steps.ts";
@@ -41,7 +44,7 @@ export function neededTaps(node: NodeView): Needed[] {
 }
 
 function compareTap(
-  { nodeName }: NodeView,
+  { nodeName, view }: NodeView,
   { tap, keys }: Needed,
   found: SurveyedTap | undefined,
 ): Finding[] {
@@ -63,12 +66,49 @@ function compareTap(
   if (wrong !== undefined) {
     findings.push({ code: "tap.filter_differs", ...wrong, ...about, repair });
   }
+  const groups = wrongGroups(view, tap, found);
+  if (groups !== undefined) {
+    findings.push({
+      code: "tap.groups_differ",
+      ...groups,
+      ...about,
+      keys: [...keys, ...groups.keys],
+      repair,
+    });
+  }
   const wrongLimit = wrongLimits(tap, found);
   if (wrongLimit !== undefined) {
     const limit = limitAgain(tap);
     findings.push({ code: "tap.limits_differ", ...wrongLimit, ...about, repair: limit });
   }
   return findings;
+}
+
+/** Undefined also for a node whose agent enforces no groups, and while it is told their rules. */
+function wrongGroups(
+  { api, records }: NodeView["view"],
+  { nodeName, network, groups: wanted }: Tap,
+  { groups: found }: SurveyedTap,
+) {
+  if (wanted === undefined || found === undefined) return undefined;
+  if (!api.groupPushes.isReached(nodeName, network)) return undefined;
+  const refs =
+    wanted === "off" ? [] : wanted.flatMap((id) => parseRefOf(securityGroups.kind, id) ?? []);
+  const rules = refs.map((ref) =>
+    rulesOfId(formatRef(ref), records.find(securityGroups, ref)?.value),
+  );
+  const keys = refs.map((ref) => securityGroups.key(ref));
+  const expected =
+    refs.length === 0
+      ? "no security groups"
+      : `the security groups ${refs.map(formatRef).join(", ")}`;
+  const there = found.state === PartState.WHOLE ? found.groups.join(" ") : "";
+  if (there !== refs.map((ref) => shortDigest(formatRef(ref))).join(" ")) {
+    const what = found.state === PartState.ALTERED ? "changed" : "others";
+    return { expected, found: found.state === PartState.ABSENT ? "none" : what, keys };
+  }
+  if (found.state === PartState.ABSENT || found.rules === digestOfGroups(rules)) return undefined;
+  return { expected, found: "other rules", keys };
 }
 
 /** Undefined also for a node whose agent makes no filters. */

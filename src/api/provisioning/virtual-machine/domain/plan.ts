@@ -11,6 +11,7 @@ import {
   gatewaysOnNode,
   withPrefix,
 } from "../../../network/network/record.ts";
+import { nicGroups } from "../../../network/security-group/names.ts";
 import { MTU_OF_ETHERNET, mtuOf } from "../../../network/segment/mtu.ts";
 import { hasLimits, tapLimits } from "../nics/limits.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
@@ -86,6 +87,7 @@ function tapOf(
       addresses: [nic.ipv4Address, nic.ipv6Address].filter((address) => address !== ""),
     },
     ...(hasLimits(limits) ? { limits } : {}),
+    groups: nicGroups(ref, nic),
   };
 }
 

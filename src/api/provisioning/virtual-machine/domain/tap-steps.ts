@@ -1,7 +1,11 @@
+import { N0Error } from "../../../../util/errors.ts";
 import { nameOnNode, type Ref } from "../../../../util/ref.ts";
-import { type NodeWork, nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
+import { nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
 import { namesToRefs } from "../../../core/saga/older-input.ts";
 import { networks } from "../../../network/network/collection.ts";
+import type { NicGroups } from "../../../network/security-group/names.ts";
+import { portGroupsMessage } from "../../../network/security-group/on-node.ts";
+import type { Api, NodeWork, StepNode } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import { limitsMessage, type TapLimits } from "../nics/limits.ts";
 
@@ -23,6 +27,8 @@ export type Tap = {
   readonly identity?: TapIdentity;
   /** None if not given. A new tap has none. */
   readonly limits?: TapLimits;
+  /** Its security groups. An input of an older version has none, and its act leaves them alone. */
+  readonly groups?: NicGroups;
 };
 
 /** The filter of the tap drops what claims to come from somebody else. */
@@ -60,15 +66,42 @@ const portMessage = (tap: Tap) => ({
   ...(tap.limits === undefined ? {} : { limits: limitsMessage(tap.limits) }),
 });
 
+const groupedPort = async ({ api }: StepNode, { groups, ...tap }: Tap) => ({
+  ...portMessage(tap),
+  ...(groups === undefined ? {} : { groups: await portGroupsMessage(api, groups) }),
+});
+
+/** The node may not know yet who else is in the groups of its network: then it is told, and asked again. */
+async function withMembers(
+  { api, signal }: StepNode,
+  { nodeName, network }: Tap,
+  ask: () => Promise<{ readonly needsMembers: boolean }>,
+): Promise<void> {
+  if (!(await ask()).needsMembers) return;
+  await api.groupPushes.pushNow(nodeName, network, signal);
+  if (!(await ask()).needsMembers) return;
+  throw new N0Error(
+    "aborted",
+    `network "${network.name}" has just left node "${nodeName}": try again`,
+    {
+      retryAfterMs: 100,
+    },
+  );
+}
+
 const identityMessage = ({ hardwareAddress, addresses }: TapIdentity) => ({
   hardwareAddress,
   addresses: [...addresses],
 });
 
-/** Moves the tap into its network, with its filter. */
-export const attach: NodeWork<Tap> = async ({ network }, tap) => {
-  const asked = portMessage(tap);
-  await network((c, operation, options) => c.ensureTapAttached({ operation, ...asked }, options));
+/** Moves the tap into its network, with its filter and its security groups. */
+export const attach: NodeWork<Tap> = async (node, tap) => {
+  await withMembers(node, tap, async () => {
+    const asked = await groupedPort(node, tap);
+    return await node.network((c, operation, options) =>
+      c.ensureTapAttached({ operation, ...asked }, options),
+    );
+  });
 };
 
 /** Takes the tap out again, to where a domain can open it. */
@@ -88,7 +121,7 @@ const removeTap =
  * also one that another transaction left: no domain has it open, because the earlier step of the seed fails if
  * there is a domain of that name.
  */
-export const makeTap = nodeStep<Tap>({
+export const makeTap = nodeStep<Tap, Api>({
   name: "network.make_tap",
   ...ofTap,
   async act({ network }, { tapName }) {
@@ -99,7 +132,7 @@ export const makeTap = nodeStep<Tap>({
 });
 
 /** Moves the tap of a started domain into its network, with its filter. The first tap brings the network to the node. */
-export const attachTap = nodeStep<Tap>({
+export const attachTap = nodeStep<Tap, Api>({
   name: "network.attach_tap",
   ...ofTap,
   act: attach,
@@ -127,7 +160,7 @@ const leavesLimits = ({ tap: { tapName, nodeName } }: Limiting) =>
   `the tap "${tapName}" on node "${nodeName}" with other limits than its record`;
 
 /** Changes the limits of a tap whose guest may run. */
-export const limitTap = nodeStep<Limiting>({
+export const limitTap = nodeStep<Limiting, Api>({
   name: "network.limit_tap",
   ...ofLimiting,
   act: limit("after"),
@@ -136,7 +169,7 @@ export const limitTap = nodeStep<Limiting>({
 });
 
 /** A repair: gives the tap the limits of the record. */
-export const restoreLimits = nodeRetriable<Limiting>({
+export const restoreLimits = nodeRetriable<Limiting, Api>({
   name: "network.restore_limits",
   ...ofLimiting,
   act: limit("after"),
@@ -147,20 +180,37 @@ export const restoreLimits = nodeRetriable<Limiting>({
  * After the pivot: removes the tap, and the network from the node with its last tap. Succeeds if the tap is
  * gone already, or belongs to another, so nothing in it can refuse that.
  */
-export const removeTapLater = nodeRetriable<Tap>({
+export const removeTapLater = nodeRetriable<Tap, Api>({
   name: "network.remove_tap",
   ...ofTap,
   act: removeTap(false),
   leaves,
 });
 
+/** The groups of a nic, and those that it had. */
+export type GroupChange = Tap & { readonly before: NicGroups };
+
+/** Puts the nic of a guest into other security groups, while the guest runs. */
+export const changeGroups = nodeStep<GroupChange, Api>({
+  name: "network.change_groups",
+  owner: ({ ref }) => ref,
+  act: (node, { before: _, ...tap }) => attach(node, tap),
+  undo: (node, { before, ...tap }) => attach(node, { ...tap, groups: before }),
+  leaves: ({ tapName, nodeName }) =>
+    `the tap "${tapName}" on node "${nodeName}", perhaps in other security groups`,
+});
+
 /** A repair: moves the tap from any place into its network, with its filter, and connects it. */
-export const moveTap = nodeRetriable<Tap>({
+export const moveTap = nodeRetriable<Tap, Api>({
   name: "network.move_tap",
   ...ofTap,
-  async act({ survey }, tap) {
-    const wanted = portMessage(tap);
-    await survey((c, operation, options) => c.ensureTapMoved({ operation, ...wanted }, options));
+  async act(node, tap) {
+    await withMembers(node, tap, async () => {
+      const ask = await groupedPort(node, tap);
+      return await node.survey((c, operation, options) =>
+        c.ensureTapMoved({ operation, ...ask }, options),
+      );
+    });
   },
   leaves: ({ tapName, nodeName }) => `the tap "${tapName}" on node "${nodeName}" where it is`,
 });

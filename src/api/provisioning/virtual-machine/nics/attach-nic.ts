@@ -11,6 +11,7 @@ import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Call } from "../../../core/context.ts";
 import { throwIfPending } from "../../../core/saga/pending.ts";
 import { refOf } from "../../../core/scope.ts";
+import { nodesTold } from "../../../network/convergence/told.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
 import { redefineDomain, restoreSeed } from "../domain/domain-steps.ts";
@@ -20,6 +21,7 @@ import { attachTap, makeTap } from "../domain/tap-steps.ts";
 import { onSettled } from "../power/on-settled.ts";
 import { changed, keysOf, settled, virtualMachineSteps } from "../record.ts";
 import { checkNics } from "../validate.ts";
+import { holdGroups, readGroups, withOwnNames } from "./groups.ts";
 import { plugNic } from "./nic-steps.ts";
 import { reserveNics } from "./nics.ts";
 import { freeNumber, freeSlot, NICS_MAX } from "./numbers.ts";
@@ -40,7 +42,7 @@ export async function attachNic(
 ): Promise<VirtualMachine> {
   const ref = refOf(call, virtualMachines, name);
   const { attachNic: method } = VirtualMachineService.method;
-  const nic = asked!;
+  const nic = withOwnNames("nic.", ref, asked!);
   checkNics([nic], () => "nic.");
   return await onSettled(api, call, method, ref, async (tx, vm, state) => {
     throwUnlessStable(ref, state);
@@ -51,6 +53,7 @@ export async function attachNic(
       );
     checkNics([...vm.nics, nic], (i) => (i < vm.nics.length ? `nics[${i}].` : "nic."));
     await throwIfPending(api, keysOf(ref, vm), [tx.id]);
+    const named = await readGroups(api, ref, [nic]);
     const input = await readPlanInput(api, ref, vm);
     const isRunning = state === State.RUNNING;
     const place = {
@@ -69,6 +72,7 @@ export async function attachNic(
       copy.nics.push(...nics.chosen.nics);
       copy.networkInterfaceNames.push(...nics.chosen.networkInterfaceNames);
     });
+    await holdGroups(tx, ref, vm, after, named);
     const plan = planOf(ref, after, { ...input, nics: [...input.nics, ...nics.planned] });
     if (isRunning) {
       const tap = plan.taps.at(-1)!;
@@ -83,15 +87,9 @@ export async function attachNic(
       await tx.run(redefineDomain, { before, after: plan.domain });
     }
     const final = settled(after, state);
-    const answer = await tx.answer(
-      final,
-      later(restoreSeed, plan.seed),
-      virtualMachineSteps.settleLater(ref, final),
-    );
-    await api.segments.reached(
-      nics.planned.map((planned) => planned.ref),
-      tx.signal,
-    );
+    const settle = virtualMachineSteps.settleLater(ref, final);
+    const answer = await tx.answer(final, later(restoreSeed, plan.seed), settle);
+    await nodesTold(api, nics.planned, tx.signal);
     return answer;
   });
 }

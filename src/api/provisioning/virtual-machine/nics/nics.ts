@@ -25,6 +25,7 @@ import {
   networkBeside,
   networks as networkCollection,
 } from "../../../network/network/collection.ts";
+import { type GroupWish, nicGroups } from "../../../network/security-group/names.ts";
 import type { Api, Tx } from "../../context.ts";
 import type { NicInput } from "../domain/plan-input.ts";
 import { type LimitFields, limitsOf } from "./limits.ts";
@@ -151,7 +152,7 @@ async function readNetworks(
 /** The reservation of a nic in its network. */
 export function reservation(
   ref: Ref,
-  { name, annotations, networkName }: VirtualMachineNIC & { readonly name: string },
+  { name, annotations, networkName, ...nic }: VirtualMachineNIC & { readonly name: string },
   { revision }: Stored<Network>,
   { hardwareAddress, ipv4Address, ipv6Address }: Omit<ChosenInterface, typeof Symbol.dispose>,
   place: { readonly nodeName: string; readonly tapName: string; readonly pciSlot?: number },
@@ -165,6 +166,7 @@ export function reservation(
       ipv4Address,
       ipv6Address,
       ...place,
+      securityGroups: nicGroups(ref, nic),
     },
     network: networkBeside(ref, networkName),
     networkRevision: revision,
@@ -179,7 +181,7 @@ export function nicOnNode(ref: Ref, number: number): string {
 function nicOf(
   ref: Ref,
   { network, interface: reserved }: ReserveInterface,
-  asked: LimitFields,
+  asked: LimitFields & GroupWish,
 ): VirtualMachineNIC {
   const { annotations, hardwareAddress, ipv4Address, ipv6Address } = reserved;
   const addresses = { hardwareAddress, ipv4Address, ipv6Address };
@@ -188,6 +190,8 @@ function nicOf(
     annotations,
     ...addresses,
     ...limitsOf(asked),
+    securityGroups: [...asked.securityGroups],
+    securityGroupsOff: asked.securityGroupsOff,
   });
 }
 

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/network.proto.
  */
 export const file_n0stack_agent_v1alpha1_network: GenFile = /*@__PURE__*/
-  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEikQEKC05vZGVOZXR3b3JrEhYKBG5hbWUYASABKAlCCLpIBXIDiEUBEh0KDGlwdjRfZ2F0ZXdheRgCIAEoCUIHukgEcgIYQBIdCgxpcHY2X2dhdGV3YXkYAyABKAlCB7pIBHICGEASGwoDbXR1GAQgASgNQg66SAvYAQEqBhioRiiAChIPCgduYXRfb2ZmGAUgASgIInwKDFBvcnRJZGVudGl0eRJHChBoYXJkd2FyZV9hZGRyZXNzGAEgASgJQi26SCpyKBgRMiReWzAtOWEtZkEtRl17Mn0oOlswLTlhLWZBLUZdezJ9KXs1fSQSIwoJYWRkcmVzc2VzGAIgAygJQhC6SA2SAQoQQCIGcgQYQHABIoYBCgpQb3J0TGltaXRzEh8KF2luZ3Jlc3NfYml0c19wZXJfc2Vjb25kGAEgASgEEhsKE2luZ3Jlc3NfYnVyc3RfYnl0ZXMYAiABKAQSHgoWZWdyZXNzX2JpdHNfcGVyX3NlY29uZBgDIAEoBBIaChJlZ3Jlc3NfYnVyc3RfYnl0ZXMYBCABKAQibAoQRW5zdXJlVGFwUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEASITChFFbnN1cmVUYXBSZXNwb25zZSKeAgoYRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEjwKB25ldHdvcmsYAyABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQESNgoIaWRlbnRpdHkYBCABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRJZGVudGl0eRIyCgZsaW1pdHMYByABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRMaW1pdHMiGwoZRW5zdXJlVGFwQXR0YWNoZWRSZXNwb25zZSLOAQoWRW5zdXJlVGFwTGltaXRzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARIeCgxuZXR3b3JrX25hbWUYAyABKAlCCLpIBXIDiEUBEjoKBmxpbWl0cxgEIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydExpbWl0c0IGukgDyAEBIhkKF0Vuc3VyZVRhcExpbWl0c1Jlc3BvbnNlIm8KE0Vuc3VyZVRhcE91dFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAEiFgoURW5zdXJlVGFwT3V0UmVzcG9uc2UikwEKFUVuc3VyZUdhdGV3YXlzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjwKB25ldHdvcmsYAiABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQEiGAoWRW5zdXJlR2F0ZXdheXNSZXNwb25zZSKvAQoWRW5zdXJlVGFwQWJzZW50UmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARIeCgxuZXR3b3JrX25hbWUYAyABKAlCCLpIBXIDiEUBEhsKE29ubHlfb2ZfdHJhbnNhY3Rpb24YBCABKAgiGQoXRW5zdXJlVGFwQWJzZW50UmVzcG9uc2UixwEKDVNlZ21lbnRNZW1iZXISIAoOaW50ZXJmYWNlX25hbWUYASABKAlCCLpIBXIDGP8BEkcKEGhhcmR3YXJlX2FkZHJlc3MYAiABKAlCLbpIKnIoGBEyJF5bMC05YS1mQS1GXXsyfSg6WzAtOWEtZkEtRl17Mn0pezV9JBIjCglhZGRyZXNzZXMYAyADKAlCELpIDZIBChBAIgZyBBhAcAESJgoQdW5kZXJsYXlfYWRkcmVzcxgEIAEoCUIMukgJ2AEBcgQYQHABIpYCCg1QdXNoZWRTZWdtZW50Eh4KDG5ldHdvcmtfbmFtZRgBIAEoCUIIukgFcgOIRQESFwoDdm5pGAIgASgNQgq6SAcqBRCAgIAIEhsKA210dRgDIAEoDUIOukgL2AEBKgYYqEYogAoSFwoPYmFzZV9nZW5lcmF0aW9uGAQgASgEEhsKCmdlbmVyYXRpb24YBSABKARCB7pIBDICIAASQgoHbWVtYmVycxgGIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudE1lbWJlckIKukgHkgEEEICABBIiCgdyZW1vdmVkGAcgAygJQhG6SA6SAQsQgIAEIgVyAxj/ARIRCglmb3Jnb3R0ZW4YCCABKAgihQEKE1B1c2hTZWdtZW50c1JlcXVlc3QSQgoIc2VnbWVudHMYASADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hlZFNlZ21lbnRCCbpIBpIBAxCAAhIqChRvd25fdW5kZXJsYXlfYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABIuwBCg1TZWdtZW50QW5zd2VyEhQKDG5ldHdvcmtfbmFtZRgBIAEoCRI+CgdvdXRjb21lGAIgASgOMi0ubjBzdGFjay5hZ2VudC52MWFscGhhMS5TZWdtZW50QW5zd2VyLk91dGNvbWUSDgoGcmVhc29uGAMgASgJInUKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhEKDU9VVENPTUVfVEFLRU4QARIWChJPVVRDT01FX0FMTF9ORUVERUQQAhIRCg1PVVRDT01FX1NUQUxFEAMSEwoPT1VUQ09NRV9SRUZVU0VEEAQiTgoUUHVzaFNlZ21lbnRzUmVzcG9uc2USNgoHYW5zd2VycxgBIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudEFuc3dlciIRCg9MaXN0VGFwc1JlcXVlc3QiVgoJTGlzdGVkVGFwEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkSFAoMbmV0d29ya19uYW1lGAQgASgJIkMKEExpc3RUYXBzUmVzcG9uc2USLwoEdGFwcxgBIAMoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVGFwIhkKF0xpc3ROb2RlTmV0d29ya3NSZXF1ZXN0Im0KEUxpc3RlZE5vZGVOZXR3b3JrEgwKBG5hbWUYASABKAkSEQoJdGFwX25hbWVzGAIgAygJEhAKCGdhdGV3YXlzGAMgAygJEg0KBW93bmVyGAQgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAUgASgJIlcKGExpc3ROb2RlTmV0d29ya3NSZXNwb25zZRI7CghuZXR3b3JrcxgBIAMoCzIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkTm9kZU5ldHdvcmsihAEKDkNvbm5lY3RSZXF1ZXN0EiEKDG5ldHdvcmtfbmFtZRgBIAEoCUILukgI2AEBcgOIRQESHQoHYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABEhcKBHBvcnQYAyABKA1CCbpIBioEGP//AxIXCgRkYXRhGAQgASgMQgm6SAZ6BBiAgEAiHwoPQ29ubmVjdFJlc3BvbnNlEgwKBGRhdGEYASABKAwy4AgKE05ldHdvcmtBZ2VudFNlcnZpY2USYAoJRW5zdXJlVGFwEigubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXF1ZXN0GikubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXNwb25zZRJ4ChFFbnN1cmVUYXBBdHRhY2hlZBIwLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0GjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlEnIKD0Vuc3VyZVRhcExpbWl0cxIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTGltaXRzUmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTGltaXRzUmVzcG9uc2USaQoMRW5zdXJlVGFwT3V0EisubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXNwb25zZRJvCg5FbnN1cmVHYXRld2F5cxItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXF1ZXN0Gi4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVHYXRld2F5c1Jlc3BvbnNlEnIKD0Vuc3VyZVRhcEFic2VudBIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVzcG9uc2USaQoMUHVzaFNlZ21lbnRzEisubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXNwb25zZRJiCghMaXN0VGFwcxInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFRhcHNSZXF1ZXN0GigubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1Jlc3BvbnNlIgOQAgESegoQTGlzdE5vZGVOZXR3b3JrcxIvLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1JlcXVlc3QaMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3ROb2RlTmV0d29ya3NSZXNwb25zZSIDkAIBEl4KB0Nvbm5lY3QSJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXF1ZXN0GicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEikQEKC05vZGVOZXR3b3JrEhYKBG5hbWUYASABKAlCCLpIBXIDiEUBEh0KDGlwdjRfZ2F0ZXdheRgCIAEoCUIHukgEcgIYQBIdCgxpcHY2X2dhdGV3YXkYAyABKAlCB7pIBHICGEASGwoDbXR1GAQgASgNQg66SAvYAQEqBhioRiiAChIPCgduYXRfb2ZmGAUgASgIInwKDFBvcnRJZGVudGl0eRJHChBoYXJkd2FyZV9hZGRyZXNzGAEgASgJQi26SCpyKBgRMiReWzAtOWEtZkEtRl17Mn0oOlswLTlhLWZBLUZdezJ9KXs1fSQSIwoJYWRkcmVzc2VzGAIgAygJQhC6SA2SAQoQQCIGcgQYQHABIoYBCgpQb3J0TGltaXRzEh8KF2luZ3Jlc3NfYml0c19wZXJfc2Vjb25kGAEgASgEEhsKE2luZ3Jlc3NfYnVyc3RfYnl0ZXMYAiABKAQSHgoWZWdyZXNzX2JpdHNfcGVyX3NlY29uZBgDIAEoBBIaChJlZ3Jlc3NfYnVyc3RfYnl0ZXMYBCABKAQi7gEKDU5vZGVHcm91cFJ1bGUSGgoJZGlyZWN0aW9uGAEgASgJQge6SARyAhgQEhcKBmFjdGlvbhgCIAEoCUIHukgEcgIYEBIbCghwcmlvcml0eRgDIAEoDUIJukgGKgQY//8DEhkKCHByb3RvY29sGAQgASgJQge6SARyAhgQEhYKBXBvcnRzGAUgASgJQge6SARyAhgQEhoKCWljbXBfdHlwZRgGIAEoCUIHukgEcgIYEBIcCgtyZW1vdGVfY2lkchgHIAEoCUIHukgEcgIYQBIeCgxyZW1vdGVfZ3JvdXAYCCABKAlCCLpIBXIDGKABIngKCU5vZGVHcm91cBIUCgJpZBgBIAEoCUIIukgFcgMYoAESFAoMbG9nc19kcm9wcGVkGAIgASgIEj8KBXJ1bGVzGAMgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlR3JvdXBSdWxlQgm6SAaSAQMQgAIicQoLR3JvdXBNZW1iZXISPgoIaWRlbnRpdHkYASABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRJZGVudGl0eUIGukgDyAEBEiIKCWdyb3VwX2lkcxgCIAMoCUIPukgMkgEJEAgiBXIDGKABImcKD0dyb3VwTWVtYmVyc2hpcBISCgpnZW5lcmF0aW9uGAEgASgEEkAKB21lbWJlcnMYAiADKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkdyb3VwTWVtYmVyQgq6SAeSAQQQgIAEIlYKClBvcnRHcm91cHMSCwoDb2ZmGAEgASgIEjsKBmdyb3VwcxgCIAMoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZUdyb3VwQgi6SAWSAQIQCCK0AQoPR3JvdXBzT2ZOZXR3b3JrEh4KDG5ldHdvcmtfbmFtZRgBIAEoCUIIukgFcgOIRQESQwoKbWVtYmVyc2hpcBgCIAEoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3JvdXBNZW1iZXJzaGlwQga6SAPIAQESPAoGZ3JvdXBzGAMgAygLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlR3JvdXBCCbpIBpIBAxCAICJZChFQdXNoR3JvdXBzUmVxdWVzdBJECghuZXR3b3JrcxgBIAMoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3JvdXBzT2ZOZXR3b3JrQgm6SAaSAQMQgAIiiwEKElB1c2hHcm91cHNSZXNwb25zZRJECghyZWZ1c2FscxgBIAMoCzIyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUHVzaEdyb3Vwc1Jlc3BvbnNlLlJlZnVzYWwaLwoHUmVmdXNhbBIUCgxuZXR3b3JrX25hbWUYASABKAkSDgoGcmVhc29uGAIgASgJImwKEEVuc3VyZVRhcFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAEiEwoRRW5zdXJlVGFwUmVzcG9uc2Ui0gIKGEVuc3VyZVRhcEF0dGFjaGVkUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARI8CgduZXR3b3JrGAMgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkSMgoGbGltaXRzGAcgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0TGltaXRzEjIKBmdyb3VwcxgIIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydEdyb3VwcyIyChlFbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlEhUKDW5lZWRzX21lbWJlcnMYASABKAgizgEKFkVuc3VyZVRhcExpbWl0c1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESHgoMbmV0d29ya19uYW1lGAMgASgJQgi6SAVyA4hFARI6CgZsaW1pdHMYBCABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRMaW1pdHNCBrpIA8gBASIZChdFbnN1cmVUYXBMaW1pdHNSZXNwb25zZSJvChNFbnN1cmVUYXBPdXRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhYKFEVuc3VyZVRhcE91dFJlc3BvbnNlIpMBChVFbnN1cmVHYXRld2F5c1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI8CgduZXR3b3JrGAIgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBIhgKFkVuc3VyZUdhdGV3YXlzUmVzcG9uc2UirwEKFkVuc3VyZVRhcEFic2VudFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESHgoMbmV0d29ya19uYW1lGAMgASgJQgi6SAVyA4hFARIbChNvbmx5X29mX3RyYW5zYWN0aW9uGAQgASgIIhkKF0Vuc3VyZVRhcEFic2VudFJlc3BvbnNlIscBCg1TZWdtZW50TWVtYmVyEiAKDmludGVyZmFjZV9uYW1lGAEgASgJQgi6SAVyAxj/ARJHChBoYXJkd2FyZV9hZGRyZXNzGAIgASgJQi26SCpyKBgRMiReWzAtOWEtZkEtRl17Mn0oOlswLTlhLWZBLUZdezJ9KXs1fSQSIwoJYWRkcmVzc2VzGAMgAygJQhC6SA2SAQoQQCIGcgQYQHABEiYKEHVuZGVybGF5X2FkZHJlc3MYBCABKAlCDLpICdgBAXIEGEBwASKWAgoNUHVzaGVkU2VnbWVudBIeCgxuZXR3b3JrX25hbWUYASABKAlCCLpIBXIDiEUBEhcKA3ZuaRgCIAEoDUIKukgHKgUQgICACBIbCgNtdHUYAyABKA1CDrpIC9gBASoGGKhGKIAKEhcKD2Jhc2VfZ2VuZXJhdGlvbhgEIAEoBBIbCgpnZW5lcmF0aW9uGAUgASgEQge6SAQyAiAAEkIKB21lbWJlcnMYBiADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRNZW1iZXJCCrpIB5IBBBCAgAQSIgoHcmVtb3ZlZBgHIAMoCUIRukgOkgELEICABCIFcgMY/wESEQoJZm9yZ290dGVuGAggASgIIoUBChNQdXNoU2VnbWVudHNSZXF1ZXN0EkIKCHNlZ21lbnRzGAEgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoZWRTZWdtZW50Qgm6SAaSAQMQgAISKgoUb3duX3VuZGVybGF5X2FkZHJlc3MYAiABKAlCDLpICdgBAXIEGEBwASLsAQoNU2VnbWVudEFuc3dlchIUCgxuZXR3b3JrX25hbWUYASABKAkSPgoHb3V0Y29tZRgCIAEoDjItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudEFuc3dlci5PdXRjb21lEg4KBnJlYXNvbhgDIAEoCSJ1CgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIRCg1PVVRDT01FX1RBS0VOEAESFgoST1VUQ09NRV9BTExfTkVFREVEEAISEQoNT1VUQ09NRV9TVEFMRRADEhMKD09VVENPTUVfUkVGVVNFRBAEIk4KFFB1c2hTZWdtZW50c1Jlc3BvbnNlEjYKB2Fuc3dlcnMYASADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRBbnN3ZXIiEQoPTGlzdFRhcHNSZXF1ZXN0IlYKCUxpc3RlZFRhcBIMCgRuYW1lGAEgASgJEg0KBW93bmVyGAIgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAMgASgJEhQKDG5ldHdvcmtfbmFtZRgEIAEoCSJDChBMaXN0VGFwc1Jlc3BvbnNlEi8KBHRhcHMYASADKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZFRhcCIZChdMaXN0Tm9kZU5ldHdvcmtzUmVxdWVzdCJtChFMaXN0ZWROb2RlTmV0d29yaxIMCgRuYW1lGAEgASgJEhEKCXRhcF9uYW1lcxgCIAMoCRIQCghnYXRld2F5cxgDIAMoCRINCgVvd25lchgEIAEoCRIWCg50cmFuc2FjdGlvbl9pZBgFIAEoCSJXChhMaXN0Tm9kZU5ldHdvcmtzUmVzcG9uc2USOwoIbmV0d29ya3MYASADKAsyKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZE5vZGVOZXR3b3JrIoQBCg5Db25uZWN0UmVxdWVzdBIhCgxuZXR3b3JrX25hbWUYASABKAlCC7pICNgBAXIDiEUBEh0KB2FkZHJlc3MYAiABKAlCDLpICdgBAXIEGEBwARIXCgRwb3J0GAMgASgNQgm6SAYqBBj//wMSFwoEZGF0YRgEIAEoDEIJukgGegQYgIBAIh8KD0Nvbm5lY3RSZXNwb25zZRIMCgRkYXRhGAEgASgMMsUJChNOZXR3b3JrQWdlbnRTZXJ2aWNlEmAKCUVuc3VyZVRhcBIoLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwUmVxdWVzdBopLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwUmVzcG9uc2USeAoRRW5zdXJlVGFwQXR0YWNoZWQSMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEF0dGFjaGVkUmVxdWVzdBoxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXNwb25zZRJyCg9FbnN1cmVUYXBMaW1pdHMSLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcExpbWl0c1JlcXVlc3QaLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcExpbWl0c1Jlc3BvbnNlEmkKDEVuc3VyZVRhcE91dBIrLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVxdWVzdBosLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVzcG9uc2USbwoORW5zdXJlR2F0ZXdheXMSLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUdhdGV3YXlzUmVxdWVzdBouLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXNwb25zZRJjCgpQdXNoR3JvdXBzEikubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoR3JvdXBzUmVxdWVzdBoqLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUHVzaEdyb3Vwc1Jlc3BvbnNlEnIKD0Vuc3VyZVRhcEFic2VudBIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVzcG9uc2USaQoMUHVzaFNlZ21lbnRzEisubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXNwb25zZRJiCghMaXN0VGFwcxInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFRhcHNSZXF1ZXN0GigubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1Jlc3BvbnNlIgOQAgESegoQTGlzdE5vZGVOZXR3b3JrcxIvLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1JlcXVlc3QaMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3ROb2RlTmV0d29ya3NSZXNwb25zZSIDkAIBEl4KB0Nvbm5lY3QSJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXF1ZXN0GicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NodeNetwork
@@ -126,6 +126,248 @@ export const PortLimitsSchema: GenMessage<PortLimits> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_network, 2);
 
 /**
+ * A rule of a security group. Empty fields stand for everything.
+ *
+ * @generated from message n0stack.agent.v1alpha1.NodeGroupRule
+ */
+export type NodeGroupRule = Message<"n0stack.agent.v1alpha1.NodeGroupRule"> & {
+  /**
+   * @generated from field: string direction = 1;
+   */
+  direction: string;
+
+  /**
+   * @generated from field: string action = 2;
+   */
+  action: string;
+
+  /**
+   * @generated from field: uint32 priority = 3;
+   */
+  priority: number;
+
+  /**
+   * @generated from field: string protocol = 4;
+   */
+  protocol: string;
+
+  /**
+   * @generated from field: string ports = 5;
+   */
+  ports: string;
+
+  /**
+   * @generated from field: string icmp_type = 6;
+   */
+  icmpType: string;
+
+  /**
+   * @generated from field: string remote_cidr = 7;
+   */
+  remoteCidr: string;
+
+  /**
+   * The id of a group.
+   *
+   * @generated from field: string remote_group = 8;
+   */
+  remoteGroup: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.NodeGroupRule.
+ * Use `create(NodeGroupRuleSchema)` to create a new message.
+ */
+export const NodeGroupRuleSchema: GenMessage<NodeGroupRule> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.NodeGroup
+ */
+export type NodeGroup = Message<"n0stack.agent.v1alpha1.NodeGroup"> & {
+  /**
+   * The text of its Ref, such as `security_group/acme/web`.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: bool logs_dropped = 2;
+   */
+  logsDropped: boolean;
+
+  /**
+   * @generated from field: repeated n0stack.agent.v1alpha1.NodeGroupRule rules = 3;
+   */
+  rules: NodeGroupRule[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.NodeGroup.
+ * Use `create(NodeGroupSchema)` to create a new message.
+ */
+export const NodeGroupSchema: GenMessage<NodeGroup> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
+
+/**
+ * A nic of the network on another node.
+ *
+ * @generated from message n0stack.agent.v1alpha1.GroupMember
+ */
+export type GroupMember = Message<"n0stack.agent.v1alpha1.GroupMember"> & {
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.PortIdentity identity = 1;
+   */
+  identity?: PortIdentity | undefined;
+
+  /**
+   * @generated from field: repeated string group_ids = 2;
+   */
+  groupIds: string[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.GroupMember.
+ * Use `create(GroupMemberSchema)` to create a new message.
+ */
+export const GroupMemberSchema: GenMessage<GroupMember> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.GroupMembership
+ */
+export type GroupMembership = Message<"n0stack.agent.v1alpha1.GroupMembership"> & {
+  /**
+   * That of the records. A node keeps what it has of a later one.
+   *
+   * @generated from field: uint64 generation = 1;
+   */
+  generation: bigint;
+
+  /**
+   * @generated from field: repeated n0stack.agent.v1alpha1.GroupMember members = 2;
+   */
+  members: GroupMember[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.GroupMembership.
+ * Use `create(GroupMembershipSchema)` to create a new message.
+ */
+export const GroupMembershipSchema: GenMessage<GroupMembership> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.PortGroups
+ */
+export type PortGroups = Message<"n0stack.agent.v1alpha1.PortGroups"> & {
+  /**
+   * Everything passes.
+   *
+   * @generated from field: bool off = 1;
+   */
+  off: boolean;
+
+  /**
+   * @generated from field: repeated n0stack.agent.v1alpha1.NodeGroup groups = 2;
+   */
+  groups: NodeGroup[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.PortGroups.
+ * Use `create(PortGroupsSchema)` to create a new message.
+ */
+export const PortGroupsSchema: GenMessage<PortGroups> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.GroupsOfNetwork
+ */
+export type GroupsOfNetwork = Message<"n0stack.agent.v1alpha1.GroupsOfNetwork"> & {
+  /**
+   * @generated from field: string network_name = 1;
+   */
+  networkName: string;
+
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.GroupMembership membership = 2;
+   */
+  membership?: GroupMembership | undefined;
+
+  /**
+   * Those of the nics on this node.
+   *
+   * @generated from field: repeated n0stack.agent.v1alpha1.NodeGroup groups = 3;
+   */
+  groups: NodeGroup[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.GroupsOfNetwork.
+ * Use `create(GroupsOfNetworkSchema)` to create a new message.
+ */
+export const GroupsOfNetworkSchema: GenMessage<GroupsOfNetwork> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.PushGroupsRequest
+ */
+export type PushGroupsRequest = Message<"n0stack.agent.v1alpha1.PushGroupsRequest"> & {
+  /**
+   * @generated from field: repeated n0stack.agent.v1alpha1.GroupsOfNetwork networks = 1;
+   */
+  networks: GroupsOfNetwork[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.PushGroupsRequest.
+ * Use `create(PushGroupsRequestSchema)` to create a new message.
+ */
+export const PushGroupsRequestSchema: GenMessage<PushGroupsRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.PushGroupsResponse
+ */
+export type PushGroupsResponse = Message<"n0stack.agent.v1alpha1.PushGroupsResponse"> & {
+  /**
+   * @generated from field: repeated n0stack.agent.v1alpha1.PushGroupsResponse.Refusal refusals = 1;
+   */
+  refusals: PushGroupsResponse_Refusal[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.PushGroupsResponse.
+ * Use `create(PushGroupsResponseSchema)` to create a new message.
+ */
+export const PushGroupsResponseSchema: GenMessage<PushGroupsResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.PushGroupsResponse.Refusal
+ */
+export type PushGroupsResponse_Refusal = Message<"n0stack.agent.v1alpha1.PushGroupsResponse.Refusal"> & {
+  /**
+   * @generated from field: string network_name = 1;
+   */
+  networkName: string;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.PushGroupsResponse.Refusal.
+ * Use `create(PushGroupsResponse_RefusalSchema)` to create a new message.
+ */
+export const PushGroupsResponse_RefusalSchema: GenMessage<PushGroupsResponse_Refusal> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 10, 0);
+
+/**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapRequest
  */
 export type EnsureTapRequest = Message<"n0stack.agent.v1alpha1.EnsureTapRequest"> & {
@@ -145,7 +387,7 @@ export type EnsureTapRequest = Message<"n0stack.agent.v1alpha1.EnsureTapRequest"
  * Use `create(EnsureTapRequestSchema)` to create a new message.
  */
 export const EnsureTapRequestSchema: GenMessage<EnsureTapRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapResponse
@@ -158,7 +400,7 @@ export type EnsureTapResponse = Message<"n0stack.agent.v1alpha1.EnsureTapRespons
  * Use `create(EnsureTapResponseSchema)` to create a new message.
  */
 export const EnsureTapResponseSchema: GenMessage<EnsureTapResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedRequest
@@ -192,6 +434,13 @@ export type EnsureTapAttachedRequest = Message<"n0stack.agent.v1alpha1.EnsureTap
    * @generated from field: n0stack.agent.v1alpha1.PortLimits limits = 7;
    */
   limits?: PortLimits | undefined;
+
+  /**
+   * If unset, the security groups of the tap stay as they are. A new tap has none.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.PortGroups groups = 8;
+   */
+  groups?: PortGroups | undefined;
 };
 
 /**
@@ -199,12 +448,19 @@ export type EnsureTapAttachedRequest = Message<"n0stack.agent.v1alpha1.EnsureTap
  * Use `create(EnsureTapAttachedRequestSchema)` to create a new message.
  */
 export const EnsureTapAttachedRequestSchema: GenMessage<EnsureTapAttachedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedResponse
  */
 export type EnsureTapAttachedResponse = Message<"n0stack.agent.v1alpha1.EnsureTapAttachedResponse"> & {
+  /**
+   * The network is on the node, and the tap is not in it: first PushGroups must say who the members of groups on
+   * other nodes are.
+   *
+   * @generated from field: bool needs_members = 1;
+   */
+  needsMembers: boolean;
 };
 
 /**
@@ -212,7 +468,7 @@ export type EnsureTapAttachedResponse = Message<"n0stack.agent.v1alpha1.EnsureTa
  * Use `create(EnsureTapAttachedResponseSchema)` to create a new message.
  */
 export const EnsureTapAttachedResponseSchema: GenMessage<EnsureTapAttachedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapLimitsRequest
@@ -244,7 +500,7 @@ export type EnsureTapLimitsRequest = Message<"n0stack.agent.v1alpha1.EnsureTapLi
  * Use `create(EnsureTapLimitsRequestSchema)` to create a new message.
  */
 export const EnsureTapLimitsRequestSchema: GenMessage<EnsureTapLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapLimitsResponse
@@ -257,7 +513,7 @@ export type EnsureTapLimitsResponse = Message<"n0stack.agent.v1alpha1.EnsureTapL
  * Use `create(EnsureTapLimitsResponseSchema)` to create a new message.
  */
 export const EnsureTapLimitsResponseSchema: GenMessage<EnsureTapLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapOutRequest
@@ -279,7 +535,7 @@ export type EnsureTapOutRequest = Message<"n0stack.agent.v1alpha1.EnsureTapOutRe
  * Use `create(EnsureTapOutRequestSchema)` to create a new message.
  */
 export const EnsureTapOutRequestSchema: GenMessage<EnsureTapOutRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapOutResponse
@@ -292,7 +548,7 @@ export type EnsureTapOutResponse = Message<"n0stack.agent.v1alpha1.EnsureTapOutR
  * Use `create(EnsureTapOutResponseSchema)` to create a new message.
  */
 export const EnsureTapOutResponseSchema: GenMessage<EnsureTapOutResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysRequest
@@ -314,7 +570,7 @@ export type EnsureGatewaysRequest = Message<"n0stack.agent.v1alpha1.EnsureGatewa
  * Use `create(EnsureGatewaysRequestSchema)` to create a new message.
  */
 export const EnsureGatewaysRequestSchema: GenMessage<EnsureGatewaysRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysResponse
@@ -327,7 +583,7 @@ export type EnsureGatewaysResponse = Message<"n0stack.agent.v1alpha1.EnsureGatew
  * Use `create(EnsureGatewaysResponseSchema)` to create a new message.
  */
 export const EnsureGatewaysResponseSchema: GenMessage<EnsureGatewaysResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 20);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentRequest
@@ -361,7 +617,7 @@ export type EnsureTapAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureTapAb
  * Use `create(EnsureTapAbsentRequestSchema)` to create a new message.
  */
 export const EnsureTapAbsentRequestSchema: GenMessage<EnsureTapAbsentRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 21);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentResponse
@@ -374,7 +630,7 @@ export type EnsureTapAbsentResponse = Message<"n0stack.agent.v1alpha1.EnsureTapA
  * Use `create(EnsureTapAbsentResponseSchema)` to create a new message.
  */
 export const EnsureTapAbsentResponseSchema: GenMessage<EnsureTapAbsentResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 22);
 
 /**
  * An interface of a network.
@@ -412,7 +668,7 @@ export type SegmentMember = Message<"n0stack.agent.v1alpha1.SegmentMember"> & {
  * Use `create(SegmentMemberSchema)` to create a new message.
  */
 export const SegmentMemberSchema: GenMessage<SegmentMember> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 23);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushedSegment
@@ -476,7 +732,7 @@ export type PushedSegment = Message<"n0stack.agent.v1alpha1.PushedSegment"> & {
  * Use `create(PushedSegmentSchema)` to create a new message.
  */
 export const PushedSegmentSchema: GenMessage<PushedSegment> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 24);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushSegmentsRequest
@@ -500,7 +756,7 @@ export type PushSegmentsRequest = Message<"n0stack.agent.v1alpha1.PushSegmentsRe
  * Use `create(PushSegmentsRequestSchema)` to create a new message.
  */
 export const PushSegmentsRequestSchema: GenMessage<PushSegmentsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 25);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SegmentAnswer
@@ -527,7 +783,7 @@ export type SegmentAnswer = Message<"n0stack.agent.v1alpha1.SegmentAnswer"> & {
  * Use `create(SegmentAnswerSchema)` to create a new message.
  */
 export const SegmentAnswerSchema: GenMessage<SegmentAnswer> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 26);
 
 /**
  * @generated from enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome
@@ -574,7 +830,7 @@ export type SegmentAnswer_Outcome = (typeof SegmentAnswer_Outcome)[keyof typeof 
  * Describes the enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome.
  */
 export const SegmentAnswer_OutcomeSchema: GenEnum<SegmentAnswer_Outcome> = /*@__PURE__*/
-  enumDesc(file_n0stack_agent_v1alpha1_network, 18, 0);
+  enumDesc(file_n0stack_agent_v1alpha1_network, 26, 0);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushSegmentsResponse
@@ -591,7 +847,7 @@ export type PushSegmentsResponse = Message<"n0stack.agent.v1alpha1.PushSegmentsR
  * Use `create(PushSegmentsResponseSchema)` to create a new message.
  */
 export const PushSegmentsResponseSchema: GenMessage<PushSegmentsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 27);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsRequest
@@ -604,7 +860,7 @@ export type ListTapsRequest = Message<"n0stack.agent.v1alpha1.ListTapsRequest"> 
  * Use `create(ListTapsRequestSchema)` to create a new message.
  */
 export const ListTapsRequestSchema: GenMessage<ListTapsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 20);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 28);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedTap
@@ -638,7 +894,7 @@ export type ListedTap = Message<"n0stack.agent.v1alpha1.ListedTap"> & {
  * Use `create(ListedTapSchema)` to create a new message.
  */
 export const ListedTapSchema: GenMessage<ListedTap> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 21);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 29);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsResponse
@@ -655,7 +911,7 @@ export type ListTapsResponse = Message<"n0stack.agent.v1alpha1.ListTapsResponse"
  * Use `create(ListTapsResponseSchema)` to create a new message.
  */
 export const ListTapsResponseSchema: GenMessage<ListTapsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 22);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 30);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksRequest
@@ -668,7 +924,7 @@ export type ListNodeNetworksRequest = Message<"n0stack.agent.v1alpha1.ListNodeNe
  * Use `create(ListNodeNetworksRequestSchema)` to create a new message.
  */
 export const ListNodeNetworksRequestSchema: GenMessage<ListNodeNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 23);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 31);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedNodeNetwork
@@ -705,7 +961,7 @@ export type ListedNodeNetwork = Message<"n0stack.agent.v1alpha1.ListedNodeNetwor
  * Use `create(ListedNodeNetworkSchema)` to create a new message.
  */
 export const ListedNodeNetworkSchema: GenMessage<ListedNodeNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 24);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 32);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksResponse
@@ -722,7 +978,7 @@ export type ListNodeNetworksResponse = Message<"n0stack.agent.v1alpha1.ListNodeN
  * Use `create(ListNodeNetworksResponseSchema)` to create a new message.
  */
 export const ListNodeNetworksResponseSchema: GenMessage<ListNodeNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 25);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 33);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectRequest
@@ -756,7 +1012,7 @@ export type ConnectRequest = Message<"n0stack.agent.v1alpha1.ConnectRequest"> & 
  * Use `create(ConnectRequestSchema)` to create a new message.
  */
 export const ConnectRequestSchema: GenMessage<ConnectRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 26);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 34);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectResponse
@@ -773,7 +1029,7 @@ export type ConnectResponse = Message<"n0stack.agent.v1alpha1.ConnectResponse"> 
  * Use `create(ConnectResponseSchema)` to create a new message.
  */
 export const ConnectResponseSchema: GenMessage<ConnectResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 27);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 35);
 
 /**
  * The networks of one node. The agent handles requests about one tap one after the other.
@@ -832,6 +1088,17 @@ export const NetworkAgentService: GenService<{
     methodKind: "unary";
     input: typeof EnsureGatewaysRequestSchema;
     output: typeof EnsureGatewaysResponseSchema;
+  },
+  /**
+   * Brings networks on this node the newest rules of security groups and the members of these groups on other nodes.
+   * What the node has already, or a newer state, does not change. A network that is not on the node is left out.
+   *
+   * @generated from rpc n0stack.agent.v1alpha1.NetworkAgentService.PushGroups
+   */
+  pushGroups: {
+    methodKind: "unary";
+    input: typeof PushGroupsRequestSchema;
+    output: typeof PushGroupsResponseSchema;
   },
   /**
    * Removes the tap of the operation's owner, and with the last tap of the network also the network.

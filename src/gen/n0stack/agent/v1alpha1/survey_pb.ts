@@ -7,7 +7,7 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { EnsureSeedRequest, ListedDomain } from "./compute_pb.ts";
 import { file_n0stack_agent_v1alpha1_compute } from "./compute_pb.ts";
-import type { ListedNodeNetwork, ListedTap, NodeNetwork, PortIdentity, PortLimits, SegmentMember } from "./network_pb.ts";
+import type { GroupsOfNetwork, ListedNodeNetwork, ListedTap, NodeNetwork, PortGroups, PortIdentity, PortLimits, SegmentMember } from "./network_pb.ts";
 import { file_n0stack_agent_v1alpha1_network } from "./network_pb.ts";
 import type { Operation } from "./operation_pb.ts";
 import { file_n0stack_agent_v1alpha1_operation } from "./operation_pb.ts";
@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/survey.proto.
  */
 export const file_n0stack_agent_v1alpha1_survey: GenFile = /*@__PURE__*/
-  fileDesc("CiNuMHN0YWNrL2FnZW50L3YxYWxwaGExL3N1cnZleS5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSJgCg5TdXJ2ZXllZERvbWFpbhI0CgZsaXN0ZWQYASABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZERvbWFpbhIYChBvdGhlcl9kaXNrX3BhdGhzGAIgAygJIkUKDlN1cnZleWVkRm9sZGVyEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkixQEKDlN1cnZleWVkVm9sdW1lEjQKBmxpc3RlZBgBIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVm9sdW1lEhAKCGhhc19maWxlGAIgASgIEi8KBG1hcmsYAyABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRISCgppc19kYW1hZ2VkGAQgASgIEg8KB2JhY2tpbmcYBSABKAkSFQoNcGFydGlhbF9jb3VudBgGIAEoDSKuAgoLU3VydmV5ZWRUYXASMQoGbGlzdGVkGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRUYXASFAoMaXNfY29ubmVjdGVkGAIgASgIEjEKBmZpbHRlchgDIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkSNwoMbGltaXRzX3N0YXRlGAUgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSMgoGbGltaXRzGAYgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0TGltaXRzIvwCCg9TdXJ2ZXllZE5ldHdvcmsSOQoGbGlzdGVkGAEgASgLMikubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWROb2RlTmV0d29yaxI0CgluYW1lc3BhY2UYAiABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIxCgZicmlkZ2UYAyABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIxCgZ1cGxpbmsYBCABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIwCgVydWxlcxgFIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEhUKDXN0cmF5X2ZpbHRlcnMYBiADKAkSOAoHc2VnbWVudBgHIAEoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRTZWdtZW50Eg8KB25hdF9vZmYYCCABKAgivgEKD1N1cnZleWVkU2VnbWVudBIxCgZkZXZpY2UYASABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRILCgN2bmkYAiABKA0SNAoFcGVlcnMYAyADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRNZW1iZXISDgoGc3RyYXlzGAQgAygJEgsKA210dRgFIAEoDRIYChB1bmRlcmxheV9hZGRyZXNzGAYgASgJIjYKDlN1cnZleWVkVXBsaW5rEg4KBmRldmljZRgBIAEoCRIUCgxuZXR3b3JrX25hbWUYAiABKAkiWAoQU3VydmV5ZWRDYXBhY2l0eRIXCg9jcHVfbWlsbGlfY29yZXMYASABKA0SFAoMbWVtb3J5X2J5dGVzGAIgASgEEhUKDXN0b3JhZ2VfYnl0ZXMYAyABKAQiTwoMRXhwZWN0ZWRTZWVkEj8KBHNlZWQYASABKAsyKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVNlZWRSZXF1ZXN0Qga6SAPYAQMiZwoMU3VydmV5ZWRTZWVkEgwKBG5hbWUYASABKAkSMAoFc3RhdGUYAiABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIXCg9kaWZmZXJpbmdfZmlsZXMYAyADKAkinwEKDVN1cnZleVJlcXVlc3QSPwoFc2VlZHMYASADKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkV4cGVjdGVkU2VlZEIKukgHkgEEEICAARIbCglwYWdlX3NpemUYAiABKA1CCLpIBSoDGJBOEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIAIEhIKCnNlZWRzX29ubHkYBCABKAgiqQQKDlN1cnZleVJlc3BvbnNlEjcKB2RvbWFpbnMYASADKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkRG9tYWluEjcKB2ZvbGRlcnMYAiADKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkRm9sZGVyEjcKB3ZvbHVtZXMYAyADKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkVm9sdW1lEjEKBHRhcHMYBCADKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkVGFwEjkKCG5ldHdvcmtzGAUgAygLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZE5ldHdvcmsSPQoNc3RyYXlfdXBsaW5rcxgGIAMoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRVcGxpbmsSNQoKbm9kZV9ydWxlcxgHIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjoKCGNhcGFjaXR5GAggASgLMigubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZENhcGFjaXR5EjMKBXNlZWRzGAkgAygLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFNlZWQSFwoPbmV4dF9wYWdlX3Rva2VuGAogASgJIpcBChlFbnN1cmVOZXR3b3JrV2hvbGVSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESPAoHbmV0d29yaxgCIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBASIcChpFbnN1cmVOZXR3b3JrV2hvbGVSZXNwb25zZSKbAgoVRW5zdXJlVGFwTW92ZWRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEjwKB25ldHdvcmsYAyABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQESNgoIaWRlbnRpdHkYBCABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRJZGVudGl0eRIyCgZsaW1pdHMYByABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRMaW1pdHMiGAoWRW5zdXJlVGFwTW92ZWRSZXNwb25zZSJzChNTd2VlcE5ldHdvcmtSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESHgoMbmV0d29ya19uYW1lGAIgASgJQgi6SAVyA4hFASIWChRTd2VlcE5ldHdvcmtSZXNwb25zZSJWChZFbnN1cmVOb2RlUnVsZXNSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQEiGQoXRW5zdXJlTm9kZVJ1bGVzUmVzcG9uc2UiqwEKGUVuc3VyZVZvbHVtZU1hcmtlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIUCgJpZBgCIAEoCUIIukgFcgP4RAESHAoHYmFzZV9pZBgDIAEoCUILukgI2AEBcgP4RAESHAoKdGFrZW5fZnJvbRgEIAEoCUIIukgFcgMY/wEiHAoaRW5zdXJlVm9sdW1lTWFya2VkUmVzcG9uc2UqbAoJUGFydFN0YXRlEhoKFlBBUlRfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBQQVJUX1NUQVRFX1dIT0xFEAESFQoRUEFSVF9TVEFURV9BQlNFTlQQAhIWChJQQVJUX1NUQVRFX0FMVEVSRUQQAzK8BQoSU3VydmV5QWdlbnRTZXJ2aWNlElwKBlN1cnZleRIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5UmVxdWVzdBomLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5UmVzcG9uc2UiA5ACARJ7ChJFbnN1cmVOZXR3b3JrV2hvbGUSMS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU5ldHdvcmtXaG9sZVJlcXVlc3QaMi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU5ldHdvcmtXaG9sZVJlc3BvbnNlEm8KDkVuc3VyZVRhcE1vdmVkEi0ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBNb3ZlZFJlcXVlc3QaLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcE1vdmVkUmVzcG9uc2USaQoMU3dlZXBOZXR3b3JrEisubjBzdGFjay5hZ2VudC52MWFscGhhMS5Td2VlcE5ldHdvcmtSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5Td2VlcE5ldHdvcmtSZXNwb25zZRJyCg9FbnN1cmVOb2RlUnVsZXMSLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU5vZGVSdWxlc1JlcXVlc3QaLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZU5vZGVSdWxlc1Jlc3BvbnNlEnsKEkVuc3VyZVZvbHVtZU1hcmtlZBIxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVm9sdW1lTWFya2VkUmVxdWVzdBoyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVm9sdW1lTWFya2VkUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_compute, file_n0stack_agent_v1alpha1_network, file_n0stack_agent_v1alpha1_operation, file_n0stack_agent_v1alpha1_volume, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiNuMHN0YWNrL2FnZW50L3YxYWxwaGExL3N1cnZleS5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSJgCg5TdXJ2ZXllZERvbWFpbhI0CgZsaXN0ZWQYASABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZERvbWFpbhIYChBvdGhlcl9kaXNrX3BhdGhzGAIgAygJIkUKDlN1cnZleWVkRm9sZGVyEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkixQEKDlN1cnZleWVkVm9sdW1lEjQKBmxpc3RlZBgBIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVm9sdW1lEhAKCGhhc19maWxlGAIgASgIEi8KBG1hcmsYAyABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRISCgppc19kYW1hZ2VkGAQgASgIEg8KB2JhY2tpbmcYBSABKAkSFQoNcGFydGlhbF9jb3VudBgGIAEoDSLqAgoLU3VydmV5ZWRUYXASMQoGbGlzdGVkGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRUYXASFAoMaXNfY29ubmVjdGVkGAIgASgIEjEKBmZpbHRlchgDIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkSNwoMbGltaXRzX3N0YXRlGAUgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSMgoGbGltaXRzGAYgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0TGltaXRzEjoKBmdyb3VwcxgIIAEoCzIqLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRQb3J0R3JvdXBzImUKElN1cnZleWVkUG9ydEdyb3VwcxIwCgVzdGF0ZRgBIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEg4KBmdyb3VwcxgCIAMoCRINCgVydWxlcxgDIAEoCSJuChVTdXJ2ZXllZE5ldHdvcmtHcm91cHMSMAoFc3RhdGUYASABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRISCgpnZW5lcmF0aW9uGAIgASgEEg8KB21lbWJlcnMYAyABKAkiuwMKD1N1cnZleWVkTmV0d29yaxI5CgZsaXN0ZWQYASABKAsyKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZE5vZGVOZXR3b3JrEjQKCW5hbWVzcGFjZRgCIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjEKBmJyaWRnZRgDIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjEKBnVwbGluaxgEIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjAKBXJ1bGVzGAUgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSFQoNc3RyYXlfZmlsdGVycxgGIAMoCRI4CgdzZWdtZW50GAcgASgLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFNlZ21lbnQSDwoHbmF0X29mZhgIIAEoCBI9CgZncm91cHMYCiABKAsyLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkTmV0d29ya0dyb3VwcyK+AQoPU3VydmV5ZWRTZWdtZW50EjEKBmRldmljZRgBIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEgsKA3ZuaRgCIAEoDRI0CgVwZWVycxgDIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudE1lbWJlchIOCgZzdHJheXMYBCADKAkSCwoDbXR1GAUgASgNEhgKEHVuZGVybGF5X2FkZHJlc3MYBiABKAkiNgoOU3VydmV5ZWRVcGxpbmsSDgoGZGV2aWNlGAEgASgJEhQKDG5ldHdvcmtfbmFtZRgCIAEoCSJYChBTdXJ2ZXllZENhcGFjaXR5EhcKD2NwdV9taWxsaV9jb3JlcxgBIAEoDRIUCgxtZW1vcnlfYnl0ZXMYAiABKAQSFQoNc3RvcmFnZV9ieXRlcxgDIAEoBCJPCgxFeHBlY3RlZFNlZWQSPwoEc2VlZBgBIAEoCzIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlU2VlZFJlcXVlc3RCBrpIA9gBAyJnCgxTdXJ2ZXllZFNlZWQSDAoEbmFtZRgBIAEoCRIwCgVzdGF0ZRgCIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEhcKD2RpZmZlcmluZ19maWxlcxgDIAMoCSKfAQoNU3VydmV5UmVxdWVzdBI/CgVzZWVkcxgBIAMoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRXhwZWN0ZWRTZWVkQgq6SAeSAQQQgIABEhsKCXBhZ2Vfc2l6ZRgCIAEoDUIIukgFKgMYkE4SHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYgAgSEgoKc2VlZHNfb25seRgEIAEoCCKpBAoOU3VydmV5UmVzcG9uc2USNwoHZG9tYWlucxgBIAMoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWREb21haW4SNwoHZm9sZGVycxgCIAMoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRGb2xkZXISNwoHdm9sdW1lcxgDIAMoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRWb2x1bWUSMQoEdGFwcxgEIAMoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRUYXASOQoIbmV0d29ya3MYBSADKAsyJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkTmV0d29yaxI9Cg1zdHJheV91cGxpbmtzGAYgAygLMiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFVwbGluaxI1Cgpub2RlX3J1bGVzGAcgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSOgoIY2FwYWNpdHkYCCABKAsyKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkQ2FwYWNpdHkSMwoFc2VlZHMYCSADKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkU2VlZBIXCg9uZXh0X3BhZ2VfdG9rZW4YCiABKAki0AEKGUVuc3VyZU5ldHdvcmtXaG9sZVJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI8CgduZXR3b3JrGAIgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBEjcKBmdyb3VwcxgIIAEoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3JvdXBzT2ZOZXR3b3JrIhwKGkVuc3VyZU5ldHdvcmtXaG9sZVJlc3BvbnNlIs8CChVFbnN1cmVUYXBNb3ZlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESPAoHbmV0d29yaxgDIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBARI2CghpZGVudGl0eRgEIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5EjIKBmxpbWl0cxgHIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydExpbWl0cxIyCgZncm91cHMYCCABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRHcm91cHMiLwoWRW5zdXJlVGFwTW92ZWRSZXNwb25zZRIVCg1uZWVkc19tZW1iZXJzGAEgASgIInMKE1N3ZWVwTmV0d29ya1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIeCgxuZXR3b3JrX25hbWUYAiABKAlCCLpIBXIDiEUBIhYKFFN3ZWVwTmV0d29ya1Jlc3BvbnNlIlYKFkVuc3VyZU5vZGVSdWxlc1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBASIZChdFbnN1cmVOb2RlUnVsZXNSZXNwb25zZSKrAQoZRW5zdXJlVm9sdW1lTWFya2VkUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhQKAmlkGAIgASgJQgi6SAVyA/hEARIcCgdiYXNlX2lkGAMgASgJQgu6SAjYAQFyA/hEARIcCgp0YWtlbl9mcm9tGAQgASgJQgi6SAVyAxj/ASIcChpFbnN1cmVWb2x1bWVNYXJrZWRSZXNwb25zZSpsCglQYXJ0U3RhdGUSGgoWUEFSVF9TVEFURV9VTlNQRUNJRklFRBAAEhQKEFBBUlRfU1RBVEVfV0hPTEUQARIVChFQQVJUX1NUQVRFX0FCU0VOVBACEhYKElBBUlRfU1RBVEVfQUxURVJFRBADMrwFChJTdXJ2ZXlBZ2VudFNlcnZpY2USXAoGU3VydmV5EiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXlSZXF1ZXN0GiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXlSZXNwb25zZSIDkAIBEnsKEkVuc3VyZU5ldHdvcmtXaG9sZRIxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTmV0d29ya1dob2xlUmVxdWVzdBoyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTmV0d29ya1dob2xlUmVzcG9uc2USbwoORW5zdXJlVGFwTW92ZWQSLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcE1vdmVkUmVxdWVzdBouLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTW92ZWRSZXNwb25zZRJpCgxTd2VlcE5ldHdvcmsSKy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN3ZWVwTmV0d29ya1JlcXVlc3QaLC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN3ZWVwTmV0d29ya1Jlc3BvbnNlEnIKD0Vuc3VyZU5vZGVSdWxlcxIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTm9kZVJ1bGVzUmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTm9kZVJ1bGVzUmVzcG9uc2USewoSRW5zdXJlVm9sdW1lTWFya2VkEjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVNYXJrZWRSZXF1ZXN0GjIubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVNYXJrZWRSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_compute, file_n0stack_agent_v1alpha1_network, file_n0stack_agent_v1alpha1_operation, file_n0stack_agent_v1alpha1_volume, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedDomain
@@ -170,6 +170,13 @@ export type SurveyedTap = Message<"n0stack.agent.v1alpha1.SurveyedTap"> & {
    * @generated from field: n0stack.agent.v1alpha1.PortLimits limits = 6;
    */
   limits?: PortLimits | undefined;
+
+  /**
+   * Its security groups. Unset by an agent that enforces none.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.SurveyedPortGroups groups = 8;
+   */
+  groups?: SurveyedPortGroups | undefined;
 };
 
 /**
@@ -178,6 +185,70 @@ export type SurveyedTap = Message<"n0stack.agent.v1alpha1.SurveyedTap"> & {
  */
 export const SurveyedTapSchema: GenMessage<SurveyedTap> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_survey, 3);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.SurveyedPortGroups
+ */
+export type SurveyedPortGroups = Message<"n0stack.agent.v1alpha1.SurveyedPortGroups"> & {
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.PartState state = 1;
+   */
+  state: PartState;
+
+  /**
+   * The short digests of the ids of its groups.
+   *
+   * @generated from field: repeated string groups = 2;
+   */
+  groups: string[];
+
+  /**
+   * The digest of their rules.
+   *
+   * @generated from field: string rules = 3;
+   */
+  rules: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.SurveyedPortGroups.
+ * Use `create(SurveyedPortGroupsSchema)` to create a new message.
+ */
+export const SurveyedPortGroupsSchema: GenMessage<SurveyedPortGroups> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 4);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.SurveyedNetworkGroups
+ */
+export type SurveyedNetworkGroups = Message<"n0stack.agent.v1alpha1.SurveyedNetworkGroups"> & {
+  /**
+   * The tables, with the rules of groups.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.PartState state = 1;
+   */
+  state: PartState;
+
+  /**
+   * Of the members of groups on other nodes; 0 while nobody has told them.
+   *
+   * @generated from field: uint64 generation = 2;
+   */
+  generation: bigint;
+
+  /**
+   * The digest of these members.
+   *
+   * @generated from field: string members = 3;
+   */
+  members: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.SurveyedNetworkGroups.
+ * Use `create(SurveyedNetworkGroupsSchema)` to create a new message.
+ */
+export const SurveyedNetworkGroupsSchema: GenMessage<SurveyedNetworkGroups> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 5);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedNetwork
@@ -232,6 +303,13 @@ export type SurveyedNetwork = Message<"n0stack.agent.v1alpha1.SurveyedNetwork"> 
    * @generated from field: bool nat_off = 8;
    */
   natOff: boolean;
+
+  /**
+   * Unset by an agent that enforces no security groups.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.SurveyedNetworkGroups groups = 10;
+   */
+  groups?: SurveyedNetworkGroups | undefined;
 };
 
 /**
@@ -239,7 +317,7 @@ export type SurveyedNetwork = Message<"n0stack.agent.v1alpha1.SurveyedNetwork"> 
  * Use `create(SurveyedNetworkSchema)` to create a new message.
  */
 export const SurveyedNetworkSchema: GenMessage<SurveyedNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 4);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 6);
 
 /**
  * The VXLAN device in a network, and what is known there of members on other nodes.
@@ -289,7 +367,7 @@ export type SurveyedSegment = Message<"n0stack.agent.v1alpha1.SurveyedSegment"> 
  * Use `create(SurveyedSegmentSchema)` to create a new message.
  */
 export const SurveyedSegmentSchema: GenMessage<SurveyedSegment> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 5);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 7);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedUplink
@@ -311,7 +389,7 @@ export type SurveyedUplink = Message<"n0stack.agent.v1alpha1.SurveyedUplink"> & 
  * Use `create(SurveyedUplinkSchema)` to create a new message.
  */
 export const SurveyedUplinkSchema: GenMessage<SurveyedUplink> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 6);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 8);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedCapacity
@@ -338,7 +416,7 @@ export type SurveyedCapacity = Message<"n0stack.agent.v1alpha1.SurveyedCapacity"
  * Use `create(SurveyedCapacitySchema)` to create a new message.
  */
 export const SurveyedCapacitySchema: GenMessage<SurveyedCapacity> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 7);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 9);
 
 /**
  * The seed as it should be. The node says whether its seed is the same.
@@ -357,7 +435,7 @@ export type ExpectedSeed = Message<"n0stack.agent.v1alpha1.ExpectedSeed"> & {
  * Use `create(ExpectedSeedSchema)` to create a new message.
  */
 export const ExpectedSeedSchema: GenMessage<ExpectedSeed> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 8);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 10);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedSeed
@@ -386,7 +464,7 @@ export type SurveyedSeed = Message<"n0stack.agent.v1alpha1.SurveyedSeed"> & {
  * Use `create(SurveyedSeedSchema)` to create a new message.
  */
 export const SurveyedSeedSchema: GenMessage<SurveyedSeed> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 9);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 11);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyRequest
@@ -426,7 +504,7 @@ export type SurveyRequest = Message<"n0stack.agent.v1alpha1.SurveyRequest"> & {
  * Use `create(SurveyRequestSchema)` to create a new message.
  */
 export const SurveyRequestSchema: GenMessage<SurveyRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 10);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 12);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyResponse
@@ -496,7 +574,7 @@ export type SurveyResponse = Message<"n0stack.agent.v1alpha1.SurveyResponse"> & 
  * Use `create(SurveyResponseSchema)` to create a new message.
  */
 export const SurveyResponseSchema: GenMessage<SurveyResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 11);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 13);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNetworkWholeRequest
@@ -511,6 +589,13 @@ export type EnsureNetworkWholeRequest = Message<"n0stack.agent.v1alpha1.EnsureNe
    * @generated from field: n0stack.agent.v1alpha1.NodeNetwork network = 2;
    */
   network?: NodeNetwork | undefined;
+
+  /**
+   * For rules of groups that somebody has changed.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.GroupsOfNetwork groups = 8;
+   */
+  groups?: GroupsOfNetwork | undefined;
 };
 
 /**
@@ -518,7 +603,7 @@ export type EnsureNetworkWholeRequest = Message<"n0stack.agent.v1alpha1.EnsureNe
  * Use `create(EnsureNetworkWholeRequestSchema)` to create a new message.
  */
 export const EnsureNetworkWholeRequestSchema: GenMessage<EnsureNetworkWholeRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 14);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNetworkWholeResponse
@@ -531,7 +616,7 @@ export type EnsureNetworkWholeResponse = Message<"n0stack.agent.v1alpha1.EnsureN
  * Use `create(EnsureNetworkWholeResponseSchema)` to create a new message.
  */
 export const EnsureNetworkWholeResponseSchema: GenMessage<EnsureNetworkWholeResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 15);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapMovedRequest
@@ -565,6 +650,13 @@ export type EnsureTapMovedRequest = Message<"n0stack.agent.v1alpha1.EnsureTapMov
    * @generated from field: n0stack.agent.v1alpha1.PortLimits limits = 7;
    */
   limits?: PortLimits | undefined;
+
+  /**
+   * If unset, the security groups of the tap stay as they are.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.PortGroups groups = 8;
+   */
+  groups?: PortGroups | undefined;
 };
 
 /**
@@ -572,12 +664,18 @@ export type EnsureTapMovedRequest = Message<"n0stack.agent.v1alpha1.EnsureTapMov
  * Use `create(EnsureTapMovedRequestSchema)` to create a new message.
  */
 export const EnsureTapMovedRequestSchema: GenMessage<EnsureTapMovedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 16);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapMovedResponse
  */
 export type EnsureTapMovedResponse = Message<"n0stack.agent.v1alpha1.EnsureTapMovedResponse"> & {
+  /**
+   * As in EnsureTapAttachedResponse.
+   *
+   * @generated from field: bool needs_members = 1;
+   */
+  needsMembers: boolean;
 };
 
 /**
@@ -585,7 +683,7 @@ export type EnsureTapMovedResponse = Message<"n0stack.agent.v1alpha1.EnsureTapMo
  * Use `create(EnsureTapMovedResponseSchema)` to create a new message.
  */
 export const EnsureTapMovedResponseSchema: GenMessage<EnsureTapMovedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SweepNetworkRequest
@@ -607,7 +705,7 @@ export type SweepNetworkRequest = Message<"n0stack.agent.v1alpha1.SweepNetworkRe
  * Use `create(SweepNetworkRequestSchema)` to create a new message.
  */
 export const SweepNetworkRequestSchema: GenMessage<SweepNetworkRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 18);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SweepNetworkResponse
@@ -620,7 +718,7 @@ export type SweepNetworkResponse = Message<"n0stack.agent.v1alpha1.SweepNetworkR
  * Use `create(SweepNetworkResponseSchema)` to create a new message.
  */
 export const SweepNetworkResponseSchema: GenMessage<SweepNetworkResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 19);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNodeRulesRequest
@@ -637,7 +735,7 @@ export type EnsureNodeRulesRequest = Message<"n0stack.agent.v1alpha1.EnsureNodeR
  * Use `create(EnsureNodeRulesRequestSchema)` to create a new message.
  */
 export const EnsureNodeRulesRequestSchema: GenMessage<EnsureNodeRulesRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 18);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 20);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNodeRulesResponse
@@ -650,7 +748,7 @@ export type EnsureNodeRulesResponse = Message<"n0stack.agent.v1alpha1.EnsureNode
  * Use `create(EnsureNodeRulesResponseSchema)` to create a new message.
  */
 export const EnsureNodeRulesResponseSchema: GenMessage<EnsureNodeRulesResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 19);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 21);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureVolumeMarkedRequest
@@ -686,7 +784,7 @@ export type EnsureVolumeMarkedRequest = Message<"n0stack.agent.v1alpha1.EnsureVo
  * Use `create(EnsureVolumeMarkedRequestSchema)` to create a new message.
  */
 export const EnsureVolumeMarkedRequestSchema: GenMessage<EnsureVolumeMarkedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 20);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 22);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureVolumeMarkedResponse
@@ -699,7 +797,7 @@ export type EnsureVolumeMarkedResponse = Message<"n0stack.agent.v1alpha1.EnsureV
  * Use `create(EnsureVolumeMarkedResponseSchema)` to create a new message.
  */
 export const EnsureVolumeMarkedResponseSchema: GenMessage<EnsureVolumeMarkedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 21);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 23);
 
 /**
  * A part of a network, or of the rules of the node.

@@ -1,0 +1,124 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Entry } from "../../../datastore/datastore.ts";
+import type {
+  GroupsOfNetworkSchema,
+  NodeGroupSchema,
+  PortGroupsSchema,
+} from "../../../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import type { SecurityGroup } from "../../../gen/n0stack/network/v1alpha1/security_group_pb.ts";
+import { formatRef, nameOnNode, parseRef, parseRefOf, type Ref } from "../../../util/ref.ts";
+import type { MemberOfGroups, SecurityGroupRules } from "../../../util/security-rule.ts";
+import type { Api, Reader } from "../../core/context.ts";
+import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
+import { securityGroups } from "./collection.ts";
+import { groupBeside, isDefault, type NicGroups, nicGroups, SECURITY_GROUP } from "./names.ts";
+
+const NAMES_NONE = { securityGroups: [], securityGroupsOff: false };
+
+/** The groups of an interface: `off` also for one that belongs to no virtual machine. */
+export function groupsOfInterface({
+  owner,
+  nodeName,
+  securityGroups,
+}: InterfaceReservation): NicGroups {
+  const ref = parseRef(owner ?? "");
+  if (ref === undefined || nodeName === "") return "off";
+  return securityGroups ?? nicGroups(ref, NAMES_NONE);
+}
+
+/** An interface as a member of its groups; undefined without groups. */
+export function memberOf(reserved: InterfaceReservation): MemberOfGroups | undefined {
+  const groupIds = groupsOfInterface(reserved);
+  if (groupIds === "off") return undefined;
+  const { hardwareAddress, ipv4Address, ipv6Address } = reserved;
+  const addresses = [ipv4Address, ipv6Address].filter((address) => address !== "");
+  return { hardwareAddress, addresses, groupIds };
+}
+
+async function readRules(api: Reader, id: string): Promise<SecurityGroupRules> {
+  const ref = parseRefOf(SECURITY_GROUP, id);
+  return rulesOfId(id, ref && (await api.records.find(securityGroups, ref))?.value);
+}
+
+/**
+ * The rules of a group, by its id, as a node needs them. Undefined stands for no group: the default one of a project
+ * lets in what comes from the same group then, and any other one lets nothing in.
+ */
+export function rulesOfId(id: string, group: SecurityGroup | undefined): SecurityGroupRules {
+  const ref = parseRefOf(SECURITY_GROUP, id);
+  if (ref !== undefined && group !== undefined) return rulesOf(ref, group);
+  const isOpen = ref !== undefined && isDefault(ref);
+  return { id, logsDropped: false, rules: isOpen ? [fromSame(id)] : [] };
+}
+
+/** What the default group of a project lets in while nobody has applied one of this name. */
+function fromSame(id: string): SecurityGroupRules["rules"][number] {
+  const none = { ports: "", icmpType: "", remoteCidr: "" };
+  const every = { action: "allow", priority: 0, protocol: "any" };
+  return { direction: "ingress", ...every, ...none, remoteGroup: id };
+}
+
+function rulesOf(ref: Ref, { rules, logDropped }: SecurityGroup): SecurityGroupRules {
+  return {
+    id: formatRef(ref),
+    logsDropped: logDropped,
+    rules: rules.map(({ $typeName: _, $unknown: __, ...rule }) => {
+      const { remoteGroup } = rule;
+      const other = remoteGroup === "" ? "" : formatRef(groupBeside(ref, remoteGroup));
+      return { ...rule, remoteGroup: other };
+    }),
+  };
+}
+
+export async function readAllRules(
+  api: Reader,
+  ids: Iterable<string>,
+): Promise<SecurityGroupRules[]> {
+  const found: SecurityGroupRules[] = [];
+  for (const id of ids) found.push(await readRules(api, id));
+  return found;
+}
+
+/** For the request that puts a tap into its network. */
+export async function portGroupsMessage(
+  api: Reader,
+  groups: NicGroups,
+): Promise<MessageInitShape<typeof PortGroupsSchema>> {
+  if (groups === "off") return { off: true };
+  return { groups: (await readAllRules(api, groups)).map(groupMessage) };
+}
+
+function groupMessage({
+  rules,
+  ...group
+}: SecurityGroupRules): MessageInitShape<typeof NodeGroupSchema> {
+  return { ...group, rules: rules.map((rule) => ({ ...rule })) };
+}
+
+/** Everything that a node needs to know of the groups of one network, as the records are now. */
+export async function readGroupsOfNetwork(
+  api: Pick<Api, "datastore" | "records">,
+  network: Ref,
+  nodeName: string,
+): Promise<MessageInitShape<typeof GroupsOfNetworkSchema>> {
+  const { entries, revision } = await api.datastore.snapshot(interfaces.under(network));
+  const reserved = entries.map(({ value }: Entry) => interfaces.decode(value));
+  const here = new Set<string>();
+  const members = [];
+  for (const one of reserved) {
+    const member = memberOf(one);
+    if (member === undefined) continue;
+    const { groupIds, ...identity } = member;
+    if (one.nodeName === nodeName) for (const id of groupIds) here.add(id);
+    else
+      members.push({
+        identity: { ...identity, addresses: [...identity.addresses] },
+        groupIds: [...groupIds],
+      });
+  }
+  return {
+    networkName: nameOnNode(network),
+    membership: { generation: BigInt(revision), members },
+    groups: (await readAllRules(api, here)).map(groupMessage),
+  };
+}

@@ -1,0 +1,210 @@
+import { randomBytes } from "node:crypto";
+import { shortDigest } from "../../../util/security-rule.ts";
+import type { PortIdentity } from "../port-identity.ts";
+import type { GroupsOfNetwork, NicGroups } from "../security-groups.ts";
+import type { Context } from "./context.ts";
+import { portKey } from "./filter-elements.ts";
+import { type Combination, combinationOf } from "./group-chains.ts";
+import {
+  combinationLines,
+  differenceLines,
+  membershipLines,
+  noteText,
+  placeText,
+  pruneLines,
+  setLines,
+} from "./group-changes.ts";
+import {
+  elementChange,
+  elementText,
+  type FoundGroups,
+  keyOf,
+  markBytes,
+  newMarkChanges,
+  newMarkText,
+  ownerElements,
+  portElements,
+} from "./group-elements.ts";
+import {
+  combinationNotes,
+  elementsOfTap,
+  generationIn,
+  listingOfChains,
+  listTable,
+  readGroups,
+} from "./group-listing.ts";
+import { PORTS, portsTable, RULES, rulesTable } from "./group-table.ts";
+import type { Names } from "./names.ts";
+import { inNamespace } from "./namespace.ts";
+import { nft } from "./nft.ts";
+import { changeElements, elementComment, type TableChange } from "./nft-elements.ts";
+import { isDone, orUndefined } from "./nft-outcome.ts";
+import { applyTable } from "./tables.ts";
+
+/** In the namespace of the thread. Tables of another version keep what is in them. */
+export function ensureGroupTables(names: Names, isForced = false): void {
+  for (const table of [portsTable(names), rulesTable(names)]) {
+    applyTable(names, table, { isForced, elements: () => contentOf(table.family) });
+  }
+}
+
+/** Everything in the table but its own chains, as a script. */
+function contentOf(family: "inet" | "bridge"): string {
+  const listing = listTable(family) ?? "";
+  const own = /^\tchain (?!in_|out_)(\S+) \{\n[\s\S]*?^\t\}\n?/gm;
+  return listing.replaceAll(own, "").replace(/^\tcomment .*\n/m, "");
+}
+
+export interface GroupedPort {
+  readonly tapName: string;
+  readonly identity: PortIdentity;
+  readonly groups: NicGroups;
+}
+
+/**
+ * Gives the tap these groups, in one transaction of nft. The tap may still be on its way. A new tap costs the same
+ * however many there are, if its combination of groups is there with these rules.
+ *
+ * @returns false, without a change, if the node must be told the members of groups on other nodes first.
+ */
+export async function ensureGroups(
+  { names }: Context,
+  networkName: string,
+  { tapName, identity, groups }: GroupedPort,
+): Promise<boolean> {
+  const path = names.netnsPath(networkName);
+  const wanted = combinationOf(networkName, groups);
+  const noted = await findComment(path, RULES, "combinations", markBytes(wanted.id));
+  if (noted?.split(" ")[0] === wanted.rules) {
+    const changes = portElements(tapName, identity, wanted).map((one) =>
+      elementChange("create", one),
+    );
+    if (await isDone(changeElements(path, changes))) return true;
+  }
+  const listing = listingOfChains(wanted);
+  return inNamespace(path, () => {
+    ensureGroupTables(names);
+    const found = readGroups();
+    if (generationIn(found) === undefined) return false;
+    const port = portElements(tapName, identity, wanted);
+    const keys = new Set(port.map(placeText));
+    // An address that another tap has had, and that its removal has not reached yet.
+    const others = found.elements.filter((one) => keys.has(placeText(one)));
+    const before = new Set([...elementsOfTap(found, tapName), ...others]);
+    const lines = [
+      ...combinationLines(wanted, listing, found, false),
+      ...setLines(port),
+      ...differenceLines([...before], port),
+    ];
+    nft(`${lines.join("")}${newMarkText(newMark())}`);
+    return true;
+  });
+}
+
+/**
+ * What takes its groups from a tap, without reading those of others; nothing for a tap without groups. Undefined
+ * if that is not known.
+ *
+ * @param identity whose elements the tap has.
+ */
+export async function groupRemovals(
+  path: string,
+  tapName: string,
+  identity: PortIdentity,
+): Promise<readonly TableChange[] | undefined> {
+  const noted = await findComment(path, PORTS, "ports", portKey(tapName));
+  if (noted === undefined) return [];
+  const elements = portElements(tapName, identity, {
+    id: "",
+    groups: noted.split(" ").filter(Boolean),
+  });
+  // Another tap may have got one of the addresses.
+  for (const { of, set, key } of ownerElements(elements)) {
+    if ((await findComment(path, of, set, keyOf(set, key))) !== tapName) return undefined;
+  }
+  return elements.map((one) => elementChange("delete", one));
+}
+
+/** After a removal. */
+export function judgeAgain(): readonly TableChange[] {
+  return newMarkChanges(newMark());
+}
+
+/** In the namespace of the thread: takes from these taps whatever they have. */
+export function removeGroups(tapNames: readonly string[]): void {
+  const found = readGroups();
+  const lines = tapNames.flatMap((tapName) =>
+    elementsOfTap(found, tapName).map((one) => elementText("delete", one)),
+  );
+  if (lines.length > 0) nft(`${lines.join("")}${newMarkText(newMark())}`);
+}
+
+/** Lets everything pass for this tap. */
+export function takeGroups({ names }: Context, networkName: string, tapName: string): void {
+  inNamespace(names.netnsPath(networkName), () => removeGroups([tapName]));
+}
+
+/**
+ * Gives the network on this node the newest rules and members, in one transaction of nft that has only what
+ * differs. Changes nothing if the node has a newer state.
+ *
+ * @param isForced also makes those chains again that seem to be right.
+ */
+export function applyGroups(
+  { names }: Context,
+  networkName: string,
+  wanted: GroupsOfNetwork,
+  isForced = false,
+): void {
+  const path = names.netnsPath(networkName);
+  const before = inNamespace(path, readGroups);
+  if ((generationIn(before) ?? 0n) > wanted.generation && !isForced) return;
+  const combinations = combinationsHere(networkName, before, wanted);
+  const listings = new Map(combinations.map((one) => [one.id, listingOfChains(one)]));
+  inNamespace(path, () => {
+    ensureGroupTables(names);
+    const found = readGroups();
+    const lines = [
+      ...pruneLines(found, combinations),
+      ...membershipLines(wanted, found),
+      ...combinations.flatMap((one) =>
+        combinationLines(one, listings.get(one.id)!, found, isForced),
+      ),
+    ];
+    const changed = lines.length > 0 ? newMarkText(newMark()) : "";
+    const isNoted = generationIn(found) === wanted.generation;
+    if (isNoted && changed === "") return;
+    nft(`${lines.join("")}${noteText(wanted.generation, found)}${changed}`);
+  });
+}
+
+/** The combinations that taps of this node have, with the newest rules. */
+function combinationsHere(
+  networkName: string,
+  found: FoundGroups,
+  { groups }: GroupsOfNetwork,
+): Combination[] {
+  const byDigest = new Map(groups.map((group) => [shortDigest(group.id), group]));
+  return combinationNotes(found).flatMap(({ groups: digests }) => {
+    const known = digests.map((digest) => byDigest.get(digest));
+    const all = known.filter((one) => one !== undefined);
+    if (all.length < known.length) return [];
+    return [
+      combinationOf(
+        networkName,
+        all.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+      ),
+    ];
+  });
+}
+
+/** Any but that of a connection that was never judged. */
+function newMark(): string {
+  return (randomBytes(4).readUInt32BE() || 1).toString(16).padStart(8, "0");
+}
+
+async function findComment(
+  ...asked: Parameters<typeof elementComment>
+): Promise<string | undefined> {
+  return await orUndefined(elementComment(...asked));
+}
