@@ -55,7 +55,7 @@ export interface NetnsNetworkDriverOptions {
 /**
  * Networks on this node, made with iproute2 and nft. Needs root, and the node's own network namespace. Sets
  * `net.ipv4.ip_forward` there and never resets it, since others may have come to rely on it. The same holds for
- * IPv6, if the node keeps its own routes (ADR 66).
+ * IPv6, if the node keeps its own routes (ADR 64).
  *
  * Guests reach the internet, and neither the node nor the networks that it is in (ADR 37).
  */
