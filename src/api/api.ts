@@ -187,7 +187,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     engine,
     inventory,
     certificates,
-    ...defined({ joining: options.joining }),
+    ...settingsOf(options),
     ...{ addressBook, ...pushes.parts },
     agents,
     nodeTurns: new NodeTurns(clock),
@@ -198,10 +198,6 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     auditEvents,
     observed,
     progress: new ProgressBoard(),
-    links: options.links,
-    nameservers: [...options.nameservers],
-    storageRequestRatioMin: options.storageRequestRatioMin ?? 0,
-    ...{ clock, random, log },
     shutdown: stop.signal,
   };
 
@@ -239,15 +235,24 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       await endSession(sessions, journal).catch((error) =>
         log.warn("cannot record the end of the session", { error }),
       );
-      addressBook[Symbol.dispose]();
-      certificates[Symbol.dispose]();
-      inventory[Symbol.dispose]();
-      grants[Symbol.dispose]();
-      tokens[Symbol.dispose]();
-      quotas[Symbol.dispose]();
-      oidc[Symbol.dispose]();
+      const kept = [addressBook, certificates, inventory, grants, tokens, quotas, oidc];
+      for (const one of kept) one[Symbol.dispose]();
       await datastore[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** What requests read of the options. */
+function settingsOf(options: ApiOptions) {
+  const { joining, links, nameservers, storageRequestRatioMin = 0, clock, random, log } = options;
+  return {
+    ...defined({ joining }),
+    links,
+    nameservers: [...nameservers],
+    storageRequestRatioMin,
+    clock,
+    random,
+    log,
   };
 }
 

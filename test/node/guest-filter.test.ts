@@ -31,6 +31,7 @@ import {
   ip,
   mark,
   type NetworkWorld,
+  names,
   netnsOf,
   newNetworkWorld,
   pathOf,
@@ -264,13 +265,17 @@ describe.runIf(requirement("netns"))("a guest's filter", { timeout: 30_000 }, ()
   beforeAll(async () => {
     world = await newNetworkWorld();
     await attach(LISTENER, { hardwareAddress: other.mac, addresses: [other.ip4, other.ip6] });
-    // What passes is looked at as it is: no other part of the kernel checks packets or joins fragments.
-    const keys = ["iptables", "ip6tables", "arptables"];
-    const off = keys.map((key) => `net.bridge.bridge-nf-call-${key}=0`);
-    await ip("netns", "exec", netnsOf("blue"), "sysctl", "-eqw", ...off);
     await attach(FILTERED, identity);
     await attach(OPEN);
     await attach(BARE, { hardwareAddress: own.mac, addresses: [] });
+    // What passes is looked at as it is: no other part of the kernel checks packets or joins fragments, as it does
+    // for security groups.
+    const keys = ["iptables", "ip6tables", "arptables"];
+    const sysctls = keys.map((key) => `net.bridge.bridge-nf-call-${key}=0`);
+    await ip("netns", "exec", netnsOf("blue"), "sysctl", "-eqw", ...sysctls);
+    const off = keys.flatMap((key) => [`nf_call_${key}`, "0"]);
+    const bridge = ["dev", names.bridge("blue"), "type", "bridge"];
+    await ip("-n", netnsOf("blue"), "link", "set", ...bridge, ...off);
   }, 30_000);
   afterAll(async () => {
     for (const port of ports) port.close();

@@ -1,8 +1,10 @@
-import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { kindOf } from "../../util/errors.ts";
+import { connectSuite } from "./connect.suite.ts";
+import { limitsSuite } from "./limits.suite.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
 import type { PortIdentity } from "./port-identity.ts";
+import { segmentSuite } from "./segment.suite.ts";
 
 export interface NetworkDriverUnderTest {
   readonly driver: NetworkDriver;
@@ -435,42 +437,6 @@ export function networkDriverSuite(
       expect(await filters()).toEqual({ [tap1]: another, [tap2]: none });
     });
 
-    test("a tap has the limits that were asked for last, which its removal takes along", async () => {
-      const limitsOf = async (tapName: string) =>
-        (await driver.survey(soon())).taps.find(({ name: one }) => one === tapName)?.limits;
-      await attachNew(tap1, blue);
-      await attachNew(tap2, blue, markB);
-      expect(await limitsOf(tap1)).toEqual({ state: "absent" });
-      const ingress = { bytesPerSecond: 1_250_000, burstBytes: 1 << 20 };
-      const egress = { bytesPerSecond: 3 << 20, burstBytes: 262_145 };
-      for (const limits of [
-        { ingress, egress },
-        { ingress },
-        { ingress, egress: { ...egress, bytesPerSecond: 8_001 } },
-        { egress },
-      ]) {
-        for (const _ of [1, 2]) await driver.ensureLimits(tap1, "blue", limits, soon());
-        expect(await limitsOf(tap1)).toEqual({ state: "whole", limits });
-      }
-      await driver.ensureAttached(tap1, blue, soon(), { identity: guest });
-      expect(await limitsOf(tap1)).toEqual({ state: "whole", limits: { egress } });
-      await driver.ensureLimits(tap1, "blue", {}, soon());
-      expect(await limitsOf(tap1)).toEqual({ state: "absent" });
-
-      const both = { identity: guest, limits: { ingress, egress } };
-      await driver.ensureAttached(tap1, blue, soon(), both);
-      await driver.moveTap(tap1, green, markA, soon(), { identity: guest, limits: { ingress } });
-      expect(await limitsOf(tap1)).toEqual({ state: "whole", limits: { ingress } });
-      const strays = (await driver.survey(soon())).networks.map((one) => one.strayFilters);
-      expect(strays).toEqual([[], []]);
-      await driver.ensureTap(tap1, markA, soon());
-      await driver.ensureAttached(tap1, green, soon());
-      expect(await limitsOf(tap1)).toEqual({ state: "absent" });
-      await driver.ensureLimits(tap1, "blue", { ingress }, soon());
-      expect(await limitsOf(tap1)).toEqual({ state: "absent" });
-      expect(await limitsOf(tap2)).toEqual({ state: "absent" });
-    });
-
     test("an identity that is none is refused before anything is made", async () => {
       await driver.ensureTap(tap1, markA, soon());
       const wrong = [
@@ -509,105 +475,9 @@ export function networkDriverSuite(
       expect(await driver.keepNodeRules(soon())).toBe(false);
       expect(await networkNames()).toEqual([]);
     });
-
-    test("connects to a TCP port inside the Network, each half closing by itself", async () => {
-      await attachNew(tap1, blue);
-      await world.serveEcho("blue", 7001);
-      for (const address of ["10.11.0.254", "fd00:11::fe"]) {
-        const stream = await driver.connect("blue", address, 7001, soon());
-        stream.end("said before the end");
-        expect(await text(stream)).toBe("said before the end");
-      }
-    });
-
-    test("says unavailable, and soon, where nobody answers", async () => {
-      await attachNew(tap1, blue);
-      for (const address of ["10.11.0.254", "fd00:11::fe"]) {
-        const refused = driver.connect("blue", address, 7002, soon());
-        expect(kindOf(await refused.catch((e) => e))).toBe("unavailable");
-      }
-    });
-
-    test("connects to no Network that is not here", async () => {
-      const refused = driver.connect("blue", "10.11.0.254", 7001, soon());
-      expect(kindOf(await refused.catch((e) => e))).toBe("failed_precondition");
-    });
-
-    test("the signal ends a connection", async () => {
-      await attachNew(tap1, blue);
-      await world.serveEcho("blue", 7001);
-      const controller = new AbortController();
-      const stream = await driver.connect("blue", "10.11.0.254", 7001, controller.signal);
-      const ended = text(stream).catch((e) => e);
-      controller.abort();
-      expect(await ended).toBeInstanceOf(Error);
-      expect(stream.destroyed).toBe(true);
-    });
-
-    describe("the way to other nodes", () => {
-      const vni = 70_000 + (process.pid % 30_000);
-      const peers = [
-        {
-          hardwareAddress: "52:54:00:ab:00:07",
-          addresses: ["10.11.0.7", "fd00:11::7"],
-          underlayAddress: "192.0.2.9",
-        },
-      ];
-      const found = async (name = "blue") =>
-        (await driver.survey(soon())).networks.find((one) => one.name === name)?.segment;
-
-      test("is there while there is anybody, and is told apart from any other", async () => {
-        const underlayAddress = await world.underlay();
-        const segment = { networkName: "blue", vni, mtu: 1450, underlayAddress, peers };
-        await driver.ensureSegment(segment, soon());
-        expect(await networkNames()).toEqual([]);
-        await attachNew(tap1, blue);
-        expect(await found()).toMatchObject({ device: "absent", peers: [] });
-        for (const _ of [1, 2]) await driver.ensureSegment(segment, soon());
-        const whole = { device: "whole", vni, mtu: 1450, underlayAddress, peers, strays: [] };
-        expect(await found()).toEqual(whole);
-        const moved = [{ ...peers[0]!, underlayAddress: "192.0.2.10", addresses: ["10.11.0.7"] }];
-        await driver.ensureSegment({ ...segment, vni: vni + 1, peers: moved }, soon());
-        expect(await found()).toEqual({ ...whole, vni: vni + 1, peers: moved });
-        // The network stays as it is.
-        await driver.ensureGateways(blue, soon());
-        await driver.ensureNetworkWhole(blue, soon());
-        expect(await found()).toEqual({ ...whole, vni: vni + 1, peers: moved });
-        await driver.ensureSegment({ ...segment, peers: [] }, soon());
-        expect(await found()).toMatchObject({ device: "absent", peers: [], strays: [] });
-      });
-
-      test("is refused if the node cannot carry it, and goes with its network", async () => {
-        const underlayAddress = await world.underlay();
-        const segment = { networkName: "blue", vni, mtu: 1450, underlayAddress, peers };
-        await attachNew(tap1, blue);
-        const wrong = [
-          [{ mtu: 1451 }, "failed_precondition"],
-          [{ underlayAddress: "192.0.2.99" }, "failed_precondition"],
-          [{ vni: 2 ** 24 }, "invalid_argument"],
-          [{ underlayAddress: "node-1" }, "invalid_argument"],
-          [{ peers: [{ ...peers[0]!, hardwareAddress: "01:00:5e:00:00:01" }] }, "invalid_argument"],
-        ] as const;
-        for (const [change, kind] of wrong) {
-          const refused = driver.ensureSegment({ ...segment, ...change }, soon());
-          expect(kindOf(await refused.catch((e) => e))).toBe(kind);
-        }
-        expect(await found()).toMatchObject({ device: "absent", peers: [] });
-        await driver.ensureSegment(segment, soon());
-        await driver.ensureTapAbsent(tap1, "blue", { owner: markA.owner }, soon());
-        expect(await networkNames()).toEqual([]);
-        // Its number is free.
-        await attachNew(tap2, { ...green, mtu: 1450 });
-        await driver.ensureSegment({ ...segment, networkName: "green" }, soon());
-        expect(await found("green")).toMatchObject({ device: "whole", vni });
-      });
-
-      test("begins at the device with the address", async () => {
-        expect(await driver.findUnderlay(await world.underlay(), soon())).toMatchObject({
-          mtu: 1500,
-        });
-        expect(await driver.findUnderlay("192.0.2.99", soon())).toBeUndefined();
-      });
-    });
   });
+
+  segmentSuite(name, make);
+  limitsSuite(name, make);
+  connectSuite(name, make);
 }

@@ -77,7 +77,6 @@ async function choose(
   nics: readonly VirtualMachineNIC[],
   places: NicPlaces,
 ): Promise<ChosenNics> {
-  const { nodeName } = places;
   const stack = new DisposableStack();
   try {
     const networks = await readNetworks(api, ref, nics);
@@ -85,10 +84,7 @@ async function choose(
     for (const nic of nics) stack.use(keepAsked(api, networkBeside(ref, nic.networkName), nic));
     const steps: ReserveInterface[] = [];
     const wishes: InterfaceWish[] = [];
-    const otherHardwareAddresses = new Set([
-      ...places.hardwareAddresses,
-      ...nics.map((nic) => nic.hardwareAddress.toLowerCase()).filter((address) => address !== ""),
-    ]);
+    const otherHardwareAddresses = takenHardwareAddresses(nics, places);
     for (const [i, nic] of nics.entries()) {
       const network = networkRefs[i]!;
       const { number, pciSlot, fieldPrefix } = places.at(i);
@@ -102,8 +98,8 @@ async function choose(
       wishes.push(wish);
       const choice = stack.use(await chooseInterface(api, networks[i]!, wish));
       otherHardwareAddresses.add(choice.hardwareAddress);
-      const tapName = await chooseTap(api, nodeName, nicOnNode(ref, number), steps);
-      const place = { nodeName, tapName, ...defined({ pciSlot }) };
+      const tapName = await chooseTap(api, places.nodeName, nicOnNode(ref, number), steps);
+      const place = { nodeName: places.nodeName, tapName, ...defined({ pciSlot }) };
       steps.push(reservation(ref, wish, networks[i]!, choice, place));
     }
     const chosen = {
@@ -134,6 +130,15 @@ async function choose(
     stack.dispose();
     throw reason;
   }
+}
+
+/** Those of the nics that are there, and those that the new ones ask for. */
+function takenHardwareAddresses(
+  nics: readonly VirtualMachineNIC[],
+  { hardwareAddresses }: NicPlaces,
+): Set<string> {
+  const asked = nics.map((nic) => nic.hardwareAddress.toLowerCase());
+  return new Set([...hardwareAddresses, ...asked.filter((address) => address !== "")]);
 }
 
 async function readNetworks(
