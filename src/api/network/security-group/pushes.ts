@@ -21,7 +21,7 @@ type Needed = Pick<
 
 /**
  * Brings each node the rules of the groups of its nics, and the members of groups that are on other nodes. Both
- * follow from the records, so nothing that a request does here has to be undone. See docs/adr/0064.
+ * follow from the records, so nothing that a request does here has to be undone. See docs/adr/0063.
  *
  * A node has the rules of a new nic from the request that attaches its tap. So only a change of rules, and a change
  * on another node, is sent.
@@ -183,7 +183,7 @@ export class GroupPushes implements AsyncDisposable {
       });
       return new Map(refused);
     } catch (error) {
-      // An agent of an older version enforces no groups, and verify says so of each tap.
+      // An agent of an older version enforces no groups, so it has nothing to learn.
       if (error instanceof N0Error && error.kind === "unimplemented") return new Map();
       throw error;
     }
