@@ -53,7 +53,7 @@ async function readNamespace(name: string): Promise<Namespace> {
   return {
     devices: byKey(devices.map((link) => [link.ifname, deviceOf(link)] as const)),
     routes: lines(routes).map((line) => line.replace(TRANSIT, "<transit>").trim()),
-    rules: lines(rules).map((line) => line.trim()),
+    rules: withoutMarks(lines(rules).map((line) => line.trim())),
     remotes: byKey(
       lines(entries).flatMap((line) => {
         const [, mac, remote] = /^(\S+) dev vx0 dst (\S+)/.exec(line) ?? [];
@@ -61,6 +61,20 @@ async function readNamespace(name: string): Promise<Namespace> {
       }),
     ),
   };
+}
+
+/**
+ * Each change of security groups, also one that is taken back, makes another mark and another generation current:
+ * docs/adr/0063.
+ */
+function withoutMarks(rules: readonly string[]): string[] {
+  let of = "";
+  return rules.map((line) => {
+    of = /^(?:set|map) (\S+) {/.exec(line)?.[1] ?? of;
+    if (!line.startsWith("elements = ")) return line;
+    if (of === "current" || of === "stamp") return "elements = { <mark> }";
+    return line.replace(/0x00000001 comment "\d+"/, '0x00000001 comment "<generation>"');
+  });
 }
 
 /** The devices of the node's own namespace with the prefix's mark or, if made and not marked yet, its group. */

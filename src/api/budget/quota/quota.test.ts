@@ -37,6 +37,7 @@ test("without a quota nothing is limited, and what is used is shown", async () =
     block_storages: 1n,
     images: 0n,
     networks: 1n,
+    security_groups: 0n,
     addresses: 1n,
   };
   expect(quota!.used).toEqual(used);

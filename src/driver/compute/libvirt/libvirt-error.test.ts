@@ -35,6 +35,13 @@ test.for([
     "QEMU ended unexpectedly",
   ],
   [
+    38,
+    FROM.qemu,
+    "failed to connect to monitor socket: Connection refused",
+    "unavailable",
+    "QEMU ended unexpectedly",
+  ],
+  [
     1,
     FROM.qemu,
     `${EXITED}: libvirt:  error : cannot execute binary /usr/bin/qemu-system-x86_64: Permission denied`,

@@ -159,7 +159,8 @@ const BY_WORDS: readonly (readonly [RegExp, ErrorKind, string])[] = [
 /** QEMU has ended, and libvirt says only how it noticed. */
 function hasEndedInSilence(message: string): boolean {
   return (
-    lastWords(message) === undefined || /(read from|write to) monitor|End of file/i.test(message)
+    lastWords(message) === undefined ||
+    /(read from|write to) monitor|connect to monitor socket|End of file/i.test(message)
   );
 }
 

@@ -108,6 +108,7 @@ test("a tap has the gateways of its network, and who the guest is", () => {
       ipv6Gateway: "",
       mtu: 1450,
       identity: { hardwareAddress: "52:54:00:00:00:01", addresses: ["10.0.0.1"] },
+      groups: ["security_group/default"],
     },
     {
       nodeName: "n1",
@@ -118,6 +119,7 @@ test("a tap has the gateways of its network, and who the guest is", () => {
       ipv6Gateway: "fd00::1/64",
       mtu: 1450,
       identity: { hardwareAddress: "52:54:00:00:00:02", addresses: ["10.1.0.1", "fd00::2"] },
+      groups: ["security_group/default"],
     },
   ]);
 });
