@@ -102,7 +102,7 @@ export const codes = {
     repair: "applies all rules again in one transaction of nft",
   },
   "network.segment_differs": {
-    rank: 640,
+    rank: 636,
     severity: "error",
     means: "a network does not reach its guests on other nodes as the records say",
     repair: "makes its VXLAN device and the entries again; guests keep running",
