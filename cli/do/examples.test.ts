@@ -50,6 +50,13 @@ const CASES = [
     again: "recipes/boot-from-iso-again",
     before: [],
   },
+  // Every action of it can be done again.
+  {
+    make: "security-groups",
+    unmake: "delete-security-groups",
+    again: "security-groups",
+    before: [],
+  },
 ] as const;
 
 test.each(CASES)("$make makes what $unmake removes, whole", async ({ make, unmake, before }) => {
@@ -81,5 +88,6 @@ test.each(CASES)("$again runs any number of times, and makes what $make makes", 
 test("every example is one of those that are run here", () => {
   const files = readdirSync(FOLDER, { recursive: true, encoding: "utf8" });
   const names = files.filter((f) => f.endsWith(".yaml")).map((f) => f.replace(/\.yaml$/, ""));
-  expect(names.sort()).toEqual(CASES.flatMap((c) => [c.make, c.unmake, c.again]).sort());
+  const known = new Set(CASES.flatMap((c) => [c.make, c.unmake, c.again]));
+  expect(names.sort()).toEqual([...known].sort());
 });
