@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { connect as connectSocket } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -315,6 +316,24 @@ describe("stop", () => {
     await listener.stop(10_000);
     expect(performance.now() - startMs).toBeLessThan(2000);
   });
+});
+
+test("the kernel holds six hundred connections of clients that come at once", async () => {
+  const { hostname, port } = new URL((await serve()).url);
+  const sockets = Array.from({ length: 600 }, () => connectSocket(Number(port), hostname));
+  closers.push(() => sockets.forEach((socket) => void socket.destroy()));
+  // Now all have begun, and this process has taken none.
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  // proc_net_tcp: the columns are number, local address, remote address and state, in hexadecimal.
+  const remotePort = Number(port).toString(16).toUpperCase().padStart(4, "0");
+  const states = readFileSync("/proc/net/tcp", "utf8")
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , remote]) => remote?.endsWith(`:${remotePort}`))
+    .map(([, , , state]) => state);
+  expect(states).toHaveLength(600);
+  const ESTABLISHED = "01";
+  expect(states.filter((state) => state !== ESTABLISHED)).toEqual([]);
 });
 
 test("an address in use is said so", async () => {

@@ -24,6 +24,11 @@ import type { ConnectionTracker } from "./track.ts";
 import { trackConnections } from "./track.ts";
 
 const HEADERS_TIMEOUT_MS = 10_000;
+/**
+ * Connections that the kernel holds until this process takes them, at most net.core.somaxconn. One more is
+ * dropped, and its client tries again after a second. Node's 511 are too few for a burst of clients.
+ */
+const BACKLOG = CONNECTIONS_MAX;
 
 export interface ListenOptions {
   readonly host: string;
@@ -195,7 +200,7 @@ async function opened(server: Server, { host, port }: ListenOptions): Promise<vo
         }),
       ),
     );
-    server.listen({ host, port }, resolve);
+    server.listen({ host, port, backlog: BACKLOG }, resolve);
   });
 }
 
