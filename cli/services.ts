@@ -6,6 +6,7 @@ import { NetworkAgentService } from "../src/gen/n0stack/agent/v1alpha1/network_p
 import { SurveyAgentService } from "../src/gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VolumeAgentService } from "../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { AuditService } from "../src/gen/n0stack/audit/v1alpha1/audit_pb.ts";
+import { NetworkTraceService } from "../src/gen/n0stack/network/v1alpha1/network_trace_pb.ts";
 import { NetworkUseService } from "../src/gen/n0stack/network/v1alpha1/network_use_pb.ts";
 import { JoinService } from "../src/gen/n0stack/pool/v1alpha1/join_pb.ts";
 import { VirtualRouterService } from "../src/gen/n0stack/provisioning/v0/virtual_router_pb.ts";
@@ -22,6 +23,7 @@ export async function knownServices(kinds: readonly Kind[]): Promise<readonly De
 const OTHERS: readonly DescService[] = [
   VirtualRouterService,
   ConsoleService,
+  NetworkTraceService,
   NetworkUseService,
   TransactionService,
   AuditService,

@@ -49,10 +49,12 @@ export const network = defineResource({
   ],
   async commands(cli) {
     const { networkShowCommand } = await import("../commands/network-show.ts");
+    const { networkTraceCommand } = await import("../commands/network-trace.ts");
     const { shareCommand } = await import("../commands/share.ts");
     const { NetworkService } = await import("../../src/gen/n0stack/pool/v0/network_pb.ts");
     return [
       networkShowCommand(cli),
+      networkTraceCommand(cli),
       shareCommand(cli, "network", NetworkService.method.setNetworkVisibility),
     ];
   },

@@ -5,6 +5,7 @@ import { collect } from "../../test/collect.ts";
 import { type NameField, nameFieldsOf, stringRulesOf } from "../../test/name-fields.ts";
 import { refused } from "../../test/refused.ts";
 import { newWorld, type World } from "../../test/world.ts";
+import { NetworkTraceService } from "../gen/n0stack/network/v1alpha1/network_trace_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { namePattern } from "../rpc/name-rules.ts";
 import { SHARED_NAME } from "../util/ref.ts";
@@ -29,7 +30,8 @@ const BAD_NAMES = [
   "a".repeat(200),
 ];
 
-const methods = [...resources.map(({ service }) => service), VerifyService].flatMap((service) =>
+const SERVICES = [...resources.map(({ service }) => service), VerifyService, NetworkTraceService];
+const methods = SERVICES.flatMap((service) =>
   service.methods.filter(
     ({ methodKind }) => methodKind === "unary" || methodKind === "server_streaming",
   ),

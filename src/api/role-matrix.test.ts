@@ -48,7 +48,8 @@ const TABLE: Readonly<Record<string, (resource: string, verb: string) => boolean
   operator: (resource, verb) =>
     isReading(verb) ||
     ["node", "verify", "transaction", "join_token"].includes(resource) ||
-    (resource === "quota" && verb === "set"),
+    (resource === "quota" && verb === "set") ||
+    (resource === "network" && verb === "trace"),
   member: (resource, verb) =>
     OBJECTS.includes(resource) ||
     ([...SEEN, "service_account"].includes(resource) && isReading(verb)) ||
@@ -56,7 +57,14 @@ const TABLE: Readonly<Record<string, (resource: string, verb: string) => boolean
   viewer: (resource, verb) => [...OBJECTS, ...SEEN].includes(resource) && isReading(verb),
   none: () => false,
 };
-const OBJECTS = ["virtual_machine", "block_storage", "image", "network", "virtual_router"];
+const OBJECTS = [
+  "virtual_machine",
+  "block_storage",
+  "image",
+  "network",
+  "security_group",
+  "virtual_router",
+];
 const SEEN = ["transaction", "quota", "project", "user"];
 const isReading = (verb: string) => ["get", "list", "watch"].includes(verb);
 

@@ -122,6 +122,14 @@ export function icmpTypeOf(text: string): readonly number[] | undefined {
   return numbers.every((one) => one <= 255) ? numbers : undefined;
 }
 
+/** In the order in which they are asked: the highest priority first; of equal ones those that deny. */
+export function inOrder<R extends Pick<SecurityRule, "action" | "priority">>(
+  rules: readonly R[],
+): readonly R[] {
+  const rank = ({ action }: R) => (action === "deny" ? 0 : 1);
+  return rules.toSorted((a, b) => b.priority - a.priority || rank(a) - rank(b));
+}
+
 /** Equal for equal rules: what tells a node whether it has them already. */
 export function digestOfGroups(groups: readonly SecurityGroupRules[]): string {
   const sorted = groups.toSorted((a, b) => (a.id < b.id ? -1 : 1));

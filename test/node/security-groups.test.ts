@@ -4,8 +4,11 @@ import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { judge } from "../../src/api/network/security-group/judge.ts";
 import type { NicGroups } from "../../src/driver/network/security-groups.ts";
 import type { SecurityGroupRules, SecurityRule } from "../../src/util/security-rule.ts";
+import { SEED } from "../seeds.ts";
+import { newDice } from "../sim/dice.ts";
 import type { Asked } from "./group-guest.ts";
 import { type GuestPort, openGuestPort } from "./guest-port.ts";
 import {
@@ -29,6 +32,7 @@ const PORTS = [22, 80, 5000];
 /** Long enough for a busy computer to answer. */
 const ALLOWED_MS = 5_000;
 const DENIED_MS = 700;
+const JUDGED_ROUNDS = 24;
 /** In three fragments on an Ethernet. */
 const FRAGMENTED = 4_000;
 
@@ -282,6 +286,74 @@ describe.runIf(requirement("netns"))("security groups", { timeout: 60_000 }, () 
     expect(await a.ask(asked)).toBe(false);
     expect(b.heard.filter(isStray)).toHaveLength(1);
     await b.put(world, [OPEN]);
+  });
+
+  test("the node does with random rules what n0cli network trace says", async () => {
+    const dice = newDice(`${SEED} judge`);
+    const remote = () =>
+      dice.pick([
+        { remoteGroup: "security_group/left" },
+        { remoteGroup: "security_group/right" },
+        {
+          remoteCidr: dice.pick([
+            "10.31.0.1/32",
+            "10.31.0.2/31",
+            "0.0.0.0/0",
+            "fd31::/126",
+            "::/0",
+          ]),
+        },
+        {},
+      ]);
+    const matter = () =>
+      dice.pick([
+        {
+          protocol: dice.pick(["tcp", "udp"]),
+          ports: dice.pick(["22", "80", "1-100", "5000-5001"]),
+        },
+        { protocol: dice.pick(["tcp", "udp", "sctp", "any"]) },
+      ]);
+    const chance = () =>
+      rule({
+        direction: dice.pick(["ingress", "ingress", "egress"]),
+        action: dice.chance(0.7) ? "allow" : "deny",
+        priority: dice.below(3),
+        ...matter(),
+        ...remote(),
+      });
+    const rules = () => Array.from({ length: dice.below(5) }, chance);
+    const outcomes = new Set<boolean>();
+    for (let round = 0; round < JUDGED_ROUNDS; round++) {
+      const [left, right] = [group("left", ...rules()), group("right", ...rules())];
+      await a.put(world, [left]);
+      const isBoth = dice.chance(0.3);
+      await b.put(world, isBoth ? [left, right] : [right]);
+      await push(left, right);
+      const kind = dice.pick(["tcp", "udp"] as const);
+      const [port, family] = [dice.pick(PORTS), dice.pick([4, 6] as const)];
+      const [from, to] = [a, b].map(({ addresses }) => addresses[family === 4 ? 0 : 1]!);
+      const packet = { family, port, protocol: kind === "tcp" ? 6 : 17 };
+      const sent = judge([left], {
+        ...packet,
+        direction: "egress",
+        remoteAddress: to!,
+        remoteGroups: new Set(isBoth ? [left.id, right.id] : [right.id]),
+      });
+      const received = judge(isBoth ? [left, right] : [right], {
+        ...packet,
+        direction: "ingress",
+        remoteAddress: from!,
+        remoteGroups: new Set([left.id]),
+      });
+      const passes = sent.passes && received.passes;
+      outcomes.add(passes);
+      const withinMs = passes ? ALLOWED_MS : DENIED_MS;
+      const asked = { kind, host: to!, port, bytes: 10, withinMs };
+      const seen = { round, asked, left: left.rules, right: right.rules, sent, received };
+      expect({ ...seen, passes: await a.ask(asked) }).toEqual({ ...seen, passes });
+    }
+    expect(outcomes).toEqual(new Set([true, false]));
+    for (const guest of guests) await guest.put(world, [OPEN]);
   });
 
   test("survey shows the groups of each tap, and what somebody has changed", async () => {

@@ -10,7 +10,14 @@ export interface BuiltInRole {
 const READ = ["get", "list", "watch"];
 
 /** What belongs to a project and holds no rights. */
-const OBJECTS = ["virtual_machine", "block_storage", "image", "network", "virtual_router"];
+const OBJECTS = [
+  "virtual_machine",
+  "block_storage",
+  "image",
+  "network",
+  "security_group",
+  "virtual_router",
+];
 
 function each(resources: readonly string[], verbs: readonly string[]): string[] {
   return resources.flatMap((resource) => verbs.map((verb) => `${resource}.${verb}`));
@@ -31,6 +38,7 @@ export const BUILT_IN_ROLES: readonly BuiltInRole[] = [
       ...each(["*"], READ),
       ...each(["node", "verify", "transaction", "join_token"], ["*"]),
       ...each(["quota"], ["set"]),
+      ...each(["network"], ["trace"]),
     ],
   },
   {

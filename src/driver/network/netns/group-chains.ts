@@ -2,6 +2,7 @@ import { parseBlock } from "../../../util/cidr.ts";
 import {
   digestOfGroups,
   icmpTypeOf,
+  inOrder,
   portsOf,
   protocolNumber,
   type SecurityRule,
@@ -61,12 +62,6 @@ export function combinationOf(networkName: string, groups: NicGroups): Combinati
     ingress: chain("ingress"),
     egress: chain("egress"),
   };
-}
-
-/** The highest priority first; of equal ones those that deny. */
-function inOrder(rules: readonly SecurityRule[]): readonly SecurityRule[] {
-  const rank = ({ action }: SecurityRule) => (action === "deny" ? 0 : 1);
-  return rules.toSorted((a, b) => b.priority - a.priority || rank(a) - rank(b));
 }
 
 function dropLines(direction: string, networkName: string, logging: string | undefined): string[] {

@@ -1,0 +1,90 @@
+import { TraceStep_Place as Place } from "../../../gen/n0stack/network/v1alpha1/network_trace_pb.ts";
+import { canonicalAddress, contains, type Family, parseBlock } from "../../../util/cidr.ts";
+import { isSameRef } from "../../../util/ref.ts";
+import { NO_DESTINATIONS } from "../../../util/special-ranges.ts";
+import { DEFAULT_GATEWAY } from "../../network/network/record.ts";
+import { addressesOf } from "../../network/segment/table.ts";
+import type { Api } from "../../provisioning/context.ts";
+import type { Ends, NicEnd } from "./ends.ts";
+import { type At, passes, type Step, stops, unknown } from "./step.ts";
+
+/** The way from one nic to another. */
+export function pathStep(api: Api, source: NicEnd, destination: NicEnd): Step {
+  const { network, reserved } = source;
+  const [here, there] = [reserved.nodeName, destination.reserved.nodeName];
+  const at = { place: Place.PATH, nodeName: here };
+  const name = network.ref.name;
+  if (!isSameRef(network.ref, destination.network.ref)) {
+    const other = destination.network.ref.name;
+    return stops(at, `nothing leads from network "${name}" to network "${other}"`);
+  }
+  if (here === there) return passes(at, `the bridge of network "${name}" on node "${here}"`);
+  if (network.value.isolated) {
+    return stops(at, `network "${name}" is isolated: its guests stay on their nodes`);
+  }
+  const broken = [here, there].flatMap((nodeName) => segmentAt(api, at, source, nodeName) ?? []);
+  return broken[0] ?? passes(at, wayText(api, source, there));
+}
+
+function wayText(api: Api, { network, reserved }: NicEnd, there: string): string {
+  const [from, to] = [reserved.nodeName, there].map(
+    (nodeName) => `${underlayOf(api, nodeName)} (node "${nodeName}")`,
+  );
+  return `VXLAN ${network.value.vni} from ${from} to ${to}`;
+}
+
+/** What the node lacks to reach others. */
+function segmentAt(api: Api, at: At, { network }: NicEnd, nodeName: string): Step | undefined {
+  if (network.value.vni === 0)
+    return stops(at, `network "${network.ref.name}" has no VXLAN segment`);
+  if (underlayOf(api, nodeName) === "") {
+    return stops(at, `node "${nodeName}" has no underlay address: update its agent`);
+  }
+  const refusal = api.segments.refusal(nodeName, network.ref);
+  if (refusal !== undefined) {
+    return stops(at, `node "${nodeName}" does not take who is where: ${refusal}`);
+  }
+  if (api.segments.isReached(nodeName, network.ref)) return undefined;
+  return unknown(at, `node "${nodeName}" does not have the newest table of who is where yet`);
+}
+
+function underlayOf(api: Api, nodeName: string): string {
+  return api.inventory.find(nodeName)?.node.underlayAddress ?? "";
+}
+
+/** The way to an address that no virtual machine of the project has. */
+export function addressStep({ source, family, address = "" }: Ends): Step {
+  const { network, reserved, neighbors } = source;
+  const at = { place: Place.PATH, nodeName: reserved.nodeName };
+  const name = network.ref.name;
+  const owner = neighbors.find((one) => addressesOf(one).map(canonicalAddress).includes(address));
+  if (owner?.name === DEFAULT_GATEWAY) {
+    return passes(at, `${address} is the gateway of network "${name}"`);
+  }
+  if (owner !== undefined) {
+    const who = `${address} on network "${name}" belongs to another project, or to nobody's virtual machine`;
+    return unknown(at, `${who}: its security groups decide`);
+  }
+  const cidr = parseBlock(family === 4 ? network.value.ipv4Cidr : network.value.ipv6Cidr);
+  const target = parseBlock(address)!;
+  if (cidr !== undefined && contains(cidr, target.base)) {
+    return stops(at, `nobody on network "${name}" has the address ${address}`);
+  }
+  return outsideStep(at, source, family, address);
+}
+
+function outsideStep(at: At, { network, reserved }: NicEnd, family: Family, address: string): Step {
+  const { ref, value } = network;
+  const target = parseBlock(address)!;
+  if ((family === 4 ? value.ipv4Cidr : value.ipv6Cidr) === "") {
+    return stops(at, `network "${ref.name}" has no IPv${family}`);
+  }
+  if (value.natOff) return stops(at, `nat_off of network "${ref.name}": nothing leads outside`);
+  if (NO_DESTINATIONS[family].some((cidr) => contains(cidr, target.base))) {
+    return stops(at, `guests never reach ${address}, which has a special purpose`);
+  }
+  const node = `node "${reserved.nodeName}"`;
+  const rest = "guests reach its own networks only with --guest-destinations";
+  const ipv6 = family === 6 ? ", and IPv6 only if its agent leads that outside" : "";
+  return unknown(at, `from the gateway through ${node}, and where that leads: ${rest}${ipv6}`);
+}
