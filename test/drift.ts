@@ -14,6 +14,8 @@ export interface DriftCase {
   readonly left?: readonly string[];
   /** Whether its repair has unwind cases. True for one code of each kind of repair. */
   readonly isUnwound?: boolean;
+  /** The part of a network on a node that an API which starts puts right by itself, whatever it finds. */
+  readonly toldAtStart?: string;
 }
 
 export const MARK = { owner: "virtual_machine/ghost", transactionId: "long-ago" };

@@ -19,8 +19,6 @@ const NO_SAGA =
 
 /** A guest that has heard it is off, whatever is undone, so it has tests of its own: power.test.ts. */
 const NOT_UNDOABLE = "domain.press_power_button";
-/** An API that starts tells the nodes the same by itself, so a death undoes nothing: repair.test.ts runs it. */
-const TOLD_ANYWAY = "network.restore_segment";
 
 test("every RPC that changes something has its unwind cases", () => {
   const rpcs = SERVICES.flatMap(({ methods }) => methods.map(({ name }) => name));
@@ -29,7 +27,7 @@ test("every RPC that changes something has its unwind cases", () => {
 });
 
 test("every step of the registry is run by one of them", async () => {
-  const run = new Set([NOT_UNDOABLE, TOLD_ANYWAY]);
+  const run = new Set([NOT_UNDOABLE]);
   for (const { nodeCount = 1, prepare, call } of RPC_CASES) {
     await using world = await newWorld({ nodeCount, inMemory: true, deliversLate: true });
     world.faults = ({ step }) => void run.add(step);

@@ -120,6 +120,8 @@ export const drifts: Drifts = {
     drift: (hands) => damageNetwork(hands, { rules: "absent" }),
   },
   "network.segment_differs": {
+    isUnwound: true,
+    toldAtStart: "segment",
     drift: ({ here }) => {
       const { networks: there } = here.network.hands;
       const peer = { hardwareAddress: "52:54:00:00:00:97", addresses: ["10.0.0.97"] };
