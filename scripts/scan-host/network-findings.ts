@@ -1,7 +1,7 @@
 import { partsOf } from "./domains.ts";
 import type { Finding } from "./findings.ts";
 import type { Host, Place } from "./host.ts";
-import type { Namespace } from "./network.ts";
+import { type Namespace, segmentTable } from "./network.ts";
 import type { Nic, Records, VirtualMachineRecord } from "./records.ts";
 
 /** Compares taps, namespaces, uplinks and rules with the virtual machines that need them. */
@@ -16,6 +16,7 @@ export function networkFindings(
     ...remainFindings(place, host),
     ...interfaceFindings(records, machines),
     ...segmentFindings(place, host, records, machines),
+    ...guardFindings(place, host),
   ];
 }
 
@@ -102,6 +103,22 @@ function segmentFindings(
   });
 }
 
+/** The nodes whose packets pass into each segment are those to which it sends. */
+function guardFindings({ prefix }: Place, { namespaces, tables }: Host): Finding[] {
+  const name = segmentTable(prefix);
+  const text = (tables[`inet ${name}`] ?? []).join("\n");
+  const found = [...text.matchAll(/(0x[0-9a-f]+|\d+) \. ([0-9a-f.:]+)/g)];
+  const passing = new Set(found.map(([, vni, node]) => `${Number(vni)} from ${node}`));
+  const wanted = new Set(
+    Object.values(namespaces).flatMap(({ vni, remotes }) =>
+      vni === undefined ? [] : Object.values(remotes).map((node) => `${vni} from ${node}`),
+    ),
+  );
+  return [...passing, ...wanted]
+    .filter((one) => !passing.has(one) || !wanted.has(one))
+    .map((one) => ({ code: "SENDER_DIFFERS", what: `${name}: ${one}` }));
+}
+
 /** Whether the namespace has the elements of a filter for this nic. */
 function isFiltered({ rules }: Namespace, tap: string, nic: Nic): boolean {
   const text = rules.join("\n");
@@ -155,7 +172,7 @@ function remainFindings({ prefix }: Place, { namespaces, devices, tables, mounts
   const isRuled = Object.keys(tables).length > 0;
   if (isRuled && names.length === 0) {
     findings.push({ code: "RULES_WITHOUT_OWNER", what: Object.keys(tables).join() });
-  } else if (!isRuled && names.length > 0) {
+  } else if (tables[`inet n0stack-${prefix}`] === undefined && names.length > 0) {
     findings.push({ code: "RULES_MISSING", what: `n0stack-${prefix}` });
   }
   const expected = new Set(names.map((name) => `/run/netns/${name}`));

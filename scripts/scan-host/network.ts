@@ -17,6 +17,8 @@ export interface Namespace {
   readonly rules: readonly string[];
   /** By hardware address, the nodes of guests elsewhere, as the VXLAN device has them. */
   readonly remotes: Readonly<Record<string, string>>;
+  /** The number of its VXLAN device. */
+  readonly vni?: number;
 }
 
 interface IpLink {
@@ -26,7 +28,10 @@ interface IpLink {
   readonly master?: string;
   readonly address?: string;
   readonly flags?: readonly string[];
-  readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: { group?: unknown } };
+  readonly linkinfo?: {
+    readonly info_kind?: string;
+    readonly info_data?: { group?: unknown; id?: number };
+  };
   readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
 }
 
@@ -50,7 +55,9 @@ async function readNamespace(name: string): Promise<Namespace> {
     read("bridge", "-n", name, "fdb", "show"),
   ]);
   const devices = ((links ?? []) as readonly IpLink[]).filter(({ ifname }) => ifname !== "lo");
+  const vni = devices.find(({ ifname }) => ifname === "vx0")?.linkinfo?.info_data?.id;
   return {
+    ...(vni === undefined ? {} : { vni }),
     devices: byKey(devices.map((link) => [link.ifname, deviceOf(link)] as const)),
     routes: lines(routes).map((line) => line.replace(TRANSIT, "<transit>").trim()),
     rules: withoutMarks(lines(rules).map((line) => line.trim())),
@@ -101,12 +108,16 @@ function deviceOf({ linkinfo, ifalias, master, flags = [], addr_info = [] }: IpL
   };
 }
 
+/** Who may send packets of the segments here. */
+export const segmentTable = (prefix: string) => `n0segments-${prefix}`;
+
 /** The rules of each table of the prefix in the node's own namespace. */
 export async function readTables(prefix: string): Promise<Record<string, readonly string[]>> {
   const tables = lines(await read("nft", "list", "tables")).map((line) =>
     line.replace(/^table /, ""),
   );
-  const own = tables.filter((table) => table.split(" ")[1] === `n0stack-${prefix}`);
+  const ours = [`n0stack-${prefix}`, segmentTable(prefix)];
+  const own = tables.filter((table) => ours.includes(table.split(" ")[1] ?? ""));
   const rules = async (table: string) =>
     lines(await read("nft", "-s", "list", "table", ...table.split(" ")));
   return byKey(await Promise.all(own.map(async (table) => [table, await rules(table)] as const)));

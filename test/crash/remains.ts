@@ -22,7 +22,9 @@ export async function removeRemains(prefix: string, libvirtUri: string): Promise
   for (const { ifname, ifalias } of links) {
     if (ifalias?.startsWith(`n0stack:${prefix}:`)) await attempt("ip", "link", "delete", ifname);
   }
-  await attempt("nft", "delete", "table", "inet", `n0stack-${prefix}`);
+  for (const head of ["n0stack", "n0segments"]) {
+    await attempt("nft", "delete", "table", "inet", `${head}-${prefix}`);
+  }
 }
 
 /** Fails if there is nothing to remove. */

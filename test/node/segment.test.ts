@@ -1,8 +1,11 @@
+import { spawn } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runCommand } from "../../src/driver/command/run-command.ts";
+import { newNetnsNetworkDriver } from "../../src/driver/network/netns/netns-network-driver.ts";
 import type { NetworkDriver } from "../../src/driver/network/network-driver.ts";
 import type { Segment } from "../../src/driver/network/segment.ts";
 import { kindOf } from "../../src/util/errors.ts";
+import { until } from "../../src/util/until.ts";
 import {
   guestOf,
   id,
@@ -13,6 +16,7 @@ import {
   newNetworkWorld,
   nodeOutside,
   outside,
+  prefix,
   run,
   soon,
   tapName,
@@ -54,6 +58,25 @@ async function reaches(address: string): Promise<boolean> {
   const args = ["netns", "exec", guestOf("blue"), "socat", "-t5", "-", target];
   const answer = runCommand("ip", args, { timeoutMs: 10_000, input: large });
   return (await answer.catch(() => "")) === large;
+}
+
+/** What comes to UDP port 7200 inside, a word each. */
+function listenIn(netns: string) {
+  const args = ["netns", "exec", netns, "socat", "-u", "UDP4-RECV:7200", "STDOUT"];
+  const child = spawn("ip", args, { stdio: ["ignore", "pipe", "ignore"] });
+  let heard = "";
+  child.stdout.on("data", (data: Buffer) => {
+    heard += data.toString();
+  });
+  return {
+    words: () => heard.split(" ").filter((word) => word !== ""),
+    [Symbol.dispose]: () => void child.kill(),
+  };
+}
+
+async function sayFrom(netns: string, word: string): Promise<void> {
+  const args = ["netns", "exec", netns, "socat", "-u", "STDIN", "UDP4-SENDTO:10.7.0.1:7200"];
+  await runCommand("ip", args, { timeoutMs: 10_000, input: `${word} ` });
 }
 
 describe.runIf(requirement("netns"))("a segment on this node", { timeout: 30_000 }, () => {
@@ -182,6 +205,82 @@ describe.runIf(requirement("netns"))("a segment on this node", { timeout: 30_000
     await driver.ensureSegment(segment, soon());
     await driver.ensureTapAbsent(tapName(1), "blue", { owner: "virtual_machine/a" }, soon());
     expect(await driver.listNetworks(soon())).toEqual([]);
+  });
+
+  describe("a stranger in the underlay", () => {
+    const table = ["table", "inet", names.segmentTable];
+    const tables = () => run("nft", "list", "tables");
+    const rules = async () => (await driver.survey(soon())).nodeRules;
+    const elsewhere = { ...segment, peers: [{ ...far, underlayAddress: "198.18.0.9" }] };
+
+    test("sends nothing into a network", async () => {
+      await makeOtherNode(VNI);
+      await driver.ensureSegment(segment, soon());
+      using guest = listenIn(guestOf("blue"));
+      const hears = async (word: string) => {
+        await sayFrom(OTHER_NODE, word);
+        return guest.words().includes(word);
+      };
+      await until(async () => hears("first"), { timeoutMs: 10_000, what: "the first word" });
+      await driver.ensureSegment(elsewhere, soon());
+      await sayFrom(OTHER_NODE, "second");
+      await driver.ensureSegment(segment, soon());
+      // The kernel brings packets of one sender in order.
+      await until(async () => hears("third"), { timeoutMs: 10_000, what: "the third word" });
+      expect(new Set(guest.words())).toEqual(new Set(["first", "third"]));
+    });
+
+    test("is kept out for as long as the segment is here, and nothing is left of that", async () => {
+      expect(await tables()).not.toContain(names.segmentTable);
+      await driver.ensureSegment(segment, soon());
+      expect(await run("nft", "list", ...table)).toContain(` . ${outside} `);
+      expect(await rules()).toBe("whole");
+      await driver.ensureSegment({ ...segment, vni: VNI + 1 }, soon());
+      expect(await rules()).toBe("whole");
+      await driver.ensureSegment({ ...segment, peers: [] }, soon());
+      expect(await tables()).not.toContain(names.segmentTable);
+      await driver.ensureSegment(segment, soon());
+      // As an agent that has started again.
+      await newNetnsNetworkDriver({ prefix }).ensureSegment(elsewhere, soon());
+      expect(await run("nft", "list", ...table)).not.toContain(` . ${outside} `);
+      await world.driver.ensureTapAbsent(
+        tapName(1),
+        "blue",
+        { owner: "virtual_machine/a" },
+        soon(),
+      );
+      expect(await tables()).not.toContain(names.segmentTable);
+    });
+
+    const set = (name: string, elements: string) =>
+      run("nft", "add", "element", "inet", names.segmentTable, name, `{ ${elements} }`);
+    const damages: Record<string, () => Promise<unknown>> = {
+      "a node too many": () => set("nodes4", `${VNI} . 198.18.0.9`),
+      "a segment too many": () => set("segments", `${VNI + 1}`),
+      "a node of no segment": () => set("nodes6", `${VNI + 1} . fd00::9`),
+      "no nodes": () => run("nft", "flush", "set", "inet", names.segmentTable, "nodes4"),
+      "no segments": () => run("nft", "flush", "set", "inet", names.segmentTable, "segments"),
+      "no rules": () => run("nft", "flush", ...table),
+    };
+    test.each(Object.entries(damages))("%s: is seen, and repaired", async (_what, damage) => {
+      await driver.ensureSegment(segment, soon());
+      const before = await run("nft", "list", ...table);
+      await damage();
+      expect(await rules()).toBe("altered");
+      await driver.ensureNodeRules(soon());
+      expect(await rules()).toBe("whole");
+      expect(await run("nft", "list", ...table)).toBe(before);
+    });
+
+    test("rules that somebody has flushed are there again within seconds", async () => {
+      await driver.ensureSegment(segment, soon());
+      const before = await run("nft", "list", ...table);
+      await run("nft", "delete", ...table);
+      expect(await rules()).toBe("altered");
+      expect(await driver.keepNodeRules(soon())).toBe(true);
+      expect(await run("nft", "list", ...table)).toBe(before);
+      expect(await driver.keepNodeRules(soon())).toBe(false);
+    });
   });
 
   test("what the node cannot carry is refused with the reason, and leaves nothing", async () => {

@@ -2,6 +2,7 @@ import type { KeyedMutex } from "../../../util/keyed-mutex.ts";
 import type { ChangeFilters } from "./change-filters.ts";
 import type { Ip } from "./ip.ts";
 import type { Names } from "./names.ts";
+import type { SegmentGuard } from "./segment-guard.ts";
 import type { WallOpenings } from "./wall.ts";
 
 /** Whether the IPv6 packets of guests are to leave the node. */
@@ -24,6 +25,7 @@ export interface Context {
   readonly transitPool: string;
   readonly openings: WallOpenings;
   readonly ipv6: GuestIpv6;
+  readonly guard: SegmentGuard;
   /** The keys, in the order in which they must be taken: `tap/<name>`, `network/<name>`, `node`. */
   readonly mutex: KeyedMutex;
 }

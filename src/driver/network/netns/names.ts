@@ -27,6 +27,8 @@ export interface Names {
   readonly leavingGroup: number;
   /** The nft table in the node's own namespace. */
   readonly nodeTable: string;
+  /** Another one there: who may send packets of segments. */
+  readonly segmentTable: string;
   netnsName(networkName: string): string;
   netnsPath(networkName: string): string;
   bridge(networkName: string): string;
@@ -43,6 +45,7 @@ export function namesFor(prefix: string): Names {
     group: GROUP_HEAD + number,
     leavingGroup: LEAVING_HEAD + number,
     nodeTable: `n0stack-${prefix}`,
+    segmentTable: `n0segments-${prefix}`,
     netnsName: (networkName) => `${prefix}${networkName}`,
     netnsPath: (networkName) => `${NETNS_FOLDER}/${prefix}${networkName}`,
     bridge: deviceName,

@@ -32,6 +32,7 @@ import { readOwnNetworks } from "./own-networks.ts";
 import { keepNodeRules, makeWhole, settleNodeRules, sweep, takeTapOut } from "./repair.ts";
 import { prepareInside } from "./rules.ts";
 import { ensureSegment, findUnderlay } from "./segment.ts";
+import { SegmentGuard } from "./segment-guard.ts";
 import { surveyNode } from "./survey.ts";
 import { isOurTap, makeTap, markOfTap, whereIs } from "./tap.ts";
 import { closedFor, isClosedNameserver } from "./wall.ts";
@@ -77,7 +78,8 @@ export function newNetnsNetworkDriver({
   const ip = newIp(run, change);
   const mutex = newKeyedMutex();
   const ipv6 = { isWanted: forwardsIpv6, obstacle: undefined };
-  const context: Context = { ip, changeFilters, names, transitPool, openings, ipv6, mutex };
+  const guard = new SegmentGuard(names);
+  const context: Context = { ip, changeFilters, names, transitPool, openings, ipv6, guard, mutex };
   const detach = newDetach(context);
 
   const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>

@@ -187,7 +187,7 @@ export async function removeNetwork(
   before: NetworkState,
   signal: AbortSignal,
 ): Promise<void> {
-  const { ip, names, mutex } = context;
+  const { ip, names, mutex, guard } = context;
   if (before.kind === "foreign") return;
   const netns = names.netnsName(networkName);
   if (before.kind === "namespace" && before.links.some(({ group }) => group === names.group)) {
@@ -196,6 +196,7 @@ export async function removeNetwork(
     await ip.batch(netns, [`link delete group ${names.group}`], signal);
   }
   if (before.kind !== "nothing") await ip.netns("delete", netns, signal);
+  if (before.kind === "namespace") guard.close(before.links);
 
   await mutex.run("node", async () => {
     const links = await ip.links(undefined, signal);

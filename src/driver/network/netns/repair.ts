@@ -16,6 +16,7 @@ import {
   restoreInside,
   restoreNodeRules,
 } from "./rules.ts";
+import { settleGuard } from "./segment-senders.ts";
 import { strayUplinks, uplinkState } from "./survey.ts";
 import { isOurTap, isTapOf, whereIs } from "./tap.ts";
 
@@ -104,14 +105,18 @@ export async function settleNodeRules(context: Context, signal: AbortSignal): Pr
     if (await hasUplinks(context, signal)) restoreNodeRules(context);
     else ensureNodeRulesAbsent(context.names);
   });
+  await settleGuard(context, signal);
 }
 
 /** Without networks there are no rules to keep, and nft is not asked. */
 export async function keepNodeRules(context: Context, signal: AbortSignal): Promise<boolean> {
-  return await context.mutex.run(
+  const isLost = context.guard.isLost;
+  if (isLost) await settleGuard(context, signal);
+  const isApplied = await context.mutex.run(
     "node",
     async () => (await hasUplinks(context, signal)) && ensureNodeRules(context),
   );
+  return isApplied || isLost;
 }
 
 async function hasUplinks({ ip, names }: Context, signal: AbortSignal): Promise<boolean> {

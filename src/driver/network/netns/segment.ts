@@ -44,6 +44,7 @@ export async function ensureSegment(
   if (segment.peers.length === 0) {
     await requestAll(path, await neighbourChanges(path, state, segment), GONE);
     await removeDevice(context, networkName, state, signal);
+    context.guard.close(state.links);
     return;
   }
   const index = await ensureDevice(context, segment, state, signal);
@@ -74,7 +75,7 @@ async function ensureDevice(
   inside: Inside,
   signal: AbortSignal,
 ): Promise<number> {
-  const { ip, names } = context;
+  const { ip, names, guard } = context;
   const { networkName, underlayAddress } = segment;
   const underlay = await findUnderlay(context, underlayAddress, signal);
   if (underlay === undefined) throw underlayMissing(networkName, underlayAddress);
@@ -84,7 +85,10 @@ async function ensureDevice(
   const netns = names.netnsName(networkName);
   const there = deviceIn(inside.links);
   const isSame = there !== undefined && leadsThere(there, segment);
-  if (there !== undefined && !isSame) await removeDevice(context, networkName, inside, signal);
+  if (there !== undefined && !isSame) {
+    await removeDevice(context, networkName, inside, signal);
+    if (there.vxlan?.vni !== segment.vni) context.guard.close(inside.links);
+  }
   if (!isSame) {
     try {
       await ip.batch(undefined, [addLine(names, segment)], signal);
@@ -93,6 +97,11 @@ async function ensureDevice(
       throw segmentRefused(segment, cause);
     }
   }
+  // Before the device is up, and hears anybody.
+  guard.set(
+    segment.vni,
+    segment.peers.map((peer) => peer.underlayAddress),
+  );
   const isWhole = isSame && deviceState(names, networkName, inside.links) === "whole";
   if (!isWhole || there.mtu !== segment.mtu) {
     await ip.batch(netns, setLines(names, segment), signal).catch((cause) => {

@@ -27,6 +27,7 @@ import { canJudge, FORWARD_MASK, type NetworkState, READY } from "./network.ts";
 import { readRoutes6 } from "./own-networks.ts";
 import { insideRulesState, nodeRulesState } from "./rules.ts";
 import { surveySegment } from "./segment.ts";
+import { guardState } from "./segment-senders.ts";
 import { isOurTap, markOfTap } from "./tap.ts";
 import { lacksIpv6, uplinkWorks } from "./uplink.ts";
 
@@ -39,7 +40,8 @@ export async function surveyNode(
   signal: AbortSignal,
 ): Promise<NodeNetworkSurvey> {
   signal.throwIfAborted();
-  const { ip, names } = context;
+  const { ip, names, guard } = context;
+  const { changes } = guard;
   const outside = await ip.links(undefined, signal);
   const found = await readNetworks(context, signal);
   const tapsOutside = outside
@@ -58,8 +60,16 @@ export async function surveyNode(
     taps: [...tapsOutside, ...inside.flatMap(({ taps }) => taps)],
     networks: inside.map(({ network }) => network),
     strayUplinks: strayUplinks(context, outside, found),
-    nodeRules: nodeRulesState(context),
+    nodeRules: rulesState(
+      nodeRulesState(context),
+      await guardState(context, found, changes, signal),
+    ),
   };
+}
+
+/** A node without ways to other nodes has no rules for them. */
+function rulesState(rules: PartState, guard: PartState): PartState {
+  return guard === "absent" || guard === rules ? rules : "altered";
 }
 
 interface InsideSurvey {

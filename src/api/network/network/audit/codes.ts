@@ -124,7 +124,8 @@ export const codes = {
   "node.rules_broken": {
     rank: 680,
     severity: "error",
-    means: "filter, NAT or forwarding of the node is missing or changed while networks need it",
+    means:
+      "filter, NAT or forwarding of the node, or who may send into segments, is missing or changed while networks need it",
     repair: "applies all rules again in one transaction of nft",
   },
   "node.rules_without_owner": {
