@@ -30,6 +30,7 @@ const INTERFACES: readonly Column[] = [
   { ...cell("ipv6_address"), isRare: true },
   cell("used_by"),
   cell("node"),
+  cell("security_groups"),
   { ...cell("hardware_address"), isWide: true },
 ];
 
@@ -97,6 +98,7 @@ function textOf(
     ipv6_address: one.ipv6Address,
     used_by: userOf(one),
     node: one.nodeName,
+    security_groups: one.securityGroupsOff ? "off" : one.securityGroups,
     hardware_address: one.hardwareAddress,
   }));
   const tables = [formatTable(COUNTS, isWide, counts), formatTable(INTERFACES, isWide, rows)];

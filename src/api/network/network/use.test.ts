@@ -52,7 +52,7 @@ test("the use of a network says who has each address, on which node, and how man
   expect(use.nextPageToken).toBe("");
   const on = { nodeName: "node-1", holder: Holder.OBJECT };
   expect(use.interfaces).toMatchObject([
-    { ...on, name: "web0", object: "virtual_machine/web", nicIndex: 0, ipv4Address: "10.0.0.5" },
+    { ...on, name: "web0", nicIndex: 0, ipv4Address: "10.0.0.5", securityGroups: ["default"] },
     { holder: Holder.USER, name: "by-hand", ipv4Address: "10.0.0.249", ipv6Address: "" },
     { holder: Holder.GATEWAY, ipv4Address: "10.0.0.254", ipv6Address: "fd00::1" },
     { ...on, name: "bare0", object: "virtual_machine/bare", ipv4Address: "", ipv6Address: "" },

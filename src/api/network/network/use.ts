@@ -10,7 +10,7 @@ import {
 } from "../../../gen/n0stack/network/v1alpha1/network_use_pb.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { N0Error } from "../../../util/errors.ts";
-import { nameBeside, parseRef, type Ref } from "../../../util/ref.ts";
+import { nameBeside, parseRef, parseRefOf, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { lastOf, pageToken } from "../../core/read/page-token.ts";
 import { scopeOf } from "../../core/scope.ts";
@@ -18,6 +18,8 @@ import { getVisible } from "../../core/sharing.ts";
 import type { Api } from "../context.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { ownInterfaceName, projectOfInterface } from "../interface/names.ts";
+import { SECURITY_GROUP } from "../security-group/names.ts";
+import { groupsOfInterface } from "../security-group/on-node.ts";
 import { type Addressed, addressCounts, addressed } from "./address-count.ts";
 import { networks } from "./collection.ts";
 import { DEFAULT_GATEWAY, seenElsewhere, withInterfaces } from "./record.ts";
@@ -88,9 +90,10 @@ function nodesOf(seen: readonly Addressed[]): string[] {
 /** The interface for a caller in this project. */
 function useOf(
   network: Ref,
-  { name, owner, hardwareAddress, ipv4Address, ipv6Address, nodeName }: InterfaceReservation,
+  reserved: InterfaceReservation,
   project: string,
 ): MessageInitShape<typeof InterfaceUseSchema> {
+  const { name, owner, hardwareAddress, ipv4Address, ipv6Address, nodeName } = reserved;
   const addresses = { hardwareAddress, ipv4Address, ipv6Address };
   if (name === DEFAULT_GATEWAY) return { ...addresses, name, holder: Holder.GATEWAY };
   if (projectOfInterface(network, name) !== project) {
@@ -105,7 +108,15 @@ function useOf(
     object: `${ref.kind}/${nameBeside({ scope: project }, ref)}`,
     nicIndex: nicIndexOf(ref, own.name),
     nodeName,
+    ...groupsOf(reserved, project),
   };
+}
+
+function groupsOf(reserved: InterfaceReservation, scope: string) {
+  const groups = groupsOfInterface(reserved);
+  if (groups === "off") return { securityGroupsOff: true };
+  const refs = groups.flatMap((id) => parseRefOf(SECURITY_GROUP, id) ?? []);
+  return { securityGroups: refs.map((ref) => nameBeside({ scope }, ref)) };
 }
 
 /** The name of a nic is that of its object and its number. A record that somebody wrote may have another one. */
