@@ -19,7 +19,7 @@ interface Where {
 const DOMAIN = /^domain\.(?!\w+_record$)/;
 /** Calls of an agent. */
 const CALLS =
-  /^(?:volume\.(?:ensure_|grow|remove|mark)|domain\.(?!\w+_record$)|network\.(?:make|attach|remove|move)_tap|network\.(?:restore|sweep)|node\.settle)/;
+  /^(?:volume\.(?:ensure_|grow|remove|mark)|domain\.(?!\w+_record$)|network\.(?:make|attach|remove|move|limit)_tap|network\.(?:change_g|restore|sweep)|node\.settle)/;
 /** The calls that write files. */
 const WRITES = /^(?:volume\.(?:ensure_|grow)|domain\.(?:(?:re)?write|start))/;
 

@@ -375,4 +375,43 @@ describe.runIf(requirement("netns"))("security groups", { timeout: 60_000 }, () 
     expect(await state()).toBe("whole");
     await reaches(a, b, "tcp", 80, true);
   });
+
+  test("chains and sets go with the last tap or rule that needs them", async () => {
+    for (const guest of guests) await guest.put(world, [OPEN]);
+    const blocks = async () => {
+      const listing = await run(
+        "ip",
+        ...["netns", "exec", netnsOf("blue"), "nft", "list table inet n0stack-groups"],
+      );
+      return [...listing.matchAll(/^\t(?:set|chain) (\S+)/gm)].map(([, name]) => name ?? "").sort();
+    };
+    const before = await blocks();
+    const other = group("other", tcp("80", { remoteGroup: "security_group/friends" }));
+    const name = tapName(7);
+    const identity = { hardwareAddress: "52:54:00:cc:00:07", addresses: ["10.31.0.7"] };
+    const attach = (...groups: SecurityGroupRules[]) =>
+      world.driver.ensureAttached(name, network, soon(), { identity, groups });
+    const remove = () => world.driver.ensureTapAbsent(name, "blue", mark, soon());
+    await world.driver.ensureTap(name, mark, soon());
+    await attach(other);
+    const withOther = await blocks();
+    expect(withOther.length).toBe(before.length + 10);
+    // Of a rule that goes: the sets of the group that it names.
+    await push(OPEN, group("other", tcp("80")));
+    expect((await blocks()).length).toBe(before.length + 6);
+    await push(OPEN, other);
+    expect(await blocks()).toEqual(withOther);
+    await attach(OPEN);
+    expect(await blocks()).toEqual(before);
+    await attach(OPEN, other);
+    await remove();
+    expect(await blocks()).toEqual(before);
+    // Members elsewhere, in a group that nobody has here.
+    const member = { identity, groupIds: ["security_group/far"] };
+    generation++;
+    await world.driver.applyGroups("blue", { generation, groups: [], members: [member] }, soon());
+    expect((await blocks()).length).toBe(before.length + 4);
+    await push(OPEN);
+    expect(await blocks()).toEqual(before);
+  });
 });

@@ -88,8 +88,7 @@ export function newFakeGroups(
   }
 
   /**
-   * A combination that no tap has any more has no effect. It goes with the next change of the groups. The generation
-   * says when somebody told something, and not what.
+   * A combination goes with the last tap that has it. The generation says when somebody told something, and not what.
    */
   function withoutUnused(
     name: string,

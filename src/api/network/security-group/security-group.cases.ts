@@ -67,6 +67,8 @@ export const rpcCases: readonly RpcCase[] = [
 const group = requestsTo(SecurityGroupService);
 const GONE = group("DeleteSecurityGroup", { name: "<web>" });
 const MADE = group("ApplySecurityGroup", { ...web, name: "<web>" });
+const setVisibility = (visibility: string) =>
+  group("SetSecurityGroupVisibility", { name: "<web>", visibility });
 const OTHER_RULES = group("ApplySecurityGroup", { name: "<web>" });
 const NIC = { name: "<web>", networkInterfaceName: "<web>0" };
 const PUT = machine("SetSecurityGroups", { ...NIC, securityGroups: ["<web>"] });
@@ -83,11 +85,9 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "SetSecurityGroupVisibility",
-    prepare: [MADE],
-    call: group("SetSecurityGroupVisibility", { name: "<web>", visibility: "VISIBILITY_PUBLIC" }),
-    revert: [
-      group("SetSecurityGroupVisibility", { name: "<web>", visibility: "VISIBILITY_PRIVATE" }),
-    ],
+    prepare: [MADE, setVisibility("VISIBILITY_PRIVATE")],
+    call: setVisibility("VISIBILITY_PUBLIC"),
+    revert: [setVisibility("VISIBILITY_PRIVATE")],
     cleanUp: [GONE],
   },
   { name: "DeleteSecurityGroup", prepare: [MADE], call: GONE, revert: [MADE], cleanUp: [GONE] },

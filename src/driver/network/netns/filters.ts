@@ -15,7 +15,7 @@ import {
   withoutElements,
 } from "./filter-elements.ts";
 import { FILTER_TABLE, filterTable } from "./filter-table.ts";
-import { groupRemovals, judgeAgain, removeGroups } from "./groups.ts";
+import { groupRemovals, haveTheirOwn, judgeAgain, removeGroups } from "./groups.ts";
 import { removeLimits, surveyLimits } from "./limits.ts";
 import type { Names } from "./names.ts";
 import { inNamespace, namespaceAt } from "./namespace.ts";
@@ -62,7 +62,7 @@ export async function ensureFilter(
   );
 }
 
-/** Removes the filters and limits of these ports. The caller has removed their taps. */
+/** Removes the filters, groups and limits of these ports. The caller has removed their taps, and holds the network. */
 export async function removeFilters(
   { names, changeFilters: change }: Context,
   networkName: string,
@@ -123,9 +123,13 @@ export function straysOf(
   return [...names].filter((name) => !tapNames.includes(name));
 }
 
-/** With its groups. Undefined if the comment of one of the ports does not say its elements, or there is no such port. */
+/**
+ * With its groups. Undefined if the comment of one of the ports does not say its elements, if there is no such port,
+ * or if chains must go with it.
+ */
 async function notedElements(path: string, tapNames: readonly string[]) {
   const changes: TableChange[] = [];
+  let hasGroups = false;
   for (const tapName of tapNames) {
     const asked = elementComment(path, FILTERS, "ports", portKey(tapName));
     const identity = identityIn(await orUndefined(asked));
@@ -133,8 +137,11 @@ async function notedElements(path: string, tapNames: readonly string[]) {
     const groups = await groupRemovals(path, tapName, identity);
     if (groups === undefined) return undefined;
     if (groups.length > 0) changes.push(...groups, ...judgeAgain());
+    hasGroups ||= groups.length > 0;
     changes.push(...ofFilters(removals(tapName, elementsOf(identity))));
   }
+  // Their chains go with them, which takes more than elements.
+  if (hasGroups && (await haveTheirOwn(path, tapNames))) return undefined;
   return changes;
 }
 

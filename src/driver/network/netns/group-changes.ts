@@ -42,11 +42,14 @@ export function setLines(elements: readonly GroupElement[]): string[] {
   return [...new Set(groups)].map(setText);
 }
 
-/** What brings the members on other nodes to the newest state. */
-export function membershipLines({ members }: Membership, found: FoundGroups): string[] {
-  const wanted = members.flatMap(({ identity, groupIds }) =>
+export function memberElementsOf({ members }: Membership): GroupElement[] {
+  return members.flatMap(({ identity, groupIds }) =>
     memberElements(identity, groupIds.map(shortDigest)),
   );
+}
+
+/** What brings the members on other nodes to the newest state. */
+export function membershipLines(wanted: readonly GroupElement[], found: FoundGroups): string[] {
   const differences = differenceLines(remoteElements(found), wanted);
   return differences.length === 0 ? [] : [...setLines(wanted), ...differences];
 }
@@ -77,27 +80,49 @@ export function noteText(generation: bigint, found: FoundGroups): string {
   return `${isThere ? elementText("delete", note) : ""}${elementText("add", note)}`;
 }
 
-/** Removes what no tap has any more: the chains of combinations, and sets that no chain names and that are empty. */
-export function pruneLines(found: FoundGroups, kept: readonly Combination[]): string[] {
+/** The length of the part of a set's name before that of its group. */
+const SET_HEAD = "l4_".length;
+
+/** The ids of the combinations that taps have. */
+export function combinationsOfPorts({ elements }: FoundGroups): ReadonlySet<string> {
+  return new Set(elements.flatMap(({ of, mark }) => (of === PORTS ? (mark ?? []) : [])));
+}
+
+/**
+ * Removes what no tap has any more: the chains of combinations, and empty sets of groups that no tap has and no chain
+ * names.
+ *
+ * @param after with the elements that are there then.
+ * @param newest those combinations whose rules may be others then.
+ */
+export function pruneLines(after: FoundGroups, newest: readonly Combination[]): string[] {
   const { family, table } = RULES;
-  const used = new Set([
-    ...kept.map(({ id }) => id),
-    ...found.elements.flatMap(({ of, mark }) => (of === PORTS ? (mark ?? []) : [])),
-  ]);
-  const gone = combinationNotes(found).filter(({ id }) => !used.has(id));
-  const names = new Set(gone.flatMap(({ id }) => [`in_${id}`, `out_${id}`]));
+  const used = combinationsOfPorts(after);
+  const gone = combinationNotes(after).filter(({ id }) => !used.has(id));
+  const names = gone.flatMap(chainsOf);
+  const replaced = new Set([...names, ...newest.flatMap(chainsOf)]);
   const needed = [
-    ...[...found.blocks].flatMap(([name, text]) => (names.has(name) ? [] : [text])),
-    ...kept.flatMap(({ ingress, egress }) => [...ingress, ...egress]),
+    ...[...after.blocks].flatMap(([name, text]) => (replaced.has(name) ? [] : [text])),
+    ...newest.flatMap(({ ingress, egress }) => [...ingress, ...egress]),
   ].join("\n");
-  const filled = new Set(found.elements.map(({ set }) => set));
-  const sets = [...found.blocks.keys()].filter(
-    (name) => /^[lm]/.test(name) && !filled.has(name) && !needed.includes(`@${name}`),
+  // The sets of a group come and go together.
+  const groups = new Set(
+    after.elements.flatMap(({ of, set, comment = "" }) =>
+      of === PORTS ? comment.split(" ") : [set.slice(SET_HEAD)],
+    ),
+  );
+  const sets = [...after.blocks.keys()].filter(
+    (name) =>
+      /^[lm]/.test(name) && !groups.has(name.slice(SET_HEAD)) && !needed.includes(`@${name}`),
   );
   return [
     ...gone.map(({ id }) => elementText("delete", { of: RULES, set: "combinations", key: id })),
-    ...[...names].map((name) => `flush chain ${family} ${table} ${name}\n`),
-    ...[...names].map((name) => `delete chain ${family} ${table} ${name}\n`),
+    ...names.map((name) => `flush chain ${family} ${table} ${name}\n`),
+    ...names.map((name) => `delete chain ${family} ${table} ${name}\n`),
     ...sets.map((name) => `delete set ${family} ${table} ${name}\n`),
   ];
+}
+
+function chainsOf({ id }: { readonly id: string }): string[] {
+  return [`in_${id}`, `out_${id}`];
 }

@@ -7,7 +7,9 @@ import { portKey } from "./filter-elements.ts";
 import { type Combination, combinationOf } from "./group-chains.ts";
 import {
   combinationLines,
+  combinationsOfPorts,
   differenceLines,
+  memberElementsOf,
   membershipLines,
   noteText,
   placeText,
@@ -32,12 +34,13 @@ import {
   listingOfChains,
   listTable,
   readGroups,
+  remoteElements,
 } from "./group-listing.ts";
 import { PORTS, portsTable, RULES, rulesTable } from "./group-table.ts";
 import type { Names } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
 import { nft } from "./nft.ts";
-import { changeElements, elementComment, type TableChange } from "./nft-elements.ts";
+import { changeElements, elementComment, marksIn, type TableChange } from "./nft-elements.ts";
 import { isDone, orUndefined } from "./nft-outcome.ts";
 import { applyTable } from "./tables.ts";
 
@@ -91,10 +94,12 @@ export async function ensureGroups(
     // An address that another tap has had, and that its removal has not reached yet.
     const others = found.elements.filter((one) => keys.has(placeText(one)));
     const before = new Set([...elementsOfTap(found, tapName), ...others]);
+    const kept = found.elements.filter((one) => !before.has(one));
     const lines = [
       ...combinationLines(wanted, listing, found, false),
       ...setLines(port),
       ...differenceLines([...before], port),
+      ...pruneLines({ ...found, elements: [...kept, ...port] }, [wanted]),
     ];
     nft(`${lines.join("")}${newMarkText(newMark())}`);
     return true;
@@ -125,17 +130,28 @@ export async function groupRemovals(
   return elements.map((one) => elementChange("delete", one));
 }
 
+/** Whether a combination is there that nobody but these taps has. True also if that is not known. */
+export async function haveTheirOwn(path: string, tapNames: readonly string[]): Promise<boolean> {
+  const marks = await marksIn(path, PORTS, "ports");
+  if (marks === undefined) return true;
+  const kept = new Set([...marks].flatMap(([tap, mark]) => (tapNames.includes(tap) ? [] : [mark])));
+  return tapNames.some((tap) => marks.has(tap) && !kept.has(marks.get(tap)!));
+}
+
 /** After a removal. */
 export function judgeAgain(): readonly TableChange[] {
   return newMarkChanges(newMark());
 }
 
-/** In the namespace of the thread: takes from these taps whatever they have. */
+/** In the namespace of the thread: takes from these taps whatever they have, and the chains that only they had. */
 export function removeGroups(tapNames: readonly string[]): void {
   const found = readGroups();
-  const lines = tapNames.flatMap((tapName) =>
-    elementsOfTap(found, tapName).map((one) => elementText("delete", one)),
-  );
+  const gone = new Set(tapNames.flatMap((tapName) => elementsOfTap(found, tapName)));
+  const kept = found.elements.filter((one) => !gone.has(one));
+  const lines = [
+    ...[...gone].map((one) => elementText("delete", one)),
+    ...pruneLines({ ...found, elements: kept }, []),
+  ];
   if (lines.length > 0) nft(`${lines.join("")}${newMarkText(newMark())}`);
 }
 
@@ -160,16 +176,19 @@ export function applyGroups(
   const before = inNamespace(path, readGroups);
   if ((generationIn(before) ?? 0n) > wanted.generation && !isForced) return;
   const combinations = combinationsHere(networkName, before, wanted);
+  const members = memberElementsOf(wanted);
   const listings = new Map(combinations.map((one) => [one.id, listingOfChains(one)]));
   inNamespace(path, () => {
     ensureGroupTables(names);
     const found = readGroups();
+    const remote = new Set(remoteElements(found));
+    const kept = found.elements.filter((one) => !remote.has(one));
     const lines = [
-      ...pruneLines(found, combinations),
-      ...membershipLines(wanted, found),
+      ...membershipLines(members, found),
       ...combinations.flatMap((one) =>
         combinationLines(one, listings.get(one.id)!, found, isForced),
       ),
+      ...pruneLines({ ...found, elements: [...kept, ...members] }, combinations),
     ];
     const changed = lines.length > 0 ? newMarkText(newMark()) : "";
     const isNoted = generationIn(found) === wanted.generation;
@@ -185,7 +204,9 @@ function combinationsHere(
   { groups }: GroupsOfNetwork,
 ): Combination[] {
   const byDigest = new Map(groups.map((group) => [shortDigest(group.id), group]));
-  return combinationNotes(found).flatMap(({ groups: digests }) => {
+  const used = combinationsOfPorts(found);
+  return combinationNotes(found).flatMap(({ id, groups: digests }) => {
+    if (!used.has(id)) return [];
     const known = digests.map((digest) => byDigest.get(digest));
     const all = known.filter((one) => one !== undefined);
     if (all.length < known.length) return [];

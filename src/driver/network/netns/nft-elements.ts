@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
 import { netlinkSocketIn } from "./namespace.ts";
 import { batch, header, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from "./nft-batch.ts";
-import { attribute, type Parcel, readAnswer, sendMessages } from "./rtnetlink.ts";
+import { attribute, NLM_F_DUMP, type Parcel, readAnswer, sendMessages } from "./rtnetlink.ts";
 
 /** <linux/netlink.h>, <linux/netfilter/nf_tables.h>, <linux/netfilter.h> */
 const NFPROTO = { inet: 1, bridge: 7 } as const;
@@ -95,6 +95,38 @@ export async function elementComment(
   }
 }
 
+/**
+ * The values of a map from names to marks, by their keys. Undefined if somebody has changed it while it was read.
+ *
+ * @throws Error with the `code` `ENOENT` if there is no such map.
+ */
+export async function marksIn(
+  path: string,
+  table: ElementTable,
+  set: string,
+): Promise<ReadonlyMap<string, number> | undefined> {
+  const socket = netlinkSocketIn(path, NETLINK_NETFILTER);
+  try {
+    const body = bodyOf(table, { verb: "flush", set });
+    await sendMessages(socket, [{ type: GET_ELEMENTS, flags: NLM_F_DUMP, body }]);
+    const { parcels, isWhole } = await readAnswer(socket);
+    return isWhole ? new Map(parcels.flatMap(marksOf)) : undefined;
+  } finally {
+    closeSync(socket);
+  }
+}
+
+function marksOf(message: Parcel): (readonly [string, number])[] {
+  const elements = message.attributes(GENERATION_HEADER_BYTES).get(LIST.elements)?.list() ?? [];
+  return elements.flatMap(([, element]) => {
+    const parts = element.attributes();
+    const [key, data] = [ELEMENT.key, ELEMENT.data].map((part) =>
+      parts.get(part)?.attributes().get(DATA_VALUE),
+    );
+    return key === undefined || data === undefined ? [] : [[key.text, data.u32()] as const];
+  });
+}
+
 function isRemoval(verb: TableChange["verb"]): boolean {
   return verb === "delete" || verb === "flush";
 }
@@ -104,7 +136,7 @@ function flagsOf(verb: TableChange["verb"]): number {
   return verb === "create" ? NLM_F_CREATE | NLM_F_EXCL : NLM_F_CREATE;
 }
 
-/** Without an element, a removal means all of them. */
+/** Without an element, it means all of them. */
 function bodyOf({ family, table }: ElementTable, change: ElementChange | Flush): Buffer {
   return Buffer.concat([
     header(NFPROTO[family], 0),

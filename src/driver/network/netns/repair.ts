@@ -72,7 +72,7 @@ export async function takeTapOut(
     if (link === undefined || !isTapOf(names, link, maker)) continue;
     // Names the process, because the node's own namespace has no name.
     await ip.batch(netns, [`link set dev ${tapName} nomaster netns ${process.pid}`], signal);
-    await removeFilters(context, place, [tapName]);
+    await context.mutex.run(`network/${place}`, () => removeFilters(context, place, [tapName]));
   }
 }
 

@@ -9,7 +9,7 @@ const IS_LITTLE = endianness() === "LE";
 const HEADER_BYTES = 16;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
-const NLM_F_DUMP = 0x300;
+export const NLM_F_DUMP = 0x300;
 /** The dumped data changed in the meantime: something may be missing. */
 const NLM_F_DUMP_INTR = 0x10;
 const NLMSG_ERROR = 2;
@@ -55,11 +55,16 @@ export class Parcel {
 
   /** The attributes (rtnetlink(7)) from `offset` on, by their type. */
   attributes(offset = 0): ReadonlyMap<number, Parcel> {
-    const found = new Map<number, Parcel>();
+    return new Map(this.list(offset));
+  }
+
+  /** The same for a list, in which types may come again. */
+  list(offset = 0): (readonly [type: number, value: Parcel])[] {
+    const found: (readonly [number, Parcel])[] = [];
     for (let at = offset; at + 4 <= this.bytes.length; ) {
       const length = this.u16(at);
       if (length < 4) break;
-      found.set(this.u16(at + 2) & ATTRIBUTE_TYPE_MASK, this.part(at + 4, at + length));
+      found.push([this.u16(at + 2) & ATTRIBUTE_TYPE_MASK, this.part(at + 4, at + length)]);
       at += align(length);
     }
     return found;

@@ -110,7 +110,7 @@ export async function removeTap(
   await deleteTap(context, tapName, networkName, signal);
 }
 
-/** With its filter, which goes last: a tap without one may say anything. */
+/** With its filter, which goes last: a tap without one may say anything. The caller does not hold the network. */
 async function deleteTap(
   context: Context,
   tapName: string,
@@ -119,7 +119,10 @@ async function deleteTap(
 ): Promise<void> {
   const netns = netnsOf(context.names, networkName);
   await context.ip.change(netns, [{ kind: "delete", name: tapName }], signal);
-  if (networkName !== undefined) await removeFilters(context, networkName, [tapName]);
+  if (networkName === undefined) return;
+  await context.mutex.run(`network/${networkName}`, () =>
+    removeFilters(context, networkName, [tapName]),
+  );
 }
 
 function netnsOf(names: Names, networkName: Place): string | undefined {
