@@ -1,7 +1,8 @@
-import { partsOf } from "./domains.ts";
 import type { Finding } from "./findings.ts";
+import { groupFindings } from "./group-findings.ts";
 import type { Host, Place } from "./host.ts";
 import { type Namespace, segmentTable } from "./network.ts";
+import { nicsHere } from "./nics.ts";
 import type { Nic, Records, VirtualMachineRecord } from "./records.ts";
 
 /** Compares taps, namespaces, uplinks and rules with the virtual machines that need them. */
@@ -17,38 +18,32 @@ export function networkFindings(
     ...interfaceFindings(records, machines),
     ...segmentFindings(place, host, records, machines),
     ...guardFindings(place, host),
+    ...groupFindings(place, host, records, machines),
   ];
 }
 
 function tapFindings(
-  { prefix }: Place,
-  { domains, namespaces }: Host,
+  place: Place,
+  host: Host,
   machines: readonly VirtualMachineRecord[],
 ): Finding[] {
+  const { prefix } = place;
+  const { namespaces } = host;
   const findings: Finding[] = [];
   const owned = new Set<string>();
-  for (const vm of machines) {
-    const domain = domains[`${prefix}${vm.name}`];
-    const parts = domain === undefined ? undefined : partsOf(domain);
-    for (const nic of vm.nics ?? []) {
-      const networkName = nic.network_name;
-      // A nic that came later may be elsewhere in the definition.
-      const at = parts?.hardwareAddresses.indexOf(nic.hardware_address ?? "") ?? -1;
-      const tap = parts?.taps[at] ?? "";
-      owned.add(`${prefix}${networkName}/${tap}`);
-      const isActive = domain?.state === "running" || domain?.state === "paused";
-      const namespace = namespaces[`${prefix}${networkName}`];
-      const device = namespace?.devices[tap];
-      const what = `${vm.name}: ${networkName}/${tap}`;
-      if (isActive && (device?.master === undefined || !device.isUp)) {
-        findings.push({ code: "NIC_WITHOUT_TAP", what });
-      }
-      if (isActive && namespace !== undefined && !isFiltered(namespace, tap, nic)) {
-        findings.push({ code: "NIC_WITHOUT_FILTER", what });
-      }
-      if (isActive && namespace !== undefined && !isLimited(namespace, tap, nic)) {
-        findings.push({ code: "LIMITS_DIFFER", what });
-      }
+  for (const { nic, tap, what, isActive } of nicsHere(place, host, machines)) {
+    const networkName = nic.network_name;
+    owned.add(`${prefix}${networkName}/${tap}`);
+    const namespace = namespaces[`${prefix}${networkName}`];
+    const device = namespace?.devices[tap];
+    if (isActive && (device?.master === undefined || !device.isUp)) {
+      findings.push({ code: "NIC_WITHOUT_TAP", what });
+    }
+    if (isActive && namespace !== undefined && !isFiltered(namespace, tap, nic)) {
+      findings.push({ code: "NIC_WITHOUT_FILTER", what });
+    }
+    if (isActive && namespace !== undefined && !isLimited(namespace, tap, nic)) {
+      findings.push({ code: "LIMITS_DIFFER", what });
     }
   }
   for (const [name, { devices, rules }] of Object.entries(namespaces)) {
@@ -80,17 +75,24 @@ function segmentFindings(
 ): Finding[] {
   const own = new Set(here.map(({ name }) => name));
   const elsewhere = Object.values(all).filter(({ name }) => !own.has(name));
-  return Object.entries(namespaces).flatMap(([name, { remotes, devices }]) => {
+  return Object.entries(namespaces).flatMap(([name, { remotes, neighbours, devices }]) => {
     const networkName = name.slice(prefix.length);
     const nics = elsewhere.flatMap((vm) => vm.nics ?? []);
     const wanted = nics.filter((nic) => nic.network_name === networkName);
     const macs = new Set(wanted.map((nic) => nic.hardware_address ?? ""));
     const strays = Object.keys(remotes).filter((mac) => !macs.has(mac));
     const isApart = networks[networkName]?.isolated === true;
-    const findings = strays.map((mac) => ({
-      code: "REMOTE_WITHOUT_OWNER",
-      what: `${name}/${mac} at ${remotes[mac]}`,
-    }));
+    const known = Object.entries(neighbours).filter(([, mac]) => !macs.has(mac));
+    const findings = [
+      ...strays.map((mac) => ({
+        code: "REMOTE_WITHOUT_OWNER",
+        what: `${name}/${mac} at ${remotes[mac]}`,
+      })),
+      ...known.map(([address, mac]) => ({
+        code: "NEIGHBOUR_WITHOUT_OWNER",
+        what: `${name}/${address} at ${mac}`,
+      })),
+    ];
     const device = devices["vx0"];
     if (device === undefined) return findings;
     const lost = [...macs].filter((mac) => remotes[mac] === undefined);

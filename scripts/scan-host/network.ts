@@ -19,6 +19,8 @@ export interface Namespace {
   readonly remotes: Readonly<Record<string, string>>;
   /** The number of its VXLAN device. */
   readonly vni?: number;
+  /** By address, the hardware addresses of guests elsewhere, for which the namespace answers. */
+  readonly neighbours: Readonly<Record<string, string>>;
 }
 
 interface IpLink {
@@ -48,11 +50,12 @@ export async function readNamespaces(prefix: string): Promise<Record<string, Nam
 }
 
 async function readNamespace(name: string): Promise<Namespace> {
-  const [links, routes, rules, entries] = await Promise.all([
+  const [links, routes, rules, entries, neighbours] = await Promise.all([
     readJson("ip", "-n", name, "-json", "-details", "address", "show"),
     read("ip", "-n", name, "route", "show"),
     read("ip", "netns", "exec", name, "nft", "-s", "list", "ruleset"),
     read("bridge", "-n", name, "fdb", "show"),
+    read("ip", "-n", name, "neigh", "show", "nud", "permanent"),
   ]);
   const devices = ((links ?? []) as readonly IpLink[]).filter(({ ifname }) => ifname !== "lo");
   const vni = devices.find(({ ifname }) => ifname === "vx0")?.linkinfo?.info_data?.id;
@@ -60,14 +63,29 @@ async function readNamespace(name: string): Promise<Namespace> {
     ...(vni === undefined ? {} : { vni }),
     devices: byKey(devices.map((link) => [link.ifname, deviceOf(link)] as const)),
     routes: lines(routes).map((line) => line.replace(TRANSIT, "<transit>").trim()),
-    rules: withoutMarks(lines(rules).map((line) => line.trim())),
+    rules: withoutMarks(lines(blocksInOrder(rules)).map((line) => line.trim())),
     remotes: byKey(
       lines(entries).flatMap((line) => {
         const [, mac, remote] = /^(\S+) dev vx0 dst (\S+)/.exec(line) ?? [];
         return mac === undefined || remote === undefined ? [] : [[mac, remote] as const];
       }),
     ),
+    neighbours: byKey(
+      lines(neighbours).flatMap((line) => {
+        const [, address, mac] = /^(\S+) dev \S+ lladdr (\S+)/.exec(line) ?? [];
+        return address === undefined || mac === undefined ? [] : [[address, mac] as const];
+      }),
+    ),
   };
+}
+
+/** nft lists the sets and chains of a table in the order in which they came, which means nothing. */
+function blocksInOrder(listing: string): string {
+  const block = /^\t(?:set|map|chain) [^]*?^\t}\n/gm;
+  return listing.replaceAll(/(?<=^table .* {\n)[^]*?(?=^})/gm, (body) => {
+    const blocks = body.match(block) ?? [];
+    return `${body.replaceAll(block, "")}${blocks.sort().join("")}`;
+  });
 }
 
 /**

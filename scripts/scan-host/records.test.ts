@@ -7,7 +7,10 @@ const web = {
   uuid: "u",
   compute_node_name: "n1",
   block_storage_names: ["root"],
-  nics: [{ network_name: "lan" }, { network_name: "default/lan" }],
+  nics: [
+    { network_name: "lan", security_groups: ["web", "default/web"] },
+    { network_name: "default/lan" },
+  ],
 };
 const root = { name: "root", state: "IN_USE", node_name: "n1", volume_id: "v", used_by: "web" };
 
@@ -34,7 +37,13 @@ test("objects of another project, and what they name, have their names on a node
       ...web,
       name: "acme~web",
       block_storage_names: ["acme~root"],
-      nics: [{ network_name: "acme~lan" }, { network_name: "lan" }],
+      nics: [
+        {
+          network_name: "acme~lan",
+          security_groups: ["security_group/acme/web", "security_group/web"],
+        },
+        { network_name: "lan", security_groups: ["security_group/acme/default"] },
+      ],
     },
   });
   expect(records.block_storages["acme~root"]?.used_by).toBe("acme~web");

@@ -42,6 +42,10 @@ export interface Nic {
   readonly network_name: string;
   readonly hardware_address?: string;
   readonly ipv4_address?: string;
+  readonly ipv6_address?: string;
+  /** Their ids, such as `security_group/acme/web`. */
+  readonly security_groups?: readonly string[];
+  readonly security_groups_off?: boolean;
   readonly ingress_bits_per_second?: string;
   readonly egress_bits_per_second?: string;
 }
@@ -146,9 +150,19 @@ function namedOnNode(object: Named, project: string): Named {
     ...(user === undefined || user === "" ? {} : { used_by: nameOnNode(user, project) }),
     ...(disks && { block_storage_names: disks.map((disk) => nameOnNode(disk, project)) }),
     ...(nics && {
-      nics: nics.map((nic) => ({ ...nic, network_name: nameOnNode(nic.network_name, project) })),
+      nics: nics.map((nic) => ({
+        ...nic,
+        network_name: nameOnNode(nic.network_name, project),
+        security_groups: groupIds(nic, project),
+      })),
     }),
   };
+}
+
+/** A nic that names no group is in the default one of its project. */
+function groupIds({ security_groups: named = [] }: Nic, project: string): string[] {
+  const names = named.length === 0 ? ["default"] : named;
+  return names.map((name) => `security_group/${nameOnNode(name, project).replace("~", "/")}`);
 }
 
 function withoutTimes<T extends object>(object: T): T {

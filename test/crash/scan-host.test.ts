@@ -52,6 +52,37 @@ function changeLimits(prefix: string, verb: "add" | "delete", tap: string): void
   if (verb === "delete") run("ip", ...nft, "table", "netdev", "n0stack");
 }
 
+/** Of the tables of security groups. */
+function changeGroups(prefix: string, verb: "add" | "delete", ...what: readonly string[]): void {
+  const [kind = "", family = "", ...rest] = what;
+  const nft = ["netns", "exec", `${prefix}net`, "nft", verb, kind, family, "n0stack-groups"];
+  run("ip", ...nft, ...rest);
+}
+
+const bridgeIn = (prefix: string) =>
+  /^\d+: (\S+):/.exec(
+    run("ip", "-n", `${prefix}net`, "-o", "link", "show", "type", "bridge"),
+  )?.[1] ?? "";
+
+/** Makes a set as those of the members of groups, with one element. */
+function addSet(prefix: string, name: string, element?: string): void {
+  changeGroups(prefix, "add", "set", "inet", name, "{ type ipv4_addr; }");
+  if (element !== undefined) changeGroups(prefix, "add", "element", "inet", name, `{ ${element} }`);
+}
+
+const STRANGER = "52:54:00:00:00:97";
+const NEIGHBOUR = ["10.231.9.7", "lladdr", STRANGER, "nud", "permanent"];
+
+/** Makes a device as that of a segment. */
+function addSegment(prefix: string): void {
+  const vxlan = ["type", "vxlan", "id", "77", "dstport", "4789"];
+  run("ip", "-n", `${prefix}net`, "link", "add", "vx0", ...vxlan);
+}
+
+function removeSegment(prefix: string): void {
+  run("ip", "-n", `${prefix}net`, "link", "delete", "vx0");
+}
+
 const DRIFTS: readonly Drift[] = [
   {
     code: "FILE_WITHOUT_RECORD",
@@ -101,6 +132,58 @@ const DRIFTS: readonly Drift[] = [
     code: "LIMITS_WITHOUT_TAP",
     make: ({ prefix }, name) => changeLimits(prefix, "add", `x${name}`),
     unmake: ({ prefix }, name) => changeLimits(prefix, "delete", `x${name}`),
+  },
+  {
+    code: "GROUPS_DIFFER",
+    make: ({ prefix }) => addSet(prefix, "l4_0badcafe", `10.231.9.7 comment "${tapIn(prefix)}"`),
+    unmake: ({ prefix }) => changeGroups(prefix, "delete", "set", "inet", "l4_0badcafe"),
+  },
+  {
+    code: "GROUPS_WITHOUT_TAP",
+    make: ({ prefix }) =>
+      changeGroups(prefix, "add", "element", "bridge", "ports", `{ "gone0" : 0x00000001 }`),
+    unmake: ({ prefix }) =>
+      changeGroups(prefix, "delete", "element", "bridge", "ports", `{ "gone0" }`),
+  },
+  {
+    code: "GROUP_CHAIN_UNUSED",
+    make: ({ prefix }) => changeGroups(prefix, "add", "chain", "inet", "in_0badcafe"),
+    unmake: ({ prefix }) => changeGroups(prefix, "delete", "chain", "inet", "in_0badcafe"),
+  },
+  {
+    code: "GROUP_SET_UNUSED",
+    make: ({ prefix }) => addSet(prefix, "l4_0badcafe"),
+    unmake: ({ prefix }) => changeGroups(prefix, "delete", "set", "inet", "l4_0badcafe"),
+  },
+  {
+    code: "MEMBER_WITHOUT_OWNER",
+    make: ({ prefix }) => addSet(prefix, "m4_0badcafe", "10.231.9.7"),
+    unmake: ({ prefix }) => changeGroups(prefix, "delete", "set", "inet", "m4_0badcafe"),
+  },
+  {
+    code: "NEIGHBOUR_WITHOUT_OWNER",
+    make: ({ prefix }) => {
+      const device = ["dev", bridgeIn(prefix)];
+      run("ip", "-n", `${prefix}net`, "neigh", "add", ...NEIGHBOUR, ...device);
+    },
+    unmake: ({ prefix }) => {
+      const device = ["dev", bridgeIn(prefix)];
+      run("ip", "-n", `${prefix}net`, "neigh", "delete", NEIGHBOUR[0]!, ...device);
+    },
+  },
+  {
+    code: "SEGMENT_DIFFERS",
+    make: ({ prefix }) => addSegment(prefix),
+    unmake: ({ prefix }) => removeSegment(prefix),
+  },
+  {
+    code: "REMOTE_WITHOUT_OWNER",
+    make: ({ prefix }) => {
+      addSegment(prefix);
+      const entry = [STRANGER, "dev", "vx0", "dst", "192.0.2.7"];
+      run("bridge", "-n", `${prefix}net`, "fdb", "append", ...entry);
+    },
+    unmake: ({ prefix }) => removeSegment(prefix),
   },
   {
     code: "STATE_DIFFERS",
