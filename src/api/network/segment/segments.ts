@@ -5,27 +5,18 @@ import {
   type PushedSegmentSchema,
   type SegmentAnswer,
 } from "../../../gen/n0stack/agent/v1alpha1/network_pb.ts";
-import { N0Error } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
-import { Mirror } from "../../core/read/mirror.ts";
-import type * as pool from "../../pool/context.ts";
 import { nodes } from "../../pool/node/collection.ts";
-import { onReadinessChange } from "../../pool/node/readiness.ts";
-import { Convergence, type Place, type Refusals } from "../convergence/convergence.ts";
+import type { Refusals } from "../convergence/convergence.ts";
+import { Pushes, type PushesApi } from "../convergence/pushes.ts";
 import { interfaces } from "../interface/collection.ts";
 import { networks } from "../network/collection.ts";
 import { type Link, Table } from "./table.ts";
 
-/** The longest time that a request waits until the other nodes know of its guest. */
-const WAIT_MS = 1_000;
 /** The members of one message, unless one network has more. */
 const MEMBERS_MAX = 16_384;
 const PUSH_TIMEOUT_MS = 10_000;
 
-type Needed = Pick<
-  pool.Api,
-  "datastore" | "agents" | "inventory" | "clock" | "random" | "log" | "shutdown"
->;
 type Message = MessageInitShape<typeof PushedSegmentSchema>;
 
 /** What is sent of one network, and what to do with the answer. */
@@ -41,128 +32,69 @@ interface Sending {
  * Brings each node the tables of its networks: who is where. A table follows from the records, so nothing that a
  * request does here has to be undone. See docs/adr/0062.
  */
-export class Segments implements AsyncDisposable {
-  readonly #api: Needed;
-  readonly #mirrors = new DisposableStack();
+export class Segments extends Pushes {
   /** By network, as text. */
   readonly #tables = new Map<string, Table>();
-  readonly #convergence: Convergence;
-  #isStarted = false;
 
-  private constructor(api: Needed) {
-    this.#api = api;
-    const { inventory, clock, random, log, shutdown } = api;
-    this.#convergence = new Convergence({
-      what: "tables of networks",
-      push: (nodeName, keys, signal) => this.#push(nodeName, keys, signal),
-      isReachable: (nodeName) => {
-        const view = inventory.find(nodeName);
-        return view?.isReady === true && !view.node.lost;
-      },
-      ...{ clock, random, log, shutdown },
+  static async open(api: PushesApi): Promise<Segments> {
+    const tooOld = "its agent is of a version without VXLAN: update it";
+    const segments = new Segments(api, "tables of networks", tooOld);
+    await segments.follow(networks, (key, _before, after, revision) => {
+      const ref = networks.refOf(key);
+      segments.#change(ref, revision, (table) => table.setNetwork(after?.value, revision));
     });
-  }
-
-  static async open(api: Needed): Promise<Segments> {
-    const segments = new Segments(api);
-    const { datastore } = api;
-    const { use } = segments.#mirrors;
-    const keep = use.bind(segments.#mirrors);
-    keep(
-      await Mirror.open(datastore, networks, (key, _before, after, revision) => {
-        const ref = networks.refOf(key);
-        segments.#change(ref, revision, (table) => table.setNetwork(after?.value, revision));
-      }),
-    );
-    keep(
-      await Mirror.open(datastore, interfaces, (key, before, after, revision) => {
-        const ref = { ...interfaces.refOf(key), kind: networks.kind };
-        segments.#change(ref, revision, (table) => table.setMember(before, after, revision));
-      }),
-    );
-    keep(
-      await Mirror.open(datastore, nodes, (key, before, after, revision) => {
-        const nodeName = nodes.refOf(key).name;
-        const hasMoved = before?.value.underlayAddress !== after?.value.underlayAddress;
-        if (hasMoved) segments.#moveNode(nodeName, revision);
-        // It registers when its agent has started, which knows nothing yet.
-        if (after !== undefined) segments.#offerAll(nodeName);
-      }),
-    );
+    await segments.follow(interfaces, (key, before, after, revision) => {
+      const ref = { ...interfaces.refOf(key), kind: networks.kind };
+      segments.#change(ref, revision, (table) => table.setMember(before, after, revision));
+    });
+    await segments.follow(nodes, (key, before, after, revision) => {
+      const nodeName = nodes.refOf(key).name;
+      const hasMoved = before?.value.underlayAddress !== after?.value.underlayAddress;
+      if (hasMoved) segments.#moveNode(nodeName, revision);
+      // It registers when its agent has started, which knows nothing yet.
+      if (after !== undefined) segments.offer(nodeName);
+    });
     return segments;
-  }
-
-  /** Brings every node what it may lack. */
-  start(): void {
-    this.#isStarted = true;
-    for (const [key, table] of this.#tables) {
-      // Also one with nobody elsewhere any more: an earlier process may not have told it so.
-      for (const { nodeName } of table.members) {
-        if (nodeName !== "" && !table.links.has(nodeName)) table.link(nodeName);
-      }
-      this.#mark(key, table);
-    }
-    const stop = onReadinessChange(this.#api, (nodeName) => {
-      this.#offerAll(nodeName);
-      this.#convergence.wake(nodeName);
-    });
-    this.#mirrors.defer(stop);
   }
 
   /** Resolves when the nodes know who is in the networks, as far as they answer; soon in any case. */
   async reached(refs: readonly Ref[], signal: AbortSignal): Promise<void> {
-    await caughtUp(this.#api.datastore);
-    const places = refs.flatMap((ref) => {
-      const key = formatRef(ref);
-      const nodeNames = this.#tables.get(key)?.links.keys() ?? [];
-      return [...nodeNames].map((nodeName) => ({ nodeName, key }));
-    });
-    await this.#convergence.reached(places, WAIT_MS, signal);
+    const places = () =>
+      refs.flatMap((ref) => {
+        const key = formatRef(ref);
+        const nodeNames = this.#tables.get(key)?.links.keys() ?? [];
+        return [...nodeNames].map((nodeName) => ({ nodeName, key }));
+      });
+    await this.reachedAt(places, signal);
   }
 
   /** Sends the node all of it again. @throws N0Error if the node does not take it. */
   async renew(nodeName: string, ref: Ref, signal: AbortSignal): Promise<void> {
-    await caughtUp(this.#api.datastore);
+    await caughtUp(this.api.datastore);
     const key = formatRef(ref);
     const table = this.#tables.get(key);
     // Nobody is on the network: it went from the node with its last guest.
     if (table === undefined) return;
     const link = table.links.get(nodeName) ?? table.link(nodeName);
     link.base = undefined;
-    const place = { nodeName, key };
-    this.#convergence.mark(place);
-    this.#convergence.wake(nodeName);
-    await this.#convergence.reached([place], PUSH_TIMEOUT_MS, signal);
-    if (this.#convergence.isReached(place)) return;
-    const reason = this.#convergence.refusal(place);
-    if (reason !== undefined) throw new N0Error("failed_precondition", reason);
-    throw new N0Error("unavailable", `node "${nodeName}" does not answer`, { retryAfterMs: 5_000 });
+    await this.again({ nodeName, key }, PUSH_TIMEOUT_MS, signal);
   }
 
-  /** The number of tables that nodes do not have yet. */
-  get pending(): number {
-    return this.#convergence.pending;
-  }
-
-  /** Whether the node has what the records say, as far as this process knows. */
-  isReached(nodeName: string, ref: Ref): boolean {
-    return this.#convergence.isReached(placeOf(nodeName, ref));
-  }
-
-  /** Why the node does not take it; undefined if it does, or was not asked yet. */
-  refusal(nodeName: string, ref: Ref): string | undefined {
-    return this.#convergence.refusal(placeOf(nodeName, ref));
-  }
-
-  /** Resolves when nothing is being sent. */
-  async atRest(): Promise<void> {
-    await caughtUp(this.#api.datastore);
-    await this.#convergence.atRest();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#mirrors.dispose();
-    await this.#convergence.atRest();
+  /** The node says itself what of it it lacks. */
+  protected override offer(nodeName?: string): void {
+    if (!this.isStarted) return;
+    for (const [key, table] of this.#tables) {
+      if (nodeName === undefined) {
+        // Also one with nobody elsewhere any more: an earlier process may not have told it so.
+        for (const { nodeName: its } of table.members) {
+          if (its !== "" && !table.links.has(its)) table.link(its);
+        }
+        this.#mark(key, table);
+      } else {
+        if (table.isFor(nodeName) && !table.links.has(nodeName)) table.link(nodeName);
+        if (table.links.has(nodeName)) this.mark([{ nodeName, key }]);
+      }
+    }
   }
 
   #change(ref: Ref, revision: number, change: (table: Table) => void): void {
@@ -174,18 +106,9 @@ export class Segments implements AsyncDisposable {
   }
 
   #mark(key: string, table: Table): void {
-    if (!this.#isStarted) return;
-    for (const nodeName of table.nodeNames()) this.#convergence.mark({ nodeName, key });
+    if (!this.isStarted) return;
+    this.mark(table.nodeNames().map((nodeName) => ({ nodeName, key })));
     if (table.isEmpty) this.#tables.delete(key);
-  }
-
-  /** All that concerns the node: it says itself what of it it lacks. */
-  #offerAll(nodeName: string): void {
-    if (!this.#isStarted) return;
-    for (const [key, table] of this.#tables) {
-      if (table.isFor(nodeName) && !table.links.has(nodeName)) table.link(nodeName);
-      if (table.links.has(nodeName)) this.#convergence.mark({ nodeName, key });
-    }
   }
 
   /** Its guests are somewhere else for all others. */
@@ -199,18 +122,7 @@ export class Segments implements AsyncDisposable {
     }
   }
 
-  async #push(nodeName: string, keys: readonly string[], signal: AbortSignal): Promise<Refusals> {
-    try {
-      return await this.#pushAll(nodeName, keys, signal);
-    } catch (error) {
-      if (!(error instanceof N0Error) || error.kind !== "unimplemented") throw error;
-      return new Map(
-        keys.map((key) => [key, "its agent is of a version without VXLAN: update it"]),
-      );
-    }
-  }
-
-  async #pushAll(
+  protected override async push(
     nodeName: string,
     keys: readonly string[],
     signal: AbortSignal,
@@ -251,7 +163,7 @@ export class Segments implements AsyncDisposable {
     const segments = sendings.map(({ message }) => message);
     const ownUnderlayAddress = this.#underlayOf(nodeName);
     try {
-      const { answers } = await this.#api.agents
+      const { answers } = await this.api.agents
         .get(nodeName)
         .network((c) => c.pushSegments({ segments, ownUnderlayAddress }, { signal }));
       return new Map(answers.map((answer) => [answer.networkName, answer]));
@@ -289,12 +201,8 @@ export class Segments implements AsyncDisposable {
   }
 
   #underlayOf(nodeName: string): string {
-    return this.#api.inventory.find(nodeName)?.node.underlayAddress ?? "";
+    return this.api.inventory.find(nodeName)?.node.underlayAddress ?? "";
   }
-}
-
-function placeOf(nodeName: string, ref: Ref): Place {
-  return { nodeName, key: formatRef(ref) };
 }
 
 function reasonOf(answer: SegmentAnswer | undefined): string {
