@@ -1,5 +1,8 @@
 import { interfaces } from "../../src/api/network/interface/collection.ts";
 import { networkBeside, networks } from "../../src/api/network/network/collection.ts";
+import { securityGroups } from "../../src/api/network/security-group/collection.ts";
+import { SECURITY_GROUP } from "../../src/api/network/security-group/names.ts";
+import { groupsOfInterface, rulesOfId } from "../../src/api/network/security-group/on-node.ts";
 import { nodes } from "../../src/api/pool/node/collection.ts";
 import {
   blockStorageBeside,
@@ -9,7 +12,8 @@ import {
 import { virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
 import { refOfKey } from "../../src/datastore/key.ts";
 import type { VirtualMachine } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
-import { formatRef, nameOnNode, type Ref } from "../../src/util/ref.ts";
+import { formatRef, nameOnNode, parseRefOf, type Ref } from "../../src/util/ref.ts";
+import { digestOfGroups } from "../../src/util/security-rule.ts";
 import type { Found, Model } from "./model.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { Snapshot } from "./record-invariants.ts";
@@ -24,6 +28,7 @@ export function* wrongOnNode(
   yield* wrongDomains(model, node);
   yield* wrongTaps(model, snapshot, node);
   yield* wrongSegments(snapshot, node);
+  yield* wrongGroups(snapshot, node);
 }
 
 function* wrongVolumes(
@@ -159,6 +164,49 @@ function* wrongSegments(snapshot: Snapshot, { name, drivers }: SimulatedNode): G
     if (seen !== wanted) yield `${name}: ${ref.name} reaches ${seen} and must reach ${wanted}`;
     else if (seen !== "" && found.segment?.vni !== network.vni) {
       yield `${name}: ${ref.name} has the number ${found.segment?.vni}, not ${network.vni}`;
+    }
+  }
+}
+
+/** Each tap is in the groups of its nic, with their rules, and each network knows the members elsewhere. */
+function* wrongGroups(snapshot: Snapshot, { name, drivers }: SimulatedNode): Generator<string> {
+  const { networks: here, taps } = drivers.network.snapshot();
+  const reserved = snapshot.list(interfaces).map(({ key, value }) => {
+    const network = nameOnNode(refOfKey(key)!);
+    return { network, value, groups: groupsOfInterface(value) };
+  });
+  for (const [tapName, { networkName, groupIds = [] }] of Object.entries(taps)) {
+    const nic = reserved.find(({ value }) => value.nodeName === name && value.tapName === tapName);
+    if (nic === undefined || networkName === undefined) continue;
+    const wanted = nic.groups === "off" ? [] : nic.groups;
+    if (groupIds.join() !== wanted.join()) {
+      yield `${name}: tap ${tapName} is in ${groupIds.join()} and must be in ${wanted.join()}`;
+    }
+    const rules = wanted.map((id) =>
+      rulesOfId(id, snapshot.find(securityGroups, parseRefOf(SECURITY_GROUP, id)!)),
+    );
+    const there = here[networkName]?.rules?.[wanted.join(" ")];
+    if (wanted.length > 0 && there !== digestOfGroups(rules)) {
+      yield `${name}: tap ${tapName} has other rules than ${wanted.join()}`;
+    }
+  }
+  for (const [networkName, { members = [] }] of Object.entries(here)) {
+    const isGrouped = Object.values(taps).some(
+      (tap) => tap.networkName === networkName && tap.groupIds !== undefined,
+    );
+    if (!isGrouped) continue;
+    const elsewhere = reserved.filter(
+      ({ network, value, groups }) =>
+        network === networkName && value.nodeName !== name && groups !== "off",
+    );
+    const wanted = elsewhere.map(
+      ({ value, groups }) => `${value.hardwareAddress} in ${groups.toString()}`,
+    );
+    const seen = members.map(
+      ({ identity, groupIds }) => `${identity.hardwareAddress} in ${groupIds.toString()}`,
+    );
+    if (seen.sort().join() !== wanted.sort().join()) {
+      yield `${name}: ${networkName} knows ${seen.join()} and must know ${wanted.join()}`;
     }
   }
 }

@@ -38,6 +38,7 @@ export function notAtRest(simulation: Simulation, away?: string): string | undef
   if (away !== undefined) return undefined;
   if (opened.api.engine.openCount > 0) return "the engine has open transactions";
   if (opened.api.segments.pending > 0) return "tables of networks are on their way";
+  if (opened.api.groupPushes.pending > 0) return "security groups are on their way";
   for (const node of simulation.nodes) {
     if (node.served === undefined) return `${node.name} is away`;
     if (!node.isIdle) return `${node.name} is at work`;
