@@ -28,6 +28,7 @@ const COUNTS: readonly Column[] = [
 const INTERFACES: readonly Column[] = [
   cell("ipv4_address"),
   { ...cell("ipv6_address"), isRare: true },
+  { ...cell("secondary_addresses"), isRare: true },
   cell("used_by"),
   cell("node"),
   cell("security_groups"),
@@ -96,6 +97,7 @@ function textOf(
   const rows = interfaces.map((one) => ({
     ipv4_address: one.ipv4Address,
     ipv6_address: one.ipv6Address,
+    secondary_addresses: one.secondaryAddresses.join(", "),
     used_by: userOf(one),
     node: one.nodeName,
     security_groups: one.securityGroupsOff ? "off" : one.securityGroups,

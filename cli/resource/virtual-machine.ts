@@ -57,6 +57,17 @@ const NIC_CALLS: readonly CallSpec[] = [
     examples: ["vm detach-nic web-1 web-11"],
   },
   {
+    name: "set-nic-addresses",
+    rpc: "SetNicAddresses",
+    args: ["name", "network_interface_name"],
+    summary:
+      "change the secondary addresses of a nic, also while its guest runs; without flags, it has none",
+    examples: [
+      "vm set-nic-addresses web-1 web-10 --secondary_addresses 10.1.0.20,ipv4",
+      "vm set-nic-addresses web-1 web-10",
+    ],
+  },
+  {
     name: "set-nic-limits",
     rpc: "SetNicLimits",
     args: ["name", "network_interface_name"],

@@ -106,6 +106,7 @@ function seedNicFromWire(nic: SeedNicMessage): SeedNic {
       ipv4Gateway: nonEmpty(ipv4Gateway),
       ipv6Gateway: nonEmpty(ipv6Gateway),
     }),
+    ...(nic.secondaryAddresses.length === 0 ? {} : { secondaryAddresses: nic.secondaryAddresses }),
     nameservers,
     searchDomains,
     ...(nic.mtu === 0 ? {} : { mtu: nic.mtu }),

@@ -1,5 +1,6 @@
 import {
   addresses,
+  addressesOf,
   hardwareAddresses,
   interfaces,
   taps,
@@ -99,10 +100,10 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
     owe(interfaces.key(network, name), why);
     const reserved = snapshot.find(interfaces, network, name);
     if (reserved === undefined) return;
-    const { hardwareAddress, ipv4Address, ipv6Address, nodeName, tapName } = reserved;
+    const { hardwareAddress, nodeName, tapName } = reserved;
     owe(hardwareAddresses.key(network, hardwareAddress), why);
-    for (const address of [ipv4Address, ipv6Address]) {
-      if (address !== "") owe(addresses.key(network, address), why);
+    for (const address of addressesOf(reserved)) {
+      owe(addresses.key(network, address), why);
     }
     if (tapName !== "") owe(taps.key(nodeName, tapName), why);
   };

@@ -46,6 +46,8 @@ ethernets:
     addresses:
       - 10.0.0.2/24
       - fd00::2/64
+      - 10.0.0.3/24
+      - fd00::3/64
     gateway4: 10.0.0.1
     gateway6: fd00::1
     nameservers:

@@ -57,7 +57,10 @@ export function networkConfig(nics: readonly SeedNic[]): string {
 }
 
 function ethernet(nic: SeedNic, index: number): object {
-  const addresses = [nic.ipv4Address, nic.ipv6Address].filter((address) => address !== undefined);
+  const { ipv4Address, ipv6Address, secondaryAddresses = [] } = nic;
+  const addresses = [ipv4Address, ipv6Address, ...secondaryAddresses].filter(
+    (address) => address !== undefined,
+  );
   const nameservers = {
     ...(nic.nameservers.length === 0 ? {} : { addresses: nic.nameservers }),
     ...(nic.searchDomains.length === 0 ? {} : { search: nic.searchDomains }),

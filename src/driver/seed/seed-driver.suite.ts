@@ -20,6 +20,7 @@ export const exampleSeed: Seed = {
       hardwareAddress: "52:54:f5:8c:a4:f2",
       ipv4Address: "10.0.0.2/24",
       ipv6Address: "fd00::2/64",
+      secondaryAddresses: ["10.0.0.3/24", "fd00::3/64"],
       ipv4Gateway: "10.0.0.1",
       ipv6Gateway: "fd00::1",
       nameservers: ["8.8.8.8", "fd00::53"],

@@ -3,6 +3,8 @@ export interface SeedNic {
   /** With prefix length, such as `10.0.0.1/24`. Without any address, the nic is only set up. */
   readonly ipv4Address?: string;
   readonly ipv6Address?: string;
+  /** More addresses, with prefix length. */
+  readonly secondaryAddresses?: readonly string[];
   /** Set for the one nic that carries the default route. */
   readonly ipv4Gateway?: string;
   readonly ipv6Gateway?: string;

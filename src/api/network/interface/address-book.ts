@@ -16,7 +16,7 @@ import { N0Error } from "../../../util/errors.ts";
 import type { Random } from "../../../util/random.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import { Mirror } from "../../core/read/mirror.ts";
-import { interfaces } from "./collection.ts";
+import { addressesOf, type InterfaceReservation, interfaces } from "./collection.ts";
 
 /**
  * The used addresses of one family in one network. All addresses from above `highestFree` to `last` are used or
@@ -63,14 +63,14 @@ export class AddressBook implements Disposable {
     book.#mirror = await Mirror.open(datastore, interfaces, (key, before, after) => {
       const network = interfaces.refOf(key);
       for (const family of [4, 6] as const) {
-        const was = before === undefined ? undefined : addressOf(before.value, family);
-        const is = after === undefined ? undefined : addressOf(after.value, family);
+        const is = new Set(numbersOf(after?.value, family));
         const taken = book.#takenIn(network, family);
-        if (was !== undefined && was !== is) {
+        for (const was of numbersOf(before?.value, family)) {
+          if (is.has(was)) continue;
           taken.written.delete(was);
           makeFree(taken, was);
         }
-        if (is !== undefined) taken.written.add(is);
+        for (const one of is) taken.written.add(one);
       }
     });
     return book;
@@ -222,10 +222,7 @@ function makeFree(taken: Taken, address: bigint): void {
   if (address <= taken.last && address > taken.highestFree) taken.highestFree = address;
 }
 
-function addressOf(
-  { ipv4Address, ipv6Address }: { ipv4Address: string; ipv6Address: string },
-  family: Family,
-): bigint | undefined {
-  const text = family === 4 ? ipv4Address : ipv6Address;
-  return text === "" ? undefined : parseAddress(text, family);
+function numbersOf(reserved: InterfaceReservation | undefined, family: Family): bigint[] {
+  if (reserved === undefined) return [];
+  return addressesOf(reserved).flatMap((text) => parseAddress(text, family) ?? []);
 }

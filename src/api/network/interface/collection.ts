@@ -9,6 +9,8 @@ export type InterfaceReservation = Owned & {
   readonly hardwareAddress: string;
   readonly ipv4Address: string;
   readonly ipv6Address: string;
+  /** More addresses of a virtual machine's nic, of both families. */
+  readonly secondaryAddresses?: readonly string[];
   /** The node and the device of a virtual machine's nic; empty for other interfaces. */
   readonly nodeName: string;
   readonly tapName: string;
@@ -33,3 +35,12 @@ export const addresses = jsonCollection<UsedBy>("address", { of: "network" });
 export const hardwareAddresses = jsonCollection<UsedBy>("hardware_address", { of: "network" });
 /** Under node and device name. `usedBy` is an interface, named by `nameOnNode`. */
 export const taps = jsonCollection<UsedBy>("tap");
+
+/** The addresses that the interface has, for which it answers. */
+export function addressesOf({
+  ipv4Address,
+  ipv6Address,
+  secondaryAddresses = [],
+}: Pick<InterfaceReservation, "ipv4Address" | "ipv6Address" | "secondaryAddresses">): string[] {
+  return [ipv4Address, ipv6Address, ...secondaryAddresses].filter((address) => address !== "");
+}

@@ -11,25 +11,18 @@ import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { bridgeHardwareAddress, hardwareAddress } from "../../../util/checksum.ts";
-import {
-  canonicalAddress,
-  type Family,
-  formatAddress,
-  formatCidr,
-  isHost,
-  parseAddress,
-} from "../../../util/cidr.ts";
-import { invalid, N0Error } from "../../../util/errors.ts";
+import { canonicalAddress, parseAddress } from "../../../util/cidr.ts";
+import { N0Error } from "../../../util/errors.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
-import { quote } from "../../../util/quote.ts";
 import { formatRef, nameBeside, nameOnNode, type Ref } from "../../../util/ref.ts";
 import type { UsedBy } from "../../core/reserved.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import type { Api, SagaRecordStep } from "../context.ts";
 import { networks } from "../network/collection.ts";
-import { cidrsOf } from "../network/record.ts";
+import { AddressChooser, familyAsked } from "./choose-address.ts";
 import {
   addresses,
+  addressesOf,
   hardwareAddresses,
   type InterfaceReservation,
   interfaceAllocations,
@@ -38,9 +31,6 @@ import {
 } from "./collection.ts";
 import { ownInterfaceName, projectOfInterface } from "./names.ts";
 
-/** A nic requests this instead of an address to get no address of a family. */
-export const NO_ADDRESS = "none";
-
 /** The request of a nic, or to reserve an interface. Empty: choose a value. */
 export interface InterfaceWish {
   readonly name: string;
@@ -48,6 +38,8 @@ export interface InterfaceWish {
   /** An address, or `none`. */
   readonly ipv4Address: string;
   readonly ipv6Address: string;
+  /** Addresses, or `ipv4` and `ipv6` for any. */
+  readonly secondaryAddresses?: readonly string[];
   /** The hardware addresses of the other nics of the same virtual machine, in lower case. */
   readonly otherHardwareAddresses: ReadonlySet<string>;
   /** The prefix of field names in messages: `nics[0].`, or nothing. */
@@ -61,7 +53,11 @@ export interface ChosenInterface extends Disposable {
   /** Empty for none. */
   readonly ipv4Address: string;
   readonly ipv6Address: string;
+  readonly secondaryAddresses: readonly string[];
 }
+
+/** The addresses that a request names. */
+type AskedAddresses = Pick<InterfaceWish, "ipv4Address" | "ipv6Address" | "secondaryAddresses">;
 
 /**
  * Checks the requested values and chooses the others. Changes nothing.
@@ -81,48 +77,24 @@ export async function chooseInterface(
     wish.hardwareAddress === ""
       ? await chooseHardwareAddress(api, ref, wish)
       : checkHardwareAddress(ref, wish);
-  const stack = new DisposableStack();
-  const choose = (family: Family): string => {
-    const cidr = cidrsOf(network)[`ipv${family}`];
-    const asked = family === 4 ? wish.ipv4Address : wish.ipv6Address;
-    const field = `${wish.fieldPrefix}ipv${family}_address`;
-    if (asked === NO_ADDRESS) return "";
-    if (cidr === undefined) {
-      if (asked !== "") throw invalid(field, `network "${shownName}" has no ipv${family}_cidr`);
-      return "";
-    }
-    if (asked === "") {
-      const { reservedRanges } = network;
-      return stack.use(api.addressBook.choose(ref, cidr, reservedRanges, wish.taken)).address;
-    }
-    const address = parseAddress(asked, family);
-    if (address === undefined) {
-      throw invalid(
-        field,
-        `${quote(asked)} is neither an IPv${family} address nor "${NO_ADDRESS}"`,
-      );
-    }
-    if (!isHost(cidr, address)) {
-      throw invalid(
-        field,
-        `${asked} is not a host address of ${formatCidr(cidr)}, network "${shownName}"`,
-      );
-    }
-    stack.use(api.addressBook.keep(ref, family, address));
-    return formatAddress(address, family);
+  using stack = new DisposableStack();
+  const chooser = stack.use(
+    new AddressChooser(api, { network: { key, value: network }, shownName, taken: wish.taken }),
+  );
+  const { fieldPrefix, secondaryAddresses = [] } = wish;
+  return {
+    hardwareAddress,
+    ipv4Address: chooser.first(`${fieldPrefix}ipv4_address`, 4, wish.ipv4Address),
+    ipv6Address: chooser.first(`${fieldPrefix}ipv6_address`, 6, wish.ipv6Address),
+    secondaryAddresses: secondaryAddresses.map((asked, i) =>
+      chooser.secondary(`${fieldPrefix}secondary_addresses[${i}]`, asked),
+    ),
+    ...held(stack.move()),
   };
-  try {
-    const [ipv4Address, ipv6Address] = [choose(4), choose(6)];
-    return {
-      hardwareAddress,
-      ipv4Address,
-      ipv6Address,
-      [Symbol.dispose]: () => stack.dispose(),
-    };
-  } catch (reason) {
-    stack.dispose();
-    throw reason;
-  }
+}
+
+function held(stack: DisposableStack): Disposable {
+  return { [Symbol.dispose]: () => stack.dispose() };
 }
 
 /** The error for an address that another interface has. */
@@ -143,10 +115,10 @@ class AddressTaken extends N0Error {
  */
 export async function reserveUntilFree(
   { datastore }: Pick<Api, "datastore">,
-  { ipv4Address, ipv6Address }: Pick<InterfaceWish, "ipv4Address" | "ipv6Address">,
+  { ipv4Address, ipv6Address, secondaryAddresses = [] }: AskedAddresses,
   reserve: (taken: ReadonlySet<string>) => Promise<void>,
 ): Promise<void> {
-  const asked = [ipv4Address, ipv6Address].map(canonicalAddress);
+  const asked = [ipv4Address, ipv6Address, ...secondaryAddresses].map(canonicalAddress);
   const taken = new Set<string>();
   for (;;) {
     try {
@@ -163,13 +135,11 @@ export async function reserveUntilFree(
 export function keepAsked(
   api: Api,
   network: Ref,
-  { ipv4Address, ipv6Address }: Pick<InterfaceWish, "ipv4Address" | "ipv6Address">,
+  { ipv4Address, ipv6Address, secondaryAddresses = [] }: AskedAddresses,
 ): Disposable {
   using stack = new DisposableStack();
-  for (const [family, asked] of [
-    [4, ipv4Address],
-    [6, ipv6Address],
-  ] as const) {
+  for (const asked of [ipv4Address, ipv6Address, ...secondaryAddresses]) {
+    const family = familyAsked(asked);
     const address = parseAddress(asked, family);
     if (address !== undefined) stack.use(api.addressBook.keep(network, family, address));
   }
@@ -272,13 +242,11 @@ interface Unique {
 
 /** Everything of an interface that no other may have. */
 export function uniques(network: Ref, reserved: InterfaceReservation): readonly Unique[] {
-  const { name, hardwareAddress, ipv4Address, ipv6Address, nodeName, tapName } = reserved;
+  const { name, hardwareAddress, nodeName, tapName } = reserved;
   const value = { usedBy: name };
   return [
     { of: hardwareAddresses, parts: [network, hardwareAddress], value },
-    ...[ipv4Address, ipv6Address]
-      .filter((address) => address !== "")
-      .map((address) => ({ of: addresses, parts: [network, address] as const, value })),
+    ...addressUniques(network, name, addressesOf(reserved)),
     ...(tapName === ""
       ? []
       : [
@@ -289,6 +257,14 @@ export function uniques(network: Ref, reserved: InterfaceReservation): readonly 
           },
         ]),
   ];
+}
+
+export function addressUniques(
+  network: Ref,
+  usedBy: string,
+  own: readonly string[],
+): readonly Unique[] {
+  return own.map((address) => ({ of: addresses, parts: [network, address], value: { usedBy } }));
 }
 
 /** The name of an interface among those of all scopes, such as on a node. */
@@ -323,10 +299,10 @@ export function removeInterface(
 }
 
 /** Why the batch that reserves `asked` was refused: the record `key` exists already. */
-async function refusal(
+export async function refusal(
   { records }: Api,
   network: Ref,
-  asked: InterfaceReservation,
+  asked: Pick<InterfaceReservation, "name">,
   key: string,
 ): Promise<N0Error> {
   const facts = { resource: formatRef(network) };

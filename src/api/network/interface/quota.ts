@@ -1,7 +1,7 @@
 import { parseRef } from "../../../util/ref.ts";
 import type { Counting } from "../../core/quota/counting.ts";
 import { networks } from "../network/collection.ts";
-import { interfaces } from "./collection.ts";
+import { addressesOf, interfaces } from "./collection.ts";
 
 /**
  * The addresses of an interface count for the project of its virtual machine, or of the network if a user
@@ -10,10 +10,11 @@ import { interfaces } from "./collection.ts";
 export const interfaceCounting: Counting = {
   prefix: interfaces.prefix,
   shareOf(key, bytes) {
-    const { owner, ipv4Address, ipv6Address } = interfaces.decode(bytes);
+    const reserved = interfaces.decode(bytes);
+    const { owner } = reserved;
     const of = owner === null ? interfaces.refOf(key) : parseRef(owner);
     if (of === undefined || (owner !== null && of.kind === networks.kind)) return undefined;
-    const count = [ipv4Address, ipv6Address].filter((address) => address !== "").length;
-    return { project: of.scope, group: key, amounts: { addresses: BigInt(count) } };
+    const amounts = { addresses: BigInt(addressesOf(reserved).length) };
+    return { project: of.scope, group: key, amounts };
   },
 };

@@ -1,24 +1,27 @@
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { parseAddressRange, rangeAt, sizeWithin } from "../../../util/address-range.ts";
 import { type Cidr, formatCidr, hostRange, parseAddress } from "../../../util/cidr.ts";
-import { defined } from "../../../util/defined.ts";
-import type { InterfaceReservation } from "../interface/collection.ts";
+import { addressesOf, type InterfaceReservation } from "../interface/collection.ts";
 import { cidrsOf, gatewayAddresses } from "./record.ts";
 
 /** An interface with its addresses as numbers. */
 export interface Addressed {
   readonly reserved: InterfaceReservation;
-  readonly ipv4?: bigint;
-  readonly ipv6?: bigint;
-  /** Sorts interfaces by their IPv4 addresses, then IPv6 addresses. Unique in the network. */
+  readonly ipv4: readonly bigint[];
+  readonly ipv6: readonly bigint[];
+  /** Sorts interfaces by their first IPv4 addresses, then IPv6 addresses. Unique in the network. */
   readonly place: string;
 }
 
 export function addressed(reserved: InterfaceReservation): Addressed {
-  const ipv4 = parseAddress(reserved.ipv4Address, 4);
-  const ipv6 = parseAddress(reserved.ipv6Address, 6);
-  const place = [sortable(ipv4, 8), sortable(ipv6, 32), reserved.hardwareAddress].join(" ");
-  return { reserved, place, ...defined({ ipv4, ipv6 }) };
+  const first4 = parseAddress(reserved.ipv4Address, 4);
+  const first6 = parseAddress(reserved.ipv6Address, 6);
+  const place = [sortable(first4, 8), sortable(first6, 32), reserved.hardwareAddress].join(" ");
+  const own = addressesOf(reserved);
+  const [ipv4, ipv6] = ([4, 6] as const).map((family) =>
+    own.flatMap((address) => parseAddress(address, family) ?? []),
+  );
+  return { reserved, place, ipv4: ipv4!, ipv6: ipv6! };
 }
 
 /** What has no address is sorted behind what has one. */
@@ -37,7 +40,7 @@ export function addressCounts(network: Network, all: readonly Addressed[]) {
     const reserved = ranges
       .filter((range) => range.family === family)
       .sort((a, b) => (a.first < b.first ? -1 : 1));
-    const used = all.map((one) => one[`ipv${family}`]).filter((address) => address !== undefined);
+    const used = all.flatMap((one) => one[`ipv${family}`]);
     const free = last - first + 1n - BigInt(used.length);
     const hostsReserved = reserved.reduce((sum, range) => sum + sizeWithin(range, first, last), 0n);
     const usedReserved = used.filter((address) => rangeAt(reserved, address) !== undefined).length;

@@ -4,7 +4,7 @@ import { type Family, formatAddress, isHost, parseAddress } from "../../../util/
 import { N0Error } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Api, Tx } from "../context.ts";
-import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
+import { addressesOf, type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { type Guest, guestOf, guestsOf } from "../interface/guests.ts";
 import { cidrsOf, gatewayAddresses } from "./record.ts";
 
@@ -88,7 +88,20 @@ function whyKept(
   after: Network,
   guest: Guest | undefined,
 ): string | undefined {
-  const address = parseAddress(reserved[`ipv${family}Address`], family);
+  const whys = addressesOf(reserved).map((address) =>
+    whyAddressKept(network, { ...reserved, address }, family, after, guest),
+  );
+  return whys.find((why) => why !== undefined);
+}
+
+function whyAddressKept(
+  network: Ref,
+  reserved: Pick<InterfaceReservation, "name"> & { readonly address: string },
+  family: Family,
+  after: Network,
+  guest: Guest | undefined,
+): string | undefined {
+  const address = parseAddress(reserved.address, family);
   if (address === undefined) return undefined;
   const text = formatAddress(address, family);
   if (guest !== undefined) {

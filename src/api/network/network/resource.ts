@@ -1,6 +1,7 @@
 import { NetworkSchema, NetworkService } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../context.ts";
+import { addAddresses } from "../interface/change-addresses.ts";
 import {
   addresses,
   hardwareAddresses,
@@ -41,7 +42,7 @@ export const network = defineResource({
   withProject,
   givesRoom: ["deleteNetwork", "releaseNetworkInterface"],
   steps: {
-    steps: [reserveInterface, changeGateways],
+    steps: [reserveInterface, addAddresses, changeGateways],
     retriables: [restoreNetwork, restoreSegment, sweep, settleRules, forgetInterfaces],
   },
   view: toWire,

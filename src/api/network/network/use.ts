@@ -94,7 +94,8 @@ function useOf(
   project: string,
 ): MessageInitShape<typeof InterfaceUseSchema> {
   const { name, owner, hardwareAddress, ipv4Address, ipv6Address, nodeName } = reserved;
-  const addresses = { hardwareAddress, ipv4Address, ipv6Address };
+  const secondaryAddresses = [...(reserved.secondaryAddresses ?? [])];
+  const addresses = { hardwareAddress, ipv4Address, ipv6Address, secondaryAddresses };
   if (name === DEFAULT_GATEWAY) return { ...addresses, name, holder: Holder.GATEWAY };
   if (projectOfInterface(network, name) !== project) {
     return { ...addresses, holder: Holder.OTHER_PROJECT };

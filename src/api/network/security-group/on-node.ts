@@ -9,7 +9,7 @@ import type { SecurityGroup } from "../../../gen/n0stack/network/v1alpha1/securi
 import { formatRef, nameOnNode, parseRef, parseRefOf, type Ref } from "../../../util/ref.ts";
 import type { MemberOfGroups, SecurityGroupRules } from "../../../util/security-rule.ts";
 import type { Api, Reader } from "../../core/context.ts";
-import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
+import { addressesOf, type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { securityGroups } from "./collection.ts";
 import { groupBeside, isDefault, type NicGroups, nicGroups, SECURITY_GROUP } from "./names.ts";
 
@@ -30,9 +30,11 @@ export function groupsOfInterface({
 export function memberOf(reserved: InterfaceReservation): MemberOfGroups | undefined {
   const groupIds = groupsOfInterface(reserved);
   if (groupIds === "off") return undefined;
-  const { hardwareAddress, ipv4Address, ipv6Address } = reserved;
-  const addresses = [ipv4Address, ipv6Address].filter((address) => address !== "");
-  return { hardwareAddress, addresses, groupIds };
+  return {
+    hardwareAddress: reserved.hardwareAddress,
+    addresses: addressesOf(reserved),
+    groupIds,
+  };
 }
 
 async function readRules(api: Reader, id: string): Promise<SecurityGroupRules> {

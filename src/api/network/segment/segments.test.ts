@@ -298,3 +298,21 @@ test("networks of an older version get numbers, and keep packets of 1500 bytes w
   expect(await seen(world)).toEqual([[], []]);
   expect(world.opened.api.segments.refusal("node-1", networkRef("net"))).toContain("need 1550");
 });
+
+test("other nodes know the secondary addresses of a nic, from the moment it has them", async () => {
+  await using world = await newWorld({ nodeCount: 2 });
+  await world.networks.applyNetwork({ name: "net", ...CIDR });
+  await addGuest(world, "near", 1);
+  await addGuest(world, "far", 2);
+  const addresses = async () => {
+    await world.opened.api.segments.atRest();
+    const { networks: there } = world.fakeNodes[0]!.drivers.network.snapshot();
+    return there.net?.segment?.peers.map((peer) => peer.addresses);
+  };
+  const [first] = (await addresses()) ?? [];
+  const change = { name: "far", networkInterfaceName: "far0" };
+  await world.virtualMachines.setNicAddresses({ ...change, secondaryAddresses: ["10.7.0.9"] });
+  expect(await addresses()).toEqual([[...(first ?? []), "10.7.0.9"].sort()]);
+  await world.virtualMachines.setNicAddresses(change);
+  expect(await addresses()).toEqual([first]);
+});

@@ -3,7 +3,7 @@ import type { Stored } from "../../../datastore/records.ts";
 import type { PushedSegmentSchema } from "../../../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { nameOnNode, type Ref } from "../../../util/ref.ts";
-import type { InterfaceReservation } from "../interface/collection.ts";
+import { addressesOf, type InterfaceReservation } from "../interface/collection.ts";
 import { mtuOf } from "./mtu.ts";
 
 /** A network on fewer nodes has nobody to reach elsewhere. */
@@ -127,9 +127,4 @@ export class Table {
 function memberMessage(member: InterfaceReservation, underlayAddress: string) {
   const { name: interfaceName, hardwareAddress } = member;
   return { interfaceName, hardwareAddress, addresses: addressesOf(member), underlayAddress };
-}
-
-/** The addresses for which the interface answers. */
-export function addressesOf({ ipv4Address, ipv6Address }: InterfaceReservation): string[] {
-  return [ipv4Address, ipv6Address].filter((address) => address !== "");
 }

@@ -7,9 +7,12 @@ import type { VirtualMachine } from "../../../gen/n0stack/provisioning/v0/virtua
 import { canonicalAddress, type Family, parseAddress } from "../../../util/cidr.ts";
 import { invalid, N0Error } from "../../../util/errors.ts";
 import { formatRef, isSameRef, parseRefOf, type Ref } from "../../../util/ref.ts";
-import { type InterfaceReservation, interfaces } from "../../network/interface/collection.ts";
+import {
+  addressesOf,
+  type InterfaceReservation,
+  interfaces,
+} from "../../network/interface/collection.ts";
 import { networkBeside, networks } from "../../network/network/collection.ts";
-import { addressesOf } from "../../network/segment/table.ts";
 import type { Api } from "../../provisioning/context.ts";
 import {
   virtualMachineBeside,

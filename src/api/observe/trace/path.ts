@@ -2,8 +2,8 @@ import { TraceStep_Place as Place } from "../../../gen/n0stack/network/v1alpha1/
 import { canonicalAddress, contains, type Family, parseBlock } from "../../../util/cidr.ts";
 import { isSameRef } from "../../../util/ref.ts";
 import { NO_DESTINATIONS } from "../../../util/special-ranges.ts";
+import { addressesOf } from "../../network/interface/collection.ts";
 import { DEFAULT_GATEWAY } from "../../network/network/record.ts";
-import { addressesOf } from "../../network/segment/table.ts";
 import type { Api } from "../../provisioning/context.ts";
 import type { Ends, NicEnd } from "./ends.ts";
 import { type At, passes, type Step, stops, unknown } from "./step.ts";

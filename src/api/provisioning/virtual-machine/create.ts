@@ -105,7 +105,10 @@ function instanceIdOf(
   { uuid, loginUsername, sshAuthorizedKeys, nics }: VirtualMachine,
   userKeys: readonly string[],
 ): string {
-  const addresses = nics.map((nic) => [nic.hardwareAddress, nic.ipv4Address, nic.ipv6Address]);
+  const addresses = nics.map((nic) => [
+    ...[nic.hardwareAddress, nic.ipv4Address, nic.ipv6Address],
+    ...nic.secondaryAddresses,
+  ]);
   return uuidV5(uuid, JSON.stringify([loginUsername, sshAuthorizedKeys, userKeys, addresses]));
 }
 

@@ -12,6 +12,7 @@ import { deleteVirtualMachine, forgetVirtualMachine, withProject } from "./delet
 import * as domains from "./domain/domain-steps.ts";
 import {
   attachTap,
+  changeAddresses,
   changeGroups,
   limitTap,
   makeTap,
@@ -23,6 +24,7 @@ import { onObservation } from "./domain/touches.ts";
 import { attachNic } from "./nics/attach-nic.ts";
 import { detachNic } from "./nics/detach-nic.ts";
 import { plugNic, releaseNic, unplugNic } from "./nics/nic-steps.ts";
+import { setNicAddresses } from "./nics/set-nic-addresses.ts";
 import { setNicLimits } from "./nics/set-nic-limits.ts";
 import { setSecurityGroups } from "./nics/set-security-groups.ts";
 import { usesInterfaces } from "./nics/uses-interfaces.ts";
@@ -66,6 +68,7 @@ export const virtualMachine = defineResource({
       limitTap,
       plugNic,
       unplugNic,
+      changeAddresses,
       changeGroups,
     ],
     retriables: [
@@ -96,6 +99,7 @@ export const virtualMachine = defineResource({
     saveVirtualMachine: ({ name }, call) => saveVirtualMachine(api, call, name),
     attachNic: (request, call) => attachNic(api, call, request),
     detachNic: (request, call) => detachNic(api, call, request),
+    setNicAddresses: (request, call) => setNicAddresses(api, call, request),
     setNicLimits: (request, call) => setNicLimits(api, call, request),
     setSecurityGroups: (request, call) => setSecurityGroups(api, call, request),
     openConsole: ({ name }, call) => openConsole(api, call, name),

@@ -9,7 +9,7 @@ import { quote } from "../../../util/quote.ts";
 import { nameOnNode, type Ref } from "../../../util/ref.ts";
 import { parseSshPublicKey } from "../../../util/ssh-key.ts";
 import { parseUuid, uuidV5 } from "../../../util/uuid.ts";
-import { NO_ADDRESS } from "../../network/interface/interfaces.ts";
+import { isNoAddress } from "../../network/interface/choose-address.ts";
 import { checkLimits } from "./nics/limits.ts";
 
 /** The original's namespace, so that a name gives the same UUID. */
@@ -111,8 +111,11 @@ export function checkNics(
       ["hardware_address", hardwareAddress, ""],
       ["ipv4_address", ipv4Address, networkName],
       ["ipv6_address", canonicalAddress(ipv6Address), networkName],
+      ...nic.secondaryAddresses.map((address, j) => {
+        return [`secondary_addresses[${j}]`, canonicalAddress(address), networkName] as const;
+      }),
     ] as const) {
-      if (address === "" || address === NO_ADDRESS) continue;
+      if (isNoAddress(address)) continue;
       const other = indexOf.get(`${where}/${address}`);
       if (other !== undefined) {
         throw invalid(field(name), `${address} is also that of nics[${other}]`);

@@ -226,6 +226,10 @@ export const others: Others = {
       virtualMachines.detachNic({ name, networkInterfaceName: `${name}0` }),
     setNicLimits: ({ virtualMachines }) =>
       virtualMachines.setNicLimits({ name, networkInterfaceName: `${name}0` }),
+    setNicAddresses: ({ virtualMachines }) =>
+      virtualMachines.setNicAddresses({
+        ...{ name, networkInterfaceName: `${name}0`, secondaryAddresses: ["ipv4"] },
+      }),
     delete: ({ virtualMachines }) => virtualMachines.deleteVirtualMachine({ name }),
   }),
 };

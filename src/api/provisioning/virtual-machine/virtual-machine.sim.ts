@@ -22,9 +22,17 @@ function nic(view: View) {
     networkName: view.networkToUse(),
     ipv4Address: dice.chance(0.15) ? address() : dice.chance(0.1) ? "none" : "",
     securityGroups: dice.chance(0.3) ? groupNames(view) : [],
+    secondaryAddresses: dice.chance(0.2) ? secondaryAddresses(view) : [],
     hardwareAddress: dice.chance(0.1) ? `52:54:00:00:00:0${dice.below(4)}` : "",
     ...(dice.chance(0.2) ? limits(view) : {}),
   };
+}
+
+function secondaryAddresses({ dice }: View) {
+  const address = () => `10.0.${dice.below(3)}.${1 + dice.below(13)}`;
+  return Array.from({ length: dice.pick([0, 1, 2]) }, () =>
+    dice.chance(0.5) ? address() : dice.pick(["ipv4", "ipv4", "ipv6"]),
+  );
 }
 
 function limits({ dice }: View) {
@@ -83,6 +91,11 @@ export const calls: Readonly<Record<string, CallKind>> = {
   ),
   DetachNic: call(3, nicOfMachine, (c, request, options) =>
     c.virtualMachines.detachNic(request, options),
+  ),
+  SetNicAddresses: call(
+    3,
+    (view) => ({ ...nicOfMachine(view), secondaryAddresses: secondaryAddresses(view) }),
+    (c, request, options) => c.virtualMachines.setNicAddresses(request, options),
   ),
   SetNicLimits: call(
     3,

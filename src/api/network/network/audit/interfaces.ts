@@ -10,6 +10,7 @@ import type { UsedBy } from "../../../core/reserved.ts";
 import type { Api } from "../../context.ts";
 import {
   addresses,
+  addressesOf,
   hardwareAddresses,
   type InterfaceReservation,
   interfaces,
@@ -40,9 +41,7 @@ export function compareInterfaces(view: View): Finding[] {
   return [
     ...ofNodes,
     ...records.list(interfaces).flatMap((stored) => compareInterface(view, stored)),
-    ...twice(view, "address.twice", ({ ipv4Address, ipv6Address }) =>
-      [ipv4Address, ipv6Address].map(canonicalAddress),
-    ),
+    ...twice(view, "address.twice", (reserved) => addressesOf(reserved).map(canonicalAddress)),
     ...twice(view, "hardware_address.twice", ({ hardwareAddress }) => [hardwareAddress]),
     ...records
       .list(addresses)
@@ -173,8 +172,8 @@ function ofNobody(
   const [, text = ""] = of.parts(stored.key);
   const { usedBy } = stored.value;
   const user = view.records.find(interfaces, network, usedBy)?.value;
-  const has = [user?.ipv4Address, user?.ipv6Address, user?.hardwareAddress];
-  const isSame = (one = "") => canonicalAddress(one) === canonicalAddress(text);
+  const has = user === undefined ? [] : [...addressesOf(user), user.hardwareAddress];
+  const isSame = (one: string) => canonicalAddress(one) === canonicalAddress(text);
   if (has.includes(text) || has.some(isSame)) return [];
   return [
     {

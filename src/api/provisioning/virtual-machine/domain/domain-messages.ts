@@ -36,6 +36,8 @@ export type SeedContent = DomainPlace & {
     readonly nameservers: readonly string[];
     readonly searchDomains: readonly string[];
     readonly mtu?: number;
+    /** With prefix length. */
+    readonly secondaryAddresses?: readonly string[];
   }[];
 };
 
@@ -45,8 +47,9 @@ export function seedMessage({ nodeName: _, ref, nics, sshAuthorizedKeys, ...rest
     ...rest,
     name: nameOnNode(ref),
     sshAuthorizedKeys: [...sshAuthorizedKeys],
-    nics: nics.map((nic) => ({
+    nics: nics.map(({ secondaryAddresses = [], ...nic }) => ({
       ...nic,
+      secondaryAddresses: [...secondaryAddresses],
       nameservers: [...nic.nameservers],
       searchDomains: [...nic.searchDomains],
     })),

@@ -5,10 +5,12 @@ import type {
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { type Ref } from "../../../../util/ref.ts";
 import { IS_GATEWAY } from "../../../core/annotations.ts";
+import { addressesOf } from "../../../network/interface/collection.ts";
 import {
   cidrsOf,
   gatewayAddresses,
   gatewaysOnNode,
+  type NetworkCidrs,
   withPrefix,
 } from "../../../network/network/record.ts";
 import { nicGroups } from "../../../network/security-group/names.ts";
@@ -84,7 +86,7 @@ function tapOf(
     ...(network.natOff ? { natOff: true } : {}),
     identity: {
       hardwareAddress: nic.hardwareAddress,
-      addresses: [nic.ipv4Address, nic.ipv6Address].filter((address) => address !== ""),
+      addresses: addressesOf(nic),
     },
     ...(hasLimits(limits) ? { limits } : {}),
     groups: nicGroups(ref, nic),
@@ -119,6 +121,9 @@ function seedOf(
         hardwareAddress: nic.hardwareAddress,
         ipv4Address: withPrefix(nic.ipv4Address, cidrs.ipv4),
         ipv6Address: withPrefix(nic.ipv6Address, cidrs.ipv6),
+        ...(nic.secondaryAddresses.length === 0
+          ? {}
+          : { secondaryAddresses: secondaryOf(nic, cidrs) }),
         ipv4Gateway: isDefault && nic.ipv4Address !== "" ? gateways.ipv4Address : "",
         ipv6Gateway: isDefault && nic.ipv6Address !== "" ? gateways.ipv6Address : "",
         nameservers: isDefault ? nameservers : [],
@@ -127,6 +132,12 @@ function seedOf(
       };
     }),
   };
+}
+
+function secondaryOf({ secondaryAddresses }: VirtualMachineNIC, cidrs: NetworkCidrs): string[] {
+  return secondaryAddresses.map((address) =>
+    withPrefix(address, address.includes(":") ? cidrs.ipv6 : cidrs.ipv4),
+  );
 }
 
 /** The last nic with the annotation for it, otherwise the first one with an address, which a gateway needs. */

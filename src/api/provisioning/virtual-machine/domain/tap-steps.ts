@@ -200,6 +200,20 @@ export const changeGroups = nodeStep<GroupChange, Api>({
     `the tap "${tapName}" on node "${nodeName}", perhaps in other security groups`,
 });
 
+/** The addresses of a nic, and those that it had. */
+export type AddressChange = Tap & { readonly before: readonly string[] };
+
+/** Lets the guest of a nic speak from other addresses, while it runs. */
+export const changeAddresses = nodeStep<AddressChange, Api>({
+  name: "network.change_addresses",
+  owner: ({ ref }) => ref,
+  act: (node, { before: _, ...tap }) => attach(node, tap),
+  undo: (node, { before, ...tap }) =>
+    attach(node, { ...tap, identity: { ...tap.identity!, addresses: before } }),
+  leaves: ({ tapName, nodeName }) =>
+    `the tap "${tapName}" on node "${nodeName}", perhaps with a filter for other addresses`,
+});
+
 /** A repair: moves the tap from any place into its network, with its filter, and connects it. */
 export const moveTap = nodeRetriable<Tap, Api>({
   name: "network.move_tap",

@@ -118,11 +118,12 @@ async function choose(
       async chooseAgain(index, taken) {
         const { interface: was, ...step } = steps[index]!;
         const wish = { ...wishes[index]!, hardwareAddress: was.hardwareAddress, taken };
-        const { ipv4Address, ipv6Address } = stack.use(
+        const { ipv4Address, ipv6Address, secondaryAddresses } = stack.use(
           await chooseInterface(api, networks[index]!, wish),
         );
-        steps[index] = { ...step, interface: { ...was, ipv4Address, ipv6Address } };
-        Object.assign(chosen.nics[index]!, { ipv4Address, ipv6Address });
+        const addresses = { ipv4Address, ipv6Address, ...secondaryIn(secondaryAddresses) };
+        steps[index] = { ...step, interface: { ...was, ...addresses } };
+        Object.assign(chosen.nics[index]!, structuredClone(addresses));
       },
       [Symbol.dispose]: () => stack.dispose(),
     };
@@ -159,9 +160,10 @@ export function reservation(
   ref: Ref,
   { name, annotations, networkName, ...nic }: VirtualMachineNIC & { readonly name: string },
   { revision }: Stored<Network>,
-  { hardwareAddress, ipv4Address, ipv6Address }: Omit<ChosenInterface, typeof Symbol.dispose>,
+  chosen: Omit<ChosenInterface, typeof Symbol.dispose>,
   place: { readonly nodeName: string; readonly tapName: string; readonly pciSlot?: number },
 ): ReserveInterface {
+  const { hardwareAddress, ipv4Address, ipv6Address, secondaryAddresses } = chosen;
   return {
     interface: {
       name,
@@ -170,12 +172,18 @@ export function reservation(
       hardwareAddress,
       ipv4Address,
       ipv6Address,
+      ...secondaryIn(secondaryAddresses),
       ...place,
       securityGroups: nicGroups(ref, nic),
     },
     network: networkBeside(ref, networkName),
     networkRevision: revision,
   };
+}
+
+/** In a record. Most have none. */
+export function secondaryIn(secondaryAddresses: readonly string[]) {
+  return secondaryAddresses.length === 0 ? {} : { secondaryAddresses: [...secondaryAddresses] };
 }
 
 /** The name of a nic among those of all virtual machines. */
@@ -189,7 +197,8 @@ function nicOf(
   asked: LimitFields & GroupWish,
 ): VirtualMachineNIC {
   const { annotations, hardwareAddress, ipv4Address, ipv6Address } = reserved;
-  const addresses = { hardwareAddress, ipv4Address, ipv6Address };
+  const secondaryAddresses = [...(reserved.secondaryAddresses ?? [])];
+  const addresses = { hardwareAddress, ipv4Address, ipv6Address, secondaryAddresses };
   return create(VirtualMachineNICSchema, {
     networkName: nameBeside(ref, network),
     annotations,
