@@ -44,11 +44,12 @@ import { changeElements, elementComment, marksIn, type TableChange } from "./nft
 import { isDone, orUndefined } from "./nft-outcome.ts";
 import { applyTable } from "./tables.ts";
 
-/** In the namespace of the thread. Tables of another version keep what is in them. */
-export function ensureGroupTables(names: Names, isForced = false): void {
-  for (const table of [portsTable(names), rulesTable(names)]) {
-    applyTable(names, table, { isForced, elements: () => contentOf(table.family) });
-  }
+/** In the namespace of the thread. Tables of another version keep what is in them. @returns whether it changed one. */
+export function ensureGroupTables(names: Names, isForced = false): boolean {
+  const changed = [portsTable(names), rulesTable(names)].filter((table) =>
+    applyTable(names, table, { isForced, elements: () => contentOf(table.family) }),
+  );
+  return changed.length > 0;
 }
 
 /** Everything in the table but its own chains, as a script. */
@@ -173,28 +174,26 @@ export function applyGroups(
   isForced = false,
 ): void {
   const path = names.netnsPath(networkName);
-  const before = inNamespace(path, readGroups);
-  if ((generationIn(before) ?? 0n) > wanted.generation && !isForced) return;
-  const combinations = combinationsHere(networkName, before, wanted);
-  const members = memberElementsOf(wanted);
-  const listings = new Map(combinations.map((one) => [one.id, listingOfChains(one)]));
-  inNamespace(path, () => {
-    ensureGroupTables(names);
-    const found = readGroups();
-    const remote = new Set(remoteElements(found));
-    const kept = found.elements.filter((one) => !remote.has(one));
-    const lines = [
-      ...membershipLines(members, found),
-      ...combinations.flatMap((one) =>
-        combinationLines(one, listings.get(one.id)!, found, isForced),
-      ),
-      ...pruneLines({ ...found, elements: [...kept, ...members] }, combinations),
-    ];
-    const changed = lines.length > 0 ? newMarkText(newMark()) : "";
-    const isNoted = generationIn(found) === wanted.generation;
-    if (isNoted && changed === "") return;
-    nft(`${lines.join("")}${noteText(wanted.generation, found)}${changed}`);
+  const found = inNamespace(path, () => {
+    const before = readGroups();
+    if ((generationIn(before) ?? 0n) > wanted.generation && !isForced) return undefined;
+    return ensureGroupTables(names) ? readGroups() : before;
   });
+  if (found === undefined) return;
+  const combinations = combinationsHere(networkName, found, wanted);
+  const members = memberElementsOf(wanted);
+  const remote = new Set(remoteElements(found));
+  const kept = found.elements.filter((one) => !remote.has(one));
+  const lines = [
+    ...membershipLines(members, found),
+    ...combinations.flatMap((one) => combinationLines(one, listingOfChains(one), found, isForced)),
+    ...pruneLines({ ...found, elements: [...kept, ...members] }, combinations),
+  ];
+  const changed = lines.length > 0 ? newMarkText(newMark()) : "";
+  const isNoted = generationIn(found) === wanted.generation;
+  if (isNoted && changed === "") return;
+  const note = noteText(wanted.generation, found);
+  inNamespace(path, () => nft(`${lines.join("")}${note}${changed}`));
 }
 
 /** The combinations that taps of this node have, with the newest rules. */
