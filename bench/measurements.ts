@@ -1,4 +1,5 @@
 import { access } from "./access.ts";
+import { acrossNodes } from "./across-nodes.ts";
 import { cliStart } from "./cli-start.ts";
 import { crash } from "./crash.ts";
 import { createAmongMany } from "./create-among-many.ts";
@@ -9,8 +10,10 @@ import { get } from "./get.ts";
 import { hundredCreates } from "./hundred-creates.ts";
 import { idle } from "./idle.ts";
 import { journal } from "./journal.ts";
+import { largeNetwork } from "./large-network.ts";
 import { list } from "./list.ts";
 import type { Measurement } from "./measurement.ts";
+import { networkMemory } from "./network-memory.ts";
 import { nic } from "./nic.ts";
 import { placements } from "./placements.ts";
 import { quota } from "./quota.ts";
@@ -23,6 +26,9 @@ import { verify } from "./verify.ts";
 export const measurements: readonly Measurement[] = [
   realMachine,
   nic,
+  largeNetwork,
+  networkMemory,
+  acrossNodes,
   generate,
   createsPerSecond,
   fairness,
