@@ -13,7 +13,9 @@ interface Order {
   readonly underlay: { readonly own: string; readonly peer: string };
 }
 
-process.on("message", async ({ prefix, network, vni, underlay, ...peer }: Order) => {
+process.on("message", (order: Order) => void begin(order));
+
+async function begin({ prefix, network, vni, underlay, ...peer }: Order): Promise<void> {
   const networks = openBenchNetworks(prefix);
   process.on("disconnect", () => void networks[Symbol.asyncDispose]());
   await networks.plug(nicOf(networks, network, 2), [groupWith("1-65535")]);
@@ -22,4 +24,4 @@ process.on("message", async ({ prefix, network, vni, underlay, ...peer }: Order)
   const segment = { networkName: network, vni, mtu: 1450, underlayAddress: underlay.own };
   await networks.driver.ensureSegment({ ...segment, peers: [member] }, signal);
   process.send?.("ready");
-});
+}

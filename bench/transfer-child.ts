@@ -8,7 +8,9 @@ const CHUNK = Buffer.alloc(1 << 20);
 const BYTE = Buffer.alloc(1);
 
 process.on("disconnect", () => process.exit());
-process.on("message", async (order: TransferOrder) => {
+process.on("message", (order: TransferOrder) => void begin(order));
+
+async function begin(order: TransferOrder): Promise<void> {
   if ("connect" in order) {
     const { address, port } = order.connect;
     const socket = connect({ host: address, port, noDelay: true });
@@ -22,7 +24,7 @@ process.on("message", async (order: TransferOrder) => {
   }
   const server = createServer({ noDelay: true }, (socket) => answer(socket, order.work));
   server.listen(0, "0.0.0.0", () => process.send?.((server.address() as AddressInfo).port));
-});
+}
 
 /** Answers with a byte: at the end of all bytes, or to each of them. */
 function answer(socket: Socket, work: Work): void {
