@@ -8,6 +8,7 @@ import type { FakeComputeDriver } from "../src/driver/compute/fake/fake-compute.
 import type { FakeNetworkDriver } from "../src/driver/network/fake-network-driver.ts";
 import type { FakeSeedDriver } from "../src/driver/seed/fake-seed-driver.ts";
 import type { FakeVolumeDriver } from "../src/driver/volume/fake-volume-driver.ts";
+import type { SurveyResponse } from "../src/gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VolumeAgentService } from "../src/gen/n0stack/agent/v1alpha1/volume_pb.ts";
 import { serverInterceptors } from "../src/rpc/interceptors.ts";
 import { localTransport } from "../src/rpc/local-transport.ts";
@@ -34,6 +35,8 @@ export interface FakeNode {
   capacity: NodeCapacity | undefined;
   /** While true nothing reaches the agent: calls fail with `unavailable`. Running work goes on. */
   isDown: boolean;
+  /** False as for an agent of a version without security groups. */
+  knowsGroups: boolean;
   /** The drivers of the running agent. */
   readonly queue: KeyedQueue;
   /** Everything on the node, as plain data, to compare it before and after. */
@@ -77,11 +80,15 @@ export function newFakeNode(options: FakeNodeOptions = {}): FakeNode {
     address,
     drivers,
     transport: {
-      unary: async (...call) => await reach().unary(...call),
+      unary: async (...call) => {
+        const answer = await reach().unary(...call);
+        return node.knowsGroups ? answer : { ...answer, message: withoutGroups(answer.message) };
+      },
       stream: async (...call) => await reach().stream(...call),
     },
     capacity: undefined,
     isDown: false,
+    knowsGroups: true,
     get queue() {
       return agent.queue;
     },
@@ -94,6 +101,15 @@ export function newFakeNode(options: FakeNodeOptions = {}): FakeNode {
   };
   peers.set(address, node);
   return node;
+}
+
+/** The same, if it is a survey, by an agent that says nothing of security groups. */
+function withoutGroups<T extends object>(message: T): T {
+  const { taps, networks } = message as Partial<SurveyResponse>;
+  for (const found of [...(taps ?? []), ...(networks ?? [])]) {
+    if (found.$typeName.includes("Surveyed")) delete found.groups;
+  }
+  return message;
 }
 
 /** `count` nodes, `node-1:20181` and so on, whose agents reach each other. */

@@ -68,6 +68,7 @@ export function tapToSurvey({
   mark,
   networkName = "",
   isConnected,
+  mtu,
   filter: { state, identity },
   limits,
   groups: { state: groupsState, ...groups },
@@ -76,6 +77,7 @@ export function tapToSurvey({
   const found = {
     listed,
     isConnected,
+    mtu,
     filter: partToWire(state),
     limitsState: partToWire(limits.state),
     ...(limits.limits === undefined ? {} : { limits: limitsToWire(limits.limits) }),
@@ -112,6 +114,7 @@ export function networkToSurvey(
     listed: { name, tapNames: [...tapNames], gateways: [...gateways], ...mark },
     namespace: partToWire(network.namespace),
     bridge: partToWire(network.bridge),
+    mtu: network.mtu,
     uplink: partToWire(network.uplink),
     rules: partToWire(network.rules),
     strayFilters: [...network.strayFilters],

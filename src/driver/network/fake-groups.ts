@@ -20,6 +20,8 @@ export interface FakeTap {
   readonly isLoose?: boolean;
   /** Whose packets its filter lets pass; undefined: it has no filter. */
   readonly identity?: PortIdentity;
+  /** Undefined: that of Ethernet. */
+  readonly mtu?: number;
   /** Undefined: it has none. */
   readonly limits?: PortLimits;
   /** The ids of its security groups. */

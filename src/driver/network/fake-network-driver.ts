@@ -37,6 +37,8 @@ import {
 import { type Segment, type Underlay, underlayMtuFor } from "./segment.ts";
 import { checkSegment } from "./segment-check.ts";
 
+const MTU_OF_ETHERNET = 1500;
+
 export type NetworkMethod = keyof NetworkDriver;
 
 type ConnectHandler = (
@@ -154,10 +156,11 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     const grouped = takeGroups(network.name, port);
     if (grouped === "needs_members") return grouped;
     const groupIds = grouped ?? (port.groups === "off" ? undefined : tap.groupIds);
+    const mtu = network.mtu ?? tap.mtu;
     taps.set(tapName, {
       mark: tap.mark,
       networkName: network.name,
-      ...defined({ identity, groupIds, limits }),
+      ...defined({ identity, groupIds, limits, mtu }),
     });
     return "attached";
   }
@@ -193,17 +196,20 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     return {
       taps: [...taps].map(([name, tap]) => {
         const { mark, networkName, isLoose = false, identity, limits } = tap;
+        const { mtu = MTU_OF_ETHERNET } = tap;
         const isConnected = networkName !== undefined && !isLoose;
         const listed = { name, mark, ...defined({ networkName }), isConnected };
         const groups = groupsOf(tap);
-        return { ...listed, filter: filterOf(identity), limits: found(limits), groups };
+        return { ...listed, mtu, filter: filterOf(identity), limits: found(limits), groups };
       }),
       networks: [...networks].map(([name, network]) => {
         const { mark, gateways, damage, segment = NO_SEGMENT, isNatOff = false } = network;
+        const { mtu = MTU_OF_ETHERNET } = network;
         const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
         const lists = { tapNames: tapNamesOf(name), strayFilters: [] };
         const groups = groupsSurvey(network);
-        return { name, mark, gateways, ...lists, ...whole, groups, segment, isNatOff, ...damage };
+        const parts = { ...whole, groups, segment, isNatOff, mtu };
+        return { name, mark, gateways, ...lists, ...parts, ...damage };
       }),
       strayUplinks: [...hands.strayUplinks],
       nodeRules: hands.nodeRules ?? rules,

@@ -34,6 +34,7 @@ const green: NetworkSpec = { name: "green", ipv4Gateway: "10.11.0.254/24" };
 
 const none = { state: "absent" };
 const nothing = {
+  mtu: 1500,
   ...{ filter: none, limits: none },
   groups: { state: "absent", groups: [], rules: "" },
 };
@@ -350,6 +351,19 @@ export function networkDriverSuite(
       );
       expect(await taps()).toEqual([]);
       expect(await networkNames()).toEqual([]);
+    });
+
+    test("a tap and its bridge take packets of the size of their network, which may change", async () => {
+      const sizes = async () => {
+        const { taps: found, networks } = await driver.survey(soon());
+        return [found[0]?.mtu, networks[0]?.mtu];
+      };
+      await attachNew(tap1, { ...blue, mtu: 1400 });
+      expect(await sizes()).toEqual([1400, 1400]);
+      await driver.ensureAttached(tap1, { ...blue, mtu: 1450 }, soon());
+      expect(await sizes()).toEqual([1450, 1450]);
+      await driver.ensureAttached(tap1, blue, soon());
+      expect(await sizes()).toEqual([1450, 1450]);
     });
 
     test("surveys what is there as whole, and making it whole changes nothing", async () => {

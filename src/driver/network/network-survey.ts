@@ -43,6 +43,8 @@ export interface PortLimitsSurvey {
 export interface TapSurvey extends TapInfo {
   /** Whether the tap is up, and a port of the bridge of its network. */
   readonly isConnected: boolean;
+  /** The largest packet that it takes. */
+  readonly mtu: number;
   readonly filter: PortFilter;
   readonly limits: PortLimitsSurvey;
   readonly groups: PortGroupsSurvey;
@@ -73,6 +75,8 @@ export interface NetworkPartsSurvey {
   /** `altered`: a name without a namespace, or a namespace whose maker did not finish. */
   readonly namespace: PartState;
   readonly bridge: PartState;
+  /** That of the bridge; 0 without one. */
+  readonly mtu: number;
   /** The way to the node: the veth, its addresses and the default route. */
   readonly uplink: PartState;
   /** Filter, NAT and forwarding inside of the namespace. */

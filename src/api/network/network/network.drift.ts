@@ -114,6 +114,12 @@ export const drifts: Drifts = {
       there.set("net", { ...there.get("net")!, gateways: ["10.9.9.9/24"] });
     },
   },
+  "network.mtu_differs": {
+    drift: ({ here }) => {
+      const { networks: there } = here.network.hands;
+      there.set("net", { ...there.get("net")!, mtu: 1400 });
+    },
+  },
   "network.uplink_broken": { drift: (hands) => damageNetwork(hands, { uplink: "altered" }) },
   "network.rules_broken": {
     isUnwound: true,

@@ -106,6 +106,22 @@ test("a volume without a record is kept, and can be brought back or purged", asy
   expect(linesOf(await findingsIn(world))).toEqual([]);
 });
 
+test("a nic in another PCI slot than its record is found, and put back", async () => {
+  await using world = await newVerifyWorld();
+  handsOn(world).here.compute.alter("cold", (info) => ({
+    ...info,
+    nics: info.nics.map((nic) => ({ ...nic, pciSlot: 9 })),
+  }));
+  const [finding] = await findingsIn(world);
+  expect(finding).toMatchObject({ code: "domain.nics_differ" });
+  expect([finding?.expected, finding?.found]).toEqual([
+    expect.stringMatching(/ in slot 3$/),
+    expect.stringMatching(/ in slot 9$/),
+  ]);
+  await repairIn(world);
+  expect(linesOf(await findingsIn(world))).toEqual([]);
+});
+
 test("every code says what it means and what is done about it", () => {
   for (const [code, { means, repair, byHand }] of Object.entries(CODES)) {
     expect(means).toMatch(/^[a-z]/);

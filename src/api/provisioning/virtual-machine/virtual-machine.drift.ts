@@ -185,6 +185,19 @@ export const drifts: Drifts = {
       there.set(name, tap);
     },
   },
+  "tap.mtu_differs": {
+    drift: async (hands) => {
+      const { taps: there } = hands.here.network.hands;
+      const name = await tapOf(hands);
+      there.set(name, { ...there.get(name)!, mtu: 1400 });
+    },
+  },
+  "node.groups_not_enforced": {
+    drift: ({ world }) => {
+      world.fakeNodes[0]!.knowsGroups = false;
+    },
+    left: ["node.groups_not_enforced"],
+  },
   "tap.filter_differs": {
     isUnwound: true,
     drift: async (hands) => {

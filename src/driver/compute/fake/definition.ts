@@ -78,7 +78,6 @@ export function fakeDefinition(node: FakeNode): DomainDefinition {
       node.guarded("list", signal, () =>
         [...domains.values()].map(({ info, state }) => ({
           ...info,
-          nics: info.nics.map(({ pciSlot: _, ...nic }) => nic),
           state,
         })),
       ),

@@ -188,15 +188,24 @@ export function parseDomainXml(xml: string, prefix: string): Omit<DomainInfo, "s
       .map((nic) => ({
         tapName: findElement(nic, "target")?.attributes.get("dev") ?? "",
         hardwareAddress: findElement(nic, "mac")?.attributes.get("address") ?? "",
+        ...slotIn(nic),
         ...mtuIn(nic),
       })),
   };
 }
 
+const BUS = 0x100;
+
 /** The order in which a guest finds its devices. libvirt lists a device that came later at the end. */
 function placeOf(device: XmlElement): number {
   const { attributes } = findElement(device, "address") ?? {};
-  return Number(attributes?.get("bus") ?? 0) * 0x100 + Number(attributes?.get("slot") ?? 0);
+  return Number(attributes?.get("bus") ?? 0) * BUS + Number(attributes?.get("slot") ?? 0);
+}
+
+/** Undefined on another bus than the first one. */
+function slotIn(nic: XmlElement): { readonly pciSlot?: number } {
+  const place = placeOf(nic);
+  return place === 0 || place >= BUS ? {} : { pciSlot: place };
 }
 
 function mtuIn(nic: XmlElement): { readonly mtu?: number } {

@@ -35,7 +35,7 @@ export function domainDefinitionSuite(
           vcpus: 2,
           memoryBytes: 64n * MIB,
           diskPaths: disks.map(({ path }) => path),
-          nics,
+          nics: nics.map((nic) => ({ ...nic, pciSlot: expect.any(Number) })),
         },
       ]);
     });

@@ -257,7 +257,9 @@ async function attach(
     if (!(await ensureGroups(context, network.name, asked))) return "needs_members";
   }
   const limit = () => limits && ensureLimits(names.netnsPath(network.name), tapName, limits);
-  if (place !== undefined && tap.master === bridge && tap.isUp) {
+  const { mtu } = network;
+  const isSized = mtu === undefined || tap.mtu === mtu;
+  if (place !== undefined && tap.master === bridge && tap.isUp && isSized) {
     limit();
     return "attached";
   }
@@ -265,7 +267,6 @@ async function attach(
   // index over there. A moved tap keeps its alias and its group.
   const masterIndex = deviceIndex(names.netnsPath(network.name), bridge);
   if (masterIndex === undefined) throw new Error(`network ${network.name} has lost its bridge`);
-  const { mtu } = network;
   const set = { kind: "set", name: tapName, masterIndex, isUp: true, ...defined({ mtu }) } as const;
   if (place === undefined) await ip.change(undefined, [{ ...set, netns }], signal);
   else await ip.change(netns, [set], signal);

@@ -49,6 +49,7 @@ export async function surveyNode(
     .map((link) => ({
       name: link.name,
       mark: markOfTap(names, link),
+      mtu: link.mtu,
       isConnected: false,
       filter: NO_FILTER,
       limits: NO_LIMITS,
@@ -82,7 +83,7 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
   if (state.kind !== "namespace") {
     const absent = { bridge: "absent", uplink: "absent", rules: "absent" } as const;
     const groups = { state: "absent", members: "" } as const;
-    const none = { tapNames: [], gateways: [], strayFilters: [], isNatOff: false, groups };
+    const none = { mtu: 0, tapNames: [], gateways: [], strayFilters: [], isNatOff: false, groups };
     const nothing = { ...none, namespace: "altered", segment: NO_SEGMENT, ...absent } as const;
     return { network: { name, mark, ...nothing }, taps: [] };
   }
@@ -108,6 +109,7 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
       gateways: bridge?.addresses ?? [],
       namespace: "whole",
       bridge: bridgeState(state),
+      mtu: bridge?.mtu ?? 0,
       uplink: uplinkState(path, links),
       rules: inside.state === filterState ? inside.state : "altered",
       isNatOff: inside.isNatOff,
@@ -123,6 +125,7 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
       name: link.name,
       mark: markOfTap(names, link),
       networkName: name,
+      mtu: link.mtu,
       isConnected: link.master === names.bridge(name) && link.isUp,
       filter: filters.get(link.name) ?? NO_FILTER,
       limits: limits.get(link.name) ?? NO_LIMITS,

@@ -89,6 +89,13 @@ export const codes = {
     means: "the bridge of a network has other addresses than its gateway",
     repair: "gives it the gateway's addresses",
   },
+  "network.mtu_differs": {
+    rank: 615,
+    severity: "error",
+    means:
+      "the bridge of a network takes other packets than its mtu says, so large ones may be lost",
+    repair: "gives it the MTU of the record; guests keep running",
+  },
   "network.uplink_broken": {
     rank: 620,
     severity: "error",

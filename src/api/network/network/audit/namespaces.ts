@@ -104,6 +104,10 @@ function compareNetwork(
     const keys = [...about.keys, ANY];
     findings.push({ code: "network.members_differ", ...about, ...wrongMembers, keys, repair });
   }
+  if (record !== undefined && found.mtu !== 0 && found.mtu !== mtuOf(record)) {
+    const [expected, what] = [`${mtuOf(record)} bytes`, `${found.mtu} bytes`];
+    findings.push({ code: "network.mtu_differs", expected, found: what, ...about, repair });
+  }
   const there = addressesText(gateways);
   if (found.bridge !== PartState.ABSENT && there !== wanted) {
     const [expected, what] = [wanted || "none", there || "none"];

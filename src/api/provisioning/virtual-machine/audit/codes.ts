@@ -198,6 +198,18 @@ export const codes = {
     means: "a tap has other limits than its nic, or none",
     repair: "gives it the limits of the record; the guest keeps running",
   },
+  "tap.mtu_differs": {
+    rank: 668,
+    severity: "error",
+    means: "a tap takes other packets than its network, so large ones may be lost",
+    repair: "gives it the MTU of its network; the guest keeps running",
+  },
+  "node.groups_not_enforced": {
+    rank: 669,
+    severity: "error",
+    means: "the agent of a node is of a version without security groups, so its guests are open",
+    byHand: "update the agent of the node",
+  },
 } as const satisfies Codes;
 
 export type Code = keyof typeof codes;

@@ -78,9 +78,14 @@ function compareDefinition({ nodeName }: NodeView, pair: Pair): Finding[] {
   const there = domain.listed?.domain;
   if (there === undefined) return [];
   const wanted = plan.domain;
-  const nics = (list: readonly { tapName: string; hardwareAddress: string }[]) =>
+  // An agent of a version before does not say them.
+  const saysSlots = there.nics.every(({ pciSlot }) => pciSlot !== 0);
+  const nics = (list: readonly { tapName: string; hardwareAddress: string; pciSlot?: number }[]) =>
     list
-      .map(({ tapName, hardwareAddress }) => `${tapName} ${hardwareAddress.toLowerCase()}`)
+      .map(({ tapName, hardwareAddress, pciSlot }) => {
+        const slot = saysSlots ? ` in slot ${pciSlot}` : "";
+        return `${tapName} ${hardwareAddress.toLowerCase()}${slot}`;
+      })
       // The record has them in the order in which they came, the domain in that of their slots.
       .sort()
       .join(", ");

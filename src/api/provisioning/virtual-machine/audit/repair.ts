@@ -60,8 +60,9 @@ export function redefine(wanted: DomainShape, there: Domain): Repair {
     vcpus: there.vcpus,
     memoryBytes: there.memoryBytes.toString(),
     volumeIds: there.volumeIds,
-    nics: there.nics.map(({ tapName, hardwareAddress, mtu }) => ({
+    nics: there.nics.map(({ tapName, hardwareAddress, pciSlot, mtu }) => ({
       ...{ tapName, hardwareAddress },
+      ...(pciSlot === 0 ? {} : { pciSlot }),
       ...(mtu === 0 ? {} : { mtu }),
     })),
   };

@@ -1,7 +1,8 @@
 import { PartState, type SurveyedTap } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { VirtualMachine_VirtualMachineState as State } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
-import { formatRef, nameOnNode, parseRefOf } from "../../../../util/ref.ts";
+import { counted } from "../../../../util/counted.ts";
+import { formatRef, nameOnNode, nodeRef, parseRefOf } from "../../../../util/ref.ts";
 import { digestOfGroups, shortDigest } from "../../../../util/security-rule.ts";
 import { anyOn, type Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { taps } from "../../../network/interface/collection.ts";
@@ -22,9 +23,35 @@ type NodeView = MachineNodeView;
 /** Compares the taps of one node. */
 export function compareTaps(node: NodeView): Finding[] {
   const taps = new Map(node.survey.taps.map((tap) => [tap.listed?.name ?? "", tap]));
+  const needed = neededTaps(node);
   return [
-    ...neededTaps(node).flatMap((one) => compareTap(node, one, taps.get(one.tap.tapName))),
+    ...needed.flatMap((one) => compareTap(node, one, taps.get(one.tap.tapName))),
     ...strangeTaps(node),
+    ...withoutGroups(node, needed, taps),
+  ];
+}
+
+/** An agent of a version before says nothing of groups, and enforces none. */
+function withoutGroups(
+  { nodeName }: NodeView,
+  needed: readonly Needed[],
+  found: ReadonlyMap<string, SurveyedTap>,
+): Finding[] {
+  const open = needed.filter(({ tap }) => {
+    const there = found.get(tap.tapName);
+    return tap.groups !== "off" && there !== undefined && there.groups === undefined;
+  });
+  if (open.length === 0) return [];
+  const node = nodeRef(nodeName);
+  return [
+    {
+      code: "node.groups_not_enforced",
+      resource: formatRef(node),
+      nodeName,
+      expected: "an agent that enforces security groups",
+      found: `one of a version before, with ${counted(open.length, "nic")} that should be in groups`,
+      keys: [anyOn(nodeName)],
+    },
   ];
 }
 
@@ -75,6 +102,10 @@ function compareTap(
       keys: [...keys, ...groups.keys],
       repair,
     });
+  }
+  if (found.mtu !== 0 && found.mtu !== tap.mtu) {
+    const sizes = { expected: `${tap.mtu} bytes`, found: `${found.mtu} bytes` };
+    findings.push({ code: "tap.mtu_differs", ...sizes, ...about, repair });
   }
   const wrongLimit = wrongLimits(tap, found);
   if (wrongLimit !== undefined) {
