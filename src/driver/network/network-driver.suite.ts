@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { kindOf } from "../../util/errors.ts";
 import { connectSuite } from "./connect.suite.ts";
+import { groupsSuite } from "./groups.suite.ts";
 import { limitsSuite } from "./limits.suite.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
 import type { PortIdentity } from "./port-identity.ts";
@@ -493,5 +494,6 @@ export function networkDriverSuite(
 
   segmentSuite(name, make);
   limitsSuite(name, make);
+  groupsSuite(name, make);
   connectSuite(name, make);
 }
