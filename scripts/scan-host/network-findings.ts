@@ -66,6 +66,8 @@ function tapFindings(
   return findings;
 }
 
+const VLAN_ID = "n0core/provisioning/virtual_machine/vlan_id";
+
 /** The guests of a network that are on other nodes, by what the node knows of them. */
 function segmentFindings(
   { prefix }: Place,
@@ -94,6 +96,10 @@ function segmentFindings(
       })),
     ];
     const device = devices["vx0"];
+    const isVlan = networks[networkName]?.annotations?.[VLAN_ID] !== undefined;
+    if (devices["vl0"] !== undefined && !isVlan) {
+      findings.push({ code: "VLAN_WITHOUT_OWNER", what: name });
+    }
     if (device === undefined) return findings;
     const lost = [...macs].filter((mac) => remotes[mac] === undefined);
     const isOdd = device.kind !== "vxlan" || device.master === undefined || !device.isUp;

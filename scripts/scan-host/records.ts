@@ -24,6 +24,7 @@ export interface NetworkRecord {
   readonly name: string;
   readonly state?: string;
   readonly isolated?: boolean;
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly reserved_network_interfaces?: Readonly<Record<string, InterfaceRecord>>;
 }
 

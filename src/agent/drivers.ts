@@ -37,6 +37,8 @@ export interface DriversConfig {
   readonly guestDestinations?: readonly string[];
   /** Whether the IPv6 packets of guests leave the node, if it can forward them. Default: true. */
   readonly forwardsIpv6?: boolean;
+  /** The device of the node whose VLANs networks join. Default: none. */
+  readonly vlanDevice?: string | undefined;
   /** The largest size of a volume. */
   readonly virtualSizeBytesMax: bigint;
   /** The space to keep free on the file system of the base directory. Default: see `newFreeSpace`. */
@@ -69,6 +71,7 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
     nameservers,
     guestDestinations,
     forwardsIpv6,
+    vlanDevice: config.vlanDevice,
   });
   let qemuGroup: number | undefined;
   const volume = await openVolumeDriver(config, () => qemuGroup);

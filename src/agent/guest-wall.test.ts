@@ -74,3 +74,19 @@ test("a node that cannot enforce security groups says so at its start", async ()
   await kept;
   expect(lines).toEqual(["this node does not enforce security groups"]);
 });
+
+test("a node whose kernel cannot join VLANs, though it is told to, says so at its start", async () => {
+  const network = newFakeNetworkDriver();
+  network.hands.vlans = { device: "eth1", hasTags: false };
+  const end = new AbortController();
+  const warnings: unknown[] = [];
+  const warn = (message: string, fields?: object) => warnings.push([message, fields]);
+  const log = { ...silentLog, warn };
+  const clock = newFakeClock();
+  const kept = keepGuestWall({ network, clock, log, signal: end.signal });
+  await clock.advance(0);
+  end.abort();
+  await kept;
+  const because = "the kernel of the node has no VLAN devices (802.1q)";
+  expect(warnings).toEqual([["networks cannot join VLANs of this node", { because }]]);
+});

@@ -4,7 +4,10 @@ import { pause } from "../util/clock.ts";
 import type { Log } from "../util/log.ts";
 
 export interface GuestWallOptions {
-  readonly network: Pick<NetworkDriver, "keepNodeRules" | "ipv6Obstacle" | "judgesGroups">;
+  readonly network: Pick<
+    NetworkDriver,
+    "keepNodeRules" | "ipv6Obstacle" | "judgesGroups" | "externalObstacle"
+  >;
   readonly clock: Clock;
   readonly log: Log;
   /** Aborts when the agent ends. */
@@ -27,6 +30,8 @@ export async function keepGuestWall(options: GuestWallOptions): Promise<void> {
       "its kernel has no br_netfilter: load the module, and add it to /etc/modules-load.d";
     log.warn("this node does not enforce security groups", { because });
   }
+  const because = await network.externalObstacle();
+  if (because !== undefined) log.warn("networks cannot join VLANs of this node", { because });
   while (!signal.aborted) {
     try {
       if (await network.keepNodeRules(signal)) {

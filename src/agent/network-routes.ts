@@ -123,10 +123,11 @@ export function networkFromWire({
   ipv6Gateway,
   mtu,
   natOff,
+  vlanId,
 }: NodeNetwork): NetworkSpec {
   return {
     name,
-    ...defined({ ipv4Gateway: nonEmpty(ipv4Gateway), ipv6Gateway: nonEmpty(ipv6Gateway) }),
+    ...defined({ ipv4Gateway: nonEmpty(ipv4Gateway), ipv6Gateway: nonEmpty(ipv6Gateway), vlanId }),
     ...(mtu === 0 ? {} : { mtu }),
     ...(natOff ? { isNatOff: true } : {}),
   };

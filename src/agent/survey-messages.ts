@@ -3,6 +3,7 @@ import type { DomainInfo } from "../driver/compute/domain.ts";
 import type { FolderInfo } from "../driver/compute/domain-folders.ts";
 import { folderName } from "../driver/compute/libvirt/domain-paths.ts";
 import type {
+  ExternalSurvey,
   NetworkSurvey,
   PartState,
   SegmentSurvey,
@@ -97,6 +98,10 @@ function segmentToSurvey({
   return { ...rest, device: partToWire(device), peers: seen, strays: [...strays] };
 }
 
+function externalToSurvey({ device, state, vlanId = 0 }: ExternalSurvey) {
+  return { device, state: partToWire(state), vlanId };
+}
+
 function limitsToWire({ ingress, egress }: PortLimits) {
   return {
     ingressBitsPerSecond: BigInt(ingress?.bytesPerSecond ?? 0) * 8n,
@@ -120,6 +125,7 @@ export function networkToSurvey(
     strayFilters: [...network.strayFilters],
     segment: segmentToSurvey(network.segment),
     natOff: network.isNatOff,
+    ...(network.external === undefined ? {} : { external: externalToSurvey(network.external) }),
     groups: {
       state: partToWire(groups.state),
       generation: groups.generation ?? 0n,

@@ -133,6 +133,7 @@ function driversConfig(settings: NodeSettings, webProxies: WebProxies): DriversC
     nameservers,
     guestDestinations,
     forwardsIpv6: settings.guestIpv6 === "auto",
+    vlanDevice: settings.vlanExternalInterface,
     webProxies,
     virtualSizeBytesMax: imageSizeMax,
     freeBytesMin: storageFreeMin,

@@ -139,3 +139,11 @@ export const ipAddress: Parse<string> = (value) => {
     ? wrong("must be an IP address such as 10.0.0.1")
     : formatAddress(parsed, family);
 };
+
+/** Of a network device of the node. */
+export const deviceName: Parse<string> = (value) => {
+  const name = text(value);
+  return /^[a-zA-Z0-9][a-zA-Z0-9._@-]{0,14}$/.test(name)
+    ? name
+    : wrong("must be the name of a network device such as eth1");
+};

@@ -12,6 +12,7 @@ import {
   baseUrl,
   bytes,
   cidr,
+  deviceName,
   duration,
   durationBetween,
   flag,
@@ -305,6 +306,11 @@ const node = {
     argument: "<address>",
     description:
       "where other nodes send the packets of networks; default: the address at which the agent is reached",
+  }),
+  vlanExternalInterface: about(setting(deviceName).optional(), {
+    argument: "<device>",
+    description:
+      "the network card whose VLANs networks join that have the annotation n0core/provisioning/virtual_machine/vlan_id; default: none",
   }),
   guestDestinations: about(setting(list(cidr)).default([]), {
     argument: "<CIDRs>",

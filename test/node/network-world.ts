@@ -89,7 +89,7 @@ export const pathOf = (netns: string) => `/run/netns/${netns}`;
 export async function newNetworkWorld(
   openings: Pick<
     NetnsNetworkDriverOptions,
-    "nameservers" | "guestDestinations" | "forwardsIpv6"
+    "nameservers" | "guestDestinations" | "forwardsIpv6" | "vlanDevice"
   > = {
     guestDestinations: [outside],
   },

@@ -119,6 +119,8 @@ export class SimulatedNode implements Endpoint {
     const underlayAddress = `192.0.2.${this.name.replace(/\D/g, "")}`;
     const underlayMtu = 1500;
     this.drivers.network.hands.underlays.set(underlayAddress, { device: "eth0", mtu: underlayMtu });
+    // A node that joins VLANs.
+    this.drivers.network.hands.vlans = { device: "eth1", hasTags: true };
     return { underlayAddress, underlayMtu };
   }
 

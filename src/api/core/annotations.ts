@@ -25,3 +25,6 @@ export const IS_GATEWAY = "n0core/provisioning/virtual_machine/is_gateway";
 export const DISABLE_NETWORK_DELETION_LOCK = "n0core/pool/network/disable_deletion_lock";
 /** On a reserved compute or storage: it does not prevent the deletion of its node. */
 export const DISABLE_NODE_DELETION_LOCK = "n0core/pool/node/disable_deletion_lock";
+
+/** Of a network: the VLAN that it joins on nodes with a device for that, from 0 (untagged) to 4094. */
+export const VLAN_ID = "n0core/provisioning/virtual_machine/vlan_id";

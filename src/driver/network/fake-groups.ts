@@ -33,6 +33,8 @@ export interface FakeNetwork {
   readonly gateways: readonly string[];
   readonly mtu?: number;
   readonly isNatOff?: true;
+  /** Of a network that has joined a VLAN. */
+  readonly vlanId?: number;
   readonly segment?: SegmentSurvey;
   /** The generation of the members of groups, once somebody has told it; as text, because it is shown as JSON. */
   readonly generation?: string;

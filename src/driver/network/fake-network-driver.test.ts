@@ -1,6 +1,7 @@
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
 import { untilAborted } from "../../util/race.ts";
+import { externalSuite } from "./external.suite.ts";
 import { newFakeNetworkDriver } from "./fake-network-driver.ts";
 import { networkDriverSuite } from "./network-driver.suite.ts";
 import { nobodyAnswers } from "./network-errors.ts";
@@ -25,6 +26,15 @@ networkDriverSuite("the fake network driver", async () => {
     dispose: async () => {},
   };
 });
+
+for (const hasTags of [true, false]) {
+  externalSuite(`the fake network driver, with tags: ${hasTags}`, async () => {
+    const driver = newFakeNetworkDriver();
+    driver.hands.vlans = { device: "eth1", hasTags };
+    const tapName = (number: number) => `tap${number}`;
+    return { driver, device: "eth1", tapName, dispose: async () => {} };
+  });
+}
 
 const mark = { owner: "virtual_machine/a", transactionId: "t" };
 

@@ -4,6 +4,7 @@ import { onAbort } from "../../util/race.ts";
 import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Maker, type Mark } from "../mark.ts";
 import { type FakeNetwork, type FakeTap, groupsSurvey, newFakeGroups } from "./fake-groups.ts";
+import { checkVlan, externalOf, type FakeVlans, vlanObstacle } from "./fake-vlans.ts";
 import { checkEndpoint, checkNetworkName, checkTapName, gatewaysOf } from "./network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
 import {
@@ -79,6 +80,8 @@ interface FakeNodeHands {
   ipv6Obstacle: string | undefined;
   /** By address, the devices of the node. */
   readonly underlays: Map<string, Underlay>;
+  /** Undefined: networks join no VLANs. */
+  vlans: FakeVlans | undefined;
   /** The numbers of VXLAN devices that are not ours. */
   readonly foreignVnis: Set<number>;
 }
@@ -96,6 +99,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     ipv6Obstacle: undefined,
     underlays: new Map(),
     foreignVnis: new Set(),
+    vlans: undefined,
   };
 
   const { takeGroups, applyGroups, groupsOf, withoutUnused } = newFakeGroups(taps, networks);
@@ -113,12 +117,13 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
 
   /** What the request does not say stays as it is. */
   function putNetwork(
-    { name, mtu, isNatOff }: NetworkSpec,
+    { name, mtu, isNatOff, ...spec }: NetworkSpec,
     mark: Mark,
     gateways: readonly string[],
   ): void {
     const { damage: _, isNatOff: __, ...before } = networks.get(name) ?? {};
-    networks.set(name, { ...before, mark, gateways, ...defined({ mtu, isNatOff }) });
+    const vlanId = hands.vlans === undefined ? undefined : spec.vlanId;
+    networks.set(name, { ...before, mark, gateways, ...defined({ mtu, isNatOff, vlanId }) });
   }
 
   function setSegment(segment: Segment): void {
@@ -136,6 +141,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     checkNetworkName(network.name);
     const gateways = gatewaysOf(network);
     const port = checkPort(asked, fake.canJudge);
+    checkVlan(hands.vlans, network);
     const tap = taps.get(tapName);
     if (tap === undefined) {
       throw fake.foreignDevices.has(tapName) ? notOurs(tapName) : tapMissing(tapName);
@@ -176,6 +182,9 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     const gateways = gatewaysOf(network);
     const there = networks.get(network.name);
     if (there === undefined) throw networkNotHere(network.name);
+    checkVlan(hands.vlans, network);
+    const { vlanId: _, ...rest } = there;
+    networks.set(network.name, rest);
     putNetwork(network, there.mark, gateways);
     for (const [name, { isLoose: _, ...tap }] of taps) {
       if (tap.networkName === network.name) taps.set(name, tap);
@@ -208,7 +217,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
         const lists = { tapNames: tapNamesOf(name), strayFilters: [] };
         const groups = groupsSurvey(network);
-        const parts = { ...whole, groups, segment, isNatOff, mtu };
+        const external = defined({ external: externalOf(hands.vlans, network) });
+        const parts = { ...whole, groups, segment, isNatOff, mtu, ...external };
         return { name, mark, gateways, ...lists, ...parts, ...damage };
       }),
       strayUplinks: [...hands.strayUplinks],
@@ -337,6 +347,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         return true;
       }),
     ipv6Obstacle: () => hands.ipv6Obstacle,
+    externalObstacle: async () => vlanObstacle(hands.vlans),
     judgesGroups: () => fake.canJudge,
     closedNameservers: (addresses) => addresses.filter((one) => hands.closed.has(one)),
     async connect(networkName, address, port, signal) {

@@ -19,6 +19,11 @@ export interface NetworkSpec {
    * `ensureGateways` or `ensureNetworkWhole`.
    */
   readonly isNatOff?: true;
+  /**
+   * The VLAN that it joins, on a node with a device for that; 0 for packets without a number. Undefined: as it is,
+   * and none after `ensureNetworkWhole`.
+   */
+  readonly vlanId?: number;
 }
 
 /**
@@ -48,7 +53,7 @@ export interface NetworkDriver {
    * groups do not let pass. A new tap has none of both unless the call says it.
    *
    * @throws N0Error `failed_precondition` if the tap does not exist, or if the kernel of the node cannot enforce
-   * security groups, for other groups than `default`.
+   * security groups, for other groups than `default`, or if the node cannot join the VLAN of the network.
    */
   ensureAttached(
     tapName: string,
@@ -160,6 +165,9 @@ export interface NetworkDriver {
 
   /** Why this node cannot forward the IPv6 packets of guests, at the last look. Undefined if it can, or is not to. */
   ipv6Obstacle(): string | undefined;
+
+  /** Why networks cannot join VLANs of the node's device for that. Undefined if they can, or there is none. */
+  externalObstacle(): Promise<string | undefined>;
 
   /** Whether the kernel of the node can enforce security groups (br_netfilter). */
   judgesGroups(): boolean;

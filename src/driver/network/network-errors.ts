@@ -83,6 +83,15 @@ export function underlayTooSmall(
   );
 }
 
+export function externalRefused(networkName: string, vlanId: number, reason: string): N0Error {
+  const vlan = vlanId === 0 ? "the untagged VLAN" : `VLAN ${vlanId}`;
+  return new N0Error(
+    "failed_precondition",
+    `network "${networkName}" cannot join ${vlan} of the node: ${reason}`,
+    { resource: ownerOnNode("network", networkName) },
+  );
+}
+
 export function segmentRefused(
   { networkName, vni }: { readonly networkName: string; readonly vni: number },
   cause: unknown,

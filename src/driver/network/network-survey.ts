@@ -71,6 +71,15 @@ export const NO_SEGMENT: SegmentSurvey = {
   strays: [],
 };
 
+/** The way to the VLAN of a network. */
+export interface ExternalSurvey {
+  /** The device of the node. */
+  readonly device: string;
+  readonly state: PartState;
+  /** Undefined without a way; 0 for one without a number. */
+  readonly vlanId?: number;
+}
+
 export interface NetworkPartsSurvey {
   /** `altered`: a name without a namespace, or a namespace whose maker did not finish. */
   readonly namespace: PartState;
@@ -86,6 +95,8 @@ export interface NetworkPartsSurvey {
   /** The names of taps that are not in the network, and have a filter or limits there. */
   readonly strayFilters: readonly string[];
   readonly segment: SegmentSurvey;
+  /** Undefined on a node without a device for VLANs. */
+  readonly external?: ExternalSurvey;
   readonly groups: NetworkGroupsSurvey;
 }
 

@@ -23,6 +23,7 @@ import { commitCidrs } from "./commit-cidrs.ts";
 import { hasSameReach, reachOf } from "./reach-change.ts";
 import { type NetworkCidrs, toWire } from "./record.ts";
 import { checkReservedRanges } from "./reserved-ranges.ts";
+import { checkVlan } from "./vlan.ts";
 
 /**
  * Makes a network, or changes the labels, annotations, domain and reserved ranges of one. It also changes its
@@ -89,6 +90,7 @@ function validate(request: ApplyNetworkRequest): NetworkCidrs {
   if (ipv4 === undefined && ipv6 === undefined) {
     throw invalid("ipv4_cidr", "must be set, or ipv6_cidr");
   }
+  checkVlan(request);
   if (
     request.domain !== "" &&
     !/^[a-zA-Z0-9-]{1,63}(\.[a-zA-Z0-9-]{1,63}){0,7}\.?$/.test(request.domain)

@@ -145,6 +145,14 @@ export const drifts: Drifts = {
       there.set("net", { ...there.get("net")!, members });
     },
   },
+  "network.vlan_differs": {
+    drift: async (hands) => {
+      hands.here.network.hands.vlans = { device: "eth1", hasTags: true };
+      await damageNetwork(hands, {
+        external: { device: "eth1", state: "whole", vlanId: 7 },
+      });
+    },
+  },
   "uplink.without_owner": {
     drift: ({ here }) => {
       here.network.hands.strayUplinks.add({ device: "n0-other-1234", networkName: "other" });

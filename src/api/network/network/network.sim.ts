@@ -2,6 +2,7 @@ import { type CallKind, call, read } from "../../../../test/sim/call-kind.ts";
 import { labels, visibility } from "../../../../test/sim/fields.ts";
 import { namesOf } from "../../../../test/sim/view.ts";
 import { NetworkUseService } from "../../../gen/n0stack/network/v1alpha1/network_use_pb.ts";
+import { VLAN_ID } from "../../core/annotations.ts";
 import { interfaces } from "../interface/collection.ts";
 
 export const calls: Readonly<Record<string, CallKind>> = {
@@ -24,7 +25,9 @@ export const calls: Readonly<Record<string, CallKind>> = {
       const reservedRanges = view.dice.chance(0.5) ? ranges : [];
       const isolated = name.endsWith("2");
       const natOff = view.dice.chance(0.2);
-      return { ...request, reservedRanges, isolated, natOff, labels: labels(view) };
+      const annotations = isolated || view.dice.chance(0.7) ? {} : { [VLAN_ID]: name.slice(-1) };
+      const its = { reservedRanges, isolated, natOff, annotations, labels: labels(view) };
+      return { ...request, ...its };
     },
     (c, request, options) => c.networks.applyNetwork(request, options),
   ),

@@ -1,3 +1,4 @@
+import { defined } from "../../../util/defined.ts";
 import { nameOnNode, nodeRef, type Ref } from "../../../util/ref.ts";
 import { nodeRetriable, nodeStep, type StepNode } from "../../core/saga/node-step.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
@@ -20,6 +21,8 @@ export type NodeNetwork = NetworkPlace &
   Gateways & {
     /** The largest packet of its guests. An input of an older version has none. */
     readonly mtu?: number;
+    /** The VLAN that it joins. */
+    readonly vlanId?: number;
   };
 
 /** The change of a network's gateways on a node. */
@@ -60,9 +63,10 @@ export const restoreNetwork = nodeRetriable<NodeNetwork, Api>({
   owner,
   async act(
     { api, survey },
-    { nodeName, network: ref, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false },
+    { nodeName, network: ref, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false, vlanId },
   ) {
-    const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, mtu, natOff };
+    const gateways = { ipv4Gateway, ipv6Gateway };
+    const network = { name: nameOnNode(ref), ...gateways, mtu, natOff, ...defined({ vlanId }) };
     const groups = await readGroupsOfNetwork(api, ref, nodeName);
     await survey((c, operation, options) =>
       c.ensureNetworkWhole({ operation, network, groups }, options),

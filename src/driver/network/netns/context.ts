@@ -26,6 +26,10 @@ export interface Context {
   readonly openings: WallOpenings;
   readonly ipv6: GuestIpv6;
   readonly guard: SegmentGuard;
+  /** The device of the node whose VLANs networks join. */
+  readonly vlanDevice: string | undefined;
+  /** Whether the kernel makes VLAN devices. */
+  readonly hasVlans: () => Promise<boolean>;
   /** The keys, in the order in which they must be taken: `tap/<name>`, `network/<name>`, `node`. */
   readonly mutex: KeyedMutex;
 }

@@ -18,6 +18,7 @@ const PORT = {
   suppress: 32,
 } as const;
 const TUN_GROUP = 2;
+const VLAN_ID = 1;
 const BRIDGE = { forwardMask: 9, callIptables: 36, callIp6tables: 37 } as const;
 const IFA = { address: 1, local: 2 } as const;
 const SCOPE_LINK = 253;
@@ -46,6 +47,8 @@ export interface Link {
   readonly alias: string | undefined;
   readonly mtu: number;
   readonly vxlan: VxlanLink | undefined;
+  /** Of a VLAN device. */
+  readonly vlanId: number | undefined;
   /** Whether a port of a bridge sends only what it is told to, and answers for those who are behind it. */
   readonly isQuietPort: boolean;
   /** With their prefix length, without those that the kernel assigned to the link itself. */
@@ -96,6 +99,7 @@ export async function readLinks(netns: string | undefined): Promise<readonly Lin
       alias: attributes.get(IFLA.alias)?.text,
       mtu: attributes.get(IFLA.mtu)?.u32() ?? 0,
       vxlan: kind === "vxlan" && data !== undefined ? vxlanOf(data) : undefined,
+      vlanId: kind === "vlan" ? data?.get(VLAN_ID)?.u16() : undefined,
       isQuietPort: isQuiet(info?.get(INFO.portData)?.attributes()),
       addresses: addressesOf.get(index) ?? [],
     };

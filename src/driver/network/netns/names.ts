@@ -9,6 +9,9 @@ export const UPLINK_INSIDE = "up0";
 /** The name of the VXLAN device in the namespace of a network. */
 export const SEGMENT_DEVICE = "vx0";
 
+/** The name of the device in the namespace of a network that leads to its VLAN. */
+export const EXTERNAL_DEVICE = "vl0";
+
 /** The upper half of the link group of everything that any instance makes: "n0". */
 export const GROUP_HEAD = 0x6e300000;
 export const GROUP_MASK = 0xffff0000;

@@ -11,7 +11,8 @@ const NLM_F_CREATE = 0x400;
 const HEADER_BYTES = 12;
 const NDA = { destination: 1, hardwareAddress: 2, master: 9 } as const;
 const NUD = { reachable: 0x02, noArp: 0x40, permanent: 0x80 } as const;
-const NTF = { self: 0x02, master: 0x04 } as const;
+/** `sticky`: an entry of the bridge that no frame moves, also if it comes through another port. */
+const NTF = { self: 0x02, master: 0x04, sticky: 0x40 } as const;
 const AF_BRIDGE = 7;
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -70,7 +71,7 @@ export function addForwarding(
 ): Message {
   // VXLAN takes what is reachable, and the bridge keeps what needs no ARP.
   const state = NUD.noArp | NUD.reachable;
-  const head = header(AF_BRIDGE, deviceIndex, state, NTF.self | NTF.master);
+  const head = header(AF_BRIDGE, deviceIndex, state, NTF.self | NTF.master | NTF.sticky);
   const address = attribute(NDA.destination, addressBytes(remote));
   return add(Buffer.concat([head, linkAddress(hardwareAddress), address]));
 }

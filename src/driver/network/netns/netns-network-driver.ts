@@ -19,6 +19,7 @@ import { type ChangeFilters, changeFilters as changeWithNft } from "./change-fil
 import { connectIn } from "./connect.ts";
 import { type Context, leavesNode } from "./context.ts";
 import { newDetach } from "./detach.ts";
+import { externalObstacle, hasVlans } from "./external.ts";
 import { ensureFilter } from "./filters.ts";
 import { applyGroups, ensureGroups, takeGroups } from "./groups.ts";
 import { listNetworks, listTaps } from "./inventory.ts";
@@ -48,6 +49,8 @@ export interface NetnsNetworkDriverOptions {
   readonly guestDestinations?: readonly string[];
   /** Whether the IPv6 packets of guests leave the node, if it can forward them. Defaults to true. */
   readonly forwardsIpv6?: boolean;
+  /** The device of the node whose VLANs networks join. Defaults to none: they join no VLANs. */
+  readonly vlanDevice?: string | undefined;
   readonly run?: RunCommand;
   readonly change?: ChangeLink;
   readonly changeFilters?: ChangeFilters;
@@ -66,6 +69,7 @@ export function newNetnsNetworkDriver({
   nameservers = [],
   guestDestinations = [],
   forwardsIpv6 = true,
+  vlanDevice,
   run = runCommand,
   change = changeLink,
   changeFilters = changeWithNft,
@@ -79,7 +83,8 @@ export function newNetnsNetworkDriver({
   const mutex = newKeyedMutex();
   const ipv6 = { isWanted: forwardsIpv6, obstacle: undefined };
   const guard = new SegmentGuard(names);
-  const context: Context = { ip, changeFilters, names, transitPool, openings, ipv6, guard, mutex };
+  const shared = { ip, changeFilters, names, transitPool, openings, mutex };
+  const context: Context = { ...shared, ipv6, guard, vlanDevice, hasVlans: () => hasVlans(run) };
   const detach = newDetach(context);
 
   const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>
@@ -188,6 +193,7 @@ export function newNetnsNetworkDriver({
     ensureNodeRules: (signal) => settleNodeRules(context, signal),
     keepNodeRules: (signal) => keepNodeRules(context, signal),
     ipv6Obstacle: () => ipv6.obstacle,
+    externalObstacle: async () => externalObstacle(context),
     judgesGroups: canJudge,
     closedNameservers: (addresses) => {
       const closed = closedFor(readOwnNetworks(), transitPool);

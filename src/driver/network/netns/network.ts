@@ -5,6 +5,7 @@ import { gatewaysOf } from "../network-check.ts";
 import type { NetworkSpec } from "../network-driver.ts";
 import { networkNotOurs } from "../network-errors.ts";
 import type { Context } from "./context.ts";
+import { ensureExternal } from "./external.ts";
 import type { Link } from "./links.ts";
 import type { Names } from "./names.ts";
 import { namespaceAt } from "./namespace.ts";
@@ -115,6 +116,7 @@ export async function ensureNetwork(
     lines.push(`link set dev ${names.bridge(network.name)} alias ${ready}`);
   }
   await ip.batch(netns, lines, signal);
+  await ensureExternal(context, network.name, network.vlanId, links, signal);
 }
 
 /** The namespace and the bridge. They are made from outside, and so in one process with the uplink. */

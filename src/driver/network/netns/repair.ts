@@ -3,6 +3,7 @@ import type { NetworkSpec } from "../network-driver.ts";
 import { networkNotHere, networkNotOurs } from "../network-errors.ts";
 import type { GroupsOfNetwork } from "../security-groups.ts";
 import type { Context } from "./context.ts";
+import { removeExternal } from "./external.ts";
 import { removeFilters, restoreFilters } from "./filters.ts";
 import { restoreGroups } from "./group-survey.ts";
 import { applyGroups } from "./groups.ts";
@@ -44,6 +45,9 @@ export async function makeWhole(
 
   const made = await readNetwork(context, network.name, signal);
   if (made.kind !== "namespace") return;
+  if (network.vlanId === undefined) {
+    await removeExternal(context, network.name, made.links, signal);
+  }
   const taps = made.links.filter((link) => isOurTap(names, link));
   const tapNames = taps.map(({ name }) => name);
   restoreGroups(names, path, tapNames);

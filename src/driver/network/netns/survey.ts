@@ -15,6 +15,7 @@ import {
 import type { PortIdentity } from "../port-identity.ts";
 import type { PortGroupsSurvey } from "../security-groups.ts";
 import type { Context } from "./context.ts";
+import { surveyExternal } from "./external.ts";
 import { straysOf, surveyFilters } from "./filters.ts";
 import { surveyGroups } from "./group-survey.ts";
 import { type Found, readNetworks } from "./inventory.ts";
@@ -78,7 +79,8 @@ interface InsideSurvey {
   readonly taps: readonly TapSurvey[];
 }
 
-async function surveyInside({ names }: Context, { name, state }: Found): Promise<InsideSurvey> {
+async function surveyInside(context: Context, { name, state }: Found): Promise<InsideSurvey> {
+  const { names } = context;
   const mark = { owner: ownerOnNode("network", name), transactionId: "" };
   if (state.kind !== "namespace") {
     const absent = { bridge: "absent", uplink: "absent", rules: "absent" } as const;
@@ -120,6 +122,7 @@ async function surveyInside({ names }: Context, { name, state }: Found): Promise
         ...defined({ generation: groups.generation }),
       },
       segment,
+      ...defined({ external: surveyExternal(context, name, links) }),
     },
     taps: taps.map((link) => ({
       name: link.name,

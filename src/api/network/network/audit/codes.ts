@@ -115,6 +115,13 @@ export const codes = {
     repair: "makes its VXLAN device and the entries again; guests keep running",
     byHand: "the node cannot carry it, for the reason that is shown: see networks-across-nodes.md",
   },
+  "network.vlan_differs": {
+    rank: 638,
+    severity: "error",
+    means:
+      "a network is not joined to its VLAN on a node that joins VLANs, or is joined to another",
+    repair: "joins it, or takes it out; guests keep running",
+  },
   "network.members_differ": {
     rank: 641,
     severity: "error",

@@ -23,6 +23,7 @@ import { interfaces, taps } from "../../interface/collection.ts";
 import { memberOf } from "../../security-group/on-node.ts";
 import { mtuOf } from "../../segment/mtu.ts";
 import { networks } from "../collection.ts";
+import { vlanIn, vlanOf } from "../vlan.ts";
 import type { Code } from "./codes.ts";
 import { makeNetworkWhole, settleNodeRules, sweepNetwork } from "./repair.ts";
 
@@ -83,7 +84,8 @@ function compareNetwork(
   if (needs === undefined) return [];
   const { ipv4Gateway, ipv6Gateway } = needs;
   const record = view.records.find(networks, ref)?.value;
-  const size = record === undefined ? {} : { mtu: mtuOf(record), natOff: record.natOff };
+  const size =
+    record === undefined ? {} : { mtu: mtuOf(record), natOff: record.natOff, ...vlanIn(record) };
   const repair = makeNetworkWhole({ nodeName, network: ref, ipv4Gateway, ipv6Gateway, ...size });
   const wanted = addressesText([ipv4Gateway, ipv6Gateway]);
   const strays = straysText(node, found);
@@ -95,6 +97,7 @@ function compareNetwork(
       "filter, NAT and forwarding",
       rulesWord(found) || wrongNat(found, record) || strays,
     ],
+    ["network.vlan_differs", vlanText(record), wrongVlan(found, record)],
   ];
   const findings: Finding[] = parts.flatMap(([code, expected, word]) =>
     word === "" ? [] : [{ code, expected, found: word, ...about, repair }],
@@ -125,6 +128,20 @@ function straysText({ nodeName, view }: NodeView, { strayFilters }: SurveyedNetw
     (tapName) => view.records.find(taps, nodeName, tapName) === undefined,
   );
   return strays.map((tapName) => `a filter of tap "${tapName}", which is not there`).join(", ");
+}
+
+function vlanText(record: Network | undefined): string {
+  const vlanId = record === undefined ? undefined : vlanOf(record);
+  return vlanId === undefined ? "no VLAN" : `VLAN ${vlanId}`;
+}
+
+/** Empty if it is as in the record, and on a node that joins no VLANs. */
+function wrongVlan({ external }: SurveyedNetwork, record: Network | undefined): string {
+  if (external === undefined || record === undefined) return "";
+  const { state, vlanId, device } = external;
+  const found = state === PartState.ABSENT ? "no VLAN" : `VLAN ${vlanId}`;
+  if (state === PartState.ALTERED) return `${found} of "${device}", changed`;
+  return found === vlanText(record) ? "" : found;
 }
 
 /** Empty if it is as in the record. */

@@ -13,6 +13,7 @@ import {
   type NetworkCidrs,
   withPrefix,
 } from "../../../network/network/record.ts";
+import { vlanIn } from "../../../network/network/vlan.ts";
 import { nicGroups } from "../../../network/security-group/names.ts";
 import { MTU_OF_ETHERNET, mtuOf } from "../../../network/segment/mtu.ts";
 import { hasLimits, tapLimits } from "../nics/limits.ts";
@@ -84,6 +85,7 @@ function tapOf(
     ...gatewaysOnNode(cidrsOf(network)),
     mtu: mtuOf(network),
     ...(network.natOff ? { natOff: true } : {}),
+    ...vlanIn(network),
     identity: {
       hardwareAddress: nic.hardwareAddress,
       addresses: addressesOf(nic),

@@ -1,3 +1,4 @@
+import { defined } from "../../../../util/defined.ts";
 import { N0Error } from "../../../../util/errors.ts";
 import { nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
@@ -23,6 +24,8 @@ export type Tap = {
   readonly mtu?: number;
   /** Whether the network lets no guest outside. */
   readonly natOff?: boolean;
+  /** The VLAN that the network joins. */
+  readonly vlanId?: number;
   /** Who the guest is on this nic. An input of an older version has none, and its act leaves the filter alone. */
   readonly identity?: TapIdentity;
   /** None if not given. A new tap has none. */
@@ -51,13 +54,11 @@ const ofTap = {
 };
 
 /** The network, for a request to the node. */
-const networkMessage = ({ network, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false }: Tap) => ({
-  name: nameOnNode(network),
-  ipv4Gateway,
-  ipv6Gateway,
-  mtu,
-  natOff,
-});
+const networkMessage = (tap: Tap) => {
+  const { network, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false, vlanId } = tap;
+  const gateways = { ipv4Gateway, ipv6Gateway };
+  return { name: nameOnNode(network), ...gateways, mtu, natOff, ...defined({ vlanId }) };
+};
 
 const portMessage = (tap: Tap) => ({
   tapName: tap.tapName,

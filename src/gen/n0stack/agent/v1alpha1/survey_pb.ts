@@ -20,7 +20,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/survey.proto.
  */
 export const file_n0stack_agent_v1alpha1_survey: GenFile = /*@__PURE__*/
-  fileDesc("CiNuMHN0YWNrL2FnZW50L3YxYWxwaGExL3N1cnZleS5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSJgCg5TdXJ2ZXllZERvbWFpbhI0CgZsaXN0ZWQYASABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZERvbWFpbhIYChBvdGhlcl9kaXNrX3BhdGhzGAIgAygJIkUKDlN1cnZleWVkRm9sZGVyEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkixQEKDlN1cnZleWVkVm9sdW1lEjQKBmxpc3RlZBgBIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVm9sdW1lEhAKCGhhc19maWxlGAIgASgIEi8KBG1hcmsYAyABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRISCgppc19kYW1hZ2VkGAQgASgIEg8KB2JhY2tpbmcYBSABKAkSFQoNcGFydGlhbF9jb3VudBgGIAEoDSL3AgoLU3VydmV5ZWRUYXASMQoGbGlzdGVkGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRUYXASFAoMaXNfY29ubmVjdGVkGAIgASgIEjEKBmZpbHRlchgDIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkSNwoMbGltaXRzX3N0YXRlGAUgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSMgoGbGltaXRzGAYgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0TGltaXRzEjoKBmdyb3VwcxgIIAEoCzIqLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRQb3J0R3JvdXBzEgsKA210dRgUIAEoDSJlChJTdXJ2ZXllZFBvcnRHcm91cHMSMAoFc3RhdGUYASABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIOCgZncm91cHMYAiADKAkSDQoFcnVsZXMYAyABKAkibgoVU3VydmV5ZWROZXR3b3JrR3JvdXBzEjAKBXN0YXRlGAEgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSEgoKZ2VuZXJhdGlvbhgCIAEoBBIPCgdtZW1iZXJzGAMgASgJIsgDCg9TdXJ2ZXllZE5ldHdvcmsSOQoGbGlzdGVkGAEgASgLMikubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWROb2RlTmV0d29yaxI0CgluYW1lc3BhY2UYAiABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIxCgZicmlkZ2UYAyABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIxCgZ1cGxpbmsYBCABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIwCgVydWxlcxgFIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEhUKDXN0cmF5X2ZpbHRlcnMYBiADKAkSOAoHc2VnbWVudBgHIAEoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRTZWdtZW50Eg8KB25hdF9vZmYYCCABKAgSPQoGZ3JvdXBzGAogASgLMi0ubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZE5ldHdvcmtHcm91cHMSCwoDbXR1GBQgASgNIr4BCg9TdXJ2ZXllZFNlZ21lbnQSMQoGZGV2aWNlGAEgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSCwoDdm5pGAIgASgNEjQKBXBlZXJzGAMgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5TZWdtZW50TWVtYmVyEg4KBnN0cmF5cxgEIAMoCRILCgNtdHUYBSABKA0SGAoQdW5kZXJsYXlfYWRkcmVzcxgGIAEoCSI2Cg5TdXJ2ZXllZFVwbGluaxIOCgZkZXZpY2UYASABKAkSFAoMbmV0d29ya19uYW1lGAIgASgJIlgKEFN1cnZleWVkQ2FwYWNpdHkSFwoPY3B1X21pbGxpX2NvcmVzGAEgASgNEhQKDG1lbW9yeV9ieXRlcxgCIAEoBBIVCg1zdG9yYWdlX2J5dGVzGAMgASgEIk8KDEV4cGVjdGVkU2VlZBI/CgRzZWVkGAEgASgLMikubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVTZWVkUmVxdWVzdEIGukgD2AEDImcKDFN1cnZleWVkU2VlZBIMCgRuYW1lGAEgASgJEjAKBXN0YXRlGAIgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSFwoPZGlmZmVyaW5nX2ZpbGVzGAMgAygJIp8BCg1TdXJ2ZXlSZXF1ZXN0Ej8KBXNlZWRzGAEgAygLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5FeHBlY3RlZFNlZWRCCrpIB5IBBBCAgAESGwoJcGFnZV9zaXplGAIgASgNQgi6SAUqAxiQThIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiACBISCgpzZWVkc19vbmx5GAQgASgIIqkECg5TdXJ2ZXlSZXNwb25zZRI3Cgdkb21haW5zGAEgAygLMiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZERvbWFpbhI3Cgdmb2xkZXJzGAIgAygLMiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZEZvbGRlchI3Cgd2b2x1bWVzGAMgAygLMiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFZvbHVtZRIxCgR0YXBzGAQgAygLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFRhcBI5CghuZXR3b3JrcxgFIAMoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWROZXR3b3JrEj0KDXN0cmF5X3VwbGlua3MYBiADKAsyJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkVXBsaW5rEjUKCm5vZGVfcnVsZXMYByABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRI6CghjYXBhY2l0eRgIIAEoCzIoLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRDYXBhY2l0eRIzCgVzZWVkcxgJIAMoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRTZWVkEhcKD25leHRfcGFnZV90b2tlbhgKIAEoCSLQAQoZRW5zdXJlTmV0d29ya1dob2xlUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjwKB25ldHdvcmsYAiABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQESNwoGZ3JvdXBzGAggASgLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Hcm91cHNPZk5ldHdvcmsiHAoaRW5zdXJlTmV0d29ya1dob2xlUmVzcG9uc2UizwIKFUVuc3VyZVRhcE1vdmVkUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARI8CgduZXR3b3JrGAMgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkSMgoGbGltaXRzGAcgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0TGltaXRzEjIKBmdyb3VwcxgIIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydEdyb3VwcyIvChZFbnN1cmVUYXBNb3ZlZFJlc3BvbnNlEhUKDW5lZWRzX21lbWJlcnMYASABKAgicwoTU3dlZXBOZXR3b3JrUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEh4KDG5ldHdvcmtfbmFtZRgCIAEoCUIIukgFcgOIRQEiFgoUU3dlZXBOZXR3b3JrUmVzcG9uc2UiVgoWRW5zdXJlTm9kZVJ1bGVzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBIhkKF0Vuc3VyZU5vZGVSdWxlc1Jlc3BvbnNlIqsBChlFbnN1cmVWb2x1bWVNYXJrZWRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESFAoCaWQYAiABKAlCCLpIBXID+EQBEhwKB2Jhc2VfaWQYAyABKAlCC7pICNgBAXID+EQBEhwKCnRha2VuX2Zyb20YBCABKAlCCLpIBXIDGP8BIhwKGkVuc3VyZVZvbHVtZU1hcmtlZFJlc3BvbnNlKmwKCVBhcnRTdGF0ZRIaChZQQVJUX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQUEFSVF9TVEFURV9XSE9MRRABEhUKEVBBUlRfU1RBVEVfQUJTRU5UEAISFgoSUEFSVF9TVEFURV9BTFRFUkVEEAMyvAUKElN1cnZleUFnZW50U2VydmljZRJcCgZTdXJ2ZXkSJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleVJlcXVlc3QaJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleVJlc3BvbnNlIgOQAgESewoSRW5zdXJlTmV0d29ya1dob2xlEjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVOZXR3b3JrV2hvbGVSZXF1ZXN0GjIubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVOZXR3b3JrV2hvbGVSZXNwb25zZRJvCg5FbnN1cmVUYXBNb3ZlZBItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTW92ZWRSZXF1ZXN0Gi4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBNb3ZlZFJlc3BvbnNlEmkKDFN3ZWVwTmV0d29yaxIrLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3dlZXBOZXR3b3JrUmVxdWVzdBosLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3dlZXBOZXR3b3JrUmVzcG9uc2UScgoPRW5zdXJlTm9kZVJ1bGVzEi4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVOb2RlUnVsZXNSZXF1ZXN0Gi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVOb2RlUnVsZXNSZXNwb25zZRJ7ChJFbnN1cmVWb2x1bWVNYXJrZWQSMS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVZvbHVtZU1hcmtlZFJlcXVlc3QaMi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVZvbHVtZU1hcmtlZFJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_compute, file_n0stack_agent_v1alpha1_network, file_n0stack_agent_v1alpha1_operation, file_n0stack_agent_v1alpha1_volume, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiNuMHN0YWNrL2FnZW50L3YxYWxwaGExL3N1cnZleS5wcm90bxIWbjBzdGFjay5hZ2VudC52MWFscGhhMSJgCg5TdXJ2ZXllZERvbWFpbhI0CgZsaXN0ZWQYASABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZERvbWFpbhIYChBvdGhlcl9kaXNrX3BhdGhzGAIgAygJIkUKDlN1cnZleWVkRm9sZGVyEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkixQEKDlN1cnZleWVkVm9sdW1lEjQKBmxpc3RlZBgBIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVm9sdW1lEhAKCGhhc19maWxlGAIgASgIEi8KBG1hcmsYAyABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRISCgppc19kYW1hZ2VkGAQgASgIEg8KB2JhY2tpbmcYBSABKAkSFQoNcGFydGlhbF9jb3VudBgGIAEoDSL3AgoLU3VydmV5ZWRUYXASMQoGbGlzdGVkGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWRUYXASFAoMaXNfY29ubmVjdGVkGAIgASgIEjEKBmZpbHRlchgDIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkSNwoMbGltaXRzX3N0YXRlGAUgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSMgoGbGltaXRzGAYgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0TGltaXRzEjoKBmdyb3VwcxgIIAEoCzIqLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRQb3J0R3JvdXBzEgsKA210dRgUIAEoDSJlChJTdXJ2ZXllZFBvcnRHcm91cHMSMAoFc3RhdGUYASABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIOCgZncm91cHMYAiADKAkSDQoFcnVsZXMYAyABKAkibgoVU3VydmV5ZWROZXR3b3JrR3JvdXBzEjAKBXN0YXRlGAEgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSEgoKZ2VuZXJhdGlvbhgCIAEoBBIPCgdtZW1iZXJzGAMgASgJIoQECg9TdXJ2ZXllZE5ldHdvcmsSOQoGbGlzdGVkGAEgASgLMikubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0ZWROb2RlTmV0d29yaxI0CgluYW1lc3BhY2UYAiABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIxCgZicmlkZ2UYAyABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIxCgZ1cGxpbmsYBCABKA4yIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBhcnRTdGF0ZRIwCgVydWxlcxgFIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEhUKDXN0cmF5X2ZpbHRlcnMYBiADKAkSOAoHc2VnbWVudBgHIAEoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRTZWdtZW50Eg8KB25hdF9vZmYYCCABKAgSPQoGZ3JvdXBzGAogASgLMi0ubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZE5ldHdvcmtHcm91cHMSCwoDbXR1GBQgASgNEjoKCGV4dGVybmFsGBUgASgLMigubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZEV4dGVybmFsImUKEFN1cnZleWVkRXh0ZXJuYWwSDgoGZGV2aWNlGAEgASgJEjAKBXN0YXRlGAIgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSDwoHdmxhbl9pZBgDIAEoDSK+AQoPU3VydmV5ZWRTZWdtZW50EjEKBmRldmljZRgBIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEgsKA3ZuaRgCIAEoDRI0CgVwZWVycxgDIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudE1lbWJlchIOCgZzdHJheXMYBCADKAkSCwoDbXR1GAUgASgNEhgKEHVuZGVybGF5X2FkZHJlc3MYBiABKAkiNgoOU3VydmV5ZWRVcGxpbmsSDgoGZGV2aWNlGAEgASgJEhQKDG5ldHdvcmtfbmFtZRgCIAEoCSJYChBTdXJ2ZXllZENhcGFjaXR5EhcKD2NwdV9taWxsaV9jb3JlcxgBIAEoDRIUCgxtZW1vcnlfYnl0ZXMYAiABKAQSFQoNc3RvcmFnZV9ieXRlcxgDIAEoBCJPCgxFeHBlY3RlZFNlZWQSPwoEc2VlZBgBIAEoCzIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlU2VlZFJlcXVlc3RCBrpIA9gBAyJnCgxTdXJ2ZXllZFNlZWQSDAoEbmFtZRgBIAEoCRIwCgVzdGF0ZRgCIAEoDjIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUGFydFN0YXRlEhcKD2RpZmZlcmluZ19maWxlcxgDIAMoCSKfAQoNU3VydmV5UmVxdWVzdBI/CgVzZWVkcxgBIAMoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRXhwZWN0ZWRTZWVkQgq6SAeSAQQQgIABEhsKCXBhZ2Vfc2l6ZRgCIAEoDUIIukgFKgMYkE4SHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYgAgSEgoKc2VlZHNfb25seRgEIAEoCCKpBAoOU3VydmV5UmVzcG9uc2USNwoHZG9tYWlucxgBIAMoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWREb21haW4SNwoHZm9sZGVycxgCIAMoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRGb2xkZXISNwoHdm9sdW1lcxgDIAMoCzImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRWb2x1bWUSMQoEdGFwcxgEIAMoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU3VydmV5ZWRUYXASOQoIbmV0d29ya3MYBSADKAsyJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkTmV0d29yaxI9Cg1zdHJheV91cGxpbmtzGAYgAygLMiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXllZFVwbGluaxI1Cgpub2RlX3J1bGVzGAcgASgOMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5QYXJ0U3RhdGUSOgoIY2FwYWNpdHkYCCABKAsyKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkQ2FwYWNpdHkSMwoFc2VlZHMYCSADKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN1cnZleWVkU2VlZBIXCg9uZXh0X3BhZ2VfdG9rZW4YCiABKAki0AEKGUVuc3VyZU5ldHdvcmtXaG9sZVJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI8CgduZXR3b3JrGAIgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBEjcKBmdyb3VwcxgIIAEoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3JvdXBzT2ZOZXR3b3JrIhwKGkVuc3VyZU5ldHdvcmtXaG9sZVJlc3BvbnNlIs8CChVFbnN1cmVUYXBNb3ZlZFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESPAoHbmV0d29yaxgDIAEoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZU5ldHdvcmtCBrpIA8gBARI2CghpZGVudGl0eRgEIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5EjIKBmxpbWl0cxgHIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydExpbWl0cxIyCgZncm91cHMYCCABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRHcm91cHMiLwoWRW5zdXJlVGFwTW92ZWRSZXNwb25zZRIVCg1uZWVkc19tZW1iZXJzGAEgASgIInMKE1N3ZWVwTmV0d29ya1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIeCgxuZXR3b3JrX25hbWUYAiABKAlCCLpIBXIDiEUBIhYKFFN3ZWVwTmV0d29ya1Jlc3BvbnNlIlYKFkVuc3VyZU5vZGVSdWxlc1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBASIZChdFbnN1cmVOb2RlUnVsZXNSZXNwb25zZSKrAQoZRW5zdXJlVm9sdW1lTWFya2VkUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhQKAmlkGAIgASgJQgi6SAVyA/hEARIcCgdiYXNlX2lkGAMgASgJQgu6SAjYAQFyA/hEARIcCgp0YWtlbl9mcm9tGAQgASgJQgi6SAVyAxj/ASIcChpFbnN1cmVWb2x1bWVNYXJrZWRSZXNwb25zZSpsCglQYXJ0U3RhdGUSGgoWUEFSVF9TVEFURV9VTlNQRUNJRklFRBAAEhQKEFBBUlRfU1RBVEVfV0hPTEUQARIVChFQQVJUX1NUQVRFX0FCU0VOVBACEhYKElBBUlRfU1RBVEVfQUxURVJFRBADMrwFChJTdXJ2ZXlBZ2VudFNlcnZpY2USXAoGU3VydmV5EiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXlSZXF1ZXN0GiYubjBzdGFjay5hZ2VudC52MWFscGhhMS5TdXJ2ZXlSZXNwb25zZSIDkAIBEnsKEkVuc3VyZU5ldHdvcmtXaG9sZRIxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTmV0d29ya1dob2xlUmVxdWVzdBoyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTmV0d29ya1dob2xlUmVzcG9uc2USbwoORW5zdXJlVGFwTW92ZWQSLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcE1vdmVkUmVxdWVzdBouLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTW92ZWRSZXNwb25zZRJpCgxTd2VlcE5ldHdvcmsSKy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN3ZWVwTmV0d29ya1JlcXVlc3QaLC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlN3ZWVwTmV0d29ya1Jlc3BvbnNlEnIKD0Vuc3VyZU5vZGVSdWxlcxIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTm9kZVJ1bGVzUmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlTm9kZVJ1bGVzUmVzcG9uc2USewoSRW5zdXJlVm9sdW1lTWFya2VkEjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVNYXJrZWRSZXF1ZXN0GjIubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVWb2x1bWVNYXJrZWRSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_compute, file_n0stack_agent_v1alpha1_network, file_n0stack_agent_v1alpha1_operation, file_n0stack_agent_v1alpha1_volume, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedDomain
@@ -324,6 +324,13 @@ export type SurveyedNetwork = Message<"n0stack.agent.v1alpha1.SurveyedNetwork"> 
    * @generated from field: uint32 mtu = 20;
    */
   mtu: number;
+
+  /**
+   * Unset by an agent without a device for VLANs.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.SurveyedExternal external = 21;
+   */
+  external?: SurveyedExternal | undefined;
 };
 
 /**
@@ -332,6 +339,37 @@ export type SurveyedNetwork = Message<"n0stack.agent.v1alpha1.SurveyedNetwork"> 
  */
 export const SurveyedNetworkSchema: GenMessage<SurveyedNetwork> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_survey, 6);
+
+/**
+ * The way to the VLAN of a network.
+ *
+ * @generated from message n0stack.agent.v1alpha1.SurveyedExternal
+ */
+export type SurveyedExternal = Message<"n0stack.agent.v1alpha1.SurveyedExternal"> & {
+  /**
+   * The device of the node.
+   *
+   * @generated from field: string device = 1;
+   */
+  device: string;
+
+  /**
+   * @generated from field: n0stack.agent.v1alpha1.PartState state = 2;
+   */
+  state: PartState;
+
+  /**
+   * @generated from field: uint32 vlan_id = 3;
+   */
+  vlanId: number;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.SurveyedExternal.
+ * Use `create(SurveyedExternalSchema)` to create a new message.
+ */
+export const SurveyedExternalSchema: GenMessage<SurveyedExternal> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 7);
 
 /**
  * The VXLAN device in a network, and what is known there of members on other nodes.
@@ -381,7 +419,7 @@ export type SurveyedSegment = Message<"n0stack.agent.v1alpha1.SurveyedSegment"> 
  * Use `create(SurveyedSegmentSchema)` to create a new message.
  */
 export const SurveyedSegmentSchema: GenMessage<SurveyedSegment> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 7);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 8);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedUplink
@@ -403,7 +441,7 @@ export type SurveyedUplink = Message<"n0stack.agent.v1alpha1.SurveyedUplink"> & 
  * Use `create(SurveyedUplinkSchema)` to create a new message.
  */
 export const SurveyedUplinkSchema: GenMessage<SurveyedUplink> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 8);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 9);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedCapacity
@@ -430,7 +468,7 @@ export type SurveyedCapacity = Message<"n0stack.agent.v1alpha1.SurveyedCapacity"
  * Use `create(SurveyedCapacitySchema)` to create a new message.
  */
 export const SurveyedCapacitySchema: GenMessage<SurveyedCapacity> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 9);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 10);
 
 /**
  * The seed as it should be. The node says whether its seed is the same.
@@ -449,7 +487,7 @@ export type ExpectedSeed = Message<"n0stack.agent.v1alpha1.ExpectedSeed"> & {
  * Use `create(ExpectedSeedSchema)` to create a new message.
  */
 export const ExpectedSeedSchema: GenMessage<ExpectedSeed> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 10);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 11);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyedSeed
@@ -478,7 +516,7 @@ export type SurveyedSeed = Message<"n0stack.agent.v1alpha1.SurveyedSeed"> & {
  * Use `create(SurveyedSeedSchema)` to create a new message.
  */
 export const SurveyedSeedSchema: GenMessage<SurveyedSeed> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 11);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 12);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyRequest
@@ -518,7 +556,7 @@ export type SurveyRequest = Message<"n0stack.agent.v1alpha1.SurveyRequest"> & {
  * Use `create(SurveyRequestSchema)` to create a new message.
  */
 export const SurveyRequestSchema: GenMessage<SurveyRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 13);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SurveyResponse
@@ -588,7 +626,7 @@ export type SurveyResponse = Message<"n0stack.agent.v1alpha1.SurveyResponse"> & 
  * Use `create(SurveyResponseSchema)` to create a new message.
  */
 export const SurveyResponseSchema: GenMessage<SurveyResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 14);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNetworkWholeRequest
@@ -617,7 +655,7 @@ export type EnsureNetworkWholeRequest = Message<"n0stack.agent.v1alpha1.EnsureNe
  * Use `create(EnsureNetworkWholeRequestSchema)` to create a new message.
  */
 export const EnsureNetworkWholeRequestSchema: GenMessage<EnsureNetworkWholeRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 15);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNetworkWholeResponse
@@ -630,7 +668,7 @@ export type EnsureNetworkWholeResponse = Message<"n0stack.agent.v1alpha1.EnsureN
  * Use `create(EnsureNetworkWholeResponseSchema)` to create a new message.
  */
 export const EnsureNetworkWholeResponseSchema: GenMessage<EnsureNetworkWholeResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 16);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapMovedRequest
@@ -678,7 +716,7 @@ export type EnsureTapMovedRequest = Message<"n0stack.agent.v1alpha1.EnsureTapMov
  * Use `create(EnsureTapMovedRequestSchema)` to create a new message.
  */
 export const EnsureTapMovedRequestSchema: GenMessage<EnsureTapMovedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapMovedResponse
@@ -697,7 +735,7 @@ export type EnsureTapMovedResponse = Message<"n0stack.agent.v1alpha1.EnsureTapMo
  * Use `create(EnsureTapMovedResponseSchema)` to create a new message.
  */
 export const EnsureTapMovedResponseSchema: GenMessage<EnsureTapMovedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 18);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SweepNetworkRequest
@@ -719,7 +757,7 @@ export type SweepNetworkRequest = Message<"n0stack.agent.v1alpha1.SweepNetworkRe
  * Use `create(SweepNetworkRequestSchema)` to create a new message.
  */
 export const SweepNetworkRequestSchema: GenMessage<SweepNetworkRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 18);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 19);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SweepNetworkResponse
@@ -732,7 +770,7 @@ export type SweepNetworkResponse = Message<"n0stack.agent.v1alpha1.SweepNetworkR
  * Use `create(SweepNetworkResponseSchema)` to create a new message.
  */
 export const SweepNetworkResponseSchema: GenMessage<SweepNetworkResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 19);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 20);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNodeRulesRequest
@@ -749,7 +787,7 @@ export type EnsureNodeRulesRequest = Message<"n0stack.agent.v1alpha1.EnsureNodeR
  * Use `create(EnsureNodeRulesRequestSchema)` to create a new message.
  */
 export const EnsureNodeRulesRequestSchema: GenMessage<EnsureNodeRulesRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 20);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 21);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureNodeRulesResponse
@@ -762,7 +800,7 @@ export type EnsureNodeRulesResponse = Message<"n0stack.agent.v1alpha1.EnsureNode
  * Use `create(EnsureNodeRulesResponseSchema)` to create a new message.
  */
 export const EnsureNodeRulesResponseSchema: GenMessage<EnsureNodeRulesResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 21);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 22);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureVolumeMarkedRequest
@@ -798,7 +836,7 @@ export type EnsureVolumeMarkedRequest = Message<"n0stack.agent.v1alpha1.EnsureVo
  * Use `create(EnsureVolumeMarkedRequestSchema)` to create a new message.
  */
 export const EnsureVolumeMarkedRequestSchema: GenMessage<EnsureVolumeMarkedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 22);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 23);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureVolumeMarkedResponse
@@ -811,7 +849,7 @@ export type EnsureVolumeMarkedResponse = Message<"n0stack.agent.v1alpha1.EnsureV
  * Use `create(EnsureVolumeMarkedResponseSchema)` to create a new message.
  */
 export const EnsureVolumeMarkedResponseSchema: GenMessage<EnsureVolumeMarkedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_survey, 23);
+  messageDesc(file_n0stack_agent_v1alpha1_survey, 24);
 
 /**
  * A part of a network, or of the rules of the node.
