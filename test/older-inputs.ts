@@ -51,7 +51,10 @@ const OLDER_NAMES: Readonly<Record<string, Names>> = {
 };
 
 /** The fields that the inputs of the version before did not have. */
-const YOUNGER_FIELDS = ["identity", "limits", "natOff", "pciSlot", "groups", "securityGroups"];
+const YOUNGER_FIELDS = [
+  ...["identity", "limits", "natOff", "pciSlot", "groups", "securityGroups"],
+  ...["services", "entry"],
+];
 
 export const STEPS_WITH_OLDER_INPUTS = Object.keys(OLDER_NAMES);
 

@@ -13,15 +13,15 @@ fail() { progress "$*" && exit 1; }
 
 packages_of() {
 	case "$1" in
-	# What an agent's machine runs: libvirt, QEMU, network namespaces, NAT.
+	# What an agent's machine runs: libvirt, QEMU, network namespaces, NAT, DHCP and DNS.
 	node) echo libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
-		iproute2 nftables tini socat util-linux procps ;;
+		dnsmasq-base dnsmasq-utils iproute2 nftables tini socat util-linux procps ;;
 	# What builds the tiny guest image; its own packages are fetched, not installed.
 	image) echo qemu-utils cpio e2fsprogs dosfstools mtools fdisk kmod lz4 syslinux syslinux-common util-linux ;;
 	# What builds the Debian guest image.
 	debian) echo qemu-utils e2fsprogs fdisk mmdebstrap extlinux mount util-linux ;;
 	# What the tests use besides.
-	test) echo openssh-client rsync openssl genisoimage qemu-system-x86 chromium pebble python3-grpcio python3-grpc-tools ;;
+	test) echo dnsutils isc-dhcp-client udhcpc openssh-client rsync openssl genisoimage qemu-system-x86 chromium pebble python3-grpcio python3-grpc-tools ;;
 	-*) fail "unknown option $1" ;;
 	*) echo "$1" ;;
 	esac

@@ -57,7 +57,10 @@ export async function readProcesses(prefix: string, baseDirectory: string): Prom
     const program = words[0]?.split("/").at(-1) ?? "";
     const guest = words.find((word) => word.startsWith(`guest=${prefix}`));
     if (guest !== undefined) found.push(`${program} ${guest.split(",")[0]}`);
-    else if (/^(?:qemu-img|qemu-nbd|socat|ip|nft|cp)$/.test(program)) {
+    else if (program === "dnsmasq") {
+      const config = words.find((word) => word.startsWith(`--conf-file=${baseDirectory}/`));
+      if (config !== undefined) found.push(`dnsmasq network=${config.split("/").at(-2)}`);
+    } else if (/^(?:qemu-img|qemu-nbd|socat|ip|nft|cp)$/.test(program)) {
       const paths = [...words, await imageOf(pid)];
       const path = paths.find((word) => word.includes(`${baseDirectory}/`));
       if (path !== undefined) found.push(`${program} ${path.replace(/^.*\//, "")}`);

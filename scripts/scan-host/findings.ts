@@ -55,6 +55,8 @@ function domainFindings(
     .filter((name) => !known.has(name))
     .map((name) => ({ code: "DOMAIN_WITHOUT_MACHINE", what: name }));
   for (const process of processes) {
+    // Compared with the namespaces.
+    if (process.startsWith("dnsmasq ")) continue;
     const guest = /guest=(\S+)/.exec(process)?.[1];
     const state = guest === undefined ? undefined : domains[guest]?.state;
     if (state !== "running" && state !== "paused") {

@@ -6,6 +6,7 @@ import {
   readDevices,
   readMounts,
   readNamespaces,
+  readServices,
   readTables,
 } from "./network.ts";
 import { type FolderFiles, readDomainFolders, readVolumes, type VolumeFile } from "./volumes.ts";
@@ -27,23 +28,35 @@ export interface Host {
   readonly namespaces: Readonly<Record<string, Namespace>>;
   readonly devices: Readonly<Record<string, Device>>;
   readonly tables: Readonly<Record<string, readonly string[]>>;
+  /** The files of DHCP and DNS of each network, below its folder. */
+  readonly services: Readonly<Record<string, readonly string[]>>;
   readonly processes: readonly string[];
   readonly mounts: readonly string[];
 }
 
 export async function readHost(place: Place): Promise<Host> {
   const { prefix, baseDirectory, libvirtUri = "qemu:///system" } = place;
-  const [domains, volumes, domainFolders, namespaces, devices, tables, processes, mounts] =
-    await Promise.all([
-      readDomains(libvirtUri, prefix),
-      readVolumes(join(baseDirectory, "volumes")),
-      readDomainFolders(join(baseDirectory, "vm")),
-      readNamespaces(prefix),
-      readDevices(prefix),
-      readTables(prefix),
-      readProcesses(prefix, baseDirectory),
-      readMounts([`/run/netns/${prefix}`, `${baseDirectory}/`]),
-    ]);
+  const [
+    domains,
+    volumes,
+    domainFolders,
+    namespaces,
+    devices,
+    tables,
+    services,
+    processes,
+    mounts,
+  ] = await Promise.all([
+    readDomains(libvirtUri, prefix),
+    readVolumes(join(baseDirectory, "volumes")),
+    readDomainFolders(join(baseDirectory, "vm")),
+    readNamespaces(prefix),
+    readDevices(prefix),
+    readTables(prefix),
+    readServices(join(baseDirectory, "services")),
+    readProcesses(prefix, baseDirectory),
+    readMounts([`/run/netns/${prefix}`, `${baseDirectory}/`]),
+  ]);
   return {
     domains,
     volumes,
@@ -51,6 +64,7 @@ export async function readHost(place: Place): Promise<Host> {
     namespaces,
     devices,
     tables,
+    services,
     processes,
     mounts,
   };

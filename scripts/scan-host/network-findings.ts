@@ -14,6 +14,7 @@ export function networkFindings(
 ): Finding[] {
   return [
     ...tapFindings(place, host, machines),
+    ...serviceFindings(place, host),
     ...remainFindings(place, host),
     ...interfaceFindings(records, machines),
     ...segmentFindings(place, host, records, machines),
@@ -125,6 +126,30 @@ function guardFindings({ prefix }: Place, { namespaces, tables }: Host): Finding
   return [...passing, ...wanted]
     .filter((one) => !passing.has(one) || !wanted.has(one))
     .map((one) => ({ code: "SENDER_DIFFERS", what: `${name}: ${one}` }));
+}
+
+/** DHCP and DNS: one process and one folder for each namespace, with a file for each tap that has an address. */
+function serviceFindings({ prefix }: Place, { namespaces, services, processes }: Host): Finding[] {
+  const findings: Finding[] = [];
+  const servers = processes.filter((process) => process.startsWith("dnsmasq "));
+  const served = new Set(servers.map((process) => process.slice("dnsmasq network=".length)));
+  for (const network of new Set([...served, ...Object.keys(services)])) {
+    const taps = namespaces[`${prefix}${network}`]?.devices;
+    if (taps === undefined) findings.push({ code: "SERVICES_WITHOUT_NETWORK", what: network });
+    else if (!served.has(network)) findings.push({ code: "SERVICES_DEAD", what: network });
+    for (const file of services[network] ?? []) {
+      const [, tap] = /^(?:hosts|names)\/(.*)$/.exec(file) ?? [];
+      if (tap === undefined || taps?.[tap] !== undefined) continue;
+      findings.push({ code: "ENTRY_WITHOUT_TAP", what: `${network}/${file}` });
+    }
+  }
+  for (const [name, { rules }] of Object.entries(namespaces)) {
+    const network = name.slice(prefix.length);
+    // Only a namespace that an older agent made has no services.
+    const isNew = rules.some((rule) => rule.includes("udp dport { 53, 67, 547 }"));
+    if (isNew && !served.has(network)) findings.push({ code: "SERVICES_MISSING", what: network });
+  }
+  return findings;
 }
 
 /** Whether the namespace has the elements of a filter for this nic. */

@@ -1,4 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { byKey, lines, read, readJson } from "./tools.ts";
 
@@ -139,6 +140,16 @@ export async function readTables(prefix: string): Promise<Record<string, readonl
   const rules = async (table: string) =>
     lines(await read("nft", "-s", "list", "table", ...table.split(" ")));
   return byKey(await Promise.all(own.map(async (table) => [table, await rules(table)] as const)));
+}
+
+/** The files of DHCP and DNS, by network. Their texts are compared with what guests get elsewhere. */
+export async function readServices(folder: string): Promise<Record<string, readonly string[]>> {
+  const networks = await readdir(folder).catch(() => []);
+  const filesOf = async (network: string) => {
+    const files = await readdir(join(folder, network), { recursive: true }).catch(() => []);
+    return files.filter((file) => file !== "leases").sort();
+  };
+  return byKey(await Promise.all(networks.map(async (one) => [one, await filesOf(one)] as const)));
 }
 
 /** Mount points below one of `places`. */

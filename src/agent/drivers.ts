@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Accelerator } from "../driver/compute/domain.ts";
 import { openLibvirtComputeDriver } from "../driver/compute/libvirt/libvirt-compute-driver.ts";
 import { newNetnsNetworkDriver } from "../driver/network/netns/netns-network-driver.ts";
+import { prepareServices } from "../driver/network/netns/services/requirements.ts";
 import type { ReadNodeFacts } from "../driver/node-facts/node-facts.ts";
 import { newNodeFacts } from "../driver/node-facts/node-facts.ts";
 import { newIsoSeedDriver } from "../driver/seed/iso-seed-driver.ts";
@@ -15,7 +16,7 @@ import type { WebProxies } from "../util/web-proxies.ts";
 import type { Drivers } from "./agent-deps.ts";
 
 export interface DriversConfig {
-  /** Holds all files of the node: `vm/<name>/` and `volumes/`. At most 28 bytes. */
+  /** Holds all files of the node: `vm/<name>/`, `volumes/` and `services/<network>/`. At most 28 bytes. */
   readonly baseDirectory: string;
   /** Such as `qemu:///system`. */
   readonly libvirtUri: string;
@@ -66,12 +67,14 @@ export async function openDrivers(config: DriversConfig, log: Log): Promise<Node
     forwardsIpv6 = true,
   } = config;
   const volumeFolder = join(baseDirectory, "volumes");
+  prepareServices(log);
   const network = newNetnsNetworkDriver({
     prefix,
     nameservers,
     guestDestinations,
     forwardsIpv6,
     vlanDevice: config.vlanDevice,
+    servicesFolder: join(baseDirectory, "services"),
   });
   let qemuGroup: number | undefined;
   const volume = await openVolumeDriver(config, () => qemuGroup);

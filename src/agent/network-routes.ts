@@ -1,18 +1,19 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { NetworkSpec } from "../driver/network/network-driver.ts";
-import { type PortLimits, portLimits } from "../driver/network/port-limits.ts";
+import type { NetworkServices } from "../driver/network/network-services.ts";
 import type {
   ConnectRequest,
   NodeNetwork,
-  PortLimits as WireLimits,
+  NetworkServices as WireServices,
 } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { NetworkAgentService } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { defined, nonEmpty } from "../util/defined.ts";
 import { invalid, N0Error } from "../util/errors.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, makerOf, required } from "./change.ts";
-import { groupsFromWire, portFromWire } from "./group-messages.ts";
+import { groupsFromWire } from "./group-messages.ts";
 import { dataOf, pipe, takeFirst } from "./pipe.ts";
+import { limitsFromWire, portFromWire } from "./port-messages.ts";
 
 export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
   const { network, queue, segments } = deps;
@@ -35,8 +36,7 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async ensureTapAttached(request) {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
-      const limits = limitsFromWire(request.limits);
-      const port = { ...portFromWire(request.identity, request.groups), ...defined({ limits }) };
+      const port = portFromWire(request);
       const attached = await change(queue, keys.tap(tapName), operation, async (_mark, signal) => {
         const done = await network.ensureAttached(tapName, spec, signal, port);
         await segments.restore(spec.name, signal);
@@ -61,7 +61,7 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
     },
 
     async ensureTapLimits({ tapName, networkName, operation, limits }) {
-      const wanted = limitsFromWire(required("limits", limits))!;
+      const wanted = limitsFromWire(required("limits", limits));
       await change(queue, keys.tap(tapName), operation, (_mark, signal) =>
         network.ensureLimits(tapName, networkName, wanted, signal),
       );
@@ -117,30 +117,23 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
   });
 }
 
-export function networkFromWire({
-  name,
-  ipv4Gateway,
-  ipv6Gateway,
-  mtu,
-  natOff,
-  vlanId,
-}: NodeNetwork): NetworkSpec {
+export function networkFromWire(network: NodeNetwork): NetworkSpec {
+  const { name, ipv4Gateway, ipv6Gateway, mtu, natOff, vlanId, services } = network;
   return {
     name,
-    ...defined({ ipv4Gateway: nonEmpty(ipv4Gateway), ipv6Gateway: nonEmpty(ipv6Gateway), vlanId }),
+    ...defined({
+      ipv4Gateway: nonEmpty(ipv4Gateway),
+      ipv6Gateway: nonEmpty(ipv6Gateway),
+      services: services === undefined ? undefined : servicesFromWire(services),
+      vlanId,
+    }),
     ...(mtu === 0 ? {} : { mtu }),
     ...(natOff ? { isNatOff: true } : {}),
   };
 }
 
-/** @throws N0Error `invalid_argument` for limits that no nic can have. */
-export function limitsFromWire(limits: WireLimits | undefined): PortLimits | undefined {
-  if (limits === undefined) return undefined;
-  const { ingressBitsPerSecond, ingressBurstBytes, egressBitsPerSecond, egressBurstBytes } = limits;
-  return portLimits(
-    { bitsPerSecond: ingressBitsPerSecond, burstBytes: ingressBurstBytes },
-    { bitsPerSecond: egressBitsPerSecond, burstBytes: egressBurstBytes },
-  );
+function servicesFromWire({ domain, nameservers }: WireServices): NetworkServices {
+  return { ...defined({ domain: nonEmpty(domain) }), nameservers };
 }
 
 /** For the API. The log of the agent has the rest. */

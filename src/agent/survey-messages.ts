@@ -20,6 +20,7 @@ import {
   type SurveyedVolumeSchema,
   PartState as WirePart,
 } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { defined } from "../util/defined.ts";
 import { domainToWire, volumeIdOf } from "./domain-messages.ts";
 
 const PART_TO_WIRE: Readonly<Record<PartState, WirePart>> = {
@@ -73,6 +74,7 @@ export function tapToSurvey({
   filter: { state, identity },
   limits,
   groups: { state: groupsState, ...groups },
+  entry: { state: entryState, entry },
 }: TapSurvey): MessageInitShape<typeof SurveyedTapSchema> {
   const listed = { name, networkName, ...mark };
   const found = {
@@ -83,6 +85,8 @@ export function tapToSurvey({
     limitsState: partToWire(limits.state),
     ...(limits.limits === undefined ? {} : { limits: limitsToWire(limits.limits) }),
     groups: { state: partToWire(groupsState), groups: [...groups.groups], rules: groups.rules },
+    entryState: partToWire(entryState),
+    ...defined({ entry }),
   };
   if (identity === undefined) return found;
   return { ...found, identity: { ...identity, addresses: [...identity.addresses] } };
@@ -114,7 +118,7 @@ function limitsToWire({ ingress, egress }: PortLimits) {
 export function networkToSurvey(
   network: NetworkSurvey,
 ): MessageInitShape<typeof SurveyedNetworkSchema> {
-  const { name, mark, tapNames, gateways, groups } = network;
+  const { name, mark, tapNames, gateways, groups, served } = network;
   return {
     listed: { name, tapNames: [...tapNames], gateways: [...gateways], ...mark },
     namespace: partToWire(network.namespace),
@@ -131,5 +135,10 @@ export function networkToSurvey(
       generation: groups.generation ?? 0n,
       members: groups.members,
     },
+    services: partToWire(network.services),
+    ...(served === undefined
+      ? {}
+      : { served: { ...served, nameservers: [...served.nameservers] } }),
+    strayEntries: [...network.strayEntries],
   };
 }

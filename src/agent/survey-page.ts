@@ -104,7 +104,7 @@ async function listNetworks(
   page: SurveyPage,
   signal: AbortSignal,
 ): Promise<Listed> {
-  const { taps, networks, strayUplinks, nodeRules } = await network.survey(signal);
+  const { taps, networks, strayUplinks, strayServices, nodeRules } = await network.survey(signal);
   const names = networks.map(({ name }) => name);
   const { here, last } = namesOn(page, names);
   const isNetwork = new Set(names);
@@ -120,6 +120,7 @@ async function listNetworks(
   const capacity = await readCapacity?.();
   const rest = {
     strayUplinks: strayUplinks.map((uplink) => ({ ...uplink })),
+    strayServices: [...strayServices],
     nodeRules: partToWire(nodeRules),
     ...(capacity === undefined ? {} : { capacity: capacityToWire(capacity) }),
   };

@@ -1,12 +1,12 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { ExpectedSeed } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { SurveyAgentService } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
-import { defined } from "../util/defined.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, required } from "./change.ts";
 import { seedFromWire } from "./domain-messages.ts";
-import { groupsFromWire, portFromWire } from "./group-messages.ts";
-import { limitsFromWire, networkFromWire } from "./network-routes.ts";
+import { groupsFromWire } from "./group-messages.ts";
+import { networkFromWire } from "./network-routes.ts";
+import { portFromWire } from "./port-messages.ts";
 import { partToWire } from "./survey-messages.ts";
 import { surveyPage } from "./survey-page.ts";
 
@@ -32,8 +32,7 @@ export function surveyRoutes(router: ConnectRouter, deps: AgentDeps): void {
     async ensureTapMoved(request) {
       const { tapName, operation } = request;
       const spec = networkFromWire(required("network", request.network));
-      const limits = limitsFromWire(request.limits);
-      const port = { ...portFromWire(request.identity, request.groups), ...defined({ limits }) };
+      const port = portFromWire(request);
       const moved = await change(queue, keys.tap(tapName), operation, async ({ owner }, signal) => {
         const done = await network.moveTap(tapName, spec, { owner }, signal, port);
         await segments.restore(spec.name, signal);

@@ -6,6 +6,7 @@ import type { DriversConfig } from "../agent/drivers.ts";
 import { openDrivers } from "../agent/drivers.ts";
 import { keepGuestWall } from "../agent/guest-wall.ts";
 import { newKeyedQueue } from "../agent/keyed-queue.ts";
+import { keepNetworkServices } from "../agent/network-services.ts";
 import { keepRegistered } from "../agent/registration.ts";
 import { agentRoutes } from "../agent/routes.ts";
 import { readUnderlay } from "../agent/underlay.ts";
@@ -66,6 +67,8 @@ export async function openAgent(
   if (isUnprotected(settings)) await network.keepNodeRules(ending.signal);
   const wall = keepGuestWall({ network, clock: systemClock, log, signal: ending.signal });
   opened.defer(() => wall);
+  const services = keepNetworkServices({ network, clock: systemClock, log, signal: ending.signal });
+  opened.defer(() => services);
   const queue = newKeyedQueue({ signal: ending.signal, clock: systemClock, log });
   const agentToken = toAgents.token?.value;
   let address: string | undefined;

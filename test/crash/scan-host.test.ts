@@ -186,6 +186,11 @@ const DRIFTS: readonly Drift[] = [
     unmake: ({ prefix }) => removeSegment(prefix),
   },
   {
+    code: "ENTRY_WITHOUT_TAP",
+    make: ({ baseDirectory }) => run("touch", join(baseDirectory, "services/net/hosts/gone0")),
+    unmake: ({ baseDirectory }) => rmSync(join(baseDirectory, "services/net/hosts/gone0")),
+  },
+  {
     code: "STATE_DIFFERS",
     make: ({ prefix }, name) => run("virsh", "suspend", `${prefix}${name}`),
     unmake: ({ prefix }, name) => run("virsh", "resume", `${prefix}${name}`),

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { chmod, copyFile, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
+import { processesBelow } from "../../src/driver/network/netns/services/dnsmasq.ts";
 import { madeBy, must, PROJECT, run } from "./program.ts";
 import { scan } from "./scan.ts";
 
@@ -36,19 +38,22 @@ export async function newPlace(): Promise<Place> {
     keyFile,
     configHome: join(baseDirectory, "test", "config"),
     async [Symbol.asyncDispose]() {
-      await removeRemains(prefix);
+      await removeRemains(prefix, baseDirectory);
       await rm(baseDirectory, { recursive: true, force: true });
     },
   };
 }
 
 /** For a test that failed half-way: its remains must not disturb the next one. */
-async function removeRemains(prefix: string): Promise<void> {
+async function removeRemains(prefix: string, baseDirectory: string): Promise<void> {
   const { domains, namespaces, links, tables } = await scan(prefix);
   for (const domain of domains) {
     // The first fails if it does not run, the second if it was never defined.
     await run("virsh", ["-q", "destroy", domain]);
     await run("virsh", ["-q", "undefine", domain]);
+  }
+  for (const { pid } of processesBelow(join(baseDirectory, "services"))) {
+    process.kill(pid, "SIGKILL");
   }
   for (const name of namespaces) await must("ip", ["netns", "delete", name]);
   // A veth is removed with its namespace.

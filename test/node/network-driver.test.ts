@@ -121,11 +121,16 @@ describe.runIf(requirement("netns"))("on this node", { timeout: 30_000 }, () => 
       await world.serveEcho(netnsOf("green"), 7201);
       const inside = await uplinkAddress("green");
       await ip("route", "add", "10.22.0.0/24", "via", inside);
+      expect(await echoFrom("green", "10.22.0.1", 7200)).toBe("hello");
+      const stream = await driver.connect("green", inside, 7201, soon());
+      stream.end("from within");
+      expect(await text(stream)).toBe("from within");
+      // Nor does a guest reach the namespace of its own network.
+      expect(await echoFrom("green", inside, 7201)).toBe("no answer");
       for (const [address, port] of [
         ["10.22.0.1", 7200],
         [inside, 7201],
       ] as const) {
-        expect(await echoFrom("green", address, port)).toBe("hello");
         expect(await echoFrom("blue", address, port)).toBe("no answer");
         // Nor does anybody else begin a connection towards a guest.
         expect(await echoFromNode(address, port)).toBe("no answer");

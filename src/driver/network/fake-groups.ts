@@ -1,6 +1,7 @@
 import { defined } from "../../util/defined.ts";
 import { digestOfGroups, digestOfMembers, shortDigest } from "../../util/security-rule.ts";
 import type { Mark } from "../mark.ts";
+import type { GuestEntry, NetworkServices } from "./network-services.ts";
 import type { NetworkGroupsSurvey, NetworkPartsSurvey, SegmentSurvey } from "./network-survey.ts";
 import type { PortIdentity } from "./port-identity.ts";
 import type { PortLimits } from "./port-limits.ts";
@@ -26,6 +27,8 @@ export interface FakeTap {
   readonly limits?: PortLimits;
   /** The ids of its security groups. */
   readonly groupIds?: readonly string[];
+  /** How DHCP and DNS of its network know the guest; undefined: they do not. */
+  readonly entry?: GuestEntry;
 }
 
 export interface FakeNetwork {
@@ -36,6 +39,7 @@ export interface FakeNetwork {
   /** Of a network that has joined a VLAN. */
   readonly vlanId?: number;
   readonly segment?: SegmentSurvey;
+  readonly services?: NetworkServices;
   /** The generation of the members of groups, once somebody has told it; as text, because it is shown as JSON. */
   readonly generation?: string;
   readonly members?: readonly GroupMember[];

@@ -4,8 +4,21 @@ import { onAbort } from "../../util/race.ts";
 import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Maker, type Mark } from "../mark.ts";
 import { type FakeNetwork, type FakeTap, groupsSurvey, newFakeGroups } from "./fake-groups.ts";
+import {
+  entryAfter,
+  entryOf,
+  keepServices,
+  servicesAfter,
+  servicesSurvey,
+} from "./fake-services.ts";
 import { checkVlan, externalOf, type FakeVlans, vlanObstacle } from "./fake-vlans.ts";
-import { checkEndpoint, checkNetworkName, checkTapName, gatewaysOf } from "./network-check.ts";
+import {
+  checkEndpoint,
+  checkNetwork,
+  checkNetworkName,
+  checkTapName,
+  gatewaysOf,
+} from "./network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
 import {
   networkNotHere,
@@ -72,6 +85,8 @@ interface FakeNodeHands {
   readonly taps: Map<string, FakeTap>;
   readonly networks: Map<string, FakeNetwork>;
   readonly strayUplinks: Set<StrayUplink>;
+  /** The names of networks that are not here, and have services. */
+  readonly strayServices: Set<string>;
   /** Undefined: the rules are as they should be. */
   nodeRules: PartState | undefined;
   /** The addresses that guests cannot reach. */
@@ -94,6 +109,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     taps,
     networks,
     strayUplinks: new Set(),
+    strayServices: new Set(),
     nodeRules: undefined,
     closed: new Set(),
     ipv6Obstacle: undefined,
@@ -115,17 +131,15 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
   const tapNamesOf = (networkName: string) =>
     [...taps].filter(([, tap]) => tap.networkName === networkName).map(([name]) => name);
 
-  /** What the request does not say stays as it is. */
-  function putNetwork(
-    { name, mtu, isNatOff, ...spec }: NetworkSpec,
-    mark: Mark,
-    gateways: readonly string[],
-  ): void {
-    const { damage: _, isNatOff: __, ...before } = networks.get(name) ?? {};
-    const vlanId = hands.vlans === undefined ? undefined : spec.vlanId;
-    networks.set(name, { ...before, mark, gateways, ...defined({ mtu, isNatOff, vlanId }) });
+  /** Whole. What the request does not say stays as it is, but for the way outside. */
+  function putNetwork(network: NetworkSpec, mark: Mark): void {
+    const { name, mtu, isNatOff } = network;
+    const { damage: _, isNatOff: __, services: before, ...rest } = networks.get(name) ?? {};
+    const services = servicesAfter(network, before);
+    const vlanId = hands.vlans === undefined ? undefined : network.vlanId;
+    const its = defined({ mtu, isNatOff, services, vlanId });
+    networks.set(name, { ...rest, mark, gateways: gatewaysOf(network), ...its });
   }
-
   function setSegment(segment: Segment): void {
     const there = networks.get(segment.networkName);
     if (there === undefined) return;
@@ -138,8 +152,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
 
   function attach(tapName: string, network: NetworkSpec, asked: PortSpec = {}): Attached {
     checkTapName(tapName);
-    checkNetworkName(network.name);
-    const gateways = gatewaysOf(network);
+    checkNetwork(network);
     const port = checkPort(asked, fake.canJudge);
     checkVlan(hands.vlans, network);
     const tap = taps.get(tapName);
@@ -156,17 +169,18 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     };
     const { isNatOff } = networks.get(network.name) ?? network;
     const { isNatOff: _, ...spec } = network;
-    putNetwork({ ...spec, ...defined({ isNatOff }) }, mark, gateways);
+    putNetwork({ ...spec, ...defined({ isNatOff }) }, mark);
     const limits = someOf(asked.limits ?? tap.limits);
     const identity = port.identity ?? tap.identity;
     const grouped = takeGroups(network.name, port);
     if (grouped === "needs_members") return grouped;
     const groupIds = grouped ?? (port.groups === "off" ? undefined : tap.groupIds);
     const mtu = network.mtu ?? tap.mtu;
+    const entry = entryAfter(port.entry, tap, networks.get(network.name)!);
     taps.set(tapName, {
       mark: tap.mark,
       networkName: network.name,
-      ...defined({ identity, groupIds, limits, mtu }),
+      ...defined({ identity, groupIds, limits, mtu, entry }),
     });
     return "attached";
   }
@@ -178,14 +192,13 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
   }
 
   function makeWhole(network: NetworkSpec): void {
-    checkNetworkName(network.name);
-    const gateways = gatewaysOf(network);
+    checkNetwork(network);
     const there = networks.get(network.name);
     if (there === undefined) throw networkNotHere(network.name);
     checkVlan(hands.vlans, network);
     const { vlanId: _, ...rest } = there;
     networks.set(network.name, rest);
-    putNetwork(network, there.mark, gateways);
+    putNetwork(network, there.mark);
     for (const [name, { isLoose: _, ...tap }] of taps) {
       if (tap.networkName === network.name) taps.set(name, tap);
     }
@@ -208,20 +221,21 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         const { mtu = MTU_OF_ETHERNET } = tap;
         const isConnected = networkName !== undefined && !isLoose;
         const listed = { name, mark, ...defined({ networkName }), isConnected };
-        const groups = groupsOf(tap);
-        return { ...listed, mtu, filter: filterOf(identity), limits: found(limits), groups };
+        const known = { groups: groupsOf(tap), entry: entryOf(tap) };
+        return { ...listed, mtu, filter: filterOf(identity), limits: found(limits), ...known };
       }),
       networks: [...networks].map(([name, network]) => {
         const { mark, gateways, damage, segment = NO_SEGMENT, isNatOff = false } = network;
         const { mtu = MTU_OF_ETHERNET } = network;
         const whole = { namespace: "whole", bridge: "whole", uplink: "whole", rules } as const;
         const lists = { tapNames: tapNamesOf(name), strayFilters: [] };
-        const groups = groupsSurvey(network);
         const external = defined({ external: externalOf(hands.vlans, network) });
-        const parts = { ...whole, groups, segment, isNatOff, mtu, ...external };
+        const of = { groups: groupsSurvey(network), ...servicesSurvey(network), ...external };
+        const parts = { ...whole, ...of, segment, isNatOff, mtu };
         return { name, mark, gateways, ...lists, ...parts, ...damage };
       }),
       strayUplinks: [...hands.strayUplinks],
+      strayServices: [...hands.strayServices],
       nodeRules: hands.nodeRules ?? rules,
     };
   }
@@ -280,13 +294,12 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
       }),
     ensureGateways: (network, signal) =>
       during("ensureGateways", signal, () => {
-        checkNetworkName(network.name);
-        const gateways = gatewaysOf(network);
+        checkNetwork(network);
         const there = networks.get(network.name);
         if (there === undefined) return;
-        const { isNatOff: _, ...rest } = there;
-        const its = defined({ isNatOff: network.isNatOff });
-        networks.set(network.name, { ...rest, gateways, ...its });
+        const { damage } = there;
+        putNetwork(network, there.mark);
+        networks.set(network.name, { ...networks.get(network.name)!, ...defined({ damage }) });
       }),
     ensureSegment: (segment, signal) =>
       during("ensureSegment", signal, () => setSegment(checkSegment(segment))),
@@ -335,6 +348,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
         checkNetworkName(networkName);
         if (tapNamesOf(networkName).length === 0) networks.delete(networkName);
         dropStrays(networkName);
+        hands.strayServices.delete(networkName);
       }),
     ensureNodeRules: (signal) =>
       during("ensureNodeRules", signal, () => {
@@ -349,6 +363,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     ipv6Obstacle: () => hands.ipv6Obstacle,
     externalObstacle: async () => vlanObstacle(hands.vlans),
     judgesGroups: () => fake.canJudge,
+    keepServices: (signal) =>
+      during("keepServices", signal, () => keepServices(networks, hands.strayServices)),
     closedNameservers: (addresses) => addresses.filter((one) => hands.closed.has(one)),
     async connect(networkName, address, port, signal) {
       await during("connect", signal, () => {

@@ -3,6 +3,7 @@ import { invalid } from "../../util/errors.ts";
 import { quote } from "../../util/quote.ts";
 import { NAME_ON_NODE } from "../../util/ref.ts";
 import type { NetworkSpec } from "./network-driver.ts";
+import { checkServices } from "./network-services.ts";
 
 /** IFNAMSIZ is 16, with the terminating zero. */
 const TAP_NAME_RULE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/;
@@ -16,6 +17,13 @@ export function checkNetworkName(name: string): void {
 
 export function checkTapName(name: string): void {
   if (!TAP_NAME_RULE.test(name)) throw invalid("tap", `must match ${TAP_NAME_RULE}`);
+}
+
+/** Refuses what cannot be a network before anything is made of it. */
+export function checkNetwork(spec: NetworkSpec): void {
+  checkNetworkName(spec.name);
+  gatewaysOf(spec);
+  if (spec.services !== undefined) checkServices(spec.services);
 }
 
 /** The gateways of a network, as the kernel prints them. */

@@ -6,6 +6,7 @@ import { limitsSuite } from "./limits.suite.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
 import type { PortIdentity } from "./port-identity.ts";
 import { segmentSuite } from "./segment.suite.ts";
+import { servicesSuite } from "./services.suite.ts";
 
 export interface NetworkDriverUnderTest {
   readonly driver: NetworkDriver;
@@ -36,7 +37,7 @@ const green: NetworkSpec = { name: "green", ipv4Gateway: "10.11.0.254/24" };
 const none = { state: "absent" };
 const nothing = {
   mtu: 1500,
-  ...{ filter: none, limits: none },
+  ...{ filter: none, limits: none, entry: none },
   groups: { state: "absent", groups: [], rules: "" },
 };
 const guest: PortIdentity = {
@@ -372,6 +373,7 @@ export function networkDriverSuite(
         taps: [],
         networks: [],
         strayUplinks: [],
+        strayServices: [],
         nodeRules: "absent",
       });
       await attachNew(tap1, blue);
@@ -384,8 +386,8 @@ export function networkDriverSuite(
             tapNames: [tap1],
             gateways: ["10.11.0.254/24", "fd00:11::fe/64"],
             ...{ namespace: "whole", bridge: "whole", uplink: "whole", rules: "whole" },
-            strayFilters: [],
             groups: { state: "whole", members: expect.any(String) },
+            ...{ strayFilters: [], services: "absent", strayEntries: [] },
           },
         ],
         strayUplinks: [],
@@ -495,5 +497,6 @@ export function networkDriverSuite(
   segmentSuite(name, make);
   limitsSuite(name, make);
   groupsSuite(name, make);
+  servicesSuite(name, make);
   connectSuite(name, make);
 }

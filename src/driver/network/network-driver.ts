@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Maker, Mark } from "../mark.ts";
+import type { NetworkServices } from "./network-services.ts";
 import type { NetworkInfo, NodeNetworkSurvey, TapInfo } from "./network-survey.ts";
 import type { PortLimits } from "./port-limits.ts";
 import type { Attached, GroupsOfNetwork, PortSpec } from "./security-groups.ts";
@@ -24,6 +25,8 @@ export interface NetworkSpec {
    * and none after `ensureNetworkWhole`.
    */
   readonly vlanId?: number;
+  /** DHCP and DNS for its guests on this node. Undefined: they stay as they are; a new network has none. */
+  readonly services?: NetworkServices;
 }
 
 /**
@@ -50,10 +53,12 @@ export interface NetworkDriver {
    * the tap is connected to it already.
    *
    * Before the tap is connected, its filter drops what claims to come from somebody else, and what its security
-   * groups do not let pass. A new tap has none of both unless the call says it.
+   * groups do not let pass, and DHCP and DNS know the guest, if the network has these services. A new tap has none
+   * of all that unless the call says it.
    *
-   * @throws N0Error `failed_precondition` if the tap does not exist, or if the kernel of the node cannot enforce
-   * security groups, for other groups than `default`, or if the node cannot join the VLAN of the network.
+   * @throws N0Error `failed_precondition` if the tap does not exist, if the services cannot start, or if the kernel
+   * of the node cannot enforce security groups, for other groups than `default`, or if the node cannot join the VLAN
+   * of the network.
    */
   ensureAttached(
     tapName: string,
@@ -86,8 +91,8 @@ export interface NetworkDriver {
   ensureTapOut(tapName: string, mark: Mark, signal: AbortSignal): Promise<void>;
 
   /**
-   * Gives the network these gateways and no others, and a way outside or none. Does nothing if it is not on this node, half-made or not ours:
-   * who brings it here brings its gateways.
+   * Gives the network these gateways and no others, a way outside or none, and its services if they are said. Does
+   * nothing if it is not on this node, half-made or not ours: who brings it here brings its gateways.
    */
   ensureGateways(network: NetworkSpec, signal: AbortSignal): Promise<void>;
 
@@ -124,8 +129,8 @@ export interface NetworkDriver {
   survey(signal: AbortSignal): Promise<NodeNetworkSurvey>;
 
   /**
-   * Repairs each missing or changed part of a network on this node, and connects the taps that are in it. A
-   * filter that is lost is made again by `moveTap`, and so are the groups of a tap.
+   * Repairs each missing or changed part of a network on this node, and connects the taps that are in it. What is
+   * lost of one tap alone, its filter, its groups or its entry, is made again by `moveTap`.
    *
    * @param groups for rules of groups that somebody has changed.
    * @throws N0Error `failed_precondition` if the network is not on this node, or the existing one is not ours.
@@ -165,6 +170,13 @@ export interface NetworkDriver {
 
   /** Why this node cannot forward the IPv6 packets of guests, at the last look. Undefined if it can, or is not to. */
   ipv6Obstacle(): string | undefined;
+  /**
+   * Starts DHCP and DNS of networks again where they have ended, and ends them where the network is gone. Call it
+   * every few seconds.
+   *
+   * @returns the names of the networks for which it did anything.
+   */
+  keepServices(signal: AbortSignal): Promise<readonly string[]>;
 
   /** Why networks cannot join VLANs of the node's device for that. Undefined if they can, or there is none. */
   externalObstacle(): Promise<string | undefined>;

@@ -1,4 +1,5 @@
 import type { Mark } from "../mark.ts";
+import type { GuestEntry, NetworkServices } from "./network-services.ts";
 import type { PortIdentity } from "./port-identity.ts";
 import type { PortLimits } from "./port-limits.ts";
 import type { PortGroupsSurvey } from "./security-groups.ts";
@@ -40,6 +41,13 @@ export interface PortLimitsSurvey {
   readonly limits?: PortLimits;
 }
 
+/** How DHCP and DNS know the guest behind a tap. */
+export interface TapEntry {
+  readonly state: PartState;
+  /** Set if the entry is whole. */
+  readonly entry?: GuestEntry;
+}
+
 export interface TapSurvey extends TapInfo {
   /** Whether the tap is up, and a port of the bridge of its network. */
   readonly isConnected: boolean;
@@ -48,6 +56,7 @@ export interface TapSurvey extends TapInfo {
   readonly filter: PortFilter;
   readonly limits: PortLimitsSurvey;
   readonly groups: PortGroupsSurvey;
+  readonly entry: TapEntry;
 }
 
 /** The segment as it is on the node. */
@@ -98,6 +107,12 @@ export interface NetworkPartsSurvey {
   /** Undefined on a node without a device for VLANs. */
   readonly external?: ExternalSurvey;
   readonly groups: NetworkGroupsSurvey;
+  /** DHCP and DNS. `altered`: they do not run, or not for this network as it is. */
+  readonly services: PartState;
+  /** As the services say it, running or not. */
+  readonly served?: NetworkServices;
+  /** The names of taps that are not in the network, and have an entry in its services. */
+  readonly strayEntries: readonly string[];
 }
 
 /** What a network here knows of security groups. */
@@ -122,6 +137,8 @@ export interface NodeNetworkSurvey {
   readonly taps: readonly TapSurvey[];
   readonly networks: readonly NetworkSurvey[];
   readonly strayUplinks: readonly StrayUplink[];
+  /** The names of networks that are not here, and have files or processes of services. */
+  readonly strayServices: readonly string[];
   /** Filter, NAT and forwarding in the node's own namespace. */
   readonly nodeRules: PartState;
 }

@@ -1,6 +1,7 @@
 import { invalid, N0Error } from "../../util/errors.ts";
 import { quote } from "../../util/quote.ts";
 import { checkSecurityRule, type SecurityGroupRules } from "../../util/security-rule.ts";
+import { checkEntry, type GuestEntry } from "./network-services.ts";
 import { checkIdentity, type PortIdentity } from "./port-identity.ts";
 import type { PortLimits } from "./port-limits.ts";
 
@@ -34,6 +35,8 @@ export interface PortSpec {
   readonly groups?: NicGroups | "off";
   /** If undefined, they stay as they are; a new tap has none. */
   readonly limits?: PortLimits;
+  /** How DHCP and DNS of the network know the guest, if it has these services. If undefined, as before. */
+  readonly entry?: GuestEntry;
 }
 
 /**
@@ -71,7 +74,7 @@ export function checkGroups(groups: NicGroups): NicGroups {
  * @param canJudge whether the kernel can enforce rules.
  * @throws N0Error `invalid_argument`; `failed_precondition` for other groups than `default` if it cannot.
  */
-export function checkPort({ identity, groups }: PortSpec, canJudge: boolean) {
+export function checkPort({ identity, groups, entry }: PortSpec, canJudge: boolean) {
   const checked = groups === undefined || groups === "off" ? groups : checkGroups(groups);
   const isNamed = Array.isArray(checked) && checked.some(({ id }) => !id.endsWith("/default"));
   if (isNamed && !canJudge) {
@@ -84,6 +87,7 @@ export function checkPort({ identity, groups }: PortSpec, canJudge: boolean) {
   return {
     identity: identity === undefined ? undefined : checkIdentity(identity),
     groups: canJudge || checked === "off" ? checked : undefined,
+    entry: entry === undefined ? undefined : checkEntry(entry),
   };
 }
 

@@ -52,7 +52,7 @@ add_resolver() {
 # In the background once it has asked for two seconds, so that a network without DHCP does not
 # hold up the boot.
 start_dhcp() {
-	udhcpc -i "$1" -b -t 4 -T 1 -A 5 -x "hostname:$(hostname)" -s /lib/tiny/udhcpc -S >/dev/null 2>&1
+	udhcpc -i "$1" -b -t 4 -T 1 -A 5 -O mtu -O hostname -O search -x "hostname:$(hostname)" -s /lib/tiny/udhcpc -S >/dev/null 2>&1
 }
 
 # set_up INTERFACE MTU

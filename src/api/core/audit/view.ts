@@ -24,6 +24,8 @@ export interface NetworkUse {
     /** With prefix length; empty for none. */
     readonly ipv4Gateway: string;
     readonly ipv6Gateway: string;
+    /** DHCP and DNS there. */
+    readonly services?: { readonly domain: string; readonly nameservers: readonly string[] };
     /** The keys of a transaction that changes any of it. */
     readonly keys: readonly string[];
   };

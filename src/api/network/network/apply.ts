@@ -6,8 +6,17 @@ import {
   NetworkSchema,
   NetworkService,
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import { type Cidr, type Family, formatCidr, hasRoom, parseCidr } from "../../../util/cidr.ts";
+import {
+  type Cidr,
+  type Family,
+  formatAddress,
+  formatCidr,
+  hasRoom,
+  parseBlock,
+  parseCidr,
+} from "../../../util/cidr.ts";
 import { defined } from "../../../util/defined.ts";
+import { isDomainName, withoutRootDot } from "../../../util/dns-name.ts";
 import { invalid } from "../../../util/errors.ts";
 import { quote } from "../../../util/quote.ts";
 import { specialRangeIn } from "../../../util/special-ranges.ts";
@@ -17,7 +26,7 @@ import { refOf } from "../../core/scope.ts";
 import { sharingOf } from "../../core/sharing.ts";
 import type { Api } from "../context.ts";
 import { chooseVni } from "../segment/vni.ts";
-import { guestKeys, hasSameCidrs } from "./cidr-change.ts";
+import { guestKeys, isSameOnNodes } from "./cidr-change.ts";
 import { networks } from "./collection.ts";
 import { commitCidrs } from "./commit-cidrs.ts";
 import { hasSameReach, reachOf } from "./reach-change.ts";
@@ -26,15 +35,15 @@ import { checkReservedRanges } from "./reserved-ranges.ts";
 import { checkVlan } from "./vlan.ts";
 
 /**
- * Makes a network, or changes the labels, annotations, domain and reserved ranges of one. It also changes its
- * CIDRs, if all its reservations fit the new ones. Reserves the gateway with it.
+ * Makes a network, or changes the labels, annotations, domain, nameservers and reserved ranges of one. It also
+ * changes its CIDRs, if all its reservations fit the new ones. Reserves the gateway with it.
  *
  * An address that was chosen before is not given any more: who reserves it has a condition on this record.
  *
  * @throws N0Error `invalid_argument` for a CIDR that is not valid, that hosts cannot have, or that overlaps
  * another network's, and for a reserved range that is not valid; `failed_precondition` for a change of CIDRs
- * that something needs; `aborted` if the network is busy, or for a change of CIDRs, if a virtual machine in it
- * is; `unavailable` if the node of one does not answer.
+ * that something needs; `aborted` if the network is busy, or for a change that its nodes must know, if a virtual
+ * machine in it is; `unavailable` if the node of one does not answer.
  */
 export async function applyNetwork(
   api: Api,
@@ -44,15 +53,16 @@ export async function applyNetwork(
   const parsed = validate(request);
   const cidrs = textOf(parsed);
   const reservedRanges = checkReservedRanges(request.reservedRanges, parsed);
-  const { name, annotations, labels, domain, isolated, natOff } = request;
+  const { name, labels, domain, isolated, natOff } = request;
+  const nameservers = checkNameservers(request.nameservers);
+  const wanted = { ...cidrs, domain, natOff, nameservers };
   const ref = refOf(call, networks, name);
   const keys = async () => {
     const seen = await api.records.find(networks, ref);
     const isSame =
       seen === undefined ||
-      (hasSameCidrs(seen.value, cidrs) &&
-        hasSameReach(seen.value, reachOf(request, seen.value)) &&
-        seen.value.natOff === natOff);
+      (isSameOnNodes(seen.value, { ...seen.value, ...wanted }) &&
+        hasSameReach(seen.value, reachOf(request, seen.value)));
     return [networks.key(ref), ...(isSame ? [] : await guestKeys(api, ref))];
   };
   const options = { method: NetworkService.method.applyNetwork, keys };
@@ -62,15 +72,13 @@ export async function applyNetwork(
     const shared = sharingOf(present?.value);
     const reach = reachOf(request, present?.value);
     const vni = isolated ? 0 : present?.value.vni || (await chooseVni(api, ref));
-    const its = { name, annotations, labels, domain, reservedRanges, natOff };
-    const fields = { ...its, state, vni, ...reach };
-    const network = create(NetworkSchema, { ...fields, ...cidrs, ...shared });
+    const fields = { name, labels, reservedRanges, state, vni, ...reach };
+    const network = create(NetworkSchema, { ...fields, ...wanted, ...shared });
     const record = tx.context.held.put(networks, ref, network, present?.value);
     const isSame =
       present !== undefined &&
-      hasSameCidrs(present.value, network) &&
-      hasSameReach(present.value, network) &&
-      present.value.natOff === natOff;
+      isSameOnNodes(present.value, network) &&
+      hasSameReach(present.value, network);
     if (!isSame) return await commitCidrs(tx, ref, present?.value, network, record);
     const answer = await toWire(api, network, ref.scope);
     return await tx.answer(answer, record);
@@ -91,13 +99,24 @@ function validate(request: ApplyNetworkRequest): NetworkCidrs {
     throw invalid("ipv4_cidr", "must be set, or ipv6_cidr");
   }
   checkVlan(request);
-  if (
-    request.domain !== "" &&
-    !/^[a-zA-Z0-9-]{1,63}(\.[a-zA-Z0-9-]{1,63}){0,7}\.?$/.test(request.domain)
-  ) {
+  if (request.domain !== "" && !isDomainName(withoutRootDot(request.domain))) {
     throw invalid("domain", "must be a domain name such as example.internal");
   }
   return defined({ ipv4, ipv6 });
+}
+
+/** @throws N0Error `invalid_argument` */
+function checkNameservers(texts: readonly string[]): string[] {
+  const checked = texts.map((text, i) => {
+    const block = text.includes("/") ? undefined : parseBlock(text);
+    if (block === undefined) {
+      throw invalid(`nameservers[${i}]`, `${quote(text)} is not an IP address such as 10.0.0.53`);
+    }
+    const special = specialRangeIn(block);
+    if (special === undefined) return formatAddress(block.base, block.family);
+    throw invalid(`nameservers[${i}]`, `${quote(text)} is in ${special}: no host has that address`);
+  });
+  return [...new Set(checked)];
 }
 
 function parseField(text: string, field: string, family: Family): Cidr | undefined {

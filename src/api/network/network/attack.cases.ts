@@ -7,6 +7,7 @@ export const examples: Examples = {
     name: "a",
     ipv4Cidr: "10.20.0.0/24",
     domain: "a.test",
+    nameservers: ["10.20.0.53"],
     reservedRanges: ["10.20.0.100-10.20.0.110"],
   },
   GetNetworkUse: { networkName: "a" },

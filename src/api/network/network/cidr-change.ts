@@ -6,7 +6,7 @@ import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Api, Tx } from "../context.ts";
 import { addressesOf, type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { type Guest, guestOf, guestsOf } from "../interface/guests.ts";
-import { cidrsOf, gatewayAddresses } from "./record.ts";
+import { cidrsOf, gatewayAddresses, partsOnNode } from "./record.ts";
 
 const FAMILIES = [4, 6] as const;
 
@@ -14,6 +14,13 @@ type Cidrs = Pick<Network, "ipv4Cidr" | "ipv6Cidr">;
 
 export function hasSameCidrs(before: Cidrs, after: Cidrs): boolean {
   return before.ipv4Cidr === after.ipv4Cidr && before.ipv6Cidr === after.ipv6Cidr;
+}
+
+/** Whether its nodes need not know of the change. */
+export function isSameOnNodes(before: Network, after: Network): boolean {
+  const textOf = (network: Network) => JSON.stringify(partsOnNode(network).services);
+  const hasSameNat = before.natOff === after.natOff;
+  return hasSameCidrs(before, after) && hasSameNat && textOf(before) === textOf(after);
 }
 
 /** The keys of the objects whose guests are on the network. */

@@ -21,15 +21,15 @@ import {
   cidrsOf,
   DEFAULT_GATEWAY,
   gatewayAddresses,
-  gatewaysOnNode,
+  partsOnNode,
   withInterfaces,
 } from "./record.ts";
 
 const CONFLICTS_MAX = 64;
 
 /**
- * Commits a network that is new, or has new CIDRs, with its gateway. Before that, the nodes on which guests use
- * it get the new gateways. The transaction holds the keys of these guests, so none is booted meanwhile. The
+ * Commits a network that is new, or has other CIDRs or services, with its gateway. Before that, the nodes on which
+ * guests use it get the new ones. The transaction holds the keys of these guests, so none is booted meanwhile. The
  * condition is that nothing was reserved in it in the meantime.
  *
  * @param record The write of `network` itself.
@@ -80,8 +80,7 @@ async function changeOnNodes(
   const reserved = stored.map(({ value }) => value).filter(({ name }) => name !== DEFAULT_GATEWAY);
   throwIfReachNeeded(tx.context.api, ref, before, network, reserved);
   throwIfNeeded(tx, ref, before, network, reserved);
-  const onNode = (one: Network) => ({ ...gatewaysOnNode(cidrsOf(one)), natOff: one.natOff });
-  const change = { network: ref, ...onNode(network), before: onNode(before) };
+  const change = { network: ref, ...partsOnNode(network), before: partsOnNode(before) };
   for (const nodeName of await nodesInUse(tx, reserved)) {
     await tx.run(changeGateways, { nodeName, ...change });
   }

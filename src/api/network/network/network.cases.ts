@@ -77,6 +77,20 @@ export const rpcCases: readonly RpcCase[] = [
       networks.applyNetwork({ name: "net", ipv4Cidr: "10.0.0.0/24", natOff: true }),
   },
   {
+    rpc: "ApplyNetwork",
+    about: "other nameservers, while a virtual machine runs",
+    prepare: async (world) => {
+      await prepareDisk(world);
+      await world.virtualMachines.createVirtualMachine(webRequest());
+    },
+    call: ({ networks }) =>
+      networks.applyNetwork({
+        name: "net",
+        ipv4Cidr: "10.0.0.0/24",
+        nameservers: ["10.0.0.53"],
+      }),
+  },
+  {
     rpc: "SetNetworkVisibility",
     prepare: prepareDisk,
     call: ({ networks }) =>
@@ -154,6 +168,17 @@ export const scenarios: readonly Scenario[] = [
     name: "ApplyNetwork, without NAT while a machine runs",
     prepare: [LAN_APPLIED, newDisk("root"), machine("CreateVirtualMachine", WEB_ON_LAN)],
     call: network("ApplyNetwork", { name: "lan", ipv4Cidr: "10.231.8.0/24", natOff: true }),
+    revert: [LAN_APPLIED],
+    cleanUp: [machine("DeleteVirtualMachine", { name: "<web>" }), ...purged("root"), LAN_DELETED],
+  },
+  {
+    name: "ApplyNetwork, other nameservers while a machine runs",
+    prepare: [LAN_APPLIED, newDisk("root"), machine("CreateVirtualMachine", WEB_ON_LAN)],
+    call: network("ApplyNetwork", {
+      name: "lan",
+      ipv4Cidr: "10.231.8.0/24",
+      nameservers: ["192.0.2.53"],
+    }),
     revert: [LAN_APPLIED],
     cleanUp: [machine("DeleteVirtualMachine", { name: "<web>" }), ...purged("root"), LAN_DELETED],
   },

@@ -153,6 +153,22 @@ export const drifts: Drifts = {
       });
     },
   },
+  "network.services_broken": {
+    isUnwound: true,
+    drift: (hands) => damageNetwork(hands, { services: "altered" }),
+  },
+  "network.services_differ": {
+    drift: ({ here }) => {
+      const { networks: there } = here.network.hands;
+      const services = { domain: "old.internal", nameservers: ["192.0.2.99"] };
+      there.set("net", { ...there.get("net")!, services });
+    },
+  },
+  "network.services_without_owner": {
+    drift: ({ here }) => {
+      here.network.hands.strayServices.add("other");
+    },
+  },
   "uplink.without_owner": {
     drift: ({ here }) => {
       here.network.hands.strayUplinks.add({ device: "n0-other-1234", networkName: "other" });

@@ -26,8 +26,11 @@ export const calls: Readonly<Record<string, CallKind>> = {
       const isolated = name.endsWith("2");
       const natOff = view.dice.chance(0.2);
       const annotations = isolated || view.dice.chance(0.7) ? {} : { [VLAN_ID]: name.slice(-1) };
+      // Always the same: another one makes the seeds of virtual machines stale.
+      const domain = name.endsWith("1") ? "" : `${name}.internal`;
+      const nameservers = view.dice.chance(0.2) ? [`10.0.${third}.3`, "2001:db8::53"] : [];
       const its = { reservedRanges, isolated, natOff, annotations, labels: labels(view) };
-      return { ...request, ...its };
+      return { ...request, ...its, domain, nameservers };
     },
     (c, request, options) => c.networks.applyNetwork(request, options),
   ),

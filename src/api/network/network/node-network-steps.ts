@@ -1,48 +1,34 @@
-import { defined } from "../../../util/defined.ts";
 import { nameOnNode, nodeRef, type Ref } from "../../../util/ref.ts";
 import { nodeRetriable, nodeStep, type StepNode } from "../../core/saga/node-step.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import type { Api } from "../context.ts";
 import { readGroupsOfNetwork } from "../security-group/on-node.ts";
 import { networks } from "./collection.ts";
+import { nodeNetworkMessage, type PartsOnNode } from "./record.ts";
 
 /** A network on one node. */
 export type NetworkPlace = { readonly nodeName: string; readonly network: Ref };
 
-/** With their prefix lengths; empty for none. */
-export type Gateways = {
-  readonly ipv4Gateway: string;
-  readonly ipv6Gateway: string;
-  /** Whether the network lets no guest outside. An input of an older version has none. */
-  readonly natOff?: boolean;
-};
+export type NodeNetwork = NetworkPlace & PartsOnNode;
 
-export type NodeNetwork = NetworkPlace &
-  Gateways & {
-    /** The largest packet of its guests. An input of an older version has none. */
-    readonly mtu?: number;
-    /** The VLAN that it joins. */
-    readonly vlanId?: number;
-  };
+/** The change of a network's gateways and services on a node. */
+export type GatewayChange = NodeNetwork & { readonly before: PartsOnNode };
 
-/** The change of a network's gateways on a node. */
-export type GatewayChange = NodeNetwork & { readonly before: Gateways };
-
-/** Gives the bridge on the node other gateways, or a way outside or none, while virtual machines use it. */
+/** Gives the network on the node other gateways and services, and a way outside or none, while virtual machines use it. */
 export const changeGateways = nodeStep<GatewayChange>({
   name: "network.change_gateways",
   owner: ({ network }) => network,
   act: setGateways,
   undo: (node, { network, before }) => setGateways(node, { network, ...before }),
   leaves: ({ network, nodeName }) =>
-    `network "${network.name}" on node "${nodeName}", perhaps with the gateways of other CIDRs`,
+    `network "${network.name}" on node "${nodeName}", perhaps with the gateways, domain or nameservers of another state`,
 });
 
 async function setGateways(
   { network: ask }: StepNode,
-  { network: ref, ipv4Gateway, ipv6Gateway, natOff = false }: Omit<NodeNetwork, "nodeName">,
+  { network: ref, ...parts }: Omit<NodeNetwork, "nodeName">,
 ): Promise<void> {
-  const network = { name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, natOff };
+  const network = nodeNetworkMessage(ref, parts);
   await ask((c, operation, options) => c.ensureGateways({ operation, network }, options));
 }
 
@@ -61,12 +47,8 @@ export const restoreNetwork = nodeRetriable<NodeNetwork, Api>({
   name: "network.restore",
   today: namesToRefs(olderNames),
   owner,
-  async act(
-    { api, survey },
-    { nodeName, network: ref, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false, vlanId },
-  ) {
-    const gateways = { ipv4Gateway, ipv6Gateway };
-    const network = { name: nameOnNode(ref), ...gateways, mtu, natOff, ...defined({ vlanId }) };
+  async act({ api, survey }, { nodeName, network: ref, ...parts }) {
+    const network = nodeNetworkMessage(ref, parts);
     const groups = await readGroupsOfNetwork(api, ref, nodeName);
     await survey((c, operation, options) =>
       c.ensureNetworkWhole({ operation, network, groups }, options),

@@ -7,14 +7,17 @@ import {
 } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { type Cidr, formatAddress, hostRange, parseCidr } from "../../../util/cidr.ts";
 import { defined } from "../../../util/defined.ts";
+import { withoutRootDot } from "../../../util/dns-name.ts";
 import { notFound } from "../../../util/errors.ts";
-import type { Ref } from "../../../util/ref.ts";
+import { nameOnNode, type Ref } from "../../../util/ref.ts";
 import type { Reader } from "../../core/context.ts";
 import type { Annotations } from "../../core/reserved.ts";
 import type { Api } from "../context.ts";
 import { type InterfaceReservation, interfaces } from "../interface/collection.ts";
 import { anonymousName, ownInterfaceName, projectOfInterface } from "../interface/names.ts";
+import { mtuOf } from "../segment/mtu.ts";
 import { networks } from "./collection.ts";
+import { vlanIn } from "./vlan.ts";
 
 /** The interface that every network reserves for its gateway, with the original's name. */
 export const DEFAULT_GATEWAY = "default-gateway";
@@ -48,15 +51,53 @@ export function gatewayAddresses({ ipv4, ipv6 }: NetworkCidrs): {
   };
 }
 
+/** With their prefix lengths; empty for none. */
+type Gateways = { readonly ipv4Gateway: string; readonly ipv6Gateway: string };
+
 /** The same with their prefix lengths, as its bridge on a node has them. */
-export function gatewaysOnNode(cidrs: NetworkCidrs): {
-  readonly ipv4Gateway: string;
-  readonly ipv6Gateway: string;
-} {
+export function gatewaysOnNode(cidrs: NetworkCidrs): Gateways {
   const { ipv4Address, ipv6Address } = gatewayAddresses(cidrs);
   return {
     ipv4Gateway: withPrefix(ipv4Address, cidrs.ipv4),
     ipv6Gateway: withPrefix(ipv6Address, cidrs.ipv6),
+  };
+}
+
+/** DHCP and DNS for its guests, as its nodes have it. */
+export type ServicesOnNode = { readonly domain: string; readonly nameservers: readonly string[] };
+
+/** The network on each node where guests use it. */
+export type PartsOnNode = Gateways & {
+  /** The largest packet of its guests. An input of an older version has none, and leaves it as it is. */
+  readonly mtu?: number;
+  /** Whether the network lets no guest outside. An input of an older version has none. */
+  readonly natOff?: boolean;
+  /** An input of an older version has none, and leaves DHCP and DNS alone. */
+  readonly services?: ServicesOnNode;
+  /** The VLAN that it joins. */
+  readonly vlanId?: number;
+};
+
+export function partsOnNode(
+  network: Network,
+): Required<Omit<PartsOnNode, "vlanId">> & Pick<PartsOnNode, "vlanId"> {
+  const domain = withoutRootDot(network.domain).toLowerCase();
+  const services = { domain, nameservers: network.nameservers };
+  const its = { mtu: mtuOf(network), natOff: network.natOff, services, ...vlanIn(network) };
+  return { ...gatewaysOnNode(cidrsOf(network)), ...its };
+}
+
+/** The network, for a request to a node. */
+export function nodeNetworkMessage(
+  ref: Ref,
+  { ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false, services, vlanId }: PartsOnNode,
+) {
+  return {
+    ...{ name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, mtu, natOff },
+    ...defined({ vlanId }),
+    ...(services === undefined
+      ? {}
+      : { services: { ...services, nameservers: [...services.nameservers] } }),
   };
 }
 

@@ -217,4 +217,12 @@ export const drifts: Drifts = {
       there.set(name, { ...there.get(name)!, limits });
     },
   },
+  "tap.entry_differs": {
+    drift: async (hands) => {
+      const { taps: there } = hands.here.network.hands;
+      const name = await tapOf(hands);
+      const { entry, ...tap } = there.get(name)!;
+      there.set(name, { ...tap, entry: { ...entry!, name: "another" } });
+    },
+  },
 };

@@ -1,4 +1,5 @@
 import type { KeyedMutex } from "../../../util/keyed-mutex.ts";
+import type { RunCommand } from "../../command/run-command.ts";
 import type { ChangeFilters } from "./change-filters.ts";
 import type { Ip } from "./ip.ts";
 import type { Names } from "./names.ts";
@@ -30,6 +31,11 @@ export interface Context {
   readonly vlanDevice: string | undefined;
   /** Whether the kernel makes VLAN devices. */
   readonly hasVlans: () => Promise<boolean>;
+  readonly run: RunCommand;
+  /** Has a folder for each network with services. */
+  readonly servicesFolder: string;
+  /** Where DNS asks for names that no network knows. */
+  readonly nameservers: readonly string[];
   /** The keys, in the order in which they must be taken: `tap/<name>`, `network/<name>`, `node`. */
   readonly mutex: KeyedMutex;
 }

@@ -1,7 +1,7 @@
 import { newTogether } from "../../../util/together.ts";
 import type { Maker } from "../../mark.ts";
 import type { Context } from "./context.ts";
-import { removeFilters } from "./filters.ts";
+import { forgetGuests } from "./forget-guests.ts";
 import type { LinkChange } from "./link-changes.ts";
 import type { Link } from "./links.ts";
 import { readNetwork, removeNetwork } from "./network.ts";
@@ -59,7 +59,7 @@ async function detachAll(
         names.leavingGroup,
       );
       await ip.change(names.netnsName(networkName), changes, signal);
-      await removeFilters(context, networkName, withoutTap(leaving, taps, gone));
+      await forgetGuests(context, networkName, withoutTap(leaving, taps, gone));
       return;
     }
   }

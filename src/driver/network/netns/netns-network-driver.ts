@@ -2,10 +2,12 @@ import { type Cidr, parseBlock } from "../../../util/cidr.ts";
 import { defined } from "../../../util/defined.ts";
 import { invalid } from "../../../util/errors.ts";
 import { newKeyedMutex } from "../../../util/keyed-mutex.ts";
+import { NAME_ON_NODE } from "../../../util/ref.ts";
 import { type RunCommand, runCommand } from "../../command/run-command.ts";
-import { checkNetworkName, checkTapName, gatewaysOf } from "../network-check.ts";
+import { checkNetwork, checkNetworkName, checkTapName } from "../network-check.ts";
 import type { NetworkDriver, NetworkSpec } from "../network-driver.ts";
 import { notOurs, tapElsewhere, tapMissing } from "../network-errors.ts";
+import type { GuestEntry } from "../network-services.ts";
 import type { PortIdentity } from "../port-identity.ts";
 import type { PortLimits } from "../port-limits.ts";
 import {
@@ -34,6 +36,8 @@ import { keepNodeRules, makeWhole, settleNodeRules, sweep, takeTapOut } from "./
 import { prepareInside } from "./rules.ts";
 import { ensureSegment, findUnderlay } from "./segment.ts";
 import { SegmentGuard } from "./segment-guard.ts";
+import { foldersIn } from "./services/service-files.ts";
+import { ensureEntry, joinServices, keepServices, refreshServices } from "./services/services.ts";
 import { surveyNode } from "./survey.ts";
 import { isOurTap, makeTap, markOfTap, whereIs } from "./tap.ts";
 import { closedFor, isClosedNameserver } from "./wall.ts";
@@ -51,6 +55,8 @@ export interface NetnsNetworkDriverOptions {
   readonly forwardsIpv6?: boolean;
   /** The device of the node whose VLANs networks join. Defaults to none: they join no VLANs. */
   readonly vlanDevice?: string | undefined;
+  /** Has the files of DHCP and DNS, a folder for each network. Defaults to one below /run. */
+  readonly servicesFolder?: string;
   readonly run?: RunCommand;
   readonly change?: ChangeLink;
   readonly changeFilters?: ChangeFilters;
@@ -70,6 +76,7 @@ export function newNetnsNetworkDriver({
   guestDestinations = [],
   forwardsIpv6 = true,
   vlanDevice,
+  servicesFolder = `/run/n0stack/${prefix}services`,
   run = runCommand,
   change = changeLink,
   changeFilters = changeWithNft,
@@ -83,8 +90,9 @@ export function newNetnsNetworkDriver({
   const mutex = newKeyedMutex();
   const ipv6 = { isWanted: forwardsIpv6, obstacle: undefined };
   const guard = new SegmentGuard(names);
-  const shared = { ip, changeFilters, names, transitPool, openings, mutex };
-  const context: Context = { ...shared, ipv6, guard, vlanDevice, hasVlans: () => hasVlans(run) };
+  const shared = { ip, run, changeFilters, names, mutex, ipv6, guard, transitPool, openings };
+  const vlans = { vlanDevice, hasVlans: () => hasVlans(run) };
+  const context: Context = { ...shared, ...vlans, servicesFolder, nameservers };
   const detach = newDetach(context);
 
   const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>
@@ -119,13 +127,13 @@ export function newNetnsNetworkDriver({
       });
     },
     async ensureGateways(network, signal) {
-      checkNetworkName(network.name);
-      gatewaysOf(network);
+      checkNetwork(network);
       await holdingNetwork(network.name, signal, async () => {
         const state = await readNetwork(context, network.name, signal);
         if (state.kind !== "namespace" || state.mark?.state !== READY) return;
         await ensureNetwork(context, network, state, state.mark.transactionId, signal);
         prepareInside(names, names.netnsPath(network.name), network.isNatOff === true);
+        await refreshServices(context, network);
       });
     },
     async ensureSegment(asked, signal) {
@@ -162,8 +170,7 @@ export function newNetnsNetworkDriver({
       });
     },
     async ensureNetworkWhole(network, signal, groups) {
-      checkNetworkName(network.name);
-      gatewaysOf(network);
+      checkNetwork(network);
       const checked = groups === undefined ? undefined : checkGroupsOfNetwork(groups);
       await holdingNetwork(network.name, signal, () =>
         makeWhole(context, network, signal, checked),
@@ -195,6 +202,15 @@ export function newNetnsNetworkDriver({
     ipv6Obstacle: () => ipv6.obstacle,
     externalObstacle: async () => externalObstacle(context),
     judgesGroups: canJudge,
+    async keepServices(signal) {
+      const kept: string[] = [];
+      for (const name of foldersIn(servicesFolder)) {
+        if (!NAME_ON_NODE.test(name)) continue;
+        const isKept = await holdingNetwork(name, signal, () => keepServices(context, name));
+        if (isKept) kept.push(name);
+      }
+      return kept;
+    },
     closedNameservers: (addresses) => {
       const closed = closedFor(readOwnNetworks(), transitPool);
       return addresses.filter((address) =>
@@ -222,20 +238,20 @@ interface Port {
   readonly identity: PortIdentity | undefined;
   readonly groups: PortSpec["groups"];
   readonly limits: PortLimits | undefined;
+  readonly entry: GuestEntry | undefined;
 }
 
 /** Refuses wrong names and addresses before anything is made. */
 function portOf(tapName: string, network: NetworkSpec, spec: PortSpec = {}): Port {
   checkTapName(tapName);
-  checkNetworkName(network.name);
-  gatewaysOf(network);
+  checkNetwork(network);
   return { tapName, limits: spec.limits, ...checkPort(spec, canJudge()) };
 }
 
 /** The caller holds the tap and the network. */
 async function attach(
   context: Context,
-  { tapName, identity, groups, limits }: Port,
+  { tapName, identity, groups, limits, entry }: Port,
   network: NetworkSpec,
   signal: AbortSignal,
 ): Promise<Attached> {
@@ -255,6 +271,7 @@ async function attach(
   if (!isOurTap(names, tap)) throw notOurs(tapName);
   await ensureNetwork(context, network, before, markOfTap(names, tap).transactionId, signal);
 
+  await joinServices(context, network);
   // Before the guest can send anything.
   if (identity !== undefined) await ensureFilter(context, network.name, tapName, identity);
   if (groups === "off") takeGroups(context, network.name, tapName);
@@ -262,6 +279,7 @@ async function attach(
     const asked = { tapName, identity, groups };
     if (!(await ensureGroups(context, network.name, asked))) return "needs_members";
   }
+  if (entry !== undefined) await ensureEntry(context, network.name, tapName, entry);
   const limit = () => limits && ensureLimits(names.netnsPath(network.name), tapName, limits);
   const { mtu } = network;
   const isSized = mtu === undefined || tap.mtu === mtu;

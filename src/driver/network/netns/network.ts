@@ -10,6 +10,7 @@ import type { Link } from "./links.ts";
 import type { Names } from "./names.ts";
 import { namespaceAt } from "./namespace.ts";
 import { ensureNodeRules, ensureNodeRulesAbsent, prepareInside } from "./rules.ts";
+import { removeServices } from "./services/services.ts";
 import { addIpv6, lacksIpv6, makeUplink, removeOrphans, uplinkWorks } from "./uplink.ts";
 
 /**
@@ -191,6 +192,8 @@ export async function removeNetwork(
 ): Promise<void> {
   const { ip, names, mutex, guard } = context;
   if (before.kind === "foreign") return;
+  // A process in the namespace would keep it.
+  await removeServices(context, networkName);
   const netns = names.netnsName(networkName);
   if (before.kind === "namespace" && before.links.some(({ group }) => group === names.group)) {
     // All at once, with the outer end of the uplink. The kernel would remove them with the namespace, but

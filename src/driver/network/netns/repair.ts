@@ -4,7 +4,8 @@ import { networkNotHere, networkNotOurs } from "../network-errors.ts";
 import type { GroupsOfNetwork } from "../security-groups.ts";
 import type { Context } from "./context.ts";
 import { removeExternal } from "./external.ts";
-import { removeFilters, restoreFilters } from "./filters.ts";
+import { restoreFilters } from "./filters.ts";
+import { forgetGuests } from "./forget-guests.ts";
 import { restoreGroups } from "./group-survey.ts";
 import { applyGroups } from "./groups.ts";
 import { ipv6Off } from "./ip.ts";
@@ -18,6 +19,7 @@ import {
   restoreNodeRules,
 } from "./rules.ts";
 import { settleGuard } from "./segment-senders.ts";
+import { refreshServices, removeServices, removeStrayEntries } from "./services/services.ts";
 import { strayUplinks, uplinkState } from "./survey.ts";
 import { isOurTap, isTapOf, whereIs } from "./tap.ts";
 
@@ -53,6 +55,8 @@ export async function makeWhole(
   restoreGroups(names, path, tapNames);
   if (groups !== undefined) applyGroups(context, network.name, groups, true);
   await restoreFilters(context, network.name, tapNames);
+  await refreshServices(context, network);
+  await removeStrayEntries(context, network.name, tapNames);
   const bridge = names.bridge(network.name);
   const index = deviceIndex(path, bridge);
   const loose = taps.filter((link) => link.master !== bridge || !link.isUp);
@@ -76,7 +80,7 @@ export async function takeTapOut(
     if (link === undefined || !isTapOf(names, link, maker)) continue;
     // Names the process, because the node's own namespace has no name.
     await ip.batch(netns, [`link set dev ${tapName} nomaster netns ${process.pid}`], signal);
-    await context.mutex.run(`network/${place}`, () => removeFilters(context, place, [tapName]));
+    await context.mutex.run(`network/${place}`, () => forgetGuests(context, place, [tapName]));
   }
 }
 
@@ -90,7 +94,10 @@ export async function sweep(
   const state = await readNetwork(context, networkName, signal);
   const links = state.kind === "namespace" ? state.links : [];
   if (!links.some((link) => isOurTap(names, link))) {
-    return await removeNetwork(context, networkName, state, signal);
+    await removeNetwork(context, networkName, state, signal);
+    // Last: the end of a process that kept a namespace without a name lets the kernel remove what is in it.
+    if (state.kind !== "foreign") await removeServices(context, networkName, true);
+    return;
   }
   await mutex.run("node", async () => {
     const strays = strayUplinks(context, await ip.links(undefined, signal), [

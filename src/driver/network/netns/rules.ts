@@ -15,7 +15,7 @@ import { applyTable, listingOf, type Table, tableOf, tableState } from "./tables
 import { closedFor, closedIn, NEIGHBORS, nodeChains, type WallOpenings } from "./wall.ts";
 
 /** Part of the comment of the table inside of a network. A table of another version is replaced. */
-const INSIDE_VERSION = "2";
+const INSIDE_VERSION = "3";
 const ADDRESS_MODE = "/proc/sys/net/ipv6/conf/default/addr_gen_mode";
 const INSIDE_TABLE = "n0stack";
 
@@ -25,14 +25,20 @@ const NO_WAY_OUT = `
 
 /**
  * In the namespace of a network: its guests appear as one address outside, or do not get there at all, and nothing
- * outside can connect to them.
+ * outside can connect to them. Of the namespace itself, guests reach DNS and DHCP, and are told of errors, of
+ * neighbors and of echoes. The namespace may open connections to guests.
  */
 const insideChains = (isNatOff: boolean) => `
   chain input {
     type filter hook input priority filter; policy accept;
-    iifname "${UPLINK_INSIDE}" ct state established,related accept
+    iifname "lo" accept
+    ct state established,related accept
     iifname "${UPLINK_INSIDE}" ${NEIGHBORS}
     iifname "${UPLINK_INSIDE}" drop
+    meta l4proto { icmp, icmpv6 } accept
+    udp dport { 53, 67, 547 } accept
+    tcp dport 53 accept
+    drop
   }
   chain forward {
     type filter hook forward priority filter; policy accept;${isNatOff ? NO_WAY_OUT : ""}

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { defined } from "../../../util/defined.ts";
 import { nameOnNode, ownerOnNode, parseRef } from "../../../util/ref.ts";
+import type { Mark } from "../../mark.ts";
 import { parseLinkMark } from "../link-mark.ts";
 import {
   type NetworkSurvey,
@@ -29,6 +30,7 @@ import { readRoutes6 } from "./own-networks.ts";
 import { insideRulesState, nodeRulesState } from "./rules.ts";
 import { surveySegment } from "./segment.ts";
 import { guardState } from "./segment-senders.ts";
+import { NO_ENTRY, strayServices, surveyServices } from "./services/survey.ts";
 import { isOurTap, markOfTap } from "./tap.ts";
 import { lacksIpv6, uplinkWorks } from "./uplink.ts";
 
@@ -55,6 +57,7 @@ export async function surveyNode(
       filter: NO_FILTER,
       limits: NO_LIMITS,
       groups: NO_GROUPS,
+      entry: NO_ENTRY,
     }));
   const inside: InsideSurvey[] = [];
   for (const network of found) inside.push(await surveyInside(context, network));
@@ -62,6 +65,10 @@ export async function surveyNode(
     taps: [...tapsOutside, ...inside.flatMap(({ taps }) => taps)],
     networks: inside.map(({ network }) => network),
     strayUplinks: strayUplinks(context, outside, found),
+    strayServices: strayServices(
+      context,
+      found.map(({ name }) => name),
+    ),
     nodeRules: rulesState(
       nodeRulesState(context),
       await guardState(context, found, changes, signal),
@@ -82,13 +89,7 @@ interface InsideSurvey {
 async function surveyInside(context: Context, { name, state }: Found): Promise<InsideSurvey> {
   const { names } = context;
   const mark = { owner: ownerOnNode("network", name), transactionId: "" };
-  if (state.kind !== "namespace") {
-    const absent = { bridge: "absent", uplink: "absent", rules: "absent" } as const;
-    const groups = { state: "absent", members: "" } as const;
-    const none = { mtu: 0, tapNames: [], gateways: [], strayFilters: [], isNatOff: false, groups };
-    const nothing = { ...none, namespace: "altered", segment: NO_SEGMENT, ...absent } as const;
-    return { network: { name, mark, ...nothing }, taps: [] };
-  }
+  if (state.kind !== "namespace") return { network: bareName(context, name, mark), taps: [] };
   const { links, bridge } = state;
   const path = names.netnsPath(name);
   const taps = links.filter((link) => isOurTap(names, link));
@@ -102,6 +103,11 @@ async function surveyInside(context: Context, { name, state }: Found): Promise<I
   );
   const groups = surveyGroups(names, path, identities);
   const inside = insideRulesState(names, path);
+  const { entries, ...services } = surveyServices(context, name, {
+    gateways: bridge?.addresses ?? [],
+    mtu: bridge?.mtu,
+    isNatOff: inside.isNatOff,
+  });
   const segment = await surveySegment(names, name, state);
   return {
     network: {
@@ -123,6 +129,9 @@ async function surveyInside(context: Context, { name, state }: Found): Promise<I
       },
       segment,
       ...defined({ external: surveyExternal(context, name, links) }),
+      services: services.state,
+      ...defined({ served: services.served }),
+      strayEntries: [...entries.keys()].filter((tapName) => !tapNames.includes(tapName)),
     },
     taps: taps.map((link) => ({
       name: link.name,
@@ -133,7 +142,22 @@ async function surveyInside(context: Context, { name, state }: Found): Promise<I
       filter: filters.get(link.name) ?? NO_FILTER,
       limits: limits.get(link.name) ?? NO_LIMITS,
       groups: groups.ports.get(link.name) ?? NO_GROUPS,
+      entry: entries.get(link.name) ?? NO_ENTRY,
     })),
+  };
+}
+
+/** A network of which the name of its namespace is there, and the namespace is not. */
+function bareName(context: Context, name: string, mark: Mark): NetworkSurvey {
+  return {
+    ...{ name, mark, tapNames: [], gateways: [], strayFilters: [], strayEntries: [] },
+    ...{ namespace: "altered", bridge: "absent", uplink: "absent", rules: "absent" },
+    segment: NO_SEGMENT,
+    mtu: 0,
+    isNatOff: false,
+    groups: { state: "absent", members: "" },
+    services: surveyServices(context, name, { gateways: [], mtu: undefined, isNatOff: false })
+      .state,
   };
 }
 

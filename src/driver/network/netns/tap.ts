@@ -4,7 +4,7 @@ import { isMadeBy, type Maker, type Mark } from "../../mark.ts";
 import { formatLinkMark, parseLinkMark } from "../link-mark.ts";
 import { notOurs, tapOfAnother } from "../network-errors.ts";
 import type { Context } from "./context.ts";
-import { removeFilters } from "./filters.ts";
+import { forgetGuests } from "./forget-guests.ts";
 import type { Link } from "./links.ts";
 import type { Names } from "./names.ts";
 import { deviceIndex, NETNS_FOLDER, namespaceAt } from "./namespace.ts";
@@ -110,7 +110,7 @@ export async function removeTap(
   await deleteTap(context, tapName, networkName, signal);
 }
 
-/** With its filter, which goes last: a tap without one may say anything. The caller does not hold the network. */
+/** With its filter and its entry, which go last: a tap without one may say anything. The caller does not hold the network. */
 async function deleteTap(
   context: Context,
   tapName: string,
@@ -121,7 +121,7 @@ async function deleteTap(
   await context.ip.change(netns, [{ kind: "delete", name: tapName }], signal);
   if (networkName === undefined) return;
   await context.mutex.run(`network/${networkName}`, () =>
-    removeFilters(context, networkName, [tapName]),
+    forgetGuests(context, networkName, [tapName]),
   );
 }
 

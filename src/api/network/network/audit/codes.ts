@@ -108,6 +108,24 @@ export const codes = {
     means: "filter, NAT or forwarding in a network's namespace is missing or changed",
     repair: "applies all rules again in one transaction of nft",
   },
+  "network.services_broken": {
+    rank: 632,
+    severity: "error",
+    means: "the services of a network, DHCP and DNS, do not run on a node, or not as they should",
+    repair: "starts them again, and removes the entries of guests that are gone",
+  },
+  "network.services_differ": {
+    rank: 634,
+    severity: "error",
+    means: "the services of a network have another domain or other nameservers than it",
+    repair: "gives them these",
+  },
+  "network.services_without_owner": {
+    rank: 675,
+    severity: "notice",
+    means: "services of a network that is not on the node",
+    repair: "ends them and removes their files",
+  },
   "network.segment_differs": {
     rank: 636,
     severity: "error",

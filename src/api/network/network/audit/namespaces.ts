@@ -71,24 +71,18 @@ function compareNetwork(
   const hasTaps = survey.taps.some(({ listed }) => listed?.networkName === name);
   const users = neededIn(uses, ref);
   if (!hasTaps && users.length === 0) {
-    const what = found.namespace === PartState.WHOLE ? "a namespace without taps" : "a bare name";
-    const isKnown = view.records.find(networks, ref) !== undefined;
-    const expected = isKnown
-      ? "nothing: no virtual machine here needs it"
-      : "nothing: it has no record";
-    const repair = sweepNetwork(nodeName, ref);
-    const madeBy = transactionId;
-    return [{ code: "network.without_owner", expected, found: what, ...about, madeBy, repair }];
+    return [{ ...withoutOwner(node, ref, found), ...about, madeBy: transactionId }];
   }
   const needs = users[0]?.needs;
   if (needs === undefined) return [];
+  const { keys: _, ...wantedParts } = needs;
   const { ipv4Gateway, ipv6Gateway } = needs;
   const record = view.records.find(networks, ref)?.value;
   const size =
     record === undefined ? {} : { mtu: mtuOf(record), natOff: record.natOff, ...vlanIn(record) };
-  const repair = makeNetworkWhole({ nodeName, network: ref, ipv4Gateway, ipv6Gateway, ...size });
+  const repair = makeNetworkWhole({ nodeName, network: ref, ...wantedParts, ...size });
   const wanted = addressesText([ipv4Gateway, ipv6Gateway]);
-  const strays = straysText(node, found);
+  const strays = straysText(node, "a filter", found.strayFilters);
   const parts: readonly (readonly [Code, string, string])[] = [
     ["network.bridge_broken", "a bridge that is up", wordOf(found.bridge)],
     ["network.uplink_broken", "an uplink to the node", wordOf(found.uplink)],
@@ -111,6 +105,8 @@ function compareNetwork(
     const [expected, what] = [`${mtuOf(record)} bytes`, `${found.mtu} bytes`];
     findings.push({ code: "network.mtu_differs", expected, found: what, ...about, repair });
   }
+  const wrong = wrongServices(node, needs, found);
+  if (wrong !== undefined) findings.push({ ...wrong, ...about, repair });
   const there = addressesText(gateways);
   if (found.bridge !== PartState.ABSENT && there !== wanted) {
     const [expected, what] = [wanted || "none", there || "none"];
@@ -119,15 +115,54 @@ function compareNetwork(
   return findings;
 }
 
+function withoutOwner({ nodeName, view }: NodeView, ref: Ref, { namespace }: SurveyedNetwork) {
+  const isKnown = view.records.find(networks, ref) !== undefined;
+  const why = isKnown ? "no virtual machine here needs it" : "it has no record";
+  return {
+    code: "network.without_owner",
+    expected: `nothing: ${why}`,
+    found: namespace === PartState.WHOLE ? "a namespace without taps" : "a bare name",
+    repair: sweepNetwork(nodeName, ref),
+  } as const;
+}
+
 /**
  * Empty if there are none. A tap that a nic has reserved may be away for another reason, which is a finding of
  * its own, and removing it removes the filter.
  */
-function straysText({ nodeName, view }: NodeView, { strayFilters }: SurveyedNetwork): string {
-  const strays = strayFilters.filter(
+function straysText(
+  { nodeName, view }: NodeView,
+  what: string,
+  tapNames: readonly string[],
+): string {
+  const strays = tapNames.filter(
     (tapName) => view.records.find(taps, nodeName, tapName) === undefined,
   );
-  return strays.map((tapName) => `a filter of tap "${tapName}", which is not there`).join(", ");
+  return strays.map((tapName) => `${what} of tap "${tapName}", which is not there`).join(", ");
+}
+
+/** Undefined also for a node whose agent has no DHCP and DNS. */
+function wrongServices(
+  node: NodeView,
+  { services }: Needed["needs"],
+  { services: state, served, strayEntries }: SurveyedNetwork,
+): { code: Code; expected: string; found: string } | undefined {
+  if (services === undefined || state === PartState.UNSPECIFIED) return undefined;
+  const [wanted, there] = [servicesText(services), served && servicesText(served)];
+  if (there !== undefined && there !== wanted) {
+    return { code: "network.services_differ", expected: wanted, found: there };
+  }
+  const word = wordOf(state) || straysText(node, "an entry", strayEntries);
+  if (word === "") return undefined;
+  return { code: "network.services_broken", expected: "DHCP and DNS", found: word };
+}
+
+function servicesText(services: {
+  readonly domain: string;
+  readonly nameservers: readonly string[];
+}): string {
+  const nameservers = services.nameservers.map(canonicalAddress).join(", ");
+  return `domain ${services.domain || "none"}, nameservers ${nameservers || "of the node"}`;
 }
 
 function vlanText(record: Network | undefined): string {
@@ -220,6 +255,19 @@ function compareRest({ nodeName, survey }: NodeView): Finding[] {
       repair: sweepNetwork(nodeName, ref),
     };
   });
+  findings.push(
+    ...survey.strayServices.map((networkName): Finding => {
+      const ref = refOnNode(networks.kind, networkName);
+      return {
+        code: "network.services_without_owner",
+        resource: formatRef(ref),
+        expected: "nothing",
+        found: "files or processes of DHCP and DNS",
+        ...about,
+        repair: sweepNetwork(nodeName, ref),
+      };
+    }),
+  );
   const hasNetworks = survey.networks.length > 0;
   const isThere = survey.nodeRules !== PartState.ABSENT;
   const resource = formatRef(node);

@@ -1,4 +1,5 @@
 import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { defined } from "../../../../util/defined.ts";
 import { isSameRef, type Ref } from "../../../../util/ref.ts";
 import type { InterfaceUser, NetworkUse } from "../../../core/audit/view.ts";
 import { ownInterfaceName, projectOfInterface } from "../../../network/interface/names.ts";
@@ -21,8 +22,8 @@ export const interfaceUser: InterfaceUser<Api> = {
       }),
     );
     const needed = neededTaps(machines).map(({ tap, keys }): NetworkUse => {
-      const { ref: by, network, ipv4Gateway, ipv6Gateway } = tap;
-      const needs = { ipv4Gateway, ipv6Gateway, keys };
+      const { ref: by, network, ipv4Gateway, ipv6Gateway, services } = tap;
+      const needs = { ipv4Gateway, ipv6Gateway, ...defined({ services }), keys };
       return { network, by, needs };
     });
     return [...uses, ...needed];

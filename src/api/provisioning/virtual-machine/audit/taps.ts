@@ -10,7 +10,7 @@ import { securityGroups } from "../../../network/security-group/collection.ts";
 import { rulesOfId } from "../../../network/security-group/on-node.ts";
 import type { Api } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
-import type { Tap, TapIdentity } from "../domain/tap-steps.ts";
+import type { Tap, TapGuest, TapIdentity } from "../domain/tap-steps.ts";
 import { limitsText, NO_LIMITS, tapLimits } from "../nics/limits.ts";
 import type { Code } from "./codes.ts";
 import { isActive } from "./domains.ts";
@@ -112,6 +112,10 @@ function compareTap(
     const limit = limitAgain(tap);
     findings.push({ code: "tap.limits_differ", ...wrongLimit, ...about, repair: limit });
   }
+  const unknown = wrongEntry(tap, found);
+  if (unknown !== undefined) {
+    findings.push({ code: "tap.entry_differs", ...unknown, ...about, repair });
+  }
   return findings;
 }
 
@@ -140,6 +144,25 @@ function wrongGroups(
   }
   if (found.state === PartState.ABSENT || found.rules === digestOfGroups(rules)) return undefined;
   return { expected, found: "other rules", keys };
+}
+
+/** Undefined also for a node whose agent has no DHCP and DNS. */
+function wrongEntry({ tapName, entry }: Tap, { entryState, entry: found }: SurveyedTap) {
+  if (entry === undefined || entryState === PartState.UNSPECIFIED) return undefined;
+  const isKnown = entry.ipv4Address !== "" || entry.ipv6Address !== "";
+  const expected = isKnown ? guestText(entry) : "none";
+  const there =
+    entryState === PartState.ABSENT ? "none" : found === undefined ? "changed" : guestText(found);
+  if (there === expected) return undefined;
+  return { expected: `tap "${tapName}" known to DHCP and DNS as ${expected}`, found: there };
+}
+
+function guestText({ hardwareAddress, name, ipv4Address, ipv6Address }: TapGuest): string {
+  const words = [name, hardwareAddress.toLowerCase(), ...[ipv4Address, ipv6Address]];
+  return words
+    .filter((word) => word !== "")
+    .map(canonicalAddress)
+    .join(" ");
 }
 
 /** Undefined also for a node whose agent makes no filters. */

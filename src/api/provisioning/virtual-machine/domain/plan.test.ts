@@ -81,7 +81,7 @@ test("a guest is told each key once, a host name that may be one, and one defaul
     hostname: "web-1",
     sshAuthorizedKeys: ["ssh-ed25519 BBBB both", "ssh-ed25519 AAAA user"],
     nics: [
-      { ipv4Gateway: "10.0.0.254", nameservers: ["192.0.2.53"] },
+      { ipv4Gateway: "10.0.0.254", nameservers: ["10.0.0.254", "192.0.2.53"] },
       { ipv4Gateway: "", ipv6Gateway: "", nameservers: [], searchDomains: [] },
     ],
   });
@@ -93,11 +93,15 @@ test("the default route is that of the last nic that is annotated for it", () =>
   const nics = [first!, { ...second!, annotations: { [IS_GATEWAY]: "true" } }];
   expect(planOf(vmRef("web_1."), machine({ nics }), input).seed.nics).toMatchObject([
     { ipv4Gateway: "", ipv6Gateway: "", nameservers: [] },
-    { ipv4Gateway: "10.1.0.254", ipv6Gateway: "fd00::1", nameservers: ["192.0.2.53"] },
+    {
+      ipv4Gateway: "10.1.0.254",
+      ipv6Gateway: "fd00::1",
+      nameservers: ["10.1.0.254", "192.0.2.53"],
+    },
   ]);
 });
 
-test("a tap has the gateways of its network, and who the guest is", () => {
+test("a tap has the gateways and services of its network, and who the guest is", () => {
   expect(planOf(vmRef("web_1."), machine(), input).taps).toEqual([
     {
       nodeName: "n1",
@@ -107,7 +111,15 @@ test("a tap has the gateways of its network, and who the guest is", () => {
       ipv4Gateway: "10.0.0.254/24",
       ipv6Gateway: "",
       mtu: 1450,
+      natOff: false,
+      services: { domain: "example.internal", nameservers: [] },
       identity: { hardwareAddress: "52:54:00:00:00:01", addresses: ["10.0.0.1"] },
+      entry: {
+        hardwareAddress: "52:54:00:00:00:01",
+        name: "web-1",
+        ipv4Address: "10.0.0.1",
+        ipv6Address: "",
+      },
       groups: ["security_group/default"],
     },
     {
@@ -118,8 +130,23 @@ test("a tap has the gateways of its network, and who the guest is", () => {
       ipv4Gateway: "10.1.0.254/24",
       ipv6Gateway: "fd00::1/64",
       mtu: 1450,
+      natOff: false,
+      services: { domain: "", nameservers: [] },
       identity: { hardwareAddress: "52:54:00:00:00:02", addresses: ["10.1.0.1", "fd00::2"] },
+      entry: {
+        hardwareAddress: "52:54:00:00:00:02",
+        name: "web-1",
+        ipv4Address: "10.1.0.1",
+        ipv6Address: "fd00::2",
+      },
       groups: ["security_group/default"],
     },
   ]);
+});
+
+test("in the network of another project, the project follows the name, and nobody is localhost", () => {
+  const nameOf = (ref: ReturnType<typeof vmRef>) =>
+    planOf(ref, machine(), input).taps.map(({ entry }) => entry?.name)[0];
+  expect(nameOf({ ...vmRef("Web.1"), scope: "ac_me" })).toBe("web-1.ac-me");
+  expect(nameOf(vmRef("LocalHost"))).toBe("");
 });

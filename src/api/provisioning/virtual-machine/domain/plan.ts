@@ -9,17 +9,16 @@ import { addressesOf } from "../../../network/interface/collection.ts";
 import {
   cidrsOf,
   gatewayAddresses,
-  gatewaysOnNode,
   type NetworkCidrs,
+  partsOnNode,
   withPrefix,
 } from "../../../network/network/record.ts";
-import { vlanIn } from "../../../network/network/vlan.ts";
 import { nicGroups } from "../../../network/security-group/names.ts";
 import { MTU_OF_ETHERNET, mtuOf } from "../../../network/segment/mtu.ts";
 import { hasLimits, tapLimits } from "../nics/limits.ts";
 import type { DomainShape, SeedContent } from "./domain-messages.ts";
 import type { NicInput, PlanInput } from "./plan-input.ts";
-import type { Tap } from "./tap-steps.ts";
+import type { Tap, TapGuest } from "./tap-steps.ts";
 
 /** A virtual machine in the terms of its node: everything that is needed to make or boot it. */
 export interface Plan {
@@ -82,10 +81,8 @@ function tapOf(
     tapName,
     ref,
     network: networkRef,
-    ...gatewaysOnNode(cidrsOf(network)),
-    mtu: mtuOf(network),
-    ...(network.natOff ? { natOff: true } : {}),
-    ...vlanIn(network),
+    ...partsOnNode(network),
+    entry: guestOf(ref, networkRef, nic),
     identity: {
       hardwareAddress: nic.hardwareAddress,
       addresses: addressesOf(nic),
@@ -93,6 +90,21 @@ function tapOf(
     ...(hasLimits(limits) ? { limits } : {}),
     groups: nicGroups(ref, nic),
   };
+}
+
+/**
+ * In the network of another project, the project follows the name: it cannot take a name that guests of that
+ * network trust.
+ */
+function guestOf(
+  ref: Ref,
+  network: Ref,
+  { hardwareAddress, ipv4Address, ipv6Address }: VirtualMachineNIC,
+): TapGuest {
+  const own = hostnameOf(ref.name).toLowerCase();
+  const project = hostnameOf(ref.scope).toLowerCase();
+  const name = ref.scope === network.scope ? own : `${own}.${project}`;
+  return { hardwareAddress, name: own === "localhost" ? "" : name, ipv4Address, ipv6Address };
 }
 
 function volumeIdOf(name: string, volumeIds: PlanInput["volumeIds"]): string {
@@ -128,7 +140,7 @@ function seedOf(
           : { secondaryAddresses: secondaryOf(nic, cidrs) }),
         ipv4Gateway: isDefault && nic.ipv4Address !== "" ? gateways.ipv4Address : "",
         ipv6Gateway: isDefault && nic.ipv6Address !== "" ? gateways.ipv6Address : "",
-        nameservers: isDefault ? nameservers : [],
+        nameservers: isDefault ? [...resolversOf(nic, gateways), ...nameservers] : [],
         searchDomains: network.domain === "" ? [] : [network.domain],
         ...announcedMtu(network),
       };
@@ -140,6 +152,18 @@ function secondaryOf({ secondaryAddresses }: VirtualMachineNIC, cidrs: NetworkCi
   return secondaryAddresses.map((address) =>
     withPrefix(address, address.includes(":") ? cidrs.ipv6 : cidrs.ipv4),
   );
+}
+
+/**
+ * DNS of the network, which knows the names in it and asks others for the rest. The nameservers of the API follow,
+ * for a node whose agent has no DNS.
+ */
+function resolversOf(
+  { ipv4Address, ipv6Address }: VirtualMachineNIC,
+  gateways: ReturnType<typeof gatewayAddresses>,
+): string[] {
+  if (ipv4Address !== "") return [gateways.ipv4Address];
+  return ipv6Address === "" ? [] : [gateways.ipv6Address];
 }
 
 /** The last nic with the annotation for it, otherwise the first one with an address, which a gateway needs. */

@@ -1,9 +1,9 @@
-import { defined } from "../../../../util/defined.ts";
 import { N0Error } from "../../../../util/errors.ts";
 import { nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { nodeRetriable, nodeStep } from "../../../core/saga/node-step.ts";
 import { namesToRefs } from "../../../core/saga/older-input.ts";
 import { networks } from "../../../network/network/collection.ts";
+import { nodeNetworkMessage, type ServicesOnNode } from "../../../network/network/record.ts";
 import type { NicGroups } from "../../../network/security-group/names.ts";
 import { portGroupsMessage } from "../../../network/security-group/on-node.ts";
 import type { Api, NodeWork, StepNode } from "../../context.ts";
@@ -32,6 +32,10 @@ export type Tap = {
   readonly limits?: TapLimits;
   /** Its security groups. An input of an older version has none, and its act leaves them alone. */
   readonly groups?: NicGroups;
+  /** DHCP and DNS of the network. An input of an older version has none, and its act leaves them alone. */
+  readonly services?: ServicesOnNode;
+  /** How these know the guest. */
+  readonly entry?: TapGuest;
 };
 
 /** The filter of the tap drops what claims to come from somebody else. */
@@ -39,6 +43,14 @@ export type TapIdentity = {
   readonly hardwareAddress: string;
   /** IPv4 and IPv6, without prefix length. */
   readonly addresses: readonly string[];
+};
+
+/** A guest, as DHCP and DNS know it. Empty for no name or no address. */
+export type TapGuest = {
+  readonly hardwareAddress: string;
+  readonly name: string;
+  readonly ipv4Address: string;
+  readonly ipv6Address: string;
 };
 
 const leaves = ({ tapName, ref, network, nodeName }: Tap) =>
@@ -53,18 +65,12 @@ const ofTap = {
   owner: ({ ref }: Tap) => ref,
 };
 
-/** The network, for a request to the node. */
-const networkMessage = (tap: Tap) => {
-  const { network, ipv4Gateway, ipv6Gateway, mtu = 0, natOff = false, vlanId } = tap;
-  const gateways = { ipv4Gateway, ipv6Gateway };
-  return { name: nameOnNode(network), ...gateways, mtu, natOff, ...defined({ vlanId }) };
-};
-
 const portMessage = (tap: Tap) => ({
   tapName: tap.tapName,
-  network: networkMessage(tap),
+  network: nodeNetworkMessage(tap.network, tap),
   ...(tap.identity === undefined ? {} : { identity: identityMessage(tap.identity) }),
   ...(tap.limits === undefined ? {} : { limits: limitsMessage(tap.limits) }),
+  ...(tap.entry === undefined ? {} : { entry: { ...tap.entry } }),
 });
 
 const groupedPort = async ({ api }: StepNode, { groups, ...tap }: Tap) => ({
@@ -132,7 +138,10 @@ export const makeTap = nodeStep<Tap, Api>({
   leaves,
 });
 
-/** Moves the tap of a started domain into its network, with its filter. The first tap brings the network to the node. */
+/**
+ * Moves the tap of a started domain into its network, with its filter and its entry. The first tap brings the network
+ * to the node.
+ */
 export const attachTap = nodeStep<Tap, Api>({
   name: "network.attach_tap",
   ...ofTap,

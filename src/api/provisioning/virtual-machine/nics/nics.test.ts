@@ -98,7 +98,7 @@ test("a nic without an address is brought up and no more, and another one carrie
     ["10.0.1.253/24", "10.0.1.254", undefined],
     ["10.0.2.253/24", undefined, undefined],
   ]);
-  expect(seeds.map((nic) => nic.nameservers.length)).toEqual([0, 1, 0]);
+  expect(seeds.map((nic) => nic.nameservers.length)).toEqual([0, 2, 0]);
   await world.virtualMachines.deleteVirtualMachine({ name: "web" });
   expect(await world.residue()).toEqual(before);
 });
@@ -171,7 +171,7 @@ test.for([
     [undefined, "10.0.2.254"],
   ];
   expect(nics.map((nic) => nic.ipv4Gateway)).toEqual(gateways[carrier]);
-  expect(nics.map((nic) => nic.nameservers.length)).toEqual(carrier === 0 ? [1, 0] : [0, 1]);
+  expect(nics.map((nic) => nic.nameservers.length)).toEqual(carrier === 0 ? [2, 0] : [0, 2]);
   expect(nics.map((nic) => nic.searchDomains)).toEqual([["one.example"], []]);
   // The network's own gateway is what it was, whatever the nic is annotated with.
   const { reservedNetworkInterfaces } = await world.networks.getNetwork({ name: "two" });

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/network.proto.
  */
 export const file_n0stack_agent_v1alpha1_network: GenFile = /*@__PURE__*/
-  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEivQEKC05vZGVOZXR3b3JrEhYKBG5hbWUYASABKAlCCLpIBXIDiEUBEh0KDGlwdjRfZ2F0ZXdheRgCIAEoCUIHukgEcgIYQBIdCgxpcHY2X2dhdGV3YXkYAyABKAlCB7pIBHICGEASGwoDbXR1GAQgASgNQg66SAvYAQEqBhioRiiAChIPCgduYXRfb2ZmGAUgASgIEh4KB3ZsYW5faWQYFCABKA1CCLpIBSoDGP4fSACIAQFCCgoIX3ZsYW5faWQifAoMUG9ydElkZW50aXR5EkcKEGhhcmR3YXJlX2FkZHJlc3MYASABKAlCLbpIKnIoGBEyJF5bMC05YS1mQS1GXXsyfSg6WzAtOWEtZkEtRl17Mn0pezV9JBIjCglhZGRyZXNzZXMYAiADKAlCELpIDZIBChBAIgZyBBhAcAEihgEKClBvcnRMaW1pdHMSHwoXaW5ncmVzc19iaXRzX3Blcl9zZWNvbmQYASABKAQSGwoTaW5ncmVzc19idXJzdF9ieXRlcxgCIAEoBBIeChZlZ3Jlc3NfYml0c19wZXJfc2Vjb25kGAMgASgEEhoKEmVncmVzc19idXJzdF9ieXRlcxgEIAEoBCLuAQoNTm9kZUdyb3VwUnVsZRIaCglkaXJlY3Rpb24YASABKAlCB7pIBHICGBASFwoGYWN0aW9uGAIgASgJQge6SARyAhgQEhsKCHByaW9yaXR5GAMgASgNQgm6SAYqBBj//wMSGQoIcHJvdG9jb2wYBCABKAlCB7pIBHICGBASFgoFcG9ydHMYBSABKAlCB7pIBHICGBASGgoJaWNtcF90eXBlGAYgASgJQge6SARyAhgQEhwKC3JlbW90ZV9jaWRyGAcgASgJQge6SARyAhhAEh4KDHJlbW90ZV9ncm91cBgIIAEoCUIIukgFcgMYoAEieAoJTm9kZUdyb3VwEhQKAmlkGAEgASgJQgi6SAVyAxigARIUCgxsb2dzX2Ryb3BwZWQYAiABKAgSPwoFcnVsZXMYAyADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVHcm91cFJ1bGVCCbpIBpIBAxCAAiJxCgtHcm91cE1lbWJlchI+CghpZGVudGl0eRgBIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5Qga6SAPIAQESIgoJZ3JvdXBfaWRzGAIgAygJQg+6SAySAQkQCCIFcgMYoAEiZwoPR3JvdXBNZW1iZXJzaGlwEhIKCmdlbmVyYXRpb24YASABKAQSQAoHbWVtYmVycxgCIAMoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3JvdXBNZW1iZXJCCrpIB5IBBBCAgAQiVgoKUG9ydEdyb3VwcxILCgNvZmYYASABKAgSOwoGZ3JvdXBzGAIgAygLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlR3JvdXBCCLpIBZIBAhAIIrQBCg9Hcm91cHNPZk5ldHdvcmsSHgoMbmV0d29ya19uYW1lGAEgASgJQgi6SAVyA4hFARJDCgptZW1iZXJzaGlwGAIgASgLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Hcm91cE1lbWJlcnNoaXBCBrpIA8gBARI8CgZncm91cHMYAyADKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVHcm91cEIJukgGkgEDEIAgIlkKEVB1c2hHcm91cHNSZXF1ZXN0EkQKCG5ldHdvcmtzGAEgAygLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Hcm91cHNPZk5ldHdvcmtCCbpIBpIBAxCAAiKLAQoSUHVzaEdyb3Vwc1Jlc3BvbnNlEkQKCHJlZnVzYWxzGAEgAygLMjIubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoR3JvdXBzUmVzcG9uc2UuUmVmdXNhbBovCgdSZWZ1c2FsEhQKDG5ldHdvcmtfbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkibAoQRW5zdXJlVGFwUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEASITChFFbnN1cmVUYXBSZXNwb25zZSLSAgoYRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEjwKB25ldHdvcmsYAyABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQESNgoIaWRlbnRpdHkYBCABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRJZGVudGl0eRIyCgZsaW1pdHMYByABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRMaW1pdHMSMgoGZ3JvdXBzGAggASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0R3JvdXBzIjIKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2USFQoNbmVlZHNfbWVtYmVycxgBIAEoCCLOAQoWRW5zdXJlVGFwTGltaXRzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARIeCgxuZXR3b3JrX25hbWUYAyABKAlCCLpIBXIDiEUBEjoKBmxpbWl0cxgEIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydExpbWl0c0IGukgDyAEBIhkKF0Vuc3VyZVRhcExpbWl0c1Jlc3BvbnNlIm8KE0Vuc3VyZVRhcE91dFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAEiFgoURW5zdXJlVGFwT3V0UmVzcG9uc2UikwEKFUVuc3VyZUdhdGV3YXlzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjwKB25ldHdvcmsYAiABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQEiGAoWRW5zdXJlR2F0ZXdheXNSZXNwb25zZSKvAQoWRW5zdXJlVGFwQWJzZW50UmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARIeCgxuZXR3b3JrX25hbWUYAyABKAlCCLpIBXIDiEUBEhsKE29ubHlfb2ZfdHJhbnNhY3Rpb24YBCABKAgiGQoXRW5zdXJlVGFwQWJzZW50UmVzcG9uc2UixwEKDVNlZ21lbnRNZW1iZXISIAoOaW50ZXJmYWNlX25hbWUYASABKAlCCLpIBXIDGP8BEkcKEGhhcmR3YXJlX2FkZHJlc3MYAiABKAlCLbpIKnIoGBEyJF5bMC05YS1mQS1GXXsyfSg6WzAtOWEtZkEtRl17Mn0pezV9JBIjCglhZGRyZXNzZXMYAyADKAlCELpIDZIBChBAIgZyBBhAcAESJgoQdW5kZXJsYXlfYWRkcmVzcxgEIAEoCUIMukgJ2AEBcgQYQHABIpYCCg1QdXNoZWRTZWdtZW50Eh4KDG5ldHdvcmtfbmFtZRgBIAEoCUIIukgFcgOIRQESFwoDdm5pGAIgASgNQgq6SAcqBRCAgIAIEhsKA210dRgDIAEoDUIOukgL2AEBKgYYqEYogAoSFwoPYmFzZV9nZW5lcmF0aW9uGAQgASgEEhsKCmdlbmVyYXRpb24YBSABKARCB7pIBDICIAASQgoHbWVtYmVycxgGIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudE1lbWJlckIKukgHkgEEEICABBIiCgdyZW1vdmVkGAcgAygJQhG6SA6SAQsQgIAEIgVyAxj/ARIRCglmb3Jnb3R0ZW4YCCABKAgihQEKE1B1c2hTZWdtZW50c1JlcXVlc3QSQgoIc2VnbWVudHMYASADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hlZFNlZ21lbnRCCbpIBpIBAxCAAhIqChRvd25fdW5kZXJsYXlfYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABIuwBCg1TZWdtZW50QW5zd2VyEhQKDG5ldHdvcmtfbmFtZRgBIAEoCRI+CgdvdXRjb21lGAIgASgOMi0ubjBzdGFjay5hZ2VudC52MWFscGhhMS5TZWdtZW50QW5zd2VyLk91dGNvbWUSDgoGcmVhc29uGAMgASgJInUKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhEKDU9VVENPTUVfVEFLRU4QARIWChJPVVRDT01FX0FMTF9ORUVERUQQAhIRCg1PVVRDT01FX1NUQUxFEAMSEwoPT1VUQ09NRV9SRUZVU0VEEAQiTgoUUHVzaFNlZ21lbnRzUmVzcG9uc2USNgoHYW5zd2VycxgBIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudEFuc3dlciIRCg9MaXN0VGFwc1JlcXVlc3QiVgoJTGlzdGVkVGFwEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkSFAoMbmV0d29ya19uYW1lGAQgASgJIkMKEExpc3RUYXBzUmVzcG9uc2USLwoEdGFwcxgBIAMoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVGFwIhkKF0xpc3ROb2RlTmV0d29ya3NSZXF1ZXN0Im0KEUxpc3RlZE5vZGVOZXR3b3JrEgwKBG5hbWUYASABKAkSEQoJdGFwX25hbWVzGAIgAygJEhAKCGdhdGV3YXlzGAMgAygJEg0KBW93bmVyGAQgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAUgASgJIlcKGExpc3ROb2RlTmV0d29ya3NSZXNwb25zZRI7CghuZXR3b3JrcxgBIAMoCzIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkTm9kZU5ldHdvcmsihAEKDkNvbm5lY3RSZXF1ZXN0EiEKDG5ldHdvcmtfbmFtZRgBIAEoCUILukgI2AEBcgOIRQESHQoHYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABEhcKBHBvcnQYAyABKA1CCbpIBioEGP//AxIXCgRkYXRhGAQgASgMQgm6SAZ6BBiAgEAiHwoPQ29ubmVjdFJlc3BvbnNlEgwKBGRhdGEYASABKAwyxQkKE05ldHdvcmtBZ2VudFNlcnZpY2USYAoJRW5zdXJlVGFwEigubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXF1ZXN0GikubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXNwb25zZRJ4ChFFbnN1cmVUYXBBdHRhY2hlZBIwLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0GjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlEnIKD0Vuc3VyZVRhcExpbWl0cxIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTGltaXRzUmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTGltaXRzUmVzcG9uc2USaQoMRW5zdXJlVGFwT3V0EisubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXNwb25zZRJvCg5FbnN1cmVHYXRld2F5cxItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXF1ZXN0Gi4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVHYXRld2F5c1Jlc3BvbnNlEmMKClB1c2hHcm91cHMSKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hHcm91cHNSZXF1ZXN0GioubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoR3JvdXBzUmVzcG9uc2UScgoPRW5zdXJlVGFwQWJzZW50Ei4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBYnNlbnRSZXF1ZXN0Gi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBYnNlbnRSZXNwb25zZRJpCgxQdXNoU2VnbWVudHMSKy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hTZWdtZW50c1JlcXVlc3QaLC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hTZWdtZW50c1Jlc3BvbnNlEmIKCExpc3RUYXBzEicubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1JlcXVlc3QaKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RUYXBzUmVzcG9uc2UiA5ACARJ6ChBMaXN0Tm9kZU5ldHdvcmtzEi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Tm9kZU5ldHdvcmtzUmVxdWVzdBowLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1Jlc3BvbnNlIgOQAgESXgoHQ29ubmVjdBImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuQ29ubmVjdFJlcXVlc3QaJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXNwb25zZSgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEi+AEKC05vZGVOZXR3b3JrEhYKBG5hbWUYASABKAlCCLpIBXIDiEUBEh0KDGlwdjRfZ2F0ZXdheRgCIAEoCUIHukgEcgIYQBIdCgxpcHY2X2dhdGV3YXkYAyABKAlCB7pIBHICGEASGwoDbXR1GAQgASgNQg66SAvYAQEqBhioRiiAChIPCgduYXRfb2ZmGAUgASgIEjkKCHNlcnZpY2VzGAYgASgLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5OZXR3b3JrU2VydmljZXMSHgoHdmxhbl9pZBgUIAEoDUIIukgFKgMY/h9IAIgBAUIKCghfdmxhbl9pZCJSCg9OZXR3b3JrU2VydmljZXMSGAoGZG9tYWluGAEgASgJQgi6SAVyAxj9ARIlCgtuYW1lc2VydmVycxgCIAMoCUIQukgNkgEKEAgiBnIEGEBwASK1AQoKR3Vlc3RFbnRyeRJHChBoYXJkd2FyZV9hZGRyZXNzGAEgASgJQi26SCpyKBgRMiReWzAtOWEtZkEtRl17Mn0oOlswLTlhLWZBLUZdezJ9KXs1fSQSFQoEbmFtZRgCIAEoCUIHukgEcgIYfxIiCgxpcHY0X2FkZHJlc3MYAyABKAlCDLpICdgBAXIEGEB4ARIjCgxpcHY2X2FkZHJlc3MYBCABKAlCDbpICtgBAXIFGECAAQEifAoMUG9ydElkZW50aXR5EkcKEGhhcmR3YXJlX2FkZHJlc3MYASABKAlCLbpIKnIoGBEyJF5bMC05YS1mQS1GXXsyfSg6WzAtOWEtZkEtRl17Mn0pezV9JBIjCglhZGRyZXNzZXMYAiADKAlCELpIDZIBChBAIgZyBBhAcAEihgEKClBvcnRMaW1pdHMSHwoXaW5ncmVzc19iaXRzX3Blcl9zZWNvbmQYASABKAQSGwoTaW5ncmVzc19idXJzdF9ieXRlcxgCIAEoBBIeChZlZ3Jlc3NfYml0c19wZXJfc2Vjb25kGAMgASgEEhoKEmVncmVzc19idXJzdF9ieXRlcxgEIAEoBCLuAQoNTm9kZUdyb3VwUnVsZRIaCglkaXJlY3Rpb24YASABKAlCB7pIBHICGBASFwoGYWN0aW9uGAIgASgJQge6SARyAhgQEhsKCHByaW9yaXR5GAMgASgNQgm6SAYqBBj//wMSGQoIcHJvdG9jb2wYBCABKAlCB7pIBHICGBASFgoFcG9ydHMYBSABKAlCB7pIBHICGBASGgoJaWNtcF90eXBlGAYgASgJQge6SARyAhgQEhwKC3JlbW90ZV9jaWRyGAcgASgJQge6SARyAhhAEh4KDHJlbW90ZV9ncm91cBgIIAEoCUIIukgFcgMYoAEieAoJTm9kZUdyb3VwEhQKAmlkGAEgASgJQgi6SAVyAxigARIUCgxsb2dzX2Ryb3BwZWQYAiABKAgSPwoFcnVsZXMYAyADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVHcm91cFJ1bGVCCbpIBpIBAxCAAiJxCgtHcm91cE1lbWJlchI+CghpZGVudGl0eRgBIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5Qga6SAPIAQESIgoJZ3JvdXBfaWRzGAIgAygJQg+6SAySAQkQCCIFcgMYoAEiZwoPR3JvdXBNZW1iZXJzaGlwEhIKCmdlbmVyYXRpb24YASABKAQSQAoHbWVtYmVycxgCIAMoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3JvdXBNZW1iZXJCCrpIB5IBBBCAgAQiVgoKUG9ydEdyb3VwcxILCgNvZmYYASABKAgSOwoGZ3JvdXBzGAIgAygLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlR3JvdXBCCLpIBZIBAhAIIrQBCg9Hcm91cHNPZk5ldHdvcmsSHgoMbmV0d29ya19uYW1lGAEgASgJQgi6SAVyA4hFARJDCgptZW1iZXJzaGlwGAIgASgLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Hcm91cE1lbWJlcnNoaXBCBrpIA8gBARI8CgZncm91cHMYAyADKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVHcm91cEIJukgGkgEDEIAgIlkKEVB1c2hHcm91cHNSZXF1ZXN0EkQKCG5ldHdvcmtzGAEgAygLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Hcm91cHNPZk5ldHdvcmtCCbpIBpIBAxCAAiKLAQoSUHVzaEdyb3Vwc1Jlc3BvbnNlEkQKCHJlZnVzYWxzGAEgAygLMjIubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoR3JvdXBzUmVzcG9uc2UuUmVmdXNhbBovCgdSZWZ1c2FsEhQKDG5ldHdvcmtfbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkibAoQRW5zdXJlVGFwUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEASITChFFbnN1cmVUYXBSZXNwb25zZSKFAwoYRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEjwKB25ldHdvcmsYAyABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQESNgoIaWRlbnRpdHkYBCABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRJZGVudGl0eRIyCgZsaW1pdHMYByABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRMaW1pdHMSMgoGZ3JvdXBzGAggASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0R3JvdXBzEjEKBWVudHJ5GAUgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5HdWVzdEVudHJ5IjIKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2USFQoNbmVlZHNfbWVtYmVycxgBIAEoCCLOAQoWRW5zdXJlVGFwTGltaXRzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARIeCgxuZXR3b3JrX25hbWUYAyABKAlCCLpIBXIDiEUBEjoKBmxpbWl0cxgEIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydExpbWl0c0IGukgDyAEBIhkKF0Vuc3VyZVRhcExpbWl0c1Jlc3BvbnNlIm8KE0Vuc3VyZVRhcE91dFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAEiFgoURW5zdXJlVGFwT3V0UmVzcG9uc2UikwEKFUVuc3VyZUdhdGV3YXlzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjwKB25ldHdvcmsYAiABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQEiGAoWRW5zdXJlR2F0ZXdheXNSZXNwb25zZSKvAQoWRW5zdXJlVGFwQWJzZW50UmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARIeCgxuZXR3b3JrX25hbWUYAyABKAlCCLpIBXIDiEUBEhsKE29ubHlfb2ZfdHJhbnNhY3Rpb24YBCABKAgiGQoXRW5zdXJlVGFwQWJzZW50UmVzcG9uc2UixwEKDVNlZ21lbnRNZW1iZXISIAoOaW50ZXJmYWNlX25hbWUYASABKAlCCLpIBXIDGP8BEkcKEGhhcmR3YXJlX2FkZHJlc3MYAiABKAlCLbpIKnIoGBEyJF5bMC05YS1mQS1GXXsyfSg6WzAtOWEtZkEtRl17Mn0pezV9JBIjCglhZGRyZXNzZXMYAyADKAlCELpIDZIBChBAIgZyBBhAcAESJgoQdW5kZXJsYXlfYWRkcmVzcxgEIAEoCUIMukgJ2AEBcgQYQHABIpYCCg1QdXNoZWRTZWdtZW50Eh4KDG5ldHdvcmtfbmFtZRgBIAEoCUIIukgFcgOIRQESFwoDdm5pGAIgASgNQgq6SAcqBRCAgIAIEhsKA210dRgDIAEoDUIOukgL2AEBKgYYqEYogAoSFwoPYmFzZV9nZW5lcmF0aW9uGAQgASgEEhsKCmdlbmVyYXRpb24YBSABKARCB7pIBDICIAASQgoHbWVtYmVycxgGIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudE1lbWJlckIKukgHkgEEEICABBIiCgdyZW1vdmVkGAcgAygJQhG6SA6SAQsQgIAEIgVyAxj/ARIRCglmb3Jnb3R0ZW4YCCABKAgihQEKE1B1c2hTZWdtZW50c1JlcXVlc3QSQgoIc2VnbWVudHMYASADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hlZFNlZ21lbnRCCbpIBpIBAxCAAhIqChRvd25fdW5kZXJsYXlfYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABIuwBCg1TZWdtZW50QW5zd2VyEhQKDG5ldHdvcmtfbmFtZRgBIAEoCRI+CgdvdXRjb21lGAIgASgOMi0ubjBzdGFjay5hZ2VudC52MWFscGhhMS5TZWdtZW50QW5zd2VyLk91dGNvbWUSDgoGcmVhc29uGAMgASgJInUKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhEKDU9VVENPTUVfVEFLRU4QARIWChJPVVRDT01FX0FMTF9ORUVERUQQAhIRCg1PVVRDT01FX1NUQUxFEAMSEwoPT1VUQ09NRV9SRUZVU0VEEAQiTgoUUHVzaFNlZ21lbnRzUmVzcG9uc2USNgoHYW5zd2VycxgBIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudEFuc3dlciIRCg9MaXN0VGFwc1JlcXVlc3QiVgoJTGlzdGVkVGFwEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkSFAoMbmV0d29ya19uYW1lGAQgASgJIkMKEExpc3RUYXBzUmVzcG9uc2USLwoEdGFwcxgBIAMoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVGFwIhkKF0xpc3ROb2RlTmV0d29ya3NSZXF1ZXN0Im0KEUxpc3RlZE5vZGVOZXR3b3JrEgwKBG5hbWUYASABKAkSEQoJdGFwX25hbWVzGAIgAygJEhAKCGdhdGV3YXlzGAMgAygJEg0KBW93bmVyGAQgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAUgASgJIlcKGExpc3ROb2RlTmV0d29ya3NSZXNwb25zZRI7CghuZXR3b3JrcxgBIAMoCzIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkTm9kZU5ldHdvcmsihAEKDkNvbm5lY3RSZXF1ZXN0EiEKDG5ldHdvcmtfbmFtZRgBIAEoCUILukgI2AEBcgOIRQESHQoHYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABEhcKBHBvcnQYAyABKA1CCbpIBioEGP//AxIXCgRkYXRhGAQgASgMQgm6SAZ6BBiAgEAiHwoPQ29ubmVjdFJlc3BvbnNlEgwKBGRhdGEYASABKAwyxQkKE05ldHdvcmtBZ2VudFNlcnZpY2USYAoJRW5zdXJlVGFwEigubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXF1ZXN0GikubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXNwb25zZRJ4ChFFbnN1cmVUYXBBdHRhY2hlZBIwLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0GjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlEnIKD0Vuc3VyZVRhcExpbWl0cxIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTGltaXRzUmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTGltaXRzUmVzcG9uc2USaQoMRW5zdXJlVGFwT3V0EisubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXNwb25zZRJvCg5FbnN1cmVHYXRld2F5cxItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXF1ZXN0Gi4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVHYXRld2F5c1Jlc3BvbnNlEmMKClB1c2hHcm91cHMSKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hHcm91cHNSZXF1ZXN0GioubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoR3JvdXBzUmVzcG9uc2UScgoPRW5zdXJlVGFwQWJzZW50Ei4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBYnNlbnRSZXF1ZXN0Gi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBYnNlbnRSZXNwb25zZRJpCgxQdXNoU2VnbWVudHMSKy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hTZWdtZW50c1JlcXVlc3QaLC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hTZWdtZW50c1Jlc3BvbnNlEmIKCExpc3RUYXBzEicubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1JlcXVlc3QaKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RUYXBzUmVzcG9uc2UiA5ACARJ6ChBMaXN0Tm9kZU5ldHdvcmtzEi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Tm9kZU5ldHdvcmtzUmVxdWVzdBowLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1Jlc3BvbnNlIgOQAgESXgoHQ29ubmVjdBImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuQ29ubmVjdFJlcXVlc3QaJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXNwb25zZSgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NodeNetwork
@@ -52,6 +52,13 @@ export type NodeNetwork = Message<"n0stack.agent.v1alpha1.NodeNetwork"> & {
   natOff: boolean;
 
   /**
+   * DHCP and DNS for its guests on this node. If unset, they stay as they are.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.NetworkServices services = 6;
+   */
+  services?: NetworkServices | undefined;
+
+  /**
    * The VLAN that it joins, on a node whose agent has a device for that; 0 for packets without a number. Unset: none.
    *
    * @generated from field: optional uint32 vlan_id = 20;
@@ -65,6 +72,68 @@ export type NodeNetwork = Message<"n0stack.agent.v1alpha1.NodeNetwork"> & {
  */
 export const NodeNetworkSchema: GenMessage<NodeNetwork> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_network, 0);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.NetworkServices
+ */
+export type NetworkServices = Message<"n0stack.agent.v1alpha1.NetworkServices"> & {
+  /**
+   * Without a dot at its end; empty for none.
+   *
+   * @generated from field: string domain = 1;
+   */
+  domain: string;
+
+  /**
+   * Where DNS asks for names of others; empty for the nameservers of the node.
+   *
+   * @generated from field: repeated string nameservers = 2;
+   */
+  nameservers: string[];
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.NetworkServices.
+ * Use `create(NetworkServicesSchema)` to create a new message.
+ */
+export const NetworkServicesSchema: GenMessage<NetworkServices> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 1);
+
+/**
+ * How DHCP and DNS of a network know a guest. Without an address they do not know it.
+ *
+ * @generated from message n0stack.agent.v1alpha1.GuestEntry
+ */
+export type GuestEntry = Message<"n0stack.agent.v1alpha1.GuestEntry"> & {
+  /**
+   * @generated from field: string hardware_address = 1;
+   */
+  hardwareAddress: string;
+
+  /**
+   * Its name in the domain of the network; empty for none.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string ipv4_address = 3;
+   */
+  ipv4Address: string;
+
+  /**
+   * @generated from field: string ipv6_address = 4;
+   */
+  ipv6Address: string;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.GuestEntry.
+ * Use `create(GuestEntrySchema)` to create a new message.
+ */
+export const GuestEntrySchema: GenMessage<GuestEntry> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 2);
 
 /**
  * Who the guest behind a tap is. The filter of the tap drops what claims to come from somebody else.
@@ -90,7 +159,7 @@ export type PortIdentity = Message<"n0stack.agent.v1alpha1.PortIdentity"> & {
  * Use `create(PortIdentitySchema)` to create a new message.
  */
 export const PortIdentitySchema: GenMessage<PortIdentity> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 1);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
 
 /**
  * Limits of the traffic of a guest on one nic; 0 for none. The node drops what is over them.
@@ -130,7 +199,7 @@ export type PortLimits = Message<"n0stack.agent.v1alpha1.PortLimits"> & {
  * Use `create(PortLimitsSchema)` to create a new message.
  */
 export const PortLimitsSchema: GenMessage<PortLimits> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 2);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
 
 /**
  * A rule of a security group. Empty fields stand for everything.
@@ -186,7 +255,7 @@ export type NodeGroupRule = Message<"n0stack.agent.v1alpha1.NodeGroupRule"> & {
  * Use `create(NodeGroupRuleSchema)` to create a new message.
  */
 export const NodeGroupRuleSchema: GenMessage<NodeGroupRule> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NodeGroup
@@ -215,7 +284,7 @@ export type NodeGroup = Message<"n0stack.agent.v1alpha1.NodeGroup"> & {
  * Use `create(NodeGroupSchema)` to create a new message.
  */
 export const NodeGroupSchema: GenMessage<NodeGroup> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
 
 /**
  * A nic of the network on another node.
@@ -239,7 +308,7 @@ export type GroupMember = Message<"n0stack.agent.v1alpha1.GroupMember"> & {
  * Use `create(GroupMemberSchema)` to create a new message.
  */
 export const GroupMemberSchema: GenMessage<GroupMember> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.GroupMembership
@@ -263,7 +332,7 @@ export type GroupMembership = Message<"n0stack.agent.v1alpha1.GroupMembership"> 
  * Use `create(GroupMembershipSchema)` to create a new message.
  */
 export const GroupMembershipSchema: GenMessage<GroupMembership> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PortGroups
@@ -287,7 +356,7 @@ export type PortGroups = Message<"n0stack.agent.v1alpha1.PortGroups"> & {
  * Use `create(PortGroupsSchema)` to create a new message.
  */
 export const PortGroupsSchema: GenMessage<PortGroups> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.GroupsOfNetwork
@@ -316,7 +385,7 @@ export type GroupsOfNetwork = Message<"n0stack.agent.v1alpha1.GroupsOfNetwork"> 
  * Use `create(GroupsOfNetworkSchema)` to create a new message.
  */
 export const GroupsOfNetworkSchema: GenMessage<GroupsOfNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushGroupsRequest
@@ -333,7 +402,7 @@ export type PushGroupsRequest = Message<"n0stack.agent.v1alpha1.PushGroupsReques
  * Use `create(PushGroupsRequestSchema)` to create a new message.
  */
 export const PushGroupsRequestSchema: GenMessage<PushGroupsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushGroupsResponse
@@ -350,7 +419,7 @@ export type PushGroupsResponse = Message<"n0stack.agent.v1alpha1.PushGroupsRespo
  * Use `create(PushGroupsResponseSchema)` to create a new message.
  */
 export const PushGroupsResponseSchema: GenMessage<PushGroupsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushGroupsResponse.Refusal
@@ -372,7 +441,7 @@ export type PushGroupsResponse_Refusal = Message<"n0stack.agent.v1alpha1.PushGro
  * Use `create(PushGroupsResponse_RefusalSchema)` to create a new message.
  */
 export const PushGroupsResponse_RefusalSchema: GenMessage<PushGroupsResponse_Refusal> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 10, 0);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 12, 0);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapRequest
@@ -394,7 +463,7 @@ export type EnsureTapRequest = Message<"n0stack.agent.v1alpha1.EnsureTapRequest"
  * Use `create(EnsureTapRequestSchema)` to create a new message.
  */
 export const EnsureTapRequestSchema: GenMessage<EnsureTapRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapResponse
@@ -407,7 +476,7 @@ export type EnsureTapResponse = Message<"n0stack.agent.v1alpha1.EnsureTapRespons
  * Use `create(EnsureTapResponseSchema)` to create a new message.
  */
 export const EnsureTapResponseSchema: GenMessage<EnsureTapResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedRequest
@@ -448,6 +517,13 @@ export type EnsureTapAttachedRequest = Message<"n0stack.agent.v1alpha1.EnsureTap
    * @generated from field: n0stack.agent.v1alpha1.PortGroups groups = 8;
    */
   groups?: PortGroups | undefined;
+
+  /**
+   * If unset, DHCP and DNS know the guest as before.
+   *
+   * @generated from field: n0stack.agent.v1alpha1.GuestEntry entry = 5;
+   */
+  entry?: GuestEntry | undefined;
 };
 
 /**
@@ -455,7 +531,7 @@ export type EnsureTapAttachedRequest = Message<"n0stack.agent.v1alpha1.EnsureTap
  * Use `create(EnsureTapAttachedRequestSchema)` to create a new message.
  */
 export const EnsureTapAttachedRequestSchema: GenMessage<EnsureTapAttachedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedResponse
@@ -475,7 +551,7 @@ export type EnsureTapAttachedResponse = Message<"n0stack.agent.v1alpha1.EnsureTa
  * Use `create(EnsureTapAttachedResponseSchema)` to create a new message.
  */
 export const EnsureTapAttachedResponseSchema: GenMessage<EnsureTapAttachedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapLimitsRequest
@@ -507,7 +583,7 @@ export type EnsureTapLimitsRequest = Message<"n0stack.agent.v1alpha1.EnsureTapLi
  * Use `create(EnsureTapLimitsRequestSchema)` to create a new message.
  */
 export const EnsureTapLimitsRequestSchema: GenMessage<EnsureTapLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapLimitsResponse
@@ -520,7 +596,7 @@ export type EnsureTapLimitsResponse = Message<"n0stack.agent.v1alpha1.EnsureTapL
  * Use `create(EnsureTapLimitsResponseSchema)` to create a new message.
  */
 export const EnsureTapLimitsResponseSchema: GenMessage<EnsureTapLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapOutRequest
@@ -542,7 +618,7 @@ export type EnsureTapOutRequest = Message<"n0stack.agent.v1alpha1.EnsureTapOutRe
  * Use `create(EnsureTapOutRequestSchema)` to create a new message.
  */
 export const EnsureTapOutRequestSchema: GenMessage<EnsureTapOutRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapOutResponse
@@ -555,7 +631,7 @@ export type EnsureTapOutResponse = Message<"n0stack.agent.v1alpha1.EnsureTapOutR
  * Use `create(EnsureTapOutResponseSchema)` to create a new message.
  */
 export const EnsureTapOutResponseSchema: GenMessage<EnsureTapOutResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 20);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysRequest
@@ -577,7 +653,7 @@ export type EnsureGatewaysRequest = Message<"n0stack.agent.v1alpha1.EnsureGatewa
  * Use `create(EnsureGatewaysRequestSchema)` to create a new message.
  */
 export const EnsureGatewaysRequestSchema: GenMessage<EnsureGatewaysRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 21);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysResponse
@@ -590,7 +666,7 @@ export type EnsureGatewaysResponse = Message<"n0stack.agent.v1alpha1.EnsureGatew
  * Use `create(EnsureGatewaysResponseSchema)` to create a new message.
  */
 export const EnsureGatewaysResponseSchema: GenMessage<EnsureGatewaysResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 20);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 22);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentRequest
@@ -624,7 +700,7 @@ export type EnsureTapAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureTapAb
  * Use `create(EnsureTapAbsentRequestSchema)` to create a new message.
  */
 export const EnsureTapAbsentRequestSchema: GenMessage<EnsureTapAbsentRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 21);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 23);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentResponse
@@ -637,7 +713,7 @@ export type EnsureTapAbsentResponse = Message<"n0stack.agent.v1alpha1.EnsureTapA
  * Use `create(EnsureTapAbsentResponseSchema)` to create a new message.
  */
 export const EnsureTapAbsentResponseSchema: GenMessage<EnsureTapAbsentResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 22);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 24);
 
 /**
  * An interface of a network.
@@ -675,7 +751,7 @@ export type SegmentMember = Message<"n0stack.agent.v1alpha1.SegmentMember"> & {
  * Use `create(SegmentMemberSchema)` to create a new message.
  */
 export const SegmentMemberSchema: GenMessage<SegmentMember> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 23);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 25);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushedSegment
@@ -739,7 +815,7 @@ export type PushedSegment = Message<"n0stack.agent.v1alpha1.PushedSegment"> & {
  * Use `create(PushedSegmentSchema)` to create a new message.
  */
 export const PushedSegmentSchema: GenMessage<PushedSegment> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 24);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 26);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushSegmentsRequest
@@ -763,7 +839,7 @@ export type PushSegmentsRequest = Message<"n0stack.agent.v1alpha1.PushSegmentsRe
  * Use `create(PushSegmentsRequestSchema)` to create a new message.
  */
 export const PushSegmentsRequestSchema: GenMessage<PushSegmentsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 25);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 27);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SegmentAnswer
@@ -790,7 +866,7 @@ export type SegmentAnswer = Message<"n0stack.agent.v1alpha1.SegmentAnswer"> & {
  * Use `create(SegmentAnswerSchema)` to create a new message.
  */
 export const SegmentAnswerSchema: GenMessage<SegmentAnswer> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 26);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 28);
 
 /**
  * @generated from enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome
@@ -837,7 +913,7 @@ export type SegmentAnswer_Outcome = (typeof SegmentAnswer_Outcome)[keyof typeof 
  * Describes the enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome.
  */
 export const SegmentAnswer_OutcomeSchema: GenEnum<SegmentAnswer_Outcome> = /*@__PURE__*/
-  enumDesc(file_n0stack_agent_v1alpha1_network, 26, 0);
+  enumDesc(file_n0stack_agent_v1alpha1_network, 28, 0);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushSegmentsResponse
@@ -854,7 +930,7 @@ export type PushSegmentsResponse = Message<"n0stack.agent.v1alpha1.PushSegmentsR
  * Use `create(PushSegmentsResponseSchema)` to create a new message.
  */
 export const PushSegmentsResponseSchema: GenMessage<PushSegmentsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 27);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 29);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsRequest
@@ -867,7 +943,7 @@ export type ListTapsRequest = Message<"n0stack.agent.v1alpha1.ListTapsRequest"> 
  * Use `create(ListTapsRequestSchema)` to create a new message.
  */
 export const ListTapsRequestSchema: GenMessage<ListTapsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 28);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 30);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedTap
@@ -901,7 +977,7 @@ export type ListedTap = Message<"n0stack.agent.v1alpha1.ListedTap"> & {
  * Use `create(ListedTapSchema)` to create a new message.
  */
 export const ListedTapSchema: GenMessage<ListedTap> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 29);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 31);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsResponse
@@ -918,7 +994,7 @@ export type ListTapsResponse = Message<"n0stack.agent.v1alpha1.ListTapsResponse"
  * Use `create(ListTapsResponseSchema)` to create a new message.
  */
 export const ListTapsResponseSchema: GenMessage<ListTapsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 30);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 32);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksRequest
@@ -931,7 +1007,7 @@ export type ListNodeNetworksRequest = Message<"n0stack.agent.v1alpha1.ListNodeNe
  * Use `create(ListNodeNetworksRequestSchema)` to create a new message.
  */
 export const ListNodeNetworksRequestSchema: GenMessage<ListNodeNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 31);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 33);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedNodeNetwork
@@ -968,7 +1044,7 @@ export type ListedNodeNetwork = Message<"n0stack.agent.v1alpha1.ListedNodeNetwor
  * Use `create(ListedNodeNetworkSchema)` to create a new message.
  */
 export const ListedNodeNetworkSchema: GenMessage<ListedNodeNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 32);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 34);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksResponse
@@ -985,7 +1061,7 @@ export type ListNodeNetworksResponse = Message<"n0stack.agent.v1alpha1.ListNodeN
  * Use `create(ListNodeNetworksResponseSchema)` to create a new message.
  */
 export const ListNodeNetworksResponseSchema: GenMessage<ListNodeNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 33);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 35);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectRequest
@@ -1019,7 +1095,7 @@ export type ConnectRequest = Message<"n0stack.agent.v1alpha1.ConnectRequest"> & 
  * Use `create(ConnectRequestSchema)` to create a new message.
  */
 export const ConnectRequestSchema: GenMessage<ConnectRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 34);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 36);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectResponse
@@ -1036,7 +1112,7 @@ export type ConnectResponse = Message<"n0stack.agent.v1alpha1.ConnectResponse"> 
  * Use `create(ConnectResponseSchema)` to create a new message.
  */
 export const ConnectResponseSchema: GenMessage<ConnectResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 35);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 37);
 
 /**
  * The networks of one node. The agent handles requests about one tap one after the other.

@@ -1,0 +1,50 @@
+import { defined } from "../../util/defined.ts";
+import type { FakeNetwork, FakeTap } from "./fake-groups.ts";
+import { gatewaysOf } from "./network-check.ts";
+import type { NetworkSpec } from "./network-driver.ts";
+import { checkServices, type GuestEntry, type NetworkServices } from "./network-services.ts";
+import type { TapEntry } from "./network-survey.ts";
+
+/** DHCP and DNS of the network in the fake driver. What the request does not say stays; without a gateway there are none. */
+export function servicesAfter(
+  network: NetworkSpec,
+  before: NetworkServices | undefined,
+): NetworkServices | undefined {
+  if (gatewaysOf(network).length === 0) return undefined;
+  return network.services === undefined ? before : checkServices(network.services);
+}
+
+/** How they know the guest of the tap. They do not know a guest without an address. */
+export function entryAfter(
+  asked: GuestEntry | undefined,
+  { entry }: FakeTap,
+  { services }: FakeNetwork,
+): GuestEntry | undefined {
+  const known = services === undefined ? undefined : (asked ?? entry);
+  const isServed = known?.ipv4Address !== undefined || known?.ipv6Address !== undefined;
+  return isServed ? known : undefined;
+}
+
+/** @returns the names of the networks whose services had ended, or were left alone. */
+export function keepServices(
+  networks: Map<string, FakeNetwork>,
+  strayServices: Set<string>,
+): string[] {
+  const lost = [...strayServices];
+  strayServices.clear();
+  const ended = [...networks].filter(([, { damage }]) => damage?.services !== undefined);
+  for (const [name, network] of ended) {
+    const { services: _, ...damage } = network.damage ?? {};
+    networks.set(name, { ...network, damage });
+  }
+  return [...lost, ...ended.map(([name]) => name)];
+}
+
+export function entryOf({ entry }: FakeTap): TapEntry {
+  return entry === undefined ? { state: "absent" } : { state: "whole", entry };
+}
+
+export function servicesSurvey({ services: served }: FakeNetwork) {
+  const services = served === undefined ? "absent" : "whole";
+  return { services, ...defined({ served }), strayEntries: [] } as const;
+}
