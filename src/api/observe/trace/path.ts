@@ -6,6 +6,7 @@ import { addressesOf } from "../../network/interface/collection.ts";
 import { DEFAULT_GATEWAY } from "../../network/network/record.ts";
 import type { Api } from "../../provisioning/context.ts";
 import type { Ends, NicEnd } from "./ends.ts";
+import type { Packet } from "./packet.ts";
 import { type At, passes, type Step, stops, unknown } from "./step.ts";
 
 /** The way from one nic to another. */
@@ -52,14 +53,26 @@ function underlayOf(api: Api, nodeName: string): string {
   return api.inventory.find(nodeName)?.node.underlayAddress ?? "";
 }
 
+/** By the number of the protocol, the ports of the gateway that answer guests: DNS and DHCP. */
+const GATEWAY_PORTS: ReadonlyMap<number, readonly number[]> = new Map([
+  [6, [53]],
+  [17, [53, 67, 547]],
+]);
+
+function gatewayStep(at: At, name: string, { protocol, port, icmp, text }: Packet): Step {
+  const isServed = GATEWAY_PORTS.get(protocol)?.includes(port ?? 0) === true;
+  if (isServed || icmp !== undefined) return passes(at, `the gateway of network "${name}" answers`);
+  return stops(at, `the gateway of network "${name}" answers DNS, DHCP and pings, and not ${text}`);
+}
+
 /** The way to an address that no virtual machine of the project has. */
-export function addressStep({ source, family, address = "" }: Ends): Step {
+export function addressStep({ source, family, address = "" }: Ends, packet: Packet): Step {
   const { network, reserved, neighbors } = source;
   const at = { place: Place.PATH, nodeName: reserved.nodeName };
   const name = network.ref.name;
   const owner = neighbors.find((one) => addressesOf(one).map(canonicalAddress).includes(address));
   if (owner?.name === DEFAULT_GATEWAY) {
-    return passes(at, `${address} is the gateway of network "${name}"`);
+    return gatewayStep(at, name, packet);
   }
   if (owner !== undefined) {
     const who = `${address} on network "${name}" belongs to another project, or to nobody's virtual machine`;

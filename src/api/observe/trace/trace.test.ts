@@ -137,13 +137,17 @@ test("it says which path, address or state stops a packet", async () => {
 
 test("it follows a packet to an address: of a guest, the gateway, nobody, and outside", async () => {
   await using world = await traceWorld(1);
-  const to = async (address: string) => await trace(world, { address });
+  const to = (address: string, fields = {}) => trace(world, { address }, fields);
   const { nics } = await world.virtualMachines.getVirtualMachine({ name: "db" });
   expect((await to(nics[0]!.ipv4Address)).steps.at(-2)).toMatchObject({
     place: Place.DESTINATION,
     verdict: Verdict.PASSES,
   });
   expect((await to("FD00:0::1")).verdict).toBe(Verdict.PASSES);
+  expect((await to("10.0.0.254", { protocol: "udp", port: 53 })).verdict).toBe(Verdict.PASSES);
+  expect(stopping(await to("10.0.0.254", { port: 22 }))).toEqual([
+    'the gateway of network "net" answers DNS, DHCP and pings, and not tcp to port 22',
+  ]);
   expect(stopping(await to("10.0.0.9"))).toEqual([
     'nobody on network "net" has the address 10.0.0.9',
   ]);

@@ -64,7 +64,8 @@ async function traceNetwork(
 /** From the source to the destination, by the records. */
 async function stepsOf(api: Api, project: string, ends: Ends, packet: Packet): Promise<Step[]> {
   const { source, destination, family, sourceAddress, address } = ends;
-  const path = destination === undefined ? addressStep(ends) : pathStep(api, source, destination);
+  const path =
+    destination === undefined ? addressStep(ends, packet) : pathStep(api, source, destination);
   const isTogether =
     destination !== undefined && isSameRef(source.network.ref, destination.network.ref);
   const groupsOf = (end: NicEnd | undefined) => {
