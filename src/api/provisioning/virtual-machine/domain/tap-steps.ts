@@ -78,14 +78,19 @@ const groupedPort = async ({ api }: StepNode, { groups, ...tap }: Tap) => ({
   ...(groups === undefined ? {} : { groups: await portGroupsMessage(api, groups) }),
 });
 
+/** The network may leave the node with its last other nic between an answer and a push, again and again. */
+const PUSHES_MAX = 5;
+
 /** The node may not know yet who else is in the groups of its network: then it is told, and asked again. */
 async function withMembers(
   { api, signal }: StepNode,
   { nodeName, network }: Tap,
   ask: () => Promise<{ readonly needsMembers: boolean }>,
 ): Promise<void> {
-  if (!(await ask()).needsMembers) return;
-  await api.groupPushes.pushNow(nodeName, network, signal);
+  for (let tries = 0; tries < PUSHES_MAX; tries++) {
+    if (!(await ask()).needsMembers) return;
+    await api.groupPushes.pushNow(nodeName, network, signal);
+  }
   if (!(await ask()).needsMembers) return;
   throw new N0Error(
     "aborted",
