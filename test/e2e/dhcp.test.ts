@@ -28,7 +28,9 @@ describe.runIf(isPossible)("guests without cloud-init", () => {
     const { code, stderr } = await cli.do(await example("boot-vm", place.baseDirectory));
     expect(`${code}\n${stderr}`).toMatch(/^0\n/);
     const network = ["network", "apply", "example-net", "--ipv4_cidr", "10.99.0.0/24"];
-    await cli.must(...network, "--domain", DOMAIN);
+    // The VLAN of the example cannot change while a virtual machine runs.
+    const vlan = ["--annotations", "n0core/provisioning/virtual_machine/vlan_id=100"];
+    await cli.must(...network, ...vlan, "--domain", DOMAIN);
     const made = await cli.do(await machine());
     expect(`${made.code}\n${made.stderr}`).toMatch(/^0\n/);
     await untilSshAnswers(cli, place, EXAMPLE_VM);

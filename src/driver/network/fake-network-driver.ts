@@ -4,6 +4,7 @@ import { onAbort } from "../../util/race.ts";
 import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Maker, type Mark } from "../mark.ts";
 import { type FakeNetwork, type FakeTap, groupsSurvey, newFakeGroups } from "./fake-groups.ts";
+import { segmentOf } from "./fake-segments.ts";
 import {
   entryAfter,
   entryOf,
@@ -24,12 +25,9 @@ import {
   networkNotHere,
   nobodyAnswers,
   notOurs,
-  segmentRefused,
   tapElsewhere,
   tapMissing,
   tapOfAnother,
-  underlayMissing,
-  underlayTooSmall,
 } from "./network-errors.ts";
 import {
   NO_SEGMENT,
@@ -37,7 +35,6 @@ import {
   type PartState,
   type PortFilter,
   type PortLimitsSurvey,
-  type SegmentSurvey,
   type StrayUplink,
 } from "./network-survey.ts";
 import type { PortIdentity } from "./port-identity.ts";
@@ -48,7 +45,7 @@ import {
   checkPort,
   type PortSpec,
 } from "./security-groups.ts";
-import { type Segment, type Underlay, underlayMtuFor } from "./segment.ts";
+import type { Segment, Underlay } from "./segment.ts";
 import { checkSegment } from "./segment-check.ts";
 
 const MTU_OF_ETHERNET = 1500;
@@ -393,15 +390,4 @@ function found(limits: PortLimits | undefined): PortLimitsSurvey {
 
 function filterOf(identity: PortIdentity | undefined): PortFilter {
   return identity === undefined ? { state: "absent" } : { state: "whole", identity };
-}
-
-/** The segment as the node shows it, if the node can carry it. */
-function segmentOf({ underlays, foreignVnis }: FakeNodeHands, segment: Segment): SegmentSurvey {
-  const { networkName, vni, mtu, underlayAddress, peers } = segment;
-  const underlay = underlays.get(underlayAddress);
-  if (underlay === undefined) throw underlayMissing(networkName, underlayAddress);
-  const needed = underlayMtuFor(segment);
-  if (underlay.mtu < needed) throw underlayTooSmall(segment, underlay, needed);
-  if (foreignVnis.has(vni)) throw segmentRefused(segment, new Error("it exists"));
-  return { device: "whole", vni, mtu, underlayAddress, peers, strays: [] };
 }

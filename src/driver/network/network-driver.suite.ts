@@ -33,11 +33,9 @@ const blue: NetworkSpec = {
   ipv6Gateway: "fd00:11::fe/64",
 };
 const green: NetworkSpec = { name: "green", ipv4Gateway: "10.11.0.254/24" };
-
 const none = { state: "absent" };
 const nothing = {
-  mtu: 1500,
-  ...{ filter: none, limits: none, entry: none },
+  ...{ mtu: 1500, filter: none, limits: none, entry: none },
   groups: { state: "absent", groups: [], rules: "" },
 };
 const guest: PortIdentity = {

@@ -1,0 +1,25 @@
+import { segmentRefused, underlayMissing, underlayTooSmall } from "./network-errors.ts";
+import type { SegmentSurvey } from "./network-survey.ts";
+import { type Segment, type Underlay, underlayMtuFor } from "./segment.ts";
+
+/** What a fake node has for segments. */
+interface FakeUnderlay {
+  /** By their addresses. */
+  readonly underlays: ReadonlyMap<string, Underlay>;
+  /** The segments of others on the node. */
+  readonly foreignVnis: ReadonlySet<number>;
+}
+
+/** The segment as the node shows it, if the node can carry it. */
+export function segmentOf(
+  { underlays, foreignVnis }: FakeUnderlay,
+  segment: Segment,
+): SegmentSurvey {
+  const { networkName, vni, mtu, underlayAddress, peers } = segment;
+  const underlay = underlays.get(underlayAddress);
+  if (underlay === undefined) throw underlayMissing(networkName, underlayAddress);
+  const needed = underlayMtuFor(segment);
+  if (underlay.mtu < needed) throw underlayTooSmall(segment, underlay, needed);
+  if (foreignVnis.has(vni)) throw segmentRefused(segment, new Error("it exists"));
+  return { device: "whole", vni, mtu, underlayAddress, peers, strays: [] };
+}
