@@ -80,13 +80,15 @@ async function readNamespace(name: string): Promise<Namespace> {
   };
 }
 
-/** nft lists the sets and chains of a table in the order in which they came, which means nothing. */
+/** nft lists tables, and their sets and chains, in the order in which they came, which means nothing. */
 function blocksInOrder(listing: string): string {
   const block = /^\t(?:set|map|chain) [^]*?^\t}\n/gm;
-  return listing.replaceAll(/(?<=^table .* {\n)[^]*?(?=^})/gm, (body) => {
-    const blocks = body.match(block) ?? [];
-    return `${body.replaceAll(block, "")}${blocks.sort().join("")}`;
+  const tables = listing.match(/^table [^]*?^}\n/gm) ?? [];
+  const ordered = tables.map((table) => {
+    const blocks = table.match(block) ?? [];
+    return table.replaceAll(block, "").replace(/}\n$/, `${blocks.sort().join("")}}\n`);
   });
+  return ordered.sort().join("");
 }
 
 /**

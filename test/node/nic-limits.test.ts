@@ -5,6 +5,7 @@ import { BROADCAST, ethernet } from "./frames.ts";
 import { type GuestPort, openGuestPort } from "./guest-port.ts";
 import {
   ip,
+  mark,
   type NetworkWorld,
   netnsOf,
   newNetworkWorld,
@@ -116,6 +117,24 @@ describe.runIf(requirement("netns"))("the limits of a nic", { timeout: 30_000 },
       expect(await found()).toEqual({ state: "whole", limits });
     }
     await expectLimited();
+  });
+
+  test("their table goes with the last limit of the network, also with a tap", async () => {
+    const tables = () => run("ip", "netns", "exec", netnsOf(NETWORK), "nft", "list tables netdev");
+    await limit(1, { egress: RATE, ingress: RATE });
+    await limit(2, { egress: RATE });
+    await limit(1, {});
+    expect(await tables()).toContain("n0stack");
+    await limit(2, {});
+    expect(await tables()).toBe("");
+    for (const number of [1, 2]) await limit(number, { ingress: RATE });
+    const remove = async (number: number) =>
+      world.driver.ensureTapAbsent(tapName(number), NETWORK, mark, soon());
+    await world.attach(3, NETWORK, "10.11.0.254/24");
+    await remove(1);
+    expect(await tables()).toContain("n0stack");
+    await remove(2);
+    expect(await tables()).toBe("");
   });
 
   test("limits of a tap that is not there are seen, and go when the network is made whole", async () => {

@@ -22,8 +22,13 @@ const BOTH = Object.keys(DIRECTIONS) as readonly Direction[];
  */
 export function ensureLimits(path: string, tapName: string, limits: PortLimits): void {
   inNamespace(path, () => {
-    const there = chainsIn(readTable()).get(tapName);
+    const all = chainsIn(readTable());
+    const there = all.get(tapName);
     if (isWhole(there, limits)) return;
+    if (isSameLimits(limits, {}) && all.size === 1) {
+      nft(`delete table netdev ${TABLE}\n`);
+      return;
+    }
     const lines = BOTH.flatMap((direction) => {
       const rate = limits[direction];
       if (rate !== undefined) return chainLines(tapName, direction, rate);
