@@ -1,6 +1,6 @@
 import type { RemoveAll } from "../../../../test/attack/clean-up.ts";
 import type { Examples } from "../../../../test/attack/example-parts.ts";
-import { machine, requestsTo, WEB_GONE, WEB_RUNS } from "../../../../test/crash/requests.ts";
+import { machine, OFF, requestsTo, WEB_GONE, WEB_RUNS } from "../../../../test/crash/requests.ts";
 import type { Scenario } from "../../../../test/crash/scenario.ts";
 import type { RpcCase } from "../../../../test/saga-cases.ts";
 import { prepareDisk, webRequest } from "../../../../test/scenario.ts";
@@ -95,6 +95,13 @@ export const scenarios: readonly Scenario[] = [
     name: "SetSecurityGroups",
     isThorough: true,
     prepare: [MADE, ...WEB_RUNS],
+    call: PUT,
+    revert: [TAKEN],
+    cleanUp: [...WEB_GONE, GONE],
+  },
+  {
+    name: "SetSecurityGroups: of one that is shut down",
+    prepare: [MADE, ...WEB_RUNS, OFF],
     call: PUT,
     revert: [TAKEN],
     cleanUp: [...WEB_GONE, GONE],

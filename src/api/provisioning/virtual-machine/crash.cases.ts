@@ -27,6 +27,13 @@ const ATTACHED = machine("AttachNic", {
   name: "<web>",
   nic: { networkName: "net", ipv4Address: "10.231.7.78" },
 });
+const LIMITED = machine("SetNicLimits", {
+  name: "<web>",
+  networkInterfaceName: "<web>0",
+  ingressBitsPerSecond: "10000000",
+  egressBitsPerSecond: "20000000",
+});
+const UNLIMITED = machine("SetNicLimits", { name: "<web>", networkInterfaceName: "<web>0" });
 const DETACHED = machine("DetachNic", { name: "<web>", networkInterfaceName: "<web>2" });
 
 export const scenarios: readonly Scenario[] = [
@@ -104,13 +111,15 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "SetNicLimits",
     prepare: WEB_RUNS,
-    call: machine("SetNicLimits", {
-      name: "<web>",
-      networkInterfaceName: "<web>0",
-      ingressBitsPerSecond: "10000000",
-      egressBitsPerSecond: "20000000",
-    }),
-    revert: [machine("SetNicLimits", { name: "<web>", networkInterfaceName: "<web>0" })],
+    call: LIMITED,
+    revert: [UNLIMITED],
+    cleanUp: WEB_GONE,
+  },
+  {
+    name: "SetNicLimits: of one that is shut down",
+    prepare: [...WEB_RUNS, OFF],
+    call: LIMITED,
+    revert: [UNLIMITED],
     cleanUp: WEB_GONE,
   },
   {
