@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { run } from "../cli/program.ts";
 import { newTestIo } from "../cli/testing/test-io.ts";
 import { projectFiles } from "../scripts/check/run.ts";
-import { kebabCase, settingsOf } from "../src/serve/settings.ts";
+import { kebabCase, settingsOf } from "../src/serve/setting-info.ts";
 
 const PROJECT = join(import.meta.dirname, "..");
 const PROGRAM = /^(?:bin\/)?(n0cli|n0core|npm)$/;

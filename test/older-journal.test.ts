@@ -143,7 +143,11 @@ describe("a journal of the version before", () => {
     expect([...new Set(reading)].sort()).toEqual(STEPS_WITH_OLDER_INPUTS);
   });
 
-  for (const rpcCase of RPC_CASES.filter(({ isOfProjects }) => isOfProjects !== true)) {
+  // What an API puts right when it starts is not there any more for the second death.
+  const cases = RPC_CASES.filter(
+    ({ isOfProjects, toldAtStart }) => isOfProjects !== true && toldAtStart === undefined,
+  );
+  for (const rpcCase of cases) {
     const { rpc, about, nodeCount = 1, prepare } = rpcCase;
     test(`of ${rpc}${about === undefined ? "" : `, ${about}`} is undone, or finished`, async () => {
       await using world = await newWorld({ nodeCount, clock: stillClock, inMemory: true });

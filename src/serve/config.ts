@@ -6,8 +6,9 @@ import { formatDuration } from "../util/duration.ts";
 import { N0Error } from "../util/errors.ts";
 import { cut } from "../util/quote.ts";
 import { formatLocation } from "./setting.ts";
+import { kebabCase, settingsOf } from "./setting-info.ts";
 import type { Role, Settings } from "./settings.ts";
-import { kebabCase, SCHEMAS, settingsOf } from "./settings.ts";
+import { SCHEMAS } from "./settings.ts";
 
 const ENVIRONMENT_PREFIX = "N0CORE_";
 

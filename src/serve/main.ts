@@ -6,8 +6,8 @@ import { loadSettings, printSettings, written } from "./config.ts";
 import { openLogFile } from "./log-file.ts";
 import type { Served } from "./run.ts";
 import { runUntilSignal } from "./run.ts";
+import { kebabCase, settingsOf } from "./setting-info.ts";
 import type { Role, Settings } from "./settings.ts";
-import { kebabCase, settingsOf } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
 const EXIT_FAILED = 1;

@@ -32,7 +32,7 @@ import {
  * The help of a setting. `kind` is how a user writes its value, if that is not obvious from its type:
  * durations are milliseconds inside.
  */
-interface About {
+export interface About {
   readonly argument: string;
   readonly description: string;
   readonly kind?: "duration" | "bytes" | "location" | "flag";
@@ -378,29 +378,3 @@ export type Settings<R extends Role> = z.infer<(typeof SCHEMAS)[R]>;
 export type AgentSettings = Settings<"agent"> & { readonly bindAddress: string };
 export type BaseSettings = Settings<"api"> | AgentSettings | Settings<"standalone">;
 export type NodeSettings = AgentSettings | Settings<"standalone">;
-
-export interface SettingInfo {
-  readonly key: string;
-  readonly about: About;
-  /** Undefined if there is none, or if only the node knows it. */
-  readonly defaultValue: unknown;
-}
-
-/** The settings of a role in the order of the help. */
-export function settingsOf(role: Role): readonly SettingInfo[] {
-  return Object.entries(SCHEMAS[role].shape).map(([key, schema]) => {
-    const { argument, description = "", kind } = schema.meta() ?? {};
-    const isKind =
-      kind === "duration" || kind === "bytes" || kind === "location" || kind === "flag";
-    return {
-      key,
-      about: { argument: String(argument), description, ...(isKind ? { kind } : {}) },
-      defaultValue: description.includes("default:") ? undefined : schema.parse(undefined),
-    };
-  });
-}
-
-/** `bindPort` → `bind-port`. */
-export function kebabCase(key: string): string {
-  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}

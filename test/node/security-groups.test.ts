@@ -8,7 +8,7 @@ import { judge } from "../../src/api/network/security-group/judge.ts";
 import type { NicGroups } from "../../src/driver/network/security-groups.ts";
 import type { SecurityGroupRules, SecurityRule } from "../../src/util/security-rule.ts";
 import { SEED } from "../seeds.ts";
-import { newDice } from "../sim/dice.ts";
+import { type Dice, newDice } from "../sim/dice.ts";
 import type { Asked } from "./group-guest.ts";
 import { type GuestPort, openGuestPort } from "./guest-port.ts";
 import {
@@ -52,6 +52,28 @@ const tcp = (ports: string, more: Partial<SecurityRule> = {}) =>
   rule({ protocol: "tcp", ports, ...more });
 const udp = (ports: string, more: Partial<SecurityRule> = {}) =>
   rule({ protocol: "udp", ports, ...more });
+
+/** A rule with values that matter for the guests here. */
+function randomRule(dice: Dice): SecurityRule {
+  const remote = dice.pick([
+    { remoteGroup: "security_group/left" },
+    { remoteGroup: "security_group/right" },
+    { remoteCidr: dice.pick(["10.31.0.1/32", "10.31.0.2/31", "0.0.0.0/0", "fd31::/126", "::/0"]) },
+    {},
+  ]);
+  const ports = dice.pick(["22", "80", "1-100", "5000-5001"]);
+  const matter = dice.pick([
+    { protocol: dice.pick(["tcp", "udp"]), ports },
+    { protocol: dice.pick(["tcp", "udp", "sctp", "any"]) },
+  ]);
+  return rule({
+    direction: dice.pick(["ingress", "ingress", "egress"]),
+    action: dice.chance(0.7) ? "allow" : "deny",
+    priority: dice.below(3),
+    ...matter,
+    ...remote,
+  });
+}
 
 class Guest {
   readonly number: number;
@@ -290,38 +312,7 @@ describe.runIf(requirement("netns"))("security groups", { timeout: 60_000 }, () 
 
   test("the node does with random rules what n0cli network trace says", async () => {
     const dice = newDice(`${SEED} judge`);
-    const remote = () =>
-      dice.pick([
-        { remoteGroup: "security_group/left" },
-        { remoteGroup: "security_group/right" },
-        {
-          remoteCidr: dice.pick([
-            "10.31.0.1/32",
-            "10.31.0.2/31",
-            "0.0.0.0/0",
-            "fd31::/126",
-            "::/0",
-          ]),
-        },
-        {},
-      ]);
-    const matter = () =>
-      dice.pick([
-        {
-          protocol: dice.pick(["tcp", "udp"]),
-          ports: dice.pick(["22", "80", "1-100", "5000-5001"]),
-        },
-        { protocol: dice.pick(["tcp", "udp", "sctp", "any"]) },
-      ]);
-    const chance = () =>
-      rule({
-        direction: dice.pick(["ingress", "ingress", "egress"]),
-        action: dice.chance(0.7) ? "allow" : "deny",
-        priority: dice.below(3),
-        ...matter(),
-        ...remote(),
-      });
-    const rules = () => Array.from({ length: dice.below(5) }, chance);
+    const rules = () => Array.from({ length: dice.below(5) }, () => randomRule(dice));
     const outcomes = new Set<boolean>();
     for (let round = 0; round < JUDGED_ROUNDS; round++) {
       const [left, right] = [group("left", ...rules()), group("right", ...rules())];

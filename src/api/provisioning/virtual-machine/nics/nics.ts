@@ -118,10 +118,8 @@ async function choose(
       async chooseAgain(index, taken) {
         const { interface: was, ...step } = steps[index]!;
         const wish = { ...wishes[index]!, hardwareAddress: was.hardwareAddress, taken };
-        const { ipv4Address, ipv6Address, secondaryAddresses } = stack.use(
-          await chooseInterface(api, networks[index]!, wish),
-        );
-        const addresses = { ipv4Address, ipv6Address, ...secondaryIn(secondaryAddresses) };
+        const choice = stack.use(await chooseInterface(api, networks[index]!, wish));
+        const addresses = addressesIn(choice);
         steps[index] = { ...step, interface: { ...was, ...addresses } };
         Object.assign(chosen.nics[index]!, structuredClone(addresses));
       },
@@ -179,6 +177,10 @@ export function reservation(
     network: networkBeside(ref, networkName),
     networkRevision: revision,
   };
+}
+
+function addressesIn({ ipv4Address, ipv6Address, secondaryAddresses }: ChosenInterface) {
+  return { ipv4Address, ipv6Address, ...secondaryIn(secondaryAddresses) };
 }
 
 /** In a record. Most have none. */
