@@ -70,9 +70,11 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
 
     async ensureGateways(request) {
       const spec = networkFromWire(required("network", request.network));
-      await change(queue, keys.network(spec.name), request.operation, (_mark, signal) =>
-        network.ensureGateways(spec, signal),
-      );
+      await change(queue, keys.network(spec.name), request.operation, async (_mark, signal) => {
+        await network.ensureGateways(spec, signal);
+        // Its DNS may just have begun.
+        await segments.restore(spec.name, signal);
+      });
       return {};
     },
 

@@ -36,7 +36,12 @@ export function limitsFromWire(limits: WireLimits): PortLimits {
   );
 }
 
-function entryFromWire({ hardwareAddress, name, ipv4Address, ipv6Address }: WireEntry): GuestEntry {
+export function entryFromWire({
+  hardwareAddress,
+  name,
+  ipv4Address,
+  ipv6Address,
+}: WireEntry): GuestEntry {
   return {
     hardwareAddress,
     ...defined({

@@ -8,9 +8,11 @@ import {
   type SegmentAnswerSchema,
   type SegmentMember,
 } from "../gen/n0stack/agent/v1alpha1/network_pb.ts";
+import { defined } from "../util/defined.ts";
 import { newKeyedMutex } from "../util/keyed-mutex.ts";
 import type { Log } from "../util/log.ts";
 import { newSlots } from "../util/slots.ts";
+import { entryFromWire } from "./port-messages.ts";
 
 /** Each may run two processes. More of them than cores gain nothing. */
 const AT_ONCE_MAX = 4;
@@ -79,7 +81,9 @@ export class Segments {
     const before = this.#tables.get(networkName);
     const outcome = outcomeOf(pushed, before);
     if (outcome !== Outcome.TAKEN) return { outcome };
-    if (before?.generation !== pushed.generation || before.ownUnderlayAddress !== own) {
+    const isSame = before?.generation === pushed.generation && before.ownUnderlayAddress === own;
+    // An API of a newer version may say more of the same generation.
+    if (!isSame || pushed.baseGeneration === 0n) {
       this.#keep(networkName, tableOf(pushed, own, before));
     }
     try {
@@ -138,7 +142,11 @@ function tableOf(
 /** The members on other nodes. Several agents of one host have one address, and its networks meet nowhere else. */
 function peersIn({ vni, ownUnderlayAddress: own, members }: Table): Peer[] {
   if (vni === 0 || own === "") return [];
-  return [...members.values()].filter(
-    ({ underlayAddress }) => underlayAddress !== "" && underlayAddress !== own,
+  return [...members.values()].flatMap(
+    ({ hardwareAddress, addresses, underlayAddress, entry: wire }) => {
+      if (underlayAddress === "" || underlayAddress === own) return [];
+      const entry = wire && entryFromWire(wire);
+      return [{ hardwareAddress, addresses, underlayAddress, ...defined({ entry }) }];
+    },
   );
 }

@@ -136,6 +136,7 @@ export function networkToSurvey(
       members: groups.members,
     },
     services: partToWire(network.services),
+    namesElsewhere: network.namesElsewhere ?? "",
     ...(served === undefined
       ? {}
       : { served: { ...served, nameservers: [...served.nameservers] } }),

@@ -26,7 +26,7 @@ register:
   action: RegisterBlockStorage
   args: { image_name: tiny, block_storage_name: tiny, tags: [latest] }
   depends_on: [fetch, apply]
-network: { type: network, action: ApplyNetwork, args: { name: lab, ipv4_cidr: 10.96.0.0/24 } }
+network: { type: network, action: ApplyNetwork, args: { name: lab, ipv4_cidr: 10.96.0.0/24, domain: lab.internal } }
 other: { type: network, action: ApplyNetwork, args: { name: other, ipv4_cidr: 10.96.0.0/24 } }
 ${nodes.map((node) => guestOn(node, node, nodes)).join("")}
 ${guestOn(STRANGER, nodes.at(-1)!, nodes)}`;

@@ -124,6 +124,10 @@ describe.runIf(isPossible)("a lab of two nodes", () => {
     expect(said.match(/2 packets received/g)).toHaveLength(2);
     expect(said).toContain("0 packets received");
     expect(await fragments()).toBe(before);
+    for (const [from, to] of [NODES, NODES.toReversed()]) {
+      const named = await inGuest(cli, place, from!, `ping -c1 -w9 ${to}.lab.internal`);
+      expect(named).toContain("1 packets received");
+    }
     expect(await cli.run("verify")).toMatchObject({ code: 0 });
   });
 

@@ -16,6 +16,7 @@ import {
   type NetworkWorld,
   netnsOf,
   newNetworkWorld,
+  nodeOutside,
   outside,
   prefix,
   soon,
@@ -248,6 +249,33 @@ describe.runIf(requirement("netns"))("DHCP and DNS in a network", { timeout: 60_
     await until(() => processes().length === 0);
     expect(await world.driver.keepServices(soon())).toEqual(["blue"]);
     expect(await dig(web1, "web-2.red.internal")).toBe("10.21.0.2");
+  });
+
+  test("names of guests on other nodes come and go, and follow the domain", async () => {
+    await world.addOutside();
+    const web1 = await attachAndPlug(1);
+    await setAddress(web1, "10.21.0.1/24");
+    const far = { hardwareAddress: macOf(9), ipv4Address: "10.21.0.9", ipv6Address: "fd00:21::9" };
+    const place = { hardwareAddress: far.hardwareAddress, underlayAddress: outside };
+    const addresses = [far.ipv4Address, far.ipv6Address];
+    const vni = 70_000 + (process.pid % 30_000);
+    const segment = { networkName: "blue", vni, mtu: 1450, underlayAddress: nodeOutside };
+    const name = async (...names: string[]) => {
+      const peers = names.map((one) => ({ ...place, addresses, entry: { ...far, name: one } }));
+      await world.driver.ensureSegment({ ...segment, peers }, soon());
+    };
+    await name("far");
+    expect(await dig(web1, "far.blue.internal")).toBe("10.21.0.9");
+    expect(await dig(web1, "far.blue.internal", "AAAA")).toBe("fd00:21::9");
+    expect(await dig(web1, "-x", "10.21.0.9")).toBe("far.blue.internal.");
+    expect(await dig(web1, "web-1.blue.internal")).toBe("10.21.0.1");
+    await name("other");
+    expect(await dig(web1, "far.blue.internal")).toBe("");
+    const services = { domain: "red.internal", nameservers: [] };
+    await world.driver.ensureGateways({ ...BLUE, services }, soon());
+    expect(await dig(web1, "other.red.internal")).toBe("10.21.0.9");
+    await name();
+    expect(await dig(web1, "other.red.internal")).toBe("");
   });
 
   test("no answer is lost while guests come and go", async () => {

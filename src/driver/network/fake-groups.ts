@@ -1,4 +1,5 @@
 import { defined } from "../../util/defined.ts";
+import type { NamedGuest } from "../../util/guest-name.ts";
 import { digestOfGroups, digestOfMembers, shortDigest } from "../../util/security-rule.ts";
 import type { Mark } from "../mark.ts";
 import type { GuestEntry, NetworkServices } from "./network-services.ts";
@@ -40,6 +41,8 @@ export interface FakeNetwork {
   readonly vlanId?: number;
   readonly segment?: SegmentSurvey;
   readonly services?: NetworkServices;
+  /** The guests on other nodes that DNS knows. */
+  readonly elsewhere?: readonly NamedGuest[];
   /** The generation of the members of groups, once somebody has told it; as text, because it is shown as JSON. */
   readonly generation?: string;
   readonly members?: readonly GroupMember[];

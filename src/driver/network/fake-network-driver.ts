@@ -4,7 +4,7 @@ import { onAbort } from "../../util/race.ts";
 import { ownerOnNode } from "../../util/ref.ts";
 import { isMadeBy, type Maker, type Mark } from "../mark.ts";
 import { type FakeNetwork, type FakeTap, groupsSurvey, newFakeGroups } from "./fake-groups.ts";
-import { segmentOf } from "./fake-segments.ts";
+import { namedIn, segmentOf } from "./fake-segments.ts";
 import {
   entryAfter,
   entryOf,
@@ -140,11 +140,11 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
   function setSegment(segment: Segment): void {
     const there = networks.get(segment.networkName);
     if (there === undefined) return;
-    const { segment: _, ...rest } = there;
-    networks.set(
-      segment.networkName,
-      segment.peers.length === 0 ? rest : { ...rest, segment: segmentOf(hands, segment) },
-    );
+    const { segment: _, elsewhere: __, ...rest } = there;
+    const guests = there.services === undefined ? [] : namedIn(segment);
+    const elsewhere = guests.length === 0 ? {} : { elsewhere: guests };
+    const way = segment.peers.length === 0 ? {} : { segment: segmentOf(hands, segment) };
+    networks.set(segment.networkName, { ...rest, ...way, ...elsewhere });
   }
 
   function attach(tapName: string, network: NetworkSpec, asked: PortSpec = {}): Attached {

@@ -1,3 +1,4 @@
+import type { NamedGuest } from "../../util/guest-name.ts";
 import { segmentRefused, underlayMissing, underlayTooSmall } from "./network-errors.ts";
 import type { SegmentSurvey } from "./network-survey.ts";
 import { type Segment, type Underlay, underlayMtuFor } from "./segment.ts";
@@ -21,5 +22,15 @@ export function segmentOf(
   const needed = underlayMtuFor(segment);
   if (underlay.mtu < needed) throw underlayTooSmall(segment, underlay, needed);
   if (foreignVnis.has(vni)) throw segmentRefused(segment, new Error("it exists"));
-  return { device: "whole", vni, mtu, underlayAddress, peers, strays: [] };
+  const seen = peers.map(({ entry: _, ...peer }) => peer);
+  return { device: "whole", vni, mtu, underlayAddress, peers: seen, strays: [] };
+}
+
+/** The guests on other nodes that DNS gets to know. */
+export function namedIn({ peers }: Segment): readonly NamedGuest[] {
+  return peers.flatMap(({ entry }) =>
+    entry?.name === undefined || (entry.ipv4Address ?? entry.ipv6Address) === undefined
+      ? []
+      : [entry],
+  );
 }

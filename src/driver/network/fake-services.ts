@@ -1,4 +1,5 @@
 import { defined } from "../../util/defined.ts";
+import { digestOfNames } from "../../util/guest-name.ts";
 import type { FakeNetwork, FakeTap } from "./fake-groups.ts";
 import { gatewaysOf } from "./network-check.ts";
 import type { NetworkSpec } from "./network-driver.ts";
@@ -44,7 +45,8 @@ export function entryOf({ entry }: FakeTap): TapEntry {
   return entry === undefined ? { state: "absent" } : { state: "whole", entry };
 }
 
-export function servicesSurvey({ services: served }: FakeNetwork) {
+export function servicesSurvey({ services: served, elsewhere = [] }: FakeNetwork) {
   const services = served === undefined ? "absent" : "whole";
-  return { services, ...defined({ served }), strayEntries: [] } as const;
+  const namesElsewhere = served === undefined ? undefined : digestOfNames(elsewhere);
+  return { services, ...defined({ served, namesElsewhere }), strayEntries: [] } as const;
 }

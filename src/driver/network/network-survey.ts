@@ -113,6 +113,8 @@ export interface NetworkPartsSurvey {
   readonly served?: NetworkServices;
   /** The names of taps that are not in the network, and have an entry in its services. */
   readonly strayEntries: readonly string[];
+  /** The digest of the guests on other nodes that DNS knows; undefined without DNS. */
+  readonly namesElsewhere?: string;
 }
 
 /** What a network here knows of security groups. */

@@ -1,7 +1,9 @@
 import { formatAddress, parseAddress } from "../../util/cidr.ts";
+import { defined } from "../../util/defined.ts";
 import { invalid } from "../../util/errors.ts";
 import { quote } from "../../util/quote.ts";
 import { checkNetworkName } from "./network-check.ts";
+import { checkEntry } from "./network-services.ts";
 import { checkIdentity, familyOf } from "./port-identity.ts";
 import type { Peer, Segment } from "./segment.ts";
 
@@ -30,7 +32,8 @@ export function checkSegment(segment: Segment): Segment {
 
 function checkPeer(peer: Peer): Peer {
   const underlayAddress = addressOf("underlay_address", peer.underlayAddress);
-  return { ...checkIdentity(peer), underlayAddress };
+  const entry = peer.entry && checkEntry(peer.entry);
+  return { ...checkIdentity(peer), underlayAddress, ...defined({ entry }) };
 }
 
 function addressOf(field: string, text: string): string {

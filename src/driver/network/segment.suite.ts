@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { kindOf } from "../../util/errors.ts";
+import { digestOfNames } from "../../util/guest-name.ts";
 import type { NetworkDriverUnderTest } from "./network-driver.suite.ts";
 import type { NetworkDriver, NetworkSpec } from "./network-driver.ts";
 
@@ -84,6 +85,38 @@ export function segmentSuite(name: string, make: () => Promise<NetworkDriverUnde
       await attachNew(world.tapName(2), { ...blue, name: "green", mtu: 1450 });
       await driver.ensureSegment({ ...segment, networkName: "green" }, soon());
       expect(await found("green")).toMatchObject({ device: "whole", vni });
+    });
+
+    test("tells DNS of the network who is on other nodes, in whatever domain it has", async () => {
+      const underlayAddress = await world.underlay();
+      const segment = { networkName: "blue", vni, mtu: 1450, underlayAddress };
+      const entry = {
+        hardwareAddress: peers[0]!.hardwareAddress,
+        name: "far",
+        ipv4Address: "10.11.0.7",
+      };
+      const named = { ...segment, peers: [{ ...peers[0]!, entry }] };
+      const names = async () =>
+        (await driver.survey(soon())).networks.find((one) => one.name === "blue")?.namesElsewhere;
+      await attachNew(world.tapName(1), blue);
+      await driver.ensureSegment(named, soon());
+      expect(await names()).toBeUndefined();
+      const services = { domain: "blue.internal", nameservers: [] };
+      await driver.ensureGateways({ ...blue, services }, soon());
+      expect(await names()).toBe(digestOfNames([]));
+      for (const _ of [1, 2]) await driver.ensureSegment(named, soon());
+      expect(await names()).toBe(digestOfNames([entry]));
+      await driver.ensureGateways({ ...blue, services: { ...services, domain: "red" } }, soon());
+      expect(await names()).toBe(digestOfNames([entry]));
+      expect(await found()).toMatchObject({ peers });
+      await driver.ensureSegment({ ...segment, peers: [] }, soon());
+      expect(await names()).toBe(digestOfNames([]));
+      const wrong = { ...entry, name: "far\n10.11.0.8 other" };
+      const refused = driver.ensureSegment(
+        { ...segment, peers: [{ ...peers[0]!, entry: wrong }] },
+        soon(),
+      );
+      expect(kindOf(await refused.catch((e) => e))).toBe("invalid_argument");
     });
 
     test("begins at the device with the address", async () => {

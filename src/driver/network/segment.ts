@@ -1,4 +1,5 @@
 import { isIPv6 } from "node:net";
+import type { GuestEntry } from "./network-services.ts";
 
 /** The port of VXLAN (RFC 7348). */
 export const VXLAN_PORT = 4789;
@@ -12,6 +13,8 @@ export interface Peer {
   readonly addresses: readonly string[];
   /** The address of its node. */
   readonly underlayAddress: string;
+  /** How DNS knows it. Undefined: not at all. */
+  readonly entry?: GuestEntry;
 }
 
 /** The way from a network on this node to its guests on other nodes: VXLAN (RFC 7348). */

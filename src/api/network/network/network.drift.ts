@@ -137,6 +137,13 @@ export const drifts: Drifts = {
       there.set("net", { ...there.get("net")!, segment });
     },
   },
+  "network.names_differ": {
+    drift: ({ here }) => {
+      const { networks: there } = here.network.hands;
+      const elsewhere = [{ name: "ghost", ipv4Address: "10.0.0.97" }];
+      there.set("net", { ...there.get("net")!, elsewhere });
+    },
+  },
   "network.members_differ": {
     drift: ({ here }) => {
       const { networks: there } = here.network.hands;

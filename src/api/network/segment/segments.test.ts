@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
+import { inProject } from "../../../../test/projects.ts";
 import { networkRef } from "../../../../test/refs.ts";
 import { refused } from "../../../../test/refused.ts";
 import { webRequest } from "../../../../test/scenario.ts";
 import { newWorld, type World } from "../../../../test/world.ts";
 import { put } from "../../../datastore/collection.ts";
+import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { until } from "../../../util/until.ts";
 import { networks } from "../network/collection.ts";
@@ -297,6 +299,28 @@ test("networks of an older version get numbers, and keep packets of 1500 bytes w
   // Its packets do not fit into those between the nodes.
   expect(await seen(world)).toEqual([[], []]);
   expect(world.opened.api.segments.refusal("node-1", networkRef("net"))).toContain("need 1550");
+});
+
+test("DNS on each node knows the guests on the others, in a shared network with their projects", async () => {
+  await using world = await newWorld({ nodeCount: 2, inMemory: true });
+  const acme = await inProject(world, "acme");
+  await world.networks.applyNetwork({ name: "net", ...CIDR, domain: "net.internal" });
+  await world.networks.setNetworkVisibility({ name: "net", visibility: Visibility.PUBLIC });
+  await addGuest(world, "near", 1);
+  await addGuest(world, "Far.1", 2);
+  await addGuest(acme, "far", 2, "default/net");
+  const names = async () => {
+    await world.opened.api.segments.atRest();
+    return world.fakeNodes.map((node) => {
+      const { elsewhere = [] } = node.drivers.network.snapshot().networks["net"] ?? {};
+      return elsewhere.map(({ name }) => name).sort();
+    });
+  };
+  expect(await names()).toEqual([["far-1", "far.acme"], ["near"]]);
+  await world.virtualMachines.deleteVirtualMachine({ name: "Far.1" });
+  expect(await names()).toEqual([["far.acme"], ["near"]]);
+  await world.virtualMachines.deleteVirtualMachine({ name: "near" });
+  expect(await names()).toEqual([[], []]);
 });
 
 test("other nodes know the secondary addresses of a nic, from the moment it has them", async () => {

@@ -2,7 +2,9 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Stored } from "../../../datastore/records.ts";
 import type { PushedSegmentSchema } from "../../../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import { nameOnNode, type Ref } from "../../../util/ref.ts";
+import { defined } from "../../../util/defined.ts";
+import { guestNameIn } from "../../../util/guest-name.ts";
+import { nameOnNode, parseRef, type Ref } from "../../../util/ref.ts";
 import { addressesOf, type InterfaceReservation } from "../interface/collection.ts";
 import { mtuOf } from "./mtu.ts";
 
@@ -110,7 +112,8 @@ export class Table {
       generation,
       members: names.flatMap((name) => {
         const member = this.#members.get(name);
-        return member === undefined ? [] : [memberMessage(member, underlayOf(member.nodeName))];
+        if (member === undefined) return [];
+        return [memberMessage(this.ref, member, underlayOf(member.nodeName))];
       }),
       removed: isAll ? [] : names.filter((name) => !this.#members.has(name)),
     };
@@ -124,7 +127,19 @@ export class Table {
   }
 }
 
-function memberMessage(member: InterfaceReservation, underlayAddress: string) {
+function memberMessage(network: Ref, member: InterfaceReservation, underlayAddress: string) {
   const { name: interfaceName, hardwareAddress } = member;
-  return { interfaceName, hardwareAddress, addresses: addressesOf(member), underlayAddress };
+  const entry = entryOf(network, member);
+  return {
+    ...{ interfaceName, hardwareAddress, addresses: addressesOf(member), underlayAddress },
+    ...defined({ entry }),
+  };
+}
+
+/** How DNS on other nodes knows the guest of an interface; undefined if it has none. */
+export function entryOf(network: Ref, member: InterfaceReservation) {
+  const owner = parseRef(member.owner ?? "");
+  if (owner === undefined || member.nodeName === "") return undefined;
+  const { hardwareAddress, ipv4Address, ipv6Address } = member;
+  return { hardwareAddress, name: guestNameIn(network, owner), ipv4Address, ipv6Address };
 }

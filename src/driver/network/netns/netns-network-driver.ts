@@ -37,7 +37,13 @@ import { prepareInside } from "./rules.ts";
 import { ensureSegment, findUnderlay } from "./segment.ts";
 import { SegmentGuard } from "./segment-guard.ts";
 import { foldersIn } from "./services/service-files.ts";
-import { ensureEntry, joinServices, keepServices, refreshServices } from "./services/services.ts";
+import {
+  ensureEntry,
+  joinServices,
+  keepServices,
+  nameGuestsElsewhere,
+  refreshServices,
+} from "./services/services.ts";
 import { surveyNode } from "./survey.ts";
 import { isOurTap, makeTap, markOfTap, whereIs } from "./tap.ts";
 import { closedFor, isClosedNameserver } from "./wall.ts";
@@ -138,9 +144,10 @@ export function newNetnsNetworkDriver({
     },
     async ensureSegment(asked, signal) {
       const segment = checkSegment(asked);
-      await holdingNetwork(segment.networkName, signal, () =>
-        ensureSegment(context, segment, signal),
-      );
+      await holdingNetwork(segment.networkName, signal, async () => {
+        await ensureSegment(context, segment, signal);
+        nameGuestsElsewhere(context, segment);
+      });
     },
     findUnderlay: async (address, signal) => findUnderlay(context, address, signal),
     async ensureTapAbsent(tapName, networkName, maker, signal) {

@@ -130,7 +130,7 @@ async function surveyInside(context: Context, { name, state }: Found): Promise<I
       segment,
       ...defined({ external: surveyExternal(context, name, links) }),
       services: services.state,
-      ...defined({ served: services.served }),
+      ...defined({ served: services.served, namesElsewhere: services.namesElsewhere }),
       strayEntries: [...entries.keys()].filter((tapName) => !tapNames.includes(tapName)),
     },
     taps: taps.map((link) => ({

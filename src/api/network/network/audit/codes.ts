@@ -133,6 +133,12 @@ export const codes = {
     repair: "makes its VXLAN device and the entries again; guests keep running",
     byHand: "the node cannot carry it, for the reason that is shown: see networks-across-nodes.md",
   },
+  "network.names_differ": {
+    rank: 637,
+    severity: "error",
+    means: "DNS of a network on a node knows other guests on other nodes than there are",
+    repair: "tells the node again who is where",
+  },
   "network.vlan_differs": {
     rank: 638,
     severity: "error",

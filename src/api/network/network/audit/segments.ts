@@ -7,6 +7,7 @@ import {
 } from "../../../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
+import { digestOfNames } from "../../../../util/guest-name.ts";
 import { formatRef, nodeRef, parseRef, type Ref, refOnNode } from "../../../../util/ref.ts";
 import type { Finding as FindingOf } from "../../../core/audit/finding.ts";
 import { dropRecords } from "../../../core/audit/repairs.ts";
@@ -17,6 +18,7 @@ import type { Api } from "../../context.ts";
 import { addressesOf, type InterfaceReservation, interfaces } from "../../interface/collection.ts";
 import { vnis } from "../../segment/collection.ts";
 import { mtuOf } from "../../segment/mtu.ts";
+import { entryOf } from "../../segment/table.ts";
 import { networks } from "../collection.ts";
 import type { Code } from "./codes.ts";
 import { makeSegmentAgain, takeVniAgain } from "./repair.ts";
@@ -32,7 +34,7 @@ export function compareSegments(node: NodeView<View<Api>>): Finding[] {
 
 function compareSegment(
   { nodeName, view, survey }: NodeView<View<Api>>,
-  { listed, segment }: SurveyedNetwork,
+  { listed, segment, namesElsewhere }: SurveyedNetwork,
 ): Finding[] {
   const name = listed?.name ?? "";
   const ref = refOnNode(networks.kind, name);
@@ -45,22 +47,27 @@ function compareSegment(
   // It is just being told.
   if (refusal === undefined && !segments.isReached(nodeName, ref)) return [];
   const reserved = reservedOn(view.records, ref);
-  const expected = expectedOn(view.records, network, reserved, nodeName);
+  const elsewhere = elsewhereOf(view.records, network, reserved, nodeName);
+  const expected = expectedOn(view.records, network, elsewhere, nodeName);
   const found = textOf(segment);
-  if (expected === found) return [];
   const users = reserved.flatMap(({ owner }) => parseRef(owner ?? "") ?? []);
-  return [
-    {
-      code: "network.segment_differs",
-      resource: formatRef(ref),
-      nodeName,
-      expected,
-      found: refusal === undefined ? found : `${found}: ${refusal}`,
-      keys: [networks.key(ref), ...users.map(objectKey)],
-      locks: [networks.key(ref)],
-      ...(refusal === undefined ? { repair: makeSegmentAgain({ nodeName, network: ref }) } : {}),
-    },
-  ];
+  const about = {
+    resource: formatRef(ref),
+    nodeName,
+    keys: [networks.key(ref), ...users.map(objectKey)],
+    locks: [networks.key(ref)],
+    ...(refusal === undefined ? { repair: makeSegmentAgain({ nodeName, network: ref }) } : {}),
+  };
+  if (expected !== found) {
+    const reason = refusal === undefined ? found : `${found}: ${refusal}`;
+    return [{ code: "network.segment_differs", expected, found: reason, ...about }];
+  }
+  const named = elsewhere.flatMap(({ reserved: one }) => entryOf(ref, one) ?? []);
+  // Without DNS, and from an agent of an older version, there is no digest.
+  if (namesElsewhere === "" || namesElsewhere === digestOfNames(named)) return [];
+  const names = named.map(({ name }) => name).filter((name) => name !== "");
+  const text = names.toSorted().join(", ") || "nobody";
+  return [{ code: "network.names_differ", expected: text, found: "others", ...about }];
 }
 
 const networkOf = ({ key }: Stored<InterfaceReservation>) => {
@@ -73,22 +80,42 @@ function reservedOn(records: Snapshot, ref: Ref): readonly InterfaceReservation[
   return all.map(({ value }) => value);
 }
 
+/** An interface, and the underlay address of its node. */
+interface Elsewhere {
+  readonly reserved: InterfaceReservation;
+  readonly there: string;
+}
+
+/** The interfaces that a network has on other nodes than this one. */
+function elsewhereOf(
+  records: Snapshot,
+  network: Network,
+  all: readonly InterfaceReservation[],
+  nodeName: string,
+): Elsewhere[] {
+  const own = underlayOf(records, nodeName);
+  if (network.vni === 0 || own === "") return [];
+  return all.flatMap((reserved) => {
+    const there = reserved.nodeName === "" ? "" : underlayOf(records, reserved.nodeName);
+    return there === "" || there === own ? [] : [{ reserved, there }];
+  });
+}
+
+function underlayOf(records: Snapshot, nodeName: string): string {
+  return records.find(nodes, nodeRef(nodeName))?.value.underlayAddress ?? "";
+}
+
 /** One line, in the same form as `textOf`. */
 function expectedOn(
   records: Snapshot,
   network: Network,
-  reserved: readonly InterfaceReservation[],
+  elsewhere: readonly Elsewhere[],
   nodeName: string,
 ): string {
-  const underlayOf = (name: string) => records.find(nodes, nodeRef(name))?.value.underlayAddress;
-  const own = underlayOf(nodeName) ?? "";
-  if (network.vni === 0 || own === "") return NOBODY;
-  const peers = reserved.flatMap((one) => {
-    const there = one.nodeName === "" ? "" : (underlayOf(one.nodeName) ?? "");
-    return there === "" || there === own
-      ? []
-      : [peerText(one.hardwareAddress, addressesOf(one), there)];
-  });
+  const own = underlayOf(records, nodeName);
+  const peers = elsewhere.map(({ reserved, there }) =>
+    peerText(reserved.hardwareAddress, addressesOf(reserved), there),
+  );
   return peers.length === 0 ? NOBODY : wayText(network.vni, mtuOf(network), own, peers);
 }
 

@@ -3,6 +3,7 @@ import type {
   VirtualMachine,
   VirtualMachineNIC,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { guestNameIn, hostnameOf } from "../../../../util/guest-name.ts";
 import { type Ref } from "../../../../util/ref.ts";
 import { IS_GATEWAY } from "../../../core/annotations.ts";
 import { addressesOf } from "../../../network/interface/collection.ts";
@@ -92,19 +93,12 @@ function tapOf(
   };
 }
 
-/**
- * In the network of another project, the project follows the name: it cannot take a name that guests of that
- * network trust.
- */
 function guestOf(
   ref: Ref,
   network: Ref,
   { hardwareAddress, ipv4Address, ipv6Address }: VirtualMachineNIC,
 ): TapGuest {
-  const own = hostnameOf(ref.name).toLowerCase();
-  const project = hostnameOf(ref.scope).toLowerCase();
-  const name = ref.scope === network.scope ? own : `${own}.${project}`;
-  return { hardwareAddress, name: own === "localhost" ? "" : name, ipv4Address, ipv6Address };
+  return { hardwareAddress, name: guestNameIn(network, ref), ipv4Address, ipv6Address };
 }
 
 function volumeIdOf(name: string, volumeIds: PlanInput["volumeIds"]): string {
@@ -172,9 +166,4 @@ function defaultRouteOf(nics: readonly PlannedNic[]): number {
   if (annotated !== -1) return annotated;
   const addressed = nics.findIndex(({ nic }) => nic.ipv4Address !== "" || nic.ipv6Address !== "");
   return Math.max(0, addressed);
-}
-
-/** A name may contain characters that a host name may not (RFC 1123). */
-function hostnameOf(name: string): string {
-  return name.replace(/[._]+/g, "-").replace(/-+$/, "");
 }

@@ -13,14 +13,15 @@ const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 5_000;
 const CONFIG_OPTION = "--conf-file=";
 
-function argumentsOf({ config, servers, hosts, names, leases, pid }: ServiceFiles): string[] {
+function argumentsOf({ config, servers, hosts, names, elsewhere, ...its }: ServiceFiles): string[] {
   return [
     `${CONFIG_OPTION}${config}`,
     `--servers-file=${servers}`,
     `--dhcp-hostsdir=${hosts}`,
     `--hostsdir=${names}`,
-    `--dhcp-leasefile=${leases}`,
-    `--pid-file=${pid}`,
+    `--addn-hosts=${elsewhere}`,
+    `--dhcp-leasefile=${its.leases}`,
+    `--pid-file=${its.pid}`,
   ];
 }
 

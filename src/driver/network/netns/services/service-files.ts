@@ -23,6 +23,8 @@ export interface ServiceFiles {
   readonly hosts: string;
   /** One file for each guest, which DNS reads. */
   readonly names: string;
+  /** All guests on other nodes, which DNS reads. */
+  readonly elsewhere: string;
   readonly leases: string;
   readonly pid: string;
 }
@@ -35,6 +37,7 @@ export function filesOf(servicesFolder: string, networkName: string): ServiceFil
     servers: join(folder, "servers"),
     hosts: join(folder, "hosts"),
     names: join(folder, "names"),
+    elsewhere: join(folder, "elsewhere"),
     leases: join(folder, "leases"),
     pid: join(folder, "pid"),
   };

@@ -1,6 +1,7 @@
 import { formatAddress, formatCidr, lastOf, parseCidr } from "../../../../util/cidr.ts";
 import { defined } from "../../../../util/defined.ts";
 import { N0Error } from "../../../../util/errors.ts";
+import type { NamedGuest } from "../../../../util/guest-name.ts";
 import {
   checkEntry,
   checkServices,
@@ -142,7 +143,7 @@ export function hostText({ hardwareAddress, name, ipv4Address, ipv6Address }: Gu
 
 /** The lines by which DNS knows a guest; empty without a name or an address. */
 export function namesText(
-  { name, ipv4Address, ipv6Address }: Pick<GuestEntry, "name" | "ipv4Address" | "ipv6Address">,
+  { name, ipv4Address, ipv6Address }: NamedGuest,
   domain: string | undefined,
 ): string {
   if (name === undefined) return "";
@@ -159,8 +160,35 @@ function namesOf(name: string, addresses: readonly string[], domain: string | un
 
 /** The same lines in another domain; empty if they are not ours. */
 export function inDomain(names: string, domain: string | undefined): string {
-  const addresses = [...names.matchAll(/^([\da-f.:]+) /gm)].map(([, address]) => address ?? "");
-  return namesOf(nameIn(names) ?? "", nameIn(names) === undefined ? [] : addresses, domain);
+  return namesOf(
+    nameIn(names) ?? "",
+    nameIn(names) === undefined ? [] : addressesIn(names),
+    domain,
+  );
+}
+
+const ELSEWHERE = "# The guests on other nodes.\n";
+
+/** The file by which DNS knows the guests on other nodes. */
+export function elsewhereText(guests: readonly NamedGuest[], domain: string | undefined): string {
+  const texts = guests.map((guest) => namesText(guest, domain));
+  return `${ELSEWHERE}${texts.sort().join("")}`;
+}
+
+/** The guests in that file. */
+export function guestsIn(elsewhere: string): NamedGuest[] {
+  return elsewhere.split(/^(?=# )/m).flatMap((names) => {
+    const name = nameIn(names);
+    if (name === undefined) return [];
+    const found = addressesIn(names);
+    const ipv4Address = found.find((one) => !one.includes(":"));
+    const ipv6Address = found.find((one) => one.includes(":"));
+    return [{ name, ...defined({ ipv4Address, ipv6Address }) }];
+  });
+}
+
+function addressesIn(names: string): string[] {
+  return [...names.matchAll(/^([\da-f.:]+) /gm)].map(([, address]) => address ?? "");
 }
 
 function nameIn(names: string): string | undefined {

@@ -4,6 +4,7 @@ import { defined } from "../../../../util/defined.ts";
 import { gatewaysOf } from "../../network-check.ts";
 import type { NetworkSpec } from "../../network-driver.ts";
 import { checkServices, type GuestEntry, type NetworkServices } from "../../network-services.ts";
+import type { Segment } from "../../segment.ts";
 import type { Context } from "../context.ts";
 import { namespaceAt } from "../namespace.ts";
 import { reload, serverOf, startServer, stopServer } from "./dnsmasq.ts";
@@ -18,6 +19,8 @@ import {
 } from "./service-files.ts";
 import {
   configText,
+  elsewhereText,
+  guestsIn,
   hostText,
   inDomain,
   isNatOffIn,
@@ -70,6 +73,18 @@ export async function refreshServices(context: Context, network: NetworkSpec): P
   const { files } = placeOf(context, network.name);
   const services = network.services ?? servicesHere(files);
   if (services !== undefined) await ensureServices(context, { ...network, services });
+}
+
+/** Tells DNS who is on other nodes. The caller holds the network. */
+export function nameGuestsElsewhere(context: Context, { networkName, peers }: Segment): void {
+  const { files, path } = placeOf(context, networkName);
+  const config = readText(files.config);
+  if (config === "") return;
+  const guests = peers.flatMap(({ entry }) => entry ?? []);
+  const text = elsewhereText(guests, settingsIn(config).domain);
+  if (!replaceFile(files, files.elsewhere, text)) return;
+  const pid = serverOf(files, path);
+  if (pid !== undefined) reload(pid);
 }
 
 /** Tells DHCP and DNS of the guest behind a tap. The caller holds the network. */
@@ -198,5 +213,7 @@ async function start(context: Context, networkName: string): Promise<void> {
     const { names } = filesOfEntry(files, tapName);
     replaceFile(files, names, inDomain(readText(names), domain));
   }
+  const elsewhere = elsewhereText(guestsIn(readText(files.elsewhere)), domain);
+  replaceFile(files, files.elsewhere, elsewhere);
   await startServer(context.run, networkName, files, path);
 }

@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { defined } from "../../../../util/defined.ts";
+import { digestOfNames } from "../../../../util/guest-name.ts";
 import { NAME_ON_NODE } from "../../../../util/ref.ts";
 import type { NetworkServices } from "../../network-services.ts";
 import type { PartState, TapEntry } from "../../network-survey.ts";
@@ -9,6 +10,7 @@ import { foldersIn, namesIn, readText, type ServiceFiles } from "./service-files
 import {
   configText,
   entryIn,
+  guestsIn,
   hostText,
   isNatOffIn,
   namesText,
@@ -21,6 +23,8 @@ export const NO_ENTRY: TapEntry = { state: "absent" };
 export interface ServicesSurvey {
   readonly state: PartState;
   readonly served?: NetworkServices;
+  /** Undefined without files. */
+  readonly namesElsewhere?: string;
   /** By the name of the tap. */
   readonly entries: ReadonlyMap<string, TapEntry>;
 }
@@ -55,6 +59,7 @@ export function surveyServices(
   return {
     state: isWhole ? "whole" : "altered",
     ...defined({ served }),
+    namesElsewhere: digestOfNames(guestsIn(readText(files.elsewhere))),
     entries: entriesIn(files, settings.domain),
   };
 }
