@@ -45,10 +45,8 @@ import {
   checkPort,
   type PortSpec,
 } from "./security-groups.ts";
-import type { Segment, Underlay } from "./segment.ts";
+import { MTU_OF_ETHERNET, type Segment, type Underlay } from "./segment.ts";
 import { checkSegment } from "./segment-check.ts";
-
-const MTU_OF_ETHERNET = 1500;
 
 export type NetworkMethod = keyof NetworkDriver;
 

@@ -6,6 +6,9 @@ export const VXLAN_PORT = 4789;
 /** Headers of Ethernet, VXLAN (8), UDP (8) and IP, around each packet of a guest. */
 const OVERHEAD_BYTES = { ipv4: 14 + 8 + 8 + 20, ipv6: 14 + 8 + 8 + 40 };
 
+/** The largest packet of a link that nobody has changed. */
+export const MTU_OF_ETHERNET = 1500;
+
 /** A guest on another node. */
 export interface Peer {
   readonly hardwareAddress: string;

@@ -4,6 +4,7 @@ import { formatLinkMark, type LinkMark, parseLinkMark } from "../link-mark.ts";
 import { gatewaysOf } from "../network-check.ts";
 import type { NetworkSpec } from "../network-driver.ts";
 import { networkNotOurs } from "../network-errors.ts";
+import { MTU_OF_ETHERNET } from "../segment.ts";
 import type { Context } from "./context.ts";
 import { ensureExternal } from "./external.ts";
 import type { Link } from "./links.ts";
@@ -123,7 +124,7 @@ export async function ensureNetwork(
 /** The namespace and the bridge. They are made from outside, and so in one process with the uplink. */
 function frameLines(
   names: Names,
-  { name: networkName, mtu }: NetworkSpec,
+  { name: networkName }: NetworkSpec,
   hasNamespace: boolean,
   hasBridge: boolean,
 ): string[] {
@@ -133,8 +134,7 @@ function frameLines(
     const its = `group ${names.group} address ${names.bridgeAddress(networkName)} netns ${netns}`;
     // No spanning tree, since it makes a new port wait. No snooping, since nobody queries memberships.
     const options = `stp_state 0 forward_delay 0 mcast_snooping 0 group_fwd_mask ${FORWARD_MASK}${callOptions()}`;
-    const size = mtu === undefined ? "" : ` mtu ${mtu}`;
-    lines.push(`link add name ${names.bridge(networkName)}${size} ${its} type bridge ${options}`);
+    lines.push(`link add name ${names.bridge(networkName)} ${its} type bridge ${options}`);
   }
   return lines;
 }
@@ -156,7 +156,8 @@ function bridgeLines(
   if (found !== undefined && found.forwardMask !== FORWARD_MASK) {
     lines.push(`link set dev ${bridge} type bridge group_fwd_mask ${FORWARD_MASK}`);
   }
-  if (found !== undefined && network.mtu !== undefined && found.mtu !== network.mtu) {
+  // Not when it is made: only after a change does its MTU stay, whichever ports come and go.
+  if (network.mtu !== undefined && (found?.mtu ?? MTU_OF_ETHERNET) !== network.mtu) {
     lines.push(`link set dev ${bridge} mtu ${network.mtu}`);
   }
   if (found !== undefined && canJudge() && !found.callsFilters) {

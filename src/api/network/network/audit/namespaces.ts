@@ -105,12 +105,16 @@ function compareNetwork(
     const [expected, what] = [`${mtuOf(record)} bytes`, `${found.mtu} bytes`];
     findings.push({ code: "network.mtu_differs", expected, found: what, ...about, repair });
   }
-  const wrong = wrongServices(node, needs, found);
-  if (wrong !== undefined) findings.push({ ...wrong, ...about, repair });
   const there = addressesText(gateways);
   if (found.bridge !== PartState.ABSENT && there !== wanted) {
     const [expected, what] = [wanted || "none", there || "none"];
     findings.push({ code: "network.gateway_differs", expected, found: what, ...about, repair });
+  }
+  const wrong = wrongServices(node, needs, found);
+  // They cannot be for the network as it is while that is not as it should be. The repair is the same.
+  const isExplained = findings.length > 0 && found.services === PartState.ALTERED;
+  if (wrong !== undefined && !(isExplained && wrong.code === "network.services_broken")) {
+    findings.push({ ...wrong, ...about, repair });
   }
   return findings;
 }
