@@ -325,15 +325,18 @@ test("the kernel holds six hundred connections of clients that come at once", as
   // Now all have begun, and this process has taken none.
   await new Promise<void>((resolve) => process.nextTick(resolve));
   // proc_net_tcp: the columns are number, local address, remote address and state, in hexadecimal.
-  const remotePort = Number(port).toString(16).toUpperCase().padStart(4, "0");
-  const states = readFileSync("/proc/net/tcp", "utf8")
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, , remote]) => remote?.endsWith(`:${remotePort}`))
-    .map(([, , , state]) => state);
-  expect(states).toHaveLength(600);
   const ESTABLISHED = "01";
-  expect(states.filter((state) => state !== ESTABLISHED)).toEqual([]);
+  const remotePort = Number(port).toString(16).toUpperCase().padStart(4, "0");
+  const held = () =>
+    readFileSync("/proc/net/tcp", "utf8")
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, , remote, state]) => remote?.endsWith(`:${remotePort}`) && state === ESTABLISHED)
+      .length;
+  // A busy kernel takes a moment. It tries again those that it has dropped after 1000 ms (RFC 6298).
+  const endMs = performance.now() + 700;
+  while (held() < 600 && performance.now() < endMs);
+  expect(held()).toBe(600);
 });
 
 test("an address in use is said so", async () => {

@@ -38,12 +38,12 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
   });
   afterAll(() => opened.disposeAsync());
 
-  /** All that this instance has on the machine but its logs, and but the folders for machines and disks. */
+  /** All that this instance has on the machine but its logs, and but the folders for machines, disks and services of networks. */
   async function everything() {
     const files = await filesBelow(place.baseDirectory);
     return {
       ...(await scan(place.prefix)),
-      files: files.filter((path) => !/^(?:test|api)\/|\.log$|^(?:vm|volumes)$/.test(path)),
+      files: files.filter((path) => !/^(?:test|api)\/|\.log$|^(?:vm|volumes|services)$/.test(path)),
     };
   }
 

@@ -136,7 +136,7 @@ export const codes = {
   "network.names_differ": {
     rank: 637,
     severity: "error",
-    means: "DNS of a network on a node knows other guests on other nodes than there are",
+    means: "the DNS of a network on a node knows other guests on other nodes than there are",
     repair: "tells the node again who is where",
   },
   "network.vlan_differs": {

@@ -180,6 +180,12 @@ export const codes = {
     means: "a tap is not up, or is not a port of its network's bridge",
     repair: "connects it; the guest keeps running",
   },
+  "tap.entry_differs": {
+    rank: 664,
+    severity: "error",
+    means: "the services of its network do not know a guest, or know it as another one",
+    repair: "makes its entry from the record; the guest keeps running",
+  },
   "tap.filter_differs": {
     rank: 665,
     severity: "error",
@@ -191,12 +197,6 @@ export const codes = {
     severity: "error",
     means: "a tap is in other security groups than its nic, or has other rules than they have",
     repair: "puts it into the groups of its nic, with their rules; the guest keeps running",
-  },
-  "tap.entry_differs": {
-    rank: 668,
-    severity: "error",
-    means: "the services of its network do not know a guest, or know it as another one",
-    repair: "makes its entry from the record; the guest keeps running",
   },
   "tap.limits_differ": {
     rank: 667,
