@@ -313,7 +313,7 @@ test("DNS on each node knows the guests on the others, in a shared network with 
     await world.opened.api.segments.atRest();
     return world.fakeNodes.map((node) => {
       const { elsewhere = [] } = node.drivers.network.snapshot().networks["net"] ?? {};
-      return elsewhere.map(({ name }) => name).sort();
+      return elsewhere.map(({ name = "" }) => name).sort();
     });
   };
   expect(await names()).toEqual([["far-1", "far.acme"], ["near"]]);
