@@ -10,7 +10,15 @@ import { must } from "./programs.ts";
 import { elapsedSeconds, say, step } from "./progress.ts";
 
 /** The entries of its base directory. Images belong to the user. */
-const N0CORE_MAKES = ["api", "api.lock", "agent.lock", "token", "volumes", "vm"] as const;
+const N0CORE_MAKES = [
+  "api",
+  "api.lock",
+  "agent.lock",
+  "token",
+  "services",
+  "volumes",
+  "vm",
+] as const;
 
 /** Removes what the quickstart made, and nothing else. Can be repeated. */
 export async function down(): Promise<void> {

@@ -120,14 +120,14 @@ export function networkRoutes(router: ConnectRouter, deps: AgentDeps): void {
 }
 
 export function networkFromWire(network: NodeNetwork): NetworkSpec {
-  const { name, ipv4Gateway, ipv6Gateway, mtu, natOff, vlanId, services } = network;
+  const { name, ipv4Gateway, ipv6Gateway, mtu, natOff, external, services } = network;
   return {
     name,
     ...defined({
       ipv4Gateway: nonEmpty(ipv4Gateway),
       ipv6Gateway: nonEmpty(ipv6Gateway),
       services: services === undefined ? undefined : servicesFromWire(services),
-      vlanId,
+      vlanId: external?.vlanId,
     }),
     ...(mtu === 0 ? {} : { mtu }),
     ...(natOff ? { isNatOff: true } : {}),

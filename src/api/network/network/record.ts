@@ -94,7 +94,7 @@ export function nodeNetworkMessage(
 ) {
   return {
     ...{ name: nameOnNode(ref), ipv4Gateway, ipv6Gateway, mtu, natOff },
-    ...defined({ vlanId }),
+    ...(vlanId === undefined ? {} : { external: { vlanId } }),
     ...(services === undefined
       ? {}
       : { services: { ...services, nameservers: [...services.nameservers] } }),

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/agent/v1alpha1/network.proto.
  */
 export const file_n0stack_agent_v1alpha1_network: GenFile = /*@__PURE__*/
-  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEi+AEKC05vZGVOZXR3b3JrEhYKBG5hbWUYASABKAlCCLpIBXIDiEUBEh0KDGlwdjRfZ2F0ZXdheRgCIAEoCUIHukgEcgIYQBIdCgxpcHY2X2dhdGV3YXkYAyABKAlCB7pIBHICGEASGwoDbXR1GAQgASgNQg66SAvYAQEqBhioRiiAChIPCgduYXRfb2ZmGAUgASgIEjkKCHNlcnZpY2VzGAYgASgLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5OZXR3b3JrU2VydmljZXMSHgoHdmxhbl9pZBgUIAEoDUIIukgFKgMY/h9IAIgBAUIKCghfdmxhbl9pZCJSCg9OZXR3b3JrU2VydmljZXMSGAoGZG9tYWluGAEgASgJQgi6SAVyAxj9ARIlCgtuYW1lc2VydmVycxgCIAMoCUIQukgNkgEKEAgiBnIEGEBwASK1AQoKR3Vlc3RFbnRyeRJHChBoYXJkd2FyZV9hZGRyZXNzGAEgASgJQi26SCpyKBgRMiReWzAtOWEtZkEtRl17Mn0oOlswLTlhLWZBLUZdezJ9KXs1fSQSFQoEbmFtZRgCIAEoCUIHukgEcgIYfxIiCgxpcHY0X2FkZHJlc3MYAyABKAlCDLpICdgBAXIEGEB4ARIjCgxpcHY2X2FkZHJlc3MYBCABKAlCDbpICtgBAXIFGECAAQEifAoMUG9ydElkZW50aXR5EkcKEGhhcmR3YXJlX2FkZHJlc3MYASABKAlCLbpIKnIoGBEyJF5bMC05YS1mQS1GXXsyfSg6WzAtOWEtZkEtRl17Mn0pezV9JBIjCglhZGRyZXNzZXMYAiADKAlCELpIDZIBChBAIgZyBBhAcAEihgEKClBvcnRMaW1pdHMSHwoXaW5ncmVzc19iaXRzX3Blcl9zZWNvbmQYASABKAQSGwoTaW5ncmVzc19idXJzdF9ieXRlcxgCIAEoBBIeChZlZ3Jlc3NfYml0c19wZXJfc2Vjb25kGAMgASgEEhoKEmVncmVzc19idXJzdF9ieXRlcxgEIAEoBCLuAQoNTm9kZUdyb3VwUnVsZRIaCglkaXJlY3Rpb24YASABKAlCB7pIBHICGBASFwoGYWN0aW9uGAIgASgJQge6SARyAhgQEhsKCHByaW9yaXR5GAMgASgNQgm6SAYqBBj//wMSGQoIcHJvdG9jb2wYBCABKAlCB7pIBHICGBASFgoFcG9ydHMYBSABKAlCB7pIBHICGBASGgoJaWNtcF90eXBlGAYgASgJQge6SARyAhgQEhwKC3JlbW90ZV9jaWRyGAcgASgJQge6SARyAhhAEh4KDHJlbW90ZV9ncm91cBgIIAEoCUIIukgFcgMYoAEieAoJTm9kZUdyb3VwEhQKAmlkGAEgASgJQgi6SAVyAxigARIUCgxsb2dzX2Ryb3BwZWQYAiABKAgSPwoFcnVsZXMYAyADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVHcm91cFJ1bGVCCbpIBpIBAxCAAiJxCgtHcm91cE1lbWJlchI+CghpZGVudGl0eRgBIAEoCzIkLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydElkZW50aXR5Qga6SAPIAQESIgoJZ3JvdXBfaWRzGAIgAygJQg+6SAySAQkQCCIFcgMYoAEiZwoPR3JvdXBNZW1iZXJzaGlwEhIKCmdlbmVyYXRpb24YASABKAQSQAoHbWVtYmVycxgCIAMoCzIjLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3JvdXBNZW1iZXJCCrpIB5IBBBCAgAQiVgoKUG9ydEdyb3VwcxILCgNvZmYYASABKAgSOwoGZ3JvdXBzGAIgAygLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlR3JvdXBCCLpIBZIBAhAIIrQBCg9Hcm91cHNPZk5ldHdvcmsSHgoMbmV0d29ya19uYW1lGAEgASgJQgi6SAVyA4hFARJDCgptZW1iZXJzaGlwGAIgASgLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Hcm91cE1lbWJlcnNoaXBCBrpIA8gBARI8CgZncm91cHMYAyADKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVHcm91cEIJukgGkgEDEIAgIlkKEVB1c2hHcm91cHNSZXF1ZXN0EkQKCG5ldHdvcmtzGAEgAygLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Hcm91cHNPZk5ldHdvcmtCCbpIBpIBAxCAAiKLAQoSUHVzaEdyb3Vwc1Jlc3BvbnNlEkQKCHJlZnVzYWxzGAEgAygLMjIubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoR3JvdXBzUmVzcG9uc2UuUmVmdXNhbBovCgdSZWZ1c2FsEhQKDG5ldHdvcmtfbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkibAoQRW5zdXJlVGFwUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEASITChFFbnN1cmVUYXBSZXNwb25zZSKFAwoYRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBEjwKB25ldHdvcmsYAyABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQESNgoIaWRlbnRpdHkYBCABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRJZGVudGl0eRIyCgZsaW1pdHMYByABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRMaW1pdHMSMgoGZ3JvdXBzGAggASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0R3JvdXBzEjEKBWVudHJ5GAUgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5HdWVzdEVudHJ5IjIKGUVuc3VyZVRhcEF0dGFjaGVkUmVzcG9uc2USFQoNbmVlZHNfbWVtYmVycxgBIAEoCCLOAQoWRW5zdXJlVGFwTGltaXRzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARIeCgxuZXR3b3JrX25hbWUYAyABKAlCCLpIBXIDiEUBEjoKBmxpbWl0cxgEIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydExpbWl0c0IGukgDyAEBIhkKF0Vuc3VyZVRhcExpbWl0c1Jlc3BvbnNlIm8KE0Vuc3VyZVRhcE91dFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAEiFgoURW5zdXJlVGFwT3V0UmVzcG9uc2UikwEKFUVuc3VyZUdhdGV3YXlzUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEjwKB25ldHdvcmsYAiABKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk5vZGVOZXR3b3JrQga6SAPIAQEiGAoWRW5zdXJlR2F0ZXdheXNSZXNwb25zZSKvAQoWRW5zdXJlVGFwQWJzZW50UmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARIeCgxuZXR3b3JrX25hbWUYAyABKAlCCLpIBXIDiEUBEhsKE29ubHlfb2ZfdHJhbnNhY3Rpb24YBCABKAgiGQoXRW5zdXJlVGFwQWJzZW50UmVzcG9uc2Ui+gEKDVNlZ21lbnRNZW1iZXISIAoOaW50ZXJmYWNlX25hbWUYASABKAlCCLpIBXIDGP8BEkcKEGhhcmR3YXJlX2FkZHJlc3MYAiABKAlCLbpIKnIoGBEyJF5bMC05YS1mQS1GXXsyfSg6WzAtOWEtZkEtRl17Mn0pezV9JBIjCglhZGRyZXNzZXMYAyADKAlCELpIDZIBChBAIgZyBBhAcAESJgoQdW5kZXJsYXlfYWRkcmVzcxgEIAEoCUIMukgJ2AEBcgQYQHABEjEKBWVudHJ5GAUgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5HdWVzdEVudHJ5IpYCCg1QdXNoZWRTZWdtZW50Eh4KDG5ldHdvcmtfbmFtZRgBIAEoCUIIukgFcgOIRQESFwoDdm5pGAIgASgNQgq6SAcqBRCAgIAIEhsKA210dRgDIAEoDUIOukgL2AEBKgYYqEYogAoSFwoPYmFzZV9nZW5lcmF0aW9uGAQgASgEEhsKCmdlbmVyYXRpb24YBSABKARCB7pIBDICIAASQgoHbWVtYmVycxgGIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudE1lbWJlckIKukgHkgEEEICABBIiCgdyZW1vdmVkGAcgAygJQhG6SA6SAQsQgIAEIgVyAxj/ARIRCglmb3Jnb3R0ZW4YCCABKAgihQEKE1B1c2hTZWdtZW50c1JlcXVlc3QSQgoIc2VnbWVudHMYASADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hlZFNlZ21lbnRCCbpIBpIBAxCAAhIqChRvd25fdW5kZXJsYXlfYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABIuwBCg1TZWdtZW50QW5zd2VyEhQKDG5ldHdvcmtfbmFtZRgBIAEoCRI+CgdvdXRjb21lGAIgASgOMi0ubjBzdGFjay5hZ2VudC52MWFscGhhMS5TZWdtZW50QW5zd2VyLk91dGNvbWUSDgoGcmVhc29uGAMgASgJInUKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhEKDU9VVENPTUVfVEFLRU4QARIWChJPVVRDT01FX0FMTF9ORUVERUQQAhIRCg1PVVRDT01FX1NUQUxFEAMSEwoPT1VUQ09NRV9SRUZVU0VEEAQiTgoUUHVzaFNlZ21lbnRzUmVzcG9uc2USNgoHYW5zd2VycxgBIAMoCzIlLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudEFuc3dlciIRCg9MaXN0VGFwc1JlcXVlc3QiVgoJTGlzdGVkVGFwEgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkSFgoOdHJhbnNhY3Rpb25faWQYAyABKAkSFAoMbmV0d29ya19uYW1lGAQgASgJIkMKEExpc3RUYXBzUmVzcG9uc2USLwoEdGFwcxgBIAMoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkVGFwIhkKF0xpc3ROb2RlTmV0d29ya3NSZXF1ZXN0Im0KEUxpc3RlZE5vZGVOZXR3b3JrEgwKBG5hbWUYASABKAkSEQoJdGFwX25hbWVzGAIgAygJEhAKCGdhdGV3YXlzGAMgAygJEg0KBW93bmVyGAQgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAUgASgJIlcKGExpc3ROb2RlTmV0d29ya3NSZXNwb25zZRI7CghuZXR3b3JrcxgBIAMoCzIpLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdGVkTm9kZU5ldHdvcmsihAEKDkNvbm5lY3RSZXF1ZXN0EiEKDG5ldHdvcmtfbmFtZRgBIAEoCUILukgI2AEBcgOIRQESHQoHYWRkcmVzcxgCIAEoCUIMukgJ2AEBcgQYQHABEhcKBHBvcnQYAyABKA1CCbpIBioEGP//AxIXCgRkYXRhGAQgASgMQgm6SAZ6BBiAgEAiHwoPQ29ubmVjdFJlc3BvbnNlEgwKBGRhdGEYASABKAwyxQkKE05ldHdvcmtBZ2VudFNlcnZpY2USYAoJRW5zdXJlVGFwEigubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXF1ZXN0GikubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBSZXNwb25zZRJ4ChFFbnN1cmVUYXBBdHRhY2hlZBIwLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXF1ZXN0GjEubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlEnIKD0Vuc3VyZVRhcExpbWl0cxIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTGltaXRzUmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwTGltaXRzUmVzcG9uc2USaQoMRW5zdXJlVGFwT3V0EisubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBPdXRSZXNwb25zZRJvCg5FbnN1cmVHYXRld2F5cxItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXF1ZXN0Gi4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVHYXRld2F5c1Jlc3BvbnNlEmMKClB1c2hHcm91cHMSKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hHcm91cHNSZXF1ZXN0GioubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoR3JvdXBzUmVzcG9uc2UScgoPRW5zdXJlVGFwQWJzZW50Ei4ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBYnNlbnRSZXF1ZXN0Gi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5FbnN1cmVUYXBBYnNlbnRSZXNwb25zZRJpCgxQdXNoU2VnbWVudHMSKy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hTZWdtZW50c1JlcXVlc3QaLC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlB1c2hTZWdtZW50c1Jlc3BvbnNlEmIKCExpc3RUYXBzEicubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1JlcXVlc3QaKC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RUYXBzUmVzcG9uc2UiA5ACARJ6ChBMaXN0Tm9kZU5ldHdvcmtzEi8ubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0Tm9kZU5ldHdvcmtzUmVxdWVzdBowLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1Jlc3BvbnNlIgOQAgESXgoHQ29ubmVjdBImLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuQ29ubmVjdFJlcXVlc3QaJy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXNwb25zZSgBMAFiBnByb3RvMw", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
+  fileDesc("CiRuMHN0YWNrL2FnZW50L3YxYWxwaGExL25ldHdvcmsucHJvdG8SFm4wc3RhY2suYWdlbnQudjFhbHBoYTEihAIKC05vZGVOZXR3b3JrEhYKBG5hbWUYASABKAlCCLpIBXIDiEUBEh0KDGlwdjRfZ2F0ZXdheRgCIAEoCUIHukgEcgIYQBIdCgxpcHY2X2dhdGV3YXkYAyABKAlCB7pIBHICGEASGwoDbXR1GAQgASgNQg66SAvYAQEqBhioRiiAChIPCgduYXRfb2ZmGAUgASgIEjkKCHNlcnZpY2VzGAYgASgLMicubjBzdGFjay5hZ2VudC52MWFscGhhMS5OZXR3b3JrU2VydmljZXMSNgoIZXh0ZXJuYWwYFCABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkV4dGVybmFsVmxhbiIpCgxFeHRlcm5hbFZsYW4SGQoHdmxhbl9pZBgBIAEoDUIIukgFKgMY/h8iUgoPTmV0d29ya1NlcnZpY2VzEhgKBmRvbWFpbhgBIAEoCUIIukgFcgMY/QESJQoLbmFtZXNlcnZlcnMYAiADKAlCELpIDZIBChAIIgZyBBhAcAEitQEKCkd1ZXN0RW50cnkSRwoQaGFyZHdhcmVfYWRkcmVzcxgBIAEoCUItukgqcigYETIkXlswLTlhLWZBLUZdezJ9KDpbMC05YS1mQS1GXXsyfSl7NX0kEhUKBG5hbWUYAiABKAlCB7pIBHICGH8SIgoMaXB2NF9hZGRyZXNzGAMgASgJQgy6SAnYAQFyBBhAeAESIwoMaXB2Nl9hZGRyZXNzGAQgASgJQg26SArYAQFyBRhAgAEBInwKDFBvcnRJZGVudGl0eRJHChBoYXJkd2FyZV9hZGRyZXNzGAEgASgJQi26SCpyKBgRMiReWzAtOWEtZkEtRl17Mn0oOlswLTlhLWZBLUZdezJ9KXs1fSQSIwoJYWRkcmVzc2VzGAIgAygJQhC6SA2SAQoQQCIGcgQYQHABIoYBCgpQb3J0TGltaXRzEh8KF2luZ3Jlc3NfYml0c19wZXJfc2Vjb25kGAEgASgEEhsKE2luZ3Jlc3NfYnVyc3RfYnl0ZXMYAiABKAQSHgoWZWdyZXNzX2JpdHNfcGVyX3NlY29uZBgDIAEoBBIaChJlZ3Jlc3NfYnVyc3RfYnl0ZXMYBCABKAQi7gEKDU5vZGVHcm91cFJ1bGUSGgoJZGlyZWN0aW9uGAEgASgJQge6SARyAhgQEhcKBmFjdGlvbhgCIAEoCUIHukgEcgIYEBIbCghwcmlvcml0eRgDIAEoDUIJukgGKgQY//8DEhkKCHByb3RvY29sGAQgASgJQge6SARyAhgQEhYKBXBvcnRzGAUgASgJQge6SARyAhgQEhoKCWljbXBfdHlwZRgGIAEoCUIHukgEcgIYEBIcCgtyZW1vdGVfY2lkchgHIAEoCUIHukgEcgIYQBIeCgxyZW1vdGVfZ3JvdXAYCCABKAlCCLpIBXIDGKABIngKCU5vZGVHcm91cBIUCgJpZBgBIAEoCUIIukgFcgMYoAESFAoMbG9nc19kcm9wcGVkGAIgASgIEj8KBXJ1bGVzGAMgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlR3JvdXBSdWxlQgm6SAaSAQMQgAIicQoLR3JvdXBNZW1iZXISPgoIaWRlbnRpdHkYASABKAsyJC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRJZGVudGl0eUIGukgDyAEBEiIKCWdyb3VwX2lkcxgCIAMoCUIPukgMkgEJEAgiBXIDGKABImcKD0dyb3VwTWVtYmVyc2hpcBISCgpnZW5lcmF0aW9uGAEgASgEEkAKB21lbWJlcnMYAiADKAsyIy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkdyb3VwTWVtYmVyQgq6SAeSAQQQgIAEIlYKClBvcnRHcm91cHMSCwoDb2ZmGAEgASgIEjsKBmdyb3VwcxgCIAMoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTm9kZUdyb3VwQgi6SAWSAQIQCCK0AQoPR3JvdXBzT2ZOZXR3b3JrEh4KDG5ldHdvcmtfbmFtZRgBIAEoCUIIukgFcgOIRQESQwoKbWVtYmVyc2hpcBgCIAEoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3JvdXBNZW1iZXJzaGlwQga6SAPIAQESPAoGZ3JvdXBzGAMgAygLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlR3JvdXBCCbpIBpIBAxCAICJZChFQdXNoR3JvdXBzUmVxdWVzdBJECghuZXR3b3JrcxgBIAMoCzInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3JvdXBzT2ZOZXR3b3JrQgm6SAaSAQMQgAIiiwEKElB1c2hHcm91cHNSZXNwb25zZRJECghyZWZ1c2FscxgBIAMoCzIyLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUHVzaEdyb3Vwc1Jlc3BvbnNlLlJlZnVzYWwaLwoHUmVmdXNhbBIUCgxuZXR3b3JrX25hbWUYASABKAkSDgoGcmVhc29uGAIgASgJImwKEEVuc3VyZVRhcFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAEiEwoRRW5zdXJlVGFwUmVzcG9uc2UihQMKGEVuc3VyZVRhcEF0dGFjaGVkUmVxdWVzdBI8CglvcGVyYXRpb24YASABKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLk9wZXJhdGlvbkIGukgDyAEBEhoKCHRhcF9uYW1lGAIgASgJQgi6SAVyA/BEARI8CgduZXR3b3JrGAMgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBEjYKCGlkZW50aXR5GAQgASgLMiQubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0SWRlbnRpdHkSMgoGbGltaXRzGAcgASgLMiIubjBzdGFjay5hZ2VudC52MWFscGhhMS5Qb3J0TGltaXRzEjIKBmdyb3VwcxgIIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUG9ydEdyb3VwcxIxCgVlbnRyeRgFIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3Vlc3RFbnRyeSIyChlFbnN1cmVUYXBBdHRhY2hlZFJlc3BvbnNlEhUKDW5lZWRzX21lbWJlcnMYASABKAgizgEKFkVuc3VyZVRhcExpbWl0c1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESHgoMbmV0d29ya19uYW1lGAMgASgJQgi6SAVyA4hFARI6CgZsaW1pdHMYBCABKAsyIi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlBvcnRMaW1pdHNCBrpIA8gBASIZChdFbnN1cmVUYXBMaW1pdHNSZXNwb25zZSJvChNFbnN1cmVUYXBPdXRSZXF1ZXN0EjwKCW9wZXJhdGlvbhgBIAEoCzIhLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuT3BlcmF0aW9uQga6SAPIAQESGgoIdGFwX25hbWUYAiABKAlCCLpIBXID8EQBIhYKFEVuc3VyZVRhcE91dFJlc3BvbnNlIpMBChVFbnN1cmVHYXRld2F5c1JlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARI8CgduZXR3b3JrGAIgASgLMiMubjBzdGFjay5hZ2VudC52MWFscGhhMS5Ob2RlTmV0d29ya0IGukgDyAEBIhgKFkVuc3VyZUdhdGV3YXlzUmVzcG9uc2UirwEKFkVuc3VyZVRhcEFic2VudFJlcXVlc3QSPAoJb3BlcmF0aW9uGAEgASgLMiEubjBzdGFjay5hZ2VudC52MWFscGhhMS5PcGVyYXRpb25CBrpIA8gBARIaCgh0YXBfbmFtZRgCIAEoCUIIukgFcgPwRAESHgoMbmV0d29ya19uYW1lGAMgASgJQgi6SAVyA4hFARIbChNvbmx5X29mX3RyYW5zYWN0aW9uGAQgASgIIhkKF0Vuc3VyZVRhcEFic2VudFJlc3BvbnNlIvoBCg1TZWdtZW50TWVtYmVyEiAKDmludGVyZmFjZV9uYW1lGAEgASgJQgi6SAVyAxj/ARJHChBoYXJkd2FyZV9hZGRyZXNzGAIgASgJQi26SCpyKBgRMiReWzAtOWEtZkEtRl17Mn0oOlswLTlhLWZBLUZdezJ9KXs1fSQSIwoJYWRkcmVzc2VzGAMgAygJQhC6SA2SAQoQQCIGcgQYQHABEiYKEHVuZGVybGF5X2FkZHJlc3MYBCABKAlCDLpICdgBAXIEGEBwARIxCgVlbnRyeRgFIAEoCzIiLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuR3Vlc3RFbnRyeSKWAgoNUHVzaGVkU2VnbWVudBIeCgxuZXR3b3JrX25hbWUYASABKAlCCLpIBXIDiEUBEhcKA3ZuaRgCIAEoDUIKukgHKgUQgICACBIbCgNtdHUYAyABKA1CDrpIC9gBASoGGKhGKIAKEhcKD2Jhc2VfZ2VuZXJhdGlvbhgEIAEoBBIbCgpnZW5lcmF0aW9uGAUgASgEQge6SAQyAiAAEkIKB21lbWJlcnMYBiADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRNZW1iZXJCCrpIB5IBBBCAgAQSIgoHcmVtb3ZlZBgHIAMoCUIRukgOkgELEICABCIFcgMY/wESEQoJZm9yZ290dGVuGAggASgIIoUBChNQdXNoU2VnbWVudHNSZXF1ZXN0EkIKCHNlZ21lbnRzGAEgAygLMiUubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoZWRTZWdtZW50Qgm6SAaSAQMQgAISKgoUb3duX3VuZGVybGF5X2FkZHJlc3MYAiABKAlCDLpICdgBAXIEGEBwASLsAQoNU2VnbWVudEFuc3dlchIUCgxuZXR3b3JrX25hbWUYASABKAkSPgoHb3V0Y29tZRgCIAEoDjItLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuU2VnbWVudEFuc3dlci5PdXRjb21lEg4KBnJlYXNvbhgDIAEoCSJ1CgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIRCg1PVVRDT01FX1RBS0VOEAESFgoST1VUQ09NRV9BTExfTkVFREVEEAISEQoNT1VUQ09NRV9TVEFMRRADEhMKD09VVENPTUVfUkVGVVNFRBAEIk4KFFB1c2hTZWdtZW50c1Jlc3BvbnNlEjYKB2Fuc3dlcnMYASADKAsyJS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLlNlZ21lbnRBbnN3ZXIiEQoPTGlzdFRhcHNSZXF1ZXN0IlYKCUxpc3RlZFRhcBIMCgRuYW1lGAEgASgJEg0KBW93bmVyGAIgASgJEhYKDnRyYW5zYWN0aW9uX2lkGAMgASgJEhQKDG5ldHdvcmtfbmFtZRgEIAEoCSJDChBMaXN0VGFwc1Jlc3BvbnNlEi8KBHRhcHMYASADKAsyIS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZFRhcCIZChdMaXN0Tm9kZU5ldHdvcmtzUmVxdWVzdCJtChFMaXN0ZWROb2RlTmV0d29yaxIMCgRuYW1lGAEgASgJEhEKCXRhcF9uYW1lcxgCIAMoCRIQCghnYXRld2F5cxgDIAMoCRINCgVvd25lchgEIAEoCRIWCg50cmFuc2FjdGlvbl9pZBgFIAEoCSJXChhMaXN0Tm9kZU5ldHdvcmtzUmVzcG9uc2USOwoIbmV0d29ya3MYASADKAsyKS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3RlZE5vZGVOZXR3b3JrIoQBCg5Db25uZWN0UmVxdWVzdBIhCgxuZXR3b3JrX25hbWUYASABKAlCC7pICNgBAXIDiEUBEh0KB2FkZHJlc3MYAiABKAlCDLpICdgBAXIEGEBwARIXCgRwb3J0GAMgASgNQgm6SAYqBBj//wMSFwoEZGF0YRgEIAEoDEIJukgGegQYgIBAIh8KD0Nvbm5lY3RSZXNwb25zZRIMCgRkYXRhGAEgASgMMsUJChNOZXR3b3JrQWdlbnRTZXJ2aWNlEmAKCUVuc3VyZVRhcBIoLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwUmVxdWVzdBopLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwUmVzcG9uc2USeAoRRW5zdXJlVGFwQXR0YWNoZWQSMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcEF0dGFjaGVkUmVxdWVzdBoxLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQXR0YWNoZWRSZXNwb25zZRJyCg9FbnN1cmVUYXBMaW1pdHMSLi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcExpbWl0c1JlcXVlc3QaLy5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZVRhcExpbWl0c1Jlc3BvbnNlEmkKDEVuc3VyZVRhcE91dBIrLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVxdWVzdBosLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwT3V0UmVzcG9uc2USbwoORW5zdXJlR2F0ZXdheXMSLS5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkVuc3VyZUdhdGV3YXlzUmVxdWVzdBouLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlR2F0ZXdheXNSZXNwb25zZRJjCgpQdXNoR3JvdXBzEikubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoR3JvdXBzUmVxdWVzdBoqLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuUHVzaEdyb3Vwc1Jlc3BvbnNlEnIKD0Vuc3VyZVRhcEFic2VudBIuLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVxdWVzdBovLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuRW5zdXJlVGFwQWJzZW50UmVzcG9uc2USaQoMUHVzaFNlZ21lbnRzEisubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXF1ZXN0GiwubjBzdGFjay5hZ2VudC52MWFscGhhMS5QdXNoU2VnbWVudHNSZXNwb25zZRJiCghMaXN0VGFwcxInLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdFRhcHNSZXF1ZXN0GigubjBzdGFjay5hZ2VudC52MWFscGhhMS5MaXN0VGFwc1Jlc3BvbnNlIgOQAgESegoQTGlzdE5vZGVOZXR3b3JrcxIvLm4wc3RhY2suYWdlbnQudjFhbHBoYTEuTGlzdE5vZGVOZXR3b3Jrc1JlcXVlc3QaMC5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkxpc3ROb2RlTmV0d29ya3NSZXNwb25zZSIDkAIBEl4KB0Nvbm5lY3QSJi5uMHN0YWNrLmFnZW50LnYxYWxwaGExLkNvbm5lY3RSZXF1ZXN0GicubjBzdGFjay5hZ2VudC52MWFscGhhMS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_buf_validate_validate, file_n0stack_agent_v1alpha1_operation, file_n0stack_rules_v1alpha1_rules]);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NodeNetwork
@@ -59,11 +59,11 @@ export type NodeNetwork = Message<"n0stack.agent.v1alpha1.NodeNetwork"> & {
   services?: NetworkServices | undefined;
 
   /**
-   * The VLAN that it joins, on a node whose agent has a device for that; 0 for packets without a number. Unset: none.
+   * The VLAN that it joins, on a node whose agent has a device for that. Unset: none.
    *
-   * @generated from field: optional uint32 vlan_id = 20;
+   * @generated from field: n0stack.agent.v1alpha1.ExternalVlan external = 20;
    */
-  vlanId?: number | undefined;
+  external?: ExternalVlan | undefined;
 };
 
 /**
@@ -72,6 +72,25 @@ export type NodeNetwork = Message<"n0stack.agent.v1alpha1.NodeNetwork"> & {
  */
 export const NodeNetworkSchema: GenMessage<NodeNetwork> = /*@__PURE__*/
   messageDesc(file_n0stack_agent_v1alpha1_network, 0);
+
+/**
+ * @generated from message n0stack.agent.v1alpha1.ExternalVlan
+ */
+export type ExternalVlan = Message<"n0stack.agent.v1alpha1.ExternalVlan"> & {
+  /**
+   * 0 for packets without a number.
+   *
+   * @generated from field: uint32 vlan_id = 1;
+   */
+  vlanId: number;
+};
+
+/**
+ * Describes the message n0stack.agent.v1alpha1.ExternalVlan.
+ * Use `create(ExternalVlanSchema)` to create a new message.
+ */
+export const ExternalVlanSchema: GenMessage<ExternalVlan> = /*@__PURE__*/
+  messageDesc(file_n0stack_agent_v1alpha1_network, 1);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NetworkServices
@@ -97,7 +116,7 @@ export type NetworkServices = Message<"n0stack.agent.v1alpha1.NetworkServices"> 
  * Use `create(NetworkServicesSchema)` to create a new message.
  */
 export const NetworkServicesSchema: GenMessage<NetworkServices> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 1);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 2);
 
 /**
  * How DHCP and DNS of a network know a guest. Without an address they do not know it.
@@ -133,7 +152,7 @@ export type GuestEntry = Message<"n0stack.agent.v1alpha1.GuestEntry"> & {
  * Use `create(GuestEntrySchema)` to create a new message.
  */
 export const GuestEntrySchema: GenMessage<GuestEntry> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 2);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
 
 /**
  * Who the guest behind a tap is. The filter of the tap drops what claims to come from somebody else.
@@ -159,7 +178,7 @@ export type PortIdentity = Message<"n0stack.agent.v1alpha1.PortIdentity"> & {
  * Use `create(PortIdentitySchema)` to create a new message.
  */
 export const PortIdentitySchema: GenMessage<PortIdentity> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 3);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
 
 /**
  * Limits of the traffic of a guest on one nic; 0 for none. The node drops what is over them.
@@ -199,7 +218,7 @@ export type PortLimits = Message<"n0stack.agent.v1alpha1.PortLimits"> & {
  * Use `create(PortLimitsSchema)` to create a new message.
  */
 export const PortLimitsSchema: GenMessage<PortLimits> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 4);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
 
 /**
  * A rule of a security group. Empty fields stand for everything.
@@ -255,7 +274,7 @@ export type NodeGroupRule = Message<"n0stack.agent.v1alpha1.NodeGroupRule"> & {
  * Use `create(NodeGroupRuleSchema)` to create a new message.
  */
 export const NodeGroupRuleSchema: GenMessage<NodeGroupRule> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 5);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.NodeGroup
@@ -284,7 +303,7 @@ export type NodeGroup = Message<"n0stack.agent.v1alpha1.NodeGroup"> & {
  * Use `create(NodeGroupSchema)` to create a new message.
  */
 export const NodeGroupSchema: GenMessage<NodeGroup> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 6);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
 
 /**
  * A nic of the network on another node.
@@ -308,7 +327,7 @@ export type GroupMember = Message<"n0stack.agent.v1alpha1.GroupMember"> & {
  * Use `create(GroupMemberSchema)` to create a new message.
  */
 export const GroupMemberSchema: GenMessage<GroupMember> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 7);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.GroupMembership
@@ -332,7 +351,7 @@ export type GroupMembership = Message<"n0stack.agent.v1alpha1.GroupMembership"> 
  * Use `create(GroupMembershipSchema)` to create a new message.
  */
 export const GroupMembershipSchema: GenMessage<GroupMembership> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 8);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PortGroups
@@ -356,7 +375,7 @@ export type PortGroups = Message<"n0stack.agent.v1alpha1.PortGroups"> & {
  * Use `create(PortGroupsSchema)` to create a new message.
  */
 export const PortGroupsSchema: GenMessage<PortGroups> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 9);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.GroupsOfNetwork
@@ -385,7 +404,7 @@ export type GroupsOfNetwork = Message<"n0stack.agent.v1alpha1.GroupsOfNetwork"> 
  * Use `create(GroupsOfNetworkSchema)` to create a new message.
  */
 export const GroupsOfNetworkSchema: GenMessage<GroupsOfNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 10);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushGroupsRequest
@@ -402,7 +421,7 @@ export type PushGroupsRequest = Message<"n0stack.agent.v1alpha1.PushGroupsReques
  * Use `create(PushGroupsRequestSchema)` to create a new message.
  */
 export const PushGroupsRequestSchema: GenMessage<PushGroupsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 11);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushGroupsResponse
@@ -419,7 +438,7 @@ export type PushGroupsResponse = Message<"n0stack.agent.v1alpha1.PushGroupsRespo
  * Use `create(PushGroupsResponseSchema)` to create a new message.
  */
 export const PushGroupsResponseSchema: GenMessage<PushGroupsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 12);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushGroupsResponse.Refusal
@@ -441,7 +460,7 @@ export type PushGroupsResponse_Refusal = Message<"n0stack.agent.v1alpha1.PushGro
  * Use `create(PushGroupsResponse_RefusalSchema)` to create a new message.
  */
 export const PushGroupsResponse_RefusalSchema: GenMessage<PushGroupsResponse_Refusal> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 12, 0);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 13, 0);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapRequest
@@ -463,7 +482,7 @@ export type EnsureTapRequest = Message<"n0stack.agent.v1alpha1.EnsureTapRequest"
  * Use `create(EnsureTapRequestSchema)` to create a new message.
  */
 export const EnsureTapRequestSchema: GenMessage<EnsureTapRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 13);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapResponse
@@ -476,7 +495,7 @@ export type EnsureTapResponse = Message<"n0stack.agent.v1alpha1.EnsureTapRespons
  * Use `create(EnsureTapResponseSchema)` to create a new message.
  */
 export const EnsureTapResponseSchema: GenMessage<EnsureTapResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 14);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedRequest
@@ -531,7 +550,7 @@ export type EnsureTapAttachedRequest = Message<"n0stack.agent.v1alpha1.EnsureTap
  * Use `create(EnsureTapAttachedRequestSchema)` to create a new message.
  */
 export const EnsureTapAttachedRequestSchema: GenMessage<EnsureTapAttachedRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 15);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAttachedResponse
@@ -551,7 +570,7 @@ export type EnsureTapAttachedResponse = Message<"n0stack.agent.v1alpha1.EnsureTa
  * Use `create(EnsureTapAttachedResponseSchema)` to create a new message.
  */
 export const EnsureTapAttachedResponseSchema: GenMessage<EnsureTapAttachedResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 16);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapLimitsRequest
@@ -583,7 +602,7 @@ export type EnsureTapLimitsRequest = Message<"n0stack.agent.v1alpha1.EnsureTapLi
  * Use `create(EnsureTapLimitsRequestSchema)` to create a new message.
  */
 export const EnsureTapLimitsRequestSchema: GenMessage<EnsureTapLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 17);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapLimitsResponse
@@ -596,7 +615,7 @@ export type EnsureTapLimitsResponse = Message<"n0stack.agent.v1alpha1.EnsureTapL
  * Use `create(EnsureTapLimitsResponseSchema)` to create a new message.
  */
 export const EnsureTapLimitsResponseSchema: GenMessage<EnsureTapLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 18);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapOutRequest
@@ -618,7 +637,7 @@ export type EnsureTapOutRequest = Message<"n0stack.agent.v1alpha1.EnsureTapOutRe
  * Use `create(EnsureTapOutRequestSchema)` to create a new message.
  */
 export const EnsureTapOutRequestSchema: GenMessage<EnsureTapOutRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 19);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 20);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapOutResponse
@@ -631,7 +650,7 @@ export type EnsureTapOutResponse = Message<"n0stack.agent.v1alpha1.EnsureTapOutR
  * Use `create(EnsureTapOutResponseSchema)` to create a new message.
  */
 export const EnsureTapOutResponseSchema: GenMessage<EnsureTapOutResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 20);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 21);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysRequest
@@ -653,7 +672,7 @@ export type EnsureGatewaysRequest = Message<"n0stack.agent.v1alpha1.EnsureGatewa
  * Use `create(EnsureGatewaysRequestSchema)` to create a new message.
  */
 export const EnsureGatewaysRequestSchema: GenMessage<EnsureGatewaysRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 21);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 22);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureGatewaysResponse
@@ -666,7 +685,7 @@ export type EnsureGatewaysResponse = Message<"n0stack.agent.v1alpha1.EnsureGatew
  * Use `create(EnsureGatewaysResponseSchema)` to create a new message.
  */
 export const EnsureGatewaysResponseSchema: GenMessage<EnsureGatewaysResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 22);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 23);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentRequest
@@ -700,7 +719,7 @@ export type EnsureTapAbsentRequest = Message<"n0stack.agent.v1alpha1.EnsureTapAb
  * Use `create(EnsureTapAbsentRequestSchema)` to create a new message.
  */
 export const EnsureTapAbsentRequestSchema: GenMessage<EnsureTapAbsentRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 23);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 24);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.EnsureTapAbsentResponse
@@ -713,7 +732,7 @@ export type EnsureTapAbsentResponse = Message<"n0stack.agent.v1alpha1.EnsureTapA
  * Use `create(EnsureTapAbsentResponseSchema)` to create a new message.
  */
 export const EnsureTapAbsentResponseSchema: GenMessage<EnsureTapAbsentResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 24);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 25);
 
 /**
  * An interface of a network.
@@ -758,7 +777,7 @@ export type SegmentMember = Message<"n0stack.agent.v1alpha1.SegmentMember"> & {
  * Use `create(SegmentMemberSchema)` to create a new message.
  */
 export const SegmentMemberSchema: GenMessage<SegmentMember> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 25);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 26);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushedSegment
@@ -822,7 +841,7 @@ export type PushedSegment = Message<"n0stack.agent.v1alpha1.PushedSegment"> & {
  * Use `create(PushedSegmentSchema)` to create a new message.
  */
 export const PushedSegmentSchema: GenMessage<PushedSegment> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 26);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 27);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushSegmentsRequest
@@ -846,7 +865,7 @@ export type PushSegmentsRequest = Message<"n0stack.agent.v1alpha1.PushSegmentsRe
  * Use `create(PushSegmentsRequestSchema)` to create a new message.
  */
 export const PushSegmentsRequestSchema: GenMessage<PushSegmentsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 27);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 28);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.SegmentAnswer
@@ -873,7 +892,7 @@ export type SegmentAnswer = Message<"n0stack.agent.v1alpha1.SegmentAnswer"> & {
  * Use `create(SegmentAnswerSchema)` to create a new message.
  */
 export const SegmentAnswerSchema: GenMessage<SegmentAnswer> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 28);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 29);
 
 /**
  * @generated from enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome
@@ -920,7 +939,7 @@ export type SegmentAnswer_Outcome = (typeof SegmentAnswer_Outcome)[keyof typeof 
  * Describes the enum n0stack.agent.v1alpha1.SegmentAnswer.Outcome.
  */
 export const SegmentAnswer_OutcomeSchema: GenEnum<SegmentAnswer_Outcome> = /*@__PURE__*/
-  enumDesc(file_n0stack_agent_v1alpha1_network, 28, 0);
+  enumDesc(file_n0stack_agent_v1alpha1_network, 29, 0);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.PushSegmentsResponse
@@ -937,7 +956,7 @@ export type PushSegmentsResponse = Message<"n0stack.agent.v1alpha1.PushSegmentsR
  * Use `create(PushSegmentsResponseSchema)` to create a new message.
  */
 export const PushSegmentsResponseSchema: GenMessage<PushSegmentsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 29);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 30);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsRequest
@@ -950,7 +969,7 @@ export type ListTapsRequest = Message<"n0stack.agent.v1alpha1.ListTapsRequest"> 
  * Use `create(ListTapsRequestSchema)` to create a new message.
  */
 export const ListTapsRequestSchema: GenMessage<ListTapsRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 30);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 31);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedTap
@@ -984,7 +1003,7 @@ export type ListedTap = Message<"n0stack.agent.v1alpha1.ListedTap"> & {
  * Use `create(ListedTapSchema)` to create a new message.
  */
 export const ListedTapSchema: GenMessage<ListedTap> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 31);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 32);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListTapsResponse
@@ -1001,7 +1020,7 @@ export type ListTapsResponse = Message<"n0stack.agent.v1alpha1.ListTapsResponse"
  * Use `create(ListTapsResponseSchema)` to create a new message.
  */
 export const ListTapsResponseSchema: GenMessage<ListTapsResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 32);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 33);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksRequest
@@ -1014,7 +1033,7 @@ export type ListNodeNetworksRequest = Message<"n0stack.agent.v1alpha1.ListNodeNe
  * Use `create(ListNodeNetworksRequestSchema)` to create a new message.
  */
 export const ListNodeNetworksRequestSchema: GenMessage<ListNodeNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 33);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 34);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListedNodeNetwork
@@ -1051,7 +1070,7 @@ export type ListedNodeNetwork = Message<"n0stack.agent.v1alpha1.ListedNodeNetwor
  * Use `create(ListedNodeNetworkSchema)` to create a new message.
  */
 export const ListedNodeNetworkSchema: GenMessage<ListedNodeNetwork> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 34);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 35);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ListNodeNetworksResponse
@@ -1068,7 +1087,7 @@ export type ListNodeNetworksResponse = Message<"n0stack.agent.v1alpha1.ListNodeN
  * Use `create(ListNodeNetworksResponseSchema)` to create a new message.
  */
 export const ListNodeNetworksResponseSchema: GenMessage<ListNodeNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 35);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 36);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectRequest
@@ -1102,7 +1121,7 @@ export type ConnectRequest = Message<"n0stack.agent.v1alpha1.ConnectRequest"> & 
  * Use `create(ConnectRequestSchema)` to create a new message.
  */
 export const ConnectRequestSchema: GenMessage<ConnectRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 36);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 37);
 
 /**
  * @generated from message n0stack.agent.v1alpha1.ConnectResponse
@@ -1119,7 +1138,7 @@ export type ConnectResponse = Message<"n0stack.agent.v1alpha1.ConnectResponse"> 
  * Use `create(ConnectResponseSchema)` to create a new message.
  */
 export const ConnectResponseSchema: GenMessage<ConnectResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_agent_v1alpha1_network, 37);
+  messageDesc(file_n0stack_agent_v1alpha1_network, 38);
 
 /**
  * The networks of one node. The agent handles requests about one tap one after the other.
