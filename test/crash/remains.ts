@@ -13,6 +13,7 @@ export async function removeRemains(prefix: string, libvirtUri: string): Promise
   }
   const namespaces = await readdir("/run/netns").catch(() => []);
   for (const name of namespaces.filter((file) => file.startsWith(prefix))) {
+    await endProcesses(name);
     await attempt("ip", "netns", "delete", name);
   }
   const links = JSON.parse((await run("ip", ["-json", "link"])).stdout) as {
@@ -25,6 +26,12 @@ export async function removeRemains(prefix: string, libvirtUri: string): Promise
   for (const head of ["n0stack", "n0segments"]) {
     await attempt("nft", "delete", "table", "inet", `${head}-${prefix}`);
   }
+}
+
+/** A namespace without a name lives on with its processes, such as one that an agent had just started. */
+async function endProcesses(netns: string): Promise<void> {
+  const { stdout } = await run("ip", ["netns", "pids", netns]).catch(() => ({ stdout: "" }));
+  for (const pid of stdout.split("\n").filter(Boolean)) await attempt("kill", "-9", pid);
 }
 
 /** Fails if there is nothing to remove. */
