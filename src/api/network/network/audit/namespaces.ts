@@ -110,12 +110,8 @@ function compareNetwork(
     const [expected, what] = [wanted || "none", there || "none"];
     findings.push({ code: "network.gateway_differs", expected, found: what, ...about, repair });
   }
-  const wrong = wrongServices(node, needs, found);
-  // They cannot be for the network as it is while that is not as it should be. The repair is the same.
-  const isExplained = findings.length > 0 && found.services === PartState.ALTERED;
-  if (wrong !== undefined && !(isExplained && wrong.code === "network.services_broken")) {
-    findings.push({ ...wrong, ...about, repair });
-  }
+  const wrong = wrongServices(node, needs, found, findings.length === 0);
+  if (wrong !== undefined) findings.push({ ...wrong, ...about, repair });
   return findings;
 }
 
@@ -145,18 +141,25 @@ function straysText(
   return strays.map((tapName) => `${what} of tap "${tapName}", which is not there`).join(", ");
 }
 
-/** Undefined also for a node whose agent has no DHCP and DNS. */
+/**
+ * Undefined also for a node whose agent has no DHCP and DNS.
+ *
+ * @param isRestWhole Whether the rest of the network is as it should be. If it is not, they cannot be for the network
+ * as it should be either, and its repair is theirs.
+ */
 function wrongServices(
   node: NodeView,
   { services }: Needed["needs"],
   { services: state, served, strayEntries }: SurveyedNetwork,
+  isRestWhole: boolean,
 ): { code: Code; expected: string; found: string } | undefined {
   if (services === undefined || state === PartState.UNSPECIFIED) return undefined;
   const [wanted, there] = [servicesText(services), served && servicesText(served)];
   if (there !== undefined && there !== wanted) {
     return { code: "network.services_differ", expected: wanted, found: there };
   }
-  const word = wordOf(state) || straysText(node, "an entry", strayEntries);
+  const isExplained = state === PartState.ALTERED && !isRestWhole;
+  const word = (isExplained ? "" : wordOf(state)) || straysText(node, "an entry", strayEntries);
   if (word === "") return undefined;
   return { code: "network.services_broken", expected: "DHCP and DNS", found: word };
 }
