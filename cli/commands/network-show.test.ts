@@ -12,7 +12,8 @@ async function n0cli(world: World, line: string) {
 }
 
 async function newLab(world: World): Promise<void> {
-  const apply = "network apply lab --ipv4_cidr 10.1.0.0/24 --domain lab.example";
+  const apply =
+    "network apply lab --ipv4_cidr 10.1.0.0/24 --domain lab.example --nameservers 10.1.0.53";
   const ranges = "--reserved_ranges 10.1.0.1-10.1.0.9 --reserved-ranges 10.1.0.240/28";
   expect(await n0cli(world, `${apply} ${ranges}`)).toMatchObject({ exitCode: 0 });
   expect(await n0cli(world, "network share lab --with acme")).toMatchObject({ exitCode: 0 });
@@ -40,6 +41,7 @@ test("network show says everything of a network, a line for each fact and interf
       "project:         default",
       "visibility:      shared with projects acme",
       "domain:          lab.example",
+      "nameservers:     10.1.0.53",
       "nodes:           node-1",
       `vni:             ${vni}`,
       "mtu:             1450",

@@ -78,6 +78,7 @@ function textOf(
     ["project", network?.project ?? ""],
     ["visibility", visibilityOf(network)],
     ["domain", network?.domain ?? ""],
+    ["nameservers", network?.nameservers.join(", ") ?? ""],
     ["nodes", nodeNames.join(", ")],
     ["vni", network === undefined || network.vni === 0 ? "" : String(network.vni)],
     ["mtu", network === undefined || network.mtu === 0 ? "" : String(network.mtu)],
