@@ -75,8 +75,8 @@ export function addressStep({ source, family, address = "" }: Ends, packet: Pack
     return gatewayStep(at, name, packet);
   }
   if (owner !== undefined) {
-    const who = `${address} on network "${name}" belongs to another project, or to nobody's virtual machine`;
-    return unknown(at, `${who}: its security groups decide`);
+    const what = `${address} on network "${name}" is of no virtual machine of this project`;
+    return unknown(at, `${what}: what it lets in is not known here`);
   }
   const cidr = parseBlock(family === 4 ? network.value.ipv4Cidr : network.value.ipv6Cidr);
   const target = parseBlock(address)!;
@@ -96,8 +96,7 @@ function outsideStep(at: At, { network, reserved }: NicEnd, family: Family, addr
   if (NO_DESTINATIONS[family].some((cidr) => contains(cidr, target.base))) {
     return stops(at, `guests never reach ${address}, which has a special purpose`);
   }
-  const node = `node "${reserved.nodeName}"`;
-  const rest = "guests reach its own networks only with --guest-destinations";
-  const ipv6 = family === 6 ? ", and IPv6 only if its agent leads that outside" : "";
-  return unknown(at, `from the gateway through ${node}, and where that leads: ${rest}${ipv6}`);
+  const leaves = `node "${reserved.nodeName}" sends it outside, if its settings let guests there`;
+  const settings = family === 4 ? "--guest-destinations" : "--guest-destinations, --guest-ipv6";
+  return unknown(at, `${leaves} (${settings}); who answers there is not known`);
 }
