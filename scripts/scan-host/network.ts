@@ -140,8 +140,15 @@ export async function readTables(prefix: string): Promise<Record<string, readonl
   const ours = [`n0stack-${prefix}`, segmentTable(prefix)];
   const own = tables.filter((table) => ours.includes(table.split(" ")[1] ?? ""));
   const rules = async (table: string) =>
-    lines(await read("nft", "-s", "list", "table", ...table.split(" ")));
+    lines(withoutOwnNetworks(await read("nft", "-s", "list", "table", ...table.split(" "))));
   return byKey(await Promise.all(own.map(async (table) => [table, await rules(table)] as const)));
+}
+
+/** Anybody may join this computer to a network at any time, and the rules follow. Their comment changes with them. */
+function withoutOwnNetworks(listing: string): string {
+  return listing
+    .replaceAll(/(set closed[46] {[^}]*elements = {)[^}]*}/g, "$1 <networks> }")
+    .replace(/(comment "n0stack:[^"]*:node:)[^"]*"/, '$1<version>"');
 }
 
 /** The files of DHCP and DNS, by network. Their texts are compared with what guests get elsewhere. */
