@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import type { Interceptor } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { systemClock } from "../src/util/clock.ts";
 import { defined } from "../src/util/defined.ts";
+import { Http2Sessions } from "../src/util/http2-sessions.ts";
 import { PROJECT_HEADER } from "../src/util/project.ts";
 import { systemRandom } from "../src/util/random.ts";
 import { connectToTrusted } from "../src/util/trusted-socket.ts";
@@ -30,7 +31,7 @@ export async function openGrpcTransport(
       : isFound && baseUrl.startsWith("http:")
         ? await ownersOfFound(tokenFile, baseUrl)
         : undefined;
-  const sessionManager = new Http2SessionManager(
+  const sessionManager = new Http2Sessions(
     baseUrl,
     { pingIntervalMs: PING_INTERVAL_MS },
     {

@@ -1,9 +1,10 @@
 import { isIPv6 } from "node:net";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { defined } from "../util/defined.ts";
 import { N0Error } from "../util/errors.ts";
+import { Http2Sessions } from "../util/http2-sessions.ts";
 import { isReadOnTheWay } from "../util/loopback.ts";
 import { quote } from "../util/quote.ts";
 import { connectToTrusted } from "../util/trusted-socket.ts";
@@ -76,7 +77,7 @@ export function openTransport(
     ...(isBare ? { createConnection: connectToTrusted([token.ownerUid]) } : {}),
     ...(mutual === undefined ? defined({ ca, cert, key }) : clientOptions(mutual)),
   };
-  const sessionManager = new Http2SessionManager(
+  const sessionManager = new Http2Sessions(
     baseUrl,
     {
       pingIntervalMs: PING_INTERVAL_MS,
