@@ -134,6 +134,12 @@ const DRIFTS: readonly Drift[] = [
     unmake: ({ prefix }, name) => changeLimits(prefix, "delete", `x${name}`),
   },
   {
+    code: "SERVICES_WITHOUT_NETWORK",
+    make: ({ baseDirectory }) => run("mkdir", join(baseDirectory, "services/stray")),
+    unmake: ({ baseDirectory }) =>
+      rmSync(join(baseDirectory, "services/stray"), { recursive: true }),
+  },
+  {
     code: "GROUPS_DIFFER",
     make: ({ prefix }) => addSet(prefix, "l4_0badcafe", `10.231.9.7 comment "${tapIn(prefix)}"`),
     unmake: ({ prefix }) => changeGroups(prefix, "delete", "set", "inet", "l4_0badcafe"),
