@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Generates src/gen from proto/, the list of n0cli's resources, and docs/operating/roles.md. Run by npm run gen; commit both together.
+# Generates what follows from proto/: src/gen, the list of n0cli's resources, docs/operating/roles.md and
+# examples/do.schema.json. Run by npm run gen; commit all of it together.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 node scripts/third-party-protos.ts
@@ -8,3 +9,4 @@ buf format --write proto
 buf lint
 buf generate
 node scripts/roles-table.ts
+node scripts/do-schema/main.ts

@@ -11,6 +11,7 @@ import { formatProblems } from "../do/problems.ts";
 import type { Report } from "../do/report.ts";
 import { newReport } from "../do/report.ts";
 import { runTasks } from "../do/run.ts";
+import { schemaText } from "../do/schema-text.ts";
 import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
@@ -24,6 +25,7 @@ import { textOf } from "../table.ts";
 interface Flags {
   readonly parallel: number;
   readonly check?: true;
+  readonly schema?: true;
 }
 
 type Answer = ReturnType<typeof messageToJson>;
@@ -35,16 +37,24 @@ export function doCommand(cli: CliContext): Command {
         "before it runs any task. Several files, and several YAML documents in one, are one graph; - is\n" +
         "standard input.",
     )
-    .argument("<files...>")
+    .argument("[files...]")
     .option("-p, --parallel <count>", "run at most this many tasks at once", parseCount, 10)
-    .option("--check", "check the files and run nothing");
+    .option("--check", "check the files and run nothing")
+    .option("--schema", "print the JSON Schema of such files, for editors");
   withExamples(command, [
     "do examples/boot-vm.yaml",
     "do --check storages.yaml virtual-machines.yaml",
     "do --parallel 50 - < tasks.yaml",
+    "do --schema > do.schema.json",
   ]);
   command.addHelpText("after", formatHelp(cli));
   return command.action(async (files: readonly string[], flags: Flags) => {
+    if (flags.schema === true) {
+      if (files.length > 0) throw new CliError("--schema takes no files");
+      cli.io.stdout.print(await doSchema());
+      return;
+    }
+    if (files.length === 0) throw new CliError("name a file with tasks, or - for standard input");
     const texts = await readTexts(cli, files);
     const { tasks, problems } = checkTasks(texts, await loadResources(cli.kinds));
     if (problems.length > 0) {
@@ -55,6 +65,14 @@ export function doCommand(cli: CliContext): Command {
       cli.say(`Checked ${counted(tasks.size, "task")} and found no problem. Nothing was run.`);
     else await runAll(cli, tasks, flags.parallel);
   });
+}
+
+/** The same text as in examples/. */
+async function doSchema(): Promise<string> {
+  const { default: schema } = await import("../../examples/do.schema.json", {
+    with: { type: "json" },
+  });
+  return schemaText(schema);
 }
 
 function formatHelp({ kinds }: CliContext): string {
@@ -70,7 +88,9 @@ A task:
 A top key that begins with x- is not a task. It holds values that tasks share:
   x-size: &size {request_bytes: 1GiB, limit_bytes: 10GiB}
   name-of-task:
-    args: {name: data, <<: *size}`;
+    args: {name: data, <<: *size}
+An editor with a YAML language server completes and checks a file that begins with
+  # yaml-language-server: $schema=do.schema.json`;
 }
 
 function parseCount(text: string): number {
