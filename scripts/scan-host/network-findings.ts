@@ -143,8 +143,14 @@ function serviceFindings({ prefix }: Place, { namespaces, services, processes }:
       findings.push({ code: "ENTRY_WITHOUT_TAP", what: `${network}/${file}` });
     }
   }
-  for (const [name, { rules }] of Object.entries(namespaces)) {
+  for (const [name, { rules, devices }] of Object.entries(namespaces)) {
     const network = name.slice(prefix.length);
+    // Likewise metadata.
+    const hasRules = rules.some((rule) => rule.includes("169.254.169.254"));
+    const all = Object.values(devices).flatMap(({ addresses }) => addresses);
+    if (hasRules !== all.includes("169.254.169.254/32")) {
+      findings.push({ code: "METADATA_DIFFERS", what: network });
+    }
     // Only a namespace that an older agent made has no services.
     const isNew = rules.some((rule) => rule.includes("udp dport { 53, 67, 547 }"));
     if (isNew && !served.has(network)) findings.push({ code: "SERVICES_MISSING", what: network });

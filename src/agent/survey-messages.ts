@@ -136,6 +136,7 @@ export function networkToSurvey(
       members: groups.members,
     },
     services: partToWire(network.services),
+    metadata: partToWire(network.metadata),
     namesElsewhere: network.namesElsewhere ?? "",
     ...(served === undefined
       ? {}

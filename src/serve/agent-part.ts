@@ -6,6 +6,7 @@ import type { DriversConfig } from "../agent/drivers.ts";
 import { openDrivers } from "../agent/drivers.ts";
 import { keepGuestWall } from "../agent/guest-wall.ts";
 import { newKeyedQueue } from "../agent/keyed-queue.ts";
+import { keepMetadata } from "../agent/metadata/keep-metadata.ts";
 import { keepNetworkServices } from "../agent/network-services.ts";
 import { keepRegistered } from "../agent/registration.ts";
 import { agentRoutes } from "../agent/routes.ts";
@@ -69,6 +70,8 @@ export async function openAgent(
   opened.defer(() => wall);
   const services = keepNetworkServices({ network, clock: systemClock, log, signal: ending.signal });
   opened.defer(() => services);
+  const metadata = keepMetadata({ ...drivers, clock: systemClock, log, signal: ending.signal });
+  opened.defer(() => metadata);
   const queue = newKeyedQueue({ signal: ending.signal, clock: systemClock, log });
   const agentToken = toAgents.token?.value;
   let address: string | undefined;

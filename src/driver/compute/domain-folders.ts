@@ -16,6 +16,9 @@ export interface DomainFolders {
    */
   ensureFolder(name: string, mark: Mark): Promise<string>;
 
+  /** The path of the folder that bears a mark of this owner; undefined if there is none. */
+  findFolder(owner: string): Promise<string | undefined>;
+
   /** The folders with a mark. */
   listFolders(signal: AbortSignal): Promise<readonly FolderInfo[]>;
 }

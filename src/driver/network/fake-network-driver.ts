@@ -8,11 +8,13 @@ import { namedIn, segmentOf } from "./fake-segments.ts";
 import {
   entryAfter,
   entryOf,
+  keepMetadata,
   keepServices,
   servicesAfter,
   servicesSurvey,
 } from "./fake-services.ts";
 import { checkVlan, externalOf, type FakeVlans, vlanObstacle } from "./fake-vlans.ts";
+import type { AnswerMetadata } from "./metadata.ts";
 import {
   checkEndpoint,
   checkNetwork,
@@ -73,6 +75,8 @@ export interface FakeNetworkDriver extends NetworkDriver {
   readonly hands: FakeNodeHands;
   /** Answers `connect`. While it is undefined, nobody answers. */
   connectHandler: ConnectHandler | undefined;
+  /** Answers what guests ask about themselves. While it is undefined, nobody does. */
+  answerMetadata: AnswerMetadata | undefined;
 }
 
 /** The node, as a user with root can change it. */
@@ -241,6 +245,7 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     before: () => {},
     after: () => {},
     connectHandler: undefined,
+    answerMetadata: undefined,
     hasTap: (tapName) => taps.has(tapName),
     canJudge: true,
     snapshot() {
@@ -360,6 +365,8 @@ export function newFakeNetworkDriver(): FakeNetworkDriver {
     judgesGroups: () => fake.canJudge,
     keepServices: (signal) =>
       during("keepServices", signal, () => keepServices(networks, hands.strayServices)),
+    keepMetadata: (answer, signal) =>
+      during("keepMetadata", signal, () => keepMetadata(fake, answer)),
     closedNameservers: (addresses) => addresses.filter((one) => hands.closed.has(one)),
     async connect(networkName, address, port, signal) {
       await during("connect", signal, () => {

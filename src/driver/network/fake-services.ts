@@ -1,6 +1,7 @@
 import { defined } from "../../util/defined.ts";
 import { digestOfNames } from "../../util/guest-name.ts";
 import type { FakeNetwork, FakeTap } from "./fake-groups.ts";
+import type { AnswerMetadata } from "./metadata.ts";
 import { gatewaysOf } from "./network-check.ts";
 import type { NetworkSpec } from "./network-driver.ts";
 import { checkServices, type GuestEntry, type NetworkServices } from "./network-services.ts";
@@ -33,12 +34,28 @@ export function keepServices(
 ): string[] {
   const lost = [...strayServices];
   strayServices.clear();
-  const ended = [...networks].filter(([, { damage }]) => damage?.services !== undefined);
+  return [...lost, ...mended(networks, "services")];
+}
+
+/** @returns the names of the networks that had lost metadata. */
+export function keepMetadata(
+  fake: {
+    answerMetadata: AnswerMetadata | undefined;
+    readonly hands: { readonly networks: Map<string, FakeNetwork> };
+  },
+  answer: AnswerMetadata | undefined,
+): string[] {
+  fake.answerMetadata = answer;
+  return answer === undefined ? [] : mended(fake.hands.networks, "metadata");
+}
+
+function mended(networks: Map<string, FakeNetwork>, part: "services" | "metadata"): string[] {
+  const ended = [...networks].filter(([, { damage }]) => damage?.[part] !== undefined);
   for (const [name, network] of ended) {
-    const { services: _, ...damage } = network.damage ?? {};
+    const { [part]: _, ...damage } = network.damage ?? {};
     networks.set(name, { ...network, damage });
   }
-  return [...lost, ...ended.map(([name]) => name)];
+  return ended.map(([name]) => name);
 }
 
 export function entryOf({ entry }: FakeTap): TapEntry {
@@ -48,5 +65,6 @@ export function entryOf({ entry }: FakeTap): TapEntry {
 export function servicesSurvey({ services: served, elsewhere = [] }: FakeNetwork) {
   const services = served === undefined ? "absent" : "whole";
   const namesElsewhere = served === undefined ? undefined : digestOfNames(elsewhere);
-  return { services, ...defined({ served, namesElsewhere }), strayEntries: [] } as const;
+  const known = defined({ served, namesElsewhere });
+  return { services, metadata: "whole", ...known, strayEntries: [] } as const;
 }

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Maker, Mark } from "../mark.ts";
+import type { AnswerMetadata } from "./metadata.ts";
 import type { NetworkServices } from "./network-services.ts";
 import type { NetworkInfo, NodeNetworkSurvey, TapInfo } from "./network-survey.ts";
 import type { PortLimits } from "./port-limits.ts";
@@ -177,6 +178,15 @@ export interface NetworkDriver {
    * @returns the names of the networks for which it did anything.
    */
   keepServices(signal: AbortSignal): Promise<readonly string[]>;
+
+  /**
+   * Lets `answer` answer what guests ask at the addresses of metadata, in each network here: at once in those that come
+   * later. Gives these addresses to networks that an older version made. Call it every few seconds, and in the end
+   * with `undefined`, after which nobody answers.
+   *
+   * @returns the names of the networks for which it did anything.
+   */
+  keepMetadata(answer: AnswerMetadata | undefined, signal: AbortSignal): Promise<readonly string[]>;
 
   /** Why networks cannot join VLANs of the node's device for that. Undefined if they can, or there is none. */
   externalObstacle(): Promise<string | undefined>;

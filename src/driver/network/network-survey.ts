@@ -109,6 +109,8 @@ export interface NetworkPartsSurvey {
   readonly groups: NetworkGroupsSurvey;
   /** DHCP and DNS. `altered`: they do not run, or not for this network as it is. */
   readonly services: PartState;
+  /** Its addresses, and who listens there. `altered`: some of that. */
+  readonly metadata: PartState;
   /** As the services say it, running or not. */
   readonly served?: NetworkServices;
   /** The names of taps that are not in the network, and have an entry in its services. */

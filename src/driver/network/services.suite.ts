@@ -56,6 +56,24 @@ export function servicesSuite(name: string, make: () => Promise<NetworkDriverUnd
       return { ...networks[0], entries };
     };
 
+    test("metadata is in each Network, also one that comes later, while somebody answers", async () => {
+      const answer = async () => undefined;
+      const metadata = async () =>
+        (await driver.survey(soon())).networks.map((network) => network.metadata);
+      await attachNew(tap1, blue);
+      await driver.keepMetadata(answer, soon());
+      await attachNew(tap2, green);
+      expect(await metadata()).toEqual(["whole", "whole"]);
+      expect(await driver.keepMetadata(answer, soon())).toEqual([]);
+      await driver.ensureNetworkWhole(blue, soon());
+      await driver.ensureGateways({ name: "green", ipv4Gateway: "10.12.0.254/24" }, soon());
+      expect(await metadata()).toEqual(["whole", "whole"]);
+      await driver.ensureTapAbsent(tap1, "blue", { owner: markA.owner }, soon());
+      expect(await driver.keepMetadata(answer, soon())).toEqual([]);
+      expect(await networkNames()).toEqual(["green"]);
+      expect(await driver.keepMetadata(undefined, soon())).toEqual([]);
+    });
+
     test("a Network serves its guests as it is told, until the last of them leaves", async () => {
       await attachNew(tap1, blue);
       await driver.ensureAttached(tap1, blue, soon(), { entry });

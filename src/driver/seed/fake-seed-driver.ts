@@ -37,6 +37,9 @@ export function newFakeSeedDriver(): FakeSeedDriver {
         });
       return seedFiles(seed).flatMap((file) => (isSame(file) ? [] : [file.name]));
     },
+    async read(folder) {
+      return structuredClone(seeds.get(join(folder, "seed.iso")));
+    },
     async find(folder) {
       const path = join(folder, "seed.iso");
       return seeds.has(path) ? path : undefined;

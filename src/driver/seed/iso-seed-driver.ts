@@ -6,6 +6,8 @@ import { isRegular, readRegular } from "../file/regular-file.ts";
 import { replaceFile } from "../file/replace-file.ts";
 import { SEED_LABEL, seedFiles } from "./cloud-init.ts";
 import { isoImage, SECTOR_BYTES } from "./iso9660.ts";
+import { readIsoFiles } from "./iso9660-reader.ts";
+import { seedIn } from "./read-seed.ts";
 import type { SeedDriver } from "./seed-driver.ts";
 
 /**
@@ -31,6 +33,11 @@ export function newIsoSeedDriver(): SeedDriver {
       return differing.map(({ name }) => name);
     },
 
+    async read(folder) {
+      const image = await readRegular(join(folder, "seed.iso"));
+      const files = image === undefined ? undefined : readIsoFiles(image);
+      return files === undefined ? undefined : seedIn(files);
+    },
     async find(folder) {
       const path = join(folder, "seed.iso");
       return isRegular(path) ? path : undefined;

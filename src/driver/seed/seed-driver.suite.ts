@@ -78,6 +78,16 @@ export function seedDriverSuite(name: string, make: () => Promise<SeedDriverUnde
       expect(await driver.compare(folder, shorter)).toEqual(["meta-data"]);
     });
 
+    test("reads the seed that it wrote, and none before", async () => {
+      const { driver, folder } = await make();
+      expect(await driver.read(folder)).toBeUndefined();
+      await driver.ensure(folder, exampleSeed, AbortSignal.timeout(10_000));
+      expect(await driver.read(folder)).toEqual(exampleSeed);
+      const { loginUsername: _, ...nobody } = exampleSeed;
+      await driver.ensure(folder, { ...nobody, nics: [] }, AbortSignal.timeout(10_000));
+      expect(await driver.read(folder)).toEqual({ ...nobody, nics: [] });
+    });
+
     test("does nothing for a signal that is aborted", async () => {
       const { driver, folder, hostnameAt } = await make();
       const path = await driver.ensure(folder, exampleSeed, AbortSignal.timeout(10_000));

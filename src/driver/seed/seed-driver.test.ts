@@ -43,9 +43,15 @@ test("leaves one file, also where a write died in the middle before", async () =
   expect(await readdir(folder)).toEqual(["seed.iso"]);
 });
 
-test("repairs a seed that was cut short", async () => {
+test("repairs a seed that was cut short, wherever, and does not read it before", async () => {
   const folder = await newFolder();
-  await writeFile(join(folder, "seed.iso"), "half");
+  const whole = await readFile(
+    await newIsoSeedDriver().ensure(folder, exampleSeed, AbortSignal.timeout(10_000)),
+  );
+  for (const bytes of [0, 4, 33_000, 35_000, 20 * 2048, whole.length - 2048]) {
+    await writeFile(join(folder, "seed.iso"), whole.subarray(0, bytes));
+    expect(await newIsoSeedDriver().read(folder)).toBeUndefined();
+  }
   const path = await newIsoSeedDriver().ensure(folder, exampleSeed, AbortSignal.timeout(10_000));
   expect(readIso(await readFile(path)).label).toBe("cidata");
 });

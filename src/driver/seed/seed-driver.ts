@@ -35,6 +35,9 @@ export interface SeedDriver {
    */
   compare(folder: string, seed: Seed): Promise<readonly string[] | undefined>;
 
+  /** The seed in `folder`; undefined if there is none, or a damaged one. */
+  read(folder: string): Promise<Seed | undefined>;
+
   /** The path of the seed in `folder`; undefined if there is none. */
   find(folder: string): Promise<string | undefined>;
 }

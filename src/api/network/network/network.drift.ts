@@ -164,6 +164,10 @@ export const drifts: Drifts = {
     isUnwound: true,
     drift: (hands) => damageNetwork(hands, { services: "altered" }),
   },
+  "network.metadata_broken": {
+    isUnwound: true,
+    drift: (hands) => damageNetwork(hands, { metadata: "altered" }),
+  },
   "network.services_differ": {
     drift: ({ here }) => {
       const { networks: there } = here.network.hands;

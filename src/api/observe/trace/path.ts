@@ -1,5 +1,6 @@
 import { TraceStep_Place as Place } from "../../../gen/n0stack/network/v1alpha1/network_trace_pb.ts";
 import { canonicalAddress, contains, type Family, parseBlock } from "../../../util/cidr.ts";
+import { METADATA_ADDRESSES, METADATA_PORT } from "../../../util/metadata-addresses.ts";
 import { isSameRef } from "../../../util/ref.ts";
 import { NO_DESTINATIONS } from "../../../util/special-ranges.ts";
 import { addressesOf } from "../../network/interface/collection.ts";
@@ -53,6 +54,15 @@ function underlayOf(api: Api, nodeName: string): string {
   return api.inventory.find(nodeName)?.node.underlayAddress ?? "";
 }
 
+const TCP = 6;
+
+function metadataStep(at: At, { protocol, port, icmp, text }: Packet): Step {
+  if (icmp !== undefined || (protocol === TCP && port === METADATA_PORT)) {
+    return passes(at, `the agent of node "${at.nodeName}" answers with metadata`);
+  }
+  return stops(at, `metadata is HTTP on port ${METADATA_PORT}, and not ${text}`);
+}
+
 /** By the number of the protocol, the ports of the gateway that answer guests: DNS and DHCP. */
 const GATEWAY_PORTS: ReadonlyMap<number, readonly number[]> = new Map([
   [6, [53]],
@@ -83,6 +93,7 @@ export function addressStep({ source, family, address = "" }: Ends, packet: Pack
   if (cidr !== undefined && contains(cidr, target.base)) {
     return stops(at, `nobody on network "${name}" has the address ${address}`);
   }
+  if (METADATA_ADDRESSES.includes(address)) return metadataStep(at, packet);
   return outsideStep(at, source, family, address);
 }
 

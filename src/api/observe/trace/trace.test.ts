@@ -153,7 +153,11 @@ test("it follows a packet to an address: of a guest, the gateway, nobody, and ou
   ]);
   const outside = await to("192.0.2.7");
   expect(outside.verdict).toBe(Verdict.UNKNOWN);
-  expect(stopping(await to("169.254.169.254"))[0]).toContain("guests never reach 169.254.169.254");
+  expect(stopping(await to("169.254.1.1"))[0]).toContain("guests never reach 169.254.1.1");
+  expect((await to("169.254.169.254", { protocol: "tcp", port: 80 })).verdict).toBe(Verdict.PASSES);
+  expect(stopping(await to("fd00:ec2::254", { protocol: "tcp", port: 22 }))).toEqual([
+    "metadata is HTTP on port 80, and not tcp to port 22",
+  ]);
   await world.networks.applyNetwork({ name: "net", ...BOTH, natOff: true });
   expect(stopping(await to("192.0.2.7"))).toEqual([
     'nat_off of network "net": nothing leads outside',

@@ -8,6 +8,10 @@ export function fakeFolders(node: FakeNode): DomainFolders {
       node.folderOf(name, mark);
       return pathOf(name);
     },
+    async findFolder(owner) {
+      const found = [...node.folders].find(([, { mark }]) => mark.owner === owner);
+      return found === undefined ? undefined : pathOf(found[0]);
+    },
     listFolders: (signal) =>
       node.guarded("listFolders", signal, () =>
         [...node.folders].map(([name, { mark }]) => ({ name, mark, path: pathOf(name) })),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { ownerOnNode } from "../../../util/ref.ts";
 import { type ComputeDriverWorld, later, mark, onEachWorld, signal } from "./world.suite.ts";
 
 /** The folders of virtual machines. */
@@ -40,10 +41,14 @@ export function domainFoldersSuite(
       const folders = async () =>
         (await driver.listFolders(signal)).filter(({ name }) => name === spec.name);
       expect(await folders()).toEqual([]);
-      const path = await driver.ensureFolder(spec.name, mark);
-      expect(await folders()).toEqual([{ name: spec.name, mark, path }]);
-      await driver.ensureAbsent(spec.name, mark, signal);
+      const own = { ...mark, owner: ownerOnNode("virtual_machine", spec.name) };
+      const path = await driver.ensureFolder(spec.name, own);
+      expect(await folders()).toEqual([{ name: spec.name, mark: own, path }]);
+      expect(await driver.findFolder(own.owner)).toBe(path);
+      expect(await driver.findFolder(`${own.owner}-2`)).toBeUndefined();
+      await driver.ensureAbsent(spec.name, own, signal);
       expect(await folders()).toEqual([]);
+      expect(await driver.findFolder(own.owner)).toBeUndefined();
     });
   });
 }

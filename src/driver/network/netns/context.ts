@@ -2,6 +2,7 @@ import type { KeyedMutex } from "../../../util/keyed-mutex.ts";
 import type { RunCommand } from "../../command/run-command.ts";
 import type { ChangeFilters } from "./change-filters.ts";
 import type { Ip } from "./ip.ts";
+import type { MetadataServers } from "./metadata/servers.ts";
 import type { Names } from "./names.ts";
 import type { SegmentGuard } from "./segment-guard.ts";
 import type { WallOpenings } from "./wall.ts";
@@ -17,7 +18,10 @@ export function leavesNode({ isWanted, obstacle }: GuestIpv6): boolean {
   return isWanted && obstacle === undefined;
 }
 
-/** What the parts of the driver share. Of the node it remembers nothing, or what is read again each time. */
+/**
+ * What the parts of the driver share. Of the node it remembers nothing, or what is read again each time, and what is
+ * its own: the servers of metadata.
+ */
 export interface Context {
   readonly ip: Ip;
   readonly changeFilters: ChangeFilters;
@@ -27,6 +31,7 @@ export interface Context {
   readonly openings: WallOpenings;
   readonly ipv6: GuestIpv6;
   readonly guard: SegmentGuard;
+  readonly metadata: MetadataServers;
   /** The device of the node whose VLANs networks join. */
   readonly vlanDevice: string | undefined;
   /** Whether the kernel makes VLAN devices. */

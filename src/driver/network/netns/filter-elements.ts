@@ -74,7 +74,7 @@ function commentFor(identity: PortIdentity): string | undefined {
 }
 
 /** The set of the element, and its key: the name of the port, which fills IFNAMSIZ, and the value. */
-function placeOf(portName: string, element: Element): { set: string; key: Buffer } {
+export function placeOf(portName: string, element: Element): { set: string; key: Buffer } {
   const [set = "", value] = element.split(" ");
   return { set, key: Buffer.concat([portKey(portName), valueBytes(set, value)]) };
 }

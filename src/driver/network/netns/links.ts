@@ -1,6 +1,7 @@
 import { SocketAddress } from "node:net";
+import { METADATA_ADDRESSES } from "../../../util/metadata-addresses.ts";
 import { NETNS_FOLDER } from "./namespace.ts";
-import { dump, type Parcel } from "./rtnetlink.ts";
+import { dump, get, type Parcel, u32 } from "./rtnetlink.ts";
 
 /** <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>, <linux/if.h> */
 const RTM_GETLINK = 18;
@@ -51,9 +52,15 @@ export interface Link {
   readonly vlanId: number | undefined;
   /** Whether a port of a bridge sends only what it is told to, and answers for those who are behind it. */
   readonly isQuietPort: boolean;
-  /** With their prefix length, without those that the kernel assigned to the link itself. */
+  /** With their prefix length, without those that the kernel assigned to the link itself, and those of metadata. */
   readonly addresses: readonly string[];
+  /** Those of metadata, without prefix length. */
+  readonly metadataAddresses: readonly string[];
 }
+
+type LinkAddresses = Pick<Link, "addresses" | "metadataAddresses">;
+
+const NO_ADDRESSES: LinkAddresses = { addresses: [], metadataAddresses: [] };
 
 export interface VxlanLink {
   readonly vni: number;
@@ -67,43 +74,57 @@ export interface VxlanLink {
 export async function readLinks(netns: string | undefined): Promise<readonly Link[]> {
   const path = netns === undefined ? undefined : `${NETNS_FOLDER}/${netns}`;
   const [links, addresses] = await Promise.all([dump(path, RTM_GETLINK), dump(path, RTM_GETADDR)]);
-  const parts = links.map((link) => ({
-    link,
-    index: link.u32(4),
-    attributes: link.attributes(LINK_HEADER_BYTES),
-  }));
   const names = new Map(
-    parts.map(({ index, attributes }) => [index, attributes.get(IFLA.name)?.text ?? ""]),
+    links.map((link) => [
+      link.u32(4),
+      link.attributes(LINK_HEADER_BYTES).get(IFLA.name)?.text ?? "",
+    ]),
   );
   const addressesOf = addressesByLink(addresses);
-  return parts.map(({ link, index, attributes }) => {
-    const flags = link.u32(8);
-    const master = attributes.get(IFLA.master)?.u32();
-    const info = attributes.get(IFLA.linkInfo)?.attributes();
-    const kind = info?.get(INFO.kind)?.text;
-    const data = info?.get(INFO.data)?.attributes();
-    return {
-      index,
-      name: names.get(index) ?? "",
-      peerIndex: attributes.get(IFLA.link)?.u32(),
-      isUp: (flags & IFF_UP) !== 0,
-      hasCarrier: (flags & IFF_LOWER_UP) !== 0,
-      master: master === undefined ? undefined : names.get(master),
-      kind,
-      group: attributes.get(IFLA.group)?.u32() ?? 0,
-      tunGroup: kind === "tun" ? data?.get(TUN_GROUP)?.u32() : undefined,
-      forwardMask: kind === "bridge" ? data?.get(BRIDGE.forwardMask)?.u16() : undefined,
-      callsFilters: [BRIDGE.callIptables, BRIDGE.callIp6tables].every(
-        (option) => kind === "bridge" && data?.get(option)?.u8() === 1,
-      ),
-      alias: attributes.get(IFLA.alias)?.text,
-      mtu: attributes.get(IFLA.mtu)?.u32() ?? 0,
-      vxlan: kind === "vxlan" && data !== undefined ? vxlanOf(data) : undefined,
-      vlanId: kind === "vlan" ? data?.get(VLAN_ID)?.u16() : undefined,
-      isQuietPort: isQuiet(info?.get(INFO.portData)?.attributes()),
-      addresses: addressesOf.get(index) ?? [],
-    };
-  });
+  return links.map((link) => linkOf(link, names, addressesOf));
+}
+
+/** The link with that index in the namespace at `path`, without its master and addresses. */
+export async function readLinkAt(path: string, index: number): Promise<Link | undefined> {
+  const header = Buffer.alloc(LINK_HEADER_BYTES);
+  u32(index).copy(header, 4);
+  const [link] = await get(path, RTM_GETLINK, header);
+  return link === undefined ? undefined : linkOf(link, new Map(), new Map());
+}
+
+function linkOf(
+  link: Parcel,
+  names: ReadonlyMap<number, string>,
+  addressesOf: ReadonlyMap<number, LinkAddresses>,
+): Link {
+  const index = link.u32(4);
+  const attributes = link.attributes(LINK_HEADER_BYTES);
+  const flags = link.u32(8);
+  const master = attributes.get(IFLA.master)?.u32();
+  const info = attributes.get(IFLA.linkInfo)?.attributes();
+  const kind = info?.get(INFO.kind)?.text;
+  const data = info?.get(INFO.data)?.attributes();
+  return {
+    index,
+    name: attributes.get(IFLA.name)?.text ?? "",
+    peerIndex: attributes.get(IFLA.link)?.u32(),
+    isUp: (flags & IFF_UP) !== 0,
+    hasCarrier: (flags & IFF_LOWER_UP) !== 0,
+    master: master === undefined ? undefined : names.get(master),
+    kind,
+    group: attributes.get(IFLA.group)?.u32() ?? 0,
+    tunGroup: kind === "tun" ? data?.get(TUN_GROUP)?.u32() : undefined,
+    forwardMask: kind === "bridge" ? data?.get(BRIDGE.forwardMask)?.u16() : undefined,
+    callsFilters: [BRIDGE.callIptables, BRIDGE.callIp6tables].every(
+      (option) => kind === "bridge" && data?.get(option)?.u8() === 1,
+    ),
+    alias: attributes.get(IFLA.alias)?.text,
+    mtu: attributes.get(IFLA.mtu)?.u32() ?? 0,
+    vxlan: kind === "vxlan" && data !== undefined ? vxlanOf(data) : undefined,
+    vlanId: kind === "vlan" ? data?.get(VLAN_ID)?.u16() : undefined,
+    isQuietPort: isQuiet(info?.get(INFO.portData)?.attributes()),
+    ...(addressesOf.get(index) ?? NO_ADDRESSES),
+  };
 }
 
 function vxlanOf(data: ReadonlyMap<number, Parcel>): VxlanLink {
@@ -124,16 +145,23 @@ function isQuiet(port: ReadonlyMap<number, Parcel> | undefined): boolean {
   return !isNoisy && port?.get(suppress)?.u8() === 1;
 }
 
-function addressesByLink(messages: readonly Parcel[]): Map<number, string[]> {
-  const found = new Map<number, string[]>();
+function addressesByLink(messages: readonly Parcel[]): Map<number, LinkAddresses> {
+  const found = new Map<number, LinkAddresses>();
   for (const message of messages) {
     const [family, prefixLength, scope] = [message.u8(0), message.u8(1), message.u8(3)];
     const attributes = message.attributes(ADDRESS_HEADER_BYTES);
     const address = attributes.get(IFA.local) ?? attributes.get(IFA.address);
     const text = address === undefined ? undefined : formatAddress(family, address);
-    if (scope === SCOPE_LINK || text === undefined) continue;
+    if (text === undefined) continue;
     const index = message.u32(4);
-    found.set(index, [...(found.get(index) ?? []), `${text}/${prefixLength}`]);
+    const { addresses, metadataAddresses } = found.get(index) ?? NO_ADDRESSES;
+    // A gateway may have the same address, with a prefix length of its network.
+    if (METADATA_ADDRESSES.includes(text) && (prefixLength === 32 || prefixLength === 128)) {
+      found.set(index, { addresses, metadataAddresses: [...metadataAddresses, text] });
+    } else if (scope !== SCOPE_LINK) {
+      const all = [...addresses, `${text}/${prefixLength}`];
+      found.set(index, { addresses: all, metadataAddresses });
+    }
   }
   return found;
 }

@@ -1,6 +1,6 @@
 import { parseAddress } from "../../../util/cidr.ts";
 import { formatAddress } from "./links.ts";
-import { attribute, dump, type Message, type Parcel } from "./rtnetlink.ts";
+import { attribute, dump, get, type Message, type Parcel, u32 } from "./rtnetlink.ts";
 
 /** <linux/rtnetlink.h>, <linux/neighbour.h>, <linux/if_bridge.h> */
 const RTM_NEWNEIGH = 28;
@@ -10,7 +10,13 @@ const NLM_F_REPLACE = 0x100;
 const NLM_F_CREATE = 0x400;
 const HEADER_BYTES = 12;
 const NDA = { destination: 1, hardwareAddress: 2, master: 9 } as const;
-const NUD = { reachable: 0x02, noArp: 0x40, permanent: 0x80 } as const;
+const NUD = {
+  incomplete: 0x01,
+  reachable: 0x02,
+  failed: 0x20,
+  noArp: 0x40,
+  permanent: 0x80,
+} as const;
 /** `sticky`: an entry of the bridge that no frame moves, also if it comes through another port. */
 const NTF = { self: 0x02, master: 0x04, sticky: 0x40 } as const;
 const AF_BRIDGE = 7;
@@ -61,6 +67,32 @@ export async function readNeighbours(
     if (text !== undefined && hardwareAddress !== undefined) found.set(text, hardwareAddress);
   }
   return found;
+}
+
+/** The hardware address that the kernel has found for an IP address behind the device. */
+export async function hardwareAddressOf(
+  path: string,
+  deviceIndex: number,
+  address: string,
+): Promise<string | undefined> {
+  const head = header(familyOf(address), deviceIndex, 0, 0);
+  const asked = Buffer.concat([head, attribute(NDA.destination, addressBytes(address))]);
+  const [entry] = await get(path, RTM_GETNEIGH, asked);
+  if (entry === undefined || (entry.u16(8) & (NUD.incomplete | NUD.failed)) !== 0) return undefined;
+  return hardwareAddressIn(entry.attributes(HEADER_BYTES));
+}
+
+/** The index of the port behind which the bridge has heard the hardware address. */
+export async function portOf(
+  path: string,
+  bridgeIndex: number,
+  hardwareAddress: string,
+): Promise<number | undefined> {
+  const head = header(AF_BRIDGE, 0, 0, NTF.master);
+  const bridge = attribute(NDA.master, u32(bridgeIndex));
+  const asked = Buffer.concat([head, linkAddress(hardwareAddress), bridge]);
+  const [entry] = await get(path, RTM_GETNEIGH, asked);
+  return entry?.u32(4);
 }
 
 /** Both entries at once: that of the device, and that of its bridge. */

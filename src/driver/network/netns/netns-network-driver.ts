@@ -28,6 +28,9 @@ import { listNetworks, listTaps } from "./inventory.ts";
 import { newIp } from "./ip.ts";
 import { ensureLimits } from "./limits.ts";
 import { type ChangeLink, changeLink } from "./link-changes.ts";
+import { callerAt } from "./metadata/caller.ts";
+import { keepMetadata } from "./metadata/keep.ts";
+import { MetadataServers } from "./metadata/servers.ts";
 import { namesFor } from "./names.ts";
 import { deviceIndex } from "./namespace.ts";
 import { canJudge, ensureNetwork, READY, readNetwork, removeNetwork } from "./network.ts";
@@ -96,9 +99,12 @@ export function newNetnsNetworkDriver({
   const mutex = newKeyedMutex();
   const ipv6 = { isWanted: forwardsIpv6, obstacle: undefined };
   const guard = new SegmentGuard(names);
+  const metadata = new MetadataServers(names, (network, address) =>
+    callerAt(names, network, address),
+  );
   const shared = { ip, run, changeFilters, names, mutex, ipv6, guard, transitPool, openings };
   const vlans = { vlanDevice, hasVlans: () => hasVlans(run) };
-  const context: Context = { ...shared, ...vlans, servicesFolder, nameservers };
+  const context: Context = { ...shared, ...vlans, servicesFolder, nameservers, metadata };
   const detach = newDetach(context);
 
   const holdingTap = <T>(tapName: string, signal: AbortSignal, work: () => Promise<T>) =>
@@ -218,6 +224,8 @@ export function newNetnsNetworkDriver({
       }
       return kept;
     },
+    keepMetadata: (answer, signal) =>
+      keepMetadata(context, answer, signal, (name, work) => holdingNetwork(name, signal, work)),
     closedNameservers: (addresses) => {
       const closed = closedFor(readOwnNetworks(), transitPool);
       return addresses.filter((address) =>
@@ -279,6 +287,8 @@ async function attach(
   await ensureNetwork(context, network, before, markOfTap(names, tap).transactionId, signal);
 
   await joinServices(context, network);
+  // Guests do without metadata until it listens, which `keepMetadata` tries again.
+  await context.metadata.listen(network.name).catch(() => {});
   // Before the guest can send anything.
   if (identity !== undefined) await ensureFilter(context, network.name, tapName, identity);
   if (groups === "off") takeGroups(context, network.name, tapName);

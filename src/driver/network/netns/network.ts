@@ -8,9 +8,10 @@ import { MTU_OF_ETHERNET } from "../segment.ts";
 import type { Context } from "./context.ts";
 import { ensureExternal } from "./external.ts";
 import type { Link } from "./links.ts";
+import { wantedMetadata } from "./metadata/state.ts";
 import type { Names } from "./names.ts";
 import { namespaceAt } from "./namespace.ts";
-import { ensureNodeRules, ensureNodeRulesAbsent, prepareInside } from "./rules.ts";
+import { ensureNodeRules, ensureNodeRulesAbsent, prepareInside, renewInside } from "./rules.ts";
 import { removeServices } from "./services/services.ts";
 import { addIpv6, lacksIpv6, makeUplink, removeOrphans, uplinkWorks } from "./uplink.ts";
 
@@ -109,9 +110,10 @@ export async function ensureNetwork(
       uplink.push(...(await makeUplink(context, network.name, links, alias, frame, signal)));
     });
   }
-  if (!isReady || isOlder) {
-    prepareInside(names, names.netnsPath(network.name), network.isNatOff === true);
-  }
+  const path = names.netnsPath(network.name);
+  if (!isReady || isOlder) prepareInside(names, path, network.isNatOff === true);
+  // Of a version without metadata. Its rules come first: whoever finds the addresses need not look at them.
+  else if (bridge?.metadataAddresses.length === 0) renewInside(names, path);
   const lines = [...bridgeLines(names, network, links, bridge), ...uplink];
   if (!isReady) {
     const ready = formatLinkMark(names.prefix, { owner, transactionId: maker, state: READY });
@@ -171,8 +173,34 @@ function bridgeLines(
     const flags = address.includes(":") ? " nodad" : "";
     if (!there.includes(address)) lines.push(`address add ${address} dev ${bridge}${flags}`);
   }
+  lines.push(...metadataLines(bridge, wanted, found));
   if (!isUp(bridge)) lines.push(`link set dev ${bridge} up`);
   return lines;
+}
+
+/**
+ * The commands for the addresses of metadata. The namespace itself never chooses one as its own: that of IPv4 is of
+ * the link, and that of IPv6 is deprecated.
+ */
+export function metadataLines(
+  bridge: string,
+  gateways: readonly string[],
+  found: Link | undefined,
+): string[] {
+  const wanted = wantedMetadata(gateways);
+  const there = found?.metadataAddresses ?? [];
+  const isNew = (address: string) => !there.includes(address);
+  const isLeft = (address: string) => !wanted.includes(address);
+  const prefixed = (address: string) => `${address}/${address.includes(":") ? 128 : 32}`;
+  const added = wanted.filter(isNew).map((address) => {
+    const of = `${prefixed(address)} dev ${bridge}`;
+    const flags = address.includes(":") ? "nodad preferred_lft 0" : "scope link";
+    return `address add ${of} ${flags}`;
+  });
+  const deleted = there
+    .filter(isLeft)
+    .map((one) => `address delete ${prefixed(one)} dev ${bridge}`);
+  return [...deleted, ...added];
 }
 
 /** Whether the kernel leads what a bridge forwards through the rules of security groups (br_netfilter). */
@@ -191,9 +219,10 @@ export async function removeNetwork(
   before: NetworkState,
   signal: AbortSignal,
 ): Promise<void> {
-  const { ip, names, mutex, guard } = context;
+  const { ip, names, mutex, guard, metadata } = context;
   if (before.kind === "foreign") return;
-  // A process in the namespace would keep it.
+  // A process or a socket in the namespace would keep it.
+  metadata.close(networkName);
   await removeServices(context, networkName);
   const netns = names.netnsName(networkName);
   if (before.kind === "namespace" && before.links.some(({ group }) => group === names.group)) {

@@ -56,6 +56,7 @@ export async function makeWhole(
   if (groups !== undefined) applyGroups(context, network.name, groups, true);
   await restoreFilters(context, network.name, tapNames);
   await refreshServices(context, network);
+  await context.metadata.listen(network.name);
   await removeStrayEntries(context, network.name, tapNames);
   const bridge = names.bridge(network.name);
   const index = deviceIndex(path, bridge);

@@ -1,6 +1,7 @@
 import { closeSync, read, write } from "node:fs";
 import { endianness } from "node:os";
 import { getSystemErrorName, promisify } from "node:util";
+import { errorCode } from "../../../util/errno.ts";
 import { netlinkSocketIn } from "./namespace.ts";
 
 /** Numbers are in the byte order of the processor (netlink(7)). */
@@ -109,6 +110,20 @@ export async function dump(
       const { parcels, isWhole } = await readAnswer(socket);
       if (isWhole || dumps === DUMPS_MAX) return parcels;
     }
+  } finally {
+    closeSync(socket);
+  }
+}
+
+/** What the kernel says of one object; empty if there is none. */
+export async function get(path: string, type: number, body: Buffer): Promise<readonly Parcel[]> {
+  const socket = netlinkSocketIn(path);
+  try {
+    await sendMessages(socket, [{ type, flags: NLM_F_ACK, body }]);
+    return (await readAnswer(socket)).parcels;
+  } catch (error) {
+    if (["ENOENT", "ENODEV", "ENXIO"].includes(errorCode(error) ?? "")) return [];
+    throw error;
   } finally {
     closeSync(socket);
   }

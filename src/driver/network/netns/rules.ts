@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Cidr } from "../../../util/cidr.ts";
+import { METADATA_ADDRESSES, METADATA_PORT } from "../../../util/metadata-addresses.ts";
 import { parseLinkMark } from "../link-mark.ts";
 import type { PartState } from "../network-survey.ts";
 import { type Context, leavesNode } from "./context.ts";
@@ -15,7 +16,8 @@ import { applyTable, listingOf, type Table, tableOf, tableState } from "./tables
 import { closedFor, closedIn, NEIGHBORS, nodeChains, type WallOpenings } from "./wall.ts";
 
 /** Part of the comment of the table inside of a network. A table of another version is replaced. */
-const INSIDE_VERSION = "3";
+const INSIDE_VERSION = "4";
+const CLOSED = "-closed";
 const ADDRESS_MODE = "/proc/sys/net/ipv6/conf/default/addr_gen_mode";
 const INSIDE_TABLE = "n0stack";
 
@@ -23,10 +25,16 @@ const INSIDE_TABLE = "n0stack";
 const NO_WAY_OUT = `
     oifname "${UPLINK_INSIDE}" reject with icmpx admin-prohibited`;
 
+const METADATA4 = `{ ${METADATA_ADDRESSES.filter((one) => !one.includes(":")).join(", ")} }`;
+const METADATA6 = METADATA_ADDRESSES.find((one) => one.includes(":"));
+/** What one network may cost the agent that answers: the chain drops the rest. */
+const METADATA_PASSES = `tcp dport ${METADATA_PORT} limit rate 100/second burst 500 packets accept`;
+
 /**
  * In the namespace of a network: its guests appear as one address outside, or do not get there at all, and nothing
  * outside can connect to them. Of the namespace itself, guests reach DNS and DHCP, and are told of errors, of
- * neighbors and of echoes. The namespace may open connections to guests.
+ * neighbors and of echoes, and metadata. A packet to metadata never leaves, also if its address is not there: who
+ * answers outside is that of the node. The namespace may open connections to guests.
  */
 const insideChains = (isNatOff: boolean) => `
   chain input {
@@ -38,10 +46,14 @@ const insideChains = (isNatOff: boolean) => `
     meta l4proto { icmp, icmpv6 } accept
     udp dport { 53, 67, 547 } accept
     tcp dport 53 accept
+    ip daddr ${METADATA4} ${METADATA_PASSES}
+    ip6 saddr != fe80::/10 ip6 daddr ${METADATA6} ${METADATA_PASSES}
     drop
   }
   chain forward {
-    type filter hook forward priority filter; policy accept;${isNatOff ? NO_WAY_OUT : ""}
+    type filter hook forward priority filter; policy accept;
+    ip daddr ${METADATA4} drop
+    ip6 daddr ${METADATA6} drop${isNatOff ? NO_WAY_OUT : ""}
     iifname "${UPLINK_INSIDE}" ct state established,related accept
     iifname "${UPLINK_INSIDE}" drop
   }
@@ -131,6 +143,13 @@ export function prepareInside(names: Names, path: string, isNatOff: boolean): vo
   });
 }
 
+/** The same for a network that stays as it is, of an older version. */
+export function renewInside(names: Names, path: string): void {
+  const comment = inNamespace(path, () => tableComment("inet", INSIDE_TABLE));
+  const { transactionId = "" } = parseLinkMark(names.prefix, comment) ?? {};
+  prepareInside(names, path, transactionId.endsWith(CLOSED));
+}
+
 function nodeRulesNow(context: Context): Table {
   const { names, openings, transitPool, ipv6 } = context;
   const closed = closedFor(readOwnNetworks(), transitPool);
@@ -157,7 +176,7 @@ function nodeRules(
 }
 
 function insideRules(names: Names, isNatOff: boolean): Table {
-  const version = isNatOff ? `${INSIDE_VERSION}-closed` : INSIDE_VERSION;
+  const version = isNatOff ? `${INSIDE_VERSION}${CLOSED}` : INSIDE_VERSION;
   return tableOf(names, "inet", INSIDE_TABLE, "inside", version, insideChains(isNatOff));
 }
 

@@ -23,6 +23,7 @@ import { type Found, readNetworks } from "./inventory.ts";
 import { hasIpv6 } from "./ipv6-forwarding.ts";
 import { surveyLimits } from "./limits.ts";
 import type { Link } from "./links.ts";
+import { metadataState } from "./metadata/state.ts";
 import { UPLINK_INSIDE } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
 import { canJudge, FORWARD_MASK, type NetworkState, READY } from "./network.ts";
@@ -129,7 +130,7 @@ async function surveyInside(context: Context, { name, state }: Found): Promise<I
       },
       segment,
       ...defined({ external: surveyExternal(context, name, links) }),
-      services: services.state,
+      ...{ services: services.state, metadata: metadataState(context.metadata, name, bridge) },
       ...defined({ served: services.served, namesElsewhere: services.namesElsewhere }),
       strayEntries: [...entries.keys()].filter((tapName) => !tapNames.includes(tapName)),
     },
@@ -156,6 +157,7 @@ function bareName(context: Context, name: string, mark: Mark): NetworkSurvey {
     mtu: 0,
     isNatOff: false,
     groups: { state: "absent", members: "" },
+    metadata: "absent",
     services: surveyServices(context, name, { gateways: [], mtu: undefined, isNatOff: false })
       .state,
   };

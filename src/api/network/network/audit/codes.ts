@@ -114,6 +114,14 @@ export const codes = {
     means: "the services of a network, DHCP and DNS, do not run on a node, or not as they should",
     repair: "starts them again, and removes the entries of guests that are gone",
   },
+  "network.metadata_broken": {
+    rank: 633,
+    severity: "error",
+    means:
+      "the guests of a network cannot ask a node who they are: the addresses of metadata are not there, or nobody listens",
+    repair:
+      "adds the addresses, and listens there again; an agent that runs does the latter by itself",
+  },
   "network.services_differ": {
     rank: 634,
     severity: "error",

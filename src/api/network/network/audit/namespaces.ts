@@ -83,17 +83,7 @@ function compareNetwork(
   const repair = makeNetworkWhole({ nodeName, network: ref, ...wantedParts, ...size });
   const wanted = addressesText([ipv4Gateway, ipv6Gateway]);
   const strays = straysText(node, "a filter", found.strayFilters);
-  const parts: readonly (readonly [Code, string, string])[] = [
-    ["network.bridge_broken", "a bridge that is up", wordOf(found.bridge)],
-    ["network.uplink_broken", "an uplink to the node", wordOf(found.uplink)],
-    [
-      "network.rules_broken",
-      "filter, NAT and forwarding",
-      rulesWord(found) || wrongNat(found, record) || strays,
-    ],
-    ["network.vlan_differs", vlanText(record), wrongVlan(found, record)],
-  ];
-  const findings: Finding[] = parts.flatMap(([code, expected, word]) =>
+  const findings: Finding[] = partsOf(found, record, strays).flatMap(([code, expected, word]) =>
     word === "" ? [] : [{ code, expected, found: word, ...about, repair }],
   );
   const wrongMembers = compareMembers(node, ref, found);
@@ -113,6 +103,25 @@ function compareNetwork(
   const wrong = wrongServices(node, needs, found, findings.length === 0);
   if (wrong !== undefined) findings.push({ ...wrong, ...about, repair });
   return findings;
+}
+
+/** The code of each part, what it should be, and what is wrong with it; empty for nothing. */
+function partsOf(
+  found: SurveyedNetwork,
+  record: Network | undefined,
+  strays: string,
+): readonly (readonly [Code, string, string])[] {
+  return [
+    ["network.bridge_broken", "a bridge that is up", wordOf(found.bridge)],
+    ["network.uplink_broken", "an uplink to the node", wordOf(found.uplink)],
+    [
+      "network.rules_broken",
+      "filter, NAT and forwarding",
+      rulesWord(found) || wrongNat(found, record) || strays,
+    ],
+    ["network.vlan_differs", vlanText(record), wrongVlan(found, record)],
+    ["network.metadata_broken", "metadata", metadataWord(found)],
+  ];
 }
 
 function withoutOwner({ nodeName, view }: NodeView, ref: Ref, { namespace }: SurveyedNetwork) {
@@ -201,6 +210,12 @@ function addressesText(addresses: readonly string[]): string {
 /** The rules of security groups count too, unless the agent is of a version without them. */
 function rulesWord({ rules, groups }: SurveyedNetwork): string {
   return wordOf(rules) || (groups === undefined ? "" : wordOf(groups.state));
+}
+
+/** Empty also for an agent without metadata, and without a bridge, which is what is missing then. */
+function metadataWord({ metadata, bridge }: SurveyedNetwork): string {
+  const isKnown = metadata !== PartState.UNSPECIFIED && bridge !== PartState.ABSENT;
+  return isKnown ? wordOf(metadata) : "";
 }
 
 /** Undefined also while a push is on its way, and for a node that was never asked to enforce a group. */

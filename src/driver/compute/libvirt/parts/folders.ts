@@ -1,7 +1,8 @@
+import { nameOnNode, parseRefOf } from "../../../../util/ref.ts";
 import type { DomainFolders } from "../../domain-folders.ts";
 import { domainPaths, domainsFolder } from "../domain-paths.ts";
 import { asFileError } from "../file-error.ts";
-import { ensureMarkedFolder, listMarkedFolders } from "../folder-mark.ts";
+import { ensureMarkedFolder, listMarkedFolders, readFolderMark } from "../folder-mark.ts";
 
 export function libvirtFolders(baseDirectory: string): DomainFolders {
   const pathOf = (name: string) => domainPaths(baseDirectory, name).folder;
@@ -14,6 +15,11 @@ export function libvirtFolders(baseDirectory: string): DomainFolders {
         throw asFileError(error);
       }
       return folder;
+    },
+    async findFolder(owner) {
+      const ref = parseRefOf("virtual_machine", owner);
+      const folder = ref === undefined ? undefined : pathOf(nameOnNode(ref));
+      return folder !== undefined && readFolderMark(folder)?.owner === owner ? folder : undefined;
     },
     async listFolders(signal) {
       signal.throwIfAborted();
