@@ -70,6 +70,12 @@ function addSet(prefix: string, name: string, element?: string): void {
   if (element !== undefined) changeGroups(prefix, "add", "element", "inet", name, `{ ${element} }`);
 }
 
+function changeMetadata(prefix: string, verb: string): void {
+  const scope = verb === "add" ? ["scope", "link"] : [];
+  const its = ["169.254.169.254/32", "dev", bridgeIn(prefix)];
+  run("ip", "-n", `${prefix}net`, "address", verb, ...its, ...scope);
+}
+
 const STRANGER = "52:54:00:00:00:97";
 const NEIGHBOUR = ["10.231.9.7", "lladdr", STRANGER, "nud", "permanent"];
 
@@ -106,6 +112,11 @@ const DRIFTS: readonly Drift[] = [
       run("ip", "link", "set", `x${name}`, "alias", `n0stack:${prefix}:network/stray:1`);
     },
     unmake: (_, name) => run("ip", "link", "delete", `x${name}`),
+  },
+  {
+    code: "METADATA_DIFFERS",
+    make: ({ prefix }) => changeMetadata(prefix, "delete"),
+    unmake: ({ prefix }) => changeMetadata(prefix, "add"),
   },
   {
     code: "TAP_WITHOUT_OWNER",
