@@ -124,7 +124,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "DetachNic: from one that is shut down",
-    prepare: [...WEB_RUNS, ATTACHED, OFF],
+    prepare: [...WEB_RUNS, OFF, ATTACHED],
     call: DETACHED,
     revert: [ATTACHED],
     cleanUp: WEB_GONE,
