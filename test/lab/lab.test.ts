@@ -133,9 +133,14 @@ describe.runIf(isPossible)("a lab of two nodes", () => {
     expect(said.match(/2 packets received/g)).toHaveLength(2);
     expect(said).toContain("0 packets received");
     expect(await fragments()).toBe(before);
+    const asking = "udhcpc -i eth0 -n -q -s /bin/true 2>&1";
+    const metadata = "http://169.254.169.254/latest/meta-data/local-hostname";
     for (const [from, to] of [NODES, NODES.toReversed()]) {
-      const named = await inGuest(cli, place, from!, `ping -c1 -w9 ${to}.lab.internal`);
-      expect(named).toContain("1 packets received");
+      const words = `ping -c1 -w9 ${to}.lab.internal; sudo ${asking}; wget -qO- ${metadata}`;
+      const answers = await inGuest(cli, place, from!, words);
+      expect(answers).toContain("1 packets received");
+      expect(answers).toContain(`lease of ${await addressOf(from!)} obtained`);
+      expect(answers).toMatch(new RegExp(`\n${from}$`));
     }
     // A guest that takes another address is heard by nobody, and its own still works.
     const spoofed = await inGuest(
