@@ -77,6 +77,40 @@ describe.runIf(isPossible)("a Debian guest on a standalone server", () => {
     expect(Number(await ssh("df -m --output=size / | tail -1"))).toBeGreaterThan(3000);
   });
 
+  test("cloud-init itself reads its metadata as NoCloud, OpenStack and EC2", {
+    timeout: TRANSFER_TIMEOUT_MS,
+  }, async () => {
+    const ssh = (command: string) => inGuest(cli, place, EXAMPLE_VM, command);
+    const script = await readFile(join(PROJECT, "test/e2e/read-metadata.py"), "base64");
+    const program = `echo ${script} | base64 -d | sudo python3 -`;
+    const said = JSON.parse(await ssh(`${program} http://169.254.169.254`));
+    const id = (await ssh("cat /var/lib/cloud/data/instance-id")).trim();
+    const mac = (await ssh("cat /sys/class/net/eth0/address")).trim();
+    const keys = [(await readFile(join(PROJECT, "examples/id_ed25519.pub"), "utf8")).trim()];
+    const seed = await ssh("sudo cat /var/lib/cloud/instance/user-data.txt");
+    const own = { id, name: EXAMPLE_VM, user: seed };
+    const subnet = { address: "10.99.0.10", netmask: "255.255.255.0", type: "static" };
+    const routes = [{ network: "0.0.0.0", netmask: "0.0.0.0", gateway: "10.99.0.254" }];
+    expect(said).toMatchObject({
+      nocloud: own,
+      openstack: {
+        ...{ ...own, keys },
+        network: {
+          config: [
+            { type: "physical", mac_address: mac, subnets: [{ ...subnet, routes }] },
+            { type: "nameserver", address: "10.99.0.254" },
+            { type: "nameserver", address: "192.0.2.53" },
+          ],
+        },
+      },
+      ec2: {
+        ...{ "instance-id": id, "local-hostname": EXAMPLE_VM, "local-ipv4": "10.99.0.10", mac },
+        "public-keys": { "key-0": keys },
+        network: { interfaces: { macs: { [mac]: { "local-ipv4s": "10.99.0.10" } } } },
+      },
+    });
+  });
+
   test("OpenSSH, scp and rsync reach it through the API, several at once", {
     timeout: TRANSFER_TIMEOUT_MS,
   }, async () => {
