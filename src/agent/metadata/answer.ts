@@ -9,7 +9,7 @@ import type { Seed, SeedDriver } from "../../driver/seed/seed-driver.ts";
 import { ec2 } from "./ec2.ts";
 import { noCloud } from "./nocloud.ts";
 import { openStack } from "./openstack.ts";
-import { at, folder } from "./tree.ts";
+import { at, type Folder, folder } from "./tree.ts";
 
 const TOKEN_PATH = "/latest/api/token";
 const TTL_HEADER = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -33,9 +33,16 @@ function answerOf(seed: Seed, request: MetadataRequest): MetadataReply {
   const { method, path } = request;
   if (path === TOKEN_PATH) return tokenFor(request);
   if (method === "PUT") return { status: 405, headers: { allow: "GET, HEAD" } };
-  const tree = folder({ ...ec2(seed), openstack: openStack(seed), nocloud: noCloud(seed) });
-  const found = at(tree, path);
+  const found = at(treeFor(path, seed), path);
   return found === undefined ? { status: 404 } : { status: 200, ...found };
+}
+
+/** The layout in which the path is. The root is that of EC2, as it is in OpenStack. */
+function treeFor(path: string, seed: Seed): Folder {
+  const [, layout] = path.split("/");
+  if (layout === "openstack") return folder({ openstack: openStack(seed) });
+  if (layout === "nocloud") return folder({ nocloud: noCloud(seed) });
+  return folder(ec2(seed));
 }
 
 /**
