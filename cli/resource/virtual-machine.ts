@@ -61,9 +61,10 @@ const NIC_CALLS: readonly CallSpec[] = [
     rpc: "SetNicAddresses",
     args: ["name", "network_interface_name"],
     summary:
-      "change the secondary addresses of a nic, also while its guest runs; without flags, it has none",
+      "change the secondary and allowed addresses of a nic, also while its guest runs; without flags, it has none",
     examples: [
       "vm set-nic-addresses web-1 web-10 --secondary_addresses 10.1.0.20,ipv4",
+      "vm set-nic-addresses web-1 web-10 --allowed_addresses 10.1.0.100",
       "vm set-nic-addresses web-1 web-10",
     ],
   },

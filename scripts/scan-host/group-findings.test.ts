@@ -97,6 +97,7 @@ function codesFor(lines: readonly string[], machines = { web, far }): string[] {
     routes: [],
     rules: lines,
     remotes: {},
+    hearers: [],
     neighbours: {},
   };
   const host = {

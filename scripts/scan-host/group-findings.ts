@@ -41,7 +41,9 @@ function idsOf(nic: Nic): readonly string[] {
 }
 
 function addressesOf(nic: Nic): string[] {
-  const all = [nic.ipv4_address, nic.ipv6_address, linkLocalOf(nic.hardware_address ?? "")];
+  const more = [...(nic.secondary_addresses ?? []), ...(nic.allowed_addresses ?? [])];
+  const link = linkLocalOf(nic.hardware_address ?? "");
+  const all = [nic.ipv4_address, nic.ipv6_address, ...more, link];
   return all.flatMap((one) => (/[.:]/.test(one ?? "") ? [canonical(one ?? "")] : []));
 }
 
@@ -64,7 +66,7 @@ function portFindings(groups: Groups, { nic, tap, what }: NicHere): Finding[] {
       ...wanted.map((group) => `l${family}_${group} ${address} `),
     ];
   });
-  const there = groups.elements.filter((one) => one.tap === tap);
+  const there = groups.elements.filter(({ taps }) => taps.includes(tap));
   const found = there.map(({ set, key, value = "" }) => `${set} ${key} ${value}`);
   const isSame = elements.toSorted().join() === found.toSorted().join();
   return isSame ? [] : [{ code: "GROUPS_DIFFER", what: `${what}: its addresses` }];
@@ -76,7 +78,7 @@ function strayFindings(
   { devices }: Namespace,
   { ports, elements, chains, sets }: Groups,
 ): Finding[] {
-  const taps = new Set([...ports.keys(), ...elements.flatMap(({ tap }) => tap ?? [])]);
+  const taps = new Set([...ports.keys(), ...elements.flatMap(({ taps }) => taps)]);
   const gone = [...taps].filter((tap) => devices[tap] === undefined);
   const marks = new Set([...ports.values()].map(({ mark }) => mark.replace("0x", "")));
   const unused = [...chains.keys()].filter((chain) => {

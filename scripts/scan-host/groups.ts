@@ -5,8 +5,8 @@ export interface GroupElement {
   readonly set: string;
   /** An address, or the name of a tap. */
   readonly key: string;
-  /** The tap that the comment of the element names. */
-  readonly tap?: string;
+  /** The taps that the comment of the element names: several if they share the address. */
+  readonly taps: readonly string[];
   /** The chain or mark that a map has for the key. */
   readonly value?: string;
 }
@@ -49,8 +49,8 @@ export function groupsIn(rules: readonly string[]): Groups | undefined {
     for (const [, key = "", comment, value] of list.matchAll(ELEMENT)) {
       if (name === "ports") ports.set(key, { mark: value ?? "", groups: comment ?? "" });
       else if (SET.test(name) || /^(?:in|out)[46]$/.test(name)) {
-        const its = comment === undefined ? {} : { tap: comment };
-        elements.push({ set: name, key, ...its, ...(value === undefined ? {} : { value }) });
+        const taps = comment?.split(" ") ?? [];
+        elements.push({ set: name, key, taps, ...(value === undefined ? {} : { value }) });
       }
     }
   }

@@ -78,7 +78,9 @@ function segmentFindings(
 ): Finding[] {
   const own = new Set(here.map(({ name }) => name));
   const elsewhere = Object.values(all).filter(({ name }) => !own.has(name));
-  return Object.entries(namespaces).flatMap(([name, { remotes, neighbours, devices }]) => {
+  const sharing = sharingNetworks(Object.values(all));
+  return Object.entries(namespaces).flatMap(([name, namespace]) => {
+    const { remotes, neighbours, devices } = namespace;
     const networkName = name.slice(prefix.length);
     const nics = elsewhere.flatMap((vm) => vm.nics ?? []);
     const wanted = nics.filter((nic) => nic.network_name === networkName);
@@ -101,6 +103,9 @@ function segmentFindings(
     if (devices["vl0"] !== undefined && !isVlan) {
       findings.push({ code: "VLAN_WITHOUT_OWNER", what: name });
     }
+    if (!sharesRight(namespace, device !== undefined && sharing.has(networkName))) {
+      findings.push({ code: "SHARING_DIFFERS", what: name });
+    }
     if (device === undefined) return findings;
     const lost = [...macs].filter((mac) => remotes[mac] === undefined);
     const isOdd = device.kind !== "vxlan" || device.master === undefined || !device.isUp;
@@ -110,6 +115,20 @@ function segmentFindings(
       ...(isApart || macs.size === 0 || isOdd ? [{ code: "SEGMENT_DIFFERS", what: name }] : []),
     ];
   });
+}
+
+/** Those in which any nic, wherever it is, shares addresses with others. */
+function sharingNetworks(all: readonly VirtualMachineRecord[]): ReadonlySet<string> {
+  const nics = all.flatMap((vm) => vm.nics ?? []);
+  const shares = nics.filter(({ allowed_addresses: some = [] }) => some.length > 0);
+  return new Set(shares.map(({ network_name: name }) => name));
+}
+
+/** Whether the nodes to which it sends hear of shared addresses, and all of that is there, or nothing. */
+function sharesRight({ remotes, hearers, rules }: Namespace, isSharing: boolean): boolean {
+  const wanted = isSharing ? [...new Set(Object.values(remotes))].sort() : [];
+  const tables = rules.filter((line) => line.endsWith(" n0stack-sharing {"));
+  return hearers.join() === wanted.join() && tables.length === (isSharing ? 2 : 0);
 }
 
 /** The nodes whose packets pass into each segment are those to which it sends. */

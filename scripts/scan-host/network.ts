@@ -18,6 +18,8 @@ export interface Namespace {
   readonly rules: readonly string[];
   /** By hardware address, the nodes of guests elsewhere, as the VXLAN device has them. */
   readonly remotes: Readonly<Record<string, string>>;
+  /** The nodes that hear who asks for a shared address. */
+  readonly hearers: readonly string[];
   /** The number of its VXLAN device. */
   readonly vni?: number;
   /** By address, the hardware addresses of guests elsewhere, for which the namespace answers. */
@@ -38,6 +40,8 @@ interface IpLink {
   readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
 }
 
+/** The hardware address of entries for all others. */
+const ANYBODY = "00:00:00:00:00:00";
 const NETNS_FOLDER = "/run/netns";
 /** The names of the links between namespaces and the node depend on which names were free. */
 const TRANSIT = /\b100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.\d+\.\d+(?:\/\d+)?/g;
@@ -60,17 +64,17 @@ async function readNamespace(name: string): Promise<Namespace> {
   ]);
   const devices = ((links ?? []) as readonly IpLink[]).filter(({ ifname }) => ifname !== "lo");
   const vni = devices.find(({ ifname }) => ifname === "vx0")?.linkinfo?.info_data?.id;
+  const ways = lines(entries).flatMap((line) => {
+    const [, mac, remote] = /^(\S+) dev vx0 dst (\S+)/.exec(line) ?? [];
+    return mac === undefined || remote === undefined ? [] : [[mac, remote] as const];
+  });
   return {
     ...(vni === undefined ? {} : { vni }),
     devices: byKey(devices.map((link) => [link.ifname, deviceOf(link)] as const)),
     routes: lines(routes).map((line) => line.replace(TRANSIT, "<transit>").trim()),
     rules: withoutMarks(lines(blocksInOrder(rules)).map((line) => line.trim())),
-    remotes: byKey(
-      lines(entries).flatMap((line) => {
-        const [, mac, remote] = /^(\S+) dev vx0 dst (\S+)/.exec(line) ?? [];
-        return mac === undefined || remote === undefined ? [] : [[mac, remote] as const];
-      }),
-    ),
+    remotes: byKey(ways.filter(([mac]) => mac !== ANYBODY)),
+    hearers: ways.flatMap(([mac, remote]) => (mac === ANYBODY ? [remote] : [])).sort(),
     neighbours: byKey(
       lines(neighbours).flatMap((line) => {
         const [, address, mac] = /^(\S+) dev \S+ lladdr (\S+)/.exec(line) ?? [];

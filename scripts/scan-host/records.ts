@@ -44,6 +44,8 @@ export interface Nic {
   readonly hardware_address?: string;
   readonly ipv4_address?: string;
   readonly ipv6_address?: string;
+  readonly secondary_addresses?: readonly string[];
+  readonly allowed_addresses?: readonly string[];
   /** Their ids, such as `security_group/acme/web`. */
   readonly security_groups?: readonly string[];
   readonly security_groups_off?: boolean;

@@ -27,6 +27,7 @@ export function groupFromWire({ id, logsDropped, rules }: NodeGroup): SecurityGr
   return { id, logsDropped, rules };
 }
 
-export function identityFromWire({ hardwareAddress, addresses }: WireIdentity) {
-  return { hardwareAddress, addresses };
+export function identityFromWire(identity: WireIdentity) {
+  const { hardwareAddress, addresses, allowedAddresses } = identity;
+  return { hardwareAddress, addresses, allowedAddresses };
 }

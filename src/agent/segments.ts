@@ -113,7 +113,8 @@ export class Segments {
       const table = this.#tables.get(networkName);
       if (table === undefined) return;
       const { vni, mtu, ownUnderlayAddress: underlayAddress } = table;
-      const segment = { networkName, vni, mtu, underlayAddress, peers: peersIn(table) };
+      const lists = { peers: peersIn(table), sharedAddresses: sharedIn(table) };
+      const segment = { networkName, vni, mtu, underlayAddress, ...lists };
       await this.#network.ensureSegment(segment, signal);
     });
   }
@@ -137,6 +138,11 @@ function tableOf(
   for (const name of removed) all.delete(name);
   for (const member of members) all.set(member.interfaceName, member);
   return { generation, vni, mtu: mtu || MTU_DEFAULT, ownUnderlayAddress, members: all };
+}
+
+/** Also those of members on this node alone: guests of other nodes ask for them. */
+function sharedIn({ members }: Table): string[] {
+  return [...members.values()].flatMap(({ allowedAddresses }) => allowedAddresses);
 }
 
 /** The members on other nodes. Several agents of one host have one address, and its networks meet nowhere else. */

@@ -89,17 +89,20 @@ export function tapToSurvey({
     ...defined({ entry }),
   };
   if (identity === undefined) return found;
-  return { ...found, identity: { ...identity, addresses: [...identity.addresses] } };
+  const { hardwareAddress, addresses } = identity;
+  return { ...found, identity: { hardwareAddress, addresses: [...addresses] } };
 }
 
 function segmentToSurvey({
   device,
   peers,
+  sharedAddresses,
   strays,
   ...rest
 }: SegmentSurvey): MessageInitShape<typeof SurveyedSegmentSchema> {
   const seen = peers.map((peer) => ({ ...peer, addresses: [...peer.addresses] }));
-  return { ...rest, device: partToWire(device), peers: seen, strays: [...strays] };
+  const lists = { peers: seen, sharedAddresses: [...sharedAddresses], strays: [...strays] };
+  return { ...rest, device: partToWire(device), ...lists };
 }
 
 function externalToSurvey({ device, state, vlanId = 0 }: ExternalSurvey) {

@@ -59,7 +59,12 @@ export const OFF = machine("ShutdownVirtualMachine", { name: "<web>", hard: true
 
 /** The objects of every scenario: a network, and an image with a protected block storage. */
 export const BASE: readonly Request[] = [
-  network("ApplyNetwork", { name: "net", ipv4Cidr: "10.231.7.0/24", ipv6Cidr: "fd00:231:7::/64" }),
+  network("ApplyNetwork", {
+    name: "net",
+    ipv4Cidr: "10.231.7.0/24",
+    ipv6Cidr: "fd00:231:7::/64",
+    reservedRanges: ["10.231.7.100-10.231.7.103"],
+  }),
   fullDisk("base"),
   image("ApplyImage", { name: "img" }),
   image("RegisterBlockStorage", { imageName: "img", blockStorageName: "base", tags: ["1"] }),

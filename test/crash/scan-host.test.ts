@@ -203,6 +203,15 @@ const DRIFTS: readonly Drift[] = [
     unmake: ({ prefix }) => removeSegment(prefix),
   },
   {
+    code: "SHARING_DIFFERS",
+    make: ({ prefix }) => {
+      addSegment(prefix);
+      const entry = ["00:00:00:00:00:00", "dev", "vx0", "dst", "192.0.2.7"];
+      run("bridge", "-n", `${prefix}net`, "fdb", "append", ...entry);
+    },
+    unmake: ({ prefix }) => removeSegment(prefix),
+  },
+  {
     code: "ENTRY_WITHOUT_TAP",
     make: ({ baseDirectory }) => run("touch", join(baseDirectory, "services/net/hosts/gone0")),
     unmake: ({ baseDirectory }) => rmSync(join(baseDirectory, "services/net/hosts/gone0")),

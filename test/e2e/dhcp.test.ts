@@ -38,16 +38,6 @@ describe.runIf(isPossible)("guests without cloud-init", () => {
   });
   afterAll(() => opened.disposeAsync());
 
-  test("each guest reads its own metadata", async () => {
-    const paths = ["latest/meta-data/local-hostname", "nocloud/meta-data", "openstack"];
-    const urls = paths.map((path) => `http://169.254.169.254/${path}`).join(" ");
-    for (const name of [EXAMPLE_VM, "bare"]) {
-      const said = await inGuest(cli, place, name, `wget -qO- ${urls}`);
-      const own = `local-hostname: ${name}\n2015-10-15\n2018-08-27\n2020-10-14\nlatest`;
-      expect(said.replace(/instance-id: [0-9a-f-]{36}\n/, "")).toBe(`${name}${own}`);
-    }
-  });
-
   test("a guest has its address, name servers and MTU by DHCP, and the name of another by DNS", async () => {
     await forgetSeed(EXAMPLE_VM, "network-config");
     await untilSshAnswers(cli, place, EXAMPLE_VM);

@@ -105,7 +105,7 @@ describe.runIf(requirement("netns"))("a segment on this node", { timeout: 30_000
     await driver.ensureSegment(segment, soon());
     expect(await found()).toEqual({
       ...{ device: "whole", vni: VNI, mtu: 1450, underlayAddress: nodeOutside },
-      ...{ peers: segment.peers, strays: [] },
+      ...{ peers: segment.peers, sharedAddresses: [], strays: [] },
     });
     expect(await reaches("10.7.0.2")).toBe(true);
     expect(await reaches("[fd07::2]")).toBe(true);

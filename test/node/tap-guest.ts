@@ -8,6 +8,10 @@ const PUMP_MS = 1;
 export interface TapGuest extends Disposable {
   readonly netns: string;
   run(file: string, ...args: string[]): Promise<string>;
+  /** Sends a frame past its kernel. */
+  send(frame: Buffer): void;
+  /** The frames that have come to it since the last call. */
+  heard(): Buffer[];
   /** The output of a command that may fail. */
   try(file: string, ...args: string[]): Promise<string>;
 }
@@ -17,17 +21,22 @@ export async function addTapGuest(
   network: string,
   tapName: string,
   hardwareAddress: string,
+  networkPath = names.netnsPath(network),
 ): Promise<TapGuest> {
   const netns = `g${id}-${tapName.slice(-6)}`;
   await world.addNetns(netns);
   await ip("-n", netns, "tuntap", "add", "dev", "eth0", "mode", "tap", "vnet_hdr");
   await ip("-n", netns, "link", "set", "dev", "eth0", "address", hardwareAddress, "up");
   const here = openGuestPort(pathOf(netns), "eth0");
-  const there = openGuestPort(names.netnsPath(network), tapName);
+  const there = openGuestPort(networkPath, tapName);
+  const heard: Buffer[] = [];
   const pump = setInterval(() => {
     try {
       for (const frame of here.receive()) there.send(frame);
-      for (const frame of there.receive()) here.send(frame);
+      for (const frame of there.receive()) {
+        heard.push(frame);
+        here.send(frame);
+      }
     } catch {
       // The tap is gone: the guest is unplugged.
       clearInterval(pump);
@@ -38,6 +47,8 @@ export async function addTapGuest(
   return {
     netns,
     run,
+    send: (frame) => there.send(frame),
+    heard: () => heard.splice(0),
     try: (file, ...args) => run(file, ...args).catch((error) => `failed: ${error}`),
     [Symbol.dispose]() {
       clearInterval(pump);

@@ -39,7 +39,7 @@ import {
   type PortLimitsSurvey,
   type StrayUplink,
 } from "./network-survey.ts";
-import type { PortIdentity } from "./port-identity.ts";
+import { asOwn, type PortIdentity } from "./port-identity.ts";
 import { isSameLimits, type PortLimits } from "./port-limits.ts";
 import {
   type Attached,
@@ -394,5 +394,7 @@ function found(limits: PortLimits | undefined): PortLimitsSurvey {
 }
 
 function filterOf(identity: PortIdentity | undefined): PortFilter {
-  return identity === undefined ? { state: "absent" } : { state: "whole", identity };
+  return identity === undefined
+    ? { state: "absent" }
+    : { state: "whole", identity: asOwn(identity) };
 }

@@ -16,14 +16,15 @@ export function segmentOf(
   { underlays, foreignVnis }: FakeUnderlay,
   segment: Segment,
 ): SegmentSurvey {
-  const { networkName, vni, mtu, underlayAddress, peers } = segment;
+  const { networkName, vni, mtu, underlayAddress, peers, sharedAddresses = [] } = segment;
   const underlay = underlays.get(underlayAddress);
   if (underlay === undefined) throw underlayMissing(networkName, underlayAddress);
   const needed = underlayMtuFor(segment);
   if (underlay.mtu < needed) throw underlayTooSmall(segment, underlay, needed);
   if (foreignVnis.has(vni)) throw segmentRefused(segment, new Error("it exists"));
   const seen = peers.map(({ entry: _, ...peer }) => peer);
-  return { device: "whole", vni, mtu, underlayAddress, peers: seen, strays: [] };
+  const its = { vni, mtu, underlayAddress, peers: seen, sharedAddresses };
+  return { device: "whole", ...its, strays: [] };
 }
 
 /** The guests on other nodes that DNS gets to know. */

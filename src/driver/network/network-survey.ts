@@ -66,6 +66,8 @@ export interface SegmentSurvey {
   readonly mtu: number;
   readonly underlayAddress: string;
   readonly peers: readonly Peer[];
+  /** As in `Segment`, in order. */
+  readonly sharedAddresses: readonly string[];
   /** Parts of entries without the others, in words. */
   readonly strays: readonly string[];
 }
@@ -77,6 +79,7 @@ export const NO_SEGMENT: SegmentSurvey = {
   mtu: 0,
   underlayAddress: "",
   peers: [],
+  sharedAddresses: [],
   strays: [],
 };
 

@@ -4,7 +4,7 @@ import { invalid } from "../../util/errors.ts";
 import { quote } from "../../util/quote.ts";
 import { checkNetworkName } from "./network-check.ts";
 import { checkEntry } from "./network-services.ts";
-import { checkIdentity, familyOf } from "./port-identity.ts";
+import { checkAddresses, checkIdentity, familyOf } from "./port-identity.ts";
 import type { Peer, Segment } from "./segment.ts";
 
 const VNI_MAX = 2 ** 24 - 1;
@@ -17,15 +17,17 @@ const VNI_MAX = 2 ** 24 - 1;
 export function checkSegment(segment: Segment): Segment {
   const { networkName, vni, mtu, peers } = segment;
   checkNetworkName(networkName);
-  if (peers.length === 0) return segment;
+  if (peers.length === 0) return { ...segment, sharedAddresses: [] };
   if (!Number.isInteger(vni) || vni < 1 || vni > VNI_MAX) {
     throw invalid("vni", `must be from 1 to ${VNI_MAX}, got ${vni}`);
   }
   if (!Number.isInteger(mtu) || mtu < 1280)
     throw invalid("mtu", `must be at least 1280, got ${mtu}`);
   const underlayAddress = addressOf("own_underlay_address", segment.underlayAddress);
+  const shared = segment.sharedAddresses ?? [];
   return {
     ...{ networkName, vni, mtu, underlayAddress },
+    sharedAddresses: checkAddresses("shared_addresses", shared),
     peers: peers.map(checkPeer).sort((a, b) => (a.hardwareAddress < b.hardwareAddress ? -1 : 1)),
   };
 }

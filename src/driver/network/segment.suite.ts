@@ -49,8 +49,17 @@ export function segmentSuite(name: string, make: () => Promise<NetworkDriverUnde
       await attachNew(world.tapName(1), blue);
       expect(await found()).toMatchObject({ device: "absent", peers: [] });
       for (const _ of [1, 2]) await driver.ensureSegment(segment, soon());
-      const whole = { device: "whole", vni, mtu: 1450, underlayAddress, peers, strays: [] };
+      const way = { vni, mtu: 1450, underlayAddress, peers, sharedAddresses: [] };
+      const whole = { device: "whole", ...way, strays: [] };
       expect(await found()).toEqual(whole);
+      const sharedAddresses = ["10.11.0.100", "fd00:11::100"];
+      for (const _ of [1, 2]) {
+        await driver.ensureSegment({ ...segment, sharedAddresses }, soon());
+        expect(await found()).toEqual({ ...whole, sharedAddresses });
+      }
+      await driver.ensureSegment(segment, soon());
+      expect(await found()).toEqual(whole);
+      await driver.ensureSegment({ ...segment, sharedAddresses }, soon());
       const moved = [{ ...peers[0]!, underlayAddress: "192.0.2.10", addresses: ["10.11.0.7"] }];
       await driver.ensureSegment({ ...segment, vni: vni + 1, peers: moved }, soon());
       expect(await found()).toEqual({ ...whole, vni: vni + 1, peers: moved });
@@ -71,6 +80,7 @@ export function segmentSuite(name: string, make: () => Promise<NetworkDriverUnde
         [{ underlayAddress: "192.0.2.99" }, "failed_precondition"],
         [{ vni: 2 ** 24 }, "invalid_argument"],
         [{ underlayAddress: "node-1" }, "invalid_argument"],
+        [{ sharedAddresses: ["224.0.0.18"] }, "invalid_argument"],
         [{ peers: [{ ...peers[0]!, hardwareAddress: "01:00:5e:00:00:01" }] }, "invalid_argument"],
       ] as const;
       for (const [change, kind] of wrong) {

@@ -30,6 +30,11 @@ export interface Segment {
   /** The address of this node. */
   readonly underlayAddress: string;
   readonly peers: readonly Peer[];
+  /**
+   * Addresses that any of several guests of the network may have, and nobody knows which one. Who asks for one, or
+   * says that he has it now, is heard on every node of the network.
+   */
+  readonly sharedAddresses?: readonly string[];
 }
 
 /** The device with an address of the node. */

@@ -11,6 +11,8 @@ export type InterfaceReservation = Owned & {
   readonly ipv6Address: string;
   /** More addresses of a virtual machine's nic, of both families. */
   readonly secondaryAddresses?: readonly string[];
+  /** Those that its guest may use, and others too. */
+  readonly allowedAddresses?: readonly string[];
   /** The node and the device of a virtual machine's nic; empty for other interfaces. */
   readonly nodeName: string;
   readonly tapName: string;
@@ -36,7 +38,19 @@ export const hardwareAddresses = jsonCollection<UsedBy>("hardware_address", { of
 /** Under node and device name. `usedBy` is an interface, named by `nameOnNode`. */
 export const taps = jsonCollection<UsedBy>("tap");
 
-/** The addresses that the interface has, for which it answers. */
+/** In a record. Most have none. */
+export function allowedIn(allowedAddresses: readonly string[]) {
+  return allowedAddresses.length === 0 ? {} : { allowedAddresses: [...allowedAddresses] };
+}
+
+/** All addresses from which the guest of the interface may speak. */
+export function spokenAddresses(
+  reserved: Parameters<typeof addressesOf>[0] & Pick<InterfaceReservation, "allowedAddresses">,
+): string[] {
+  return [...addressesOf(reserved), ...(reserved.allowedAddresses ?? [])];
+}
+
+/** The addresses that the interface alone has, for which it answers. */
 export function addressesOf({
   ipv4Address,
   ipv6Address,

@@ -19,6 +19,7 @@ import type { UsedBy } from "../../core/reserved.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import type { Api, SagaRecordStep } from "../context.ts";
 import { networks } from "../network/collection.ts";
+import { checkAllowed, writeShared } from "./allowed-addresses.ts";
 import { AddressChooser, familyAsked } from "./choose-address.ts";
 import {
   addresses,
@@ -40,6 +41,7 @@ export interface InterfaceWish {
   readonly ipv6Address: string;
   /** Addresses, or `ipv4` and `ipv6` for any. */
   readonly secondaryAddresses?: readonly string[];
+  readonly allowedAddresses?: readonly string[];
   /** The hardware addresses of the other nics of the same virtual machine, in lower case. */
   readonly otherHardwareAddresses: ReadonlySet<string>;
   /** The prefix of field names in messages: `nics[0].`, or nothing. */
@@ -54,6 +56,7 @@ export interface ChosenInterface extends Disposable {
   readonly ipv4Address: string;
   readonly ipv6Address: string;
   readonly secondaryAddresses: readonly string[];
+  readonly allowedAddresses: readonly string[];
 }
 
 /** The addresses that a request names. */
@@ -81,7 +84,7 @@ export async function chooseInterface(
   const chooser = stack.use(
     new AddressChooser(api, { network: { key, value: network }, shownName, taken: wish.taken }),
   );
-  const { fieldPrefix, secondaryAddresses = [] } = wish;
+  const { fieldPrefix, secondaryAddresses = [], allowedAddresses = [] } = wish;
   return {
     hardwareAddress,
     ipv4Address: chooser.first(`${fieldPrefix}ipv4_address`, 4, wish.ipv4Address),
@@ -89,6 +92,7 @@ export async function chooseInterface(
     secondaryAddresses: secondaryAddresses.map((asked, i) =>
       chooser.secondary(`${fieldPrefix}secondary_addresses[${i}]`, asked),
     ),
+    allowedAddresses: checkAllowed(fieldPrefix, { network, shownName }, allowedAddresses),
     ...held(stack.move()),
   };
 }
@@ -204,15 +208,23 @@ export const reserveInterface: SagaRecordStep<ReserveInterface> = {
     write,
   ) {
     const reserved = { ...asked, transactionId };
+    const own = addressesOf(reserved);
     try {
-      await write(
-        merge(
-          unchanged(networks, [network], networkRevision),
-          // The name before its addresses, so that a refusal names the interface first.
-          putNew(interfaces, [network, reserved.name], reserved),
-          takeUniques(uniques(network, reserved)),
-          put(interfaceAllocations, [network], {}),
-        ),
+      await writeShared(
+        api,
+        network,
+        { reserved, own, allowed: asked.allowedAddresses },
+        (shared) =>
+          write(
+            merge(
+              unchanged(networks, [network], networkRevision),
+              // The name before its addresses, so that a refusal names the interface first.
+              putNew(interfaces, [network, reserved.name], reserved),
+              takeUniques(uniques(network, reserved)),
+              put(interfaceAllocations, [network], {}),
+              shared,
+            ),
+          ),
       );
     } catch (reason) {
       if (!(reason instanceof ConflictError)) throw reason;

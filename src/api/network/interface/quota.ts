@@ -1,7 +1,7 @@
 import { parseRef } from "../../../util/ref.ts";
 import type { Counting } from "../../core/quota/counting.ts";
 import { networks } from "../network/collection.ts";
-import { addressesOf, interfaces } from "./collection.ts";
+import { interfaces, spokenAddresses } from "./collection.ts";
 
 /**
  * The addresses of an interface count for the project of its virtual machine, or of the network if a user
@@ -14,7 +14,7 @@ export const interfaceCounting: Counting = {
     const { owner } = reserved;
     const of = owner === null ? interfaces.refOf(key) : parseRef(owner);
     if (of === undefined || (owner !== null && of.kind === networks.kind)) return undefined;
-    const amounts = { addresses: BigInt(addressesOf(reserved).length) };
+    const amounts = { addresses: BigInt(spokenAddresses(reserved).length) };
     return { project: of.scope, group: key, amounts };
   },
 };

@@ -1,7 +1,7 @@
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
 import { parseAddressRange, rangeAt, sizeWithin } from "../../../util/address-range.ts";
 import { type Cidr, formatCidr, hostRange, parseAddress } from "../../../util/cidr.ts";
-import { addressesOf, type InterfaceReservation } from "../interface/collection.ts";
+import { type InterfaceReservation, spokenAddresses } from "../interface/collection.ts";
 import { cidrsOf, gatewayAddresses } from "./record.ts";
 
 /** An interface with its addresses as numbers. */
@@ -17,7 +17,7 @@ export function addressed(reserved: InterfaceReservation): Addressed {
   const first4 = parseAddress(reserved.ipv4Address, 4);
   const first6 = parseAddress(reserved.ipv6Address, 6);
   const place = [sortable(first4, 8), sortable(first6, 32), reserved.hardwareAddress].join(" ");
-  const own = addressesOf(reserved);
+  const own = spokenAddresses(reserved);
   const [ipv4, ipv6] = ([4, 6] as const).map((family) =>
     own.flatMap((address) => parseAddress(address, family) ?? []),
   );
@@ -40,7 +40,8 @@ export function addressCounts(network: Network, all: readonly Addressed[]) {
     const reserved = ranges
       .filter((range) => range.family === family)
       .sort((a, b) => (a.first < b.first ? -1 : 1));
-    const used = all.flatMap((one) => one[`ipv${family}`]);
+    // Several may have one that is allowed to them.
+    const used = [...new Set(all.flatMap((one) => one[`ipv${family}`]))];
     const free = last - first + 1n - BigInt(used.length);
     const hostsReserved = reserved.reduce((sum, range) => sum + sizeWithin(range, first, last), 0n);
     const usedReserved = used.filter((address) => rangeAt(reserved, address) !== undefined).length;

@@ -31,7 +31,7 @@ import { networks } from "./collection.ts";
 import { commitCidrs } from "./commit-cidrs.ts";
 import { hasSameReach, reachOf } from "./reach-change.ts";
 import { type NetworkCidrs, toWire } from "./record.ts";
-import { checkReservedRanges } from "./reserved-ranges.ts";
+import { checkReservedRanges, commitRanges } from "./reserved-ranges.ts";
 import { checkVlan } from "./vlan.ts";
 
 /**
@@ -42,7 +42,7 @@ import { checkVlan } from "./vlan.ts";
  *
  * @throws N0Error `invalid_argument` for a CIDR that is not valid, that hosts cannot have, or that overlaps
  * another network's, and for a reserved range that is not valid; `failed_precondition` for a change of CIDRs
- * that something needs; `aborted` if the network is busy, or for a change that its nodes must know, if a virtual
+ * or ranges that something needs; `aborted` if the network is busy, or for a change that its nodes must know, if a virtual
  * machine in it is; `unavailable` if the node of one does not answer.
  */
 export async function applyNetwork(
@@ -80,6 +80,8 @@ export async function applyNetwork(
       isSameOnNodes(present.value, network) &&
       hasSameReach(present.value, network);
     if (!isSame) return await commitCidrs(tx, ref, present?.value, network, record);
+    const hasSameRanges = present.value.reservedRanges.join() === reservedRanges.join();
+    if (!hasSameRanges) return await commitRanges(tx, ref, network, record);
     const answer = await toWire(api, network, ref.scope);
     return await tx.answer(answer, record);
   });

@@ -4,7 +4,7 @@ import { type Family, formatAddress, isHost, parseAddress } from "../../../util/
 import { N0Error } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Api, Tx } from "../context.ts";
-import { addressesOf, type InterfaceReservation, interfaces } from "../interface/collection.ts";
+import { type InterfaceReservation, interfaces, spokenAddresses } from "../interface/collection.ts";
 import { type Guest, guestOf, guestsOf } from "../interface/guests.ts";
 import { cidrsOf, gatewayAddresses, partsOnNode } from "./record.ts";
 
@@ -95,7 +95,7 @@ function whyKept(
   after: Network,
   guest: Guest | undefined,
 ): string | undefined {
-  const whys = addressesOf(reserved).map((address) =>
+  const whys = spokenAddresses(reserved).map((address) =>
     whyAddressKept(network, { ...reserved, address }, family, after, guest),
   );
   return whys.find((why) => why !== undefined);

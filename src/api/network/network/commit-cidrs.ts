@@ -24,6 +24,7 @@ import {
   partsOnNode,
   withInterfaces,
 } from "./record.ts";
+import { throwIfRangesNeeded } from "./reserved-ranges.ts";
 
 const CONFLICTS_MAX = 64;
 
@@ -54,6 +55,7 @@ export async function commitCidrs(
     const others = reserved.filter((one) => one !== old).map(({ value }) => value);
     throwIfReachNeeded(api, ref, before, network, others);
     throwIfNeeded(tx, ref, before, network, others);
+    throwIfRangesNeeded(ref, network, others);
     const taken = await takeVni(api, ref, before, network);
     const seen = withInterfaces(network, [...others, gateway]);
     try {
@@ -80,6 +82,7 @@ async function changeOnNodes(
   const reserved = stored.map(({ value }) => value).filter(({ name }) => name !== DEFAULT_GATEWAY);
   throwIfReachNeeded(tx.context.api, ref, before, network, reserved);
   throwIfNeeded(tx, ref, before, network, reserved);
+  throwIfRangesNeeded(ref, network, reserved);
   const change = { network: ref, ...partsOnNode(network), before: partsOnNode(before) };
   for (const nodeName of await nodesInUse(tx, reserved)) {
     await tx.run(changeGateways, { nodeName, ...change });

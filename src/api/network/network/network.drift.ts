@@ -133,7 +133,7 @@ export const drifts: Drifts = {
       const peer = { hardwareAddress: "52:54:00:00:00:97", addresses: ["10.0.0.97"] };
       const way = { vni: 77, mtu: 1450, underlayAddress: "192.0.2.1", strays: [] };
       const peers = [{ ...peer, underlayAddress: "192.0.2.9" }];
-      const segment = { ...way, device: "whole" as const, peers };
+      const segment = { ...way, device: "whole" as const, peers, sharedAddresses: [] };
       there.set("net", { ...there.get("net")!, segment });
     },
   },

@@ -95,7 +95,9 @@ function useOf(
 ): MessageInitShape<typeof InterfaceUseSchema> {
   const { name, owner, hardwareAddress, ipv4Address, ipv6Address, nodeName } = reserved;
   const secondaryAddresses = [...(reserved.secondaryAddresses ?? [])];
-  const addresses = { hardwareAddress, ipv4Address, ipv6Address, secondaryAddresses };
+  const allowedAddresses = [...(reserved.allowedAddresses ?? [])];
+  const lists = { secondaryAddresses, allowedAddresses };
+  const addresses = { hardwareAddress, ipv4Address, ipv6Address, ...lists };
   if (name === DEFAULT_GATEWAY) return { ...addresses, name, holder: Holder.GATEWAY };
   if (projectOfInterface(network, name) !== project) {
     return { ...addresses, holder: Holder.OTHER_PROJECT };

@@ -9,7 +9,7 @@ import type { SecurityGroup } from "../../../gen/n0stack/network/v1alpha1/securi
 import { formatRef, nameOnNode, parseRef, parseRefOf, type Ref } from "../../../util/ref.ts";
 import type { MemberOfGroups, SecurityGroupRules } from "../../../util/security-rule.ts";
 import type { Api, Reader } from "../../core/context.ts";
-import { addressesOf, type InterfaceReservation, interfaces } from "../interface/collection.ts";
+import { type InterfaceReservation, interfaces, spokenAddresses } from "../interface/collection.ts";
 import { securityGroups } from "./collection.ts";
 import { groupBeside, isDefault, type NicGroups, nicGroups, SECURITY_GROUP } from "./names.ts";
 
@@ -20,7 +20,7 @@ export function groupsOfInterface({
   owner,
   nodeName,
   securityGroups,
-}: InterfaceReservation): NicGroups {
+}: Pick<InterfaceReservation, "owner" | "nodeName" | "securityGroups">): NicGroups {
   const ref = parseRef(owner ?? "");
   if (ref === undefined || nodeName === "") return "off";
   return securityGroups ?? nicGroups(ref, NAMES_NONE);
@@ -32,7 +32,7 @@ export function memberOf(reserved: InterfaceReservation): MemberOfGroups | undef
   if (groupIds === "off") return undefined;
   return {
     hardwareAddress: reserved.hardwareAddress,
-    addresses: addressesOf(reserved),
+    addresses: spokenAddresses(reserved),
     groupIds,
   };
 }

@@ -132,6 +132,7 @@ function memberMessage(network: Ref, member: InterfaceReservation, underlayAddre
   const entry = entryOf(network, member);
   return {
     ...{ interfaceName, hardwareAddress, addresses: addressesOf(member), underlayAddress },
+    allowedAddresses: [...(member.allowedAddresses ?? [])],
     ...defined({ entry }),
   };
 }

@@ -148,7 +148,8 @@ async function endsToAddress(
   const address = canonicalAddress(text);
   const ownerIn = ({ neighbors }: NicEnd) =>
     neighbors.find((one) => addressesOf(one).map(canonicalAddress).includes(address));
-  const near = senders.find((one) => ownerIn(one) !== undefined);
+  const isShared = ({ neighbors }: NicEnd) => sharersOf(neighbors, address).length > 0;
+  const near = senders.find((one) => ownerIn(one) !== undefined || isShared(one));
   const source =
     near ??
     senders.find(({ reserved }) => addressIn(reserved, family) !== undefined) ??
@@ -157,6 +158,14 @@ async function endsToAddress(
   const destination = owner === undefined ? undefined : await ownNic(api, project, source, owner);
   const sourceAddress = addressIn(source.reserved, family);
   return { source, destination, family, sourceAddress, address };
+}
+
+/** The interfaces that may have the address, of which one has it now. */
+export function sharersOf(
+  neighbors: readonly InterfaceReservation[],
+  address: string,
+): InterfaceReservation[] {
+  return neighbors.filter(({ allowedAddresses = [] }) => allowedAddresses.includes(address));
 }
 
 /** The nic that has the interface; undefined if it is none of a virtual machine of this project. */

@@ -3,10 +3,11 @@ import { canonicalAddress, contains, type Family, parseBlock } from "../../../ut
 import { METADATA_ADDRESSES, METADATA_PORT } from "../../../util/metadata-addresses.ts";
 import { isSameRef } from "../../../util/ref.ts";
 import { NO_DESTINATIONS } from "../../../util/special-ranges.ts";
-import { addressesOf } from "../../network/interface/collection.ts";
+import { addressesOf, type InterfaceReservation } from "../../network/interface/collection.ts";
+import { ownInterfaceName, projectOfInterface } from "../../network/interface/names.ts";
 import { DEFAULT_GATEWAY } from "../../network/network/record.ts";
 import type { Api } from "../../provisioning/context.ts";
-import type { Ends, NicEnd } from "./ends.ts";
+import { type Ends, type NicEnd, sharersOf } from "./ends.ts";
 import type { Packet } from "./packet.ts";
 import { type At, passes, type Step, stops, unknown } from "./step.ts";
 
@@ -88,6 +89,8 @@ export function addressStep({ source, family, address = "" }: Ends, packet: Pack
     const what = `${address} on network "${name}" is of no virtual machine of this project`;
     return unknown(at, `${what}: what it lets in is not known here`);
   }
+  const sharers = sharersOf(neighbors, address);
+  if (sharers.length > 0) return sharedStep(at, source, address, sharers);
   const cidr = parseBlock(family === 4 ? network.value.ipv4Cidr : network.value.ipv6Cidr);
   const target = parseBlock(address)!;
   if (cidr !== undefined && contains(cidr, target.base)) {
@@ -95,6 +98,22 @@ export function addressStep({ source, family, address = "" }: Ends, packet: Pack
   }
   if (METADATA_ADDRESSES.includes(address)) return metadataStep(at, packet);
   return outsideStep(at, source, family, address);
+}
+
+function sharedStep(
+  at: At,
+  { network: { ref }, vm }: NicEnd,
+  address: string,
+  sharers: readonly InterfaceReservation[],
+): Step {
+  const own = sharers.filter(({ name }) => projectOfInterface(ref, name) === vm.ref.scope);
+  const names = own.map(({ name }) => `"${ownInterfaceName(name)}"`);
+  const who = names.length === 0 ? "nics of another project" : `the nics ${names.join(", ")}`;
+  const what = `${address} on network "${ref.name}" is shared by ${who}`;
+  return unknown(
+    at,
+    `${what}: which one has it now is known to its guest alone, so trace to the nic`,
+  );
 }
 
 function outsideStep(at: At, { network, reserved }: NicEnd, family: Family, address: string): Step {

@@ -7,11 +7,17 @@ import type { World } from "../../../../test/world.ts";
 
 const nics = [{ networkName: "net", secondaryAddresses: ["10.0.0.20", "ipv4"] }];
 
-/** A guest with secondary addresses, and another on the same network. */
+/** A guest with secondary addresses, and another on the same network, with which it can share one. */
 async function prepare(world: World): Promise<void> {
   await prepareDisk(world);
+  await world.networks.applyNetwork({
+    name: "net",
+    ipv4Cidr: "10.0.0.0/24",
+    reservedRanges: ["10.0.0.100-10.0.0.103"],
+  });
   await world.virtualMachines.createVirtualMachine({ ...webRequest("web", []), nics });
-  await world.virtualMachines.createVirtualMachine(webRequest("next", []));
+  const next = [{ networkName: "net", allowedAddresses: ["10.0.0.100"] }];
+  await world.virtualMachines.createVirtualMachine({ ...webRequest("next", []), nics: next });
 }
 
 async function prepareOff(world: World): Promise<void> {
@@ -37,7 +43,11 @@ export const rpcCases: readonly RpcCase[] = [
     rpc: "SetNicAddresses",
     prepare,
     call: ({ virtualMachines }) =>
-      virtualMachines.setNicAddresses({ ...change, secondaryAddresses: others }),
+      virtualMachines.setNicAddresses({
+        ...change,
+        secondaryAddresses: others,
+        allowedAddresses: ["10.0.0.100"],
+      }),
   },
   {
     rpc: "SetNicAddresses",
@@ -57,6 +67,7 @@ const NIC = { name: "<web>", networkInterfaceName: "<web>0" };
 const ADDED = machine("SetNicAddresses", {
   ...NIC,
   secondaryAddresses: ["10.231.7.80", "10.231.7.81"],
+  allowedAddresses: ["10.231.7.100"],
 });
 const NONE = machine("SetNicAddresses", NIC);
 

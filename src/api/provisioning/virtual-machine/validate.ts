@@ -114,6 +114,9 @@ export function checkNics(
       ...nic.secondaryAddresses.map((address, j) => {
         return [`secondary_addresses[${j}]`, canonicalAddress(address), networkName] as const;
       }),
+      ...nic.allowedAddresses.map((address, j) => {
+        return [`allowed_addresses[${j}]`, canonicalAddress(address), networkName] as const;
+      }),
     ] as const) {
       if (isNoAddress(address)) continue;
       const other = indexOf.get(`${where}/${address}`);

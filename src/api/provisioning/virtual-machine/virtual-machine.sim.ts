@@ -23,6 +23,7 @@ function nic(view: View) {
     ipv4Address: dice.chance(0.15) ? address() : dice.chance(0.1) ? "none" : "",
     securityGroups: dice.chance(0.3) ? groupNames(view) : [],
     secondaryAddresses: dice.chance(0.2) ? secondaryAddresses(view) : [],
+    allowedAddresses: dice.chance(0.1) ? allowedAddresses(view) : [],
     hardwareAddress: dice.chance(0.1) ? `52:54:00:00:00:0${dice.below(4)}` : "",
     ...(dice.chance(0.2) ? limits(view) : {}),
   };
@@ -33,6 +34,12 @@ function secondaryAddresses({ dice }: View) {
   return Array.from({ length: dice.pick([0, 1, 2]) }, () =>
     dice.chance(0.5) ? address() : dice.pick(["ipv4", "ipv4", "ipv6"]),
   );
+}
+
+/** Some are in reserved ranges, and some of them are a nic's own. */
+function allowedAddresses({ dice }: View) {
+  const address = () => `10.0.${dice.below(3)}.${1 + dice.below(13)}`;
+  return Array.from({ length: dice.pick([0, 1, 1, 2]) }, address);
 }
 
 function limits({ dice }: View) {
@@ -94,7 +101,11 @@ export const calls: Readonly<Record<string, CallKind>> = {
   ),
   SetNicAddresses: call(
     3,
-    (view) => ({ ...nicOfMachine(view), secondaryAddresses: secondaryAddresses(view) }),
+    (view) => ({
+      ...nicOfMachine(view),
+      secondaryAddresses: secondaryAddresses(view),
+      allowedAddresses: view.dice.chance(0.5) ? allowedAddresses(view) : [],
+    }),
     (c, request, options) => c.virtualMachines.setNicAddresses(request, options),
   ),
   SetNicLimits: call(

@@ -3,7 +3,13 @@ import { defined } from "../../../util/defined.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { linkLocalAddress } from "../../../util/link-local.ts";
 import type { PortFilter } from "../network-survey.ts";
-import { checkIdentity, familyOf, identityText, type PortIdentity } from "../port-identity.ts";
+import {
+  asOwn,
+  checkIdentity,
+  familyOf,
+  identityText,
+  type PortIdentity,
+} from "../port-identity.ts";
 import { FILTER_TABLE } from "./filter-table.ts";
 import type { ElementChange } from "./nft-elements.ts";
 
@@ -19,7 +25,8 @@ type Element = string;
 export type Elements = ReadonlyMap<string, ReadonlySet<Element>>;
 
 /** All elements for a guest with this identity. */
-export function elementsOf({ hardwareAddress, addresses }: PortIdentity): readonly Element[] {
+export function elementsOf(identity: PortIdentity): readonly Element[] {
+  const { hardwareAddress, addresses } = asOwn(identity);
   const own6 = [linkLocalAddress(hardwareAddress)];
   const own4: string[] = [];
   for (const address of addresses) (familyOf(address) === 4 ? own4 : own6).push(address);
@@ -177,7 +184,7 @@ function valueIn(set: string, value: string): string {
   return value;
 }
 
-function numberOf(ipv6: string): string {
+export function numberOf(ipv6: string): string {
   return hex(parseAddress(ipv6, 6) ?? 0n);
 }
 

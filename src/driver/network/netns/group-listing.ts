@@ -48,7 +48,7 @@ export function remoteElements({ elements }: FoundGroups): GroupElement[] {
 }
 
 export function elementsOfTap({ elements }: FoundGroups, tapName: string): GroupElement[] {
-  return elements.filter((one) => tapOf(one) === tapName);
+  return elements.filter((one) => tapsOf(one).includes(tapName));
 }
 
 export function generationIn({ elements }: FoundGroups): bigint | undefined {
@@ -56,9 +56,21 @@ export function generationIn({ elements }: FoundGroups): bigint | undefined {
   return note?.comment === undefined ? undefined : BigInt(note.comment);
 }
 
-export function tapOf({ of, set, key, comment }: GroupElement): string | [] {
-  if (of === PORTS) return key;
-  return /^(in[46]|out[46]|l[46]_.*)$/.test(set) ? (comment ?? []) : [];
+/** Several have it if they share its address. */
+export function tapsOf({ of, set, key, comment = "" }: GroupElement): string[] {
+  if (of === PORTS) return [key];
+  return /^(in[46]|out[46]|l[46]_.*)$/.test(set) ? comment.split(" ").filter(Boolean) : [];
+}
+
+/** What stays of elements when these taps have gone: those that others have too. */
+export function withoutTaps(
+  elements: Iterable<GroupElement>,
+  tapNames: readonly string[],
+): GroupElement[] {
+  return [...elements].flatMap((one) => {
+    const others = tapsOf(one).filter((tapName) => !tapNames.includes(tapName));
+    return others.length === 0 ? [] : [{ ...one, comment: others.join(" ") }];
+  });
 }
 
 /** The digest of the chains of the combination as nft lists them, which differs from their source. */

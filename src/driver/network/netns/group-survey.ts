@@ -12,7 +12,7 @@ import {
   generationIn,
   readGroups,
   remoteElements,
-  tapOf,
+  tapsOf,
 } from "./group-listing.ts";
 import { PORTS, portsTable, rulesTable } from "./group-table.ts";
 import { ensureGroupTables, removeGroups } from "./groups.ts";
@@ -47,7 +47,7 @@ export function surveyGroups(
   const notes = combinationNotes(found);
   const isChanged = notes.some((note) => digestOfChains(note.id, found) !== note.listing);
   const same = states[0] === states[1] ? states[0]! : "altered";
-  const taps = new Set(found.elements.flatMap(tapOf));
+  const taps = new Set(found.elements.flatMap(tapsOf));
   return {
     tables: same,
     state: same === "whole" && isChanged ? "altered" : same,
@@ -71,7 +71,9 @@ function portOf(
   if (note === undefined || identity === undefined)
     return { state: "altered", groups: [], rules: "" };
   const wanted = portElements(tapName, identity, note).map(additionText).sort();
-  const isWhole = wanted.join("") === there.map(additionText).sort().join("");
+  // Others may share an address, and then have its elements too.
+  const own = there.map((one) => (one.of === PORTS ? one : { ...one, comment: tapName }));
+  const isWhole = wanted.join("") === own.map(additionText).sort().join("");
   return { state: isWhole ? "whole" : "altered", groups: note.groups, rules: note.rules };
 }
 

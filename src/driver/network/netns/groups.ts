@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { shortDigest } from "../../../util/security-rule.ts";
-import type { PortIdentity } from "../port-identity.ts";
+import { asOwn, type PortIdentity } from "../port-identity.ts";
 import type { GroupsOfNetwork, NicGroups } from "../security-groups.ts";
 import type { Context } from "./context.ts";
 import { portKey } from "./filter-elements.ts";
@@ -20,6 +20,7 @@ import {
   elementChange,
   elementText,
   type FoundGroups,
+  type GroupElement,
   keyOf,
   markBytes,
   newMarkChanges,
@@ -35,6 +36,8 @@ import {
   listTable,
   readGroups,
   remoteElements,
+  tapsOf,
+  withoutTaps,
 } from "./group-listing.ts";
 import { PORTS, portsTable, RULES, rulesTable } from "./group-table.ts";
 import type { Names } from "./names.ts";
@@ -47,7 +50,10 @@ import { applyTable } from "./tables.ts";
 /** In the namespace of the thread. Tables of another version keep what is in them. @returns whether it changed one. */
 export function ensureGroupTables(names: Names, isForced = false): boolean {
   const changed = [portsTable(names), rulesTable(names)].filter((table) =>
-    applyTable(names, table, { isForced, elements: () => contentOf(table.family) }),
+    applyTable(names, table, {
+      isForced,
+      elements: () => contentOf(table.family === "bridge" ? "bridge" : "inet"),
+    }),
   );
   return changed.length > 0;
 }
@@ -80,7 +86,7 @@ export async function ensureGroups(
   const wanted = combinationOf(networkName, groups);
   const noted = await findComment(path, RULES, "combinations", markBytes(wanted.id));
   if (noted?.split(" ")[0] === wanted.rules) {
-    const changes = portElements(tapName, identity, wanted).map((one) =>
+    const changes = portElements(tapName, asOwn(identity), wanted).map((one) =>
       elementChange("create", one),
     );
     if (await isDone(changeElements(path, changes))) return true;
@@ -90,21 +96,43 @@ export async function ensureGroups(
     ensureGroupTables(names);
     const found = readGroups();
     if (generationIn(found) === undefined) return false;
-    const port = portElements(tapName, identity, wanted);
-    const keys = new Set(port.map(placeText));
-    // An address that another tap has had, and that its removal has not reached yet.
-    const others = found.elements.filter((one) => keys.has(placeText(one)));
-    const before = new Set([...elementsOfTap(found, tapName), ...others]);
+    const { before, after } = changeOf(found, { tapName, identity, groups }, wanted);
     const kept = found.elements.filter((one) => !before.has(one));
     const lines = [
       ...combinationLines(wanted, listing, found, false),
-      ...setLines(port),
-      ...differenceLines([...before], port),
-      ...pruneLines({ ...found, elements: [...kept, ...port] }, [wanted]),
+      ...setLines(after),
+      ...differenceLines([...before], after),
+      ...pruneLines({ ...found, elements: [...kept, ...after] }, [wanted]),
     ];
     nft(`${lines.join("")}${newMarkText(newMark())}`);
     return true;
   });
+}
+
+/** The elements that change when a tap gets its groups, and what they are then. */
+function changeOf(
+  found: FoundGroups,
+  { tapName, identity }: GroupedPort,
+  wanted: Combination,
+): { readonly before: ReadonlySet<GroupElement>; readonly after: readonly GroupElement[] } {
+  const port = portElements(tapName, asOwn(identity), wanted);
+  const places = new Set(port.map(placeText));
+  const there = found.elements.filter((one) => places.has(placeText(one)));
+  const shared = new Set(identity.allowedAddresses);
+  const tapsAt = new Map(there.map((one) => [placeText(one), tapsOf(one)]));
+  const after = port.map((one) => {
+    // Any other address that another tap has had is this one's, and the removal of that tap has not reached it yet.
+    const others = shared.has(one.key) ? (tapsAt.get(placeText(one)) ?? []) : [];
+    return others.length === 0
+      ? one
+      : { ...one, comment: [...new Set([...others, tapName])].sort().join(" ") };
+  });
+  const own = elementsOfTap(found, tapName);
+  const given = own.filter((one) => !places.has(placeText(one)));
+  return {
+    before: new Set([...own, ...there]),
+    after: [...after, ...withoutTaps(given, [tapName])],
+  };
 }
 
 /**
@@ -149,9 +177,11 @@ export function removeGroups(tapNames: readonly string[]): void {
   const found = readGroups();
   const gone = new Set(tapNames.flatMap((tapName) => elementsOfTap(found, tapName)));
   const kept = found.elements.filter((one) => !gone.has(one));
+  const shared = withoutTaps(gone, tapNames);
   const lines = [
     ...[...gone].map((one) => elementText("delete", one)),
-    ...pruneLines({ ...found, elements: kept }, []),
+    ...shared.map((one) => elementText("add", one)),
+    ...pruneLines({ ...found, elements: [...kept, ...shared] }, []),
   ];
   if (lines.length > 0) nft(`${lines.join("")}${newMarkText(newMark())}`);
 }

@@ -8,6 +8,7 @@ const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 const NLM_F_REPLACE = 0x100;
 const NLM_F_CREATE = 0x400;
+const NLM_F_APPEND = 0x800;
 const HEADER_BYTES = 12;
 const NDA = { destination: 1, hardwareAddress: 2, master: 9 } as const;
 const NUD = {
@@ -23,18 +24,24 @@ const AF_BRIDGE = 7;
 const AF_INET = 2;
 const AF_INET6 = 10;
 
+/** Stands for every hardware address that a VXLAN device does not know. */
+const ANY_HARDWARE_ADDRESS = "00:00:00:00:00:00";
+
 /** Where the frames to a hardware address go that leave through a VXLAN device. */
 export interface Forwarding {
   /** By hardware address, the node, as the device knows it. */
   readonly remotes: ReadonlyMap<string, string>;
   /** The hardware addresses that the bridge sends to the device. */
   readonly bridged: ReadonlySet<string>;
+  /** The nodes that get the frames to many, and to nobody that the device knows. */
+  readonly floods: ReadonlySet<string>;
 }
 
 /** The entries of a VXLAN device that is a port of a bridge, in the namespace at `path`. */
 export async function readForwarding(path: string, deviceIndex: number): Promise<Forwarding> {
   const remotes = new Map<string, string>();
   const bridged = new Set<string>();
+  const floods = new Set<string>();
   for (const entry of await dump(path, RTM_GETNEIGH, header(AF_BRIDGE, 0, 0, 0))) {
     if (entry.u32(4) !== deviceIndex) continue;
     const state = entry.u16(8);
@@ -46,10 +53,12 @@ export async function readForwarding(path: string, deviceIndex: number): Promise
       // The device's own address is permanent.
       if ((state & NUD.permanent) === 0) bridged.add(hardwareAddress);
     } else if (remote !== undefined) {
-      remotes.set(hardwareAddress, formatAny(remote) ?? "");
+      const node = formatAny(remote) ?? "";
+      if (hardwareAddress === ANY_HARDWARE_ADDRESS) floods.add(node);
+      else remotes.set(hardwareAddress, node);
     }
   }
-  return { remotes, bridged };
+  return { remotes, bridged, floods };
 }
 
 /** By IP address, the hardware addresses that were written down for the device. */
@@ -114,6 +123,22 @@ export function removeRemote(deviceIndex: number, hardwareAddress: string): Mess
 
 export function removeBridged(deviceIndex: number, hardwareAddress: string): Message {
   return removeForwarding(deviceIndex, hardwareAddress, NTF.master);
+}
+
+/** One more node that gets the frames to many. */
+export function addFlood(deviceIndex: number, remote: string): Message {
+  const body = floodBody(deviceIndex, NUD.noArp | NUD.permanent, remote);
+  return { type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_APPEND, body };
+}
+
+export function removeFlood(deviceIndex: number, remote: string): Message {
+  return { type: RTM_DELNEIGH, flags: 0, body: floodBody(deviceIndex, 0, remote) };
+}
+
+function floodBody(deviceIndex: number, state: number, remote: string): Buffer {
+  const head = header(AF_BRIDGE, deviceIndex, state, NTF.self);
+  const address = attribute(NDA.destination, addressBytes(remote));
+  return Buffer.concat([head, linkAddress(ANY_HARDWARE_ADDRESS), address]);
 }
 
 export function addNeighbour(

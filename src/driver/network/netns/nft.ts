@@ -39,7 +39,7 @@ export function nft(script: string, flags = 0): string {
 /** NFT_CTX_OUTPUT_TERSE of nftables/libnftables.h: sets without their elements, which are not read at all. */
 const TERSE = 1 << 11;
 
-export type TableFamily = "inet" | "bridge";
+export type TableFamily = "inet" | "bridge" | "netdev";
 
 /** The comment of a table, "" if it has none; undefined if the table does not exist. */
 export function tableComment(family: TableFamily, table: string): string | undefined {

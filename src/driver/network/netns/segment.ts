@@ -8,17 +8,20 @@ import { ipv6Off } from "./ip.ts";
 import type { Link } from "./links.ts";
 import { type Names, SEGMENT_DEVICE } from "./names.ts";
 import {
+  addFlood,
   addForwarding,
   addNeighbour,
   type Forwarding,
   readForwarding,
   readNeighbours,
   removeBridged,
+  removeFlood,
   removeNeighbour,
   removeRemote,
 } from "./neighbours.ts";
 import { type NetworkState, READY, readNetwork } from "./network.ts";
 import { type Message, requestAll } from "./rtnetlink.ts";
+import { applySharing, readSharing, removeSharing, type Sharing } from "./sharing.ts";
 
 type Inside = Extract<NetworkState, { kind: "namespace" }>;
 
@@ -48,12 +51,33 @@ export async function ensureSegment(
     return;
   }
   const index = await ensureDevice(context, segment, state, signal);
-  const { remotes, bridged } = await readForwarding(path, index);
+  const forwarding = await readForwarding(path, index);
+  const floods = floodChanges(index, segment, forwarding);
   const changes = [
-    ...forwardingChanges(index, segment, { remotes, bridged }),
+    ...forwardingChanges(index, segment, forwarding),
+    ...floods.added,
     ...(await neighbourChanges(path, state, segment)),
   ];
   await requestAll(path, changes, GONE);
+  const { sharedAddresses: shared = [] } = segment;
+  // Nodes that get copies are there before the tables that make copies, and until after that. So most networks,
+  // which have neither, need not ask for tables.
+  if (shared.length + forwarding.floods.size > 0) applySharing(context.names, networkName, shared);
+  if (floods.gone.length > 0) await requestAll(path, floods.gone, GONE);
+}
+
+/** The nodes that get what is said about shared addresses. */
+function floodChanges(
+  index: number,
+  { peers, sharedAddresses = [] }: Segment,
+  { floods }: Forwarding,
+): { readonly added: readonly Message[]; readonly gone: readonly Message[] } {
+  const nodes = peers.map(({ underlayAddress }) => underlayAddress);
+  const wanted = new Set(sharedAddresses.length === 0 ? [] : nodes);
+  return {
+    added: [...wanted.difference(floods)].map((node) => addFlood(index, node)),
+    gone: [...floods.difference(wanted)].map((node) => removeFlood(index, node)),
+  };
 }
 
 export async function findUnderlay(
@@ -141,6 +165,8 @@ async function removeDevice(
   { links }: Inside,
   signal: AbortSignal,
 ): Promise<void> {
+  // They would send to a device that is gone.
+  removeSharing(names, networkName);
   if (deviceIn(links) === undefined) return;
   const netns = names.netnsName(networkName);
   await ip.change(netns, [{ kind: "delete", name: SEGMENT_DEVICE }], signal);
@@ -216,23 +242,45 @@ export async function surveySegment(
   const path = names.netnsPath(networkName);
   const device = deviceIn(links);
   const neighbours = bridge === undefined ? new Map() : await readNeighbours(path, bridge.index);
-  if (device === undefined)
-    return { ...NO_SEGMENT, strays: neighbourStrays(neighbours, new Map()) };
-  const { remotes, bridged } = await readForwarding(path, device.index);
+  const sharing = readSharing(names, networkName);
+  if (device === undefined) {
+    const strays = [...neighbourStrays(neighbours, new Map()), ...sharingStrays(sharing)];
+    return { ...NO_SEGMENT, strays };
+  }
+  const { remotes, bridged, floods } = await readForwarding(path, device.index);
   return {
     device: deviceState(names, networkName, links),
     vni: device.vxlan?.vni ?? 0,
     mtu: device.mtu,
     underlayAddress: device.vxlan?.local ?? "",
     peers: peersOf(remotes, neighbours),
+    sharedAddresses: sharing.addresses,
     strays: [
       ...[...bridged].filter((one) => !remotes.has(one)).map((one) => `${one} without its node`),
       ...[...remotes.keys()]
         .filter((one) => !bridged.has(one))
         .map((one) => `${one} that its bridge does not know`),
       ...neighbourStrays(neighbours, remotes),
+      ...(sharing.state === "altered" ? ["its tables of shared addresses are changed"] : []),
+      ...floodStrays(sharing, floods, new Set(remotes.values())),
     ],
   };
+}
+
+function sharingStrays({ state }: Sharing): string[] {
+  return state === "absent" ? [] : ["tables of shared addresses without a device"];
+}
+
+function floodStrays(
+  { addresses }: Sharing,
+  floods: ReadonlySet<string>,
+  nodes: ReadonlySet<string>,
+): string[] {
+  const wanted = addresses.length === 0 ? new Set<string>() : nodes;
+  return [
+    ...[...floods.difference(wanted)].map((one) => `${one} hears of shared addresses`),
+    ...[...wanted.difference(floods)].map((one) => `${one} hears of no shared addresses`),
+  ];
 }
 
 function peersOf(

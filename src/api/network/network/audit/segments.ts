@@ -48,7 +48,8 @@ function compareSegment(
   if (refusal === undefined && !segments.isReached(nodeName, ref)) return [];
   const reserved = reservedOn(view.records, ref);
   const elsewhere = elsewhereOf(view.records, network, reserved, nodeName);
-  const expected = expectedOn(view.records, network, elsewhere, nodeName);
+  const shared = sharedIn(reserved);
+  const expected = expectedOn(view.records, network, { elsewhere, shared }, nodeName);
   const found = textOf(segment);
   const users = reserved.flatMap(({ owner }) => parseRef(owner ?? "") ?? []);
   const about = {
@@ -109,24 +110,37 @@ function underlayOf(records: Snapshot, nodeName: string): string {
 function expectedOn(
   records: Snapshot,
   network: Network,
-  elsewhere: readonly Elsewhere[],
+  { elsewhere, shared }: { readonly elsewhere: readonly Elsewhere[]; readonly shared: string[] },
   nodeName: string,
 ): string {
   const own = underlayOf(records, nodeName);
   const peers = elsewhere.map(({ reserved, there }) =>
     peerText(reserved.hardwareAddress, addressesOf(reserved), there),
   );
-  return peers.length === 0 ? NOBODY : wayText(network.vni, mtuOf(network), own, peers);
+  return peers.length === 0
+    ? NOBODY
+    : wayText(network.vni, mtuOf(network), own, peers) + sharedText(shared);
 }
 
-function textOf({ device, vni, mtu, underlayAddress, peers, strays }: SurveyedSegment): string {
+function sharedIn(reserved: readonly InterfaceReservation[]): string[] {
+  return reserved.flatMap(({ allowedAddresses = [] }) => allowedAddresses);
+}
+
+function sharedText(addresses: readonly string[]): string {
+  const texts = [...new Set(addresses.map(canonicalAddress))].sort();
+  return texts.length === 0 ? "" : `; each node hears who asks for ${texts.join(", ")}`;
+}
+
+function textOf(segment: SurveyedSegment): string {
+  const { device, vni, mtu, underlayAddress, peers, sharedAddresses, strays } = segment;
   const stray = strays.toSorted().map((one) => `; ${one}`);
   if (device === PartState.ABSENT) return [NOBODY, ...stray].join("");
   const seen = peers.map((peer) =>
     peerText(peer.hardwareAddress, peer.addresses, peer.underlayAddress),
   );
   const changed = device === PartState.WHOLE ? "" : "; its device is changed";
-  return [wayText(vni, mtu, underlayAddress, seen), changed, ...stray].join("");
+  const way = wayText(vni, mtu, underlayAddress, seen) + sharedText(sharedAddresses);
+  return [way, changed, ...stray].join("");
 }
 
 function peerText(mac: string, addresses: readonly string[], underlayAddress: string): string {

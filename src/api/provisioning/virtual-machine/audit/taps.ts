@@ -189,8 +189,9 @@ function wrongLimits(
 }
 
 /** Equal for the same addresses, however they are written and in any order. */
-function textOf({ hardwareAddress, addresses }: TapIdentity): string {
-  return [hardwareAddress.toLowerCase(), ...addresses.map(canonicalAddress).sort()].join(", ");
+function textOf({ hardwareAddress, addresses, allowedAddresses = [] }: TapIdentity): string {
+  const all = [...addresses, ...allowedAddresses].map(canonicalAddress);
+  return [hardwareAddress.toLowerCase(), ...new Set(all.sort())].join(", ");
 }
 
 function strangeTaps(node: NodeView): Finding[] {

@@ -6,7 +6,7 @@ import type {
 import { guestNameIn, hostnameOf } from "../../../../util/guest-name.ts";
 import { type Ref } from "../../../../util/ref.ts";
 import { IS_GATEWAY } from "../../../core/annotations.ts";
-import { addressesOf } from "../../../network/interface/collection.ts";
+import { addressesOf, allowedIn } from "../../../network/interface/collection.ts";
 import {
   cidrsOf,
   gatewayAddresses,
@@ -87,6 +87,7 @@ function tapOf(
     identity: {
       hardwareAddress: nic.hardwareAddress,
       addresses: addressesOf(nic),
+      ...allowedIn(nic.allowedAddresses),
     },
     ...(hasLimits(limits) ? { limits } : {}),
     groups: nicGroups(ref, nic),

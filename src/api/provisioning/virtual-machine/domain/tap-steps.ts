@@ -43,6 +43,8 @@ export type TapIdentity = {
   readonly hardwareAddress: string;
   /** IPv4 and IPv6, without prefix length. */
   readonly addresses: readonly string[];
+  /** More, from which other guests may speak too. None if not given. */
+  readonly allowedAddresses?: readonly string[];
 };
 
 /** A guest, as DHCP and DNS know it. Empty for no name or no address. */
@@ -101,10 +103,10 @@ async function withMembers(
   );
 }
 
-const identityMessage = ({ hardwareAddress, addresses }: TapIdentity) => ({
-  hardwareAddress,
-  addresses: [...addresses],
-});
+const identityMessage = (identity: TapIdentity) => {
+  const { hardwareAddress, addresses, allowedAddresses = [] } = identity;
+  return { hardwareAddress, addresses: [...addresses], allowedAddresses: [...allowedAddresses] };
+};
 
 /** Moves the tap into its network, with its filter and its security groups. */
 export const attach: NodeWork<Tap> = async (node, tap) => {
@@ -216,15 +218,21 @@ export const changeGroups = nodeStep<GroupChange, Api>({
 });
 
 /** The addresses of a nic, and those that it had. */
-export type AddressChange = Tap & { readonly before: readonly string[] };
+export type AddressChange = Tap & {
+  readonly before: readonly string[];
+  readonly allowedBefore?: readonly string[];
+};
 
 /** Lets the guest of a nic speak from other addresses, while it runs. */
 export const changeAddresses = nodeStep<AddressChange, Api>({
   name: "network.change_addresses",
   owner: ({ ref }) => ref,
-  act: (node, { before: _, ...tap }) => attach(node, tap),
-  undo: (node, { before, ...tap }) =>
-    attach(node, { ...tap, identity: { ...tap.identity!, addresses: before } }),
+  act: (node, { before: _, allowedBefore: __, ...tap }) => attach(node, tap),
+  undo: (node, { before, allowedBefore = [], ...tap }) => {
+    const { hardwareAddress } = tap.identity!;
+    const identity = { hardwareAddress, addresses: before, allowedAddresses: allowedBefore };
+    return attach(node, { ...tap, identity });
+  },
   leaves: ({ tapName, nodeName }) =>
     `the tap "${tapName}" on node "${nodeName}", perhaps with a filter for other addresses`,
 });

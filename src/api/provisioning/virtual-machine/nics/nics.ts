@@ -10,7 +10,7 @@ import { defined } from "../../../../util/defined.ts";
 import { formatRef, nameBeside, nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../../core/annotations.ts";
 import { getVisible } from "../../../core/sharing.ts";
-import { taps } from "../../../network/interface/collection.ts";
+import { allowedIn, taps } from "../../../network/interface/collection.ts";
 import {
   type ChosenInterface,
   chooseInterface,
@@ -161,7 +161,7 @@ export function reservation(
   chosen: Omit<ChosenInterface, typeof Symbol.dispose>,
   place: { readonly nodeName: string; readonly tapName: string; readonly pciSlot?: number },
 ): ReserveInterface {
-  const { hardwareAddress, ipv4Address, ipv6Address, secondaryAddresses } = chosen;
+  const { hardwareAddress, ipv4Address, ipv6Address, ...lists } = chosen;
   return {
     interface: {
       name,
@@ -170,7 +170,8 @@ export function reservation(
       hardwareAddress,
       ipv4Address,
       ipv6Address,
-      ...secondaryIn(secondaryAddresses),
+      ...secondaryIn(lists.secondaryAddresses),
+      ...allowedIn(lists.allowedAddresses),
       ...place,
       securityGroups: nicGroups(ref, nic),
     },
@@ -200,7 +201,9 @@ function nicOf(
 ): VirtualMachineNIC {
   const { annotations, hardwareAddress, ipv4Address, ipv6Address } = reserved;
   const secondaryAddresses = [...(reserved.secondaryAddresses ?? [])];
-  const addresses = { hardwareAddress, ipv4Address, ipv6Address, secondaryAddresses };
+  const allowedAddresses = [...(reserved.allowedAddresses ?? [])];
+  const lists = { secondaryAddresses, allowedAddresses };
+  const addresses = { hardwareAddress, ipv4Address, ipv6Address, ...lists };
   return create(VirtualMachineNICSchema, {
     networkName: nameBeside(ref, network),
     annotations,

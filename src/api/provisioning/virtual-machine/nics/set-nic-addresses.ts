@@ -8,11 +8,17 @@ import {
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { later } from "../../../../transaction/step.ts";
 import { canonicalAddress } from "../../../../util/cidr.ts";
+import { defined } from "../../../../util/defined.ts";
 import type { Ref } from "../../../../util/ref.ts";
 import type { Call } from "../../../core/context.ts";
 import { refOf } from "../../../core/scope.ts";
 import { nodesTold } from "../../../network/convergence/told.ts";
-import { addAddresses, keepAddresses } from "../../../network/interface/change-addresses.ts";
+import { checkAllowed } from "../../../network/interface/allowed-addresses.ts";
+import {
+  addAddresses,
+  keepAddresses,
+  type MoreAddresses,
+} from "../../../network/interface/change-addresses.ts";
 import { AddressChooser } from "../../../network/interface/choose-address.ts";
 import { keepAsked, reserveUntilFree } from "../../../network/interface/interfaces.ts";
 import { networkBeside } from "../../../network/network/collection.ts";
@@ -28,48 +34,52 @@ import { changed, settled, virtualMachineSteps } from "../record.ts";
 import { checkNics } from "../validate.ts";
 import { indexOfNic } from "./detach-nic.ts";
 
-/** A nic that gets other secondary addresses. */
+type Asked = Pick<SetNicAddressesRequest, "secondaryAddresses" | "allowedAddresses">;
+
+/** A nic that gets other secondary and allowed addresses. */
 interface Changing {
   readonly network: Stored<Network>;
   readonly networkRef: Ref;
   readonly interfaceName: string;
-  readonly before: readonly string[];
+  readonly before: MoreAddresses;
 }
 
 /**
- * Changes the secondary addresses of a nic. The filter of its node knows them before the commit, and the other nodes
+ * Changes the secondary and allowed addresses of a nic. The filter of its node knows them before the commit, and the other nodes
  * learn of it after that. The guest gives them to its nic by itself, or finds them in its seed when it boots.
  *
  * @throws N0Error `not_found`, `invalid_argument`, `resource_exhausted`, `unavailable`; `already_exists` for an
- * address in use.
+ * address in use; `failed_precondition` for an allowed one that it cannot share.
  */
 export async function setNicAddresses(
   api: Api,
   call: Call,
-  { name, networkInterfaceName, secondaryAddresses }: SetNicAddressesRequest,
+  { name, networkInterfaceName, ...asked }: SetNicAddressesRequest,
 ): Promise<VirtualMachine> {
   const ref = refOf(call, virtualMachines, name);
   const { setNicAddresses: method } = VirtualMachineService.method;
   return await onSettled(api, call, method, ref, async (tx, vm, state) => {
     const index = indexOfNic(ref, vm, networkInterfaceName);
     const nic = vm.nics[index]!;
-    checkAsked(vm, index, secondaryAddresses);
+    checkAsked(vm, index, asked);
     const networkRef = networkBeside(ref, nic.networkName);
     const changing: Changing = {
       network: await getNetwork(api, networkRef),
       networkRef,
       interfaceName: vm.networkInterfaceNames[index]!,
-      before: nic.secondaryAddresses,
+      before: { secondary: nic.secondaryAddresses, allowed: nic.allowedAddresses },
     };
-    const wanted = await reserve(tx, changing, secondaryAddresses);
+    const wanted = await reserve(tx, changing, asked);
     const after = changed(vm, (copy) => {
-      copy.nics[index]!.secondaryAddresses = wanted;
+      copy.nics[index]!.secondaryAddresses = [...wanted.secondary];
+      copy.nics[index]!.allowedAddresses = [...wanted.allowed];
     });
     const input = await readPlanInput(api, ref, vm);
     const plan = planOf(ref, after, input);
     if (state === State.RUNNING || state === State.PAUSED) {
-      const before = planOf(ref, vm, input).taps[index]!.identity!.addresses;
-      await tx.run(changeAddresses, { ...plan.taps[index]!, before });
+      const { addresses: before, allowedAddresses } = planOf(ref, vm, input).taps[index]!.identity!;
+      const had = defined({ allowedBefore: allowedAddresses });
+      await tx.run(changeAddresses, { ...plan.taps[index]!, before, ...had });
     }
     const { interfaceName } = changing;
     const final = settled(after, state);
@@ -85,9 +95,10 @@ export async function setNicAddresses(
 }
 
 /** @throws N0Error `invalid_argument` for an address that the virtual machine has there already, or twice. */
-function checkAsked(vm: VirtualMachine, index: number, asked: readonly string[]): void {
+function checkAsked(vm: VirtualMachine, index: number, asked: Asked): void {
   const after = changed(vm, (copy) => {
-    copy.nics[index]!.secondaryAddresses = [...asked];
+    copy.nics[index]!.secondaryAddresses = [...asked.secondaryAddresses];
+    copy.nics[index]!.allowedAddresses = [...asked.allowedAddresses];
   });
   const { nics } = after;
   // The nic that changes comes last, so that a message names its field.
@@ -96,24 +107,31 @@ function checkAsked(vm: VirtualMachine, index: number, asked: readonly string[])
 }
 
 /** @returns the addresses in the order of the request. */
-async function reserve(tx: Tx, changing: Changing, asked: readonly string[]): Promise<string[]> {
+async function reserve(
+  tx: Tx,
+  changing: Changing,
+  { secondaryAddresses: asked, allowedAddresses }: Asked,
+): Promise<MoreAddresses> {
   const { api } = tx.context;
   const { network, networkRef, interfaceName, before } = changing;
-  const stays = (one: string) => before.includes(canonicalAddress(one));
+  const shownName = network.value.name;
+  const allowed = checkAllowed("", { network: network.value, shownName }, allowedAddresses);
+  const more = allowed.filter((one) => !before.allowed.includes(one));
+  const sharing = more.length === 0 ? {} : { allowed: { before: before.allowed, added: more } };
+  const stays = (one: string) => before.secondary.includes(canonicalAddress(one));
   const named = { ipv4Address: "", ipv6Address: "", secondaryAddresses: asked };
-  let wanted: string[] = [];
+  let secondary: string[] = [];
   using _ = keepAsked(api, networkRef, named);
   await reserveUntilFree(api, named, async (taken) => {
-    const shownName = network.value.name;
     using chooser = new AddressChooser(api, { network, shownName, taken });
-    wanted = asked.map((one, i) =>
+    secondary = asked.map((one, i) =>
       stays(one) ? canonicalAddress(one) : chooser.secondary(`secondary_addresses[${i}]`, one),
     );
-    const added = wanted.filter((one) => !before.includes(one));
-    if (added.length === 0) return;
+    const added = secondary.filter((one) => !before.secondary.includes(one));
+    if (added.length + more.length === 0) return;
     const { revision } = network;
     const step = { network: networkRef, networkRevision: revision, interfaceName };
-    await tx.run(addAddresses, { ...step, before, added });
+    await tx.run(addAddresses, { ...step, before: before.secondary, added, ...sharing });
   });
-  return wanted;
+  return { secondary, allowed };
 }

@@ -5,6 +5,7 @@ import {
   type SetSecurityGroupsRequest,
   VirtualMachine_VirtualMachineState as State,
   type VirtualMachine,
+  type VirtualMachineNIC,
   VirtualMachineService,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { invalid, N0Error } from "../../../../util/errors.ts";
@@ -43,6 +44,7 @@ export async function setSecurityGroups(
     const nic = vm.nics[nicIndex]!;
     const named = await readNamed(api, ref, wish.securityGroups);
     const [before, groups] = [nicGroups(ref, nic), nicGroups(ref, wish)];
+    if (!hasSameGroups(before, groups)) throwIfShared(request.networkInterfaceName, nic);
     if (state !== State.SHUTDOWN) await changeOnNode(tx, ref, vm, nicIndex, { before, groups });
     const after = changed(settled(vm, state), (copy) => {
       Object.assign(copy.nics[nicIndex]!, wish, { securityGroups: [...wish.securityGroups] });
@@ -68,6 +70,22 @@ function indexOf({ name, networkInterfaceNames }: VirtualMachine, asked: string)
   throw invalid(
     "network_interface_name",
     `virtual machine "${name}" has these network_interface_names: ${known}; got ${quote(asked)}`,
+  );
+}
+
+function hasSameGroups(before: NicGroups, after: NicGroups): boolean {
+  const textOf = (groups: NicGroups) =>
+    groups === "off" ? groups : JSON.stringify([...groups].sort());
+  return textOf(before) === textOf(after);
+}
+
+/** A node knows the groups of a packet by its address, so all nics that may have an address have the same ones. */
+function throwIfShared(name: string, { allowedAddresses }: VirtualMachineNIC): void {
+  if (allowedAddresses.length === 0) return;
+  throw new N0Error(
+    "failed_precondition",
+    `nic "${name}" has allowed_addresses (${allowedAddresses.join(", ")}), and nics that share one stay in the same security groups: take them from it with set-nic-addresses first, and give them back after that`,
+    { field: "security_groups" },
   );
 }
 
