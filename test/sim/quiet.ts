@@ -9,6 +9,7 @@ import {
   wrongInterfaces,
   wrongObjects,
   wrongReservations,
+  wrongSharing,
 } from "./record-invariants.ts";
 import { wrongToClients } from "./shown.ts";
 import type { Simulation } from "./simulation.ts";
@@ -61,6 +62,7 @@ export async function findViolations(simulation: Simulation): Promise<readonly s
     ...wrongObjects(model, snapshot),
     ...pendingObjects(snapshot),
     ...wrongReservations(model, snapshot),
+    ...wrongSharing(snapshot),
     ...wrongAmounts(model, snapshot),
     ...wrongInterfaces(model, snapshot),
     ...simulation.nodes.flatMap((node) => [...wrongOnNode(model, snapshot, node)]),

@@ -1,3 +1,4 @@
+import { isReserved } from "../../src/api/network/interface/allowed-addresses.ts";
 import {
   addresses,
   addressesOf,
@@ -6,6 +7,7 @@ import {
   taps,
 } from "../../src/api/network/interface/collection.ts";
 import { networkBeside, networks } from "../../src/api/network/network/collection.ts";
+import { groupsOfInterface } from "../../src/api/network/security-group/on-node.ts";
 import { vnis } from "../../src/api/network/segment/collection.ts";
 import { computes, storages } from "../../src/api/pool/inventory/collection.ts";
 import { nodes } from "../../src/api/pool/node/collection.ts";
@@ -19,7 +21,7 @@ import type { Collection, KeyParts } from "../../src/datastore/collection.ts";
 import type { Datastore, Entry } from "../../src/datastore/datastore.ts";
 import { type Part, refOfKey } from "../../src/datastore/key.ts";
 import { isHost, parseAddress, parseCidr } from "../../src/util/cidr.ts";
-import { formatRef, type Ref } from "../../src/util/ref.ts";
+import { formatRef, parseRef, type Ref } from "../../src/util/ref.ts";
 import type { Model } from "./model.ts";
 import { OBJECTS } from "./model.ts";
 
@@ -142,6 +144,29 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
   for (const key of snapshot.entries.keys()) {
     if (DERIVED.some(({ prefix }) => key.startsWith(prefix)) && !owed.has(key)) {
       yield `${key} is nobody's`;
+    }
+  }
+}
+
+/** A shared address is nobody's own, lies in a reserved range, and its nics are in the same security groups. */
+export function* wrongSharing(snapshot: Snapshot): Generator<string> {
+  const all = snapshot.list(interfaces).map(({ key, value }) => {
+    const { scope, name } = refOfKey(key)!;
+    return { network: formatRef({ kind: networks.kind, scope, name }), key, value };
+  });
+  for (const { network, key, value } of all) {
+    const { reservedRanges = [] } = snapshot.find(networks, parseRef(network)!) ?? {};
+    for (const address of value.allowedAddresses ?? []) {
+      if (!isReserved(reservedRanges, address)) yield `${key}: ${address} is in no reserved range`;
+      for (const other of all) {
+        if (other.network !== network) continue;
+        if (addressesOf(other.value).includes(address)) {
+          yield `${key}: ${address} is ${other.key}'s own`;
+        }
+        const isShared = other.value.allowedAddresses?.includes(address) === true;
+        const [own, theirs] = [value, other.value].map((one) => String(groupsOfInterface(one)));
+        if (isShared && own !== theirs) yield `${key} and ${other.key} share ${address} in vain`;
+      }
     }
   }
 }

@@ -18,12 +18,13 @@ function nics(view: View) {
 function nic(view: View) {
   const { dice } = view;
   const address = () => `10.0.${dice.below(3)}.${1 + dice.below(13)}`;
+  const networkName = view.networkToUse();
   return {
-    networkName: view.networkToUse(),
+    networkName,
     ipv4Address: dice.chance(0.15) ? address() : dice.chance(0.1) ? "none" : "",
     securityGroups: dice.chance(0.3) ? groupNames(view) : [],
     secondaryAddresses: dice.chance(0.2) ? secondaryAddresses(view) : [],
-    allowedAddresses: dice.chance(0.1) ? allowedAddresses(view) : [],
+    allowedAddresses: dice.chance(0.2) ? allowedAddresses(view, networkName) : [],
     hardwareAddress: dice.chance(0.1) ? `52:54:00:00:00:0${dice.below(4)}` : "",
     ...(dice.chance(0.2) ? limits(view) : {}),
   };
@@ -36,9 +37,10 @@ function secondaryAddresses({ dice }: View) {
   );
 }
 
-/** Some are in reserved ranges, and some of them are a nic's own. */
-function allowedAddresses({ dice }: View) {
-  const address = () => `10.0.${dice.below(3)}.${1 + dice.below(13)}`;
+/** Where a network has its reserved ranges, if it has any. Some are a nic's own. */
+function allowedAddresses({ dice }: View, networkName = "") {
+  const third = /\d$/.exec(networkName)?.[0] ?? dice.below(3);
+  const address = () => `10.0.${third}.${9 + dice.below(4)}`;
   return Array.from({ length: dice.pick([0, 1, 1, 2]) }, address);
 }
 

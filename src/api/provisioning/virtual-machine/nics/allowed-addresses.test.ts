@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { collect } from "../../../../../test/collect.ts";
 import { inProject } from "../../../../../test/projects.ts";
 import { refused } from "../../../../../test/refused.ts";
 import { webRequest } from "../../../../../test/scenario.ts";
@@ -53,6 +54,12 @@ test("nics on two nodes share an address, from which both may speak, and every n
   expect(changed.nics[0]?.allowedAddresses).toEqual(SHARED);
   const both = { allowed: [SHARED], shared: SHARED };
   expect(await onNodes(world)).toEqual([both, both]);
+  expect(await findings(world)).toEqual([]);
+  const { networks: there } = world.fakeNodes[0]!.drivers.network.hands;
+  const { segment, ...net } = there.get("net")!;
+  there.set("net", { ...net, segment: { ...segment!, sharedAddresses: ["10.0.0.109"] } });
+  expect(await findings(world)).toMatchObject([{ code: "network.segment_differs" }]);
+  await collect(world.verify.repair({}));
   expect(await findings(world)).toEqual([]);
 
   const use = await world.client(NetworkUseService).getNetworkUse({ networkName: "net" });
