@@ -129,7 +129,8 @@ function deviceOf({ linkinfo, ifalias, master, flags = [], addr_info = [] }: IpL
     ...(ifalias === undefined ? {} : { alias: ifalias }),
     ...(master === undefined ? {} : { master }),
     isUp: flags.includes("UP"),
-    addresses: addresses.map((address) => address.replace(TRANSIT, "<transit>")),
+    // The kernel lists them in the order in which they came, which means nothing.
+    addresses: addresses.map((address) => address.replace(TRANSIT, "<transit>")).sort(),
   };
 }
 

@@ -100,8 +100,9 @@ function compareNetwork(
     const [expected, what] = [wanted || "none", there || "none"];
     findings.push({ code: "network.gateway_differs", expected, found: what, ...about, repair });
   }
-  const wrong = wrongServices(node, needs, found, findings.length === 0);
-  if (wrong !== undefined) findings.push({ ...wrong, ...about, repair });
+  const isRestWhole = findings.length === 0;
+  const wrong = [wrongMetadata(found, isRestWhole), wrongServices(node, needs, found, isRestWhole)];
+  findings.push(...wrong.flatMap((one) => (one ? { ...one, ...about, repair } : [])));
   return findings;
 }
 
@@ -120,7 +121,6 @@ function partsOf(
       rulesWord(found) || wrongNat(found, record) || strays,
     ],
     ["network.vlan_differs", vlanText(record), wrongVlan(found, record)],
-    ["network.metadata_broken", "metadata", metadataWord(found)],
   ];
 }
 
@@ -212,10 +212,16 @@ function rulesWord({ rules, groups }: SurveyedNetwork): string {
   return wordOf(rules) || (groups === undefined ? "" : wordOf(groups.state));
 }
 
-/** Empty also for an agent without metadata, and without a bridge, which is what is missing then. */
-function metadataWord({ metadata, bridge }: SurveyedNetwork): string {
-  const isKnown = metadata !== PartState.UNSPECIFIED && bridge !== PartState.ABSENT;
-  return isKnown ? wordOf(metadata) : "";
+/**
+ * Undefined also for an agent without metadata. A bridge that is down has lost addresses, and its repair adds them again.
+ *
+ * @param isRestWhole Whether the rest of the network is as it should be, without its services.
+ */
+function wrongMetadata({ metadata }: SurveyedNetwork, isRestWhole: boolean) {
+  if (!isRestWhole || metadata === PartState.UNSPECIFIED) return undefined;
+  const code: Code = "network.metadata_broken";
+  const word = wordOf(metadata);
+  return word === "" ? undefined : { code, expected: "metadata", found: word };
 }
 
 /** Undefined also while a push is on its way, and for a node that was never asked to enforce a group. */
