@@ -197,7 +197,7 @@ describe.runIf(isReady)("verify on a real node", { timeout: 120_000 }, () => {
     expect(await ip("netns", "list")).not.toContain(other);
   });
 
-  test("a bridge that is gone or down, and a gateway that is another, are made again", async () => {
+  test("a bridge that is gone or down, another gateway, and lost metadata are made again", async () => {
     const { netns, bridge } = cloud;
     await ip("-n", netns, "link", "delete", "dev", bridge);
     await expectRepaired(["network.bridge_broken", "tap.not_connected"]);
@@ -206,6 +206,8 @@ describe.runIf(isReady)("verify on a real node", { timeout: 120_000 }, () => {
     await ip("-n", netns, "address", "flush", "dev", bridge);
     await ip("-n", netns, "address", "add", "10.9.9.9/24", "dev", bridge);
     await expectRepaired(["network.gateway_differs"]);
+    await ip("-n", netns, "address", "delete", "169.254.169.254/32", "dev", bridge);
+    await expectRepaired(["network.metadata_broken"]);
   });
 
   test("an uplink without its device, its address or its route is made again", async () => {
