@@ -22,6 +22,9 @@ const macOf = (number: number) => `52:54:00:00:02:0${number}`;
 const CIDR = { ipv4Gateway: "10.23.0.254/24", ipv6Gateway: "fd00:23::1/64" };
 const [FIRST, SECOND, THIRD] = ["169.254.169.254", "169.254.1.2", "[fd00:ec2::254]"];
 
+/** Any guest of a network may speak from it. */
+const SHARED = "10.23.0.50";
+
 describe.runIf(requirement("netns"))("metadata in a network", { timeout: 60_000 }, () => {
   let world: NetworkWorld;
   const guests: TapGuest[] = [];
@@ -47,7 +50,7 @@ describe.runIf(requirement("netns"))("metadata in a network", { timeout: 60_000 
     const mark = { owner: `virtual_machine/vm-${number}`, transactionId: "t" };
     await world.driver.ensureTap(tap, mark, soon());
     const addresses = [`10.23.0.${address}`, `fd00:23::a${address}`];
-    const identity = { hardwareAddress, addresses };
+    const identity = { hardwareAddress, addresses, allowedAddresses: [SHARED] };
     const spec = { name: network, ...CIDR };
     await world.driver.ensureAttached(tap, spec, soon(), { identity });
     const guest = await addTapGuest(world, network, tap, hardwareAddress);
@@ -90,6 +93,9 @@ describe.runIf(requirement("netns"))("metadata in a network", { timeout: 60_000 
     expect(await fromNode([`http://${uplink}/`])).toBe(true);
     expect(await curl(one, FIRST, "-H", `X-A: ${"a".repeat(9_000)}`)).toMatch(/ 431$/);
 
+    // Two guests may have this address, and one could be answered in the place of the other.
+    await ip("-n", one.netns, "address", "add", `${SHARED}/24`, "dev", "eth0");
+    expect(await curl(one, FIRST, "--interface", SHARED)).toBe(" 404");
     // The filter drops what comes with the address of another guest.
     await ip("-n", other.netns, "address", "add", "10.23.0.1/24", "dev", "eth0");
     expect(await curl(other, FIRST, "--interface", "10.23.0.1")).toMatch(/exit (?:7|28): /);

@@ -196,7 +196,7 @@ function familyOf(address: string): number {
   return address.includes(":") ? AF_INET6 : AF_INET;
 }
 
-function addressBytes(text: string): Buffer {
+export function addressBytes(text: string): Buffer {
   const family = text.includes(":") ? 6 : 4;
   const value = parseAddress(text, family);
   if (value === undefined) throw new Error(`${text} is not an address`);

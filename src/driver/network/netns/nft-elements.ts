@@ -1,4 +1,5 @@
 import { closeSync } from "node:fs";
+import { isAbsent } from "../../../util/errno.ts";
 import { netlinkSocketIn } from "./namespace.ts";
 import { batch, header, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from "./nft-batch.ts";
 import { attribute, NLM_F_DUMP, type Parcel, readAnswer, sendMessages } from "./rtnetlink.ts";
@@ -95,6 +96,22 @@ export async function elementComment(
   }
 }
 
+/** Whether there is such an element. False also without the set. */
+export async function hasElement(
+  path: string,
+  table: ElementTable,
+  set: string,
+  key: Buffer,
+): Promise<boolean> {
+  try {
+    await elementComment(path, table, set, key);
+    return true;
+  } catch (error) {
+    if (isAbsent(error)) return false;
+    throw error;
+  }
+}
+
 /**
  * The values of a map from names to marks, by their keys. Undefined if somebody has changed it while it was read.
  *
@@ -105,25 +122,44 @@ export async function marksIn(
   table: ElementTable,
   set: string,
 ): Promise<ReadonlyMap<string, number> | undefined> {
+  const elements = await elementsOf(path, table, set);
+  if (elements === undefined) return undefined;
+  return new Map(
+    elements.flatMap(({ key, data }) => (data === undefined ? [] : [[key.text, data.u32()]])),
+  );
+}
+
+/** The keys of a set, as bytes. Undefined and throws as `marksIn`. */
+export async function keysIn(
+  path: string,
+  table: ElementTable,
+  set: string,
+): Promise<readonly Buffer[] | undefined> {
+  return (await elementsOf(path, table, set))?.map(({ key }) => key.bytes);
+}
+
+async function elementsOf(path: string, table: ElementTable, set: string) {
   const socket = netlinkSocketIn(path, NETLINK_NETFILTER);
   try {
     const body = bodyOf(table, { verb: "flush", set });
     await sendMessages(socket, [{ type: GET_ELEMENTS, flags: NLM_F_DUMP, body }]);
     const { parcels, isWhole } = await readAnswer(socket);
-    return isWhole ? new Map(parcels.flatMap(marksOf)) : undefined;
+    return isWhole ? parcels.flatMap(elementsIn) : undefined;
   } finally {
     closeSync(socket);
   }
 }
 
-function marksOf(message: Parcel): (readonly [string, number])[] {
+function elementsIn(
+  message: Parcel,
+): { readonly key: Parcel; readonly data: Parcel | undefined }[] {
   const elements = message.attributes(GENERATION_HEADER_BYTES).get(LIST.elements)?.list() ?? [];
   return elements.flatMap(([, element]) => {
     const parts = element.attributes();
     const [key, data] = [ELEMENT.key, ELEMENT.data].map((part) =>
       parts.get(part)?.attributes().get(DATA_VALUE),
     );
-    return key === undefined || data === undefined ? [] : [[key.text, data.u32()] as const];
+    return key === undefined ? [] : [{ key, data }];
   });
 }
 

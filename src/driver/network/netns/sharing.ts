@@ -5,10 +5,13 @@ import { familyOf } from "../port-identity.ts";
 import { numberOf } from "./filter-elements.ts";
 import { EXTERNAL_DEVICE, type Names, SEGMENT_DEVICE } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
+import { addressBytes } from "./neighbours.ts";
 import { commentIn, nft } from "./nft.ts";
+import { type ElementTable, hasElement } from "./nft-elements.ts";
 import { applyTable, listingOf, stateOfListing, type Table, tableOf } from "./tables.ts";
 
 const TABLE = "n0stack-sharing";
+const FINDING: ElementTable = { family: "bridge", table: TABLE };
 const VERSION = "1";
 /** Of a frame that goes to other nodes too. */
 const MARK = "0x6e307368";
@@ -57,6 +60,12 @@ function copyingListing(names: Names, bridge: string): string {
   return listing
     .replace('device "lo"', `device "${bridge}"`)
     .replace('dup to "lo"', `dup to "${SEGMENT_DEVICE}"`);
+}
+
+/** Whether guests of several nodes may have the address (ADR 67). Costs the same however many there are. */
+export async function isSharedByNodes(path: string, address: string): Promise<boolean> {
+  const key = addressBytes(address);
+  return await hasElement(path, FINDING, key.length === 4 ? "ipv4" : "targets", key);
 }
 
 export interface Sharing {

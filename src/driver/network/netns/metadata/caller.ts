@@ -1,17 +1,18 @@
-import { errorCode } from "../../../../util/errno.ts";
 import { FILTERS } from "../change-filters.ts";
 import { placeOf } from "../filter-elements.ts";
 import { readLinkAt } from "../links.ts";
 import type { Names } from "../names.ts";
 import { deviceIndex } from "../namespace.ts";
-import { hardwareAddressOf, portOf } from "../neighbours.ts";
-import { elementComment } from "../nft-elements.ts";
+import { addressBytes, hardwareAddressOf, portOf } from "../neighbours.ts";
+import { hasElement, keysIn } from "../nft-elements.ts";
+import { isSharedByNodes } from "../sharing.ts";
 import { isOurTap, markOfTap } from "../tap.ts";
 
 /**
  * The owner of the tap behind which the address is, in this network. Undefined if the kernel has it behind anything
  * else, or if the filter of the tap does not let this address and this hardware address pass: then somebody else may
- * have sent what came from there.
+ * have sent what came from there. Undefined also if others may have the address: it may be theirs before the answer
+ * arrives.
  *
  * It asks the kernel each time. What is remembered could be of the former owner of an address.
  */
@@ -28,20 +29,26 @@ export async function callerAt(
   const port = await portOf(path, bridge, hardwareAddress);
   const link = port === undefined ? undefined : await readLinkAt(path, port);
   if (link === undefined || !isOurTap(names, link)) return undefined;
-  const family = address.includes(":") ? "ipv6" : "ipv4";
+  const set = address.includes(":") ? "ipv6" : "ipv4";
   const isOwn =
-    (await mayBe(path, link.name, `macs ${hardwareAddress}`)) &&
-    (await mayBe(path, link.name, `${family} ${address}`));
+    (await passes(path, link.name, `macs ${hardwareAddress}`)) &&
+    (await passes(path, link.name, `${set} ${address}`)) &&
+    !(await isShared(path, set, address));
   return isOwn ? markOfTap(names, link).owner : undefined;
 }
 
-async function mayBe(path: string, tapName: string, element: string): Promise<boolean> {
+async function passes(path: string, tapName: string, element: string): Promise<boolean> {
   const { set, key } = placeOf(tapName, element);
-  try {
-    await elementComment(path, FILTERS, set, key);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return false;
-    throw error;
-  }
+  return await hasElement(path, FILTERS, set, key);
+}
+
+/** Whether the filter of another tap lets the address pass too, here or on another node (ADR 67). */
+async function isShared(path: string, set: "ipv4" | "ipv6", address: string): Promise<boolean> {
+  const bytes = addressBytes(address);
+  const keys = await keysIn(path, FILTERS, set);
+  // Somebody has changed the filters in the meantime: who asks again is answered.
+  if (keys === undefined) return true;
+  // The name of the tap comes first.
+  const holders = keys.filter((key) => key.subarray(-bytes.length).equals(bytes));
+  return holders.length > 1 || (await isSharedByNodes(path, address));
 }
