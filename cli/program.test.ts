@@ -135,7 +135,7 @@ test.each([
   expect(stderr).toContain(`(see ${help})`);
 });
 
-test("fields may be written with dashes, maps with : or =, and nics as JSON", async () => {
+test("fields may be written with dashes, maps with : or =, nics as JSON, and their lists entry by entry", async () => {
   await using api = await openTestApi();
   await setUp(api, [LAB]);
   const nics = '{"network_name": "lab"}';
@@ -154,6 +154,10 @@ test("fields may be written with dashes, maps with : or =, and nics as JSON", as
     labels: { url: "http://x/?a=b", c: "d:e" },
     nics: [{ networkName: "lab" }],
   });
+  const more = "network_name=lab,secondary_addresses=ipv4,secondary_addresses=ipv4";
+  expect((await n0cli(api, ["vm", "attach-nic", "x", "--nic", more])).exitCode).toBe(0);
+  const { nics: two } = await api.world.virtualMachines.getVirtualMachine({ name: "x" });
+  expect(two[1]?.secondaryAddresses).toHaveLength(2);
 });
 
 test.each([

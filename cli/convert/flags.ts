@@ -154,7 +154,7 @@ function messageFromText(desc: DescMessage, text: string): JsonValue {
   return /^\s*["[{]/.test(text) ? parseJson(text) : messagesFromText(desc, text)[0]!;
 }
 
-/** `{"network_name": "net"}`, a JSON list of such, or `network_name=net,ipv4_address=10.0.0.1`. */
+/** `{"network_name": "net"}`, a JSON list of such, or `network_name=net,allowed_addresses=10.0.0.1`. */
 function messagesFromText(desc: DescMessage, text: string): JsonValue[] {
   if (/^\s*[[{]/.test(text)) {
     const json = parseJson(text);
@@ -167,6 +167,13 @@ function messagesFromText(desc: DescMessage, text: string): JsonValue[] {
     if (field === undefined) {
       const names = desc.fields.map((f) => f.name);
       throw wrong(`${desc.name} has no field ${quote(name)}${didYouMean(name, names)}`);
+    }
+    if (field.fieldKind === "list" && field.listKind !== "message") {
+      // Named once for each entry.
+      const before = json[name];
+      const entries = Array.isArray(before) ? before : [];
+      json[name] = [...entries, scalarFromText(field, value)];
+      continue;
     }
     if (field.fieldKind !== "scalar" && field.fieldKind !== "enum") {
       throw wrong(`${name} is not a plain value: write the whole message as JSON`);
