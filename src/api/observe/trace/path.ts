@@ -108,7 +108,7 @@ function sharedStep(
 ): Step {
   const own = sharers.filter(({ name }) => projectOfInterface(ref, name) === vm.ref.scope);
   const names = own.map(({ name }) => `"${ownInterfaceName(name)}"`);
-  const who = names.length === 0 ? "nics of another project" : `the nics ${names.join(", ")}`;
+  const who = names.length === 0 ? "nics of another project" : names.join(", ");
   const what = `${address} on network "${ref.name}" is shared by ${who}`;
   return unknown(
     at,

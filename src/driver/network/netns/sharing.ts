@@ -2,7 +2,7 @@ import { formatAddress } from "../../../util/cidr.ts";
 import { parseLinkMark } from "../link-mark.ts";
 import type { PartState } from "../network-survey.ts";
 import { familyOf } from "../port-identity.ts";
-import { numberOf } from "./filter-elements.ts";
+import { numberOf, withoutElements } from "./filter-elements.ts";
 import { EXTERNAL_DEVICE, type Names, SEGMENT_DEVICE } from "./names.ts";
 import { inNamespace } from "./namespace.ts";
 import { addressBytes } from "./neighbours.ts";
@@ -21,12 +21,10 @@ const MANY = "meta pkttype { broadcast, multicast }";
  * Finds the frames about shared addresses: who asks for one, and who says that he has it now. Those of a guest have
  * passed its filter. A frame of another node stays here: it has been there, and on the VLAN of the network.
  */
-function findingTable(names: Names, addresses: readonly string[]): Table {
-  const own4 = addresses.filter((address) => familyOf(address) === 4);
-  const own6 = addresses.filter((address) => familyOf(address) === 6).map(numberOf);
+function findingTable(names: Names): Table {
   const body = `
-  set ipv4 { typeof arp daddr ip;${elementsText(own4)} }
-  set targets { typeof @th,64,128;${elementsText(own6)} }
+  set ipv4 { typeof arp daddr ip; }
+  set targets { typeof @th,64,128; }
   chain input {
     type filter hook input priority filter; policy accept;
     iifname { "${SEGMENT_DEVICE}", "${EXTERNAL_DEVICE}" } accept
@@ -40,8 +38,13 @@ function findingTable(names: Names, addresses: readonly string[]): Table {
   return tableOf(names, "bridge", TABLE, "sharing", VERSION, body);
 }
 
-function elementsText(values: readonly string[]): string {
-  return values.length === 0 ? "" : ` elements = { ${values.join(", ")} };`;
+function elementsText(addresses: readonly string[]): string {
+  const lines = addresses.map((address) => {
+    const value =
+      familyOf(address) === 4 ? `ipv4 { ${address} }` : `targets { ${numberOf(address)} }`;
+    return `add element bridge ${TABLE} ${value}\n`;
+  });
+  return lines.join("");
 }
 
 /** Sends a copy of each frame that was found to the other nodes. The bridge would not flood it (`neigh_suppress`). */
@@ -81,7 +84,8 @@ export function readSharing(names: Names, networkName: string): Sharing {
   }));
   if (finding === undefined && copying === undefined) return { state: "absent", addresses: [] };
   const addresses = addressesIn(finding ?? "");
-  const state = stateOfListing(names, findingTable(names, addresses), finding);
+  const rules = finding === undefined ? undefined : withoutElements(finding);
+  const state = stateOfListing(names, findingTable(names), rules);
   const isCopied = copying === copyingListing(names, names.bridge(networkName));
   return { state: state === "whole" && isCopied ? "whole" : "altered", addresses };
 }
@@ -95,9 +99,11 @@ export function applySharing(
   if (addresses.length === 0) return removeSharing(names, networkName);
   const { state, addresses: found } = readSharing(names, networkName);
   if (state === "whole" && found.join() === addresses.join()) return;
+  const finding = findingTable(names);
+  const filled = { ...finding, text: `${finding.text}${elementsText(addresses)}` };
   const copying = copyingTable(names, names.bridge(networkName), SEGMENT_DEVICE);
   inNamespace(names.netnsPath(networkName), () => {
-    applyTable(names, findingTable(names, addresses), { isForced: true });
+    applyTable(names, filled, { isForced: true });
     applyTable(names, copying, { isForced: true });
   });
 }

@@ -72,7 +72,7 @@ test("nics on two nodes share an address, from which both may speak, and every n
     destination: { address: "10.0.0.100" },
     recordsOnly: true,
   });
-  expect(trace.steps.map(({ reason }) => reason).join()).toContain('nics "a0", "b0"');
+  expect(trace.steps.map(({ reason }) => reason).join()).toContain('shared by "a0", "b0"');
 
   await set(world, "b");
   expect((await onNodes(world))[1]).toEqual({ allowed: [[]], shared: SHARED });
