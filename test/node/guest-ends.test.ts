@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { expect, test } from "vitest";
+import type { NicSpec } from "../../src/driver/compute/domain.ts";
 import { loadLibvirt } from "../../src/driver/compute/libvirt/bindings.ts";
 import { openLibvirtComputeDriver } from "../../src/driver/compute/libvirt/libvirt-compute-driver.ts";
 import { runOperation } from "../../src/driver/compute/libvirt/operations/run-operation.ts";
@@ -8,12 +9,14 @@ import { newSpec } from "../../src/driver/compute/suite/world.suite.ts";
 import { newComputeWorld, newRunNames } from "./compute-world.ts";
 import { requirement } from "./requirements.ts";
 
+type Domain = Parameters<ReturnType<typeof loadLibvirt>["domainShutdown"]>[0];
+
 const mark = { owner: "virtual_machine/a", transactionId: "tx" };
 const signal = new AbortController().signal;
 const isComplete = requirement("root") && requirement("libvirt") && requirement("qemu-img");
 
 test.runIf(isComplete)(
-  "the power button of a guest that ends before libvirt presses it is pressed; its reset is refused",
+  "of a guest that ends in that moment, the power button is pressed, a nic goes, and a reset is refused",
   async () => {
     const names = newRunNames();
     await using opened = new AsyncDisposableStack();
@@ -27,15 +30,16 @@ test.runIf(isComplete)(
     opened.defer(() => void real.connectClose(connection));
     // What libvirt answers is its own: the guest ends between the look at its state and the call.
     const late =
-      (call: typeof real.domainShutdown): typeof real.domainShutdown =>
-      (domain, flags) => {
+      <A extends readonly unknown[]>(call: (domain: Domain, ...rest: A) => number) =>
+      (domain: Domain, ...rest: A) => {
         real.domainDestroy(domain, 0);
-        return call(domain, flags);
+        return call(domain, ...rest);
       };
     const libvirt = {
       ...real,
       domainShutdown: late(real.domainShutdown),
       domainReset: late(real.domainReset),
+      domainDetachDeviceAlias: late(real.domainDetachDeviceAlias),
     };
     const settings = { ...names, uri, accelerator: "tcg", cpuController: "none" } as const;
     const context = { libvirt, connection, settings, qemuUser: undefined, qemu: loadQemuEnder() };
@@ -47,9 +51,15 @@ test.runIf(isComplete)(
     expect(() => runOperation(context, { kind: "reset", name: other.name })).toThrow(
       "the hypervisor refuses it in its present state",
     );
+    const nic = await world.newNic();
+    const third = await startedOne([nic]);
+    const { hardwareAddress } = nic;
+    const unplug = { kind: "unplug", name: third.name, hardwareAddress, isRequest: true } as const;
+    expect(runOperation(context, unplug)).toBe(false);
+    expect((await driver.list(signal)).find((one) => one.name === third.name)?.nics).toEqual([]);
 
-    async function startedOne() {
-      const spec = newSpec(world.newName());
+    async function startedOne(nics: readonly NicSpec[] = []) {
+      const spec = { ...newSpec(world.newName()), nics };
       await driver.ensureStarted(spec, mark, signal);
       await driver.ensureResumed(spec.name, signal);
       return spec;

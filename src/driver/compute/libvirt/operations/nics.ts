@@ -59,8 +59,8 @@ export function unplug(
     const alias = isActive(found.state) ? aliasIn(context, found, 0, hardwareAddress) : undefined;
     if (alias !== undefined) {
       if (isPaused(found.state)) throw wrongState(name, "is PAUSED: boot it first");
-      if (!isRequest) return true;
-      return askGuest(context, found, alias);
+      // A guest that has ended meanwhile would get it again at its next boot.
+      if (!isRequest || askGuest(context, found, alias)) return true;
     }
     forget(context, found, hardwareAddress);
     return false;
