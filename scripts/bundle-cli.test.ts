@@ -21,7 +21,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 const PROJECT = join(import.meta.dirname, "..");
-const COPIED = ["bin", "cli", "src/util", "src/gen"];
+const COPIED = ["bin", "cli", "examples", "src/util", "src/gen"];
 const SCRIPTS = ["bundle-cli.ts", "rehearse-cli.ts"];
 const runProcess = promisify(execFile);
 
