@@ -54,8 +54,27 @@ export function slowestFiles(results: readonly TestResult[], count: number): rea
     .map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }))
     .sort((a, b) => b.seconds - a.seconds)
     .slice(0, count)
-    .map(
-      ({ name, seconds }) =>
-        `${seconds.toFixed(1).padStart(7)} s  ${relative(process.cwd(), name)}`,
-    );
+    .map(({ name, seconds }) => line(seconds, relative(process.cwd(), name)));
+}
+
+/** A line for each project of vitest.config.ts: from the start of its first file to the end of its last one. */
+export function projectTimes(results: readonly TestResult[]): readonly string[] {
+  const files = results.flatMap(({ testResults }) => testResults);
+  return [...Map.groupBy(files, ({ name }) => projectOf(relative(process.cwd(), name)))]
+    .map(([project, its]) => {
+      const startMs = Math.min(...its.map(({ startTime }) => startTime));
+      const endMs = Math.max(...its.map(({ endTime }) => endTime));
+      return { startMs, text: line((endMs - startMs) / 1000, `${project}, ${its.length} files`) };
+    })
+    .sort((a, b) => a.startMs - b.startMs)
+    .map(({ text }) => text);
+}
+
+function projectOf(path: string): string {
+  const folder = /^test\/(node|crash|e2e|lab|attack)\//.exec(path)?.[1];
+  return folder ?? "unit";
+}
+
+function line(seconds: number, what: string): string {
+  return `${seconds.toFixed(1).padStart(7)} s  ${what}`;
 }

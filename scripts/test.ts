@@ -10,7 +10,13 @@ import { branchPoint, changedSince, runsFor } from "./changed.ts";
 import { onPreparedHost, prepareOrSkip, prepareTinyImage, TEST_FOLDER } from "./prepared-host.ts";
 import { runProgram } from "./run-program.ts";
 import { runShown, runTests } from "./run-shown.ts";
-import { countsOf, readResult, slowestFiles, type TestResult } from "./test-results.ts";
+import {
+  countsOf,
+  projectTimes,
+  readResult,
+  slowestFiles,
+  type TestResult,
+} from "./test-results.ts";
 
 const SETS = ["node", "image", "debian", "test"];
 const SLOWEST = 10;
@@ -58,6 +64,7 @@ async function main(): Promise<number> {
   );
   const ended = results.filter((result) => result !== undefined);
   const { passed, failed, skipped } = countsOf(ended);
+  console.log(`the projects:\n${projectTimes(ended).join("\n")}`);
   console.log(`the slowest files:\n${slowestFiles(ended, SLOWEST).join("\n")}`);
   if (skipped > 0) {
     console.warn(styleText("yellow", `SKIPPED: ${skipped} tests; see the reasons above`));
