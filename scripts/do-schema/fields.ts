@@ -103,12 +103,17 @@ function leafSchema(field: LeafField, rules: FieldRules | undefined): Schema {
       const pattern = isMeasured ? `${WHOLE}|${WITH_UNIT}` : WHOLE;
       return {
         anyOf: [
-          { type: "integer", ...numberLimits(rules) },
+          { type: "integer", ...(isUnsigned(field.scalar) ? numberLimits(rules) : {}) },
           { type: "string", pattern },
         ],
       };
     }
   }
+}
+
+function isUnsigned(scalar: ScalarType | undefined): boolean {
+  const { UINT32, UINT64, FIXED32, FIXED64 } = ScalarType;
+  return ([UINT32, UINT64, FIXED32, FIXED64] as (ScalarType | undefined)[]).includes(scalar);
 }
 
 function textLimits(rules: FieldRules | undefined): Schema {

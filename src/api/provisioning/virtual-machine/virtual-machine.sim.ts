@@ -37,7 +37,7 @@ function secondaryAddresses({ dice }: View) {
   );
 }
 
-/** Where a network has its reserved ranges, if it has any. Some are a nic's own. */
+/** Addresses from where a network has its reserved ranges, if it has any. One may be a nic's own already. */
 function allowedAddresses({ dice }: View, networkName = "") {
   const third = /\d$/.exec(networkName)?.[0] ?? dice.below(3);
   const address = () => `10.0.${third}.${9 + dice.below(4)}`;
