@@ -5,6 +5,7 @@ import { counted } from "../../src/util/counted.ts";
 import { isAbsent } from "../../src/util/errno.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
+import { newAnswers, requestOf } from "../do/answers.ts";
 import type { Task, TaskText } from "../do/check.ts";
 import { checkTasks } from "../do/check.ts";
 import { formatProblems } from "../do/problems.ts";
@@ -89,6 +90,11 @@ A top key that begins with x- is not a task. It holds values that tasks share:
   x-size: &size {request_bytes: 1GiB, limit_bytes: 10GiB}
   name-of-task:
     args: {name: data, <<: *size}
+A text of args may take a value from the answer of another task, which then comes first:
+  source_block_storage: \${generate-disk.name}
+  ipv4_address: \${create-vm.nics[0].ipv4_address}
+A task whose name has other characters than a-z, 0-9, - and _ is written in quotes, \${"a.b".name}. A \${HOME}
+without a dot or bracket stays as it is, and $\${ stands for a literal \${.
 An editor with a YAML language server completes and checks a file that begins with
   # yaml-language-server: $schema=do.schema.json`;
 }
@@ -138,13 +144,15 @@ async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, paralle
   });
   const failing = new AbortController();
   const waitSignal = AbortSignal.any([stop.signal, failing.signal]);
+  const { answerOf, keep } = newAnswers(tasks);
   const call = async (task: Task) => {
     const { signal } = abort;
     const options = { signal, waitSignal, onWait: report.note };
-    return messageToJson(
-      task.method.output,
-      await callUnary(cli, task.method, task.request, options),
-    );
+    const request = requestOf(task, answerOf);
+    const message = await callUnary(cli, task.method, request, options);
+    const answer = messageToJson(task.method.output, message);
+    keep(task, answer);
+    return answer;
   };
   const result = await runTasks(tasks, {
     parallel,

@@ -3,7 +3,8 @@ import { fc } from "../../test/properties.ts";
 import { usedMs } from "../../test/used-time.ts";
 import { RESOURCES } from "../resource/all.ts";
 import { loadResources } from "../resource/resource.ts";
-import { checkTasks as checkTasksOf, type TaskText } from "./check.ts";
+import { requestOf as requestOfTask } from "./answers.ts";
+import { checkTasks as checkTasksOf, type Task, type TaskText } from "./check.ts";
 import type { Problem } from "./problems.ts";
 import { formatProblems } from "./problems.ts";
 import { readTrees } from "./yaml-tree.ts";
@@ -23,6 +24,11 @@ function problemsOf(...texts: string[]): string[] {
   );
 }
 
+function builtFrom(tasks: ReadonlyMap<string, Task>, name: string): unknown {
+  const task = tasks.get(name);
+  return task === undefined ? undefined : requestOfTask(task, () => undefined);
+}
+
 function requestOf(
   args: string,
   type = "virtual_machine",
@@ -31,7 +37,7 @@ function requestOf(
   const text = `t:\n  type: ${type}\n  action: ${action}\n  args:\n${args}`;
   const { tasks, problems } = checkTasks([{ file: "a.yaml", text }]);
   expect(problems).toEqual([]);
-  return tasks.get("t")?.request;
+  return builtFrom(tasks, "t");
 }
 
 test("a task becomes the request of its RPC, with fields by proto name", () => {
@@ -92,7 +98,7 @@ b:
 `;
   const { tasks, problems } = checkTasks([{ file: "a.yaml", text }]);
   expect(problems).toEqual([]);
-  expect(tasks.get("b")?.request).toMatchObject({ name: "b", ipv4Cidr: "10.0.0.0/24" });
+  expect(builtFrom(tasks, "b")).toMatchObject({ name: "b", ipv4Cidr: "10.0.0.0/24" });
 });
 
 test("every mistake of a file is said, with its place", () => {
@@ -229,7 +235,7 @@ a: {<<: *disk, args: {name: a, <<: *small}}
   const { tasks, problems } = checkTasks([{ file: "a.yaml", text }]);
   expect(problems).toEqual([]);
   expect([...tasks.keys()]).toEqual(["a"]);
-  expect(tasks.get("a")?.request).toMatchObject({ name: "a", limitBytes: 1n << 30n });
+  expect(builtFrom(tasks, "a")).toMatchObject({ name: "a", limitBytes: 1n << 30n });
 });
 
 test("who depends on what stands under x- is told that it is no task", () => {

@@ -1,18 +1,25 @@
-import type { DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type { DescMethodUnary, JsonValue } from "@bufbuild/protobuf";
 import { findCycle } from "../../src/util/dag.ts";
 import { didYouMean } from "../../src/util/suggest.ts";
+import { type AnswerTypes, checkArgs, checkReferences } from "../../src/util/template/check.ts";
+import { pathText } from "../../src/util/template/walk.ts";
 import type { Resource } from "../resource/resource.ts";
 import { convertArgs } from "./convert.ts";
 import type { Place, Problem } from "./problems.ts";
 import { formatPlace } from "./problems.ts";
+import { type Need, needsOf, placeAt } from "./references.ts";
 import type { Word, WrittenTask } from "./task-file.ts";
 import { readTasks, whyNoTask } from "./task-file.ts";
 
-/** A task that can run: its method is known and its request is built. */
+/** A task that can run: its method is known and its args are checked. */
 export interface Task {
   readonly name: string;
+  /** The name of its kind, such as `block_storage`. */
+  readonly type: string;
   readonly method: DescMethodUnary;
-  readonly request: Message;
+  /** Proto JSON with proto field names, whose texts may refer to the answers of other tasks. */
+  readonly args: JsonValue;
+  /** These tasks come first: those that the file names, and those to which `args` refer. */
   readonly dependsOn: readonly string[];
   readonly ignoreError: boolean;
 }
@@ -52,16 +59,31 @@ export function checkTasks(texts: readonly TaskText[], resources: readonly Resou
       }
     }
   }
-  checkDependencies(written, problems);
+  const needs = new Map([...written].map(([name, task]) => [name, needsOfTask(task)]));
+  checkNames(written, problems);
+  checkCycles(written, needs, problems);
+  const calls = new Map(
+    [...written].map(([name, task]) => [name, resolveTask(task, types, problems)]),
+  );
+  const answers = new Map([...calls].map(([name, call]) => [name, call?.method.output]));
   const tasks = new Map<string, Task>();
   for (const task of written.values()) {
-    const whole = resolveTask(task, types, problems);
-    if (whole !== undefined) tasks.set(task.name, whole);
+    const { name, ignoreError } = task;
+    const call = calls.get(name);
+    const args = call === undefined ? undefined : checkedArgs(task, call, answers, problems);
+    if (call === undefined || args === undefined) continue;
+    const dependsOn = [...new Set(needs.get(name)?.map((need) => need.name))];
+    tasks.set(name, { ...call, name, args, dependsOn, ignoreError });
   }
   return { tasks, problems };
 }
 
-function checkDependencies(written: ReadonlyMap<string, WrittenTask>, problems: Problem[]): void {
+function needsOfTask({ dependsOn, args }: WrittenTask): readonly Need[] {
+  return [...dependsOn.map(({ text, place }) => ({ name: text, place })), ...needsOf(args)];
+}
+
+/** The names in depends_on. Those in references are checked with the args. */
+function checkNames(written: ReadonlyMap<string, WrittenTask>, problems: Problem[]): void {
   for (const task of written.values()) {
     for (const { text, place } of task.dependsOn) {
       if (written.has(text)) continue;
@@ -69,18 +91,28 @@ function checkDependencies(written: ReadonlyMap<string, WrittenTask>, problems: 
       problems.push({ ...place, message: `Depended task '${text}' do not exist${hint}` });
     }
   }
-  const dag = new Map([...written].map(([name, t]) => [name, t.dependsOn.map((d) => d.text)]));
+}
+
+function checkCycles(
+  written: ReadonlyMap<string, WrittenTask>,
+  needs: ReadonlyMap<string, readonly Need[]>,
+  problems: Problem[],
+): void {
+  const dag = new Map([...needs].map(([name, list]) => [name, list.map((need) => need.name)]));
   const cycle = findCycle(dag);
   const start = cycle === undefined ? undefined : written.get(cycle[0] ?? "");
   if (cycle === undefined || start === undefined) return;
-  const place =
-    start.dependsOn.find((d) => d.text === (cycle[1] ?? cycle[0]))?.place ?? start.place;
+  const next = cycle[1] ?? cycle[0];
+  const place = needs.get(start.name)?.find(({ name }) => name === next)?.place ?? start.place;
   const way = [...cycle, cycle[0]].map((name) => `'${name}'`).join(" -> ");
   problems.push({ ...place, message: `This request is not DAG: ${way} depend on each other` });
 }
 
-function resolveTask(task: WrittenTask, types: Types, problems: Problem[]): Task | undefined {
-  const { name, type, action, ignoreError } = task;
+/** What a task calls. */
+type Call = Pick<Task, "type" | "method">;
+
+function resolveTask(task: WrittenTask, types: Types, problems: Problem[]): Call | undefined {
+  const { type, action } = task;
   if (type === undefined || action === undefined) return undefined;
   const resource = types.get(type.text);
   if (resource === undefined) {
@@ -91,11 +123,24 @@ function resolveTask(task: WrittenTask, types: Types, problems: Problem[]): Task
     return undefined;
   }
   const method = resolveAction(resource, type, action, problems);
-  if (method === undefined) return undefined;
-  const request = convertArgs(method.input, task.args, task.place, problems);
-  if (request === undefined) return undefined;
-  const dependsOn = [...new Set(task.dependsOn.map((d) => d.text))];
-  return { name, method, request, dependsOn, ignoreError };
+  return method === undefined ? undefined : { type: resource.name, method };
+}
+
+function checkedArgs(
+  task: WrittenTask,
+  { method }: Call,
+  answers: AnswerTypes,
+  problems: Problem[],
+): JsonValue | undefined {
+  const before = problems.length;
+  const args = convertArgs(method.input, task.args, problems);
+  const check = problems.length > before ? checkReferences : checkArgs;
+  const wrong = check(method.input, args, answers);
+  for (const { path, message } of wrong) {
+    const place = task.args === undefined ? task.place : placeAt(task.args, path);
+    problems.push({ ...place, message: `${pathText(["args", ...path])}: ${message}` });
+  }
+  return problems.length > before ? undefined : args;
 }
 
 function resolveAction(

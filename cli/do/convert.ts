@@ -1,41 +1,32 @@
-import type { DescField, DescMessage, JsonObject, JsonValue, Message } from "@bufbuild/protobuf";
-import { fromJson, ScalarType } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { ScalarType } from "@bufbuild/protobuf";
 import { N0Error } from "../../src/util/errors.ts";
 import { quote } from "../../src/util/quote.ts";
 import { didYouMean } from "../../src/util/suggest.ts";
+import { escapeText, type Part, parseText } from "../../src/util/template/text.ts";
 import { fieldMaskFromPaths, isFieldMask } from "../convert/field-mask.ts";
 import type { Leaf } from "../convert/scalar.ts";
 import { scalarFromText } from "../convert/scalar.ts";
-import type { Place, Problem } from "./problems.ts";
+import type { Problem } from "./problems.ts";
 import type { Tree } from "./yaml-tree.ts";
 
 /**
- * The request that `args` describe: fields by proto name, enums by name or number, sizes in fields of bytes,
- * FieldMasks as lists of proto names. Adds each value that does not fit, at any depth, to `problems`, and then
- * returns undefined. The text of a plain value counts, so an unquoted 18.04 is the text "18.04" in a text
- * field.
+ * The request that `args` describe, as proto JSON whose texts may have references: fields by proto name, enums
+ * by name or number, sizes in fields of bytes, FieldMasks as lists of proto names. Adds each value that does not
+ * fit, at any depth, to `problems`, and leaves it out. `checkArgs` checks the rest, with the references. The text
+ * of a plain value counts, so an unquoted 18.04 is the text "18.04" in a text field.
  */
 export function convertArgs(
   desc: DescMessage,
   tree: Tree | undefined,
-  place: Place,
   problems: Problem[],
-): Message | undefined {
-  const before = problems.length;
-  const json = tree === undefined ? {} : messageJson(desc, tree, "args", problems);
-  if (problems.length > before) return undefined;
-  try {
-    return fromJson(desc, json ?? {});
-  } catch (reason) {
-    // Only protobuf can refuse some values, such as an invalid Timestamp.
-    const why = reason instanceof Error ? reason.message : String(reason);
-    problems.push({ ...(tree?.place ?? place), message: `args: ${why}` });
-    return undefined;
-  }
+): JsonValue {
+  return (tree === undefined ? undefined : messageJson(desc, tree, "args", problems)) ?? {};
 }
 
 function messageJson(desc: DescMessage, tree: Tree, path: string, problems: Problem[]) {
   if (isFieldMask(desc)) return fieldMaskJson(tree, path, problems);
+  if (isReference(tree)) return tree.text;
   if (desc.typeName.startsWith("google.protobuf.") && tree.kind === "leaf") return tree.text;
   if (tree.kind !== "table") {
     problems.push({ ...tree.place, message: `${path}: must be a map, not ${kindOf(tree)}` });
@@ -84,6 +75,7 @@ function listJson(
   path: string,
   problems: Problem[],
 ): JsonValue | undefined {
+  if (isReference(tree)) return tree.text;
   if (tree.kind !== "list") {
     problems.push({ ...tree.place, message: `${path}: must be a list, not ${kindOf(tree)}` });
     return undefined;
@@ -104,6 +96,7 @@ function mapJson(
   path: string,
   problems: Problem[],
 ): JsonValue | undefined {
+  if (isReference(tree)) return tree.text;
   if (tree.kind !== "table") {
     problems.push({ ...tree.place, message: `${path}: must be a map, not ${kindOf(tree)}` });
     return undefined;
@@ -131,11 +124,38 @@ function leafJson(
     return undefined;
   }
   try {
-    return scalarFromText(leaf, tree.text);
+    return leafTextJson(leaf, tree.text);
   } catch (reason) {
     if (!(reason instanceof N0Error)) throw reason;
     problems.push({ ...tree.place, message: `${path}: ${reason.message}` });
     return undefined;
+  }
+}
+
+/**
+ * A text with references stays as it is, for the one who fills them; so does the escape of a literal `${`. A
+ * mistake in a reference is left to `checkArgs`.
+ */
+function leafTextJson(leaf: Leaf, text: string): JsonValue {
+  const parts = partsOf(text);
+  if (parts === undefined || parts.some((part) => typeof part !== "string")) return text;
+  const json = scalarFromText(leaf, parts.join(""));
+  return typeof json === "string" ? escapeText(json) : json;
+}
+
+/** A text that is one reference can stand for a list, a map or a message. */
+function isReference(tree: Tree): tree is Tree & { kind: "leaf" } {
+  if (tree.kind !== "leaf" || !tree.text.includes("${")) return false;
+  const parts = partsOf(tree.text);
+  return parts === undefined || (parts.length === 1 && typeof parts[0] !== "string");
+}
+
+function partsOf(text: string): readonly Part[] | undefined {
+  try {
+    return parseText(text);
+  } catch (reason) {
+    if (reason instanceof N0Error) return undefined;
+    throw reason;
   }
 }
 
