@@ -1,14 +1,20 @@
 import { readFile } from "node:fs/promises";
+import { fromJson } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { Command, InvalidArgumentError } from "commander";
 import { stringify } from "yaml";
 import { counted } from "../../src/util/counted.ts";
 import { isAbsent } from "../../src/util/errno.ts";
+import { quote } from "../../src/util/quote.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { newAnswers, requestOf } from "../do/answers.ts";
-import type { Task, TaskText } from "../do/check.ts";
+import type { Checked, Task, TaskText } from "../do/check.ts";
 import { checkTasks } from "../do/check.ts";
-import { formatProblems } from "../do/problems.ts";
+import { fillOutputs } from "../do/outputs.ts";
+import type { WantedObject } from "../do/parameter-values.ts";
+import { printOutputs } from "../do/print-outputs.ts";
+import { formatProblems, type Problem } from "../do/problems.ts";
 import type { Report } from "../do/report.ts";
 import { newReport } from "../do/report.ts";
 import { runTasks } from "../do/run.ts";
@@ -16,10 +22,11 @@ import { schemaText } from "../do/schema-text.ts";
 import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
+import { lacksProject } from "../failure.ts";
 import { readAll } from "../input.ts";
 import { messageToJson } from "../output.ts";
 import { kindOfMessage } from "../resource/kind.ts";
-import { loadResources } from "../resource/resource.ts";
+import { getMethod, loadResources } from "../resource/resource.ts";
 import type { Row } from "../table.ts";
 import { textOf } from "../table.ts";
 
@@ -27,6 +34,8 @@ interface Flags {
   readonly parallel: number;
   readonly check?: true;
   readonly schema?: true;
+  readonly set?: readonly string[];
+  readonly values?: readonly string[];
 }
 
 type Answer = ReturnType<typeof messageToJson>;
@@ -41,11 +50,14 @@ export function doCommand(cli: CliContext): Command {
     .argument("[files...]")
     .option("-p, --parallel <count>", "run at most this many tasks at once", parseCount, 10)
     .option("--check", "check the files and run nothing")
+    .option("--set <name=value>", "the value of a parameter; repeatable", collect)
+    .option("--values <file>", "a YAML file of values of parameters; repeatable", collect)
     .option("--schema", "print the JSON Schema of such files, for editors");
   withExamples(command, [
     "do examples/boot-vm.yaml",
     "do --check storages.yaml virtual-machines.yaml",
     "do --parallel 50 - < tasks.yaml",
+    "do web-servers.yaml --values lab.yaml --set count=3",
     "do --schema > do.schema.json",
   ]);
   command.addHelpText("after", formatHelp(cli));
@@ -57,15 +69,46 @@ export function doCommand(cli: CliContext): Command {
     }
     if (files.length === 0) throw new CliError("name a file with tasks, or - for standard input");
     const texts = await readTexts(cli, files);
-    const { tasks, problems } = checkTasks(texts, await loadResources(cli.kinds));
-    if (problems.length > 0) {
-      for (const text of formatProblems(problems, files)) cli.say(text);
-      throw new CliError(`${counted(problems.length, "problem")}. Nothing was run.`);
+    const given = { values: await readValues(flags.values ?? []), set: flags.set ?? [] };
+    const checked = checkTasks(texts, await loadResources(cli.kinds), given);
+    refuse(cli, checked.problems, files);
+    if (flags.check === true) {
+      const count = counted(checked.tasks.size, "task");
+      cli.say(`Checked ${count} and found no problem. Nothing was run.`);
+      return;
     }
-    if (flags.check === true)
-      cli.say(`Checked ${counted(tasks.size, "task")} and found no problem. Nothing was run.`);
-    else await runAll(cli, tasks, flags.parallel);
+    refuse(cli, await findMissing(cli, checked.objects), files);
+    await runAll(cli, checked, flags.parallel);
   });
+}
+
+/** @throws CliError if there are problems, after it has said them. */
+function refuse(cli: CliContext, problems: readonly Problem[], files: readonly string[]): void {
+  if (problems.length === 0) return;
+  for (const text of formatProblems(problems, files)) cli.say(text);
+  throw new CliError(`${counted(problems.length, "problem")}. Nothing was run.`);
+}
+
+/** The objects that parameters name and the API does not have. */
+async function findMissing(
+  cli: CliContext,
+  objects: readonly WantedObject[],
+): Promise<readonly Problem[]> {
+  const problems: Problem[] = [];
+  for (const { parameter, resource, name, place, isSecret } of objects) {
+    const method = getMethod(resource);
+    try {
+      await callUnary(cli, method, fromJson(method.input, { name }));
+    } catch (reason) {
+      if (!(reason instanceof ConnectError)) throw reason;
+      const isNoName = reason.code === Code.NotFound || reason.code === Code.InvalidArgument;
+      if (!isNoName || lacksProject(reason, await cli.connection())) throw reason;
+      const shown = isSecret ? "" : ` ${quote(name)}`;
+      const message = `parameter "${parameter}": ${resource.name}${shown} does not exist`;
+      problems.push({ ...place, message });
+    }
+  }
+  return problems;
 }
 
 /** The same text as in examples/. */
@@ -95,8 +138,24 @@ A text of args may take a value from the answer of another task, which then come
   ipv4_address: \${create-vm.nics[0].ipv4_address}
 A task whose name has other characters than a-z, 0-9, - and _ is written in quotes, \${"a.b".name}. A \${HOME}
 without a dot or bracket stays as it is, and $\${ stands for a literal \${.
+Values that the user of the file chooses, with --set and --values, and values that are printed at the end:
+  parameters:                     # type string, int, number, bool, size, list or map
+    count: {type: int, default: 3, min: 1, max: 600, description: how many}
+    image: {kind: image}          # exists before anything runs (--check does not ask); also min_length,
+                                  # max_length, allowed, pattern, and secret for a value that n0cli never prints
+  outputs: {names: '\${disk[*].name}'}
+A task for each value of a list or a map, or for a count, called disk[0], disk[1], …:
+  disk:
+    for_each: \${param.count}
+    args: {name: 'disk-\${each.index:03}'}   # each.key, each.value, each.index; :03 pads with zeros
+  attach: {for_each: '\${param.count}', args: {name: '\${disk[each.key].name}'}, depends_on: disk}
+param and each stand in args, for_each, depends_on and outputs; not in keys, names, type or action.
 An editor with a YAML language server completes and checks a file that begins with
   # yaml-language-server: $schema=do.schema.json`;
+}
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
 }
 
 function parseCount(text: string): number {
@@ -116,6 +175,10 @@ async function readTexts(cli: CliContext, files: readonly string[]): Promise<rea
   return texts;
 }
 
+async function readValues(files: readonly string[]): Promise<readonly TaskText[]> {
+  return await Promise.all(files.map(async (file) => ({ file, text: await readTaskFile(file) })));
+}
+
 async function readTaskFile(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
@@ -129,7 +192,7 @@ async function readTaskFile(file: string): Promise<string> {
 }
 
 /** The first interrupt stops new tasks, the second one cancels the running calls. */
-async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, parallel: number) {
+async function runAll(cli: CliContext, { tasks, outputs }: Checked, parallel: number) {
   // Opened before the first task, so that a wrong setting is not the failure of some task.
   await cli.transport();
   const asked = await cli.connection();
@@ -144,7 +207,7 @@ async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, paralle
   });
   const failing = new AbortController();
   const waitSignal = AbortSignal.any([stop.signal, failing.signal]);
-  const { answerOf, keep } = newAnswers(tasks);
+  const { answerOf, keep } = newAnswers(tasks, outputs);
   const call = async (task: Task) => {
     const { signal } = abort;
     const options = { signal, waitSignal, onWait: report.note };
@@ -170,6 +233,7 @@ async function runAll(cli: CliContext, tasks: ReadonlyMap<string, Task>, paralle
   report.summary(result);
   const isWhole = result.failed.length === 0 && result.notStarted.length === 0;
   if (!isWhole) cli.exitCode = stop.signal.aborted ? EXIT.interrupted : EXIT.failed;
+  else if (outputs.length > 0) printOutputs(cli, fillOutputs(outputs, answerOf));
 }
 
 /** JSON of each answer, as the original prints it. A terminal with a live line shows none. */

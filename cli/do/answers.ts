@@ -12,11 +12,16 @@ export interface Answers {
   keep(task: Task, json: JsonValue): void;
 }
 
-/** Keeps only answers to which something refers: the others may be long. */
-export function newAnswers(tasks: ReadonlyMap<string, Task>): Answers {
+/** Keeps only answers to which a task or an output refers: the others may be long. */
+export function newAnswers(
+  tasks: ReadonlyMap<string, Task>,
+  outputs: readonly { readonly json: JsonValue }[],
+): Answers {
   const answers = new Map<string, Answer>();
   const wanted = new Set(
-    [...tasks.values()].flatMap(({ args }) => referencesIn(args).map((r) => r.reference.name)),
+    [...[...tasks.values()].map(({ args }) => args), ...outputs.map(({ json }) => json)].flatMap(
+      (json) => referencesIn(json).map(({ reference }) => reference.name),
+    ),
   );
   return {
     answerOf: (name) => answers.get(name),

@@ -5,11 +5,15 @@ import { type AnswerTypes, checkArgs, checkReferences } from "../../src/util/tem
 import { pathText } from "../../src/util/template/walk.ts";
 import type { Resource } from "../resource/resource.ts";
 import { convertArgs } from "./convert.ts";
+import { type ExpandedTask, expandTasks } from "./expand.ts";
+import { checkOutputs, type Output } from "./outputs.ts";
+import { type Given, valuesOf, type WantedObject, wantedObjects } from "./parameter-values.ts";
+import { readParameters } from "./parameters.ts";
 import type { Place, Problem } from "./problems.ts";
 import { formatPlace } from "./problems.ts";
-import { type Need, needsOf, placeAt } from "./references.ts";
-import type { Word, WrittenTask } from "./task-file.ts";
-import { readTasks, whyNoTask } from "./task-file.ts";
+import { placeAt } from "./references.ts";
+import { hasSecret } from "./substitute.ts";
+import { readTaskFile, type Word, type WrittenFile, type WrittenTask } from "./task-file.ts";
 
 /** A task that can run: its method is known and its args are checked. */
 export interface Task {
@@ -32,6 +36,9 @@ export interface TaskText {
 
 export interface Checked {
   readonly tasks: ReadonlyMap<string, Task>;
+  readonly outputs: readonly Output[];
+  /** They must exist before any task runs. */
+  readonly objects: readonly WantedObject[];
   /** All mistakes. With any of them, no task may run. */
   readonly problems: readonly Problem[];
 }
@@ -39,8 +46,14 @@ export interface Checked {
 /** By each word that a task may write as its type. */
 type Types = ReadonlyMap<string, Resource>;
 
+const NOTHING_GIVEN: Given = { values: [], set: [] };
+
 /** Reads the files as one graph and checks all of it, before any task runs. */
-export function checkTasks(texts: readonly TaskText[], resources: readonly Resource[]): Checked {
+export function checkTasks(
+  texts: readonly TaskText[],
+  resources: readonly Resource[],
+  given: Given = NOTHING_GIVEN,
+): Checked {
   const types: Types = new Map(
     resources.flatMap((resource) => [
       [resource.name, resource],
@@ -48,64 +61,77 @@ export function checkTasks(texts: readonly TaskText[], resources: readonly Resou
     ]),
   );
   const problems: Problem[] = [];
-  const written = new Map<string, WrittenTask>();
-  for (const { file, text } of texts) {
-    for (const task of readTasks(file, text, problems)) {
-      const before = written.get(task.name);
-      if (before === undefined) written.set(task.name, task);
-      else {
-        const message = `task "${task.name}" exists already, at ${formatPlace(before.place)}`;
-        problems.push({ ...task.place, message });
-      }
-    }
-  }
-  const needs = new Map([...written].map(([name, task]) => [name, needsOfTask(task)]));
-  checkNames(written, problems);
-  checkCycles(written, needs, problems);
+  const files = texts.map(({ file, text }) => readTaskFile(file, text, problems));
+  const written = writtenTasks(files, problems);
+  const declared = files.flatMap((file) => file.parameters);
+  const parameters = readParameters(declared, resources, problems);
+  const values = valuesOf(parameters, given, problems);
+  const { tasks: expanded, scope, isTooMuch } = expandTasks(written, values, problems);
+  if (isTooMuch) return { tasks: new Map(), outputs: [], objects: [], problems };
+  checkCycles(expanded, problems);
   const calls = new Map(
     [...written].map(([name, task]) => [name, resolveTask(task, types, problems)]),
   );
-  const answers = new Map([...calls].map(([name, call]) => [name, call?.method.output]));
-  const tasks = new Map<string, Task>();
-  for (const task of written.values()) {
-    const { name, ignoreError } = task;
-    const call = calls.get(name);
-    const args = call === undefined ? undefined : checkedArgs(task, call, answers, problems);
-    if (call === undefined || args === undefined) continue;
-    const dependsOn = [...new Set(needs.get(name)?.map((need) => need.name))];
-    tasks.set(name, { ...call, name, args, dependsOn, ignoreError });
-  }
-  return { tasks, problems };
+  const answers = new Map(
+    [...written.keys()].flatMap((name) => {
+      const names = scope.groups.get(name)?.values() ?? [name];
+      return [...names].map((one) => [one, calls.get(name)?.method.output] as const);
+    }),
+  );
+  const tasks = checkedTasks(expanded, calls, answers, problems);
+  const outputEntries = files.flatMap((file) => file.outputs);
+  const outputs = checkOutputs(outputEntries, scope, answers, problems);
+  return { tasks, outputs, objects: wantedObjects(parameters, values, resources), problems };
 }
 
-function needsOfTask({ dependsOn, args }: WrittenTask): readonly Need[] {
-  return [...dependsOn.map(({ text, place }) => ({ name: text, place })), ...needsOf(args)];
-}
-
-/** The names in depends_on. Those in references are checked with the args. */
-function checkNames(written: ReadonlyMap<string, WrittenTask>, problems: Problem[]): void {
-  for (const task of written.values()) {
-    for (const { text, place } of task.dependsOn) {
-      if (written.has(text)) continue;
-      const hint = whyNoTask(text) || didYouMean(text, written.keys());
-      problems.push({ ...place, message: `Depended task '${text}' do not exist${hint}` });
+function writtenTasks(
+  files: readonly WrittenFile[],
+  problems: Problem[],
+): ReadonlyMap<string, WrittenTask> {
+  const written = new Map<string, WrittenTask>();
+  for (const task of files.flatMap((file) => file.tasks)) {
+    const before = written.get(task.name);
+    if (before === undefined) written.set(task.name, task);
+    else {
+      const message = `task "${task.name}" exists already, at ${formatPlace(before.place)}`;
+      problems.push({ ...task.place, message });
     }
   }
+  return written;
 }
 
-function checkCycles(
-  written: ReadonlyMap<string, WrittenTask>,
-  needs: ReadonlyMap<string, readonly Need[]>,
-  problems: Problem[],
-): void {
-  const dag = new Map([...needs].map(([name, list]) => [name, list.map((need) => need.name)]));
+function checkCycles(expanded: ReadonlyMap<string, ExpandedTask>, problems: Problem[]): void {
+  const dag = new Map([...expanded].map(([name, task]) => [name, task.needs.map((n) => n.name)]));
   const cycle = findCycle(dag);
-  const start = cycle === undefined ? undefined : written.get(cycle[0] ?? "");
+  const start = cycle === undefined ? undefined : expanded.get(cycle[0] ?? "");
   if (cycle === undefined || start === undefined) return;
   const next = cycle[1] ?? cycle[0];
-  const place = needs.get(start.name)?.find(({ name }) => name === next)?.place ?? start.place;
+  const place = start.needs.find(({ name }) => name === next)?.place ?? start.written.place;
   const way = [...cycle, cycle[0]].map((name) => `'${name}'`).join(" -> ");
   problems.push({ ...place, message: `This request is not DAG: ${way} depend on each other` });
+}
+
+/** Looks at the instances of a task up to the first one with a problem. */
+function checkedTasks(
+  expanded: ReadonlyMap<string, ExpandedTask>,
+  calls: ReadonlyMap<string, Call | undefined>,
+  answers: AnswerTypes,
+  problems: Problem[],
+): ReadonlyMap<string, Task> {
+  const tasks = new Map<string, Task>();
+  const broken = new Set<WrittenTask>();
+  for (const [name, task] of expanded) {
+    const call = calls.get(task.written.name);
+    if (call === undefined || broken.has(task.written)) continue;
+    const args = checkedArgs(task, call, answers, problems);
+    if (args === undefined) {
+      broken.add(task.written);
+      continue;
+    }
+    const dependsOn = [...new Set(task.needs.map((need) => need.name))];
+    tasks.set(name, { ...call, name, args, dependsOn, ignoreError: task.written.ignoreError });
+  }
+  return tasks;
 }
 
 /** What a task calls. */
@@ -127,18 +153,20 @@ function resolveTask(task: WrittenTask, types: Types, problems: Problem[]): Call
 }
 
 function checkedArgs(
-  task: WrittenTask,
+  { args: tree, written }: ExpandedTask,
   { method }: Call,
   answers: AnswerTypes,
   problems: Problem[],
 ): JsonValue | undefined {
   const before = problems.length;
-  const args = convertArgs(method.input, task.args, problems);
+  const args = convertArgs(method.input, tree, problems);
   const check = problems.length > before ? checkReferences : checkArgs;
-  const wrong = check(method.input, args, answers);
-  for (const { path, message } of wrong) {
-    const place = task.args === undefined ? task.place : placeAt(task.args, path);
-    problems.push({ ...place, message: `${pathText(["args", ...path])}: ${message}` });
+  for (const { path, message } of check(method.input, args, answers)) {
+    const place = tree === undefined ? written.place : placeAt(tree, path);
+    // Only protobuf finds a mistake without a place, such as an invalid time, and shows the value.
+    const isShown = path.length > 0 || tree === undefined || !hasSecret(tree);
+    const why = isShown ? message : "a value does not fit";
+    problems.push({ ...place, message: `${pathText(["args", ...path])}: ${why}` });
   }
   return problems.length > before ? undefined : args;
 }

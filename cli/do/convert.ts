@@ -3,11 +3,12 @@ import { ScalarType } from "@bufbuild/protobuf";
 import { N0Error } from "../../src/util/errors.ts";
 import { quote } from "../../src/util/quote.ts";
 import { didYouMean } from "../../src/util/suggest.ts";
-import { escapeText, type Part, parseText } from "../../src/util/template/text.ts";
+import { escapeText } from "../../src/util/template/text.ts";
 import { fieldMaskFromPaths, isFieldMask } from "../convert/field-mask.ts";
 import type { Leaf } from "../convert/scalar.ts";
 import { scalarFromText } from "../convert/scalar.ts";
 import type { Problem } from "./problems.ts";
+import { partsOf } from "./references.ts";
 import type { Tree } from "./yaml-tree.ts";
 
 /**
@@ -127,7 +128,8 @@ function leafJson(
     return leafTextJson(leaf, tree.text);
   } catch (reason) {
     if (!(reason instanceof N0Error)) throw reason;
-    problems.push({ ...tree.place, message: `${path}: ${reason.message}` });
+    const why = tree.isSecret === true ? "the secret parameter does not fit" : reason.message;
+    problems.push({ ...tree.place, message: `${path}: ${why}` });
     return undefined;
   }
 }
@@ -150,15 +152,6 @@ function isReference(tree: Tree): tree is Tree & { kind: "leaf" } {
   return parts === undefined || (parts.length === 1 && typeof parts[0] !== "string");
 }
 
-function partsOf(text: string): readonly Part[] | undefined {
-  try {
-    return parseText(text);
-  } catch (reason) {
-    if (reason instanceof N0Error) return undefined;
-    throw reason;
-  }
-}
-
 /** A list of proto names, or one text with commas. */
 function fieldMaskJson(tree: Tree, path: string, problems: Problem[]): JsonValue | undefined {
   const items = tree.kind === "list" ? tree.items : [tree];
@@ -173,5 +166,6 @@ function fieldMaskJson(tree: Tree, path: string, problems: Problem[]): JsonValue
 function kindOf(tree: Tree): string {
   if (tree.kind === "list") return "a list";
   if (tree.kind === "table") return "a map";
+  if (tree.isSecret === true) return "a secret";
   return tree.isNull ? "nothing" : quote(tree.text);
 }

@@ -1,4 +1,4 @@
-/** A place in a task file. Lines and columns count from 1. */
+/** A place in a task file. Lines and columns count from 1. An option of the command line has the line 0. */
 export interface Place {
   readonly file: string;
   readonly line: number;
@@ -10,7 +10,7 @@ export interface Problem extends Place {
 }
 
 export function formatPlace({ file, line, column }: Place): string {
-  return `${file}:${line}:${column}`;
+  return line === 0 ? file : `${file}:${line}:${column}`;
 }
 
 /** `boot-vm.yaml:12:5: tasks.vm…`, in the order of the files on the command line, then of their lines. */

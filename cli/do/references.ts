@@ -1,6 +1,5 @@
 import { N0Error } from "../../src/util/errors.ts";
-import type { Reference } from "../../src/util/template/text.ts";
-import { parseText } from "../../src/util/template/text.ts";
+import { type Part, parseText, type Reference } from "../../src/util/template/text.ts";
 import type { Path } from "../../src/util/template/walk.ts";
 import type { Place } from "./problems.ts";
 import type { Tree } from "./yaml-tree.ts";
@@ -11,15 +10,24 @@ export interface Need {
   readonly place: Place;
 }
 
-/** The references of a text; none if it has a mistake, which the check of the args reports. */
-function referencesOf(text: string): readonly Reference[] {
-  if (!text.includes("${")) return [];
+/** The parts of a text; undefined if it has a mistake, which the check of the args reports. */
+export function partsOf(text: string): readonly Part[] | undefined {
+  if (!text.includes("${")) return [text];
   try {
-    return parseText(text).filter((part) => typeof part !== "string");
+    return parseText(text);
   } catch (reason) {
-    if (reason instanceof N0Error) return [];
+    if (reason instanceof N0Error) return undefined;
     throw reason;
   }
+}
+
+export function referencesOf(text: string): readonly Reference[] {
+  return (partsOf(text) ?? []).filter((part) => typeof part !== "string");
+}
+
+/** What a text without references says: `$${` is a literal `${`. */
+export function literalOf(text: string): string {
+  return partsOf(text)?.join("") ?? text;
 }
 
 /** The tasks to which the texts of a tree refer. */

@@ -11,6 +11,8 @@ export interface WrittenTask {
   readonly type: Word | undefined;
   readonly action: Word | undefined;
   readonly args: Tree | undefined;
+  /** A list, a map or a count: the task stands for one instance of each. */
+  readonly forEach: Tree | undefined;
   readonly dependsOn: readonly Word[];
   readonly ignoreError: boolean;
 }
@@ -23,20 +25,56 @@ export interface Word {
 /** A top key with this prefix is not a task: it holds anchors that several tasks share. */
 const SHARED = "x-";
 
-const KEYS = ["type", "action", "args", "depends_on", "ignore_error"] as const;
+const KEYS = ["type", "action", "args", "for_each", "depends_on", "ignore_error"] as const;
 
-/** The readable tasks of all documents of one file. The rest is added to `problems`. */
-export function readTasks(file: string, text: string, problems: Problem[]): readonly WrittenTask[] {
+export type Entry = Table["entries"][number];
+
+/** The readable parts of all documents of one file. */
+export interface WrittenFile {
+  readonly tasks: readonly WrittenTask[];
+  readonly parameters: readonly Entry[];
+  readonly outputs: readonly Entry[];
+}
+
+/** Adds to `problems` what it cannot read. */
+export function readTaskFile(file: string, text: string, problems: Problem[]): WrittenFile {
   const before = problems.length;
   const entries = readTrees(file, text, problems).flatMap((tree) => entriesOf(tree, problems));
   const written = entries.filter(({ key }) => !key.startsWith(SHARED));
   if (written.length === 0 && problems.length === before) {
     problems.push({ file, line: 1, column: 1, message: "the file has no tasks" });
   }
-  return written.flatMap(({ key, place, value }) => readTask(key, place, value, problems));
+  const section = (name: string) =>
+    written
+      .filter((entry) => entry.key === name && !isTask(entry.value))
+      .flatMap(({ value }) => sectionEntries(name, value, problems));
+  return {
+    parameters: section("parameters"),
+    outputs: section("outputs"),
+    tasks: written
+      .filter(({ key, value }) => !SECTIONS.includes(key) || isTask(value))
+      .flatMap(({ key, place, value }) => readTask(key, place, value, problems)),
+  };
 }
 
-function entriesOf(document: Tree, problems: Problem[]): Table["entries"] {
+/** These top keys are not tasks, unless they have a type and an action: so files stay valid that had such tasks. */
+const SECTIONS: readonly string[] = ["parameters", "outputs"];
+
+function isTask(tree: Tree): boolean {
+  const isText = (key: string) =>
+    tree.kind === "table" && tree.entries.some((e) => e.key === key && e.value.kind === "leaf");
+  return isText("type") && isText("action");
+}
+
+function sectionEntries(name: string, tree: Tree, problems: Problem[]): readonly Entry[] {
+  if (tree.kind === "table") return tree.entries;
+  if (tree.kind === "list" || !tree.isNull) {
+    problems.push({ ...tree.place, message: `${name} must be a map from names to ${name}` });
+  }
+  return [];
+}
+
+function entriesOf(document: Tree, problems: Problem[]): readonly Entry[] {
   if (document.kind === "table") return document.entries;
   if (document.kind === "list" || !document.isNull) {
     problems.push({ ...document.place, message: "must be a map from task names to tasks" });
@@ -51,7 +89,7 @@ export function whyNoTask(name: string): string {
 
 function readTask(name: string, place: Place, tree: Tree, problems: Problem[]): WrittenTask[] {
   if (tree.kind !== "table") {
-    const message = `task "${name}" must be a map with type, action, args, depends_on and ignore_error`;
+    const message = `task "${name}" must be a map with type, action, args, for_each, depends_on and ignore_error`;
     problems.push({ ...place, message });
     return [];
   }
@@ -71,8 +109,9 @@ function readTask(name: string, place: Place, tree: Tree, problems: Problem[]): 
       type: requiredWord(name, place, "type", values, problems),
       action: requiredWord(name, place, "action", values, problems),
       args: args?.kind === "leaf" && args.isNull ? undefined : args,
+      forEach: values.get("for_each"),
       dependsOn: words(values.get("depends_on"), problems),
-      ignoreError: flag(values.get("ignore_error"), problems),
+      ignoreError: flag("ignore_error", values.get("ignore_error"), problems),
     },
   ];
 }
@@ -102,11 +141,12 @@ function words(tree: Tree | undefined, problems: Problem[]): readonly Word[] {
   });
 }
 
-function flag(tree: Tree | undefined, problems: Problem[]): boolean {
+/** True or false, as YAML writes them; false if it is not there. */
+export function flag(key: string, tree: Tree | undefined, problems: Problem[]): boolean {
   if (tree === undefined || (tree.kind === "leaf" && tree.isNull)) return false;
   const text = tree.kind === "leaf" ? tree.text : "";
   if (/^(true|yes|on)$/i.test(text)) return true;
   if (/^(false|no|off)$/i.test(text)) return false;
-  problems.push({ ...tree.place, message: "ignore_error must be true or false" });
+  problems.push({ ...tree.place, message: `${key} must be true or false` });
   return false;
 }

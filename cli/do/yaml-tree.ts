@@ -26,6 +26,8 @@ export interface Leaf {
   /** The text as it is written: an unquoted 18.04 or 0x10 is "18.04" and "0x10". */
   readonly text: string;
   readonly isNull: boolean;
+  /** It has the value of a secret parameter, which no message shows. */
+  readonly isSecret?: boolean;
 }
 
 export interface List {
