@@ -47,8 +47,14 @@ const RIGHT = [
   "a: { type: block_storage, action: CreateBlockStorage, args: { name: 7, limit_bytes: 10GiB, request_bytes: 512 } }",
   "a: { type: image, action: ApplyImage, args: { name: a, labels: { on: true } }, depends_on: a1 }\na1: { type: image, action: GetImage, args: { name: a } }",
   "x-shared: [1]\na: { type: virtual_machine, action: GetVirtualMachine, args: { name: a }, ignore_error: on }",
+  "parameters: { type: Network, action: GetNetwork, args: { name: a } }",
+  "parameters: { n: { type: int, default: 3, max: 600 }, s: { default: a.example } }\noutputs: { all: '${a[*].name}' }\na: { type: network, for_each: '${param.n}', action: ApplyNetwork, args: { name: 'n-${each.index:03}', mtu: '${param.n}', domain: '${param.s}' } }",
+  "a: { type: network, action: ApplyNetwork, args: { name: a } }\nb: { type: network, action: ApplyNetwork, args: { name: b, mtu: '${a.mtu}', labels: { of: '${a.name}' }, nameservers: ['${a.ipv4_cidr}'] } }",
 ];
 const WRONG = [
+  "parameters: { n: { type: integer } }\na: { type: network, action: GetNetwork, args: { name: a } }",
+  "parameters: { n: { defalt: 3 } }\na: { type: network, action: GetNetwork, args: { name: a } }",
+  "a: { type: network, action: ApplyNetwork, args: { name: a, mtu: '${HOME}' } }",
   "a: { type: network }",
   "a: { type: netwrk, action: ApplyNetwork, args: { name: a } }",
   "a: { type: network, action: CreateNetwork, args: { name: a } }",

@@ -23,12 +23,16 @@ const WHOLE = "^[+-]?([0-9]+|0x[0-9a-fA-F]+|0o[0-7]+)$";
 const BOOLEAN =
   "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff])$";
 
+/** A text with a reference, which may stand in the place of any value. */
+export const REFERENCE = { type: "string", pattern: '\\$\\{ *("|[A-Za-z0-9_-]+[.[])' };
+const REFERENCE_THERE = { $ref: "#/definitions/reference" };
+
 /** The schema of one field, as `do` reads it: the text of a plain value counts, and nothing is as no field. */
 export function fieldSchema(field: DescField, refTo: (desc: DescMessage) => Schema): Schema {
   const about = aboutOf(field);
   const rules = hasOption(field, fieldRules) ? getOption(field, fieldRules) : undefined;
   const value = valueSchema(field, rules, refTo);
-  return { ...about, anyOf: [value, { type: "null" }] };
+  return { ...about, anyOf: [value, { type: "null" }, REFERENCE_THERE] };
 }
 
 /** The comment of a message or a field, for an editor to show. */
@@ -54,7 +58,12 @@ function valueSchema(
         field.listKind === "message"
           ? messageSchema(field.message, refTo)
           : leafSchema(field, list?.items);
-      return { type: "array", items, ...countLimits(list?.minItems, list?.maxItems, "Items") };
+      const item = { anyOf: [items, REFERENCE_THERE] };
+      return {
+        type: "array",
+        items: item,
+        ...countLimits(list?.minItems, list?.maxItems, "Items"),
+      };
     }
     case "map": {
       const map = ofType?.case === "map" ? ofType.value : undefined;
@@ -65,7 +74,7 @@ function valueSchema(
           : leafSchema(leaf, map?.values);
       return {
         type: "object",
-        additionalProperties: values,
+        additionalProperties: { anyOf: [values, REFERENCE_THERE] },
         ...countLimits(map?.minPairs, map?.maxPairs, "Properties"),
       };
     }

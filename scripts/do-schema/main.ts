@@ -12,7 +12,8 @@ import {
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { schemaText } from "../../cli/do/schema-text.ts";
 import { RESOURCES } from "../../cli/resource/all.ts";
-import { aboutOf, fieldSchema, type Schema } from "./fields.ts";
+import { aboutOf, fieldSchema, REFERENCE, type Schema } from "./fields.ts";
+import { PARAMETER } from "./parameter.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 export const FILE = join(ROOT, "examples/do.schema.json");
@@ -59,14 +60,37 @@ export function doSchema(): string {
     description:
       "A map from names to tasks. A key that begins with x- holds values that tasks share.",
     type: "object",
+    properties: {
+      parameters: orTask({
+        description: "The values that the user of the file chooses, by name.",
+        type: ["object", "null"],
+        additionalProperties: { $ref: "#/definitions/parameter" },
+      }),
+      outputs: orTask({
+        description: "The values that are printed when all tasks are done, by name.",
+        type: ["object", "null"],
+      }),
+    },
     patternProperties: { "^x-": {} },
     additionalProperties: { $ref: "#/definitions/task" },
     definitions: {
       task,
+      parameter: PARAMETER,
+      reference: REFERENCE,
       ...Object.fromEntries([...messages].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     },
   };
   return schemaText(schema);
+}
+
+/** A key of its own, unless a task has that name. */
+function orTask(schema: Schema): Schema {
+  const isTask = { type: "object", required: ["type", "action"] };
+  return Object.fromEntries([
+    pair("if", { ...isTask, properties: { type: { type: "string" }, action: { type: "string" } } }),
+    pair("then", { $ref: "#/definitions/task" }),
+    pair("else", schema),
+  ]);
 }
 
 function taskSchema(
@@ -92,6 +116,10 @@ function taskSchema(
       action: { description: "An RPC of the service of that kind.", type: "string" },
       args: { description: "The fields of the request." },
       depends_on: { description: "The tasks that come before this one.", ...DEPENDS_ON },
+      for_each: {
+        description: "A list, a map or a count: the task runs once for each value.",
+        type: ["array", "object", "integer", "string"],
+      },
       ignore_error: { description: "Go on if it fails.", type: ["boolean", "string", "null"] },
     },
     allOf: choices,
