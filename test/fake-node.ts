@@ -37,6 +37,8 @@ export interface FakeNode {
   isDown: boolean;
   /** False as for an agent of a version without security groups. */
   knowsGroups: boolean;
+  /** The same without user data. */
+  knowsUserData: boolean;
   /** The drivers of the running agent. */
   readonly queue: KeyedQueue;
   /** Everything on the node, as plain data, to compare it before and after. */
@@ -82,13 +84,15 @@ export function newFakeNode(options: FakeNodeOptions = {}): FakeNode {
     transport: {
       unary: async (...call) => {
         const answer = await reach().unary(...call);
-        return node.knowsGroups ? answer : { ...answer, message: withoutGroups(answer.message) };
+        const told = node.knowsUserData ? answer.message : withoutUserData(answer.message);
+        return { ...answer, message: node.knowsGroups ? told : withoutGroups(told) };
       },
       stream: async (...call) => await reach().stream(...call),
     },
     capacity: undefined,
     isDown: false,
     knowsGroups: true,
+    knowsUserData: true,
     get queue() {
       return agent.queue;
     },
@@ -101,6 +105,11 @@ export function newFakeNode(options: FakeNodeOptions = {}): FakeNode {
   };
   peers.set(address, node);
   return node;
+}
+
+/** The same, if it is about a seed, by an agent that does not read the field. */
+function withoutUserData<T extends object>(message: T): T {
+  return "hasUserData" in message ? { ...message, hasUserData: false } : message;
 }
 
 /** The same, if it is a survey, by an agent that says nothing of security groups. */

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { DomainInfo, DomainSpec, DomainState, NicSpec } from "../driver/compute/domain.ts";
 import type { Mark } from "../driver/mark.ts";
-import type { Seed, SeedNic } from "../driver/seed/seed-driver.ts";
+import type { ExpectedSeed, Seed, SeedNic } from "../driver/seed/seed-driver.ts";
 import type { VolumeDriver } from "../driver/volume/volume-driver.ts";
 import type {
   Domain,
@@ -85,6 +85,15 @@ export function volumeIdOf(volume: VolumeDriver, path: string): string | undefin
 }
 
 export function seedFromWire(request: EnsureSeedRequest): Seed {
+  return { ...settingsFromWire(request), ...defined({ userData: nonEmpty(request.userData) }) };
+}
+
+export function expectedSeedFromWire(request: EnsureSeedRequest): ExpectedSeed {
+  const userDataSha256 = nonEmpty(request.userDataSha256);
+  return { ...settingsFromWire(request), ...defined({ userDataSha256 }) };
+}
+
+function settingsFromWire(request: EnsureSeedRequest): Omit<Seed, "userData"> {
   const { instanceId, hostname, loginUsername, sshAuthorizedKeys } = request;
   return {
     instanceId,

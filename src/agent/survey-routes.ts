@@ -3,7 +3,7 @@ import type { ExpectedSeed } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { SurveyAgentService } from "../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import type { AgentDeps } from "./agent-deps.ts";
 import { change, keys, required } from "./change.ts";
-import { seedFromWire } from "./domain-messages.ts";
+import { expectedSeedFromWire } from "./domain-messages.ts";
 import { groupsFromWire } from "./group-messages.ts";
 import { networkFromWire } from "./network-routes.ts";
 import { portFromWire } from "./port-messages.ts";
@@ -79,7 +79,7 @@ async function compareSeeds(
     const { name } = wanted;
     const folder = folderOf.get(name);
     const differing =
-      folder === undefined ? undefined : await driver.compare(folder, seedFromWire(wanted));
+      folder === undefined ? undefined : await driver.compare(folder, expectedSeedFromWire(wanted));
     const state = differing === undefined ? "absent" : differing.length > 0 ? "altered" : "whole";
     answers.push({ name, state: partToWire(state), differingFiles: [...(differing ?? [])] });
   }

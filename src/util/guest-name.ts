@@ -1,4 +1,6 @@
 import { canonicalAddress } from "./cidr.ts";
+import { invalid } from "./errors.ts";
+import { quote } from "./quote.ts";
 import type { Ref } from "./ref.ts";
 import { shortDigest } from "./security-rule.ts";
 
@@ -7,6 +9,25 @@ type Named = Pick<Ref, "scope" | "name">;
 /** A name may contain characters that a host name may not (RFC 1123). */
 export function hostnameOf(name: string): string {
   return name.replace(/[._]+/g, "-").replace(/-+$/, "");
+}
+
+const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i;
+
+/** @throws N0Error `invalid_argument` for what is neither a host name nor one with its domain (RFC 1123). */
+export function checkHostname(field: string, text: string): void {
+  const labels = text.split(".");
+  if (text.length > 253 || !labels.every((label) => LABEL.test(label))) {
+    throw invalid(
+      field,
+      `${quote(text)} is not a host name: write letters, digits and - inside, up to 63, also with a domain as in web.example.com`,
+    );
+  }
+  if (/^\d+$/.test(labels.at(-1) ?? "")) {
+    throw invalid(field, `${quote(text)} ends like an address: end it with a letter`);
+  }
+  if (labels[0]?.toLowerCase() === "localhost") {
+    throw invalid(field, "localhost is the name of every host for itself: choose another one");
+  }
 }
 
 /**

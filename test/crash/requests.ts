@@ -50,6 +50,8 @@ export const WEB: JsonObject = {
   nics: [{ networkName: "net" }, { networkName: "net", ipv4Address: "10.231.7.77" }],
   loginUsername: "n0",
   sshAuthorizedKeys: [SSH_KEY],
+  hostname: "web.example.com",
+  userData: "#cloud-config\nruncmd: [[echo, hi]]\n",
 };
 export const DISKS = [newDisk("root"), newDisk("data")];
 export const DISKS_GONE = [...purged("root"), ...purged("data")];

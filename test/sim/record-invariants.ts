@@ -16,7 +16,11 @@ import {
   overlays,
   replicas,
 } from "../../src/api/provisioning/block-storage/collection.ts";
-import { uuids, virtualMachines } from "../../src/api/provisioning/virtual-machine/collection.ts";
+import {
+  userDatas,
+  uuids,
+  virtualMachines,
+} from "../../src/api/provisioning/virtual-machine/collection.ts";
 import type { Collection, KeyParts } from "../../src/datastore/collection.ts";
 import type { Datastore, Entry } from "../../src/datastore/datastore.ts";
 import { type Part, refOfKey } from "../../src/datastore/key.ts";
@@ -34,6 +38,7 @@ const DERIVED: readonly { readonly prefix: string }[] = [
   hardwareAddresses,
   taps,
   uuids,
+  userDatas,
   overlays,
   vnis,
 ];
@@ -112,6 +117,7 @@ export function* wrongReservations(model: Model, snapshot: Snapshot): Generator<
   for (const { ref, object: vm } of model.objects(virtualMachines)) {
     const why = formatRef(ref);
     owe(uuids.key(vm.uuid), why);
+    if (vm.userDataBytes > 0) owe(userDatas.key(ref), why);
     owe(computes.key(vm.computeNodeName, vm.computeName), why);
     vm.nics.forEach(({ networkName }, i) => {
       oweInterface(networkBeside(ref, networkName), vm.networkInterfaceNames[i] ?? "", why);

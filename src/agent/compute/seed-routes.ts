@@ -20,7 +20,7 @@ export function seedRoutes(deps: AgentDeps): ComputePart<"ensureSeed"> {
         await seed.ensure(folder, seedFromWire(request), signal);
       });
       warnOfNameservers(deps, request);
-      return {};
+      return { hasUserData: request.userData !== "" };
     },
   };
 }

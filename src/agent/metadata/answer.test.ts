@@ -38,6 +38,20 @@ test("NoCloud: the files of the seed, to the letter", async () => {
   expect(await get("/nocloud/vendor-data")).toBe("");
 });
 
+test("user data is the same in each layout, and so is a host name with its domain", async () => {
+  const seed = { ...exampleSeed, hostname: "web.example.com", userData: "#!/bin/sh\necho é\n" };
+  const { get, json } = await asGuest(seed);
+  const merged = Buffer.from(seedFiles(seed)[0]!.content).toString();
+  expect(merged).toContain("multipart/mixed");
+  for (const path of ["nocloud/user-data", "openstack/latest/user_data", "latest/user-data"]) {
+    expect([path, await get(`/${path}`)]).toEqual([path, merged]);
+  }
+  expect((await json("/openstack/latest/meta_data.json")).hostname).toBe("web.example.com");
+  for (const name of ["hostname", "local-hostname"]) {
+    expect(await get(`/latest/meta-data/${name}`)).toBe("web.example.com");
+  }
+});
+
 test("OpenStack: versions, metadata, network data, user data", async () => {
   const { get, json } = await asGuest();
   expect(await get("/openstack")).toBe("2015-10-15\n2018-08-27\n2020-10-14\nlatest");

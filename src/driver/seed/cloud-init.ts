@@ -1,7 +1,8 @@
 import { stringify } from "yaml";
 import { defined } from "../../util/defined.ts";
 import type { IsoFile } from "./iso9660.ts";
-import type { Seed, SeedNic } from "./seed-driver.ts";
+import type { ExpectedSeed, Seed, SeedNic } from "./seed-driver.ts";
+import { mergedUserData, sha256 } from "./user-data.ts";
 
 /** The label that cloud-init's NoCloud source looks for. */
 export const SEED_LABEL = "cidata";
@@ -15,8 +16,30 @@ export function seedFiles(seed: Seed): IsoFile[] {
   ];
 }
 
+/**
+ * The files that differ from those of `seed`. Where the seed must have user data, it is compared by its hash.
+ *
+ * @param there The user data that is there.
+ */
+export function differingFiles(
+  { userDataSha256, ...seed }: ExpectedSeed,
+  there: string | undefined,
+  isThere: (file: IsoFile) => boolean,
+): string[] {
+  const isSame = userDataSha256 === (there === undefined ? undefined : sha256(there));
+  const wanted = userDataSha256 === undefined ? seed : { ...seed, ...defined({ userData: there }) };
+  const isRight = (file: IsoFile) => (file.name !== "user-data" || isSame) && isThere(file);
+  return seedFiles(wanted).flatMap((file) => (isRight(file) ? [] : [file.name]));
+}
+
+/** With the user data of the user, if there is any. */
+export function userData(seed: Seed): string {
+  const ours = cloudConfig(seed);
+  return seed.userData === undefined ? ours : mergedUserData({ theirs: seed.userData, ours });
+}
+
 /** https://cloudinit.readthedocs.io/en/22.4.2/reference/modules.html#users-and-groups */
-export function userData({ loginUsername, sshAuthorizedKeys }: Seed): string {
+function cloudConfig({ loginUsername, sshAuthorizedKeys }: Seed): string {
   const keys = sshAuthorizedKeys.length === 0 ? {} : { ssh_authorized_keys: sshAuthorizedKeys };
   const config =
     loginUsername === undefined

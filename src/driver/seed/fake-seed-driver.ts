@@ -1,6 +1,5 @@
 import { join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
-import { seedFiles } from "./cloud-init.ts";
+import { differingFiles, seedFiles } from "./cloud-init.ts";
 import type { IsoFile } from "./iso9660.ts";
 import type { Seed, SeedDriver } from "./seed-driver.ts";
 
@@ -29,13 +28,12 @@ export function newFakeSeedDriver(): FakeSeedDriver {
     async compare(folder, seed) {
       const there = seeds.get(join(folder, "seed.iso"));
       if (there === undefined) return undefined;
-      if (isDeepStrictEqual(there, seed)) return [];
       const files = seedFiles(there);
       const isSame = (wanted: IsoFile) =>
         files.some(({ name, content }) => {
           return name === wanted.name && Buffer.from(content).equals(wanted.content);
         });
-      return seedFiles(seed).flatMap((file) => (isSame(file) ? [] : [file.name]));
+      return differingFiles(seed, there.userData, isSame);
     },
     async read(folder) {
       return structuredClone(seeds.get(join(folder, "seed.iso")));

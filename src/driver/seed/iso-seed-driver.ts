@@ -4,13 +4,14 @@ import { errorCode } from "../../util/errno.ts";
 import { N0Error } from "../../util/errors.ts";
 import { isRegular, readRegular } from "../file/regular-file.ts";
 import { replaceFile } from "../file/replace-file.ts";
-import { SEED_LABEL, seedFiles } from "./cloud-init.ts";
+import { differingFiles, SEED_LABEL, seedFiles } from "./cloud-init.ts";
 import { isoImage, SECTOR_BYTES } from "./iso9660.ts";
 import { readIsoFiles } from "./iso9660-reader.ts";
 import { seedIn } from "./read-seed.ts";
 import type { Seed, SeedDriver } from "./seed-driver.ts";
+import { partsOfUserData } from "./user-data.ts";
 
-/** Images of 48 KiB: a guest that boots reads its own many times, and to parse it takes longer than all the rest. */
+/** Images of 48 KiB and their user data: a guest that boots reads its own many times, and to parse it takes longer than all the rest. */
 const REMEMBERED_MAX = 32;
 
 /**
@@ -33,8 +34,10 @@ export function newIsoSeedDriver(): SeedDriver {
     async compare(folder, seed) {
       const image = await readRegular(join(folder, "seed.iso"));
       if (image === undefined) return undefined;
-      const differing = seedFiles(seed).filter(({ content }) => !image.includes(extent(content)));
-      return differing.map(({ name }) => name);
+      const there = readIsoFiles(image)?.get("user-data")?.toString("utf8") ?? "";
+      return differingFiles(seed, partsOfUserData(there)?.theirs, ({ content }) =>
+        image.includes(extent(content)),
+      );
     },
 
     async read(folder) {

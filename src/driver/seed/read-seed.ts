@@ -2,6 +2,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { defined } from "../../util/defined.ts";
 import type { Seed, SeedNic } from "./seed-driver.ts";
+import { partsOfUserData } from "./user-data.ts";
 
 const keys = z.array(z.string()).default([]);
 const userDataShape = z.object({
@@ -26,9 +27,11 @@ const networkShape = z.object({ ethernets: z.record(z.string(), nicShape).defaul
  * family is that of the nic. Undefined if they are something else.
  */
 export function seedIn(files: ReadonlyMap<string, Buffer>): Seed | undefined {
-  const user = userDataShape.safeParse(yamlIn(files.get("user-data")));
-  const meta = metaDataShape.safeParse(yamlIn(files.get("meta-data")));
-  const network = networkShape.safeParse(yamlIn(files.get("network-config")));
+  const text = files.get("user-data")?.toString("utf8") ?? "";
+  const parts = partsOfUserData(text);
+  const user = userDataShape.safeParse(yamlIn(parts?.ours ?? text));
+  const meta = metaDataShape.safeParse(yamlIn(files.get("meta-data")?.toString("utf8")));
+  const network = networkShape.safeParse(yamlIn(files.get("network-config")?.toString("utf8")));
   if (!user.success || !meta.success || !network.success) return undefined;
   const [login] = user.data.users ?? [];
   return {
@@ -37,6 +40,7 @@ export function seedIn(files: ReadonlyMap<string, Buffer>): Seed | undefined {
     ...defined({ loginUsername: login?.name }),
     sshAuthorizedKeys: login?.ssh_authorized_keys ?? user.data.ssh_authorized_keys,
     nics: Object.values(network.data.ethernets).map(nicOf),
+    ...defined({ userData: parts?.theirs }),
   };
 }
 
@@ -54,10 +58,10 @@ function nicOf({ match, mtu, ...nic }: z.infer<typeof nicShape>): SeedNic {
   };
 }
 
-function yamlIn(content: Buffer | undefined): unknown {
+function yamlIn(content: string | undefined): unknown {
   if (content === undefined) return undefined;
   try {
-    return parse(content.toString("utf8"), { version: "1.1" });
+    return parse(content, { version: "1.1" });
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Seed, SeedDriver } from "./seed-driver.ts";
+import { sha256 } from "./user-data.ts";
 
 export interface SeedDriverUnderTest {
   readonly driver: SeedDriver;
@@ -86,6 +87,28 @@ export function seedDriverSuite(name: string, make: () => Promise<SeedDriverUnde
       const { loginUsername: _, ...nobody } = exampleSeed;
       await driver.ensure(folder, { ...nobody, nics: [] }, AbortSignal.timeout(10_000));
       expect(await driver.read(folder)).toEqual({ ...nobody, nics: [] });
+    });
+
+    test("keeps user data, and compares it by its hash", async () => {
+      const { driver, folder } = await make();
+      const MIME =
+        'Content-Type: multipart/mixed; boundary="B"\nMIME-Version: 1.0\n\n--B\n\na\n--B--';
+      for (const userData of ["#!/bin/sh\necho é 中", "#cloud-config\na: 1\n", MIME]) {
+        await driver.ensure(folder, { ...exampleSeed, userData }, AbortSignal.timeout(10_000));
+        expect(await driver.read(folder)).toEqual({ ...exampleSeed, userData });
+        const compare = async (expected: object) =>
+          await driver.compare(folder, { ...exampleSeed, ...expected });
+        const userDataSha256 = sha256(userData);
+        expect(await compare({ userDataSha256 })).toEqual([]);
+        expect(await compare({ userDataSha256, hostname: "web-2" })).toEqual(["meta-data"]);
+        expect(await compare({ userDataSha256, sshAuthorizedKeys: [] })).toEqual(["user-data"]);
+        expect(await compare({ userDataSha256: sha256("") })).toEqual(["user-data"]);
+        expect(await compare({})).toEqual(["user-data"]);
+      }
+      await driver.ensure(folder, exampleSeed, AbortSignal.timeout(10_000));
+      expect(await driver.compare(folder, { ...exampleSeed, userDataSha256: sha256("") })).toEqual([
+        "user-data",
+      ]);
     });
 
     test("does nothing for a signal that is aborted", async () => {

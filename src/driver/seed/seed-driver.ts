@@ -22,7 +22,15 @@ export interface Seed {
   readonly loginUsername?: string;
   readonly sshAuthorizedKeys: readonly string[];
   readonly nics: readonly SeedNic[];
+  /** What the user adds. It may hold secrets. */
+  readonly userData?: string;
 }
+
+/** A seed as it must be, without the user data itself. */
+export type ExpectedSeed = Omit<Seed, "userData"> & {
+  /** Of the user data, in hexadecimal. Undefined for none. */
+  readonly userDataSha256?: string;
+};
 
 /** Writes cloud-init NoCloud seeds: an ISO 9660 image labelled `cidata`. */
 export interface SeedDriver {
@@ -33,7 +41,7 @@ export interface SeedDriver {
    * The names of the files in the seed of `folder` that differ from `seed`; empty if all are equal. Undefined
    * if there is no seed.
    */
-  compare(folder: string, seed: Seed): Promise<readonly string[] | undefined>;
+  compare(folder: string, seed: ExpectedSeed): Promise<readonly string[] | undefined>;
 
   /** The seed in `folder`; undefined if there is none, or a damaged one. */
   read(folder: string): Promise<Seed | undefined>;

@@ -6,6 +6,7 @@ export const examples: Examples = {
   CreateVirtualMachine: {
     ...{ name: "a", ...COMPUTE, blockStorageNames: ["a"], nics: [{ networkName: "a" }] },
     ...{ loginUsername: "a", sshAuthorizedKeys: [SSH_KEY] },
+    ...{ hostname: "a.example.com", userData: "#cloud-config\npackages: [a]\n" },
   },
   UpdateVirtualMachine: { name: "a", limitCpuMilliCore: 2000, updateMask: "limitCpuMilliCore" },
   DeleteVirtualMachine: { name: "a" },

@@ -33,5 +33,15 @@ export function virtualMachineBeside(of: Pick<Ref, "scope">, name: string): Ref 
   return refBeside(of, virtualMachines.kind, name);
 }
 
+/** What only the node of the virtual machine gets, and no answer has. */
+export type UserData = {
+  readonly base64: string;
+  readonly sha256: string;
+  readonly transactionId: string;
+};
+
+/** By virtual machine, of those that have any. */
+export const userDatas = jsonCollection<UserData>("user_data", { of: virtualMachines.kind });
+
 /** By UUID. */
 export const uuids = jsonCollection<UsedBy>("uuid");

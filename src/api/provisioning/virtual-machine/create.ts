@@ -33,6 +33,7 @@ import { readGroups, withOwnNames } from "./nics/groups.ts";
 import { newNics, reserveNics } from "./nics/nics.ts";
 import { keysOf, settled, virtualMachineSteps } from "./record.ts";
 import { computeReservationOf, reserveUuid } from "./reservations.ts";
+import { keepAny, slowDigestOf } from "./user-data/user-data.ts";
 import { type CheckedCreate, checkCreate, withLimits } from "./validate.ts";
 
 /**
@@ -65,10 +66,12 @@ export async function createVirtualMachine(
     using nics = await reserveNics.choose(api, ref, request.nics, newNics(placed.nodeName));
 
     const asked = newRecord(tx, ref, request, checked, placed.nodeName, nics.chosen);
-    asked.instanceId = instanceIdOf(asked, userKeys);
+    const digest = slowDigestOf(checked.userData, asked.uuid);
+    asked.instanceId = instanceIdOf(asked, userKeys, digest);
     const groups = await readGroups(api, ref, request.nics);
     await virtualMachineSteps.replace(tx, ref, undefined, asked, [...named, ...groups]);
     await tx.run(reserveUuid, { uuid: asked.uuid, ref });
+    const userDataSha256 = await keepAny(tx, ref, checked.userData);
     await tx.run(reserveCompute, {
       nodeName: placed.nodeName,
       compute: computeReservationOf(ref, asked),
@@ -77,7 +80,7 @@ export async function createVirtualMachine(
     for (const disk of disks) await claim(tx, ref, disk);
     await reserveNics.reserve(tx, nics);
     asked.nics = nics.chosen.nics;
-    asked.instanceId = instanceIdOf(asked, userKeys);
+    asked.instanceId = instanceIdOf(asked, userKeys, digest);
 
     using sighting = api.observed.sight(placed.nodeName, ref);
     const plan = planOf(ref, asked, {
@@ -85,6 +88,7 @@ export async function createVirtualMachine(
       nics: nics.planned,
       userKeys,
       nameservers: api.nameservers,
+      ...defined({ userDataSha256 }),
     });
     await tx.run(writeNewSeed, plan.seed);
     for (const tap of plan.taps) await tx.run(makeTap, tap);
@@ -102,14 +106,18 @@ export async function createVirtualMachine(
 
 /** Equal for equal requests and addresses, for every user and at any time. */
 function instanceIdOf(
-  { uuid, loginUsername, sshAuthorizedKeys, nics }: VirtualMachine,
+  { uuid, loginUsername, sshAuthorizedKeys, nics, hostname }: VirtualMachine,
   userKeys: readonly string[],
+  userDataDigest: string,
 ): string {
   const addresses = nics.map((nic) => [
     ...[nic.hardwareAddress, nic.ipv4Address, nic.ipv6Address],
     ...nic.secondaryAddresses,
   ]);
-  return uuidV5(uuid, JSON.stringify([loginUsername, sshAuthorizedKeys, userKeys, addresses]));
+  // A disk of an older version must meet the id that it knows.
+  const added = hostname === "" && userDataDigest === "" ? [] : [hostname, userDataDigest];
+  const parts = [loginUsername, sshAuthorizedKeys, userKeys, addresses, ...added];
+  return uuidV5(uuid, JSON.stringify(parts));
 }
 
 async function throwIfExists(api: Api, ref: Ref): Promise<void> {
@@ -162,15 +170,16 @@ function newRecord(
   tx: Tx,
   ref: Ref,
   request: CreateVirtualMachineRequest & Pick<VirtualMachine, "userDomain">,
-  { uuid, sshAuthorizedKeys }: CheckedCreate,
+  { uuid, sshAuthorizedKeys, userData }: CheckedCreate,
   nodeName: string,
   nics: Pick<VirtualMachine, "nics" | "networkInterfaceNames">,
 ): VirtualMachine {
-  const { $typeName: _, $unknown: __, ...fields } = request;
+  const { $typeName: _, $unknown: __, userData: ___, ...fields } = request;
   return create(VirtualMachineSchema, {
     ...fields,
     uuid,
     sshAuthorizedKeys: [...sshAuthorizedKeys],
+    userDataBytes: Buffer.byteLength(userData),
     nics: nics.nics,
     networkInterfaceNames: nics.networkInterfaceNames,
     state: State.PENDING,

@@ -20,7 +20,7 @@ import { release } from "../../pool/inventory/reservations.ts";
 import { blockStorageBeside, blockStorages } from "../block-storage/collection.ts";
 import { settled as settledDisk } from "../block-storage/record.ts";
 import type { Api, SagaContext, Tx } from "../context.ts";
-import { uuids, virtualMachines } from "./collection.ts";
+import { userDatas, uuids, virtualMachines } from "./collection.ts";
 import { removeDomainLater } from "./domain/domain-steps.ts";
 import { tapsOf } from "./domain/plan.ts";
 import { readNics } from "./domain/plan-input.ts";
@@ -47,9 +47,10 @@ export const forgetVirtualMachine: Retriable<SagaContext, { readonly ref: Ref }>
   },
 };
 
-/** The things that only this virtual machine has, on any node: its UUID, its interfaces and their addresses. */
+/** What only this virtual machine has, on any node: its UUID, its user data, its interfaces and their addresses. */
 export async function releaseIdentity(api: Api, ref: Ref, vm: VirtualMachine): Promise<Writes> {
   const writes: Writes[] = [remove(uuids, vm.uuid)];
+  if (vm.userDataBytes > 0) writes.push(remove(userDatas, ref));
   for (const [i, { networkName }] of vm.nics.entries()) {
     const network = networkBeside(ref, networkName);
     const reserved = await api.records.find(interfaces, network, vm.networkInterfaceNames[i]!);

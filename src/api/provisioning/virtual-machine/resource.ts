@@ -6,7 +6,7 @@ import {
 import { defineResource } from "../../core/resource/resource.ts";
 import type { Api } from "../context.ts";
 import { virtualMachineAudit } from "./audit.ts";
-import { uuids, virtualMachines } from "./collection.ts";
+import { userDatas, uuids, virtualMachines } from "./collection.ts";
 import { createVirtualMachine } from "./create.ts";
 import { deleteVirtualMachine, forgetVirtualMachine, withProject } from "./delete.ts";
 import * as domains from "./domain/domain-steps.ts";
@@ -35,13 +35,14 @@ import { shutdownVirtualMachine } from "./power/shutdown.ts";
 import { toWire, virtualMachineSteps } from "./record.ts";
 import { reserveUuid } from "./reservations.ts";
 import { updateVirtualMachine } from "./update.ts";
+import { keepUserData } from "./user-data/user-data.ts";
 
 export const virtualMachine = defineResource({
   word: "virtual machine",
   service: VirtualMachineService,
   schema: VirtualMachineSchema,
   collection: virtualMachines,
-  records: [uuids],
+  records: [uuids, userDatas],
   pending: State.PENDING,
   quota: { virtual_machines: 1n },
   givesRoom: ["deleteVirtualMachine", "shutdownVirtualMachine"],
@@ -52,6 +53,7 @@ export const virtualMachine = defineResource({
     steps: [
       virtualMachineSteps.put,
       reserveUuid,
+      keepUserData,
       domains.writeNewSeed,
       domains.rewriteSeed,
       domains.startNewDomain,

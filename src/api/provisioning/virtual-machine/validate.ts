@@ -4,6 +4,7 @@ import type {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { canonicalAddress } from "../../../util/cidr.ts";
 import { invalid } from "../../../util/errors.ts";
+import { checkHostname } from "../../../util/guest-name.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { quote } from "../../../util/quote.ts";
 import { nameOnNode, type Ref } from "../../../util/ref.ts";
@@ -11,6 +12,7 @@ import { parseSshPublicKey } from "../../../util/ssh-key.ts";
 import { parseUuid, uuidV5 } from "../../../util/uuid.ts";
 import { isNoAddress } from "../../network/interface/choose-address.ts";
 import { checkLimits } from "./nics/limits.ts";
+import { checkUserData } from "./user-data/check.ts";
 
 /** The original's namespace, so that a name gives the same UUID. */
 const UUID_NAMESPACE = "a015d18d-b2c3-4181-8028-6f707ef31c95";
@@ -66,6 +68,7 @@ export function checkSize(size: Size): void {
 export interface CheckedCreate {
   readonly uuid: string;
   readonly sshAuthorizedKeys: readonly string[];
+  readonly userData: string;
 }
 
 /** Checks what the rules of the proto cannot say. @throws N0Error `invalid_argument` that names the field. */
@@ -83,8 +86,9 @@ export function checkCreate(ref: Ref, request: CreateVirtualMachineRequest): Che
   const sshAuthorizedKeys = request.sshAuthorizedKeys.map((text, i) =>
     parseSshPublicKey(`ssh_authorized_keys[${i}]`, text),
   );
+  if (request.hostname !== "") checkHostname("hostname", request.hostname);
   checkNics(request.nics, (i) => `nics[${i}].`);
-  return { uuid, sshAuthorizedKeys };
+  return { uuid, sshAuthorizedKeys, userData: checkUserData(request.userData) };
 }
 
 /**

@@ -6,6 +6,8 @@ import { type World, withHeaders } from "../../../../test/world.ts";
 import { Visibility } from "../../../gen/n0stack/iam/v1alpha1/visibility_pb.ts";
 import { PROJECT_HEADER } from "../../../util/project.ts";
 
+const USER_DATA = "#!/bin/sh\necho hi\n";
+
 /** Another virtual machine with a disk and a nic of its own, which nothing may touch. */
 async function prepareOther(world: World): Promise<void> {
   await prepareDisk(world);
@@ -79,6 +81,14 @@ export const rpcCases: readonly RpcCase[] = [
     isOfProjects: true,
     prepare: prepareShared,
     call: createShared,
+  },
+  {
+    rpc: "CreateVirtualMachine",
+    about: "with user data",
+    prepare: prepareDisk,
+    call: ({ virtualMachines }) =>
+      virtualMachines.createVirtualMachine({ ...webRequest("web", []), userData: USER_DATA }),
+    secret: USER_DATA,
   },
   {
     rpc: "DeleteVirtualMachine",

@@ -16,7 +16,7 @@ import { users } from "../../iam/user/collection.ts";
 import { interfaces } from "../../network/interface/collection.ts";
 import { networks } from "../../network/network/collection.ts";
 import { computes } from "../../pool/inventory/collection.ts";
-import { uuids, virtualMachines } from "./collection.ts";
+import { userDatas, uuids, virtualMachines } from "./collection.ts";
 
 /** One for each code of the audit. */
 export const drifts: Drifts = {
@@ -72,6 +72,10 @@ export const drifts: Drifts = {
     found: ["reference_guard.without_owner", "vm.user_missing"],
     left: ["vm.user_missing"],
   },
+  "vm.user_data_missing": {
+    drift: async ({ changeMachine }) => await changeMachine("web", { userDataBytes: 5 }),
+    left: ["vm.user_data_missing"],
+  },
   "vm.disk_not_claimed": {
     drift: ({ changeDisk }) => changeDisk("spare", { state: DiskState.AVAILABLE, usedBy: "" }),
   },
@@ -84,6 +88,10 @@ export const drifts: Drifts = {
   },
   "uuid.without_owner": {
     drift: ({ write }) => write(uuids, [GHOST.uuid], { usedBy: "ghost" }),
+  },
+  "user_data.without_owner": {
+    drift: ({ write }) =>
+      write(userDatas, [vmRef("web")], { base64: "", sha256: "", transactionId: "long-ago" }),
   },
   "vm.interface_missing": {
     drift: async (hands) => {

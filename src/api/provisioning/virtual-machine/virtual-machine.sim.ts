@@ -60,6 +60,10 @@ export const calls: Readonly<Record<string, CallKind>> = {
       labels: labels(view),
       blockStorageNames: view.freeDisks(view.dice.pick([0, 1, 1, 2])),
       nics: nics(view),
+      hostname: view.dice.chance(0.1) ? "web.example.com" : "",
+      userData: view.dice.chance(0.2)
+        ? view.dice.pick(["#!/bin/sh\n", "#cloud-config\na: 1\n", "x"])
+        : "",
       userNames: view.dice.chance(0.2) ? [view.object(users, namesOf("user"))] : [],
       ...(view.dice.chance(0.15) ? { uuid: view.dice.pick(UUIDS) } : {}),
     }),

@@ -46,6 +46,12 @@ export const codes = {
     means: "a virtual machine names a user that has no record, so it cannot boot again",
     byHand: "apply the user again, with its keys",
   },
+  "vm.user_data_missing": {
+    rank: 135,
+    severity: "warning",
+    means: "a virtual machine has lost its user data, so it cannot boot again",
+    byHand: "delete it, and create it again with its user data; its block storages stay",
+  },
   "vm.disk_not_claimed": {
     rank: 140,
     severity: "error",
@@ -64,6 +70,12 @@ export const codes = {
     severity: "warning",
     means: "a UUID is taken by a virtual machine that does not have it",
     repair: "frees it",
+  },
+  "user_data.without_owner": {
+    rank: 235,
+    severity: "warning",
+    means: "there is user data of a virtual machine that does not exist or has none",
+    repair: "removes it",
   },
   "vm.interface_missing": {
     rank: 240,

@@ -15,7 +15,7 @@ import { networkBeside, networks } from "../../../network/network/collection.ts"
 import { diskStateName } from "../../block-storage/audit/records.ts";
 import { blockStorageBeside, blockStorages } from "../../block-storage/collection.ts";
 import type { Api } from "../../context.ts";
-import { usersOf, virtualMachines } from "../collection.ts";
+import { userDatas, usersOf, virtualMachines } from "../collection.ts";
 import type { Code } from "./codes.ts";
 import { claimDisk, settleMachine } from "./repair.ts";
 import { nodeOfMachine } from "./view.ts";
@@ -67,6 +67,17 @@ function partsOf(
       unlessThere("vm.network_missing", networks, networkBeside(ref, networkName)),
     ),
     ...usersOf(vm).flatMap((user) => unlessThere("vm.user_missing", users, user)),
+    ...(vm.userDataBytes === 0 || records.find(userDatas, ref) !== undefined
+      ? []
+      : [
+          {
+            code: "vm.user_data_missing" as const,
+            expected: "user data",
+            found: "no record",
+            ...about,
+            keys: [machineKey],
+          },
+        ]),
     ...vm.blockStorageNames.flatMap((name): Finding[] => {
       const diskRef = blockStorageBeside(ref, name);
       const disk = records.find(blockStorages, diskRef)?.value;

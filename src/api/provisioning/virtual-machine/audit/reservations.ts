@@ -14,7 +14,7 @@ import {
 } from "../../../pool/inventory/audit.ts";
 import { type ComputeReservation, computes } from "../../../pool/inventory/collection.ts";
 import type { Api } from "../../context.ts";
-import { uuids, virtualMachines } from "../collection.ts";
+import { type UserData, userDatas, uuids, virtualMachines } from "../collection.ts";
 import { computeReservationOf } from "../reservations.ts";
 import type { Code } from "./codes.ts";
 import {
@@ -40,6 +40,7 @@ export function compareReservations(view: View): Finding[] {
     ]),
     ...(isWanted("") ? records.list(uuids).flatMap((stored) => compareUuid(view, stored)) : []),
     ...(isWanted("") ? records.list(virtualMachines).flatMap((one) => missingUuid(view, one)) : []),
+    ...(isWanted("") ? records.list(userDatas).flatMap((one) => compareUserData(view, one)) : []),
   ];
 }
 
@@ -77,6 +78,24 @@ function compareUuid({ records }: View, stored: Stored<{ usedBy: string }>): Fin
       nodeName: "",
       expected: "nothing",
       found: `uuid ${uuid} taken by "${usedBy}"`,
+      keys: [virtualMachines.key(ref)],
+      repair: dropRecords([stored]),
+    },
+  ];
+}
+
+/** One that is missing is among what the record of the virtual machine names. */
+function compareUserData({ records }: View, stored: Stored<UserData>): Finding[] {
+  const ref = userDatas.refOf(stored.key);
+  const vm = records.find(virtualMachines, ref)?.value;
+  if (vm !== undefined && vm.userDataBytes > 0) return [];
+  return [
+    {
+      code: "user_data.without_owner",
+      resource: formatRef(ref),
+      nodeName: "",
+      expected: "nothing",
+      found: "user data",
       keys: [virtualMachines.key(ref)],
       repair: dropRecords([stored]),
     },

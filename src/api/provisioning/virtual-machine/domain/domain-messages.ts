@@ -27,6 +27,8 @@ export type SeedContent = DomainPlace & {
   readonly hostname: string;
   readonly loginUsername: string;
   readonly sshAuthorizedKeys: readonly string[];
+  /** Of its user data, which the steps read when they act. */
+  readonly userDataSha256?: string;
   readonly nics: readonly {
     readonly hardwareAddress: string;
     readonly ipv4Address: string;

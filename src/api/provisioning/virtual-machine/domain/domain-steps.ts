@@ -9,6 +9,7 @@ import { DOMAIN_MS, nodeRetriable, nodeStep } from "../../../core/saga/node-step
 import { namesToRefs } from "../../../core/saga/older-input.ts";
 import type { Api, NodeWork, SagaContext, StepNode, Tx } from "../../context.ts";
 import { virtualMachines } from "../collection.ts";
+import { readUserData } from "../user-data/user-data.ts";
 import {
   type DomainPlace,
   type DomainShape,
@@ -56,9 +57,15 @@ const pause = patiently((c, request, options) => c.ensureDomainPaused(request, o
 
 const writeSeed =
   (isNew: boolean): NodeWork<SeedContent> =>
-  ({ compute }, seed) => {
-    const asked = { ...seedMessage(seed), isNew };
-    return compute((c, operation, options) => c.ensureSeed({ operation, ...asked }, options));
+  async ({ api, compute }, seed) => {
+    const userData = await readUserData(api, seed);
+    const asked = { ...seedMessage(seed), isNew, userData };
+    const { hasUserData } = await compute((c, operation, options) =>
+      c.ensureSeed({ operation, ...asked }, options),
+    );
+    if (userData === "" || hasUserData) return;
+    const message = `node "${seed.nodeName}" cannot give guests user data: update its agent`;
+    throw new N0Error("failed_precondition", message, { field: "user_data" });
   };
 
 const start =
@@ -232,7 +239,15 @@ export const defineDomain = nodeStep<DomainShape, Api>({
 export const restoreSeed = nodeRetriable<SeedContent, Api>({
   name: "domain.restore_seed",
   ...ofMachine,
-  act: writeSeed(false),
+  async act(node, seed) {
+    try {
+      await writeSeed(false)(node, seed);
+    } catch (reason) {
+      // The next boot says that its user data is lost, or that the agent knows none.
+      if (seed.userDataSha256 === undefined || kindOf(reason) !== "failed_precondition")
+        throw reason;
+    }
+  },
   leaves: leavesAs("with a seed that is missing or differs from the record"),
 });
 

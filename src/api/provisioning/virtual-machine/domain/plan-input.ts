@@ -2,6 +2,7 @@ import type { Stored } from "../../../../datastore/records.ts";
 import type { User } from "../../../../gen/n0stack/iam/v0/user_pb.ts";
 import type { Network } from "../../../../gen/n0stack/pool/v0/network_pb.ts";
 import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { defined } from "../../../../util/defined.ts";
 import { N0Error } from "../../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../../util/ref.ts";
 import type { Reader } from "../../../core/context.ts";
@@ -14,6 +15,7 @@ import { getBlockStorage } from "../../block-storage/record.ts";
 import type { Api } from "../../context.ts";
 import { usersOf } from "../collection.ts";
 import { numberOfNic, slotOfNumber } from "../nics/numbers.ts";
+import { readUserDataSha256 } from "../user-data/user-data.ts";
 
 /** The input of a plan besides the record of the virtual machine. */
 export interface PlanInput {
@@ -24,6 +26,8 @@ export interface PlanInput {
   /** The keys of the users that it names. */
   readonly userKeys: readonly string[];
   readonly nameservers: readonly string[];
+  /** Of its user data. Undefined: it has none. */
+  readonly userDataSha256?: string;
 }
 
 export interface NicInput {
@@ -51,7 +55,14 @@ export async function readPlanInput(
   }
   const nics = await readNics(api, ref, vm);
   const userKeys = userKeysOf(await readUsers(api, usersOf(vm)));
-  return { volumeIds, nics, userKeys, nameservers: api.nameservers };
+  const userDataSha256 = await readUserDataSha256(api, ref, vm);
+  return {
+    volumeIds,
+    nics,
+    userKeys,
+    nameservers: api.nameservers,
+    ...defined({ userDataSha256 }),
+  };
 }
 
 export async function readNics(api: Reader, ref: Ref, vm: VirtualMachine): Promise<NicInput[]> {

@@ -3,6 +3,7 @@ import type {
   VirtualMachine,
   VirtualMachineNIC,
 } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import { defined } from "../../../../util/defined.ts";
 import { guestNameIn, hostnameOf } from "../../../../util/guest-name.ts";
 import { type Ref } from "../../../../util/ref.ts";
 import { IS_GATEWAY } from "../../../core/annotations.ts";
@@ -111,7 +112,7 @@ function volumeIdOf(name: string, volumeIds: PlanInput["volumeIds"]): string {
 function seedOf(
   ref: Ref,
   vm: VirtualMachine,
-  { userKeys, nameservers }: PlanInput,
+  { userKeys, nameservers, userDataSha256 }: PlanInput,
   nics: readonly PlannedNic[],
 ): SeedContent {
   const defaultRoute = defaultRouteOf(nics);
@@ -119,9 +120,10 @@ function seedOf(
     nodeName: vm.computeNodeName,
     ref,
     instanceId: vm.instanceId,
-    hostname: hostnameOf(vm.name),
+    hostname: vm.hostname || hostnameOf(vm.name),
     loginUsername: vm.loginUsername,
     sshAuthorizedKeys: [...new Set([...vm.sshAuthorizedKeys, ...userKeys])],
+    ...defined({ userDataSha256 }),
     nics: nics.map(({ nic, network }, i) => {
       const cidrs = cidrsOf(network);
       const gateways = gatewayAddresses(cidrs);

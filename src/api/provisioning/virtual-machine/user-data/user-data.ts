@@ -1,0 +1,91 @@
+import { createHash, scryptSync } from "node:crypto";
+import { put, remove, unchanged } from "../../../../datastore/collection.ts";
+import { merge } from "../../../../datastore/datastore.ts";
+import type { VirtualMachine } from "../../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
+import type { Step } from "../../../../transaction/step.ts";
+import { N0Error } from "../../../../util/errors.ts";
+import { formatRef, type Ref } from "../../../../util/ref.ts";
+import type { Reader } from "../../../core/context.ts";
+import type { SagaContext, Tx } from "../../context.ts";
+import { type UserData, userDatas } from "../collection.ts";
+
+type Kept = { readonly ref: Ref; readonly sha256: string };
+
+function sha256Of(userData: string): string {
+  return createHash("sha256").update(userData).digest("hex");
+}
+
+/**
+ * Equal for equal user data of one virtual machine. Viewers see what is made from it, so it is slow: nobody shall try
+ * each likely password in a file that he otherwise knows. Empty for none.
+ */
+export function slowDigestOf(userData: string, uuid: string): string {
+  if (userData === "") return "";
+  return scryptSync(userData, uuid, 16, { N: 4096 }).toString("hex");
+}
+
+/**
+ * Puts user data into a record of its own, which nothing but the steps of the seed reads. The journal has its hash
+ * alone. See docs/adr/0069.
+ */
+export const keepUserData: Step<SagaContext, Kept, void, string> = {
+  name: "virtual_machine.keep_user_data",
+  async act({ api }, { ref, sha256 }, { transactionId }, userData) {
+    const base64 = Buffer.from(userData).toString("base64");
+    await api.datastore.batch(put(userDatas, [ref], { base64, sha256, transactionId }));
+  },
+  async undo({ api }, { ref }, { transactionId }) {
+    const present = await api.records.find(userDatas, ref);
+    if (present?.value.transactionId !== transactionId) return;
+    await api.datastore.batch(
+      merge(remove(userDatas, ref), unchanged(userDatas, [ref], present.revision)),
+    );
+  },
+};
+
+/** @returns its hash; undefined if there is none. */
+export async function keepAny(tx: Tx, ref: Ref, userData: string): Promise<string | undefined> {
+  if (userData === "") return undefined;
+  const sha256 = sha256Of(userData);
+  await tx.run(keepUserData, { ref, sha256 }, userData);
+  return sha256;
+}
+
+function textOf({ base64 }: UserData): string {
+  return Buffer.from(base64, "base64").toString("utf8");
+}
+
+/**
+ * The hash of its user data; undefined if it has none.
+ *
+ * @throws N0Error `failed_precondition` if the record is lost.
+ */
+export async function readUserDataSha256(
+  { records }: Reader,
+  ref: Ref,
+  { userDataBytes }: Pick<VirtualMachine, "userDataBytes">,
+): Promise<string | undefined> {
+  if (userDataBytes === 0) return undefined;
+  const stored = await records.find(userDatas, ref);
+  if (stored === undefined) throw lost(ref);
+  return stored.value.sha256;
+}
+
+/** @throws like `readUserDataSha256`, also for other user data than this. */
+export async function readUserData(
+  { records }: Reader,
+  { ref, userDataSha256 }: { readonly ref: Ref; readonly userDataSha256?: string },
+): Promise<string> {
+  if (userDataSha256 === undefined) return "";
+  const stored = await records.find(userDatas, ref);
+  if (stored?.value.sha256 !== userDataSha256) throw lost(ref);
+  return textOf(stored.value);
+}
+
+function lost(ref: Ref): N0Error {
+  return new N0Error(
+    "failed_precondition",
+    `the user data of virtual machine "${ref.name}" is lost: delete it, and create it again with its block storages`,
+    { resource: formatRef(ref) },
+  );
+}
