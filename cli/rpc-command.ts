@@ -3,8 +3,9 @@ import { Command } from "commander";
 import { callUnary } from "./call.ts";
 import type { CliContext } from "./context.ts";
 import type { FlagValues } from "./convert/flags.ts";
-import { optionsOf, requestFromFlags } from "./convert/flags.ts";
+import { fileOf, optionsOf, requestFromFlags } from "./convert/flags.ts";
 import { withExamples } from "./examples.ts";
+import { readText } from "./input.ts";
 import { printMessage } from "./output.ts";
 
 /** A command that makes one unary call. Its flags are the fields of the request. */
@@ -16,6 +17,8 @@ export interface RpcCommandSpec {
   readonly args?: readonly string[];
   /** Request fields that the command itself sets. */
   readonly fixed?: Readonly<Record<string, string | boolean>>;
+  /** Request fields whose flags name a file: the value is long, or a secret that no history of a shell should have. */
+  readonly files?: readonly string[];
   readonly summary: string;
   /** Each without the program's name. */
   readonly examples: readonly string[];
@@ -28,19 +31,36 @@ export function rpcCommand(cli: CliContext, spec: RpcCommandSpec): Command {
   for (const arg of args) command.argument(`<${arg}>`);
   for (const field of input.fields) {
     if (args.includes(field.name) || spec.fixed?.[field.name] !== undefined) continue;
-    for (const option of optionsOf(field)) command.addOption(option);
+    const isFile = spec.files?.includes(field.name);
+    for (const option of optionsOf(field, isFile)) command.addOption(option);
   }
   withExamples(command, spec.examples);
   return command.action(async () => {
     const given = Object.fromEntries(args.map((arg, i) => [arg, command.args[i] ?? ""]));
-    const fixed = { ...given, ...spec.fixed };
-    const request = requestFromFlags(input, command.opts<FlagValues>(), fixed);
+    const flags = command.opts<FlagValues>();
+    const read = await readFiles(cli, spec, flags);
+    const request = requestFromFlags(input, flags, { ...given, ...spec.fixed, ...read });
     const answer = await callUnary(cli, spec.method, request);
     await printMessage(cli, output, answer);
     if (output.fields.length === 0) {
       cli.say(`${command.parent?.name() ?? ""} ${command.args[0] ?? ""}: ${spec.name} done`);
     }
   });
+}
+
+/** The values of the flags that name files, by field. */
+async function readFiles(
+  cli: CliContext,
+  { method, files = [] }: RpcCommandSpec,
+  flags: FlagValues,
+): Promise<Record<string, string>> {
+  const read: Record<string, string> = {};
+  for (const field of method.input.fields) {
+    const path = files.includes(field.name) ? fileOf(field, flags) : undefined;
+    if (path !== undefined)
+      read[field.name] = await readText(`--${field.name}`, path, cli.io.stdin);
+  }
+  return read;
 }
 
 /** A group of commands, such as `n0cli network …`. */

@@ -18,13 +18,17 @@ export type FlagValues = Readonly<Record<string, unknown>>;
 /**
  * The options of one request field: `--request_memory_bytes`, and a hidden `--request-memory-bytes` for users
  * who write dashes. Flags of lists and maps may be repeated.
+ *
+ * @param isFile Whether the flag names a file that holds the value.
  */
-export function optionsOf(field: DescField): readonly Option[] {
+export function optionsOf(field: DescField, isFile = false): readonly Option[] {
   const names = [field.name, field.name.replaceAll("_", "-")];
   return [...new Set(names)].map((name, i) => {
     if (isSwitch(field)) return hide(new Option(`--${name}`, describe(field)), i > 0);
     const short = i === 0 && field.name === SELECTOR ? "-l, " : "";
-    const option = new Option(`${short}--${name} <${placeholder(field)}>`, describe(field));
+    const place = isFile ? "file" : placeholder(field);
+    const about = isFile ? "a file that holds it; - reads it from standard input" : describe(field);
+    const option = new Option(`${short}--${name} <${place}>`, about);
     option.argParser((text: string, before: readonly string[] | undefined) => [
       ...(before ?? []),
       text,
@@ -105,6 +109,14 @@ export function messageFromJson(desc: DescMessage, json: JsonValue): Message {
     const why = reason instanceof Error ? reason.message : String(reason);
     throw new CliError(`the request is not a valid ${desc.name}: ${why}`);
   }
+}
+
+/** The file that a flag names. @throws CliError for more than one. */
+export function fileOf(field: DescField, values: FlagValues): string | undefined {
+  const given = flagOf(field, values);
+  if (given === undefined || given === true) return undefined;
+  if (given.length > 1) throw new CliError(`--${field.name}: is given ${given.length} times`);
+  return given[0];
 }
 
 function flagOf(field: DescField, values: FlagValues): readonly string[] | true | undefined {

@@ -50,6 +50,12 @@ const CASES = [
     again: "recipes/boot-from-iso-again",
     before: [],
   },
+  {
+    make: "user-data",
+    unmake: "delete-user-data",
+    again: "user-data-again",
+    before: ["recipes/register-image"],
+  },
   // Every action of it can be done again.
   {
     make: "security-groups",

@@ -6,12 +6,15 @@ const RECORD_CALLS: readonly CallSpec[] = [
     name: "create",
     rpc: "CreateVirtualMachine",
     makes: true,
+    files: ["user_data"],
     summary: "make a virtual machine and start it",
     examples: [
       "vm create web-1 --request_cpu_milli_core 100 --limit_cpu_milli_core 1000 \\\n" +
         "      --request_memory_bytes 512MiB --limit_memory_bytes 512MiB \\\n" +
         "      --block_storage_names web-1 --nics network_name=lab,ipv4_address=10.1.0.10 \\\n" +
         '      --login_username n0 --ssh_authorized_keys "$(cat ~/.ssh/id_ed25519.pub)"',
+      "vm create web-2 --request_cpu_milli_core 1000 --request_memory_bytes 512MiB \\\n" +
+        "      --block_storage_names web-2 --hostname web.example.com --user_data cloud-config.yaml",
     ],
   },
   {
@@ -130,6 +133,7 @@ export const virtualMachine = defineResource({
     transactionColumn,
     { ...cell("block_storage_names"), isWide: true },
     { ...cell("login_username"), isWide: true },
+    { ...cell("hostname"), isWide: true },
     { ...cell("uuid"), isWide: true },
   ],
   calls: [...RECORD_CALLS, ...NIC_CALLS, ...POWER_CALLS],

@@ -41,9 +41,22 @@ no_seed() {
 	fi
 }
 
+# A user may add user data for cloud-init. The last part is n0stack's own, in base64. The rest is not run here.
+own_part() {
+	local data=/run/seed-raw/user-data first
+	[ -f "$data" ] || return
+	read -r first <"$data"
+	case "$first" in "Content-Type: multipart/"*) ;; *) return ;; esac
+	awk '/^--n0stack-/ { if (body) last = text; body = 0; text = ""; next }
+		body { text = text $0 "\n" }
+		/^$/ { body = 1 }
+		END { printf "%s", last }' "$data" | base64 -d >"$data.own" && mv "$data.own" "$data"
+}
+
 read_seed() {
 	local file
 	mkdir -p "$SEED" /data/seed
+	own_part
 	for file in $FILES; do flatten "/run/seed-raw/$file" >"$SEED/$file"; done
 	begin_instance
 }
