@@ -59,6 +59,22 @@ const ADDRESSES = [
   "127.0.0.1:99999",
 ];
 const MACS = ["52:54:00:00:00:01", "ff:ff:ff:ff:ff:ff", "zz"];
+const MIME = 'Content-Type: multipart/mixed; boundary="B"\nMIME-Version: 1.0\n\n';
+/** Deep, long, with many references to one value, with many parts, and no text. */
+const USER_DATA = [
+  ...["[", "{a: ", "- ", "? ", "a: ", '"', "\n- ", "<<: *a\n"].map(
+    (piece) => `#cloud-config\na: &a ${piece.repeat(65_000 / piece.length)}`,
+  ),
+  `#cloud-config\n${Array.from({ length: 360 }, (_, i) => `${" ".repeat(i)}a:`).join("\n")}`,
+  `#cloud-config\na: &a [x]\n${"b: [*a, *a, *a, *a]\n".repeat(3000)}`,
+  `${MIME}${"--B\n".repeat(16_000)}`,
+  `${MIME}${`${MIME}--B\n`.repeat(900)}`,
+  `Content-Type: ${"multipart/mixed;".repeat(4000)}\n\n`,
+  "#!/bin/sh\n\0\u001f\u202e\ufffd",
+  "\u001f\ufffd\b\0",
+  `#!${"x".repeat(65_534)}`,
+  `#!${"x".repeat(65_535)}`,
+];
 const UUIDS = ["0c7c04d8-4d35-4b54-9d94-6ad5e75e1d2a", "not-a-uuid", "{0c7c04d8}"];
 
 /** A string that a field of that name may hold, or must not. */
@@ -68,6 +84,7 @@ export function stringFor({ name }: Pick<DescField, "name">, dice: Dice): string
   if (/cidr/.test(name)) return dice.pick(CIDRS);
   if (/hardware/.test(name)) return dice.pick(MACS);
   if (/address|endpoint|gateway/.test(name)) return dice.pick(ADDRESSES);
+  if (/user_data/.test(name)) return dice.pick(USER_DATA);
   if (/uuid/.test(name)) return dice.pick(UUIDS);
   return dice.pick(NAMES);
 }
