@@ -21,6 +21,8 @@ const LABEL = "gribbleknot";
 const LOGIN = "tamperwhisk";
 const REASON = "wobblegasket";
 const ADDRESS = "10.173.91.77";
+const USER_DATA = "mumblecrust";
+const HOSTNAME = "dabberlock";
 const IDEMPOTENCY_KEY = "jibberhorn-1";
 
 /** What each of them is. */
@@ -41,6 +43,8 @@ export const TEXTS = [
   "qualified",
   "reference",
   "onNode",
+  "userData",
+  "hostname",
 ] as const;
 
 export type Texts = Readonly<Record<(typeof TEXTS)[number], string>>;
@@ -78,6 +82,8 @@ export async function prepareFirst(world: World): Promise<Texts> {
     nics: [{ networkName: NAMES.network, ipv4Address: ADDRESS }],
     loginUsername: LOGIN,
     sshAuthorizedKeys: [SSH_KEY.replace("me@home", LABEL)],
+    hostname: HOSTNAME,
+    userData: `#cloud-config\nhidden: ${USER_DATA}\n`,
   });
   const { nextPageToken } = await first.blockStorages.listBlockStorages({ pageSize: 1 });
   const keyed = withHeaders(world, { "n0-project": FIRST, "idempotency-key": IDEMPOTENCY_KEY });
@@ -102,6 +108,8 @@ export async function prepareFirst(world: World): Promise<Texts> {
     qualified: `${FIRST}/${NAMES.virtualMachine}`,
     reference: `virtual_machine/${FIRST}/${NAMES.virtualMachine}`,
     onNode: `${FIRST}~${NAMES.virtualMachine}`,
+    userData: USER_DATA,
+    hostname: HOSTNAME,
   };
 }
 
