@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { enumToJson } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { VirtualMachine_VirtualMachineStateSchema } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
@@ -11,6 +13,7 @@ import { newPlace, type Place } from "./place.ts";
 import { must, run, start } from "./program.ts";
 import { filesBelow, recordKeys, scan } from "./scan.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
+import { FQDN, HOSTNAME, holdersIn, MULTIPART, withUserData } from "./user-data.ts";
 
 const isPossible = requirement("root") && requirement("libvirt") && requirement("netns");
 /** How soon the API has to know that a guest powered off, also where the node is busy. Only an event tells it. */
@@ -28,7 +31,7 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
     place = opened.use(await newPlace());
     server = await startServer(place, {
       role: "standalone",
-      flags: ["--name", "node-1", ...nodeFlags(place)],
+      flags: ["--name", "node-1", "--log-level", "debug", ...nodeFlags(place)],
     });
     opened.defer(async () => void (await server.stop()));
     cli = newCli(server, place);
@@ -37,6 +40,10 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
     before = await everything();
   });
   afterAll(() => opened.disposeAsync());
+
+  async function bootExample(): Promise<string> {
+    return withUserData(await example("boot-vm", place.baseDirectory), MULTIPART);
+  }
 
   /** All that this instance has on the machine but its logs, and but the folders for machines, disks and services of networks. */
   async function everything() {
@@ -62,7 +69,7 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
   }
 
   test("makes a guest that answers on SSH as its login user", async () => {
-    const { code, stderr } = await cli.do(await example("boot-vm", place.baseDirectory));
+    const { code, stderr } = await cli.do(await bootExample());
     expect(`${code}\n${stderr}`).toMatch(/^0\n[^]*DAG tasks are completed\n$/);
     const seconds = await untilSshAnswers(cli, place, EXAMPLE_VM);
     console.info(`boot-vm: SSH ${seconds.toFixed(1)} s after n0cli do`);
@@ -72,14 +79,45 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
       EXAMPLE_VM,
       "id -un; hostname; ip -4 -o addr show dev eth0",
     );
-    expect(said).toMatch(new RegExp(`^n0\n${EXAMPLE_VM}\n.*inet 10\\.99\\.0\\.10/24`));
+    expect(said).toMatch(new RegExp(`^n0\n${HOSTNAME}\n.*inet 10\\.99\\.0\\.10/24`));
     const table = await cli.must("vm", "get", EXAMPLE_VM, "-o", "table");
     expect(table).toMatch(/^NAME +.*STATE/);
     expect(table).toMatch(new RegExp(`^${EXAMPLE_VM} +.*RUNNING.*10\\.99\\.0\\.10`, "m"));
   });
 
+  test("the guest gets its user data, and nobody else", async () => {
+    // The tiny guest runs none, but its login user has the key that is in another part.
+    const get = "wget -qO - http://169.254.169.254/latest/user-data; ls /run/command /etc/secret";
+    const inside = await inGuest(cli, place, EXAMPLE_VM, `${get} 2>/dev/null || true`);
+    expect(inside).toContain(MULTIPART);
+    expect(inside).not.toMatch(/^\//m);
+    expect(await inGuest(cli, place, EXAMPLE_VM, "cat /etc/hosts")).toContain(FQDN);
+
+    const { mode } = await stat(join(place.baseDirectory, "vm", EXAMPLE_VM, "seed.iso"));
+    expect(mode & 0o777).toBe(0o600);
+    const file = join(place.baseDirectory, "test", "user-data");
+    await writeFile(file, MULTIPART.replace("MIME-Version: 1.0\n", ""));
+    const size = ["--request_cpu_milli_core", "100", "--request_memory_bytes", "64MiB"];
+    const refusal = await cli.run("vm", "create", "other", ...size, "--user_data", file);
+    expect(refusal.stderr).toContain("MIME-Version");
+    const { domains, processes } = await scan(place.prefix);
+    const seen = {
+      refusal: `${refusal.stdout}${refusal.stderr}`,
+      vm: await cli.must("vm", "get", EXAMPLE_VM, "-o", "json"),
+      transactions: await cli.must("tx", "list", "-o", "json"),
+      findings: (await cli.run("verify", "-o", "json")).stdout,
+      log: JSON.stringify(server.log()),
+      qemu: await readFile(`/proc/${processes[0]}/cmdline`, "utf8"),
+      domain: await must("virsh", ["dumpxml", domains[0]!]),
+    };
+    expect(holdersIn(seen)).toEqual([]);
+    expect(seen.log).toContain('"level":"debug"');
+    expect(seen.vm).toContain(FQDN);
+    expect(holdersIn({ inside })).toEqual(["inside"]);
+  });
+
   test("what the guest prints is read, followed and typed to", async () => {
-    expect(await cli.must("vm", "log", EXAMPLE_VM)).toContain(`ready ${EXAMPLE_VM}`);
+    expect(await cli.must("vm", "log", EXAMPLE_VM)).toContain(`ready ${HOSTNAME}`);
     const follow = cli.start("vm", "log", EXAMPLE_VM, "-f");
     const serial = cli.start("vm", "console", EXAMPLE_VM, "--serial");
     try {
@@ -162,7 +200,7 @@ describe.runIf(isPossible)("boot-vm.yaml on a standalone server", () => {
   });
 
   test("boot-vm.yaml again says what is there, and changes nothing", async () => {
-    const { code, stderr } = await cli.do(await example("boot-vm", place.baseDirectory));
+    const { code, stderr } = await cli.do(await bootExample());
     expect(code).toBe(1);
     expect(stderr).toContain("exists already");
     expect(await state()).toBe("RUNNING");

@@ -14,6 +14,7 @@ import { newPlace, type Place } from "./place.ts";
 import { madeBy, PROJECT } from "./program.ts";
 import { scan } from "./scan.ts";
 import { type Cli, newCli, nodeFlags, type Server, startServer, untilReady } from "./server.ts";
+import { FQDN, HOSTNAME, MULTIPART, SECRET, withUserData } from "./user-data.ts";
 
 const isPossible =
   requirement("root") && requirement("libvirt") && requirement("netns") && isWanted();
@@ -63,18 +64,35 @@ describe.runIf(isPossible)("a Debian guest on a standalone server", () => {
   test("cloud-init makes the user, the name, the address and the larger disk", {
     timeout: BOOT_TIMEOUT_MS + 60_000,
   }, async () => {
-    const made = await cli.do(await debianExample("boot-vm"));
+    const made = await cli.do(withUserData(await debianExample("boot-vm"), MULTIPART));
     expect(`${made.code}\n${made.stderr}`).toMatch(/^0\n/);
     const seconds = await untilSshAnswers(cli, place, EXAMPLE_VM, BOOT_TIMEOUT_MS);
     console.info(`Debian guest: SSH ${seconds.toFixed(0)} s after n0cli do`);
     const ssh = (command: string) => inGuest(cli, place, EXAMPLE_VM, command);
-    expect(await ssh("id -un; hostname; sudo id -u")).toBe(`n0\n${EXAMPLE_VM}\n0\n`);
+    expect(await ssh("id -un; hostname; sudo id -u")).toBe(`n0\n${HOSTNAME}\n0\n`);
     expect(await ssh("ip -4 -o addr show dev eth0")).toContain("inet 10.99.0.10/24");
     expect(await ssh("ip route")).toContain("default via 10.99.0.254");
     expect(await ssh("resolvectl dns eth0 || cat /etc/resolv.conf")).toContain("192.0.2.53");
     expect(await ssh("cloud-init status || true")).toMatch(/status: (?:running|done)/);
     // The disk is 4 GiB and the image is not: its file system was grown.
     expect(Number(await ssh("df -m --output=size / | tail -1"))).toBeGreaterThan(3000);
+  });
+
+  test("cloud-init does the user data too, and the keys of the request stay", {
+    timeout: BOOT_TIMEOUT_MS,
+  }, async () => {
+    const ssh = (command: string) => inGuest(cli, place, EXAMPLE_VM, command);
+    expect(await ssh("cloud-init status --wait --long || true")).toMatch(/status: done/);
+    expect(await ssh("sudo sh -c 'stat -c %a /etc/secret; cat /etc/secret'")).toBe(
+      `600\n${SECRET}`,
+    );
+    expect(await ssh("cat /run/command /run/script")).toBe(`ran\n${HOSTNAME}\n`);
+    const keys = "sudo sh -c 'grep -l AAAAC3NzaC1lZDI1NTE5 /home/*/.ssh/authorized_keys'";
+    expect(await ssh(`${keys} | cut -d / -f 3`)).toBe("alice\nn0\n");
+    // All parts as cloud-init merged them.
+    const merged = "/var/lib/cloud/instance/cloud-config.txt";
+    expect(await ssh(`sudo cloud-init schema --config-file ${merged}`)).toMatch(/Valid /);
+    expect(await ssh("sudo grep -c WARNING /var/log/cloud-init.log || true")).toBe("0\n");
   });
 
   test("cloud-init itself reads its metadata as NoCloud, OpenStack and EC2", {
@@ -88,7 +106,7 @@ describe.runIf(isPossible)("a Debian guest on a standalone server", () => {
     const mac = (await ssh("cat /sys/class/net/eth0/address")).trim();
     const keys = [(await readFile(join(PROJECT, "examples/id_ed25519.pub"), "utf8")).trim()];
     const seed = await ssh("sudo cat /var/lib/cloud/instance/user-data.txt");
-    const own = { id, name: EXAMPLE_VM, user: seed };
+    const own = { id, name: HOSTNAME, user: seed };
     const subnet = { address: "10.99.0.10", netmask: "255.255.255.0", type: "static" };
     const routes = [{ network: "0.0.0.0", netmask: "0.0.0.0", gateway: "10.99.0.254" }];
     expect(said).toMatchObject({
@@ -104,7 +122,7 @@ describe.runIf(isPossible)("a Debian guest on a standalone server", () => {
         },
       },
       ec2: {
-        ...{ "instance-id": id, "local-hostname": EXAMPLE_VM, "local-ipv4": "10.99.0.10", mac },
+        ...{ "instance-id": id, "local-hostname": FQDN, "local-ipv4": "10.99.0.10", mac },
         "public-keys": { "key-0": keys },
         network: { interfaces: { macs: { [mac]: { "local-ipv4s": "10.99.0.10" } } } },
       },
