@@ -19,6 +19,11 @@ const TOP_COMMANDS: readonly TopCommand[] = [
     load: async (cli) => (await import("./commands/do.ts")).doCommand(cli),
   },
   {
+    names: ["export"],
+    summary: "print the YAML file that makes what exists",
+    load: async (cli) => (await import("./commands/export.ts")).exportCommand(cli),
+  },
+  {
     names: ["get", "list", "ls"],
     summary: "show resources of one kind",
     load: async (cli, words) => (await import("./commands/get.ts")).allGetCommand(cli, words),

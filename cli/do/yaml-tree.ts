@@ -249,7 +249,9 @@ class Builder {
       }
       const name = textOf(key);
       const tree = this.#tree(value, depth + 1);
-      if (name === "<<") merged.push(...mergedEntries(tree, this.#problems));
+      // In quotes it is a name, such as the key of a label.
+      if (name === "<<" && key.type === "PLAIN")
+        merged.push(...mergedEntries(tree, this.#problems));
       else if (entries.has(name)) {
         this.#problems.push({ ...keyPlace, message: `"${name}" occurs twice` });
       } else entries.set(name, { key: name, place: keyPlace, value: tree });

@@ -1,6 +1,13 @@
 // Keys with a meaning for n0stack, exactly as in the original. All other keys belong to the users.
-export const REQUEST_NODE_OF_BLOCK_STORAGE = "n0core/provisioning/block_storage/request_node_name";
-export const BLOCK_STORAGE_URL = "n0core/provisioning/block_storage/url";
+export {
+  BLOCK_STORAGE_URL,
+  COPY_FROM,
+  FETCH_FROM,
+  REQUEST_NODE_OF_BLOCK_STORAGE,
+  REQUEST_NODE_OF_VIRTUAL_MACHINE,
+  VIRTUAL_MACHINE_RESERVED_BY,
+} from "../../util/annotation-keys.ts";
+
 /**
  * The value of `BLOCK_STORAGE_URL`. In the original it is the path on the node. Ours is only the name of the
  * file, because only the operator of a node needs to know where files lie.
@@ -8,14 +15,7 @@ export const BLOCK_STORAGE_URL = "n0core/provisioning/block_storage/url";
 export function volumeUrl(volumeId: string): string {
   return `file:///${volumeId}.qcow2`;
 }
-export const FETCH_FROM = "n0core/provisioning/block_storage/fetch_from";
-export const COPY_FROM = "n0core/provisioning/block_storage/copy_from";
 export const BLOCK_STORAGE_RESERVED_BY = "n0core/provisioning/block_storage/reserved_by";
-export const REQUEST_NODE_OF_VIRTUAL_MACHINE =
-  "n0core/provisioning/virtual_machine/request_node_name";
-/** The original has the doubled segment. */
-export const VIRTUAL_MACHINE_RESERVED_BY =
-  "n0core/provisioning/virtual_machine/virtual_machine/reserved_by";
 /**
  * On a nic of a virtual machine: this nic carries the default route. On a reserved interface: it is the
  * gateway.

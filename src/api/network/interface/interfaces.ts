@@ -10,11 +10,12 @@ import { ConflictError, caughtUp, merge, type Writes } from "../../../datastore/
 import type { Part } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import type { Network } from "../../../gen/n0stack/pool/v0/network_pb.ts";
-import { bridgeHardwareAddress, hardwareAddress } from "../../../util/checksum.ts";
+import { bridgeHardwareAddress } from "../../../util/checksum.ts";
 import { canonicalAddress, parseAddress } from "../../../util/cidr.ts";
 import { N0Error } from "../../../util/errors.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { formatRef, nameBeside, nameOnNode, type Ref } from "../../../util/ref.ts";
+import { hardwareAddressOfName } from "../../../util/virtual-machine-names.ts";
 import type { UsedBy } from "../../core/reserved.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import type { Api, SagaRecordStep } from "../context.ts";
@@ -177,12 +178,11 @@ async function chooseHardwareAddress(
   network: Ref,
   { name, otherHardwareAddresses }: InterfaceWish,
 ): Promise<string> {
-  const onNode = nameOnNode(network);
   const isOwn = ownInterfaceName(name) === name;
-  const id = `${onNode}/${isOwn ? name : api.random.uuid()}`;
+  const seed = isOwn ? name : api.random.uuid();
   for (let salt = 0; ; salt++) {
-    const address = hardwareAddress(salt === 0 ? id : `${id}#${salt}`);
-    if (address === bridgeHardwareAddress(onNode)) continue;
+    const address = hardwareAddressOfName(network, seed, salt);
+    if (address === bridgeHardwareAddress(nameOnNode(network))) continue;
     if (otherHardwareAddresses.has(address)) continue;
     const taken = await api.records.find(hardwareAddresses, network, address);
     if (taken === undefined || taken.value.usedBy === name) return address;

@@ -7,15 +7,14 @@ import { invalid } from "../../../util/errors.ts";
 import { checkHostname } from "../../../util/guest-name.ts";
 import { parseHardwareAddress } from "../../../util/hardware-address.ts";
 import { quote } from "../../../util/quote.ts";
-import { nameOnNode, type Ref } from "../../../util/ref.ts";
+import type { Ref } from "../../../util/ref.ts";
 import { parseSshPublicKey } from "../../../util/ssh-key.ts";
-import { parseUuid, uuidV5 } from "../../../util/uuid.ts";
+import { parseUuid } from "../../../util/uuid.ts";
+import { uuidOfName } from "../../../util/virtual-machine-names.ts";
 import { isNoAddress } from "../../network/interface/choose-address.ts";
 import { checkLimits } from "./nics/limits.ts";
 import { checkUserData } from "./user-data/check.ts";
 
-/** The original's namespace, so that a name gives the same UUID. */
-const UUID_NAMESPACE = "a015d18d-b2c3-4181-8028-6f707ef31c95";
 const MEMORY_BYTES_MIN = 16n << 20n;
 /** The maximum of QEMU's machine type `pc`. */
 const VCPUS_MAX = 255;
@@ -75,7 +74,7 @@ export interface CheckedCreate {
 export function checkCreate(ref: Ref, request: CreateVirtualMachineRequest): CheckedCreate {
   checkSize(request);
   const { uuid: asked } = request;
-  const uuid = asked === "" ? uuidV5(UUID_NAMESPACE, nameOnNode(ref)) : parseUuid(asked);
+  const uuid = asked === "" ? uuidOfName(ref) : parseUuid(asked);
   if (uuid === undefined) throw invalid("uuid", `${quote(asked)} is not a UUID`);
   if (request.loginUsername !== "" && !/^[a-z_][a-z0-9_-]{0,31}$/.test(request.loginUsername)) {
     throw invalid(
