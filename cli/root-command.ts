@@ -77,4 +77,9 @@ export function operandsOf(argv: readonly string[], io: Io): readonly string[] {
   }
 }
 
-const MUTE: Output = { isTerminal: false, columns: 80, print: () => {}, send: async () => {} };
+export const MUTE: Output = {
+  isTerminal: false,
+  columns: 80,
+  print: () => {},
+  send: async () => {},
+};

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { CliContext } from "./context.ts";
 import { RESOURCES } from "./resource/all.ts";
 import type { ResourceKind } from "./resource/define.ts";
+import { otherNames } from "./resource/kind.ts";
 import { quiet } from "./root-command.ts";
 
 /** A top-level command. Only the one that runs is loaded, because loading is most of the time of a short call. */
@@ -29,7 +30,23 @@ const TOP_COMMANDS: readonly TopCommand[] = [
     load: async (cli, words) => (await import("./commands/get.ts")).allGetCommand(cli, words),
   },
   {
-    names: ["delete", "rm"],
+    names: ["run"],
+    summary: "make a virtual machine from an image, and start it",
+    load: async (cli) => (await import("./commands/run.ts")).runCommand(cli),
+  },
+  {
+    names: ["rm"],
+    summary: "delete virtual machines that run made, with their block storages",
+    async load(cli, words) {
+      // Of old, rm is another word for delete, which takes a kind and a name.
+      if (words.length > 1 && RESOURCES.some((kind) => isNamed(kind, words[0] ?? ""))) {
+        return (await import("./commands/delete.ts")).allDeleteCommand(cli, words, "rm");
+      }
+      return await (await import("./commands/rm.ts")).rmCommand(cli);
+    },
+  },
+  {
+    names: ["delete"],
     summary: "delete one resource",
     load: async (cli, words) => (await import("./commands/delete.ts")).allDeleteCommand(cli, words),
   },
@@ -101,6 +118,10 @@ const TOP_COMMANDS: readonly TopCommand[] = [
     load: async (cli) => (await import("./commands/version.ts")).versionCommand(cli),
   },
 ];
+
+function isNamed(kind: ResourceKind, word: string): boolean {
+  return [kind.name, ...otherNames(kind)].includes(word);
+}
 
 function groupOf(kind: ResourceKind): TopCommand {
   return {

@@ -5,8 +5,15 @@ import { deleteMethod } from "../resource/resource.ts";
 import { groupCommand, rpcCommand } from "../rpc-command.ts";
 import { commandsByKind } from "./by-kind.ts";
 
-/** `n0cli delete <resource> <name>`. `words` are those of the command line that follow `delete`. */
-export async function allDeleteCommand(cli: CliContext, words: readonly string[]) {
+/**
+ * `n0cli delete <resource> <name>`. `words` are those of the command line that follow `delete`, or the other word for
+ * it.
+ */
+export async function allDeleteCommand(
+  cli: CliContext,
+  words: readonly string[],
+  word: "delete" | "rm" = "delete",
+) {
   const commands = await commandsByKind(cli, words, summaryOf, async (resource) => {
     const kind = RESOURCES.find(({ name }) => name === resource.name);
     const own = await kind?.deleteCommand?.(cli, `delete ${resource.name}`);
@@ -20,7 +27,7 @@ export async function allDeleteCommand(cli: CliContext, words: readonly string[]
     });
   });
   const examples = ["delete vm web-1", "delete network lab"];
-  return groupCommand(["delete", "rm"], "delete one resource", commands, examples);
+  return groupCommand([word], "delete one resource", commands, examples);
 }
 
 function summaryOf(kind: Kind): string {

@@ -192,7 +192,7 @@ async function readTaskFile(file: string): Promise<string> {
 }
 
 /** The first interrupt stops new tasks, the second one cancels the running calls. */
-async function runAll(cli: CliContext, { tasks, outputs }: Checked, parallel: number) {
+export async function runAll(cli: CliContext, { tasks, outputs }: Checked, parallel: number) {
   // Opened before the first task, so that a wrong setting is not the failure of some task.
   await cli.transport();
   const asked = await cli.connection();

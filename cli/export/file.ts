@@ -1,24 +1,20 @@
-import { Document, isScalar, Scalar, visit } from "yaml";
-import { parseText } from "../../src/util/template/text.ts";
 import { blockStorageTasks } from "./block-storage.ts";
 import { imageTasks } from "./image.ts";
 import { networkTasks } from "./network.ts";
 import { pinsOf } from "./pins.ts";
 import { groupTasks } from "./security-group.ts";
-import type { ExportTask, ObjectKey, Value, Values } from "./task.ts";
+import type { ExportTask, ObjectKey } from "./task.ts";
+import { taskFile } from "./text.ts";
 import { virtualMachineTasks } from "./virtual-machine.ts";
 import { EXPORTED, type ExportedKind, type World } from "./world.ts";
 
-export const SCHEMA_LINE = "# yaml-language-server: $schema=do.schema.json";
+const HEAD = [
+  "What n0cli export found: n0cli do makes it again. Not here: what guests have written, and secrets.",
+];
 
-const HEAD = `${SCHEMA_LINE}
-# What n0cli export found: n0cli do makes it again. Not here: what guests have written, and secrets.
-`;
-
-/** The file of tasks that makes the objects, each after what it needs. Equal worlds give equal texts. */
+/** The file of tasks that makes the objects. Equal worlds give equal texts. */
 export function exportFile(world: World, keys: readonly ObjectKey[]): string {
-  const tasks = inOrder(tasksOf(world, keys));
-  return [HEAD, ...tasks.map(taskText)].join("\n");
+  return taskFile(HEAD, tasksOf(world, keys));
 }
 
 function tasksOf(world: World, keys: readonly ObjectKey[]): readonly ExportTask[] {
@@ -48,66 +44,4 @@ function of<T>(
 ): readonly ExportTask[] {
   const one = all.get(name);
   return one === undefined ? [] : tasks(one);
-}
-
-interface Ordered extends ExportTask {
-  readonly dependsOn: readonly string[];
-}
-
-/** What a task needs comes above it. It names only what it does not need by way of another one. */
-function inOrder(tasks: readonly ExportTask[]): readonly Ordered[] {
-  const byName = new Map(tasks.map((task) => [task.name, task]));
-  const referred = new Map(tasks.map((task) => [task.name, referencesIn(task.args)]));
-  const needs = new Map(
-    tasks.map(({ name, after }) => {
-      const all = new Set([...after, ...(referred.get(name) ?? [])]);
-      return [name, [...all].filter((one) => byName.has(one) && one !== name)];
-    }),
-  );
-  const ordered = new Map<string, Ordered>();
-  const place = (task: ExportTask) => {
-    if (ordered.has(task.name)) return;
-    const own = needs.get(task.name) ?? [];
-    for (const name of own) place(byName.get(name)!);
-    const isImplied = (name: string) =>
-      own.some((other) => other !== name && reaches(needs, other, name));
-    const written = own.filter((n) => !isImplied(n) && referred.get(task.name)?.has(n) !== true);
-    ordered.set(task.name, { ...task, dependsOn: written });
-  };
-  for (const task of tasks) place(task);
-  return [...ordered.values()];
-}
-
-function reaches(needs: ReadonlyMap<string, readonly string[]>, from: string, to: string): boolean {
-  const seen = new Set([from]);
-  for (const name of seen) {
-    if (name === to) return true;
-    for (const next of needs.get(name) ?? []) seen.add(next);
-  }
-  return false;
-}
-
-function referencesIn(value: Value): ReadonlySet<string> {
-  if (typeof value === "string") {
-    return new Set(parseText(value).flatMap((part) => (typeof part === "string" ? [] : part.name)));
-  }
-  if (typeof value !== "object") return new Set();
-  return new Set(Object.values(value).flatMap((one: Value) => [...referencesIn(one)]));
-}
-
-function taskText({ name, args, dependsOn, notes = [], ...its }: Ordered): string {
-  const after = dependsOn.length === 0 ? {} : { depends_on: dependsOn };
-  const task: Values = { type: its.type ?? its.of.kind, action: its.action, args, ...after };
-  const document = new Document(
-    { [name]: task },
-    { aliasDuplicateObjects: false, compat: "yaml-1.1" },
-  );
-  visit(document, {
-    Scalar(_, node) {
-      // Plain, it would merge what it has.
-      if (isScalar(node) && node.value === "<<") node.type = Scalar.QUOTE_DOUBLE;
-    },
-  });
-  const comments = notes.map((note) => `# ${note}\n`).join("");
-  return `${comments}${document.toString({ lineWidth: 0 })}`;
 }

@@ -1,0 +1,28 @@
+import { counted } from "../../src/util/counted.ts";
+import { runAll } from "../commands/do.ts";
+import type { CliContext } from "../context.ts";
+import { checkTasks } from "../do/check.ts";
+import { formatProblems } from "../do/problems.ts";
+import { CliError } from "../errors.ts";
+import { EXIT } from "../exit-code.ts";
+import { loadResources } from "../resource/resource.ts";
+import { MUTE } from "../root-command.ts";
+
+const PARALLEL = 10;
+
+/**
+ * Runs a file of tasks as n0cli do does, without the answers on standard output.
+ *
+ * @returns whether all of it was done. If not, the exit code says how it ended, and stderr says why.
+ */
+export async function execute(cli: CliContext, command: string, text: string): Promise<boolean> {
+  const checked = checkTasks([{ file: command, text }], await loadResources(cli.kinds));
+  if (checked.problems.length > 0) {
+    for (const line of formatProblems(checked.problems, [command])) cli.say(line);
+    throw new CliError(`${counted(checked.problems.length, "problem")}. Nothing was run.`);
+  }
+  const quiet: CliContext = { ...cli, io: { ...cli.io, stdout: MUTE } };
+  await runAll(quiet, checked, PARALLEL);
+  cli.exitCode = quiet.exitCode;
+  return quiet.exitCode === EXIT.done;
+}
