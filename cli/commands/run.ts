@@ -9,6 +9,7 @@ import type { CliContext } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
 import { EXIT } from "../exit-code.ts";
+import { readText } from "../input.ts";
 import { printList } from "../output.ts";
 import { listMethod, loadResource, recordField } from "../resource/resource.ts";
 import { virtualMachine } from "../resource/virtual-machine.ts";
@@ -27,6 +28,7 @@ interface Flags {
   readonly disk: string;
   readonly login: string;
   readonly sshKey: string;
+  readonly userData?: string;
   readonly count?: number;
   readonly wait?: string;
   readonly yaml?: true;
@@ -45,6 +47,7 @@ export function runCommand(cli: CliContext): Command {
     .option("--disk <size>", "the size of its block storage", parseSize, "10GiB")
     .option("-l, --login <user>", "the user of its guest that the key is for", "n0")
     .option("--ssh-key <me|file>", "a key file, or me for the public keys of ~/.ssh", "me")
+    .option("--user-data <file>", "what cloud-init does in its guest; - reads standard input")
     .option("--count <count>", "make several: NAME-1, NAME-2, …", parseCount)
     .addOption(
       new Option(
@@ -73,11 +76,14 @@ async function runOne(cli: CliContext, name: string, flags: Flags): Promise<void
   const names = namesOf(name, flags.count);
   const { keys, identity } = await publicKeys(cli, flags.sshKey);
   const { image, tag } = imageOf(flags.image);
+  const { userData: file } = flags;
+  const { stdin } = cli.io;
+  const userData = file === undefined ? undefined : await readText("--user-data", file, stdin);
   await checkTag(cli, image, tag);
   const asked = flags.network;
   const on = asked === undefined ? await usualNetwork(cli) : { network: asked, cidr: undefined };
   const { cpu: cpus, memory, disk, login } = flags;
-  const text = runFile({ names, image, tag, ...on, cpus, memory, disk, login, keys });
+  const text = runFile({ names, image, tag, ...on, cpus, memory, disk, login, keys, userData });
   if (flags.yaml === true) {
     cli.io.stdout.print(text);
     return;

@@ -242,6 +242,7 @@ async function makeVirtualMachines(
     }));
     await world.virtualMachines.createVirtualMachine({
       ...{ name, ...marks(), blockStorageNames: used, nics, loginUsername: "n0" },
+      hostname: dice.pick(["", "guest.example.com"]),
       ...{ requestCpuMilliCore: 100, limitCpuMilliCore: 1000, sshAuthorizedKeys: [SSH_KEY] },
       ...{ requestMemoryBytes: GiB / 4n, limitMemoryBytes: GiB / 4n },
       uuid: dice.pick(["", `00000000-0000-4000-8000-0000000${10_000 + dice.below(80_000)}`]),
@@ -291,7 +292,8 @@ async function makeLab(world: World): Promise<void> {
   await world.images.generateBlockStorage(made);
   const web = webRequest("web", ["made"]);
   const nics = [{ networkName: "net" }, { networkName: "net", ipv4Address: "none" }];
-  await world.virtualMachines.createVirtualMachine({ ...web, nics });
+  const userData = "#!/bin/sh\n";
+  await world.virtualMachines.createVirtualMachine({ ...web, nics, userData });
   await world.networks.applyNetwork({ name: "other", ipv4Cidr: "10.9.0.0/24" });
 }
 
@@ -363,6 +365,7 @@ test("a comment says what the file cannot bring back", async () => {
   expect(comments.slice(2)).toEqual([
     '# It was made from "c", and that from what has its name now. So it is made empty.',
     '# It was made from the block storage "d", which cannot be used any more. So it is made empty.',
+    "# Its user data (10 bytes) is not here, because nobody can read it back: add user_data.",
     "# Its nics are web1. Made again, they are web0.",
   ]);
   expect(tasksIn(text)).toContain("copy-disk-made");

@@ -7,6 +7,7 @@ import {
   VirtualMachineSchema,
 } from "../../src/gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../src/util/annotation-keys.ts";
+import { counted } from "../../src/util/counted.ts";
 import { hardwareAddressOfName, uuidOfName } from "../../src/util/virtual-machine-names.ts";
 import { copiesOf, readyBlockStorage } from "./block-storage.ts";
 import { applyGroup, applyNetwork } from "./names.ts";
@@ -74,6 +75,12 @@ function notesOn(vm: VirtualMachine): readonly string[] {
   }
   if (vm.state === State.VIRTUAL_MACHINE_UNSPECIFIED) {
     notes.push("Its node does not answer, so whether it runs is not known.");
+  }
+  if (vm.userDataBytes > 0) {
+    const size = counted(vm.userDataBytes, "byte");
+    notes.push(
+      `Its user data (${size}) is not here, because nobody can read it back: add user_data.`,
+    );
   }
   const names = vm.networkInterfaceNames.map((name) => name.slice(name.indexOf("~") + 1));
   const again = vm.nics.map((_, i) => `${vm.name}${i}`);

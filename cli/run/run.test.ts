@@ -76,7 +76,12 @@ test("run makes a virtual machine with a disk and a network, and rm takes it bac
 test("--count makes several, and --yaml prints the file that does the same", async () => {
   await using api = await openApi();
   await api.world.networks.applyNetwork({ name: "lab", ipv4Cidr: "10.1.0.0/24" });
-  const words = [...RUN, "--count", "2", "--disk", "2 GiB", "--ssh-key", join(home, "other.pub")];
+  const script = "#!/bin/sh\necho ${HOME} ${a.b}\n";
+  await writeFile(join(home, "script"), script);
+  const words = [
+    ...[...RUN, "--count", "2", "--disk", "2 GiB", "--ssh-key", join(home, "other.pub")],
+    ...["--user-data", join(home, "script")],
+  ];
   const { exitCode, stdout: yaml } = await n0cli(api, [...words, "--yaml"]);
   expect([exitCode, await names(api.world)]).toEqual([0, [[], ["base"], ["lab"]]]);
   expect(await n0cli(api, ["do", "-"], { stdin: [yaml] })).toMatchObject({ exitCode: 0 });
@@ -93,10 +98,17 @@ test("--count makes several, and --yaml prints the file that does the same", asy
   expect(shown.map(({ name }) => name)).toEqual(["web-1", "web-2"]);
   const { virtualMachines } = await api.world.virtualMachines.listVirtualMachines({});
   const core = (all: typeof virtualMachines) =>
-    all.map(({ name, annotations, sshAuthorizedKeys, nics }) => ({
-      ...{ name, annotations, sshAuthorizedKeys, networks: nics.map((nic) => nic.networkName) },
+    all.map(({ name, annotations, sshAuthorizedKeys, nics, userDataBytes }) => ({
+      ...{
+        name,
+        annotations,
+        sshAuthorizedKeys,
+        userDataBytes,
+        networks: nics.map((nic) => nic.networkName),
+      },
     }));
   expect(core(virtualMachines)).toEqual(core(byFile.virtualMachines));
+  expect(virtualMachines.map((vm) => vm.userDataBytes)).toEqual([script.length, script.length]);
 });
 
 test("rm leaves what run did not make, and what somebody else uses", async () => {

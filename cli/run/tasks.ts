@@ -18,6 +18,7 @@ export interface Wanted {
   readonly disk: string;
   readonly login: string;
   readonly keys: readonly string[];
+  readonly userData: string | undefined;
 }
 
 /** The file that n0cli run runs: a block storage and a virtual machine for each name, on one network. */
@@ -54,6 +55,7 @@ function machineTasks(wanted: Wanted, name: string, network: string): readonly E
     nics: [{ network_name: escapeText(wanted.network) }],
     login_username: escapeText(wanted.login),
     ssh_authorized_keys: wanted.keys.map(escapeText),
+    ...(wanted.userData === undefined ? {} : { user_data: escapeText(wanted.userData) }),
   };
   const disk = `generate-disk-${name}`;
   return [
