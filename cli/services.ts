@@ -11,6 +11,7 @@ import { NetworkUseService } from "../src/gen/n0stack/network/v1alpha1/network_u
 import { JoinService } from "../src/gen/n0stack/pool/v1alpha1/join_pb.ts";
 import { VirtualRouterService } from "../src/gen/n0stack/provisioning/v0/virtual_router_pb.ts";
 import { ConsoleService } from "../src/gen/n0stack/provisioning/v1alpha1/console_pb.ts";
+import { TaskService } from "../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { TransactionService } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import type { Kind } from "./resource/kind.ts";
@@ -26,6 +27,7 @@ const OTHERS: readonly DescService[] = [
   NetworkTraceService,
   NetworkUseService,
   TransactionService,
+  TaskService,
   AuditService,
   VerifyService,
   JoinService,

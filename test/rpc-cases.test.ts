@@ -3,13 +3,15 @@ import { expect, test } from "vitest";
 import { stepRegistryOf } from "../src/api/core/resource/resource.ts";
 import { resources } from "../src/api/resources.ts";
 import { PasswordService } from "../src/gen/n0stack/iam/v1alpha1/password_pb.ts";
+import { TaskService } from "../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { Phase } from "../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { fromConnectError, TRANSACTION_HEADER } from "../src/rpc/errors.ts";
 import { RPC_CASES } from "./cases.ts";
 import { newWorld, through, type World } from "./world.ts";
 
-const SERVICES = [...resources.map(({ service }) => service), PasswordService, VerifyService];
+const OTHER_SERVICES = [PasswordService, TaskService, VerifyService];
+const SERVICES = [...resources.map(({ service }) => service), ...OTHER_SERVICES];
 /**
  * What changes nothing; the heartbeat, which changes no object of a user's; and a sign-in, which is one batch
  * and the same session if it is repeated.

@@ -89,7 +89,11 @@ async function actAgain(
   };
   const step = stepRegistryOf(resources).step(name);
   if ("act" in step) await step.act(context, input, scope, secret);
-  else await step.writeRecords(context, input, scope, (writes) => api.datastore.batch(writes));
+  // Its row is in the same batch, so its conditions hold once.
+  else
+    await step.writeRecords(context, input, scope, ({ conditions: _, ...writes }) =>
+      api.datastore.batch(writes),
+    );
 }
 
 function only(residue: Residue, prefixes: readonly string[] | undefined): unknown {

@@ -49,6 +49,20 @@ export const TEXTS = [
 
 export type Texts = Readonly<Record<(typeof TEXTS)[number], string>>;
 
+const MACHINE = {
+  name: NAMES.virtualMachine,
+  requestCpuMilliCore: 100,
+  limitCpuMilliCore: 1000,
+  requestMemoryBytes: GiB,
+  limitMemoryBytes: GiB,
+  blockStorageNames: [NAMES.disk],
+  nics: [{ networkName: NAMES.network, ipv4Address: ADDRESS }],
+  loginUsername: LOGIN,
+  sshAuthorizedKeys: [SSH_KEY.replace("me@home", LABEL)],
+  hostname: HOSTNAME,
+  userData: `#cloud-config\nhidden: ${USER_DATA}\n`,
+};
+
 /** Makes one of everything in the project of the first tenant. @returns its texts, by what they are. */
 export async function prepareFirst(world: World): Promise<Texts> {
   await world.opened.api.datastore.batch(newProject(FIRST));
@@ -71,20 +85,7 @@ export async function prepareFirst(world: World): Promise<Texts> {
     blockStorageName: NAMES.disk,
     ...bytes,
   });
-  const made = await first.virtualMachines.createVirtualMachine({
-    name: NAMES.virtualMachine,
-    labels,
-    requestCpuMilliCore: 100,
-    limitCpuMilliCore: 1000,
-    requestMemoryBytes: GiB,
-    limitMemoryBytes: GiB,
-    blockStorageNames: [NAMES.disk],
-    nics: [{ networkName: NAMES.network, ipv4Address: ADDRESS }],
-    loginUsername: LOGIN,
-    sshAuthorizedKeys: [SSH_KEY.replace("me@home", LABEL)],
-    hostname: HOSTNAME,
-    userData: `#cloud-config\nhidden: ${USER_DATA}\n`,
-  });
+  const made = await first.virtualMachines.createVirtualMachine({ ...MACHINE, labels });
   const { nextPageToken } = await first.blockStorages.listBlockStorages({ pageSize: 1 });
   const keyed = withHeaders(world, { "n0-project": FIRST, "idempotency-key": IDEMPOTENCY_KEY });
   let keyedId = "";

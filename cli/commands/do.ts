@@ -6,9 +6,11 @@ import { stringify } from "yaml";
 import { counted } from "../../src/util/counted.ts";
 import { isAbsent } from "../../src/util/errno.ts";
 import { quote } from "../../src/util/quote.ts";
+import { runTasks } from "../../src/util/run-graph.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { newAnswers, requestOf } from "../do/answers.ts";
+import { attach, runAtomic } from "../do/atomic/run-atomic.ts";
 import type { Checked, Task, TaskText } from "../do/check.ts";
 import { checkTasks } from "../do/check.ts";
 import { fillOutputs } from "../do/outputs.ts";
@@ -17,7 +19,6 @@ import { printOutputs } from "../do/print-outputs.ts";
 import { formatProblems, type Problem } from "../do/problems.ts";
 import type { Report } from "../do/report.ts";
 import { newReport } from "../do/report.ts";
-import { runTasks } from "../do/run.ts";
 import { schemaText } from "../do/schema-text.ts";
 import { CliError } from "../errors.ts";
 import { withExamples } from "../examples.ts";
@@ -34,6 +35,8 @@ interface Flags {
   readonly parallel: number;
   readonly check?: true;
   readonly schema?: true;
+  readonly atomic?: true;
+  readonly attach?: string;
   readonly set?: readonly string[];
   readonly values?: readonly string[];
 }
@@ -49,6 +52,8 @@ export function doCommand(cli: CliContext): Command {
     )
     .argument("[files...]")
     .option("-p, --parallel <count>", "run at most this many tasks at once", parseCount, 10)
+    .option("--atomic", "run all tasks as one transaction: all of it happens, or nothing")
+    .option("--attach <id>", "show a transaction of tasks again, until it ends")
     .option("--check", "check the files and run nothing")
     .option("--set <name=value>", "the value of a parameter; repeatable", collect)
     .option("--values <file>", "a YAML file of values of parameters; repeatable", collect)
@@ -57,6 +62,8 @@ export function doCommand(cli: CliContext): Command {
     "do examples/boot-vm.yaml",
     "do --check storages.yaml virtual-machines.yaml",
     "do --parallel 50 - < tasks.yaml",
+    "do --atomic examples/boot-vm.yaml",
+    "do --attach 0199c2f3a1b4-3f2a9c10-77e1",
     "do web-servers.yaml --values lab.yaml --set count=3",
     "do --schema > do.schema.json",
   ]);
@@ -65,6 +72,11 @@ export function doCommand(cli: CliContext): Command {
     if (flags.schema === true) {
       if (files.length > 0) throw new CliError("--schema takes no files");
       cli.io.stdout.print(await doSchema());
+      return;
+    }
+    if (flags.attach !== undefined) {
+      if (files.length > 0 || flags.atomic) throw new CliError("--attach takes an id and no files");
+      await attach(cli, flags.attach);
       return;
     }
     if (files.length === 0) throw new CliError("name a file with tasks, or - for standard input");
@@ -78,7 +90,8 @@ export function doCommand(cli: CliContext): Command {
       return;
     }
     refuse(cli, await findMissing(cli, checked.objects), files);
-    await runAll(cli, checked, flags.parallel);
+    if (flags.atomic) await runAtomic(cli, checked, flags.parallel);
+    else await runAll(cli, checked, flags.parallel);
   });
 }
 
@@ -192,7 +205,7 @@ async function readTaskFile(file: string): Promise<string> {
 }
 
 /** The first interrupt stops new tasks, the second one cancels the running calls. */
-export async function runAll(cli: CliContext, { tasks, outputs }: Checked, parallel: number) {
+async function runAll(cli: CliContext, { tasks, outputs }: Checked, parallel: number) {
   // Opened before the first task, so that a wrong setting is not the failure of some task.
   await cli.transport();
   const asked = await cli.connection();

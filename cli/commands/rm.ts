@@ -39,8 +39,7 @@ export async function rmCommand(cli: CliContext): Promise<Command> {
         disk === undefined ? [] : [{ name, isDeleted: disk.state === State.DELETED }],
       ),
     };
-    if (await execute(cli, "rm", rmFile(unwanted))) return;
-    cli.say(`To delete what is left: n0cli rm ${names.join(" ")}`);
+    await execute(cli, "rm", rmFile(unwanted));
   });
 }
 

@@ -89,10 +89,7 @@ async function runOne(cli: CliContext, name: string, flags: Flags): Promise<void
     return;
   }
   for (const one of names) await throwIfTaken(cli, one);
-  if (!(await execute(cli, "run", text))) {
-    cli.say(`To take back what was made: n0cli rm ${names.join(" ")}`);
-    return;
-  }
+  if (!(await execute(cli, "run", text))) return;
   try {
     if (flags.wait === "ssh") await waitForSsh(cli, names);
   } finally {

@@ -1,8 +1,8 @@
 import { styleText } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
+import type { Ending, RunObserver, RunResult } from "../../src/util/run-graph.ts";
 import { type Asked, explainFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
-import type { Ending, RunObserver, RunResult } from "./run.ts";
 
 /** With more tasks than this a terminal shows one line that changes, instead of one for each event. */
 const LINES_TASKS_MAX = 20;

@@ -1,6 +1,6 @@
 import { counted } from "../../src/util/counted.ts";
-import { runAll } from "../commands/do.ts";
 import type { CliContext } from "../context.ts";
+import { runAtomic } from "../do/atomic/run-atomic.ts";
 import { checkTasks } from "../do/check.ts";
 import { formatProblems } from "../do/problems.ts";
 import { CliError } from "../errors.ts";
@@ -11,7 +11,7 @@ import { MUTE } from "../root-command.ts";
 const PARALLEL = 10;
 
 /**
- * Runs a file of tasks as n0cli do does, without the answers on standard output.
+ * Runs a file of tasks as n0cli do --atomic does: all of it happens, or nothing.
  *
  * @returns whether all of it was done. If not, the exit code says how it ended, and stderr says why.
  */
@@ -22,7 +22,7 @@ export async function execute(cli: CliContext, command: string, text: string): P
     throw new CliError(`${counted(checked.problems.length, "problem")}. Nothing was run.`);
   }
   const quiet: CliContext = { ...cli, io: { ...cli.io, stdout: MUTE } };
-  await runAll(quiet, checked, PARALLEL);
+  await runAtomic(quiet, checked, PARALLEL);
   cli.exitCode = quiet.exitCode;
   return quiet.exitCode === EXIT.done;
 }

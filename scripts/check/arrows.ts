@@ -31,6 +31,7 @@ const AREAS = [
   "provisioning",
   "deployment",
   "observe",
+  "orchestration",
   "console",
 ];
 

@@ -11,6 +11,7 @@ import { PasswordService } from "../gen/n0stack/iam/v1alpha1/password_pb.ts";
 import { NetworkTraceService } from "../gen/n0stack/network/v1alpha1/network_trace_pb.ts";
 import { NetworkUseService } from "../gen/n0stack/network/v1alpha1/network_use_pb.ts";
 import { JoinService } from "../gen/n0stack/pool/v1alpha1/join_pb.ts";
+import { TaskService } from "../gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { TransactionService } from "../gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import type { Authenticate } from "../rpc/caller.ts";
@@ -59,6 +60,9 @@ import { auditEventRoutes } from "./observe/audit-event/routes.ts";
 import { traceRoutes } from "./observe/trace/trace.ts";
 import { transactionRoutes } from "./observe/transaction/routes.ts";
 import { verifyRoutes } from "./observe/verify/routes.ts";
+import { typesOf } from "./orchestration/tasks/check.ts";
+import { Methods } from "./orchestration/tasks/methods.ts";
+import { taskRoutes } from "./orchestration/tasks/routes.ts";
 import { Certificates } from "./pool/certificate/certificates.ts";
 import type { Joining } from "./pool/certificate/joining.ts";
 import { joinRoutes } from "./pool/certificate/routes.ts";
@@ -216,9 +220,8 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
 
   const oidc = await openOidcAuthenticator(api, oidcProviders);
 
-  /** A request is authorized by what it has caught up with. */
-  const guarded = (router: ConnectRouter) =>
-    guardedRouter(caughtUpRouter(router, datastore), grants, callRefusals(auditEvents));
+  const guarded = (router: ConnectRouter) => guardedOf(api, grants, router);
+  const methods = new Methods((router) => addResources(guarded(router), api, keyed));
 
   return {
     api,
@@ -226,7 +229,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     guarded,
     authenticate: (text, peer) => tokens.authenticate(text) ?? oidc.authenticate(text, peer),
     onRefused: doorRefusals(auditEvents),
-    routes: (given) => addRoutes(guarded(given), { api, keyed, oidcProviders }),
+    routes: (given) => addRoutes(guarded(given), { api, methods, keyed, oidcProviders }),
     async [Symbol.asyncDispose]() {
       stopAll();
       await observed[Symbol.asyncDispose]();
@@ -242,6 +245,11 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       await datastore[Symbol.asyncDispose]();
     },
   };
+}
+
+/** A request is authorized by what it has caught up with. */
+function guardedOf({ datastore, auditEvents }: Api, grants: Grants, router: ConnectRouter) {
+  return guardedRouter(caughtUpRouter(router, datastore), grants, callRefusals(auditEvents));
 }
 
 /** What requests read of the options. */
@@ -260,15 +268,19 @@ function settingsOf(options: ApiOptions) {
 
 interface RouteParts {
   readonly api: Api;
+  /** The RPCs that a task may call, as a client calls them. */
+  readonly methods: Methods;
   readonly keyed: KeyedRequests;
   readonly oidcProviders: NonNullable<ApiOptions["oidcProviders"]>;
 }
 
-function addRoutes(router: ConnectRouter, { api, keyed, oidcProviders }: RouteParts): void {
-  for (const { service, routes } of resources) {
-    const keyedOnes = keyedRoutes(service, routes(api), keyed);
-    router.service(service, scopedRoutes(service, keyedOnes, resources));
-  }
+function addRoutes(
+  router: ConnectRouter,
+  { api, methods, keyed, oidcProviders }: RouteParts,
+): void {
+  addResources(router, api, keyed);
+  const known = { types: typesOf(resources), methods };
+  router.service(TaskService, keyedRoutes(TaskService, taskRoutes(api, known), keyed));
   router.service(TransactionService, transactionRoutes(api));
   router.service(AuditService, auditEventRoutes(api));
   router.service(VerifyService, verifyRoutes(api, resources));
@@ -278,6 +290,17 @@ function addRoutes(router: ConnectRouter, { api, keyed, oidcProviders }: RoutePa
   router.service(PasswordService, passwordRoutes(api, keyed));
   const identity = { ...identityRoutes(oidcProviders), ...callerRoutes(api.grants) };
   router.service(IdentityService, identity);
+}
+
+function addResources(
+  router: Pick<ConnectRouter, "service">,
+  api: Api,
+  keyed: KeyedRequests,
+): void {
+  for (const { service, routes } of resources) {
+    const keyedOnes = keyedRoutes(service, routes(api), keyed);
+    router.service(service, scopedRoutes(service, keyedOnes, resources));
+  }
 }
 
 /** What every process does at its start. */

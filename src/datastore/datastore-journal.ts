@@ -46,7 +46,8 @@ export function datastoreJournal(datastore: Datastore): Journal<Writes> {
           put(openCollection, [row.id], {}),
         ),
       ),
-    stepStarted: (id, row, writes = {}) => datastore.batch(merge(writes, step(id, row))),
+    stepStarted: (id, row, { writes = {}, header: changed } = {}) =>
+      datastore.batch(merge(writes, step(id, row), changed === undefined ? {} : header(changed))),
     stepUndone: (id, row) => datastore.batch(step(id, row)),
     retriableDone: (id, row) => datastore.batch(step(id, row)),
     commit: (row, writes, retriables) =>

@@ -11,9 +11,9 @@ export type ForNew = (ref: Ref) => Writes;
 
 /** Writes objects through their held keys, so that no object is written without its key. */
 export class HeldObjects implements Held {
-  readonly keys: readonly string[];
-  readonly fencing: number;
-  readonly #release: () => Promise<void>;
+  readonly #keys: Set<string>;
+  #fencing: number;
+  readonly #releases: (() => Promise<void>)[];
   readonly #forNew: ForNew;
   #released: Promise<void> | undefined;
 
@@ -23,10 +23,30 @@ export class HeldObjects implements Held {
     release: () => Promise<void>,
     forNew: ForNew = () => ({}),
   ) {
-    this.keys = keys;
-    this.fencing = fencing;
-    this.#release = release;
+    this.#keys = new Set(keys);
+    this.#fencing = fencing;
+    this.#releases = [release];
     this.#forNew = forNew;
+  }
+
+  get keys(): readonly string[] {
+    return [...this.#keys];
+  }
+
+  get fencing(): number {
+    return this.#fencing;
+  }
+
+  holds(key: string): boolean {
+    return this.#keys.has(key);
+  }
+
+  /** Takes more keys of the same transaction, and releases them with its own. */
+  join(more: HeldObjects): void {
+    if (this.#released !== undefined) throw new Error("keys are taken after the release");
+    for (const key of more.#keys) this.#keys.add(key);
+    this.#fencing = Math.max(this.#fencing, more.#fencing);
+    this.#releases.push(() => more.release());
   }
 
   /** Writes an object, and its references. @param before undefined for a new one. */
@@ -62,7 +82,7 @@ export class HeldObjects implements Held {
   }
 
   release(): Promise<void> {
-    this.#released ??= this.#release();
+    this.#released ??= Promise.all(this.#releases.map((release) => release())).then(() => {});
     return this.#released;
   }
 
@@ -76,7 +96,7 @@ export class HeldObjects implements Held {
   }
 
   #assertHeld(key: string): void {
-    if (this.#released !== undefined || !this.keys.includes(key)) {
+    if (this.#released !== undefined || !this.#keys.has(key)) {
       throw new Error(`${key} is written without holding its lock`);
     }
   }

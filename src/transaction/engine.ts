@@ -4,9 +4,9 @@ import { firstOf, onAbort, within } from "../util/race.ts";
 import { Admission } from "./admission.ts";
 import { fairJournal, newTurns } from "./fair-journal.ts";
 import { SimulatedCrash } from "./faults.ts";
-import { goForward, unwind } from "./finish.ts";
+import { goForward, undoSome, unwind } from "./finish.ts";
 import { InHand, type OnRest } from "./in-hand.ts";
-import type { Asker, TransactionHeader } from "./journal.ts";
+import type { Asker, StepRow, TransactionHeader } from "./journal.ts";
 import { type LiveTransaction, LiveTransactions } from "./live.ts";
 import type { OpenTransactions } from "./open-transactions.ts";
 import { failureOf, shuttingDown, unfinished } from "./outcome.ts";
@@ -239,7 +239,8 @@ export class TransactionEngine<C, W> {
       );
       live.isJournaled = true;
       const turns = this.#turns;
-      const own = { live, context, generation, journal, turns, faults, clock, shutdown };
+      const undo = (rows: readonly StepRow[]) => undoSome(this.#options, context, live, rows);
+      const own = { live, context, generation, journal, turns, faults, clock, shutdown, undo };
       return new Transaction(own);
     } catch (reason) {
       this.live.remove(live);

@@ -79,6 +79,55 @@ export async function unwind<C, W>(
   return await mover.rest("unwound", alongside);
 }
 
+/**
+ * Undoes some steps of a running transaction, the last one first. Tries each undo for as long as the transaction
+ * is not stopped.
+ *
+ * @throws the reason for which it stopped, or the last error of an undo that fails for good. The transaction
+ *   must fail then: its unwind tries again.
+ */
+export async function undoSome<C, W>(
+  parts: FinishParts<C, W>,
+  context: C,
+  live: LiveTransaction,
+  rows: readonly StepRow[],
+): Promise<void> {
+  const { journal, registry, faults, clock } = parts;
+  const left = rows.filter(({ phase }) => phase === "started").toReversed();
+  // An agent refuses an undo that is not newer than the act.
+  const generation = left.length === 0 ? 0 : await journal.update(live.header);
+  const scope = { transactionId: live.id, generation, signal: parts.shutdown };
+  for (const row of left) {
+    const place = { kind: live.header.kind, step: row.name, seq: row.seq };
+    let undo: Tried = { startedAtMs: clock.nowMs(), tries: 0 };
+    const work = async () => {
+      undo = { ...undo, tries: undo.tries + 1 };
+      live.setRow({ ...row, undo });
+      await faults({ point: "before_undo", ...place });
+      await registry.step(row.name).undo(context, row.input, scope);
+      await faults({ point: "after_undo", ...place });
+      const undone: StepRow = {
+        ...row,
+        phase: "undone",
+        undo: { ...undo, endedAtMs: clock.nowMs() },
+      };
+      await journal.stepUndone(live.id, undone);
+      live.setRow(undone);
+    };
+    const onFailure = (reason: unknown) => {
+      undo = { ...undo, error: clip(errorChain(reason)) };
+      live.setRow({ ...row, undo });
+    };
+    const { random, giveUpAfterMs } = parts;
+    const signal = AbortSignal.any([parts.shutdown, live.signal]);
+    try {
+      await persist(work, { clock, random, signal, giveUpAfterMs, onFailure });
+    } catch (reason) {
+      throw reason instanceof GaveUpError ? reason.cause : reason;
+    }
+  }
+}
+
 /** Runs the steps after the pivot, in order, and ends at `done`. */
 export async function goForward<C, W>(
   parts: FinishParts<C, W>,

@@ -98,6 +98,8 @@ export interface StepRow {
   /** A compensatable step is `started` and perhaps `undone`; a retriable one `pending` and then `done`. */
   readonly phase: StepPhase;
   readonly startedAtMs: number;
+  /** The task to which it belongs, in a transaction of tasks. */
+  readonly task?: string;
   /** When the act ended, with success or not. For most steps this is in `ended` of a later row. */
   readonly endedAtMs?: number;
   /** The number of tries of the act; 1 if missing. */
@@ -109,6 +111,13 @@ export interface StepRow {
   readonly givenUp?: GivenUp;
   /** The ends of earlier steps. */
   readonly ended?: Ended;
+}
+
+/** What is written in the same batch as the start of a step. */
+export interface WithStart<W> {
+  readonly writes?: W;
+  /** The header, if the transaction holds more keys from this step on. */
+  readonly header?: TransactionHeader;
 }
 
 /** What is written in the same batch as a header. */
@@ -127,7 +136,7 @@ export interface Besides<W> {
  */
 export interface Journal<W> {
   begin(header: TransactionHeader, writes?: W): Promise<number>;
-  stepStarted(id: string, row: StepRow, writes?: W): Promise<number>;
+  stepStarted(id: string, row: StepRow, besides?: WithStart<W>): Promise<number>;
   stepUndone(id: string, row: StepRow): Promise<number>;
   /**
    * The pivot: one batch writes the final records, `committed` and the steps that are still to be finished.

@@ -1,4 +1,5 @@
 import type { Clock } from "../util/clock.ts";
+import { defined } from "../util/defined.ts";
 import { type ErrorKind, errorChain, kindOf, N0Error } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { Faults } from "./faults.ts";
@@ -26,6 +27,15 @@ const STOPPED_KINDS: ReadonlySet<ErrorKind> = new Set([
 
 const NO_STEP = { name: "", seq: -1 } as const;
 
+/** The task of a transaction to which a step belongs: see docs/adr/0071. */
+export interface OfTask {
+  readonly task: string;
+  /** Aborts when the acts of this task should stop. */
+  readonly signal: AbortSignal;
+  /** Keys that the transaction holds from this step on, in addition to those before. */
+  readonly guards?: readonly string[];
+}
+
 export interface TransactionParts<C, W> {
   readonly live: LiveTransaction;
   readonly context: C;
@@ -37,6 +47,8 @@ export interface TransactionParts<C, W> {
   readonly clock: Clock;
   /** Aborts when the process ends. */
   readonly shutdown: AbortSignal;
+  /** Undoes these steps while the transaction goes on. */
+  readonly undo: (rows: readonly StepRow[]) => Promise<void>;
 }
 
 /** What a saga works with: it calls `run` for each step, then `commit` once. The engine makes it. */
@@ -108,9 +120,19 @@ export class Transaction<C, W> {
     input: I,
     secret?: S,
   ): Promise<O | undefined> {
+    return await this.runOf(undefined, step, input, secret);
+  }
+
+  /** Like `run`, for a step of a task. */
+  async runOf<I extends Json, O, S>(
+    of: OfTask | undefined,
+    step: AnyStep<C, I, O, W, S | undefined>,
+    input: I,
+    secret?: S,
+  ): Promise<O | undefined> {
     if (this.header.isCommitted) throw new Error(`${step.name} runs after the commit`);
     if (this.#isClosed) throw new Error(`${step.name} runs after its transaction has failed`);
-    const running = this.#run(step, input, secret);
+    const running = this.#run(of, step, input, secret);
     this.#inFlight.add(running);
     try {
       return await running;
@@ -119,7 +141,17 @@ export class Transaction<C, W> {
     }
   }
 
+  /**
+   * Undoes the steps of one task, the last one first. The others go on. None of the task may run any more.
+   *
+   * @throws the error of an undo that cannot be done now. Then the whole transaction must fail.
+   */
+  async undoTask(task: string): Promise<void> {
+    await this.#parts.undo(this.rows.filter((row) => row.task === task));
+  }
+
   async #run<I extends Json, O, S>(
+    of: OfTask | undefined,
     step: AnyStep<C, I, O, W, S>,
     input: I,
     secret: S,
@@ -127,6 +159,7 @@ export class Transaction<C, W> {
     const { faults, clock } = this.#parts;
     const live = this.#live;
     this.#throwIfStopped();
+    of?.signal.throwIfAborted();
     // Counted before the first wait, because steps that run side by side must not share a row.
     const seq = this.#stepCount++;
     const row: StepRow = {
@@ -135,6 +168,7 @@ export class Transaction<C, W> {
       input,
       phase: "started",
       startedAtMs: clock.nowMs(),
+      ...(of === undefined ? {} : { task: of.task }),
       ...this.ended,
     };
     this.#ended = [];
@@ -146,8 +180,8 @@ export class Transaction<C, W> {
       const beforeAct = async () => await faults({ point: "before_act", ...place });
       const output =
         "act" in step
-          ? await this.#act(step, input, secret, row, beforeAct)
-          : await this.#record(step, input, row, beforeAct);
+          ? await this.#act(of, step, input, secret, row, beforeAct)
+          : await this.#record(of, step, input, row, beforeAct);
       await faults({ point: "after_act", ...place });
       const endedAtMs = clock.nowMs();
       live.setRow({ ...row, endedAtMs });
@@ -160,19 +194,21 @@ export class Transaction<C, W> {
   }
 
   async #act<I extends Json, O, S>(
+    of: OfTask | undefined,
     step: Step<C, I, O, S>,
     input: I,
     secret: S,
     row: StepRow,
     beforeAct: () => Promise<void>,
   ): Promise<O> {
-    const generation = await this.#inTurn(() => this.#started(row));
+    const generation = await this.#inTurn(() => this.#started(of, row));
     await beforeAct();
-    return await step.act(this.context, input, this.#scope(generation), secret);
+    return await step.act(this.context, input, this.#scope(of, generation), secret);
   }
 
   /** Its row becomes durable together with its records, never one without the other. */
   async #record<I extends Json>(
+    of: OfTask | undefined,
     step: RecordStep<C, I, W>,
     input: I,
     row: StepRow,
@@ -181,29 +217,40 @@ export class Transaction<C, W> {
     await beforeAct();
     let isJournaled = false;
     const write = async (writes: W) => {
-      const generation = await this.#started(row, writes);
+      const generation = await this.#started(of, row, writes);
       isJournaled = true;
       return generation;
     };
-    const scope = this.#scope(this.#generation);
+    const scope = this.#scope(of, this.#generation);
     // The turn comes first: what waits for it must not hold anything for which others wait.
     await this.#inTurn(() => step.writeRecords(this.context, input, scope, write));
     // It had nothing to write, but its row still belongs into the journal.
-    if (!isJournaled) await this.#started(row);
+    if (!isJournaled) await this.#started(of, row);
   }
 
-  async #started(row: StepRow, writes?: W): Promise<number> {
-    const generation = await this.#parts.journal.stepStarted(this.id, row, writes);
+  async #started(of: OfTask | undefined, row: StepRow, writes?: W): Promise<number> {
+    const { journal } = this.#parts;
+    const header = this.#guarding(of?.guards ?? []);
+    const generation = await journal.stepStarted(this.id, row, { ...defined({ writes, header }) });
     this.#generation = Math.max(this.#generation, generation);
     return generation;
+  }
+
+  /** The header with more keys; undefined if it has all of them. */
+  #guarding(keys: readonly string[]): TransactionHeader | undefined {
+    if (keys.length === 0) return undefined;
+    const live = this.#live;
+    const guards = [...new Set([...live.header.guards, ...keys])];
+    live.header = { ...live.header, guards };
+    return live.header;
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     return await this.#parts.turns.run(this.header.project ?? "", work);
   }
 
-  #scope(generation: number): StepScope {
-    return { transactionId: this.id, generation, signal: this.signal };
+  #scope(of: OfTask | undefined, generation: number): StepScope {
+    return { transactionId: this.id, generation, signal: of?.signal ?? this.signal };
   }
 
   /** The acts that ended since the last step began. The next write includes them. */

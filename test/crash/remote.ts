@@ -3,6 +3,7 @@ import { KINDS, type RecordReader } from "../../scripts/scan-host/records.ts";
 import { resources } from "../../src/api/resources.ts";
 import { PasswordService } from "../../src/gen/n0stack/iam/v1alpha1/password_pb.ts";
 import { ProjectService } from "../../src/gen/n0stack/iam/v1alpha1/project_pb.ts";
+import { TaskService } from "../../src/gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { TransactionService } from "../../src/gen/n0stack/transaction/v1alpha1/transaction_pb.ts";
 import { VerifyService } from "../../src/gen/n0stack/verify/v1alpha1/verify_pb.ts";
 import { PROJECT_HEADER } from "../../src/util/project.ts";
@@ -10,6 +11,7 @@ import { PROJECT_HEADER } from "../../src/util/project.ts";
 const SERVICES = [
   ...resources.map(({ service }) => service),
   PasswordService,
+  TaskService,
   TransactionService,
   VerifyService,
 ];

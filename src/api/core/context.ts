@@ -17,7 +17,7 @@ import type { AuditEvents } from "./audit-event/audit-events.ts";
 import type { Attempt } from "./idempotency/attempt.ts";
 import type { Counting } from "./quota/counting.ts";
 import type { Quotas } from "./quota/quotas.ts";
-import type { Ownable, UserObject } from "./resource/object.ts";
+import type { Markable, UserObject } from "./resource/object.ts";
 import type { NodeTurns } from "./saga/node-turns.ts";
 import type { ProjectAges } from "./sharing.ts";
 
@@ -60,8 +60,8 @@ export interface Kind {
   readonly records: readonly AnyCollection[];
   /** Records that hold history and no objects, such as those that conditions of others rest on. */
   readonly traces: readonly AnyCollection[];
-  /** Its objects, if a transaction can mark them as its own, and the state that says so. */
-  readonly pending?: { readonly of: Objects<Ownable>; readonly state: number };
+  /** Its objects, if a transaction can mark them as its own, and the state that says so, if there is one. */
+  readonly pending?: { readonly of: Objects<Markable>; readonly state?: number };
   /** What its records take of the quota of their project. */
   readonly counts: readonly Counting[];
   /** The RPCs that free space on the datastore's disk, or on a node's, which may be the same one. */
@@ -125,7 +125,10 @@ export interface SagaContext<A extends Api = Api> {
 }
 
 /** A transaction that runs its steps. How it commits depends on its caller: see `saga/tx.ts`. */
-export type Tx<A extends Api = Api> = Omit<Transaction<SagaContext<A>, Writes>, "commit">;
+export type Tx<A extends Api = Api> = Pick<
+  Transaction<SagaContext<A>, Writes>,
+  "context" | "id" | "live" | "header" | "signal" | "generation" | "rows" | "run"
+>;
 
 /** A step that only writes records. */
 export type SagaRecordStep<I extends Json, A extends Api = Api> = RecordStep<

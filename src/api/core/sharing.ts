@@ -22,7 +22,7 @@ export interface ProjectAges {
 }
 
 /** The part of the API that sharing needs. */
-interface Sharing<Read extends keyof Records> {
+export interface Sharing<Read extends keyof Records> {
   readonly records: Pick<Records, Read>;
   readonly projectAges: ProjectAges;
 }

@@ -72,30 +72,44 @@ export class Attempt {
 
   /**
    * Written with the opening of its transaction: of all runs that try at the same time, in any process, only
-   * one begins.
+   * one begins. And what is written if it unwinds.
+   *
+   * @param early The answer to every repeat from now on, however the transaction ends.
    */
-  opening(): Writes {
-    const condition = { key: this.requestKey, revision: this.#replaces };
-    return merge(this.#put({}), { conditions: [condition] });
+  writes(early?: Message): {
+    readonly openingWrites: Writes;
+    readonly unwoundWrites?: (reason: unknown) => Writes;
+  } {
+    const conditions = [{ key: this.requestKey, revision: this.#replaces }];
+    if (early === undefined) {
+      const openingWrites = merge(this.#put({}), { conditions });
+      return { openingWrites, unwoundWrites: this.#unwoundWrites };
+    }
+    const isEarly = true;
+    return { openingWrites: merge(this.#put({ ...this.#kept(early), isEarly }), { conditions }) };
   }
 
   /** Written with the commit. */
   answered(answer: Message, encoded?: Uint8Array): Writes {
+    return this.#put(this.#kept(answer, encoded));
+  }
+
+  #kept(answer: Message, encoded?: Uint8Array): Pick<KeptRequest, "answer"> {
     const { output, name } = this.method;
     if (answer.$typeName !== output.typeName) {
       throw new Error(`${name} answers ${output.typeName}, not ${answer.$typeName}`);
     }
     const bytes = encoded ?? toBinary<typeof output>(output, answer);
-    return this.#put({ answer: Buffer.from(bytes).toString("base64") });
+    return { answer: Buffer.from(bytes).toString("base64") };
   }
 
   /** Written at the end of an unwind. A passing failure is not kept, so that the next try is a new one. */
-  readonly unwoundWrites = (reason: unknown): Writes => {
+  readonly #unwoundWrites = (reason: unknown): Writes => {
     if (passes(reason) || this.signal.aborted) return { deletes: [this.requestKey] };
     return this.#put({ error: keptError(reason) });
   };
 
-  #put(outcome: Pick<KeptRequest, "answer" | "error">): Writes {
+  #put(outcome: Pick<KeptRequest, "answer" | "error" | "isEarly">): Writes {
     const kept: KeptRequest = {
       transactionId: this.#transactionId ?? "",
       fingerprint: this.fingerprint,

@@ -20,6 +20,8 @@ export type KeptRequest = {
   readonly startedAtMs: number;
   /** The answer in base64. Written with the transaction's commit. */
   readonly answer?: string;
+  /** The answer holds from the opening on: its clients do not wait for the end of the transaction. */
+  readonly isEarly?: boolean;
   /** The error instead of an answer. Written when the transaction has been unwound. */
   readonly error?: KeptError;
 };

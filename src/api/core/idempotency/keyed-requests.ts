@@ -107,6 +107,7 @@ export class KeyedRequests {
       const kept = keptRequests.decode(entry.value);
       const isExpired = clock.nowMs() - kept.startedAtMs >= retentionMs;
       if (!isExpired && !isOf(kept, attempt)) throw usedForAnother(attempt.requestKey);
+      if (kept.isEarly === true && !isExpired) return kept;
       await this.#untilRest(kept, attempt.signal);
       // It may have a result in the meantime.
       const now = await datastore.get(attempt.requestKey);

@@ -5,9 +5,14 @@ export interface UserObject {
 }
 
 /** An object that a transaction can mark as its own for as long as it is open. */
-export interface Ownable {
+export interface Markable {
   readonly name: string;
+  readonly state?: number;
+  /** The transaction whose own it is: PENDING, or made or changed by one of its tasks. Empty for none. */
+  transactionId: string;
+}
+
+/** One that has a state for that. */
+export interface Ownable extends Markable {
   readonly state: number;
-  /** The transaction that made it PENDING; empty for none. */
-  readonly transactionId: string;
 }

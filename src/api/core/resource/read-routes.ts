@@ -6,9 +6,10 @@ import type { Api } from "../context.ts";
 import { type ListRequest, listPage } from "../read/list.ts";
 import { listWithShared, type WithShared } from "../read/list-shared.ts";
 import { visibleOnly, watchObjects } from "../read/watch.ts";
+import { isOfAnother } from "../saga/ambient.ts";
 import { scopeOf } from "../scope.ts";
 import { getVisible } from "../sharing.ts";
-import type { UserObject } from "./object.ts";
+import type { Ownable, UserObject } from "./object.ts";
 import type { Reading } from "./reading.ts";
 import { sharingOf } from "./sharing-of.ts";
 
@@ -86,8 +87,12 @@ export function readRoutes<T extends UserObject, A extends Api>(
 
 /** How the objects of a scope look, one and many. */
 function viewsOf<T extends UserObject, A extends Api>(api: A, reading: Reading<T, A>) {
-  const viewIn = (scope: string) => (object: T) => reading.view?.(api, object, scope) ?? object;
-  const viewAll = async (objects: readonly T[], scope: string) => {
+  const viewIn = (scope: string) => (stored: T) => {
+    const object = asPending(reading, stored);
+    return reading.view?.(api, object, scope) ?? object;
+  };
+  const viewAll = async (stored: readonly T[], scope: string) => {
+    const objects = stored.map((object) => asPending(reading, object));
     const page = reading.viewPage?.(api, objects, scope);
     if (page !== undefined) return await page;
     const views = objects.map(viewIn(scope));
@@ -96,6 +101,13 @@ function viewsOf<T extends UserObject, A extends Api>(api: A, reading: Reading<T
     return areThere ? views : await Promise.all(views.map(async (view) => await view));
   };
   return { viewIn, viewAll };
+}
+
+/** What a task of another transaction has made or changed is PENDING for everybody else until that commits. */
+function asPending<T extends UserObject, A extends Api>({ pending }: Reading<T, A>, object: T): T {
+  const { state, transactionId = "" }: Partial<Ownable> = object;
+  if (pending === undefined || state === pending || !isOfAnother({ transactionId })) return object;
+  return { ...object, state: pending };
 }
 
 function readMethod(

@@ -16,6 +16,8 @@ export interface Reading<T, A extends Api> {
   view?(api: A, object: T, scope: string): T | Promise<T>;
   /** The same for a page of objects, if it takes fewer reads than one after the other. */
   viewPage?(api: A, objects: readonly T[], scope: string): Promise<readonly T[]>;
+  /** The state of an object that a transaction has marked as its own. */
+  readonly pending?: number;
   /** Whether the object exists for the caller; by default, whoever may list the scope sees all of it. */
   isVisible?(api: A, object: T, caller: Caller): boolean;
   /** Collections whose keys begin with the object's name, and whose changes show in the object. */

@@ -11,7 +11,8 @@ import type { Audit } from "../audit/audit.ts";
 import type { Api, Kind, LostObjects, SagaContext, WithProject } from "../context.ts";
 import type { Amounts } from "../quota/amounts.ts";
 import { type Counting, countObjects } from "../quota/counting.ts";
-import type { Ownable, UserObject } from "./object.ts";
+import { beginTask, commitTask, listTasks } from "../saga/tasks/task-steps.ts";
+import type { Markable, Ownable, UserObject } from "./object.ts";
 import { readRoutes } from "./read-routes.ts";
 import type { Reading } from "./reading.ts";
 
@@ -46,6 +47,8 @@ interface Definition<S extends DescService, T extends UserObject, A extends Api>
   readonly traces?: readonly AnyCollection[];
   /** The state of an object that a transaction has marked as its own. */
   readonly pending?: T extends Ownable ? number : never;
+  /** Its objects have no such state, but a task of a transaction can mark them. */
+  readonly marksOnly?: T extends Markable ? true : never;
   /** What an object takes of the quota of its project, or a function if that depends on the object. */
   readonly quota?: Amounts | ((object: T) => Amounts);
   /** The same for other records. */
@@ -68,7 +71,8 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
   const { records = [], traces = [], givesRoom = [], steps = {}, audit } = definition;
   const { quota, counts = [] } = definition;
   // A value from the collection has its type.
-  const of = collection as Objects<UserObject> as Objects<UserObject & Ownable>;
+  const of = collection as Objects<UserObject> as Objects<UserObject & Markable>;
+  const marks = { of, ...defined({ state: pending }) };
   return {
     kind: collection.kind,
     word,
@@ -80,7 +84,7 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
     counts: quota === undefined ? counts : [countObjects(collection, quota), ...counts],
     givesRoom: givesRoom.map((name) => service.method[name]!.name),
     steps,
-    ...(pending === undefined ? {} : { pending: { of, state: pending } }),
+    ...(pending === undefined && definition.marksOnly === undefined ? {} : { pending: marks }),
     ...defined({ onNodeLost, usesInterfaces, withProject, audit }),
     routes: (api) => ({ ...readRoutes(api, definition), ...definition.routes(api) }),
   };
@@ -89,7 +93,10 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
 export function stepRegistryOf(
   resources: readonly Pick<Resource, "steps">[],
 ): StepRegistry<SagaContext, Writes> {
-  const registry = new StepRegistry<SagaContext, Writes>();
+  const registry = new StepRegistry<SagaContext, Writes>()
+    .add(listTasks)
+    .add(beginTask)
+    .add(commitTask);
   for (const { steps } of resources) {
     registry
       .add(...(steps.steps ?? []))

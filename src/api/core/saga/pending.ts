@@ -3,7 +3,9 @@ import { keyText } from "../../../datastore/key.ts";
 import type { Stored } from "../../../datastore/records.ts";
 import { N0Error } from "../../../util/errors.ts";
 import type { Api, Kind } from "../context.ts";
-import type { Ownable } from "../resource/object.ts";
+import type { Markable } from "../resource/object.ts";
+import { isOfAnother } from "./ambient.ts";
+import type { Task } from "./tasks/task.ts";
 
 /**
  * Only its own transaction changes a PENDING record. A transaction that needs an operator has released its
@@ -24,12 +26,58 @@ export async function throwIfPending(
     if (kind?.pending === undefined) continue;
     const { of, state } = kind.pending;
     const stored = await api.records.find(of, of.refOf(key));
-    if (stored === undefined || stored.value.state !== state) continue;
+    if (stored === undefined || isFree(stored.value, state)) continue;
     if (!own.includes(stored.value.transactionId)) throw await refusal(api, kind, stored);
   }
 }
 
-async function refusal(api: Api, { word }: Kind, { key, value }: Stored<Ownable>) {
+function isFree({ state, transactionId }: Markable, pending: number | undefined): boolean {
+  return transactionId === "" && (pending === undefined || state !== pending);
+}
+
+/**
+ * Like `throwIfPending`, for a task. What other tasks of the same transaction have made or changed it may use, unless
+ * that gets ready only when the whole commits.
+ *
+ * @param keys The first one is the object of the task.
+ */
+export async function throwIfNotForTask(
+  api: Api,
+  keys: readonly string[],
+  { set }: Task,
+): Promise<void> {
+  await throwIfPending(api, keys, [set.tx.id]);
+  for (const [i, key] of keys.entries()) {
+    const kind = api.kinds.find(({ collection }) => key.startsWith(collection.prefix));
+    if (kind === undefined) continue;
+    const ref = kind.collection.refOf(key);
+    const deleter = set.deleterOf(ref);
+    if (deleter !== undefined && i > 0) continue;
+    const stored = kind.pending && (await api.records.find(kind.pending.of, ref));
+    const isPending = stored !== undefined && stored.value.state === kind.pending?.state;
+    if (deleter === undefined && (!isPending || kind.pending?.state === undefined)) continue;
+    const why =
+      deleter === undefined
+        ? "a task before this one changes it, and that ends only when all tasks are done"
+        : `task "${deleter}" deletes it when all tasks are done`;
+    const message = `${kind.word} "${ref.name}": ${why}: use it in a transaction of its own after this one`;
+    throw new N0Error("failed_precondition", message, { resource: keyText(key) });
+  }
+}
+
+/**
+ * For an object on which the caller relies without holding its key.
+ *
+ * @throws N0Error `aborted` if a task of another transaction has made or changed it, and that has not committed.
+ */
+export function throwIfOfAnother(word: string, { key, value }: Stored<Markable>): void {
+  if (!isOfAnother(value)) return;
+  const { name, transactionId } = value;
+  const message = `${word} "${name}" is PENDING: transaction ${transactionId} works on it: try again`;
+  throw new N0Error("aborted", message, { resource: keyText(key), retryAfterMs: 500 });
+}
+
+async function refusal(api: Api, { word }: Kind, { key, value }: Stored<Markable>) {
   const { name, transactionId } = value;
   const isOpen =
     transactionId !== "" && (await api.records.find(openCollection, transactionId)) !== undefined;

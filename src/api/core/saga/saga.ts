@@ -1,16 +1,20 @@
-import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
-import { ConflictError, caughtUp } from "../../../datastore/datastore.ts";
+import type { DescMessage, DescMethodUnary, Message, MessageShape } from "@bufbuild/protobuf";
+import { caughtUp, type Writes } from "../../../datastore/datastore.ts";
 import { TRANSACTION_HEADER } from "../../../rpc/errors.ts";
 import type { LiveTransaction } from "../../../transaction/live.ts";
+import type { Transaction } from "../../../transaction/transaction.ts";
 import { defined } from "../../../util/defined.ts";
-import { N0Error } from "../../../util/errors.ts";
 import { addLogFields } from "../../../util/log.ts";
 import { askerOf } from "../asker.ts";
-import type { Api, Call, Tx } from "../context.ts";
+import type { Api, Call, SagaContext, Tx } from "../context.ts";
 import { whereOf } from "../where.ts";
+import { currentTask, runAmbient } from "./ambient.ts";
+import { orOvertaken } from "./overtaken.ts";
 import { throwIfPending } from "./pending.ts";
 import { throwUnlessRoom } from "./room.ts";
 import { type Keys, orLetGo, takeSettledKeys } from "./take-keys.ts";
+import { runAsTask } from "./tasks/run-as-task.ts";
+import { TaskSet } from "./tasks/task-set.ts";
 import { type Answered, type AnsweringTx, answeringTx, type CommittingTx } from "./tx.ts";
 
 interface SagaOptions {
@@ -25,6 +29,8 @@ export type Method<O extends DescMessage> = DescMethodUnary<DescMessage, O>;
 interface MethodOptions<O extends DescMessage> extends SagaOptions {
   /** The name that a refused caller sees if the keys are held. */
   readonly method: Method<O>;
+  /** The answer to a repeat of the request once the transaction has begun, if its client does not wait for more. */
+  readonly answersEarly?: (transactionId: string) => MessageShape<O>;
 }
 
 /** For a transaction without a client. */
@@ -35,6 +41,9 @@ interface UnansweredOptions extends SagaOptions {
   readonly within?: Tx;
   /** It handles PENDING records itself: it repairs those without a transaction. */
   readonly seesToPending?: boolean;
+  /** If a task runs it: it is a part of the task, and is undone with it. Default: it is a transaction of its own. */
+  readonly isOfTask?: boolean;
+  readonly answersEarly?: (transactionId: string) => Message;
 }
 
 /**
@@ -49,7 +58,27 @@ export async function runSaga<A extends Api, O extends DescMessage>(
   { method, ...options }: MethodOptions<O>,
   saga: (tx: AnsweringTx<A>) => Promise<Answered<MessageShape<O>>>,
 ): Promise<MessageShape<O>> {
-  return await run(api, call, { ...options, kind: method.name }, (tx) => saga(answeringTx(tx)));
+  const task = currentTask();
+  if (task !== undefined) {
+    const inTask = { ...options, kind: method.name, method };
+    return await runAsTask<A, MessageShape<O>>(api, task, inTask, (tx) =>
+      saga(answeringTx(tx, tx.commitAnswer)),
+    );
+  }
+  return await run(api, call, { ...options, kind: method.name }, (tx) => saga(answeringTx<A>(tx)));
+}
+
+/** Like `runSaga`, for a transaction that runs other requests as its tasks. */
+export async function runTaskSet<A extends Api, O extends DescMessage>(
+  api: A,
+  call: Call,
+  { method, ...options }: MethodOptions<O>,
+  saga: (tx: AnsweringTx<A>, tasks: TaskSet) => Promise<Answered<MessageShape<O>>>,
+): Promise<MessageShape<O>> {
+  if (currentTask() !== undefined) throw new Error(`${method.name} runs as a task`);
+  return await run(api, call, { ...options, kind: method.name }, (tx) =>
+    saga(answeringTx<A>(tx), new TaskSet(tx)),
+  );
 }
 
 /** Like `runSaga`, for a transaction without a client. */
@@ -60,14 +89,16 @@ export async function runUnanswered<A extends Api, T>(
   saga: (tx: CommittingTx<A>) => Promise<T>,
 ): Promise<T> {
   const { attempt: _, ...inner } = call;
+  const task = options.isOfTask === true ? currentTask() : undefined;
+  if (task !== undefined) return await runAsTask(api, task, options, saga);
   return await run(api, inner, options, saga);
 }
 
 async function run<A extends Api, T>(
   api: A,
   call: Call,
-  { kind, keys, waits = false, within, seesToPending = false }: UnansweredOptions,
-  saga: (tx: CommittingTx<A>) => Promise<T>,
+  { kind, keys, waits = false, within, seesToPending = false, answersEarly }: UnansweredOptions,
+  saga: (tx: Transaction<SagaContext<A>, Writes>) => Promise<T>,
 ): Promise<T> {
   const guards = typeof keys === "function" ? await keys() : keys;
   if (within === undefined) throwUnlessRoom(api, kind);
@@ -99,18 +130,16 @@ async function run<A extends Api, T>(
     cancel: call.signal,
     onRest: () => held.release(),
     isAdmitted: true,
-    ...(attempt === undefined
-      ? {}
-      : { openingWrites: attempt.opening(), unwoundWrites: attempt.unwoundWrites }),
+    ...(attempt === undefined ? {} : attempt.writes(answersEarly?.(live.id))),
     live,
   };
   // The context of `tx` has this `api`, with everything that `A` adds.
-  const work: { saga(tx: Tx): Promise<T> } = { saga };
+  const work: { saga(tx: Transaction<SagaContext, Writes>): Promise<T> } = { saga };
   return await orOvertaken(() =>
     api.engine.run(options, (tx) => {
       call.responseHeader.set(TRANSACTION_HEADER, tx.id);
       addLogFields({ transactionId: tx.id });
-      return orOvertaken(() => work.saga(tx));
+      return runAmbient({ transactionId: tx.id }, () => orOvertaken(() => work.saga(tx)));
     }),
   );
 }
@@ -123,15 +152,4 @@ function waitingFor(api: Api, { live }: Tx, inner: LiveTransaction): Disposable 
       live.waiting = undefined;
     },
   };
-}
-
-/** A failed condition means that somebody else made a change, which the next try sees. */
-async function orOvertaken<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (!(cause instanceof ConflictError)) throw cause;
-    const message = "a record that this depends on has just changed: try again";
-    throw new N0Error("aborted", message, { retryAfterMs: 100, cause });
-  }
 }

@@ -10,7 +10,7 @@ import type { Api, Call } from "../context.ts";
 export type Keys = readonly string[] | (() => Promise<readonly string[]>);
 
 /** How often the keys may change before they are held. */
-const KEYS_TRIES_MAX = 8;
+export const KEYS_TRIES_MAX = 8;
 
 /** The keys, if the records still ask for the same ones when they are held. */
 export async function takeSettledKeys(
@@ -35,7 +35,7 @@ export async function takeSettledKeys(
   }
 }
 
-function isSameSet(a: readonly string[], b: readonly string[]): boolean {
+export function isSameSet(a: readonly string[], b: readonly string[]): boolean {
   return new Set(a).symmetricDifference(new Set(b)).size === 0;
 }
 

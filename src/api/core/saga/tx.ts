@@ -33,19 +33,32 @@ export interface AnsweringTx<A extends Api = Api> extends Tx<A> {
 }
 
 /** A transaction without a client: a repair, or one that runs within another. */
-export type CommittingTx<A extends Api = Api> = Transaction<SagaContext<A>, Writes>;
+export type CommittingTx<A extends Api = Api> = Pick<
+  Transaction<SagaContext<A>, Writes>,
+  "commit" | keyof Tx
+>;
 
-export function answeringTx<A extends Api>(tx: CommittingTx<A>): AnsweringTx<A> {
-  const { held, attempt } = tx.context;
+/** Commits with the answer, which is encoded if it is the written record. */
+export type CommitAnswer = (
+  value: Message,
+  encoded: Uint8Array | undefined,
+  writes: Writes,
+  laters: readonly Later[],
+) => Promise<void>;
+
+/** @param commitAnswer Default: keeps the answer for a client that repeats the request. */
+export function answeringTx<A extends Api>(
+  tx: CommittingTx<A>,
+  commitAnswer: CommitAnswer = keepingAnswer(tx),
+): AnsweringTx<A> {
+  const { held } = tx.context;
   const commit = async <T extends Message>(
     value: T,
     encoded: Uint8Array | undefined,
     parts: readonly Part[],
   ): Promise<Answered<T>> => {
-    const kept = attempt === undefined ? {} : attempt.answered(value, encoded);
-    const laters = parts.filter(isLater);
-    const writes = parts.filter((part): part is Writes => !isLater(part));
-    await tx.commit(merge(...writes, kept), ...laters);
+    const { writes, laters } = partsOf(parts);
+    await commitAnswer(value, encoded, writes, laters);
     return value as Answered<T>;
   };
   return Object.assign(tx, {
@@ -63,6 +76,23 @@ export function answeringTx<A extends Api>(tx: CommittingTx<A>): AnsweringTx<A> 
       return commit(record, bytes, [written, ...parts]);
     },
   });
+}
+
+function keepingAnswer(tx: CommittingTx): CommitAnswer {
+  const { attempt } = tx.context;
+  return async (value, encoded, writes, laters) => {
+    const kept = attempt === undefined ? {} : attempt.answered(value, encoded);
+    await tx.commit(merge(writes, kept), ...laters);
+  };
+}
+
+/** The writes as one, and the steps in their order. */
+export function partsOf(parts: readonly Part[]): {
+  readonly writes: Writes;
+  readonly laters: readonly Later[];
+} {
+  const writes = parts.filter((part): part is Writes => !isLater(part));
+  return { writes: merge(...writes), laters: parts.filter(isLater) };
 }
 
 function isLater(part: Part): part is Later {

@@ -11,6 +11,7 @@ import { BlockStorage_BlockStorageState as State } from "../../../gen/n0stack/pr
 import type { Ref } from "../../../util/ref.ts";
 import type { Call, Tx } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { willDelete } from "../../core/saga/tasks/going.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { sharingOf, throwIfUsedElsewhere } from "../../core/sharing.ts";
@@ -44,6 +45,7 @@ export async function deleteImage(api: Api, call: Call, name: string): Promise<v
   const keys = async () => keysOf(ref, await getImage(api, ref));
   await runSaga(api, call, { method: ImageService.method.deleteImage, keys }, async (tx) => {
     const image = await getImage(api, ref);
+    willDelete(ref);
     const writes: Writes[] = [
       await unusedElsewhere(api, ref),
       tx.context.held.remove(images, ref, image),

@@ -12,7 +12,7 @@ import { nameBeside } from "../../../util/ref.ts";
 import { COPY_FROM } from "../../core/annotations.ts";
 import type { Call } from "../../core/context.ts";
 import { refOf } from "../../core/scope.ts";
-import { getVisible } from "../../core/sharing.ts";
+import { getUsable } from "../../core/usable.ts";
 import { blockStorageBeside, blockStorages } from "../../provisioning/block-storage/collection.ts";
 import { makeBlockStorage } from "../../provisioning/block-storage/make.ts";
 import { getBlockStorage, throwUnlessIn } from "../../provisioning/block-storage/record.ts";
@@ -39,7 +39,7 @@ export async function generateBlockStorage(
   request: GenerateBlockStorageRequest,
 ): Promise<BlockStorage> {
   const own = refOf(call, blockStorages, request.blockStorageName);
-  const seen = await getVisible(api, { of: images, word: "image" }, own, request.imageName);
+  const seen = await getUsable(api, { of: images, word: "image" }, own, request.imageName);
   const ref = images.refOf(seen.key);
   const image = seen.value;
   const isElsewhere = ref.scope !== own.scope;

@@ -41,6 +41,8 @@ export async function ensureReplica(
     keys: [replicas.key(ref, nodeName)],
     waits: true,
     within: outer,
+    // A base that the same transaction makes goes if that unwinds, and so does its copy.
+    isOfTask: base.transactionId !== "",
   };
   // The client did not ask for this transaction, so the headers of its answer do not name it.
   const inner = { ...call, signal: outer.signal, responseHeader: new Headers() };

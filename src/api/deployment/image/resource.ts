@@ -14,6 +14,7 @@ export const image = defineResource({
   service: ImageService,
   schema: ImageSchema,
   collection: images,
+  marksOnly: true,
   quota: { images: 1n },
   givesRoom: ["deleteImage", "unregisterBlockStorage", "untagImage"],
   onNodeLost,

@@ -52,7 +52,7 @@ export const BUILT_IN_ROLES: readonly BuiltInRole[] = [
     permissions: [
       ...VIEW,
       ...each(OBJECTS, ["*"]),
-      ...each(["transaction"], ["cancel", "retry"]),
+      ...each(["transaction"], ["cancel", "retry", "run"]),
       ...each(["service_account"], READ),
     ],
   },

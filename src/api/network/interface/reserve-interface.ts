@@ -9,6 +9,7 @@ import { N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import type { Call } from "../../core/context.ts";
+import { throwIfOfAnother } from "../../core/saga/pending.ts";
 import { runSaga } from "../../core/saga/saga.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
@@ -44,6 +45,7 @@ export async function reserveNetworkInterface(
   };
   return await runSaga(api, call, options, async (tx) => {
     const network = await getNetwork(api, ref);
+    throwIfOfAnother("network", network);
     await reserveUntilFree(api, request, async (taken) => {
       using chosen = await chooseInterface(api, network, {
         ...request,

@@ -9,6 +9,7 @@ import { UNLESS_GONE } from "../../core/advice.ts";
 import { DISABLE_NETWORK_DELETION_LOCK } from "../../core/annotations.ts";
 import type { Call, SagaContext } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { isGoing, willDelete } from "../../core/saga/tasks/going.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { usedElsewhere } from "../../core/sharing.ts";
@@ -33,7 +34,10 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
     const { value: network } = await getNetwork(api, ref);
     const guard = await api.records.find(interfaceAllocations, ref);
     const reserved = await reservedOn(api, ref);
-    const byProject = byProjects(api, ref, reserved);
+    // Those of virtual machines that go in the same transaction stay until their taps are gone.
+    const going = reserved.filter((one) => isGuestGoing(api, one));
+    const staying = reserved.filter((one) => !going.includes(one));
+    const byProject = byProjects(api, ref, staying);
     const own = byProject.get(ref.scope) ?? [];
     if (own.length > 0) {
       const some = own.slice(0, 5).map((i) => `"${i.name}"`);
@@ -44,15 +48,22 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       );
     }
     if (byProject.size > 0) throw usedElsewhere(ref, "network", byProject.size);
+    willDelete(ref);
     return await tx.answer(
       DONE,
       tx.context.held.remove(networks, ref, network),
-      ...reserved.map((i) => removeInterface(ref, i)),
+      ...staying.map((i) => removeInterface(ref, i)),
+      ...(going.length === 0 ? [] : [later(forgetInterfaces, { ref })]),
       unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
       remove(interfaceAllocations, ref),
       releaseVni(network),
     );
   });
+}
+
+function isGuestGoing(api: Api, reserved: InterfaceReservation): boolean {
+  const guest = guestOf(api, reserved);
+  return guest !== undefined && isGoing(guest.ref);
 }
 
 async function reservedOn({ records }: Api, ref: Ref): Promise<InterfaceReservation[]> {

@@ -36,6 +36,7 @@ export const network = defineResource({
   schema: NetworkSchema,
   collection: networks,
   records: [interfaces, addresses, hardwareAddresses, taps, vnis],
+  marksOnly: true,
   quota: { networks: 1n },
   counts: [interfaceCounting],
   traces: [interfaceAllocations],

@@ -11,6 +11,7 @@ import { N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call, Tx } from "../../core/context.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { isGoing, willDelete } from "../../core/saga/tasks/going.ts";
 import { refOf } from "../../core/scope.ts";
 import { throwIfUsedElsewhere } from "../../core/sharing.ts";
 import type { Api } from "../context.ts";
@@ -31,6 +32,7 @@ export async function deleteSecurityGroup(
     const group = await getSecurityGroup(api, ref);
     const nobodyRefers = await unreferenced(api.records, ref);
     await throwIfUsed(api, ref);
+    willDelete(ref);
     const answer = await tx.answer(
       create(DeleteSecurityGroupResponseSchema),
       tx.context.held.remove(securityGroups, ref, group),
@@ -48,7 +50,7 @@ export async function getSecurityGroup(api: Api, ref: Ref): Promise<SecurityGrou
 }
 
 async function throwIfUsed(api: Api, ref: Ref): Promise<void> {
-  const users = await referrersOf(api.records, ref);
+  const users = (await referrersOf(api.records, ref)).filter((user) => !isGoing(user));
   const own = users.filter(({ scope }) => scope === ref.scope);
   if (own.length === 0) return await throwIfUsedElsewhere(api, ref, "security group");
   const words = new Map(api.kinds.map(({ kind, word }) => [kind, word]));

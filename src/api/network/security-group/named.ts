@@ -2,7 +2,7 @@ import type { Stored } from "../../../datastore/records.ts";
 import type { SecurityGroup } from "../../../gen/n0stack/network/v1alpha1/security_group_pb.ts";
 import { invalid } from "../../../util/errors.ts";
 import type { Ref } from "../../../util/ref.ts";
-import { getVisible } from "../../core/sharing.ts";
+import { getUsable } from "../../core/usable.ts";
 import type { Api } from "../context.ts";
 import { securityGroups } from "./collection.ts";
 import { type GroupWish, ownNames, referredGroups } from "./names.ts";
@@ -21,7 +21,7 @@ export async function readNamed(
   const found: Stored<SecurityGroup>[] = [];
   const group = { of: securityGroups, word: "security group" };
   for (const text of new Set(referredGroups(texts))) {
-    found.push(await getVisible(api, group, by, text));
+    found.push(await getUsable(api, group, by, text));
   }
   return found;
 }

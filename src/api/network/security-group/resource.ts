@@ -14,6 +14,7 @@ export const securityGroup = defineResource({
   service: SecurityGroupService,
   schema: SecurityGroupSchema,
   collection: securityGroups,
+  marksOnly: true,
   quota: { security_groups: 1n },
   givesRoom: ["deleteSecurityGroup"],
   withProject,

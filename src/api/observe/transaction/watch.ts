@@ -84,7 +84,8 @@ async function answer(api: Api, seen: Seen): Promise<WatchTransactionsResponse> 
   return create(WatchTransactionsResponseSchema, { transaction });
 }
 
-function isOver({ header: { state }, live }: Seen): boolean {
+/** Whether it does not continue by itself. */
+export function isOver({ header: { state }, live }: Seen): boolean {
   return (
     live === undefined && (state === "done" || state === "unwound" || state === "needs_operator")
   );

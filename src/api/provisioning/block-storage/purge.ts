@@ -1,4 +1,5 @@
 import {
+  type BlockStorage,
   BlockStorageService,
   BlockStorage_BlockStorageState as State,
 } from "../../../gen/n0stack/provisioning/v0/block_storage_pb.ts";
@@ -7,12 +8,14 @@ import type { Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { willDelete } from "../../core/saga/tasks/going.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import type { Api, SagaContext } from "../context.ts";
 import { blockStorages } from "./collection.ts";
 import {
   blockStorageSteps,
+  dependants,
   getBlockStorage,
   pending,
   throwIfBase,
@@ -50,10 +53,20 @@ export async function purgeBlockStorage(api: Api, call: Call, name: string): Pro
     // changed record.
     await blockStorageSteps.replace(tx, ref, value, pending(value, tx.id));
     await throwIfBase(api, ref, value);
+    const removedBefore = await volumesGoing(api, ref, value);
+    willDelete(ref);
     return await tx.answer(
       DONE,
-      ...(await removalOf(tx, ref, value)),
+      ...(await removalOf(tx, ref, value, removedBefore)),
       later(forgetBlockStorage, { ref }),
     );
   });
+}
+
+/** The volumes of the block storages that rest on this one, and that earlier tasks of the transaction purge. */
+async function volumesGoing(api: Api, ref: Ref, disk: BlockStorage): Promise<ReadonlySet<string>> {
+  const going = await Promise.all(
+    (await dependants(api, ref, disk)).map((other) => getBlockStorage(api, other)),
+  );
+  return new Set(going.map(({ value }) => value.volumeId));
 }

@@ -10,7 +10,9 @@ import { N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef, type Ref, refOnNode } from "../../../util/ref.ts";
 import { UNLESS_GONE } from "../../core/advice.ts";
 import type { Reader } from "../../core/context.ts";
+import { isOfAnother } from "../../core/saga/ambient.ts";
 import { recordSteps } from "../../core/saga/record-steps.ts";
+import { isGoing } from "../../core/saga/tasks/going.ts";
 import type { Api } from "../context.ts";
 import { virtualMachineBeside, virtualMachines } from "../virtual-machine/collection.ts";
 import { blockStorageBeside, blockStorages, overlays, replicas } from "./collection.ts";
@@ -88,14 +90,15 @@ export function throwUnlessIn(
   blockStorage: BlockStorage,
   allowed: readonly State[],
 ): void {
-  if (allowed.includes(blockStorage.state)) return;
+  if (allowed.includes(blockStorage.state) && !isOfAnother(blockStorage)) return;
   throw new N0Error("failed_precondition", `block storage "${ref.name}" ${whyBusy(blockStorage)}`, {
     resource: formatRef(ref),
   });
 }
 
-function whyBusy({ state, usedBy, transactionId }: BlockStorage): string {
-  switch (state) {
+function whyBusy(blockStorage: BlockStorage): string {
+  const { usedBy, transactionId } = blockStorage;
+  switch (isOfAnother(blockStorage) ? State.PENDING : blockStorage.state) {
     case State.PENDING:
       return `is PENDING: transaction ${transactionId} works on it or needs an operator`;
     case State.IN_USE:
@@ -121,7 +124,7 @@ export async function dependants(api: Api, ref: Ref, { volumeId }: BlockStorage)
 
 /** @throws N0Error `failed_precondition` while others rest on it: a change would corrupt them. */
 export async function throwIfBase(api: Api, ref: Ref, blockStorage: BlockStorage): Promise<void> {
-  const others = await dependants(api, ref, blockStorage);
+  const others = (await dependants(api, ref, blockStorage)).filter((other) => !isGoing(other));
   if (others.length === 0) return;
   const own = others.filter(({ scope }) => scope === ref.scope);
   if (own.length === 0) throw isBaseElsewhere(ref);

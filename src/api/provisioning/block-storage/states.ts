@@ -9,8 +9,10 @@ import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { findReferrer } from "../../core/resource/referrer.ts";
 import { type Method, runSaga } from "../../core/saga/saga.ts";
+import { isGoing } from "../../core/saga/tasks/going.ts";
 import { refOf } from "../../core/scope.ts";
 import type { Api } from "../context.ts";
+import { virtualMachineBeside } from "../virtual-machine/collection.ts";
 import { blockStorages } from "./collection.ts";
 import { getBlockStorage, settled, throwIfBase, throwUnlessIn } from "./record.ts";
 
@@ -20,6 +22,8 @@ interface Transition {
   readonly to: State;
   /** Extension methods wait for a busy block storage. Delete and similar methods are refused. */
   readonly waits: boolean;
+  /** Whether it may also leave the use by a virtual machine that an earlier task of the transaction deletes. */
+  readonly fromGoing?: boolean;
   check?(api: Api, ref: Ref, blockStorage: BlockStorage): Promise<void>;
 }
 
@@ -29,6 +33,7 @@ export const DELETE: Transition = {
   from: [State.AVAILABLE],
   to: State.DELETED,
   waits: false,
+  fromGoing: true,
 };
 
 export const UNDELETE: Transition = {
@@ -76,14 +81,18 @@ export async function changeState(
   api: Api,
   call: Call,
   name: string,
-  { method, from, to, waits, check }: Transition,
+  { method, from, to, waits, fromGoing = false, check }: Transition,
 ): Promise<BlockStorage> {
   const ref = refOf(call, blockStorages, name);
   const options = { method, keys: [blockStorages.key(ref)], waits };
   return await runSaga(api, call, options, async (tx) => {
     const { value } = await getBlockStorage(api, ref);
-    throwUnlessIn(ref, value, from);
+    if (!(fromGoing && isUserGoing(ref, value))) throwUnlessIn(ref, value, from);
     await check?.(api, ref, value);
     return await tx.answerRecord(blockStorages, ref, settled(value, to), value);
   });
+}
+
+function isUserGoing(ref: Ref, { state, usedBy }: BlockStorage): boolean {
+  return state === State.IN_USE && usedBy !== "" && isGoing(virtualMachineBeside(ref, usedBy));
 }

@@ -10,6 +10,7 @@ import { formatRef, type Ref } from "../../../util/ref.ts";
 import type { Call } from "../../core/context.ts";
 import { namesToRefs } from "../../core/saga/older-input.ts";
 import { runSaga } from "../../core/saga/saga.ts";
+import { willDelete } from "../../core/saga/tasks/going.ts";
 import { DONE } from "../../core/saga/tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { interfaces } from "../../network/interface/collection.ts";
@@ -112,6 +113,7 @@ async function removeVirtualMachine(api: Api, tx: Tx, ref: Ref): Promise<Later[]
     await api.observed.read(vm.computeNodeName, ref, tx.signal);
   }
   await virtualMachineSteps.replace(tx, ref, vm, pending(vm, tx.id));
+  willDelete(ref);
   return [
     later(removeDomainLater, { nodeName: vm.computeNodeName, ref }),
     ...taps.map((tap) => later(removeTapLater, tap)),

@@ -8,6 +8,7 @@ import {
 } from "../../../gen/n0stack/provisioning/v0/virtual_machine_pb.ts";
 import { N0Error, notFound } from "../../../util/errors.ts";
 import { formatRef, parseRefOf, type Ref } from "../../../util/ref.ts";
+import { isOfAnother } from "../../core/saga/ambient.ts";
 import { recordSteps } from "../../core/saga/record-steps.ts";
 import { computes } from "../../pool/inventory/collection.ts";
 import { blockStorageBeside, blockStorages } from "../block-storage/collection.ts";
@@ -51,7 +52,7 @@ export async function virtualMachinesOn(
  */
 export async function getSettled(api: Api, ref: Ref): Promise<VirtualMachine> {
   const { value } = await getVirtualMachine(api, ref);
-  if (value.state !== State.PENDING) return value;
+  if (value.state !== State.PENDING && !isOfAnother(value)) return value;
   throw new N0Error(
     "failed_precondition",
     `virtual machine "${ref.name}" is PENDING: transaction ${value.transactionId} works on it or needs an operator`,

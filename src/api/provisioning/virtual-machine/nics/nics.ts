@@ -9,7 +9,7 @@ import { deviceName } from "../../../../util/checksum.ts";
 import { defined } from "../../../../util/defined.ts";
 import { formatRef, nameBeside, nameOnNode, type Ref } from "../../../../util/ref.ts";
 import { VIRTUAL_MACHINE_RESERVED_BY } from "../../../core/annotations.ts";
-import { getVisible } from "../../../core/sharing.ts";
+import { getUsable } from "../../../core/usable.ts";
 import { allowedIn, taps } from "../../../network/interface/collection.ts";
 import {
   type ChosenInterface,
@@ -148,7 +148,7 @@ async function readNetworks(
   const found: Stored<Network>[] = [];
   const network = { of: networkCollection, word: "network" };
   for (const { networkName } of nics) {
-    found.push(await getVisible(api, network, ref, networkName));
+    found.push(await getUsable(api, network, ref, networkName));
   }
   return found;
 }

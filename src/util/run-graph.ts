@@ -1,4 +1,4 @@
-import { newFrontier } from "../../src/util/dag.ts";
+import { newFrontier } from "./dag.ts";
 
 /** How a task ended. `late`: it succeeded after another task had failed. */
 export type Ending<T> =

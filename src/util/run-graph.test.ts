@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { fc } from "../../test/properties.ts";
-import type { Ending, RunnableTask, RunResult } from "./run.ts";
-import { runTasks } from "./run.ts";
+import type { Ending, RunnableTask, RunResult } from "./run-graph.ts";
+import { runTasks } from "./run-graph.ts";
 
 interface PlannedTask extends RunnableTask {
   readonly fails: boolean;

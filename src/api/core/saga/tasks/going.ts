@@ -1,0 +1,16 @@
+import type { Ref } from "../../../../util/ref.ts";
+import { currentTask } from "../ambient.ts";
+
+/** Says that the present request deletes the object. Within a task, that happens when all tasks are done. */
+export function willDelete(ref: Ref): void {
+  const task = currentTask();
+  task?.set.willDelete(ref, task.name);
+}
+
+/**
+ * Whether an earlier task of the same transaction deletes the object. It is still there, and what it uses too. But
+ * both are gone before anything of this task is removed.
+ */
+export function isGoing(ref: Ref): boolean {
+  return currentTask()?.set.deleterOf(ref) !== undefined;
+}

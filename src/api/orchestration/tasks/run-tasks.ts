@@ -1,0 +1,190 @@
+import { create, fromJson, type Message } from "@bufbuild/protobuf";
+import {
+  type RunTasksRequest,
+  type RunTasksResponse,
+  RunTasksResponseSchema,
+  TaskService,
+} from "../../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
+import { SimulatedCrash } from "../../../transaction/faults.ts";
+import { invalid, N0Error, withFacts } from "../../../util/errors.ts";
+import { quote } from "../../../util/quote.ts";
+import { runTasks as runGraph } from "../../../util/run-graph.ts";
+import { type Answer, fillArgs } from "../../../util/template/fill.ts";
+import type { Api, Call } from "../../core/context.ts";
+import { runAmbient } from "../../core/saga/ambient.ts";
+import { runTaskSet } from "../../core/saga/saga.ts";
+import type { TaskSet } from "../../core/saga/tasks/task-set.ts";
+import { noteAnswer } from "../../core/saga/tasks/task-tx.ts";
+import { refOf } from "../../core/scope.ts";
+import { type CheckedTask, checkTasks, type Known, objectsAhead } from "./check.ts";
+import { changesSomething, nameOf } from "./methods.ts";
+import { answerJson, statusesOf } from "./status.ts";
+
+const PARALLEL_DEFAULT = 10;
+
+/**
+ * Runs the tasks as one transaction. If the client hangs up, the transaction goes on.
+ *
+ * @throws N0Error `invalid_argument` for tasks that cannot run; the error of the task that failed, with its name; and
+ *   the errors of every transaction.
+ */
+export async function runTasks(
+  api: Api,
+  known: Known,
+  call: Call,
+  request: RunTasksRequest,
+): Promise<RunTasksResponse> {
+  const tasks = checkTasks(known, request.tasks);
+  const ahead = objectsAhead(known, tasks.values());
+  const keys = ahead.map(({ kind, name }) =>
+    kind.collection.key(refOf(call, kind.collection, name)),
+  );
+  const begun = Promise.withResolvers<string>();
+  const method = TaskService.method.runTasks;
+  const early = (transactionId: string) => create(RunTasksResponseSchema, { transactionId });
+  const options = {
+    method,
+    keys: [...new Set(keys)],
+    ...(request.detach ? { answersEarly: early } : {}),
+  };
+  // Nobody who hangs up may stop it. A cancel and the end of the process do.
+  const { timeoutMs: _, ...rest } = call;
+  const own = { ...rest, signal: new AbortController().signal };
+  const running = runTaskSet(api, own, options, async (tx, set) => {
+    begun.resolve(tx.id);
+    await new TaskRun(known, call, set, tasks).run(request.parallel || PARALLEL_DEFAULT);
+    const parts = await set.commitParts(api);
+    const statuses = statusesOf(known.methods, tx.header, tx.rows);
+    const answer = create(RunTasksResponseSchema, { transactionId: tx.id, tasks: statuses });
+    return await tx.answer(answer, ...parts);
+  });
+  running.catch(() => {});
+  if (!request.detach) return await whileClientWaits(call.signal, running);
+  return early(
+    await Promise.race([begun.promise, running.then(({ transactionId }) => transactionId)]),
+  );
+}
+
+async function whileClientWaits<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise: gone, reject } = Promise.withResolvers<never>();
+  const leave = () =>
+    reject(
+      new N0Error("canceled", "the client hung up; the transaction goes on", {
+        cause: signal.reason,
+      }),
+    );
+  if (signal.aborted) leave();
+  signal.addEventListener("abort", leave, { once: true });
+  try {
+    return await Promise.race([work, gone]);
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+}
+
+/** One run of all tasks, within their transaction. */
+class TaskRun {
+  readonly #known: Known;
+  readonly #call: Call;
+  readonly #set: TaskSet;
+  readonly #tasks: ReadonlyMap<string, CheckedTask>;
+  readonly #stop = new AbortController();
+  readonly #answers = new Map<string, Answer>();
+  #failure: Error | undefined;
+
+  constructor(known: Known, call: Call, set: TaskSet, tasks: ReadonlyMap<string, CheckedTask>) {
+    this.#known = known;
+    this.#call = call;
+    this.#set = set;
+    this.#tasks = tasks;
+  }
+
+  /** @throws N0Error of the first task that failed, when none runs any more. */
+  async run(parallel: number): Promise<void> {
+    const { live } = this.#set.tx;
+    await this.#set.list([...this.#tasks.values()].map(listed));
+    const stop = AbortSignal.any([live.signal, this.#stop.signal]);
+    const { notStarted } = await runGraph(this.#tasks, {
+      parallel,
+      stop,
+      call: (task) => this.#run(task, stop),
+      observer: {
+        started: () => {},
+        stopping: () => {},
+        ended: (name, ending) => {
+          if (ending.kind === "failed") this.#fail(this.#tasks.get(name)!, ending.error);
+        },
+      },
+    });
+    if (this.#failure !== undefined) throw this.#failure;
+    if (notStarted.length > 0) live.signal.throwIfAborted();
+  }
+
+  async #run(task: CheckedTask, signal: AbortSignal): Promise<void> {
+    const { name, method, ignoreError } = task;
+    const { tx } = this.#set;
+    try {
+      await this.#set.begin({ name, rpc: nameOf(method) }, signal);
+      const of = { name, set: this.#set, signal };
+      const answer = await runAmbient({ transactionId: tx.id, task: of }, () =>
+        this.#known.methods.call(method, this.#requestOf(task), this.#call, signal),
+      );
+      await this.#ended(task, answer, signal);
+    } catch (reason) {
+      if (reason instanceof SimulatedCrash) this.#stopWith(reason);
+      this.#set.fail(name, reason);
+      // What failed because everything stops is undone with everything.
+      if (ignoreError && !signal.aborted) await this.#undo(task);
+      throw reason;
+    }
+  }
+
+  #requestOf({ method, args }: CheckedTask): Message {
+    const filled = fillArgs(method.input, args, (other) => this.#answers.get(other));
+    try {
+      return fromJson(method.input, filled);
+    } catch (cause) {
+      // A number that is too large for its field.
+      throw invalid("args", cause instanceof Error ? cause.message : String(cause));
+    }
+  }
+
+  async #ended({ name, method }: CheckedTask, answer: Message, signal: AbortSignal): Promise<void> {
+    if (!this.#set.hasCommitted(name)) {
+      if (changesSomething(method))
+        throw new Error(`${method.name} has changed something by itself`);
+      await noteAnswer({ name, set: this.#set, signal }, method, answer);
+    }
+    this.#answers.set(name, { type: method.output, json: answerJson(method.output, answer) });
+  }
+
+  /** Undoes what it has done. If that is not possible now, everything stops and is undone. */
+  async #undo(task: CheckedTask): Promise<void> {
+    try {
+      await this.#set.undo(task.name);
+    } catch (reason) {
+      this.#fail(task, reason);
+    }
+  }
+
+  /** Only the first failure counts: others fail because everything stops. */
+  #fail(task: CheckedTask, reason: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#stopWith(failed(task, this.#set.failedStep(task.name), reason));
+  }
+
+  #stopWith(failure: Error): void {
+    this.#failure = failure;
+    this.#stop.abort(new N0Error("aborted", "another task has failed"));
+  }
+}
+
+function listed({ name, method, dependsOn, ignoreError }: CheckedTask) {
+  return { name, rpc: nameOf(method), dependsOn, ignoreError };
+}
+
+function failed({ name, method }: CheckedTask, step: string | undefined, reason: unknown): N0Error {
+  const { kind, message, facts } = withFacts(reason, {});
+  const where = step === undefined ? method.name : `${method.name}, step ${step}`;
+  return new N0Error(kind, `task ${quote(name)} (${where}): ${message}`, facts);
+}
