@@ -93,7 +93,8 @@ function* pendingObjects(snapshot: Snapshot): Generator<string> {
   for (const { pending } of resources) {
     if (pending === undefined) continue;
     for (const { value } of snapshot.list(pending.of)) {
-      if (value.state === pending.state) yield `${value.name} is PENDING and nothing is at work`;
+      const isPending = pending.state !== undefined && value.state === pending.state;
+      if (isPending) yield `${value.name} is PENDING and nothing is at work`;
     }
   }
 }
