@@ -33,6 +33,11 @@ export function referenceOfKey(key: string): Reference {
   return { to: { kind: toKind, scope: toScope, name: toName }, from: { kind, scope, name } };
 }
 
+/** The key of the guard of an object. */
+export function guardKeyOf(to: Ref): string {
+  return referenceGuards.key(...partsOf(to));
+}
+
 /** The object of which a guard, by its key, is. */
 export function guardedBy(key: string): Ref {
   const [kind = "", scope = "", name = ""] = referenceGuards.parts(key);

@@ -89,6 +89,29 @@ test("if one fails, the error names it, its step and the reason, and all is as b
   ]);
 });
 
+test("an object that is undone leaves no trace of what later tasks did with it", async () => {
+  await using world = await newWorld({ inMemory: true });
+  await prepareDisk(world);
+  const size = { request_bytes: "1073741824", limit_bytes: "10737418240" };
+  const nic = { network_name: "lan", network_interface_name: "nic" };
+  const root = { image_name: "img", block_storage_name: "root", tags: ["a"] };
+  const copy = { image_name: "img", tag: "a", block_storage_name: "copy", ...size };
+  const dag = [
+    LAN,
+    task("network", "ReserveNetworkInterface", { args: nic, dependsOn: ["lan"] }),
+    task("image", "ApplyImage", { args: { name: "img" } }),
+    task("image", "RegisterBlockStorage", { args: root, dependsOn: ["img"] }),
+    task("image", "GenerateBlockStorage", { args: copy, dependsOn: ["RegisterBlockStorage"] }),
+  ];
+  const all = dag.map(({ name }) => name);
+  const refusal = await refused(
+    tasksOf(world).runTasks({ tasks: [...dag, { ...GONE, dependsOn: all }] }),
+  );
+  expect(refusal).toMatchObject({ rollback: "done" });
+  expect(refusal.message).toContain("nothing");
+  expect((await world.verify.verify({})).findings).toEqual([]);
+});
+
 test("one whose error is ignored is undone, and the others go on", async () => {
   await using world = await newWorld({ inMemory: true });
   await prepareDisk(world);

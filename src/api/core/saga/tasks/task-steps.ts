@@ -1,4 +1,5 @@
 import { type Condition, merge, type Put, type Writes } from "../../../../datastore/datastore.ts";
+import { guardKeyOf } from "../../../../datastore/references.ts";
 import type { Api, SagaContext, SagaRecordStep } from "../../context.ts";
 
 /** A task, for everybody who looks at the transaction. Its request is not kept: it may hold secrets. */
@@ -48,7 +49,7 @@ type Committed = {
 
 /**
  * The commit of a task: it writes the task's records. The undo writes the former ones, except over a record that
- * somebody else has changed.
+ * somebody else has changed. With an object that the task has made go the traces that later tasks left of it.
  */
 export const commitTask: SagaRecordStep<Committed> = {
   name: "task.commit",
@@ -62,7 +63,9 @@ export const commitTask: SagaRecordStep<Committed> = {
       const present = await api.datastore.get(key);
       if (present === undefined || !bytesOf(after).equals(present.value)) continue;
       writes.push({
-        ...(before === null ? { deletes: [key] } : { puts: [putOf(key, before, bytesMax)] }),
+        ...(before === null
+          ? { deletes: [key, ...tracesOf(api, key)] }
+          : { puts: [putOf(key, before, bytesMax)] }),
         conditions: [{ key, revision: present.revision }],
       });
     }
@@ -83,6 +86,14 @@ export async function replacing(
     records.push({ key, before, after, ...(bytesMax === undefined ? {} : { bytesMax }) });
   }
   return { records, conditions: conditions.map(({ key, revision }) => ({ key, revision })) };
+}
+
+/** What later tasks have left of an object that goes with its undo. Nobody else may have used it. */
+function tracesOf({ kinds }: Pick<Api, "kinds">, key: string): string[] {
+  const kind = kinds.find(({ collection }) => key.startsWith(collection.prefix));
+  if (kind === undefined) return [];
+  const ref = kind.collection.refOf(key);
+  return [...kind.traces.map((trace) => trace.key(ref)), guardKeyOf(ref)];
 }
 
 function isTrace({ kinds }: Pick<Api, "kinds">, key: string): boolean {
