@@ -1,3 +1,4 @@
+import { beginTask, commitTask } from "../../src/api/core/saga/tasks/task-steps.ts";
 import { passwords } from "../../src/api/iam/password/collection.ts";
 import { tokens } from "../../src/api/iam/token/collection.ts";
 import { interfaces } from "../../src/api/network/interface/collection.ts";
@@ -12,6 +13,7 @@ import type { Entry } from "../../src/datastore/datastore.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
 import { objectKey, refOfKey } from "../../src/datastore/key.ts";
 import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
+import type { Network } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
 import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
 import { homeOf, levelOf, nameOnNode, type Ref, refOnNode } from "../../src/util/ref.ts";
 import type { Batch } from "./datastore.ts";
@@ -32,7 +34,8 @@ export interface Found<T> {
 export interface KnownTransaction {
   readonly id: string;
   readonly kind: string;
-  readonly guards: readonly string[];
+  /** Those of a transaction of tasks become more. */
+  guards: readonly string[];
   /** The call that began it, and which delivery of that call. */
   readonly call: string | undefined;
   readonly copy: number;
@@ -110,7 +113,7 @@ export class Model {
   }
 
   onBatch({ writes, delivery }: Batch): void {
-    const networkOf = (ref: Ref) => this.find(networks, ref);
+    const networkOf = (ref: Ref) => this.#networkAt(ref);
     for (const text of choicesInReservedRanges(writes, networkOf)) this.#wrong(text);
     for (const { key, value } of writes.puts ?? []) {
       if (key.startsWith(stepCollection.prefix)) this.#onStep(key, stepCollection.decode(value));
@@ -176,7 +179,9 @@ export class Model {
     if (row.phase === "undone") {
       if (transaction.isCommitted) this.#wrong(`${what} is undone after the commit`);
       for (const later of transaction.rows.values()) {
-        if (later.seq > row.seq && later.phase === "started") {
+        // One task of several may be undone by itself.
+        const isBeside = transaction.state === "running" && later.task !== row.task;
+        if (later.seq > row.seq && later.phase === "started" && !isBeside) {
           this.#wrong(`${what} is undone before step ${later.seq} ${later.name}`);
         }
       }
@@ -214,14 +219,14 @@ export class Model {
     }
     if (known.isCommitted && !isCommitted) this.#wrong(`${kind} ${id} is no longer committed`);
     if (isCommitted && !known.isCommitted) this.#onCommit(known, batch);
-    Object.assign(known, { state, error });
+    Object.assign(known, { state, error, guards });
     if (state === "needs_operator" && before !== state) {
       this.neededOperator.set(kind, (this.neededOperator.get(kind) ?? 0) + 1);
     }
     if (state === "unwound") {
       this.unwound.set(kind, (this.unwound.get(kind) ?? 0) + 1);
       if (isCommitted) this.#wrong(`${kind} ${id} is unwound after its commit`);
-      if (known.isDisturbed) this.#setPower(known, "any");
+      if (known.isDisturbed) this.#setPower(known.guards, "any");
     }
     if (state === "done" || state === "unwound") this.#onRest(known);
     for (const key of guards) this.#versions.set(key, (this.#versions.get(key) ?? 0) + 1);
@@ -278,8 +283,30 @@ export class Model {
     if (name.endsWith(".put_record")) {
       this.#expect(input as Replacement);
     }
+    if (name === commitTask.name) this.#onCommittedTask(input as CommittedTask);
     const key = reservedByHand(name, input);
     if (key !== undefined) this.byHand.add(key);
+  }
+
+  /** It bears the mark of its transaction, which the commit of the whole takes off. */
+  #onCommittedTask({ records }: CommittedTask): void {
+    for (const { key, after } of records) {
+      if (isObject(key)) this.expected.set(key, Buffer.from(after, "base64"));
+    }
+  }
+
+  /** As an open transaction of tasks has made it, or as it was committed. */
+  #networkAt(ref: Ref): Network | undefined {
+    const key = networks.key(ref);
+    for (const { rows } of this.open()) {
+      for (const { name, phase, input } of rows.values()) {
+        if (name !== commitTask.name || phase !== "started") continue;
+        const { records } = input as CommittedTask;
+        const made = records.find((record) => record.key === key);
+        if (made !== undefined) return networks.decode(Buffer.from(made.after, "base64"));
+      }
+    }
+    return this.find(networks, ref);
   }
 
   /** The writes of the steps after the commit. */
@@ -312,19 +339,20 @@ export class Model {
   }
 
   #onPower(known: KnownTransaction): void {
-    const after = POWER_AFTER[known.kind];
-    if (after !== undefined) {
+    for (const [rpc, keys] of requestsIn(known)) {
+      const after = POWER_AFTER[rpc];
+      if (after === undefined) continue;
       // Whatever the guest did, a shutdown leaves it off.
       const isSure = !known.isDisturbed || after === "shut_off";
-      this.#setPower(known, isSure ? after : "any");
+      this.#setPower(keys, isSure ? after : "any");
     }
     for (const onNode of this.power.keys()) {
       if (!this.expected.has(keyOfMachine(onNode))) this.power.delete(onNode);
     }
   }
 
-  #setPower(known: KnownTransaction, power: Power): void {
-    for (const onNode of machinesIn(known)) {
+  #setPower(keys: readonly string[], power: Power): void {
+    for (const onNode of machinesIn(keys)) {
       if (this.expected.has(keyOfMachine(onNode))) this.power.set(onNode, power);
     }
   }
@@ -345,6 +373,11 @@ const FORGETTING: ReadonlySet<string> = new Set([
 /** The input of a step that writes an object. */
 type Replacement = { readonly ref: Ref; readonly after: string };
 
+/** The input of the step that commits a task. */
+type CommittedTask = {
+  readonly records: readonly { readonly key: string; readonly after: string }[];
+};
+
 const POWER_AFTER: Readonly<Record<string, Power>> = {
   CreateVirtualMachine: "running",
   BootVirtualMachine: "running",
@@ -358,8 +391,26 @@ function projectsOf({ guards }: KnownTransaction): Set<string> {
   return new Set(refs.filter(({ kind }) => levelOf(kind) === "project").map(({ scope }) => scope));
 }
 
-function machinesIn({ guards }: KnownTransaction): string[] {
-  return guards
+/** Each request that it carries out, and the keys of the objects that this one changes. */
+function requestsIn({ kind, guards, rows }: KnownTransaction): [string, readonly string[]][] {
+  const begun = [...rows.values()].filter((row) => row.name === beginTask.name);
+  if (begun.length === 0) return [[kind, guards]];
+  return begun.flatMap(({ task, input, phase }) => {
+    if (phase !== "started") return [];
+    const own = [...rows.values()].filter((row) => row.task === task);
+    return [[(input as { readonly rpc: string }).rpc.split("/")[1]!, own.flatMap(keysIn)]];
+  });
+}
+
+/** The keys of the objects that a step of a task writes. */
+function keysIn({ name, input }: StepRow): string[] {
+  if (name === commitTask.name) return (input as CommittedTask).records.map(({ key }) => key);
+  const isWrite = name.endsWith(".put_record") || name.endsWith(".settle_record");
+  return isWrite ? [objectKey((input as Pick<Replacement, "ref">).ref)] : [];
+}
+
+function machinesIn(keys: readonly string[]): string[] {
+  return keys
     .filter((key) => key.startsWith(virtualMachines.prefix))
     .map((key) => nameOnNode(virtualMachines.refOf(key)));
 }

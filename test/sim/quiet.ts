@@ -95,6 +95,9 @@ function* pendingObjects(snapshot: Snapshot): Generator<string> {
     for (const { value } of snapshot.list(pending.of)) {
       const isPending = pending.state !== undefined && value.state === pending.state;
       if (isPending) yield `${value.name} is PENDING and nothing is at work`;
+      if (value.transactionId !== "") {
+        yield `${value.name} bears the mark of ${value.transactionId}, and nothing is at work`;
+      }
     }
   }
 }
