@@ -22,7 +22,9 @@ import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0sta
 import type { StepRow } from "../../src/transaction/journal.ts";
 import { LiveTransaction } from "../../src/transaction/live.ts";
 import { N0Error } from "../../src/util/errors.ts";
+import { replaced } from "./replaced.ts";
 import type { Bug } from "./simulation.ts";
+import { TASK_BUGS } from "./task-bugs.ts";
 
 /** The row of a step that is about to act, if a batch holds nothing else. */
 function startedRow({ puts = [], deletes = [] }: Writes): (StepRow & { id: string }) | undefined {
@@ -31,13 +33,6 @@ function startedRow({ puts = [], deletes = [] }: Writes): (StepRow & { id: strin
   if (!only.key.startsWith(stepCollection.prefix)) return undefined;
   const row: StepRow = stepCollection.decode(only.value);
   return row.phase === "started" ? { ...row, id: stepCollection.parts(only.key)[0]! } : undefined;
-}
-
-/** Replaces a function of an object, until it is disposed of. */
-function replaced<T extends object, K extends keyof T>(of: T, key: K, by: T[K]): Disposable {
-  const own = of[key];
-  of[key] = by;
-  return { [Symbol.dispose]: () => void (of[key] = own) };
 }
 
 function journalAfterTheAct(datastore: Datastore): Datastore {
@@ -106,6 +101,7 @@ function recoveryInForwardOrder(): Pick<Bug, "wrapDatastore" | "plant"> {
 
 /** Planted one at a time; the simulation must find each. */
 export const BUGS: readonly Bug[] = [
+  ...TASK_BUGS,
   { name: "the journal is written after the act", wrapDatastore: journalAfterTheAct },
   { name: "a journal write is forgotten", wrapDatastore: forgottenJournalWrite },
   { name: "recovery undoes in forward order", ...recoveryInForwardOrder() },

@@ -12,8 +12,8 @@ import type { Objects } from "../../src/datastore/collection.ts";
 import type { Entry } from "../../src/datastore/datastore.ts";
 import { stepCollection, transactionCollection } from "../../src/datastore/datastore-journal.ts";
 import { objectKey, refOfKey } from "../../src/datastore/key.ts";
-import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { Network } from "../../src/gen/n0stack/pool/v0/network_pb.ts";
+import { BlockStorage_BlockStorageState as DiskState } from "../../src/gen/n0stack/provisioning/v0/block_storage_pb.ts";
 import type { StepRow, TransactionHeader } from "../../src/transaction/journal.ts";
 import { homeOf, levelOf, nameOnNode, type Ref, refOnNode } from "../../src/util/ref.ts";
 import type { Batch } from "./datastore.ts";
@@ -122,6 +122,9 @@ export class Model {
       if (!key.startsWith(transactionCollection.prefix)) continue;
       this.#onHeader(transactionCollection.decode(value), { writes, revision: 0, delivery });
     }
+    for (const { key, value } of writes.puts ?? []) {
+      if (key.startsWith(stepCollection.prefix)) this.#checkKeys(key, stepCollection.decode(value));
+    }
     if (isSignIn(writes)) this.#onSignIn(writes);
   }
 
@@ -194,6 +197,16 @@ export class Model {
       }
     }
     transaction.rows.set(row.seq, row);
+  }
+
+  /** A task holds the keys of what it writes, and the journal says so: a recovery holds them too. */
+  #checkKeys(key: string, { name, phase, input }: StepRow): void {
+    if (name !== commitTask.name || phase !== "started") return;
+    const { kind, id, guards } = this.transactions.get(stepCollection.parts(key)[0]!)!;
+    for (const record of (input as CommittedTask).records) {
+      if (!isObject(record.key) || guards.includes(record.key)) continue;
+      this.#wrong(`${kind} ${id} writes ${record.key}, and its journal does not name that key`);
+    }
   }
 
   #onHeader(header: TransactionHeader, batch: Batch): void {

@@ -55,7 +55,9 @@ function planTask(view: View, name: string, action: string, dependsOn: string[])
 
 function taskOf(name: string, action: string, request: object, dependsOn: string[]): PlannedTask {
   const { type, input } = ACTIONS.get(action)!;
-  const args = toJson(input, create(input, { ...request }), { useProtoFieldName: true }) as JsonObject;
+  const args = toJson(input, create(input, { ...request }), {
+    useProtoFieldName: true,
+  }) as JsonObject;
   return { name, type, action, args, dependsOn };
 }
 
@@ -140,6 +142,8 @@ export const calls: Readonly<Record<string, CallKind>> = {
     wrongIn: ({ transactionId, tasks }: RunTasksResponse) =>
       tasks
         .filter(({ state }) => state !== State.DONE && state !== State.IGNORED)
-        .map(({ name, state }) => `${transactionId} is done, and its task ${name} is not: ${state}`),
+        .map(
+          ({ name, state }) => `${transactionId} is done, and its task ${name} is not: ${state}`,
+        ),
   },
 };
