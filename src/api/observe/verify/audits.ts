@@ -1,5 +1,6 @@
 import type { Audit } from "../../core/audit/audit.ts";
 import type { CodeFacts, Codes } from "../../core/audit/codes.ts";
+import { markAudit } from "../../core/audit/marks.ts";
 import { referenceAudit } from "../../core/audit/references.ts";
 import type { InterfaceUser } from "../../core/audit/view.ts";
 import type { Resource } from "../../core/resource/resource.ts";
@@ -16,7 +17,8 @@ export interface Audits {
 }
 
 export function auditsOf(resources: readonly Pick<Resource<Api>, "kind" | "audit">[]): Audits {
-  const all = [...resources.flatMap(({ audit }) => audit ?? []), referenceAudit, transactionAudit];
+  const ofAll = [markAudit, referenceAudit, transactionAudit];
+  const all = [...resources.flatMap(({ audit }) => audit ?? []), ...ofAll];
   const codes = new Map(all.flatMap((audit) => Object.entries(audit.codes)));
   const users = resources.flatMap(({ kind, audit }) =>
     audit?.interfaces === undefined ? [] : [[kind, audit.interfaces] as const],
