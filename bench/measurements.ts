@@ -20,6 +20,7 @@ import { quota } from "./quota.ts";
 import { realBurst } from "./real-burst.ts";
 import { realMachine } from "./real-machine.ts";
 import { simulation } from "./simulation.ts";
+import { tasks } from "./tasks.ts";
 import { verify } from "./verify.ts";
 
 /** In the order of the table. */
@@ -33,6 +34,7 @@ export const measurements: readonly Measurement[] = [
   createsPerSecond,
   fairness,
   quota,
+  tasks,
   journal,
   placements,
   list,
