@@ -1,0 +1,164 @@
+import {
+  type Change,
+  ConflictError,
+  type Datastore,
+  type Entry,
+  findTooLarge,
+  type Page,
+} from "../datastore.ts";
+import { Watchers } from "../watchers.ts";
+
+/** What was read from below, so that it can be checked later whether it is still the same. */
+export interface Reads {
+  /** The revision of each record that was read by its key; 0 for one that does not exist. */
+  readonly revisions: ReadonlyMap<string, number>;
+}
+
+/** A record of this layer; undefined for one that is deleted here. */
+type Own = ReadonlyMap<string, Entry | undefined>;
+
+export interface OverlayDatastore extends Datastore {
+  readonly reads: Reads;
+  /** Each record that was written or deleted here, with its present value. */
+  changed(): ReadonlyMap<string, Entry | undefined>;
+}
+
+/**
+ * A layer over a datastore: it reads through, and keeps all writes for itself. A record that was read once stays
+ * as it was read, whoever changes it below.
+ */
+export async function overlayDatastore(below: Datastore): Promise<OverlayDatastore> {
+  const floor = await below.revision();
+  return new Overlay(below, floor);
+}
+
+class Overlay implements OverlayDatastore {
+  readonly #below: Datastore;
+  readonly #watchers: Watchers;
+  /** By the first part of their keys, so that a list looks at few. */
+  readonly #own = new Map<string, Map<string, Entry | undefined>>();
+  readonly #seen = new Map<string, Entry | undefined>();
+  #revision: number;
+
+  constructor(below: Datastore, floor: number) {
+    this.#below = below;
+    this.#revision = floor;
+    this.#watchers = new Watchers(floor);
+  }
+
+  get reads(): Reads {
+    const entries = [...this.#seen].map(([key, entry]) => [key, entry?.revision ?? 0] as const);
+    return { revisions: new Map(entries) };
+  }
+
+  changed(): ReadonlyMap<string, Entry | undefined> {
+    return new Map([...this.#own.values()].flatMap((records) => [...records]));
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    const own = this.#ownUnder(key);
+    if (own.has(key)) return own.get(key);
+    if (!this.#seen.has(key)) {
+      const entry = await this.#below.get(key);
+      // Another read may have been faster, and the first one counts.
+      if (!this.#seen.has(key)) this.#seen.set(key, entry);
+    }
+    return own.has(key) ? own.get(key) : this.#seen.get(key);
+  }
+
+  async list(prefix: string, page?: Page): Promise<readonly Entry[]> {
+    const below = await this.#below.list(prefix);
+    return paged(this.#merged(prefix, below), page);
+  }
+
+  async snapshot(prefix: string) {
+    const below = await this.#below.list(prefix);
+    return { entries: this.#merged(prefix, below), revision: this.#revision };
+  }
+
+  async revision(): Promise<number> {
+    return this.#revision;
+  }
+
+  async batch({ puts = [], deletes = [], conditions = [] }: Parameters<Datastore["batch"]>[0]) {
+    const keys = [...puts, ...conditions].map(({ key }) => key);
+    const present = new Map<string, Entry | undefined>();
+    for (const key of [...keys, ...deletes]) present.set(key, await this.get(key));
+    // Nothing waits from here on, so no other batch comes in between.
+    for (const key of present.keys()) {
+      const own = this.#ownUnder(key);
+      if (own.has(key)) present.set(key, own.get(key));
+    }
+    for (const { key, revision } of conditions) {
+      if ((present.get(key)?.revision ?? 0) !== revision) throw new ConflictError(key);
+    }
+    const refusal = findTooLarge(puts, (key) => present.get(key)?.value.length ?? 0);
+    if (refusal !== undefined) throw refusal;
+    this.#revision += 1;
+    const revision = this.#revision;
+    const changes: Change[] = [];
+    for (const key of deletes) {
+      if (present.get(key) !== undefined) changes.push({ kind: "delete", key });
+      this.#write(key, undefined);
+    }
+    for (const { key, value } of puts) {
+      const entry = { key, value, revision };
+      this.#write(key, entry);
+      changes.push({ kind: "put", entry });
+    }
+    this.#watchers.notify({ changes, revision });
+    return revision;
+  }
+
+  checkRoom(): void {}
+
+  watch(...watch: Parameters<Datastore["watch"]>): () => void {
+    return this.#watchers.add(...watch);
+  }
+
+  /** A batch resolves after its listeners have got it. */
+  async seen(): Promise<void> {}
+
+  /** The datastore below stays open. */
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #write(key: string, entry: Entry | undefined): void {
+    const first = firstPart(key);
+    let records = this.#own.get(first);
+    if (records === undefined) this.#own.set(first, (records = new Map()));
+    records.set(key, entry);
+  }
+
+  #ownUnder(key: string): Own {
+    return this.#own.get(firstPart(key)) ?? new Map();
+  }
+
+  /** What was written below since this layer began is left out where that is known. */
+  #merged(prefix: string, below: readonly Entry[]): Entry[] {
+    const all = new Map<string, Entry | undefined>();
+    for (const entry of below) {
+      const { key } = entry;
+      if (!this.#seen.has(key)) this.#seen.set(key, entry);
+      all.set(key, this.#seen.get(key));
+    }
+    for (const [first, records] of this.#own) {
+      if (!prefix.startsWith(first) && !first.startsWith(prefix)) continue;
+      for (const [key, entry] of records) if (key.startsWith(prefix)) all.set(key, entry);
+    }
+    const entries = [...all.values()].filter((entry) => entry !== undefined);
+    return entries.sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+}
+
+/** With its slash, so that the parts of two keys are equal or neither begins with the other. */
+function firstPart(key: string): string {
+  return key.slice(0, key.indexOf("/") + 1);
+}
+
+function paged(entries: Entry[], page: Page | undefined): readonly Entry[] {
+  if (page === undefined) return entries;
+  const { after, limit, isDescending = false } = page;
+  const inOrder = isDescending ? entries.reverse() : entries;
+  const isAfter = (key: string) => after === undefined || (isDescending ? key < after : key > after);
+  return inOrder.filter(({ key }) => isAfter(key)).slice(0, limit);
+}
