@@ -109,10 +109,16 @@ function saysOther(world: World): World {
   return through(world, (unary) => (method, signal, timeoutMs, header, input, values) => {
     const request = create<DescMessage>(method.input, input);
     const set = method.input.fields.filter((field) => isFieldSet(request, field));
-    const text = set.find(({ scalar }) => scalar === ScalarType.STRING) ?? set[0];
+    const { STRING, UINT32 } = ScalarType;
+    const text =
+      set.find(({ scalar }) => scalar === STRING) ??
+      set.find(({ scalar }) => scalar === UINT32) ??
+      set[0];
     if (text === undefined) throw new Error(`${method.name} says nothing`);
     const said: unknown = Reflect.get(request, text.localName);
-    const other = { ...request, [text.localName]: typeof said === "string" ? `${said}2` : {} };
+    const saysNow =
+      typeof said === "string" ? `${said}2` : typeof said === "number" ? said + 1 : {};
+    const other = { ...request, [text.localName]: saysNow };
     return unary(method, signal, timeoutMs, header, other as typeof input, values);
   });
 }

@@ -5,7 +5,7 @@ import type { Residue } from "./world.ts";
 export function pendingRecords({ records }: Residue): Record<string, unknown> {
   const found: Record<string, unknown> = {};
   for (const { pending } of resources) {
-    if (pending === undefined) continue;
+    if (pending?.state === undefined) continue;
     for (const [key, text] of Object.entries(records)) {
       if (!key.startsWith(pending.of.prefix)) continue;
       const record = pending.of.decode(Buffer.from(text, "latin1"));

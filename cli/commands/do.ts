@@ -10,6 +10,7 @@ import { runTasks } from "../../src/util/run-graph.ts";
 import { callUnary } from "../call.ts";
 import type { CliContext } from "../context.ts";
 import { newAnswers, requestOf } from "../do/answers.ts";
+import { planAtomic } from "../do/atomic/plan.ts";
 import { attach, runAtomic } from "../do/atomic/run-atomic.ts";
 import type { Checked, Task, TaskText } from "../do/check.ts";
 import { checkTasks } from "../do/check.ts";
@@ -36,6 +37,7 @@ interface Flags {
   readonly check?: true;
   readonly schema?: true;
   readonly atomic?: true;
+  readonly plan?: true;
   readonly attach?: string;
   readonly set?: readonly string[];
   readonly values?: readonly string[];
@@ -53,6 +55,10 @@ export function doCommand(cli: CliContext): Command {
     .argument("[files...]")
     .option("-p, --parallel <count>", "run at most this many tasks at once", parseCount, 10)
     .option("--atomic", "run all tasks as one transaction: all of it happens, or nothing")
+    .option(
+      "--plan",
+      "print what --atomic would do, and change nothing; exit with 3 if that is anything",
+    )
     .option("--attach <id>", "show a transaction of tasks again, until it ends")
     .option("--check", "check the files and run nothing")
     .option("--set <name=value>", "the value of a parameter; repeatable", collect)
@@ -63,6 +69,7 @@ export function doCommand(cli: CliContext): Command {
     "do --check storages.yaml virtual-machines.yaml",
     "do --parallel 50 - < tasks.yaml",
     "do --atomic examples/boot-vm.yaml",
+    "do --plan examples/boot-vm.yaml",
     "do --attach 0199c2f3a1b4-3f2a9c10-77e1",
     "do web-servers.yaml --values lab.yaml --set count=3",
     "do --schema > do.schema.json",
@@ -90,7 +97,8 @@ export function doCommand(cli: CliContext): Command {
       return;
     }
     refuse(cli, await findMissing(cli, checked.objects), files);
-    if (flags.atomic) await runAtomic(cli, checked, flags.parallel);
+    if (flags.plan) await planAtomic(cli, checked);
+    else if (flags.atomic) await runAtomic(cli, checked, flags.parallel);
     else await runAll(cli, checked, flags.parallel);
   });
 }

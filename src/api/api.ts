@@ -32,7 +32,7 @@ import type { SagaContext } from "./core/context.ts";
 import { KeyedRequests } from "./core/idempotency/keyed-requests.ts";
 import { keyedRoutes } from "./core/idempotency/keyed-routes.ts";
 import { keepOlderRequests } from "./core/idempotency/older-requests.ts";
-import { Quotas } from "./core/quota/quotas.ts";
+import { Quotas, type QuotasOptions } from "./core/quota/quotas.ts";
 import { caughtUpRouter } from "./core/read/caught-up-routes.ts";
 import { stepRegistryOf } from "./core/resource/resource.ts";
 import { scopedRoutes } from "./core/resource/scoped-routes.ts";
@@ -62,7 +62,9 @@ import { transactionRoutes } from "./observe/transaction/routes.ts";
 import { verifyRoutes } from "./observe/verify/routes.ts";
 import { typesOf } from "./orchestration/tasks/check.ts";
 import { Methods } from "./orchestration/tasks/methods.ts";
+import type { Planning } from "./orchestration/tasks/plan-tasks.ts";
 import { taskRoutes } from "./orchestration/tasks/routes.ts";
+import { openPlanning } from "./planning.ts";
 import { Certificates } from "./pool/certificate/certificates.ts";
 import type { Joining } from "./pool/certificate/joining.ts";
 import { joinRoutes } from "./pool/certificate/routes.ts";
@@ -212,16 +214,17 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
   const keeping = options.sharedLocks && keepSession(api, sessions, stopAll);
   observed.start();
   pushes.start();
+  const { oidcProviders = [] } = options;
   const retention = retentionOf(options);
   const { idempotencyRetentionMs: retentionMs } = retention;
-  const { oidcProviders = [] } = options;
   const keyed = new KeyedRequests({ datastore, engine, clock, retentionMs, shutdown: stop.signal });
   const pruning = keepPruning({ datastore, clock, log, ...retention }, stop.signal);
 
   const oidc = await openOidcAuthenticator(api, oidcProviders);
-
   const guarded = (router: ConnectRouter) => guardedOf(api, grants, router);
-  const methods = new Methods((router) => addResources(guarded(router), api, keyed));
+  const register = registerOf(grants, keyed);
+  const methods = new Methods((router) => register(api, router));
+  const plan = () => openPlanning(api, quotaParts(grants), grants.forNew, register);
 
   return {
     api,
@@ -229,7 +232,7 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
     guarded,
     authenticate: (text, peer) => tokens.authenticate(text) ?? oidc.authenticate(text, peer),
     onRefused: doorRefusals(auditEvents),
-    routes: (given) => addRoutes(guarded(given), { api, methods, keyed, oidcProviders }),
+    routes: (given) => addRoutes(guarded(given), { api, methods, keyed, oidcProviders, plan }),
     async [Symbol.asyncDispose]() {
       stopAll();
       await observed[Symbol.asyncDispose]();
@@ -245,6 +248,12 @@ export async function openApi(options: ApiOptions): Promise<OpenedApi> {
       await datastore[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Registers the RPCs of the resources, as clients call them. */
+function registerOf(grants: Grants, keyed: KeyedRequests) {
+  return (api: Api, router: ConnectRouter) =>
+    addResources(guardedOf(api, grants, router), api, keyed);
 }
 
 /** A request is authorized by what it has caught up with. */
@@ -270,17 +279,18 @@ interface RouteParts {
   readonly api: Api;
   /** The RPCs that a task may call, as a client calls them. */
   readonly methods: Methods;
+  readonly plan: () => Promise<Planning>;
   readonly keyed: KeyedRequests;
   readonly oidcProviders: NonNullable<ApiOptions["oidcProviders"]>;
 }
 
 function addRoutes(
   router: ConnectRouter,
-  { api, methods, keyed, oidcProviders }: RouteParts,
+  { api, methods, keyed, oidcProviders, plan }: RouteParts,
 ): void {
   addResources(router, api, keyed);
   const known = { types: typesOf(resources), methods };
-  router.service(TaskService, keyedRoutes(TaskService, taskRoutes(api, known), keyed));
+  router.service(TaskService, keyedRoutes(TaskService, taskRoutes(api, known, plan), keyed));
   router.service(TransactionService, transactionRoutes(api));
   router.service(AuditService, auditEventRoutes(api));
   router.service(VerifyService, verifyRoutes(api, resources));
@@ -319,9 +329,14 @@ function retentionOf({ historyRetentionMs, idempotencyRetentionMs }: ApiOptions)
 }
 
 async function openQuotas(options: ApiOptions, grants: Grants): Promise<Quotas> {
-  const countings = resources.flatMap(({ counts }) => counts);
-  const domainOf = (project: string) => grants.domainOf(project) ?? DEFAULT_SCOPE;
-  return await Quotas.open({ ...options, countings, domainOf });
+  return await Quotas.open({ ...options, ...quotaParts(grants) });
+}
+
+function quotaParts(grants: Grants): Pick<QuotasOptions, "countings" | "domainOf"> {
+  return {
+    countings: resources.flatMap(({ counts }) => counts),
+    domainOf: (project) => grants.domainOf(project) ?? DEFAULT_SCOPE,
+  };
 }
 
 async function startSession(

@@ -53,7 +53,7 @@ const TABLE: Readonly<Record<string, (resource: string, verb: string) => boolean
   member: (resource, verb) =>
     OBJECTS.includes(resource) ||
     ([...SEEN, "service_account"].includes(resource) && isReading(verb)) ||
-    (resource === "transaction" && ["cancel", "retry"].includes(verb)),
+    (resource === "transaction" && ["cancel", "retry", "run"].includes(verb)),
   viewer: (resource, verb) => [...OBJECTS, ...SEEN].includes(resource) && isReading(verb),
   none: () => false,
 };

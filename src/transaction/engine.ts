@@ -11,6 +11,7 @@ import { type LiveTransaction, LiveTransactions } from "./live.ts";
 import type { OpenTransactions } from "./open-transactions.ts";
 import { failureOf, shuttingDown, unfinished } from "./outcome.ts";
 import type { StepRegistry } from "./registry.ts";
+import type { Rehearse } from "./rehearsal.ts";
 import { TakingOver, type TakingOverParts } from "./taking-over.ts";
 import { Transaction } from "./transaction.ts";
 import { transactionId } from "./transaction-id.ts";
@@ -25,6 +26,11 @@ export interface EngineOptions<C, W> extends TakingOverParts<C, W> {
    * anything is written.
    */
   readonly openMax: number;
+  /**
+   * For an engine that only shows what would happen: called instead of each act that reaches a node. Steps that
+   * write records do so.
+   */
+  readonly rehearse?: Rehearse;
 }
 
 /**
@@ -240,8 +246,9 @@ export class TransactionEngine<C, W> {
       live.isJournaled = true;
       const turns = this.#turns;
       const undo = (rows: readonly StepRow[]) => undoSome(this.#options, context, live, rows);
+      const { rehearse } = this.#options;
       const own = { live, context, generation, journal, turns, faults, clock, shutdown, undo };
-      return new Transaction(own);
+      return new Transaction({ ...own, ...defined({ rehearse }) });
     } catch (reason) {
       this.live.remove(live);
       if (!(reason instanceof SimulatedCrash)) await onRest();

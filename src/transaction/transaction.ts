@@ -14,6 +14,7 @@ import {
 } from "./journal.ts";
 import type { LiveTransaction } from "./live.ts";
 import { shuttingDown } from "./outcome.ts";
+import type { Rehearse } from "./rehearsal.ts";
 import type { AnyStep, Later, RecordStep, Step, StepScope } from "./step.ts";
 import type { Turns } from "./turns.ts";
 
@@ -49,6 +50,8 @@ export interface TransactionParts<C, W> {
   readonly shutdown: AbortSignal;
   /** Undoes these steps while the transaction goes on. */
   readonly undo: (rows: readonly StepRow[]) => Promise<void>;
+  /** Called instead of each act, if the transaction only shows what would happen. */
+  readonly rehearse?: Rehearse;
 }
 
 /** What a saga works with: it calls `run` for each step, then `commit` once. The engine makes it. */
@@ -203,6 +206,9 @@ export class Transaction<C, W> {
   ): Promise<O> {
     const generation = await this.#inTurn(() => this.#started(of, row));
     await beforeAct();
+    const { rehearse } = this.#parts;
+    // Nobody uses what such an act returns: a recovery would not have it either.
+    if (rehearse !== undefined) return rehearse(input) as O;
     return await step.act(this.context, input, this.#scope(of, generation), secret);
   }
 

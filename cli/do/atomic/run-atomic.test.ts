@@ -46,7 +46,7 @@ test("if a task fails, nothing is changed, and the user sees which one and why",
   expect(exitCode).toBe(1);
   expect(stderr).toContain(`task "gone" (DeleteNetwork): network "nothing" does not exist`);
   expect(stderr).toContain("Task 'disk' is undone");
-  expect(stderr).toContain("Nothing was changed: all of 3 tasks is undone");
+  expect(stderr).toContain("Nothing was changed: 3 tasks undone");
   expect((await api.world.networks.listNetworks({})).networks).toEqual([]);
 });
 
@@ -108,4 +108,23 @@ test("a terminal shows the tasks that run, and asks at an interrupt what to do",
   expect(await shown.exitCode).toBe(1);
   expect(shown.io.stderr()).toContain("Press c to cancel");
   expect((await api.world.networks.listNetworks({})).networks).toEqual([]);
+});
+
+test("--plan says what would happen and what an undo would remove, and changes nothing", async () => {
+  await using api = await openTestApi();
+  const planned = start(api, ["do", "--plan", "-"]);
+  expect(await planned.exitCode).toBe(3);
+  const text = planned.io.stdout();
+  expect(text).toContain("net: ApplyNetwork\ndisk: CreateBlockStorage (node-1)\n");
+  expect(text).toContain("    volume.ensure_empty of lan-disk on node-1; its undo removes ");
+  expect(text).toContain("  + block_storage/lan-disk\n  + network/lan\n");
+  expect(text).toContain("  disk_bytes of the project: 0 -> 1048576\n");
+  expect((await api.world.networks.listNetworks({})).networks).toEqual([]);
+  const broken = start(api, ["do", "--plan", "-"], BROKEN);
+  expect(await broken.exitCode).toBe(5);
+  expect(broken.io.stderr()).toContain(
+    `task "gone" (DeleteNetwork): network "nothing" does not exist`,
+  );
+  const idle = start(api, ["do", "--plan", "-"], "all: {type: network, action: ListNetworks}");
+  expect(await idle.exitCode).toBe(0);
 });

@@ -1,8 +1,7 @@
-import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { stringify } from "yaml";
 import {
   RunTasksRequestSchema,
-  TaskSchema,
   TaskService,
   type TaskStatus,
   TaskStatusSchema,
@@ -18,12 +17,13 @@ import type { CliContext } from "../../context.ts";
 import { EXIT } from "../../exit-code.ts";
 import { messageToJson } from "../../output.ts";
 import { exitCodeOf } from "../../transaction/words.ts";
-import type { Checked, Task } from "../check.ts";
+import type { Checked } from "../check.ts";
 import { fillOutputs } from "../outputs.ts";
 import { printOutputs } from "../print-outputs.ts";
 import { askAtInterrupt } from "./ask-at-interrupt.ts";
 import { type Followed, followTasks } from "./follow.ts";
 import { newProgress } from "./progress.ts";
+import { wireTask } from "./wire-task.ts";
 
 /** Runs the tasks as one transaction on the server, and shows it until its end. Sets the exit code. */
 export async function runAtomic(
@@ -49,19 +49,6 @@ export async function runAtomic(
     return answer && task && { type: task.method.output, json: answer };
   };
   if (outputs.length > 0) printOutputs(cli, fillOutputs(outputs, answerOf));
-}
-
-function wireTask({ name, type, method, args, dependsOn, ignoreError }: Task) {
-  return create(TaskSchema, {
-    ...{ name, type, ignoreError },
-    action: method.name,
-    args: objectOf(args),
-    dependsOn: [...dependsOn],
-  });
-}
-
-function objectOf(json: JsonValue): JsonObject {
-  return typeof json === "object" && json !== null && !Array.isArray(json) ? json : {};
 }
 
 /**
@@ -104,7 +91,7 @@ function printEnd(cli: CliContext, id: string, { transaction, tasks }: Followed)
   if (phase === Phase.DONE) cli.say("DAG tasks are completed");
   else if (phase === Phase.UNDONE) {
     cli.say(error);
-    cli.say(`Nothing was changed: all of ${counted(tasks.size, "task")} is undone`);
+    cli.say(`Nothing was changed: ${counted(tasks.size, "task")} undone`);
   } else {
     cli.say(hindrance === "" ? error : hindrance);
     cli.say(`The transaction needs an operator: see n0cli tx get ${id}`);

@@ -8,11 +8,8 @@ import {
 } from "../datastore.ts";
 import { Watchers } from "../watchers.ts";
 
-/** What was read from below, so that it can be checked later whether it is still the same. */
-export interface Reads {
-  /** The revision of each record that was read by its key; 0 for one that does not exist. */
-  readonly revisions: ReadonlyMap<string, number>;
-}
+/** The revision of each record that was read from below by its key; 0 for one that does not exist. */
+export type Reads = ReadonlyMap<string, number>;
 
 /** A record of this layer; undefined for one that is deleted here. */
 type Own = ReadonlyMap<string, Entry | undefined>;
@@ -29,15 +26,34 @@ export interface OverlayDatastore extends Datastore {
  */
 export async function overlayDatastore(below: Datastore): Promise<OverlayDatastore> {
   const floor = await below.revision();
-  return new Overlay(below, floor);
+  const layer = new Layer(below, floor);
+  // Its parts can be taken one by one, as those of every datastore.
+  return {
+    get reads() {
+      return layer.reads;
+    },
+    changed: () => layer.changed(),
+    get: (key) => layer.get(key),
+    list: (prefix, page) => layer.list(prefix, page),
+    snapshot: (prefix) => layer.snapshot(prefix),
+    revision: async () => layer.revision,
+    batch: (writes) => layer.batch(writes),
+    checkRoom: () => {},
+    watch: (...watch) => layer.watch(...watch),
+    // A batch resolves after its listeners have got it.
+    seen: async () => {},
+    // The datastore below stays open.
+    [Symbol.asyncDispose]: async () => {},
+  };
 }
 
-class Overlay implements OverlayDatastore {
+class Layer {
   readonly #below: Datastore;
   readonly #watchers: Watchers;
   /** By the first part of their keys, so that a list looks at few. */
   readonly #own = new Map<string, Map<string, Entry | undefined>>();
   readonly #seen = new Map<string, Entry | undefined>();
+  readonly #asked = new Set<string>();
   #revision: number;
 
   constructor(below: Datastore, floor: number) {
@@ -47,8 +63,7 @@ class Overlay implements OverlayDatastore {
   }
 
   get reads(): Reads {
-    const entries = [...this.#seen].map(([key, entry]) => [key, entry?.revision ?? 0] as const);
-    return { revisions: new Map(entries) };
+    return new Map([...this.#asked].map((key) => [key, this.#seen.get(key)?.revision ?? 0]));
   }
 
   changed(): ReadonlyMap<string, Entry | undefined> {
@@ -58,6 +73,7 @@ class Overlay implements OverlayDatastore {
   async get(key: string): Promise<Entry | undefined> {
     const own = this.#ownUnder(key);
     if (own.has(key)) return own.get(key);
+    this.#asked.add(key);
     if (!this.#seen.has(key)) {
       const entry = await this.#below.get(key);
       // Another read may have been faster, and the first one counts.
@@ -76,7 +92,7 @@ class Overlay implements OverlayDatastore {
     return { entries: this.#merged(prefix, below), revision: this.#revision };
   }
 
-  async revision(): Promise<number> {
+  get revision(): number {
     return this.#revision;
   }
 
@@ -110,17 +126,9 @@ class Overlay implements OverlayDatastore {
     return revision;
   }
 
-  checkRoom(): void {}
-
   watch(...watch: Parameters<Datastore["watch"]>): () => void {
     return this.#watchers.add(...watch);
   }
-
-  /** A batch resolves after its listeners have got it. */
-  async seen(): Promise<void> {}
-
-  /** The datastore below stays open. */
-  async [Symbol.asyncDispose](): Promise<void> {}
 
   #write(key: string, entry: Entry | undefined): void {
     const first = firstPart(key);
@@ -159,6 +167,7 @@ function paged(entries: Entry[], page: Page | undefined): readonly Entry[] {
   if (page === undefined) return entries;
   const { after, limit, isDescending = false } = page;
   const inOrder = isDescending ? entries.reverse() : entries;
-  const isAfter = (key: string) => after === undefined || (isDescending ? key < after : key > after);
+  const isAfter = (key: string) =>
+    after === undefined || (isDescending ? key < after : key > after);
   return inOrder.filter(({ key }) => isAfter(key)).slice(0, limit);
 }

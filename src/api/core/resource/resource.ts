@@ -92,11 +92,9 @@ export function defineResource<S extends DescService, T extends UserObject, A ex
 
 export function stepRegistryOf(
   resources: readonly Pick<Resource, "steps">[],
+  registry = new StepRegistry<SagaContext, Writes>(),
 ): StepRegistry<SagaContext, Writes> {
-  const registry = new StepRegistry<SagaContext, Writes>()
-    .add(listTasks)
-    .add(beginTask)
-    .add(commitTask);
+  registry.add(listTasks).add(beginTask).add(commitTask);
   for (const { steps } of resources) {
     registry
       .add(...(steps.steps ?? []))

@@ -53,7 +53,7 @@ export async function deleteNetwork(api: Api, call: Call, name: string): Promise
       DONE,
       tx.context.held.remove(networks, ref, network),
       ...staying.map((i) => removeInterface(ref, i)),
-      ...(going.length === 0 ? [] : [later(forgetInterfaces, { ref })]),
+      ...(going.length === 0 ? [] : [later(forgetInterfaces, { ref, only: going.map(markOf) })]),
       unchanged(interfaceAllocations, [ref], guard?.revision ?? 0),
       remove(interfaceAllocations, ref),
       releaseVni(network),
@@ -87,16 +87,38 @@ function byProjects(
   return Map.groupBy(inUse, (one) => projectOfInterface(ref, one.name));
 }
 
+/** A reservation, and not a later one of the same name. */
+type Mark = Readonly<Pick<InterfaceReservation, "name" | "transactionId">>;
+
+function markOf({ name, transactionId }: InterfaceReservation): Mark {
+  return { name, transactionId };
+}
+
+type Forgotten = {
+  readonly ref: Ref;
+  /** Undefined for all: with the project of the network, nobody makes it again. */
+  readonly only?: readonly Mark[];
+};
+
 /**
- * The last step of a delete with the project. The network is gone since the pivot, so nobody reserves anything on
- * it. Those of its interfaces that virtual machines had are reserved until their taps are gone.
+ * The last step of a delete with the project, or with the virtual machines that used the network. It is gone since
+ * the pivot. Those of its interfaces that virtual machines had are reserved until their taps are gone. Meanwhile
+ * somebody may have made a network of that name again.
  */
-export const forgetInterfaces: Retriable<SagaContext<Api>, { readonly ref: Ref }> = {
+export const forgetInterfaces: Retriable<SagaContext<Api>, Forgotten> = {
   name: "network.forget_interfaces",
-  async act({ api }, { ref }) {
-    const reserved = await reservedOn(api, ref);
-    const released = reserved.map((one) => removeInterface(ref, one));
-    await api.datastore.batch(merge(...released, remove(interfaceAllocations, ref)));
+  async act({ api }, { ref, only }) {
+    const isMeant = (one: InterfaceReservation) =>
+      only === undefined ||
+      only.some((mark) => mark.name === one.name && mark.transactionId === one.transactionId);
+    const released = (await reservedOn(api, ref)).filter(isMeant);
+    const isAgain = (await api.records.find(networks, ref)) !== undefined;
+    const allocations = isAgain
+      ? {}
+      : merge(remove(interfaceAllocations, ref), unchanged(networks, [ref], 0));
+    await api.datastore.batch(
+      merge(...released.map((one) => removeInterface(ref, one)), allocations),
+    );
   },
 };
 

@@ -21,7 +21,7 @@ export interface CheckedTask {
 }
 
 /** By each word that a task may write as its type. */
-type Types = ReadonlyMap<string, Resource>;
+export type Types = ReadonlyMap<string, Resource>;
 
 /** What a request for tasks is checked against. */
 export interface Known {

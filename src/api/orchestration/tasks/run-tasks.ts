@@ -1,5 +1,7 @@
 import { create, fromJson, type Message } from "@bufbuild/protobuf";
+import { keyText } from "../../../datastore/key.ts";
 import {
+  type ObjectRevision,
   type RunTasksRequest,
   type RunTasksResponse,
   RunTasksResponseSchema,
@@ -51,6 +53,7 @@ export async function runTasks(
   const { timeoutMs: _, ...rest } = call;
   const own = { ...rest, signal: new AbortController().signal };
   const running = runTaskSet(api, own, options, async (tx, set) => {
+    await throwIfMoved(api, request.restsOn);
     begun.resolve(tx.id);
     await new TaskRun(known, call, set, tasks).run(request.parallel || PARALLEL_DEFAULT);
     const parts = await set.commitParts(api);
@@ -63,6 +66,20 @@ export async function runTasks(
   return early(
     await Promise.race([begun.promise, running.then(({ transactionId }) => transactionId)]),
   );
+}
+
+/** @throws N0Error `failed_precondition` that names the objects that are not as the plan has found them. */
+async function throwIfMoved(api: Api, restsOn: readonly ObjectRevision[]): Promise<void> {
+  const moved: string[] = [];
+  for (const { key, revision } of restsOn) {
+    const entry = await api.datastore.get(key);
+    if (BigInt(entry?.revision ?? 0) !== revision) moved.push(keyText(key));
+  }
+  if (moved.length === 0) return;
+  const some = moved.slice(0, 5).join(", ");
+  const more = moved.length > 5 ? ` and ${moved.length - 5} more` : "";
+  const message = `the plan is out of date: since then changed ${some}${more}: make it again`;
+  throw new N0Error("failed_precondition", message, { resource: moved[0]! });
 }
 
 async function whileClientWaits<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {

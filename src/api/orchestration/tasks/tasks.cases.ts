@@ -164,22 +164,26 @@ function refusedAtTheEnd(): Request {
   return [method, { ...body, tasks: [...tasks, absent] }];
 }
 
+const EXAMPLE = {
+  tasks: [
+    {
+      name: "a",
+      type: "network",
+      action: "ApplyNetwork",
+      args: { name: "a", ipv4_cidr: "10.20.0.0/24" },
+    },
+    {
+      name: "b",
+      type: "network",
+      action: "GetNetwork",
+      args: { name: "${a.name}" },
+      dependsOn: ["a"],
+    },
+  ],
+};
+
 export const examples: Examples = {
-  RunTasks: {
-    tasks: [
-      {
-        name: "a",
-        type: "network",
-        action: "ApplyNetwork",
-        args: { name: "a", ipv4_cidr: "10.20.0.0/24" },
-      },
-      {
-        name: "b",
-        type: "network",
-        action: "GetNetwork",
-        args: { name: "${a.name}" },
-        dependsOn: ["a"],
-      },
-    ],
-  },
+  RunTasks: EXAMPLE,
+  PlanTasks: { tasks: [{ name: "a", type: "network", action: "ListNetworks" }] },
+  WatchTasks: { transactionId: "0199c2f3a1b4-3f2a9c10-77e1" },
 };

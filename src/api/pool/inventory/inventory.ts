@@ -170,6 +170,14 @@ export class Inventory implements Disposable {
     return view;
   }
 
+  /** Takes over when each node was heard: a new inventory gives all of them their full time again. */
+  hearAs(other: Inventory): void {
+    for (const [name, { heardAtMs, heardAtMonotonicMs, returns }] of other.#entries) {
+      const entry = this.#entries.get(name);
+      if (entry !== undefined) Object.assign(entry, { heardAtMs, heardAtMonotonicMs, returns });
+    }
+  }
+
   /** False for a node that does not exist. Costs less than a view, because lists ask for every object. */
   isReady(nodeName: string): boolean {
     const entry = this.#entries.get(nodeName);

@@ -16,7 +16,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file n0stack/transaction/v1alpha1/task.proto.
  */
 export const file_n0stack_transaction_v1alpha1_task: GenFile = /*@__PURE__*/
-  fileDesc("CiduMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3Rhc2sucHJvdG8SHG4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEiuAEKBFRhc2sSGAoEbmFtZRgBIAEoCUIKukgHcgUQARiAAhIXCgR0eXBlGAIgASgJQgm6SAZyBBABGEASGgoGYWN0aW9uGAMgASgJQgq6SAdyBRABGIABEiUKBGFyZ3MYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKCmRlcGVuZHNfb24YBSADKAlCELpIDZIBChCQTiIFcgMYgAISFAoMaWdub3JlX2Vycm9yGAYgASgIInwKD1J1blRhc2tzUmVxdWVzdBI+CgV0YXNrcxgBIAMoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza0ILukgIkgEFCAEQkE4SGQoIcGFyYWxsZWwYAiABKA1CB7pIBCoCGGQSDgoGZGV0YWNoGAMgASgIImMKEFJ1blRhc2tzUmVzcG9uc2USFgoOdHJhbnNhY3Rpb25faWQYASABKAkSNwoFdGFza3MYAiADKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMiRQoRV2F0Y2hUYXNrc1JlcXVlc3QSMAoOdHJhbnNhY3Rpb25faWQYASABKAlCGLpIFXITMhFeWzAtOWEtZi1dezEsNjR9JCKNAQoSV2F0Y2hUYXNrc1Jlc3BvbnNlEj4KC3RyYW5zYWN0aW9uGAEgASgLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UcmFuc2FjdGlvbhI3CgV0YXNrcxgCIAMoCzIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza1N0YXR1cyLgAwoKVGFza1N0YXR1cxIMCgRuYW1lGAEgASgJEg4KBmFjdGlvbhgCIAEoCRI9CgVzdGF0ZRgDIAEoDjIuLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza1N0YXR1cy5TdGF0ZRIPCgdzdWJqZWN0GAQgASgJEgwKBHN0ZXAYBSABKAkSDAoEbm9kZRgGIAEoCRINCgVlcnJvchgHIAEoCRIuCgpzdGFydGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgZhbnN3ZXIYCiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhIKCmRlcGVuZHNfb24YCyADKAkingEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEQoNU1RBVEVfV0FJVElORxABEhEKDVNUQVRFX1JVTk5JTkcQAhIOCgpTVEFURV9ET05FEAMSEAoMU1RBVEVfRkFJTEVEEAQSEQoNU1RBVEVfSUdOT1JFRBAFEhEKDVNUQVRFX1VORE9JTkcQBhIQCgxTVEFURV9VTkRPTkUQBzKjAgoLVGFza1NlcnZpY2USgwEKCFJ1blRhc2tzEi0ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5SdW5UYXNrc1JlcXVlc3QaLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlJ1blRhc2tzUmVzcG9uc2UiGOLHGBQKC3RyYW5zYWN0aW9uEgNydW4YAxKNAQoKV2F0Y2hUYXNrcxIvLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuV2F0Y2hUYXNrc1JlcXVlc3QaMC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLldhdGNoVGFza3NSZXNwb25zZSIa4scYFgoLdHJhbnNhY3Rpb24SBXdhdGNoGAMwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_n0stack_rules_v1alpha1_access, file_n0stack_transaction_v1alpha1_transaction]);
+  fileDesc("CiduMHN0YWNrL3RyYW5zYWN0aW9uL3YxYWxwaGExL3Rhc2sucHJvdG8SHG4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEiuAEKBFRhc2sSGAoEbmFtZRgBIAEoCUIKukgHcgUQARiAAhIXCgR0eXBlGAIgASgJQgm6SAZyBBABGEASGgoGYWN0aW9uGAMgASgJQgq6SAdyBRABGIABEiUKBGFyZ3MYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiQKCmRlcGVuZHNfb24YBSADKAlCELpIDZIBChCQTiIFcgMYgAISFAoMaWdub3JlX2Vycm9yGAYgASgIIsgBCg9SdW5UYXNrc1JlcXVlc3QSPgoFdGFza3MYASADKAsyIi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tCC7pICJIBBQgBEJBOEhkKCHBhcmFsbGVsGAIgASgNQge6SAQqAhhkEg4KBmRldGFjaBgDIAEoCBJKCghyZXN0c19vbhgEIAMoCzIsLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuT2JqZWN0UmV2aXNpb25CCrpIB5IBBBCgjQYiUgoQUGxhblRhc2tzUmVxdWVzdBI+CgV0YXNrcxgBIAMoCzIiLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza0ILukgIkgEFCAEQkE4igAMKEVBsYW5UYXNrc1Jlc3BvbnNlEjgKBXRhc2tzGAEgAygLMikubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVGFzaxI8CgdjaGFuZ2VzGAIgAygLMisubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkQ2hhbmdlEjYKBHVzZXMYAyADKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlBsYW5uZWRVc2USPgoIcmVzdHNfb24YBCADKAsyLC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLk9iamVjdFJldmlzaW9uEjkKBmZpbmFscxgFIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXASQAoGb3RoZXJzGAYgAygLMjAubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5QbGFubmVkVHJhbnNhY3Rpb24iWwoSUGxhbm5lZFRyYW5zYWN0aW9uEgsKA3JwYxgBIAEoCRI4CgVzdGVwcxgCIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXAigQEKC1BsYW5uZWRUYXNrEjgKBnN0YXR1cxgBIAEoCzIoLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVGFza1N0YXR1cxI4CgVzdGVwcxgCIAMoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZFN0ZXAiUAoLUGxhbm5lZFN0ZXASDAoEbmFtZRgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEgwKBG5vZGUYAyABKAkSFAoMdW5kb19yZW1vdmVzGAQgASgJIsoBCg1QbGFubmVkQ2hhbmdlEkIKBmVmZmVjdBgBIAEoDjIyLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhbm5lZENoYW5nZS5FZmZlY3QSDAoEa2luZBgCIAEoCRIMCgRuYW1lGAMgASgJIlkKBkVmZmVjdBIWChJFRkZFQ1RfVU5TUEVDSUZJRUQQABIRCg1FRkZFQ1RfQ1JFQVRFEAESEQoNRUZGRUNUX0NIQU5HRRACEhEKDUVGRkVDVF9ERUxFVEUQAyI7CgpQbGFubmVkVXNlEg4KBmFtb3VudBgBIAEoCRIOCgZiZWZvcmUYAiABKAMSDQoFYWZ0ZXIYAyABKAMiQgoOT2JqZWN0UmV2aXNpb24SFQoDa2V5GAEgASgJQgi6SAVyAxiAAhIZCghyZXZpc2lvbhgCIAEoA0IHukgEIgIoACJjChBSdW5UYXNrc1Jlc3BvbnNlEhYKDnRyYW5zYWN0aW9uX2lkGAEgASgJEjcKBXRhc2tzGAIgAygLMigubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5UYXNrU3RhdHVzIkUKEVdhdGNoVGFza3NSZXF1ZXN0EjAKDnRyYW5zYWN0aW9uX2lkGAEgASgJQhi6SBVyEzIRXlswLTlhLWYtXXsxLDY0fSQijQEKEldhdGNoVGFza3NSZXNwb25zZRI+Cgt0cmFuc2FjdGlvbhgBIAEoCzIpLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuVHJhbnNhY3Rpb24SNwoFdGFza3MYAiADKAsyKC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMi4AMKClRhc2tTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZhY3Rpb24YAiABKAkSPQoFc3RhdGUYAyABKA4yLi5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLlRhc2tTdGF0dXMuU3RhdGUSDwoHc3ViamVjdBgEIAEoCRIMCgRzdGVwGAUgASgJEgwKBG5vZGUYBiABKAkSDQoFZXJyb3IYByABKAkSLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoGYW5zd2VyGAogASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgpkZXBlbmRzX29uGAsgAygJIp4BCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhEKDVNUQVRFX1dBSVRJTkcQARIRCg1TVEFURV9SVU5OSU5HEAISDgoKU1RBVEVfRE9ORRADEhAKDFNUQVRFX0ZBSUxFRBAEEhEKDVNUQVRFX0lHTk9SRUQQBRIRCg1TVEFURV9VTkRPSU5HEAYSEAoMU1RBVEVfVU5ET05FEAcyrwMKC1Rhc2tTZXJ2aWNlEoMBCghSdW5UYXNrcxItLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUnVuVGFza3NSZXF1ZXN0Gi4ubjBzdGFjay50cmFuc2FjdGlvbi52MWFscGhhMS5SdW5UYXNrc1Jlc3BvbnNlIhjixxgUCgt0cmFuc2FjdGlvbhIDcnVuGAMSiQEKCVBsYW5UYXNrcxIuLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhblRhc2tzUmVxdWVzdBovLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuUGxhblRhc2tzUmVzcG9uc2UiG5ACAeLHGBQKC3RyYW5zYWN0aW9uEgNydW4YAxKNAQoKV2F0Y2hUYXNrcxIvLm4wc3RhY2sudHJhbnNhY3Rpb24udjFhbHBoYTEuV2F0Y2hUYXNrc1JlcXVlc3QaMC5uMHN0YWNrLnRyYW5zYWN0aW9uLnYxYWxwaGExLldhdGNoVGFza3NSZXNwb25zZSIa4scYFgoLdHJhbnNhY3Rpb24SBXdhdGNoGAMwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_n0stack_rules_v1alpha1_access, file_n0stack_transaction_v1alpha1_transaction]);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.Task
@@ -92,6 +92,13 @@ export type RunTasksRequest = Message<"n0stack.transaction.v1alpha1.RunTasksRequ
    * @generated from field: bool detach = 3;
    */
   detach: boolean;
+
+  /**
+   * Runs nothing if one of these objects is not as a plan has found it.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.ObjectRevision rests_on = 4;
+   */
+  restsOn: ObjectRevision[];
 };
 
 /**
@@ -100,6 +107,285 @@ export type RunTasksRequest = Message<"n0stack.transaction.v1alpha1.RunTasksRequ
  */
 export const RunTasksRequestSchema: GenMessage<RunTasksRequest> = /*@__PURE__*/
   messageDesc(file_n0stack_transaction_v1alpha1_task, 1);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.PlanTasksRequest
+ */
+export type PlanTasksRequest = Message<"n0stack.transaction.v1alpha1.PlanTasksRequest"> & {
+  /**
+   * @generated from field: repeated n0stack.transaction.v1alpha1.Task tasks = 1;
+   */
+  tasks: Task[];
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.PlanTasksRequest.
+ * Use `create(PlanTasksRequestSchema)` to create a new message.
+ */
+export const PlanTasksRequestSchema: GenMessage<PlanTasksRequest> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 2);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.PlanTasksResponse
+ */
+export type PlanTasksResponse = Message<"n0stack.transaction.v1alpha1.PlanTasksResponse"> & {
+  /**
+   * In the order of the request.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.PlannedTask tasks = 1;
+   */
+  tasks: PlannedTask[];
+
+  /**
+   * The objects that are not as before then, in the order of their names.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.PlannedChange changes = 2;
+   */
+  changes: PlannedChange[];
+
+  /**
+   * The amounts of the quota of the project that would change.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.PlannedUse uses = 3;
+   */
+  uses: PlannedUse[];
+
+  /**
+   * The objects on which the plan rests, as it found them. RunTasks can check that they are the same.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.ObjectRevision rests_on = 4;
+   */
+  restsOn: ObjectRevision[];
+
+  /**
+   * What runs when all tasks are done, in this order. It cannot be undone.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.PlannedStep finals = 5;
+   */
+  finals: PlannedStep[];
+
+  /**
+   * Transactions that tasks begin, and that stay if the tasks are undone, such as the copy of an image to a node.
+   *
+   * @generated from field: repeated n0stack.transaction.v1alpha1.PlannedTransaction others = 6;
+   */
+  others: PlannedTransaction[];
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.PlanTasksResponse.
+ * Use `create(PlanTasksResponseSchema)` to create a new message.
+ */
+export const PlanTasksResponseSchema: GenMessage<PlanTasksResponse> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 3);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.PlannedTransaction
+ */
+export type PlannedTransaction = Message<"n0stack.transaction.v1alpha1.PlannedTransaction"> & {
+  /**
+   * Such as CopyBase.
+   *
+   * @generated from field: string rpc = 1;
+   */
+  rpc: string;
+
+  /**
+   * @generated from field: repeated n0stack.transaction.v1alpha1.PlannedStep steps = 2;
+   */
+  steps: PlannedStep[];
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.PlannedTransaction.
+ * Use `create(PlannedTransactionSchema)` to create a new message.
+ */
+export const PlannedTransactionSchema: GenMessage<PlannedTransaction> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 4);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.PlannedTask
+ */
+export type PlannedTask = Message<"n0stack.transaction.v1alpha1.PlannedTask"> & {
+  /**
+   * With the state that it would have, and its answer.
+   *
+   * @generated from field: n0stack.transaction.v1alpha1.TaskStatus status = 1;
+   */
+  status?: TaskStatus | undefined;
+
+  /**
+   * @generated from field: repeated n0stack.transaction.v1alpha1.PlannedStep steps = 2;
+   */
+  steps: PlannedStep[];
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.PlannedTask.
+ * Use `create(PlannedTaskSchema)` to create a new message.
+ */
+export const PlannedTaskSchema: GenMessage<PlannedTask> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 5);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.PlannedStep
+ */
+export type PlannedStep = Message<"n0stack.transaction.v1alpha1.PlannedStep"> & {
+  /**
+   * Such as domain.start_new.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * The node on which it works; empty if it only writes records.
+   *
+   * @generated from field: string node = 3;
+   */
+  node: string;
+
+  /**
+   * What its undo removes from the node; empty if its undo only writes back records, or if there is none.
+   *
+   * @generated from field: string undo_removes = 4;
+   */
+  undoRemoves: string;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.PlannedStep.
+ * Use `create(PlannedStepSchema)` to create a new message.
+ */
+export const PlannedStepSchema: GenMessage<PlannedStep> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 6);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.PlannedChange
+ */
+export type PlannedChange = Message<"n0stack.transaction.v1alpha1.PlannedChange"> & {
+  /**
+   * @generated from field: n0stack.transaction.v1alpha1.PlannedChange.Effect effect = 1;
+   */
+  effect: PlannedChange_Effect;
+
+  /**
+   * Such as virtual_machine.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.PlannedChange.
+ * Use `create(PlannedChangeSchema)` to create a new message.
+ */
+export const PlannedChangeSchema: GenMessage<PlannedChange> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 7);
+
+/**
+ * @generated from enum n0stack.transaction.v1alpha1.PlannedChange.Effect
+ */
+export const PlannedChange_Effect = {
+  /**
+   * @generated from enum value: EFFECT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: EFFECT_CREATE = 1;
+   */
+  CREATE: 1,
+
+  /**
+   * @generated from enum value: EFFECT_CHANGE = 2;
+   */
+  CHANGE: 2,
+
+  /**
+   * @generated from enum value: EFFECT_DELETE = 3;
+   */
+  DELETE: 3,
+} as const;
+
+/**
+ * @generated from enum n0stack.transaction.v1alpha1.PlannedChange.Effect
+ */
+export type PlannedChange_Effect = (typeof PlannedChange_Effect)[keyof typeof PlannedChange_Effect] | UnknownEnum;
+
+/**
+ * Describes the enum n0stack.transaction.v1alpha1.PlannedChange.Effect.
+ */
+export const PlannedChange_EffectSchema: GenEnum<PlannedChange_Effect> = /*@__PURE__*/
+  enumDesc(file_n0stack_transaction_v1alpha1_task, 7, 0);
+
+/**
+ * @generated from message n0stack.transaction.v1alpha1.PlannedUse
+ */
+export type PlannedUse = Message<"n0stack.transaction.v1alpha1.PlannedUse"> & {
+  /**
+   * Such as memory_bytes.
+   *
+   * @generated from field: string amount = 1;
+   */
+  amount: string;
+
+  /**
+   * @generated from field: int64 before = 2;
+   */
+  before: bigint;
+
+  /**
+   * @generated from field: int64 after = 3;
+   */
+  after: bigint;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.PlannedUse.
+ * Use `create(PlannedUseSchema)` to create a new message.
+ */
+export const PlannedUseSchema: GenMessage<PlannedUse> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 8);
+
+/**
+ * An object as it was at one moment.
+ *
+ * @generated from message n0stack.transaction.v1alpha1.ObjectRevision
+ */
+export type ObjectRevision = Message<"n0stack.transaction.v1alpha1.ObjectRevision"> & {
+  /**
+   * Such as virtual_machine/default/web.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * 0 if there is none.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message n0stack.transaction.v1alpha1.ObjectRevision.
+ * Use `create(ObjectRevisionSchema)` to create a new message.
+ */
+export const ObjectRevisionSchema: GenMessage<ObjectRevision> = /*@__PURE__*/
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 9);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.RunTasksResponse
@@ -123,7 +409,7 @@ export type RunTasksResponse = Message<"n0stack.transaction.v1alpha1.RunTasksRes
  * Use `create(RunTasksResponseSchema)` to create a new message.
  */
 export const RunTasksResponseSchema: GenMessage<RunTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 2);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 10);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTasksRequest
@@ -140,7 +426,7 @@ export type WatchTasksRequest = Message<"n0stack.transaction.v1alpha1.WatchTasks
  * Use `create(WatchTasksRequestSchema)` to create a new message.
  */
 export const WatchTasksRequestSchema: GenMessage<WatchTasksRequest> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 3);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 11);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.WatchTasksResponse
@@ -166,7 +452,7 @@ export type WatchTasksResponse = Message<"n0stack.transaction.v1alpha1.WatchTask
  * Use `create(WatchTasksResponseSchema)` to create a new message.
  */
 export const WatchTasksResponseSchema: GenMessage<WatchTasksResponse> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 4);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 12);
 
 /**
  * @generated from message n0stack.transaction.v1alpha1.TaskStatus
@@ -245,7 +531,7 @@ export type TaskStatus = Message<"n0stack.transaction.v1alpha1.TaskStatus"> & {
  * Use `create(TaskStatusSchema)` to create a new message.
  */
 export const TaskStatusSchema: GenMessage<TaskStatus> = /*@__PURE__*/
-  messageDesc(file_n0stack_transaction_v1alpha1_task, 5);
+  messageDesc(file_n0stack_transaction_v1alpha1_task, 13);
 
 /**
  * @generated from enum n0stack.transaction.v1alpha1.TaskStatus.State
@@ -307,7 +593,7 @@ export type TaskStatus_State = (typeof TaskStatus_State)[keyof typeof TaskStatus
  * Describes the enum n0stack.transaction.v1alpha1.TaskStatus.State.
  */
 export const TaskStatus_StateSchema: GenEnum<TaskStatus_State> = /*@__PURE__*/
-  enumDesc(file_n0stack_transaction_v1alpha1_task, 5, 0);
+  enumDesc(file_n0stack_transaction_v1alpha1_task, 13, 0);
 
 /**
  * Runs many requests as one transaction: all of them happen, or none.
@@ -329,6 +615,17 @@ export const TaskService: GenService<{
     methodKind: "unary";
     input: typeof RunTasksRequestSchema;
     output: typeof RunTasksResponseSchema;
+  },
+  /**
+   * Says what RunTasks would do with the same request, and changes nothing. It does everything but the acts on
+   * nodes, on a copy of the records, so it also finds what the API would refuse.
+   *
+   * @generated from rpc n0stack.transaction.v1alpha1.TaskService.PlanTasks
+   */
+  planTasks: {
+    methodKind: "unary";
+    input: typeof PlanTasksRequestSchema;
+    output: typeof PlanTasksResponseSchema;
   },
   /**
    * Sends the tasks of a transaction, then each change, until the transaction is at rest or needs an operator.

@@ -1,0 +1,138 @@
+import { create } from "@bufbuild/protobuf";
+import type { Writes } from "../../../datastore/datastore.ts";
+import type { OverlayDatastore } from "../../../datastore/overlay/overlay-datastore.ts";
+import {
+  PlannedChange_Effect as Effect,
+  ObjectRevisionSchema,
+  PlannedChangeSchema,
+  PlannedStepSchema,
+  PlannedUseSchema,
+  type PlanTasksRequest,
+  type PlanTasksResponse,
+  PlanTasksResponseSchema,
+  RunTasksRequestSchema,
+} from "../../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
+import { nodeOf, type StepRow, subjectOf } from "../../../transaction/journal.ts";
+import type { StepRegistry } from "../../../transaction/registry.ts";
+import type { Call, Kind, SagaContext } from "../../core/context.ts";
+import { AMOUNTS } from "../../core/quota/amounts.ts";
+import { quotaOfProject } from "../../core/quota/collection.ts";
+import { beginTask, commitTask, listTasks } from "../../core/saga/tasks/task-steps.ts";
+import { whereOf } from "../../core/where.ts";
+import type { Api } from "../../provisioning/context.ts";
+import type { Known, Types } from "./check.ts";
+import type { Methods } from "./methods.ts";
+import { runTasks } from "./run-tasks.ts";
+
+/** A copy of the control plane that shows what would happen: no write goes beyond it, no act reaches a node. */
+export interface Planning extends AsyncDisposable {
+  readonly api: Api;
+  readonly methods: Methods;
+  readonly layer: OverlayDatastore;
+}
+
+/**
+ * Runs the tasks on a copy of the records, without the acts on nodes, and says what that did.
+ *
+ * @throws what RunTasks would throw.
+ */
+export async function planTasks(
+  api: Api,
+  types: Types,
+  openPlanning: () => Promise<Planning>,
+  call: Call,
+  { tasks }: PlanTasksRequest,
+): Promise<PlanTasksResponse> {
+  // A plan is as much work as a run, up to its acts.
+  using _place = api.engine.admit(whereOf(call.values).project);
+  await using planning = await openPlanning();
+  const known: Known = { types, methods: planning.methods };
+  // One at a time, so that two plans of one file are the same.
+  const request = create(RunTasksRequestSchema, { tasks, parallel: 1 });
+  const inPlan = { ...call, responseHeader: new Headers() };
+  const live = planning.api.engine.live;
+  const seen = new Map<string, { readonly rpc: string; readonly rows: readonly StepRow[] }>();
+  const stop = live.onChange((id) => {
+    const one = live.find(id);
+    if (one !== undefined) seen.set(id, { rpc: one.header.kind, rows: one.rows });
+  });
+  const { transactionId, tasks: statuses } = await runTasks(planning.api, known, inPlan, request);
+  stop();
+  const rows = seen.get(transactionId)?.rows ?? [];
+  const byTask = Map.groupBy(rows, ({ task = "" }) => task);
+  const { registry } = api.engine;
+  const others = [...seen].filter(([id]) => id !== transactionId);
+  return create(PlanTasksResponseSchema, {
+    tasks: statuses.map((status) => ({
+      status,
+      steps: plannedSteps(registry, byTask.get(status.name)),
+    })),
+    finals: plannedSteps(registry, rows.filter(isFinal)),
+    others: others.map(([, { rpc, rows }]) => ({ rpc, steps: plannedSteps(registry, rows) })),
+    changes: await changesOf(api, planning.layer),
+    uses: usesOf(api, planning.api, call),
+    restsOn: restsOn(api, planning.layer),
+  });
+}
+
+const OWN_STEPS: ReadonlySet<string> = new Set(
+  [listTasks, beginTask, commitTask].map(({ name }) => name),
+);
+
+function plannedSteps(registry: StepRegistry<SagaContext, Writes>, rows: readonly StepRow[] = []) {
+  return rows
+    .filter(({ name }) => !OWN_STEPS.has(name))
+    .map((row) => {
+      const leaves = isFinal(row) ? undefined : registry.step(row.name).leaves;
+      return create(PlannedStepSchema, {
+        name: row.name,
+        subject: subjectOf(row) ?? "",
+        node: nodeOf(row) ?? "",
+        undoRemoves: leaves?.(row.input) ?? "",
+      });
+    });
+}
+
+/** Whether it runs after the pivot. */
+function isFinal({ phase }: StepRow): boolean {
+  return phase === "pending" || phase === "done";
+}
+
+async function changesOf({ kinds, datastore }: Api, layer: OverlayDatastore) {
+  const changes = [];
+  for (const [key, after] of layer.changed()) {
+    const kind = kindOf(kinds, key);
+    if (kind === undefined) continue;
+    const before = await datastore.get(key);
+    if (before === undefined && after === undefined) continue;
+    if (
+      before !== undefined &&
+      after !== undefined &&
+      Buffer.compare(before.value, after.value) === 0
+    )
+      continue;
+    const effect =
+      before === undefined ? Effect.CREATE : after === undefined ? Effect.DELETE : Effect.CHANGE;
+    const { name } = kind.collection.refOf(key);
+    changes.push(create(PlannedChangeSchema, { effect, kind: kind.kind, name }));
+  }
+  return changes.sort((a, b) => (`${a.kind}/${a.name}` < `${b.kind}/${b.name}` ? -1 : 1));
+}
+
+function kindOf(kinds: readonly Kind[], key: string): Kind | undefined {
+  return kinds.find(({ collection }) => key.startsWith(collection.prefix));
+}
+
+function usesOf(before: Api, after: Api, call: Call) {
+  const quota = quotaOfProject(whereOf(call.values).project);
+  const [was, is] = [before, after].map(({ quotas }) => quotas.used(quota));
+  return AMOUNTS.filter((amount) => was![amount] !== is![amount]).map((amount) =>
+    create(PlannedUseSchema, { amount, before: was![amount], after: is![amount] }),
+  );
+}
+
+function restsOn({ kinds }: Api, { reads }: OverlayDatastore) {
+  return [...reads]
+    .filter(([key]) => kindOf(kinds, key) !== undefined)
+    .map(([key, revision]) => create(ObjectRevisionSchema, { key, revision: BigInt(revision) }));
+}
