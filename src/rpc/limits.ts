@@ -17,6 +17,10 @@ export interface FieldLimits {
 /** Foreign messages, into whose protos we cannot write rules. */
 const FOREIGN: Readonly<Record<string, FieldLimits>> = {
   "google.protobuf.FieldMask.paths": { count: 64, length: 128 },
+  // The args of a task, whose own rules come when it runs.
+  "google.protobuf.Struct.fields": { count: 1_000, keyLength: 1_024 },
+  "google.protobuf.ListValue.values": { count: 10_000 },
+  "google.protobuf.Value.string_value": { length: 1 << 20 },
   "grpc.health.v1.HealthCheckRequest.service": { length: 255 },
   ...reflectionLimits("grpc.reflection.v1"),
   ...reflectionLimits("grpc.reflection.v1alpha"),
