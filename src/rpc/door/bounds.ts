@@ -5,6 +5,7 @@ import { ComputeAgentService } from "../../gen/n0stack/agent/v1alpha1/compute_pb
 import { IdentityAgentService } from "../../gen/n0stack/agent/v1alpha1/identity_pb.ts";
 import { NetworkAgentService } from "../../gen/n0stack/agent/v1alpha1/network_pb.ts";
 import { SurveyAgentService } from "../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
+import { TaskService } from "../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { isPublic } from "../access-option.ts";
 import type { Audience } from "../errors.ts";
 
@@ -20,6 +21,9 @@ const AGENT_BYTES_MAX = MIB;
 /** One message of a console or a connection: a browser's message of 1 MiB, with its envelope. */
 const DATA_BYTES_MAX = 2 * MIB;
 const LARGE: ReadonlyMap<DescMethod, number> = new Map<DescMethod, number>([
+  // Thousands of requests of some hundred bytes each.
+  [TaskService.method.runTasks, 8 * MIB],
+  [TaskService.method.planTasks, 8 * MIB],
   // The keys of all users of a virtual machine: 64 users of 64 KiB each.
   [ComputeAgentService.method.ensureSeed, 8 * MIB],
   // One message has the expected seeds of all guests of a node.

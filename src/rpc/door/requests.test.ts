@@ -21,6 +21,7 @@ import { Health, HealthCheckRequestSchema } from "../../gen/grpc/health/v1/healt
 import { SurveyAgentService } from "../../gen/n0stack/agent/v1alpha1/survey_pb.ts";
 import { NodeService } from "../../gen/n0stack/pool/v0/node_pb.ts";
 import { ConsoleService } from "../../gen/n0stack/provisioning/v1alpha1/console_pb.ts";
+import { TaskService } from "../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { messageBytesMax } from "./bounds.ts";
 
 const KIB = 1024;
@@ -61,6 +62,7 @@ test("each method has a bound of its own", () => {
   expect(messageBytesMax(Health.method.watch, "client")).toBe(4 * KIB);
   expect(messageBytesMax(Health.method.check, "api")).toBe(4 * KIB);
   expect(messageBytesMax(NodeService.method.applyNode, "client")).toBe(256 * KIB);
+  expect(messageBytesMax(TaskService.method.runTasks, "client")).toBe(8 * 1024 * KIB);
   expect(messageBytesMax(ConsoleService.method.attachSerial, "client")).toBe(2048 * KIB);
   expect(messageBytesMax(ConsoleService.method.readSerialLog, "client")).toBe(256 * KIB);
   expect(messageBytesMax(SurveyAgentService.method.survey, "api")).toBe(16 * 1024 * KIB);
