@@ -67,6 +67,8 @@ export interface Scale {
   readonly ops: number;
   readonly nodes: number;
   readonly clients: number;
+  /** RPCs that are not drawn. */
+  readonly without?: readonly string[];
 }
 
 /** The number of calls in one round. */
@@ -74,7 +76,10 @@ const ROUND_CALLS = 150;
 const WEIGHTS = Object.fromEntries(Object.entries(CALLS).map(([rpc, { weight }]) => [rpc, weight]));
 
 /** Everything that is done to the control plane, from the seed alone. */
-export function* planRounds(seed: number, { ops, nodes, clients }: Scale): Generator<Round> {
+export function* planRounds(seed: number, scale: Scale): Generator<Round> {
+  const { ops, nodes, clients, without = [] } = scale;
+  const drawn = Object.entries(WEIGHTS).filter(([rpc]) => !without.includes(rpc));
+  const weights = Object.fromEntries(drawn);
   let index = 0;
   for (let number = 0, left = ops; left > 0; number++, left -= ROUND_CALLS) {
     const dice = newDice(`round ${number} of ${seed}`);
@@ -85,7 +90,7 @@ export function* planRounds(seed: number, { ops, nodes, clients }: Scale): Gener
     const items: Item[] = [];
     for (let i = 0; i < Math.min(left, ROUND_CALLS); i++) {
       const atMs = dice.chance(0.8) ? soonAfter() : dice.between(0, lengthMs);
-      items.push({ index: index++, atMs, ...planCall(dice, clients) });
+      items.push({ index: index++, atMs, ...planCall(dice, clients, weights) });
     }
     // The first one builds something up.
     const faults = number === 0 ? 0 : dice.below(14);
@@ -98,13 +103,13 @@ export function* planRounds(seed: number, { ops, nodes, clients }: Scale): Gener
   }
 }
 
-function planCall(dice: Dice, clients: number) {
+function planCall(dice: Dice, clients: number, weights: Readonly<Record<string, number>>) {
   const seedOfCall = () => {
     const seed = dice.below(2 ** 31);
     return { seed, project: PROJECTS[seed % PROJECTS.length]! };
   };
   return {
-    rpc: dice.weighted(WEIGHTS),
+    rpc: dice.weighted(weights),
     client: dice.below(clients),
     ...seedOfCall(),
     timeoutMs: dice.pick([2_000, 30_000, 60_000, 120_000]),
