@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
 import {
   TaskService,
   type TaskStatus,
@@ -53,8 +54,8 @@ export async function followTasks(
     signal,
     isKnown: () => true,
     onWait: () => {},
-    onGone: (ms: number, failure: Error) =>
-      cli.say(`---> Trying again for up to ${ms / 1000} s: ${failureLine(failure as never)}`),
+    onGone: (ms: number, failure: ConnectError) =>
+      cli.say(`---> Trying again for up to ${ms / 1000} s: ${failureLine(failure)}`),
   };
   while (!signal.aborted && (last === undefined || !isOver(last.transaction))) {
     try {

@@ -94,7 +94,7 @@ function printEnd(cli: CliContext, id: string, { transaction, tasks }: Followed)
     cli.say(`Nothing was changed: ${counted(tasks.size, "task")} undone`);
   } else {
     cli.say(hindrance === "" ? error : hindrance);
-    cli.say(`The transaction needs an operator: see n0cli tx get ${id}`);
+    cli.say(`The transaction needs an operator: see n0cli tx show ${id}`);
   }
 }
 

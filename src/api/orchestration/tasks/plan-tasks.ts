@@ -14,7 +14,7 @@ import {
 } from "../../../gen/n0stack/transaction/v1alpha1/task_pb.ts";
 import { nodeOf, type StepRow, subjectOf } from "../../../transaction/journal.ts";
 import type { StepRegistry } from "../../../transaction/registry.ts";
-import type { Call, Kind, SagaContext } from "../../core/context.ts";
+import type { Call, SagaContext } from "../../core/context.ts";
 import { AMOUNTS } from "../../core/quota/amounts.ts";
 import { quotaOfProject } from "../../core/quota/collection.ts";
 import { beginTask, commitTask, listTasks } from "../../core/saga/tasks/task-steps.ts";
@@ -22,6 +22,7 @@ import { whereOf } from "../../core/where.ts";
 import type { Api } from "../../provisioning/context.ts";
 import type { Known, Types } from "./check.ts";
 import type { Methods } from "./methods.ts";
+import { isOfProject, kindOf } from "./of-project.ts";
 import { runTasks } from "./run-tasks.ts";
 
 /** A copy of the control plane that shows what would happen: no write goes beyond it, no act reaches a node. */
@@ -69,9 +70,9 @@ export async function planTasks(
     })),
     finals: plannedSteps(registry, rows.filter(isFinal)),
     others: others.map(([, { rpc, rows }]) => ({ rpc, steps: plannedSteps(registry, rows) })),
-    changes: await changesOf(api, planning.layer),
+    changes: await changesOf(api, call, planning.layer),
     uses: usesOf(api, planning.api, call),
-    restsOn: restsOn(api, planning.layer),
+    restsOn: restsOn(api, call, planning.layer),
   });
 }
 
@@ -98,11 +99,12 @@ function isFinal({ phase }: StepRow): boolean {
   return phase === "pending" || phase === "done";
 }
 
-async function changesOf({ kinds, datastore }: Api, layer: OverlayDatastore) {
+async function changesOf(api: Api, call: Call, layer: OverlayDatastore) {
+  const { datastore } = api;
   const changes = [];
   for (const [key, after] of layer.changed()) {
-    const kind = kindOf(kinds, key);
-    if (kind === undefined) continue;
+    const kind = kindOf(api, key);
+    if (kind === undefined || !isOfProject(api, call, key)) continue;
     const before = await datastore.get(key);
     if (before === undefined && after === undefined) continue;
     if (
@@ -119,10 +121,6 @@ async function changesOf({ kinds, datastore }: Api, layer: OverlayDatastore) {
   return changes.sort((a, b) => (`${a.kind}/${a.name}` < `${b.kind}/${b.name}` ? -1 : 1));
 }
 
-function kindOf(kinds: readonly Kind[], key: string): Kind | undefined {
-  return kinds.find(({ collection }) => key.startsWith(collection.prefix));
-}
-
 function usesOf(before: Api, after: Api, call: Call) {
   const quota = quotaOfProject(whereOf(call.values).project);
   const [was, is] = [before, after].map(({ quotas }) => quotas.used(quota));
@@ -131,8 +129,8 @@ function usesOf(before: Api, after: Api, call: Call) {
   );
 }
 
-function restsOn({ kinds }: Api, { reads }: OverlayDatastore) {
+function restsOn(api: Api, call: Call, { reads }: OverlayDatastore) {
   return [...reads]
-    .filter(([key]) => kindOf(kinds, key) !== undefined)
+    .filter(([key]) => isOfProject(api, call, key))
     .map(([key, revision]) => create(ObjectRevisionSchema, { key, revision: BigInt(revision) }));
 }

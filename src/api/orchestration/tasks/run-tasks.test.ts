@@ -223,3 +223,19 @@ test("a client that hangs up does not stop it, and a cancel undoes all of it", a
   await until(async () => world.opened.api.engine.live.all().length === 0);
   expect(await world.residue()).toEqual(before);
 });
+
+test("what a plan rests on must be as it was, and be an object of the project", async () => {
+  await using world = await newWorld({ inMemory: true });
+  const { restsOn } = await tasksOf(world).planTasks({ tasks: [LAN] });
+  expect(restsOn).toMatchObject([{ key: "network/default/lan", revision: 0n }]);
+  await world.networks.applyNetwork({ name: "lan", ipv4Cidr: "10.1.0.0/24" });
+  const moved = await refused(tasksOf(world).runTasks({ tasks: [LAN], restsOn }));
+  expect(moved).toMatchObject({ code: "FailedPrecondition", resource: "network/lan" });
+  for (const key of ["network/acme/lan", "password/default/a", "node//node-1"]) {
+    const foreign = tasksOf(world).runTasks({ tasks: [LAN], restsOn: [{ key, revision: 0n }] });
+    expect(await refused(foreign)).toMatchObject({
+      code: "InvalidArgument",
+      field: "rests_on[0].key",
+    });
+  }
+});

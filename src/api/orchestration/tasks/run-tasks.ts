@@ -20,6 +20,7 @@ import { noteAnswer } from "../../core/saga/tasks/task-tx.ts";
 import { refOf } from "../../core/scope.ts";
 import { type CheckedTask, checkTasks, type Known, objectsAhead } from "./check.ts";
 import { changesSomething, nameOf } from "./methods.ts";
+import { isOfProject } from "./of-project.ts";
 import { answerJson, statusesOf } from "./status.ts";
 
 const PARALLEL_DEFAULT = 10;
@@ -53,7 +54,7 @@ export async function runTasks(
   const { timeoutMs: _, ...rest } = call;
   const own = { ...rest, signal: new AbortController().signal };
   const running = runTaskSet(api, own, options, async (tx, set) => {
-    await throwIfMoved(api, request.restsOn);
+    await throwIfMoved(api, call, request.restsOn);
     begun.resolve(tx.id);
     await new TaskRun(known, call, set, tasks).run(request.parallel || PARALLEL_DEFAULT);
     const parts = await set.commitParts(api);
@@ -68,10 +69,20 @@ export async function runTasks(
   );
 }
 
-/** @throws N0Error `failed_precondition` that names the objects that are not as the plan has found them. */
-async function throwIfMoved(api: Api, restsOn: readonly ObjectRevision[]): Promise<void> {
+/**
+ * @throws N0Error `failed_precondition` that names the objects that are not as the plan has found them;
+ *   `invalid_argument` for what is not an object of the project of the call: nobody learns of others by this.
+ */
+async function throwIfMoved(
+  api: Api,
+  call: Call,
+  restsOn: readonly ObjectRevision[],
+): Promise<void> {
   const moved: string[] = [];
-  for (const { key, revision } of restsOn) {
+  for (const [i, { key, revision }] of restsOn.entries()) {
+    if (!isOfProject(api, call, key)) {
+      throw invalid(`rests_on[${i}].key`, "is not an object of the project");
+    }
     const entry = await api.datastore.get(key);
     if (BigInt(entry?.revision ?? 0) !== revision) moved.push(keyText(key));
   }
